@@ -1,0 +1,65 @@
+// Package chunkstore is the ground floor: content and chunk ids, the
+// content-defined chunker, packs with their index, and stores of chunks.
+//
+// A publisher calls [Splitter.Split] on every content and [Folder.NewBatch] to
+// add what is new; a target reads chunks through a [Store], or reads pack ranges
+// itself and checks each frame with [DecodeFrame]. The package knows nothing of
+// images, releases or mirrors. Formats: doc/pack.md and doc/index.md.
+package chunkstore
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// ID is the BLAKE3-256 of plain bytes; it names contents, chunks and, over a
+// whole file, the immutable files of a mirror. The zero ID is no hash: it marks a hole.
+type ID [32]byte
+
+// Chunk is a piece of a content. A hole (zero ID) is a run of zero bytes of any
+// length: it is stored nowhere and fetched from nowhere.
+type Chunk struct {
+	ID   ID
+	Size int64 // plain bytes, > 0
+}
+
+// Content is the bytes of one regular file (or raw artifact) by name: its id,
+// its size, and the chunks that make it up in order. An empty content has none.
+type Content struct {
+	ID     ID
+	Size   int64
+	Chunks []Chunk
+}
+
+// Location says where one chunk's frame lies.
+type Location struct {
+	Pack   ID    // name of the pack: BLAKE3-256 of the whole pack file
+	Offset int64 // of the frame's first byte in the pack
+	Length int64 // stored bytes of the frame
+}
+
+var (
+	// ErrCorrupt is wrapped by every error about bytes that are not what their name, length or format says.
+	ErrCorrupt = errors.New("corrupt")
+	// ErrVersion is wrapped when magic matches and the version is one that this program does not know.
+	ErrVersion = errors.New("unknown format version")
+	// ErrNotFound is wrapped when a store has no such chunk.
+	ErrNotFound = errors.New("not found")
+)
+
+// Store reads chunks by id. Implementations: [Folder] (packs in a local folder)
+// and [Remote] (packs behind a [Ranger]). storetest.Run is the suite for both.
+type Store interface {
+	// Chunk returns the plain bytes of c, verified against c.ID and c.Size.
+	Chunk(ctx context.Context, c Chunk) ([]byte, error)
+	// Locate tells where a chunk's frame lies; false when the store lacks it.
+	Locate(id ID) (Location, bool)
+}
+
+// Ranger reads byte ranges of a mirror's immutable files; mirror.Client is one.
+type Ranger interface {
+	// ReadRange streams length bytes of the named file from offset on. The reader
+	// yields exactly length bytes or an error.
+	ReadRange(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error)
+}

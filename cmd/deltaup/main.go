@@ -1,0 +1,4 @@
+// Command deltaup makes, publishes and pulls squashfs images.
+package main
+
+func main() {}

@@ -1,0 +1,50 @@
+// Package mkimage makes a squashfs image out of a tree, in two steps that two
+// different machines can do:
+//
+//	tree --NewRecipe--> recipe            (publisher: reads every content once)
+//	recipe + contents --Build--> image    (publisher and every target: the same bytes)
+//
+// A [Recipe] holds everything but content that decides the image's bytes; it is
+// the only input of [Build] besides a [Source] of contents. [Derive] goes the other
+// way: from an image, whoever made it, to a recipe and to where each stored block lies.
+// Format of recipes: doc/recipe.md; what is decided here about the image: doc/image.md.
+package mkimage
+
+import (
+	"context"
+	"io"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage/tree"
+)
+
+// Entry is one name of a recipe's tree.
+type Entry struct {
+	tree.Entry
+	Content *chunkstore.Content // regular files that are no hard link; shared by entries with the same bytes
+}
+
+// Recipe is everything but content that decides an image's bytes.
+type Recipe struct {
+	BlockSize int               // bytes, a power of two
+	Codec     string            // id of level and encoder generation, see Codecs
+	ModTime   uint32            // of the image itself
+	Chunking  chunkstore.Params // how contents were cut
+	Entries   []Entry           // in path order, the root first
+	First     []string          // paths whose contents lead the data area, in that order; the rest follow in path order
+}
+
+// Source gives contents by id. Build opens each at most once or twice, concurrently.
+type Source interface {
+	Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error)
+}
+
+// Stored is implemented by a Source that also has stored blocks of the image's
+// codec and block size, so that what did not change is copied and not compressed again.
+// Nothing is checked but lengths: the hash over the finished image is what proves them.
+type Stored interface {
+	// StoredBlock returns data block n of content c as an image stores it, and whether it is compressed there.
+	StoredBlock(c *chunkstore.Content, n int) (stored []byte, compressed, ok bool, err error)
+	// StoredFragment returns the fragment block that holds exactly these contents, one after another.
+	StoredFragment(contents []chunkstore.ID) (stored []byte, compressed, ok bool, err error)
+}

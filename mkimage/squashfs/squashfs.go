@@ -1,0 +1,73 @@
+// Package squashfs is the squashfs 4.0 on-disk format: a reader for images of
+// any mksquashfs 4.x, hostile ones included, and a writer that lays out stored
+// blocks and metadata in the order in which it is told to.
+//
+// Reading starts with [Open]; writing with [NewWriter]. Neither decides
+// anything about order, packing of fragments or compression levels: that is
+// package mkimage. The format follows the kernel's fs/squashfs/squashfs_fs.h and
+// squashfs-tools-ng's doc/format.adoc; doc/squashfs.md holds the parts used here.
+package squashfs
+
+import (
+	"errors"
+)
+
+var (
+	// ErrCorrupt is wrapped by every error about an image that breaks the format.
+	ErrCorrupt = errors.New("corrupt squashfs image")
+	// ErrUnsupported is wrapped for images that are valid and not readable here (lzo, lzma, format 3).
+	ErrUnsupported = errors.New("unsupported squashfs image")
+)
+
+// Limits of the format and of this package.
+const (
+	BlockSizeMin  = 4 << 10
+	BlockSizeMax  = 1 << 20
+	MetaBlockSize = 8 << 10 // plain bytes of a metadata block
+	NameMax       = 256     // bytes of one file name (the kernel's SQUASHFS_NAME_LEN)
+	TargetMax     = 65535   // bytes of a symbolic link's target as read; the kernel reads up to a page
+	IDsMax        = 65535   // distinct owners and groups
+	PadSize       = 4 << 10 // an image ends at a multiple of this
+)
+
+// Type is the kind of an inode, basic and extended alike.
+type Type uint8
+
+// The seven inode types, with the numbers of the on-disk basic types.
+const (
+	Directory Type = iota + 1
+	Regular
+	Symlink
+	BlockDevice
+	CharDevice
+	FIFO
+	Socket
+)
+
+// Xattr is one extended attribute. Name has its prefix: "user.", "trusted." or "security.".
+type Xattr struct {
+	Name  string
+	Value []byte
+}
+
+// Attr is what every inode has.
+type Attr struct {
+	Type    Type
+	Mode    uint16 // permission, set-id and sticky bits only (07777)
+	UID     uint32
+	GID     uint32
+	ModTime uint32 // seconds since 1970
+	Target  string // symbolic links
+	Major   uint32 // devices
+	Minor   uint32
+	Xattrs  []Xattr // sorted by name
+}
+
+// Block is one stored piece of file data: a data block of a file or a fragment block.
+// A block with Length 0 is a hole: Size zero bytes that are stored nowhere.
+type Block struct {
+	Offset     int64 // first stored byte in the image
+	Length     int   // stored bytes
+	Size       int   // plain bytes; for a fragment block the bytes that are used, at most BlockSize
+	Compressed bool
+}
