@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage/squashfs"
+)
+
+// Exit codes, as documented in doc/exit-codes.md.
+const (
+	exitOK          = 0
+	exitFailure     = 1   // anything not listed here
+	exitUsage       = 2   // the command line is wrong
+	exitInput       = 3   // an input file is damaged or of a kind that is not supported
+	exitMissing     = 4   // a file, release, channel or object does not exist
+	exitVersion     = 5   // a format version that this program does not know
+	exitUnreachable = 6   // no mirror answered
+	exitMirror      = 7   // a file of the mirror is damaged
+	exitVerify      = 8   // what was written reads back wrong
+	exitNoSpace     = 9   // the slot or a disk is too small
+	exitBusy        = 10  // another deltaup works on the same mirror, slot or state
+	exitConflict    = 11  // the version exists with other bytes
+	exitCompatible  = 12  // the release is for other machines
+	exitBudget      = 13  // --max-bytes would be exceeded
+	exitSeed        = 14  // the seed changed while it was read
+	exitInterrupted = 130 // a signal ended it
+)
+
+// usageError is a wrong command line.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// outcome says what an error means to the caller of a command.
+type outcome struct {
+	is   error
+	code int
+	hint string
+}
+
+// outcomes is looked through in order; the first that matches wins.
+var outcomes = []outcome{
+	{context.Canceled, exitInterrupted, ""},
+	{chunkstore.ErrVersion, exitVersion, "a newer deltaup may know it"},
+	{syscall.ENOSPC, exitNoSpace, "free some space and run the same command again"},
+	{squashfs.ErrCorrupt, exitInput, ""},
+	{squashfs.ErrUnsupported, exitInput, ""},
+	{chunkstore.ErrCorrupt, exitInput, ""},
+	{fs.ErrNotExist, exitMissing, ""},
+}
+
+// explain gives an error's exit code and the one line to print.
+func explain(err error) (code int, message string) {
+	message = err.Error()
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return exitUsage, message
+	}
+	for _, o := range outcomes {
+		if errors.Is(err, o.is) {
+			if o.hint != "" {
+				message += " (" + o.hint + ")"
+			}
+			return o.code, message
+		}
+	}
+	return exitFailure, message
+}
