@@ -1,0 +1,42 @@
+# deltaup: everything a developer runs. `make help` lists the targets.
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+FUZZTIME ?= 20s
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+export CGO_ENABLED ?= 0
+
+.PHONY: help build test race lint fuzz bench demo tools clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/deltaup, static and stripped
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/deltaup ./cmd/deltaup
+
+tools: ## the real tools that tests compare with (Debian; needs root, does nothing when all are there)
+	@bench/tools.sh
+
+test: tools ## all tests, with every foreign oracle that the machine permits
+	DELTAUP_TEST_ALL=$$(bench/tools.sh --check && echo 1) $(GO) test -timeout 9m ./...
+
+race: ## the tests that are short enough for the race detector
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m ./...
+
+lint: ## gofmt, vet, staticcheck, shell syntax
+	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	@for f in bench/*.sh .ci/run; do bash -n $$f || exit 1; done
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@bench/fuzz.sh $(FUZZTIME)
+
+bench: ## the micro-benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+demo: build ## two real root file systems: image, publish, serve, pull
+	@bench/demo.sh
+
+clean: ## what the targets above made
+	rm -rf bin tmp

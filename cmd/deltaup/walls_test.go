@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// floors lists the packages from the ground up: a package may import those above
+// it in this list and no other of ours. internal/* serves all and imports nothing of ours.
+var floors = []struct {
+	pkg     string
+	imports []string
+}{
+	{"chunkstore", nil},
+	{"slotboot", nil},
+	{"mkimage/squashfs", nil},
+	{"mkimage/tree", []string{"mkimage/squashfs"}},
+	{"mkimage", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree"}},
+	{"delta", []string{"chunkstore", "mkimage"}},
+	{"mirror", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta"}},
+	{"apply", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta", "mirror"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/squashfs", "mkimage/tree", "delta", "mirror", "apply"}},
+}
+
+// TestWalls holds every package to the imports it is permitted, tests left out.
+func TestWalls(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "deltaup/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	permitted := map[string][]string{}
+	for _, f := range floors {
+		permitted[f.pkg] = f.imports
+	}
+	seen := 0
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for dec.More() {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		pkg := strings.TrimPrefix(p.ImportPath, "deltaup/")
+		if testOnly(pkg) {
+			continue
+		}
+		allowed, known := permitted[pkg]
+		if !known && !strings.HasPrefix(pkg, "internal/") {
+			t.Errorf("package %s has no floor: add it to the list", pkg)
+		}
+		seen++
+		for _, imp := range p.Imports {
+			ours, ok := strings.CutPrefix(imp, "deltaup/")
+			if !ok || strings.HasPrefix(ours, "internal/") && !testOnly(ours) && known {
+				continue
+			}
+			if !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s: not permitted", pkg, ours)
+			}
+		}
+	}
+	if seen < len(floors) {
+		t.Errorf("saw %d packages, the list has %d", seen, len(floors))
+	}
+}
+
+// testOnly tells the packages that only tests import; nothing else may.
+func testOnly(pkg string) bool {
+	switch pkg {
+	case "chunkstore/storetest", "internal/faultserver", "internal/nginxtest":
+		return true
+	}
+	return false
+}
