@@ -6,7 +6,20 @@
 // version; a pointer moves last. Layout and files: doc/mirror.md.
 package mirror
 
-import "deltaup/chunkstore"
+import (
+	"errors"
+
+	"deltaup/chunkstore"
+)
+
+var (
+	// ErrExists is wrapped when a version is published again with other bytes.
+	ErrExists = errors.New("the version exists with other bytes")
+	// ErrBusy is wrapped when another publisher works on the mirror and waiting was not wanted.
+	ErrBusy = errors.New("another publisher is at work")
+	// ErrMismatch is wrapped when an image and the recipe beside it do not belong together.
+	ErrMismatch = errors.New("image and recipe do not belong together")
+)
 
 // Object names one immutable file of a mirror by the hash of its bytes.
 type Object struct {
@@ -14,33 +27,9 @@ type Object struct {
 	Size int64         `json:"size"`
 }
 
-// Artifact kinds.
-const (
-	KindSquashfs = "squashfs" // rebuilt from a recipe
-	KindRaw      = "raw"      // put together from its chunks
-)
-
-// Artifact is one file of a release.
-type Artifact struct {
-	Name   string  `json:"name"` // "image", "kernel", "initrd", or the publisher's own
-	Kind   string  `json:"kind"`
-	Object         // the finished file's hash and size; a squashfs image also lies whole at images/
-	Recipe *Object `json:"recipe,omitempty"` // KindSquashfs: the stored (zstd) recipe
-}
-
-// Release is the file releases/VERSION.json.
-type Release struct {
-	Format     int        `json:"format"` // 1
-	Version    string     `json:"version"`
-	Compatible string     `json:"compatible,omitempty"`
-	Artifacts  []Artifact `json:"artifacts"`
-	Index      Object     `json:"index"` // chunkstore.Index: where all chunks of all artifacts lie
-}
-
-// Pointer is the file channels/NAME.json, the only kind that changes.
-type Pointer struct {
-	Format  int    `json:"format"` // 1
-	Channel string `json:"channel"`
-	Version string `json:"version"`
-	Release Object `json:"release"`
+// RecipeObject is a recipe as a mirror stores it: compressed with zstd.
+// Its embedded Object is that of the compressed bytes.
+type RecipeObject struct {
+	Object
+	Plain int64 `json:"plain"` // bytes of the recipe itself
 }

@@ -1,0 +1,71 @@
+package mirror
+
+import (
+	"deltaup/chunkstore"
+)
+
+// The folders of a mirror. All names are relative to its root and use slashes.
+const (
+	channelsDir = "channels"
+	releasesDir = "releases"
+	recipesDir  = "recipes"
+	indexesDir  = "indexes"
+	imagesDir   = "images"
+	packsDir    = "packs"
+	tmpDir      = "tmp"   // files that are being written; leftovers are of no use to anybody
+	lockName    = ".lock" // held by the publisher at work
+)
+
+// Sizes, in bytes, that no file of its kind may exceed; a reader allocates up to them.
+const (
+	MaxPointerSize     = 64 << 10
+	MaxReleaseSize     = 1 << 20
+	MaxRecipeSize      = 64 << 20  // as stored
+	MaxPlainRecipeSize = 512 << 20 // decompressed
+	MaxIndexSize       = 256 << 20
+	MaxObjectSize      = 1 << 50 // images and raw artifacts, which are never held in memory
+)
+
+// maxName is the longest version, channel or artifact name.
+const maxName = 128
+
+// PackPath is where the pack with this id lies.
+func PackPath(id chunkstore.ID) string { return hashPath(packsDir, id, ".pack") }
+
+// RecipePath is where the stored (compressed) recipe with this id lies.
+func RecipePath(id chunkstore.ID) string { return hashPath(recipesDir, id, ".recipe.zst") }
+
+// IndexPath is where the index with this id lies.
+func IndexPath(id chunkstore.ID) string { return hashPath(indexesDir, id, ".index") }
+
+// ImagePath is where the finished image with this id lies.
+func ImagePath(id chunkstore.ID) string { return hashPath(imagesDir, id, ".squashfs") }
+
+// ReleasePath is where the release file of a version lies. The version must be a [ValidName].
+func ReleasePath(version string) string { return releasesDir + "/" + version + ".json" }
+
+// PointerPath is where the pointer of a channel lies. The channel must be a [ValidName].
+func PointerPath(channel string) string { return channelsDir + "/" + channel + ".json" }
+
+// hashPath spreads a kind's files over 256 folders by the first byte of their hash.
+func hashPath(kind string, id chunkstore.ID, suffix string) string {
+	hex := id.String()
+	return kind + "/" + hex[:2] + "/" + hex + suffix
+}
+
+// ValidName tells whether s may name a version, a channel or an artifact:
+// [A-Za-z0-9][A-Za-z0-9._+~-]{0,127}. Such a name is one component of a path and no hidden file.
+func ValidName(s string) bool {
+	if len(s) == 0 || len(s) > maxName {
+		return false
+	}
+	for i, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && (c == '.' || c == '_' || c == '+' || c == '~' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return true
+}

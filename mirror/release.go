@@ -1,0 +1,215 @@
+package mirror
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"deltaup/chunkstore"
+)
+
+// releaseFormat is the only version of release files that this program knows.
+const releaseFormat = 1
+
+// Artifact kinds.
+const (
+	KindSquashfs = "squashfs" // rebuilt from a recipe
+	KindRaw      = "raw"      // put together from its chunks
+)
+
+// Artifact names with a meaning; publishers add their own.
+const (
+	ImageName  = "image" // the only one that may be of kind squashfs
+	KernelName = "kernel"
+	InitrdName = "initrd"
+)
+
+// Limits of a release file.
+const (
+	maxArtifacts  = 256
+	maxCompatible = 256
+)
+
+// Artifact is one file of a release.
+type Artifact struct {
+	Name   string        `json:"name"` // a [ValidName], unique within the release
+	Kind   string        `json:"kind"`
+	Object               // the finished file's hash and size; a squashfs image also lies whole at [ImagePath]
+	Recipe *RecipeObject `json:"recipe,omitempty"` // KindSquashfs, and nothing else, has one
+}
+
+// Release is the file releases/VERSION.json.
+type Release struct {
+	Format     int           `json:"format"` // 1
+	Version    string        `json:"version"`
+	Compatible string        `json:"compatible,omitempty"` // the machines it is for; "" is all
+	Artifacts  []Artifact    `json:"artifacts"`            // at least one, the image first
+	Index      Object        `json:"index"`                // chunkstore.Index: where all chunks of all artifacts lie
+	Sum        chunkstore.ID `json:"sum"`                  // of this file with a sum of "-"; set by Marshal
+}
+
+// Artifact returns the artifact of that name, nil when the release has none.
+func (r *Release) Artifact(name string) *Artifact {
+	for i := range r.Artifacts {
+		if r.Artifacts[i].Name == name {
+			return &r.Artifacts[i]
+		}
+	}
+	return nil
+}
+
+// Marshal encodes a release; what it returns is the only encoding that [ParseRelease] takes.
+func (r Release) Marshal() ([]byte, error) {
+	r.Format = releaseFormat
+	if err := r.validate(); err != nil {
+		return nil, fmt.Errorf("encode release %q: %w", r.Version, err)
+	}
+	r.Sum = chunkstore.ID{}
+	unsealed, err := encodeJSON(r)
+	if err != nil {
+		return nil, err
+	}
+	r.Sum = chunkstore.Sum(unsealed)
+	return encodeJSON(r)
+}
+
+// ParseRelease decodes a release file and verifies its sum, names and sizes.
+// Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+func ParseRelease(b []byte) (*Release, error) {
+	var r Release
+	if err := decodeJSON(b, "release", MaxReleaseSize, releaseFormat, &r); err != nil {
+		return nil, err
+	}
+	if err := r.validate(); err != nil {
+		return nil, fmt.Errorf("release %q: %w: %w", r.Version, chunkstore.ErrCorrupt, err)
+	}
+	return &r, sameBytes(r.Marshal, b, "release")
+}
+
+func (r *Release) validate() error {
+	switch {
+	case !ValidName(r.Version):
+		return fmt.Errorf("%q is no valid version", r.Version)
+	case !validCompatible(r.Compatible):
+		return fmt.Errorf("%q is no valid compatible string", r.Compatible)
+	case len(r.Artifacts) == 0 || len(r.Artifacts) > maxArtifacts:
+		return fmt.Errorf("%d artifacts, 1 to %d are possible", len(r.Artifacts), maxArtifacts)
+	}
+	seen := map[string]bool{}
+	for i := range r.Artifacts {
+		a := &r.Artifacts[i]
+		if seen[a.Name] {
+			return fmt.Errorf("two artifacts named %q", a.Name)
+		}
+		seen[a.Name] = true
+		if err := a.validate(i == 0); err != nil {
+			return fmt.Errorf("artifact %q: %w", a.Name, err)
+		}
+	}
+	if err := r.Index.validate(MaxIndexSize); err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	return nil
+}
+
+func (a *Artifact) validate(first bool) error {
+	if !ValidName(a.Name) {
+		return fmt.Errorf("no valid name")
+	}
+	if err := a.Object.validate(MaxObjectSize); err != nil {
+		return err
+	}
+	switch a.Kind {
+	case KindRaw:
+		if a.Recipe != nil {
+			return fmt.Errorf("is raw and has a recipe")
+		}
+	case KindSquashfs:
+		if a.Name != ImageName || !first {
+			return fmt.Errorf("only the first artifact, %q, can be of kind %s", ImageName, KindSquashfs)
+		}
+		if a.Recipe == nil {
+			return fmt.Errorf("has no recipe")
+		}
+		if err := a.Recipe.Object.validate(MaxRecipeSize); err != nil {
+			return fmt.Errorf("recipe: %w", err)
+		}
+		if a.Recipe.Plain <= 0 || a.Recipe.Plain > MaxPlainRecipeSize {
+			return fmt.Errorf("recipe: plain size %d is not within 1 to %d", a.Recipe.Plain, int64(MaxPlainRecipeSize))
+		}
+	default:
+		return fmt.Errorf("unknown kind %q", a.Kind)
+	}
+	return nil
+}
+
+func (o Object) validate(limit int64) error {
+	if o.ID.IsZero() {
+		return fmt.Errorf("no hash")
+	}
+	if o.Size < 0 || o.Size > limit {
+		return fmt.Errorf("size %d is not within 0 to %d", o.Size, limit)
+	}
+	return nil
+}
+
+// validCompatible holds the string to printable ASCII, so that it can be compared and shown as it is.
+func validCompatible(s string) bool {
+	for _, c := range []byte(s) {
+		if c < 0x20 || c > 0x7e {
+			return false
+		}
+	}
+	return len(s) <= maxCompatible
+}
+
+// encodeJSON is the one encoding of releases and pointers: two spaces of indent, a newline at the end.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// decodeJSON decodes b into v after a look at its format number alone, which tells
+// a later format, that may have any fields, from a damaged file.
+func decodeJSON(b []byte, what string, limit, format int, v any) error {
+	if len(b) > limit {
+		return fmt.Errorf("%s: %w: longer than %d bytes", what, chunkstore.ErrCorrupt, limit)
+	}
+	var head struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(b, &head); err != nil {
+		return fmt.Errorf("%s: %w: %w", what, chunkstore.ErrCorrupt, err)
+	}
+	if head.Format != format {
+		return fmt.Errorf("%s: %w: format %d, this program knows %d", what, chunkstore.ErrVersion, head.Format, format)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return fmt.Errorf("%s: %w: %w", what, chunkstore.ErrCorrupt, err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return fmt.Errorf("%s: %w: more after its end", what, chunkstore.ErrCorrupt)
+	}
+	return nil
+}
+
+// sameBytes refuses what has another encoding than ours, a wrong sum included.
+func sameBytes(marshal func() ([]byte, error), b []byte, what string) error {
+	again, err := marshal()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", what, chunkstore.ErrCorrupt, err)
+	}
+	if !bytes.Equal(again, b) {
+		return fmt.Errorf("%s: %w: its sum or its form is wrong", what, chunkstore.ErrCorrupt)
+	}
+	return nil
+}
