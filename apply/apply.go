@@ -6,7 +6,32 @@
 // it: a run that is killed at any moment costs no byte twice.
 package apply
 
-import "io"
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"deltaup/delta"
+	"deltaup/mirror"
+)
+
+var (
+	// ErrNoSpace is wrapped when the slot or the state folder's file system is too small.
+	ErrNoSpace = errors.New("not enough space")
+	// ErrVerify is wrapped when the slot reads back other bytes than were written.
+	ErrVerify = errors.New("the slot does not hold what was written")
+	// ErrSeed is wrapped when a seed gives other bytes than it gave when it was first read.
+	ErrSeed = errors.New("the seed changed while it was read")
+	// ErrIncompatible is wrapped when the release is made for other machines.
+	ErrIncompatible = errors.New("the release is for other machines")
+	// ErrBusy is wrapped when another pull works with the same state folder.
+	ErrBusy = errors.New("another deltaup is at work here")
+	// ErrSlotIsSeed is wrapped when a seed is the slot itself.
+	ErrSlotIsSeed = errors.New("seed and slot are the same")
+	// ErrNoArtifact is wrapped when the release lacks an artifact that was asked for.
+	ErrNoArtifact = errors.New("the release has no such artifact")
+)
 
 // Slot is the place that an image is written to; slotboot.Slot is one.
 type Slot interface {
@@ -14,12 +39,93 @@ type Slot interface {
 	io.WriterAt
 	// Capacity is how many bytes fit: a device's size; for a file, what it has plus what its file system has free.
 	Capacity() (int64, error)
+	// Reserve claims the room for size bytes where the slot can; what it holds does not change. It wraps syscall.ENOSPC.
+	Reserve(size int64) error
 	// Begin makes the slot unbootable (its first 4 KiB become zero, durably) and sets a file's length.
 	Begin(size int64) error
 	// Sync makes all writes durable.
 	Sync() error
 	// DropCache makes later reads come from the medium.
 	DropCache() error
-	// Name is how messages call it.
+	// Name is how messages call it: its path.
 	Name() string
 }
+
+// Request says what to pull and where to.
+type Request struct {
+	Client     *mirror.Client
+	Channel    string            // whose newest release; "" with Version
+	Version    string            // a certain release; "": the channel's newest
+	Compatible string            // what this machine is; "": not checked
+	Seeds      []string          // squashfs images and other files or block devices, only ever read
+	Slot       Slot              // nil: only Outputs are wanted
+	Outputs    map[string]string // raw artifacts to write: name -> file
+	StateDir   string            // holds a folder for each slot
+	Line       delta.Line        // what is known of the line; zero: delta.DefaultLine
+	Parallel   int               // requests under way at once; 0: 4
+	Events     func(Event)       // may be nil; called by one goroutine at a time
+}
+
+// Stage is a part of an update.
+type Stage string
+
+// The stages, in order.
+const (
+	StageSeed    Stage = "seed"    // seeds are read
+	StageFetch   Stage = "fetch"   // bytes come from the mirror
+	StageRebuild Stage = "rebuild" // the image is written to the slot
+	StageVerify  Stage = "verify"  // the slot is read back
+)
+
+// Event is a step of progress or, with Warning set, something worth knowing that stops nothing.
+type Event struct {
+	Stage   Stage
+	Done    int64 // bytes
+	Total   int64
+	Warning string
+}
+
+// Quote is what an update will take.
+type Quote struct {
+	Version      string        `json:"version"`
+	Route        string        `json:"route"`          // "rebuild", "whole", or "none" when the slot holds the image
+	Bytes        int64         `json:"bytes"`          // still to fetch, exactly
+	Requests     int           `json:"requests"`       // that this takes when nothing breaks
+	Time         time.Duration `json:"-"`              // estimate for the line
+	MetaBytes    int64         `json:"metadata_bytes"` // already fetched for this quote
+	MetaRequests int           `json:"metadata_requests"`
+	ImageSize    int64         `json:"image_size"`
+	ChunksHave   int           `json:"chunks_have"`   // in the seeds
+	ChunksCached int           `json:"chunks_cached"` // fetched by earlier runs
+	ChunksFetch  int           `json:"chunks_fetch"`
+	Current      bool          `json:"current"` // the slot already holds the image
+}
+
+// Result is what an update took, metadata included.
+type Result struct {
+	Version          string        `json:"version"`
+	Route            string        `json:"route"`
+	BytesFetched     int64         `json:"bytes_fetched"`
+	Requests         int64         `json:"requests"`
+	Time             time.Duration `json:"-"`
+	ImageSize        int64         `json:"image_size"`
+	BlocksCopied     int           `json:"blocks_copied"`
+	BlocksCompressed int           `json:"blocks_compressed"`
+	Current          bool          `json:"current"` // nothing was written to the slot: it held the image
+}
+
+// Update is an update that was prepared. Close it.
+type Update struct{}
+
+// Prepare fetches the metadata, locks the slot's state folder, reads the seeds and plans.
+// Nothing but the state folder is written to.
+func Prepare(ctx context.Context, r Request) (*Update, error) { panic("unbuilt") }
+
+// Quote says what Run will take.
+func (u *Update) Quote() Quote { panic("unbuilt") }
+
+// Run carries the update out.
+func (u *Update) Run(ctx context.Context) (Result, error) { panic("unbuilt") }
+
+// Close releases seeds and state folder.
+func (u *Update) Close() error { panic("unbuilt") }
