@@ -1,0 +1,153 @@
+package squashfs
+
+import "fmt"
+
+// Inode types on disk: the basic ones have the numbers of [Type], the extended
+// ones, with room for extended attributes and large numbers, are extendedType higher.
+const extendedType = 7
+
+// inodeHeader starts every inode.
+type inodeHeader struct {
+	Type    uint16 // Type, or Type + extendedType
+	Mode    uint16 // permission bits, 07777
+	UID     uint16 // index into the id table
+	GID     uint16 // index into the id table
+	ModTime uint32 // seconds since 1970
+	Number  uint32 // 1 to superblock.Inodes
+}
+
+const inodeHeaderSize = 16
+
+// kind takes the on-disk type apart.
+func (h *inodeHeader) kind() (t Type, extended bool, err error) {
+	switch {
+	case h.Type >= uint16(Directory) && h.Type <= uint16(Socket):
+		return Type(h.Type), false, nil
+	case h.Type > extendedType && h.Type <= extendedType+uint16(Socket):
+		return Type(h.Type - extendedType), true, nil
+	}
+	return 0, false, fmt.Errorf("%w: inode type %d", ErrCorrupt, h.Type)
+}
+
+// dirInode is a basic directory; the whole inode.
+type dirInode struct {
+	inodeHeader
+	Block  uint32 // metadata block of the listing, relative to the directory table
+	Links  uint32 // 2 + subdirectories
+	Size   uint16 // plain bytes of the listing + 3 (Linux counts "." and ".." in); 3 or less: empty
+	Offset uint16 // of the listing in the plain block
+	Parent uint32 // inode number of the parent; the root's is superblock.Inodes + 1
+}
+
+// extDirInode is an extended directory; Indexes times a dirIndex with its name follow.
+type extDirInode struct {
+	inodeHeader
+	Links   uint32 // as in dirInode
+	Size    uint32 // as in dirInode
+	Block   uint32 // as in dirInode
+	Parent  uint32 // as in dirInode
+	Indexes uint16 // entries of the directory index
+	Offset  uint16 // as in dirInode
+	Xattr   uint32 // index into the xattr id table, or noXattr
+}
+
+// fileInode is a basic regular file: below 4 GiB, one link, no holes counted. A
+// length word (see parseLengthWord) for each data block follows: fileBlocks of them.
+type fileInode struct {
+	inodeHeader
+	Start    uint32 // position of the first data block; the others follow without gaps
+	Fragment uint32 // index into the fragment table, or NoFragment
+	Offset   uint32 // of the tail in the plain fragment block
+	Size     uint32 // bytes of the file
+}
+
+// extFileInode is an extended regular file; length words follow as for fileInode.
+type extFileInode struct {
+	inodeHeader
+	Start    uint64 // as in fileInode
+	Size     uint64 // as in fileInode
+	Sparse   uint64 // bytes of Size that are in holes
+	Links    uint32 // names
+	Fragment uint32 // as in fileInode
+	Offset   uint32 // as in fileInode
+	Xattr    uint32 // index into the xattr id table, or noXattr
+}
+
+// symlinkInode is a symbolic link; Length bytes of target follow, without a zero
+// byte. In an extended one the xattr index (4 bytes) follows the target.
+type symlinkInode struct {
+	inodeHeader
+	Links  uint32 // names
+	Length uint32 // bytes of the target
+}
+
+// deviceInode is a basic block or character device; the whole inode.
+type deviceInode struct {
+	inodeHeader
+	Links  uint32 // names
+	Device uint32 // see makeDevice
+}
+
+// extDeviceInode is an extended block or character device; the whole inode.
+type extDeviceInode struct {
+	inodeHeader
+	Links  uint32 // names
+	Device uint32 // see makeDevice
+	Xattr  uint32 // index into the xattr id table, or noXattr
+}
+
+// ipcInode is a basic FIFO or socket; the whole inode.
+type ipcInode struct {
+	inodeHeader
+	Links uint32 // names
+}
+
+// extIPCInode is an extended FIFO or socket; the whole inode.
+type extIPCInode struct {
+	inodeHeader
+	Links uint32 // names
+	Xattr uint32 // index into the xattr id table, or noXattr
+}
+
+// Sizes of the fixed parts, header included.
+const (
+	dirInodeSize       = inodeHeaderSize + 16
+	extDirInodeSize    = inodeHeaderSize + 24
+	fileInodeSize      = inodeHeaderSize + 16
+	extFileInodeSize   = inodeHeaderSize + 40
+	symlinkInodeSize   = inodeHeaderSize + 8
+	deviceInodeSize    = inodeHeaderSize + 8
+	extDeviceInodeSize = inodeHeaderSize + 12
+	ipcInodeSize       = inodeHeaderSize + 4
+	extIPCInodeSize    = inodeHeaderSize + 8
+)
+
+// lengthWordSize is the size of one entry of a file's block list.
+const lengthWordSize = 4
+
+// fileBlocks is how many length words a file of size bytes has: the tail that
+// is shorter than a block lies in a fragment or has a word of its own.
+func fileBlocks(size int64, blockSize int, inFragment bool) int64 {
+	n := size / int64(blockSize)
+	if size%int64(blockSize) != 0 && !inFragment {
+		n++
+	}
+	return n
+}
+
+// Largest device numbers that the format holds.
+const (
+	majorMax = 1<<12 - 1
+	minorMax = 1<<20 - 1
+)
+
+// makeDevice puts a device number together as Linux's new_encode_dev does: the low
+// 8 bits of minor, 12 bits of major, the upper 12 bits of minor.
+func makeDevice(major, minor uint32) uint32 {
+	return minor&0xff | major<<8 | minor&^0xff<<12
+}
+
+// parseDevice is the inverse of makeDevice.
+func parseDevice(d uint32) (major, minor uint32) {
+	return d >> 8 & majorMax, d&0xff | d>>12&0xfff00
+}

@@ -1,0 +1,81 @@
+package squashfs
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A lookup table is records of one size in metadata blocks of MetaBlockSize plain
+// bytes (the last may be shorter), followed by the plain list of the blocks' absolute positions,
+// 8 bytes each. The superblock points to that list, for xattrs to an xattrTable before it.
+
+// tableBlocks is how many metadata blocks a lookup table of n records takes.
+func tableBlocks(n int64, recordSize int) int64 {
+	return (n*int64(recordSize) + MetaBlockSize - 1) / MetaBlockSize
+}
+
+// fragmentEntry is a record of the fragment table.
+type fragmentEntry struct {
+	Start  uint64 // position of the fragment block
+	Length uint32 // length word, see parseLengthWord
+	Unused uint32 // 0
+}
+
+// Extended attributes lie in metadata blocks of their own: for each distinct set
+// its pairs one after another, each an xattrKey with its name and an xattrValue with its bytes.
+
+// xattrKey is the first part of a pair; NameSize bytes follow, the name without its prefix.
+type xattrKey struct {
+	Type     uint16 // index into xattrPrefixes, | xattrOutOfLine
+	NameSize uint16 // bytes of the name without prefix
+}
+
+// xattrValue is the second part; Size bytes follow. For an out-of-line value Size is
+// xattrRefSize and what follows refers to an xattrValue elsewhere among the pairs.
+type xattrValue struct {
+	Size uint32 // bytes
+}
+
+// xattrID is a record of the xattr id table: one set.
+type xattrID struct {
+	Ref   uint64 // first pair: an inodeRef relative to xattrTable.Pairs
+	Count uint32 // pairs
+	Size  uint32 // plain bytes of the pairs as they lie there
+}
+
+// xattrTable stands before the xattr id table's list of locations.
+type xattrTable struct {
+	Pairs  uint64 // position of the first metadata block of pairs
+	Count  uint32 // records of the id table
+	Unused uint32 // 0
+}
+
+const xattrOutOfLine uint16 = 0x100
+
+// Limits of Linux, which no other bound of the format undercuts.
+const (
+	XattrNameMax  = 255     // bytes of a name with its prefix
+	XattrValueMax = 1 << 16 // bytes of a value
+)
+
+// xattrPrefixes are the namespaces that the format knows, by their number.
+var xattrPrefixes = []string{"user.", "trusted.", "security."}
+
+// splitXattr gives the number of name's namespace and the rest of name; false when the format has no such namespace.
+func splitXattr(name string) (prefix uint16, rest string, ok bool) {
+	for i, p := range xattrPrefixes {
+		if rest, ok := strings.CutPrefix(name, p); ok && rest != "" {
+			return uint16(i), rest, true
+		}
+	}
+	return 0, "", false
+}
+
+// prefix gives the namespace of a key and whether its value is out of line.
+func (k *xattrKey) prefix() (prefix string, outOfLine bool, err error) {
+	n := int(k.Type &^ xattrOutOfLine)
+	if n >= len(xattrPrefixes) {
+		return "", false, fmt.Errorf("%w: xattr type %#x", ErrCorrupt, k.Type)
+	}
+	return xattrPrefixes[n], k.Type&xattrOutOfLine != 0, nil
+}
