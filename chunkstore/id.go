@@ -1,0 +1,84 @@
+package chunkstore
+
+import (
+	"encoding/hex"
+	"fmt"
+
+	"github.com/zeebo/blake3"
+)
+
+// holeText is the zero ID as text.
+const holeText = "-"
+
+// Sum is the ID of p.
+func Sum(p []byte) ID { return blake3.Sum256(p) }
+
+// Hasher computes the ID of what is written to it. It never fails.
+type Hasher struct{ h *blake3.Hasher }
+
+// NewHasher returns a Hasher of no bytes yet.
+func NewHasher() *Hasher { return &Hasher{h: blake3.New()} }
+
+// Write adds p. Its error is always nil.
+func (h *Hasher) Write(p []byte) (int, error) { return h.h.Write(p) }
+
+// ID is the id of all that was written so far; writing may go on.
+func (h *Hasher) ID() ID {
+	var id ID
+	h.h.Sum(id[:0])
+	return id
+}
+
+// Reset forgets what was written.
+func (h *Hasher) Reset() { h.h.Reset() }
+
+// ParseID reads 64 lower-case hex digits, the only form that an id has in names and files.
+func ParseID(s string) (ID, error) {
+	var id ID
+	if len(s) != hex.EncodedLen(len(id)) {
+		return ID{}, fmt.Errorf("id %.80q: %w: not 64 hex digits", s, ErrCorrupt)
+	}
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return ID{}, fmt.Errorf("id %.80q: %w: not lower-case hex", s, ErrCorrupt)
+		}
+	}
+	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
+		return ID{}, fmt.Errorf("id %.80q: %w: %w", s, ErrCorrupt, err)
+	}
+	return id, nil
+}
+
+// String is the id in lower-case hex, the zero ID included.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// IsZero tells whether id marks a hole.
+func (id ID) IsZero() bool { return id == ID{} }
+
+// MarshalText is String, but "-" for the zero ID.
+func (id ID) MarshalText() ([]byte, error) {
+	if id.IsZero() {
+		return []byte(holeText), nil
+	}
+	return hex.AppendEncode(nil, id[:]), nil
+}
+
+// UnmarshalText reads what MarshalText writes and nothing else.
+func (id *ID) UnmarshalText(text []byte) error {
+	if string(text) == holeText {
+		*id = ID{}
+		return nil
+	}
+	v, err := ParseID(string(text))
+	if err != nil {
+		return err
+	}
+	if v.IsZero() {
+		return fmt.Errorf("id %q: %w: a hole is written %q", text, ErrCorrupt, holeText)
+	}
+	*id = v
+	return nil
+}
+
+// IsHole tells whether c is a run of zero bytes that is stored nowhere.
+func (c Chunk) IsHole() bool { return c.ID.IsZero() }
