@@ -66,6 +66,14 @@ func (f *File) Write(p []byte) (int, error) {
 	return f.f.Write(p)
 }
 
+// WriteAt writes p at off; it is not to be mixed with Write.
+func (f *File) WriteAt(p []byte, off int64) (int, error) {
+	if err := step(Step{Op: OpWrite, Path: f.name}); err != nil {
+		return 0, err
+	}
+	return f.f.WriteAt(p, off)
+}
+
 // ReadAt reads what was written, until Seal.
 func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
 
