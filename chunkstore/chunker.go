@@ -1,9 +1,13 @@
 package chunkstore
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/bits"
+
+	"github.com/restic/chunker"
 )
 
 // Params says how contents are cut; all in bytes. It is part of a recipe.
@@ -19,35 +23,171 @@ const (
 	ChunkMax = 8 << 20 // bounds the memory that one chunk takes anywhere
 )
 
-// Validate tells whether contents can be cut like that.
+// polynomial is the irreducible polynomial of degree 53 over which the Rabin
+// fingerprints are computed. It is the same everywhere, so that equal contents have
+// equal chunks on every mirror. It is the first that chunker.DerivePolynomial finds
+// in the BLAKE3 output stream of "deltaup chunking 1"; a test derives it again.
+const polynomial = chunker.Pol(0x34f609e09505e3)
+
+// Validate tells whether contents can be cut like that: sizes within ChunkMin and
+// ChunkMax, in ascending order, the average a power of two.
 func (p Params) Validate() error {
+	var what string
 	switch {
 	case p.Min < ChunkMin || p.Max > ChunkMax:
-		return fmt.Errorf("chunking %d/%d/%d: %w: not within %d to %d bytes", p.Min, p.Average, p.Max, ErrCorrupt, ChunkMin, ChunkMax)
+		what = fmt.Sprintf("not within %d to %d bytes", ChunkMin, ChunkMax)
 	case p.Min > p.Average || p.Average > p.Max:
-		return fmt.Errorf("chunking %d/%d/%d: %w: not in ascending order", p.Min, p.Average, p.Max, ErrCorrupt)
+		what = "not in ascending order"
 	case bits.OnesCount(uint(p.Average)) != 1:
-		return fmt.Errorf("chunking %d/%d/%d: %w: the average is no power of two", p.Min, p.Average, p.Max, ErrCorrupt)
+		what = "the average is no power of two"
+	default:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("chunk sizes %d/%d/%d: %w: %s", p.Min, p.Average, p.Max, ErrCorrupt, what)
 }
 
 // Splitter cuts contents into chunks. It is reusable and not for concurrent use;
 // its memory is bounded by Params.Max and independent of the content's size.
 type Splitter struct {
 	params Params
+	whole  *Hasher
+	head   []byte           // the first Min+1 bytes, which tell small contents apart
+	cutter *chunker.Chunker // made for the first content larger than Min
+	buf    []byte           // of the chunk at hand
 }
 
 // NewSplitter returns a Splitter. It panics on Params that do not validate.
 func NewSplitter(p Params) *Splitter {
-	panic("unbuilt")
+	if err := p.Validate(); err != nil {
+		panic(err)
+	}
+	return &Splitter{params: p, whole: NewHasher(), head: make([]byte, p.Min+1)}
 }
 
 // Split reads r to its end in one pass and returns its content: id, size and chunks.
 // Neighbouring chunks that are wholly zero come as one hole.
 //
 // each, when it is not nil, is called for every chunk but holes, in order; plain is
-// only valid during the call. Errors of r and of each are returned wrapped.
+// only valid during the call. Errors of r and of each are returned as they are.
 func (s *Splitter) Split(r io.Reader, each func(c Chunk, plain []byte) error) (Content, error) {
-	panic("unbuilt")
+	if each == nil {
+		each = func(Chunk, []byte) error { return nil }
+	}
+	in := &source{r: r}
+	n, err := io.ReadFull(in, s.head)
+	if in.err != nil {
+		return Content{}, in.err
+	}
+	if err != nil {
+		return splitSmall(s.head[:n], each)
+	}
+	return s.splitLarge(io.MultiReader(bytes.NewReader(s.head), in), in, each)
+}
+
+// splitSmall is splitLarge for contents that are too small to be cut: most files are.
+func splitSmall(plain []byte, each func(Chunk, []byte) error) (Content, error) {
+	c := Content{ID: Sum(plain), Size: int64(len(plain))}
+	if c.Size == 0 {
+		return c, nil
+	}
+	if isZero(plain) {
+		c.Chunks = []Chunk{{Size: c.Size}}
+		return c, nil
+	}
+	c.Chunks = []Chunk{{ID: c.ID, Size: c.Size}}
+	if err := each(c.Chunks[0], plain); err != nil {
+		return Content{}, err
+	}
+	return c, nil
+}
+
+func (s *Splitter) splitLarge(r io.Reader, in *source, each func(Chunk, []byte) error) (Content, error) {
+	s.reset(r)
+	var c Content
+	for {
+		cut, err := s.cutter.Next(s.buf)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			if in.err != nil {
+				err = in.err
+			}
+			return Content{}, err
+		}
+		s.buf = cut.Data[:0]
+		chunk := s.add(&c, cut.Data)
+		if chunk.IsHole() {
+			continue
+		}
+		if err := each(chunk, cut.Data); err != nil {
+			return Content{}, err
+		}
+	}
+	if len(c.Chunks) == 1 && !c.Chunks[0].IsHole() {
+		c.ID = c.Chunks[0].ID
+	} else {
+		c.ID = s.whole.ID()
+	}
+	return c, nil
+}
+
+// reset points the cutter at r. Its tables and its buffer are kept.
+func (s *Splitter) reset(r io.Reader) {
+	low, high := uint(s.params.Min), uint(s.params.Max)
+	if s.cutter == nil {
+		s.cutter = chunker.NewWithBoundaries(r, polynomial, low, high)
+	} else {
+		s.cutter.ResetWithBoundaries(r, polynomial, low, high)
+	}
+	s.cutter.SetAverageBits(bits.TrailingZeros(uint(s.params.Average)))
+	s.whole.Reset()
+}
+
+// add takes one more piece into c and returns its chunk.
+func (s *Splitter) add(c *Content, plain []byte) Chunk {
+	first := c.Size == 0
+	chunk := Chunk{Size: int64(len(plain))}
+	c.Size += chunk.Size
+	s.whole.Write(plain)
+	switch {
+	case isZero(plain):
+		if n := len(c.Chunks); n > 0 && c.Chunks[n-1].IsHole() {
+			c.Chunks[n-1].Size += chunk.Size
+			return chunk
+		}
+	case first: // all that was hashed so far is this chunk
+		chunk.ID = s.whole.ID()
+	default:
+		chunk.ID = Sum(plain)
+	}
+	c.Chunks = append(c.Chunks, chunk)
+	return chunk
+}
+
+// source remembers the error of a reader. Both io.ReadFull and the chunker take
+// io.ErrUnexpectedEOF from it for the end of the content, but there it is the
+// word of a truncated stream.
+type source struct {
+	r   io.Reader
+	err error // nil at io.EOF
+}
+
+var errSource = errors.New("reading the content failed")
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, errSource
+	}
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+		return n, errSource
+	}
+	return n, err
+}
+
+// isZero compares p with itself one byte on, which runs at the speed of memcmp.
+func isZero(p []byte) bool {
+	return len(p) == 0 || p[0] == 0 && bytes.Equal(p[:len(p)-1], p[1:])
 }

@@ -1,13 +1,106 @@
 package chunkstore
 
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// The first byte of a frame says what follows.
+const (
+	framePlain = 0 // the chunk's bytes as they are
+	frameZstd  = 1 // one zstd frame
+)
+
+// frameMin is the length of the shortest frame: the tag and one byte.
+const frameMin = 2
+
 // FrameMax is the most stored bytes that a frame of a chunk of size plain bytes can have.
 func FrameMax(size int64) int64 { return size + 1 }
 
+// encoder and decoder are shared by all: EncodeAll and DecodeAll are safe for
+// concurrent use, and an encoder of this level holds 35 MB for each processor.
+var encoder = sync.OnceValue(func() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil,
+		zstd.WithEncoderLevel(zstd.SpeedBestCompression),
+		zstd.WithEncoderCRC(false), // the chunk's id is the check
+		zstd.WithWindowSize(ChunkMax),
+		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)))
+	if err != nil {
+		panic(err) // constant options
+	}
+	return e
+})
+
+var decoder = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil,
+		zstd.WithDecoderMaxMemory(ChunkMax),
+		zstd.WithDecoderMaxWindow(ChunkMax),
+		zstd.WithDecodeAllCapLimit(true), // never more than the chunk's size
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderConcurrency(runtime.GOMAXPROCS(0)))
+	if err != nil {
+		panic(err) // constant options
+	}
+	return d
+})
+
 // EncodeFrame appends the frame of plain to dst: zstd at its best, or plain where
-// that is no larger. Safe for concurrent use.
-func EncodeFrame(dst, plain []byte) []byte { panic("unbuilt") }
+// that is no larger. The bytes may differ between versions of this program. Safe for concurrent use.
+func EncodeFrame(dst, plain []byte) []byte {
+	start := len(dst)
+	dst = append(dst, frameZstd)
+	dst = encoder().EncodeAll(plain, dst)
+	if int64(len(dst)-start) >= FrameMax(int64(len(plain))) {
+		dst = append(dst[:start], framePlain)
+		dst = append(dst, plain...)
+	}
+	return dst
+}
 
 // DecodeFrame appends the plain bytes of a frame to dst. They are checked against
 // c.Size and c.ID, and no more than c.Size bytes are ever produced; every failure
 // wraps [ErrCorrupt]. Safe for concurrent use.
-func DecodeFrame(dst, frame []byte, c Chunk) ([]byte, error) { panic("unbuilt") }
+func DecodeFrame(dst, frame []byte, c Chunk) ([]byte, error) {
+	if err := checkFrame(c, int64(len(frame))); err != nil {
+		return nil, err
+	}
+	start := len(dst)
+	dst = slices.Grow(dst, int(c.Size))
+	switch payload := frame[1:]; frame[0] {
+	case framePlain:
+		dst = append(dst, payload...)
+	case frameZstd:
+		plain, err := decoder().DecodeAll(payload, dst[start:start:start+int(c.Size)])
+		if err != nil {
+			return nil, fmt.Errorf("chunk %s: %w: %w", c.ID, ErrCorrupt, err)
+		}
+		dst = append(dst, plain...) // onto itself
+	default:
+		return nil, fmt.Errorf("chunk %s: %w: frame of unknown kind %d", c.ID, ErrCorrupt, frame[0])
+	}
+	if got := int64(len(dst) - start); got != c.Size {
+		return nil, fmt.Errorf("chunk %s: %w: %d bytes, expected %d", c.ID, ErrCorrupt, got, c.Size)
+	}
+	if got := Sum(dst[start:]); got != c.ID {
+		return nil, fmt.Errorf("chunk %s: %w: its bytes are those of %s", c.ID, ErrCorrupt, got)
+	}
+	return dst, nil
+}
+
+// checkFrame tells whether c can have a frame of length stored bytes. It bounds
+// what is read and allocated on behalf of one chunk.
+func checkFrame(c Chunk, length int64) error {
+	switch {
+	case c.IsHole():
+		return fmt.Errorf("chunk: %w: a hole has no frame", ErrCorrupt)
+	case c.Size < 1 || c.Size > ChunkMax:
+		return fmt.Errorf("chunk %s: %w: of %d bytes, at most %d are possible", c.ID, ErrCorrupt, c.Size, int64(ChunkMax))
+	case length < frameMin || length > FrameMax(c.Size):
+		return fmt.Errorf("chunk %s: %w: frame of %d bytes for %d plain ones", c.ID, ErrCorrupt, length, c.Size)
+	}
+	return nil
+}
