@@ -2,21 +2,137 @@ package slotboot
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrBusy is wrapped when a slot is mounted, in use by a loop device, or open in another deltaup.
 var ErrBusy = errors.New("slot is in use")
 
-// Slot is a file or a block device that one image is written to.
-type Slot struct {
-	f *os.File
-}
+// headSize is what Begin clears: the superblock and whatever a kernel probes for beside it.
+const headSize = 4 << 10
 
 // Options says how to open a slot.
 type Options struct {
-	ReadOnly bool // only look: nothing is created or locked
+	ReadOnly bool // only look: nothing is created, locked or refused for being in use
 }
 
-// Open opens the slot at path.
-func Open(path string, o Options) (*Slot, error) { panic("unbuilt") }
+// Slot is a file or a block device that one image is written to. A file that does
+// not exist is made by the first Reserve or Begin. Its methods are not for concurrent
+// use, ReadAt and WriteAt excepted.
+type Slot struct {
+	path     string
+	readOnly bool
+	device   bool
+	f        *os.File // nil while the file does not exist
+}
+
+// Open opens the slot at path, following symbolic links such as those in
+// /dev/disk. Unless o.ReadOnly it is locked for this process; ErrBusy is wrapped when it
+// is mounted, behind a loop device, or locked by another.
+func Open(path string, o Options) (*Slot, error) {
+	s := &Slot{path: path, readOnly: o.ReadOnly}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		parent, err := os.Stat(filepath.Dir(path))
+		if err == nil && !parent.IsDir() {
+			err = &fs.PathError{Op: "open", Path: filepath.Dir(path), Err: unix.ENOTDIR}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("slot %s: %w", path, err)
+		}
+		return s, nil
+	}
+	if err == nil {
+		err = s.open(info.Mode(), 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("slot %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// open opens the slot, whose kind mode tells.
+func (s *Slot) open(mode fs.FileMode, flags int) error {
+	s.device = mode&fs.ModeDevice != 0 && mode&fs.ModeCharDevice == 0
+	if !s.device && !mode.IsRegular() {
+		return fmt.Errorf("is neither a file nor a block device")
+	}
+	if s.readOnly {
+		flags |= os.O_RDONLY
+	} else {
+		flags |= os.O_RDWR
+		if s.device {
+			flags |= os.O_EXCL // the kernel then refuses a device that is mounted or otherwise claimed
+		}
+	}
+	f, err := os.OpenFile(s.path, flags, 0o644)
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("%w: mounted, or claimed by another device", ErrBusy)
+	}
+	if err != nil {
+		return err
+	}
+	if !s.readOnly {
+		if err := s.claim(f); err != nil {
+			f.Close()
+			return err
+		}
+	}
+	s.f = f
+	return nil
+}
+
+// claim locks f for this process and looks for other users of a file.
+func (s *Slot) claim(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("%w: another deltaup writes to it", ErrBusy)
+	}
+	if err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	if s.device {
+		return nil
+	}
+	device, err := behindLoop(f)
+	if err != nil {
+		return err
+	}
+	if device != "" {
+		return fmt.Errorf("%w: it is behind %s", ErrBusy, device)
+	}
+	return nil
+}
+
+// Name is the path that the slot was opened by.
+func (s *Slot) Name() string { return s.path }
+
+// Close releases the slot.
+func (s *Slot) Close() error {
+	if s.f == nil {
+		return nil
+	}
+	return s.f.Close()
+}
+
+// ReadAt reads what the slot holds; a file that does not exist holds nothing.
+func (s *Slot) ReadAt(p []byte, off int64) (int, error) {
+	if s.f == nil {
+		return 0, io.EOF
+	}
+	return s.f.ReadAt(p, off)
+}
+
+// WriteAt writes to the slot, after Begin.
+func (s *Slot) WriteAt(p []byte, off int64) (int, error) {
+	if s.f == nil {
+		return 0, fmt.Errorf("slot %s: %w", s.path, fs.ErrNotExist)
+	}
+	return s.f.WriteAt(p, off)
+}

@@ -1,0 +1,185 @@
+package slotboot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Capacity is how many bytes fit: a device's size; for a file, what it occupies plus
+// what its file system has free for this user.
+func (s *Slot) Capacity() (int64, error) {
+	size, err := s.capacity()
+	if err != nil {
+		return 0, fmt.Errorf("slot %s: capacity: %w", s.path, err)
+	}
+	return size, nil
+}
+
+func (s *Slot) capacity() (int64, error) {
+	if s.device {
+		return deviceSize(s.f)
+	}
+	var occupied int64
+	if s.f != nil {
+		var st unix.Stat_t
+		if err := unix.Fstat(int(s.f.Fd()), &st); err != nil {
+			return 0, err
+		}
+		occupied = st.Blocks * 512 // st_blocks counts 512 bytes whatever the file system's block is
+	}
+	var sfs unix.Statfs_t
+	if err := unix.Statfs(filepath.Dir(s.path), &sfs); err != nil {
+		return 0, err
+	}
+	return occupied + int64(sfs.Bavail)*sfs.Bsize, nil
+}
+
+// Reserve claims the room for an image of size bytes, so that a full disk is told
+// before work is put into one; syscall.ENOSPC is wrapped when it does not fit. What the
+// slot holds does not change. File systems that cannot reserve are taken at their word.
+func (s *Slot) Reserve(size int64) error {
+	err := s.reserve(size)
+	if err != nil {
+		return fmt.Errorf("slot %s: reserve %d bytes: %w", s.path, size, err)
+	}
+	return nil
+}
+
+func (s *Slot) reserve(size int64) error {
+	if s.device {
+		has, err := deviceSize(s.f)
+		if err == nil && has < size {
+			err = unix.ENOSPC
+		}
+		return err
+	}
+	if s.f == nil {
+		// O_EXCL: whoever made the file in the meantime keeps it.
+		if err := s.open(0 /* a regular file */, os.O_CREATE|os.O_EXCL); err != nil {
+			return err
+		}
+		if err := syncFolder(filepath.Dir(s.path)); err != nil {
+			return err
+		}
+	}
+	info, err := s.f.Stat()
+	if err != nil || size == 0 {
+		return err
+	}
+	err = unix.Fallocate(int(s.f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
+	switch {
+	case err == nil, errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
+		return nil
+	case errors.Is(err, unix.ENOSPC):
+		// ext4 keeps what it could get; give that back.
+		return errors.Join(err, s.f.Truncate(info.Size()))
+	}
+	return err
+}
+
+// Begin makes the slot unbootable: its first 4 KiB are zero, durably, when Begin
+// returns. A file is then size bytes long. Room is reserved first: when there is too little, nothing has changed.
+func (s *Slot) Begin(size int64) error {
+	if err := s.Reserve(size); err != nil {
+		return err
+	}
+	if err := s.begin(size); err != nil {
+		return fmt.Errorf("slot %s: clear superblock: %w", s.path, err)
+	}
+	return nil
+}
+
+func (s *Slot) begin(size int64) error {
+	if _, err := s.f.WriteAt(make([]byte, min(headSize, size)), 0); err != nil {
+		return err
+	}
+	if err := s.f.Sync(); err != nil {
+		return err
+	}
+	if s.device {
+		return nil
+	}
+	// Only now: a longer image cut off while it still had its superblock would mount.
+	if err := s.f.Truncate(size); err != nil {
+		return err
+	}
+	return s.f.Sync()
+}
+
+// Sync makes all writes durable.
+func (s *Slot) Sync() error {
+	if s.f == nil {
+		return nil
+	}
+	return s.f.Sync()
+}
+
+// DropCache makes later reads come from the medium. Call Sync first: dirty pages stay.
+func (s *Slot) DropCache() error {
+	if s.f == nil {
+		return nil
+	}
+	fd := int(s.f.Fd())
+	if err := unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED); err != nil {
+		return fmt.Errorf("slot %s: drop cache: %w", s.path, err)
+	}
+	if !s.device {
+		return nil
+	}
+	// Needs CAP_SYS_ADMIN, and without it fadvise has done what can be done.
+	err := unix.IoctlSetInt(fd, unix.BLKFLSBUF, 0)
+	if err != nil && !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("slot %s: drop cache: %w", s.path, err)
+	}
+	return nil
+}
+
+func deviceSize(f *os.File) (int64, error) {
+	var size uint64
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.BLKGETSIZE64, uintptr(unsafe.Pointer(&size)))
+	if errno != 0 {
+		return 0, fmt.Errorf("BLKGETSIZE64: %w", errno)
+	}
+	return int64(size), nil
+}
+
+// behindLoop names the loop device that f is the backing file of, "" when there is none.
+func behindLoop(f *os.File) (string, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	files, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	if err != nil {
+		return "", err
+	}
+	for _, file := range files {
+		name, err := os.ReadFile(file)
+		if err != nil {
+			continue // detached in the meantime
+		}
+		other, err := os.Stat(strings.TrimSuffix(string(name), "\n"))
+		if err == nil && os.SameFile(info, other) {
+			return "/dev/" + strings.Split(file, "/")[3], nil
+		}
+	}
+	return "", nil
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close() // read only
+	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	return nil
+}
