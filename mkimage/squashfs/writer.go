@@ -1,6 +1,11 @@
 package squashfs
 
-import "io"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+)
 
 // Compressor compresses data of one image. Its methods are called from one goroutine at a time.
 type Compressor interface {
@@ -49,21 +54,131 @@ type Entry struct {
 
 // Writer lays out one image: first its data, block by block, then with [Writer.Finish]
 // all else. It is not for concurrent use.
-type Writer struct{}
+type Writer struct {
+	out       io.WriterAt
+	params    Params
+	dataStart int64 // where the first block lies
+	end       int64 // where the next write goes
+	fragments []fragmentEntry
+	finished  bool
+}
+
+// errFinished is what a Writer answers after Finish.
+var errFinished = errors.New("squashfs writer: already finished")
 
 // NewWriter prepares an image in out. Nothing is written before the first block;
-// bytes 0 to 96, the superblock, are written last of all. Whatever out held there
-// before makes no difference to the image.
-func NewWriter(out io.WriterAt, p Params) (*Writer, error) { panic("unbuilt") }
+// bytes 0 to 96, the superblock, are written last of all. All bytes up to the
+// image's size are written, so what out held before makes no difference.
+func NewWriter(out io.WriterAt, p Params) (*Writer, error) {
+	switch {
+	case !validBlockSize(int64(p.BlockSize)):
+		return nil, fmt.Errorf("squashfs writer: block size %d is no power of two from %d to %d", p.BlockSize, BlockSizeMin, BlockSizeMax)
+	case p.Compressor == nil || p.Compressor.ID() < CompressorGzip || p.Compressor.ID() > CompressorZstd:
+		return nil, errors.New("squashfs writer: no compressor that the format knows")
+	case len(p.Trailer) > TrailerMax:
+		return nil, fmt.Errorf("squashfs writer: trailer of %d bytes, at most %d", len(p.Trailer), TrailerMax)
+	}
+	w := &Writer{out: out, params: p, dataStart: superblockSize}
+	if n := len(p.Compressor.Options()); n > MetaBlockSize {
+		return nil, fmt.Errorf("squashfs writer: compressor options of %d bytes, at most %d", n, MetaBlockSize)
+	} else if n > 0 {
+		w.dataStart += metaHeaderSize + int64(n)
+	}
+	w.end = w.dataStart
+	return w, nil
+}
 
-// WriteBlock appends one stored data block and returns its position.
-func (w *Writer) WriteBlock(stored []byte) (offset int64, err error) { panic("unbuilt") }
+// WriteBlock appends one stored data block, 1 to BlockSize bytes, and returns its position.
+func (w *Writer) WriteBlock(stored []byte) (offset int64, err error) {
+	if w.finished {
+		return 0, errFinished
+	}
+	if len(stored) == 0 || len(stored) > w.params.BlockSize {
+		return 0, fmt.Errorf("squashfs writer: block of %d stored bytes, want 1 to %d", len(stored), w.params.BlockSize)
+	}
+	offset = w.end
+	return offset, w.append(stored)
+}
 
-// WriteFragment appends one stored fragment block, enters it in the fragment table and returns its index.
+// WriteFragment appends one stored fragment block, 1 to BlockSize bytes, enters it
+// in the fragment table and returns its index there.
 func (w *Writer) WriteFragment(stored []byte, compressed bool) (index uint32, err error) {
-	panic("unbuilt")
+	if int64(len(w.fragments)) >= int64(NoFragment) {
+		return 0, errors.New("squashfs writer: too many fragment blocks")
+	}
+	offset, err := w.WriteBlock(stored)
+	if err != nil {
+		return 0, err
+	}
+	w.fragments = append(w.fragments, fragmentEntry{
+		Start:  uint64(offset),
+		Length: LengthWord(len(stored), compressed),
+	})
+	return uint32(len(w.fragments) - 1), nil
+}
+
+// append writes p behind all that was written before.
+func (w *Writer) append(p []byte) error {
+	if _, err := w.out.WriteAt(p, w.end); err != nil {
+		return fmt.Errorf("write image at byte %d: %w", w.end, err)
+	}
+	w.end += int64(len(p))
+	return nil
 }
 
 // Finish writes all metadata of the tree below root, the padding and at the very
-// last, in one call, the superblock. It returns the image's size in bytes, a multiple of PadSize.
-func (w *Writer) Finish(root *Entry) (size int64, err error) { panic("unbuilt") }
+// last, in one call, the superblock. It returns the image's size in bytes, a
+// multiple of PadSize. The tree is checked before anything is written; an
+// error about it names the path. The Writer can't be used afterwards.
+func (w *Writer) Finish(root *Entry) (size int64, err error) {
+	if w.finished {
+		return 0, errFinished
+	}
+	w.finished = true
+	f := newFinisher(w)
+	if err := f.plan(root); err != nil {
+		return 0, fmt.Errorf("squashfs writer: %w", err)
+	}
+	sb := superblock{
+		Magic:      superMagic,
+		Inodes:     uint32(len(f.nodes)),
+		ModTime:    w.params.ModTime,
+		BlockSize:  uint32(w.params.BlockSize),
+		Fragments:  uint32(len(w.fragments)),
+		Compressor: w.params.Compressor.ID(),
+		BlockLog:   uint16(bits.TrailingZeros(uint(w.params.BlockSize))),
+		// The two flags promise nothing that a reader relies on; mksquashfs sets them by default as well.
+		Flags: flagExport | flagDuplicates,
+		IDs:   uint16(len(f.ids.list)),
+		Major: versionMajor,
+		Minor: versionMinor,
+	}
+	if err := f.writeTables(root, &sb); err != nil {
+		return 0, fmt.Errorf("squashfs writer: %w", err)
+	}
+	if err := sb.validate(); err != nil {
+		return 0, fmt.Errorf("squashfs writer: superblock: %w", err)
+	}
+	return w.close(&sb)
+}
+
+// close writes the compressor options, the trailer with the padding, and the superblock.
+func (w *Writer) close(sb *superblock) (size int64, err error) {
+	if options := w.params.Compressor.Options(); len(options) > 0 {
+		sb.Flags |= flagOptions
+		b := marshal(nil, metaHeader(len(options), false))
+		if _, err := w.out.WriteAt(append(b, options...), superblockSize); err != nil {
+			return 0, fmt.Errorf("write image at byte %d: %w", superblockSize, err)
+		}
+	}
+	size = (w.end + int64(len(w.params.Trailer)) + PadSize - 1) / PadSize * PadSize
+	padding := make([]byte, size-w.end)
+	copy(padding, w.params.Trailer)
+	if err := w.append(padding); err != nil {
+		return 0, err
+	}
+	if _, err := w.out.WriteAt(marshal(nil, sb), 0); err != nil {
+		return 0, fmt.Errorf("write image at byte 0: %w", err)
+	}
+	return size, nil
+}

@@ -1,0 +1,148 @@
+package squashfs
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+)
+
+// xattrInlineMax is the size from which on, in bytes, a value that was seen before
+// is not written again; smaller ones compress better than a reference, and cost no second lookup.
+const xattrInlineMax = 128
+
+// xattrWriter collects the distinct sets of extended attributes.
+type xattrWriter struct {
+	pairs  *metaWriter
+	bytes  bytes.Buffer                   // the finished blocks of pairs
+	ids    []xattrID                      // the sets
+	sets   map[[sha256.Size]byte]uint32   // their indexes, by what is in them
+	values map[[sha256.Size]byte]inodeRef // where large values are
+	record []byte                         // scratch
+}
+
+func (x *xattrWriter) init(c Compressor) {
+	x.pairs = newMetaWriter(&x.bytes, c)
+	x.sets = map[[sha256.Size]byte]uint32{}
+	x.values = map[[sha256.Size]byte]inodeRef{}
+}
+
+// add returns the index of a set, noXattr for the empty one.
+func (x *xattrWriter) add(set []Xattr) (uint32, error) {
+	if len(set) == 0 {
+		return noXattr, nil
+	}
+	if err := checkXattrs(set); err != nil {
+		return 0, err
+	}
+	key := xattrSetKey(set)
+	if i, ok := x.sets[key]; ok {
+		return i, nil
+	}
+	id := xattrID{Ref: uint64(x.pairs.ref()), Count: uint32(len(set))}
+	for i := range set {
+		n, err := x.writePair(&set[i])
+		if err != nil {
+			return 0, err
+		}
+		id.Size += uint32(n)
+	}
+	i := uint32(len(x.ids))
+	x.ids = append(x.ids, id)
+	x.sets[key] = i
+	return i, nil
+}
+
+// checkXattrs checks what the format can't hold or Linux would refuse.
+func checkXattrs(set []Xattr) error {
+	for i, a := range set {
+		_, _, ok := splitXattr(a.Name)
+		switch {
+		case !ok:
+			return fmt.Errorf("extended attribute %.40q: squashfs has only user., trusted. and security. ones", a.Name)
+		case len(a.Name) > XattrNameMax:
+			return fmt.Errorf("extended attribute %.40q…: name of %d bytes, at most %d", a.Name, len(a.Name), XattrNameMax)
+		case len(a.Value) > XattrValueMax:
+			return fmt.Errorf("extended attribute %q: value of %d bytes, at most %d", a.Name, len(a.Value), XattrValueMax)
+		case i > 0 && set[i-1].Name >= a.Name:
+			return fmt.Errorf("extended attributes out of order: %q before %q", set[i-1].Name, a.Name)
+		}
+	}
+	return nil
+}
+
+// xattrSetKey is equal for equal sets only.
+func xattrSetKey(set []Xattr) (key [sha256.Size]byte) {
+	h := sha256.New()
+	var length [8]byte
+	for _, a := range set {
+		binary.LittleEndian.PutUint32(length[:4], uint32(len(a.Name)))
+		binary.LittleEndian.PutUint32(length[4:], uint32(len(a.Value)))
+		h.Write(length[:])
+		h.Write([]byte(a.Name))
+		h.Write(a.Value)
+	}
+	h.Sum(key[:0])
+	return key
+}
+
+// writePair writes one attribute and returns the plain bytes that it took.
+func (x *xattrWriter) writePair(a *Xattr) (int, error) {
+	prefix, rest, _ := splitXattr(a.Name)
+	key := xattrKey{Type: prefix, NameSize: uint16(len(rest))}
+	value := a.Value
+	ref, seen := x.find(value)
+	if seen {
+		key.Type |= xattrOutOfLine
+		value = binary.LittleEndian.AppendUint64(nil, uint64(ref))
+	}
+	b := append(marshal(x.record[:0], &key), rest...)
+	if err := x.pairs.write(b); err != nil {
+		return 0, err
+	}
+	n := len(b)
+	if !seen {
+		x.remember(value)
+	}
+	b = append(marshal(b[:0], &xattrValue{Size: uint32(len(value))}), value...)
+	x.record = b
+	return n + len(b), x.pairs.write(b)
+}
+
+// find tells where a large value was written before.
+func (x *xattrWriter) find(value []byte) (ref inodeRef, seen bool) {
+	if len(value) < xattrInlineMax {
+		return 0, false
+	}
+	ref, seen = x.values[sha256.Sum256(value)]
+	return ref, seen
+}
+
+// remember notes that a value is about to be written.
+func (x *xattrWriter) remember(value []byte) {
+	if len(value) >= xattrInlineMax {
+		x.values[sha256.Sum256(value)] = x.pairs.ref()
+	}
+}
+
+// writeTo writes the pairs and the xattr id table and returns the table's position,
+// noTable when there are none.
+func (x *xattrWriter) writeTo(t *tail) (table uint64, err error) {
+	if len(x.ids) == 0 {
+		return noTable, nil
+	}
+	record := xattrTable{Pairs: t.pos(), Count: uint32(len(x.ids))}
+	if err := x.pairs.flush(); err != nil {
+		return 0, err
+	}
+	if _, err := x.bytes.WriteTo(t); err != nil {
+		return 0, err
+	}
+	locations, err := t.writeRecords(len(x.ids), func(b []byte, i int) []byte { return marshal(b, &x.ids[i]) })
+	if err != nil {
+		return 0, err
+	}
+	table = t.pos()
+	_, err = t.Write(append(marshal(nil, &record), locations...))
+	return table, err
+}

@@ -1,0 +1,356 @@
+package squashfs
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// runTool runs a foreign program. Without it the test is skipped, unless all tests were asked for.
+func runTool(t testing.TB, name string, args ...string) []byte {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		if os.Getenv("DELTAUP_TEST_ALL") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, stderr.Bytes())
+	}
+	return out
+}
+
+// canMount tells whether this machine lets us mount an image of mksquashfs.
+var canMount = sync.OnceValue(func() error {
+	dir, err := os.MkdirTemp("", "canmount")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	image, at := filepath.Join(dir, "image"), filepath.Join(dir, "at")
+	if err := os.Mkdir(at, 0o755); err != nil {
+		return err
+	}
+	for _, args := range [][]string{
+		{"mksquashfs", at, image, "-comp", "zstd", "-quiet", "-no-progress"},
+		{"mount", "-t", "squashfs", "-o", "loop,ro", image, at},
+		{"umount", at},
+	} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", args[0], err, out)
+		}
+	}
+	return nil
+})
+
+// mountImage mounts an image with the kernel until the test's end; it skips where that is not permitted.
+func mountImage(t *testing.T, image string) (dir string) {
+	t.Helper()
+	if err := canMount(); err != nil {
+		t.Skipf("no mounting here: %v", err)
+	}
+	dir = t.TempDir()
+	if out, err := exec.Command("mount", "-t", "squashfs", "-o", "loop,ro", image, dir).CombinedOutput(); err != nil {
+		t.Fatalf("mount: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	return dir
+}
+
+// sample is one tree with everything, and the contents of its files.
+func sample(b *builder) (inodes map[string]*Inode, contents map[string][]byte) {
+	capability := []byte("\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+	large := noise(7, 9000)
+	blockSize := b.w.params.BlockSize
+	contents = map[string][]byte{
+		"bin/tool":      append(noise(1, 3*blockSize), "tail"...),
+		"bin/setuid":    bytes.Repeat([]byte("compressible "), blockSize/4),
+		"empty":         nil,
+		"exact":         noise(2, blockSize),
+		"etc/small":     []byte("small\n"),
+		"etc/small-too": []byte("small, in the same fragment block\n"),
+		"sparse":        slices.Concat(make([]byte, 2*blockSize), noise(3, blockSize), make([]byte, blockSize), []byte("end")),
+		"sparse-all":    make([]byte, 4*blockSize),
+		"linked":        noise(4, blockSize+1),
+		"xattrs":        []byte("with attributes"),
+	}
+	in := func(a Attr) *Inode {
+		a.ModTime += 1700000000
+		return &Inode{Attr: a}
+	}
+	inodes = map[string]*Inode{
+		"":           in(Attr{Type: Directory, Mode: 0o755, ModTime: 1}),
+		"bin":        in(Attr{Type: Directory, Mode: 0o750, UID: 7, GID: 8, ModTime: 2}),
+		"bin/tool":   in(Attr{Type: Regular, Mode: 0o755}),
+		"bin/setuid": in(Attr{Type: Regular, Mode: 0o4755, GID: 4294967294}),
+		"empty":      in(Attr{Type: Regular, Mode: 0o600}),
+		"exact":      in(Attr{Type: Regular, Mode: 0o644}),
+		"etc/small":  in(Attr{Type: Regular, Mode: 0o644, UID: 100000, GID: 100001}),
+		"etc/small-too": in(Attr{Type: Regular, Mode: 0o444, Xattrs: []Xattr{
+			{"security.capability", capability},
+			{"user.large", large},
+		}}),
+		"etc/link":       in(Attr{Type: Symlink, Mode: 0o777, Target: "../bin/tool"}),
+		"etc/link-xattr": in(Attr{Type: Symlink, Mode: 0o777, Target: strings.Repeat("x/", 2047) + "y", Xattrs: []Xattr{{"trusted.link", []byte("of a link")}}}),
+		"etc/dangling":   in(Attr{Type: Symlink, Mode: 0o777, Target: "/no/such file"}),
+		"sparse":         in(Attr{Type: Regular, Mode: 0o644}),
+		"sparse-all":     in(Attr{Type: Regular, Mode: 0o644}),
+		"linked":         in(Attr{Type: Regular, Mode: 0o640}),
+		"xattrs": in(Attr{Type: Regular, Mode: 0o644, Xattrs: []Xattr{
+			{"security.capability", capability},
+			{"trusted.t", []byte{0, 1, 2}},
+			{"user.empty", nil},
+			{"user.large", large},
+			{"user.larger", noise(8, 1<<16)},
+		}}),
+		"xattr-dir":    in(Attr{Type: Directory, Mode: 0o1777, Xattrs: []Xattr{{"user.dir", []byte("d")}}}),
+		"dev/null":     in(Attr{Type: CharDevice, Mode: 0o666, Major: 1, Minor: 3}),
+		"dev/big":      in(Attr{Type: CharDevice, Mode: 0o600, Major: majorMax, Minor: minorMax}),
+		"dev/disk":     in(Attr{Type: BlockDevice, Mode: 0o660, Major: 8, Minor: 300, Xattrs: []Xattr{{"trusted.disk", []byte("x")}}}),
+		"dev/fifo":     in(Attr{Type: FIFO, Mode: 0o644}),
+		"dev/fifo-x":   in(Attr{Type: FIFO, Mode: 0o644, Xattrs: []Xattr{{"trusted.fifo", []byte("x")}}}),
+		"dev/sock":     in(Attr{Type: Socket, Mode: 0o755}),
+		"dev/sock-x":   in(Attr{Type: Socket, Mode: 0o755, Xattrs: []Xattr{{"trusted.sock", []byte("x")}}}),
+		"odd/\xff\n é": in(Attr{Type: Regular, Mode: 0o644}),
+		"odd/" + strings.Repeat("n", linuxNameMax): in(Attr{Type: Regular, Mode: 0o644}),
+	}
+	for _, p := range slices.Sorted(maps.Keys(contents)) {
+		inodes[p].Data = b.file(contents[p])
+	}
+	for link, to := range map[string]string{"dev/null-too": "dev/null", "zz/again": "linked", "bin/again": "linked", "etc/link-too": "etc/link"} {
+		inodes[link], contents[link] = inodes[to], contents[to]
+	}
+	return inodes, contents
+}
+
+// writeSample writes the sample to a file.
+func writeSample(t *testing.T, p Params) (image string, inodes map[string]*Inode, contents map[string][]byte) {
+	t.Helper()
+	f := imageFile(t)
+	b := newBuilder(t, f, p)
+	inodes, contents = sample(b)
+	b.finish(inodes)
+	return f.Name(), inodes, contents
+}
+
+// linkCount is how many names an inode has; directories: 2 and their subdirectories.
+func linkCount(inodes map[string]*Inode, p string) (n uint64) {
+	for other, in := range inodes {
+		if inodes[p].Type != Directory && in == inodes[p] || inodes[p].Type == Directory && in.Type == Directory &&
+			other != "" && strings.TrimPrefix(path.Dir(other), ".") == p {
+			n++
+		}
+	}
+	if inodes[p].Type == Directory {
+		n += 2
+	}
+	return n
+}
+
+// TestUnsquashfs compares the listing of unsquashfs with the tree, line by line.
+func TestUnsquashfs(t *testing.T) {
+	image, inodes, contents := writeSample(t, Params{ModTime: 1234567890})
+	line := regexp.MustCompile(`(?m)^([-dlbcps])[-rwxstST]{9} (\d+/\d+) +(-?\d+(?:, *\d+)?) (\d{4}-\d\d-\d\d \d\d:\d\d) /(.*)$`)
+	listed := map[string][]string{}
+	for _, m := range line.FindAllStringSubmatch(string(runTool(t, "unsquashfs", "-lln", "-d", "", image)), -1) {
+		name, target, _ := strings.Cut(m[5], " -> ")
+		listed[name] = append(m[1:5], target)
+	}
+	letter := map[Type]string{Directory: "d", Regular: "-", Symlink: "l", BlockDevice: "b", CharDevice: "c", FIFO: "p", Socket: "s"}
+	for p, in := range inodes {
+		got := listed[p]
+		if strings.Contains(p, "\n") || p == "" {
+			continue // takes two lines; is listed without a name
+		}
+		if got == nil {
+			t.Errorf("%s: not listed by unsquashfs", p)
+			continue
+		}
+		modTime := time.Unix(int64(in.ModTime), 0).UTC().Format("2006-01-02 15:04")
+		want := []string{letter[in.Type], fmt.Sprintf("%d/%d", in.UID, in.GID), got[2], modTime, in.Target}
+		switch in.Type {
+		case Regular:
+			want[2] = fmt.Sprint(len(contents[p]))
+		case CharDevice:
+			if in.Minor < 256 { // unsquashfs lists others wrongly
+				want[2] = fmt.Sprintf("%d,%d", in.Major, in.Minor)
+				got[2] = strings.ReplaceAll(got[2], " ", "")
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: unsquashfs lists %q, want %q", p, got, want)
+		}
+	}
+	summary := string(runTool(t, "unsquashfs", "-s", image))
+	for _, want := range []string{"Compression zstd", "Block size 131072", "exportable via NFS", "Number of ids 6", "Creation or last append time Fri Feb 13 23:31:30 2009"} {
+		if !strings.Contains(summary, want) {
+			t.Errorf("unsquashfs -s lacks %q:\n%s", want, summary)
+		}
+	}
+}
+
+// TestSqfs2tar compares the tar that squashfs-tools-ng makes with the tree, byte by byte.
+func TestSqfs2tar(t *testing.T) {
+	for _, blockSize := range []int{BlockSizeMin, 128 << 10, BlockSizeMax} {
+		t.Run(fmt.Sprint(blockSize), func(t *testing.T) {
+			image, inodes, contents := writeSample(t, Params{BlockSize: blockSize})
+			compareTar(t, runTool(t, "sqfs2tar", image), inodes, contents)
+		})
+	}
+}
+
+func compareTar(t *testing.T, archive []byte, inodes map[string]*Inode, contents map[string][]byte) {
+	t.Helper()
+	flag := map[Type]byte{Directory: tar.TypeDir, Regular: tar.TypeReg, Symlink: tar.TypeSymlink, BlockDevice: tar.TypeBlock, CharDevice: tar.TypeChar, FIFO: tar.TypeFifo}
+	seen := map[string]*Inode{}
+	r := tar.NewReader(bytes.NewReader(archive))
+	for {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		p := strings.TrimSuffix(h.Name, "/")
+		in := inodes[p]
+		if in == nil {
+			continue // a parent that was not given
+		}
+		seen[p] = in
+		if h.Typeflag == tar.TypeLink {
+			if inodes[h.Linkname] != in {
+				t.Errorf("%s: a hard link to %s", p, h.Linkname)
+			}
+			continue
+		}
+		if h.Typeflag != flag[in.Type] || h.Mode != int64(in.Mode) || uint32(h.Uid) != in.UID || uint32(h.Gid) != in.GID ||
+			h.ModTime.Unix() != int64(in.ModTime) || h.Linkname != in.Target || h.Devmajor != int64(in.Major) || h.Devminor != int64(in.Minor) {
+			t.Errorf("%s: sqfs2tar says %+v, want %+v", p, h, in.Attr)
+		}
+		got, err := io.ReadAll(r)
+		if err != nil || in.Type == Regular && !bytes.Equal(got, contents[p]) {
+			t.Errorf("%s: content of %d bytes differs (%v), want %d", p, len(got), err, len(contents[p]))
+		}
+		for _, a := range in.Xattrs {
+			if h.PAXRecords["SCHILY.xattr."+a.Name] != string(a.Value) {
+				t.Errorf("%s: attribute %s differs", p, a.Name)
+			}
+		}
+	}
+	for p, in := range inodes {
+		if p != "" && in.Type != Socket && seen[p] == nil {
+			t.Errorf("%s: not in the tar of sqfs2tar", p)
+		}
+	}
+}
+
+// TestRdsquashfs lets squashfs-tools-ng describe the tree and read one file.
+func TestRdsquashfs(t *testing.T) {
+	image, _, contents := writeSample(t, Params{Compressor: plainCompressor{}})
+	if got := runTool(t, "rdsquashfs", "-c", "/bin/tool", image); !bytes.Equal(got, contents["bin/tool"]) {
+		t.Errorf("rdsquashfs reads %d bytes of bin/tool that differ", len(got))
+	}
+	lines := strings.Split(string(runTool(t, "rdsquashfs", "-d", image)), "\n")
+	for _, want := range []string{
+		"dir bin 0750 7 8",
+		"nod dev/big 0600 0 0 c 4095 1048575",
+		"nod dev/disk 0660 0 0 b 8 300",
+		"pipe dev/fifo-x 0644 0 0",
+		"slink etc/dangling 0777 0 0 /no/such file",
+		"sock dev/sock 0755 0 0",
+	} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("rdsquashfs -d has no line %q:\n%s", want, strings.Join(lines, "\n"))
+		}
+	}
+}
+
+// TestKernel has the kernel read everything: attributes, extended ones, every byte.
+func TestKernel(t *testing.T) {
+	for _, p := range []Params{
+		{BlockSize: BlockSizeMin},
+		{BlockSize: 128 << 10, Trailer: []byte("trailer")},
+		{BlockSize: BlockSizeMax},
+		{Compressor: plainCompressor{}},
+	} {
+		t.Run(fmt.Sprint(p.BlockSize), func(t *testing.T) {
+			image, inodes, contents := writeSample(t, p)
+			dir := mountImage(t, image)
+			numbers := map[uint64]*Inode{}
+			for p, in := range inodes {
+				st := compareKernel(t, filepath.Join(dir, p), in, contents[p])
+				if got, want := uint64(st.Nlink), linkCount(inodes, p); p != "" && got != want {
+					t.Errorf("%s: %d links, want %d", p, got, want)
+				}
+				if other := numbers[st.Ino]; other != nil && other != in {
+					t.Errorf("%s: inode number %d twice", p, st.Ino)
+				}
+				numbers[st.Ino] = in
+			}
+		})
+	}
+}
+
+// compareKernel compares what the kernel says about one mounted path.
+func compareKernel(t *testing.T, p string, in *Inode, content []byte) (st unix.Stat_t) {
+	t.Helper()
+	if err := unix.Lstat(p, &st); err != nil {
+		t.Errorf("lstat %s: %v", p, err)
+		return st
+	}
+	format := map[Type]uint32{Directory: unix.S_IFDIR, Regular: unix.S_IFREG, Symlink: unix.S_IFLNK, BlockDevice: unix.S_IFBLK, CharDevice: unix.S_IFCHR, FIFO: unix.S_IFIFO, Socket: unix.S_IFSOCK}
+	if st.Mode != format[in.Type]|uint32(in.Mode) || st.Uid != in.UID || st.Gid != in.GID || st.Mtim.Sec != int64(in.ModTime) {
+		t.Errorf("%s: kernel says %+v, want %+v", p, st, in.Attr)
+	}
+	switch in.Type {
+	case Regular:
+		got, err := os.ReadFile(p)
+		if err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%s: kernel reads %d bytes that differ from %d (%v)", p, len(got), len(content), err)
+		}
+		if in.Data != nil && in.Data.Holes > 0 && st.Blocks != (st.Size-in.Data.Holes+511)/512 {
+			t.Errorf("%s: kernel says %d blocks of 512, %d bytes are in holes", p, st.Blocks, in.Data.Holes)
+		}
+	case Symlink:
+		if got, err := os.Readlink(p); err != nil || got != in.Target {
+			t.Errorf("%s: kernel says target %s, want %s (%v)", p, got, in.Target, err)
+		}
+	case BlockDevice, CharDevice:
+		if unix.Major(st.Rdev) != in.Major || unix.Minor(st.Rdev) != in.Minor {
+			t.Errorf("%s: kernel says device %#x, want %d:%d", p, st.Rdev, in.Major, in.Minor)
+		}
+	}
+	for _, a := range in.Xattrs {
+		got := make([]byte, XattrValueMax+1)
+		n, err := unix.Lgetxattr(p, a.Name, got)
+		if err != nil || !bytes.Equal(got[:max(n, 0)], a.Value) {
+			t.Errorf("%s: kernel says attribute %s has %d bytes, want %d (%v)", p, a.Name, n, len(a.Value), err)
+		}
+	}
+	return st
+}
