@@ -1,8 +1,46 @@
 package chunkstore
 
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+
+	"deltaup/internal/durable"
+)
+
+// groupSize is how many plain bytes a batch gathers for each processor before it
+// compresses them together.
+const groupSize = 4 << 20
+
 // Batch adds chunks to a [Folder]. It is for one goroutine, compresses on all
-// processors, and ends in Commit or Abort.
-type Batch struct{}
+// processors, and ends in Commit or Abort. The packs hold the chunks in the order of Add.
+type Batch struct {
+	folder *Folder
+	target int64
+	seen   map[ID]struct{}
+
+	group  []Chunk // added, not yet written
+	plain  []byte  // their bytes, one after another
+	frames [][]byte
+
+	pack  *openPack // the one that is being written; nil when there is none
+	full  []*openPack
+	stats BatchStats
+	err   error // the first one; nothing can be added after it
+}
+
+// openPack is a pack under its temporary name.
+type openPack struct {
+	file    *durable.File
+	buf     *bufio.Writer
+	w       *PackWriter
+	ref     PackRef     // once it is full
+	entries []PackEntry // the same
+}
 
 // BatchStats counts what a batch added.
 type BatchStats struct {
@@ -11,15 +49,159 @@ type BatchStats struct {
 	Stored int64 // bytes of their frames
 }
 
-// Add adds c unless folder or batch has it already; plain is verified against c and not kept.
-func (b *Batch) Add(c Chunk, plain []byte) error { panic("unbuilt") }
+var errBatchEnded = errors.New("batch: it has ended")
 
-// Commit makes the new packs durable and then visible to the folder's readers. On
-// an error some packs may be there; they are valid and are used by the next batch of a newly opened folder.
-func (b *Batch) Commit() (added []PackRef, err error) { panic("unbuilt") }
+// NewBatch starts adding chunks; a new pack is begun when one holds target bytes.
+func (f *Folder) NewBatch(target int64) *Batch {
+	return &Batch{folder: f, target: target, seen: map[ID]struct{}{}}
+}
 
-// Abort gives the batch up and removes its temporary files. After Commit it does nothing, so that it can be deferred.
-func (b *Batch) Abort() { panic("unbuilt") }
+// Add adds c unless folder or batch has it already; a hole is never added. plain
+// is verified against c and not kept. After an error the batch can only be aborted.
+func (b *Batch) Add(c Chunk, plain []byte) error {
+	if b.err != nil {
+		return b.err
+	}
+	if c.IsHole() {
+		return nil
+	}
+	if _, ok := b.seen[c.ID]; ok {
+		return nil
+	}
+	if _, ok := b.folder.Locate(c.ID); ok {
+		return nil
+	}
+	if c.Size != int64(len(plain)) || c.Size < 1 || c.Size > ChunkMax {
+		b.err = fmt.Errorf("add chunk %s: %w: %d bytes, expected %d", c.ID, ErrCorrupt, len(plain), c.Size)
+		return b.err
+	}
+	b.seen[c.ID] = struct{}{}
+	b.group = append(b.group, c)
+	b.plain = append(b.plain, plain...)
+	if len(b.plain) >= groupSize*runtime.GOMAXPROCS(0) {
+		b.err = b.flush()
+	}
+	return b.err
+}
 
-// Stats tells what Commit adds or has added.
-func (b *Batch) Stats() BatchStats { panic("unbuilt") }
+// flush verifies and compresses the group, concurrently, and writes it in order.
+func (b *Batch) flush() error {
+	for len(b.frames) < len(b.group) {
+		b.frames = append(b.frames, nil)
+	}
+	var workers errgroup.Group
+	workers.SetLimit(runtime.GOMAXPROCS(0))
+	rest := b.plain
+	for i, c := range b.group {
+		plain := rest[:c.Size]
+		rest = rest[c.Size:]
+		workers.Go(func() error {
+			if got := Sum(plain); got != c.ID {
+				return fmt.Errorf("add chunk %s: %w: its bytes are those of %s", c.ID, ErrCorrupt, got)
+			}
+			b.frames[i] = EncodeFrame(b.frames[i][:0], plain)
+			return nil
+		})
+	}
+	if err := workers.Wait(); err != nil {
+		return err
+	}
+	for i, c := range b.group {
+		if err := b.write(c, b.frames[i]); err != nil {
+			return err
+		}
+	}
+	b.group, b.plain = b.group[:0], b.plain[:0]
+	return nil
+}
+
+func (b *Batch) write(c Chunk, frame []byte) error {
+	if b.pack == nil {
+		file, err := durable.Create(b.folder.tmp)
+		if err != nil {
+			return fmt.Errorf("create pack: %w", err)
+		}
+		buf := bufio.NewWriterSize(file, 1<<20)
+		b.pack = &openPack{file: file, buf: buf, w: NewPackWriter(buf)}
+	}
+	if _, err := b.pack.w.Add(c, frame); err != nil {
+		return err
+	}
+	b.stats.Chunks++
+	b.stats.Plain += c.Size
+	b.stats.Stored += int64(len(frame))
+	if b.pack.w.Size() >= b.target || b.pack.w.Len() == PackEntriesMax {
+		return b.finish()
+	}
+	return nil
+}
+
+// finish completes the pack at hand, reads its table as a reader will, and makes it
+// durable under its temporary name.
+func (b *Batch) finish() error {
+	p := b.pack
+	id, size, err := p.w.Close()
+	if err == nil {
+		err = p.buf.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("write pack: %w", err)
+	}
+	p.ref = PackRef{ID: id, Size: size}
+	if p.entries, err = ReadPackTable(p.file, size); err != nil {
+		return fmt.Errorf("pack %s just written: %w", id, err)
+	}
+	if err := p.file.Seal(); err != nil {
+		return fmt.Errorf("write pack: %w", err)
+	}
+	p.buf, p.w = nil, nil
+	b.full = append(b.full, p)
+	b.pack = nil
+	return nil
+}
+
+// Commit makes the new packs durable and then visible to the folder's readers. After
+// an error some packs may lie in the folder: they are valid, and a folder that is
+// opened anew uses them.
+func (b *Batch) Commit() (added []PackRef, err error) {
+	defer b.Abort()
+	if b.err != nil {
+		return nil, b.err
+	}
+	if err := b.flush(); err != nil {
+		return nil, err
+	}
+	if b.pack != nil {
+		if err := b.finish(); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range b.full {
+		if err := p.file.Commit(filepath.Join(b.folder.dir, PackPath(p.ref.ID))); err != nil {
+			return nil, fmt.Errorf("commit pack %s: %w", p.ref.ID, err)
+		}
+	}
+	for _, p := range b.full {
+		b.folder.add(p.ref, p.entries)
+		added = append(added, p.ref)
+	}
+	return added, nil
+}
+
+// Abort gives the batch up and removes its temporary files. After Commit it does
+// nothing, so that it can be deferred.
+func (b *Batch) Abort() {
+	if b.pack != nil {
+		b.pack.file.Discard()
+	}
+	for _, p := range b.full {
+		p.file.Discard() // nothing once it is committed
+	}
+	b.pack, b.full, b.group, b.plain, b.frames = nil, nil, nil, nil, nil
+	if b.err == nil {
+		b.err = errBatchEnded
+	}
+}
+
+// Stats tells what Commit adds or has added; chunks that wait to be compressed are not in it yet.
+func (b *Batch) Stats() BatchStats { return b.stats }

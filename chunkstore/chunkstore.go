@@ -49,9 +49,11 @@ var (
 )
 
 // Store reads chunks by id. Implementations: [Folder] (packs in a local folder)
-// and [Remote] (packs behind a [Ranger]). storetest.Run is the suite for both.
+// and [Remote] (packs behind a [Ranger]). storetest.Run is the suite for both. A
+// store holds no holes: asked for one it answers as for any chunk that it lacks.
 type Store interface {
-	// Chunk returns the plain bytes of c, verified against c.ID and c.Size.
+	// Chunk returns the plain bytes of c, verified against c.ID and c.Size, or an
+	// error that wraps ErrNotFound, ErrCorrupt or ctx's.
 	Chunk(ctx context.Context, c Chunk) ([]byte, error)
 	// Locate tells where a chunk's frame lies; false when the store lacks it.
 	Locate(id ID) (Location, bool)

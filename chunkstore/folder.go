@@ -1,28 +1,191 @@
 package chunkstore
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
 
 // Folder is a folder of packs, DIR/ab/abcd….pack, as a publisher keeps them. Its
-// read side is safe for concurrent use, also while a Batch is being filled.
-type Folder struct{}
+// read side is safe for concurrent use, also while a [Batch] is being filled.
+type Folder struct {
+	dir, tmp string
 
-// OpenFolder reads the tables of all packs below dir, which need not exist yet.
-// New packs are written to tmp first, a folder on the same file system.
-func OpenFolder(dir, tmp string) (*Folder, error) { panic("unbuilt") }
+	mu     sync.RWMutex
+	packs  []PackRef
+	chunks map[ID]place
+}
+
+// place is a Location in 16 bytes: there may be millions of them.
+type place struct {
+	pack   uint32 // index in Folder.packs
+	length uint32
+	offset int64
+}
+
+// OpenFolder reads the tables of all packs below dir, which need not exist yet;
+// files that are not named like packs are left alone. New packs are written to
+// tmp first, a folder on the same file system. A damaged pack is [ErrCorrupt].
+func OpenFolder(dir, tmp string) (*Folder, error) {
+	f := &Folder{dir: dir, tmp: tmp, chunks: map[ID]place{}}
+	ids, err := listPacks(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open packs: %w", err)
+	}
+	for _, id := range ids { // of the packs that have a chunk, the first is used
+		path := filepath.Join(dir, PackPath(id))
+		if err := f.load(id, path); err != nil {
+			return nil, fmt.Errorf("open packs: %s: %w", path, err)
+		}
+	}
+	return f, nil
+}
+
+// listPacks returns the names of all packs below dir in order.
+func listPacks(dir string) ([]ID, error) {
+	folders, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var ids []ID
+	for _, sub := range folders {
+		if !sub.IsDir() {
+			continue
+		}
+		files, err := os.ReadDir(filepath.Join(dir, sub.Name()))
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			id, err := ParseID(strings.TrimSuffix(file.Name(), packSuffix))
+			if err == nil && sub.Name()+"/"+file.Name() == PackPath(id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids, nil
+}
+
+// load takes in one pack.
+func (f *Folder) load(id ID, path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	entries, err := ReadPackTable(file, info.Size())
+	if err != nil {
+		return err
+	}
+	f.add(PackRef{ID: id, Size: info.Size()}, entries)
+	return nil
+}
+
+// add makes a pack visible.
+func (f *Folder) add(pack PackRef, entries []PackEntry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := uint32(len(f.packs))
+	f.packs = append(f.packs, pack)
+	for _, e := range entries {
+		if _, ok := f.chunks[e.ID]; !ok {
+			f.chunks[e.ID] = place{pack: n, length: uint32(e.Length), offset: e.Offset}
+		}
+	}
+}
+
+// Locate implements [Store]. It knows what was there at OpenFolder and what has been committed since.
+func (f *Folder) Locate(id ID) (Location, bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	p, ok := f.chunks[id]
+	if !ok {
+		return Location{}, false
+	}
+	return Location{Pack: f.packs[p.pack].ID, Offset: p.offset, Length: int64(p.length)}, true
+}
 
 // Chunk implements [Store].
-func (f *Folder) Chunk(ctx context.Context, c Chunk) ([]byte, error) { panic("unbuilt") }
-
-// Locate implements [Store]. It knows what has been committed.
-func (f *Folder) Locate(id ID) (Location, bool) { panic("unbuilt") }
+func (f *Folder) Chunk(ctx context.Context, c Chunk) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	l, ok := f.Locate(c.ID)
+	if !ok {
+		return nil, fmt.Errorf("chunk %s: %w", c.ID, ErrNotFound)
+	}
+	if err := checkFrame(c, l.Length); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(f.dir, PackPath(l.Pack))
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("chunk %s: %w", c.ID, err)
+	}
+	defer file.Close()
+	frame := make([]byte, l.Length)
+	if err := readFullAt(file, frame, l.Offset); err != nil {
+		return nil, fmt.Errorf("chunk %s: %s: %w", c.ID, path, err)
+	}
+	plain, err := DecodeFrame(nil, frame, c)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return plain, nil
+}
 
 // Packs returns all packs, sorted by id.
-func (f *Folder) Packs() []PackRef { panic("unbuilt") }
+func (f *Folder) Packs() []PackRef {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return slices.SortedFunc(slices.Values(f.packs), func(a, b PackRef) int {
+		return bytes.Compare(a.ID[:], b.ID[:])
+	})
+}
 
 // Index makes the index of a release whose chunks have all been committed: image
 // are those of the recipe (Recipe.Chunks), raw the other artifacts (their Locations
 // are filled in). A chunk that the folder lacks is [ErrNotFound].
-func (f *Folder) Index(image []Chunk, raw []RawList) (*Index, error) { panic("unbuilt") }
-
-// NewBatch starts adding chunks; each new pack holds about target bytes.
-func (f *Folder) NewBatch(target int64) *Batch { panic("unbuilt") }
+func (f *Folder) Index(image []Chunk, raw []RawList) (*Index, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	x := &Index{}
+	named := map[uint32]bool{}
+	locate := func(chunks []Chunk) ([]Location, error) {
+		var list []Location
+		for _, c := range chunks {
+			p, ok := f.chunks[c.ID]
+			if !ok {
+				return nil, fmt.Errorf("make index: chunk %s: %w", c.ID, ErrNotFound)
+			}
+			if !named[p.pack] {
+				named[p.pack] = true
+				x.Packs = append(x.Packs, f.packs[p.pack])
+			}
+			list = append(list, Location{Pack: f.packs[p.pack].ID, Offset: p.offset, Length: int64(p.length)})
+		}
+		return list, nil
+	}
+	var err error
+	if x.Image, err = locate(image); err != nil {
+		return nil, err
+	}
+	for _, l := range raw {
+		if l.Locations, err = locate(l.distinct()); err != nil {
+			return nil, err
+		}
+		x.Raw = append(x.Raw, l)
+	}
+	return x, nil
+}
