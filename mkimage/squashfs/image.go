@@ -1,13 +1,44 @@
 package squashfs
 
 import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
 	"io"
-	"iter"
+	"math/bits"
+	"slices"
+	"sync"
 )
 
 // Image is an open image. It is safe for concurrent use; what it holds in memory
 // is small caches of decompressed blocks, never tables or listings.
-type Image struct{}
+type Image struct {
+	r     io.ReaderAt
+	size  int64 // bytes of r
+	used  int64 // superblock.BytesUsed
+	info  Info
+	codec decompressor
+	root  inodeRef
+
+	inodes    metaTable
+	dirs      metaTable
+	pairs     metaTable // of xattrs
+	fragments lookupTable
+	xattrIDs  lookupTable
+	ids       []uint32
+
+	metaCache     cache[int64, metaBlock]
+	fragmentCache cache[int, []byte]
+	xattrCache    cache[uint32, []Xattr]
+	buffers       sync.Pool // *[]byte of BlockSize bytes, for stored blocks
+}
+
+// What the caches of an image hold at most.
+const (
+	metaCacheBlocks    = 64
+	fragmentCacheBytes = 1 << 20 // but two blocks at least
+	xattrCacheSets     = 64
+)
 
 // Info is what the superblock tells, and the compressor's options.
 type Info struct {
@@ -22,72 +53,122 @@ type Info struct {
 	BytesUsed         int64  // end of the last table; padding may follow
 }
 
-// Node is one name in an image, with the inode behind it.
-type Node struct {
-	Attr
-	Path  string // "" for the root, else slash-separated without leading slash: "usr/bin/env"
-	Inode uint32 // number; names of one file (hard links) share it
-	Links uint32
-	Size  int64 // regular files: bytes; 0 for all else
+// Open reads the superblock and the owners of the image in r. Size is how many bytes r has;
+// an image may end before that, as in a partition. An image that is no squashfs 4.0 or has a
+// compressor unknown here is ErrUnsupported, a damaged one ErrCorrupt.
+func Open(r io.ReaderAt, size int64) (*Image, error) {
+	m := &Image{r: r, size: size}
+	if err := m.open(); err != nil {
+		return nil, fmt.Errorf("open image: %w", err)
+	}
+	return m, nil
 }
 
-// StatSize is the size that the kernel's stat gives: of a directory its
-// listing as the format counts it, of a symbolic link its target's length.
-func (n *Node) StatSize() int64 { panic("unbuilt") }
+func (m *Image) open() error {
+	s, err := m.readSuperblock()
+	if err != nil {
+		return err
+	}
+	name, codec, err := newDecompressor(s.Compressor)
+	if err != nil {
+		return err
+	}
+	m.codec, m.root, m.used = codec, inodeRef(s.RootInode), int64(s.BytesUsed)
+	m.info = Info{
+		Compression: name,
+		BlockSize:   int(s.BlockSize),
+		ModTime:     s.ModTime,
+		Inodes:      int(s.Inodes),
+		Fragments:   int(s.Fragments),
+		IDs:         int(s.IDs),
+		Flags:       s.Flags,
+		BytesUsed:   m.used,
+	}
+	m.metaCache.max = metaCacheBlocks
+	m.fragmentCache.max = max(2, fragmentCacheBytes/m.info.BlockSize)
+	m.xattrCache.max = xattrCacheSets
+	m.buffers.New = func() any { b := make([]byte, m.info.BlockSize); return &b }
+	if err := m.openTables(s); err != nil {
+		return err
+	}
+	if s.Flags&flagOptions != 0 {
+		b, err := m.metaBlock(superblockSize)
+		if err != nil {
+			return fmt.Errorf("compressor options: %w", err)
+		}
+		m.info.CompressorOptions = slices.Clone(b.plain)
+	}
+	_, err = m.Lookup("")
+	return err
+}
 
-// Open reads the superblock and the owners of the image in r. Size is how many bytes r has;
-// an image may end before that, as in a partition.
-func Open(r io.ReaderAt, size int64) (*Image, error) { panic("unbuilt") }
+func (m *Image) readSuperblock() (*superblock, error) {
+	if m.size < superblockSize {
+		return nil, fmt.Errorf("%w: %d bytes, a superblock has %d", ErrCorrupt, m.size, superblockSize)
+	}
+	var buf [superblockSize]byte
+	if err := m.readFull(buf[:], 0); err != nil {
+		return nil, err
+	}
+	s := new(superblock)
+	if err := unmarshal(buf[:], s); err != nil {
+		return nil, err
+	}
+	if s.Magic == bits.ReverseBytes32(superMagic) {
+		return nil, fmt.Errorf("%w: big-endian, format version %d", ErrUnsupported, bits.ReverseBytes16(s.Major))
+	}
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	if s.BytesUsed > uint64(m.size) {
+		return nil, fmt.Errorf("%w: %d bytes, its superblock says %d", ErrCorrupt, m.size, s.BytesUsed)
+	}
+	return s, nil
+}
+
+// openTables finds the tables and reads the owners, which are few.
+func (m *Image) openTables(s *superblock) error {
+	m.inodes = metaTable{"inode", int64(s.InodeTable), int64(s.DirTable)}
+	m.dirs = metaTable{"directory", int64(s.DirTable), int64(min(s.FragmentTable, s.ExportTable, s.IDTable))}
+	m.fragments = lookupTable{"fragment", int64(s.FragmentTable), int64(s.Fragments), fragmentEntrySize}
+	if s.FragmentTable == noTable && s.Fragments != 0 {
+		return fmt.Errorf("%w: %d fragment blocks and no fragment table", ErrCorrupt, s.Fragments)
+	}
+	if err := m.fragments.validate(m.used); err != nil {
+		return err
+	}
+	if err := m.openXattrs(s); err != nil {
+		return err
+	}
+	ids := lookupTable{"id", int64(s.IDTable), int64(s.IDs), idSize}
+	if err := ids.validate(m.used); err != nil {
+		return err
+	}
+	for int64(len(m.ids)) < ids.n {
+		b, err := m.lookup(&ids, int64(len(m.ids)))
+		if err != nil {
+			return err
+		}
+		for ; len(b) >= idSize && int64(len(m.ids)) < ids.n; b = b[idSize:] {
+			m.ids = append(m.ids, binary.LittleEndian.Uint32(b))
+		}
+	}
+	return nil
+}
 
 // Info gives the superblock's facts.
-func (m *Image) Info() Info { panic("unbuilt") }
+func (m *Image) Info() Info {
+	info := m.info
+	info.CompressorOptions = slices.Clone(info.CompressorOptions)
+	return info
+}
 
-// Trailer gives the bytes between the last table and the end of the padding,
-// at most 256, without the zero bytes at their end.
-func (m *Image) Trailer() ([]byte, error) { panic("unbuilt") }
-
-// Walk calls fn for every name, depth first, the names of a directory in byte order, a
-// directory before what is in it. Hard links come once per name. An
-// fs.SkipDir from fn leaves out the directory (or, from another type, the rest of the
-// directory it is in), fs.SkipAll ends the walk; any other error is returned as it is.
-func (m *Image) Walk(fn func(n *Node) error) error { panic("unbuilt") }
-
-// WalkFrom is Walk of the subtree below n, n included.
-func (m *Image) WalkFrom(n *Node, fn func(n *Node) error) error { panic("unbuilt") }
-
-// Lookup finds one path, written as in Node.Path; symbolic links are not followed. It
-// wraps fs.ErrNotExist when there is none.
-func (m *Image) Lookup(path string) (*Node, error) { panic("unbuilt") }
-
-// Blocks gives a regular file's data blocks in order, holes included, without
-// the tail that lies in a fragment. It reads the list as it goes: the list of a huge
-// sparse file is never in memory. After an error nothing follows.
-func (m *Image) Blocks(n *Node) iter.Seq2[Block, error] { panic("unbuilt") }
-
-// Fragment tells where the tail of a regular file lies: in which fragment block, and
-// from which of its plain bytes on. The tail is Size modulo the block size bytes long.
-func (m *Image) Fragment(n *Node) (index, offset int, ok bool) { panic("unbuilt") }
-
-// FragmentBlock gives fragment block index. How many plain bytes it holds is known only
-// after decompression: Size is the block size.
-func (m *Image) FragmentBlock(index int) (Block, error) { panic("unbuilt") }
-
-// ReadStored appends a block's bytes, as they lie in the image, to dst. A hole has none.
-func (m *Image) ReadStored(b Block, dst []byte) ([]byte, error) { panic("unbuilt") }
-
-// ReadBlock appends a block's plain bytes to dst: b.Size of them, or fewer for a fragment block.
-func (m *Image) ReadBlock(b Block, dst []byte) ([]byte, error) { panic("unbuilt") }
-
-// File opens a regular file's content. Nothing needs closing.
-func (m *Image) File(n *Node) (*File, error) { panic("unbuilt") }
-
-// File is the content of a regular file. It implements io.ReaderAt and is safe for
-// concurrent use; it keeps the block that it read last, so that reading in order (through
-// io.NewSectionReader) decompresses each block once.
-type File struct{}
-
-// Size is the content's length in bytes.
-func (f *File) Size() int64 { panic("unbuilt") }
-
-// ReadAt implements io.ReaderAt.
-func (f *File) ReadAt(p []byte, off int64) (int, error) { panic("unbuilt") }
+// Trailer gives what follows the last table, at most TrailerMax bytes, without the
+// zero bytes at its end. In an image of unknown making that may be anything.
+func (m *Image) Trailer() ([]byte, error) {
+	buf := make([]byte, min(TrailerMax, m.size-m.used))
+	if err := m.readFull(buf, m.used); err != nil {
+		return nil, fmt.Errorf("trailer: %w", err)
+	}
+	return bytes.TrimRight(buf, "\x00"), nil
+}

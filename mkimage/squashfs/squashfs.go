@@ -70,4 +70,6 @@ type Block struct {
 	Length     int   // stored bytes
 	Size       int   // plain bytes; for a fragment block the bytes that are used, at most BlockSize
 	Compressed bool
+
+	fragment bool // a fragment block: may have fewer plain bytes than Size
 }

@@ -1,0 +1,164 @@
+package squashfs
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+// dirItem is one name of a listing.
+type dirItem struct {
+	name   []byte // valid until the next item is read
+	ref    inodeRef
+	number uint32
+	typ    Type
+}
+
+// dirReader reads a directory's names in the order in which they are stored.
+type dirReader struct {
+	cur  metaCursor
+	left int64 // plain bytes
+	run  dirHeader
+	more int // entries of run
+	name [NameMax]byte
+}
+
+// readDir starts reading the directory n.
+func (m *Image) readDir(n *Node) *dirReader {
+	return &dirReader{
+		cur:  m.cursor(&m.dirs, n.dir.start),
+		left: max(0, int64(n.dir.size)-dirSizeExtra),
+	}
+}
+
+// next gives the next name; io.EOF behind the last one.
+func (l *dirReader) next() (dirItem, error) {
+	if l.more == 0 {
+		if l.left == 0 {
+			return dirItem{}, io.EOF
+		}
+		if err := l.take(&l.run, dirHeaderSize); err != nil {
+			return dirItem{}, err
+		}
+		n, err := l.run.entries()
+		if err != nil {
+			return dirItem{}, err
+		}
+		l.more = n
+	}
+	l.more--
+	var e dirEntry
+	if err := l.take(&e, dirEntrySize); err != nil {
+		return dirItem{}, err
+	}
+	n, err := e.nameLen()
+	if err != nil {
+		return dirItem{}, err
+	}
+	name := l.name[:n]
+	if l.left < int64(n) {
+		return dirItem{}, l.overrun()
+	}
+	l.left -= int64(n)
+	if err := l.cur.read(name); err != nil {
+		return dirItem{}, err
+	}
+	if err := checkName(name); err != nil {
+		return dirItem{}, err
+	}
+	return dirItem{
+		name:   name,
+		ref:    makeRef(int64(l.run.Block), int(e.Offset)),
+		number: l.run.Number + uint32(int32(e.Delta)),
+		typ:    Type(e.Type),
+	}, nil
+}
+
+// take reads a record of the listing.
+func (l *dirReader) take(r any, size int) error {
+	if l.left < int64(size) {
+		return l.overrun()
+	}
+	l.left -= int64(size)
+	return l.cur.record(r, size)
+}
+
+func (l *dirReader) overrun() error {
+	return fmt.Errorf("%w: listing ends within an entry", ErrCorrupt)
+}
+
+// checkName refuses what no directory can hold.
+func checkName(name []byte) error {
+	if bytes.IndexByte(name, '/') >= 0 || bytes.IndexByte(name, 0) >= 0 || string(name) == "." || string(name) == ".." {
+		return fmt.Errorf("%w: name %q", ErrCorrupt, name)
+	}
+	return nil
+}
+
+// child reads the inode behind a name and holds both against each other.
+func (m *Image) child(item dirItem, path string) (*Node, error) {
+	n, err := m.node(item.ref, path)
+	if err != nil {
+		return nil, err
+	}
+	if n.Type != item.typ || n.Inode != item.number {
+		return nil, fmt.Errorf("%w: %s: directory says inode %d of type %d, inode says %d of type %d",
+			ErrCorrupt, quote(path), item.number, item.typ, n.Inode, n.Type)
+	}
+	return n, nil
+}
+
+// Lookup finds one path, written as in Node.Path; symbolic links are not followed. It
+// wraps fs.ErrNotExist when there is none.
+func (m *Image) Lookup(path string) (*Node, error) {
+	n, err := m.node(m.root, "")
+	if err != nil {
+		return nil, err
+	}
+	if n.Type != Directory {
+		return nil, fmt.Errorf("%w: the root is no directory", ErrCorrupt)
+	}
+	for rest := path; rest != ""; {
+		var name string
+		var below bool
+		name, rest, below = strings.Cut(rest, "/")
+		if n.Type != Directory || below && rest == "" {
+			return nil, fmt.Errorf("%s: %w", quote(path), fs.ErrNotExist)
+		}
+		item, err := m.find(n, name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", quote(path), err)
+		}
+		if n, err = m.child(item, joinPath(n.Path, name)); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// find gives the item of directory n with a name.
+func (m *Image) find(n *Node, name string) (dirItem, error) {
+	l := m.readDir(n)
+	for {
+		item, err := l.next()
+		if err == io.EOF {
+			return dirItem{}, fs.ErrNotExist
+		}
+		if err != nil || string(item.name) == name {
+			return item, err
+		}
+	}
+}
+
+func joinPath(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
+// quote makes a path from an image fit for a message.
+func quote(path string) string { return strconv.Quote(path) }

@@ -1,0 +1,192 @@
+package squashfs
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// Node is one name in an image, with the inode behind it. It belongs to the image that
+// gave it. Xattrs is shared between nodes and must not be changed.
+type Node struct {
+	Attr
+	Path  string // "" for the root, else slash-separated without leading slash: "usr/bin/env"
+	Inode uint32 // number, from 1 to Info.Inodes; names of one file (hard links) share it
+	Links uint32
+	Size  int64 // regular files: bytes; 0 for all else
+
+	ref  inodeRef
+	dir  dirLocation  // directories
+	file fileLocation // regular files
+}
+
+// dirLocation is where a directory's listing lies.
+type dirLocation struct {
+	start inodeRef // relative to the directory table
+	size  uint32   // as stored: with dirSizeExtra
+}
+
+// fileLocation is where a regular file's data lie.
+type fileLocation struct {
+	start    int64 // of the first stored block
+	fragment uint32
+	offset   uint32   // in the plain fragment block
+	list     inodeRef // of the length words, relative to the inode table
+}
+
+// StatSize is the size that the kernel's stat gives: of a directory its
+// listing as the format counts it, of a symbolic link its target's length.
+func (n *Node) StatSize() int64 {
+	switch n.Type {
+	case Directory:
+		return int64(n.dir.size)
+	case Symlink:
+		return int64(len(n.Target))
+	}
+	return n.Size
+}
+
+// node reads the inode at ref for the name path.
+func (m *Image) node(ref inodeRef, path string) (*Node, error) {
+	n := &Node{Path: path, ref: ref}
+	if err := m.readInode(n); err != nil {
+		if path == "" {
+			path = "/"
+		}
+		return nil, fmt.Errorf("inode of %s: %w", quote(path), err)
+	}
+	return n, nil
+}
+
+func (m *Image) readInode(n *Node) error {
+	cur := m.cursor(&m.inodes, n.ref)
+	again := cur // the records contain the header
+	var h inodeHeader
+	if err := cur.record(&h, inodeHeaderSize); err != nil {
+		return err
+	}
+	t, extended, err := h.kind()
+	if err != nil {
+		return err
+	}
+	if h.Number == 0 || int64(h.Number) > int64(m.info.Inodes) {
+		return fmt.Errorf("%w: number %d of %d", ErrCorrupt, h.Number, m.info.Inodes)
+	}
+	if int(h.UID) >= len(m.ids) || int(h.GID) >= len(m.ids) {
+		return fmt.Errorf("%w: owner %d and group %d of %d ids", ErrCorrupt, h.UID, h.GID, len(m.ids))
+	}
+	n.Type, n.Mode, n.ModTime, n.Inode = t, h.Mode&07777, h.ModTime, h.Number
+	n.UID, n.GID = m.ids[h.UID], m.ids[h.GID]
+
+	xattr := noXattr
+	switch t {
+	case Directory:
+		xattr, err = n.readDirInode(&again, extended)
+	case Regular:
+		xattr, err = m.readRegular(n, &again, extended)
+	case Symlink:
+		xattr, err = n.readSymlink(&again, extended)
+	case BlockDevice, CharDevice:
+		xattr, err = n.readDevice(&again, extended)
+	case FIFO, Socket:
+		xattr, err = n.readIPC(&again, extended)
+	}
+	if err != nil {
+		return err
+	}
+	n.Xattrs, err = m.xattrs(xattr)
+	return err
+}
+
+// readDirInode reads a directory's inode and returns its xattr index; so do its neighbours below.
+func (n *Node) readDirInode(cur *metaCursor, extended bool) (xattr uint32, err error) {
+	if !extended {
+		var d dirInode
+		err := cur.record(&d, dirInodeSize)
+		n.Links = d.Links
+		n.dir = dirLocation{makeRef(int64(d.Block), int(d.Offset)), uint32(d.Size)}
+		return noXattr, err
+	}
+	var d extDirInode
+	err = cur.record(&d, extDirInodeSize)
+	n.Links = d.Links
+	n.dir = dirLocation{makeRef(int64(d.Block), int(d.Offset)), d.Size}
+	return d.Xattr, err
+}
+
+func (m *Image) readRegular(n *Node, cur *metaCursor, extended bool) (xattr uint32, err error) {
+	var f extFileInode
+	if extended {
+		err = cur.record(&f, extFileInodeSize)
+	} else {
+		var b fileInode
+		err = cur.record(&b, fileInodeSize)
+		f = extFileInode{
+			Start: uint64(b.Start), Size: uint64(b.Size), Links: 1,
+			Fragment: b.Fragment, Offset: b.Offset, Xattr: noXattr,
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	if f.Size > 1<<62 || f.Start > 1<<62 {
+		return 0, fmt.Errorf("%w: file of %d bytes at %d", ErrCorrupt, f.Size, f.Start)
+	}
+	n.Links, n.Size = f.Links, int64(f.Size)
+	n.file = fileLocation{int64(f.Start), f.Fragment, f.Offset, cur.ref()}
+	if index, offset, ok := m.Fragment(n); ok {
+		if index >= m.info.Fragments || int64(offset)+n.Size%int64(m.info.BlockSize) > int64(m.info.BlockSize) {
+			return 0, fmt.Errorf("%w: tail at %d of fragment block %d of %d", ErrCorrupt, offset, index, m.info.Fragments)
+		}
+	}
+	return f.Xattr, nil
+}
+
+func (n *Node) readSymlink(cur *metaCursor, extended bool) (xattr uint32, err error) {
+	var s symlinkInode
+	if err := cur.record(&s, symlinkInodeSize); err != nil {
+		return 0, err
+	}
+	if s.Length == 0 || s.Length > TargetMax {
+		return 0, fmt.Errorf("%w: symbolic link's target of %d bytes", ErrCorrupt, s.Length)
+	}
+	target := make([]byte, s.Length)
+	if err := cur.read(target); err != nil {
+		return 0, err
+	}
+	if bytes.IndexByte(target, 0) >= 0 {
+		return 0, fmt.Errorf("%w: zero byte in a symbolic link's target", ErrCorrupt)
+	}
+	n.Links, n.Target = s.Links, string(target)
+	xattr = noXattr
+	if extended {
+		err = cur.record(&xattr, 4)
+	}
+	return xattr, err
+}
+
+func (n *Node) readDevice(cur *metaCursor, extended bool) (xattr uint32, err error) {
+	d := extDeviceInode{Xattr: noXattr}
+	if extended {
+		err = cur.record(&d, extDeviceInodeSize)
+	} else {
+		var b deviceInode
+		err = cur.record(&b, deviceInodeSize)
+		d.Links, d.Device = b.Links, b.Device
+	}
+	n.Links = d.Links
+	n.Major, n.Minor = parseDevice(d.Device)
+	return d.Xattr, err
+}
+
+func (n *Node) readIPC(cur *metaCursor, extended bool) (xattr uint32, err error) {
+	i := extIPCInode{Xattr: noXattr}
+	if extended {
+		err = cur.record(&i, extIPCInodeSize)
+	} else {
+		var b ipcInode
+		err = cur.record(&b, ipcInodeSize)
+		i.Links = b.Links
+	}
+	n.Links = i.Links
+	return i.Xattr, err
+}

@@ -1,0 +1,134 @@
+package squashfs
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+)
+
+// pathMax is how long a path may become, in bytes: four times what Linux opens by one name.
+const pathMax = 16 << 10
+
+// Walk calls fn for every name, depth first, the names of a directory in byte order, a
+// directory before what is in it. Hard links come once per name. An
+// fs.SkipDir from fn leaves out the directory (or, from another type, the rest of the
+// directory it is in), fs.SkipAll ends the walk; any other error is returned as it is.
+func (m *Image) Walk(fn func(n *Node) error) error {
+	root, err := m.Lookup("")
+	if err != nil {
+		return err
+	}
+	return m.WalkFrom(root, fn)
+}
+
+// WalkFrom is Walk of the subtree below n, n included.
+func (m *Image) WalkFrom(n *Node, fn func(n *Node) error) error {
+	w := walker{
+		m:      m,
+		fn:     fn,
+		inodes: map[uint32]inodeRef{n.Inode: n.ref},
+		blocks: map[int64]struct{}{},
+	}
+	err := w.visit(n)
+	if err == fs.SkipDir || err == fs.SkipAll {
+		return nil
+	}
+	return err
+}
+
+// walker is one walk. Its work is bounded by the metadata that the image really holds:
+// no directory is entered twice, so there is no way round in circles, and the listings together are no
+// longer than the blocks that they lie in.
+type walker struct {
+	m      *Image
+	fn     func(n *Node) error
+	inodes map[uint32]inodeRef // by number, all that were met
+	blocks map[int64]struct{}  // positions of the directory table's blocks that were read
+	listed int64               // plain bytes of listings that were read
+}
+
+func (w *walker) visit(n *Node) error {
+	err := w.fn(n)
+	if n.Type != Directory {
+		return err
+	}
+	if err == fs.SkipDir {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	items, err := w.list(n)
+	if err != nil {
+		return fmt.Errorf("directory %s: %w", quote("/"+n.Path), err)
+	}
+	for _, item := range items {
+		child, err := w.m.child(item, joinPath(n.Path, string(item.name)))
+		if err != nil {
+			return err
+		}
+		if err := w.meet(child); err != nil {
+			return err
+		}
+		err = w.visit(child)
+		if err == fs.SkipDir {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list reads the names of directory n and puts them in order.
+func (w *walker) list(n *Node) ([]dirItem, error) {
+	var items []dirItem
+	l := w.m.readDir(n)
+	for {
+		from, before := l.cur.pos, l.left
+		item, err := l.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(n.Path)+1+len(item.name) > pathMax {
+			return nil, fmt.Errorf("%w: paths of more than %d bytes", ErrUnsupported, pathMax)
+		}
+		// An entry may begin in one block and end in the next.
+		w.blocks[from], w.blocks[l.cur.pos] = struct{}{}, struct{}{}
+		w.listed += before - l.left
+		if w.listed > int64(len(w.blocks))*MetaBlockSize {
+			return nil, fmt.Errorf("%w: directories share their listings", ErrCorrupt)
+		}
+		item.name = slices.Clone(item.name)
+		items = append(items, item)
+	}
+	// Linux does not insist on the order. Where names are in order already this costs nothing.
+	slices.SortFunc(items, func(a, b dirItem) int { return bytes.Compare(a.name, b.name) })
+	for i := 1; i < len(items); i++ {
+		if bytes.Equal(items[i].name, items[i-1].name) {
+			return nil, fmt.Errorf("%w: name %q twice", ErrCorrupt, items[i].name)
+		}
+	}
+	return items, nil
+}
+
+// meet takes note of an inode. Only names of one and the same inode may have its number,
+// and a directory has one name.
+func (w *walker) meet(n *Node) error {
+	ref, met := w.inodes[n.Inode]
+	switch {
+	case !met:
+		w.inodes[n.Inode] = n.ref
+	case n.Type == Directory:
+		return fmt.Errorf("%w: directory %s has a second name", ErrCorrupt, quote(n.Path))
+	case ref != n.ref:
+		return fmt.Errorf("%w: two inodes have the number %d, one of them %s", ErrCorrupt, n.Inode, quote(n.Path))
+	}
+	return nil
+}

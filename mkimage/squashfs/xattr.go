@@ -1,0 +1,140 @@
+package squashfs
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// xattrSetMax is how many bytes of names and values one inode may have here. Linux
+// lists 64 KiB of names at most; what has more values than this is no root file system.
+const xattrSetMax = 1 << 20
+
+// openXattrs finds the xattr tables. An image without them has none, whatever its
+// inodes say: Linux reads it so too.
+func (m *Image) openXattrs(s *superblock) error {
+	if s.XattrTable == noTable {
+		return nil
+	}
+	if s.XattrTable > s.BytesUsed-xattrTableSize {
+		return fmt.Errorf("%w: xattr table at %d does not fit in", ErrCorrupt, s.XattrTable)
+	}
+	var buf [xattrTableSize]byte
+	if err := m.readFull(buf[:], int64(s.XattrTable)); err != nil {
+		return fmt.Errorf("xattr table: %w", err)
+	}
+	var t xattrTable
+	if err := unmarshal(buf[:], &t); err != nil {
+		return err
+	}
+	if t.Count == 0 {
+		return nil
+	}
+	if t.Pairs < superblockSize || t.Pairs >= s.XattrTable {
+		return fmt.Errorf("%w: xattrs at %d, their table at %d", ErrCorrupt, t.Pairs, s.XattrTable)
+	}
+	m.pairs = metaTable{"xattr", int64(t.Pairs), int64(s.XattrTable)}
+	m.xattrIDs = lookupTable{"xattr id", int64(s.XattrTable) + xattrTableSize, int64(t.Count), xattrIDSize}
+	return m.xattrIDs.validate(m.used)
+}
+
+// xattrs reads the set with a number of the xattr id table. The result may be shared.
+func (m *Image) xattrs(index uint32) ([]Xattr, error) {
+	if index == noXattr || m.xattrIDs.n == 0 {
+		return nil, nil
+	}
+	return m.xattrCache.get(index, func() ([]Xattr, error) {
+		set, err := m.readXattrs(index)
+		if err != nil {
+			return nil, fmt.Errorf("xattr set %d: %w", index, err)
+		}
+		return set, nil
+	})
+}
+
+func (m *Image) readXattrs(index uint32) ([]Xattr, error) {
+	b, err := m.lookup(&m.xattrIDs, int64(index))
+	if err != nil {
+		return nil, err
+	}
+	var id xattrID
+	if err := unmarshal(b, &id); err != nil {
+		return nil, err
+	}
+	cur := m.cursor(&m.pairs, inodeRef(id.Ref))
+	var set []Xattr
+	total := 0
+	for range id.Count {
+		x, err := m.readXattr(&cur)
+		if err != nil {
+			return nil, err
+		}
+		total += len(x.Name) + len(x.Value)
+		if total > xattrSetMax {
+			return nil, fmt.Errorf("%w: more than %d bytes of extended attributes on one inode", ErrUnsupported, xattrSetMax)
+		}
+		set = append(set, x)
+	}
+	slices.SortFunc(set, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
+	for i := 1; i < len(set); i++ {
+		if set[i].Name == set[i-1].Name {
+			return nil, fmt.Errorf("%w: attribute %q twice", ErrCorrupt, set[i].Name)
+		}
+	}
+	return set, nil
+}
+
+// readXattr reads one pair and leaves cur behind it.
+func (m *Image) readXattr(cur *metaCursor) (Xattr, error) {
+	var key xattrKey
+	if err := cur.record(&key, xattrKeySize); err != nil {
+		return Xattr{}, err
+	}
+	prefix, outOfLine, err := key.prefix()
+	if err != nil {
+		return Xattr{}, err
+	}
+	n := int(key.NameSize)
+	if n == 0 || len(prefix)+n > XattrNameMax {
+		return Xattr{}, fmt.Errorf("%w: attribute name of %d bytes", ErrCorrupt, len(prefix)+n)
+	}
+	name := make([]byte, n)
+	if err := cur.read(name); err != nil {
+		return Xattr{}, err
+	}
+	if slices.Contains(name, 0) {
+		return Xattr{}, fmt.Errorf("%w: attribute name %q", ErrCorrupt, name)
+	}
+	value, err := m.readXattrValue(cur, outOfLine)
+	if err != nil {
+		return Xattr{}, fmt.Errorf("attribute %q: %w", prefix+string(name), err)
+	}
+	return Xattr{Name: prefix + string(name), Value: value}, nil
+}
+
+// readXattrValue reads the value at cur, or the one that is referred to there.
+func (m *Image) readXattrValue(cur *metaCursor, outOfLine bool) ([]byte, error) {
+	var head xattrValue
+	if err := cur.record(&head, xattrValueSize); err != nil {
+		return nil, err
+	}
+	if outOfLine {
+		if head.Size != xattrRefSize {
+			return nil, fmt.Errorf("%w: reference of %d bytes to a value", ErrCorrupt, head.Size)
+		}
+		var ref inodeRef
+		if err := cur.record(&ref, xattrRefSize); err != nil {
+			return nil, err
+		}
+		there := m.cursor(&m.pairs, ref)
+		return m.readXattrValue(&there, false)
+	}
+	if head.Size > XattrValueMax {
+		return nil, fmt.Errorf("%w: value of %d bytes", ErrCorrupt, head.Size)
+	}
+	value := make([]byte, head.Size)
+	if err := cur.read(value); err != nil {
+		return nil, err
+	}
+	return value, nil
+}
