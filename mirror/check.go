@@ -1,27 +1,311 @@
 package mirror
 
-import "context"
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"deltaup/chunkstore"
+)
 
 // Damage is one file of a mirror that is not what it should be.
 type Damage struct {
-	Name     string   // path relative to the mirror
-	What     string   // "is missing", "has 10 of 20 bytes", …
-	Releases []string // versions that need it, sorted
+	Name     string   `json:"name"`     // path relative to the mirror
+	What     string   `json:"what"`     // "is missing", "has 10 of 20 bytes", …
+	Releases []string `json:"releases"` // versions that need it, sorted
 }
 
 // CheckReport is what [Check] found.
 type CheckReport struct {
-	Files        int   // verified
-	Bytes        int64 // of them
-	Releases     int
-	Damaged      []Damage // by name
-	Unreferenced []string // files that no release or pointer reaches, by name; not damage
+	Files    int      `json:"files"` // verified
+	Bytes    int64    `json:"bytes"` // of them
+	Releases int      `json:"releases"`
+	Damaged  []Damage `json:"damaged"` // by name
+	// Unreferenced are files that no release needs, by name; they are no damage. While a
+	// release or an index is damaged it is not known what they need, and nothing is listed.
+	Unreferenced []string `json:"unreferenced"`
 }
 
 // Check reads every file of the mirror in dir and verifies it: pointers, releases, recipes,
 // indexes, images, packs and each chunk in them. Damage is in the report; an error
 // means that the check itself could not be done. progress, which may be nil, is
 // called with the bytes read and the bytes to read, from one goroutine at a time.
+//
+// A publisher may be at work meanwhile: what it has not pointed to yet may be listed as unreferenced.
 func Check(ctx context.Context, dir string, progress func(done, total int64)) (*CheckReport, error) {
-	panic("unbuilt")
+	c := &checker{
+		dir:      dir,
+		progress: progress,
+		damaged:  map[string]string{},
+		needs:    map[string][]string{},
+		report:   &CheckReport{},
+	}
+	report, err := c.run(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("check mirror %s: %w", dir, err)
+	}
+	return report, nil
+}
+
+// checker is one run of Check.
+type checker struct {
+	dir      string
+	progress func(done, total int64)
+	report   *CheckReport
+	files    map[string]int64    // all files and their sizes, as listed at the start
+	needs    map[string][]string // file to the versions that need it
+	blind    bool                // a release or an index could not be read: what it needs is not known
+
+	mu          sync.Mutex
+	damaged     map[string]string // file to what is wrong
+	done, total int64
+}
+
+func (c *checker) run(ctx context.Context) (*CheckReport, error) {
+	// Releases are read before files are listed, so that a publisher at work does not
+	// make files appear needed and missing: it writes a release after all that it needs.
+	pointers, err := c.list(channelsDir, ".json")
+	if err != nil {
+		return nil, err
+	}
+	versions, err := c.list(releasesDir, ".json")
+	if err != nil {
+		return nil, err
+	}
+	if c.files, err = c.walk(); err != nil {
+		return nil, err
+	}
+	if len(pointers) == 0 && len(c.files) == 0 {
+		return nil, errors.New("there is no mirror")
+	}
+	for _, size := range c.files {
+		c.total += size
+	}
+	if err := c.hashNamed(ctx); err != nil {
+		return nil, err
+	}
+	for _, version := range versions {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		c.release(version)
+	}
+	for _, channel := range pointers {
+		c.pointer(channel)
+	}
+	return c.finish(), nil
+}
+
+// list gives the names of the mirror's files of one folder, without the suffix.
+func (c *checker) list(folder, suffix string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(c.dir, folder))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), suffix); ok && ValidName(name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// walk lists all files of the mirror but hidden ones and those of tmp/.
+func (c *checker) walk() (map[string]int64, error) {
+	files := map[string]int64{}
+	err := fs.WalkDir(os.DirFS(c.dir), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name != "." && (strings.HasPrefix(d.Name(), ".") || name == tmpDir) {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if d.IsDir() {
+			return nil
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a file that was replaced meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		files[name] = info.Size()
+		return nil
+	})
+	return files, err
+}
+
+// hashNamed verifies all files that are named by their hash, packs with all that is in them.
+func (c *checker) hashNamed(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, name := range slices.Sorted(maps.Keys(c.files)) {
+		kind, id, ok := hashName(name)
+		if !ok {
+			continue
+		}
+		g.Go(func() error {
+			err := c.hashed(ctx, name, kind, id)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				c.damage(name, err.Error())
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// hashName takes a hash-named file's kind and hash from its name; false for all other files.
+func hashName(name string) (kind string, id chunkstore.ID, ok bool) {
+	for kind, path := range map[string]func(chunkstore.ID) string{
+		packsDir: PackPath, indexesDir: IndexPath, imagesDir: ImagePath, recipesDir: RecipePath,
+	} {
+		if !strings.HasPrefix(name, kind+"/") {
+			continue
+		}
+		hash, _, _ := strings.Cut(name[strings.LastIndexByte(name, '/')+1:], ".")
+		id, err := chunkstore.ParseID(hash)
+		return kind, id, err == nil && path(id) == name
+	}
+	return "", chunkstore.ID{}, false
+}
+
+// hashed verifies one file that is named by its hash.
+func (c *checker) hashed(ctx context.Context, name, kind string, id chunkstore.ID) error {
+	f, err := os.Open(c.path(name))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if kind == packsDir {
+		if err := checkFrames(ctx, f, c.files[name]); err != nil {
+			return err
+		}
+	}
+	got, err := hashReader(ctx, f, func(n int) { c.step(int64(n)) })
+	if err != nil {
+		return err
+	}
+	if got != id {
+		return fmt.Errorf("has the hash %s", got)
+	}
+	return nil
+}
+
+// pointer verifies a channel's pointer against the release that it names.
+func (c *checker) pointer(channel string) {
+	name := PointerPath(channel)
+	p, err := readPointer(c.path(name))
+	if err != nil {
+		c.damage(name, err.Error())
+		return
+	}
+	c.verified(name)
+	c.need(name, p.Version)
+	release := ReleasePath(p.Version)
+	c.need(release, p.Version)
+	b, err := readSmall(c.path(release), MaxReleaseSize)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.damage(release, "is missing")
+	case err != nil:
+		c.damage(release, err.Error())
+	case p.Channel != channel:
+		c.damage(name, fmt.Sprintf("is that of channel %s", p.Channel))
+	case chunkstore.Sum(b) != p.Release.ID || int64(len(b)) != p.Release.Size:
+		c.damage(release, fmt.Sprintf("is not the one that %s names", name))
+	}
+}
+
+func readPointer(path string) (*Pointer, error) {
+	b, err := readSmall(path, MaxPointerSize)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePointer(b)
+}
+
+func (c *checker) path(name string) string { return filepath.Join(c.dir, filepath.FromSlash(name)) }
+
+// damage notes what is wrong with a file; the first finding stays.
+func (c *checker) damage(name, what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.damaged[name]; !known {
+		c.damaged[name] = what
+	}
+}
+
+// need notes that a version needs a file.
+func (c *checker) need(name, version string) {
+	if !slices.Contains(c.needs[name], version) {
+		c.needs[name] = append(c.needs[name], version)
+	}
+}
+
+// object notes a hash-named file that a version needs and holds its size against the one
+// that it should have. It tells whether the file may be used.
+func (c *checker) object(version, name string, size int64) bool {
+	c.need(name, version)
+	got, ok := c.files[name]
+	switch {
+	case !ok:
+		c.damage(name, "is missing")
+	case got != size:
+		c.damage(name, fmt.Sprintf("has %d of %d bytes", got, size))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.damaged[name] == ""
+}
+
+// step counts bytes that were read.
+func (c *checker) step(n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done += n
+	if c.progress != nil {
+		c.progress(c.done, c.total)
+	}
+}
+
+// verified counts a small file that was read whole.
+func (c *checker) verified(name string) { c.step(c.files[name]) }
+
+func (c *checker) finish() *CheckReport {
+	r := c.report
+	r.Files, r.Bytes = len(c.files), c.done
+	for name, what := range c.damaged {
+		slices.Sort(c.needs[name])
+		r.Damaged = append(r.Damaged, Damage{Name: name, What: what, Releases: c.needs[name]})
+	}
+	slices.SortFunc(r.Damaged, func(a, b Damage) int { return cmp.Compare(a.Name, b.Name) })
+	for name := range c.files {
+		_, needed := c.needs[name]
+		_, damaged := c.damaged[name]
+		if !needed && !damaged && !c.blind {
+			r.Unreferenced = append(r.Unreferenced, name)
+		}
+	}
+	slices.Sort(r.Unreferenced)
+	return r
 }

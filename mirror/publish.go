@@ -1,6 +1,18 @@
 package mirror
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"deltaup/chunkstore"
+	"deltaup/internal/durable"
+)
 
 // DefaultPackSize is about how many bytes a pack has, unless a publication says otherwise.
 const DefaultPackSize = 16 << 20
@@ -23,24 +35,241 @@ type Publication struct {
 	Artifacts  []File // raw artifacts, in the order in which the release lists them
 	PackSize   int64  // about how many bytes a new pack has; 0 is DefaultPackSize
 
-	NoWait   bool                    // refuse with ErrBusy instead of waiting for another publisher
-	Waiting  func()                  // called once when waiting for another publisher begins; may be nil
-	Progress func(done, total int64) // plain bytes of contents seen to; may be nil
+	NoWait   bool                               // refuse with ErrBusy instead of waiting for another publisher
+	Waiting  func()                             // called once when waiting for another publisher begins; may be nil
+	Progress func(step Step, done, total int64) // bytes, from one goroutine at a time; may be nil
 }
+
+// Step is a part of publishing that takes time.
+type Step string
+
+// The steps in their order. Not every publication needs all.
+const (
+	StepHash   Step = "hash"   // hash the files
+	StepVerify Step = "verify" // read all contents of the image and hold them against the recipe
+	StepBuild  Step = "build"  // build the image again from recipe and contents
+	StepStore  Step = "store"  // store chunks that the mirror lacks
+)
 
 // Published is what [Publish] added.
 type Published struct {
 	Release   *Release
 	Existed   bool  // the version was there with the same bytes; at most the pointer moved
+	Moved     bool  // the pointer moved
 	Chunks    int   // distinct chunks that the release needs
 	NewChunks int   // of them, those that the mirror did not have
 	NewPacks  int   // packs added
 	NewBytes  int64 // their size
 }
 
+// Validate reports what can't be published for its names, without a look at any file.
+func (p *Publication) Validate() error {
+	if !ValidName(p.Version) {
+		return fmt.Errorf("%q is no valid version", p.Version)
+	}
+	if p.Channel != "" && !ValidName(p.Channel) {
+		return fmt.Errorf("%q is no valid channel", p.Channel)
+	}
+	if !validCompatible(p.Compatible) {
+		return fmt.Errorf("%q is no valid compatible string: at most %d printable ASCII characters", p.Compatible, maxCompatible)
+	}
+	seen := map[string]bool{}
+	if p.Image != "" {
+		seen[ImageName] = true
+	}
+	for _, a := range p.Artifacts {
+		if !ValidName(a.Name) {
+			return fmt.Errorf("%q is no valid artifact name", a.Name)
+		}
+		if seen[a.Name] {
+			return fmt.Errorf("two artifacts named %q", a.Name)
+		}
+		seen[a.Name] = true
+	}
+	if len(seen) == 0 || len(seen) > maxArtifacts {
+		return fmt.Errorf("%d artifacts, 1 to %d are possible", len(seen), maxArtifacts)
+	}
+	return nil
+}
+
 // Publish adds a release to the mirror in dir, which it makes when it does not exist,
 // and then moves the channel's pointer. Everything else is durable before the pointer moves.
 // A run that was cut off at any point leaves a valid mirror; the same call then completes it.
+// A version that exists with the same bytes is left as it is, and the pointer moves.
 //
-// Errors wrap ErrExists, ErrBusy, ErrMismatch, chunkstore.ErrCorrupt or squashfs.ErrCorrupt.
-func Publish(ctx context.Context, dir string, p Publication) (*Published, error) { panic("unbuilt") }
+// Errors wrap ErrExists, ErrBusy, ErrMismatch, ErrDamaged (the mirror is), chunkstore.ErrCorrupt
+// or squashfs.ErrCorrupt (the input is).
+func Publish(ctx context.Context, dir string, p Publication) (*Published, error) {
+	done, err := publish(ctx, dir, p)
+	if err != nil {
+		return nil, fmt.Errorf("publish version %s: %w", p.Version, err)
+	}
+	return done, nil
+}
+
+func publish(ctx context.Context, dir string, p Publication) (*Published, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	if err := durable.MkdirAll(dir); err != nil {
+		return nil, err
+	}
+	wait := p.Waiting
+	switch {
+	case p.NoWait:
+		wait = nil
+	case wait == nil:
+		wait = func() {}
+	}
+	unlock, err := lockMirror(ctx, dir, wait)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	u := &publisher{dir: dir, tmp: filepath.Join(dir, tmpDir), p: p}
+	if err := u.recover(); err != nil {
+		return nil, fmt.Errorf("take up the mirror: %w", err)
+	}
+	in, err := u.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer in.close()
+	release, err := u.existing(in)
+	if err != nil {
+		return nil, err
+	}
+	done := &Published{Release: release, Existed: release != nil}
+	if release == nil {
+		if err := u.add(ctx, in, done); err != nil {
+			return nil, err
+		}
+	}
+	done.Moved, err = u.movePointer(done.Release)
+	return done, err
+}
+
+// publisher is one run of Publish; it holds the mirror's lock.
+type publisher struct {
+	dir string
+	tmp string
+	p   Publication
+}
+
+// recover clears what a run that was cut off has left. Files that it renamed and
+// did not get to sync are complete and will be used, so they are made durable now.
+func (u *publisher) recover() error {
+	if err := durable.RemoveTemps(u.tmp); err != nil {
+		return err
+	}
+	d, err := os.Open(u.dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close() // read only
+	return unix.Syncfs(int(d.Fd()))
+}
+
+func (u *publisher) path(name string) string {
+	return filepath.Join(u.dir, filepath.FromSlash(name))
+}
+
+func (u *publisher) progress(s Step) func(done, total int64) {
+	if u.p.Progress == nil {
+		return func(done, total int64) {}
+	}
+	return func(done, total int64) { u.p.Progress(s, done, total) }
+}
+
+// existing returns the release when the mirror has that version with the same bytes,
+// nil when it lacks the version.
+func (u *publisher) existing(in *inputs) (*Release, error) {
+	name := ReleasePath(u.p.Version)
+	b, err := readSmall(u.path(name), MaxReleaseSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := ParseRelease(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", name, ErrDamaged, err)
+	}
+	// Recipes and indexes may be compressed otherwise by another deltaup: the artifacts decide.
+	same := r.Compatible == u.p.Compatible && len(r.Artifacts) == len(in.files)
+	for i := 0; same && i < len(in.files); i++ {
+		a, f := &r.Artifacts[i], in.files[i]
+		same = a.Name == f.name && a.Kind == f.kind && a.Object == f.object
+	}
+	if !same {
+		return nil, fmt.Errorf("%s: %w", name, ErrExists)
+	}
+	return r, u.present(r)
+}
+
+// present makes sure that a release that is to be pointed to has all of its files,
+// by a look at names and sizes; Check does it thoroughly.
+func (u *publisher) present(r *Release) error {
+	want := map[string]int64{IndexPath(r.Index.ID): r.Index.Size}
+	for _, a := range r.Artifacts {
+		if a.Kind == KindSquashfs {
+			want[ImagePath(a.ID)] = a.Size
+			want[RecipePath(a.Recipe.ID)] = a.Recipe.Size
+		}
+	}
+	if err := u.haveSizes(want); err != nil {
+		return err
+	}
+	b, err := readSmall(u.path(IndexPath(r.Index.ID)), MaxIndexSize)
+	if err != nil {
+		return err
+	}
+	x, err := chunkstore.ParseIndex(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", IndexPath(r.Index.ID), ErrDamaged, err)
+	}
+	packs := map[string]int64{}
+	for _, p := range x.Packs {
+		packs[PackPath(p.ID)] = p.Size
+	}
+	return u.haveSizes(packs)
+}
+
+// haveSizes holds sizes of files of the mirror against what they should be.
+func (u *publisher) haveSizes(want map[string]int64) error {
+	for name, size := range want {
+		info, err := os.Stat(u.path(name))
+		if err != nil {
+			return fmt.Errorf("the version is there, but %s: %w: %w", name, ErrDamaged, err)
+		}
+		if info.Size() != size {
+			return fmt.Errorf("the version is there, but %s: %w: has %d of %d bytes", name, ErrDamaged, info.Size(), size)
+		}
+	}
+	return nil
+}
+
+// movePointer makes r its channel's newest release.
+func (u *publisher) movePointer(r *Release) (moved bool, err error) {
+	if u.p.Channel == "" {
+		return false, nil
+	}
+	file, err := r.Marshal()
+	if err != nil {
+		return false, err
+	}
+	b, err := Pointer{
+		Channel: u.p.Channel,
+		Version: r.Version,
+		Release: Object{ID: chunkstore.Sum(file), Size: int64(len(file))},
+	}.Marshal()
+	if err != nil {
+		return false, err
+	}
+	name := u.path(PointerPath(u.p.Channel))
+	if old, err := readSmall(name, MaxPointerSize); err == nil && string(old) == string(b) {
+		return false, nil
+	}
+	return true, u.write(PointerPath(u.p.Channel), b)
+}

@@ -1,8 +1,89 @@
 package mirror
 
-import "deltaup/mkimage"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+)
+
+// Recipes are compressed with a window of this size at most, which is what a
+// target needs in memory beside the recipe.
+const recipeWindow = 8 << 20
+
+// encodeRecipe compresses a recipe for the mirror.
+func encodeRecipe(plain []byte) (stored []byte, o RecipeObject, err error) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression),
+		zstd.WithWindowSize(recipeWindow), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, o, err
+	}
+	stored = enc.EncodeAll(plain, nil)
+	if err := enc.Close(); err != nil {
+		return nil, o, err
+	}
+	if len(stored) > MaxRecipeSize || len(plain) > MaxPlainRecipeSize {
+		return nil, o, fmt.Errorf("recipe of %d bytes (%d compressed) is over the limit of %d (%d)",
+			len(plain), len(stored), MaxPlainRecipeSize, MaxRecipeSize)
+	}
+	return stored, RecipeObject{Object: Object{ID: chunkstore.Sum(stored), Size: int64(len(stored))}, Plain: int64(len(plain))}, nil
+}
 
 // Decode decompresses and parses a stored recipe, whose bytes the caller has
-// verified against o.Object. At most o.Plain bytes are taken.
+// verified against o.Object. At most o.Plain bytes are decompressed.
 // Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
-func (o RecipeObject) Decode(stored []byte) (*mkimage.Recipe, error) { panic("unbuilt") }
+func (o RecipeObject) Decode(stored []byte) (*mkimage.Recipe, error) {
+	dec, err := zstd.NewReader(bytes.NewReader(stored), zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderMaxWindow(recipeWindow), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return nil, fmt.Errorf("recipe %s: %w: %w", o.ID, chunkstore.ErrCorrupt, err)
+	}
+	defer dec.Close()
+	plain := &exactReader{r: dec, left: o.Plain}
+	r, err := mkimage.ParseRecipe(plain)
+	if plain.err != nil { // the reason why the recipe did not parse
+		err = plain.err
+	}
+	if err == nil {
+		// ParseRecipe may stop before the end of what it was given.
+		_, err = io.Copy(io.Discard, plain)
+	}
+	switch {
+	case err == nil:
+		return r, nil
+	case errors.Is(err, chunkstore.ErrCorrupt), errors.Is(err, chunkstore.ErrVersion):
+		return nil, fmt.Errorf("recipe %s: %w", o.ID, err)
+	}
+	return nil, fmt.Errorf("recipe %s: %w: %w", o.ID, chunkstore.ErrCorrupt, err)
+}
+
+// exactReader passes on a stream that has to have exactly left bytes.
+type exactReader struct {
+	r    io.Reader
+	left int64
+	err  error // the first one but io.EOF
+}
+
+func (x *exactReader) Read(p []byte) (int, error) {
+	if x.err != nil {
+		return 0, x.err
+	}
+	n, err := x.r.Read(p)
+	x.left -= int64(n)
+	switch {
+	case x.left < 0:
+		x.err = fmt.Errorf("%w: longer than the release says", chunkstore.ErrCorrupt)
+	case err == io.EOF && x.left > 0:
+		x.err = fmt.Errorf("%w: %d bytes shorter than the release says", chunkstore.ErrCorrupt, x.left)
+	case err != nil && err != io.EOF:
+		x.err = fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
+	default:
+		return n, err
+	}
+	return 0, x.err
+}
