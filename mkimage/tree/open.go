@@ -1,10 +1,15 @@
 package tree
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 )
 
 var (
@@ -27,25 +32,112 @@ type Options struct {
 // Owner is a numeric user and group.
 type Owner struct{ UID, GID uint32 }
 
-// ParseOwner reads an owner as "UID:GID", both decimal.
-func ParseOwner(s string) (Owner, error) { panic("unbuilt") }
+// ParseOwner reads an owner as "UID:GID", both decimal: names are those of one machine.
+func ParseOwner(s string) (Owner, error) {
+	user, group, _ := strings.Cut(s, ":")
+	uid, err := strconv.ParseUint(user, 10, 32)
+	gid, err2 := strconv.ParseUint(group, 10, 32)
+	if err != nil || err2 != nil {
+		return Owner{}, fmt.Errorf("owner %q: want UID:GID, both numbers, such as 0:0", s)
+	}
+	return Owner{uint32(uid), uint32(gid)}, nil
+}
 
 // Open reads the tree at path, whatever it is: a folder, a tar archive or a
 // squashfs image, told apart by their first bytes and not by their name. "-" is a
 // tar archive on Options.Stdin.
-func Open(ctx context.Context, path string, o Options) (Tree, error) { panic("unbuilt") }
+func Open(ctx context.Context, path string, o Options) (Tree, error) {
+	if path == "-" {
+		if o.Stdin == nil {
+			return nil, errors.New("read tar archive: there is no standard input")
+		}
+		return FromTar(ctx, o.Stdin, o)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return FromFolder(ctx, path, o)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	t, err := openFile(ctx, f, info.Mode(), o)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &owning{t, f}, nil
+}
 
-// FromFolder reads the tree below the folder dir.
-func FromFolder(ctx context.Context, dir string, o Options) (Tree, error) { panic("unbuilt") }
+// openFile reads an archive or an image.
+func openFile(ctx context.Context, f *os.File, mode os.FileMode, o Options) (Tree, error) {
+	if mode.IsRegular() || mode.Type() == os.ModeDevice { // block devices; a pipe has no image and cannot be looked at twice
+		kind, err := sniff(io.NewSectionReader(f, 0, sniffLen))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name(), err)
+		}
+		if kind == kindImage {
+			return FromImage(ctx, f, o)
+		}
+	}
+	return FromTar(ctx, f, o)
+}
 
-// FromTar reads the tree that a tar archive holds.
-func FromTar(ctx context.Context, r io.Reader, o Options) (Tree, error) { panic("unbuilt") }
+// owning is a tree whose file nobody else closes.
+type owning struct {
+	Tree
+	f *os.File
+}
 
-// FromImage reads the tree of a squashfs image, which must stay open until the tree is closed.
-func FromImage(ctx context.Context, f *os.File, o Options) (Tree, error) { panic("unbuilt") }
+func (t *owning) Close() error { return errors.Join(t.Tree.Close(), t.f.Close()) }
 
-// Filter leaves entries out by name.
-type Filter struct{ Exclude, Include []string }
+// kind is what a file is by its first bytes.
+type kind int
 
-// Compare orders paths as a tree's entries are ordered; the result is as of strings.Compare.
-func Compare(a, b string) int { panic("unbuilt") }
+const (
+	kindTar kind = iota + 1
+	kindGzip
+	kindZstd
+	kindXZ
+	kindImage
+)
+
+// sniffLen is how many bytes tell the kind: a tar archive's first header.
+const sniffLen = blockSize
+
+// sniff reads up to sniffLen bytes.
+func sniff(r io.Reader) (kind, error) {
+	head, err := io.ReadAll(io.LimitReader(r, sniffLen))
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case len(head) == 0:
+		return 0, fmt.Errorf("%w: it is empty", ErrMalformed)
+	case bytes.HasPrefix(head, []byte("hsqs")), bytes.HasPrefix(head, []byte("sqsh")):
+		return kindImage, nil
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return kindGzip, nil
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), isSkippableFrame(head):
+		return kindZstd, nil
+	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
+		return kindXZ, nil
+	case len(head) == blockSize && isTarHeader(head):
+		return kindTar, nil
+	}
+	return 0, ErrKind
+}
+
+// isSkippableFrame reports whether a zstd skippable frame starts here: pzstd puts some first.
+func isSkippableFrame(head []byte) bool {
+	return len(head) >= 4 && head[0]&0xf0 == 0x50 && bytes.Equal(head[1:4], []byte{0x2a, 0x4d, 0x18})
+}
+
+// isTarHeader reports whether block may be the first of an archive: its
+// checksum is right, or it is the zeros at an archive's end.
+func isTarHeader(block []byte) bool {
+	_, err := tar.NewReader(bytes.NewReader(block)).Next()
+	return !errors.Is(err, tar.ErrHeader)
+}

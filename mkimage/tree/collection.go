@@ -1,0 +1,288 @@
+package tree
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"sort"
+	"strings"
+
+	"deltaup/mkimage/squashfs"
+)
+
+// Limits of what goes in; all are those of Linux or of the format.
+const (
+	nameMax   = 255       // bytes of one name
+	pathMax   = 4095      // bytes of a path, and of a symbolic link's target
+	depthMax  = 1024      // names in a path; only an archive made to harm has more
+	majorMax  = 1<<12 - 1 // device numbers as an image stores them
+	minorMax  = 1<<20 - 1
+	xattrMax  = 64 << 10 // bytes of one extended attribute's value, and of one file's names
+	groupNone = 0
+)
+
+// data is what an entry needs besides, until the tree is finished and to be opened.
+type data struct {
+	handle int64 // where the content is; the meaning is the source's own
+	group  uint32
+	// What could not be taken over, counted when it is known which entries stay.
+	droppedXattrs uint16
+	early, late   bool
+}
+
+// collection gathers the entries of a tree in any order. Entries of one inode
+// have the same group, which is not groupNone.
+type collection struct {
+	options Options
+	filter  *filter
+	entries []Entry
+	data    []data
+	notes   []string // warnings that concern no single entry
+}
+
+func newCollection(o Options) (*collection, error) {
+	f, err := newFilter(o.Filter)
+	if err != nil {
+		return nil, err
+	}
+	return &collection{options: o, filter: f}, nil
+}
+
+// add appends an entry after checking all that can be said of it alone.
+func (c *collection) add(e Entry, d data) error {
+	if err := checkEntry(&e); err != nil {
+		return err
+	}
+	c.entries = append(c.entries, e)
+	c.data = append(c.data, d)
+	return nil
+}
+
+// setTime takes over a modification time in seconds since 1970, whatever it is.
+func (c *collection) setTime(e *Entry, d *data, sec int64) {
+	if clamp := c.options.Clamp; clamp != nil {
+		sec = min(sec, int64(*clamp))
+	}
+	d.early, d.late = sec < 0, sec > math.MaxUint32
+	e.ModTime = uint32(min(max(sec, 0), math.MaxUint32))
+}
+
+// implied is a folder that nothing describes: root's, 0755, as old as the clamp.
+func (c *collection) implied(path string) Entry {
+	e := Entry{Path: path, Attr: squashfs.Attr{Type: squashfs.Directory, Mode: 0o755}}
+	if c.options.Clamp != nil {
+		e.ModTime = *c.options.Clamp
+	}
+	return e
+}
+
+func checkEntry(e *Entry) error {
+	if err := checkPath(e.Path); err != nil {
+		return err
+	}
+	switch e.Type {
+	case squashfs.Symlink:
+		if len(e.Target) == 0 || len(e.Target) > pathMax || strings.IndexByte(e.Target, 0) >= 0 {
+			return fmt.Errorf("%w: the target of symbolic link %s has %d bytes, 1 to %d without zero bytes are possible",
+				ErrMalformed, show(e.Path), len(e.Target), pathMax)
+		}
+	case squashfs.BlockDevice, squashfs.CharDevice:
+		if e.Major > majorMax || e.Minor > minorMax {
+			return fmt.Errorf("%w: device %s has number %d:%d, an image holds up to %d:%d",
+				ErrMalformed, show(e.Path), e.Major, e.Minor, majorMax, minorMax)
+		}
+	}
+	if e.Size < 0 {
+		return fmt.Errorf("%w: %s has the size %d", ErrMalformed, show(e.Path), e.Size)
+	}
+	for _, x := range e.Xattrs {
+		if len(x.Name) > nameMax || len(x.Value) > xattrMax {
+			return fmt.Errorf("%w: extended attribute %s of %s is longer than Linux permits",
+				ErrMalformed, show(x.Name), show(e.Path))
+		}
+	}
+	return nil
+}
+
+// checkPath accepts clean relative paths only, and "" for the root.
+func checkPath(path string) error {
+	if path == "" {
+		return nil
+	}
+	if len(path) > pathMax || strings.Count(path, "/") >= depthMax {
+		return fmt.Errorf("%w: the path %s is too long (%d bytes)", ErrMalformed, show(path), len(path))
+	}
+	for name := range strings.SplitSeq(path, "/") {
+		switch {
+		case name == "", name == ".", name == "..", strings.IndexByte(name, 0) >= 0:
+			return fmt.Errorf("%w: %s has the impossible name %q in it", ErrMalformed, show(path), name)
+		case len(name) > nameMax:
+			return fmt.Errorf("%w: a name in %s is too long (%d bytes)", ErrMalformed, show(path), len(name))
+		}
+	}
+	return nil
+}
+
+// show quotes a path for a message, shortened when somebody made it long.
+func show(path string) string {
+	if len(path) > 200 {
+		path = path[:197] + "..."
+	}
+	return fmt.Sprintf("%q", path)
+}
+
+// finish makes a tree of what was gathered. The caller adds open and close.
+func (c *collection) finish(name string) (*finished, error) {
+	sort.Sort(byPath{c})
+	parents, err := c.parents()
+	if err != nil {
+		return nil, err
+	}
+	c.leaveOut(parents)
+	c.link()
+	if o := c.options.Owner; o != nil {
+		for i := range c.entries {
+			c.entries[i].UID, c.entries[i].GID = o.UID, o.GID
+		}
+	}
+	return &finished{
+		name:     name,
+		entries:  c.entries,
+		data:     c.data,
+		warnings: append(c.warnings(), c.notes...),
+		open: func(*Entry, int64) (io.ReadCloser, error) {
+			return nil, fmt.Errorf("no contents")
+		},
+		close: func() error { return nil },
+	}, nil
+}
+
+// byPath sorts entries and their data together.
+type byPath struct{ *collection }
+
+func (s byPath) Len() int           { return len(s.entries) }
+func (s byPath) Less(i, j int) bool { return Compare(s.entries[i].Path, s.entries[j].Path) < 0 }
+func (s byPath) Swap(i, j int) {
+	s.entries[i], s.entries[j] = s.entries[j], s.entries[i]
+	s.data[i], s.data[j] = s.data[j], s.data[i]
+}
+
+// parents gives the index of each entry's folder, and finds what is no tree.
+func (c *collection) parents() ([]int32, error) {
+	if len(c.entries) == 0 || c.entries[0].Path != "" || c.entries[0].Type != squashfs.Directory {
+		return nil, fmt.Errorf("%w: the root is no folder", ErrMalformed)
+	}
+	if len(c.entries) > math.MaxInt32 {
+		return nil, fmt.Errorf("%w: more than %d entries", ErrMalformed, math.MaxInt32)
+	}
+	parents := make([]int32, len(c.entries))
+	parents[0] = -1
+	at := int32(0) // the folder that the entry before lies in, or that it is
+	for i := 1; i < len(c.entries); i++ {
+		path := c.entries[i].Path
+		if path == c.entries[i-1].Path {
+			return nil, fmt.Errorf("%w: %s is there twice", ErrMalformed, show(path))
+		}
+		for !below(path, c.entries[at].Path) {
+			at = parents[at]
+		}
+		if parentOf(path) != c.entries[at].Path {
+			return nil, fmt.Errorf("%w: %s lies in no folder", ErrMalformed, show(path))
+		}
+		parents[i] = at
+		if c.entries[i].Type == squashfs.Directory {
+			at = int32(i)
+		}
+	}
+	return parents, nil
+}
+
+// leaveOut removes what the filter does not keep.
+func (c *collection) leaveOut(parents []int32) {
+	if len(c.filter.exclude) == 0 {
+		return
+	}
+	verdicts := make([]verdict, len(c.entries))
+	keep := make([]bool, len(c.entries))
+	keep[0] = true
+	for i := 1; i < len(c.entries); i++ {
+		verdicts[i] = c.filter.judge(verdicts[parents[i]], c.entries[i].Path)
+		if !verdicts[i].keep() {
+			continue
+		}
+		for j := int32(i); !keep[j]; j = parents[j] {
+			keep[j] = true
+		}
+	}
+	n := 0
+	for i := range c.entries {
+		if keep[i] {
+			c.entries[n], c.data[n] = c.entries[i], c.data[i]
+			n++
+		}
+	}
+	clear(c.entries[n:]) // so that their strings are freed
+	c.entries, c.data = c.entries[:n], c.data[:n]
+}
+
+// link makes the first name of each group the file and the others links to it.
+func (c *collection) link() {
+	first := make(map[uint32]int)
+	for i := range c.entries {
+		group := c.data[i].group
+		if group == groupNone {
+			continue
+		}
+		j, known := first[group]
+		if !known {
+			first[group] = i
+			continue
+		}
+		path := c.entries[i].Path
+		c.entries[i], c.data[i] = c.entries[j], c.data[j]
+		c.entries[i].Path, c.entries[i].Link = path, c.entries[j].Path
+	}
+}
+
+// warnings counts what the entries that stay have lost.
+func (c *collection) warnings() []string {
+	var xattrs, early, late tally
+	for i := range c.entries {
+		e, d := &c.entries[i], &c.data[i]
+		if e.Link != "" {
+			continue
+		}
+		xattrs.add(int(d.droppedXattrs), e.Path)
+		if d.early {
+			early.add(1, e.Path)
+		}
+		if d.late {
+			late.add(1, e.Path)
+		}
+	}
+	var w []string
+	w = xattrs.warn(w, "extended attributes left out that are not user., trusted. or security. (access control lists, say)")
+	w = early.warn(w, "modification times before 1970 became 0")
+	w = late.warn(w, "modification times after 2106 became the latest possible")
+	return w
+}
+
+// tally counts what a warning is about and remembers the first that it met.
+type tally struct {
+	n     int
+	first string
+}
+
+func (t *tally) add(n int, path string) {
+	if t.n == 0 {
+		t.first = path
+	}
+	t.n += n
+}
+
+func (t *tally) warn(w []string, what string) []string {
+	if t.n == 0 {
+		return w
+	}
+	return append(w, fmt.Sprintf("%d %s, first at %s", t.n, what, show("/"+t.first)))
+}

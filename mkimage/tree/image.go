@@ -1,0 +1,67 @@
+package tree
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"deltaup/mkimage/squashfs"
+)
+
+// FromImage reads the tree of a squashfs image of anybody's making. The file must
+// stay open until the tree is closed, which does not close it.
+func FromImage(ctx context.Context, f *os.File, o Options) (Tree, error) {
+	t, err := fromImage(ctx, f, o)
+	if err != nil {
+		return nil, fmt.Errorf("read image %s: %w", f.Name(), err)
+	}
+	return t, nil
+}
+
+func fromImage(ctx context.Context, f *os.File, o Options) (*finished, error) {
+	size, err := f.Seek(0, io.SeekEnd) // Stat has no size for a block device
+	if err != nil {
+		return nil, err
+	}
+	m, err := squashfs.Open(f, size)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newCollection(o)
+	if err != nil {
+		return nil, err
+	}
+	var files []*squashfs.Node // by handle
+	err = m.Walk(func(n *squashfs.Node) error {
+		e := Entry{Attr: n.Attr, Path: n.Path}
+		var d data
+		c.setTime(&e, &d, int64(n.ModTime))
+		if n.Type == squashfs.Regular {
+			e.Size, d.handle = n.Size, int64(len(files))
+			files = append(files, n)
+		}
+		if n.Type != squashfs.Directory && n.Links > 1 {
+			d.group = n.Inode
+		}
+		if err := c.add(e, d); err != nil {
+			return err
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	t, err := c.finish(f.Name())
+	if err != nil {
+		return nil, err
+	}
+	t.open = func(e *Entry, handle int64) (io.ReadCloser, error) {
+		content, err := m.File(files[handle])
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(io.NewSectionReader(content, 0, e.Size)), nil
+	}
+	return t, nil
+}

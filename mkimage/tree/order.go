@@ -1,0 +1,43 @@
+package tree
+
+import (
+	"cmp"
+	"strings"
+)
+
+// Compare orders paths as a tree's entries are ordered: depth first, names by their
+// bytes, a folder before what is in it, so "a" < "a/b" < "a-b". The result is as of strings.Compare.
+func Compare(a, b string) int {
+	n := min(len(a), len(b))
+	for i := 0; i < n; i++ {
+		x, y := a[i], b[i]
+		if x == y {
+			continue
+		}
+		// The path whose name ends here is, or lies below, the shorter name.
+		if x == '/' {
+			return -1
+		}
+		if y == '/' {
+			return 1
+		}
+		if x < y {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// parentOf gives the path of the folder that holds path, which is not the root.
+func parentOf(path string) string {
+	return path[:max(strings.LastIndexByte(path, '/'), 0)]
+}
+
+// below reports whether path lies in the folder dir, at any depth.
+func below(path, dir string) bool {
+	if dir == "" {
+		return path != ""
+	}
+	return len(path) > len(dir) && path[len(dir)] == '/' && path[:len(dir)] == dir
+}

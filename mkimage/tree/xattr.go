@@ -1,0 +1,75 @@
+package tree
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"deltaup/mkimage/squashfs"
+)
+
+// xattrSet gathers the extended attributes of one file.
+type xattrSet struct {
+	kept    []squashfs.Xattr
+	dropped int
+}
+
+// add takes an attribute when an image can hold it. Of two with one name the first stays.
+func (s *xattrSet) add(name, value string) {
+	prefix, rest, _ := strings.Cut(name, ".")
+	switch prefix {
+	case "user", "trusted", "security":
+	default:
+		s.dropped++
+		return
+	}
+	if rest == "" {
+		s.dropped++
+		return
+	}
+	if !slices.ContainsFunc(s.kept, func(x squashfs.Xattr) bool { return x.Name == name }) {
+		s.kept = append(s.kept, squashfs.Xattr{Name: name, Value: []byte(value)})
+	}
+}
+
+// store enters the attributes, sorted by name.
+func (s *xattrSet) store(e *Entry, d *data) {
+	slices.SortFunc(s.kept, func(a, b squashfs.Xattr) int { return cmp.Compare(a.Name, b.Name) })
+	e.Xattrs = s.kept
+	d.droppedXattrs = uint16(min(s.dropped, 1<<16-1))
+}
+
+// xattrReader reads extended attributes of files. It is not for concurrent use.
+type xattrReader struct{ names, value []byte }
+
+func newXattrReader() *xattrReader {
+	// The kernel gives no more than this for either.
+	return &xattrReader{names: make([]byte, xattrMax), value: make([]byte, xattrMax)}
+}
+
+// read gets the attributes of the file at path itself, symbolic links not followed.
+func (x *xattrReader) read(path string) (xattrSet, error) {
+	var set xattrSet
+	n, err := unix.Llistxattr(path, x.names)
+	if errors.Is(err, unix.ENOTSUP) || n == 0 && err == nil {
+		return set, nil
+	}
+	if err != nil {
+		return set, fmt.Errorf("list extended attributes of %q: %w", path, err)
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(x.names[:n]), "\x00"), "\x00") {
+		n, err := unix.Lgetxattr(path, name, x.value)
+		if errors.Is(err, unix.ENODATA) {
+			continue // listed and not there: removed meanwhile, or a listing that tells too much
+		}
+		if err != nil {
+			return set, fmt.Errorf("read extended attribute %q of %q: %w", name, path, err)
+		}
+		set.add(name, string(x.value[:n]))
+	}
+	return set, nil
+}
