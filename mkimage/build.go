@@ -3,7 +3,14 @@ package mkimage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage/squashfs"
 )
 
 // ErrContent is wrapped when a source gives other bytes than the recipe names.
@@ -11,16 +18,21 @@ var ErrContent = errors.New("content differs from the recipe")
 
 // BuildOptions says how to build; nothing in it changes the image. The zero value is usable.
 type BuildOptions struct {
-	Workers  int                     // compressing goroutines; 0: as many as fit GOMAXPROCS and memory
+	Workers  int                     // compressing goroutines; 0: as many as fit GOMAXPROCS and Memory
+	Memory   int64                   // bytes that encoders and buffers may take when Workers is 0; 0: 90 MiB
 	Progress func(done, total int64) // plain bytes laid out; called by one goroutine at a time
 }
+
+// defaultMemory keeps two encoders of the best level, and the process around them, within 128 MiB.
+const defaultMemory = 90 << 20
 
 // BuildStats says what a build did.
 type BuildStats struct {
 	Size             int64 // of the image in bytes, padding included
-	PlainBytes       int64 // of all distinct contents
+	PlainBytes       int64 // of all distinct contents that have data
 	BlocksCopied     int   // data and fragment blocks taken from Stored as they were
 	BlocksCompressed int   // data and fragment blocks made here, those stored plain included
+	BlocksHole       int   // data blocks of zeros, which take no room
 	BytesCopied      int64 // stored bytes of BlocksCopied
 	Fragments        int   // fragment blocks, copied or made
 }
@@ -32,5 +44,125 @@ type BuildStats struct {
 // Errors wrap ErrContent with the path when src gives other bytes, ErrUnknownCodec,
 // or what src and out returned.
 func Build(ctx context.Context, r *Recipe, src Source, out io.WriterAt, o BuildOptions) (BuildStats, error) {
-	panic("unbuilt")
+	if err := r.Validate(); err != nil {
+		return BuildStats{}, fmt.Errorf("build image: %w", err)
+	}
+	b, err := newBuilder(r, src, out, o)
+	if err != nil {
+		return BuildStats{}, fmt.Errorf("build image: %w", err)
+	}
+	if err := b.run(ctx); err != nil {
+		return b.stats, fmt.Errorf("build image: %w", err)
+	}
+	if b.stats.Size, err = b.writer.Finish(b.tree()); err != nil {
+		return b.stats, fmt.Errorf("build image: %w", err)
+	}
+	return b.stats, nil
+}
+
+// builder is one run of Build: a feeder that reads plain or stored blocks in data order, workers that
+// compress, and an appender that writes in the same order. The number of jobs
+// bounds how far the feeder runs ahead, and the memory.
+type builder struct {
+	recipe   *Recipe
+	codec    *codec
+	src      Source
+	stored   Stored // src, or nil
+	writer   *squashfs.Writer
+	encoders []*zstd.Encoder
+	hasher   *chunkstore.Hasher // the feeder's
+	items    []item
+	data     map[*chunkstore.Content]*squashfs.Data
+
+	free  chan *job // not in use
+	work  chan *job // to be compressed
+	order chan *job // to be written, in order
+
+	progress    func(done, total int64)
+	done, total int64
+	stats       BuildStats
+}
+
+// blocksPerWorker is how many jobs there are for each worker: one in its hands, one read or waiting to be written.
+const blocksPerWorker = 3
+
+func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builder, error) {
+	codec, err := findCodec(r.Codec)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{recipe: r, codec: codec, src: src, items: planLayout(r), hasher: chunkstore.NewHasher(), progress: o.Progress}
+	b.stored, _ = src.(Stored)
+	b.layOutHoles()
+
+	workers := o.Workers
+	if workers <= 0 {
+		memory := o.Memory
+		if memory <= 0 {
+			memory = defaultMemory
+		}
+		workers = codec.workers(r.BlockSize, memory)
+	}
+	for range workers {
+		e, err := codec.encoder()
+		if err != nil {
+			return nil, err
+		}
+		b.encoders = append(b.encoders, e)
+	}
+	jobs := workers * blocksPerWorker
+	b.free, b.work, b.order = make(chan *job, jobs), make(chan *job, jobs), make(chan *job, jobs)
+	for range jobs {
+		b.free <- newJob(r.BlockSize)
+	}
+	b.writer, err = squashfs.NewWriter(out, squashfs.Params{
+		BlockSize:  r.BlockSize,
+		ModTime:    r.ModTime,
+		Compressor: metadataCompressor{b.encoders[0]}, // not before the workers are done with it
+		Trailer:    trailerOf(r).encode(),
+	})
+	return b, err
+}
+
+// layOutHoles enters the contents that have no data, and counts the bytes of those that have.
+func (b *builder) layOutHoles() {
+	b.data = make(map[*chunkstore.Content]*squashfs.Data)
+	for c := range b.recipe.Contents() {
+		if hasData(c) {
+			b.total += c.Size
+			continue
+		}
+		b.data[c] = &squashfs.Data{
+			Lengths:  make([]uint32, b.blockCount(c)),
+			Fragment: squashfs.NoFragment,
+			Size:     c.Size,
+			Holes:    c.Size,
+		}
+	}
+	b.stats.PlainBytes = b.total
+}
+
+func (b *builder) blockCount(c *chunkstore.Content) int {
+	size := int64(b.recipe.BlockSize)
+	return int((c.Size + size - 1) / size)
+}
+
+func (b *builder) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(b.order)
+		defer close(b.work)
+		return b.feed(ctx)
+	})
+	for _, e := range b.encoders {
+		group.Go(func() error {
+			for j := range b.work {
+				j.compress(e)
+				j.ready <- struct{}{}
+			}
+			return nil
+		})
+	}
+	group.Go(func() error { return b.append(ctx) })
+	return group.Wait()
 }

@@ -2,15 +2,19 @@ package mkimage
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 // DeriveOptions says how to derive; the zero value is usable.
 type DeriveOptions struct {
 	Workers  int                     // reading goroutines; 0: GOMAXPROCS
-	Tolerant bool                    // leave out files that can't be read, and list them, instead of failing
+	Tolerant bool                    // leave out what can't be read, and list it, instead of failing
 	Progress func(done, total int64) // plain bytes read; called by one goroutine at a time
 }
 
@@ -18,9 +22,13 @@ type DeriveOptions struct {
 type Derived struct {
 	Recipe     *Recipe      // Codec is "" when the image does not tell; then Build refuses it
 	Unreadable []Unreadable // with DeriveOptions.Tolerant: files that are not in Recipe
+
+	image     *squashfs.Image
+	places    map[chunkstore.ID]*place // of every content with bytes
+	fragments map[chunkstore.ID]int    // key of the contents in a fragment block -> its index
 }
 
-// Unreadable is a file of a damaged image.
+// Unreadable is a file of a damaged image, or a folder from which on no names could be read.
 type Unreadable struct {
 	Path string
 	Err  error
@@ -28,14 +36,152 @@ type Unreadable struct {
 
 // Derive reads all of m once and gives its recipe, contents cut by params (zero: as the
 // image says, else the default). For an image made by Build the recipe equals the original.
+// An image of foreign making gives a recipe without a codec.
 func Derive(ctx context.Context, m *squashfs.Image, params chunkstore.Params, o DeriveOptions) (*Derived, error) {
-	panic("unbuilt")
+	d := &deriver{image: m, options: o, byData: make(map[chunkstore.ID]*place), files: make(map[int]*place)}
+	d.out = &Derived{image: m, Recipe: new(Recipe)}
+	if err := d.run(ctx, params); err != nil {
+		return nil, fmt.Errorf("derive recipe: %w", err)
+	}
+	return d.out, nil
 }
 
-// File opens the content with this id for random access; fs.ErrNotExist is wrapped when
-// the image has none. What it reads is not verified.
-func (d *Derived) File(id chunkstore.ID) (*squashfs.File, error) { panic("unbuilt") }
+// deriver is one run of Derive.
+type deriver struct {
+	image   *squashfs.Image
+	options DeriveOptions
+	out     *Derived
 
-// Source reads contents from the image. It implements [Stored] too when the image was made
-// with r's codec and block size, so that Build(r) can copy its blocks; r nil: no Stored.
-func (d *Derived) Source(r *Recipe) Source { panic("unbuilt") }
+	blocks int64                    // that were counted against blocksMax
+	places []*place                 // distinct ones
+	byData map[chunkstore.ID]*place // by a hash of where the data are
+	files  map[int]*place           // of the entry with this index
+	mu     sync.Mutex               // guards out.Unreadable while contents are read
+}
+
+// place is where one content lies in an image; files with the same data share one.
+type place struct {
+	node     *squashfs.Node // of the first file there
+	start    int64          // first stored data block, 0 for none
+	fragment int            // fragment block with the tail, -1 for none
+	offset   int            // of the tail in it
+	content  *chunkstore.Content
+}
+
+// small reports whether all of the content is in a fragment block.
+func (p *place) small(blockSize int) bool { return p.fragment >= 0 && p.node.Size < int64(blockSize) }
+
+func (d *deriver) run(ctx context.Context, params chunkstore.Params) error {
+	info := d.image.Info()
+	r := d.out.Recipe
+	r.BlockSize, r.ModTime = info.BlockSize, info.ModTime
+	told, ok, err := d.trailer(info)
+	if err != nil {
+		return err
+	}
+	if r.Chunking = params; params == (chunkstore.Params{}) {
+		if r.Chunking = told.chunking; !ok {
+			r.Chunking = chunkstore.DefaultParams
+		}
+	}
+	if err := r.Chunking.Validate(); err != nil {
+		return err
+	}
+	if err := d.walk(ctx); err != nil {
+		return err
+	}
+	if err := d.readAll(ctx); err != nil {
+		return err
+	}
+	d.fill()
+	d.indexFragments()
+	if ok {
+		d.recoverOrder(told)
+	}
+	return nil
+}
+
+func (d *deriver) trailer(info squashfs.Info) (trailer, bool, error) {
+	b, err := d.image.Trailer()
+	if err != nil && !d.options.Tolerant {
+		return trailer{}, false, err
+	}
+	t, ok := parseTrailer(b)
+	return t, ok && info.Compression == "zstd", nil
+}
+
+// walk collects the tree, and where each file's data are.
+func (d *deriver) walk(ctx context.Context) error {
+	links := make(map[uint32]int) // first entry of each inode with several names
+	r := d.out.Recipe
+	last := ""
+	err := d.image.Walk(func(n *squashfs.Node) error {
+		last = n.Path
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if n.Type != squashfs.Directory && n.Links > 1 {
+			if first, ok := links[n.Inode]; ok {
+				r.Entries = append(r.Entries, inodeOf(n.Path, &r.Entries[first]))
+				return nil
+			}
+			links[n.Inode] = len(r.Entries)
+		}
+		r.Entries = append(r.Entries, Entry{Entry: tree.Entry{Attr: n.Attr, Path: n.Path, Size: n.Size}})
+		if n.Type != squashfs.Regular || n.Size == 0 {
+			return nil
+		}
+		p, err := d.locate(n)
+		if err != nil {
+			return d.unreadable(n.Path, err)
+		}
+		d.files[len(r.Entries)-1] = p
+		return nil
+	})
+	if err != nil {
+		return d.unreadable(last, err)
+	}
+	return nil
+}
+
+// locate finds where a file's data are; files with the same data share a place.
+func (d *deriver) locate(n *squashfs.Node) (*place, error) {
+	blockSize := int64(d.out.Recipe.BlockSize)
+	if d.blocks += n.Size/blockSize + 1; d.blocks > blocksMax {
+		return nil, corrupt("more than %d blocks of %d bytes in all", blocksMax, blockSize)
+	}
+	p := &place{node: n, fragment: -1}
+	h := chunkstore.NewHasher()
+	fmt.Fprintln(h, n.Size)
+	for b, err := range d.image.Blocks(n) {
+		if err != nil {
+			return nil, err
+		}
+		if p.start == 0 && b.Length > 0 {
+			p.start = b.Offset
+		}
+		fmt.Fprintln(h, b.Offset, b.Length, b.Compressed)
+	}
+	if index, offset, ok := d.image.Fragment(n); ok {
+		p.fragment, p.offset = index, offset
+		fmt.Fprintln(h, "tail", index, offset)
+	}
+	key := h.ID()
+	if known := d.byData[key]; known != nil {
+		return known, nil
+	}
+	d.byData[key] = p
+	d.places = append(d.places, p)
+	return p, nil
+}
+
+// unreadable notes the error if that is permitted, and returns it if not.
+func (d *deriver) unreadable(path string, err error) error {
+	if !d.options.Tolerant || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.out.Unreadable = append(d.out.Unreadable, Unreadable{path, err})
+	return nil
+}

@@ -27,14 +27,15 @@ type Entry struct {
 // Recipe is everything but content that decides an image's bytes.
 type Recipe struct {
 	BlockSize int               // bytes, a power of two
-	Codec     string            // id of level and encoder generation, see Codecs
+	Codec     string            // id of level and encoder generation, see CodecFor
 	ModTime   uint32            // of the image itself
 	Chunking  chunkstore.Params // how contents were cut
 	Entries   []Entry           // in path order, the root first
 	First     []string          // paths whose contents lead the data area, in that order; the rest follow in path order
 }
 
-// Source gives contents by id. Build opens each at most once or twice, concurrently.
+// Source gives contents by id. Build opens those that have data, each at most once and one at a time,
+// and verifies what it reads.
 type Source interface {
 	Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error)
 }
@@ -43,7 +44,9 @@ type Source interface {
 // codec and block size, so that what did not change is copied and not compressed again.
 // Nothing is checked but lengths: the hash over the finished image is what proves them.
 type Stored interface {
-	// StoredBlock returns data block n of content c as an image stores it, and whether it is compressed there.
+	// StoredBlock returns data block n of content c as an image stores it, and whether it is
+	// compressed there; a hole has no bytes. Build asks for a content's blocks in order; when one
+	// is not ok it opens the content and asks for no more of it. The bytes are only used until the next call.
 	StoredBlock(c *chunkstore.Content, n int) (stored []byte, compressed, ok bool, err error)
 	// StoredFragment returns the fragment block that holds exactly these contents, one after another.
 	StoredFragment(contents []chunkstore.ID) (stored []byte, compressed, ok bool, err error)

@@ -2,21 +2,180 @@ package mkimage
 
 import (
 	"context"
+	"fmt"
+	"io"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
+// DefaultBlockSize is the block size when none is asked for, in bytes.
+const DefaultBlockSize = 128 << 10
+
 // Options says what a recipe holds besides the tree. The zero value is usable.
 type Options struct {
-	BlockSize int                     // bytes; 0: 128 KiB
+	BlockSize int                     // bytes; 0: DefaultBlockSize
 	Level     string                  // one of Levels; "": "best"
 	ModTime   *uint32                 // of the image; nil: the newest time in the tree
 	Chunking  chunkstore.Params       // zero: chunkstore.DefaultParams
-	Order     []string                // paths whose data come first, in this order; unknown ones are ignored
+	Order     []string                // paths as in tree.Entry whose data come first, in this order; what has no data is ignored
 	Progress  func(done, total int64) // plain bytes read; called by one goroutine at a time
 }
 
 // NewRecipe reads all contents of t once, in parallel, and gives the recipe and a
 // Source that reads the contents from t again. t must stay open while the source is used.
-func NewRecipe(ctx context.Context, t tree.Tree, o Options) (*Recipe, Source, error) { panic("unbuilt") }
+func NewRecipe(ctx context.Context, t tree.Tree, o Options) (*Recipe, Source, error) {
+	r, err := o.recipe(t.Entries())
+	if err != nil {
+		return nil, nil, fmt.Errorf("make recipe: %w", err)
+	}
+	scan := scanner{params: r.Chunking, progress: newProgress(o.Progress)}
+	var files []int
+	for i := range r.Entries {
+		if e := &r.Entries[i]; e.Type == squashfs.Regular && e.Link == "" {
+			files = append(files, i)
+			scan.progress.total += e.Size
+		}
+	}
+	err = scan.each(ctx, len(files), func(ctx context.Context, n int, s *chunkstore.Splitter) error {
+		return r.readContent(ctx, t, files[n], s, scan.progress)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("make recipe: %w", err)
+	}
+	source := &treeSource{tree: t, entries: r.shareContents()}
+	r.setOrder(o.Order)
+	if err := r.Validate(); err != nil {
+		return nil, nil, fmt.Errorf("make recipe: %w", err)
+	}
+	return r, source, nil
+}
+
+// recipe gives a recipe that lacks only the contents and the order.
+func (o Options) recipe(entries []tree.Entry) (*Recipe, error) {
+	r := &Recipe{BlockSize: o.BlockSize, Chunking: o.Chunking, Entries: make([]Entry, len(entries))}
+	if r.BlockSize == 0 {
+		r.BlockSize = DefaultBlockSize
+	}
+	if r.Chunking == (chunkstore.Params{}) {
+		r.Chunking = chunkstore.DefaultParams
+	}
+	if err := r.Chunking.Validate(); err != nil {
+		return nil, err
+	}
+	level := o.Level
+	if level == "" {
+		level = defaultLevel
+	}
+	var err error
+	if r.Codec, err = CodecFor(level); err != nil {
+		return nil, err
+	}
+	for i, e := range entries {
+		r.Entries[i].Entry = e
+		r.ModTime = max(r.ModTime, e.ModTime)
+	}
+	if o.ModTime != nil {
+		r.ModTime = *o.ModTime
+	}
+	return r, nil
+}
+
+// readContent fills in the content of entry i.
+func (r *Recipe) readContent(ctx context.Context, t tree.Tree, i int, s *chunkstore.Splitter, p *progress) error {
+	e := &r.Entries[i]
+	if e.Size == 0 {
+		e.Content = emptyContent
+		return nil
+	}
+	in, err := t.Open(i)
+	if err != nil {
+		return fmt.Errorf("open /%s: %w", e.Path, err)
+	}
+	defer in.Close() // it was only read
+	c, err := s.Split(p.reader(ctx, in), nil)
+	if err != nil {
+		return fmt.Errorf("read /%s: %w", e.Path, err)
+	}
+	if c.Size != e.Size {
+		return fmt.Errorf("read /%s: it has %d bytes and had %d when it was listed", e.Path, c.Size, e.Size)
+	}
+	e.Content = &c
+	return nil
+}
+
+// shareContents makes entries with the same bytes share one Content, the one of the
+// first, and gives the index of the entry that each content can be read from.
+func (r *Recipe) shareContents() map[chunkstore.ID]int {
+	first := make(map[chunkstore.ID]int)
+	for i := range r.Entries {
+		c := r.Entries[i].Content
+		if c == nil || c.Size == 0 {
+			continue
+		}
+		if known, ok := first[c.ID]; ok {
+			r.Entries[i].Content = r.Entries[known].Content
+		} else {
+			first[c.ID] = i
+		}
+	}
+	return first
+}
+
+// setOrder sets First so that the contents of paths lead, in the order in which they then
+// lie in the image, each named by its content's first path. That spelling is the one
+// that can be told from an image, so Derive gives the same.
+func (r *Recipe) setOrder(paths []string) {
+	contents := make(map[string]*chunkstore.Content)
+	for i := range r.Entries {
+		e := &r.Entries[i]
+		if e.Link != "" {
+			contents[e.Path] = contents[e.Link]
+		} else {
+			contents[e.Path] = e.Content
+		}
+	}
+	names := make(map[*chunkstore.Content]string)
+	for c, path := range r.firstPaths() {
+		names[c] = path
+	}
+	r.First = nil
+	seen := make(map[*chunkstore.Content]bool)
+	for _, path := range paths {
+		if c := contents[path]; c != nil && hasData(c) && !seen[c] {
+			seen[c] = true
+			r.First = append(r.First, names[c])
+		}
+	}
+	r.First = firstMembers(planLayout(r), len(r.First))
+}
+
+// firstMembers gives the paths of the first n contents of a layout.
+func firstMembers(items []item, n int) []string {
+	var paths []string
+	for _, it := range items {
+		for _, m := range it.members {
+			if len(paths) == n {
+				return paths
+			}
+			paths = append(paths, m.path)
+		}
+	}
+	return paths
+}
+
+// treeSource reads contents from the tree that a recipe was made from.
+type treeSource struct {
+	tree    tree.Tree
+	entries map[chunkstore.ID]int
+}
+
+// Open implements Source.
+func (s *treeSource) Open(_ context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
+	i, ok := s.entries[c.ID]
+	if !ok {
+		return nil, fmt.Errorf("content %v: %w", c.ID, chunkstore.ErrNotFound)
+	}
+	return s.tree.Open(i)
+}

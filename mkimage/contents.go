@@ -1,0 +1,62 @@
+package mkimage
+
+import (
+	"iter"
+
+	"deltaup/chunkstore"
+)
+
+// emptyContent is the content of empty files. It has no data and no chunks.
+var emptyContent = &chunkstore.Content{ID: chunkstore.Sum(nil)}
+
+// hasData reports whether anything of c is stored in an image: it is neither empty nor all holes.
+func hasData(c *chunkstore.Content) bool {
+	for _, k := range c.Chunks {
+		if !k.IsHole() {
+			return true
+		}
+	}
+	return false
+}
+
+// Contents gives the distinct contents that are not empty, in order of first appearance.
+func (r *Recipe) Contents() iter.Seq[*chunkstore.Content] {
+	return func(yield func(*chunkstore.Content) bool) {
+		for c := range r.firstPaths() {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// firstPaths gives what Contents gives, with the first path of each.
+func (r *Recipe) firstPaths() iter.Seq2[*chunkstore.Content, string] {
+	return func(yield func(*chunkstore.Content, string) bool) {
+		seen := make(map[*chunkstore.Content]bool)
+		for i := range r.Entries {
+			c := r.Entries[i].Content
+			if c == nil || c.Size == 0 || seen[c] {
+				continue
+			}
+			seen[c] = true
+			if !yield(c, r.Entries[i].Path) {
+				return
+			}
+		}
+	}
+}
+
+// Chunks gives the distinct chunks of all contents, holes left out, in order of first appearance.
+func (r *Recipe) Chunks() []chunkstore.Chunk { return chunkstore.Distinct(r.Contents()) }
+
+// DataOrder gives the contents that have data in the image, in the order in which Build lays them out.
+func (r *Recipe) DataOrder() []*chunkstore.Content {
+	var order []*chunkstore.Content
+	for _, it := range planLayout(r) {
+		for _, m := range it.members {
+			order = append(order, m.content)
+		}
+	}
+	return order
+}

@@ -1,0 +1,221 @@
+package mkimage
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage/squashfs"
+)
+
+// readAll reads every content once, in the order in which they lie, the contents of
+// one fragment block together.
+func (d *deriver) readAll(ctx context.Context) error {
+	scan := scanner{
+		params:   d.out.Recipe.Chunking,
+		workers:  d.options.Workers,
+		progress: newProgress(d.options.Progress),
+	}
+	tasks, err := d.tasks(scan.progress)
+	if err != nil {
+		return err
+	}
+	return scan.each(ctx, len(tasks), func(ctx context.Context, i int, s *chunkstore.Splitter) error {
+		r := placeReader{d: d, splitter: s, progress: scan.progress}
+		if t := tasks[i]; t.fragment >= 0 {
+			return r.fragment(ctx, t)
+		} else {
+			return r.file(ctx, t.places[0])
+		}
+	})
+}
+
+// task is what one goroutine reads at a time: a file, or the small files of one fragment block.
+type task struct {
+	fragment int // -1: a file
+	position int64
+	places   []*place
+}
+
+func (d *deriver) tasks(p *progress) ([]*task, error) {
+	var tasks []*task
+	blocks := make(map[int]*task)
+	for _, pl := range d.places {
+		p.total += pl.node.Size
+		if !pl.small(d.out.Recipe.BlockSize) {
+			tasks = append(tasks, &task{fragment: -1, position: pl.start, places: []*place{pl}})
+			continue
+		}
+		t := blocks[pl.fragment]
+		if t == nil {
+			b, err := d.image.FragmentBlock(pl.fragment)
+			if err != nil {
+				if err := d.unreadable(pl.node.Path, err); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			t = &task{fragment: pl.fragment, position: b.Offset}
+			blocks[pl.fragment] = t
+			tasks = append(tasks, t)
+		}
+		t.places = append(t.places, pl)
+	}
+	slices.SortStableFunc(tasks, func(a, b *task) int { return cmp.Compare(a.position, b.position) })
+	return tasks, nil
+}
+
+// placeReader fills in the contents of places.
+type placeReader struct {
+	d        *deriver
+	splitter *chunkstore.Splitter
+	progress *progress
+}
+
+// file reads one file by itself.
+func (r *placeReader) file(ctx context.Context, p *place) error {
+	f, err := r.d.image.File(p.node)
+	if err != nil {
+		return r.d.unreadable(p.node.Path, err)
+	}
+	return r.split(ctx, p, io.NewSectionReader(f, 0, f.Size()))
+}
+
+// plainBlocks holds buffers for decompressed fragment blocks.
+var plainBlocks = sync.Pool{New: func() any { return new([]byte) }}
+
+// fragment decompresses a fragment block once and reads all small files in it.
+func (r *placeReader) fragment(ctx context.Context, t *task) error {
+	buffer := plainBlocks.Get().(*[]byte)
+	defer plainBlocks.Put(buffer)
+	b, err := r.d.image.FragmentBlock(t.fragment)
+	if err == nil {
+		*buffer, err = r.d.image.ReadBlock(b, (*buffer)[:0])
+	}
+	plain := *buffer
+	for _, p := range t.places {
+		err := err
+		if end := p.offset + int(p.node.Size); err == nil && end > len(plain) {
+			err = corrupt("its tail ends at %d in a fragment block of %d bytes", end, len(plain))
+		}
+		if err != nil {
+			err = r.d.unreadable(p.node.Path, fmt.Errorf("/%s: %w", p.node.Path, err))
+		} else {
+			err = r.split(ctx, p, bytes.NewReader(plain[p.offset:][:p.node.Size]))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *placeReader) split(ctx context.Context, p *place, in io.Reader) error {
+	c, err := r.splitter.Split(r.progress.reader(ctx, in), nil)
+	if err == nil && c.Size != p.node.Size {
+		err = corrupt("%d bytes instead of %d", c.Size, p.node.Size)
+	}
+	if err != nil {
+		return r.d.unreadable(p.node.Path, fmt.Errorf("/%s: %w", p.node.Path, err))
+	}
+	p.content = &c
+	return nil
+}
+
+// fill gives the entries their contents, shared where the bytes are the same, and
+// leaves out the files that could not be read, with their hard links.
+func (d *deriver) fill() {
+	r := d.out.Recipe
+	d.out.places = make(map[chunkstore.ID]*place)
+	lost := make(map[string]bool)
+	kept := r.Entries[:0]
+	for i, e := range r.Entries {
+		if e.Link == "" && e.Size > 0 {
+			p := d.files[i]
+			if p == nil || p.content == nil {
+				lost[e.Path] = true
+				continue
+			}
+			if known := d.out.places[p.content.ID]; known != nil {
+				p = known
+			} else {
+				d.out.places[p.content.ID] = p
+			}
+			e.Content = p.content
+		} else if e.Link == "" && e.Type == squashfs.Regular {
+			e.Content = emptyContent
+		}
+		if lost[e.Link] {
+			continue
+		}
+		kept = append(kept, e)
+	}
+	clear(r.Entries[len(kept):])
+	r.Entries = kept
+}
+
+// indexFragments enters the fragment blocks that hold nothing but whole contents without gaps.
+func (d *deriver) indexFragments() {
+	blockSize := d.out.Recipe.BlockSize
+	members := make(map[int][]*place)
+	for _, p := range d.out.places {
+		if p.small(blockSize) {
+			members[p.fragment] = append(members[p.fragment], p)
+		}
+	}
+	d.out.fragments = make(map[chunkstore.ID]int, len(members))
+	for index, places := range members {
+		slices.SortFunc(places, func(a, b *place) int { return cmp.Compare(a.offset, b.offset) })
+		ids := make([]chunkstore.ID, len(places))
+		end := 0
+		for i, p := range places {
+			if p.offset != end {
+				ids = nil
+				break
+			}
+			ids[i] = p.content.ID
+			end += int(p.node.Size)
+		}
+		if ids != nil {
+			d.out.fragments[fragmentKey(ids)] = index
+		}
+	}
+}
+
+// recoverOrder sets First from where the contents lie, when the trailer says how many it names.
+func (d *deriver) recoverOrder(t trailer) {
+	r := d.out.Recipe
+	var members []*place
+	position := make(map[*place]int64)
+	names := make(map[*chunkstore.Content]string)
+	for c, path := range r.firstPaths() {
+		names[c] = path
+		if !hasData(c) {
+			continue
+		}
+		p := d.out.places[c.ID]
+		if position[p] = p.start; p.small(r.BlockSize) {
+			b, err := d.image.FragmentBlock(p.fragment)
+			if err != nil {
+				return // it was readable a moment ago; without a codec nothing is made of the recipe
+			}
+			position[p] = b.Offset
+		}
+		members = append(members, p)
+	}
+	if t.first > len(members) {
+		return // a trailer that is not this image's
+	}
+	slices.SortFunc(members, func(a, b *place) int {
+		return cmp.Or(cmp.Compare(position[a], position[b]), cmp.Compare(a.offset, b.offset))
+	})
+	r.Codec = t.codec
+	for _, p := range members[:t.first] {
+		r.First = append(r.First, names[p.content])
+	}
+}

@@ -1,0 +1,211 @@
+package mkimage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage/squashfs"
+)
+
+// feed reads all blocks, stored or plain, in data order.
+func (b *builder) feed(ctx context.Context) error {
+	for _, it := range b.items {
+		var err error
+		if it.fragment {
+			err = b.feedFragment(ctx, it.members)
+		} else {
+			err = b.feedContent(ctx, it.members[0])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// feedContent feeds the data blocks of one content.
+func (b *builder) feedContent(ctx context.Context, m member) error {
+	data := &squashfs.Data{
+		Lengths:  make([]uint32, b.blockCount(m.content)),
+		Fragment: squashfs.NoFragment,
+		Size:     m.content.Size,
+	}
+	b.data[m.content] = data
+	var in *contentReader // nil as long as all blocks could be copied
+	defer func() { in.close() }()
+	for n := range data.Lengths {
+		size := min(m.content.Size-int64(n)*int64(b.recipe.BlockSize), int64(b.recipe.BlockSize))
+		j, err := b.take(ctx, int(size))
+		if err != nil {
+			return err
+		}
+		j.target, j.number = data, n
+		if in == nil {
+			if err := b.copyBlock(j, m); err != nil {
+				return err
+			}
+			if !j.copied {
+				if in, err = b.open(ctx, m); err != nil {
+					return err
+				}
+				if err := in.skip(n, j.plain[:b.recipe.BlockSize]); err != nil {
+					return err
+				}
+			}
+		}
+		if !j.copied {
+			j.plain = j.plain[:size]
+			if err := in.read(j.plain); err != nil {
+				return err
+			}
+		}
+		b.dispatch(j)
+	}
+	return in.verify()
+}
+
+// feedFragment feeds one fragment block.
+func (b *builder) feedFragment(ctx context.Context, members []member) error {
+	size := 0
+	ids := make([]chunkstore.ID, len(members))
+	data := make([]*squashfs.Data, len(members))
+	for i, m := range members {
+		ids[i] = m.content.ID
+		data[i] = &squashfs.Data{Offset: uint32(size), Size: m.content.Size}
+		b.data[m.content] = data[i]
+		size += int(m.content.Size)
+	}
+	j, err := b.take(ctx, size)
+	if err != nil {
+		return err
+	}
+	j.members = data
+	if b.stored != nil {
+		stored, compressed, ok, err := b.stored.StoredFragment(ids)
+		if err == nil && ok {
+			err = j.copyStored(stored, compressed, false)
+		}
+		if err != nil {
+			return fmt.Errorf("copy the block of /%s: %w", members[0].path, err)
+		}
+	}
+	if !j.copied {
+		j.plain = j.plain[:size]
+		for i, m := range members {
+			if err := b.readWhole(ctx, m, j.plain[data[i].Offset:][:m.content.Size]); err != nil {
+				return err
+			}
+		}
+	}
+	b.dispatch(j)
+	return nil
+}
+
+// copyBlock takes a data block from Stored, if it is there.
+func (b *builder) copyBlock(j *job, m member) error {
+	if b.stored == nil {
+		return nil
+	}
+	stored, compressed, ok, err := b.stored.StoredBlock(m.content, j.number)
+	if err == nil && ok {
+		err = j.copyStored(stored, compressed, true)
+	}
+	if err != nil {
+		return fmt.Errorf("copy block %d of /%s: %w", j.number, m.path, err)
+	}
+	return nil
+}
+
+// copyStored takes a stored block whose length is possible.
+func (j *job) copyStored(stored []byte, compressed, hole bool) error {
+	switch {
+	case len(stored) == 0 && hole && !compressed:
+	case len(stored) == 0, compressed && len(stored) >= j.size, !compressed && len(stored) != j.size:
+		return fmt.Errorf("%d stored bytes for %d plain ones: %w", len(stored), j.size, chunkstore.ErrCorrupt)
+	}
+	j.scratch = append(j.scratch[:0], stored...)
+	j.stored, j.compressed, j.copied = j.scratch, compressed, true
+	return nil
+}
+
+// readWhole reads a small content into p, which has its size.
+func (b *builder) readWhole(ctx context.Context, m member, p []byte) error {
+	in, err := b.open(ctx, m)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	if err := in.read(p); err != nil {
+		return err
+	}
+	return in.verify()
+}
+
+// contentReader reads one content and proves it. The nil reader is a content that needs no reading.
+type contentReader struct {
+	in     io.ReadCloser
+	hasher *chunkstore.Hasher
+	member member
+}
+
+// open begins to read a content; one at a time.
+func (b *builder) open(ctx context.Context, m member) (*contentReader, error) {
+	in, err := b.src.Open(ctx, m.content)
+	if err != nil {
+		return nil, fmt.Errorf("open /%s: %w", m.path, err)
+	}
+	b.hasher.Reset()
+	return &contentReader{in: in, hasher: b.hasher, member: m}, nil
+}
+
+// read fills p.
+func (c *contentReader) read(p []byte) error {
+	if _, err := io.ReadFull(c.in, p); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return c.differs("it is shorter")
+		}
+		return fmt.Errorf("read /%s: %w", c.member.path, err)
+	}
+	_, err := c.hasher.Write(p)
+	return err
+}
+
+// skip reads n buffers full, for the hash's sake.
+func (c *contentReader) skip(n int, buffer []byte) error {
+	for range n {
+		if err := c.read(buffer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verify demands the end of the content and its id.
+func (c *contentReader) verify() error {
+	if c == nil {
+		return nil
+	}
+	var one [1]byte
+	if _, err := io.ReadFull(c.in, one[:]); err == nil {
+		return c.differs("it is longer")
+	} else if !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read /%s: %w", c.member.path, err)
+	}
+	if c.hasher.ID() != c.member.content.ID {
+		return c.differs("it has other bytes")
+	}
+	return nil
+}
+
+func (c *contentReader) differs(how string) error {
+	return fmt.Errorf("read /%s: %w: %s", c.member.path, ErrContent, how)
+}
+
+func (c *contentReader) close() {
+	if c != nil {
+		c.in.Close() // nothing was written: what matters was verified
+	}
+}

@@ -1,0 +1,134 @@
+package mkimage
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/klauspost/compress/zstd"
+
+	"deltaup/mkimage/squashfs"
+)
+
+// zeros is what holes are compared with.
+var zeros [squashfs.BlockSizeMax]byte
+
+// job is one block on its way through a builder. Jobs are used again and again with their buffers.
+type job struct {
+	// where it goes: a data block is in target at number; a fragment block has members
+	target  *squashfs.Data
+	number  int
+	members []*squashfs.Data // nil for a data block
+
+	plain      []byte // to compress; empty when the block was copied
+	size       int    // plain bytes
+	stored     []byte // what will be written; empty for a hole
+	compressed bool
+	copied     bool
+	scratch    []byte        // the room for stored
+	ready      chan struct{} // receives once stored is right
+}
+
+func newJob(blockSize int) *job {
+	return &job{
+		plain:   make([]byte, 0, blockSize),
+		scratch: make([]byte, 0, blockSize+blockSize>>6+64), // room for what grows when compressed
+		ready:   make(chan struct{}, 1),
+	}
+}
+
+// fresh makes a used job ready to take a block of size plain bytes.
+func (j *job) fresh(size int) {
+	j.target, j.number, j.members = nil, 0, nil
+	j.plain, j.size, j.stored = j.plain[:0], size, nil
+	j.compressed, j.copied = false, false
+}
+
+// compress fills stored from plain. A fragment block is never a hole.
+func (j *job) compress(e *zstd.Encoder) {
+	if j.members == nil && bytes.Equal(j.plain, zeros[:len(j.plain)]) {
+		return
+	}
+	j.scratch = e.EncodeAll(j.plain, j.scratch[:0])
+	j.stored, j.compressed = j.scratch, true
+	if len(j.stored) >= len(j.plain) {
+		j.stored, j.compressed = j.plain, false
+	}
+}
+
+// take waits for a job that is not in use.
+func (b *builder) take(ctx context.Context, size int) (*job, error) {
+	select {
+	case j := <-b.free:
+		j.fresh(size)
+		return j, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// dispatch hands a filled job on. It never blocks: the channels have room for all jobs.
+func (b *builder) dispatch(j *job) {
+	b.order <- j
+	if j.copied {
+		j.ready <- struct{}{}
+	} else {
+		b.work <- j
+	}
+}
+
+// append writes the jobs in order and gives them back.
+func (b *builder) append(ctx context.Context) error {
+	for j := range b.order {
+		select {
+		case <-j.ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := b.place(j); err != nil {
+			return err
+		}
+		b.done += int64(j.size)
+		if b.progress != nil {
+			b.progress(b.done, b.total)
+		}
+		b.free <- j
+	}
+	return ctx.Err()
+}
+
+// place writes one block and enters where it lies.
+func (b *builder) place(j *job) error {
+	switch {
+	case j.copied:
+		b.stats.BlocksCopied++
+		b.stats.BytesCopied += int64(len(j.stored))
+	case len(j.stored) > 0:
+		b.stats.BlocksCompressed++
+	default:
+		b.stats.BlocksHole++
+	}
+	if j.members != nil {
+		index, err := b.writer.WriteFragment(j.stored, j.compressed)
+		if err != nil {
+			return err
+		}
+		for _, d := range j.members {
+			d.Fragment = index
+		}
+		b.stats.Fragments++
+		return nil
+	}
+	if len(j.stored) == 0 {
+		j.target.Holes += int64(j.size)
+		return nil // its length word stays 0
+	}
+	offset, err := b.writer.WriteBlock(j.stored)
+	if err != nil {
+		return err
+	}
+	if j.target.Start == 0 { // no block lies there: it is the superblock's place
+		j.target.Start = offset
+	}
+	j.target.Lengths[j.number] = squashfs.LengthWord(len(j.stored), j.compressed)
+	return nil
+}

@@ -1,0 +1,164 @@
+package mkimage
+
+import (
+	"encoding/binary"
+
+	"deltaup/chunkstore"
+)
+
+// item is one stretch of an image's data area: the blocks of one content, or one fragment block.
+type item struct {
+	members  []member // in the order of their bytes; exactly one unless fragment
+	fragment bool
+}
+
+// member is a content in an item.
+type member struct {
+	content *chunkstore.Content
+	path    string // the content's first path in path order
+	rank    int    // its place in the data order that was asked for
+}
+
+// planLayout decides where every content goes, from the recipe alone, before a byte is read.
+//
+// Contents come in the order of r.First, then in path order. A content of at least a
+// block has its own item; a smaller one joins a fragment block, which lies where its
+// first member's rank puts it. So the fragment blocks and the large contents each keep the
+// order asked for, and the physical order of all is again an order that gives the same layout.
+func planLayout(r *Recipe) []item {
+	members, hot := rankContents(r)
+	p := packer{blockSize: int64(r.BlockSize)}
+	var large []item
+	for i, m := range members {
+		if i == hot {
+			p.flush() // hot and cold contents do not share a block
+		}
+		if m.content.Size < int64(r.BlockSize) {
+			p.add(m)
+		} else {
+			large = append(large, item{members: []member{m}})
+		}
+	}
+	p.flush()
+	return mergeItems(large, p.closed)
+}
+
+// rankContents gives all contents that have data in the order asked for; the first hot of them are r.First's.
+func rankContents(r *Recipe) (members []member, hot int) {
+	byPath := make(map[string]*chunkstore.Content)
+	var cold []member
+	for c, path := range r.firstPaths() {
+		if hasData(c) {
+			cold = append(cold, member{content: c, path: path})
+		}
+	}
+	if len(r.First) > 0 {
+		for i := range r.Entries {
+			if c := r.Entries[i].Content; c != nil {
+				byPath[r.Entries[i].Path] = c
+			}
+		}
+	}
+	wanted := make(map[*chunkstore.Content]int, len(r.First))
+	for _, path := range r.First {
+		c := byPath[path]
+		if _, ok := wanted[c]; c == nil || ok || !hasData(c) {
+			continue
+		}
+		wanted[c] = len(wanted)
+	}
+	hot = len(wanted)
+	members = make([]member, hot, len(cold))
+	for _, m := range cold {
+		if i, ok := wanted[m.content]; ok {
+			m.rank = i
+			members[i] = m
+			continue
+		}
+		m.rank = len(members)
+		members = append(members, m)
+	}
+	return members, hot
+}
+
+// mergeItems merges two lists that are each in the order of their first members' ranks.
+func mergeItems(a, b []item) []item {
+	merged := make([]item, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if a[0].members[0].rank < b[0].members[0].rank {
+			merged, a = append(merged, a[0]), a[1:]
+		} else {
+			merged, b = append(merged, b[0]), b[1:]
+		}
+	}
+	return append(append(merged, a...), b...)
+}
+
+// fragmentWindow is the share of a block, counted from its end, in which a fragment block is
+// closed: 1/3 leaves blocks 83 % full on average and finds a common boundary again
+// soon after a change; a smaller one fills better and finds it later.
+const fragmentWindow = 3
+
+// packer collects small contents into fragment blocks. Where a block ends depends
+// on the paths in it and not on how full it is: of the contents that end in
+// the block's last third it ends with the one whose path has the smallest hash. So after a
+// content was added, removed or changed in size, the blocks soon begin and end with the same
+// contents as before, and stay what they were.
+type packer struct {
+	blockSize int64
+	open      []member
+	size      int64 // of open
+	closed    []item
+}
+
+func (p *packer) add(m member) {
+	for p.size+m.content.Size > p.blockSize {
+		p.close(p.boundary())
+	}
+	p.open = append(p.open, m)
+	p.size += m.content.Size
+}
+
+func (p *packer) flush() {
+	if len(p.open) > 0 {
+		p.close(len(p.open))
+	}
+}
+
+// close makes a block of the first n open members; n > 0.
+func (p *packer) close(n int) {
+	p.closed = append(p.closed, item{members: p.open[:n:n], fragment: true})
+	for _, m := range p.open[:n] {
+		p.size -= m.content.Size
+	}
+	p.open = p.open[n:]
+}
+
+// boundary tells how many of the open members belong to the block that is to be closed.
+func (p *packer) boundary() int {
+	var (
+		end    int64
+		best   uint64
+		cut    int
+		window = p.blockSize - p.blockSize/fragmentWindow
+	)
+	for i, m := range p.open {
+		end += m.content.Size
+		if end <= window {
+			continue
+		}
+		if key := pathKey(m.path); cut == 0 || key < best {
+			best, cut = key, i+1
+		}
+	}
+	if cut == 0 {
+		return len(p.open)
+	}
+	return cut
+}
+
+// pathKey is a number that depends on a path only and is as random as a hash.
+func pathKey(path string) uint64 {
+	sum := chunkstore.Sum([]byte(path))
+	return binary.BigEndian.Uint64(sum[:8])
+}

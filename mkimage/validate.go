@@ -1,0 +1,235 @@
+package mkimage
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"regexp"
+	"strings"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
+)
+
+const (
+	// blocksMax bounds the data blocks of all contents, because Build keeps four bytes for
+	// each of them, holes included: 2 TiB of contents at the default block size.
+	blocksMax = 1 << 24
+
+	pathMax  = 64 << 10 // bytes of one path
+	valueMax = 64 << 10 // bytes of one xattr's value, the kernel's XATTR_SIZE_MAX
+	majorMax = 1<<12 - 1
+	minorMax = 1<<20 - 1
+)
+
+var codecSyntax = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
+
+// entryError is what is wrong with one entry.
+type entryError struct {
+	index int // in Recipe.Entries
+	path  string
+	err   error
+}
+
+func (e *entryError) Error() string { return fmt.Sprintf("entry /%.200s: %v", e.path, e.err) }
+func (e *entryError) Unwrap() error { return e.err }
+
+// Validate reports the first thing that makes r no recipe of an image. Its errors wrap
+// chunkstore.ErrCorrupt. A codec that this program does not know is valid: see [KnownCodec].
+func (r *Recipe) Validate() error {
+	if bits.OnesCount(uint(r.BlockSize)) != 1 || r.BlockSize < squashfs.BlockSizeMin || r.BlockSize > squashfs.BlockSizeMax {
+		return corrupt("block size %d is no power of two from %d to %d", r.BlockSize, squashfs.BlockSizeMin, squashfs.BlockSizeMax)
+	}
+	if !codecSyntax.MatchString(r.Codec) {
+		return corrupt("%.70q is no codec id", r.Codec)
+	}
+	if err := r.Chunking.Validate(); err != nil {
+		return corrupt("chunking: %v", err)
+	}
+	if len(r.Entries) == 0 || r.Entries[0].Path != "" || r.Entries[0].Type != squashfs.Directory {
+		return corrupt("the first entry is not the root folder")
+	}
+	v := validator{
+		recipe:   r,
+		byPath:   make(map[string]int, len(r.Entries)),
+		contents: make(map[chunkstore.ID]*chunkstore.Content),
+		chunks:   make(map[chunkstore.ID]int64),
+		owners:   make(map[uint32]bool),
+	}
+	for i := range r.Entries {
+		if err := v.entry(i); err != nil {
+			return &entryError{i, r.Entries[i].Path, err}
+		}
+		v.byPath[r.Entries[i].Path] = i
+	}
+	return v.first()
+}
+
+type validator struct {
+	recipe   *Recipe
+	byPath   map[string]int
+	contents map[chunkstore.ID]*chunkstore.Content
+	chunks   map[chunkstore.ID]int64 // sizes
+	owners   map[uint32]bool
+	bytes    int64 // of all distinct contents
+	blocks   int64
+}
+
+func (v *validator) entry(i int) error {
+	e := &v.recipe.Entries[i]
+	if i > 0 {
+		if err := v.path(i); err != nil {
+			return err
+		}
+	}
+	if e.Link != "" {
+		return v.hardLink(e)
+	}
+	if err := v.attr(e); err != nil {
+		return err
+	}
+	if e.Type != squashfs.Regular {
+		if e.Size != 0 || e.Content != nil {
+			return corrupt("a content, and it is no regular file")
+		}
+		return nil
+	}
+	return v.content(e)
+}
+
+// path checks the name, its place in the order and that its folder is there.
+func (v *validator) path(i int) error {
+	path := v.recipe.Entries[i].Path
+	if len(path) > pathMax {
+		return corrupt("a path of %d bytes, at most %d are permitted", len(path), pathMax)
+	}
+	parent, name := "", path
+	if cut := strings.LastIndexByte(path, '/'); cut >= 0 {
+		parent, name = path[:cut], path[cut+1:]
+		if parent == "" {
+			return corrupt("an empty name")
+		}
+	}
+	if name == "" || name == "." || name == ".." || strings.IndexByte(name, 0) >= 0 || len(name) > squashfs.NameMax {
+		return corrupt("%.300q is no file name", name)
+	}
+	if tree.Compare(v.recipe.Entries[i-1].Path, path) >= 0 {
+		return corrupt("not in path order")
+	}
+	if p, ok := v.byPath[parent]; !ok || v.recipe.Entries[p].Type != squashfs.Directory {
+		return corrupt("its folder is missing")
+	}
+	return nil
+}
+
+func (v *validator) hardLink(e *Entry) error {
+	i, ok := v.byPath[e.Link]
+	if !ok {
+		return corrupt("a hard link to %.200q, which does not come before it", e.Link)
+	}
+	first := &v.recipe.Entries[i]
+	if first.Link != "" || first.Type == squashfs.Directory || first.Type != e.Type || e.Content != nil {
+		return corrupt("a hard link to %.200q, which is not the first name of such an inode", e.Link)
+	}
+	return nil
+}
+
+func (v *validator) attr(e *Entry) error {
+	if _, ok := entryLetters[e.Type]; !ok || e.Mode > 0o7777 {
+		return corrupt("type %d with mode %o", e.Type, e.Mode)
+	}
+	v.owners[e.UID] = true
+	v.owners[e.GID] = true
+	if len(v.owners) > squashfs.IDsMax {
+		return corrupt("more than %d different owners and groups", squashfs.IDsMax)
+	}
+	if link := e.Type == squashfs.Symlink; link != (e.Target != "") ||
+		len(e.Target) > squashfs.TargetMax || strings.IndexByte(e.Target, 0) >= 0 {
+		return corrupt("a link target of %d bytes", len(e.Target))
+	}
+	if device := e.Type == squashfs.BlockDevice || e.Type == squashfs.CharDevice; e.Major > majorMax || e.Minor > minorMax ||
+		!device && e.Major|e.Minor != 0 {
+		return corrupt("device number %d:%d", e.Major, e.Minor)
+	}
+	for i, x := range e.Xattrs {
+		prefix, suffix, _ := strings.Cut(x.Name, ".")
+		if prefix != "user" && prefix != "trusted" && prefix != "security" || suffix == "" ||
+			len(x.Name) > math.MaxUint8 || strings.IndexByte(x.Name, 0) >= 0 || len(x.Value) > valueMax {
+			return corrupt("xattr %.300q with %d bytes", x.Name, len(x.Value))
+		}
+		if i > 0 && e.Xattrs[i-1].Name >= x.Name {
+			return corrupt("xattrs not in order of their names")
+		}
+	}
+	return nil
+}
+
+// content checks a regular file's content: at its first appearance all of it.
+func (v *validator) content(e *Entry) error {
+	c := e.Content
+	if c == nil || e.Size != c.Size || c.Size < 0 || c.ID.IsZero() {
+		return corrupt("%d bytes, and its content has another size or none", e.Size)
+	}
+	if known := v.contents[c.ID]; known != nil {
+		if known != c {
+			return corrupt("content %v described twice", c.ID)
+		}
+		return nil
+	}
+	v.contents[c.ID] = c
+	blockSize := int64(v.recipe.BlockSize)
+	if c.Size > math.MaxInt64-v.bytes-blockSize {
+		return corrupt("the contents' sizes overflow")
+	}
+	v.bytes += c.Size
+	v.blocks += (c.Size + blockSize - 1) / blockSize
+	if v.blocks > blocksMax {
+		return corrupt("more than %d blocks of %d bytes in all", blocksMax, blockSize)
+	}
+	return v.chunkList(c)
+}
+
+func (v *validator) chunkList(c *chunkstore.Content) error {
+	left := c.Size
+	for _, k := range c.Chunks {
+		if k.Size <= 0 || k.Size > left {
+			return corrupt("chunks that do not add up to %d bytes", c.Size)
+		}
+		left -= k.Size
+		if k.IsHole() {
+			continue
+		}
+		if k.Size > int64(v.recipe.Chunking.Max) {
+			return corrupt("a chunk of %d bytes", k.Size)
+		}
+		if known, ok := v.chunks[k.ID]; ok && known != k.Size {
+			return corrupt("chunk %v with %d and with %d bytes", k.ID, known, k.Size)
+		}
+		v.chunks[k.ID] = k.Size
+	}
+	if left != 0 {
+		return corrupt("chunks that do not add up to %d bytes", c.Size)
+	}
+	if len(c.Chunks) == 1 && !c.Chunks[0].IsHole() && c.Chunks[0].ID != c.ID {
+		return corrupt("its only chunk is not the content")
+	}
+	return nil
+}
+
+// first checks the paths of the data order.
+func (v *validator) first() error {
+	seen := make(map[*chunkstore.Content]bool)
+	for _, path := range v.recipe.First {
+		i, ok := v.byPath[path]
+		if !ok {
+			return corrupt("order names /%.200s, which is not in the tree", path)
+		}
+		c := v.recipe.Entries[i].Content
+		if c == nil || !hasData(c) || seen[c] {
+			return corrupt("order names /%.200s, which has no data of its own", path)
+		}
+		seen[c] = true
+	}
+	return nil
+}
