@@ -1,13 +1,14 @@
 package mirror
 
 import (
-	"context"
 	"errors"
-	"io"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"deltaup/chunkstore"
-	"deltaup/mkimage"
+	"golang.org/x/time/rate"
 )
 
 var (
@@ -15,27 +16,45 @@ var (
 	ErrUnreachable = errors.New("unreachable")
 	// ErrMissing is wrapped when every mirror says that it has no such file.
 	ErrMissing = errors.New("missing on the mirror")
-	// ErrDamaged is wrapped, together with [chunkstore.ErrCorrupt], when what the
+	// ErrDamaged is wrapped, together with chunkstore.ErrCorrupt, when what the
 	// mirrors send is not what its hash, size or format says.
 	ErrDamaged = errors.New("damaged on the mirror")
-	// ErrBudget is wrapped when going on would exceed [ClientOptions.MaxBytes].
-	ErrBudget = errors.New("byte budget exhausted")
+	// ErrBudget is wrapped when going on would exceed [ClientOptions].MaxBytes.
+	ErrBudget = errors.New("byte limit reached")
+)
+
+// Defaults of [ClientOptions].
+const (
+	defaultTimeout    = 60 * time.Second
+	defaultRetries    = 5
+	defaultRetryDelay = 500 * time.Millisecond
 )
 
 // ClientOptions tune a [Client]; the zero value suits an unattended target.
 type ClientOptions struct {
-	Timeout    time.Duration // longest wait for one further byte (or the answer's header); 0: 60 s
-	Retries    int           // pauses and new rounds over all mirrors without a byte of progress; 0: 5; negative: none
-	RetryDelay time.Duration // the first pause, about doubled at each further one; 0: 500 ms
-	RateLimit  int64         // body bytes per second over all requests together; 0: no limit
-	MaxBytes   int64         // body bytes that may be received in the client's life; 0: no limit
-	UserAgent  string        // "": deltaup
-	Log        func(Event)   // what went wrong and was worked around; never called twice at once; may be nil
+	// Timeout is the longest wait for one further byte, the first of an answer
+	// included; 0 is 60 s. How long a whole answer takes does not matter. Requests
+	// that run at once share a line, so each is granted the Timeout times their number.
+	Timeout time.Duration
+	// Retries is how often, after a pause, all mirrors are tried again without one
+	// byte of progress in between; 0 is 5, a negative number is none.
+	Retries int
+	// RetryDelay is about the first pause; it doubles up to a minute. 0 is 500 ms.
+	RetryDelay time.Duration
+	// RateLimit is in body bytes per second over all requests together; 0 is no limit.
+	RateLimit int64
+	// MaxBytes is how many body bytes the client may receive in its life; 0 is no limit.
+	MaxBytes int64
+	// UserAgent is sent with each request; "" is deltaup.
+	UserAgent string
+	// Log learns of what went wrong and was worked around. It is not called by two
+	// goroutines at once, must not call the client, and may be nil.
+	Log func(Event)
 }
 
 // Event tells of a failure that the client works around.
 type Event struct {
-	Mirror string        // where it happened, without password
+	Mirror string        // where it happened, without its password
 	Object string        // the file's name on the mirror
 	Err    error         // what happened
 	Pause  time.Duration // before the next try
@@ -44,52 +63,76 @@ type Event struct {
 
 // Stats counts what a client has done so far.
 type Stats struct {
-	Requests  int   // sent, retries included
+	Requests  int   // sent, retries included; files opened in a folder count too
 	BytesBody int64 // of answers' bodies, those read and dropped included
-	Retries   int   // requests that went on after a failed one
+	Retries   int   // requests sent because an earlier one failed or broke off
 }
 
-// Client reads a mirror, or several that hold the same files: folders and http(s)
-// URLs. All methods may be used by several goroutines at once.
-type Client struct{}
+// Client reads a mirror, or several that hold the same files. All methods may be
+// used by several goroutines at once. It is a chunkstore.Ranger.
+type Client struct {
+	o       ClientOptions
+	sites   []*site
+	limiter *rate.Limiter // nil: no limit
+	budget  budget
+	active  atomic.Int64 // answers being awaited or read
 
-// NewClient makes a client of one or more mirrors, each an http:// or https:// URL,
-// a file:// URL, or a path. The first is preferred; the others take over for each
-// request that it fails.
-func NewClient(mirrors []string, o ClientOptions) (*Client, error) { panic("unbuilt") }
+	mu    sync.Mutex // guards stats and what changes in sites
+	stats Stats
+
+	logging sync.Mutex // held while o.Log runs
+}
+
+// NewClient makes a client of one or more mirrors, each an http://, https:// or
+// file:// URL or a folder's path. The first is preferred; the others take over for
+// each request that it fails. Nothing is opened yet.
+func NewClient(mirrors []string, o ClientOptions) (*Client, error) {
+	if len(mirrors) == 0 {
+		return nil, errors.New("no mirror given")
+	}
+	o.setDefaults()
+	c := &Client{o: o, limiter: newLimiter(o.RateLimit), budget: budget{max: o.MaxBytes}}
+	if o.MaxBytes <= 0 {
+		c.budget.max = math.MaxInt64
+	}
+	web := newWeb(o, c.active.Load)
+	for i, m := range mirrors {
+		src, err := parseSource(m, web)
+		if err != nil {
+			return nil, fmt.Errorf("mirror %d: %w", i+1, err)
+		}
+		c.sites = append(c.sites, &site{source: src, suspicions: map[string]int{}})
+	}
+	return c, nil
+}
+
+func (o *ClientOptions) setDefaults() {
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Retries == 0 {
+		o.Retries = defaultRetries
+	}
+	if o.RetryDelay <= 0 {
+		o.RetryDelay = defaultRetryDelay
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "deltaup"
+	}
+}
 
 // Stats tells what the client has done so far.
-func (c *Client) Stats() Stats { panic("unbuilt") }
-
-// ReadRange streams length bytes of the named file from offset on: exactly these or
-// an error. A broken answer is taken up again at the same byte, there or on another
-// mirror. The bytes are not verified: see [Client.Blame].
-func (c *Client) ReadRange(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
-	panic("unbuilt")
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
 }
 
-// Blame tells the client that the bytes which r (from ReadRange) yielded last are
-// corrupt. When it returns nil, reading them again is worthwhile: another mirror is
-// preferred for that file from now on, and caches are bypassed. Otherwise all
-// mirrors have had their chances and the error, to be returned, names mirror and
-// file and wraps cause, ErrDamaged and chunkstore.ErrCorrupt.
-func (c *Client) Blame(r io.Reader, cause error) error { panic("unbuilt") }
-
-// Fetch reads a whole file of at most limit bytes into memory and verifies it.
-func (c *Client) Fetch(ctx context.Context, name string, o Object, limit int64) ([]byte, error) {
-	panic("unbuilt")
+func (c *Client) log(e Event) {
+	if c.o.Log == nil {
+		return
+	}
+	c.logging.Lock()
+	defer c.logging.Unlock()
+	c.o.Log(e)
 }
-
-// Pointer reads a channel's pointer, past all caches.
-func (c *Client) Pointer(ctx context.Context, channel string) (*Pointer, error) { panic("unbuilt") }
-
-// Release reads a version's release file, verified against want unless that is nil.
-func (c *Client) Release(ctx context.Context, version string, want *Object) (*Release, error) {
-	panic("unbuilt")
-}
-
-// Recipe reads, verifies, decompresses and parses a recipe.
-func (c *Client) Recipe(ctx context.Context, o RecipeObject) (*mkimage.Recipe, error) { panic("unbuilt") }
-
-// Index reads, verifies and parses a release's chunk index.
-func (c *Client) Index(ctx context.Context, o Object) (*chunkstore.Index, error) { panic("unbuilt") }

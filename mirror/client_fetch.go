@@ -1,0 +1,179 @@
+package mirror
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+)
+
+// Fetch reads a whole file of at most limit bytes into memory and verifies it.
+// Corrupt bytes are fetched again, from another mirror or past caches, before it fails.
+func (c *Client) Fetch(ctx context.Context, name string, o Object, limit int64) ([]byte, error) {
+	if o.Size < 0 || o.Size > limit {
+		return nil, damaged(name, fmt.Errorf("its size is given as %d bytes, at most %d are expected", o.Size, limit))
+	}
+	for {
+		b, r, err := c.readAll(ctx, name, o.Size)
+		if err != nil {
+			return nil, err
+		}
+		if chunkstore.Sum(b) == o.ID {
+			return b, nil
+		}
+		if o.Size == 0 {
+			return nil, damaged(name, errors.New("it has no bytes and another hash"))
+		}
+		if err := c.Blame(r, errors.New("its hash is wrong")); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *Client) readAll(ctx context.Context, name string, size int64) ([]byte, io.Reader, error) {
+	r, err := c.ReadRange(ctx, name, 0, size)
+	if err != nil {
+		return nil, nil, err
+	}
+	var b bytes.Buffer // grows with what comes, not with what was promised
+	_, err = b.ReadFrom(r)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, nil, err
+	}
+	return b.Bytes(), r, nil
+}
+
+// Pointer reads a channel's pointer, past all caches.
+func (c *Client) Pointer(ctx context.Context, channel string) (*Pointer, error) {
+	if !ValidName(channel) {
+		return nil, fmt.Errorf("channel %.140q: %w: not a valid name", channel, ErrMissing)
+	}
+	var p *Pointer
+	err := c.fetchUnknown(ctx, PointerPath(channel), MaxPointerSize, func(b []byte) (err error) {
+		if p, err = ParsePointer(b); err == nil && p.Channel != channel {
+			err = fmt.Errorf("is the pointer of channel %q", p.Channel)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Release reads a version's release file, verified against want unless that is nil:
+// then only the file's own sum protects it from accidents.
+func (c *Client) Release(ctx context.Context, version string, want *Object) (*Release, error) {
+	if !ValidName(version) {
+		return nil, fmt.Errorf("version %.140q: %w: not a valid name", version, ErrMissing)
+	}
+	var r *Release
+	name := ReleasePath(version)
+	parse := func(b []byte) (err error) {
+		if r, err = ParseRelease(b); err == nil && r.Version != version {
+			err = fmt.Errorf("is the release file of version %q", r.Version)
+		}
+		return err
+	}
+	if want == nil {
+		err := c.fetchUnknown(ctx, name, MaxReleaseSize, parse)
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
+	b, err := c.Fetch(ctx, name, *want, MaxReleaseSize)
+	if err != nil {
+		return nil, err
+	}
+	if err := parse(b); err != nil {
+		return nil, unusable(name, err)
+	}
+	return r, nil
+}
+
+// Recipe reads, verifies, decompresses and parses a recipe.
+func (c *Client) Recipe(ctx context.Context, o RecipeObject) (*mkimage.Recipe, error) {
+	name := RecipePath(o.ID)
+	b, err := c.Fetch(ctx, name, o.Object, MaxRecipeSize)
+	if err != nil {
+		return nil, err
+	}
+	r, err := o.Decode(b)
+	if err != nil {
+		return nil, unusable(name, err)
+	}
+	return r, nil
+}
+
+// Index reads, verifies and parses a release's chunk index.
+func (c *Client) Index(ctx context.Context, o Object) (*chunkstore.Index, error) {
+	name := IndexPath(o.ID)
+	b, err := c.Fetch(ctx, name, o, MaxIndexSize)
+	if err != nil {
+		return nil, err
+	}
+	x, err := chunkstore.ParseIndex(b)
+	if err != nil {
+		return nil, unusable(name, err)
+	}
+	return x, nil
+}
+
+// fetchUnknown reads a file whose size and hash are not known, past all caches. What
+// breaks off is begun anew, as the file may have changed; what does not parse is
+// asked for again like any corrupt file.
+func (c *Client) fetchUnknown(ctx context.Context, name string, limit int64, parse func([]byte) error) error {
+	t := c.newTries(ctx, name)
+	for {
+		s, suspicion, err := t.next(0)
+		if err != nil {
+			return err
+		}
+		b, err := c.readUnknown(ctx, s, request{name: name, length: -1, limit: limit, fresh: true}, t.sent > 1)
+		if err == nil {
+			t.progress(s)
+			if err = parse(b); err == nil {
+				return nil
+			}
+			if errors.Is(err, chunkstore.ErrVersion) {
+				return unusable(name, err)
+			}
+			err = &failure{kind: corruptFailure, err: err}
+		}
+		if fatal := t.fatal(err); fatal != nil {
+			return fatal
+		}
+		t.fail(s, suspicion, err)
+	}
+}
+
+func (c *Client) readUnknown(ctx context.Context, s *site, q request, retry bool) ([]byte, error) {
+	a, err := c.open(ctx, s, q, retry)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(a)
+	_ = a.Close() // it was only read
+	if err == nil && int64(len(b)) > q.limit {
+		err = corruptf("is longer than the %d bytes that are expected at most", q.limit)
+	}
+	return b, err
+}
+
+// unusable is the error about a file that came as it was meant to be, and is no good.
+func unusable(name string, err error) error {
+	if errors.Is(err, chunkstore.ErrVersion) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return damaged(name, err)
+}
+
+// damaged is the error about a file that no other mirror will have better.
+func damaged(name string, err error) error {
+	return newFileError(name, []saying{{err: &failure{kind: corruptFailure, err: err}}})
+}

@@ -1,0 +1,232 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+const (
+	maxPause      = time.Minute
+	maxRetryAfter = 2 * time.Minute // what a server may ask for; it is asked again then
+	failedLately  = time.Minute     // how long a mirror that failed is asked last
+	hopeless      = 2               // a suspicion from which on a mirror gets no further chance
+)
+
+// site is one mirror of a client, and how it has been doing. Client.mu guards all but source.
+type site struct {
+	source
+	failed    time.Time // when a request failed for a reason that may pass
+	notBefore time.Time // it asked to be left alone until then
+	whole     bool      // it ignores ranges
+	// suspicions has the files that came corrupt from it: 1 once, 2 also past all caches.
+	suspicions map[string]int
+}
+
+// tries chooses the mirror for each request that one reading of a file takes.
+// It is for one goroutine.
+type tries struct {
+	ctx    context.Context
+	c      *Client
+	name   string
+	sites  map[*site]*trial // those that failed
+	last   *site            // that failed last
+	sent   int              // requests
+	rounds int              // pauses without a byte since
+	delay  *backoff.ExponentialBackOff
+}
+
+// trial is how a site did in one reading of a file.
+type trial struct {
+	err   error // the last
+	tried bool  // since the last pause or byte
+	over  bool  // it gets no further chance
+}
+
+func (c *Client) newTries(ctx context.Context, name string) *tries {
+	delay := backoff.NewExponentialBackOff()
+	delay.InitialInterval = c.o.RetryDelay
+	delay.MaxInterval = maxPause
+	delay.Multiplier = 2
+	return &tries{ctx: ctx, c: c, name: name, sites: map[*site]*trial{}, delay: delay}
+}
+
+// next returns the mirror to send the next request to, after a pause when all have
+// just failed. Its error is final. The second result is how much the mirror is
+// suspected of sending a corrupt file.
+func (t *tries) next(offset int64) (*site, int, error) {
+	if err := t.ctx.Err(); err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", t.name, err)
+	}
+	order := t.order(offset)
+	if len(order) == 0 {
+		return nil, 0, t.final()
+	}
+	var pause time.Duration
+	i := slices.IndexFunc(order, func(s *site) bool { return !t.at(s).tried })
+	if i < 0 {
+		if t.rounds++; t.rounds > t.c.o.Retries {
+			return nil, 0, t.final()
+		}
+		for _, trial := range t.sites {
+			trial.tried = false
+		}
+		i = 0
+		pause = t.delay.NextBackOff()
+	}
+	s := order[i]
+	t.c.mu.Lock()
+	pause = max(pause, time.Until(s.notBefore))
+	suspicion := s.suspicions[t.name]
+	t.c.mu.Unlock()
+	t.announce(s, offset, pause)
+	if err := sleep(t.ctx, pause); err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", t.name, err)
+	}
+	t.sent++
+	return s, suspicion, nil
+}
+
+func (t *tries) at(s *site) *trial {
+	if t.sites[s] == nil {
+		t.sites[s] = new(trial)
+	}
+	return t.sites[s]
+}
+
+// order lists the mirrors that still have a chance, the most promising first.
+func (t *tries) order(offset int64) []*site {
+	t.c.mu.Lock()
+	defer t.c.mu.Unlock()
+	now := time.Now()
+	var order []*site
+	for _, s := range t.c.sites {
+		if !t.at(s).over {
+			order = append(order, s)
+		}
+	}
+	bad := func(yes bool) int {
+		if yes {
+			return 1
+		}
+		return 0
+	}
+	rank := func(s *site) [4]int {
+		return [4]int{
+			s.suspicions[t.name],
+			bad(s.notBefore.After(now)),
+			bad(now.Sub(s.failed) < failedLately),
+			bad(s.whole && offset > 0),
+		}
+	}
+	slices.SortStableFunc(order, func(a, b *site) int {
+		x, y := rank(a), rank(b)
+		return slices.Compare(x[:], y[:])
+	})
+	return order
+}
+
+// fail notes that a request to s failed; suspicion is what next returned with it.
+func (t *tries) fail(s *site, suspicion int, err error) {
+	if t.ctx.Err() != nil {
+		return // it is not the mirror's fault
+	}
+	f := asFailure(err)
+	trial := t.at(s)
+	trial.err, trial.tried = f, true
+	t.last = s
+	t.c.mu.Lock()
+	defer t.c.mu.Unlock()
+	switch f.kind {
+	case passingFailure:
+		s.failed = time.Now()
+		if f.after > 0 {
+			s.notBefore = s.failed.Add(min(f.after, maxRetryAfter))
+		}
+	case corruptFailure:
+		trial.over = s.suspect(t.name, suspicion+1) >= hopeless
+	default:
+		trial.over = true
+	}
+}
+
+// suspect raises the suspicion of s to level and returns what it is now. Parallel
+// requests that meet the same damage raise it once.
+func (s *site) suspect(name string, level int) int {
+	s.suspicions[name] = max(s.suspicions[name], level)
+	return s.suspicions[name]
+}
+
+// progress notes that a byte has come from s.
+func (t *tries) progress(s *site) {
+	t.rounds = 0
+	t.delay.Reset()
+	t.last = nil
+	for _, trial := range t.sites {
+		trial.tried = false
+	}
+	t.c.mu.Lock()
+	defer t.c.mu.Unlock()
+	s.failed = time.Time{}
+}
+
+// final is the error when no mirror has a chance left.
+func (t *tries) final() error {
+	var said []saying
+	for _, s := range t.c.sites {
+		if err := t.at(s).err; err != nil {
+			said = append(said, saying{s.String(), err})
+		}
+	}
+	return newFileError(t.name, said)
+}
+
+// announce logs a failure and what is done about it.
+func (t *tries) announce(s *site, offset int64, pause time.Duration) {
+	if t.last == nil {
+		return
+	}
+	e := Event{Mirror: t.last.String(), Object: t.name, Err: t.at(t.last).err, Pause: pause}
+	what := "trying again"
+	if offset > 0 {
+		what = fmt.Sprintf("going on at byte %d", offset)
+	}
+	if s != t.last {
+		what += " from " + s.String()
+	}
+	if pause > 0 {
+		what += " in " + pause.Round(time.Millisecond).String()
+	}
+	e.Text = fmt.Sprintf("%s: %s: %v; %s", e.Mirror, e.Object, e.Err, what)
+	t.c.log(e)
+}
+
+// noRanges remembers that s ignores ranges and warns once.
+func (c *Client) noRanges(s *site, name string) {
+	c.mu.Lock()
+	known := s.whole
+	s.whole = true
+	c.mu.Unlock()
+	if known {
+		return
+	}
+	err := fmt.Errorf("the server ignores ranges: it sends whole files, of which much is dropped")
+	c.log(Event{Mirror: s.String(), Object: name, Err: err, Text: fmt.Sprintf("%s: %s: %v", s, name, err)})
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
