@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,20 +138,28 @@ func TestLargeSparseFile(t *testing.T) {
 	}
 }
 
-// TestLargeImage has all its tables and some data beyond 4 GiB.
+// TestLargeImage has all its tables and some data beyond 4 GiB, and a file over 4 GiB without holes.
 func TestLargeImage(t *testing.T) {
+	const blockSize = BlockSizeMax
+	const blocks = 5 << 10 // 5 GiB
 	f := imageFile(t)
-	b := newBuilder(t, f, Params{})
-	contents := map[string][]byte{"near": noise(1, 300_000), "far": noise(2, 300_000), "tail": []byte("short")}
-	inodes := map[string]*Inode{}
-	for _, p := range []string{"near", "far", "tail"} {
-		inodes[p] = &Inode{Attr: Attr{Type: Regular, Mode: 0o644}, Data: b.file(contents[p])}
-		b.flush()
-		b.w.end += 3 << 30 // as if so much data had been written; the file is sparse
+	b := newBuilder(t, f, Params{BlockSize: blockSize})
+	regular := func(d *Data) *Inode { return &Inode{Attr: Attr{Type: Regular, Mode: 0o644}, Data: d} }
+	contents := map[string][]byte{"near": noise(1, 3_000_000), "far": noise(2, 3_000_000), "tail": []byte("short")}
+	inodes := map[string]*Inode{"near": regular(b.file(contents["near"]))}
+	// As if so many blocks of zeros had been written plain; the image file is sparse.
+	dense := &Data{Start: b.w.end, Fragment: NoFragment, Size: blocks * blockSize}
+	for range blocks {
+		dense.Lengths = append(dense.Lengths, LengthWord(blockSize, false))
 	}
+	b.w.end += dense.Size
+	inodes["far"] = regular(b.file(contents["far"]))
+	b.flush()
+	inodes["tail"] = regular(b.file(contents["tail"]))
 	inodes["attrs"] = &Inode{Attr: Attr{Type: FIFO, Mode: 0o644, Xattrs: []Xattr{{"trusted.x", []byte("y")}}}}
-	if size := b.finish(inodes); size < 9<<30 {
-		t.Fatalf("the image has %d bytes, want more than 9 GiB", size)
+	inodes["dense"] = regular(dense)
+	if size := b.finish(inodes); size < dense.Size {
+		t.Fatalf("the image has %d bytes, want more than %d", size, dense.Size)
 	}
 	for p, want := range contents {
 		if got := runTool(t, "rdsquashfs", "-c", p, f.Name()); !bytes.Equal(got, want) {
@@ -159,7 +168,18 @@ func TestLargeImage(t *testing.T) {
 	}
 	dir := mountImage(t, f.Name())
 	for p, in := range inodes {
-		compareKernel(t, filepath.Join(dir, p), in, contents[p])
+		if p != "dense" {
+			compareKernel(t, filepath.Join(dir, p), in, contents[p])
+		}
+	}
+	file, err := os.Open(filepath.Join(dir, "dense"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	got := make([]byte, 1000)
+	if n, err := file.ReadAt(got, dense.Size-999); n != 999 || !errors.Is(err, io.EOF) || bytes.Count(got, []byte{0}) != 1000 {
+		t.Errorf("kernel reads %d bytes at the end of 5 GiB (%v), want 999 zeros", n, err)
 	}
 }
 
