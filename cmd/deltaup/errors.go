@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"deltaup/chunkstore"
+	"deltaup/mirror"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -48,6 +49,13 @@ var outcomes = []outcome{
 	{context.Canceled, exitInterrupted, ""},
 	{chunkstore.ErrVersion, exitVersion, "a newer deltaup may know it"},
 	{syscall.ENOSPC, exitNoSpace, "free some space and run the same command again"},
+	{mirror.ErrExists, exitConflict, "publish it under a new version"},
+	{mirror.ErrBusy, exitBusy, ""},
+	{mirror.ErrDamaged, exitMirror, ""},
+	{mirror.ErrMissing, exitMissing, ""},
+	{mirror.ErrBudget, exitBudget, "nothing fetched is lost"},
+	{mirror.ErrUnreachable, exitUnreachable, "run the same command again later: nothing fetched is lost"},
+	{mirror.ErrMismatch, exitInput, ""},
 	{squashfs.ErrCorrupt, exitInput, ""},
 	{squashfs.ErrUnsupported, exitInput, ""},
 	{chunkstore.ErrCorrupt, exitInput, ""},
