@@ -29,7 +29,8 @@ const defaultMemory = 90 << 20
 // BuildStats says what a build did.
 type BuildStats struct {
 	Size             int64 // of the image in bytes, padding included
-	PlainBytes       int64 // of all distinct contents that have data
+	Contents         int   // distinct ones that have data
+	PlainBytes       int64 // of Contents
 	BlocksCopied     int   // data and fragment blocks taken from Stored as they were
 	BlocksCompressed int   // data and fragment blocks made here, those stored plain included
 	BlocksHole       int   // data blocks of zeros, which take no room
@@ -130,6 +131,7 @@ func (b *builder) layOutHoles() {
 	for c := range b.recipe.Contents() {
 		if hasData(c) {
 			b.total += c.Size
+			b.stats.Contents++
 			continue
 		}
 		b.data[c] = &squashfs.Data{

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"deltaup/internal/durable"
+	"deltaup/mkimage"
+	"deltaup/mkimage/tree"
+)
+
+// mkimageOptions are the command's flags and arguments.
+type mkimageOptions struct {
+	image      string
+	level      string
+	blockSize  string
+	exclude    []string
+	include    []string
+	order      string
+	owner      string
+	mtime      string
+	fromRecipe string
+	input      string
+}
+
+func newMkimageCommand(env *Env) *cobra.Command {
+	var o mkimageOptions
+	cmd := &cobra.Command{
+		Use:   "mkimage -o IMAGE [flags] TAR|DIR|SQUASHFS",
+		Short: "Make a squashfs image and its recipe from a tree",
+		Long: `Mkimage makes a squashfs image and beside it, as IMAGE.recipe, its recipe: all but
+the files' contents. The tree is a folder, a tar archive (plain, gzip, zstd or xz; - for
+standard input) or anybody's squashfs image.
+
+The same tree gives the same bytes, wherever and from whatever it is read. Times later
+than --mtime, or else SOURCE_DATE_EPOCH, become that time.
+
+With --from-recipe the image is made from the recipe, and the argument is only
+where contents are found.`,
+		Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.input = args[0]
+			if o.fromRecipe != "" {
+				for _, name := range []string{"level", "block-size", "order", "owner", "mtime"} {
+					if cmd.Flags().Changed(name) {
+						return &usageError{fmt.Errorf("--%s and --from-recipe exclude each other: the recipe decides", name)}
+					}
+				}
+			}
+			return runMkimage(cmd.Context(), env, &o)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVarP(&o.image, "output", "o", "", "the image to write; its recipe is IMAGE.recipe")
+	f.StringVar(&o.level, "level", "best", "compression: "+strings.Join(mkimage.Levels(), ", "))
+	f.StringVar(&o.blockSize, "block-size", "128K", "size of a data block, a power of two from 4K to 1M")
+	f.StringArrayVar(&o.exclude, "exclude", nil, "leave out what matches `PATTERN`, relative to the root; may be repeated")
+	f.StringArrayVar(&o.include, "include", nil, "keep what matches `PATTERN` though excluded; may be repeated")
+	f.StringVar(&o.order, "order", "", "`FILE` with paths, one a line, whose data come first in the image")
+	f.StringVar(&o.owner, "owner", "", "owner of everything, as `UID:GID`")
+	f.StringVar(&o.mtime, "mtime", "", "latest time in the image, in `SECONDS` since 1970")
+	f.StringVar(&o.fromRecipe, "from-recipe", "", "make the image of this `RECIPE`; the argument gives the contents")
+	return cmd
+}
+
+func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
+	if o.image == "" {
+		return &usageError{errors.New("mkimage needs -o IMAGE")}
+	}
+	trees, recipes, err := o.parse(env)
+	if err != nil {
+		return &usageError{err}
+	}
+	t, err := tree.Open(ctx, o.input, trees)
+	if err != nil {
+		return err
+	}
+	defer t.Close() // it is only read
+	for _, w := range t.Warnings() {
+		fmt.Fprintln(env.Stderr, "deltaup: warning:", w)
+	}
+	if o.order != "" {
+		if recipes.Order, err = readOrder(env.Stderr, o.order, t.Entries()); err != nil {
+			return err
+		}
+	}
+	r, source, err := mkimage.NewRecipe(ctx, t, recipes)
+	if err != nil {
+		return err
+	}
+	if o.fromRecipe != "" {
+		if r, err = readRecipe(o.fromRecipe); err != nil {
+			return err
+		}
+	}
+	stats, err := writeImage(ctx, o.image, r, source)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Stdout, "%s: %d entries, %d contents with %s, image %s (%.1f %%), codec %s\n",
+		o.image, len(r.Entries), stats.Contents, humanize.Bytes(uint64(stats.PlainBytes)),
+		humanize.Bytes(uint64(stats.Size)), 100*float64(stats.Size)/float64(max(stats.PlainBytes, 1)), r.Codec)
+	return nil
+}
+
+// parse turns the flags into what the libraries take.
+func (o *mkimageOptions) parse(env *Env) (trees tree.Options, recipes mkimage.Options, err error) {
+	trees.Filter = tree.Filter{Exclude: o.exclude, Include: o.include}
+	trees.Stdin = env.Stdin
+	if o.owner != "" {
+		owner, err := tree.ParseOwner(o.owner)
+		if err != nil {
+			return trees, recipes, err
+		}
+		trees.Owner = &owner
+	}
+	recipes.Level = o.level
+	if _, err := mkimage.CodecFor(o.level); err != nil {
+		return trees, recipes, err
+	}
+	if recipes.BlockSize, err = parseBlockSize(o.blockSize); err != nil {
+		return trees, recipes, err
+	}
+	name, value := "--mtime", o.mtime
+	if value == "" {
+		name, value = "SOURCE_DATE_EPOCH", env.Getenv("SOURCE_DATE_EPOCH")
+	}
+	if value != "" && o.fromRecipe == "" {
+		seconds, err := strconv.ParseUint(strings.TrimPrefix(value, "@"), 10, 32)
+		if err != nil {
+			return trees, recipes, fmt.Errorf("%s %q: want seconds since 1970, below 2^32", name, value)
+		}
+		clamp := uint32(seconds)
+		trees.Clamp, recipes.ModTime = &clamp, &clamp
+	}
+	return trees, recipes, nil
+}
+
+// parseBlockSize reads 131072, 128K or 1M.
+func parseBlockSize(s string) (int, error) {
+	digits, shift := s, 0
+	if d, ok := strings.CutSuffix(s, "K"); ok {
+		digits, shift = d, 10
+	} else if d, ok := strings.CutSuffix(s, "M"); ok {
+		digits, shift = d, 20
+	}
+	n, err := strconv.ParseUint(digits, 10, 21)
+	if n <<= shift; err != nil || n < 4<<10 || n > 1<<20 || n&(n-1) != 0 {
+		return 0, fmt.Errorf("--block-size %q: want a power of two from 4K to 1M", s)
+	}
+	return int(n), nil
+}
+
+// readOrder reads the paths of an order file and warns of those that are not in the tree.
+func readOrder(stderr io.Writer, file string, entries []tree.Entry) ([]string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	known := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		known[e.Path] = true
+	}
+	var paths []string
+	unknown := 0
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		path := strings.TrimLeft(strings.TrimPrefix(lines.Text(), "./"), "/")
+		switch {
+		case path == "":
+		case known[path]:
+			paths = append(paths, path)
+		default:
+			unknown++
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if unknown > 0 {
+		fmt.Fprintf(stderr, "deltaup: warning: %s: %d paths are not in the tree\n", file, unknown)
+	}
+	return paths, nil
+}
+
+func readRecipe(path string) (*mkimage.Recipe, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r, err := mkimage.ParseRecipe(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+// publisherMemory is what encoders may take here: a machine that makes images has more than a target.
+const publisherMemory = 200 << 20
+
+// writeImage writes image and recipe under temporary names and renames both when they are whole.
+func writeImage(ctx context.Context, image string, r *mkimage.Recipe, source mkimage.Source) (mkimage.BuildStats, error) {
+	var stats mkimage.BuildStats
+	out, err := durable.Create(filepath.Dir(image))
+	if err != nil {
+		return stats, err
+	}
+	defer out.Discard()
+	stats, err = mkimage.Build(ctx, r, source, out, mkimage.BuildOptions{Memory: publisherMemory})
+	if err != nil {
+		return stats, err
+	}
+	if err := out.Seal(); err != nil {
+		return stats, err
+	}
+	recipe := func(w io.Writer) error {
+		_, err := r.WriteTo(w)
+		return err
+	}
+	if err := durable.WriteFile(filepath.Dir(image), image+".recipe", recipe); err != nil {
+		return stats, err
+	}
+	return stats, out.Commit(image)
+}
