@@ -34,7 +34,13 @@ func newRootCommand(env *Env) *cobra.Command {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-	// one line for each command, in the order of the two journeys
+		// one line for each command, in the order of the two journeys
+		newMkimageCommand(env),
+		newPublishCommand(env),
+		newServeCommand(env),
+		newCheckCommand(env),
+		newLsCommand(env),
+		newCatCommand(env),
 	)
 	return root
 }
