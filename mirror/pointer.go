@@ -45,7 +45,10 @@ func ParsePointer(b []byte) (*Pointer, error) {
 	if err := p.validate(); err != nil {
 		return nil, fmt.Errorf("pointer %q: %w: %w", p.Channel, chunkstore.ErrCorrupt, err)
 	}
-	return &p, sameBytes(p.Marshal, b, "pointer")
+	if err := sameBytes(p.Marshal, b, "pointer"); err != nil {
+		return nil, err
+	}
+	return &p, nil
 }
 
 func (p *Pointer) validate() error {

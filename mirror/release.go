@@ -84,7 +84,10 @@ func ParseRelease(b []byte) (*Release, error) {
 	if err := r.validate(); err != nil {
 		return nil, fmt.Errorf("release %q: %w: %w", r.Version, chunkstore.ErrCorrupt, err)
 	}
-	return &r, sameBytes(r.Marshal, b, "release")
+	if err := sameBytes(r.Marshal, b, "release"); err != nil {
+		return nil, err
+	}
+	return &r, nil
 }
 
 func (r *Release) validate() error {
