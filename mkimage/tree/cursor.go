@@ -28,6 +28,17 @@ func newCursor(r *io.SectionReader) *cursor { return &cursor{r: r, header: -1} }
 // mark is called before each entry.
 func (c *cursor) mark() { c.header = -1 }
 
+// atEnd reports whether what was read since mark is the block of zeros that ends an
+// archive; archive/tar takes any end of the file between two blocks for one.
+func (c *cursor) atEnd() bool {
+	var block [blockSize]byte
+	if c.header < 0 {
+		return false
+	}
+	n, _ := c.r.ReadAt(block[:], c.header)
+	return n == blockSize && block == [blockSize]byte{}
+}
+
 func (c *cursor) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil

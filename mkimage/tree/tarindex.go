@@ -40,8 +40,8 @@ func (x *tarIndex) readAll(ctx context.Context, archive *io.SectionReader) error
 		}
 		cur.mark()
 		h, err := tr.Next()
-		if err == io.EOF && cur.header >= 0 {
-			break // a block of zeros was there
+		if err == io.EOF && cur.atEnd() {
+			break
 		}
 		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // names are checked here
 			return x.brokenOff(err, cur.pos)
