@@ -7,7 +7,6 @@
 package apply
 
 import (
-	"context"
 	"errors"
 	"io"
 	"time"
@@ -88,7 +87,7 @@ type Event struct {
 // Quote is what an update will take.
 type Quote struct {
 	Version      string        `json:"version"`
-	Route        string        `json:"route"`          // "rebuild", "whole", or "none" when the slot holds the image
+	Route        string        `json:"route"`          // "rebuild", "whole", or "none" when no image is to be written
 	Bytes        int64         `json:"bytes"`          // still to fetch, exactly
 	Requests     int           `json:"requests"`       // that this takes when nothing breaks
 	Time         time.Duration `json:"-"`              // estimate for the line
@@ -106,26 +105,10 @@ type Result struct {
 	Version          string        `json:"version"`
 	Route            string        `json:"route"`
 	BytesFetched     int64         `json:"bytes_fetched"`
-	Requests         int64         `json:"requests"`
+	Requests         int           `json:"requests"`
 	Time             time.Duration `json:"-"`
 	ImageSize        int64         `json:"image_size"`
 	BlocksCopied     int           `json:"blocks_copied"`
 	BlocksCompressed int           `json:"blocks_compressed"`
 	Current          bool          `json:"current"` // nothing was written to the slot: it held the image
 }
-
-// Update is an update that was prepared. Close it.
-type Update struct{}
-
-// Prepare fetches the metadata, locks the slot's state folder, reads the seeds and plans.
-// Nothing but the state folder is written to.
-func Prepare(ctx context.Context, r Request) (*Update, error) { panic("unbuilt") }
-
-// Quote says what Run will take.
-func (u *Update) Quote() Quote { panic("unbuilt") }
-
-// Run carries the update out.
-func (u *Update) Run(ctx context.Context) (Result, error) { panic("unbuilt") }
-
-// Close releases seeds and state folder.
-func (u *Update) Close() error { panic("unbuilt") }

@@ -1,0 +1,138 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"deltaup/chunkstore"
+)
+
+// superblockSize is how much of an image's start is held back until all else is proved.
+const superblockSize = 96
+
+// heldSlot passes an image on to a slot without its superblock, and notes what it passes.
+type heldSlot struct {
+	Slot
+	size int64 // of the image; nothing is written beyond
+
+	mu         sync.Mutex
+	superblock [superblockSize]byte
+	next       int64              // where a writer that goes straight on writes next
+	inOrder    bool               // so far it did
+	body       *chunkstore.Hasher // of all behind the superblock
+}
+
+func newHeldSlot(s Slot, size int64) *heldSlot {
+	return &heldSlot{Slot: s, size: size, next: superblockSize, inOrder: true, body: chunkstore.NewHasher()}
+}
+
+// WriteAt writes to the slot what lies behind the superblock and keeps the superblock.
+func (h *heldSlot) WriteAt(p []byte, off int64) (int, error) {
+	if off < 0 || off+int64(len(p)) > h.size {
+		return 0, fmt.Errorf("%w: it is longer than the %d bytes that the release says", errOtherImage, h.size)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	held := 0
+	if off < superblockSize {
+		held = copy(h.superblock[off:], p)
+	}
+	rest := p[held:]
+	if len(rest) == 0 {
+		return len(p), nil
+	}
+	at := off + int64(held)
+	h.inOrder = h.inOrder && at == h.next
+	h.next = at + int64(len(rest))
+	h.body.Write(rest)
+	n, err := h.Slot.WriteAt(rest, at)
+	if err != nil {
+		err = fmt.Errorf("slot %s: %w", h.Name(), err)
+	}
+	return held + n, noSpace(err)
+}
+
+// errOtherImage means that what was built is not the release's image.
+var errOtherImage = errors.New("the rebuilt image is not the published one")
+
+// prove makes the slot's bytes durable, reads them back from the medium and compares
+// them with want. It fails with ErrVerify when the medium gives other bytes than it was
+// given, and with errOtherImage when those were the wrong ones.
+func (h *heldSlot) prove(ctx context.Context, want chunkstore.ID, e *events) error {
+	if err := h.flush(); err != nil {
+		return err
+	}
+	body := chunkstore.NewHasher()
+	id, err := readBack(ctx, h.Slot, h.size, &heldBack{h.superblock, body}, e)
+	switch {
+	case err != nil:
+		return err
+	case id == want:
+		return nil
+	case h.inOrder && h.next == h.size && body.ID() != h.body.ID():
+		return fmt.Errorf("slot %s: %w", h.Name(), ErrVerify)
+	}
+	return errOtherImage
+}
+
+// release writes the superblock and reads it back. When it is not there then, the slot is cleared again.
+func (h *heldSlot) release() error {
+	if _, err := h.Slot.WriteAt(h.superblock[:], 0); err != nil {
+		return fmt.Errorf("slot %s: superblock: %w", h.Name(), err)
+	}
+	if err := h.flush(); err != nil {
+		return err
+	}
+	got := make([]byte, superblockSize)
+	if _, err := h.Slot.ReadAt(got, 0); err == nil && bytes.Equal(got, h.superblock[:]) {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("slot %s: superblock: %w", h.Name(), ErrVerify), h.Begin(h.size))
+}
+
+func (h *heldSlot) flush() error {
+	if err := h.Sync(); err != nil {
+		return noSpace(fmt.Errorf("slot %s: sync: %w", h.Name(), err))
+	}
+	return h.DropCache()
+}
+
+// heldBack says what stands for a slot's first bytes while it is read, and takes the hash of the rest.
+type heldBack struct {
+	superblock [superblockSize]byte
+	body       *chunkstore.Hasher
+}
+
+// readBack hashes the first size bytes of a slot.
+func readBack(ctx context.Context, slot Slot, size int64, held *heldBack, e *events) (chunkstore.ID, error) {
+	h := chunkstore.NewHasher()
+	buf := make([]byte, 1<<20)
+	for off := int64(0); off < size; {
+		if err := ctx.Err(); err != nil {
+			return chunkstore.ID{}, err
+		}
+		p := buf[:min(int64(len(buf)), size-off)]
+		if n, err := slot.ReadAt(p, off); n < len(p) {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return chunkstore.ID{}, fmt.Errorf("slot %s: %w: %w", slot.Name(), ErrVerify, err)
+		}
+		if held != nil {
+			if off == 0 {
+				copy(p, held.superblock[:])
+				held.body.Write(p[min(superblockSize, len(p)):])
+			} else {
+				held.body.Write(p)
+			}
+		}
+		h.Write(p)
+		off += int64(len(p))
+		e.progress(StageVerify, off, size)
+	}
+	return h.ID(), nil
+}

@@ -1,0 +1,117 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"deltaup/chunkstore"
+	"deltaup/delta"
+	"deltaup/internal/durable"
+	"deltaup/mirror"
+)
+
+// metadata reads the small files of a release through the state folder, so that a
+// second run asks the mirror for the pointer only.
+type metadata struct {
+	client *mirror.Client
+	state  *state
+	line   delta.Line             // as far as it is known: told, or measured while reading
+	limit  float64                // told rate, not to be exceeded by a measured one
+	used   map[chunkstore.ID]bool // objects that this release consists of
+	bytes  int64                  // fetched since took began to count, for line
+	took   time.Duration
+}
+
+// release gives the release that r asks for.
+func (m *metadata) release(ctx context.Context, channel, version string) (*mirror.Release, error) {
+	if version != "" {
+		return m.client.Release(ctx, version, nil)
+	}
+	start := time.Now()
+	pointer, err := m.client.Pointer(ctx, channel)
+	if err != nil {
+		return nil, err
+	}
+	if m.line.RTT <= 0 {
+		m.line.RTT = time.Since(start)
+	}
+	name := mirror.ReleasePath(pointer.Version)
+	stored, err := m.object(ctx, name, pointer.Release, mirror.MaxReleaseSize)
+	if err != nil {
+		return nil, err
+	}
+	release, err := mirror.ParseRelease(stored)
+	if err != nil {
+		return nil, published(name, err)
+	}
+	if release.Version != pointer.Version {
+		return nil, published(name, fmt.Errorf("%w: it is of version %s", chunkstore.ErrCorrupt, release.Version))
+	}
+	return release, nil
+}
+
+// object gives a metadata file's bytes, verified.
+func (m *metadata) object(ctx context.Context, name string, o mirror.Object, limit int64) ([]byte, error) {
+	m.used[o.ID] = true
+	if b, err := m.cached(o); err == nil {
+		return b, nil
+	}
+	start := time.Now()
+	b, err := m.client.Fetch(ctx, name, o, limit)
+	if err != nil {
+		return nil, err
+	}
+	m.measure(int64(len(b)), time.Since(start))
+	err = durable.WriteFile(m.state.tmp(), m.state.metaPath(o.ID), func(w io.Writer) error {
+		_, err := io.Copy(w, bytes.NewReader(b))
+		return err
+	})
+	if err != nil {
+		return nil, noSpace(fmt.Errorf("state folder: %w", err))
+	}
+	return b, nil
+}
+
+// cached reads an object that an earlier run kept; any error means to fetch it.
+func (m *metadata) cached(o mirror.Object) ([]byte, error) {
+	path := m.state.metaPath(o.ID)
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() != o.Size {
+		return nil, chunkstore.ErrCorrupt
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if chunkstore.Sum(b) != o.ID {
+		return nil, chunkstore.ErrCorrupt
+	}
+	return b, nil
+}
+
+// measure tells the line's rate when enough was read: less says more of the server than of the line.
+func (m *metadata) measure(n int64, took time.Duration) {
+	const enough = 64 << 10
+	m.bytes += n
+	m.took += max(took-m.line.RTT, time.Millisecond)
+	rate := float64(m.bytes) / m.took.Seconds()
+	if m.bytes >= enough && !(m.limit > 0 && m.limit < rate) {
+		m.line.Rate = rate
+	}
+}
+
+// published marks an error in what the publisher wrote: the bytes are those of the hash, and still wrong.
+func published(name string, err error) error {
+	if errors.Is(err, chunkstore.ErrVersion) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return fmt.Errorf("%s: %w: %w", name, mirror.ErrDamaged, err)
+}

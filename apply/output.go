@@ -1,0 +1,111 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"deltaup/chunkstore"
+	"deltaup/internal/durable"
+	"deltaup/mirror"
+)
+
+// output is a raw artifact that is to be written to a file.
+type output struct {
+	path    string
+	object  mirror.Artifact
+	content chunkstore.Content
+}
+
+// findOutputs looks the wanted artifacts up and drops those whose file is right already.
+func (u *Update) findOutputs() error {
+	for _, name := range slices.Sorted(maps.Keys(u.r.Outputs)) {
+		a := u.release.Artifact(name)
+		if a == nil {
+			return fmt.Errorf("release %s: %s: %w", u.release.Version, name, ErrNoArtifact)
+		}
+		if a.Kind != mirror.KindRaw {
+			return fmt.Errorf("release %s: %s: %w of kind %s: it goes to a slot", u.release.Version, name, ErrNoArtifact, mirror.KindRaw)
+		}
+		o := output{path: u.r.Outputs[name], object: *a}
+		if o.check() != nil {
+			u.outputs = append(u.outputs, o)
+		}
+	}
+	return nil
+}
+
+// find looks the artifact's chunks up in the release's index.
+func (o *output) find(x *chunkstore.Index) error {
+	for _, raw := range x.Raw {
+		if raw.Name != o.object.Name {
+			continue
+		}
+		if raw.Content.ID != o.object.ID || raw.Content.Size != o.object.Size {
+			return fmt.Errorf("artifact %s: %w: not the one that the release names", raw.Name, chunkstore.ErrCorrupt)
+		}
+		o.content = raw.Content
+		return nil
+	}
+	return fmt.Errorf("artifact %s: %w: not in the index", o.object.Name, chunkstore.ErrCorrupt)
+}
+
+// write puts the artifact together and puts it in its file's place, durably.
+func (o *output) write(ctx context.Context, src *source) error {
+	// A folder of its own for the temporary file: it must be on the file's file
+	// system, and what a kill leaves there must be found again.
+	tmp := o.path + ".new"
+	if err := durable.RemoveTemps(tmp); err != nil {
+		return err
+	}
+	err := durable.WriteFile(tmp, o.path, func(w io.Writer) error {
+		r, err := src.Open(ctx, &o.content)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		h := chunkstore.NewHasher()
+		n, err := io.Copy(io.MultiWriter(w, h), r)
+		if err == nil && (n != o.object.Size || h.ID() != o.object.ID) {
+			err = fmt.Errorf("%w: its chunks are not its bytes: %w", mirror.ErrDamaged, chunkstore.ErrCorrupt)
+		}
+		return err
+	})
+	if err == nil {
+		err = o.check()
+	}
+	return noSpace(errors.Join(err, os.Remove(tmp)))
+}
+
+// check reads the file from the medium; nil means that it holds the artifact.
+func (o *output) check() error {
+	f, err := os.Open(o.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // read only
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != o.object.Size {
+		return fmt.Errorf("%w: %d bytes, not %d", ErrVerify, info.Size(), o.object.Size)
+	}
+	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		return err
+	}
+	h := chunkstore.NewHasher()
+	if _, err := io.Copy(h, f); err != nil {
+		return err
+	}
+	if h.ID() != o.object.ID {
+		return fmt.Errorf("%w: %s", ErrVerify, o.path)
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"deltaup/delta"
+	"deltaup/mkimage"
+)
+
+// Run carries the update out: room is made sure of, everything missing is fetched
+// and verified, the image is written without its superblock and read back, outputs are
+// written, and the superblock comes last. After an error the slot holds what it held, or
+// nothing bootable; another Run, of this or of a later process, goes on where it was.
+func (u *Update) Run(ctx context.Context) (Result, error) {
+	start := time.Now()
+	result := Result{Version: u.release.Version, Route: u.quote.Route, ImageSize: u.quote.ImageSize, Current: u.current}
+	if err := u.run(ctx, &result); err != nil {
+		return Result{}, err
+	}
+	if err := u.state.prune(u.meta.used); err != nil {
+		u.events.warn("state folder %s: %v", u.state.dir, err)
+	}
+	stats := u.r.Client.Stats()
+	result.BytesFetched, result.Requests, result.Time = stats.BytesBody, stats.Requests, time.Since(start)
+	return result, nil
+}
+
+func (u *Update) run(ctx context.Context, result *Result) error {
+	if u.image == nil && len(u.outputs) == 0 {
+		return nil
+	}
+	if err := u.fetch(ctx); err != nil {
+		return err
+	}
+	var held *heldSlot
+	if u.image != nil {
+		var err error
+		if held, err = u.writeImage(ctx, result); err != nil {
+			return err
+		}
+	}
+	src := newSource(u.seeds, u.state.cache, u.at, nil)
+	for i := range u.outputs {
+		if err := u.outputs[i].write(ctx, src); err != nil {
+			return fmt.Errorf("artifact %s to %s: %w", u.outputs[i].object.Name, u.outputs[i].path, err)
+		}
+	}
+	if held == nil {
+		return nil
+	}
+	return held.release()
+}
+
+// fetch makes sure of the room before it fetches a byte.
+func (u *Update) fetch(ctx context.Context) error {
+	if u.image != nil {
+		// Before the state folder is looked at: both may be on one file system.
+		if err := u.r.Slot.Reserve(u.image.Size); err != nil {
+			return noSpace(err)
+		}
+	}
+	free, err := u.state.free()
+	if err != nil {
+		return err
+	}
+	if free < u.plan.Bytes {
+		return fmt.Errorf("state folder %s: %w: %d bytes are free, %d are to be fetched", u.state.dir, ErrNoSpace, free, u.plan.Bytes)
+	}
+	return u.fetchAll(ctx, &counter{total: u.plan.Bytes, stage: StageFetch, events: &u.events})
+}
+
+// writeImage writes and proves the image, all but its superblock. A rebuild that gives
+// another image than the published one is tried once without copied blocks,
+// which nothing else has proved; then the image is fetched whole.
+func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, error) {
+	if u.plan.Route == delta.Rebuild {
+		src := newSource(u.seeds, u.state.cache, u.at, u.recipe)
+		copying := withStored(src)
+		held, err := u.rebuild(ctx, copying, result)
+		if errors.Is(err, errOtherImage) && result.BlocksCopied > 0 {
+			u.events.warn("%v; rebuilding it without copied blocks", err)
+			held, err = u.rebuild(ctx, src, result)
+		}
+		if !errors.Is(err, errOtherImage) {
+			return held, err
+		}
+		u.events.warn("%v; fetching it whole", err)
+		u.need.Codec = "" // rules the rebuild out
+		if err := u.replan(); err != nil {
+			return nil, err
+		}
+		if err := u.fetch(ctx); err != nil {
+			return nil, err
+		}
+		result.Route = u.plan.Route.String()
+		result.BlocksCopied, result.BlocksCompressed = 0, 0
+	}
+	return u.copyWhole(ctx)
+}
+
+// rebuild makes the image from contents.
+func (u *Update) rebuild(ctx context.Context, src mkimage.Source, result *Result) (*heldSlot, error) {
+	if err := u.r.Slot.Begin(u.image.Size); err != nil {
+		return nil, noSpace(err)
+	}
+	held := newHeldSlot(u.r.Slot, u.image.Size)
+	stats, err := mkimage.Build(ctx, u.recipe, src, held, mkimage.BuildOptions{
+		Progress: func(done, total int64) { u.events.progress(StageRebuild, done, total) },
+	})
+	result.BlocksCopied, result.BlocksCompressed = stats.BlocksCopied, stats.BlocksCompressed
+	if errors.Is(err, mkimage.ErrContent) && !errors.Is(err, ErrSeed) {
+		// Seeds and frames are verified before Build sees them: it is the recipe that contradicts itself.
+		return nil, fmt.Errorf("%w: %w", errOtherImage, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rebuild into slot %s: %w", u.r.Slot.Name(), err)
+	}
+	return held, held.prove(ctx, u.image.ID, &u.events)
+}
+
+// copyWhole writes the image that was fetched whole, and whose hash is right.
+func (u *Update) copyWhole(ctx context.Context) (*heldSlot, error) {
+	if err := u.r.Slot.Begin(u.image.Size); err != nil {
+		return nil, noSpace(err)
+	}
+	held := newHeldSlot(u.r.Slot, u.image.Size)
+	err := u.cachedImage(ctx, func(p []byte, off int64) error {
+		_, err := held.WriteAt(p, off)
+		u.events.progress(StageRebuild, off+int64(len(p)), u.image.Size)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("copy into slot %s: %w", u.r.Slot.Name(), err)
+	}
+	err = held.prove(ctx, u.image.ID, &u.events)
+	if errors.Is(err, errOtherImage) { // the cache gave other bytes than when it was verified
+		err = fmt.Errorf("slot %s: %w", u.r.Slot.Name(), ErrVerify)
+	}
+	return held, err
+}

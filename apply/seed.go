@@ -1,0 +1,138 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+	"deltaup/mkimage/squashfs"
+)
+
+// squashfsMagic begins every squashfs image.
+const squashfsMagic = "hsqs"
+
+// seed is one local source of content: a squashfs image, whose files are its
+// contents, or any other file, which is one content. It is only ever read.
+type seed struct {
+	path string
+	f    *os.File
+
+	derived *mkimage.Derived   // of an image
+	raw     chunkstore.Content // of any other file
+}
+
+// openSeed opens a seed and reads all of it, cut by params. slot, unless "", must be another file.
+func openSeed(ctx context.Context, path, slot string, params chunkstore.Params, e *events) (*seed, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("seed: %w", err)
+	}
+	s := &seed{path: path, f: f}
+	err = s.checkOther(slot)
+	if err == nil {
+		err = s.read(ctx, params, e)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("seed %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// checkOther refuses a seed that is the slot itself: it would be overwritten while it is read.
+func (s *seed) checkOther(slot string) error {
+	if slot == "" {
+		return nil
+	}
+	mine, err := s.f.Stat()
+	if err != nil {
+		return err
+	}
+	other, err := os.Stat(slot)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if os.SameFile(mine, other) || sameDevice(mine, other) {
+		return fmt.Errorf("%w: it would be overwritten while it is read", ErrSlotIsSeed)
+	}
+	return nil
+}
+
+// sameDevice tells whether both are device files of one device.
+func sameDevice(a, b os.FileInfo) bool {
+	if a.Mode()&os.ModeDevice == 0 || b.Mode()&os.ModeDevice == 0 {
+		return false
+	}
+	x, ok := a.Sys().(*syscall.Stat_t)
+	y, ok2 := b.Sys().(*syscall.Stat_t)
+	return ok && ok2 && x.Rdev == y.Rdev
+}
+
+func (s *seed) read(ctx context.Context, params chunkstore.Params, e *events) error {
+	size, err := s.f.Seek(0, io.SeekEnd) // works for block devices too
+	if err != nil {
+		return err
+	}
+	magic := make([]byte, len(squashfsMagic))
+	if _, err := s.f.ReadAt(magic, 0); err != nil && err != io.EOF {
+		return err
+	}
+	if string(magic) == squashfsMagic {
+		return s.readImage(ctx, size, params, e)
+	}
+	progress := &progressReader{ctx: ctx, r: io.NewSectionReader(s.f, 0, size), total: size, stage: StageSeed, events: e}
+	s.raw, err = chunkstore.NewSplitter(params).Split(progress, nil)
+	return err
+}
+
+func (s *seed) readImage(ctx context.Context, size int64, params chunkstore.Params, e *events) error {
+	image, err := squashfs.Open(s.f, size)
+	if err != nil {
+		return err
+	}
+	s.derived, err = mkimage.Derive(ctx, image, params, mkimage.DeriveOptions{
+		Tolerant: true,
+		Progress: func(done, total int64) { e.progress(StageSeed, done, total) },
+	})
+	if err != nil {
+		return err
+	}
+	if bad := s.derived.Unreadable; len(bad) > 0 {
+		e.warn("seed %s is damaged: %d files cannot be read and are not used, the first of them %s: %v", s.path, len(bad), bad[0].Path, bad[0].Err)
+	}
+	return nil
+}
+
+// contents calls fn for every content that the seed has.
+func (s *seed) contents(fn func(c *chunkstore.Content)) {
+	if s.derived == nil {
+		fn(&s.raw)
+		return
+	}
+	for c := range s.derived.Recipe.Contents() {
+		fn(c)
+	}
+}
+
+// file opens a content for random access. What it reads is not verified.
+func (s *seed) file(id chunkstore.ID) (io.ReaderAt, error) {
+	if s.derived == nil {
+		return s.f, nil
+	}
+	return s.derived.File(id)
+}
+
+// changed wraps the error of a read that worked when the seed was read first.
+func (s *seed) changed(err error) error {
+	return fmt.Errorf("seed %s: %w: %w", s.path, ErrSeed, err)
+}
+
+func (s *seed) close() error { return s.f.Close() }

@@ -1,0 +1,227 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+)
+
+// source gives the contents of a release from seeds and cache. It is a mkimage.Source;
+// every chunk is verified by its id on its way.
+type source struct {
+	seeds   *seeds
+	whole   map[*seed]mkimage.Source // the images among the seeds
+	cache   *cache
+	at      map[chunkstore.ID]chunkstore.Location // of all chunks, on the mirror
+	buffers sync.Pool                             // of *buffers
+}
+
+// buffers hold one chunk.
+type buffers struct{ plain, frame []byte }
+
+// newSource makes a source for a recipe, or for raw artifacts only when that is nil.
+func newSource(s *seeds, c *cache, at map[chunkstore.ID]chunkstore.Location, recipe *mkimage.Recipe) *source {
+	src := &source{seeds: s, whole: map[*seed]mkimage.Source{}, cache: c, at: at}
+	src.buffers.New = func() any { return new(buffers) }
+	for _, seed := range s.list {
+		if seed.derived != nil {
+			src.whole[seed] = seed.derived.Source(recipe)
+		}
+	}
+	return src
+}
+
+// Open streams a content: from a seed that has the whole of it, else chunk by chunk.
+func (s *source) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
+	if seed := s.seeds.contents[c.ID]; seed != nil && s.whole[seed] != nil {
+		r, err := s.whole[seed].Open(ctx, c)
+		if err != nil {
+			return nil, seed.changed(err)
+		}
+		return &seedReader{seed: seed, content: c, r: r, hasher: chunkstore.NewHasher()}, nil
+	}
+	return &assembly{ctx: ctx, source: s, chunks: c.Chunks, buffers: s.buffers.Get().(*buffers)}, nil
+}
+
+// seedReader verifies a whole content that comes from a seed, so that an error names the seed.
+type seedReader struct {
+	seed    *seed
+	content *chunkstore.Content
+	r       io.ReadCloser
+	hasher  *chunkstore.Hasher
+	read    int64
+}
+
+func (r *seedReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.hasher.Write(p[:n])
+	r.read += int64(n)
+	switch {
+	case err != nil && err != io.EOF:
+		return n, r.seed.changed(err)
+	// At the last byte, not at EOF: who knows the size need not read on until there.
+	case n > 0 && r.read == r.content.Size && r.hasher.ID() != r.content.ID,
+		err == io.EOF && r.read != r.content.Size:
+		return n, r.seed.changed(fmt.Errorf("content %s: %w", r.content.ID, chunkstore.ErrCorrupt))
+	}
+	return n, err
+}
+
+func (r *seedReader) Close() error { return r.r.Close() }
+
+// assembly reads a content chunk by chunk.
+type assembly struct {
+	ctx    context.Context
+	source *source
+	chunks []chunkstore.Chunk // still to come
+	hole   int64              // zero bytes to come before them
+	rest   []byte             // of the chunk at hand
+	*buffers
+
+	open    place // whose file is open
+	openedF io.ReaderAt
+}
+
+func (a *assembly) Read(p []byte) (int, error) {
+	for a.hole == 0 && len(a.rest) == 0 {
+		if len(a.chunks) == 0 {
+			return 0, io.EOF
+		}
+		if err := a.next(); err != nil {
+			return 0, err
+		}
+	}
+	if a.hole > 0 {
+		n := int(min(int64(len(p)), a.hole))
+		clear(p[:n])
+		a.hole -= int64(n)
+		return n, nil
+	}
+	n := copy(p, a.rest)
+	a.rest = a.rest[n:]
+	return n, nil
+}
+
+// next makes the next chunk the one at hand.
+func (a *assembly) next() error {
+	if err := a.ctx.Err(); err != nil {
+		return err
+	}
+	c := a.chunks[0]
+	a.chunks = a.chunks[1:]
+	if c.IsHole() {
+		a.hole = c.Size
+		return nil
+	}
+	var err error
+	if at, ok := a.source.seeds.chunks[c.ID]; ok {
+		err = a.fromSeed(at, c)
+	} else {
+		a.plain, err = a.source.fetched(c, a.buffers)
+	}
+	a.rest = a.plain
+	return err
+}
+
+func (a *assembly) fromSeed(at place, c chunkstore.Chunk) error {
+	if a.openedF == nil || a.open.seed != at.seed || a.open.content != at.content {
+		f, err := at.seed.file(at.content.ID)
+		if err != nil {
+			return at.seed.changed(err)
+		}
+		a.open, a.openedF = at, f
+	}
+	a.plain = grow(a.plain, c.Size)
+	if _, err := io.ReadFull(io.NewSectionReader(a.openedF, at.offset, c.Size), a.plain); err != nil {
+		return at.seed.changed(err)
+	}
+	if chunkstore.Sum(a.plain) != c.ID {
+		return at.seed.changed(fmt.Errorf("chunk %s: %w", c.ID, chunkstore.ErrCorrupt))
+	}
+	return nil
+}
+
+// Close gives the buffers back.
+func (a *assembly) Close() error {
+	if a.buffers != nil {
+		a.source.buffers.Put(a.buffers)
+		a.buffers, a.rest, a.chunks, a.hole = nil, nil, nil, 0
+	}
+	return nil
+}
+
+// fetched gives a chunk whose frame is in the cache, verified, in b.plain.
+func (s *source) fetched(c chunkstore.Chunk, b *buffers) ([]byte, error) {
+	at, ok := s.at[c.ID]
+	if !ok {
+		return nil, fmt.Errorf("chunk %s: %w in the release's index", c.ID, chunkstore.ErrNotFound)
+	}
+	b.frame = grow(b.frame, at.Length)
+	if err := s.cache.readAt(at.Pack, b.frame, at.Offset); err != nil {
+		return b.plain[:0], err
+	}
+	return chunkstore.DecodeFrame(b.plain[:0], b.frame, c)
+}
+
+// grow gives n bytes with whatever content; both kinds of caller have checked n against chunkstore.ChunkMax.
+func grow(p []byte, n int64) []byte {
+	if int64(cap(p)) < n {
+		return make([]byte, n)
+	}
+	return p[:n]
+}
+
+// copying adds the seeds' stored blocks to a source, so that Build copies what did not change.
+type copying struct {
+	*source
+	stored map[*seed]mkimage.Stored
+}
+
+// withStored gives src with the seeds' stored blocks, or src itself when none are of the image's codec and block size.
+func withStored(src *source) mkimage.Source {
+	c := &copying{source: src, stored: map[*seed]mkimage.Stored{}}
+	for seed, s := range src.whole {
+		if stored, ok := s.(mkimage.Stored); ok {
+			c.stored[seed] = stored
+		}
+	}
+	if len(c.stored) == 0 {
+		return src
+	}
+	return c
+}
+
+// StoredBlock is mkimage.Stored's.
+func (c *copying) StoredBlock(content *chunkstore.Content, n int) (stored []byte, compressed, ok bool, err error) {
+	from := c.stored[c.seeds.contents[content.ID]]
+	if from == nil {
+		return nil, false, false, nil
+	}
+	stored, compressed, ok, err = from.StoredBlock(content, n)
+	if err != nil {
+		err = c.seeds.contents[content.ID].changed(err)
+	}
+	return stored, compressed, ok, err
+}
+
+// StoredFragment is mkimage.Stored's.
+func (c *copying) StoredFragment(contents []chunkstore.ID) (stored []byte, compressed, ok bool, err error) {
+	for _, seed := range c.seeds.list {
+		from := c.stored[seed]
+		if from == nil {
+			continue
+		}
+		stored, compressed, ok, err = from.StoredFragment(contents)
+		if err != nil {
+			return nil, false, false, seed.changed(err)
+		}
+		if ok {
+			break
+		}
+	}
+	return stored, compressed, ok, err
+}
