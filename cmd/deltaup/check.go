@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"deltaup/mirror"
+)
+
+// checkOptions are the command's flags and argument.
+type checkOptions struct {
+	json bool
+	dir  string
+}
+
+func newCheckCommand(env *Env) *cobra.Command {
+	var o checkOptions
+	cmd := &cobra.Command{
+		Use:   "check [flags] DIR",
+		Short: "Verify every file of a mirror",
+		Long: `Check reads the whole mirror in DIR: pointers, releases, recipes, indexes, images,
+packs and each chunk in them. It names every file that is damaged or missing with the
+releases that need it, and lists files that no release needs.`,
+		Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.dir = args[0]
+			return runCheck(cmd.Context(), env, &o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
+	report, err := mirror.Check(ctx, o.dir, nil)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		enc := json.NewEncoder(env.Stdout)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(report); err != nil {
+			return err
+		}
+	} else {
+		printReport(env.Stdout, report)
+	}
+	if n := len(report.Damaged); n > 0 {
+		return fmt.Errorf("%s: %s: %w", o.dir, count(n, "file"), mirror.ErrDamaged)
+	}
+	return nil
+}
+
+func printReport(w io.Writer, r *mirror.CheckReport) {
+	for _, d := range r.Damaged {
+		fmt.Fprintf(w, "damaged: %s: %s", d.Name, d.What)
+		if len(d.Releases) > 0 {
+			fmt.Fprintf(w, " (needed by %s)", strings.Join(d.Releases, ", "))
+		}
+		fmt.Fprintln(w)
+	}
+	for _, name := range r.Unreferenced {
+		fmt.Fprintf(w, "unreferenced: %s\n", name)
+	}
+	fmt.Fprintf(w, "%s, %s, %s: %d damaged, %d unreferenced\n", count(r.Releases, "release"), count(r.Files, "file"),
+		humanize.Bytes(uint64(r.Bytes)), len(r.Damaged), len(r.Unreferenced))
+}

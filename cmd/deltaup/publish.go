@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"deltaup/mirror"
+)
+
+// publishOptions are the command's flags and arguments.
+type publishOptions struct {
+	mirror     string
+	version    string
+	channel    string
+	compatible string
+	kernel     string
+	initrd     string
+	artifacts  []string
+	raw        bool
+	noWait     bool
+	image      string
+}
+
+func newPublishCommand(env *Env) *cobra.Command {
+	var o publishOptions
+	cmd := &cobra.Command{
+		Use:   "publish --mirror DIR --version V [flags] IMAGE",
+		Short: "Add a release to a mirror and point a channel to it",
+		Long: `Publish adds IMAGE, the recipe beside it (IMAGE.recipe) and other artifacts as one
+release to the mirror in DIR, which is made when it does not exist. Chunks that the
+mirror already has are not stored again. The channel's pointer moves last.
+
+The same command again completes a run that was cut off. A version that the mirror
+has with the same bytes is left as it is and only the pointer moves, which also
+promotes a release to another channel.`,
+		Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.image = args[0]
+			return runPublish(cmd.Context(), env, &o)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.mirror, "mirror", "", "folder of the mirror")
+	f.StringVar(&o.version, "version", "", "version of the release")
+	f.StringVar(&o.channel, "channel", "stable", "channel whose pointer moves; empty moves none")
+	f.StringVar(&o.compatible, "compatible", "", "machines that the release is for; others refuse it")
+	f.StringVar(&o.kernel, "kernel", "", "kernel to publish beside the image")
+	f.StringVar(&o.initrd, "initrd", "", "initrd to publish beside the image")
+	f.StringArrayVar(&o.artifacts, "artifact", nil, "further file to publish raw, as `NAME=FILE`; may be repeated")
+	f.BoolVar(&o.raw, "raw", false, "IMAGE is no squashfs image of mkimage: publish it as chunks of its bytes")
+	f.BoolVar(&o.noWait, "no-wait", false, "fail when another publisher is at work instead of waiting for it")
+	return cmd
+}
+
+// publication turns the flags into what the library takes.
+func (o *publishOptions) publication() (mirror.Publication, error) {
+	p := mirror.Publication{
+		Version:    o.version,
+		Channel:    o.channel,
+		Compatible: o.compatible,
+		NoWait:     o.noWait,
+	}
+	switch {
+	case o.mirror == "":
+		return p, &usageError{errors.New("publish needs --mirror DIR")}
+	case o.version == "":
+		return p, &usageError{errors.New("publish needs --version V")}
+	}
+	if o.raw {
+		p.Artifacts = append(p.Artifacts, mirror.File{Name: mirror.ImageName, Path: o.image})
+	} else {
+		p.Image = o.image
+	}
+	if o.kernel != "" {
+		p.Artifacts = append(p.Artifacts, mirror.File{Name: mirror.KernelName, Path: o.kernel})
+	}
+	if o.initrd != "" {
+		p.Artifacts = append(p.Artifacts, mirror.File{Name: mirror.InitrdName, Path: o.initrd})
+	}
+	for _, a := range o.artifacts {
+		name, path, ok := strings.Cut(a, "=")
+		if !ok || path == "" {
+			return p, &usageError{fmt.Errorf("--artifact %s: NAME=FILE is wanted", a)}
+		}
+		p.Artifacts = append(p.Artifacts, mirror.File{Name: name, Path: path})
+	}
+	if err := p.Validate(); err != nil {
+		return p, &usageError{err}
+	}
+	return p, nil
+}
+
+func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
+	p, err := o.publication()
+	if err != nil {
+		return err
+	}
+	p.Waiting = func() { fmt.Fprintln(env.Stderr, "deltaup: another publisher is at work, waiting for it") }
+	done, err := mirror.Publish(ctx, o.mirror, p)
+	if err != nil {
+		return err
+	}
+	printPublished(env.Stdout, o, done)
+	return nil
+}
+
+func printPublished(w io.Writer, o *publishOptions, done *mirror.Published) {
+	version := done.Release.Version
+	if done.Existed {
+		fmt.Fprintf(w, "version %s: on the mirror already, with the same bytes\n", version)
+	} else {
+		fmt.Fprintf(w, "version %s: %s of %s chunks are new, in %s (%s)\n", version, humanize.Comma(int64(done.NewChunks)),
+			humanize.Comma(int64(done.Chunks)), count(done.NewPacks, "pack"), humanize.Bytes(uint64(done.NewBytes)))
+		for _, a := range done.Release.Artifacts {
+			fmt.Fprintf(w, "  %s: %s, %s bytes, blake3 %s\n", a.Name, a.Kind, humanize.Comma(a.Size), a.ID)
+		}
+	}
+	switch {
+	case o.channel == "":
+	case done.Moved:
+		fmt.Fprintf(w, "channel %s: now points to %s\n", o.channel, version)
+	default:
+		fmt.Fprintf(w, "channel %s: pointed to %s already\n", o.channel, version)
+	}
+}
+
+// count is a number and its noun, "1 pack", "2 packs".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%s %ss", humanize.Comma(int64(n)), noun)
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"deltaup/mirror"
+)
+
+// serveOptions are the command's flags and argument.
+type serveOptions struct {
+	listen string
+	log    bool
+	dir    string
+}
+
+func newServeCommand(env *Env) *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve [flags] DIR",
+		Short: "Serve a mirror over HTTP",
+		Long: `Serve answers GET and HEAD requests, ranges included, for the files of the mirror
+in DIR until it is interrupted. It speaks plain HTTP; any other web server does as
+well, see doc/nginx.md. The address that it listens on is printed first.`,
+		Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.dir = args[0]
+			return runServe(cmd.Context(), env, &o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS` to listen on; port 0 takes a free one")
+	f.BoolVar(&o.log, "log", false, "print a line for each request to standard error")
+	return cmd
+}
+
+func runServe(ctx context.Context, env *Env, o *serveOptions) error {
+	info, err := os.Stat(o.dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return &usageError{fmt.Errorf("%s is no folder", o.dir)}
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
+	if err != nil {
+		return err
+	}
+	h := mirror.Handler(o.dir)
+	if o.log {
+		h = mirror.LogRequests(h, env.Stderr)
+	}
+	fmt.Fprintf(env.Stdout, "serving %s on http://%s\n", o.dir, l.Addr())
+	return mirror.Serve(ctx, l, h)
+}
