@@ -7,7 +7,7 @@ declare -A package=(
   [mksquashfs]=squashfs-tools [unsquashfs]=squashfs-tools
   [sqfs2tar]=squashfs-tools-ng [rdsquashfs]=squashfs-tools-ng
   [nginx]=nginx-light [xz]=xz-utils [zstd]=zstd
-  [setfattr]=attr [qemu-aarch64]=qemu-user [tar]=tar
+  [bsdtar]=libarchive-tools [setfattr]=attr [qemu-aarch64]=qemu-user [tar]=tar
 )
 
 PATH=$PATH:/usr/sbin:/sbin
