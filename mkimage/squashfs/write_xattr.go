@@ -55,7 +55,9 @@ func (x *xattrWriter) add(set []Xattr) (uint32, error) {
 
 // checkXattrs checks what the format can't hold or Linux would refuse.
 func checkXattrs(set []Xattr) error {
+	total := 0
 	for i, a := range set {
+		total += len(a.Name) + len(a.Value)
 		_, _, ok := splitXattr(a.Name)
 		switch {
 		case !ok:
@@ -67,6 +69,9 @@ func checkXattrs(set []Xattr) error {
 		case i > 0 && set[i-1].Name >= a.Name:
 			return fmt.Errorf("extended attributes out of order: %q before %q", set[i-1].Name, a.Name)
 		}
+	}
+	if total > xattrSetMax { // our own reader would refuse it
+		return fmt.Errorf("%d bytes of extended attributes, at most %d", total, xattrSetMax)
 	}
 	return nil
 }

@@ -172,10 +172,15 @@ func TestRefusedTrees(t *testing.T) {
 		return &Entry{Inode: dir, Children: []Entry{{Name: "x", Inode: &Inode{Attr: Attr{Type: Regular}, Data: &d}}}}
 	}
 	xattr := func(set ...Xattr) *Entry { return in(Attr{Type: FIFO, Xattrs: set}) }
+	var many []Xattr
+	for i := range 17 {
+		many = append(many, Xattr{fmt.Sprintf("user.%02d", i), make([]byte, XattrValueMax)})
+	}
 	for _, c := range []struct {
 		root *Entry
 		want string
 	}{
+		{xattr(many...), "1114231 bytes of extended attributes"},
 		{nil, "the root is no directory"},
 		{&Entry{Inode: fifo}, "the root is no directory"},
 		{names(""), `"" is no file name`},
