@@ -18,6 +18,9 @@ import (
 // included. The root's attributes are those of dir itself. Anything that cannot be
 // looked at is an error; what Options.Filter leaves out is not looked at.
 //
+// Its archive gives the same tree but for hard links of devices, pipes and sockets, which
+// neither GNU tar nor bsdtar records, and for sockets, which no archive holds.
+//
 // Without root, owners are those of the files (Options.Owner gives others) and
 // "trusted." attributes are not to be seen.
 func FromFolder(ctx context.Context, dir string, o Options) (Tree, error) {

@@ -1,0 +1,89 @@
+package tree
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"deltaup/mkimage/squashfs"
+)
+
+// FuzzFromTar demands of every archive an error that says what kind it is, or a proper
+// tree whose contents give their sizes or an error.
+func FuzzFromTar(f *testing.F) {
+	f.Add(makeTar(f, plain("a", "1"), folder("b"), plain("b/c", "2"), link("b/d", "a"), symlink("e", "a")))
+	f.Add(makeTar(f, link("a", "b"), link("b", "c"), plain("c", "1"), plain("b", "2"), plain("x/y", ""), plain("x", "")))
+	f.Add(makeTar(f, file{Name: strings.Repeat("long/", 60) + "ä", Header: tar.Header{
+		ModTime: at(-5), Format: tar.FormatPAX, PAXRecords: map[string]string{"SCHILY.xattr.user.a": "1", "LIBARCHIVE.xattr.user.b": "AA"}}}))
+	f.Add(makeTar(f, file{Name: strings.Repeat("gnu/", 60), Header: tar.Header{Format: tar.FormatGNU, Typeflag: tar.TypeDir, Uid: 1 << 30}},
+		file{Name: "dev", Header: tar.Header{Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}}))
+	seeds, err := filepath.Glob("testdata/*.tar")
+	if err != nil || len(seeds) != 5 {
+		f.Fatalf("seeds in testdata, which seeds.sh makes: %q, %v", seeds, err)
+	}
+	for _, name := range seeds {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	temp := f.TempDir()
+	f.Fuzz(func(t *testing.T, archive []byte) {
+		if len(archive) > 1<<16 {
+			return
+		}
+		tr, err := FromTar(context.Background(), bytes.NewReader(archive), Options{TempDir: temp})
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrKind) {
+				t.Fatalf("error of no kind: %v", err)
+			}
+			return
+		}
+		defer tr.Close()
+		checkTree(t, tr)
+		tr.Warnings()
+		for i, e := range tr.Entries() {
+			if e.Type != squashfs.Regular || e.Link != "" {
+				continue
+			}
+			r, err := tr.Open(i)
+			if err != nil {
+				continue
+			}
+			n, err := io.Copy(io.Discard, io.LimitReader(r, 1<<20))
+			if err == nil && n != min(e.Size, 1<<20) {
+				t.Fatalf("%q: read %d bytes of %d", e.Path, n, e.Size)
+			}
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkFromTar(b *testing.B) {
+	const files = 20000
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for i := range files {
+		h := &tar.Header{Name: "usr/share/doc/package-" + strings.Repeat("x", i%50) + "/file" + string(rune('a'+i%26)), Size: 1000, Mode: 0o644}
+		must(b, w.WriteHeader(h))
+		_, err := w.Write(make([]byte, 1000))
+		must(b, err)
+	}
+	must(b, w.Close())
+	b.ReportAllocs()
+	for b.Loop() {
+		tr, err := FromTar(context.Background(), bytes.NewReader(buf.Bytes()), Options{})
+		must(b, err)
+		must(b, tr.Close())
+	}
+	b.ReportMetric(float64(b.N)*files/b.Elapsed().Seconds(), "entries/s")
+}
