@@ -114,7 +114,7 @@ func (f *File) Commit(path string) error {
 		return err
 	}
 	f.done = true
-	return syncFolder(dir)
+	return SyncFolder(dir)
 }
 
 // Discard removes the temporary file; after Commit it does nothing, so that it
@@ -175,7 +175,7 @@ func MkdirAll(dir string) error {
 	if err := os.Mkdir(dir, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncFolder(parent)
+	return SyncFolder(parent)
 }
 
 // Remove removes a file durably; a file that is not there is no error.
@@ -189,7 +189,7 @@ func Remove(path string) error {
 		}
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return SyncFolder(filepath.Dir(path))
 }
 
 // RemoveTemps removes the temporary files that crashed processes left in tmp. The
@@ -217,8 +217,9 @@ func RemoveTemps(tmp string) error {
 	return nil
 }
 
-// syncFolder makes the names in a folder durable.
-func syncFolder(dir string) error {
+// SyncFolder makes the names in a folder durable, for files that are not written
+// through File.
+func SyncFolder(dir string) error {
 	if err := step(Step{Op: OpSyncFolder, Path: dir}); err != nil {
 		return err
 	}
