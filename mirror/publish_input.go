@@ -142,7 +142,7 @@ func (u *publisher) verify(ctx context.Context, in *inputs, out io.WriterAt) (mk
 // hashReader hashes r to its end; step, which may be nil, is told of each piece.
 func hashReader(ctx context.Context, r io.Reader, step func(n int)) (chunkstore.ID, error) {
 	h := chunkstore.NewHasher()
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, 256<<10)
 	for {
 		if err := ctx.Err(); err != nil {
 			return chunkstore.ID{}, err
