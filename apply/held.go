@@ -11,26 +11,28 @@ import (
 	"deltaup/chunkstore"
 )
 
-// superblockSize is how much of an image's start is held back until all else is proved.
-const superblockSize = 96
+// headSize is how much of an image's start is held back until all else is proved, and
+// zero until then: a squashfs superblock's 96 bytes, and what other file systems and
+// partition tables have in place of it.
+const headSize = 4 << 10
 
-// heldSlot passes an image on to a slot without its superblock, and notes what it passes.
+// heldSlot passes an image on to a slot without its head, and notes what it passes.
 type heldSlot struct {
 	Slot
 	size int64 // of the image; nothing is written beyond
 
-	mu         sync.Mutex
-	superblock [superblockSize]byte
-	next       int64              // where a writer that goes straight on writes next
-	inOrder    bool               // so far it did
-	body       *chunkstore.Hasher // of all behind the superblock
+	mu      sync.Mutex
+	head    [headSize]byte
+	next    int64              // where a writer that goes straight on writes next
+	inOrder bool               // so far it did
+	body    *chunkstore.Hasher // of all behind the head
 }
 
 func newHeldSlot(s Slot, size int64) *heldSlot {
-	return &heldSlot{Slot: s, size: size, next: superblockSize, inOrder: true, body: chunkstore.NewHasher()}
+	return &heldSlot{Slot: s, size: size, next: headSize, inOrder: true, body: chunkstore.NewHasher()}
 }
 
-// WriteAt writes to the slot what lies behind the superblock and keeps the superblock.
+// WriteAt writes to the slot what lies behind the head and keeps the head.
 func (h *heldSlot) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off+int64(len(p)) > h.size {
 		return 0, fmt.Errorf("%w: it is longer than the %d bytes that the release says", errOtherImage, h.size)
@@ -38,8 +40,8 @@ func (h *heldSlot) WriteAt(p []byte, off int64) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	held := 0
-	if off < superblockSize {
-		held = copy(h.superblock[off:], p)
+	if off < headSize {
+		held = copy(h.head[off:], p)
 	}
 	rest := p[held:]
 	if len(rest) == 0 {
@@ -67,7 +69,7 @@ func (h *heldSlot) prove(ctx context.Context, want chunkstore.ID, e *events) err
 		return err
 	}
 	body := chunkstore.NewHasher()
-	id, err := readBack(ctx, h.Slot, h.size, &heldBack{h.superblock, body}, e)
+	id, err := readBack(ctx, h.Slot, h.size, &heldBack{h.head, body}, e)
 	switch {
 	case err != nil:
 		return err
@@ -81,14 +83,15 @@ func (h *heldSlot) prove(ctx context.Context, want chunkstore.ID, e *events) err
 
 // release writes the superblock and reads it back. When it is not there then, the slot is cleared again.
 func (h *heldSlot) release() error {
-	if _, err := h.Slot.WriteAt(h.superblock[:], 0); err != nil {
+	head := h.head[:min(headSize, h.size)]
+	if _, err := h.Slot.WriteAt(head, 0); err != nil {
 		return fmt.Errorf("slot %s: superblock: %w", h.Name(), err)
 	}
 	if err := h.flush(); err != nil {
 		return err
 	}
-	got := make([]byte, superblockSize)
-	if _, err := h.Slot.ReadAt(got, 0); err == nil && bytes.Equal(got, h.superblock[:]) {
+	got := make([]byte, len(head))
+	if _, err := h.Slot.ReadAt(got, 0); err == nil && bytes.Equal(got, head) {
 		return nil
 	}
 	return errors.Join(fmt.Errorf("slot %s: superblock: %w", h.Name(), ErrVerify), h.Begin(h.size))
@@ -103,8 +106,8 @@ func (h *heldSlot) flush() error {
 
 // heldBack says what stands for a slot's first bytes while it is read, and takes the hash of the rest.
 type heldBack struct {
-	superblock [superblockSize]byte
-	body       *chunkstore.Hasher
+	head [headSize]byte
+	body *chunkstore.Hasher
 }
 
 // readBack hashes the first size bytes of a slot.
@@ -124,8 +127,8 @@ func readBack(ctx context.Context, slot Slot, size int64, held *heldBack, e *eve
 		}
 		if held != nil {
 			if off == 0 {
-				copy(p, held.superblock[:])
-				held.body.Write(p[min(superblockSize, len(p)):])
+				copy(p, held.head[:])
+				held.body.Write(p[min(headSize, len(p)):])
 			} else {
 				held.body.Write(p)
 			}

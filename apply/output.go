@@ -18,9 +18,9 @@ import (
 
 // output is a raw artifact that is to be written to a file.
 type output struct {
-	path    string
-	object  mirror.Artifact
-	content chunkstore.Content
+	path     string
+	artifact mirror.Artifact
+	content  *chunkstore.Content
 }
 
 // findOutputs looks the wanted artifacts up and drops those whose file is right already.
@@ -33,27 +33,12 @@ func (u *Update) findOutputs() error {
 		if a.Kind != mirror.KindRaw {
 			return fmt.Errorf("release %s: %s: %w of kind %s: it goes to a slot", u.release.Version, name, ErrNoArtifact, mirror.KindRaw)
 		}
-		o := output{path: u.r.Outputs[name], object: *a}
+		o := output{path: u.r.Outputs[name], artifact: *a}
 		if o.check() != nil {
 			u.outputs = append(u.outputs, o)
 		}
 	}
 	return nil
-}
-
-// find looks the artifact's chunks up in the release's index.
-func (o *output) find(x *chunkstore.Index) error {
-	for _, raw := range x.Raw {
-		if raw.Name != o.object.Name {
-			continue
-		}
-		if raw.Content.ID != o.object.ID || raw.Content.Size != o.object.Size {
-			return fmt.Errorf("artifact %s: %w: not the one that the release names", raw.Name, chunkstore.ErrCorrupt)
-		}
-		o.content = raw.Content
-		return nil
-	}
-	return fmt.Errorf("artifact %s: %w: not in the index", o.object.Name, chunkstore.ErrCorrupt)
 }
 
 // write puts the artifact together and puts it in its file's place, durably.
@@ -65,14 +50,14 @@ func (o *output) write(ctx context.Context, src *source) error {
 		return err
 	}
 	err := durable.WriteFile(tmp, o.path, func(w io.Writer) error {
-		r, err := src.Open(ctx, &o.content)
+		r, err := src.Open(ctx, o.content)
 		if err != nil {
 			return err
 		}
 		defer r.Close()
 		h := chunkstore.NewHasher()
 		n, err := io.Copy(io.MultiWriter(w, h), r)
-		if err == nil && (n != o.object.Size || h.ID() != o.object.ID) {
+		if err == nil && (n != o.artifact.Size || h.ID() != o.artifact.ID) {
 			err = fmt.Errorf("%w: its chunks are not its bytes: %w", mirror.ErrDamaged, chunkstore.ErrCorrupt)
 		}
 		return err
@@ -94,8 +79,8 @@ func (o *output) check() error {
 	if err != nil {
 		return err
 	}
-	if info.Size() != o.object.Size {
-		return fmt.Errorf("%w: %d bytes, not %d", ErrVerify, info.Size(), o.object.Size)
+	if info.Size() != o.artifact.Size {
+		return fmt.Errorf("%w: %d bytes, not %d", ErrVerify, info.Size(), o.artifact.Size)
 	}
 	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
 		return err
@@ -104,7 +89,7 @@ func (o *output) check() error {
 	if _, err := io.Copy(h, f); err != nil {
 		return err
 	}
-	if h.ID() != o.object.ID {
+	if h.ID() != o.artifact.ID {
 		return fmt.Errorf("%w: %s", ErrVerify, o.path)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,9 +23,10 @@ type Update struct {
 	meta    *metadata
 	seeds   *seeds
 	release *mirror.Release
-	image   *mirror.Artifact // nil when no image is to be written
-	current bool             // the slot holds the image
-	recipe  *mkimage.Recipe  // nil when image is
+	image   *mirror.Artifact    // nil when no image is to be written
+	current bool                // the slot holds the image
+	recipe  *mkimage.Recipe     // of the release's image; nil when that is raw
+	raw     *chunkstore.Content // of an image that is raw
 	outputs []output
 	at      map[chunkstore.ID]chunkstore.Location
 	need    delta.Need
@@ -102,7 +104,7 @@ func (u *Update) wanted(ctx context.Context) error {
 		return nil
 	}
 	image := u.release.Artifact(mirror.ImageName)
-	if image == nil || image.Kind != mirror.KindSquashfs {
+	if image == nil {
 		return fmt.Errorf("release %s: image: %w", u.release.Version, ErrNoArtifact)
 	}
 	capacity, err := u.r.Slot.Capacity()
@@ -140,24 +142,41 @@ func (u *Update) readMetadata(ctx context.Context) error {
 	if u.at, err = index.Locations(chunks); err != nil {
 		return published(name, err)
 	}
-	if u.image != nil {
-		u.recipe = recipe
+	if u.image != nil && u.image.Kind == mirror.KindSquashfs {
 		u.need = delta.Need{
 			Codec: recipe.Codec,
 			Image: delta.List{Chunks: chunks, Locations: index.Image},
 			Whole: delta.Whole{ID: u.image.ID, Size: u.image.Size},
 		}
-	}
-	for i := range u.outputs {
-		if err := u.outputs[i].find(index); err != nil {
+	} else if u.image != nil {
+		if u.raw, err = u.needRaw(index, u.image); err != nil {
 			return published(name, err)
 		}
-		for _, c := range chunkstore.Distinct(one(&u.outputs[i].content)) {
-			u.need.Other.Chunks = append(u.need.Other.Chunks, c)
-			u.need.Other.Locations = append(u.need.Other.Locations, u.at[c.ID])
+	}
+	for i := range u.outputs {
+		o := &u.outputs[i]
+		if o.content, err = u.needRaw(index, &o.artifact); err != nil {
+			return published(name, err)
 		}
 	}
 	return u.checkChunks()
+}
+
+// needRaw finds a raw artifact in the index and adds its chunks to what is needed.
+func (u *Update) needRaw(x *chunkstore.Index, a *mirror.Artifact) (*chunkstore.Content, error) {
+	i := slices.IndexFunc(x.Raw, func(l chunkstore.RawList) bool { return l.Name == a.Name })
+	if i < 0 {
+		return nil, fmt.Errorf("artifact %s: %w: not in the index", a.Name, chunkstore.ErrCorrupt)
+	}
+	c := &x.Raw[i].Content
+	if c.ID != a.ID || c.Size != a.Size {
+		return nil, fmt.Errorf("artifact %s: %w: not the one that the release names", a.Name, chunkstore.ErrCorrupt)
+	}
+	for _, chunk := range chunkstore.Distinct(one(c)) {
+		u.need.Other.Chunks = append(u.need.Other.Chunks, chunk)
+		u.need.Other.Locations = append(u.need.Other.Locations, u.at[chunk.ID])
+	}
+	return c, nil
 }
 
 // readRecipe reads the recipe, which outputs alone need too: the index runs parallel to it.
@@ -215,15 +234,18 @@ func (u *Update) openSeeds(ctx context.Context, slot string) error {
 // contents gives the contents that are needed.
 func (u *Update) contents() iter.Seq[*chunkstore.Content] {
 	return func(yield func(*chunkstore.Content) bool) {
-		if u.image != nil {
+		if u.raw != nil && !yield(u.raw) {
+			return
+		}
+		if u.image != nil && u.raw == nil {
 			for c := range u.recipe.Contents() {
 				if !yield(c) {
 					return
 				}
 			}
 		}
-		for i := range u.outputs {
-			if !yield(&u.outputs[i].content) {
+		for _, o := range u.outputs {
+			if !yield(o.content) {
 				return
 			}
 		}
@@ -272,17 +294,16 @@ func one(c *chunkstore.Content) iter.Seq[*chunkstore.Content] {
 	return slices.Values([]*chunkstore.Content{c})
 }
 
-// holds tells whether the slot already has the object's bytes. A slot without a
-// superblock is not read: that is what an interrupted update leaves.
+// holds tells whether the slot already has the object's bytes. A slot that starts with
+// zeros is not read: that is what an interrupted update leaves.
 func holds(ctx context.Context, slot Slot, o mirror.Object) (bool, error) {
-	magic := make([]byte, len(squashfsMagic))
-	if _, err := slot.ReadAt(magic, 0); err != nil && err != io.EOF {
+	head := make([]byte, headSize)
+	if n, err := slot.ReadAt(head, 0); err != nil && err != io.EOF {
 		return false, fmt.Errorf("slot %s: %w", slot.Name(), err)
-	}
-	if string(magic) != squashfsMagic {
+	} else if bytes.Equal(head[:n], make([]byte, n)) {
 		return false, nil
 	}
-	if _, err := slot.ReadAt(magic[:1], o.Size-1); err != nil {
+	if _, err := slot.ReadAt(head[:1], o.Size-1); err != nil {
 		return false, nil // shorter; a medium that cannot be read shows when it is written
 	}
 	id, err := readBack(ctx, slot, o.Size, nil, &events{})

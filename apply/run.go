@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"deltaup/delta"
+	"deltaup/mirror"
 	"deltaup/mkimage"
 )
 
@@ -45,7 +47,7 @@ func (u *Update) run(ctx context.Context, result *Result) error {
 	src := newSource(u.seeds, u.state.cache, u.at, nil)
 	for i := range u.outputs {
 		if err := u.outputs[i].write(ctx, src); err != nil {
-			return fmt.Errorf("artifact %s to %s: %w", u.outputs[i].object.Name, u.outputs[i].path, err)
+			return fmt.Errorf("artifact %s to %s: %w", u.outputs[i].artifact.Name, u.outputs[i].path, err)
 		}
 	}
 	if held == nil {
@@ -76,6 +78,9 @@ func (u *Update) fetch(ctx context.Context) error {
 // another image than the published one is tried once without copied blocks,
 // which nothing else has proved; then the image is fetched whole.
 func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, error) {
+	if u.raw != nil {
+		return u.copyRaw(ctx)
+	}
 	if u.plan.Route == delta.Rebuild {
 		src := newSource(u.seeds, u.state.cache, u.at, u.recipe)
 		copying := withStored(src)
@@ -121,13 +126,55 @@ func (u *Update) rebuild(ctx context.Context, src mkimage.Source, result *Result
 	return held, held.prove(ctx, u.image.ID, &u.events)
 }
 
+// copyRaw writes an image that is no squashfs from its chunks.
+func (u *Update) copyRaw(ctx context.Context) (*heldSlot, error) {
+	held, err := u.copyInto(ctx, func(write func(p []byte, off int64) error) error {
+		r, err := newSource(u.seeds, u.state.cache, u.at, nil).Open(ctx, u.raw)
+		if err != nil {
+			return err
+		}
+		defer r.Close() // read only
+		buf := make([]byte, 1<<20)
+		for off := int64(0); ; {
+			n, err := io.ReadFull(r, buf)
+			if n > 0 {
+				if err := write(buf[:n], off); err != nil {
+					return err
+				}
+				off += int64(n)
+			}
+			if err == io.EOF || err == io.ErrUnexpectedEOF {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
+	if errors.Is(err, errOtherImage) { // each chunk is right, so the list of them is not
+		err = published(mirror.IndexPath(u.release.Index.ID), err)
+	}
+	return held, err
+}
+
 // copyWhole writes the image that was fetched whole, and whose hash is right.
 func (u *Update) copyWhole(ctx context.Context) (*heldSlot, error) {
+	held, err := u.copyInto(ctx, func(write func(p []byte, off int64) error) error {
+		return u.cachedImage(ctx, write)
+	})
+	if errors.Is(err, errOtherImage) { // the state folder gives other bytes than when they were verified
+		err = fmt.Errorf("slot %s: %w: %w", u.r.Slot.Name(), ErrVerify, err)
+	}
+	return held, err
+}
+
+// copyInto writes and proves an image that needs no building.
+func (u *Update) copyInto(ctx context.Context, image func(write func(p []byte, off int64) error) error) (*heldSlot, error) {
 	if err := u.r.Slot.Begin(u.image.Size); err != nil {
 		return nil, noSpace(err)
 	}
 	held := newHeldSlot(u.r.Slot, u.image.Size)
-	err := u.cachedImage(ctx, func(p []byte, off int64) error {
+	err := image(func(p []byte, off int64) error {
 		_, err := held.WriteAt(p, off)
 		u.events.progress(StageRebuild, off+int64(len(p)), u.image.Size)
 		return err
@@ -135,9 +182,5 @@ func (u *Update) copyWhole(ctx context.Context) (*heldSlot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("copy into slot %s: %w", u.r.Slot.Name(), err)
 	}
-	err = held.prove(ctx, u.image.ID, &u.events)
-	if errors.Is(err, errOtherImage) { // the cache gave other bytes than when it was verified
-		err = fmt.Errorf("slot %s: %w", u.r.Slot.Name(), ErrVerify)
-	}
-	return held, err
+	return held, held.prove(ctx, u.image.ID, &u.events)
 }

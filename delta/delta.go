@@ -34,7 +34,8 @@ type Whole struct {
 	Size int64 // bytes; 0: it cannot be had
 }
 
-// Need is what a release consists of, whether the target has it or not.
+// Need is what a release consists of, whether the target has it or not. Without Image
+// and Whole no image is wanted, and Codec says nothing.
 type Need struct {
 	Codec string // of the image; one that mkimage does not know rules a rebuild out
 	Image List   // chunks of the image's contents; not needed when the image is fetched whole

@@ -36,7 +36,8 @@ func NewPlan(need Need, have Have, line Line, o Options) (*Plan, error) {
 		}
 		routes = append(routes, p)
 	}
-	if mkimage.KnownCodec(need.Codec) {
+	noImage := need.Whole.Size == 0 && len(need.Image.Chunks) == 0
+	if noImage || mkimage.KnownCodec(need.Codec) {
 		p := &Plan{Route: Rebuild}
 		if err := b.chunks(p, need.Image, need.Other); err != nil {
 			return nil, err

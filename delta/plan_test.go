@@ -115,6 +115,7 @@ func TestRoute(t *testing.T) {
 		{"nothing missing", Need{Codec: known, Image: chunks, Whole: image}, target{chunks: all}, Rebuild, 0, nil},
 		{"unknown codec", Need{Codec: "zstd:from-the-future", Image: chunks, Whole: image}, target{chunks: all}, FetchWhole, 1500, nil},
 		{"unknown codec, no image", Need{Codec: "zstd:from-the-future", Image: chunks}, target{chunks: all}, 0, 0, ErrNoRoute},
+		{"no image wanted", Need{Codec: "zstd:from-the-future", Other: chunks}, target{}, Rebuild, 2000, nil},
 		{"the image's bytes from an earlier run", Need{Codec: known, Image: chunks, Whole: image},
 			target{chunks: map[chunkstore.ID]bool{id('c', 0): true}, extents: map[chunkstore.ID][]Extent{id('i', 0): {{100, 700}}}}, FetchWhole, 800, nil},
 		{"other artifacts on the whole route", Need{Codec: known, Other: chunks, Whole: image}, target{}, Rebuild, 2000, nil},
