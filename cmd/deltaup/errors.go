@@ -6,9 +6,12 @@ import (
 	"io/fs"
 	"syscall"
 
+	"deltaup/apply"
 	"deltaup/chunkstore"
+	"deltaup/delta"
 	"deltaup/mirror"
 	"deltaup/mkimage/squashfs"
+	"deltaup/slotboot"
 )
 
 // Exit codes, as documented in doc/exit-codes.md.
@@ -48,6 +51,15 @@ type outcome struct {
 var outcomes = []outcome{
 	{context.Canceled, exitInterrupted, ""},
 	{chunkstore.ErrVersion, exitVersion, "a newer deltaup may know it"},
+	{apply.ErrSeed, exitSeed, "nothing fetched is lost"},
+	{apply.ErrSlotIsSeed, exitUsage, ""},
+	{apply.ErrIncompatible, exitCompatible, ""},
+	{apply.ErrNoArtifact, exitMissing, ""},
+	{apply.ErrBusy, exitBusy, "run the same command again when it is done"},
+	{slotboot.ErrBusy, exitBusy, ""},
+	{apply.ErrVerify, exitVerify, "the slot is left unbootable; suspect its medium"},
+	{apply.ErrNoSpace, exitNoSpace, "nothing fetched is lost"},
+	{delta.ErrNoRoute, exitVersion, "a newer deltaup may know the codec"},
 	{syscall.ENOSPC, exitNoSpace, "free some space and run the same command again"},
 	{mirror.ErrExists, exitConflict, "publish it under a new version"},
 	{mirror.ErrBusy, exitBusy, ""},

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"deltaup/apply"
+)
+
+// reporter tells people or programs how a pull goes. event may be called by several goroutines.
+type reporter interface {
+	quote(apply.Quote)
+	event(apply.Event)
+	result(apply.Result)
+	// failed tells of an error, unless it is nil, as far as the exit message does not; it returns err.
+	failed(err error) error
+	close()
+}
+
+func newReporter(env *Env, o *pullOptions) reporter {
+	switch {
+	case o.json:
+		return &jsonReporter{out: json.NewEncoder(env.Stdout)}
+	case o.quiet:
+		return quietReporter{}
+	case isTerminal(env.Stdout):
+		return newBarReporter(env, env.Stdout)
+	}
+	return &textReporter{out: env.Stdout, err: env.Stderr}
+}
+
+// quietReporter leaves everything to the exit message.
+type quietReporter struct{}
+
+func (quietReporter) quote(apply.Quote)      {}
+func (quietReporter) event(apply.Event)      {}
+func (quietReporter) result(apply.Result)    {}
+func (quietReporter) failed(err error) error { return err }
+func (quietReporter) close()                 {}
+
+// jsonReporter prints one object a line. Its field names are documented in doc/pull.md.
+type jsonReporter struct {
+	mu   sync.Mutex
+	out  *json.Encoder
+	last time.Time
+	at   apply.Stage
+}
+
+// progressEvery bounds what a program has to read.
+const progressEvery = 500 * time.Millisecond
+
+func (j *jsonReporter) print(v any) {
+	// An unreadable stdout is no reason to stop an update.
+	_ = j.out.Encode(v)
+}
+
+func (j *jsonReporter) quote(q apply.Quote) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.print(struct {
+		Event string `json:"event"`
+		apply.Quote
+		Seconds float64 `json:"seconds"`
+	}{"quote", q, q.Time.Seconds()})
+}
+
+func (j *jsonReporter) event(e apply.Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e.Warning != "" {
+		j.print(struct {
+			Event   string `json:"event"`
+			Message string `json:"message"`
+		}{"warning", e.Warning})
+		return
+	}
+	if time.Since(j.last) < progressEvery && (e.Stage == j.at || e.Done < e.Total) {
+		return
+	}
+	j.last, j.at = time.Now(), e.Stage
+	j.print(struct {
+		Event string      `json:"event"`
+		Stage apply.Stage `json:"stage"`
+		Done  int64       `json:"done"`
+		Total int64       `json:"total"`
+	}{"progress", e.Stage, e.Done, e.Total})
+}
+
+func (j *jsonReporter) result(r apply.Result) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.print(struct {
+		Event string `json:"event"`
+		apply.Result
+		Seconds float64 `json:"seconds"`
+	}{"result", r, r.Time.Seconds()})
+}
+
+func (j *jsonReporter) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	code, message := explain(err)
+	j.print(struct {
+		Event   string `json:"event"`
+		Message string `json:"message"`
+		Code    int    `json:"code"`
+	}{"error", message, code})
+	return err
+}
+
+func (j *jsonReporter) close() {}
+
+// textReporter prints a few plain lines.
+type textReporter struct {
+	mu    sync.Mutex
+	out   io.Writer
+	err   io.Writer
+	stage apply.Stage
+	last  time.Time
+}
+
+// lineEvery is how often a plain line tells of a stage that takes long.
+const lineEvery = 30 * time.Second
+
+func (t *textReporter) quote(q apply.Quote) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if q.Current {
+		fmt.Fprintf(t.out, "release %s: the slot already holds it\n", q.Version)
+		if q.Requests == 0 {
+			return
+		}
+	}
+	fmt.Fprintf(t.out, "release %s: %s bytes to fetch in %d requests, about %s (%s); the image has %s bytes\n", q.Version,
+		humanize.Comma(q.Bytes), q.Requests, roughly(q.Time), routes[q.Route], humanize.Comma(q.ImageSize))
+	fmt.Fprintf(t.out, "chunks: %d from the seeds, %d from earlier runs, %d to fetch; metadata: %s bytes in %d requests\n",
+		q.ChunksHave, q.ChunksCached, q.ChunksFetch, humanize.Comma(q.MetaBytes), q.MetaRequests)
+}
+
+// routes says what apply.Quote's routes mean.
+var routes = map[string]string{"rebuild": "rebuilding the image", "whole": "the whole image", "none": "no image"}
+
+// roughly gives a duration as precisely as an estimate deserves.
+func roughly(d time.Duration) time.Duration {
+	if d < 10*time.Second {
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Second)
+}
+
+func (t *textReporter) event(e apply.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e.Warning != "" {
+		fmt.Fprintln(t.err, "deltaup: warning:", e.Warning)
+		return
+	}
+	now := time.Now()
+	if e.Stage != t.stage {
+		t.stage, t.last = e.Stage, now
+	}
+	if now.Sub(t.last) >= lineEvery && e.Total > 0 {
+		t.last = now
+		fmt.Fprintf(t.out, "%s: %s of %s\n", e.Stage, humanize.Bytes(uint64(e.Done)), humanize.Bytes(uint64(e.Total)))
+	}
+}
+
+func (t *textReporter) result(r apply.Result) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r.Route == "none" && r.Current {
+		return
+	}
+	fmt.Fprintf(t.out, "release %s: done in %s: %s bytes fetched in %d requests, image of %s bytes; blocks: %d copied, %d compressed\n",
+		r.Version, roughly(r.Time), humanize.Comma(r.BytesFetched), r.Requests, humanize.Comma(r.ImageSize), r.BlocksCopied, r.BlocksCompressed)
+}
+
+func (t *textReporter) failed(err error) error { return err }
+func (t *textReporter) close()                 {}
+
+// barReporter draws a bar for each stage on a terminal; lines are printed above the bars.
+type barReporter struct {
+	*textReporter
+	terminal io.Writer
+	progress *mpb.Progress
+	mu       sync.Mutex
+	bars     map[apply.Stage]*mpb.Bar
+}
+
+func newBarReporter(env *Env, terminal io.Writer) *barReporter {
+	b := &barReporter{
+		terminal: terminal,
+		progress: mpb.New(mpb.WithOutput(terminal), mpb.WithWidth(60)),
+		bars:     map[apply.Stage]*mpb.Bar{},
+	}
+	b.textReporter = &textReporter{out: b.progress, err: env.Stderr}
+	if isTerminal(env.Stderr) {
+		b.err = b.progress // most likely the same screen
+	}
+	return b
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func (b *barReporter) event(e apply.Event) {
+	if e.Warning != "" {
+		b.textReporter.event(e)
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	bar := b.bars[e.Stage]
+	if bar == nil || bar.Completed() && e.Done < e.Total {
+		bar = b.progress.AddBar(e.Total,
+			mpb.PrependDecorators(
+				decor.Name(string(e.Stage), decor.WC{W: 9, C: decor.DindentRight}),
+				decor.Counters(decor.SizeB1000(0), "% .1f / % .1f", decor.WC{W: 20})),
+			mpb.AppendDecorators(
+				decor.AverageSpeed(decor.SizeB1000(0), "% .1f", decor.WC{W: 12}),
+				decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8})))
+		b.bars[e.Stage] = bar
+	}
+	bar.SetTotal(e.Total, false)
+	bar.SetCurrent(e.Done)
+	if e.Done >= e.Total {
+		bar.SetTotal(e.Total, true)
+	}
+}
+
+// result and failed finish the bars first, so that nothing is drawn over what follows.
+func (b *barReporter) result(r apply.Result) {
+	b.close()
+	b.textReporter.result(r)
+}
+
+func (b *barReporter) failed(err error) error {
+	b.close()
+	return err
+}
+
+func (b *barReporter) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, bar := range b.bars {
+		if !bar.Completed() {
+			bar.Abort(false)
+		}
+	}
+	clear(b.bars)
+	b.progress.Wait()
+	if b.err == io.Writer(b.progress) {
+		b.err = b.terminal
+	}
+	b.out = b.terminal
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"deltaup/apply"
+	"deltaup/delta"
+	"deltaup/mirror"
+	"deltaup/slotboot"
+)
+
+// pullMemory is what the Go runtime is held to. A pull streams everything: what it
+// needs at a time depends on the recipe and on the level, not on the image.
+const pullMemory = 96 << 20
+
+// pullOptions are the command's flags and arguments.
+type pullOptions struct {
+	mirrors    []string
+	seeds      []string
+	slot       string
+	channel    string
+	version    string
+	compatible string
+	artifacts  []string
+	state      string
+	dryRun     bool
+	json       bool
+	quiet      bool
+	limitRate  string
+	maxBytes   string
+	timeout    time.Duration
+	parallel   int
+}
+
+func newPullCommand(env *Env) *cobra.Command {
+	var o pullOptions
+	cmd := &cobra.Command{
+		Use:   "pull MIRROR... --slot PATH [--seed PATH]... [flags]",
+		Short: "Bring a slot to a mirror's newest image",
+		Long: `Pull rebuilds a release's image in a slot, a file or a block device, from what the
+seeds have and what it fetches from a mirror: a URL or a folder. Each further MIRROR holds the
+same files and takes over where one before it fails.
+
+A seed is a squashfs image, of whoever made it, or any other file; it is only read. The
+slot cannot be mounted from the first write to it until the whole image has been
+read back and found right. A pull that was cut off is continued by the same command:
+nothing that reached the disk is fetched again.
+
+With --json, standard output has one JSON object a line; its "event" is quote,
+progress, warning, result or error.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.mirrors = append(args, o.mirrors...)
+			return runPull(cmd.Context(), env, &o)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.slot, "slot", "", "file or block device to write the image to")
+	f.StringArrayVar(&o.seeds, "seed", nil, "image or file to take content from; may be repeated")
+	f.StringVar(&o.channel, "channel", "stable", "channel whose newest release is pulled")
+	f.StringVar(&o.version, "version", "", "release to pull instead of the channel's newest")
+	f.StringVar(&o.compatible, "compatible", "", "what this machine is; a release made for others is refused")
+	f.StringArrayVar(&o.artifacts, "artifact", nil, "write a raw artifact (kernel, initrd) to a file, as `NAME=FILE`; may be repeated")
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be fetched, and change nothing but the state folder")
+	f.BoolVar(&o.json, "json", false, "print events as JSON, one a line")
+	f.BoolVar(&o.quiet, "quiet", false, "print nothing but errors")
+	f.StringVar(&o.state, "state", "", "`DIR` for what outlives a run (default /var/lib/deltaup for root, else below ~/.local/state)")
+	f.StringVar(&o.limitRate, "limit-rate", "", "fetch no more than `BYTES` a second, such as 200k")
+	f.StringVar(&o.maxBytes, "max-bytes", "", "refuse to fetch more than `BYTES`, such as 50M")
+	f.StringArrayVar(&o.mirrors, "mirror", nil, "a further mirror, as the arguments; may be repeated")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "give up on a server that sends nothing for so long")
+	f.IntVar(&o.parallel, "parallel", 4, "requests under way at once")
+	return cmd
+}
+
+func runPull(ctx context.Context, env *Env, o *pullOptions) error {
+	r, maxBytes, err := o.request(env)
+	if err != nil {
+		return &usageError{err}
+	}
+	out := newReporter(env, o)
+	defer out.close()
+	r.Events = out.event
+	r.Client, err = mirror.NewClient(o.mirrors, mirror.ClientOptions{
+		Timeout:   o.timeout,
+		RateLimit: int64(r.Line.Rate),
+		MaxBytes:  maxBytes,
+		Log:       func(e mirror.Event) { out.event(apply.Event{Warning: e.Text}) },
+	})
+	if err != nil {
+		return &usageError{err}
+	}
+	if o.slot != "" {
+		slot, err := slotboot.Open(o.slot, slotboot.Options{ReadOnly: o.dryRun})
+		if err != nil {
+			return out.failed(err)
+		}
+		defer slot.Close() // synced when it matters
+		r.Slot = slot
+	}
+	// For the rest of the process: a library must not decide that.
+	debug.SetMemoryLimit(pullMemory)
+	debug.SetGCPercent(50)
+	return out.failed(pull(ctx, r, maxBytes, o.dryRun, out))
+}
+
+func pull(ctx context.Context, r apply.Request, maxBytes int64, dryRun bool, out reporter) error {
+	u, err := apply.Prepare(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer u.Close() // nothing in it is unwritten
+	q := u.Quote()
+	out.quote(q)
+	if dryRun {
+		return nil
+	}
+	if maxBytes > 0 && q.MetaBytes+q.Bytes > maxBytes {
+		return fmt.Errorf("release %s takes %d bytes, %d of them already fetched, and --max-bytes is %d: %w",
+			q.Version, q.MetaBytes+q.Bytes, q.MetaBytes, maxBytes, mirror.ErrBudget)
+	}
+	result, err := u.Run(ctx)
+	if err != nil {
+		return err
+	}
+	out.result(result)
+	return nil
+}
+
+// request turns the flags into what the library takes.
+func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err error) {
+	if len(o.mirrors) == 0 {
+		return r, 0, errors.New("pull needs a MIRROR: a URL or a folder")
+	}
+	if o.slot == "" && len(o.artifacts) == 0 {
+		return r, 0, errors.New("pull needs --slot PATH")
+	}
+	if o.parallel < 1 || o.parallel > 64 {
+		return r, 0, fmt.Errorf("--parallel %d: want 1 to 64", o.parallel)
+	}
+	rate, err := parseBytes("--limit-rate", o.limitRate)
+	if err != nil {
+		return r, 0, err
+	}
+	if maxBytes, err = parseBytes("--max-bytes", o.maxBytes); err != nil {
+		return r, 0, err
+	}
+	r = apply.Request{
+		Channel: o.channel, Version: o.version, Compatible: o.compatible,
+		Seeds: o.seeds, StateDir: o.state, Parallel: o.parallel,
+		Line: delta.Line{Rate: float64(rate)}, Outputs: map[string]string{},
+	}
+	for _, a := range o.artifacts {
+		name, file, ok := strings.Cut(a, "=")
+		if !ok || name == "" || file == "" {
+			return r, 0, fmt.Errorf("--artifact %q: want NAME=FILE", a)
+		}
+		r.Outputs[name] = file
+	}
+	if r.StateDir == "" {
+		r.StateDir, err = apply.DefaultStateDir(os.Geteuid(), env.Getenv)
+	}
+	return r, maxBytes, err
+}
+
+// parseBytes reads 200k or 50M (powers of ten) or 50MiB; "" is 0.
+func parseBytes(flag, s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := humanize.ParseBytes(s)
+	if err != nil || n == 0 || n > 1<<62 {
+		return 0, fmt.Errorf("%s %q: want a number of bytes above 0, such as 200k or 50M", flag, s)
+	}
+	return int64(n), nil
+}
