@@ -95,13 +95,14 @@ func mergeItems(a, b []item) []item {
 }
 
 // fragmentWindow is the share of a block, counted from its end, in which a fragment block is
-// closed: 1/3 leaves blocks 83 % full on average and finds a common boundary again
-// soon after a change; a smaller one fills better and finds it later.
-const fragmentWindow = 3
+// closed. A large one finds a common boundary again sooner after a change, a small one
+// fills blocks better: on two releases of Debian, 1/2 leaves them 73 % full, 1/3 78 %, 1/4 80 %
+// and none at all 83 %, and from 1/4 on the loss of compression is below 0.1 %.
+const fragmentWindow = 4
 
 // packer collects small contents into fragment blocks. Where a block ends depends
 // on the paths in it and not on how full it is: of the contents that end in
-// the block's last third it ends with the one whose path has the smallest hash. So after a
+// the block's last quarter it ends with the one whose path has the smallest hash. So after a
 // content was added, removed or changed in size, the blocks soon begin and end with the same
 // contents as before, and stay what they were.
 type packer struct {

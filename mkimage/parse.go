@@ -106,11 +106,11 @@ func (p *parser) same(encoded []byte) error {
 
 func (p *parser) header() error {
 	magic, version, _ := strings.Cut(string(p.text), " ")
-	if magic != recipeMagic {
+	if _, err := strconv.ParseUint(version, 10, 32); magic != recipeMagic || err != nil {
 		return corrupt("not a recipe")
 	}
 	if version != recipeVersion {
-		return fmt.Errorf("recipe version %.20q, this program reads version %s: %w",
+		return fmt.Errorf("recipe version %s, this program reads version %s: %w",
 			version, recipeVersion, chunkstore.ErrVersion)
 	}
 	return nil
