@@ -75,7 +75,7 @@ func (f *finisher) plan(root *Entry) error {
 
 // add gives a number to an inode that was not seen before.
 func (f *finisher) add(in *Inode) (err error) {
-	if len(f.nodes) >= math.MaxUint32-1 { // the root's parent is one more
+	if int64(len(f.nodes)) >= math.MaxUint32-1 { // the root's parent is one more
 		return errors.New("too many inodes")
 	}
 	n := node{links: 1}

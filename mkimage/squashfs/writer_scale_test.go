@@ -34,6 +34,10 @@ func TestLargeDirectory(t *testing.T) {
 	if got := strings.Count(string(runTool(t, "unsquashfs", "-l", f.Name())), "/big/"); got != n+1 {
 		t.Errorf("unsquashfs lists %d entries, want %d", got, n+1)
 	}
+	ours := nodesOf(t, openFile(t, f.Name()))
+	if len(ours) != n+7 || ours[name(n-1)].ModTime != n-1 || ours["tiny/b"].Inode != ours[name(n-1)].Inode {
+		t.Errorf("our reader finds %d names, want %d", len(ours), n+7)
+	}
 
 	dir := mountImage(t, f.Name())
 	// Lookups before the listing, so that they are not answered by its cache.
@@ -166,6 +170,14 @@ func TestLargeImage(t *testing.T) {
 			t.Errorf("%s: rdsquashfs reads %d bytes that differ from %d", p, len(got), len(want))
 		}
 	}
+	m := openFile(t, f.Name())
+	for p, n := range nodesOf(t, m) {
+		if want := contents[p]; want != nil {
+			if got, err := readAll(m, n); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: our reader reads %d bytes that differ from %d (%v)", p, len(got), len(want), err)
+			}
+		}
+	}
 	dir := mountImage(t, f.Name())
 	for p, in := range inodes {
 		if p != "dense" {
@@ -194,6 +206,9 @@ func TestDeepTree(t *testing.T) {
 	f := imageFile(t)
 	if _, err := newBuilder(t, f, Params{}).w.Finish(&e); err != nil {
 		t.Fatal(err)
+	}
+	if ours := nodesOf(t, openFile(t, f.Name())); len(ours) != depth+1 || ours[strings.Repeat("d/", depth-1)+"bottom"] == nil {
+		t.Errorf("our reader finds %d names, want %d", len(ours), depth+1)
 	}
 	dir := mountImage(t, f.Name())
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
