@@ -18,9 +18,9 @@ ln d/f d/g
 ln -s f d/l
 touch -h -d '2020-01-01 UTC' d/* s1 s2 d
 
-set -- --owner=0 --group=0 --numeric-owner --sort=name --sparse -b1 s1 s2 d
+set -- --owner=0 --group=0 --numeric-owner --sort=name --sparse --hole-detection=raw -b1 s1 s2 d
 for version in 0.0 0.1 1.0; do
   tar --format=posix --sparse-version=$version -cf "$out/sparse-$version.tar" "$@"
 done
 tar --format=oldgnu -cf "$out/sparse-oldgnu.tar" "$@"
-bsdtar --format=pax --numeric-owner --uid 0 --gid 0 -cf "$out/bsdtar.tar" s1 s2 d
+bsdtar --format=pax --numeric-owner --uid 0 --gid 0 -cf "$out/bsdtar.tar" s2 d
