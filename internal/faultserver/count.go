@@ -25,8 +25,9 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	w.count(w.status, len(p)) // before the client can have seen it
 	n, err := w.ResponseWriter.Write(p)
-	w.count(w.status, n)
+	w.count(w.status, n-len(p))
 	return n, err
 }
 
@@ -53,7 +54,8 @@ type countingConn struct {
 }
 
 func (c *countingConn) Write(p []byte) (int, error) {
+	c.sent.Add(int64(len(p)))
 	n, err := c.Conn.Write(p)
-	c.sent.Add(int64(n))
+	c.sent.Add(int64(n - len(p)))
 	return n, err
 }
