@@ -103,7 +103,7 @@ func compareKernel(t *testing.T, p string, in *Inode, content []byte) (st unix.S
 		return st
 	}
 	format := map[Type]uint32{Directory: unix.S_IFDIR, Regular: unix.S_IFREG, Symlink: unix.S_IFLNK, BlockDevice: unix.S_IFBLK, CharDevice: unix.S_IFCHR, FIFO: unix.S_IFIFO, Socket: unix.S_IFSOCK}
-	if st.Mode != format[in.Type]|uint32(in.Mode) || st.Uid != in.UID || st.Gid != in.GID || st.Mtim.Sec != int64(in.ModTime) {
+	if st.Mode != format[in.Type]|uint32(in.Mode) || st.Uid != in.UID || st.Gid != in.GID || int64(st.Mtim.Sec) != int64(in.ModTime) {
 		t.Errorf("%s: kernel says %+v, want %+v", p, st, in.Attr)
 	}
 	switch in.Type {
