@@ -174,6 +174,17 @@ func TestOpenKinds(t *testing.T) {
 	}
 }
 
+func TestParseOwner(t *testing.T) {
+	if o, err := ParseOwner("0:4294967295"); err != nil || o != (Owner{0, 4294967295}) {
+		t.Errorf("got %v, %v", o, err)
+	}
+	for _, s := range []string{"", "0", "0:", ":0", "0:0:0", "root:root", "-1:0", "0:4294967296", " 0:0"} {
+		if _, err := ParseOwner(s); err == nil || !strings.Contains(err.Error(), "UID:GID") {
+			t.Errorf("%q: got error %v", s, err)
+		}
+	}
+}
+
 // A content that is shorter than its header said must not pass for whole.
 func TestContentCutOff(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.tar")
