@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"deltaup/mkimage/squashfs"
+)
+
+func newLsCommand(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "ls IMAGE [PATH]",
+		Short: "List what is in a squashfs image",
+		Long: `List a squashfs image, or what is at and below PATH in it: mode, owner and group
+as numbers, size (or device number), time (UTC), path. Names that would upset a terminal are quoted.`,
+		Args: rangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var path string
+			if len(args) == 2 {
+				path = args[1]
+			}
+			return ls(cmd.Context(), env.Stdout, args[0], path)
+		},
+	}
+}
+
+// rangeArgs is cobra.RangeArgs with our usage error.
+func rangeArgs(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return &usageError{fmt.Errorf("%s takes %d to %d arguments, got %d: usage: %s", cmd.CommandPath(), least, most, len(args), cmd.UseLine())}
+		}
+		return nil
+	}
+}
+
+func ls(ctx context.Context, stdout io.Writer, image, path string) error {
+	m, file, err := openImage(image)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	out := bufio.NewWriter(stdout)
+	err = listImage(ctx, out, m, path)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", image, err)
+	}
+	if flushErr := out.Flush(); err == nil {
+		err = flushErr
+	}
+	return err
+}
+
+func listImage(ctx context.Context, out io.Writer, m *squashfs.Image, path string) error {
+	top, err := m.Lookup(strings.Trim(path, "/"))
+	if err != nil {
+		return err
+	}
+	return m.WalkFrom(top, func(n *squashfs.Node) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(out, listLine(n))
+		return err
+	})
+}
+
+// openImage opens a squashfs image in a file or on a block device.
+func openImage(path string) (*squashfs.Image, io.Closer, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	size, err := f.Seek(0, io.SeekEnd) // Stat has no size for a block device
+	if err == nil {
+		var m *squashfs.Image
+		if m, err = squashfs.Open(f, size); err == nil {
+			return m, f, nil
+		}
+	}
+	f.Close()
+	return nil, nil, fmt.Errorf("%s: %w", path, err)
+}
+
+// listLine is one line of the list, in the columns of unsquashfs -lln.
+func listLine(n *squashfs.Node) string {
+	owner := fmt.Sprintf("%d/%d", n.UID, n.GID)
+	size := strconv.FormatInt(n.StatSize(), 10)
+	if n.Type == squashfs.BlockDevice || n.Type == squashfs.CharDevice {
+		size = fmt.Sprintf("%3d,%3d", n.Major, n.Minor)
+	}
+	width := max(1, 26-len(owner))
+	when := time.Unix(int64(n.ModTime), 0).UTC().Format("2006-01-02 15:04")
+	path := printable(n.Path)
+	if path == "" {
+		path = "."
+	}
+	line := fmt.Sprintf("%s %s%*s %s %s", modeString(n), owner, width, size, when, path)
+	if n.Type == squashfs.Symlink {
+		line += " -> " + printable(n.Target)
+	}
+	return line
+}
+
+// modeString is type and permissions as ls -l shows them.
+func modeString(n *squashfs.Node) string {
+	letters := []byte("?rwxrwxrwx")
+	letters[0] = "?d-lbcps"[n.Type]
+	for i := range 9 {
+		if n.Mode&(0o400>>i) == 0 {
+			letters[1+i] = '-'
+		}
+	}
+	for _, special := range []struct {
+		bit   uint16
+		at    int
+		shown string // without and with the execute bit
+	}{{0o4000, 3, "Ss"}, {0o2000, 6, "Ss"}, {0o1000, 9, "Tt"}} {
+		if n.Mode&special.bit == 0 {
+			continue
+		}
+		with := 0
+		if letters[special.at] == 'x' {
+			with = 1
+		}
+		letters[special.at] = special.shown[with]
+	}
+	return string(letters)
+}
+
+// printable is s as it is, or quoted where it holds more than text.
+func printable(s string) string {
+	for _, r := range s {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return strconv.Quote(s)
+		}
+	}
+	return s
+}
