@@ -38,7 +38,9 @@ releases that need it, and lists files that no release needs.`,
 }
 
 func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
-	report, err := mirror.Check(ctx, o.dir, nil)
+	status := newStatusLine(env)
+	report, err := mirror.Check(ctx, o.dir, func(done, total int64) { status.show("checking", done, total) })
+	status.clear()
 	if err != nil {
 		return err
 	}

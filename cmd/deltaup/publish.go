@@ -103,12 +103,25 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 		return err
 	}
 	p.Waiting = func() { fmt.Fprintln(env.Stderr, "deltaup: another publisher is at work, waiting for it") }
+	status := newStatusLine(env)
+	p.Progress = func(step mirror.Step, done, total int64) {
+		status.show(publishSteps[step], done, total)
+	}
 	done, err := mirror.Publish(ctx, o.mirror, p)
+	status.clear()
 	if err != nil {
 		return err
 	}
 	printPublished(env.Stdout, o, done)
 	return nil
+}
+
+// publishSteps is how people are told of a step.
+var publishSteps = map[mirror.Step]string{
+	mirror.StepHash:   "hashing the files",
+	mirror.StepVerify: "reading the image",
+	mirror.StepBuild:  "building the image again",
+	mirror.StepStore:  "storing new chunks",
 }
 
 func printPublished(w io.Writer, o *publishOptions, done *mirror.Published) {
