@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage/squashfs"
@@ -28,7 +27,8 @@ type Derived struct {
 	fragments map[chunkstore.ID]int    // key of the contents in a fragment block -> its index
 }
 
-// Unreadable is a file of a damaged image, or a folder from which on no names could be read.
+// Unreadable is a file of a damaged image that is left out or, when Err is one of the tree
+// itself, the last name that could be read.
 type Unreadable struct {
 	Path string
 	Err  error
@@ -56,7 +56,6 @@ type deriver struct {
 	places []*place                 // distinct ones
 	byData map[chunkstore.ID]*place // by a hash of where the data are
 	files  map[int]*place           // of the entry with this index
-	mu     sync.Mutex               // guards out.Unreadable while contents are read
 }
 
 // place is where one content lies in an image; files with the same data share one.
@@ -66,6 +65,7 @@ type place struct {
 	fragment int            // fragment block with the tail, -1 for none
 	offset   int            // of the tail in it
 	content  *chunkstore.Content
+	err      error // with DeriveOptions.Tolerant: why there is no content
 }
 
 // small reports whether all of the content is in a fragment block.
@@ -133,15 +133,19 @@ func (d *deriver) walk(ctx context.Context) error {
 		}
 		p, err := d.locate(n)
 		if err != nil {
-			return d.unreadable(n.Path, err)
+			p = &place{node: n}
+			if err := d.lose(p, err); err != nil {
+				return err
+			}
 		}
 		d.files[len(r.Entries)-1] = p
 		return nil
 	})
-	if err != nil {
-		return d.unreadable(last, err)
+	if err != nil && d.tolerable(err) {
+		d.out.Unreadable = append(d.out.Unreadable, Unreadable{last, err})
+		return nil
 	}
-	return nil
+	return err
 }
 
 // locate finds where a file's data are; files with the same data share a place.
@@ -175,13 +179,17 @@ func (d *deriver) locate(n *squashfs.Node) (*place, error) {
 	return p, nil
 }
 
-// unreadable notes the error if that is permitted, and returns it if not.
-func (d *deriver) unreadable(path string, err error) error {
-	if !d.options.Tolerant || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+// tolerable reports whether an error only makes the recipe smaller.
+func (d *deriver) tolerable(err error) bool {
+	return d.options.Tolerant && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// lose notes that the content of p can't be read, or returns the error if that is not permitted.
+func (d *deriver) lose(p *place, err error) error {
+	err = fmt.Errorf("/%s: %w", p.node.Path, err)
+	if !d.tolerable(err) {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.out.Unreadable = append(d.out.Unreadable, Unreadable{path, err})
+	p.err = err
 	return nil
 }

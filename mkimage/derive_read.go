@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -55,7 +54,7 @@ func (d *deriver) tasks(p *progress) ([]*task, error) {
 		if t == nil {
 			b, err := d.image.FragmentBlock(pl.fragment)
 			if err != nil {
-				if err := d.unreadable(pl.node.Path, err); err != nil {
+				if err := d.lose(pl, err); err != nil {
 					return nil, err
 				}
 				continue
@@ -81,7 +80,7 @@ type placeReader struct {
 func (r *placeReader) file(ctx context.Context, p *place) error {
 	f, err := r.d.image.File(p.node)
 	if err != nil {
-		return r.d.unreadable(p.node.Path, err)
+		return r.d.lose(p, err)
 	}
 	return r.split(ctx, p, io.NewSectionReader(f, 0, f.Size()))
 }
@@ -104,7 +103,7 @@ func (r *placeReader) fragment(ctx context.Context, t *task) error {
 			err = corrupt("its tail ends at %d in a fragment block of %d bytes", end, len(plain))
 		}
 		if err != nil {
-			err = r.d.unreadable(p.node.Path, fmt.Errorf("/%s: %w", p.node.Path, err))
+			err = r.d.lose(p, err)
 		} else {
 			err = r.split(ctx, p, bytes.NewReader(plain[p.offset:][:p.node.Size]))
 		}
@@ -121,7 +120,7 @@ func (r *placeReader) split(ctx context.Context, p *place, in io.Reader) error {
 		err = corrupt("%d bytes instead of %d", c.Size, p.node.Size)
 	}
 	if err != nil {
-		return r.d.unreadable(p.node.Path, fmt.Errorf("/%s: %w", p.node.Path, err))
+		return r.d.lose(p, err)
 	}
 	p.content = &c
 	return nil
@@ -132,31 +131,39 @@ func (r *placeReader) split(ctx context.Context, p *place, in io.Reader) error {
 func (d *deriver) fill() {
 	r := d.out.Recipe
 	d.out.places = make(map[chunkstore.ID]*place)
-	lost := make(map[string]bool)
+	lost := make(map[string]error)
 	kept := r.Entries[:0]
 	for i, e := range r.Entries {
-		if e.Link == "" && e.Size > 0 {
-			p := d.files[i]
-			if p == nil || p.content == nil {
-				lost[e.Path] = true
-				continue
-			}
-			if known := d.out.places[p.content.ID]; known != nil {
-				p = known
-			} else {
-				d.out.places[p.content.ID] = p
-			}
-			e.Content = p.content
-		} else if e.Link == "" && e.Type == squashfs.Regular {
+		err := lost[e.Link]
+		switch {
+		case e.Link != "" || e.Type != squashfs.Regular:
+		case e.Size == 0:
 			e.Content = emptyContent
+		default:
+			e.Content, err = d.contentOf(d.files[i])
 		}
-		if lost[e.Link] {
+		if err != nil {
+			lost[e.Path] = err
+			d.out.Unreadable = append(d.out.Unreadable, Unreadable{e.Path, err})
 			continue
 		}
 		kept = append(kept, e)
 	}
 	clear(r.Entries[len(kept):])
 	r.Entries = kept
+}
+
+// contentOf gives the content at a place, the same for all places with the same bytes.
+func (d *deriver) contentOf(p *place) (*chunkstore.Content, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	known := d.out.places[p.content.ID]
+	if known == nil {
+		d.out.places[p.content.ID] = p
+		known = p
+	}
+	return known.content, nil
 }
 
 // indexFragments enters the fragment blocks that hold nothing but whole contents without gaps.
