@@ -23,9 +23,8 @@ type Batch struct {
 	target int64
 	seen   map[ID]struct{}
 
-	group  []Chunk // added, not yet written
-	plain  []byte  // their bytes, one after another
-	frames [][]byte
+	group []Chunk // added, not yet written
+	plain []byte  // their bytes, one after another
 
 	pack  *openPack // the one that is being written; nil when there is none
 	full  []*openPack
@@ -86,9 +85,7 @@ func (b *Batch) Add(c Chunk, plain []byte) error {
 
 // flush verifies and compresses the group, concurrently, and writes it in order.
 func (b *Batch) flush() error {
-	for len(b.frames) < len(b.group) {
-		b.frames = append(b.frames, nil)
-	}
+	frames := make([][]byte, len(b.group))
 	var workers errgroup.Group
 	workers.SetLimit(runtime.GOMAXPROCS(0))
 	rest := b.plain
@@ -99,7 +96,7 @@ func (b *Batch) flush() error {
 			if got := Sum(plain); got != c.ID {
 				return fmt.Errorf("add chunk %s: %w: its bytes are those of %s", c.ID, ErrCorrupt, got)
 			}
-			b.frames[i] = EncodeFrame(b.frames[i][:0], plain)
+			frames[i] = EncodeFrame(make([]byte, 0, FrameMax(c.Size)), plain)
 			return nil
 		})
 	}
@@ -107,7 +104,7 @@ func (b *Batch) flush() error {
 		return err
 	}
 	for i, c := range b.group {
-		if err := b.write(c, b.frames[i]); err != nil {
+		if err := b.write(c, frames[i]); err != nil {
 			return err
 		}
 	}
@@ -197,7 +194,7 @@ func (b *Batch) Abort() {
 	for _, p := range b.full {
 		p.file.Discard() // nothing once it is committed
 	}
-	b.pack, b.full, b.group, b.plain, b.frames = nil, nil, nil, nil, nil
+	b.pack, b.full, b.group, b.plain = nil, nil, nil, nil
 	if b.err == nil {
 		b.err = errBatchEnded
 	}

@@ -21,13 +21,17 @@ const frameMin = 2
 // FrameMax is the most stored bytes that a frame of a chunk of size plain bytes can have.
 func FrameMax(size int64) int64 { return size + 1 }
 
+// encoderWindow is how far back zstd looks in chunks of unusual size; an encoder
+// holds twice as much memory, whatever the chunks' size.
+const encoderWindow = 1 << 20
+
 // encoder and decoder are shared by all: EncodeAll and DecodeAll are safe for
 // concurrent use, and an encoder of this level holds 35 MB for each processor.
 var encoder = sync.OnceValue(func() *zstd.Encoder {
 	e, err := zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(zstd.SpeedBestCompression),
 		zstd.WithEncoderCRC(false), // the chunk's id is the check
-		zstd.WithWindowSize(ChunkMax),
+		zstd.WithWindowSize(encoderWindow),
 		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)))
 	if err != nil {
 		panic(err) // constant options
