@@ -133,7 +133,8 @@ func (c *Client) Blame(r io.Reader, cause error) error {
 	if !ok || rr.site == nil || rr.err != nil && errors.Is(cause, rr.err) {
 		return cause
 	}
-	rr.fail(rr.site, rr.suspicion, &failure{kind: corruptFailure, err: cause})
+	// Its context may have ended with the reading.
+	rr.note(rr.site, rr.suspicion, &failure{kind: corruptFailure, err: cause})
 	// A hopeless mirror is asked only when no other answers.
 	if rr.suspicion < hopeless && rr.hope() {
 		return nil

@@ -131,10 +131,12 @@ func (t *tries) order(offset int64) []*site {
 
 // fail notes that a request to s failed; suspicion is what next returned with it.
 func (t *tries) fail(s *site, suspicion int, err error) {
-	if t.ctx.Err() != nil {
-		return // it is not the mirror's fault
+	if t.ctx.Err() == nil { // else it is not the mirror's fault
+		t.note(s, suspicion, asFailure(err))
 	}
-	f := asFailure(err)
+}
+
+func (t *tries) note(s *site, suspicion int, f *failure) {
 	trial := t.at(s)
 	trial.err, trial.tried = f, true
 	t.last = s
