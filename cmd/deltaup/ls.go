@@ -98,13 +98,13 @@ func listLine(n *squashfs.Node) string {
 	if n.Type == squashfs.BlockDevice || n.Type == squashfs.CharDevice {
 		size = fmt.Sprintf("%3d,%3d", n.Major, n.Minor)
 	}
-	width := max(1, 26-len(owner))
+	width := max(0, 26-len(owner))
 	when := time.Unix(int64(n.ModTime), 0).UTC().Format("2006-01-02 15:04")
 	path := printable(n.Path)
 	if path == "" {
 		path = "."
 	}
-	line := fmt.Sprintf("%s %s%*s %s %s", modeString(n), owner, width, size, when, path)
+	line := fmt.Sprintf("%s %s %*s %s %s", modeString(n), owner, width, size, when, path)
 	if n.Type == squashfs.Symlink {
 		line += " -> " + printable(n.Target)
 	}
