@@ -1,0 +1,89 @@
+package squashfs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"testing"
+)
+
+// TestReadLargeDirectory walks over a directory of 100,000 and finds names in it.
+func TestReadLargeDirectory(t *testing.T) {
+	const n = 100_000
+	name := func(i int) string { return fmt.Sprintf("big/entry-%06d", i) }
+	inodes := map[string]*Inode{}
+	for i := range n {
+		inodes[name(i)] = &Inode{Attr: Attr{Type: FIFO, Mode: 0o644, ModTime: uint32(i)}}
+	}
+	out := &memory{}
+	newBuilder(t, out, Params{}).finish(inodes)
+	m, err := openBytes(out.b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := nodesOf(t, m)
+	if len(nodes) != n+2 {
+		t.Errorf("walked over %d names, want %d", len(nodes), n+2)
+	}
+	for _, i := range []int{0, 1, 255, 256, 257, 77_777, n - 1} {
+		found, err := m.Lookup(name(i))
+		if err != nil || found.ModTime != uint32(i) || nodes[name(i)].ref != found.ref {
+			t.Errorf("%s: %+v, %v", name(i), found, err)
+		}
+	}
+	if _, err := m.Lookup("big/entry-1"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a name that is not there: %v", err)
+	}
+}
+
+// TestReadLargeImage has data and all tables behind 4 GiB.
+func TestReadLargeImage(t *testing.T) {
+	f := imageFile(t) // sparse: takes no room
+	b := newBuilder(t, f, Params{})
+	contents := map[string][]byte{"near": noise(1, 300_000), "far": noise(2, 300_000), "tail": []byte("short")}
+	inodes := map[string]*Inode{"attrs": {Attr: Attr{Type: FIFO, Mode: 0o644, Xattrs: []Xattr{{"trusted.x", []byte("y")}}}}}
+	for _, p := range []string{"near", "far", "tail"} {
+		inodes[p] = &Inode{Attr: Attr{Type: Regular, Mode: 0o644}, Data: b.file(contents[p])}
+		b.flush()
+		b.w.end += 3 << 30 // as if so much data had been written
+	}
+	if size := b.finish(inodes); size < 9<<30 {
+		t.Fatalf("the image has %d bytes, want more than 9 GiB", size)
+	}
+	compareImage(t, openFile(t, f.Name()), inodes, contents)
+}
+
+// TestConcurrent walks and reads one image from many goroutines.
+func TestConcurrent(t *testing.T) {
+	_, contents := goldenTree()
+	for name, b := range goldenImages(t) {
+		m, err := openBytes(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.metaCache.max, m.fragmentCache.max, m.xattrCache.max = 1, 1, 1
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				read := 0
+				err := m.Walk(func(n *Node) error {
+					if n.Type != Regular {
+						return nil
+					}
+					got, err := readAll(m, n)
+					if err == nil && !bytes.Equal(got, contents[n.Path]) {
+						err = fmt.Errorf("%q: %d other bytes", n.Path, len(got))
+					}
+					read++
+					return err
+				})
+				if err != nil || read != len(contents) {
+					t.Errorf("%s: read %d files of %d: %v", name, read, len(contents), err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
