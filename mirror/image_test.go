@@ -151,7 +151,7 @@ func TestPublishImageCrash(t *testing.T) {
 	whole := copyMirror(t, base)
 	p := imagePublication("2", image2)
 	mustPublish(t, whole, p)
-	testCrash(t, base, p, snapshot(t, whole), func(dir string) { wantRebuilt(t, dir, "1", image1) })
+	testCrash(t, "cruel", base, p, snapshot(t, whole), func(dir string) { wantRebuilt(t, dir, "1", image1) })
 }
 
 // TestPublishWrongImage publishes images that their recipes do not build.

@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
 )
@@ -157,17 +155,17 @@ type publisher struct {
 }
 
 // recover clears what a run that was cut off has left. Files that it renamed and
-// did not get to sync are complete and will be used, so they are made durable now.
+// did not get to sync are complete and will be used, so their names are made durable now.
 func (u *publisher) recover() error {
 	if err := durable.RemoveTemps(u.tmp); err != nil {
 		return err
 	}
-	d, err := os.Open(u.dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close() // read only
-	return unix.Syncfs(int(d.Fd()))
+	return filepath.WalkDir(u.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return durable.SyncFolder(path)
+	})
 }
 
 func (u *publisher) path(name string) string {
