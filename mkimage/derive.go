@@ -75,12 +75,12 @@ func (d *deriver) run(ctx context.Context, params chunkstore.Params) error {
 	info := d.image.Info()
 	r := d.out.Recipe
 	r.BlockSize, r.ModTime = info.BlockSize, info.ModTime
-	told, ok, err := d.trailer(info)
-	if err != nil {
+	told, ok, err := ReadTrailer(d.image)
+	if err != nil && !d.tolerable(err) {
 		return err
 	}
 	if r.Chunking = params; params == (chunkstore.Params{}) {
-		if r.Chunking = told.chunking; !ok {
+		if r.Chunking = told.Chunking; !ok {
 			r.Chunking = chunkstore.DefaultParams
 		}
 	}
@@ -99,15 +99,6 @@ func (d *deriver) run(ctx context.Context, params chunkstore.Params) error {
 		d.recoverOrder(told)
 	}
 	return nil
-}
-
-func (d *deriver) trailer(info squashfs.Info) (trailer, bool, error) {
-	b, err := d.image.Trailer()
-	if err != nil && !d.options.Tolerant {
-		return trailer{}, false, err
-	}
-	t, ok := parseTrailer(b)
-	return t, ok && info.Compression == "zstd", nil
 }
 
 // walk collects the tree, and where each file's data are.

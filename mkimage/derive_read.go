@@ -195,7 +195,7 @@ func (d *deriver) indexFragments() {
 }
 
 // recoverOrder sets First from where the contents lie, when the trailer says how many it names.
-func (d *deriver) recoverOrder(t trailer) {
+func (d *deriver) recoverOrder(t Trailer) {
 	r := d.out.Recipe
 	var members []*place
 	position := make(map[*place]int64)
@@ -215,14 +215,14 @@ func (d *deriver) recoverOrder(t trailer) {
 		}
 		members = append(members, p)
 	}
-	if t.first > len(members) {
+	if t.First > len(members) {
 		return // a trailer that is not this image's
 	}
 	slices.SortFunc(members, func(a, b *place) int {
 		return cmp.Or(cmp.Compare(position[a], position[b]), cmp.Compare(a.offset, b.offset))
 	})
-	r.Codec = t.codec
-	for _, p := range members[:t.first] {
+	r.Codec = t.Codec
+	for _, p := range members[:t.First] {
 		r.First = append(r.First, names[p.content])
 	}
 }

@@ -295,12 +295,12 @@ func TestDeriveForeign(t *testing.T) {
 }
 
 func TestTrailer(t *testing.T) {
-	want := trailer{codec: "zstd-best.1", chunking: chunkstore.DefaultParams, first: 12}
+	want := Trailer{Codec: "zstd-best.1", Chunking: chunkstore.DefaultParams, First: 12}
 	got, ok := parseTrailer(want.encode())
 	if !ok || got != want {
 		t.Errorf("%+v, %v", got, ok)
 	}
-	longest := trailer{strings.Repeat("x", 64), chunkstore.Params{Min: 1 << 40, Average: 1 << 40, Max: 1 << 40}, 1 << 40}
+	longest := Trailer{strings.Repeat("x", 64), chunkstore.Params{Min: 1 << 40, Average: 1 << 40, Max: 1 << 40}, 1 << 40}
 	if n := len(longest.encode()); n > squashfs.TrailerMax {
 		t.Errorf("a trailer of %d bytes", n)
 	}

@@ -265,8 +265,8 @@ func unescape(s string) (string, error) {
 
 // typeOf is the way back from entryLetters.
 func typeOf(letter byte) (squashfs.Type, bool) {
-	for t, l := range entryLetters {
-		if l == letter {
+	for t := squashfs.Directory; t <= squashfs.Socket; t++ {
+		if entryLetters[t] == letter {
 			return t, true
 		}
 	}

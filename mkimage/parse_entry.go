@@ -9,7 +9,7 @@ import (
 )
 
 // entryFields is how many fields follow the letter of each kind of line.
-var entryFields = map[squashfs.Type]int{
+var entryFields = [...]int{
 	squashfs.Directory:   5,
 	squashfs.Regular:     7,
 	squashfs.Symlink:     6,

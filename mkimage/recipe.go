@@ -25,7 +25,7 @@ const (
 )
 
 // entryLetters gives the first letter of an entry's line.
-var entryLetters = map[squashfs.Type]byte{
+var entryLetters = [...]byte{
 	squashfs.Directory:   'd',
 	squashfs.Regular:     'f',
 	squashfs.Symlink:     'l',

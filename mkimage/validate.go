@@ -136,7 +136,7 @@ func (v *validator) hardLink(e *Entry) error {
 }
 
 func (v *validator) attr(e *Entry) error {
-	if _, ok := entryLetters[e.Type]; !ok || e.Mode > 0o7777 {
+	if e.Type < squashfs.Directory || e.Type > squashfs.Socket || e.Mode > 0o7777 {
 		return corrupt("type %d with mode %o", e.Type, e.Mode)
 	}
 	v.owners[e.UID] = true

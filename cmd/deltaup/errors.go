@@ -10,7 +10,9 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
+	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 	"deltaup/slotboot"
 )
 
@@ -71,6 +73,10 @@ var outcomes = []outcome{
 	{squashfs.ErrCorrupt, exitInput, ""},
 	{squashfs.ErrUnsupported, exitInput, ""},
 	{chunkstore.ErrCorrupt, exitInput, ""},
+	{tree.ErrKind, exitInput, ""},
+	{tree.ErrMalformed, exitInput, ""},
+	{mkimage.ErrContent, exitInput, "it may have changed while it was read"},
+	{errKind, exitInput, ""},
 	{fs.ErrNotExist, exitMissing, ""},
 }
 

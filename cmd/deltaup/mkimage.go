@@ -78,6 +78,9 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	if o.image == "" {
 		return &usageError{errors.New("mkimage needs -o IMAGE")}
 	}
+	if info, err := os.Stat(o.image); err == nil && !info.Mode().IsRegular() {
+		return &usageError{fmt.Errorf("-o %s: there is something that is no regular file", o.image)}
+	}
 	trees, recipes, err := o.parse(env)
 	if err != nil {
 		return &usageError{err}
@@ -95,6 +98,9 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 			return err
 		}
 	}
+	status := newStatusLine(env)
+	defer status.clear()
+	recipes.Progress = func(done, total int64) { status.show("reading", done, total) }
 	r, source, err := mkimage.NewRecipe(ctx, t, recipes)
 	if err != nil {
 		return err
@@ -104,10 +110,11 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 			return err
 		}
 	}
-	stats, err := writeImage(ctx, o.image, r, source)
+	stats, err := writeImage(ctx, o.image, r, source, func(done, total int64) { status.show("compressing", done, total) })
 	if err != nil {
 		return err
 	}
+	status.clear()
 	fmt.Fprintf(env.Stdout, "%s: %d entries, %d contents with %s, image %s (%.1f %%), codec %s\n",
 		o.image, len(r.Entries), stats.Contents, humanize.Bytes(uint64(stats.PlainBytes)),
 		humanize.Bytes(uint64(stats.Size)), 100*float64(stats.Size)/float64(max(stats.PlainBytes, 1)), r.Codec)
@@ -212,14 +219,14 @@ func readRecipe(path string) (*mkimage.Recipe, error) {
 const publisherMemory = 200 << 20
 
 // writeImage writes image and recipe under temporary names and renames both when they are whole.
-func writeImage(ctx context.Context, image string, r *mkimage.Recipe, source mkimage.Source) (mkimage.BuildStats, error) {
+func writeImage(ctx context.Context, image string, r *mkimage.Recipe, source mkimage.Source, progress func(done, total int64)) (mkimage.BuildStats, error) {
 	var stats mkimage.BuildStats
 	out, err := durable.Create(filepath.Dir(image))
 	if err != nil {
 		return stats, err
 	}
 	defer out.Discard()
-	stats, err = mkimage.Build(ctx, r, source, out, mkimage.BuildOptions{Memory: publisherMemory})
+	stats, err = mkimage.Build(ctx, r, source, out, mkimage.BuildOptions{Memory: publisherMemory, Progress: progress})
 	if err != nil {
 		return stats, err
 	}

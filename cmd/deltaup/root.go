@@ -42,6 +42,7 @@ func newRootCommand(env *Env) *cobra.Command {
 		newCheckCommand(env),
 		newLsCommand(env),
 		newCatCommand(env),
+		newInspectCommand(env),
 	)
 	return root
 }
