@@ -19,6 +19,7 @@ var floors = []struct {
 	{"mkimage/squashfs", nil},
 	{"mkimage/tree", []string{"mkimage/squashfs"}},
 	{"mkimage", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree"}},
+	{"delta/transform", nil},
 	{"delta", []string{"chunkstore", "mkimage"}},
 	{"mirror", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta"}},
 	{"apply", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta", "mirror"}},

@@ -1,0 +1,51 @@
+// Package transform rewrites contents reversibly, so that an old and a new version
+// of the same thing differ in fewer bytes. A small change in a program's source moves
+// thousands of addresses, offsets and numbers by the same amount; a changed line in a
+// compressed file changes all that follows. Put through the same transform, the
+// unchanged parts of both versions become equal, and a byte differ finds that.
+//
+// A transform looks at one content alone: nothing of the other version is needed to
+// undo it. The publisher puts old and new content through Forward and diffs the
+// results; the target puts its old content through Forward, patches, and puts the
+// result through Inverse.
+//
+// A target must get the publisher's bytes: what Forward and Inverse give for an id
+// never changes. New behaviour gets a new id; golden hashes in the tests hold this.
+package transform
+
+import "errors"
+
+// MaxContent is the length in bytes above which no transform applies to a content.
+const MaxContent = 16 << 20
+
+// ErrCorrupt is returned by Inverse for bytes that no Forward gives.
+var ErrCorrupt = errors.New("not the output of this transform")
+
+// ErrTooLong is returned by Inverse when the content would exceed the limit.
+var ErrTooLong = errors.New("transformed content exceeds its limit")
+
+// A Transform is one reversible rewriting. Its methods are pure functions of their
+// arguments, equal on all architectures, and safe for concurrent use.
+type Transform interface {
+	// Name says what is rewritten, for listings.
+	Name() string
+
+	// Forward rewrites plain, which it neither changes nor keeps. ok is false when
+	// the transform does not apply or when Inverse would not give exactly plain.
+	Forward(plain []byte) (out []byte, ok bool)
+
+	// Inverse gives back what Forward was given, at most limit bytes. Hostile input
+	// gives an error that matches ErrCorrupt or ErrTooLong, never a panic, and
+	// takes memory in proportion to out and limit only.
+	Inverse(out []byte, limit int64) ([]byte, error)
+}
+
+// registry holds the transforms by their id, which patch sets store. Id 0 means no
+// transform; a number is never given twice.
+var registry = map[uint8]Transform{}
+
+// ByID gives the transform with this id.
+func ByID(id uint8) (Transform, bool) {
+	t, ok := registry[id]
+	return t, ok
+}
