@@ -38,12 +38,16 @@ var (
 	worldError error
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if theWorld.dir != "" {
-		os.RemoveAll(theWorld.dir)
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	// Everything here is synced again and again; on a busy disk nothing else would take time.
+	if dir, err := os.MkdirTemp("/dev/shm", "deltaup-apply"); err == nil {
+		defer os.RemoveAll(dir)
+		os.Setenv("TMPDIR", dir)
 	}
-	os.Exit(code)
+	defer func() { os.RemoveAll(theWorld.dir) }()
+	return m.Run()
 }
 
 func newWorld(t testing.TB) *world {
