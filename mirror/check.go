@@ -21,9 +21,9 @@ import (
 
 // Damage is one file of a mirror that is not what it should be.
 type Damage struct {
-	Name     string   `json:"name"`     // path relative to the mirror
-	What     string   `json:"what"`     // "is missing", "has 10 of 20 bytes", …
-	Releases []string `json:"releases"` // versions that need it, sorted
+	Name     string   `json:"name"`               // path relative to the mirror
+	What     string   `json:"what"`               // "is missing", "has 10 of 20 bytes", …
+	Releases []string `json:"releases,omitempty"` // versions that need it, sorted
 }
 
 // CheckReport is what [Check] found.
@@ -49,7 +49,7 @@ func Check(ctx context.Context, dir string, progress func(done, total int64)) (*
 		progress: progress,
 		damaged:  map[string]string{},
 		needs:    map[string][]string{},
-		report:   &CheckReport{},
+		report:   &CheckReport{Damaged: []Damage{}, Unreferenced: []string{}}, // never null in JSON
 	}
 	report, err := c.run(ctx)
 	if err != nil {
