@@ -20,6 +20,8 @@ var floors = []struct {
 	{"mkimage/tree", []string{"mkimage/squashfs"}},
 	{"mkimage", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree"}},
 	{"delta/transform", nil},
+	{"delta/suffix", nil},
+	{"delta/patchset", []string{"chunkstore", "mkimage", "mkimage/squashfs", "mkimage/tree", "delta/suffix", "delta/transform"}},
 	{"delta", []string{"chunkstore", "mkimage"}},
 	{"mirror", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta"}},
 	{"apply", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta", "mirror"}},

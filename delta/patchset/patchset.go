@@ -1,0 +1,168 @@
+// Package patchset is the file of one release step: everything that turns the contents and the recipe of
+// release A into those of release B. Format: doc/patchset.md.
+//
+// A publisher calls [Make]. A target reads the first [FixedSize] bytes of the file and asks [HeadSize] how long the
+// head is, gives the head to [ReadHead], and with the recipe of A calls [Head.Step]: then it knows the recipe
+// of B and what each group holds. It fetches the groups that it needs, [Step.OpenGroup] decodes one, and
+// [Group.Content] gives the contents. The package neither fetches nor stores anything.
+package patchset
+
+import (
+	"context"
+	"io"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+)
+
+// FixedSize is the number of bytes at a set's beginning that HeadSize needs.
+const FixedSize = 16
+
+const (
+	// PieceMax is the most plain bytes that one entry gives, and the most that a transform is tried on.
+	// Larger contents come as several entries of LargePiece bytes each (the last one shorter).
+	PieceMax = 16 << 20
+	// LargePiece is how contents above PieceMax are cut.
+	LargePiece = 8 << 20
+	// HeadMax is the most bytes of a head.
+	HeadMax = 32 << 20
+	// GroupMax is the most stored bytes of a group.
+	GroupMax = 24 << 20
+)
+
+// HeadSize tells from a set's first FixedSize bytes how many bytes its head has, those included. Errors wrap
+// chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+func HeadSize(first []byte) (int64, error) { panic("unbuilt") }
+
+// Head is the beginning of a set, its checksum verified. What it holds besides is read by Step.
+type Head struct {
+	ID       chunkstore.ID // BLAKE3-256 of the head; it holds the hashes of all groups, so this one id proves the whole set
+	Size     int64         // bytes of the head; the first group follows
+	From, To chunkstore.ID // BLAKE3-256 of the recipes' plain text
+	Groups   []GroupRef    // in file order, without gaps
+
+	directory, recipe []byte // still compressed
+}
+
+// GroupRef says where a group lies in the set.
+type GroupRef struct {
+	Offset, Length int64
+	Hash           chunkstore.ID // BLAKE3-256 of these bytes
+	Plain          int64         // bytes of its decoded streams, which OpenGroup keeps in memory
+}
+
+// ReadHead reads a head of exactly the bytes that HeadSize tells. Errors wrap chunkstore.ErrCorrupt or
+// chunkstore.ErrVersion; its memory is bounded by a multiple of len(b).
+func ReadHead(b []byte) (*Head, error) { panic("unbuilt") }
+
+// SetSize is the number of bytes of the whole set.
+func (h *Head) SetSize() int64 {
+	n := h.Size
+	for _, g := range h.Groups {
+		n += g.Length
+	}
+	return n
+}
+
+// Step is a set together with the recipe that it leads from.
+type Step struct {
+	From, To *mkimage.Recipe
+	// Entries are in the order of the groups. A content has one entry, or, above PieceMax, several in order.
+	Entries []Entry
+	// Pending are the contents of To whose chunk lists (Content.Chunks) the set leaves out, so that they are nil: each
+	// has entries, and once it is there the target cuts it itself (chunkstore.Splitter with To.Chunking)
+	// and sets Chunks. Until then To does not validate and must not be written; paths, sizes, content ids and the data order
+	// are all there. A target that wants the chunk lists before (because it wants none of the patches) fetches the
+	// recipe whole instead.
+	Pending []*chunkstore.Content
+
+	head *Head
+}
+
+// Entry says how one content, or one piece of a large one, comes about.
+type Entry struct {
+	Content        *chunkstore.Content // of Step.To, shared with its entries there
+	Base           *chunkstore.Content // of Step.From; nil: no old content is needed
+	Transform      uint8               // what both are put through before they are compared; 0: nothing
+	Offset, Length int64               // the plain bytes of Content that it gives: all, or one piece
+	Group          int                 // index in Head.Groups
+
+	hash   chunkstore.ID // of the plain bytes
+	length int64         // of the transformed piece
+	place  int           // among the entries of its group
+}
+
+// Step applies the recipe's patch to from. It proves from by the head's hash of it, and, when nothing is pending,
+// To by its hash. Errors wrap chunkstore.ErrCorrupt, or ErrFrom when from is another recipe.
+func (h *Head) Step(from *mkimage.Recipe) (*Step, error) { panic("unbuilt") }
+
+// Finish proves To by its hash once all Pending contents have their chunk lists. The error wraps chunkstore.ErrCorrupt.
+func (s *Step) Finish() error { panic("unbuilt") }
+
+// Group is a decoded group. Its methods are safe for concurrent use.
+type Group struct{ step *Step }
+
+// OpenGroup verifies and decodes a group of s from its stored bytes. It takes at most a little more than GroupRef.Plain
+// bytes of memory. Errors name the group and wrap chunkstore.ErrCorrupt.
+func (s *Step) OpenGroup(n int, stored []byte) (*Group, error) { panic("unbuilt") }
+
+// Content gives the plain bytes of entry i of Step.Entries, which belongs to this group. base reads the bytes of
+// Entry.Base and is not used (nil) when there is none. What it gives is verified: a base that is not what it claims to be
+// is an error that wraps chunkstore.ErrCorrupt, as is everything else but an error of base.
+func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) { panic("unbuilt") }
+
+// Contents opens contents of a release for the publisher. What it reads is verified by Make.
+type Contents interface {
+	Open(ctx context.Context, c *chunkstore.Content) (Reading, error)
+}
+
+// Reading is one opened content. Its Close error is of no interest: it was only read.
+type Reading interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// FromStore reads contents out of their chunks.
+func FromStore(s chunkstore.Store) Contents { panic("unbuilt") }
+
+// MakeOptions says how to make a set; the zero value is usable.
+type MakeOptions struct {
+	// ChunkCost is how many bytes a target that has From would fetch to get c by chunks. A content whose patch is no
+	// smaller is left out. nil: every content that From lacks is in the set.
+	ChunkCost  func(c *chunkstore.Content) int64
+	ChunkLists bool // send all chunk lists in the recipe's patch: nothing is ever pending, for about 32 bytes a chunk
+	Workers    int  // goroutines; 0: GOMAXPROCS
+	Progress   func(done, total int64)
+}
+
+// Stats says what a set holds, for deltaup diff and for logs.
+type Stats struct {
+	ID       chunkstore.ID // Head.ID
+	HeadSize int64
+	Size     int64 // of the set
+	Recipe   int64 // stored bytes of the recipe's patch
+	Entries  []EntryStats
+	Streams  []StreamStats
+}
+
+// EntryStats is what one content cost.
+type EntryStats struct {
+	Path      string // of the content, the first in To
+	Content   *chunkstore.Content
+	Base      *chunkstore.Content // nil: whole
+	BasePath  string
+	Transform uint8
+	Cost      int64 // stored bytes: its share of its group, an estimate
+}
+
+// StreamStats sums the blocks of one stream that one coder made, over all groups.
+type StreamStats struct {
+	Stream, Coder string
+	Plain, Stored int64
+}
+
+// Make writes the set that leads from one release to another. old and new open the contents of either. Equal arguments
+// give equal bytes. Memory stays below 2 GiB whatever the contents' sizes.
+func Make(ctx context.Context, w io.Writer, from, to *mkimage.Recipe, old, new Contents, o MakeOptions) (*Stats, error) {
+	panic("unbuilt")
+}
