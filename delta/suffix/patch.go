@@ -1,0 +1,211 @@
+package suffix
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+)
+
+// Reader takes patches off joined streams, one after another. Its memory beside the streams is constant.
+type Reader struct {
+	left Streams
+	err  error
+}
+
+// NewReader reads patches from s, which must not change while it is used.
+func NewReader(s Streams) *Reader { return &Reader{left: s} }
+
+// Next gives the streams of the next patch, which makes newSize bytes out of an old content of oldSize: parts
+// of the joined streams, not copies. Every length and position is checked, so that Patch of the result
+// can fail for reading old only. Otherwise the error wraps ErrCorrupt, and so will all later ones.
+func (r *Reader) Next(oldSize, newSize int64) (Streams, error) {
+	if r.err != nil {
+		return Streams{}, r.err
+	}
+	if newSize < 0 || newSize > NewMax || oldSize < 0 {
+		r.err = fmt.Errorf("%w: from %d to %d bytes", ErrCorrupt, oldSize, newSize)
+		return Streams{}, r.err
+	}
+	c := cursor{s: r.left}
+	copied, literal := c.steps(oldSize, newSize)
+	differing := c.runs(copied)
+	c.skip(Diffs, differing)
+	c.skip(Literals, literal)
+	if c.err != nil {
+		r.err = c.err
+		return Streams{}, r.err
+	}
+	var patch Streams
+	for i := range patch {
+		n := len(r.left[i]) - len(c.s[i])
+		patch[i] = r.left[i][:n:n]
+	}
+	r.left = c.s
+	return patch, nil
+}
+
+// Done is an error that wraps ErrCorrupt when bytes are left over.
+func (r *Reader) Done() error {
+	if n := r.left.Len(); r.err == nil && n > 0 {
+		r.err = fmt.Errorf("%w: %d bytes after the last patch", ErrCorrupt, n)
+	}
+	return r.err
+}
+
+// cursor reads streams and keeps the first error, after which it gives zeros.
+type cursor struct {
+	s   Streams
+	err error
+}
+
+func (c *cursor) fail(what string) {
+	if c.err == nil {
+		c.err = fmt.Errorf("%w: %s", ErrCorrupt, what)
+	}
+}
+
+// number reads one varint, at most most.
+func (c *cursor) number(stream int, most int64) int64 {
+	v, n := binary.Uvarint(c.s[stream])
+	if n <= 0 || v > uint64(most) {
+		c.fail("a length is cut off or too large")
+		return 0
+	}
+	c.s[stream] = c.s[stream][n:]
+	return int64(v)
+}
+
+// signed reads one zigzag varint.
+func (c *cursor) signed(stream int) int64 {
+	v, n := binary.Varint(c.s[stream])
+	if n <= 0 {
+		c.fail("a position is cut off")
+		return 0
+	}
+	c.s[stream] = c.s[stream][n:]
+	return v
+}
+
+// skip passes over n bytes and gives them.
+func (c *cursor) skip(stream int, n int64) []byte {
+	if n > int64(len(c.s[stream])) {
+		c.fail("a stream ends early")
+		return nil
+	}
+	p := c.s[stream][:n]
+	c.s[stream] = c.s[stream][n:]
+	return p
+}
+
+// steps passes over the steps of a patch and gives how many bytes they copy and take from Literals.
+func (c *cursor) steps(oldSize, newSize int64) (copied, literal int64) {
+	at := int64(0)
+	for copied+literal < newSize && c.err == nil {
+		st := c.step(newSize - copied - literal)
+		if st.seek > math.MaxInt64/2 || st.seek < -math.MaxInt64/2 {
+			c.fail("a seek too far")
+			break
+		}
+		if at += st.seek; st.copy > 0 && (at < 0 || st.copy > oldSize-at) || at < 0 || at > oldSize {
+			c.fail("a copy from outside of the old content")
+			break
+		}
+		at += st.copy
+		copied += st.copy
+		literal += st.extra
+	}
+	return copied, literal
+}
+
+// step is one record of a patch.
+type step struct{ copy, extra, seek int64 }
+
+// step reads a step that makes at least one byte and at most left.
+func (c *cursor) step(left int64) step {
+	st := step{copy: c.number(Copies, left)}
+	st.extra = c.number(Extras, left-st.copy)
+	st.seek = c.signed(Seeks)
+	if st.copy+st.extra == 0 {
+		c.fail("an empty step")
+	}
+	return st
+}
+
+// runs passes over the runs that cover copied bytes and gives how many of those differ.
+func (c *cursor) runs(copied int64) (differing int64) {
+	for first := true; copied > 0 && c.err == nil; first = false {
+		zeros := c.number(Runs, copied)
+		if zeros == 0 && !first {
+			c.fail("an empty run")
+		}
+		if copied -= zeros; copied == 0 {
+			break
+		}
+		n := c.number(Runs, copied)
+		if n == 0 {
+			c.fail("an empty run")
+		}
+		copied -= n
+		differing += n
+	}
+	return differing
+}
+
+// Patch appends to dst the newSize bytes that one patch makes out of old. Errors wrap ErrCorrupt or are those of old.
+func Patch(dst []byte, old io.ReaderAt, oldSize int64, s Streams, newSize int64) ([]byte, error) {
+	r := NewReader(s)
+	s, err := r.Next(oldSize, newSize)
+	if err == nil {
+		err = r.Done()
+	}
+	if err != nil {
+		return dst, err
+	}
+	c := cursor{s: s}
+	begin := len(dst)
+	dst = append(dst, make([]byte, newSize)...)
+	out := dst[begin:]
+	var run runner
+	for at := int64(0); len(out) > 0; {
+		st := c.step(int64(len(out)))
+		at += st.seek
+		if n, err := old.ReadAt(out[:st.copy], at); int64(n) < st.copy {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return dst[:begin], fmt.Errorf("read the old content: %w", err)
+		}
+		run.add(&c, out[:st.copy])
+		at += st.copy
+		copy(out[st.copy:], c.skip(Literals, st.extra))
+		out = out[st.copy+st.extra:]
+	}
+	return dst, c.err
+}
+
+// runner adds differences to copied bytes; a run may go on over several copies.
+type runner struct{ zeros, diffs int64 }
+
+func (r *runner) add(c *cursor, p []byte) {
+	for len(p) > 0 && c.err == nil {
+		if r.zeros == 0 && r.diffs == 0 {
+			r.zeros = c.number(Runs, math.MaxInt32)
+			if len(c.s[Runs]) > 0 {
+				r.diffs = c.number(Runs, math.MaxInt32)
+			}
+		}
+		n := min(r.zeros, int64(len(p)))
+		r.zeros -= n
+		p = p[n:]
+		n = min(r.diffs, int64(len(p)))
+		if r.zeros > 0 {
+			n = 0
+		}
+		for i, d := range c.skip(Diffs, n) {
+			p[i] += d
+		}
+		r.diffs -= n
+		p = p[n:]
+	}
+}
