@@ -58,7 +58,7 @@ func checkContents(t *testing.T, image []byte, want *memTree) {
 }
 
 func TestBuild(t *testing.T) {
-	for _, blockSize := range []int{4 << 10, 16 << 10, 128 << 10, 1 << 20} {
+	for _, blockSize := range blockSizes() {
 		for _, level := range Levels() {
 			if level == "best" && blockSize != 128<<10 {
 				continue // slow, and the codec makes no difference here

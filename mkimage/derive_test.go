@@ -18,7 +18,7 @@ import (
 )
 
 func TestDerive(t *testing.T) {
-	for _, blockSize := range []int{4 << 10, 128 << 10, 1 << 20} {
+	for _, blockSize := range blockSizes() {
 		for _, order := range [][]string{nil, {"usr/lib/small-120", "usr/lib/size-5", "etc/xattr", "usr/lib/small-005", "usr/lib/sparse"}} {
 			t.Run(fmt.Sprint(blockSize, len(order)), func(t *testing.T) {
 				params := chunkstore.Params{Min: 4 << 10, Average: 16 << 10, Max: 64 << 10}

@@ -155,6 +155,14 @@ func zoo(blockSize int) *memTree {
 	return t
 }
 
+// blockSizes are those that images are tested with; the largest makes large trees.
+func blockSizes() []int {
+	if testing.Short() {
+		return []int{4 << 10, 128 << 10}
+	}
+	return []int{4 << 10, 16 << 10, 128 << 10, 1 << 20}
+}
+
 // writeTar gives the tree as a tar archive, its entries in the order given by index.
 func (t *memTree) writeTar(tb testing.TB, index []int) []byte {
 	tb.Helper()

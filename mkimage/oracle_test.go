@@ -267,7 +267,7 @@ func TestKernelReads(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("mounting needs root")
 	}
-	for _, blockSize := range []int{4 << 10, 128 << 10, 1 << 20} {
+	for _, blockSize := range blockSizes() {
 		for _, level := range []string{"fastest", "better", "best"} {
 			want := zoo(blockSize)
 			_, image, _ := makeImage(t, want, Options{BlockSize: blockSize, Level: level})
