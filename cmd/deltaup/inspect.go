@@ -221,7 +221,9 @@ type frameRow struct {
 	Length int64         `json:"length"`
 }
 
-func (r frameRow) String() string { return fmt.Sprintf("%v %8d %10d %8d", r.ID, r.Size, r.Offset, r.Length) }
+func (r frameRow) String() string {
+	return fmt.Sprintf("%v %8d %10d %8d", r.ID, r.Size, r.Offset, r.Length)
+}
 
 func inspectPack(_ context.Context, f *os.File, size int64) (*report, error) {
 	entries, err := chunkstore.ReadPackTable(f, size)
