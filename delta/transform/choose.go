@@ -16,5 +16,8 @@ func For(name string, plain []byte) []uint8 {
 	if len(plain) > MaxContent {
 		return nil
 	}
+	if _, ok := gzipHeader(plain); ok {
+		return []uint8{1}
+	}
 	return nil
 }

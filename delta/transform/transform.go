@@ -42,7 +42,9 @@ type Transform interface {
 
 // registry holds the transforms by their id, which patch sets store. Id 0 means no
 // transform; a number is never given twice.
-var registry = map[uint8]Transform{}
+var registry = map[uint8]Transform{
+	1: gzipMember{},
+}
 
 // ByID gives the transform with this id.
 func ByID(id uint8) (Transform, bool) {

@@ -1,0 +1,90 @@
+// Package gnuzip writes deflate streams (RFC 1951) that equal, bit for bit, those of
+// GNU gzip and of zlib. Decompressing a .gz file loses nothing when its compressed
+// bytes can be made again from the decompressed ones; that is what this package is for.
+//
+// Both programs descend from the same deflate: hash chains over a sliding window of
+// 32 KiB, lazy matching, Huffman trees built with a heap. [Encode] follows every
+// decision of theirs, also those that do not matter to a decompressor: which of two
+// equally long matches wins, where a block ends, how ties in a tree are broken. It
+// makes no attempt at speed beyond theirs.
+package gnuzip
+
+import (
+	"errors"
+	"io"
+)
+
+// Family is the program whose decisions are followed.
+type Family uint8
+
+const (
+	// GNU is GNU gzip since 1.2.4: blocks of up to 32767 symbols, ended early where that seems to pay.
+	GNU Family = iota
+	// Zlib is zlib at its default memLevel 8: blocks of 16383 symbols. Python's gzip, Perl's
+	// IO::Compress, dpkg and most others use it.
+	Zlib
+)
+
+// Params says which program is followed, and at which level.
+type Params struct {
+	Family Family
+	Level  int // 1 to 9
+}
+
+// ErrParams is returned for a family or level that does not exist.
+var ErrParams = errors.New("gnuzip: no such parameters")
+
+// Valid tells whether the parameters exist.
+func (p Params) Valid() bool {
+	return p.Family <= Zlib && p.Level >= 1 && p.Level <= 9
+}
+
+// Encode writes plain to w as one deflate stream, as the program would on being given
+// all of plain at once. It stops at w's first error and returns it.
+func Encode(w io.Writer, plain []byte, p Params) error {
+	if !p.Valid() {
+		return ErrParams
+	}
+	e := &encoder{
+		family: p.Family,
+		level:  p.Level,
+		search: searches[p.Level],
+		src:    plain,
+		out:    bitWriter{w: w},
+	}
+	if p.Family == Zlib {
+		e.blockSymbols = 1<<14 - 1
+	} else {
+		e.blockSymbols = 1<<15 - 1
+	}
+	e.symbols = make([]symbol, 0, e.blockSymbols+1)
+	e.resetBlock()
+	e.start()
+	if p.Level <= 3 {
+		e.greedy()
+	} else {
+		e.lazy()
+	}
+	e.endBlock(true)
+	return e.out.close()
+}
+
+// search holds the limits of one level: the same table in all programs of the family.
+type search struct {
+	good  int // from this length of the previous match on, chains are followed a quarter as far
+	lazy  int // matches of this length are taken at once; greedy levels: longest match whose inside is hashed
+	nice  int // a match of this length ends the search
+	chain int // longest walk along a hash chain
+}
+
+var searches = [10]search{
+	1: {4, 4, 8, 4},
+	2: {4, 5, 16, 8},
+	3: {4, 6, 32, 32},
+	4: {4, 4, 16, 16},
+	5: {8, 16, 32, 32},
+	6: {8, 16, 128, 128},
+	7: {8, 32, 128, 256},
+	8: {32, 128, 258, 1024},
+	9: {32, 258, 258, 4096},
+}

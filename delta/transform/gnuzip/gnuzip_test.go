@@ -1,0 +1,169 @@
+package gnuzip
+
+import (
+	"bytes"
+	"compress/flate"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// corpus is contents that reach every kind of block, match and end of input.
+func corpus(t testing.TB) map[string][]byte {
+	rnd := rand.NewChaCha8([32]byte{7})
+	random := make([]byte, 200_000)
+	rnd.Read(random)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program = program[:1_500_000]
+	far := bytes.Clone(random)
+	copy(far[40_000:], far[:10_000]) // beyond the window
+	copy(far[80_000:], far[50_000:80_000])
+	var text []byte
+	for i := range 40_000 {
+		text = fmt.Appendf(text, "%d bottles of %x\n", i%977, random[i%300:i%300+i%9])
+	}
+	skewed := make([]byte, 300_000) // Fibonacci frequencies: overlong codes
+	for i := range skewed {
+		for n := random[i%len(random)] ^ byte(i>>9); n&1 == 1 && skewed[i] < 30; n = n>>1 | random[(i*7)%len(random)]<<7 {
+			skewed[i]++
+		}
+	}
+	c := map[string][]byte{
+		"empty": nil, "one": {1}, "three": []byte("aaa"), "short": []byte("hello, hello, hello"),
+		"zeros": make([]byte, 100_000), "random": random, "program": program, "far": far, "text": text, "skewed": skewed,
+	}
+	for _, n := range []int{257, 258, 259, 262, 32506, 32768, 65273, 65274, 65275, 65276, 65535, 65536, 65537, 98304} {
+		c[fmt.Sprint("text", n)] = text[:n]
+		c[fmt.Sprint("random", n)] = random[:n]
+		c[fmt.Sprint("program", n)] = program[300_000 : 300_000+n]
+		c[fmt.Sprint("zeros", n)] = make([]byte, n)
+		c[fmt.Sprint("end", n)] = append(bytes.Clone(text[:n-100]), text[500:600]...)
+	}
+	return c
+}
+
+func encode(t testing.TB, plain []byte, p Params) []byte {
+	var b bytes.Buffer
+	if err := Encode(&b, plain, p); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// need skips a test whose oracle is missing, unless all are asked for.
+func need(t *testing.T, tool string) {
+	if _, err := exec.LookPath(tool); err != nil {
+		if os.Getenv("DELTAUP_TEST_ALL") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+}
+
+func TestEqualsGzip(t *testing.T) {
+	need(t, "gzip")
+	for name, plain := range corpus(t) {
+		file := t.TempDir() + "/plain"
+		if err := os.WriteFile(file, plain, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for level := 1; level <= 9; level++ {
+			want, err := exec.Command("gzip", fmt.Sprintf("-%dnc", level), file).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := encode(t, plain, Params{GNU, level})
+			if !bytes.Equal(got, want[10:len(want)-8]) {
+				t.Errorf("%s, level %d: %d bytes, gzip has %d", name, level, len(got), len(want)-18)
+			}
+		}
+	}
+}
+
+// zlibScript deflates its input at all levels; each stream is preceded by its length.
+const zlibScript = `
+import sys, zlib, struct
+plain = sys.stdin.buffer.read()
+for level in range(1, 10):
+    c = zlib.compressobj(level, zlib.DEFLATED, -15, 8)
+    out = c.compress(plain) + c.flush()
+    sys.stdout.buffer.write(struct.pack("<I", len(out)) + out)
+`
+
+func TestEqualsZlib(t *testing.T) {
+	need(t, "python3")
+	for name, plain := range corpus(t) {
+		cmd := exec.Command("python3", "-c", zlibScript)
+		cmd.Stdin = bytes.NewReader(plain)
+		all, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for level := 1; level <= 9; level++ {
+			n := int(all[0]) | int(all[1])<<8 | int(all[2])<<16 | int(all[3])<<24
+			want := all[4 : 4+n]
+			all = all[4+n:]
+			if got := encode(t, plain, Params{Zlib, level}); !bytes.Equal(got, want) {
+				t.Errorf("%s, level %d: %d bytes, zlib has %d", name, level, len(got), len(want))
+			}
+		}
+	}
+}
+
+func TestParams(t *testing.T) {
+	for _, p := range []Params{{GNU, 0}, {GNU, 10}, {Zlib, -1}, {2, 6}} {
+		if err := Encode(io.Discard, nil, p); err != ErrParams {
+			t.Errorf("%v: %v", p, err)
+		}
+	}
+}
+
+// TestStops holds Encode to giving up at the first error of its writer.
+func TestStops(t *testing.T) {
+	w := &failing{}
+	if err := Encode(w, make([]byte, 1<<20), Params{GNU, 6}); err != io.ErrShortWrite {
+		t.Errorf("error of the writer lost: %v", err)
+	}
+}
+
+type failing struct{}
+
+func (*failing) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+// FuzzEncode holds every stream to decompressing to what went in.
+func FuzzEncode(f *testing.F) {
+	for _, b := range corpus(f) {
+		f.Add(b[:min(len(b), 70_000)], byte(9))
+	}
+	f.Fuzz(func(t *testing.T, plain []byte, choice byte) {
+		p := Params{Family(choice >> 4 & 1), int(choice&15)%9 + 1}
+		got, err := io.ReadAll(flate.NewReader(bytes.NewReader(encode(t, plain, p))))
+		if err != nil || !bytes.Equal(got, plain) {
+			t.Fatalf("%v: %d bytes came back, %d went in: %v", p, len(got), len(plain), err)
+		}
+	})
+}
+
+func BenchmarkEncode(b *testing.B) {
+	text := corpus(b)["program"]
+	for _, p := range []Params{{GNU, 9}, {Zlib, 6}} {
+		b.Run(fmt.Sprint(p), func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				if err := Encode(io.Discard, text, p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

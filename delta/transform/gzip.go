@@ -1,0 +1,159 @@
+package transform
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+
+	"deltaup/delta/transform/gnuzip"
+)
+
+// gzipMember unpacks a file that is one gzip member (RFC 1952) whose compressed bytes
+// GNU gzip or zlib would make again. The output is
+//
+//	byte     encoder: family << 4 | level
+//	uvarint  length of the member's header
+//	bytes    the header as it is
+//	bytes    the decompressed content
+//
+// The trailer follows from the content.
+type gzipMember struct{}
+
+func (gzipMember) Name() string { return "gzip" }
+
+const (
+	gzipTrailer    = 8
+	gzipFixed      = 10
+	gzipHeaderMax  = 64 << 10
+	gzipMaxContent = MaxContent // of the decompressed bytes
+)
+
+func (gzipMember) Forward(plain []byte) ([]byte, bool) {
+	headerLen, ok := gzipHeader(plain)
+	if !ok || len(plain) > MaxContent {
+		return nil, false
+	}
+	body := bytes.NewReader(plain[headerLen : len(plain)-gzipTrailer])
+	out := binary.AppendUvarint([]byte{0}, uint64(headerLen))
+	out = append(out, plain[:headerLen]...)
+	start := len(out)
+	buf := bytes.NewBuffer(out)
+	n, err := io.Copy(buf, io.LimitReader(flate.NewReader(body), gzipMaxContent+1))
+	if err != nil || n > gzipMaxContent || body.Len() > 0 {
+		return nil, false
+	}
+	out = buf.Bytes()
+	content := out[start:]
+	if !bytes.Equal(gzipTrail(nil, content), plain[len(plain)-gzipTrailer:]) {
+		return nil, false
+	}
+	p, ok := gzipParams(plain[:headerLen], plain[headerLen:len(plain)-gzipTrailer], content)
+	out[0] = byte(p.Family)<<4 | byte(p.Level)
+	return out, ok
+}
+
+func (gzipMember) Inverse(out []byte, limit int64) ([]byte, error) {
+	if len(out) < 2 {
+		return nil, ErrCorrupt
+	}
+	p := gnuzip.Params{Family: gnuzip.Family(out[0] >> 4), Level: int(out[0] & 15)}
+	headerLen, n := binary.Uvarint(out[1:])
+	if !p.Valid() || n <= 0 || headerLen > gzipHeaderMax || headerLen > uint64(len(out)-1-n) {
+		return nil, ErrCorrupt
+	}
+	header, content := out[1+n:1+n+int(headerLen)], out[1+n+int(headerLen):]
+	w := &limitedBuffer{b: append([]byte(nil), header...), limit: limit - gzipTrailer}
+	if err := gnuzip.Encode(w, content, p); err != nil {
+		return nil, err
+	}
+	if int64(len(w.b)) > w.limit {
+		return nil, ErrTooLong
+	}
+	return gzipTrail(w.b, content), nil
+}
+
+// gzipTrail appends a member's trailer.
+func gzipTrail(b, content []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(content))
+	return binary.LittleEndian.AppendUint32(b, uint32(len(content)))
+}
+
+// gzipHeader gives the length of the header that begins b.
+func gzipHeader(b []byte) (int, bool) {
+	if len(b) < gzipFixed+gzipTrailer || b[0] != 0x1f || b[1] != 0x8b || b[2] != 8 {
+		return 0, false
+	}
+	const hcrc, extra, name, comment = 2, 4, 8, 16
+	flags, at := b[3], gzipFixed
+	if flags&extra != 0 {
+		at += 2 + int(binary.LittleEndian.Uint16(b[at:]))
+	}
+	for _, text := range []byte{name, comment} {
+		if flags&text == 0 {
+			continue
+		}
+		if at > len(b) {
+			return 0, false
+		}
+		n := bytes.IndexByte(b[at:], 0)
+		if n < 0 {
+			return 0, false
+		}
+		at += n + 1
+	}
+	if flags&hcrc != 0 {
+		at += 2
+	}
+	return at, at <= len(b)-gzipTrailer && at <= gzipHeaderMax
+}
+
+// gzipParams finds the encoder that makes stream out of content, the likely ones first.
+func gzipParams(header, stream, content []byte) (gnuzip.Params, bool) {
+	levels := []int{6, 9, 5, 7, 8, 4, 3, 2, 1}
+	switch header[8] { // XFL
+	case 2:
+		levels = []int{9}
+	case 4:
+		levels = []int{1}
+	}
+	for _, level := range levels {
+		for _, family := range []gnuzip.Family{gnuzip.GNU, gnuzip.Zlib} {
+			p := gnuzip.Params{Family: family, Level: level}
+			w := &comparer{want: stream}
+			if gnuzip.Encode(w, content, p) == nil && len(w.want) == 0 {
+				return p, true
+			}
+		}
+	}
+	return gnuzip.Params{}, false
+}
+
+var errDiffers = errors.New("bytes differ")
+
+// comparer takes what it wants and stops at the first byte that differs.
+type comparer struct{ want []byte }
+
+func (c *comparer) Write(p []byte) (int, error) {
+	if !bytes.HasPrefix(c.want, p) {
+		return 0, errDiffers
+	}
+	c.want = c.want[len(p):]
+	return len(p), nil
+}
+
+// limitedBuffer takes up to limit bytes.
+type limitedBuffer struct {
+	b     []byte
+	limit int64
+}
+
+func (l *limitedBuffer) Write(p []byte) (int, error) {
+	if int64(len(l.b)+len(p)) > l.limit {
+		return 0, ErrTooLong
+	}
+	l.b = append(l.b, p...)
+	return len(p), nil
+}
