@@ -1,0 +1,216 @@
+package initrd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+)
+
+// BuildOptions says how to build; nothing in it changes the initrd. The zero value is usable.
+type BuildOptions struct {
+	Progress func(done, total int64) // bytes of contents read
+}
+
+// BuildStats says what a build did.
+type BuildStats struct {
+	Size  int64 // of the initrd in bytes
+	Files int   // whose contents were read; the same content may be in several
+	Plain int64 // bytes of the archives and the zeros among them, unpacked
+}
+
+// Build writes the initrd of r to w, from its first byte on. Contents come from src and are
+// verified; it opens one at a time, and again for every file with the same content. The initrd
+// depends on r alone. It takes up to 50 MiB of memory, whatever the initrd's size.
+//
+// Errors wrap mkimage.ErrContent with the file's name when src gives other bytes,
+// mkimage.ErrUnknownCodec, or what src and w returned.
+func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer, o BuildOptions) (BuildStats, error) {
+	if err := r.Validate(); err != nil {
+		return BuildStats{}, fmt.Errorf("build initrd: %w", err)
+	}
+	codec, err := findCodec(r.Codec)
+	if err != nil {
+		return BuildStats{}, fmt.Errorf("build initrd: %w", err)
+	}
+	b := &builder{src: src, codec: codec, out: counter{w: w}, progress: o.Progress, hasher: chunkstore.NewHasher(), buf: make([]byte, 64<<10)}
+	for m := range r.members() {
+		if m.Content != nil {
+			b.total += m.Content.Size
+		}
+	}
+	for i := range r.Segments {
+		if err = b.segment(ctx, &r.Segments[i]); err != nil {
+			err = fmt.Errorf("build initrd: %w", err)
+			break
+		}
+	}
+	b.stats.Size = b.out.n
+	return b.stats, err
+}
+
+type builder struct {
+	src    mkimage.Source
+	codec  *codec
+	out    counter
+	zstd   *zstd.Encoder // of the first frame on
+	hasher *chunkstore.Hasher
+	buf    []byte
+
+	progress    func(done, total int64)
+	done, total int64 // bytes of contents
+	stats       BuildStats
+}
+
+// counter counts the bytes that are written through it.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func (b *builder) segment(ctx context.Context, s *Segment) error {
+	if s.Packed {
+		z, err := b.encoder()
+		if err != nil {
+			return err
+		}
+		if err := b.archives(ctx, s, z); err != nil {
+			return err
+		}
+		return z.Close()
+	}
+	// After a frame, which may have any length, a kernel looks for a plain archive only here.
+	if _, err := b.out.Write(padding[:align(b.out.n)]); err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(&b.out, len(b.buf))
+	if err := b.archives(ctx, s, out); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// encoder begins a frame.
+func (b *builder) encoder() (*zstd.Encoder, error) {
+	if b.zstd != nil {
+		b.zstd.Reset(&b.out)
+		return b.zstd, nil
+	}
+	var err error
+	b.zstd, err = b.codec.encoder(&b.out)
+	return b.zstd, err
+}
+
+func (b *builder) archives(ctx context.Context, s *Segment, w io.Writer) error {
+	for i := range s.Archives {
+		a := &s.Archives[i]
+		if err := b.zeros(ctx, w, a.Zeros); err != nil {
+			return err
+		}
+		for j := range a.Members {
+			if err := b.member(ctx, a, &a.Members[j], w); err != nil {
+				return fmt.Errorf("%.200q: %w", a.Members[j].Name, err)
+			}
+		}
+	}
+	return b.zeros(ctx, w, s.Zeros)
+}
+
+func (b *builder) member(ctx context.Context, a *Archive, m *Member, w io.Writer) error {
+	b.stats.Plain += m.stored()
+	head := append(a.appendHead(nil, m), m.Target...)
+	if _, err := w.Write(head); err != nil {
+		return err
+	}
+	if m.Content != nil {
+		if err := b.content(ctx, m.Content, w); err != nil {
+			return err
+		}
+	}
+	_, err := w.Write(padding[:align(m.size())])
+	return err
+}
+
+// content copies a content and proves it.
+func (b *builder) content(ctx context.Context, c *chunkstore.Content, w io.Writer) error {
+	in, err := b.open(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer in.Close() // nothing was written: what matters is verified
+	b.stats.Files++
+	b.hasher.Reset()
+	for left := c.Size; left > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		p := b.buf[:min(left, int64(len(b.buf)))]
+		if _, err := io.ReadFull(in, p); err != nil {
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				return fmt.Errorf("%w: it is shorter", mkimage.ErrContent)
+			}
+			return err
+		}
+		left -= int64(len(p))
+		b.hasher.Write(p)
+		if _, err := w.Write(p); err != nil {
+			return err
+		}
+		if b.done += int64(len(p)); b.progress != nil {
+			b.progress(b.done, b.total)
+		}
+	}
+	if _, err := io.ReadFull(in, b.buf[:1]); err == nil {
+		return fmt.Errorf("%w: it is longer", mkimage.ErrContent)
+	} else if !errors.Is(err, io.EOF) {
+		return err
+	}
+	if b.hasher.ID() != c.ID {
+		return fmt.Errorf("%w: it has other bytes", mkimage.ErrContent)
+	}
+	return nil
+}
+
+// open asks the source, but not for a content that is nothing but holes.
+func (b *builder) open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
+	if !slices.ContainsFunc(c.Chunks, func(k chunkstore.Chunk) bool { return !k.IsHole() }) {
+		return io.NopCloser(io.LimitReader(zeroReader{}, c.Size)), nil
+	}
+	return b.src.Open(ctx, c)
+}
+
+type zeroReader struct{}
+
+func (zeroReader) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func (b *builder) zeros(ctx context.Context, w io.Writer, n int64) error {
+	b.stats.Plain += n
+	for n > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		clear(b.buf)
+		p := b.buf[:min(n, int64(len(b.buf)))]
+		if _, err := w.Write(p); err != nil {
+			return err
+		}
+		n -= int64(len(p))
+	}
+	return nil
+}

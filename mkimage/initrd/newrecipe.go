@@ -1,0 +1,192 @@
+package initrd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+)
+
+// Options says what a recipe holds besides the initrd. The zero value is usable.
+type Options struct {
+	Level    string            // one of mkimage.Levels; "": "best"
+	Chunking chunkstore.Params // zero: chunkstore.DefaultParams; that of the image beside it, so that both share chunks
+	Spool    Spool             // takes the unpacked contents; nil: no source of contents
+}
+
+// Spool keeps unpacked contents, for an initrd can't be read at random; an *os.File is one.
+// It is written from its beginning.
+type Spool interface {
+	io.Writer
+	io.ReaderAt
+}
+
+// defaultLevel is what an empty level means.
+const defaultLevel = "best"
+
+// NewRecipe unpacks the initrd that r reads and gives its recipe and a source of its
+// contents, which reads o.Spool. What can't be taken apart is ErrUnsupported.
+func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.Source, error) {
+	recipe := &Recipe{Chunking: o.Chunking}
+	if recipe.Chunking == (chunkstore.Params{}) {
+		recipe.Chunking = chunkstore.DefaultParams
+	}
+	if err := recipe.Chunking.Validate(); err != nil {
+		return nil, nil, fmt.Errorf("make initrd recipe: %w", err)
+	}
+	level := o.Level
+	if level == "" {
+		level = defaultLevel
+	}
+	var err error
+	if recipe.Codec, err = CodecFor(level); err != nil {
+		return nil, nil, fmt.Errorf("make initrd recipe: %w", err)
+	}
+	take := taker{
+		splitter: chunkstore.NewSplitter(recipe.Chunking),
+		spool:    o.Spool,
+		contents: make(map[chunkstore.ID]*chunkstore.Content),
+		offsets:  make(map[chunkstore.ID]int64),
+	}
+	in := &caller{ctx: ctx, r: r}
+	scan := scanner{content: take.content}
+	if recipe.Segments, err = scan.initrd(in); err == nil {
+		err = recipe.Validate()
+	}
+	switch {
+	case in.err != nil:
+		return nil, nil, fmt.Errorf("make initrd recipe: %w", in.err)
+	case take.err != nil:
+		return nil, nil, fmt.Errorf("make initrd recipe: spool: %w", take.err)
+	case err != nil && !errors.Is(err, ErrUnsupported): // a decoder's error, or an end too early
+		return nil, nil, fmt.Errorf("make initrd recipe: %w: %v", ErrUnsupported, err)
+	case err != nil:
+		return nil, nil, fmt.Errorf("make initrd recipe: %w", err)
+	}
+	return recipe, spoolSource{take.spool, take.offsets}, nil
+}
+
+// Verify takes the initrd that in reads apart and reports when it is not one that Build makes of
+// a recipe with the archives of r. That its frames are the codec's is not seen here.
+func (r *Recipe) Verify(ctx context.Context, in io.Reader) error {
+	other, _, err := NewRecipe(ctx, in, Options{Chunking: r.Chunking})
+	if err != nil {
+		return err
+	}
+	other.Codec = r.Codec
+	want, got := chunkstore.NewHasher(), chunkstore.NewHasher()
+	if _, err := r.WriteTo(want); err != nil {
+		return err
+	}
+	if _, err := other.WriteTo(got); err != nil {
+		return err
+	}
+	if want.ID() != got.ID() {
+		return fmt.Errorf("verify initrd: %w", mkimage.ErrContent)
+	}
+	return nil
+}
+
+// Contents gives the distinct contents in order of first appearance.
+func (r *Recipe) Contents() iter.Seq[*chunkstore.Content] {
+	return func(yield func(*chunkstore.Content) bool) {
+		seen := make(map[*chunkstore.Content]bool)
+		for m := range r.members() {
+			if c := m.Content; c != nil && !seen[c] {
+				seen[c] = true
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Chunks gives the distinct chunks of all contents, holes left out, in order of first appearance.
+func (r *Recipe) Chunks() []chunkstore.Chunk { return chunkstore.Distinct(r.Contents()) }
+
+func (r *Recipe) members() iter.Seq[*Member] {
+	return func(yield func(*Member) bool) {
+		for _, s := range r.Segments {
+			for _, a := range s.Archives {
+				for i := range a.Members {
+					if !yield(&a.Members[i]) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// taker takes the contents of files as they pass.
+type taker struct {
+	splitter *chunkstore.Splitter
+	spool    Spool
+	size     int64 // of the spool
+	err      error // of the spool
+	contents map[chunkstore.ID]*chunkstore.Content
+	offsets  map[chunkstore.ID]int64 // in the spool
+}
+
+func (t *taker) content(r io.Reader) (*chunkstore.Content, error) {
+	start := t.size
+	c, err := t.splitter.Split(io.TeeReader(r, t), nil)
+	if err != nil {
+		return nil, err
+	}
+	if known := t.contents[c.ID]; known != nil {
+		return known, nil
+	}
+	t.contents[c.ID] = &c
+	t.offsets[c.ID] = start
+	return &c, nil
+}
+
+// Write keeps what is read of a content.
+func (t *taker) Write(p []byte) (int, error) {
+	if t.spool == nil {
+		return len(p), nil
+	}
+	n, err := t.spool.Write(p)
+	t.size += int64(n)
+	t.err = err
+	return n, err
+}
+
+// spoolSource gives the contents of an initrd that was taken apart.
+type spoolSource struct {
+	spool   Spool
+	offsets map[chunkstore.ID]int64
+}
+
+// Open implements mkimage.Source.
+func (s spoolSource) Open(_ context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
+	offset, ok := s.offsets[c.ID]
+	if !ok || s.spool == nil {
+		return nil, fmt.Errorf("content %v: %w", c.ID, chunkstore.ErrNotFound)
+	}
+	return io.NopCloser(io.NewSectionReader(s.spool, offset, c.Size)), nil
+}
+
+// caller is the caller's reader. It remembers its error, which says nothing of the initrd.
+type caller struct {
+	ctx context.Context
+	r   io.Reader
+	err error
+}
+
+func (c *caller) Read(p []byte) (int, error) {
+	if c.err = c.ctx.Err(); c.err != nil {
+		return 0, c.err
+	}
+	n, err := c.r.Read(p)
+	if err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,75 @@
+package initrd
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"github.com/pierrec/lz4/v4"
+)
+
+// The "legacy" frame of lz4 is the one that the kernel knows, doc/lz4_Frame_format.md of
+// lz4: blocks of 8 MiB, each with its length in front, without an end mark.
+const (
+	lz4Plain     = 8 << 20
+	lz4StoredMax = lz4Plain + lz4Plain/255 + 16
+)
+
+type lz4Reader struct {
+	in            *bufio.Reader
+	stored, plain []byte
+	rest          []byte // of plain
+}
+
+func openLZ4(in *bufio.Reader) (io.ReadCloser, error) {
+	if _, err := in.Discard(4); err != nil {
+		return nil, err
+	}
+	return io.NopCloser(&lz4Reader{in: in, plain: make([]byte, lz4Plain)}), nil
+}
+
+func (l *lz4Reader) Read(p []byte) (int, error) {
+	for len(l.rest) == 0 {
+		if err := l.block(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, l.rest)
+	l.rest = l.rest[n:]
+	return n, nil
+}
+
+// block reads a block. Zeros where a length should be are padding after the stream.
+func (l *lz4Reader) block() error {
+	head, err := l.in.Peek(4)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if len(bytes.Trim(head, "\x00")) == 0 {
+		return io.EOF
+	}
+	if len(head) < 4 {
+		return io.ErrUnexpectedEOF
+	}
+	size := binary.LittleEndian.Uint32(head)
+	if size > lz4StoredMax {
+		return errors.New("an lz4 block that is too long")
+	}
+	if _, err := l.in.Discard(4); err != nil {
+		return err
+	}
+	if int(size) > cap(l.stored) {
+		l.stored = make([]byte, lz4StoredMax)
+	}
+	if _, err := io.ReadFull(l.in, l.stored[:size]); err != nil {
+		return notEOF(err)
+	}
+	n, err := lz4.UncompressBlock(l.stored[:size], l.plain)
+	if err != nil {
+		return err
+	}
+	l.rest = l.plain[:n]
+	return nil
+}
