@@ -48,13 +48,18 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	if r.Slot != nil {
 		slot = r.Slot.Name()
 	}
+	for _, path := range r.Seeds {
+		if err := checkSeed(path, slot); err != nil {
+			return nil, err
+		}
+	}
 	state, err := openState(r.StateDir, slot)
 	if err != nil {
 		return nil, noSpace(err)
 	}
 	u.state = state
 	u.meta = &metadata{client: r.Client, state: state, line: r.Line, limit: r.Line.Rate, used: map[chunkstore.ID]bool{}}
-	if err := u.prepare(ctx, slot); err != nil {
+	if err := u.prepare(ctx); err != nil {
 		return nil, errors.Join(err, u.Close())
 	}
 	return u, nil
@@ -68,7 +73,7 @@ func (u *Update) Close() error {
 // Quote says what Run will take.
 func (u *Update) Quote() Quote { return u.quote }
 
-func (u *Update) prepare(ctx context.Context, slot string) error {
+func (u *Update) prepare(ctx context.Context) error {
 	var err error
 	if u.release, err = u.meta.release(ctx, u.r.Channel, u.r.Version); err != nil {
 		return err
@@ -86,7 +91,7 @@ func (u *Update) prepare(ctx context.Context, slot string) error {
 	if err := u.readMetadata(ctx); err != nil {
 		return err
 	}
-	if err := u.openSeeds(ctx, slot); err != nil {
+	if err := u.openSeeds(ctx); err != nil {
 		return err
 	}
 	u.seeds.find(u.contents())
@@ -211,20 +216,20 @@ func (u *Update) checkChunks() error {
 }
 
 // openSeeds opens the seeds that were given, and what the outputs replace.
-func (u *Update) openSeeds(ctx context.Context, slot string) error {
+func (u *Update) openSeeds(ctx context.Context) error {
 	params := chunkstore.DefaultParams
 	if u.recipe != nil {
 		params = u.recipe.Chunking
 	}
 	for _, path := range u.r.Seeds {
-		seed, err := openSeed(ctx, path, slot, params, &u.events)
+		seed, err := openSeed(ctx, path, params, &u.events)
 		if err != nil {
 			return err
 		}
 		u.seeds.list = append(u.seeds.list, seed)
 	}
 	for _, o := range u.outputs {
-		if seed, err := openSeed(ctx, o.path, slot, params, &events{}); err == nil {
+		if seed, err := openSeed(ctx, o.path, params, &events{}); err == nil {
 			u.seeds.list = append(u.seeds.list, seed)
 		}
 	}

@@ -26,42 +26,39 @@ type seed struct {
 	raw     chunkstore.Content // of any other file
 }
 
-// openSeed opens a seed and reads all of it, cut by params. slot, unless "", must be another file.
-func openSeed(ctx context.Context, path, slot string, params chunkstore.Params, e *events) (*seed, error) {
+// openSeed opens a seed and reads all of it, cut by params.
+func openSeed(ctx context.Context, path string, params chunkstore.Params, e *events) (*seed, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("seed: %w", err)
 	}
 	s := &seed{path: path, f: f}
-	err = s.checkOther(slot)
-	if err == nil {
-		err = s.read(ctx, params, e)
-	}
-	if err != nil {
+	if err := s.read(ctx, params, e); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("seed %s: %w", path, err)
 	}
 	return s, nil
 }
 
-// checkOther refuses a seed that is the slot itself: it would be overwritten while it is read.
-func (s *seed) checkOther(slot string) error {
+// checkSeed refuses a seed that is not there, or that is the slot itself ("" is none): it
+// would be overwritten while it is read.
+func checkSeed(path, slot string) error {
+	mine, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("seed: %w", err)
+	}
 	if slot == "" {
 		return nil
-	}
-	mine, err := s.f.Stat()
-	if err != nil {
-		return err
 	}
 	other, err := os.Stat(slot)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("slot: %w", err)
 	}
 	if os.SameFile(mine, other) || sameDevice(mine, other) {
-		return fmt.Errorf("%w: it would be overwritten while it is read", ErrSlotIsSeed)
+		return fmt.Errorf("seed %s: %w: it would be overwritten while it is read", path, ErrSlotIsSeed)
 	}
 	return nil
 }

@@ -143,10 +143,10 @@ func (t *textReporter) quote(q apply.Quote) {
 			return
 		}
 	}
-	fmt.Fprintf(t.out, "release %s: %s bytes to fetch in %d requests, about %s (%s); the image has %s bytes\n", q.Version,
-		humanize.Comma(q.Bytes), q.Requests, roughly(q.Time), routes[q.Route], humanize.Comma(q.ImageSize))
-	fmt.Fprintf(t.out, "chunks: %d from the seeds, %d from earlier runs, %d to fetch; metadata: %s bytes in %d requests\n",
-		q.ChunksHave, q.ChunksCached, q.ChunksFetch, humanize.Comma(q.MetaBytes), q.MetaRequests)
+	fmt.Fprintf(t.out, "release %s: %s bytes to fetch in %s, about %s (%s); the image has %s bytes\n", q.Version,
+		humanize.Comma(q.Bytes), count(q.Requests, "request"), roughly(q.Time), routes[q.Route], humanize.Comma(q.ImageSize))
+	fmt.Fprintf(t.out, "chunks: %d from the seeds, %d from earlier runs, %d to fetch; metadata: %s bytes in %s\n",
+		q.ChunksHave, q.ChunksCached, q.ChunksFetch, humanize.Comma(q.MetaBytes), count(q.MetaRequests, "request"))
 }
 
 // routes says what apply.Quote's routes mean.
@@ -183,8 +183,8 @@ func (t *textReporter) result(r apply.Result) {
 	if r.Route == "none" && r.Current {
 		return
 	}
-	fmt.Fprintf(t.out, "release %s: done in %s: %s bytes fetched in %d requests, image of %s bytes; blocks: %d copied, %d compressed\n",
-		r.Version, roughly(r.Time), humanize.Comma(r.BytesFetched), r.Requests, humanize.Comma(r.ImageSize), r.BlocksCopied, r.BlocksCompressed)
+	fmt.Fprintf(t.out, "release %s: done in %s: %s bytes fetched in %s, image of %s bytes; blocks: %d copied, %d compressed\n",
+		r.Version, roughly(r.Time), humanize.Comma(r.BytesFetched), count(r.Requests, "request"), humanize.Comma(r.ImageSize), r.BlocksCopied, r.BlocksCompressed)
 }
 
 func (t *textReporter) failed(err error) error { return err }

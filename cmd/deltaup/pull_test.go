@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"deltaup/internal/faultserver"
+	"deltaup/internal/nginxtest"
+	"deltaup/mirror"
+)
+
+// deltaup runs a command line in-process.
+func deltaup(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(t.Context(), &Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &err, Getenv: os.Getenv}, args)
+	return code, out.String(), err.String()
+}
+
+func mustDeltaup(t *testing.T, args ...string) string {
+	t.Helper()
+	code, stdout, stderr := deltaup(t, args...)
+	if code != exitOK {
+		t.Fatalf("deltaup %s: exit code %d: %s", strings.Join(args, " "), code, stderr)
+	}
+	return stdout
+}
+
+// releases publishes two versions of a tree whose files do not compress, and
+// returns the mirror's folder and the two images.
+func releases(t *testing.T) (dir, v1, v2 string) {
+	t.Helper()
+	dir = t.TempDir()
+	tree := filepath.Join(dir, "tree")
+	for version := 1; version <= 2; version++ {
+		for i := range 8 {
+			file := filepath.Join(tree, fmt.Sprintf("lib%d", i))
+			if err := os.MkdirAll(tree, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			seed := uint64(i)
+			if i < 5 {
+				seed += uint64(100 * version)
+			}
+			content := make([]byte, 300<<10)
+			rnd := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
+			rnd.Read(content)
+			if err := os.WriteFile(file, content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		image := filepath.Join(dir, fmt.Sprintf("v%d.squashfs", version))
+		mustDeltaup(t, "mkimage", "-o", image, "--level", "fastest", "--mtime", "1700000000", "--owner", "0:0", tree)
+		mustDeltaup(t, "publish", "--mirror", filepath.Join(dir, "mirror"), "--version", fmt.Sprint(version), image)
+	}
+	return filepath.Join(dir, "mirror"), filepath.Join(dir, "v1.squashfs"), filepath.Join(dir, "v2.squashfs")
+}
+
+func sameFile(t *testing.T, a, b string) {
+	t.Helper()
+	x, err := os.ReadFile(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := os.ReadFile(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(x, y) {
+		t.Fatalf("%s and %s differ", a, b)
+	}
+}
+
+// TestPullKilled kills the real command at random moments, runs it again, and demands that
+// no byte is asked for that lay on the disk when it started.
+func TestPullKilled(t *testing.T) {
+	memory(t)
+	mirrorDir, v1, v2 := releases(t)
+	before, err := os.ReadFile(v1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := faultserver.New(t, mirror.Handler(mirrorDir))
+	server.Add(faultserver.Rule{Path: "packs/", Fault: faultserver.Slow(800 << 10)})
+	dir := t.TempDir()
+	slot, state := filepath.Join(dir, "slot"), filepath.Join(dir, "state")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 3))
+	var sent int64
+	kills := 0
+	for runs := 0; ; runs++ {
+		if runs == 100 {
+			t.Fatal("no end")
+		}
+		onDisk := cached(t, state)
+		server.Reset()
+		cmd := exec.Command(self)
+		cmd.Args = []string{"deltaup", "pull", server.URL, "--seed", v1, "--slot", slot, "--state", state, "--quiet", "--parallel", "2"}
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		killed := time.AfterFunc(time.Duration(50+rnd.IntN(500))*time.Millisecond, func() { cmd.Process.Kill() })
+		err := cmd.Wait()
+		killed.Stop()
+		for _, r := range server.Log() {
+			checkRange(t, r, onDisk)
+		}
+		sent += server.BodyBytes("packs/")
+		if err == nil {
+			break
+		}
+		if !strings.Contains(err.Error(), "killed") {
+			t.Fatalf("%v: %s", err, &stderr)
+		}
+		kills++
+		if head, err := os.ReadFile(slot); err == nil && len(head) >= 4 && string(head[:4]) == "hsqs" {
+			sameFile(t, slot, v2) // killed after its last write
+		}
+	}
+	sameFile(t, slot, v2)
+	if now, err := os.ReadFile(v1); err != nil || !bytes.Equal(now, before) {
+		t.Errorf("the seed was changed (%v)", err)
+	}
+	t.Logf("%d kills, %d bytes of packs handed to connections over all runs", kills, sent)
+	if kills == 0 {
+		t.Error("the command was never killed in time")
+	}
+}
+
+// part is a run of bytes of a pack that is on disk.
+type part struct{ start, end int64 }
+
+// cached lists the download cache by the pack's name.
+func cached(t *testing.T, state string) map[string][]part {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(state, "*", "fetch", "*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]part{}
+	for _, f := range files {
+		start, err := strconv.ParseInt(filepath.Base(f), 10, 64)
+		if err != nil {
+			t.Fatalf("%s is no part: %v", f, err)
+		}
+		info, err := os.Stat(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pack := filepath.Base(filepath.Dir(f))
+		out[pack] = append(out[pack], part{start, start + info.Size()})
+	}
+	return out
+}
+
+// checkRange demands that a request for a pack asks for nothing that is on disk.
+func checkRange(t *testing.T, r faultserver.Request, onDisk map[string][]part) {
+	t.Helper()
+	if !strings.HasPrefix(r.Path, "packs/") {
+		return
+	}
+	var first, last int64
+	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &first, &last); err != nil {
+		t.Fatalf("%s: range %q: %v", r.Path, r.Header.Get("Range"), err)
+	}
+	pack := strings.TrimSuffix(filepath.Base(r.Path), ".pack")
+	for _, p := range onDisk[pack] {
+		if first < p.end && p.start <= last {
+			t.Errorf("%s: bytes %d to %d are asked for, and %d to %d were on disk", pack[:8], first, last, p.start, p.end-1)
+		}
+	}
+}
+
+// TestPullNginx pulls from a real nginx with the documented configuration.
+func TestPullNginx(t *testing.T) {
+	memory(t)
+	mirrorDir, v1, v2 := releases(t)
+	url := nginxtest.Start(t, mirrorDir)
+	dir := t.TempDir()
+	slot := filepath.Join(dir, "slot")
+	out := mustDeltaup(t, "pull", url, "--seed", v1, "--slot", slot, "--state", filepath.Join(dir, "state"))
+	sameFile(t, slot, v2)
+	if !strings.Contains(out, "rebuilding the image") {
+		t.Errorf("the image was not rebuilt: %s", out)
+	}
+}
+
+// TestPullBudget checks that --max-bytes refuses before anything is fetched.
+func TestPullBudget(t *testing.T) {
+	memory(t)
+	mirrorDir, v1, v2 := releases(t)
+	server := faultserver.New(t, mirror.Handler(mirrorDir))
+	dir := t.TempDir()
+	slot := filepath.Join(dir, "slot")
+	args := []string{"pull", server.URL, "--seed", v1, "--slot", slot, "--state", filepath.Join(dir, "state"), "--max-bytes"}
+	code, _, stderr := deltaup(t, append(args, "1M")...)
+	if code != exitBudget || !strings.Contains(stderr, "--max-bytes is 1000000") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if server.Requests("packs/") != 0 {
+		t.Error("packs were asked for all the same")
+	}
+	if _, err := os.Stat(slot); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the slot was touched: %v", err)
+	}
+	mustDeltaup(t, append(args, "2M")...)
+	sameFile(t, slot, v2)
+}
+
+func TestPullInterrupted(t *testing.T) {
+	memory(t)
+	mirrorDir, v1, _ := releases(t)
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stderr bytes.Buffer
+	code := run(ctx, &Env{Stdin: strings.NewReader(""), Stdout: &bytes.Buffer{}, Stderr: &stderr, Getenv: os.Getenv},
+		[]string{"pull", mirrorDir, "--seed", v1, "--slot", filepath.Join(dir, "slot"), "--state", filepath.Join(dir, "state")})
+	if code != exitInterrupted {
+		t.Errorf("exit code %d: %s", code, &stderr)
+	}
+}
+
+// memory puts the test's folders into memory where it can: all is synced again and again.
+func memory(t *testing.T) {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "deltaup-test")
+	if err != nil {
+		return
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Setenv("TMPDIR", dir)
+}
