@@ -19,11 +19,12 @@ var floors = []struct {
 	{"mkimage/squashfs", nil},
 	{"mkimage/tree", []string{"mkimage/squashfs"}},
 	{"mkimage", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree"}},
+	{"mkimage/initrd", []string{"chunkstore", "mkimage"}},
 	{"delta/transform", nil},
 	{"delta/suffix", nil},
 	{"delta/patchset", []string{"chunkstore", "mkimage", "mkimage/squashfs", "mkimage/tree", "delta/suffix", "delta/transform"}},
 	{"delta", []string{"chunkstore", "mkimage"}},
-	{"mirror", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta"}},
+	{"mirror", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta", "delta/patchset"}},
 	{"apply", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta", "mirror"}},
 	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/squashfs", "mkimage/tree", "delta", "mirror", "apply"}},
 }
