@@ -44,6 +44,7 @@ type Transform interface {
 // transform; a number is never given twice.
 var registry = map[uint8]Transform{
 	1: gzipMember{},
+	2: kernelModule{},
 }
 
 // ByID gives the transform with this id.

@@ -1,0 +1,145 @@
+package transform
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"slices"
+)
+
+// le is the byte order of all files that are rewritten here.
+var le = binary.LittleEndian
+
+// Sizes of the records of a 64-bit ELF file (ELF-64 Object File Format, version 1.5).
+const (
+	elfHeaderSize     = 64
+	elfSectionSize    = 64
+	elfSymbolSize     = 24
+	elfRelaSize       = 24
+	elfSectionMax     = 4096 // sections of a file that is rewritten
+	elfTypeRel        = 1
+	elfTypeExec       = 2
+	elfTypeDyn        = 3
+	elfMachineX86     = 62
+	elfMachineARM     = 183
+	sectionSymtab     = 2
+	sectionRela       = 4
+	sectionNobits     = 8
+	sectionDynsym     = 11
+	flagExec          = 4
+	flagMerge         = 0x10
+	flagStrings       = 0x20
+	symbolKindSection = 3
+	symbolKindFile    = 4
+)
+
+// elfFile is the outline of a 64-bit little-endian ELF file. It holds no content: the
+// same outline serves a file and its rewritten image, whose headers are equal.
+type elfFile struct {
+	kind, machine uint16
+	sections      []elfSection
+
+	symbols   *symbolTable // the last one read
+	symbolsOf *elfSection
+}
+
+// elfSection is one section header.
+type elfSection struct {
+	name      string
+	kind      uint32
+	flags     uint64
+	addr      uint64
+	off, size int // in the file; size is 0 where nothing is stored
+	link      int
+	info      int
+	entry     uint64
+}
+
+// of gives the section's bytes in a file.
+func (s *elfSection) of(b []byte) []byte {
+	return b[s.off : s.off+s.size : s.off+s.size]
+}
+
+// parseELF reads the outline. ok is false unless every section lies within the file,
+// and apart from the headers and all others: what is rewritten must not overlap.
+func parseELF(b []byte) (f *elfFile, ok bool) {
+	if len(b) < elfHeaderSize || !bytes.HasPrefix(b, []byte("\x7fELF\x02\x01\x01")) {
+		return nil, false
+	}
+	at, n := le.Uint64(b[40:]), int(le.Uint16(b[60:]))
+	if le.Uint16(b[58:]) != elfSectionSize || n < 1 || n > elfSectionMax || at > uint64(len(b)) || uint64(len(b))-at < uint64(n)*elfSectionSize {
+		return nil, false
+	}
+	f = &elfFile{kind: le.Uint16(b[16:]), machine: le.Uint16(b[18:]), sections: make([]elfSection, n)}
+	names := make([]uint32, n)
+	used := []extent{{0, elfHeaderSize}, {int(at), int(at) + n*elfSectionSize}}
+	for i := range f.sections {
+		h := b[int(at)+i*elfSectionSize:]
+		s := &f.sections[i]
+		names[i] = le.Uint32(h)
+		s.kind, s.flags, s.addr = le.Uint32(h[4:]), le.Uint64(h[8:]), le.Uint64(h[16:])
+		off, size := le.Uint64(h[24:]), le.Uint64(h[32:])
+		s.link, s.info, s.entry = int(le.Uint32(h[40:])), int(le.Uint32(h[44:])), le.Uint64(h[56:])
+		if s.kind == 0 || s.kind == sectionNobits || size == 0 {
+			continue
+		}
+		if off > uint64(len(b)) || size > uint64(len(b))-off {
+			return nil, false
+		}
+		s.off, s.size = int(off), int(size)
+		used = append(used, extent{s.off, s.off + s.size})
+	}
+	if overlap(used) {
+		return nil, false
+	}
+	strs := int(le.Uint16(b[62:]))
+	if strs >= n {
+		return nil, false
+	}
+	for i, at := range names {
+		f.sections[i].name = stringAt(f.sections[strs].of(b), at)
+	}
+	return f, true
+}
+
+type extent struct{ from, to int }
+
+func overlap(e []extent) bool {
+	slices.SortFunc(e, func(a, b extent) int { return cmp.Compare(a.from, b.from) })
+	for i := 1; i < len(e); i++ {
+		if e[i].from < e[i-1].to {
+			return true
+		}
+	}
+	return false
+}
+
+// section gives the first section of that name, or nil.
+func (f *elfFile) section(name string) *elfSection {
+	for i := range f.sections {
+		if f.sections[i].name == name {
+			return &f.sections[i]
+		}
+	}
+	return nil
+}
+
+// at gives the section with that number, or nil.
+func (f *elfFile) at(i int) *elfSection {
+	if i <= 0 || i >= len(f.sections) {
+		return nil
+	}
+	return &f.sections[i]
+}
+
+// stringAt gives the zero-terminated string at an offset of a string table; empty where there is none.
+func stringAt(table []byte, at uint32) string {
+	if uint64(at) >= uint64(len(table)) {
+		return ""
+	}
+	s := table[at:]
+	if n := bytes.IndexByte(s, 0); n >= 0 {
+		s = s[:n]
+	}
+	return string(s)
+}

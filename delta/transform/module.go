@@ -1,0 +1,89 @@
+package transform
+
+import (
+	"bytes"
+	"strings"
+)
+
+// kernelModule rewrites relocatable ELF files, of which Linux kernel modules are the
+// important kind. The output is a file of the same length and headers with the symbol
+// table, the relocations and the type information (BTF) rewritten in place, followed
+// by tables of the latter.
+type kernelModule struct{}
+
+func (kernelModule) Name() string { return "module" }
+
+func (kernelModule) Forward(plain []byte) ([]byte, bool) {
+	if len(plain) > MaxContent {
+		return nil, false
+	}
+	f, ok := parseELF(plain)
+	if !ok || f.kind != elfTypeRel {
+		return nil, false
+	}
+	out := bytes.Clone(plain)
+	for i := range f.sections {
+		s := &f.sections[i]
+		if s.kind != sectionRela {
+			continue
+		}
+		r, ok := newRela(f, s, plain)
+		if !ok || !r.forward(s.of(out)) {
+			return nil, false
+		}
+	}
+	for i := range f.sections {
+		if s := &f.sections[i]; s.kind == sectionSymtab {
+			rewriteSymtab(s.of(out), f.strings(s, plain), false)
+		}
+	}
+	return out, true
+}
+
+func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {
+	f, ok := parseELF(out)
+	if !ok || f.kind != elfTypeRel {
+		return nil, ErrCorrupt
+	}
+	if int64(len(out)) > limit {
+		return nil, ErrTooLong
+	}
+	plain := bytes.Clone(out)
+	for i := range f.sections {
+		if s := &f.sections[i]; s.kind == sectionSymtab {
+			rewriteSymtab(s.of(plain), f.strings(s, plain), true)
+		}
+	}
+	for i := range f.sections {
+		s := &f.sections[i]
+		if s.kind != sectionRela {
+			continue
+		}
+		r, ok := newRela(f, s, plain)
+		if !ok || !r.inverse(s.of(plain)) {
+			return nil, ErrCorrupt
+		}
+	}
+	return plain, nil
+}
+
+// strings gives the string table of a symbol table.
+func (f *elfFile) strings(s *elfSection, b []byte) []byte {
+	if t := f.at(s.link); t != nil {
+		return t.of(b)
+	}
+	return nil
+}
+
+// newRela prepares to rewrite a section of relocations; b has a final symbol table.
+func newRela(f *elfFile, s *elfSection, b []byte) (*relaRewriter, bool) {
+	symtab := f.at(s.link)
+	if symtab == nil || symtab.kind != sectionSymtab {
+		return nil, false
+	}
+	if f.symbols == nil || f.symbolsOf != symtab {
+		f.symbols, f.symbolsOf = readSymbols(f, symtab, b), symtab
+	}
+	named := strings.HasPrefix(s.name, ".rela.text") || strings.HasPrefix(s.name, ".rela.init.text") || strings.HasPrefix(s.name, ".rela.data") || strings.HasPrefix(s.name, ".rela.rodata")
+	return &relaRewriter{table: f.symbols, b: b, named: named, last: map[uint32]uint64{}}, true
+}

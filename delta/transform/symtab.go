@@ -1,0 +1,129 @@
+package transform
+
+import (
+	"cmp"
+	"slices"
+)
+
+// symbol is what others refer to of an entry of a symbol table.
+type symbol struct {
+	name    uint32
+	kind    uint8 // STT_
+	section uint16
+	value   uint64
+}
+
+// symbolTable is the symbol table of a relocatable file.
+type symbolTable struct {
+	file    *elfFile
+	symbols []symbol
+	strings []byte
+	tokens  *tokens
+	anchors map[int]*anchors // by section
+}
+
+// rewriteSymtab makes each entry relative to the one before: the name to the end of
+// that one's name, the value to that of the last symbol in the same section.
+func rewriteSymtab(table, strings []byte, inverse bool) {
+	next := uint32(1)
+	last := map[uint16]uint64{}
+	for ; len(table) >= elfSymbolSize; table = table[elfSymbolSize:] {
+		name, value, section := le.Uint32(table), le.Uint64(table[8:]), le.Uint16(table[6:])
+		stored, storedValue := name-next, value-last[section]
+		if inverse {
+			stored, storedValue = name+next, value+last[section]
+			name, value = stored, storedValue
+		}
+		le.PutUint32(table, stored)
+		le.PutUint64(table[8:], storedValue)
+		if name != 0 {
+			next = name + uint32(len(stringAt(strings, name))) + 1
+		}
+		last[section] = value
+	}
+}
+
+// readSymbols reads the symbol table that a section of relocations refers to.
+func readSymbols(f *elfFile, s *elfSection, b []byte) *symbolTable {
+	t := &symbolTable{file: f, anchors: map[int]*anchors{}}
+	if str := f.at(s.link); str != nil {
+		t.strings = str.of(b)
+	}
+	data := s.of(b)
+	n := len(data) / elfSymbolSize
+	t.symbols = make([]symbol, n)
+	t.tokens = newTokens(n)
+	for i := range t.symbols {
+		e := data[i*elfSymbolSize:]
+		s := symbol{le.Uint32(e), e[4] & 15, le.Uint16(e[6:]), le.Uint64(e[8:])}
+		t.symbols[i] = s
+		name := stringAt(t.strings, s.name)
+		if s.kind == symbolKindSection {
+			if at := f.at(int(s.section)); at != nil {
+				name = at.name
+			}
+		}
+		t.tokens.add(hashName(name), ^uint32(0))
+	}
+	return t
+}
+
+// anchors are the named places of a section, by falling address: its symbols, or the
+// strings of a string table.
+type anchors struct {
+	values []uint64 // ascending
+	tokens *tokens
+}
+
+// in gives the anchors of a section, whose contents must be final.
+func (t *symbolTable) in(section int, b []byte) *anchors {
+	if a := t.anchors[section]; a != nil {
+		return a
+	}
+	a := &anchors{tokens: newTokens(0)}
+	t.anchors[section] = a
+	s := t.file.at(section)
+	if s == nil {
+		return a
+	}
+	if s.flags&flagStrings != 0 && s.flags&flagMerge != 0 && s.entry <= 1 {
+		a.addStrings(s.of(b))
+		return a
+	}
+	var here []symbol
+	for _, sym := range t.symbols {
+		if int(sym.section) == section && sym.kind < symbolKindSection {
+			here = append(here, sym)
+		}
+	}
+	slices.SortStableFunc(here, func(x, y symbol) int { return cmp.Compare(x.value, y.value) })
+	for i, sym := range here {
+		if i == 0 || sym.value != here[i-1].value {
+			a.values = append(a.values, sym.value)
+			a.tokens.add(hashName(stringAt(t.strings, sym.name)), ^uint32(0))
+		}
+	}
+	return a
+}
+
+func (a *anchors) addStrings(b []byte) {
+	start := 0
+	for i, c := range b {
+		if c == 0 {
+			if i > start {
+				a.values = append(a.values, uint64(start))
+				a.tokens.add(hashName(string(b[start:i])), ^uint32(0))
+			}
+			start = i + 1
+		}
+	}
+}
+
+// before gives the number of the last anchor at or before an address.
+func (a *anchors) before(value uint64) (int, bool) {
+	i, found := slices.BinarySearch(a.values, value)
+	if !found {
+		i--
+	}
+	return i, i >= 0
+}
