@@ -178,6 +178,7 @@ func (c *checker) hashNamed(ctx context.Context) error {
 func hashName(name string) (kind string, id chunkstore.ID, ok bool) {
 	for kind, path := range map[string]func(chunkstore.ID) string{
 		packsDir: PackPath, indexesDir: IndexPath, imagesDir: ImagePath, recipesDir: RecipePath,
+		patchesDir: PatchPath, blockmapsDir: BlockmapPath,
 	} {
 		if !strings.HasPrefix(name, kind+"/") {
 			continue

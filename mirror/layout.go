@@ -6,14 +6,16 @@ import (
 
 // The folders of a mirror. All names are relative to its root and use slashes.
 const (
-	channelsDir = "channels"
-	releasesDir = "releases"
-	recipesDir  = "recipes"
-	indexesDir  = "indexes"
-	imagesDir   = "images"
-	packsDir    = "packs"
-	tmpDir      = "tmp"   // files that are being written; leftovers are of no use to anybody
-	lockName    = ".lock" // held by the publisher at work
+	channelsDir  = "channels"
+	releasesDir  = "releases"
+	recipesDir   = "recipes"
+	indexesDir   = "indexes"
+	imagesDir    = "images"
+	packsDir     = "packs"
+	patchesDir   = "patches"
+	blockmapsDir = "blockmaps"
+	tmpDir       = "tmp"   // files that are being written; leftovers are of no use to anybody
+	lockName     = ".lock" // held by the publisher at work
 )
 
 // Sizes, in bytes, that no file of its kind may exceed; a reader allocates up to them.
@@ -23,6 +25,8 @@ const (
 	MaxRecipeSize      = 64 << 20  // as stored
 	MaxPlainRecipeSize = 512 << 20 // decompressed
 	MaxIndexSize       = 256 << 20
+	MaxBlockmapSize    = 64 << 20
+	MaxPatchSize       = 1 << 40 // of a whole set; what a reader holds in memory is bounded by package patchset
 	MaxObjectSize      = 1 << 50 // images and raw artifacts, which are never held in memory
 )
 
@@ -40,6 +44,12 @@ func IndexPath(id chunkstore.ID) string { return hashPath(indexesDir, id, ".inde
 
 // ImagePath is where the finished image with this id lies.
 func ImagePath(id chunkstore.ID) string { return hashPath(imagesDir, id, ".squashfs") }
+
+// PatchPath is where the patch set with this id lies.
+func PatchPath(id chunkstore.ID) string { return hashPath(patchesDir, id, ".patch") }
+
+// BlockmapPath is where the block map with this id lies.
+func BlockmapPath(id chunkstore.ID) string { return hashPath(blockmapsDir, id, ".blockmap") }
 
 // ReleasePath is where the release file of a version lies. The version must be a [ValidName].
 func ReleasePath(version string) string { return releasesDir + "/" + version + ".json" }

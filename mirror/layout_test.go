@@ -15,6 +15,8 @@ func TestPaths(t *testing.T) {
 		RecipePath(id):         "recipes/" + hex[:2] + "/" + hex + ".recipe.zst",
 		IndexPath(id):          "indexes/" + hex[:2] + "/" + hex + ".index",
 		ImagePath(id):          "images/" + hex[:2] + "/" + hex + ".squashfs",
+		PatchPath(id):          "patches/" + hex[:2] + "/" + hex + ".patch",
+		BlockmapPath(id):       "blockmaps/" + hex[:2] + "/" + hex + ".blockmap",
 		ReleasePath("1.0"):     "releases/1.0.json",
 		PointerPath("testing"): "channels/testing.json",
 	} {

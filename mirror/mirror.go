@@ -27,9 +27,14 @@ type Object struct {
 	Size int64         `json:"size"`
 }
 
+// objectOf is the object that these bytes are.
+func objectOf(b []byte) Object { return Object{ID: chunkstore.Sum(b), Size: int64(len(b))} }
+
 // RecipeObject is a recipe as a mirror stores it: compressed with zstd.
 // Its embedded Object is that of the compressed bytes.
 type RecipeObject struct {
 	Object
 	Plain int64 `json:"plain"` // bytes of the recipe itself
+	// Text is BLAKE3-256 of the recipe itself, which is the same for everybody who derives it from the image.
+	Text chunkstore.ID `json:"id"`
 }

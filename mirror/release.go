@@ -37,15 +37,19 @@ type Artifact struct {
 	Kind   string        `json:"kind"`
 	Object               // the finished file's hash and size; a squashfs image also lies whole at [ImagePath]
 	Recipe *RecipeObject `json:"recipe,omitempty"` // KindSquashfs, and nothing else, has one
+	// Blockmap is a mkimage.Blockmap of the image; only KindSquashfs has one, and not always.
+	Blockmap *Object `json:"blockmap,omitempty"`
 }
 
 // Release is the file releases/VERSION.json.
 type Release struct {
 	Format     int           `json:"format"` // 1
 	Version    string        `json:"version"`
+	Previous   string        `json:"previous,omitempty"`   // the version that the channel pointed to when this one was published
 	Compatible string        `json:"compatible,omitempty"` // the machines it is for; "" is all
 	Artifacts  []Artifact    `json:"artifacts"`            // at least one, the image first
 	Index      Object        `json:"index"`                // chunkstore.Index: where all chunks of all artifacts lie
+	Patches    []Patch       `json:"patches,omitempty"`    // newest first, from different releases
 	Sum        chunkstore.ID `json:"sum"`                  // of this file with a sum of "-"; set by Marshal
 }
 
@@ -94,6 +98,8 @@ func (r *Release) validate() error {
 	switch {
 	case !ValidName(r.Version):
 		return fmt.Errorf("%q is no valid version", r.Version)
+	case r.Previous != "" && (!ValidName(r.Previous) || r.Previous == r.Version):
+		return fmt.Errorf("%q is no valid previous version", r.Previous)
 	case !validCompatible(r.Compatible):
 		return fmt.Errorf("%q is no valid compatible string", r.Compatible)
 	case len(r.Artifacts) == 0 || len(r.Artifacts) > maxArtifacts:
@@ -113,7 +119,7 @@ func (r *Release) validate() error {
 	if err := r.Index.validate(MaxIndexSize); err != nil {
 		return fmt.Errorf("index: %w", err)
 	}
-	return nil
+	return r.validatePatches()
 }
 
 func (a *Artifact) validate(first bool) error {
@@ -125,24 +131,37 @@ func (a *Artifact) validate(first bool) error {
 	}
 	switch a.Kind {
 	case KindRaw:
-		if a.Recipe != nil {
-			return fmt.Errorf("is raw and has a recipe")
+		if a.Recipe != nil || a.Blockmap != nil {
+			return fmt.Errorf("is raw and has a recipe or a block map")
 		}
+		return nil
 	case KindSquashfs:
 		if a.Name != ImageName || !first {
 			return fmt.Errorf("only the first artifact, %q, can be of kind %s", ImageName, KindSquashfs)
 		}
-		if a.Recipe == nil {
-			return fmt.Errorf("has no recipe")
+		return a.validateImage()
+	}
+	return fmt.Errorf("unknown kind %q", a.Kind)
+}
+
+// validateImage looks at what only a squashfs image has.
+func (a *Artifact) validateImage() error {
+	if a.Recipe == nil {
+		return fmt.Errorf("has no recipe")
+	}
+	if err := a.Recipe.Object.validate(MaxRecipeSize); err != nil {
+		return fmt.Errorf("recipe: %w", err)
+	}
+	if a.Recipe.Plain <= 0 || a.Recipe.Plain > MaxPlainRecipeSize {
+		return fmt.Errorf("recipe: plain size %d is not within 1 to %d", a.Recipe.Plain, int64(MaxPlainRecipeSize))
+	}
+	if a.Recipe.Text.IsZero() {
+		return fmt.Errorf("recipe: no hash of its text")
+	}
+	if a.Blockmap != nil {
+		if err := a.Blockmap.validate(MaxBlockmapSize); err != nil {
+			return fmt.Errorf("block map: %w", err)
 		}
-		if err := a.Recipe.Object.validate(MaxRecipeSize); err != nil {
-			return fmt.Errorf("recipe: %w", err)
-		}
-		if a.Recipe.Plain <= 0 || a.Recipe.Plain > MaxPlainRecipeSize {
-			return fmt.Errorf("recipe: plain size %d is not within 1 to %d", a.Recipe.Plain, int64(MaxPlainRecipeSize))
-		}
-	default:
-		return fmt.Errorf("unknown kind %q", a.Kind)
 	}
 	return nil
 }

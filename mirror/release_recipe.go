@@ -31,11 +31,11 @@ func encodeRecipe(plain []byte) (stored []byte, o RecipeObject, err error) {
 		return nil, o, fmt.Errorf("recipe of %d bytes (%d compressed) is over the limit of %d (%d)",
 			len(plain), len(stored), MaxPlainRecipeSize, MaxRecipeSize)
 	}
-	return stored, RecipeObject{Object: Object{ID: chunkstore.Sum(stored), Size: int64(len(stored))}, Plain: int64(len(plain))}, nil
+	return stored, RecipeObject{Object: objectOf(stored), Plain: int64(len(plain)), Text: chunkstore.Sum(plain)}, nil
 }
 
 // Decode decompresses and parses a stored recipe, whose bytes the caller has
-// verified against o.Object. At most o.Plain bytes are decompressed.
+// verified against o.Object. At most o.Plain bytes are decompressed, and they are held against o.Text.
 // Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func (o RecipeObject) Decode(stored []byte) (*mkimage.Recipe, error) {
 	dec, err := zstd.NewReader(bytes.NewReader(stored), zstd.WithDecoderConcurrency(1),
@@ -44,7 +44,7 @@ func (o RecipeObject) Decode(stored []byte) (*mkimage.Recipe, error) {
 		return nil, fmt.Errorf("recipe %s: %w: %w", o.ID, chunkstore.ErrCorrupt, err)
 	}
 	defer dec.Close()
-	plain := &exactReader{r: dec, left: o.Plain}
+	plain := &exactReader{r: dec, left: o.Plain, hasher: chunkstore.NewHasher()}
 	r, err := mkimage.ParseRecipe(plain)
 	if plain.err != nil { // the reason why the recipe did not parse
 		err = plain.err
@@ -52,6 +52,9 @@ func (o RecipeObject) Decode(stored []byte) (*mkimage.Recipe, error) {
 	if err == nil {
 		// ParseRecipe may stop before the end of what it was given.
 		_, err = io.Copy(io.Discard, plain)
+	}
+	if id := plain.hasher.ID(); err == nil && id != o.Text {
+		err = fmt.Errorf("%w: its text has the hash %s, not %s", chunkstore.ErrCorrupt, id, o.Text)
 	}
 	switch {
 	case err == nil:
@@ -64,9 +67,10 @@ func (o RecipeObject) Decode(stored []byte) (*mkimage.Recipe, error) {
 
 // exactReader passes on a stream that has to have exactly left bytes.
 type exactReader struct {
-	r    io.Reader
-	left int64
-	err  error // the first one but io.EOF
+	r      io.Reader
+	left   int64
+	hasher *chunkstore.Hasher // of all that was passed on
+	err    error              // the first one but io.EOF
 }
 
 func (x *exactReader) Read(p []byte) (int, error) {
@@ -74,6 +78,7 @@ func (x *exactReader) Read(p []byte) (int, error) {
 		return 0, x.err
 	}
 	n, err := x.r.Read(p)
+	x.hasher.Write(p[:n])
 	x.left -= int64(n)
 	switch {
 	case x.left < 0:

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
 )
 
 func object(s string) Object {
@@ -15,15 +16,27 @@ func object(s string) Object {
 }
 
 func someRelease() Release {
+	blockmap := object("block map")
 	return Release{
 		Version:    "2.0~rc1",
+		Previous:   "1.9",
 		Compatible: "x86-64 <generic>",
 		Artifacts: []Artifact{
-			{Name: ImageName, Kind: KindSquashfs, Object: object("image"), Recipe: &RecipeObject{Object: object("recipe"), Plain: 99}},
+			{
+				Name: ImageName, Kind: KindSquashfs, Object: object("image"), Blockmap: &blockmap,
+				Recipe: &RecipeObject{Object: object("recipe"), Plain: 99, Text: chunkstore.Sum([]byte("text"))},
+			},
 			{Name: KernelName, Kind: KindRaw, Object: object("kernel")},
 			{Name: "empty", Kind: KindRaw, Object: object("")},
 		},
 		Index: object("index"),
+		Patches: []Patch{
+			{
+				From: "1.9", Recipe: chunkstore.Sum([]byte("text of 1.9")), Set: object("head and groups"), Head: object("head"),
+				Chunks: 1000, Blocks: 2000, Compress: 3000,
+			},
+			{From: "1.8", Recipe: chunkstore.Sum([]byte("text of 1.8")), Set: object("another set"), Head: object("another")},
+		},
 	}
 }
 
@@ -56,6 +69,12 @@ func TestReleaseRoundTrip(t *testing.T) {
 	}
 	if a := got.Artifact(KernelName); a == nil || a.ID != object("kernel").ID {
 		t.Errorf("the kernel is %+v", a)
+	}
+	if p := got.PatchFrom(chunkstore.Sum([]byte("text of 1.8"))); p == nil || p.From != "1.8" {
+		t.Errorf("the patch set from 1.8 is %+v", p)
+	}
+	if p := got.PatchFrom(chunkstore.Sum([]byte("text"))); p != nil {
+		t.Errorf("there is a patch set from the release to itself: %+v", p)
 	}
 	if a := got.Artifact(InitrdName); a != nil {
 		t.Errorf("there is an initrd: %+v", a)
@@ -140,6 +159,28 @@ func TestInvalidReleases(t *testing.T) {
 		"empty recipe":            func(r *Release) { r.Artifacts[0].Recipe.Plain = 0 },
 		"huge index":              func(r *Release) { r.Index.Size = MaxIndexSize + 1 },
 		"no index":                func(r *Release) { r.Index = Object{} },
+		"path as previous":        func(r *Release) { r.Previous = "a/b" },
+		"previous to itself":      func(r *Release) { r.Previous = r.Version },
+		"recipe without text":     func(r *Release) { r.Artifacts[0].Recipe.Text = chunkstore.ID{} },
+		"raw with block map":      func(r *Release) { r.Artifacts[1].Blockmap = r.Artifacts[0].Blockmap },
+		"huge block map":          func(r *Release) { r.Artifacts[0].Blockmap.Size = MaxBlockmapSize + 1 },
+		"patches to raw": func(r *Release) {
+			r.Artifacts[0].Kind, r.Artifacts[0].Recipe, r.Artifacts[0].Blockmap = KindRaw, nil, nil
+		},
+		"too many patches":      func(r *Release) { r.Patches = make([]Patch, maxPatches+1) },
+		"path as patch's from":  func(r *Release) { r.Patches[0].From = "a/b" },
+		"patch from itself":     func(r *Release) { r.Patches[0].From = r.Version },
+		"patch from its recipe": func(r *Release) { r.Patches[0].Recipe = r.Artifacts[0].Recipe.Text },
+		"two patches from one":  func(r *Release) { r.Patches[0].From = r.Patches[1].From },
+		"two from one recipe":   func(r *Release) { r.Patches[0].Recipe = r.Patches[1].Recipe },
+		"patch from no recipe":  func(r *Release) { r.Patches[0].Recipe = chunkstore.ID{} },
+		"huge patch set":        func(r *Release) { r.Patches[0].Set.Size = MaxPatchSize + 1 },
+		"head beyond its set":   func(r *Release) { r.Patches[0].Head.Size = r.Patches[0].Set.Size + 1 },
+		"huge head":             func(r *Release) { r.Patches[0].Set.Size, r.Patches[0].Head.Size = 1<<30, patchset.HeadMax+1 },
+		"no head":               func(r *Release) { r.Patches[0].Head = Object{} },
+		"negative chunks":       func(r *Release) { r.Patches[0].Chunks = -1 },
+		"huge blocks":           func(r *Release) { r.Patches[0].Blocks = MaxObjectSize + 1 },
+		"negative compress":     func(r *Release) { r.Patches[0].Compress = -1 },
 	} {
 		r := someRelease()
 		change(&r)

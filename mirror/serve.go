@@ -97,7 +97,7 @@ func servedName(urlPath string) (string, bool) {
 func cacheControl(name string) string {
 	kind, _, _ := strings.Cut(name, "/")
 	switch kind {
-	case packsDir, indexesDir, imagesDir, recipesDir, releasesDir:
+	case packsDir, indexesDir, imagesDir, recipesDir, patchesDir, blockmapsDir, releasesDir:
 		return cacheForever
 	}
 	return cacheNever

@@ -1,0 +1,80 @@
+package mirror
+
+import (
+	"fmt"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
+)
+
+// maxPatches is the most patch sets that one release lists.
+const maxPatches = 64
+
+// Patch is a patch set that leads to the image of the release that lists it, and what the step costs by other routes.
+type Patch struct {
+	From   string        `json:"from"`   // version of the release that it leads from
+	Recipe chunkstore.ID `json:"recipe"` // BLAKE3-256 of that release's plain recipe
+	Set    Object        `json:"set"`    // the whole file, at [PatchPath]
+	// Head is the file's beginning: its hash is patchset.Head.ID, which proves the whole set piece by piece.
+	Head Object `json:"head"`
+
+	// What a target with all of From, and nothing else, has to do by the other routes.
+	Chunks   int64 `json:"chunks"`   // bytes of chunks that From lacks, as packs hold them
+	Blocks   int64 `json:"blocks"`   // bytes of stored blocks that From's image lacks
+	Compress int64 `json:"compress"` // plain bytes that it compresses again unless it fetches stored blocks
+}
+
+// PatchFrom returns the patch set that leads from the release with this plain recipe, nil when there is none.
+func (r *Release) PatchFrom(recipe chunkstore.ID) *Patch {
+	for i := range r.Patches {
+		if r.Patches[i].Recipe == recipe {
+			return &r.Patches[i]
+		}
+	}
+	return nil
+}
+
+func (r *Release) validatePatches() error {
+	if len(r.Patches) > maxPatches {
+		return fmt.Errorf("%d patch sets, at most %d are possible", len(r.Patches), maxPatches)
+	}
+	image := r.Artifact(ImageName)
+	if len(r.Patches) > 0 && (image == nil || image.Recipe == nil) {
+		return fmt.Errorf("patch sets without a recipe to lead to")
+	}
+	from, recipes := map[string]bool{}, map[chunkstore.ID]bool{}
+	for i := range r.Patches {
+		p := &r.Patches[i]
+		switch {
+		case !ValidName(p.From):
+			return fmt.Errorf("patch set from %q: no valid version", p.From)
+		case p.From == r.Version || p.Recipe == image.Recipe.Text:
+			return fmt.Errorf("patch set from %q: leads from the release to itself", p.From)
+		case from[p.From] || recipes[p.Recipe]:
+			return fmt.Errorf("two patch sets from %q or its recipe", p.From)
+		}
+		from[p.From], recipes[p.Recipe] = true, true
+		if err := p.validate(); err != nil {
+			return fmt.Errorf("patch set from %q: %w", p.From, err)
+		}
+	}
+	return nil
+}
+
+func (p *Patch) validate() error {
+	if p.Recipe.IsZero() {
+		return fmt.Errorf("no recipe")
+	}
+	if err := p.Set.validate(MaxPatchSize); err != nil {
+		return err
+	}
+	if err := p.Head.validate(min(patchset.HeadMax, p.Set.Size)); err != nil {
+		return fmt.Errorf("head: %w", err)
+	}
+	for _, n := range [...]int64{p.Chunks, p.Blocks, p.Compress} {
+		if n < 0 || n > MaxObjectSize {
+			return fmt.Errorf("a route of %d bytes", n)
+		}
+	}
+	return nil
+}
