@@ -2,7 +2,6 @@ package initrd
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 
@@ -109,6 +108,9 @@ func (s *scanner) initrd(r io.Reader) ([]Segment, error) {
 			segments[last].Zeros = zeros
 		}
 		if err == io.EOF {
+			if len(segments) == 0 {
+				return nil, unsupported("it is empty")
+			}
 			return segments, nil
 		}
 		if len(segments) == segmentsMax {
@@ -134,7 +136,8 @@ func (s *scanner) initrd(r io.Reader) ([]Segment, error) {
 func (s *scanner) packed(in *input, seg *Segment) error {
 	name, plain, err := unpack(in.Reader)
 	if err == nil {
-		err = errors.Join(s.archives(s.input(plain), seg), plain.Close())
+		err = s.archives(s.input(plain), seg)
+		plain.Close() // at the end of the stream the decoder has verified all
 	}
 	if err != nil {
 		return fmt.Errorf("unpack %s: %w", name, err)
