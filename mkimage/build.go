@@ -40,12 +40,13 @@ type BuildStats struct {
 
 // Build writes the image of r to out, in order except for the superblock: the
 // first 96 bytes are written by the very last WriteAt. Contents come from src; when src
-// implements [Stored], blocks that it has are copied. The image depends on r alone.
+// implements [Stored], blocks that it has are copied. The image depends on r alone. Contents whose
+// Chunks are nil, because nobody cut them yet, are taken for contents that have data.
 //
 // Errors wrap ErrContent with the path when src gives other bytes, ErrUnknownCodec,
 // or what src and out returned.
 func Build(ctx context.Context, r *Recipe, src Source, out io.WriterAt, o BuildOptions) (BuildStats, error) {
-	if err := r.Validate(); err != nil {
+	if err := r.validate(true); err != nil {
 		return BuildStats{}, fmt.Errorf("build image: %w", err)
 	}
 	b, err := newBuilder(r, src, out, o)

@@ -311,3 +311,26 @@ func TestBuildGolden(t *testing.T) {
 		t.Errorf("the image is %s, want %s", got, want)
 	}
 }
+
+// TestBuildWithoutChunks builds from a recipe whose contents nobody has cut yet.
+func TestBuildWithoutChunks(t *testing.T) {
+	tree := newTree(folder("usr"), regular("usr/big", realistic(1, 700<<10)), regular("usr/small", realistic(2, 900)), regular("usr/empty", nil))
+	r, image, _ := makeImage(t, tree, Options{Level: "fastest"})
+	_, source, err := NewRecipe(context.Background(), tree, Options{Level: "fastest"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c := range r.Contents() {
+		c.Chunks = nil
+	}
+	if err := r.Validate(); !errors.Is(err, chunkstore.ErrCorrupt) {
+		t.Errorf("Validate gives %v, want ErrCorrupt", err)
+	}
+	var out memFile
+	if _, err := Build(context.Background(), r, source, &out, BuildOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(out.b, image) {
+		t.Error("another image than with chunks")
+	}
+}

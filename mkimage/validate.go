@@ -37,7 +37,10 @@ func (e *entryError) Unwrap() error { return e.err }
 
 // Validate reports the first thing that makes r no recipe of an image. Its errors wrap
 // chunkstore.ErrCorrupt. A codec that this program does not know is valid: see [KnownCodec].
-func (r *Recipe) Validate() error {
+func (r *Recipe) Validate() error { return r.validate(false) }
+
+// validate lets contents pass whose chunks are not known when unknown is set.
+func (r *Recipe) validate(unknown bool) error {
 	if bits.OnesCount(uint(r.BlockSize)) != 1 || r.BlockSize < squashfs.BlockSizeMin || r.BlockSize > squashfs.BlockSizeMax {
 		return corrupt("block size %d is no power of two from %d to %d", r.BlockSize, squashfs.BlockSizeMin, squashfs.BlockSizeMax)
 	}
@@ -52,6 +55,7 @@ func (r *Recipe) Validate() error {
 	}
 	v := validator{
 		recipe:   r,
+		unknown:  unknown,
 		byPath:   make(map[string]int, len(r.Entries)),
 		contents: make(map[chunkstore.ID]*chunkstore.Content),
 		chunks:   make(map[chunkstore.ID]int64),
@@ -68,6 +72,7 @@ func (r *Recipe) Validate() error {
 
 type validator struct {
 	recipe   *Recipe
+	unknown  bool // contents may lack their chunks
 	byPath   map[string]int
 	contents map[chunkstore.ID]*chunkstore.Content
 	chunks   map[chunkstore.ID]int64 // sizes
@@ -186,6 +191,9 @@ func (v *validator) content(e *Entry) error {
 	v.blocks += (c.Size + blockSize - 1) / blockSize
 	if v.blocks > blocksMax {
 		return corrupt("more than %d blocks of %d bytes in all", blocksMax, blockSize)
+	}
+	if v.unknown && c.Chunks == nil {
+		return nil
 	}
 	return v.chunkList(c)
 }
