@@ -114,7 +114,8 @@ func TestPullKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		killed := time.AfterFunc(time.Duration(50+rnd.IntN(500))*time.Millisecond, func() { cmd.Process.Kill() })
+		// Later and later, so that a slow machine gets beyond reading its seed.
+		killed := time.AfterFunc(time.Duration(50+rnd.IntN(400+100*runs))*time.Millisecond, func() { cmd.Process.Kill() })
 		err := cmd.Wait()
 		killed.Stop()
 		for _, r := range server.Log() {
