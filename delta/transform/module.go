@@ -37,10 +37,23 @@ func (kernelModule) Forward(plain []byte) ([]byte, bool) {
 			rewriteSymtab(s.of(out), f.strings(s, plain), false)
 		}
 	}
-	return out, true
+	base := &btfBase{}
+	if s := f.section(".BTF"); s != nil {
+		if t, ok := parseBTF(s.of(out)); ok {
+			base = t.base()
+			if !t.forward(base) {
+				return nil, false
+			}
+		}
+	}
+	return base.append(out), true
 }
 
 func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {
+	base, out, ok := cutBase(out)
+	if !ok {
+		return nil, ErrCorrupt
+	}
 	f, ok := parseELF(out)
 	if !ok || f.kind != elfTypeRel {
 		return nil, ErrCorrupt
@@ -61,6 +74,11 @@ func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {
 		}
 		r, ok := newRela(f, s, plain)
 		if !ok || !r.inverse(s.of(plain)) {
+			return nil, ErrCorrupt
+		}
+	}
+	if s := f.section(".BTF"); s != nil {
+		if t, ok := parseBTF(s.of(plain)); ok && !t.inverse(base) {
 			return nil, ErrCorrupt
 		}
 	}
