@@ -1,17 +1,27 @@
 package mkimage
 
 import (
-	"context"
+	"fmt"
+	"iter"
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage/squashfs"
 )
 
-// Blockmap says how each data and fragment block of an image is stored, in the order of the data area. With
-// the recipe, which says what is in each block, it tells where in the image a block lies, so that a target
-// can read stored blocks out of an image that it has not got. Format: doc/blockmap.md.
+// Blockmap says where each data and fragment block of a recipe's image lies, so that a target can read
+// stored blocks out of an image that it has not got. It is made from the image by [ReadBlockmap] and
+// travels as a file, which [ParseBlockmap] joins with the recipe again. Format: doc/blockmap.md.
 type Blockmap struct {
-	words []uint32 // blockHole, blockPlain, or the length of a compressed block plus blockPlain
+	Stretches []Stretch // as Recipe.Layout gives them
+	End       int64     // where the data area ends and the image's tables begin
+
+	blockSize int
+	words     []uint32 // length word of each block, in order
+	marks     []int64  // where every blockMarkEvery-th block lies
+	first     []int    // number of each stretch's first block
+
+	large     map[chunkstore.ID]int // content of a stretch of data blocks -> the stretch
+	fragments map[chunkstore.ID]int // key of the contents in a fragment block -> the stretch
 }
 
 // StoredBlock is where a block lies in an image.
@@ -22,39 +32,141 @@ type StoredBlock struct {
 	Compressed bool
 }
 
-// StoredItem is one stretch of an image's data area: all blocks of one large content, or one fragment block.
-type StoredItem struct {
-	Contents []*chunkstore.Content // of the recipe, one after another; exactly one unless Fragment
-	Fragment bool
-	Blocks   []StoredBlock // exactly one if Fragment
+// blockMarkEvery keeps four bytes a block in memory, not twelve, and lookups short.
+const blockMarkEvery = 64
+
+// newBlockmap lays out blocks whose length words are not known yet.
+func newBlockmap(r *Recipe) *Blockmap {
+	b := &Blockmap{
+		Stretches: r.Layout(),
+		End:       dataStart,
+		blockSize: r.BlockSize,
+		large:     make(map[chunkstore.ID]int),
+		fragments: make(map[chunkstore.ID]int),
+	}
+	for i := range b.Stretches {
+		s := &b.Stretches[i]
+		if !s.Fragment {
+			b.large[s.Contents[0].ID] = i
+			continue
+		}
+		ids := make([]chunkstore.ID, len(s.Contents))
+		for k, c := range s.Contents {
+			ids[k] = c.ID
+		}
+		b.fragments[fragmentKey(ids)] = i
+	}
+	return b
 }
 
-// BlockLayout is a blockmap joined with its recipe.
-type BlockLayout struct {
-	Items []StoredItem // in the order of the data area; contents of nothing but holes have none
-	End   int64        // where the data area ends and the image's tables begin
+// dataStart is where the first block lies: right behind the superblock, since our codecs have no options.
+const dataStart = 96
 
-	contents  map[chunkstore.ID]int // large content -> item
-	fragments map[chunkstore.ID]int // key of the contents in a fragment block -> item
+// blockCount is the number of blocks that the map is to have.
+func (b *Blockmap) blockCount() int {
+	n := 0
+	for i := range b.Stretches {
+		n += b.Stretches[i].Blocks(b.blockSize)
+	}
+	return n
 }
 
-// ReadBlockmap takes the block map from an image that Build made of r. Errors wrap squashfs.ErrCorrupt
-// or, when the image is not r's, ErrContent.
-func ReadBlockmap(ctx context.Context, m *squashfs.Image, r *Recipe) (*Blockmap, error) {
-	panic("unbuilt")
+// append enters the next block of the stretch that was begun last; it says whether it can be.
+func (b *Blockmap) append(length int, compressed bool) error {
+	i := len(b.first) - 1
+	size := b.size(i, len(b.words)-b.first[i])
+	switch {
+	case length < 0 || length == 0 && b.Stretches[i].Fragment,
+		compressed && (length == 0 || length >= size),
+		!compressed && length != 0 && length != size:
+		return fmt.Errorf("block %d has %d stored bytes for %d plain ones: %w", len(b.words), length, size, chunkstore.ErrCorrupt)
+	}
+	if len(b.words)%blockMarkEvery == 0 {
+		b.marks = append(b.marks, b.End)
+	}
+	word := uint32(0)
+	if length > 0 {
+		word = squashfs.LengthWord(length, compressed)
+	}
+	b.words = append(b.words, word)
+	b.End += int64(length)
+	return nil
 }
 
-// MarshalBinary encodes b as doc/blockmap.md says.
-func (b *Blockmap) MarshalBinary() ([]byte, error) { panic("unbuilt") }
+// begin begins the next stretch.
+func (b *Blockmap) begin() { b.first = append(b.first, len(b.words)) }
 
-// ParseBlockmap decodes a block map. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
-func ParseBlockmap(b []byte) (*Blockmap, error) { panic("unbuilt") }
+// size is the number of plain bytes of block n of a stretch.
+func (b *Blockmap) size(stretch, n int) int {
+	s := &b.Stretches[stretch]
+	if !s.Fragment {
+		return int(min(int64(b.blockSize), s.Contents[0].Size-int64(n)*int64(b.blockSize)))
+	}
+	size := 0
+	for _, c := range s.Contents {
+		size += int(c.Size)
+	}
+	return size
+}
 
-// Layout tells where each block of r's image lies. The error wraps chunkstore.ErrCorrupt when b is not of that image.
-func (b *Blockmap) Layout(r *Recipe) (*BlockLayout, error) { panic("unbuilt") }
+// Blocks gives the blocks of b.Stretches[stretch] in order, holes included.
+func (b *Blockmap) Blocks(stretch int) iter.Seq[StoredBlock] {
+	return func(yield func(StoredBlock) bool) {
+		first, count := b.first[stretch], b.Stretches[stretch].Blocks(b.blockSize)
+		at := b.offset(first)
+		for n := range count {
+			s := b.block(stretch, n, at)
+			if !yield(s) {
+				return
+			}
+			at += int64(s.Length)
+		}
+	}
+}
 
-// Block gives data block n of a content; false for a content that lies in a fragment block or has no data.
-func (l *BlockLayout) Block(id chunkstore.ID, n int) (StoredBlock, bool) { panic("unbuilt") }
+// Block gives data block n of a content; false when the content has none such: when it lies in a
+// fragment block, has no data or is not in the image.
+func (b *Blockmap) Block(content chunkstore.ID, n int) (StoredBlock, bool) {
+	i, ok := b.large[content]
+	if !ok || n < 0 || n >= b.Stretches[i].Blocks(b.blockSize) {
+		return StoredBlock{}, false
+	}
+	return b.block(i, n, b.offset(b.first[i]+n)), true
+}
 
-// FragmentBlock gives the block that holds exactly these contents, one after another, as [Stored] asks for it.
-func (l *BlockLayout) FragmentBlock(contents []chunkstore.ID) (StoredBlock, bool) { panic("unbuilt") }
+// FragmentBlock gives the block that holds exactly these contents, one after another.
+func (b *Blockmap) FragmentBlock(contents []chunkstore.ID) (StoredBlock, bool) {
+	i, ok := b.fragments[fragmentKey(contents)]
+	if !ok {
+		return StoredBlock{}, false
+	}
+	return b.block(i, 0, b.offset(b.first[i])), true
+}
+
+func (b *Blockmap) block(stretch, n int, offset int64) StoredBlock {
+	word := b.words[b.first[stretch]+n]
+	return StoredBlock{
+		Offset:     offset,
+		Length:     storedLength(word),
+		Size:       b.size(stretch, n),
+		Compressed: word != 0 && word&plainBit == 0,
+	}
+}
+
+// offset tells where block i of the whole image lies.
+func (b *Blockmap) offset(i int) int64 {
+	mark := i / blockMarkEvery
+	if mark == len(b.marks) { // the stretch is empty and the last: it has no block
+		return b.End
+	}
+	at := b.marks[mark]
+	for _, w := range b.words[mark*blockMarkEvery : i] {
+		at += int64(storedLength(w))
+	}
+	return at
+}
+
+// plainBit is set in the length word of a block that is stored plain.
+const plainBit = 1 << 24
+
+func storedLength(word uint32) int { return int(word &^ plainBit) }
