@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/internal/durable"
@@ -215,17 +213,4 @@ func (c *cache) clear() error {
 	defer c.mu.Unlock()
 	c.parts = map[chunkstore.ID][]*part{}
 	return os.RemoveAll(c.dir)
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close() // read only
-	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
-		return err
-	}
-	return nil
 }

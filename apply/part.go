@@ -35,7 +35,7 @@ func (c *cache) create(id chunkstore.ID, offset int64) (*partWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("download cache: %w", err)
 	}
-	if err := syncFolder(c.folder(id)); err != nil {
+	if err := durable.SyncFolder(c.folder(id)); err != nil {
 		f.Close()
 		return nil, err
 	}

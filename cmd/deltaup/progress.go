@@ -47,7 +47,8 @@ func (quietReporter) result(apply.Result)    {}
 func (quietReporter) failed(err error) error { return err }
 func (quietReporter) close()                 {}
 
-// jsonReporter prints one object a line. Its field names are documented in doc/pull.md.
+// jsonReporter prints one object a line: an "event" beside the fields of apply.Quote,
+// apply.Event and apply.Result.
 type jsonReporter struct {
 	mu   sync.Mutex
 	out  *json.Encoder
