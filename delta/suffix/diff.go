@@ -5,21 +5,19 @@ import (
 	"fmt"
 )
 
-// joinMax is the longest run of equal bytes between two differences that is kept among them: a
-// shorter run of zeros costs less than the two lengths that leave it out.
-var joinMax = 8
+// Diff makes a patch from old to new; both may be empty. The result depends on the arguments alone. At most
+// WindowMax bytes of old and NewMax of new; more panic.
+func Diff(old, new []byte) Streams { return NewIndex(old, 0).Diff(new) }
 
-// Diff makes a patch from old to new; both may be empty. oldStart is where old lies in the old content, of
-// which it may be a window: the patch counts positions from the content's beginning. The result depends
-// on the arguments alone. At most WindowMax bytes of old and NewMax of new; more panic.
-func Diff(old []byte, oldStart int64, new []byte) Streams {
-	if len(old) > WindowMax || len(new) > NewMax {
-		panic(fmt.Sprintf("suffix: a patch from %d to %d bytes", len(old), len(new)))
+// Diff makes a patch from the index's content to new, which may be empty; more than NewMax bytes panic.
+func (x *Index) Diff(new []byte) Streams {
+	if len(new) > NewMax {
+		panic(fmt.Sprintf("suffix: a patch to %d bytes", len(new)))
 	}
-	w := writer{old: old, new: new, base: oldStart}
-	if len(old) > 0 {
+	w := writer{old: x.old, new: new, base: x.start}
+	if len(x.old) > 0 {
 		m := match{}
-		scan(newIndex(old), old, new, func(pos, start, length int) {
+		scan(x, x.old, new, func(pos, start, length int) {
 			next := match{start: start, pos: pos, length: length}
 			w.between(m, next)
 			m = next
@@ -40,9 +38,7 @@ type writer struct {
 	pos  int   // and in old
 	at   int64 // old position behind the last copy
 
-	zeros, diffs int // run at hand: bytes without difference, then differing ones; diffs end in a possible run of zeros
-	tail         int // how many of diffs are zeros at their end
-	pending      []byte
+	zeros, diffs int // run at hand: bytes without difference, then differing ones
 }
 
 // between writes what lies between the beginnings of two matches: a copy that extends a forward, what extends b
@@ -130,33 +126,27 @@ func (w *writer) step(pos, start, length, end int) {
 
 // difference adds one copied byte's difference to the run at hand.
 func (w *writer) difference(d byte) {
-	switch {
-	case d != 0:
-		w.pending = append(w.pending, d)
-		w.tail = 0
-	case len(w.pending) == 0:
-		w.zeros++
-	case w.tail < joinMax:
-		w.pending = append(w.pending, 0)
-		w.tail++
-	default: // the zeros at the end begin the next run
-		zeros := w.tail + 1
-		w.run()
-		w.zeros = zeros
+	if d != 0 {
+		w.diffs++
+		w.s[Diffs] = append(w.s[Diffs], d)
+		return
 	}
+	if w.diffs > 0 {
+		w.run()
+	}
+	w.zeros++
 }
 
 // run writes the run at hand.
 func (w *writer) run() {
-	diffs := w.pending[:len(w.pending)-w.tail]
-	if w.zeros+len(diffs) > 0 {
-		w.s[Runs] = binary.AppendUvarint(w.s[Runs], uint64(w.zeros))
-		if len(diffs) > 0 {
-			w.s[Runs] = binary.AppendUvarint(w.s[Runs], uint64(len(diffs)))
-		}
+	if w.zeros+w.diffs == 0 {
+		return
 	}
-	w.s[Diffs] = append(w.s[Diffs], diffs...)
-	w.pending, w.zeros, w.tail = w.pending[:0], 0, 0
+	w.s[Runs] = binary.AppendUvarint(w.s[Runs], uint64(w.zeros))
+	if w.diffs > 0 {
+		w.s[Runs] = binary.AppendUvarint(w.s[Runs], uint64(w.diffs))
+	}
+	w.zeros, w.diffs = 0, 0
 }
 
 // finish writes what is left after the last match.
@@ -164,10 +154,5 @@ func (w *writer) finish() {
 	if w.done < len(w.new) {
 		w.step(w.pos, w.last, w.forward(w.pos, w.last, len(w.new)), len(w.new))
 	}
-	zeros := w.tail
 	w.run()
-	if zeros > 0 {
-		w.zeros = zeros
-		w.run()
-	}
 }

@@ -2,12 +2,15 @@ package suffix
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 )
 
-// index finds the longest match of a string in an old content.
-type index struct {
+// Index is an old content, or a window of one, made ready to be searched. It takes about five times the window's
+// size in memory, and twelve times while it is made. It is safe for concurrent use.
+type Index struct {
 	old    []byte
+	start  int64 // of old in the old content
 	sa     []int32
 	bucket []int32 // bucket[p] to bucket[p+1]: suffixes that begin with the two bytes p, and before them one of a single byte
 }
@@ -16,8 +19,13 @@ type index struct {
 // extended afterwards, once.
 const compareMax = 4 << 10
 
-func newIndex(old []byte) *index {
-	x := &index{old: old, sa: sorted(old), bucket: make([]int32, 1<<16+1)}
+// NewIndex indexes old, which it keeps, at most WindowMax bytes; more panic. start is where old lies in the
+// old content, of which it may be a window: patches count positions from the content's beginning.
+func NewIndex(old []byte, start int64) *Index {
+	if len(old) > WindowMax {
+		panic(fmt.Sprintf("suffix: an index of %d bytes", len(old)))
+	}
+	x := &Index{old: old, start: start, sa: sorted(old), bucket: make([]int32, 1<<16+1)}
 	for i := range old {
 		x.bucket[x.prefix(old[i:])+1]++
 	}
@@ -28,7 +36,7 @@ func newIndex(old []byte) *index {
 }
 
 // prefix is the first two bytes of p as a number; a missing second one counts as zero.
-func (x *index) prefix(p []byte) int {
+func (x *Index) prefix(p []byte) int {
 	if len(p) == 1 {
 		return int(p[0]) << 8
 	}
@@ -36,7 +44,7 @@ func (x *index) prefix(p []byte) int {
 }
 
 // longest gives the position and length of a longest match of the beginning of p, 0 when fewer than two bytes match.
-func (x *index) longest(p []byte) (pos, length int) {
+func (x *Index) longest(p []byte) (pos, length int) {
 	if len(p) < 2 || len(x.old) == 0 {
 		return 0, 0
 	}
@@ -101,7 +109,7 @@ const (
 )
 
 // scan finds the matches of bsdiff: places where new agrees with old and not with the continuation of the match before.
-func scan(x *index, old, new []byte, each func(pos, start, length int)) {
+func scan(x *Index, old, new []byte, each func(pos, start, length int)) {
 	var at, length, pos int
 	shift := 0 // old position minus new position of the match that is being continued
 	for at < len(new) {

@@ -3,7 +3,7 @@
 // a suffix array of the old content and extended in both directions over bytes that differ here and
 // there, as addresses do in a program that was built again.
 //
-// [Diff] gives a patch as [Streams]: six streams of unlike statistics, so that many patches can be
+// [Diff], or [NewIndex] and [Index.Diff] for several patches from one old content, gives a patch as [Streams]: six streams of unlike statistics, so that many patches can be
 // joined stream by stream and compressed together. A patch needs no lengths of its own: [Reader] takes
 // patch after patch off joined streams, for each says by itself where it ends.
 package suffix
@@ -27,7 +27,7 @@ const (
 	Extras          // of each step: how many bytes follow from Literals
 	Seeks           // of each step: how far the old position moves before the step, zigzag
 	Runs            // over the copied bytes of a patch: length of a run without difference, then of one of differing bytes, and so on
-	Diffs           // the differing bytes: new minus old, modulo 256; short runs of zeros among them are permitted
+	Diffs           // the differing bytes: new minus old, modulo 256
 	Literals        // new bytes that come from nowhere
 	NumStreams
 )

@@ -40,7 +40,7 @@ func TestLongestAgainstStandardLibrary(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))
 	for range 30 {
 		old := random(r, 1+r.IntN(400), 2+r.IntN(3))
-		x, std := newIndex(old), suffixarray.New(old)
+		x, std := NewIndex(old, 0), suffixarray.New(old)
 		for range 50 {
 			p := random(r, r.IntN(30), 3)
 			pos, n := x.longest(p)
@@ -80,7 +80,7 @@ func edit(r *rand.Rand, p []byte) []byte {
 
 func check(t *testing.T, old, new []byte, start int64) Streams {
 	t.Helper()
-	s := Diff(old, start, new)
+	s := NewIndex(old, start).Diff(new)
 	got, err := Patch([]byte("kept"), offset{old, start}, start+int64(len(old)), s, int64(len(new)))
 	if err != nil {
 		t.Fatalf("patch %d to %d bytes: %v", len(old), len(new), err)
@@ -162,7 +162,7 @@ func TestJoinedPatches(t *testing.T) {
 	for range 30 {
 		old := random(r, r.IntN(2000), 256)
 		olds, news = append(olds, old), append(news, edit(r, old))
-		s := Diff(old, 0, news[len(news)-1])
+		s := Diff(old, news[len(news)-1])
 		joined.Append(&s)
 	}
 	reader := NewReader(joined)
