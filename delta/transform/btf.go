@@ -34,7 +34,7 @@ const (
 // btfShape says which words of a type are names and which are numbers of other types.
 type btfShape struct {
 	refers bool   // the third word of the type itself is the number of a type
-	fixed  string // words that follow: n name, t type, . neither
+	fixed  string // words that follow: n name, t type, o offset, . none of these
 	each   string // words that follow as often as the type says
 }
 
@@ -42,8 +42,8 @@ var btfShapes = [btfKinds]btfShape{
 	btfInt:       {fixed: "."},
 	btfPtr:       {refers: true},
 	btfArray:     {fixed: "tt."},
-	btfStruct:    {each: "nt."},
-	btfUnion:     {each: "nt."},
+	btfStruct:    {each: "nto"},
+	btfUnion:     {each: "nto"},
 	btfEnum:      {each: "n."},
 	btfTypedef:   {refers: true},
 	btfVolatile:  {refers: true},
@@ -88,7 +88,7 @@ func parseBTF(b []byte) (*btf, bool) {
 }
 
 // walk calls visit for the words of all types: n counts types from 0, word is what it
-// is: n a name, t a type, h the description of the type itself. visit may change p,
+// is: n a name, t a type, o an offset, h the description of the type itself. visit may change p,
 // but for a description. It gives false where the types do not end with the section.
 func (t *btf) walk(visit func(n int, word byte, p []byte)) bool {
 	b := t.types
@@ -128,19 +128,24 @@ func (t *btf) walk(visit func(n int, word byte, p []byte)) bool {
 }
 
 // A module's BTF goes on from the kernel's: its types and names are numbered from where
-// that ends, and refer to that. The numbers thus change with every kernel. They become:
+// that ends, and refer to that. The kernel's numbers change with every build, and not in
+// one direction only, since the program that writes them works in parallel. They become:
 //
-//	own type     local | the number of the referring type less its own, biased
-//	own name     localNext where names are referred to in their order, else local | token
-//	base type    rank among those that the module refers to, ascending
+//	0            as it is: no type, no name
+//	recent one   1 + how many others were referred to since it was
+//	base type    btfNext
 //	base name    likewise
+//	own type     btfLocal | its number less that of the last one coded so, biased
+//	own name     btfLocalNext where names are referred to in their order, else btfLocal | token;
+//	             own names are never looked up among the recent ones
+//	offset       less that of the member before
 //
-// The values of base types and names are listed, each less the one before, behind the
-// file: where the kernel gained a type, one of them changes.
+// The numbers for which btfNext stands are listed behind the file.
 const (
 	btfLocal     = 1 << 31
 	btfLocalNext = 1<<32 - 1
 	btfBias      = 1 << 30
+	btfNext      = btfLocal - 1
 	btfNoBase    = btfLocal - 1 // first own number when it cannot be told
 )
 
@@ -150,22 +155,25 @@ type btfBase struct {
 	types, names         []uint32
 }
 
-// base finds out where the kernel's numbers end, and which of them are in use.
-func (t *btf) base() *btfBase {
-	r := &btfBase{firstType: t.guessType(), firstName: t.guessName()}
-	t.walk(func(_ int, word byte, p []byte) {
-		v := le.Uint32(p)
-		if word == 't' && v < r.firstType {
-			r.types = append(r.types, v)
-		} else if word == 'n' && v < r.firstName {
-			r.names = append(r.names, v)
+// recentMax bounds the time that a look into recent takes.
+const recentMax = 512
+
+// recent is a list of values, the last used one first.
+type recent []uint32
+
+// use moves v to the front and tells how far behind it was; -1: it was not there.
+func (r *recent) use(v uint32) int {
+	i := slices.Index(*r, v)
+	at := i
+	if i < 0 {
+		if len(*r) < recentMax {
+			*r = append(*r, v)
 		}
-	})
-	for _, l := range []*[]uint32{&r.types, &r.names} {
-		slices.Sort(*l)
-		*l = slices.Compact(*l)
+		at = len(*r) - 1
 	}
-	return r
+	copy((*r)[1:at+1], (*r)[:at])
+	(*r)[0] = v
+	return i
 }
 
 // guessName takes the largest name for the last string.
@@ -187,45 +195,71 @@ func (t *btf) guessName() uint32 {
 }
 
 // guessType uses that functions refer to function prototypes: of all numbers that the
-// first type may have, that which makes most of them do so.
+// first type may have, that which makes most of them do so, or another that comes near
+// and explains the other references better.
 func (t *btf) guessType() uint32 {
 	const sample = 64
-	var kind uint32
 	var protos []int
-	var functions []uint32
-	largest := uint32(0)
+	var functions, refers []uint32
+	kinds := make([]uint32, 0, t.count)
 	t.walk(func(n int, word byte, p []byte) {
 		v := le.Uint32(p)
 		switch word {
 		case 'h':
-			kind = v >> 24 & 31
-			if kind == btfFuncProto {
+			kinds = append(kinds, v>>24&31)
+			if kinds[n] == btfFuncProto {
 				protos = append(protos, n)
 			}
 		case 't':
-			if kind == btfFunc && len(functions) < sample {
+			if kinds[n] == btfFunc && len(functions) < sample {
 				functions = append(functions, v)
 			}
-			largest = max(largest, v)
+			refers = append(refers, v)
 		}
 	})
-	if largest >= btfNoBase || int(largest) < t.count {
+	slices.Sort(refers)
+	refers = slices.Compact(refers)
+	if len(refers) == 0 || refers[len(refers)-1] >= btfNoBase || int(refers[len(refers)-1]) < t.count {
 		return btfNoBase
 	}
-	lowest := largest - uint32(t.count) + 1 // all types that are referred to exist
+	lowest := refers[len(refers)-1] - uint32(t.count) + 1 // all types that are referred to exist
 	votes := map[uint32]int{lowest: 0}
-	best := lowest
+	most := 0
 	for _, f := range functions {
 		for _, n := range protos {
 			if first := f - uint32(n); f >= uint32(n) && first >= lowest {
 				votes[first]++
-				if v := votes[first]; v > votes[best] || v == votes[best] && first < best {
-					best = first
-				}
+				most = max(most, votes[first])
 			}
 		}
 	}
+	best, bestFit := lowest, -1
+	for first, n := range votes {
+		if n < most-most/8 {
+			continue
+		}
+		if fit := fit(kinds, refers, first); fit > bestFit || fit == bestFit && first < best {
+			best, bestFit = first, fit
+		}
+	}
 	return best
+}
+
+// fit counts the types that are referred to as their kind wants: functions and sections never, others always.
+func fit(kinds, refers []uint32, first uint32) int {
+	at, _ := slices.BinarySearch(refers, first)
+	refers = refers[at:]
+	n := 0
+	for i, kind := range kinds {
+		used := len(refers) > 0 && refers[0] == first+uint32(i)
+		if used {
+			refers = refers[1:]
+		}
+		if used != (kind == btfFunc || kind == btfDatasec) {
+			n++
+		}
+	}
+	return n
 }
 
 // names are the section's own strings by where they begin.
@@ -250,24 +284,44 @@ func (t *btf) names() *btfNames {
 	return names
 }
 
-// forward rewrites the types.
-func (t *btf) forward(base *btfBase) bool {
+// forward rewrites the types and gives what the section lacks then.
+func (t *btf) forward() (*btfBase, bool) {
+	base := &btfBase{firstType: t.guessType(), firstName: t.guessName()}
+	var types, uses recent
 	names := t.names()
-	next, ok := uint32(0), true
+	next, lastOwn, lastOffset, ok := uint32(0), uint32(0), uint32(0), true
 	t.walk(func(n int, word byte, p []byte) {
 		v := le.Uint32(p)
 		switch word {
+		case 'h':
+			lastOffset = 0
+			return
+		case 'o':
+			v, lastOffset = v-lastOffset, v
 		case 't':
-			if v < base.firstType {
-				v = rank(base.types, v)
+			if v == 0 {
+				return
+			}
+			if at := types.use(v); at >= 0 {
+				v = uint32(at) + 1
+			} else if v < base.firstType {
+				base.types = append(base.types, v)
+				v = btfNext
 			} else {
-				own := v - base.firstType
-				ok = ok && own < btfBias
-				v = btfLocal | (uint32(n)-own+btfBias)&(btfLocal-1)
+				ok = ok && v-base.firstType < btfBias
+				v, lastOwn = btfLocal|(v-base.firstType-lastOwn+btfBias)&(btfLocal-1), v-base.firstType
 			}
 		case 'n':
+			if v == 0 {
+				return
+			}
 			if v < base.firstName {
-				v = rank(base.names, v)
+				if at := uses.use(v); at >= 0 {
+					v = uint32(at) + 1
+				} else {
+					base.names = append(base.names, v)
+					v = btfNext
+				}
 				break
 			}
 			number, known := names.number[v-base.firstName]
@@ -283,57 +337,73 @@ func (t *btf) forward(base *btfBase) bool {
 		}
 		le.PutUint32(p, v)
 	})
-	return ok
+	return base, ok
 }
 
 // inverse rewrites the types back.
 func (t *btf) inverse(base *btfBase) bool {
 	names := t.names()
-	next, ok := uint32(0), true
+	next, lastOwn, lastOffset, ok := uint32(0), uint32(0), uint32(0), true
+	var types, uses recent
+	listedTypes, listedNames := base.types, base.names
 	t.walk(func(n int, word byte, p []byte) {
-		v := le.Uint32(p)
-		list := base.types
-		switch word {
-		case 't':
-			if v >= btfLocal {
-				le.PutUint32(p, uint32(n)-(v&(btfLocal-1)-btfBias)+base.firstType)
-				return
-			}
-		case 'n':
-			list = base.names
-			if v >= btfLocal {
-				number, known := names.tokens.index[v&(btfLocal-1)]
-				if v == btfLocalNext {
-					number, known = next, next < uint32(len(names.starts))
-					next++
-				}
-				if ok = ok && known; ok {
-					le.PutUint32(p, names.starts[number]+base.firstName)
-				}
-				return
-			}
-		default:
+		v, known := le.Uint32(p), true
+		switch {
+		case word == 'h':
+			lastOffset = 0
 			return
+		case word == 'o':
+			v += lastOffset
+			lastOffset = v
+		case word != 't' && word != 'n' || v == 0:
+			return
+		case word == 't' && v < btfLocal:
+			v, known = types.get(v, &listedTypes)
+		case word == 't':
+			lastOwn += v&(btfLocal-1) - btfBias
+			v = lastOwn + base.firstType
+			types.use(v)
+		case v < btfLocal:
+			v, known = uses.get(v, &listedNames)
+		default:
+			var number uint32
+			number, known = names.tokens.index[v&(btfLocal-1)]
+			if v == btfLocalNext {
+				number, known = next, next < uint32(len(names.starts))
+				next++
+			}
+			if known {
+				v = names.starts[number] + base.firstName
+			}
 		}
-		if ok = ok && v < uint32(len(list)); ok {
-			le.PutUint32(p, list[v])
-		}
+		ok = ok && known
+		le.PutUint32(p, v)
 	})
 	return ok
 }
 
-func rank(sorted []uint32, v uint32) uint32 {
-	i, _ := slices.BinarySearch(sorted, v)
-	return uint32(i)
+// get gives the value for which v stands: a recent one, or the next of a list.
+func (r *recent) get(v uint32, list *[]uint32) (uint32, bool) {
+	if v == btfNext {
+		if len(*list) == 0 {
+			return 0, false
+		}
+		v, *list = (*list)[0], (*list)[1:]
+	} else {
+		if int64(v) > int64(len(*r)) {
+			return 0, false
+		}
+		v = (*r)[v-1]
+	}
+	r.use(v)
+	return v, true
 }
 
 // append writes the base behind a file.
 func (r *btfBase) append(b []byte) []byte {
 	for _, l := range [][]uint32{r.types, r.names} {
-		last := uint32(0)
 		for _, v := range l {
-			b = le.AppendUint32(b, v-last)
-			last = v
+			b = le.AppendUint32(b, v)
 		}
 	}
 	b = le.AppendUint32(b, uint32(len(r.types)))
@@ -356,16 +426,14 @@ func cutBase(b []byte) (*btfBase, []byte, bool) {
 	}
 	r := &btfBase{firstType: le.Uint32(end[8:]), firstName: le.Uint32(end[12:])}
 	lists := b[len(b)-int(types+names)*4:]
-	r.types, r.names = sums(lists[:types*4]), sums(lists[types*4:])
+	r.types, r.names = words(lists[:types*4]), words(lists[types*4:])
 	return r, b[:len(b)-len(lists)], true
 }
 
-func sums(b []byte) []uint32 {
+func words(b []byte) []uint32 {
 	l := make([]uint32, len(b)/4)
-	last := uint32(0)
 	for i := range l {
-		last += le.Uint32(b[4*i:])
-		l[i] = last
+		l[i] = le.Uint32(b[4*i:])
 	}
 	return l
 }
