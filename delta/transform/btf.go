@@ -128,23 +128,24 @@ func (t *btf) walk(visit func(n int, word byte, p []byte)) bool {
 }
 
 // A module's BTF goes on from the kernel's: its types and names are numbered from where
-// that ends, and refer to that. The kernel's numbers change with every build, and not in
-// one direction only, since the program that writes them works in parallel. They become:
+// that ends, and refer to that. The kernel's numbers change with every build, and the
+// order of types, too, since the program that writes them works in parallel. They become:
 //
 //	0            as it is: no type, no name
-//	recent one   1 + how many others were referred to since it was
+//	own name     btfLocalNext where names are referred to in their order, else btfLocal | token
+//	own type     with a name: btfLocal | btfNamed | token of kind and name
+//	other type   1 + how many others were referred to since it was, or
 //	base type    btfNext
 //	base name    likewise
 //	own type     btfLocal | its number less that of the last one coded so, biased
-//	own name     btfLocalNext where names are referred to in their order, else btfLocal | token;
-//	             own names are never looked up among the recent ones
 //	offset       less that of the member before
 //
 // The numbers for which btfNext stands are listed behind the file.
 const (
 	btfLocal     = 1 << 31
 	btfLocalNext = 1<<32 - 1
-	btfBias      = 1 << 30
+	btfNamed     = 1 << 30
+	btfBias      = 1 << 29
 	btfNext      = btfLocal - 1
 	btfNoBase    = btfLocal - 1 // first own number when it cannot be told
 )
@@ -284,46 +285,86 @@ func (t *btf) names() *btfNames {
 	return names
 }
 
+// named gives tokens to the section's own types; those without a name of their own get
+// one, too, but are not referred to by it. The names must be in their original form.
+func (t *btf) named(firstName uint32) (tokens *tokens, has []bool) {
+	tokens, has = newTokens(t.count), make([]bool, 0, t.count)
+	first := false
+	var kind uint32
+	t.walk(func(n int, word byte, p []byte) {
+		v := le.Uint32(p)
+		switch {
+		case word == 'h':
+			kind, first = v>>24&31, true
+		case word == 'n' && first:
+			first = false
+			has = append(has, v >= firstName)
+			h := kind * 0x9e3779b1
+			if v >= firstName {
+				h ^= hashName(stringAt(t.strings, v-firstName))
+			}
+			tokens.add(h, btfNamed-1)
+		}
+	})
+	return tokens, has
+}
+
 // forward rewrites the types and gives what the section lacks then.
 func (t *btf) forward() (*btfBase, bool) {
 	base := &btfBase{firstType: t.guessType(), firstName: t.guessName()}
-	var types, uses recent
-	names := t.names()
-	next, lastOwn, lastOffset, ok := uint32(0), uint32(0), uint32(0), true
+	return base, t.forwardTypes(base) && t.forwardNames(base)
+}
+
+func (t *btf) forwardTypes(base *btfBase) bool {
+	var last recent
+	named, has := t.named(base.firstName)
+	lastOwn, lastOffset, ok := uint32(0), uint32(0), true
 	t.walk(func(n int, word byte, p []byte) {
 		v := le.Uint32(p)
-		switch word {
-		case 'h':
+		own := v - base.firstType
+		switch {
+		case word == 'h':
 			lastOffset = 0
 			return
-		case 'o':
+		case word == 'o':
 			v, lastOffset = v-lastOffset, v
-		case 't':
-			if v == 0 {
-				return
-			}
-			if at := types.use(v); at >= 0 {
+		case word != 't' || v == 0:
+			return
+		case v >= base.firstType && int64(own) < int64(len(has)) && has[own]:
+			v = btfLocal | btfNamed | named.of[own]
+		default:
+			if at := last.use(v); at >= 0 {
 				v = uint32(at) + 1
 			} else if v < base.firstType {
 				base.types = append(base.types, v)
 				v = btfNext
 			} else {
-				ok = ok && v-base.firstType < btfBias
-				v, lastOwn = btfLocal|(v-base.firstType-lastOwn+btfBias)&(btfLocal-1), v-base.firstType
+				ok = ok && own < btfBias
+				v, lastOwn = btfLocal|(own-lastOwn+btfBias), own
 			}
-		case 'n':
-			if v == 0 {
-				return
+		}
+		le.PutUint32(p, v)
+	})
+	return ok
+}
+
+func (t *btf) forwardNames(base *btfBase) bool {
+	var last recent
+	names := t.names()
+	next, ok := uint32(0), true
+	t.walk(func(n int, word byte, p []byte) {
+		v := le.Uint32(p)
+		switch {
+		case word != 'n' || v == 0:
+			return
+		case v < base.firstName:
+			at := last.use(v)
+			if at < 0 {
+				base.names = append(base.names, v)
+				at = btfNext - 1
 			}
-			if v < base.firstName {
-				if at := uses.use(v); at >= 0 {
-					v = uint32(at) + 1
-				} else {
-					base.names = append(base.names, v)
-					v = btfNext
-				}
-				break
-			}
+			v = uint32(at) + 1
+		default:
 			number, known := names.number[v-base.firstName]
 			ok = ok && known
 			if number == next {
@@ -332,40 +373,30 @@ func (t *btf) forward() (*btfBase, bool) {
 			} else if known {
 				v = btfLocal | names.tokens.of[number]
 			}
-		default:
-			return
 		}
 		le.PutUint32(p, v)
 	})
-	return base, ok
+	return ok
 }
 
 // inverse rewrites the types back.
 func (t *btf) inverse(base *btfBase) bool {
-	names := t.names()
-	next, lastOwn, lastOffset, ok := uint32(0), uint32(0), uint32(0), true
-	var types, uses recent
-	listedTypes, listedNames := base.types, base.names
+	return t.inverseNames(base) && t.inverseTypes(base)
+}
+
+func (t *btf) inverseNames(base *btfBase) bool {
+	var last recent
+	names, list := t.names(), base.names
+	next, ok := uint32(0), true
 	t.walk(func(n int, word byte, p []byte) {
-		v, known := le.Uint32(p), true
-		switch {
-		case word == 'h':
-			lastOffset = 0
+		v := le.Uint32(p)
+		if word != 'n' || v == 0 {
 			return
-		case word == 'o':
-			v += lastOffset
-			lastOffset = v
-		case word != 't' && word != 'n' || v == 0:
-			return
-		case word == 't' && v < btfLocal:
-			v, known = types.get(v, &listedTypes)
-		case word == 't':
-			lastOwn += v&(btfLocal-1) - btfBias
-			v = lastOwn + base.firstType
-			types.use(v)
-		case v < btfLocal:
-			v, known = uses.get(v, &listedNames)
-		default:
+		}
+		known := false
+		if v < btfLocal {
+			v, known = last.get(v, &list)
+		} else {
 			var number uint32
 			number, known = names.tokens.index[v&(btfLocal-1)]
 			if v == btfLocalNext {
@@ -375,6 +406,39 @@ func (t *btf) inverse(base *btfBase) bool {
 			if known {
 				v = names.starts[number] + base.firstName
 			}
+		}
+		ok = ok && known
+		le.PutUint32(p, v)
+	})
+	return ok
+}
+
+func (t *btf) inverseTypes(base *btfBase) bool {
+	var last recent
+	named, _ := t.named(base.firstName)
+	list := base.types
+	lastOwn, lastOffset, ok := uint32(0), uint32(0), true
+	t.walk(func(n int, word byte, p []byte) {
+		v := le.Uint32(p)
+		known := true
+		switch {
+		case word == 'h':
+			lastOffset = 0
+			return
+		case word == 'o':
+			v += lastOffset
+			lastOffset = v
+		case word != 't' || v == 0:
+			return
+		case v < btfLocal:
+			v, known = last.get(v, &list)
+		case v&btfNamed != 0:
+			v, known = named.index[v&(btfNamed-1)]
+			v += base.firstType
+		default:
+			lastOwn += v&(btfNamed-1) - btfBias
+			v = lastOwn + base.firstType
+			last.use(v)
 		}
 		ok = ok && known
 		le.PutUint32(p, v)
