@@ -1,0 +1,27 @@
+package patchset
+
+import (
+	"context"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+	"deltaup/mkimage/squashfs"
+)
+
+// FromImage reads contents out of an image.
+func FromImage(d *mkimage.Derived) Contents { return imageContents{d} }
+
+type imageContents struct{ d *mkimage.Derived }
+
+func (i imageContents) Open(_ context.Context, c *chunkstore.Content) (Reading, error) {
+	f, err := i.d.File(c.ID)
+	if err != nil {
+		return nil, err
+	}
+	return fileReading{f}, nil
+}
+
+// fileReading is a file of an image, which needs no closing.
+type fileReading struct{ *squashfs.File }
+
+func (fileReading) Close() error { return nil }
