@@ -46,15 +46,11 @@ func newBlockmap(r *Recipe) *Blockmap {
 	}
 	for i := range b.Stretches {
 		s := &b.Stretches[i]
-		if !s.Fragment {
+		if s.Fragment {
+			b.fragments[s.Key()] = i
+		} else {
 			b.large[s.Contents[0].ID] = i
-			continue
 		}
-		ids := make([]chunkstore.ID, len(s.Contents))
-		for k, c := range s.Contents {
-			ids[k] = c.ID
-		}
-		b.fragments[fragmentKey(ids)] = i
 	}
 	return b
 }
@@ -170,3 +166,13 @@ func (b *Blockmap) offset(i int) int64 {
 const plainBit = 1 << 24
 
 func storedLength(word uint32) int { return int(word &^ plainBit) }
+
+// Key names a stretch by the contents in it. Stretches with equal keys in images of one codec and one block
+// size are the same stored bytes.
+func (s *Stretch) Key() chunkstore.ID {
+	ids := make([]chunkstore.ID, len(s.Contents))
+	for i, c := range s.Contents {
+		ids[i] = c.ID
+	}
+	return fragmentKey(ids)
+}
