@@ -37,19 +37,24 @@ type CheckReport struct {
 	Unreferenced []string `json:"unreferenced"`
 }
 
+// CheckOptions says how to check; the zero value is usable.
+type CheckOptions struct {
+	Deep     bool                    // apply each patch set to the release that it leads from
+	Progress func(done, total int64) // bytes read and to read, from one goroutine at a time; may be nil
+}
+
 // Check reads every file of the mirror in dir and verifies it: pointers, releases, recipes,
-// indexes, images, packs and each chunk in them. Damage is in the report; an error
-// means that the check itself could not be done. progress, which may be nil, is
-// called with the bytes read and the bytes to read, from one goroutine at a time.
+// indexes, images, block maps, packs and each chunk in them, patch sets and each group in them. Damage
+// is in the report; an error means that the check itself could not be done.
 //
 // A publisher may be at work meanwhile: what it has not pointed to yet may be listed as unreferenced.
-func Check(ctx context.Context, dir string, progress func(done, total int64)) (*CheckReport, error) {
+func Check(ctx context.Context, dir string, o CheckOptions) (*CheckReport, error) {
 	c := &checker{
-		dir:      dir,
-		progress: progress,
-		damaged:  map[string]string{},
-		needs:    map[string][]string{},
-		report:   &CheckReport{Damaged: []Damage{}, Unreferenced: []string{}}, // never null in JSON
+		dir:     dir,
+		options: o,
+		damaged: map[string]string{},
+		needs:   map[string][]string{},
+		report:  &CheckReport{Damaged: []Damage{}, Unreferenced: []string{}}, // never null in JSON
 	}
 	report, err := c.run(ctx)
 	if err != nil {
@@ -60,12 +65,12 @@ func Check(ctx context.Context, dir string, progress func(done, total int64)) (*
 
 // checker is one run of Check.
 type checker struct {
-	dir      string
-	progress func(done, total int64)
-	report   *CheckReport
-	files    map[string]int64    // all files and their sizes, as listed at the start
-	needs    map[string][]string // file to the versions that need it
-	blind    bool                // a release or an index could not be read: what it needs is not known
+	dir     string
+	options CheckOptions
+	report  *CheckReport
+	files   map[string]int64    // all files and their sizes, as listed at the start
+	needs   map[string][]string // file to the versions that need it
+	blind   bool                // a release or an index could not be read: what it needs is not known
 
 	mu          sync.Mutex
 	damaged     map[string]string // file to what is wrong
@@ -99,7 +104,9 @@ func (c *checker) run(ctx context.Context) (*CheckReport, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		c.release(version)
+		if err := c.release(ctx, version); err != nil {
+			return nil, err
+		}
 	}
 	for _, channel := range pointers {
 		c.pointer(channel)
@@ -284,8 +291,8 @@ func (c *checker) step(n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done += n
-	if c.progress != nil {
-		c.progress(c.done, c.total)
+	if c.options.Progress != nil {
+		c.options.Progress(c.done, c.total)
 	}
 }
 

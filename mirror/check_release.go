@@ -8,11 +8,12 @@ import (
 	"os"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage"
 )
 
 // release verifies one release file and that all it names fits together. The bytes of
-// the files that it names have been verified before.
-func (c *checker) release(version string) {
+// the files that it names have been verified before. The error is the context's.
+func (c *checker) release(ctx context.Context, version string) error {
 	c.report.Releases++
 	name := ReleasePath(version)
 	c.need(name, version)
@@ -21,7 +22,7 @@ func (c *checker) release(version string) {
 	case err != nil:
 		c.damage(name, err.Error())
 		c.blind = true
-		return
+		return nil
 	case r.Version != version:
 		c.damage(name, fmt.Sprintf("is that of version %s", r.Version))
 	}
@@ -29,32 +30,36 @@ func (c *checker) release(version string) {
 
 	var image []chunkstore.Chunk
 	known := true // all that the index has to fit to
-	for i := range r.Artifacts {
-		a := &r.Artifacts[i]
-		if a.Kind != KindSquashfs {
-			continue
-		}
+	if a := &r.Artifacts[0]; a.Kind == KindSquashfs {
 		c.object(version, ImagePath(a.ID), a.Size)
-		if image, known = c.recipe(version, *a.Recipe); !known {
-			break
+		recipe := c.recipe(version, *a.Recipe)
+		if known = recipe != nil; known {
+			image = recipe.Chunks()
 		}
+		c.blockmap(version, a.Blockmap, recipe)
 	}
-	index := IndexPath(r.Index.ID)
-	x := c.index(version, r)
+	c.index(version, r, image, known)
+	return c.patches(ctx, r)
+}
+
+// index verifies a release's index and the packs in it. image are the recipe's chunks, if they are known.
+func (c *checker) index(version string, r *Release, image []chunkstore.Chunk, known bool) {
+	name := IndexPath(r.Index.ID)
+	x := c.readIndex(version, r)
 	if x == nil {
 		c.blind = true
 		return
 	}
 	if known {
 		if _, err := x.Locations(image); err != nil {
-			c.damage(index, err.Error())
+			c.damage(name, err.Error())
 			return
 		}
 	}
 	if err := rawsAgree(r, x); err != nil {
-		c.damage(index, err.Error())
+		c.damage(name, err.Error())
 	}
-	c.packs(version, index, x, image)
+	c.packs(version, name, x, image)
 }
 
 func readRelease(path string) (*Release, error) {
@@ -65,27 +70,25 @@ func readRelease(path string) (*Release, error) {
 	return ParseRelease(b)
 }
 
-// recipe returns the chunks of a stored recipe; false when the recipe is damaged.
-func (c *checker) recipe(version string, o RecipeObject) ([]chunkstore.Chunk, bool) {
+// recipe returns a stored recipe, nil when it is damaged.
+func (c *checker) recipe(version string, o RecipeObject) *mkimage.Recipe {
 	name := RecipePath(o.ID)
 	if !c.object(version, name, o.Size) {
-		return nil, false
+		return nil
 	}
 	stored, err := readSmall(c.path(name), MaxRecipeSize)
-	if err != nil {
-		c.damage(name, err.Error())
-		return nil, false
+	if err == nil {
+		var r *mkimage.Recipe
+		if r, err = o.Decode(stored); err == nil {
+			return r
+		}
 	}
-	r, err := o.Decode(stored)
-	if err != nil {
-		c.damage(name, err.Error())
-		return nil, false
-	}
-	return r.Chunks(), true
+	c.damage(name, err.Error())
+	return nil
 }
 
-// index returns a release's index, nil when it is damaged.
-func (c *checker) index(version string, r *Release) *chunkstore.Index {
+// readIndex returns a release's index, nil when it is damaged.
+func (c *checker) readIndex(version string, r *Release) *chunkstore.Index {
 	name := IndexPath(r.Index.ID)
 	if !c.object(version, name, r.Index.Size) {
 		return nil

@@ -195,10 +195,10 @@ func TestCheckUnreferenced(t *testing.T) {
 }
 
 func TestCheckNoMirror(t *testing.T) {
-	if _, err := Check(t.Context(), filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Check(t.Context(), filepath.Join(t.TempDir(), "none"), CheckOptions{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a folder that does not exist: %v", err)
 	}
-	if r, err := Check(t.Context(), t.TempDir(), nil); err == nil {
+	if r, err := Check(t.Context(), t.TempDir(), CheckOptions{}); err == nil {
 		t.Errorf("an empty folder: %+v", r)
 	}
 }
@@ -206,12 +206,12 @@ func TestCheckNoMirror(t *testing.T) {
 func TestCheckProgress(t *testing.T) {
 	dir := twoReleases(t)
 	var last, total int64
-	r, err := Check(t.Context(), dir, func(done, of int64) {
+	r, err := Check(t.Context(), dir, CheckOptions{Progress: func(done, of int64) {
 		if done < last {
 			t.Errorf("progress goes from %d to %d", last, done)
 		}
 		last, total = done, of
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

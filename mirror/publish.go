@@ -32,6 +32,7 @@ type Publication struct {
 	Image      string // path of a squashfs image whose recipe lies beside it; "" when all artifacts are raw
 	Artifacts  []File // raw artifacts, in the order in which the release lists them
 	PackSize   int64  // about how many bytes a new pack has; 0 is DefaultPackSize
+	PatchFrom  int    // from how many releases before it, followed back from the channel's pointer, patch sets are made
 
 	NoWait   bool                               // refuse with ErrBusy instead of waiting for another publisher
 	Waiting  func()                             // called once when waiting for another publisher begins; may be nil
@@ -47,6 +48,8 @@ const (
 	StepVerify Step = "verify" // read all contents of the image and hold them against the recipe
 	StepBuild  Step = "build"  // build the image again from recipe and contents
 	StepStore  Step = "store"  // store chunks that the mirror lacks
+	StepPatch  Step = "patch"  // make patch sets; begins anew for each
+	StepProve  Step = "prove"  // apply each patch set to the release that it leads from
 )
 
 // Published is what [Publish] added.
@@ -58,12 +61,18 @@ type Published struct {
 	NewChunks int   // of them, those that the mirror did not have
 	NewPacks  int   // packs added
 	NewBytes  int64 // their size
+
+	Patches  []PatchStats // newest first, as the release lists them
+	Warnings []string     // why there is no patch set from a release from which one was wanted
 }
 
 // Validate reports what can't be published for its names, without a look at any file.
 func (p *Publication) Validate() error {
 	if !ValidName(p.Version) {
 		return fmt.Errorf("%q is no valid version", p.Version)
+	}
+	if p.PatchFrom < 0 || p.PatchFrom > maxPatches {
+		return fmt.Errorf("patch sets from %d releases, 0 to %d are possible", p.PatchFrom, maxPatches)
 	}
 	if p.Channel != "" && !ValidName(p.Channel) {
 		return fmt.Errorf("%q is no valid channel", p.Channel)
@@ -215,6 +224,12 @@ func (u *publisher) present(r *Release) error {
 			want[ImagePath(a.ID)] = a.Size
 			want[RecipePath(a.Recipe.ID)] = a.Recipe.Size
 		}
+		if a.Blockmap != nil {
+			want[BlockmapPath(a.Blockmap.ID)] = a.Blockmap.Size
+		}
+	}
+	for _, p := range r.Patches {
+		want[PatchPath(p.Set.ID)] = p.Set.Size
 	}
 	if err := u.haveSizes(want); err != nil {
 		return err
@@ -257,11 +272,7 @@ func (u *publisher) movePointer(r *Release) (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	b, err := Pointer{
-		Channel: u.p.Channel,
-		Version: r.Version,
-		Release: Object{ID: chunkstore.Sum(file), Size: int64(len(file))},
-	}.Marshal()
+	b, err := Pointer{Channel: u.p.Channel, Version: r.Version, Release: objectOf(file)}.Marshal()
 	if err != nil {
 		return false, err
 	}

@@ -8,7 +8,10 @@ import (
 	"os"
 
 	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
 	"deltaup/internal/durable"
+	"deltaup/mkimage"
+	"deltaup/mkimage/squashfs"
 )
 
 // add writes everything that a new release needs and then the release file.
@@ -19,20 +22,20 @@ func (u *publisher) add(ctx context.Context, in *inputs, done *Published) error 
 	}
 	defer s.batch.Abort()
 	var image *durable.File
+	var open *opened
 	if in.recipe != nil {
 		// The copy on the mirror is the rebuilt image, which thereby is proven to be the same.
 		if image, err = durable.Create(u.tmp); err != nil {
 			return err
 		}
 		defer image.Discard()
-		src, err := u.verify(ctx, in, image)
-		if err != nil {
+		if open, err = u.verify(ctx, in, image); err != nil {
 			return err
 		}
 		if err := sameFile(ctx, image.Name(), in.files[0]); err != nil {
 			return err
 		}
-		if err := s.image(ctx, in.recipe, src); err != nil {
+		if err := s.image(ctx, in.recipe, open.source); err != nil {
 			return err
 		}
 	}
@@ -47,11 +50,11 @@ func (u *publisher) add(ctx context.Context, in *inputs, done *Published) error 
 		return err
 	}
 	if image != nil {
-		if err := u.commitImage(image, in.files[0].object); err != nil {
+		if err := u.commitFile(image, ImagePath(in.files[0].object.ID), in.files[0].object); err != nil {
 			return err
 		}
 	}
-	done.Release, err = u.writeRelease(in, s)
+	done.Release, err = u.release(ctx, in, s, open)
 	return err
 }
 
@@ -72,41 +75,41 @@ func sameFile(ctx context.Context, built string, image *input) error {
 	return nil
 }
 
-func (u *publisher) commitImage(image *durable.File, o Object) error {
-	path := u.path(ImagePath(o.ID))
+// commitFile gives a file its name on the mirror, unless it is there.
+func (u *publisher) commitFile(f *durable.File, name string, o Object) error {
+	path := u.path(name)
 	if info, err := os.Stat(path); err == nil && info.Size() == o.Size {
 		return nil
 	}
-	return image.Commit(path)
+	return f.Commit(path)
 }
 
-// writeRelease writes recipe, index and, as the last, the release file.
-func (u *publisher) writeRelease(in *inputs, s *storing) (*Release, error) {
+// release writes what describes the release and, as the last, the release file.
+func (u *publisher) release(ctx context.Context, in *inputs, s *storing, open *opened) (*Release, error) {
 	r := &Release{Version: u.p.Version, Compatible: u.p.Compatible}
 	for _, f := range in.files {
-		a := Artifact{Name: f.name, Kind: f.kind, Object: f.object}
-		if f.kind == KindSquashfs {
-			stored, o, err := encodeRecipe(in.plain)
-			if err != nil {
-				return nil, err
-			}
-			if _, err := o.Decode(stored); err != nil {
-				return nil, fmt.Errorf("read back: %w", err)
-			}
-			if err := u.write(RecipePath(o.ID), stored); err != nil {
-				return nil, err
-			}
-			a.Recipe = &o
-		}
-		r.Artifacts = append(r.Artifacts, a)
+		r.Artifacts = append(r.Artifacts, Artifact{Name: f.name, Kind: f.kind, Object: f.object})
 	}
-	index, err := s.index(in.recipe)
+	at, err := u.writeIndex(r, in, s)
 	if err != nil {
-		return nil, fmt.Errorf("index: %w", err)
-	}
-	r.Index = Object{ID: chunkstore.Sum(index), Size: int64(len(index))}
-	if err := u.write(IndexPath(r.Index.ID), index); err != nil {
 		return nil, err
+	}
+	r.Previous = u.previous(s.out)
+	if open != nil {
+		if err := u.writeRecipe(r, in.plain); err != nil {
+			return nil, err
+		}
+		blocks, err := u.writeBlockmap(ctx, r, in.recipe, open.image)
+		if err != nil {
+			return nil, err
+		}
+		p := &patching{
+			u: u, to: in.recipe, text: r.Artifact(ImageName).Recipe.Text, new: patchset.FromImage(open.contents),
+			blocks: blocks, chunks: at, folder: s.folder, out: s.out,
+		}
+		if r.Patches, err = p.all(ctx, r.Previous); err != nil {
+			return nil, err
+		}
 	}
 	b, err := r.Marshal()
 	if err != nil {
@@ -116,6 +119,48 @@ func (u *publisher) writeRelease(in *inputs, s *storing) (*Release, error) {
 		return nil, fmt.Errorf("read back: %w", err)
 	}
 	return r, u.write(ReleasePath(r.Version), b)
+}
+
+// writeIndex returns where all chunks of the release lie.
+func (u *publisher) writeIndex(r *Release, in *inputs, s *storing) (map[chunkstore.ID]chunkstore.Location, error) {
+	index, at, err := s.index(in.recipe)
+	if err != nil {
+		return nil, fmt.Errorf("index: %w", err)
+	}
+	r.Index = objectOf(index)
+	return at, u.write(IndexPath(r.Index.ID), index)
+}
+
+func (u *publisher) writeRecipe(r *Release, plain []byte) error {
+	stored, o, err := encodeRecipe(plain)
+	if err != nil {
+		return err
+	}
+	if _, err := o.Decode(stored); err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	r.Artifact(ImageName).Recipe = &o
+	return u.write(RecipePath(o.ID), stored)
+}
+
+func (u *publisher) writeBlockmap(ctx context.Context, r *Release, recipe *mkimage.Recipe, m *squashfs.Image) (*mkimage.Blockmap, error) {
+	blocks, err := mkimage.ReadBlockmap(ctx, m, recipe)
+	if err != nil {
+		return nil, err
+	}
+	file, err := blocks.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	if blocks, err = mkimage.ParseBlockmap(file, recipe); err != nil {
+		return nil, fmt.Errorf("read back: %w", err)
+	}
+	o := objectOf(file)
+	if o.Size > MaxBlockmapSize {
+		return nil, fmt.Errorf("block map of %d bytes is over the limit of %d", o.Size, MaxBlockmapSize)
+	}
+	r.Artifact(ImageName).Blockmap = &o
+	return blocks, u.write(BlockmapPath(o.ID), file)
 }
 
 // write makes a small file durable under its name, unless it is there with these bytes.

@@ -110,8 +110,8 @@ func readRecipe(path string) ([]byte, *mkimage.Recipe, error) {
 
 // verify proves that the image is what its recipe says: all contents are there, cut as the
 // recipe says, and recipe and contents build the same bytes into out.
-// It returns the image as a source of contents.
-func (u *publisher) verify(ctx context.Context, in *inputs, out io.WriterAt) (mkimage.Source, error) {
+// It returns the image as it was read.
+func (u *publisher) verify(ctx context.Context, in *inputs, out io.WriterAt) (*opened, error) {
 	image := in.files[0]
 	m, err := squashfs.Open(image.f, image.object.Size)
 	if err != nil {
@@ -136,7 +136,14 @@ func (u *publisher) verify(ctx context.Context, in *inputs, out io.WriterAt) (mk
 	if stats.Size != image.object.Size {
 		return nil, fmt.Errorf("%s: %w: the recipe builds %d bytes, the image has %d", u.p.Image, ErrMismatch, stats.Size, image.object.Size)
 	}
-	return src, nil
+	return &opened{image: m, contents: d, source: src}, nil
+}
+
+// opened is the image that is published.
+type opened struct {
+	image    *squashfs.Image
+	contents *mkimage.Derived
+	source   mkimage.Source
 }
 
 // hashReader hashes r to its end; step, which may be nil, is told of each piece.

@@ -163,30 +163,30 @@ func (s *storing) commit() error {
 	return nil
 }
 
-// index tells where all chunks of the release lie; r is nil without a squashfs image.
-func (s *storing) index(r *mkimage.Recipe) ([]byte, error) {
+// index tells where all chunks of the release lie, as a file and as a map; r is nil without a squashfs image.
+func (s *storing) index(r *mkimage.Recipe) ([]byte, map[chunkstore.ID]chunkstore.Location, error) {
 	var image []chunkstore.Chunk
 	if r != nil {
 		image = r.Chunks()
 	}
 	x, err := s.folder.Index(image, s.raws)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	b, err := x.MarshalBinary()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(b) > MaxIndexSize {
-		return nil, fmt.Errorf("%d bytes are over the limit of %d", len(b), MaxIndexSize)
+		return nil, nil, fmt.Errorf("%d bytes are over the limit of %d", len(b), MaxIndexSize)
 	}
 	if x, err = chunkstore.ParseIndex(b); err != nil {
-		return nil, fmt.Errorf("read back: %w", err)
+		return nil, nil, fmt.Errorf("read back: %w", err)
 	}
 	at, err := x.Locations(image)
 	if err != nil {
-		return nil, fmt.Errorf("read back: %w", err)
+		return nil, nil, fmt.Errorf("read back: %w", err)
 	}
 	s.out.Chunks = len(at)
-	return b, nil
+	return b, at, nil
 }

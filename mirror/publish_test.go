@@ -61,7 +61,7 @@ func mustPublish(t testing.TB, dir string, p Publication) *Published {
 
 func mustCheck(t testing.TB, dir string) *CheckReport {
 	t.Helper()
-	r, err := Check(t.Context(), dir, nil)
+	r, err := Check(t.Context(), dir, CheckOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

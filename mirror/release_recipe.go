@@ -92,3 +92,16 @@ func (x *exactReader) Read(p []byte) (int, error) {
 	}
 	return 0, x.err
 }
+
+// readStored reads a recipe from a mirror's folder and verifies it; path turns names into paths.
+func readStored(path func(name string) string, o *RecipeObject) (*mkimage.Recipe, error) {
+	name := RecipePath(o.ID)
+	stored, err := readSmall(path(name), MaxRecipeSize)
+	if err != nil {
+		return nil, err
+	}
+	if objectOf(stored) != o.Object {
+		return nil, fmt.Errorf("%s: %w: it has another hash", name, chunkstore.ErrCorrupt)
+	}
+	return o.Decode(stored)
+}

@@ -15,6 +15,7 @@ import (
 
 // checkOptions are the command's flags and argument.
 type checkOptions struct {
+	deep bool
 	json bool
 	dir  string
 }
@@ -25,7 +26,7 @@ func newCheckCommand(env *Env) *cobra.Command {
 		Use:   "check [flags] DIR",
 		Short: "Verify every file of a mirror",
 		Long: `Check reads the whole mirror in DIR: pointers, releases, recipes, indexes, images,
-packs and each chunk in them. It names every file that is damaged or missing with the
+block maps, packs and patch sets with all that is in them. It names every file that is damaged or missing with the
 releases that need it, and lists files that no release needs.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -33,13 +34,17 @@ releases that need it, and lists files that no release needs.`,
 			return runCheck(cmd.Context(), env, &o)
 		},
 	}
+	cmd.Flags().BoolVar(&o.deep, "deep", false, "also apply each patch set to the release that it leads from")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
 	return cmd
 }
 
 func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
 	status := newStatusLine(env)
-	report, err := mirror.Check(ctx, o.dir, func(done, total int64) { status.show("checking", done, total) })
+	report, err := mirror.Check(ctx, o.dir, mirror.CheckOptions{
+		Deep:     o.deep,
+		Progress: func(done, total int64) { status.show("checking", done, total) },
+	})
 	status.clear()
 	if err != nil {
 		return err

@@ -1,0 +1,140 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
+	"deltaup/mkimage"
+)
+
+// blockmap verifies a release's block map against its recipe, nil when that is damaged.
+func (c *checker) blockmap(version string, o *Object, r *mkimage.Recipe) {
+	if o == nil {
+		return
+	}
+	name := BlockmapPath(o.ID)
+	if !c.object(version, name, o.Size) || r == nil {
+		return
+	}
+	file, err := readSmall(c.path(name), MaxBlockmapSize)
+	if err == nil {
+		_, err = mkimage.ParseBlockmap(file, r)
+	}
+	if err != nil {
+		c.damage(name, err.Error())
+	}
+}
+
+// patches verifies a release's patch sets: their heads, and all groups of those whose old release is there.
+func (c *checker) patches(ctx context.Context, r *Release) error {
+	for i := range r.Patches {
+		p := &r.Patches[i]
+		name := PatchPath(p.Set.ID)
+		if !c.object(r.Version, name, p.Set.Size) {
+			continue
+		}
+		err := c.patch(ctx, p, r.Artifact(ImageName).Recipe.Text)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			c.damage(name, err.Error())
+		}
+	}
+	return nil
+}
+
+func (c *checker) patch(ctx context.Context, p *Patch, to chunkstore.ID) error {
+	f, err := os.Open(c.path(PatchPath(p.Set.ID)))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	set, err := openSet(f, p, to)
+	if err != nil {
+		return err
+	}
+	from := c.oldRecipe(p)
+	if from == nil {
+		return nil
+	}
+	if c.options.Deep {
+		return c.apply(ctx, f, p, from, to)
+	}
+	step, err := set.head.Step(from)
+	if err != nil {
+		return err
+	}
+	for n := range set.head.Groups {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := set.group(step, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oldRecipe finds the recipe that a set leads from, nil when it is not on the mirror any more or damaged, which is said elsewhere.
+func (c *checker) oldRecipe(p *Patch) *mkimage.Recipe {
+	old, err := readRelease(c.path(ReleasePath(p.From)))
+	if err != nil {
+		return nil
+	}
+	a := old.Artifact(ImageName)
+	if a == nil || a.Recipe == nil || a.Recipe.Text != p.Recipe {
+		return nil // the version was published anew with another image
+	}
+	r, err := readStored(c.path, a.Recipe)
+	if err != nil {
+		return nil
+	}
+	return r
+}
+
+// apply applies a whole set to contents out of the mirror's packs.
+func (c *checker) apply(ctx context.Context, f *os.File, p *Patch, from *mkimage.Recipe, to chunkstore.ID) error {
+	folder, err := chunkstore.OpenFolder(c.path(packsDir), c.path(tmpDir))
+	if err != nil {
+		return nil // a damaged pack, which is not the set's fault
+	}
+	old := &watchedContents{contents: patchset.FromStore(folder)}
+	err = applySet(ctx, f, p, from, old, to, func(done, total int64) {})
+	if err != nil && !old.failed {
+		return fmt.Errorf("does not apply: %w", err)
+	}
+	return nil
+}
+
+// watchedContents remembers whether contents could not be read, to tell that from a damaged patch set.
+type watchedContents struct {
+	contents patchset.Contents
+	failed   bool
+}
+
+func (w *watchedContents) Open(ctx context.Context, c *chunkstore.Content) (patchset.Reading, error) {
+	r, err := w.contents.Open(ctx, c)
+	if err != nil {
+		w.failed = true
+		return nil, err
+	}
+	return &watchedReading{r, w}, nil
+}
+
+type watchedReading struct {
+	patchset.Reading
+	w *watchedContents
+}
+
+func (r *watchedReading) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.Reading.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		r.w.failed = true
+	}
+	return n, err
+}

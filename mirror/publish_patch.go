@@ -1,0 +1,244 @@
+package mirror
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
+	"deltaup/internal/durable"
+	"deltaup/mkimage"
+)
+
+// PatchStats is what making one patch set took.
+type PatchStats struct {
+	From     string
+	Size     int64 // bytes of the set
+	Contents int   // that it gives
+	Time     time.Duration
+}
+
+// patching makes the patch sets of a new release whose chunks are on the mirror.
+type patching struct {
+	u      *publisher
+	to     *mkimage.Recipe
+	text   chunkstore.ID // hash of to as a file
+	new    patchset.Contents
+	blocks *mkimage.Blockmap                     // of to's image
+	chunks map[chunkstore.ID]chunkstore.Location // of the whole release
+	folder *chunkstore.Folder
+	out    *Published
+}
+
+// previous gives the version that the channel points to, "" when there is none.
+func (u *publisher) previous(out *Published) string {
+	if u.p.Channel == "" {
+		return ""
+	}
+	name := PointerPath(u.p.Channel)
+	p, err := readPointer(u.path(name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ""
+	case err != nil:
+		out.warn("%s, which will be replaced: %v", name, err)
+		return ""
+	case p.Version == u.p.Version:
+		return "" // its release file was deleted: what it had as previous is not known
+	}
+	return p.Version
+}
+
+func (p *Published) warn(format string, args ...any) {
+	p.Warnings = append(p.Warnings, fmt.Sprintf(format, args...))
+}
+
+// all makes patch sets from the releases before previous and it. What is wrong with one of those is a
+// warning: the new release is as good without a patch set from it.
+func (p *patching) all(ctx context.Context, previous string) ([]Patch, error) {
+	var patches []Patch
+	seen := map[string]bool{p.u.p.Version: true}
+	recipes := map[chunkstore.ID]bool{p.text: true}
+	for version := previous; version != "" && !seen[version] && len(seen) <= p.u.p.PatchFrom; {
+		seen[version] = true
+		old, err := p.u.old(version)
+		if err != nil {
+			p.out.warn("no patch set from %s or a release before it: %v", version, err)
+			break
+		}
+		version = old.Previous
+		a := old.Artifact(ImageName)
+		if a == nil || a.Recipe == nil || recipes[a.Recipe.Text] {
+			continue // nothing to lead from, or a set has been made from the same image
+		}
+		recipes[a.Recipe.Text] = true
+		patch, err := p.from(ctx, old)
+		var s *sourceError
+		switch {
+		case err == nil:
+			patches = append(patches, *patch)
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.As(err, &s):
+			p.out.warn("no patch set from %s: %v", old.Version, s.err)
+		default:
+			return nil, fmt.Errorf("make patch set from %s: %w", old.Version, err)
+		}
+	}
+	return patches, nil
+}
+
+// sourceError is an error in what a patch set leads from, or of the codecs, and none of writing it.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return e.err.Error() }
+func (e *sourceError) Unwrap() error { return e.err }
+
+// old reads the release file of an older version.
+func (u *publisher) old(version string) (*Release, error) {
+	name := ReleasePath(version)
+	r, err := readRelease(u.path(name))
+	if err == nil && r.Version != version {
+		err = fmt.Errorf("is that of version %s", r.Version)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return r, nil
+}
+
+// from makes one patch set, proves it and gives it its name.
+func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
+	begin := time.Now()
+	from, err := readStored(p.u.path, old.Artifact(ImageName).Recipe)
+	if err != nil {
+		return nil, &sourceError{err}
+	}
+	f, err := durable.Create(p.u.tmp)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Discard()
+	contents := patchset.FromStore(p.folder)
+	set, made, err := p.make(ctx, f, from, contents)
+	if err != nil {
+		return nil, err
+	}
+	want := Patch{
+		From:   old.Version,
+		Recipe: old.Artifact(ImageName).Recipe.Text,
+		Set:    set,
+		Head:   Object{ID: made.ID, Size: made.HeadSize},
+	}
+	if err := applySet(ctx, f, &want, from, contents, p.text, p.u.progress(StepProve)); err != nil {
+		return nil, &sourceError{fmt.Errorf("apply it: %w", err)}
+	}
+	p.costs(&want, from)
+	if err := p.u.commitFile(f, PatchPath(set.ID), set); err != nil {
+		return nil, err
+	}
+	p.out.Patches = append(p.out.Patches, PatchStats{
+		From: old.Version, Size: set.Size, Contents: countContents(made), Time: time.Since(begin),
+	})
+	return &want, nil
+}
+
+// make writes a set into f.
+func (p *patching) make(ctx context.Context, f io.Writer, from *mkimage.Recipe, old patchset.Contents) (Object, *patchset.Stats, error) {
+	w := &setWriter{hasher: chunkstore.NewHasher(), w: bufio.NewWriterSize(f, 256<<10)}
+	stats, err := patchset.Make(ctx, w, from, p.to, old, p.new, patchset.MakeOptions{
+		ChunkCost: chunkCost(from, p.chunks),
+		Progress:  p.u.progress(StepPatch),
+	})
+	if err == nil {
+		err = w.w.Flush()
+		w.err = err
+	}
+	switch {
+	case err == nil:
+		return Object{ID: w.hasher.ID(), Size: w.size}, stats, nil
+	case w.err != nil:
+		return Object{}, nil, w.err
+	}
+	return Object{}, nil, &sourceError{err}
+}
+
+// countContents counts contents, of which large ones have several entries.
+func countContents(s *patchset.Stats) int {
+	seen := map[*chunkstore.Content]bool{}
+	for i := range s.Entries {
+		seen[s.Entries[i].Content] = true
+	}
+	return len(seen)
+}
+
+// setWriter hashes and counts, and keeps the error of writing.
+type setWriter struct {
+	w      *bufio.Writer
+	hasher *chunkstore.Hasher
+	size   int64
+	err    error
+}
+
+func (w *setWriter) Write(b []byte) (int, error) {
+	n, err := w.w.Write(b)
+	w.hasher.Write(b[:n])
+	w.size += int64(n)
+	if err != nil {
+		w.err = err
+	}
+	return n, err
+}
+
+func chunkIDs(r *mkimage.Recipe) map[chunkstore.ID]bool {
+	ids := map[chunkstore.ID]bool{}
+	for _, ch := range r.Chunks() {
+		ids[ch.ID] = true
+	}
+	return ids
+}
+
+// chunkCost tells what a content costs a target that has from by chunks.
+func chunkCost(from *mkimage.Recipe, at map[chunkstore.ID]chunkstore.Location) func(*chunkstore.Content) int64 {
+	has := chunkIDs(from)
+	return func(c *chunkstore.Content) (cost int64) {
+		for _, ch := range c.Chunks {
+			if !ch.IsHole() && !has[ch.ID] {
+				cost += at[ch.ID].Length
+			}
+		}
+		return cost
+	}
+}
+
+// costs fills in what the step costs by the other routes.
+func (p *patching) costs(patch *Patch, from *mkimage.Recipe) {
+	has := chunkIDs(from)
+	for _, ch := range p.to.Chunks() {
+		if !has[ch.ID] {
+			patch.Chunks += p.chunks[ch.ID].Length
+		}
+	}
+	stored := map[chunkstore.ID]bool{} // stretches that can be copied
+	if from.Codec == p.to.Codec && from.BlockSize == p.to.BlockSize {
+		for _, s := range from.Layout() {
+			stored[s.Key()] = true
+		}
+	}
+	for i := range p.blocks.Stretches {
+		if stored[p.blocks.Stretches[i].Key()] {
+			continue
+		}
+		for b := range p.blocks.Blocks(i) {
+			if b.Length > 0 {
+				patch.Blocks += int64(b.Length)
+				patch.Compress += int64(b.Size)
+			}
+		}
+	}
+}
