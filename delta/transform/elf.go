@@ -12,25 +12,26 @@ var le = binary.LittleEndian
 
 // Sizes of the records of a 64-bit ELF file (ELF-64 Object File Format, version 1.5).
 const (
-	elfHeaderSize     = 64
-	elfSectionSize    = 64
-	elfSymbolSize     = 24
-	elfRelaSize       = 24
-	elfSectionMax     = 4096 // sections of a file that is rewritten
-	elfTypeRel        = 1
-	elfTypeExec       = 2
-	elfTypeDyn        = 3
-	elfMachineX86     = 62
-	elfMachineARM     = 183
-	sectionSymtab     = 2
-	sectionRela       = 4
-	sectionNobits     = 8
-	sectionDynsym     = 11
-	flagExec          = 4
-	flagMerge         = 0x10
-	flagStrings       = 0x20
-	symbolKindSection = 3
-	symbolKindFile    = 4
+	elfHeaderSize      = 64
+	elfSectionSize     = 64
+	elfSymbolSize      = 24
+	elfRelaSize        = 24
+	elfSectionMax      = 4096 // sections of a file that is rewritten
+	elfTypeRel         = 1
+	elfTypeExec        = 2
+	elfTypeDyn         = 3
+	elfMachineX86      = 62
+	elfMachineARM      = 183
+	sectionSymtab      = 2
+	sectionRela        = 4
+	sectionNobits      = 8
+	sectionDynsym      = 11
+	flagExec           = 4
+	flagMerge          = 0x10
+	flagStrings        = 0x20
+	symbolKindFunction = 2
+	symbolKindSection  = 3
+	symbolKindFile     = 4
 )
 
 // elfFile is the outline of a 64-bit little-endian ELF file. It holds no content: the

@@ -37,11 +37,13 @@ func (kernelModule) Forward(plain []byte) ([]byte, bool) {
 			rewriteSymtab(s.of(out), f.strings(s, plain), false)
 		}
 	}
+	if f.machine == elfMachineX86 && f.symbols != nil && !f.symbols.code(out, false) {
+		return nil, false
+	}
 	base := &btfBase{}
 	if s := f.section(".BTF"); s != nil {
 		if t, ok := parseBTF(s.of(out)); ok {
-			base = t.base()
-			if !t.forward(base) {
+			if base, ok = t.forward(); !ok {
 				return nil, false
 			}
 		}
@@ -76,6 +78,9 @@ func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {
 		if !ok || !r.inverse(s.of(plain)) {
 			return nil, ErrCorrupt
 		}
+	}
+	if f.machine == elfMachineX86 && f.symbols != nil && !f.symbols.code(plain, true) {
+		return nil, ErrCorrupt
 	}
 	if s := f.section(".BTF"); s != nil {
 		if t, ok := parseBTF(s.of(plain)); ok && !t.inverse(base) {

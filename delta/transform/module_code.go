@@ -1,0 +1,31 @@
+package transform
+
+import "slices"
+
+// code rewrites the branches between functions of each of a module's sections of code.
+// Other addresses are left to relocations, and read as zero.
+func (t *symbolTable) code(b []byte, inverse bool) bool {
+	for i := range t.file.sections {
+		s := &t.file.sections[i]
+		if s.flags&flagExec == 0 || s.kind != 1 || s.size == 0 {
+			continue
+		}
+		var starts []uint64
+		for _, sym := range t.symbols {
+			if int(sym.section) == i && sym.kind == symbolKindFunction {
+				starts = append(starts, sym.value)
+			}
+		}
+		slices.Sort(starts)
+		c := newAddressCoder(slices.Compact(starts), nil)
+		if !inverse {
+			c.forward(s.of(b), 0, false)
+			if len(c.listed) > 0 {
+				return false
+			}
+		} else if !c.inverse(s.of(b), 0, false) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,221 @@
+package transform
+
+// A length decoder for x86-64 code (Intel SDM volume 2, appendix A). It knows where an
+// instruction ends and which four bytes of it hold an address, and no more. What it
+// finds depends on no byte of these four, so that rewriting them changes no decision.
+
+// How the operands of an opcode lie in its bytes.
+const (
+	opNone     = iota
+	opModRM    // ModRM, with what follows from it
+	opImm8     // a byte
+	opImmZ     // four bytes; two with an operand size prefix
+	opImm16    // two bytes
+	opModImm8  // ModRM and a byte
+	opModImmZ  // ModRM and opImmZ
+	opRel32    // a branch over four bytes
+	opMove     // B8 to BF: four bytes, eight with REX.W
+	opOffset   // A0 to A3: eight bytes
+	opEnter    // three bytes
+	opGroup3   // F6, F7: ModRM; a test has an immediate
+	opPrefix   //
+	opInvalid  //
+	opTwoBytes // 0F
+	opVEX      // C4, C5
+	opEVEX     // 62
+)
+
+// opcodes are the one-byte opcodes, sixteen to a row.
+var opcodes = expand("" +
+	"mmmm1zxxmmmm1zxT" + "mmmm1zxxmmmm1zxx" + "mmmm1zPxmmmm1zPx" + "mmmm1zPxmmmm1zPx" +
+	"PPPPPPPPPPPPPPPP" + "................" + "xxEmPPPPzZ1I...." + "1111111111111111" +
+	"IZxImmmmmmmmmmmm" + "..........x....." + "OOOO....1z......" + "11111111MMMMMMMM" +
+	"II2.VVIZe.2..1x." + "mmmmxxx.mmmmmmmm" + "11111111rrx1...." + "P.PP..33......mm")
+
+// opcodes0F are those behind a byte 0F; 38 and 3A lead to more.
+var opcodes0F = expand("" +
+	"mmmmx.....x.xm.I" + "mmmmmmmmmmmmmmmm" + "mmmmxxxxmmmmmmmm" + "........xxxxxxxx" +
+	"mmmmmmmmmmmmmmmm" + "mmmmmmmmmmmmmmmm" + "mmmmmmmmmmmmmmmm" + "IIIImmm.mmmmmmmm" +
+	"rrrrrrrrrrrrrrrr" + "mmmmmmmmmmmmmmmm" + "...mImxx...mImmm" + "mmmmmmmmmmImmmmm" +
+	"mmImIIIm........" + "mmmmmmmmmmmmmmmm" + "mmmmmmmmmmmmmmmm" + "mmmmmmmmmmmmmmmm")
+
+func expand(rows string) (t [256]uint8) {
+	kinds := map[byte]uint8{
+		'.': opNone, 'm': opModRM, '1': opImm8, 'z': opImmZ, '2': opImm16, 'I': opModImm8, 'Z': opModImmZ, 'r': opRel32,
+		'M': opMove, 'O': opOffset, 'e': opEnter, '3': opGroup3, 'P': opPrefix, 'x': opInvalid, 'T': opTwoBytes, 'V': opVEX, 'E': opEVEX,
+	}
+	for i := range t {
+		t[i] = kinds[rows[i]]
+	}
+	return t
+}
+
+// What the four bytes are.
+const (
+	refBranch   = iota // distance of a branch's target from the next instruction
+	refRelative        // distance of data from the next instruction
+	refAbsolute        // number that may be an address: displacement or immediate
+)
+
+// x86Refs calls visit for each address in code, in their order: field is where its four
+// bytes lie, next where the instruction ends. visit may change those four bytes.
+func x86Refs(code []byte, visit func(kind, field, next int)) {
+	for at := 0; at < len(code); {
+		in := x86Instruction(code[at:])
+		if in.length == 0 {
+			at++
+			continue
+		}
+		next := at + in.length
+		if in.displacement > 0 {
+			visit(in.displacementKind, at+in.displacement, next)
+		}
+		if in.immediate > 0 {
+			visit(in.immediateKind, at+in.immediate, next)
+		}
+		at = next
+	}
+}
+
+// instruction is what x86Instruction finds; positions are 0 where there is no such field of four bytes.
+type instruction struct {
+	length                         int // 0: none that could be read
+	displacement, displacementKind int
+	immediate, immediateKind       int
+}
+
+func x86Instruction(b []byte) (in instruction) {
+	at, short, wide := 0, false, false
+	var kind uint8
+	var op byte
+	for kind = opPrefix; kind == opPrefix; at++ {
+		if at >= len(b) || at > 14 {
+			return instruction{}
+		}
+		op = b[at]
+		kind = opcodes[op]
+		short = short || op == 0x66
+		wide = op&0xf8 == 0x48 // REX.W counts only right before the opcode
+		if kind != opPrefix && at > 0 {
+			wide = b[at-1]&0xf8 == 0x48
+		}
+	}
+	switch kind {
+	case opTwoBytes:
+		kind, at = x86Map(b, at, 1, false)
+	case opVEX:
+		m := 1
+		if op == 0xc4 && at < len(b) {
+			m = int(b[at] & 31)
+			at++
+		}
+		kind, at = x86Map(b, at+1, m, true)
+	case opEVEX:
+		if at < len(b) {
+			kind, at = x86Map(b, at+3, int(b[at]&7), true)
+		}
+	}
+	immediate := 0
+	full := 4
+	if short {
+		full = 2
+	}
+	switch kind {
+	case opInvalid, opTwoBytes, opVEX, opEVEX, opPrefix:
+		return instruction{}
+	case opImm8, opModImm8:
+		immediate = 1
+	case opImm16:
+		immediate = 2
+	case opEnter:
+		immediate = 3
+	case opImmZ, opModImmZ:
+		immediate = full
+	case opMove:
+		immediate = full
+		if wide {
+			immediate = 8
+		}
+	case opOffset:
+		immediate = 8
+	case opRel32:
+		immediate = 4
+	}
+	switch kind {
+	case opModRM, opModImm8, opModImmZ, opGroup3:
+		if at >= len(b) {
+			return instruction{}
+		}
+		modrm := b[at]
+		if kind == opGroup3 && modrm&0x30 == 0 {
+			immediate = 1
+			if op == 0xf7 {
+				immediate = full
+			}
+		}
+		at++
+		at = in.modRM(b, at, modrm)
+	}
+	if immediate == 4 {
+		in.immediate, in.immediateKind = at, refAbsolute
+		if kind == opRel32 {
+			in.immediateKind = refBranch
+		}
+	}
+	in.length = at + immediate
+	if in.length > len(b) {
+		return instruction{}
+	}
+	return in
+}
+
+// modRM gives where the addressing form that begins with modrm ends.
+func (in *instruction) modRM(b []byte, at int, modrm byte) int {
+	mod, rm := modrm>>6, modrm&7
+	if mod == 3 {
+		return at
+	}
+	far := mod == 2
+	if mod == 0 && rm == 5 {
+		in.displacement, in.displacementKind = at, refRelative
+		return at + 4
+	}
+	if rm == 4 {
+		if at < len(b) && mod == 0 && b[at]&7 == 5 {
+			far = true
+		}
+		at++
+	}
+	if far {
+		in.displacement, in.displacementKind = at, refAbsolute
+		return at + 4
+	}
+	return at + int(mod)
+}
+
+// x86Map reads an opcode of one of the maps behind 0F and gives the place behind it.
+func x86Map(b []byte, at, m int, vector bool) (uint8, int) {
+	if at >= len(b) {
+		return opInvalid, at
+	}
+	op := b[at]
+	switch {
+	case m == 1 && op == 0x38 && !vector:
+		return opModRM, at + 2
+	case m == 1 && op == 0x3a && !vector:
+		return opModImm8, at + 2
+	case m == 1 && vector:
+		kind := opcodes0F[op]
+		if kind == opRel32 {
+			kind = opInvalid
+		}
+		return kind, at + 1
+	case m == 1:
+		return opcodes0F[op], at + 1
+	case m == 2, m == 5, m == 6:
+		return opModRM, at + 1
+	case m == 3:
+		return opModImm8, at + 1
+	}
+	return opInvalid, at
+}
