@@ -104,7 +104,7 @@ func zoo(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	if err := unix.Mknod(path("dev/console"), unix.S_IFCHR|0o600, int(unix.Mkdev(5, 1))); err != nil {
-		tb.Skipf("only root makes devices: %v", err)
+		write("dev/console", nil) // only root makes devices
 	}
 	for i, name := range zooNames {
 		at := time.Unix(1_700_000_000+int64(i), 0)
