@@ -28,11 +28,11 @@ const (
 	HeadMax = 32 << 20
 	// GroupMax is the most stored bytes of a group.
 	GroupMax = 24 << 20
+	// groupPlainMax is the most bytes of a group's decoded streams: a patch that takes more is no good.
+	groupPlainMax = 24 << 20
+	// columnsMax is the most bytes of a head's decoded columns.
+	columnsMax = 64 << 20
 )
-
-// HeadSize tells from a set's first FixedSize bytes how many bytes its head has, those included. Errors wrap
-// chunkstore.ErrCorrupt or chunkstore.ErrVersion.
-func HeadSize(first []byte) (int64, error) { panic("unbuilt") }
 
 // Head is the beginning of a set, its checksum verified. What it holds besides is read by Step.
 type Head struct {
@@ -41,7 +41,7 @@ type Head struct {
 	From, To chunkstore.ID // BLAKE3-256 of the recipes' plain text
 	Groups   []GroupRef    // in file order, without gaps
 
-	directory, recipe []byte // still compressed
+	bundle []byte // recipe's patch and directory, still compressed
 }
 
 // GroupRef says where a group lies in the set.
@@ -50,10 +50,6 @@ type GroupRef struct {
 	Hash           chunkstore.ID // BLAKE3-256 of these bytes
 	Plain          int64         // bytes of its decoded streams, which OpenGroup keeps in memory
 }
-
-// ReadHead reads a head of exactly the bytes that HeadSize tells. Errors wrap chunkstore.ErrCorrupt or
-// chunkstore.ErrVersion; its memory is bounded by a multiple of len(b).
-func ReadHead(b []byte) (*Head, error) { panic("unbuilt") }
 
 // SetSize is the number of bytes of the whole set.
 func (h *Head) SetSize() int64 {
@@ -88,28 +84,8 @@ type Entry struct {
 	Group          int                 // index in Head.Groups
 
 	hash   chunkstore.ID // of the plain bytes
-	length int64         // of the transformed piece
-	place  int           // among the entries of its group
+	length int64         // of the transformed ones
 }
-
-// Step applies the recipe's patch to from. It proves from by the head's hash of it, and, when nothing is pending,
-// To by its hash. Errors wrap chunkstore.ErrCorrupt, or ErrFrom when from is another recipe.
-func (h *Head) Step(from *mkimage.Recipe) (*Step, error) { panic("unbuilt") }
-
-// Finish proves To by its hash once all Pending contents have their chunk lists. The error wraps chunkstore.ErrCorrupt.
-func (s *Step) Finish() error { panic("unbuilt") }
-
-// Group is a decoded group. Its methods are safe for concurrent use.
-type Group struct{ step *Step }
-
-// OpenGroup verifies and decodes a group of s from its stored bytes. It takes at most a little more than GroupRef.Plain
-// bytes of memory. Errors name the group and wrap chunkstore.ErrCorrupt.
-func (s *Step) OpenGroup(n int, stored []byte) (*Group, error) { panic("unbuilt") }
-
-// Content gives the plain bytes of entry i of Step.Entries, which belongs to this group. base reads the bytes of
-// Entry.Base and is not used (nil) when there is none. What it gives is verified: a base that is not what it claims to be
-// is an error that wraps chunkstore.ErrCorrupt, as is everything else but an error of base.
-func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) { panic("unbuilt") }
 
 // Contents opens contents of a release for the publisher. What it reads is verified by Make.
 type Contents interface {
@@ -122,17 +98,16 @@ type Reading interface {
 	io.Closer
 }
 
-// FromStore reads contents out of their chunks.
-func FromStore(s chunkstore.Store) Contents { panic("unbuilt") }
-
 // MakeOptions says how to make a set; the zero value is usable.
 type MakeOptions struct {
 	// ChunkCost is how many bytes a target that has From would fetch to get c by chunks. A content whose patch is no
 	// smaller is left out. nil: every content that From lacks is in the set.
 	ChunkCost  func(c *chunkstore.Content) int64
-	ChunkLists bool // send all chunk lists in the recipe's patch: nothing is ever pending, for about 32 bytes a chunk
-	Workers    int  // goroutines; 0: GOMAXPROCS
-	Progress   func(done, total int64)
+	ChunkLists bool   // send all chunk lists in the recipe's patch: nothing is ever pending, for about 32 bytes a chunk
+	Workers    int    // goroutines; 0: GOMAXPROCS
+	Temp       string // folder for a temporary file of the set's size; "": the system's
+	// Progress is told the plain bytes of new contents that are done, by one goroutine at a time.
+	Progress func(done, total int64)
 }
 
 // Stats says what a set holds, for deltaup diff and for logs.
@@ -159,10 +134,4 @@ type EntryStats struct {
 type StreamStats struct {
 	Stream, Coder string
 	Plain, Stored int64
-}
-
-// Make writes the set that leads from one release to another. old and new open the contents of either. Equal arguments
-// give equal bytes. Memory stays below 2 GiB whatever the contents' sizes.
-func Make(ctx context.Context, w io.Writer, from, to *mkimage.Recipe, old, new Contents, o MakeOptions) (*Stats, error) {
-	panic("unbuilt")
 }

@@ -1,0 +1,157 @@
+package patchset
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"deltaup/chunkstore"
+)
+
+// A bundle is several streams, each compressed by its own coder: first a table of plain size, coder and stored size of
+// each, then their stored bytes. The number of streams is known to the reader.
+
+// streamSize is what a bundle costs for one of its streams.
+type streamSize struct{ coder, plain, stored int }
+
+// appendBundle appends a bundle of streams to b.
+func appendBundle(b []byte, streams [][]byte) ([]byte, []streamSize) {
+	sizes := make([]streamSize, len(streams))
+	stored := make([][]byte, len(streams))
+	for i, plain := range streams {
+		b = binary.AppendUvarint(b, uint64(len(plain)))
+		if len(plain) == 0 {
+			continue
+		}
+		sizes[i].plain = len(plain)
+		sizes[i].coder, stored[i] = smallest(plain)
+		sizes[i].stored = len(stored[i])
+		b = append(b, byte(sizes[i].coder))
+		b = binary.AppendUvarint(b, uint64(len(stored[i])))
+	}
+	for _, p := range stored {
+		b = append(b, p...)
+	}
+	return b, sizes
+}
+
+// readBundle decodes a bundle of n streams that is all of b. Together they have at most most bytes, which is the memory it takes.
+func readBundle(b []byte, n int, most int64) ([][]byte, error) {
+	sizes := make([]streamSize, n)
+	in := input{b: b}
+	for i := range sizes {
+		sizes[i].plain = in.length(most)
+		most -= int64(sizes[i].plain)
+		if sizes[i].plain > 0 {
+			sizes[i].coder = int(in.byte())
+			sizes[i].stored = in.length(int64(len(b)))
+		}
+	}
+	streams := make([][]byte, n)
+	for i, s := range sizes {
+		stored := in.bytes(s.stored)
+		if in.err != nil {
+			return nil, in.err
+		}
+		if s.plain == 0 {
+			continue
+		}
+		if s.coder >= len(coders) {
+			return nil, fmt.Errorf("%w: coder %d, this program knows %d", chunkstore.ErrVersion, s.coder, len(coders))
+		}
+		plain, err := coders[s.coder].decode(stored, s.plain)
+		if err != nil {
+			return nil, fmt.Errorf("stream %d: %w", i, err)
+		}
+		streams[i] = plain
+	}
+	return streams, in.end()
+}
+
+// input reads fields off its bytes until its first error, after which it gives zeros.
+type input struct {
+	b   []byte
+	err error
+}
+
+func (in *input) fail(format string, args ...any) {
+	if in.err == nil {
+		in.err = fmt.Errorf("%w: "+format, append([]any{chunkstore.ErrCorrupt}, args...)...)
+	}
+	in.b = nil
+}
+
+func (in *input) number() uint64 {
+	v, n := binary.Uvarint(in.b)
+	if n <= 0 {
+		in.fail("a number is cut off")
+		return 0
+	}
+	in.b = in.b[n:]
+	return v
+}
+
+func (in *input) signed() int64 {
+	v, n := binary.Varint(in.b)
+	if n <= 0 {
+		in.fail("a number is cut off")
+		return 0
+	}
+	in.b = in.b[n:]
+	return v
+}
+
+// length reads a number of at most most.
+func (in *input) length(most int64) int {
+	v := in.number()
+	if in.err == nil && v > uint64(most) {
+		in.fail("a length of %d, at most %d are possible", v, most)
+		return 0
+	}
+	return int(v)
+}
+
+// below reads a number smaller than n, an index.
+func (in *input) below(n int) int {
+	v := in.number()
+	if in.err == nil && v >= uint64(n) {
+		in.fail("an index of %d, there are %d", v, n)
+		return 0
+	}
+	return int(v)
+}
+
+func (in *input) byte() byte {
+	if len(in.b) == 0 {
+		in.fail("it ends early")
+		return 0
+	}
+	v := in.b[0]
+	in.b = in.b[1:]
+	return v
+}
+
+// bytes gives n bytes, which are not copied.
+func (in *input) bytes(n int) []byte {
+	if n > len(in.b) {
+		in.fail("it ends early")
+		return nil
+	}
+	p := in.b[:n:n]
+	in.b = in.b[n:]
+	return p
+}
+
+func (in *input) text() string { return string(in.bytes(in.length(int64(len(in.b))))) }
+
+func (in *input) id() (id chunkstore.ID) {
+	copy(id[:], in.bytes(len(id)))
+	return id
+}
+
+// end is the first error, or one when bytes are left over.
+func (in *input) end() error {
+	if in.err == nil && len(in.b) > 0 {
+		in.fail("%d bytes are left over", len(in.b))
+	}
+	return in.err
+}

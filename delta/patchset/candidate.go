@@ -1,0 +1,234 @@
+package patchset
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/suffix"
+	"deltaup/delta/transform"
+)
+
+// candidate is one way to give a content: an entry and its patch, or several of each for a large one.
+type candidate struct {
+	entries []Entry
+	streams []suffix.Streams
+	cost    int64 // estimated stored bytes
+}
+
+// estimator compresses faster than the coders do; its results are only compared with one another.
+var estimator = sync.OnceValue(func() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderCRC(false))
+	if err != nil {
+		panic(err) // the options are constant
+	}
+	return e
+})
+
+// estimate is about what s costs when it is compressed alone.
+func estimate(s *suffix.Streams) int64 {
+	const frame = 8 // bytes of a frame's header and end, which a stream in a group does not have
+	n := int64(0)
+	for _, p := range s {
+		if len(p) > 0 {
+			n += max(1, min(int64(len(p)), int64(len(estimator().EncodeAll(p, nil)))-frame))
+		}
+	}
+	return n
+}
+
+// largeIndex lets one goroutine at a time make an index of more than PieceMax bytes.
+var largeIndex sync.Mutex
+
+// best gives the cheapest candidate for content i, nil when its chunks cost no more.
+func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
+	c, base := m.contents[i], m.patterns[i]
+	if base == nil {
+		base = m.similar[c]
+	}
+	var found *candidate
+	var err error
+	if pieces(c) > 1 {
+		found, err = m.large(ctx, c, base)
+	} else {
+		found, err = m.small(ctx, m.paths[i], c, base)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("/%s: %w", m.paths[i], err)
+	}
+	if found != nil && m.o.ChunkCost != nil && found.cost >= m.o.ChunkCost(c) {
+		return nil, nil
+	}
+	return found, nil
+}
+
+// small tries all transforms, with base, when it is not nil, and without.
+func (m *maker) small(ctx context.Context, path string, c, base *chunkstore.Content) (*candidate, error) {
+	plain, err := readContent(ctx, m.new, c)
+	if err != nil {
+		return nil, err
+	}
+	var old []byte
+	if base != nil {
+		if old, err = m.window(ctx, base, 0, c.Size, c.Size); err != nil {
+			return nil, err
+		}
+		if base.Size > suffix.WindowMax {
+			return m.windowed(c, base, plain, old)
+		}
+	}
+	var best *candidate
+	for _, id := range append([]uint8{0}, transform.For(path, plain)...) {
+		e := Entry{Content: c, Base: base, Transform: id, Length: c.Size, hash: c.ID}
+		best = cheaper(best, try(e, old, plain))
+		if base != nil && float64(best.cost) > 0.1*float64(c.Size) {
+			e.Base = nil
+			best = cheaper(best, try(e, nil, plain))
+		}
+	}
+	return best, best.check(old, plain)
+}
+
+// cheaper gives the candidate with the smaller estimate, of equals a; either may be nil.
+func cheaper(a, b *candidate) *candidate {
+	if a == nil || b != nil && b.cost < a.cost {
+		return b
+	}
+	return a
+}
+
+// try makes the candidate that e describes; nil when its transform does not apply.
+func try(e Entry, old, plain []byte) *candidate {
+	if e.Transform != 0 {
+		t, ok := transform.ByID(e.Transform)
+		if !ok || e.Base != nil && e.Base.Size > PieceMax {
+			return nil
+		}
+		if plain, ok = t.Forward(plain); !ok || len(plain) > suffix.NewMax {
+			return nil
+		}
+		if e.Base != nil {
+			if old, ok = t.Forward(old); !ok || len(old) > suffix.NewMax {
+				return nil
+			}
+		}
+	}
+	if len(old) > PieceMax {
+		largeIndex.Lock()
+		defer largeIndex.Unlock()
+	}
+	e.length = int64(len(plain))
+	s := suffix.Diff(old, plain)
+	return &candidate{entries: []Entry{e}, streams: []suffix.Streams{s}, cost: estimate(&s)}
+}
+
+// check applies a candidate of one entry.
+func (c *candidate) check(old, plain []byte) error {
+	e := &c.entries[0]
+	g := Group{step: &Step{Entries: c.entries}, patches: c.streams}
+	got, err := g.content(0, e, memory(old))
+	return c.verify(got, err, plain)
+}
+
+// window reads the part of base that resembles the piece of size bytes at offset of a content of total bytes.
+func (m *maker) window(ctx context.Context, base *chunkstore.Content, offset, size, total int64) ([]byte, error) {
+	if base.Size <= PieceMax {
+		return readContent(ctx, m.old, base)
+	}
+	begin, length := windowOf(base.Size, offset, size, total)
+	b := make([]byte, length)
+	return b, readPart(ctx, m.old, base, b, begin)
+}
+
+// windowOf gives the window of a base for a piece: at most suffix.WindowMax bytes around the place that the piece would
+// have if both contents had one size, on a grid, so that neighbouring pieces share windows.
+func windowOf(base, offset, size, total int64) (begin, length int64) {
+	const grid = suffix.WindowMax / 2
+	if base <= suffix.WindowMax {
+		return 0, base
+	}
+	middle := int64(float64(offset+size/2) / float64(total) * float64(base))
+	begin = min(max(0, middle-grid/2)/grid*grid, (base-suffix.WindowMax+grid-1)/grid*grid)
+	return begin, min(suffix.WindowMax, base-begin)
+}
+
+// largeMax bounds the streams of one large content in memory; one that is so new comes in chunks.
+const largeMax = 512 << 20
+
+// large makes the entries of a content above PieceMax.
+func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candidate, error) {
+	largeIndex.Lock()
+	defer largeIndex.Unlock()
+	found := new(candidate)
+	index, begin, length := suffix.NewIndex(nil, 0), int64(-1), int64(0)
+	var old []byte
+	total := 0
+	for off := int64(0); off < c.Size; off += LargePiece {
+		plain := make([]byte, min(LargePiece, c.Size-off))
+		if err := readPart(ctx, m.new, c, plain, off); err != nil {
+			return nil, err
+		}
+		if base != nil {
+			at, n := windowOf(base.Size, off, int64(len(plain)), c.Size)
+			if at != begin || n != length {
+				begin, length, index = at, n, nil // the memory of the last one first
+				old = make([]byte, n)
+				if err := readPart(ctx, m.old, base, old, at); err != nil {
+					return nil, err
+				}
+				index = suffix.NewIndex(old, at)
+			}
+		}
+		s := index.Diff(plain)
+		e := Entry{Content: c, Base: base, Offset: off, Length: int64(len(plain)), length: int64(len(plain)), hash: chunkstore.Sum(plain)}
+		if err := checkPiece(&e, &s, shifted{old, begin}, plain); err != nil {
+			return nil, err
+		}
+		found.entries = append(found.entries, e)
+		found.streams = append(found.streams, s)
+		found.cost += estimate(&s)
+		if total += s.Len(); total > largeMax {
+			return nil, nil
+		}
+	}
+	return found, nil
+}
+
+// windowed makes the candidate of a small content whose base is larger than a window.
+func (m *maker) windowed(c, base *chunkstore.Content, plain, old []byte) (*candidate, error) {
+	largeIndex.Lock()
+	defer largeIndex.Unlock()
+	begin, _ := windowOf(base.Size, 0, c.Size, c.Size)
+	s := suffix.NewIndex(old, begin).Diff(plain)
+	e := Entry{Content: c, Base: base, Length: c.Size, length: c.Size, hash: c.ID}
+	if err := checkPiece(&e, &s, shifted{old, begin}, plain); err != nil {
+		return nil, err
+	}
+	return &candidate{entries: []Entry{e}, streams: []suffix.Streams{s}, cost: estimate(&s)}, nil
+}
+
+// checkPiece applies a patch that has no transform.
+func checkPiece(e *Entry, s *suffix.Streams, old shifted, plain []byte) error {
+	size := int64(0)
+	if e.Base != nil {
+		size = e.Base.Size
+	}
+	got, err := suffix.Patch(nil, old, size, *s, e.length)
+	if err == nil && !slices.Equal(got, plain) {
+		err = fmt.Errorf("%w: the patch gives other bytes", chunkstore.ErrCorrupt)
+	}
+	return err
+}
+
+// shifted is a window of a content as a ReaderAt of the whole of it.
+type shifted struct {
+	window memory
+	begin  int64
+}
+
+// ReadAt implements io.ReaderAt.
+func (s shifted) ReadAt(p []byte, off int64) (int, error) { return s.window.ReadAt(p, off-s.begin) }

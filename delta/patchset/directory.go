@@ -1,0 +1,213 @@
+package patchset
+
+import (
+	"deltaup/chunkstore"
+	"deltaup/delta/suffix"
+	"deltaup/delta/transform"
+	"deltaup/mkimage"
+)
+
+// What a set has of a new content.
+const (
+	kindNone    = iota // nothing: its chunks cost less
+	kindPattern        // a patch whose base is the content of the pattern
+	kindBase           // a patch with another base
+	kindWhole          // all of it, without base
+	kindsEnd
+)
+
+// listing is what both sides know of a set's directory: the new contents with data, in data order, and the base that
+// each most likely has.
+type listing struct {
+	bases    []*chunkstore.Content // all of the old release
+	contents []*chunkstore.Content
+	patterns []*chunkstore.Content // parallel to contents; nil: none
+	paths    []string              // likewise: the first path of each
+}
+
+// newListing lists the new contents of to; origins gives the path in from that a path of to had, when it is another.
+func newListing(from, to *mkimage.Recipe, origins map[string]string) *listing {
+	l := new(listing)
+	old := make(map[chunkstore.ID]bool)
+	for c := range from.Contents() {
+		l.bases = append(l.bases, c)
+		old[c.ID] = true
+	}
+	before := make(map[string]*chunkstore.Content)
+	for i := range from.Entries {
+		before[from.Entries[i].Path] = from.Entries[i].Content
+	}
+	first := make(map[*chunkstore.Content]string)
+	for i := range to.Entries {
+		if c := to.Entries[i].Content; c != nil {
+			if _, ok := first[c]; !ok {
+				first[c] = to.Entries[i].Path
+			}
+		}
+	}
+	for _, c := range to.DataOrder() {
+		if old[c.ID] {
+			continue
+		}
+		path := first[c]
+		origin, ok := origins[path]
+		if !ok {
+			origin = path
+		}
+		base := before[origin]
+		if base != nil && base.Size == 0 {
+			base = nil
+		}
+		l.contents = append(l.contents, c)
+		l.patterns = append(l.patterns, base)
+		l.paths = append(l.paths, path)
+	}
+	return l
+}
+
+// originsOf inverts the renames of patterns.
+func originsOf(renamed map[string]string) map[string]string {
+	origins := make(map[string]string, len(renamed))
+	for old, path := range renamed {
+		// Of several paths that became one, the first one is kept: the result may not depend on the map's order.
+		if other, ok := origins[path]; !ok || old < other {
+			origins[path] = old
+		}
+	}
+	return origins
+}
+
+// pieces is how many entries a content has.
+func pieces(c *chunkstore.Content) int {
+	if c.Size <= PieceMax {
+		return 1
+	}
+	return int((c.Size + LargePiece - 1) / LargePiece)
+}
+
+// writeDirectory appends entries, which are in the listing's order, to the columns. groups counts the entries of each group.
+func writeDirectory(c *columns, l *listing, entries []Entry, groups []int) {
+	at := make(map[*chunkstore.Content]int, len(l.bases))
+	for i, b := range l.bases {
+		at[b] = i
+	}
+	last := 0
+	for i, content := range l.contents {
+		if len(entries) == 0 || entries[0].Content != content {
+			c.byte(colKinds, kindNone)
+			continue
+		}
+		e := &entries[0]
+		switch {
+		case e.Base == nil:
+			c.byte(colKinds, kindWhole)
+		case e.Base == l.patterns[i]:
+			c.byte(colKinds, kindPattern)
+		default:
+			c.byte(colKinds, kindBase)
+			c.signed(colBases, int64(at[e.Base]-last))
+			last = at[e.Base] + 1
+		}
+		n := pieces(content)
+		if n > 1 {
+			for _, p := range entries[:n] {
+				c[colPieces] = append(c[colPieces], p.hash[:]...)
+			}
+		} else {
+			c.byte(colTransform, e.Transform)
+			if e.Transform != 0 {
+				c.signed(colLengths, e.length-content.Size)
+			}
+		}
+		entries = entries[n:]
+	}
+	for _, n := range groups {
+		c.number(colGroups, uint64(n))
+	}
+}
+
+// directoryReader reads a directory.
+type directoryReader struct {
+	*listing
+	in      *columnReader
+	entries []Entry
+	last    int // index of the base told last, plus one
+}
+
+// readDirectory gives the entries; groups is how many groups there are.
+func readDirectory(in *columnReader, l *listing, groups int) ([]Entry, error) {
+	r := directoryReader{listing: l, in: in}
+	for i := range l.contents {
+		if r.content(i); in.err(recipeColumns, numColumns) != nil {
+			break
+		}
+	}
+	left := r.entries
+	for g := range groups {
+		n := in[colGroups].length(int64(len(left)))
+		for i := range left[:n] {
+			left[i].Group = g
+		}
+		left = left[n:]
+	}
+	if len(left) > 0 {
+		in[colGroups].fail("%d entries are in no group", len(left))
+	}
+	return r.entries, in.end(recipeColumns, numColumns)
+}
+
+// content reads what the set has of content i.
+func (r *directoryReader) content(i int) {
+	c := r.contents[i]
+	e := Entry{Content: c, Length: c.Size, hash: c.ID, length: c.Size}
+	switch kinds := &r.in[colKinds]; kinds.below(kindsEnd) {
+	case kindNone:
+		return
+	case kindWhole:
+	case kindPattern:
+		if e.Base = r.patterns[i]; e.Base == nil {
+			kinds.fail("a patch without base")
+		}
+	case kindBase:
+		bases := &r.in[colBases]
+		at := int64(r.last) + bases.signed()
+		if at < 0 || at >= int64(len(r.bases)) {
+			bases.fail("no such base")
+			return
+		}
+		e.Base, r.last = r.bases[at], int(at)+1
+	}
+	if pieces(c) > 1 {
+		r.pieces(e)
+		return
+	}
+	r.transform(&e)
+	r.entries = append(r.entries, e)
+}
+
+// pieces adds the entries of a large content.
+func (r *directoryReader) pieces(e Entry) {
+	in := &r.in[colPieces]
+	for left := e.Content.Size; left > 0 && in.err == nil; left -= e.Length {
+		e.Length = min(LargePiece, left)
+		e.hash, e.length = in.id(), e.Length
+		r.entries = append(r.entries, e)
+		e.Offset += e.Length
+	}
+}
+
+// transform reads how e is transformed.
+func (r *directoryReader) transform(e *Entry) {
+	in := &r.in[colTransform]
+	if e.Transform = in.byte(); e.Transform == 0 {
+		return
+	}
+	if _, ok := transform.ByID(e.Transform); !ok {
+		in.fail("transform %d is not known", e.Transform)
+	}
+	lengths := &r.in[colLengths]
+	e.length += lengths.signed()
+	if e.length < 0 || e.length > suffix.NewMax || e.Base != nil && e.Base.Size > PieceMax {
+		lengths.fail("a transformed content of %d bytes", e.length)
+	}
+}

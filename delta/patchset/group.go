@@ -1,0 +1,145 @@
+package patchset
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/suffix"
+	"deltaup/delta/transform"
+)
+
+// Group is a decoded group. Its methods are safe for concurrent use.
+type Group struct {
+	step    *Step
+	number  int
+	first   int              // index of its first entry
+	patches []suffix.Streams // of its entries
+}
+
+// OpenGroup verifies and decodes group n of s from its stored bytes, which may be overwritten afterwards. It keeps
+// GroupRef.Plain bytes of memory, and takes as much again and a window of 8 MiB while it decodes. Errors name the group and wrap chunkstore.ErrCorrupt or
+// chunkstore.ErrVersion.
+func (s *Step) OpenGroup(n int, stored []byte) (*Group, error) {
+	g, err := s.openGroup(n, stored)
+	if err != nil {
+		return nil, fmt.Errorf("group %d of the patch set: %w", n, err)
+	}
+	return g, nil
+}
+
+func (s *Step) openGroup(n int, stored []byte) (*Group, error) {
+	ref := s.head.Groups[n]
+	if int64(len(stored)) != ref.Length || chunkstore.Sum(stored) != ref.Hash {
+		return nil, fmt.Errorf("%w: its %d bytes have another hash", chunkstore.ErrCorrupt, len(stored))
+	}
+	plain, err := readBundle(stored, suffix.NumStreams, ref.Plain)
+	if err != nil {
+		return nil, err
+	}
+	r := suffix.NewReader(suffix.Streams(plain))
+	first, _ := slices.BinarySearchFunc(s.Entries, n, func(e Entry, n int) int { return e.Group - n })
+	g := &Group{step: s, number: n, first: first}
+	for i := first; i < len(s.Entries) && s.Entries[i].Group == n; i++ {
+		e := &s.Entries[i]
+		p, err := r.Next(e.oldLength(), e.length)
+		if err != nil {
+			return nil, fmt.Errorf("content %v: %w: %w", e.Content.ID, chunkstore.ErrCorrupt, err)
+		}
+		g.patches = append(g.patches, p)
+	}
+	if err := r.Done(); err != nil {
+		return nil, fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
+	}
+	return g, nil
+}
+
+// oldLength bounds the positions that a patch may copy from.
+func (e *Entry) oldLength() int64 {
+	switch {
+	case e.Base == nil:
+		return 0
+	case e.Transform != 0:
+		return suffix.NewMax // what it is is known once the base was transformed
+	}
+	return e.Base.Size
+}
+
+// Content gives the plain bytes of entry i of Step.Entries, which belongs to this group. base reads the bytes of
+// Entry.Base and is not used (nil) when there is none. What it gives is verified: a base that is not what it claims to be
+// is an error that wraps chunkstore.ErrCorrupt, as is everything else but an error of base.
+func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) {
+	e := &g.step.Entries[i]
+	plain, err := g.content(i, e, base)
+	if err != nil {
+		return nil, fmt.Errorf("group %d of the patch set: content %v: %w", g.number, e.Content.ID, err)
+	}
+	return plain, nil
+}
+
+func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
+	if e.Group != g.number {
+		return nil, fmt.Errorf("it is in group %d", e.Group)
+	}
+	old, oldSize, err := e.old(base)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := suffix.Patch(nil, old, oldSize, g.patches[i-g.first], e.length)
+	if errors.Is(err, suffix.ErrCorrupt) {
+		err = fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if e.Transform != 0 {
+		t, _ := transform.ByID(e.Transform) // the directory was checked
+		if plain, err = t.Inverse(plain, e.Length); err != nil {
+			return nil, fmt.Errorf("%w: transform %s: %w", chunkstore.ErrCorrupt, t.Name(), err)
+		}
+	}
+	if int64(len(plain)) != e.Length || chunkstore.Sum(plain) != e.hash {
+		return nil, fmt.Errorf("%w: the patched content has another hash", chunkstore.ErrCorrupt)
+	}
+	return plain, nil
+}
+
+// old gives what the patch is applied to.
+func (e *Entry) old(base io.ReaderAt) (io.ReaderAt, int64, error) {
+	if e.Base == nil {
+		return memory(nil), 0, nil
+	}
+	if e.Base.Size > PieceMax {
+		return base, e.Base.Size, nil
+	}
+	b := make([]byte, e.Base.Size)
+	if n, err := base.ReadAt(b, 0); n < len(b) {
+		return nil, 0, fmt.Errorf("read the base %v: %w", e.Base.ID, err)
+	}
+	if e.Transform != 0 {
+		t, _ := transform.ByID(e.Transform)
+		out, ok := t.Forward(b)
+		if !ok || len(out) > suffix.NewMax {
+			return nil, 0, fmt.Errorf("%w: transform %s does not apply to the base %v", chunkstore.ErrCorrupt, t.Name(), e.Base.ID)
+		}
+		b = out
+	}
+	return memory(b), int64(len(b)), nil
+}
+
+// memory is a ReaderAt of bytes; unlike bytes.Reader it needs no allocation.
+type memory []byte
+
+// ReadAt implements io.ReaderAt.
+func (m memory) ReadAt(p []byte, off int64) (int, error) {
+	if off > int64(len(m)) {
+		return 0, io.EOF
+	}
+	n := copy(p, m[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}

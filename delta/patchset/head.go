@@ -1,0 +1,94 @@
+package patchset
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"deltaup/chunkstore"
+)
+
+// Layout of a head; doc/patchset.md has it in full. The version and the head's size are little-endian.
+const (
+	magic   = "DUPSET\r\n"
+	version = 1
+
+	hashSize    = len(chunkstore.ID{})
+	groupRefMin = 1 + 1 + hashSize // least bytes of a group in the table
+)
+
+// HeadSize tells from a set's first FixedSize bytes how many bytes its head has, those included. Errors wrap
+// chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+func HeadSize(first []byte) (int64, error) {
+	if len(first) < FixedSize || string(first[:len(magic)]) != magic {
+		return 0, fmt.Errorf("read patch set: %w: it does not begin like one", chunkstore.ErrCorrupt)
+	}
+	if v := binary.LittleEndian.Uint32(first[8:]); v != version {
+		return 0, fmt.Errorf("read patch set: %w: %d, this program knows %d", chunkstore.ErrVersion, v, version)
+	}
+	n := int64(binary.LittleEndian.Uint32(first[12:]))
+	if n < headMinSize || n > HeadMax {
+		return 0, fmt.Errorf("read patch set: %w: a head of %d bytes", chunkstore.ErrCorrupt, n)
+	}
+	return n, nil
+}
+
+// headMinSize is the size of a head with empty columns and no groups.
+const headMinSize = int64(FixedSize + 2*hashSize + 1 + int(numColumns) + hashSize)
+
+// encode fills in ID, Size and the groups' offsets, and gives the head's bytes.
+func (h *Head) encode() []byte {
+	b := binary.LittleEndian.AppendUint32([]byte(magic), version)
+	b = append(b, 0, 0, 0, 0)
+	b = append(b, h.From[:]...)
+	b = append(b, h.To[:]...)
+	b = binary.AppendUvarint(b, uint64(len(h.Groups)))
+	for _, g := range h.Groups {
+		b = binary.AppendUvarint(b, uint64(g.Length))
+		b = binary.AppendUvarint(b, uint64(g.Plain))
+		b = append(b, g.Hash[:]...)
+	}
+	b = append(b, h.bundle...)
+	h.Size = int64(len(b) + hashSize)
+	binary.LittleEndian.PutUint32(b[12:], uint32(h.Size))
+	h.ID = chunkstore.Sum(b)
+	h.place()
+	return append(b, h.ID[:]...)
+}
+
+// place computes the groups' offsets.
+func (h *Head) place() {
+	at := h.Size
+	for i := range h.Groups {
+		h.Groups[i].Offset = at
+		at += h.Groups[i].Length
+	}
+}
+
+// ReadHead reads a head of exactly the bytes that HeadSize tells. It keeps b. Errors wrap chunkstore.ErrCorrupt or
+// chunkstore.ErrVersion.
+func ReadHead(b []byte) (*Head, error) {
+	n, err := HeadSize(b)
+	if err != nil {
+		return nil, err
+	}
+	if n != int64(len(b)) {
+		return nil, fmt.Errorf("read patch set: %w: %d bytes of a head of %d", chunkstore.ErrCorrupt, len(b), n)
+	}
+	body := b[:len(b)-hashSize]
+	h := &Head{Size: n, ID: chunkstore.Sum(body)}
+	if h.ID != chunkstore.ID(b[len(b)-hashSize:]) {
+		return nil, fmt.Errorf("read patch set: %w: the head's checksum differs", chunkstore.ErrCorrupt)
+	}
+	in := input{b: body[FixedSize:]}
+	h.From, h.To = in.id(), in.id()
+	for left := in.length(int64(len(in.b) / groupRefMin)); left > 0 && in.err == nil; left-- {
+		g := GroupRef{Length: int64(in.length(GroupMax)), Plain: int64(in.length(groupPlainMax)), Hash: in.id()}
+		h.Groups = append(h.Groups, g)
+	}
+	if in.err != nil {
+		return nil, fmt.Errorf("read patch set: %w", in.err)
+	}
+	h.bundle = in.b
+	h.place()
+	return h, nil
+}

@@ -1,0 +1,258 @@
+package patchset
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/suffix"
+	"deltaup/mkimage"
+)
+
+const (
+	// groupTarget is the bytes of streams at which a group is closed: a larger one compresses better, a smaller
+	// one is applied in less memory and repaired with fewer bytes.
+	groupTarget = 8 << 20
+	// batchSize is the plain bytes of contents that are worked on before their groups are compressed: it bounds memory.
+	batchSize = 192 << 20
+)
+
+// Make writes the set that leads from one release to another. old and new open the contents of either. Equal arguments
+// give equal bytes. Memory stays below 2 GiB whatever the contents' sizes. Every patch is applied once before it is written.
+func Make(ctx context.Context, w io.Writer, from, to *mkimage.Recipe, old, new Contents, o MakeOptions) (*Stats, error) {
+	m := &maker{from: from, to: to, old: old, new: new, o: o, stats: &Stats{}}
+	if m.o.Workers <= 0 {
+		m.o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if err := m.run(ctx, w); err != nil {
+		return nil, fmt.Errorf("make patch set: %w", err)
+	}
+	return m.stats, nil
+}
+
+// maker makes one set.
+type maker struct {
+	from, to *mkimage.Recipe
+	old, new Contents
+	o        MakeOptions
+	*listing
+	similar map[*chunkstore.Content]*chunkstore.Content
+
+	head    Head
+	entries []Entry
+	counts  []int // entries of each group
+	open    openGroup
+	closed  []openGroup
+	spool   *os.File // stored groups
+	spooled int64
+	stats   *Stats
+	done    int64
+	total   int64
+}
+
+// openGroup is a group that is being filled.
+type openGroup struct {
+	streams suffix.Streams
+	entries int
+}
+
+func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
+	renames := findRenames(m.from, m.to)
+	_, renamed := patterns(m.from, renames)
+	m.listing = newListing(m.from, m.to, originsOf(renamed))
+	if m.similar, err = m.findSimilar(ctx); err != nil {
+		return err
+	}
+	if m.spool, err = os.CreateTemp(m.o.Temp, "patchset"); err != nil {
+		return err
+	}
+	defer func() {
+		m.spool.Close() // it is thrown away
+		if e := os.Remove(m.spool.Name()); err == nil {
+			err = e
+		}
+	}()
+	if err := m.patches(ctx); err != nil {
+		return err
+	}
+	return m.write(w, renames)
+}
+
+func (m *maker) findSimilar(ctx context.Context) (map[*chunkstore.Content]*chunkstore.Content, error) {
+	var wanted []*chunkstore.Content
+	for i, c := range m.contents {
+		m.total += c.Size
+		if m.patterns[i] == nil {
+			wanted = append(wanted, c)
+		}
+	}
+	return similar(ctx, m.from, m.old, m.new, wanted)
+}
+
+// patches makes the patches of all contents, batch by batch, and the groups.
+func (m *maker) patches(ctx context.Context) error {
+	for i := 0; i < len(m.contents); {
+		end, size := i, int64(0)
+		for end < len(m.contents) && (end == i || size+m.contents[end].Size <= batchSize) {
+			size += m.contents[end].Size
+			end++
+		}
+		found := make([]*candidate, end-i)
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(m.o.Workers)
+		for n := range found {
+			g.Go(func() (err error) {
+				found[n], err = m.best(ctx, i+n)
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		for n, c := range found {
+			m.add(i+n, c)
+		}
+		if i = end; i == len(m.contents) {
+			m.close()
+		}
+		if err := m.compress(); err != nil {
+			return err
+		}
+		m.done += size
+		if m.o.Progress != nil {
+			m.o.Progress(m.done, m.total)
+		}
+	}
+	return ctx.Err()
+}
+
+// add puts a content's patches into groups; c nil: the set does not have it.
+func (m *maker) add(i int, c *candidate) {
+	if c == nil {
+		return
+	}
+	for n := range c.entries {
+		s := &c.streams[n]
+		if m.open.entries > 0 && m.open.streams.Len()+s.Len() > groupTarget {
+			m.close()
+		}
+		c.entries[n].Group = len(m.counts)
+		m.open.streams.Append(s)
+		m.open.entries++
+	}
+	m.entries = append(m.entries, c.entries...)
+	e := &c.entries[0]
+	m.stats.Entries = append(m.stats.Entries, EntryStats{Path: m.paths[i], Content: e.Content, Base: e.Base, Transform: e.Transform, Cost: c.cost})
+}
+
+func (m *maker) close() {
+	if m.open.entries == 0 {
+		return
+	}
+	m.counts = append(m.counts, m.open.entries)
+	m.closed = append(m.closed, m.open)
+	m.open = openGroup{}
+}
+
+// compress writes the closed groups to the spool.
+func (m *maker) compress() error {
+	stored := make([][]byte, len(m.closed))
+	sizes := make([][]streamSize, len(m.closed))
+	var g errgroup.Group
+	g.SetLimit(m.o.Workers)
+	for i := range m.closed {
+		g.Go(func() error {
+			stored[i], sizes[i] = appendBundle(nil, m.closed[i].streams[:])
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, b := range stored {
+		if len(b) > GroupMax {
+			return fmt.Errorf("a group of %d bytes", len(b))
+		}
+		if _, err := m.spool.Write(b); err != nil {
+			return err
+		}
+		m.spooled += int64(len(b))
+		plain := int64(m.closed[i].streams.Len())
+		m.head.Groups = append(m.head.Groups, GroupRef{Length: int64(len(b)), Plain: plain, Hash: chunkstore.Sum(b)})
+		m.stats.add(suffix.StreamNames[:], sizes[i])
+	}
+	m.closed = nil
+	return nil
+}
+
+// write writes the set, after it has been read again.
+func (m *maker) write(w io.Writer, renames []rename) (err error) {
+	pending := make(map[*chunkstore.Content]bool)
+	if !m.o.ChunkLists {
+		for i := range m.entries {
+			pending[m.entries[i].Content] = true
+		}
+	}
+	var c columns
+	writeRecipe(&c, m.from, m.to, renames, pending)
+	writeDirectory(&c, m.listing, m.entries, m.counts)
+	var sizes []streamSize
+	m.head.bundle, sizes = appendBundle(nil, c[:])
+	for _, s := range sizes[:recipeColumns] {
+		m.stats.Recipe += int64(s.stored)
+	}
+	m.stats.add(columnNames[:], sizes)
+	if m.head.From, err = recipeID(m.from); err != nil {
+		return err
+	}
+	if m.head.To, err = recipeID(m.to); err != nil {
+		return err
+	}
+	b := m.head.encode()
+	if err := m.check(b); err != nil {
+		return err
+	}
+	m.stats.ID, m.stats.HeadSize, m.stats.Size = m.head.ID, m.head.Size, m.head.SetSize()
+	if _, err := w.Write(b); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, io.NewSectionReader(m.spool, 0, m.spooled))
+	return err
+}
+
+// check reads the head that is about to be written.
+func (m *maker) check(b []byte) error {
+	if len(b) > HeadMax {
+		return fmt.Errorf("a head of %d bytes, at most %d are permitted", len(b), HeadMax)
+	}
+	h, err := ReadHead(b)
+	if err != nil {
+		return err
+	}
+	s, err := h.Step(m.from)
+	if err != nil {
+		return err
+	}
+	lists := make(map[chunkstore.ID][]chunkstore.Chunk)
+	for c := range m.to.Contents() {
+		lists[c.ID] = c.Chunks
+	}
+	for _, c := range s.Pending {
+		c.Chunks = lists[c.ID]
+	}
+	return s.Finish()
+}
+
+// verify demands that a patch that was applied gave what it was made for.
+func (c *candidate) verify(got []byte, err error, want []byte) error {
+	if err == nil && !bytes.Equal(got, want) {
+		err = fmt.Errorf("%w: the patch gives other bytes", chunkstore.ErrCorrupt)
+	}
+	return err
+}

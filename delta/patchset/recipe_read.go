@@ -1,0 +1,301 @@
+package patchset
+
+import (
+	"fmt"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
+)
+
+const (
+	recipePathMax  = 64 << 10  // bytes of one path, as in package mkimage
+	recipePathsMax = 128 << 20 // bytes of the paths that renames make
+)
+
+// recipeReader applies the patch from one recipe to another.
+type recipeReader struct {
+	in *columnReader
+	*ledger
+	inodes  map[string]int // of the new tree, by path: no hard links
+	size    int64          // of all new contents
+	pending []*chunkstore.Content
+}
+
+// readRecipe applies the patch in the columns to from. The result passes mkimage.Recipe.Validate but for the chunk
+// lists of the pending contents, which are nil. It shares contents with from.
+func readRecipe(in *columnReader, from *mkimage.Recipe) (to *mkimage.Recipe, pending []*chunkstore.Content, renamed map[string]string, err error) {
+	to = new(mkimage.Recipe)
+	r := &recipeReader{in: in, ledger: newLedger(from, to), inodes: make(map[string]int)}
+	entries, first := r.header()
+	renames := r.renames()
+	if err := in.err(0, recipeColumns); err != nil {
+		return nil, nil, nil, err
+	}
+	list, renamed, err := r.patterns(renames)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	r.entries(list, entries)
+	r.order(first)
+	if err := in.end(0, recipeColumns); err != nil {
+		return nil, nil, nil, err
+	}
+	// A hole of the content's size stands in for what is not known.
+	for _, c := range r.pending {
+		c.Chunks = []chunkstore.Chunk{{Size: c.Size}}
+	}
+	err = to.Validate()
+	for _, c := range r.pending {
+		c.Chunks = nil
+	}
+	return to, r.pending, renamed, err
+}
+
+func (r *recipeReader) header() (entries, first int) {
+	in := &r.in[colHeader]
+	r.to.BlockSize = in.length(squashfs.BlockSizeMax)
+	r.to.Codec = in.text()
+	r.to.ModTime = uint32(in.length(1<<32 - 1))
+	k := &r.to.Chunking
+	for _, n := range []*int{&k.Min, &k.Average, &k.Max} {
+		*n = in.length(chunkstore.ChunkMax)
+	}
+	entries = in.length(int64(len(r.in[colFlags].b)))
+	first = in.length(int64(len(r.in[colOrder].b)))
+	return entries, first
+}
+
+func (r *recipeReader) renames() []rename {
+	in := &r.in[colRenames]
+	var list []rename
+	for n := in.length(int64(len(in.b))); n > 0 && in.err == nil; n-- {
+		list = append(list, rename{in.text(), in.text()})
+	}
+	return list
+}
+
+// patterns is the function patterns within the bounds of memory.
+func (r *recipeReader) patterns(renames []rename) ([]pattern, map[string]string, error) {
+	grow, sum := 0, 0
+	for _, n := range renames {
+		grow = max(grow, len(n.new))
+	}
+	for i := range r.from.Entries {
+		sum += len(r.from.Entries[i].Path) + grow
+	}
+	if grow > recipePathMax || len(renames) > 0 && sum > recipePathsMax {
+		return nil, nil, fmt.Errorf("%w: the renamed paths are too long", chunkstore.ErrCorrupt)
+	}
+	list, renamed := patterns(r.from, renames)
+	r.renamed = renamed
+	return list, renamed, nil
+}
+
+// entries makes count entries.
+func (r *recipeReader) entries(list []pattern, count int) {
+	steps := &r.in[colSteps]
+	r.to.Entries = make([]mkimage.Entry, 0, count)
+	path := ""
+	for steps.err == nil && r.in.err(colPaths, colOrder) == nil {
+		for kept := steps.length(int64(len(list))); kept > 0; kept-- {
+			r.entry(&list[0], list[0].path)
+			path, list = list[0].path, list[1:]
+		}
+		if len(r.to.Entries) >= count {
+			break
+		}
+		switch steps.below(stepDelete + 1) {
+		case stepDelete:
+			if len(list) == 0 {
+				steps.fail("nothing is left to delete")
+				break
+			}
+			list = list[1:]
+		case stepInsert:
+			path = r.path(path)
+			r.entry(nil, path)
+		}
+	}
+	if len(r.to.Entries) != count {
+		steps.fail("%d entries instead of %d", len(r.to.Entries), count)
+	}
+}
+
+// path reads the path of a new entry; before is the one of the entry before it.
+func (r *recipeReader) path(before string) string {
+	in := &r.in[colPaths]
+	shared := in.length(int64(len(before)))
+	rest := in.text()
+	if shared+len(rest) > recipePathMax {
+		in.fail("a path of %d bytes", shared+len(rest))
+	}
+	if in.err != nil {
+		return ""
+	}
+	return before[:shared] + rest
+}
+
+// entry makes the next entry, unless an error came before.
+func (r *recipeReader) entry(p *pattern, path string) {
+	e := r.expect(p)
+	flags := r.in[colFlags].byte()
+	if flags >= flagsEnd {
+		r.in[colFlags].fail("flags %#x", flags)
+	}
+	if flags&flagLink != 0 {
+		e.Link = r.in[colTexts].text()
+	}
+	if e.Link != "" {
+		first, ok := r.inodes[e.Link]
+		if !ok || flags&^flagLink != 0 {
+			r.in[colTexts].fail("a hard link to %.200q, which is not the first name of an inode above", e.Link)
+			return
+		}
+		inode := &r.to.Entries[first]
+		e = mkimage.Entry{Entry: tree.Entry{Attr: inode.Attr, Path: path, Size: inode.Size, Link: e.Link}}
+	} else {
+		r.inode(flags, &e)
+		e.Path = path
+		r.inodes[path] = len(r.to.Entries)
+	}
+	r.told(p, &e)
+	r.to.Entries = append(r.to.Entries, e)
+}
+
+// inode reads what differs from e.
+func (r *recipeReader) inode(flags byte, e *mkimage.Entry) {
+	if flags&flagAttr != 0 {
+		in := &r.in[colAttrs]
+		e.Type = squashfs.Type(in.length(int64(squashfs.Socket)))
+		e.Mode = uint16(in.length(0o7777))
+		for _, n := range []*uint32{&e.UID, &e.GID, &e.Major, &e.Minor} {
+			*n = uint32(in.length(1<<32 - 1))
+		}
+	}
+	if flags&flagTime != 0 {
+		e.ModTime = uint32(int64(r.last.ModTime) + r.in[colTimes].signed())
+	}
+	texts := &r.in[colTexts]
+	if flags&flagTarget != 0 {
+		e.Target = texts.text()
+	}
+	if flags&flagXattrs != 0 {
+		e.Xattrs = nil
+		for n := texts.length(int64(len(texts.b))); n > 0 && texts.err == nil; n-- {
+			e.Xattrs = append(e.Xattrs, squashfs.Xattr{Name: texts.text(), Value: []byte(texts.text())})
+		}
+	}
+	if flags&flagContent != 0 {
+		e.Content = r.content(e.Content)
+	}
+	e.Size = 0
+	if e.Type != squashfs.Regular {
+		e.Content = nil
+	} else if e.Content != nil {
+		e.Size = e.Content.Size
+	}
+}
+
+// content reads a content that is not the pattern's, x, which may be nil.
+func (r *recipeReader) content(x *chunkstore.Content) *chunkstore.Content {
+	in := &r.in[colContents]
+	kind := in.below(contentKinds)
+	var c *chunkstore.Content
+	switch kind {
+	case contentEmpty:
+		return r.empty
+	case contentMade:
+		n := in.below(len(r.made))
+		if in.err != nil {
+			return nil
+		}
+		return r.made[len(r.made)-1-n]
+	case contentOld, contentRecut:
+		at := int64(r.lastContent) + in.signed()
+		if at < 0 || at >= int64(len(r.contents)) {
+			in.fail("no such content")
+			return nil
+		}
+		r.lastContent = int(at) + 1
+		c = r.contents[at]
+		if kind == contentOld {
+			return c
+		}
+		c = &chunkstore.Content{ID: c.ID, Size: c.Size}
+	case contentNew:
+		c = &chunkstore.Content{Size: r.in[colSizes].signed(), ID: r.in[colIDs].id()}
+		if x != nil {
+			c.Size += x.Size
+		}
+	}
+	if c.Size <= 0 || c.Size > sizeMax-r.size {
+		in.fail("a content of %d bytes", c.Size)
+		return nil
+	}
+	r.size += c.Size
+	r.made = append(r.made, c)
+	r.chunkList(c)
+	return c
+}
+
+func (r *recipeReader) chunkList(c *chunkstore.Content) {
+	in := &r.in[colChunks]
+	n := in.length(int64(len(in.b)) + listImplied)
+	switch n {
+	case listPending:
+		r.pending = append(r.pending, c)
+		return
+	case listImplied:
+		c.Chunks = []chunkstore.Chunk{{ID: c.ID, Size: c.Size}}
+		return
+	}
+	for n -= listImplied; n > 0 && in.err == nil; n-- {
+		c.Chunks = append(c.Chunks, r.chunk(in))
+	}
+}
+
+func (r *recipeReader) chunk(in *input) chunkstore.Chunk {
+	switch v := in.number(); v {
+	case chunkHole:
+		return chunkstore.Chunk{Size: int64(in.length(sizeMax))}
+	case chunkNew:
+		return chunkstore.Chunk{Size: int64(in.length(chunkstore.ChunkMax)), ID: r.in[colIDs].id()}
+	default:
+		v -= chunkOld
+		at := int64(r.lastChunk) + (int64(v>>1) ^ -int64(v&1))
+		if at < 0 || at >= int64(len(r.chunks)) {
+			in.fail("no such chunk")
+			return chunkstore.Chunk{}
+		}
+		r.lastChunk = int(at) + 1
+		return r.chunks[at]
+	}
+}
+
+func (r *recipeReader) order(count int) {
+	in := &r.in[colOrder]
+	place := make(map[string]int)
+	for i, p := range r.from.First {
+		place[r.ledger.path(p)] = i
+	}
+	next := 0
+	for ; count > 0 && in.err == nil; count-- {
+		v := in.length(int64(len(r.to.Entries)))
+		path := ""
+		switch {
+		case v > 0:
+			path = r.to.Entries[v-1].Path
+		case next < len(r.from.First):
+			path = r.ledger.path(r.from.First[next])
+		default:
+			in.fail("the old order has no more paths")
+			return
+		}
+		r.to.First = append(r.to.First, path)
+		if i, ok := place[path]; ok {
+			next = i + 1
+		}
+	}
+}

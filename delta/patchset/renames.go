@@ -1,0 +1,121 @@
+package patchset
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"deltaup/mkimage"
+	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
+)
+
+// rename is a path of the old tree and the one that takes its place in the new tree. What is below a folder moves along.
+type rename struct{ old, new string }
+
+var versions = regexp.MustCompile(`[0-9]+([.:_+~-]*[0-9]+)*`)
+
+// unversioned is a name or path with each version number in it replaced by the same sign.
+func unversioned(s string) string { return versions.ReplaceAllString(s, "#") }
+
+// split cuts a path into folder and name; the folder of a name in the root is "".
+func split(path string) (folder, name string) {
+	cut := strings.LastIndexByte(path, '/')
+	return path[:max(cut, 0)], path[cut+1:]
+}
+
+// join is the way back from split.
+func join(folder, name string) string {
+	if folder == "" {
+		return name
+	}
+	return folder + "/" + name
+}
+
+// findRenames pairs paths of the new tree that the old one lacks with paths of the old tree that are gone, when
+// they differ in version numbers only: usr/lib/modules/6.1.0-54-cloud-amd64, usr/lib/libfoo.so.3.0.2.
+func findRenames(from, to *mkimage.Recipe) []rename {
+	type key struct{ folder, name string }
+	olds, news := paths(from), paths(to)
+	gone := make(map[key][]int) // by folder and unversioned name
+	for i := range from.Entries {
+		folder, name := split(from.Entries[i].Path)
+		k := key{folder, unversioned(name)}
+		gone[k] = append(gone[k], i)
+	}
+	var found []rename
+	origin := make(map[string]string) // of each folder of the new tree that has one
+	for i := range to.Entries {
+		e := &to.Entries[i]
+		folder, name := split(e.Path)
+		from0, ok := origin[folder]
+		if folder == "" {
+			from0, ok = "", true
+		}
+		if !ok || e.Path == "" {
+			continue
+		}
+		candidate := join(from0, name)
+		if _, there := olds[candidate]; !there {
+			k := key{from0, unversioned(name)}
+			n := slices.IndexFunc(gone[k], func(n int) bool {
+				o := &from.Entries[n]
+				_, name := split(o.Path)
+				_, kept := news[join(folder, name)]
+				return !kept && o.Type == e.Type
+			})
+			if n < 0 {
+				continue
+			}
+			candidate = from.Entries[gone[k][n]].Path
+			gone[k] = slices.Delete(slices.Clone(gone[k]), n, n+1)
+			found = append(found, rename{candidate, e.Path})
+		}
+		if e.Type == squashfs.Directory {
+			origin[e.Path] = candidate
+		}
+	}
+	return found
+}
+
+// paths gives the index of each entry by its path.
+func paths(r *mkimage.Recipe) map[string]int {
+	m := make(map[string]int, len(r.Entries))
+	for i := range r.Entries {
+		m[r.Entries[i].Path] = i
+	}
+	return m
+}
+
+// pattern is an entry of the old tree under the path that it has after the renames: what an entry of the
+// new tree is compared with.
+type pattern struct {
+	path string
+	*mkimage.Entry
+}
+
+// patterns gives the old tree's entries after the renames, in path order.
+func patterns(from *mkimage.Recipe, renames []rename) (list []pattern, renamed map[string]string) {
+	explicit := make(map[string]string, len(renames))
+	for _, r := range renames {
+		explicit[r.old] = r.new
+	}
+	renamed = make(map[string]string) // what is not in here keeps its path
+	list = make([]pattern, len(from.Entries))
+	for i := range from.Entries {
+		e := &from.Entries[i]
+		list[i] = pattern{e.Path, e}
+		if path, ok := explicit[e.Path]; ok {
+			list[i].path = path
+		} else if folder, name := split(e.Path); folder != "" {
+			if f, ok := renamed[folder]; ok {
+				list[i].path = join(f, name)
+			}
+		}
+		if list[i].path != e.Path {
+			renamed[e.Path] = list[i].path
+		}
+	}
+	slices.SortStableFunc(list, func(a, b pattern) int { return tree.Compare(a.path, b.path) })
+	return list, renamed
+}

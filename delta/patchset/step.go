@@ -1,0 +1,80 @@
+package patchset
+
+import (
+	"fmt"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+)
+
+// Step applies the recipe's patch to from. It proves from by the head's hash of it, and, when nothing is pending,
+// To by its hash. Step.To shares contents with from. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion, or
+// ErrFrom when from is another recipe.
+func (h *Head) Step(from *mkimage.Recipe) (*Step, error) {
+	id, err := recipeID(from)
+	if err != nil {
+		return nil, fmt.Errorf("patch set: %w", err)
+	}
+	if id != h.From {
+		return nil, fmt.Errorf("%w: from %v, not %v", ErrFrom, h.From, id)
+	}
+	s, err := h.step(from)
+	if err != nil {
+		return nil, fmt.Errorf("patch set: %w", err)
+	}
+	return s, nil
+}
+
+func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
+	streams, err := readBundle(h.bundle, numColumns, columnsMax)
+	if err != nil {
+		return nil, err
+	}
+	in := readColumns(streams)
+	to, pending, renamed, err := readRecipe(in, from)
+	if err != nil {
+		return nil, fmt.Errorf("recipe: %w", err)
+	}
+	s := &Step{From: from, To: to, Pending: pending, head: h}
+	s.Entries, err = readDirectory(in, newListing(from, to, originsOf(renamed)), len(h.Groups))
+	if err != nil {
+		return nil, fmt.Errorf("directory: %w", err)
+	}
+	has := make(map[*chunkstore.Content]bool)
+	for i := range s.Entries {
+		has[s.Entries[i].Content] = true
+	}
+	for _, c := range pending {
+		if !has[c] {
+			return nil, fmt.Errorf("recipe: %w: no chunk list of content %v", chunkstore.ErrCorrupt, c.ID)
+		}
+	}
+	if len(pending) == 0 {
+		return s, s.Finish()
+	}
+	return s, nil
+}
+
+// Finish proves To by its hash once all Pending contents have their chunk lists. The error wraps chunkstore.ErrCorrupt.
+func (s *Step) Finish() error {
+	for _, c := range s.Pending {
+		if c.Chunks == nil {
+			return fmt.Errorf("patch set: %w: content %v has no chunk list yet", chunkstore.ErrCorrupt, c.ID)
+		}
+	}
+	id, err := recipeID(s.To)
+	if err == nil && id != s.head.To {
+		err = fmt.Errorf("%w: the recipe is %v instead of %v", chunkstore.ErrCorrupt, id, s.head.To)
+	}
+	if err != nil {
+		return fmt.Errorf("patch set: %w", err)
+	}
+	return nil
+}
+
+// recipeID is the hash of a recipe's text.
+func recipeID(r *mkimage.Recipe) (chunkstore.ID, error) {
+	h := chunkstore.NewHasher()
+	_, err := r.WriteTo(h)
+	return h.ID(), err
+}
