@@ -17,7 +17,13 @@ func For(name string, plain []byte) []uint8 {
 		return nil
 	}
 	if _, ok := gzipHeader(plain); ok {
-		return []uint8{1}
+		return []uint8{idGzip}
+	}
+	if len(plain) >= elfHeaderSize && string(plain[:4]) == "\x7fELF" {
+		if le.Uint16(plain[16:]) == elfTypeRel {
+			return []uint8{idModule}
+		}
+		return []uint8{idProgram}
 	}
 	return nil
 }

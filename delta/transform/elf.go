@@ -26,7 +26,10 @@ const (
 	sectionRela        = 4
 	sectionNobits      = 8
 	sectionDynsym      = 11
+	flagWrite          = 1
+	flagAlloc          = 2
 	flagExec           = 4
+	flagTLS            = 0x400
 	flagMerge          = 0x10
 	flagStrings        = 0x20
 	symbolKindFunction = 2
@@ -49,8 +52,8 @@ type elfSection struct {
 	name      string
 	kind      uint32
 	flags     uint64
-	addr      uint64
-	off, size int // in the file; size is 0 where nothing is stored
+	addr, mem uint64 // where it lies in memory, and how much of it
+	off, size int    // in the file; size is 0 where nothing is stored
 	link      int
 	info      int
 	entry     uint64
@@ -80,6 +83,7 @@ func parseELF(b []byte) (f *elfFile, ok bool) {
 		names[i] = le.Uint32(h)
 		s.kind, s.flags, s.addr = le.Uint32(h[4:]), le.Uint64(h[8:]), le.Uint64(h[16:])
 		off, size := le.Uint64(h[24:]), le.Uint64(h[32:])
+		s.mem = size
 		s.link, s.info, s.entry = int(le.Uint32(h[40:])), int(le.Uint32(h[44:])), le.Uint64(h[56:])
 		if s.kind == 0 || s.kind == sectionNobits || size == 0 {
 			continue

@@ -40,11 +40,18 @@ type Transform interface {
 	Inverse(out []byte, limit int64) ([]byte, error)
 }
 
-// registry holds the transforms by their id, which patch sets store. Id 0 means no
-// transform; a number is never given twice.
+// Ids, which patch sets store. A number is never given twice.
+const (
+	idGzip    = 1
+	idModule  = 2
+	idProgram = 3
+)
+
+// registry holds the transforms by their id. Id 0 means no transform.
 var registry = map[uint8]Transform{
-	1: gzipMember{},
-	2: kernelModule{},
+	idGzip:    gzipMember{},
+	idModule:  kernelModule{},
+	idProgram: program{},
 }
 
 // ByID gives the transform with this id.

@@ -1,0 +1,205 @@
+package transform
+
+import (
+	"bytes"
+	"strings"
+)
+
+// Relocations that put the load address plus their addend in place.
+const (
+	relativeX86 = 8
+	relativeARM = 1027
+)
+
+// program rewrites ELF programs and shared libraries: addresses in code, unwind tables,
+// dynamic symbols and relocations. The output is a file of the same length and headers,
+// rewritten in place, followed by a list of addresses that code refers to (four bytes
+// each), and the length of that list.
+type program struct{}
+
+func (program) Name() string { return "program" }
+
+func (t program) Forward(plain []byte) ([]byte, bool) {
+	if len(plain) > MaxContent {
+		return nil, false
+	}
+	p, ok := openProgram(plain)
+	if !ok {
+		return nil, false
+	}
+	out := bytes.Clone(plain)
+	p.readStarts(plain)
+	if !p.data(out, plain, false) {
+		return nil, false
+	}
+	listed, _ := p.code(out, nil, false)
+	for _, v := range listed {
+		out = le.AppendUint32(out, v)
+	}
+	out = le.AppendUint32(out, uint32(len(listed)))
+	back, err := t.Inverse(out, int64(len(plain)))
+	return out, err == nil && bytes.Equal(back, plain)
+}
+
+func (program) Inverse(out []byte, limit int64) ([]byte, error) {
+	if len(out) < 4 {
+		return nil, ErrCorrupt
+	}
+	n := uint64(le.Uint32(out[len(out)-4:]))
+	out = out[:len(out)-4]
+	if n*4 > uint64(len(out)) {
+		return nil, ErrCorrupt
+	}
+	listed := words(out[len(out)-int(n)*4:])
+	out = out[:len(out)-int(n)*4]
+	if int64(len(out)) > limit {
+		return nil, ErrTooLong
+	}
+	plain := bytes.Clone(out)
+	p, ok := openProgram(plain)
+	if !ok || !p.data(plain, plain, true) {
+		return nil, ErrCorrupt
+	}
+	if left, ok := p.code(plain, listed, true); !ok || len(left) > 0 {
+		return nil, ErrCorrupt
+	}
+	return plain, nil
+}
+
+// programFile is the outline of a program.
+type programFile struct {
+	*elfFile
+	starts  []uint64 // of functions; known after data in the inverse direction
+	regions []region
+}
+
+func openProgram(b []byte) (*programFile, bool) {
+	f, ok := parseELF(b)
+	if !ok || f.kind != elfTypeExec && f.kind != elfTypeDyn || f.machine != elfMachineX86 && f.machine != elfMachineARM {
+		return nil, false
+	}
+	p := &programFile{elfFile: f}
+	for i := range f.sections {
+		s := &f.sections[i]
+		if s.flags&flagAlloc == 0 || s.mem == 0 || s.addr > 1<<62 || s.mem > 1<<62 || s.flags&flagTLS != 0 {
+			continue
+		}
+		slots := s.flags&flagExec != 0 && s.name != ".text" || strings.HasPrefix(s.name, ".got")
+		p.regions = append(p.regions, region{from: s.addr, to: s.addr + s.mem, slots: slots})
+	}
+	return p, true
+}
+
+// readStarts takes the functions from the unwind table, in its original form.
+func (p *programFile) readStarts(b []byte) {
+	if s := p.section(".eh_frame_hdr"); s != nil {
+		if table, ok := ehTable(s.of(b)); ok {
+			p.starts = ehStarts(table, s.addr)
+		}
+	}
+}
+
+// code rewrites the program's code and gives the list of addresses that goes with it.
+func (p *programFile) code(b []byte, listed []uint32, inverse bool) ([]uint32, bool) {
+	s := p.section(".text")
+	if s == nil || p.machine != elfMachineX86 {
+		return listed, true
+	}
+	c := newAddressCoder(p.starts, p.regions)
+	c.listed = listed
+	if inverse {
+		ok := c.inverse(s.of(b), s.addr, p.kind == elfTypeExec)
+		return c.listed, ok
+	}
+	c.forward(s.of(b), s.addr, p.kind == elfTypeExec)
+	return c.listed, true
+}
+
+// data rewrites all but the code. plain is the file in its original form, which in the
+// inverse direction b becomes step by step.
+func (p *programFile) data(b, plain []byte, inverse bool) bool {
+	if s := p.section(".eh_frame_hdr"); s != nil {
+		if table, ok := ehTable(s.of(b)); ok {
+			rewriteEHTable(table, inverse)
+			if inverse {
+				p.readStarts(b)
+			}
+		}
+	}
+	if s := p.section(".eh_frame"); s != nil {
+		rewriteEHFrame(s.of(b), inverse)
+	}
+	for i := range p.sections {
+		s := &p.sections[i]
+		ok := true
+		switch s.kind {
+		case sectionSymtab, sectionDynsym:
+			rewriteSymtab(s.of(b), p.strings(s, b), inverse)
+		case sectionRela:
+			if inverse {
+				ok = p.unrelate(s, b)
+			} else {
+				p.relate(s, b, plain)
+			}
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// relate rewrites a section of relocations: offsets relative to the one before, the
+// addresses that loading adds to as words. Where these addresses are also in the data
+// that is relocated, they are taken off there.
+func (p *programFile) relate(s *elfSection, b, plain []byte) {
+	c := newPointerCoder(p.starts, p.regions)
+	last := uint64(0)
+	for r := s.of(b); len(r) >= elfRelaSize; r = r[elfRelaSize:] {
+		offset, addend := le.Uint64(r), le.Uint64(r[16:])
+		if p.isRelative(le.Uint64(r[8:])) {
+			le.PutUint64(r[16:], c.word(addend))
+			p.addAt(b, offset, -addend)
+		}
+		le.PutUint64(r, offset-last)
+		last = offset
+	}
+}
+
+// unrelate undoes relate.
+func (p *programFile) unrelate(s *elfSection, b []byte) bool {
+	c := newPointerCoder(p.starts, p.regions)
+	last := uint64(0)
+	for r := s.of(b); len(r) >= elfRelaSize; r = r[elfRelaSize:] {
+		last += le.Uint64(r)
+		le.PutUint64(r, last)
+		if p.isRelative(le.Uint64(r[8:])) {
+			addend, ok := c.address(le.Uint64(r[16:]))
+			if !ok {
+				return false
+			}
+			le.PutUint64(r[16:], addend)
+			p.addAt(b, last, addend)
+		}
+	}
+	return true
+}
+
+func (p *programFile) isRelative(info uint64) bool {
+	return p.machine == elfMachineX86 && info == relativeX86 || p.machine == elfMachineARM && info == relativeARM
+}
+
+// addAt adds to the eight bytes of data at an address, if that is data that nothing else rewrites.
+func (p *programFile) addAt(b []byte, addr, v uint64) {
+	for i := range p.sections {
+		s := &p.sections[i]
+		if s.flags&flagWrite == 0 || s.kind == sectionRela || s.size == 0 || s.kind == sectionSymtab || s.kind == sectionDynsym || s.name == ".eh_frame" || s.name == ".eh_frame_hdr" || s.name == ".text" {
+			continue
+		}
+		if d := addr - s.addr; addr >= s.addr && d < uint64(s.size) && uint64(s.size)-d >= 8 {
+			at := s.of(b)[d:]
+			le.PutUint64(at, le.Uint64(at)+v)
+			return
+		}
+	}
+}
