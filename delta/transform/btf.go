@@ -196,10 +196,10 @@ func (t *btf) guessName() uint32 {
 }
 
 // guessType uses that functions refer to function prototypes: of all numbers that the
-// first type may have, that which makes most of them do so, or another that comes near
-// and explains the other references better.
+// first type may have, it takes that which makes most of them do so, or another that
+// comes near and explains the other references better.
 func (t *btf) guessType() uint32 {
-	const sample = 64
+	const functionMax, protoMax, closeMax = 64, 8192, 32
 	var protos []int
 	var functions, refers []uint32
 	kinds := make([]uint32, 0, t.count)
@@ -208,11 +208,11 @@ func (t *btf) guessType() uint32 {
 		switch word {
 		case 'h':
 			kinds = append(kinds, v>>24&31)
-			if kinds[n] == btfFuncProto {
+			if kinds[n] == btfFuncProto && len(protos) < protoMax {
 				protos = append(protos, n)
 			}
 		case 't':
-			if kinds[n] == btfFunc && len(functions) < sample {
+			if kinds[n] == btfFunc {
 				functions = append(functions, v)
 			}
 			refers = append(refers, v)
@@ -224,26 +224,42 @@ func (t *btf) guessType() uint32 {
 		return btfNoBase
 	}
 	lowest := refers[len(refers)-1] - uint32(t.count) + 1 // all types that are referred to exist
-	votes := map[uint32]int{lowest: 0}
-	most := 0
-	for _, f := range functions {
-		for _, n := range protos {
-			if first := f - uint32(n); f >= uint32(n) && first >= lowest {
-				votes[first]++
-				most = max(most, votes[first])
-			}
+	// The function that refers to the highest number refers to one of the module's own types, if any does.
+	slices.Sort(functions)
+	functions = functions[max(0, len(functions)-functionMax):]
+	type candidate struct {
+		first uint32
+		votes int
+	}
+	var close []candidate
+	for _, n := range protos {
+		if f := functions; len(f) > 0 && f[len(f)-1] >= uint32(n)+lowest {
+			first := f[len(f)-1] - uint32(n)
+			close = append(close, candidate{first, votes(functions, protos, first)})
 		}
 	}
+	slices.SortStableFunc(close, func(a, b candidate) int { return b.votes - a.votes })
 	best, bestFit := lowest, -1
-	for first, n := range votes {
-		if n < most-most/8 {
-			continue
+	for _, c := range close[:min(len(close), closeMax)] {
+		if c.votes < close[0].votes-close[0].votes/8 {
+			break
 		}
-		if fit := fit(kinds, refers, first); fit > bestFit || fit == bestFit && first < best {
-			best, bestFit = first, fit
+		if fit := fit(kinds, refers, c.first); fit > bestFit || fit == bestFit && c.first < best {
+			best, bestFit = c.first, fit
 		}
 	}
 	return best
+}
+
+// votes counts the functions whose type is a prototype if the first type has that number.
+func votes(functions []uint32, protos []int, first uint32) int {
+	n := 0
+	for _, f := range functions {
+		if _, found := slices.BinarySearch(protos, int(f)-int(first)); found {
+			n++
+		}
+	}
+	return n
 }
 
 // fit counts the types that are referred to as their kind wants: functions and sections never, others always.
@@ -285,10 +301,10 @@ func (t *btf) names() *btfNames {
 	return names
 }
 
-// named gives tokens to the section's own types; those without a name of their own get
-// one, too, but are not referred to by it. The names must be in their original form.
-func (t *btf) named(firstName uint32) (tokens *tokens, has []bool) {
-	tokens, has = newTokens(t.count), make([]bool, 0, t.count)
+// named gives tokens to those of the section's types that have a name of its own. The
+// names must be in their original form.
+func (t *btf) named(firstName uint32) *tokens {
+	tokens := newTokens(t.count)
 	first := false
 	var kind uint32
 	t.walk(func(n int, word byte, p []byte) {
@@ -298,15 +314,14 @@ func (t *btf) named(firstName uint32) (tokens *tokens, has []bool) {
 			kind, first = v>>24&31, true
 		case word == 'n' && first:
 			first = false
-			has = append(has, v >= firstName)
-			h := kind * 0x9e3779b1
 			if v >= firstName {
-				h ^= hashName(stringAt(t.strings, v-firstName))
+				tokens.add(kind*0x9e3779b1^hashName(stringAt(t.strings, v-firstName)), btfNamed-1)
+			} else {
+				tokens.skip()
 			}
-			tokens.add(h, btfNamed-1)
 		}
 	})
-	return tokens, has
+	return tokens
 }
 
 // forward rewrites the types and gives what the section lacks then.
@@ -317,7 +332,7 @@ func (t *btf) forward() (*btfBase, bool) {
 
 func (t *btf) forwardTypes(base *btfBase) bool {
 	var last recent
-	named, has := t.named(base.firstName)
+	named := t.named(base.firstName)
 	lastOwn, lastOffset, ok := uint32(0), uint32(0), true
 	t.walk(func(n int, word byte, p []byte) {
 		v := le.Uint32(p)
@@ -330,7 +345,7 @@ func (t *btf) forwardTypes(base *btfBase) bool {
 			v, lastOffset = v-lastOffset, v
 		case word != 't' || v == 0:
 			return
-		case v >= base.firstType && int64(own) < int64(len(has)) && has[own]:
+		case v >= base.firstType && int64(own) < int64(len(named.of)) && named.of[own] != 0:
 			v = btfLocal | btfNamed | named.of[own]
 		default:
 			if at := last.use(v); at >= 0 {
@@ -415,7 +430,7 @@ func (t *btf) inverseNames(base *btfBase) bool {
 
 func (t *btf) inverseTypes(base *btfBase) bool {
 	var last recent
-	named, _ := t.named(base.firstName)
+	named := t.named(base.firstName)
 	list := base.types
 	lastOwn, lastOffset, ok := uint32(0), uint32(0), true
 	t.walk(func(n int, word byte, p []byte) {

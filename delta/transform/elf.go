@@ -137,12 +137,16 @@ func (f *elfFile) at(i int) *elfSection {
 	return &f.sections[i]
 }
 
-// stringAt gives the zero-terminated string at an offset of a string table; empty where there is none.
+// stringMax is how much of a name counts: it bounds the time that broken string tables take.
+const stringMax = 1024
+
+// stringAt gives the zero-terminated string at an offset of a string table, cut off at
+// stringMax; empty where there is none.
 func stringAt(table []byte, at uint32) string {
 	if uint64(at) >= uint64(len(table)) {
 		return ""
 	}
-	s := table[at:]
+	s := table[at:min(uint64(len(table)), uint64(at)+stringMax)]
 	if n := bytes.IndexByte(s, 0); n >= 0 {
 		s = s[:n]
 	}

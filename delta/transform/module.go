@@ -13,7 +13,7 @@ type kernelModule struct{}
 
 func (kernelModule) Name() string { return "module" }
 
-func (kernelModule) Forward(plain []byte) ([]byte, bool) {
+func (t kernelModule) Forward(plain []byte) ([]byte, bool) {
 	if len(plain) > MaxContent {
 		return nil, false
 	}
@@ -48,7 +48,9 @@ func (kernelModule) Forward(plain []byte) ([]byte, bool) {
 			}
 		}
 	}
-	return base.append(out), true
+	out = base.append(out)
+	back, err := t.Inverse(out, int64(len(plain)))
+	return out, err == nil && bytes.Equal(back, plain)
 }
 
 func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {

@@ -11,12 +11,11 @@ func (t *symbolTable) code(b []byte, inverse bool) bool {
 			continue
 		}
 		var starts []uint64
-		for _, sym := range t.symbols {
-			if int(sym.section) == i && sym.kind == symbolKindFunction {
+		for _, sym := range t.within[i] {
+			if sym.kind == symbolKindFunction {
 				starts = append(starts, sym.value)
 			}
 		}
-		slices.Sort(starts)
 		c := newAddressCoder(slices.Compact(starts), nil)
 		if !inverse {
 			c.forward(s.of(b), 0, false)

@@ -69,8 +69,9 @@ func (program) Inverse(out []byte, limit int64) ([]byte, error) {
 // programFile is the outline of a program.
 type programFile struct {
 	*elfFile
-	starts  []uint64 // of functions; known after data in the inverse direction
-	regions []region
+	starts  []uint64      // of functions; known once the unwind table has its original form
+	regions []region      // of memory
+	written []*elfSection // that relocations may point into
 }
 
 func openProgram(b []byte) (*programFile, bool) {
@@ -83,6 +84,9 @@ func openProgram(b []byte) (*programFile, bool) {
 		s := &f.sections[i]
 		if s.flags&flagAlloc == 0 || s.mem == 0 || s.addr > 1<<62 || s.mem > 1<<62 || s.flags&flagTLS != 0 {
 			continue
+		}
+		if s.flags&(flagWrite|flagExec) == flagWrite && s.kind == 1 && s.size > 0 && len(p.written) < regionMax {
+			p.written = append(p.written, s)
 		}
 		slots := s.flags&flagExec != 0 && s.name != ".text" || strings.HasPrefix(s.name, ".got")
 		p.regions = append(p.regions, region{from: s.addr, to: s.addr + s.mem, slots: slots})
@@ -191,11 +195,7 @@ func (p *programFile) isRelative(info uint64) bool {
 
 // addAt adds to the eight bytes of data at an address, if that is data that nothing else rewrites.
 func (p *programFile) addAt(b []byte, addr, v uint64) {
-	for i := range p.sections {
-		s := &p.sections[i]
-		if s.flags&flagWrite == 0 || s.kind == sectionRela || s.size == 0 || s.kind == sectionSymtab || s.kind == sectionDynsym || s.name == ".eh_frame" || s.name == ".eh_frame_hdr" || s.name == ".text" {
-			continue
-		}
+	for _, s := range p.written {
 		if d := addr - s.addr; addr >= s.addr && d < uint64(s.size) && uint64(s.size)-d >= 8 {
 			at := s.of(b)[d:]
 			le.PutUint64(at, le.Uint64(at)+v)

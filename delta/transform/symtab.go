@@ -19,6 +19,7 @@ type symbolTable struct {
 	symbols []symbol
 	strings []byte
 	tokens  *tokens
+	within  map[int][]symbol // by section: what lies there, in order of addresses
 	anchors map[int]*anchors // by section
 }
 
@@ -45,7 +46,7 @@ func rewriteSymtab(table, strings []byte, inverse bool) {
 
 // readSymbols reads the symbol table that a section of relocations refers to.
 func readSymbols(f *elfFile, s *elfSection, b []byte) *symbolTable {
-	t := &symbolTable{file: f, anchors: map[int]*anchors{}}
+	t := &symbolTable{file: f, within: map[int][]symbol{}, anchors: map[int]*anchors{}}
 	if str := f.at(s.link); str != nil {
 		t.strings = str.of(b)
 	}
@@ -64,11 +65,17 @@ func readSymbols(f *elfFile, s *elfSection, b []byte) *symbolTable {
 			}
 		}
 		t.tokens.add(hashName(name), ^uint32(0))
+		if s.kind < symbolKindSection {
+			t.within[int(s.section)] = append(t.within[int(s.section)], s)
+		}
+	}
+	for _, l := range t.within {
+		slices.SortStableFunc(l, func(x, y symbol) int { return cmp.Compare(x.value, y.value) })
 	}
 	return t
 }
 
-// anchors are the named places of a section, by falling address: its symbols, or the
+// anchors are the named places of a section: its symbols, or the
 // strings of a string table.
 type anchors struct {
 	values []uint64 // ascending
@@ -90,13 +97,7 @@ func (t *symbolTable) in(section int, b []byte) *anchors {
 		a.addStrings(s.of(b))
 		return a
 	}
-	var here []symbol
-	for _, sym := range t.symbols {
-		if int(sym.section) == section && sym.kind < symbolKindSection {
-			here = append(here, sym)
-		}
-	}
-	slices.SortStableFunc(here, func(x, y symbol) int { return cmp.Compare(x.value, y.value) })
+	here := t.within[section]
 	for i, sym := range here {
 		if i == 0 || sym.value != here[i-1].value {
 			a.values = append(a.values, sym.value)

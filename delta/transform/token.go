@@ -4,23 +4,46 @@ package transform
 // reference to it reads the same in both versions wherever the thing lies in either.
 // Things with one name are told apart by their order.
 type tokens struct {
-	of    []uint32          // by the thing's number; never 0
+	of    []uint32          // by the thing's number; 0: it has none
 	index map[uint32]uint32 // its inverse
+	next  map[uint32]uint32 // of a token that is taken: where to go on looking for a free one
 }
 
 func newTokens(n int) *tokens {
-	return &tokens{of: make([]uint32, 0, n), index: make(map[uint32]uint32, n)}
+	return &tokens{of: make([]uint32, 0, n), index: make(map[uint32]uint32, n), next: map[uint32]uint32{}}
 }
 
-// add gives the next thing a token, with the bits of mask only.
+// add gives the next thing a token, with the bits of mask only: the first free one from
+// its hash on.
 func (t *tokens) add(hash, mask uint32) {
-	for hash &= mask; ; hash = (hash + 1) & mask {
-		if _, taken := t.index[hash]; !taken && hash != 0 {
+	from := hash & mask
+	free := from
+	for {
+		if n, seen := t.next[free]; seen {
+			free = n
+		} else if _, taken := t.index[free]; taken || free == 0 {
+			free = (free + 1) & mask
+		} else {
 			break
 		}
 	}
-	t.index[hash] = uint32(len(t.of))
-	t.of = append(t.of, hash)
+	// Whoever comes this way again starts behind: else many things of one name, or
+	// names made to collide, would take quadratic time.
+	for at := from; at != free; {
+		n, seen := t.next[at]
+		if !seen {
+			n = (at + 1) & mask
+		}
+		t.next[at] = free
+		at = n
+	}
+	t.index[free] = uint32(len(t.of))
+	t.of = append(t.of, free)
+}
+
+// skip leaves the next thing without a token.
+func (t *tokens) skip() {
+	t.of = append(t.of, 0)
 }
 
 // hashName is FNV-1a over a name without the digits behind its last dot, which
