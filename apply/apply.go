@@ -57,10 +57,14 @@ type Request struct {
 	Version    string            // a certain release; "": the channel's newest
 	Compatible string            // what this machine is; "": not checked
 	Seeds      []string          // squashfs images and other files or block devices, only ever read
-	Slot       Slot              // nil: only Outputs are wanted
+	Slot       Slot              // nil: only Outputs are wanted, unless PlanOnly is set
+	PlanOnly   bool              // the image is planned for although there is no Slot; then there is no Run
 	Outputs    map[string]string // raw artifacts to write: name -> file
 	StateDir   string            // holds a folder for each slot
-	Line       delta.Line        // what is known of the line; zero: delta.DefaultLine
+	Line       delta.Line        // what is known of the line; what is zero is measured with the metadata
+	RateLimit  float64           // bytes per second that the client keeps to; 0: none
+	CPU        delta.CPU         // what is known of this machine; what is zero is measured or delta.DefaultCPU
+	Optimize   delta.Optimize    // "": for time
 	Parallel   int               // requests under way at once; 0: 4
 	Events     func(Event)       // may be nil; called by one goroutine at a time
 }
@@ -87,17 +91,20 @@ type Event struct {
 // Quote is what an update will take.
 type Quote struct {
 	Version      string        `json:"version"`
-	Route        string        `json:"route"`          // "rebuild", "whole", or "none" when no image is to be written
+	Route        string        `json:"route"`          // a delta.Route, or "none" when no image is to be written
 	Bytes        int64         `json:"bytes"`          // still to fetch, exactly
 	Requests     int           `json:"requests"`       // that this takes when nothing breaks
-	Time         time.Duration `json:"-"`              // estimate for the line
+	Time         time.Duration `json:"-"`              // estimate for line and machine, from now to the end
 	MetaBytes    int64         `json:"metadata_bytes"` // already fetched for this quote
 	MetaRequests int           `json:"metadata_requests"`
 	ImageSize    int64         `json:"image_size"`
-	ChunksHave   int           `json:"chunks_have"`   // in the seeds
-	ChunksCached int           `json:"chunks_cached"` // fetched by earlier runs
+	Sets         int           `json:"patch_sets"`  // that the route patch goes through
+	ChunksHave   int           `json:"chunks_have"` // needed chunks in the seeds
+	ChunksCached int           `json:"chunks_cached"`
 	ChunksFetch  int           `json:"chunks_fetch"`
 	Current      bool          `json:"current"` // the slot already holds the image
+
+	Alternatives []delta.Alternative `json:"-"` // all routes, with why each but one was not taken
 }
 
 // Result is what an update took, metadata included.

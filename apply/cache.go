@@ -108,6 +108,37 @@ func (c *cache) Extents(id chunkstore.ID) []delta.Extent {
 	return out
 }
 
+// missing lists the bytes of e that are not on disk.
+func (c *cache) missing(id chunkstore.ID, e delta.Extent) (out []delta.Extent) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := e.Offset
+	for _, p := range c.parts[id] { // by offset
+		if p.extent.End() <= at || p.extent.Length == 0 {
+			continue
+		}
+		if p.extent.Offset >= e.End() {
+			break
+		}
+		if p.extent.Offset > at {
+			out = append(out, delta.Extent{Offset: at, Length: p.extent.Offset - at})
+		}
+		at = p.extent.End()
+	}
+	if at < e.End() {
+		out = append(out, delta.Extent{Offset: at, Length: e.End() - at})
+	}
+	return out
+}
+
+// lacks is how many bytes of e are not on disk.
+func (c *cache) lacks(id chunkstore.ID, e delta.Extent) (n int64) {
+	for _, m := range c.missing(id, e) {
+		n += m.Length
+	}
+	return n
+}
+
 // readAt fills p with the bytes of file id from off on. It fails when not all are there.
 func (c *cache) readAt(id chunkstore.ID, p []byte, off int64) error {
 	for len(p) > 0 {

@@ -166,7 +166,7 @@ func TestSeedChanges(t *testing.T) {
 
 // TestCorruptCache flips bytes of what an interrupted run left on disk.
 func TestCorruptCache(t *testing.T) {
-	for _, route := range []string{"rebuild", "whole"} {
+	for _, route := range []string{"chunks", "whole"} {
 		t.Run(route, func(t *testing.T) {
 			m := newTarget(t)
 			if route == "whole" {
@@ -202,7 +202,7 @@ func interrupted(t *testing.T, m *target) {
 
 // TestResume cuts the connection for good after some bytes, again and again.
 func TestResume(t *testing.T) {
-	for _, route := range []string{"rebuild", "whole"} {
+	for _, route := range []string{"chunks", "whole"} {
 		t.Run(route, func(t *testing.T) {
 			m := newTarget(t)
 			if route == "whole" {

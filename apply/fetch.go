@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,22 +21,77 @@ type fetched struct {
 	r io.Reader
 }
 
-// fetchAll fetches until all that is planned is on disk and verified.
+// rangeError is the failure of one file's range.
+type rangeError struct {
+	file delta.File
+	err  error
+}
+
+func (e *rangeError) Error() string { return e.err.Error() }
+func (e *rangeError) Unwrap() error { return e.err }
+
+// fetchAll fetches until all that is planned is on disk and verified. What cannot be had
+// changes the plan as long as there is another way.
 func (u *Update) fetchAll(ctx context.Context, total *counter) error {
 	for {
 		got, err := u.fetchRanges(ctx, total)
+		if err == nil {
+			var bad []badExtent
+			if bad, err = u.badExtents(ctx); err != nil || len(bad) == 0 {
+				return err
+			}
+			u.events.warn("%d pieces of what was fetched are corrupt, the first of them: %v", len(bad), bad[0].cause)
+			err = u.discard(bad, got)
+		}
 		if err != nil {
+			if err = u.giveUp(err); err != nil {
+				return err
+			}
+		}
+		if err := u.replan(ctx); err != nil {
 			return err
 		}
-		bad, err := u.badExtents(ctx)
-		if err != nil || len(bad) == 0 {
-			return err
-		}
-		if err := u.fetchAgain(bad, got); err != nil {
-			return err
-		}
-		total.total += u.plan.Bytes
+		total.total = total.done.Load() + u.plan.Bytes
 	}
+}
+
+// giveUp closes what an error of fetching or of making contents says is of no use, with a warning. It
+// returns the error when no other way is left open by that.
+func (u *Update) giveUp(err error) error {
+	var group *patchError
+	if errors.As(err, &group) {
+		u.giveUpGroup(group)
+		return nil
+	}
+	var r *rangeError
+	if !errors.As(err, &r) || !unusable(err) {
+		return err
+	}
+	switch {
+	case r.file.Kind == delta.SetFile:
+		u.close(delta.RoutePatch, err)
+	case r.file.Kind == delta.ImageFile && u.plan.Route == delta.RouteBlocks:
+		u.close(delta.RouteBlocks, err)
+		u.closed[delta.RouteWhole] = err.Error()
+	default:
+		return err
+	}
+	return nil
+}
+
+// giveUpGroup leaves a group out; when several are of no use, so is the way through the sets.
+func (u *Update) giveUpGroup(e *patchError) {
+	const enough = 3
+	dead := 0
+	for _, s := range u.chain.sets {
+		dead += len(s.dead)
+	}
+	if dead+1 >= enough {
+		u.close(delta.RoutePatch, e)
+		return
+	}
+	u.events.warn("%v; what it was to give is fetched otherwise", e)
+	e.set.dead[e.group] = e.err.Error()
 }
 
 // fetchRanges fetches the plan's ranges, some at once.
@@ -68,12 +123,12 @@ func (u *Update) fetchRanges(ctx context.Context, total *counter) ([]fetched, er
 
 // fetchRange appends a range to the cache as it comes.
 func (u *Update) fetchRange(ctx context.Context, r delta.Range, total *counter) (reader io.Reader, err error) {
-	body, err := u.r.Client.ReadRange(ctx, objectPath(r.File, r.Image), r.Offset, r.Length)
+	body, err := u.r.Client.ReadRange(ctx, objectPath(r.File), r.Offset, r.Length)
 	if err != nil {
-		return nil, err
+		return nil, &rangeError{r.File, err}
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
-	part, err := u.state.cache.create(r.File, r.Offset)
+	part, err := u.state.cache.create(r.File.ID, r.Offset)
 	if err != nil {
 		return nil, err
 	}
@@ -90,88 +145,70 @@ func (u *Update) fetchRange(ctx context.Context, r delta.Range, total *counter) 
 			return body, part.Close()
 		}
 		if readErr != nil {
-			return nil, errors.Join(readErr, part.Close())
-		}
-	}
-}
-
-func objectPath(id chunkstore.ID, image bool) string {
-	if image {
-		return mirror.ImagePath(id)
-	}
-	return mirror.PackPath(id)
-}
-
-// badExtent is bytes in the cache that are not what they have to be.
-type badExtent struct {
-	file  chunkstore.ID
-	image bool
-	delta.Extent
-	cause error
-}
-
-// badExtents verifies everything in the cache that will be used.
-func (u *Update) badExtents(ctx context.Context) ([]badExtent, error) {
-	bad, err := u.badFrames(ctx, u.need.Other)
-	if err != nil || u.image == nil {
-		return bad, err
-	}
-	if u.plan.Route == delta.Rebuild {
-		more, err := u.badFrames(ctx, u.need.Image)
-		return append(bad, more...), err
-	}
-	id, err := u.hashCached(ctx)
-	if err == nil && id != u.image.ID {
-		bad = append(bad, badExtent{u.image.ID, true, delta.Extent{Length: u.image.Size},
-			fmt.Errorf("%s: %w", mirror.ImagePath(u.image.ID), chunkstore.ErrCorrupt)})
-	}
-	return bad, err
-}
-
-// badFrames decodes the frames of all chunks of the list that no seed has.
-func (u *Update) badFrames(ctx context.Context, list delta.List) ([]badExtent, error) {
-	var mu sync.Mutex
-	var bad []badExtent
-	src := newSource(&seeds{}, u.state.cache, u.at, nil)
-	g, groupCtx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, c := range list.Chunks {
-		if groupCtx.Err() != nil {
-			break
-		}
-		if _, ok := u.seeds.chunks[c.ID]; ok {
-			continue
-		}
-		g.Go(func() error {
-			b := src.buffers.Get().(*buffers)
-			defer src.buffers.Put(b)
-			plain, err := src.fetched(c, b)
-			b.plain = plain[:0]
-			if !errors.Is(err, chunkstore.ErrCorrupt) {
-				return err
+			if err := part.Close(); err != nil {
+				return nil, errors.Join(readErr, err)
 			}
-			at := list.Locations[i]
-			mu.Lock()
-			defer mu.Unlock()
-			bad = append(bad, badExtent{at.Pack, false, delta.Extent{Offset: at.Offset, Length: at.Length},
-				fmt.Errorf("%s: chunk %s at %d: %w", mirror.PackPath(at.Pack), c.ID, at.Offset, err)})
-			return nil
-		})
+			return nil, &rangeError{r.File, readErr}
+		}
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	return bad, ctx.Err()
 }
 
-// hashCached hashes the image as the cache has it.
-func (u *Update) hashCached(ctx context.Context) (chunkstore.ID, error) {
-	h := chunkstore.NewHasher()
-	err := u.cachedImage(ctx, func(p []byte, _ int64) error {
-		_, err := h.Write(p)
-		return err
-	})
-	return h.ID(), err
+// fetchExtent fetches what is missing of one run of bytes, for the plan's sake. It is not counted as progress.
+func (u *Update) fetchExtent(ctx context.Context, f delta.File, e delta.Extent) ([]fetched, error) {
+	var got []fetched
+	for _, m := range u.state.cache.missing(f.ID, e) {
+		r := delta.Range{File: f, Offset: m.Offset, Length: m.Length}
+		start := time.Now()
+		reader, err := u.fetchRange(ctx, r, &counter{events: &events{}})
+		if err != nil {
+			return nil, noSpace(err)
+		}
+		u.meta.measure(r.Length, time.Since(start))
+		got = append(got, fetched{r, reader})
+	}
+	return got, nil
+}
+
+func objectPath(f delta.File) string {
+	switch f.Kind {
+	case delta.ImageFile:
+		return mirror.ImagePath(f.ID)
+	case delta.SetFile:
+		return mirror.PatchPath(f.ID)
+	}
+	return mirror.PackPath(f.ID)
+}
+
+// discard cuts bad bytes out of the cache and blames the mirrors that they came from. Bytes that an
+// earlier run left are given one more chance, others as many as there are mirrors; then the error says what is wrong:
+// a patchError when it is a group.
+func (u *Update) discard(bad []badExtent, got []fetched) error {
+	for _, b := range bad {
+		// Cut before blaming: when all mirrors fail, a later run has to fetch it again.
+		if err := u.state.cache.cut(b.file.ID, b.Extent); err != nil {
+			return noSpace(err)
+		}
+	}
+	blamed := map[io.Reader]error{}
+	for _, b := range bad {
+		for _, f := range got {
+			if f.File != b.file || f.Offset >= b.End() || b.Offset >= f.Offset+f.Length {
+				continue
+			}
+			err, known := blamed[f.r]
+			if !known {
+				err = u.r.Client.Blame(f.r, b.cause)
+				blamed[f.r] = err
+			}
+			if err != nil && b.set != nil {
+				return &patchError{b.set, b.group, err}
+			}
+			if err != nil {
+				return &rangeError{b.file, err}
+			}
+		}
+	}
+	return nil
 }
 
 // cachedImage calls fn with the pieces of the whole image in the cache, in order.
@@ -193,27 +230,17 @@ func (u *Update) cachedImage(ctx context.Context, fn func(p []byte, off int64) e
 	return nil
 }
 
-// fetchAgain cuts bad bytes out of the cache, blames the mirrors that they came from,
-// and plans anew. Bytes that an earlier run left are given one more chance, others as many as there are mirrors.
-func (u *Update) fetchAgain(bad []badExtent, got []fetched) error {
-	blamed := map[io.Reader]bool{}
-	for _, b := range bad {
-		// Cut before blaming: when all mirrors fail, a later run has to fetch it again.
-		if err := u.state.cache.cut(b.file, b.Extent); err != nil {
-			return noSpace(err)
-		}
-	}
-	for _, b := range bad {
-		for _, f := range got {
-			if f.File != b.file || f.Offset >= b.End() || b.Offset >= f.Offset+f.Length || blamed[f.r] {
-				continue
-			}
-			blamed[f.r] = true
-			if err := u.r.Client.Blame(f.r, b.cause); err != nil {
-				return err
-			}
-		}
-	}
-	u.events.warn("%d pieces of what was fetched are corrupt and fetched again, the first of them: %v", len(bad), bad[0].cause)
-	return u.replan()
+// hashCached hashes the image as the cache has it.
+func (u *Update) hashCached(ctx context.Context) (chunkstore.ID, error) {
+	h := chunkstore.NewHasher()
+	err := u.cachedImage(ctx, func(p []byte, _ int64) error {
+		_, err := h.Write(p)
+		return err
+	})
+	return h.ID(), err
+}
+
+// noRoom says that the state folder's file system is too small for a plan.
+func (u *Update) noRoom(free int64) error {
+	return fmt.Errorf("state folder %s: %w: %d bytes are free, %d are to be fetched", u.state.dir, ErrNoSpace, free, u.plan.Bytes)
 }

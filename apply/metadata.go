@@ -21,10 +21,25 @@ type metadata struct {
 	client *mirror.Client
 	state  *state
 	line   delta.Line             // as far as it is known: told, or measured while reading
-	limit  float64                // told rate, not to be exceeded by a measured one
+	told   bool                   // the rate was told
+	limit  float64                // of the rate that the client keeps to; 0: none
 	used   map[chunkstore.ID]bool // objects that this release consists of
 	bytes  int64                  // fetched since took began to count, for line
 	took   time.Duration
+}
+
+func newMetadata(r Request, s *state) *metadata {
+	m := &metadata{client: r.Client, state: s, line: r.Line, told: r.Line.Rate > 0, limit: r.RateLimit, used: map[chunkstore.ID]bool{}}
+	m.line.Rate = m.limited(m.line.Rate)
+	return m
+}
+
+// limited is what a line of that rate gives under the limit; unknown rates, which are 0, are taken for the limit.
+func (m *metadata) limited(rate float64) float64 {
+	if m.limit > 0 && (rate <= 0 || m.limit < rate) {
+		return m.limit
+	}
+	return rate
 }
 
 // release gives the release that r asks for.
@@ -77,6 +92,12 @@ func (m *metadata) object(ctx context.Context, name string, o mirror.Object, lim
 	return b, nil
 }
 
+// has tells whether an earlier run seems to have kept an object.
+func (m *metadata) has(o mirror.Object) bool {
+	info, err := os.Stat(m.state.metaPath(o.ID))
+	return err == nil && info.Size() == o.Size
+}
+
 // cached reads an object that an earlier run kept; any error means to fetch it.
 func (m *metadata) cached(o mirror.Object) ([]byte, error) {
 	path := m.state.metaPath(o.ID)
@@ -102,9 +123,8 @@ func (m *metadata) measure(n int64, took time.Duration) {
 	const enough = 64 << 10
 	m.bytes += n
 	m.took += max(took-m.line.RTT, time.Millisecond)
-	rate := float64(m.bytes) / m.took.Seconds()
-	if m.bytes >= enough && !(m.limit > 0 && m.limit < rate) {
-		m.line.Rate = rate
+	if m.bytes >= enough && !m.told {
+		m.line.Rate = m.limited(float64(m.bytes) / m.took.Seconds())
 	}
 }
 

@@ -21,17 +21,29 @@ type Update struct {
 	events  events
 	state   *state
 	meta    *metadata
+	cpu     delta.CPU
 	seeds   *seeds
 	release *mirror.Release
 	image   *mirror.Artifact    // nil when no image is to be written
 	current bool                // the slot holds the image
-	recipe  *mkimage.Recipe     // of the release's image; nil when that is raw
 	raw     *chunkstore.Content // of an image that is raw
 	outputs []output
-	at      map[chunkstore.ID]chunkstore.Location
-	need    delta.Need
-	plan    *delta.Plan
-	quote   Quote
+
+	// What is known of the image so far; see load.
+	recipe   *mkimage.Recipe // contents that come by patch lack their chunks unless whole is set
+	whole    bool            // recipe is the mirror's own
+	indexed  bool            // at, chunks and other are there
+	at       map[chunkstore.ID]chunkstore.Location
+	chunks   delta.List        // of the image's contents
+	other    delta.List        // of raw artifacts
+	blockmap *mkimage.Blockmap // nil: not fetched
+	chain    *chain            // of patch sets to the image; nil: there is none
+
+	closed map[delta.Route]string // routes that failed, and why
+	prove  bool                   // blocks of the seeds are not copied any more
+	way    delta.Way              // of the plan
+	plan   *delta.Plan
+	quote  Quote
 }
 
 // Prepare fetches the metadata, locks the slot's state folder, reads the seeds and plans.
@@ -43,7 +55,7 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	if r.Parallel <= 0 {
 		r.Parallel = 4
 	}
-	u := &Update{r: r, events: events{fn: r.Events}, seeds: &seeds{}}
+	u := &Update{r: r, events: events{fn: r.Events}, seeds: &seeds{}, cpu: r.CPU, closed: map[delta.Route]string{}}
 	slot := ""
 	if r.Slot != nil {
 		slot = r.Slot.Name()
@@ -58,7 +70,7 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 		return nil, noSpace(err)
 	}
 	u.state = state
-	u.meta = &metadata{client: r.Client, state: state, line: r.Line, limit: r.Line.Rate, used: map[chunkstore.ID]bool{}}
+	u.meta = newMetadata(r, state)
 	if err := u.prepare(ctx); err != nil {
 		return nil, errors.Join(err, u.Close())
 	}
@@ -88,29 +100,43 @@ func (u *Update) prepare(ctx context.Context) error {
 		u.setQuote()
 		return nil
 	}
-	if err := u.readMetadata(ctx); err != nil {
-		return err
-	}
 	if err := u.openSeeds(ctx); err != nil {
 		return err
 	}
-	u.seeds.find(u.contents())
-	err = u.replan()
+	if !u.rebuilds() || len(u.outputs) > 0 {
+		if err := u.loadIndex(ctx); err != nil { // raw artifacts come by chunks
+			return err
+		}
+	}
+	if u.rebuilds() {
+		if err := u.findSets(ctx); err != nil {
+			return err
+		}
+		u.measureCPU()
+	}
+	err = u.replan(ctx)
 	u.setQuote()
 	return err
 }
+
+// rebuilds tells whether the image is wanted and is one that has a recipe.
+func (u *Update) rebuilds() bool { return u.image != nil && u.image.Kind == mirror.KindSquashfs }
 
 // wanted finds out what is still to be made of the release's artifacts.
 func (u *Update) wanted(ctx context.Context) error {
 	if err := u.findOutputs(); err != nil {
 		return err
 	}
-	if u.r.Slot == nil {
+	if u.r.Slot == nil && !u.r.PlanOnly {
 		return nil
 	}
 	image := u.release.Artifact(mirror.ImageName)
 	if image == nil {
 		return fmt.Errorf("release %s: image: %w", u.release.Version, ErrNoArtifact)
+	}
+	if u.r.Slot == nil {
+		u.image = image
+		return nil
 	}
 	capacity, err := u.r.Slot.Capacity()
 	if err != nil {
@@ -128,121 +154,30 @@ func (u *Update) wanted(ctx context.Context) error {
 	return nil
 }
 
-// readMetadata fetches recipe and index, and checks that they belong together.
-func (u *Update) readMetadata(ctx context.Context) error {
-	name := mirror.IndexPath(u.release.Index.ID)
-	stored, err := u.meta.object(ctx, name, u.release.Index, mirror.MaxIndexSize)
-	if err != nil {
-		return err
-	}
-	index, err := chunkstore.ParseIndex(stored)
-	if err != nil {
-		return published(name, err)
-	}
-	recipe, err := u.readRecipe(ctx)
-	if err != nil {
-		return err
-	}
-	chunks := recipe.Chunks()
-	if u.at, err = index.Locations(chunks); err != nil {
-		return published(name, err)
-	}
-	if u.image != nil && u.image.Kind == mirror.KindSquashfs {
-		u.need = delta.Need{
-			Codec: recipe.Codec,
-			Image: delta.List{Chunks: chunks, Locations: index.Image},
-			Whole: delta.Whole{ID: u.image.ID, Size: u.image.Size},
-		}
-	} else if u.image != nil {
-		if u.raw, err = u.needRaw(index, u.image); err != nil {
-			return published(name, err)
-		}
-	}
-	for i := range u.outputs {
-		o := &u.outputs[i]
-		if o.content, err = u.needRaw(index, &o.artifact); err != nil {
-			return published(name, err)
-		}
-	}
-	return u.checkChunks()
-}
-
-// needRaw finds a raw artifact in the index and adds its chunks to what is needed.
-func (u *Update) needRaw(x *chunkstore.Index, a *mirror.Artifact) (*chunkstore.Content, error) {
-	i := slices.IndexFunc(x.Raw, func(l chunkstore.RawList) bool { return l.Name == a.Name })
-	if i < 0 {
-		return nil, fmt.Errorf("artifact %s: %w: not in the index", a.Name, chunkstore.ErrCorrupt)
-	}
-	c := &x.Raw[i].Content
-	if c.ID != a.ID || c.Size != a.Size {
-		return nil, fmt.Errorf("artifact %s: %w: not the one that the release names", a.Name, chunkstore.ErrCorrupt)
-	}
-	for _, chunk := range chunkstore.Distinct(one(c)) {
-		u.need.Other.Chunks = append(u.need.Other.Chunks, chunk)
-		u.need.Other.Locations = append(u.need.Other.Locations, u.at[chunk.ID])
-	}
-	return c, nil
-}
-
-// readRecipe reads the recipe, which outputs alone need too: the index runs parallel to it.
-func (u *Update) readRecipe(ctx context.Context) (*mkimage.Recipe, error) {
-	image := u.release.Artifact(mirror.ImageName)
-	if image == nil || image.Recipe == nil {
-		return &mkimage.Recipe{Chunking: chunkstore.DefaultParams}, nil
-	}
-	name := mirror.RecipePath(image.Recipe.ID)
-	stored, err := u.meta.object(ctx, name, image.Recipe.Object, mirror.MaxRecipeSize)
-	if err != nil {
-		return nil, err
-	}
-	recipe, err := image.Recipe.Decode(stored)
-	if err != nil {
-		return nil, published(name, err)
-	}
-	u.recipe = recipe
-	return recipe, nil
-}
-
-// checkChunks bounds the memory that one chunk takes.
-func (u *Update) checkChunks() error {
-	for _, list := range []delta.List{u.need.Image, u.need.Other} {
-		for _, c := range list.Chunks {
-			if c.Size > chunkstore.ChunkMax {
-				return fmt.Errorf("release %s: chunk %s of %d bytes: %w: %w", u.release.Version, c.ID, c.Size, mirror.ErrDamaged, chunkstore.ErrCorrupt)
-			}
-		}
-	}
-	return nil
-}
-
 // openSeeds opens the seeds that were given, and what the outputs replace.
 func (u *Update) openSeeds(ctx context.Context) error {
-	params := chunkstore.DefaultParams
-	if u.recipe != nil {
-		params = u.recipe.Chunking
-	}
 	for _, path := range u.r.Seeds {
-		seed, err := openSeed(ctx, path, params, &u.events)
+		seed, err := openSeed(ctx, path, &u.events)
 		if err != nil {
 			return err
 		}
 		u.seeds.list = append(u.seeds.list, seed)
 	}
 	for _, o := range u.outputs {
-		if seed, err := openSeed(ctx, o.path, params, &events{}); err == nil {
+		if seed, err := openSeed(ctx, o.path, &events{}); err == nil {
 			u.seeds.list = append(u.seeds.list, seed)
 		}
 	}
 	return ctx.Err()
 }
 
-// contents gives the contents that are needed.
+// contents gives the contents that are needed, as far as they are known.
 func (u *Update) contents() iter.Seq[*chunkstore.Content] {
 	return func(yield func(*chunkstore.Content) bool) {
 		if u.raw != nil && !yield(u.raw) {
 			return
 		}
-		if u.image != nil && u.raw == nil {
+		if u.rebuilds() && u.recipe != nil {
 			for c := range u.recipe.Contents() {
 				if !yield(c) {
 					return
@@ -250,24 +185,38 @@ func (u *Update) contents() iter.Seq[*chunkstore.Content] {
 			}
 		}
 		for _, o := range u.outputs {
-			if !yield(o.content) {
+			if o.content != nil && !yield(o.content) {
 				return
 			}
 		}
 	}
 }
 
-// replan plans anew with what is on disk now.
-func (u *Update) replan() error {
-	plan, err := delta.NewPlan(u.need, have{cache: u.state.cache, seeds: u.seeds}, u.r.Line, delta.Options{Parallel: u.r.Parallel})
-	if errors.Is(err, chunkstore.ErrCorrupt) {
-		return published(mirror.IndexPath(u.release.Index.ID), err)
+// replan plans with what is known and on disk now. As long as the best route's metadata are missing,
+// it fetches them and plans again.
+func (u *Update) replan(ctx context.Context) error {
+	for {
+		ways := u.ways()
+		plan, err := delta.NewPlan(delta.Need{Ways: ways, Other: u.other}, have{cache: u.state.cache, seeds: u.seeds}, delta.Options{
+			Line: u.meta.line, CPU: u.cpu, Optimize: u.r.Optimize, Parallel: u.r.Parallel,
+		})
+		if errors.Is(err, chunkstore.ErrCorrupt) {
+			return published(mirror.IndexPath(u.release.Index.ID), err)
+		}
+		if err != nil {
+			return fmt.Errorf("release %s: %w", u.release.Version, err)
+		}
+		u.plan, u.way = plan, delta.Way{}
+		if i := slices.IndexFunc(ways, func(w delta.Way) bool { return w.Route == plan.Route }); i >= 0 {
+			u.way = ways[i]
+		}
+		if plan.Exact {
+			return nil
+		}
+		if err := u.load(ctx, plan.Route); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("release %s: %w", u.release.Version, err)
-	}
-	u.plan = plan
-	return nil
 }
 
 func (u *Update) setQuote() {
@@ -287,11 +236,22 @@ func (u *Update) setQuote() {
 		return
 	}
 	if u.image != nil {
-		u.quote.Route = p.Route.String()
+		u.quote.Route = u.route()
 	}
-	u.quote.Bytes, u.quote.Requests = p.Bytes, p.Requests
-	u.quote.Time = p.Estimate(u.meta.line, u.r.Parallel)
+	if p.Route == delta.RoutePatch {
+		u.quote.Sets = len(u.chain.sets)
+	}
+	u.quote.Bytes, u.quote.Requests, u.quote.Time = p.Bytes, p.Requests, p.Time
 	u.quote.ChunksHave, u.quote.ChunksCached, u.quote.ChunksFetch = p.ChunksHave, p.ChunksCached, p.ChunksFetch
+	u.quote.Alternatives = p.Alternatives
+}
+
+// route names the plan's route; a raw image has no other than by chunks.
+func (u *Update) route() string {
+	if u.raw != nil {
+		return string(delta.RouteChunks)
+	}
+	return string(u.plan.Route)
 }
 
 // one is a sequence of one content.

@@ -17,8 +17,8 @@ import (
 func TestPull(t *testing.T) {
 	m := newTarget(t)
 	q, r := m.mustPull()
-	if q.Route != "rebuild" || r.BlocksCopied == 0 {
-		t.Errorf("quote %+v, result %+v: want a rebuild with copied blocks", q, r)
+	if q.Route != "chunks" || r.BlocksCopied == 0 {
+		t.Errorf("quote %+v, result %+v: want chunks and copied blocks", q, r)
 	}
 	if got := m.server.BodyBytes("packs/"); got != q.Bytes || m.server.Requests("packs/") != q.Requests {
 		t.Errorf("server sent %d bytes in %d requests, quoted were %d in %d", got, m.server.Requests("packs/"), q.Bytes, q.Requests)

@@ -17,6 +17,9 @@ import (
 // written, and the superblock comes last. After an error the slot holds what it held, or
 // nothing bootable; another Run, of this or of a later process, goes on where it was.
 func (u *Update) Run(ctx context.Context) (Result, error) {
+	if u.r.PlanOnly && u.r.Slot == nil {
+		return Result{}, errors.New("this update was only planned")
+	}
 	start := time.Now()
 	result := Result{Version: u.release.Version, Route: u.quote.Route, ImageSize: u.quote.ImageSize, Current: u.current}
 	if err := u.run(ctx, &result); err != nil {
@@ -69,50 +72,67 @@ func (u *Update) fetch(ctx context.Context) error {
 		return err
 	}
 	if free < u.plan.Bytes {
-		return fmt.Errorf("state folder %s: %w: %d bytes are free, %d are to be fetched", u.state.dir, ErrNoSpace, free, u.plan.Bytes)
+		return u.noRoom(free)
 	}
 	return u.fetchAll(ctx, &counter{total: u.plan.Bytes, stage: StageFetch, events: &u.events})
 }
 
-// writeImage writes and proves the image, all but its superblock. A rebuild that gives
-// another image than the published one is tried once without copied blocks,
-// which nothing else has proved; then the image is fetched whole.
+// writeImage writes and proves the image, all but its superblock. A rebuild that fails for the sake of
+// what was fetched or planned is done anew another way.
 func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, error) {
 	if u.raw != nil {
 		return u.copyRaw(ctx)
 	}
-	if u.plan.Route == delta.Rebuild {
-		src := newSource(u.seeds, u.state.cache, u.at, u.recipe)
-		copying := withStored(src)
-		held, err := u.rebuild(ctx, copying, result)
-		if errors.Is(err, errOtherImage) && result.BlocksCopied > 0 {
-			u.events.warn("%v; rebuilding it without copied blocks", err)
-			held, err = u.rebuild(ctx, src, result)
+	for {
+		result.Route = u.route()
+		if u.plan.Route == delta.RouteWhole {
+			result.BlocksCopied, result.BlocksCompressed = 0, 0
+			return u.copyWhole(ctx)
 		}
-		if !errors.Is(err, errOtherImage) {
-			return held, err
+		held, err := u.rebuild(ctx, result)
+		if err == nil {
+			return held, nil
 		}
-		u.events.warn("%v; fetching it whole", err)
-		u.need.Codec = "" // rules the rebuild out
-		if err := u.replan(); err != nil {
+		if err := u.otherWay(err, result.BlocksCopied > 0); err != nil {
+			return nil, err
+		}
+		if err := u.replan(ctx); err != nil {
 			return nil, err
 		}
 		if err := u.fetch(ctx); err != nil {
 			return nil, err
 		}
-		result.Route = u.plan.Route.String()
-		result.BlocksCopied, result.BlocksCompressed = 0, 0
 	}
-	return u.copyWhole(ctx)
 }
 
-// rebuild makes the image from contents.
-func (u *Update) rebuild(ctx context.Context, src mkimage.Source, result *Result) (*heldSlot, error) {
+// otherWay decides what to do after a rebuild that failed; it returns the error when there is nothing to be
+// done. An image that is not the published one is tried once without copied blocks,
+// which nothing else has proved; then it is fetched whole.
+func (u *Update) otherWay(err error, copied bool) error {
+	switch {
+	case errors.Is(err, errLacking):
+		u.close(delta.RouteBlocks, err)
+	case errors.Is(err, errOtherImage) && copied && !u.prove:
+		u.events.warn("%v; rebuilding it without copied blocks", err)
+		u.prove = true
+	case errors.Is(err, errOtherImage):
+		u.events.warn("%v; fetching it whole", err)
+		for _, r := range []delta.Route{delta.RoutePatch, delta.RouteChunks, delta.RouteBlocks} {
+			u.closed[r] = err.Error()
+		}
+	default:
+		return u.giveUp(err)
+	}
+	return nil
+}
+
+// rebuild makes the image from contents and blocks.
+func (u *Update) rebuild(ctx context.Context, result *Result) (*heldSlot, error) {
 	if err := u.r.Slot.Begin(u.image.Size); err != nil {
 		return nil, noSpace(err)
 	}
 	held := newHeldSlot(u.r.Slot, u.image.Size)
-	stats, err := mkimage.Build(ctx, u.recipe, src, held, mkimage.BuildOptions{
+	stats, err := mkimage.Build(ctx, u.recipe, u.source(), held, mkimage.BuildOptions{
 		Progress: func(done, total int64) { u.events.progress(StageRebuild, done, total) },
 	})
 	result.BlocksCopied, result.BlocksCompressed = stats.BlocksCopied, stats.BlocksCompressed
@@ -124,6 +144,21 @@ func (u *Update) rebuild(ctx context.Context, src mkimage.Source, result *Result
 		return nil, fmt.Errorf("rebuild into slot %s: %w", u.r.Slot.Name(), err)
 	}
 	return held, held.prove(ctx, u.image.ID, &u.events)
+}
+
+// source gives what the plan's route builds the image from.
+func (u *Update) source() mkimage.Source {
+	src := newSource(u.seeds, u.state.cache, u.at, u.recipe)
+	switch u.plan.Route {
+	case delta.RoutePatch:
+		src.chain = u.chain
+	case delta.RouteBlocks:
+		src.blocks = &blockReader{u.state.cache, u.image.ID, u.blockmap}
+	}
+	if u.prove {
+		return src
+	}
+	return withStored(src)
 }
 
 // copyRaw writes an image that is no squashfs from its chunks.

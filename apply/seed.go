@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
@@ -22,18 +23,22 @@ type seed struct {
 	path string
 	f    *os.File
 
+	params  chunkstore.Params  // that its contents were cut by
 	derived *mkimage.Derived   // of an image
+	recipe  chunkstore.ID      // of the text of an image's recipe; zero when the image is not ours or damaged
 	raw     chunkstore.Content // of any other file
+
+	rate float64 // plain bytes per second of reading an image
 }
 
-// openSeed opens a seed and reads all of it, cut by params.
-func openSeed(ctx context.Context, path string, params chunkstore.Params, e *events) (*seed, error) {
+// openSeed opens a seed and reads all of it, cut as its image says, or by the default.
+func openSeed(ctx context.Context, path string, e *events) (*seed, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("seed: %w", err)
 	}
 	s := &seed{path: path, f: f}
-	if err := s.read(ctx, params, e); err != nil {
+	if err := s.read(ctx, chunkstore.Params{}, e); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("seed %s: %w", path, err)
 	}
@@ -73,6 +78,7 @@ func sameDevice(a, b os.FileInfo) bool {
 	return ok && ok2 && x.Rdev == y.Rdev
 }
 
+// read reads all of the seed, cut by params; zero ones mean those of its image.
 func (s *seed) read(ctx context.Context, params chunkstore.Params, e *events) error {
 	size, err := s.f.Seek(0, io.SeekEnd) // works for block devices too
 	if err != nil {
@@ -85,6 +91,10 @@ func (s *seed) read(ctx context.Context, params chunkstore.Params, e *events) er
 	if string(magic) == squashfsMagic {
 		return s.readImage(ctx, size, params, e)
 	}
+	if params == (chunkstore.Params{}) {
+		params = chunkstore.DefaultParams
+	}
+	s.params = params
 	progress := &progressReader{ctx: ctx, r: io.NewSectionReader(s.f, 0, size), total: size, stage: StageSeed, events: e}
 	s.raw, err = chunkstore.NewSplitter(params).Split(progress, nil)
 	return err
@@ -95,17 +105,37 @@ func (s *seed) readImage(ctx context.Context, size int64, params chunkstore.Para
 	if err != nil {
 		return err
 	}
+	start, plain := time.Now(), int64(0)
 	s.derived, err = mkimage.Derive(ctx, image, params, mkimage.DeriveOptions{
 		Tolerant: true,
-		Progress: func(done, total int64) { e.progress(StageSeed, done, total) },
+		Progress: func(done, total int64) { plain = done; e.progress(StageSeed, done, total) },
 	})
 	if err != nil {
 		return err
 	}
+	s.rate = float64(plain) / time.Since(start).Seconds()
+	s.params = s.derived.Recipe.Chunking
 	if bad := s.derived.Unreadable; len(bad) > 0 {
 		e.warn("seed %s is damaged: %d files cannot be read and are not used, the first of them %s: %v", s.path, len(bad), bad[0].Path, bad[0].Err)
+		return nil
 	}
+	if s.derived.Recipe.Codec == "" || params != (chunkstore.Params{}) {
+		return nil // not ours, or not as it was published
+	}
+	h := chunkstore.NewHasher()
+	if _, err := s.derived.Recipe.WriteTo(h); err != nil {
+		return err
+	}
+	s.recipe = h.ID()
 	return nil
+}
+
+// stretches lists the stretches that the seed has as an image of that codec and block size stores them.
+func (s *seed) stretches(r *mkimage.Recipe) []mkimage.Stretch {
+	if s.derived == nil || s.derived.Recipe.Codec != r.Codec || s.derived.Recipe.BlockSize != r.BlockSize {
+		return nil
+	}
+	return s.derived.Recipe.Layout()
 }
 
 // contents calls fn for every content that the seed has.

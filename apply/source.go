@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -17,6 +18,8 @@ type source struct {
 	whole   map[*seed]mkimage.Source // the images among the seeds
 	cache   *cache
 	at      map[chunkstore.ID]chunkstore.Location // of all chunks, on the mirror
+	chain   *chain                                // of patch sets; nil: contents do not come by patch
+	blocks  *blockReader                          // of the image; nil: it does not come by blocks
 	buffers sync.Pool                             // of *buffers
 }
 
@@ -35,7 +38,10 @@ func newSource(s *seeds, c *cache, at map[chunkstore.ID]chunkstore.Location, rec
 	return src
 }
 
-// Open streams a content: from a seed that has the whole of it, else chunk by chunk.
+// errLacking is wrapped when a content is needed that was to come as stored blocks: a seed lacks a block that it seemed to have.
+var errLacking = errors.New("a seed lacks a block")
+
+// Open streams a content: from a seed that has the whole of it, by patch, else chunk by chunk.
 func (s *source) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
 	if seed := s.seeds.contents[c.ID]; seed != nil && s.whole[seed] != nil {
 		r, err := s.whole[seed].Open(ctx, c)
@@ -43,6 +49,12 @@ func (s *source) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser
 			return nil, seed.changed(err)
 		}
 		return &seedReader{seed: seed, content: c, r: r, hasher: chunkstore.NewHasher()}, nil
+	}
+	if s.blocks != nil {
+		return nil, fmt.Errorf("content %s: %w", c.ID, errLacking)
+	}
+	if s.chain != nil && s.chain.gives(c.ID, len(s.chain.sets)) {
+		return s.chain.reader(ctx, c.ID), nil
 	}
 	return &assembly{ctx: ctx, source: s, chunks: c.Chunks, buffers: s.buffers.Get().(*buffers)}, nil
 }
@@ -175,13 +187,15 @@ func grow(p []byte, n int64) []byte {
 	return p[:n]
 }
 
-// copying adds the seeds' stored blocks to a source, so that Build copies what did not change.
+// copying adds stored blocks to a source: those of the seeds, so that Build copies what did not change, and those that
+// were fetched.
 type copying struct {
 	*source
 	stored map[*seed]mkimage.Stored
+	buffer []byte // for fetched blocks
 }
 
-// withStored gives src with the seeds' stored blocks, or src itself when none are of the image's codec and block size.
+// withStored gives src with stored blocks, or src itself when there are none of the image's codec and block size.
 func withStored(src *source) mkimage.Source {
 	c := &copying{source: src, stored: map[*seed]mkimage.Stored{}}
 	for seed, s := range src.whole {
@@ -189,7 +203,7 @@ func withStored(src *source) mkimage.Source {
 			c.stored[seed] = stored
 		}
 	}
-	if len(c.stored) == 0 {
+	if len(c.stored) == 0 && src.blocks == nil {
 		return src
 	}
 	return c
@@ -197,15 +211,20 @@ func withStored(src *source) mkimage.Source {
 
 // StoredBlock is mkimage.Stored's.
 func (c *copying) StoredBlock(content *chunkstore.Content, n int) (stored []byte, compressed, ok bool, err error) {
-	from := c.stored[c.seeds.contents[content.ID]]
-	if from == nil {
+	if from := c.stored[c.seeds.contents[content.ID]]; from != nil {
+		stored, compressed, ok, err = from.StoredBlock(content, n)
+		if err != nil {
+			return nil, false, false, c.seeds.contents[content.ID].changed(err)
+		}
+	}
+	if ok || c.blocks == nil {
+		return stored, compressed, ok, nil
+	}
+	b, ok := c.blocks.blockmap.Block(content.ID, n)
+	if !ok {
 		return nil, false, false, nil
 	}
-	stored, compressed, ok, err = from.StoredBlock(content, n)
-	if err != nil {
-		err = c.seeds.contents[content.ID].changed(err)
-	}
-	return stored, compressed, ok, err
+	return c.fetchedBlock(b)
 }
 
 // StoredFragment is mkimage.Stored's.
@@ -220,8 +239,24 @@ func (c *copying) StoredFragment(contents []chunkstore.ID) (stored []byte, compr
 			return nil, false, false, seed.changed(err)
 		}
 		if ok {
-			break
+			return stored, compressed, true, nil
 		}
 	}
-	return stored, compressed, ok, err
+	if c.blocks == nil {
+		return nil, false, false, nil
+	}
+	b, ok := c.blocks.blockmap.FragmentBlock(contents)
+	if !ok {
+		return nil, false, false, nil
+	}
+	return c.fetchedBlock(b)
+}
+
+// fetchedBlock gives a block that was fetched; false when it was not.
+func (c *copying) fetchedBlock(b mkimage.StoredBlock) (stored []byte, compressed, ok bool, err error) {
+	c.buffer, err = c.blocks.read(b, c.buffer)
+	if errors.Is(err, chunkstore.ErrNotFound) {
+		return nil, false, false, nil
+	}
+	return c.buffer, b.Compressed, err == nil, err
 }

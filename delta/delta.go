@@ -1,6 +1,10 @@
-// Package delta decides how an update travels. [NewPlan] takes what a release
-// needs and what the target has, and gives the cheapest set of requests with its
-// exact bytes and its estimated time. It fetches nothing itself.
+// Package delta decides how an update travels. A caller describes each way to get
+// an image as far as it knows it ([Way]); [NewPlan] takes the best of them for a line and a
+// machine, with its exact bytes and requests and its estimated time, and says why the
+// others lost. It fetches nothing itself.
+//
+// A way whose metadata are not there yet takes part with what the release file tells of
+// it. When such a way is the best, the caller fetches its metadata and plans anew.
 package delta
 
 import (
@@ -10,37 +14,34 @@ import (
 	"deltaup/chunkstore"
 )
 
-// ErrNoRoute is returned when an image can neither be rebuilt (its codec is not known) nor had whole.
+// ErrNoRoute is wrapped when there is no way to get the image.
 var ErrNoRoute = errors.New("no way to get the image")
 
-// Line is a network path between target and mirror.
-type Line struct {
-	Rate float64       // bytes per second; 0: not known
-	RTT  time.Duration // one round trip; 0: not known
-}
+// Route is the kind of a way.
+type Route string
 
-// DefaultLine stands in for what is not known of a line.
-var DefaultLine = Line{Rate: 1e6, RTT: 50 * time.Millisecond}
+// The routes. All but RouteWhole rebuild the image and copy what the seeds have.
+const (
+	RoutePatch  Route = "patch"  // contents by patches, and by chunks what the patches leave out
+	RouteChunks Route = "chunks" // contents by chunks
+	RouteBlocks Route = "blocks" // stored blocks, by range from the finished image
+	RouteWhole  Route = "whole"  // the finished image
+)
 
-// List is chunks and, in parallel, where each lies on the mirror.
-type List struct {
-	Chunks    []chunkstore.Chunk // distinct, no holes
-	Locations []chunkstore.Location
-}
+// Kind says what a file of the mirror is.
+type Kind uint8
 
-// Whole names the finished image as one file of the mirror.
-type Whole struct {
+// The kinds of files that are fetched by range.
+const (
+	PackFile Kind = iota
+	ImageFile
+	SetFile // a patch set
+)
+
+// File names an immutable file of the mirror.
+type File struct {
+	Kind Kind
 	ID   chunkstore.ID
-	Size int64 // bytes; 0: it cannot be had
-}
-
-// Need is what a release consists of, whether the target has it or not. Without Image
-// and Whole no image is wanted, and Codec says nothing.
-type Need struct {
-	Codec string // of the image; one that mkimage does not know rules a rebuild out
-	Image List   // chunks of the image's contents; not needed when the image is fetched whole
-	Other List   // chunks of other artifacts, needed on every route
-	Whole Whole
 }
 
 // Extent is a run of bytes of one file of the mirror.
@@ -49,64 +50,108 @@ type Extent struct{ Offset, Length int64 }
 // End is the offset behind the last byte.
 func (e Extent) End() int64 { return e.Offset + e.Length }
 
+// Piece is bytes that are of use only together: a chunk's frame, a patch set's group, a stored block.
+type Piece struct {
+	File File
+	Extent
+}
+
+// List is chunks and, in parallel, where each lies on the mirror.
+type List struct {
+	Chunks    []chunkstore.Chunk // distinct, no holes
+	Locations []chunkstore.Location
+}
+
+// Way is one way to get an image.
+type Way struct {
+	Route  Route
+	Closed string // why it cannot be gone; "" when it can
+
+	// Metadata to be fetched, one file after another, before Pieces and Chunks are known. As
+	// long as there are any, Guess stands for the bytes of both.
+	MetaBytes    int64
+	MetaRequests int
+	Guess        int64
+
+	Pieces []Piece // in any order; the image whole is one piece, which is cut where that is convenient
+	Chunks List    // those that a seed has are not fetched
+	Work   Work
+}
+
+// Work is what a way gives the machine to do.
+type Work struct {
+	Compress int64 // plain bytes of blocks that are compressed
+	Decode   int64 // plain bytes of fetched chunks and blocks
+	Patch    int64 // plain bytes of contents that are made by patches
+	Write    int64 // bytes of the image, written and read back
+}
+
+// Need is what a release consists of, whether the target has it or not.
+type Need struct {
+	Ways  []Way // of the image; none when no image is wanted
+	Other List  // chunks of other artifacts, needed whatever the way
+}
+
 // Have is what the target has already.
 type Have interface {
 	// Chunk tells whether a seed has the chunk.
 	Chunk(id chunkstore.ID) bool
-	// Extents lists the bytes of a mirror's file (a pack, or the whole image) that earlier runs left on
+	// Extents lists the bytes of a mirror's file that earlier runs left on
 	// disk, in any order; they may touch and overlap.
 	Extents(file chunkstore.ID) []Extent
 }
 
-// Route is how the image as a whole comes about.
-type Route int
+// Range is one request: adjacent bytes of one file of the mirror, none of which is on disk.
+// The bytes between pieces are fetched and not used.
+type Range struct {
+	File   File
+	Offset int64
+	Length int64
+}
 
+// Optimize says what a plan makes small.
+type Optimize string
+
+// What can be made small; "" is ForTime.
 const (
-	// Rebuild makes the image from contents: those of the seeds and those of fetched chunks.
-	Rebuild Route = iota
-	// FetchWhole takes the finished image from the mirror.
-	FetchWhole
+	ForTime  Optimize = "time"
+	ForBytes Optimize = "bytes"
 )
 
-// String is "rebuild" or "whole".
-func (r Route) String() string {
-	if r == FetchWhole {
-		return "whole"
-	}
-	return "rebuild"
-}
-
-// Range is one request: adjacent bytes of one file of the mirror, none of which is on disk.
-type Range struct {
-	File   chunkstore.ID // a pack, or the image itself when Image is set
-	Image  bool
-	Offset int64
-	Length int64
-	Frames []Frame // frames whose last missing byte lies in here, by offset; the bytes between frames are fetched and not used
-}
-
-// Frame is one wanted chunk's place in a pack.
-type Frame struct {
-	Chunk  chunkstore.Chunk
-	Offset int64
-	Length int64
-}
-
-// Options are the limits of a plan; zero values mean the defaults.
+// Options are the conditions of a plan; zero values mean the defaults.
 type Options struct {
-	MaxRange int64 // bytes; longer runs are split at frames, to be fetched in parallel and failed over; default 8 MiB
+	Line     Line
+	CPU      CPU
+	Optimize Optimize
+	MaxRange int64 // bytes; longer runs are split at pieces, to be fetched in parallel and failed over; default 8 MiB
 	Parallel int   // requests under way at once, for the estimate; default 4
 }
 
 // Plan is what to fetch. Bytes and Requests are payload exactly as the ranges say.
 type Plan struct {
-	Route    Route
+	Route Route // "" when no image is wanted
+	// Exact is false when the route's metadata have to be fetched before there can be ranges; then
+	// Bytes and Requests, the metadata's included, are an estimate.
+	Exact    bool
 	Ranges   []Range // by file in order of first need, then by offset
 	Bytes    int64
 	Requests int
-	Time     time.Duration // estimate for the line that was planned for
+	Time     time.Duration // estimate for all that is still to do
 
 	ChunksHave   int // needed chunks that a seed has
 	ChunksCached int // needed chunks that lie complete on disk from earlier runs
 	ChunksFetch  int // needed chunks that are fetched, wholly or in part
+
+	Alternatives []Alternative // all ways as they were given, that of the plan among them
+}
+
+// Alternative is a way as it was judged.
+type Alternative struct {
+	Route    Route         `json:"route"`
+	Chosen   bool          `json:"chosen"`
+	Exact    bool          `json:"exact"` // Bytes and Requests are no estimates
+	Bytes    int64         `json:"bytes"` // still to be fetched, metadata and other artifacts included
+	Requests int           `json:"requests"`
+	Time     time.Duration `json:"-"`
+	Why      string        `json:"why,omitempty"` // it was not chosen
 }

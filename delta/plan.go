@@ -1,87 +1,129 @@
 package delta
 
 import (
+	"cmp"
 	"fmt"
+	"math"
+	"strings"
 	"time"
 
 	"deltaup/chunkstore"
-	"deltaup/mkimage"
 )
 
-const (
-	defaultMaxRange = 8 << 20
-	defaultParallel = 4
-
-	// What a request may be worth in bytes: below, headers weigh more than the
-	// gap; above, a wrong idea of the line would fetch too much of nothing.
-	minRequestCost = 4 << 10
-	maxRequestCost = 256 << 10
-)
-
-// NewPlan decides what to fetch. Of the routes that are open it takes the one with
-// fewer bytes; when they are equal, the whole image, which costs the target less work.
+// NewPlan decides how to get the image and what to fetch. Of the ways that take no more bytes
+// than the whole image it takes the quickest, or with ForBytes the one of the
+// fewest bytes; of equals the one that comes first in need.Ways.
 //
-// Errors wrap ErrNoRoute, or chunkstore.ErrCorrupt for locations that no chunk of that size can have.
-func NewPlan(need Need, have Have, line Line, o Options) (*Plan, error) {
-	b := builder{have: have, gap: line.RequestCost(), maxRange: o.MaxRange}
-	if b.maxRange <= 0 {
-		b.maxRange = defaultMaxRange
+// Errors wrap ErrNoRoute, or chunkstore.ErrCorrupt for places that nothing of that size can have.
+func NewPlan(need Need, have Have, o Options) (*Plan, error) {
+	if o.MaxRange <= 0 {
+		o.MaxRange = defaultMaxRange
 	}
-	var routes []*Plan
-	if need.Whole.Size > 0 {
-		p := &Plan{Route: FetchWhole}
-		b.whole(p, need.Whole)
-		if err := b.chunks(p, need.Other); err != nil {
+	if o.Parallel <= 0 {
+		o.Parallel = defaultParallel
+	}
+	b := builder{have: have, gap: o.Line.RequestCost(), maxRange: o.MaxRange}
+	if len(need.Ways) == 0 {
+		p, err := b.plan(Way{}, need.Other)
+		if err != nil {
 			return nil, err
 		}
-		routes = append(routes, p)
+		p.Time = o.Line.time(p.Bytes, 0, p.Requests, o.Parallel)
+		return p, nil
 	}
-	noImage := need.Whole.Size == 0 && len(need.Image.Chunks) == 0
-	if noImage || mkimage.KnownCodec(need.Codec) {
-		p := &Plan{Route: Rebuild}
-		if err := b.chunks(p, need.Image, need.Other); err != nil {
+	plans := make([]*Plan, len(need.Ways))
+	for i, w := range need.Ways {
+		if w.Closed != "" {
+			continue
+		}
+		p, err := b.plan(w, need.Other)
+		if err != nil {
 			return nil, err
 		}
-		routes = append(routes, p)
+		p.Time = o.Line.time(p.Bytes, w.MetaRequests, p.Requests-w.MetaRequests, o.Parallel) + o.CPU.time(w.Work)
+		plans[i] = p
 	}
-	if len(routes) == 0 {
-		return nil, fmt.Errorf("%w: its codec %q is not known here and the mirror does not keep it whole", ErrNoRoute, need.Codec)
-	}
-	best := routes[0]
-	for _, p := range routes[1:] {
-		if p.Bytes < best.Bytes {
-			best = p
+	limit := wholeBytes(plans)
+	best := choose(plans, limit, o.Optimize)
+	if best == nil {
+		var why []string
+		for _, w := range need.Ways {
+			why = append(why, fmt.Sprintf("%s: %s", w.Route, w.Closed))
 		}
+		return nil, fmt.Errorf("%w: %s", ErrNoRoute, strings.Join(why, "; "))
 	}
-	best.Time = best.Estimate(line, o.Parallel)
+	for i, w := range need.Ways {
+		best.Alternatives = append(best.Alternatives, judge(w, plans[i], best, limit, o.Optimize))
+	}
 	return best, nil
 }
 
-// Estimate is how long the plan's requests take on a line, parallel (0: the default) at once.
-func (p *Plan) Estimate(line Line, parallel int) time.Duration {
-	if parallel <= 0 {
-		parallel = defaultParallel
+// plan makes the plan of one way, its time left out.
+func (b *builder) plan(w Way, other List) (*Plan, error) {
+	p := &Plan{Route: w.Route, Exact: w.MetaRequests == 0}
+	if !p.Exact {
+		p.Bytes = w.MetaBytes + w.Guess
+		p.Requests = w.MetaRequests + int((w.Guess+b.maxRange-1)/b.maxRange)
+		return p, b.pieces(p, nil, other)
 	}
-	line = line.orDefault()
-	trips := (p.Requests + parallel - 1) / parallel
-	return time.Duration(trips)*line.RTT + time.Duration(float64(p.Bytes)/line.Rate*float64(time.Second))
+	if w.Route == RouteWhole {
+		for _, piece := range w.Pieces {
+			b.whole(p, piece)
+		}
+		return p, b.pieces(p, nil, other)
+	}
+	return p, b.pieces(p, w.Pieces, w.Chunks, other)
 }
 
-// RequestCost is how many bytes the line carries in the time that one more request takes: a
-// gap between two wanted frames is fetched along when it is no longer than that.
-func (l Line) RequestCost() int64 {
-	l = l.orDefault()
-	return int64(min(max(l.Rate*l.RTT.Seconds(), minRequestCost), maxRequestCost))
+// wholeBytes is what the whole image takes.
+func wholeBytes(plans []*Plan) int64 {
+	for _, p := range plans {
+		if p != nil && p.Route == RouteWhole {
+			return p.Bytes
+		}
+	}
+	return math.MaxInt64
 }
 
-func (l Line) orDefault() Line {
-	if !(l.Rate > 0) {
-		l.Rate = DefaultLine.Rate
+func choose(plans []*Plan, limit int64, o Optimize) *Plan {
+	var best *Plan
+	for _, p := range plans {
+		if p != nil && p.Bytes <= limit && (best == nil || compare(p, best, o) < 0) {
+			best = p
+		}
 	}
-	if l.RTT <= 0 {
-		l.RTT = DefaultLine.RTT
+	return best
+}
+
+// compare tells which of two plans is better: a negative number for p.
+func compare(p, q *Plan, o Optimize) int {
+	if o == ForBytes {
+		return cmp.Or(cmp.Compare(p.Bytes, q.Bytes), cmp.Compare(p.Time, q.Time))
 	}
-	return l
+	return cmp.Or(cmp.Compare(p.Time, q.Time), cmp.Compare(p.Bytes, q.Bytes))
+}
+
+// judge says what became of a way.
+func judge(w Way, p, best *Plan, limit int64, o Optimize) Alternative {
+	if p == nil {
+		return Alternative{Route: w.Route, Why: w.Closed}
+	}
+	a := Alternative{Route: w.Route, Chosen: p == best, Exact: p.Exact, Bytes: p.Bytes, Requests: p.Requests, Time: p.Time}
+	bytes, longer := p.Bytes-best.Bytes, (p.Time - best.Time).Round(time.Millisecond)
+	switch {
+	case a.Chosen:
+	case p.Bytes > limit:
+		a.Why = "more bytes than the whole image"
+	case o == ForBytes && bytes > 0:
+		a.Why = fmt.Sprintf("%d bytes more", bytes)
+	case longer > 0:
+		a.Why = fmt.Sprintf("%v longer", longer)
+	case bytes > 0:
+		a.Why = fmt.Sprintf("%d bytes more", bytes)
+	default:
+		a.Why = "no better"
+	}
+	return a
 }
 
 // add enters finished ranges.
@@ -96,7 +138,7 @@ func (p *Plan) add(ranges []Range) {
 // checkLocation refuses what no frame can be: a frame is a tag byte and at most the chunk's
 // plain bytes. It bounds what a wrong index can make a target fetch.
 func checkLocation(c chunkstore.Chunk, at chunkstore.Location) error {
-	if c.IsHole() || at.Offset < 0 || at.Length <= 0 || at.Length > c.Size+1 || at.Offset+at.Length < at.Offset {
+	if c.IsHole() || at.Offset < 0 || at.Length <= 0 || at.Length > c.Size+1 || at.Offset > math.MaxInt64-at.Length {
 		return fmt.Errorf("index: chunk %s of %d bytes cannot lie at %d+%d: %w", c.ID, c.Size, at.Offset, at.Length, chunkstore.ErrCorrupt)
 	}
 	return nil

@@ -3,6 +3,7 @@ package delta
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"deltaup/chunkstore"
@@ -15,31 +16,44 @@ type builder struct {
 	maxRange int64
 }
 
-// piece is missing bytes of one frame.
-type piece struct {
-	Extent
-	frame int  // position in the sorted frames
-	last  bool // of that frame
+// fileNeed is what is needed of one file.
+type fileNeed struct {
+	pieces []Extent
+	chunks []Extent // those of the pieces that are chunks
 }
 
-// whole plans the missing bytes of the finished image.
-func (b *builder) whole(p *Plan, w Whole) {
+// whole plans the missing bytes of a piece that can be cut anywhere.
+func (b *builder) whole(p *Plan, w Piece) {
 	var ranges []Range
-	for _, e := range subtract(Extent{0, w.Size}, normalize(b.have.Extents(w.ID))) {
+	for _, e := range subtract(w.Extent, normalize(b.have.Extents(w.File.ID))) {
 		for e.Length > 0 {
 			n := min(e.Length, b.maxRange)
-			ranges = append(ranges, Range{File: w.ID, Image: true, Offset: e.Offset, Length: n})
+			ranges = append(ranges, Range{File: w.File, Offset: e.Offset, Length: n})
 			e.Offset, e.Length = e.Offset+n, e.Length-n
 		}
 	}
 	p.add(ranges)
 }
 
-// chunks plans the frames of all chunks in the lists that no seed has, each once.
-func (b *builder) chunks(p *Plan, lists ...List) error {
+// pieces plans pieces, and the frames of all chunks in the lists that no seed has, each once.
+func (b *builder) pieces(p *Plan, pieces []Piece, lists ...List) error {
+	var files []File // in order of first need
+	needs := map[File]*fileNeed{}
+	need := func(f File) *fileNeed {
+		if needs[f] == nil {
+			files = append(files, f)
+			needs[f] = &fileNeed{}
+		}
+		return needs[f]
+	}
+	for _, x := range pieces {
+		if x.Offset < 0 || x.Length <= 0 || x.Offset > math.MaxInt64-x.Length {
+			return fmt.Errorf("no piece can lie at %d+%d of %s: %w", x.Offset, x.Length, x.File.ID, chunkstore.ErrCorrupt)
+		}
+		n := need(x.File)
+		n.pieces = append(n.pieces, x.Extent)
+	}
 	seen := map[chunkstore.ID]bool{}
-	var files []chunkstore.ID // in order of first need
-	frames := map[chunkstore.ID][]Frame{}
 	for _, list := range lists {
 		if len(list.Chunks) != len(list.Locations) {
 			return fmt.Errorf("index: %d locations for %d chunks: %w", len(list.Locations), len(list.Chunks), chunkstore.ErrCorrupt)
@@ -57,44 +71,36 @@ func (b *builder) chunks(p *Plan, lists ...List) error {
 			if err := checkLocation(c, at); err != nil {
 				return err
 			}
-			if frames[at.Pack] == nil {
-				files = append(files, at.Pack)
-			}
-			frames[at.Pack] = append(frames[at.Pack], Frame{Chunk: c, Offset: at.Offset, Length: at.Length})
+			n := need(File{PackFile, at.Pack})
+			e := Extent{at.Offset, at.Length}
+			n.pieces, n.chunks = append(n.pieces, e), append(n.chunks, e)
 		}
 	}
 	for _, file := range files {
-		b.pack(p, file, frames[file])
+		b.file(p, file, needs[file])
 	}
 	return nil
 }
 
-// pack plans the missing bytes of the wanted frames of one pack.
-func (b *builder) pack(p *Plan, file chunkstore.ID, frames []Frame) {
-	slices.SortFunc(frames, func(x, y Frame) int {
-		return cmp.Or(cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.Length, y.Length))
-	})
-	extents := normalize(b.have.Extents(file))
-	pieces := missing(frames, extents)
+// file plans the missing bytes of one file.
+func (b *builder) file(p *Plan, file File, need *fileNeed) {
+	extents := normalize(b.have.Extents(file.ID))
+	for _, c := range need.chunks {
+		if len(subtract(c, extents)) == 0 {
+			p.ChunksCached++
+		} else {
+			p.ChunksFetch++
+		}
+	}
 	var ranges []Range
-	for _, m := range pieces {
-		if n := len(ranges); n > 0 && b.joins(ranges[n-1], m.Extent, extents) {
+	for _, m := range missing(need.pieces, extents) {
+		if n := len(ranges); n > 0 && b.joins(ranges[n-1], m, extents) {
 			ranges[n-1].Length = m.End() - ranges[n-1].Offset
 		} else {
 			ranges = append(ranges, Range{File: file, Offset: m.Offset, Length: m.Length})
 		}
-		if m.last {
-			r := &ranges[len(ranges)-1]
-			r.Frames = append(r.Frames, frames[m.frame])
-			p.ChunksFetch++
-		}
 	}
 	p.add(ranges)
-	for _, f := range frames {
-		if len(subtract(Extent{f.Offset, f.Length}, extents)) == 0 {
-			p.ChunksCached++
-		}
-	}
 }
 
 // joins tells whether the next missing piece is fetched in the same request as r: when the gap
@@ -111,25 +117,23 @@ func (b *builder) joins(r Range, next Extent, extents []Extent) bool {
 	return len(left) == 1 && left[0].Length == next.Offset-end
 }
 
-// missing lists the bytes of sorted frames that are in no extent, in order and each once, cut at frames.
-// A frame whose missing bytes all belong to frames before it (they overlap in a
-// wrong index only) has no piece.
-func missing(frames []Frame, extents []Extent) []piece {
-	var pieces []piece
+// missing lists the bytes of pieces that are in no extent, in order and each once, cut at
+// pieces. A piece whose missing bytes all belong to pieces before it (they overlap in a
+// wrong index only) gives none.
+func missing(pieces, extents []Extent) []Extent {
+	slices.SortFunc(pieces, func(x, y Extent) int {
+		return cmp.Or(cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.Length, y.Length))
+	})
+	var out []Extent
 	var done int64 // everything before is dealt with
-	for i, f := range frames {
-		start := max(f.Offset, done)
-		end := f.Offset + f.Length
-		if start >= end {
-			continue
-		}
-		done = end
-		parts := subtract(Extent{start, end - start}, extents)
-		for j, e := range parts {
-			pieces = append(pieces, piece{Extent: e, frame: i, last: j == len(parts)-1})
+	for _, x := range pieces {
+		start := max(x.Offset, done)
+		if start < x.End() {
+			done = x.End()
+			out = append(out, subtract(Extent{start, done - start}, extents)...)
 		}
 	}
-	return pieces
+	return out
 }
 
 // normalize sorts extents, joins those that touch or overlap and drops empty ones.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -111,4 +113,26 @@ func (m metadataCompressor) Options() []byte { return nil }
 // Compress implements squashfs.Compressor.
 func (m metadataCompressor) Compress(dst, plain []byte) []byte {
 	return m.encoder.EncodeAll(plain, dst)
+}
+
+// CompressRate measures how many plain bytes a second Build compresses with a codec, with as many
+// encoders as it runs by default, on a sample of what is to be compressed.
+func CompressRate(id string, blockSize int, sample []byte) (float64, error) {
+	c, err := findCodec(id)
+	if err != nil {
+		return 0, err
+	}
+	e, err := c.encoder()
+	if err != nil {
+		return 0, err
+	}
+	defer e.Close()
+	buf := make([]byte, 0, blockSize+blockSize/2)
+	e.EncodeAll(sample[:min(blockSize, len(sample))], buf) // the encoder takes its memory
+	start := time.Now()
+	for b := range slices.Chunk(sample, blockSize) {
+		e.EncodeAll(b, buf)
+	}
+	workers := c.workers(blockSize, defaultMemory)
+	return float64(workers) * float64(len(sample)) / max(time.Since(start), time.Microsecond).Seconds(), nil
 }

@@ -28,6 +28,8 @@ type reporter interface {
 
 func newReporter(env *Env, o *pullOptions) reporter {
 	switch {
+	case o.planOnly:
+		return &planReporter{textReporter{out: env.Stdout, err: env.Stderr}, o.json}
 	case o.json:
 		return &jsonReporter{out: json.NewEncoder(env.Stdout)}
 	case o.quiet:
@@ -151,7 +153,9 @@ func (t *textReporter) quote(q apply.Quote) {
 }
 
 // routes says what apply.Quote's routes mean.
-var routes = map[string]string{"rebuild": "rebuilding the image", "whole": "the whole image", "none": "no image"}
+var routes = map[string]string{
+	"patch": "by patches", "chunks": "by chunks", "blocks": "by stored blocks", "whole": "the whole image", "none": "no image",
+}
 
 // roughly gives a duration as precisely as an estimate deserves.
 func roughly(d time.Duration) time.Duration {

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"deltaup/apply"
 	"deltaup/delta"
@@ -33,8 +36,12 @@ type pullOptions struct {
 	artifacts  []string
 	state      string
 	dryRun     bool
+	planOnly   bool // the command is plan
 	json       bool
 	quiet      bool
+	bandwidth  string
+	rtt        time.Duration
+	optimize   string
 	limitRate  string
 	maxBytes   string
 	timeout    time.Duration
@@ -64,22 +71,35 @@ progress, warning, result or error.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
+	o.addSourceFlags(f)
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be fetched, and change nothing but the state folder")
+	f.BoolVar(&o.json, "json", false, "print events as JSON, one a line")
+	f.BoolVar(&o.quiet, "quiet", false, "print nothing but errors")
+	o.addLineFlags(f)
+	return cmd
+}
+
+// addSourceFlags adds the flags that say what is pulled, from what and where to.
+func (o *pullOptions) addSourceFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.slot, "slot", "", "file or block device to write the image to")
 	f.StringArrayVar(&o.seeds, "seed", nil, "image or file to take content from; may be repeated")
 	f.StringVar(&o.channel, "channel", "stable", "channel whose newest release is pulled")
 	f.StringVar(&o.version, "version", "", "release to pull instead of the channel's newest")
 	f.StringVar(&o.compatible, "compatible", "", "what this machine is; a release made for others is refused")
 	f.StringArrayVar(&o.artifacts, "artifact", nil, "write a raw artifact (kernel, initrd) to a file, as `NAME=FILE`; may be repeated")
-	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be fetched, and change nothing but the state folder")
-	f.BoolVar(&o.json, "json", false, "print events as JSON, one a line")
-	f.BoolVar(&o.quiet, "quiet", false, "print nothing but errors")
+	f.StringArrayVar(&o.mirrors, "mirror", nil, "a further mirror, as the arguments; may be repeated")
 	f.StringVar(&o.state, "state", "", "`DIR` for what outlives a run (default /var/lib/deltaup for root, else below ~/.local/state)")
+}
+
+// addLineFlags adds the flags that say how the line is and how much of it may be used.
+func (o *pullOptions) addLineFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.bandwidth, "bandwidth", "", "what the line carries, as `RATE`: 1mbit, 2.5gbit, or in bytes 500kB (default: measured)")
+	f.DurationVar(&o.rtt, "rtt", 0, "a round trip to the mirror, such as 50ms (default: measured)")
+	f.StringVar(&o.optimize, "optimize", "time", "what to keep small: `time` or bytes")
 	f.StringVar(&o.limitRate, "limit-rate", "", "fetch no more than `BYTES` a second, such as 200k")
 	f.StringVar(&o.maxBytes, "max-bytes", "", "refuse to fetch more than `BYTES`, such as 50M")
-	f.StringArrayVar(&o.mirrors, "mirror", nil, "a further mirror, as the arguments; may be repeated")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "give up on a server that sends nothing for so long")
 	f.IntVar(&o.parallel, "parallel", 4, "requests under way at once")
-	return cmd
 }
 
 func runPull(ctx context.Context, env *Env, o *pullOptions) error {
@@ -92,7 +112,7 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	r.Events = out.event
 	r.Client, err = mirror.NewClient(o.mirrors, mirror.ClientOptions{
 		Timeout:   o.timeout,
-		RateLimit: int64(r.Line.Rate),
+		RateLimit: int64(r.RateLimit),
 		MaxBytes:  maxBytes,
 		Log:       func(e mirror.Event) { out.event(apply.Event{Warning: e.Text}) },
 	})
@@ -100,7 +120,7 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 		return &usageError{err}
 	}
 	if o.slot != "" {
-		slot, err := slotboot.Open(o.slot, slotboot.Options{ReadOnly: o.dryRun})
+		slot, err := slotboot.Open(o.slot, slotboot.Options{ReadOnly: o.dryRun || o.planOnly})
 		if err != nil {
 			return out.failed(err)
 		}
@@ -110,7 +130,7 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	// For the rest of the process: a library must not decide that.
 	debug.SetMemoryLimit(pullMemory)
 	debug.SetGCPercent(50)
-	return out.failed(pull(ctx, r, maxBytes, o.dryRun, out))
+	return out.failed(pull(ctx, r, maxBytes, o.dryRun || o.planOnly, out))
 }
 
 func pull(ctx context.Context, r apply.Request, maxBytes int64, dryRun bool, out reporter) error {
@@ -139,9 +159,9 @@ func pull(ctx context.Context, r apply.Request, maxBytes int64, dryRun bool, out
 // request turns the flags into what the library takes.
 func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err error) {
 	if len(o.mirrors) == 0 {
-		return r, 0, errors.New("pull needs a MIRROR: a URL or a folder")
+		return r, 0, fmt.Errorf("%s needs a MIRROR: a URL or a folder", o.command())
 	}
-	if o.slot == "" && len(o.artifacts) == 0 {
+	if o.slot == "" && len(o.artifacts) == 0 && !o.planOnly {
 		return r, 0, errors.New("pull needs --slot PATH")
 	}
 	if o.parallel < 1 || o.parallel > 64 {
@@ -156,8 +176,17 @@ func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err er
 	}
 	r = apply.Request{
 		Channel: o.channel, Version: o.version, Compatible: o.compatible,
-		Seeds: o.seeds, StateDir: o.state, Parallel: o.parallel,
-		Line: delta.Line{Rate: float64(rate)}, Outputs: map[string]string{},
+		Seeds: o.seeds, StateDir: o.state, Parallel: o.parallel, PlanOnly: o.planOnly,
+		RateLimit: float64(rate), Outputs: map[string]string{}, Optimize: delta.Optimize(o.optimize),
+	}
+	if r.Optimize != delta.ForTime && r.Optimize != delta.ForBytes {
+		return r, 0, fmt.Errorf("--optimize %q: want time or bytes", o.optimize)
+	}
+	if r.Line.RTT = o.rtt; o.rtt < 0 {
+		return r, 0, fmt.Errorf("--rtt %v: want a time", o.rtt)
+	}
+	if r.Line.Rate, err = parseRate("--bandwidth", o.bandwidth); err != nil {
+		return r, 0, err
 	}
 	for _, a := range o.artifacts {
 		name, file, ok := strings.Cut(a, "=")
@@ -170,6 +199,36 @@ func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err er
 		r.StateDir, err = apply.DefaultStateDir(os.Geteuid(), env.Getenv)
 	}
 	return r, maxBytes, err
+}
+
+func (o *pullOptions) command() string {
+	if o.planOnly {
+		return "plan"
+	}
+	return "pull"
+}
+
+// rateSyntax is a number, a power of a thousand, and the unit: bits as in 1mbit or 1m, or bytes as in 500kB.
+var rateSyntax = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)([kKmMgG]?)(|bit|bps|bit/s|B|B/s)$`)
+
+// parseRate reads a line's rate and gives bytes per second; "" is 0.
+func parseRate(flag, s string) (float64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	parts := rateSyntax.FindStringSubmatch(s)
+	if parts == nil {
+		return 0, fmt.Errorf("%s %q: want bits per second such as 1mbit, or bytes such as 500kB", flag, s)
+	}
+	n, err := strconv.ParseFloat(parts[1], 64)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%s %q: want a rate above 0", flag, s)
+	}
+	n *= map[string]float64{"": 1, "k": 1e3, "m": 1e6, "g": 1e9}[strings.ToLower(parts[2])]
+	if !strings.HasPrefix(parts[3], "B") {
+		n /= 8
+	}
+	return n, nil
 }
 
 // parseBytes reads 200k or 50M (powers of ten) or 50MiB; "" is 0.

@@ -24,10 +24,11 @@ var floors = []struct {
 	{"delta/transform", []string{"delta/transform/gnuzip"}},
 	{"delta/suffix", nil},
 	{"delta/patchset", []string{"chunkstore", "mkimage", "mkimage/squashfs", "mkimage/tree", "delta/suffix", "delta/transform"}},
-	{"delta", []string{"chunkstore", "mkimage"}},
+	{"delta", []string{"chunkstore"}},
+	{"delta/diff", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta/patchset", "delta/transform"}},
 	{"mirror", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta", "delta/patchset"}},
-	{"apply", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta", "mirror"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/squashfs", "mkimage/tree", "delta", "mirror", "apply"}},
+	{"apply", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta", "delta/patchset", "mirror"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "apply"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.

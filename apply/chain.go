@@ -1,0 +1,293 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"deltaup/chunkstore"
+	"deltaup/delta"
+	"deltaup/delta/patchset"
+	"deltaup/mirror"
+)
+
+// chain is the patch sets that lead from a seed to the release, the first of them from the
+// seed's own recipe. It gives the contents that they make. It is for one goroutine.
+type chain struct {
+	seed  *seed
+	sets  []*set
+	cache *cache                 // where the groups are
+	has   map[chunkstore.ID]bool // contents of the seed
+	open  []openGroup            // the one used last comes first
+}
+
+// openGroup is a decoded group.
+type openGroup struct {
+	set   *set
+	n     int
+	group *patchset.Group
+}
+
+// openMax bounds the plain bytes of the groups that are kept decoded, beside the one in use. In data order each
+// group is used once; contents that moved, and chains, come back to one.
+const openMax = 12 << 20
+
+func (u *Update) newChain(s *seed, sets []*set) *chain {
+	c := &chain{seed: s, sets: sets, cache: u.state.cache, has: map[chunkstore.ID]bool{}}
+	s.contents(func(x *chunkstore.Content) { c.has[x.ID] = true })
+	return c
+}
+
+// loaded tells whether it is known what the sets give.
+func (c *chain) loaded() bool {
+	return len(c.sets) == 0 || c.sets[len(c.sets)-1].step != nil
+}
+
+// needs is what contents take of a chain's sets.
+type needs struct {
+	sets    []*set
+	groups  [][]bool              // of each set, those that are needed
+	leftOut []*chunkstore.Content // that come by no patch
+}
+
+// needs finds out which groups give the contents.
+func (c *chain) needs(contents []*chunkstore.Content) needs {
+	n := needs{sets: c.sets}
+	for _, s := range c.sets {
+		n.groups = append(n.groups, make([]bool, len(s.head.Groups)))
+	}
+	for _, x := range contents {
+		if !c.gives(x.ID, len(c.sets)) {
+			n.leftOut = append(n.leftOut, x)
+			continue
+		}
+		c.mark(n.groups, x.ID, len(c.sets))
+	}
+	return n
+}
+
+// pieces lists the needed groups.
+func (n needs) pieces() (out []delta.Piece) {
+	for i, s := range n.sets {
+		for k, g := range s.head.Groups {
+			if n.groups[i][k] {
+				out = append(out, delta.Piece{File: s.file(), Extent: delta.Extent{Offset: g.Offset, Length: g.Length}})
+			}
+		}
+	}
+	return out
+}
+
+// maker gives the last of the first so many sets that makes a content; nil when the seed has it or there is none.
+func (c *chain) maker(id chunkstore.ID, sets int) (s *set, before int) {
+	if c.has[id] {
+		return nil, 0
+	}
+	for i := sets - 1; i >= 0; i-- {
+		if len(c.sets[i].entries[id]) > 0 {
+			return c.sets[i], i
+		}
+	}
+	return nil, 0
+}
+
+// gives tells whether a content of the release that the first so many sets lead to is in the seed or can be made.
+func (c *chain) gives(id chunkstore.ID, sets int) bool {
+	s, before := c.maker(id, sets)
+	if s == nil {
+		return c.has[id]
+	}
+	for _, i := range s.entries[id] {
+		e := &s.step.Entries[i]
+		if s.dead[e.Group] != "" || e.Base != nil && !c.gives(e.Base.ID, before) {
+			return false
+		}
+	}
+	return true
+}
+
+// mark marks the groups that a content is made of.
+func (c *chain) mark(groups [][]bool, id chunkstore.ID, sets int) {
+	s, before := c.maker(id, sets)
+	if s == nil {
+		return
+	}
+	for _, i := range s.entries[id] {
+		e := &s.step.Entries[i]
+		groups[before][e.Group] = true
+		if e.Base != nil {
+			c.mark(groups, e.Base.ID, before)
+		}
+	}
+}
+
+// patchError is the failure of a group: it cannot be decoded, or a content that it is to give comes out wrong.
+type patchError struct {
+	set   *set
+	group int
+	err   error
+}
+
+func (e *patchError) Error() string {
+	return fmt.Sprintf("%s: group %d: %v", mirror.PatchPath(e.set.patch.Set.ID), e.group, e.err)
+}
+func (e *patchError) Unwrap() error { return e.err }
+
+// reader makes a content that gives says can be made. Its errors are patchErrors, or the seed's.
+func (c *chain) reader(ctx context.Context, id chunkstore.ID) io.ReadCloser {
+	s, before := c.maker(id, len(c.sets))
+	return &patchReader{ctx: ctx, made: c.made(s, before, id)}
+}
+
+// made is a content that a set makes, piece by piece as it is read. It keeps one piece.
+type made struct {
+	chain   *chain
+	set     *set
+	before  int // sets that come before it
+	entries []int
+	offset  int64 // of piece
+	piece   []byte
+}
+
+func (c *chain) made(s *set, before int, id chunkstore.ID) *made {
+	return &made{chain: c, set: s, before: before, entries: s.entries[id]}
+}
+
+// at makes the piece with byte off the one that is kept; io.EOF behind the last.
+func (m *made) at(off int64) error {
+	if m.piece != nil && m.offset <= off && off < m.offset+int64(len(m.piece)) {
+		return nil
+	}
+	for _, i := range m.entries {
+		e := &m.set.step.Entries[i]
+		if off < e.Offset || off >= e.Offset+e.Length {
+			continue
+		}
+		m.piece = nil // not two in memory
+		p, err := m.chain.entry(m.set, m.before, i)
+		if err != nil {
+			return err
+		}
+		if int64(len(p)) != e.Length {
+			return &patchError{m.set, e.Group, fmt.Errorf("%d bytes, not %d: %w", len(p), e.Length, chunkstore.ErrCorrupt)}
+		}
+		m.piece, m.offset = p, e.Offset
+		return nil
+	}
+	return io.EOF
+}
+
+// ReadAt implements io.ReaderAt.
+func (m *made) ReadAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		if err := m.at(off + int64(n)); err != nil {
+			return n, err
+		}
+		n += copy(p[n:], m.piece[off+int64(n)-m.offset:])
+	}
+	return n, nil
+}
+
+// entry makes one entry of a set.
+func (c *chain) entry(s *set, before, i int) ([]byte, error) {
+	e := &s.step.Entries[i]
+	var base io.ReaderAt
+	if e.Base != nil {
+		var err error
+		if base, err = c.base(e.Base.ID, before); err != nil {
+			return nil, err
+		}
+	}
+	g, err := c.group(s, e.Group)
+	if err != nil {
+		return nil, err
+	}
+	p, err := g.Content(i, base)
+	var inner *patchError
+	if err != nil && !errors.As(err, &inner) && !errors.Is(err, ErrSeed) {
+		err = &patchError{s, e.Group, err}
+	}
+	return p, err
+}
+
+// base opens a content of the release that a set leads from.
+func (c *chain) base(id chunkstore.ID, sets int) (io.ReaderAt, error) {
+	if s, before := c.maker(id, sets); s != nil {
+		return c.made(s, before, id), nil
+	}
+	f, err := c.seed.file(id)
+	if err != nil {
+		return nil, c.seed.changed(err)
+	}
+	return &seedFile{c.seed, f}, nil
+}
+
+// seedFile marks the errors of a seed's file.
+type seedFile struct {
+	seed *seed
+	f    io.ReaderAt
+}
+
+func (f *seedFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.f.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		err = f.seed.changed(err)
+	}
+	return n, err
+}
+
+// group gives a decoded group.
+func (c *chain) group(s *set, n int) (*patchset.Group, error) {
+	for i, o := range c.open {
+		if o.set == s && o.n == n {
+			copy(c.open[1:], c.open[:i])
+			c.open[0] = o
+			return o.group, nil
+		}
+	}
+	ref := s.head.Groups[n]
+	room := openMax - ref.Plain
+	for i, o := range c.open {
+		if room -= o.set.head.Groups[o.n].Plain; room < 0 {
+			clear(c.open[i:])
+			c.open = c.open[:i]
+			break
+		}
+	}
+	stored := make([]byte, ref.Length)
+	if err := c.cache.readAt(s.patch.Set.ID, stored, ref.Offset); err != nil {
+		return nil, err
+	}
+	g, err := s.step.OpenGroup(n, stored)
+	if err != nil {
+		return nil, &patchError{s, n, err}
+	}
+	c.open = append([]openGroup{{s, n, g}}, c.open...)
+	return g, nil
+}
+
+// patchReader reads a content from its beginning to its end.
+type patchReader struct {
+	ctx  context.Context
+	made *made
+	off  int64
+}
+
+func (r *patchReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if err := r.made.at(r.off); err != nil {
+		return 0, err
+	}
+	n := copy(p, r.made.piece[r.off-r.made.offset:])
+	r.off += int64(n)
+	return n, nil
+}
+
+// Close forgets the piece.
+func (r *patchReader) Close() error {
+	r.made.piece = nil
+	return nil
+}

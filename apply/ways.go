@@ -1,0 +1,219 @@
+package apply
+
+import (
+	"fmt"
+
+	"deltaup/chunkstore"
+	"deltaup/delta"
+	"deltaup/mirror"
+	"deltaup/mkimage"
+)
+
+// ways describes all routes to the image as far as they are known, those that are as
+// good as others in the order in which they are preferred.
+func (u *Update) ways() []delta.Way {
+	if !u.rebuilds() {
+		return nil // a raw image's chunks are among those of the other artifacts
+	}
+	m := u.missing()
+	ways := []delta.Way{u.patchWay(m), u.blocksWay(m), u.chunksWay(m), {
+		Route:  delta.RouteWhole,
+		Pieces: []delta.Piece{{File: u.imageFile(), Extent: delta.Extent{Length: u.image.Size}}},
+	}}
+	for i := range ways {
+		w := &ways[i]
+		w.Work.Write = u.image.Size
+		if why := u.closed[w.Route]; why != "" {
+			w.Closed = why
+		} else if w.Route != delta.RouteWhole && w.Closed == "" && u.recipe != nil && !mkimage.KnownCodec(u.recipe.Codec) {
+			w.Closed = fmt.Sprintf("its codec %q is not known here", u.recipe.Codec)
+		}
+	}
+	return ways
+}
+
+func (u *Update) imageFile() delta.File { return delta.File{Kind: delta.ImageFile, ID: u.image.ID} }
+
+// missing is what the seeds lack of the image.
+type missing struct {
+	contents []*chunkstore.Content // that no seed has whole
+	plain    int64                 // bytes of contents
+	blocks   int64                 // plain bytes of the blocks that no seed has as the image stores them
+	stored   int64                 // about their stored bytes
+}
+
+// missing finds out what the seeds lack. Before the recipe is known it tells what the release
+// says about a target that has nothing but what the patch sets lead from.
+func (u *Update) missing() missing {
+	var m missing
+	if u.recipe == nil {
+		m.stored = u.image.Size / unknownShare
+		m.plain = m.stored * usualRatio
+		m.blocks = m.plain
+		if u.chain != nil {
+			m.stored, m.blocks = 0, 0
+			for _, s := range u.chain.sets {
+				m.stored += s.patch.Blocks
+				m.blocks += s.patch.Compress
+			}
+			m.plain = m.blocks
+		}
+		if len(u.seeds.list) == 0 {
+			m.stored, m.plain, m.blocks = u.image.Size, u.image.Size*usualRatio, u.image.Size*usualRatio
+		}
+		return m
+	}
+	var total int64
+	for c := range u.recipe.Contents() {
+		if u.seeds.contents[c.ID] == nil {
+			m.contents = append(m.contents, c)
+			m.plain += c.Size
+		}
+		total += c.Size
+	}
+	stored := u.seeds.stretches(u.recipe, u.prove)
+	for _, s := range u.recipe.Layout() {
+		if !stored[s.Key()] {
+			for _, c := range s.Contents {
+				m.blocks += c.Size
+			}
+		}
+	}
+	if total > 0 {
+		m.stored = int64(float64(m.blocks) / float64(total) * float64(u.image.Size))
+	}
+	return m
+}
+
+const (
+	unknownShare = 4 // the part of an image that an unknown seed is taken to lack
+	usualRatio   = 3 // plain bytes for a stored one
+)
+
+// chunksWay describes the route by chunks.
+func (u *Update) chunksWay(m missing) delta.Way {
+	w := delta.Way{Route: delta.RouteChunks, Work: delta.Work{Compress: m.blocks, Decode: m.plain}}
+	if u.indexed {
+		w.Chunks = u.chunks
+		return w
+	}
+	u.addIndex(&w)
+	w.Guess = m.stored
+	if u.chain != nil {
+		w.Guess = 0
+		for _, s := range u.chain.sets {
+			w.Guess += s.patch.Chunks
+		}
+	}
+	return w
+}
+
+// addIndex adds what is to be fetched before chunks can be.
+func (u *Update) addIndex(w *delta.Way) {
+	u.addMeta(w, u.release.Index)
+	if r := u.image.Recipe; r != nil {
+		u.addMeta(w, r.Object)
+	}
+}
+
+// addMeta adds a metadata file.
+func (u *Update) addMeta(w *delta.Way, o mirror.Object) {
+	w.MetaRequests++
+	if !u.meta.has(o) {
+		w.MetaBytes += o.Size
+	}
+}
+
+// blocksWay describes the route by stored blocks.
+func (u *Update) blocksWay(m missing) delta.Way {
+	w := delta.Way{Route: delta.RouteBlocks, Work: delta.Work{Decode: m.blocks}}
+	switch {
+	case u.image.Blockmap == nil:
+		w.Closed = "the release has no block map"
+	case u.prove:
+		w.Closed = "blocks are not taken as they are any more"
+	case u.blockmap == nil:
+		if u.recipe == nil && u.chain != nil && u.closed[delta.RoutePatch] == "" {
+			u.addHeads(&w)
+		} else if u.recipe == nil {
+			u.addMeta(&w, u.image.Recipe.Object)
+		}
+		u.addMeta(&w, *u.image.Blockmap)
+		w.Guess = m.stored
+	default:
+		stored := u.seeds.stretches(u.recipe, u.prove)
+		for i := range u.blockmap.Stretches {
+			if stored[u.blockmap.Stretches[i].Key()] {
+				continue
+			}
+			for b := range u.blockmap.Blocks(i) {
+				if b.Length > 0 {
+					w.Pieces = append(w.Pieces, delta.Piece{File: u.imageFile(), Extent: delta.Extent{Offset: b.Offset, Length: int64(b.Length)}})
+				}
+			}
+		}
+	}
+	return w
+}
+
+// patchWay describes the route through patch sets.
+func (u *Update) patchWay(m missing) delta.Way {
+	w := delta.Way{Route: delta.RoutePatch, Work: delta.Work{Compress: m.blocks, Patch: m.plain}}
+	switch {
+	case u.chain == nil:
+		w.Closed = "no patch set leads here from what the seeds hold"
+	case u.closed[delta.RoutePatch] != "": // what the chain knows may be wrong
+	case !u.chain.loaded():
+		u.addHeads(&w)
+		for _, s := range u.chain.sets {
+			if !u.fetchedWhole(s) {
+				w.Guess += u.state.cache.lacks(s.patch.Set.ID, delta.Extent{Offset: s.patch.Head.Size, Length: s.patch.Set.Size - s.patch.Head.Size})
+			}
+		}
+	default:
+		n := u.chain.needs(m.contents)
+		w.Pieces = n.pieces()
+		u.addLeftOut(&w, n)
+	}
+	return w
+}
+
+// addLeftOut adds the contents that come by chunks because no patch gives them.
+func (u *Update) addLeftOut(w *delta.Way, n needs) {
+	if len(n.leftOut) == 0 {
+		return
+	}
+	var plain int64
+	for _, c := range n.leftOut {
+		plain += c.Size
+	}
+	w.Work.Decode += plain
+	w.Work.Patch -= plain
+	if !u.indexed {
+		u.addIndex(w)
+		w.Guess = plain / usualRatio
+		for _, p := range w.Pieces {
+			w.Guess += u.state.cache.lacks(p.File.ID, p.Extent)
+		}
+		w.Pieces = nil
+		return
+	}
+	for _, chunk := range chunkstore.Distinct(u.complete(n.leftOut)) {
+		w.Chunks.Chunks = append(w.Chunks.Chunks, chunk)
+		w.Chunks.Locations = append(w.Chunks.Locations, u.at[chunk.ID])
+	}
+}
+
+// addHeads adds what is to be fetched before patches can be.
+func (u *Update) addHeads(w *delta.Way) {
+	for i, s := range u.chain.sets {
+		if s.step != nil {
+			continue
+		}
+		w.MetaRequests++
+		w.MetaBytes += u.state.cache.lacks(s.patch.Set.ID, delta.Extent{Length: u.headBytes(s)})
+		if i+1 < len(u.chain.sets) {
+			u.addMeta(w, s.recipe().Object)
+		}
+	}
+}

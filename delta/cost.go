@@ -1,0 +1,74 @@
+package delta
+
+import "time"
+
+// Line is a network path between target and mirror.
+type Line struct {
+	Rate float64       // bytes per second; 0: not known
+	RTT  time.Duration // one round trip; 0: not known
+}
+
+// DefaultLine stands in for what is not known of a line.
+var DefaultLine = Line{Rate: 1e6, RTT: 50 * time.Millisecond}
+
+// CPU is how fast a machine works, each kind of [Work] in bytes per second with all its
+// processors; 0: not known.
+type CPU struct {
+	Compress, Decode, Patch, Write float64
+}
+
+// DefaultCPU stands in for what is not known of a machine: a small one.
+var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 40e6, Write: 150e6}
+
+const (
+	defaultMaxRange = 8 << 20
+	defaultParallel = 4
+
+	// What a request may be worth in bytes: below, headers weigh more than the
+	// gap; above, a wrong idea of the line would fetch too much of nothing.
+	minRequestCost = 4 << 10
+	maxRequestCost = 256 << 10
+)
+
+// RequestCost is how many bytes the line carries in the time that one more request takes: a
+// gap between two pieces is fetched along when it is no longer than that.
+func (l Line) RequestCost() int64 {
+	l = l.orDefault()
+	return int64(min(max(l.Rate*l.RTT.Seconds(), minRequestCost), maxRequestCost))
+}
+
+func (l Line) orDefault() Line {
+	l.Rate = known(l.Rate, DefaultLine.Rate)
+	if l.RTT <= 0 {
+		l.RTT = DefaultLine.RTT
+	}
+	return l
+}
+
+// time is how long it takes to fetch so much in so many requests, of which the first
+// follow each other and the others are under way parallel at once.
+func (l Line) time(bytes int64, first, others, parallel int) time.Duration {
+	l = l.orDefault()
+	trips := first + (others+parallel-1)/parallel
+	return time.Duration(trips)*l.RTT + seconds(bytes, l.Rate)
+}
+
+// time is how long the work takes once all is fetched. The parts are added up: what is
+// compressed beside the reading of contents shares the processors with it.
+func (c CPU) time(w Work) time.Duration {
+	return seconds(w.Compress, known(c.Compress, DefaultCPU.Compress)) +
+		seconds(w.Decode, known(c.Decode, DefaultCPU.Decode)) +
+		seconds(w.Patch, known(c.Patch, DefaultCPU.Patch)) +
+		seconds(w.Write, known(c.Write, DefaultCPU.Write))
+}
+
+func known(rate, otherwise float64) float64 {
+	if rate > 0 {
+		return rate
+	}
+	return otherwise
+}
+
+func seconds(n int64, rate float64) time.Duration {
+	return time.Duration(min(float64(n)/rate, 1e9) * float64(time.Second))
+}
