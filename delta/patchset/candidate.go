@@ -20,9 +20,9 @@ type candidate struct {
 	cost    int64 // estimated stored bytes
 }
 
-// estimator compresses faster than the coders do; its results are only compared with one another.
+// estimator is faster than the coders; what it gives is only compared. Its lower levels favour already compressed contents over their plain text.
 var estimator = sync.OnceValue(func() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderCRC(false))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false))
 	if err != nil {
 		panic(err) // the options are constant
 	}

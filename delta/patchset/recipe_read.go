@@ -42,9 +42,13 @@ func readRecipe(in *columnReader, from *mkimage.Recipe) (to *mkimage.Recipe, pen
 	if err := in.end(0, recipeColumns); err != nil {
 		return nil, nil, nil, err
 	}
-	// A hole of the content's size stands in for what is not known.
+	// For the lists that are not known stand others that make the content one with data.
 	for _, c := range r.pending {
-		c.Chunks = []chunkstore.Chunk{{Size: c.Size}}
+		n := min(c.Size, int64(max(1, to.Chunking.Max)))
+		c.Chunks = []chunkstore.Chunk{{ID: c.ID, Size: n}}
+		if n < c.Size {
+			c.Chunks = append(c.Chunks, chunkstore.Chunk{Size: c.Size - n})
+		}
 	}
 	err = to.Validate()
 	for _, c := range r.pending {

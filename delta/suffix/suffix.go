@@ -50,3 +50,6 @@ func (s *Streams) Len() int {
 	}
 	return n
 }
+
+// StreamNames names the streams in tables.
+var StreamNames = [NumStreams]string{"copies", "extras", "seeks", "runs", "diffs", "literals"}

@@ -1,0 +1,270 @@
+package patchset
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/suffix"
+)
+
+// chunkMap is a store in memory.
+type chunkMap map[chunkstore.ID][]byte
+
+// Chunk implements chunkstore.Store.
+func (m chunkMap) Chunk(_ context.Context, c chunkstore.Chunk) ([]byte, error) { return m[c.ID], nil }
+
+// Locate implements chunkstore.Store.
+func (m chunkMap) Locate(chunkstore.ID) (chunkstore.Location, bool) {
+	return chunkstore.Location{}, false
+}
+
+// TestEveryByte flips each byte of a set: the head or the right group must be blamed.
+func TestEveryByte(t *testing.T) {
+	from, to := fixture(t)
+	set, stats := makeSet(t, from, to, MakeOptions{})
+	for i := range set {
+		bad := bytes.Clone(set)
+		bad[i] ^= 1 << (i % 8)
+		_, _, err := applySet(bad, from)
+		want := "group 0 of the patch set"
+		if int64(i) < stats.HeadSize {
+			want = "read patch set"
+		}
+		if err == nil || !strings.Contains(err.Error(), want) ||
+			!errors.Is(err, chunkstore.ErrCorrupt) && !errors.Is(err, chunkstore.ErrVersion) {
+			t.Fatalf("byte %d of %d flipped: %v", i, len(set), err)
+		}
+	}
+	for n := range set {
+		if _, _, err := applySet(set[:n], from); err == nil {
+			t.Fatalf("%d of %d bytes went unnoticed", n, len(set))
+		}
+	}
+}
+
+func TestVersions(t *testing.T) {
+	from, to := fixture(t)
+	set, _ := makeSet(t, from, to, MakeOptions{})
+	next := bytes.Clone(set)
+	binary.LittleEndian.PutUint32(next[8:], version+1)
+	if _, err := HeadSize(next); !errors.Is(err, chunkstore.ErrVersion) {
+		t.Errorf("version %d: %v", version+1, err)
+	}
+	if _, err := readBundle([]byte{5, 200, 3, 1, 2, 3}, 1, 100); !errors.Is(err, chunkstore.ErrVersion) {
+		t.Errorf("coder 200: %v", err)
+	}
+}
+
+func TestBundleBounds(t *testing.T) {
+	b, _ := appendBundle(nil, [][]byte{bytes.Repeat([]byte("zeros"), 1000), nil, {7}})
+	if got, err := readBundle(b, 3, 5001); err != nil || len(got[0]) != 5000 || len(got[1]) != 0 || got[2][0] != 7 {
+		t.Errorf("bundle: %v", err)
+	}
+	if _, err := readBundle(b, 3, 5000); !errors.Is(err, chunkstore.ErrCorrupt) {
+		t.Errorf("bundle larger than permitted: %v", err)
+	}
+	for id := range coders {
+		plain := text(1, 3000)
+		stored := coders[id].encode(plain)
+		if got, err := coders[id].decode(stored, len(plain)); err != nil || !bytes.Equal(got, plain) {
+			t.Errorf("coder %s: %v", coders[id].name, err)
+		}
+		for _, size := range []int{0, 1, len(plain) - 1, len(plain) + 1} {
+			if _, err := coders[id].decode(stored, size); !errors.Is(err, chunkstore.ErrCorrupt) {
+				t.Errorf("coder %s, %d bytes instead of %d: %v", coders[id].name, size, len(plain), err)
+			}
+		}
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden file anew")
+
+const golden = "testdata/v1.set"
+
+func TestGolden(t *testing.T) {
+	from, to := fixture(t)
+	if *update {
+		set, _ := makeSet(t, from, to, MakeOptions{})
+		if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, set, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSet(t, set, from, to)
+}
+
+func goldenHead(f *testing.F) ([]byte, *Head) {
+	set, err := os.ReadFile(golden)
+	if err != nil {
+		f.Fatal(err)
+	}
+	h, err := open(set)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return set, h
+}
+
+// FuzzReadHead: what is accepted encodes to the same bytes again.
+func FuzzReadHead(f *testing.F) {
+	set, h := goldenHead(f)
+	f.Add(set[:h.Size])
+	f.Add((&Head{bundle: make([]byte, numColumns)}).encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		// With a right checksum the fuzzer comes further.
+		if len(b) > FixedSize+hashSize {
+			binary.LittleEndian.PutUint32(b[12:], uint32(len(b)))
+			sum := chunkstore.Sum(b[:len(b)-hashSize])
+			copy(b[len(b)-hashSize:], sum[:])
+		}
+		h, err := ReadHead(b)
+		if err != nil {
+			return
+		}
+		again := *h
+		if got := again.encode(); len(got) <= len(b) && !bytes.Equal(got, b) && len(got) == len(b) {
+			t.Errorf("%x was read as %x", b, got)
+		}
+	})
+}
+
+// FuzzStep: columns of any bytes give an error or a step that the groups can be opened with.
+func FuzzStep(f *testing.F) {
+	_, h := goldenHead(f)
+	streams, err := readBundle(h.bundle, numColumns, columnsMax)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(joinColumns(streams))
+	from, to := fixture(f)
+	back, err := Make(context.Background(), &bytes.Buffer{}, to.recipe, from.recipe, to, from, MakeOptions{Temp: f.TempDir()})
+	if err != nil || back.Size == 0 {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		streams := splitColumns(b)
+		if streams == nil {
+			return
+		}
+		in := readColumns(streams)
+		to, pending, renamed, err := readRecipe(in, from.recipe)
+		if err != nil {
+			return
+		}
+		for _, c := range pending {
+			if c.Chunks != nil {
+				t.Fatal("a pending content has chunks")
+			}
+		}
+		entries, err := readDirectory(in, newListing(from.recipe, to, originsOf(renamed)), 1)
+		if err != nil {
+			return
+		}
+		for _, e := range entries {
+			if e.length < 0 || e.length > suffix.NewMax || e.Length <= 0 || e.Length > PieceMax || e.Offset+e.Length > e.Content.Size {
+				t.Fatalf("entry %+v", e)
+			}
+		}
+	})
+}
+
+// joinColumns and splitColumns make one input of all columns.
+func joinColumns(streams [][]byte) (b []byte) {
+	for _, s := range streams {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	return b
+}
+
+func splitColumns(b []byte) [][]byte {
+	in := input{b: b}
+	streams := make([][]byte, numColumns)
+	for i := range streams {
+		streams[i] = in.bytes(in.length(int64(len(in.b))))
+	}
+	if in.err != nil {
+		return nil
+	}
+	return streams
+}
+
+// FuzzGroup: stored bytes of any kind give an error or contents that are what they should be.
+func FuzzGroup(f *testing.F) {
+	from, to := fixture(f)
+	set, h := goldenHead(f)
+	ref := h.Groups[0]
+	f.Add(set[ref.Offset : ref.Offset+ref.Length])
+	streams, err := readBundle(set[ref.Offset:ref.Offset+ref.Length], suffix.NumStreams, groupPlainMax)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(storedBundle(streams))
+	step, err := h.Step(from.recipe)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h.Groups[0].Length, h.Groups[0].Hash = int64(len(b)), chunkstore.Sum(b)
+		h.Groups[0].Plain = 1 << 20
+		g, err := step.OpenGroup(0, b)
+		if err != nil {
+			return
+		}
+		for i, e := range step.Entries {
+			var base []byte
+			if e.Base != nil {
+				base = from.plain[e.Base.ID]
+			}
+			p, err := g.Content(i, memory(base))
+			if err == nil && !bytes.Equal(p, to.plain[e.Content.ID][e.Offset:e.Offset+e.Length]) {
+				t.Fatalf("entry %d: other bytes", i)
+			}
+		}
+	})
+}
+
+// storedBundle is a bundle that is not compressed, so that a fuzzer can change what is in it.
+func storedBundle(streams [][]byte) (b []byte) {
+	for _, s := range streams {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		if len(s) > 0 {
+			b = append(b, 0)
+			b = binary.AppendUvarint(b, uint64(len(s)))
+		}
+	}
+	for _, s := range streams {
+		b = append(b, s...)
+	}
+	return b
+}
+
+// FuzzCoders: stored bytes of any kind give exactly the size or an error.
+func FuzzCoders(f *testing.F) {
+	for id := range coders {
+		f.Add(uint8(id), 3000, coders[id].encode(text(1, 3000)))
+	}
+	f.Fuzz(func(t *testing.T, id uint8, size int, stored []byte) {
+		if int(id) >= len(coders) || size < 0 || size > 1<<20 {
+			return
+		}
+		if p, err := coders[id].decode(stored, size); err == nil && len(p) != size {
+			t.Fatal(fmt.Sprintf("%d bytes instead of %d", len(p), size))
+		}
+	})
+}
