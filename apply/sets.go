@@ -139,12 +139,9 @@ func (u *Update) loadSet(ctx context.Context, s *set, from *mkimage.Recipe) erro
 	if s.step != nil {
 		return nil
 	}
-	b, err := u.readHead(ctx, s)
-	if err != nil {
+	var err error
+	if s.head, err = u.readHead(ctx, s); err != nil {
 		return err
-	}
-	if s.head, err = patchset.ReadHead(b); err != nil {
-		return published(s.name(), err)
 	}
 	if s.head.From != s.patch.Recipe || s.head.To != s.recipe().Text || s.head.SetSize() != s.patch.Set.Size {
 		return published(s.name(), fmt.Errorf("it is not the set that the release names: %w", chunkstore.ErrCorrupt))
@@ -162,8 +159,8 @@ func (u *Update) loadSet(ctx context.Context, s *set, from *mkimage.Recipe) erro
 	return nil
 }
 
-// readHead gives the bytes of a set's head, verified.
-func (u *Update) readHead(ctx context.Context, s *set) ([]byte, error) {
+// readHead reads a set's head, fetching what is missing of it.
+func (u *Update) readHead(ctx context.Context, s *set) (*patchset.Head, error) {
 	for {
 		got, err := u.fetchExtent(ctx, s.file(), delta.Extent{Length: u.headBytes(s)})
 		if err != nil {
@@ -173,11 +170,14 @@ func (u *Update) readHead(ctx context.Context, s *set) ([]byte, error) {
 		if err := u.state.cache.readAt(s.patch.Set.ID, b, 0); err != nil {
 			return nil, err
 		}
-		if chunkstore.Sum(b) == s.patch.Head.ID {
-			return b, nil
+		h, err := patchset.ReadHead(b)
+		if err == nil && h.ID != s.patch.Head.ID {
+			err = fmt.Errorf("its head has the hash %s: %w", h.ID, chunkstore.ErrCorrupt)
 		}
-		bad := badExtent{file: s.file(), Extent: delta.Extent{Length: s.patch.Head.Size},
-			cause: fmt.Errorf("%s: its head: %w", s.name(), chunkstore.ErrCorrupt)}
+		if err == nil {
+			return h, nil
+		}
+		bad := badExtent{file: s.file(), Extent: delta.Extent{Length: s.patch.Head.Size}, cause: fmt.Errorf("%s: %w", s.name(), err)}
 		if err := u.discard([]badExtent{bad}, got); err != nil {
 			return nil, err
 		}

@@ -91,7 +91,10 @@ func TestPullKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := faultserver.New(t, mirror.Handler(mirrorDir))
-	server.Add(faultserver.Rule{Path: "packs/", Fault: faultserver.Slow(800 << 10)})
+	kinds := []string{"packs/", "patches/", "images/"}
+	for _, kind := range kinds {
+		server.Add(faultserver.Rule{Path: kind, Fault: faultserver.Slow(800 << 10)})
+	}
 	dir := t.TempDir()
 	slot, state := filepath.Join(dir, "slot"), filepath.Join(dir, "state")
 	self, err := os.Executable()
@@ -121,7 +124,9 @@ func TestPullKilled(t *testing.T) {
 		for _, r := range server.Log() {
 			checkRange(t, r, onDisk)
 		}
-		sent += server.BodyBytes("packs/")
+		for _, kind := range kinds {
+			sent += server.BodyBytes(kind)
+		}
 		if err == nil {
 			break
 		}
@@ -137,7 +142,7 @@ func TestPullKilled(t *testing.T) {
 	if now, err := os.ReadFile(v1); err != nil || !bytes.Equal(now, before) {
 		t.Errorf("the seed was changed (%v)", err)
 	}
-	t.Logf("%d kills, %d bytes of packs handed to connections over all runs", kills, sent)
+	t.Logf("%d kills, %d bytes handed to connections over all runs", kills, sent)
 	if kills == 0 {
 		t.Error("the command was never killed in time")
 	}
@@ -169,17 +174,17 @@ func cached(t *testing.T, state string) map[string][]part {
 	return out
 }
 
-// checkRange demands that a request for a pack asks for nothing that is on disk.
+// checkRange demands that a request for a pack, a patch set or the image asks for nothing that is on disk.
 func checkRange(t *testing.T, r faultserver.Request, onDisk map[string][]part) {
 	t.Helper()
-	if !strings.HasPrefix(r.Path, "packs/") {
+	if kind, _, _ := strings.Cut(r.Path, "/"); kind != "packs" && kind != "patches" && kind != "images" {
 		return
 	}
 	var first, last int64
 	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &first, &last); err != nil {
 		t.Fatalf("%s: range %q: %v", r.Path, r.Header.Get("Range"), err)
 	}
-	pack := strings.TrimSuffix(filepath.Base(r.Path), ".pack")
+	pack := strings.TrimSuffix(filepath.Base(r.Path), filepath.Ext(r.Path))
 	for _, p := range onDisk[pack] {
 		if first < p.end && p.start <= last {
 			t.Errorf("%s: bytes %d to %d are asked for, and %d to %d were on disk", pack[:8], first, last, p.start, p.end-1)
