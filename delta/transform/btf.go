@@ -295,7 +295,7 @@ func (t *btf) names() *btfNames {
 		}
 		names.number[uint32(start)] = uint32(len(names.starts))
 		names.starts = append(names.starts, uint32(start))
-		names.tokens.add(hashName(string(t.strings[start:i])), btfLocal-2)
+		names.tokens.add(hashName(string(t.strings[start:i])), btfNamed-1)
 		start = i + 1
 	}
 	return names

@@ -1,0 +1,13 @@
+#!/bin/bash
+# Makes the samples that the tests rewrite. They are committed: another compiler makes
+# others, and the golden hashes are of these.
+set -eu
+cd "$(dirname "$0")"
+flags='-O2 -fno-ident -fno-stack-protector -ffreestanding -fcf-protection=none'
+gcc $flags -gbtf -c sample.c -o module.o
+gcc $flags -fPIE -static-pie -nostdlib -DPROGRAM -s sample.c -o pie -Wl,--build-id=none,-z,noseparate-code,--eh-frame-hdr
+gcc $flags -fno-pie -no-pie -static -nostdlib -DPROGRAM sample.c -o fixed -Wl,--build-id=none,-z,noseparate-code,--eh-frame-hdr
+gcc $flags -fPIC -shared -nostdlib sample.c -o library.so -Wl,--build-id=none,-z,noseparate-code,--eh-frame-hdr
+for i in $(seq 300); do echo "line $i of $((i * 7919 % 613))"; done >text
+gzip -9nc text >text.gz
+rm text

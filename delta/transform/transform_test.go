@@ -1,0 +1,288 @@
+package transform
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// samples are committed files with the transform that is for them.
+var samples = map[string]uint8{
+	"text.gz": idGzip, "module.o": idModule, "pie": idProgram, "fixed": idProgram, "library.so": idProgram,
+}
+
+func sample(t testing.TB, name string) []byte {
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// golden holds the behaviour of each id: SHA-256 of what Forward gives for the samples.
+// A changed hash means that a new id is due.
+var golden = map[string]string{
+	"text.gz":    "",
+	"module.o":   "",
+	"pie":        "",
+	"fixed":      "",
+	"library.so": "",
+	"split":      "",
+}
+
+func TestGolden(t *testing.T) {
+	check := func(name string, id uint8, plain []byte) {
+		out, ok := registry[id].Forward(plain)
+		if !ok {
+			t.Errorf("%s: Forward does not apply", name)
+			return
+		}
+		if sum := sha256.Sum256(out); hex.EncodeToString(sum[:]) != golden[name] {
+			t.Errorf("%q: %q,", name, hex.EncodeToString(sum[:]))
+		}
+		if bytes.Equal(out[:len(plain)/2], plain[:len(plain)/2]) {
+			t.Errorf("%s: nothing is rewritten", name)
+		}
+	}
+	for name, id := range samples {
+		check(name, id, sample(t, name))
+	}
+	check("split", idModule, splitModule(95000, 1700000, false))
+}
+
+func TestRegistry(t *testing.T) {
+	ids := IDs()
+	if !slices.IsSorted(ids) || len(ids) != len(registry) || slices.Contains(ids, 0) {
+		t.Errorf("ids %v", ids)
+	}
+	names := map[string]bool{}
+	for _, id := range ids {
+		tr, ok := ByID(id)
+		if !ok || tr.Name() == "" || names[tr.Name()] {
+			t.Errorf("id %d: %v, %v", id, tr, ok)
+		}
+		names[tr.Name()] = true
+	}
+	if _, ok := ByID(0); ok {
+		t.Error("id 0 is none")
+	}
+}
+
+func TestFor(t *testing.T) {
+	for name, id := range samples {
+		if ids := For(name, sample(t, name)); len(ids) == 0 || ids[0] != id {
+			t.Errorf("%s: %v, want %d first", name, ids, id)
+		}
+	}
+	big := append(sample(t, "pie"), make([]byte, MaxContent)...)
+	for name, plain := range map[string][]byte{"empty": nil, "text": []byte("hello"), "magic": []byte("\x7fELF"), "big": big} {
+		if ids := For(name, plain); len(ids) != 0 {
+			t.Errorf("%s: %v", name, ids)
+		}
+		for _, id := range IDs() {
+			if _, ok := registry[id].Forward(plain); ok {
+				t.Errorf("%s: %s applies", name, registry[id].Name())
+			}
+		}
+	}
+}
+
+// systemFiles are programs and libraries of this machine, as far as there are any.
+func systemFiles(t testing.TB) map[string][]byte {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{exe, "/bin/ls", "/bin/gzip", "/usr/bin/perl", "/usr/bin/bsdtar"}
+	for _, pattern := range []string{"/lib/*/libm.so.6", "/usr/lib/*/libstdc++.so.6", "/usr/lib/*/crt1.o", "/usr/lib/*/libcrypto.so.3", "/usr/share/doc/*/changelog.Debian.gz", "/usr/lib/gcc/*/*/crtbegin.o"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, found[:min(len(found), 5)]...)
+	}
+	files := map[string][]byte{}
+	for _, p := range paths {
+		if b, err := os.ReadFile(p); err == nil && len(b) <= MaxContent {
+			files[p] = b
+		}
+	}
+	return files
+}
+
+func TestRoundTrip(t *testing.T) {
+	files := systemFiles(t)
+	for name := range samples {
+		files[name] = sample(t, name)
+	}
+	files["split"] = splitModule(95000, 1700000, false)
+	applied := 0
+	for name, plain := range files {
+		for _, id := range For(name, plain) {
+			out, ok := registry[id].Forward(bytes.Clone(plain))
+			if !ok {
+				if samples[name] != 0 {
+					t.Errorf("%s: %s does not apply", name, registry[id].Name())
+				}
+				continue
+			}
+			applied++
+			back, err := registry[id].Inverse(out, int64(len(plain)))
+			if err != nil || !bytes.Equal(back, plain) {
+				t.Errorf("%s: %s gives back other bytes: %v", name, registry[id].Name(), err)
+			}
+			if _, err := registry[id].Inverse(out, int64(len(plain))-1); !errors.Is(err, ErrTooLong) {
+				t.Errorf("%s: %s beyond the limit: %v", name, registry[id].Name(), err)
+			}
+		}
+	}
+	if applied < len(samples) {
+		t.Errorf("only %d files were rewritten", applied)
+	}
+}
+
+// TestMutated holds Forward to giving nothing, or what comes back exactly, and Inverse
+// to neither panicking nor exceeding its limit, on files that are nearly right.
+func TestMutated(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	rounds := 3000
+	if testing.Short() {
+		rounds = 300
+	}
+	inputs := map[string]uint8{"split": idModule}
+	for name, id := range samples {
+		inputs[name] = id
+	}
+	for name, id := range inputs {
+		plain := splitModule(95000, 1700000, true)
+		if name != "split" {
+			plain = sample(t, name)
+		}
+		tr := registry[id]
+		good, ok := tr.Forward(plain)
+		if !ok {
+			t.Fatalf("%s: Forward does not apply", name)
+		}
+		for range rounds {
+			if out, ok := tr.Forward(mutate(rnd, plain)); ok {
+				if _, err := tr.Inverse(out, MaxContent); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+			checkInverse(t, tr, mutate(rnd, good), int64(len(plain)))
+		}
+	}
+}
+
+// mutate changes, removes or doubles a few bytes.
+func mutate(rnd *rand.Rand, b []byte) []byte {
+	b = bytes.Clone(b)
+	for range 1 + rnd.IntN(4) {
+		at := rnd.IntN(len(b))
+		switch rnd.IntN(8) {
+		case 0:
+			b = append(b[:at], b[min(len(b), at+1+rnd.IntN(30)):]...)
+		case 1:
+			b = slices.Insert(b, at, b[at:min(len(b), at+rnd.IntN(30))]...)
+		case 2:
+			b[at] = 0xff
+		case 3:
+			b[at] = 0
+		default:
+			b[at] ^= 1 << rnd.IntN(8)
+		}
+		if len(b) == 0 {
+			return []byte{0}
+		}
+	}
+	return b
+}
+
+func checkInverse(t *testing.T, tr Transform, out []byte, limit int64) {
+	t.Helper()
+	before := bytes.Clone(out)
+	plain, err := tr.Inverse(out, limit)
+	switch {
+	case err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrTooLong):
+		t.Fatalf("%s: %v", tr.Name(), err)
+	case err == nil && int64(len(plain)) > limit:
+		t.Fatalf("%s: %d bytes, limit %d", tr.Name(), len(plain), limit)
+	case !bytes.Equal(out, before):
+		t.Fatalf("%s: Inverse changed its input", tr.Name())
+	}
+}
+
+func fuzzSeeds(f *testing.F, add func(id uint8, plain []byte)) {
+	for name, id := range samples {
+		add(id, sample(f, name))
+	}
+	add(idModule, splitModule(95000, 1700000, false))
+}
+
+func FuzzForward(f *testing.F) {
+	fuzzSeeds(f, func(id uint8, plain []byte) { f.Add(id, plain) })
+	f.Fuzz(func(t *testing.T, id uint8, plain []byte) {
+		tr, ok := ByID(id)
+		if !ok {
+			return
+		}
+		out, ok := tr.Forward(plain)
+		if !ok {
+			return
+		}
+		if back, err := tr.Inverse(out, int64(len(plain))); err != nil || !bytes.Equal(back, plain) {
+			t.Fatalf("%s: other bytes come back: %v", tr.Name(), err)
+		}
+	})
+}
+
+func FuzzInverse(f *testing.F) {
+	fuzzSeeds(f, func(id uint8, plain []byte) {
+		out, ok := registry[id].Forward(plain)
+		if !ok {
+			f.Fatal("a seed is not rewritten")
+		}
+		f.Add(id, out)
+	})
+	f.Fuzz(func(t *testing.T, id uint8, out []byte) {
+		if tr, ok := ByID(id); ok {
+			checkInverse(t, tr, out, 1<<20)
+		}
+	})
+}
+
+func BenchmarkForward(b *testing.B) {
+	benchmark(b, func(tr Transform, plain, _ []byte) { tr.Forward(plain) })
+}
+
+func BenchmarkInverse(b *testing.B) {
+	benchmark(b, func(tr Transform, plain, out []byte) {
+		if _, err := tr.Inverse(out, int64(len(plain))); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+func benchmark(b *testing.B, run func(tr Transform, plain, out []byte)) {
+	for name, plain := range systemFiles(b) {
+		for _, id := range For(name, plain) {
+			out, ok := registry[id].Forward(plain)
+			if !ok || len(plain) < 200_000 {
+				continue
+			}
+			b.Run(registry[id].Name()+"/"+filepath.Base(name), func(b *testing.B) {
+				b.SetBytes(int64(len(plain)))
+				b.ReportAllocs()
+				for b.Loop() {
+					run(registry[id], plain, out)
+				}
+			})
+		}
+	}
+}
