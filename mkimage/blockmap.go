@@ -15,6 +15,7 @@ type Blockmap struct {
 	Stretches []Stretch // as Recipe.Layout gives them
 	End       int64     // where the data area ends and the image's tables begin
 
+	codec     string
 	blockSize int
 	words     []uint32 // length word of each block, in order
 	marks     []int64  // where every blockMarkEvery-th block lies
@@ -40,6 +41,7 @@ func newBlockmap(r *Recipe) *Blockmap {
 	b := &Blockmap{
 		Stretches: r.Layout(),
 		End:       dataStart,
+		codec:     r.Codec,
 		blockSize: r.BlockSize,
 		large:     make(map[chunkstore.ID]int),
 		fragments: make(map[chunkstore.ID]int),
@@ -175,4 +177,27 @@ func (s *Stretch) Key() chunkstore.ID {
 		ids[i] = c.ID
 	}
 	return fragmentKey(ids)
+}
+
+// Lacking sums what an image of old does not have: the stored bytes of blocks, and their plain bytes, which a
+// target that has old alone compresses again when it does not fetch the blocks.
+func (b *Blockmap) Lacking(old *Recipe) (stored, plain int64) {
+	has := make(map[chunkstore.ID]bool)
+	if old.Codec == b.codec && b.codec != "" && old.BlockSize == b.blockSize {
+		for _, s := range old.Layout() {
+			has[s.Key()] = true
+		}
+	}
+	for i := range b.Stretches {
+		if has[b.Stretches[i].Key()] {
+			continue
+		}
+		for at := range b.Blocks(i) {
+			if at.Length > 0 {
+				stored += int64(at.Length)
+				plain += int64(at.Size)
+			}
+		}
+	}
+	return stored, plain
 }

@@ -178,7 +178,19 @@ func TestBlockmapOfAnotherImage(t *testing.T) {
 	o := Options{BlockSize: 16 << 10, Level: "fastest"}
 	r1, image1, _ := makeImage(t, one, o)
 	r2, image2, _ := makeImage(t, other, o)
-	if _, err := ParseBlockmap(encodeMap(t, readMap(t, r1, image1)), r2); !errors.Is(err, chunkstore.ErrCorrupt) {
+	b1 := readMap(t, r1, image1)
+	if stored, plain := b1.Lacking(r1); stored != 0 || plain != 0 {
+		t.Errorf("an image lacks %d stored and %d plain bytes of itself", stored, plain)
+	}
+	if stored, plain := b1.Lacking(r2); plain != 40_000 || stored <= 0 || stored >= plain {
+		t.Errorf("the other image lacks %d stored and %d plain bytes", stored, plain)
+	}
+	foreign := *r2
+	foreign.Codec = ""
+	if stored, _ := b1.Lacking(&foreign); stored != b1.End-dataStart {
+		t.Errorf("an image of another codec lacks %d of %d bytes", stored, b1.End-dataStart)
+	}
+	if _, err := ParseBlockmap(encodeMap(t, b1), r2); !errors.Is(err, chunkstore.ErrCorrupt) {
 		t.Errorf("the map of another image: %v", err)
 	}
 	m, err := squashfs.Open(bytes.NewReader(image2), int64(len(image2)))
