@@ -3,11 +3,16 @@ package apply
 import (
 	"io"
 
+	"deltaup/chunkstore"
 	"deltaup/mkimage"
 )
 
-// measureSample is how many plain bytes are compressed to learn how quick this machine is.
-const measureSample = 512 << 10
+// measureFiles is how many files of a seed give a block each, to learn how quick this machine compresses.
+const measureFiles = 8
+
+// patchShare is how much longer bytes take that come by patch than bytes that are read from a seed: what is
+// around a patch, transforms and hashes, counts for more than the patch itself.
+const patchShare = 8
 
 // measureCPU fills in what was not told of the machine: how quickly it compresses, on bytes of a
 // seed, and how quickly it read the seeds.
@@ -19,24 +24,38 @@ func (u *Update) measureCPU() {
 		if u.cpu.Decode <= 0 {
 			u.cpu.Decode = s.rate
 		}
-		if u.cpu.Compress > 0 || !mkimage.KnownCodec(s.derived.Recipe.Codec) {
-			continue
+		if u.cpu.Patch <= 0 {
+			u.cpu.Patch = s.rate / patchShare
 		}
-		for c := range s.derived.Recipe.Contents() {
-			if c.Size < measureSample {
-				continue
-			}
-			sample := make([]byte, measureSample)
-			f, err := s.file(c.ID)
-			if err == nil {
-				_, err = io.ReadFull(io.NewSectionReader(f, (c.Size-measureSample)/2, measureSample), sample)
-			}
-			if err == nil {
-				u.cpu.Compress, err = mkimage.CompressRate(s.derived.Recipe.Codec, s.derived.Recipe.BlockSize, sample)
-			}
-			if err == nil {
-				break
+		r := s.derived.Recipe
+		if sample := s.sample(); u.cpu.Compress <= 0 && len(sample) > 0 {
+			if rate, err := mkimage.CompressRate(r.Codec, r.BlockSize, sample); err == nil {
+				u.cpu.Compress = rate
 			}
 		}
 	}
+}
+
+// sample gives a block from the middle of each of some large files all over a seed.
+func (s *seed) sample() []byte {
+	r := s.derived.Recipe
+	var large []*chunkstore.Content
+	for c := range r.Contents() {
+		if c.Size >= int64(r.BlockSize) {
+			large = append(large, c)
+		}
+	}
+	var sample []byte
+	for i := range min(measureFiles, len(large)) {
+		c := large[i*len(large)/min(measureFiles, len(large))]
+		block := make([]byte, r.BlockSize)
+		f, err := s.file(c.ID)
+		if err == nil {
+			_, err = io.ReadFull(io.NewSectionReader(f, (c.Size-int64(r.BlockSize))/2, int64(r.BlockSize)), block)
+		}
+		if err == nil { // else it shows when the seed is used
+			sample = append(sample, block...)
+		}
+	}
+	return sample
 }

@@ -82,6 +82,9 @@ func (u *Update) missing() missing {
 	if total > 0 {
 		m.stored = int64(float64(m.blocks) / float64(total) * float64(u.image.Size))
 	}
+	if u.chain != nil && len(u.chain.sets) == 1 && !u.prove { // the release knows it better
+		m.stored = min(m.stored, u.chain.sets[0].patch.Blocks)
+	}
 	return m
 }
 

@@ -18,7 +18,7 @@ type CPU struct {
 }
 
 // DefaultCPU stands in for what is not known of a machine: a small one.
-var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 40e6, Write: 150e6}
+var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 300e6}
 
 const (
 	defaultMaxRange = 8 << 20

@@ -109,7 +109,7 @@ func judge(w Way, p, best *Plan, limit int64, o Optimize) Alternative {
 		return Alternative{Route: w.Route, Why: w.Closed}
 	}
 	a := Alternative{Route: w.Route, Chosen: p == best, Exact: p.Exact, Bytes: p.Bytes, Requests: p.Requests, Time: p.Time}
-	bytes, longer := p.Bytes-best.Bytes, (p.Time - best.Time).Round(time.Millisecond)
+	bytes, longer := p.Bytes-best.Bytes, p.Time-best.Time
 	switch {
 	case a.Chosen:
 	case p.Bytes > limit:
@@ -117,13 +117,24 @@ func judge(w Way, p, best *Plan, limit int64, o Optimize) Alternative {
 	case o == ForBytes && bytes > 0:
 		a.Why = fmt.Sprintf("%d bytes more", bytes)
 	case longer > 0:
-		a.Why = fmt.Sprintf("%v longer", longer)
+		a.Why = fmt.Sprintf("%v longer", roughly(longer))
 	case bytes > 0:
 		a.Why = fmt.Sprintf("%d bytes more", bytes)
 	default:
 		a.Why = "no better"
 	}
 	return a
+}
+
+// roughly gives a duration as precisely as an estimate deserves.
+func roughly(d time.Duration) time.Duration {
+	switch {
+	case d < 10*time.Millisecond:
+		return d
+	case d < 10*time.Second:
+		return d.Round(10 * time.Millisecond)
+	}
+	return d.Round(time.Second)
 }
 
 // add enters finished ranges.
