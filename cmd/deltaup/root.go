@@ -38,6 +38,7 @@ func newRootCommand(env *Env) *cobra.Command {
 		newMkimageCommand(env),
 		newPublishCommand(env),
 		newServeCommand(env),
+		newPlanCommand(env),
 		newPullCommand(env),
 		newCheckCommand(env),
 		newLsCommand(env),
