@@ -66,7 +66,7 @@ func (p *patching) all(ctx context.Context, previous string) ([]Patch, error) {
 	recipes := map[chunkstore.ID]bool{p.text: true}
 	for version := previous; version != "" && !seen[version] && len(seen) <= p.u.p.PatchFrom; {
 		seen[version] = true
-		old, err := p.u.old(version)
+		old, err := ReadRelease(p.u.dir, version)
 		if err != nil {
 			p.out.warn("no patch set from %s or a release before it: %v", version, err)
 			break
@@ -98,19 +98,6 @@ type sourceError struct{ err error }
 
 func (e *sourceError) Error() string { return e.err.Error() }
 func (e *sourceError) Unwrap() error { return e.err }
-
-// old reads the release file of an older version.
-func (u *publisher) old(version string) (*Release, error) {
-	name := ReleasePath(version)
-	r, err := readRelease(u.path(name))
-	if err == nil && r.Version != version {
-		err = fmt.Errorf("is that of version %s", r.Version)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return r, nil
-}
 
 // from makes one patch set, proves it and gives it its name.
 func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
@@ -151,10 +138,8 @@ func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
 // make writes a set into f.
 func (p *patching) make(ctx context.Context, f io.Writer, from *mkimage.Recipe, old patchset.Contents) (Object, *patchset.Stats, error) {
 	w := &setWriter{hasher: chunkstore.NewHasher(), w: bufio.NewWriterSize(f, 256<<10)}
-	stats, err := patchset.Make(ctx, w, from, p.to, old, p.new, patchset.MakeOptions{
-		ChunkCost: chunkCost(from, p.chunks),
-		Progress:  p.u.progress(StepPatch),
-	})
+	// A content that is left out, because it is cheaper by chunks, costs a target the whole recipe and the index besides: nothing is.
+	stats, err := patchset.Make(ctx, w, from, p.to, old, p.new, patchset.MakeOptions{Progress: p.u.progress(StepPatch)})
 	if err == nil {
 		err = w.w.Flush()
 		w.err = err
@@ -195,50 +180,16 @@ func (w *setWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func chunkIDs(r *mkimage.Recipe) map[chunkstore.ID]bool {
-	ids := map[chunkstore.ID]bool{}
-	for _, ch := range r.Chunks() {
-		ids[ch.ID] = true
-	}
-	return ids
-}
-
-// chunkCost tells what a content costs a target that has from by chunks.
-func chunkCost(from *mkimage.Recipe, at map[chunkstore.ID]chunkstore.Location) func(*chunkstore.Content) int64 {
-	has := chunkIDs(from)
-	return func(c *chunkstore.Content) (cost int64) {
-		for _, ch := range c.Chunks {
-			if !ch.IsHole() && !has[ch.ID] {
-				cost += at[ch.ID].Length
-			}
-		}
-		return cost
-	}
-}
-
 // costs fills in what the step costs by the other routes.
 func (p *patching) costs(patch *Patch, from *mkimage.Recipe) {
-	has := chunkIDs(from)
+	has := map[chunkstore.ID]bool{}
+	for _, ch := range from.Chunks() {
+		has[ch.ID] = true
+	}
 	for _, ch := range p.to.Chunks() {
 		if !has[ch.ID] {
 			patch.Chunks += p.chunks[ch.ID].Length
 		}
 	}
-	stored := map[chunkstore.ID]bool{} // stretches that can be copied
-	if from.Codec == p.to.Codec && from.BlockSize == p.to.BlockSize {
-		for _, s := range from.Layout() {
-			stored[s.Key()] = true
-		}
-	}
-	for i := range p.blocks.Stretches {
-		if stored[p.blocks.Stretches[i].Key()] {
-			continue
-		}
-		for b := range p.blocks.Blocks(i) {
-			if b.Length > 0 {
-				patch.Blocks += int64(b.Length)
-				patch.Compress += int64(b.Size)
-			}
-		}
-	}
+	patch.Blocks, patch.Compress = p.blocks.Lacking(from)
 }

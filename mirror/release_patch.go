@@ -15,7 +15,7 @@ type Patch struct {
 	From   string        `json:"from"`   // version of the release that it leads from
 	Recipe chunkstore.ID `json:"recipe"` // BLAKE3-256 of that release's plain recipe
 	Set    Object        `json:"set"`    // the whole file, at [PatchPath]
-	// Head is the file's beginning: its hash is patchset.Head.ID, which proves the whole set piece by piece.
+	// Head is the file's beginning. Its ID is patchset.Head.ID, which proves the whole set piece by piece.
 	Head Object `json:"head"`
 
 	// What a target with all of From, and nothing else, has to do by the other routes.
