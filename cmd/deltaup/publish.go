@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -23,6 +26,7 @@ type publishOptions struct {
 	initrd     string
 	artifacts  []string
 	raw        bool
+	patchFrom  int
 	noWait     bool
 	image      string
 }
@@ -34,7 +38,8 @@ func newPublishCommand(env *Env) *cobra.Command {
 		Short: "Add a release to a mirror and point a channel to it",
 		Long: `Publish adds IMAGE, the recipe beside it (IMAGE.recipe) and other artifacts as one
 release to the mirror in DIR, which is made when it does not exist. Chunks that the
-mirror already has are not stored again. The channel's pointer moves last.
+mirror already has are not stored again. Patch sets are made from the releases that the
+channel pointed to before. The channel's pointer moves last.
 
 The same command again completes a run that was cut off. A version that the mirror
 has with the same bytes is left as it is and only the pointer moves, which also
@@ -55,6 +60,7 @@ promotes a release to another channel.`,
 	f.StringVar(&o.initrd, "initrd", "", "initrd to publish beside the image")
 	f.StringArrayVar(&o.artifacts, "artifact", nil, "further file to publish raw, as `NAME=FILE`; may be repeated")
 	f.BoolVar(&o.raw, "raw", false, "IMAGE is no squashfs image of mkimage: publish it as chunks of its bytes")
+	f.IntVar(&o.patchFrom, "patch-from", 3, "make patch sets from this many releases before; 0 makes none")
 	f.BoolVar(&o.noWait, "no-wait", false, "fail when another publisher is at work instead of waiting for it")
 	return cmd
 }
@@ -65,6 +71,7 @@ func (o *publishOptions) publication() (mirror.Publication, error) {
 		Version:    o.version,
 		Channel:    o.channel,
 		Compatible: o.compatible,
+		PatchFrom:  o.patchFrom,
 		NoWait:     o.noWait,
 	}
 	switch {
@@ -112,6 +119,9 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 	if err != nil {
 		return err
 	}
+	for _, w := range done.Warnings {
+		fmt.Fprintf(env.Stderr, "deltaup: %s\n", w)
+	}
 	printPublished(env.Stdout, o, done)
 	return nil
 }
@@ -122,6 +132,8 @@ var publishSteps = map[mirror.Step]string{
 	mirror.StepVerify: "reading the image",
 	mirror.StepBuild:  "building the image again",
 	mirror.StepStore:  "storing new chunks",
+	mirror.StepPatch:  "making a patch set",
+	mirror.StepProve:  "applying the patch set",
 }
 
 func printPublished(w io.Writer, o *publishOptions, done *mirror.Published) {
@@ -134,6 +146,7 @@ func printPublished(w io.Writer, o *publishOptions, done *mirror.Published) {
 		for _, a := range done.Release.Artifacts {
 			fmt.Fprintf(w, "  %s: %s, %s bytes, blake3 %s\n", a.Name, a.Kind, humanize.Comma(a.Size), a.ID)
 		}
+		printPatches(w, done.Patches)
 	}
 	switch {
 	case o.channel == "":
@@ -142,6 +155,26 @@ func printPublished(w io.Writer, o *publishOptions, done *mirror.Published) {
 	default:
 		fmt.Fprintf(w, "channel %s: pointed to %s already\n", o.channel, version)
 	}
+}
+
+// printPatches tells what each patch set has, and what making them took.
+func printPatches(w io.Writer, patches []mirror.PatchStats) {
+	for _, p := range patches {
+		fmt.Fprintf(w, "  patch from %s: %s for %s, in %s", p.From, humanize.Bytes(uint64(p.Size)), count(p.Contents, "file"), p.Time.Round(time.Second))
+		if peak, ok := peakMemory(); ok {
+			fmt.Fprintf(w, " and at most %s of memory", humanize.IBytes(uint64(peak)))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// peakMemory is the most resident memory that this process has had, in bytes, where the system tells.
+func peakMemory() (int64, bool) {
+	var usage syscall.Rusage
+	if runtime.GOOS != "linux" || syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0, false // other systems count in other units
+	}
+	return usage.Maxrss << 10, true
 }
 
 // count is a number and its noun, "1 pack", "2 packs".

@@ -41,6 +41,7 @@ func newRootCommand(env *Env) *cobra.Command {
 		newPlanCommand(env),
 		newPullCommand(env),
 		newCheckCommand(env),
+		newDiffCommand(env),
 		newLsCommand(env),
 		newCatCommand(env),
 		newInspectCommand(env),

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/diff"
+	"deltaup/delta/patchset"
+	"deltaup/mirror"
+	"deltaup/mkimage"
+	"deltaup/mkimage/squashfs"
+)
+
+// diffOptions are the command's flags and arguments.
+type diffOptions struct {
+	mirror    string
+	noPatches bool
+	all       bool
+	json      bool
+	old, new  string
+}
+
+func newDiffCommand(env *Env) *cobra.Command {
+	var o diffOptions
+	cmd := &cobra.Command{
+		Use:   "diff [flags] OLD NEW",
+		Short: "Show what the step from one release to the next costs, and why",
+		Long: `Diff compares two images, or with --mirror two versions on a mirror, and shows what a target
+that has OLD fetches to get NEW: by route, by directory and by file, the dearest first; what
+changed in time stamps, owners or order alone; and what looks as if it need not cost anything.
+
+It makes the patch set that publish would make, which takes a while; --no-patches shows what
+the files cost without one.`,
+		Args: exactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.old, o.new = args[0], args[1]
+			return runDiff(cmd.Context(), env, &o)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.mirror, "mirror", "", "folder of a mirror; OLD and NEW are versions of it")
+	f.BoolVar(&o.noPatches, "no-patches", false, "cost files by chunks, without making patches")
+	f.BoolVar(&o.all, "all", false, "show all files and directories, not the 20 dearest")
+	f.BoolVar(&o.json, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func runDiff(ctx context.Context, env *Env, o *diffOptions) error {
+	status := newStatusLine(env)
+	defer status.clear()
+	report, err := o.compare(ctx, status)
+	status.clear()
+	if err != nil {
+		return err
+	}
+	if !o.all {
+		report.Files = report.Files[:min(len(report.Files), topFiles)]
+		report.Directories = report.Directories[:min(len(report.Directories), topFiles)]
+	}
+	if o.json {
+		enc := json.NewEncoder(env.Stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(report)
+	}
+	printDiff(env.Stdout, o, report)
+	return nil
+}
+
+// topFiles is how many files and directories are shown without --all.
+const topFiles = 20
+
+// diffSteps is how people are told of a step.
+var diffSteps = map[diff.Step]string{
+	diff.StepChunks:  "compressing chunks",
+	diff.StepPatches: "making patches",
+	diff.StepReasons: "looking for reasons",
+}
+
+func (o *diffOptions) compare(ctx context.Context, status *statusLine) (*diff.Report, error) {
+	options := diff.Options{
+		NoPatches: o.noPatches,
+		Progress:  func(step diff.Step, done, total int64) { status.show(diffSteps[step], done, total) },
+	}
+	old, new := o.old, o.new
+	if o.mirror != "" {
+		var err error
+		if old, _, err = onMirror(o.mirror, o.old); err != nil {
+			return nil, err
+		}
+		var release *mirror.Release
+		if new, release, err = onMirror(o.mirror, o.new); err != nil {
+			return nil, err
+		}
+		if options.Frame, err = framesOf(o.mirror, release); err != nil {
+			return nil, err
+		}
+	}
+	from, err := openSide(ctx, old, status)
+	if err != nil {
+		return nil, err
+	}
+	defer from.file.Close() // read only
+	to, err := openSide(ctx, new, status)
+	if err != nil {
+		return nil, err
+	}
+	defer to.file.Close()
+	if to.side.Recipe.Codec != "" { // an image of ours, whose blocks a recipe places
+		if options.Blockmap, err = mkimage.ReadBlockmap(ctx, to.image, to.side.Recipe); err != nil {
+			return nil, err
+		}
+	}
+	return diff.Compare(ctx, from.side, to.side, options)
+}
+
+// onMirror finds the image of a version.
+func onMirror(dir, version string) (string, *mirror.Release, error) {
+	r, err := mirror.ReadRelease(dir, version)
+	if err != nil {
+		return "", nil, err
+	}
+	a := r.Artifact(mirror.ImageName)
+	if a == nil || a.Kind != mirror.KindSquashfs {
+		return "", nil, fmt.Errorf("version %s: %w", version, errNoSquashfs)
+	}
+	return filepath.Join(dir, filepath.FromSlash(mirror.ImagePath(a.ID))), r, nil
+}
+
+var errNoSquashfs = errors.New("has no squashfs image with a recipe")
+
+// framesOf tells how long the stored chunks of a release are.
+func framesOf(dir string, r *mirror.Release) (func(chunkstore.Chunk) int64, error) {
+	at, err := mirror.ReadLocations(dir, r)
+	if err != nil {
+		return nil, err
+	}
+	return func(c chunkstore.Chunk) int64 { return at[c.ID].Length }, nil
+}
+
+// openedSide is an image that is compared.
+type openedSide struct {
+	file  *os.File
+	image *squashfs.Image
+	side  diff.Side
+}
+
+// openSide opens an image and derives its recipe, which for one of ours is the one that it was made from.
+func openSide(ctx context.Context, path string, status *statusLine) (*openedSide, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &openedSide{file: f}
+	if err := s.read(ctx, status); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func (s *openedSide) read(ctx context.Context, status *statusLine) error {
+	info, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	if s.image, err = squashfs.Open(s.file, info.Size()); err != nil {
+		return err
+	}
+	d, err := mkimage.Derive(ctx, s.image, chunkstore.Params{}, mkimage.DeriveOptions{
+		Progress: func(done, total int64) { status.show("reading "+filepath.Base(s.file.Name()), done, total) },
+	})
+	if err != nil {
+		return err
+	}
+	s.side = diff.Side{Recipe: d.Recipe, Contents: patchset.FromImage(d)}
+	return nil
+}
