@@ -106,11 +106,15 @@ func (p *programFile) readStarts(b []byte) {
 // code rewrites the program's code and gives the list of addresses that goes with it.
 func (p *programFile) code(b []byte, listed []uint32, inverse bool) ([]uint32, bool) {
 	s := p.section(".text")
-	if s == nil || p.machine != elfMachineX86 {
+	if s == nil {
 		return listed, true
 	}
 	c := newAddressCoder(p.starts, p.regions)
 	c.listed = listed
+	if p.machine == elfMachineARM {
+		ok := c.armCode(s.of(b), s.addr, inverse)
+		return c.listed, ok
+	}
 	if inverse {
 		ok := c.inverse(s.of(b), s.addr, p.kind == elfTypeExec)
 		return c.listed, ok
