@@ -122,8 +122,20 @@ func try(e Entry, old, plain []byte) *candidate {
 		defer largeIndex.Unlock()
 	}
 	e.length = int64(len(plain))
-	s := suffix.Diff(old, plain)
-	return &candidate{entries: []Entry{e}, streams: []suffix.Streams{s}, cost: estimate(&s)}
+	s, cost := smallestDiff(suffix.NewIndex(old, 0), plain)
+	return &candidate{entries: []Entry{e}, streams: []suffix.Streams{s}, cost: cost}
+}
+
+// smallestDiff makes the patch with each gain and gives the one with the smaller estimate.
+func smallestDiff(x *suffix.Index, plain []byte) (suffix.Streams, int64) {
+	s := x.Diff(plain, suffix.ProgramGain)
+	cost := estimate(&s)
+	if other := x.Diff(plain, suffix.TextGain); other.Len() > 0 {
+		if c := estimate(&other); c < cost {
+			return other, c
+		}
+	}
+	return s, cost
 }
 
 // check applies a candidate of one entry.
@@ -183,14 +195,14 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 				index = suffix.NewIndex(old, at)
 			}
 		}
-		s := index.Diff(plain)
+		s, cost := smallestDiff(index, plain)
 		e := Entry{Content: c, Base: base, Offset: off, Length: int64(len(plain)), length: int64(len(plain)), hash: chunkstore.Sum(plain)}
 		if err := checkPiece(&e, &s, shifted{old, begin}, plain); err != nil {
 			return nil, err
 		}
 		found.entries = append(found.entries, e)
 		found.streams = append(found.streams, s)
-		found.cost += estimate(&s)
+		found.cost += cost
 		if total += s.Len(); total > largeMax {
 			return nil, nil
 		}
@@ -203,12 +215,12 @@ func (m *maker) windowed(c, base *chunkstore.Content, plain, old []byte) (*candi
 	largeIndex.Lock()
 	defer largeIndex.Unlock()
 	begin, _ := windowOf(base.Size, 0, c.Size, c.Size)
-	s := suffix.NewIndex(old, begin).Diff(plain)
+	s, cost := smallestDiff(suffix.NewIndex(old, begin), plain)
 	e := Entry{Content: c, Base: base, Length: c.Size, length: c.Size, hash: c.ID}
 	if err := checkPiece(&e, &s, shifted{old, begin}, plain); err != nil {
 		return nil, err
 	}
-	return &candidate{entries: []Entry{e}, streams: []suffix.Streams{s}, cost: estimate(&s)}, nil
+	return &candidate{entries: []Entry{e}, streams: []suffix.Streams{s}, cost: cost}, nil
 }
 
 // checkPiece applies a patch that has no transform.

@@ -5,19 +5,25 @@ import (
 	"fmt"
 )
 
+// By how many bytes a match elsewhere must beat going on where the last match left off, for Index.Diff.
+const (
+	ProgramGain = 8  // many short matches: pays where bytes differ here and there
+	TextGain    = 32 // few long ones: pays where contents have insertions and new bytes compress well
+)
+
 // Diff makes a patch from old to new; both may be empty. The result depends on the arguments alone. At most
 // WindowMax bytes of old and NewMax of new; more panic.
-func Diff(old, new []byte) Streams { return NewIndex(old, 0).Diff(new) }
+func Diff(old, new []byte) Streams { return NewIndex(old, 0).Diff(new, ProgramGain) }
 
 // Diff makes a patch from the index's content to new, which may be empty; more than NewMax bytes panic.
-func (x *Index) Diff(new []byte) Streams {
+func (x *Index) Diff(new []byte, gain int) Streams {
 	if len(new) > NewMax {
 		panic(fmt.Sprintf("suffix: a patch to %d bytes", len(new)))
 	}
 	w := writer{old: x.old, new: new, base: x.start}
 	if len(x.old) > 0 {
 		m := match{}
-		scan(x, x.old, new, func(pos, start, length int) {
+		scan(x, x.old, new, gain, func(pos, start, length int) {
 			next := match{start: start, pos: pos, length: length}
 			w.between(m, next)
 			m = next

@@ -101,15 +101,13 @@ func common(a, b []byte) int {
 type match struct{ start, pos, length int }
 
 const (
-	// gain is by how many bytes a match elsewhere must beat going on where the last match left off.
-	gain = 8
 	// stallMax ends the search for a better beginning of a match after so many steps without change: otherwise
 	// long repetitions take quadratic time.
 	stallMax = 64
 )
 
 // scan finds the matches of bsdiff: places where new agrees with old and not with the continuation of the match before.
-func scan(x *Index, old, new []byte, each func(pos, start, length int)) {
+func scan(x *Index, old, new []byte, gain int, each func(pos, start, length int)) {
 	var at, length, pos int
 	shift := 0 // old position minus new position of the match that is being continued
 	for at < len(new) {
