@@ -3,6 +3,7 @@ package patchset
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
 
 	"deltaup/chunkstore"
 )
@@ -13,20 +14,28 @@ import (
 // streamSize is what a bundle costs for one of its streams.
 type streamSize struct{ coder, plain, stored int }
 
-// appendBundle appends a bundle of streams to b.
+// appendBundle appends a bundle of streams to b, which it compresses side by side.
 func appendBundle(b []byte, streams [][]byte) ([]byte, []streamSize) {
 	sizes := make([]streamSize, len(streams))
 	stored := make([][]byte, len(streams))
+	var wait sync.WaitGroup
 	for i, plain := range streams {
-		b = binary.AppendUvarint(b, uint64(len(plain)))
 		if len(plain) == 0 {
 			continue
 		}
-		sizes[i].plain = len(plain)
-		sizes[i].coder, stored[i] = smallest(plain)
-		sizes[i].stored = len(stored[i])
-		b = append(b, byte(sizes[i].coder))
-		b = binary.AppendUvarint(b, uint64(len(stored[i])))
+		wait.Go(func() {
+			sizes[i].plain = len(plain)
+			sizes[i].coder, stored[i] = smallest(plain)
+			sizes[i].stored = len(stored[i])
+		})
+	}
+	wait.Wait()
+	for _, s := range sizes {
+		b = binary.AppendUvarint(b, uint64(s.plain))
+		if s.plain > 0 {
+			b = append(b, byte(s.coder))
+			b = binary.AppendUvarint(b, uint64(s.stored))
+		}
 	}
 	for _, p := range stored {
 		b = append(b, p...)

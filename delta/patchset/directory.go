@@ -23,6 +23,7 @@ type listing struct {
 	contents []*chunkstore.Content
 	patterns []*chunkstore.Content // parallel to contents; nil: none
 	paths    []string              // likewise: the first path of each
+	oldPaths map[*chunkstore.Content]string
 }
 
 // newListing lists the new contents of to; origins gives the path in from that a path of to had, when it is another.
@@ -37,14 +38,8 @@ func newListing(from, to *mkimage.Recipe, origins map[string]string) *listing {
 	for i := range from.Entries {
 		before[from.Entries[i].Path] = from.Entries[i].Content
 	}
-	first := make(map[*chunkstore.Content]string)
-	for i := range to.Entries {
-		if c := to.Entries[i].Content; c != nil {
-			if _, ok := first[c]; !ok {
-				first[c] = to.Entries[i].Path
-			}
-		}
-	}
+	l.oldPaths = firstPaths(from)
+	first := firstPaths(to)
 	for _, c := range to.DataOrder() {
 		if old[c.ID] {
 			continue
@@ -63,6 +58,19 @@ func newListing(from, to *mkimage.Recipe, origins map[string]string) *listing {
 		l.paths = append(l.paths, path)
 	}
 	return l
+}
+
+// firstPaths gives the first path of each content.
+func firstPaths(r *mkimage.Recipe) map[*chunkstore.Content]string {
+	first := make(map[*chunkstore.Content]string)
+	for i := range r.Entries {
+		if c := r.Entries[i].Content; c != nil {
+			if _, ok := first[c]; !ok {
+				first[c] = r.Entries[i].Path
+			}
+		}
+	}
+	return first
 }
 
 // originsOf inverts the renames of patterns.
