@@ -46,7 +46,12 @@ func runTests(m *testing.M) int {
 		defer os.RemoveAll(dir)
 		os.Setenv("TMPDIR", dir)
 	}
-	defer func() { os.RemoveAll(theWorld.dir) }()
+	defer func() {
+		os.RemoveAll(theWorld.dir)
+		for _, w := range patchedWorlds.made {
+			os.RemoveAll(w.dir)
+		}
+	}()
 	return m.Run()
 }
 
@@ -65,34 +70,43 @@ func (w *world) make() (err error) {
 	}
 	w.mirror = filepath.Join(w.dir, "mirror")
 	w.tree = filepath.Join(w.dir, "tree1")
-	for i, files := range []map[string][]byte{system(1), system(2)} {
-		folder := filepath.Join(w.dir, fmt.Sprintf("tree%d", i+1))
-		for name, content := range files {
-			path := filepath.Join(folder, name)
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				return err
-			}
-			if err := os.WriteFile(path, content, 0o644); err != nil {
-				return err
-			}
-		}
-		w.image[i] = filepath.Join(w.dir, fmt.Sprintf("v%d.squashfs", i+1))
+	for i := range w.image {
 		w.kernel[i] = filepath.Join(w.dir, fmt.Sprintf("vmlinuz-%d", i+1))
 		if err := os.WriteFile(w.kernel[i], kernel(i), 0o644); err != nil {
 			return err
 		}
-		if err := makeImage(folder, w.image[i]); err != nil {
-			return err
-		}
-		_, err := mirror.Publish(context.Background(), w.mirror, mirror.Publication{
-			Version: fmt.Sprint(i + 1), Channel: "stable", Compatible: "board-a", Image: w.image[i], PackSize: 512 << 10,
-			Artifacts: []mirror.File{{Name: "kernel", Path: w.kernel[i]}},
+		w.image[i], err = w.release(i+1, system(i+1), mirror.Publication{
+			Compatible: "board-a", PackSize: 512 << 10, Artifacts: []mirror.File{{Name: "kernel", Path: w.kernel[i]}},
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// release makes an image of files and publishes it as p says. It gives the image's path.
+func (w *world) release(version int, files map[string][]byte, p mirror.Publication) (image string, err error) {
+	folder := filepath.Join(w.dir, fmt.Sprintf("tree%d", version))
+	for name, content := range files {
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			return "", err
+		}
+	}
+	p.Image = filepath.Join(w.dir, fmt.Sprintf("v%d.squashfs", version))
+	if err := makeImage(folder, p.Image); err != nil {
+		return "", err
+	}
+	p.Version, p.Channel = fmt.Sprint(version), "stable"
+	got, err := mirror.Publish(context.Background(), w.mirror, p)
+	if err == nil && len(got.Warnings) > 0 {
+		err = errors.New(got.Warnings[0])
+	}
+	return p.Image, err
 }
 
 // system is the files of a version: large ones that change in places, small ones that are much alike.
@@ -174,8 +188,10 @@ type target struct {
 	before   chunkstore.ID // of the seed
 }
 
-func newTarget(t testing.TB) *target {
-	w := newWorld(t)
+func newTarget(t testing.TB) *target { return newTargetOf(t, newWorld(t)) }
+
+func newTargetOf(t testing.TB, w *world) *target {
+	t.Helper()
 	dir := t.TempDir()
 	m := &target{
 		t: t, w: w, server: faultserver.New(t, mirror.Handler(w.mirror)),

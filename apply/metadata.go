@@ -118,13 +118,18 @@ func (m *metadata) cached(o mirror.Object) ([]byte, error) {
 	return b, nil
 }
 
+// measuredMax is the most that a measured rate is believed, in bytes per second: 50 Mbit/s. What a few small files
+// tell is no ground for fetching tens of times the bytes to save a second; whoever has a faster line and does not pay
+// for its bytes can say so.
+const measuredMax = 6.25e6
+
 // measure tells the line's rate when enough was read: less says more of the server than of the line.
 func (m *metadata) measure(n int64, took time.Duration) {
 	const enough = 64 << 10
 	m.bytes += n
 	m.took += max(took-m.line.RTT, time.Millisecond)
 	if m.bytes >= enough && !m.told {
-		m.line.Rate = m.limited(float64(m.bytes) / m.took.Seconds())
+		m.line.Rate = m.limited(min(float64(m.bytes)/m.took.Seconds(), measuredMax))
 	}
 }
 
