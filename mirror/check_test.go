@@ -14,8 +14,8 @@ import (
 	"deltaup/chunkstore"
 )
 
-// twoReleases makes a mirror of two releases with an image and a raw artifact each;
-// stable points to the second, old to the first.
+// twoReleases makes a mirror of two releases with an image and a raw artifact each, and a patch set
+// that leads from the first to the second; stable points to the second, old to the first.
 func twoReleases(t testing.TB) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -23,10 +23,14 @@ func twoReleases(t testing.TB) (dir string) {
 	k1, k2 := kernels()
 	for i, files := range []map[string][]byte{t1, t2} {
 		p := imagePublication(fmt.Sprint(i+1), makeImage(t, files))
-		p.Channel = []string{"old", "stable"}[i]
+		p.PatchFrom = 1
 		p.Artifacts = []File{{KernelName, writeFile(t, filepath.Join(t.TempDir(), "k"), [][]byte{k1, k2}[i])}}
 		p.Compatible = "machine"
 		mustPublish(t, dir, p)
+		if i == 0 {
+			p.Channel = "old"
+			mustPublish(t, dir, p)
+		}
 	}
 	return dir
 }
@@ -129,14 +133,15 @@ func TestCheckMixedUp(t *testing.T) {
 		bytes []byte
 		blame string
 	}{
-		"release under another version": {ReleasePath("2"), read(ReleasePath("1")), ReleasePath("2")},
-		"pointer of another channel":    {PointerPath("stable"), read(PointerPath("old")), PointerPath("stable")},
-		"release with another index":    {ReleasePath("2"), changed(func(r *Release) { r.Index = r1.Index }), IndexPath(r1.Index.ID)},
-		"release with another recipe":   {ReleasePath("2"), changed(func(r *Release) { r.Artifacts[0].Recipe = r1.Artifacts[0].Recipe }), IndexPath(r2.Index.ID)},
-		"release with another kernel":   {ReleasePath("2"), changed(func(r *Release) { r.Artifacts[1].Object = r1.Artifacts[1].Object }), IndexPath(r2.Index.ID)},
-		"release without its kernel":    {ReleasePath("2"), changed(func(r *Release) { r.Artifacts = r.Artifacts[:1] }), IndexPath(r2.Index.ID)},
-		"release with other machines":   {ReleasePath("2"), changed(func(r *Release) { r.Compatible = "" }), ReleasePath("2")},
-		"file by a wrong name":          {PackPath(chunkstore.Sum(nil)), []byte("x"), PackPath(chunkstore.Sum(nil))},
+		"release under another version":  {ReleasePath("2"), read(ReleasePath("1")), ReleasePath("2")},
+		"pointer of another channel":     {PointerPath("stable"), read(PointerPath("old")), PointerPath("stable")},
+		"release with another index":     {ReleasePath("2"), changed(func(r *Release) { r.Index = r1.Index }), IndexPath(r1.Index.ID)},
+		"release with another recipe":    {ReleasePath("2"), changed(func(r *Release) { r.Artifacts[0].Recipe, r.Patches = r1.Artifacts[0].Recipe, nil }), IndexPath(r2.Index.ID)},
+		"release with another kernel":    {ReleasePath("2"), changed(func(r *Release) { r.Artifacts[1].Object = r1.Artifacts[1].Object }), IndexPath(r2.Index.ID)},
+		"release with another block map": {ReleasePath("2"), changed(func(r *Release) { r.Artifacts[0].Blockmap = &r.Index }), BlockmapPath(r2.Index.ID)},
+		"release without its kernel":     {ReleasePath("2"), changed(func(r *Release) { r.Artifacts = r.Artifacts[:1] }), IndexPath(r2.Index.ID)},
+		"release with other machines":    {ReleasePath("2"), changed(func(r *Release) { r.Compatible = "" }), ReleasePath("2")},
+		"file by a wrong name":           {PackPath(chunkstore.Sum(nil)), []byte("x"), PackPath(chunkstore.Sum(nil))},
 	} {
 		dir := copyMirror(t, whole)
 		writeFile(t, filepath.Join(dir, c.name), c.bytes)

@@ -1,0 +1,312 @@
+package mirror
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
+)
+
+// steps are three versions of a tree. A file of more than patchset.PieceMax bytes changes at both ends when large is set.
+func steps(large bool) (trees []map[string][]byte) {
+	t1, t2 := trees2(large)
+	t3 := map[string][]byte{}
+	for name, b := range t2 {
+		t3[name] = b
+	}
+	t3["bin/big"] = append(bytes.Clone(t2["bin/big"]), noise(15, 3000)...)
+	t3["etc/third"] = []byte("three\n")
+	return []map[string][]byte{t1, t2, t3}
+}
+
+func trees2(large bool) (t1, t2 map[string][]byte) {
+	t1, t2 = trees()
+	if large {
+		b := noise(16, patchset.PieceMax+(1<<20))
+		t1["var/large"] = b
+		t2["var/large"] = slices.Concat([]byte("changed"), b[7:len(b)-4], []byte("end"))
+	}
+	return t1, t2
+}
+
+func patchPublication(version, image string, from int) Publication {
+	p := imagePublication(version, image)
+	p.PatchFrom = from
+	return p
+}
+
+// wantApplied applies a release's patch set from an older release as a target would and demands the release's recipe.
+func wantApplied(t testing.TB, dir string, r *Release, from string) {
+	t.Helper()
+	i := slices.IndexFunc(r.Patches, func(p Patch) bool { return p.From == from })
+	if i < 0 {
+		t.Fatalf("version %s has no patch set from %s: %+v", r.Version, from, r.Patches)
+	}
+	path := func(name string) string { return filepath.Join(dir, name) }
+	old, err := ReadRelease(dir, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe, err := readStored(path, old.Artifact(ImageName).Recipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := chunkstore.OpenFolder(path(packsDir), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path(PatchPath(r.Patches[i].Set.ID)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	err = applySet(t.Context(), f, &r.Patches[i], recipe, patchset.FromStore(folder), r.Artifact(ImageName).Recipe.Text, func(done, total int64) {})
+	if err != nil {
+		t.Errorf("the patch set from %s to %s: %v", from, r.Version, err)
+	}
+}
+
+func TestPublishPatches(t *testing.T) {
+	dir := t.TempDir()
+	var done []*Published
+	for i, tree := range steps(true) {
+		p := patchPublication([]string{"1", "2", "3"}[i], makeImage(t, tree), 3)
+		seen := map[Step]bool{}
+		p.Progress = func(s Step, done, total int64) { seen[s] = seen[s] || done > 0 && total > 0 }
+		done = append(done, mustPublish(t, dir, p))
+		if seen[StepPatch] != (i > 0) || seen[StepProve] != (i > 0) {
+			t.Errorf("version %d: progress of %v", i+1, seen)
+		}
+	}
+	for i, want := range [][]string{nil, {"1"}, {"2", "1"}} {
+		r := done[i].Release
+		var from []string
+		for _, p := range r.Patches {
+			from = append(from, p.From)
+			if p.Chunks <= 0 || p.Blocks <= 0 || p.Compress < p.Blocks || p.Set.Size >= p.Chunks {
+				t.Errorf("the step from %s to %s costs %+v", p.From, r.Version, p)
+			}
+			wantApplied(t, dir, r, p.From)
+		}
+		if !slices.Equal(from, want) || len(done[i].Patches) != len(want) || len(done[i].Warnings) > 0 {
+			t.Errorf("version %s has patch sets from %q, want %q; %+v, %q", r.Version, from, want, done[i].Patches, done[i].Warnings)
+		}
+	}
+	if p := done[1].Patches[0]; p.Contents != 3 || p.Size != done[1].Release.Patches[0].Set.Size || p.Time <= 0 {
+		t.Errorf("the step from 1 to 2: %+v", p)
+	}
+	if a, b := done[0].Release.Previous, done[2].Release.Previous; a != "" || b != "2" {
+		t.Errorf("before 1 there was %q, before 3 %q", a, b)
+	}
+	if r := wantSound(t, dir); len(r.Unreferenced) != 0 {
+		t.Errorf("unreferenced: %q", r.Unreferenced)
+	}
+	deep, err := Check(t.Context(), dir, CheckOptions{Deep: true})
+	if err != nil || len(deep.Damaged) != 0 {
+		t.Errorf("a deep check finds %+v, %v", deep, err)
+	}
+}
+
+// TestPatchedFrom publishes after releases from which no patch set, or only one, can lead.
+func TestPatchedFrom(t *testing.T) {
+	trees := steps(false)
+	v1, _ := kernels()
+	dir := t.TempDir()
+	image1, image2 := makeImage(t, trees[0]), makeImage(t, trees[1])
+	mustPublish(t, dir, patchPublication("1", image1, 3))
+	mustPublish(t, dir, rawPublication(t, "raw", v1))
+	check := func(done *Published, previous string, from ...string) {
+		t.Helper()
+		var got []string
+		for _, p := range done.Release.Patches {
+			got = append(got, p.From)
+		}
+		if done.Release.Previous != previous || !slices.Equal(got, from) || len(done.Warnings) > 0 {
+			t.Errorf("version %s comes after %q, its patch sets are from %q; want %q, %q; %q",
+				done.Release.Version, done.Release.Previous, got, previous, from, done.Warnings)
+		}
+	}
+	check(mustPublish(t, dir, patchPublication("a", image2, 1)), "raw")
+	check(mustPublish(t, dir, patchPublication("b", image1, 3)), "a", "a") // and none from 1, the same image
+	check(mustPublish(t, dir, patchPublication("c", image2, 3)), "b", "b") // a is the same, raw is none
+	check(mustPublish(t, dir, patchPublication("d", image1, 0)), "c")
+	p := patchPublication("e", image2, 3)
+	p.Channel = ""
+	check(mustPublish(t, dir, p), "")
+	// A channel that was set back to 1, published anew after its release file was lost: a loop.
+	if err := os.Remove(filepath.Join(dir, ReleasePath("1"))); err != nil {
+		t.Fatal(err)
+	}
+	check(mustPublish(t, dir, patchPublication("1", image1, 64)), "d", "c")
+	check(mustPublish(t, dir, patchPublication("2", makeImage(t, trees[2]), 64)), "1", "1", "c")
+	wantSound(t, dir)
+}
+
+// TestPatchFromDamage damages what a patch set would lead from, each file of the mirror in turn.
+func TestPatchFromDamage(t *testing.T) {
+	trees := steps(false)
+	whole := t.TempDir()
+	mustPublish(t, whole, imagePublication("1", makeImage(t, trees[0])))
+	p := patchPublication("2", makeImage(t, trees[1]), 3)
+	warned := 0
+	for name, b := range snapshot(t, whole) {
+		dir := copyMirror(t, whole)
+		damaged := flip([]byte(b), len(b)/2)
+		if strings.HasPrefix(name, packsDir) {
+			damaged = flip([]byte(b), len(b)/3) // in a frame: a publisher refuses a damaged table
+		}
+		writeFile(t, filepath.Join(dir, name), damaged)
+		done, err := Publish(t.Context(), dir, p)
+		if err != nil {
+			t.Errorf("%s damaged: %v", name, err)
+			continue
+		}
+		if pointedTo(t, dir, "stable") != "2" {
+			t.Errorf("%s damaged: the pointer did not move", name)
+		}
+		warned += len(done.Warnings)
+		if (len(done.Warnings) == 0) != (len(done.Release.Patches) == 1 && done.Release.Previous == "1") {
+			t.Errorf("%s damaged: patches %+v, warnings %q", name, done.Release.Patches, done.Warnings)
+		}
+		for _, r := range mustCheck(t, dir).Damaged {
+			if r.Name != name {
+				t.Errorf("%s damaged: %s is damaged afterwards: %s", name, r.Name, r.What)
+			}
+		}
+	}
+	if warned < 3 { // pointer, release, recipe, and the pack of what changed
+		t.Errorf("%d warnings", warned)
+	}
+}
+
+func TestPublishPatchCrash(t *testing.T) {
+	trees := steps(false)
+	image1 := makeImage(t, trees[0])
+	base := t.TempDir()
+	mustPublish(t, base, imagePublication("1", image1))
+	whole := copyMirror(t, base)
+	p := patchPublication("2", makeImage(t, trees[1]), 3)
+	if done := mustPublish(t, whole, p); len(done.Release.Patches) != 1 {
+		t.Fatalf("no patch set: %q", done.Warnings)
+	}
+	testCrash(t, "cruel", base, p, snapshot(t, whole), func(dir string) { wantRebuilt(t, dir, "1", image1) })
+}
+
+func TestPublishPatchCancelled(t *testing.T) {
+	trees := steps(false)
+	dir := t.TempDir()
+	mustPublish(t, dir, imagePublication("1", makeImage(t, trees[0])))
+	for _, at := range []Step{StepPatch, StepProve} {
+		ctx, cancel := context.WithCancel(t.Context())
+		p := patchPublication("2", makeImage(t, trees[1]), 3)
+		p.Progress = func(step Step, done, total int64) {
+			if step == at {
+				cancel()
+			}
+		}
+		if _, err := Publish(ctx, dir, p); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled at %s: %v", at, err)
+		}
+		cancel()
+		if _, err := os.Stat(filepath.Join(dir, ReleasePath("2"))); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("cancelled at %s, and published: %v", at, err)
+		}
+		wantSound(t, dir)
+	}
+}
+
+// TestCheckWrongSets makes releases whose patch sets have the right hashes and are not what the release says.
+func TestCheckWrongSets(t *testing.T) {
+	trees := steps(false)
+	whole := t.TempDir()
+	for i, tree := range trees {
+		mustPublish(t, whole, patchPublication([]string{"1", "2", "3"}[i], makeImage(t, tree), 3))
+	}
+	r2, err := ReadRelease(whole, "2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r3, err := ReadRelease(whole, "3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := os.ReadFile(filepath.Join(whole, PatchPath(r3.Patches[0].Set.ID)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		change func(p *Patch, dir string)
+		want   string
+	}{
+		"a set to another release": {func(p *Patch, dir string) { p.Set, p.Head = r2.Patches[0].Set, r2.Patches[0].Head }, "leads from"},
+		"another head's hash":      {func(p *Patch, dir string) { p.Head.ID = r2.Patches[0].Head.ID }, "its head has the hash"},
+		"another head's size":      {func(p *Patch, dir string) { p.Head.Size-- }, "its head has"},
+		"another recipe":           {func(p *Patch, dir string) { p.Recipe = chunkstore.Sum(nil) }, "leads from"},
+		"a damaged group":          {func(p *Patch, dir string) { p.Set = storeSet(t, dir, flip(set, len(set)-1)) }, "group"},
+		"a damaged head":           {func(p *Patch, dir string) { p.Set = storeSet(t, dir, flip(set, 40)) }, "head"},
+		"more after its end":       {func(p *Patch, dir string) { p.Set = storeSet(t, dir, append(bytes.Clone(set), 0)) }, "it should have"},
+		"no set at all": {func(p *Patch, dir string) {
+			p.Set = storeSet(t, dir, []byte("none at all, but long enough"))
+			p.Head.Size = 20
+		}, "begin like"},
+	} {
+		dir := copyMirror(t, whole)
+		r := *r3
+		r.Patches = slices.Clone(r.Patches)
+		c.change(&r.Patches[0], dir)
+		writeFile(t, filepath.Join(dir, ReleasePath("3")), marshal(t, r))
+		writeFile(t, filepath.Join(dir, PointerPath("stable")), marshal(t, Pointer{Channel: "stable", Version: "3", Release: objectOf(marshal(t, r))}))
+		for _, deep := range []bool{false, true} {
+			report, err := Check(t.Context(), dir, CheckOptions{Deep: deep})
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := PatchPath(r.Patches[0].Set.ID)
+			if len(report.Damaged) != 1 || report.Damaged[0].Name != name || !strings.Contains(report.Damaged[0].What, c.want) {
+				t.Errorf("%s: %+v", what, report.Damaged)
+			}
+		}
+	}
+}
+
+func storeSet(t *testing.T, dir string, b []byte) Object {
+	t.Helper()
+	o := objectOf(b)
+	writeFile(t, filepath.Join(dir, PatchPath(o.ID)), b)
+	return o
+}
+
+// TestCheckWithoutOldRelease takes away, or damages, what patch sets lead from: they are not to blame.
+func TestCheckWithoutOldRelease(t *testing.T) {
+	trees := steps(false)
+	whole := t.TempDir()
+	mustPublish(t, whole, patchPublication("1", makeImage(t, trees[0]), 3))
+	mustPublish(t, whole, patchPublication("2", makeImage(t, trees[1]), 3))
+	pruned := copyMirror(t, whole)
+	if err := os.Remove(filepath.Join(pruned, ReleasePath("1"))); err != nil {
+		t.Fatal(err)
+	}
+	wantSound(t, pruned)
+	for name, b := range snapshot(t, whole) {
+		if !strings.HasPrefix(name, packsDir) && !strings.HasPrefix(name, recipesDir) {
+			continue
+		}
+		dir := copyMirror(t, whole)
+		writeFile(t, filepath.Join(dir, name), flip([]byte(b), len(b)/2))
+		report, err := Check(t.Context(), dir, CheckOptions{Deep: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(report.Damaged) != 1 || report.Damaged[0].Name != name {
+			t.Errorf("%s damaged: %+v", name, report.Damaged)
+		}
+	}
+}
