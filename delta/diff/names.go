@@ -104,7 +104,7 @@ func (c *comparison) compareOrder() {
 
 	from, to := c.from.Recipe, c.to.Recipe
 	stored := map[chunkstore.ID]bool{}
-	if from.Codec == to.Codec && from.BlockSize == to.BlockSize {
+	if from.Codec == to.Codec && to.Codec != "" && from.BlockSize == to.BlockSize {
 		for _, s := range from.Layout() {
 			stored[s.Key()] = true
 		}
