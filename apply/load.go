@@ -150,12 +150,16 @@ func (u *Update) loadIndex(ctx context.Context) error {
 	}
 	for i := range u.outputs {
 		o := &u.outputs[i]
+		if o.artifact.Kind != mirror.KindRaw {
+			continue
+		}
 		if o.content, err = u.needRaw(index, &o.artifact); err != nil {
 			return published(name, err)
 		}
 	}
 	u.chunks = delta.List{Chunks: chunks, Locations: index.Image}
 	u.indexed = true
+	u.addInitrd()
 	u.seeds.find(u.contents())
 	return u.checkChunks()
 }

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,11 +15,12 @@ import (
 	"deltaup/mirror"
 )
 
-// output is a raw artifact that is to be written to a file.
+// output is an artifact that is to be written to a file.
 type output struct {
 	path     string
 	artifact mirror.Artifact
-	content  *chunkstore.Content
+	content  *chunkstore.Content // of a raw artifact
+	initrd   *initrdParts        // of an initrd that is rebuilt; nil: not known yet
 }
 
 // findOutputs looks the wanted artifacts up and drops those whose file is right already.
@@ -30,7 +30,7 @@ func (u *Update) findOutputs() error {
 		if a == nil {
 			return fmt.Errorf("release %s: %s: %w", u.release.Version, name, ErrNoArtifact)
 		}
-		if a.Kind != mirror.KindRaw {
+		if a.Kind != mirror.KindRaw && a.Kind != mirror.KindInitrd {
 			return fmt.Errorf("release %s: %s: %w of kind %s: it goes to a slot", u.release.Version, name, ErrNoArtifact, mirror.KindRaw)
 		}
 		o := output{path: u.r.Outputs[name], artifact: *a}
@@ -41,8 +41,8 @@ func (u *Update) findOutputs() error {
 	return nil
 }
 
-// write puts the artifact together and puts it in its file's place, durably.
-func (o *output) write(ctx context.Context, src *source) error {
+// write puts what content writes in the file's place, durably, if it is the artifact.
+func (o *output) write(content func(w io.Writer) error) error {
 	// A folder of its own for the temporary file: it must be on the file's file
 	// system, and what a kill leaves there must be found again.
 	tmp := o.path + ".new"
@@ -50,15 +50,10 @@ func (o *output) write(ctx context.Context, src *source) error {
 		return err
 	}
 	err := durable.WriteFile(tmp, o.path, func(w io.Writer) error {
-		r, err := src.Open(ctx, o.content)
-		if err != nil {
-			return err
-		}
-		defer r.Close()
 		h := chunkstore.NewHasher()
-		n, err := io.Copy(io.MultiWriter(w, h), r)
-		if err == nil && (n != o.artifact.Size || h.ID() != o.artifact.ID) {
-			err = fmt.Errorf("%w: its chunks are not its bytes: %w", mirror.ErrDamaged, chunkstore.ErrCorrupt)
+		err := content(io.MultiWriter(w, h))
+		if err == nil && h.ID() != o.artifact.ID {
+			err = fmt.Errorf("%w: its chunks or its recipe do not make its bytes: %w", mirror.ErrDamaged, chunkstore.ErrCorrupt)
 		}
 		return err
 	})

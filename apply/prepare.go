@@ -103,7 +103,7 @@ func (u *Update) prepare(ctx context.Context) error {
 	if err := u.openSeeds(ctx); err != nil {
 		return err
 	}
-	if !u.rebuilds() || len(u.outputs) > 0 {
+	if u.needsIndex() {
 		if err := u.loadIndex(ctx); err != nil { // raw artifacts come by chunks
 			return err
 		}
@@ -114,7 +114,9 @@ func (u *Update) prepare(ctx context.Context) error {
 		}
 		u.measureCPU()
 	}
-	err = u.replan(ctx)
+	if err = u.replan(ctx); err == nil {
+		err = u.loadInitrd(ctx)
+	}
 	u.setQuote()
 	return err
 }
@@ -163,6 +165,11 @@ func (u *Update) openSeeds(ctx context.Context) error {
 		}
 		u.seeds.list = append(u.seeds.list, seed)
 	}
+	if u.current && u.initrd() != nil { // the slot is not written any more
+		if seed, err := openSeed(ctx, u.r.Slot.Name(), &u.events); err == nil {
+			u.seeds.list = append(u.seeds.list, seed)
+		}
+	}
 	for _, o := range u.outputs {
 		if seed, err := openSeed(ctx, o.path, &events{}); err == nil {
 			u.seeds.list = append(u.seeds.list, seed)
@@ -187,6 +194,14 @@ func (u *Update) contents() iter.Seq[*chunkstore.Content] {
 		for _, o := range u.outputs {
 			if o.content != nil && !yield(o.content) {
 				return
+			}
+			if o.initrd == nil {
+				continue
+			}
+			for c := range o.initrd.recipe.Contents() {
+				if !yield(c) {
+					return
+				}
 			}
 		}
 	}

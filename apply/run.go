@@ -49,8 +49,9 @@ func (u *Update) run(ctx context.Context, result *Result) error {
 	}
 	src := newSource(u.seeds, u.state.cache, u.at, nil)
 	for i := range u.outputs {
-		if err := u.outputs[i].write(ctx, src); err != nil {
-			return fmt.Errorf("artifact %s to %s: %w", u.outputs[i].artifact.Name, u.outputs[i].path, err)
+		o := &u.outputs[i]
+		if err := o.write(func(w io.Writer) error { return u.content(ctx, o, held, src, w) }); err != nil {
+			return fmt.Errorf("artifact %s to %s: %w", o.artifact.Name, o.path, err)
 		}
 	}
 	if held == nil {

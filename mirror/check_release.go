@@ -37,6 +37,9 @@ func (c *checker) release(ctx context.Context, version string) error {
 			image = recipe.Chunks()
 		}
 		c.blockmap(version, a.Blockmap, recipe)
+		if i := r.Artifact(InitrdName); i != nil && i.Kind == KindInitrd {
+			c.initrd(version, i, recipe)
+		}
 	}
 	c.index(version, r, image, known)
 	return c.patches(ctx, r)
@@ -45,7 +48,7 @@ func (c *checker) release(ctx context.Context, version string) error {
 // index verifies a release's index and the packs in it. image are the recipe's chunks, if they are known.
 func (c *checker) index(version string, r *Release, image []chunkstore.Chunk, known bool) {
 	name := IndexPath(r.Index.ID)
-	x := c.readIndex(version, r)
+	x := c.readIndex(version, r.Index)
 	if x == nil {
 		c.blind = true
 		return
@@ -87,10 +90,10 @@ func (c *checker) recipe(version string, o RecipeObject) *mkimage.Recipe {
 	return nil
 }
 
-// readIndex returns a release's index, nil when it is damaged.
-func (c *checker) readIndex(version string, r *Release) *chunkstore.Index {
-	name := IndexPath(r.Index.ID)
-	if !c.object(version, name, r.Index.Size) {
+// readIndex returns an index, nil when it is damaged.
+func (c *checker) readIndex(version string, o Object) *chunkstore.Index {
+	name := IndexPath(o.ID)
+	if !c.object(version, name, o.Size) {
 		return nil
 	}
 	b, err := readSmall(c.path(name), MaxIndexSize)

@@ -63,7 +63,7 @@ type Published struct {
 	NewBytes  int64 // their size
 
 	Patches  []PatchStats // newest first, as the release lists them
-	Warnings []string     // why there is no patch set from a release from which one was wanted
+	Warnings []string     // why there is no patch set from a release from which one was wanted, or an initrd is raw
 }
 
 // Validate reports what can't be published for its names, without a look at any file.
@@ -146,7 +146,7 @@ func publish(ctx context.Context, dir string, p Publication) (*Published, error)
 	if err != nil {
 		return nil, err
 	}
-	done := &Published{Release: release, Existed: release != nil}
+	done := &Published{Release: release, Existed: release != nil, Warnings: in.warnings}
 	if release == nil {
 		if err := u.add(ctx, in, done); err != nil {
 			return nil, err
@@ -219,10 +219,17 @@ func (u *publisher) existing(in *inputs) (*Release, error) {
 // by a look at names and sizes; Check does it thoroughly.
 func (u *publisher) present(r *Release) error {
 	want := map[string]int64{IndexPath(r.Index.ID): r.Index.Size}
+	indexes := []chunkstore.ID{r.Index.ID}
 	for _, a := range r.Artifacts {
 		if a.Kind == KindSquashfs {
 			want[ImagePath(a.ID)] = a.Size
+		}
+		if a.Recipe != nil {
 			want[RecipePath(a.Recipe.ID)] = a.Recipe.Size
+		}
+		if a.Index != nil {
+			want[IndexPath(a.Index.ID)] = a.Index.Size
+			indexes = append(indexes, a.Index.ID)
 		}
 		if a.Blockmap != nil {
 			want[BlockmapPath(a.Blockmap.ID)] = a.Blockmap.Size
@@ -234,17 +241,19 @@ func (u *publisher) present(r *Release) error {
 	if err := u.haveSizes(want); err != nil {
 		return err
 	}
-	b, err := readSmall(u.path(IndexPath(r.Index.ID)), MaxIndexSize)
-	if err != nil {
-		return err
-	}
-	x, err := chunkstore.ParseIndex(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w: %w", IndexPath(r.Index.ID), ErrDamaged, err)
-	}
 	packs := map[string]int64{}
-	for _, p := range x.Packs {
-		packs[PackPath(p.ID)] = p.Size
+	for _, id := range indexes {
+		b, err := readSmall(u.path(IndexPath(id)), MaxIndexSize)
+		if err != nil {
+			return err
+		}
+		x, err := chunkstore.ParseIndex(b)
+		if err != nil {
+			return fmt.Errorf("%s: %w: %w", IndexPath(id), ErrDamaged, err)
+		}
+		for _, p := range x.Packs {
+			packs[PackPath(p.ID)] = p.Size
+		}
 	}
 	return u.haveSizes(packs)
 }

@@ -46,6 +46,11 @@ func (u *publisher) add(ctx context.Context, in *inputs, done *Published) error 
 			}
 		}
 	}
+	if in.initrd != nil {
+		if err := s.initrd(ctx, in.initrd, in.recipe); err != nil {
+			return err
+		}
+	}
 	if err := s.commit(); err != nil {
 		return err
 	}
@@ -93,6 +98,11 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing, open *o
 	at, err := u.writeIndex(r, in, s)
 	if err != nil {
 		return nil, err
+	}
+	if in.initrd != nil {
+		if err := u.writeInitrd(r, in, s); err != nil {
+			return nil, fmt.Errorf("initrd: %w", err)
+		}
 	}
 	r.Previous = u.previous(s.out)
 	if open != nil {

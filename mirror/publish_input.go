@@ -27,11 +27,17 @@ type inputs struct {
 	files  []*input
 	recipe *mkimage.Recipe // of the image, nil without one
 	plain  []byte          // the recipe as a file
+	initrd *initrdInput    // nil: there is none, or it is raw
+
+	warnings []string
 }
 
 func (in *inputs) close() {
 	for _, f := range in.files {
 		f.f.Close() // read only
+	}
+	if in.initrd != nil {
+		in.initrd.spool.Discard()
 	}
 }
 
@@ -70,6 +76,9 @@ func (u *publisher) open(ctx context.Context) (_ *inputs, err error) {
 			return nil, fmt.Errorf("read %s: %w", f.f.Name(), err)
 		}
 		f.object.ID = id
+	}
+	if err := u.takeApart(ctx, in); err != nil {
+		return nil, err
 	}
 	return in, nil
 }

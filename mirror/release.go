@@ -15,6 +15,7 @@ const releaseFormat = 1
 // Artifact kinds.
 const (
 	KindSquashfs = "squashfs" // rebuilt from a recipe
+	KindInitrd   = "initrd"   // rebuilt from a recipe, beside a squashfs image
 	KindRaw      = "raw"      // put together from its chunks
 )
 
@@ -36,9 +37,12 @@ type Artifact struct {
 	Name   string        `json:"name"` // a [ValidName], unique within the release
 	Kind   string        `json:"kind"`
 	Object               // the finished file's hash and size; a squashfs image also lies whole at [ImagePath]
-	Recipe *RecipeObject `json:"recipe,omitempty"` // KindSquashfs, and nothing else, has one
+	Recipe *RecipeObject `json:"recipe,omitempty"` // KindSquashfs and KindInitrd have one, for mkimage and for package initrd
 	// Blockmap is a mkimage.Blockmap of the image; only KindSquashfs has one, and not always.
 	Blockmap *Object `json:"blockmap,omitempty"`
+	// Index is a chunkstore.Index of the chunks, see InitrdChunks, that an initrd needs beside the image's contents; only
+	// KindInitrd has one, when there are any.
+	Index *Object `json:"index,omitempty"`
 }
 
 // Release is the file releases/VERSION.json.
@@ -115,6 +119,9 @@ func (r *Release) validate() error {
 		if err := a.validate(i == 0); err != nil {
 			return fmt.Errorf("artifact %q: %w", a.Name, err)
 		}
+		if a.Kind == KindInitrd && r.Artifacts[0].Kind != KindSquashfs {
+			return fmt.Errorf("artifact %q: is of kind %s beside no image of kind %s", a.Name, KindInitrd, KindSquashfs)
+		}
 	}
 	if err := r.Index.validate(MaxIndexSize); err != nil {
 		return fmt.Errorf("index: %w", err)
@@ -131,10 +138,15 @@ func (a *Artifact) validate(first bool) error {
 	}
 	switch a.Kind {
 	case KindRaw:
-		if a.Recipe != nil || a.Blockmap != nil {
-			return fmt.Errorf("is raw and has a recipe or a block map")
+		if a.Recipe != nil || a.Blockmap != nil || a.Index != nil {
+			return fmt.Errorf("is raw and has a recipe, a block map or an index")
 		}
 		return nil
+	case KindInitrd:
+		if a.Name != InitrdName {
+			return fmt.Errorf("only %q can be of kind %s", InitrdName, KindInitrd)
+		}
+		return a.validateInitrd()
 	case KindSquashfs:
 		if a.Name != ImageName || !first {
 			return fmt.Errorf("only the first artifact, %q, can be of kind %s", ImageName, KindSquashfs)
@@ -146,22 +158,29 @@ func (a *Artifact) validate(first bool) error {
 
 // validateImage looks at what only a squashfs image has.
 func (a *Artifact) validateImage() error {
-	if a.Recipe == nil {
-		return fmt.Errorf("has no recipe")
+	if a.Recipe == nil || a.Index != nil {
+		return fmt.Errorf("has no recipe, or an index of its own")
 	}
-	if err := a.Recipe.Object.validate(MaxRecipeSize); err != nil {
-		return fmt.Errorf("recipe: %w", err)
-	}
-	if a.Recipe.Plain <= 0 || a.Recipe.Plain > MaxPlainRecipeSize {
-		return fmt.Errorf("recipe: plain size %d is not within 1 to %d", a.Recipe.Plain, int64(MaxPlainRecipeSize))
-	}
-	if a.Recipe.Text.IsZero() {
-		return fmt.Errorf("recipe: no hash of its text")
+	if err := a.Recipe.validate(); err != nil {
+		return err
 	}
 	if a.Blockmap != nil {
 		if err := a.Blockmap.validate(MaxBlockmapSize); err != nil {
 			return fmt.Errorf("block map: %w", err)
 		}
+	}
+	return nil
+}
+
+func (o *RecipeObject) validate() error {
+	if err := o.Object.validate(MaxRecipeSize); err != nil {
+		return fmt.Errorf("recipe: %w", err)
+	}
+	if o.Plain <= 0 || o.Plain > MaxPlainRecipeSize {
+		return fmt.Errorf("recipe: plain size %d is not within 1 to %d", o.Plain, int64(MaxPlainRecipeSize))
+	}
+	if o.Text.IsZero() {
+		return fmt.Errorf("recipe: no hash of its text")
 	}
 	return nil
 }

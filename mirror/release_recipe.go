@@ -17,9 +17,9 @@ import (
 const recipeWindow = 8 << 20
 
 // encodeRecipe compresses a recipe for the mirror.
-func encodeRecipe(plain []byte) (stored []byte, o RecipeObject, err error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression),
-		zstd.WithWindowSize(recipeWindow), zstd.WithEncoderConcurrency(1))
+func encodeRecipe(plain []byte, more ...zstd.EOption) (stored []byte, o RecipeObject, err error) {
+	enc, err := zstd.NewWriter(nil, append(more, zstd.WithEncoderLevel(zstd.SpeedBestCompression),
+		zstd.WithWindowSize(recipeWindow), zstd.WithEncoderConcurrency(1))...)
 	if err != nil {
 		return nil, o, err
 	}
@@ -37,15 +37,27 @@ func encodeRecipe(plain []byte) (stored []byte, o RecipeObject, err error) {
 // Decode decompresses and parses a stored recipe, whose bytes the caller has
 // verified against o.Object. At most o.Plain bytes are decompressed, and they are held against o.Text.
 // Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
-func (o RecipeObject) Decode(stored []byte) (*mkimage.Recipe, error) {
-	dec, err := zstd.NewReader(bytes.NewReader(stored), zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderMaxWindow(recipeWindow), zstd.WithDecoderLowmem(true))
+func (o RecipeObject) Decode(stored []byte) (r *mkimage.Recipe, err error) {
+	err = o.decode(stored, func(in io.Reader) (err error) {
+		r, err = mkimage.ParseRecipe(in)
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("recipe %s: %w: %w", o.ID, chunkstore.ErrCorrupt, err)
+		return nil, err
+	}
+	return r, nil
+}
+
+// decode gives the text to parse.
+func (o RecipeObject) decode(stored []byte, parse func(io.Reader) error, more ...zstd.DOption) error {
+	dec, err := zstd.NewReader(bytes.NewReader(stored), append(more, zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderMaxWindow(recipeWindow), zstd.WithDecoderLowmem(true))...)
+	if err != nil {
+		return fmt.Errorf("recipe %s: %w: %w", o.ID, chunkstore.ErrCorrupt, err)
 	}
 	defer dec.Close()
 	plain := &exactReader{r: dec, left: o.Plain, hasher: chunkstore.NewHasher()}
-	r, err := mkimage.ParseRecipe(plain)
+	err = parse(plain)
 	if plain.err != nil { // the reason why the recipe did not parse
 		err = plain.err
 	}
@@ -58,11 +70,11 @@ func (o RecipeObject) Decode(stored []byte) (*mkimage.Recipe, error) {
 	}
 	switch {
 	case err == nil:
-		return r, nil
+		return nil
 	case errors.Is(err, chunkstore.ErrCorrupt), errors.Is(err, chunkstore.ErrVersion):
-		return nil, fmt.Errorf("recipe %s: %w", o.ID, err)
+		return fmt.Errorf("recipe %s: %w", o.ID, err)
 	}
-	return nil, fmt.Errorf("recipe %s: %w: %w", o.ID, chunkstore.ErrCorrupt, err)
+	return fmt.Errorf("recipe %s: %w: %w", o.ID, chunkstore.ErrCorrupt, err)
 }
 
 // exactReader passes on a stream that has to have exactly left bytes.

@@ -26,8 +26,8 @@ var floors = []struct {
 	{"delta/patchset", []string{"chunkstore", "mkimage", "mkimage/squashfs", "mkimage/tree", "delta/suffix", "delta/transform"}},
 	{"delta", []string{"chunkstore"}},
 	{"delta/diff", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta/patchset", "delta/transform"}},
-	{"mirror", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta", "delta/patchset"}},
-	{"apply", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta", "delta/patchset", "mirror"}},
+	{"mirror", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset"}},
+	{"apply", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "mirror"}},
 	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "apply"}},
 }
 
