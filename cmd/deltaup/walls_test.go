@@ -78,7 +78,7 @@ func TestWalls(t *testing.T) {
 // testOnly tells the packages that only tests import; nothing else may.
 func testOnly(pkg string) bool {
 	switch pkg {
-	case "chunkstore/storetest", "internal/durable/durabletest", "internal/faultserver", "internal/nginxtest":
+	case "chunkstore/storetest", "internal/cpiotest", "internal/durable/durabletest", "internal/faultserver", "internal/nginxtest":
 		return true
 	}
 	return false
