@@ -3,6 +3,7 @@ package patchset
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -60,10 +61,15 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("/%s: %w", m.paths[i], err)
 	}
-	if found != nil && m.o.ChunkCost != nil && found.cost >= m.o.ChunkCost(c) {
+	if found == nil || found.tooLong() || m.o.ChunkCost != nil && found.cost >= m.o.ChunkCost(c) {
 		return nil, nil
 	}
 	return found, nil
+}
+
+// tooLong tells whether a patch is longer than a group may be.
+func (c *candidate) tooLong() bool {
+	return slices.ContainsFunc(c.streams, func(s suffix.Streams) bool { return s.Len() > groupPlainMax })
 }
 
 // small tries all transforms, with base, when it is not nil, and without.
@@ -187,7 +193,8 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 		if base != nil {
 			at, n := windowOf(base.Size, off, int64(len(plain)), c.Size)
 			if at != begin || n != length {
-				begin, length, index = at, n, nil // the memory of the last one first
+				begin, length, index, old = at, n, nil, nil
+				runtime.GC() // an index takes most of the memory that there is: the last one goes first
 				old = make([]byte, n)
 				if err := readPart(ctx, m.old, base, old, at); err != nil {
 					return nil, err

@@ -15,7 +15,8 @@ import (
 type coder struct {
 	name   string
 	encode func(plain []byte) []byte
-	// decode gives exactly size bytes or an error, whatever stored is, and takes memory in proportion to size.
+	// decode gives exactly size bytes, none of them shared with stored, or an error. Whatever stored is, it takes
+	// memory in proportion to size.
 	decode func(stored []byte, size int) ([]byte, error)
 }
 
@@ -40,7 +41,7 @@ func decodeStored(stored []byte, size int) ([]byte, error) {
 	if len(stored) != size {
 		return nil, fmt.Errorf("%w: %d bytes stored for %d", chunkstore.ErrCorrupt, len(stored), size)
 	}
-	return stored, nil
+	return bytes.Clone(stored), nil
 }
 
 const (

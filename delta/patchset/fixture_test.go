@@ -210,10 +210,12 @@ func applySet(set []byte, from *release) (*Step, map[chunkstore.ID][]byte, error
 		if ref.Offset+ref.Length > int64(len(set)) {
 			return nil, nil, fmt.Errorf("group %d: %w", n, io.ErrUnexpectedEOF)
 		}
-		g, err := s.OpenGroup(n, set[ref.Offset:ref.Offset+ref.Length])
+		stored := bytes.Clone(set[ref.Offset : ref.Offset+ref.Length])
+		g, err := s.OpenGroup(n, stored)
 		if err != nil {
 			return nil, nil, err
 		}
+		clear(stored) // the caller's again
 		for i, e := range s.Entries {
 			if e.Group != n {
 				continue

@@ -264,7 +264,7 @@ func FuzzCoders(f *testing.F) {
 			return
 		}
 		if p, err := coders[id].decode(stored, size); err == nil && len(p) != size {
-			t.Fatal(fmt.Sprintf("%d bytes instead of %d", len(p), size))
+			t.Fatalf("%d bytes instead of %d", len(p), size)
 		}
 	})
 }

@@ -29,7 +29,7 @@ const (
 	// GroupMax is the most stored bytes of a group.
 	GroupMax = 24 << 20
 	// groupPlainMax is the most bytes of a group's decoded streams: a patch that takes more is no good.
-	groupPlainMax = 24 << 20
+	groupPlainMax = 20 << 20
 	// columnsMax is the most bytes of a head's decoded columns.
 	columnsMax = 64 << 20
 )
