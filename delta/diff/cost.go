@@ -164,11 +164,17 @@ func (c *comparison) patched() map[chunkstore.ID]FileCost {
 	if c.stats == nil {
 		return costs
 	}
+	// Shares of a group are estimates: they are made to add up to what all groups have.
+	estimated := int64(0)
+	for i := range c.stats.Entries {
+		estimated += c.stats.Entries[i].Cost
+	}
+	scale := float64(c.stats.Size-c.stats.HeadSize) / float64(max(estimated, 1))
 	for i := range c.stats.Entries {
 		e := &c.stats.Entries[i]
 		f := costs[e.Content.ID] // the pieces of a large content add up
 		f.Route = Patch
-		f.Cost += e.Cost
+		f.Cost += int64(float64(e.Cost)*scale + 0.5)
 		if f.Base == "" {
 			f.Base = e.BasePath
 		}

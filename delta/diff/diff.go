@@ -109,8 +109,7 @@ type comparison struct {
 	report   Report
 
 	frames map[chunkstore.ID]int64 // stored bytes of the chunks that from lacks
-	paths  map[*chunkstore.Content]string
-	stats  *patchset.Stats // nil without patches
+	stats  *patchset.Stats         // nil without patches
 }
 
 func (c *comparison) run() error {

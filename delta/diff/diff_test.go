@@ -159,6 +159,9 @@ func TestCompare(t *testing.T) {
 			t.Errorf("route %+v, want %+v", got, want)
 		}
 	}
+	if sum := r.Files[0].Cost + r.Files[1].Cost; sum != r.Routes[0].Cost || sum > r.Whole.PatchSet || sum < r.Whole.PatchSet-1000 {
+		t.Errorf("files cost %d, the set has %d", sum, r.Whole.PatchSet)
+	}
 	if len(r.Files) != 2 || r.Files[0].Path != "lib/b/c/new" || !r.Files[0].New || r.Files[1].Path != "lib/a/big" ||
 		r.Files[1].New || r.Files[1].Base != "lib/a/big" || r.Files[1].Cost < 3000 || r.Files[1].Cost > 4000 || r.Files[0].Size != 50<<10 {
 		t.Errorf("files: %+v", r.Files)
@@ -204,13 +207,12 @@ func TestNames(t *testing.T) {
 }
 
 func TestReasons(t *testing.T) {
-	var old, times, order []file
+	var old, times []file
 	for i := range 40 {
 		f := file{path: fmt.Sprintf("bin/%02d", i), data: noise(byte(i), 200<<10)}
 		old = append(old, f)
 		f.attr = func(a *squashfs.Attr) { a.ModTime++ }
 		times = append(times, f)
-		order = append(order, file{path: f.path, data: f.data})
 	}
 	state := append(slices.Clone(old), file{path: "var/cache/a", data: noise(99, 100)})
 	from := newRelease(t, mkimage.Options{}, old...)
@@ -235,8 +237,9 @@ func TestReasons(t *testing.T) {
 	var first []string
 	for i := range 300 {
 		small = append(small, file{path: fmt.Sprintf("etc/%03d", i), data: noise(byte(i), 5000+i)})
-		first = append([]string{small[i].path}, first...)
+		first = append(first, small[i].path)
 	}
+	slices.Reverse(first)
 	sorted := newRelease(t, mkimage.Options{}, small...)
 	moved := compare(t, sorted, newRelease(t, mkimage.Options{Order: first}, small...), Options{NoPatches: true})
 	if got := moved.reason(ReasonOrder); got == nil || got.Files != 299 || moved.Names.Repacked < 1<<20 {
