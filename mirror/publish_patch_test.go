@@ -15,9 +15,9 @@ import (
 	"deltaup/delta/patchset"
 )
 
-// steps are three versions of a tree. A file of more than patchset.PieceMax bytes changes at both ends when large is set.
-func steps(large bool) (trees []map[string][]byte) {
-	t1, t2 := trees2(large)
+// steps are three versions of a tree.
+func steps() []map[string][]byte {
+	t1, t2 := trees()
 	t3 := map[string][]byte{}
 	for name, b := range t2 {
 		t3[name] = b
@@ -25,16 +25,6 @@ func steps(large bool) (trees []map[string][]byte) {
 	t3["bin/big"] = append(bytes.Clone(t2["bin/big"]), noise(15, 3000)...)
 	t3["etc/third"] = []byte("three\n")
 	return []map[string][]byte{t1, t2, t3}
-}
-
-func trees2(large bool) (t1, t2 map[string][]byte) {
-	t1, t2 = trees()
-	if large {
-		b := noise(16, patchset.PieceMax+(1<<20))
-		t1["var/large"] = b
-		t2["var/large"] = slices.Concat([]byte("changed"), b[7:len(b)-4], []byte("end"))
-	}
-	return t1, t2
 }
 
 func patchPublication(version, image string, from int) Publication {
@@ -77,7 +67,7 @@ func wantApplied(t testing.TB, dir string, r *Release, from string) {
 func TestPublishPatches(t *testing.T) {
 	dir := t.TempDir()
 	var done []*Published
-	for i, tree := range steps(true) {
+	for i, tree := range steps() {
 		p := patchPublication([]string{"1", "2", "3"}[i], makeImage(t, tree), 3)
 		seen := map[Step]bool{}
 		p.Progress = func(s Step, done, total int64) { seen[s] = seen[s] || done > 0 && total > 0 }
@@ -100,7 +90,7 @@ func TestPublishPatches(t *testing.T) {
 			t.Errorf("version %s has patch sets from %q, want %q; %+v, %q", r.Version, from, want, done[i].Patches, done[i].Warnings)
 		}
 	}
-	if p := done[1].Patches[0]; p.Contents != 3 || p.Size != done[1].Release.Patches[0].Set.Size || p.Time <= 0 {
+	if p := done[1].Patches[0]; p.Contents != 2 || p.Size != done[1].Release.Patches[0].Set.Size || p.Time <= 0 {
 		t.Errorf("the step from 1 to 2: %+v", p)
 	}
 	if a, b := done[0].Release.Previous, done[2].Release.Previous; a != "" || b != "2" {
@@ -115,9 +105,25 @@ func TestPublishPatches(t *testing.T) {
 	}
 }
 
+// TestPublishLargePatch publishes a content that a patch set holds in pieces, changed at both ends.
+func TestPublishLargePatch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	b := noise(16, patchset.PieceMax+(1<<20))
+	dir := t.TempDir()
+	mustPublish(t, dir, imagePublication("1", makeImage(t, map[string][]byte{"large": b})))
+	b = slices.Concat([]byte("changed"), b[7:len(b)-4], []byte("end"))
+	done := mustPublish(t, dir, patchPublication("2", makeImage(t, map[string][]byte{"large": b}), 1))
+	if len(done.Patches) != 1 || done.Patches[0].Contents != 1 || done.Patches[0].Size > 10<<10 {
+		t.Fatalf("patch sets %+v, warnings %q", done.Patches, done.Warnings)
+	}
+	wantApplied(t, dir, done.Release, "1")
+}
+
 // TestPatchedFrom publishes after releases from which no patch set, or only one, can lead.
 func TestPatchedFrom(t *testing.T) {
-	trees := steps(false)
+	trees := steps()
 	v1, _ := kernels()
 	dir := t.TempDir()
 	image1, image2 := makeImage(t, trees[0]), makeImage(t, trees[1])
@@ -152,7 +158,7 @@ func TestPatchedFrom(t *testing.T) {
 
 // TestPatchFromDamage damages what a patch set would lead from, each file of the mirror in turn.
 func TestPatchFromDamage(t *testing.T) {
-	trees := steps(false)
+	trees := steps()
 	whole := t.TempDir()
 	mustPublish(t, whole, imagePublication("1", makeImage(t, trees[0])))
 	p := patchPublication("2", makeImage(t, trees[1]), 3)
@@ -188,7 +194,7 @@ func TestPatchFromDamage(t *testing.T) {
 }
 
 func TestPublishPatchCrash(t *testing.T) {
-	trees := steps(false)
+	trees := steps()
 	image1 := makeImage(t, trees[0])
 	base := t.TempDir()
 	mustPublish(t, base, imagePublication("1", image1))
@@ -201,7 +207,7 @@ func TestPublishPatchCrash(t *testing.T) {
 }
 
 func TestPublishPatchCancelled(t *testing.T) {
-	trees := steps(false)
+	trees := steps()
 	dir := t.TempDir()
 	mustPublish(t, dir, imagePublication("1", makeImage(t, trees[0])))
 	for _, at := range []Step{StepPatch, StepProve} {
@@ -225,7 +231,7 @@ func TestPublishPatchCancelled(t *testing.T) {
 
 // TestCheckWrongSets makes releases whose patch sets have the right hashes and are not what the release says.
 func TestCheckWrongSets(t *testing.T) {
-	trees := steps(false)
+	trees := steps()
 	whole := t.TempDir()
 	for i, tree := range trees {
 		mustPublish(t, whole, patchPublication([]string{"1", "2", "3"}[i], makeImage(t, tree), 3))
@@ -286,7 +292,7 @@ func storeSet(t *testing.T, dir string, b []byte) Object {
 
 // TestCheckWithoutOldRelease takes away, or damages, what patch sets lead from: they are not to blame.
 func TestCheckWithoutOldRelease(t *testing.T) {
-	trees := steps(false)
+	trees := steps()
 	whole := t.TempDir()
 	mustPublish(t, whole, patchPublication("1", makeImage(t, trees[0]), 3))
 	mustPublish(t, whole, patchPublication("2", makeImage(t, trees[1]), 3))
