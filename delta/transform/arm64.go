@@ -144,12 +144,13 @@ func (c *addressCoder) armPage(code []byte, at int, base uint64) {
 	word := uint32(wordRaw) << 24
 	if use, shift := armUse(code, at); use != 0 && !marked(page, pageBits) {
 		in2 := le.Uint32(code[use:])
-		pc := base + uint64(at)
-		target := pc&^(pageSize-1) + signed(page, pageBits)*pageSize + uint64(in2>>10&0xfff)<<shift
-		own, _ := c.function(pc)
-		if target&(1<<shift-1) != 0 {
-			return
+		rest := uint64(in2>>10&0xfff) << shift
+		if rest >= pageSize {
+			return // no linker writes this
 		}
+		pc := base + uint64(at)
+		target := pc&^(pageSize-1) + signed(page, pageBits)*pageSize + rest
+		own, _ := c.function(pc)
 		if word = c.word(target, 0, own, true); word == 0 {
 			return // neither a function nor data
 		}

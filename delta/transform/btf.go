@@ -157,7 +157,7 @@ type btfBase struct {
 }
 
 // recentMax bounds the time that a look into recent takes.
-const recentMax = 512
+const recentMax = 256
 
 // recent is a list of values, the last used one first.
 type recent []uint32

@@ -43,8 +43,8 @@ type elfFile struct {
 	kind, machine uint16
 	sections      []elfSection
 
-	symbols   *symbolTable // the last one read
-	symbolsOf *elfSection
+	symbols     *symbolTable // the last one read
+	symbolsFrom *elfSection
 }
 
 // elfSection is one section header.

@@ -106,9 +106,7 @@ func newRela(f *elfFile, s *elfSection, b []byte) (*relaRewriter, bool) {
 	if symtab == nil || symtab.kind != sectionSymtab {
 		return nil, false
 	}
-	if f.symbols == nil || f.symbolsOf != symtab {
-		f.symbols, f.symbolsOf = readSymbols(f, symtab, b), symtab
-	}
+	symbols := f.symbolsOf(symtab, b)
 	named := strings.HasPrefix(s.name, ".rela.text") || strings.HasPrefix(s.name, ".rela.init.text") || strings.HasPrefix(s.name, ".rela.data") || strings.HasPrefix(s.name, ".rela.rodata")
-	return &relaRewriter{table: f.symbols, b: b, named: named, last: map[uint32]uint64{}}, true
+	return &relaRewriter{table: symbols, b: b, named: named, last: map[uint32]uint64{}}, true
 }

@@ -137,60 +137,78 @@ func (p *programFile) data(b, plain []byte, inverse bool) bool {
 	if s := p.section(".eh_frame"); s != nil {
 		rewriteEHFrame(s.of(b), inverse)
 	}
+	// In their original form, symbols are needed for relocations.
 	for i := range p.sections {
 		s := &p.sections[i]
-		ok := true
-		switch s.kind {
-		case sectionSymtab, sectionDynsym:
-			rewriteSymtab(s.of(b), p.strings(s, b), inverse)
-		case sectionRela:
-			if inverse {
-				ok = p.unrelate(s, b)
-			} else {
-				p.relate(s, b, plain)
-			}
-		}
-		if !ok {
+		if (s.kind == sectionSymtab || s.kind == sectionDynsym) && !rewriteDynsym(s.of(b), p.strings(s, b), p.starts, p.regions, inverse) {
 			return false
 		}
 	}
-	return true
-}
-
-// relate rewrites a section of relocations: offsets relative to the one before, the
-// addresses that loading adds to as words. Where these addresses are also in the data
-// that is relocated, they are taken off there.
-func (p *programFile) relate(s *elfSection, b, plain []byte) {
-	c := newPointerCoder(p.starts, p.regions)
-	last := uint64(0)
-	for r := s.of(b); len(r) >= elfRelaSize; r = r[elfRelaSize:] {
-		offset, addend := le.Uint64(r), le.Uint64(r[16:])
-		if p.isRelative(le.Uint64(r[8:])) {
-			le.PutUint64(r[16:], c.word(addend))
-			p.addAt(b, offset, -addend)
+	for i := range p.sections {
+		s := &p.sections[i]
+		if s.kind == sectionRela && !p.relocations(s, b, plain, inverse) {
+			return false
 		}
-		le.PutUint64(r, offset-last)
-		last = offset
 	}
+	return p.kind != elfTypeExec || p.pointers(b, inverse)
 }
 
-// unrelate undoes relate.
-func (p *programFile) unrelate(s *elfSection, b []byte) bool {
+// pointers rewrites the pointers in the data of a program that has no relocations for them.
+func (p *programFile) pointers(b []byte, inverse bool) bool {
 	c := newPointerCoder(p.starts, p.regions)
-	last := uint64(0)
-	for r := s.of(b); len(r) >= elfRelaSize; r = r[elfRelaSize:] {
-		last += le.Uint64(r)
-		le.PutUint64(r, last)
-		if p.isRelative(le.Uint64(r[8:])) {
-			addend, ok := c.address(le.Uint64(r[16:]))
+	for _, s := range p.written {
+		for d := s.of(b); len(d) >= 8; d = d[8:] {
+			v, ok := le.Uint64(d), true
+			if inverse {
+				v, ok = c.address(v)
+			} else {
+				v = c.word(v)
+			}
 			if !ok {
 				return false
 			}
-			le.PutUint64(r[16:], addend)
-			p.addAt(b, last, addend)
+			le.PutUint64(d, v)
 		}
 	}
 	return true
+}
+
+// relocations rewrites a section of relocations: offsets relative to the one before,
+// symbols by name, the addresses that loading adds to as words. Where these addresses
+// are also in the data that is relocated, they are taken off there.
+func (p *programFile) relocations(s *elfSection, b, plain []byte, inverse bool) bool {
+	c := newPointerCoder(p.starts, p.regions)
+	var symbols *symbolTable
+	if t := p.at(s.link); t != nil && (t.kind == sectionDynsym || t.kind == sectionSymtab) {
+		symbols = p.symbolsOf(t, plain)
+	}
+	last, ok := uint64(0), true
+	for r := s.of(b); len(r) >= elfRelaSize && ok; r = r[elfRelaSize:] {
+		offset, info, sym, addend := le.Uint64(r), le.Uint64(r[8:]), le.Uint32(r[12:]), le.Uint64(r[16:])
+		relative := p.isRelative(info)
+		if inverse {
+			offset += last
+			le.PutUint64(r, offset)
+			if sym != 0 {
+				sym, ok = symbols.number(sym)
+			} else if relative {
+				addend, ok = c.address(addend)
+				p.addAt(b, offset, addend)
+			}
+		} else {
+			le.PutUint64(r, offset-last)
+			if sym != 0 {
+				sym, ok = symbols.token(sym)
+			} else if relative {
+				p.addAt(b, offset, -addend)
+				addend = c.word(addend)
+			}
+		}
+		le.PutUint32(r[12:], sym)
+		le.PutUint64(r[16:], addend)
+		last = offset
+	}
+	return ok
 }
 
 func (p *programFile) isRelative(info uint64) bool {

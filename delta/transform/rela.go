@@ -28,21 +28,21 @@ type relaRewriter struct {
 func (r *relaRewriter) forward(records []byte) bool {
 	for ; len(records) >= elfRelaSize; records = records[elfRelaSize:] {
 		offset, kind, sym, addend := le.Uint64(records), le.Uint32(records[8:]), le.Uint32(records[12:]), le.Uint64(records[16:])
-		if int64(sym) >= int64(len(r.table.symbols)) {
+		token, ok := r.table.token(sym)
+		if !ok {
 			return false
 		}
 		if s := r.table.symbols[sym]; s.kind == symbolKindSection {
 			if !r.named {
 				addend, r.last[sym] = addend-r.last[sym], addend
 			} else {
-				var ok bool
 				if addend, ok = r.name(int(s.section), addend+bias(kind)); !ok {
 					return false
 				}
 			}
 		}
 		le.PutUint64(records, offset-r.prev)
-		le.PutUint32(records[12:], r.table.tokens.of[sym])
+		le.PutUint32(records[12:], token)
 		le.PutUint64(records[16:], addend)
 		r.prev = offset
 	}
@@ -52,7 +52,7 @@ func (r *relaRewriter) forward(records []byte) bool {
 func (r *relaRewriter) inverse(records []byte) bool {
 	for ; len(records) >= elfRelaSize; records = records[elfRelaSize:] {
 		offset, kind, token, addend := le.Uint64(records), le.Uint32(records[8:]), le.Uint32(records[12:]), le.Uint64(records[16:])
-		sym, ok := r.table.tokens.index[token]
+		sym, ok := r.table.number(token)
 		if !ok {
 			return false
 		}

@@ -23,8 +23,9 @@ type symbolTable struct {
 	anchors map[int]*anchors // by section
 }
 
-// rewriteSymtab makes each entry relative to the one before: the name to the end of
-// that one's name, the value to that of the last symbol in the same section.
+// rewriteSymtab makes each entry of a relocatable file's table relative to the one
+// before: the name to the end of that one's name, the value to that of the last symbol
+// in the same section.
 func rewriteSymtab(table, strings []byte, inverse bool) {
 	next := uint32(1)
 	last := map[uint16]uint64{}
@@ -42,6 +43,59 @@ func rewriteSymtab(table, strings []byte, inverse bool) {
 		}
 		last[section] = value
 	}
+}
+
+// rewriteDynsym does so with the names of a program's table, which are sorted by hash,
+// so that their values are better told apart from each other: a function by its number,
+// others by their distance from the region they are in.
+func rewriteDynsym(table, strings []byte, starts []uint64, regions []region, inverse bool) bool {
+	next := uint32(1)
+	c := newPointerCoder(starts, regions)
+	c.absolute = true
+	for ; len(table) >= elfSymbolSize; table = table[elfSymbolSize:] {
+		name, value := le.Uint32(table), le.Uint64(table[8:])
+		if inverse {
+			ok := false
+			name += next
+			if value, ok = c.address(value); !ok {
+				return false
+			}
+			le.PutUint32(table, name)
+			le.PutUint64(table[8:], value)
+		} else {
+			le.PutUint32(table, name-next)
+			le.PutUint64(table[8:], c.word(value))
+		}
+		if name != 0 {
+			next = name + uint32(len(stringAt(strings, name))) + 1
+		}
+	}
+	return true
+}
+
+// symbolsOf gives the symbols of a table, whose section in b is final.
+func (f *elfFile) symbolsOf(s *elfSection, b []byte) *symbolTable {
+	if f.symbols == nil || f.symbolsFrom != s {
+		f.symbols, f.symbolsFrom = readSymbols(f, s, b), s
+	}
+	return f.symbols
+}
+
+// token gives what stands for the symbol of that number.
+func (t *symbolTable) token(number uint32) (uint32, bool) {
+	if t == nil || int64(number) >= int64(len(t.symbols)) {
+		return 0, false
+	}
+	return t.tokens.of[number], true
+}
+
+// number undoes token.
+func (t *symbolTable) number(token uint32) (uint32, bool) {
+	if t == nil {
+		return 0, false
+	}
+	n, ok := t.tokens.index[token]
+	return n, ok
 }
 
 // readSymbols reads the symbol table that a section of relocations refers to.

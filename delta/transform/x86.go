@@ -62,10 +62,6 @@ const (
 func x86Refs(code []byte, visit func(kind, field, next int)) {
 	for at := 0; at < len(code); {
 		in := x86Instruction(code[at:])
-		if in.length == 0 {
-			at++
-			continue
-		}
 		next := at + in.length
 		if in.displacement > 0 {
 			visit(in.displacementKind, at+in.displacement, next)
@@ -79,18 +75,21 @@ func x86Refs(code []byte, visit func(kind, field, next int)) {
 
 // instruction is what x86Instruction finds; positions are 0 where there is no such field of four bytes.
 type instruction struct {
-	length                         int // 0: none that could be read
+	length                         int
 	displacement, displacementKind int
 	immediate, immediateKind       int
 }
 
+// x86Instruction reads the instruction that b begins with. Of bytes that are none it
+// takes those that it had to look at, lest their meaning change when the bytes behind
+// them are read as an instruction and rewritten.
 func x86Instruction(b []byte) (in instruction) {
 	at, short, wide := 0, false, false
 	var kind uint8
 	var op byte
 	for kind = opPrefix; kind == opPrefix; at++ {
 		if at >= len(b) || at > 14 {
-			return instruction{}
+			return instruction{length: at}
 		}
 		op = b[at]
 		kind = opcodes[op]
@@ -121,8 +120,8 @@ func x86Instruction(b []byte) (in instruction) {
 		full = 2
 	}
 	switch kind {
-	case opInvalid, opTwoBytes, opVEX, opEVEX, opPrefix:
-		return instruction{}
+	case opInvalid, opEVEX:
+		return instruction{length: min(at, len(b))}
 	case opImm8, opModImm8:
 		immediate = 1
 	case opImm16:
@@ -144,7 +143,7 @@ func x86Instruction(b []byte) (in instruction) {
 	switch kind {
 	case opModRM, opModImm8, opModImmZ, opGroup3:
 		if at >= len(b) {
-			return instruction{}
+			return instruction{length: len(b)}
 		}
 		modrm := b[at]
 		if kind == opGroup3 && modrm&0x30 == 0 {
@@ -164,7 +163,7 @@ func x86Instruction(b []byte) (in instruction) {
 	}
 	in.length = at + immediate
 	if in.length > len(b) {
-		return instruction{}
+		return instruction{length: len(b)}
 	}
 	return in
 }
@@ -196,7 +195,7 @@ func (in *instruction) modRM(b []byte, at int, modrm byte) int {
 // x86Map reads an opcode of one of the maps behind 0F and gives the place behind it.
 func x86Map(b []byte, at, m int, vector bool) (uint8, int) {
 	if at >= len(b) {
-		return opInvalid, at
+		return opInvalid, len(b)
 	}
 	op := b[at]
 	switch {
@@ -217,5 +216,5 @@ func x86Map(b []byte, at, m int, vector bool) (uint8, int) {
 	case m == 3:
 		return opModImm8, at + 1
 	}
-	return opInvalid, at
+	return opInvalid, at + 1
 }
