@@ -19,9 +19,9 @@ type Group struct {
 	patches []suffix.Streams // of its entries
 }
 
-// OpenGroup verifies and decodes group n of s from its stored bytes, which may be overwritten afterwards. It keeps
-// GroupRef.Plain bytes of memory, and takes as much again and a window of 8 MiB while it decodes. Errors name the group and wrap chunkstore.ErrCorrupt or
-// chunkstore.ErrVersion.
+// OpenGroup verifies and decodes group n of s from its stored bytes, which may be overwritten afterwards.
+// It keeps GroupRef.Plain bytes of memory, and takes a window of at most 8 MiB more while it decodes. Errors
+// name the group and wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func (s *Step) OpenGroup(n int, stored []byte) (*Group, error) {
 	g, err := s.openGroup(n, stored)
 	if err != nil {
