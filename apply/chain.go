@@ -9,7 +9,6 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/delta/patchset"
-	"deltaup/mirror"
 )
 
 // chain is the patch sets that lead from a seed to the release, the first of them from the
@@ -100,7 +99,7 @@ func (c *chain) gives(id chunkstore.ID, sets int) bool {
 	}
 	for _, i := range s.entries[id] {
 		e := &s.step.Entries[i]
-		if s.dead[e.Group] != "" || e.Base != nil && !c.gives(e.Base.ID, before) {
+		if s.dead[e.Group] || s.wrong[i] || e.Base != nil && !c.gives(e.Base.ID, before) {
 			return false
 		}
 	}
@@ -122,17 +121,25 @@ func (c *chain) mark(groups [][]bool, id chunkstore.ID, sets int) {
 	}
 }
 
-// patchError is the failure of a group: it cannot be decoded, or a content that it is to give comes out wrong.
+// patchError is the failure of a group that cannot be decoded, or of an entry that comes out wrong.
 type patchError struct {
 	set   *set
 	group int
+	entry int // -1: the group
 	err   error
 }
 
-func (e *patchError) Error() string {
-	return fmt.Sprintf("%s: group %d: %v", mirror.PatchPath(e.set.patch.Set.ID), e.group, e.err)
-}
+func (e *patchError) Error() string { return fmt.Sprintf("%s: %v", e.set.name(), e.err) }
 func (e *patchError) Unwrap() error { return e.err }
+
+// leaveOut makes the chain do without what failed.
+func (e *patchError) leaveOut() {
+	if e.entry < 0 {
+		e.set.dead[e.group] = true
+	} else {
+		e.set.wrong[e.entry] = true
+	}
+}
 
 // reader makes a content that gives says can be made. Its errors are patchErrors, or the seed's.
 func (c *chain) reader(ctx context.Context, id chunkstore.ID) io.ReadCloser {
@@ -170,7 +177,7 @@ func (m *made) at(off int64) error {
 			return err
 		}
 		if int64(len(p)) != e.Length {
-			return &patchError{m.set, e.Group, fmt.Errorf("%d bytes, not %d: %w", len(p), e.Length, chunkstore.ErrCorrupt)}
+			return &patchError{m.set, e.Group, i, fmt.Errorf("%d bytes, not %d: %w", len(p), e.Length, chunkstore.ErrCorrupt)}
 		}
 		m.piece, m.offset = p, e.Offset
 		return nil
@@ -206,7 +213,7 @@ func (c *chain) entry(s *set, before, i int) ([]byte, error) {
 	p, err := g.Content(i, base)
 	var inner *patchError
 	if err != nil && !errors.As(err, &inner) && !errors.Is(err, ErrSeed) {
-		err = &patchError{s, e.Group, err}
+		err = &patchError{s, e.Group, i, err}
 	}
 	return p, err
 }
@@ -261,7 +268,7 @@ func (c *chain) group(s *set, n int) (*patchset.Group, error) {
 	}
 	g, err := s.step.OpenGroup(n, stored)
 	if err != nil {
-		return nil, &patchError{s, n, err}
+		return nil, &patchError{s, n, -1, err}
 	}
 	c.open = append([]openGroup{{s, n, g}}, c.open...)
 	return g, nil

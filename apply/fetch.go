@@ -44,7 +44,7 @@ func (u *Update) fetchAll(ctx context.Context, total *counter) error {
 			err = u.discard(bad, got)
 		}
 		if err != nil {
-			if err = u.giveUp(err); err != nil {
+			if err = u.giveUp(ctx, err); err != nil {
 				return err
 			}
 		}
@@ -57,11 +57,10 @@ func (u *Update) fetchAll(ctx context.Context, total *counter) error {
 
 // giveUp closes what an error of fetching or of making contents says is of no use, with a warning. It
 // returns the error when no other way is left open by that.
-func (u *Update) giveUp(err error) error {
-	var group *patchError
-	if errors.As(err, &group) {
-		u.giveUpGroup(group)
-		return nil
+func (u *Update) giveUp(ctx context.Context, err error) error {
+	var patch *patchError
+	if errors.As(err, &patch) {
+		return u.tryPatches(ctx)
 	}
 	var r *rangeError
 	if !errors.As(err, &r) || !unusable(err) {
@@ -79,19 +78,32 @@ func (u *Update) giveUp(err error) error {
 	return nil
 }
 
-// giveUpGroup leaves a group out; when several are of no use, so is the way through the sets.
-func (u *Update) giveUpGroup(e *patchError) {
-	const enough = 3
-	dead := 0
-	for _, s := range u.chain.sets {
-		dead += len(s.dead)
+// tryPatches makes everything that the plan makes by patch, to leave out at once all that
+// comes out wrong, with a warning.
+func (u *Update) tryPatches(ctx context.Context) error {
+	failed := 0
+	var first error
+	for _, c := range u.missing().contents {
+		for u.chain.gives(c.ID, len(u.chain.sets)) {
+			_, err := io.Copy(io.Discard, u.chain.reader(ctx, c.ID))
+			var patch *patchError
+			if err == nil {
+				break
+			}
+			if !errors.As(err, &patch) {
+				return err
+			}
+			if failed++; failed == 1 {
+				first = err
+			}
+			patch.leaveOut()
+		}
 	}
-	if dead+1 >= enough {
-		u.close(delta.RoutePatch, e)
-		return
+	if failed == 0 {
+		return fmt.Errorf("%w: a patch failed and then did not", ErrSeed)
 	}
-	u.events.warn("%v; what it was to give is fetched otherwise", e)
-	e.set.dead[e.group] = e.err.Error()
+	u.events.warn("%d patches are of no use, and what they were to give is fetched otherwise; the first of them: %v", failed, first)
+	return nil
 }
 
 // fetchRanges fetches the plan's ranges, some at once.
@@ -180,8 +192,8 @@ func objectPath(f delta.File) string {
 }
 
 // discard cuts bad bytes out of the cache and blames the mirrors that they came from. Bytes that an
-// earlier run left are given one more chance, others as many as there are mirrors; then the error says what is wrong:
-// a patchError when it is a group.
+// earlier run left are given one more chance, others as many as there are mirrors; then groups are left out,
+// with a warning, and the error says what else is wrong.
 func (u *Update) discard(bad []badExtent, got []fetched) error {
 	for _, b := range bad {
 		// Cut before blaming: when all mirrors fail, a later run has to fetch it again.
@@ -200,11 +212,12 @@ func (u *Update) discard(bad []badExtent, got []fetched) error {
 				err = u.r.Client.Blame(f.r, b.cause)
 				blamed[f.r] = err
 			}
-			if err != nil && b.set != nil {
-				return &patchError{b.set, b.group, err}
-			}
-			if err != nil {
+			if err != nil && b.set == nil {
 				return &rangeError{b.file, err}
+			}
+			if err != nil && !b.set.dead[b.group] {
+				b.set.dead[b.group] = true
+				u.events.warn("%v; what the group was to give is fetched otherwise", err)
 			}
 		}
 	}

@@ -88,7 +88,7 @@ func growing(version int) map[string][]byte {
 // patched gives a target on a thin line.
 func patched(t testing.TB, releases, from int) *target {
 	m := newTargetOf(t, patchedWorld(t, releases, from))
-	m.with = func(r *apply.Request) { r.Line = thin }
+	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, slow }
 	return m
 }
 
@@ -139,10 +139,10 @@ func TestRoutes(t *testing.T) {
 		with  func(r *apply.Request)
 		seeds bool
 	}{
-		{"patch", func(r *apply.Request) { r.Line = thin }, true},
+		{"patch", func(r *apply.Request) { r.Line, r.CPU = thin, slow }, true},
 		{"patch", func(r *apply.Request) { r.Line, r.CPU, r.Optimize = fast, slowCPU, delta.ForBytes }, true},
 		{"blocks", func(r *apply.Request) { r.Line, r.CPU = fast, slowCPU }, true},
-		{"whole", func(r *apply.Request) { r.Line = thin }, false},
+		{"whole", func(r *apply.Request) { r.Line, r.CPU = thin, slow }, false},
 		{"whole", func(r *apply.Request) { r.Line, r.CPU = delta.Line{Rate: 1e12, RTT: time.Nanosecond}, slowCPU }, true},
 	} {
 		t.Run(tt.route, func(t *testing.T) {
@@ -291,7 +291,7 @@ func TestEveryByteOfASet(t *testing.T) {
 		w.image[i] = image
 	}
 	m := newTargetOf(t, w)
-	m.with = func(r *apply.Request) { r.Line = thin }
+	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, slow }
 	size, step := setSize(t, w), int64(1)
 	if testing.Short() {
 		step = 41
@@ -317,7 +317,7 @@ func TestCorruptCachedSet(t *testing.T) {
 	for _, where := range []string{"head", "groups"} {
 		t.Run(where, func(t *testing.T) {
 			m := patched(t, 2, 1)
-			m.with = func(r *apply.Request) { r.Line = delta.Line{Rate: 125e3, RTT: time.Microsecond} } // no set is fetched whole
+			m.with = func(r *apply.Request) { r.Line, r.CPU = delta.Line{Rate: 125e3, RTT: time.Microsecond}, slow } // no set is fetched whole
 			interrupted(t, m)
 			parts, err := filepath.Glob(filepath.Join(m.state, "*", "fetch", "*", "*"))
 			if err != nil || len(parts) != 2 {

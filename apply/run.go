@@ -94,7 +94,7 @@ func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, err
 		if err == nil {
 			return held, nil
 		}
-		if err := u.otherWay(err, result.BlocksCopied > 0); err != nil {
+		if err := u.otherWay(ctx, err, result.BlocksCopied > 0); err != nil {
 			return nil, err
 		}
 		if err := u.replan(ctx); err != nil {
@@ -109,7 +109,7 @@ func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, err
 // otherWay decides what to do after a rebuild that failed; it returns the error when there is nothing to be
 // done. An image that is not the published one is tried once without copied blocks,
 // which nothing else has proved; then it is fetched whole.
-func (u *Update) otherWay(err error, copied bool) error {
+func (u *Update) otherWay(ctx context.Context, err error, copied bool) error {
 	switch {
 	case errors.Is(err, errLacking):
 		u.close(delta.RouteBlocks, err)
@@ -122,7 +122,7 @@ func (u *Update) otherWay(err error, copied bool) error {
 			u.closed[r] = err.Error()
 		}
 	default:
-		return u.giveUp(err)
+		return u.giveUp(ctx, err)
 	}
 	return nil
 }

@@ -25,7 +25,8 @@ type set struct {
 	step  *patchset.Step // nil: not loaded
 
 	entries map[chunkstore.ID][]int // in step.Entries, in order, of each content
-	dead    map[int]string          // groups that cannot be used, and why
+	dead    map[int]bool            // groups that cannot be used
+	wrong   map[int]bool            // entries that come out wrong
 }
 
 // recipe is that of the release that the set leads to.
@@ -97,7 +98,7 @@ func (u *Update) seedOf(release *mirror.Release) (from *seed, best *mirror.Patch
 }
 
 func newSet(p *mirror.Patch, to *mirror.Release) *set {
-	return &set{patch: p, to: to, dead: map[int]string{}}
+	return &set{patch: p, to: to, dead: map[int]bool{}, wrong: map[int]bool{}}
 }
 
 // headBytes is how many bytes are fetched for a set's head: all of the set when the rest is no more than a request is worth.
