@@ -252,3 +252,18 @@ func memory(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	t.Setenv("TMPDIR", dir)
 }
+
+func TestParseRate(t *testing.T) {
+	for in, want := range map[string]float64{
+		"": 0, "8": 1, "1mbit": 125e3, "1m": 125e3, "2.5gbit": 312.5e6, "64kbps": 8e3, "500kB": 500e3, "1MB/s": 1e6, "10Mbit/s": 1.25e6,
+	} {
+		if got, err := parseRate("--bandwidth", in); err != nil || got != want {
+			t.Errorf("%q gives %v, %v; want %v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"fast", "-1mbit", "0", "1tbit", "1mb it", "1e6", "mbit"} {
+		if got, err := parseRate("--bandwidth", in); err == nil {
+			t.Errorf("%q gives %v", in, got)
+		}
+	}
+}
