@@ -118,7 +118,7 @@ func TestLaterFormats(t *testing.T) {
 			p.Head.ID = chunkstore.Sum(body)
 			p.Set = put(append(append(body, p.Head.ID[:]...), b[p.Head.Size:]...), mirror.PatchPath)
 		}))
-		m.with = func(r *apply.Request) { r.Line, r.CPU = thin, slow }
+		m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
 		_, r := m.mustPull()
 		if r.Route == "patch" || len(m.warnings) == 0 || !strings.Contains(strings.Join(m.warnings, ""), chunkstore.ErrVersion.Error()) {
 			t.Errorf("route %s, warnings %q", r.Route, m.warnings)

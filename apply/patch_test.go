@@ -21,6 +21,8 @@ var (
 	// thin is a line on which patches win, fast one on which stored blocks do.
 	thin = delta.Line{Rate: 125e3, RTT: 50 * time.Millisecond}
 	fast = delta.Line{Rate: 125e6, RTT: time.Millisecond}
+	// steady stands for the machine at hand: which way wins must not hang on how busy that is.
+	steady = delta.DefaultCPU
 	// slowCPU makes compressing dear.
 	slowCPU = delta.CPU{Compress: 1e6, Decode: 400e6, Patch: 10e6, Write: 400e6}
 )
@@ -88,7 +90,7 @@ func growing(version int) map[string][]byte {
 // patched gives a target on a thin line.
 func patched(t testing.TB, releases, from int) *target {
 	m := newTargetOf(t, patchedWorld(t, releases, from))
-	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, slow }
+	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
 	return m
 }
 
@@ -139,10 +141,10 @@ func TestRoutes(t *testing.T) {
 		with  func(r *apply.Request)
 		seeds bool
 	}{
-		{"patch", func(r *apply.Request) { r.Line, r.CPU = thin, slow }, true},
+		{"patch", func(r *apply.Request) { r.Line, r.CPU = thin, steady }, true},
 		{"patch", func(r *apply.Request) { r.Line, r.CPU, r.Optimize = fast, slowCPU, delta.ForBytes }, true},
 		{"blocks", func(r *apply.Request) { r.Line, r.CPU = fast, slowCPU }, true},
-		{"whole", func(r *apply.Request) { r.Line, r.CPU = thin, slow }, false},
+		{"whole", func(r *apply.Request) { r.Line, r.CPU = thin, steady }, false},
 		{"whole", func(r *apply.Request) { r.Line, r.CPU = delta.Line{Rate: 1e12, RTT: time.Nanosecond}, slowCPU }, true},
 	} {
 		t.Run(tt.route, func(t *testing.T) {
@@ -291,7 +293,7 @@ func TestEveryByteOfASet(t *testing.T) {
 		w.image[i] = image
 	}
 	m := newTargetOf(t, w)
-	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, slow }
+	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
 	size, step := setSize(t, w), int64(1)
 	if testing.Short() {
 		step = 41
@@ -317,7 +319,7 @@ func TestCorruptCachedSet(t *testing.T) {
 	for _, where := range []string{"head", "groups"} {
 		t.Run(where, func(t *testing.T) {
 			m := patched(t, 2, 1)
-			m.with = func(r *apply.Request) { r.Line, r.CPU = delta.Line{Rate: 125e3, RTT: time.Microsecond}, slow } // no set is fetched whole
+			m.with = func(r *apply.Request) { r.Line, r.CPU = delta.Line{Rate: 125e3, RTT: time.Microsecond}, steady } // no set is fetched whole
 			interrupted(t, m)
 			parts, err := filepath.Glob(filepath.Join(m.state, "*", "fetch", "*", "*"))
 			if err != nil || len(parts) != 2 {
