@@ -21,7 +21,8 @@ type candidate struct {
 	cost    int64 // estimated stored bytes
 }
 
-// estimator is faster than the coders; what it gives is only compared. Its lower levels favour already compressed contents over their plain text.
+// estimator is faster than the coders; what it gives is only compared. Its lower levels favour already
+// compressed contents over their plain text.
 var estimator = sync.OnceValue(func() *zstd.Encoder {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false))
 	if err != nil {

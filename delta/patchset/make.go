@@ -148,7 +148,11 @@ func (m *maker) add(i int, c *candidate) {
 	}
 	m.entries = append(m.entries, c.entries...)
 	e := &c.entries[0]
-	m.stats.Entries = append(m.stats.Entries, EntryStats{Path: m.paths[i], Content: e.Content, Base: e.Base, BasePath: m.oldPaths[e.Base], Transform: e.Transform, Cost: c.cost})
+	m.stats.Entries = append(m.stats.Entries, EntryStats{
+		Path: m.paths[i], Content: e.Content,
+		Base: e.Base, BasePath: m.oldPaths[e.Base],
+		Transform: e.Transform, Cost: c.cost,
+	})
 }
 
 func (m *maker) close() {

@@ -25,7 +25,8 @@ type recipeReader struct {
 
 // readRecipe applies the patch in the columns to from. The result passes mkimage.Recipe.Validate but for the chunk
 // lists of the pending contents, which are nil. It shares contents with from.
-func readRecipe(in *columnReader, from *mkimage.Recipe) (to *mkimage.Recipe, pending []*chunkstore.Content, renamed map[string]string, err error) {
+func readRecipe(in *columnReader, from *mkimage.Recipe) (
+	to *mkimage.Recipe, pending []*chunkstore.Content, renamed map[string]string, err error) {
 	to = new(mkimage.Recipe)
 	r := &recipeReader{in: in, ledger: newLedger(from, to), inodes: make(map[string]int)}
 	entries, first := r.header()

@@ -61,7 +61,8 @@ func makeSketch(b []byte) sketch {
 }
 
 // similar gives, for each of the contents without base, the most similar content of the old release.
-func similar(ctx context.Context, from *mkimage.Recipe, old, new Contents, wanted []*chunkstore.Content) (map[*chunkstore.Content]*chunkstore.Content, error) {
+func similar(ctx context.Context, from *mkimage.Recipe, old, new Contents, wanted []*chunkstore.Content) (
+	map[*chunkstore.Content]*chunkstore.Content, error) {
 	owners := make(map[uint64][]*chunkstore.Content) // the wanted ones that have a hash
 	for _, c := range wanted {
 		if c.Size < sketchLeast || c.Size > PieceMax {

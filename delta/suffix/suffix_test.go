@@ -137,8 +137,8 @@ func TestDiffIsSmall(t *testing.T) {
 
 // TestRepetitions gives inputs that take plain bsdiff quadratic time.
 func TestRepetitions(t *testing.T) {
-	zeros := make([]byte, 4<<20)
-	check(t, zeros, zeros[:3<<20], 0)
+	zeros := make([]byte, 1<<20)
+	check(t, zeros, zeros[:3<<18], 0)
 	spoilt := bytes.Clone(zeros)
 	for i := 1000; i < len(spoilt); i += 100_003 {
 		spoilt[i] = 1
@@ -146,7 +146,7 @@ func TestRepetitions(t *testing.T) {
 	check(t, zeros, spoilt, 0)
 	check(t, spoilt, zeros, 0)
 	unit := random(rand.New(rand.NewPCG(5, 5)), 1000, 256)
-	twice := bytes.Repeat(unit, 2000)
+	twice := bytes.Repeat(unit, 500)
 	other := bytes.Clone(twice)
 	for i := 0; i < len(other); i += 7919 {
 		other[i]++
