@@ -3,8 +3,9 @@
 # others, and the golden hashes are of these.
 set -eu
 cd "$(dirname "$0")"
-flags='-O2 -fno-ident -fno-stack-protector -ffreestanding -fcf-protection=none'
-gcc $flags -gbtf -c sample.c -o module.o
+flags="-O2 -fno-ident -fno-stack-protector -ffreestanding -fcf-protection=none"
+here=$PWD # which BTF would hold
+(cd / && gcc $flags -gbtf -c -x c -o "$here/module.o" -) <sample.c
 gcc $flags -fPIE -static-pie -nostdlib -DPROGRAM -s sample.c -o pie -Wl,--build-id=none,-z,noseparate-code,--eh-frame-hdr
 gcc $flags -fno-pie -no-pie -static -nostdlib -DPROGRAM sample.c -o fixed -Wl,--build-id=none,-z,noseparate-code,--eh-frame-hdr
 gcc $flags -fPIC -shared -nostdlib sample.c -o library.so -Wl,--build-id=none,-z,noseparate-code,--eh-frame-hdr

@@ -1,0 +1,251 @@
+package transform
+
+// A module's BTF goes on from the kernel's: its types and names are numbered from where
+// that ends, and refer to that. The kernel's numbers change with every build, and the
+// order of types, too, since the program that writes them works in parallel. They become:
+//
+//	0            as it is: no type, no name
+//	own name     btfLocalNext where names are referred to in their order, else btfLocal | token
+//	own type     with a name: btfLocal | btfNamed | token of kind and name
+//	other type   1 + how many others were referred to since it was, or
+//	base type    btfNext
+//	base name    likewise
+//	own type     btfLocal | its number less that of the last one coded so, biased
+//	offset       less that of the member before
+//
+// The numbers for which btfNext stands are listed behind the file.
+const (
+	btfLocal     = 1 << 31
+	btfLocalNext = 1<<32 - 1
+	btfNamed     = 1 << 30
+	btfBias      = 1 << 29
+	btfNext      = btfLocal - 1
+	btfNoBase    = btfLocal - 1 // first own number when it cannot be told
+)
+
+// btfBase is what is not in the section itself.
+type btfBase struct {
+	firstType, firstName uint32 // numbers from which on they are the module's own
+	types, names         []uint32
+}
+
+// names are the section's own strings by where they begin.
+type btfNames struct {
+	tokens *tokens
+	number map[uint32]uint32 // by offset
+	starts []uint32
+}
+
+func (t *btf) names() *btfNames {
+	names := &btfNames{tokens: newTokens(0), number: map[uint32]uint32{}}
+	start := 0
+	for i, c := range t.strings {
+		if c != 0 {
+			continue
+		}
+		names.number[uint32(start)] = uint32(len(names.starts))
+		names.starts = append(names.starts, uint32(start))
+		names.tokens.add(hashName(string(t.strings[start:i])), btfNamed-1)
+		start = i + 1
+	}
+	return names
+}
+
+// named gives tokens to those of the section's types that have a name of its own. The
+// names must be in their original form.
+func (t *btf) named(firstName uint32) *tokens {
+	tokens := newTokens(t.count)
+	first := false
+	var kind uint32
+	t.walk(func(n int, word byte, p []byte) {
+		v := le.Uint32(p)
+		switch {
+		case word == 'h':
+			kind, first = v>>24&31, true
+		case word == 'n' && first:
+			first = false
+			if v >= firstName {
+				tokens.add(kind*0x9e3779b1^hashName(stringAt(t.strings, v-firstName)), btfNamed-1)
+			} else {
+				tokens.skip()
+			}
+		}
+	})
+	return tokens
+}
+
+// forward rewrites the types and gives what the section lacks then.
+func (t *btf) forward() (*btfBase, bool) {
+	base := &btfBase{firstType: t.guessType(), firstName: t.guessName()}
+	return base, t.forwardTypes(base) && t.forwardNames(base)
+}
+
+func (t *btf) forwardTypes(base *btfBase) bool {
+	var last recent
+	named := t.named(base.firstName)
+	lastOwn, lastOffset, ok := uint32(0), uint32(0), true
+	t.walk(func(n int, word byte, p []byte) {
+		v := le.Uint32(p)
+		own := v - base.firstType
+		switch {
+		case word == 'h':
+			lastOffset = 0
+			return
+		case word == 'o':
+			v, lastOffset = v-lastOffset, v
+		case word != 't' || v == 0:
+			return
+		case v >= base.firstType && int64(own) < int64(len(named.of)) && named.of[own] != 0:
+			v = btfLocal | btfNamed | named.of[own]
+		default:
+			if at := last.use(v); at >= 0 {
+				v = uint32(at) + 1
+			} else if v < base.firstType {
+				base.types = append(base.types, v)
+				v = btfNext
+			} else {
+				ok = ok && own < btfBias
+				v, lastOwn = btfLocal|(own-lastOwn+btfBias), own
+			}
+		}
+		le.PutUint32(p, v)
+	})
+	return ok
+}
+
+func (t *btf) forwardNames(base *btfBase) bool {
+	var last recent
+	names := t.names()
+	next, ok := uint32(0), true
+	t.walk(func(n int, word byte, p []byte) {
+		v := le.Uint32(p)
+		switch {
+		case word != 'n' || v == 0:
+			return
+		case v < base.firstName:
+			at := last.use(v)
+			if at < 0 {
+				base.names = append(base.names, v)
+				at = btfNext - 1
+			}
+			v = uint32(at) + 1
+		default:
+			number, known := names.number[v-base.firstName]
+			ok = ok && known
+			if number == next {
+				v = btfLocalNext
+				next++
+			} else if known {
+				v = btfLocal | names.tokens.of[number]
+			}
+		}
+		le.PutUint32(p, v)
+	})
+	return ok
+}
+
+// inverse rewrites the types back.
+func (t *btf) inverse(base *btfBase) bool {
+	return t.inverseNames(base) && t.inverseTypes(base)
+}
+
+func (t *btf) inverseNames(base *btfBase) bool {
+	var last recent
+	names, list := t.names(), base.names
+	next, ok := uint32(0), true
+	t.walk(func(n int, word byte, p []byte) {
+		v := le.Uint32(p)
+		if word != 'n' || v == 0 {
+			return
+		}
+		known := false
+		if v < btfLocal {
+			v, known = last.get(v, &list)
+		} else {
+			var number uint32
+			number, known = names.tokens.index[v&(btfLocal-1)]
+			if v == btfLocalNext {
+				number, known = next, next < uint32(len(names.starts))
+				next++
+			}
+			if known {
+				v = names.starts[number] + base.firstName
+			}
+		}
+		ok = ok && known
+		le.PutUint32(p, v)
+	})
+	return ok
+}
+
+func (t *btf) inverseTypes(base *btfBase) bool {
+	var last recent
+	named := t.named(base.firstName)
+	list := base.types
+	lastOwn, lastOffset, ok := uint32(0), uint32(0), true
+	t.walk(func(n int, word byte, p []byte) {
+		v := le.Uint32(p)
+		known := true
+		switch {
+		case word == 'h':
+			lastOffset = 0
+			return
+		case word == 'o':
+			v += lastOffset
+			lastOffset = v
+		case word != 't' || v == 0:
+			return
+		case v < btfLocal:
+			v, known = last.get(v, &list)
+		case v&btfNamed != 0:
+			v, known = named.index[v&(btfNamed-1)]
+			v += base.firstType
+		default:
+			lastOwn += v&(btfNamed-1) - btfBias
+			v = lastOwn + base.firstType
+			last.use(v)
+		}
+		ok = ok && known
+		le.PutUint32(p, v)
+	})
+	return ok
+}
+
+// append writes the base behind a file.
+func (r *btfBase) append(b []byte) []byte {
+	for _, l := range [][]uint32{r.types, r.names} {
+		for _, v := range l {
+			b = le.AppendUint32(b, v)
+		}
+	}
+	b = le.AppendUint32(b, uint32(len(r.types)))
+	b = le.AppendUint32(b, uint32(len(r.names)))
+	b = le.AppendUint32(b, r.firstType)
+	return le.AppendUint32(b, r.firstName)
+}
+
+// cutBase reads what append wrote from the end of b, and gives what lies before.
+func cutBase(b []byte) (*btfBase, []byte, bool) {
+	const fixed = 16
+	if len(b) < fixed {
+		return nil, nil, false
+	}
+	end := b[len(b)-fixed:]
+	b = b[:len(b)-fixed]
+	types, names := uint64(le.Uint32(end)), uint64(le.Uint32(end[4:]))
+	if (types+names)*4 > uint64(len(b)) {
+		return nil, nil, false
+	}
+	r := &btfBase{firstType: le.Uint32(end[8:]), firstName: le.Uint32(end[12:])}
+	lists := b[len(b)-int(types+names)*4:]
+	r.types, r.names = words(lists[:types*4]), words(lists[types*4:])
+	return r, b[:len(b)-len(lists)], true
+}
+
+func words(b []byte) []uint32 {
+	l := make([]uint32, len(b)/4)
+	for i := range l {
+		l[i] = le.Uint32(b[4*i:])
+	}
+	return l
+}
