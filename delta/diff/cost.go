@@ -3,6 +3,7 @@ package diff
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"runtime"
 	"slices"
@@ -55,8 +56,9 @@ func (c *comparison) costChunks() error {
 // compress makes the frames of missing chunks to see how long they are.
 func (c *comparison) compress(contents []*chunkstore.Content, total int64) error {
 	var (
-		mu   sync.Mutex
-		done int64
+		mu      sync.Mutex
+		done    int64
+		lengths = map[chunkstore.ID]int64{} // c.frames is read meanwhile
 	)
 	g, ctx := errgroup.WithContext(c.ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -71,15 +73,17 @@ func (c *comparison) compress(contents []*chunkstore.Content, total int64) error
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			for id, n := range frames {
-				c.frames[id] = n
-			}
+			maps.Copy(lengths, frames)
 			done += content.Size
 			c.o.Progress(StepChunks, done, total)
 			return nil
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	maps.Copy(c.frames, lengths)
+	return nil
 }
 
 // encode gives the lengths of one content's missing frames.
@@ -93,7 +97,7 @@ func (c *comparison) encode(content *chunkstore.Content) (map[chunkstore.ID]int6
 	var plain, frame []byte
 	offset := int64(0)
 	for _, ch := range content.Chunks {
-		if _, wanted := c.frames[ch.ID]; wanted { // keys do not change any more
+		if _, wanted := c.frames[ch.ID]; wanted {
 			plain = slices.Grow(plain[:0], int(ch.Size))[:ch.Size]
 			if n, err := in.ReadAt(plain, offset); n < len(plain) {
 				return nil, fmt.Errorf("read content %s: %w", content.ID, err)
