@@ -15,6 +15,9 @@ var floors = []struct {
 	imports []string
 }{
 	{"chunkstore", nil},
+	{"slotboot/grubenv", nil},
+	{"slotboot/counted", []string{"slotboot/grubenv"}},
+	{"slotboot/grub", []string{"slotboot/counted"}},
 	{"slotboot", nil},
 	{"mkimage/squashfs", nil},
 	{"mkimage/tree", []string{"mkimage/squashfs"}},

@@ -1,0 +1,5 @@
+package counted
+
+import "errors"
+
+var errNotBuilt = errors.New("not built yet")

@@ -1,0 +1,5 @@
+package grub
+
+import "errors"
+
+var errNotBuilt = errors.New("not built yet")

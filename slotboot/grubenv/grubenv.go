@@ -1,0 +1,205 @@
+// Package grubenv reads and writes GRUB's environment block: a file of 1024 bytes
+// that GRUB overwrites in place, sector for sector, without knowing its file
+// system. [Parse] sees what GRUB's load_env sees, damage included; [Block.Marshal]
+// has one encoding; [Read] and [Update] work on files.
+//
+// A block that this package writes keeps the variables that begin with [Prefix]
+// in its first sector and those of others in its second, so that no write of ours
+// can be torn between two sectors.
+package grubenv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+const (
+	// Size is the length of a block in bytes. GRUB loads others too; nobody makes them.
+	Size = 1024
+	// Sector is what a disk writes whole or not at all.
+	Sector = 512
+	// Prefix begins the names of our own variables.
+	Prefix = "deltaup_"
+
+	signature = "# GRUB Environment Block\n"
+	padding   = '#'
+)
+
+var (
+	// ErrMalformed is wrapped when bytes are no environment block: too short, too long, or another first line.
+	ErrMalformed = errors.New("not a GRUB environment block")
+	// ErrFull is wrapped when variables do not fit: ours, or those of others, in one sector.
+	ErrFull = errors.New("GRUB environment block is full")
+)
+
+// variable is one assignment; name and value are free of NUL.
+type variable struct{ name, value string }
+
+// Block is a set of variables with unique names. The zero Block is empty.
+type Block struct{ vars []variable }
+
+// Parse reads a block of [Size] bytes as GRUB's load_env does (grub-core/lib/envblk.c):
+// it never fails on what follows the first line, of a repeated name the last value
+// counts, and a line without "=" takes the next line into its name, so that
+// what it held is lost. ErrMalformed is wrapped for anything without the first line.
+func Parse(b []byte) (*Block, error) {
+	if len(b) != Size {
+		return nil, fmt.Errorf("%w: %d bytes, not %d", ErrMalformed, len(b), Size)
+	}
+	if !bytes.HasPrefix(b, []byte(signature)) {
+		return nil, fmt.Errorf("%w: its first line is %.24q", ErrMalformed, b)
+	}
+	block := new(Block)
+	for p := len(signature); p < len(b); p = nextLine(b, p) {
+		if b[p] == padding {
+			continue
+		}
+		eq := bytes.IndexByte(b[p:], '=')
+		if eq < 0 {
+			break
+		}
+		start := p + eq + 1
+		end := nextLine(b, start) - 1
+		if end >= len(b) {
+			break
+		}
+		block.put(cString(b[p:start-1]), cString(unescape(b[start:end])))
+		p = start
+	}
+	return block, nil
+}
+
+// nextLine is the start of the line after the one that p lies in; a backslash hides
+// the newline after it.
+func nextLine(b []byte, p int) int {
+	for p < len(b) && b[p] != '\n' {
+		if b[p] == '\\' {
+			p++
+		}
+		p++
+	}
+	return p + 1
+}
+
+// unescape takes the backslash from each pair that one begins.
+func unescape(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		if b[i] == '\\' && i+1 < len(b) {
+			i++
+		}
+		out = append(out, b[i])
+	}
+	return out
+}
+
+// cString ends at the first NUL, as GRUB's strings do.
+func cString(b []byte) string {
+	name, _, _ := strings.Cut(string(b), "\x00")
+	return name
+}
+
+// put sets a variable without looking at its name; a repeated one keeps its first place.
+func (b *Block) put(name, value string) {
+	if i := b.index(name); i >= 0 {
+		b.vars[i].value = value
+		return
+	}
+	b.vars = append(b.vars, variable{name, value})
+}
+
+func (b *Block) index(name string) int {
+	return slices.IndexFunc(b.vars, func(v variable) bool { return v.name == name })
+}
+
+// Get is the value of a variable, and whether the block has it.
+func (b *Block) Get(name string) (value string, ok bool) {
+	if i := b.index(name); i >= 0 {
+		return b.vars[i].value, true
+	}
+	return "", false
+}
+
+// Set gives a variable a value. Names are letters, digits and "_"; values must not hold NUL.
+func (b *Block) Set(name, value string) error {
+	if !plain(name) {
+		return fmt.Errorf("set %q: not a variable name of GRUB", name)
+	}
+	if strings.ContainsRune(value, 0) {
+		return fmt.Errorf("set %s: its value holds NUL", name)
+	}
+	b.put(name, value)
+	return nil
+}
+
+// Unset removes a variable; one that is not there is no error.
+func (b *Block) Unset(name string) {
+	if i := b.index(name); i >= 0 {
+		b.vars = slices.Delete(b.vars, i, i+1)
+	}
+}
+
+// Names are the names of all variables, in the order of the block.
+func (b *Block) Names() []string {
+	names := make([]string, len(b.vars))
+	for i, v := range b.vars {
+		names[i] = v.name
+	}
+	return names
+}
+
+// plain tells whether GRUB's script can say name.
+func plain(name string) bool {
+	for i, c := range []byte(name) {
+		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// Marshal is the one encoding of the block, Size bytes: our variables sorted in the
+// first sector, the others as they come in the second, both filled up with a
+// comment. Variables with names that GRUB's script cannot say are what garbage
+// parses into, and are left out. ErrFull is wrapped when a sector does not suffice.
+func (b *Block) Marshal() ([]byte, error) {
+	var ours, theirs []variable
+	for _, v := range b.vars {
+		switch {
+		case !plain(v.name):
+		case strings.HasPrefix(v.name, Prefix):
+			ours = append(ours, v)
+		default:
+			theirs = append(theirs, v)
+		}
+	}
+	slices.SortFunc(ours, func(x, y variable) int { return strings.Compare(x.name, y.name) })
+	out, err := fill([]byte(signature), ours, Sector, len(theirs) > 0)
+	if err != nil {
+		return nil, fmt.Errorf("%w: our variables need more than %d bytes", err, Sector)
+	}
+	if out, err = fill(out, theirs, Size, false); err != nil {
+		return nil, fmt.Errorf("%w: variables of others need more than %d bytes", err, Size-Sector)
+	}
+	return out, nil
+}
+
+// fill appends lines to b and pads it to end; a closed padding ends with a newline.
+func fill(b []byte, vars []variable, end int, closed bool) ([]byte, error) {
+	escape := strings.NewReplacer(`\`, `\\`, "\n", "\\\n")
+	for _, v := range vars {
+		b = append(b, v.name+"="+escape.Replace(v.value)+"\n"...)
+	}
+	if len(b) > end || closed && len(b) > end-2 {
+		return nil, ErrFull
+	}
+	b = append(b, bytes.Repeat([]byte{padding}, end-len(b))...)
+	if closed {
+		b[end-1] = '\n'
+	}
+	return b, nil
+}

@@ -1,0 +1,5 @@
+package grubenv
+
+import "errors"
+
+var errNotBuilt = errors.New("not built yet")
