@@ -1,0 +1,93 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Limits.
+const (
+	maxAttempts = 9 // boot scripts enumerate them
+	maxSlots    = 8
+)
+
+var (
+	slotName   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,15}$`)
+	deviceSpec = regexp.MustCompile(`^(/dev/[^\s:"'\\]+|(LABEL|UUID|PARTLABEL|PARTUUID)=[^\s/:"'\\]+)(:/[^\s:"'\\]+)?$`)
+	// kernelArgs keeps to what stands for itself in scripts of GRUB.
+	kernelArgs = regexp.MustCompile(`^[A-Za-z0-9 ._,:=/@%+-]*$`)
+)
+
+// check looks at what the types of the fields do not tell.
+func (c *Config) check() error {
+	bad := func(key, format string, args ...any) error {
+		return &Error{File: c.File, Key: key, Text: fmt.Sprintf(format, args...)}
+	}
+	for _, m := range c.Mirrors {
+		if m == "" {
+			return bad("mirrors", "has an empty entry")
+		}
+	}
+	switch {
+	case c.Channel == "":
+		return bad("channel", "is empty")
+	case !filepath.IsAbs(c.State):
+		return bad("state", "%q is no absolute path", c.State)
+	case c.Boot.Loader != "grub":
+		return bad("boot.loader", "%q is not known; only grub is", c.Boot.Loader)
+	case !filepath.IsAbs(c.Boot.Grubenv):
+		return bad("boot.grubenv", "%q is no absolute path", c.Boot.Grubenv)
+	case c.Boot.Attempts < 1 || c.Boot.Attempts > maxAttempts:
+		return bad("boot.attempts", "%d is not within 1 to %d", c.Boot.Attempts, maxAttempts)
+	case !kernelArgs.MatchString(c.Boot.Args):
+		return bad("boot.args", "%q has other characters than %s", c.Boot.Args, "letters, digits, spaces and ._,:=/@%+-")
+	case len(c.Slots) < 2 || len(c.Slots) > maxSlots:
+		return bad("slot", "there are %d, wanted are 2 to %d", len(c.Slots), maxSlots)
+	}
+	for i := range c.Slots {
+		if err := c.checkSlot(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSlot looks at one slot, and that it shares nothing with those before it.
+func (c *Config) checkSlot(i int) error {
+	s := &c.Slots[i]
+	bad := func(key, format string, args ...any) error {
+		key = fmt.Sprintf("slot %d (%q): %s", i+1, s.Name, key)
+		return &Error{File: c.File, Key: key, Text: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case !slotName.MatchString(s.Name):
+		return bad("name", "wanted are up to 16 of a-z, 0-9 and -")
+	case !filepath.IsAbs(s.Path):
+		return bad("path", "%q is no absolute path", s.Path)
+	case !filepath.IsAbs(s.Boot):
+		return bad("boot", "%q is no absolute path", s.Boot)
+	case s.Image == "":
+		return bad("image", "is missing: the initramfs finds a slot that is a file as DEVICE:/PATH")
+	case !deviceSpec.MatchString(s.Image):
+		return bad("image", "%q is neither DEVICE nor DEVICE:/PATH", s.Image)
+	}
+	for j := range i {
+		other := &c.Slots[j]
+		switch {
+		case s.Name == other.Name:
+			return bad("name", "slot %d has it too", j+1)
+		case filepath.Clean(s.Path) == filepath.Clean(other.Path):
+			return bad("path", "slot %d has it too", j+1)
+		case filepath.Clean(s.Boot) == filepath.Clean(other.Boot):
+			return bad("boot", "slot %d has it too", j+1)
+		case s.Image == other.Image:
+			return bad("image", "slot %d has it too", j+1)
+		}
+	}
+	return nil
+}
+
+// onDevice tells a device from a file by its path: it need not be there yet.
+func onDevice(path string) bool { return strings.HasPrefix(filepath.Clean(path), "/dev/") }

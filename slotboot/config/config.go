@@ -1,0 +1,101 @@
+// Package config reads the configuration of a machine with slots: deltaup.toml.
+//
+// [Find] says which file counts and [Load] reads it. A key that is unknown, of the wrong type or out
+// of range is an [Error] that names file, line and key: a misspelt key must not be a default in disguise.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ErrNone is wrapped when there is no configuration.
+var ErrNone = errors.New("no configuration")
+
+// Places are where the file is looked for. The first that exists counts, as a whole: what it does not
+// set has its default, not the value of a later file.
+var Places = []string{
+	"/etc/deltaup/deltaup.toml",
+	"/run/deltaup/deltaup.toml",
+	"/usr/lib/deltaup/deltaup.toml",
+}
+
+// maxSize bounds what is read.
+const maxSize = 1 << 20
+
+// Config is what the file says, defaults filled in. Its paths are those of the running machine.
+type Config struct {
+	Mirrors    []string `toml:"mirrors"`    // URLs or folders, the preferred one first; may be empty
+	Channel    string   `toml:"channel"`    // default stable
+	Compatible string   `toml:"compatible"` // what this machine is; "": not checked
+	State      string   `toml:"state"`      // folder of what outlives images; default /var/lib/deltaup
+	Boot       Boot     `toml:"boot"`
+	Slots      []Slot   `toml:"slot"` // two or more
+
+	File string `toml:"-"` // that it was read from
+}
+
+// Boot says how the machine boots.
+type Boot struct {
+	Loader   string `toml:"loader"`   // grub, the default and the only one
+	Grubenv  string `toml:"grubenv"`  // GRUB's environment block; default /boot/grub/grubenv
+	Attempts int    `toml:"attempts"` // boots that a new image gets to be marked good, 1 to 9; default 3
+	Args     string `toml:"args"`     // kernel arguments of every slot
+}
+
+// Slot is a place for one image with its kernel and initrd.
+type Slot struct {
+	Name string `toml:"name"` // [a-z0-9][a-z0-9-]{0,15}
+	Path string `toml:"path"` // a partition or logical volume below /dev, or a file
+	Boot string `toml:"boot"` // folder of its kernel and initrd, on a file system that the boot loader reads
+	// Image is how the initramfs finds the slot: a device, or DEVICE:/PATH of a file in its file system, with DEVICE a path
+	// below /dev or LABEL=, UUID=, PARTLABEL= or PARTUUID=. The default is Path, which a file has no use for.
+	Image string `toml:"image"`
+}
+
+// Find gives the file that counts below root, "/" on a running machine. ErrNone is wrapped when there is none.
+func Find(root string) (string, error) {
+	for _, place := range Places {
+		path := filepath.Join(root, place)
+		_, err := os.Stat(path)
+		if err == nil {
+			return path, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("%w: none of %s, %s and %s exists", ErrNone, Places[0], Places[1], Places[2])
+}
+
+// Slot gives the slot of that name, nil when there is none.
+func (c *Config) Slot(name string) *Slot {
+	for i := range c.Slots {
+		if c.Slots[i].Name == name {
+			return &c.Slots[i]
+		}
+	}
+	return nil
+}
+
+// Error is what is wrong with a file, and where.
+type Error struct {
+	File string
+	Line int    // 0: nowhere in particular
+	Key  string // as slot.path; "": none in particular
+	Text string
+}
+
+func (e *Error) Error() string {
+	at := e.File
+	if e.Line > 0 {
+		at = fmt.Sprintf("%s:%d", e.File, e.Line)
+	}
+	if e.Key == "" {
+		return at + ": " + e.Text
+	}
+	return fmt.Sprintf("%s: %s: %s", at, e.Key, e.Text)
+}
