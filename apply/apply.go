@@ -65,6 +65,7 @@ type Request struct {
 	RateLimit  float64           // bytes per second that the client keeps to; 0: none
 	CPU        delta.CPU         // what is known of this machine; what is zero is measured or delta.DefaultCPU
 	Optimize   delta.Optimize    // "": for time
+	Route      delta.Route       // the only one to be taken; "": the best
 	Parallel   int               // requests under way at once; 0: 4
 	Events     func(Event)       // may be nil; called by one goroutine at a time
 }

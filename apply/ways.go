@@ -25,6 +25,8 @@ func (u *Update) ways() []delta.Way {
 		w.Work.Write = u.image.Size
 		if why := u.closed[w.Route]; why != "" {
 			w.Closed = why
+		} else if u.r.Route != "" && w.Route != u.r.Route {
+			w.Closed = fmt.Sprintf("only the route %s was asked for", u.r.Route)
 		} else if w.Route != delta.RouteWhole && w.Closed == "" && u.recipe != nil && !mkimage.KnownCodec(u.recipe.Codec) {
 			w.Closed = fmt.Sprintf("its codec %q is not known here", u.recipe.Codec)
 		}

@@ -28,6 +28,9 @@ const (
 	RouteWhole  Route = "whole"  // the finished image
 )
 
+// Routes lists all routes, those that are as good as others in the order of preference.
+func Routes() []Route { return []Route{RoutePatch, RouteBlocks, RouteChunks, RouteWhole} }
+
 // Kind says what a file of the mirror is.
 type Kind uint8
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,6 +43,7 @@ type pullOptions struct {
 	bandwidth  string
 	rtt        time.Duration
 	optimize   string
+	route      string
 	limitRate  string
 	maxBytes   string
 	timeout    time.Duration
@@ -101,6 +103,7 @@ func (o *pullOptions) addLineFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.bandwidth, "bandwidth", "", "what the line carries, as `RATE`: 1mbit, 2.5gbit, or in bytes 500kB (default: measured, at most 50mbit)")
 	f.DurationVar(&o.rtt, "rtt", 0, "a round trip to the mirror, such as 50ms (default: measured)")
 	f.StringVar(&o.optimize, "optimize", "time", "what to keep small: `time` or bytes")
+	f.StringVar(&o.route, "route", "", "take only this `ROUTE`: patch, chunks, blocks or whole (default: the best)")
 	f.StringVar(&o.limitRate, "limit-rate", "", "fetch no more than `BYTES` a second, such as 200k")
 	f.StringVar(&o.maxBytes, "max-bytes", "", "refuse to fetch more than `BYTES`, such as 50M")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "give up on a server that sends nothing for so long")
@@ -183,9 +186,13 @@ func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err er
 		Channel: o.channel, Version: o.version, Compatible: o.compatible,
 		Seeds: o.seeds, StateDir: o.state, Parallel: o.parallel, PlanOnly: o.planOnly,
 		RateLimit: float64(rate), Outputs: map[string]string{}, Optimize: delta.Optimize(o.optimize),
+		Route: delta.Route(o.route),
 	}
 	if r.Optimize != delta.ForTime && r.Optimize != delta.ForBytes {
 		return r, 0, fmt.Errorf("--optimize %q: want time or bytes", o.optimize)
+	}
+	if r.Route != "" && !slices.Contains(delta.Routes(), r.Route) {
+		return r, 0, fmt.Errorf("--route %q: want patch, chunks, blocks or whole", o.route)
 	}
 	if r.Line.RTT = o.rtt; o.rtt < 0 {
 		return r, 0, fmt.Errorf("--rtt %v: want a time", o.rtt)
