@@ -12,10 +12,7 @@
 //	})
 package counted
 
-import (
-	"context"
-	"errors"
-)
+import "errors"
 
 // MaxTries is the largest number of tries that a trial can have: GRUB cannot count,
 // so that its script names each number.
@@ -37,10 +34,6 @@ var (
 // Slots are the names of all slots, in the order in which GRUB tries them when
 // nothing else decides. A name is a lower-case letter and up to 14 more letters, digits or "_".
 type Slots []string
-
-// Validate wraps ErrSlots when there are fewer than 2 or more than 8 names, or a name is not
-// usable or repeated.
-func (s Slots) Validate() error { return errNotBuilt }
 
 // Outcome is how GRUB ended a trial that was not marked good.
 type Outcome string
@@ -70,52 +63,3 @@ func (s State) FellBack() string {
 	}
 	return s.Trial
 }
-
-// IsBad tells whether slot is marked bad.
-func (s State) IsBad(slot string) bool { return false }
-
-// Read is the state in the environment block at path.
-func Read(path string, slots Slots) (State, error) { return State{}, errNotBuilt }
-
-// Update applies change to the state in the environment block at path and stores what it
-// returns by one in-place write; nothing is written when nothing changes, or change
-// fails. It returns the new state. Other users of the block are locked out meanwhile.
-func Update(ctx context.Context, path string, slots Slots, change func(State) (State, error)) (State, error) {
-	return State{}, errNotBuilt
-}
-
-// Activate puts slot on trial for the next tries (1 to MaxTries) boots and takes its bad
-// mark away. It replaces a trial that is pending. A slot that is active already is
-// refused with ErrNotTrial; MarkActive ends the trial of another slot.
-func (s State) Activate(slot string, tries int) (State, error) { return s, errNotBuilt }
-
-// MarkGood makes slot, which is the one that booted, active when it is on trial; ErrNotTrial
-// is wrapped when it is neither on trial nor active already. Nothing changes for an active slot.
-func (s State) MarkGood(slot string) (State, error) { return s, errNotBuilt }
-
-// MarkActive makes slot active without a trial, because an operator says so, and
-// ends any trial. ErrBad is wrapped for a slot that is marked bad.
-func (s State) MarkActive(slot string) (State, error) { return s, errNotBuilt }
-
-// MarkBad keeps GRUB from booting slot: because it does not work, or because it is about to be
-// overwritten. A trial of it ends at the next boot, which gets deltaup.fellback; for the active slot the first other
-// good one becomes active, and ErrLastGood is wrapped when there is none.
-func (s State) MarkBad(slot string) (State, error) { return s, errNotBuilt }
-
-// Choice is what GRUB does on one boot.
-type Choice struct {
-	Slot     string // whose kernel is started; empty when none can be loaded
-	FellBack string // deltaup.fellback= of that boot: the slot that would have been booted
-	Env      []byte // the environment block afterwards
-}
-
-// Machine is what GRUB finds on a boot.
-type Machine struct {
-	Slots    Slots
-	Env      []byte          // the file with the environment block; nil: there is none
-	ReadOnly bool            // GRUB cannot write it
-	Loads    map[string]bool // the slots whose kernel and initrd GRUB can load
-}
-
-// Select is the model of the script that package grub writes: what GRUB does on m.
-func Select(m Machine) Choice { return Choice{} }

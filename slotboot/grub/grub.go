@@ -9,6 +9,10 @@ package grub
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"deltaup/slotboot/counted"
@@ -20,6 +24,9 @@ var ErrConfig = errors.New("grub configuration")
 // ID is the id of the entry that boots by the counted state; those of single slots
 // are ID-NAME. GRUB_DEFAULT=deltaup makes it the default of a Debian grub.cfg.
 const ID = "deltaup"
+
+// defaultPanic is long enough to read a panic on a console.
+const defaultPanic = 30 * time.Second
 
 // Slot is where GRUB finds one slot's kernel. Paths begin at the root of the BOOT file system.
 type Slot struct {
@@ -42,17 +49,55 @@ type Config struct {
 }
 
 // Names are the slots as package counted wants them.
-func (c *Config) Names() counted.Slots { return nil }
+func (c *Config) Names() counted.Slots {
+	names := make(counted.Slots, len(c.Slots))
+	for i, s := range c.Slots {
+		names[i] = s.Name
+	}
+	return names
+}
+
+var (
+	word = regexp.MustCompile(`^[A-Za-z0-9_.,:=/@%+-]+$`)
+	path = regexp.MustCompile(`^(/[A-Za-z0-9_.,:=@%+-]+)+$`)
+	uuid = regexp.MustCompile(`^[A-Fa-f0-9-]{9,36}$`)
+)
 
 // Validate wraps ErrConfig when the configuration cannot be written.
-func (c *Config) Validate() error { return errNotBuilt }
+func (c *Config) Validate() error {
+	if err := c.Names().Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if c.UUID != "" && !uuid.MatchString(c.UUID) {
+		return fmt.Errorf("%w: %q is not a UUID", ErrConfig, c.UUID)
+	}
+	if c.Panic < 0 || c.Panic%time.Second != 0 {
+		return fmt.Errorf("%w: panic after %v, which is not in whole seconds", ErrConfig, c.Panic)
+	}
+	paths, words := []string{c.Env}, slices.Clone(c.Args)
+	for _, s := range c.Slots {
+		paths = append(paths, s.Kernel, s.Initrd)
+		words = append(words, s.Args...)
+	}
+	for _, p := range paths {
+		if !path.MatchString(p) {
+			return fmt.Errorf("%w: %q is not a plain absolute path", ErrConfig, p)
+		}
+	}
+	for _, w := range words {
+		if !word.MatchString(w) {
+			return fmt.Errorf("%w: kernel argument %q has characters that GRUB would interpret", ErrConfig, w)
+		}
+	}
+	return nil
+}
 
-// Part is a script for "source": functions and menu entries. It neither sets the default nor the
-// time-out, and boots nothing until its entry is chosen.
-func (c *Config) Part() ([]byte, error) { return nil, errNotBuilt }
-
-// Whole is a grub.cfg that boots the counted entry at once, without a menu.
-func (c *Config) Whole() ([]byte, error) { return nil, errNotBuilt }
-
-// Generator is a shell script for /etc/grub.d that prints Part.
-func (c *Config) Generator() ([]byte, error) { return nil, errNotBuilt }
+// args are the arguments of one slot's kernel, those of the boot itself left out.
+func (c *Config) args(s Slot) string {
+	after := c.Panic
+	if after == 0 {
+		after = defaultPanic
+	}
+	args := []string{fmt.Sprintf("panic=%d", after/time.Second)}
+	return strings.Join(slices.Concat(args, c.Args, s.Args), " ")
+}

@@ -1,18 +1,139 @@
 package grubenv
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"deltaup/internal/durable"
+)
+
+// lockPoll is how often Update tries to lock a file that somebody else has locked.
+const lockPoll = 50 * time.Millisecond
 
 // Create makes the file at path hold an empty block, durably: GRUB, which replays no
 // journal, finds it too. A file that is there already is left as it is when it
 // holds a block, and is an error otherwise.
-func Create(path string) error { return errNotBuilt }
+func Create(path string) error {
+	_, err := Read(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	empty, err := new(Block).Marshal()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	err = durable.WriteFile(dir, path, func(w io.Writer) error {
+		_, err := w.Write(empty)
+		return err
+	})
+	if err == nil {
+		err = syncFileSystem(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("create environment block: %w", err)
+	}
+	return nil
+}
+
+// syncFileSystem empties the journal of the file system that dir is on, so that a
+// reader that does not replay it sees every name.
+func syncFileSystem(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close() // read only: nothing is lost with its error
+	if err := unix.Syncfs(int(d.Fd())); err != nil {
+		return &fs.PathError{Op: "syncfs", Path: dir, Err: err}
+	}
+	return nil
+}
 
 // Read is the block that the file at path holds.
-func Read(path string) (*Block, error) { return nil, errNotBuilt }
+func Read(path string) (*Block, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only: nothing is lost with its error
+	_, block, err := read(f)
+	return block, err
+}
+
+// read is what f holds, as bytes too.
+func read(f *os.File) ([]byte, *Block, error) {
+	b, err := io.ReadAll(io.LimitReader(f, Size+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	block, err := Parse(b)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return b, block, nil
+}
 
 // Update lets change alter the block in the file at path and writes it back: in
 // place, with one write of Size bytes and one fsync, because GRUB does not see a
 // renamed file before its file system's journal is replayed. What change leaves as it was
 // is not written. The file is locked meanwhile; ctx ends the wait for the lock. An
 // error of change is returned as it is, and nothing is written.
-func Update(ctx context.Context, path string, change func(*Block) error) error { return errNotBuilt }
+func Update(ctx context.Context, path string, change func(*Block) error) (err error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	if err := lock(ctx, f); err != nil {
+		return fmt.Errorf("lock %s: %w", path, err)
+	}
+	old, block, err := read(f)
+	if err != nil {
+		return err
+	}
+	before := *block
+	before.vars = append([]variable(nil), block.vars...)
+	if err := change(block); err != nil {
+		return err
+	}
+	after, err := block.Marshal()
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if was, err := before.Marshal(); bytes.Equal(old, after) || err == nil && bytes.Equal(was, after) {
+		return nil
+	}
+	if _, err := f.WriteAt(after, 0); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// lock waits until f is this process's.
+func lock(ctx context.Context, f *os.File) error {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(lockPoll):
+		}
+	}
+}

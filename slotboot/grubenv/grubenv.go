@@ -9,7 +9,6 @@
 package grubenv
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,65 +40,18 @@ type variable struct{ name, value string }
 // Block is a set of variables with unique names. The zero Block is empty.
 type Block struct{ vars []variable }
 
-// Parse reads a block of [Size] bytes as GRUB's load_env does (grub-core/lib/envblk.c):
-// it never fails on what follows the first line, of a repeated name the last value
-// counts, and a line without "=" takes the next line into its name, so that
-// what it held is lost. ErrMalformed is wrapped for anything without the first line.
+// Parse reads a block of [Size] bytes as [LoadEnv] does. ErrMalformed is wrapped for
+// another size, and for anything without the first line of a block; what follows
+// that line is never an error.
 func Parse(b []byte) (*Block, error) {
 	if len(b) != Size {
 		return nil, fmt.Errorf("%w: %d bytes, not %d", ErrMalformed, len(b), Size)
 	}
-	if !bytes.HasPrefix(b, []byte(signature)) {
+	block, ok := LoadEnv(b)
+	if !ok {
 		return nil, fmt.Errorf("%w: its first line is %.24q", ErrMalformed, b)
 	}
-	block := new(Block)
-	for p := len(signature); p < len(b); p = nextLine(b, p) {
-		if b[p] == padding {
-			continue
-		}
-		eq := bytes.IndexByte(b[p:], '=')
-		if eq < 0 {
-			break
-		}
-		start := p + eq + 1
-		end := nextLine(b, start) - 1
-		if end >= len(b) {
-			break
-		}
-		block.put(cString(b[p:start-1]), cString(unescape(b[start:end])))
-		p = start
-	}
 	return block, nil
-}
-
-// nextLine is the start of the line after the one that p lies in; a backslash hides
-// the newline after it.
-func nextLine(b []byte, p int) int {
-	for p < len(b) && b[p] != '\n' {
-		if b[p] == '\\' {
-			p++
-		}
-		p++
-	}
-	return p + 1
-}
-
-// unescape takes the backslash from each pair that one begins.
-func unescape(b []byte) []byte {
-	out := make([]byte, 0, len(b))
-	for i := 0; i < len(b); i++ {
-		if b[i] == '\\' && i+1 < len(b) {
-			i++
-		}
-		out = append(out, b[i])
-	}
-	return out
-}
-
-// cString ends at the first NUL, as GRUB's strings do.
-func cString(b []byte) string {
-	name, _, _ := strings.Cut(string(b), "\x00")
-	return name
 }
 
 // put sets a variable without looking at its name; a repeated one keeps its first place.
@@ -190,14 +142,13 @@ func (b *Block) Marshal() ([]byte, error) {
 
 // fill appends lines to b and pads it to end; a closed padding ends with a newline.
 func fill(b []byte, vars []variable, end int, closed bool) ([]byte, error) {
-	escape := strings.NewReplacer(`\`, `\\`, "\n", "\\\n")
 	for _, v := range vars {
-		b = append(b, v.name+"="+escape.Replace(v.value)+"\n"...)
+		b = append(b, v.name+"="+escaper.Replace(v.value)+"\n"...)
 	}
 	if len(b) > end || closed && len(b) > end-2 {
 		return nil, ErrFull
 	}
-	b = append(b, bytes.Repeat([]byte{padding}, end-len(b))...)
+	b = pad(b, end)
 	if closed {
 		b[end-1] = '\n'
 	}

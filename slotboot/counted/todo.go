@@ -1,5 +1,0 @@
-package counted
-
-import "errors"
-
-var errNotBuilt = errors.New("not built yet")

@@ -1,0 +1,106 @@
+package counted
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Activate puts slot on trial for the next tries (1 to MaxTries) boots and takes its bad
+// mark away. It replaces a trial that is pending. ErrNotTrial is wrapped for the slot that is
+// active already: MarkActive ends the trial of another.
+func (s State) Activate(slot string, tries int) (State, error) {
+	if err := s.known("activate", slot); err != nil {
+		return s, err
+	}
+	if tries < 1 || tries > MaxTries {
+		return s, fmt.Errorf("activate slot %s: %d tries, not 1 to %d", slot, tries, MaxTries)
+	}
+	if slot == s.Active {
+		return s, fmt.Errorf("activate slot %s: %w: it is active", slot, ErrNotTrial)
+	}
+	s = s.withBad(slot, false)
+	s.Trial, s.Tries, s.Ended = slot, tries, ""
+	return s, nil
+}
+
+// MarkGood makes slot, which is the one that booted, active when it is on trial, or when no
+// slot is known to be active. Nothing changes for the active slot. ErrNotTrial is wrapped for any
+// other, and ErrBad when the slot is marked bad.
+func (s State) MarkGood(slot string) (State, error) {
+	if err := s.known("mark good", slot); err != nil {
+		return s, err
+	}
+	if s.IsBad(slot) {
+		return s, fmt.Errorf("mark slot %s good: %w", slot, ErrBad)
+	}
+	if slot == s.Active {
+		return s, nil
+	}
+	if s.Active != "" && !(s.Pending() && slot == s.Trial) {
+		return s, fmt.Errorf("mark slot %s good: %w", slot, ErrNotTrial)
+	}
+	return s.active(slot), nil
+}
+
+// MarkActive makes slot active without a trial, because an operator says so, and
+// ends any trial. ErrBad is wrapped for a slot that is marked bad.
+func (s State) MarkActive(slot string) (State, error) {
+	if err := s.known("mark active", slot); err != nil {
+		return s, err
+	}
+	if s.IsBad(slot) {
+		return s, fmt.Errorf("mark slot %s active: %w", slot, ErrBad)
+	}
+	return s.active(slot), nil
+}
+
+// MarkBad keeps GRUB from booting slot: because it does not work, or because it is about to be
+// overwritten. A pending trial of it ends at the next boot, which gets deltaup.fellback. For
+// the active slot the first other good one that is not on trial becomes active, and
+// ErrLastGood is wrapped when there is none.
+func (s State) MarkBad(slot string) (State, error) {
+	if err := s.known("mark bad", slot); err != nil {
+		return s, err
+	}
+	if slot == s.Active {
+		i := slices.IndexFunc(s.Slots, func(other string) bool {
+			return other != slot && other != s.Trial && !s.IsBad(other)
+		})
+		if i < 0 {
+			return s, fmt.Errorf("mark slot %s bad: %w", slot, ErrLastGood)
+		}
+		s.Active = s.Slots[i]
+	}
+	if slot == s.Trial {
+		s.Tries = 0
+	}
+	return s.withBad(slot, true), nil
+}
+
+// IsBad tells whether slot is marked bad.
+func (s State) IsBad(slot string) bool { return slices.Contains(s.Bad, slot) }
+
+func (s State) known(op, slot string) error {
+	if !slices.Contains(s.Slots, slot) {
+		return fmt.Errorf("%s: %w: %q", op, ErrUnknownSlot, slot)
+	}
+	return nil
+}
+
+// active is s with slot active and no trial.
+func (s State) active(slot string) State {
+	s.Active, s.Trial, s.Tries, s.Ended = slot, "", 0, ""
+	return s
+}
+
+// withBad is s with the mark of slot as told, and a Bad of its own.
+func (s State) withBad(slot string, bad bool) State {
+	var marks []string
+	for _, name := range s.Slots {
+		if name == slot && bad || name != slot && s.IsBad(name) {
+			marks = append(marks, name)
+		}
+	}
+	s.Bad = marks
+	return s
+}

@@ -1,5 +1,0 @@
-package grub
-
-import "errors"
-
-var errNotBuilt = errors.New("not built yet")

@@ -1,0 +1,106 @@
+package grubenv
+
+import (
+	"bytes"
+	"strings"
+)
+
+// LoadEnv is what GRUB's load_env makes of a file (grub-core/lib/envblk.c), of any
+// size: of a repeated name the last value counts, a line without "=" takes the
+// next line into its name, so that what that held is lost, and a line without an end
+// is dropped. It is false for a file that does not begin as a block.
+func LoadEnv(b []byte) (*Block, bool) {
+	if len(b) <= len(signature) || !bytes.HasPrefix(b, []byte(signature)) {
+		return nil, false
+	}
+	block := new(Block)
+	for p := len(signature); p < len(b); p = nextLine(b, p) {
+		if b[p] == padding {
+			continue
+		}
+		eq := bytes.IndexByte(b[p:], '=')
+		if eq < 0 {
+			break
+		}
+		start := p + eq + 1
+		end := nextLine(b, start) - 1
+		if end >= len(b) {
+			break
+		}
+		block.put(cString(b[p:start-1]), cString(unescape(b[start:end])))
+		p = start
+	}
+	return block, true
+}
+
+// SaveEnv is what GRUB's save_env makes of the file b for one variable. It is false
+// when GRUB refuses: no block, no padding that ends in a newline, no room. The first
+// occurrence of a name is the one that changes.
+func SaveEnv(b []byte, name, value string) ([]byte, bool) {
+	if _, ok := LoadEnv(b); !ok {
+		return nil, false
+	}
+	text := bytes.TrimRight(b, string(padding))
+	if len(text) == 0 || text[len(text)-1] != '\n' {
+		return nil, false
+	}
+	padded := len(b) - len(text)
+	line := name + "=" + escaper.Replace(value)
+	for p := len(signature); p+len(name)+1 < len(text); p = nextLine(b, p) {
+		if !bytes.HasPrefix(b[p:], []byte(name+"=")) {
+			continue
+		}
+		end := nextLine(b, p+len(name)+1) - 1
+		grows := len(line) - (end - p)
+		if end >= len(b) || grows > padded {
+			return nil, false
+		}
+		return pad(join(b[:p], line, text[min(end, len(text)):]), len(b)), true
+	}
+	if len(line)+1 > padded {
+		return nil, false
+	}
+	return pad(join(text, line, []byte("\n")), len(b)), true
+}
+
+func join(before []byte, line string, after []byte) []byte {
+	return append(append(bytes.Clone(before), line...), after...)
+}
+
+// pad fills b up to size bytes.
+func pad(b []byte, size int) []byte {
+	return append(b, bytes.Repeat([]byte{padding}, size-len(b))...)
+}
+
+// nextLine is the start of the line after the one that p lies in; a backslash hides
+// the newline after it.
+func nextLine(b []byte, p int) int {
+	for p < len(b) && b[p] != '\n' {
+		if b[p] == '\\' {
+			p++
+		}
+		p++
+	}
+	return p + 1
+}
+
+// escaper hides what ends a value, and itself.
+var escaper = strings.NewReplacer(`\`, `\\`, "\n", "\\\n")
+
+// unescape takes the backslash from each pair that one begins.
+func unescape(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		if b[i] == '\\' && i+1 < len(b) {
+			i++
+		}
+		out = append(out, b[i])
+	}
+	return out
+}
+
+// cString ends at the first NUL, as GRUB's strings do.
+func cString(b []byte) string {
+	name, _, _ := strings.Cut(string(b), "\x00")
+	return name
+}

@@ -1,5 +1,0 @@
-package grubenv
-
-import "errors"
-
-var errNotBuilt = errors.New("not built yet")
