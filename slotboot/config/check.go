@@ -14,8 +14,8 @@ const (
 )
 
 var (
-	slotName   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,15}$`)
-	deviceSpec = regexp.MustCompile(`^(/dev/[^\s:"'\\]+|(LABEL|UUID|PARTLABEL|PARTUUID)=[^\s/:"'\\]+)(:/[^\s:"'\\]+)?$`)
+	slotName   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,14}$`)
+	deviceSpec = regexp.MustCompile(`^(/dev/[A-Za-z0-9._,=/@%+-]+|(LABEL|UUID|PARTLABEL|PARTUUID)=[A-Za-z0-9._,=@%+-]+)(:/[A-Za-z0-9._,=/@%+-]+)?$`)
 	// kernelArgs keeps to what stands for itself in scripts of GRUB.
 	kernelArgs = regexp.MustCompile(`^[A-Za-z0-9 ._,:=/@%+-]*$`)
 )
@@ -63,7 +63,7 @@ func (c *Config) checkSlot(i int) error {
 	}
 	switch {
 	case !slotName.MatchString(s.Name):
-		return bad("name", "wanted are up to 16 of a-z, 0-9 and -")
+		return bad("name", "wanted are a lower-case letter and up to 14 of a-z, 0-9 and _")
 	case !filepath.IsAbs(s.Path):
 		return bad("path", "%q is no absolute path", s.Path)
 	case !filepath.IsAbs(s.Boot):

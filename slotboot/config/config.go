@@ -41,14 +41,14 @@ type Config struct {
 // Boot says how the machine boots.
 type Boot struct {
 	Loader   string `toml:"loader"`   // grub, the default and the only one
-	Grubenv  string `toml:"grubenv"`  // GRUB's environment block; default /boot/grub/grubenv
+	Grubenv  string `toml:"grubenv"`  // GRUB's environment block; default /boot/deltaup/grubenv
 	Attempts int    `toml:"attempts"` // boots that a new image gets to be marked good, 1 to 9; default 3
 	Args     string `toml:"args"`     // kernel arguments of every slot
 }
 
 // Slot is a place for one image with its kernel and initrd.
 type Slot struct {
-	Name string `toml:"name"` // [a-z0-9][a-z0-9-]{0,15}
+	Name string `toml:"name"` // [a-z][a-z0-9_]{0,14}
 	Path string `toml:"path"` // a partition or logical volume below /dev, or a file
 	Boot string `toml:"boot"` // folder of its kernel and initrd, on a file system that the boot loader reads
 	// Image is how the initramfs finds the slot: a device, or DEVICE:/PATH of a file in its file system, with DEVICE a path

@@ -73,7 +73,7 @@ func TestDefaults(t *testing.T) {
 	if c.Channel != "stable" || c.State != "/var/lib/deltaup" || c.Compatible != "" || len(c.Mirrors) != 0 {
 		t.Errorf("got %+v", c)
 	}
-	if want := (Boot{Loader: "grub", Grubenv: "/boot/grub/grubenv", Attempts: 3}); c.Boot != want {
+	if want := (Boot{Loader: "grub", Grubenv: "/boot/deltaup/grubenv", Attempts: 3}); c.Boot != want {
 		t.Errorf("boot: got %+v, want %+v", c.Boot, want)
 	}
 }

@@ -31,7 +31,7 @@ func parse(file string, b []byte) (*Config, error) {
 	c := &Config{
 		Channel: "stable",
 		State:   "/var/lib/deltaup",
-		Boot:    Boot{Loader: "grub", Grubenv: "/boot/grub/grubenv", Attempts: 3},
+		Boot:    Boot{Loader: "grub", Grubenv: "/boot/deltaup/grubenv", Attempts: 3},
 		File:    file,
 	}
 	dec := toml.NewDecoder(bytes.NewReader(b))
