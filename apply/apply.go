@@ -68,6 +68,10 @@ type Request struct {
 	Route      delta.Route       // the only one to be taken; "": the best
 	Parallel   int               // requests under way at once; 0: 4
 	Events     func(Event)       // may be nil; called by one goroutine at a time
+
+	// Accept, unless nil, sees the release before more than its file is fetched: it says which Outputs are wanted
+	// of it, in place of those above, and its error ends Prepare.
+	Accept func(*mirror.Release) (outputs map[string]string, err error)
 }
 
 // Stage is a part of an update.

@@ -93,6 +93,11 @@ func (u *Update) prepare(ctx context.Context) error {
 	if u.r.Compatible != "" && u.release.Compatible != "" && u.r.Compatible != u.release.Compatible {
 		return fmt.Errorf("release %s is for %q, this is %q: %w", u.release.Version, u.release.Compatible, u.r.Compatible, ErrIncompatible)
 	}
+	if u.r.Accept != nil {
+		if u.r.Outputs, err = u.r.Accept(u.release); err != nil {
+			return err
+		}
+	}
 	if err := u.wanted(ctx); err != nil {
 		return err
 	}
