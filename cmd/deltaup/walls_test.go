@@ -19,6 +19,8 @@ var floors = []struct {
 	{"slotboot/counted", []string{"slotboot/grubenv"}},
 	{"slotboot/grub", []string{"slotboot/counted"}},
 	{"slotboot", nil},
+	{"slotboot/machine", nil},
+	{"slotboot/scripts", nil},
 	{"slotboot/config", nil}, // beside slotboot, which is told what it needs: other boot loaders and tools can do without a file
 	{"mkimage/squashfs", nil},
 	{"mkimage/tree", []string{"mkimage/squashfs"}},

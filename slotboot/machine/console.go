@@ -1,0 +1,85 @@
+package machine
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Limits of what is kept of a console.
+const (
+	consoleLines = 20
+	consoleLine  = 200 // bytes
+)
+
+// pstoreFiles are what kernels leave of a panic, with what systemd-pstore moves away first.
+var pstoreFiles = []string{
+	"/var/lib/systemd/pstore/*/dmesg.txt",
+	"/var/lib/systemd/pstore/*/*/dmesg.txt",
+	"/var/lib/systemd/pstore/dmesg-*",
+	"/sys/fs/pstore/dmesg-*",
+	"/sys/fs/pstore/console-*",
+}
+
+// LastConsole is the end of what the machine said before it restarted: from pstore when a file there is younger than since,
+// else from the journal of the boot before, else nothing.
+func (m Machine) LastConsole(ctx context.Context, since time.Time) []string {
+	if text := m.pstore(since); text != "" {
+		return lastLines(text)
+	}
+	if filepath.Clean(m.Path("/")) != "/" {
+		return nil // the journal is this machine's
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "journalctl", "--boot=-1", "--lines=20", "--no-pager", "--quiet", "--output=short-monotonic").Output()
+	if err != nil {
+		return nil // no systemd, no persistent journal or no earlier boot
+	}
+	return lastLines(string(out))
+}
+
+// pstore is the text of the youngest file.
+func (m Machine) pstore(since time.Time) string {
+	var youngest string
+	var info fs.FileInfo
+	for _, pattern := range pstoreFiles {
+		files, _ := filepath.Glob(m.Path(pattern)) // fails on patterns only
+		for _, f := range files {
+			i, err := os.Stat(f)
+			if err == nil && i.Mode().IsRegular() && i.ModTime().After(since) && (info == nil || i.ModTime().After(info.ModTime())) {
+				youngest, info = f, i
+			}
+		}
+	}
+	if info == nil {
+		return ""
+	}
+	b, err := os.ReadFile(youngest)
+	if err != nil || len(b) > maxText {
+		return ""
+	}
+	return string(b)
+}
+
+// lastLines keeps the end of a text, as printable ASCII: it is shown on terminals.
+func lastLines(text string) []string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		line = strings.Map(func(r rune) rune {
+			if r < ' ' || r > '~' {
+				return -1
+			}
+			return r
+		}, line)
+		if strings.TrimSpace(line) != "" {
+			lines = append(lines, line[:min(len(line), consoleLine)])
+		}
+	}
+	return slices.Clone(lines[max(0, len(lines)-consoleLines):])
+}
