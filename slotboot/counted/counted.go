@@ -50,6 +50,7 @@ type State struct {
 	Trial  string   // the slot on trial, or that was; empty when there is none
 	Tries  int      // how often GRUB will still start the trial
 	Ended  Outcome  // not empty: GRUB has ended the trial and booted Active
+	ID     string   // what deltaup.env= tells userspace, so that it knows which block GRUB has read; as it likes, without NUL
 	Bad    []string // slots that GRUB does not boot unless nothing else does, in the order of Slots
 }
 

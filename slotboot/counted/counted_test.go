@@ -102,7 +102,7 @@ func TestTransitions(t *testing.T) {
 
 func equal(x, y State) bool {
 	return slices.Equal(x.Slots, y.Slots) && x.Active == y.Active && x.Trial == y.Trial && x.Tries == y.Tries &&
-		x.Ended == y.Ended && slices.Equal(x.Bad, y.Bad)
+		x.Ended == y.Ended && x.ID == y.ID && slices.Equal(x.Bad, y.Bad)
 }
 
 // TestUpdate stores every state that there can be and reads it back.
@@ -120,7 +120,7 @@ func TestUpdate(t *testing.T) {
 		{Active: "a", Trial: "b", Tries: MaxTries},
 		{Active: "a", Trial: "b", Tries: 0, Bad: []string{"b"}},
 		{Active: "b", Trial: "a", Ended: Unconfirmed},
-		{Active: "b", Trial: "a", Ended: Unloadable},
+		{Active: "b", Trial: "a", Ended: Unloadable, ID: "5ac07e11"},
 		{},
 	} {
 		want.Slots = abc

@@ -18,8 +18,25 @@ type Machine struct {
 // Choice is what GRUB does on one boot.
 type Choice struct {
 	Slot     string // whose kernel is started; empty when none can be loaded
-	FellBack string // deltaup.fellback= of that boot: the slot that would have been booted
+	Trial    bool   // it is a try of the slot on trial
+	FellBack string // the slot that would have been booted
+	ID       string // State.ID
 	Env      []byte // the environment block afterwards
+}
+
+// Args are the kernel arguments that tell userspace of the choice.
+func (c Choice) Args() []string {
+	args := []string{"deltaup.slot=" + c.Slot}
+	if c.Trial {
+		args = append(args, "deltaup.trial")
+	}
+	if c.FellBack != "" {
+		args = append(args, "deltaup.fellback="+c.FellBack)
+	}
+	if c.ID != "" {
+		args = append(args, "deltaup.env="+c.ID)
+	}
+	return args
 }
 
 // Select is the model of the script that package grub writes: what GRUB does on m. Its
@@ -39,7 +56,7 @@ func Select(m Machine) Choice {
 	s := g.state()
 	if s.Trial != "" {
 		if started := g.trial(s); started {
-			return Choice{Slot: s.Trial, Env: g.Env}
+			return Choice{Slot: s.Trial, Trial: true, ID: s.ID, Env: g.Env}
 		}
 		s = s.withBad(s.Trial, true) // for this boot only
 	}
@@ -52,9 +69,9 @@ func Select(m Machine) Choice {
 		if g.fellBack == "" && s.rank(slot) > 0 {
 			g.fellBack = s.Active
 		}
-		return Choice{Slot: slot, FellBack: g.fellBack, Env: g.Env}
+		return Choice{Slot: slot, FellBack: g.fellBack, ID: s.ID, Env: g.Env}
 	}
-	return Choice{FellBack: g.fellBack, Env: g.Env}
+	return Choice{Env: g.Env}
 }
 
 // rank orders slots by rules 3 to 5.

@@ -15,6 +15,7 @@ const (
 	varActive = "deltaup_active"
 	varTrial  = "deltaup_trial"
 	varTries  = "deltaup_tries" // always one character, so that GRUB changes one byte
+	varID     = "deltaup_id"
 	badPrefix = "deltaup_bad_"
 )
 
@@ -91,6 +92,7 @@ func load(block *grubenv.Block, slots Slots) State {
 	if name, _ := block.Get(varActive); slices.Contains(slots, name) {
 		s.Active = name
 	}
+	s.ID, _ = block.Get(varID)
 	for _, name := range slots {
 		if v, _ := block.Get(badPrefix + name); v == "1" {
 			s.Bad = append(s.Bad, name)
@@ -129,6 +131,9 @@ func (s State) store(block *grubenv.Block) error {
 		if s.IsBad(name) {
 			vars[badPrefix+name] = "1"
 		}
+	}
+	if block.Unset(varID); s.ID != "" {
+		vars[varID] = s.ID
 	}
 	for name, value := range vars {
 		if err := block.Set(name, value); err != nil {

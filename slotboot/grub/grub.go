@@ -3,8 +3,8 @@
 // others, [Config.Whole] for a machine that boots nothing else, and
 // [Config.Generator] for Debian's /etc/grub.d.
 //
-// The kernel of a slot gets deltaup.slot=NAME, and deltaup.fellback=NAME on a boot for
-// which GRUB wanted to boot another slot and could not, or would not any more.
+// The kernel of a slot gets deltaup.slot=NAME and, by the counted entry, what else
+// [counted.Choice.Args] says.
 package grub
 
 import (
