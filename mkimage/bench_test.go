@@ -3,7 +3,11 @@ package mkimage
 import (
 	"context"
 	"fmt"
+	"io"
+	"strings"
 	"testing"
+
+	"deltaup/chunkstore"
 )
 
 // benchTree is about 16 MB in small and large files.
@@ -72,5 +76,52 @@ func BenchmarkDerive(b *testing.B) {
 	b.SetBytes(tree.size())
 	for b.Loop() {
 		derive(b, image, DeriveOptions{})
+	}
+}
+
+// benchRecipe has 10,000 files in 100 folders, every fifth of them of several chunks, as much as an image of 300 MB.
+func benchRecipe() *Recipe {
+	r := &Recipe{BlockSize: DefaultBlockSize, Codec: codecs[0].id, Chunking: chunkstore.DefaultParams}
+	r.Entries = []Entry{{Entry: folder("").Entry}}
+	id := func(n int) chunkstore.ID { return chunkstore.Sum(fmt.Append(nil, n)) }
+	for i := range 10_000 {
+		if i%100 == 0 {
+			r.Entries = append(r.Entries, Entry{Entry: folder(fmt.Sprintf("folder-%04d", i/100)).Entry})
+		}
+		e := Entry{Entry: regular(fmt.Sprintf("folder-%04d/with a name-%04d.so", i/100, i), nil).Entry}
+		e.Content = &chunkstore.Content{ID: id(i), Size: 20_000}
+		e.Content.Chunks = []chunkstore.Chunk{{ID: id(i), Size: 20_000}}
+		if i%5 == 0 {
+			e.Content.Size, e.Content.Chunks = 60_000, nil
+			for n := range 3 {
+				e.Content.Chunks = append(e.Content.Chunks, chunkstore.Chunk{ID: id(10_000 + 3*i + n), Size: 20_000})
+			}
+		}
+		e.Size = e.Content.Size
+		r.Entries = append(r.Entries, e)
+	}
+	return r
+}
+
+func BenchmarkParseRecipe(b *testing.B) {
+	text := recipeText(b, benchRecipe())
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseRecipe(strings.NewReader(text)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkWriteRecipe(b *testing.B) {
+	r := benchRecipe()
+	b.ReportAllocs()
+	for b.Loop() {
+		n, err := r.WriteTo(io.Discard)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.SetBytes(n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
 	"strings"
@@ -221,5 +222,34 @@ func BenchmarkBuild(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// benchRecipe has 10,000 members, most of them files.
+func benchRecipe() *Recipe {
+	r := &Recipe{Codec: codecs[0].id, Chunking: chunkstore.DefaultParams}
+	a := Archive{}
+	for i := range 10_000 {
+		m := Member{Name: fmt.Sprintf("usr/lib/modules/6.1.0-28-amd64/kernel/drivers/module-%04d.ko", i), Mode: modeDir | 0o755, Links: 1, Inode: uint32(i)}
+		if i%10 != 0 {
+			m.Mode = modeFile | 0o644
+			m.Content = &chunkstore.Content{ID: chunkstore.Sum([]byte(m.Name)), Size: 20_000}
+			m.Content.Chunks = []chunkstore.Chunk{{ID: m.Content.ID, Size: m.Content.Size}}
+		}
+		a.Members = append(a.Members, m)
+	}
+	a.Members = append(a.Members, Member{Name: trailerName, Links: 1})
+	r.Segments = []Segment{{Packed: true, Archives: []Archive{a}}}
+	return r
+}
+
+func BenchmarkParseRecipe(b *testing.B) {
+	text := recipeText(b, benchRecipe())
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseRecipe(bytes.NewReader(text)); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
