@@ -81,7 +81,7 @@ func BenchmarkDerive(b *testing.B) {
 
 // benchRecipe has 10,000 files in 100 folders, every fifth of them of several chunks, as much as an image of 300 MB.
 func benchRecipe() *Recipe {
-	r := &Recipe{BlockSize: DefaultBlockSize, Codec: codecs[0].id, Chunking: chunkstore.DefaultParams}
+	r := &Recipe{BlockSize: DefaultBlockSize, Codec: codecs[0].ID, Chunking: chunkstore.DefaultParams}
 	r.Entries = []Entry{{Entry: folder("").Entry}}
 	id := func(n int) chunkstore.ID { return chunkstore.Sum(fmt.Append(nil, n)) }
 	for i := range 10_000 {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/internal/codec"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -67,7 +68,7 @@ func Build(ctx context.Context, r *Recipe, src Source, out io.WriterAt, o BuildO
 // bounds how far the feeder runs ahead, and the memory.
 type builder struct {
 	recipe   *Recipe
-	codec    *codec
+	codec    *codec.Codec
 	src      Source
 	stored   Stored // src, or nil
 	writer   *squashfs.Writer
@@ -89,11 +90,11 @@ type builder struct {
 const blocksPerWorker = 3
 
 func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builder, error) {
-	codec, err := findCodec(r.Codec)
+	c, err := codecs.Find(r.Codec)
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{recipe: r, codec: codec, src: src, items: planLayout(r), hasher: chunkstore.NewHasher(), progress: o.Progress}
+	b := &builder{recipe: r, codec: c, src: src, items: planLayout(r), hasher: chunkstore.NewHasher(), progress: o.Progress}
 	b.stored, _ = src.(Stored)
 	b.layOutHoles()
 
@@ -103,10 +104,10 @@ func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builde
 		if memory <= 0 {
 			memory = defaultMemory
 		}
-		workers = codec.workers(r.BlockSize, memory)
+		workers = workersFor(c, r.BlockSize, memory)
 	}
 	for range workers {
-		e, err := codec.encoder()
+		e, err := newEncoder(c)
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/internal/codec"
 )
 
 // goldenSizes are the blocks whose encodings are fixed.
@@ -27,22 +28,22 @@ func TestCodecGolden(t *testing.T) {
 		"zstd-best.1":    "c0d409ce1e8fe35f2b4e0b4e14f2f6903a629a01147b3531f699c64393af1b94",
 	}
 	for _, c := range codecs {
-		t.Run(c.id, func(t *testing.T) {
-			e := newEncoder(t, &c)
+		t.Run(c.ID, func(t *testing.T) {
+			e := encoderFor(t, &c)
 			h := chunkstore.NewHasher()
 			for i, n := range goldenSizes {
 				h.Write(e.EncodeAll(realistic(uint64(i), n), nil))
 			}
-			if got := h.ID().String(); got != want[c.id] {
-				t.Errorf("encodes to %s, want %s", got, want[c.id])
+			if got := h.ID().String(); got != want[c.ID] {
+				t.Errorf("encodes to %s, want %s", got, want[c.ID])
 			}
 		})
 	}
 }
 
-func newEncoder(t *testing.T, c *codec) *zstd.Encoder {
+func encoderFor(t *testing.T, c *codec.Codec) *zstd.Encoder {
 	t.Helper()
-	e, err := c.encoder()
+	e, err := newEncoder(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,12 +54,12 @@ func newEncoder(t *testing.T, c *codec) *zstd.Encoder {
 // before: blocks come to workers in any order.
 func TestEncoderForgets(t *testing.T) {
 	for _, c := range codecs {
-		t.Run(c.id, func(t *testing.T) {
-			used := newEncoder(t, &c)
+		t.Run(c.ID, func(t *testing.T) {
+			used := encoderFor(t, &c)
 			used.EncodeAll(realistic(1, 1<<20), nil)
 			for i, n := range []int{100, 4096, 70_001, 131_072, 300_000} {
 				plain := realistic(uint64(i), n)
-				if !bytes.Equal(used.EncodeAll(plain, nil), newEncoder(t, &c).EncodeAll(plain, nil)) {
+				if !bytes.Equal(used.EncodeAll(plain, nil), encoderFor(t, &c).EncodeAll(plain, nil)) {
 					t.Errorf("%d bytes encode differently on a used encoder", n)
 				}
 			}
@@ -69,14 +70,14 @@ func TestEncoderForgets(t *testing.T) {
 // TestFramesSuitTheKernel checks what fs/squashfs refuses: checksums, and windows larger than the block.
 func TestFramesSuitTheKernel(t *testing.T) {
 	for _, c := range codecs {
-		e := newEncoder(t, &c)
+		e := encoderFor(t, &c)
 		for _, n := range goldenSizes {
 			var h zstd.Header
 			if err := h.Decode(e.EncodeAll(realistic(7, n), nil)); err != nil {
 				t.Fatal(err)
 			}
 			if h.HasCheckSum || !h.SingleSegment || h.FrameContentSize != uint64(n) {
-				t.Errorf("%s, %d bytes: %+v", c.id, n, h)
+				t.Errorf("%s, %d bytes: %+v", c.ID, n, h)
 			}
 		}
 	}
@@ -89,22 +90,22 @@ func TestEncoderCost(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		e := newEncoder(t, &c)
+		e := encoderFor(t, &c)
 		e.EncodeAll(plain, make([]byte, 0, 2<<20))
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		runtime.KeepAlive(e)
 		got := int64(after.HeapAlloc) - int64(before.HeapAlloc)
-		t.Logf("%s: %d KiB", c.id, got>>10)
-		if got > c.cost || got < c.cost/2 {
-			t.Errorf("%s: an encoder takes %d KiB, its cost says %d", c.id, got>>10, c.cost>>10)
+		t.Logf("%s: %d KiB", c.ID, got>>10)
+		if got > encoderCost[c.Speed] || got < encoderCost[c.Speed]/2 {
+			t.Errorf("%s: an encoder takes %d KiB, its cost says %d", c.ID, got>>10, encoderCost[c.Speed]>>10)
 		}
 	}
 }
 
 func TestWorkers(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
-	best, err := findCodec("zstd-best.1")
+	best, err := codecs.Find("zstd-best.1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func TestWorkers(t *testing.T) {
 		memory int64
 		want   int
 	}{{1, 1}, {defaultMemory, 2}, {1 << 40, 8}} {
-		if got := best.workers(128<<10, c.memory); got != c.want {
+		if got := workersFor(best, 128<<10, c.memory); got != c.want {
 			t.Errorf("%d workers in %d bytes, want %d", got, c.memory, c.want)
 		}
 	}
@@ -131,7 +132,7 @@ func TestCodecNames(t *testing.T) {
 	if _, err := CodecFor("ultra"); err == nil {
 		t.Error("level ultra has a codec")
 	}
-	_, err := findCodec("zstd-best.2")
+	_, err := codecs.Find("zstd-best.2")
 	if KnownCodec("zstd-best.2") || !errors.Is(err, ErrUnknownCodec) || !errors.Is(err, chunkstore.ErrVersion) {
 		t.Errorf("codec of a later generation: %v", err)
 	}

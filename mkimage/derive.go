@@ -113,7 +113,7 @@ func (d *deriver) walk(ctx context.Context) error {
 		}
 		if n.Type != squashfs.Directory && n.Links > 1 {
 			if first, ok := links[n.Inode]; ok {
-				r.Entries = append(r.Entries, inodeOf(n.Path, &r.Entries[first]))
+				r.Entries = append(r.Entries, hardLink(n.Path, &r.Entries[first]))
 				return nil
 			}
 			links[n.Inode] = len(r.Entries)

@@ -24,6 +24,11 @@ type Entry struct {
 	Content *chunkstore.Content // regular files that are no hard link; shared by entries with the same bytes
 }
 
+// hardLink gives the entry of a further name of an inode.
+func hardLink(path string, first *Entry) Entry {
+	return Entry{Entry: tree.Entry{Attr: first.Attr, Path: path, Size: first.Size, Link: first.Path}}
+}
+
 // Recipe is everything but content that decides an image's bytes.
 type Recipe struct {
 	BlockSize int               // bytes, a power of two

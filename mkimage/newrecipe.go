@@ -64,12 +64,8 @@ func (o Options) recipe(entries []tree.Entry) (*Recipe, error) {
 	if err := r.Chunking.Validate(); err != nil {
 		return nil, err
 	}
-	level := o.Level
-	if level == "" {
-		level = defaultLevel
-	}
 	var err error
-	if r.Codec, err = CodecFor(level); err != nil {
+	if r.Codec, err = CodecFor(o.Level); err != nil {
 		return nil, err
 	}
 	for i, e := range entries {

@@ -190,7 +190,7 @@ func TestParseRecipeRefuses(t *testing.T) {
 		{"wrong count", "end 21", "end 20", 22},
 		{"count with zero", "end 21", "end 021", 22},
 		{"bytes after the end", "end 21\n", "end 21\n\n", 22},
-		{"line too long", "p 0600 0 0 0 /pipe", "p " + strings.Repeat("0", recipeLineMax), 19},
+		{"line too long", "p 0600 0 0 0 /pipe", "p " + strings.Repeat("0", recipeFormat.LineMax), 19},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/internal/recipetext"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -40,7 +41,7 @@ func parseTrailer(b []byte) (Trailer, bool) {
 	var t Trailer
 	_, err := fmt.Sscanf(string(b), trailerFormat, &t.Codec, &t.Chunking.Min, &t.Chunking.Average, &t.Chunking.Max, &t.First)
 	if err != nil || string(t.encode()) != string(b) ||
-		!codecSyntax.MatchString(t.Codec) || t.Chunking.Validate() != nil || t.First < 0 {
+		recipetext.CheckParameters(t.Codec, t.Chunking) != nil || t.First < 0 {
 		return Trailer{}, false
 	}
 	return t, true

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"regexp"
 	"strings"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/internal/recipetext"
 	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
@@ -22,8 +22,6 @@ const (
 	majorMax = 1<<12 - 1
 	minorMax = 1<<20 - 1
 )
-
-var codecSyntax = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
 
 // entryError is what is wrong with one entry.
 type entryError struct {
@@ -44,11 +42,8 @@ func (r *Recipe) validate(unknown bool) error {
 	if bits.OnesCount(uint(r.BlockSize)) != 1 || r.BlockSize < squashfs.BlockSizeMin || r.BlockSize > squashfs.BlockSizeMax {
 		return corrupt("block size %d is no power of two from %d to %d", r.BlockSize, squashfs.BlockSizeMin, squashfs.BlockSizeMax)
 	}
-	if !codecSyntax.MatchString(r.Codec) {
-		return corrupt("%.70q is no codec id", r.Codec)
-	}
-	if err := r.Chunking.Validate(); err != nil {
-		return corrupt("chunking: %v", err)
+	if err := recipetext.CheckParameters(r.Codec, r.Chunking); err != nil {
+		return err
 	}
 	if len(r.Entries) == 0 || r.Entries[0].Path != "" || r.Entries[0].Type != squashfs.Directory {
 		return corrupt("the first entry is not the root folder")
@@ -57,8 +52,7 @@ func (r *Recipe) validate(unknown bool) error {
 		recipe:   r,
 		unknown:  unknown,
 		byPath:   make(map[string]int, len(r.Entries)),
-		contents: make(map[chunkstore.ID]*chunkstore.Content),
-		chunks:   make(map[chunkstore.ID]int64),
+		contents: recipetext.NewContentCheck(r.Chunking),
 		owners:   make(map[uint32]bool),
 	}
 	for i := range r.Entries {
@@ -74,8 +68,7 @@ type validator struct {
 	recipe   *Recipe
 	unknown  bool // contents may lack their chunks
 	byPath   map[string]int
-	contents map[chunkstore.ID]*chunkstore.Content
-	chunks   map[chunkstore.ID]int64 // sizes
+	contents *recipetext.ContentCheck
 	owners   map[uint32]bool
 	bytes    int64 // of all distinct contents
 	blocks   int64
@@ -176,13 +169,9 @@ func (v *validator) content(e *Entry) error {
 	if c == nil || e.Size != c.Size || c.Size < 0 || c.ID.IsZero() {
 		return corrupt("%d bytes, and its content has another size or none", e.Size)
 	}
-	if known := v.contents[c.ID]; known != nil {
-		if known != c {
-			return corrupt("content %v described twice", c.ID)
-		}
-		return nil
+	if first, err := v.contents.First(c); !first {
+		return err
 	}
-	v.contents[c.ID] = c
 	blockSize := int64(v.recipe.BlockSize)
 	if c.Size > math.MaxInt64-v.bytes-blockSize {
 		return corrupt("the contents' sizes overflow")
@@ -195,34 +184,7 @@ func (v *validator) content(e *Entry) error {
 	if v.unknown && c.Chunks == nil {
 		return nil
 	}
-	return v.chunkList(c)
-}
-
-func (v *validator) chunkList(c *chunkstore.Content) error {
-	left := c.Size
-	for _, k := range c.Chunks {
-		if k.Size <= 0 || k.Size > left {
-			return corrupt("chunks that do not add up to %d bytes", c.Size)
-		}
-		left -= k.Size
-		if k.IsHole() {
-			continue
-		}
-		if k.Size > int64(v.recipe.Chunking.Max) {
-			return corrupt("a chunk of %d bytes", k.Size)
-		}
-		if known, ok := v.chunks[k.ID]; ok && known != k.Size {
-			return corrupt("chunk %v with %d and with %d bytes", k.ID, known, k.Size)
-		}
-		v.chunks[k.ID] = k.Size
-	}
-	if left != 0 {
-		return corrupt("chunks that do not add up to %d bytes", c.Size)
-	}
-	if len(c.Chunks) == 1 && !c.Chunks[0].IsHole() && c.Chunks[0].ID != c.ID {
-		return corrupt("its only chunk is not the content")
-	}
-	return nil
+	return v.contents.Chunks(c)
 }
 
 // first checks the paths of the data order.

@@ -24,8 +24,10 @@ var floors = []struct {
 	{"slotboot/config", nil}, // beside slotboot, which is told what it needs: other boot loaders and tools can do without a file
 	{"mkimage/squashfs", nil},
 	{"mkimage/tree", []string{"mkimage/squashfs"}},
-	{"mkimage", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree"}},
-	{"mkimage/initrd", []string{"chunkstore", "mkimage"}},
+	{"mkimage/internal/codec", []string{"chunkstore"}},
+	{"mkimage/internal/recipetext", []string{"chunkstore"}},
+	{"mkimage", []string{"chunkstore", "mkimage/internal/codec", "mkimage/internal/recipetext", "mkimage/squashfs", "mkimage/tree"}},
+	{"mkimage/initrd", []string{"chunkstore", "mkimage", "mkimage/internal/codec", "mkimage/internal/recipetext"}},
 	{"delta/transform/gnuzip", nil},
 	{"delta/transform", []string{"delta/transform/gnuzip"}},
 	{"delta/suffix", nil},

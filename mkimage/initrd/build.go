@@ -12,6 +12,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
+	"deltaup/mkimage/internal/codec"
 )
 
 // BuildOptions says how to build; nothing in it changes the initrd. The zero value is usable.
@@ -36,11 +37,11 @@ func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer, o Bu
 	if err := r.Validate(); err != nil {
 		return BuildStats{}, fmt.Errorf("build initrd: %w", err)
 	}
-	codec, err := findCodec(r.Codec)
+	c, err := codecs.Find(r.Codec)
 	if err != nil {
 		return BuildStats{}, fmt.Errorf("build initrd: %w", err)
 	}
-	b := &builder{src: src, codec: codec, out: counter{w: w}, progress: o.Progress, hasher: chunkstore.NewHasher(), buf: make([]byte, 64<<10)}
+	b := &builder{src: src, codec: c, out: counter{w: w}, progress: o.Progress, hasher: chunkstore.NewHasher(), buf: make([]byte, 64<<10)}
 	for m := range r.members() {
 		if m.Content != nil {
 			b.total += m.Content.Size
@@ -58,7 +59,7 @@ func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer, o Bu
 
 type builder struct {
 	src    mkimage.Source
-	codec  *codec
+	codec  *codec.Codec
 	out    counter
 	zstd   *zstd.Encoder // of the first frame on
 	hasher *chunkstore.Hasher
@@ -110,7 +111,7 @@ func (b *builder) encoder() (*zstd.Encoder, error) {
 		return b.zstd, nil
 	}
 	var err error
-	b.zstd, err = b.codec.encoder(&b.out)
+	b.zstd, err = newEncoder(&b.out, b.codec)
 	return b.zstd, err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
+	"deltaup/mkimage/internal/codec"
 )
 
 // goldenPlain is longer than the window and than many blocks, and ends within one.
@@ -31,23 +32,23 @@ func TestCodecGolden(t *testing.T) {
 	}
 	plain := goldenPlain()
 	for _, c := range codecs {
-		t.Run(c.id, func(t *testing.T) {
+		t.Run(c.ID, func(t *testing.T) {
 			h := chunkstore.NewHasher()
 			for _, n := range []int{1, 121, 4096, 131_072, 131_073, len(plain)} {
 				h.Write(encode(t, &c, plain[:n], n))
 			}
-			if got := h.ID().String(); got != want[c.id] {
-				t.Errorf("encodes to %s, want %s", got, want[c.id])
+			if got := h.ID().String(); got != want[c.ID] {
+				t.Errorf("encodes to %s, want %s", got, want[c.ID])
 			}
 		})
 	}
 }
 
 // encode writes plain to a new encoder in pieces of at most size bytes.
-func encode(tb testing.TB, c *codec, plain []byte, size int) []byte {
+func encode(tb testing.TB, c *codec.Codec, plain []byte, size int) []byte {
 	tb.Helper()
 	var b bytes.Buffer
-	z, err := c.encoder(&b)
+	z, err := newEncoder(&b, c)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestPiecesDoNotMatter(t *testing.T) {
 		plain, sizes = plain[:1<<20], sizes[:1]
 	}
 	for _, c := range codecs {
-		t.Run(c.id, func(t *testing.T) {
+		t.Run(c.ID, func(t *testing.T) {
 			want := encode(t, &c, plain, 1<<30)
 			for _, size := range sizes {
 				if !bytes.Equal(encode(t, &c, plain, size), want) {
@@ -86,7 +87,7 @@ func TestPiecesDoNotMatter(t *testing.T) {
 				}
 			}
 			var b bytes.Buffer
-			z, err := c.encoder(io.Discard)
+			z, err := newEncoder(io.Discard, &c)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,10 +112,10 @@ func TestFramesSuitTheKernel(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !h.HasCheckSum || h.Skippable || h.DictionaryID != 0 || h.WindowSize > 8<<20 {
-				t.Errorf("%s, %d bytes: %+v", c.id, n, h)
+				t.Errorf("%s, %d bytes: %+v", c.ID, n, h)
 			}
 			if got := frameSize(t, append(frame, "more"...)); got != len(frame) {
-				t.Errorf("%s, %d bytes: the frame ends at %d of %d", c.id, n, got, len(frame))
+				t.Errorf("%s, %d bytes: the frame ends at %d of %d", c.ID, n, got, len(frame))
 			}
 		}
 	}
@@ -143,7 +144,7 @@ func TestEncoderCost(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		z, err := c.encoder(io.Discard)
+		z, err := newEncoder(io.Discard, &c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +153,7 @@ func TestEncoderCost(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		runtime.KeepAlive(z)
 		if got := int64(after.HeapAlloc) - int64(before.HeapAlloc); got > 44<<20 {
-			t.Errorf("%s: an encoder takes %d KiB", c.id, got>>10)
+			t.Errorf("%s: an encoder takes %d KiB", c.ID, got>>10)
 		}
 	}
 }
@@ -161,7 +162,7 @@ func TestEncoderCost(t *testing.T) {
 func TestLevels(t *testing.T) {
 	for i, level := range mkimage.Levels() {
 		id, err := CodecFor(level)
-		if err != nil || id != codecs[i].id || !KnownCodec(id) {
+		if err != nil || id != codecs[i].ID || !KnownCodec(id) {
 			t.Errorf("level %s is %q, known: %v, %v", level, id, KnownCodec(id), err)
 		}
 		if mkimage.KnownCodec(id) {

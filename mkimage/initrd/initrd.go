@@ -16,6 +16,7 @@ import (
 	"fmt"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/internal/recipetext"
 )
 
 // ErrUnsupported is wrapped when an initrd can't be taken apart: an unknown compression,
@@ -109,6 +110,4 @@ func unsupported(format string, args ...any) error {
 }
 
 // corrupt is an error about a recipe that wraps chunkstore.ErrCorrupt.
-func corrupt(format string, args ...any) error {
-	return fmt.Errorf(format+": %w", append(args, chunkstore.ErrCorrupt)...)
-}
+func corrupt(format string, args ...any) error { return recipetext.Corrupt(format, args...) }

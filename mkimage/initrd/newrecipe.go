@@ -25,9 +25,6 @@ type Spool interface {
 	io.ReaderAt
 }
 
-// defaultLevel is what an empty level means.
-const defaultLevel = "best"
-
 // NewRecipe unpacks the initrd that r reads and gives its recipe and a source of its
 // contents, which reads o.Spool. What can't be taken apart is ErrUnsupported.
 func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.Source, error) {
@@ -38,12 +35,8 @@ func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.So
 	if err := recipe.Chunking.Validate(); err != nil {
 		return nil, nil, fmt.Errorf("make initrd recipe: %w", err)
 	}
-	level := o.Level
-	if level == "" {
-		level = defaultLevel
-	}
 	var err error
-	if recipe.Codec, err = CodecFor(level); err != nil {
+	if recipe.Codec, err = CodecFor(o.Level); err != nil {
 		return nil, nil, fmt.Errorf("make initrd recipe: %w", err)
 	}
 	take := taker{

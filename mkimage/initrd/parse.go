@@ -1,151 +1,72 @@
 package initrd
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 
-	"deltaup/chunkstore"
+	"deltaup/mkimage/internal/recipetext"
 )
 
 // ParseRecipe reads what [Recipe.WriteTo] wrote and nothing else: what it accepts
 // encodes to the same bytes again and passes [Recipe.Validate]. Errors wrap
 // chunkstore.ErrCorrupt or chunkstore.ErrVersion, or are those of rd.
 func ParseRecipe(rd io.Reader) (*Recipe, error) {
-	p := &parser{
-		in:       bufio.NewReaderSize(rd, 64<<10),
-		recipe:   new(Recipe),
-		contents: make(map[chunkstore.ID]*chunkstore.Content),
+	p := &parser{recipe: new(Recipe)}
+	parameters := []recipetext.LineFunc{p.codec, recipetext.Chunking(&p.recipe.Chunking)}
+	if err := recipetext.Read(rd, recipeFormat, parameters, p.body); err != nil {
+		return nil, err
 	}
-	if err := p.run(); err != nil {
-		return nil, fmt.Errorf("initrd recipe: line %d: %w", p.number, err)
-	}
+	p.endSegment()
 	if err := p.recipe.Validate(); err != nil {
-		return nil, fmt.Errorf("initrd recipe: %w", err)
+		return nil, fmt.Errorf("%s: %w", recipeFormat.Name, err)
 	}
 	return p.recipe, nil
 }
 
 // parser holds what has been read so far.
 type parser struct {
-	in     *bufio.Reader
-	number int    // of the current line, from 1
-	text   []byte // of the current line; overwritten by the next
-	again  []byte // scratch for encoding it again
-
 	recipe   *Recipe
 	members  int
 	inode    uint32 // of the last member
 	zeros    int64  // of the last line, not yet in the recipe
-	contents map[chunkstore.ID]*chunkstore.Content
-	current  *chunkstore.Content // takes the chunk lines that follow
+	contents recipetext.Contents
 }
 
-func (p *parser) run() error {
-	for _, step := range []func() error{p.header, p.codec, p.chunking} {
-		if err := p.next(); err != nil {
-			return err
-		}
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	for {
-		if err := p.next(); err != nil {
-			return err
-		}
-		fields := strings.Split(string(p.text), " ")
-		if fields[0] == wordEnd {
-			return p.end()
-		}
-		if err := p.body(fields[0], fields[1:]); err != nil {
-			return err
-		}
-	}
-}
-
-// next reads one line into p.text.
-func (p *parser) next() error {
-	p.number++
-	p.text = p.text[:0]
-	line, err := p.in.ReadSlice('\n')
-	switch {
-	case errors.Is(err, io.EOF):
-		return corrupt("the file ends before its end line")
-	case errors.Is(err, bufio.ErrBufferFull) || len(line) > recipeLineMax:
-		return corrupt("longer than %d bytes", recipeLineMax)
-	case err != nil:
-		return err
-	}
-	p.text = append(p.text, line[:len(line)-1]...)
-	return nil
-}
-
-// same demands that what was understood encodes to the line that was read.
-func (p *parser) same(encoded []byte) error {
-	p.again = encoded
-	if !bytes.Equal(encoded, p.text) {
-		return corrupt("not in the one permitted spelling")
-	}
-	return nil
-}
-
-func (p *parser) header() error {
-	magic, version, _ := strings.Cut(string(p.text), " ")
-	if _, err := strconv.ParseUint(version, 10, 32); magic != recipeMagic || err != nil {
-		return corrupt("not a recipe of an initrd")
-	}
-	if version != recipeVersion {
-		return fmt.Errorf("initrd recipe version %s, this program reads version %s: %w",
-			version, recipeVersion, chunkstore.ErrVersion)
-	}
-	return nil
-}
-
-func (p *parser) codec() error {
-	_, p.recipe.Codec, _ = strings.Cut(string(p.text), " ")
-	return p.same(p.recipe.appendCodec(p.again[:0]))
-}
-
-func (p *parser) chunking() error {
-	c := &p.recipe.Chunking
-	if _, err := fmt.Sscanf(string(p.text), "chunks min=%d average=%d max=%d", &c.Min, &c.Average, &c.Max); err != nil {
-		return corrupt("expected the sizes of chunks")
-	}
-	return p.same(p.recipe.appendChunking(p.again[:0]))
+func (p *parser) codec(f *recipetext.Fields, b []byte) ([]byte, error) {
+	f.Word(wordCodec)
+	p.recipe.Codec = f.Text()
+	return p.recipe.appendCodec(b), nil
 }
 
 // body takes one line between the parameters and the end.
-func (p *parser) body(word string, fields []string) error {
+func (p *parser) body(f *recipetext.Fields, b []byte) ([]byte, error) {
+	word := f.Text()
+	if word == recipetext.WordChunk {
+		return p.contents.Chunk(f, b)
+	}
+	p.contents.End()
 	switch word {
 	case wordPlain, wordFrame:
-		return p.segment(word == wordFrame)
+		return p.segment(word == wordFrame, b)
 	case wordCPIO:
-		return p.cpio(fields)
+		return p.cpio(f, b)
 	case wordZeros:
-		return p.skip(fields)
+		return p.skip(f, b)
 	}
 	if len(word) != 1 {
-		return corrupt("unknown word %.20q", word)
+		return nil, corrupt("unknown word %.20q", word)
 	}
-	if word[0] == lineChunk {
-		return p.chunk(fields)
-	}
-	return p.member(word[0], fields)
+	return p.member(word[0], f, b)
 }
 
-func (p *parser) segment(packed bool) error {
+func (p *parser) segment(packed bool, b []byte) ([]byte, error) {
 	if len(p.recipe.Segments) == segmentsMax {
-		return corrupt("more than %d segments", segmentsMax)
+		return nil, corrupt("more than %d segments", segmentsMax)
 	}
 	p.endSegment()
 	s := Segment{Packed: packed}
 	p.recipe.Segments = append(p.recipe.Segments, s)
-	return p.same(s.appendWord(p.again[:0]))
+	return s.appendWord(b), nil
 }
 
 // endSegment gives zeros that no archive follows to their segment.
@@ -153,7 +74,7 @@ func (p *parser) endSegment() {
 	if s := p.lastSegment(); s != nil {
 		s.Zeros = p.zeros
 	}
-	p.zeros, p.current = 0, nil
+	p.zeros = 0
 }
 
 func (p *parser) lastSegment() *Segment {
@@ -172,46 +93,89 @@ func (p *parser) lastArchive() *Archive {
 	return &s.Archives[len(s.Archives)-1]
 }
 
-func (p *parser) cpio(fields []string) error {
+func (p *parser) cpio(f *recipetext.Fields, b []byte) ([]byte, error) {
 	s := p.lastSegment()
-	if s == nil || len(fields) != 2 {
-		return corrupt("an archive outside a segment, or without magic and case")
+	if s == nil {
+		return nil, corrupt("an archive outside a segment")
 	}
 	if len(s.Archives) == archivesMax {
-		return corrupt("more than %d archives", archivesMax)
+		return nil, corrupt("more than %d archives", archivesMax)
 	}
-	a := Archive{Zeros: p.zeros, CRC: fields[0] == "crc", Lower: fields[1] == "lower"}
-	p.zeros, p.inode, p.current = 0, 0, nil
+	a := Archive{Zeros: p.zeros, CRC: f.Text() == "crc", Lower: f.Text() == "lower"}
+	p.zeros, p.inode = 0, 0
 	s.Archives = append(s.Archives, a)
-	return p.same(a.appendCPIO(p.again[:0]))
+	return a.appendCPIO(b), nil
 }
 
-func (p *parser) skip(fields []string) error {
-	if p.lastSegment() == nil || p.zeros > 0 || len(fields) != 1 {
-		return corrupt("zeros where none can be")
+func (p *parser) skip(f *recipetext.Fields, b []byte) ([]byte, error) {
+	if p.lastSegment() == nil || p.zeros > 0 {
+		return nil, corrupt("zeros where none can be")
 	}
-	var n numbers
-	p.zeros = int64(n.parse(fields[0], 63))
-	if n.err != nil {
-		return n.err
-	}
+	p.zeros = int64(f.Number(10, 63))
 	if p.zeros == 0 {
-		return corrupt("no zeros")
+		f.Fail("no zeros")
 	}
-	p.current = nil
-	return p.same(appendZeros(p.again[:0], p.zeros))
+	return appendZeros(b, p.zeros), nil
 }
 
-func (p *parser) end() error {
-	p.endSegment()
-	if err := p.same(appendEnd(p.again[:0], p.number-1)); err != nil {
-		return corrupt("the end line does not count %d lines before it", p.number-1)
+// member takes a line that is one header of an archive.
+func (p *parser) member(letter byte, f *recipetext.Fields, b []byte) ([]byte, error) {
+	a := p.lastArchive()
+	if a == nil {
+		return nil, corrupt("a file outside an archive")
 	}
-	if _, err := p.in.ReadByte(); !errors.Is(err, io.EOF) {
-		if err != nil {
-			return err
+	if p.members++; p.members > membersMax {
+		return nil, corrupt("more than %d files", membersMax)
+	}
+	var m Member
+	if letter == letterEnd {
+		m.Name = trailerName
+	} else if kind, ok := typeOf(letter); ok {
+		m.Mode = kind
+	} else {
+		return nil, corrupt("unknown word %q", letter)
+	}
+	p.fields(&m, letter, f)
+	b = appendMember(b, &m, p.inode)
+	p.inode = m.Inode
+	a.Members = append(a.Members, m)
+	return b, nil
+}
+
+// fields takes what follows a member's letter.
+func (p *parser) fields(m *Member, letter byte, f *recipetext.Fields) {
+	m.Mode |= uint32(f.Number(8, 16))
+	m.UID, m.GID, m.ModTime = f.Uint32(), f.Uint32(), f.Uint32()
+	m.Links = f.Uint32()
+	m.Inode = p.inode + uint32(f.Int32())
+	if letter == letterFile {
+		m.Content = p.contents.Take(f)
+	}
+	if letter != letterEnd {
+		if m.isDevice() {
+			m.RDevMajor, m.RDevMinor = f.Uint32(), f.Uint32()
 		}
-		return corrupt("bytes after the end line")
+		m.Name = f.Escaped()
 	}
-	return nil
+	if letter == letterLink {
+		m.Target = f.Escaped()
+	}
+	if f.Has("dev") {
+		m.DevMajor, m.DevMinor = f.Pair()
+	}
+	if f.Has("rdev") {
+		m.RDevMajor, m.RDevMinor = f.Pair()
+	}
+	if f.Has("check") {
+		m.Check = uint32(f.Number(16, 32))
+	}
+}
+
+func typeOf(letter byte) (uint32, bool) {
+	for kind, l := range letters {
+		if l == letter {
+			return kind, true
+		}
+	}
+	return 0, false
 }

@@ -1,26 +1,23 @@
 package initrd
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"strconv"
 
-	"deltaup/chunkstore"
+	"deltaup/mkimage/internal/recipetext"
 )
 
-// Words of the recipe file; doc/initrd.md is their description.
-const (
-	recipeMagic   = "deltaup-initrd"
-	recipeVersion = "1"
-	recipeLineMax = 32 << 10 // bytes of one line; the longest legal one, name and target all escaped, has 25 KB
+// recipeFormat is described in doc/initrd.md. The longest legal line, name and target all escaped, has 25 KB.
+var recipeFormat = recipetext.Format{Name: "initrd recipe", Magic: "deltaup-initrd", Version: "1", LineMax: 32 << 10}
 
+// Words and letters that begin a line.
+const (
+	wordCodec  = "codec"
 	wordPlain  = "plain"
 	wordFrame  = "frame"
 	wordCPIO   = "cpio"
 	wordZeros  = "zeros"
-	wordEnd    = "end"
-	lineChunk  = '+'
 	letterFile = 'f'
 	letterLink = 'l'
 	letterEnd  = 't' // the trailer
@@ -47,93 +44,42 @@ func letterOf(m *Member) (byte, bool) {
 
 // WriteTo writes r as doc/initrd.md says. It does not validate.
 func (r *Recipe) WriteTo(w io.Writer) (int64, error) {
-	out := &lineWriter{w: bufio.NewWriterSize(w, 64<<10), listed: make(map[chunkstore.ID]bool)}
-	out.line(appendHeader(out.buf[:0]))
-	out.line(r.appendCodec(out.buf[:0]))
-	out.line(r.appendChunking(out.buf[:0]))
+	out := recipetext.NewWriter(w, recipeFormat)
+	out.Line(r.appendCodec(out.Buf()))
+	out.Line(recipetext.AppendChunking(out.Buf(), r.Chunking))
 	for i := range r.Segments {
 		s := &r.Segments[i]
-		out.line(s.appendWord(out.buf[:0]))
+		out.Line(s.appendWord(out.Buf()))
 		for j := range s.Archives {
-			a := &s.Archives[j]
-			out.zeros(a.Zeros)
-			out.line(a.appendCPIO(out.buf[:0]))
-			out.members(a.Members)
+			writeArchive(out, &s.Archives[j])
 		}
-		out.zeros(s.Zeros)
+		writeZeros(out, s.Zeros)
 	}
-	out.line(appendEnd(out.buf[:0], out.lines))
-	if out.err == nil {
-		out.err = out.w.Flush()
-	}
-	if out.err != nil {
-		return out.written, fmt.Errorf("write recipe: %w", out.err)
-	}
-	return out.written, nil
+	return out.Close()
 }
 
-// lineWriter counts what it writes and keeps the first error.
-type lineWriter struct {
-	w       *bufio.Writer
-	buf     []byte
-	listed  map[chunkstore.ID]bool // contents whose chunks were written
-	lines   int
-	written int64
-	err     error
-}
-
-func (l *lineWriter) line(b []byte) {
-	l.buf = b
-	if l.err != nil {
-		return
-	}
-	n, err := l.w.Write(append(b, '\n'))
-	l.lines++
-	l.written += int64(n)
-	l.err = err
-}
-
-func (l *lineWriter) zeros(n int64) {
-	if n > 0 {
-		l.line(appendZeros(l.buf[:0], n))
-	}
-}
-
-func (l *lineWriter) members(list []Member) {
+func writeArchive(out *recipetext.Writer, a *Archive) {
+	writeZeros(out, a.Zeros)
+	out.Line(a.appendCPIO(out.Buf()))
 	inode := uint32(0)
-	for i := range list {
-		m := &list[i]
-		l.line(appendMember(l.buf[:0], m, inode))
+	for i := range a.Members {
+		m := &a.Members[i]
+		out.Line(appendMember(out.Buf(), m, inode))
 		inode = m.Inode
-		if m.Content == nil || l.listed[m.Content.ID] {
-			continue
-		}
-		l.listed[m.Content.ID] = true
-		if impliedChunks(m.Content) {
-			continue
-		}
-		for _, c := range m.Content.Chunks {
-			l.line(appendChunk(l.buf[:0], c))
-		}
+		out.Chunks(m.Content)
 	}
 }
 
-// impliedChunks reports whether c's chunks need no lines: there is one, the whole content.
-func impliedChunks(c *chunkstore.Content) bool {
-	return len(c.Chunks) == 1 && c.Chunks[0].ID == c.ID
+func writeZeros(out *recipetext.Writer, n int64) {
+	if n > 0 {
+		out.Line(appendZeros(out.Buf(), n))
+	}
 }
 
-// The functions below are the one place that says how a line looks: the parser
-// encodes what it understood and demands the same bytes.
+// The functions below are the one place that says how a line looks: the parser encodes what it
+// understood, and the same bytes are demanded.
 
-func appendHeader(b []byte) []byte { return append(b, recipeMagic+" "+recipeVersion...) }
-
-func (r *Recipe) appendCodec(b []byte) []byte { return append(append(b, "codec "...), r.Codec...) }
-
-func (r *Recipe) appendChunking(b []byte) []byte {
-	c := r.Chunking
-	return fmt.Appendf(b, "chunks min=%d average=%d max=%d", c.Min, c.Average, c.Max)
-}
+func (r *Recipe) appendCodec(b []byte) []byte { return append(append(b, wordCodec+" "...), r.Codec...) }
 
 func (s *Segment) appendWord(b []byte) []byte {
 	if s.Packed {
@@ -171,20 +117,16 @@ func appendMember(b []byte, m *Member, inode uint32) []byte {
 	}
 	b = fmt.Appendf(b, " %d %d %d %d %d", m.UID, m.GID, m.ModTime, m.Links, int32(m.Inode-inode))
 	if letter == letterFile {
-		if m.Content == nil {
-			b = append(b, " 0 -"...)
-		} else {
-			b = fmt.Appendf(b, " %d %s", m.Content.Size, m.Content.ID)
-		}
+		b = recipetext.AppendContent(append(b, ' '), m.Content)
 	}
 	if m.isDevice() && letter != letterEnd {
 		b = fmt.Appendf(b, " %d %d", m.RDevMajor, m.RDevMinor)
 	}
 	if letter != letterEnd {
-		b = appendEscaped(append(b, ' '), m.Name)
+		b = recipetext.AppendEscaped(append(b, ' '), m.Name)
 	}
 	if letter == letterLink {
-		b = appendEscaped(append(b, ' '), m.Target)
+		b = recipetext.AppendEscaped(append(b, ' '), m.Target)
 	}
 	return appendRare(b, m, letter)
 }
@@ -199,33 +141,6 @@ func appendRare(b []byte, m *Member, letter byte) []byte {
 	}
 	if m.Check != 0 {
 		b = fmt.Appendf(b, " check=%08x", m.Check)
-	}
-	return b
-}
-
-func appendChunk(b []byte, c chunkstore.Chunk) []byte {
-	b = append(b, lineChunk, ' ')
-	b = strconv.AppendInt(b, c.Size, 10)
-	b = append(b, ' ')
-	if c.IsHole() {
-		return append(b, '-')
-	}
-	return append(b, c.ID.String()...)
-}
-
-func appendEnd(b []byte, lines int) []byte {
-	return strconv.AppendInt(append(b, wordEnd+" "...), int64(lines), 10)
-}
-
-// appendEscaped writes every byte but printable ASCII, and '%' too, as %XX.
-func appendEscaped(b []byte, s string) []byte {
-	const digits = "0123456789ABCDEF"
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < 0x21 || c > 0x7e || c == '%' {
-			b = append(b, '%', digits[c>>4], digits[c&15])
-		} else {
-			b = append(b, c)
-		}
 	}
 	return b
 }

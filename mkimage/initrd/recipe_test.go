@@ -227,7 +227,7 @@ func BenchmarkBuild(b *testing.B) {
 
 // benchRecipe has 10,000 members, most of them files.
 func benchRecipe() *Recipe {
-	r := &Recipe{Codec: codecs[0].id, Chunking: chunkstore.DefaultParams}
+	r := &Recipe{Codec: codecs[0].ID, Chunking: chunkstore.DefaultParams}
 	a := Archive{}
 	for i := range 10_000 {
 		m := Member{Name: fmt.Sprintf("usr/lib/modules/6.1.0-28-amd64/kernel/drivers/module-%04d.ko", i), Mode: modeDir | 0o755, Links: 1, Inode: uint32(i)}

@@ -2,30 +2,21 @@ package initrd
 
 import (
 	"fmt"
-	"regexp"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/internal/recipetext"
 )
-
-var codecSyntax = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
 
 // Validate reports the first thing that makes r no recipe of an initrd. Its errors wrap
 // chunkstore.ErrCorrupt. A codec that this program does not know is valid: see [KnownCodec].
 func (r *Recipe) Validate() error {
-	if !codecSyntax.MatchString(r.Codec) {
-		return corrupt("%.70q is no codec id", r.Codec)
-	}
-	if err := r.Chunking.Validate(); err != nil {
-		return corrupt("chunking: %v", err)
+	if err := recipetext.CheckParameters(r.Codec, r.Chunking); err != nil {
+		return err
 	}
 	if len(r.Segments) == 0 || len(r.Segments) > segmentsMax {
 		return corrupt("%d segments, 1 to %d are possible", len(r.Segments), segmentsMax)
 	}
-	v := validator{
-		chunking: r.Chunking,
-		contents: make(map[chunkstore.ID]*chunkstore.Content),
-		chunks:   make(map[chunkstore.ID]int64),
-	}
+	v := validator{contents: recipetext.NewContentCheck(r.Chunking)}
 	for i := range r.Segments {
 		if i > 0 && !r.Segments[i].Packed && !r.Segments[i-1].Packed {
 			return corrupt("segment %d: plain after a plain one", i+1)
@@ -41,9 +32,7 @@ func (r *Recipe) Validate() error {
 }
 
 type validator struct {
-	chunking chunkstore.Params
-	contents map[chunkstore.ID]*chunkstore.Content
-	chunks   map[chunkstore.ID]int64 // sizes
+	contents *recipetext.ContentCheck
 	members  int
 	plain    int64 // bytes
 }
@@ -126,35 +115,8 @@ func (v *validator) content(c *chunkstore.Content) error {
 	if c.Size <= 0 || c.ID.IsZero() {
 		return corrupt("a content of %d bytes", c.Size)
 	}
-	if known := v.contents[c.ID]; known != nil {
-		if known != c {
-			return corrupt("content %v described twice", c.ID)
-		}
-		return nil
+	if first, err := v.contents.First(c); !first {
+		return err
 	}
-	v.contents[c.ID] = c
-	left := c.Size
-	for _, k := range c.Chunks {
-		if k.Size <= 0 || k.Size > left {
-			return corrupt("chunks that do not add up to %d bytes", c.Size)
-		}
-		left -= k.Size
-		if k.IsHole() {
-			continue
-		}
-		if k.Size > int64(v.chunking.Max) {
-			return corrupt("a chunk of %d bytes", k.Size)
-		}
-		if known, ok := v.chunks[k.ID]; ok && known != k.Size {
-			return corrupt("chunk %v with %d and with %d bytes", k.ID, known, k.Size)
-		}
-		v.chunks[k.ID] = k.Size
-	}
-	if left != 0 {
-		return corrupt("chunks that do not add up to %d bytes", c.Size)
-	}
-	if len(c.Chunks) == 1 && !c.Chunks[0].IsHole() && c.Chunks[0].ID != c.ID {
-		return corrupt("its only chunk is not the content")
-	}
-	return nil
+	return v.contents.Chunks(c)
 }

@@ -1,0 +1,88 @@
+// Package codec names the encoders whose output is fixed for ever: a recipe that names an encoder's id must
+// give the same bytes on every machine and with every later version of this program. Images and initrds have
+// a [Table] each, for one's output may change when the other's does not.
+package codec
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+
+	"deltaup/chunkstore"
+)
+
+var (
+	// ErrUnknown is wrapped when a recipe names a codec that this program does not have.
+	ErrUnknown = fmt.Errorf("unknown codec: %w", chunkstore.ErrVersion)
+	// ErrUnknownLevel is wrapped when there is no level of a name.
+	ErrUnknownLevel = errors.New("unknown compression level")
+)
+
+// Codec is an encoder of one level.
+type Codec struct {
+	Level string // as on the command line
+	ID    string // kind, level and generation
+	Speed zstd.EncoderLevel
+}
+
+// Table has a codec for each level, fastest first.
+type Table []Codec
+
+// defaultLevel is what an empty level means.
+const defaultLevel = "best"
+
+// Zstd gives the codecs with ids like "zstd-best.1" for a kind of "zstd" and generation 1. What an encoder writes
+// changes with its module, which golden hashes tell; then the kind gets a new generation. Generation 1 of
+// all kinds is klauspost/compress v1.20.
+func Zstd(kind string, generation int) Table {
+	t := Table{
+		{Level: "fastest", Speed: zstd.SpeedFastest},
+		{Level: "default", Speed: zstd.SpeedDefault},
+		{Level: "better", Speed: zstd.SpeedBetterCompression},
+		{Level: "best", Speed: zstd.SpeedBestCompression},
+	}
+	for i := range t {
+		t[i].ID = fmt.Sprintf("%s-%s.%d", kind, t[i].Level, generation)
+	}
+	return t
+}
+
+// Find gives the codec with an id. Its errors wrap ErrUnknown.
+func (t Table) Find(id string) (*Codec, error) {
+	for i := range t {
+		if t[i].ID == id {
+			return &t[i], nil
+		}
+	}
+	return nil, fmt.Errorf("codec %.70q, this program has %s to %s: %w", id, t[0].ID, t[len(t)-1].ID, ErrUnknown)
+}
+
+// Has reports whether there is a codec with the id.
+func (t Table) Has(id string) bool {
+	_, err := t.Find(id)
+	return err == nil
+}
+
+// ForLevel gives the codec id of a level by name; "" is the best. Its errors wrap ErrUnknownLevel.
+func (t Table) ForLevel(level string) (id string, err error) {
+	if level == "" {
+		level = defaultLevel
+	}
+	for i := range t {
+		if t[i].Level == level {
+			return t[i].ID, nil
+		}
+	}
+	return "", fmt.Errorf("%w %q, there are %s", ErrUnknownLevel, level, strings.Join(t.Levels(), ", "))
+}
+
+// Levels names the levels, fastest first.
+func (t Table) Levels() []string {
+	names := make([]string, len(t))
+	for i := range t {
+		names[i] = t[i].Level
+	}
+	return names
+}

@@ -1,0 +1,119 @@
+package recipetext
+
+import "deltaup/chunkstore"
+
+// Contents puts together the contents that a recipe's lines name. Files with the same content share one.
+type Contents struct {
+	known map[chunkstore.ID]*chunkstore.Content
+	open  *chunkstore.Content // takes the chunks that follow; nil: none can
+}
+
+// End says that the lines that follow do not belong to the content taken last.
+func (c *Contents) End() { c.open = nil }
+
+// Take takes the two fields of [AppendContent]; nil is the empty content.
+func (c *Contents) Take(f *Fields) *chunkstore.Content {
+	size := int64(f.Number(10, 63))
+	text := f.Text()
+	if size == 0 {
+		return nil // that no id was given is for Read to see
+	}
+	id, err := chunkstore.ParseID(text)
+	if err != nil || id.IsZero() {
+		f.Fail("%.80q is no content id", text)
+		return nil
+	}
+	if known := c.known[id]; known != nil {
+		if known.Size != size {
+			f.Fail("content %v with %d and with %d bytes", id, known.Size, size)
+		}
+		return known
+	}
+	taken := &chunkstore.Content{ID: id, Size: size}
+	taken.Chunks = []chunkstore.Chunk{{ID: id, Size: size}} // until chunk lines say otherwise
+	if c.known == nil {
+		c.known = make(map[chunkstore.ID]*chunkstore.Content)
+	}
+	c.known[id], c.open = taken, taken
+	return taken
+}
+
+// Chunk is the [LineFunc] of a chunk's line, without its word.
+func (c *Contents) Chunk(f *Fields, b []byte) ([]byte, error) {
+	if c.open == nil {
+		return nil, Corrupt("a chunk that follows no file with a new content")
+	}
+	k := chunkstore.Chunk{Size: int64(f.Number(10, 63))}
+	if text := f.Text(); text != noID {
+		id, err := chunkstore.ParseID(text)
+		if err != nil || id.IsZero() {
+			return nil, Corrupt("%.80q is no chunk id", text)
+		}
+		k.ID = id
+	}
+	if k.ID == c.open.ID {
+		return nil, Corrupt("a chunk line that repeats its content's id")
+	}
+	if impliedChunks(c.open) { // the first chunk line
+		c.open.Chunks = nil
+	}
+	c.open.Chunks = append(c.open.Chunks, k)
+	return appendChunk(b, k), nil
+}
+
+// ContentCheck validates contents: each when it appears first.
+type ContentCheck struct {
+	chunkMax int64
+	contents map[chunkstore.ID]*chunkstore.Content
+	chunks   map[chunkstore.ID]int64 // sizes
+}
+
+// NewContentCheck begins with the contents of a recipe that were cut as p says.
+func NewContentCheck(p chunkstore.Params) *ContentCheck {
+	return &ContentCheck{
+		chunkMax: int64(p.Max),
+		contents: make(map[chunkstore.ID]*chunkstore.Content),
+		chunks:   make(map[chunkstore.ID]int64),
+	}
+}
+
+// First reports whether c appears for the first time. Two contents with one id are an error that wraps chunkstore.ErrCorrupt.
+func (v *ContentCheck) First(c *chunkstore.Content) (bool, error) {
+	known := v.contents[c.ID]
+	if known == nil {
+		v.contents[c.ID] = c
+		return true, nil
+	}
+	if known != c {
+		return false, Corrupt("content %v described twice", c.ID)
+	}
+	return false, nil
+}
+
+// Chunks reports what is wrong with c's chunks. Errors wrap chunkstore.ErrCorrupt.
+func (v *ContentCheck) Chunks(c *chunkstore.Content) error {
+	left := c.Size
+	for _, k := range c.Chunks {
+		if k.Size <= 0 || k.Size > left {
+			return Corrupt("chunks that do not add up to %d bytes", c.Size)
+		}
+		left -= k.Size
+		if k.IsHole() {
+			continue
+		}
+		if k.Size > v.chunkMax {
+			return Corrupt("a chunk of %d bytes", k.Size)
+		}
+		if known, ok := v.chunks[k.ID]; ok && known != k.Size {
+			return Corrupt("chunk %v with %d and with %d bytes", k.ID, known, k.Size)
+		}
+		v.chunks[k.ID] = k.Size
+	}
+	if left != 0 {
+		return Corrupt("chunks that do not add up to %d bytes", c.Size)
+	}
+	if len(c.Chunks) == 1 && !c.Chunks[0].IsHole() && c.Chunks[0].ID != c.ID {
+		return Corrupt("its only chunk is not the content")
+	}
+	return nil
+}
