@@ -43,6 +43,8 @@ type Artifact struct {
 	// Index is a chunkstore.Index of the chunks, see InitrdChunks, that an initrd needs beside the image's contents; only
 	// KindInitrd has one, when there are any.
 	Index *Object `json:"index,omitempty"`
+	// Patches are patch sets of package initrdset that lead to an initrd, newest first; only KindInitrd has any.
+	Patches []InitrdPatch `json:"patches,omitempty"`
 }
 
 // Release is the file releases/VERSION.json.
@@ -138,8 +140,8 @@ func (a *Artifact) validate(first bool) error {
 	}
 	switch a.Kind {
 	case KindRaw:
-		if a.Recipe != nil || a.Blockmap != nil || a.Index != nil {
-			return fmt.Errorf("is raw and has a recipe, a block map or an index")
+		if a.Recipe != nil || a.Blockmap != nil || a.Index != nil || a.Patches != nil {
+			return fmt.Errorf("is raw and has a recipe, a block map, an index or patch sets")
 		}
 		return nil
 	case KindInitrd:
@@ -158,8 +160,8 @@ func (a *Artifact) validate(first bool) error {
 
 // validateImage looks at what only a squashfs image has.
 func (a *Artifact) validateImage() error {
-	if a.Recipe == nil || a.Index != nil {
-		return fmt.Errorf("has no recipe, or an index of its own")
+	if a.Recipe == nil || a.Index != nil || a.Patches != nil {
+		return fmt.Errorf("has no recipe, or an index or patch sets of its own")
 	}
 	if err := a.Recipe.validate(); err != nil {
 		return err

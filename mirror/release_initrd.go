@@ -8,30 +8,32 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"deltaup/chunkstore"
+	"deltaup/delta/initrdset"
+	"deltaup/delta/patchset"
 	"deltaup/mkimage"
 	"deltaup/mkimage/initrd"
 )
 
-// initrdDictionaryID is in the frame header of an initrd's stored recipe.
-const initrdDictionaryID = 1
+// InitrdPatch is a patch set of package initrdset.
+type InitrdPatch struct {
+	From chunkstore.ID `json:"from"` // the older initrd's hash, that of the finished file
+	Set  Object        `json:"set"`  // the whole file, at [PatchPath]
+	// Head is the file's beginning. Its ID is patchset.Head.ID, which proves the whole set piece by piece.
+	Head Object `json:"head"`
+}
 
-// initrdDictionary is what an initrd's recipe is compressed with: lines as an initrd's recipe has them for the
-// files of the image, the last of them if they are more than the window takes. They do not depend
-// on how contents are cut, for who learns of an image by a patch set does not know its chunks.
-func initrdDictionary(image *mkimage.Recipe) []byte {
-	var b []byte
-	for i := range image.Entries {
-		e := &image.Entries[i]
-		if e.Content == nil || e.Link != "" {
-			continue
-		}
-		b = fmt.Appendf(b, "f %04o %d %d %d 1 1 %d %s %s\n", e.Mode, e.UID, e.GID, e.ModTime, e.Content.Size, e.Content.ID, e.Path)
-		if len(b) > 2*recipeWindow {
-			b = append(b[:0], b[len(b)-recipeWindow:]...)
+// PatchFrom returns the patch set that leads from the finished initrd with this hash, nil when there is none.
+func (a *Artifact) PatchFrom(initrd chunkstore.ID) *InitrdPatch {
+	for i := range a.Patches {
+		if a.Patches[i].From == initrd {
+			return &a.Patches[i]
 		}
 	}
-	return b[max(0, len(b)-recipeWindow):]
+	return nil
 }
+
+// initrdDictionaryID is in the frame header of an initrd's stored recipe.
+const initrdDictionaryID = 1
 
 // encodeInitrdRecipe compresses an initrd's recipe for the mirror. Contents that the image has, too,
 // lose their chunk lists: one hole stands for several chunks.
@@ -52,7 +54,7 @@ func encodeInitrdRecipe(r *initrd.Recipe, image *mkimage.Recipe) (stored []byte,
 	if err != nil {
 		return nil, o, err
 	}
-	return encodeRecipe(plain.Bytes(), zstd.WithEncoderDictRaw(initrdDictionaryID, initrdDictionary(image)))
+	return encodeRecipe(plain.Bytes(), zstd.WithEncoderDictRaw(initrdDictionaryID, initrdset.Dictionary(image)))
 }
 
 // DecodeInitrd is Decode for an initrd's recipe, beside the recipe of the release's image. Contents that
@@ -61,26 +63,12 @@ func (o RecipeObject) DecodeInitrd(stored []byte, image *mkimage.Recipe) (r *ini
 	err = o.decode(stored, func(in io.Reader) (err error) {
 		r, err = initrd.ParseRecipe(in)
 		return err
-	}, zstd.WithDecoderDictRaw(initrdDictionaryID, initrdDictionary(image)))
+	}, zstd.WithDecoderDictRaw(initrdDictionaryID, initrdset.Dictionary(image)))
 	if err != nil {
 		return nil, err
 	}
-	has := contentsOf(image)
-	for c := range r.Contents() {
-		same := has[c.ID]
-		switch {
-		case same == nil:
-		case same.Size != c.Size:
-			return nil, fmt.Errorf("recipe %s: %w: content %s has another size in the image", o.ID, chunkstore.ErrCorrupt, c.ID)
-		case len(same.Chunks) > 0 && r.Chunking == image.Chunking:
-			c.Chunks = same.Chunks
-		default:
-			n := min(c.Size, int64(r.Chunking.Max))
-			c.Chunks = []chunkstore.Chunk{{ID: c.ID, Size: n}}
-			if n < c.Size {
-				c.Chunks = append(c.Chunks, chunkstore.Chunk{Size: c.Size - n})
-			}
-		}
+	if err := initrdset.TakeChunks(r, image); err != nil {
+		return nil, fmt.Errorf("recipe %s: %w", o.ID, err)
 	}
 	if err := r.Validate(); err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", o.ID, err)
@@ -121,6 +109,35 @@ func (a *Artifact) validateInitrd() error {
 		if err := a.Index.validate(MaxIndexSize); err != nil {
 			return fmt.Errorf("index: %w", err)
 		}
+	}
+	return a.validatePatches()
+}
+
+func (a *Artifact) validatePatches() error {
+	if len(a.Patches) > maxPatches {
+		return fmt.Errorf("%d patch sets, at most %d are possible", len(a.Patches), maxPatches)
+	}
+	from := map[chunkstore.ID]bool{{}: true, a.ID: true}
+	for i := range a.Patches {
+		p := &a.Patches[i]
+		if from[p.From] {
+			return fmt.Errorf("patch set from %s: leads from nothing, from the initrd itself, or is the second one", p.From)
+		}
+		from[p.From] = true
+		if err := validateSet(p.Set, p.Head); err != nil {
+			return fmt.Errorf("patch set from %s: %w", p.From, err)
+		}
+	}
+	return nil
+}
+
+// validateSet looks at the sizes of a patch set and its head.
+func validateSet(set, head Object) error {
+	if err := set.validate(MaxPatchSize); err != nil {
+		return err
+	}
+	if err := head.validate(min(patchset.HeadMax, set.Size)); err != nil {
+		return fmt.Errorf("head: %w", err)
 	}
 	return nil
 }

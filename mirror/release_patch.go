@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"deltaup/chunkstore"
-	"deltaup/delta/patchset"
 )
 
 // maxPatches is the most patch sets that one release lists.
@@ -65,11 +64,8 @@ func (p *Patch) validate() error {
 	if p.Recipe.IsZero() {
 		return fmt.Errorf("no recipe")
 	}
-	if err := p.Set.validate(MaxPatchSize); err != nil {
+	if err := validateSet(p.Set, p.Head); err != nil {
 		return err
-	}
-	if err := p.Head.validate(min(patchset.HeadMax, p.Set.Size)); err != nil {
-		return fmt.Errorf("head: %w", err)
 	}
 	for _, n := range [...]int64{p.Chunks, p.Blocks, p.Compress} {
 		if n < 0 || n > MaxObjectSize {

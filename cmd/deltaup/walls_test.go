@@ -32,10 +32,11 @@ var floors = []struct {
 	{"delta/transform", []string{"delta/transform/gnuzip"}},
 	{"delta/suffix", nil},
 	{"delta/patchset", []string{"chunkstore", "mkimage", "mkimage/squashfs", "mkimage/tree", "delta/suffix", "delta/transform"}},
+	{"delta/initrdset", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/squashfs", "mkimage/tree", "delta/patchset"}},
 	{"delta", []string{"chunkstore"}},
 	{"delta/diff", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta/patchset", "delta/transform"}},
-	{"mirror", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset"}},
-	{"apply", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "mirror"}},
+	{"mirror", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset"}},
+	{"apply", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset", "mirror"}},
 	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "apply"}},
 }
 

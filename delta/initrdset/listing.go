@@ -1,0 +1,147 @@
+package initrdset
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+	"deltaup/mkimage/initrd"
+	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
+)
+
+// Paths of a listing.
+const (
+	recipePath = "recipe" // a recipe, or what it is compared with
+	filesPath  = "files"  // folder of contents, each under its first name in the initrd
+	oddPath    = "odd"    // folder of those whose name is none for a tree, or is in use: numbers
+)
+
+// listing is one end of a set: a text and the contents of an initrd, in the form of a recipe of an image that is never
+// built. Chunks do not matter in it.
+type listing struct {
+	recipe *mkimage.Recipe
+	text   []byte
+	textID chunkstore.ID
+
+	paths   map[string]*chunkstore.Content
+	folders map[string]bool
+}
+
+func (l *listing) reader() io.ReaderAt { return bytes.NewReader(l.text) }
+
+// oldListing has all contents of the older initrd. Its text is a dictionary for recipes beside the image: see Dictionary, with
+// the older initrd's own recipe behind it.
+func oldListing(old *initrd.Recipe, image *mkimage.Recipe) (*listing, error) {
+	text, err := stripped(old)
+	if err != nil {
+		return nil, err
+	}
+	return newList(append(Dictionary(image), text...), old, nil)
+}
+
+// newListing has the new initrd's recipe, and those of its contents that the image lacks.
+func newListing(new *initrd.Recipe, image *mkimage.Recipe) (*listing, error) {
+	text, err := recipeText(new)
+	if err != nil {
+		return nil, err
+	}
+	has := map[chunkstore.ID]bool{}
+	for c := range image.Contents() {
+		has[c.ID] = true
+	}
+	return newList(text, new, has)
+}
+
+func newList(text []byte, r *initrd.Recipe, without map[chunkstore.ID]bool) (*listing, error) {
+	l := &listing{
+		text: text, textID: chunkstore.Sum(text),
+		paths: map[string]*chunkstore.Content{}, folders: map[string]bool{"": true, filesPath: true, oddPath: true},
+		recipe: &mkimage.Recipe{
+			BlockSize: squashfs.BlockSizeMin, Codec: "none", Chunking: chunkstore.DefaultParams,
+			First: []string{recipePath}, // its patch is to be the first one
+		},
+	}
+	l.paths[recipePath] = &chunkstore.Content{ID: l.textID, Size: int64(len(text))}
+	seen := map[chunkstore.ID]bool{l.textID: true}
+	for m := range files(r) {
+		if c := m.Content; !without[c.ID] && !seen[c.ID] {
+			seen[c.ID] = true
+			l.add(m.Name, &chunkstore.Content{ID: c.ID, Size: c.Size})
+		}
+	}
+	l.finish()
+	return l, l.recipe.Validate()
+}
+
+// files gives the members with a content.
+func files(r *initrd.Recipe) func(yield func(*initrd.Member) bool) {
+	return func(yield func(*initrd.Member) bool) {
+		for _, s := range r.Segments {
+			for _, a := range s.Archives {
+				for i := range a.Members {
+					if m := &a.Members[i]; m.Content != nil && !yield(m) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// add finds a path for a content.
+func (l *listing) add(name string, c *chunkstore.Content) {
+	p := filesPath + path.Clean("/"+name)
+	if !l.free(p) {
+		p = fmt.Sprintf("%s/%d", oddPath, len(l.paths))
+	}
+	l.paths[p] = c
+	for p = parent(p); !l.folders[p]; p = parent(p) {
+		l.folders[p] = true
+	}
+}
+
+// free tells whether a path is one that a tree may have and is not in use.
+func (l *listing) free(p string) bool {
+	if l.paths[p] != nil || l.folders[p] || strings.IndexByte(p, 0) >= 0 {
+		return false
+	}
+	for p != "" {
+		if len(p)-strings.LastIndexByte(p, '/') > squashfs.NameMax || l.paths[p] != nil {
+			return false
+		}
+		p = parent(p)
+	}
+	return true
+}
+
+func parent(p string) string { return p[:max(0, strings.LastIndexByte(p, '/'))] }
+
+// finish makes the recipe's entries.
+func (l *listing) finish() {
+	for p, c := range l.paths {
+		c.Chunks = anyChunks(c, l.recipe.Chunking)
+		l.recipe.Entries = append(l.recipe.Entries, mkimage.Entry{Content: c, Entry: tree.Entry{
+			Path: p, Size: c.Size, Attr: squashfs.Attr{Type: squashfs.Regular},
+		}})
+	}
+	for p := range l.folders {
+		l.recipe.Entries = append(l.recipe.Entries, mkimage.Entry{Entry: tree.Entry{Path: p, Attr: squashfs.Attr{Type: squashfs.Directory}}})
+	}
+	slices.SortFunc(l.recipe.Entries, func(a, b mkimage.Entry) int { return tree.Compare(a.Path, b.Path) })
+}
+
+// anyChunks gives a valid list for a content whose chunks are not known.
+func anyChunks(c *chunkstore.Content, cut chunkstore.Params) []chunkstore.Chunk {
+	n := min(c.Size, int64(cut.Max))
+	list := []chunkstore.Chunk{{ID: c.ID, Size: n}}
+	if n < c.Size {
+		list = append(list, chunkstore.Chunk{Size: c.Size - n})
+	}
+	return list
+}
