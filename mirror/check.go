@@ -44,7 +44,8 @@ type CheckOptions struct {
 }
 
 // Check reads every file of the mirror in dir and verifies it: pointers, releases, recipes,
-// indexes, images, block maps, packs and each chunk in them, patch sets and each group in them. Damage
+// indexes, images, block maps, packs and each chunk in them, patch sets and each group in them. Initrds, which lie
+// nowhere whole, are built. Damage
 // is in the report; an error means that the check itself could not be done.
 //
 // A publisher may be at work meanwhile: what it has not pointed to yet may be listed as unreferenced.
@@ -56,6 +57,7 @@ func Check(ctx context.Context, dir string, o CheckOptions) (*CheckReport, error
 		needs:   map[string][]string{},
 		report:  &CheckReport{Damaged: []Damage{}, Unreferenced: []string{}}, // never null in JSON
 	}
+	c.folder = sync.OnceValues(func() (*chunkstore.Folder, error) { return chunkstore.OpenFolder(c.path(packsDir), c.path(tmpDir)) })
 	report, err := c.run(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("check mirror %s: %w", dir, err)
@@ -71,6 +73,7 @@ type checker struct {
 	files   map[string]int64    // all files and their sizes, as listed at the start
 	needs   map[string][]string // file to the versions that need it
 	blind   bool                // a release or an index could not be read: what it needs is not known
+	folder  func() (*chunkstore.Folder, error)
 
 	mu          sync.Mutex
 	damaged     map[string]string // file to what is wrong

@@ -54,7 +54,7 @@ func (c *checker) patch(ctx context.Context, p *Patch, to chunkstore.ID) error {
 		return err
 	}
 	defer f.Close()
-	set, err := openSet(f, p, to)
+	set, err := openPatch(f, p, to)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (c *checker) oldRecipe(p *Patch) *mkimage.Recipe {
 
 // apply applies a whole set to contents out of the mirror's packs.
 func (c *checker) apply(ctx context.Context, f *os.File, p *Patch, from *mkimage.Recipe, to chunkstore.ID) error {
-	folder, err := chunkstore.OpenFolder(c.path(packsDir), c.path(tmpDir))
+	folder, err := c.folder()
 	if err != nil {
 		return nil // a damaged pack, which is not the set's fault
 	}

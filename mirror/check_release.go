@@ -38,7 +38,9 @@ func (c *checker) release(ctx context.Context, version string) error {
 		}
 		c.blockmap(version, a.Blockmap, recipe)
 		if i := r.Artifact(InitrdName); i != nil && i.Kind == KindInitrd {
-			c.initrd(version, i, recipe)
+			if err := c.initrd(ctx, r, recipe); err != nil {
+				return err
+			}
 		}
 	}
 	c.index(version, r, image, known)

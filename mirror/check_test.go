@@ -14,17 +14,17 @@ import (
 	"deltaup/chunkstore"
 )
 
-// twoReleases makes a mirror of two releases with an image and a raw artifact each, and a patch set
-// that leads from the first to the second; stable points to the second, old to the first.
+// twoReleases makes a mirror of two releases with an image, an initrd and a raw artifact each, and patch sets
+// that lead from the first to the second; stable points to the second, old to the first.
 func twoReleases(t testing.TB) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	t1, t2 := trees()
 	k1, k2 := kernels()
 	for i, files := range []map[string][]byte{t1, t2} {
-		p := imagePublication(fmt.Sprint(i+1), makeImage(t, files))
+		p, _ := initrdPublication(t, fmt.Sprint(i+1), files)
 		p.PatchFrom = 1
-		p.Artifacts = []File{{KernelName, writeFile(t, filepath.Join(t.TempDir(), "k"), [][]byte{k1, k2}[i])}}
+		p.Artifacts = append(p.Artifacts, File{KernelName, writeFile(t, filepath.Join(t.TempDir(), "k"), [][]byte{k1, k2}[i])})
 		p.Compatible = "machine"
 		mustPublish(t, dir, p)
 		if i == 0 {
@@ -137,9 +137,9 @@ func TestCheckMixedUp(t *testing.T) {
 		"pointer of another channel":     {PointerPath("stable"), read(PointerPath("old")), PointerPath("stable")},
 		"release with another index":     {ReleasePath("2"), changed(func(r *Release) { r.Index = r1.Index }), IndexPath(r1.Index.ID)},
 		"release with another recipe":    {ReleasePath("2"), changed(func(r *Release) { r.Artifacts[0].Recipe, r.Patches = r1.Artifacts[0].Recipe, nil }), IndexPath(r2.Index.ID)},
-		"release with another kernel":    {ReleasePath("2"), changed(func(r *Release) { r.Artifacts[1].Object = r1.Artifacts[1].Object }), IndexPath(r2.Index.ID)},
+		"release with another kernel":    {ReleasePath("2"), changed(func(r *Release) { r.Artifact(KernelName).Object = r1.Artifact(KernelName).Object }), IndexPath(r2.Index.ID)},
 		"release with another block map": {ReleasePath("2"), changed(func(r *Release) { r.Artifacts[0].Blockmap = &r.Index }), BlockmapPath(r2.Index.ID)},
-		"release without its kernel":     {ReleasePath("2"), changed(func(r *Release) { r.Artifacts = r.Artifacts[:1] }), IndexPath(r2.Index.ID)},
+		"release without its kernel":     {ReleasePath("2"), changed(func(r *Release) { r.Artifacts = r.Artifacts[:2] }), IndexPath(r2.Index.ID)},
 		"release with other machines":    {ReleasePath("2"), changed(func(r *Release) { r.Compatible = "" }), ReleasePath("2")},
 		"file by a wrong name":           {PackPath(chunkstore.Sum(nil)), []byte("x"), PackPath(chunkstore.Sum(nil))},
 	} {

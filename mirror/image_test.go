@@ -245,3 +245,25 @@ func TestPublishImageAgain(t *testing.T) {
 		wantRebuilt(t, broken, "1", image)
 	}
 }
+
+// TestPublishDamagedAgain publishes a version whose image on the mirror has the right size and other bytes.
+func TestPublishDamagedAgain(t *testing.T) {
+	dir := t.TempDir()
+	v1, _ := trees()
+	p := imagePublication("1", makeImage(t, v1))
+	r := mustPublish(t, dir, p).Release
+	name := filepath.Join(dir, ImagePath(r.Artifact(ImageName).ID))
+	good, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, name, flip(good, len(good)/2))
+	if _, err := Publish(t.Context(), dir, p); !errors.Is(err, ErrDamaged) {
+		t.Errorf("published again: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, ReleasePath("1"))); err != nil {
+		t.Fatal(err)
+	}
+	mustPublish(t, dir, p)
+	wantSound(t, dir)
+}

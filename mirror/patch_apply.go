@@ -14,7 +14,7 @@ import (
 // it gives all that it promises and the recipe whose text has the hash to. Nothing is written.
 func applySet(ctx context.Context, set io.ReaderAt, p *Patch, from *mkimage.Recipe, old patchset.Contents,
 	to chunkstore.ID, progress func(done, total int64)) error {
-	s, err := openSet(set, p, to)
+	s, err := openPatch(set, p, to)
 	if err != nil {
 		return err
 	}
@@ -41,9 +41,26 @@ type openedSet struct {
 	head *patchset.Head
 }
 
-// openSet reads a set's head and holds it against the release's entry and the hash of the recipe's text.
-func openSet(file io.ReaderAt, p *Patch, to chunkstore.ID) (*openedSet, error) {
-	b, err := readAt(file, 0, min(patchset.FixedSize, p.Set.Size))
+// openPatch opens the set of an image and holds it against the release's entry and the hash of the recipe's text.
+func openPatch(file io.ReaderAt, p *Patch, to chunkstore.ID) (*openedSet, error) {
+	s, err := openSet(file, p.Set, p.Head)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case s.head.From != p.Recipe:
+		err = fmt.Errorf("it leads from the recipe %s", s.head.From)
+	case s.head.To != to:
+		err = fmt.Errorf("it leads to the recipe %s", s.head.To)
+	default:
+		return s, nil
+	}
+	return nil, fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
+}
+
+// openSet reads a set's head and holds it against what the release says.
+func openSet(file io.ReaderAt, set, head Object) (*openedSet, error) {
+	b, err := readAt(file, 0, min(patchset.FixedSize, set.Size))
 	if err != nil {
 		return nil, err
 	}
@@ -51,8 +68,8 @@ func openSet(file io.ReaderAt, p *Patch, to chunkstore.ID) (*openedSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	if size != p.Head.Size {
-		return nil, fmt.Errorf("%w: its head has %d bytes, not %d", chunkstore.ErrCorrupt, size, p.Head.Size)
+	if size != head.Size {
+		return nil, fmt.Errorf("%w: its head has %d bytes, not %d", chunkstore.ErrCorrupt, size, head.Size)
 	}
 	if b, err = readAt(file, 0, size); err != nil {
 		return nil, err
@@ -62,13 +79,9 @@ func openSet(file io.ReaderAt, p *Patch, to chunkstore.ID) (*openedSet, error) {
 		return nil, err
 	}
 	switch {
-	case h.ID != p.Head.ID:
+	case h.ID != head.ID:
 		err = fmt.Errorf("its head has the hash %s", h.ID)
-	case h.From != p.Recipe:
-		err = fmt.Errorf("it leads from the recipe %s", h.From)
-	case h.To != to:
-		err = fmt.Errorf("it leads to the recipe %s", h.To)
-	case h.SetSize() != p.Set.Size:
+	case h.SetSize() != set.Size:
 		err = fmt.Errorf("it should have %d bytes", h.SetSize())
 	default:
 		return &openedSet{file, h}, nil
@@ -76,9 +89,14 @@ func openSet(file io.ReaderAt, p *Patch, to chunkstore.ID) (*openedSet, error) {
 	return nil, fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
 }
 
+// stored reads the bytes of group n.
+func (s *openedSet) stored(n int) ([]byte, error) {
+	return readAt(s.file, s.head.Groups[n].Offset, s.head.Groups[n].Length)
+}
+
 // group reads and decodes group n of a step.
 func (s *openedSet) group(step *patchset.Step, n int) (*patchset.Group, error) {
-	stored, err := readAt(s.file, s.head.Groups[n].Offset, s.head.Groups[n].Length)
+	stored, err := s.stored(n)
 	if err != nil {
 		return nil, err
 	}

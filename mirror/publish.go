@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
@@ -142,7 +144,7 @@ func publish(ctx context.Context, dir string, p Publication) (*Published, error)
 		return nil, err
 	}
 	defer in.close()
-	release, err := u.existing(in)
+	release, err := u.existing(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +192,7 @@ func (u *publisher) progress(s Step) func(done, total int64) {
 
 // existing returns the release when the mirror has that version with the same bytes,
 // nil when it lacks the version.
-func (u *publisher) existing(in *inputs) (*Release, error) {
+func (u *publisher) existing(ctx context.Context, in *inputs) (*Release, error) {
 	name := ReleasePath(u.p.Version)
 	b, err := readSmall(u.path(name), MaxReleaseSize)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -212,36 +214,46 @@ func (u *publisher) existing(in *inputs) (*Release, error) {
 	if !same {
 		return nil, fmt.Errorf("%s: %w", name, ErrExists)
 	}
-	return r, u.present(r)
+	return r, u.present(ctx, r)
 }
 
-// present makes sure that a release that is to be pointed to has all of its files,
-// by a look at names and sizes; Check does it thoroughly.
-func (u *publisher) present(r *Release) error {
-	want := map[string]int64{IndexPath(r.Index.ID): r.Index.Size}
+// present makes sure that a release that is to be pointed to has all of its files. All are
+// hashed but packs, which are many and whose sizes are compared; Check reads them too.
+func (u *publisher) present(ctx context.Context, r *Release) error {
+	want := map[string]Object{}
 	indexes := []chunkstore.ID{r.Index.ID}
 	for _, a := range r.Artifacts {
 		if a.Kind == KindSquashfs {
-			want[ImagePath(a.ID)] = a.Size
+			want[ImagePath(a.ID)] = a.Object
 		}
 		if a.Recipe != nil {
-			want[RecipePath(a.Recipe.ID)] = a.Recipe.Size
+			want[RecipePath(a.Recipe.ID)] = a.Recipe.Object
 		}
 		if a.Index != nil {
-			want[IndexPath(a.Index.ID)] = a.Index.Size
+			want[IndexPath(a.Index.ID)] = *a.Index
 			indexes = append(indexes, a.Index.ID)
 		}
 		if a.Blockmap != nil {
-			want[BlockmapPath(a.Blockmap.ID)] = a.Blockmap.Size
+			want[BlockmapPath(a.Blockmap.ID)] = *a.Blockmap
+		}
+		for _, p := range a.Patches {
+			want[PatchPath(p.Set.ID)] = p.Set
 		}
 	}
+	want[IndexPath(r.Index.ID)] = r.Index
 	for _, p := range r.Patches {
-		want[PatchPath(p.Set.ID)] = p.Set.Size
+		want[PatchPath(p.Set.ID)] = p.Set
 	}
-	if err := u.haveSizes(want); err != nil {
-		return err
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if err := u.intact(ctx, name, want[name]); err != nil {
+			return fmt.Errorf("the version is there, but %s: %w: %w", name, ErrDamaged, err)
+		}
 	}
-	packs := map[string]int64{}
+	return u.presentPacks(indexes)
+}
+
+// presentPacks makes sure that the packs that indexes name are there.
+func (u *publisher) presentPacks(indexes []chunkstore.ID) error {
 	for _, id := range indexes {
 		b, err := readSmall(u.path(IndexPath(id)), MaxIndexSize)
 		if err != nil {
@@ -252,21 +264,14 @@ func (u *publisher) present(r *Release) error {
 			return fmt.Errorf("%s: %w: %w", IndexPath(id), ErrDamaged, err)
 		}
 		for _, p := range x.Packs {
-			packs[PackPath(p.ID)] = p.Size
-		}
-	}
-	return u.haveSizes(packs)
-}
-
-// haveSizes holds sizes of files of the mirror against what they should be.
-func (u *publisher) haveSizes(want map[string]int64) error {
-	for name, size := range want {
-		info, err := os.Stat(u.path(name))
-		if err != nil {
-			return fmt.Errorf("the version is there, but %s: %w: %w", name, ErrDamaged, err)
-		}
-		if info.Size() != size {
-			return fmt.Errorf("the version is there, but %s: %w: has %d of %d bytes", name, ErrDamaged, info.Size(), size)
+			name := PackPath(p.ID)
+			info, err := os.Stat(u.path(name))
+			if err == nil && info.Size() != p.Size {
+				err = fmt.Errorf("has %d of %d bytes", info.Size(), p.Size)
+			}
+			if err != nil {
+				return fmt.Errorf("the version is there, but %s: %w: %w", name, ErrDamaged, err)
+			}
 		}
 	}
 	return nil

@@ -55,7 +55,7 @@ func (u *publisher) add(ctx context.Context, in *inputs, done *Published) error 
 		return err
 	}
 	if image != nil {
-		if err := u.commitFile(image, ImagePath(in.files[0].object.ID), in.files[0].object); err != nil {
+		if err := u.commitFile(ctx, image, ImagePath(in.files[0].object.ID), in.files[0].object); err != nil {
 			return err
 		}
 	}
@@ -80,13 +80,36 @@ func sameFile(ctx context.Context, built string, image *input) error {
 	return nil
 }
 
-// commitFile gives a file its name on the mirror, unless it is there.
-func (u *publisher) commitFile(f *durable.File, name string, o Object) error {
-	path := u.path(name)
-	if info, err := os.Stat(path); err == nil && info.Size() == o.Size {
-		return nil
+// commitFile gives a file its name on the mirror, unless it is there. A damaged one is replaced.
+func (u *publisher) commitFile(ctx context.Context, f *durable.File, name string, o Object) error {
+	if _, err := os.Stat(u.path(name)); err == nil {
+		err := u.intact(ctx, name, o)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
 	}
-	return f.Commit(path)
+	return f.Commit(u.path(name))
+}
+
+// intact holds a file of the mirror against its size and hash. Errors say what is wrong, or are the context's.
+func (u *publisher) intact(ctx context.Context, name string, o Object) error {
+	f, err := os.Open(u.path(name))
+	if err != nil {
+		return err
+	}
+	defer f.Close() // read only
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != o.Size {
+		return fmt.Errorf("has %d of %d bytes", info.Size(), o.Size)
+	}
+	id, err := hashReader(ctx, f, nil)
+	if err == nil && id != o.ID {
+		err = fmt.Errorf("has the hash %s", id)
+	}
+	return err
 }
 
 // release writes what describes the release and, as the last, the release file.
@@ -117,8 +140,15 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing, open *o
 			u: u, to: in.recipe, text: r.Artifact(ImageName).Recipe.Text, new: patchset.FromImage(open.contents),
 			blocks: blocks, chunks: at, folder: s.folder, out: s.out,
 		}
-		if r.Patches, err = p.all(ctx, r.Previous); err != nil {
+		before := u.before(r.Previous, s.out)
+		if r.Patches, err = p.all(ctx, before); err != nil {
 			return nil, err
+		}
+		if in.initrd != nil {
+			a := r.Artifact(InitrdName)
+			if a.Patches, err = p.initrds(ctx, before, a, in.initrd.recipe); err != nil {
+				return nil, err
+			}
 		}
 	}
 	b, err := r.Marshal()

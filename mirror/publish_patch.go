@@ -17,6 +17,7 @@ import (
 
 // PatchStats is what making one patch set took.
 type PatchStats struct {
+	Artifact string // ImageName or InitrdName
 	From     string
 	Size     int64 // bytes of the set
 	Contents int   // that it gives
@@ -58,39 +59,55 @@ func (p *Published) warn(format string, args ...any) {
 	p.Warnings = append(p.Warnings, fmt.Sprintf(format, args...))
 }
 
-// all makes patch sets from the releases before previous and it. What is wrong with one of those is a
-// warning: the new release is as good without a patch set from it.
-func (p *patching) all(ctx context.Context, previous string) ([]Patch, error) {
-	var patches []Patch
-	seen := map[string]bool{p.u.p.Version: true}
-	recipes := map[chunkstore.ID]bool{p.text: true}
-	for version := previous; version != "" && !seen[version] && len(seen) <= p.u.p.PatchFrom; {
+// before reads the releases that patch sets are wanted from, newest first: previous, the one before it, and so on.
+func (u *publisher) before(previous string, out *Published) []*Release {
+	var list []*Release
+	seen := map[string]bool{u.p.Version: true}
+	for version := previous; version != "" && !seen[version] && len(list) < u.p.PatchFrom; {
 		seen[version] = true
-		old, err := ReadRelease(p.u.dir, version)
+		old, err := ReadRelease(u.dir, version)
 		if err != nil {
-			p.out.warn("no patch set from %s or a release before it: %v", version, err)
+			out.warn("no patch set from %s or a release before it: %v", version, err)
 			break
 		}
+		list = append(list, old)
 		version = old.Previous
+	}
+	return list
+}
+
+// all makes patch sets from the old releases. What is wrong with one of those is a warning: the new
+// release is as good without a patch set from it.
+func (p *patching) all(ctx context.Context, releases []*Release) ([]Patch, error) {
+	var patches []Patch
+	recipes := map[chunkstore.ID]bool{p.text: true}
+	for _, old := range releases {
 		a := old.Artifact(ImageName)
 		if a == nil || a.Recipe == nil || recipes[a.Recipe.Text] {
 			continue // nothing to lead from, or a set has been made from the same image
 		}
 		recipes[a.Recipe.Text] = true
 		patch, err := p.from(ctx, old)
-		var s *sourceError
-		switch {
-		case err == nil:
+		if err == nil {
 			patches = append(patches, *patch)
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case errors.As(err, &s):
-			p.out.warn("no patch set from %s: %v", old.Version, s.err)
-		default:
-			return nil, fmt.Errorf("make patch set from %s: %w", old.Version, err)
+		} else if err = p.without(ctx, "patch set from "+old.Version, err); err != nil {
+			return nil, err
 		}
 	}
 	return patches, nil
+}
+
+// without warns that there is no such set when that is all that follows from err, and else returns it.
+func (p *patching) without(ctx context.Context, what string, err error) error {
+	var s *sourceError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &s):
+		p.out.warn("no %s: %v", what, s.err)
+		return nil
+	}
+	return fmt.Errorf("make %s: %w", what, err)
 }
 
 // sourceError is an error in what a patch set leads from, or of the codecs, and none of writing it.
@@ -112,7 +129,10 @@ func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
 	}
 	defer f.Discard()
 	contents := patchset.FromStore(p.folder)
-	set, made, err := p.make(ctx, f, from, contents)
+	// A content that is left out, because it is cheaper by chunks, costs a target the whole recipe and the index besides: nothing is.
+	set, made, err := writeSet(f, func(w io.Writer) (*patchset.Stats, error) {
+		return patchset.Make(ctx, w, from, p.to, contents, p.new, patchset.MakeOptions{Progress: p.u.progress(StepPatch)})
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -126,20 +146,19 @@ func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
 		return nil, &sourceError{fmt.Errorf("apply it: %w", err)}
 	}
 	p.costs(&want, from)
-	if err := p.u.commitFile(f, PatchPath(set.ID), set); err != nil {
+	if err := p.u.commitFile(ctx, f, PatchPath(set.ID), set); err != nil {
 		return nil, err
 	}
 	p.out.Patches = append(p.out.Patches, PatchStats{
-		From: old.Version, Size: set.Size, Contents: countContents(made), Time: time.Since(begin),
+		Artifact: ImageName, From: old.Version, Size: set.Size, Contents: countContents(made), Time: time.Since(begin),
 	})
 	return &want, nil
 }
 
-// make writes a set into f.
-func (p *patching) make(ctx context.Context, f io.Writer, from *mkimage.Recipe, old patchset.Contents) (Object, *patchset.Stats, error) {
+// writeSet writes a set into f. An error of making it is a sourceError.
+func writeSet(f io.Writer, make func(w io.Writer) (*patchset.Stats, error)) (Object, *patchset.Stats, error) {
 	w := &setWriter{hasher: chunkstore.NewHasher(), w: bufio.NewWriterSize(f, 256<<10)}
-	// A content that is left out, because it is cheaper by chunks, costs a target the whole recipe and the index besides: nothing is.
-	stats, err := patchset.Make(ctx, w, from, p.to, old, p.new, patchset.MakeOptions{Progress: p.u.progress(StepPatch)})
+	stats, err := make(w)
 	if err == nil {
 		err = w.w.Flush()
 		w.err = err

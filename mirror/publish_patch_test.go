@@ -193,19 +193,6 @@ func TestPatchFromDamage(t *testing.T) {
 	}
 }
 
-func TestPublishPatchCrash(t *testing.T) {
-	trees := steps()
-	image1 := makeImage(t, trees[0])
-	base := t.TempDir()
-	mustPublish(t, base, imagePublication("1", image1))
-	whole := copyMirror(t, base)
-	p := patchPublication("2", makeImage(t, trees[1]), 3)
-	if done := mustPublish(t, whole, p); len(done.Release.Patches) != 1 {
-		t.Fatalf("no patch set: %q", done.Warnings)
-	}
-	testCrash(t, "cruel", base, p, snapshot(t, whole), func(dir string) { wantRebuilt(t, dir, "1", image1) })
-}
-
 func TestPublishPatchCancelled(t *testing.T) {
 	trees := steps()
 	dir := t.TempDir()

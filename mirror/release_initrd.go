@@ -16,8 +16,9 @@ import (
 
 // InitrdPatch is a patch set of package initrdset.
 type InitrdPatch struct {
-	From chunkstore.ID `json:"from"` // the older initrd's hash, that of the finished file
-	Set  Object        `json:"set"`  // the whole file, at [PatchPath]
+	From   string        `json:"from"`   // version of the release whose initrd it leads from
+	Initrd chunkstore.ID `json:"initrd"` // that initrd's hash, of the finished file
+	Set    Object        `json:"set"`    // the whole file, at [PatchPath]
 	// Head is the file's beginning. Its ID is patchset.Head.ID, which proves the whole set piece by piece.
 	Head Object `json:"head"`
 }
@@ -25,7 +26,7 @@ type InitrdPatch struct {
 // PatchFrom returns the patch set that leads from the finished initrd with this hash, nil when there is none.
 func (a *Artifact) PatchFrom(initrd chunkstore.ID) *InitrdPatch {
 	for i := range a.Patches {
-		if a.Patches[i].From == initrd {
+		if a.Patches[i].Initrd == initrd {
 			return &a.Patches[i]
 		}
 	}
@@ -120,12 +121,15 @@ func (a *Artifact) validatePatches() error {
 	from := map[chunkstore.ID]bool{{}: true, a.ID: true}
 	for i := range a.Patches {
 		p := &a.Patches[i]
-		if from[p.From] {
-			return fmt.Errorf("patch set from %s: leads from nothing, from the initrd itself, or is the second one", p.From)
+		switch {
+		case !ValidName(p.From):
+			return fmt.Errorf("patch set from %q: no valid version", p.From)
+		case from[p.Initrd]:
+			return fmt.Errorf("patch set from %q: leads from no initrd, from this one, or is the second one", p.From)
 		}
-		from[p.From] = true
+		from[p.Initrd] = true
 		if err := validateSet(p.Set, p.Head); err != nil {
-			return fmt.Errorf("patch set from %s: %w", p.From, err)
+			return fmt.Errorf("patch set from %q: %w", p.From, err)
 		}
 	}
 	return nil

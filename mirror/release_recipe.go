@@ -107,13 +107,18 @@ func (x *exactReader) Read(p []byte) (int, error) {
 
 // readStored reads a recipe from a mirror's folder and verifies it; path turns names into paths.
 func readStored(path func(name string) string, o *RecipeObject) (*mkimage.Recipe, error) {
-	name := RecipePath(o.ID)
-	stored, err := readSmall(path(name), MaxRecipeSize)
+	stored, err := readVerified(path(RecipePath(o.ID)), o.Object, MaxRecipeSize)
 	if err != nil {
 		return nil, err
 	}
-	if objectOf(stored) != o.Object {
-		return nil, fmt.Errorf("%s: %w: it has another hash", name, chunkstore.ErrCorrupt)
-	}
 	return o.Decode(stored)
+}
+
+// readVerified reads a whole file that must be o, of at most limit bytes.
+func readVerified(path string, o Object, limit int64) ([]byte, error) {
+	b, err := readSmall(path, limit)
+	if err == nil && objectOf(b) != o {
+		err = fmt.Errorf("%s: %w: it has another hash", path, chunkstore.ErrCorrupt)
+	}
+	return b, err
 }
