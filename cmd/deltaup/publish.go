@@ -160,7 +160,11 @@ func printPublished(w io.Writer, o *publishOptions, done *mirror.Published) {
 // printPatches tells what each patch set has, and what making them took.
 func printPatches(w io.Writer, patches []mirror.PatchStats) {
 	for _, p := range patches {
-		fmt.Fprintf(w, "  patch from %s: %s for %s, in %s", p.From, humanize.Bytes(uint64(p.Size)), count(p.Contents, "file"), p.Time.Round(time.Second))
+		what := "patch"
+		if p.Artifact != mirror.ImageName {
+			what = p.Artifact + " patch"
+		}
+		fmt.Fprintf(w, "  %s from %s: %s for %s, in %s", what, p.From, humanize.Bytes(uint64(p.Size)), count(p.Contents, "file"), p.Time.Round(time.Second))
 		if peak, ok := peakMemory(); ok {
 			fmt.Fprintf(w, " and at most %s of memory", humanize.IBytes(uint64(peak)))
 		}
