@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"io/fs"
 	"strconv"
-	"strings"
 )
 
 // dirItem is one name of a listing.
@@ -109,48 +107,6 @@ func (m *Image) child(item dirItem, path string) (*Node, error) {
 			ErrCorrupt, quote(path), item.number, item.typ, n.Inode, n.Type)
 	}
 	return n, nil
-}
-
-// Lookup finds one path, written as in Node.Path; symbolic links are not followed. It
-// wraps fs.ErrNotExist when there is none.
-func (m *Image) Lookup(path string) (*Node, error) {
-	n, err := m.node(m.root, "")
-	if err != nil {
-		return nil, err
-	}
-	if n.Type != Directory {
-		return nil, fmt.Errorf("%w: the root is no directory", ErrCorrupt)
-	}
-	for rest := path; rest != ""; {
-		var name string
-		var below bool
-		name, rest, below = strings.Cut(rest, "/")
-		if n.Type != Directory || below && rest == "" {
-			return nil, fmt.Errorf("%s: %w", quote(path), fs.ErrNotExist)
-		}
-		item, err := m.find(n, name)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", quote(path), err)
-		}
-		if n, err = m.child(item, joinPath(n.Path, name)); err != nil {
-			return nil, err
-		}
-	}
-	return n, nil
-}
-
-// find gives the item of directory n with a name.
-func (m *Image) find(n *Node, name string) (dirItem, error) {
-	l := m.readDir(n)
-	for {
-		item, err := l.next()
-		if err == io.EOF {
-			return dirItem{}, fs.ErrNotExist
-		}
-		if err != nil || string(item.name) == name {
-			return item, err
-		}
-	}
 }
 
 func joinPath(dir, name string) string {

@@ -21,8 +21,10 @@ type Node struct {
 
 // dirLocation is where a directory's listing lies.
 type dirLocation struct {
-	start inodeRef // relative to the directory table
-	size  uint32   // as stored: with dirSizeExtra
+	start   inodeRef // relative to the directory table
+	size    uint32   // as stored: with dirSizeExtra
+	index   inodeRef // of the directory index, relative to the inode table
+	indexes int      // its entries
 }
 
 // fileLocation is where a regular file's data lie.
@@ -103,13 +105,13 @@ func (n *Node) readDirInode(cur *metaCursor, extended bool) (xattr uint32, err e
 		var d dirInode
 		err := cur.record(&d, dirInodeSize)
 		n.Links = d.Links
-		n.dir = dirLocation{makeRef(int64(d.Block), int(d.Offset)), uint32(d.Size)}
+		n.dir = dirLocation{start: makeRef(int64(d.Block), int(d.Offset)), size: uint32(d.Size)}
 		return noXattr, err
 	}
 	var d extDirInode
 	err = cur.record(&d, extDirInodeSize)
 	n.Links = d.Links
-	n.dir = dirLocation{makeRef(int64(d.Block), int(d.Offset)), d.Size}
+	n.dir = dirLocation{makeRef(int64(d.Block), int(d.Offset)), d.Size, cur.ref(), int(d.Indexes)}
 	return d.Xattr, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -114,9 +115,16 @@ func readEverything(b []byte, budget int) (digest string, err error) {
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%+v\n", m.Info())
+	lookups := 0
 	err = m.Walk(func(n *Node) error {
 		if budget -= 100 + len(n.Path) + len(n.Target); budget < 0 {
 			return errBudget
+		}
+		// An index may hide a name that Walk finds.
+		if lookups++; lookups < 100 {
+			if _, err := m.Lookup(n.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 		fmt.Fprintf(&out, "%q %d %d %d %+v\n", n.Path, n.Inode, n.Links, n.StatSize(), n.Attr)
 		if n.Type != Regular {

@@ -12,17 +12,7 @@ import (
 // TestReadLargeDirectory walks over a directory of 100,000 and finds names in it.
 func TestReadLargeDirectory(t *testing.T) {
 	const n = 100_000
-	name := func(i int) string { return fmt.Sprintf("big/entry-%06d", i) }
-	inodes := map[string]*Inode{}
-	for i := range n {
-		inodes[name(i)] = &Inode{Attr: Attr{Type: FIFO, Mode: 0o644, ModTime: uint32(i)}}
-	}
-	out := &memory{}
-	newBuilder(t, out, Params{}).finish(inodes)
-	m, err := openBytes(out.b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, name := largeDirectory(t, n)
 	nodes := nodesOf(t, m)
 	if len(nodes) != n+2 {
 		t.Errorf("walked over %d names, want %d", len(nodes), n+2)
