@@ -23,9 +23,10 @@ test: tools ## all tests, with every foreign oracle that the machine permits
 race: ## the tests that are short enough for the race detector
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m ./...
 
-lint: ## gofmt, vet, staticcheck, shell syntax
+lint: ## gofmt, vet (for 32 bits, too), staticcheck, shell syntax
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
+	@for arch in 386 arm; do echo "$(GO) vet ./... for $$arch"; GOARCH=$$arch $(GO) vet ./... || exit 1; done
 	$(GO) run $(STATICCHECK) ./...
 	@for f in bench/*.sh .ci/run; do bash -n $$f || exit 1; done
 

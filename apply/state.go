@@ -104,7 +104,7 @@ func (s *state) free() (int64, error) {
 	if err := unix.Statfs(s.dir, &sfs); err != nil {
 		return 0, fmt.Errorf("state folder %s: %w", s.dir, err)
 	}
-	return int64(sfs.Bavail) * sfs.Bsize, nil
+	return int64(sfs.Bavail) * int64(sfs.Bsize), nil
 }
 
 // prune removes what a finished update leaves: everything fetched, and all metadata but keep.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -300,7 +301,7 @@ func TestTrailer(t *testing.T) {
 	if !ok || got != want {
 		t.Errorf("%+v, %v", got, ok)
 	}
-	longest := Trailer{strings.Repeat("x", 64), chunkstore.Params{Min: 1 << 40, Average: 1 << 40, Max: 1 << 40}, 1 << 40}
+	longest := Trailer{strings.Repeat("x", 64), chunkstore.Params{Min: math.MaxInt, Average: math.MaxInt, Max: math.MaxInt}, math.MaxInt}
 	if n := len(longest.encode()); n > squashfs.TrailerMax {
 		t.Errorf("a trailer of %d bytes", n)
 	}

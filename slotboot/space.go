@@ -37,7 +37,7 @@ func (s *Slot) capacity() (int64, error) {
 	if err := unix.Statfs(filepath.Dir(s.path), &sfs); err != nil {
 		return 0, err
 	}
-	return occupied + int64(sfs.Bavail)*sfs.Bsize, nil
+	return occupied + int64(sfs.Bavail)*int64(sfs.Bsize), nil
 }
 
 // Reserve claims the room for an image of size bytes, so that a full disk is told

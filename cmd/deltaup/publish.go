@@ -178,7 +178,7 @@ func peakMemory() (int64, bool) {
 	if runtime.GOOS != "linux" || syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
 		return 0, false // other systems count in other units
 	}
-	return usage.Maxrss << 10, true
+	return int64(usage.Maxrss) << 10, true
 }
 
 // count is a number and its noun, "1 pack", "2 packs".

@@ -12,7 +12,7 @@ import (
 func manyNames() map[string]*Inode {
 	inodes := map[string]*Inode{}
 	for i := range 3000 {
-		name := fmt.Sprintf("%06x", i*2654435761%(1<<24)) + strings.Repeat("n", i%190)
+		name := fmt.Sprintf("%06x", uint32(i)*2654435761>>8) + strings.Repeat("n", i%190)
 		for _, dir := range []string{"a/", "b/", ""} {
 			inodes[dir+name] = &Inode{Attr: Attr{Type: FIFO, Mode: 0o644, ModTime: uint32(i)}}
 		}

@@ -122,7 +122,7 @@ func (w *walker) lstat(full, path string) (isFolder bool, err error) {
 		return false, err
 	}
 	set.store(&e, &d)
-	w.setTime(&e, &d, st.Mtim.Sec)
+	w.setTime(&e, &d, int64(st.Mtim.Sec)) // 32 bits on 386 and arm
 	if e.Type != squashfs.Directory && st.Nlink > 1 {
 		d.group = w.group(inode{st.Dev, st.Ino})
 	}

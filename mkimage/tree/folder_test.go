@@ -65,7 +65,8 @@ func makeEverything(t testing.TB) string {
 		setXattr(t, p("usr/bin/empty"), "security.capability", "\x01\x00\x00\x02\x00\x20"+strings.Repeat("\x00", 14))
 	}
 	when := func(name string, sec, nsec int64) {
-		must(t, unix.UtimesNanoAt(unix.AT_FDCWD, p(name), []unix.Timespec{{Sec: sec, Nsec: nsec}, {Sec: sec, Nsec: nsec}}, unix.AT_SYMLINK_NOFOLLOW))
+		at := unix.NsecToTimespec(sec*1e9 + nsec)
+		must(t, unix.UtimesNanoAt(unix.AT_FDCWD, p(name), []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW))
 	}
 	when("usr/bin/env", 1700000000, 999999999)
 	when("usr.conf", -100, 500000000)

@@ -130,7 +130,7 @@ func TestTarErrors(t *testing.T) {
 		{"deep path", []file{plain(strings.Repeat("a/", 1024)+"b", "1")}, []string{"too long"}},
 		{"long target", []file{symlink("a", strings.Repeat("b", 4096))}, []string{`"a"`, "4096"}},
 		{"device number", []file{{Name: "a", Header: tar.Header{Typeflag: tar.TypeChar, Devmajor: 4096}}}, []string{`"a"`, "4096:0"}},
-		{"owner", []file{{Name: "a", Header: tar.Header{Uid: 1 << 32}}}, []string{`"a"`, "4294967296:0"}},
+		{"owner", []file{{Name: "a", Header: tar.Header{Uid: math.MaxInt}}}, []string{`"a"`, fmt.Sprintf("%d:0", math.MaxInt)}},
 		{"long xattr", []file{{Name: "a", Header: tar.Header{PAXRecords: map[string]string{"SCHILY.xattr.user.x": strings.Repeat("v", 65537)}}}}, []string{`"user.x"`, `"a"`}},
 		{"odd xattr", []file{{Name: "a", Header: tar.Header{PAXRecords: map[string]string{"LIBARCHIVE.xattr.user.x": "*"}}}}, []string{"user.x", `"a"`}},
 		{"unknown type", []file{{Name: "a", Header: tar.Header{Typeflag: 'M'}}}, []string{`"a"`, `'M'`}},
@@ -150,11 +150,12 @@ func TestTarErrors(t *testing.T) {
 }
 
 func TestTarAttributes(t *testing.T) {
+	const maxUID = math.MaxInt & math.MaxUint32 // archive/tar's numbers are ints
 	archive := makeTar(t,
 		file{Name: "dev", Header: tar.Header{Typeflag: tar.TypeBlock, Devmajor: 259, Devminor: 65537, Mode: 0o660, Uid: 0, Gid: 6}},
 		file{Name: "null", Header: tar.Header{Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3, Mode: 0o666}},
 		file{Name: "pipe", Header: tar.Header{Typeflag: tar.TypeFifo, Mode: 0o600}},
-		file{Name: "su", Header: tar.Header{Mode: 0o104755, Uid: math.MaxUint32, Gid: 70000, ModTime: at(1700000000)}},
+		file{Name: "su", Header: tar.Header{Mode: 0o104755, Uid: maxUID, Gid: 70000, ModTime: at(1700000000)}},
 		file{Name: "tmp", Dir: true, Header: tar.Header{Uid: 1, ModTime: at(5)}},
 	)
 	want := []string{
@@ -162,7 +163,7 @@ func TestTarAttributes(t *testing.T) {
 		`"dev" b 660 0:6 0 dev 259:65537`,
 		`"null" c 666 0:0 0 dev 1:3`,
 		`"pipe" p 600 0:0 0`,
-		`"su" f 4755 4294967295:70000 1700000000 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`,
+		fmt.Sprintf(`"su" f 4755 %d:70000 1700000000 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`, maxUID),
 		`"tmp" d 755 1:0 5`,
 	}
 	checkSame(t, describe(t, readTar(t, archive, Options{})), want)
