@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +26,9 @@ type mkimageOptions struct {
 	exclude    []string
 	include    []string
 	order      string
+	traces     []string
+	traceShare float64
+	previous   string
 	owner      string
 	mtime      string
 	fromRecipe string
@@ -45,13 +47,16 @@ standard input) or anybody's squashfs image.
 The same tree gives the same bytes, wherever and from whatever it is read. Times later
 than --mtime, or else SOURCE_DATE_EPOCH, become that time.
 
+With --trace (see deltaup trace) or --order the data of the files named lie at the front, in
+that order, as a boot reads them.
+
 With --from-recipe the image is made from the recipe, and the argument is only
 where contents are found.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.input = args[0]
 			if o.fromRecipe != "" {
-				for _, name := range []string{"level", "block-size", "order", "owner", "mtime"} {
+				for _, name := range []string{"level", "block-size", "order", "trace", "previous", "owner", "mtime"} {
 					if cmd.Flags().Changed(name) {
 						return &usageError{fmt.Errorf("--%s and --from-recipe exclude each other: the recipe decides", name)}
 					}
@@ -68,6 +73,9 @@ where contents are found.`,
 	f.StringArrayVar(&o.exclude, "exclude", nil, "leave out what matches `PATTERN`, relative to the root; may be repeated")
 	f.StringArrayVar(&o.include, "include", nil, "keep what matches `PATTERN` though excluded; may be repeated")
 	f.StringVar(&o.order, "order", "", "`FILE` with paths, one a line, whose data come first in the image")
+	f.StringArrayVar(&o.traces, "trace", nil, "`FILE` with what a boot read, whose data come first in that order; several are merged")
+	f.Float64Var(&o.traceShare, "trace-share", defaultTraceShare, "leave out files that fewer than this `SHARE` of the traces have")
+	f.StringVar(&o.previous, "previous", "", "`RECIPE` of the release before: its order is kept where the trace has not really changed")
 	f.StringVar(&o.owner, "owner", "", "owner of everything, as `UID:GID`")
 	f.StringVar(&o.mtime, "mtime", "", "latest time in the image, in `SECONDS` since 1970")
 	f.StringVar(&o.fromRecipe, "from-recipe", "", "make the image of this `RECIPE`; the argument gives the contents")
@@ -93,10 +101,8 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	for _, w := range t.Warnings() {
 		fmt.Fprintln(env.Stderr, "deltaup: warning:", w)
 	}
-	if o.order != "" {
-		if recipes.Order, err = readOrder(env.Stderr, o.order, t.Entries()); err != nil {
-			return err
-		}
+	if recipes.Order, err = o.dataOrder(env.Stderr, t.Entries()); err != nil {
+		return err
 	}
 	status := newStatusLine(env)
 	defer status.clear()
@@ -167,39 +173,6 @@ func parseBlockSize(s string) (int, error) {
 		return 0, fmt.Errorf("--block-size %q: want a power of two from 4K to 1M", s)
 	}
 	return int(n), nil
-}
-
-// readOrder reads the paths of an order file and warns of those that are not in the tree.
-func readOrder(stderr io.Writer, file string, entries []tree.Entry) ([]string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	known := make(map[string]bool, len(entries))
-	for _, e := range entries {
-		known[e.Path] = true
-	}
-	var paths []string
-	unknown := 0
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		path := strings.TrimLeft(strings.TrimPrefix(lines.Text(), "./"), "/")
-		switch {
-		case path == "":
-		case known[path]:
-			paths = append(paths, path)
-		default:
-			unknown++
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	if unknown > 0 {
-		fmt.Fprintf(stderr, "deltaup: warning: %s: %d paths are not in the tree\n", file, unknown)
-	}
-	return paths, nil
 }
 
 func readRecipe(path string) (*mkimage.Recipe, error) {

@@ -45,6 +45,7 @@ func newRootCommand(env *Env) *cobra.Command {
 		newLsCommand(env),
 		newCatCommand(env),
 		newInspectCommand(env),
+		newTraceCommand(env),
 	)
 	return root
 }

@@ -1,7 +1,6 @@
 package patchset
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,11 +11,6 @@ import (
 
 // rename is a path of the old tree and the one that takes its place in the new tree. What is below a folder moves along.
 type rename struct{ old, new string }
-
-var versions = regexp.MustCompile(`[0-9]+([.:_+~-]*[0-9]+)*`)
-
-// unversioned is a name or path with each version number in it replaced by the same sign.
-func unversioned(s string) string { return versions.ReplaceAllString(s, "#") }
 
 // split cuts a path into folder and name; the folder of a name in the root is "".
 func split(path string) (folder, name string) {
@@ -40,7 +34,7 @@ func findRenames(from, to *mkimage.Recipe) []rename {
 	gone := make(map[key][]int) // by folder and unversioned name
 	for i := range from.Entries {
 		folder, name := split(from.Entries[i].Path)
-		k := key{folder, unversioned(name)}
+		k := key{folder, tree.Unversioned(name)}
 		gone[k] = append(gone[k], i)
 	}
 	var found []rename
@@ -57,7 +51,7 @@ func findRenames(from, to *mkimage.Recipe) []rename {
 		}
 		candidate := join(from0, name)
 		if _, there := olds[candidate]; !there {
-			k := key{from0, unversioned(name)}
+			k := key{from0, tree.Unversioned(name)}
 			n := slices.IndexFunc(gone[k], func(n int) bool {
 				o := &from.Entries[n]
 				_, name := split(o.Path)

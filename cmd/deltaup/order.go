@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"deltaup/mkimage"
+	"deltaup/mkimage/trace"
+	"deltaup/mkimage/tree"
+)
+
+// defaultTraceShare leaves out what only the odd boot reads once there are four traces or more.
+const defaultTraceShare = 0.3
+
+// dataOrder reads what --order, --trace and --previous name and gives the paths whose data come
+// first. It warns of paths that are not in the tree.
+func (o *mkimageOptions) dataOrder(stderr io.Writer, entries []tree.Entry) ([]string, error) {
+	files := o.traces
+	if o.order != "" {
+		if len(files) > 0 {
+			return nil, &usageError{errors.New("--order and --trace exclude each other")}
+		}
+		files = []string{o.order}
+	}
+	if len(files) == 0 {
+		if o.previous != "" {
+			return nil, &usageError{errors.New("--previous goes with --trace or --order")}
+		}
+		return nil, nil
+	}
+	t, err := readTraces(files, o.traceShare)
+	if err != nil {
+		return nil, err
+	}
+	order, unknown := mkimage.ResolveOrder(entries, t.Paths())
+	if len(unknown) > 0 {
+		fmt.Fprintf(stderr, "deltaup: warning: %s: %d paths are no files of the tree, first /%s\n", files[0], len(unknown), unknown[0])
+	}
+	if o.previous == "" {
+		return order, nil
+	}
+	r, err := readRecipe(o.previous)
+	if err != nil {
+		return nil, err
+	}
+	previous, _ := mkimage.ResolveOrder(entries, r.First)
+	return mkimage.KeepOrder(previous, order), nil
+}
+
+// readTraces reads traces in any form, and merges them if there are several.
+func readTraces(files []string, share float64) (*trace.Trace, error) {
+	if share < 0 || share > 1 {
+		return nil, &usageError{fmt.Errorf("a share of %g: want 0 to 1", share)}
+	}
+	var traces []*trace.Trace
+	for _, file := range files {
+		t, err := readTrace(file)
+		if err != nil {
+			return nil, err
+		}
+		traces = append(traces, t)
+	}
+	if len(traces) == 1 {
+		return traces[0], nil
+	}
+	return trace.Merge(traces, share), nil
+}
+
+func readTrace(file string) (*trace.Trace, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // only read
+	t, err := trace.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return t, nil
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"deltaup/internal/durable"
+	"deltaup/mkimage/trace"
+)
+
+func newTraceCommand(env *Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "trace",
+		Short: "Record what a boot reads, for mkimage --trace",
+	}
+	cmd.AddCommand(newTraceRecordCommand(env), newTraceMergeCommand(env), newTraceShowCommand(env))
+	return cmd
+}
+
+func newTraceMergeCommand(env *Env) *cobra.Command {
+	var output string
+	var share float64
+	cmd := &cobra.Command{
+		Use:   "merge -o FILE TRACE...",
+		Short: "Join the traces of several boots or machines",
+		Long: `Merge joins traces, in any form that mkimage --trace takes, into one. A file's place is the
+median of its ranks in the traces that have it; times are medians too.`,
+		Args: rangeArgs(1, 1<<20),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := readTraces(args, share)
+			if err != nil {
+				return err
+			}
+			return writeTrace(env.Stdout, output, t)
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "-", "`FILE` to write; - is standard output")
+	cmd.Flags().Float64Var(&share, "trace-share", defaultTraceShare, "leave out files that fewer than this `SHARE` of the traces have")
+	return cmd
+}
+
+// writeTrace writes t to a file, which is there whole or not at all, or to stdout for "-".
+func writeTrace(stdout io.Writer, file string, t *trace.Trace) error {
+	write := func(w io.Writer) error {
+		_, err := t.WriteTo(w)
+		return err
+	}
+	if file == "-" {
+		return write(stdout)
+	}
+	return durable.WriteFile(filepath.Dir(file), file, write)
+}
+
+func newTraceShowCommand(env *Env) *cobra.Command {
+	var image string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show [--image IMAGE] TRACE",
+		Short: "Show what is in a trace, and how scattered it lies in an image",
+		Args:  exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := readTrace(args[0])
+			if err != nil {
+				return err
+			}
+			return showTrace(env.Stdout, t, image, asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&image, "image", "", "squashfs `IMAGE` in which to look for the files")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// traceReport is what trace show prints as JSON.
+type traceReport struct {
+	Files   int            `json:"files"`
+	Bytes   int64          `json:"bytes"` // 0: not known
+	Seconds float64        `json:"seconds"`
+	Lost    int64          `json:"lost"`
+	Scatter *trace.Scatter `json:"scatter,omitempty"`
+}
+
+func showTrace(stdout io.Writer, t *trace.Trace, image string, asJSON bool) error {
+	report := traceReport{Files: len(t.Files), Lost: t.Lost}
+	for i := range t.Files {
+		report.Bytes += t.Files[i].Bytes()
+	}
+	if n := len(t.Files); n > 0 {
+		report.Seconds = (t.Files[n-1].First - t.Files[0].First).Seconds()
+	}
+	if image != "" {
+		m, file, err := openImage(image)
+		if err != nil {
+			return err
+		}
+		defer file.Close() // only read
+		s, err := trace.Measure(t, m)
+		if err != nil {
+			return fmt.Errorf("%s: %w", image, err)
+		}
+		report.Scatter = &s
+	}
+	if asJSON {
+		out := json.NewEncoder(stdout)
+		out.SetIndent("", "  ")
+		return out.Encode(report)
+	}
+	return printTrace(stdout, t, &report)
+}
+
+func printTrace(stdout io.Writer, t *trace.Trace, report *traceReport) error {
+	out := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for i := range t.Files {
+		f := &t.Files[i]
+		size := "-"
+		if n := f.Bytes(); n > 0 {
+			size = humanize.Bytes(uint64(n))
+		}
+		fmt.Fprintf(out, "%.3f s\t%s\t  /%s\n", f.First.Seconds(), size, printable(f.Path))
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%d files in %.1f s, %d events lost\n", report.Files, report.Seconds, report.Lost)
+	if s := report.Scatter; s != nil {
+		fmt.Fprintf(stdout, "in the image: %d files (%d are not there), %s in %d blocks, %d ranges and %d seeks, within %s of %s\n",
+			s.Files, s.Missing, humanize.Bytes(uint64(s.Bytes)), s.Blocks, s.Ranges, s.Seeks,
+			humanize.Bytes(uint64(s.Span)), humanize.Bytes(uint64(s.Data)))
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"deltaup/mkimage/trace"
+)
+
+type traceRecordOptions struct {
+	trace.RecordOptions
+	output string
+	until  string
+}
+
+func newTraceRecordCommand(env *Env) *cobra.Command {
+	var o traceRecordOptions
+	cmd := &cobra.Command{
+		Use:   "record -o FILE [flags]",
+		Short: "Record which files this system reads",
+		Long: `Record writes down each file that is opened, run or read for the first time, until a
+signal ends it or --until is reached:
+
+  boot-complete  when systemd has finished the boot
+  taken          when a later trace record takes over, which then writes what both
+                 saw: for the initramfs, where the first files of a boot are read
+  DURATION       such as 90s
+
+It takes root's rights. With --pages it also records which bytes came into memory, from
+the kernel's tracing.`,
+		Args: exactArgs(0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return recordTrace(cmd.Context(), env, &o) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVarP(&o.output, "output", "o", "", "`FILE` to write; - is standard output")
+	f.StringVar(&o.until, "until", "", "`WHEN` to end: boot-complete, taken or a duration")
+	f.StringVar(&o.Root, "root", "/", "mount to watch")
+	f.BoolVar(&o.Pages, "pages", false, "record the bytes that came into memory too")
+	f.StringVar(&o.Image, "image", "", "with --pages: device or file of the squashfs `IMAGE` below the root (default: the only one mounted)")
+	return cmd
+}
+
+func recordTrace(ctx context.Context, env *Env, o *traceRecordOptions) error {
+	if o.until == "taken" {
+		return trace.RecordUntilTaken(ctx, o.RecordOptions)
+	}
+	if o.output == "" {
+		return &usageError{errors.New("trace record needs -o FILE")}
+	}
+	wait, err := untilFunc(o.until)
+	if err != nil {
+		return &usageError{err}
+	}
+	t, err := trace.RecordOn(ctx, o.RecordOptions, wait)
+	if t == nil {
+		return err
+	}
+	// What was recorded is worth having, also when it ended otherwise than it should.
+	if err := writeTrace(env.Stdout, o.output, t); err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Stderr, "deltaup: recorded %d files, %d events lost\n", len(t.Files), t.Lost)
+	return err
+}
+
+// untilFunc gives a function that blocks until recording is to end.
+func untilFunc(until string) (func(context.Context) error, error) {
+	switch until {
+	case "":
+		return func(ctx context.Context) error { <-ctx.Done(); return nil }, nil
+	case "boot-complete":
+		return waitForBoot, nil
+	}
+	d, err := time.ParseDuration(until)
+	if err != nil || d <= 0 {
+		return nil, fmt.Errorf("--until %q: want boot-complete, taken or a duration such as 90s", until)
+	}
+	return func(ctx context.Context) error {
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+		}
+		return nil
+	}, nil
+}
+
+// waitForBoot blocks until systemd has no job of the boot left, boot-complete.target among them.
+func waitForBoot(ctx context.Context) error {
+	err := exec.CommandContext(ctx, "systemctl", "is-system-running", "--wait", "--quiet").Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) || ctx.Err() != nil {
+		return nil // it exits with 1 when a unit has failed: the boot is over all the same
+	}
+	if err != nil {
+		return fmt.Errorf("wait for the end of the boot: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package mkimage
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
+)
+
+// maxSymlinks is how many symbolic links a path may lead through, as in Linux.
+const maxSymlinks = 40
+
+// ResolveOrder gives the regular files of a tree that paths mean, in the same order and each
+// once. A path may lead through symbolic links, and where the tree has no such file, the one
+// whose path differs in version numbers only stands for it: a trace was often
+// recorded on the release before. Paths that mean nothing here come back in unknown.
+func ResolveOrder(entries []tree.Entry, paths []string) (resolved, unknown []string) {
+	r := resolver{byPath: make(map[string]*tree.Entry, len(entries)), unversioned: make(map[string][]string)}
+	for i := range entries {
+		e := &entries[i]
+		r.byPath[e.Path] = e
+		if e.Type == squashfs.Regular {
+			key := tree.Unversioned(e.Path)
+			r.unversioned[key] = append(r.unversioned[key], e.Path)
+		}
+	}
+	seen := make(map[string]bool)
+	for _, p := range paths {
+		file, ok := r.file(p)
+		if !ok {
+			unknown = append(unknown, p)
+		} else if !seen[file] {
+			seen[file] = true
+			resolved = append(resolved, file)
+		}
+	}
+	return resolved, unknown
+}
+
+// resolver finds files by the paths of another machine.
+type resolver struct {
+	byPath      map[string]*tree.Entry
+	unversioned map[string][]string // regular files by their path without version numbers
+}
+
+func (r *resolver) file(p string) (string, bool) {
+	p = strings.TrimPrefix(path.Clean("/"+p), "/")
+	if real, ok := r.follow(p); ok {
+		return real, r.byPath[real].Type == squashfs.Regular
+	}
+	if same := r.unversioned[tree.Unversioned(p)]; len(same) == 1 {
+		return same[0], true
+	}
+	return "", false
+}
+
+// follow resolves the symbolic links in p; it fails when the tree has no such path.
+func (r *resolver) follow(p string) (string, bool) {
+	for range maxSymlinks {
+		link, rest := r.firstLink(p)
+		if link == nil {
+			_, ok := r.byPath[p]
+			return p, ok
+		}
+		target := link.Target
+		if !strings.HasPrefix(target, "/") {
+			target = path.Join("/", path.Dir(link.Path), target)
+		}
+		p = strings.TrimPrefix(path.Join(target, rest), "/")
+	}
+	return "", false
+}
+
+// firstLink finds the first symbolic link on the way to p, and what of p comes behind it.
+func (r *resolver) firstLink(p string) (link *tree.Entry, rest string) {
+	for i := 0; i <= len(p); i++ {
+		if i < len(p) && p[i] != '/' {
+			continue
+		}
+		if e := r.byPath[p[:i]]; e != nil && e.Type == squashfs.Symlink {
+			return e, p[i:]
+		}
+	}
+	return nil, ""
+}
+
+// KeepOrder is the order wanted with as much of the previous one as still holds, so that
+// blocks stay what they were and a target copies them. A path keeps its place among those that
+// both have unless its rank there moved by more than a twentieth of them: two boots
+// of one system differ by less. What is new, or moved, follows the path that wanted has before it.
+func KeepOrder(previous, wanted []string) []string {
+	old := ranks(previous, ranks(wanted, nil))
+	now := ranks(wanted, old)
+	slack := max(len(now)/20, 8)
+	var kept []string
+	for _, p := range previous {
+		if n, ok := now[p]; ok && max(n-old[p], old[p]-n) <= slack {
+			kept = append(kept, p)
+		}
+	}
+	stays := ranks(kept, nil)
+	behind := make(map[string][]string) // kept path, "" for the front: what follows it
+	anchor := ""
+	for _, p := range wanted {
+		if _, ok := stays[p]; ok {
+			anchor = p
+		} else {
+			behind[anchor] = append(behind[anchor], p)
+		}
+	}
+	order := slices.Clone(behind[""])
+	for _, p := range kept {
+		order = append(append(order, p), behind[p]...)
+	}
+	return order
+}
+
+// ranks numbers paths in their order, leaving out those that are not in among, unless that is nil.
+func ranks(paths []string, among map[string]int) map[string]int {
+	m := make(map[string]int, len(paths))
+	for _, p := range paths {
+		if _, ok := among[p]; ok || among == nil {
+			m[p] = len(m)
+		}
+	}
+	return m
+}

@@ -1,0 +1,182 @@
+package trace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+// handoverName is the abstract socket where a recorder that began in the initramfs waits
+// for the one that goes on. It is in no file system, so switch_root does not lose it.
+const handoverName = "@deltaup-trace"
+
+// handoverTimeout is for one trace to cross the socket.
+const handoverTimeout = 10 * time.Second
+
+// RecordUntilTaken is Record for the initramfs: it records until a later process calls
+// TakeOver, and gives it the trace. It returns nil then, or ctx's error.
+func RecordUntilTaken(ctx context.Context, o RecordOptions) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", handoverName)
+	if err != nil {
+		return fmt.Errorf("wait for the handover: %w", err)
+	}
+	defer l.Close()
+	recording, taken := context.WithCancel(ctx)
+	defer taken()
+	var t *Trace
+	var conn net.Conn
+	g, recording := errgroup.WithContext(recording)
+	g.Go(func() error {
+		var err error
+		t, err = Record(recording, o)
+		return err
+	})
+	g.Go(func() error {
+		defer context.AfterFunc(recording, func() { l.Close() })()
+		var err error
+		if conn, err = acceptOwn(l); err != nil && recording.Err() == nil {
+			return fmt.Errorf("wait for the handover: %w", err)
+		}
+		taken()
+		return nil
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if conn == nil {
+		return ctx.Err()
+	}
+	return errors.Join(sendTrace(conn, t), conn.Close())
+}
+
+// acceptOwn waits for a connection of this process's own user; all others are turned away.
+func acceptOwn(l net.Listener) (net.Conn, error) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if ownPeer(conn) == nil {
+			return conn, nil
+		}
+		conn.Close() // nothing was exchanged
+	}
+}
+
+// ownPeer checks that the other end belongs to this process's own user: an abstract
+// socket has no owner, so anybody might have made it first.
+func ownPeer(conn net.Conn) error {
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	err = raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err = errors.Join(err, credErr); err != nil {
+		return err
+	}
+	if int(cred.Uid) != os.Geteuid() {
+		return fmt.Errorf("the recorder at %s belongs to user %d", handoverName, cred.Uid)
+	}
+	return nil
+}
+
+func sendTrace(conn net.Conn, t *Trace) error {
+	if err := conn.SetDeadline(time.Now().Add(handoverTimeout)); err != nil {
+		return err
+	}
+	if _, err := t.WriteTo(conn); err != nil {
+		return fmt.Errorf("hand the trace over: %w", err)
+	}
+	return nil
+}
+
+// TakeOver ends a recording that RecordUntilTaken began and gives what it saw; an empty
+// trace when there is none. Call it once an own recording has started, and Join the two.
+func TakeOver(ctx context.Context) (*Trace, error) {
+	conn, err := (&net.Dialer{Timeout: handoverTimeout}).DialContext(ctx, "unix", handoverName)
+	if errors.Is(err, unix.ECONNREFUSED) {
+		return &Trace{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take the early trace over: %w", err)
+	}
+	defer conn.Close() // it is only read from
+	if err = ownPeer(conn); err == nil {
+		err = conn.SetDeadline(time.Now().Add(handoverTimeout))
+	}
+	var t *Trace
+	if err == nil {
+		t, err = Parse(io.LimitReader(conn, 1<<30))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take the early trace over: %w", err)
+	}
+	return t, nil
+}
+
+// RecordOn is Record for the system proper: it takes over from a recording in the initramfs, if there
+// is one, and ends when wait returns or ctx ends. When wait fails there are both a trace and its error.
+func RecordOn(ctx context.Context, o RecordOptions, wait func(context.Context) error) (*Trace, error) {
+	recording, stop := context.WithCancel(ctx)
+	defer stop()
+	started := make(chan struct{})
+	o.Started = func() { close(started) }
+	var waited errgroup.Group
+	early := &Trace{}
+	waited.Go(func() error {
+		defer stop()
+		select {
+		case <-started:
+		case <-recording.Done():
+			return nil
+		}
+		t, err := TakeOver(recording)
+		if err != nil {
+			return err
+		}
+		early = t
+		if err := wait(recording); err != nil && recording.Err() == nil {
+			return err
+		}
+		return nil
+	})
+	t, err := Record(recording, o)
+	stop()
+	waitErr := waited.Wait()
+	if err != nil {
+		return nil, err
+	}
+	return Join(early, t), waitErr
+}
+
+// Join gives what two recordings of one boot saw, the earlier of two sightings of a file.
+func Join(earlier, later *Trace) *Trace {
+	joined := &Trace{Lost: earlier.Lost + later.Lost}
+	index := make(map[string]int)
+	for _, t := range []*Trace{earlier, later} {
+		for _, f := range t.Files {
+			i, ok := index[f.Path]
+			if !ok {
+				index[f.Path] = len(joined.Files)
+				joined.Files = append(joined.Files, f)
+				continue
+			}
+			known := &joined.Files[i]
+			known.First = min(known.First, f.First)
+			known.Ranges = joinRanges(append(known.Ranges[:len(known.Ranges):len(known.Ranges)], f.Ranges...))
+		}
+	}
+	joined.sort()
+	return joined
+}

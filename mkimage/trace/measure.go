@@ -1,0 +1,138 @@
+package trace
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"deltaup/mkimage/squashfs"
+)
+
+// Scatter says how a trace lies in an image: what a disk has to do to serve a boot.
+type Scatter struct {
+	Files   int   `json:"files"`   // of the trace that the image has, with data
+	Missing int   `json:"missing"` // of the trace that the image has not
+	Bytes   int64 `json:"bytes"`   // stored bytes that are read, each once
+	Blocks  int   `json:"blocks"`  // data and fragment blocks
+	Ranges  int   `json:"ranges"`  // runs of adjacent blocks among them: the requests of a perfect sweep
+	Seeks   int   `json:"seeks"`   // blocks that do not follow the one read before, in the order of the trace
+	Span    int64 `json:"span"`    // bytes from the first of the blocks to the end of the last
+	Data    int64 `json:"data"`    // stored bytes of all files of the image
+}
+
+// stretch is a run of stored bytes of an image.
+type stretch struct{ offset, end int64 }
+
+// Measure reads the image's tables and tells where the blocks lie that t's files need. Of
+// a file whose ranges are known only the blocks that they touch are counted.
+func Measure(t *Trace, m *squashfs.Image) (Scatter, error) {
+	s := Scatter{}
+	visited := make(map[int64]bool)
+	var blocks []stretch
+	for i := range t.Files {
+		f := &t.Files[i]
+		n, err := m.Lookup(f.Path)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && n.Type != squashfs.Regular {
+			s.Missing++
+			continue
+		}
+		if err != nil {
+			return Scatter{}, fmt.Errorf("measure /%s: %w", f.Path, err)
+		}
+		stored, err := storedBlocks(m, n, f.Ranges)
+		if err != nil {
+			return Scatter{}, fmt.Errorf("measure /%s: %w", f.Path, err)
+		}
+		if len(stored) > 0 {
+			s.Files++
+		}
+		for _, b := range stored {
+			if visited[b.offset] {
+				continue // in memory by now
+			}
+			visited[b.offset] = true
+			if len(blocks) == 0 || blocks[len(blocks)-1].end != b.offset {
+				s.Seeks++
+			}
+			blocks = append(blocks, b)
+		}
+	}
+	var err error
+	s.count(blocks)
+	s.Data, err = dataBytes(m)
+	return s, err
+}
+
+// count sums the blocks, which it sorts.
+func (s *Scatter) count(blocks []stretch) {
+	slices.SortFunc(blocks, func(a, b stretch) int { return cmp.Compare(a.offset, b.offset) })
+	s.Blocks = len(blocks)
+	for i, b := range blocks {
+		s.Bytes += b.end - b.offset
+		if i == 0 || blocks[i-1].end != b.offset {
+			s.Ranges++
+		}
+	}
+	if s.Blocks > 0 {
+		s.Span = blocks[len(blocks)-1].end - blocks[0].offset
+	}
+}
+
+// storedBlocks gives the blocks of n that the ranges touch, all when there are none.
+func storedBlocks(m *squashfs.Image, n *squashfs.Node, ranges []Range) ([]stretch, error) {
+	var stored []stretch
+	var at int64
+	for b, err := range m.Blocks(n) {
+		if err != nil {
+			return nil, err
+		}
+		if b.Length > 0 && touches(ranges, at, at+int64(b.Size)) {
+			stored = append(stored, stretch{b.Offset, b.Offset + int64(b.Length)})
+		}
+		at += int64(b.Size)
+	}
+	if index, _, ok := m.Fragment(n); ok && touches(ranges, at, n.StatSize()) {
+		b, err := m.FragmentBlock(index)
+		if err != nil {
+			return nil, err
+		}
+		stored = append(stored, stretch{b.Offset, b.Offset + int64(b.Length)})
+	}
+	return stored, nil
+}
+
+// touches tells whether a range has a byte of those from offset to end; no ranges have all.
+func touches(ranges []Range, offset, end int64) bool {
+	if len(ranges) == 0 {
+		return true
+	}
+	i, _ := slices.BinarySearchFunc(ranges, offset, func(r Range, offset int64) int {
+		if r.End() <= offset {
+			return -1
+		}
+		return 1
+	})
+	return i < len(ranges) && ranges[i].Offset < end
+}
+
+// dataBytes sums the stored bytes of all files, each block once.
+func dataBytes(m *squashfs.Image) (int64, error) {
+	visited := make(map[int64]bool)
+	var sum int64
+	err := m.Walk(func(n *squashfs.Node) error {
+		if n.Type != squashfs.Regular {
+			return nil
+		}
+		stored, err := storedBlocks(m, n, nil)
+		for _, b := range stored {
+			if !visited[b.offset] {
+				visited[b.offset] = true
+				sum += b.end - b.offset
+			}
+		}
+		return err
+	})
+	return sum, err
+}

@@ -1,0 +1,234 @@
+package trace
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"deltaup/mkimage/squashfs"
+)
+
+// maxPageRanges bounds the ranges of all files of one recording.
+const maxPageRanges = 1 << 20
+
+// pageEvent is the kernel's filemap tracepoint that tells of a page, or a folio of 2^order pages, that
+// entered memory. Its fields: include/trace/events/filemap.h.
+const pageEvent = "events/filemap/mm_filemap_add_to_page_cache"
+
+// pageLine is such an event in trace_pipe; the groups: seconds, inode in hex, offset in bytes, order.
+var pageLine = regexp.MustCompile(`\s(\d+\.\d+): mm_filemap_add_to_page_cache: dev \d+:\d+ ino ([0-9a-f]+) \S+ ofs=(\d+)(?: order=(\d+))?`)
+
+// lostLine tells of events that the ring buffer had no room for.
+var lostLine = regexp.MustCompile(`\[LOST (\d+) EVENTS\]`)
+
+// pages records which pages of an image's files come into memory, through a tracefs
+// instance of its own, so that other users of the kernel's tracing see nothing of it.
+type pages struct {
+	dir    string // of the instance
+	pipe   *os.File
+	image  string
+	readAt errgroup.Group
+	files  map[uint64]*File // by inode number
+	ranges int              // of all files
+	lost   int64
+}
+
+// startPages begins to record. image "" is the only squashfs that is mounted.
+func startPages(image string) (*pages, error) {
+	device, image, err := mountedImage(image)
+	if err != nil {
+		return nil, err
+	}
+	tracing, err := tracefs()
+	if err != nil {
+		return nil, err
+	}
+	p := &pages{
+		dir:   filepath.Join(tracing, "instances", "deltaup-"+strconv.Itoa(os.Getpid())),
+		image: image,
+		files: make(map[uint64]*File),
+	}
+	if err := os.Mkdir(p.dir, 0o700); err != nil {
+		return nil, notPermitted("make a tracefs instance", err)
+	}
+	if err := p.enable(device); err != nil {
+		return nil, errors.Join(err, os.Remove(p.dir))
+	}
+	p.readAt.Go(p.read)
+	return p, nil
+}
+
+// tracefs finds where the kernel's tracing is mounted.
+func tracefs() (string, error) {
+	for _, dir := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
+		if _, err := os.Stat(filepath.Join(dir, pageEvent)); err == nil {
+			return dir, nil
+		}
+	}
+	return "", errors.New("no tracefs with filemap events at /sys/kernel/tracing: mount it, or record without pages")
+}
+
+// enable sets the instance up for one device.
+func (p *pages) enable(device uint64) error {
+	for _, setting := range []struct{ file, value string }{
+		{"trace_clock", "boot"},
+		{"buffer_size_kb", "2048"},
+		{pageEvent + "/filter", fmt.Sprintf("s_dev == %d", device)},
+		{pageEvent + "/enable", "1"},
+	} {
+		if err := os.WriteFile(filepath.Join(p.dir, setting.file), []byte(setting.value), 0); err != nil {
+			return fmt.Errorf("set up tracing: %w", err)
+		}
+	}
+	// Not blocking, so that a deadline can end the read.
+	pipe, err := os.OpenFile(filepath.Join(p.dir, "trace_pipe"), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return fmt.Errorf("set up tracing: %w", err)
+	}
+	p.pipe = pipe
+	return nil
+}
+
+// read takes lines until finish sets a deadline.
+func (p *pages) read() error {
+	in := bufio.NewScanner(p.pipe)
+	for in.Scan() {
+		p.take(in.Text())
+	}
+	if err := in.Err(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("read trace_pipe: %w", err)
+	}
+	return nil
+}
+
+// take notes the page that a line tells of.
+func (p *pages) take(line string) {
+	if lost := lostLine.FindStringSubmatch(line); lost != nil {
+		n, _ := strconv.ParseInt(lost[1], 10, 32) // digits; too many count as 2^31
+		p.lost += n
+		return
+	}
+	m := pageLine.FindStringSubmatch(line)
+	if m == nil {
+		return
+	}
+	at, err1 := strconv.ParseFloat(m[1], 64)
+	ino, err2 := strconv.ParseUint(m[2], 16, 64)
+	offset, err3 := strconv.ParseInt(m[3], 10, 64)
+	order, err4 := strconv.ParseUint("0"+m[4], 10, 8)
+	if errors.Join(err1, err2, err3, err4) != nil || offset >= maxOffset || order > 16 {
+		p.lost++
+		return
+	}
+	f := p.files[ino]
+	if f == nil {
+		if len(p.files) == MaxFiles {
+			p.lost++
+			return
+		}
+		f = &File{First: time.Duration(at*1e6) * time.Microsecond}
+		p.files[ino] = f
+	}
+	p.add(f, Range{offset, int64(os.Getpagesize()) << order})
+}
+
+// add joins r to f's last range where it follows on it, as readahead has it.
+func (p *pages) add(f *File, r Range) {
+	if n := len(f.Ranges); n > 0 && f.Ranges[n-1].End() == r.Offset {
+		f.Ranges[n-1].Length += r.Length
+		return
+	}
+	if p.ranges == maxPageRanges {
+		p.lost++
+		return
+	}
+	p.ranges++
+	f.Ranges = append(f.Ranges, r)
+}
+
+// finish ends the recording and adds to t what it saw.
+func (p *pages) finish(t *Trace) error {
+	if err := os.WriteFile(filepath.Join(p.dir, pageEvent, "enable"), []byte("0"), 0); err != nil {
+		return err
+	}
+	// What is in the buffer is there at once; a moment suffices to read it.
+	if err := p.pipe.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+		return err
+	}
+	if err := p.readAt.Wait(); err != nil {
+		return err
+	}
+	return p.name(t)
+}
+
+// name finds the paths of inodes in the image and joins their pages to t's files.
+func (p *pages) name(t *Trace) error {
+	f, err := os.Open(p.image)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	m, err := squashfs.Open(f, size)
+	if err != nil {
+		return fmt.Errorf("image %s: %w", p.image, err)
+	}
+	opened := make(map[string]bool)
+	for _, f := range t.Files {
+		opened[f.Path] = true
+	}
+	read := &Trace{Lost: p.lost}
+	named := make(map[uint64]int) // inode -> index in read.Files
+	err = m.Walk(func(n *squashfs.Node) error {
+		f := p.files[uint64(n.Inode)]
+		if f == nil || n.Type != squashfs.Regular || n.Path == "" {
+			return nil
+		}
+		if i, ok := named[uint64(n.Inode)]; ok {
+			if opened[n.Path] && !opened[read.Files[i].Path] {
+				read.Files[i].Path = n.Path // of hard links, the one by which it was opened
+			}
+			return nil
+		}
+		named[uint64(n.Inode)] = len(read.Files)
+		read.Files = append(read.Files, File{Path: n.Path, First: f.First, Ranges: clip(joinRanges(f.Ranges), n.Size)})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("image %s: %w", p.image, err)
+	}
+	*t = *Join(t, read)
+	return nil
+}
+
+// clip cuts ranges at a file's end: squashfs reads ahead past it.
+func clip(ranges []Range, size int64) []Range {
+	kept := ranges[:0]
+	for _, r := range ranges {
+		if r.Length = min(r.Length, size-r.Offset); r.Length > 0 {
+			kept = append(kept, r)
+		}
+	}
+	return kept[:min(len(kept), maxRanges)]
+}
+
+// close ends the recording, wherever it stands.
+func (p *pages) close() {
+	if p.pipe.SetReadDeadline(time.Now()) == nil {
+		p.readAt.Wait() // its error, if any, was finish's
+	}
+	p.pipe.Close()
+	os.Remove(p.dir) // fails when nothing can be done about it
+}

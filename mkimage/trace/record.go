@@ -1,0 +1,223 @@
+package trace
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrPermission is wrapped when this process may not watch: it takes CAP_SYS_ADMIN.
+var ErrPermission = errors.New("recording takes root's rights (CAP_SYS_ADMIN)")
+
+// RecordOptions says what to record. The zero value records the mount at / until the context ends.
+type RecordOptions struct {
+	Root    string // a mount point; what is opened in this mount is recorded, as paths below it; "": "/"
+	Pages   bool   // also record which bytes come into memory, see doc/trace.md
+	Image   string // with Pages: the squashfs image below Root, a block device or a file; "": the only one that is mounted
+	Started func() // called once watching has begun, so that no later access is missed; may be nil
+}
+
+// Record watches until ctx ends, and then gives what was read: each regular file with the
+// time of its first open, exec or read. Files that are no longer there are left out.
+//
+// The files are learnt from fanotify with a mark on the mount, which overlayfs permits,
+// each only once: a file that was seen is marked to be ignored. What the kernel's queue cannot
+// hold is counted in Lost. Memory is bounded by MaxFiles and 2^20 ranges. Errors wrap ErrPermission.
+func Record(ctx context.Context, o RecordOptions) (*Trace, error) {
+	if o.Root == "" {
+		o.Root = "/"
+	}
+	w, err := newWatch(o.Root)
+	if err != nil {
+		return nil, fmt.Errorf("record %s: %w", o.Root, err)
+	}
+	defer w.close()
+	var p *pages
+	if o.Pages {
+		if p, err = startPages(o.Image); err != nil {
+			return nil, fmt.Errorf("record pages: %w", err)
+		}
+		defer p.close()
+	}
+	if o.Started != nil {
+		o.Started()
+	}
+	if err := w.run(ctx); err != nil {
+		return nil, fmt.Errorf("record %s: %w", o.Root, err)
+	}
+	if p == nil {
+		return &w.trace, nil
+	}
+	if err := p.finish(&w.trace); err != nil {
+		return nil, fmt.Errorf("record pages: %w", err)
+	}
+	return &w.trace, nil
+}
+
+// watch takes fanotify's events of one mount.
+type watch struct {
+	events *os.File
+	fd     int // of events
+	root   *os.File
+	ignore uint // flags that mark a file to be ignored; 0: the kernel cannot without keeping it in memory
+	seen   map[inode]bool
+	trace  Trace
+}
+
+// inode names a file while it is open.
+type inode struct{ dev, ino uint64 }
+
+// Flags of fanotify that golang.org/x/sys has no names for or that need several.
+const (
+	watched    = unix.FAN_OPEN | unix.FAN_OPEN_EXEC | unix.FAN_ACCESS
+	ignoreSeen = unix.FAN_MARK_ADD | unix.FAN_MARK_IGNORED_MASK | unix.FAN_MARK_IGNORED_SURV_MODIFY | unix.FAN_MARK_EVICTABLE
+)
+
+func newWatch(root string) (*watch, error) {
+	dir, err := os.OpenFile(root, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.FanotifyInit(unix.FAN_CLASS_NOTIF|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK,
+		unix.O_RDONLY|unix.O_LARGEFILE|unix.O_CLOEXEC|unix.O_NOATIME)
+	if err != nil {
+		return nil, errors.Join(notPermitted("fanotify_init", err), dir.Close())
+	}
+	w := &watch{events: os.NewFile(uintptr(fd), "fanotify"), fd: fd, root: dir, ignore: ignoreSeen, seen: make(map[inode]bool)}
+	if err := unix.FanotifyMark(fd, unix.FAN_MARK_ADD|unix.FAN_MARK_MOUNT, watched, unix.AT_FDCWD, root); err != nil {
+		w.close()
+		return nil, notPermitted("fanotify_mark", err)
+	}
+	return w, nil
+}
+
+// notPermitted gives err with the call's name, as ErrPermission where that is what it means.
+func notPermitted(call string, err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("%s: %w", call, ErrPermission)
+	}
+	return os.NewSyscallError(call, err)
+}
+
+func (w *watch) close() {
+	w.events.Close() // nothing is written through either
+	w.root.Close()
+}
+
+// run takes events until ctx ends, and then those that are queued.
+func (w *watch) run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { w.events.SetReadDeadline(time.Now()) })
+	defer stop()
+	buf := make([]byte, 256<<10)
+	for {
+		n, err := w.events.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			// The deadline may hide events that wait: the file itself has the last word.
+			n, err = unix.Read(w.fd, buf)
+			if errors.Is(err, unix.EAGAIN) {
+				return nil
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("read fanotify events: %w", err)
+		}
+		if err := w.take(buf[:n], sinceBoot()); err != nil {
+			return err
+		}
+	}
+}
+
+// take handles a buffer of events. Layout: fanotify(7), struct fanotify_event_metadata.
+func (w *watch) take(buf []byte, now time.Duration) error {
+	const size = int(unsafe.Sizeof(unix.FanotifyEventMetadata{}))
+	for len(buf) >= size {
+		length := int(binary.NativeEndian.Uint32(buf))
+		version := buf[4]
+		mask := binary.NativeEndian.Uint64(buf[8:])
+		fd := int32(binary.NativeEndian.Uint32(buf[16:]))
+		pid := int32(binary.NativeEndian.Uint32(buf[20:]))
+		if version != unix.FANOTIFY_METADATA_VERSION || length < size || length > len(buf) {
+			return fmt.Errorf("fanotify event of version %d and %d bytes: the kernel's is another interface", version, length)
+		}
+		buf = buf[length:]
+		if mask&unix.FAN_Q_OVERFLOW != 0 {
+			w.trace.Lost++
+		}
+		if fd < 0 {
+			continue
+		}
+		if int(pid) != os.Getpid() {
+			w.see(int(fd), now)
+		}
+		if err := unix.Close(int(fd)); err != nil {
+			return fmt.Errorf("close an event's file: %w", err)
+		}
+	}
+	return nil
+}
+
+// see notes the file that fd is open on, the first time.
+func (w *watch) see(fd int, now time.Duration) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return
+	}
+	w.ignoreFile(fd)
+	id := inode{uint64(st.Dev), st.Ino}
+	if st.Nlink == 0 || w.seen[id] {
+		return
+	}
+	path, ok := w.path(fd)
+	if !ok {
+		return
+	}
+	if len(w.trace.Files) == MaxFiles {
+		w.trace.Lost++
+		return
+	}
+	w.seen[id] = true
+	w.trace.Files = append(w.trace.Files, File{Path: path, First: now})
+}
+
+// ignoreFile spares further events of a file that was seen.
+func (w *watch) ignoreFile(fd int) {
+	if w.ignore == 0 {
+		return
+	}
+	// Without FAN_MARK_EVICTABLE (before Linux 5.19) a mark would keep every file's inode in memory.
+	if err := unix.FanotifyMark(w.fd, w.ignore, watched, fd, ""); errors.Is(err, unix.EINVAL) {
+		w.ignore = 0
+	}
+}
+
+// path gives the path below the root of what fd is open on. The root's own path is asked
+// for anew, because switch_root moves it.
+func (w *watch) path(fd int) (string, bool) {
+	file, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil {
+		return "", false
+	}
+	root, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(w.root.Fd())))
+	if err != nil {
+		return "", false
+	}
+	path, ok := strings.CutPrefix(file, strings.TrimSuffix(root, "/")+"/")
+	return path, ok && checkPath(path) == nil
+}
+
+// sinceBoot is the time since the kernel started, which all processes agree on.
+func sinceBoot() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0 // never on Linux
+	}
+	return time.Duration(ts.Nano()).Truncate(time.Microsecond)
+}
