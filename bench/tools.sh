@@ -9,7 +9,7 @@ declare -A package=(
   [nginx]=nginx-light [xz]=xz-utils [zstd]=zstd
   [bsdtar]=libarchive-tools [setfattr]=attr [qemu-aarch64]=qemu-user [tar]=tar
   [cpio]=cpio [bsdcpio]=libarchive-tools [unmkinitramfs]=initramfs-tools-core
-  [lz4]=lz4 [gzip]=gzip [python3]=python3 [objdump]=binutils
+  [lz4]=lz4 [strace]=strace [gzip]=gzip [python3]=python3 [objdump]=binutils
 )
 
 PATH=$PATH:/usr/sbin:/sbin

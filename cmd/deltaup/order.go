@@ -6,13 +6,12 @@ import (
 	"io"
 	"os"
 
-	"deltaup/mkimage"
 	"deltaup/mkimage/trace"
 	"deltaup/mkimage/tree"
 )
 
-// defaultTraceShare leaves out what only the odd boot reads once there are four traces or more.
-const defaultTraceShare = 0.3
+// defaultTraceShare leaves out what fewer than half of the boots read.
+const defaultTraceShare = 0.5
 
 // dataOrder reads what --order, --trace and --previous name and gives the paths whose data come
 // first. It warns of paths that are not in the tree.
@@ -34,19 +33,32 @@ func (o *mkimageOptions) dataOrder(stderr io.Writer, entries []tree.Entry) ([]st
 	if err != nil {
 		return nil, err
 	}
-	order, unknown := mkimage.ResolveOrder(entries, t.Paths())
+	t, unknown := t.Resolve(entries)
 	if len(unknown) > 0 {
-		fmt.Fprintf(stderr, "deltaup: warning: %s: %d paths are no files of the tree, first /%s\n", files[0], len(unknown), unknown[0])
+		fmt.Fprintf(stderr, "deltaup: warning: %s: %d paths are no files of the tree, first /%s\n", files[0], len(unknown), printable(unknown[0]))
 	}
 	if o.previous == "" {
-		return order, nil
+		return t.Paths(), nil
 	}
-	r, err := readRecipe(o.previous)
+	previous, err := previousOrder(o.previous, entries)
 	if err != nil {
 		return nil, err
 	}
-	previous, _ := mkimage.ResolveOrder(entries, r.First)
-	return mkimage.KeepOrder(previous, order), nil
+	return trace.Keep(previous, t.Paths()), nil
+}
+
+// previousOrder gives the order of an earlier recipe, as paths of this tree.
+func previousOrder(recipe string, entries []tree.Entry) ([]string, error) {
+	r, err := readRecipe(recipe)
+	if err != nil {
+		return nil, err
+	}
+	t := &trace.Trace{Files: make([]trace.File, len(r.First))}
+	for i, path := range r.First {
+		t.Files[i].Path = path
+	}
+	t, _ = t.Resolve(entries)
+	return t.Paths(), nil
 }
 
 // readTraces reads traces in any form, and merges them if there are several.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"deltaup/internal/durable"
 	"deltaup/mkimage/trace"
+	"deltaup/mkimage/tree"
 )
 
 func newTraceCommand(env *Env) *cobra.Command {
@@ -69,7 +71,7 @@ func newTraceShowCommand(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return showTrace(env.Stdout, t, image, asJSON)
+			return showTrace(cmd.Context(), env.Stdout, t, image, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&image, "image", "", "squashfs `IMAGE` in which to look for the files")
@@ -86,7 +88,7 @@ type traceReport struct {
 	Scatter *trace.Scatter `json:"scatter,omitempty"`
 }
 
-func showTrace(stdout io.Writer, t *trace.Trace, image string, asJSON bool) error {
+func showTrace(ctx context.Context, stdout io.Writer, t *trace.Trace, image string, asJSON bool) error {
 	report := traceReport{Files: len(t.Files), Lost: t.Lost}
 	for i := range t.Files {
 		report.Bytes += t.Files[i].Bytes()
@@ -95,16 +97,11 @@ func showTrace(stdout io.Writer, t *trace.Trace, image string, asJSON bool) erro
 		report.Seconds = (t.Files[n-1].First - t.Files[0].First).Seconds()
 	}
 	if image != "" {
-		m, file, err := openImage(image)
-		if err != nil {
-			return err
-		}
-		defer file.Close() // only read
-		s, err := trace.Measure(t, m)
+		s, err := scatter(ctx, t, image)
 		if err != nil {
 			return fmt.Errorf("%s: %w", image, err)
 		}
-		report.Scatter = &s
+		report.Scatter = s
 	}
 	if asJSON {
 		out := json.NewEncoder(stdout)
@@ -112,6 +109,24 @@ func showTrace(stdout io.Writer, t *trace.Trace, image string, asJSON bool) erro
 		return out.Encode(report)
 	}
 	return printTrace(stdout, t, &report)
+}
+
+// scatter measures how t lies in an image.
+func scatter(ctx context.Context, t *trace.Trace, image string) (*trace.Scatter, error) {
+	names, err := tree.Open(ctx, image, tree.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer names.Close() // only read, as the image is
+	m, file, err := openImage(image)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	resolved, unknown := t.Resolve(names.Entries())
+	s, err := trace.Measure(resolved, m)
+	s.Missing += len(unknown)
+	return &s, err
 }
 
 func printTrace(stdout io.Writer, t *trace.Trace, report *traceReport) error {

@@ -26,6 +26,7 @@ var floors = []struct {
 	{"mkimage/tree", []string{"mkimage/squashfs"}},
 	{"mkimage/internal/codec", []string{"chunkstore"}},
 	{"mkimage/internal/recipetext", []string{"chunkstore"}},
+	{"mkimage/trace", []string{"mkimage/internal/recipetext", "mkimage/squashfs", "mkimage/tree"}},
 	{"mkimage", []string{"chunkstore", "mkimage/internal/codec", "mkimage/internal/recipetext", "mkimage/squashfs", "mkimage/tree"}},
 	{"mkimage/initrd", []string{"chunkstore", "mkimage", "mkimage/internal/codec", "mkimage/internal/recipetext"}},
 	{"delta/transform/gnuzip", nil},
@@ -37,7 +38,7 @@ var floors = []struct {
 	{"delta/diff", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta/patchset", "delta/transform"}},
 	{"mirror", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset"}},
 	{"apply", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset", "mirror"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "apply"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/trace", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "apply"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.

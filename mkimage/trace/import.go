@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"deltaup/mkimage/internal/recipetext"
 )
 
 // peekSize is how much of a file tells what it is.
@@ -26,7 +28,7 @@ func Read(rd io.Reader) (*Trace, error) {
 		return nil, fmt.Errorf("read trace: %w", err)
 	}
 	switch {
-	case bytes.HasPrefix(head, []byte("deltaup trace ")):
+	case bytes.HasPrefix(head, []byte(format.Magic+" ")):
 		return Parse(in)
 	case straceCall.Match(head):
 		return readLines(in, newStrace())
@@ -41,16 +43,16 @@ type liner interface {
 
 // readLines makes a trace of the files that the lines tell of, in their order.
 func readLines(rd io.Reader, l liner) (*Trace, error) {
-	in := newScanner(rd)
+	in := bufio.NewScanner(rd)
+	in.Buffer(nil, maxLine)
 	t := &Trace{}
 	seen := make(map[string]bool)
 	n := 0
 	for in.Scan() {
 		n++
-		text := strings.TrimSuffix(in.Text(), "\n")
-		name, at, err := l.line(text)
+		name, at, err := l.line(in.Text())
 		if err != nil {
-			return nil, fmt.Errorf("trace, line %d: %w: %w", n, err, ErrCorrupt)
+			return nil, fmt.Errorf("trace: line %d: %w", n, err)
 		}
 		// Rooted before it is cleaned, so that ".." cannot lead out of the image.
 		name = strings.TrimPrefix(path.Clean("/"+name), "/")
@@ -58,10 +60,10 @@ func readLines(rd io.Reader, l liner) (*Trace, error) {
 			continue
 		}
 		if err := checkPath(name); err != nil {
-			return nil, fmt.Errorf("trace, line %d: %w: %w", n, err, ErrCorrupt)
+			return nil, fmt.Errorf("trace: line %d: %w", n, err)
 		}
 		if len(t.Files) == MaxFiles {
-			return nil, fmt.Errorf("trace, line %d: more than %d files: %w", n, MaxFiles, ErrCorrupt)
+			return nil, fmt.Errorf("trace: line %d: %w", n, recipetext.Corrupt("more than %d files", MaxFiles))
 		}
 		if len(t.Files) > 0 {
 			at = max(at, t.Files[len(t.Files)-1].First)
@@ -70,7 +72,7 @@ func readLines(rd io.Reader, l liner) (*Trace, error) {
 		t.Files = append(t.Files, File{Path: name, First: at})
 	}
 	if errors.Is(in.Err(), bufio.ErrTooLong) {
-		return nil, fmt.Errorf("trace, line %d: longer than %d bytes: %w", n+1, maxLine, ErrCorrupt)
+		return nil, fmt.Errorf("trace: line %d: %w", n+1, recipetext.Corrupt("longer than %d bytes", maxLine))
 	}
 	if in.Err() != nil {
 		return nil, fmt.Errorf("read trace: %w", in.Err())
@@ -132,7 +134,7 @@ func (s *strace) line(text string) (string, time.Duration, error) {
 	}
 	if strings.HasSuffix(text, "<unfinished ...>") {
 		if len(s.pending) == maxPending {
-			return "", 0, fmt.Errorf("more than %d unfinished calls", maxPending)
+			return "", 0, recipetext.Corrupt("more than %d unfinished calls", maxPending)
 		}
 		s.pending[call[1]] = name
 		return "", 0, nil
@@ -174,12 +176,12 @@ func unquote(text string) (string, error) {
 		}
 		i++
 		if i == len(text) {
-			return "", fmt.Errorf("%q: bad escape", text)
+			return "", recipetext.Corrupt("%q: bad escape", text)
 		}
 		if n := octal(text[i:]); n > 0 {
 			v, err := strconv.ParseUint(text[i:i+n], 8, 8)
 			if err != nil {
-				return "", fmt.Errorf("%q: bad escape", text)
+				return "", recipetext.Corrupt("%q: bad escape", text)
 			}
 			b, i = append(b, byte(v)), i+n-1
 			continue
@@ -188,7 +190,7 @@ func unquote(text string) (string, error) {
 			b = append(b, "\a\b\f\n\r\t\v\"\\"[j])
 			continue
 		}
-		return "", fmt.Errorf("%q: bad escape", text)
+		return "", recipetext.Corrupt("%q: bad escape", text)
 	}
 	return string(b), nil
 }

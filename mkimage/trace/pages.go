@@ -25,7 +25,7 @@ const maxPageRanges = 1 << 20
 const pageEvent = "events/filemap/mm_filemap_add_to_page_cache"
 
 // pageLine is such an event in trace_pipe; the groups: seconds, inode in hex, offset in bytes, order.
-var pageLine = regexp.MustCompile(`\s(\d+\.\d+): mm_filemap_add_to_page_cache: dev \d+:\d+ ino ([0-9a-f]+) \S+ ofs=(\d+)(?: order=(\d+))?`)
+var pageLine = regexp.MustCompile(`\s(\d+\.\d+): mm_filemap_add_to_page_cache: dev \d+:\d+ ino ([0-9a-f]+) .*\bofs=(\d+)(?: order=(\d+))?`)
 
 // lostLine tells of events that the ring buffer had no room for.
 var lostLine = regexp.MustCompile(`\[LOST (\d+) EVENTS\]`)

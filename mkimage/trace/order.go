@@ -1,4 +1,4 @@
-package mkimage
+package trace
 
 import (
 	"path"
@@ -12,28 +12,20 @@ import (
 // maxSymlinks is how many symbolic links a path may lead through, as in Linux.
 const maxSymlinks = 40
 
-// ResolveOrder gives the regular files of a tree that paths mean, in the same order and each
-// once. A path may lead through symbolic links, and where the tree has no such file, the one
-// whose path differs in version numbers only stands for it: a trace was often
-// recorded on the release before. Paths that mean nothing here come back in unknown.
-func ResolveOrder(entries []tree.Entry, paths []string) (resolved, unknown []string) {
-	r := resolver{byPath: make(map[string]*tree.Entry, len(entries)), unversioned: make(map[string][]string)}
-	for i := range entries {
-		e := &entries[i]
-		r.byPath[e.Path] = e
-		if e.Type == squashfs.Regular {
-			key := tree.Unversioned(e.Path)
-			r.unversioned[key] = append(r.unversioned[key], e.Path)
-		}
-	}
+// Resolve gives t with its paths as a tree has them, and the paths that mean no file there. A path may
+// lead through symbolic links, and where the tree has no such file, the only one
+// whose path differs in version numbers alone stands for it: a trace was often recorded on the release before.
+func (t *Trace) Resolve(entries []tree.Entry) (resolved *Trace, unknown []string) {
+	r := newResolver(entries)
+	resolved = &Trace{Lost: t.Lost}
 	seen := make(map[string]bool)
-	for _, p := range paths {
-		file, ok := r.file(p)
+	for _, f := range t.Files {
+		path, ok := r.file(f.Path)
 		if !ok {
-			unknown = append(unknown, p)
-		} else if !seen[file] {
-			seen[file] = true
-			resolved = append(resolved, file)
+			unknown = append(unknown, f.Path)
+		} else if !seen[path] {
+			seen[path] = true
+			resolved.Files = append(resolved.Files, File{path, f.First, f.Ranges})
 		}
 	}
 	return resolved, unknown
@@ -45,6 +37,20 @@ type resolver struct {
 	unversioned map[string][]string // regular files by their path without version numbers
 }
 
+func newResolver(entries []tree.Entry) *resolver {
+	r := &resolver{byPath: make(map[string]*tree.Entry, len(entries)), unversioned: make(map[string][]string)}
+	for i := range entries {
+		e := &entries[i]
+		r.byPath[e.Path] = e
+		if e.Type == squashfs.Regular {
+			key := tree.Unversioned(e.Path)
+			r.unversioned[key] = append(r.unversioned[key], e.Path)
+		}
+	}
+	return r
+}
+
+// file gives the regular file that p leads to.
 func (r *resolver) file(p string) (string, bool) {
 	p = strings.TrimPrefix(path.Clean("/"+p), "/")
 	if real, ok := r.follow(p); ok {
@@ -90,7 +96,7 @@ func (r *resolver) firstLink(p string) (link *tree.Entry, rest string) {
 // blocks stay what they were and a target copies them. A path keeps its place among those that
 // both have unless its rank there moved by more than a twentieth of them: two boots
 // of one system differ by less. What is new, or moved, follows the path that wanted has before it.
-func KeepOrder(previous, wanted []string) []string {
+func Keep(previous, wanted []string) []string {
 	old := ranks(previous, ranks(wanted, nil))
 	now := ranks(wanted, old)
 	slack := max(len(now)/20, 8)

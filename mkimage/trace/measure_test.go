@@ -1,0 +1,87 @@
+package trace
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"deltaup/mkimage/squashfs"
+)
+
+// makeImage has mksquashfs put files with random bytes of these sizes into an image, in the
+// order of their names, blocks of 4 KiB, tails in blocks of their own unless fragments is set.
+func makeImage(t *testing.T, sizes map[string]int, fragments bool) string {
+	t.Helper()
+	mksquashfs := needTool(t, "mksquashfs")
+	dir := t.TempDir()
+	random := rand.NewChaCha8([32]byte{})
+	for name, size := range sizes {
+		data := make([]byte, size)
+		random.Read(data)
+		file := filepath.Join(dir, "tree", name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	image := filepath.Join(dir, "image")
+	args := []string{filepath.Join(dir, "tree"), image, "-quiet", "-no-progress", "-b", "4096", "-processors", "1"}
+	if !fragments {
+		args = append(args, "-no-fragments")
+	}
+	if out, err := exec.Command(mksquashfs, args...).CombinedOutput(); err != nil {
+		t.Fatalf("mksquashfs: %v: %s", err, out)
+	}
+	return image
+}
+
+func openImage(t *testing.T, path string) *squashfs.Image {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := squashfs.Open(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestMeasure(t *testing.T) {
+	m := openImage(t, makeImage(t, map[string]int{"a": 8192, "b": 12288, "c": 4096, "d/e": 4096}, false))
+	for name, c := range map[string]struct {
+		trace *Trace
+		want  Scatter
+	}{
+		"nothing":      {paths(), Scatter{}},
+		"in order":     {paths("a", "b"), Scatter{Files: 2, Bytes: 20480, Blocks: 5, Ranges: 1, Seeks: 1, Span: 20480}},
+		"backwards":    {paths("b", "a"), Scatter{Files: 2, Bytes: 20480, Blocks: 5, Ranges: 1, Seeks: 2, Span: 20480}},
+		"with a gap":   {paths("a", "c"), Scatter{Files: 2, Bytes: 12288, Blocks: 3, Ranges: 2, Seeks: 2, Span: 24576}},
+		"not there":    {paths("a", "x", "d"), Scatter{Files: 1, Missing: 2, Bytes: 8192, Blocks: 2, Ranges: 1, Seeks: 1, Span: 8192}},
+		"one page":     {&Trace{Files: []File{{Path: "b", Ranges: []Range{{4096, 1}}}}}, Scatter{Files: 1, Bytes: 4096, Blocks: 1, Ranges: 1, Seeks: 1, Span: 4096}},
+		"two of three": {&Trace{Files: []File{{Path: "b", Ranges: []Range{{0, 1}, {8192, 4096}}}}}, Scatter{Files: 1, Bytes: 8192, Blocks: 2, Ranges: 2, Seeks: 2, Span: 12288}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.want.Data = 28672
+			got, err := Measure(c.trace, m)
+			if err != nil || got != c.want {
+				t.Errorf("got %+v, error %v, want %+v", got, err, c.want)
+			}
+		})
+	}
+}
+
+// TestMeasureFragments has small files share a block, which is read once.
+func TestMeasureFragments(t *testing.T) {
+	m := openImage(t, makeImage(t, map[string]int{"a": 1000, "b": 1000, "c": 1000}, true))
+	got, err := Measure(paths("c", "a"), m)
+	if err != nil || got.Files != 2 || got.Blocks != 1 || got.Seeks != 1 || got.Bytes < 3000 {
+		t.Errorf("got %+v, error %v", got, err)
+	}
+}

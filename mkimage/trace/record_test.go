@@ -1,0 +1,252 @@
+package trace
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// overlay mounts image, and above it an overlay with an empty upper folder on tmpfs, as a running
+// system has it. It skips where mounting is not permitted.
+func overlay(t *testing.T, image string) (root string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("mounting takes root")
+	}
+	dir := t.TempDir()
+	lower, tmp, root := filepath.Join(dir, "lower"), filepath.Join(dir, "tmp"), filepath.Join(dir, "root")
+	for _, d := range []string{lower, tmp, root} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount := func(target string, args ...string) {
+		if out, err := exec.Command("mount", append(args, target)...).CombinedOutput(); err != nil {
+			t.Skipf("mount %s: %v: %s", target, err, out)
+		}
+		t.Cleanup(func() {
+			if out, err := exec.Command("umount", target).CombinedOutput(); err != nil {
+				t.Errorf("umount %s: %v: %s", target, err, out)
+			}
+		})
+	}
+	mount(lower, "-o", "loop,ro", "-t", "squashfs", image)
+	mount(tmp, "-t", "tmpfs", "tmpfs")
+	for _, d := range []string{"upper", "work"} {
+		if err := os.Mkdir(filepath.Join(tmp, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount(root, "-t", "overlay", "-o", "lowerdir="+lower+",upperdir="+tmp+"/upper,workdir="+tmp+"/work", "overlay")
+	return root
+}
+
+// use reads files as another process, because a recorder leaves out its own.
+func use(t *testing.T, root string, commands string) {
+	t.Helper()
+	cmd := exec.Command("sh", "-ec", commands)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", commands, err, out)
+	}
+}
+
+// recordWhile records until do has returned.
+func recordWhile(t *testing.T, o RecordOptions, do func()) *Trace {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	o.Started = func() {
+		go func() {
+			defer stop()
+			do()
+		}()
+	}
+	got, err := Record(ctx, o)
+	if errors.Is(err, ErrPermission) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestRecord(t *testing.T) {
+	root := overlay(t, makeImage(t, map[string]int{"etc/a": 5000, "usr/b c": 100, "usr/never": 10, "x": 9000}, true))
+	got := recordWhile(t, RecordOptions{Root: root}, func() {
+		use(t, root, "cat x >/dev/null; cat etc/a 'usr/b c' >/dev/null; cat x >/dev/null; ls usr >/dev/null; echo >new; rm new")
+	})
+	// What the upper folder holds is recorded too, unless it is gone by then.
+	files := slices.DeleteFunc(got.Paths(), func(p string) bool { return p == "new" })
+	if want := []string{"x", "etc/a", "usr/b c"}; !slices.Equal(files, want) || got.Lost != 0 {
+		t.Errorf("recorded %q, %d lost, want %q", files, got.Lost, want)
+	}
+	if !slices.IsSortedFunc(got.Files, func(a, b File) int { return int(a.First - b.First) }) || got.Files[0].First <= 0 {
+		t.Errorf("times: %+v", got.Files)
+	}
+}
+
+func TestRecordPages(t *testing.T) {
+	image := makeImage(t, map[string]int{"large": 4 << 20, "small": 100}, true)
+	root := overlay(t, image)
+	needTracefs(t)
+	got := recordWhile(t, RecordOptions{Root: root, Pages: true, Image: image}, func() {
+		use(t, root, "cat small >/dev/null; dd if=large of=/dev/null bs=4096 count=1 skip=512 2>/dev/null")
+	})
+	if want := []string{"small", "large"}; !slices.Equal(got.Paths(), want) || got.Lost != 0 {
+		t.Fatalf("recorded %q, %d lost, want %q", got.Paths(), got.Lost, want)
+	}
+	small, large := got.Files[0], got.Files[1]
+	if !slices.Equal(small.Ranges, []Range{{0, 100}}) {
+		t.Errorf("of the small file came %v", small.Ranges)
+	}
+	if !touches(large.Ranges, 512*4096, 513*4096) || large.Bytes() < 4096 || large.Bytes() > 3<<20 {
+		t.Errorf("of the large file came %v", large.Ranges)
+	}
+	left, err := filepath.Glob("/sys/kernel/*/instances/deltaup-*")
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+}
+
+// needTracefs mounts the kernel's tracing where no boot did.
+func needTracefs(t *testing.T) {
+	t.Helper()
+	if _, err := tracefs(); err == nil {
+		return
+	}
+	const dir = "/sys/kernel/tracing"
+	if err := unix.Mount("tracefs", dir, "tracefs", 0, ""); err != nil {
+		t.Skipf("mount tracefs: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Errorf("umount %s: %v", dir, err)
+		}
+	})
+	if _, err := tracefs(); err != nil {
+		t.Skip(err)
+	}
+}
+
+// TestHandover begins in one recorder and ends in another, as across switch_root.
+func TestHandover(t *testing.T) {
+	root := overlay(t, makeImage(t, map[string]int{"early": 10, "both": 10, "late": 10}, true))
+	recording := make(chan struct{})
+	early := make(chan error, 1)
+	go func() {
+		early <- RecordUntilTaken(t.Context(), RecordOptions{Root: root, Started: func() { close(recording) }})
+	}()
+	select {
+	case <-recording:
+	case err := <-early:
+		if errors.Is(err, ErrPermission) {
+			t.Skip(err)
+		}
+		t.Fatal(err)
+	}
+	use(t, root, "cat early both >/dev/null")
+	got, err := RecordOn(t.Context(), RecordOptions{Root: root}, func(context.Context) error {
+		use(t, root, "cat late both >/dev/null")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-early; err != nil {
+		t.Errorf("the early recorder: %v", err)
+	}
+	if want := []string{"early", "both", "late"}; !slices.Equal(got.Paths(), want) {
+		t.Errorf("recorded %q, want %q", got.Paths(), want)
+	}
+	// Without an early one there is nothing to take over.
+	none, err := TakeOver(t.Context())
+	if err != nil || len(none.Files) != 0 {
+		t.Errorf("took over %+v, %v", none, err)
+	}
+}
+
+func TestRecordOnGivesBoth(t *testing.T) {
+	root := overlay(t, makeImage(t, map[string]int{"a": 10}, true))
+	broken := errors.New("the wait failed")
+	got, err := RecordOn(t.Context(), RecordOptions{Root: root}, func(context.Context) error {
+		use(t, root, "cat a >/dev/null")
+		return broken
+	})
+	if errors.Is(err, ErrPermission) {
+		t.Skip(err)
+	}
+	if !errors.Is(err, broken) || got == nil || !slices.Equal(got.Paths(), []string{"a"}) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// TestRecordEvents sees that a buffer of the kernel's is understood, and that one of another version is refused.
+func TestRecordEvents(t *testing.T) {
+	w := &watch{seen: make(map[inode]bool)}
+	event := make([]byte, 24)
+	event[0], event[4], event[6] = 24, unix.FANOTIFY_METADATA_VERSION, 24
+	event[9] = unix.FAN_Q_OVERFLOW >> 8
+	copy(event[16:], "\xff\xff\xff\xff") // FAN_NOFD
+	if err := w.take(slices.Concat(event, event), 0); err != nil || w.trace.Lost != 2 {
+		t.Errorf("two overflows: %d lost, %v", w.trace.Lost, err)
+	}
+	event[4]++
+	if err := w.take(event, 0); err == nil {
+		t.Error("another version was taken")
+	}
+	event[4]--
+	event[0] = 25
+	if err := w.take(event, 0); err == nil {
+		t.Error("an event longer than the buffer was taken")
+	}
+}
+
+func TestPageLines(t *testing.T) {
+	p := &pages{files: make(map[uint64]*File)}
+	page := int64(os.Getpagesize())
+	for _, line := range []string{
+		"  systemd-1       [000] .....     2.500000: mm_filemap_add_to_page_cache: dev 254:0 ino 2e pfn=0x1234 ofs=0 order=0",
+		"  systemd-1       [000] .....     2.600000: mm_filemap_add_to_page_cache: dev 254:0 ino 2e pfn=0x1235 ofs=4096 order=2",
+		"  kworker/0:1-12  [001] d..2.     2.700000: mm_filemap_add_to_page_cache: dev 254:0 ino 7 page=000 pfn=9 ofs=8192",
+		"CPU:1 [LOST 12 EVENTS]",
+		"anything else",
+	} {
+		p.take(line)
+	}
+	if p.lost != 12 || len(p.files) != 2 || p.files[0x2e].First.Milliseconds() != 2500 {
+		t.Fatalf("%d lost, files %v", p.lost, p.files)
+	}
+	if page == 4096 && !slices.Equal(p.files[0x2e].Ranges, []Range{{0, 5 * page}}) {
+		t.Errorf("ranges of 0x2e: %v", p.files[0x2e].Ranges)
+	}
+	if got := clip([]Range{{0, 4096}, {8192, 4096}}, 5000); !slices.Equal(got, []Range{{0, 4096}}) {
+		t.Errorf("clipped to %v", got)
+	}
+}
+
+func TestMountinfo(t *testing.T) {
+	const text = `24 1 254:1 / / rw,relatime - overlay overlay rw,lowerdir=/a
+25 24 7:3 / /mnt ro,nodev shared:1 - squashfs /dev/loop3 ro,errors=continue
+26 24 7:3 / /again ro,nodev - squashfs /dev/loop3 ro
+27 24 259:2 / /other ro master:4 propagate_from:2 - squashfs nvme0n1p2 ro
+`
+	got, err := squashfsMounts(text)
+	if err != nil || len(got) != 2 || got[0].device != 7<<20|3 || got[1].device != 259<<20|2 || got[1].source != "/dev/nvme0n1p2" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := squashfsMounts(strings.Replace(text, "7:3", "7:x", 1)); err == nil {
+		t.Error("device 7:x was taken")
+	}
+	if _, _, err := mountedImage("/dev/null"); err == nil {
+		t.Error("/dev/null is mounted")
+	}
+}
