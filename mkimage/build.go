@@ -83,6 +83,7 @@ type builder struct {
 
 	progress    func(done, total int64)
 	done, total int64
+	hotEnd      int64 // in the image, of the data that r.First leads with
 	stats       BuildStats
 }
 
@@ -122,9 +123,15 @@ func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builde
 		BlockSize:  r.BlockSize,
 		ModTime:    r.ModTime,
 		Compressor: metadataCompressor{b.encoders[0]}, // not before the workers are done with it
-		Trailer:    trailerOf(r).encode(),
+		Trailer:    b.trailer,
 	})
 	return b, err
+}
+
+// trailer gives the image's trailer once all data is written.
+func (b *builder) trailer() []byte {
+	r := b.recipe
+	return Trailer{Codec: r.Codec, Chunking: r.Chunking, First: len(r.First), HotEnd: b.hotEnd}.encode()
 }
 
 // layOutHoles enters the contents that have no data, and counts the bytes of those that have.

@@ -292,7 +292,7 @@ func TestProgress(t *testing.T) {
 
 // TestBuildGolden fails when anything about the image's bytes changed for which there is no new recipe version or codec id.
 func TestBuildGolden(t *testing.T) {
-	const want = "538eebcc206cd816d73053a4f711673ae4ca785de7f92786a9ad9831aa06430c"
+	const want = "64f769157be061ce4f01a5cfc1bc2e2cb275d353f37eb83e1d04c3cf607793e4"
 	f, err := os.Open(goldenRecipe)
 	if err != nil {
 		t.Fatal(err)

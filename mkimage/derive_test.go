@@ -296,12 +296,15 @@ func TestDeriveForeign(t *testing.T) {
 }
 
 func TestTrailer(t *testing.T) {
-	want := Trailer{Codec: "zstd-best.1", Chunking: chunkstore.DefaultParams, First: 12}
-	got, ok := parseTrailer(want.encode())
-	if !ok || got != want {
-		t.Errorf("%+v, %v", got, ok)
+	for _, want := range []Trailer{
+		{Codec: "zstd-best.1", Chunking: chunkstore.DefaultParams},
+		{Codec: "zstd-best.1", Chunking: chunkstore.DefaultParams, First: 12, HotEnd: 1 << 33},
+	} {
+		if got, ok := parseTrailer(want.encode()); !ok || got != want {
+			t.Errorf("%+v became %+v, %v", want, got, ok)
+		}
 	}
-	longest := Trailer{strings.Repeat("x", 64), chunkstore.Params{Min: math.MaxInt, Average: math.MaxInt, Max: math.MaxInt}, math.MaxInt}
+	longest := Trailer{strings.Repeat("x", 64), chunkstore.Params{Min: math.MaxInt, Average: math.MaxInt, Max: math.MaxInt}, math.MaxInt, math.MaxInt64}
 	if n := len(longest.encode()); n > squashfs.TrailerMax {
 		t.Errorf("a trailer of %d bytes", n)
 	}
@@ -311,10 +314,41 @@ func TestTrailer(t *testing.T) {
 		"deltaup codec=zstd-best.1 chunks=16384,65536,524288 first=01\n",
 		"deltaup codec=zstd-best.1 chunks=16384,65536,524288 first=1\nmore",
 		"deltaup codec=zstd/best chunks=16384,65536,524288 first=1\n",
-		"deltaup codec=zstd-best.1 chunks=9,5,1 first=1\n",
+		"deltaup codec=zstd-best.1 chunks=9,5,1 first=1 hot=4096\n",
+		"deltaup codec=zstd-best.1 chunks=16384,65536,524288 first=1 hot=-1\n",
+		"deltaup codec=zstd-best.1 chunks=16384,65536,524288 first=0 hot=0\n",
+		"deltaup codec=zstd-best.1 chunks=16384,65536,524288 first=1\n",
 	} {
 		if _, ok := parseTrailer([]byte(bad)); ok {
 			t.Errorf("%q is taken for a trailer", bad)
 		}
+	}
+}
+
+// TestHotEnd finds all that the order names before the trailer's mark, and nothing else.
+func TestHotEnd(t *testing.T) {
+	order := []string{"usr/lib/small-010", "usr/lib/size-5", "usr/lib/small-002"}
+	r, image, _ := makeImage(t, zoo(4096), Options{BlockSize: 4096, Level: "fastest", Order: order})
+	m, err := squashfs.Open(bytes.NewReader(image), int64(len(image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trailer, ok, err := ReadTrailer(m)
+	if err != nil || !ok || trailer.First != len(r.First) {
+		t.Fatalf("%+v, %v, %v", trailer, ok, err)
+	}
+	blocks, err := ReadBlockmap(t.Context(), m, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hot := 0
+	for i, s := range blocks.Stretches {
+		for b := range blocks.Blocks(i) {
+			end := b.Offset + int64(b.Length)
+			if named := hot < len(r.First); b.Length > 0 && named != (end <= trailer.HotEnd) {
+				t.Errorf("block at %d to %d, stretch %d: the hot data end at %d", b.Offset, end, i, trailer.HotEnd)
+			}
+		}
+		hot += len(s.Contents)
 	}
 }

@@ -62,7 +62,7 @@ func (b *builder) feedContent(ctx context.Context, m member) error {
 				return err
 			}
 		}
-		b.dispatch(j)
+		b.dispatch(j, m)
 	}
 	return in.verify()
 }
@@ -100,7 +100,7 @@ func (b *builder) feedFragment(ctx context.Context, members []member) error {
 			}
 		}
 	}
-	b.dispatch(j)
+	b.dispatch(j, members[0])
 	return nil
 }
 

@@ -18,6 +18,7 @@ type job struct {
 	target  *squashfs.Data
 	number  int
 	members []*squashfs.Data // nil for a data block
+	hot     bool             // r.First leads with it
 
 	plain      []byte // to compress; empty when the block was copied
 	size       int    // plain bytes
@@ -38,7 +39,7 @@ func newJob(blockSize int) *job {
 
 // fresh makes a used job ready to take a block of size plain bytes.
 func (j *job) fresh(size int) {
-	j.target, j.number, j.members = nil, 0, nil
+	j.target, j.number, j.members, j.hot = nil, 0, nil, false
 	j.plain, j.size, j.stored = j.plain[:0], size, nil
 	j.compressed, j.copied = false, false
 }
@@ -67,7 +68,8 @@ func (b *builder) take(ctx context.Context, size int) (*job, error) {
 }
 
 // dispatch hands a filled job on. It never blocks: the channels have room for all jobs.
-func (b *builder) dispatch(j *job) {
+func (b *builder) dispatch(j *job, m member) {
+	j.hot = m.rank < len(b.recipe.First)
 	b.order <- j
 	if j.copied {
 		j.ready <- struct{}{}
@@ -86,6 +88,9 @@ func (b *builder) append(ctx context.Context) error {
 		}
 		if err := b.place(j); err != nil {
 			return err
+		}
+		if j.hot {
+			b.hotEnd = b.writer.End()
 		}
 		b.done += int64(j.size)
 		if b.progress != nil {

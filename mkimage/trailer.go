@@ -1,6 +1,7 @@
 package mkimage
 
 import (
+	"bytes"
 	"fmt"
 
 	"deltaup/chunkstore"
@@ -14,16 +15,17 @@ type Trailer struct {
 	Codec    string            // Recipe.Codec
 	Chunking chunkstore.Params // Recipe.Chunking
 	First    int               // length of Recipe.First
+	HotEnd   int64             // where the data of Recipe.First end in the image; 0 when there are none
 }
 
-const trailerFormat = "deltaup codec=%s chunks=%d,%d,%d first=%d\n"
-
-func trailerOf(r *Recipe) Trailer {
-	return Trailer{Codec: r.Codec, Chunking: r.Chunking, First: len(r.First)}
-}
+const trailerFormat = "deltaup codec=%s chunks=%d,%d,%d first=%d hot=%d\n"
 
 func (t Trailer) encode() []byte {
-	return fmt.Appendf(nil, trailerFormat, t.Codec, t.Chunking.Min, t.Chunking.Average, t.Chunking.Max, t.First)
+	b := fmt.Appendf(nil, trailerFormat, t.Codec, t.Chunking.Min, t.Chunking.Average, t.Chunking.Max, t.First, t.HotEnd)
+	if t.First == 0 {
+		b = bytes.Replace(b, []byte(" hot=0\n"), []byte("\n"), 1)
+	}
+	return b
 }
 
 // ReadTrailer reads the trailer of an image; ok is false when the image was not made by Build.
@@ -39,9 +41,9 @@ func ReadTrailer(m *squashfs.Image) (t Trailer, ok bool, err error) {
 // parseTrailer reads a trailer; false when b is no trailer of ours.
 func parseTrailer(b []byte) (Trailer, bool) {
 	var t Trailer
-	_, err := fmt.Sscanf(string(b), trailerFormat, &t.Codec, &t.Chunking.Min, &t.Chunking.Average, &t.Chunking.Max, &t.First)
-	if err != nil || string(t.encode()) != string(b) ||
-		recipetext.CheckParameters(t.Codec, t.Chunking) != nil || t.First < 0 {
+	// What does not scan to the end, or scans by chance, is not encoded as the same bytes.
+	fmt.Sscanf(string(b), trailerFormat, &t.Codec, &t.Chunking.Min, &t.Chunking.Average, &t.Chunking.Max, &t.First, &t.HotEnd)
+	if string(t.encode()) != string(b) || recipetext.CheckParameters(t.Codec, t.Chunking) != nil || t.First < 0 || t.HotEnd < 0 {
 		return Trailer{}, false
 	}
 	return t, true

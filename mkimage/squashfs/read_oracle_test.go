@@ -41,7 +41,7 @@ func ownCode(t testing.TB, n int) []byte {
 // TestReadOwn reads what our writer makes.
 func TestReadOwn(t *testing.T) {
 	for _, blockSize := range []int{BlockSizeMin, 128 << 10, BlockSizeMax} {
-		image, inodes, contents := writeSample(t, Params{BlockSize: blockSize, Trailer: []byte("trail\x00er")})
+		image, inodes, contents := writeSample(t, Params{BlockSize: blockSize, Trailer: trailer("trail\x00er")})
 		m := openFile(t, image)
 		compareImage(t, m, inodes, contents)
 		if trailer, err := m.Trailer(); err != nil || string(trailer) != "trail\x00er" {

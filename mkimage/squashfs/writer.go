@@ -20,10 +20,10 @@ type Compressor interface {
 
 // Params is what an image's writer must know beforehand.
 type Params struct {
-	BlockSize  int        // bytes of a data block: a power of two, BlockSizeMin to BlockSizeMax
-	ModTime    uint32     // of the image, seconds since 1970
-	Compressor Compressor // for metadata; data come compressed
-	Trailer    []byte     // written behind the last table, within the padding; at most TrailerMax bytes
+	BlockSize  int           // bytes of a data block: a power of two, BlockSizeMin to BlockSizeMax
+	ModTime    uint32        // of the image, seconds since 1970
+	Compressor Compressor    // for metadata; data come compressed
+	Trailer    func() []byte // gives what lies behind the last table, within the padding: at most TrailerMax bytes; called by Finish; nil: nothing
 }
 
 // TrailerMax is the largest trailer, in bytes.
@@ -75,8 +75,6 @@ func NewWriter(out io.WriterAt, p Params) (*Writer, error) {
 		return nil, fmt.Errorf("squashfs writer: block size %d is no power of two from %d to %d", p.BlockSize, BlockSizeMin, BlockSizeMax)
 	case p.Compressor == nil || p.Compressor.ID() < CompressorGzip || p.Compressor.ID() > CompressorZstd:
 		return nil, errors.New("squashfs writer: no compressor that the format knows")
-	case len(p.Trailer) > TrailerMax:
-		return nil, fmt.Errorf("squashfs writer: trailer of %d bytes, at most %d", len(p.Trailer), TrailerMax)
 	}
 	w := &Writer{out: out, params: p, dataStart: superblockSize}
 	if n := len(p.Compressor.Options()); n > MetaBlockSize {
@@ -116,6 +114,9 @@ func (w *Writer) WriteFragment(stored []byte, compressed bool) (index uint32, er
 	})
 	return uint32(len(w.fragments) - 1), nil
 }
+
+// End is where the next block will lie.
+func (w *Writer) End() int64 { return w.end }
 
 // append writes p behind all that was written before.
 func (w *Writer) append(p []byte) error {
@@ -171,9 +172,16 @@ func (w *Writer) close(sb *superblock) (size int64, err error) {
 			return 0, fmt.Errorf("write image at byte %d: %w", superblockSize, err)
 		}
 	}
-	size = (w.end + int64(len(w.params.Trailer)) + PadSize - 1) / PadSize * PadSize
+	var trailer []byte
+	if w.params.Trailer != nil {
+		trailer = w.params.Trailer()
+	}
+	if len(trailer) > TrailerMax {
+		return 0, fmt.Errorf("squashfs writer: trailer of %d bytes, at most %d", len(trailer), TrailerMax)
+	}
+	size = (w.end + int64(len(trailer)) + PadSize - 1) / PadSize * PadSize
 	padding := make([]byte, size-w.end)
-	copy(padding, w.params.Trailer)
+	copy(padding, trailer)
 	if err := w.append(padding); err != nil {
 		return 0, err
 	}

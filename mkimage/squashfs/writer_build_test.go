@@ -133,6 +133,9 @@ func (b *builder) flush() {
 	b.tail = b.tail[:0]
 }
 
+// trailer makes a Params.Trailer.
+func trailer(text string) func() []byte { return func() []byte { return []byte(text) } }
+
 // finish writes the image; missing parents become directories 0755 of root.
 func (b *builder) finish(inodes map[string]*Inode) (size int64) {
 	b.t.Helper()

@@ -73,7 +73,7 @@ func linkCount(inodes map[string]*Inode, p string) (n uint64) {
 func TestKernel(t *testing.T) {
 	for _, p := range []Params{
 		{BlockSize: BlockSizeMin},
-		{BlockSize: 128 << 10, Trailer: []byte("trailer")},
+		{BlockSize: 128 << 10, Trailer: trailer("trailer")},
 		{BlockSize: BlockSizeMax},
 		{Compressor: plainCompressor{}},
 	} {

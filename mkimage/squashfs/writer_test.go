@@ -13,7 +13,7 @@ import (
 func TestDeterministic(t *testing.T) {
 	build := func(garbage []byte) *memory {
 		out := &memory{b: garbage}
-		b := newBuilder(t, out, Params{ModTime: 7, Trailer: []byte("trailer")})
+		b := newBuilder(t, out, Params{ModTime: 7, Trailer: trailer("trailer")})
 		inodes, _ := sample(b)
 		size := b.finish(inodes)
 		out.b = out.b[:size]
@@ -94,9 +94,9 @@ func TestWriteErrors(t *testing.T) {
 // TestTrailer puts the trailer behind the last table, whether or not it fits in the last page.
 func TestTrailer(t *testing.T) {
 	for used := range 24 { // moves the end of the tables over a page's end
-		trailer := bytes.Repeat([]byte("t"), TrailerMax)
+		text := strings.Repeat("t", TrailerMax)
 		out := &memory{}
-		b := newBuilder(t, out, Params{Trailer: trailer, Compressor: plainCompressor{}})
+		b := newBuilder(t, out, Params{Trailer: trailer(text), Compressor: plainCompressor{}})
 		if _, err := b.w.WriteBlock(make([]byte, 3600+20*used)); err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestTrailer(t *testing.T) {
 			t.Errorf("%d bytes used, size %d of %d", sb.BytesUsed, size, len(out.b))
 		}
 		rest := out.b[sb.BytesUsed:]
-		if !bytes.HasPrefix(rest, trailer) || bytes.Count(rest[len(trailer):], []byte{0}) != len(rest)-len(trailer) {
+		if !bytes.HasPrefix(rest, []byte(text)) || bytes.Count(rest[len(text):], []byte{0}) != len(rest)-len(text) {
 			t.Errorf("%d bytes used: no trailer and zeros behind", sb.BytesUsed)
 		}
 		if want := append([]byte{8, 0x80}, plainCompressor{}.Options()...); !bytes.Equal(out.b[96:106], want) || sb.Flags&flagOptions == 0 {
@@ -253,11 +253,17 @@ func TestRefusedParams(t *testing.T) {
 		{Params{BlockSize: 2 << 10, Compressor: plainCompressor{}}, "block size 2048"},
 		{Params{BlockSize: 2 << 20, Compressor: plainCompressor{}}, "block size 2097152"},
 		{Params{BlockSize: 4 << 10}, "no compressor"},
-		{Params{BlockSize: 4 << 10, Compressor: plainCompressor{}, Trailer: make([]byte, 257)}, "trailer of 257 bytes"},
 	} {
 		if _, err := NewWriter(&memory{}, c.p); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
+	}
+}
+
+func TestRefusedTrailer(t *testing.T) {
+	w := newBuilder(t, &memory{}, Params{Trailer: trailer(strings.Repeat("t", TrailerMax+1))}).w
+	if _, err := w.Finish(makeTree(nil)); err == nil || !strings.Contains(err.Error(), "trailer of 257 bytes") {
+		t.Errorf("a trailer of 257 bytes: %v", err)
 	}
 }
 
