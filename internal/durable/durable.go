@@ -192,6 +192,22 @@ func Remove(path string) error {
 	return SyncFolder(filepath.Dir(path))
 }
 
+// Rename gives a file another name in the same file system, durably, replacing what had it.
+func Rename(from, to string) error {
+	if err := step(Step{Op: OpRename, Path: from, To: to}); err != nil {
+		return err
+	}
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	if filepath.Dir(from) != filepath.Dir(to) {
+		if err := SyncFolder(filepath.Dir(from)); err != nil {
+			return err
+		}
+	}
+	return SyncFolder(filepath.Dir(to))
+}
+
 // RemoveTemps removes the temporary files that crashed processes left in tmp. The
 // caller makes sure (by a lock) that nobody is writing there.
 func RemoveTemps(tmp string) error {

@@ -1,0 +1,75 @@
+package device
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"deltaup/slotboot/config"
+	"deltaup/slotboot/counted"
+)
+
+// target is the slot that the next image goes to: of those that are neither booted nor pinned the one that holds
+// nothing whole, else one that is marked bad, else the oldest. So an update that was cut off goes on where it was.
+func (d *Device) target(state counted.State, r *records, booted string) (*config.Slot, error) {
+	var free []*config.Slot
+	var pinned []string
+	for i := range d.Config.Slots {
+		s := &d.Config.Slots[i]
+		switch {
+		case s.Name == booted:
+		case r.slot(s.Name).Pinned:
+			pinned = append(pinned, s.Name)
+		default:
+			free = append(free, s)
+		}
+	}
+	if len(free) == 0 {
+		return nil, fmt.Errorf("%w to write to: pinned: %s", ErrNoSlot, strings.Join(pinned, ", "))
+	}
+	// rank puts the slot that would be missed least first.
+	rank := func(s *config.Slot) int {
+		switch {
+		case !r.slot(s.Name).Whole:
+			return 0
+		case state.IsBad(s.Name), state.FellBack() == s.Name:
+			return 1
+		case s.Name != next(state):
+			return 2
+		}
+		return 3
+	}
+	return slices.MinFunc(free, func(a, b *config.Slot) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(r.slot(a.Name).Order, r.slot(b.Name).Order))
+	}), nil
+}
+
+// Select turns what people call a slot into its name: booted, other, or the name itself. ErrNoSlot is wrapped when there is
+// no such slot, or other could be several.
+func (d *Device) Select(what string) (string, error) {
+	switch what {
+	case "booted":
+		return d.Booted()
+	case "other":
+		booted, err := d.Booted()
+		if err != nil {
+			return "", err
+		}
+		var others []string
+		for _, s := range d.Config.Slots {
+			if s.Name != booted {
+				others = append(others, s.Name)
+			}
+		}
+		if len(others) != 1 {
+			return "", fmt.Errorf("%w: other could be any of %s", ErrNoSlot, strings.Join(others, ", "))
+		}
+		return others[0], nil
+	}
+	s, err := d.slot(what)
+	if err != nil {
+		return "", err
+	}
+	return s.Name, nil
+}

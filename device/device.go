@@ -1,0 +1,135 @@
+// Package device updates the machine that it runs on: it knows from the configuration which slots there are, from the
+// boot loader's state which of them boots next, and from its own records what each of them holds.
+//
+// [Open] comes first. [Device.Prepare] and [Update.Run] bring the newest release into a slot that is not in use and
+// put it on trial; [Device.MarkGood] keeps it. [Device.Rollback], [Device.MarkBad] and [Device.MarkActive] choose what
+// boots instead. Rebuilding is package apply's work, the boot loader's state that of package counted.
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"deltaup/slotboot/config"
+	"deltaup/slotboot/counted"
+	"deltaup/slotboot/machine"
+)
+
+// Names of the files in a slot's boot folder.
+const (
+	KernelFile = "vmlinuz"
+	InitrdFile = "initrd.img"
+)
+
+var (
+	// ErrNothing is wrapped when the machine runs the wanted release already.
+	ErrNothing = errors.New("nothing to do")
+	// ErrReboot is wrapped when the wanted release is installed and boots next.
+	ErrReboot = errors.New("reboot needed")
+	// ErrRolledBack is wrapped when the wanted release was installed before and did not stay.
+	ErrRolledBack = errors.New("the release was rolled back")
+	// ErrTrial is wrapped when the running slot is still on trial, so that the other must not be touched.
+	ErrTrial = errors.New("the running slot is on trial")
+	// ErrBusy is wrapped when another update is under way.
+	ErrBusy = errors.New("another update is under way")
+	// ErrNoSlot is wrapped when there is no slot for what was asked for.
+	ErrNoSlot = errors.New("no such slot")
+	// ErrNotWhole is wrapped when a slot is to be booted that holds no whole image with its kernel.
+	ErrNotWhole = errors.New("the slot holds nothing to boot")
+)
+
+// Device is the machine and its configuration. It holds nothing open.
+type Device struct {
+	Config  *config.Config
+	Machine machine.Machine
+}
+
+// Open reads the configuration in file, or where it is looked for below root when file is "". Errors
+// are those of package config.
+func Open(root, file string) (*Device, error) {
+	if file == "" {
+		var err error
+		if file, err = config.Find(filepath.Join("/", root)); err != nil {
+			return nil, err
+		}
+	}
+	c, err := config.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	return &Device{Config: c, Machine: machine.Machine{Root: root}}, nil
+}
+
+// Booted is the name of the slot that the machine runs from. Errors are those of [machine.Machine.Booted].
+func (d *Device) Booted() (string, error) {
+	var slots []machine.Slot
+	for _, s := range d.Config.Slots {
+		slots = append(slots, machine.Slot{Name: s.Name, Path: s.Path})
+	}
+	return d.Machine.Booted(slots)
+}
+
+// bootedOrNone is Booted, or "" on a machine that runs from no slot, such as one that is being installed.
+func (d *Device) bootedOrNone() (string, error) {
+	name, err := d.Booted()
+	if errors.Is(err, machine.ErrNoSlot) {
+		return "", nil
+	}
+	return name, err
+}
+
+// names are the slots as package counted wants them.
+func (d *Device) names() counted.Slots {
+	var names counted.Slots
+	for _, s := range d.Config.Slots {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+func (d *Device) path(path string) string { return d.Machine.Path(path) }
+func (d *Device) grubenv() string         { return d.path(d.Config.Boot.Grubenv) }
+func (d *Device) state() string           { return d.path(d.Config.State) }
+
+func (d *Device) kernel(s *config.Slot) string { return d.path(filepath.Join(s.Boot, KernelFile)) }
+func (d *Device) initrd(s *config.Slot) string { return d.path(filepath.Join(s.Boot, InitrdFile)) }
+
+// slot looks a name up.
+func (d *Device) slot(name string) (*config.Slot, error) {
+	if s := d.Config.Slot(name); s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("%w: %q", ErrNoSlot, name)
+}
+
+// counted is the boot loader's state.
+func (d *Device) counted() (counted.State, error) {
+	return counted.Read(d.grubenv(), d.names())
+}
+
+// change applies a transition to the boot loader's state.
+func (d *Device) change(ctx context.Context, change func(counted.State) (counted.State, error)) (counted.State, error) {
+	return counted.Update(ctx, d.grubenv(), d.names(), change)
+}
+
+// next is the slot that boots next as far as the state tells; "" when it tells nothing.
+func next(s counted.State) string {
+	if s.Pending() && s.Tries > 0 && !s.IsBad(s.Trial) {
+		return s.Trial
+	}
+	return s.Active
+}
+
+// onTrial tells whether booted is a slot that nobody has marked good yet.
+func onTrial(s counted.State, booted string) bool {
+	return booted != "" && s.Pending() && s.Trial == booted
+}
+
+// exists tells whether there is a file of some length.
+func exists(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Size() > 0
+}

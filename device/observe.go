@@ -1,0 +1,107 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"deltaup/chunkstore"
+	"deltaup/mirror"
+	"deltaup/mkimage/squashfs"
+	"deltaup/slotboot/config"
+	"deltaup/slotboot/counted"
+)
+
+// outcomes says what counted's outcomes mean.
+var outcomes = map[counted.Outcome]string{
+	counted.Unconfirmed: "it was not marked good in any of its boots",
+	counted.Unloadable:  "GRUB could not load its kernel or initrd",
+}
+
+// Observe notes what the boot loader did since the last look: a release that it fell back from is remembered, with the
+// last lines of the console, so that it is not installed again.
+func (d *Device) Observe(ctx context.Context) error {
+	state, err := d.counted()
+	if err != nil {
+		return err
+	}
+	slot := state.FellBack()
+	if slot == "" {
+		return nil
+	}
+	r, err := d.records()
+	if err != nil {
+		return err
+	}
+	rec := r.slot(slot)
+	if rec.Image.IsZero() || r.failure(rec.Image) != nil {
+		return nil
+	}
+	console := d.Machine.LastConsole(ctx, rec.Installed)
+	err = d.changeRecords(func(r *records) error {
+		r.fail(slot, outcomes[state.Ended], console)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return d.hooks(ctx, "fallback", slot, rec.Version, outcomes[state.Ended])
+}
+
+// runs tells whether the booted slot runs the image. A slot that was filled by somebody else is read once to find out.
+func (d *Device) runs(booted string, r *records, version string, image mirror.Object) (bool, error) {
+	s := d.Config.Slot(booted)
+	if s == nil {
+		return false, nil
+	}
+	if rec := r.slot(booted); !rec.Image.IsZero() {
+		if rec.Image != image.ID || rec.Version != "" {
+			return rec.Image == image.ID, nil
+		}
+		return true, d.changeRecords(func(r *records) error {
+			r.slot(booted).Version = version
+			return nil
+		})
+	}
+	id, size, err := d.identify(s, image.Size)
+	if err != nil || id != image.ID {
+		return false, err
+	}
+	return true, d.changeRecords(func(r *records) error {
+		rec := r.slot(booted)
+		rec.Version, rec.Image, rec.Size, rec.Whole = version, id, size, true
+		return nil
+	})
+}
+
+// identify hashes the image in a slot. It gives no id when there is none, or it has another size than want (0: any).
+func (d *Device) identify(s *config.Slot, want int64) (id chunkstore.ID, size int64, err error) {
+	f, err := os.Open(d.path(s.Path))
+	if err != nil {
+		return id, 0, err
+	}
+	defer f.Close() // read only
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return id, 0, err
+	}
+	image, err := squashfs.Open(f, end)
+	if errors.Is(err, squashfs.ErrCorrupt) || errors.Is(err, squashfs.ErrUnsupported) {
+		return id, 0, nil
+	}
+	if err != nil {
+		return id, 0, fmt.Errorf("slot %s: %w", s.Name, err)
+	}
+	const align = 4 << 10 // images are padded to it
+	size = (image.Info().BytesUsed + align - 1) &^ (align - 1)
+	if size > end || want > 0 && size != want {
+		return id, size, nil
+	}
+	h := chunkstore.NewHasher()
+	if _, err := io.Copy(h, io.NewSectionReader(f, 0, size)); err != nil {
+		return id, 0, fmt.Errorf("slot %s: %w", s.Name, err)
+	}
+	return h.ID(), size, nil
+}

@@ -1,0 +1,220 @@
+package device
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"deltaup/chunkstore"
+	"deltaup/internal/durable"
+)
+
+// recordsFormat is the only version of slots.json that this program knows; the format is in doc/slots.md.
+const recordsFormat = 1
+
+const (
+	maxRecords  = 1 << 20 // bytes of slots.json
+	maxFailures = 16      // that are remembered
+	maxReason   = 500     // bytes
+)
+
+// Record is what is known of a slot.
+type Record struct {
+	Version   string        `json:"version"`   // of the release that it holds or is to hold
+	Image     chunkstore.ID `json:"image"`     // of that release
+	Size      int64         `json:"size"`      // bytes of the image
+	Order     int64         `json:"order"`     // grows with each installation: clocks of machines are not to be trusted
+	Installed time.Time     `json:"installed"` // by this machine's clock
+	Whole     bool          `json:"whole"`     // it was read back and activated; false while it is being written
+	Pinned    bool          `json:"pinned"`    // it is not overwritten
+}
+
+// Failure is a release that did not stay.
+type Failure struct {
+	Image   chunkstore.ID `json:"image"`
+	Version string        `json:"version"`
+	Slot    string        `json:"slot"`
+	Time    time.Time     `json:"time"`
+	Reason  string        `json:"reason"`            // the check that failed, or what the boot loader saw
+	Console []string      `json:"console,omitempty"` // the last lines before the machine restarted
+}
+
+// records is the file slots.json in the state folder.
+type records struct {
+	Format int                `json:"format"` // 1
+	Order  int64              `json:"order"`  // of the newest installation
+	Slots  map[string]*Record `json:"slots"`
+	Failed []Failure          `json:"failed"` // the newest last
+}
+
+// slot is the record of a slot, empty when there is none yet.
+func (r *records) slot(name string) *Record {
+	if r.Slots[name] == nil {
+		r.Slots[name] = &Record{}
+	}
+	return r.Slots[name]
+}
+
+// failure is what is remembered of an image; nil when it never failed.
+func (r *records) failure(image chunkstore.ID) *Failure {
+	for i := range r.Failed {
+		if r.Failed[i].Image == image {
+			return &r.Failed[i]
+		}
+	}
+	return nil
+}
+
+// fail remembers that what the slot holds did not stay. What is remembered of the image already is kept: the first
+// reason is the one that people look for.
+func (r *records) fail(slot, reason string, console []string) {
+	rec := r.slot(slot)
+	if rec.Image.IsZero() || r.failure(rec.Image) != nil {
+		return
+	}
+	r.Failed = append(r.Failed, Failure{
+		Image: rec.Image, Version: rec.Version, Slot: slot, Time: time.Now().UTC().Truncate(time.Second),
+		Reason: reason[:min(len(reason), maxReason)], Console: console,
+	})
+	r.Failed = r.Failed[max(0, len(r.Failed)-maxFailures):]
+}
+
+// forgive forgets that the slot's image failed.
+func (r *records) forgive(slot string) {
+	image := r.slot(slot).Image
+	r.Failed = slices.DeleteFunc(r.Failed, func(f Failure) bool { return f.Image == image })
+}
+
+func (d *Device) recordsPath() string { return filepath.Join(d.state(), "slots.json") }
+
+// records reads the file; there is none at first.
+func (d *Device) records() (*records, error) {
+	f, err := os.Open(d.recordsPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return &records{Format: recordsFormat, Slots: map[string]*Record{}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only
+	b, err := io.ReadAll(io.LimitReader(f, maxRecords+1))
+	if err != nil {
+		return nil, err
+	}
+	r, err := parseRecords(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.recordsPath(), err)
+	}
+	return r, nil
+}
+
+// parseRecords decodes slots.json. It wraps chunkstore.ErrVersion for a later format and chunkstore.ErrCorrupt for
+// what is none.
+func parseRecords(b []byte) (*records, error) {
+	var head struct {
+		Format int `json:"format"`
+	}
+	if len(b) > maxRecords {
+		return nil, fmt.Errorf("%w: longer than %d bytes", chunkstore.ErrCorrupt, maxRecords)
+	}
+	if err := json.Unmarshal(b, &head); err != nil {
+		return nil, fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
+	}
+	if head.Format != recordsFormat {
+		return nil, fmt.Errorf("%w: format %d, this program knows %d", chunkstore.ErrVersion, head.Format, recordsFormat)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	var r records
+	if err := dec.Decode(&r); err != nil {
+		return nil, fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
+	}
+	if r.Slots == nil {
+		r.Slots = map[string]*Record{}
+	}
+	for name, rec := range r.Slots {
+		if rec == nil || rec.Size < 0 || rec.Order < 0 || rec.Order > r.Order {
+			return nil, fmt.Errorf("%w: slot %q", chunkstore.ErrCorrupt, name)
+		}
+	}
+	return &r, nil
+}
+
+// changeRecords applies fn to the records and writes them durably. Others wait meanwhile; the lock is never held for long.
+func (d *Device) changeRecords(fn func(*records) error) error {
+	if err := durable.MkdirAll(d.state()); err != nil {
+		return err
+	}
+	unlock, err := lock(filepath.Join(d.state(), "slots.lock"), unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := d.records()
+	if err != nil {
+		return err
+	}
+	before, err := r.marshal()
+	if err != nil {
+		return err
+	}
+	if err := fn(r); err != nil {
+		return err
+	}
+	after, err := r.marshal()
+	if err != nil || bytes.Equal(before, after) {
+		return err
+	}
+	tmp := filepath.Join(d.state(), "tmp")
+	if err := durable.RemoveTemps(tmp); err != nil {
+		return err
+	}
+	return durable.WriteFile(tmp, d.recordsPath(), func(w io.Writer) error {
+		_, err := w.Write(after)
+		return err
+	})
+}
+
+func (r *records) marshal() ([]byte, error) {
+	b, err := json.MarshalIndent(r, "", "  ")
+	return append(b, '\n'), err
+}
+
+// lockUpdates keeps other updates out until unlock is called or the process ends.
+func (d *Device) lockUpdates() (unlock func(), err error) {
+	if err := durable.MkdirAll(d.state()); err != nil {
+		return nil, err
+	}
+	unlock, err = lock(filepath.Join(d.state(), "update.lock"), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = ErrBusy
+	}
+	return unlock, err
+}
+
+// lock locks a file that stays behind.
+func lock(path string, how int) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), how)
+		if err == nil {
+			return func() { f.Close() }, nil // nothing was written to it
+		}
+		if !errors.Is(err, unix.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+	}
+}

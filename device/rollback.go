@@ -1,0 +1,89 @@
+package device
+
+import (
+	"context"
+	"fmt"
+
+	"deltaup/slotboot/counted"
+)
+
+// Rollback has an older release boot next: the one of that version, or with "" the one that was installed before
+// the running one. The running release is remembered as one that did not stay. It gives the slot that boots next.
+//
+// A release that is on trial is marked bad, so that the boot loader falls back; any other
+// older one is put on trial itself.
+func (d *Device) Rollback(ctx context.Context, version string) (slot string, err error) {
+	booted, err := d.Booted()
+	if err != nil {
+		return "", err
+	}
+	state, err := d.counted()
+	if err != nil {
+		return "", err
+	}
+	r, err := d.records()
+	if err != nil {
+		return "", err
+	}
+	const reason = "rolled back by hand"
+	if onTrial(state, booted) && (version == "" || version == r.slot(state.Active).Version) {
+		if err := d.MarkBad(ctx, booted, reason); err != nil {
+			return "", err
+		}
+		return state.Active, d.noticeNext(ctx)
+	}
+	if slot, err = d.older(state, r, booted, version); err != nil {
+		return "", err
+	}
+	if s := d.Config.Slot(booted); s != nil {
+		if err := d.know(s); err != nil {
+			return "", err
+		}
+	}
+	_, err = d.change(ctx, func(s counted.State) (counted.State, error) {
+		if slot == s.Active { // the running slot is another: a trial, or one that GRUB could not do without
+			return s.MarkActive(slot)
+		}
+		return s.Activate(slot, d.Config.Boot.Attempts)
+	})
+	if err != nil {
+		return "", err
+	}
+	err = d.changeRecords(func(r *records) error {
+		r.forgive(slot)
+		r.fail(booted, reason, nil)
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return slot, d.noticeNext(ctx)
+}
+
+// older finds the slot to go back to.
+func (d *Device) older(state counted.State, r *records, booted, version string) (string, error) {
+	best := ""
+	for _, s := range d.Config.Slots {
+		rec := r.slot(s.Name)
+		if s.Name == booted || d.bootable(s.Name) != nil {
+			continue
+		}
+		if version != "" {
+			if rec.Version == version {
+				return s.Name, nil
+			}
+			continue
+		}
+		before := rec.Order <= r.slot(booted).Order && !state.IsBad(s.Name) && r.failure(rec.Image) == nil
+		if before && (best == "" || rec.Order > r.slot(best).Order) {
+			best = s.Name
+		}
+	}
+	switch {
+	case best != "":
+		return best, nil
+	case version != "":
+		return "", fmt.Errorf("%w: none but the running one holds release %s", ErrNoSlot, version)
+	}
+	return "", fmt.Errorf("%w: none holds an older release that was good", ErrNoSlot)
+}

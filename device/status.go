@@ -1,0 +1,95 @@
+package device
+
+import (
+	"context"
+
+	"deltaup/chunkstore"
+	"deltaup/slotboot/counted"
+)
+
+// Status is what is known of the machine.
+type Status struct {
+	Booted       string       `json:"booted"`                 // "" when it runs from no slot, or that is in doubt
+	BootedError  string       `json:"booted_error,omitempty"` // why Booted is ""
+	OnTrial      bool         `json:"on_trial"`               // the running slot is not yet marked good
+	Next         string       `json:"next"`                   // the slot that boots next
+	TriesLeft    int          `json:"tries_left"`             // boots that the slot on trial still has
+	FellBack     string       `json:"fell_back,omitempty"`    // the slot that the boot loader gave up
+	RebootNeeded bool         `json:"reboot_needed"`
+	Slots        []SlotStatus `json:"slots"`
+	Failed       []Failure    `json:"failed"` // releases that are not installed again, the newest last
+}
+
+// The states of a slot.
+const (
+	SlotGood       = "good"       // can be booted
+	SlotTrial      = "trial"      // boots next, or runs, and is not yet marked good
+	SlotBad        = "bad"        // marked bad, or given up by the boot loader
+	SlotUnfinished = "unfinished" // an installation was cut off
+	SlotEmpty      = "empty"      // no kernel
+)
+
+// SlotStatus is what is known of one slot.
+type SlotStatus struct {
+	Name   string `json:"name"`
+	Path   string `json:"path"`
+	State  string `json:"state"`
+	Booted bool   `json:"booted"`
+	Active bool   `json:"active"` // what boots when there is no trial
+	Kernel bool   `json:"kernel"` // kernel and initrd are there
+	Record
+}
+
+// Status looks at everything and changes nothing. A running slot that is in doubt is part of what it tells.
+func (d *Device) Status(ctx context.Context) (*Status, error) {
+	state, err := d.counted()
+	if err != nil {
+		return nil, err
+	}
+	r, err := d.records()
+	if err != nil {
+		return nil, err
+	}
+	s := &Status{FellBack: state.FellBack(), Next: next(state), Failed: []Failure{}}
+	if s.Booted, err = d.Booted(); err != nil {
+		s.BootedError = err.Error()
+	}
+	s.OnTrial = onTrial(state, s.Booted)
+	if state.Pending() {
+		s.TriesLeft = state.Tries
+	}
+	s.RebootNeeded = s.Booted != "" && !s.OnTrial && s.Next != "" && s.Next != s.Booted
+	if s.OnTrial && state.IsBad(s.Booted) {
+		s.RebootNeeded = true
+	}
+	for _, c := range d.Config.Slots {
+		rec := r.slot(c.Name)
+		slot := SlotStatus{Name: c.Name, Path: c.Path, Booted: c.Name == s.Booted, Active: c.Name == state.Active,
+			Kernel: exists(d.kernel(&c)) && exists(d.initrd(&c)), Record: *rec}
+		slot.State = slotState(state, &slot)
+		s.Slots = append(s.Slots, slot)
+	}
+	if rec := r.slot(s.FellBack); s.FellBack != "" && !rec.Image.IsZero() && r.failure(rec.Image) == nil {
+		// Nobody has noted it yet.
+		r.fail(s.FellBack, outcomes[state.Ended], d.Machine.LastConsole(ctx, rec.Installed))
+	}
+	s.Failed = append(s.Failed, r.Failed...)
+	return s, nil
+}
+
+func slotState(state counted.State, s *SlotStatus) string {
+	switch {
+	case !s.Whole && !s.Image.IsZero():
+		return SlotUnfinished
+	case state.IsBad(s.Name), state.FellBack() == s.Name:
+		if !s.Kernel && s.Image == (chunkstore.ID{}) {
+			return SlotEmpty
+		}
+		return SlotBad
+	case !s.Kernel:
+		return SlotEmpty
+	case state.Pending() && state.Trial == s.Name:
+		return SlotTrial
+	}
+	return SlotGood
+}
