@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"deltaup/chunkstore"
+	"deltaup/delta"
 	"deltaup/mkimage"
 )
 
@@ -29,11 +30,24 @@ func (u *Update) measureCPU() {
 		}
 		r := s.derived.Recipe
 		if sample := s.sample(); u.cpu.Compress <= 0 && len(sample) > 0 {
-			if rate, err := mkimage.CompressRate(r.Codec, r.BlockSize, sample); err == nil {
-				u.cpu.Compress = rate
-			}
+			u.cpu.Compress = u.compressRate(r, sample)
 		}
 	}
+}
+
+// compressRate measures on a sample how quickly a recipe's blocks are compressed, with the encoders that the rebuild
+// takes too; 0 when the codec is not known.
+func (u *Update) compressRate(r *mkimage.Recipe, sample []byte) float64 {
+	encoders, err := mkimage.NewEncoders(r.Codec)
+	if err != nil {
+		return 0
+	}
+	rate, err := encoders.Rate(r.BlockSize, sample)
+	if err != nil {
+		return 0
+	}
+	u.encoders = encoders
+	return rate * float64(encoders.Workers(r.BlockSize, u.encoderMemory(delta.RoutePatch)))
 }
 
 // sample gives a block from the middle of each of some large files all over a seed.

@@ -17,17 +17,18 @@ import (
 
 // Update is an update that was prepared. Close it.
 type Update struct {
-	r       Request
-	events  events
-	state   *state
-	meta    *metadata
-	cpu     delta.CPU
-	seeds   *seeds
-	release *mirror.Release
-	image   *mirror.Artifact    // nil when no image is to be written
-	current bool                // the slot holds the image
-	raw     *chunkstore.Content // of an image that is raw
-	outputs []output
+	r        Request
+	events   events
+	state    *state
+	meta     *metadata
+	cpu      delta.CPU
+	encoders *mkimage.Encoders // that cpu was measured with; nil: none
+	seeds    *seeds
+	release  *mirror.Release
+	image    *mirror.Artifact    // nil when no image is to be written
+	current  bool                // the slot holds the image
+	raw      *chunkstore.Content // of an image that is raw
+	outputs  []output
 
 	// What is known of the image so far; see load.
 	recipe   *mkimage.Recipe // contents that come by patch lack their chunks unless whole is set

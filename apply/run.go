@@ -134,6 +134,8 @@ func (u *Update) rebuild(ctx context.Context, result *Result) (*heldSlot, error)
 	}
 	held := newHeldSlot(u.r.Slot, u.image.Size)
 	stats, err := mkimage.Build(ctx, u.recipe, u.source(), held, mkimage.BuildOptions{
+		Memory:   u.encoderMemory(u.plan.Route),
+		Encoders: u.encoders,
 		Progress: func(done, total int64) { u.events.progress(StageRebuild, done, total) },
 	})
 	result.BlocksCopied, result.BlocksCompressed = stats.BlocksCopied, stats.BlocksCompressed

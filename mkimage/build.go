@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"deltaup/chunkstore"
-	"deltaup/mkimage/internal/codec"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -21,10 +20,11 @@ var ErrContent = errors.New("content differs from the recipe")
 type BuildOptions struct {
 	Workers  int                     // compressing goroutines; 0: as many as fit GOMAXPROCS and Memory
 	Memory   int64                   // bytes that encoders and buffers may take when Workers is 0; 0: 90 MiB
+	Encoders *Encoders               // to be used when they are of the recipe's codec; nil: the build makes its own
 	Progress func(done, total int64) // plain bytes laid out; called by one goroutine at a time
 }
 
-// defaultMemory keeps two encoders of the best level, and the process around them, within 128 MiB.
+// defaultMemory is enough for two encoders of the best level.
 const defaultMemory = 90 << 20
 
 // BuildStats says what a build did.
@@ -68,7 +68,6 @@ func Build(ctx context.Context, r *Recipe, src Source, out io.WriterAt, o BuildO
 // bounds how far the feeder runs ahead, and the memory.
 type builder struct {
 	recipe   *Recipe
-	codec    *codec.Codec
 	src      Source
 	stored   Stored // src, or nil
 	writer   *squashfs.Writer
@@ -91,11 +90,14 @@ type builder struct {
 const blocksPerWorker = 3
 
 func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builder, error) {
-	c, err := codecs.Find(r.Codec)
-	if err != nil {
-		return nil, err
+	encoders := o.Encoders
+	if encoders == nil || encoders.Codec() != r.Codec {
+		var err error
+		if encoders, err = NewEncoders(r.Codec); err != nil {
+			return nil, err
+		}
 	}
-	b := &builder{recipe: r, codec: c, src: src, items: planLayout(r), hasher: chunkstore.NewHasher(), progress: o.Progress}
+	b := &builder{recipe: r, src: src, items: planLayout(r), hasher: chunkstore.NewHasher(), progress: o.Progress}
 	b.stored, _ = src.(Stored)
 	b.layOutHoles()
 
@@ -105,14 +107,11 @@ func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builde
 		if memory <= 0 {
 			memory = defaultMemory
 		}
-		workers = workersFor(c, r.BlockSize, memory)
+		workers = encoders.Workers(r.BlockSize, memory)
 	}
-	for range workers {
-		e, err := newEncoder(c)
-		if err != nil {
-			return nil, err
-		}
-		b.encoders = append(b.encoders, e)
+	var err error
+	if b.encoders, err = encoders.take(workers); err != nil {
+		return nil, err
 	}
 	jobs := workers * blocksPerWorker
 	b.free, b.work, b.order = make(chan *job, jobs), make(chan *job, jobs), make(chan *job, jobs)

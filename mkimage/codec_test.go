@@ -105,7 +105,7 @@ func TestEncoderCost(t *testing.T) {
 
 func TestWorkers(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
-	best, err := codecs.Find("zstd-best.1")
+	best, err := NewEncoders("zstd-best.1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,9 +113,31 @@ func TestWorkers(t *testing.T) {
 		memory int64
 		want   int
 	}{{1, 1}, {defaultMemory, 2}, {1 << 40, 8}} {
-		if got := workersFor(best, 128<<10, c.memory); got != c.want {
+		if got := best.Workers(128<<10, c.memory); got != c.want {
 			t.Errorf("%d workers in %d bytes, want %d", got, c.memory, c.want)
 		}
+	}
+}
+
+// TestEncodersAreKept: a second build takes the encoders of the first one, or of a measurement.
+func TestEncodersAreKept(t *testing.T) {
+	e, err := NewEncoders("zstd-fastest.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rate, err := e.Rate(4096, realistic(1, 100_000)); err != nil || rate <= 0 {
+		t.Errorf("rate %v, %v", rate, err)
+	}
+	if _, err := e.Rate(4096, nil); err == nil {
+		t.Error("a rate without a sample")
+	}
+	first, err := e.take(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both, err := e.take(2)
+	if err != nil || len(both) != 2 || len(first) != 1 || both[0] != first[0] {
+		t.Errorf("%d encoders after %d, %v", len(both), len(first), err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -24,7 +25,10 @@ import (
 
 // pullMemory is what the Go runtime is held to. A pull streams everything: what it
 // needs at a time depends on the recipe and on the level, not on the image.
-const pullMemory = 96 << 20
+const pullMemory = 100 << 20
+
+// pullProcessors bounds what takes memory for each processor: readers of a seed, decoders, encoders.
+const pullProcessors = 8
 
 // pullOptions are the command's flags and arguments.
 type pullOptions struct {
@@ -137,6 +141,7 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	}
 	// For the rest of the process: a library must not decide that.
 	debug.SetMemoryLimit(pullMemory)
+	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), pullProcessors))
 	debug.SetGCPercent(50)
 	return out.failed(pull(ctx, r, maxBytes, o.dryRun || o.planOnly, out))
 }

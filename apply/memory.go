@@ -1,0 +1,83 @@
+package apply
+
+import (
+	"deltaup/delta"
+	"deltaup/delta/patchset"
+	"deltaup/mkimage"
+)
+
+// What a pull plans to have in memory; doc/pull.md adds it up. Encoders get what the rest leaves.
+const (
+	heapMax   = 100 << 20 // all together
+	heapOther = 4 << 20   // buffers of files, hashes, lines
+
+	// What is known of images, measured.
+	heapEntry = 400 // bytes of an entry of a recipe, with what leads to its content
+	heapChunk = 300 // of a chunk, with where it lies
+)
+
+// A transform has the content before and after, checks itself by going back, and grows what it makes.
+const transformCopies = 4
+
+// patchUnknown stands for a chain whose sets are not known yet.
+const patchUnknown = 32 << 20
+
+// encoderMemory is what a route leaves to the encoders of its rebuild, of which there is one in any case.
+func (u *Update) encoderMemory(route delta.Route) int64 {
+	left := int64(heapMax - heapOther)
+	for _, s := range u.seeds.list {
+		if s.derived != nil {
+			left -= recipeMemory(s.derived.Recipe)
+		}
+	}
+	if u.recipe != nil {
+		left -= recipeMemory(u.recipe)
+	}
+	if route == delta.RoutePatch && u.chain != nil {
+		left -= u.chain.memory()
+	}
+	return max(left, 1)
+}
+
+func recipeMemory(r *mkimage.Recipe) int64 {
+	n := int64(len(r.Entries)) * heapEntry
+	for c := range r.Contents() {
+		n += int64(len(c.Chunks)) * heapChunk
+	}
+	return n
+}
+
+// memory bounds what patching takes: the groups that are kept, and of each set the entry that takes most, for the
+// bases of one set are made by the sets before.
+func (c *chain) memory() int64 {
+	if !c.loaded() {
+		return patchUnknown
+	}
+	var groups, largest, entries int64
+	for _, s := range c.sets {
+		for _, g := range s.head.Groups {
+			groups += g.Plain
+			largest = max(largest, g.Plain)
+		}
+		var most int64
+		for i := range s.step.Entries {
+			most = max(most, entryMemory(&s.step.Entries[i]))
+		}
+		entries += most
+	}
+	return min(groups, openMax+largest) + entries
+}
+
+func entryMemory(e *patchset.Entry) int64 {
+	n := e.Length
+	if e.Base != nil && e.Base.Size <= patchset.PieceMax { // larger ones are not read whole
+		n = max(n, e.Base.Size)
+	}
+	switch {
+	case e.Transform != 0:
+		return transformCopies * n
+	case e.Base != nil:
+		return 2 * n
+	}
+	return n
+}
