@@ -13,6 +13,7 @@ import (
 	"deltaup/delta"
 	"deltaup/mirror"
 	"deltaup/mkimage"
+	"deltaup/mkimage/squashfs"
 )
 
 // Update is an update that was prepared. Close it.
@@ -153,7 +154,7 @@ func (u *Update) wanted(ctx context.Context) error {
 	if capacity < image.Size {
 		return fmt.Errorf("slot %s: %w: it holds %d bytes, the image of release %s has %d", u.r.Slot.Name(), ErrNoSpace, capacity, u.release.Version, image.Size)
 	}
-	if u.current, err = holds(ctx, u.r.Slot, image.Object); err != nil {
+	if u.current, err = holds(ctx, u.r.Slot, image); err != nil {
 		return err
 	}
 	if !u.current {
@@ -280,21 +281,32 @@ func one(c *chunkstore.Content) iter.Seq[*chunkstore.Content] {
 	return slices.Values([]*chunkstore.Content{c})
 }
 
-// holds tells whether the slot already has the object's bytes. A slot that starts with
-// zeros is not read: that is what an interrupted update leaves.
-func holds(ctx context.Context, slot Slot, o mirror.Object) (bool, error) {
+// holds tells whether the slot already has the image. Only what looks like it is read whole: a slot that starts with
+// zeros, which is what an interrupted update leaves, or with an image of another length is not.
+func holds(ctx context.Context, slot Slot, image *mirror.Artifact) (bool, error) {
 	head := make([]byte, headSize)
 	if n, err := slot.ReadAt(head, 0); err != nil && err != io.EOF {
 		return false, fmt.Errorf("slot %s: %w", slot.Name(), err)
 	} else if bytes.Equal(head[:n], make([]byte, n)) {
 		return false, nil
 	}
-	if _, err := slot.ReadAt(head[:1], o.Size-1); err != nil {
+	if _, err := slot.ReadAt(head[:1], image.Size-1); err != nil {
 		return false, nil // shorter; a medium that cannot be read shows when it is written
 	}
-	id, err := readBack(ctx, slot, o.Size, nil, &events{})
+	if image.Kind == mirror.KindSquashfs {
+		old, err := squashfs.Open(slot, image.Size)
+		if err != nil || !endsIn(image.Size, old.Info().BytesUsed) {
+			return false, nil
+		}
+	}
+	id, err := readBack(ctx, slot, image.Size, nil, &events{})
 	if err != nil && ctx.Err() == nil {
 		return false, nil
 	}
-	return id == o.ID, err
+	return id == image.ID, err
+}
+
+// endsIn tells whether an image of that size may use so many bytes: all but trailer and padding.
+func endsIn(size, used int64) bool {
+	return used <= size && size-used < squashfs.TrailerMax+squashfs.PadSize
 }

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -13,8 +14,8 @@ import (
 	"deltaup/mkimage"
 )
 
-// maxSets is the longest way through releases in between. Each step needs a release file, a
-// whole recipe and a decoded group in memory.
+// maxSets is the longest way through releases in between. Each step needs a release file, and a
+// recipe and a decoded group in memory.
 const maxSets = 8
 
 // set is a patch set, one step on the way from a seed to the release.
@@ -111,32 +112,24 @@ func (u *Update) headBytes(s *set) int64 {
 
 func (u *Update) fetchedWhole(s *set) bool { return u.headBytes(s) == s.patch.Set.Size }
 
-// loadSets fetches the heads of the chain's sets, and the recipes in between, and
-// learns the release's recipe from them.
+// loadSets fetches the heads of the chain's sets and learns the release's recipe from them.
 func (u *Update) loadSets(ctx context.Context) error {
-	from := u.chain.seed.derived.Recipe
-	for i, s := range u.chain.sets {
-		if err := u.loadSet(ctx, s, from); err != nil {
+	var before *set
+	for _, s := range u.chain.sets {
+		if err := u.loadSet(ctx, s, before); err != nil {
 			return err
 		}
-		from = s.step.To
-		if i+1 == len(u.chain.sets) {
-			break
-		}
-		// The next set leads from the whole text, chunk lists included.
-		var err error
-		if from, err = u.readRecipe(ctx, s.to); err != nil {
-			return err
-		}
+		before = s
 	}
 	if !u.whole {
-		u.setRecipe(from)
+		u.setRecipe(before.step.To)
 	}
 	return nil
 }
 
-// loadSet fetches a set's head and joins it with the recipe that it leads from.
-func (u *Update) loadSet(ctx context.Context, s *set, from *mkimage.Recipe) error {
+// loadSet fetches a set's head and joins it with the recipe that it leads from: the seed's, or the one that the set before
+// leads to.
+func (u *Update) loadSet(ctx context.Context, s, before *set) error {
 	if s.step != nil {
 		return nil
 	}
@@ -147,17 +140,39 @@ func (u *Update) loadSet(ctx context.Context, s *set, from *mkimage.Recipe) erro
 	if s.head.From != s.patch.Recipe || s.head.To != s.recipe().Text || s.head.SetSize() != s.patch.Set.Size {
 		return published(s.name(), fmt.Errorf("it is not the set that the release names: %w", chunkstore.ErrCorrupt))
 	}
-	step, err := s.head.Step(from)
-	if err != nil {
-		return published(s.name(), err)
+	if s.step, err = u.join(ctx, s, before); err != nil {
+		return err
 	}
 	s.entries = map[chunkstore.ID][]int{}
-	for i := range step.Entries {
-		id := step.Entries[i].Content.ID
+	for i := range s.step.Entries {
+		id := s.step.Entries[i].Content.ID
 		s.entries[id] = append(s.entries[id], i)
 	}
-	s.step = step
 	return nil
+}
+
+// join applies a set's recipe patch. A recipe on the way is fetched whole only when the set refers to chunk lists that the sets
+// before left out.
+func (u *Update) join(ctx context.Context, s, before *set) (*patchset.Step, error) {
+	step, err := s.after(before, u.chain.seed)
+	if errors.Is(err, patchset.ErrPending) {
+		var from *mkimage.Recipe
+		if from, err = u.readRecipe(ctx, before.to); err != nil {
+			return nil, err
+		}
+		step, err = s.head.Step(from)
+	}
+	if err != nil {
+		return nil, published(s.name(), err)
+	}
+	return step, nil
+}
+
+func (s *set) after(before *set, seed *seed) (*patchset.Step, error) {
+	if before == nil {
+		return s.head.Step(seed.derived.Recipe)
+	}
+	return s.head.StepAfter(before.step)
 }
 
 // readHead reads a set's head, fetching what is missing of it.

@@ -153,3 +153,39 @@ func TestDevice(t *testing.T) {
 		t.Error("the second pull does not see that the device holds the image")
 	}
 }
+
+// countedSlot counts the bytes that are read of a slot.
+type countedSlot struct {
+	*slotboot.Slot
+	read int64
+}
+
+func (s *countedSlot) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.Slot.ReadAt(p, off)
+	s.read += int64(n)
+	return n, err
+}
+
+// TestSlotWithAnImage: a slot is read whole before anything is fetched only when it seems to hold the image.
+func TestSlotWithAnImage(t *testing.T) {
+	for version, whole := range map[int]bool{1: false, 2: true} {
+		m := newTarget(t)
+		image := readFile(t, m.w.image[version-1])
+		if err := os.WriteFile(m.path, append(image, make([]byte, 1<<20)...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var slot *countedSlot
+		m.wrap = func(s *slotboot.Slot) apply.Slot { slot = &countedSlot{Slot: s}; return slot }
+		u, done, err := m.start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer done()
+		if got := u.Quote().Current; got != whole {
+			t.Errorf("version %d in the slot: current is %v", version, got)
+		}
+		if got := slot.read >= int64(len(image)); got != whole {
+			t.Errorf("version %d in the slot: %d bytes of it were read, the image has %d", version, slot.read, len(image))
+		}
+	}
+}

@@ -211,14 +211,11 @@ func (u *Update) addLeftOut(w *delta.Way, n needs) {
 
 // addHeads adds what is to be fetched before patches can be.
 func (u *Update) addHeads(w *delta.Way) {
-	for i, s := range u.chain.sets {
+	for _, s := range u.chain.sets {
 		if s.step != nil {
 			continue
 		}
 		w.MetaRequests++
 		w.MetaBytes += u.state.cache.lacks(s.patch.Set.ID, delta.Extent{Length: u.headBytes(s)})
-		if i+1 < len(u.chain.sets) {
-			u.addMeta(w, s.recipe().Object)
-		}
 	}
 }

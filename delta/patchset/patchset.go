@@ -65,8 +65,8 @@ type Step struct {
 	From, To *mkimage.Recipe
 	// Entries are in the order of the groups. A content has one entry, or, above PieceMax, several in order.
 	Entries []Entry
-	// Pending are the contents of To whose chunk lists (Content.Chunks) the set leaves out, so that they are nil: each
-	// has entries, and once it is there the target cuts it itself (chunkstore.Splitter with To.Chunking)
+	// Pending are the contents of To whose chunk lists (Content.Chunks) this set, or one before it, leaves out, so that they
+	// are nil: each has entries there, and once it is made the target cuts it itself (chunkstore.Splitter with To.Chunking)
 	// and sets Chunks. Until then To does not validate and must not be written; paths, sizes, content ids and the data order
 	// are all there. A target that wants the chunk lists before (because it wants none of the patches) fetches the
 	// recipe whole instead.

@@ -2,6 +2,7 @@ package patchset
 
 import (
 	"fmt"
+	"slices"
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
@@ -21,14 +22,17 @@ type recipeReader struct {
 	inodes  map[string]int // of the new tree, by path: no hard links
 	size    int64          // of all new contents
 	pending []*chunkstore.Content
+	lacking bool // from has contents whose chunk lists are not known
+	missed  bool // and one of them is referred to
 }
 
 // readRecipe applies the patch in the columns to from. The result passes mkimage.Recipe.Validate but for the chunk
-// lists of the pending contents, which are nil. It shares contents with from.
+// lists of the pending contents, which are nil, as are those that from lacks. It shares contents with from.
 func readRecipe(in *columnReader, from *mkimage.Recipe) (
 	to *mkimage.Recipe, pending []*chunkstore.Content, renamed map[string]string, err error) {
 	to = new(mkimage.Recipe)
 	r := &recipeReader{in: in, ledger: newLedger(from, to), inodes: make(map[string]int)}
+	r.lacking = slices.ContainsFunc(r.contents, unlisted)
 	entries, first := r.header()
 	renames := r.renames()
 	if err := in.err(0, recipeColumns); err != nil {
@@ -40,11 +44,15 @@ func readRecipe(in *columnReader, from *mkimage.Recipe) (
 	}
 	r.entries(list, entries)
 	r.order(first)
+	if r.missed {
+		return nil, nil, nil, ErrPending
+	}
 	if err := in.end(0, recipeColumns); err != nil {
 		return nil, nil, nil, err
 	}
 	// For the lists that are not known stand others that make the content one with data.
-	for _, c := range r.pending {
+	unknown := unlistedOf(to)
+	for _, c := range unknown {
 		n := min(c.Size, int64(max(1, to.Chunking.Max)))
 		c.Chunks = []chunkstore.Chunk{{ID: c.ID, Size: n}}
 		if n < c.Size {
@@ -52,10 +60,23 @@ func readRecipe(in *columnReader, from *mkimage.Recipe) (
 		}
 	}
 	err = to.Validate()
-	for _, c := range r.pending {
+	for _, c := range unknown {
 		c.Chunks = nil
 	}
 	return to, r.pending, renamed, err
+}
+
+// unlisted tells whether the chunk list of a content with bytes is not known.
+func unlisted(c *chunkstore.Content) bool { return c.Chunks == nil }
+
+// unlistedOf gives the contents of a recipe whose chunk lists are not known.
+func unlistedOf(r *mkimage.Recipe) (list []*chunkstore.Content) {
+	for c := range r.Contents() {
+		if unlisted(c) {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 func (r *recipeReader) header() (entries, first int) {
@@ -268,6 +289,11 @@ func (r *recipeReader) chunk(in *input) chunkstore.Chunk {
 	case chunkNew:
 		return chunkstore.Chunk{Size: int64(in.length(chunkstore.ChunkMax)), ID: r.in[colIDs].id()}
 	default:
+		if r.lacking {
+			r.missed = true
+			in.fail("a chunk of a list that is not known")
+			return chunkstore.Chunk{}
+		}
 		v -= chunkOld
 		at := int64(r.lastChunk) + (int64(v>>1) ^ -int64(v&1))
 		if at < 0 || at >= int64(len(r.chunks)) {

@@ -25,6 +25,21 @@ func (h *Head) Step(from *mkimage.Recipe) (*Step, error) {
 	return s, nil
 }
 
+// StepAfter applies the recipe's patch to the recipe that another step leads to, whose pending chunk lists need not be
+// known: they stay pending. Without them that recipe cannot be proved by its hash; that the other set's head leads there is
+// demanded, contents are proved by their ids anyway, and an image by its own hash. Errors are those of Step, or wrap ErrPending when
+// this set refers to the chunk lists that are missing.
+func (h *Head) StepAfter(before *Step) (*Step, error) {
+	if h.From != before.head.To {
+		return nil, fmt.Errorf("%w: from %v, not %v", ErrFrom, h.From, before.head.To)
+	}
+	s, err := h.step(before.To)
+	if err != nil {
+		return nil, fmt.Errorf("patch set: %w", err)
+	}
+	return s, nil
+}
+
 func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 	streams, err := readBundle(h.bundle, numColumns, columnsMax)
 	if err != nil {
@@ -35,7 +50,7 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recipe: %w", err)
 	}
-	s := &Step{From: from, To: to, Pending: pending, head: h}
+	s := &Step{From: from, To: to, Pending: unlistedOf(to), head: h}
 	s.Entries, err = readDirectory(in, newListing(from, to, originsOf(renamed)), len(h.Groups))
 	if err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
@@ -49,7 +64,7 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 			return nil, fmt.Errorf("recipe: %w: no chunk list of content %v", chunkstore.ErrCorrupt, c.ID)
 		}
 	}
-	if len(pending) == 0 {
+	if len(s.Pending) == 0 {
 		return s, s.Finish()
 	}
 	return s, nil

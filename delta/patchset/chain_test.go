@@ -1,0 +1,75 @@
+package patchset
+
+import (
+	"errors"
+	"testing"
+
+	"deltaup/chunkstore"
+)
+
+// unlistedStep gives a set and its step, to a recipe that lacks chunk lists.
+func unlistedStep(t *testing.T, from, to *release) ([]byte, *Step) {
+	t.Helper()
+	set, _ := makeSet(t, from, to, MakeOptions{})
+	head, err := open(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := head.Step(from.recipe)
+	if err != nil || len(s.Pending) == 0 {
+		t.Fatalf("%d chunk lists are left out, %v", len(s.Pending), err)
+	}
+	return set, s
+}
+
+// TestStepAfter goes through a release whose chunk lists are not known, and back.
+func TestStepAfter(t *testing.T) {
+	from, to := fixture(t)
+	_, first := unlistedStep(t, from, to)
+	back, _ := makeSet(t, to, from, MakeOptions{})
+	head, err := open(back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := head.StepAfter(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := checkSet(t, back, to, from)
+	if len(s.Entries) != len(want.Entries) || len(s.Pending) < len(want.Pending) {
+		t.Errorf("%d entries and %d chunk lists left out, want %d and %d", len(s.Entries), len(s.Pending), len(want.Entries), len(want.Pending))
+	}
+	lists := make(map[chunkstore.ID][]chunkstore.Chunk)
+	for c := range from.recipe.Contents() {
+		lists[c.ID] = c.Chunks
+	}
+	for _, c := range s.Pending {
+		c.Chunks = lists[c.ID]
+	}
+	if err := s.Finish(); err != nil {
+		t.Error(err)
+	}
+	if got, want := recipeText(t, s.To), recipeText(t, from.recipe); got != want {
+		t.Errorf("recipe:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestStepAfterLists: a set that refers to chunk lists which the set before left out says so.
+func TestStepAfterLists(t *testing.T) {
+	from, to := fixture(t)
+	there, first := unlistedStep(t, from, to)
+	back, _ := makeSet(t, to, from, MakeOptions{ChunkLists: true})
+	head, err := open(back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := head.StepAfter(first); !errors.Is(err, ErrPending) || errors.Is(err, chunkstore.ErrCorrupt) {
+		t.Errorf("got %v, want ErrPending", err)
+	}
+	if head, err = open(there); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := head.StepAfter(first); !errors.Is(err, ErrFrom) {
+		t.Errorf("a set after itself: %v, want ErrFrom", err)
+	}
+}
