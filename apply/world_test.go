@@ -5,22 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"deltaup/apply"
-	"deltaup/chunkstore"
-	"deltaup/internal/faultserver"
 	"deltaup/mirror"
 	"deltaup/mkimage"
 	"deltaup/mkimage/tree"
-	"deltaup/slotboot"
 )
 
 // world is two releases of a small system on a mirror. It is made once and never changed.
@@ -172,145 +166,67 @@ func makeImage(folder, image string) error {
 	return os.WriteFile(image+".recipe", b.Bytes(), 0o644)
 }
 
-// target is one machine with its slot and its state folder, and the server that it pulls from.
-type target struct {
-	t      testing.TB
-	w      *world
-	server *faultserver.Server
-	urls   []string // default: the server
-	seeds  []string // default: a copy of version 1's image
-	path   string   // of the slot
-	state  string
-	wrap   func(*slotboot.Slot) apply.Slot // what becomes of the slot; nil: nothing
-	with   func(*apply.Request)            // last changes; may be nil
-
-	warnings []string
-	before   chunkstore.ID // of the seed
+// patchedWorlds are worlds whose mirrors have patch sets. They are made once.
+var patchedWorlds struct {
+	sync.Mutex
+	made map[string]*world
 }
 
-func newTarget(t testing.TB) *target { return newTargetOf(t, newWorld(t)) }
-
-func newTargetOf(t testing.TB, w *world) *target {
+// patchedWorld publishes so many releases of growing, each with sets from so many before it.
+func patchedWorld(t testing.TB, releases, from int) *world {
 	t.Helper()
-	dir := t.TempDir()
-	m := &target{
-		t: t, w: w, server: faultserver.New(t, mirror.Handler(w.mirror)),
-		path: filepath.Join(dir, "slot"), state: filepath.Join(dir, "state"),
-		seeds: []string{filepath.Join(dir, "seed")},
+	return worldOf(t, fmt.Sprintf("growing %d %d", releases, from), growing, releases, from)
+}
+
+// worldOf publishes so many releases, each with sets from so many before it. Its images are the first and the last.
+func worldOf(t testing.TB, name string, files func(version int) map[string][]byte, releases, from int) *world {
+	t.Helper()
+	patchedWorlds.Lock()
+	defer patchedWorlds.Unlock()
+	if w := patchedWorlds.made[name]; w != nil {
+		return w
 	}
-	m.urls = []string{m.server.URL}
-	if err := os.WriteFile(m.seeds[0], readFile(t, w.image[0]), 0o644); err != nil {
+	dir, err := os.MkdirTemp("", "deltaup-patched")
+	if err != nil {
 		t.Fatal(err)
 	}
-	m.before = chunkstore.Sum(readFile(t, m.seeds[0]))
-	seed := m.seeds[0]
-	t.Cleanup(func() {
-		if chunkstore.Sum(readFile(t, seed)) != m.before {
-			t.Error("the seed was changed")
+	w := &world{dir: dir, mirror: filepath.Join(dir, "mirror")}
+	for version := 1; version <= releases; version++ {
+		image, err := w.release(version, files(version), mirror.Publication{PatchFrom: from, PackSize: 128 << 10})
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	return m
+		w.image[min(version-1, 1)] = image
+	}
+	if patchedWorlds.made == nil {
+		patchedWorlds.made = map[string]*world{}
+	}
+	patchedWorlds.made[name] = w
+	return w
 }
 
-func readFile(t testing.TB, path string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// start prepares a pull; done closes what it opened.
-func (m *target) start() (u *apply.Update, done func(), err error) {
-	m.t.Helper()
-	client, err := mirror.NewClient(m.urls, mirror.ClientOptions{
-		Timeout: 700 * time.Millisecond, Retries: 2, RetryDelay: time.Millisecond,
-	})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	slot, err := slotboot.Open(m.path, slotboot.Options{})
-	if err != nil {
-		return nil, nil, err
-	}
-	r := apply.Request{
-		Client: client, Channel: "stable", Seeds: m.seeds, Slot: slot, StateDir: m.state,
-		Events: func(e apply.Event) {
-			if e.Warning != "" {
-				m.warnings = append(m.warnings, e.Warning)
+// growing is a system whose every version changes something: in large files, in small ones, by moving and by adding.
+func growing(version int) map[string][]byte {
+	files := map[string][]byte{}
+	for i := range 4 {
+		content := noise(uint64(i), 300<<10+i<<10)
+		for v := 2; v <= version; v++ {
+			if i == v%2 {
+				copy(content[100<<10+v*3000:], noise(uint64(50+v), 500)) // changed in place
 			}
-		},
-	}
-	if m.wrap != nil {
-		r.Slot = m.wrap(slot)
-	}
-	if m.with != nil {
-		m.with(&r)
-	}
-	u, err = apply.Prepare(m.t.Context(), r)
-	if err != nil {
-		slot.Close()
-		return nil, nil, err
-	}
-	return u, func() {
-		if err := errors.Join(u.Close(), slot.Close()); err != nil {
-			m.t.Error(err)
 		}
-	}, nil
-}
-
-func (m *target) pull() (apply.Quote, apply.Result, error) {
-	m.t.Helper()
-	u, done, err := m.start()
-	if err != nil {
-		return apply.Quote{}, apply.Result{}, err
+		files[fmt.Sprintf("usr/lib/lib%d.so", i)] = content
 	}
-	defer done()
-	result, err := u.Run(m.t.Context())
-	return u.Quote(), result, err
-}
-
-// mustPull pulls and checks that the slot then holds version 2's image.
-func (m *target) mustPull() (apply.Quote, apply.Result) {
-	m.t.Helper()
-	q, r, err := m.pull()
-	if err != nil {
-		m.t.Fatalf("pull: %v", err)
+	for i := range 60 {
+		text := strings.Repeat(fmt.Sprintf("option %d of the service is documented here\n", i), 60)
+		for v := 2; v <= version; v++ {
+			if i%10 == v%10 {
+				text += fmt.Sprintf("and changed in version %d\n", v)
+			}
+		}
+		files[fmt.Sprintf("etc/service%d.conf", i)] = []byte(text)
 	}
-	m.checkSlot(m.w.image[1])
-	return q, r
-}
-
-func (m *target) checkSlot(image string) {
-	m.t.Helper()
-	want := readFile(m.t, image)
-	got := readFile(m.t, m.path)
-	if len(got) > len(want) {
-		got = got[:len(want)] // a device may be larger
-	}
-	if !bytes.Equal(got, want) {
-		m.t.Fatal("the slot does not hold the published image")
-	}
-}
-
-// checkUnbootable checks that a failed pull left nothing that could be mounted.
-func (m *target) checkUnbootable() {
-	m.t.Helper()
-	f, err := os.Open(m.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return
-	}
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	defer f.Close()
-	head := make([]byte, 4096)
-	n, err := f.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		m.t.Fatal(err)
-	}
-	if !bytes.Equal(head[:n], make([]byte, n)) {
-		m.t.Error("the slot has a superblock after a failed pull")
-	}
+	files[fmt.Sprintf("usr/lib/libmoved.so.%d", version)] = noise(99, 200<<10)
+	files[fmt.Sprintf("usr/share/new%d", version)] = noise(uint64(60+version), 9<<10)
+	return files
 }
