@@ -40,7 +40,7 @@ const blockMarkEvery = 64
 func newBlockmap(r *Recipe) *Blockmap {
 	b := &Blockmap{
 		Stretches: r.Layout(),
-		End:       dataStart,
+		End:       DataStart,
 		codec:     r.Codec,
 		blockSize: r.BlockSize,
 		large:     make(map[chunkstore.ID]int),
@@ -56,9 +56,6 @@ func newBlockmap(r *Recipe) *Blockmap {
 	}
 	return b
 }
-
-// dataStart is where the first block lies: right behind the superblock, since our codecs have no options.
-const dataStart = 96
 
 // blockCount is the number of blocks that the map is to have.
 func (b *Blockmap) blockCount() int {

@@ -93,7 +93,7 @@ func TestBlockmap(t *testing.T) {
 // checkTiling demands that blocks follow each other without gaps and hold all contents.
 func checkTiling(t *testing.T, b *Blockmap, r *Recipe) {
 	t.Helper()
-	end := int64(dataStart)
+	end := int64(DataStart)
 	plain := map[chunkstore.ID]int64{}
 	for i, s := range b.Stretches {
 		n := 0
@@ -144,7 +144,7 @@ func TestBlockmapEmptyImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(b.Stretches) != 0 || b.End != dataStart {
+	if len(b.Stretches) != 0 || b.End != DataStart {
 		t.Errorf("an image without data: %+v", b)
 	}
 }
@@ -187,8 +187,8 @@ func TestBlockmapOfAnotherImage(t *testing.T) {
 	}
 	foreign := *r2
 	foreign.Codec = ""
-	if stored, _ := b1.Lacking(&foreign); stored != b1.End-dataStart {
-		t.Errorf("an image of another codec lacks %d of %d bytes", stored, b1.End-dataStart)
+	if stored, _ := b1.Lacking(&foreign); stored != b1.End-DataStart {
+		t.Errorf("an image of another codec lacks %d of %d bytes", stored, b1.End-DataStart)
 	}
 	if _, err := ParseBlockmap(encodeMap(t, b1), r2); !errors.Is(err, chunkstore.ErrCorrupt) {
 		t.Errorf("the map of another image: %v", err)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"io"
 	"slices"
-	"sync"
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage/squashfs"
@@ -15,21 +14,18 @@ import (
 // readAll reads every content once, in the order in which they lie, the contents of
 // one fragment block together.
 func (d *deriver) readAll(ctx context.Context) error {
-	scan := scanner{
-		params:   d.out.Recipe.Chunking,
-		workers:  d.options.Workers,
-		progress: newProgress(d.options.Progress),
-	}
-	tasks, err := d.tasks(scan.progress)
+	p := newProgress(d.options.Progress)
+	tasks, err := d.tasks(p)
 	if err != nil {
 		return err
 	}
-	return scan.each(ctx, len(tasks), func(ctx context.Context, i int, s *chunkstore.Splitter) error {
-		r := placeReader{d: d, splitter: s, progress: scan.progress}
-		if t := tasks[i]; t.fragment >= 0 {
-			return r.fragment(ctx, t)
-		} else {
-			return r.file(ctx, t.places[0])
+	return each(ctx, len(tasks), d.options.Workers, func() func(context.Context, int) error {
+		r := placeReader{d: d, splitter: chunkstore.NewSplitter(d.out.Recipe.Chunking), progress: p}
+		return func(ctx context.Context, i int) error {
+			if t := tasks[i]; t.fragment >= 0 {
+				return r.fragment(ctx, t)
+			}
+			return r.file(ctx, tasks[i].places[0])
 		}
 	})
 }
@@ -69,11 +65,12 @@ func (d *deriver) tasks(p *progress) ([]*task, error) {
 	return tasks, nil
 }
 
-// placeReader fills in the contents of places.
+// placeReader fills in the contents of places, in one goroutine.
 type placeReader struct {
 	d        *deriver
 	splitter *chunkstore.Splitter
 	progress *progress
+	plain    []byte // buffer for a fragment block
 }
 
 // file reads one file by itself.
@@ -85,27 +82,21 @@ func (r *placeReader) file(ctx context.Context, p *place) error {
 	return r.split(ctx, p, io.NewSectionReader(f, 0, f.Size()))
 }
 
-// plainBlocks holds buffers for decompressed fragment blocks.
-var plainBlocks = sync.Pool{New: func() any { return new([]byte) }}
-
 // fragment decompresses a fragment block once and reads all small files in it.
 func (r *placeReader) fragment(ctx context.Context, t *task) error {
-	buffer := plainBlocks.Get().(*[]byte)
-	defer plainBlocks.Put(buffer)
 	b, err := r.d.image.FragmentBlock(t.fragment)
 	if err == nil {
-		*buffer, err = r.d.image.ReadBlock(b, (*buffer)[:0])
+		r.plain, err = r.d.image.ReadBlock(b, r.plain[:0])
 	}
-	plain := *buffer
 	for _, p := range t.places {
 		err := err
-		if end := p.offset + int(p.node.Size); err == nil && end > len(plain) {
-			err = corrupt("its tail ends at %d in a fragment block of %d bytes", end, len(plain))
+		if end := p.offset + int(p.node.Size); err == nil && end > len(r.plain) {
+			err = corrupt("its tail ends at %d in a fragment block of %d bytes", end, len(r.plain))
 		}
 		if err != nil {
 			err = r.d.lose(p, err)
 		} else {
-			err = r.split(ctx, p, bytes.NewReader(plain[p.offset:][:p.node.Size]))
+			err = r.split(ctx, p, bytes.NewReader(r.plain[p.offset:][:p.node.Size]))
 		}
 		if err != nil {
 			return err

@@ -3,7 +3,6 @@ package mkimage
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage/squashfs"
@@ -30,16 +29,17 @@ func NewRecipe(ctx context.Context, t tree.Tree, o Options) (*Recipe, Source, er
 	if err != nil {
 		return nil, nil, fmt.Errorf("make recipe: %w", err)
 	}
-	scan := scanner{params: r.Chunking, progress: newProgress(o.Progress)}
+	p := newProgress(o.Progress)
 	var files []int
 	for i := range r.Entries {
 		if e := &r.Entries[i]; e.Type == squashfs.Regular && e.Link == "" {
 			files = append(files, i)
-			scan.progress.total += e.Size
+			p.total += e.Size
 		}
 	}
-	err = scan.each(ctx, len(files), func(ctx context.Context, n int, s *chunkstore.Splitter) error {
-		return r.readContent(ctx, t, files[n], s, scan.progress)
+	err = each(ctx, len(files), 0, func() func(context.Context, int) error {
+		s := chunkstore.NewSplitter(r.Chunking)
+		return func(ctx context.Context, n int) error { return r.readContent(ctx, t, files[n], s, p) }
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("make recipe: %w", err)
@@ -159,19 +159,4 @@ func firstMembers(items []item, n int) []string {
 		}
 	}
 	return paths
-}
-
-// treeSource reads contents from the tree that a recipe was made from.
-type treeSource struct {
-	tree    tree.Tree
-	entries map[chunkstore.ID]int
-}
-
-// Open implements Source.
-func (s *treeSource) Open(_ context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
-	i, ok := s.entries[c.ID]
-	if !ok {
-		return nil, fmt.Errorf("content %v: %w", c.ID, chunkstore.ErrNotFound)
-	}
-	return s.tree.Open(i)
 }

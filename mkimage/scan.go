@@ -7,20 +7,11 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-
-	"deltaup/chunkstore"
 )
 
-// scanner reads many contents in parallel, with a splitter for each goroutine.
-type scanner struct {
-	params   chunkstore.Params
-	workers  int // 0: GOMAXPROCS
-	progress *progress
-}
-
-// each calls fn for 0 to n-1, in about that order. It stops at the first error.
-func (s *scanner) each(ctx context.Context, n int, fn func(ctx context.Context, i int, s *chunkstore.Splitter) error) error {
-	workers := s.workers
+// each calls functions for 0 to n-1, in about that order, and stops at the first error. It makes a function for
+// each of its goroutines; workers 0 is GOMAXPROCS of them.
+func each(ctx context.Context, n, workers int, newWorker func() func(ctx context.Context, i int) error) error {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
@@ -39,9 +30,9 @@ func (s *scanner) each(ctx context.Context, n int, fn func(ctx context.Context, 
 	})
 	for range workers {
 		group.Go(func() error {
-			splitter := chunkstore.NewSplitter(s.params)
+			work := newWorker()
 			for i := range next {
-				if err := fn(ctx, i, splitter); err != nil {
+				if err := work(ctx, i); err != nil {
 					return err
 				}
 			}

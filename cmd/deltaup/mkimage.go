@@ -107,14 +107,9 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	status := newStatusLine(env)
 	defer status.clear()
 	recipes.Progress = func(done, total int64) { status.show("reading", done, total) }
-	r, source, err := mkimage.NewRecipe(ctx, t, recipes)
+	r, source, err := o.recipe(ctx, t, recipes)
 	if err != nil {
 		return err
-	}
-	if o.fromRecipe != "" {
-		if r, err = readRecipe(o.fromRecipe); err != nil {
-			return err
-		}
 	}
 	stats, err := writeImage(ctx, o.image, r, source, func(done, total int64) { status.show("compressing", done, total) })
 	if err != nil {
@@ -125,6 +120,19 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 		o.image, len(r.Entries), stats.Contents, humanize.Bytes(uint64(stats.PlainBytes)),
 		humanize.Bytes(uint64(stats.Size)), 100*float64(stats.Size)/float64(max(stats.PlainBytes, 1)), r.Codec)
 	return nil
+}
+
+// recipe gives the recipe to build, that of the tree or the one asked for, and where its contents are.
+func (o *mkimageOptions) recipe(ctx context.Context, t tree.Tree, recipes mkimage.Options) (*mkimage.Recipe, mkimage.Source, error) {
+	if o.fromRecipe == "" {
+		return mkimage.NewRecipe(ctx, t, recipes)
+	}
+	r, err := readRecipe(o.fromRecipe)
+	if err != nil {
+		return nil, nil, err
+	}
+	source, err := mkimage.FindContents(ctx, r, t, recipes.Progress)
+	return r, source, err
 }
 
 // parse turns the flags into what the libraries take.
