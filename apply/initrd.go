@@ -16,6 +16,7 @@ import (
 // initrdParts is what an initrd is built from.
 type initrdParts struct {
 	recipe *initrd.Recipe
+	set    *initrdSet               // that gives the contents that neither image nor seeds have; nil: they come by chunks
 	chunks delta.List               // of contents that the release's image lacks
 	paths  map[chunkstore.ID]string // where the image has the others
 }
@@ -40,7 +41,8 @@ func (u *Update) needsIndex() bool {
 			return true
 		}
 	}
-	return u.initrd() != nil && u.image == nil && !u.seedIsImage()
+	o := u.initrd()
+	return o != nil && !u.copyInitrd(o) && u.image == nil && !u.seedIsImage()
 }
 
 // seedIsImage tells whether a seed is the release's image, and takes its recipe then.
@@ -54,11 +56,11 @@ func (u *Update) seedIsImage() bool {
 	return false
 }
 
-// loadInitrd fetches the recipe of an initrd that is wanted, and plans again with the chunks that it needs
-// beside the contents of the image.
+// loadInitrd gets the recipe of an initrd that is wanted, out of a patch set where one leads from a seed, and plans again
+// with what it needs beside the contents of the image.
 func (u *Update) loadInitrd(ctx context.Context) error {
 	o := u.initrd()
-	if o == nil {
+	if o == nil || u.copyInitrd(o) {
 		return nil
 	}
 	if u.recipe == nil {
@@ -66,25 +68,26 @@ func (u *Update) loadInitrd(ctx context.Context) error {
 			return err
 		}
 	}
-	name := mirror.RecipePath(o.artifact.Recipe.ID)
-	stored, err := u.meta.object(ctx, name, o.artifact.Recipe.Object, mirror.MaxRecipeSize)
-	if err != nil {
+	parts := &initrdParts{paths: map[chunkstore.ID]string{}}
+	var err error
+	if parts.set, err = u.openInitrdSet(ctx, o); err != nil {
 		return err
 	}
-	parts := &initrdParts{paths: map[chunkstore.ID]string{}}
-	if parts.recipe, err = o.artifact.Recipe.DecodeInitrd(stored, u.recipe); err != nil {
-		return published(name, err)
+	if parts.set != nil {
+		parts.recipe = parts.set.Recipe
+	} else if err := u.loadInitrdRecipe(ctx, o, parts); err != nil {
+		return err
 	}
 	if !initrd.KnownCodec(parts.recipe.Codec) {
 		return fmt.Errorf("artifact %s: %q: %w", o.artifact.Name, parts.recipe.Codec, mkimage.ErrUnknownCodec)
-	}
-	if err := u.locateInitrd(ctx, &o.artifact, parts); err != nil {
-		return err
 	}
 	for i := range u.recipe.Entries {
 		if e := &u.recipe.Entries[i]; e.Content != nil && e.Link == "" {
 			parts.paths[e.Content.ID] = e.Path
 		}
+	}
+	if o.initrd != nil {
+		o.initrd.set.close()
 	}
 	o.initrd = parts
 	u.addInitrd()
@@ -93,6 +96,30 @@ func (u *Update) loadInitrd(ctx context.Context) error {
 		return err
 	}
 	return u.replan(ctx)
+}
+
+// copyInitrd tells whether a seed is the initrd that is wanted, and takes it then.
+func (u *Update) copyInitrd(o *output) bool {
+	for _, s := range u.seeds.list {
+		if s.initrd != nil && s.raw.ID == o.artifact.ID {
+			o.same = s
+			return true
+		}
+	}
+	return false
+}
+
+// loadInitrdRecipe fetches the recipe as it lies on the mirror, and where its chunks are.
+func (u *Update) loadInitrdRecipe(ctx context.Context, o *output, parts *initrdParts) error {
+	name := mirror.RecipePath(o.artifact.Recipe.ID)
+	stored, err := u.meta.object(ctx, name, o.artifact.Recipe.Object, mirror.MaxRecipeSize)
+	if err != nil {
+		return err
+	}
+	if parts.recipe, err = o.artifact.Recipe.DecodeInitrd(stored, u.recipe); err != nil {
+		return published(name, err)
+	}
+	return u.locateInitrd(ctx, &o.artifact, parts)
 }
 
 // locateInitrd finds the chunks that the initrd has and the image lacks.
@@ -120,8 +147,8 @@ func (u *Update) locateInitrd(ctx context.Context, a *mirror.Artifact, parts *in
 	return nil
 }
 
-// addInitrd adds the chunks of the initrd to what is needed. Without an image to take the other contents
-// from, all of them are.
+// addInitrd adds the chunks of the initrd to what is needed: its own, and without an image to take the other contents
+// from, those of them too.
 func (u *Update) addInitrd() {
 	o := u.initrd()
 	if o == nil || o.initrd == nil {
@@ -130,30 +157,40 @@ func (u *Update) addInitrd() {
 	if u.at == nil {
 		u.at = map[chunkstore.ID]chunkstore.Location{}
 	}
-	list := o.initrd.chunks
-	for i, c := range list.Chunks {
-		u.at[c.ID] = list.Locations[i]
+	for i, c := range o.initrd.chunks.Chunks {
+		u.at[c.ID] = o.initrd.chunks.Locations[i]
+		u.needOther(c)
 	}
-	if u.image == nil && u.indexed {
-		list = delta.List{Chunks: o.initrd.recipe.Chunks()}
-		for _, c := range list.Chunks {
-			list.Locations = append(list.Locations, u.at[c.ID])
+	if u.image != nil || !u.indexed {
+		return
+	}
+	for c := range o.initrd.recipe.Contents() {
+		if o.initrd.paths[c.ID] == "" {
+			continue
+		}
+		for _, chunk := range chunkstore.Distinct(one(c)) {
+			u.needOther(chunk)
 		}
 	}
-	u.other.Chunks = append(u.other.Chunks, list.Chunks...)
-	u.other.Locations = append(u.other.Locations, list.Locations...)
+}
+
+// needOther adds a chunk that is needed besides the image.
+func (u *Update) needOther(c chunkstore.Chunk) {
+	u.other.Chunks = append(u.other.Chunks, c)
+	u.other.Locations = append(u.other.Locations, u.at[c.ID])
 }
 
 // initrdSource gives the contents of an initrd.
 type initrdSource struct {
 	image *squashfs.Image // the release's, in the slot; nil: it is a seed, or there is none
 	paths map[chunkstore.ID]string
+	set   *initrdSet
 	rest  *source
 }
 
 // newInitrdSource takes the image out of the slot that was written, which is nil when there is none.
 func newInitrdSource(parts *initrdParts, held *heldSlot, rest *source) (*initrdSource, error) {
-	s := &initrdSource{paths: parts.paths, rest: rest}
+	s := &initrdSource{paths: parts.paths, set: parts.set, rest: rest}
 	if held == nil {
 		return s, nil
 	}
@@ -164,6 +201,9 @@ func newInitrdSource(parts *initrdParts, held *heldSlot, rest *source) (*initrdS
 
 // Open implements mkimage.Source.
 func (s *initrdSource) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
+	if r := s.set.open(c.ID); r != nil {
+		return r, nil
+	}
 	path, ok := s.paths[c.ID]
 	if s.image == nil || !ok {
 		return s.rest.Open(ctx, c)
@@ -193,6 +233,14 @@ func (p provedImage) ReadAt(b []byte, off int64) (int, error) {
 
 // content writes what the output is made of.
 func (u *Update) content(ctx context.Context, o *output, held *heldSlot, src *source, w io.Writer) error {
+	if o.same != nil {
+		h := chunkstore.NewHasher()
+		_, err := io.Copy(io.MultiWriter(w, h), io.NewSectionReader(o.same.f, 0, o.artifact.Size))
+		if err == nil && h.ID() != o.artifact.ID {
+			err = o.same.changed(chunkstore.ErrCorrupt)
+		}
+		return err
+	}
 	if o.initrd != nil {
 		from, err := newInitrdSource(o.initrd, held, src)
 		if err != nil {

@@ -175,8 +175,7 @@ func (u *Update) needRaw(x *chunkstore.Index, a *mirror.Artifact) (*chunkstore.C
 		return nil, fmt.Errorf("artifact %s: %w: not the one that the release names", a.Name, chunkstore.ErrCorrupt)
 	}
 	for _, chunk := range chunkstore.Distinct(one(c)) {
-		u.other.Chunks = append(u.other.Chunks, chunk)
-		u.other.Locations = append(u.other.Locations, u.at[chunk.ID])
+		u.needOther(chunk)
 	}
 	return c, nil
 }

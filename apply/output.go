@@ -21,6 +21,7 @@ type output struct {
 	artifact mirror.Artifact
 	content  *chunkstore.Content // of a raw artifact
 	initrd   *initrdParts        // of an initrd that is rebuilt; nil: not known yet
+	same     *seed               // that is the artifact
 }
 
 // findOutputs looks the wanted artifacts up and drops those whose file is right already.

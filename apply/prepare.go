@@ -37,15 +37,17 @@ type Update struct {
 	indexed  bool            // at, chunks and other are there
 	at       map[chunkstore.ID]chunkstore.Location
 	chunks   delta.List        // of the image's contents
-	other    delta.List        // of raw artifacts
+	other    delta.List        // of raw artifacts, and of an initrd
+	pieces   []delta.Piece     // of the patch set of an initrd
 	blockmap *mkimage.Blockmap // nil: not fetched
 	chain    *chain            // of patch sets to the image; nil: there is none
 
-	closed map[delta.Route]string // routes that failed, and why
-	prove  bool                   // blocks of the seeds are not copied any more
-	way    delta.Way              // of the plan
-	plan   *delta.Plan
-	quote  Quote
+	closed       map[delta.Route]string // routes that failed, and why
+	initrdClosed bool                   // no patch set gives an initrd any more
+	prove        bool                   // blocks of the seeds are not copied any more
+	way          delta.Way              // of the plan
+	plan         *delta.Plan
+	quote        Quote
 }
 
 // Prepare fetches the metadata, locks the slot's state folder, reads the seeds and plans.
@@ -81,6 +83,11 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 
 // Close releases seeds and state folder.
 func (u *Update) Close() error {
+	for _, o := range u.outputs {
+		if o.initrd != nil {
+			o.initrd.set.close()
+		}
+	}
 	return errors.Join(u.seeds.close(), u.state.close())
 }
 
@@ -182,6 +189,11 @@ func (u *Update) openSeeds(ctx context.Context) error {
 			u.seeds.list = append(u.seeds.list, seed)
 		}
 	}
+	if u.initrd() != nil {
+		if err := u.unpackSeeds(ctx); err != nil {
+			return err
+		}
+	}
 	return ctx.Err()
 }
 
@@ -219,7 +231,7 @@ func (u *Update) contents() iter.Seq[*chunkstore.Content] {
 func (u *Update) replan(ctx context.Context) error {
 	for {
 		ways := u.ways()
-		plan, err := delta.NewPlan(delta.Need{Ways: ways, Other: u.other}, have{cache: u.state.cache, seeds: u.seeds}, delta.Options{
+		plan, err := delta.NewPlan(delta.Need{Ways: ways, Other: u.other, Pieces: u.pieces}, have{cache: u.state.cache, seeds: u.seeds}, delta.Options{
 			Line: u.meta.line, CPU: u.cpu, Optimize: u.r.Optimize, Parallel: u.r.Parallel,
 		})
 		if errors.Is(err, chunkstore.ErrCorrupt) {

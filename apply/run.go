@@ -75,7 +75,13 @@ func (u *Update) fetch(ctx context.Context) error {
 	if free < u.plan.Bytes {
 		return u.noRoom(free)
 	}
-	return u.fetchAll(ctx, &counter{total: u.plan.Bytes, stage: StageFetch, events: &u.events})
+	if err := u.fetchAll(ctx, &counter{total: u.plan.Bytes, stage: StageFetch, events: &u.events}); err != nil {
+		return err
+	}
+	if made, err := u.makeInitrd(ctx); made || err != nil {
+		return err
+	}
+	return u.fetch(ctx) // once: by another plan
 }
 
 // writeImage writes and proves the image, all but its superblock. A rebuild that fails for the sake of

@@ -17,7 +17,7 @@ import (
 // squashfsMagic begins every squashfs image.
 const squashfsMagic = "hsqs"
 
-// seed is one local source of content: a squashfs image, whose files are its
+// seed is one local source of content: a squashfs image or an initrd, whose files are its
 // contents, or any other file, which is one content. It is only ever read.
 type seed struct {
 	path string
@@ -26,6 +26,7 @@ type seed struct {
 	params  chunkstore.Params  // that its contents were cut by
 	derived *mkimage.Derived   // of an image
 	recipe  chunkstore.ID      // of the text of an image's recipe; zero when the image is not ours or damaged
+	initrd  *unpacked          // of an initrd that was taken apart
 	raw     chunkstore.Content // of any other file
 
 	rate float64 // plain bytes per second of reading an image
@@ -95,6 +96,9 @@ func (s *seed) read(ctx context.Context, params chunkstore.Params, e *events) er
 		params = chunkstore.DefaultParams
 	}
 	s.params = params
+	if s.initrd != nil {
+		return s.initrd.read(ctx, io.NewSectionReader(s.f, 0, size), params)
+	}
 	progress := &progressReader{ctx: ctx, r: io.NewSectionReader(s.f, 0, size), total: size, stage: StageSeed, events: e}
 	s.raw, err = chunkstore.NewSplitter(params).Split(progress, nil)
 	return err
@@ -140,21 +144,38 @@ func (s *seed) stretches(r *mkimage.Recipe) []mkimage.Stretch {
 
 // contents calls fn for every content that the seed has.
 func (s *seed) contents(fn func(c *chunkstore.Content)) {
-	if s.derived == nil {
+	switch {
+	case s.derived != nil:
+		for c := range s.derived.Recipe.Contents() {
+			fn(c)
+		}
+	case s.initrd != nil:
+		s.initrd.contents(fn)
+	default:
 		fn(&s.raw)
-		return
 	}
-	for c := range s.derived.Recipe.Contents() {
-		fn(c)
+}
+
+// source gives whole contents, to build an image of that recipe, which may be nil; nil when the seed has only one.
+func (s *seed) source(r *mkimage.Recipe) mkimage.Source {
+	switch {
+	case s.derived != nil:
+		return s.derived.Source(r)
+	case s.initrd != nil:
+		return s.initrd.source
 	}
+	return nil
 }
 
 // file opens a content for random access. What it reads is not verified.
 func (s *seed) file(id chunkstore.ID) (io.ReaderAt, error) {
-	if s.derived == nil {
-		return s.f, nil
+	switch {
+	case s.derived != nil:
+		return s.derived.File(id)
+	case s.initrd != nil:
+		return s.initrd.file(id)
 	}
-	return s.derived.File(id)
+	return s.f, nil
 }
 
 // changed wraps the error of a read that worked when the seed was read first.
@@ -162,4 +183,9 @@ func (s *seed) changed(err error) error {
 	return fmt.Errorf("seed %s: %w: %w", s.path, ErrSeed, err)
 }
 
-func (s *seed) close() error { return s.f.Close() }
+func (s *seed) close() error {
+	if s.initrd != nil {
+		s.initrd.spool.Discard()
+	}
+	return s.f.Close()
+}

@@ -15,7 +15,7 @@ import (
 // every chunk is verified by its id on its way.
 type source struct {
 	seeds   *seeds
-	whole   map[*seed]mkimage.Source // the images among the seeds
+	whole   map[*seed]mkimage.Source // the images and initrds among the seeds
 	cache   *cache
 	at      map[chunkstore.ID]chunkstore.Location // of all chunks, on the mirror
 	chain   *chain                                // of patch sets; nil: contents do not come by patch
@@ -31,8 +31,8 @@ func newSource(s *seeds, c *cache, at map[chunkstore.ID]chunkstore.Location, rec
 	src := &source{seeds: s, whole: map[*seed]mkimage.Source{}, cache: c, at: at}
 	src.buffers.New = func() any { return new(buffers) }
 	for _, seed := range s.list {
-		if seed.derived != nil {
-			src.whole[seed] = seed.derived.Source(recipe)
+		if whole := seed.source(recipe); whole != nil {
+			src.whole[seed] = whole
 		}
 	}
 	return src

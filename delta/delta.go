@@ -93,6 +93,8 @@ type Work struct {
 type Need struct {
 	Ways  []Way // of the image; none when no image is wanted
 	Other List  // chunks of other artifacts, needed whatever the way
+	// Pieces are needed whatever the way, too.
+	Pieces []Piece
 }
 
 // Have is what the target has already.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ func NewPlan(need Need, have Have, o Options) (*Plan, error) {
 	}
 	b := builder{have: have, gap: o.Line.RequestCost(), maxRange: o.MaxRange}
 	if len(need.Ways) == 0 {
-		p, err := b.plan(Way{}, need.Other)
+		p, err := b.plan(Way{}, need)
 		if err != nil {
 			return nil, err
 		}
@@ -36,7 +37,7 @@ func NewPlan(need Need, have Have, o Options) (*Plan, error) {
 		if w.Closed != "" {
 			continue
 		}
-		p, err := b.plan(w, need.Other)
+		p, err := b.plan(w, need)
 		if err != nil {
 			return nil, err
 		}
@@ -59,20 +60,20 @@ func NewPlan(need Need, have Have, o Options) (*Plan, error) {
 }
 
 // plan makes the plan of one way, its time left out.
-func (b *builder) plan(w Way, other List) (*Plan, error) {
+func (b *builder) plan(w Way, need Need) (*Plan, error) {
 	p := &Plan{Route: w.Route, Exact: w.MetaRequests == 0}
 	if !p.Exact {
 		p.Bytes = w.MetaBytes + w.Guess
 		p.Requests = w.MetaRequests + int((w.Guess+b.maxRange-1)/b.maxRange)
-		return p, b.pieces(p, nil, other)
+		return p, b.pieces(p, need.Pieces, need.Other)
 	}
 	if w.Route == RouteWhole {
 		for _, piece := range w.Pieces {
 			b.whole(p, piece)
 		}
-		return p, b.pieces(p, nil, other)
+		return p, b.pieces(p, need.Pieces, need.Other)
 	}
-	return p, b.pieces(p, w.Pieces, w.Chunks, other)
+	return p, b.pieces(p, slices.Concat(w.Pieces, need.Pieces), w.Chunks, need.Other)
 }
 
 // wholeBytes is what the whole image takes.

@@ -63,7 +63,8 @@ func newPullCommand(env *Env) *cobra.Command {
 seeds have and what it fetches from a mirror: a URL or a folder. Each further MIRROR holds the
 same files and takes over where one before it fails.
 
-A seed is a squashfs image, of whoever made it, or any other file; it is only read. The
+A seed is a squashfs image, of whoever made it, an initrd, or any other file; it is only
+read. What stands in the place of an artifact is a seed, too. The
 slot cannot be mounted from the first write to it until the whole image has been
 read back and found right. A pull that was cut off is continued by the same command:
 nothing that reached the disk is fetched again.
@@ -97,7 +98,7 @@ func (o *pullOptions) addSourceFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.channel, "channel", "stable", "channel whose newest release is pulled")
 	f.StringVar(&o.version, "version", "", "release to pull instead of the channel's newest")
 	f.StringVar(&o.compatible, "compatible", "", "what this machine is; a release made for others is refused")
-	f.StringArrayVar(&o.artifacts, "artifact", nil, "write a raw artifact (kernel, initrd) to a file, as `NAME=FILE`; may be repeated")
+	f.StringArrayVar(&o.artifacts, "artifact", nil, "write an artifact beside the image (kernel, initrd, a raw one) to a file, as `NAME=FILE`; may be repeated")
 	f.StringArrayVar(&o.mirrors, "mirror", nil, "a further mirror, as the arguments; may be repeated")
 	f.StringVar(&o.state, "state", "", "`DIR` for what outlives a run (default /var/lib/deltaup for root, else below ~/.local/state)")
 }

@@ -145,8 +145,8 @@ var end = string(member(Member{Name: trailerName, Links: 1}, ""))
 // memorySpool is a Spool.
 type memorySpool struct{ b []byte }
 
-func (s *memorySpool) Write(p []byte) (int, error) {
-	s.b = append(s.b, p...)
+func (s *memorySpool) WriteAt(p []byte, off int64) (int, error) {
+	s.b = append(s.b[:min(off, int64(len(s.b)))], p...)
 	return len(p), nil
 }
 

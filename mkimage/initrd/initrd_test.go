@@ -15,6 +15,7 @@ import (
 	"testing/iotest"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/cpiotest"
 	"deltaup/mkimage"
 )
 
@@ -298,7 +299,7 @@ type brokenSpool struct {
 	err error
 }
 
-func (s *brokenSpool) Write([]byte) (int, error) { return 0, s.err }
+func (s *brokenSpool) WriteAt([]byte, int64) (int, error) { return 0, s.err }
 
 func TestBuildErrors(t *testing.T) {
 	r, src := takeApart(t, newPieces(t).main, "fastest")
@@ -374,5 +375,43 @@ func TestVerify(t *testing.T) {
 	}
 	if err := r.Verify(context.Background(), bytes.NewReader(p.main)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestKeep takes an initrd apart with a spool that keeps some contents only.
+func TestKeep(t *testing.T) {
+	files := map[string][]byte{"d": nil}
+	for i, name := range []string{"a", "b", "c", "f"} {
+		files[name] = bytes.Repeat([]byte(name+name+"\n"), []int{10, 20, 8, 2}[i]<<10)
+	}
+	files["e"] = files["b"]
+	var spool memorySpool
+	dropped := chunkstore.Sum(files["b"])
+	r, src, err := NewRecipe(t.Context(), bytes.NewReader(cpiotest.Initrd(files)), Options{
+		Spool: &spool, Keep: func(c *chunkstore.Content) bool { return c.ID != dropped },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(spool.b) > 100<<10 {
+		t.Errorf("the spool has %d bytes", len(spool.b))
+	}
+	n := 0
+	for c := range r.Contents() {
+		in, err := src.Open(t.Context(), c)
+		if c.ID == dropped {
+			if !errors.Is(err, chunkstore.ErrNotFound) {
+				t.Errorf("a content that was not kept: %v", err)
+			}
+			continue
+		}
+		n++
+		got := make([]byte, c.Size)
+		if _, err := in.(io.ReaderAt).ReadAt(got, 0); err != nil || chunkstore.Sum(got) != c.ID {
+			t.Errorf("content of %d bytes: other bytes, error %v", c.Size, err)
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d contents", n)
 	}
 }

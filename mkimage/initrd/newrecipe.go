@@ -16,17 +16,19 @@ type Options struct {
 	Level    string            // one of mkimage.Levels; "": "best"
 	Chunking chunkstore.Params // zero: chunkstore.DefaultParams; that of the image beside it, so that both share chunks
 	Spool    Spool             // takes the unpacked contents; nil: no source of contents
+	// Keep tells whether the source is to have a content; nil: it has all. One that it is not to have takes room in the
+	// spool only until the next.
+	Keep func(c *chunkstore.Content) bool
 }
 
 // Spool keeps unpacked contents, for an initrd can't be read at random; an *os.File is one.
-// It is written from its beginning.
 type Spool interface {
-	io.Writer
+	io.WriterAt
 	io.ReaderAt
 }
 
 // NewRecipe unpacks the initrd that r reads and gives its recipe and a source of its
-// contents, which reads o.Spool. What can't be taken apart is ErrUnsupported.
+// contents, which reads o.Spool; what it opens is an io.ReaderAt, too. What can't be taken apart is ErrUnsupported.
 func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.Source, error) {
 	recipe := &Recipe{Chunking: o.Chunking}
 	if recipe.Chunking == (chunkstore.Params{}) {
@@ -42,6 +44,7 @@ func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.So
 	take := taker{
 		splitter: chunkstore.NewSplitter(recipe.Chunking),
 		spool:    o.Spool,
+		keep:     o.Keep,
 		contents: make(map[chunkstore.ID]*chunkstore.Content),
 		offsets:  make(map[chunkstore.ID]int64),
 	}
@@ -120,7 +123,8 @@ func (r *Recipe) members() iter.Seq[*Member] {
 type taker struct {
 	splitter *chunkstore.Splitter
 	spool    Spool
-	size     int64 // of the spool
+	keep     func(c *chunkstore.Content) bool
+	size     int64 // of the spool: where the next byte goes
 	err      error // of the spool
 	contents map[chunkstore.ID]*chunkstore.Content
 	offsets  map[chunkstore.ID]int64 // in the spool
@@ -133,10 +137,15 @@ func (t *taker) content(r io.Reader) (*chunkstore.Content, error) {
 		return nil, err
 	}
 	if known := t.contents[c.ID]; known != nil {
+		t.size = start
 		return known, nil
 	}
 	t.contents[c.ID] = &c
-	t.offsets[c.ID] = start
+	if t.keep == nil || t.keep(&c) {
+		t.offsets[c.ID] = start
+	} else {
+		t.size = start
+	}
 	return &c, nil
 }
 
@@ -145,7 +154,7 @@ func (t *taker) Write(p []byte) (int, error) {
 	if t.spool == nil {
 		return len(p), nil
 	}
-	n, err := t.spool.Write(p)
+	n, err := t.spool.WriteAt(p, t.size)
 	t.size += int64(n)
 	t.err = err
 	return n, err
@@ -163,8 +172,14 @@ func (s spoolSource) Open(_ context.Context, c *chunkstore.Content) (io.ReadClos
 	if !ok || s.spool == nil {
 		return nil, fmt.Errorf("content %v: %w", c.ID, chunkstore.ErrNotFound)
 	}
-	return io.NopCloser(io.NewSectionReader(s.spool, offset, c.Size)), nil
+	return spooled{io.NewSectionReader(s.spool, offset, c.Size)}, nil
 }
+
+// spooled is an opened content.
+type spooled struct{ *io.SectionReader }
+
+// Close does nothing: the spool is the caller's.
+func (spooled) Close() error { return nil }
 
 // caller is the caller's reader. It remembers its error, which says nothing of the initrd.
 type caller struct {

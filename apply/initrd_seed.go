@@ -1,0 +1,100 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"deltaup/chunkstore"
+	"deltaup/internal/durable"
+	"deltaup/mkimage"
+	"deltaup/mkimage/initrd"
+)
+
+// unpacked is a seed that is an initrd and was taken apart. Its spool, a file in the state folder, has what no image among the
+// seeds has: next to nothing when one of them is the image that the initrd belongs to.
+type unpacked struct {
+	recipe *initrd.Recipe
+	source mkimage.Source // of what is in the spool
+	images map[chunkstore.ID]bool
+	spool  *durable.File
+}
+
+// unpackSeeds takes apart the seeds that are initrds; others stay what they are.
+func (u *Update) unpackSeeds(ctx context.Context) error {
+	images := map[chunkstore.ID]bool{}
+	for _, s := range u.seeds.list {
+		if s.derived != nil {
+			s.contents(func(c *chunkstore.Content) { images[c.ID] = true })
+		}
+	}
+	for _, s := range u.seeds.list {
+		if s.derived != nil {
+			continue
+		}
+		spool, err := durable.Create(u.state.tmp())
+		if err != nil {
+			return noSpace(fmt.Errorf("state folder: %w", err))
+		}
+		x := &unpacked{images: images, spool: spool}
+		if err = x.read(ctx, io.NewSectionReader(s.f, 0, s.raw.Size), s.params); err == nil {
+			s.initrd = x
+			continue
+		}
+		spool.Discard()
+		if !errors.Is(err, initrd.ErrUnsupported) {
+			return noSpace(fmt.Errorf("seed %s: %w", s.path, err))
+		}
+	}
+	return nil
+}
+
+// read takes the initrd apart and cuts its contents by params.
+func (x *unpacked) read(ctx context.Context, r io.Reader, params chunkstore.Params) (err error) {
+	x.recipe, x.source, err = initrd.NewRecipe(ctx, r, initrd.Options{
+		Chunking: params, Spool: x.spool, Keep: func(c *chunkstore.Content) bool { return !x.images[c.ID] },
+	})
+	return err
+}
+
+// contents calls fn for every content in the spool.
+func (x *unpacked) contents(fn func(c *chunkstore.Content)) {
+	for c := range x.recipe.Contents() {
+		if !x.images[c.ID] {
+			fn(c)
+		}
+	}
+}
+
+// file opens a content in the spool.
+func (x *unpacked) file(id chunkstore.ID) (io.ReaderAt, error) {
+	for c := range x.recipe.Contents() {
+		if c.ID != id {
+			continue
+		}
+		r, err := x.source.Open(context.Background(), c) // which does not block
+		if err != nil {
+			return nil, err
+		}
+		return r.(io.ReaderAt), nil // as NewRecipe says
+	}
+	return nil, fmt.Errorf("content %v: %w", id, chunkstore.ErrNotFound)
+}
+
+// fileOf opens a content that a seed has, whether it is needed as it is or as a base only.
+func (s *seeds) fileOf(id chunkstore.ID) (io.ReaderAt, error) {
+	for _, seed := range s.list {
+		has := false
+		seed.contents(func(c *chunkstore.Content) { has = has || c.ID == id })
+		if !has {
+			continue
+		}
+		f, err := seed.file(id)
+		if err != nil {
+			return nil, seed.changed(err)
+		}
+		return &seedFile{seed, f}, nil
+	}
+	return nil, fmt.Errorf("content %v: %w in the seeds", id, chunkstore.ErrNotFound)
+}
