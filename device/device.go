@@ -7,6 +7,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,12 +48,15 @@ type Device struct {
 	Machine machine.Machine
 }
 
-// Open reads the configuration in file, or where it is looked for below root when file is "". Errors
-// are those of package config.
+// Open reads the configuration in file, or where it is looked for below root when file is "". A root of "" is that of the
+// running machine. Errors are those of package config.
 func Open(root, file string) (*Device, error) {
+	root, err := filepath.Abs(cmp.Or(root, "/"))
+	if err != nil {
+		return nil, err
+	}
 	if file == "" {
-		var err error
-		if file, err = config.Find(filepath.Join("/", root)); err != nil {
+		if file, err = config.Find(root); err != nil {
 			return nil, err
 		}
 	}

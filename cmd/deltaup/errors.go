@@ -9,11 +9,15 @@ import (
 	"deltaup/apply"
 	"deltaup/chunkstore"
 	"deltaup/delta"
+	"deltaup/device"
 	"deltaup/mirror"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 	"deltaup/slotboot"
+	"deltaup/slotboot/config"
+	"deltaup/slotboot/counted"
+	"deltaup/slotboot/machine"
 )
 
 // Exit codes, as documented in doc/exit-codes.md.
@@ -33,6 +37,12 @@ const (
 	exitCompatible  = 12  // the release is for other machines
 	exitBudget      = 13  // --max-bytes would be exceeded
 	exitSeed        = 14  // the seed changed while it was read
+	exitUnhealthy   = 15  // a required health check failed
+	exitRolledBack  = 16  // the release did not stay, and no newer one is there
+	exitOnTrial     = 17  // the running slot is on trial
+	exitUnsound     = 18  // the slots or the boot loader do not permit it
+	exitNothing     = 100 // the newest release runs already
+	exitReboot      = 101 // the newest release is installed and boots next
 	exitInterrupted = 130 // a signal ended it
 )
 
@@ -53,6 +63,23 @@ type outcome struct {
 var outcomes = []outcome{
 	{context.Canceled, exitInterrupted, ""},
 	{chunkstore.ErrVersion, exitVersion, "a newer deltaup may know it"},
+	{device.ErrNothing, exitNothing, ""},
+	{device.ErrReboot, exitReboot, ""},
+	{device.ErrRolledBack, exitRolledBack, "--again installs it all the same"},
+	{device.ErrTrial, exitOnTrial, "deltaup mark-good or mark-bad ends the trial"},
+	{device.ErrUnhealthy, exitUnhealthy, ""},
+	{device.ErrBusy, exitBusy, "run the same command again when it is done"},
+	{device.ErrNoSlot, exitMissing, ""},
+	{device.ErrNotWhole, exitUnsound, "deltaup pull fills it"},
+	{device.ErrUnsound, exitUnsound, ""},
+	{device.ErrUnfit, exitUnsound, "deltaup doctor says what is needed"},
+	{device.ErrNoActive, exitUsage, "--active SLOT tells"},
+	{machine.ErrOtherSlot, exitUnsound, "deltaup doctor says more"},
+	{machine.ErrNoSlot, exitUnsound, "boot a slot through GRUB's entry of deltaup"},
+	{counted.ErrLastGood, exitUnsound, ""},
+	{counted.ErrBad, exitUnsound, "deltaup mark-active SLOT takes the mark away"},
+	{counted.ErrNotTrial, exitUnsound, ""},
+	{config.ErrNone, exitUsage, ""},
 	{apply.ErrSeed, exitSeed, "nothing fetched is lost"},
 	{apply.ErrSlotIsSeed, exitUsage, ""},
 	{apply.ErrIncompatible, exitCompatible, ""},
@@ -84,7 +111,8 @@ var outcomes = []outcome{
 func explain(err error) (code int, message string) {
 	message = err.Error()
 	var usage *usageError
-	if errors.As(err, &usage) {
+	var wrong *config.Error
+	if errors.As(err, &usage) || errors.As(err, &wrong) {
 		return exitUsage, message
 	}
 	for _, o := range outcomes {

@@ -19,8 +19,10 @@ import (
 
 	"deltaup/apply"
 	"deltaup/delta"
+	"deltaup/device"
 	"deltaup/mirror"
 	"deltaup/slotboot"
+	"deltaup/slotboot/config"
 )
 
 // pullMemory is what the Go runtime is held to. A pull streams everything: what it
@@ -52,14 +54,24 @@ type pullOptions struct {
 	maxBytes   string
 	timeout    time.Duration
 	parallel   int
+
+	configured bool // the machine's configuration says from where and where to
+	machine    machineOptions
+	again      bool
 }
 
 func newPullCommand(env *Env) *cobra.Command {
 	var o pullOptions
 	cmd := &cobra.Command{
-		Use:   "pull MIRROR... --slot PATH [--seed PATH]... [flags]",
+		Use:   "pull [MIRROR... --slot PATH [--seed PATH]...] [flags]",
 		Short: "Bring a slot to a mirror's newest image",
-		Long: `Pull rebuilds a release's image in a slot, a file or a block device, from what the
+		Long: `Without arguments, pull updates this machine as its configuration says: the running slot is the
+seed, and the oldest other slot that is not pinned gets the newest release with its kernel and
+initrd. That slot cannot be booted from the first write on; when all of it has been read back it
+is put on trial and boots next. The exit code is 100 when the newest release runs
+already, and 101 when it is installed and waits for a reboot.
+
+With arguments, pull rebuilds a release's image in a slot, a file or a block device, from what the
 seeds have and what it fetches from a mirror: a URL or a folder. Each further MIRROR holds the
 same files and takes over where one before it fails.
 
@@ -78,24 +90,32 @@ With --json, standard output has one JSON object a line; its "event" is quote,
 progress, warning, result or error.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.mirrors = append(args, o.mirrors...)
+			o.configured = len(o.mirrors) == 0 && o.slot == "" && len(o.seeds) == 0 && len(o.artifacts) == 0
 			return runPull(cmd.Context(), env, &o)
 		},
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	o.addSourceFlags(f)
+	o.addUpdateFlags(f)
+	o.addLineFlags(f)
+	return cmd
+}
+
+// addUpdateFlags adds the flags of commands that write.
+func (o *pullOptions) addUpdateFlags(f *pflag.FlagSet) {
+	o.machine.addFlags(f)
+	f.BoolVar(&o.again, "again", false, "install a release that was rolled back all the same")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be fetched, and change nothing but the state folder")
 	f.BoolVar(&o.json, "json", false, "print events as JSON, one a line")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing but errors")
-	o.addLineFlags(f)
-	return cmd
 }
 
 // addSourceFlags adds the flags that say what is pulled, from what and where to.
 func (o *pullOptions) addSourceFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.slot, "slot", "", "file or block device to write the image to")
 	f.StringArrayVar(&o.seeds, "seed", nil, "image or file to take content from; may be repeated")
-	f.StringVar(&o.channel, "channel", "stable", "channel whose newest release is pulled")
+	f.StringVar(&o.channel, "channel", "", "channel whose newest release is pulled (default: the configuration's, or stable)")
 	f.StringVar(&o.version, "version", "", "release to pull instead of the channel's newest")
 	f.StringVar(&o.compatible, "compatible", "", "what this machine is; a release made for others is refused")
 	f.StringArrayVar(&o.artifacts, "artifact", nil, "write an artifact beside the image (kernel, initrd, a raw one) to a file, as `NAME=FILE`; may be repeated")
@@ -115,7 +135,18 @@ func (o *pullOptions) addLineFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.parallel, "parallel", 4, "requests under way at once")
 }
 
+// update is an update that was prepared: of a slot, or of this machine.
+type update interface {
+	Quote() apply.Quote
+	Run(context.Context) (apply.Result, error)
+	Close() error
+}
+
 func runPull(ctx context.Context, env *Env, o *pullOptions) error {
+	d, err := o.configure()
+	if err != nil {
+		return err
+	}
 	r, maxBytes, err := o.request(env)
 	if err != nil {
 		return &usageError{err}
@@ -144,11 +175,47 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	debug.SetMemoryLimit(pullMemory)
 	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), pullProcessors))
 	debug.SetGCPercent(50)
-	return out.failed(pull(ctx, r, maxBytes, o.dryRun || o.planOnly, out))
+	return out.failed(pull(ctx, maxBytes, o.dryRun || o.planOnly, out, func() (update, error) {
+		if d == nil {
+			return apply.Prepare(ctx, r)
+		}
+		return d.Prepare(ctx, r, device.UpdateOptions{
+			Again: o.again, DryRun: o.dryRun,
+			Warning: func(text string) { out.event(apply.Event{Warning: text}) },
+		})
+	}))
 }
 
-func pull(ctx context.Context, r apply.Request, maxBytes int64, dryRun bool, out reporter) error {
-	u, err := apply.Prepare(ctx, r)
+// configure takes what the machine's configuration says, when there is one to be asked; nil otherwise.
+func (o *pullOptions) configure() (*device.Device, error) {
+	if !o.configured {
+		if o.channel == "" {
+			o.channel = "stable"
+		}
+		return nil, nil
+	}
+	d, err := o.machine.open()
+	if errors.Is(err, config.ErrNone) {
+		return nil, &usageError{fmt.Errorf("pull needs a MIRROR and --slot PATH: there is %w", err)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(o.mirrors) == 0 {
+		o.mirrors = d.Config.Mirrors
+	}
+	if len(o.mirrors) == 0 {
+		return nil, &usageError{fmt.Errorf("%s: mirrors: none is configured", d.Config.File)}
+	}
+	if o.channel == "" {
+		o.channel = d.Config.Channel
+	}
+	o.state = d.Machine.Path(d.Config.State)
+	return d, nil
+}
+
+func pull(ctx context.Context, maxBytes int64, dryRun bool, out reporter, prepare func() (update, error)) error {
+	u, err := prepare()
 	if err != nil {
 		return err
 	}
@@ -175,7 +242,7 @@ func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err er
 	if len(o.mirrors) == 0 {
 		return r, 0, fmt.Errorf("%s needs a MIRROR: a URL or a folder", o.command())
 	}
-	if o.slot == "" && len(o.artifacts) == 0 && !o.planOnly {
+	if o.slot == "" && len(o.artifacts) == 0 && !o.planOnly && !o.configured {
 		return r, 0, errors.New("pull needs --slot PATH")
 	}
 	if o.parallel < 1 || o.parallel > 64 {

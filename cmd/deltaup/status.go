@@ -1,37 +1,111 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"deltaup/device"
 )
 
-// statusLine is a line of a terminal that is overwritten as work goes on. Where
-// standard error is no terminal it shows nothing.
-type statusLine struct {
-	w     io.Writer // nil: no terminal
-	shown string
+func newStatusCommand(env *Env) *cobra.Command {
+	var asJSON bool
+	cmd := newMachineCommand("status", "Say which slot runs, which boots next, and what failed",
+		`Status prints the running slot, the one that boots next, what each slot holds, and which releases
+did not stay: with the check that failed or what the boot loader saw, and the last lines of the
+console when pstore or the journal have them. It changes nothing.`, exactArgs(0),
+		func(ctx context.Context, d *device.Device, _ []string) error {
+			s, err := d.Status(ctx)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(env.Stdout, s)
+			}
+			printStatus(env.Stdout, s)
+			return nil
+		})
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object; its fields are in doc/slots.md")
+	return cmd
 }
 
-func newStatusLine(env *Env) *statusLine {
-	if !isTerminal(env.Stderr) {
-		return &statusLine{}
-	}
-	return &statusLine{w: env.Stderr}
+func newListCommand(env *Env) *cobra.Command {
+	return newMachineCommand("list", "List the slots and what they hold", "", exactArgs(0),
+		func(ctx context.Context, d *device.Device, _ []string) error {
+			s, err := d.Status(ctx)
+			if err == nil {
+				printSlots(env.Stdout, s)
+			}
+			return err
+		})
 }
 
-// show says how far a step has come.
-func (s *statusLine) show(what string, done, total int64) {
-	text := fmt.Sprintf("%s: %d %%", what, 100*done/max(total, 1))
-	if s.w != nil && text != s.shown {
-		fmt.Fprint(s.w, "\r\x1b[K", text)
-		s.shown = text
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func printStatus(w io.Writer, s *device.Status) {
+	switch {
+	case s.Booted == "":
+		fmt.Fprintln(w, "running:", s.BootedError)
+	case s.OnTrial:
+		fmt.Fprintf(w, "running: slot %s, on trial, %s left\n", s.Booted, count(s.TriesLeft, "further boot"))
+	default:
+		fmt.Fprintf(w, "running: slot %s\n", s.Booted)
+	}
+	if s.RebootNeeded {
+		fmt.Fprintf(w, "reboot needed: slot %s boots next\n", s.Next)
+	}
+	if s.FellBack != "" {
+		fmt.Fprintf(w, "fell back: slot %s was given up\n", s.FellBack)
+	}
+	printSlots(w, s)
+	for _, f := range s.Failed {
+		fmt.Fprintf(w, "\nnot installed again: release %s (%s, slot %s): %s\n", orUnknown(f.Version), f.Time.Format(time.DateTime), f.Slot, f.Reason)
+		for _, line := range f.Console {
+			fmt.Fprintln(w, "    "+line)
+		}
 	}
 }
 
-// clear takes the line away, so that other output can follow.
-func (s *statusLine) clear() {
-	if s.shown != "" {
-		fmt.Fprint(s.w, "\r\x1b[K")
-		s.shown = ""
+// printSlots prints a table.
+func printSlots(w io.Writer, s *device.Status) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SLOT\tRELEASE\tSTATE\tSIZE\tINSTALLED\t")
+	for _, slot := range s.Slots {
+		var notes []string
+		for _, n := range []struct {
+			is   bool
+			text string
+		}{{slot.Booted, "running"}, {slot.Active, "active"}, {slot.Name == s.Next, "next"}, {slot.Pinned, "pinned"}} {
+			if n.is {
+				notes = append(notes, n.text)
+			}
+		}
+		size, installed := "-", "-"
+		if slot.Size > 0 {
+			size = humanize.Bytes(uint64(slot.Size))
+		}
+		if !slot.Installed.IsZero() {
+			installed = slot.Installed.Format(time.DateTime)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", slot.Name, orUnknown(slot.Version), slot.State, size, installed, strings.Join(notes, ", "))
 	}
+	t.Flush() // what a closed output means is found out at the next print
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
 }

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"deltaup/device"
+)
+
+func newBootCommand(env *Env) *cobra.Command {
+	cmd := &cobra.Command{Use: "boot", Short: "Prepare the boot loader"}
+	cmd.AddCommand(newBootSetupCommand(env))
+	return cmd
+}
+
+func newBootSetupCommand(env *Env) *cobra.Command {
+	var o device.SetupOptions
+	cmd := newMachineCommand("setup", "Write GRUB's environment block and scripts for the slots",
+		`Setup makes the environment block of the configuration, lets the running slot be the active one, and
+writes deltaup.cfg beside the block: menu entries for a grub.cfg to source. They take no menu over
+and boot nothing until they are chosen. With --generator the same becomes a script for /etc/grub.d,
+with --whole a grub.cfg that boots the slots and nothing else. Setup can be repeated.`, exactArgs(0),
+		func(ctx context.Context, d *device.Device, _ []string) error {
+			files, err := d.Setup(ctx, o)
+			if err != nil {
+				return err
+			}
+			for _, f := range files {
+				fmt.Fprintln(env.Stdout, f)
+			}
+			return nil
+		})
+	f := cmd.Flags()
+	f.StringVar(&o.Part, "part", "", "write the menu entries to `FILE`")
+	f.StringVar(&o.Generator, "generator", "", "write a generator to `FILE`, such as /etc/grub.d/42_deltaup")
+	f.StringVar(&o.Whole, "whole", "", "write a whole grub.cfg to `FILE`")
+	f.StringVar(&o.Active, "active", "", "`SLOT` that boots at first, on a machine that runs from none")
+	return cmd
+}

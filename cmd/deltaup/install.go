@@ -1,0 +1,26 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func newInstallCommand(env *Env) *cobra.Command {
+	var o pullOptions
+	cmd := &cobra.Command{
+		Use:   "install DIR|URL... [flags]",
+		Short: "Update this machine from another mirror, such as a folder on a USB stick",
+		Long: `Install does what pull does without arguments, from the mirrors given instead of those
+of the configuration. From a folder it needs no network.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.mirrors, o.configured = args, true
+			return runPull(cmd.Context(), env, &o)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.channel, "channel", "", "channel whose newest release is installed (default: the configuration's)")
+	f.StringVar(&o.version, "version", "", "release to install instead of the channel's newest")
+	o.addUpdateFlags(f)
+	o.addLineFlags(f)
+	return cmd
+}
