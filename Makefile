@@ -6,10 +6,10 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test race lint fuzz bench demo tools clean
+.PHONY: help build test race lint fuzz bench bench-micro bench-compare demo tools clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/deltaup, static and stripped
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/deltaup ./cmd/deltaup
@@ -33,8 +33,14 @@ lint: ## gofmt, vet (for 32 bits, too), staticcheck, shell syntax
 fuzz: ## every fuzz target for FUZZTIME each
 	@bench/fuzz.sh $(FUZZTIME)
 
-bench: ## the micro-benchmarks
+bench: build ## deltaup beside other tools, as a report in bench/results: 20 minutes; QUICK=1: two, in tmp/bench
+	@QUICK=$(QUICK) GO=$(GO) bench/bench.sh
+
+bench-micro: ## the micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-compare: ## the micro-benchmarks beside those of the last commit; BENCH=REGEXP PKG=./delta/... COUNT=6
+	@GO=$(GO) BENCH='$(BENCH)' PKG='$(PKG)' COUNT='$(COUNT)' bench/compare.sh
 
 demo: build ## two real root file systems: image, publish, serve, pull
 	@bench/demo.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tools.sh [--check]: installs the foreign tools that the tests compare deltaup with.
-# --check only tells (exit status) whether all are there.
+# tools.sh [--check|--peers]: installs the foreign tools that the tests compare deltaup with.
+# --check only tells (exit status) whether all are there; --peers installs what the bench runs.
 set -euo pipefail
 
 declare -A package=(
@@ -10,18 +10,28 @@ declare -A package=(
   [bsdtar]=libarchive-tools [setfattr]=attr [qemu-aarch64]=qemu-user [tar]=tar
   [cpio]=cpio [bsdcpio]=libarchive-tools [unmkinitramfs]=initramfs-tools-core
   [lz4]=lz4 [strace]=strace [gzip]=gzip [python3]=python3 [objdump]=binutils
+  [chromium]=chromium
 )
+
+declare -A peers=(
+  [casync]=casync [zsync]=zsync [rdiff]=rdiff [xdelta3]=xdelta3 [bsdiff]=bsdiff [zstd]=zstd [rsync]=rsync
+  [ostree]=ostree [curl]=curl [nginx]=nginx-light [time]=time [ip]=iproute2 [sqfs2tar]=squashfs-tools-ng [tar]=tar
+)
+if [[ ${1:-} == --peers ]]; then
+  package=()
+  for tool in "${!peers[@]}"; do package[$tool]=${peers[$tool]}; done
+fi
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=()
 for tool in "${!package[@]}"; do
-  command -v "$tool" >/dev/null || missing+=("${package[$tool]}")
+  type -P "$tool" >/dev/null || missing+=("${package[$tool]}")
 done
 (( ${#missing[@]} )) || exit 0
 [[ ${1:-} != --check ]] || exit 1
 
 if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
-  echo "tools.sh: not installed, and only root on Debian can: ${missing[*]}; the tests that need them are skipped" >&2
+  echo "tools.sh: not installed, and only root on Debian can: ${missing[*]}; what needs them is skipped" >&2
   exit 0
 fi
 echo "tools.sh: installing ${missing[*]}" >&2

@@ -1,0 +1,194 @@
+// Package bench measures what an update costs, to download and to rebuild, beside other tools that
+// could have brought it: each is run for real, over a line that is really shaped, and each result is
+// compared with what was wanted. [Run] makes a [Report]; [Report.WriteFiles] writes it as JSON, Markdown and one HTML
+// page with its charts.
+//
+// Figures are of processes, bytes of the server's end of the connections. The package drives the
+// binary of deltaup like any other tool, and imports nothing of it.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Options say what is measured.
+type Options struct {
+	Deltaup string        // the binary
+	Name    string        // of the pair, for the report
+	Pair    [2]string     // old and new: tars, folders or squashfs images
+	Scratch string        // where a folder is made, which takes some tens of GB in a full run; "": the system's
+	Quick   bool          // few runs, no slow peers, short scales
+	Budget  time.Duration // the run ends within about this time, with fewer points if need be
+	Level   string        // deltaup mkimage --level
+	Only    []string      // ids of methods; nil: all
+	NoScale bool          // leave the scales out
+	Log     func(format string, args ...any)
+}
+
+// weakShare is the weak CPU: a quarter of one core.
+const weakShare = 0.25
+
+// roundTripProbe is the line that tells how many round trips a method takes one after another: long
+// enough to be seen, short where there are many.
+func roundTripProbe(m *Result) Line {
+	if m.Requests.Median > 50 {
+		return Line{RTT: 20 * time.Millisecond}
+	}
+	return Line{RTT: 100 * time.Millisecond}
+}
+
+// prepareLimit is how long a publisher's preparation may take.
+const prepareLimit = 5 * time.Minute
+
+// session is a run under way.
+type session struct {
+	Options
+	ctx     context.Context
+	dir     string
+	start   time.Time
+	deltaup deltaup
+	report  *Report
+	network *namespace // nil: the loopback
+	quota   *quota     // nil: none could be made
+	methods []method   // that work
+	web     *daemon
+	rsync   *daemon // nil: not installed
+	stage   time.Time
+}
+
+// Run measures. What fails for one method is told in the report; an error is one of the whole run.
+func Run(ctx context.Context, o Options) (_ *Report, err error) {
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	dir, err := os.MkdirTemp(o.Scratch, "deltaup-bench.")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	s := &session{Options: o, ctx: ctx, dir: dir, start: time.Now(), stage: time.Now()}
+	s.report = &Report{Format: reportFormat, Date: s.start.UTC().Truncate(time.Second), Quick: o.Quick, Machine: thisMachine(dir), Runs: 3}
+	if o.Quick {
+		s.report.Runs = 1
+	}
+	if s.deltaup, err = findDeltaup(ctx, o.Deltaup); err != nil {
+		return nil, err
+	}
+	defer s.makeHost()()
+	if err := s.run(); err != nil {
+		return nil, err
+	}
+	s.report.Took = time.Since(s.start)
+	return s.report, nil
+}
+
+// run goes through the parts. Those that only refine the report come last, and get what time is left.
+func (s *session) run() error {
+	stop, err := s.startServers()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	s.Log("images of %s", s.Name)
+	dir := filepath.Join(s.dir, "subject")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	subject, err := prepareSubject(s.ctx, s.deltaup, dir, s.Name, s.Level, s.Pair)
+	if err != nil {
+		return err
+	}
+	s.report.Subject = *subject
+	s.done("images")
+	for _, part := range []struct {
+		name string
+		run  func() error
+	}{
+		{"publishing", s.publishAll},
+		{"loopback", s.measureAll},
+		{"round trips", s.probeRoundTrips},
+		{"weak CPU", s.measureWeak},
+		{"plans", s.computeAll},
+		{"scales", s.scales},
+		{"lines", s.runLines},
+	} {
+		s.Log("%s", part.name)
+		if err := part.run(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+		s.done(part.name)
+	}
+	return s.ctx.Err()
+}
+
+// startServers starts the servers of the folder pub.
+func (s *session) startServers() (stop func(), err error) {
+	pub := filepath.Join(s.dir, "pub")
+	if err := os.Mkdir(pub, 0o755); err != nil {
+		return nil, err
+	}
+	if s.web, err = webServer(s.ctx, pub, s.dir); err != nil {
+		return nil, err
+	}
+	s.report.Server = s.web.name
+	if _, err := exec.LookPath("rsync"); err != nil {
+		return s.web.stop, nil
+	}
+	if s.rsync, err = rsyncServer(s.ctx, pub, s.dir); err != nil {
+		s.web.stop()
+		return nil, err
+	}
+	return func() { s.web.stop(); s.rsync.stop() }, nil
+}
+
+// done books the time since the last part.
+func (s *session) done(name string) {
+	s.report.Stages = append(s.report.Stages, Stage{name, time.Since(s.stage)})
+	s.stage = time.Now()
+}
+
+// left is what remains of the budget.
+func (s *session) left() time.Duration { return s.Budget - time.Since(s.start) }
+
+// makeHost makes the target's network and CPU, as far as the machine permits, and says in the report
+// what it is. The function that it returns takes them away.
+func (s *session) makeHost() (remove func()) {
+	var err error
+	if s.network, err = newNamespace(s.ctx); err != nil {
+		s.Log("no network namespace: %v", err)
+		s.report.Shaping = "in the bench's own process: rate and delay on the loopback, without TCP's slow start"
+	} else if s.network.netem {
+		s.report.Shaping = "a network namespace, rate and delay by tc netem"
+	} else {
+		s.report.Shaping = "a network namespace, rate by tc tbf; the delay in the bench's own process, as this kernel has no netem"
+	}
+	s.report.Weak = Weak{Share: weakShare}
+	if s.quota, err = newQuota(weakShare); err != nil {
+		s.Log("no CPU quota: %v", err)
+		s.report.Weak.Computed = true
+		s.report.Weak.How = fmt.Sprintf("GOMAXPROCS=1, CPU time times %g", 1/weakShare)
+	} else {
+		s.report.Weak.How = s.quota.version()
+	}
+	return func() {
+		if s.network != nil {
+			if err := s.network.remove(); err != nil {
+				s.Log("%v", err)
+			}
+		}
+		if s.quota != nil {
+			if err := s.quota.remove(); err != nil {
+				s.Log("%v", err)
+			}
+		}
+	}
+}

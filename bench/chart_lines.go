@@ -1,0 +1,189 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// series is a line of a chart.
+type series struct {
+	name   string // short: it stands beside the line
+	class  string // colour, and dashes for what is no image in the end
+	points [][2]float64
+	notes  []string // of each point; drawn where it changes
+	dots   [][2]float64
+	title  []string // of each dot
+	hollow bool     // dots are computed
+}
+
+// lineChart is a chart of some series, both axes logarithmic, or both linear from zero.
+type lineChart struct {
+	label          string    // what it shows
+	x, y           string    // what the axes show
+	xMarks, yMarks []float64 // of logarithmic axes
+	xName, yName   func(float64) string
+	series         []series
+	panel          bool // small, linear, one of several: no names beside the lines
+}
+
+// layout is a chart's size for a kind of screen.
+type layout struct {
+	class         string
+	width, height float64
+	names         float64 // room beside the lines
+}
+
+// layouts are those of a desk and of a phone; the style sheet shows one of them.
+var layouts = []layout{{"wide", 820, 430, 170}, {"narrow", 372, 400, 106}}
+
+// panels are the layouts of small charts, two of which stand beside each other on a desk.
+var panels = []layout{{"wide", 400, 230, 22}, {"narrow", 372, 220, 22}}
+
+// svg draws the chart for both kinds of screen.
+func (c *lineChart) svg() string {
+	var b strings.Builder
+	sizes := layouts
+	if c.panel {
+		sizes = panels
+	}
+	for _, l := range sizes {
+		b.WriteString(c.draw(l))
+	}
+	return b.String()
+}
+
+func (c *lineChart) draw(l layout) string {
+	d := newDrawing(l.width, l.height)
+	x := axis{from: 56, to: l.width - l.names, linear: c.panel}
+	y := axis{from: l.height - 44, to: 26, linear: c.panel}
+	x.min, x.max = c.bounds(0)
+	y.min, y.max = c.bounds(1)
+	y.min, y.max = y.min/1.15, y.max*1.15
+	if c.panel {
+		x.min, y.min = 0, 0
+		c.xMarks, c.yMarks = evenMarks(x.max), evenMarks(y.max)
+	}
+	c.grid(d, x, y, l)
+	ends := make([]float64, len(c.series))
+	for i, s := range c.series {
+		ends[i] = y.at(s.points[len(s.points)-1][1])
+		var path [][2]float64
+		for _, p := range s.points {
+			path = append(path, [2]float64{x.at(p[0]), y.at(p[1])})
+		}
+		d.path(path, "line "+s.class)
+	}
+	for _, s := range c.series {
+		c.notes(d, x, y, s)
+		for i, p := range s.dots {
+			class := "dot " + s.class
+			if s.hollow {
+				class = "dot hollow " + s.class
+			}
+			d.dot(x.at(p[0]), y.at(p[1]), 4, class, s.title[i])
+		}
+	}
+	if c.panel {
+		c.panelNames(d, x, y, ends)
+		return d.picture("chart "+l.class, c.label)
+	}
+	at := spread(ends, 15, y.to, y.from)
+	for i, s := range c.series {
+		d.path([][2]float64{{x.to + 2, ends[i]}, {x.to + 12, at[i]}, {x.to + 16, at[i]}}, "leader "+s.class)
+		d.text(x.to+19, at[i]+4, "name "+s.class, "start", s.name)
+	}
+	return d.picture("chart "+l.class, c.label)
+}
+
+// panelNames writes the names of a panel's series above their ends.
+func (c *lineChart) panelNames(d *drawing, x, y axis, ends []float64) {
+	var named []series
+	var at []float64
+	for i, s := range c.series {
+		if s.name != "" && !s.hollow {
+			named, at = append(named, s), append(at, ends[i]-9)
+		}
+	}
+	for i, top := range spread(at, 17, y.to+8, y.from-6) {
+		s := named[i]
+		d.text(x.at(s.points[len(s.points)-1][0]), top, "name "+s.class, "end", s.name)
+	}
+}
+
+// bounds are the extremes of one coordinate.
+func (c *lineChart) bounds(k int) (lo, hi float64) {
+	for _, s := range c.series {
+		for _, p := range append(append([][2]float64{}, s.points...), s.dots...) {
+			if lo == 0 || p[k] < lo {
+				lo = p[k]
+			}
+			hi = max(hi, p[k])
+		}
+	}
+	return lo, hi
+}
+
+func (c *lineChart) grid(d *drawing, x, y axis, l layout) {
+	for _, v := range y.ticks(c.yMarks) {
+		d.line(x.from, y.at(v), x.to, y.at(v), "grid")
+		d.text(x.from-6, y.at(v)+4, "tick", "end", trimmed(c.yName(v)))
+	}
+	ticks := x.ticks(c.xMarks)
+	for i, v := range ticks {
+		d.line(x.at(v), y.to, x.at(v), y.from, "grid")
+		if l.class == "narrow" && len(ticks) > 4 && i%2 == 1 {
+			continue // no room for all
+		}
+		anchor := "middle"
+		if i == 0 && x.at(v)-x.from < 12 {
+			anchor = "start"
+		}
+		d.text(x.at(v), y.from+17, "tick", anchor, trimmed(c.xName(v)))
+	}
+	d.line(x.from, y.from, x.to, y.from, "axis")
+	d.text(x.from, 14, "title", "start", c.y)
+	d.text(x.to, y.from+36, "title", "end", c.x)
+}
+
+// notes writes what a series says of its points where that changes: above the line, or below it where the
+// note before is in the way.
+func (c *lineChart) notes(d *drawing, x, y axis, s series) {
+	last, free, above := "", 0.0, true
+	for i, note := range s.notes {
+		if note == last || note == "" {
+			continue
+		}
+		last = note
+		px, py := x.at(s.points[i][0]), y.at(s.points[i][1])
+		d.dot(px, py, 2.5, "turn "+s.class, fmt.Sprintf("%s: %s", s.name, note))
+		width := 8 * float64(len(note))
+		above = px > free || !above
+		at, anchor := px+6, "start"
+		if px+width > x.to {
+			at, anchor = px-6, "end"
+		}
+		if above {
+			d.text(at, py-7, "note "+s.class, anchor, note)
+		} else {
+			d.text(at, py+17, "note "+s.class, anchor, note)
+		}
+		free = px + 12 + width
+	}
+}
+
+// evenMarks are at most six round numbers from zero to about most.
+func evenMarks(most float64) []float64 {
+	step := math.Pow(10, math.Floor(math.Log10(most)))
+	for _, finer := range []float64{0.1, 0.2, 0.5, 1, 2} {
+		if most/(step*finer) <= 5 {
+			step *= finer
+			break
+		}
+	}
+	var marks []float64
+	for v := 0.0; v <= most; v += step {
+		marks = append(marks, v)
+	}
+	return marks
+}

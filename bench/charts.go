@@ -1,0 +1,216 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+	"time"
+)
+
+// curveMethods are the lines of the charts of time, with short names. Patches from image to image
+// lie on one another, so one of them stands for all; the tables have every method.
+var curveMethods = []struct{ id, name string }{
+	{"curl", "whole image"},
+	{"zsync-image", "zsync"},
+	{"casync-image", "casync"},
+	{"rsync-image", "rsync"},
+	{"zstd-image", "zstd, image"},
+	{"ostree", "OSTree"},
+	{"zstd-tar", "zstd, tar"},
+	{"xdelta3-tar", "xdelta3, tar"},
+	{"deltaup", "deltaup"},
+}
+
+// colour is a method's class in the style sheet: the tool's colour, dashes when the result is not an image.
+func colour(id string) string {
+	tool, of, _ := strings.Cut(id, "-")
+	if of == "tar" || tool == "ostree" {
+		return "c-" + tool + " dashed"
+	}
+	return "c-" + tool
+}
+
+// timeCurves is a chart of time against x, which is one property of a line.
+func (r *Report) timeCurves(label, xTitle string, along []Line, x func(Line) float64, xMarks []float64, xName func(float64) string, weak bool) template.HTML {
+	c := lineChart{
+		label: label, x: xTitle, y: "time for the update", xMarks: xMarks, yMarks: secondMarks,
+		xName: xName, yName: tickSeconds,
+	}
+	for _, m := range curveMethods {
+		s := series{name: m.name, class: colour(m.id)}
+		for _, line := range along {
+			if p := r.point(m.id, line, weak, false); p != nil {
+				s.points = append(s.points, [2]float64{x(line), p.Seconds})
+				s.notes = append(s.notes, p.Route)
+			}
+			if p := r.point(m.id, line, weak, true); p != nil {
+				s.dots = append(s.dots, [2]float64{x(line), p.Seconds})
+				s.title = append(s.title, fmt.Sprintf("%s, %v: %s measured", m.name, line, secondsName(p.Seconds)))
+			}
+		}
+		if len(s.points) > 0 {
+			c.series = append(c.series, s)
+		}
+	}
+	if len(c.series) == 0 {
+		return ""
+	}
+	return template.HTML(c.svg())
+}
+
+// crossover is time against bandwidth.
+func (r *Report) crossover(weak bool) template.HTML {
+	return r.timeCurves("Time for the update against bandwidth, a line for each tool", "bandwidth, with a round trip of "+milliseconds(curveRTT),
+		curveLines(), func(l Line) float64 { return l.Rate }, rateMarks, rateName, weak)
+}
+
+// roundTrips is time against the round trip.
+func (r *Report) roundTrips() template.HTML {
+	marks := []float64{5, 20, 50, 100, 200, 600}
+	return r.timeCurves("Time for the update against the round trip, a line for each tool", "round trip, at "+rateName(roundRate),
+		roundLines(), func(l Line) float64 { return float64(l.RTT) / float64(time.Millisecond) }, marks,
+		func(ms float64) string { return fmt.Sprintf("%g ms", ms) }, false)
+}
+
+// bars draws a row for each method, the smallest first.
+func (r *Report) bars(label string, classes []string, parts func(*Result) []float64, value func(float64) string) template.HTML {
+	c := barChart{label: label, classes: classes}
+	for i := range r.Methods {
+		m := &r.Methods[i]
+		b := bar{name: m.Name, mark: ours(m.ID), parts: parts(m)}
+		if b.parts == nil {
+			continue
+		}
+		b.value = value(b.sum())
+		b.title = b.name + ": " + b.value
+		if len(b.parts) > 1 {
+			b.title += fmt.Sprintf(" (%s to download, %s to rebuild)", value(b.parts[0]), value(b.parts[1]))
+		}
+		c.bars = append(c.bars, b)
+	}
+	slices.SortStableFunc(c.bars, func(a, b bar) int { return cmp.Compare(a.sum(), b.sum()) })
+	return template.HTML(c.svg())
+}
+
+// ours tells deltaup's methods.
+func ours(id string) bool { return id == "deltaup" || strings.HasPrefix(id, "deltaup-") }
+
+func (r *Report) byteBars() template.HTML {
+	return r.bars("Bytes sent by the server, a bar for each way", []string{"plain"},
+		func(m *Result) []float64 { return []float64{m.Sent.Median} }, bytesName)
+}
+
+func (r *Report) memoryBars() template.HTML {
+	return r.bars("Peak memory on the target, a bar for each way", []string{"plain"},
+		func(m *Result) []float64 { return []float64{m.Memory.Median} }, memoryName)
+}
+
+// timeBars stacks download and rebuild on a line.
+func (r *Report) timeBars(line Line, weak bool) template.HTML {
+	return r.bars("Time for the update, download and rebuild stacked, a bar for each way", []string{"download", "rebuild"},
+		func(m *Result) []float64 {
+			p := r.point(m.ID, line, weak, false)
+			if p == nil {
+				return nil
+			}
+			return []float64{p.Download, p.Seconds - p.Download}
+		}, secondsName)
+}
+
+// panel is a small chart with its heading.
+type panel struct {
+	Title string
+	SVG   template.HTML
+}
+
+// curve is a series of a panel.
+type curve struct {
+	name, class string
+	x, y        []float64
+	computed    []bool
+}
+
+// newPanel draws curves over x from zero on; computed points are hollow.
+func newPanel(title, xTitle string, xName, yName func(float64) string, curves ...curve) panel {
+	c := lineChart{label: title, x: xTitle, xName: xName, yName: yName, panel: true}
+	for _, v := range curves {
+		solid, hollow := series{name: v.name, class: v.class}, series{name: v.name, class: v.class + " dashed", hollow: true}
+		for i := range v.x {
+			p := [2]float64{v.x[i], v.y[i]}
+			at := &solid
+			if v.computed != nil && v.computed[i] {
+				at = &hollow
+				if len(at.points) == 0 && i > 0 { // the dashed line begins where the solid one ends
+					at.points = append(at.points, [2]float64{v.x[i-1], v.y[i-1]})
+				}
+			}
+			at.points = append(at.points, p)
+			at.dots = append(at.dots, p)
+			at.title = append(at.title, fmt.Sprintf("%s%s: %s", prefixed(v.name), xName(p[0]), yName(p[1])))
+		}
+		for _, s := range []series{solid, hollow} {
+			if len(s.points) > 0 {
+				c.series = append(c.series, s)
+			}
+		}
+	}
+	return panel{title, template.HTML(c.svg())}
+}
+
+func prefixed(name string) string {
+	if name == "" {
+		return ""
+	}
+	return name + ", "
+}
+
+// sizePanels show what grows with the image.
+func (r *Report) sizePanels() []panel {
+	if len(r.Sizes) < 2 {
+		return nil
+	}
+	of := func(name, class string, value func(SizeStep) float64) curve {
+		c := curve{name: name, class: class}
+		for _, s := range r.Sizes {
+			c.x, c.y, c.computed = append(c.x, float64(s.Image)), append(c.y, value(s)), append(c.computed, s.Computed)
+		}
+		return c
+	}
+	const x = "image"
+	return []panel{
+		newPanel("bytes sent for the update", x, bytesName, bytesName, of("", "c-deltaup", func(s SizeStep) float64 { return float64(s.Sent) })),
+		newPanel("time of plan and of pull", x, bytesName, secondsName,
+			of("plan", "c-casync", func(s SizeStep) float64 { return s.Plan.Wall.Seconds() }), of("pull", "c-deltaup", func(s SizeStep) float64 { return s.Pull.Wall.Seconds() })),
+		newPanel("peak memory of the pull", x, bytesName, func(mib float64) string { return digits(mib) + " MiB" },
+			of("", "c-deltaup", func(s SizeStep) float64 { return float64(s.Pull.Memory) / (1 << 20) })),
+		newPanel("mirror with two releases", x, bytesName, bytesName, of("", "c-zstd", func(s SizeStep) float64 { return float64(s.Mirror) })),
+	}
+}
+
+// releasePanels show what grows with the releases on the mirror.
+func (r *Report) releasePanels() []panel {
+	if len(r.Releases) < 3 {
+		return nil
+	}
+	of := func(name, class string, value func(ReleaseStep) float64) curve {
+		c := curve{name: name, class: class}
+		for _, s := range r.Releases[1:] { // the first leads nowhere
+			c.x, c.y = append(c.x, float64(s.Releases)), append(c.y, value(s))
+		}
+		return c
+	}
+	const x = "releases on the mirror"
+	whole := func(v float64) string { return fmt.Sprintf("%.0f", v) }
+	return []panel{
+		newPanel("bytes sent: from the release before, and from the first", x, whole, bytesName,
+			of("from the release before", "c-deltaup", func(s ReleaseStep) float64 { return float64(s.Next.Sent) }),
+			of("from the first", "c-casync", func(s ReleaseStep) float64 { return float64(s.First.Sent) })),
+		newPanel("time of the pull: from the release before, and from the first", x, whole, secondsName,
+			of("from the release before", "c-deltaup", func(s ReleaseStep) float64 { return s.Next.Wall.Seconds() }),
+			of("from the first", "c-casync", func(s ReleaseStep) float64 { return s.First.Wall.Seconds() })),
+		newPanel("time to publish one more", x, whole, secondsName, of("", "c-zstd", func(s ReleaseStep) float64 { return s.Publish.Wall.Seconds() })),
+		newPanel("size of the mirror", x, whole, bytesName, of("", "c-zstd", func(s ReleaseStep) float64 { return float64(s.Mirror) })),
+	}
+}

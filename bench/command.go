@@ -1,0 +1,118 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Usage is what commands took.
+type Usage struct {
+	Wall   time.Duration `json:"wall_ns"`
+	CPU    time.Duration `json:"cpu_ns"`     // user and system, children included
+	Memory int64         `json:"peak_bytes"` // of the largest process, resident; 0: unknown
+}
+
+// add takes in a command that ran after the others.
+func (u *Usage) add(v Usage) {
+	u.Wall += v.Wall
+	u.CPU += v.CPU
+	u.Memory = max(u.Memory, v.Memory)
+}
+
+// host is where commands run: a publisher, or a target with its network and CPU.
+type host struct {
+	dir    string   // working folder
+	prefix []string // puts a command into the host's network namespace and control group
+	env    []string // beside this process's own
+	used   Usage
+}
+
+// run runs a command in the host's folder and adds what it took.
+func (h *host) run(ctx context.Context, name string, args ...string) error {
+	_, err := h.output(ctx, name, args...)
+	return err
+}
+
+// output is run that returns standard output.
+func (h *host) output(ctx context.Context, name string, args ...string) ([]byte, error) {
+	argv := append([]string{}, h.prefix...)
+	peak := ""
+	if timePath != "" { // a resident peak of its own: a child of this process would start with this one's
+		f, err := os.CreateTemp("", "deltaup-bench-*.peak")
+		if err != nil {
+			return nil, err
+		}
+		peak = f.Name()
+		defer os.Remove(peak)
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+		argv = append(argv, timePath, "-q", "-f", "%M", "-o", peak)
+	}
+	argv = append(append(argv, name), args...)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = h.dir
+	cmd.Env = append(os.Environ(), h.env...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	// The whole group ends with the context: a wrapper's child must not stay behind.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	start := time.Now()
+	err := cmd.Run()
+	u := Usage{Wall: time.Since(start)}
+	if s := cmd.ProcessState; s != nil {
+		u.CPU = s.UserTime() + s.SystemTime()
+	}
+	if peak != "" {
+		u.Memory = readPeak(peak)
+	}
+	h.used.add(u)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("%s: %w%s", filepath.Base(name), err, lastLine(stderr.Bytes()))
+	}
+	return stdout.Bytes(), nil
+}
+
+// timePath is GNU time, or "".
+var timePath = func() string {
+	path, err := exec.LookPath("time")
+	if err != nil {
+		return ""
+	}
+	return path
+}()
+
+// readPeak reads what GNU time wrote: KiB.
+func readPeak(path string) int64 {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	kib, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return kib << 10
+}
+
+// lastLine is what a failed command said last.
+func lastLine(stderr []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(stderr)), "\n")
+	last := lines[len(lines)-1]
+	if last == "" {
+		return ""
+	}
+	return ": " + last[:min(len(last), 300)]
+}

@@ -1,0 +1,161 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Standing is where deltaup stands in one measure, whether it is ahead or behind.
+type Standing struct {
+	Measure string
+	Ours    string // figure and way
+	Image   string // the best other tool that ends in the image
+	Any     string // the best other tool, whatever it ends in
+	Ahead   bool   // of every other tool
+	Ratio   string // the best other tool's figure over ours
+}
+
+// measure is a figure of which less is better.
+type measure struct {
+	name  string
+	unit  func(float64) string
+	value func(*Result) float64
+}
+
+func (r *Report) measures() []measure {
+	on := func(line Line, weak bool) func(*Result) float64 {
+		return func(m *Result) float64 {
+			if p := r.point(m.ID, line, weak, false); p != nil {
+				return p.Seconds
+			}
+			return 0
+		}
+	}
+	lte, thin := Line{10e6, curveRTT}, Line{1e6, curveRTT}
+	fast := Line{1e9, curveRTT}
+	return []measure{
+		{"bytes sent by the server", bytesName, func(m *Result) float64 { return m.Sent.Median }},
+		{"time at " + thin.String(), secondsName, on(thin, false)},
+		{"time at " + lte.String(), secondsName, on(lte, false)},
+		{"time at " + fast.String(), secondsName, on(fast, false)},
+		{"time at " + lte.String() + ", weak CPU", secondsName, on(lte, true)},
+		{"CPU time on the target", secondsName, func(m *Result) float64 { return m.CPU.Median }},
+		{"peak memory on the target", memoryName, func(m *Result) float64 { return m.Memory.Median }},
+		{"CPU time of the publisher", secondsName, func(m *Result) float64 { return m.Publish.CPU.Seconds() }},
+		{"stored on the server", bytesName, func(m *Result) float64 { return float64(m.Storage) }},
+	}
+}
+
+// Standings compares deltaup, as it is used by default, with the best of the others in each measure.
+func (r *Report) Standings() []Standing {
+	own := r.method("deltaup")
+	if own == nil {
+		return nil
+	}
+	var all []Standing
+	for _, m := range r.measures() {
+		ours := m.value(own)
+		image := r.best(m, func(p *Result) bool { return p.Of == "image" && !r.baseline(m, p) })
+		other := r.best(m, func(p *Result) bool { return !r.baseline(m, p) })
+		if other == nil {
+			continue
+		}
+		tell := func(p *Result) string {
+			if p == nil {
+				return ""
+			}
+			return fmt.Sprintf("%s (%s)", m.unit(m.value(p)), p.Name)
+		}
+		s := Standing{Measure: m.name, Ours: m.unit(ours), Image: tell(image), Any: tell(other), Ahead: ours < m.value(other)}
+		if ours > 0 {
+			s.Ratio = fmt.Sprintf("%.2g", m.value(other)/ours)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// baseline tells methods that need no work from the publisher, in measures of that work.
+func (r *Report) baseline(m measure, p *Result) bool {
+	return strings.Contains(m.name, "publisher") && p.Publish.CPU == 0
+}
+
+// best is the other tool with the least of a measure; nil when there is none.
+func (r *Report) best(m measure, of func(*Result) bool) *Result {
+	var best *Result
+	for i := range r.Methods {
+		p := &r.Methods[i]
+		if !ours(p.ID) && of(p) && (best == nil || m.value(p) < m.value(best)) {
+			best = p
+		}
+	}
+	return best
+}
+
+// quickest says which tool is the quickest on which bandwidths, deltaup's routes taken together.
+func (r *Report) quickest(weak, imageOnly bool) string {
+	type stretch struct {
+		name     string
+		from, to float64
+	}
+	var found []stretch
+	for _, rate := range curveRates {
+		name, least := "", 0.0
+		for _, m := range r.Methods {
+			if m.Shared != "" || imageOnly && m.Of != "image" {
+				continue
+			}
+			p := r.point(m.ID, Line{rate, curveRTT}, weak, false)
+			if p != nil && (name == "" || p.Seconds < least) {
+				name, least = m.Name, p.Seconds
+			}
+		}
+		if n := len(found); n > 0 && found[n-1].name == name {
+			found[n-1].to = rate
+		} else if name != "" {
+			found = append(found, stretch{name, rate, rate})
+		}
+	}
+	var parts []string
+	for _, s := range found {
+		where := "at " + rateName(s.from)
+		if s.to != s.from {
+			where = "from " + rateName(s.from) + " to " + rateName(s.to)
+		}
+		parts = append(parts, s.name+" "+where)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// growth says how a figure grows from the smallest to the largest that was run, beside the images.
+func (r *Report) growth() []string {
+	run := slices.DeleteFunc(slices.Clone(r.Sizes), func(s SizeStep) bool { return s.Computed })
+	if len(run) < 2 {
+		return nil
+	}
+	a, b := run[0], run[len(run)-1]
+	ratio := func(va, vb float64) string {
+		if va == 0 {
+			return "?"
+		}
+		return digits(vb/va) + " times"
+	}
+	all := []string{fmt.Sprintf("The image grows %s, from %s to %s, by files that do not change; what changes stays the same.",
+		ratio(float64(a.Image), float64(b.Image)), bytesName(float64(a.Image)), bytesName(float64(b.Image)))}
+	for _, f := range []struct {
+		name   string
+		va, vb float64
+		unit   func(float64) string
+	}{
+		{"bytes sent", float64(a.Sent), float64(b.Sent), bytesName},
+		{"time to plan (the seed is read)", a.Plan.Wall.Seconds(), b.Plan.Wall.Seconds(), secondsName},
+		{"time to pull (the image is written and read back)", a.Pull.Wall.Seconds(), b.Pull.Wall.Seconds(), secondsName},
+		{"peak memory of the pull", float64(a.Pull.Memory), float64(b.Pull.Memory), memoryName},
+		{"time to publish", a.Publish.Wall.Seconds(), b.Publish.Wall.Seconds(), secondsName},
+		{"mirror", float64(a.Mirror), float64(b.Mirror), bytesName},
+	} {
+		all = append(all, fmt.Sprintf("%s: %s, from %s to %s", f.name, ratio(f.va, f.vb), f.unit(f.va), f.unit(f.vb)))
+	}
+	return all
+}

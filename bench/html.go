@@ -1,0 +1,53 @@
+package bench
+
+import (
+	"bytes"
+	"html/template"
+	"slices"
+	"strings"
+	"time"
+
+	_ "embed"
+)
+
+//go:embed report.html.tmpl
+var htmlText string
+
+// htmlPage is page with its pictures.
+type htmlPage struct {
+	*page
+	Crossover, CrossoverWeak, RoundTrips template.HTML
+	Bytes, Memory, Time, TimeWeak        template.HTML
+	BarLine                              string
+	Tools                                []string // of the curves, as their colours are called
+	WeakPercent                          float64
+	Sizes, ReleaseCount                  []panel
+}
+
+// HTML is the report as one page that needs nothing else: no script, no font, no picture from elsewhere.
+func (r *Report) HTML() ([]byte, error) {
+	t, err := template.New("report.html").Funcs(helpers).Parse(htmlText)
+	if err != nil {
+		return nil, err
+	}
+	bars := Line{10e6, 50 * time.Millisecond}
+	var b bytes.Buffer
+	err = t.Execute(&b, &htmlPage{
+		page: r.page(), Crossover: r.crossover(false), CrossoverWeak: r.crossover(true), RoundTrips: r.roundTrips(),
+		Bytes: r.byteBars(), Memory: r.memoryBars(), Time: r.timeBars(bars, false), TimeWeak: r.timeBars(bars, true), BarLine: bars.String(), Tools: curveTools(), WeakPercent: 100 * r.Weak.Share,
+		Sizes: r.sizePanels(), ReleaseCount: r.releasePanels(),
+	})
+	return b.Bytes(), err
+}
+
+// curveTools are the tools that curves are drawn of.
+func curveTools() []string {
+	var tools []string
+	for _, m := range curveMethods {
+		tool, _, _ := strings.Cut(m.id, "-")
+		if !slices.Contains(tools, tool) {
+			tools = append(tools, tool)
+		}
+	}
+	return tools
+}

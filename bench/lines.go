@@ -1,0 +1,184 @@
+package bench
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+)
+
+// computeAll computes every method's time on every line of the report. Which route deltaup takes on a line is what
+// its planner says, asked for that line on that CPU.
+func (s *session) computeAll() error {
+	for _, weak := range []bool{false, true} {
+		plans, err := s.plans(weak)
+		if err != nil {
+			return err
+		}
+		for i := range s.report.Methods {
+			m := &s.report.Methods[i]
+			for _, line := range reportLines() {
+				p := Point{Method: m.ID, Line: line, Weak: weak}
+				figures := m
+				if route := plans[line]; m.ID == "deltaup" && route != "" {
+					p.Route = route
+					if f := s.report.method(routeMethod(route)); f != nil && m.Route != route {
+						figures = f
+					}
+				}
+				p.Seconds, p.Download = compute(figures, line, weak)
+				s.report.Points = append(s.report.Points, p)
+			}
+		}
+	}
+	return nil
+}
+
+// plans asks deltaup's planner for the route on each line; none without deltaup among the methods.
+func (s *session) plans(weak bool) (map[Line]string, error) {
+	i := slices.IndexFunc(s.methods, func(m method) bool { return m.id == "deltaup" })
+	if i < 0 {
+		return nil, nil
+	}
+	p := planner{s: s, m: &s.methods[i], weak: weak, routes: map[Line]string{}}
+	if err := p.between(curveLines(), 0, len(curveRates)-1); err != nil {
+		return nil, err
+	}
+	if weak { // there is no chart of the weak CPU on the other lines
+		return p.routes, nil
+	}
+	if err := p.between(roundLines(), 0, len(curveRTTs)-1); err != nil {
+		return nil, err
+	}
+	for _, l := range lines {
+		if s.Quick {
+			p.routes[l.Line] = p.nearest(l.Line)
+			continue
+		}
+		if _, err := p.on(l.Line); err != nil {
+			return nil, err
+		}
+	}
+	return p.routes, nil
+}
+
+// planner asks for routes, each once.
+type planner struct {
+	s      *session
+	m      *method
+	weak   bool
+	routes map[Line]string
+}
+
+// between fills in the routes of lines from one to another. Along a curve each route has one stretch, so that
+// between two lines of the same route there is no other.
+func (p *planner) between(along []Line, from, to int) error {
+	first, err := p.on(along[from])
+	if err != nil {
+		return err
+	}
+	last, err := p.on(along[to])
+	if err != nil {
+		return err
+	}
+	if first == last {
+		for _, line := range along[from:to] {
+			p.routes[line] = first
+		}
+		return nil
+	}
+	if to-from < 2 {
+		return nil
+	}
+	mid := (from + to) / 2
+	if err := p.between(along, from, mid); err != nil {
+		return err
+	}
+	return p.between(along, mid, to)
+}
+
+// nearest is the route on the curve's line of the nearest rate.
+func (p *planner) nearest(line Line) string {
+	best := curveLines()[0]
+	for _, l := range curveLines() {
+		if math.Abs(math.Log(l.Rate/line.Rate)) < math.Abs(math.Log(best.Rate/line.Rate)) {
+			best = l
+		}
+	}
+	return p.routes[best]
+}
+
+// on is the route on a line.
+func (p *planner) on(line Line) (string, error) {
+	if route, ok := p.routes[line]; ok {
+		return route, nil
+	}
+	e, err := p.s.planOn(p.m, line, p.weak)
+	p.routes[line] = e.Route
+	return e.Route, err
+}
+
+// planOn runs the planner on a target; the line is only told, not made.
+func (s *session) planOn(m *method, line Line, weak bool) (e pullEvent, err error) {
+	ctx, stop := context.WithTimeout(s.ctx, pullLimit)
+	defer stop()
+	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: m.of, kept: s.published(m)}
+	var used sample
+	err = s.withTarget(ctx, t, Line{}, weak, func() error {
+		e, err = t.plan(ctx, line)
+		return err
+	}, &used)
+	return e, err
+}
+
+// realLines are those that updates are run on for real, in order of preference.
+var realLines = []Line{
+	{50e6, curveRTT},
+	{10e6, curveRTT},
+	{1e6, curveRTT},
+	{roundRate, 400 * time.Millisecond},
+	{200e6, curveRTT},
+	{256e3, 300 * time.Millisecond},
+	{64e3, 600 * time.Millisecond},
+}
+
+// longestPoint is the longest update that is run for real, by its computed time.
+const longestPoint = 60 // seconds
+
+// runLines runs updates on real lines, on each line the shortest first, as long as the budget lasts.
+func (s *session) runLines() error {
+	for _, line := range realLines {
+		order := make([]int, len(s.methods))
+		for i := range order {
+			order[i] = i
+		}
+		expected := func(i int) float64 {
+			if p := s.report.point(s.methods[i].id, line, false, false); p != nil {
+				return p.Seconds
+			}
+			return longestPoint + 1
+		}
+		slices.SortStableFunc(order, func(a, b int) int {
+			if expected(a) < expected(b) {
+				return -1
+			}
+			return 1
+		})
+		for _, i := range order {
+			m, limit := &s.methods[i], expected(i)
+			if s.isRoute(m) || limit > longestPoint || limit > s.left().Seconds()-5 {
+				continue
+			}
+			got, err := s.pull(m, line, false)
+			if err != nil {
+				return err
+			}
+			s.Log("  %-28s %-22v %6.1f s, computed %6.1f s", m.name, line, got.Wall.Seconds(), limit)
+			s.report.Points = append(s.report.Points, Point{Method: m.id, Line: line, Measured: true, Seconds: got.Wall.Seconds(), Route: got.route})
+		}
+	}
+	return nil
+}
+
+// isRoute tells methods that are one of deltaup's routes: the planner's choice is run instead.
+func (s *session) isRoute(m *method) bool { return m.shares != "" && m.id != "deltaup-bytes" }

@@ -1,0 +1,100 @@
+package bench
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Machine is what the figures were measured on.
+type Machine struct {
+	CPU    string `json:"cpu"`
+	Cores  int    `json:"cores"`
+	Memory int64  `json:"memory_bytes"`
+	System string `json:"system"`
+	Kernel string `json:"kernel"`
+	Go     string `json:"go"`
+	Disk   string `json:"disk"` // file system of the scratch folder
+	Commit string `json:"commit"`
+}
+
+func thisMachine(scratch string) Machine {
+	m := Machine{
+		CPU: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(), Go: runtime.Version(),
+		System: strings.Trim(field("/etc/os-release", "PRETTY_NAME"), `"`), Disk: fileSystem(scratch),
+	}
+	kib, _ := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
+	m.Memory = kib << 10
+	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.Kernel = strings.TrimSpace(string(b))
+	}
+	if out, err := exec.Command("git", "describe", "--tags", "--always", "--dirty").Output(); err == nil {
+		m.Commit = strings.TrimSpace(string(out))
+	}
+	return m
+}
+
+// field is the value of the first line "name: value" or "name=value" of a file.
+func field(path, name string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close() // it is only read
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		key, value, ok := strings.Cut(lines.Text(), ":")
+		if !ok {
+			key, value, ok = strings.Cut(lines.Text(), "=")
+		}
+		if ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// fileSystem names the type of a folder's file system.
+func fileSystem(dir string) string {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return ""
+	}
+	kind := int64(uint32(st.Type)) // its type differs between architectures
+	switch kind {
+	case unix.EXT4_SUPER_MAGIC:
+		return "ext4"
+	case unix.TMPFS_MAGIC:
+		return "tmpfs"
+	case unix.XFS_SUPER_MAGIC:
+		return "xfs"
+	case unix.BTRFS_SUPER_MAGIC:
+		return "btrfs"
+	case unix.OVERLAYFS_SUPER_MAGIC:
+		return "overlayfs"
+	}
+	return "type 0x" + strconv.FormatInt(kind, 16)
+}
+
+var versionNumber = regexp.MustCompile(`\d+(\.\d+)+\S*`)
+
+// toolVersion is what a tool says of itself, or what its package does.
+func toolVersion(tool string) string {
+	for _, args := range [][]string{{tool, "--version"}, {tool, "-V"}} {
+		out, _ := exec.Command(args[0], args[1:]...).CombinedOutput()
+		if v := versionNumber.FindString(string(out)); v != "" {
+			return v
+		}
+	}
+	out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", tool).Output()
+	if err != nil {
+		return ""
+	}
+	return string(out)
+}

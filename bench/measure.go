@@ -1,0 +1,218 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sample is one update of a target.
+type sample struct {
+	Usage
+	sent, received, requests int64
+	route                    string
+}
+
+// pullLimit is how long an update may take.
+const pullLimit = 5 * time.Minute
+
+// pull lets a target update by a method over a line; on the weak CPU if weak is set.
+func (s *session) pull(m *method, line Line, weak bool) (sample, error) {
+	ctx, stop := context.WithTimeoutCause(s.ctx, pullLimit, fmt.Errorf("it takes longer than %v", pullLimit))
+	defer stop()
+	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: m.of, kept: s.published(m), line: line}
+	if line.Rate == 0 { // deltaup would measure the loopback; it is to do here what it does on the lines of the charts
+		t.line = planLine
+	}
+	var result sample
+	err := s.withTarget(ctx, t, line, weak, func() error {
+		if m.seed != nil {
+			if err := m.seed(ctx, t); err != nil {
+				return err
+			}
+		}
+		if !s.Quick {
+			unix.Sync() // what others wrote is not this one's work
+		}
+		if err := m.pull(ctx, t); err != nil {
+			return err
+		}
+		return s.check(ctx, m, t)
+	}, &result)
+	result.route = t.route
+	return result, err
+}
+
+// planLine is the line that deltaup is told of where none is in the way.
+var planLine = Line{10e6, 50 * time.Millisecond}
+
+// withTarget makes a target with its line and calls fn. What the target used and its server sent is in result.
+func (s *session) withTarget(ctx context.Context, t *target, line Line, weak bool, fn func() error, result *sample) error {
+	dir, err := os.MkdirTemp(s.dir, "target.")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) // the scratch folder goes in the end
+	address, rest := "127.0.0.1", line
+	t.host = host{dir: dir}
+	t.out = filepath.Join(dir, "out")
+	if weak && s.quota != nil {
+		t.prefix = append(t.prefix, s.quota.prefix()...)
+	} else if weak {
+		t.env = append(t.env, "GOMAXPROCS=1")
+	}
+	if s.network != nil {
+		if err := s.network.shape(ctx, line); err != nil {
+			return err
+		}
+		address, rest = s.network.address, s.network.rest(line)
+		t.prefix = append(t.prefix, s.network.prefix()...)
+	}
+	before := s.web.requests()
+	server := newServer(rest)
+	err = s.connect(ctx, server, address, t)
+	if err == nil {
+		err = fn()
+	}
+	if closed := server.close(); err == nil {
+		err = closed
+	}
+	*result = sample{Usage: t.used, sent: server.link.sent.Load(), received: server.link.received.Load(), requests: s.web.requests() - before}
+	if weak && s.quota == nil {
+		result.Wall += time.Duration(float64(result.CPU) * (1/weakShare - 1))
+	}
+	return err
+}
+
+// connect gives a target its addresses.
+func (s *session) connect(ctx context.Context, server *server, address string, t *target) error {
+	folder := filepath.Base(t.kept)
+	addr, err := server.port(ctx, address, s.web.addr)
+	if err != nil {
+		return err
+	}
+	t.url = "http://" + addr + "/" + folder
+	if s.rsync == nil {
+		return nil
+	}
+	addr, err = server.port(ctx, address, s.rsync.addr)
+	t.rsync = "rsync://" + addr + "/pub/" + folder
+	return err
+}
+
+// check compares an update's result with what was wanted.
+func (s *session) check(ctx context.Context, m *method, t *target) error {
+	if m.check != nil {
+		return m.check(ctx, t)
+	}
+	sum, err := hashFile(t.out)
+	if err != nil {
+		return err
+	}
+	if want := s.report.Subject.sum(m.of); sum != want {
+		return fmt.Errorf("%s: the result has the hash %s, want %s", m.name, sum, want)
+	}
+	return nil
+}
+
+// measureAll runs every method several times in turn without a line in the way.
+func (s *session) measureAll() error {
+	samples := make([][]sample, len(s.methods))
+	for range s.report.Runs {
+		for i := range s.methods {
+			m, r := &s.methods[i], &s.report.Methods[i]
+			if r.Failure != "" {
+				continue
+			}
+			got, err := s.pull(m, Line{}, false)
+			if err != nil {
+				r.Failure = err.Error()
+				s.Log("  %s: %v", m.name, err)
+				continue
+			}
+			samples[i] = append(samples[i], got)
+			r.Route = got.route
+			s.Log("  %-28s %7.2f MB, %5d requests, %6.2f s, %6.2f s CPU, %5.0f MiB", m.name, float64(got.sent)/1e6, got.requests,
+				got.Wall.Seconds(), got.CPU.Seconds(), float64(got.Memory)/(1<<20))
+		}
+	}
+	for i := range samples {
+		s.report.Methods[i].take(samples[i])
+	}
+	s.dropFailed()
+	return s.ctx.Err()
+}
+
+// dropFailed moves the methods that failed to the skipped ones.
+func (s *session) dropFailed() {
+	for i := 0; i < len(s.methods); i++ {
+		if r := s.report.Methods[i]; r.Failure != "" {
+			s.report.Skipped = append(s.report.Skipped, Skipped{r.Name, r.Failure})
+			s.methods = slices.Delete(s.methods, i, i+1)
+			s.report.Methods = slices.Delete(s.report.Methods, i, i+1)
+			i--
+		}
+	}
+}
+
+// take makes figures of samples.
+func (r *Result) take(samples []sample) {
+	collect := func(value func(sample) float64) Range {
+		var v []float64
+		for _, one := range samples {
+			v = append(v, value(one))
+		}
+		return rangeOf(v)
+	}
+	r.Sent = collect(func(s sample) float64 { return float64(s.sent) })
+	r.Received = collect(func(s sample) float64 { return float64(s.received) })
+	r.Requests = collect(func(s sample) float64 { return float64(s.requests) })
+	r.Wall = collect(func(s sample) float64 { return s.Wall.Seconds() })
+	r.CPU = collect(func(s sample) float64 { return s.CPU.Seconds() })
+	r.Memory = collect(func(s sample) float64 { return float64(s.Memory) })
+}
+
+// probeRoundTrips finds out how many round trips each method takes one after another.
+func (s *session) probeRoundTrips() error {
+	for i := range s.methods {
+		m, r := &s.methods[i], &s.report.Methods[i]
+		line, least := roundTripProbe(r), pullLimit
+		for n := 0; n == 0 || n < min(2, s.report.Runs) && least < 20*time.Second; n++ { // what disturbs a run makes it longer
+			got, err := s.pull(m, line, false)
+			if err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+			least = min(least, got.Wall)
+		}
+		r.Rounds = max(1, (least.Seconds()-r.Wall.Median)/line.RTT.Seconds())
+		s.Log("  %-28s %6.1f round trips", m.name, r.Rounds)
+	}
+	return nil
+}
+
+// measureWeak runs every method once on the weak CPU; a quick run computes that.
+func (s *session) measureWeak() error {
+	if s.Quick {
+		s.report.Weak.Computed = true
+		for i := range s.report.Methods {
+			r := &s.report.Methods[i]
+			r.WeakWall = r.Wall.Median + r.CPU.Median*(1/weakShare-1)
+		}
+		return nil
+	}
+	for i := range s.methods {
+		m, r := &s.methods[i], &s.report.Methods[i]
+		got, err := s.pull(m, Line{}, true)
+		if err != nil {
+			return fmt.Errorf("%s on the weak CPU: %w", m.name, err)
+		}
+		r.WeakWall = got.Wall.Seconds()
+		s.Log("  %-28s %6.2f s", m.name, r.WeakWall)
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+)
+
+// deltaupMethods are deltaup's routes. All share one mirror.
+func deltaupMethods() []method {
+	routes := []struct{ id, name, settings, route string }{
+		{"deltaup", "deltaup", "pull --bandwidth --rtt: the quickest route for the line", ""},
+		{"deltaup-bytes", "deltaup, fewest bytes", "pull --optimize bytes", ""},
+		{"deltaup-chunks", "deltaup, chunks only", "pull --route chunks", "chunks"},
+		{"deltaup-blocks", "deltaup, stored blocks", "pull --route blocks: nothing is compressed again", "blocks"},
+		{"deltaup-whole", "deltaup, whole image", "pull --route whole", "whole"},
+	}
+	var all []method
+	for i, r := range routes {
+		m := method{id: r.id, name: r.name, of: "image", settings: r.settings, route: r.route, pull: pullWith(r.id, r.route)}
+		if i == 0 {
+			m.publish = publishMirror
+		} else {
+			m.shares = routes[0].id
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// publishMirror publishes both images; the second one is counted, with its patch set.
+func publishMirror(ctx context.Context, p *publisher) error {
+	for version, h := range []*host{p.aside(), &p.host} {
+		args := p.deltaup.publish(p.dir, version+1, p.file("image", version))
+		if err := h.run(ctx, p.deltaup.path, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish is the command that publishes an image as a numbered release.
+func (d deltaup) publish(mirror string, version int, image string) []string {
+	return d.trusting("publish", "--mirror", mirror, "--version", fmt.Sprint(version), image)
+}
+
+// pullWith makes a method's pull.
+func pullWith(id, route string) func(context.Context, *target) error {
+	return func(ctx context.Context, t *target) error {
+		args := t.deltaup.trusting("pull", t.url, "--seed", t.old(), "--slot", t.out, "--state", filepath.Join(t.dir, "state"), "--json")
+		switch {
+		case route != "":
+			args = append(args, "--route", route)
+		case id == "deltaup-bytes":
+			args = append(args, "--optimize", "bytes")
+		default:
+			args = append(args, t.line.flags()...)
+		}
+		out, err := t.output(ctx, t.deltaup.path, args...)
+		if err != nil {
+			return err
+		}
+		result, err := lastEvent(out)
+		t.route = result.Route
+		return err
+	}
+}
+
+// pullEvent is what is read of a line of pull --json, and of plan --json.
+type pullEvent struct {
+	Event    string  `json:"event"`
+	Route    string  `json:"route"`
+	Bytes    int64   `json:"bytes"`
+	Requests int     `json:"requests"`
+	Seconds  float64 `json:"seconds"`
+}
+
+// lastEvent reads the result of pull --json.
+func lastEvent(out []byte) (e pullEvent, err error) {
+	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+	if err = json.Unmarshal(lines[len(lines)-1], &e); err != nil {
+		return e, fmt.Errorf("deltaup: its output: %w", err)
+	}
+	if e.Event != "result" || e.Route == "" {
+		return e, fmt.Errorf("deltaup: its last event is %q", e.Event)
+	}
+	return e, nil
+}
+
+// plan asks deltaup's planner for the route that it takes on a line.
+func (t *target) plan(ctx context.Context, line Line) (pullEvent, error) {
+	args := t.deltaup.trusting("plan", t.url, "--seed", t.old(), "--state", filepath.Join(t.dir, "plan"), "--json")
+	out, err := t.output(ctx, t.deltaup.path, append(args, line.flags()...)...)
+	if err != nil {
+		return pullEvent{}, err
+	}
+	var e pullEvent
+	if err := json.Unmarshal(out, &e); err != nil || e.Route == "" {
+		return e, fmt.Errorf("deltaup plan: its output is %.100q: %w", out, err)
+	}
+	return e, nil
+}

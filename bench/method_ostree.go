@@ -1,0 +1,112 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// ostreeMethods pull a tree, file by file or by a static delta. A file tree is what OSTree is made for: there is no image
+// in the end, and its check is that of every object against the commit's checksums.
+func ostreeMethods() []method {
+	m := method{
+		id: "ostree", name: "OSTree, files", of: "tree", needs: []string{"ostree"},
+		settings: "archive repository; pull --disable-static-deltas into a bare one",
+		publish:  ostreeCommits, seed: ostreeTarget, check: ostreeCheck,
+		pull: func(ctx context.Context, t *target) error { return ostreePull(ctx, t, "--disable-static-deltas") },
+	}
+	d := m
+	d.slow = true
+	d.id, d.name, d.settings = "ostree-delta", "OSTree, static delta", "archive repository; static-delta generate, pull --require-static-deltas"
+	d.publish = func(ctx context.Context, p *publisher) error {
+		if err := ostreeCommits(ctx, p); err != nil {
+			return err
+		}
+		err := p.run(ctx, "ostree", "--repo=.", "static-delta", "generate", "--from="+ostreeCommit(p.dir, 0), "--to="+ostreeCommit(p.dir, 1))
+		if err != nil {
+			return err
+		}
+		return p.run(ctx, "ostree", "--repo=.", "summary", "-u")
+	}
+	d.pull = func(ctx context.Context, t *target) error { return ostreePull(ctx, t, "--require-static-deltas") }
+	return []method{m, d}
+}
+
+// ostreeCommits makes the publisher's repository with both trees and a repository as a target has it, with the first.
+func ostreeCommits(ctx context.Context, p *publisher) error {
+	aside := p.aside()
+	if err := aside.run(ctx, "ostree", "--repo=.", "init", "--mode=archive"); err != nil {
+		return err
+	}
+	for version, h := range []*host{aside, &p.host} {
+		out, err := h.output(ctx, "ostree", "--repo=.", "commit", "--branch=os", "--tree=tar="+p.file("tree", version),
+			"--tar-autocreate-parents", "--subject=release")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(p.dir, fmt.Sprintf("commit-%d", version)), bytes.TrimSpace(out), 0o644); err != nil {
+			return err
+		}
+	}
+	mode := "bare"
+	if os.Geteuid() != 0 {
+		mode = "bare-user"
+	}
+	kept := ostreeKept(p.dir)
+	for _, args := range [][]string{
+		{"--repo=.", "summary", "-u"},
+		{"--repo=" + kept, "init", "--mode=" + mode},
+		{"--repo=" + kept, "pull-local", p.dir, ostreeCommit(p.dir, 0)},
+	} {
+		if err := aside.run(ctx, "ostree", args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ostreeKept is the repository that a target has; it lies beside the published folder.
+func ostreeKept(published string) string { return published + ".kept" }
+
+// ostreeCommit is a published commit's checksum, or "".
+func ostreeCommit(published string, version int) string {
+	b, err := os.ReadFile(filepath.Join(published, fmt.Sprintf("commit-%d", version)))
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+// ostreeTarget gives the target a repository: objects by links, settings of its own.
+func ostreeTarget(ctx context.Context, t *target) error {
+	aside := host{dir: t.dir}
+	for _, argv := range [][]string{
+		{"cp", "-al", ostreeKept(t.kept), "repo"},
+		{"cp", "--remove-destination", ostreeKept(t.kept) + "/config", "repo/config"},
+		{"ostree", "--repo=repo", "remote", "add", "--no-gpg-verify", "origin", t.url},
+	} {
+		if err := aside.run(ctx, argv[0], argv[1:]...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ostreePull(ctx context.Context, t *target, how string) error {
+	return t.run(ctx, "ostree", "--repo=repo", "pull", how, "origin", "os@"+ostreeCommit(t.kept, 1))
+}
+
+func ostreeCheck(ctx context.Context, t *target) error {
+	aside := host{dir: t.dir}
+	out, err := aside.output(ctx, "ostree", "--repo=repo", "rev-parse", "origin:os")
+	if err != nil {
+		return err
+	}
+	if got, want := strings.TrimSpace(string(out)), ostreeCommit(t.kept, 1); got != want {
+		return fmt.Errorf("ostree: pulled commit %s, want %s", got, want)
+	}
+	return aside.run(ctx, "ostree", "--repo=repo", "fsck", "--quiet")
+}

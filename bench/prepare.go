@@ -1,0 +1,129 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// allMethods are the tools, deltaup first.
+func allMethods() []method {
+	return slices.Concat(deltaupMethods(), patchMethods(), chunkMethods(), ostreeMethods())
+}
+
+// published is the folder that a method's server gives.
+func (s *session) published(m *method) string { return filepath.Join(s.dir, "pub", m.preparation()) }
+
+// publishAll lets every method's publisher work: deltaup's alone, as it uses all cores, the others two at a
+// time. Only CPU time is comparable between them; wall time is told for deltaup and is an upper bound for the others.
+func (s *session) publishAll() error {
+	var chosen []method
+	for _, m := range allMethods() {
+		if why := s.leftOut(&m); why != "" {
+			s.report.Skipped = append(s.report.Skipped, Skipped{m.name, why})
+			continue
+		}
+		chosen = append(chosen, m)
+	}
+	results := make([]Result, len(chosen))
+	var group errgroup.Group
+	group.SetLimit(2)
+	var alone sync.Once
+	for i := range chosen {
+		m, r := &chosen[i], &results[i]
+		*r = Result{ID: m.id, Name: m.name, Of: m.of, Settings: m.settings, Shared: m.shares}
+		if len(m.needs) > 0 {
+			r.Version = toolVersion(m.needs[0])
+		} else {
+			r.Version = s.report.Machine.Commit
+		}
+		if m.publish == nil {
+			continue
+		}
+		work := func() error { s.publish(m, r); return nil }
+		ran := false
+		alone.Do(func() { ran = true; _ = work() }) // the first is deltaup
+		if !ran {
+			group.Go(work)
+		}
+	}
+	_ = group.Wait() // failures are in the results
+	for i := range chosen {
+		if results[i].Failure == "" {
+			s.methods = append(s.methods, chosen[i])
+			s.report.Methods = append(s.report.Methods, results[i])
+		} else {
+			s.report.Skipped = append(s.report.Skipped, Skipped{results[i].Name, results[i].Failure})
+		}
+	}
+	s.dropUnpublished()
+	return s.ctx.Err()
+}
+
+// leftOut says why a method is not run; "" when it is.
+func (s *session) leftOut(m *method) string {
+	missing := m.missing()
+	switch {
+	case s.Only != nil && !slices.Contains(s.Only, m.id):
+		return "not asked for"
+	case len(missing) > 0:
+		return fmt.Sprintf("%s is not installed", missing[0])
+	case m.skip != "":
+		return m.skip
+	case s.Quick && m.slow && s.Only == nil: // what is asked for by name is run
+		return "left out of a quick run"
+	}
+	return ""
+}
+
+// dropUnpublished drops methods whose shared preparation failed.
+func (s *session) dropUnpublished() {
+	for i := 0; i < len(s.methods); i++ {
+		m := &s.methods[i]
+		if _, err := os.Stat(s.published(m)); err != nil {
+			s.report.Skipped = append(s.report.Skipped, Skipped{m.name, "its publication was not made"})
+			s.methods = slices.Delete(s.methods, i, i+1)
+			s.report.Methods = slices.Delete(s.report.Methods, i, i+1)
+			i--
+		}
+	}
+}
+
+// publish runs a method's preparation.
+func (s *session) publish(m *method, r *Result) {
+	ctx, stop := context.WithTimeoutCause(s.ctx, prepareLimit, fmt.Errorf("publishing takes longer than %v", prepareLimit))
+	defer stop()
+	p := &publisher{host: host{dir: s.published(m)}, subject: &s.report.Subject, deltaup: s.deltaup, quick: s.Quick}
+	err := os.Mkdir(p.dir, 0o755)
+	if err == nil {
+		err = m.publish(ctx, p)
+	}
+	r.Publish = p.used
+	if err != nil {
+		r.Failure = err.Error()
+		s.Log("  %s: %v", m.name, err)
+		_ = os.RemoveAll(p.dir) // the scratch folder goes in the end
+		return
+	}
+	r.Storage = folderSize(p.dir)
+	s.Log("  %-28s %6.1f s CPU, %7.1f MB", m.name, p.used.CPU.Seconds(), float64(r.Storage)/1e6)
+}
+
+// folderSize adds up the files of a folder.
+func folderSize(dir string) (n int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			if info, err := d.Info(); err == nil {
+				n += info.Size()
+			}
+		}
+		return nil // what can't be read counts nothing
+	})
+	return n
+}

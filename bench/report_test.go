@@ -1,0 +1,197 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// results is the checked-in report of the last full run.
+const results = "results"
+
+// TestResults renders the checked-in figures once more: page and tables must be what they say.
+//
+//	go run ./cmd/deltaup-bench -render bench/results/results.json -readme README.md
+func TestResults(t *testing.T) {
+	r := lastResults(t)
+	for name, render := range map[string]func() ([]byte, error){"results.md": r.Markdown, "report.html": r.HTML, "results.json": r.Encode} {
+		got, err := render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(filepath.Join(results, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what results.json gives: render it again", name)
+		}
+	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, err := r.quote(readme); err != nil || !bytes.Equal(readme, want) {
+		t.Errorf("README.md quotes other figures: %v", err)
+	}
+	if size := folderSize(results); size > 1<<20 {
+		t.Errorf("%s has %d bytes", results, size)
+	}
+}
+
+func lastResults(t *testing.T) *Report {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(results, "results.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestDecode refuses what it does not know.
+func TestDecode(t *testing.T) {
+	for _, text := range []string{"", "[]", `{"format": 2}`} {
+		if _, err := Decode([]byte(text)); err == nil {
+			t.Errorf("%q is accepted", text)
+		}
+	}
+}
+
+// TestHTML looks at a page whose figures are known: it must be well-formed, need nothing from elsewhere, and show every
+// chart and name.
+func TestHTML(t *testing.T) {
+	b, err := sampleReport().HTML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	html := string(b)
+	for _, refused := range []string{"<script", "<link rel=\"stylesheet", "src=", "@import", "url(", "NaN", "Inf", "ZgotmplZ", "<no value>"} {
+		if strings.Contains(html, refused) {
+			t.Errorf("the page has %q", refused)
+		}
+	}
+	if n := strings.Count(html, "http"); n > 0 {
+		t.Errorf("the page names %d addresses", n)
+	}
+	if n := strings.Count(html, `class="chart wide"`); n != 15 || strings.Count(html, `class="chart narrow"`) != n {
+		t.Errorf("%d charts, want 15", n)
+	}
+	for _, wanted := range []string{"deltaup from 64 kbit/s to", "3.20 MB", "casync &amp; co", "desync is not installed", "behind", "hollow"} {
+		if !strings.Contains(html, wanted) {
+			t.Errorf("the page lacks %q", wanted)
+		}
+	}
+	for i, part := range strings.Split(html, "<svg")[1:] {
+		picture, _, ok := strings.Cut("<svg"+part, "</svg>")
+		d := xml.NewDecoder(strings.NewReader(picture + "</svg>"))
+		for ok {
+			_, err := d.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("picture %d: %v", i, err)
+			}
+		}
+	}
+}
+
+// TestStandings tells what is worse as it tells what is better.
+func TestStandings(t *testing.T) {
+	ahead := map[string]bool{}
+	for _, s := range sampleReport().Standings() {
+		ahead[s.Measure] = s.Ahead
+	}
+	if !ahead["bytes sent by the server"] || ahead["peak memory on the target"] || ahead["CPU time on the target"] || len(ahead) != 9 {
+		t.Errorf("%v", ahead)
+	}
+}
+
+// TestMarkdown looks for tables of one width.
+func TestMarkdown(t *testing.T) {
+	b, err := sampleReport().Markdown()
+	if err != nil {
+		t.Fatal(err)
+	}
+	width, tables := 0, 0
+	for line := range strings.Lines(string(b)) {
+		columns := strings.Count(line, "|")
+		if columns > 0 && width == 0 {
+			width = columns
+			tables++
+		}
+		if columns != width && columns > 0 {
+			t.Errorf("%d columns, want %d: %s", columns, width, line)
+		}
+		if columns == 0 {
+			width = 0
+		}
+	}
+	if tables != 7 {
+		t.Errorf("%d tables, want 7", tables)
+	}
+}
+
+// sampleReport is a report with figures that nobody measured.
+func sampleReport() *Report {
+	method := func(id, name, of string, mb, wall, memory float64) Result {
+		return Result{
+			ID: id, Name: name, Of: of, Settings: "settings", Version: "1.0", Storage: int64(mb * 1e6),
+			Publish: Usage{Wall: time.Second, CPU: time.Second, Memory: 1 << 20},
+			Sent:    Range{mb * 1e6, mb * 1e6, mb * 1.1e6}, Received: Range{1000, 1000, 1000}, Requests: Range{4, 4, 4},
+			Wall: Range{wall, wall, wall}, CPU: Range{wall, wall, wall}, Memory: Range{memory * (1 << 20), memory * (1 << 20), memory * (1 << 20)},
+			Rounds: 5, WeakWall: 4 * wall,
+		}
+	}
+	shared := method("deltaup-bytes", "deltaup, fewest bytes", "image", 3.2, 8, 90)
+	shared.Shared = "deltaup"
+	r := &Report{
+		Format: reportFormat, Date: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Took: 17 * time.Minute, Runs: 3,
+		Machine: Machine{CPU: "a CPU", Cores: 2, Memory: 4 << 30, System: "a system", Kernel: "6.1", Disk: "ext4", Commit: "v1"},
+		Weak:    Weak{Share: weakShare, How: "a control group"}, Server: "a server", Shaping: "a line",
+		Subject: Subject{Name: "sample", Level: "better", ImageSize: [2]int64{150e6, 151e6}, TarSize: [2]int64{450e6, 451e6}},
+		Methods: []Result{
+			method("deltaup", "deltaup", "image", 3.2, 8, 90), shared, method("curl", "whole image", "image", 150, 0.1, 10),
+			method("casync-image", "casync & co", "image", 48, 3, 12), method("zsync-image", "zsync", "image", 52, 2, 5),
+			method("rsync-image", "rsync", "image", 47, 1, 7), method("zstd-image", "zstd --patch-from, image", "image", 36, 0.5, 300),
+			method("zstd-tar", "zstd --patch-from, tar", "tar", 15, 0.8, 700), method("xdelta3-tar", "xdelta3, tar", "tar", 12, 1, 500),
+			method("ostree", "OSTree, files", "tree", 38, 2, 30),
+		},
+		Skipped: []Skipped{{"desync, image", "desync is not installed"}},
+	}
+	for _, weak := range []bool{false, true} {
+		for i := range r.Methods {
+			m := &r.Methods[i]
+			for _, line := range reportLines() {
+				seconds, download := compute(m, line, weak)
+				p := Point{Method: m.ID, Line: line, Weak: weak, Seconds: seconds, Download: download}
+				if m.ID == "deltaup" {
+					p.Route = map[bool]string{true: "patch", false: "blocks"}[line.Rate < 20e6]
+				}
+				r.Points = append(r.Points, p)
+				if line.Rate == 10e6 && !weak {
+					r.Points = append(r.Points, Point{Method: m.ID, Line: line, Measured: true, Seconds: seconds * 0.95})
+				}
+			}
+		}
+	}
+	for i := range int64(4) {
+		u := Usage{time.Duration(3+i) * time.Second, time.Duration(3+i) * time.Second, 70 << 20}
+		r.Sizes = append(r.Sizes, SizeStep{Image: 1e8 << (2 * i), Computed: i == 3, Mirror: 3e8 << (2 * i), Publish: u, Plan: u, Pull: u, Sent: 3e6 + i*1e5, Requests: 4})
+		r.Releases = append(r.Releases, ReleaseStep{
+			Releases: 1 << (2 * i), Image: 20e6, Mirror: 5e7 << (2 * i), Publish: u,
+			Next: Update{u, 2e5, 4, "patch"}, First: Update{u, 2e5 << i, 4, "patch"},
+		})
+	}
+	return r
+}

@@ -1,0 +1,86 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// Figures as people read them: three digits and a unit.
+
+// bytesName writes powers of ten.
+func bytesName(n float64) string {
+	switch {
+	case n >= 1e9:
+		return digits(n/1e9) + " GB"
+	case n >= 1e6:
+		return digits(n/1e6) + " MB"
+	case n >= 1e3:
+		return digits(n/1e3) + " kB"
+	}
+	return fmt.Sprintf("%.0f B", n)
+}
+
+// memoryName writes powers of two.
+func memoryName(n float64) string {
+	if n >= 2<<30 {
+		return digits(n/(1<<30)) + " GiB"
+	}
+	return digits(n/(1<<20)) + " MiB"
+}
+
+// secondsName is such as 0.42 s, 3 min 20 s, 2.5 h.
+func secondsName(s float64) string {
+	switch {
+	case s >= 48*3600:
+		return digits(s/86400) + " d"
+	case s >= 3600:
+		return digits(s/3600) + " h"
+	case s >= 100:
+		d := time.Duration(math.Round(s)) * time.Second
+		return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return digits(s) + " s"
+}
+
+// digits writes three of them.
+func digits(v float64) string {
+	switch {
+	case v >= 99.95 || v == 0:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 9.995:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+// trimmed takes zeros behind a point away: 3.00 MB becomes 3 MB.
+func trimmed(name string) string {
+	number, unit, _ := strings.Cut(name, " ")
+	if strings.Contains(number, ".") {
+		number = strings.TrimRight(strings.TrimRight(number, "0"), ".")
+	}
+	if unit == "" {
+		return number
+	}
+	return number + " " + unit
+}
+
+// tickSeconds is a time on an axis.
+func tickSeconds(s float64) string {
+	switch {
+	case s >= 86400:
+		return fmt.Sprintf("%g d", s/86400)
+	case s >= 3600:
+		return fmt.Sprintf("%g h", s/3600)
+	case s >= 60:
+		return fmt.Sprintf("%g min", s/60)
+	}
+	return fmt.Sprintf("%g s", s)
+}
+
+var (
+	secondMarks = []float64{0.1, 1, 10, 60, 600, 3600, 6 * 3600, 86400}
+	rateMarks   = []float64{64e3, 1e6, 10e6, 100e6, 1e9}
+)
