@@ -42,7 +42,7 @@ func smallest(plain []byte) (id int, stored []byte) {
 
 // dense tells whether plain is compressed already, which takes the best coders longest of all to find out.
 func dense(plain []byte) bool {
-	const worthAsking = 64 << 10
+	const worthAsking = 1 << 20
 	return len(plain) >= worthAsking && len(estimator().EncodeAll(plain, nil)) > len(plain)-len(plain)/1000
 }
 
