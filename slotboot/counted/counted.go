@@ -27,6 +27,8 @@ var (
 	ErrBad = errors.New("slot is marked bad")
 	// ErrLastGood is wrapped when a change would leave no slot to boot.
 	ErrLastGood = errors.New("no other good slot")
+	// ErrID is wrapped when State.ID has other characters than letters and digits.
+	ErrID = errors.New("id of the environment block")
 	// ErrSlots is wrapped when a set of slot names is not usable.
 	ErrSlots = errors.New("slot names")
 )
@@ -50,7 +52,7 @@ type State struct {
 	Trial  string   // the slot on trial, or that was; empty when there is none
 	Tries  int      // how often GRUB will still start the trial
 	Ended  Outcome  // not empty: GRUB has ended the trial and booted Active
-	ID     string   // what deltaup.env= tells userspace, so that it knows which block GRUB has read; as it likes, without NUL
+	ID     string   // what deltaup.env= tells userspace, so that it knows which block GRUB has read: letters and digits
 	Bad    []string // slots that GRUB does not boot unless nothing else does, in the order of Slots
 }
 

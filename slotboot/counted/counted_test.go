@@ -186,7 +186,7 @@ func TestSelectLife(t *testing.T) {
 		m.Env = got.Env
 	}
 	end, _ := grubenv.LoadEnv(m.Env)
-	if s := load(end, abc); s.FellBack() != "b" || s.Ended != Unconfirmed || s.Pending() {
+	if s := Of(end, abc); s.FellBack() != "b" || s.Ended != Unconfirmed || s.Pending() {
 		t.Errorf("at the end %+v", s)
 	}
 }

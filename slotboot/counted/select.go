@@ -97,7 +97,7 @@ func (g *machine) state() State {
 	if !ok {
 		block = new(grubenv.Block)
 	}
-	return load(block, g.Slots)
+	return Of(block, g.Slots)
 }
 
 // trial carries out rules 1 and 2 and tells whether the trial's slot was started.

@@ -64,7 +64,7 @@ func Read(path string, slots Slots) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	return load(block, slots), nil
+	return Of(block, slots), nil
 }
 
 // Update applies change to the state in the environment block at path and stores what it
@@ -77,7 +77,7 @@ func Update(ctx context.Context, path string, slots Slots, change func(State) (S
 	var s State
 	err := grubenv.Update(ctx, path, func(block *grubenv.Block) error {
 		var err error
-		if s, err = change(load(block, slots)); err != nil {
+		if s, err = change(Of(block, slots)); err != nil {
 			return err
 		}
 		return s.store(block)
@@ -85,14 +85,15 @@ func Update(ctx context.Context, path string, slots Slots, change func(State) (S
 	return s, err
 }
 
-// load is the state that a block tells. What is not a slot, or not a number of tries, is as
+// Of is the state that a block tells. What is not a slot, or not a number of tries, is as
 // if it were not there; a trial of the active slot is none.
-func load(block *grubenv.Block, slots Slots) State {
+func Of(block *grubenv.Block, slots Slots) State {
 	s := State{Slots: slots}
 	if name, _ := block.Get(varActive); slices.Contains(slots, name) {
 		s.Active = name
 	}
-	s.ID, _ = block.Get(varID)
+	id, _ := block.Get(varID)
+	s.ID, _, _ = strings.Cut(id, " ") // as a script of GRUB does with a value that it takes for words
 	for _, name := range slots {
 		if v, _ := block.Get(badPrefix + name); v == "1" {
 			s.Bad = append(s.Bad, name)
@@ -131,6 +132,11 @@ func (s State) store(block *grubenv.Block) error {
 		if s.IsBad(name) {
 			vars[badPrefix+name] = "1"
 		}
+	}
+	if strings.ContainsFunc(s.ID, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}) {
+		return fmt.Errorf("%w: %q", ErrID, s.ID)
 	}
 	if block.Unset(varID); s.ID != "" {
 		vars[varID] = s.ID
