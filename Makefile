@@ -6,7 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test race lint fuzz bench bench-micro bench-compare demo tools clean
+.PHONY: help build test test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ tools: ## the real tools that tests compare with (Debian; needs root, does nothi
 
 test: tools ## all tests, with every foreign oracle that the machine permits
 	DELTAUP_TEST_ALL=$$(bench/tools.sh --check && echo 1) $(GO) test -timeout 9m ./...
+
+test-boot: ## counted boot with real GRUB, Linux and power cuts, in QEMU (installs it)
+	@bench/test-boot.sh
 
 race: ## the tests that are short enough for the race detector
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m ./...

@@ -1,0 +1,238 @@
+package boottest
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"deltaup/slotboot/counted"
+	"deltaup/slotboot/grub"
+	"deltaup/slotboot/grubenv"
+)
+
+// linuxBoot is for up to five boots of Linux, each of which takes 4 to 10 s here when nothing else runs.
+const linuxBoot = 5 * time.Minute
+
+// lives are what may happen to a machine from one boot to the next, until one that switches it off.
+var lives = []struct {
+	name   string
+	start  counted.State
+	deeds  map[string]string // of each slot, see package guest
+	damage map[string]string // of each slot's kernel
+	boots  []string          // what each boot sees
+}{
+	{
+		name: "commit", start: counted.State{Active: "a", Trial: "b", Tries: 3}, deeds: map[string]string{"b": "good"},
+		boots: []string{
+			"slot=b trial=true fellback=; active=a trial=b tries=2 ended= bad=",
+			"slot=b trial=false fellback=; active=b trial= tries=0 ended= bad=",
+		},
+	}, {
+		name: "three panics", start: counted.State{Active: "a", Trial: "b", Tries: 3}, deeds: map[string]string{"b": "panic"},
+		boots: []string{
+			"slot=b trial=true fellback=; active=a trial=b tries=2 ended= bad=",
+			"slot=b trial=true fellback=; active=a trial=b tries=1 ended= bad=",
+			"slot=b trial=true fellback=; active=a trial=b tries=0 ended= bad=",
+			"slot=a trial=false fellback=b; active=a trial=b tries=0 ended=unconfirmed bad=",
+		},
+	}, {
+		name: "missing kernel", start: counted.State{Active: "a", Trial: "b", Tries: 3}, damage: map[string]string{"b": "missing"},
+		boots: []string{"slot=a trial=false fellback=b; active=a trial=b tries=0 ended=unloadable bad="},
+	}, {
+		name: "truncated kernel", start: counted.State{Active: "a", Trial: "b", Tries: 3}, damage: map[string]string{"b": "truncated"},
+		// GRUB loads what there is of it; it resets the machine at once, every time.
+		boots: []string{"slot=a trial=false fellback=b; active=a trial=b tries=0 ended=unconfirmed bad="},
+	}, {
+		name: "active kernel missing", start: counted.State{Active: "a", Bad: []string{"b"}}, damage: map[string]string{"a": "missing"},
+		boots: []string{"slot=c trial=false fellback=a; active=a trial= tries=0 ended= bad=b"},
+	}, {
+		name: "hang", start: counted.State{Active: "a", Trial: "b", Tries: 1}, deeds: map[string]string{"b": "hang"},
+		boots: []string{
+			"slot=b trial=true fellback=; active=a trial=b tries=0 ended= bad=",
+			"hangs",
+			"slot=a trial=false fellback=b; active=a trial=b tries=0 ended=unconfirmed bad=",
+		},
+	}, {
+		name: "mark bad", start: counted.State{Active: "a", Trial: "b", Tries: 3}, deeds: map[string]string{"b": "bad"},
+		boots: []string{
+			"slot=b trial=true fellback=; active=a trial=b tries=2 ended= bad=",
+			"slot=a trial=false fellback=b; active=a trial=b tries=0 ended=unconfirmed bad=b",
+		},
+	}, {
+		name: "rollback", start: counted.State{Active: "b"}, deeds: map[string]string{"b": "activate:c", "c": "good"},
+		boots: []string{
+			"slot=b trial=false fellback=; active=b trial= tries=0 ended= bad=",
+			"slot=c trial=true fellback=; active=b trial=c tries=2 ended= bad=",
+			"slot=c trial=false fellback=; active=c trial= tries=0 ended= bad=",
+		},
+	},
+}
+
+// TestLife boots Linux through every life, from both firmwares, with BOOT on both file systems.
+func TestLife(t *testing.T) {
+	for _, firmware := range []string{"bios", "uefi"} {
+		for _, fs := range []string{"ext4", "vfat"} {
+			for _, life := range lives {
+				t.Run(firmware+","+fs+","+life.name, func(t *testing.T) {
+					t.Parallel()
+					start := time.Now()
+					d := linuxDisk(t, firmware == "uefi", fs, life.start, life.deeds, life.damage)
+					console, _ := machine{disk: d, uefi: firmware == "uefi", reboots: true, timeout: linuxBoot}.boot(t)
+					var said []string
+					for line := range strings.Lines(console) {
+						if _, text, ok := strings.Cut(line, "guest: "); ok {
+							said = append(said, strings.TrimSpace(text))
+						}
+					}
+					if !slices.Equal(said, life.boots) {
+						t.Errorf("the machine said\n%s\nwanted is\n%s\n%s", strings.Join(said, "\n"), strings.Join(life.boots, "\n"), console)
+					}
+					t.Logf("%d boots in %.1f s", len(life.boots), time.Since(start).Seconds())
+				})
+			}
+		}
+	}
+}
+
+// linuxDisk is a disk with three slots, whose kernel and initrd are the same files.
+func linuxDisk(t *testing.T, uefi bool, fs string, s counted.State, deeds, damage map[string]string, raw ...[]byte) *disk {
+	t.Helper()
+	l := layout{fs: fs, boot: 64 * mib, uefi: uefi, raw: raw}
+	kernel := linuxKernel(t)
+	l.files = map[string][]byte{"/deltaup/vmlinuz": kernel, "/deltaup/initrd.img": guestInitrd(t), envPath: envOf(t, slots, s)}
+	cfg := &grub.Config{
+		UUID: l.uuid(), Env: envPath, Panic: time.Second, Preamble: []string{"serial", "terminal_output serial"},
+		Args: []string{"console=ttyS0", "quiet", "no_timer_check", "edd=off", "boot=/dev/nvme0n1p2", "bootfs=" + fs},
+	}
+	if fs == "vfat" {
+		cfg.Args = append(cfg.Args, "modules=fat,vfat,nls_cp437,nls_ascii")
+	}
+	for _, name := range slots {
+		slot := grub.Slot{Name: name, Kernel: "/deltaup/vmlinuz", Initrd: "/deltaup/initrd.img", Args: []string{"do=" + deeds[name]}}
+		switch damage[name] {
+		case "missing":
+			slot.Kernel = "/deltaup/missing"
+		case "truncated":
+			slot.Kernel = "/deltaup/truncated"
+			l.files[slot.Kernel] = kernel[:len(kernel)/2]
+		}
+		cfg.Slots = append(cfg.Slots, slot)
+	}
+	whole, err := cfg.Whole()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.files["/grub/grub.cfg"] = whole
+	return newDisk(t, l)
+}
+
+// envOf is the environment block of a state of slots.
+func envOf(t *testing.T, slots counted.Slots, s counted.State) []byte {
+	t.Helper()
+	path := filepath.Join(tempDir(t), "grubenv")
+	if err := grubenv.Create(path); err != nil {
+		t.Fatal(err)
+	}
+	s.Slots = slots
+	if _, err := counted.Update(t.Context(), path, slots, func(counted.State) (counted.State, error) { return s, nil }); err != nil {
+		t.Fatal(err)
+	}
+	return readFile(t, path)
+}
+
+// kernelFolder holds an unpacked package of a Debian kernel.
+func kernelFolder() string { return os.Getenv("DELTAUP_TEST_BOOT") }
+
+func linuxKernel(t testing.TB) []byte {
+	t.Helper()
+	return readFile(t, only(t, "boot/vmlinuz-*"))
+}
+
+// only is the one file of the kernel's package that pattern matches.
+func only(t testing.TB, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(kernelFolder(), pattern))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("DELTAUP_TEST_BOOT names no folder with one %s: %q, %v", pattern, found, err)
+	}
+	return found[0]
+}
+
+// guestInitrd is an initrd with command guest as init.
+func guestInitrd(t testing.TB) []byte {
+	t.Helper()
+	return cpio(guestFiles(t))
+}
+
+// guestFiles are command guest and the modules that it loads.
+func guestFiles(t testing.TB) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{"init": program(t, "slotboot/boottest/guest")}
+	for name, module := range map[string]string{
+		"watchdog": "drivers/watchdog/watchdog", "softdog": "drivers/watchdog/softdog", "fat": "fs/fat/fat", "vfat": "fs/fat/vfat",
+		"nls_cp437": "fs/nls/nls_cp437", "nls_ascii": "fs/nls/nls_ascii", "squashfs": "fs/squashfs/squashfs",
+		"virtio": "drivers/virtio/virtio", "virtio_ring": "drivers/virtio/virtio_ring", "virtio_pci": "drivers/virtio/virtio_pci",
+		"virtio_pci_legacy_dev": "drivers/virtio/virtio_pci_legacy_dev", "virtio_pci_modern_dev": "drivers/virtio/virtio_pci_modern_dev",
+		"virtio_blk": "drivers/block/virtio_blk",
+	} {
+		files["modules/"+name+".ko"] = readFile(t, only(t, "lib/modules/*/kernel/"+module+".ko"))
+	}
+	return files
+}
+
+// program is a static command of this module, built once.
+func program(t testing.TB, folder string) []byte {
+	t.Helper()
+	programs.Lock()
+	defer programs.Unlock()
+	out := filepath.Join(work, path.Base(folder))
+	if _, err := os.Stat(out); err != nil {
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "deltaup/"+folder)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=amd64")
+		if text, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("build %s: %v\n%s", folder, err, text)
+		}
+	}
+	return readFile(t, out)
+}
+
+var programs sync.Mutex
+
+// cpio packs files, all executable, and the folders that they and the kernel need.
+func cpio(files map[string][]byte) []byte {
+	var b []byte
+	inode := 0
+	add := func(name string, mode int, data []byte) {
+		inode++
+		b = fmt.Appendf(b, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s\x00",
+			inode, mode, 0, 0, 1, 0, len(data), 0, 0, 5, 1, len(name)+1, 0, name)
+		b = append(b, make([]byte, -len(b)&3)...)
+		b = append(b, data...)
+		b = append(b, make([]byte, -len(b)&3)...)
+	}
+	add("dev", 0o40755, nil)
+	add("dev/console", 0o20600, nil) // rdev 5, 1
+	var folders []string
+	for name := range files {
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			folders = append(folders, dir)
+		}
+	}
+	slices.Sort(folders)
+	for _, dir := range slices.Compact(folders) {
+		add(dir, 0o40755, nil)
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		add(name, 0o100755, files[name])
+	}
+	add("TRAILER!!!", 0, nil)
+	return b
+}

@@ -1,0 +1,101 @@
+package boottest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// machine is one virtual machine.
+type machine struct {
+	disk    *disk
+	drive   string // options for the drive, such as "readonly=on"
+	uefi    bool
+	reboots bool          // a reset starts the machine again and does not end QEMU
+	until   string        // end as soon as the console has this; empty: wait for the machine to end
+	timeout time.Duration // three times what it takes here, at least
+	record  string        // file for the log of all writes (QEMU's blklogwrites); empty: no log
+	direct  *direct       // nil: the firmware starts GRUB
+}
+
+// direct is a kernel that QEMU starts without firmware and GRUB.
+type direct struct{ kernel, initrd, args string }
+
+// boot runs the machine until it ends and returns what it printed: console is the serial line,
+// stub what the stub kernel says.
+func (m machine) boot(t testing.TB) (console, stub string) {
+	t.Helper()
+	dir := tempDir(t)
+	stubFile := filepath.Join(dir, "stub")
+	drive := fmt.Sprintf("if=none,id=disk,format=raw,cache=unsafe,file=%s", m.disk.path)
+	device := "nvme,drive=disk,serial=boottest,bootindex=1"
+	if m.record != "" {
+		device = "virtio-blk-pci,drive=disk" // QEMU's NVMe forgets that a write is to be durable when it is done (FUA)
+		drive = "if=none,id=disk,driver=blklogwrites,file.driver=raw,file.file.driver=file,file.file.filename=" + m.disk.path +
+			",log.driver=raw,log.file.driver=file,log.file.filename=" + m.record
+	}
+	if m.drive != "" {
+		drive += "," + m.drive
+	}
+	args := []string{
+		"-accel", "tcg", "-cpu", "qemu64", "-m", "256", "-nodefaults", "-no-user-config", "-display", "none",
+		"-serial", "stdio",
+		"-drive", drive, "-device", device,
+		"-chardev", "file,id=stub,path=" + stubFile,
+		"-device", fmt.Sprintf("isa-debugcon,iobase=%#x,chardev=stub", portConsole),
+		"-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", portExit),
+	}
+	if !m.reboots {
+		args = append(args, "-no-reboot")
+	}
+	if m.direct != nil {
+		args = append(args, "-kernel", m.direct.kernel, "-initrd", m.direct.initrd, "-append", m.direct.args)
+	}
+	if m.uefi {
+		vars := filepath.Join(dir, "vars")
+		writeFile(t, vars, readFile(t, "/usr/share/OVMF/OVMF_VARS_4M.fd"))
+		args = append(args, "-machine", "q35",
+			"-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
+			"-drive", "if=pflash,format=raw,file="+vars)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), m.timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	ended := false
+	buf := make([]byte, 4096)
+	for {
+		n, err := out.Read(buf)
+		text.Write(buf[:n])
+		if m.until != "" && strings.Contains(text.String(), m.until) {
+			ended = true
+			cancel()
+		}
+		if err == io.EOF || err != nil {
+			break
+		}
+	}
+	err = cmd.Wait()
+	exit, isExit := err.(*exec.ExitError)
+	stubExit := isExit && exit.ExitCode() == '\n'<<1|1
+	if err != nil && !ended && !stubExit {
+		t.Fatalf("qemu: %v (%v)\n%s\n%s", err, ctx.Err(), stderr.String(), text.String())
+	}
+	said, _ := os.ReadFile(stubFile)
+	return text.String(), string(said)
+}
