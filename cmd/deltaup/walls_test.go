@@ -21,6 +21,7 @@ var floors = []struct {
 	{"slotboot", nil},
 	{"slotboot/machine", nil},
 	{"slotboot/scripts", nil},
+	{"dist", nil},            // units and initramfs scripts, with their tests only
 	{"slotboot/config", nil}, // beside slotboot, which is told what it needs: other boot loaders and tools can do without a file
 	{"mkimage/squashfs", nil},
 	{"mkimage/tree", []string{"mkimage/squashfs"}},
