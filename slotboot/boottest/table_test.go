@@ -68,14 +68,9 @@ func (s *scene) play(t *testing.T) bool {
 	if s.env != nil {
 		l.files[envPath] = s.env
 	}
-	cfg := &grub.Config{UUID: l.uuid(), Env: envPath, Preamble: []string{"serial", "terminal_output serial"}}
+	cfg := stubConfig(&l, s.damage)
 	for _, name := range slots {
-		slot := grub.Slot{Name: name, Kernel: "/deltaup/" + name + "/vmlinuz", Initrd: "/deltaup/" + name + "/initrd.img"}
-		cfg.Slots = append(cfg.Slots, slot)
-		l.files[slot.Kernel] = stubKernel()
-		l.files[slot.Initrd] = []byte("initrd of " + name)
 		m.Loads[name] = s.damage[name] == ""
-		damageFile(l.files, slot, s.damage[name])
 	}
 	whole, err := cfg.Whole()
 	if err != nil {
@@ -112,6 +107,19 @@ func (s *scene) play(t *testing.T) bool {
 		t.Errorf("GRUB left %q; the model says %q", env, want.Env)
 	}
 	return !t.Failed()
+}
+
+// stubConfig describes a machine with stub kernels, which are put into l.
+func stubConfig(l *layout, damage map[string]string) *grub.Config {
+	c := &grub.Config{UUID: l.uuid(), Env: envPath, Preamble: []string{"serial", "terminal_output serial"}}
+	for _, name := range slots {
+		slot := grub.Slot{Name: name, Kernel: "/deltaup/" + name + "/vmlinuz", Initrd: "/deltaup/" + name + "/initrd.img"}
+		c.Slots = append(c.Slots, slot)
+		l.files[slot.Kernel] = stubKernel()
+		l.files[slot.Initrd] = []byte("initrd of " + name)
+		damageFile(l.files, slot, damage[name])
+	}
+	return c
 }
 
 // expect is the model's choice; the model has all modules.
