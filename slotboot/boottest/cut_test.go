@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -13,8 +12,12 @@ import (
 	"testing"
 
 	"deltaup/slotboot/counted"
+	"deltaup/slotboot/grub"
 	"deltaup/slotboot/grubenv"
 )
+
+// bootEvery is how many cuts there are to each that real GRUB is started on.
+const bootEvery = 10
 
 var cuts = flag.Int("cuts", 300, "how often the power is cut in each record")
 
@@ -35,7 +38,7 @@ func TestPowerCut(t *testing.T) {
 			if last.state.Trial != "b" || last.choice.Slot != "b" {
 				t.Errorf("the update has not put slot b on trial: %+v", last.state)
 			}
-			t.Logf("%d writes and flushes, %d cuts: GRUB chose %v", len(r.writes), *cuts, r.chosen)
+			t.Logf("%d writes and flushes, %d cuts: GRUB chose %v, and did so in all %d boots", len(r.writes), *cuts, r.chosen, r.boots)
 			if len(r.chosen) < 2 {
 				t.Errorf("no cut was on the one side of the activation, or none on the other")
 			}
@@ -67,6 +70,7 @@ type recording struct {
 	writes []diskWrite
 	faults []string
 	chosen map[string]int // how often GRUB chose a slot
+	boots  int            // how often it was really asked
 }
 
 // record boots a machine with version 1 in slot a and spare in slot b, which does a deed of command guest.
@@ -81,6 +85,15 @@ func record(t *testing.T, w *world, fs, deed string, s counted.State, spare rele
 		"/deltaup/b/vmlinuz":    spare.kernel,
 		"/deltaup/b/initrd.img": spare.initrd,
 	}
+	cfg := &grub.Config{UUID: l.uuid(), Env: envPath, Preamble: []string{"serial", "terminal_output serial"}}
+	for _, name := range twoSlots {
+		cfg.Slots = append(cfg.Slots, grub.Slot{Name: name, Kernel: "/deltaup/" + name + "/vmlinuz", Initrd: "/deltaup/" + name + "/initrd.img"})
+	}
+	whole, err := cfg.Whole()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.files["/grub/grub.cfg"] = whole
 	d := newDisk(t, l)
 	r := &recording{w: w, disk: d, before: readFile(t, d.path), chosen: map[string]int{}}
 
@@ -114,15 +127,14 @@ boot = "/boot/deltaup/b"
 	if !strings.Contains(console, "guest: done") {
 		t.Fatalf("the machine did not do it:\n%s", console)
 	}
-	var err error
 	if r.writes, err = parseLog(readFile(t, log)); err != nil {
 		t.Fatal(err)
 	}
-	whole := cutter{writes: r.writes, disk: bytes.Clone(r.before)}
-	for i := range whole.writes {
-		copy(whole.disk[whole.writes[i].off:], whole.writes[i].data)
+	after := bytes.Clone(r.before)
+	for _, w := range r.writes {
+		copy(after[w.off:], w.data)
 	}
-	if !bytes.Equal(whole.disk, readFile(t, d.path)) {
+	if !bytes.Equal(after, readFile(t, d.path)) {
 		t.Fatal("the log does not tell all writes")
 	}
 	return r
@@ -146,22 +158,28 @@ func (r *recording) replay(t *testing.T, n int) view {
 	for i := range n {
 		at := (i*len(r.writes) + n - 2) / (n - 1)
 		image := c.cut(min(at, len(r.writes)), chance)
-		grub, fault := r.check(t, dir, image)
+		seen, fault := r.check(t, dir, image)
 		if fault != "" {
 			r.faults = append(r.faults, fmt.Sprintf("cut before write %d of %d: %s", at, len(r.writes), fault))
 		}
-		r.chosen[grub.choice.Slot]++
-		last = grub
+		if fault == "" && (i%bootEvery == 0 || i == n-1) {
+			if fault := r.boot(t, dir, image, seen); fault != "" {
+				r.faults = append(r.faults, fmt.Sprintf("boot after a cut before write %d of %d: %s", at, len(r.writes), fault))
+			}
+			r.boots++
+		}
+		r.chosen[seen.choice.Slot]++
+		last = seen
 	}
 	return last
 }
 
 // check compares what GRUB and Linux see on a disk after a power cut.
-func (r *recording) check(t *testing.T, dir string, image []byte) (grub view, fault string) {
+func (r *recording) check(t *testing.T, dir string, image []byte) (seen view, fault string) {
 	t.Helper()
 	boot := filepath.Join(dir, "boot")
 	writeFile(t, boot, image[r.disk.boot:r.disk.raw[0]])
-	grub = newView(func(name string) []byte {
+	seen = newView(func(name string) []byte {
 		out, err := exec.Command("grub-fstest", boot, "cat", name).Output()
 		if err != nil {
 			return nil
@@ -171,23 +189,40 @@ func (r *recording) check(t *testing.T, dir string, image []byte) (grub view, fa
 	if r.disk.fs == "ext4" {
 		tool(t, "e2fsck", "-E", "journal_only", "-p", boot)
 		if out, err := exec.Command("/usr/sbin/e2fsck", "-fn", boot).CombinedOutput(); err != nil {
-			return grub, fmt.Sprintf("e2fsck after the journal: %v\n%s", err, out)
+			return seen, fmt.Sprintf("e2fsck after the journal: %v\n%s", err, out)
 		}
 	}
-	linux := newView(func(name string) []byte { return linuxRead(t, r.disk.fs, boot, name) })
-	if !grub.sees(linux) {
-		return grub, fmt.Sprintf("GRUB sees %+v and boots %s; Linux sees %+v and would boot %s", grub.state, grub.choice.Slot, linux.state, linux.choice.Slot)
+	linux := newView(func(name string) []byte { return readFrom(t, r.disk.fs, boot, 0, name) })
+	if !seen.sees(linux) {
+		return seen, fmt.Sprintf("GRUB sees %+v and boots %s; Linux sees %+v and would boot %s", seen.state, seen.choice.Slot, linux.state, linux.choice.Slot)
 	}
-	slot := grub.choice.Slot
+	slot := seen.choice.Slot
 	at := slices.Index(twoSlots, slot)
 	if at < 0 {
-		return grub, "GRUB boots nothing"
+		return seen, "GRUB boots nothing"
 	}
 	content := image[r.disk.raw[at]:][:4*mib]
-	if r.w.old.whole(content, grub.files[slot]) || r.w.new.whole(content, grub.files[slot]) {
-		return grub, ""
+	if r.w.old.whole(content, seen.files[slot]) || r.w.new.whole(content, seen.files[slot]) {
+		return seen, ""
 	}
-	return grub, fmt.Sprintf("GRUB boots slot %s, which is not whole: %+v", slot, grub.state)
+	return seen, fmt.Sprintf("GRUB boots slot %s, which is not whole: %+v", slot, seen.state)
+}
+
+// boot starts real GRUB on a disk after a power cut: it must do what was found of its view.
+func (r *recording) boot(t *testing.T, dir string, image []byte, seen view) (fault string) {
+	t.Helper()
+	d := &disk{path: filepath.Join(dir, "disk"), fs: r.disk.fs, boot: r.disk.boot}
+	writeFile(t, d.path, image)
+	console, stub := machine{disk: d, timeout: stubBoot}.boot(t)
+	said, initrd, _ := strings.Cut(stub, "\n")
+	slot := seen.choice.Slot
+	if !strings.Contains(said, strings.Join(seen.choice.Args(), " ")+" ") || initrd != string(seen.files[slot].initrd)+"\n" {
+		return fmt.Sprintf("GRUB started %q with an initrd of %d bytes; its view was %+v\n%s", said, len(initrd)-1, seen.choice.Args(), console)
+	}
+	if env := d.read(t, envPath); !bytes.Equal(env, seen.choice.Env) {
+		return fmt.Sprintf("GRUB left %q", env)
+	}
+	return ""
 }
 
 // view is what one reader of BOOT makes of it.
@@ -217,24 +252,4 @@ func newView(read func(name string) []byte) view {
 // sees tells whether two readers would do the same, now and on the boots to come.
 func (v view) sees(o view) bool {
 	return v.choice.Slot == o.choice.Slot && bytes.Equal(v.choice.Env, o.choice.Env)
-}
-
-// linuxRead reads a file of a file system whose journal has been replayed; nil when it is not there.
-func linuxRead(t *testing.T, fs, boot, name string) []byte {
-	t.Helper()
-	out := boot + ".file"
-	os.Remove(out)
-	if fs == "vfat" {
-		cmd := exec.Command("mcopy", "-n", "-i", boot, "::"+name, out)
-		if err := cmd.Run(); err != nil {
-			return nil
-		}
-	} else {
-		tool(t, "debugfs", "-R", fmt.Sprintf("dump %s %s", name, out), boot)
-	}
-	b, err := os.ReadFile(out)
-	if err != nil {
-		return nil
-	}
-	return b
 }

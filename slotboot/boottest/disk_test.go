@@ -1,10 +1,10 @@
 package boottest
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -142,14 +142,22 @@ func makeFAT(t testing.TB, image string, off, size int64, id string, files map[s
 // read is a file of BOOT as it lies there, no journal replayed; nil when it is not there.
 func (d *disk) read(t testing.TB, name string) []byte {
 	t.Helper()
-	out := filepath.Join(tempDir(t), "file")
-	if d.fs == "vfat" {
-		if list := tool(t, "mdir", "-b", "-/", "-i", fmt.Sprintf("%s@@%d", d.path, d.boot), "::"); !bytes.Contains(list, []byte("::"+name+"\n")) {
+	return readFrom(t, d.fs, d.path, d.boot, name)
+}
+
+// readFrom reads a file of a file system that lies at an offset of an image; nil when it is not there.
+func readFrom(t testing.TB, fs, image string, off int64, name string) []byte {
+	t.Helper()
+	dir := tempDir(t)
+	defer os.RemoveAll(dir) // there are thousands
+	out := filepath.Join(dir, "file")
+	if fs == "vfat" {
+		cmd := exec.Command("mcopy", "-n", "-i", fmt.Sprintf("%s@@%d", image, off), "::"+name, out)
+		if err := cmd.Run(); err != nil {
 			return nil
 		}
-		tool(t, "mcopy", "-i", fmt.Sprintf("%s@@%d", d.path, d.boot), "::"+name, out)
 	} else {
-		tool(t, "debugfs", "-R", fmt.Sprintf("dump %s %s", name, out), fmt.Sprintf("%s?offset=%d", d.path, d.boot))
+		tool(t, "debugfs", "-R", fmt.Sprintf("dump %s %s", name, out), fmt.Sprintf("%s?offset=%d", image, off))
 	}
 	b, err := os.ReadFile(out)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"deltaup/chunkstore"
@@ -17,7 +18,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// release is what one version consists of. Its kernel and initrd are never started.
+// release is what one version consists of. Its kernel is the stub, and more.
 type release struct {
 	image, kernel, initrd []byte
 	made                  chunkstore.ID // of the initrd as an update makes it: the same files, compressed anew
@@ -43,7 +44,7 @@ func newWorld(t testing.TB) *world {
 	dir := tempDir(t)
 	w := &world{mirror: filepath.Join(dir, "mirror")}
 	for version, r := range map[int]*release{1: &w.old, 2: &w.new} {
-		r.kernel = append(noise(1, 200<<10), noise(byte(10+version), 100<<10)...)
+		r.kernel = slices.Concat(stubKernel(), noise(1, 200<<10), noise(byte(10+version), 100<<10))
 		library := noise(byte(20+version), 300<<10)
 		r.initrd = cpiotest.Initrd(map[string][]byte{"init": fmt.Append(nil, "init ", version), "lib/new.so": library})
 		writeFile(t, filepath.Join(dir, fmt.Sprint(version), "usr/lib/same.so"), noise(2, 600<<10))
