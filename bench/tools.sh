@@ -8,6 +8,7 @@ declare -A package=(
   [sqfs2tar]=squashfs-tools-ng [rdsquashfs]=squashfs-tools-ng
   [nginx]=nginx-light [xz]=xz-utils [zstd]=zstd
   [bsdtar]=libarchive-tools [setfattr]=attr [qemu-aarch64]=qemu-user [tar]=tar
+  [grub-editenv]=grub-common [grub-script-check]=grub-common
   [cpio]=cpio [bsdcpio]=libarchive-tools [unmkinitramfs]=initramfs-tools-core
   [lz4]=lz4 [strace]=strace [gzip]=gzip [python3]=python3 [objdump]=binutils
   [chromium]=chromium

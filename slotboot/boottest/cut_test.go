@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"deltaup/internal/cpiotest"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
 	"deltaup/slotboot/grubenv"
@@ -115,7 +116,7 @@ boot = "/boot/deltaup/b"
 	log := filepath.Join(dir, "log")
 	writeFile(t, log, nil)
 	initrd := filepath.Join(dir, "initrd")
-	writeFile(t, initrd, cpio(files))
+	writeFile(t, initrd, cpiotest.Root(files))
 	modules := "virtio_ring,virtio,virtio_pci_modern_dev,virtio_pci_legacy_dev,virtio_pci,virtio_blk,squashfs"
 	if fs == "vfat" {
 		modules += ",fat,vfat,nls_cp437,nls_ascii"

@@ -1,8 +1,6 @@
 package boottest
 
 import (
-	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -13,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"deltaup/internal/cpiotest"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
 	"deltaup/slotboot/grubenv"
@@ -169,7 +168,7 @@ func only(t testing.TB, pattern string) string {
 // guestInitrd is an initrd with command guest as init.
 func guestInitrd(t testing.TB) []byte {
 	t.Helper()
-	return cpio(guestFiles(t))
+	return cpiotest.Root(guestFiles(t))
 }
 
 // guestFiles are command guest and the modules that it loads.
@@ -205,34 +204,3 @@ func program(t testing.TB, folder string) []byte {
 }
 
 var programs sync.Mutex
-
-// cpio packs files, all executable, and the folders that they and the kernel need.
-func cpio(files map[string][]byte) []byte {
-	var b []byte
-	inode := 0
-	add := func(name string, mode int, data []byte) {
-		inode++
-		b = fmt.Appendf(b, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s\x00",
-			inode, mode, 0, 0, 1, 0, len(data), 0, 0, 5, 1, len(name)+1, 0, name)
-		b = append(b, make([]byte, -len(b)&3)...)
-		b = append(b, data...)
-		b = append(b, make([]byte, -len(b)&3)...)
-	}
-	add("dev", 0o40755, nil)
-	add("dev/console", 0o20600, nil) // rdev 5, 1
-	var folders []string
-	for name := range files {
-		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-			folders = append(folders, dir)
-		}
-	}
-	slices.Sort(folders)
-	for _, dir := range slices.Compact(folders) {
-		add(dir, 0o40755, nil)
-	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		add(name, 0o100755, files[name])
-	}
-	add("TRAILER!!!", 0, nil)
-	return b
-}
