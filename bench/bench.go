@@ -122,12 +122,16 @@ func (s *session) run() error {
 		{"lines", s.runLines},
 	} {
 		s.Log("%s", part.name)
-		if err := part.run(); err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
+		if err := part.run(); err != nil { // the other parts are worth a report
+			s.Log("  %s: %v", part.name, err)
+			s.report.Skipped = append(s.report.Skipped, Skipped{part.name, err.Error()})
+		}
+		if err := s.ctx.Err(); err != nil {
+			return err
 		}
 		s.done(part.name)
 	}
-	return s.ctx.Err()
+	return nil
 }
 
 // startServers starts the servers of the folder pub.

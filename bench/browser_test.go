@@ -56,6 +56,9 @@ type seen struct {
 // its console, every chart visible and as wide as the page, its letters legible and inside.
 // DELTAUP_SCREENSHOTS names a folder for pictures.
 func TestBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a browser")
+	}
 	chromium := findChromium(t)
 	pages := map[string]*Report{"sample": sampleReport(), "last": lastResults(t)}
 	for name, r := range pages {

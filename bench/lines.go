@@ -171,7 +171,9 @@ func (s *session) runLines() error {
 			}
 			got, err := s.pull(m, line, false)
 			if err != nil {
-				return err
+				s.Log("  %s: %v", m.name, err)
+				s.report.Skipped = append(s.report.Skipped, Skipped{m.name + " at " + line.String(), err.Error()})
+				continue
 			}
 			s.Log("  %-28s %-22v %6.1f s, computed %6.1f s", m.name, line, got.Wall.Seconds(), limit)
 			s.report.Points = append(s.report.Points, Point{Method: m.id, Line: line, Measured: true, Seconds: got.Wall.Seconds(), Route: got.route})

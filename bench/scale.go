@@ -8,8 +8,8 @@ import (
 )
 
 // The scales: what becomes of deltaup's figures as the image grows while the change stays, and as
-// releases gather on the mirror. Their trees are the subject's, made smaller by leaving files out that did not change, or larger
-// by files of random bytes, the same in both releases.
+// releases gather on the mirror. Their trees are some of the subject's files, a few of them edited from one release to the
+// next, and for size random files that stay the same.
 
 // sizes of images; those that a run has no time for are computed from the two largest that it had.
 var (
@@ -24,37 +24,35 @@ func (s *session) scales() error {
 	if s.NoScale {
 		return nil
 	}
-	unchanged, err := s.unchanged()
-	if err != nil {
-		return err
-	}
 	if err := s.scaleReleases(); err != nil {
 		return err
 	}
-	return s.scaleSizes(unchanged)
+	return s.scaleSizes()
 }
 
 // scaleSizes measures a step of the same change at several image sizes.
-func (s *session) scaleSizes(unchanged map[string]bool) error {
+func (s *session) scaleSizes() error {
 	nominal := scaleSizes
 	if s.Quick {
 		nominal = quickSizes
 	}
-	base := s.report.Subject.ImageSize[1]
-	var took time.Duration
-	for i, size := range nominal {
-		// A step takes about as many times the last one as its image is larger.
-		if i > 0 && time.Since(s.start)+took*time.Duration(size/nominal[i-1]) > time.Duration(scaleShare*float64(s.Budget)) {
-			s.report.Sizes = append(s.report.Sizes, extrapolate(s.report.Sizes, size))
+	base := s.report.Subject.ImageSize[0]
+	perByte := 0.0 // seconds that the last step took
+	for _, size := range nominal {
+		if time.Since(s.start).Seconds()+perByte*float64(size) > scaleShare*s.Budget.Seconds() {
+			if len(s.report.Sizes) > 1 {
+				s.report.Sizes = append(s.report.Sizes, extrapolate(s.report.Sizes, size))
+			}
 			continue
 		}
 		start := time.Now()
-		t := scaled{unchanged: unchanged, keep: min(1, float64(size)/float64(base)), fill: max(0, size-base)}
+		core := min(releaseImage, float64(size)/2)
+		t := scaled{keep: core / float64(base), fill: size - int64(core)}
 		step, err := s.sizeStep(t)
 		if err != nil {
 			return err
 		}
-		took = time.Since(start)
+		perByte = time.Since(start).Seconds() / float64(size)
 		s.Log("  an image of %6.0f MB: %7d bytes in %6.2f s, published in %6.1f s", float64(step.Image)/1e6, step.Sent, step.Pull.Wall.Seconds(), step.Publish.Wall.Seconds())
 		s.report.Sizes = append(s.report.Sizes, step)
 	}
@@ -72,7 +70,8 @@ func (s *session) sizeStep(t scaled) (step SizeStep, err error) {
 	var images [2]string
 	for v := range images {
 		images[v] = filepath.Join(dir, fmt.Sprintf("v%d.squashfs", v+1))
-		if err := t.image(s, v, images[v]); err != nil {
+		t.edits = uint64(v)
+		if err := t.image(s, images[v]); err != nil {
 			return step, err
 		}
 		h := &host{dir: dir}
@@ -127,13 +126,9 @@ func sameFiles(a, b string) error {
 	return err
 }
 
-// extrapolate computes a larger step along the line through the two largest that were run.
+// extrapolate computes a larger step along the line through the two largest of at least two.
 func extrapolate(run []SizeStep, size int64) SizeStep {
-	n := len(run)
-	if n < 2 {
-		return SizeStep{Image: size, Computed: true}
-	}
-	a, b := run[n-2], run[n-1]
+	a, b := run[len(run)-2], run[len(run)-1]
 	x := float64(size-a.Image) / float64(b.Image-a.Image)
 	along := func(va, vb int64) int64 { return va + int64(x*float64(vb-va)) }
 	usage := func(ua, ub Usage) Usage {

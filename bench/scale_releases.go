@@ -30,7 +30,7 @@ func (s *session) scaleReleases() error {
 	image := func(n int) string { return filepath.Join(dir, fmt.Sprintf("%d.squashfs", n)) }
 	for n := 1; n <= last; n++ {
 		t.edits = uint64(n)
-		if err := t.image(s, 0, image(n)); err != nil {
+		if err := t.image(s, image(n)); err != nil {
 			return err
 		}
 		h := &host{dir: dir}

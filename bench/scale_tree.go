@@ -12,36 +12,9 @@ import (
 	"time"
 )
 
-// unchanged finds the files that both releases have with the same bytes, by their path.
-func (s *session) unchanged() (map[string]bool, error) {
-	var sums [2]map[string][32]byte
-	for v := range sums {
-		sums[v] = map[string][32]byte{}
-		err := s.eachOf(v, func(h *tar.Header, content io.Reader) error {
-			if h.Typeflag != tar.TypeReg {
-				return nil
-			}
-			sum := sha256.New()
-			_, err := io.Copy(sum, content)
-			sums[v][h.Name] = [32]byte(sum.Sum(nil))
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	same := map[string]bool{}
-	for name, sum := range sums[1] {
-		if sums[0][name] == sum {
-			same[name] = true
-		}
-	}
-	return same, nil
-}
-
-// eachOf calls fn with every entry of one of the subject's tars.
-func (s *session) eachOf(version int, fn func(*tar.Header, io.Reader) error) error {
-	f, err := os.Open(s.report.Subject.file("tar", version))
+// eachEntry calls fn with every entry of the subject's old tar.
+func (s *session) eachEntry(fn func(*tar.Header, io.Reader) error) error {
+	f, err := os.Open(s.report.Subject.file("tar", 0))
 	if err != nil {
 		return err
 	}
@@ -49,21 +22,20 @@ func (s *session) eachOf(version int, fn func(*tar.Header, io.Reader) error) err
 	return eachEntry(f, fn)
 }
 
-// scaled is a tree of a scale.
+// scaled is a tree of a scale, made from the subject's old one.
 type scaled struct {
-	unchanged map[string]bool // nil: all files
-	keep      float64         // share of the unchanged files that stay
-	fill      int64           // bytes of random files
-	edits     uint64          // edited so many times: a few files differ from those of one edit less
+	keep  float64 // share of the files that stay
+	fill  int64   // bytes of random files
+	edits uint64  // edited so many times: a few files differ from those of one edit less
 }
 
 // write writes the tree as a tar.
-func (t scaled) write(s *session, version int, path string) error {
+func (t scaled) write(s *session, path string) error {
 	out, err := newTarFile(path)
 	if err != nil {
 		return err
 	}
-	err = s.eachOf(version, func(h *tar.Header, content io.Reader) error {
+	err = s.eachEntry(func(h *tar.Header, content io.Reader) error {
 		if !t.keeps(h) {
 			return nil
 		}
@@ -78,7 +50,7 @@ func (t scaled) write(s *session, version int, path string) error {
 	return errors.Join(err, out.close())
 }
 
-// keeps decides by the path, so that both releases lose the same files.
+// keeps decides by the path, so that all releases keep the same files.
 func (t scaled) keeps(h *tar.Header) bool {
 	name := h.Name
 	if h.Typeflag == tar.TypeLink {
@@ -86,7 +58,7 @@ func (t scaled) keeps(h *tar.Header) bool {
 	} else if h.Typeflag != tar.TypeReg {
 		return true
 	}
-	return t.unchanged != nil && !t.unchanged[name] || position(name) < t.keep
+	return position(name) < t.keep
 }
 
 // position is a number of [0, 1) that hangs on the text alone.
@@ -138,9 +110,9 @@ func fill(w *tar.Writer, n int64) error {
 }
 
 // image makes the image of a tree, and nothing that is left behind.
-func (t scaled) image(s *session, version int, path string) error {
+func (t scaled) image(s *session, path string) error {
 	archive := path + ".tar"
-	if err := t.write(s, version, archive); err != nil {
+	if err := t.write(s, archive); err != nil {
 		return err
 	}
 	h := &host{dir: s.dir}
