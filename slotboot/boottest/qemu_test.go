@@ -1,12 +1,14 @@
 package boottest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,8 @@ type machine struct {
 	timeout time.Duration // three times what it takes here, at least
 	record  string        // file for the log of all writes (QEMU's blklogwrites); empty: no log
 	direct  *direct       // nil: the firmware starts GRUB
+	memory  int           // MiB; 0: 256
+	network bool          // the host is 10.0.2.2
 }
 
 // direct is a kernel that QEMU starts without firmware and GRUB.
@@ -44,12 +48,15 @@ func (m machine) boot(t testing.TB) (console, stub string) {
 		drive += "," + m.drive
 	}
 	args := []string{
-		"-accel", "tcg", "-cpu", "qemu64", "-m", "256", "-nodefaults", "-no-user-config", "-display", "none",
+		"-accel", "tcg", "-cpu", "qemu64", "-m", strconv.Itoa(cmp.Or(m.memory, 256)), "-nodefaults", "-no-user-config", "-display", "none",
 		"-serial", "stdio",
 		"-drive", drive, "-device", device,
 		"-chardev", "file,id=stub,path=" + stubFile,
 		"-device", fmt.Sprintf("isa-debugcon,iobase=%#x,chardev=stub", portConsole),
 		"-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", portExit),
+	}
+	if m.network {
+		args = append(args, "-nic", "user,model=virtio-net-pci")
 	}
 	if !m.reboots {
 		args = append(args, "-no-reboot")
