@@ -66,7 +66,8 @@ func TestSystem(t *testing.T) {
 	for version := 1; version <= 2; version++ {
 		writeFile(t, filepath.Join(root, "usr/lib/release"), fmt.Appendln(nil, version))
 		image := filepath.Join(dir, fmt.Sprintf("v%d.squashfs", version))
-		run("mkimage", "-o", image, "--level", "fastest", "--exclude", "boot/*", "--exclude", "usr/share/doc", root)
+		run("mkimage", "-o", image, "--level", "fastest", "--exclude", "boot/*", "--exclude", "usr/share/doc",
+			"--exclude", "usr/share/locale", "--exclude", "usr/share/man", "--exclude", "var/lib/apt", "--exclude", "var/cache", root)
 		if version == 1 {
 			run("publish", "--mirror", filepath.Join(dir, "mirror"), "--version", "1", "--kernel", kernel, "--initrd", initrd, image)
 		}
