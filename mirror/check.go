@@ -188,7 +188,7 @@ func (c *checker) hashNamed(ctx context.Context) error {
 func hashName(name string) (kind string, id chunkstore.ID, ok bool) {
 	for kind, path := range map[string]func(chunkstore.ID) string{
 		packsDir: PackPath, indexesDir: IndexPath, imagesDir: ImagePath, recipesDir: RecipePath,
-		patchesDir: PatchPath, blockmapsDir: BlockmapPath,
+		patchesDir: PatchPath, blockmapsDir: BlockmapPath, catalogsDir: CatalogPath,
 	} {
 		if !strings.HasPrefix(name, kind+"/") {
 			continue
@@ -302,6 +302,11 @@ func (c *checker) step(n int64) {
 // verified counts a small file that was read whole.
 func (c *checker) verified(name string) { c.step(c.files[name]) }
 
+// signed tells the files whose use package trust knows.
+func signed(name string) bool {
+	return strings.HasPrefix(name, metadataDir+"/") || strings.HasPrefix(name, catalogsDir+"/")
+}
+
 func (c *checker) finish() *CheckReport {
 	r := c.report
 	r.Files, r.Bytes = len(c.files), c.done
@@ -313,7 +318,7 @@ func (c *checker) finish() *CheckReport {
 	for name := range c.files {
 		_, needed := c.needs[name]
 		_, damaged := c.damaged[name]
-		if !needed && !damaged && !c.blind {
+		if !needed && !damaged && !c.blind && !signed(name) {
 			r.Unreferenced = append(r.Unreferenced, name)
 		}
 	}

@@ -53,7 +53,7 @@ func (c *Client) Pointer(ctx context.Context, channel string) (*Pointer, error) 
 		return nil, fmt.Errorf("channel %.140q: %w: not a valid name", channel, ErrMissing)
 	}
 	var p *Pointer
-	err := c.fetchUnknown(ctx, PointerPath(channel), MaxPointerSize, func(b []byte) (err error) {
+	err := c.FetchLatest(ctx, PointerPath(channel), MaxPointerSize, func(b []byte) (err error) {
 		if p, err = ParsePointer(b); err == nil && p.Channel != channel {
 			err = fmt.Errorf("is the pointer of channel %q", p.Channel)
 		}
@@ -80,7 +80,7 @@ func (c *Client) Release(ctx context.Context, version string, want *Object) (*Re
 		return err
 	}
 	if want == nil {
-		err := c.fetchUnknown(ctx, name, MaxReleaseSize, parse)
+		err := c.FetchLatest(ctx, name, MaxReleaseSize, parse)
 		if err != nil {
 			return nil, err
 		}
@@ -124,10 +124,10 @@ func (c *Client) Index(ctx context.Context, o Object) (*chunkstore.Index, error)
 	return x, nil
 }
 
-// fetchUnknown reads a file whose size and hash are not known, past all caches. What
-// breaks off is begun anew, as the file may have changed; what does not parse is
-// asked for again like any corrupt file.
-func (c *Client) fetchUnknown(ctx context.Context, name string, limit int64, parse func([]byte) error) error {
+// FetchLatest reads a file of at most limit bytes whose size and hash are not known, past all caches. What
+// breaks off is begun anew, as the file may have changed; what parse refuses is
+// asked for again like any corrupt file, and then at the other mirrors. Its last errors are wrapped when all have failed.
+func (c *Client) FetchLatest(ctx context.Context, name string, limit int64, parse func([]byte) error) error {
 	t := c.newTries(ctx, name)
 	for {
 		s, suspicion, err := t.next(0)

@@ -1,6 +1,8 @@
 package mirror
 
 import (
+	"fmt"
+
 	"deltaup/chunkstore"
 )
 
@@ -14,8 +16,10 @@ const (
 	packsDir     = "packs"
 	patchesDir   = "patches"
 	blockmapsDir = "blockmaps"
-	tmpDir       = "tmp"   // files that are being written; leftovers are of no use to anybody
-	lockName     = ".lock" // held by the publisher at work
+	metadataDir  = "metadata" // what package trust signs
+	catalogsDir  = "catalogs" // lists of releases that it refers to
+	tmpDir       = "tmp"      // files that are being written; leftovers are of no use to anybody
+	lockName     = ".lock"    // held by the publisher at work
 )
 
 // Sizes, in bytes, that no file of its kind may exceed; a reader allocates up to them.
@@ -53,6 +57,18 @@ func BlockmapPath(id chunkstore.ID) string { return hashPath(blockmapsDir, id, "
 
 // ReleasePath is where the release file of a version lies. The version must be a [ValidName].
 func ReleasePath(version string) string { return releasesDir + "/" + version + ".json" }
+
+// TimestampPath is where the signed metadata that a reader asks for first lies. It is the only signed file that
+// changes, and the pointer of a signed mirror: what it does not lead to does not count.
+const TimestampPath = metadataDir + "/timestamp.json"
+
+// MetadataPath is where a version of a role's signed metadata lies.
+func MetadataPath(role string, version int64) string {
+	return fmt.Sprintf("%s/%d.%s.json", metadataDir, version, role)
+}
+
+// CatalogPath is where the catalog with this id lies.
+func CatalogPath(id chunkstore.ID) string { return hashPath(catalogsDir, id, ".json") }
 
 // PointerPath is where the pointer of a channel lies. The channel must be a [ValidName].
 func PointerPath(channel string) string { return channelsDir + "/" + channel + ".json" }

@@ -14,7 +14,7 @@ import (
 
 func TestLockRefuses(t *testing.T) {
 	dir := t.TempDir()
-	unlock, err := lockMirror(t.Context(), dir, nil)
+	unlock, err := Lock(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestLockRefuses(t *testing.T) {
 
 func TestLockWaits(t *testing.T) {
 	dir := t.TempDir()
-	unlock, err := lockMirror(t.Context(), dir, nil)
+	unlock, err := Lock(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,10 @@ type Publication struct {
 	PackSize   int64  // about how many bytes a new pack has; 0 is DefaultPackSize
 	PatchFrom  int    // from how many releases before it, followed back from the channel's pointer, patch sets are made
 
+	// Seal, when not nil, is called once the release and all that it needs are durable and before the channel's
+	// pointer moves, with the mirror locked: it signs the release. After its error nothing has moved.
+	Seal func(ctx context.Context, r *Release) error
+
 	NoWait   bool                               // refuse with ErrBusy instead of waiting for another publisher
 	Waiting  func()                             // called once when waiting for another publisher begins; may be nil
 	Progress func(step Step, done, total int64) // bytes, from one goroutine at a time; may be nil
@@ -130,7 +134,7 @@ func publish(ctx context.Context, dir string, p Publication) (*Published, error)
 	case wait == nil:
 		wait = func() {}
 	}
-	unlock, err := lockMirror(ctx, dir, wait)
+	unlock, err := Lock(ctx, dir, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +156,11 @@ func publish(ctx context.Context, dir string, p Publication) (*Published, error)
 	if release == nil {
 		if err := u.add(ctx, in, done); err != nil {
 			return nil, err
+		}
+	}
+	if p.Seal != nil {
+		if err := p.Seal(ctx, done.Release); err != nil {
+			return nil, fmt.Errorf("sign it: %w", err)
 		}
 	}
 	done.Moved, err = u.movePointer(done.Release)
@@ -282,11 +291,11 @@ func (u *publisher) movePointer(r *Release) (moved bool, err error) {
 	if u.p.Channel == "" {
 		return false, nil
 	}
-	file, err := r.Marshal()
+	file, err := r.Object()
 	if err != nil {
 		return false, err
 	}
-	b, err := Pointer{Channel: u.p.Channel, Version: r.Version, Release: objectOf(file)}.Marshal()
+	b, err := Pointer{Channel: u.p.Channel, Version: r.Version, Release: file}.Marshal()
 	if err != nil {
 		return false, err
 	}

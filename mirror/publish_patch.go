@@ -136,11 +136,16 @@ func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
 	if err != nil {
 		return nil, err
 	}
+	file, err := old.Object()
+	if err != nil {
+		return nil, &sourceError{err}
+	}
 	want := Patch{
-		From:   old.Version,
-		Recipe: old.Artifact(ImageName).Recipe.Text,
-		Set:    set,
-		Head:   Object{ID: made.ID, Size: made.HeadSize},
+		From:    old.Version,
+		Release: &file,
+		Recipe:  old.Artifact(ImageName).Recipe.Text,
+		Set:     set,
+		Head:    Object{ID: made.ID, Size: made.HeadSize},
 	}
 	if err := applySet(ctx, f, &want, from, contents, p.text, p.u.progress(StepProve)); err != nil {
 		return nil, &sourceError{fmt.Errorf("apply it: %w", err)}

@@ -84,6 +84,12 @@ func (r Release) Marshal() ([]byte, error) {
 	return encodeJSON(r)
 }
 
+// Object is the release's file: its hash and size.
+func (r *Release) Object() (Object, error) {
+	b, err := r.Marshal()
+	return objectOf(b), err
+}
+
 // ParseRelease decodes a release file and verifies its sum, names and sizes.
 // Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func ParseRelease(b []byte) (*Release, error) {

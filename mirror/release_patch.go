@@ -11,9 +11,12 @@ const maxPatches = 64
 
 // Patch is a patch set that leads to the image of the release that lists it, and what the step costs by other routes.
 type Patch struct {
-	From   string        `json:"from"`   // version of the release that it leads from
-	Recipe chunkstore.ID `json:"recipe"` // BLAKE3-256 of that release's plain recipe
-	Set    Object        `json:"set"`    // the whole file, at [PatchPath]
+	From string `json:"from"` // version of the release that it leads from
+	// Release is that release's file, so that a way through several releases is known by hash from its end.
+	// Releases that were published before there was such a member lack it.
+	Release *Object       `json:"release,omitempty"`
+	Recipe  chunkstore.ID `json:"recipe"` // BLAKE3-256 of that release's plain recipe
+	Set     Object        `json:"set"`    // the whole file, at [PatchPath]
 	// Head is the file's beginning. Its ID is patchset.Head.ID, which proves the whole set piece by piece.
 	Head Object `json:"head"`
 
@@ -63,6 +66,11 @@ func (r *Release) validatePatches() error {
 func (p *Patch) validate() error {
 	if p.Recipe.IsZero() {
 		return fmt.Errorf("no recipe")
+	}
+	if p.Release != nil {
+		if err := p.Release.validate(MaxReleaseSize); err != nil {
+			return fmt.Errorf("release: %w", err)
+		}
 	}
 	if err := validateSet(p.Set, p.Head); err != nil {
 		return err

@@ -97,7 +97,12 @@ func servedName(urlPath string) (string, bool) {
 func cacheControl(name string) string {
 	kind, _, _ := strings.Cut(name, "/")
 	switch kind {
-	case packsDir, indexesDir, imagesDir, recipesDir, patchesDir, blockmapsDir, releasesDir:
+	case metadataDir:
+		if name == TimestampPath {
+			return cacheNever
+		}
+		return cacheForever
+	case packsDir, indexesDir, imagesDir, recipesDir, patchesDir, blockmapsDir, releasesDir, catalogsDir:
 		return cacheForever
 	}
 	return cacheNever

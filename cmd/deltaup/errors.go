@@ -18,6 +18,7 @@ import (
 	"deltaup/slotboot/config"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/machine"
+	"deltaup/trust"
 )
 
 // Exit codes, as documented in doc/exit-codes.md.
@@ -41,6 +42,15 @@ const (
 	exitRolledBack  = 16  // the release did not stay, and no newer one is there
 	exitOnTrial     = 17  // the running slot is on trial
 	exitUnsound     = 18  // the slots or the boot loader do not permit it
+	exitUnsigned    = 20  // the mirror is not signed, or this machine trusts nobody
+	exitSignature   = 21  // too few of the publisher's keys have signed
+	exitRollback    = 22  // older than what was trusted before
+	exitExpired     = 23  // nobody has vouched for it for too long
+	exitMixed       = 24  // signed files of different states
+	exitMalformed   = 25  // no signed metadata at all
+	exitDowngrade   = 26  // the release is older than the installed one
+	exitOtherRoot   = 27  // another publisher than before
+	exitKeys        = 28  // private keys or passphrases are lacking
 	exitNothing     = 100 // the newest release runs already
 	exitReboot      = 101 // the newest release is installed and boots next
 	exitInterrupted = 130 // a signal ended it
@@ -62,6 +72,20 @@ type outcome struct {
 // outcomes is looked through in order; the first that matches wins.
 var outcomes = []outcome{
 	{context.Canceled, exitInterrupted, ""},
+	{trust.ErrNoRoot, exitUnsigned, "--root FILE says whom to trust, --insecure trusts everybody"},
+	{trust.ErrUnsigned, exitUnsigned, "--insecure pulls from it all the same"},
+	{trust.ErrSignature, exitSignature, ""},
+	{trust.ErrRollback, exitRollback, ""},
+	{trust.ErrExpired, exitExpired, "is the clock right? --accept-expired takes it for some time longer"},
+	{trust.ErrMixed, exitMixed, ""},
+	{trust.ErrMalformed, exitMalformed, ""},
+	{trust.ErrDowngrade, exitDowngrade, ""},
+	{trust.ErrOtherRoot, exitOtherRoot, "another --state for another publisher"},
+	{trust.ErrKeys, exitKeys, ""},
+	{trust.ErrPassphrase, exitKeys, ""},
+	{trust.ErrInitialized, exitConflict, ""},
+	{trust.ErrSigned, exitConflict, "publish it under a new version"},
+	{trust.ErrUnknown, exitMissing, ""},
 	{chunkstore.ErrVersion, exitVersion, "a newer deltaup may know it"},
 	{device.ErrNothing, exitNothing, ""},
 	{device.ErrReboot, exitReboot, ""},

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"deltaup/mirror"
+	"deltaup/trust"
 )
 
 // publishOptions are the command's flags and arguments.
@@ -29,6 +30,9 @@ type publishOptions struct {
 	patchFrom  int
 	noWait     bool
 	image      string
+
+	signingOptions
+	info trust.Info
 }
 
 func newPublishCommand(env *Env) *cobra.Command {
@@ -40,6 +44,9 @@ func newPublishCommand(env *Env) *cobra.Command {
 release to the mirror in DIR, which is made when it does not exist. Chunks that the
 mirror already has are not stored again. Patch sets are made from the releases that the
 channel pointed to before. The channel's pointer moves last.
+
+With --keys the release is signed, as deltaup keys init has prepared it. Targets refuse a release
+that is not signed unless they are told not to.
 
 The same command again completes a run that was cut off. A version that the mirror
 has with the same bytes is left as it is and only the pointer moves, which also
@@ -61,6 +68,10 @@ promotes a release to another channel.`,
 	f.StringArrayVar(&o.artifacts, "artifact", nil, "further file to publish raw, as `NAME=FILE`; may be repeated")
 	f.BoolVar(&o.raw, "raw", false, "IMAGE is no squashfs image of mkimage: publish it as chunks of its bytes")
 	f.IntVar(&o.patchFrom, "patch-from", 3, "make patch sets from this many releases before; 0 makes none")
+	o.addFlags(f)
+	f.StringVar(&o.info.Minimum, "minimum", "", "oldest version that a machine may go back to once it has this one (signed)")
+	f.StringVar(&o.info.KernelArguments, "kernel-arguments", "", "what to add to the kernel's command line (signed)")
+	f.StringVar(&o.info.Notes, "notes", "", "what is new, for people (signed)")
 	f.BoolVar(&o.noWait, "no-wait", false, "fail when another publisher is at work instead of waiting for it")
 	return cmd
 }
@@ -101,6 +112,12 @@ func (o *publishOptions) publication() (mirror.Publication, error) {
 	if err := p.Validate(); err != nil {
 		return p, &usageError{err}
 	}
+	if err := o.info.Validate(); err != nil {
+		return p, &usageError{err}
+	}
+	if len(o.keys) == 0 && o.info != (trust.Info{}) {
+		return p, &usageError{errors.New("--minimum, --kernel-arguments and --notes are signed: they need --keys DIR")}
+	}
 	return p, nil
 }
 
@@ -110,6 +127,11 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 		return err
 	}
 	p.Waiting = func() { fmt.Fprintln(env.Stderr, "deltaup: another publisher is at work, waiting for it") }
+	if len(o.keys) > 0 {
+		if p.Seal, err = o.seal(env); err != nil {
+			return err
+		}
+	}
 	status := newStatusLine(env)
 	p.Progress = func(step mirror.Step, done, total int64) {
 		status.show(publishSteps[step], done, total)
@@ -124,6 +146,25 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 	}
 	printPublished(env.Stdout, o, done)
 	return nil
+}
+
+// seal gives what signs the release. That the keys can be opened is made sure of now; the mirror is read again
+// once nobody else changes it.
+func (o *publishOptions) seal(env *Env) (func(context.Context, *mirror.Release) error, error) {
+	options := o.publisher(env, o.mirror)
+	p, err := trust.OpenPublisher(options)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Ready(); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, r *mirror.Release) error {
+		if err := p.Reload(); err != nil {
+			return err
+		}
+		return p.Add(ctx, o.channel, r, o.info)
+	}, nil
 }
 
 // publishSteps is how people are told of a step.

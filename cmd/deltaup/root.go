@@ -36,7 +36,9 @@ func newRootCommand(env *Env) *cobra.Command {
 	root.AddCommand(
 		// one line for each command, in the order of the two journeys
 		newMkimageCommand(env),
+		newKeysCommand(env),
 		newPublishCommand(env),
+		newRefreshCommand(env),
 		newServeCommand(env),
 		newPlanCommand(env),
 		newPullCommand(env),

@@ -38,10 +38,11 @@ var floors = []struct {
 	{"delta", []string{"chunkstore"}},
 	{"delta/diff", []string{"chunkstore", "mkimage", "mkimage/squashfs", "delta/patchset", "delta/transform"}},
 	{"mirror", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset"}},
-	{"apply", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset", "mirror"}},
+	{"trust", []string{"chunkstore", "mirror"}},
+	{"apply", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset", "mirror", "trust"}},
 	// Above apply and slotboot, which do not know each other.
-	{"device", []string{"chunkstore", "mkimage/squashfs", "mirror", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/trace", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "apply", "device", "slotboot/config", "slotboot/counted", "slotboot/machine", "slotboot/scripts"}},
+	{"device", []string{"chunkstore", "mkimage/squashfs", "mirror", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/trace", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "trust", "apply", "device", "slotboot/config", "slotboot/counted", "slotboot/machine", "slotboot/scripts"}},
 	{"bench", nil}, // it drives the binary, as it does other tools
 	{"cmd/deltaup-bench", []string{"bench"}},
 }

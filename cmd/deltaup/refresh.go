@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"deltaup/trust"
+)
+
+func newRefreshCommand(env *Env) *cobra.Command {
+	var o keysOptions
+	cmd := &cobra.Command{
+		Use:   "refresh --keys DIR --mirror DIR",
+		Short: "Sign again that a mirror has nothing newer",
+		Long: `Refresh signs the timestamp of a mirror anew, and its snapshot once half of that one's life is
+over. Targets refuse a mirror whose timestamp has expired, so it is run on a schedule: see doc/keys.md
+for a timer and a cron line. It needs the keys of timestamp and snapshot only.`,
+		Args: exactArgs(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(cmd); err != nil {
+				return err
+			}
+			return runRefresh(cmd.Context(), env, &o)
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+func runRefresh(ctx context.Context, env *Env, o *keysOptions) error {
+	return withMirror(ctx, env, o.mirror, func() error {
+		p, err := trust.OpenPublisher(o.publisher(env, o.mirror))
+		if err != nil {
+			return err
+		}
+		if err := p.Refresh(); err != nil {
+			return fmt.Errorf("refresh: %w", err)
+		}
+		roles, _, err := p.Keys()
+		if err != nil {
+			return err
+		}
+		for _, r := range roles {
+			fmt.Fprintf(env.Stdout, "%s: expires %s\n", r.Role, r.Expires.UTC().Format("2006-01-02 15:04"))
+		}
+		return nil
+	})
+}

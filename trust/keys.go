@@ -1,0 +1,255 @@
+package trust
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"filippo.io/age"
+	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"deltaup/internal/durable"
+)
+
+const (
+	rootFile   = "root.json" // of a folder of keys: the newest root, as targets get it
+	keySuffix  = ".age"
+	keyIDShort = 16      // hex digits of a key's id in its file's name
+	maxKeyFile = 4 << 10 // bytes
+	pemType    = "PRIVATE KEY"
+)
+
+// DefaultWork is the scrypt work factor, as a power of two, that protects private keys: about a
+// second and 256 MiB for each try of a passphrase.
+const DefaultWork = 18
+
+// Passphrases gives what may open the key in a file, in the order in which it is to be tried.
+type Passphrases func(path string) ([]string, error)
+
+// keyRing is folders of private keys, each a file ROLE-ID.age: a PKCS#8 key in PEM, encrypted with age
+// under a passphrase. A key is decrypted when it is first needed.
+type keyRing struct {
+	dirs        []string
+	passphrases Passphrases
+	opened      map[string]ed25519.PrivateKey // by id
+}
+
+func newKeyRing(dirs []string, p Passphrases) *keyRing {
+	return &keyRing{dirs: dirs, passphrases: p, opened: map[string]ed25519.PrivateKey{}}
+}
+
+// keyFile is the name of a key's file.
+func keyFile(role, id string) string { return role + "-" + id[:keyIDShort] + keySuffix }
+
+// find gives the path of a key's file; false when no folder has it.
+func (r *keyRing) find(id string) (string, bool) {
+	if len(id) < keyIDShort {
+		return "", false
+	}
+	for _, dir := range r.dirs {
+		names, err := filepath.Glob(filepath.Join(dir, "*-"+id[:keyIDShort]+keySuffix))
+		if err == nil && len(names) > 0 {
+			return names[0], true
+		}
+	}
+	return "", false
+}
+
+// has tells whether a key is at hand.
+func (r *keyRing) has(id string) bool {
+	_, ok := r.find(id)
+	return ok || r.opened[id] != nil
+}
+
+// signer decrypts a key.
+func (r *keyRing) signer(id string) (signature.Signer, error) {
+	key := r.opened[id]
+	if key == nil {
+		path, ok := r.find(id)
+		if !ok {
+			return nil, fmt.Errorf("key %s: %w", id, fs.ErrNotExist)
+		}
+		var err error
+		if key, err = r.open(path, id); err != nil {
+			return nil, fmt.Errorf("key %s: %w", path, err)
+		}
+		r.opened[id] = key
+	}
+	return signature.LoadSigner(key, crypto.Hash(0))
+}
+
+func (r *keyRing) open(path, id string) (ed25519.PrivateKey, error) {
+	sealed, err := readSmall(path, maxKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	passphrases, err := r.passphrases(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range passphrases {
+		key, err := decryptKey(sealed, p)
+		if errors.Is(err, ErrPassphrase) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		_, got, err := publicKey(key)
+		if err == nil && got != id {
+			err = fmt.Errorf("it holds the key %s", got)
+		}
+		return key, err
+	}
+	return nil, ErrPassphrase
+}
+
+// add makes a new key and writes it, durably, into the first folder.
+func (r *keyRing) add(role, passphrase string, work int) (*metadata.Key, string, error) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, "", err
+	}
+	public, id, err := publicKey(key)
+	if err != nil {
+		return nil, "", err
+	}
+	sealed, err := encryptKey(key, passphrase, work)
+	if err != nil {
+		return nil, "", err
+	}
+	path := filepath.Join(r.dirs[0], keyFile(role, id))
+	if err := writeFile(r.dirs[0], path, sealed); err != nil {
+		return nil, "", err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, "", err
+	}
+	r.opened[id] = key
+	return public, id, nil
+}
+
+func publicKey(key ed25519.PrivateKey) (*metadata.Key, string, error) {
+	public, err := metadata.KeyFromPublicKey(key.Public())
+	if err != nil {
+		return nil, "", err
+	}
+	id, err := public.ID()
+	return public, id, err
+}
+
+func encryptKey(key ed25519.PrivateKey, passphrase string, work int) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	to, err := age.NewScryptRecipient(passphrase)
+	if err != nil {
+		return nil, err
+	}
+	to.SetWorkFactor(work)
+	var b bytes.Buffer
+	w, err := age.Encrypt(&b, to)
+	if err != nil {
+		return nil, err
+	}
+	if err := pem.Encode(w, &pem.Block{Type: pemType, Bytes: der}); err != nil {
+		return nil, err
+	}
+	err = w.Close()
+	return b.Bytes(), err
+}
+
+// decryptKey opens a key's file; ErrPassphrase is wrapped when it is sealed under another passphrase.
+func decryptKey(sealed []byte, passphrase string) (ed25519.PrivateKey, error) {
+	id, err := age.NewScryptIdentity(passphrase)
+	if err != nil {
+		return nil, err
+	}
+	r, err := age.Decrypt(bytes.NewReader(sealed), id)
+	var wrong *age.NoIdentityMatchError
+	if errors.As(err, &wrong) {
+		return nil, ErrPassphrase
+	}
+	if err != nil {
+		return nil, err
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, maxKeyFile))
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(plain)
+	if block == nil || block.Type != pemType {
+		return nil, errors.New("it holds no private key")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := parsed.(ed25519.PrivateKey)
+	if !ok {
+		return nil, errors.New("it holds no Ed25519 key")
+	}
+	return key, nil
+}
+
+// files lists the key files of all folders by the shortened id in their names.
+func (r *keyRing) files() (map[string]string, error) {
+	found := map[string]string{}
+	for _, dir := range r.dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			name, ok := strings.CutSuffix(e.Name(), keySuffix)
+			if _, id, dash := strings.Cut(name, "-"); ok && dash {
+				found[id] = filepath.Join(dir, e.Name())
+			}
+		}
+	}
+	return found, nil
+}
+
+// readRoot reads the root that lies beside the keys; of several, the newest folder's that has one first.
+func (r *keyRing) readRoot() ([]byte, error) {
+	for _, dir := range r.dirs {
+		b, err := readSmall(filepath.Join(dir, rootFile), maxRoot)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return b, err
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", filepath.Join(r.dirs[0], rootFile), fs.ErrNotExist)
+}
+
+// readSmall reads a file of at most limit bytes.
+func readSmall(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s: longer than %d bytes", path, limit)
+	}
+	return b, err
+}
+
+// writeFile replaces a file durably; its temporary name lies in tmp.
+func writeFile(tmp, path string, b []byte) error {
+	return durable.WriteFile(tmp, path, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}

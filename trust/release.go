@@ -1,0 +1,186 @@
+package trust
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+
+	"deltaup/mirror"
+)
+
+// Limits of what a publisher may say of a release.
+const (
+	maxCompatible = 256  // bytes
+	maxArguments  = 2048 // of a kernel command line
+	maxNotes      = 2048
+	maxChannels   = 64
+)
+
+// Release is what is signed of a release: the custom member of its target, and, without Notes and Channels, its
+// entry in the catalog.
+type Release struct {
+	Version string        `json:"version"`
+	Serial  int64         `json:"serial"` // from 1 on, in the order in which a mirror's releases were first signed
+	File    mirror.Object `json:"file"`   // the release file, which names all else by hash
+	// Compatible is the machines that it is for; "" is all.
+	Compatible string `json:"compatible,omitempty"`
+	// Minimum is the oldest version that a machine may go back to once this release was installed; "" is any.
+	Minimum         string   `json:"minimum,omitempty"`
+	MinimumSerial   int64    `json:"minimum_serial,omitempty"`   // that version's
+	KernelArguments string   `json:"kernel_arguments,omitempty"` // to add to the kernel's command line
+	Notes           string   `json:"notes,omitempty"`            // for people
+	Channels        []string `json:"channels,omitempty"`         // whose newest release it is, sorted
+}
+
+// Info is what a publisher says of a release beside its files.
+type Info struct {
+	Minimum         string // a version that was signed before, or the release's own; "" is any
+	KernelArguments string
+	Notes           string
+}
+
+// Validate reports what cannot be signed, without a look at the mirror.
+func (i Info) Validate() error {
+	switch {
+	case i.Minimum != "" && !mirror.ValidName(i.Minimum):
+		return fmt.Errorf("%q is no valid version", i.Minimum)
+	case len(i.KernelArguments) > maxArguments || !printable(i.KernelArguments):
+		return fmt.Errorf("kernel arguments: at most %d printable ASCII characters are possible", maxArguments)
+	case len(i.Notes) > maxNotes:
+		return fmt.Errorf("notes of %d bytes: at most %d are possible", len(i.Notes), maxNotes)
+	}
+	return nil
+}
+
+func (r *Release) validate() error {
+	switch {
+	case !mirror.ValidName(r.Version):
+		return fmt.Errorf("%q is no valid version", r.Version)
+	case r.Serial < 1 || r.MinimumSerial < 0 || r.MinimumSerial > r.Serial || (r.Minimum == "") != (r.MinimumSerial == 0):
+		return fmt.Errorf("serial %d with a minimum of %d", r.Serial, r.MinimumSerial)
+	case r.File.ID.IsZero() || r.File.Size < 1 || r.File.Size > mirror.MaxReleaseSize:
+		return fmt.Errorf("a release file of %d bytes", r.File.Size)
+	case len(r.Compatible) > maxCompatible || !printable(r.Compatible):
+		return fmt.Errorf("compatible: at most %d printable ASCII characters are possible", maxCompatible)
+	case len(r.Channels) > maxChannels:
+		return fmt.Errorf("%d channels", len(r.Channels))
+	}
+	for _, c := range r.Channels {
+		if !mirror.ValidName(c) {
+			return fmt.Errorf("%q is no valid channel", c)
+		}
+	}
+	return Info{r.Minimum, r.KernelArguments, r.Notes}.Validate()
+}
+
+func printable(s string) bool {
+	for _, c := range []byte(s) {
+		if c < 0x20 || c > 0x7e {
+			return false
+		}
+	}
+	return true
+}
+
+// parseRelease decodes a target's custom member.
+func parseRelease(b []byte) (*Release, error) {
+	var r Release
+	if err := decodeStrict(b, &r); err != nil {
+		return nil, err
+	}
+	return &r, r.validate()
+}
+
+// catalogFormat is the only version of catalogs that this program knows.
+const catalogFormat = 1
+
+// Limits of a catalog.
+const (
+	maxCatalog  = 16 << 20 // bytes
+	maxReleases = 100_000
+)
+
+// catalog is all releases that were ever signed for a mirror, in order of their serials. It is a target, so
+// that what is asked for on each poll does not grow with it.
+type catalog struct {
+	Format   int       `json:"format"` // 1
+	Releases []Release `json:"releases"`
+}
+
+func (c *catalog) marshal() ([]byte, error) {
+	c.Format = catalogFormat
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(c)
+	return append(b, '\n'), err
+}
+
+func parseCatalog(b []byte) (*catalog, error) {
+	var c catalog
+	if len(b) > maxCatalog {
+		return nil, fmt.Errorf("catalog: %w: %d bytes", ErrMalformed, len(b))
+	}
+	err := decodeStrict(b, &c)
+	if err == nil {
+		err = c.validate()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("catalog: %w: %w", ErrMalformed, err)
+	}
+	return &c, nil
+}
+
+func (c *catalog) validate() error {
+	if c.Format != catalogFormat {
+		return fmt.Errorf("format %d, this program knows %d", c.Format, catalogFormat)
+	}
+	if len(c.Releases) > maxReleases {
+		return fmt.Errorf("%d releases, at most %d are possible", len(c.Releases), maxReleases)
+	}
+	seen := map[string]bool{}
+	last := int64(0)
+	for i := range c.Releases {
+		r := &c.Releases[i]
+		if err := r.validate(); err != nil {
+			return err
+		}
+		if r.Serial <= last || seen[r.Version] || r.Notes != "" || r.Channels != nil {
+			return fmt.Errorf("version %q is out of place", r.Version)
+		}
+		last, seen[r.Version] = r.Serial, true
+	}
+	return nil
+}
+
+// find returns the entry of a version, nil when there is none.
+func (c *catalog) find(version string) *Release {
+	i := slices.IndexFunc(c.Releases, func(r Release) bool { return r.Version == version })
+	if i < 0 {
+		return nil
+	}
+	return &c.Releases[i]
+}
+
+// next is the serial of a further release.
+func (c *catalog) next() int64 {
+	if len(c.Releases) == 0 {
+		return 1
+	}
+	return c.Releases[len(c.Releases)-1].Serial + 1
+}
+
+// decodeStrict decodes one JSON value, all of whose members are known, and nothing behind it.
+func decodeStrict(b []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return fmt.Errorf("more after its end")
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package trust
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"deltaup/chunkstore"
+	"deltaup/mirror"
+)
+
+// DefaultLifetimes is how many days the signatures of each role hold when a publisher says nothing else.
+var DefaultLifetimes = map[string]int{metadata.ROOT: 730, metadata.TARGETS: 365, metadata.SNAPSHOT: 90, metadata.TIMESTAMP: 14}
+
+// lifetime is how long a role's signatures hold, as the root says.
+func lifetime(root *metadata.RootType, role string) time.Duration {
+	days := DefaultLifetimes[role]
+	if all, ok := root.UnrecognizedFields[lifetimesMember].(map[string]any); ok {
+		switch n := all[role].(type) {
+		case float64: // as it was read
+			days = int(n)
+		case int:
+			days = n
+		}
+	}
+	return time.Duration(days) * 24 * time.Hour
+}
+
+// Refresh says again that nothing newer exists: it signs the timestamp anew, and the snapshot once half of its
+// life is over. So long as the snapshot stays, a target that polls reads the timestamp alone.
+func (p *Publisher) Refresh() error {
+	if p.timestamp.Signed.Version == 0 {
+		return fmt.Errorf("%s: %w", mirror.TimestampPath, ErrUnsigned)
+	}
+	return p.seal(false)
+}
+
+// seal signs and writes what has to be, the timestamp last. With targets set they have changed.
+func (p *Publisher) seal(targets bool) error { return p.sealFor(targets, p.root()) }
+
+// sealFor signs so that each of the roots finds enough signatures of its own keys, as far as their keys are at hand; those of
+// the last must be.
+func (p *Publisher) sealFor(targets bool, roots ...*metadata.Metadata[metadata.RootType]) error {
+	now := p.o.Now().UTC().Truncate(time.Second)
+	newest := roots[len(roots)-1]
+	expires := func(role string) time.Time { return now.Add(lifetime(&newest.Signed, role)) }
+	snapshot := targets || newest.VerifyDelegate(metadata.SNAPSHOT, p.snapshot) != nil ||
+		p.snapshot.Signed.Expires.Sub(now) < lifetime(&newest.Signed, metadata.SNAPSHOT)/2
+	if newest.VerifyDelegate(metadata.TARGETS, p.targets) != nil {
+		targets, snapshot = true, true
+	}
+	if targets {
+		t := &p.targets.Signed
+		t.Version, t.Expires = t.Version+1, expires(metadata.TARGETS)
+		b, err := sign(p, metadata.TARGETS, p.targets, roots)
+		if err != nil {
+			return err
+		}
+		if err := p.write(mirror.MetadataPath(metadata.TARGETS, t.Version), b); err != nil {
+			return err
+		}
+		p.snapshot.Signed.Meta[targetsName] = metaFile(t.Version, b)
+	}
+	if snapshot {
+		s := &p.snapshot.Signed
+		s.Version, s.Expires = s.Version+1, expires(metadata.SNAPSHOT)
+		b, err := sign(p, metadata.SNAPSHOT, p.snapshot, roots)
+		if err != nil {
+			return err
+		}
+		if err := p.write(mirror.MetadataPath(metadata.SNAPSHOT, s.Version), b); err != nil {
+			return err
+		}
+		p.timestamp.Signed.Meta[snapshotName] = metaFile(s.Version, b)
+	}
+	t := &p.timestamp.Signed
+	t.Version, t.Expires = t.Version+1, expires(metadata.TIMESTAMP)
+	t.UnrecognizedFields = map[string]any{signedMember: now.Format(time.RFC3339)}
+	b, err := sign(p, metadata.TIMESTAMP, p.timestamp, roots)
+	if err != nil {
+		return err
+	}
+	return p.write(mirror.TimestampPath, b)
+}
+
+// sign signs m anew with the role's keys of all roots, encodes it, and makes sure that a target will read it.
+func sign[T metadata.Roles](p *Publisher, role string, m *metadata.Metadata[T], roots []*metadata.Metadata[metadata.RootType]) ([]byte, error) {
+	m.ClearSignatures()
+	done := map[string]bool{}
+	for i, root := range roots {
+		signers, err := p.signers(role, root)
+		if i < len(roots)-1 && errors.Is(err, ErrKeys) {
+			continue // lost keys; targets that still have the old root find their way all the same
+		}
+		if err != nil {
+			return nil, err
+		}
+		for id, s := range signers {
+			if done[id] {
+				continue
+			}
+			done[id] = true
+			if _, err := m.Sign(s); err != nil {
+				return nil, fmt.Errorf("sign %s: %w", role, err)
+			}
+		}
+	}
+	b, err := m.ToBytes(false)
+	if err != nil {
+		return nil, err
+	}
+	if err := wellFormed(b, role); err != nil {
+		return nil, fmt.Errorf("read back %s: %w", role, err)
+	}
+	back, err := new(metadata.Metadata[T]).FromBytes(b)
+	if err == nil {
+		err = roots[len(roots)-1].VerifyDelegate(role, back)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read back %s: %w", role, verdict(err))
+	}
+	return b, nil
+}
+
+// signers opens as many of a role's keys as its threshold demands.
+func (p *Publisher) signers(role string, root *metadata.Metadata[metadata.RootType]) (map[string]signature.Signer, error) {
+	r := root.Signed.Roles[role]
+	if r == nil {
+		return nil, fmt.Errorf("role %s: %w: the root has none", role, ErrMalformed)
+	}
+	signers := map[string]signature.Signer{}
+	for _, id := range r.KeyIDs {
+		if len(signers) == r.Threshold || !p.ring.has(id) {
+			continue
+		}
+		s, err := p.ring.signer(id)
+		if err != nil {
+			return nil, err
+		}
+		signers[id] = s
+	}
+	if len(signers) < r.Threshold {
+		return nil, fmt.Errorf("role %s: %w: %d of %d are needed, %d at hand", role, ErrKeys, r.Threshold, len(r.KeyIDs), len(signers))
+	}
+	return signers, nil
+}
+
+// write puts a file of the mirror in place, durably.
+func (p *Publisher) write(name string, b []byte) error {
+	return writeFile(p.path("tmp"), p.path(name), b)
+}
+
+func objectOf(b []byte) mirror.Object {
+	return mirror.Object{ID: chunkstore.Sum(b), Size: int64(len(b))}
+}

@@ -1,0 +1,193 @@
+package trust
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"deltaup/internal/durable"
+)
+
+// stateDir is the folder below a target's state folder that holds what it trusts:
+//
+//	lock
+//	N.root.json                                   every root that was followed
+//	timestamp.json, snapshot.json, targets.json   the newest that were trusted
+//	state.json                                    record
+//	tmp/                                          files that are being written
+const stateDir = "trust"
+
+// recordFormat is the only version of state.json that this program knows.
+const recordFormat = 1
+
+const maxRecord = 64 << 10 // bytes
+
+// record is what a target remembers beside signed metadata.
+type record struct {
+	Format        int        `json:"format"`              // 1
+	Root          int64      `json:"root,omitempty"`      // version of the newest root; 0: none
+	Installed     string     `json:"installed,omitempty"` // version of the signed release that was installed last
+	Serial        int64      `json:"installed_serial,omitempty"`
+	MinimumSerial int64      `json:"minimum_serial,omitempty"` // the highest that an installed release asked for
+	Minimum       string     `json:"minimum,omitempty"`        // its version
+	Insecure      *time.Time `json:"insecure,omitempty"`       // when a release was last pulled unverified
+}
+
+// state is the open folder. Its methods are for one goroutine.
+type state struct {
+	dir    string
+	record record
+}
+
+// openState makes the folder and reads its record.
+func openState(base string) (*state, error) {
+	s := &state{dir: filepath.Join(base, stateDir)}
+	if err := durable.MkdirAll(s.dir); err != nil {
+		return nil, err
+	}
+	return s, s.load()
+}
+
+// load reads the record anew: another process may have changed it.
+func (s *state) load() error {
+	r, err := readRecord(s.dir)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.path(recordFile), err)
+	}
+	s.record = *r
+	return nil
+}
+
+const recordFile = "state.json"
+
+func readRecord(dir string) (*record, error) {
+	b, err := readSmall(filepath.Join(dir, recordFile), maxRecord)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &record{Format: recordFormat}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var r record
+	if err := decodeStrict(b, &r); err != nil {
+		return nil, err
+	}
+	if r.Format != recordFormat || r.Root < 0 || r.Serial < 0 || r.MinimumSerial < 0 {
+		return nil, fmt.Errorf("format %d with root %d is none that this program writes", r.Format, r.Root)
+	}
+	return &r, nil
+}
+
+// save makes the record durable.
+func (s *state) save() error {
+	b, err := json.MarshalIndent(&s.record, "", "  ")
+	if err != nil {
+		return err
+	}
+	return s.write(recordFile, append(b, '\n'))
+}
+
+func (s *state) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *state) tmp() string { return filepath.Join(s.dir, "tmp") }
+
+func (s *state) write(name string, b []byte) error { return writeFile(s.tmp(), s.path(name), b) }
+
+// read gives a kept file, nil when there is none.
+func (s *state) read(name string, limit int64) ([]byte, error) {
+	b, err := readSmall(s.path(name), limit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return b, err
+}
+
+func rootName(version int64) string { return fmt.Sprintf("%d.root.json", version) }
+
+// lock keeps other processes from the folder until unlock; it waits for them. They hold it for as long as
+// a few small files take.
+func (s *state) lock() (unlock func(), err error) {
+	f, err := os.OpenFile(s.path("lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err == nil {
+		err = durable.RemoveTemps(s.tmp())
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", s.dir, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// change changes the record under the lock.
+func (s *state) change(fn func(*record)) error {
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := s.load(); err != nil {
+		return err
+	}
+	fn(&s.record)
+	return s.save()
+}
+
+// MarkInsecure remembers in a target's state folder that a release is pulled without being verified.
+func MarkInsecure(base string, now time.Time) error {
+	s, err := openState(base)
+	if err == nil {
+		now = now.UTC().Truncate(time.Second)
+		err = s.change(func(r *record) { r.Insecure = &now })
+	}
+	if err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	return nil
+}
+
+// Status is what a target's state folder tells about trust.
+type Status struct {
+	Root      int64      `json:"root"`                // version of the trusted root; 0: none
+	Signed    *time.Time `json:"signed,omitempty"`    // the newest signed time that was trusted, which is the clock's floor
+	Expires   *time.Time `json:"expires,omitempty"`   // when the newest timestamp does
+	Installed string     `json:"installed,omitempty"` // the signed version that was installed last
+	Minimum   string     `json:"minimum,omitempty"`   // the oldest version that may be installed
+	Insecure  *time.Time `json:"insecure,omitempty"`  // when a release was last pulled unverified; nil: never
+}
+
+// ReadStatus reads what a target's state folder tells about trust. It changes nothing, and a folder that is not there is
+// an empty one.
+func ReadStatus(base string) (Status, error) {
+	dir := filepath.Join(base, stateDir)
+	r, err := readRecord(dir)
+	if err != nil {
+		return Status{}, fmt.Errorf("%s: %w", filepath.Join(dir, recordFile), err)
+	}
+	s := Status{Root: r.Root, Installed: r.Installed, Minimum: r.Minimum, Insecure: r.Insecure}
+	signed, expires, err := readTimes(dir, r.Root)
+	if err != nil {
+		return Status{}, fmt.Errorf("%s: %w", dir, err)
+	}
+	if !signed.IsZero() {
+		s.Signed = &signed
+	}
+	if !expires.IsZero() {
+		s.Expires = &expires
+	}
+	return s, nil
+}

@@ -1,0 +1,178 @@
+package trust_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"deltaup/trust"
+)
+
+func TestFollow(t *testing.T) {
+	s := newSite(t, nil)
+	m := s.newTarget()
+	if r, err := m.refresh(); err != nil {
+		t.Fatal(err)
+	} else if _, err := r.Newest("stable"); !errors.Is(err, trust.ErrUnknown) {
+		t.Errorf("a mirror without releases: %v", err)
+	}
+	s.publish("1", "stable", trust.Info{KernelArguments: "quiet", Notes: "first"})
+	m.o.Root = nil // it knows by now
+	m.wants("1")
+	s.publish("2", "testing", trust.Info{})
+	m.wants("1")
+	s.publish("2", "stable", trust.Info{Minimum: "1"})
+	m.wants("2")
+	s.now = s.now.Add(13 * 24 * time.Hour)
+	s.refresh()
+	s.now = s.now.Add(13 * 24 * time.Hour)
+	m.wants("2")
+
+	r, err := m.refresh()
+	s.must(err)
+	old, err := r.Find(t.Context(), "1")
+	s.must(err)
+	if old.Serial != 1 || old.KernelArguments != "quiet" {
+		t.Errorf("the catalog has %+v", old)
+	}
+	two, err := r.Newest("testing")
+	s.must(err)
+	if two.Version != "2" || two.MinimumSerial != 1 || strings.Join(two.Channels, " ") != "stable testing" {
+		t.Errorf("testing has %+v", two)
+	}
+	if _, err := r.Find(t.Context(), "3"); !errors.Is(err, trust.ErrUnknown) {
+		t.Errorf("an unknown version: %v", err)
+	}
+	if w := r.Warnings(); len(w) > 0 {
+		t.Errorf("warnings: %q", w)
+	}
+}
+
+func TestSetBack(t *testing.T) {
+	s := newSite(t, nil)
+	for _, v := range versions(3) {
+		s.publish(v, "stable", trust.Info{Minimum: map[string]string{"3": "2"}[v]})
+	}
+	m := s.newTarget()
+	r, err := m.refresh()
+	s.must(err)
+	three, err := r.Newest("stable")
+	s.must(err)
+	s.must(r.Permit(three))
+	s.must(r.Installed(three))
+
+	s.publish("2", "stable", trust.Info{})
+	r, err = m.refresh()
+	s.must(err)
+	two, err := r.Newest("stable")
+	s.must(err)
+	if err := r.Permit(two); two.Version != "2" || !errors.Is(err, trust.ErrDowngrade) {
+		t.Errorf("going back to %s: %v", two.Version, err)
+	}
+	m.o.Downgrade = true
+	r, err = m.refresh()
+	s.must(err)
+	s.must(r.Permit(two))
+	one, err := r.Find(t.Context(), "1")
+	s.must(err)
+	if err := r.Permit(one); !errors.Is(err, trust.ErrDowngrade) || !strings.Contains(err.Error(), "older than 2") {
+		t.Errorf("below the minimum: %v", err)
+	}
+	st, err := trust.ReadStatus(m.o.State)
+	s.must(err)
+	if st.Installed != "3" || st.Minimum != "2" || st.Root != 1 || st.Signed == nil || st.Insecure != nil {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func TestRotations(t *testing.T) {
+	quorums := map[string]trust.Quorum{"root": {Threshold: 2, Keys: 3}, "targets": {Threshold: 2, Keys: 2}}
+	for _, role := range trust.Roles {
+		t.Run(role, func(t *testing.T) {
+			s := newSite(t, quorums)
+			s.publish("1", "stable", trust.Info{})
+			awake, asleep := s.newTarget(), s.newTarget()
+			awake.wants("1")
+			asleep.wants("1")
+			s.rotate(trust.Change{Role: role})
+			awake.wants("1")
+			s.rotate(trust.Change{Role: role})
+			s.publish("2", "stable", trust.Info{})
+			awake.wants("2")
+			asleep.wants("2")
+			s.newTarget().wants("2")
+			st, err := trust.ReadStatus(asleep.o.State)
+			s.must(err)
+			if st.Root != 3 {
+				t.Errorf("root %d", st.Root)
+			}
+		})
+	}
+}
+
+func TestRevoke(t *testing.T) {
+	s := newSite(t, map[string]trust.Quorum{"targets": {Threshold: 1, Keys: 2}})
+	s.publish("1", "stable", trust.Info{})
+	m := s.newTarget()
+	m.wants("1")
+	roles, _, err := s.open().Keys()
+	s.must(err)
+	key := roles[1].Keys[0]
+	s.rotate(trust.Change{Revoke: key.ID[:12]})
+	roles, unused, err := s.open().Keys()
+	s.must(err)
+	if len(roles[1].Keys) != 2 || len(unused) != 1 || unused[0].ID != key.ID[:16] {
+		t.Errorf("after the revocation: %+v, unused %+v", roles[1], unused)
+	}
+	s.must(os.Remove(unused[0].File))
+	s.publish("2", "stable", trust.Info{})
+	m.wants("2")
+	if err := s.open().Rotate(trust.Change{Revoke: key.ID[:12], Passphrase: passphrase, Work: 1}); !errors.Is(err, trust.ErrUnknown) {
+		t.Errorf("revoked twice: %v", err)
+	}
+}
+
+// TestLostKeys replaces keys whose private halves are gone.
+func TestLostKeys(t *testing.T) {
+	s := newSite(t, map[string]trust.Quorum{"root": {Threshold: 1, Keys: 2}})
+	s.publish("1", "stable", trust.Info{})
+	m := s.newTarget()
+	m.wants("1")
+	for _, role := range []string{"targets", "snapshot", "timestamp"} {
+		lost, err := filepath.Glob(filepath.Join(s.keys, role+"-*.age"))
+		s.must(err)
+		s.must(os.Remove(lost[0]))
+	}
+	if err := s.tryPublish("2", "stable", trust.Info{}); !errors.Is(err, trust.ErrKeys) {
+		t.Errorf("without keys: %v", err)
+	}
+	m.wants("1")
+}
+
+func TestWrongPassphrase(t *testing.T) {
+	s := newSite(t, nil)
+	o := s.options()
+	o.Passphrases = func(string) ([]string, error) { return []string{"a", "b"}, nil }
+	p, err := trust.OpenPublisher(o)
+	s.must(err)
+	if err := p.Ready(); !errors.Is(err, trust.ErrPassphrase) {
+		t.Errorf("a wrong passphrase: %v", err)
+	}
+}
+
+func TestSignedOnce(t *testing.T) {
+	s := newSite(t, nil)
+	s.publish("1", "stable", trust.Info{})
+	before, err := os.ReadFile(filepath.Join(s.dir, "channels/stable.json"))
+	s.must(err)
+	s.must(os.Remove(filepath.Join(s.dir, "releases/1.json")))
+	p := s.open()
+	_ = p
+	s.must(os.WriteFile(filepath.Join(s.dir, "channels/stable.json"), before, 0o644))
+	if _, err := trust.Init(s.options(), trust.InitOptions{Passphrase: passphrase, Work: 1}); !errors.Is(err, trust.ErrInitialized) {
+		t.Errorf("keys made twice: %v", err)
+	}
+}
