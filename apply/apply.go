@@ -13,6 +13,7 @@ import (
 
 	"deltaup/delta"
 	"deltaup/mirror"
+	"deltaup/trust"
 )
 
 var (
@@ -53,6 +54,7 @@ type Slot interface {
 // Request says what to pull and where to.
 type Request struct {
 	Client     *mirror.Client
+	Trust      *trust.Repository // what the publisher says, see trust.Refresh; nil: whatever the mirror says is believed
 	Channel    string            // whose newest release; "" with Version
 	Version    string            // a certain release; "": the channel's newest
 	Compatible string            // what this machine is; "": not checked

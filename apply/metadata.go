@@ -13,12 +13,15 @@ import (
 	"deltaup/delta"
 	"deltaup/internal/durable"
 	"deltaup/mirror"
+	"deltaup/trust"
 )
 
 // metadata reads the small files of a release through the state folder, so that a
 // second run asks the mirror for the pointer only.
 type metadata struct {
 	client *mirror.Client
+	trust  *trust.Repository // nil: nothing is verified
+	signed *trust.Release    // what trust says of the release
 	state  *state
 	line   delta.Line             // as far as it is known: told, or measured while reading
 	told   bool                   // the rate was told
@@ -29,8 +32,11 @@ type metadata struct {
 }
 
 func newMetadata(r Request, s *state) *metadata {
-	m := &metadata{client: r.Client, state: s, line: r.Line, told: r.Line.Rate > 0, limit: r.RateLimit, used: map[chunkstore.ID]bool{}}
+	m := &metadata{client: r.Client, trust: r.Trust, state: s, line: r.Line, told: r.Line.Rate > 0, limit: r.RateLimit, used: map[chunkstore.ID]bool{}}
 	m.line.Rate = m.limited(m.line.Rate)
+	if m.line.RTT <= 0 && r.Trust != nil {
+		m.line.RTT = r.Trust.RTT()
+	}
 	return m
 }
 
@@ -42,9 +48,12 @@ func (m *metadata) limited(rate float64) float64 {
 	return rate
 }
 
-// release gives the release that r asks for.
+// release gives the release that r asks for, as the publisher has signed it or, without trust, as the mirror says.
 func (m *metadata) release(ctx context.Context, channel, version string) (*mirror.Release, error) {
-	if version != "" {
+	switch {
+	case m.trust != nil:
+		return m.signedRelease(ctx, channel, version)
+	case version != "":
 		return m.client.Release(ctx, version, nil)
 	}
 	start := time.Now()
@@ -55,8 +64,40 @@ func (m *metadata) release(ctx context.Context, channel, version string) (*mirro
 	if m.line.RTT <= 0 {
 		m.line.RTT = time.Since(start)
 	}
-	name := mirror.ReleasePath(pointer.Version)
-	stored, err := m.object(ctx, name, pointer.Release, mirror.MaxReleaseSize)
+	return m.releaseFile(ctx, pointer.Version, pointer.Release)
+}
+
+func (m *metadata) signedRelease(ctx context.Context, channel, version string) (*mirror.Release, error) {
+	var err error
+	if version != "" {
+		m.signed, err = m.trust.Find(ctx, version)
+	} else {
+		m.signed, err = m.trust.Newest(channel)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := m.trust.Permit(m.signed); err != nil {
+		return nil, err
+	}
+	return m.releaseFile(ctx, m.signed.Version, m.signed.File)
+}
+
+// before gives the release that a patch set leads from.
+func (m *metadata) before(ctx context.Context, p *mirror.Patch) (*mirror.Release, error) {
+	switch {
+	case p.Release != nil:
+		return m.releaseFile(ctx, p.From, *p.Release)
+	case m.trust != nil:
+		return nil, fmt.Errorf("%s: %w: nothing that is signed names its hash", mirror.ReleasePath(p.From), mirror.ErrMissing)
+	}
+	return m.client.Release(ctx, p.From, nil)
+}
+
+// releaseFile gives a release by its version and hash.
+func (m *metadata) releaseFile(ctx context.Context, version string, o mirror.Object) (*mirror.Release, error) {
+	name := mirror.ReleasePath(version)
+	stored, err := m.object(ctx, name, o, mirror.MaxReleaseSize)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +105,7 @@ func (m *metadata) release(ctx context.Context, channel, version string) (*mirro
 	if err != nil {
 		return nil, published(name, err)
 	}
-	if release.Version != pointer.Version {
+	if release.Version != version {
 		return nil, published(name, fmt.Errorf("%w: it is of version %s", chunkstore.ErrCorrupt, release.Version))
 	}
 	return release, nil

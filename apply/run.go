@@ -25,6 +25,11 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 	if err := u.run(ctx, &result); err != nil {
 		return Result{}, err
 	}
+	if signed := u.meta.signed; signed != nil && u.r.Slot != nil {
+		if err := u.meta.trust.Installed(signed); err != nil {
+			return Result{}, err
+		}
+	}
 	if err := u.state.prune(u.meta.used); err != nil {
 		u.events.warn("state folder %s: %v", u.state.dir, err)
 	}

@@ -73,14 +73,13 @@ func (u *Update) findSets(ctx context.Context) error {
 		}
 		sets = append(sets, newSet(p, release))
 		var err error
-		if release, err = u.meta.client.Release(ctx, p.From, nil); err != nil {
+		if release, err = u.meta.before(ctx, p); err != nil {
 			if unusable(err) {
 				u.events.warn("no way through the releases before: %v", err)
 				return nil
 			}
 			return err
 		}
-		// Nothing names this file's hash: it is believed that far only.
 		if a := release.Artifact(mirror.ImageName); a == nil || a.Recipe == nil || a.Recipe.Text != p.Recipe {
 			u.events.warn("no way through the releases before: %s has another recipe than %s leads from", mirror.ReleasePath(p.From), mirror.PatchPath(p.Set.ID))
 			return nil

@@ -40,7 +40,11 @@ type Repository struct {
 	where    *mirror.Object // of the catalog
 	now      time.Time      // by this machine's clock
 	floor    time.Time      // the newest signed time that was ever trusted
+	rtt      time.Duration  // that asking for the timestamp took
 }
+
+// RTT is how long the timestamp took to come, about a round trip to the mirror.
+func (r *Repository) RTT() time.Duration { return r.rtt }
 
 // Refresh reads what the publisher says now: newer roots, the timestamp, and what of snapshot and targets has
 // changed. Each file is verified before it is kept, and kept before the next is asked for. When nothing has
@@ -197,6 +201,7 @@ func (r *Repository) timestamp(ctx context.Context) error {
 		}
 	}
 	var file []byte
+	start := time.Now()
 	err = r.fetch(ctx, metadata.TIMESTAMP, mirror.TimestampPath, maxTimestamp, func(b []byte) error {
 		before := r.set.Timestamp
 		_, err := r.set.UpdateTimestamp(b)
@@ -212,6 +217,7 @@ func (r *Repository) timestamp(ctx context.Context) error {
 		}
 		return verdict(err)
 	})
+	r.rtt = time.Since(start)
 	if errors.Is(err, mirror.ErrMissing) {
 		return fmt.Errorf("%w: it has no %s", ErrUnsigned, mirror.TimestampPath)
 	}

@@ -54,6 +54,7 @@ type pullOptions struct {
 	maxBytes   string
 	timeout    time.Duration
 	parallel   int
+	trust      trustOptions
 
 	configured bool // the machine's configuration says from where and where to
 	machine    machineOptions
@@ -74,6 +75,9 @@ already, and 101 when it is installed and waits for a reboot.
 With arguments, pull rebuilds a release's image in a slot, a file or a block device, from what the
 seeds have and what it fetches from a mirror: a URL or a folder. Each further MIRROR holds the
 same files and takes over where one before it fails.
+
+Only what the publisher has signed is pulled: --root, or the image that is running, says who that is. A
+mirror that is not signed is refused unless --insecure is given.
 
 A seed is a squashfs image, of whoever made it, an initrd, or any other file; it is only
 read. What stands in the place of an artifact is a seed, too. The
@@ -120,6 +124,7 @@ func (o *pullOptions) addSourceFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.compatible, "compatible", "", "what this machine is; a release made for others is refused")
 	f.StringArrayVar(&o.artifacts, "artifact", nil, "write an artifact beside the image (kernel, initrd, a raw one) to a file, as `NAME=FILE`; may be repeated")
 	f.StringArrayVar(&o.mirrors, "mirror", nil, "a further mirror, as the arguments; may be repeated")
+	o.trust.addFlags(f)
 	f.StringVar(&o.state, "state", "", "`DIR` for what outlives a run (default /var/lib/deltaup for root, else below ~/.local/state)")
 }
 
@@ -162,6 +167,15 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	})
 	if err != nil {
 		return &usageError{err}
+	}
+	// Before the slot is opened, which may make a file: whom to believe is the first question.
+	if r.Trust, err = o.trust.repository(ctx, r.Client, r.StateDir, !o.dryRun && !o.planOnly); err != nil {
+		return out.failed(err)
+	}
+	if r.Trust != nil {
+		for _, w := range r.Trust.Warnings() {
+			out.event(apply.Event{Warning: w})
+		}
 	}
 	if o.slot != "" {
 		slot, err := slotboot.Open(o.slot, slotboot.Options{ReadOnly: o.dryRun || o.planOnly})
@@ -247,6 +261,9 @@ func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err er
 	}
 	if o.parallel < 1 || o.parallel > 64 {
 		return r, 0, fmt.Errorf("--parallel %d: want 1 to 64", o.parallel)
+	}
+	if err := o.trust.check(); err != nil {
+		return r, 0, err
 	}
 	rate, err := parseBytes("--limit-rate", o.limitRate)
 	if err != nil {
