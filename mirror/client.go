@@ -26,6 +26,7 @@ var (
 // Defaults of [ClientOptions].
 const (
 	defaultTimeout    = 60 * time.Second
+	defaultMinRate    = 64
 	defaultRetries    = 5
 	defaultRetryDelay = 500 * time.Millisecond
 )
@@ -36,6 +37,10 @@ type ClientOptions struct {
 	// included; 0 is 60 s. How long a whole answer takes does not matter. Requests
 	// that run at once share a line, so each is granted the Timeout times their number.
 	Timeout time.Duration
+	// MinRate is the fewest bytes per second that a mirror has to send while it is waited for, on average over one
+	// Timeout; requests that run at once share it. A mirror that sends less is given up for the file: it could keep a target waiting for ever, a byte
+	// at a time. 0 is 64, a negative number is none.
+	MinRate int64
 	// Retries is how often, after a pause, all mirrors are tried again without one
 	// byte of progress in between; 0 is 5, a negative number is none.
 	Retries int
@@ -109,6 +114,9 @@ func NewClient(mirrors []string, o ClientOptions) (*Client, error) {
 func (o *ClientOptions) setDefaults() {
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
+	}
+	if o.MinRate == 0 {
+		o.MinRate = defaultMinRate
 	}
 	if o.Retries == 0 {
 		o.Retries = defaultRetries

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 const (
@@ -18,6 +19,7 @@ const (
 
 var (
 	errStalled  = errors.New("not one byte came in time")
+	errDrip     = errors.New("it sends too slowly to ever come to an end")
 	errRedirect = errors.New("redirect refused")
 )
 
@@ -26,6 +28,7 @@ type web struct {
 	client    *http.Client
 	userAgent string
 	watch     func(context.CancelCauseFunc) *watchdog
+	pace      func() pace // for one answer
 }
 
 func newWeb(o ClientOptions, share func() int64) *web {
@@ -41,6 +44,7 @@ func newWeb(o ClientOptions, share func() int64) *web {
 		watch: func(cancel context.CancelCauseFunc) *watchdog {
 			return newWatchdog(o.Timeout, share, func() { cancel(errStalled) })
 		},
+		pace: func() pace { return pace{window: o.Timeout, min: o.MinRate, share: share} },
 	}
 }
 
@@ -76,7 +80,7 @@ func (w *webSource) url(name string) string {
 
 func (w *webSource) open(ctx context.Context, q request) (*answer, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	body := &webBody{ctx: ctx, cancel: cancel, dog: w.watch(cancel)}
+	body := &webBody{ctx: ctx, cancel: cancel, dog: w.watch(cancel), pace: w.pace()}
 	ans, err := w.send(ctx, q, body)
 	if err != nil {
 		_ = body.Close()
@@ -135,13 +139,18 @@ type webBody struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	dog    *watchdog
+	pace   pace
 	body   io.ReadCloser // nil while there is no answer
 }
 
 func (b *webBody) Read(p []byte) (int, error) {
 	b.dog.wake()
+	start := time.Now()
 	n, err := b.body.Read(p)
 	b.dog.rest()
+	if slow := b.pace.add(n, time.Since(start)); slow != nil && err == nil {
+		return n, slow
+	}
 	if err != nil && err != io.EOF {
 		err = requestFailure(b.ctx, err)
 	}

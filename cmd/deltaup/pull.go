@@ -53,6 +53,7 @@ type pullOptions struct {
 	limitRate  string
 	maxBytes   string
 	timeout    time.Duration
+	minRate    string
 	parallel   int
 	trust      trustOptions
 
@@ -137,6 +138,7 @@ func (o *pullOptions) addLineFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.limitRate, "limit-rate", "", "fetch no more than `BYTES` a second, such as 200k")
 	f.StringVar(&o.maxBytes, "max-bytes", "", "refuse to fetch more than `BYTES`, such as 50M")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "give up on a server that sends nothing for so long")
+	f.StringVar(&o.minRate, "min-rate", "64", "give up on a server that sends fewer than `BYTES` a second")
 	f.IntVar(&o.parallel, "parallel", 4, "requests under way at once")
 }
 
@@ -156,11 +158,16 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	if err != nil {
 		return &usageError{err}
 	}
+	minRate, err := parseBytes("--min-rate", o.minRate)
+	if err != nil {
+		return &usageError{err}
+	}
 	out := newReporter(env, o)
 	defer out.close()
 	r.Events = out.event
 	r.Client, err = mirror.NewClient(o.mirrors, mirror.ClientOptions{
 		Timeout:   o.timeout,
+		MinRate:   minRate,
 		RateLimit: int64(r.RateLimit),
 		MaxBytes:  maxBytes,
 		Log:       func(e mirror.Event) { out.event(apply.Event{Warning: e.Text}) },
