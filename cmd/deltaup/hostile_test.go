@@ -124,8 +124,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// machine has installed release 2, and is about to pull what a mirror in other hands serves into its other slot.
-type machine struct {
+// victim is a machine that has installed release 2, and is about to pull what a mirror in other hands serves into its other slot.
+type victim struct {
 	*testing.T
 	p      *publisher
 	mirror string // the attacker's copy of the newest state
@@ -135,10 +135,10 @@ type machine struct {
 	before []byte // what the slot holds
 }
 
-func newMachine(t *testing.T) *machine {
+func newVictim(t *testing.T) *victim {
 	p := newPublisher(t)
 	dir := t.TempDir()
-	m := &machine{T: t, p: p, mirror: filepath.Join(dir, "mirror"), state: filepath.Join(dir, "state"), slot: filepath.Join(dir, "slot-b")}
+	m := &victim{T: t, p: p, mirror: filepath.Join(dir, "mirror"), state: filepath.Join(dir, "state"), slot: filepath.Join(dir, "slot-b")}
 	m.put(3)
 	m.server = faultserver.New(t, mirror.Handler(m.mirror))
 	mustDeltaup(t, "pull", p.states[2], "--root", filepath.Join(p.keys, "root.json"), "--slot", filepath.Join(dir, "slot-a"), "--state", m.state)
@@ -150,30 +150,30 @@ func newMachine(t *testing.T) *machine {
 }
 
 // put makes the mirror what it was after so many releases.
-func (m *machine) put(state int) { m.copyDir(m.p.states[state]) }
+func (m *victim) put(state int) { m.copyDir(m.p.states[state]) }
 
-func (m *machine) copyDir(from string) {
+func (m *victim) copyDir(from string) {
 	m.Helper()
 	must(m.T, os.RemoveAll(m.mirror))
 	must(m.T, os.CopyFS(m.mirror, os.DirFS(from)))
 }
 
-func (m *machine) path(name string) string { return filepath.Join(m.mirror, filepath.FromSlash(name)) }
+func (m *victim) path(name string) string { return filepath.Join(m.mirror, filepath.FromSlash(name)) }
 
-func (m *machine) read(name string) []byte {
+func (m *victim) read(name string) []byte {
 	m.Helper()
 	b, err := os.ReadFile(m.path(name))
 	must(m.T, err)
 	return b
 }
 
-func (m *machine) write(name string, b []byte) {
+func (m *victim) write(name string, b []byte) {
 	m.Helper()
 	must(m.T, os.WriteFile(m.path(name), b, 0o644))
 }
 
 // old is a file of the mirror as it was after so many releases.
-func (m *machine) old(state int, name string) []byte {
+func (m *victim) old(state int, name string) []byte {
 	m.Helper()
 	b, err := os.ReadFile(filepath.Join(m.p.states[state], filepath.FromSlash(name)))
 	must(m.T, err)
@@ -181,7 +181,7 @@ func (m *machine) old(state int, name string) []byte {
 }
 
 // pull is what the machine does.
-func (m *machine) pull(args ...string) (code int, stderr string) {
+func (m *victim) pull(args ...string) (code int, stderr string) {
 	m.Helper()
 	args = append([]string{"pull", m.server.URL, "--slot", m.slot, "--seed", m.p.image[2], "--state", m.state, "--timeout", "500ms"}, args...)
 	code, _, stderr = deltaup(m.T, args...)
@@ -189,7 +189,7 @@ func (m *machine) pull(args ...string) (code int, stderr string) {
 }
 
 // refuses demands that a pull ends with this code and a message with this text, and that nothing was written, and nothing remembered as installed.
-func (m *machine) refuses(code int, text string, args ...string) {
+func (m *victim) refuses(code int, text string, args ...string) {
 	m.Helper()
 	got, stderr := m.pull(args...)
 	last := stderr[strings.LastIndexByte(stderr, '\n')+1:]
@@ -210,7 +210,7 @@ func (m *machine) refuses(code int, text string, args ...string) {
 }
 
 // pulls demands that a pull goes well, and what the slot then holds.
-func (m *machine) pulls(image string, args ...string) {
+func (m *victim) pulls(image string, args ...string) {
 	m.Helper()
 	code, stderr := m.pull(args...)
 	if code != exitOK {
@@ -221,7 +221,7 @@ func (m *machine) pulls(image string, args ...string) {
 }
 
 // signed reads a role's metadata of the mirror.
-func signed[T metadata.Roles](m *machine, name string) *metadata.Metadata[T] {
+func signed[T metadata.Roles](m *victim, name string) *metadata.Metadata[T] {
 	m.Helper()
 	meta, err := new(metadata.Metadata[T]).FromBytes(m.read(name))
 	must(m.T, err)
@@ -229,7 +229,7 @@ func signed[T metadata.Roles](m *machine, name string) *metadata.Metadata[T] {
 }
 
 // forge signs metadata with these keys and puts it on the mirror. It gives how other metadata has to name it.
-func forge[T metadata.Roles](m *machine, name string, meta *metadata.Metadata[T], version int64, keys ...ed25519.PrivateKey) *metadata.MetaFiles {
+func forge[T metadata.Roles](m *victim, name string, meta *metadata.Metadata[T], version int64, keys ...ed25519.PrivateKey) *metadata.MetaFiles {
 	m.Helper()
 	meta.ClearSignatures()
 	for _, key := range keys {
@@ -251,7 +251,7 @@ const (
 )
 
 // forgeTimestamp signs, with the stolen key, a newer timestamp that names this snapshot.
-func (m *machine) forgeTimestamp(snapshot *metadata.MetaFiles) {
+func (m *victim) forgeTimestamp(snapshot *metadata.MetaFiles) {
 	m.Helper()
 	ts := signed[metadata.TimestampType](m, mirror.TimestampPath)
 	ts.Signed.Version++
@@ -260,7 +260,7 @@ func (m *machine) forgeTimestamp(snapshot *metadata.MetaFiles) {
 }
 
 // forgeSnapshot signs, with stolen keys, a newer snapshot that names these targets, and the timestamp to it.
-func (m *machine) forgeSnapshot(targets *metadata.MetaFiles) {
+func (m *victim) forgeSnapshot(targets *metadata.MetaFiles) {
 	m.Helper()
 	old := signed[metadata.TimestampType](m, mirror.TimestampPath).Signed.Meta[snapshotJSON].Version
 	snap := signed[metadata.SnapshotType](m, mirror.MetadataPath(metadata.SNAPSHOT, old))
@@ -270,7 +270,7 @@ func (m *machine) forgeSnapshot(targets *metadata.MetaFiles) {
 }
 
 // forgeTargets signs with these keys newer targets, changed by change, and all that leads to them with stolen keys.
-func (m *machine) forgeTargets(change func(*metadata.TargetsType), keys ...ed25519.PrivateKey) {
+func (m *victim) forgeTargets(change func(*metadata.TargetsType), keys ...ed25519.PrivateKey) {
 	m.Helper()
 	name := m.newest(metadata.TARGETS)
 	t := signed[metadata.TargetsType](m, name)
@@ -280,7 +280,7 @@ func (m *machine) forgeTargets(change func(*metadata.TargetsType), keys ...ed255
 }
 
 // newest is the path of a role's newest metadata.
-func (m *machine) newest(role string) string {
+func (m *victim) newest(role string) string {
 	m.Helper()
 	for n := int64(1); ; n++ {
 		if _, err := os.Stat(m.path(mirror.MetadataPath(role, n+1))); err != nil {
@@ -295,7 +295,7 @@ func evilKey() ed25519.PrivateKey {
 }
 
 // release3 is the release that the mirror offers.
-func (m *machine) release3() *mirror.Release {
+func (m *victim) release3() *mirror.Release {
 	m.Helper()
 	r, err := mirror.ReadRelease(m.p.states[3], "3")
 	must(m.T, err)
@@ -303,7 +303,7 @@ func (m *machine) release3() *mirror.Release {
 }
 
 // swap serves, under the names of one kind, other valid files of that kind.
-func (m *machine) swap(kind string) {
+func (m *victim) swap(kind string) {
 	m.Helper()
 	var names []string
 	must(m.T, filepath.WalkDir(m.path(kind), func(path string, d os.DirEntry, err error) error {
@@ -352,9 +352,9 @@ func blake3Of(b []byte) string { return chunkstore.Sum(b).String() }
 // TestHostileMirror is what somebody can try who has the mirror in his hands, or the line to it, and for some attacks some of the
 // publisher's keys: one row for each. No row may write to the slot.
 func TestHostileMirror(t *testing.T) {
-	attacks := map[string]func(m *machine){
-		"honest": func(m *machine) { m.pulls(m.p.image[3]) },
-		"arbitrary software": func(m *machine) {
+	attacks := map[string]func(m *victim){
+		"honest": func(m *victim) { m.pulls(m.p.image[3]) },
+		"arbitrary software": func(m *victim) {
 			evil := m.TempDir()
 			at := filepath.Join(evil, "mirror")
 			mustDeltaup(m.T, "keys", "init", "--keys", filepath.Join(evil, "keys"), "--mirror", at, "--passphrase-file", m.p.secret, "--work", "1")
@@ -362,34 +362,34 @@ func TestHostileMirror(t *testing.T) {
 			m.copyDir(at)
 			m.refuses(exitSignature, "metadata/timestamp.json: not signed by enough of the publisher's keys")
 		},
-		"unsigned mirror": func(m *machine) {
+		"unsigned mirror": func(m *victim) {
 			must(m.T, os.RemoveAll(m.path("metadata")))
 			m.refuses(exitUnsigned, "the mirror is not signed: it has no metadata/timestamp.json")
 		},
-		"rolled-back timestamp": func(m *machine) {
+		"rolled-back timestamp": func(m *victim) {
 			m.write(mirror.TimestampPath, m.old(1, mirror.TimestampPath))
 			m.refuses(exitRollback, "metadata/timestamp.json: older than what was trusted before")
 		},
-		"rolled-back snapshot": func(m *machine) { // with the timestamp's key
+		"rolled-back snapshot": func(m *victim) { // with the timestamp's key
 			old, err := metadata.Timestamp().FromBytes(m.old(1, mirror.TimestampPath))
 			must(m.T, err)
 			m.forgeTimestamp(old.Signed.Meta[snapshotJSON])
 			m.refuses(exitRollback, "new snapshot version 2 must be >= 3")
 		},
-		"rolled-back targets": func(m *machine) { // with the keys of snapshot and timestamp
+		"rolled-back targets": func(m *victim) { // with the keys of snapshot and timestamp
 			name := mirror.MetadataPath(metadata.TARGETS, 2)
 			sum := sha256.Sum256(m.read(name))
 			m.forgeSnapshot(&metadata.MetaFiles{Version: 2, Length: int64(len(m.read(name))), Hashes: metadata.Hashes{"sha256": sum[:]}})
 			m.refuses(exitRollback, "5.snapshot.json: older than what was trusted before")
 		},
-		"rolled-back release": func(m *machine) {
+		"rolled-back release": func(m *victim) {
 			m.write(mirror.ReleasePath("3"), m.read(mirror.ReleasePath("1")))
 			m.refuses(exitMirror, "releases/3.json: damaged on the mirror")
 		},
-		"release asked for that was withdrawn": func(m *machine) {
+		"release asked for that was withdrawn": func(m *victim) {
 			m.refuses(exitDowngrade, "release 1: the release is older than it may be", "--version", "1")
 		},
-		"freeze past expiry": func(m *machine) {
+		"freeze past expiry": func(m *victim) {
 			p, err := trust.OpenPublisher(trust.PublisherOptions{
 				Mirror: m.mirror, Keys: []string{m.p.keys},
 				Passphrases: func(string) ([]string, error) { return []string{"correct horse"}, nil },
@@ -399,70 +399,70 @@ func TestHostileMirror(t *testing.T) {
 			must(m.T, p.Refresh())
 			m.refuses(exitExpired, "metadata/timestamp.json: expired on ")
 		},
-		"mix of two states: snapshot": func(m *machine) {
+		"mix of two states: snapshot": func(m *victim) {
 			m.write(mirror.MetadataPath(metadata.SNAPSHOT, 4), m.read(mirror.MetadataPath(metadata.SNAPSHOT, 3)))
 			m.refuses(exitMixed, "metadata/4.snapshot.json: not the file that the signed metadata names")
 		},
-		"mix of two states: targets": func(m *machine) {
+		"mix of two states: targets": func(m *victim) {
 			m.write(mirror.MetadataPath(metadata.TARGETS, 4), m.read(mirror.MetadataPath(metadata.TARGETS, 3)))
 			m.refuses(exitMixed, "metadata/4.targets.json: not the file that the signed metadata names")
 		},
-		"endless timestamp": func(m *machine) {
+		"endless timestamp": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: mirror.TimestampPath, Fault: endless})
 			m.refuses(exitMirror, "metadata/timestamp.json: damaged on the mirror")
 		},
-		"endless root": func(m *machine) {
+		"endless root": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: "metadata/2.root.json", Fault: endless})
 			m.refuses(exitMirror, "metadata/2.root.json: damaged on the mirror")
 		},
-		"endless snapshot": func(m *machine) {
+		"endless snapshot": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: "metadata/4.snapshot.json", Fault: endless})
 			m.refuses(exitMirror, "metadata/4.snapshot.json: damaged on the mirror")
 		},
-		"endless targets": func(m *machine) {
+		"endless targets": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: "metadata/4.targets.json", Fault: endless})
 			m.refuses(exitMirror, "metadata/4.targets.json: damaged on the mirror")
 		},
-		"endless release": func(m *machine) {
+		"endless release": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: "releases/", Fault: endless})
 			m.refuses(exitMirror, "releases/3.json: damaged on the mirror")
 		},
-		"endless recipe": func(m *machine) {
+		"endless recipe": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: "recipes/", Fault: endless})
 			m.refuses(exitMirror, ".recipe.zst: damaged on the mirror", "--route", "chunks")
 		},
-		"endless pack": func(m *machine) {
+		"endless pack": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: "packs/", Fault: endless})
 			m.refuses(exitMirror, ".pack: damaged on the mirror", "--route", "chunks")
 		},
-		"endless patch set": func(m *machine) {
+		"endless patch set": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: "patches/", Fault: endless})
 			m.refuses(exitVersion, ".patch: damaged on the mirror", "--route", "patch")
 		},
-		"slow drip of metadata": func(m *machine) {
+		"slow drip of metadata": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: mirror.TimestampPath, Fault: faultserver.Slow(50)})
 			m.refuses(exitUnreachable, "sends too slowly to ever come to an end", "--min-rate", "10k")
 		},
-		"slow drip of content": func(m *machine) {
+		"slow drip of content": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: "packs/", Fault: faultserver.Slow(50)})
 			m.refuses(exitUnreachable, "sends too slowly to ever come to an end", "--route", "chunks", "--min-rate", "10k")
 		},
-		"one of two keys stolen": func(m *machine) { // and those of snapshot and timestamp
+		"one of two keys stolen": func(m *victim) { // and those of snapshot and timestamp
 			m.forgeTargets(func(*metadata.TargetsType) {}, m.p.private(m.T, metadata.TARGETS)[0])
 			m.refuses(exitSignature, "metadata/5.targets.json: not signed by enough of the publisher's keys")
 		},
-		"one of two keys signs twice": func(m *machine) {
+		"one of two keys signs twice": func(m *victim) {
 			key := m.p.private(m.T, metadata.TARGETS)[0]
 			m.forgeTargets(func(*metadata.TargetsType) {}, key, key)
 			m.refuses(exitMalformed, "metadata/5.targets.json: not well-formed metadata")
 		},
-		"wrong threshold": func(m *machine) { // with one of three root keys, of which two are needed
+		"wrong threshold": func(m *victim) { // with one of three root keys, of which two are needed
 			root := signed[metadata.RootType](m, mirror.MetadataPath(metadata.ROOT, 1))
 			root.Signed.Version, root.Signed.Roles[metadata.ROOT].Threshold, root.Signed.Roles[metadata.TARGETS].Threshold = 2, 1, 1
 			forge(m, mirror.MetadataPath(metadata.ROOT, 2), root, 2, m.p.private(m.T, metadata.ROOT)[0])
 			m.refuses(exitSignature, "metadata/2.root.json: not signed by enough of the publisher's keys")
 		},
-		"root rotated twice while the machine slept": func(m *machine) {
+		"root rotated twice while the machine slept": func(m *victim) {
 			keys := filepath.Join(m.TempDir(), "keys")
 			must(m.T, os.CopyFS(keys, os.DirFS(m.p.keys)))
 			for range 2 {
@@ -470,7 +470,7 @@ func TestHostileMirror(t *testing.T) {
 			}
 			m.pulls(m.p.image[3])
 		},
-		"root rotation forged": func(m *machine) {
+		"root rotation forged": func(m *victim) {
 			root := signed[metadata.RootType](m, mirror.MetadataPath(metadata.ROOT, 1))
 			root.Signed.Version = 2
 			evil, err := metadata.KeyFromPublicKey(evilKey().Public())
@@ -485,45 +485,45 @@ func TestHostileMirror(t *testing.T) {
 			forge(m, mirror.MetadataPath(metadata.ROOT, 2), root, 2, evilKey())
 			m.refuses(exitSignature, "metadata/2.root.json: not signed by enough of the publisher's keys")
 		},
-		"root served again under a later name": func(m *machine) {
+		"root served again under a later name": func(m *victim) {
 			m.write(mirror.MetadataPath(metadata.ROOT, 2), m.read(mirror.MetadataPath(metadata.ROOT, 1)))
 			m.refuses(exitRollback, "metadata/2.root.json: older than what was trusted before")
 		},
-		"patch set of another step": func(m *machine) {
+		"patch set of another step": func(m *victim) {
 			m.swap("patches")
 			m.refuses(exitVersion, "its head has the hash", "--route", "patch")
 		},
-		"patch set of another step, and chunks that are right": func(m *machine) {
+		"patch set of another step, and chunks that are right": func(m *victim) {
 			m.swap("patches")
 			m.pulls(m.p.image[3])
 		},
-		"pack of another release": func(m *machine) {
+		"pack of another release": func(m *victim) {
 			m.swap("packs")
 			m.refuses(exitMirror, ".pack: damaged on the mirror", "--route", "chunks")
 		},
-		"image of another release": func(m *machine) {
+		"image of another release": func(m *victim) {
 			m.swap("images")
 			m.refuses(exitMirror, ".squashfs: damaged on the mirror", "--route", "whole")
 		},
-		"index of another release": func(m *machine) {
+		"index of another release": func(m *victim) {
 			m.swap("indexes")
 			m.refuses(exitMirror, ".index: damaged on the mirror", "--route", "chunks")
 		},
-		"path trick in a signed name": func(m *machine) { // with all keys
+		"path trick in a signed name": func(m *victim) { // with all keys
 			m.forgeTargets(func(t *metadata.TargetsType) {
 				file := t.Targets[mirror.ReleasePath("3")]
 				*file.Custom = bytes.Replace(*file.Custom, []byte(`"version":"3"`), []byte(`"version":"../../3"`), 1)
 			}, m.p.private(m.T, metadata.TARGETS)...)
 			m.refuses(exitMalformed, `not well-formed metadata: "../../3" is no valid version`)
 		},
-		"path trick in a target's name": func(m *machine) { // with all keys
+		"path trick in a target's name": func(m *victim) { // with all keys
 			m.forgeTargets(func(t *metadata.TargetsType) {
 				t.Targets["../../../etc/passwd"] = t.Targets[mirror.ReleasePath("3")]
 				delete(t.Targets, mirror.ReleasePath("3"))
 			}, m.p.private(m.T, metadata.TARGETS)...)
 			m.refuses(exitMalformed, `target "../../../etc/passwd": not well-formed metadata`)
 		},
-		"path trick in an artifact's name": func(m *machine) { // with all keys
+		"path trick in an artifact's name": func(m *victim) { // with all keys
 			b := bytes.Replace(m.read(mirror.ReleasePath("3")), []byte(`"name": "image"`), []byte(`"name": "../image"`), 1)
 			m.write(mirror.ReleasePath("3"), b)
 			m.forgeTargets(func(t *metadata.TargetsType) {
@@ -533,24 +533,24 @@ func TestHostileMirror(t *testing.T) {
 			}, m.p.private(m.T, metadata.TARGETS)...)
 			m.refuses(exitMirror, `releases/3.json: damaged on the mirror`)
 		},
-		"decompression bomb: recipe": func(m *machine) {
+		"decompression bomb: recipe": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: "recipes/", Fault: faultserver.Replace(bomb(int(m.release3().Artifacts[0].Recipe.Size)))})
 			m.refuses(exitMirror, ".recipe.zst: damaged on the mirror", "--route", "chunks")
 		},
-		"decompression bomb: metadata": func(m *machine) {
+		"decompression bomb: metadata": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: mirror.TimestampPath, Fault: faultserver.Header("Content-Encoding", "gzip")})
 			m.refuses(exitMirror, "Content-Encoding")
 		},
-		"nested metadata": func(m *machine) {
+		"nested metadata": func(m *victim) {
 			m.write(mirror.TimestampPath, bytes.Repeat([]byte(`{"signed":`), 1500))
 			m.refuses(exitMalformed, "metadata/timestamp.json: not well-formed metadata")
 		},
-		"null where go-tuf follows a pointer": func(m *machine) {
+		"null where go-tuf follows a pointer": func(m *victim) {
 			m.write(mirror.MetadataPath(metadata.ROOT, 2), []byte(`{"signed":{"_type":"root","keys":{"x":null},"roles":{"root":null}},"signatures":[]}`))
 			m.refuses(exitMalformed, "metadata/2.root.json: not well-formed metadata: null in it")
 		},
 	}
 	for _, name := range slices.Sorted(maps.Keys(attacks)) {
-		t.Run(name, func(t *testing.T) { attacks[name](newMachine(t)) })
+		t.Run(name, func(t *testing.T) { attacks[name](newVictim(t)) })
 	}
 }
