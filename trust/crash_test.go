@@ -1,0 +1,162 @@
+package trust_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"deltaup/internal/durable/durabletest"
+	"deltaup/trust"
+)
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	// Everything here is synced again and again; on a busy disk nothing else would take time.
+	if dir, err := os.MkdirTemp("/dev/shm", "deltaup-trust"); err == nil {
+		defer os.RemoveAll(dir)
+		os.Setenv("TMPDIR", dir)
+	}
+	return m.Run()
+}
+
+// crashes cuts the power before each step of work, on copies of a site, and calls after with what is left: once on the
+// worst disk, once on the kindest.
+func crashes(t *testing.T, s *site, work func(*site) error, after func(*site)) {
+	t.Helper()
+	for _, keep := range []bool{false, true} {
+		steps := 0
+		for n := 1; ; n++ {
+			dir := t.TempDir()
+			c := *s
+			c.dir, c.keys = filepath.Join(dir, "mirror"), filepath.Join(dir, "keys")
+			copyTree(t, c.dir, s.dir)
+			copyTree(t, c.keys, s.keys)
+			cut := durabletest.CrashAt(t, n)
+			err := work(&c)
+			over := false
+			if keep {
+				over = !cut.Keep()
+			} else {
+				over = !cut.Restart()
+			}
+			if over {
+				s.must(err)
+				break
+			}
+			if !errors.Is(err, durabletest.ErrCrash) {
+				t.Fatalf("step %d: %v", n, err)
+			}
+			after(&c)
+			s.must(os.RemoveAll(dir))
+			steps++
+		}
+		if steps < 5 {
+			t.Errorf("the work took %d steps", steps)
+		}
+	}
+}
+
+// TestPublishCrash demands that a reader finds the old state or the new one, and that publishing again succeeds.
+func TestPublishCrash(t *testing.T) {
+	s := newSite(t, nil)
+	s.publish("1", "stable", trust.Info{})
+	seen := map[string]int{}
+	crashes(t, s, func(c *site) error { return c.tryPublish("2", "stable", trust.Info{}) }, func(c *site) {
+		m := c.newTarget()
+		v := m.newest()
+		if v != "1" && v != "2" {
+			t.Fatalf("stable points to %s", v)
+		}
+		seen[v]++
+		c.publish("2", "stable", trust.Info{})
+		m.wants("2")
+	})
+	if seen["1"] == 0 || seen["2"] == 0 {
+		t.Errorf("readers saw %v", seen)
+	}
+}
+
+// TestRotateCrash demands that a reader who has the old root, and one who has the newest, find a valid state, and that
+// replacing the keys again succeeds.
+func TestRotateCrash(t *testing.T) {
+	s := newSite(t, nil)
+	s.publish("1", "stable", trust.Info{})
+	old := s.newTarget()
+	for _, role := range trust.Roles {
+		t.Run(role, func(t *testing.T) {
+			change := trust.Change{Role: role, Passphrase: passphrase, Work: 1}
+			crashes(t, s, func(c *site) error { return c.open().Rotate(change) }, func(c *site) {
+				m := *old
+				m.o.State = t.TempDir()
+				m.reads(c.dir)
+				m.wants("1")
+				c.newTarget().wants("1")
+				s.must(c.open().Rotate(change))
+				m.wants("1")
+				c.publish("2", "stable", trust.Info{})
+				m.wants("2")
+			})
+		})
+	}
+}
+
+// TestInitCrash demands that a first signing that was cut off can be made anew, or has been done.
+func TestInitCrash(t *testing.T) {
+	s := newSite(t, nil)
+	s.must(os.RemoveAll(s.dir))
+	s.must(os.RemoveAll(s.keys))
+	s.must(os.MkdirAll(s.dir, 0o755))
+	s.must(os.MkdirAll(s.keys, 0o755))
+	how := trust.InitOptions{Passphrase: passphrase, Work: 1}
+	crashes(t, s, func(c *site) error { _, err := trust.Init(c.options(), how); return err }, func(c *site) {
+		if _, err := trust.Init(c.options(), how); err != nil && !errors.Is(err, trust.ErrInitialized) {
+			t.Fatal(err)
+		}
+		c.publish("1", "stable", trust.Info{})
+		c.newTarget().wants("1")
+	})
+}
+
+// TestRefreshCrash cuts the power while a target keeps what it trusts.
+func TestRefreshCrash(t *testing.T) {
+	s := newSite(t, nil)
+	s.publish("1", "stable", trust.Info{})
+	base := s.newTarget()
+	base.wants("1")
+	before := s.copyOf()
+	s.rotate(trust.Change{Role: "targets"})
+	s.publish("2", "stable", trust.Info{})
+	for _, keep := range []bool{false, true} {
+		for n := 1; ; n++ {
+			m := *base
+			m.o.State = filepath.Join(t.TempDir(), "state")
+			copyTree(t, m.o.State, base.o.State)
+			m.reads(s.dir)
+			cut := durabletest.CrashAt(t, n)
+			_, err := m.refresh()
+			over := false
+			if keep {
+				over = !cut.Keep()
+			} else {
+				over = !cut.Restart()
+			}
+			if over {
+				s.must(err)
+				if n < 15 {
+					t.Errorf("a refresh took %d steps", n)
+				}
+				break
+			}
+			if !errors.Is(err, durabletest.ErrCrash) {
+				t.Fatalf("step %d: %v", n, err)
+			}
+			m.wants("2")
+			m.reads(before)
+			if _, err := m.refresh(); !errors.Is(err, trust.ErrRollback) && !errors.Is(err, trust.ErrSignature) {
+				t.Fatalf("step %d: the old state afterwards: %v", n, err)
+			}
+		}
+	}
+}

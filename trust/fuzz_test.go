@@ -1,0 +1,163 @@
+package trust
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
+
+	"deltaup/mirror"
+)
+
+// signedFiles makes the metadata of an empty mirror: file by role, and a second root.
+func signedFiles(tb testing.TB) (files map[string][]byte, next []byte) {
+	tb.Helper()
+	o := PublisherOptions{Mirror: filepath.Join(tb.TempDir(), "mirror"), Keys: []string{filepath.Join(tb.TempDir(), "keys")},
+		Passphrases: func(string) ([]string, error) { return []string{"x"}, nil }}
+	p, err := Init(o, InitOptions{Passphrase: "x", Work: 1})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	read := func(name string) []byte {
+		b, err := os.ReadFile(filepath.Join(o.Mirror, name))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return b
+	}
+	files = map[string][]byte{
+		metadata.ROOT: read(mirror.MetadataPath(metadata.ROOT, 1)), metadata.TARGETS: read(mirror.MetadataPath(metadata.TARGETS, 1)),
+		metadata.SNAPSHOT: read(mirror.MetadataPath(metadata.SNAPSHOT, 1)), metadata.TIMESTAMP: read(mirror.TimestampPath),
+	}
+	if err := p.Rotate(Change{Role: metadata.ROOT, Passphrase: "x", Work: 1}); err != nil {
+		tb.Fatal(err)
+	}
+	return files, read(mirror.MetadataPath(metadata.ROOT, 2))
+}
+
+// FuzzMetadata gives a target any file in the place of each role's. It must not panic, and must believe nothing but what was signed.
+func FuzzMetadata(f *testing.F) {
+	files, next := signedFiles(f)
+	for i, role := range Roles {
+		f.Add(uint8(i), files[role])
+		f.Add(uint8(i), bytes.ReplaceAll(files[role], []byte(`{"keyids"`), []byte(`null,"x":{"keyids"`)))
+		f.Add(uint8(i), bytes.ReplaceAll(files[role], []byte(`"version":1`), []byte(`"version":2`)))
+	}
+	f.Add(uint8(0), next)
+	f.Add(uint8(1), []byte(`{"signed":{"_type":"targets","targets":{"a":null}},"signatures":[]}`))
+	f.Fuzz(func(t *testing.T, n uint8, b []byte) {
+		role := Roles[int(n)%len(Roles)]
+		if wellFormed(b, role) != nil {
+			return
+		}
+		set, err := trustedmetadata.New(files[metadata.ROOT])
+		if err != nil {
+			t.Fatal(err)
+		}
+		set.RefTime = time.Unix(0, 0)
+		if role == metadata.ROOT {
+			if got, err := set.UpdateRoot(b); err == nil && got.Signed.Version != 2 {
+				t.Errorf("believed root %d", got.Signed.Version)
+			}
+			_, _ = newSet(b)
+			return
+		}
+		if role == metadata.TIMESTAMP {
+			if got, err := set.UpdateTimestamp(b); err == nil && got.Signed.Version != 1 {
+				t.Errorf("believed timestamp %d", got.Signed.Version)
+			}
+			return
+		}
+		if _, err := set.UpdateTimestamp(files[metadata.TIMESTAMP]); err != nil {
+			t.Fatal(err)
+		}
+		if role == metadata.SNAPSHOT {
+			if _, err := set.UpdateSnapshot(b, false); err == nil && !bytes.Equal(b, files[role]) {
+				t.Error("believed another snapshot")
+			}
+			_, _ = set.UpdateSnapshot(b, true)
+			return
+		}
+		if _, err := set.UpdateSnapshot(files[metadata.SNAPSHOT], false); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := set.UpdateTargets(b); err == nil && !bytes.Equal(b, files[role]) {
+			t.Error("believed other targets")
+		}
+		if targets, err := metadata.Targets().FromBytes(b); err == nil {
+			_, _, _ = listed(&targets.Signed)
+		}
+	})
+}
+
+var exampleRelease = `{"version":"2","serial":2,"file":{"blake3":"af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262","size":9},` +
+	`"compatible":"board","minimum":"1","minimum_serial":1,"kernel_arguments":"quiet","notes":"n","channels":["stable"]}`
+
+func TestExampleRelease(t *testing.T) {
+	if _, err := parseRelease([]byte(exampleRelease)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// FuzzRelease demands that what is taken for a release is the same when it is written and read again.
+func FuzzRelease(f *testing.F) {
+	f.Add([]byte(exampleRelease))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := parseRelease(b)
+		if err != nil {
+			return
+		}
+		again, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := parseRelease(again)
+		if err != nil || back.Version != r.Version || back.Serial != r.Serial || back.File != r.File || back.MinimumSerial != r.MinimumSerial {
+			t.Errorf("%s became %s: %v", b, again, err)
+		}
+	})
+}
+
+// FuzzCatalog is FuzzRelease for catalogs.
+func FuzzCatalog(f *testing.F) {
+	c := catalog{Releases: []Release{{Version: "1", Serial: 1, File: objectOf([]byte("1"))}, {Version: "2", Serial: 4, File: objectOf([]byte("2"))}}}
+	seed, err := c.marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := parseCatalog(b)
+		if err != nil {
+			return
+		}
+		again, err := c.marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := parseCatalog(again)
+		if err != nil || len(back.Releases) != len(c.Releases) || len(c.Releases) > 0 && !reflect.DeepEqual(back.Releases[0].File, c.Releases[0].File) {
+			t.Errorf("%s became %s: %v", b, again, err)
+		}
+	})
+}
+
+// FuzzRecord gives a target any state.json.
+func FuzzRecord(f *testing.F) {
+	f.Add([]byte(`{"format":1,"root":2,"installed":"1","installed_serial":1,"insecure":"2030-01-01T00:00:00Z"}`))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(filepath.Join(dir, recordFile), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := readRecord(dir); err == nil && (r.Root < 0 || r.Format != recordFormat) {
+			t.Errorf("%+v", r)
+		}
+	})
+}
