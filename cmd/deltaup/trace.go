@@ -21,7 +21,7 @@ func newTraceCommand(env *Env) *cobra.Command {
 		Use:   "trace",
 		Short: "Record what a boot reads, for mkimage --trace",
 	}
-	cmd.AddCommand(newTraceRecordCommand(env), newTraceMergeCommand(env), newTraceShowCommand(env))
+	cmd.AddCommand(newTraceRecordCommand(env), newTraceMergeCommand(env), newTraceShowCommand(env), newTracePrefetchCommand(env))
 	return cmd
 }
 

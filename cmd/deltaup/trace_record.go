@@ -28,7 +28,8 @@ signal ends it or --until is reached:
 
   boot-complete  when systemd has finished the boot
   taken          when a later trace record takes over, which then writes what both
-                 saw: for the initramfs, where the first files of a boot are read
+                 saw: for the initramfs, where the first files of a boot are read;
+                 it prints "recording" when it has begun
   DURATION       such as 90s
 
 It takes root's rights. With --pages it also records which bytes came into memory, from
@@ -48,6 +49,8 @@ the kernel's tracing.`,
 
 func recordTrace(ctx context.Context, env *Env, o *traceRecordOptions) error {
 	if o.until == "taken" {
+		// Whoever began it in the background waits for this line before the next step.
+		o.Started = func() { fmt.Fprintln(env.Stdout, "recording") }
 		return trace.RecordUntilTaken(ctx, o.RecordOptions)
 	}
 	if o.output == "" {

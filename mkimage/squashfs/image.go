@@ -50,6 +50,7 @@ type Info struct {
 	Fragments         int    // fragment blocks
 	IDs               int    // distinct owners and groups
 	Flags             uint16 // as stored
+	Tables            int64  // where the tables begin; in images of mksquashfs and of Writer all data lies before them
 	BytesUsed         int64  // end of the last table; padding may follow
 }
 
@@ -82,6 +83,7 @@ func (m *Image) open() error {
 		Fragments:   int(s.Fragments),
 		IDs:         int(s.IDs),
 		Flags:       s.Flags,
+		Tables:      int64(s.InodeTable),
 		BytesUsed:   m.used,
 	}
 	m.metaCache.max = metaCacheBlocks

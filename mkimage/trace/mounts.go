@@ -10,87 +10,91 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mount is a squashfs that is mounted from a block device.
-type mount struct {
-	device       uint64 // as the kernel numbers it: major<<20 | minor
-	major, minor uint32
-	source       string // the device's path
-}
-
-// mountedImage finds the mounted image that is meant: image is its block device, or the file
-// behind its loop device; "" is the only one. It gives the device number, and a path to read
-// the image from.
+// mountedImage gives the number of the block device that an image is mounted from, as the kernel writes
+// it (major<<20 | minor), and a path to read the image from. image is a block device or a file; a loop
+// device over it is what is mounted. "" is the only squashfs that this process sees mounted.
 func mountedImage(image string) (device uint64, path string, err error) {
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return 0, "", err
-	}
-	mounts, err := squashfsMounts(string(text))
-	if err != nil {
-		return 0, "", err
-	}
 	if image == "" {
-		if len(mounts) != 1 {
-			return 0, "", fmt.Errorf("%d squashfs images are mounted: say which one is meant", len(mounts))
+		return onlyMount()
+	}
+	loops, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	if err != nil {
+		return 0, "", err
+	}
+	for _, file := range loops {
+		if backing, err := os.ReadFile(file); err == nil && sameFile(strings.TrimSuffix(string(backing), "\n"), image) {
+			number, err := os.ReadFile(filepath.Join(filepath.Dir(file), "../dev"))
+			if err != nil {
+				return 0, "", err
+			}
+			device, err = parseDevice(strings.TrimSpace(string(number)))
+			return device, image, err
 		}
-		return mounts[0].device, mounts[0].source, nil
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(image, &st); err != nil {
 		return 0, "", &os.PathError{Op: "stat", Path: image, Err: err}
 	}
-	for _, m := range mounts {
-		if st.Mode&unix.S_IFMT == unix.S_IFBLK && unix.Mkdev(m.major, m.minor) == uint64(st.Rdev) || m.backedBy(image) {
-			return m.device, image, nil
-		}
+	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
+		return 0, "", fmt.Errorf("image %s is not mounted", image)
 	}
-	return 0, "", fmt.Errorf("image %s is not mounted", image)
+	return kernelDevice(unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))), image, nil
 }
 
-// backedBy tells whether m is a loop device over the file.
-func (m mount) backedBy(file string) bool {
-	backing, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/loop/backing_file", m.major, m.minor))
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
 	if err != nil {
 		return false
 	}
-	a, err := os.Stat(strings.TrimSuffix(string(backing), "\n"))
-	if err != nil {
-		return false
-	}
-	b, err := os.Stat(file)
-	return err == nil && os.SameFile(a, b)
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
-// squashfsMounts lists the squashfs file systems of a mountinfo, each device once. Format: proc(5).
-func squashfsMounts(mountinfo string) ([]mount, error) {
-	var mounts []mount
-	seen := make(map[uint64]bool)
+// onlyMount finds the squashfs image in this process's mounts, if it is the only one.
+func onlyMount() (device uint64, path string, err error) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return 0, "", err
+	}
+	mounts := squashfsMounts(string(text))
+	if len(mounts) != 1 {
+		return 0, "", fmt.Errorf("%d squashfs images are mounted: say which one is meant", len(mounts))
+	}
+	for number, source := range mounts {
+		device, err = parseDevice(number)
+		path = source
+	}
+	return device, path, err
+}
+
+// squashfsMounts gives the squashfs file systems of a mountinfo: device number and path. Format: proc(5).
+func squashfsMounts(mountinfo string) map[string]string {
+	mounts := make(map[string]string)
 	for line := range strings.Lines(mountinfo) {
 		left, right, ok := strings.Cut(line, " - ")
 		fields, what := strings.Fields(left), strings.Fields(right)
 		if !ok || len(fields) < 6 || len(what) < 2 || what[0] != "squashfs" {
 			continue
 		}
-		m := mount{source: what[1]}
-		major, minor, _ := strings.Cut(fields[2], ":")
-		for _, part := range []struct {
-			text   string
-			number *uint32
-		}{{major, &m.major}, {minor, &m.minor}} {
-			n, err := strconv.ParseUint(part.text, 10, 20)
-			if err != nil {
-				return nil, fmt.Errorf("mountinfo: %q is no device", fields[2])
-			}
-			*part.number = uint32(n)
+		source := what[1]
+		if !filepath.IsAbs(source) {
+			source = "/dev/" + source
 		}
-		m.device = uint64(m.major)<<20 | uint64(m.minor)
-		if !filepath.IsAbs(m.source) {
-			m.source = "/dev/" + m.source
-		}
-		if !seen[m.device] {
-			seen[m.device] = true
-			mounts = append(mounts, m)
-		}
+		mounts[fields[2]] = source
 	}
-	return mounts, nil
+	return mounts
 }
+
+// parseDevice reads MAJOR:MINOR.
+func parseDevice(number string) (uint64, error) {
+	a, b, _ := strings.Cut(number, ":")
+	major, err := strconv.ParseUint(a, 10, 12)
+	minor, err2 := strconv.ParseUint(b, 10, 20)
+	if err != nil || err2 != nil {
+		return 0, fmt.Errorf("%q is no device number", number)
+	}
+	return kernelDevice(uint32(major), uint32(minor)), nil
+}
+
+// kernelDevice is the kernel's own dev_t, which differs from that of system calls.
+func kernelDevice(major, minor uint32) uint64 { return uint64(major)<<20 | uint64(minor) }

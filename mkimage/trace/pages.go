@@ -31,15 +31,18 @@ var pageLine = regexp.MustCompile(`\s(\d+\.\d+): mm_filemap_add_to_page_cache: d
 var lostLine = regexp.MustCompile(`\[LOST (\d+) EVENTS\]`)
 
 // pages records which pages of an image's files come into memory, through a tracefs
-// instance of its own, so that other users of the kernel's tracing see nothing of it.
+// instance of its own, so that other users of the kernel's tracing see nothing of it. All that it needs
+// until the end is held open: switch_root takes the paths away from a process that stays behind.
 type pages struct {
-	dir    string // of the instance
-	pipe   *os.File
-	image  string
-	readAt errgroup.Group
-	files  map[uint64]*File // by inode number
-	ranges int              // of all files
-	lost   int64
+	instances *os.Root // tracefs's folder of them
+	name      string   // of the instance
+	dir       *os.Root // of the instance
+	pipe      *os.File
+	image     *os.File
+	reader    errgroup.Group
+	files     map[uint64]*File // by inode number
+	ranges    int              // of all files
+	lost      int64
 }
 
 // startPages begins to record. image "" is the only squashfs that is mounted.
@@ -48,23 +51,36 @@ func startPages(image string) (*pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	tracing, err := tracefs()
-	if err != nil {
+	p := &pages{name: "deltaup-" + strconv.Itoa(os.Getpid()), files: make(map[uint64]*File)}
+	if err := p.open(image); err != nil {
+		p.close()
 		return nil, err
 	}
-	p := &pages{
-		dir:   filepath.Join(tracing, "instances", "deltaup-"+strconv.Itoa(os.Getpid())),
-		image: image,
-		files: make(map[uint64]*File),
-	}
-	if err := os.Mkdir(p.dir, 0o700); err != nil {
-		return nil, notPermitted("make a tracefs instance", err)
-	}
 	if err := p.enable(device); err != nil {
-		return nil, errors.Join(err, os.Remove(p.dir))
+		p.close()
+		return nil, err
 	}
-	p.readAt.Go(p.read)
+	p.reader.Go(p.read)
 	return p, nil
+}
+
+// open opens the image and makes the instance.
+func (p *pages) open(image string) error {
+	tracing, err := tracefs()
+	if err != nil {
+		return err
+	}
+	if p.image, err = os.Open(image); err != nil {
+		return err
+	}
+	if p.instances, err = os.OpenRoot(filepath.Join(tracing, "instances")); err != nil {
+		return notPermitted("open tracefs", err)
+	}
+	if err := p.instances.Mkdir(p.name, 0o700); err != nil {
+		return notPermitted("make a tracefs instance", err)
+	}
+	p.dir, err = p.instances.OpenRoot(p.name)
+	return err
 }
 
 // tracefs finds where the kernel's tracing is mounted.
@@ -85,16 +101,29 @@ func (p *pages) enable(device uint64) error {
 		{pageEvent + "/filter", fmt.Sprintf("s_dev == %d", device)},
 		{pageEvent + "/enable", "1"},
 	} {
-		if err := os.WriteFile(filepath.Join(p.dir, setting.file), []byte(setting.value), 0); err != nil {
-			return fmt.Errorf("set up tracing: %w", err)
+		if err := p.set(setting.file, setting.value); err != nil {
+			return err
 		}
 	}
 	// Not blocking, so that a deadline can end the read.
-	pipe, err := os.OpenFile(filepath.Join(p.dir, "trace_pipe"), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	pipe, err := p.dir.OpenFile("trace_pipe", os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("set up tracing: %w", err)
 	}
 	p.pipe = pipe
+	return nil
+}
+
+// set writes one of the instance's settings.
+func (p *pages) set(file, value string) error {
+	f, err := p.dir.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("set up tracing: %w", err)
+	}
+	_, err = io.WriteString(f, value)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("set up tracing: %w", err)
+	}
 	return nil
 }
 
@@ -157,33 +186,28 @@ func (p *pages) add(f *File, r Range) {
 
 // finish ends the recording and adds to t what it saw.
 func (p *pages) finish(t *Trace) error {
-	if err := os.WriteFile(filepath.Join(p.dir, pageEvent, "enable"), []byte("0"), 0); err != nil {
+	if err := p.set(pageEvent+"/enable", "0"); err != nil {
 		return err
 	}
 	// What is in the buffer is there at once; a moment suffices to read it.
 	if err := p.pipe.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
 		return err
 	}
-	if err := p.readAt.Wait(); err != nil {
+	if err := p.reader.Wait(); err != nil {
 		return err
 	}
-	return p.name(t)
+	return p.join(t)
 }
 
-// name finds the paths of inodes in the image and joins their pages to t's files.
-func (p *pages) name(t *Trace) error {
-	f, err := os.Open(p.image)
+// join finds the paths of inodes in the image and joins their pages to t's files.
+func (p *pages) join(t *Trace) error {
+	size, err := p.image.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
 	}
-	defer f.Close() // only read
-	size, err := f.Seek(0, io.SeekEnd)
+	m, err := squashfs.Open(p.image, size)
 	if err != nil {
-		return err
-	}
-	m, err := squashfs.Open(f, size)
-	if err != nil {
-		return fmt.Errorf("image %s: %w", p.image, err)
+		return fmt.Errorf("image %s: %w", p.image.Name(), err)
 	}
 	opened := make(map[string]bool)
 	for _, f := range t.Files {
@@ -207,7 +231,7 @@ func (p *pages) name(t *Trace) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("image %s: %w", p.image, err)
+		return fmt.Errorf("image %s: %w", p.image.Name(), err)
 	}
 	*t = *Join(t, read)
 	return nil
@@ -226,9 +250,17 @@ func clip(ranges []Range, size int64) []Range {
 
 // close ends the recording, wherever it stands.
 func (p *pages) close() {
-	if p.pipe.SetReadDeadline(time.Now()) == nil {
-		p.readAt.Wait() // its error, if any, was finish's
+	if p.pipe != nil && p.pipe.SetReadDeadline(time.Now()) == nil {
+		p.reader.Wait() // its error, if any, was finish's
 	}
+	// Nothing can be done about what fails from here on. The instance can only be removed once its files are closed.
 	p.pipe.Close()
-	os.Remove(p.dir) // fails when nothing can be done about it
+	p.image.Close()
+	if p.dir != nil {
+		p.dir.Close()
+	}
+	if p.instances != nil {
+		p.instances.Remove(p.name)
+		p.instances.Close()
+	}
 }

@@ -67,7 +67,8 @@ type watch struct {
 	events *os.File
 	fd     int // of events
 	root   *os.File
-	ignore uint // flags that mark a file to be ignored; 0: the kernel cannot without keeping it in memory
+	fds    *os.File // /proc/self/fd, held because switch_root takes /proc away from a process that stays behind
+	ignore uint     // flags that mark a file to be ignored; 0: the kernel cannot without keeping it in memory
 	seen   map[inode]bool
 	trace  Trace
 }
@@ -86,12 +87,16 @@ func newWatch(root string) (*watch, error) {
 	if err != nil {
 		return nil, err
 	}
+	fds, err := os.OpenFile("/proc/self/fd", unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_NOTIF|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK,
 		unix.O_RDONLY|unix.O_LARGEFILE|unix.O_CLOEXEC|unix.O_NOATIME)
 	if err != nil {
-		return nil, errors.Join(notPermitted("fanotify_init", err), dir.Close())
+		return nil, errors.Join(notPermitted("fanotify_init", err), dir.Close(), fds.Close())
 	}
-	w := &watch{events: os.NewFile(uintptr(fd), "fanotify"), fd: fd, root: dir, ignore: ignoreSeen, seen: make(map[inode]bool)}
+	w := &watch{events: os.NewFile(uintptr(fd), "fanotify"), fd: fd, root: dir, fds: fds, ignore: ignoreSeen, seen: make(map[inode]bool)}
 	if err := unix.FanotifyMark(fd, unix.FAN_MARK_ADD|unix.FAN_MARK_MOUNT, watched, unix.AT_FDCWD, root); err != nil {
 		w.close()
 		return nil, notPermitted("fanotify_mark", err)
@@ -108,8 +113,9 @@ func notPermitted(call string, err error) error {
 }
 
 func (w *watch) close() {
-	w.events.Close() // nothing is written through either
+	w.events.Close() // nothing is written through any
 	w.root.Close()
+	w.fds.Close()
 }
 
 // run takes events until ctx ends, and then those that are queued.
@@ -201,16 +207,23 @@ func (w *watch) ignoreFile(fd int) {
 // path gives the path below the root of what fd is open on. The root's own path is asked
 // for anew, because switch_root moves it.
 func (w *watch) path(fd int) (string, bool) {
-	file, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	file, err := w.readlink(fd)
 	if err != nil {
 		return "", false
 	}
-	root, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(w.root.Fd())))
+	root, err := w.readlink(int(w.root.Fd()))
 	if err != nil {
 		return "", false
 	}
 	path, ok := strings.CutPrefix(file, strings.TrimSuffix(root, "/")+"/")
 	return path, ok && checkPath(path) == nil
+}
+
+// readlink gives the path of what fd is open on.
+func (w *watch) readlink(fd int) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(w.fds.Fd()), strconv.Itoa(fd), buf)
+	return string(buf[:max(n, 0)]), err
 }
 
 // sinceBoot is the time since the kernel started, which all processes agree on.

@@ -3,11 +3,11 @@ package trace
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -239,12 +239,17 @@ func TestMountinfo(t *testing.T) {
 26 24 7:3 / /again ro,nodev - squashfs /dev/loop3 ro
 27 24 259:2 / /other ro master:4 propagate_from:2 - squashfs nvme0n1p2 ro
 `
-	got, err := squashfsMounts(text)
-	if err != nil || len(got) != 2 || got[0].device != 7<<20|3 || got[1].device != 259<<20|2 || got[1].source != "/dev/nvme0n1p2" {
-		t.Errorf("got %+v, %v", got, err)
+	got := squashfsMounts(text)
+	if want := map[string]string{"7:3": "/dev/loop3", "259:2": "/dev/nvme0n1p2"}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
-	if _, err := squashfsMounts(strings.Replace(text, "7:3", "7:x", 1)); err == nil {
-		t.Error("device 7:x was taken")
+	if device, err := parseDevice("259:2"); err != nil || device != 259<<20|2 {
+		t.Errorf("device %d, %v", device, err)
+	}
+	for _, bad := range []string{"", "7", "7:", "7:x", "-1:2", "4096:0"} {
+		if _, err := parseDevice(bad); err == nil {
+			t.Errorf("device %q was taken", bad)
+		}
 	}
 	if _, _, err := mountedImage("/dev/null"); err == nil {
 		t.Error("/dev/null is mounted")

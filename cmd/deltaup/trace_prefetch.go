@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"deltaup/mkimage/trace"
+)
+
+func newTracePrefetchCommand(env *Env) *cobra.Command {
+	var limit string
+	cmd := &cobra.Command{
+		Use:   "prefetch IMAGE",
+		Short: "Read what a boot needs of an image into memory, in one sweep",
+		Long: `Prefetch reads an image's tables and the files that lead it (mkimage --trace) into the page
+cache. It prints "reading" when the image is open. It is for the initramfs, in the background, before the image's files are needed; the
+image must be mounted by a loop device, because from a disk itself squashfs reads past that cache.`,
+		Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return prefetch(cmd.Context(), env, args[0], limit)
+		},
+	}
+	cmd.Flags().StringVar(&limit, "max", "", "read at most so many `BYTES`, such as 64M (default: half of the memory that is free)")
+	return cmd
+}
+
+func prefetch(ctx context.Context, env *Env, image, limit string) error {
+	var most uint64
+	var err error
+	if limit == "" {
+		most, err = freeMemory()
+		most /= 2
+	} else if most, err = humanize.ParseBytes(limit); err != nil {
+		err = &usageError{fmt.Errorf("--max %q: %w", limit, err)}
+	}
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(image)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read
+	// Whoever began it in the background waits for this line before /dev moves to the new root.
+	fmt.Fprintln(env.Stdout, "reading", image)
+	n, err := trace.Prefetch(ctx, f, int64(min(most, 1<<62)))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Stdout, "%s: %s are in memory\n", image, humanize.Bytes(uint64(n)))
+	return nil
+}
+
+// freeMemory is how many bytes nobody uses. Early in a boot that is nearly all that is available, and
+// sysinfo(2), unlike /proc, is there during switch_root.
+func freeMemory() (uint64, error) {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0, os.NewSyscallError("sysinfo", err)
+	}
+	return uint64(info.Freeram) * uint64(info.Unit), nil
+}
