@@ -6,7 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
+.PHONY: help bench-boot build test test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench-compare: ## the micro-benchmarks beside those of the last commit; BENCH=RE
 
 demo: build ## two real root file systems: image, publish, serve, pull
 	@bench/demo.sh
+
+bench-boot: ## a boot from slow disks, laid out in several ways (QEMU; about 20 minutes)
+	@bench/boot.sh
 
 clean: ## what the targets above made
 	rm -rf bin tmp
