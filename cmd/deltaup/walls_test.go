@@ -43,6 +43,8 @@ var floors = []struct {
 	// Above apply and slotboot, which do not know each other.
 	{"device", []string{"chunkstore", "mkimage/squashfs", "mirror", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},
 	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/trace", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "trust", "apply", "device", "slotboot/config", "slotboot/counted", "slotboot/machine", "slotboot/scripts"}},
+	{"bench/boot/guest", nil},
+	{"bench/boot/report", nil},
 	{"bench", nil}, // it drives the binary, as it does other tools
 	{"cmd/deltaup-bench", []string{"bench"}},
 }
