@@ -89,7 +89,7 @@ func (m *method) preparation() string {
 // deltaup is the program under test.
 type deltaup struct {
 	path     string
-	insecure bool // it wants --insecure for a mirror that nobody signed
+	insecure map[string]bool // commands that want --insecure for a mirror that nobody signed
 }
 
 // findDeltaup looks at a deltaup binary.
@@ -98,16 +98,21 @@ func findDeltaup(ctx context.Context, path string) (deltaup, error) {
 	if err != nil {
 		return deltaup{}, err
 	}
-	help, err := exec.CommandContext(ctx, abs, "pull", "--help").Output()
-	if err != nil {
-		return deltaup{}, fmt.Errorf("%s: %w", path, err)
+	d := deltaup{abs, map[string]bool{}}
+	for _, command := range []string{"publish", "plan", "pull"} {
+		help, err := exec.CommandContext(ctx, abs, command, "--help").Output()
+		if err != nil {
+			return deltaup{}, fmt.Errorf("%s %s: %w", path, command, err)
+		}
+		d.insecure[command] = strings.Contains(string(help), "--insecure")
 	}
-	return deltaup{abs, strings.Contains(string(help), "--insecure")}, nil
+	return d, nil
 }
 
-// trusting adds --insecure to arguments where the program wants it.
-func (d deltaup) trusting(args ...string) []string {
-	if d.insecure {
+// command is a command line of deltaup for a mirror that nobody signed.
+func (d deltaup) command(name string, args ...string) []string {
+	args = append([]string{name}, args...)
+	if d.insecure[name] {
 		args = append(args, "--insecure")
 	}
 	return args

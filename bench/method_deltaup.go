@@ -43,13 +43,13 @@ func publishMirror(ctx context.Context, p *publisher) error {
 
 // publish is the command that publishes an image as a numbered release.
 func (d deltaup) publish(mirror string, version int, image string) []string {
-	return d.trusting("publish", "--mirror", mirror, "--version", fmt.Sprint(version), image)
+	return d.command("publish", "--mirror", mirror, "--version", fmt.Sprint(version), image)
 }
 
 // pullWith makes a method's pull.
 func pullWith(id, route string) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
-		args := t.deltaup.trusting("pull", t.url, "--seed", t.old(), "--slot", t.out, "--state", filepath.Join(t.dir, "state"), "--json")
+		args := t.deltaup.command("pull", t.url, "--seed", t.old(), "--slot", t.out, "--state", filepath.Join(t.dir, "state"), "--json")
 		switch {
 		case route != "":
 			args = append(args, "--route", route)
@@ -91,7 +91,7 @@ func lastEvent(out []byte) (e pullEvent, err error) {
 
 // plan asks deltaup's planner for the route that it takes on a line.
 func (t *target) plan(ctx context.Context, line Line) (pullEvent, error) {
-	args := t.deltaup.trusting("plan", t.url, "--seed", t.old(), "--state", filepath.Join(t.dir, "plan"), "--json")
+	args := t.deltaup.command("plan", t.url, "--seed", t.old(), "--state", filepath.Join(t.dir, "plan"), "--json")
 	out, err := t.output(ctx, t.deltaup.path, append(args, line.flags()...)...)
 	if err != nil {
 		return pullEvent{}, err

@@ -82,6 +82,7 @@ func (r *Report) how() []string {
 		"What the server keeps is all that the way needs there: for deltaup both releases, with finished images and packs; for patches the patch alone.",
 		"Lines: " + r.Shaping + ".",
 		"Round trips one after another are measured: what a round trip of 100 ms (20 ms with more than 50 requests) adds to the time.",
+		"Deltaup's mirror is not signed, as nobody's files are here: signed metadata would add some kB.",
 		"Which route deltaup takes on a line is what deltaup plan says, asked for that line on that CPU.",
 		weak,
 		"Where the run's time went: " + strings.Join(stages, ", ") + ".",

@@ -95,11 +95,11 @@ func (s *session) update(mirror, seed, want string, planOnly bool) (Update, erro
 	var used sample
 	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: "image", kept: mirror}
 	err := s.withTarget(s.ctx, t, Line{}, false, func() error {
-		args := s.deltaup.trusting(t.url, "--seed", seed, "--state", filepath.Join(t.dir, "state"), "--json", "--optimize", "bytes")
+		args := []string{t.url, "--seed", seed, "--state", filepath.Join(t.dir, "state"), "--json", "--optimize", "bytes"}
 		if planOnly {
-			return t.run(s.ctx, s.deltaup.path, append([]string{"plan"}, args...)...)
+			return t.run(s.ctx, s.deltaup.path, s.deltaup.command("plan", args...)...)
 		}
-		out, err := t.output(s.ctx, s.deltaup.path, append([]string{"pull", "--slot", t.out}, args...)...)
+		out, err := t.output(s.ctx, s.deltaup.path, s.deltaup.command("pull", append(args, "--slot", t.out)...)...)
 		if err != nil {
 			return err
 		}
