@@ -20,6 +20,9 @@ import (
 // bootEvery is how many cuts there are to each that real GRUB is started on.
 const bootEvery = 10
 
+// slotSize is that of a slot's partition.
+const slotSize = 4 * mib
+
 var cuts = flag.Int("cuts", 300, "how often the power is cut in each record")
 
 var twoSlots = counted.Slots{"a", "b"}
@@ -31,7 +34,7 @@ func TestPowerCut(t *testing.T) {
 	for _, fs := range []string{"ext4", "vfat"} {
 		t.Run(fs, func(t *testing.T) {
 			t.Parallel()
-			r := record(t, w, fs, "install", counted.State{Active: "a"}, w.old)
+			r := record(t, w, fs, "install", w.old)
 			last := r.replay(t, *cuts)
 			if len(r.faults) > 0 {
 				t.Errorf("%d of %d cuts go wrong:\n%s", len(r.faults), *cuts, strings.Join(r.faults[:min(5, len(r.faults))], "\n"))
@@ -53,7 +56,7 @@ func TestPowerCutNegative(t *testing.T) {
 	for _, fs := range []string{"ext4", "vfat"} {
 		t.Run(fs, func(t *testing.T) {
 			t.Parallel()
-			r := record(t, w, fs, "rename", counted.State{Active: "a"}, w.new)
+			r := record(t, w, fs, "rename", w.new)
 			r.replay(t, *cuts)
 			t.Logf("%d writes and flushes, %d cuts, %d of them go wrong", len(r.writes), *cuts, len(r.faults))
 			if len(r.faults) == 0 {
@@ -74,34 +77,8 @@ type recording struct {
 	boots  int            // how often it was really asked
 }
 
-// record boots a machine with version 1 in slot a and spare in slot b, which does a deed of command guest.
-func record(t *testing.T, w *world, fs, deed string, s counted.State, spare release) *recording {
-	t.Helper()
-	l := layout{fs: fs, boot: 24 * mib, raw: [][]byte{inSlot(w.old.image), inSlot(spare.image)}}
-	env := envOf(t, twoSlots, s)
-	l.files = map[string][]byte{
-		envPath:                 env,
-		"/deltaup/a/vmlinuz":    w.old.kernel,
-		"/deltaup/a/initrd.img": w.old.initrd,
-		"/deltaup/b/vmlinuz":    spare.kernel,
-		"/deltaup/b/initrd.img": spare.initrd,
-	}
-	cfg := &grub.Config{UUID: l.uuid(), Env: envPath, Preamble: []string{"serial", "terminal_output serial"}}
-	for _, name := range twoSlots {
-		cfg.Slots = append(cfg.Slots, grub.Slot{Name: name, Kernel: "/deltaup/" + name + "/vmlinuz", Initrd: "/deltaup/" + name + "/initrd.img"})
-	}
-	whole, err := cfg.Whole()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.files["/grub/grub.cfg"] = whole
-	d := newDisk(t, l)
-	r := &recording{w: w, disk: d, before: readFile(t, d.path), chosen: map[string]int{}}
-
-	files := guestFiles(t)
-	files["deltaup"] = program(t, "cmd/deltaup")
-	files["run/.keep"] = nil
-	files["deltaup.toml"] = []byte(`
+// updateConfig is the guest's configuration.
+const updateConfig = `
 [[slot]]
 name = "a"
 path = "/dev/vda3"
@@ -110,12 +87,41 @@ boot = "/boot/deltaup/a"
 name = "b"
 path = "/dev/vda4"
 boot = "/boot/deltaup/b"
-`)
-	addFolder(t, files, w.mirror, "mirror")
+`
+
+// updateDisk is the disk of a machine with a release in slot a, which is active, and spare in slot b.
+func updateDisk(t *testing.T, fs string, active, spare release) *disk {
+	t.Helper()
+	l := layout{fs: fs, boot: 24 * mib, files: map[string][]byte{envPath: envOf(t, twoSlots, counted.State{Active: "a"})}}
+	cfg := &grub.Config{UUID: l.uuid(), Env: envPath, Preamble: []string{"serial", "terminal_output serial"}}
+	for i, r := range []release{active, spare} {
+		folder := "/deltaup/" + twoSlots[i]
+		slot := grub.Slot{Name: twoSlots[i], Kernel: folder + "/vmlinuz", Initrd: folder + "/initrd.img"}
+		cfg.Slots = append(cfg.Slots, slot)
+		l.files[slot.Kernel], l.files[slot.Initrd] = r.kernel, r.initrd
+		l.raw = append(l.raw, append(bytes.Clone(r.image), make([]byte, slotSize-len(r.image))...))
+	}
+	whole, err := cfg.Whole()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.files["/grub/grub.cfg"] = whole
+	return newDisk(t, l)
+}
+
+// record has a machine with version 1 in slot a and spare in slot b do a deed of command guest.
+func record(t *testing.T, w *world, fs, deed string, spare release) *recording {
+	t.Helper()
+	d := updateDisk(t, fs, w.old, spare)
+	r := &recording{w: w, disk: d, before: readFile(t, d.path), chosen: map[string]int{}}
 	dir := tempDir(t)
-	log := filepath.Join(dir, "log")
+	log, initrd := filepath.Join(dir, "log"), filepath.Join(dir, "initrd")
 	writeFile(t, log, nil)
-	initrd := filepath.Join(dir, "initrd")
+	files := guestFiles(t)
+	files["deltaup"] = program(t, "cmd/deltaup")
+	files["deltaup.toml"] = []byte(updateConfig)
+	files["run/.keep"] = nil
+	addFolder(t, files, w.mirror, "mirror")
 	writeFile(t, initrd, cpiotest.Root(files))
 	modules := "virtio_ring,virtio,virtio_pci_modern_dev,virtio_pci_legacy_dev,virtio_pci,virtio_blk,squashfs"
 	if fs == "vfat" {
@@ -128,6 +134,7 @@ boot = "/boot/deltaup/b"
 	if !strings.Contains(console, "guest: done") {
 		t.Fatalf("the machine did not do it:\n%s", console)
 	}
+	var err error
 	if r.writes, err = parseLog(readFile(t, log)); err != nil {
 		t.Fatal(err)
 	}
@@ -139,11 +146,6 @@ boot = "/boot/deltaup/b"
 		t.Fatal("the log does not tell all writes")
 	}
 	return r
-}
-
-// inSlot is an image in a partition with room for another.
-func inSlot(image []byte) []byte {
-	return append(bytes.Clone(image), make([]byte, 4*mib-len(image))...)
 }
 
 // replay cuts the power n times, evenly over the record and after its end, and returns what GRUB sees at the end.
@@ -202,7 +204,7 @@ func (r *recording) check(t *testing.T, dir string, image []byte) (seen view, fa
 	if at < 0 {
 		return seen, "GRUB boots nothing"
 	}
-	content := image[r.disk.raw[at]:][:4*mib]
+	content := image[r.disk.raw[at]:][:slotSize]
 	if r.w.old.whole(content, seen.files[slot]) || r.w.new.whole(content, seen.files[slot]) {
 		return seen, ""
 	}

@@ -16,16 +16,16 @@ import (
 
 // machine is one virtual machine.
 type machine struct {
-	disk    *disk
-	drive   string // options for the drive, such as "readonly=on"
-	uefi    bool
-	reboots bool          // a reset starts the machine again and does not end QEMU
-	until   string        // end as soon as the console has this; empty: wait for the machine to end
-	timeout time.Duration // three times what it takes here, at least
-	record  string        // file for the log of all writes (QEMU's blklogwrites); empty: no log
-	direct  *direct       // nil: the firmware starts GRUB
-	memory  int           // MiB; 0: 256
-	network bool          // the host is 10.0.2.2
+	disk     *disk
+	readOnly bool // the disk cannot be written
+	uefi     bool
+	reboots  bool          // a reset starts the machine again and does not end QEMU
+	until    string        // end as soon as the console has this; empty: wait for the machine to end
+	timeout  time.Duration // three times what it takes here, at least
+	record   string        // file for the log of all writes (QEMU's blklogwrites); empty: no log
+	direct   *direct       // nil: the firmware starts GRUB
+	memory   int           // MiB; 0: 256
+	network  bool          // the host is 10.0.2.2
 }
 
 // direct is a kernel that QEMU starts without firmware and GRUB.
@@ -37,15 +37,63 @@ func (m machine) boot(t testing.TB) (console, stub string) {
 	t.Helper()
 	dir := tempDir(t)
 	stubFile := filepath.Join(dir, "stub")
-	drive := fmt.Sprintf("if=none,id=disk,format=raw,cache=unsafe,file=%s", m.disk.path)
+	ctx, cancel := context.WithTimeout(t.Context(), m.timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", m.args(t, dir, stubFile)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	text, ended := m.watch(out)
+	if ended {
+		cancel()
+	}
+	err = cmd.Wait()
+	exit, isExit := err.(*exec.ExitError)
+	stubExit := isExit && exit.ExitCode() == stubStatus
+	if err != nil && !ended && !stubExit {
+		t.Fatalf("qemu: %v (%v)\n%s\n%s", err, ctx.Err(), stderr.String(), text)
+	}
+	said, err := os.ReadFile(stubFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text, string(said)
+}
+
+// watch reads the console until it ends, or says what the machine is run for.
+func (m machine) watch(console io.Reader) (text string, ended bool) {
+	var b strings.Builder
+	buf := make([]byte, 4096)
+	for {
+		n, err := console.Read(buf)
+		b.Write(buf[:n])
+		if m.until != "" && strings.Contains(b.String(), m.until) {
+			return b.String(), true
+		}
+		if err != nil { // the end, or what Wait tells better
+			return b.String(), false
+		}
+	}
+}
+
+// args are QEMU's, for a machine whose files lie in dir.
+func (m machine) args(t testing.TB, dir, stubFile string) []string {
+	t.Helper()
+	drive := "if=none,id=disk,format=raw,cache=unsafe,file=" + m.disk.path
 	device := "nvme,drive=disk,serial=boottest,bootindex=1"
 	if m.record != "" {
 		device = "virtio-blk-pci,drive=disk" // QEMU's NVMe forgets that a write is to be durable when it is done (FUA)
 		drive = "if=none,id=disk,driver=blklogwrites,file.driver=raw,file.file.driver=file,file.file.filename=" + m.disk.path +
 			",log.driver=raw,log.file.driver=file,log.file.filename=" + m.record
 	}
-	if m.drive != "" {
-		drive += "," + m.drive
+	if m.readOnly {
+		drive += ",readonly=on"
 	}
 	args := []string{
 		"-accel", "tcg", "-cpu", "qemu64", "-m", strconv.Itoa(cmp.Or(m.memory, 256)), "-nodefaults", "-no-user-config", "-display", "none",
@@ -71,38 +119,5 @@ func (m machine) boot(t testing.TB) (console, stub string) {
 			"-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
 			"-drive", "if=pflash,format=raw,file="+vars)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), m.timeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", args...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var text strings.Builder
-	ended := false
-	buf := make([]byte, 4096)
-	for {
-		n, err := out.Read(buf)
-		text.Write(buf[:n])
-		if m.until != "" && strings.Contains(text.String(), m.until) {
-			ended = true
-			cancel()
-		}
-		if err == io.EOF || err != nil {
-			break
-		}
-	}
-	err = cmd.Wait()
-	exit, isExit := err.(*exec.ExitError)
-	stubExit := isExit && exit.ExitCode() == '\n'<<1|1
-	if err != nil && !ended && !stubExit {
-		t.Fatalf("qemu: %v (%v)\n%s\n%s", err, ctx.Err(), stderr.String(), text.String())
-	}
-	said, _ := os.ReadFile(stubFile)
-	return text.String(), string(said)
+	return args
 }

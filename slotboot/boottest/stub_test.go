@@ -8,6 +8,9 @@ const (
 	portExit    = 0xf4
 )
 
+// stubStatus is QEMU's exit status after the stub: twice what it writes to portExit last, and one.
+const stubStatus = '\n'<<1 | 1
+
 // stubKernel is a kernel for GRUB's linux command on a BIOS (Documentation/x86/boot.rst, version 2.03): it prints
 // its command line and its initrd to portConsole, a line each, and ends QEMU.
 func stubKernel() []byte {

@@ -80,10 +80,7 @@ func (s *scene) play(t *testing.T) bool {
 	d := newDisk(t, l)
 	want := s.expect(m)
 
-	vm := machine{disk: d, timeout: stubBoot}
-	if s.readOnly {
-		vm.drive = "readonly=on"
-	}
+	vm := machine{disk: d, timeout: stubBoot, readOnly: s.readOnly}
 	if want.Slot == "" {
 		vm.until = nothingLoads
 	}
