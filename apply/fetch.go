@@ -72,6 +72,10 @@ func (u *Update) giveUp(ctx context.Context, err error) error {
 	case r.file.Kind == delta.ImageFile && u.plan.Route == delta.RouteBlocks:
 		u.close(delta.RouteBlocks, err)
 		u.closed[delta.RouteWhole] = err.Error()
+	case r.file.Kind == delta.ImageFile && u.seedless:
+		u.close(delta.RouteWhole, err)
+		u.closed[delta.RouteBlocks] = err.Error()
+		return u.readSeedsNow(ctx)
 	default:
 		return err
 	}

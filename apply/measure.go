@@ -13,7 +13,7 @@ const measureFiles = 8
 
 // patchShare is how much longer bytes take that come by patch than bytes that are read from a seed: what is
 // around a patch, transforms and hashes, counts for more than the patch itself.
-const patchShare = 8
+const patchShare = 10
 
 // measureCPU fills in what was not told of the machine: how quickly it compresses, on bytes of a
 // seed, and how quickly it read the seeds.

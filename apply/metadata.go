@@ -29,6 +29,7 @@ type metadata struct {
 	used   map[chunkstore.ID]bool // objects that this release consists of
 	bytes  int64                  // fetched since took began to count, for line
 	took   time.Duration
+	sure   bool // the rate comes from many bytes at once
 }
 
 func newMetadata(r Request, s *state) *metadata {
@@ -159,19 +160,30 @@ func (m *metadata) cached(o mirror.Object) ([]byte, error) {
 	return b, nil
 }
 
-// measuredMax is the most that a measured rate is believed, in bytes per second: 50 Mbit/s. What a few small files
-// tell is no ground for fetching tens of times the bytes to save a second; whoever has a faster line and does not pay
-// for its bytes can say so.
-const measuredMax = 6.25e6
+const (
+	// measuredMax is the most that a rate from few bytes is believed, in bytes per second: 50 Mbit/s. They are no ground for
+	// fetching tens of times the bytes to save a second.
+	measuredMax = 6.25e6
+	// measuredSome is from how many bytes on there is a rate at all: less says more of the server than of the line.
+	measuredSome = 64 << 10
+	// measuredMany is how many bytes in one piece are believed whatever they say.
+	measuredMany = 1 << 20
+)
 
-// measure tells the line's rate when enough was read: less says more of the server than of the line.
+// measure learns the line's rate from n bytes that came in one piece. A mirror on this machine tells nothing of a line: beyond
+// measuredMax it is not believed at all.
 func (m *metadata) measure(n int64, took time.Duration) {
-	const enough = 64 << 10
+	took = max(took-m.line.RTT, time.Millisecond)
 	m.bytes += n
-	m.took += max(took-m.line.RTT, time.Millisecond)
-	if m.bytes >= enough && !m.told {
-		m.line.Rate = m.limited(min(float64(m.bytes)/m.took.Seconds(), measuredMax))
+	m.took += took
+	if m.told || m.sure || m.bytes < measuredSome {
+		return
 	}
+	rate := min(float64(m.bytes)/m.took.Seconds(), measuredMax)
+	if n >= measuredMany && !m.client.Local() {
+		rate, m.sure = float64(n)/took.Seconds(), true
+	}
+	m.line.Rate = m.limited(rate)
 }
 
 // published marks an error in what the publisher wrote: the bytes are those of the hash, and still wrong.

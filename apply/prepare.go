@@ -45,6 +45,7 @@ type Update struct {
 
 	closed       map[delta.Route]string // routes that failed, and why
 	initrdClosed bool                   // no patch set gives an initrd any more
+	seedless     bool                   // the seeds are not read: the whole image comes sooner
 	prove        bool                   // blocks of the seeds are not copied any more
 	way          delta.Way              // of the plan
 	plan         *delta.Plan
@@ -118,8 +119,14 @@ func (u *Update) prepare(ctx context.Context) error {
 		u.setQuote()
 		return nil
 	}
-	if err := u.openSeeds(ctx); err != nil {
+	reads, err := u.readsSeeds(ctx)
+	if err != nil {
 		return err
+	}
+	if u.seedless = !reads; reads {
+		if err := u.openSeeds(ctx); err != nil {
+			return err
+		}
 	}
 	if u.needsIndex() {
 		if err := u.loadIndex(ctx); err != nil { // raw artifacts come by chunks
@@ -127,10 +134,9 @@ func (u *Update) prepare(ctx context.Context) error {
 		}
 	}
 	if u.rebuilds() {
-		if err := u.findSets(ctx); err != nil {
+		if err := u.findRoutes(ctx); err != nil {
 			return err
 		}
-		u.measureCPU()
 	}
 	if err = u.replan(ctx); err == nil {
 		err = u.loadInitrd(ctx)
@@ -235,9 +241,7 @@ func (u *Update) contents() iter.Seq[*chunkstore.Content] {
 func (u *Update) replan(ctx context.Context) error {
 	for {
 		ways := u.ways()
-		plan, err := delta.NewPlan(delta.Need{Ways: ways, Other: u.other, Pieces: u.pieces}, have{cache: u.state.cache, seeds: u.seeds}, delta.Options{
-			Line: u.meta.line, CPU: u.cpu, Optimize: u.r.Optimize, Parallel: u.r.Parallel,
-		})
+		plan, err := delta.NewPlan(delta.Need{Ways: ways, Other: u.other, Pieces: u.pieces}, have{cache: u.state.cache, seeds: u.seeds}, u.options())
 		if errors.Is(err, chunkstore.ErrCorrupt) {
 			return published(mirror.IndexPath(u.release.Index.ID), err)
 		}
@@ -255,6 +259,10 @@ func (u *Update) replan(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+func (u *Update) options() delta.Options {
+	return delta.Options{Line: u.meta.line, CPU: u.cpu, Optimize: u.r.Optimize, Parallel: u.r.Parallel}
 }
 
 func (u *Update) setQuote() {

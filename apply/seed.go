@@ -69,6 +69,20 @@ func checkSeed(path, slot string) error {
 	return nil
 }
 
+// seedSize is how many bytes a seed has.
+func seedSize(path string) (int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("seed: %w", err)
+	}
+	defer f.Close() // read only
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, fmt.Errorf("seed %s: %w", path, err)
+	}
+	return size, nil
+}
+
 // sameDevice tells whether both are device files of one device.
 func sameDevice(a, b os.FileInfo) bool {
 	if a.Mode()&os.ModeDevice == 0 || b.Mode()&os.ModeDevice == 0 {

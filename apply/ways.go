@@ -16,22 +16,30 @@ func (u *Update) ways() []delta.Way {
 		return nil // a raw image's chunks are among those of the other artifacts
 	}
 	m := u.missing()
-	ways := []delta.Way{u.patchWay(m), u.blocksWay(m), u.chunksWay(m), {
-		Route:  delta.RouteWhole,
-		Pieces: []delta.Piece{{File: u.imageFile(), Extent: delta.Extent{Length: u.image.Size}}},
-	}}
+	ways := []delta.Way{u.patchWay(m), u.blocksWay(m), u.chunksWay(m), u.wholeWay()}
 	for i := range ways {
 		w := &ways[i]
-		w.Work.Write = u.image.Size
+		w.Work.Write += u.image.Size
 		if why := u.closed[w.Route]; why != "" {
 			w.Closed = why
 		} else if u.r.Route != "" && w.Route != u.r.Route {
 			w.Closed = fmt.Sprintf("only the route %s was asked for", u.r.Route)
+		} else if u.seedless && w.Route != delta.RouteWhole {
+			w.Closed = "reading the seeds takes longer than the whole image"
 		} else if w.Route != delta.RouteWhole && w.Closed == "" && u.recipe != nil && !mkimage.KnownCodec(u.recipe.Codec) {
 			w.Closed = fmt.Sprintf("its codec %q is not known here", u.recipe.Codec)
 		}
 	}
 	return ways
+}
+
+// wholeWay describes the route of the whole image, which is written twice: to the state folder, and from there to the slot.
+func (u *Update) wholeWay() delta.Way {
+	return delta.Way{
+		Route:  delta.RouteWhole,
+		Pieces: []delta.Piece{{File: u.imageFile(), Extent: delta.Extent{Length: u.image.Size}}},
+		Work:   delta.Work{Write: u.image.Size},
+	}
 }
 
 func (u *Update) imageFile() delta.File { return delta.File{Kind: delta.ImageFile, ID: u.image.ID} }
@@ -97,7 +105,7 @@ const (
 
 // chunksWay describes the route by chunks.
 func (u *Update) chunksWay(m missing) delta.Way {
-	w := delta.Way{Route: delta.RouteChunks, Work: delta.Work{Compress: m.blocks, Decode: m.plain}}
+	w := delta.Way{Route: delta.RouteChunks, Work: delta.Work{Compress: m.blocks, Decode: 2 * m.plain}} // verified, then used
 	if u.indexed {
 		w.Chunks = u.chunks
 		return w
@@ -131,7 +139,7 @@ func (u *Update) addMeta(w *delta.Way, o mirror.Object) {
 
 // blocksWay describes the route by stored blocks.
 func (u *Update) blocksWay(m missing) delta.Way {
-	w := delta.Way{Route: delta.RouteBlocks, Work: delta.Work{Decode: m.blocks}}
+	w := delta.Way{Route: delta.RouteBlocks, Work: delta.Work{Decode: m.blocks, Write: m.stored}}
 	switch {
 	case u.image.Blockmap == nil:
 		w.Closed = "the release has no block map"

@@ -18,7 +18,7 @@ type CPU struct {
 }
 
 // DefaultCPU stands in for what is not known of a machine: a small one.
-var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 300e6}
+var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 800e6}
 
 const (
 	defaultMaxRange = 8 << 20
@@ -53,14 +53,17 @@ func (l Line) time(bytes int64, first, others, parallel int) time.Duration {
 	return time.Duration(trips)*l.RTT + seconds(bytes, l.Rate)
 }
 
-// time is how long the work takes once all is fetched. The parts are added up: what is
-// compressed beside the reading of contents shares the processors with it.
+// time is how long the work takes once all is fetched. Contents are read, patched and compressed one after another, and
+// compressing goes on beside the rest as far as a few blocks on their way permit.
 func (c CPU) time(w Work) time.Duration {
-	return seconds(w.Compress, known(c.Compress, DefaultCPU.Compress)) +
-		seconds(w.Decode, known(c.Decode, DefaultCPU.Decode)) +
-		seconds(w.Patch, known(c.Patch, DefaultCPU.Patch)) +
-		seconds(w.Write, known(c.Write, DefaultCPU.Write))
+	compress := seconds(w.Compress, known(c.Compress, DefaultCPU.Compress))
+	feed := seconds(w.Decode, known(c.Decode, DefaultCPU.Decode)) + seconds(w.Patch, known(c.Patch, DefaultCPU.Patch))
+	beside := time.Duration(besideShare * float64(min(compress, feed)))
+	return compress + feed - beside + seconds(w.Write, known(c.Write, DefaultCPU.Write))
 }
+
+// besideShare is how much of the shorter of two kinds of work is done beside the other, measured.
+const besideShare = 0.4
 
 func known(rate, otherwise float64) float64 {
 	if rate > 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -109,6 +110,18 @@ func NewClient(mirrors []string, o ClientOptions) (*Client, error) {
 		c.sites = append(c.sites, &site{source: src, suspicions: map[string]int{}})
 	}
 	return c, nil
+}
+
+// Local tells whether the preferred mirror is a folder, or a server on this machine: how quickly that answers
+// says nothing of a line.
+func (c *Client) Local() bool {
+	w, ok := c.sites[0].source.(*webSource)
+	if !ok {
+		return true
+	}
+	host := w.base.Hostname()
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (o *ClientOptions) setDefaults() {

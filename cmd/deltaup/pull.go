@@ -30,7 +30,10 @@ import (
 const pullMemory = 100 << 20
 
 // pullProcessors bounds what takes memory for each processor: readers of a seed, decoders, encoders.
-const pullProcessors = 8
+const pullProcessors = 4
+
+// payloadShare is what headers of TCP, IP and Ethernet leave of what a line carries.
+const payloadShare = 0.95
 
 // pullOptions are the command's flags and arguments.
 type pullOptions struct {
@@ -87,9 +90,9 @@ read back and found right. A pull that was cut off is continued by the same comm
 nothing that reached the disk is fetched again.
 
 Of all routes to the image (by patches, by chunks, by stored blocks, whole) the quickest is
-taken, for a line of --bandwidth and --rtt and for this machine as measured. A bandwidth
-that is measured is not believed beyond 50mbit; --optimize bytes keeps the bytes small on any
-line. See also deltaup plan.
+taken, for a line of --bandwidth and --rtt and for this machine as measured. On a fast line
+that is the whole image; --optimize bytes keeps the bytes small on any line. A mirror on this
+machine is taken for a line of 50mbit at most. See also deltaup plan.
 
 With --json, standard output has one JSON object a line; its "event" is quote,
 progress, warning, result or error.`,
@@ -131,7 +134,7 @@ func (o *pullOptions) addSourceFlags(f *pflag.FlagSet) {
 
 // addLineFlags adds the flags that say how the line is and how much of it may be used.
 func (o *pullOptions) addLineFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.bandwidth, "bandwidth", "", "what the line carries, as `RATE`: 1mbit, 2.5gbit, or in bytes 500kB (default: measured, at most 50mbit)")
+	f.StringVar(&o.bandwidth, "bandwidth", "", "what the line carries, as `RATE`: 1mbit, 2.5gbit, or in bytes 500kB (default: measured)")
 	f.DurationVar(&o.rtt, "rtt", 0, "a round trip to the mirror, such as 50ms (default: measured)")
 	f.StringVar(&o.optimize, "optimize", "time", "what to keep small: `time` or bytes")
 	f.StringVar(&o.route, "route", "", "take only this `ROUTE`: patch, chunks, blocks or whole (default: the best)")
@@ -297,6 +300,7 @@ func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err er
 	if r.Line.Rate, err = parseRate("--bandwidth", o.bandwidth); err != nil {
 		return r, 0, err
 	}
+	r.Line.Rate *= payloadShare
 	for _, a := range o.artifacts {
 		name, file, ok := strings.Cut(a, "=")
 		if !ok || name == "" || file == "" {

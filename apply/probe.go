@@ -1,0 +1,105 @@
+package apply
+
+import (
+	"context"
+
+	"deltaup/delta"
+)
+
+const (
+	// wholeMin is the size of images below which the seeds are read without a thought: it takes no time.
+	wholeMin = 16 << 20
+	// probeFrom is the rate from which on a line may be one on which the whole image is there before the seeds are read.
+	probeFrom = 2.5e6
+	// probeSize is how many bytes tell such a line's rate.
+	probeSize = 1 << 20
+)
+
+// readsSeeds decides whether the seeds are read. On a fast line fetching the whole image takes less time than that.
+func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
+	if !u.rebuilds() || len(u.outputs) > 0 || len(u.r.Seeds) == 0 {
+		return true, nil
+	}
+	if u.r.Route != "" || u.r.Optimize == delta.ForBytes || u.image.Size < wholeMin {
+		return u.r.Route != delta.RouteWhole, nil
+	}
+	if err := u.probe(ctx); err != nil {
+		return true, err
+	}
+	if u.meta.line.Rate <= 0 {
+		return true, nil
+	}
+	ways, err := u.guesses()
+	if err != nil {
+		return true, err
+	}
+	plan, err := delta.NewPlan(delta.Need{Ways: ways}, have{cache: u.state.cache, seeds: u.seeds}, u.options())
+	return err != nil || plan.Route != delta.RouteWhole, err
+}
+
+// guesses describes the routes for a target whose seeds are of the release before, as far as the release file tells.
+func (u *Update) guesses() ([]delta.Way, error) {
+	var plain int64
+	for _, path := range u.r.Seeds {
+		size, err := seedSize(path)
+		if err != nil {
+			return nil, err
+		}
+		plain += size * usualRatio
+	}
+	blocks := delta.Way{Route: delta.RouteBlocks, MetaRequests: 2, Guess: u.image.Size / unknownShare,
+		Work: delta.Work{Decode: plain, Write: u.image.Size}}
+	ways := []delta.Way{u.wholeWay()}
+	if len(u.release.Patches) > 0 {
+		p := &u.release.Patches[0]
+		blocks.Guess = p.Blocks
+		ways = append(ways, delta.Way{Route: delta.RoutePatch, MetaRequests: 2, Guess: p.Set.Size,
+			Work: delta.Work{Decode: plain, Patch: p.Compress, Compress: p.Compress, Write: u.image.Size}})
+	}
+	blocks.Work.Decode += blocks.Guess * usualRatio
+	return append(ways, blocks), nil
+}
+
+// probe measures the line, unless it was told, with bytes of the patch set that a target of the release before takes: its head,
+// and, when that was quick, some of the rest.
+func (u *Update) probe(ctx context.Context) error {
+	if u.meta.told || u.r.Client.Local() || len(u.release.Patches) == 0 {
+		return nil
+	}
+	s := newSet(&u.release.Patches[0], u.release)
+	head, size := s.patch.Head.Size, s.patch.Set.Size
+	if _, err := u.fetchExtent(ctx, s.file(), delta.Extent{Length: head}); err != nil || u.meta.line.Rate < probeFrom {
+		return unlessUnusable(err)
+	}
+	_, err := u.fetchExtent(ctx, s.file(), delta.Extent{Offset: head, Length: min(probeSize, size-head)})
+	return unlessUnusable(err)
+}
+
+// unlessUnusable drops the error of a file that is of no use: who needs it will find out.
+func unlessUnusable(err error) error {
+	if err != nil && unusable(err) {
+		return nil
+	}
+	return err
+}
+
+// readSeedsNow reads the seeds that were to be done without, and finds the routes from them.
+func (u *Update) readSeedsNow(ctx context.Context) error {
+	if !u.seedless {
+		return nil
+	}
+	u.seedless = false
+	if err := u.openSeeds(ctx); err != nil {
+		return err
+	}
+	return u.findRoutes(ctx)
+}
+
+// findRoutes finds out what leads from the seeds to the image.
+func (u *Update) findRoutes(ctx context.Context) error {
+	if err := u.findSets(ctx); err != nil {
+		return err
+	}
+	u.measureCPU()
+	return nil
+}
