@@ -124,6 +124,9 @@ func TestMountRoot(t *testing.T) {
 	for _, x := range []struct{ name, cmdline, then string }{
 		{"device", "quiet deltaup.slot=a" + device, reads + ` && [ "$(cat "$DELTAUP_RUN/image/etc/version")" = 7 ]`},
 		{"what was written is gone", "deltaup.slot=a" + device, reads},
+		{"prefetched", "deltaup.slot=a deltaup.prefetch" + device,
+			`wait && ` + reads + ` && [ "$(cat /sys/block/${loop#/dev/}/loop/backing_file)" = "` + l.slot + `" ]`},
+		{"file, prefetched", "deltaup.slot=b deltaup.prefetch" + file, `wait && ` + reads},
 		{"file", "deltaup.slot=b" + file, reads + ` && [ "$(cat /sys/block/${loop#/dev/}/loop/backing_file)" = "$DELTAUP_RUN/disk/slots/b.squashfs" ]`},
 		{"file beside data", "deltaup.slot=b" + file + data, reads + ` && [ -f "$root/data/slots/b.squashfs" ] && ! [ -d "$DELTAUP_RUN/disk" ]`},
 		{"data elsewhere", "deltaup.slot=a" + device + data + " deltaup.datadir=/srv/data", reads + ` && [ -f "$root/srv/data/slots/b.squashfs" ] && umount "$root/srv/data"`},

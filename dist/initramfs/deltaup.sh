@@ -132,9 +132,30 @@ deltaup_to_ram() {
 	[ "${deltaup_disk:-}" != "$DELTAUP_RUN/disk" ] || umount "$deltaup_disk"
 }
 
+# deltaup_prefetch SOURCE reads what a boot needs of the image into the page cache: its tables, then the data that lead
+# it, which end where the trailer says. At most half of the free memory is filled. doc/trace.md has the reasons.
+deltaup_prefetch() {
+	while read -r deltaup_name deltaup_kib deltaup_word; do
+		[ "$deltaup_name" != MemFree: ] || break
+	done </proc/meminfo
+	deltaup_room=$((deltaup_kib / 2 / 2048)) # in steps of 2 MiB, as all that follows
+	deltaup_used=$(od -A n -t u8 -j 40 -N 8 "$1") && deltaup_tables=$(od -A n -t u8 -j 64 -N 8 "$1") || return 1
+	deltaup_trailer=$(dd if="$1" bs=4096 skip=$((deltaup_used / 4096)) count=2 2>/dev/null | tr -d '\0' | sed -n 's/.*deltaup codec=.* hot=\([0-9]*\)$/\1/p')
+	deltaup_first=$((deltaup_tables / 2097152))
+	deltaup_count=$((deltaup_used / 2097152 + 1 - deltaup_first))
+	[ "$deltaup_count" -le "$deltaup_room" ] || return 0
+	dd if="$1" of=/dev/null bs=2M skip="$deltaup_first" count="$deltaup_count" 2>/dev/null
+	deltaup_room=$((deltaup_room - deltaup_count))
+	deltaup_count=$(((${deltaup_trailer:-0} + 2097151) / 2097152))
+	[ "$deltaup_count" -le "$deltaup_room" ] || deltaup_count=$deltaup_room
+	[ "$deltaup_count" = 0 ] || dd if="$1" of=/dev/null bs=2M count="$deltaup_count" 2>/dev/null
+}
+
 # deltaup_squashfs mounts the image.
 deltaup_squashfs() {
-	if [ -f "$deltaup_image" ]; then
+	deltaup_source=$deltaup_image
+	# From a device itself squashfs reads past the page cache, and a prefetch is of no use.
+	if [ -f "$deltaup_image" ] || deltaup_arg deltaup.prefetch >/dev/null; then
 		deltaup_image=$(losetup -r -f --show "$deltaup_image") || {
 			deltaup_fail "there is no loop device for $deltaup_spec"
 			return 1
@@ -145,6 +166,9 @@ deltaup_squashfs() {
 		deltaup_fail "$deltaup_spec is no squashfs image, or one that was not written to its end"
 		return 1
 	}
+	if deltaup_arg deltaup.prefetch >/dev/null && ! deltaup_arg deltaup.toram >/dev/null; then
+		deltaup_prefetch "$deltaup_source" & # it goes on beside the boot
+	fi
 }
 
 # deltaup_upper prepares what is above the image: deltaup_upper_dir is a folder then.

@@ -72,7 +72,7 @@ func (m Machine) imageMount() (*mountinfo.Info, error) {
 	return found, nil
 }
 
-// behind tells whether the mount is of that slot: by the number of its device, or by the file behind a loop device.
+// behind tells whether the mount is of that slot: by the number of its device, or by the file or device behind a loop device.
 func (m Machine) behind(mounted *mountinfo.Info, s Slot) (bool, error) {
 	var slot unix.Stat_t
 	err := unix.Stat(m.Path(s.Path), &slot)
@@ -80,8 +80,9 @@ func (m Machine) behind(mounted *mountinfo.Info, s Slot) (bool, error) {
 	if err != nil && !missing {
 		return false, err
 	}
-	if !missing && slot.Mode&unix.S_IFMT == unix.S_IFBLK {
-		return unix.Major(slot.Rdev) == uint32(mounted.Major) && unix.Minor(slot.Rdev) == uint32(mounted.Minor), nil
+	if !missing && slot.Mode&unix.S_IFMT == unix.S_IFBLK &&
+		unix.Major(slot.Rdev) == uint32(mounted.Major) && unix.Minor(slot.Rdev) == uint32(mounted.Minor) {
+		return true, nil
 	}
 	file, err := m.loopFile(mounted)
 	if err != nil || file == "" {

@@ -92,6 +92,7 @@ func TestBooted(t *testing.T) {
 		"device in memory":  {"deltaup.slot=c", []string{root, loop}, "/run/deltaup/ram/c.squashfs", "c", nil},
 		"other mount":       {"deltaup.slot=a", []string{root, snap, a}, "/data/b.squashfs", "a", nil},
 		"no argument":       {"quiet", []string{root, a}, "", "", ErrNoSlot},
+		"loop on a device":  {"deltaup.slot=a", []string{root, loop}, "/dev/slot-a", "a", nil},
 		"other device":      {"deltaup.slot=b", []string{root, a}, "", "", ErrOtherSlot},
 		"other file":        {"deltaup.slot=b", []string{root, loop}, "/data/c.squashfs", "", ErrOtherSlot},
 		"foreign file":      {"deltaup.slot=b", []string{root, loop}, "/data/foreign", "", ErrOtherSlot},
