@@ -1,6 +1,7 @@
 package dist
 
 import (
+	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,6 +179,52 @@ func TestRestart(t *testing.T) {
 	for line := range strings.Lines(string(out)) {
 		if name, file, _ := strings.Cut(strings.TrimSpace(line), " "); strings.Contains(file, "cut.squashfs") {
 			exec.Command("losetup", "--detach", name).Run()
+		}
+	}
+}
+
+// TestPrefetch sees what is read of an image: its tables, and the data that the trailer names.
+func TestPrefetch(t *testing.T) {
+	const (
+		mib    = 1 << 20
+		tables = 9*mib + 5
+		used   = 9*mib + 9000
+	)
+	image := make([]byte, 10*mib)
+	for i := range image {
+		image[i] = byte(i * i >> 3) // no text, and yet lines
+	}
+	binary.LittleEndian.PutUint64(image[40:], used)
+	binary.LittleEndian.PutUint64(image[64:], tables)
+	for _, x := range []struct {
+		trailer string
+		want    string
+	}{
+		{"deltaup codec=zstd-best.1 chunks=1,2,3 first=7 hot=5242880\n", "skip=4 count=1\ncount=3\n"},
+		{"deltaup codec=zstd-best.1 chunks=1,2,3 first=0\n", "skip=4 count=1\n"},
+		{"", "skip=4 count=1\n"},
+		{"deltaup codec=zstd-best.1 chunks=1,2,3 first=7 hot=a[$(reboot)]\n", "skip=4 count=1\n"},
+	} {
+		copy(image[used:], make([]byte, 1000))
+		copy(image[used:], x.trailer)
+		file := filepath.Join(t.TempDir(), "image")
+		if err := os.WriteFile(file, image, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		const script = `
+. initramfs/deltaup.sh
+dd() {
+	command dd "$@"
+	case $* in *bs=2M*) shift 3; echo "$*" >>"$log" ;; esac
+}
+image=$1 log=$1.log
+deltaup_prefetch "$image"`
+		if out, err := exec.Command("sh", "-c", script, "sh", file).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Fatalf("%q: %v: %s", x.trailer, err, out)
+		}
+		got, err := os.ReadFile(file + ".log")
+		if err != nil || string(got) != x.want {
+			t.Errorf("%q: read %q, error %v, want %q", x.trailer, got, err, x.want)
 		}
 	}
 }

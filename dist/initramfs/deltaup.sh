@@ -140,13 +140,15 @@ deltaup_prefetch() {
 	done </proc/meminfo
 	deltaup_room=$((deltaup_kib / 2 / 2048)) # in steps of 2 MiB, as all that follows
 	deltaup_used=$(od -A n -t u8 -j 40 -N 8 "$1") && deltaup_tables=$(od -A n -t u8 -j 64 -N 8 "$1") || return 1
-	deltaup_trailer=$(dd if="$1" bs=4096 skip=$((deltaup_used / 4096)) count=2 2>/dev/null | tr -d '\0' | sed -n 's/.*deltaup codec=.* hot=\([0-9]*\)$/\1/p')
+	# Tables may lie in the same block as the trailer: without what is no text, a line's end is where it should be.
+	deltaup_hot=$(dd if="$1" bs=4096 skip=$((deltaup_used / 4096)) count=2 2>/dev/null | LC_ALL=C tr -cd ' -~\n' |
+		sed -n 's/.*deltaup codec=[^ ]* chunks=[0-9,]* first=[0-9]* hot=\([0-9]\{1,15\}\)$/\1/p' | tail -n 1)
 	deltaup_first=$((deltaup_tables / 2097152))
 	deltaup_count=$((deltaup_used / 2097152 + 1 - deltaup_first))
 	[ "$deltaup_count" -le "$deltaup_room" ] || return 0
 	dd if="$1" of=/dev/null bs=2M skip="$deltaup_first" count="$deltaup_count" 2>/dev/null
 	deltaup_room=$((deltaup_room - deltaup_count))
-	deltaup_count=$(((${deltaup_trailer:-0} + 2097151) / 2097152))
+	deltaup_count=$(((${deltaup_hot:-0} + 2097151) / 2097152))
 	[ "$deltaup_count" -le "$deltaup_room" ] || deltaup_count=$deltaup_room
 	[ "$deltaup_count" = 0 ] || dd if="$1" of=/dev/null bs=2M count="$deltaup_count" 2>/dev/null
 }
