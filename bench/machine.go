@@ -60,6 +60,15 @@ func field(path, name string) string {
 	return ""
 }
 
+// freeSpace is how many bytes may be written to a folder's file system; 0 when that is not known.
+func freeSpace(dir string) int64 {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0
+	}
+	return int64(st.Bavail) * int64(st.Bsize)
+}
+
 // fileSystem names the type of a folder's file system.
 func fileSystem(dir string) string {
 	var st unix.Statfs_t

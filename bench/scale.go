@@ -20,6 +20,10 @@ var (
 // scaleShare is the part of the budget, after which no larger step is begun.
 const scaleShare = 0.85
 
+// scaleCopies is how often a size lies in the scratch folder: two images and one's tar, both again on the
+// mirror with the chunks beside them, the slot, and some room for others.
+const scaleCopies = 8
+
 func (s *session) scales() error {
 	if s.NoScale {
 		return nil
@@ -39,7 +43,8 @@ func (s *session) scaleSizes() error {
 	base := s.report.Subject.ImageSize[0]
 	perByte := 0.0 // seconds that the last step took
 	for _, size := range nominal {
-		if time.Since(s.start).Seconds()+perByte*float64(size) > scaleShare*s.Budget.Seconds() {
+		late := time.Since(s.start).Seconds()+perByte*float64(size) > scaleShare*s.Budget.Seconds()
+		if late || freeSpace(s.dir) < scaleCopies*size {
 			if len(s.report.Sizes) > 1 {
 				s.report.Sizes = append(s.report.Sizes, extrapolate(s.report.Sizes, size))
 			}
