@@ -235,6 +235,7 @@ func (o *pullOptions) configure() (*device.Device, error) {
 		o.channel = d.Config.Channel
 	}
 	o.state = d.Machine.Path(d.Config.State)
+	o.trust.sysroot = d.Machine.Root
 	return d, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"deltaup/device"
+	"deltaup/trust"
 )
 
 func newStatusCommand(env *Env) *cobra.Command {
@@ -26,10 +27,18 @@ console when pstore or the journal have them. It changes nothing.`, exactArgs(0)
 			if err != nil {
 				return err
 			}
+			trusted, err := trust.ReadStatus(d.Machine.Path(d.Config.State))
+			if err != nil {
+				return err
+			}
 			if asJSON {
-				return printJSON(env.Stdout, s)
+				return printJSON(env.Stdout, struct {
+					*device.Status
+					Trust trust.Status `json:"trust"`
+				}{s, trusted})
 			}
 			printStatus(env.Stdout, s)
+			printTrust(env.Stdout, trusted)
 			return nil
 		})
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object; its fields are in doc/slots.md")
@@ -74,6 +83,21 @@ func printStatus(w io.Writer, s *device.Status) {
 		for _, line := range f.Console {
 			fmt.Fprintln(w, "    "+line)
 		}
+	}
+}
+
+func printTrust(w io.Writer, s trust.Status) {
+	if s.Root == 0 {
+		fmt.Fprintln(w, "\ntrust: no publisher")
+	} else {
+		fmt.Fprintf(w, "\ntrust: root %d of the publisher", s.Root)
+		if s.Expires != nil {
+			fmt.Fprintf(w, ", signed until %s", s.Expires.Format(time.DateTime))
+		}
+		fmt.Fprintln(w)
+	}
+	if s.Insecure != nil {
+		fmt.Fprintf(w, "a release was pulled without being verified, the last on %s\n", s.Insecure.Format(time.DateTime))
 	}
 }
 

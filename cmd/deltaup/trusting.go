@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,8 @@ type trustOptions struct {
 	insecure      bool
 	downgrade     bool
 	acceptExpired string
-	strict        bool // refuse a mirror when no root is known
+	sysroot       string // below which the image lies; "": the running one
+	strict        bool   // refuse a mirror when no root is known
 }
 
 func (o *trustOptions) addFlags(f *pflag.FlagSet) {
@@ -76,7 +78,7 @@ func (o *trustOptions) readRoot() ([]byte, error) {
 		return readRootFile(o.root)
 	}
 	for _, path := range rootPlaces {
-		b, err := readRootFile(path)
+		b, err := readRootFile(filepath.Join("/", o.sysroot, path))
 		if !errors.Is(err, fs.ErrNotExist) {
 			return b, err
 		}

@@ -144,7 +144,7 @@ func TestUpdateKilled(t *testing.T) {
 	}
 	start := func() (*exec.Cmd, *bytes.Buffer) {
 		cmd := exec.Command(self)
-		cmd.Args = []string{"deltaup", "install", server.URL, "--sysroot", m.root, "--quiet"}
+		cmd.Args = []string{"deltaup", "install", server.URL, "--insecure", "--sysroot", m.root, "--quiet"}
 		stderr := new(bytes.Buffer)
 		cmd.Stderr = stderr
 		if err := cmd.Start(); err != nil {

@@ -63,20 +63,29 @@ func TestSystem(t *testing.T) {
 	_, port, _ := strings.Cut(strings.TrimPrefix(server.URL, "http://"), ":")
 	systemFiles(t, root, "http://10.0.2.2:"+port)
 	kernel, initrd := filepath.Join(root, "boot/vmlinuz"), filepath.Join(root, "boot/initrd.img")
+	keys, secret := filepath.Join(dir, "keys"), filepath.Join(dir, "secret")
+	writeFile(t, secret, []byte("a secret of the publisher\n"))
+	run("keys", "init", "--keys", keys, "--mirror", filepath.Join(dir, "mirror"), "--passphrase-file", secret, "--work", "2")
+	writeFile(t, filepath.Join(root, "usr/lib/deltaup/root.json"), readFile(t, filepath.Join(keys, "root.json")))
+	publish := func(version, image string) {
+		t.Helper()
+		run("publish", "--mirror", filepath.Join(dir, "mirror"), "--keys", keys, "--passphrase-file", secret,
+			"--version", version, "--kernel", kernel, "--initrd", initrd, image)
+	}
 	for version := 1; version <= 2; version++ {
 		writeFile(t, filepath.Join(root, "usr/lib/release"), fmt.Appendln(nil, version))
 		image := filepath.Join(dir, fmt.Sprintf("v%d.squashfs", version))
 		run("mkimage", "-o", image, "--level", "fastest", "--exclude", "boot/*", "--exclude", "usr/share/doc",
 			"--exclude", "usr/share/locale", "--exclude", "usr/share/man", "--exclude", "var/lib/apt", "--exclude", "var/cache", root)
 		if version == 1 {
-			run("publish", "--mirror", filepath.Join(dir, "mirror"), "--version", "1", "--kernel", kernel, "--initrd", initrd, image)
+			publish("1", image)
 		}
 	}
 	first := readFile(t, filepath.Join(dir, "v1.squashfs"))
 	room := (len(first) + 16*mib) / mib * mib
 	first = append(first, make([]byte, room-len(first))...)
 	d := systemDisk(t, readFile(t, kernel), readFile(t, initrd), first)
-	run("publish", "--mirror", filepath.Join(dir, "mirror"), "--version", "2", "--kernel", kernel, "--initrd", initrd, filepath.Join(dir, "v2.squashfs"))
+	publish("2", filepath.Join(dir, "v2.squashfs"))
 
 	start := time.Now()
 	console, _ := machine{disk: d, reboots: true, until: "LIFE done", timeout: systemBoot, memory: 1024, network: true}.boot(t)
