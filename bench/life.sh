@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# life.sh ROOT.tar: one whole life of a real Debian in QEMU. ROOT.tar is a root file system with systemd, initramfs-tools and
-# Debian's kernel for clouds, such as those of rootfs-pair.sh. Needs root, and what test-boot.sh installs.
+# life.sh ROOT.tar: one whole life of a real Debian in QEMU, in about 5 minutes. ROOT.tar is a root file system with systemd,
+# initramfs-tools and Debian's kernel for clouds. Needs root, and what test-boot.sh installs. One is made by:
+#   mmdebstrap --variant=apt --include=systemd-sysv,udev,dbus,kmod,initramfs-tools,linux-image-cloud-amd64 bookworm ROOT.tar
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tar=$(realpath "${1:?a root file system as a tar}")
