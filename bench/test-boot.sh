@@ -20,8 +20,8 @@ kernel=$PWD/tmp/boot-kernel
 if [[ ! -e $kernel/done ]]; then
   echo "test-boot.sh: fetching a kernel" >&2
   rm -rf "$kernel" && mkdir -p "$kernel"
-  image=$(apt-cache depends linux-image-cloud-amd64 | awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }')
-  [[ -n $image ]] || { apt-get update -qq; image=$(apt-cache depends linux-image-cloud-amd64 | awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }'); }
+  apt-get update -qq
+  image=$(apt-cache depends linux-image-cloud-amd64 | awk '$1 == "Depends:" && $2 ~ /^linux-image-/ && !n++ { print $2 }')
   (cd "$kernel" && apt-get download -qq "$image" 2>/dev/null && dpkg-deb -x ./*.deb . && rm ./*.deb)
   touch "$kernel/done"
 fi
