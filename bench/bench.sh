@@ -7,6 +7,7 @@
 #   SCRATCH=DIR   folder for up to 25 GB (5 GB with QUICK) of files that are removed (default: the system's)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export PATH=$PATH:/usr/sbin:/sbin # of ip and tc
 
 pair=${PAIR:-tmp/pair}
 out=${OUT:-bench/results}
