@@ -14,6 +14,7 @@ const (
 	sketchWindow = 32       // bytes of a rolling hash
 	sketchLeast  = 256      // bytes of a content that is worth a sketch
 	sketchShared = 3        // hashes in common that make a base
+	sketchOwners = 256      // contents that are looked for by one hash; what more have in common says little of each
 	sketchRead   = 2 << 30  // bytes of the old release that are read for it, at most
 )
 
@@ -73,7 +74,9 @@ func similar(ctx context.Context, from *mkimage.Recipe, old, new Contents, wante
 			return nil, err
 		}
 		for _, h := range makeSketch(b) {
-			owners[h] = append(owners[h], c)
+			if len(owners[h]) < sketchOwners {
+				owners[h] = append(owners[h], c)
+			}
 		}
 	}
 	found := make(map[*chunkstore.Content]*chunkstore.Content)
