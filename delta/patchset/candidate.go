@@ -21,10 +21,9 @@ type candidate struct {
 	cost    int64 // estimated stored bytes
 }
 
-// estimator is faster than the coders; what it gives is only compared. Its lower levels favour already
-// compressed contents over their plain text.
+// estimator is faster than the coders; what it gives is only compared.
 var estimator = sync.OnceValue(func() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false))
 	if err != nil {
 		panic(err) // the options are constant
 	}
@@ -73,7 +72,7 @@ func (c *candidate) tooLong() bool {
 	return slices.ContainsFunc(c.streams, func(s suffix.Streams) bool { return s.Len() > groupPlainMax })
 }
 
-// small tries all transforms, with base, when it is not nil, and without.
+// small makes the candidate of a content of at most PieceMax bytes.
 func (m *maker) small(ctx context.Context, path string, c, base *chunkstore.Content) (*candidate, error) {
 	plain, err := readContent(ctx, m.new, c)
 	if err != nil {
@@ -88,59 +87,84 @@ func (m *maker) small(ctx context.Context, path string, c, base *chunkstore.Cont
 			return m.windowed(c, base, plain, old)
 		}
 	}
-	var best *candidate
-	for _, id := range append([]uint8{0}, transform.For(path, plain)...) {
-		e := Entry{Content: c, Base: base, Transform: id, Length: c.Size, hash: c.ID}
-		best = cheaper(best, try(e, old, plain))
-		if base != nil && float64(best.cost) > 0.1*float64(c.Size) {
-			e.Base = nil
-			best = cheaper(best, try(e, nil, plain))
-		}
+	e := Entry{Content: c, Base: base, Length: c.Size, hash: c.ID}
+	best := newForm(path, e, old, plain).candidate()
+	if base != nil && best.poor() {
+		e.Base = nil
+		best = cheaper(best, newForm(path, e, nil, plain).candidate())
 	}
 	return best, best.check(old, plain)
 }
 
-// cheaper gives the candidate with the smaller estimate, of equals a; either may be nil.
+// poor tells whether so much of a content of one entry comes from nowhere that it may cost less without base.
+func (c *candidate) poor() bool {
+	return float64(len(c.streams[0][suffix.Literals])) > 0.2*float64(c.entries[0].length)
+}
+
+// cheaper gives the candidate with the smaller estimate, of equals a.
 func cheaper(a, b *candidate) *candidate {
-	if a == nil || b != nil && b.cost < a.cost {
+	if b.cost < a.cost {
 		return b
 	}
 	return a
 }
 
-// try makes the candidate that e describes; nil when its transform does not apply.
-func try(e Entry, old, plain []byte) *candidate {
-	if e.Transform != 0 {
-		t, ok := transform.ByID(e.Transform)
-		if !ok || e.Base != nil && e.Base.Size > PieceMax {
-			return nil
-		}
-		if plain, ok = t.Forward(plain); !ok || len(plain) > suffix.NewMax {
-			return nil
-		}
-		if e.Base != nil {
-			if old, ok = t.Forward(old); !ok || len(old) > suffix.NewMax {
-				return nil
-			}
+// form is an entry with what is compared for it: base and content, either as they are or transformed.
+type form struct {
+	entry      Entry
+	old, plain []byte
+}
+
+// newForm gives the form in which an entry is compared: put through a transform that applies to both sides, or else as it is.
+// A transform that applies hardly ever does harm, and to try both takes long.
+func newForm(path string, e Entry, old, plain []byte) form {
+	f := form{e, old, plain}
+	for _, id := range transform.For(path, plain) {
+		if t, ok := f.transformed(id); ok {
+			return t
 		}
 	}
-	if len(old) > PieceMax {
+	return f
+}
+
+// transformed puts both sides of f through a transform. ok is false when it does not apply.
+func (f form) transformed(id uint8) (_ form, ok bool) {
+	t, ok := transform.ByID(id)
+	if !ok || f.entry.Base != nil && f.entry.Base.Size > PieceMax {
+		return f, false
+	}
+	f.entry.Transform = id
+	if f.plain, ok = t.Forward(f.plain); !ok || len(f.plain) > suffix.NewMax {
+		return f, false
+	}
+	if f.entry.Base != nil {
+		f.old, ok = t.Forward(f.old)
+	}
+	return f, ok && len(f.old) <= suffix.NewMax
+}
+
+// candidate makes the patch of f.
+func (f form) candidate() *candidate {
+	if len(f.old) > PieceMax {
 		largeIndex.Lock()
 		defer largeIndex.Unlock()
 	}
-	e.length = int64(len(plain))
-	s, cost := smallestDiff(suffix.NewIndex(old, 0), plain)
-	return &candidate{entries: []Entry{e}, streams: []suffix.Streams{s}, cost: cost}
+	f.entry.length = int64(len(f.plain))
+	s, cost := smallestDiff(suffix.NewIndex(f.old, 0), f.plain)
+	return &candidate{entries: []Entry{f.entry}, streams: []suffix.Streams{s}, cost: cost}
 }
 
 // smallestDiff makes the patch with each gain and gives the one with the smaller estimate.
 func smallestDiff(x *suffix.Index, plain []byte) (suffix.Streams, int64) {
-	s := x.Diff(plain, suffix.ProgramGain)
+	search := x.Search(plain)
+	s := search.Diff(suffix.ProgramGain)
 	cost := estimate(&s)
-	if other := x.Diff(plain, suffix.TextGain); other.Len() > 0 {
-		if c := estimate(&other); c < cost {
-			return other, c
-		}
+	if len(s[suffix.Literals]) == len(plain) {
+		return s, cost // nothing matches
+	}
+	other := search.Diff(suffix.TextGain)
+	if c := estimate(&other); c < cost {
+		return other, c
 	}
 	return s, cost
 }

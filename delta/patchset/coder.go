@@ -29,12 +29,21 @@ var coders = [...]coder{
 // smallest compresses plain with the coder that makes it smallest, of equals the one with the smallest id.
 func smallest(plain []byte) (id int, stored []byte) {
 	stored = plain
+	if dense(plain) {
+		return 0, stored
+	}
 	for i := 1; i < len(coders); i++ {
 		if b := coders[i].encode(plain); len(b) < len(stored) {
 			id, stored = i, b
 		}
 	}
 	return id, stored
+}
+
+// dense tells whether plain is compressed already, which takes the best coders longest of all to find out.
+func dense(plain []byte) bool {
+	const worthAsking = 1 << 20
+	return len(plain) >= worthAsking && len(estimator().EncodeAll(plain, nil)) > len(plain)-len(plain)/1000
 }
 
 func decodeStored(stored []byte, size int) ([]byte, error) {

@@ -1,11 +1,8 @@
 package suffix
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "encoding/binary"
 
-// By how many bytes a match elsewhere must beat going on where the last match left off, for Index.Diff.
+// By how many bytes a match elsewhere must beat going on where the last match left off, for Search.Diff.
 const (
 	ProgramGain = 8  // many short matches: pays where bytes differ here and there
 	TextGain    = 32 // few long ones: pays where contents have insertions and new bytes compress well
@@ -16,15 +13,15 @@ const (
 func Diff(old, new []byte) Streams { return NewIndex(old, 0).Diff(new, ProgramGain) }
 
 // Diff makes a patch from the index's content to new, which may be empty; more than NewMax bytes panic.
-func (x *Index) Diff(new []byte, gain int) Streams {
-	if len(new) > NewMax {
-		panic(fmt.Sprintf("suffix: a patch to %d bytes", len(new)))
-	}
-	w := writer{old: x.old, new: new, base: x.start}
-	if len(x.old) > 0 {
+func (x *Index) Diff(new []byte, gain int) Streams { return x.Search(new).Diff(gain) }
+
+// Diff makes a patch. The time is linear in the length of new, whatever the contents are: where a search for
+// matches costs too much, only some positions are searched for.
+func (s *Search) Diff(gain int) Streams {
+	w := writer{old: s.x.old, new: s.new, base: s.x.start}
+	if len(w.old) > 0 {
 		m := match{}
-		scan(x, x.old, new, gain, func(pos, start, length int) {
-			next := match{start: start, pos: pos, length: length}
+		s.matches(gain, func(next match) {
 			w.between(m, next)
 			m = next
 		})

@@ -43,7 +43,7 @@ func TestLongestAgainstStandardLibrary(t *testing.T) {
 		x, std := NewIndex(old, 0), suffixarray.New(old)
 		for range 50 {
 			p := random(r, r.IntN(30), 3)
-			pos, n := x.longest(p)
+			pos, n, _ := x.longest(p)
 			if !bytes.HasPrefix(old[pos:], p[:n]) {
 				t.Fatalf("%v does not begin at %d of %v for %d bytes", p, pos, old, n)
 			}
