@@ -1,9 +1,17 @@
 package apply_test
 
 import (
+	"bytes"
+	"path/filepath"
 	"testing"
 
+	"deltaup/apply"
+	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
 	"deltaup/internal/faultserver"
+	"deltaup/mirror"
+	"deltaup/mkimage"
+	"deltaup/mkimage/squashfs"
 )
 
 // TestChain goes from the first to the fourth release through the sets of all between.
@@ -43,4 +51,58 @@ func TestBrokenChain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestChainOfLists: a set that refers to chunk lists which the set before it left out needs the recipe between them.
+func TestChainOfLists(t *testing.T) {
+	w := patchedWorld(t, 3, 1)
+	set := setWithLists(t, filepath.Join(w.dir, "v2.squashfs"), filepath.Join(w.dir, "v3.squashfs"))
+	size, err := patchset.HeadSize(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := patchset.ReadHead(set[:size])
+	if err != nil {
+		t.Fatal(err)
+	}
+	w = altered(t, w, func(r *mirror.Release, put func([]byte, func(chunkstore.ID) string) mirror.Object) {
+		r.Patches[0].Set = put(set, mirror.PatchPath)
+		r.Patches[0].Head = mirror.Object{ID: head.ID, Size: size}
+	})
+	m := newTargetOf(t, w)
+	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
+	q, r := m.mustPull()
+	checkExact(t, m, q, r)
+	if q.Route != "patch" || q.Sets != 2 || m.server.Requests("recipes/") != 1 {
+		t.Errorf("route %s through %d sets, %d recipes: %+v", q.Route, q.Sets, m.server.Requests("recipes/"), q.Alternatives)
+	}
+	m = newTargetOf(t, w)
+	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
+	m.server.Add(faultserver.Rule{Path: "recipes/", Nth: 1, Fault: faultserver.Status(404, 0)})
+	if _, r := m.mustPull(); r.Route == "patch" || len(m.warnings) == 0 {
+		t.Errorf("without the recipe: route %s, warnings %q", r.Route, m.warnings)
+	}
+}
+
+// setWithLists makes a set that has all chunk lists.
+func setWithLists(t *testing.T, from, to string) []byte {
+	t.Helper()
+	var derived [2]*mkimage.Derived
+	for i, path := range []string{from, to} {
+		b := readFile(t, path)
+		image, err := squashfs.Open(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if derived[i], err = mkimage.Derive(t.Context(), image, chunkstore.Params{}, mkimage.DeriveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var set bytes.Buffer
+	_, err := patchset.Make(t.Context(), &set, derived[0].Recipe, derived[1].Recipe,
+		patchset.FromImage(derived[0]), patchset.FromImage(derived[1]), patchset.MakeOptions{ChunkLists: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set.Bytes()
 }
