@@ -62,8 +62,8 @@ line() {
   local half=$(( ${2%ms} * 500 ))us n
   for n in near far; do
     ip netns exec "${!n}" tc qdisc replace dev $n root netem rate "$1" delay "$half" limit 20000 2>/dev/null && continue
-    rtt=1ms note=" (no netem: no delay)"
-    ip netns exec "${!n}" tc qdisc replace dev $n root tbf rate "$1" burst 256k latency 300ms
+    rtt=1ms note="no netem here: no delay"
+    ip netns exec "${!n}" tc qdisc replace dev $n root tbf rate "$1" burst 64k latency 300ms
   done
 }
 note=
@@ -92,10 +92,10 @@ pull() {
 for l in $lines; do
   rate=${l%/*} rtt=${l#*/}
   line "$rate" "$rtt"
-  [[ -z $note ]] || { echo "lines:$note" >&2; note=; }
   pull measured
   pull told --bandwidth "$rate" --rtt "$rtt"
 done
+[[ -z $note ]] || echo "$note"
 if [[ -z $desync ]]; then
   echo "desync: skipped, it is not installed"
   exit
