@@ -2,7 +2,6 @@ package mkimage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -10,11 +9,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/internal/proof"
 	"deltaup/mkimage/squashfs"
 )
 
 // ErrContent is wrapped when a source gives other bytes than the recipe names.
-var ErrContent = errors.New("content differs from the recipe")
+var ErrContent = proof.ErrContent
 
 // BuildOptions says how to build; nothing in it changes the image. The zero value is usable.
 type BuildOptions struct {

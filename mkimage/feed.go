@@ -2,11 +2,11 @@ package mkimage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/internal/proof"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -146,9 +146,9 @@ func (b *builder) readWhole(ctx context.Context, m member, p []byte) error {
 
 // contentReader reads one content and proves it. The nil reader is a content that needs no reading.
 type contentReader struct {
-	in     io.ReadCloser
-	hasher *chunkstore.Hasher
-	member member
+	in     io.Closer
+	reader *proof.Reader
+	path   string
 }
 
 // open begins to read a content; one at a time.
@@ -157,21 +157,11 @@ func (b *builder) open(ctx context.Context, m member) (*contentReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open /%s: %w", m.path, err)
 	}
-	b.hasher.Reset()
-	return &contentReader{in: in, hasher: b.hasher, member: m}, nil
+	return &contentReader{in: in, reader: proof.NewReader(in, m.content, b.hasher), path: m.path}, nil
 }
 
 // read fills p.
-func (c *contentReader) read(p []byte) error {
-	if _, err := io.ReadFull(c.in, p); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return c.differs("it is shorter")
-		}
-		return fmt.Errorf("read /%s: %w", c.member.path, err)
-	}
-	_, err := c.hasher.Write(p)
-	return err
-}
+func (c *contentReader) read(p []byte) error { return c.named(c.reader.Fill(p)) }
 
 // skip reads n buffers full, for the hash's sake.
 func (c *contentReader) skip(n int, buffer []byte) error {
@@ -188,20 +178,14 @@ func (c *contentReader) verify() error {
 	if c == nil {
 		return nil
 	}
-	var one [1]byte
-	if _, err := io.ReadFull(c.in, one[:]); err == nil {
-		return c.differs("it is longer")
-	} else if !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read /%s: %w", c.member.path, err)
-	}
-	if c.hasher.ID() != c.member.content.ID {
-		return c.differs("it has other bytes")
-	}
-	return nil
+	return c.named(c.reader.Verify())
 }
 
-func (c *contentReader) differs(how string) error {
-	return fmt.Errorf("read /%s: %w: %s", c.member.path, ErrContent, how)
+func (c *contentReader) named(err error) error {
+	if err != nil {
+		return fmt.Errorf("read /%s: %w", c.path, err)
+	}
+	return nil
 }
 
 func (c *contentReader) close() {

@@ -3,7 +3,6 @@ package initrd
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
 	"deltaup/mkimage/internal/codec"
+	"deltaup/mkimage/internal/proof"
 )
 
 // BuildOptions says how to build; nothing in it changes the initrd. The zero value is usable.
@@ -153,20 +153,16 @@ func (b *builder) content(ctx context.Context, c *chunkstore.Content, w io.Write
 	}
 	defer in.Close() // nothing was written: what matters is verified
 	b.stats.Files++
-	b.hasher.Reset()
+	r := proof.NewReader(in, c, b.hasher)
 	for left := c.Size; left > 0; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		p := b.buf[:min(left, int64(len(b.buf)))]
-		if _, err := io.ReadFull(in, p); err != nil {
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				return fmt.Errorf("%w: it is shorter", mkimage.ErrContent)
-			}
+		if err := r.Fill(p); err != nil {
 			return err
 		}
 		left -= int64(len(p))
-		b.hasher.Write(p)
 		if _, err := w.Write(p); err != nil {
 			return err
 		}
@@ -174,15 +170,7 @@ func (b *builder) content(ctx context.Context, c *chunkstore.Content, w io.Write
 			b.progress(b.done, b.total)
 		}
 	}
-	if _, err := io.ReadFull(in, b.buf[:1]); err == nil {
-		return fmt.Errorf("%w: it is longer", mkimage.ErrContent)
-	} else if !errors.Is(err, io.EOF) {
-		return err
-	}
-	if b.hasher.ID() != c.ID {
-		return fmt.Errorf("%w: it has other bytes", mkimage.ErrContent)
-	}
-	return nil
+	return r.Verify()
 }
 
 // open asks the source, but not for a content that is nothing but holes.
