@@ -113,8 +113,16 @@ func (p *PackWriter) write(b []byte) {
 // ReadPackTable reads the table of a pack of size bytes. It checks all but the
 // frames, which [DecodeFrame] checks one by one, and the pack's name.
 func ReadPackTable(r io.ReaderAt, size int64) ([]PackEntry, error) {
+	entries, err := readPackTable(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("read pack: %w", err)
+	}
+	return entries, nil
+}
+
+func readPackTable(r io.ReaderAt, size int64) ([]PackEntry, error) {
 	if size < packSizeMin {
-		return nil, fmt.Errorf("read pack: %w: of %d bytes, at least %d are needed", ErrCorrupt, size, packSizeMin)
+		return nil, fmt.Errorf("%w: of %d bytes, at least %d are needed", ErrCorrupt, size, packSizeMin)
 	}
 	if err := readPackHeader(r); err != nil {
 		return nil, err
@@ -124,19 +132,19 @@ func ReadPackTable(r io.ReaderAt, size int64) ([]PackEntry, error) {
 		return nil, err
 	}
 	if string(trailer[36:]) != packMagic {
-		return nil, fmt.Errorf("read pack: %w: no magic at its end, it may be truncated", ErrCorrupt)
+		return nil, fmt.Errorf("%w: no magic at its end, it may be truncated", ErrCorrupt)
 	}
 	count := int64(binary.LittleEndian.Uint32(trailer[:]))
 	start := size - packTrailerSize - count*packEntrySize
 	if count < 1 || count > PackEntriesMax || start < packHeaderSize {
-		return nil, fmt.Errorf("read pack: %w: %d entries in %d bytes", ErrCorrupt, count, size)
+		return nil, fmt.Errorf("%w: %d entries in %d bytes", ErrCorrupt, count, size)
 	}
 	table := make([]byte, count*packEntrySize)
 	if err := readFullAt(r, table, start); err != nil {
 		return nil, err
 	}
 	if Sum(table) != ID(trailer[4:36]) {
-		return nil, fmt.Errorf("read pack: %w: the table's checksum is wrong", ErrCorrupt)
+		return nil, fmt.Errorf("%w: the table's checksum is wrong", ErrCorrupt)
 	}
 	return parsePackTable(table, start)
 }
@@ -153,17 +161,17 @@ func parsePackTable(table []byte, end int64) ([]PackEntry, error) {
 			Length: int64(binary.LittleEndian.Uint32(table[36:])),
 		}
 		if err := checkFrame(e.Chunk, e.Length); err != nil {
-			return nil, fmt.Errorf("read pack: %w", err)
+			return nil, err
 		}
 		if _, ok := seen[e.ID]; ok {
-			return nil, fmt.Errorf("read pack: %w: chunk %s twice", ErrCorrupt, e.ID)
+			return nil, fmt.Errorf("%w: chunk %s twice", ErrCorrupt, e.ID)
 		}
 		seen[e.ID] = struct{}{}
 		offset += e.Length
 		entries = append(entries, e)
 	}
 	if offset != end {
-		return nil, fmt.Errorf("read pack: %w: its frames end at %d, its table begins at %d", ErrCorrupt, offset, end)
+		return nil, fmt.Errorf("%w: its frames end at %d, its table begins at %d", ErrCorrupt, offset, end)
 	}
 	return entries, nil
 }
@@ -174,10 +182,10 @@ func readPackHeader(r io.ReaderAt) error {
 		return err
 	}
 	if string(header[:8]) != packMagic {
-		return fmt.Errorf("read pack: %w: it does not begin like a pack", ErrCorrupt)
+		return fmt.Errorf("%w: it does not begin like a pack", ErrCorrupt)
 	}
 	if v := binary.LittleEndian.Uint32(header[8:]); v != packVersion {
-		return fmt.Errorf("read pack: %w: %d, this program knows %d", ErrVersion, v, packVersion)
+		return fmt.Errorf("%w: %d, this program knows %d", ErrVersion, v, packVersion)
 	}
 	return nil
 }
@@ -188,7 +196,7 @@ func readFullAt(r io.ReaderAt, p []byte, off int64) error {
 		return nil
 	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = fmt.Errorf("%w: it ends early", ErrCorrupt)
+		return fmt.Errorf("%w: it ends early", ErrCorrupt)
 	}
-	return fmt.Errorf("read pack: %w", err)
+	return err
 }

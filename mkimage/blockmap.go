@@ -166,16 +166,6 @@ const plainBit = 1 << 24
 
 func storedLength(word uint32) int { return int(word &^ plainBit) }
 
-// Key names a stretch by the contents in it. Stretches with equal keys in images of one codec and one block
-// size are the same stored bytes.
-func (s *Stretch) Key() chunkstore.ID {
-	ids := make([]chunkstore.ID, len(s.Contents))
-	for i, c := range s.Contents {
-		ids[i] = c.ID
-	}
-	return fragmentKey(ids)
-}
-
 // Lacking sums what an image of old does not have: the stored bytes of blocks, and their plain bytes, which a
 // target that has old alone compresses again when it does not fetch the blocks.
 func (b *Blockmap) Lacking(old *Recipe) (stored, plain int64) {

@@ -109,12 +109,3 @@ func (s *storedSource) read(b squashfs.Block) (stored []byte, compressed, ok boo
 	}
 	return s.buffer, b.Compressed && b.Length > 0, true, nil
 }
-
-// fragmentKey names a fragment block by the contents in it.
-func fragmentKey(contents []chunkstore.ID) chunkstore.ID {
-	h := chunkstore.NewHasher()
-	for i := range contents {
-		h.Write(contents[i][:])
-	}
-	return h.ID()
-}

@@ -17,10 +17,7 @@ const (
 	// each of them, holes included: 2 TiB of contents at the default block size.
 	blocksMax = 1 << 24
 
-	pathMax  = 64 << 10 // bytes of one path
-	valueMax = 64 << 10 // bytes of one xattr's value, the kernel's XATTR_SIZE_MAX
-	majorMax = 1<<12 - 1
-	minorMax = 1<<20 - 1
+	pathMax = 64 << 10 // bytes of one path
 )
 
 // entryError is what is wrong with one entry.
@@ -102,13 +99,10 @@ func (v *validator) path(i int) error {
 	if len(path) > pathMax {
 		return corrupt("a path of %d bytes, at most %d are permitted", len(path), pathMax)
 	}
-	parent, name := "", path
-	if cut := strings.LastIndexByte(path, '/'); cut >= 0 {
-		parent, name = path[:cut], path[cut+1:]
-		if parent == "" {
-			return corrupt("an empty name")
-		}
+	if strings.HasPrefix(path, "/") {
+		return corrupt("an empty name")
 	}
+	parent, name := splitPath(path)
 	if name == "" || name == "." || name == ".." || strings.IndexByte(name, 0) >= 0 || len(name) > squashfs.NameMax {
 		return corrupt("%.300q is no file name", name)
 	}
@@ -146,14 +140,14 @@ func (v *validator) attr(e *Entry) error {
 		len(e.Target) > squashfs.TargetMax || strings.IndexByte(e.Target, 0) >= 0 {
 		return corrupt("a link target of %d bytes", len(e.Target))
 	}
-	if device := e.Type == squashfs.BlockDevice || e.Type == squashfs.CharDevice; e.Major > majorMax || e.Minor > minorMax ||
+	if device := e.Type == squashfs.BlockDevice || e.Type == squashfs.CharDevice; e.Major > squashfs.MajorMax || e.Minor > squashfs.MinorMax ||
 		!device && e.Major|e.Minor != 0 {
 		return corrupt("device number %d:%d", e.Major, e.Minor)
 	}
 	for i, x := range e.Xattrs {
 		prefix, suffix, _ := strings.Cut(x.Name, ".")
 		if prefix != "user" && prefix != "trusted" && prefix != "security" || suffix == "" ||
-			len(x.Name) > math.MaxUint8 || strings.IndexByte(x.Name, 0) >= 0 || len(x.Value) > valueMax {
+			len(x.Name) > squashfs.XattrNameMax || strings.IndexByte(x.Name, 0) >= 0 || len(x.Value) > squashfs.XattrValueMax {
 			return corrupt("xattr %.300q with %d bytes", x.Name, len(x.Value))
 		}
 		if i > 0 && e.Xattrs[i-1].Name >= x.Name {

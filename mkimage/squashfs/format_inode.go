@@ -135,12 +135,6 @@ func fileBlocks(size int64, blockSize int, inFragment bool) int64 {
 	return n
 }
 
-// Largest device numbers that the format holds.
-const (
-	majorMax = 1<<12 - 1
-	minorMax = 1<<20 - 1
-)
-
 // makeDevice puts a device number together as Linux's new_encode_dev does: the low
 // 8 bits of minor, 12 bits of major, the upper 12 bits of minor.
 func makeDevice(major, minor uint32) uint32 {
@@ -149,5 +143,5 @@ func makeDevice(major, minor uint32) uint32 {
 
 // parseDevice is the inverse of makeDevice.
 func parseDevice(d uint32) (major, minor uint32) {
-	return d >> 8 & majorMax, d&0xff | d>>12&0xfff00
+	return d >> 8 & MajorMax, d&0xff | d>>12&0xfff00
 }

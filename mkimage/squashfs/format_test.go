@@ -53,7 +53,7 @@ func TestDevice(t *testing.T) {
 		{1, 3, 0x103},
 		{8, 255, 0x8ff},
 		{8, 256, 0x100800},
-		{majorMax, minorMax, 0xffffffff},
+		{MajorMax, MinorMax, 0xffffffff},
 	} {
 		if got := makeDevice(c.major, c.minor); got != c.disk {
 			t.Errorf("makeDevice(%d, %d) = %#x, want %#x", c.major, c.minor, got, c.disk)

@@ -23,10 +23,12 @@ var (
 const (
 	BlockSizeMin  = 4 << 10
 	BlockSizeMax  = 1 << 20
-	MetaBlockSize = 8 << 10 // plain bytes of a metadata block
-	NameMax       = 256     // bytes of one file name (the kernel's SQUASHFS_NAME_LEN)
-	TargetMax     = 65535   // bytes of a symbolic link's target as read; the kernel reads up to a page
-	IDsMax        = 65535   // distinct owners and groups
+	MetaBlockSize = 8 << 10   // plain bytes of a metadata block
+	NameMax       = 256       // bytes of one file name (the kernel's SQUASHFS_NAME_LEN)
+	TargetMax     = 65535     // bytes of a symbolic link's target as read; the kernel reads up to a page
+	IDsMax        = 65535     // distinct owners and groups
+	MajorMax      = 1<<12 - 1 // device numbers
+	MinorMax      = 1<<20 - 1
 	PadSize       = 4 << 10 // an image ends at a multiple of this
 )
 

@@ -34,8 +34,8 @@ func (f *finisher) checkInode(in *Inode) error {
 		}
 		return nil
 	case BlockDevice, CharDevice:
-		if in.Major > majorMax || in.Minor > minorMax {
-			return fmt.Errorf("device %d:%d, at most %d:%d", in.Major, in.Minor, majorMax, minorMax)
+		if in.Major > MajorMax || in.Minor > MinorMax {
+			return fmt.Errorf("device %d:%d, at most %d:%d", in.Major, in.Minor, MajorMax, MinorMax)
 		}
 		return nil
 	}

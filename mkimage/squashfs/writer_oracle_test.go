@@ -87,7 +87,7 @@ func sample(b *builder) (inodes map[string]*Inode, contents map[string][]byte) {
 		"bin/sub/b":    in(Attr{Type: Directory, Mode: 0o711}),
 		"xattr-dir":    in(Attr{Type: Directory, Mode: 0o1777, Xattrs: []Xattr{{"user.dir", []byte("d")}}}),
 		"dev/null":     in(Attr{Type: CharDevice, Mode: 0o666, Major: 1, Minor: 3}),
-		"dev/big":      in(Attr{Type: CharDevice, Mode: 0o600, Major: majorMax, Minor: minorMax}),
+		"dev/big":      in(Attr{Type: CharDevice, Mode: 0o600, Major: MajorMax, Minor: MinorMax}),
 		"dev/disk":     in(Attr{Type: BlockDevice, Mode: 0o660, Major: 8, Minor: 300, Xattrs: []Xattr{{"trusted.disk", []byte("x")}}}),
 		"dev/fifo":     in(Attr{Type: FIFO, Mode: 0o644}),
 		"dev/fifo-x":   in(Attr{Type: FIFO, Mode: 0o644, Xattrs: []Xattr{{"trusted.fifo", []byte("x")}}}),

@@ -12,11 +12,9 @@ import (
 
 // Limits of what goes in; all are those of Linux or of the format.
 const (
-	nameMax   = 255       // bytes of one name
-	pathMax   = 4095      // bytes of a path, and of a symbolic link's target
-	depthMax  = 1024      // names in a path; only an archive made to harm has more
-	majorMax  = 1<<12 - 1 // device numbers as an image stores them
-	minorMax  = 1<<20 - 1
+	nameMax   = 255      // bytes of one name
+	pathMax   = 4095     // bytes of a path, and of a symbolic link's target
+	depthMax  = 1024     // names in a path; only an archive made to harm has more
 	xattrMax  = 64 << 10 // bytes of one extended attribute's value, and of one file's names
 	groupNone = 0
 )
@@ -87,9 +85,9 @@ func checkEntry(e *Entry) error {
 				ErrMalformed, show(e.Path), len(e.Target), pathMax)
 		}
 	case squashfs.BlockDevice, squashfs.CharDevice:
-		if e.Major > majorMax || e.Minor > minorMax {
+		if e.Major > squashfs.MajorMax || e.Minor > squashfs.MinorMax {
 			return fmt.Errorf("%w: device %s has number %d:%d, an image holds up to %d:%d",
-				ErrMalformed, show(e.Path), e.Major, e.Minor, majorMax, minorMax)
+				ErrMalformed, show(e.Path), e.Major, e.Minor, squashfs.MajorMax, squashfs.MinorMax)
 		}
 	}
 	if e.Size < 0 {

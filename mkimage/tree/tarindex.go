@@ -146,9 +146,9 @@ func (x *tarIndex) convert(h *tar.Header, name string) (e Entry, d data, err err
 		if h.Typeflag == tar.TypeBlock {
 			e.Type = squashfs.BlockDevice
 		}
-		if h.Devmajor < 0 || h.Devmajor > majorMax || h.Devminor < 0 || h.Devminor > minorMax {
+		if h.Devmajor < 0 || h.Devmajor > squashfs.MajorMax || h.Devminor < 0 || h.Devminor > squashfs.MinorMax {
 			return e, d, fmt.Errorf("%w: device %s has number %d:%d, an image holds up to %d:%d",
-				ErrMalformed, show(name), h.Devmajor, h.Devminor, majorMax, minorMax)
+				ErrMalformed, show(name), h.Devmajor, h.Devminor, squashfs.MajorMax, squashfs.MinorMax)
 		}
 		e.Major, e.Minor = uint32(h.Devmajor), uint32(h.Devminor)
 	default:
