@@ -108,7 +108,7 @@ func (l *listing) add(name string, c *chunkstore.Content) {
 
 // free tells whether a path is one that a tree may have and is not in use.
 func (l *listing) free(p string) bool {
-	if l.paths[p] != nil || l.folders[p] || strings.IndexByte(p, 0) >= 0 {
+	if l.paths[p] != nil || l.folders[p] || strings.IndexByte(p, 0) >= 0 || strings.HasSuffix(p, "/") {
 		return false
 	}
 	for p != "" {
