@@ -168,6 +168,9 @@ func cached(t *testing.T, state string) map[string][]part {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if info.Size() == 0 {
+			continue // the run was killed before the first byte; the next may plan other ranges across the place
+		}
 		pack := filepath.Base(filepath.Dir(f))
 		out[pack] = append(out[pack], part{start, start + info.Size()})
 	}
