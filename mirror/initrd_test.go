@@ -3,13 +3,17 @@ package mirror
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"deltaup/chunkstore"
+	"deltaup/delta/initrdset"
 	"deltaup/internal/cpiotest"
 	"deltaup/mkimage"
 	"deltaup/mkimage/initrd"
@@ -259,4 +263,53 @@ func TestCheckBuildsInitrds(t *testing.T) {
 			t.Errorf("%s: %+v", what, report.Damaged)
 		}
 	}
+}
+
+// FuzzDecodeInitrd: stored bytes of any kind give an error or a recipe with chunks for all contents.
+func FuzzDecodeInitrd(f *testing.F) {
+	dir := f.TempDir()
+	v1, _ := trees()
+	p, _ := initrdPublication(f, "1", v1)
+	release := mustPublish(f, dir, p).Release
+	image, _ := initrdOf(f, dir, release)
+	dictionary := initrdset.Dictionary(image)
+	o := *release.Artifact(InitrdName).Recipe
+	stored, err := os.ReadFile(filepath.Join(dir, RecipePath(o.ID)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(stored, o.Plain)
+	f.Add(stored[:len(stored)/2], o.Plain)
+	plain, other, err := encodeRecipe([]byte("deltaup-initrd 1\ncodec x\nchunks min=64 average=64 max=64\nframe\ncpio newc upper\nt 0 0 0 0 1 0\nend 6\n"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(plain, other.Plain)
+	f.Fuzz(func(t *testing.T, stored []byte, plain int64) {
+		if plain < 1 || plain > 1<<20 {
+			return
+		}
+		o := RecipeObject{Object: objectOf(stored), Plain: plain}
+		text := chunkstore.NewHasher()
+		err := o.decode(stored, func(in io.Reader) error { // with any hash: it is what is wanted
+			_, err := io.Copy(text, in)
+			return err
+		}, zstd.WithDecoderDictRaw(initrdDictionaryID, dictionary))
+		if err == nil {
+			t.Fatal("a text without a hash is taken")
+		}
+		o.Text = text.ID()
+		r, err := o.DecodeInitrd(stored, image)
+		if err != nil {
+			if !errors.Is(err, chunkstore.ErrCorrupt) && !errors.Is(err, chunkstore.ErrVersion) {
+				t.Errorf("error %v", err)
+			}
+			return
+		}
+		for c := range r.Contents() {
+			if len(c.Chunks) == 0 {
+				t.Errorf("content %v has no chunks", c.ID)
+			}
+		}
+	})
 }
