@@ -174,6 +174,9 @@ func (c *lineChart) notes(d *drawing, x, y axis, s series) {
 
 // evenMarks are at most six round numbers from zero to about most.
 func evenMarks(most float64) []float64 {
+	if !(most > 0) || math.IsInf(most, 1) {
+		return []float64{0} // nothing was measured
+	}
 	step := math.Pow(10, math.Floor(math.Log10(most)))
 	for _, finer := range []float64{0.1, 0.2, 0.5, 1, 2} {
 		if most/(step*finer) <= 5 {

@@ -88,6 +88,9 @@ func TestAxis(t *testing.T) {
 		most float64
 		want []float64
 	}{
+		{0, []float64{0}},
+		{math.NaN(), []float64{0}},
+		{math.Inf(1), []float64{0}},
 		{1, []float64{0, 0.2, 0.4, 0.6000000000000001, 0.8, 1}},
 		{7, []float64{0, 2, 4, 6}},
 		{23, []float64{0, 5, 10, 15, 20}},

@@ -107,6 +107,11 @@ func (s *shapedConn) Write(p []byte) (int, error) {
 	}
 	for done := 0; done < len(p); {
 		n := min(size, len(p)-done)
+		select { // alone, because of several cases that are ready any may be taken
+		case <-s.quit:
+			return done, net.ErrClosed
+		default:
+		}
 		left := s.link.down.take(n)
 		select {
 		case s.queue <- segment{append([]byte(nil), p[done:done+n]...), left.Add(delay)}:
