@@ -50,6 +50,7 @@ func TestFaults(t *testing.T) {
 				}
 				t.Parallel()
 				m := newTarget(t)
+				m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady } // chunks, however busy this machine is
 				if kind == "images/" {
 					m.seeds = nil
 				}
