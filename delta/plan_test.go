@@ -17,7 +17,7 @@ type target struct {
 	extents map[chunkstore.ID][]Extent
 }
 
-func (t target) Chunk(id chunkstore.ID) bool         { return t.chunks[id] }
+func (t target) Chunk(id chunkstore.ID) bool { return t.chunks[id] }
 
 func (t target) Extents(file chunkstore.ID) []Extent { return t.extents[file] }
 
