@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -146,10 +147,11 @@ func (c *lineChart) grid(d *drawing, x, y axis, l layout) {
 	d.text(x.to, y.from+36, "title", "end", c.x)
 }
 
-// notes writes what a series says of its points where that changes: above the line, or below it where the
-// note before is in the way.
+// notes writes what a series says of its points where that changes, beside the point where no other note is; a note
+// that finds no room is left to the point's title.
 func (c *lineChart) notes(d *drawing, x, y axis, s series) {
-	last, free, above := "", 0.0, true
+	var taken []box
+	last := ""
 	for i, note := range s.notes {
 		if note == last || note == "" {
 			continue
@@ -158,18 +160,24 @@ func (c *lineChart) notes(d *drawing, x, y axis, s series) {
 		px, py := x.at(s.points[i][0]), y.at(s.points[i][1])
 		d.dot(px, py, 2.5, "turn "+s.class, fmt.Sprintf("%s: %s", s.name, note))
 		width := 8 * float64(len(note))
-		above = px > free || !above
-		at, anchor := px+6, "start"
-		if px+width > x.to {
-			at, anchor = px-6, "end"
+		for _, b := range []box{
+			{px + 6, py - 18, width, 15}, {px + 6, py + 6, width, 15}, {px - 6 - width, py + 6, width, 15}, {px - 6 - width, py - 18, width, 15},
+		} {
+			inside := b.x > x.from && b.x+b.w < x.to && b.y > y.to-4 && b.y+b.h < y.from
+			if inside && !slices.ContainsFunc(taken, b.meets) {
+				taken = append(taken, b)
+				d.text(b.x, b.y+11, "note "+s.class, "start", note)
+				break
+			}
 		}
-		if above {
-			d.text(at, py-7, "note "+s.class, anchor, note)
-		} else {
-			d.text(at, py+17, "note "+s.class, anchor, note)
-		}
-		free = px + 12 + width
 	}
+}
+
+// box is the room of a text.
+type box struct{ x, y, w, h float64 }
+
+func (b box) meets(o box) bool {
+	return b.x < o.x+o.w && o.x < b.x+b.w && b.y < o.y+o.h && o.y < b.y+b.h
 }
 
 // evenMarks are at most six round numbers from zero to about most.

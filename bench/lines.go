@@ -10,10 +10,13 @@ import (
 // computeAll computes every method's time on every line of the report. Which route deltaup takes on a line is what
 // its planner says, asked for that line on that CPU.
 func (s *session) computeAll() error {
+	var plans map[Line]string
 	for _, weak := range []bool{false, true} {
-		plans, err := s.plans(weak)
-		if err != nil {
-			return err
+		if !weak || !s.Quick { // a quick run takes the routes of this machine's CPU for the weak one, too
+			var err error
+			if plans, err = s.plans(weak); err != nil {
+				return err
+			}
 		}
 		for i := range s.report.Methods {
 			m := &s.report.Methods[i]

@@ -67,6 +67,10 @@ func (r *Report) how() []string {
 	if r.Weak.Computed {
 		weak += fmt.Sprintf(" Its times are computed: the time, and the CPU time %g times more.", 1/r.Weak.Share-1)
 	}
+	route := "Which route deltaup takes on a line is what deltaup plan says, asked for that line on that CPU."
+	if r.Quick {
+		route = "Which route deltaup takes on a line is what deltaup plan says, asked for some of the lines on this machine's CPU."
+	}
 	stages := make([]string, len(r.Stages))
 	for i, s := range r.Stages {
 		stages[i] = s.Name + " " + secondsName(s.Took.Seconds())
@@ -83,7 +87,7 @@ func (r *Report) how() []string {
 		"Lines: " + r.Shaping + ".",
 		"Round trips one after another are measured: what a round trip of 100 ms (20 ms with more than 50 requests) adds to the time.",
 		"Deltaup's mirror is not signed, as nobody's files are here: signed metadata would add some kB.",
-		"Which route deltaup takes on a line is what deltaup plan says, asked for that line on that CPU.",
+		route,
 		weak,
 		"Where the run's time went: " + strings.Join(stages, ", ") + ".",
 	}
