@@ -23,9 +23,11 @@ for v in v1 v2; do
   run "$deltaup" mkimage -o $v.squashfs --level better --exclude 'boot/*' "$pair/$v.tar"
 done
 
-say "a mirror with two releases"
-run "$deltaup" publish --mirror mirror --version 1 v1.squashfs
-run "$deltaup" publish --mirror mirror --version 2 v2.squashfs
+say "a mirror with two releases, signed"
+echo "correct horse battery staple" > passphrase
+run "$deltaup" keys init --keys keys --mirror mirror --passphrase-file passphrase
+run "$deltaup" publish --mirror mirror --keys keys --passphrase-file passphrase --version 1 v1.squashfs
+run "$deltaup" publish --mirror mirror --keys keys --passphrase-file passphrase --version 2 v2.squashfs
 
 say "served over HTTP, pulled by a machine that runs the first"
 "$deltaup" serve --listen 127.0.0.1:0 mirror > serve.log 2>&1 &
@@ -35,8 +37,8 @@ for _ in $(seq 100); do
   sleep 0.1
 done
 [[ -n ${url:-} ]] || { cat serve.log >&2; exit 1; }
-run "$deltaup" pull "$url" --seed v1.squashfs --slot slot-b --state state-dry --dry-run
-run "$deltaup" pull "$url" --seed v1.squashfs --slot slot-b --state state --json > pull.json
+run "$deltaup" pull "$url" --seed v1.squashfs --slot slot-b --root keys/root.json --state state-dry --dry-run
+run "$deltaup" pull "$url" --seed v1.squashfs --slot slot-b --root keys/root.json --state state --json > pull.json
 run cmp v2.squashfs slot-b
 
 say "what it cost"

@@ -111,7 +111,7 @@ func TestPullKilled(t *testing.T) {
 		onDisk := cached(t, state)
 		server.Reset()
 		cmd := exec.Command(self)
-		cmd.Args = []string{"deltaup", "pull", server.URL, "--seed", v1, "--slot", slot, "--state", state, "--quiet", "--parallel", "2"}
+		cmd.Args = []string{"deltaup", "pull", server.URL, "--seed", v1, "--slot", slot, "--state", state, "--insecure", "--quiet", "--parallel", "2"}
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		if err := cmd.Start(); err != nil {
@@ -202,7 +202,7 @@ func TestPullNginx(t *testing.T) {
 	url := nginxtest.Start(t, mirrorDir)
 	dir := t.TempDir()
 	slot := filepath.Join(dir, "slot")
-	out := mustDeltaup(t, "pull", url, "--seed", v1, "--slot", slot, "--state", filepath.Join(dir, "state"))
+	out := mustDeltaup(t, "pull", url, "--seed", v1, "--slot", slot, "--state", filepath.Join(dir, "state"), "--insecure")
 	sameFile(t, slot, v2)
 	if !strings.Contains(out, "by ") {
 		t.Errorf("the image was not rebuilt: %s", out)
@@ -216,7 +216,7 @@ func TestPullBudget(t *testing.T) {
 	server := faultserver.New(t, mirror.Handler(mirrorDir))
 	dir := t.TempDir()
 	slot := filepath.Join(dir, "slot")
-	args := []string{"pull", server.URL, "--seed", v1, "--slot", slot, "--state", filepath.Join(dir, "state"), "--max-bytes"}
+	args := []string{"pull", server.URL, "--seed", v1, "--slot", slot, "--state", filepath.Join(dir, "state"), "--insecure", "--max-bytes"}
 	code, _, stderr := deltaup(t, append(args, "1M")...)
 	if code != exitBudget || !strings.Contains(stderr, "--max-bytes is 1000000") {
 		t.Errorf("exit code %d: %s", code, stderr)
@@ -239,7 +239,7 @@ func TestPullInterrupted(t *testing.T) {
 	cancel()
 	var stderr bytes.Buffer
 	code := run(ctx, &Env{Stdin: strings.NewReader(""), Stdout: &bytes.Buffer{}, Stderr: &stderr, Getenv: os.Getenv},
-		[]string{"pull", mirrorDir, "--seed", v1, "--slot", filepath.Join(dir, "slot"), "--state", filepath.Join(dir, "state")})
+		[]string{"pull", mirrorDir, "--seed", v1, "--slot", filepath.Join(dir, "slot"), "--state", filepath.Join(dir, "state"), "--insecure"})
 	if code != exitInterrupted {
 		t.Errorf("exit code %d: %s", code, &stderr)
 	}

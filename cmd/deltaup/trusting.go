@@ -30,7 +30,6 @@ type trustOptions struct {
 	downgrade     bool
 	acceptExpired string
 	sysroot       string // below which the image lies; "": the running one
-	strict        bool   // refuse a mirror when no root is known
 }
 
 func (o *trustOptions) addFlags(f *pflag.FlagSet) {
@@ -65,11 +64,7 @@ func (o *trustOptions) repository(ctx context.Context, client *mirror.Client, st
 	if err != nil {
 		return nil, err
 	}
-	r, err := trust.Refresh(ctx, trust.Options{Client: client, State: state, Root: root, Grace: grace, Downgrade: o.downgrade})
-	if errors.Is(err, trust.ErrNoRoot) && !o.strict {
-		return nil, nil
-	}
-	return r, err
+	return trust.Refresh(ctx, trust.Options{Client: client, State: state, Root: root, Grace: grace, Downgrade: o.downgrade})
 }
 
 // readRoot reads the root that was given, or the image's; nil when there is none.
