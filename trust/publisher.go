@@ -71,13 +71,18 @@ func (p *Publisher) path(name string) string {
 }
 
 func (p *Publisher) load() error {
-	newest, err := p.ring.readRoot()
+	root, err := p.ring.readRoot()
 	if err != nil {
 		return err
 	}
-	set, err := trustedmetadata.New(newest)
+	return p.loadFrom(root)
+}
+
+// loadFrom reads what the mirror has, verified from a root on.
+func (p *Publisher) loadFrom(newest []byte) error {
+	set, err := newSet(newest)
 	if err != nil {
-		return fmt.Errorf("%s beside the keys: %w", rootFile, verdict(err))
+		return fmt.Errorf("the root to begin with: %w", err)
 	}
 	files := [][]byte{newest}
 	p.roots = append(p.roots, set.Root)

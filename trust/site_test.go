@@ -25,12 +25,14 @@ type site struct {
 	dir  string // the mirror
 	keys string
 	now  time.Time
+
+	image string // what an image's content begins with
 }
 
 // newSite makes keys and an empty signed mirror.
 func newSite(t testing.TB, quorums map[string]trust.Quorum) *site {
 	t.Helper()
-	s := &site{t: t, dir: filepath.Join(t.TempDir(), "mirror"), keys: filepath.Join(t.TempDir(), "keys"), now: epoch}
+	s := &site{t: t, dir: filepath.Join(t.TempDir(), "mirror"), keys: filepath.Join(t.TempDir(), "keys"), now: epoch, image: "image "}
 	if _, err := trust.Init(s.options(), trust.InitOptions{Quorums: quorums, Passphrase: passphrase, Work: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +67,7 @@ func (s *site) tryPublish(version, channel string, info trust.Info) error {
 		return err
 	}
 	file := filepath.Join(s.t.TempDir(), "image")
-	s.must(os.WriteFile(file, []byte("image "+version), 0o644))
+	s.must(os.WriteFile(file, []byte(s.image+version), 0o644))
 	_, err = mirror.Publish(s.t.Context(), s.dir, mirror.Publication{
 		Version: version, Channel: channel, Artifacts: []mirror.File{{Name: mirror.ImageName, Path: file}},
 		Seal: func(ctx context.Context, r *mirror.Release) error { return p.Add(ctx, channel, r, info) },

@@ -163,16 +163,81 @@ func TestWrongPassphrase(t *testing.T) {
 	}
 }
 
+// TestSignedOnce refuses to sign a version with other bytes, though its release file is gone, and to make keys anew.
 func TestSignedOnce(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
-	before, err := os.ReadFile(filepath.Join(s.dir, "channels/stable.json"))
-	s.must(err)
 	s.must(os.Remove(filepath.Join(s.dir, "releases/1.json")))
-	p := s.open()
-	_ = p
-	s.must(os.WriteFile(filepath.Join(s.dir, "channels/stable.json"), before, 0o644))
+	s.image = "another image "
+	if err := s.tryPublish("1", "stable", trust.Info{}); !errors.Is(err, trust.ErrSigned) {
+		t.Errorf("signed twice: %v", err)
+	}
+	s.newTarget().wants("1")
 	if _, err := trust.Init(s.options(), trust.InitOptions{Passphrase: passphrase, Work: 1}); !errors.Is(err, trust.ErrInitialized) {
 		t.Errorf("keys made twice: %v", err)
+	}
+}
+
+// TestPublisherBelievesItsKeys refuses to sign on top of what somebody else put on the mirror.
+func TestPublisherBelievesItsKeys(t *testing.T) {
+	s, other := newSite(t, nil), newSite(t, nil)
+	s.publish("1", "stable", trust.Info{})
+	other.publish("1", "stable", trust.Info{})
+	good := s.copyOf()
+	for what, damage := range map[string]struct {
+		name string
+		is   error
+	}{
+		"timestamp": {"metadata/timestamp.json", trust.ErrSignature},
+		"snapshot":  {"metadata/2.snapshot.json", trust.ErrMixed},
+		"targets":   {"metadata/2.targets.json", trust.ErrMixed},
+	} {
+		copyTree(t, s.dir, good)
+		b, err := os.ReadFile(filepath.Join(other.dir, damage.name))
+		s.must(err)
+		s.must(os.WriteFile(filepath.Join(s.dir, damage.name), b, 0o644))
+		if _, err := trust.OpenPublisher(s.options()); !errors.Is(err, damage.is) || !strings.Contains(err.Error(), damage.name) {
+			t.Errorf("%s of another publisher: %v", what, err)
+		}
+	}
+}
+
+// TestOtherRoot refuses another publisher's root, and takes a newer one of the owner's.
+func TestOtherRoot(t *testing.T) {
+	s, other := newSite(t, nil), newSite(t, nil)
+	s.publish("1", "stable", trust.Info{})
+	m := s.newTarget()
+	m.wants("1")
+	m.o.Root = other.root()
+	if _, err := m.refresh(); !errors.Is(err, trust.ErrOtherRoot) {
+		t.Errorf("another root: %v", err)
+	}
+	m.o.Root = []byte("no root")
+	if _, err := m.refresh(); !errors.Is(err, trust.ErrMalformed) {
+		t.Errorf("no root: %v", err)
+	}
+	s.rotate(trust.Change{Role: "root"})
+	m.o.Root = s.root()
+	m.wants("1")
+	m.o = trust.Options{State: t.TempDir(), Client: m.o.Client}
+	if _, err := m.refresh(); !errors.Is(err, trust.ErrNoRoot) {
+		t.Errorf("no root at all: %v", err)
+	}
+}
+
+// TestInsecure is remembered for ever.
+func TestInsecure(t *testing.T) {
+	s := newSite(t, nil)
+	s.publish("1", "stable", trust.Info{})
+	m := s.newTarget()
+	s.must(trust.MarkInsecure(m.o.State, epoch))
+	m.wants("1")
+	st, err := trust.ReadStatus(m.o.State)
+	s.must(err)
+	if st.Insecure == nil || !st.Insecure.Equal(epoch) || st.Root != 1 {
+		t.Errorf("status %+v", st)
+	}
+	if st, err := trust.ReadStatus(t.TempDir()); err != nil || st != (trust.Status{}) {
+		t.Errorf("an empty folder: %+v, %v", st, err)
 	}
 }

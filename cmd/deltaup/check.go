@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"deltaup/mirror"
+	"deltaup/trust"
 )
 
 // checkOptions are the command's flags and argument.
@@ -26,7 +28,7 @@ func newCheckCommand(env *Env) *cobra.Command {
 		Use:   "check [flags] DIR",
 		Short: "Verify every file of a mirror",
 		Long: `Check reads the whole mirror in DIR: pointers, releases, recipes, indexes, images,
-block maps, packs and patch sets with all that is in them. It names every file that is damaged or missing with the
+block maps, packs and patch sets with all that is in them, and whether signed metadata fit together. It names every file that is damaged or missing with the
 releases that need it, and lists files that no release needs.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,6 +50,11 @@ func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
 	status.clear()
 	if err != nil {
 		return err
+	}
+	switch err := trust.Check(o.dir); {
+	case errors.Is(err, trust.ErrUnsigned):
+	case err != nil:
+		report.Damaged = append(report.Damaged, mirror.Damage{Name: "signed metadata", What: err.Error()})
 	}
 	if o.json {
 		enc := json.NewEncoder(env.Stdout)

@@ -1,0 +1,34 @@
+package trust_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"deltaup/trust"
+)
+
+func TestCheck(t *testing.T) {
+	s := newSite(t, nil)
+	s.publish("1", "stable", trust.Info{})
+	s.rotate(trust.Change{Role: "targets"})
+	s.publish("2", "stable", trust.Info{})
+	s.must(trust.Check(s.dir))
+	good := s.copyOf()
+	for _, name := range []string{
+		"metadata/2.root.json", "metadata/timestamp.json", "metadata/4.targets.json", "metadata/4.snapshot.json", "releases/1.json",
+	} {
+		copyTree(t, s.dir, good)
+		b, err := os.ReadFile(filepath.Join(s.dir, name))
+		s.must(err)
+		s.must(os.WriteFile(filepath.Join(s.dir, name), b[:len(b)-9], 0o644))
+		if err := trust.Check(s.dir); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s cut: %v", name, err)
+		}
+	}
+	if err := trust.Check(t.TempDir()); !errors.Is(err, trust.ErrUnsigned) {
+		t.Errorf("no mirror: %v", err)
+	}
+}
