@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -553,4 +554,35 @@ func TestHostileMirror(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(attacks)) {
 		t.Run(name, func(t *testing.T) { attacks[name](newVictim(t)) })
 	}
+}
+
+// TestSignedCounts holds what a pull tells of bytes and requests, metadata included, to what the server saw; and a poll that finds nothing
+// new to two requests.
+func TestSignedCounts(t *testing.T) {
+	m := newVictim(t)
+	for _, requests := range []int{0, 2} { // 0: as many as it takes
+		m.server.Reset()
+		out := mustDeltaup(t, "pull", m.server.URL, "--slot", m.slot, "--seed", m.p.image[2], "--state", m.state, "--json")
+		var result struct {
+			Event    string `json:"event"`
+			Requests int    `json:"requests"`
+			Bytes    int64  `json:"bytes_fetched"`
+		}
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		must(t, json.Unmarshal([]byte(lines[len(lines)-1]), &result))
+		sent := int64(0)
+		for _, r := range m.server.Log() {
+			if r.Status != http.StatusNotFound { // there is no newer root; what the server says of that is not read
+				sent += r.Body
+			}
+		}
+		if n := len(m.server.Log()); result.Event != "result" || result.Requests != n || requests > 0 && n != requests {
+			t.Errorf("%d requests, the server saw %d: %s", result.Requests, n, out)
+		}
+		if result.Bytes != sent {
+			t.Errorf("%d bytes, the server sent %d", result.Bytes, sent)
+		}
+		t.Logf("%d requests, %d bytes", result.Requests, result.Bytes)
+	}
+	sameFile(t, m.slot, m.p.image[3])
 }
