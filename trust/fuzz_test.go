@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"testing"
 	"time"
 
@@ -50,6 +51,7 @@ func FuzzMetadata(f *testing.F) {
 		f.Add(uint8(i), bytes.ReplaceAll(files[role], []byte(`"version":1`), []byte(`"version":2`)))
 	}
 	f.Add(uint8(0), next)
+	f.Add(uint8(0), regexp.MustCompile(`"public":"[0-9a-f]{64}"`).ReplaceAll(files[metadata.ROOT], []byte(`"public":""`)))
 	f.Add(uint8(1), []byte(`{"signed":{"_type":"targets","targets":{"a":null}},"signatures":[]}`))
 	f.Fuzz(func(t *testing.T, n uint8, b []byte) {
 		role := Roles[int(n)%len(Roles)]

@@ -2,7 +2,9 @@ package trust
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,6 +55,9 @@ func wellFormed(b []byte, role string) error {
 	if hasNull(v) {
 		return fmt.Errorf("%w: null in it", ErrMalformed)
 	}
+	if role == metadata.ROOT {
+		return wellFormedKeys(b)
+	}
 	refers := map[string]string{metadata.TIMESTAMP: snapshotName, metadata.SNAPSHOT: targetsName}[role]
 	if refers == "" {
 		return nil
@@ -72,6 +77,25 @@ func wellFormed(b []byte, role string) error {
 	m := meta.Signed.Meta[refers]
 	if m.Version < 1 || m.Length < 1 || m.Hashes["sha256"] == "" {
 		return fmt.Errorf("%w: it does not name version, length and SHA-256 of %s", ErrMalformed, refers)
+	}
+	return nil
+}
+
+// wellFormedKeys looks at the keys of a root: crypto/ed25519 panics over a public key of another length.
+func wellFormedKeys(b []byte) error {
+	var root struct {
+		Signed struct {
+			Keys map[string]metadata.Key
+		}
+	}
+	if err := json.Unmarshal(b, &root); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	for id, key := range root.Signed.Keys {
+		public, err := hex.DecodeString(key.Value.PublicKey)
+		if key.Type == metadata.KeyTypeEd25519 && (err != nil || len(public) != ed25519.PublicKeySize) {
+			return fmt.Errorf("%w: key %.80q is none of Ed25519", ErrMalformed, id)
+		}
 	}
 	return nil
 }
