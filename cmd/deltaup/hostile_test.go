@@ -504,7 +504,7 @@ func TestHostileMirror(t *testing.T) {
 		},
 		"image of another release": func(m *victim) {
 			m.swap("images")
-			m.refuses(exitMirror, ".squashfs: damaged on the mirror", "--route", "whole")
+			m.refuses(exitVersion, ".squashfs: damaged on the mirror", "--route", "whole") // no other route was permitted
 		},
 		"index of another release": func(m *victim) {
 			m.swap("indexes")
