@@ -21,6 +21,9 @@ type initrdSet struct {
 	made  map[chunkstore.ID]*io.SectionReader // of them, in the spool; nil: not made yet
 }
 
+// smallSet is the size up to which an initrd's set is taken to have one group, which is needed whatever else is.
+const smallSet = 256 << 10
+
 // openInitrdSet fetches what gives the recipe of an initrd out of a patch set, when one leads from a seed. When there is none, or it
 // is of no use, which is a warning, it returns nil.
 func (u *Update) openInitrdSet(ctx context.Context, o *output) (*initrdSet, error) {
@@ -29,6 +32,7 @@ func (u *Update) openInitrdSet(ctx context.Context, o *output) (*initrdSet, erro
 		return nil, nil
 	}
 	x := &initrdSet{set: newSet(&mirror.Patch{From: p.From, Set: p.Set, Head: p.Head}, u.release)}
+	x.small = p.Set.Size <= smallSet
 	err := u.readInitrdSet(ctx, x, from)
 	if err == nil {
 		return x, nil

@@ -21,6 +21,7 @@ const maxSets = 8
 // set is a patch set, one step on the way from a seed to the release.
 type set struct {
 	patch *mirror.Patch
+	small bool            // it is fetched whole at once
 	to    *mirror.Release // that it leads to
 	head  *patchset.Head
 	step  *patchset.Step // nil: not loaded
@@ -103,7 +104,7 @@ func newSet(p *mirror.Patch, to *mirror.Release) *set {
 
 // headBytes is how many bytes are fetched for a set's head: all of the set when the rest is no more than a request is worth.
 func (u *Update) headBytes(s *set) int64 {
-	if s.patch.Set.Size-s.patch.Head.Size <= u.meta.line.RequestCost() {
+	if s.small || s.patch.Set.Size-s.patch.Head.Size <= u.meta.line.RequestCost() {
 		return s.patch.Set.Size
 	}
 	return s.patch.Head.Size
