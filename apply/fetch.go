@@ -71,10 +71,10 @@ func (u *Update) giveUp(ctx context.Context, err error) error {
 		u.close(delta.RoutePatch, err)
 	case r.file.Kind == delta.ImageFile && u.plan.Route == delta.RouteBlocks:
 		u.close(delta.RouteBlocks, err)
-		u.closed[delta.RouteWhole] = err.Error()
+		u.closed[delta.RouteWhole] = err
 	case r.file.Kind == delta.ImageFile && u.seedless:
 		u.close(delta.RouteWhole, err)
-		u.closed[delta.RouteBlocks] = err.Error()
+		u.closed[delta.RouteBlocks] = err
 		return u.readSeedsNow(ctx)
 	default:
 		return err

@@ -50,11 +50,31 @@ func unusable(err error) bool {
 // close gives a route up for this update.
 func (u *Update) close(route delta.Route, err error) {
 	u.events.warn("the route %s is given up: %v", route, err)
-	u.closed[route] = err.Error()
+	u.closed[route] = err
 	if route == delta.RoutePatch && !u.whole {
 		u.setRecipe(nil) // it came from there, and nothing else has proved it
 	}
 }
+
+// noRoute lets a caller see why no route is left: err, which names the reasons, wraps those of the routes that failed too.
+func (u *Update) noRoute(err error) error {
+	if !errors.Is(err, delta.ErrNoRoute) {
+		return err
+	}
+	causes := []error{err}
+	for _, why := range u.closed {
+		causes = append(causes, why)
+	}
+	return &routeError{err, causes}
+}
+
+// routeError reads as error alone.
+type routeError struct {
+	error
+	causes []error
+}
+
+func (e *routeError) Unwrap() []error { return e.causes }
 
 // setRecipe takes what is known of the image's contents and looks for them in the seeds.
 func (u *Update) setRecipe(r *mkimage.Recipe) {
@@ -64,7 +84,7 @@ func (u *Update) setRecipe(r *mkimage.Recipe) {
 
 // loadRecipe gets the recipe: out of the patch sets where there are any, else whole.
 func (u *Update) loadRecipe(ctx context.Context) error {
-	if u.chain != nil && u.closed[delta.RoutePatch] == "" {
+	if u.chain != nil && u.closed[delta.RoutePatch] == nil {
 		if err := u.closeOn(delta.RoutePatch, u.loadSets(ctx)); err != nil || u.recipe != nil {
 			return err
 		}

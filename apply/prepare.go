@@ -43,11 +43,11 @@ type Update struct {
 	blockmap *mkimage.Blockmap // nil: not fetched
 	chain    *chain            // of patch sets to the image; nil: there is none
 
-	closed       map[delta.Route]string // routes that failed, and why
-	initrdClosed bool                   // no patch set gives an initrd any more
-	seedless     bool                   // the seeds are not read: the whole image comes sooner
-	prove        bool                   // blocks of the seeds are not copied any more
-	way          delta.Way              // of the plan
+	closed       map[delta.Route]error // routes that failed, and why
+	initrdClosed bool                  // no patch set gives an initrd any more
+	seedless     bool                  // the seeds are not read: the whole image comes sooner
+	prove        bool                  // blocks of the seeds are not copied any more
+	way          delta.Way             // of the plan
 	plan         *delta.Plan
 	quote        Quote
 }
@@ -61,7 +61,7 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	if r.Parallel <= 0 {
 		r.Parallel = 4
 	}
-	u := &Update{r: r, events: events{fn: r.Events}, seeds: &seeds{}, cpu: r.CPU, closed: map[delta.Route]string{}}
+	u := &Update{r: r, events: events{fn: r.Events}, seeds: &seeds{}, cpu: r.CPU, closed: map[delta.Route]error{}}
 	slot := ""
 	if r.Slot != nil {
 		slot = r.Slot.Name()
@@ -246,7 +246,7 @@ func (u *Update) replan(ctx context.Context) error {
 			return published(mirror.IndexPath(u.release.Index.ID), err)
 		}
 		if err != nil {
-			return fmt.Errorf("release %s: %w", u.release.Version, err)
+			return fmt.Errorf("release %s: %w", u.release.Version, u.noRoute(err))
 		}
 		u.plan, u.way = plan, delta.Way{}
 		if i := slices.IndexFunc(ways, func(w delta.Way) bool { return w.Route == plan.Route }); i >= 0 {

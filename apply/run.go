@@ -130,7 +130,7 @@ func (u *Update) otherWay(ctx context.Context, err error, copied bool) error {
 	case errors.Is(err, errOtherImage):
 		u.events.warn("%v; fetching it whole", err)
 		for _, r := range []delta.Route{delta.RoutePatch, delta.RouteChunks, delta.RouteBlocks} {
-			u.closed[r] = err.Error()
+			u.closed[r] = err
 		}
 	default:
 		return u.giveUp(ctx, err)

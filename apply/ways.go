@@ -20,8 +20,8 @@ func (u *Update) ways() []delta.Way {
 	for i := range ways {
 		w := &ways[i]
 		w.Work.Write += u.image.Size
-		if why := u.closed[w.Route]; why != "" {
-			w.Closed = why
+		if why := u.closed[w.Route]; why != nil {
+			w.Closed = why.Error()
 		} else if u.r.Route != "" && w.Route != u.r.Route {
 			w.Closed = fmt.Sprintf("only the route %s was asked for", u.r.Route)
 		} else if u.seedless && w.Route != delta.RouteWhole {
@@ -146,7 +146,7 @@ func (u *Update) blocksWay(m missing) delta.Way {
 	case u.prove:
 		w.Closed = "blocks are not taken as they are any more"
 	case u.blockmap == nil:
-		if u.recipe == nil && u.chain != nil && u.closed[delta.RoutePatch] == "" {
+		if u.recipe == nil && u.chain != nil && u.closed[delta.RoutePatch] == nil {
 			u.addHeads(&w)
 		} else if u.recipe == nil {
 			u.addMeta(&w, u.image.Recipe.Object)
@@ -175,7 +175,7 @@ func (u *Update) patchWay(m missing) delta.Way {
 	switch {
 	case u.chain == nil:
 		w.Closed = "no patch set leads here from what the seeds hold"
-	case u.closed[delta.RoutePatch] != "": // what the chain knows may be wrong
+	case u.closed[delta.RoutePatch] != nil: // what the chain knows may be wrong
 	case !u.chain.loaded():
 		u.addHeads(&w)
 		for _, s := range u.chain.sets {

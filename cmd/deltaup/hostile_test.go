@@ -438,7 +438,7 @@ func TestHostileMirror(t *testing.T) {
 		},
 		"endless patch set": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: "patches/", Fault: endless})
-			m.refuses(exitVersion, ".patch: damaged on the mirror", "--route", "patch")
+			m.refuses(exitMirror, ".patch: damaged on the mirror", "--route", "patch")
 		},
 		"slow drip of metadata": func(m *victim) {
 			m.server.Add(faultserver.Rule{Path: mirror.TimestampPath, Fault: faultserver.Slow(50)})
@@ -492,7 +492,7 @@ func TestHostileMirror(t *testing.T) {
 		},
 		"patch set of another step": func(m *victim) {
 			m.swap("patches")
-			m.refuses(exitVersion, "its head has the hash", "--route", "patch")
+			m.refuses(exitMirror, "its head has the hash", "--route", "patch")
 		},
 		"patch set of another step, and chunks that are right": func(m *victim) {
 			m.swap("patches")
@@ -504,7 +504,7 @@ func TestHostileMirror(t *testing.T) {
 		},
 		"image of another release": func(m *victim) {
 			m.swap("images")
-			m.refuses(exitVersion, ".squashfs: damaged on the mirror", "--route", "whole") // no other route was permitted
+			m.refuses(exitMirror, ".squashfs: damaged on the mirror", "--route", "whole") // no other route was permitted
 		},
 		"index of another release": func(m *victim) {
 			m.swap("indexes")
