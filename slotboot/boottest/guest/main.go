@@ -107,7 +107,7 @@ func install(image string) error {
 	if err := unix.Mount(image, "/run/deltaup/image", "squashfs", unix.MS_RDONLY, ""); err != nil {
 		return fmt.Errorf("mount %s: %w", image, err)
 	}
-	cmd := exec.Command("/deltaup", "install", "/mirror", "--config", "/deltaup.toml")
+	cmd := exec.Command("/deltaup", "install", "/mirror", "--config", "/deltaup.toml", "--insecure")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
 	if err := cmd.Run(); err != nil {
 		return err
