@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,15 +95,27 @@ func untilFunc(until string) (func(context.Context) error, error) {
 	}, nil
 }
 
-// waitForBoot blocks until systemd has no job of the boot left, boot-complete.target among them.
+// waitForBoot blocks until systemd has no job of the boot left, boot-complete.target among them. A recorder
+// that was begun early asks until there is a message bus to ask by.
 func waitForBoot(ctx context.Context) error {
-	err := exec.CommandContext(ctx, "systemctl", "is-system-running", "--wait", "--quiet").Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) || ctx.Err() != nil {
-		return nil // it exits with 1 when a unit has failed: the boot is over all the same
+	for {
+		state, err := exec.CommandContext(ctx, "systemctl", "is-system-running", "--wait").Output()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) && ctx.Err() == nil {
+			return fmt.Errorf("wait for the end of the boot: %w", err)
+		}
+		switch word := strings.TrimSpace(string(state)); word {
+		case "", "unknown", "offline", "initializing", "starting":
+			if _, err := os.Stat("/run/systemd/system"); word == "offline" && err != nil {
+				return errors.New("wait for the end of the boot: systemd does not run here")
+			}
+		default:
+			return nil // running, or degraded by a unit that failed: the boot is over all the same
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return nil
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("wait for the end of the boot: %w", err)
-	}
-	return nil
 }

@@ -173,6 +173,28 @@ deltaup_squashfs() {
 	fi
 }
 
+# deltaup_record TARGET begins to record what the boot reads of the new root; deltaup-trace.service goes on with it. The
+# program is the image's own. A boot whose recording cannot begin goes on without.
+deltaup_record() {
+	deltaup_program=$DELTAUP_RUN/image/usr/bin/deltaup
+	[ -x "$deltaup_program" ] || {
+		deltaup_say "nothing is recorded: the image has no program /usr/bin/deltaup"
+		return 0
+	}
+	# The systemd of dracut's initramfs ends all but the processes whose name begins with @ when it switches the root.
+	mkdir -p "$DELTAUP_RUN/bin"
+	ln -sf "$deltaup_program" "$DELTAUP_RUN/bin/@deltaup"
+	(PATH=$DELTAUP_RUN/bin:$PATH && exec @deltaup trace record --until taken --root "$1") >"$DELTAUP_RUN/recorder" 2>&1 &
+	deltaup_left=100
+	until [ -s "$DELTAUP_RUN/recorder" ] || [ $deltaup_left = 0 ]; do
+		deltaup_left=$((deltaup_left - 1))
+		sleep 0.1
+	done
+	deltaup_line=''
+	read -r deltaup_line <"$DELTAUP_RUN/recorder" || true
+	[ "$deltaup_line" = recording ] || deltaup_say "nothing is recorded: ${deltaup_line:-deltaup does not answer}"
+}
+
 # deltaup_upper prepares what is above the image: deltaup_upper_dir is a folder then.
 deltaup_upper() {
 	case $(deltaup_arg deltaup.overlay || echo tmpfs) in
@@ -222,6 +244,7 @@ deltaup_mount_root() {
 		return 1
 	}
 	[ -z "${deltaup_data_device:-}" ] || deltaup_bind_data "$1" || return 1
+	! deltaup_arg deltaup.trace >/dev/null || deltaup_record "$1"
 	deltaup_say "slot $deltaup_slot: $deltaup_spec"
 }
 

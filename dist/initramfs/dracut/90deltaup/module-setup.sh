@@ -17,7 +17,7 @@ installkernel() {
 }
 
 install() {
-	inst_multiple mount umount losetup od dd tr sed tail readlink mkdir sleep sync
+	inst_multiple mount umount losetup od dd tr sed tail readlink mkdir ln sleep sync
 	inst_simple "$moddir/deltaup.sh" /usr/lib/deltaup/deltaup.sh
 	inst_hook cmdline 90 "$moddir/parse-deltaup.sh"
 	inst_hook mount 90 "$moddir/mount-deltaup.sh"
