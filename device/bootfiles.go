@@ -104,15 +104,85 @@ func (f *bootFile) verify() error {
 	if info.Size() != f.artifact.Size {
 		return fmt.Errorf("%s: %w: %d bytes, not %d", f.path, apply.ErrVerify, info.Size(), f.artifact.Size)
 	}
+	id, err := hashMedium(file)
+	if err != nil {
+		return err
+	}
+	if id != f.artifact.ID {
+		return fmt.Errorf("%s: %w", f.path, apply.ErrVerify)
+	}
+	return nil
+}
+
+// hashMedium hashes a file past the page cache.
+func hashMedium(file *os.File) (id chunkstore.ID, err error) {
 	if err := unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
-		return fmt.Errorf("%s: drop cache: %w", f.path, err)
+		return id, fmt.Errorf("%s: drop cache: %w", file.Name(), err)
 	}
 	h := chunkstore.NewHasher()
 	if _, err := io.Copy(h, file); err != nil {
-		return err
+		return id, err
 	}
-	if h.ID() != f.artifact.ID {
-		return fmt.Errorf("%s: %w", f.path, apply.ErrVerify)
+	return h.ID(), nil
+}
+
+// note has the record say what the files are.
+func (l bootFiles) note(rec *Record) {
+	for _, f := range l {
+		switch f.artifact.Name {
+		case mirror.KernelName:
+			rec.KernelID = f.artifact.ID
+		case mirror.InitrdName:
+			rec.InitrdID = f.artifact.ID
+		}
+	}
+}
+
+// intact compares a slot's kernel and initrd with what is known of them, and wraps ErrNotWhole when they differ. GRUB
+// cannot tell that a file was cut off or changed; it starts it.
+func (d *Device) intact(s *config.Slot, rec *Record) error {
+	return d.eachBootFile(s, rec, func(file *os.File, want *chunkstore.ID) error {
+		if want.IsZero() {
+			return nil
+		}
+		id, err := hashMedium(file)
+		if err == nil && id != *want {
+			err = fmt.Errorf("slot %s: %w: %s is not what was installed", s.Name, ErrNotWhole, file.Name())
+		}
+		return err
+	})
+}
+
+// knowFiles has the record name the kernel and the initrd of a slot that has just booted with them, when it does not yet.
+func (d *Device) knowFiles(s *config.Slot) error {
+	return d.changeRecords(func(r *records) error {
+		return d.eachBootFile(s, r.slot(s.Name), func(file *os.File, known *chunkstore.ID) (err error) {
+			if known.IsZero() {
+				*known, err = hashMedium(file)
+			}
+			return err
+		})
+	})
+}
+
+// eachBootFile opens the kernel and the initrd of a slot; those that are missing are left out.
+func (d *Device) eachBootFile(s *config.Slot, rec *Record, do func(*os.File, *chunkstore.ID) error) error {
+	for _, x := range []struct {
+		path string
+		id   *chunkstore.ID
+	}{{d.kernel(s), &rec.KernelID}, {d.initrd(s), &rec.InitrdID}} {
+		file, err := os.Open(x.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		err = do(file, x.id)
+		file.Close() // read only
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -155,11 +155,31 @@ func (x *doctor) slot(s *config.Slot, place *machine.FileSystem, state counted.S
 	}
 	switch {
 	case missing == "":
-		x.good("slot %s has kernel and initrd", s.Name)
+		x.bootFiles(s, state)
 	case state.IsBad(s.Name):
 		x.unknown("deltaup pull", "slot %s holds nothing to boot: no %s", s.Name, missing)
 	default:
 		x.wrong("deltaup pull fills it; until then deltaup mark-bad "+s.Name, "slot %s would be booted and has no %s", s.Name, missing)
+	}
+}
+
+// bootFiles compares the kernel and the initrd of a slot with what was installed.
+func (x *doctor) bootFiles(s *config.Slot, state counted.State) {
+	r, err := x.d.records()
+	if err == nil {
+		err = x.d.intact(s, r.slot(s.Name))
+	}
+	switch {
+	case err == nil:
+		x.good("slot %s has kernel and initrd", s.Name)
+	case !errors.Is(err, ErrNotWhole):
+		x.unknown("", "%v", err)
+	case state.IsBad(s.Name):
+		x.unknown("deltaup pull fills it", "%v", err)
+	case s.Name == next(state):
+		x.wrong("the next restart may be the last: deltaup mark-active of another slot, restart, deltaup pull", "%v", err)
+	default:
+		x.wrong("deltaup mark-bad "+s.Name+", so that GRUB does not fall back to it; the next deltaup pull fills it", "%v", err)
 	}
 }
 

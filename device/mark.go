@@ -90,6 +90,9 @@ func (d *Device) MarkGood(ctx context.Context) (slot string, changed bool, err e
 		}
 		return nil
 	})
+	if err == nil {
+		err = d.knowFiles(d.Config.Slot(slot))
+	}
 	if err != nil || !changed {
 		return slot, changed, err
 	}
@@ -137,8 +140,8 @@ func (d *Device) know(s *config.Slot) error {
 	})
 }
 
-// bootable refuses a slot that has no whole image and kernel. A slot that this program did not fill is believed
-// when it has a kernel.
+// bootable refuses a slot that has no whole image, kernel and initrd. A slot that this program did not fill is believed
+// when it has a kernel and an initrd.
 func (d *Device) bootable(slot string) error {
 	s, err := d.slot(slot)
 	if err != nil {
@@ -157,7 +160,7 @@ func (d *Device) bootable(slot string) error {
 	case !exists(d.initrd(s)):
 		return fmt.Errorf("slot %s: %w: no %s", slot, ErrNotWhole, d.initrd(s))
 	}
-	return nil
+	return d.intact(s, rec)
 }
 
 // MarkActive makes the slot the one that boots, without a trial, and forgets that it was bad.

@@ -36,6 +36,10 @@ type Record struct {
 	Installed time.Time     `json:"installed"` // by this machine's clock
 	Whole     bool          `json:"whole"`     // it was read back and activated; false while it is being written
 	Pinned    bool          `json:"pinned"`    // it is not overwritten
+
+	// What the boot folder is to hold; zero when it is not known.
+	KernelID chunkstore.ID `json:"kernel_id"`
+	InitrdID chunkstore.ID `json:"initrd_id"` // as it was made on this machine
 }
 
 // Failure is a release that did not stay.

@@ -21,7 +21,9 @@ const someRecords = `{
       "order": 7,
       "installed": "2026-01-02T03:04:05Z",
       "whole": true,
-      "pinned": false
+      "pinned": false,
+      "kernel_id": "0303030303030303030303030303030303030303030303030303030303030303",
+      "initrd_id": "-"
     }
   },
   "failed": [

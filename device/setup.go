@@ -153,7 +153,7 @@ func (d *Device) setupState(ctx context.Context, active string) error {
 		return err
 	}
 	if s := d.Config.Slot(booted); s != nil {
-		return d.know(s)
+		return errors.Join(d.know(s), d.knowFiles(s))
 	}
 	return nil
 }

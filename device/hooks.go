@@ -1,0 +1,38 @@
+package device
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"deltaup/slotboot/scripts"
+)
+
+// hookFolder holds the programs that are told of what happens; see doc/slots.md.
+const hookFolder = "/etc/deltaup/hook.d"
+
+// hooks runs the hooks with the variables of an event.
+func (d *Device) hooks(ctx context.Context, event, slot, version, reason string) error {
+	results, err := scripts.Run(ctx, d.path(hookFolder), d.variables(event, slot, version, reason), scripts.Timeout)
+	if err != nil {
+		return err
+	}
+	if failed := scripts.Failed(results); failed != nil {
+		return fmt.Errorf("hook %s on %s: %w", filepath.Base(failed.Path), event, failed.Err)
+	}
+	return nil
+}
+
+// variables are what hooks and checks find in their environment.
+func (d *Device) variables(event, slot, version, reason string) []string {
+	booted, _ := d.Booted() // "" is the right value when it is not known
+	return []string{
+		"DELTAUP_EVENT=" + event,
+		"DELTAUP_SLOT=" + slot,
+		"DELTAUP_VERSION=" + version,
+		"DELTAUP_BOOTED=" + booted,
+		"DELTAUP_REASON=" + reason,
+		"DELTAUP_STATE=" + d.state(),
+		"DELTAUP_ROOT=" + d.path("/"),
+	}
+}

@@ -1,0 +1,61 @@
+package device_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"deltaup/device"
+)
+
+// TestSetup is repeated without harm, and refuses what GRUB could not write.
+func TestSetup(t *testing.T) {
+	m := newTarget(t)
+	m.mustUpdate(2)
+	before := m.read(m.path("/boot/deltaup/grubenv"))
+	files, err := m.Setup(t.Context(), device.SetupOptions{Whole: m.path("/boot/grub/grub.cfg"), Generator: m.path("/etc/grub.d/42_deltaup")})
+	if err != nil || len(files) != 3 {
+		t.Fatalf("got %v, %v", files, err)
+	}
+	if m.read(m.path("/boot/deltaup/grubenv")) != before {
+		t.Error("a second setup changed the state")
+	}
+	for _, path := range []string{"/boot/deltaup/deltaup.cfg", "/boot/grub/grub.cfg", "/etc/grub.d/42_deltaup"} {
+		text := m.read(m.path(path))
+		for _, want := range []string{"/deltaup/b/vmlinuz", "/deltaup/b/initrd.img", "deltaup.image=LABEL=data:/b.squashfs", "/deltaup/grubenv"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s does not say %s", path, want)
+			}
+		}
+	}
+	if info, err := os.Stat(m.path("/etc/grub.d/42_deltaup")); err != nil || info.Mode()&0o111 == 0 {
+		t.Errorf("the generator cannot be run: %v", err)
+	}
+	mounts := m.read(m.path("/proc/self/mountinfo"))
+	m.write("/proc/self/mountinfo", strings.Replace(mounts, "vfat", "btrfs", 1))
+	_, err = m.Setup(t.Context(), device.SetupOptions{})
+	wantErr(t, err, device.ErrUnfit)
+}
+
+// TestSetupElsewhere sets a machine up that is not running.
+func TestSetupElsewhere(t *testing.T) {
+	m := newTarget(t)
+	m.write("/proc/cmdline", "quiet\n")
+	if err := os.Remove(m.path("/boot/deltaup/grubenv")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := m.Setup(t.Context(), device.SetupOptions{})
+	wantErr(t, err, device.ErrNoActive)
+	if _, err := m.Setup(t.Context(), device.SetupOptions{Active: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.reboot(); got != "a" {
+		t.Errorf("booted %s", got)
+	}
+	_, err = m.Select("both")
+	wantErr(t, err, device.ErrNoSlot)
+	if fmt.Sprint(m.Config.Slots[1].Name) != "b" {
+		t.Error("slots changed")
+	}
+}

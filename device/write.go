@@ -1,0 +1,155 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"deltaup/apply"
+	"deltaup/internal/durable"
+	"deltaup/mirror"
+	"deltaup/slotboot"
+	"deltaup/slotboot/counted"
+)
+
+// Run brings the release into the slot and puts it on trial. Before the first write the slot is marked bad and
+// loses its kernel, so that no boot loader starts half of it; when all of it has been read back it is activated.
+func (u *Update) Run(ctx context.Context) (apply.Result, error) {
+	if u.o.DryRun {
+		return apply.Result{}, errors.New("this update was only quoted")
+	}
+	if err := u.hooks(ctx, "pre-install"); err != nil {
+		return apply.Result{}, err
+	}
+	if u.apply.Quote().Current { // apply writes to no slot then, but perhaps to its files
+		if err := u.mark(ctx); err != nil {
+			return apply.Result{}, err
+		}
+	}
+	result, err := u.apply.Run(ctx)
+	if err != nil {
+		return apply.Result{}, err
+	}
+	if err := u.activate(ctx); err != nil {
+		return apply.Result{}, err
+	}
+	if err := u.hooks(ctx, "post-install"); err != nil {
+		u.warn(err)
+	}
+	if err := u.d.notify(ctx, fmt.Sprintf("release %s is installed in slot %s and boots at the next restart", u.release.Version, u.target.Name)); err != nil {
+		u.warn(err)
+	}
+	return result, nil
+}
+
+// spoil makes the target unbootable, once.
+func (u *Update) spoil(ctx context.Context) error {
+	if u.spoiled {
+		return nil
+	}
+	if err := u.mark(ctx); err != nil {
+		return err
+	}
+	if err := u.files.hide(); err != nil {
+		return err
+	}
+	if err := syncFileSystem(u.d.path(u.target.Boot)); err != nil {
+		return err
+	}
+	u.spoiled = true
+	return nil
+}
+
+// mark notes what the target is to hold, and marks it bad. The boot folder exists afterwards.
+func (u *Update) mark(ctx context.Context) error {
+	err := u.d.changeRecords(func(r *records) error {
+		rec := r.slot(u.target.Name)
+		image := u.release.Artifact(mirror.ImageName)
+		if !rec.Whole && rec.Image == image.ID && rec.Order == r.Order {
+			return nil // this update was cut off
+		}
+		r.Order++
+		*rec = Record{Version: u.release.Version, Image: image.ID, Size: image.Size, Order: r.Order,
+			Installed: time.Now().UTC().Truncate(time.Second), Pinned: rec.Pinned}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := durable.MkdirAll(u.d.path(u.target.Boot)); err != nil {
+		return err
+	}
+	_, err = u.d.change(ctx, func(s counted.State) (counted.State, error) { return s.MarkBad(u.target.Name) })
+	return err
+}
+
+// activate puts the target, which was read back, on trial.
+func (u *Update) activate(ctx context.Context) error {
+	if err := u.files.show(); err != nil {
+		return err
+	}
+	// GRUB replays no journal: what was renamed must have reached its place before GRUB is told of it.
+	if err := syncFileSystem(u.d.path(u.target.Boot)); err != nil {
+		return err
+	}
+	if err := u.files.verify(); err != nil {
+		return err
+	}
+	_, err := u.d.change(ctx, func(s counted.State) (counted.State, error) {
+		return s.Activate(u.target.Name, u.d.Config.Boot.Attempts)
+	})
+	if err != nil {
+		return err
+	}
+	return u.d.changeRecords(func(r *records) error {
+		rec := r.slot(u.target.Name)
+		rec.Whole, rec.Installed = true, time.Now().UTC().Truncate(time.Second)
+		u.files.note(rec)
+		r.forgive(u.target.Name)
+		return nil
+	})
+}
+
+// hooks runs the hooks of an event. Those before an installation can prevent it.
+func (u *Update) hooks(ctx context.Context, event string) error {
+	return u.d.hooks(ctx, event, u.target.Name, u.release.Version, "")
+}
+
+func (u *Update) warn(err error) {
+	if u.o.Warning != nil {
+		u.o.Warning(err.Error())
+	}
+}
+
+// spoilingSlot makes the slot unbootable before its first write.
+type spoilingSlot struct {
+	*slotboot.Slot
+	spoil func() error
+}
+
+// Begin implements apply.Slot.
+func (s *spoilingSlot) Begin(size int64) error {
+	if err := s.Reserve(size); err != nil { // a slot that is too small keeps what it holds
+		return err
+	}
+	if err := s.spoil(); err != nil {
+		return fmt.Errorf("make slot %s unbootable: %w", s.Name(), err)
+	}
+	return s.Slot.Begin(size)
+}
+
+// syncFileSystem writes back everything of the file system that a folder lies on, its journal included.
+func syncFileSystem(dir string) error {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	defer unix.Close(fd) // read only
+	if err := unix.Syncfs(fd); err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return nil
+}
