@@ -1,154 +1,19 @@
 package device_test
 
 import (
-	"bytes"
-	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"deltaup/apply"
 	"deltaup/chunkstore"
 	"deltaup/device"
-	"deltaup/internal/cpiotest"
 	"deltaup/mirror"
-	"deltaup/mkimage"
-	"deltaup/mkimage/tree"
 	"deltaup/slotboot/config"
 	"deltaup/slotboot/counted"
 )
-
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
-
-func runTests(m *testing.M) int {
-	// Everything here is synced again and again; on a busy disk nothing else would take time.
-	if dir, err := os.MkdirTemp("/dev/shm", "deltaup-device"); err == nil {
-		defer os.RemoveAll(dir)
-		os.Setenv("TMPDIR", dir)
-	}
-	defer func() { os.RemoveAll(theWorld.dir) }()
-	return m.Run()
-}
-
-// releases is how many there are: versions 1 to 4.
-const releases = 4
-
-// world is the releases, published on a mirror of their own each with all before it: mirror[i] has i+1 as the newest.
-type world struct {
-	dir    string
-	mirror [releases]string
-	image  [releases]string
-	kernel [releases]string
-	initrd [releases]string
-	made   [releases]chunkstore.ID // the initrd as a target makes it anew
-}
-
-var (
-	makeWorld  sync.Once
-	theWorld   world
-	worldError error
-)
-
-func newWorld(t testing.TB) *world {
-	t.Helper()
-	makeWorld.Do(func() { worldError = theWorld.make() })
-	if worldError != nil {
-		t.Fatal(worldError)
-	}
-	return &theWorld
-}
-
-func (w *world) make() (err error) {
-	if w.dir, err = os.MkdirTemp("", "deltaup-device"); err != nil {
-		return err
-	}
-	for i := range releases {
-		if err := w.release(i); err != nil {
-			return err
-		}
-		w.mirror[i] = filepath.Join(w.dir, fmt.Sprintf("mirror%d", i+1))
-		for j := range i + 1 {
-			p, err := mirror.Publish(context.Background(), w.mirror[i], mirror.Publication{
-				Version: fmt.Sprint(j + 1), Channel: "stable", Compatible: "board-a", Image: w.image[j], PatchFrom: 1,
-				Artifacts: []mirror.File{{Name: mirror.KernelName, Path: w.kernel[j]}, {Name: mirror.InitrdName, Path: w.initrd[j]}},
-			})
-			if err != nil {
-				return err
-			}
-			w.made[j] = p.Release.Artifact(mirror.InitrdName).ID
-		}
-	}
-	return nil
-}
-
-// release makes the files of version i+1.
-func (w *world) release(i int) error {
-	file := func(kind string) string { return filepath.Join(w.dir, fmt.Sprintf("%s%d", kind, i+1)) }
-	w.image[i], w.kernel[i], w.initrd[i] = file("image"), file("kernel"), file("initrd")
-	files := map[string][]byte{
-		"etc/version":     fmt.Append(nil, i+1),
-		"usr/lib/same.so": noise(1, 60<<10),
-		"usr/lib/new.so":  noise(uint64(10+i), 40<<10),
-	}
-	for name, content := range files {
-		path := filepath.Join(file("tree"), name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, content, 0o644); err != nil {
-			return err
-		}
-	}
-	kernel := append(noise(2, 30<<10), noise(uint64(20+i%2), 10<<10)...) // the same in releases 1 and 3, and in 2 and 4
-	if err := os.WriteFile(w.kernel[i], kernel, 0o644); err != nil {
-		return err
-	}
-	initrd := cpiotest.Initrd(map[string][]byte{"init": fmt.Append(nil, "init ", i+1), "lib/new.so": files["usr/lib/new.so"]})
-	if err := os.WriteFile(w.initrd[i], initrd, 0o644); err != nil {
-		return err
-	}
-	return makeImage(file("tree"), w.image[i])
-}
-
-func noise(seed uint64, n int) []byte {
-	p := make([]byte, n)
-	rand.NewChaCha8([32]byte{byte(seed)}).Read(p) // never fails
-	return p
-}
-
-func makeImage(folder, image string) error {
-	ctx := context.Background()
-	clamp := uint32(1_700_000_000)
-	t, err := tree.FromFolder(ctx, folder, tree.Options{Owner: &tree.Owner{}, Clamp: &clamp})
-	if err != nil {
-		return err
-	}
-	defer t.Close()
-	r, src, err := mkimage.NewRecipe(ctx, t, mkimage.Options{Level: "fastest"})
-	if err != nil {
-		return err
-	}
-	var b, text bytes.Buffer
-	out, err := os.Create(image)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	if _, err := mkimage.Build(ctx, r, src, out, mkimage.BuildOptions{}); err != nil {
-		return err
-	}
-	if _, err := b.ReadFrom(out); err != nil {
-		return err
-	}
-	if _, err := r.WriteTo(&text); err != nil {
-		return err
-	}
-	return os.WriteFile(image+".recipe", text.Bytes(), 0o644)
-}
 
 // target is a device of files below a folder, which runs from slot a with version 1.
 type target struct {

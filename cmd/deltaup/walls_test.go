@@ -97,7 +97,7 @@ func TestWalls(t *testing.T) {
 // testOnly tells the packages that only tests import; nothing else may.
 func testOnly(pkg string) bool {
 	switch pkg {
-	case "chunkstore/storetest", "internal/cpiotest", "internal/durable/durabletest", "internal/faultserver", "internal/nginxtest", "slotboot/boottest", "slotboot/boottest/guest":
+	case "chunkstore/storetest", "internal/cpiotest", "internal/durable/durabletest", "internal/faultserver", "internal/mirrortest", "internal/nginxtest", "slotboot/boottest", "slotboot/boottest/guest":
 		return true
 	}
 	return false

@@ -2,20 +2,16 @@ package boottest
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"deltaup/chunkstore"
 	"deltaup/internal/cpiotest"
+	"deltaup/internal/mirrortest"
 	"deltaup/mirror"
-	"deltaup/mkimage"
-	"deltaup/mkimage/tree"
 )
 
 // release is what one version consists of. Its kernel is the stub, and more.
@@ -44,10 +40,10 @@ func newWorld(t testing.TB) *world {
 	dir := tempDir(t)
 	w := &world{mirror: filepath.Join(dir, "mirror")}
 	for version, r := range map[int]*release{1: &w.old, 2: &w.new} {
-		r.kernel = slices.Concat(stubKernel(), noise(1, 200<<10), noise(byte(10+version), 100<<10))
-		library := noise(byte(20+version), 300<<10)
+		r.kernel = slices.Concat(stubKernel(), mirrortest.Noise(1, 200<<10), mirrortest.Noise(uint64(10+version), 100<<10))
+		library := mirrortest.Noise(uint64(20+version), 300<<10)
 		r.initrd = cpiotest.Initrd(map[string][]byte{"init": fmt.Append(nil, "init ", version), "lib/new.so": library})
-		writeFile(t, filepath.Join(dir, fmt.Sprint(version), "usr/lib/same.so"), noise(2, 600<<10))
+		writeFile(t, filepath.Join(dir, fmt.Sprint(version), "usr/lib/same.so"), mirrortest.Noise(2, 600<<10))
 		writeFile(t, filepath.Join(dir, fmt.Sprint(version), "usr/lib/new.so"), library)
 	}
 	for version, r := range []*release{&w.old, &w.new} {
@@ -55,7 +51,7 @@ func newWorld(t testing.TB) *world {
 		file := func(kind string) string { return filepath.Join(dir, fmt.Sprint(kind, version)) }
 		writeFile(t, file("kernel"), r.kernel)
 		writeFile(t, file("initrd"), r.initrd)
-		if err := makeImage(t.Context(), file(""), file("image")); err != nil {
+		if err := mirrortest.Image(t.Context(), file(""), file("image"), "fastest"); err != nil {
 			t.Fatal(err)
 		}
 		r.image = readFile(t, file("image"))
@@ -69,39 +65,6 @@ func newWorld(t testing.TB) *world {
 		r.made = p.Release.Artifact(mirror.InitrdName).ID
 	}
 	return w
-}
-
-func noise(seed byte, n int) []byte {
-	p := make([]byte, n)
-	rand.NewChaCha8([32]byte{seed}).Read(p) // never fails
-	return p
-}
-
-// makeImage makes an image of folder, and its recipe beside it.
-func makeImage(ctx context.Context, folder, image string) error {
-	clamp := uint32(1_700_000_000)
-	t, err := tree.FromFolder(ctx, folder, tree.Options{Owner: &tree.Owner{}, Clamp: &clamp})
-	if err != nil {
-		return err
-	}
-	defer t.Close()
-	r, src, err := mkimage.NewRecipe(ctx, t, mkimage.Options{Level: "fastest"})
-	if err != nil {
-		return err
-	}
-	out, err := os.Create(image)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	if _, err := mkimage.Build(ctx, r, src, out, mkimage.BuildOptions{}); err != nil {
-		return err
-	}
-	var text bytes.Buffer
-	if _, err := r.WriteTo(&text); err != nil {
-		return err
-	}
-	return os.WriteFile(image+".recipe", text.Bytes(), 0o644)
 }
 
 // addFolder adds the files below a folder to files, under name.

@@ -1,0 +1,61 @@
+// Package mirrortest makes what tests publish: contents that do not compress, folders of files, and images of them.
+package mirrortest
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"deltaup/mkimage"
+	"deltaup/mkimage/tree"
+)
+
+// Noise is n bytes that do not compress, the same for the same seed up to 65535.
+func Noise(seed uint64, n int) []byte {
+	p := make([]byte, n)
+	rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(p) // never fails
+	return p
+}
+
+// WriteFiles writes files, by their paths, below a folder.
+func WriteFiles(folder string, files map[string][]byte) error {
+	for name, content := range files {
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Image makes an image of a folder with a level of mkimage, and its recipe beside it. The same files give the same bytes.
+func Image(ctx context.Context, folder, image, level string) error {
+	clamp := uint32(1_700_000_000)
+	t, err := tree.FromFolder(ctx, folder, tree.Options{Owner: &tree.Owner{}, Clamp: &clamp})
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	r, src, err := mkimage.NewRecipe(ctx, t, mkimage.Options{Level: level})
+	if err != nil {
+		return err
+	}
+	out, err := os.Create(image)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if _, err := mkimage.Build(ctx, r, src, out, mkimage.BuildOptions{}); err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	if _, err := r.WriteTo(&text); err != nil {
+		return err
+	}
+	return os.WriteFile(image+".recipe", text.Bytes(), 0o644)
+}
