@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -261,5 +262,29 @@ func TestHere(t *testing.T) {
 	fs, err := m.FileSystem("/proc/self/mountinfo")
 	if err != nil || fs.Type != "proc" || fs.NotForGRUB == "" {
 		t.Errorf("got %+v, %v", fs, err)
+	}
+}
+
+// TestLastConsoleJournal asks for the boot before, on the running machine alone.
+func TestLastConsoleJournal(t *testing.T) {
+	dir := t.TempDir()
+	script := "#!/bin/sh\ncase \" $* \" in *' --boot=-1 '*) ;; *) exit 1 ;; esac\necho '[    9.1] init: the disk is gone'\necho\necho '[    9.2] init: giving up'\n"
+	if err := os.WriteFile(filepath.Join(dir, "journalctl"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	never := time.Now().Add(time.Hour) // no file of pstore is younger
+	want := []string{"[    9.1] init: the disk is gone", "[    9.2] init: giving up"}
+	if got := (Machine{}).LastConsole(t.Context(), never); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := newFake(t).LastConsole(t.Context(), never); got != nil {
+		t.Errorf("the journal of this machine is told of another: %q", got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "journalctl"), []byte("#!/bin/sh\necho no such boot\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := (Machine{}).LastConsole(t.Context(), never); got != nil {
+		t.Errorf("no journal: %q", got)
 	}
 }
