@@ -8,7 +8,7 @@ import (
 
 // tree gives the image's tree for the writer, when all contents have their places.
 func (b *builder) tree() *squashfs.Entry {
-	t := treeMaker{b: b, inodes: make(map[string]*squashfs.Inode, len(b.recipe.Entries))}
+	t := treeMaker{b: b, inodes: make(map[string]*squashfs.Inode, len(b.recipe.Entries)), hot: hotInodes(b.recipe)}
 	root := t.take("")
 	root.Children = t.folder("")
 	return &root
@@ -19,6 +19,7 @@ type treeMaker struct {
 	b      *builder
 	next   int // index of the entry that comes next
 	inodes map[string]*squashfs.Inode
+	hot    map[string]int // rank of an entry, from 1 on
 }
 
 // folder takes all that is below path: entries are in path order, so a folder's names follow it.
@@ -46,7 +47,7 @@ func (t *treeMaker) take(name string) squashfs.Entry {
 	if e.Link != "" {
 		return squashfs.Entry{Name: name, Inode: t.inodes[e.Link]}
 	}
-	inode := &squashfs.Inode{Attr: e.Attr}
+	inode := &squashfs.Inode{Attr: e.Attr, Hot: t.hot[e.Path]}
 	if e.Content != nil {
 		inode.Data = t.b.data[e.Content] // none for an empty file
 	}

@@ -208,7 +208,7 @@ func oracleTrees(t *testing.T) map[string]tree.Tree {
 
 func writeImage(t *testing.T, tree tree.Tree) string {
 	t.Helper()
-	_, image, _ := makeImage(t, tree, Options{Level: "better"})
+	_, image, _ := makeImage(t, tree, Options{Level: "better", Order: []string{"usr/lib/small-120", "usr/lib/size-5", "etc/xattr"}})
 	path := filepath.Join(t.TempDir(), "image")
 	if err := os.WriteFile(path, image, 0o644); err != nil {
 		t.Fatal(err)

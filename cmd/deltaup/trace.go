@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"text/tabwriter"
 
@@ -118,13 +119,17 @@ func scatter(ctx context.Context, t *trace.Trace, image string) (*trace.Scatter,
 		return nil, err
 	}
 	defer names.Close() // only read, as the image is
-	m, file, err := openImage(image)
+	file, err := os.Open(image)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
 	resolved, unknown := t.Resolve(names.Entries())
-	s, err := trace.Measure(resolved, m)
+	s, err := trace.Measure(resolved, file, size)
 	s.Missing += len(unknown)
 	return &s, err
 }
@@ -144,9 +149,9 @@ func printTrace(stdout io.Writer, t *trace.Trace, report *traceReport) error {
 	}
 	fmt.Fprintf(stdout, "%d files in %.1f s, %d events lost\n", report.Files, report.Seconds, report.Lost)
 	if s := report.Scatter; s != nil {
-		fmt.Fprintf(stdout, "in the image: %d files (%d are not there), %s in %d blocks, %d ranges and %d seeks, within %s of %s\n",
+		fmt.Fprintf(stdout, "in the image: %d files (%d are not there), %s in %d blocks, %d ranges and %d seeks, within %s of %s; %d metadata blocks\n",
 			s.Files, s.Missing, humanize.Bytes(uint64(s.Bytes)), s.Blocks, s.Ranges, s.Seeks,
-			humanize.Bytes(uint64(s.Span)), humanize.Bytes(uint64(s.Data)))
+			humanize.Bytes(uint64(s.Span)), humanize.Bytes(uint64(s.Data)), s.Tables)
 	}
 	return nil
 }

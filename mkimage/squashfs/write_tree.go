@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,7 @@ type finisher struct {
 	nodes   []node            // by inode number less 1
 	ids     idTable
 	xattrs  xattrWriter
+	hot     []hotEntry
 
 	inodes   *metaWriter
 	dirs     *metaWriter
@@ -29,6 +31,7 @@ type node struct {
 	links    uint32 // names; for a directory 2 + subdirectories
 	uid, gid uint16 // indexes into the id table
 	xattr    uint32 // index into the xattr id table, or noXattr
+	hot      int    // Inode.Hot; of a directory the smallest below it
 	written  bool
 	ref      inodeRef // once written
 }
@@ -70,7 +73,10 @@ func (f *finisher) plan(root *Entry) error {
 			return err
 		}
 		return f.add(e.Inode)
-	}, nil)
+	}, func(e, parent *Entry) error {
+		f.warm(e, parent)
+		return nil
+	})
 }
 
 // add gives a number to an inode that was not seen before.
@@ -81,6 +87,8 @@ func (f *finisher) add(in *Inode) (err error) {
 	n := node{links: 1}
 	if in.Type == Directory {
 		n.links = 2
+	} else {
+		n.hot = in.Hot
 	}
 	if n.uid, err = f.ids.add(in.UID); err != nil {
 		return err
@@ -181,27 +189,42 @@ func (f *finisher) writeTables(root *Entry, sb *superblock) (err error) {
 	return t.Flush()
 }
 
-// writeInodes writes all inodes and directories, children first: a directory's listing tells where their inodes are.
+// writeInodes writes all inodes and directories. A directory's listing tells where the inodes in it are, so they come first.
+// Below what is not hot nothing is: the hot inodes, then the directories above them, can be last.
 func (f *finisher) writeInodes(root *Entry) error {
 	err := walk(root, nil, func(e, parent *Entry) error {
-		n := f.node(e.Inode)
-		if n.written {
+		if f.node(e.Inode).hot != 0 {
 			return nil
 		}
-		n.written = true
-		if e.Inode.Type == Directory {
-			return f.writeDir(e, parent)
-		}
-		n.ref = f.inodes.ref()
-		return f.writeInode(e.Inode)
+		return f.writeEntry(e, parent)
 	})
 	if err != nil {
 		return err
+	}
+	slices.SortFunc(f.hot, f.compareHot)
+	for _, h := range f.hot {
+		if err := f.writeEntry(h.e, h.parent); err != nil {
+			return fmt.Errorf("%q: %w", h.e.Name, err)
+		}
 	}
 	if err := f.inodes.flush(); err != nil {
 		return err
 	}
 	return f.dirs.flush()
+}
+
+// writeEntry writes an entry's inode, unless another name of it has come before.
+func (f *finisher) writeEntry(e, parent *Entry) error {
+	n := f.node(e.Inode)
+	if n.written {
+		return nil
+	}
+	n.written = true
+	if e.Inode.Type == Directory {
+		return f.writeDir(e, parent)
+	}
+	n.ref = f.inodes.ref()
+	return f.writeInode(e.Inode)
 }
 
 // walk visits the tree depth first in the order of names: enter before an entry's

@@ -43,6 +43,7 @@ type Data struct {
 type Inode struct {
 	Attr
 	Data *Data // regular files; nil for an empty one
+	Hot  int   // not 0: lies with all that is hot at the end of the inode table, in ascending order; not for directories, which follow from what is in them
 }
 
 // Entry is one name of the tree. The root's name is not looked at.

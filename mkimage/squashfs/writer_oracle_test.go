@@ -99,6 +99,9 @@ func sample(b *builder) (inodes map[string]*Inode, contents map[string][]byte) {
 	for _, p := range slices.Sorted(maps.Keys(contents)) {
 		inodes[p].Data = b.file(contents[p])
 	}
+	for i, p := range []string{"linked", "etc/link", "bin/tool", "dev/disk", "etc/link-xattr", "bin/setuid"} {
+		inodes[p].Hot = i + 1
+	}
 	for link, to := range map[string]string{"dev/null-too": "dev/null", "zz/again": "linked", "bin/again": "linked", "etc/link-too": "etc/link"} {
 		inodes[link], contents[link] = inodes[to], contents[to]
 	}

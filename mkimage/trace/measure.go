@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 
@@ -20,14 +21,20 @@ type Scatter struct {
 	Seeks   int   `json:"seeks"`   // blocks that do not follow the one read before, in the order of the trace
 	Span    int64 `json:"span"`    // bytes from the first of the blocks to the end of the last
 	Data    int64 `json:"data"`    // stored bytes of all files of the image
+	Tables  int   `json:"tables"`  // metadata blocks that are read to open the image and find the files
 }
 
 // stretch is a run of stored bytes of an image.
 type stretch struct{ offset, end int64 }
 
-// Measure reads the image's tables and tells where the blocks lie that t's files need. Of
-// a file whose ranges are known only the blocks that they touch are counted.
-func Measure(t *Trace, m *squashfs.Image) (Scatter, error) {
+// Measure opens the image in r, which has size bytes, and tells where the blocks lie that t's files need. Of a file
+// whose ranges are known only the blocks that they touch are counted.
+func Measure(t *Trace, r io.ReaderAt, size int64) (Scatter, error) {
+	tables := &tableReader{ReaderAt: r, blocks: make(map[int64]bool)}
+	m, err := squashfs.Open(tables, size)
+	if err != nil {
+		return Scatter{}, err
+	}
 	s := Scatter{}
 	visited := make(map[int64]bool)
 	var blocks []stretch
@@ -59,10 +66,36 @@ func Measure(t *Trace, m *squashfs.Image) (Scatter, error) {
 			blocks = append(blocks, b)
 		}
 	}
-	var err error
+	s.Tables = tables.behind(m.Info().Tables)
 	s.count(blocks)
 	s.Data, err = dataBytes(m)
 	return s, err
+}
+
+// tableReader notes where is read.
+type tableReader struct {
+	io.ReaderAt
+	blocks map[int64]bool
+}
+
+// locationSize is how much is read of a table's list of its blocks, which is no block.
+const locationSize = 8
+
+func (r *tableReader) ReadAt(p []byte, off int64) (int, error) {
+	if len(p) > locationSize {
+		r.blocks[off] = true
+	}
+	return r.ReaderAt.ReadAt(p, off)
+}
+
+// behind counts the places at or behind an offset.
+func (r *tableReader) behind(offset int64) (n int) {
+	for at := range r.blocks {
+		if at >= offset {
+			n++
+		}
+	}
+	return n
 }
 
 // count sums the blocks, which it sorts.

@@ -9,9 +9,6 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// maxSymlinks is how many symbolic links a path may lead through, as in Linux.
-const maxSymlinks = 40
-
 // Resolve gives t with its paths as a tree has them, and the paths that mean no file there. A path may
 // lead through symbolic links, and where the tree has no such file, the only one
 // whose path differs in version numbers alone stands for it: a trace was often recorded on the release before.
@@ -33,15 +30,14 @@ func (t *Trace) Resolve(entries []tree.Entry) (resolved *Trace, unknown []string
 
 // resolver finds files by the paths of another machine.
 type resolver struct {
-	byPath      map[string]*tree.Entry
+	byPath      tree.Paths
 	unversioned map[string][]string // regular files by their path without version numbers
 }
 
 func newResolver(entries []tree.Entry) *resolver {
-	r := &resolver{byPath: make(map[string]*tree.Entry, len(entries)), unversioned: make(map[string][]string)}
+	r := &resolver{byPath: tree.NewPaths(entries), unversioned: make(map[string][]string)}
 	for i := range entries {
 		e := &entries[i]
-		r.byPath[e.Path] = e
 		if e.Type == squashfs.Regular {
 			key := tree.Unversioned(e.Path)
 			r.unversioned[key] = append(r.unversioned[key], e.Path)
@@ -53,7 +49,7 @@ func newResolver(entries []tree.Entry) *resolver {
 // file gives the regular file that p leads to.
 func (r *resolver) file(p string) (string, bool) {
 	p = strings.TrimPrefix(path.Clean("/"+p), "/")
-	if real, ok := r.follow(p); ok {
+	if real, ok := r.byPath.Follow(p); ok {
 		return real, r.byPath[real].Type == squashfs.Regular
 	}
 	if same := r.unversioned[tree.Unversioned(p)]; len(same) == 1 {
@@ -62,37 +58,7 @@ func (r *resolver) file(p string) (string, bool) {
 	return "", false
 }
 
-// follow resolves the symbolic links in p; it fails when the tree has no such path.
-func (r *resolver) follow(p string) (string, bool) {
-	for range maxSymlinks {
-		link, rest := r.firstLink(p)
-		if link == nil {
-			_, ok := r.byPath[p]
-			return p, ok
-		}
-		target := link.Target
-		if !strings.HasPrefix(target, "/") {
-			target = path.Join("/", path.Dir(link.Path), target)
-		}
-		p = strings.TrimPrefix(path.Join(target, rest), "/")
-	}
-	return "", false
-}
-
-// firstLink finds the first symbolic link on the way to p, and what of p comes behind it.
-func (r *resolver) firstLink(p string) (link *tree.Entry, rest string) {
-	for i := 0; i <= len(p); i++ {
-		if i < len(p) && p[i] != '/' {
-			continue
-		}
-		if e := r.byPath[p[:i]]; e != nil && e.Type == squashfs.Symlink {
-			return e, p[i:]
-		}
-	}
-	return nil, ""
-}
-
-// KeepOrder is the order wanted with as much of the previous one as still holds, so that
+// Keep is the order wanted with as much of the previous one as still holds, so that
 // blocks stay what they were and a target copies them. A path keeps its place among those that
 // both have unless its rank there moved by more than a twentieth of them: two boots
 // of one system differ by less. What is new, or moved, follows the path that wanted has before it.

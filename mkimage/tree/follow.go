@@ -1,0 +1,54 @@
+package tree
+
+import (
+	"path"
+	"strings"
+
+	"deltaup/mkimage/squashfs"
+)
+
+// maxSymlinks is how many symbolic links a path may lead through, as in Linux.
+const maxSymlinks = 40
+
+// Paths finds the entries of a tree by their paths.
+type Paths map[string]*Entry
+
+// NewPaths makes the Paths of a tree, which they share.
+func NewPaths(entries []Entry) Paths {
+	p := make(Paths, len(entries))
+	for i := range entries {
+		p[entries[i].Path] = &entries[i]
+	}
+	return p
+}
+
+// Follow resolves the symbolic links that a path leads through, the last name
+// among them; it fails when the tree has no such path or the links lead in a circle.
+func (p Paths) Follow(name string) (string, bool) {
+	for range maxSymlinks {
+		link, rest := p.firstLink(name)
+		if link == nil {
+			_, ok := p[name]
+			return name, ok
+		}
+		target := link.Target
+		if !strings.HasPrefix(target, "/") {
+			target = path.Join("/", path.Dir(link.Path), target)
+		}
+		name = strings.TrimPrefix(path.Join(target, rest), "/")
+	}
+	return "", false
+}
+
+// firstLink finds the first symbolic link on the way to name, and what of name comes behind it.
+func (p Paths) firstLink(name string) (link *Entry, rest string) {
+	for i := 0; i <= len(name); i++ {
+		if i < len(name) && name[i] != '/' {
+			continue
+		}
+		if e := p[name[:i]]; e != nil && e.Type == squashfs.Symlink {
+			return e, name[i:]
+		}
+	}
+	return nil, ""
+}
