@@ -6,7 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help bench-boot build test test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
+.PHONY: help bench-boot bench-trace build test test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ lint: ## gofmt, vet (for 32 bits, too), staticcheck, shell syntax
 	$(GO) vet ./...
 	@for arch in 386 arm; do echo "$(GO) vet ./... for $$arch"; GOARCH=$$arch $(GO) vet ./... || exit 1; done
 	$(GO) run $(STATICCHECK) ./...
-	@for f in bench/*.sh .ci/run; do bash -n $$f || exit 1; done
+	@for f in bench/*.sh bench/boot/*.sh .ci/run; do bash -n $$f || exit 1; done
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@bench/fuzz.sh $(FUZZTIME)
@@ -48,8 +48,12 @@ bench-compare: ## the micro-benchmarks beside those of the last commit; BENCH=RE
 demo: build ## two real root file systems: image, publish, serve, pull
 	@bench/demo.sh
 
-bench-boot: ## a boot from slow disks, laid out in several ways (QEMU; about 20 minutes)
+bench-boot: ## a boot from slow disks, laid out in several ways, as a report in bench/results/boot (QEMU; about 20 minutes)
 	@bench/boot.sh
+
+bench-trace: ## what recording costs a boot, and a fresh trace an update (QEMU; about 25 minutes)
+	@bench/trace-overhead.sh
+	@bench/trace-price.sh
 
 clean: ## what the targets above made
 	rm -rf bin tmp

@@ -3,7 +3,7 @@
 #
 # On Debian as root they are a small system before and after its security
 # updates, made by mmdebstrap (installed when it is missing) from apt's own sources.
-# Elsewhere they are parts of this machine's own files, the second with more of them.
+# EXTRA=PACKAGE,... adds to it. Elsewhere they are parts of this machine's own files, the second with more of them.
 set -euo pipefail
 dir=${1:?usage: rootfs-pair.sh DIR}
 mkdir -p "$dir"
@@ -34,7 +34,7 @@ rootfs() {
   local out=$dir/$1 epoch=$2 suite=$3
   shift 3
   SOURCE_DATE_EPOCH=$epoch mmdebstrap --quiet --mode=root --variant=minbase \
-    --include=systemd-sysv,udev,dbus,iproute2,ca-certificates,openssl,less,openssh-server,python3-minimal \
+    --include="systemd-sysv,udev,dbus,iproute2,ca-certificates,openssl,less,openssh-server,python3-minimal${EXTRA:+,$EXTRA}" \
     "$suite" "$out" "$@"
 }
 

@@ -200,10 +200,10 @@ func TestPrefetch(t *testing.T) {
 		trailer string
 		want    string
 	}{
-		{"deltaup codec=zstd-best.1 chunks=1,2,3 first=7 hot=5242880\n", "skip=4 count=1\ncount=3\n"},
-		{"deltaup codec=zstd-best.1 chunks=1,2,3 first=0\n", "skip=4 count=1\n"},
-		{"", "skip=4 count=1\n"},
-		{"deltaup codec=zstd-best.1 chunks=1,2,3 first=7 hot=a[$(reboot)]\n", "skip=4 count=1\n"},
+		{"deltaup codec=zstd-best.1 chunks=1,2,3 first=7 hot=5242880\n", "skip=18 count=1\ncount=11\n"},
+		{"deltaup codec=zstd-best.1 chunks=1,2,3 first=0\n", "skip=18 count=1\n"},
+		{"", "skip=18 count=1\n"},
+		{"deltaup codec=zstd-best.1 chunks=1,2,3 first=7 hot=a[$(reboot)]\n", "skip=18 count=1\n"},
 	} {
 		copy(image[used:], make([]byte, 1000))
 		copy(image[used:], x.trailer)
@@ -215,7 +215,7 @@ func TestPrefetch(t *testing.T) {
 . initramfs/deltaup.sh
 dd() {
 	command dd "$@"
-	case $* in *bs=2M*) shift 3; echo "$*" >>"$log" ;; esac
+	case $* in *bs=508k*) shift 3; echo "$*" >>"$log" ;; esac
 }
 image=$1 log=$1.log
 deltaup_prefetch "$image"`

@@ -48,7 +48,7 @@ func (c *comparison) findReasons() error {
 	}
 	if kept := n.Moved; kept > 0 && n.Repacked > 1<<20 && kept*10 >= c.report.Routes[2].Files {
 		c.reason(Reason{Kind: ReasonOrder, Files: n.Moved,
-			What: "unchanged files lie in another order, so that their blocks are compressed again: keep the --order file"})
+			What: "unchanged files lie in another order, so that their blocks are compressed again: keep the --order file, or give --previous"})
 	}
 	found := map[string]*Reason{}
 	old := map[string]*chunkstore.Content{}

@@ -138,24 +138,27 @@ deltaup_prefetch() {
 	while read -r deltaup_name deltaup_kib deltaup_word; do
 		[ "$deltaup_name" != MemFree: ] || break
 	done </proc/meminfo
-	deltaup_room=$((deltaup_kib / 2 / 2048)) # in steps of 2 MiB, as all that follows
+	# In steps of 508 KiB, as all that follows: the kernel makes one request of each, also to an NVMe disk.
+	deltaup_room=$((deltaup_kib / 2 / 508))
 	deltaup_used=$(od -A n -t u8 -j 40 -N 8 "$1") && deltaup_tables=$(od -A n -t u8 -j 64 -N 8 "$1") || return 1
 	# Tables may lie in the same block as the trailer: without what is no text, a line's end is where it should be.
 	deltaup_hot=$(dd if="$1" bs=4096 skip=$((deltaup_used / 4096)) count=2 2>/dev/null | LC_ALL=C tr -cd ' -~\n' |
 		sed -n 's/.*deltaup codec=[^ ]* chunks=[0-9,]* first=[0-9]* hot=\([0-9]\{1,15\}\)$/\1/p' | tail -n 1)
-	deltaup_first=$((deltaup_tables / 2097152))
-	deltaup_count=$((deltaup_used / 2097152 + 1 - deltaup_first))
+	deltaup_first=$((deltaup_tables / 520192))
+	deltaup_count=$((deltaup_used / 520192 + 1 - deltaup_first))
 	[ "$deltaup_count" -le "$deltaup_room" ] || return 0
-	dd if="$1" of=/dev/null bs=2M skip="$deltaup_first" count="$deltaup_count" 2>/dev/null
+	dd if="$1" of=/dev/null bs=508k skip="$deltaup_first" count="$deltaup_count" 2>/dev/null
 	deltaup_room=$((deltaup_room - deltaup_count))
-	deltaup_count=$(((${deltaup_hot:-0} + 2097151) / 2097152))
+	deltaup_count=$(((${deltaup_hot:-0} + 520191) / 520192))
 	[ "$deltaup_count" -le "$deltaup_room" ] || deltaup_count=$deltaup_room
-	[ "$deltaup_count" = 0 ] || dd if="$1" of=/dev/null bs=2M count="$deltaup_count" 2>/dev/null
+	[ "$deltaup_count" = 0 ] || dd if="$1" of=/dev/null bs=508k count="$deltaup_count" 2>/dev/null
 }
 
 # deltaup_squashfs mounts the image.
 deltaup_squashfs() {
-	deltaup_source=$deltaup_image
+	if deltaup_arg deltaup.prefetch >/dev/null && ! deltaup_arg deltaup.toram >/dev/null; then
+		deltaup_prefetch "$deltaup_image" & # it goes on beside the boot
+	fi
 	# From a device itself squashfs reads past the page cache, and a prefetch is of no use.
 	if [ -f "$deltaup_image" ] || deltaup_arg deltaup.prefetch >/dev/null; then
 		deltaup_image=$(losetup -r -f --show "$deltaup_image") || {
@@ -168,9 +171,6 @@ deltaup_squashfs() {
 		deltaup_fail "$deltaup_spec is no squashfs image, or one that was not written to its end"
 		return 1
 	}
-	if deltaup_arg deltaup.prefetch >/dev/null && ! deltaup_arg deltaup.toram >/dev/null; then
-		deltaup_prefetch "$deltaup_source" & # it goes on beside the boot
-	fi
 }
 
 # deltaup_record TARGET begins to record what the boot reads of the new root; deltaup-trace.service goes on with it. The

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// watchDisk has the kernel note each request that it gives to the disk.
+func watchDisk() error {
+	if err := os.Mkdir(events, 0o700); err != nil {
+		return err
+	}
+	for file, value := range map[string]string{
+		"trace_clock": "boot", "buffer_size_kb": "4096", "events/block/block_rq_issue/enable": "1",
+	} {
+		if err := os.WriteFile(filepath.Join(events, file), []byte(value), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report writes, for bench/boot.sh: seconds since the kernel started, the disk's counters, the requests.
+func report() error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return err
+	}
+	stat, err := os.ReadFile("/sys/block/" + disk + "/stat")
+	if err != nil {
+		return err
+	}
+	out, err := os.OpenFile(reportTo, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	cpu, err := taskTime()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "seconds %.3f\ncpu %.3f\nstat %s", float64(now.Nano())/1e9, cpu.Seconds(), stat)
+	if mode, err := kernelArgument("bench.mode"); err == nil && (mode == "record" || mode == "pages") {
+		if err := reportRecorder(out); err != nil {
+			return err
+		}
+		if err := takeTrace(out, mode); err != nil {
+			return err
+		}
+	}
+	requests, err := os.Open(filepath.Join(events, "trace"))
+	if err != nil {
+		return err
+	}
+	defer requests.Close()
+	if _, err := io.Copy(out, requests); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, "end")
+	return err
+}
+
+// taskTime is how long all tasks have run on all processors: field 8 of their lines, nanoseconds.
+func taskTime() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/schedstat")
+	if err != nil {
+		return 0, err
+	}
+	var sum time.Duration
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) < 8 || !strings.HasPrefix(fields[0], "cpu") {
+			continue
+		}
+		n, err := strconv.ParseInt(fields[7], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/schedstat: %w", err)
+		}
+		sum += time.Duration(n)
+	}
+	return sum, nil
+}
+
+// reportRecorder writes the most memory that the recorder of the initramfs has taken, in KiB.
+func reportRecorder(out io.Writer) error {
+	pid, err := os.ReadFile(recorderPID)
+	if err != nil {
+		return err
+	}
+	status, err := os.ReadFile("/proc/" + string(pid) + "/status")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			_, err = fmt.Fprintln(out, "memory", strings.Fields(value)[0])
+		}
+	}
+	return err
+}
+
+// takeTrace ends the recording that began in the initramfs.
+func takeTrace(out io.Writer, mode string) error {
+	args := []string{"trace", "record", "-o", "-", "--until", "1ms"}
+	if mode == "pages" {
+		args = append(args, "--pages", "--image", "/dev/"+disk)
+	}
+	cmd := exec.Command(deltaup, args...)
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	return cmd.Run()
+}
