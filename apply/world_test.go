@@ -1,20 +1,17 @@
 package apply_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"deltaup/internal/mirrortest"
 	"deltaup/mirror"
-	"deltaup/mkimage"
-	"deltaup/mkimage/tree"
 )
 
 // world is two releases of a small system on a mirror. It is made once and never changed.
@@ -82,14 +79,8 @@ func (w *world) make() (err error) {
 // release makes an image of files and publishes it as p says. It gives the image's path.
 func (w *world) release(version int, files map[string][]byte, p mirror.Publication) (image string, err error) {
 	folder := filepath.Join(w.dir, fmt.Sprintf("tree%d", version))
-	for name, content := range files {
-		path := filepath.Join(folder, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return "", err
-		}
-		if err := os.WriteFile(path, content, 0o644); err != nil {
-			return "", err
-		}
+	if err := mirrortest.WriteFiles(folder, files); err != nil {
+		return "", err
 	}
 	p.Image = filepath.Join(w.dir, fmt.Sprintf("v%d.squashfs", version))
 	if err := makeImage(folder, p.Image); err != nil {
@@ -132,38 +123,10 @@ func kernel(i int) []byte {
 }
 
 // noise does not compress, so that fetched bytes are easy to reckon with.
-func noise(seed uint64, n int) []byte {
-	p := make([]byte, n)
-	rnd := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
-	rnd.Read(p)
-	return p
-}
+func noise(seed uint64, n int) []byte { return mirrortest.Noise(seed, n) }
 
 func makeImage(folder, image string) error {
-	ctx := context.Background()
-	clamp := uint32(1_700_000_000)
-	t, err := tree.FromFolder(ctx, folder, tree.Options{Owner: &tree.Owner{}, Clamp: &clamp})
-	if err != nil {
-		return err
-	}
-	defer t.Close()
-	r, src, err := mkimage.NewRecipe(ctx, t, mkimage.Options{Level: "better"})
-	if err != nil {
-		return err
-	}
-	out, err := os.Create(image)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	if _, err := mkimage.Build(ctx, r, src, out, mkimage.BuildOptions{}); err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	if _, err := r.WriteTo(&b); err != nil {
-		return err
-	}
-	return os.WriteFile(image+".recipe", b.Bytes(), 0o644)
+	return mirrortest.Image(context.Background(), folder, image, "better")
 }
 
 // patchedWorlds are worlds whose mirrors have patch sets. They are made once.
