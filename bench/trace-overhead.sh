@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # trace-overhead.sh [TAR]: what recording costs a boot. The same image boots in QEMU without a recorder, with one (as the kernel
-# argument deltaup.trace starts it) and with one that records pages too, interleaved, until the boot is complete.
+# argument deltaup.trace starts it: in the initramfs, then as a unit) and with one that records pages too, interleaved, until the boot is complete.
 #
 # The machine counts instructions (-icount, one processor): its clock runs by what the guest executes, whatever else this
 # computer does, so its processor time can be compared, which under emulation otherwise it cannot. The overhead is what all
@@ -24,7 +24,7 @@ base=$(median plain cpu)
 for mode in plain record pages; do
   files=- lost=- memory=-
   if [[ $mode != plain ]]; then
-    files=$(( $(median $mode end) - 2 )) lost=$(values $mode lost | tail -n 1) memory=$(values $mode memory | tail -n 1)
+    files=$(( $(values $mode end | tail -n 1) - 2 )) lost=$(values $mode lost | tail -n 1) memory=$(values $mode memory | tail -n 1)
   fi
   printf '%-8s %6d %12.3f %8.2f%% %11.2f%% %9.2f %8s %6s %10s\n' $mode "$(values $mode cpu | wc -l)" "$(median $mode cpu)" \
     "$(values $mode cpu | awk -v base="$base" 'NR == 1 { least = $1 } END { print ($1 - least) / base * 100 }')" \

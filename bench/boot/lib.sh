@@ -33,6 +33,7 @@ boot_setup() {
   CGO_ENABLED=0 go build -ldflags '-s -w' -o "$work/init/bin/guest" ./bench/boot/guest
   CGO_ENABLED=0 go build -ldflags '-s -w' -o "$work/init/bin/deltaup" ./cmd/deltaup
   cp "$work/init/bin/guest" "$work/init/init"
+  cp dist/systemd/deltaup-trace.service "$work/init/bin/"
   deltaup=$work/init/bin/deltaup
   boot_kernel "$tar"
 }
@@ -58,7 +59,7 @@ boot() {
   local machine=(-accel tcg,thread=multi -smp 2)
   (( ! $# )) || machine=("$@")
   timeout 900 qemu-system-x86_64 "${machine[@]}" -cpu qemu64 -m 1024 -kernel "$kernel" -initrd "$work/initrd" \
-    -append "console=ttyS0 panic=-1 bench.mode=$mode" -no-reboot -display none -monitor none -nic none \
+    -append "console=ttyS0 panic=-1 bench.mode=$mode$([[ $mode != record ]] || echo " deltaup.trace")" -no-reboot -display none -monitor none -nic none \
     -drive "file=$image,if=none,id=d,format=raw,readonly=on$drive" -device nvme,drive=d,serial=bench \
     -serial "file:$name.console" -serial "file:$name.report"
   grep -q '^end' "$name.report" || {

@@ -98,6 +98,7 @@ func untilFunc(until string) (func(context.Context) error, error) {
 // waitForBoot blocks until systemd has no job of the boot left, boot-complete.target among them. A recorder
 // that was begun early asks until there is a message bus to ask by.
 func waitForBoot(ctx context.Context) error {
+	waitForBus(ctx)
 	for {
 		state, err := exec.CommandContext(ctx, "systemctl", "is-system-running", "--wait").Output()
 		var exit *exec.ExitError
@@ -113,9 +114,26 @@ func waitForBoot(ctx context.Context) error {
 			return nil // running, or degraded by a unit that failed: the boot is over all the same
 		}
 		select {
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(time.Second):
 		case <-ctx.Done():
 			return nil
+		}
+	}
+}
+
+// waitForBus blocks, at no cost for the boot, until there is a message bus, or until there should be one.
+func waitForBus(ctx context.Context) {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return
+	}
+	for range 300 {
+		if _, err := os.Stat("/run/dbus/system_bus_socket"); err == nil {
+			return
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -1,13 +1,11 @@
 package trace
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -17,18 +15,9 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// maxPageRanges bounds the ranges of all files of one recording.
-const maxPageRanges = 1 << 20
-
 // pageEvent is the kernel's filemap tracepoint that tells of a page, or a folio of 2^order pages, that
 // entered memory. Its fields: include/trace/events/filemap.h.
 const pageEvent = "events/filemap/mm_filemap_add_to_page_cache"
-
-// pageLine is such an event in trace_pipe; the groups: seconds, inode in hex, offset in bytes, order.
-var pageLine = regexp.MustCompile(`\s(\d+\.\d+): mm_filemap_add_to_page_cache: dev \d+:\d+ ino ([0-9a-f]+) .*\bofs=(\d+)(?: order=(\d+))?`)
-
-// lostLine tells of events that the ring buffer had no room for.
-var lostLine = regexp.MustCompile(`\[LOST (\d+) EVENTS\]`)
 
 // pages records which pages of an image's files come into memory, through a tracefs
 // instance of its own, so that other users of the kernel's tracing see nothing of it. All that it needs
@@ -40,6 +29,7 @@ type pages struct {
 	pipe      *os.File
 	image     *os.File
 	reader    errgroup.Group
+	stop      chan struct{} // closed: read what is left, without a pause
 	files     map[uint64]*File // by inode number
 	ranges    int              // of all files
 	lost      int64
@@ -51,7 +41,7 @@ func startPages(image string) (*pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pages{name: "deltaup-" + strconv.Itoa(os.Getpid()), files: make(map[uint64]*File)}
+	p := &pages{name: "deltaup-" + strconv.Itoa(os.Getpid()), files: make(map[uint64]*File), stop: make(chan struct{})}
 	if err := p.open(image); err != nil {
 		p.close()
 		return nil, err
@@ -127,68 +117,12 @@ func (p *pages) set(file, value string) error {
 	return nil
 }
 
-// read takes lines until finish sets a deadline.
-func (p *pages) read() error {
-	in := bufio.NewScanner(p.pipe)
-	for in.Scan() {
-		p.take(in.Text())
-	}
-	if err := in.Err(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("read trace_pipe: %w", err)
-	}
-	return nil
-}
-
-// take notes the page that a line tells of.
-func (p *pages) take(line string) {
-	if lost := lostLine.FindStringSubmatch(line); lost != nil {
-		n, _ := strconv.ParseInt(lost[1], 10, 32) // digits; too many count as 2^31
-		p.lost += n
-		return
-	}
-	m := pageLine.FindStringSubmatch(line)
-	if m == nil {
-		return
-	}
-	at, err1 := strconv.ParseFloat(m[1], 64)
-	ino, err2 := strconv.ParseUint(m[2], 16, 64)
-	offset, err3 := strconv.ParseInt(m[3], 10, 64)
-	order, err4 := strconv.ParseUint("0"+m[4], 10, 8)
-	if errors.Join(err1, err2, err3, err4) != nil || offset >= maxOffset || order > 16 {
-		p.lost++
-		return
-	}
-	f := p.files[ino]
-	if f == nil {
-		if len(p.files) == MaxFiles {
-			p.lost++
-			return
-		}
-		f = &File{First: time.Duration(at*1e6) * time.Microsecond}
-		p.files[ino] = f
-	}
-	p.add(f, Range{offset, int64(os.Getpagesize()) << order})
-}
-
-// add joins r to f's last range where it follows on it, as readahead has it.
-func (p *pages) add(f *File, r Range) {
-	if n := len(f.Ranges); n > 0 && f.Ranges[n-1].End() == r.Offset {
-		f.Ranges[n-1].Length += r.Length
-		return
-	}
-	if p.ranges == maxPageRanges {
-		p.lost++
-		return
-	}
-	p.ranges++
-	f.Ranges = append(f.Ranges, r)
-}
-
 // finish ends the recording and adds to t what it saw.
 func (p *pages) finish(t *Trace) error {
 	if err := p.set(pageEvent+"/enable", "0"); err != nil {
 		return err
 	}
+	close(p.stop)
 	// What is in the buffer is there at once; a moment suffices to read it.
 	if err := p.pipe.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
 		return err
@@ -235,17 +169,6 @@ func (p *pages) join(t *Trace) error {
 	}
 	*t = *Join(t, read)
 	return nil
-}
-
-// clip cuts ranges at a file's end: squashfs reads ahead past it.
-func clip(ranges []Range, size int64) []Range {
-	kept := ranges[:0]
-	for _, r := range ranges {
-		if r.Length = min(r.Length, size-r.Offset); r.Length > 0 {
-			kept = append(kept, r)
-		}
-	}
-	return kept[:min(len(kept), maxRanges)]
 }
 
 // close ends the recording, wherever it stands.

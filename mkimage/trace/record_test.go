@@ -219,10 +219,15 @@ func TestPageLines(t *testing.T) {
 		"  kworker/0:1-12  [001] d..2.     2.700000: mm_filemap_add_to_page_cache: dev 254:0 ino 7 page=000 pfn=9 ofs=8192",
 		"CPU:1 [LOST 12 EVENTS]",
 		"anything else",
+		"CPU:0 [LOST EVENTS]",
+		"  systemd-1       [000] .....     2.800000: mm_filemap_add_to_page_cache: dev 254:0 ino zz pfn=0x1234 ofs=0 order=0",
+		"  systemd-1       [000] .....     2.800000: mm_filemap_add_to_page_cache: dev 254:0 ino 9 pfn=0x1234 ofs=-4096 order=0",
+		"  systemd-1       [000] .....     2.800000: mm_filemap_add_to_page_cache: dev 254:0 ino 9 pfn=0x1234",
+		"  systemd-1       [000] .....     2.800000: mm_filemap_add_to_page_cache: dev 254:0 ino 9 pfn=0x1234 ofs=0 order=17",
 	} {
 		p.take(line)
 	}
-	if p.lost != 12 || len(p.files) != 2 || p.files[0x2e].First.Milliseconds() != 2500 {
+	if p.lost != 12+4 || len(p.files) != 2 || p.files[0x2e].First.Milliseconds() != 2500 {
 		t.Fatalf("%d lost, files %v", p.lost, p.files)
 	}
 	if page == 4096 && !slices.Equal(p.files[0x2e].Ranges, []Range{{0, 5 * page}}) {

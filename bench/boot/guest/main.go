@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +21,7 @@ const (
 	deltaup  = "/run/bench/deltaup"
 	reportTo = "/dev/ttyS1"
 
-	recorderPID = "/run/bench/recorder.pid"
+	traceFile = "/run/deltaup/boot.trace" // where the unit writes
 )
 
 func main() {
@@ -78,16 +77,15 @@ func start() error {
 		record = append(record, "--pages", "--image", "/dev/"+disk)
 		fallthrough
 	case "record":
-		if err := background(recorderPID, record...); err != nil {
+		if err := background(record...); err != nil {
 			return err
 		}
 	}
 	return switchRoot()
 }
 
-// background starts deltaup, notes its process number in a file, and waits for the line that says that it has what it
-// needs of this root.
-func background(pidFile string, args ...string) error {
+// background starts deltaup and waits for the line that says that it has what it needs of this root.
+func background(args ...string) error {
 	cmd := exec.Command(deltaup, args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -95,9 +93,6 @@ func background(pidFile string, args ...string) error {
 		return err
 	}
 	if err := cmd.Start(); err != nil {
-		return err
-	}
-	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(cmd.Process.Pid)), 0o644); err != nil {
 		return err
 	}
 	if _, err := out.Read(make([]byte, 64)); err != nil {
@@ -110,7 +105,7 @@ func background(pidFile string, args ...string) error {
 func mountImage(mode string) error {
 	device := "/dev/" + disk
 	if mode == "prefetch" {
-		if err := background("/run/bench/prefetch.pid", "trace", "prefetch", device); err != nil {
+		if err := background("trace", "prefetch", device); err != nil {
 			return err
 		}
 	}
@@ -134,6 +129,11 @@ func mountImage(mode string) error {
 		return err
 	}
 	units := filepath.Join(newRoot, "etc/systemd/system")
+	if mode == "record" {
+		if err := installRecorder(units); err != nil {
+			return err
+		}
+	}
 	if err := os.Symlink("../"+unit, filepath.Join(units, "graphical.target.wants", unit)); err != nil {
 		return err
 	}
@@ -141,11 +141,27 @@ func mountImage(mode string) error {
 Requires=boot-complete.target
 After=boot-complete.target multi-user.target
 [Service]
-Type=oneshot
+Type=exec
 ExecStart=`+self+` report
 StandardError=tty
 TTYPath=/dev/console
 `), 0o644)
+}
+
+// installRecorder puts the unit and the program into the new root that take the recording over.
+func installRecorder(units string) error {
+	const service = "deltaup-trace.service"
+	wants := filepath.Join(units, "sysinit.target.wants")
+	if err := os.MkdirAll(wants, 0o755); err != nil {
+		return err
+	}
+	if err := copyFile("/bin/"+service, filepath.Join(units, service)); err != nil {
+		return err
+	}
+	if err := os.Symlink("../"+service, filepath.Join(wants, service)); err != nil {
+		return err
+	}
+	return os.Symlink(deltaup, filepath.Join(newRoot, "usr/bin/deltaup"))
 }
 
 // switchRoot moves the mounts into the new root and becomes systemd.

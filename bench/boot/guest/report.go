@@ -48,7 +48,12 @@ func report() error {
 		return err
 	}
 	fmt.Fprintf(out, "seconds %.3f\ncpu %.3f\nstat %s", float64(now.Nano())/1e9, cpu.Seconds(), stat)
-	if mode, err := kernelArgument("bench.mode"); err == nil && (mode == "record" || mode == "pages") {
+	mode, err := kernelArgument("bench.mode")
+	if err != nil {
+		return err
+	}
+	switch mode {
+	case "record", "pages":
 		if err := reportRecorder(out); err != nil {
 			return err
 		}
@@ -89,31 +94,48 @@ func taskTime() (time.Duration, error) {
 	return sum, nil
 }
 
-// reportRecorder writes the most memory that the recorder of the initramfs has taken, in KiB.
+// reportRecorder writes the most memory that a running recorder has taken, in KiB.
 func reportRecorder(out io.Writer) error {
-	pid, err := os.ReadFile(recorderPID)
+	files, err := filepath.Glob("/proc/[0-9]*/status")
 	if err != nil {
 		return err
 	}
-	status, err := os.ReadFile("/proc/" + string(pid) + "/status")
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			_, err = fmt.Fprintln(out, "memory", strings.Fields(value)[0])
+	most := 0
+	for _, file := range files {
+		status, err := os.ReadFile(file)
+		if err != nil || !strings.HasPrefix(string(status), "Name:\tdeltaup\n") {
+			continue // it may have ended
+		}
+		for line := range strings.Lines(string(status)) {
+			if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+				n, err := strconv.Atoi(strings.Fields(value)[0])
+				if err != nil {
+					return fmt.Errorf("%s: %w", file, err)
+				}
+				most = max(most, n)
+			}
 		}
 	}
+	_, err = fmt.Fprintln(out, "memory", most)
 	return err
 }
 
-// takeTrace ends the recording that began in the initramfs.
+// traceWait is how long the unit has to notice that the boot is complete.
+const traceWait = 2 * time.Minute
+
+// takeTrace writes the trace: the unit's, or with pages that of the recorder of the initramfs, which it ends.
 func takeTrace(out io.Writer, mode string) error {
-	args := []string{"trace", "record", "-o", "-", "--until", "1ms"}
 	if mode == "pages" {
-		args = append(args, "--pages", "--image", "/dev/"+disk)
+		cmd := exec.Command(deltaup, "trace", "record", "-o", "-", "--until", "1ms", "--pages", "--image", "/dev/"+disk)
+		cmd.Stdout, cmd.Stderr = out, os.Stderr
+		return cmd.Run()
 	}
-	cmd := exec.Command(deltaup, args...)
-	cmd.Stdout, cmd.Stderr = out, os.Stderr
-	return cmd.Run()
+	for range traceWait / time.Second {
+		if trace, err := os.ReadFile(traceFile); err == nil {
+			_, err = out.Write(trace)
+			return err
+		}
+		time.Sleep(time.Second)
+	}
+	return fmt.Errorf("no %s after %v", traceFile, traceWait)
 }
