@@ -98,7 +98,7 @@ func (m *metadata) before(ctx context.Context, p *mirror.Patch) (*mirror.Release
 // releaseFile gives a release by its version and hash.
 func (m *metadata) releaseFile(ctx context.Context, version string, o mirror.Object) (*mirror.Release, error) {
 	name := mirror.ReleasePath(version)
-	stored, err := m.object(ctx, name, o, mirror.MaxReleaseSize)
+	stored, err := m.kept(o, func() ([]byte, error) { return m.client.ReleaseFile(ctx, version, o) })
 	if err != nil {
 		return nil, err
 	}
@@ -114,12 +114,17 @@ func (m *metadata) releaseFile(ctx context.Context, version string, o mirror.Obj
 
 // object gives a metadata file's bytes, verified.
 func (m *metadata) object(ctx context.Context, name string, o mirror.Object, limit int64) ([]byte, error) {
+	return m.kept(o, func() ([]byte, error) { return m.client.Fetch(ctx, name, o, limit) })
+}
+
+// kept gives an object's bytes as an earlier run kept them, or as fetch gives them, and keeps them.
+func (m *metadata) kept(o mirror.Object, fetch func() ([]byte, error)) ([]byte, error) {
 	m.used[o.ID] = true
 	if b, err := m.cached(o); err == nil {
 		return b, nil
 	}
 	start := time.Now()
-	b, err := m.client.Fetch(ctx, name, o, limit)
+	b, err := fetch()
 	if err != nil {
 		return nil, err
 	}

@@ -186,10 +186,7 @@ func (u *Update) readHead(ctx context.Context, s *set) (*patchset.Head, error) {
 		if err := u.state.cache.readAt(s.patch.Set.ID, b, 0); err != nil {
 			return nil, err
 		}
-		h, err := patchset.ReadHead(b)
-		if err == nil && h.ID != s.patch.Head.ID {
-			err = fmt.Errorf("its head has the hash %s: %w", h.ID, chunkstore.ErrCorrupt)
-		}
+		h, err := parseHead(b, s.patch.Head)
 		if err == nil {
 			return h, nil
 		}
@@ -198,6 +195,23 @@ func (u *Update) readHead(ctx context.Context, s *set) (*patchset.Head, error) {
 			return nil, err
 		}
 	}
+}
+
+// parseHead reads a head that must be want. One that is well-formed, and another, is told from a damaged one; of one with another size
+// no more is there than its first bytes, and these say so.
+func parseHead(b []byte, want mirror.Object) (*patchset.Head, error) {
+	size, err := patchset.HeadSize(b)
+	if err != nil {
+		return nil, err
+	}
+	if size != want.Size {
+		return nil, fmt.Errorf("%w: its head has %d bytes, not %d: %w", mirror.ErrOtherSet, size, want.Size, chunkstore.ErrCorrupt)
+	}
+	h, err := patchset.ReadHead(b)
+	if err == nil && h.ID != want.ID {
+		err = fmt.Errorf("%w: its head has the hash %s, not %s: %w", mirror.ErrOtherSet, h.ID, want.ID, chunkstore.ErrCorrupt)
+	}
+	return h, err
 }
 
 // complete gives the same contents with their chunks, once the index was read.

@@ -42,6 +42,8 @@ type Location struct {
 var (
 	// ErrCorrupt is wrapped by every error about bytes that are not what their name, length or format says.
 	ErrCorrupt = errors.New("corrupt")
+	// ErrBomb is wrapped beside ErrCorrupt when compressed bytes stand for more than they may: not one more is decompressed.
+	ErrBomb = errors.New("decompresses to more than it may")
 	// ErrVersion is wrapped when magic matches and the version is one that this program does not know.
 	ErrVersion = errors.New("unknown format version")
 	// ErrNotFound is wrapped when a store has no such chunk.

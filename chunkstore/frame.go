@@ -1,6 +1,7 @@
 package chunkstore
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -80,7 +81,7 @@ func DecodeFrame(dst, frame []byte, c Chunk) ([]byte, error) {
 	case frameZstd:
 		plain, err := decoder().DecodeAll(payload, dst[start:start:start+int(c.Size)])
 		if err != nil {
-			return nil, fmt.Errorf("chunk %s: %w: %w", c.ID, ErrCorrupt, err)
+			return nil, fmt.Errorf("chunk %s: %w", c.ID, DecompressError(err))
 		}
 		dst = append(dst, plain...) // onto itself
 	default:
@@ -93,6 +94,16 @@ func DecodeFrame(dst, frame []byte, c Chunk) ([]byte, error) {
 		return nil, fmt.Errorf("chunk %s: %w: its bytes are those of %s", c.ID, ErrCorrupt, got)
 	}
 	return dst, nil
+}
+
+// DecompressError marks an error of a zstd decoder with bounds as one about bytes that are corrupt, and as a bomb when it is one.
+func DecompressError(err error) error {
+	for _, bomb := range []error{zstd.ErrDecoderSizeExceeded, zstd.ErrWindowSizeExceeded} {
+		if errors.Is(err, bomb) {
+			return fmt.Errorf("%w: %w: %w", ErrCorrupt, ErrBomb, err)
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
 
 // checkFrame tells whether c can have a frame of length stored bytes. It bounds

@@ -20,6 +20,16 @@ var (
 	// ErrDamaged is wrapped, together with chunkstore.ErrCorrupt, when what the
 	// mirrors send is not what its hash, size or format says.
 	ErrDamaged = errors.New("damaged on the mirror")
+	// ErrTooLong is wrapped beside ErrDamaged when what a mirror sends goes on for longer than it may.
+	ErrTooLong = errors.New("longer than it may be")
+	// ErrEncoding is wrapped beside ErrDamaged when a server sends a file compressed, which it was not asked for.
+	ErrEncoding = errors.New("compressed on the way, which was not asked for")
+	// ErrOtherRelease is wrapped beside ErrDamaged when a well-formed release file lies in the place of another.
+	ErrOtherRelease = errors.New("the file of another release")
+	// ErrOtherSet is wrapped beside ErrDamaged when a well-formed patch set lies in the place of another.
+	ErrOtherSet = errors.New("the patch set of another step")
+	// ErrSlow is wrapped beside ErrUnreachable when a mirror sends so little that it could keep a target waiting for ever.
+	ErrSlow = errors.New("it sends too slowly to ever come to an end")
 	// ErrBudget is wrapped when going on would exceed [ClientOptions].MaxBytes.
 	ErrBudget = errors.New("byte limit reached")
 )

@@ -12,6 +12,8 @@ type attempt struct {
 	body    io.ReadCloser
 	skip    int64 // bytes to drop first: the server began before the place asked for
 	granted int64 // bytes that the budget still holds for it
+	whole   bool  // a range was asked for, and the whole file comes
+	total   int64 // bytes of the whole file, as the server says; -1: it does not
 	rest    int64 // bytes that the server announced and has not sent; below 0: unknown
 }
 
@@ -28,11 +30,11 @@ func (c *Client) open(ctx context.Context, s *site, q request, retry bool) (*att
 		a.Close()
 		return nil, err
 	}
-	a.body, a.skip = ans.body, ans.skip
+	a.body, a.skip, a.whole, a.total = ans.body, ans.skip, ans.whole, ans.total
 	a.rest = ans.skip + ans.length
 	switch {
 	case q.length < 0 && ans.length > q.limit:
-		err = corruptf("has %d bytes, at most %d are expected", ans.length, q.limit)
+		err = corruptf("%w: it has %d bytes, and at most %d are expected", ErrTooLong, ans.length, q.limit)
 	case q.length < 0 && ans.length < 0:
 		err = a.grant(q.limit + 1)
 	case q.length < 0:

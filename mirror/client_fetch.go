@@ -28,14 +28,18 @@ func (c *Client) Fetch(ctx context.Context, name string, o Object, limit int64) 
 		if o.Size == 0 {
 			return nil, damaged(name, errors.New("it has no bytes and another hash"))
 		}
-		if err := c.Blame(r, errors.New("its hash is wrong")); err != nil {
+		cause := errors.New("its hash is wrong")
+		if r.total > o.Size {
+			cause = fmt.Errorf("%w: it has %d bytes, not %d, and its hash is wrong", ErrTooLong, r.total, o.Size)
+		}
+		if err := c.Blame(r, cause); err != nil {
 			return nil, err
 		}
 	}
 }
 
-func (c *Client) readAll(ctx context.Context, name string, size int64) ([]byte, io.Reader, error) {
-	r, err := c.ReadRange(ctx, name, 0, size)
+func (c *Client) readAll(ctx context.Context, name string, size int64) ([]byte, *rangeReader, error) {
+	r, err := c.readRange(ctx, name, 0, size)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -86,7 +90,7 @@ func (c *Client) Release(ctx context.Context, version string, want *Object) (*Re
 		}
 		return r, nil
 	}
-	b, err := c.Fetch(ctx, name, *want, MaxReleaseSize)
+	b, err := c.ReleaseFile(ctx, version, *want)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +98,33 @@ func (c *Client) Release(ctx context.Context, version string, want *Object) (*Re
 		return nil, unusable(name, err)
 	}
 	return r, nil
+}
+
+// otherRelease is by how many bytes the file of another release may be longer and still be read, so as to be told from data without end.
+const otherRelease = 16 << 10
+
+// ReleaseFile reads the file of a version, which must be a [ValidName], and verifies it. What is another release's file is told from
+// a damaged one: ErrOtherRelease.
+func (c *Client) ReleaseFile(ctx context.Context, version string, o Object) ([]byte, error) {
+	name := ReleasePath(version)
+	if o.Size < 0 || o.Size > MaxReleaseSize {
+		return nil, damaged(name, fmt.Errorf("its size is given as %d bytes, at most %d are expected", o.Size, MaxReleaseSize))
+	}
+	var file []byte
+	err := c.fetchWhole(ctx, name, min(o.Size+otherRelease, MaxReleaseSize), false, func(b []byte) error {
+		file = b
+		if objectOf(b) == o {
+			return nil
+		}
+		if r, err := ParseRelease(b); err == nil {
+			return fmt.Errorf("%w: it is of version %s and has the hash %s, not %s", ErrOtherRelease, r.Version, chunkstore.Sum(b), o.ID)
+		}
+		return fmt.Errorf("has %d of %d bytes, and its hash is wrong", len(b), o.Size)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
 }
 
 // Recipe reads, verifies, decompresses and parses a recipe.
@@ -128,13 +159,18 @@ func (c *Client) Index(ctx context.Context, o Object) (*chunkstore.Index, error)
 // breaks off is begun anew, as the file may have changed; what parse refuses is
 // asked for again like any corrupt file, and then at the other mirrors. Its last errors are wrapped when all have failed.
 func (c *Client) FetchLatest(ctx context.Context, name string, limit int64, parse func([]byte) error) error {
+	return c.fetchWhole(ctx, name, limit, true, parse)
+}
+
+// fetchWhole is FetchLatest; unless fresh is set, caches are bypassed only for what has come corrupt.
+func (c *Client) fetchWhole(ctx context.Context, name string, limit int64, fresh bool, parse func([]byte) error) error {
 	t := c.newTries(ctx, name)
 	for {
 		s, suspicion, err := t.next(0)
 		if err != nil {
 			return err
 		}
-		b, err := c.readUnknown(ctx, s, request{name: name, length: -1, limit: limit, fresh: true}, t.sent > 1)
+		b, err := c.readUnknown(ctx, s, request{name: name, length: -1, limit: limit, fresh: fresh || suspicion > 0}, t.sent > 1)
 		if err == nil {
 			t.progress(s)
 			if err = parse(b); err == nil {
@@ -160,7 +196,7 @@ func (c *Client) readUnknown(ctx context.Context, s *site, q request, retry bool
 	b, err := io.ReadAll(a)
 	_ = a.Close() // it was only read
 	if err == nil && int64(len(b)) > q.limit {
-		err = corruptf("is longer than the %d bytes that are expected at most", q.limit)
+		err = corruptf("%w: it goes on after the %d bytes that are expected at most", ErrTooLong, q.limit)
 	}
 	return b, err
 }

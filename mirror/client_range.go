@@ -14,6 +14,14 @@ import (
 // mirror. The bytes are not verified: see [Client.Blame]. The reader is for one
 // goroutine and must be closed.
 func (c *Client) ReadRange(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
+	r, err := c.readRange(ctx, name, offset, length)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (c *Client) readRange(ctx context.Context, name string, offset, length int64) (*rangeReader, error) {
 	if offset < 0 || length < 0 || offset > math.MaxInt64-length {
 		return nil, fmt.Errorf("%s: no such range: %d bytes from %d on", name, length, offset)
 	}
@@ -36,6 +44,8 @@ type rangeReader struct {
 	answer    *attempt // nil: none open
 	site      *site    // that sent the last byte, or is about to
 	suspicion int      // of the site when it was asked
+	total     int64    // bytes of the whole file, as the last answer says; -1: it does not
+	endless   bool     // the last answer is the file from its start, and does not say where it ends
 }
 
 func (r *rangeReader) Read(p []byte) (int, error) {
@@ -82,6 +92,7 @@ func (r *rangeReader) connect() error {
 		q := request{name: r.name, offset: r.offset, length: r.left, fresh: suspicion > 0}
 		r.answer, err = r.c.open(r.ctx, s, q, r.sent > 1)
 		if err == nil {
+			r.total, r.endless = r.answer.total, r.answer.whole && r.answer.total < 0
 			return nil
 		}
 		if err := r.fatal(err); err != nil {
@@ -132,6 +143,9 @@ func (c *Client) Blame(r io.Reader, cause error) error {
 	rr, ok := r.(*rangeReader)
 	if !ok || rr.site == nil || rr.err != nil && errors.Is(cause, rr.err) {
 		return cause
+	}
+	if rr.endless {
+		cause = fmt.Errorf("%w: the answer does not say where it ends: %w", ErrTooLong, cause)
 	}
 	// Its context may have ended with the reading.
 	rr.note(rr.site, rr.suspicion, &failure{kind: corruptFailure, err: cause})

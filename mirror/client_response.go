@@ -14,7 +14,7 @@ func checkResponse(resp *http.Response, q request) (*answer, error) {
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusPartialContent:
 		if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-			return nil, corruptf("comes with Content-Encoding %.20q, which was not asked for", enc)
+			return nil, corruptf("%w: Content-Encoding %.20q", ErrEncoding, enc)
 		}
 		if resp.StatusCode == http.StatusOK {
 			return checkWhole(resp, q)
@@ -35,12 +35,12 @@ func checkResponse(resp *http.Response, q request) (*answer, error) {
 
 func checkWhole(resp *http.Response, q request) (*answer, error) {
 	if q.length < 0 {
-		return &answer{length: resp.ContentLength}, nil
+		return &answer{length: resp.ContentLength, total: resp.ContentLength}, nil
 	}
 	if end := q.offset + q.length; resp.ContentLength >= 0 && resp.ContentLength < end {
 		return nil, corruptf("has %d bytes, at least %d are expected", resp.ContentLength, end)
 	}
-	return &answer{length: q.length, skip: q.offset, whole: true}, nil
+	return &answer{length: q.length, skip: q.offset, whole: true, total: resp.ContentLength}, nil
 }
 
 func checkPartial(resp *http.Response, q request) (*answer, error) {
@@ -55,7 +55,7 @@ func checkPartial(resp *http.Response, q request) (*answer, error) {
 	case resp.ContentLength >= 0 && resp.ContentLength != last-first+1:
 		return nil, corruptf("comes with Content-Length %d and Content-Range %.60q", resp.ContentLength, header)
 	}
-	return &answer{length: last - first + 1}, nil
+	return &answer{length: last - first + 1, total: total}, nil
 }
 
 // parseContentRange reads "bytes FIRST-LAST/TOTAL"; a total of * gives -1.

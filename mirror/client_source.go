@@ -35,6 +35,7 @@ type answer struct {
 	length int64 // bytes that body has from the place asked for on; -1: unknown
 	skip   int64 // bytes that body has before it
 	whole  bool  // a range was asked for and the source ignored it
+	total  int64 // bytes of the whole file, as the source says; -1: it does not
 }
 
 // parseSource takes a mirror as users write it.
@@ -98,7 +99,7 @@ func (d folderSource) open(_ context.Context, q request) (*answer, error) {
 		io.Reader
 		io.Closer
 	}{io.NewSectionReader(f, q.offset, length), f}
-	return &answer{body: body, length: length}, nil
+	return &answer{body: body, length: length, total: info.Size()}, nil
 }
 
 // failure tells a file that is not there from a mirror that is not there. Neither

@@ -76,7 +76,7 @@ func (p *pace) add(n int, waited time.Duration) error {
 	}
 	least := float64(p.min) * p.waited.Seconds() / float64(max(p.share(), 1))
 	if p.min > 0 && float64(p.got) < least {
-		return &failure{kind: refusedFailure, err: fmt.Errorf("%d bytes in %v: %w", p.got, p.waited.Round(time.Millisecond), errDrip)}
+		return &failure{kind: refusedFailure, err: fmt.Errorf("%d bytes in %v: %w", p.got, p.waited.Round(time.Millisecond), ErrSlow)}
 	}
 	p.waited, p.got = 0, 0
 	return nil

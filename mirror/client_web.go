@@ -19,7 +19,6 @@ const (
 
 var (
 	errStalled  = errors.New("not one byte came in time")
-	errDrip     = errors.New("it sends too slowly to ever come to an end")
 	errRedirect = errors.New("redirect refused")
 )
 

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"errors"
 	"fmt"
 
 	"deltaup/chunkstore"
@@ -77,6 +78,18 @@ func PointerPath(channel string) string { return channelsDir + "/" + channel + "
 func hashPath(kind string, id chunkstore.ID, suffix string) string {
 	hex := id.String()
 	return kind + "/" + hex[:2] + "/" + hex + suffix
+}
+
+// ErrName is wrapped when a mirror, or who publishes to it, has a name that [ValidName] refuses: as part of a path it could lead
+// out of the mirror.
+var ErrName = errors.New("not an allowed name")
+
+// CheckName reports a name that is none, of what.
+func CheckName(what, name string) error {
+	if !ValidName(name) {
+		return fmt.Errorf("%s %.140q: %w", what, name, ErrName)
+	}
+	return nil
 }
 
 // ValidName tells whether s may name a version, a channel or an artifact:

@@ -52,11 +52,11 @@ func ParsePointer(b []byte) (*Pointer, error) {
 }
 
 func (p *Pointer) validate() error {
-	switch {
-	case !ValidName(p.Channel):
-		return fmt.Errorf("%q is no valid channel", p.Channel)
-	case !ValidName(p.Version):
-		return fmt.Errorf("%q is no valid version", p.Version)
+	if err := CheckName("channel", p.Channel); err != nil {
+		return err
+	}
+	if err := CheckName("version", p.Version); err != nil {
+		return err
 	}
 	if err := p.Release.validate(MaxReleaseSize); err != nil {
 		return fmt.Errorf("release: %w", err)

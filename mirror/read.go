@@ -9,8 +9,8 @@ import (
 
 // ReadRelease reads the release file of a version out of a mirror's folder.
 func ReadRelease(dir, version string) (*Release, error) {
-	if !ValidName(version) {
-		return nil, fmt.Errorf("%q is no valid version", version)
+	if err := CheckName("version", version); err != nil {
+		return nil, err
 	}
 	name := ReleasePath(version)
 	r, err := readRelease(filepath.Join(dir, filepath.FromSlash(name)))

@@ -107,11 +107,17 @@ func ParseRelease(b []byte) (*Release, error) {
 }
 
 func (r *Release) validate() error {
+	if err := CheckName("version", r.Version); err != nil {
+		return err
+	}
+	if r.Previous != "" {
+		if err := CheckName("version", r.Previous); err != nil {
+			return err
+		}
+	}
 	switch {
-	case !ValidName(r.Version):
-		return fmt.Errorf("%q is no valid version", r.Version)
-	case r.Previous != "" && (!ValidName(r.Previous) || r.Previous == r.Version):
-		return fmt.Errorf("%q is no valid previous version", r.Previous)
+	case r.Previous == r.Version:
+		return fmt.Errorf("%q is its own previous version", r.Previous)
 	case !validCompatible(r.Compatible):
 		return fmt.Errorf("%q is no valid compatible string", r.Compatible)
 	case len(r.Artifacts) == 0 || len(r.Artifacts) > maxArtifacts:
@@ -120,6 +126,9 @@ func (r *Release) validate() error {
 	seen := map[string]bool{}
 	for i := range r.Artifacts {
 		a := &r.Artifacts[i]
+		if err := CheckName("artifact", a.Name); err != nil {
+			return err
+		}
 		if seen[a.Name] {
 			return fmt.Errorf("two artifacts named %q", a.Name)
 		}
@@ -138,9 +147,6 @@ func (r *Release) validate() error {
 }
 
 func (a *Artifact) validate(first bool) error {
-	if !ValidName(a.Name) {
-		return fmt.Errorf("no valid name")
-	}
 	if err := a.Object.validate(MaxObjectSize); err != nil {
 		return err
 	}

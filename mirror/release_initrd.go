@@ -121,9 +121,10 @@ func (a *Artifact) validatePatches() error {
 	from := map[chunkstore.ID]bool{{}: true, a.ID: true}
 	for i := range a.Patches {
 		p := &a.Patches[i]
+		if err := CheckName("version", p.From); err != nil {
+			return fmt.Errorf("patch set: %w", err)
+		}
 		switch {
-		case !ValidName(p.From):
-			return fmt.Errorf("patch set from %q: no valid version", p.From)
 		case from[p.Initrd]:
 			return fmt.Errorf("patch set from %q: leads from no initrd, from this one, or is the second one", p.From)
 		}

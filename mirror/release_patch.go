@@ -47,9 +47,10 @@ func (r *Release) validatePatches() error {
 	from, recipes := map[string]bool{}, map[chunkstore.ID]bool{}
 	for i := range r.Patches {
 		p := &r.Patches[i]
+		if err := CheckName("version", p.From); err != nil {
+			return fmt.Errorf("patch set: %w", err)
+		}
 		switch {
-		case !ValidName(p.From):
-			return fmt.Errorf("patch set from %q: no valid version", p.From)
 		case p.From == r.Version || p.Recipe == image.Recipe.Text:
 			return fmt.Errorf("patch set from %q: leads from the release to itself", p.From)
 		case from[p.From] || recipes[p.Recipe]:

@@ -94,11 +94,11 @@ func (x *exactReader) Read(p []byte) (int, error) {
 	x.left -= int64(n)
 	switch {
 	case x.left < 0:
-		x.err = fmt.Errorf("%w: longer than the release says", chunkstore.ErrCorrupt)
+		x.err = fmt.Errorf("%w: %w: longer than the release says", chunkstore.ErrCorrupt, chunkstore.ErrBomb)
 	case err == io.EOF && x.left > 0:
 		x.err = fmt.Errorf("%w: %d bytes shorter than the release says", chunkstore.ErrCorrupt, x.left)
 	case err != nil && err != io.EOF:
-		x.err = fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
+		x.err = chunkstore.DecompressError(err)
 	default:
 		return n, err
 	}

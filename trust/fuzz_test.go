@@ -3,6 +3,7 @@ package trust
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -58,21 +59,39 @@ func FuzzMetadata(f *testing.F) {
 		if wellFormed(b, role) != nil {
 			return
 		}
+		judged := func(set *trustedmetadata.TrustedMetadata, err error) {
+			t.Helper()
+			var refusal *Refusal
+			if err := judge(set, role, b, err); err != nil && (!errors.As(err, &refusal) || refusal.Role == "") {
+				t.Errorf("a judgement about no role: %v", err)
+			}
+		}
 		set, err := trustedmetadata.New(files[metadata.ROOT])
 		if err != nil {
 			t.Fatal(err)
 		}
 		set.RefTime = time.Unix(0, 0)
 		if role == metadata.ROOT {
-			if got, err := set.UpdateRoot(b); err == nil && got.Signed.Version != 2 {
+			got, err := set.UpdateRoot(b)
+			if err == nil && got.Signed.Version != 2 {
 				t.Errorf("believed root %d", got.Signed.Version)
 			}
-			_, _ = newSet(b)
+			judged(set, err)
+			_, err = newSet(b)
+			judged(nil, err)
 			return
 		}
 		if role == metadata.TIMESTAMP {
-			if got, err := set.UpdateTimestamp(b); err == nil && got.Signed.Version != 1 {
-				t.Errorf("believed timestamp %d", got.Signed.Version)
+			for range 2 { // against none, and against the one that was trusted
+				got, err := set.UpdateTimestamp(b)
+				if err == nil && got.Signed.Version != 1 {
+					t.Errorf("believed timestamp %d", got.Signed.Version)
+				}
+				judged(set, err)
+				if set.Timestamp == nil {
+					_, err = set.UpdateTimestamp(files[metadata.TIMESTAMP])
+					judged(set, err)
+				}
 			}
 			return
 		}
@@ -80,18 +99,23 @@ func FuzzMetadata(f *testing.F) {
 			t.Fatal(err)
 		}
 		if role == metadata.SNAPSHOT {
-			if _, err := set.UpdateSnapshot(b, false); err == nil && !bytes.Equal(b, files[role]) {
+			_, err := set.UpdateSnapshot(b, false)
+			if err == nil && !bytes.Equal(b, files[role]) {
 				t.Error("believed another snapshot")
 			}
-			_, _ = set.UpdateSnapshot(b, true)
+			judged(set, err)
+			_, err = set.UpdateSnapshot(b, true)
+			judged(set, err)
 			return
 		}
 		if _, err := set.UpdateSnapshot(files[metadata.SNAPSHOT], false); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := set.UpdateTargets(b); err == nil && !bytes.Equal(b, files[role]) {
+		_, err = set.UpdateTargets(b)
+		if err == nil && !bytes.Equal(b, files[role]) {
 			t.Error("believed other targets")
 		}
+		judged(set, err)
 		if targets, err := metadata.Targets().FromBytes(b); err == nil {
 			_, _, _ = listed(&targets.Signed)
 		}

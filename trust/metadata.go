@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -41,19 +42,19 @@ const (
 )
 
 // wellFormed looks at what comes from a mirror before go-tuf does, which takes some malformed members for pointers that it follows.
-// Neither its size nor its depth is of concern here: both are bounded, by the reader and by encoding/json.
+// Neither its size nor its depth is of concern here: both are bounded, by the reader and by encoding/json. Its error is a [Refusal].
 func wellFormed(b []byte, role string) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return refuse(role, ErrMalformed, ": %v", err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return fmt.Errorf("%w: more after its end", ErrMalformed)
+		return refuse(role, ErrMalformed, ": more after its end")
 	}
 	if hasNull(v) {
-		return fmt.Errorf("%w: null in it", ErrMalformed)
+		return refuse(role, ErrMalformed, ": null in it")
 	}
 	if role == metadata.ROOT {
 		return wellFormedKeys(b)
@@ -72,11 +73,11 @@ func wellFormed(b []byte, role string) error {
 		}
 	}
 	if err := json.Unmarshal(b, &meta); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return refuse(role, ErrMalformed, ": %v", err)
 	}
 	m := meta.Signed.Meta[refers]
 	if m.Version < 1 || m.Length < 1 || m.Hashes["sha256"] == "" {
-		return fmt.Errorf("%w: it does not name version, length and SHA-256 of %s", ErrMalformed, refers)
+		return refuse(role, ErrMalformed, ": it does not name version, length and SHA-256 of %s", refers)
 	}
 	return nil
 }
@@ -89,12 +90,12 @@ func wellFormedKeys(b []byte) error {
 		}
 	}
 	if err := json.Unmarshal(b, &root); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		return refuse(metadata.ROOT, ErrMalformed, ": %v", err)
 	}
 	for id, key := range root.Signed.Keys {
 		public, err := hex.DecodeString(key.Value.PublicKey)
 		if key.Type == metadata.KeyTypeEd25519 && (err != nil || len(public) != ed25519.PublicKeySize) {
-			return fmt.Errorf("%w: key %.80q is none of Ed25519", ErrMalformed, id)
+			return refuse(metadata.ROOT, ErrMalformed, ": key %.80q is none of Ed25519", id)
 		}
 	}
 	return nil
@@ -118,26 +119,6 @@ func hasNull(v any) bool {
 		}
 	}
 	return false
-}
-
-// verdict puts go-tuf's judgement of a file in the words of this package.
-func verdict(err error) error {
-	says := func(is error) error { return fmt.Errorf("%w: %w", is, err) }
-	switch {
-	case err == nil, errors.Is(err, ErrMalformed):
-		return err
-	case errors.Is(err, &metadata.ErrExpiredMetadata{}):
-		return says(ErrExpired)
-	case errors.Is(err, &metadata.ErrUnsignedMetadata{}):
-		return says(ErrSignature)
-	case errors.Is(err, &metadata.ErrBadVersionNumber{}):
-		return says(ErrRollback)
-	case errors.Is(err, &metadata.ErrLengthOrHashMismatch{}):
-		return says(ErrMixed)
-	case errors.Is(err, &metadata.ErrRepository{}):
-		return says(ErrRollback) // a snapshot without a file that an earlier one had
-	}
-	return says(ErrMalformed)
 }
 
 // signedAt reads when a root or a timestamp was signed; zero when it does not say.
@@ -172,32 +153,40 @@ type customObject struct {
 	File mirror.Object `json:"file"`
 }
 
-// listed reads the releases that targets metadata lists, and where the catalog is.
+// listed reads the releases that targets metadata lists, and where the catalog is. Its error is a [Refusal], or wraps mirror.ErrName.
 func listed(t *metadata.TargetsType) (releases []Release, cat *mirror.Object, err error) {
 	catalogPath, _ := t.UnrecognizedFields[catalogMember].(string)
 	for name, file := range t.Targets {
+		if !fs.ValidPath(name) {
+			return nil, nil, fmt.Errorf("target %.100q: %w", name, mirror.ErrName)
+		}
 		if file.Custom == nil {
 			continue // of no concern to us
+		}
+		refused := func(err error) error {
+			return fmt.Errorf("target %.100q: %w: %w", name, refuse(metadata.TARGETS, ErrMalformed, ""), err)
 		}
 		if name == catalogPath {
 			var c customObject
 			if err := decodeStrict(*file.Custom, &c); err != nil {
-				return nil, nil, fmt.Errorf("target %.100q: %w: %w", name, ErrMalformed, err)
+				return nil, nil, refused(err)
 			}
 			if mirror.CatalogPath(c.File.ID) != name || c.File.Size != file.Length {
-				return nil, nil, fmt.Errorf("target %.100q: %w: it is not what it is named by", name, ErrMalformed)
+				return nil, nil, refused(errMisnamed)
 			}
 			cat = &c.File
 			continue
 		}
 		r, err := parseRelease(*file.Custom)
 		if err != nil {
-			return nil, nil, fmt.Errorf("target %.100q: %w: %w", name, ErrMalformed, err)
+			return nil, nil, refused(err)
 		}
 		if mirror.ReleasePath(r.Version) != name || r.File.Size != file.Length {
-			return nil, nil, fmt.Errorf("target %.100q: %w: it is not what it is named by", name, ErrMalformed)
+			return nil, nil, refused(errMisnamed)
 		}
 		releases = append(releases, *r)
 	}
 	return releases, cat, nil
 }
+
+var errMisnamed = errors.New("it is not what it is named by")

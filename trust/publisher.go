@@ -2,15 +2,12 @@ package trust
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
-	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
 
 	"deltaup/mirror"
 )
@@ -68,118 +65,6 @@ func (p *Publisher) root() *metadata.Metadata[metadata.RootType] { return p.root
 
 func (p *Publisher) path(name string) string {
 	return filepath.Join(p.o.Mirror, filepath.FromSlash(name))
-}
-
-func (p *Publisher) load() error {
-	root, err := p.ring.readRoot()
-	if err != nil {
-		return err
-	}
-	return p.loadFrom(root)
-}
-
-// loadFrom reads what the mirror has, verified from a root on.
-func (p *Publisher) loadFrom(newest []byte) error {
-	set, err := newSet(newest)
-	if err != nil {
-		return fmt.Errorf("the root to begin with: %w", err)
-	}
-	files := [][]byte{newest}
-	p.roots = append(p.roots, set.Root)
-	for {
-		name := mirror.MetadataPath(metadata.ROOT, set.Root.Signed.Version+1)
-		b, err := readSmall(p.path(name), maxRoot)
-		if errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		if err == nil {
-			err = wellFormed(b, metadata.ROOT)
-		}
-		if err == nil {
-			_, err = set.UpdateRoot(b)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, verdict(err))
-		}
-		files = append(files, b)
-		p.roots = append(p.roots, set.Root)
-	}
-	// A rotation that was cut off between the new root and what it signs has left what the root before it signs.
-	first := max(len(files)-2, 0)
-	files, p.roots = files[first:], p.roots[first:]
-	err = p.loadBelow(files[len(files)-1])
-	if len(files) == 2 && errors.Is(err, ErrSignature) {
-		err = p.loadBelow(files[0])
-	}
-	return err
-}
-
-// loadBelow reads what the root signs. A mirror without a timestamp has nothing yet.
-func (p *Publisher) loadBelow(root []byte) error {
-	set, err := trustedmetadata.New(root)
-	if err != nil {
-		return verdict(err)
-	}
-	set.RefTime = time.Unix(0, 0) // what has expired is signed anew, not refused
-	p.catalog = &catalog{}
-	p.targets = metadata.Targets()
-	p.targets.Signed.Version = 0
-	p.snapshot = metadata.Snapshot()
-	p.snapshot.Signed.Version = 0
-	p.timestamp = metadata.Timestamp()
-	p.timestamp.Signed.Version = 0
-	name := mirror.TimestampPath
-	b, err := p.read(name, metadata.TIMESTAMP, maxTimestamp)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		_, err = set.UpdateTimestamp(b)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, verdict(err))
-	}
-	name = mirror.MetadataPath(metadata.SNAPSHOT, set.Timestamp.Signed.Meta[snapshotName].Version)
-	if b, err = p.read(name, metadata.SNAPSHOT, maxSnapshot); err == nil {
-		_, err = set.UpdateSnapshot(b, false)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, verdict(err))
-	}
-	name = mirror.MetadataPath(metadata.TARGETS, set.Snapshot.Signed.Meta[targetsName].Version)
-	if b, err = p.read(name, metadata.TARGETS, maxTargets); err == nil {
-		_, err = set.UpdateTargets(b)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, verdict(err))
-	}
-	p.timestamp, p.snapshot, p.targets = set.Timestamp, set.Snapshot, set.Targets[metadata.TARGETS]
-	return p.loadCatalog()
-}
-
-func (p *Publisher) read(name, role string, limit int64) ([]byte, error) {
-	b, err := readSmall(p.path(name), limit)
-	if err == nil {
-		err = wellFormed(b, role)
-	}
-	return b, err
-}
-
-func (p *Publisher) loadCatalog() error {
-	_, object, err := listed(&p.targets.Signed)
-	if err != nil || object == nil {
-		return err
-	}
-	name := mirror.CatalogPath(object.ID)
-	b, err := readSmall(p.path(name), maxCatalog)
-	if err == nil {
-		err = p.targets.Signed.Targets[name].VerifyLengthHashes(b)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	p.catalog, err = parseCatalog(b)
-	return err
 }
 
 // Ready makes sure, before anything costly is done, that a release can be signed: it opens the keys of

@@ -43,9 +43,12 @@ type Info struct {
 
 // Validate reports what cannot be signed, without a look at the mirror.
 func (i Info) Validate() error {
+	if i.Minimum != "" {
+		if err := mirror.CheckName("version", i.Minimum); err != nil {
+			return err
+		}
+	}
 	switch {
-	case i.Minimum != "" && !mirror.ValidName(i.Minimum):
-		return fmt.Errorf("%q is no valid version", i.Minimum)
 	case len(i.KernelArguments) > maxArguments || !printable(i.KernelArguments):
 		return fmt.Errorf("kernel arguments: at most %d printable ASCII characters are possible", maxArguments)
 	case len(i.Notes) > maxNotes:
@@ -55,9 +58,10 @@ func (i Info) Validate() error {
 }
 
 func (r *Release) validate() error {
+	if err := mirror.CheckName("version", r.Version); err != nil {
+		return err
+	}
 	switch {
-	case !mirror.ValidName(r.Version):
-		return fmt.Errorf("%q is no valid version", r.Version)
 	case r.Serial < 1 || r.MinimumSerial < 0 || r.MinimumSerial > r.Serial || (r.Minimum == "") != (r.MinimumSerial == 0):
 		return fmt.Errorf("serial %d with a minimum of %d", r.Serial, r.MinimumSerial)
 	case r.File.ID.IsZero() || r.File.Size < 1 || r.File.Size > mirror.MaxReleaseSize:
@@ -68,8 +72,8 @@ func (r *Release) validate() error {
 		return fmt.Errorf("%d channels", len(r.Channels))
 	}
 	for _, c := range r.Channels {
-		if !mirror.ValidName(c) {
-			return fmt.Errorf("%q is no valid channel", c)
+		if err := mirror.CheckName("channel", c); err != nil {
+			return err
 		}
 	}
 	return Info{r.Minimum, r.KernelArguments, r.Notes}.Validate()

@@ -120,7 +120,7 @@ func sign[T metadata.Roles](p *Publisher, role string, m *metadata.Metadata[T], 
 		err = roots[len(roots)-1].VerifyDelegate(role, back)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read back %s: %w", role, verdict(err))
+		return nil, fmt.Errorf("read back %s: %w", role, err)
 	}
 	return b, nil
 }

@@ -15,12 +15,18 @@ package trust
 
 import "errors"
 
-// What a target refuses. All but the last two say that the mirror, or the line to it, is not to be believed.
+// What a target refuses. All but the last two say that the mirror, or the line to it, is not to be believed. Where a file of signed
+// metadata is refused, a [Refusal] says of which role it is.
 var (
 	// ErrUnsigned is wrapped when a mirror has no signed metadata.
 	ErrUnsigned = errors.New("the mirror is not signed")
-	// ErrSignature is wrapped when too few of a role's keys have signed a file.
-	ErrSignature = errors.New("not signed by enough of the publisher's keys")
+	// ErrSignature is wrapped when none of the keys that a role has in the trusted root has signed a file. Of a root, those
+	// of the root before it count.
+	ErrSignature = errors.New("signed by none of the publisher's keys")
+	// ErrThreshold is wrapped when some of them have, and fewer than have to.
+	ErrThreshold = errors.New("signed by too few of the publisher's keys")
+	// ErrRootKeys is wrapped when a root is not signed by as many as it demands of the keys that it names itself.
+	ErrRootKeys = errors.New("not signed by enough of the keys that it names itself")
 	// ErrRollback is wrapped when a file is older than one that was trusted before.
 	ErrRollback = errors.New("older than what was trusted before")
 	// ErrExpired is wrapped when nobody has vouched for a file for too long.
@@ -29,8 +35,10 @@ var (
 	ErrMixed = errors.New("not the file that the signed metadata names")
 	// ErrMalformed is wrapped when a file is no metadata of its role.
 	ErrMalformed = errors.New("not well-formed metadata")
-	// ErrDowngrade is wrapped when a release is older than the one that was installed, or than one that it permits.
-	ErrDowngrade = errors.New("the release is older than it may be")
+	// ErrDowngrade is wrapped when a release is older than the one that was installed, which options can permit.
+	ErrDowngrade = errors.New("the release is older than the installed one")
+	// ErrWithdrawn is wrapped when a release is older than a release that was installed permits.
+	ErrWithdrawn = errors.New("the release was withdrawn")
 	// ErrUnknown is wrapped when the signed metadata has no such channel or version.
 	ErrUnknown = errors.New("not in the signed metadata")
 	// ErrNoRoot is wrapped when a target was never told which publisher to trust.

@@ -78,7 +78,7 @@ func TestSetBack(t *testing.T) {
 	s.must(r.Permit(two))
 	one, err := r.Find(t.Context(), "1")
 	s.must(err)
-	if err := r.Permit(one); !errors.Is(err, trust.ErrDowngrade) || !strings.Contains(err.Error(), "older than 2") {
+	if err := r.Permit(one); !errors.Is(err, trust.ErrWithdrawn) || !strings.Contains(err.Error(), "older than 2") {
 		t.Errorf("below the minimum: %v", err)
 	}
 	st, err := trust.ReadStatus(m.o.State)

@@ -49,17 +49,25 @@ func newSmallMachine(t *testing.T) *smallMachine {
 		fmt.Fprintf(&config, "[[slot]]\nname = %q\npath = \"/data/%s\"\nboot = \"/boot/%s\"\nimage = \"LABEL=data:/%s\"\n", slot, slot, slot, slot)
 	}
 	m.write("/etc/deltaup/deltaup.toml", []byte(config.String()))
-	m.write("/proc/cmdline", []byte("deltaup.slot=a\n"))
+	m.plant("a", m.file["image1"])
+	m.write("/boot/a/vmlinuz", m.file["kernel1"])
+	m.write("/boot/a/initrd.img", m.file["initrd1"])
+	return m
+}
+
+// plant makes the machine one that runs a slot; a nil image leaves what the slot has.
+func (m *smallMachine) plant(slot string, image []byte) {
+	m.t.Helper()
+	m.write("/proc/cmdline", []byte("deltaup.slot="+slot+"\n"))
 	m.write("/proc/self/mountinfo", []byte("20 1 8:1 / / rw - ext2 /dev/sda1 rw\n24 20 7:0 / /run/deltaup/image ro - squashfs /dev/loop0 ro\n"))
 	m.write("/sys/dev/block/8:1/uevent", []byte("DEVNAME=sda1\n"))
 	super := make([]byte, 4096)
 	super[1024+0x38], super[1024+0x39] = 0x53, 0xef // ext2 without features
 	m.write("/dev/sda1", super)
-	m.write("/sys/dev/block/7:0/loop/backing_file", []byte("/data/a\n"))
-	m.write("/data/a", m.file["image1"])
-	m.write("/boot/a/vmlinuz", m.file["kernel1"])
-	m.write("/boot/a/initrd.img", m.file["initrd1"])
-	return m
+	m.write("/sys/dev/block/7:0/loop/backing_file", []byte("/data/"+slot+"\n"))
+	if image != nil {
+		m.write("/data/"+slot, image)
+	}
 }
 
 func randomBytes(seed uint64, n int) []byte {

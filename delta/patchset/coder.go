@@ -80,7 +80,7 @@ func decodeBrotli(stored []byte, size int) ([]byte, error) {
 		return nil, fmt.Errorf("%w: brotli: %w", chunkstore.ErrCorrupt, err)
 	}
 	if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-		return nil, fmt.Errorf("%w: brotli: more than %d bytes", chunkstore.ErrCorrupt, size)
+		return nil, fmt.Errorf("%w: brotli: %w: more than %d bytes", chunkstore.ErrCorrupt, chunkstore.ErrBomb, size)
 	}
 	return plain, nil
 }

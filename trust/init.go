@@ -1,0 +1,110 @@
+package trust
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"deltaup/internal/durable"
+	"deltaup/mirror"
+)
+
+// InitOptions say what [Init] makes. Absent roles have one key, and their default lifetime.
+type InitOptions struct {
+	Quorums   map[string]Quorum
+	Lifetimes map[string]int // days
+	// Passphrase protects all new keys.
+	Passphrase string
+	Work       int // scrypt's, as a power of two; 0 is DefaultWork
+}
+
+func (o *InitOptions) validate() error {
+	if o.Work == 0 {
+		o.Work = DefaultWork
+	}
+	if o.Work < 1 || o.Work > 22 {
+		return fmt.Errorf("a work factor of %d", o.Work)
+	}
+	if o.Passphrase == "" {
+		return fmt.Errorf("an empty passphrase: %w", ErrPassphrase)
+	}
+	for role, days := range o.Lifetimes {
+		if !slices.Contains(Roles, role) || days < 1 || days > 36500 {
+			return fmt.Errorf("role %q: a lifetime of %d days", role, days)
+		}
+	}
+	for role, q := range o.Quorums {
+		if !slices.Contains(Roles, role) {
+			return fmt.Errorf("role %q is none of %v", role, Roles)
+		}
+		if err := q.validate(role); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Init makes the keys of all roles and the first root of a mirror, and signs that the mirror is empty as yet. The caller holds
+// the mirror's lock. The root lies on the mirror and beside the keys, whence targets get it. ErrInitialized is wrapped when
+// either place has one.
+func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if err := how.validate(); err != nil {
+		return nil, err
+	}
+	p := &Publisher{o: o, ring: newKeyRing(o.Keys, o.Passphrases)}
+	first := p.path(mirror.MetadataPath(metadata.ROOT, 1))
+	for _, path := range []string{first, filepath.Join(o.Keys[0], rootFile)} {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(fmt.Errorf("%s: %w", path, ErrInitialized), err)
+		}
+	}
+	if err := durable.MkdirAll(o.Keys[0]); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(o.Keys[0], 0o700); err != nil {
+		return nil, err
+	}
+	root := metadata.Root()
+	root.Signed.Version = 0 // newRoot counts
+	for _, role := range Roles {
+		q := how.Quorums[role]
+		if q == (Quorum{}) {
+			q = Quorum{1, 1}
+		}
+		root.Signed.Roles[role].Threshold = q.Threshold
+		for range q.Keys {
+			key, _, err := p.ring.add(role, how.Passphrase, how.Work)
+			if err != nil {
+				return nil, err
+			}
+			if err := root.Signed.AddKey(key, role); err != nil {
+				return nil, err
+			}
+		}
+	}
+	setLifetimes(root, how.Lifetimes)
+	p.targets, p.snapshot, p.timestamp, p.catalog = metadata.Targets(), metadata.Snapshot(), metadata.Timestamp(), &catalog{}
+	p.targets.Signed.Version, p.snapshot.Signed.Version, p.timestamp.Signed.Version = 0, 0, 0
+	p.roots = []*metadata.Metadata[metadata.RootType]{root}
+	b, err := p.newRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.sealFor(true, root); err != nil {
+		return nil, err
+	}
+	// Beside the keys first: from there on the mirror can be signed, and nobody asks it for its first root.
+	if err := writeFile(o.Keys[0], filepath.Join(o.Keys[0], rootFile), b); err != nil {
+		return nil, err
+	}
+	return p, p.write(mirror.MetadataPath(metadata.ROOT, root.Signed.Version), b)
+}

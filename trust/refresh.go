@@ -1,0 +1,230 @@
+package trust
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
+
+	"deltaup/mirror"
+)
+
+// The names of kept files.
+const (
+	timestampFile = "timestamp.json"
+	snapshotFile  = "snapshot.json"
+	targetsFile   = "targets.json"
+)
+
+// openRoot finds the root to begin with.
+func (r *Repository) openRoot(context.Context) error {
+	s := r.state
+	var kept []byte
+	if s.record.Root > 0 {
+		var err error
+		if kept, err = s.read(rootName(s.record.Root), maxRoot); err != nil {
+			return err
+		}
+	}
+	if r.o.Root != nil {
+		set, err := newSet(r.o.Root)
+		if err != nil {
+			return fmt.Errorf("the root that was given: %w", err)
+		}
+		version := set.Root.Signed.Version
+		if kept == nil || version > s.record.Root { // its owner knows more than this machine
+			r.set = set
+			return r.keepRoot(r.o.Root)
+		}
+		// Roots before the first that this machine was given are not there to compare with.
+		same, err := s.read(rootName(version), maxRoot)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(same, r.o.Root) {
+			return fmt.Errorf("%w: what was given is not its root %d", ErrOtherRoot, version)
+		}
+	}
+	if kept == nil {
+		return fmt.Errorf("%w: nothing says which publisher this machine trusts", ErrNoRoot)
+	}
+	set, err := newSet(kept)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.path(rootName(s.record.Root)), err)
+	}
+	r.set = set
+	return nil
+}
+
+func newSet(root []byte) (*trustedmetadata.TrustedMetadata, error) {
+	if err := wellFormed(root, metadata.ROOT); err != nil {
+		return nil, err
+	}
+	set, err := trustedmetadata.New(root)
+	return set, judge(nil, metadata.ROOT, root, err)
+}
+
+// keepRoot makes the newest root durable, then the note that it is the newest.
+func (r *Repository) keepRoot(b []byte) error {
+	version := r.set.Root.Signed.Version
+	if err := r.state.write(rootName(version), b); err != nil {
+		return err
+	}
+	r.state.record.Root = version
+	return r.state.save()
+}
+
+// followRoots follows the publisher's roots to the newest.
+func (r *Repository) followRoots(ctx context.Context) error {
+	for range maxRotations {
+		var file []byte
+		err := r.fetch(ctx, metadata.ROOT, mirror.MetadataPath(metadata.ROOT, r.set.Root.Signed.Version+1), maxRoot, func(b []byte) error {
+			file = b
+			_, err := r.set.UpdateRoot(b)
+			return judge(r.set, metadata.ROOT, b, err)
+		})
+		if errors.Is(err, mirror.ErrMissing) {
+			r.floor = signedAt(r.set.Root.Signed.UnrecognizedFields)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.keepRoot(file); err != nil {
+			return err
+		}
+	}
+	return refuse(metadata.ROOT, ErrMalformed, ": more than %d new roots", maxRotations)
+}
+
+// fetch reads a file that verify judges. Its error names the file and says what is wrong with it; where several mirrors
+// were asked, what was wrong with the last.
+func (r *Repository) fetch(ctx context.Context, role, name string, limit int64, verify func([]byte) error) error {
+	var refused error
+	err := r.o.Client.FetchLatest(ctx, name, limit, func(b []byte) error {
+		if refused = wellFormed(b, role); refused == nil {
+			refused = verify(b)
+		}
+		return refused
+	})
+	if err != nil && refused != nil && errors.Is(err, refused) {
+		return fmt.Errorf("%s: %w", name, refused)
+	}
+	return err
+}
+
+// timestamp reads the timestamp, against the one that was trusted last.
+func (r *Repository) timestamp(ctx context.Context) error {
+	r.trusts(r.floor)
+	if r.set.Root.Signed.IsExpired(r.set.RefTime) {
+		return fmt.Errorf("the root: %w", r.expired(metadata.ROOT, r.set.Root.Signed.Expires))
+	}
+	kept, err := r.state.read(timestampFile, maxTimestamp)
+	if err != nil {
+		return err
+	}
+	if kept != nil && wellFormed(kept, metadata.TIMESTAMP) == nil {
+		// An error means that it has expired, and still counts, or that its keys were replaced, and it does not.
+		_, _ = r.set.UpdateTimestamp(kept)
+		if r.set.Timestamp != nil {
+			r.trusts(signedAt(r.set.Timestamp.Signed.UnrecognizedFields))
+		}
+	}
+	var file []byte
+	start := time.Now()
+	err = r.fetch(ctx, metadata.TIMESTAMP, mirror.TimestampPath, maxTimestamp, func(b []byte) error {
+		before := r.set.Timestamp
+		_, err := r.set.UpdateTimestamp(b)
+		if errors.Is(err, &metadata.ErrEqualVersionNumber{}) {
+			err = nil
+		}
+		if r.set.Timestamp != before {
+			file = b
+			r.trusts(signedAt(r.set.Timestamp.Signed.UnrecognizedFields))
+		}
+		if err == nil && r.set.Timestamp.Signed.IsExpired(r.set.RefTime) || errors.Is(err, &metadata.ErrExpiredMetadata{}) {
+			return r.expired(metadata.TIMESTAMP, r.set.Timestamp.Signed.Expires)
+		}
+		return judge(r.set, metadata.TIMESTAMP, b, err)
+	})
+	r.rtt = time.Since(start)
+	if errors.Is(err, mirror.ErrMissing) {
+		return fmt.Errorf("%w: it has no %s", ErrUnsigned, mirror.TimestampPath)
+	}
+	if file != nil { // an expired one, too: nothing older will be trusted after it
+		err = errors.Join(err, r.state.write(timestampFile, file))
+	}
+	return err
+}
+
+// snapshot takes the kept snapshot when the timestamp still names it, and the mirror's otherwise.
+func (r *Repository) snapshot(ctx context.Context) error {
+	kept, err := r.state.read(snapshotFile, maxSnapshot)
+	if err != nil {
+		return err
+	}
+	if kept != nil && wellFormed(kept, metadata.SNAPSHOT) == nil {
+		// An error means that there is a newer one, against which it is still held, or that its keys were replaced.
+		if _, err := r.set.UpdateSnapshot(kept, true); err == nil {
+			return nil
+		}
+	}
+	want := r.set.Timestamp.Signed.Meta[snapshotName]
+	var file []byte
+	err = r.fetch(ctx, metadata.SNAPSHOT, mirror.MetadataPath(metadata.SNAPSHOT, want.Version), min(want.Length, maxSnapshot), func(b []byte) error {
+		_, err := r.set.UpdateSnapshot(b, false)
+		if errors.Is(err, &metadata.ErrExpiredMetadata{}) && r.set.Snapshot != nil {
+			return r.expired(metadata.SNAPSHOT, r.set.Snapshot.Signed.Expires)
+		}
+		file = b
+		return judge(r.set, metadata.SNAPSHOT, b, err)
+	})
+	if err != nil {
+		return err
+	}
+	return r.state.write(snapshotFile, file)
+}
+
+// targets takes the kept targets when the snapshot still names them, and the mirror's otherwise.
+func (r *Repository) targets(ctx context.Context) error {
+	kept, err := r.state.read(targetsFile, maxTargets)
+	if err != nil {
+		return err
+	}
+	if kept != nil && wellFormed(kept, metadata.TARGETS) == nil {
+		if _, err := r.set.UpdateTargets(kept); err == nil {
+			return r.list()
+		}
+	}
+	want := r.set.Snapshot.Signed.Meta[targetsName]
+	var file []byte
+	err = r.fetch(ctx, metadata.TARGETS, mirror.MetadataPath(metadata.TARGETS, want.Version), min(want.Length, maxTargets), func(b []byte) error {
+		file = b
+		_, err := r.set.UpdateTargets(b)
+		if errors.Is(err, &metadata.ErrExpiredMetadata{}) {
+			if m, wrong := metadata.Targets().FromBytes(b); wrong == nil {
+				return r.expired(metadata.TARGETS, m.Signed.Expires)
+			}
+		}
+		return judge(r.set, metadata.TARGETS, b, err)
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.state.write(targetsFile, file); err != nil {
+		return err
+	}
+	return r.list()
+}
+
+func (r *Repository) list() error {
+	var err error
+	if r.releases, r.where, err = listed(&r.set.Targets[metadata.TARGETS].Signed); err != nil {
+		return fmt.Errorf("signed targets: %w", err)
+	}
+	return nil
+}
