@@ -82,6 +82,9 @@ func TestDecodeFrameCorrupt(t *testing.T) {
 			if !errors.Is(err, ErrCorrupt) || got != nil {
 				t.Errorf("%d bytes, %v; want ErrCorrupt", len(got), err)
 			}
+			if is, want := errors.Is(err, ErrBomb), name == "a bomb" || name == "larger than said" || name == "two zstd frames"; is != want {
+				t.Errorf("%v is ErrBomb: %v", err, is)
+			}
 		})
 	}
 }

@@ -74,7 +74,7 @@ func judgeSignatures(set *trustedmetadata.TrustedMetadata, role string, file any
 	}
 	r := root.Signed.Roles[role]
 	n := signatures(root, role, file)
-	wants := fmt.Sprintf("root %d asks for %d of the %d of role %s", root.Signed.Version, r.Threshold, len(r.KeyIDs), role)
+	wants := fmt.Sprintf("root %d asks for %d of %d keys of role %s", root.Signed.Version, r.Threshold, len(r.KeyIDs), role)
 	switch {
 	case own:
 		return refuse(role, ErrRootKeys, ": by %d, and %s", n, wants)

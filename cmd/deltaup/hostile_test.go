@@ -86,7 +86,7 @@ func signatureAttacks() []attack {
 			must(m.T, os.RemoveAll(m.path("metadata")))
 			return nil
 		}},
-		{"arbitrary software", "mirror of somebody else", exitForged, `metadata/timestamp.json: signed by none of the publisher's keys: root 1 asks for 1 of the 1 of role timestamp (another mirror; tell the publisher)`, func(m *victim) []string {
+		{"arbitrary software", "mirror of somebody else", exitForged, `metadata/timestamp.json: signed by none of the publisher's keys: root 1 asks for 1 of 1 keys of role timestamp (another mirror; tell the publisher)`, func(m *victim) []string {
 			evil := m.TempDir()
 			at := filepath.Join(evil, "mirror")
 			mustDeltaup(m.T, "keys", "init", "--keys", filepath.Join(evil, "keys"), "--mirror", at, "--passphrase-file", m.p.secret, "--work", "1")
@@ -94,25 +94,25 @@ func signatureAttacks() []attack {
 			m.copyDir(at)
 			return nil
 		}},
-		{"arbitrary software", "targets signed with another key, the rest with stolen ones", exitForged, `metadata/5.targets.json: signed by none of the publisher's keys: root 1 asks for 2 of the 2 of role targets (another mirror; tell the publisher)`, func(m *victim) []string {
+		{"arbitrary software", "targets signed with another key, the rest with stolen ones", exitForged, `metadata/5.targets.json: signed by none of the publisher's keys: root 1 asks for 2 of 2 keys of role targets (another mirror; tell the publisher)`, func(m *victim) []string {
 			m.forgeTargets(func(*metadata.TargetsType) {}, evilKey())
 			return nil
 		}},
-		{"one of two keys stolen", "and those of snapshot and timestamp", exitThreshold, `metadata/5.targets.json: signed by too few of the publisher's keys: by 1, and root 1 asks for 2 of the 2 of role targets (another mirror; tell the publisher)`, func(m *victim) []string {
+		{"one of two keys stolen", "and those of snapshot and timestamp", exitThreshold, `metadata/5.targets.json: signed by too few of the publisher's keys: by 1, and root 1 asks for 2 of 2 keys of role targets (another mirror; tell the publisher)`, func(m *victim) []string {
 			m.forgeTargets(func(*metadata.TargetsType) {}, m.p.private(m.T, metadata.TARGETS)[0])
 			return nil
 		}},
-		{"wrong threshold", "lowered with one of three keys, of which two are needed", exitRootThreshold, `metadata/2.root.json: signed by too few of the publisher's keys: by 1, and root 1 asks for 2 of the 3 of role root (another mirror; tell the publisher)`, func(m *victim) []string {
+		{"wrong threshold", "lowered with one of three keys, of which two are needed", exitRootThreshold, `metadata/2.root.json: signed by too few of the publisher's keys: by 1, and root 1 asks for 2 of 3 keys of role root (another mirror; tell the publisher)`, func(m *victim) []string {
 			m.forgeRoot(func(r *metadata.RootType) {
 				r.Roles[metadata.ROOT].Threshold, r.Roles[metadata.TARGETS].Threshold = 1, 1
 			}, m.p.private(m.T, metadata.ROOT)[0])
 			return nil
 		}},
-		{"root that its own keys do not carry", "signed with all old keys", exitRootKeys, `metadata/2.root.json: not signed by enough of the keys that it names itself: by 0, and root 2 asks for 1 of the 1 of role root (another mirror; tell the publisher)`, func(m *victim) []string {
+		{"root that its own keys do not carry", "signed with all old keys", exitRootKeys, `metadata/2.root.json: not signed by enough of the keys that it names itself: by 0, and root 2 asks for 1 of 1 keys of role root (another mirror; tell the publisher)`, func(m *victim) []string {
 			m.forgeRoot(func(r *metadata.RootType) { replaceAll(m, r) }, m.p.private(m.T, metadata.ROOT)...)
 			return nil
 		}},
-		{"root rotation forged", "all keys replaced by the attacker's", exitForgedRoot, `metadata/2.root.json: signed by none of the publisher's keys: root 1 asks for 2 of the 3 of role root (another mirror; tell the publisher)`, func(m *victim) []string {
+		{"root rotation forged", "all keys replaced by the attacker's", exitForgedRoot, `metadata/2.root.json: signed by none of the publisher's keys: root 1 asks for 2 of 3 keys of role root (another mirror; tell the publisher)`, func(m *victim) []string {
 			m.forgeRoot(func(r *metadata.RootType) { replaceAll(m, r) }, evilKey())
 			return nil
 		}},
