@@ -49,8 +49,29 @@ func TestKeysPage(t *testing.T) {
 		}
 	}
 	sameFile(t, "slot-b", "v3.squashfs")
+	scheduled(t, string(page))
 	if len(roles) > 0 {
 		t.Errorf("no key of %v was revoked", roles)
+	}
+}
+
+// scheduled runs what the page's cron line and unit run, with their places in the present folder.
+func scheduled(t *testing.T, page string) {
+	t.Helper()
+	places := strings.NewReplacer("/etc/deltaup/keys", "keys", "/srv/mirror", "mirror", "/etc/deltaup/passphrase", "secret", "%d/passphrase", "secret")
+	commands := regexp.MustCompile(`(?m)^ +(?:(?:[0-9*]+ ){5}\w+ |ExecStart=)deltaup (.+)$`).FindAllStringSubmatch(page, -1)
+	if len(commands) != 2 {
+		t.Fatalf("the page has %d scheduled commands", len(commands))
+	}
+	for _, c := range commands {
+		before, err := os.ReadFile("mirror/metadata/timestamp.json")
+		must(t, err)
+		mustDeltaup(t, strings.Fields(places.Replace(c[1]))...)
+		after, err := os.ReadFile("mirror/metadata/timestamp.json")
+		must(t, err)
+		if string(before) == string(after) {
+			t.Errorf("deltaup %s signed nothing", c[1])
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ var (
 	slotName   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,14}$`)
 	deviceSpec = regexp.MustCompile(`^(/dev/[A-Za-z0-9._,=/@%+-]+|(LABEL|UUID|PARTLABEL|PARTUUID)=[A-Za-z0-9._,=@%+-]+)(:/[A-Za-z0-9._,=/@%+-]+)?$`)
 	// kernelArgs keeps to what stands for itself in scripts of GRUB.
+	expiry     = regexp.MustCompile(`^([0-9]{1,4}[dh])?$`)
 	kernelArgs = regexp.MustCompile(`^[A-Za-z0-9 ._,:=/@%+-]*$`)
 )
 
@@ -33,6 +34,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Channel == "":
 		return bad("channel", "is empty")
+	case !expiry.MatchString(c.AcceptExpired):
+		return bad("accept_expired", "%q is no time such as 90d or 12h", c.AcceptExpired)
 	case !filepath.IsAbs(c.State):
 		return bad("state", "%q is no absolute path", c.State)
 	case c.Boot.Loader != "grub":

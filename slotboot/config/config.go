@@ -31,9 +31,11 @@ type Config struct {
 	Mirrors    []string `toml:"mirrors"`    // URLs or folders, the preferred one first; may be empty
 	Channel    string   `toml:"channel"`    // default stable
 	Compatible string   `toml:"compatible"` // what this machine is; "": not checked
-	State      string   `toml:"state"`      // folder of what outlives images; default /var/lib/deltaup
-	Boot       Boot     `toml:"boot"`
-	Slots      []Slot   `toml:"slot"` // two or more
+	// AcceptExpired is how long after they expired signatures are still accepted, as on sticks: 90d or 12h; "" is not at all.
+	AcceptExpired string `toml:"accept_expired"`
+	State         string `toml:"state"` // folder of what outlives images; default /var/lib/deltaup
+	Boot          Boot   `toml:"boot"`
+	Slots         []Slot `toml:"slot"` // two or more
 
 	File string `toml:"-"` // that it was read from
 }

@@ -12,6 +12,7 @@ import (
 const whole = `mirrors = ["https://mirror.example/os", "/media/usb"]
 channel = "beta"
 compatible = "board-a"
+accept_expired = "90d"
 state = "/data/deltaup"
 
 [boot]
@@ -49,7 +50,7 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Mirrors) != 2 || c.Channel != "beta" || c.Compatible != "board-a" || c.State != "/data/deltaup" || c.File != "f" {
+	if len(c.Mirrors) != 2 || c.Channel != "beta" || c.Compatible != "board-a" || c.State != "/data/deltaup" || c.File != "f" || c.AcceptExpired != "90d" {
 		t.Errorf("got %+v", c)
 	}
 	if want := (Boot{"grub", "/boot/efi/grubenv", 5, "console=ttyS0,115200 deltaup.overlay=data"}); c.Boot != want {
@@ -82,15 +83,16 @@ func TestDefaults(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for _, x := range []struct{ old, new, want string }{
 		{`channel = "beta"`, `chanel = "beta"`, `f:2: chanel: unknown key`},
-		{`attempts = 5`, `attemps = 5`, `f:9: boot.attemps: unknown key`},
-		{`name = "b"`, `name = "b"` + "\n" + `pth = "/x"`, `f:19: slot.pth: unknown key`},
-		{`attempts = 5`, `attempts = "5"`, `f:9: boot.attempts: does not take a TOML string`},
+		{`attempts = 5`, `attemps = 5`, `f:10: boot.attemps: unknown key`},
+		{`name = "b"`, `name = "b"` + "\n" + `pth = "/x"`, `f:20: slot.pth: unknown key`},
+		{`attempts = 5`, `attempts = "5"`, `f:10: boot.attempts: does not take a TOML string`},
 		{`channel = "beta"`, `channel = 5`, `f:2: channel: does not take a TOML integer`},
 		{`channel = "beta"`, `channel = "beta`, `f:2: `},
 		{`channel = "beta"`, `channel = "beta"` + "\n" + `channel = "stable"`, `f:3: channel: key channel is already defined`},
 		{`channel = "beta"`, `channel = ""`, `f: channel: is empty`},
 		{`"/media/usb"`, `""`, `f: mirrors: has an empty entry`},
 		{`state = "/data/deltaup"`, `state = "data"`, `f: state: "data" is no absolute path`},
+		{`"90d"`, `"soon"`, `f: accept_expired: "soon" is no time such as 90d or 12h`},
 		{`loader = "grub"`, `loader = "lilo"`, `f: boot.loader: "lilo" is not known`},
 		{`"/boot/efi/grubenv"`, `"grubenv"`, `f: boot.grubenv: "grubenv" is no absolute path`},
 		{`attempts = 5`, `attempts = 0`, `f: boot.attempts: 0 is not within 1 to 9`},
