@@ -170,9 +170,7 @@ func TestCorruptCache(t *testing.T) {
 	for _, route := range []string{"chunks", "whole"} {
 		t.Run(route, func(t *testing.T) {
 			m := newTarget(t)
-			if route == "whole" {
-				m.seeds = nil
-			}
+			m.take(route)
 			interrupted(t, m)
 			parts, err := filepath.Glob(filepath.Join(m.state, "*", "fetch", "*", "*"))
 			if err != nil || len(parts) == 0 {
@@ -203,12 +201,12 @@ func interrupted(t *testing.T, m *target) {
 
 // TestResume cuts the connection for good after some bytes, again and again.
 func TestResume(t *testing.T) {
-	for _, route := range []string{"chunks", "whole"} {
+	for _, route := range []string{"chunks", "blocks", "whole"} {
 		t.Run(route, func(t *testing.T) {
 			m := newTarget(t)
-			if route == "whole" {
-				m.seeds = nil
-			}
+			m.take(route)
+			with := m.with
+			m.with = func(r *apply.Request) { with(r); r.Parallel = 1 }
 			var came, need int64
 			for i := 0; ; i++ {
 				if i > 200 {
@@ -221,7 +219,6 @@ func TestResume(t *testing.T) {
 					faultserver.Rule{Path: "images/", Nth: 1, Fault: faultserver.Cut(1000 << 10)},
 					faultserver.Rule{Path: "packs/", Fault: faultserver.Status(404, 0)},
 					faultserver.Rule{Path: "images/", Fault: faultserver.Status(404, 0)})
-				m.with = func(r *apply.Request) { r.Parallel = 1 }
 				m.server.Reset()
 				q, _, err := m.pull()
 				if i == 0 {

@@ -69,13 +69,9 @@ func (u *Update) giveUp(ctx context.Context, err error) error {
 	switch {
 	case r.file.Kind == delta.SetFile:
 		u.close(delta.RoutePatch, err)
-	case r.file.Kind == delta.ImageFile && u.plan.Route == delta.RouteBlocks:
-		u.close(delta.RouteBlocks, err)
-		u.closed[delta.RouteWhole] = err
-	case r.file.Kind == delta.ImageFile && u.seedless:
-		u.close(delta.RouteWhole, err)
-		u.closed[delta.RouteBlocks] = err
-		return u.readSeedsNow(ctx)
+	case r.file.Kind == delta.ImageFile && (u.plan.Route == delta.RouteBlocks || u.seedless):
+		u.close(u.plan.Route, err)
+		u.closed[delta.RouteBlocks], u.closed[delta.RouteWhole] = err, err
 	default:
 		return err
 	}

@@ -25,11 +25,12 @@ type heldSlot struct {
 	head    [headSize]byte
 	next    int64              // where a writer that goes straight on writes next
 	inOrder bool               // so far it did
-	body    *chunkstore.Hasher // of all behind the head
+	body    *chunkstore.Hasher // of all behind the head; nil: it is not written in order
 }
 
-func newHeldSlot(s Slot, size int64) *heldSlot {
-	return &heldSlot{Slot: s, size: size, next: headSize, inOrder: true, body: chunkstore.NewHasher()}
+// newHeldSlot takes the hasher for what is behind the head, nil when that is not written in order.
+func newHeldSlot(s Slot, size int64, body *chunkstore.Hasher) *heldSlot {
+	return &heldSlot{Slot: s, size: size, next: headSize, inOrder: body != nil, body: body}
 }
 
 // WriteAt writes to the slot what lies behind the head and keeps the head.
@@ -37,25 +38,30 @@ func (h *heldSlot) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off+int64(len(p)) > h.size {
 		return 0, fmt.Errorf("%w: it is longer than the %d bytes that the release says", errOtherImage, h.size)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	held := 0
-	if off < headSize {
-		held = copy(h.head[off:], p)
+	held := h.note(p, off)
+	if held == len(p) {
+		return held, nil
 	}
-	rest := p[held:]
-	if len(rest) == 0 {
-		return len(p), nil
-	}
-	at := off + int64(held)
-	h.inOrder = h.inOrder && at == h.next
-	h.next = at + int64(len(rest))
-	h.body.Write(rest)
-	n, err := h.Slot.WriteAt(rest, at)
+	n, err := h.Slot.WriteAt(p[held:], off+int64(held))
 	if err != nil {
 		err = fmt.Errorf("slot %s: %w", h.Name(), err)
 	}
 	return held + n, noSpace(err)
+}
+
+// note keeps what belongs to the head, which is so many bytes of p, and hashes the rest.
+func (h *heldSlot) note(p []byte, off int64) (held int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if off < headSize {
+		held = copy(h.head[off:], p)
+	}
+	if rest := p[held:]; h.body != nil && len(rest) > 0 {
+		h.inOrder = h.inOrder && off+int64(held) == h.next
+		h.next = off + int64(len(p))
+		h.body.Write(rest)
+	}
+	return held
 }
 
 // errOtherImage means that what was built is not the release's image.
@@ -68,14 +74,17 @@ func (h *heldSlot) prove(ctx context.Context, want chunkstore.ID, e *events) err
 	if err := h.flush(); err != nil {
 		return err
 	}
-	body := chunkstore.NewHasher()
-	id, err := readBack(ctx, h.Slot, h.size, &heldBack{h.head, body}, e)
+	back := &heldBack{head: h.head}
+	if h.inOrder {
+		back.body = chunkstore.NewHasher()
+	}
+	id, err := readBack(ctx, h.Slot, h.size, back, e)
 	switch {
 	case err != nil:
 		return err
 	case id == want:
 		return nil
-	case h.inOrder && h.next == h.size && body.ID() != h.body.ID():
+	case h.inOrder && h.next == h.size && back.body.ID() != h.body.ID():
 		return fmt.Errorf("slot %s: %w", h.Name(), ErrVerify)
 	}
 	return errOtherImage
@@ -104,10 +113,20 @@ func (h *heldSlot) flush() error {
 	return h.DropCache()
 }
 
-// heldBack says what stands for a slot's first bytes while it is read, and takes the hash of the rest.
+// heldBack says what stands for a slot's first bytes while it is read, and takes the hash of the rest where that is of use.
 type heldBack struct {
 	head [headSize]byte
-	body *chunkstore.Hasher
+	body *chunkstore.Hasher // may be nil
+}
+
+// take sees the bytes of the slot in order and puts the head in place.
+func (b *heldBack) take(p []byte, off int64) {
+	if off == 0 {
+		p = p[copy(p, b.head[:]):]
+	}
+	if b.body != nil {
+		b.body.Write(p)
+	}
 }
 
 // readBack hashes the first size bytes of a slot.
@@ -126,12 +145,7 @@ func readBack(ctx context.Context, slot Slot, size int64, held *heldBack, e *eve
 			return chunkstore.ID{}, fmt.Errorf("slot %s: %w: %w", slot.Name(), ErrVerify, err)
 		}
 		if held != nil {
-			if off == 0 {
-				copy(p, held.head[:])
-				held.body.Write(p[min(headSize, len(p)):])
-			} else {
-				held.body.Write(p)
-			}
+			held.take(p, off)
 		}
 		h.Write(p)
 		off += int64(len(p))

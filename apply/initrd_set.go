@@ -59,7 +59,7 @@ func (u *Update) closeInitrdSet(err error) error {
 		return err
 	}
 	u.events.warn("the patch set of the initrd is given up: %v", err)
-	u.initrdClosed, u.pieces = true, nil
+	u.initrdClosed, u.initrdPieces = true, nil
 	return nil
 }
 
@@ -79,9 +79,9 @@ func (u *Update) readInitrdSet(ctx context.Context, x *initrdSet, from *seed) er
 	if x.Set, err = initrdset.Open(x.head, from.initrd.recipe, u.recipe, first); err != nil {
 		return published(x.name(), err)
 	}
-	u.pieces = nil
+	u.initrdPieces = nil
 	for _, g := range x.head.Groups[1:] {
-		u.pieces = append(u.pieces, delta.Piece{File: x.file(), Extent: delta.Extent{Offset: g.Offset, Length: g.Length}})
+		u.initrdPieces = append(u.initrdPieces, delta.Piece{File: x.file(), Extent: delta.Extent{Offset: g.Offset, Length: g.Length}})
 	}
 	return nil
 }

@@ -76,17 +76,19 @@ func TestPullInitrd(t *testing.T) {
 	for name, c := range map[string]struct {
 		patchFrom int
 		seeds     bool
+		only      delta.Route
 		route     string
 	}{
-		"patch": {1, true, "patch"}, "chunks": {0, true, "chunks"}, "no seed": {0, false, "blocks"},
+		"patch": {1, true, "", "patch"}, "chunks": {0, true, delta.RouteChunks, "chunks"}, "no seed": {0, false, "", "whole"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, file := newInitrdTarget(t, c.patchFrom)
 			if !c.seeds {
 				m.seeds = nil
 			}
-			alone := m.with
-			m.with = func(r *apply.Request) { r.Optimize = delta.ForBytes }
+			with := m.with
+			alone := func(r *apply.Request) { with(r); r.Route = c.only }
+			m.with = func(r *apply.Request) { r.Optimize, r.Route = delta.ForBytes, c.only }
 			m.state += "-without"
 			u, done, err := m.start()
 			if err != nil {
@@ -99,7 +101,7 @@ func TestPullInitrd(t *testing.T) {
 			q, r := m.mustPull()
 			m.wantInitrd(file)
 			if q.Route != c.route || r.Route != c.route {
-				t.Errorf("route %s, then %s, want %s", q.Route, r.Route, c.route)
+				t.Errorf("route %s, then %s, want %s: %+v", q.Route, r.Route, c.route, q.Alternatives)
 			}
 			if more := q.Bytes - without.Bytes; more > ownSize+1<<10 || c.seeds && more < ownSize {
 				t.Errorf("%d bytes more than without the initrd, which has %d of its own", more, ownSize)
@@ -256,7 +258,7 @@ func TestPullInitrdWhole(t *testing.T) {
 			q, r := m.mustPull()
 			m.wantInitrd(file)
 			if r.Route != "whole" {
-				t.Errorf("route %s, then %s", q.Route, r.Route)
+				t.Errorf("route %s, then %s: %+v", q.Route, r.Route, q.Alternatives)
 			}
 			if n := m.server.Requests("packs/"); (n == 0) != patch {
 				t.Errorf("%d requests of packs", n)

@@ -22,10 +22,7 @@ func (u *Update) load(ctx context.Context, route delta.Route) error {
 		}
 		return u.loadIndex(ctx) // for what the sets leave out
 	case delta.RouteBlocks:
-		if u.recipe == nil {
-			return u.loadRecipe(ctx)
-		}
-		return u.closeOn(delta.RouteBlocks, u.loadBlockmap(ctx))
+		return u.closeOn(delta.RouteBlocks, u.loadPieces(ctx))
 	default:
 		return u.loadIndex(ctx)
 	}
@@ -78,7 +75,7 @@ func (e *routeError) Unwrap() []error { return e.causes }
 
 // setRecipe takes what is known of the image's contents and looks for them in the seeds.
 func (u *Update) setRecipe(r *mkimage.Recipe) {
-	u.recipe, u.blockmap = r, nil
+	u.recipe = r
 	u.seeds.find(u.contents())
 }
 
@@ -129,19 +126,6 @@ func (u *Update) readRecipe(ctx context.Context, release *mirror.Release) (*mkim
 		return nil, published(name, err)
 	}
 	return recipe, nil
-}
-
-// loadBlockmap reads where each block of the image lies.
-func (u *Update) loadBlockmap(ctx context.Context) error {
-	name := mirror.BlockmapPath(u.image.Blockmap.ID)
-	stored, err := u.meta.object(ctx, name, *u.image.Blockmap, mirror.MaxBlockmapSize)
-	if err != nil {
-		return err
-	}
-	if u.blockmap, err = mkimage.ParseBlockmap(stored, u.recipe); err != nil {
-		return published(name, err)
-	}
-	return nil
 }
 
 // loadIndex reads recipe and index and checks that they belong together.

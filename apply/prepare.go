@@ -33,19 +33,21 @@ type Update struct {
 	outputs  []output
 
 	// What is known of the image so far; see load.
-	recipe   *mkimage.Recipe // contents that come by patch lack their chunks unless whole is set
-	whole    bool            // recipe is the mirror's own
-	indexed  bool            // at, chunks and other are there
-	at       map[chunkstore.ID]chunkstore.Location
-	chunks   delta.List        // of the image's contents
-	other    delta.List        // of raw artifacts, and of an initrd
-	pieces   []delta.Piece     // of the patch set of an initrd
-	blockmap *mkimage.Blockmap // nil: not fetched
-	chain    *chain            // of patch sets to the image; nil: there is none
+	recipe       *mkimage.Recipe // contents that come by patch lack their chunks unless whole is set
+	whole        bool            // recipe is the mirror's own
+	indexed      bool            // at, chunks and other are there
+	at           map[chunkstore.ID]chunkstore.Location
+	chunks       delta.List    // of the image's contents
+	other        delta.List    // of raw artifacts, and of an initrd
+	initrdPieces []delta.Piece // of the patch set of an initrd
+	pieces       pieces
+	chain        *chain // of patch sets to the image; nil: there is none
 
+	seedBytes    int64                 // of all seeds
 	closed       map[delta.Route]error // routes that failed, and why
 	initrdClosed bool                  // no patch set gives an initrd any more
-	seedless     bool                  // the seeds are not read: the whole image comes sooner
+	seedless     bool                  // the seeds' files are not read: stored bytes come sooner
+	laid         *heldSlot             // has the pieces of the image that the seeds have
 	prove        bool                  // blocks of the seeds are not copied any more
 	way          delta.Way             // of the plan
 	plan         *delta.Plan
@@ -70,6 +72,11 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 		if err := checkSeed(path, slot); err != nil {
 			return nil, err
 		}
+		size, err := seedSize(path)
+		if err != nil {
+			return nil, err
+		}
+		u.seedBytes += size
 	}
 	state, err := openState(r.StateDir, slot)
 	if err != nil {
@@ -90,7 +97,7 @@ func (u *Update) Close() error {
 			o.initrd.set.close()
 		}
 	}
-	return errors.Join(u.seeds.close(), u.state.close())
+	return errors.Join(u.seeds.close(), u.pieces.close(), u.state.close())
 }
 
 // Signed is what the publisher has signed of the release beside its files; nil when nothing was verified.
@@ -241,9 +248,15 @@ func (u *Update) contents() iter.Seq[*chunkstore.Content] {
 func (u *Update) replan(ctx context.Context) error {
 	for {
 		ways := u.ways()
-		plan, err := delta.NewPlan(delta.Need{Ways: ways, Other: u.other, Pieces: u.pieces}, have{cache: u.state.cache, seeds: u.seeds}, u.options())
+		plan, err := delta.NewPlan(delta.Need{Ways: ways, Other: u.other, Pieces: u.initrdPieces}, have{cache: u.state.cache, seeds: u.seeds}, u.options())
 		if errors.Is(err, chunkstore.ErrCorrupt) {
 			return published(mirror.IndexPath(u.release.Index.ID), err)
+		}
+		if errors.Is(err, delta.ErrNoRoute) && u.seedless && u.r.Route == "" {
+			if err := u.readSeedsNow(ctx); err != nil {
+				return err
+			}
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("release %s: %w", u.release.Version, u.noRoute(err))

@@ -15,13 +15,14 @@ const (
 	probeSize = 1 << 20
 )
 
-// readsSeeds decides whether the seeds are read. On a fast line fetching the whole image takes less time than that.
+// readsSeeds decides whether the files in the seeds are read. On a fast line it takes less time to fetch the image whole, or the stored
+// blocks of it that the seeds lack, to know which their stored bytes are enough.
 func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	if !u.rebuilds() || len(u.outputs) > 0 || len(u.r.Seeds) == 0 {
 		return true, nil
 	}
 	if u.r.Route != "" || u.r.Optimize == delta.ForBytes || u.image.Size < wholeMin {
-		return u.r.Route != delta.RouteWhole, nil
+		return u.r.Route == "" || rebuilds(u.r.Route), nil
 	}
 	if err := u.probe(ctx); err != nil {
 		return true, err
@@ -29,35 +30,39 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	if u.meta.line.Rate <= 0 {
 		return true, nil
 	}
-	ways, err := u.guesses()
-	if err != nil {
-		return true, err
+	for {
+		plan, err := delta.NewPlan(delta.Need{Ways: u.guesses()}, have{cache: u.state.cache, seeds: u.seeds}, u.options())
+		if err != nil || rebuilds(plan.Route) {
+			return true, nil
+		}
+		if plan.Exact {
+			return false, nil
+		}
+		if err := u.load(ctx, plan.Route); err != nil {
+			return true, err
+		}
 	}
-	plan, err := delta.NewPlan(delta.Need{Ways: ways}, have{cache: u.state.cache, seeds: u.seeds}, u.options())
-	return err != nil || plan.Route != delta.RouteWhole, err
 }
 
-// guesses describes the routes for a target whose seeds are of the release before, as far as the release file tells.
-func (u *Update) guesses() ([]delta.Way, error) {
-	var plain int64
-	for _, path := range u.r.Seeds {
-		size, err := seedSize(path)
-		if err != nil {
-			return nil, err
-		}
-		plain += size * usualRatio
+// guesses describes the routes for a target whose seeds are of the release before, as far as they have not been looked into.
+func (u *Update) guesses() []delta.Way {
+	m := u.missing()
+	blocks, whole := u.blocksWay(m), u.wholeWay()
+	if why := u.closed[delta.RouteBlocks]; why != nil {
+		blocks.Closed = why.Error()
 	}
-	blocks := delta.Way{Route: delta.RouteBlocks, MetaRequests: 2, Guess: u.image.Size / unknownShare,
-		Work: delta.Work{Decode: plain, Write: u.image.Size}}
-	ways := []delta.Way{u.wholeWay()}
+	read := u.seedBytes * usualRatio
+	chunks := delta.Way{Route: delta.RouteChunks, MetaRequests: 2, Guess: m.stored, Work: delta.Work{Decode: read + m.plain, Compress: m.plain}}
+	ways := []delta.Way{blocks, chunks, whole}
 	if len(u.release.Patches) > 0 {
 		p := &u.release.Patches[0]
-		blocks.Guess = p.Blocks
 		ways = append(ways, delta.Way{Route: delta.RoutePatch, MetaRequests: 2, Guess: p.Set.Size,
-			Work: delta.Work{Decode: plain, Patch: p.Compress, Compress: p.Compress, Write: u.image.Size}})
+			Work: delta.Work{Decode: read, Patch: p.Compress, Compress: p.Compress}})
 	}
-	blocks.Work.Decode += blocks.Guess * usualRatio
-	return append(ways, blocks), nil
+	for i := range ways {
+		ways[i].Work.Write += u.image.Size
+	}
+	return ways
 }
 
 // probe measures the line, unless it was told, with bytes of the patch set that a target of the release before takes: its head,
@@ -83,7 +88,7 @@ func unlessUnusable(err error) error {
 	return err
 }
 
-// readSeedsNow reads the seeds that were to be done without, and finds the routes from them.
+// readSeedsNow reads the seeds' files, which were to be done without, and finds the routes from them.
 func (u *Update) readSeedsNow(ctx context.Context) error {
 	if !u.seedless {
 		return nil

@@ -22,7 +22,7 @@ func TestRoutes(t *testing.T) {
 		{"whole", func(r *apply.Request) { r.Line, r.CPU = thin, steady }, false},
 		{"whole", func(r *apply.Request) {
 			r.Line = delta.Line{Rate: 1e12, RTT: time.Nanosecond}
-			r.CPU = delta.CPU{Compress: 1e6, Decode: 1e6, Patch: 1e6, Write: 400e6}
+			r.CPU = delta.CPU{Compress: 1e6, Decode: 1e6, Patch: 1e6, Write: 400e6, Scan: 1e6}
 		}, true},
 	} {
 		t.Run(tt.route, func(t *testing.T) {

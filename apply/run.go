@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
 	"deltaup/mkimage"
@@ -80,7 +81,11 @@ func (u *Update) fetch(ctx context.Context) error {
 	if free < u.plan.Bytes {
 		return u.noRoom(free)
 	}
-	if err := u.fetchAll(ctx, &counter{total: u.plan.Bytes, stage: StageFetch, events: &u.events}); err != nil {
+	fetch := u.fetchAll
+	if u.image != nil && u.plan.Route == delta.RouteBlocks {
+		fetch = u.fetchPieces
+	}
+	if err := fetch(ctx, &counter{total: u.plan.Bytes, stage: StageFetch, events: &u.events}); err != nil {
 		return err
 	}
 	if made, err := u.makeInitrd(ctx); made || err != nil {
@@ -101,7 +106,11 @@ func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, err
 			result.BlocksCopied, result.BlocksCompressed = 0, 0
 			return u.copyWhole(ctx)
 		}
-		held, err := u.rebuild(ctx, result)
+		make := u.rebuild
+		if u.plan.Route == delta.RouteBlocks {
+			make = u.layPieces
+		}
+		held, err := make(ctx, result)
 		if err == nil {
 			return held, nil
 		}
@@ -122,8 +131,6 @@ func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, err
 // which nothing else has proved; then it is fetched whole.
 func (u *Update) otherWay(ctx context.Context, err error, copied bool) error {
 	switch {
-	case errors.Is(err, errLacking):
-		u.close(delta.RouteBlocks, err)
 	case errors.Is(err, errOtherImage) && copied && !u.prove:
 		u.events.warn("%v; rebuilding it without copied blocks", err)
 		u.prove = true
@@ -143,7 +150,7 @@ func (u *Update) rebuild(ctx context.Context, result *Result) (*heldSlot, error)
 	if err := u.r.Slot.Begin(u.image.Size); err != nil {
 		return nil, noSpace(err)
 	}
-	held := newHeldSlot(u.r.Slot, u.image.Size)
+	held := newHeldSlot(u.r.Slot, u.image.Size, chunkstore.NewHasher())
 	stats, err := mkimage.Build(ctx, u.recipe, u.source(), held, mkimage.BuildOptions{
 		Memory:   u.encoderMemory(u.plan.Route),
 		Encoders: u.encoders,
@@ -163,11 +170,8 @@ func (u *Update) rebuild(ctx context.Context, result *Result) (*heldSlot, error)
 // source gives what the plan's route builds the image from.
 func (u *Update) source() mkimage.Source {
 	src := newSource(u.seeds, u.state.cache, u.at, u.recipe)
-	switch u.plan.Route {
-	case delta.RoutePatch:
+	if u.plan.Route == delta.RoutePatch {
 		src.chain = u.chain
-	case delta.RouteBlocks:
-		src.blocks = &blockReader{u.state.cache, u.image.ID, u.blockmap}
 	}
 	if u.prove {
 		return src
@@ -222,7 +226,7 @@ func (u *Update) copyInto(ctx context.Context, image func(write func(p []byte, o
 	if err := u.r.Slot.Begin(u.image.Size); err != nil {
 		return nil, noSpace(err)
 	}
-	held := newHeldSlot(u.r.Slot, u.image.Size)
+	held := newHeldSlot(u.r.Slot, u.image.Size, chunkstore.NewHasher())
 	err := image(func(p []byte, off int64) error {
 		_, err := held.WriteAt(p, off)
 		u.events.progress(StageRebuild, off+int64(len(p)), u.image.Size)

@@ -68,12 +68,10 @@ func TestBrokenSlot(t *testing.T) {
 		{"reads back wrong", brokenSlot{flip: 200 << 10}, apply.ErrVerify, true},
 		{"superblock does not stay", brokenSlot{deaf: true}, apply.ErrVerify, true},
 	} {
-		for _, route := range []string{"rebuild", "whole"} {
+		for _, route := range []string{"rebuild", "blocks", "whole"} {
 			t.Run(tt.name+"/"+route, func(t *testing.T) {
 				m := newTarget(t)
-				if route == "whole" {
-					m.seeds = nil
-				}
+				m.take(route)
 				m.wrap = func(s *slotboot.Slot) apply.Slot {
 					broken := tt.slot
 					broken.Slot = s
@@ -85,11 +83,12 @@ func TestBrokenSlot(t *testing.T) {
 				}
 				m.checkUnbootable()
 				fetched := m.server.Requests("packs/")+m.server.Requests("images/") > 0
-				if fetched != tt.packs {
+				beside := route == "blocks" && tt.slot.writeError != nil // what comes while the slot is written, comes or not
+				if fetched != tt.packs && !beside {
 					t.Errorf("fetched something: %v, want %v", fetched, tt.packs)
 				}
 				m.wrap = nil
-				if q, _ := m.mustPull(); tt.packs && q.Bytes != 0 {
+				if q, _ := m.mustPull(); tt.packs && q.Bytes != 0 && !beside {
 					t.Errorf("%d bytes are fetched again", q.Bytes)
 				}
 			})

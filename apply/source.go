@@ -2,7 +2,6 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -19,7 +18,6 @@ type source struct {
 	cache   *cache
 	at      map[chunkstore.ID]chunkstore.Location // of all chunks, on the mirror
 	chain   *chain                                // of patch sets; nil: contents do not come by patch
-	blocks  *blockReader                          // of the image; nil: it does not come by blocks
 	buffers sync.Pool                             // of *buffers
 }
 
@@ -38,9 +36,6 @@ func newSource(s *seeds, c *cache, at map[chunkstore.ID]chunkstore.Location, rec
 	return src
 }
 
-// errLacking is wrapped when a content is needed that was to come as stored blocks: a seed lacks a block that it seemed to have.
-var errLacking = errors.New("a seed lacks a block")
-
 // Open streams a content: from a seed that has the whole of it, by patch, else chunk by chunk.
 func (s *source) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
 	if seed := s.seeds.contents[c.ID]; seed != nil && s.whole[seed] != nil {
@@ -49,9 +44,6 @@ func (s *source) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser
 			return nil, seed.changed(err)
 		}
 		return &seedReader{seed: seed, content: c, r: r, hasher: chunkstore.NewHasher()}, nil
-	}
-	if s.blocks != nil {
-		return nil, fmt.Errorf("content %s: %w", c.ID, errLacking)
 	}
 	if s.chain != nil && s.chain.gives(c.ID, len(s.chain.sets)) {
 		return s.chain.reader(ctx, c.ID), nil
@@ -187,12 +179,10 @@ func grow(p []byte, n int64) []byte {
 	return p[:n]
 }
 
-// copying adds stored blocks to a source: those of the seeds, so that Build copies what did not change, and those that
-// were fetched.
+// copying adds the stored blocks of the seeds to a source, so that Build copies what did not change.
 type copying struct {
 	*source
 	stored map[*seed]mkimage.Stored
-	buffer []byte // for fetched blocks
 }
 
 // withStored gives src with stored blocks, or src itself when there are none of the image's codec and block size.
@@ -203,7 +193,7 @@ func withStored(src *source) mkimage.Source {
 			c.stored[seed] = stored
 		}
 	}
-	if len(c.stored) == 0 && src.blocks == nil {
+	if len(c.stored) == 0 {
 		return src
 	}
 	return c
@@ -211,20 +201,15 @@ func withStored(src *source) mkimage.Source {
 
 // StoredBlock is mkimage.Stored's.
 func (c *copying) StoredBlock(content *chunkstore.Content, n int) (stored []byte, compressed, ok bool, err error) {
-	if from := c.stored[c.seeds.contents[content.ID]]; from != nil {
-		stored, compressed, ok, err = from.StoredBlock(content, n)
-		if err != nil {
-			return nil, false, false, c.seeds.contents[content.ID].changed(err)
-		}
-	}
-	if ok || c.blocks == nil {
-		return stored, compressed, ok, nil
-	}
-	b, ok := c.blocks.blockmap.Block(content.ID, n)
-	if !ok {
+	seed := c.seeds.contents[content.ID]
+	from := c.stored[seed]
+	if from == nil {
 		return nil, false, false, nil
 	}
-	return c.fetchedBlock(b)
+	if stored, compressed, ok, err = from.StoredBlock(content, n); err != nil {
+		return nil, false, false, seed.changed(err)
+	}
+	return stored, compressed, ok, nil
 }
 
 // StoredFragment is mkimage.Stored's.
@@ -234,29 +219,12 @@ func (c *copying) StoredFragment(contents []chunkstore.ID) (stored []byte, compr
 		if from == nil {
 			continue
 		}
-		stored, compressed, ok, err = from.StoredFragment(contents)
-		if err != nil {
+		if stored, compressed, ok, err = from.StoredFragment(contents); err != nil {
 			return nil, false, false, seed.changed(err)
 		}
 		if ok {
 			return stored, compressed, true, nil
 		}
 	}
-	if c.blocks == nil {
-		return nil, false, false, nil
-	}
-	b, ok := c.blocks.blockmap.FragmentBlock(contents)
-	if !ok {
-		return nil, false, false, nil
-	}
-	return c.fetchedBlock(b)
-}
-
-// fetchedBlock gives a block that was fetched; false when it was not.
-func (c *copying) fetchedBlock(b mkimage.StoredBlock) (stored []byte, compressed, ok bool, err error) {
-	c.buffer, err = c.blocks.read(b, c.buffer)
-	if errors.Is(err, chunkstore.ErrNotFound) {
-		return nil, false, false, nil
-	}
-	return c.buffer, b.Compressed, err == nil, err
+	return nil, false, false, nil
 }

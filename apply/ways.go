@@ -24,14 +24,19 @@ func (u *Update) ways() []delta.Way {
 			w.Closed = why.Error()
 		} else if u.r.Route != "" && w.Route != u.r.Route {
 			w.Closed = fmt.Sprintf("only the route %s was asked for", u.r.Route)
-		} else if u.seedless && w.Route != delta.RouteWhole {
-			w.Closed = "reading the seeds takes longer than the whole image"
-		} else if w.Route != delta.RouteWhole && w.Closed == "" && u.recipe != nil && !mkimage.KnownCodec(u.recipe.Codec) {
+		} else if !rebuilds(w.Route) || w.Closed != "" {
+			continue
+		} else if u.seedless {
+			w.Closed = "reading the seeds' files takes longer than another way in all"
+		} else if u.recipe != nil && !mkimage.KnownCodec(u.recipe.Codec) {
 			w.Closed = fmt.Sprintf("its codec %q is not known here", u.recipe.Codec)
 		}
 	}
 	return ways
 }
+
+// rebuilds tells whether a route makes the image of contents; the others copy bytes of it.
+func rebuilds(r delta.Route) bool { return r == delta.RoutePatch || r == delta.RouteChunks }
 
 // wholeWay describes the route of the whole image, which is written twice: to the state folder, and from there to the slot.
 func (u *Update) wholeWay() delta.Way {
@@ -57,20 +62,23 @@ type missing struct {
 func (u *Update) missing() missing {
 	var m missing
 	if u.recipe == nil {
-		m.stored = u.image.Size / unknownShare
-		m.plain = m.stored * usualRatio
-		m.blocks = m.plain
-		if u.chain != nil {
-			m.stored, m.blocks = 0, 0
+		switch {
+		case u.chain != nil:
 			for _, s := range u.chain.sets {
 				m.stored += s.patch.Blocks
 				m.blocks += s.patch.Compress
 			}
 			m.plain = m.blocks
+			return m
+		case len(u.r.Seeds) == 0 && len(u.seeds.list) == 0:
+			m.stored = u.image.Size
+		case len(u.seeds.list) == 0 && len(u.release.Patches) > 0: // not read yet: they may be of the release before
+			m.stored = u.release.Patches[0].Blocks
+		default:
+			m.stored = u.image.Size / unknownShare
 		}
-		if len(u.seeds.list) == 0 {
-			m.stored, m.plain, m.blocks = u.image.Size, u.image.Size*usualRatio, u.image.Size*usualRatio
-		}
+		m.plain = m.stored * usualRatio
+		m.blocks = m.plain
 		return m
 	}
 	var total int64
@@ -137,33 +145,24 @@ func (u *Update) addMeta(w *delta.Way, o mirror.Object) {
 	}
 }
 
-// blocksWay describes the route by stored blocks.
+// blocksWay describes the route by stored blocks. What is fetched is written twice: to the state folder, and from there to the slot.
 func (u *Update) blocksWay(m missing) delta.Way {
-	w := delta.Way{Route: delta.RouteBlocks, Work: delta.Work{Decode: m.blocks, Write: m.stored}}
+	w := delta.Way{Route: delta.RouteBlocks}
 	switch {
 	case u.image.Blockmap == nil:
 		w.Closed = "the release has no block map"
+	case len(u.r.Seeds) == 0:
+		w.Closed = "there is no seed"
 	case u.prove:
 		w.Closed = "blocks are not taken as they are any more"
-	case u.blockmap == nil:
-		if u.recipe == nil && u.chain != nil && u.closed[delta.RoutePatch] == nil {
-			u.addHeads(&w)
-		} else if u.recipe == nil {
-			u.addMeta(&w, u.image.Recipe.Object)
-		}
+	case u.pieces.image == nil:
 		u.addMeta(&w, *u.image.Blockmap)
 		w.Guess = m.stored
+		w.Work = delta.Work{Write: m.stored, Scan: u.seedBytes}
 	default:
-		stored := u.seeds.stretches(u.recipe, u.prove)
-		for i := range u.blockmap.Stretches {
-			if stored[u.blockmap.Stretches[i].Key()] {
-				continue
-			}
-			for b := range u.blockmap.Blocks(i) {
-				if b.Length > 0 {
-					w.Pieces = append(w.Pieces, delta.Piece{File: u.imageFile(), Extent: delta.Extent{Offset: b.Offset, Length: int64(b.Length)}})
-				}
-			}
+		for x := range u.pieces.lacking {
+			w.Pieces = append(w.Pieces, delta.Piece{File: u.imageFile(), Extent: pieceExtent(x)})
+			w.Work.Write += int64(x.Length)
 		}
 	}
 	return w

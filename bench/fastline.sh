@@ -79,7 +79,7 @@ pull() {
   shift
   rm -rf "$tmp/slot" "$tmp/state"
   begin=$(now)
-  ip netns exec "$near" "$deltaup" pull http://10.77.0.2/mirror/ --seed "$old" --slot "$tmp/slot" --state "$tmp/state" --json "$@" > "$tmp/events"
+  ip netns exec "$near" "$deltaup" pull http://10.77.0.2/mirror/ --insecure --seed "$old" --slot "$tmp/slot" --state "$tmp/state" --json "$@" > "$tmp/events"
   local end
   end=$(now)
   cmp "$new" "$tmp/slot"

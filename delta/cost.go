@@ -14,11 +14,11 @@ var DefaultLine = Line{Rate: 1e6, RTT: 50 * time.Millisecond}
 // CPU is how fast a machine works, each kind of [Work] in bytes per second with all its
 // processors; 0: not known.
 type CPU struct {
-	Compress, Decode, Patch, Write float64
+	Compress, Decode, Patch, Write, Scan float64
 }
 
 // DefaultCPU stands in for what is not known of a machine: a small one.
-var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 800e6}
+var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 800e6, Scan: 800e6}
 
 const (
 	defaultMaxRange = 8 << 20
@@ -59,7 +59,7 @@ func (c CPU) time(w Work) time.Duration {
 	compress := seconds(w.Compress, known(c.Compress, DefaultCPU.Compress))
 	feed := seconds(w.Decode, known(c.Decode, DefaultCPU.Decode)) + seconds(w.Patch, known(c.Patch, DefaultCPU.Patch))
 	beside := time.Duration(besideShare * float64(min(compress, feed)))
-	return compress + feed - beside + seconds(w.Write, known(c.Write, DefaultCPU.Write))
+	return compress + feed - beside + seconds(w.Write, known(c.Write, DefaultCPU.Write)) + seconds(w.Scan, known(c.Scan, DefaultCPU.Scan))
 }
 
 // besideShare is how much of the shorter of two kinds of work is done beside the other, measured.

@@ -87,6 +87,7 @@ type Work struct {
 	Decode   int64 // plain bytes of fetched chunks and blocks
 	Patch    int64 // plain bytes of contents that are made by patches
 	Write    int64 // bytes of the image, written and read back
+	Scan     int64 // stored bytes of seeds that are read and hashed
 }
 
 // Need is what a release consists of, whether the target has it or not.

@@ -2,31 +2,60 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
 	"deltaup/mkimage"
+	"deltaup/mkimage/blockmap"
+	"deltaup/mkimage/squashfs"
 )
 
-// blockmap verifies a release's block map against its recipe, nil when that is damaged.
-func (c *checker) blockmap(version string, o *Object, r *mkimage.Recipe) {
-	if o == nil {
-		return
+// blockmap verifies the block map of a release's image, and holds it against the image when that is whole.
+func (c *checker) blockmap(ctx context.Context, version string, a *Artifact, whole bool) error {
+	if a.Blockmap == nil {
+		return nil
 	}
-	name := BlockmapPath(o.ID)
-	if !c.object(version, name, o.Size) || r == nil {
-		return
+	name := BlockmapPath(a.Blockmap.ID)
+	if !c.object(version, name, a.Blockmap.Size) {
+		return nil
 	}
 	file, err := readSmall(c.path(name), MaxBlockmapSize)
+	var blocks *blockmap.Map
 	if err == nil {
-		_, err = mkimage.ParseBlockmap(file, r)
+		blocks, err = blockmap.Parse(file, a.Size)
+	}
+	if err == nil && whole {
+		var made *blockmap.Map
+		if made, err = c.mapImage(ctx, a); err == nil && !reflect.DeepEqual(made, blocks) {
+			err = errors.New("is not that of the image")
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	if err != nil {
 		c.damage(name, err.Error())
 	}
+	return nil
+}
+
+// mapImage maps an image on the mirror.
+func (c *checker) mapImage(ctx context.Context, a *Artifact) (*blockmap.Map, error) {
+	f, err := os.Open(c.path(ImagePath(a.ID)))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only
+	m, err := squashfs.Open(f, a.Size)
+	if err != nil {
+		return nil, err
+	}
+	return blockmap.Make(ctx, m, f, a.Size)
 }
 
 // patches verifies a release's patch sets: their heads, and all groups of those whose old release is there.

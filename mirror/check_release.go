@@ -31,12 +31,14 @@ func (c *checker) release(ctx context.Context, version string) error {
 	var image []chunkstore.Chunk
 	known := true // all that the index has to fit to
 	if a := &r.Artifacts[0]; a.Kind == KindSquashfs {
-		c.object(version, ImagePath(a.ID), a.Size)
+		whole := c.object(version, ImagePath(a.ID), a.Size)
 		recipe := c.recipe(version, *a.Recipe)
 		if known = recipe != nil; known {
 			image = recipe.Chunks()
 		}
-		c.blockmap(version, a.Blockmap, recipe)
+		if err := c.blockmap(ctx, version, a, whole); err != nil {
+			return err
+		}
 		if i := r.Artifact(InitrdName); i != nil && i.Kind == KindInitrd {
 			if err := c.initrd(ctx, r, recipe); err != nil {
 				return err

@@ -10,8 +10,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
 	"deltaup/internal/durable"
-	"deltaup/mkimage"
-	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/blockmap"
 )
 
 // add writes everything that a new release needs and then the release file.
@@ -132,7 +131,7 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing, open *o
 		if err := u.writeRecipe(r, in.plain); err != nil {
 			return nil, err
 		}
-		blocks, err := u.writeBlockmap(ctx, r, in.recipe, open.image)
+		blocks, err := u.writeBlockmap(ctx, r, open)
 		if err != nil {
 			return nil, err
 		}
@@ -183,8 +182,9 @@ func (u *publisher) writeRecipe(r *Release, plain []byte) error {
 	return u.write(RecipePath(o.ID), stored)
 }
 
-func (u *publisher) writeBlockmap(ctx context.Context, r *Release, recipe *mkimage.Recipe, m *squashfs.Image) (*mkimage.Blockmap, error) {
-	blocks, err := mkimage.ReadBlockmap(ctx, m, recipe)
+func (u *publisher) writeBlockmap(ctx context.Context, r *Release, open *opened) (*blockmap.Map, error) {
+	image := r.Artifact(ImageName)
+	blocks, err := blockmap.Make(ctx, open.image, open.file, image.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -192,14 +192,14 @@ func (u *publisher) writeBlockmap(ctx context.Context, r *Release, recipe *mkima
 	if err != nil {
 		return nil, err
 	}
-	if blocks, err = mkimage.ParseBlockmap(file, recipe); err != nil {
+	if blocks, err = blockmap.Parse(file, image.Size); err != nil {
 		return nil, fmt.Errorf("read back: %w", err)
 	}
 	o := objectOf(file)
 	if o.Size > MaxBlockmapSize {
 		return nil, fmt.Errorf("block map of %d bytes is over the limit of %d", o.Size, MaxBlockmapSize)
 	}
-	r.Artifact(ImageName).Blockmap = &o
+	image.Blockmap = &o
 	return blocks, u.write(BlockmapPath(o.ID), file)
 }
 

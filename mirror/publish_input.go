@@ -145,11 +145,12 @@ func (u *publisher) verify(ctx context.Context, in *inputs, out io.WriterAt) (*o
 	if stats.Size != image.object.Size {
 		return nil, fmt.Errorf("%s: %w: the recipe builds %d bytes, the image has %d", u.p.Image, ErrMismatch, stats.Size, image.object.Size)
 	}
-	return &opened{image: m, contents: d, source: src}, nil
+	return &opened{file: image.f, image: m, contents: d, source: src}, nil
 }
 
 // opened is the image that is published.
 type opened struct {
+	file     io.ReaderAt
 	image    *squashfs.Image
 	contents *mkimage.Derived
 	source   mkimage.Source

@@ -13,6 +13,7 @@ import (
 	"deltaup/delta/patchset"
 	"deltaup/internal/durable"
 	"deltaup/mkimage"
+	"deltaup/mkimage/blockmap"
 )
 
 // PatchStats is what making one patch set took.
@@ -30,7 +31,7 @@ type patching struct {
 	to     *mkimage.Recipe
 	text   chunkstore.ID // hash of to as a file
 	new    patchset.Contents
-	blocks *mkimage.Blockmap                     // of to's image
+	blocks *blockmap.Map                         // of to's image
 	chunks map[chunkstore.ID]chunkstore.Location // of the whole release
 	folder *chunkstore.Folder
 	out    *Published
@@ -150,7 +151,7 @@ func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
 	if err := applySet(ctx, f, &want, from, contents, p.text, p.u.progress(StepProve)); err != nil {
 		return nil, &sourceError{fmt.Errorf("apply it: %w", err)}
 	}
-	p.costs(&want, from)
+	p.costs(&want, from, old)
 	if err := p.u.commitFile(ctx, f, PatchPath(set.ID), set); err != nil {
 		return nil, err
 	}
@@ -205,7 +206,7 @@ func (w *setWriter) Write(b []byte) (int, error) {
 }
 
 // costs fills in what the step costs by the other routes.
-func (p *patching) costs(patch *Patch, from *mkimage.Recipe) {
+func (p *patching) costs(patch *Patch, from *mkimage.Recipe, old *Release) {
 	has := map[chunkstore.ID]bool{}
 	for _, ch := range from.Chunks() {
 		has[ch.ID] = true
@@ -215,5 +216,23 @@ func (p *patching) costs(patch *Patch, from *mkimage.Recipe) {
 			patch.Chunks += p.chunks[ch.ID].Length
 		}
 	}
-	patch.Blocks, patch.Compress = p.blocks.Lacking(from)
+	patch.Blocks, patch.Compress = p.blocks.Lacking(p.oldBlocks(old)), p.to.Lacking(from)
+}
+
+// oldBlocks reads the block map of a release's image. Without one, nil, the whole image is taken for new.
+func (p *patching) oldBlocks(old *Release) *blockmap.Map {
+	a := old.Artifact(ImageName)
+	if a.Blockmap == nil {
+		return nil
+	}
+	name := BlockmapPath(a.Blockmap.ID)
+	file, err := readSmall(p.u.path(name), MaxBlockmapSize)
+	if err == nil {
+		var blocks *blockmap.Map
+		if blocks, err = blockmap.Parse(file, a.Size); err == nil {
+			return blocks
+		}
+	}
+	p.out.warn("%s, so that what stored blocks cost from %s is not known: %v", name, old.Version, err)
+	return nil
 }

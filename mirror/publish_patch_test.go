@@ -179,7 +179,9 @@ func TestPatchFromDamage(t *testing.T) {
 			t.Errorf("%s damaged: the pointer did not move", name)
 		}
 		warned += len(done.Warnings)
-		if (len(done.Warnings) == 0) != (len(done.Release.Patches) == 1 && done.Release.Previous == "1") {
+		// A block map that is damaged leaves unknown what stored blocks cost, and no more.
+		made := len(done.Release.Patches) == 1 && done.Release.Previous == "1"
+		if (len(done.Warnings) == 0) != (made && !strings.HasPrefix(name, blockmapsDir)) || strings.HasPrefix(name, blockmapsDir) && !made {
 			t.Errorf("%s damaged: patches %+v, warnings %q", name, done.Release.Patches, done.Warnings)
 		}
 		for _, r := range mustCheck(t, dir).Damaged {

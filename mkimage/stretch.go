@@ -2,9 +2,6 @@ package mkimage
 
 import "deltaup/chunkstore"
 
-// DataStart is the offset of an image's first block, behind the superblock; images made here have no compressor options.
-const DataStart = 96
-
 // Stretch is a piece of an image's data area: all data blocks of one content, or one fragment block.
 type Stretch struct {
 	Contents []*chunkstore.Content // in the order of their bytes; exactly one unless Fragment
@@ -39,7 +36,7 @@ func fragmentKey(contents []chunkstore.ID) chunkstore.ID {
 }
 
 // Layout gives the data area of the image in the order in which Build lays it out. Blocks follow
-// each other without gaps from offset [DataStart] on; holes take no room.
+// each other without gaps, from the superblock's end on; holes take no room.
 func (r *Recipe) Layout() []Stretch {
 	items := planLayout(r)
 	out := make([]Stretch, len(items))
@@ -61,4 +58,29 @@ func (r *Recipe) DataOrder() []*chunkstore.Content {
 		}
 	}
 	return order
+}
+
+// Lacking sums the plain bytes of r's blocks that an image of old, which may be nil, does not have as r's image stores them: what
+// a target that has old alone compresses again. Holes do not count.
+func (r *Recipe) Lacking(old *Recipe) int64 {
+	has := make(map[chunkstore.ID]bool)
+	if old != nil && old.Codec == r.Codec && old.BlockSize == r.BlockSize {
+		for _, s := range old.Layout() {
+			has[s.Key()] = true
+		}
+	}
+	plain := int64(0)
+	for _, s := range r.Layout() {
+		if has[s.Key()] {
+			continue
+		}
+		for _, c := range s.Contents {
+			for _, chunk := range c.Chunks {
+				if !chunk.IsHole() {
+					plain += chunk.Size
+				}
+			}
+		}
+	}
+	return plain
 }

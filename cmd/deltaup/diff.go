@@ -15,6 +15,7 @@ import (
 	"deltaup/delta/patchset"
 	"deltaup/mirror"
 	"deltaup/mkimage"
+	"deltaup/mkimage/blockmap"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -113,11 +114,6 @@ func (o *diffOptions) compare(ctx context.Context, status *statusLine) (*diff.Re
 		return nil, err
 	}
 	defer to.file.Close()
-	if to.side.Recipe.Codec != "" { // an image of ours, whose blocks a recipe places
-		if options.Blockmap, err = mkimage.ReadBlockmap(ctx, to.image, to.side.Recipe); err != nil {
-			return nil, err
-		}
-	}
 	return diff.Compare(ctx, from.side, to.side, options)
 }
 
@@ -181,5 +177,6 @@ func (s *openedSide) read(ctx context.Context, status *statusLine) error {
 		return err
 	}
 	s.side = diff.Side{Recipe: d.Recipe, Contents: patchset.FromImage(d)}
-	return nil
+	s.side.Blocks, err = blockmap.Make(ctx, s.image, s.file, info.Size())
+	return err
 }

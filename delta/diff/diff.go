@@ -13,20 +13,21 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
 	"deltaup/mkimage"
+	"deltaup/mkimage/blockmap"
 )
 
 // Side is a release that is compared.
 type Side struct {
 	Recipe   *mkimage.Recipe
 	Contents patchset.Contents
+	Blocks   *blockmap.Map // of the image; nil on either side: what stored blocks cost is not known
 }
 
 // Options says how to compare; the zero value is usable.
 type Options struct {
 	// Frame is how many bytes a mirror stores for a chunk; nil: chunks are compressed to know it.
 	Frame     func(c chunkstore.Chunk) int64
-	Blockmap  *mkimage.Blockmap // of the new image; nil: what its stored blocks cost is not known
-	NoPatches bool              // cost by chunks alone, which is quick
+	NoPatches bool // cost by chunks alone, which is quick
 	Progress  func(step Step, done, total int64)
 }
 
@@ -121,8 +122,11 @@ func (c *comparison) run() error {
 			return err
 		}
 	}
-	if c.o.Blockmap != nil {
-		c.report.Whole.Blocks, c.report.Whole.Compress = c.o.Blockmap.Lacking(c.from.Recipe)
+	if c.from.Blocks != nil && c.to.Blocks != nil {
+		c.report.Whole.Blocks = c.to.Blocks.Lacking(c.from.Blocks)
+	}
+	if c.to.Recipe.Codec != "" { // else nobody compresses like that again
+		c.report.Whole.Compress = c.to.Recipe.Lacking(c.from.Recipe)
 	}
 	c.costFiles()
 	c.costDirectories()

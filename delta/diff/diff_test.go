@@ -14,6 +14,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
 	"deltaup/mkimage"
+	"deltaup/mkimage/blockmap"
 	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
@@ -67,10 +68,7 @@ func newTree(files []file) *memTree {
 }
 
 // release is an image in memory.
-type release struct {
-	Side
-	blocks *mkimage.Blockmap
-}
+type release struct{ Side }
 
 type memFile struct{ b []byte }
 
@@ -102,16 +100,15 @@ func newRelease(t *testing.T, o mkimage.Options, files ...file) release {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks, err := mkimage.ReadBlockmap(t.Context(), m, d.Recipe)
+	blocks, err := blockmap.Make(t.Context(), m, bytes.NewReader(out.b), int64(len(out.b)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return release{Side{d.Recipe, patchset.FromImage(d)}, blocks}
+	return release{Side{d.Recipe, patchset.FromImage(d), blocks}}
 }
 
 func compare(t *testing.T, from, to release, o Options) *Report {
 	t.Helper()
-	o.Blockmap = to.blocks
 	r, err := Compare(t.Context(), from.Side, to.Side, o)
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +146,7 @@ func TestCompare(t *testing.T) {
 	if r.Whole.Chunks < 60<<10 || r.Whole.Chunks > 400<<10 {
 		t.Errorf("the chunks: %+v", r.Whole)
 	}
-	wantStored, wantPlain := to.blocks.Lacking(from.Recipe)
+	wantStored, wantPlain := to.Blocks.Lacking(from.Blocks), to.Recipe.Lacking(from.Recipe)
 	if r.Whole.Blocks != wantStored || r.Whole.Compress != wantPlain || wantPlain < 350<<10 || wantPlain > 360<<10 {
 		t.Errorf("the blocks: %+v, want %d and %d", r.Whole, wantStored, wantPlain)
 	}

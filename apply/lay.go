@@ -1,0 +1,156 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"deltaup/chunkstore"
+	"deltaup/delta"
+	"deltaup/mirror"
+	"deltaup/mkimage/blockmap"
+)
+
+// fetchPieces fetches what the seeds lack of the image and meanwhile writes to the slot what they have: on the lines for
+// which images come by pieces, writing takes as long as fetching.
+func (u *Update) fetchPieces(ctx context.Context, total *counter) error {
+	p := u.pieces
+	var held *heldSlot
+	g, groupCtx := errgroup.WithContext(ctx)
+	g.Go(func() error { return u.fetchAll(groupCtx, total) })
+	g.Go(func() (err error) {
+		held, err = u.laySeeds(groupCtx, &p)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	u.laid = held
+	return nil
+}
+
+// laySeeds begins the image in the slot with the pieces that the seeds have.
+func (u *Update) laySeeds(ctx context.Context, p *pieces) (*heldSlot, error) {
+	if err := u.r.Slot.Begin(u.image.Size); err != nil {
+		return nil, noSpace(err)
+	}
+	held := newHeldSlot(u.r.Slot, u.image.Size, nil)
+	err := eachPiece(ctx, p.image, func(x blockmap.Piece, buf []byte) error {
+		at, ok := p.at[x.Key]
+		if !ok {
+			return nil
+		}
+		n, err := at.seed.ReadAt(buf, at.offset)
+		if n < len(buf) || blockmap.KeyOf(buf) != x.Key {
+			return fmt.Errorf("seed %s: %w", at.seed.Name(), errors.Join(ErrSeed, err))
+		}
+		_, err = held.WriteAt(buf, x.Offset)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("copy into slot %s: %w", u.r.Slot.Name(), err)
+	}
+	return held, noSpace(u.r.Slot.Sync()) // now, while there is still something to be fetched
+}
+
+// layPieces completes the image in the slot with the pieces that were fetched, and proves it.
+func (u *Update) layPieces(ctx context.Context, result *Result) (*heldSlot, error) {
+	held := u.laid
+	if u.laid = nil; held == nil {
+		var err error
+		if held, err = u.laySeeds(ctx, &u.pieces); err != nil {
+			return nil, err
+		}
+	}
+	var copied, done atomic.Int64
+	err := eachPiece(ctx, u.pieces.image, func(x blockmap.Piece, buf []byte) error {
+		if _, ok := u.pieces.at[x.Key]; ok {
+			copied.Add(1)
+		} else if err := u.state.cache.readAt(u.image.ID, buf, x.Offset); err != nil {
+			return err
+		} else if _, err := held.WriteAt(buf, x.Offset); err != nil {
+			return err
+		}
+		u.events.progress(StageRebuild, done.Add(int64(x.Length)), u.image.Size)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("copy into slot %s: %w", u.r.Slot.Name(), err)
+	}
+	result.BlocksCopied, result.BlocksCompressed = int(copied.Load()), 0
+	err = held.prove(ctx, u.image.ID, &u.events)
+	if errors.Is(err, errOtherImage) {
+		if medium := u.holdsPieces(ctx); medium != nil {
+			err = medium
+		}
+	}
+	return held, err
+}
+
+// holdsPieces fails with ErrVerify when the slot holds other pieces than were written to it.
+func (u *Update) holdsPieces(ctx context.Context) error {
+	return eachPiece(ctx, u.pieces.image, func(x blockmap.Piece, buf []byte) error {
+		if x.Offset < headSize {
+			return nil // not written yet
+		}
+		if n, err := u.r.Slot.ReadAt(buf, x.Offset); n < len(buf) || blockmap.KeyOf(buf) != x.Key {
+			return fmt.Errorf("slot %s: at %d: %w", u.r.Slot.Name(), x.Offset, errors.Join(ErrVerify, err))
+		}
+		return nil
+	})
+}
+
+// badPieces holds the pieces that were fetched against their keys.
+func (u *Update) badPieces(ctx context.Context) ([]badExtent, error) {
+	var found badExtents
+	err := eachPiece(ctx, u.pieces.image, func(x blockmap.Piece, buf []byte) error {
+		if _, ok := u.pieces.at[x.Key]; ok {
+			return nil
+		}
+		if err := u.state.cache.readAt(u.image.ID, buf, x.Offset); err != nil {
+			return err
+		}
+		if blockmap.KeyOf(buf) != x.Key {
+			found.add(badExtent{file: u.imageFile(), Extent: pieceExtent(x),
+				cause: fmt.Errorf("%s: piece at %d: %w", mirror.ImagePath(u.image.ID), x.Offset, chunkstore.ErrCorrupt)})
+		}
+		return nil
+	})
+	return found.list, err
+}
+
+func pieceExtent(x blockmap.Piece) delta.Extent {
+	return delta.Extent{Offset: x.Offset, Length: int64(x.Length)}
+}
+
+// pieceBuffers are *[]byte that hold a piece.
+var pieceBuffers = sync.Pool{New: func() any { b := make([]byte, blockmap.PieceMax); return &b }}
+
+// eachPiece calls fn for all pieces, in about the order in which they lie, on all processors, with a buffer of the piece's length.
+func eachPiece(ctx context.Context, m *blockmap.Map, fn func(x blockmap.Piece, buf []byte) error) error {
+	const batch = 16
+	g, groupCtx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for first := 0; first < m.Len() && groupCtx.Err() == nil; first += batch {
+		g.Go(func() error {
+			buf := pieceBuffers.Get().(*[]byte)
+			defer pieceBuffers.Put(buf)
+			for i := first; i < min(first+batch, m.Len()); i++ {
+				x := m.Piece(i)
+				if err := fn(x, (*buf)[:x.Length]); err != nil {
+					return err
+				}
+			}
+			return groupCtx.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,130 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"deltaup/mirror"
+	"deltaup/mkimage/blockmap"
+	"deltaup/mkimage/squashfs"
+)
+
+// pieces is what the route by stored blocks knows: how the image is cut, and where seeds have pieces of it as they are. It takes nothing of a
+// seed but the bytes that it stores.
+type pieces struct {
+	image *blockmap.Map // nil: not fetched
+	files []*os.File    // the seeds that are images
+	at    map[blockmap.Key]pieceAt
+	read  int64 // bytes of seeds that were hashed
+}
+
+// pieceAt is where a seed has a piece.
+type pieceAt struct {
+	seed   *os.File
+	offset int64
+}
+
+// loadPieces fetches the image's block map and looks for its pieces in the seeds.
+func (u *Update) loadPieces(ctx context.Context) error {
+	name := mirror.BlockmapPath(u.image.Blockmap.ID)
+	stored, err := u.meta.object(ctx, name, *u.image.Blockmap, mirror.MaxBlockmapSize)
+	if err != nil {
+		return err
+	}
+	m, err := blockmap.Parse(stored, u.image.Size)
+	if err != nil {
+		return published(name, err)
+	}
+	p := &u.pieces
+	if p.at == nil {
+		p.at = map[blockmap.Key]pieceAt{}
+		start := time.Now()
+		for _, path := range u.r.Seeds {
+			if err := p.addSeed(ctx, path, &u.events); err != nil {
+				return fmt.Errorf("seed %s: %w", path, err)
+			}
+		}
+		if p.read > 0 && u.cpu.Scan <= 0 {
+			u.cpu.Scan = float64(p.read) / time.Since(start).Seconds()
+		}
+	}
+	p.image = m
+	p.keep()
+	return nil
+}
+
+// addSeed hashes the pieces of a seed. One that is no image, or a damaged one, has none.
+func (p *pieces) addSeed(ctx context.Context, path string, e *events) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	p.files = append(p.files, f)
+	size, err := f.Seek(0, io.SeekEnd) // works for block devices too
+	if err != nil {
+		return err
+	}
+	m, err := squashfs.Open(f, size)
+	if err == nil {
+		used := m.Info().BytesUsed
+		var seed *blockmap.Map
+		counted := &countedReads{f, &counter{total: used, stage: StageSeed, events: e}}
+		if seed, err = blockmap.Make(ctx, m, counted, used); err == nil {
+			p.read += used
+			for i := range seed.Len() {
+				x := seed.Piece(i)
+				p.at[x.Key] = pieceAt{f, x.Offset}
+			}
+		}
+	}
+	if errors.Is(err, squashfs.ErrCorrupt) || errors.Is(err, squashfs.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
+
+// keep forgets what the image has no use for.
+func (p *pieces) keep() {
+	needed := make(map[blockmap.Key]pieceAt)
+	for i := range p.image.Len() {
+		key := p.image.Piece(i).Key
+		if at, ok := p.at[key]; ok {
+			needed[key] = at
+		}
+	}
+	p.at = needed
+}
+
+// lacking gives the pieces that no seed has.
+func (p *pieces) lacking(yield func(blockmap.Piece) bool) {
+	for i := range p.image.Len() {
+		x := p.image.Piece(i)
+		if _, ok := p.at[x.Key]; !ok && !yield(x) {
+			return
+		}
+	}
+}
+
+func (p *pieces) close() error {
+	var err error
+	for _, f := range p.files {
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
+
+// countedReads tells how far reading has come.
+type countedReads struct {
+	io.ReaderAt
+	total *counter
+}
+
+func (r *countedReads) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.ReaderAt.ReadAt(p, off)
+	r.total.add(n)
+	return n, err
+}

@@ -1,0 +1,130 @@
+// Package blockmap cuts a squashfs image into pieces with a key each, so that a target finds in the images that it has what
+// another image stores too, without decompressing anything. Where an image is cut is decided by its stored blocks: blocks of the
+// same bytes are pieces of the same key, wherever they lie.
+//
+// [Make] maps an image that is there; a publisher stores the map of each image, which [Parse] reads on a target. Laying
+// the pieces one after another gives the image. Format: doc/blockmap.md.
+package blockmap
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage/squashfs"
+)
+
+const (
+	// PieceMin is the size of blocks, in bytes, from which on each is a piece of its own.
+	PieceMin = 4 << 10
+	// PieceMax is the size of the largest piece: that of a squashfs block.
+	PieceMax = squashfs.BlockSizeMax
+)
+
+// Key names a piece: the first eight bytes of the BLAKE3-256 of its bytes, little-endian. It finds pieces, and tells damaged
+// ones by accident; that an image is right the hash of the whole of it proves.
+type Key uint64
+
+// KeyOf names the piece that consists of b.
+func KeyOf(b []byte) Key {
+	id := chunkstore.Sum(b)
+	return Key(binary.LittleEndian.Uint64(id[:]))
+}
+
+// Piece is a run of an image's bytes.
+type Piece struct {
+	Offset int64 // in the image
+	Length int   // 1 to PieceMax
+	Key    Key
+}
+
+// Map is the pieces of an image, which follow each other without gaps from its first byte to its last.
+type Map struct {
+	ends []int64
+	keys []Key
+}
+
+// Len is the number of pieces.
+func (m *Map) Len() int { return len(m.ends) }
+
+// Piece gives piece i, from 0 on.
+func (m *Map) Piece(i int) Piece {
+	start := int64(0)
+	if i > 0 {
+		start = m.ends[i-1]
+	}
+	return Piece{Offset: start, Length: int(m.ends[i] - start), Key: m.keys[i]}
+}
+
+// Size is the number of the image's bytes.
+func (m *Map) Size() int64 {
+	if len(m.ends) == 0 {
+		return 0
+	}
+	return m.ends[len(m.ends)-1]
+}
+
+// Lacking is how many bytes of the image are in no piece of old, which may be nil.
+func (m *Map) Lacking(old *Map) int64 {
+	has := map[Key]bool{}
+	if old != nil {
+		for _, k := range old.keys {
+			has[k] = true
+		}
+	}
+	n := int64(0)
+	for i := range m.ends {
+		if p := m.Piece(i); !has[p.Key] {
+			n += int64(p.Length)
+		}
+	}
+	return n
+}
+
+// Make maps an image: the first size bytes of r, of which m was opened. It reads all of them, on all processors. What is behind
+// the image's last table (a trailer, padding, the rest of a partition) is as good as any other bytes. Errors wrap squashfs.ErrCorrupt, or
+// are those of reading.
+func Make(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (*Map, error) {
+	ends, err := cut(ctx, m, size)
+	if err != nil {
+		return nil, fmt.Errorf("map image: %w", err)
+	}
+	b := &Map{ends: ends, keys: make([]Key, len(ends))}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	const batch = 64
+	for first := 0; first < len(ends); first += batch {
+		g.Go(func() error { return b.hash(ctx, r, first, min(first+batch, len(ends))) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, fmt.Errorf("map image: %w", err)
+	}
+	return b, nil
+}
+
+// hash enters the keys of some pieces.
+func (m *Map) hash(ctx context.Context, r io.ReaderAt, first, end int) error {
+	var buf []byte
+	for i := first; i < end; i++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		p := m.Piece(i)
+		if len(buf) < p.Length {
+			buf = make([]byte, p.Length)
+		}
+		if n, err := r.ReadAt(buf[:p.Length], p.Offset); n < p.Length {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("read %d bytes at %d: %w", p.Length, p.Offset, err)
+		}
+		m.keys[i] = KeyOf(buf[:p.Length])
+	}
+	return nil
+}

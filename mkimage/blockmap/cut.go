@@ -1,0 +1,117 @@
+package blockmap
+
+import (
+	"context"
+	"slices"
+
+	"deltaup/mkimage/squashfs"
+)
+
+// cut gives the ends of the pieces of an image of that size.
+func cut(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error) {
+	bounds, err := bounds(ctx, m, size)
+	if err != nil {
+		return nil, err
+	}
+	var c cutter
+	for _, b := range bounds {
+		c.segment(b)
+	}
+	c.segment(size)
+	c.close()
+	return c.ends, nil
+}
+
+// boundsMax is how many boundaries of an image of so many bytes are taken note of. An image has two for each block; one whose blocks are
+// so small that there are more is cut less finely behind the first.
+func boundsMax(size int64) int { return int(size/512) + 4096 }
+
+// bounds gives where stored blocks and tables begin and end, in order and each once, all between 0 and size.
+func bounds(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error) {
+	var list []int64
+	limit := boundsMax(size)
+	add := func(offsets ...int64) {
+		for _, o := range offsets {
+			if o > 0 && o < size && len(list) < limit {
+				list = append(list, o)
+			}
+		}
+	}
+	info := m.Info()
+	add(info.Tables, info.BytesUsed)
+	for i := range info.Fragments {
+		b, err := m.FragmentBlock(i)
+		if err != nil {
+			return nil, err
+		}
+		add(b.Offset, b.Offset+int64(b.Length))
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	seen := map[uint32]bool{} // inodes of several names
+	err := m.Walk(func(n *squashfs.Node) error {
+		if n.Type != squashfs.Regular || n.Links > 1 && seen[n.Inode] {
+			return ctx.Err()
+		}
+		if n.Links > 1 {
+			seen[n.Inode] = true
+		}
+		end := int64(-1)
+		for b, err := range m.Blocks(n) {
+			if err != nil {
+				return err
+			}
+			if b.Length == 0 {
+				continue
+			}
+			if b.Offset != end {
+				add(b.Offset)
+			}
+			end = b.Offset + int64(b.Length)
+			add(end)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}
+
+// cutter makes pieces of segments, which are stored blocks and what lies between them. A segment of PieceMin or more is a piece, or several; so
+// that pieces find together again behind a difference, shorter ones are joined with each other alone.
+type cutter struct {
+	ends []int64
+	from int64 // where the segments begin that are joined and no piece yet
+	at   int64 // where the next segment begins
+}
+
+// segment enters the next segment, which reaches up to end.
+func (c *cutter) segment(end int64) {
+	if end-c.at < PieceMin {
+		c.at = end
+		if c.at-c.from >= PieceMin {
+			c.piece(end)
+		}
+		return
+	}
+	c.close()
+	for end-c.at > PieceMax {
+		c.piece(c.at + PieceMax)
+	}
+	c.piece(end)
+}
+
+// close ends the piece of joined segments.
+func (c *cutter) close() {
+	if c.at > c.from {
+		c.piece(c.at)
+	}
+}
+
+func (c *cutter) piece(end int64) {
+	c.ends = append(c.ends, end)
+	c.from, c.at = end, end
+}
