@@ -26,6 +26,8 @@ type cache struct {
 	dir   string
 	mu    sync.Mutex
 	parts map[chunkstore.ID][]*part // by offset
+
+	unsynced unsynced
 }
 
 // part is one file of the cache.

@@ -9,6 +9,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/delta"
+	"deltaup/internal/durable"
 )
 
 func write(t *testing.T, c *cache, id chunkstore.ID, offset int64, p []byte) {
@@ -154,4 +155,49 @@ func TestCacheIgnoresStrangers(t *testing.T) {
 		t.Errorf("extents %v, want only 3+4", got)
 	}
 	write(t, c, id, 0, []byte("abc")) // where the empty part was
+}
+
+// TestCacheSyncs: all that was written is durable once the first of it is older than syncEvery, parts that were ended included; no sooner.
+func TestCacheSyncs(t *testing.T) {
+	c, err := openCache(filepath.Join(t.TempDir(), "fetch"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := chunkstore.Sum([]byte("1")), chunkstore.Sum([]byte("2"))
+	write(t, c, one, 0, []byte("ended"))
+	w, err := c.create(two, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders := map[string]int{}
+	defer durable.SetHook(func(s durable.Step) error {
+		if s.Op == durable.OpSyncFolder {
+			folders[s.Path]++
+		}
+		return nil
+	})()
+	if _, err := w.Write([]byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	if len(folders) != 0 {
+		t.Errorf("synced at once: %v", folders)
+	}
+	c.unsynced.since = c.unsynced.since.Add(-syncEvery)
+	if _, err := w.Write([]byte("b")); err != nil {
+		t.Fatal(err)
+	}
+	if folders[c.folder(one)] != 1 || folders[c.folder(two)] != 1 {
+		t.Errorf("synced: %v", folders)
+	}
+	// The part that is written to goes on to be looked after, the ended one does not.
+	c.unsynced.since = c.unsynced.since.Add(-syncEvery)
+	if _, err := w.Write([]byte("c")); err != nil {
+		t.Fatal(err)
+	}
+	if folders[c.folder(one)] != 1 || folders[c.folder(two)] != 2 {
+		t.Errorf("synced: %v", folders)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"deltaup/chunkstore"
@@ -18,11 +20,10 @@ const syncEvery = 3 * time.Second
 // partWriter appends to a new part of the cache. Every Write goes straight to the
 // file: what was written survives the death of the process.
 type partWriter struct {
-	cache  *cache
-	id     chunkstore.ID
-	part   *part
-	f      *os.File
-	synced time.Time
+	cache *cache
+	id    chunkstore.ID
+	part  *part
+	f     *os.File
 }
 
 // create starts the part of file id at offset.
@@ -35,14 +36,11 @@ func (c *cache) create(id chunkstore.ID, offset int64) (*partWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("download cache: %w", err)
 	}
-	if err := durable.SyncFolder(c.folder(id)); err != nil {
-		f.Close()
-		return nil, err
-	}
 	c.mu.Lock()
 	c.add(id, p)
 	c.mu.Unlock()
-	return &partWriter{cache: c, id: id, part: p, f: f, synced: time.Now()}, nil
+	c.unsynced.add(p.path)
+	return &partWriter{cache: c, id: id, part: p, f: f}, nil
 }
 
 // Write appends p.
@@ -51,22 +49,22 @@ func (w *partWriter) Write(p []byte) (int, error) {
 	w.cache.mu.Lock()
 	w.part.extent.Length += int64(n)
 	w.cache.mu.Unlock()
+	if err == nil {
+		err = w.cache.unsynced.sync(time.Now(), w.part.path)
+	}
 	if err != nil {
-		return n, fmt.Errorf("download cache: %w", err)
+		err = fmt.Errorf("download cache: %w", err)
 	}
-	if time.Since(w.synced) < syncEvery {
-		return n, nil
-	}
-	w.synced = time.Now()
-	return n, w.f.Sync()
+	return n, err
 }
 
-// Close makes the part durable. One that stayed empty is removed.
+// Close ends the part. One that stayed empty is removed.
 func (w *partWriter) Close() error {
 	if w.part.extent.Length > 0 {
-		return errors.Join(w.f.Sync(), w.f.Close())
+		return w.f.Close()
 	}
 	w.cache.remove(w.id, w.part)
+	w.cache.unsynced.forget(w.part.path)
 	return errors.Join(w.f.Close(), os.Remove(w.part.path))
 }
 
@@ -75,4 +73,60 @@ func (c *cache) remove(id chunkstore.ID, p *part) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.parts[id] = slices.DeleteFunc(c.parts[id], func(x *part) bool { return x == p })
+}
+
+// unsynced is the parts that have bytes which a power cut would cost. All are made durable together, every syncEvery: what came in less time
+// altogether never is, for it is used and removed before the disk has it.
+type unsynced struct {
+	mu    sync.Mutex
+	paths map[string]bool
+	since time.Time // when the first of them was written to
+}
+
+func (u *unsynced) add(path string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.paths) == 0 {
+		u.paths, u.since = map[string]bool{}, time.Now()
+	}
+	u.paths[path] = true
+}
+
+func (u *unsynced) forget(path string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.paths, path)
+}
+
+// sync makes all parts durable when it is time. The part at path is being written to, and stays one of them.
+func (u *unsynced) sync(now time.Time, path string) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if now.Sub(u.since) < syncEvery {
+		u.paths[path] = true
+		return nil
+	}
+	for p := range u.paths {
+		if err := syncPart(p); err != nil {
+			return err
+		}
+	}
+	u.paths, u.since = map[string]bool{path: true}, time.Now()
+	return nil
+}
+
+// syncPart makes a part and its name durable; one that was removed needs it no more.
+func syncPart(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = errors.Join(f.Sync(), f.Close())
+	if err == nil {
+		err = durable.SyncFolder(filepath.Dir(path))
+	}
+	return err
 }
