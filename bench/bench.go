@@ -23,11 +23,10 @@ type Options struct {
 	Name    string        // of the pair, for the report
 	Pair    [2]string     // old and new: tars, folders or squashfs images
 	Scratch string        // where a folder is made, which takes some tens of GB in a full run; "": the system's
-	Quick   bool          // few runs, no slow peers, short scales
+	Quick   bool          // one run of each, no slow peers
 	Budget  time.Duration // the run ends within about this time, with fewer points if need be
 	Level   string        // deltaup mkimage --level
 	Only    []string      // ids of methods; nil: all
-	NoScale bool          // leave the scales out
 	Log     func(format string, args ...any)
 }
 
@@ -35,12 +34,26 @@ type Options struct {
 const weakShare = 0.25
 
 // roundTripProbe is the line that tells how many round trips a method takes one after another: long
-// enough to be seen, short where there are many.
+// enough to stand out of what runs differ by, short where there are many.
 func roundTripProbe(m *Result) Line {
-	if m.Requests.Median > 50 {
+	switch n := m.Requests.Median; {
+	case n > 60:
 		return Line{RTT: 20 * time.Millisecond}
+	case n > 12:
+		return Line{RTT: 100 * time.Millisecond}
 	}
-	return Line{RTT: 100 * time.Millisecond}
+	return Line{RTT: 400 * time.Millisecond}
+}
+
+// Shares of the budget, after which the parts that all methods go through several times are cut short.
+const (
+	runsShare  = 0.5  // no further run on the loopback begins
+	probeShare = 0.65 // no second look at the round trips
+)
+
+// late tells whether a share of the budget is used up.
+func (s *session) late(share float64) bool {
+	return time.Since(s.start).Seconds() > share*s.Budget.Seconds()
 }
 
 // prepareLimit is how long a publisher's preparation may take.
@@ -64,31 +77,44 @@ type session struct {
 
 // Run measures. What fails for one method is told in the report; an error is one of the whole run.
 func Run(ctx context.Context, o Options) (_ *Report, err error) {
-	if o.Log == nil {
-		o.Log = func(string, ...any) {}
-	}
-	dir, err := os.MkdirTemp(o.Scratch, "deltaup-bench.")
+	s, remove, err := newSession(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if dir, err = filepath.Abs(dir); err != nil {
-		return nil, err
-	}
-	s := &session{Options: o, ctx: ctx, dir: dir, start: time.Now(), stage: time.Now()}
-	s.report = &Report{Format: reportFormat, Date: s.start.UTC().Truncate(time.Second), Quick: o.Quick, Machine: thisMachine(dir), Runs: 3}
-	if o.Quick {
-		s.report.Runs = 1
-	}
-	if s.deltaup, err = findDeltaup(ctx, o.Deltaup); err != nil {
-		return nil, err
-	}
-	defer s.makeHost()()
+	defer func() { err = errors.Join(err, remove()) }()
 	if err := s.run(); err != nil {
 		return nil, err
 	}
 	s.report.Took = time.Since(s.start)
 	return s.report, nil
+}
+
+// newSession makes a session with its host, scratch folder and empty report. remove takes both away.
+func newSession(ctx context.Context, o Options) (_ *session, remove func() error, err error) {
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	dir, err := os.MkdirTemp(o.Scratch, "deltaup-bench.")
+	if err != nil {
+		return nil, nil, err
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	s := &session{Options: o, ctx: ctx, dir: abs, start: time.Now(), stage: time.Now()}
+	s.report = &Report{Format: reportFormat, Date: s.start.UTC().Truncate(time.Second), Quick: o.Quick, Machine: thisMachine(abs), Runs: 3}
+	if o.Quick {
+		s.report.Runs = 1
+	}
+	if s.deltaup, err = findDeltaup(ctx, o.Deltaup); err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	takeAway := s.makeHost()
+	return s, func() error {
+		takeAway()
+		return os.RemoveAll(abs)
+	}, nil
 }
 
 // run goes through the parts. Those that only refine the report come last, and get what time is left.
@@ -118,7 +144,6 @@ func (s *session) run() error {
 		{"round trips", s.probeRoundTrips},
 		{"weak CPU", s.measureWeak},
 		{"plans", s.computeAll},
-		{"scales", s.scales},
 		{"lines", s.runLines},
 	} {
 		s.Log("%s", part.name)
@@ -173,7 +198,7 @@ func (s *session) makeHost() (remove func()) {
 	} else if s.network.netem {
 		s.report.Shaping = "a network namespace, rate and delay by tc netem"
 	} else {
-		s.report.Shaping = "a network namespace, rate by tc tbf; the delay in the bench's own process, as this kernel has no netem"
+		s.report.Shaping = "a network namespace, rate by tc tbf; the delay in the bench's own process, as this kernel has no netem, so that TCP's slow start is not slowed by it"
 	}
 	s.report.Weak = Weak{Share: weakShare}
 	if s.quota, err = newQuota(weakShare); err != nil {

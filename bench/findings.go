@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -126,36 +125,4 @@ func (r *Report) quickest(weak, imageOnly bool) string {
 		parts = append(parts, s.name+" "+where)
 	}
 	return strings.Join(parts, "; ")
-}
-
-// growth says how a figure grows from the smallest to the largest that was run, beside the images.
-func (r *Report) growth() []string {
-	run := slices.DeleteFunc(slices.Clone(r.Sizes), func(s SizeStep) bool { return s.Computed })
-	if len(run) < 2 {
-		return nil
-	}
-	a, b := run[0], run[len(run)-1]
-	ratio := func(va, vb float64) string {
-		if va == 0 {
-			return "?"
-		}
-		return digits(vb/va) + " times"
-	}
-	all := []string{fmt.Sprintf("The image grows %s, from %s to %s, by files that do not change; what changes stays the same.",
-		ratio(float64(a.Image), float64(b.Image)), bytesName(float64(a.Image)), bytesName(float64(b.Image)))}
-	for _, f := range []struct {
-		name   string
-		va, vb float64
-		unit   func(float64) string
-	}{
-		{"bytes sent", float64(a.Sent), float64(b.Sent), bytesName},
-		{"time to plan (the seed is read)", a.Plan.Wall.Seconds(), b.Plan.Wall.Seconds(), secondsName},
-		{"time to pull (the image is written and read back)", a.Pull.Wall.Seconds(), b.Pull.Wall.Seconds(), secondsName},
-		{"peak memory of the pull", float64(a.Pull.Memory), float64(b.Pull.Memory), memoryName},
-		{"time to publish", a.Publish.Wall.Seconds(), b.Publish.Wall.Seconds(), secondsName},
-		{"mirror", float64(a.Mirror), float64(b.Mirror), bytesName},
-	} {
-		all = append(all, fmt.Sprintf("%s: %s, from %s to %s", f.name, ratio(f.va, f.vb), f.unit(f.va), f.unit(f.vb)))
-	}
-	return all
 }

@@ -21,7 +21,7 @@ type htmlPage struct {
 	BarLine                              string
 	Tools                                []string // of the curves, as their colours are called
 	WeakPercent                          float64
-	Sizes, ReleaseCount                  []panel
+	SizePanels, ReleasePanels            []panel
 }
 
 // HTML is the report as one page that needs nothing else: no script, no font, no picture from elsewhere.
@@ -35,7 +35,7 @@ func (r *Report) HTML() ([]byte, error) {
 	err = t.Execute(&b, &htmlPage{
 		page: r.page(), Crossover: r.crossover(false), CrossoverWeak: r.crossover(true), RoundTrips: r.roundTrips(),
 		Bytes: r.byteBars(), Memory: r.memoryBars(), Time: r.timeBars(bars, false), TimeWeak: r.timeBars(bars, true), BarLine: bars.String(), Tools: curveTools(), WeakPercent: 100 * r.Weak.Share,
-		Sizes: r.sizePanels(), ReleaseCount: r.releasePanels(),
+		SizePanels: r.Scale.sizePanels(), ReleasePanels: r.Scale.releasePanels(),
 	})
 	return b.Bytes(), err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"time"
 )
 
 // computeAll computes every method's time on every line of the report. Which route deltaup takes on a line is what
@@ -133,57 +132,3 @@ func (s *session) planOn(m *method, line Line, weak bool) (e pullEvent, err erro
 	}, &used)
 	return e, err
 }
-
-// realLines are those that updates are run on for real, in order of preference.
-var realLines = []Line{
-	{50e6, curveRTT},
-	{10e6, curveRTT},
-	{1e6, curveRTT},
-	{roundRate, 400 * time.Millisecond},
-	{200e6, curveRTT},
-	{256e3, 300 * time.Millisecond},
-	{64e3, 600 * time.Millisecond},
-}
-
-// longestPoint is the longest update that is run for real, by its computed time.
-const longestPoint = 60 // seconds
-
-// runLines runs updates on real lines, on each line the shortest first, as long as the budget lasts.
-func (s *session) runLines() error {
-	for _, line := range realLines {
-		order := make([]int, len(s.methods))
-		for i := range order {
-			order[i] = i
-		}
-		expected := func(i int) float64 {
-			if p := s.report.point(s.methods[i].id, line, false, false); p != nil {
-				return p.Seconds
-			}
-			return longestPoint + 1
-		}
-		slices.SortStableFunc(order, func(a, b int) int {
-			if expected(a) < expected(b) {
-				return -1
-			}
-			return 1
-		})
-		for _, i := range order {
-			m, limit := &s.methods[i], expected(i)
-			if s.isRoute(m) || limit > longestPoint || limit > s.left().Seconds()-5 {
-				continue
-			}
-			got, err := s.pull(m, line, false)
-			if err != nil {
-				s.Log("  %s: %v", m.name, err)
-				s.report.Skipped = append(s.report.Skipped, Skipped{m.name + " at " + line.String(), err.Error()})
-				continue
-			}
-			s.Log("  %-28s %-22v %6.1f s, computed %6.1f s", m.name, line, got.Wall.Seconds(), limit)
-			s.report.Points = append(s.report.Points, Point{Method: m.id, Line: line, Measured: true, Seconds: got.Wall.Seconds(), Route: got.route})
-		}
-	}
-	return nil
-}
-
-// isRoute tells methods that are one of deltaup's routes: the planner's choice is run instead.
-func (s *session) isRoute(m *method) bool { return m.shares != "" && m.id != "deltaup-bytes" }

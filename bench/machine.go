@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"debug/buildinfo"
 	"os"
 	"os/exec"
 	"regexp"
@@ -91,7 +92,7 @@ func fileSystem(dir string) string {
 	return "type 0x" + strconv.FormatInt(kind, 16)
 }
 
-var versionNumber = regexp.MustCompile(`\d+(\.\d+)+\S*`)
+var versionNumber = regexp.MustCompile(`\d+(\.\d+)+[\w.+~-]*`)
 
 // toolVersion is what a tool says of itself, or what its package does.
 func toolVersion(tool string) string {
@@ -101,9 +102,26 @@ func toolVersion(tool string) string {
 			return v
 		}
 	}
-	out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", tool).Output()
+	if out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", tool).Output(); err == nil {
+		return string(out)
+	}
+	return moduleVersion(tool)
+}
+
+// moduleVersion is the version of the Go module that a tool was built of, or "".
+func moduleVersion(tool string) string {
+	path, err := exec.LookPath(tool)
 	if err != nil {
 		return ""
 	}
-	return string(out)
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	for _, m := range append(info.Deps, &info.Main) { // it may have been built from another module
+		if m.Path == info.Path || strings.HasPrefix(info.Path, m.Path+"/") {
+			return m.Version
+		}
+	}
+	return ""
 }

@@ -123,7 +123,12 @@ func (s *session) check(ctx context.Context, m *method, t *target) error {
 // measureAll runs every method several times in turn without a line in the way.
 func (s *session) measureAll() error {
 	samples := make([][]sample, len(s.methods))
-	for range s.report.Runs {
+	for n := range s.report.Runs {
+		if n > 0 && s.late(runsShare) {
+			s.Log("  no time for more than %d runs", n)
+			s.report.Runs = n
+			break
+		}
 		for i := range s.methods {
 			m, r := &s.methods[i], &s.report.Methods[i]
 			if r.Failure != "" {
@@ -182,7 +187,7 @@ func (s *session) probeRoundTrips() error {
 	for i := range s.methods {
 		m, r := &s.methods[i], &s.report.Methods[i]
 		line, least := roundTripProbe(r), pullLimit
-		for n := 0; n == 0 || n < min(2, s.report.Runs) && least < 20*time.Second; n++ { // what disturbs a run makes it longer
+		for n := 0; n == 0 || n < min(2, s.report.Runs) && least < 20*time.Second && !s.late(probeShare); n++ { // what disturbs a run makes it longer
 			got, err := s.pull(m, line, false)
 			if err != nil {
 				r.Failure = fmt.Sprintf("with a longer round trip: %v", err)
@@ -190,12 +195,15 @@ func (s *session) probeRoundTrips() error {
 			}
 			least = min(least, got.Wall)
 		}
-		r.Rounds = max(1, (least.Seconds()-r.Wall.Median)/line.RTT.Seconds())
+		r.Rounds = max(1, (least.Seconds()-r.Wall.Min)/line.RTT.Seconds())
 		s.Log("  %-28s %6.1f round trips", m.name, r.Rounds)
 	}
 	s.dropFailed()
 	return nil
 }
+
+// weakened computes a method's time on the weak CPU, without a line in the way.
+func weakened(r *Result) float64 { return r.Wall.Median + r.CPU.Median*(1/weakShare-1) }
 
 // measureWeak runs every method once on the weak CPU; a quick run computes that.
 func (s *session) measureWeak() error {
@@ -203,12 +211,17 @@ func (s *session) measureWeak() error {
 		s.report.Weak.Computed = true
 		for i := range s.report.Methods {
 			r := &s.report.Methods[i]
-			r.WeakWall = r.Wall.Median + r.CPU.Median*(1/weakShare-1)
+			r.WeakWall = weakened(r)
 		}
 		return nil
 	}
 	for i := range s.methods {
 		m, r := &s.methods[i], &s.report.Methods[i]
+		if expected := weakened(r); expected > s.left().Seconds() {
+			r.WeakWall = expected
+			s.report.Skipped = append(s.report.Skipped, Skipped{m.name + " on the weak CPU", "no time left; it is computed"})
+			continue
+		}
 		got, err := s.pull(m, Line{}, true)
 		if err != nil {
 			r.Failure = fmt.Sprintf("on the weak CPU: %v", err)

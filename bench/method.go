@@ -18,6 +18,7 @@ type method struct {
 	needs    []string // programs
 	shares   string   // id of the method whose preparation it uses; "": its own
 	slow     bool     // left out of a quick run
+	long     bool     // its preparation is long, and begins before the others'
 	skip     string   // why it is not run at all; ""
 	route    string   // deltaup: the route that it is held to; "": what the planner takes
 

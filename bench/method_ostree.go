@@ -19,7 +19,7 @@ func ostreeMethods() []method {
 		pull: func(ctx context.Context, t *target) error { return ostreePull(ctx, t, "--disable-static-deltas") },
 	}
 	d := m
-	d.slow = true
+	d.slow, d.long = true, true
 	d.id, d.name, d.settings = "ostree-delta", "OSTree, static delta", "archive repository; static-delta generate, pull --require-static-deltas"
 	d.publish = func(ctx context.Context, p *publisher) error {
 		if err := ostreeCommits(ctx, p); err != nil {

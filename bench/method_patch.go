@@ -27,7 +27,7 @@ func patchMethods() []method {
 // zstdPatch is the compressor with the old file as its dictionary.
 func zstdPatch(of string) method {
 	return method{
-		id: "zstd-" + of, name: "zstd --patch-from, " + of, of: of, needs: []string{"zstd", "curl"},
+		long: true, id: "zstd-" + of, name: "zstd --patch-from, " + of, of: of, needs: []string{"zstd", "curl"},
 		settings: "-19 --long=31 (a quick run: -9)",
 		publish: func(ctx context.Context, p *publisher) error {
 			level := "-19"
@@ -49,7 +49,7 @@ func zstdPatch(of string) method {
 func xdelta(of string) method {
 	window := func(s *Subject) string { return fmt.Sprint(min(powerOfTwo(sizeOf(s.file(of, 0))), 2<<30-1)) }
 	return method{
-		id: "xdelta3-" + of, name: "xdelta3, " + of, of: of, needs: []string{"xdelta3", "curl"},
+		long: of == "tar", id: "xdelta3-" + of, name: "xdelta3, " + of, of: of, needs: []string{"xdelta3", "curl"},
 		settings: "-9, lzma, a source window that holds the old file",
 		publish: func(ctx context.Context, p *publisher) error {
 			return p.run(ctx, "xdelta3", "-e", "-9", "-S", "lzma", "-B", window(p.subject), "-s", p.file(of, 0), p.file(of, 1), "patch")
@@ -72,7 +72,7 @@ func bsdiff(of string) method {
 	return method{
 		skip: skip,
 		id:   "bsdiff-" + of, name: "bsdiff, " + of, of: of, needs: []string{"bsdiff", "bspatch", "curl"},
-		settings: "no settings", slow: true,
+		settings: "no settings", slow: true, long: true,
 		publish: func(ctx context.Context, p *publisher) error {
 			return p.run(ctx, "bsdiff", p.file(of, 0), p.file(of, 1), "patch")
 		},

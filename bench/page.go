@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // page is what the templates of Markdown and HTML are given.
@@ -16,9 +17,19 @@ type page struct {
 	Lines                                                []NamedLine
 	LineRows                                             []lineRow
 	Measured                                             []measuredRow
-	Growth                                               []string
+	Scale                                                *Scale // nil: there was none
+	AboutScale                                           string
+	SizeGrowth, ReleaseGrowth                            []string
 	How                                                  []string
 	Quickest, QuickestAny, QuickestWeak, QuickestWeakAny string
+}
+
+// RequestsText writes the number of requests, where there is one.
+func (r Result) RequestsText() string {
+	if r.Requests.Max == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f", r.Requests.Median)
 }
 
 // lineRow is a method's times on the named lines.
@@ -41,7 +52,8 @@ type measuredRow struct {
 func (r *Report) page() *page {
 	return &page{
 		R: r, When: r.Date.Format("2 January 2006"), About: r.about(), CurveRTT: milliseconds(curveRTT), PlanLine: planLine.String(),
-		Standings: r.Standings(), Lines: lines, LineRows: r.lineRows(), Measured: r.measuredRows(), Growth: r.growth(), How: r.how(),
+		Standings: r.Standings(), Lines: lines, LineRows: r.lineRows(), Measured: r.measuredRows(), Scale: r.Scale, AboutScale: r.Scale.about(),
+		SizeGrowth: r.Scale.sizeGrowth(), ReleaseGrowth: r.Scale.releaseGrowth(), How: r.how(),
 		Quickest: r.quickest(false, true), QuickestAny: r.quickest(false, false),
 		QuickestWeak: r.quickest(true, true), QuickestWeakAny: r.quickest(true, false),
 	}
@@ -52,7 +64,7 @@ func (r *Report) about() string {
 	s, m := &r.Subject, &r.Machine
 	quick := ""
 	if r.Quick {
-		quick = " This was a quick run: one run for each figure, slow peers left out, short scales."
+		quick = " This was a quick run: one run for each figure, slow peers left out."
 	}
 	return fmt.Sprintf("Two real trees with %d and %d entries, boot/ left out: images of %s and %s (level %s), tars of %s and %s. "+
 		"Measured on %s, %d cores, %s of memory, %s, kernel %s, scratch on %s, in %s.%s",
@@ -63,9 +75,17 @@ func (r *Report) about() string {
 
 // how says what the figures are.
 func (r *Report) how() []string {
+	shaping := "Lines: " + r.Shaping + "."
 	weak := fmt.Sprintf("The weak CPU is %.0f %% of one core (%s).", 100*r.Weak.Share, r.Weak.How)
 	if r.Weak.Computed {
 		weak += fmt.Sprintf(" Its times are computed: the time, and the CPU time %g times more.", 1/r.Weak.Share-1)
+	}
+	var checks []string
+	for _, c := range r.LineChecks {
+		checks = append(checks, fmt.Sprintf("%v: %s, %s", c.Line, trimmed(milliseconds(c.RTT.Round(100*time.Microsecond))), rateName(c.Rate)))
+	}
+	if len(checks) > 0 {
+		shaping += " What curl saw on those that updates were run on, a round trip on an open connection and the rate of a file’s bytes: " + strings.Join(checks, "; ") + "."
 	}
 	route := "Which route deltaup takes on a line is what deltaup plan says, asked for that line on that CPU."
 	if r.Quick {
@@ -81,11 +101,11 @@ func (r *Report) how() []string {
 		"Ways that end in a tar or a tree leave the target without an image: to boot from one it would still have to make it, or run from a writable tree. They are dashed in the charts.",
 		"Peers without a patch made ahead (casync, desync, zsync, rsync, OSTree without a delta) serve any old release; patches serve the one that they were made from.",
 		"Time on the target is that of its processes one after another, the old release in the page cache. Memory is the largest process's resident peak.",
-		"The publisher's figures are of the new release alone, with the old one there. Deltaup's has the machine for itself; the others run two at a time, so that only their CPU time compares. Images were made before: " +
+		"The publisher's figures are of the new release alone, with the old one there. They are of one run: deltaup's has the machine for itself, the others run two at a time, so that only their CPU time compares. Images were made before: " +
 			secondsName(r.Subject.Mkimage[1].CPU.Seconds()) + " of CPU time, on nobody's bill.",
 		"What the server keeps is all that the way needs there: for deltaup both releases, with finished images and packs; for patches the patch alone.",
-		"Lines: " + r.Shaping + ".",
-		"Round trips one after another are measured: what a round trip of 100 ms (20 ms with more than 50 requests) adds to the time.",
+		shaping,
+		"Round trips one after another are measured: what a round trip of 400 ms (100 ms with more than 12 requests, 20 ms with more than 60) adds to the time.",
 		"Deltaup's mirror is not signed, as nobody's files are here: signed metadata would add some kB.",
 		route,
 		weak,

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -34,23 +33,24 @@ func (s *session) publishAll() error {
 	results := make([]Result, len(chosen))
 	var group errgroup.Group
 	group.SetLimit(2)
-	var alone sync.Once
-	for i := range chosen {
+	begin := func(i int) {
 		m, r := &chosen[i], &results[i]
-		*r = Result{ID: m.id, Name: m.name, Of: m.of, Settings: m.settings, Shared: m.shares}
-		if len(m.needs) > 0 {
-			r.Version = toolVersion(m.needs[0])
-		} else {
-			r.Version = s.report.Machine.Commit
+		if m.id == "deltaup" {
+			s.publish(m, r)
+			return
 		}
-		if m.publish == nil {
-			continue
-		}
-		work := func() error { s.publish(m, r); return nil }
-		ran := false
-		alone.Do(func() { ran = true; _ = work() }) // the first is deltaup
-		if !ran {
-			group.Go(work)
+		group.Go(func() error { s.publish(m, r); return nil })
+	}
+	for i := range chosen {
+		results[i] = s.newResult(&chosen[i])
+	}
+	for _, long := range []bool{true, false} { // two cores are done sooner when the short ones come last
+		for i := range chosen {
+			m := &chosen[i]
+			first := m.id == "deltaup" || m.long
+			if m.publish != nil && first == long {
+				begin(i)
+			}
 		}
 	}
 	_ = group.Wait() // failures are in the results
@@ -64,6 +64,15 @@ func (s *session) publishAll() error {
 	}
 	s.dropUnpublished()
 	return s.ctx.Err()
+}
+
+// newResult is a method's result before anything ran.
+func (s *session) newResult(m *method) Result {
+	r := Result{ID: m.id, Name: m.name, Of: m.of, Settings: m.settings, Shared: m.shares, Version: s.report.Machine.Commit}
+	if len(m.needs) > 0 {
+		r.Version = toolVersion(m.needs[0])
+	}
+	return r
 }
 
 // leftOut says why a method is not run; "" when it is.

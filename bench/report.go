@@ -1,30 +1,30 @@
 package bench
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 )
 
 // Report is everything that a run found out, as results.json holds it.
 type Report struct {
-	Format   int           `json:"format"` // 1
-	Date     time.Time     `json:"date"`
-	Took     time.Duration `json:"took_ns"`
-	Quick    bool          `json:"quick"`
-	Runs     int           `json:"runs"` // of each method on the loopback
-	Machine  Machine       `json:"machine"`
-	Server   string        `json:"server"`
-	Shaping  string        `json:"shaping"` // how lines were made
-	Weak     Weak          `json:"weak_cpu"`
-	Subject  Subject       `json:"subject"`
-	Methods  []Result      `json:"methods"` // deltaup's first
-	Skipped  []Skipped     `json:"skipped"`
-	Points   []Point       `json:"points"` // times on lines, measured and computed
-	Sizes    []SizeStep    `json:"sizes"`
-	Releases []ReleaseStep `json:"releases"`
-	Stages   []Stage       `json:"stages"` // how long the run's parts took
+	Format  int           `json:"format"` // 1
+	Date    time.Time     `json:"date"`
+	Took    time.Duration `json:"took_ns"`
+	Quick   bool          `json:"quick"`
+	Runs    int           `json:"runs"` // of each method on the loopback
+	Machine Machine       `json:"machine"`
+	Server  string        `json:"server"`
+	Shaping string        `json:"shaping"` // how lines were made
+	Weak    Weak          `json:"weak_cpu"`
+	Subject Subject       `json:"subject"`
+	Methods []Result      `json:"methods"` // deltaup's first
+	Skipped []Skipped     `json:"skipped"`
+	Points  []Point       `json:"points"` // times on lines, measured and computed
+	Stages  []Stage       `json:"stages"` // how long the run's parts took
+
+	LineChecks []LineCheck `json:"line_checks"` // what the lines were on which updates were run for real
+
+	Scale *Scale `json:"-"` // of a run of its own, in a file of its own; nil: there was none
 }
 
 // Weak is the emulated weak CPU.
@@ -63,7 +63,7 @@ type Result struct {
 
 	Sent     Range `json:"sent_bytes"`     // by the server: TCP's payload, headers of HTTP included
 	Received Range `json:"received_bytes"` // by the server
-	Requests Range `json:"requests"`       // of HTTP; connections of rsync
+	Requests Range `json:"requests"`       // of HTTP; 0: rsync has none
 	Wall     Range `json:"wall_seconds"`
 	CPU      Range `json:"cpu_seconds"`
 	Memory   Range `json:"peak_bytes"` // of the largest process on the target
@@ -108,6 +108,7 @@ type SizeStep struct {
 	Image    int64 `json:"image_bytes"`
 	Computed bool  `json:"computed"` // from the two largest sizes that were run
 	Mirror   int64 `json:"mirror_bytes"`
+	Mkimage  Usage `json:"mkimage"` // of the second release
 	Publish  Usage `json:"publish"` // of the second release
 	Plan     Usage `json:"plan"`
 	Pull     Usage `json:"pull"`
@@ -132,26 +133,6 @@ type Update struct {
 	Requests int64  `json:"requests"`
 	Route    string `json:"route"`
 }
-
-// Encode writes the report as results.json.
-func (r *Report) Encode() ([]byte, error) {
-	b, err := json.MarshalIndent(r, "", " ")
-	return append(b, '\n'), err
-}
-
-// Decode reads results.json.
-func Decode(b []byte) (*Report, error) {
-	r := new(Report)
-	if err := json.Unmarshal(b, r); err != nil {
-		return nil, fmt.Errorf("results.json: %w", err)
-	}
-	if r.Format != reportFormat {
-		return nil, fmt.Errorf("results.json: format %d, want %d", r.Format, reportFormat)
-	}
-	return r, nil
-}
-
-const reportFormat = 1
 
 // method finds a result; nil when the method was not run or failed.
 func (r *Report) method(id string) *Result {

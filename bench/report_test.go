@@ -17,10 +17,13 @@ const results = "results"
 
 // TestResults renders the checked-in figures once more: page and tables must be what they say.
 //
-//	go run ./cmd/deltaup-bench -render bench/results/results.json -readme README.md
+//	go run ./cmd/deltaup-bench -render -readme README.md
 func TestResults(t *testing.T) {
 	r := lastResults(t)
-	for name, render := range map[string]func() ([]byte, error){"results.md": r.Markdown, "report.html": r.HTML, "results.json": r.Encode} {
+	for name, render := range map[string]func() ([]byte, error){
+		"results.md": r.Markdown, "report.html": r.HTML, resultsName: func() ([]byte, error) { return encode(r) },
+		scaleName: func() ([]byte, error) { return encode(r.Scale) },
+	} {
 		got, err := render()
 		if err != nil {
 			t.Fatal(err)
@@ -47,23 +50,48 @@ func TestResults(t *testing.T) {
 
 func lastResults(t *testing.T) *Report {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(results, "results.json"))
-	if err != nil {
-		t.Fatal(err)
+	r, err := Read(results)
+	if err == nil && r.Scale == nil {
+		err = errors.New("no " + scaleName)
 	}
-	r, err := Decode(b)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-// TestDecode refuses what it does not know.
-func TestDecode(t *testing.T) {
+// TestRead refuses what it does not know, and takes a report without a scale.
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, text := range []string{"", "[]", `{"format": 2}`} {
-		if _, err := Decode([]byte(text)); err == nil {
+		put(resultsName, text)
+		if _, err := Read(dir); err == nil {
 			t.Errorf("%q is accepted", text)
 		}
+	}
+	put(resultsName, `{"format": 1}`)
+	if r, err := Read(dir); err != nil || r.Scale != nil {
+		t.Errorf("without a scale: %+v, %v", r, err)
+	}
+	put(scaleName, `{"format": 2}`)
+	if _, err := Read(dir); err == nil {
+		t.Error("a scale of another format is accepted")
+	}
+	want := sampleReport()
+	if err := want.WriteFiles(dir); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.HTML(); err != nil || !bytes.Contains(got, []byte(want.Scale.about())) {
+		t.Errorf("what was written is not what is read: %v", err)
 	}
 }
 
@@ -83,10 +111,10 @@ func TestHTML(t *testing.T) {
 	if n := strings.Count(html, "http"); n > 0 {
 		t.Errorf("the page names %d addresses", n)
 	}
-	if n := strings.Count(html, `class="chart wide"`); n != 15 || strings.Count(html, `class="chart narrow"`) != n {
-		t.Errorf("%d charts, want 15", n)
+	if n := strings.Count(html, `class="chart wide"`); n != 17 || strings.Count(html, `class="chart narrow"`) != n {
+		t.Errorf("%d charts, want 17", n)
 	}
-	for _, wanted := range []string{"deltaup from 64 kbit/s to", "3.20 MB", "casync &amp; co", "desync is not installed", "behind", "hollow"} {
+	for _, wanted := range []string{"deltaup from 64 kbit/s to", "3.20 MB", "casync &amp; co", "desync is not installed", "behind", "hollow", "A run of its own"} {
 		if !strings.Contains(html, wanted) {
 			t.Errorf("the page lacks %q", wanted)
 		}
@@ -185,10 +213,13 @@ func sampleReport() *Report {
 			}
 		}
 	}
+	r.Scale = &Scale{Format: reportFormat, Date: r.Date, Took: 16 * time.Minute, Machine: r.Machine, Subject: "sample", Level: "fastest"}
 	for i := range int64(4) {
 		u := Usage{time.Duration(3+i) * time.Second, time.Duration(3+i) * time.Second, 70 << 20}
-		r.Sizes = append(r.Sizes, SizeStep{Image: 1e8 << (2 * i), Computed: i == 3, Mirror: 3e8 << (2 * i), Publish: u, Plan: u, Pull: u, Sent: 3e6 + i*1e5, Requests: 4})
-		r.Releases = append(r.Releases, ReleaseStep{
+		r.Scale.Sizes = append(r.Scale.Sizes, SizeStep{
+			Image: 1e8 << (2 * i), Computed: i == 3, Mirror: 3e8 << (2 * i), Mkimage: u, Publish: u, Plan: u, Pull: u, Sent: 3e6 + i*1e5, Requests: 4,
+		})
+		r.Scale.Releases = append(r.Scale.Releases, ReleaseStep{
 			Releases: 1 << (2 * i), Image: 20e6, Mirror: 5e7 << (2 * i), Publish: u,
 			Next: Update{u, 2e5, 4, "patch"}, First: Update{u, 2e5 << i, 4, "patch"},
 		})

@@ -1,7 +1,10 @@
 package bench
 
 import (
+	"archive/tar"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -21,16 +24,9 @@ func TestRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs other programs for some seconds")
 	}
-	if _, err := os.Stat("/dev/shm"); err == nil {
-		t.Setenv("TMPDIR", "/dev/shm") // what is synced need not reach a disk
-	}
-	dir := t.TempDir()
-	binary := filepath.Join(dir, "deltaup")
-	if out, err := exec.Command("go", "build", "-o", binary, "deltaup/cmd/deltaup").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	dir, binary := workplace(t)
 	liar(t, dir, "xdelta3")
-	setLines(t, []Line{testLine}, []int64{1e6, 2e6})
+	setLines(t, []Line{testLine})
 	only := []string{"deltaup", "deltaup-bytes", "deltaup-chunks", "deltaup-blocks", "deltaup-whole", "curl", "zstd-image", "xdelta3-tar", "casync-image", "zsync-image", "rsync-image", "ostree-delta"}
 	r, err := Run(t.Context(), Options{
 		Deltaup: binary, Name: "small", Pair: trees(t, dir), Scratch: dir, Quick: true, Budget: time.Minute, Level: "fastest", Only: only, Log: t.Logf,
@@ -53,12 +49,104 @@ func TestRun(t *testing.T) {
 	if whole, own := r.method("deltaup-whole"), r.method("deltaup-bytes"); own.Route != "patch" || own.Sent.Median*5 > whole.Sent.Median {
 		t.Errorf("patches: %.0f bytes by the route %s, whole: %.0f", own.Sent.Median, own.Route, whole.Sent.Median)
 	}
-	if len(r.Sizes) != 2 || r.Sizes[1].Computed || r.Sizes[0].Sent == 0 || len(r.Releases) < 3 || r.Releases[2].First.Sent == 0 {
-		t.Errorf("scales: %+v\n%+v", r.Sizes, r.Releases)
-	}
 	if err := r.WriteFiles(filepath.Join(dir, "report")); err != nil {
 		t.Fatal(err)
 	}
+	nothingLeft(t, dir)
+}
+
+// TestRunScale measures small images, the last of which has no place on any disk, and few releases.
+func TestRunScale(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs other programs for some seconds")
+	}
+	dir, binary := workplace(t)
+	oldSizes, oldCounts, oldEdits := scaleSizes, releaseCounts, editEvery
+	t.Cleanup(func() { scaleSizes, releaseCounts, editEvery = oldSizes, oldCounts, oldEdits })
+	scaleSizes, releaseCounts, editEvery = []int64{1e6, 3e6, 1e18}, []int{1, 2, 5}, 4 // in few files
+	s, err := RunScale(t.Context(), Options{
+		Deltaup: binary, Name: "small", Pair: trees(t, dir), Scratch: dir, Budget: time.Minute, Level: "fastest", Log: t.Logf,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Sizes) != 3 || s.Sizes[1].Computed || !s.Sizes[2].Computed || len(s.Skipped) != 1 || !strings.Contains(s.Skipped[0].Why, "of disk") {
+		t.Fatalf("sizes: %+v, skipped: %+v", s.Sizes, s.Skipped)
+	}
+	for _, step := range s.Sizes[:2] {
+		if step.Sent == 0 || step.Sent*5 > step.Image || step.Pull.Memory == 0 || step.Plan.Wall == 0 || step.Mkimage.Wall == 0 {
+			t.Errorf("%+v", step)
+		}
+	}
+	if a, b := s.Sizes[0], s.Sizes[1]; b.Image < a.Image+19e5 || b.Mirror < a.Mirror+3*19e5 || b.Sent > 2*a.Sent {
+		t.Errorf("an image that is larger by what does not change: %+v, %+v", a, b)
+	}
+	if len(s.Releases) != 3 || s.Releases[0].Next.Sent != 0 || s.Releases[2].Releases != 5 || s.Releases[2].First.Sent == 0 {
+		t.Errorf("releases: %+v", s.Releases)
+	}
+	nothingLeft(t, dir)
+}
+
+// TestScaledTree writes two edits of a tree over one another: the second must be what it is by itself.
+func TestScaledTree(t *testing.T) {
+	dir := t.TempDir()
+	s := &session{report: &Report{}}
+	s.report.Subject.dir = dir
+	if err := s.report.Subject.writeTars(t.Context(), trees(t, dir)[0], 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int64{0, 1, 512, fillSize, fillSize + 700} {
+		var sums []string
+		for _, edits := range [][]uint64{{7}, {300, 7}, {0, 300, 7}} {
+			path := filepath.Join(dir, fmt.Sprintf("%d-%d.tar", n, len(edits)))
+			for _, e := range edits {
+				if err := (scaled{keep: 0.5, fill: n, edits: e}).write(s, path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			sum, err := hashFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sums = append(sums, sum)
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			random := int64(0)
+			err = eachEntry(f, func(h *tar.Header, _ io.Reader) error {
+				if strings.HasPrefix(h.Name, "./fill-") {
+					random += h.Size
+				}
+				return nil
+			})
+			if err = errors.Join(err, f.Close()); err != nil || random != n {
+				t.Errorf("%d random bytes, want %d: %v", random, n, err)
+			}
+		}
+		if sums[1] != sums[0] || sums[2] != sums[0] {
+			t.Errorf("with %d random bytes the second edit differs", n)
+		}
+	}
+}
+
+// workplace is a folder, in memory where that can be, and a binary to measure.
+func workplace(t *testing.T) (dir, binary string) {
+	t.Helper()
+	if _, err := os.Stat("/dev/shm"); err == nil {
+		t.Setenv("TMPDIR", "/dev/shm") // what is synced need not reach a disk
+	}
+	dir = t.TempDir()
+	binary = filepath.Join(dir, "deltaup")
+	if out, err := exec.Command("go", "build", "-o", binary, "deltaup/cmd/deltaup").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir, binary
+}
+
+// nothingLeft demands that a run has removed its scratch folder.
+func nothingLeft(t *testing.T, dir string) {
+	t.Helper()
 	if left, err := filepath.Glob(filepath.Join(dir, "deltaup-bench.*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
@@ -86,11 +174,11 @@ func checkFigures(t *testing.T, r *Report, m *method, why string) {
 	}
 }
 
-// setLines changes which lines and sizes are run until the test ends.
-func setLines(t *testing.T, real []Line, sizes []int64) {
-	oldLines, oldSizes := realLines, quickSizes
-	realLines, quickSizes = real, sizes
-	t.Cleanup(func() { realLines, quickSizes = oldLines, oldSizes })
+// setLines changes which lines are run until the test ends.
+func setLines(t *testing.T, real []Line) {
+	old := realLines
+	realLines = real
+	t.Cleanup(func() { realLines = old })
 }
 
 // liar puts a program on the PATH that makes a patch and, with -d, a file of the wrong bytes.

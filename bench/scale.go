@@ -1,52 +1,93 @@
 package bench
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// The scales: what becomes of deltaup's figures as the image grows while the change stays, and as
-// releases gather on the mirror. Their trees are some of the subject's files, a few of them edited from one release to the
-// next, and for size random files that stay the same.
+// Scale is how deltaup's figures grow: with the image while the change stays the same, and with the releases on the
+// mirror. It takes as long as all else together, so that it is a run of its own, with its own date, and scale.json beside the
+// report's own files. Its trees are some of a real tree's files, a few of them edited from one release to the next, and for size
+// random files that stay the same.
+type Scale struct {
+	Format   int           `json:"format"` // 1
+	Date     time.Time     `json:"date"`
+	Took     time.Duration `json:"took_ns"`
+	Machine  Machine       `json:"machine"`
+	Subject  string        `json:"subject"` // whose files are edited
+	Level    string        `json:"level"`   // deltaup mkimage --level
+	Sizes    []SizeStep    `json:"sizes"`
+	Releases []ReleaseStep `json:"releases"`
+	Skipped  []Skipped     `json:"skipped"`
+}
 
-// sizes of images; those that a run has no time for are computed from the two largest that it had.
-var (
-	scaleSizes = []int64{100e6, 500e6, 2e9, 8e9}
-	quickSizes = []int64{30e6, 60e6, 120e6}
-)
+// scaleSizes are the sizes of images; those that a run has no time or no disk for are computed from the two largest that
+// it had.
+var scaleSizes = []int64{100e6, 500e6, 2e9, 8e9}
 
-// scaleShare is the part of the budget, after which no larger step is begun.
-const scaleShare = 0.85
+// scaleCopies is how often a size lies in the scratch folder at most: both images, both again on the mirror with the
+// chunks beside them or else a tar and a slot, and some room for others.
+const scaleCopies = 6
 
-// scaleCopies is how often a size lies in the scratch folder: two images and one's tar, both again on the
-// mirror with the chunks beside them, the slot, and some room for others.
-const scaleCopies = 8
-
-func (s *session) scales() error {
-	if s.NoScale {
-		return nil
+// RunScale measures the scale on the old tree of the pair.
+func RunScale(ctx context.Context, o Options) (_ *Scale, err error) {
+	s, remove, err := newSession(ctx, o)
+	if err != nil {
+		return nil, err
 	}
-	if err := s.scaleReleases(); err != nil {
-		return err
+	defer func() { err = errors.Join(err, remove()) }()
+	stop, err := s.startServers()
+	if err != nil {
+		return nil, err
 	}
-	return s.scaleSizes()
+	defer stop()
+	dir := filepath.Join(s.dir, "subject")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	s.Log("an image of %s", s.Name)
+	subject := &s.report.Subject
+	subject.Name, subject.Level, subject.dir = s.Name, s.Level, dir
+	if err := subject.prepare(ctx, s.deltaup, 0, s.Pair[0]); err != nil {
+		return nil, err
+	}
+	scale := &Scale{Format: reportFormat, Date: s.report.Date, Machine: s.report.Machine, Subject: s.Name, Level: s.Level}
+	for _, part := range []struct {
+		name string
+		run  func(*Scale) error
+	}{{"releases", s.scaleReleases}, {"sizes", s.scaleSizes}} {
+		s.Log("%s", part.name)
+		if err := part.run(scale); err != nil { // what there is until then is worth a report
+			s.Log("  %s: %v", part.name, err)
+			scale.Skipped = append(scale.Skipped, Skipped{part.name, err.Error()})
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	scale.Took = time.Since(s.start)
+	return scale, nil
 }
 
 // scaleSizes measures a step of the same change at several image sizes.
-func (s *session) scaleSizes() error {
-	nominal := scaleSizes
-	if s.Quick {
-		nominal = quickSizes
-	}
+func (s *session) scaleSizes(scale *Scale) error {
 	base := s.report.Subject.ImageSize[0]
 	perByte := 0.0 // seconds that the last step took
-	for _, size := range nominal {
-		late := time.Since(s.start).Seconds()+perByte*float64(size) > scaleShare*s.Budget.Seconds()
+	for _, size := range scaleSizes {
+		late := time.Duration(perByte*float64(size)*float64(time.Second)) > s.left()
 		if late || freeSpace(s.dir) < scaleCopies*size {
-			if len(s.report.Sizes) > 1 {
-				s.report.Sizes = append(s.report.Sizes, extrapolate(s.report.Sizes, size))
+			why := "no time left"
+			if !late {
+				why = fmt.Sprintf("it needs %s of disk", bytesName(float64(scaleCopies*size)))
+			}
+			s.Log("  an image of %6.0f MB: %s", float64(size)/1e6, why)
+			scale.Skipped = append(scale.Skipped, Skipped{"an image of " + bytesName(float64(size)), why})
+			if len(scale.Sizes) > 1 {
+				scale.Sizes = append(scale.Sizes, extrapolate(scale.Sizes, size))
 			}
 			continue
 		}
@@ -55,11 +96,13 @@ func (s *session) scaleSizes() error {
 		t := scaled{keep: core / float64(base), fill: size - int64(core)}
 		step, err := s.sizeStep(t)
 		if err != nil {
-			return err
+			return fmt.Errorf("an image of %s: %w", bytesName(float64(size)), err)
 		}
 		perByte = time.Since(start).Seconds() / float64(size)
-		s.Log("  an image of %6.0f MB: %7d bytes in %6.2f s, published in %6.1f s", float64(step.Image)/1e6, step.Sent, step.Pull.Wall.Seconds(), step.Publish.Wall.Seconds())
-		s.report.Sizes = append(s.report.Sizes, step)
+		s.Log("  an image of %6.0f MB: %7d bytes, planned in %6.2f s, pulled in %6.2f s with %4.0f MiB, published in %6.1f s with %4.0f MiB",
+			float64(step.Image)/1e6, step.Sent, step.Plan.Wall.Seconds(), step.Pull.Wall.Seconds(), float64(step.Pull.Memory)/(1<<20),
+			step.Publish.Wall.Seconds(), float64(step.Publish.Memory)/(1<<20))
+		scale.Sizes = append(scale.Sizes, step)
 	}
 	return nil
 }
@@ -72,12 +115,18 @@ func (s *session) sizeStep(t scaled) (step SizeStep, err error) {
 	defer os.RemoveAll(dir) // the scratch folder goes in the end
 	mirror := filepath.Join(s.dir, "pub", "scale")
 	defer os.RemoveAll(mirror)
+	archive := filepath.Join(dir, "tree.tar")
 	var images [2]string
 	for v := range images {
 		images[v] = filepath.Join(dir, fmt.Sprintf("v%d.squashfs", v+1))
 		t.edits = uint64(v)
-		if err := t.image(s, images[v]); err != nil {
+		if step.Mkimage, err = t.image(s, archive, images[v]); err != nil {
 			return step, err
+		}
+		if v == 1 {
+			if err := os.Remove(archive); err != nil {
+				return step, err
+			}
 		}
 		h := &host{dir: dir}
 		if err := h.run(s.ctx, s.deltaup.path, s.deltaup.publish(mirror, v+1, images[v])...); err != nil {
@@ -86,16 +135,24 @@ func (s *session) sizeStep(t scaled) (step SizeStep, err error) {
 		step.Publish = h.used
 	}
 	step.Image, step.Mirror = sizeOf(images[1]), folderSize(mirror)
-	plan, err := s.update(mirror, images[0], images[1], true)
+	want, err := hashFile(images[1])
 	if err != nil {
 		return step, err
 	}
-	pull, err := s.update(mirror, images[0], images[1], false)
+	if err := os.Remove(images[1]); err != nil { // the slot has its place
+		return step, err
+	}
+	plan, err := s.update(mirror, images[0], want, true)
+	if err != nil {
+		return step, err
+	}
+	pull, err := s.update(mirror, images[0], want, false)
 	step.Plan, step.Pull, step.Sent, step.Requests = plan.Usage, pull.Usage, pull.Sent, pull.Requests
 	return step, err
 }
 
-// update plans or pulls a mirror's newest release, told to keep the bytes small, with an image as seed and compares the result.
+// update plans or pulls a mirror's newest release, told to keep the bytes small, with an image as seed. The
+// result must have the hash that is wanted.
 func (s *session) update(mirror, seed, want string, planOnly bool) (Update, error) {
 	var used sample
 	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: "image", kept: mirror}
@@ -113,22 +170,13 @@ func (s *session) update(mirror, seed, want string, planOnly bool) (Update, erro
 			return err
 		}
 		t.route = e.Route
-		return sameFiles(t.out, want)
+		sum, err := hashFile(t.out)
+		if err == nil && sum != want {
+			err = fmt.Errorf("the result has the hash %s, want %s", sum, want)
+		}
+		return err
 	}, &used)
 	return Update{Usage: used.Usage, Sent: used.sent, Requests: used.requests, Route: t.route}, err
-}
-
-// sameFiles compares two files by hash.
-func sameFiles(a, b string) error {
-	sumA, err := hashFile(a)
-	if err != nil {
-		return err
-	}
-	sumB, err := hashFile(b)
-	if err == nil && sumA != sumB {
-		err = fmt.Errorf("%s differs from %s", a, b)
-	}
-	return err
 }
 
 // extrapolate computes a larger step along the line through the two largest of at least two.
@@ -143,7 +191,7 @@ func extrapolate(run []SizeStep, size int64) SizeStep {
 		}
 	}
 	return SizeStep{
-		Image: size, Computed: true, Mirror: along(a.Mirror, b.Mirror), Publish: usage(a.Publish, b.Publish),
-		Plan: usage(a.Plan, b.Plan), Pull: usage(a.Pull, b.Pull), Sent: along(a.Sent, b.Sent), Requests: along(a.Requests, b.Requests),
+		Image: size, Computed: true, Mirror: along(a.Mirror, b.Mirror), Mkimage: usage(a.Mkimage, b.Mkimage),
+		Publish: usage(a.Publish, b.Publish), Plan: usage(a.Plan, b.Plan), Pull: usage(a.Pull, b.Pull), Sent: along(a.Sent, b.Sent), Requests: along(a.Requests, b.Requests),
 	}
 }

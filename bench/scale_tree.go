@@ -29,23 +29,35 @@ type scaled struct {
 	edits uint64  // edited so many times: a few files differ from those of one edit less
 }
 
-// write writes the tree as a tar.
+// write writes the tree as a tar. The random files come first, and are left as they are in a tar of the same fill
+// that is there already: they are most of it.
 func (t scaled) write(s *session, path string) error {
-	out, err := newTarFile(path)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
 	}
-	err = s.eachEntry(func(h *tar.Header, content io.Reader) error {
-		if !t.keeps(h) {
-			return nil
-		}
-		if err := out.WriteHeader(h); err != nil {
-			return err
-		}
-		return t.copy(out, h, content)
-	})
+	out := &tarFile{tar.NewWriter(f), f}
+	length := fillLength(t.fill)
+	st, err := f.Stat()
+	if err == nil && st.Size() < length {
+		err = errors.Join(fill(out.Writer, t.fill), out.Flush())
+	}
 	if err == nil {
-		err = fill(out.Writer, t.fill)
+		err = f.Truncate(length)
+	}
+	if err == nil {
+		_, err = f.Seek(length, io.SeekStart)
+	}
+	if err == nil {
+		err = s.eachEntry(func(h *tar.Header, content io.Reader) error {
+			if !t.keeps(h) {
+				return nil
+			}
+			if err := out.WriteHeader(h); err != nil {
+				return err
+			}
+			return t.copy(out, h, content)
+		})
 	}
 	return errors.Join(err, out.close())
 }
@@ -68,7 +80,7 @@ func position(text string) float64 {
 }
 
 // editEvery: with each edit one of so many files changes.
-const editEvery = 200
+var editEvery uint64 = 200
 
 // copy copies a file with the edits that fall on it: each overwrites 32 bytes in one place.
 func (t scaled) copy(w io.Writer, h *tar.Header, content io.Reader) error {
@@ -93,6 +105,17 @@ func (t scaled) copy(w io.Writer, h *tar.Header, content io.Reader) error {
 // fillSize is the size of a random file.
 const fillSize = 1 << 20
 
+// fillLength is how long the files of fill are in a tar: whole blocks of 512 bytes, with one for each header.
+func fillLength(n int64) (length int64) {
+	files := (n + fillSize - 1) / fillSize
+	length = files * 512
+	if files > 0 {
+		last := n - (files-1)*fillSize
+		length += (files-1)*fillSize + (last+511)/512*512
+	}
+	return length
+}
+
 // fill adds random files of n bytes in all.
 func fill(w *tar.Writer, n int64) error {
 	random := rand.NewChaCha8([32]byte{})
@@ -109,12 +132,12 @@ func fill(w *tar.Writer, n int64) error {
 	return nil
 }
 
-// image makes the image of a tree, and nothing that is left behind.
-func (t scaled) image(s *session, path string) error {
-	archive := path + ".tar"
+// image makes the image of a tree by way of an archive, which stays for the next one.
+func (t scaled) image(s *session, archive, path string) (Usage, error) {
 	if err := t.write(s, archive); err != nil {
-		return err
+		return Usage{}, err
 	}
 	h := &host{dir: s.dir}
-	return errors.Join(h.run(s.ctx, s.deltaup.path, "mkimage", "-o", path, "--level", s.Level, archive), os.Remove(archive))
+	err := h.run(s.ctx, s.deltaup.path, "mkimage", "-o", path, "--level", s.Level, archive)
+	return h.used, err
 }

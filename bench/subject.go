@@ -46,24 +46,32 @@ func (s *Subject) sum(of string) string {
 func prepareSubject(ctx context.Context, d deltaup, dir, name, level string, inputs [2]string) (*Subject, error) {
 	s := &Subject{Name: name, Level: level, dir: dir}
 	for v, input := range inputs {
-		if err := s.writeTars(ctx, input, v); err != nil {
-			return nil, fmt.Errorf("%s: %w", input, err)
-		}
-		h := &host{dir: dir}
-		if err := h.run(ctx, d.path, "mkimage", "-o", s.file("image", v), "--level", level, s.file("tar", v)); err != nil {
+		if err := s.prepare(ctx, d, v, input); err != nil {
 			return nil, err
 		}
-		s.Mkimage[v] = h.used
-		var err error
-		if s.ImageSum[v], err = hashFile(s.file("image", v)); err != nil {
-			return nil, err
-		}
-		if s.TarSum[v], err = hashFile(s.file("tar", v)); err != nil {
-			return nil, err
-		}
-		s.ImageSize[v], s.TarSize[v] = sizeOf(s.file("image", v)), sizeOf(s.file("tar", v))
 	}
 	return s, nil
+}
+
+// prepare makes tars and image of one version.
+func (s *Subject) prepare(ctx context.Context, d deltaup, v int, input string) error {
+	if err := s.writeTars(ctx, input, v); err != nil {
+		return fmt.Errorf("%s: %w", input, err)
+	}
+	h := &host{dir: s.dir}
+	if err := h.run(ctx, d.path, "mkimage", "-o", s.file("image", v), "--level", s.Level, s.file("tar", v)); err != nil {
+		return err
+	}
+	s.Mkimage[v] = h.used
+	var err error
+	if s.ImageSum[v], err = hashFile(s.file("image", v)); err != nil {
+		return err
+	}
+	if s.TarSum[v], err = hashFile(s.file("tar", v)); err != nil {
+		return err
+	}
+	s.ImageSize[v], s.TarSize[v] = sizeOf(s.file("image", v)), sizeOf(s.file("tar", v))
+	return nil
 }
 
 // writeTars copies a tree to both tars of a version.

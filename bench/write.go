@@ -1,11 +1,70 @@
 package bench
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// WriteFiles writes results.json, results.md and report.html to dir, which is made when it does not exist.
+// Names of the files of a report.
+const (
+	resultsName = "results.json"
+	scaleName   = "scale.json"
+)
+
+// reportFormat is the format of both.
+const reportFormat = 1
+
+// Read reads results.json of a folder, and scale.json when it is there.
+func Read(dir string) (*Report, error) {
+	r := new(Report)
+	if err := decode(filepath.Join(dir, resultsName), r, &r.Format); err != nil {
+		return nil, err
+	}
+	var err error
+	r.Scale, err = ReadScale(dir)
+	return r, err
+}
+
+// ReadScale reads scale.json of a folder; nil when it is not there.
+func ReadScale(dir string) (*Scale, error) {
+	s := new(Scale)
+	err := decode(filepath.Join(dir, scaleName), s, &s.Format)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return s, nil
+}
+
+// decode reads a file of a known format.
+func decode(path string, v any, format *int) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if *format != reportFormat {
+		return fmt.Errorf("%s: format %d, want %d", path, *format, reportFormat)
+	}
+	return nil
+}
+
+// encode writes what [decode] reads.
+func encode(v any) ([]byte, error) {
+	b, err := json.MarshalIndent(v, "", " ")
+	return append(b, '\n'), err
+}
+
+// WriteFiles writes results.json, results.md, report.html, and scale.json where there is a scale, to dir, which is made when
+// it does not exist.
 func (r *Report) WriteFiles(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -14,7 +73,7 @@ func (r *Report) WriteFiles(dir string) error {
 		name   string
 		encode func() ([]byte, error)
 	}{
-		{"results.json", r.Encode},
+		{resultsName, func() ([]byte, error) { return encode(r) }},
 		{"results.md", r.Markdown},
 		{"report.html", r.HTML},
 	} {
@@ -26,5 +85,20 @@ func (r *Report) WriteFiles(dir string) error {
 			return err
 		}
 	}
-	return nil
+	if r.Scale == nil {
+		return nil
+	}
+	return r.Scale.WriteFile(dir)
+}
+
+// WriteFile writes scale.json to dir, which is made when it does not exist.
+func (s *Scale) WriteFile(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	b, err := encode(s)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, scaleName), b, 0o644)
 }

@@ -1,7 +1,8 @@
 // Command deltaup-bench measures deltaup beside other tools and writes a report.
 //
 //	deltaup-bench [flags] OLD NEW       two tars, folders or squashfs images
-//	deltaup-bench -render results.json  the report of an earlier run once more
+//	deltaup-bench -scale [flags] TREE   growth with image and releases, merged into the same report
+//	deltaup-bench -render [flags]       the report of an earlier run once more
 package main
 
 import (
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -37,26 +39,33 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&o.Deltaup, "deltaup", "bin/deltaup", "the `binary` to measure")
 	f.StringVar(&o.Name, "name", "", "of the pair, for the report (default: the folder of OLD)")
 	f.StringVar(&o.Scratch, "scratch", "", "`folder` for tens of GB of scratch files (default: the system's)")
-	f.BoolVar(&o.Quick, "quick", false, "few runs, no slow peers, short scales")
-	f.DurationVar(&o.Budget, "budget", 0, "the run ends within about this `time`, with fewer points if need be (default 19m, 115s with -quick)")
+	f.BoolVar(&o.Quick, "quick", false, "one run of each, no slow peers")
+	f.DurationVar(&o.Budget, "budget", 0, "the run ends within about this `time`, with fewer points if need be (default 19m; 115s with -quick, 1h with -scale)")
 	f.StringVar(&o.Level, "level", "better", "deltaup mkimage --level")
-	f.BoolVar(&o.NoScale, "no-scale", false, "leave the scales out")
 	only := f.String("only", "", "ids of the `methods` to run, separated by commas (default: all)")
-	out := f.String("o", "bench/results", "`folder` for results.json, results.md and report.html")
+	out := f.String("o", "bench/results", "`folder` of results.json, scale.json, results.md and report.html")
 	readme := f.String("readme", "", "put the first figures into this `file`, too")
-	render := f.String("render", "", "make no measurements but the report of this `results.json`")
+	scale := f.Bool("scale", false, "measure growth, and put it into the report of the folder")
+	render := f.Bool("render", false, "make no measurements but the report of the folder's figures")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	if *render != "" {
-		report, err := read(*render)
+	if *render {
+		if f.NArg() > 0 {
+			return errors.New("-render takes no trees")
+		}
+		report, err := bench.Read(*out)
 		if err != nil {
 			return err
 		}
 		return write(report, *out, *readme)
 	}
-	if f.NArg() != 2 {
-		return errors.New("want two trees: OLD NEW")
+	trees := 2
+	if *scale {
+		trees = 1
+	}
+	if f.NArg() != trees {
+		return errors.New("want two trees: OLD NEW; or one with -scale")
 	}
 	o.Pair = [2]string{f.Arg(0), f.Arg(1)}
 	if o.Name == "" {
@@ -69,29 +78,51 @@ func run(ctx context.Context, args []string) error {
 	if *only != "" {
 		o.Only = strings.Split(*only, ",")
 	}
-	if o.Budget == 0 {
-		if o.Budget = 19 * time.Minute; o.Quick {
-			o.Budget = 115 * time.Second
-		}
+	switch {
+	case o.Budget != 0:
+	case *scale:
+		o.Budget = time.Hour
+	case o.Quick:
+		o.Budget = 115 * time.Second
+	default:
+		o.Budget = 19 * time.Minute
 	}
 	start := time.Now()
 	o.Log = func(format string, args ...any) {
 		fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
 	}
+	if *scale {
+		return runScale(ctx, o, *out, *readme)
+	}
+	growth, err := bench.ReadScale(*out) // before the work: a file that is no good must not cost it
+	if err != nil {
+		return err
+	}
 	report, err := bench.Run(ctx, o)
 	if err != nil {
 		return err
 	}
+	report.Scale = growth
 	return write(report, *out, *readme)
 }
 
-// read reads an earlier run's figures.
-func read(path string) (*bench.Report, error) {
-	b, err := os.ReadFile(path)
+// runScale measures growth and makes the folder's report anew, when there is one.
+func runScale(ctx context.Context, o bench.Options, out, readme string) error {
+	scale, err := bench.RunScale(ctx, o)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return bench.Decode(b)
+	if err := scale.WriteFile(out); err != nil {
+		return err
+	}
+	report, err := bench.Read(out)
+	if errors.Is(err, fs.ErrNotExist) { // the report's own run comes later
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return write(report, out, readme)
 }
 
 func write(report *bench.Report, out, readme string) error {

@@ -1,0 +1,110 @@
+package bench
+
+import (
+	"fmt"
+	"html/template"
+)
+
+// panel is a small chart with its heading.
+type panel struct {
+	Title string
+	SVG   template.HTML
+}
+
+// curve is a series of a panel.
+type curve struct {
+	name, class string
+	x, y        []float64
+	computed    []bool
+}
+
+// newPanel draws curves over x from zero on; computed points are hollow.
+func newPanel(title, xTitle string, xName, yName func(float64) string, curves ...curve) panel {
+	c := lineChart{label: title, x: xTitle, xName: xName, yName: yName, panel: true}
+	for _, v := range curves {
+		solid, hollow := series{name: v.name, class: v.class}, series{name: v.name, class: v.class + " dashed", hollow: true}
+		for i := range v.x {
+			p := [2]float64{v.x[i], v.y[i]}
+			at := &solid
+			if v.computed != nil && v.computed[i] {
+				at = &hollow
+				if len(at.points) == 0 && i > 0 { // the dashed line begins where the solid one ends
+					at.points = append(at.points, [2]float64{v.x[i-1], v.y[i-1]})
+				}
+			}
+			at.points = append(at.points, p)
+			at.dots = append(at.dots, p)
+			at.title = append(at.title, fmt.Sprintf("%s%s: %s", prefixed(v.name), xName(p[0]), yName(p[1])))
+		}
+		for _, s := range []series{solid, hollow} {
+			if len(s.points) > 0 {
+				c.series = append(c.series, s)
+			}
+		}
+	}
+	return panel{title, template.HTML(c.svg())}
+}
+
+func prefixed(name string) string {
+	if name == "" {
+		return ""
+	}
+	return name + ", "
+}
+
+// mebibytes writes MiB.
+func mebibytes(n float64) string { return digits(n) + " MiB" }
+
+// sizePanels show what grows with the image.
+func (s *Scale) sizePanels() []panel {
+	if s == nil || len(s.Sizes) < 2 {
+		return nil
+	}
+	of := func(name, class string, value func(SizeStep) float64) curve {
+		c := curve{name: name, class: class}
+		for _, step := range s.Sizes {
+			c.x, c.y, c.computed = append(c.x, float64(step.Image)), append(c.y, value(step)), append(c.computed, step.Computed)
+		}
+		return c
+	}
+	const x = "image"
+	return []panel{
+		newPanel("bytes sent for the update", x, bytesName, bytesName, of("", "c-deltaup", func(s SizeStep) float64 { return float64(s.Sent) })),
+		newPanel("time of plan and of pull", x, bytesName, secondsName,
+			of("plan", "c-casync", func(s SizeStep) float64 { return s.Plan.Wall.Seconds() }), of("pull", "c-deltaup", func(s SizeStep) float64 { return s.Pull.Wall.Seconds() })),
+		newPanel("peak memory of pull and publish", x, bytesName, mebibytes,
+			of("pull", "c-deltaup", func(s SizeStep) float64 { return float64(s.Pull.Memory) / (1 << 20) }),
+			of("publish", "c-zstd", func(s SizeStep) float64 { return float64(s.Publish.Memory) / (1 << 20) })),
+		newPanel("time to publish", x, bytesName, secondsName, of("", "c-zstd", func(s SizeStep) float64 { return s.Publish.Wall.Seconds() })),
+		newPanel("mirror with two releases", x, bytesName, bytesName, of("", "c-zstd", func(s SizeStep) float64 { return float64(s.Mirror) })),
+	}
+}
+
+// releasePanels show what grows with the releases on the mirror.
+func (s *Scale) releasePanels() []panel {
+	if s == nil || len(s.Releases) < 3 {
+		return nil
+	}
+	of := func(name, class string, value func(ReleaseStep) float64) curve {
+		c := curve{name: name, class: class}
+		for _, step := range s.Releases[1:] { // the first leads nowhere
+			c.x, c.y = append(c.x, float64(step.Releases)), append(c.y, value(step))
+		}
+		return c
+	}
+	const x = "releases on the mirror"
+	whole := func(v float64) string { return fmt.Sprintf("%.0f", v) }
+	return []panel{
+		newPanel("bytes sent: from the release before, and from the first", x, whole, bytesName,
+			of("from the release before", "c-deltaup", func(s ReleaseStep) float64 { return float64(s.Next.Sent) }),
+			of("from the first", "c-casync", func(s ReleaseStep) float64 { return float64(s.First.Sent) })),
+		newPanel("time of the pull: from the release before, and from the first", x, whole, secondsName,
+			of("from the release before", "c-deltaup", func(s ReleaseStep) float64 { return s.Next.Wall.Seconds() }),
+			of("from the first", "c-casync", func(s ReleaseStep) float64 { return s.First.Wall.Seconds() })),
+		newPanel("peak memory of pull and publish", x, whole, mebibytes,
+			of("pull", "c-deltaup", func(s ReleaseStep) float64 { return float64(s.Next.Memory) / (1 << 20) }),
+			of("publish", "c-zstd", func(s ReleaseStep) float64 { return float64(s.Publish.Memory) / (1 << 20) })),
+		newPanel("time to publish one more", x, whole, secondsName, of("", "c-zstd", func(s ReleaseStep) float64 { return s.Publish.Wall.Seconds() })),
+		newPanel("size of the mirror", x, whole, bytesName, of("", "c-zstd", func(s ReleaseStep) float64 { return float64(s.Mirror) })),
+	}
+}
