@@ -2,9 +2,10 @@
 # bench.sh: deltaup beside other tools, on a real pair of root file systems. Settings, all in the environment:
 #
 #   QUICK=1       two minutes instead of twenty; the report goes to tmp/bench instead of bench/results
+#   SCALE=1       instead of the tools: growth with the image's size and the number of releases, put into the same report
 #   PAIR=DIR      folder with v1.tar and v2.tar; made by rootfs-pair.sh when it has none (default tmp/pair)
 #   OUT=DIR       folder of the report
-#   SCRATCH=DIR   folder for up to 25 GB (5 GB with QUICK) of files that are removed (default: the system's)
+#   SCRATCH=DIR   folder for up to 15 GB (5 GB with QUICK, 50 GB with SCALE) of files that are removed (default: the system's)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PATH:/usr/sbin:/sbin # of ip and tc
@@ -12,10 +13,15 @@ export PATH=$PATH:/usr/sbin:/sbin # of ip and tc
 pair=${PAIR:-tmp/pair}
 out=${OUT:-bench/results}
 options=()
+trees=("$pair/v1.tar" "$pair/v2.tar")
 [[ -n ${OUT:-} ]] || options=(-readme README.md)
 if [[ -n ${QUICK:-} ]]; then
   options=(-quick)
   out=${OUT:-tmp/bench}
+fi
+if [[ -n ${SCALE:-} ]]; then
+  options+=(-scale -level fastest)
+  trees=("$pair/v1.tar")
 fi
 bench/tools.sh --peers
 if [[ ! -f $pair/v1.tar || ! -f $pair/v2.tar ]]; then
@@ -23,5 +29,5 @@ if [[ ! -f $pair/v1.tar || ! -f $pair/v2.tar ]]; then
   bench/rootfs-pair.sh "$pair"
 fi
 ${GO:-go} build -o bin/deltaup-bench ./cmd/deltaup-bench
-bin/deltaup-bench "${options[@]}" -scratch "${SCRATCH:-}" -o "$out" "$pair/v1.tar" "$pair/v2.tar"
-echo "bench.sh: $out/report.html, $out/results.md, $out/results.json" >&2
+bin/deltaup-bench "${options[@]}" -scratch "${SCRATCH:-}" -o "$out" "${trees[@]}"
+echo "bench.sh: $out/report.html, $out/results.md, $out/results.json, $out/scale.json" >&2

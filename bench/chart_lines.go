@@ -9,13 +9,15 @@ import (
 
 // series is a line of a chart.
 type series struct {
-	name   string // short: it stands beside the line
+	name   string // short: it stands beside the line; "": nothing does
 	class  string // colour, and dashes for what is no image in the end
 	points [][2]float64
 	notes  []string // of each point; drawn where it changes
+	title  string   // what a pointer is told; "": nothing
 	dots   [][2]float64
-	title  []string // of each dot
-	hollow bool     // dots are computed
+	hollow bool // dots are computed
+
+	dotTitles []string
 }
 
 // lineChart is a chart of some series, both axes logarithmic, or both linear from zero.
@@ -23,6 +25,7 @@ type lineChart struct {
 	label          string    // what it shows
 	x, y           string    // what the axes show
 	xMarks, yMarks []float64 // of logarithmic axes
+	fine           []float64 // marks of y where it has few of yMarks
 	xName, yName   func(float64) string
 	series         []series
 	panel          bool // small, linear, one of several: no names beside the lines
@@ -65,15 +68,21 @@ func (c *lineChart) draw(l layout) string {
 		x.min, y.min = 0, 0
 		c.xMarks, c.yMarks = evenMarks(x.max), evenMarks(y.max)
 	}
+	if c.fine != nil && len(y.ticks(c.yMarks)) < 4 {
+		c.yMarks = c.fine
+	}
 	c.grid(d, x, y, l)
-	ends := make([]float64, len(c.series))
-	for i, s := range c.series {
-		ends[i] = y.at(s.points[len(s.points)-1][1])
+	var named []series
+	var ends []float64
+	for _, s := range c.series {
+		if s.name != "" {
+			named, ends = append(named, s), append(ends, y.at(s.points[len(s.points)-1][1]))
+		}
 		var path [][2]float64
 		for _, p := range s.points {
 			path = append(path, [2]float64{x.at(p[0]), y.at(p[1])})
 		}
-		d.path(path, "line "+s.class)
+		d.path(path, "line "+s.class, s.title)
 	}
 	for _, s := range c.series {
 		c.notes(d, x, y, s)
@@ -82,27 +91,27 @@ func (c *lineChart) draw(l layout) string {
 			if s.hollow {
 				class = "dot hollow " + s.class
 			}
-			d.dot(x.at(p[0]), y.at(p[1]), 4, class, s.title[i])
+			d.dot(x.at(p[0]), y.at(p[1]), 4, class, s.dotTitles[i])
 		}
 	}
 	if c.panel {
-		c.panelNames(d, x, y, ends)
+		c.panelNames(d, x, y, named, ends)
 		return d.picture("chart "+l.class, c.label)
 	}
 	at := spread(ends, 15, y.to, y.from)
-	for i, s := range c.series {
-		d.path([][2]float64{{x.to + 2, ends[i]}, {x.to + 12, at[i]}, {x.to + 16, at[i]}}, "leader "+s.class)
+	for i, s := range named {
+		d.path([][2]float64{{x.to + 2, ends[i]}, {x.to + 12, at[i]}, {x.to + 16, at[i]}}, "leader "+s.class, "")
 		d.text(x.to+19, at[i]+4, "name "+s.class, "start", s.name)
 	}
 	return d.picture("chart "+l.class, c.label)
 }
 
 // panelNames writes the names of a panel's series above their ends.
-func (c *lineChart) panelNames(d *drawing, x, y axis, ends []float64) {
+func (c *lineChart) panelNames(d *drawing, x, y axis, all []series, ends []float64) {
 	var named []series
 	var at []float64
-	for i, s := range c.series {
-		if s.name != "" && !s.hollow {
+	for i, s := range all {
+		if !s.hollow {
 			named, at = append(named, s), append(at, ends[i]-9)
 		}
 	}

@@ -34,7 +34,7 @@ func newPanel(title, xTitle string, xName, yName func(float64) string, curves ..
 			}
 			at.points = append(at.points, p)
 			at.dots = append(at.dots, p)
-			at.title = append(at.title, fmt.Sprintf("%s%s: %s", prefixed(v.name), xName(p[0]), yName(p[1])))
+			at.dotTitles = append(at.dotTitles, fmt.Sprintf("%s%s: %s", prefixed(v.name), xName(p[0]), yName(p[1])))
 		}
 		for _, s := range []series{solid, hollow} {
 			if len(s.points) > 0 {

@@ -9,15 +9,17 @@ import (
 	"time"
 )
 
-// curveMethods are the lines of the charts of time, with short names. Patches from image to image
-// lie on one another, so one of them stands for all; the tables have every method.
+// curveMethods are the lines of the charts of time that have a colour and a name. Patches from image to image
+// lie on one another, so one of them stands for all; other methods are faint lines whose names a pointer is told.
 var curveMethods = []struct{ id, name string }{
 	{"curl", "whole image"},
 	{"zsync-image", "zsync"},
 	{"casync-image", "casync"},
 	{"rsync-image", "rsync"},
+	{"desync-image", "desync"},
 	{"zstd-image", "zstd, image"},
 	{"ostree", "OSTree"},
+	{"ostree-offline", "OSTree, delta"},
 	{"zstd-tar", "zstd, tar"},
 	{"xdelta3-tar", "xdelta3, tar"},
 	{"deltaup", "deltaup"},
@@ -36,18 +38,21 @@ func colour(id string) string {
 func (r *Report) timeCurves(label, xTitle string, along []Line, x func(Line) float64, xMarks []float64, xName func(float64) string, weak bool) template.HTML {
 	c := lineChart{
 		label: label, x: xTitle, y: "time for the update", xMarks: xMarks, yMarks: secondMarks,
-		xName: xName, yName: tickSeconds,
+		xName: xName, yName: tickSeconds, fine: fineSecondMarks,
 	}
-	for _, m := range curveMethods {
-		s := series{name: m.name, class: colour(m.id)}
+	for _, m := range r.curves() {
+		s := series{name: m.name, class: colour(m.id), title: m.title}
+		if m.name == "" {
+			s.class = "faint"
+		}
 		for _, line := range along {
 			if p := r.point(m.id, line, weak, false); p != nil {
 				s.points = append(s.points, [2]float64{x(line), p.Seconds})
 				s.notes = append(s.notes, p.Route)
 			}
-			if p := r.point(m.id, line, weak, true); p != nil {
+			if p := r.point(m.id, line, weak, true); p != nil && m.name != "" {
 				s.dots = append(s.dots, [2]float64{x(line), p.Seconds})
-				s.title = append(s.title, fmt.Sprintf("%s, %v: %s measured", m.name, line, secondsName(p.Seconds)))
+				s.dotTitles = append(s.dotTitles, fmt.Sprintf("%s, %v: %s measured", m.name, line, secondsName(p.Seconds)))
 			}
 		}
 		if len(s.points) > 0 {
@@ -58,6 +63,25 @@ func (r *Report) timeCurves(label, xTitle string, along []Line, x func(Line) flo
 		return ""
 	}
 	return template.HTML(c.svg())
+}
+
+// methodCurve is the curve of a method: its name beside the line, or "", and what a pointer is told.
+type methodCurve struct{ id, name, title string }
+
+// curves are the methods of the charts of time, from back to front.
+func (r *Report) curves() []methodCurve {
+	var faint, named []methodCurve
+	for _, m := range r.Methods {
+		if !ours(m.ID) && !slices.ContainsFunc(curveMethods, func(c struct{ id, name string }) bool { return c.id == m.ID }) {
+			faint = append(faint, methodCurve{m.ID, "", m.Name})
+		}
+	}
+	for _, c := range curveMethods {
+		if m := r.method(c.id); m != nil {
+			named = append(named, methodCurve{c.id, c.name, m.Name})
+		}
+	}
+	return append(faint, named...)
 }
 
 // crossover is time against bandwidth.

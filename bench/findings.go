@@ -102,7 +102,7 @@ func (r *Report) quickest(weak, imageOnly bool) string {
 	for _, rate := range curveRates {
 		name, least := "", 0.0
 		for _, m := range r.Methods {
-			if m.Shared != "" || imageOnly && m.Of != "image" {
+			if ours(m.ID) && m.Shared != "" || imageOnly && m.Of != "image" {
 				continue
 			}
 			p := r.point(m.ID, Line{rate, curveRTT}, weak, false)

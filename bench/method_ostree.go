@@ -20,19 +20,47 @@ func ostreeMethods() []method {
 	}
 	d := m
 	d.slow, d.long = true, true
-	d.id, d.name, d.settings = "ostree-delta", "OSTree, static delta", "archive repository; static-delta generate, pull --require-static-deltas"
+	d.id, d.name = "ostree-delta", "OSTree, static delta"
+	d.settings = "archive repository; static-delta generate --inline --min-fallback-size=0, pull --require-static-deltas: it fetches objects while the delta is applied"
 	d.publish = func(ctx context.Context, p *publisher) error {
 		if err := ostreeCommits(ctx, p); err != nil {
 			return err
 		}
-		err := p.run(ctx, "ostree", "--repo=.", "static-delta", "generate", "--from="+ostreeCommit(p.dir, 0), "--to="+ostreeCommit(p.dir, 1))
+		err := p.run(ctx, "ostree", "--repo=.", "static-delta", "generate", "--inline", "--min-fallback-size=0", "--from="+ostreeCommit(p.dir, 0), "--to="+ostreeCommit(p.dir, 1))
 		if err != nil {
 			return err
 		}
 		return p.run(ctx, "ostree", "--repo=.", "summary", "-u")
 	}
 	d.pull = func(ctx context.Context, t *target) error { return ostreePull(ctx, t, "--require-static-deltas") }
-	return []method{m, d}
+	o := d
+	o.id, o.name, o.shares, o.publish = "ostree-offline", "OSTree, static delta as a file", d.id, nil
+	o.settings = "the same delta by curl, then static-delta apply-offline"
+	o.needs = append(o.needs, "curl")
+	o.pull = func(ctx context.Context, t *target) error {
+		found, err := filepath.Glob(filepath.Join(t.kept, "deltas", "*", "*", "superblock"))
+		if err == nil && len(found) != 1 {
+			err = fmt.Errorf("ostree: %d static deltas", len(found))
+		}
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(t.kept, found[0])
+		if err != nil {
+			return err
+		}
+		for _, argv := range [][]string{
+			{"curl", "--silent", "--show-error", "--fail", "--output", "delta", t.url + "/" + filepath.ToSlash(name)},
+			{"ostree", "--repo=repo", "static-delta", "apply-offline", "delta"},
+			{"ostree", "--repo=repo", "refs", "--create=origin:os", ostreeCommit(t.kept, 1)},
+		} {
+			if err := t.run(ctx, argv[0], argv[1:]...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return []method{m, d, o}
 }
 
 // ostreeCommits makes the publisher's repository with both trees and a repository as a target has it, with the first.

@@ -24,13 +24,15 @@ func patchMethods() []method {
 	return all
 }
 
-// zstdPatch is the compressor with the old file as its dictionary.
+// zstdPatch is the compressor with the old file as its dictionary. To level 19 a dictionary of hundreds of MB is many
+// minutes of work before the first byte.
 func zstdPatch(of string) method {
+	level := map[string]string{"image": "-19", "tar": "-15"}[of]
 	return method{
 		long: true, id: "zstd-" + of, name: "zstd --patch-from, " + of, of: of, needs: []string{"zstd", "curl"},
-		settings: "-19 --long=31 (a quick run: -9)",
+		settings: level + " --long=31 (a quick run: -9)",
 		publish: func(ctx context.Context, p *publisher) error {
-			level := "-19"
+			level := level
 			if p.quick {
 				level = "-9"
 			}

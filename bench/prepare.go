@@ -55,6 +55,9 @@ func (s *session) publishAll() error {
 	}
 	_ = group.Wait() // failures are in the results
 	for i := range chosen {
+		if k := slices.IndexFunc(chosen, func(m method) bool { return m.id == chosen[i].shares }); k >= 0 {
+			results[i].Publish, results[i].Storage = results[k].Publish, results[k].Storage
+		}
 		if results[i].Failure == "" {
 			s.methods = append(s.methods, chosen[i])
 			s.report.Methods = append(s.report.Methods, results[i])

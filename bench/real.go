@@ -54,7 +54,7 @@ func (s *session) runLine(line Line, least, most float64) error {
 	var all []update
 	for i := range s.methods {
 		m := &s.methods[i]
-		if p := s.report.point(m.id, line, false, false); p != nil && !s.isRoute(m) && p.Seconds > least && p.Seconds <= most {
+		if p := s.report.point(m.id, line, false, false); p != nil && !m.isRoute() && p.Seconds > least && p.Seconds <= most {
 			all = append(all, update{m, p.Seconds})
 		}
 	}
@@ -79,7 +79,7 @@ func (s *session) runLine(line Line, least, most float64) error {
 }
 
 // isRoute tells methods that are one of deltaup's routes: the planner's choice is run instead.
-func (s *session) isRoute(m *method) bool { return m.shares != "" && m.id != "deltaup-bytes" }
+func (m *method) isRoute() bool { return m.route != "" }
 
 // LineCheck is what a real line was found to be.
 type LineCheck struct {

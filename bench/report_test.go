@@ -114,7 +114,7 @@ func TestHTML(t *testing.T) {
 	if n := strings.Count(html, `class="chart wide"`); n != 17 || strings.Count(html, `class="chart narrow"`) != n {
 		t.Errorf("%d charts, want 17", n)
 	}
-	for _, wanted := range []string{"deltaup from 64 kbit/s to", "3.20 MB", "casync &amp; co", "desync is not installed", "behind", "hollow", "A run of its own"} {
+	for _, wanted := range []string{"deltaup from 64 kbit/s to", "3.20 MB", "casync &amp; co", "desync is not installed", "behind", "hollow", "A run of its own", "<title>rdiff, image</title>"} {
 		if !strings.Contains(html, wanted) {
 			t.Errorf("the page lacks %q", wanted)
 		}
@@ -193,7 +193,7 @@ func sampleReport() *Report {
 			method("casync-image", "casync & co", "image", 48, 3, 12), method("zsync-image", "zsync", "image", 52, 2, 5),
 			method("rsync-image", "rsync", "image", 47, 1, 7), method("zstd-image", "zstd --patch-from, image", "image", 36, 0.5, 300),
 			method("zstd-tar", "zstd --patch-from, tar", "tar", 15, 0.8, 700), method("xdelta3-tar", "xdelta3, tar", "tar", 12, 1, 500),
-			method("ostree", "OSTree, files", "tree", 38, 2, 30),
+			method("ostree", "OSTree, files", "tree", 38, 2, 30), method("rdiff-image", "rdiff, image", "image", 60, 2, 20),
 		},
 		Skipped: []Skipped{{"desync, image", "desync is not installed"}},
 	}

@@ -27,7 +27,7 @@ func TestRun(t *testing.T) {
 	dir, binary := workplace(t)
 	liar(t, dir, "xdelta3")
 	setLines(t, []Line{testLine})
-	only := []string{"deltaup", "deltaup-bytes", "deltaup-chunks", "deltaup-blocks", "deltaup-whole", "curl", "zstd-image", "xdelta3-tar", "casync-image", "zsync-image", "rsync-image", "ostree-delta"}
+	only := []string{"deltaup", "deltaup-bytes", "deltaup-chunks", "deltaup-blocks", "deltaup-whole", "curl", "zstd-image", "xdelta3-tar", "casync-image", "zsync-image", "rsync-image", "ostree-delta", "ostree-offline"}
 	r, err := Run(t.Context(), Options{
 		Deltaup: binary, Name: "small", Pair: trees(t, dir), Scratch: dir, Quick: true, Budget: time.Minute, Level: "fastest", Only: only, Log: t.Logf,
 	})

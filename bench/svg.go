@@ -41,8 +41,8 @@ func (d *drawing) dot(x, y, r float64, class, title string) {
 	fmt.Fprintf(&d.b, `<circle cx="%.1f" cy="%.1f" r="%.1f" class="%s"><title>%s</title></circle>`, x, y, r, class, html.EscapeString(title))
 }
 
-// path draws a line through points.
-func (d *drawing) path(points [][2]float64, class string) {
+// path draws a line through points, with title as what a pointer is told.
+func (d *drawing) path(points [][2]float64, class, title string) {
 	if len(points) == 0 {
 		return
 	}
@@ -54,7 +54,11 @@ func (d *drawing) path(points [][2]float64, class string) {
 		}
 		fmt.Fprintf(&d.b, "%s%.1f %.1f", command, p[0], p[1])
 	}
-	fmt.Fprintf(&d.b, `" class="%s"/>`, class)
+	if title == "" {
+		fmt.Fprintf(&d.b, `" class="%s"/>`, class)
+		return
+	}
+	fmt.Fprintf(&d.b, `" class="%s"><title>%s</title></path>`, class, html.EscapeString(title))
 }
 
 // axis maps values to a picture's coordinates, by their logarithm unless linear is set.

@@ -82,5 +82,9 @@ func tickSeconds(s float64) string {
 
 var (
 	secondMarks = []float64{0.1, 1, 10, 60, 600, 3600, 6 * 3600, 86400}
-	rateMarks   = []float64{64e3, 1e6, 10e6, 100e6, 1e9}
+	// fineSecondMarks are for an axis that has few of those.
+	fineSecondMarks = []float64{
+		0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, 86400,
+	}
+	rateMarks = []float64{64e3, 1e6, 10e6, 100e6, 1e9}
 )
