@@ -35,11 +35,11 @@ const weakShare = 0.25
 
 // roundTripProbe is the line that tells how many round trips a method takes one after another: long
 // enough to stand out of what runs differ by, short where there are many.
-func roundTripProbe(m *Result) Line {
+func roundTripProbe(m *Result, quick bool) Line {
 	switch n := m.Requests.Median; {
 	case n > 60:
 		return Line{RTT: 20 * time.Millisecond}
-	case n > 12:
+	case n > 12 || quick:
 		return Line{RTT: 100 * time.Millisecond}
 	}
 	return Line{RTT: 400 * time.Millisecond}

@@ -28,7 +28,8 @@ type lineChart struct {
 	fine           []float64 // marks of y where it has few of yMarks
 	xName, yName   func(float64) string
 	series         []series
-	panel          bool // small, linear, one of several: no names beside the lines
+	yUnit          func(most float64) float64 // of linear axes: marks are round multiples of it
+	panel          bool                       // small, linear, one of several: no names beside the lines
 }
 
 // layout is a chart's size for a kind of screen.
@@ -66,7 +67,7 @@ func (c *lineChart) draw(l layout) string {
 	y.min, y.max = y.min/1.15, y.max*1.15
 	if c.panel {
 		x.min, y.min = 0, 0
-		c.xMarks, c.yMarks = evenMarks(x.max), evenMarks(y.max)
+		c.xMarks, c.yMarks = evenMarks(x.max, 1), evenMarks(y.max, c.yUnit(y.max))
 	}
 	if c.fine != nil && len(y.ticks(c.yMarks)) < 4 {
 		c.yMarks = c.fine
@@ -189,8 +190,9 @@ func (b box) meets(o box) bool {
 	return b.x < o.x+o.w && o.x < b.x+b.w && b.y < o.y+o.h && o.y < b.y+b.h
 }
 
-// evenMarks are at most six round numbers from zero to about most.
-func evenMarks(most float64) []float64 {
+// evenMarks are at most six round multiples of a unit from zero to about most.
+func evenMarks(most, unit float64) []float64 {
+	most /= unit
 	if !(most > 0) || math.IsInf(most, 1) {
 		return []float64{0} // nothing was measured
 	}
@@ -203,7 +205,7 @@ func evenMarks(most float64) []float64 {
 	}
 	var marks []float64
 	for v := 0.0; v <= most; v += step {
-		marks = append(marks, v)
+		marks = append(marks, v*unit)
 	}
 	return marks
 }

@@ -19,8 +19,8 @@ type curve struct {
 }
 
 // newPanel draws curves over x from zero on; computed points are hollow.
-func newPanel(title, xTitle string, xName, yName func(float64) string, curves ...curve) panel {
-	c := lineChart{label: title, x: xTitle, xName: xName, yName: yName, panel: true}
+func newPanel(title, xTitle string, xName func(float64) string, y figure, curves ...curve) panel {
+	c := lineChart{label: title, x: xTitle, xName: xName, yName: y.tick, yUnit: y.unit, panel: true}
 	for _, v := range curves {
 		solid, hollow := series{name: v.name, class: v.class}, series{name: v.name, class: v.class + " dashed", hollow: true}
 		for i := range v.x {
@@ -34,7 +34,7 @@ func newPanel(title, xTitle string, xName, yName func(float64) string, curves ..
 			}
 			at.points = append(at.points, p)
 			at.dots = append(at.dots, p)
-			at.dotTitles = append(at.dotTitles, fmt.Sprintf("%s%s: %s", prefixed(v.name), xName(p[0]), yName(p[1])))
+			at.dotTitles = append(at.dotTitles, fmt.Sprintf("%s%s: %s", prefixed(v.name), xName(p[0]), y.name(p[1])))
 		}
 		for _, s := range []series{solid, hollow} {
 			if len(s.points) > 0 {
@@ -51,6 +51,25 @@ func prefixed(name string) string {
 	}
 	return name + ", "
 }
+
+// figure is what a panel's y axis shows.
+type figure struct {
+	name, tick func(float64) string       // in full, and short on the axis
+	unit       func(most float64) float64 // of which marks are round multiples
+}
+
+func one(float64) float64 { return 1 }
+
+var (
+	sizes    = figure{bytesName, bytesName, one}
+	memories = figure{mebibytes, mebibytes, one}
+	times    = figure{secondsName, tickSeconds, func(most float64) float64 {
+		if most >= 120 {
+			return 60
+		}
+		return 1
+	}}
+)
 
 // mebibytes writes MiB.
 func mebibytes(n float64) string { return digits(n) + " MiB" }
@@ -69,14 +88,14 @@ func (s *Scale) sizePanels() []panel {
 	}
 	const x = "image"
 	return []panel{
-		newPanel("bytes sent for the update", x, bytesName, bytesName, of("", "c-deltaup", func(s SizeStep) float64 { return float64(s.Sent) })),
-		newPanel("time of plan and of pull", x, bytesName, secondsName,
+		newPanel("bytes sent for the update", x, bytesName, sizes, of("", "c-deltaup", func(s SizeStep) float64 { return float64(s.Sent) })),
+		newPanel("time of plan and of pull", x, bytesName, times,
 			of("plan", "c-casync", func(s SizeStep) float64 { return s.Plan.Wall.Seconds() }), of("pull", "c-deltaup", func(s SizeStep) float64 { return s.Pull.Wall.Seconds() })),
-		newPanel("peak memory of pull and publish", x, bytesName, mebibytes,
+		newPanel("peak memory of pull and publish", x, bytesName, memories,
 			of("pull", "c-deltaup", func(s SizeStep) float64 { return float64(s.Pull.Memory) / (1 << 20) }),
 			of("publish", "c-zstd", func(s SizeStep) float64 { return float64(s.Publish.Memory) / (1 << 20) })),
-		newPanel("time to publish", x, bytesName, secondsName, of("", "c-zstd", func(s SizeStep) float64 { return s.Publish.Wall.Seconds() })),
-		newPanel("mirror with two releases", x, bytesName, bytesName, of("", "c-zstd", func(s SizeStep) float64 { return float64(s.Mirror) })),
+		newPanel("time to publish", x, bytesName, times, of("", "c-zstd", func(s SizeStep) float64 { return s.Publish.Wall.Seconds() })),
+		newPanel("mirror with two releases", x, bytesName, sizes, of("", "c-zstd", func(s SizeStep) float64 { return float64(s.Mirror) })),
 	}
 }
 
@@ -95,16 +114,16 @@ func (s *Scale) releasePanels() []panel {
 	const x = "releases on the mirror"
 	whole := func(v float64) string { return fmt.Sprintf("%.0f", v) }
 	return []panel{
-		newPanel("bytes sent: from the release before, and from the first", x, whole, bytesName,
+		newPanel("bytes sent: from the release before, and from the first", x, whole, sizes,
 			of("from the release before", "c-deltaup", func(s ReleaseStep) float64 { return float64(s.Next.Sent) }),
 			of("from the first", "c-casync", func(s ReleaseStep) float64 { return float64(s.First.Sent) })),
-		newPanel("time of the pull: from the release before, and from the first", x, whole, secondsName,
+		newPanel("time of the pull: from the release before, and from the first", x, whole, times,
 			of("from the release before", "c-deltaup", func(s ReleaseStep) float64 { return s.Next.Wall.Seconds() }),
 			of("from the first", "c-casync", func(s ReleaseStep) float64 { return s.First.Wall.Seconds() })),
-		newPanel("peak memory of pull and publish", x, whole, mebibytes,
+		newPanel("peak memory of pull and publish", x, whole, memories,
 			of("pull", "c-deltaup", func(s ReleaseStep) float64 { return float64(s.Next.Memory) / (1 << 20) }),
 			of("publish", "c-zstd", func(s ReleaseStep) float64 { return float64(s.Publish.Memory) / (1 << 20) })),
-		newPanel("time to publish one more", x, whole, secondsName, of("", "c-zstd", func(s ReleaseStep) float64 { return s.Publish.Wall.Seconds() })),
-		newPanel("size of the mirror", x, whole, bytesName, of("", "c-zstd", func(s ReleaseStep) float64 { return float64(s.Mirror) })),
+		newPanel("time to publish one more", x, whole, times, of("", "c-zstd", func(s ReleaseStep) float64 { return s.Publish.Wall.Seconds() })),
+		newPanel("size of the mirror", x, whole, sizes, of("", "c-zstd", func(s ReleaseStep) float64 { return float64(s.Mirror) })),
 	}
 }

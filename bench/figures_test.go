@@ -95,9 +95,17 @@ func TestAxis(t *testing.T) {
 		{7, []float64{0, 2, 4, 6}},
 		{23, []float64{0, 5, 10, 15, 20}},
 	} {
-		if got := evenMarks(tt.most); !slices.Equal(got, tt.want) {
+		if got := evenMarks(tt.most, 1); !slices.Equal(got, tt.want) {
 			t.Errorf("marks to %g: %v, want %v", tt.most, got, tt.want)
 		}
+	}
+}
+
+// TestMinutes wants marks of whole minutes where seconds are many.
+func TestMinutes(t *testing.T) {
+	got := evenMarks(800, times.unit(800))
+	if !slices.Equal(got, []float64{0, 300, 600}) || times.tick(got[2]) != "10 min" || times.unit(50) != 1 {
+		t.Errorf("%v", got)
 	}
 }
 

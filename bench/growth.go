@@ -13,11 +13,11 @@ type grown struct {
 }
 
 func (g grown) String() string {
-	return fmt.Sprintf("%s: %s, from %s to %s", g.name, times(g.from, g.to), g.unit(g.from), g.unit(g.to))
+	return fmt.Sprintf("%s: %s, from %s to %s", g.name, ratio(g.from, g.to), g.unit(g.from), g.unit(g.to))
 }
 
-// times says how often one figure is in another.
-func times(from, to float64) string {
+// ratio says how often one figure is in another.
+func ratio(from, to float64) string {
 	if from == 0 {
 		return "?"
 	}
@@ -35,7 +35,7 @@ func (s *Scale) sizeGrowth() []string {
 	}
 	a, b := run[0], run[len(run)-1]
 	all := []string{fmt.Sprintf("The image grows %s, from %s to %s, by files that do not change; what changes stays the same.",
-		times(float64(a.Image), float64(b.Image)), bytesName(float64(a.Image)), bytesName(float64(b.Image)))}
+		ratio(float64(a.Image), float64(b.Image)), bytesName(float64(a.Image)), bytesName(float64(b.Image)))}
 	for _, g := range []grown{
 		{"bytes sent", float64(a.Sent), float64(b.Sent), bytesName},
 		{"time to plan (the seed is read once)", a.Plan.Wall.Seconds(), b.Plan.Wall.Seconds(), secondsName},

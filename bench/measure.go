@@ -186,7 +186,7 @@ func (r *Result) take(samples []sample) {
 func (s *session) probeRoundTrips() error {
 	for i := range s.methods {
 		m, r := &s.methods[i], &s.report.Methods[i]
-		line, least := roundTripProbe(r), pullLimit
+		line, least := roundTripProbe(r, s.Quick), pullLimit
 		for n := 0; n == 0 || n < min(2, s.report.Runs) && least < 20*time.Second && !s.late(probeShare); n++ { // what disturbs a run makes it longer
 			got, err := s.pull(m, line, false)
 			if err != nil {

@@ -87,6 +87,10 @@ func (r *Report) how() []string {
 	if len(checks) > 0 {
 		shaping += " What curl saw on those that updates were run on, a round trip on an open connection and the rate of a file’s bytes: " + strings.Join(checks, "; ") + "."
 	}
+	probe := "what a round trip of 400 ms (100 ms with more than 12 requests, 20 ms with more than 60) adds to the time."
+	if r.Quick {
+		probe = "what a round trip of 100 ms (20 ms with more than 60 requests) adds to the time."
+	}
 	route := "Which route deltaup takes on a line is what deltaup plan says, asked for that line on that CPU."
 	if r.Quick {
 		route = "Which route deltaup takes on a line is what deltaup plan says, asked for some of the lines on this machine's CPU."
@@ -105,7 +109,7 @@ func (r *Report) how() []string {
 			secondsName(r.Subject.Mkimage[1].CPU.Seconds()) + " of CPU time, on nobody's bill.",
 		"What the server keeps is all that the way needs there: for deltaup both releases, with finished images and packs; for patches the patch alone.",
 		shaping,
-		"Round trips one after another are measured: what a round trip of 400 ms (100 ms with more than 12 requests, 20 ms with more than 60) adds to the time.",
+		"Round trips one after another are measured: " + probe,
 		"Deltaup's mirror is not signed, as nobody's files are here: signed metadata would add some kB.",
 		route,
 		weak,
