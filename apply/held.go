@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"deltaup/chunkstore"
 )
@@ -26,6 +27,7 @@ type heldSlot struct {
 	next    int64              // where a writer that goes straight on writes next
 	inOrder bool               // so far it did
 	body    *chunkstore.Hasher // of all behind the head; nil: it is not written in order
+	busy    time.Duration      // the slot was, all in all; only when it is written in order
 }
 
 // newHeldSlot takes the hasher for what is behind the head, nil when that is not written in order.
@@ -42,11 +44,20 @@ func (h *heldSlot) WriteAt(p []byte, off int64) (int, error) {
 	if held == len(p) {
 		return held, nil
 	}
+	start := time.Now()
 	n, err := h.Slot.WriteAt(p[held:], off+int64(held))
+	h.spend(start)
 	if err != nil {
 		err = fmt.Errorf("slot %s: %w", h.Name(), err)
 	}
 	return held + n, noSpace(err)
+}
+
+// spend adds the time since start.
+func (h *heldSlot) spend(start time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.busy += time.Since(start)
 }
 
 // note keeps what belongs to the head, which is so many bytes of p, and hashes the rest.
@@ -71,6 +82,7 @@ var errOtherImage = errors.New("the rebuilt image is not the published one")
 // them with want. It fails with ErrVerify when the medium gives other bytes than it was
 // given, and with errOtherImage when those were the wrong ones.
 func (h *heldSlot) prove(ctx context.Context, want chunkstore.ID, e *events) error {
+	defer h.spend(time.Now())
 	if err := h.flush(); err != nil {
 		return err
 	}

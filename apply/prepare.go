@@ -84,6 +84,9 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	}
 	u.state = state
 	u.meta = newMetadata(r, state)
+	if u.cpu.Write <= 0 {
+		u.cpu.Write = state.rates().Write
+	}
 	if err := u.prepare(ctx); err != nil {
 		return nil, errors.Join(err, u.Close())
 	}

@@ -63,7 +63,15 @@ func (u *Update) run(ctx context.Context, result *Result) error {
 	if held == nil {
 		return nil
 	}
-	return held.release()
+	if err := held.release(); err != nil {
+		return err
+	}
+	if held.inOrder { // else it was busy with several things at once
+		if err := u.state.learn(u.image.Size, held.busy); err != nil {
+			u.events.warn("state folder %s: %v", u.state.dir, err)
+		}
+	}
+	return nil
 }
 
 // fetch makes sure of the room before it fetches a byte.

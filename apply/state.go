@@ -18,6 +18,7 @@ import (
 //	lock
 //	fetch/ID/OFFSET   bytes of the mirror's file ID from OFFSET on, see cache
 //	meta/ID           a metadata file of the mirror by its hash
+//	rates.json        what the last update learned of the slot's medium, see rates
 //	tmp/              files that are being written
 type state struct {
 	dir   string
