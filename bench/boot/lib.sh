@@ -59,7 +59,7 @@ boot() {
   local machine=(-accel tcg,thread=multi -smp 2)
   (( ! $# )) || machine=("$@")
   timeout 900 qemu-system-x86_64 "${machine[@]}" -cpu qemu64 -m 1024 -kernel "$kernel" -initrd "$work/initrd" \
-    -append "console=ttyS0 panic=-1 bench.mode=$mode$([[ $mode != record ]] || echo " deltaup.trace")" -no-reboot -display none -monitor none -nic none \
+    -append "console=ttyS0 panic=-1 no_timer_check bench.mode=$mode$([[ $mode != record ]] || echo " deltaup.trace")" -no-reboot -display none -monitor none -nic none \
     -drive "file=$image,if=none,id=d,format=raw,readonly=on$drive" -device nvme,drive=d,serial=bench \
     -serial "file:$name.console" -serial "file:$name.report"
   grep -q '^end' "$name.report" || {
