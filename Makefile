@@ -20,7 +20,7 @@ tools: ## the real tools that tests compare with (Debian; needs root, does nothi
 test: tools ## all tests, with every foreign oracle that the machine permits
 	DELTAUP_TEST_ALL=$$(bench/tools.sh --check && echo 1) $(GO) test -timeout 9m ./...
 
-test-boot: ## counted boot with real GRUB, Linux and power cuts, in QEMU (installs it)
+test-boot: ## counted boot with real GRUB, Linux, Debian and power cuts, in QEMU (installs it)
 	@bench/test-boot.sh
 
 race: ## the tests that are short enough for the race detector

@@ -204,6 +204,23 @@ func TestDevice(t *testing.T) {
 	}
 }
 
+// TestGiven runs the suite on the slots that DELTAUP_TEST_SLOTS names, which are overwritten. Package boottest does so in a
+// virtual machine, with a partition, a logical volume and a file.
+func TestGiven(t *testing.T) {
+	paths := strings.Fields(os.Getenv("DELTAUP_TEST_SLOTS"))
+	if len(paths) == 0 {
+		t.Skip("DELTAUP_TEST_SLOTS is not set; make test-boot sets it in its machine")
+	}
+	for _, path := range paths {
+		t.Run(path, func(t *testing.T) {
+			if err := os.WriteFile(path, image('o'), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			slots(t, path, image('o'))
+		})
+	}
+}
+
 func TestBehindLoop(t *testing.T) {
 	_, backing := loopDevice(t, image('o'))
 	if _, err := Open(backing, Options{}); !errors.Is(err, ErrBusy) {

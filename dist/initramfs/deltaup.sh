@@ -21,14 +21,16 @@ deltaup_arg() {
 	return $deltaup_found
 }
 
-# deltaup_say tells people on the console, and whoever reads the kernel's log after the fallback.
+# deltaup_say tells people on the console, and whoever reads the kernel's log after the fallback. Under systemd, as in
+# dracut, only the kernel's log reaches the console: with "quiet" what has level 3 (error) or less.
 deltaup_say() {
 	echo "deltaup: $*" >&2
-	[ ! -w /dev/kmsg ] || echo "deltaup: $*" >/dev/kmsg
+	[ ! -w /dev/kmsg ] || echo "<${deltaup_level:-6}>deltaup: $*" >/dev/kmsg
 }
 
 # deltaup_fail ends the boot: GRUB counts it and falls back. A shell would wait for ever for somebody to come.
 deltaup_fail() {
+	deltaup_level=3
 	deltaup_say "slot ${deltaup_slot:-unknown} cannot boot: $*"
 	deltaup_say "restarting in 10 seconds"
 	$DELTAUP_REBOOT

@@ -25,7 +25,7 @@ var lives = []struct {
 	name   string
 	start  counted.State
 	deeds  map[string]string // of each slot, see package guest
-	damage map[string]string // of each slot's kernel
+	damage map[string]string // of each slot's kernel or initrd
 	boots  []string          // what each boot sees
 }{
 	{
@@ -48,6 +48,10 @@ var lives = []struct {
 	}, {
 		name: "truncated kernel", start: counted.State{Active: "a", Trial: "b", Tries: 3}, damage: map[string]string{"b": "truncated"},
 		// GRUB loads what there is of it; it resets the machine at once, every time.
+		boots: []string{"slot=a trial=false fellback=b; active=a trial=b tries=0 ended=unconfirmed bad="},
+	}, {
+		name: "truncated initrd", start: counted.State{Active: "a", Trial: "b", Tries: 1}, damage: map[string]string{"b": "truncated initrd"},
+		// The kernel finds no init and panics.
 		boots: []string{"slot=a trial=false fellback=b; active=a trial=b tries=0 ended=unconfirmed bad="},
 	}, {
 		name: "active kernel missing", start: counted.State{Active: "a", Bad: []string{"b"}}, damage: map[string]string{"a": "missing"},
@@ -105,8 +109,8 @@ func TestLife(t *testing.T) {
 func linuxDisk(t *testing.T, uefi bool, fs string, s counted.State, deeds, damage map[string]string, raw ...[]byte) *disk {
 	t.Helper()
 	l := layout{fs: fs, boot: 64 * mib, uefi: uefi, raw: raw}
-	kernel := linuxKernel(t)
-	l.files = map[string][]byte{"/deltaup/vmlinuz": kernel, "/deltaup/initrd.img": guestInitrd(t), envPath: envOf(t, slots, s)}
+	kernel, initrd := linuxKernel(t), guestInitrd(t)
+	l.files = map[string][]byte{"/deltaup/vmlinuz": kernel, "/deltaup/initrd.img": initrd, envPath: envOf(t, slots, s)}
 	cfg := &grub.Config{
 		UUID: l.uuid(), Env: envPath, Panic: time.Second, Preamble: []string{"serial", "terminal_output serial"},
 		Args: []string{"console=ttyS0", "quiet", "no_timer_check", "edd=off", "boot=/dev/nvme0n1p2", "bootfs=" + fs},
@@ -122,6 +126,9 @@ func linuxDisk(t *testing.T, uefi bool, fs string, s counted.State, deeds, damag
 		case "truncated":
 			slot.Kernel = "/deltaup/truncated"
 			l.files[slot.Kernel] = kernel[:len(kernel)/2]
+		case "truncated initrd":
+			slot.Initrd = "/deltaup/truncated"
+			l.files[slot.Initrd] = initrd[:64<<10] // within its init
 		}
 		cfg.Slots = append(cfg.Slots, slot)
 	}
@@ -190,11 +197,24 @@ func guestFiles(t testing.TB) map[string][]byte {
 // program is a static command of this module, built once.
 func program(t testing.TB, folder string) []byte {
 	t.Helper()
+	return built(t, path.Base(folder), "build", folder)
+}
+
+// suite is the static tests of a package of this module, built once.
+func suite(t testing.TB, folder string) []byte {
+	t.Helper()
+	return built(t, path.Base(folder)+".test", "test -c", folder)
+}
+
+// built is what a command of go makes of a package.
+func built(t testing.TB, name, command, folder string) []byte {
+	t.Helper()
 	programs.Lock()
 	defer programs.Unlock()
-	out := filepath.Join(work, path.Base(folder))
+	out := filepath.Join(work, name)
 	if _, err := os.Stat(out); err != nil {
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "deltaup/"+folder)
+		args := append(strings.Fields(command), "-trimpath", "-ldflags", "-s -w", "-o", out, "deltaup/"+folder)
+		cmd := exec.CommandContext(t.Context(), "go", args...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=amd64")
 		if text, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", folder, err, text)

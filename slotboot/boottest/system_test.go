@@ -3,8 +3,6 @@ package boottest
 import (
 	"fmt"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,20 +14,25 @@ import (
 	deltaupmachine "deltaup/slotboot/machine"
 )
 
-// systemBoot is for two boots of Debian and an update, which together take 3 to 4 minutes here when nothing else runs.
+// systemBoot is for up to three boots of Debian and an update, which together take 2 to 4 minutes here when nothing else runs.
 const systemBoot = 15 * time.Minute
 
-// report is what runs at the end of each boot of the system: it says what is, updates release 1, and ends with release 2.
-const report = `#!/bin/sh
-exec >/dev/console 2>&1
-say() { echo "LIFE $*"; }
-say "release $(cat /usr/lib/release): $(cat /proc/cmdline)"
-deltaup doctor | sed 's/^/LIFE doctor: /'
-if [ "$(cat /usr/lib/release)" = 1 ]; then
+// systemArgs are kernel arguments of a Debian.
+const systemArgs = "console=ttyS0 no_timer_check edd=off systemd.show_status=0"
+
+// lifeReport has release 1 run the suite of slots, make the logical volume that is slot b, update itself by the unit, and write GRUB's
+// configuration anew, by which release 2 is to run from memory.
+const lifeReport = reportStart + `
+if [ "$release" = 1 ]; then
+	DELTAUP_TEST_SLOTS="/dev/nvme0n1p4 /boot/slot" slotboot.test -test.run TestGiven -test.v | sed 's/^/LIFE suite: /'
+	pvcreate -q -y /dev/nvme0n1p4 && vgcreate -q vg /dev/nvme0n1p4 && lvcreate -q -y -n b -l 100%FREE vg >/dev/null || say "no logical volume"
+	DELTAUP_TEST_SLOTS=/dev/vg/b slotboot.test -test.run TestGiven -test.v | sed 's/^/LIFE suite: /'
+	rm /boot/slot
 	systemctl start deltaup-update.service
 	say "update: $(systemctl show -p ExecMainStatus --value deltaup-update.service)"
+	say "notice: $(cat /run/reboot-required)"
+	deltaup boot setup --whole /boot/grub/grub.cfg >/dev/null || say "no setup"
 	deltaup status | sed 's/^/LIFE status: /'
-	sync
 	systemctl reboot
 else
 	deltaup status | sed 's/^/LIFE status: /'
@@ -38,135 +41,180 @@ else
 fi
 `
 
-// TestSystem is one whole life of a real Debian: it boots under systemd from a slot, pulls the next release over the network by
-// its unit, reboots into it through GRUB, and its unit marks it good. DELTAUP_TEST_SYSTEM names the folder of its root file
-// system, which has the program, the units and an initrd as doc/initramfs.md says: bench/life.sh makes it.
+// TestSystem is one whole life of a real Debian with initramfs-tools: it boots under systemd from a partition, pulls the next release
+// over the network by its unit from a signed mirror into a logical volume, reboots into that through GRUB, and its unit marks it good.
 func TestSystem(t *testing.T) {
-	root := os.Getenv("DELTAUP_TEST_SYSTEM")
-	if root == "" {
-		t.Skip("DELTAUP_TEST_SYSTEM is not set; bench/life.sh sets it")
-	}
+	t.Parallel()
+	root := newSystemRoot(t)
 	dir := tempDir(t)
-	deltaup := filepath.Join(dir, "deltaup")
-	writeFile(t, deltaup, program(t, "cmd/deltaup"))
-	if err := os.Chmod(deltaup, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	run := func(args ...string) {
-		t.Helper()
-		if out, err := exec.Command(deltaup, args...).CombinedOutput(); err != nil {
-			t.Fatalf("deltaup %q: %v: %s", args, err, out)
-		}
-	}
-	server := httptest.NewServer(mirror.Handler(filepath.Join(dir, "mirror")))
+	folder := filepath.Join(dir, "mirror")
+	server := httptest.NewServer(mirror.Handler(folder))
 	defer server.Close()
 	_, port, _ := strings.Cut(strings.TrimPrefix(server.URL, "http://"), ":")
-	systemFiles(t, root, "http://10.0.2.2:"+port)
-	kernel, initrd := filepath.Join(root, "boot/vmlinuz"), filepath.Join(root, "boot/initrd.img")
+	kernel, initrd := only(t, "boot/vmlinuz-*"), root.path("boot/initrd.img")
+	first := root.initramfsTools(t)
+
+	deltaup := func(args ...string) {
+		t.Helper()
+		tool(t, root.path("usr/bin/deltaup"), args...)
+	}
 	keys, secret := filepath.Join(dir, "keys"), filepath.Join(dir, "secret")
 	writeFile(t, secret, []byte("a secret of the publisher\n"))
-	run("keys", "init", "--keys", keys, "--mirror", filepath.Join(dir, "mirror"), "--passphrase-file", secret, "--work", "2")
-	writeFile(t, filepath.Join(root, "usr/lib/deltaup/root.json"), readFile(t, filepath.Join(keys, "root.json")))
-	publish := func(version, image string) {
+	deltaup("keys", "init", "--keys", keys, "--mirror", folder, "--passphrase-file", secret, "--work", "2")
+	root.write(t, "usr/lib/deltaup/root.json", readFile(t, filepath.Join(keys, "root.json")), 0o644)
+	publish := func(version int) (image string) {
 		t.Helper()
-		run("publish", "--mirror", filepath.Join(dir, "mirror"), "--keys", keys, "--passphrase-file", secret,
-			"--version", version, "--kernel", kernel, "--initrd", initrd, image)
+		image = root.image(t, version)
+		deltaup("publish", "--mirror", folder, "--keys", keys, "--passphrase-file", secret,
+			"--version", fmt.Sprint(version), "--kernel", kernel, "--initrd", initrd, image)
+		return image
 	}
-	for version := 1; version <= 2; version++ {
-		writeFile(t, filepath.Join(root, "usr/lib/release"), fmt.Appendln(nil, version))
-		image := filepath.Join(dir, fmt.Sprintf("v%d.squashfs", version))
-		run("mkimage", "-o", image, "--level", "fastest", "--exclude", "boot/*", "--exclude", "usr/share/doc",
-			"--exclude", "usr/share/locale", "--exclude", "usr/share/man", "--exclude", "var/lib/apt", "--exclude", "var/cache", root)
-		if version == 1 {
-			publish("1", image)
-		}
-	}
-	first := readFile(t, filepath.Join(dir, "v1.squashfs"))
-	room := (len(first) + 16*mib) / mib * mib
-	first = append(first, make([]byte, room-len(first))...)
-	d := systemDisk(t, readFile(t, kernel), readFile(t, initrd), first)
-	publish("2", filepath.Join(dir, "v2.squashfs"))
+	l := systemLayout([]string{"/dev/nvme0n1p3", "/dev/vg/b"}, nil)
+	root.write(t, "usr/bin/slotboot.test", suite(t, "slotboot"), 0o755)
+	root.configure(t, fmt.Sprintf("mirrors = [\"http://10.0.2.2:%s\"]\n%s", port, l.config("/boot/deltaup/state", systemArgs+" deltaup.toram")), lifeReport)
+	root.network(t)
+	a := readFile(t, publish(1))
+	a = append(a, make([]byte, mib-len(a)%mib)...)
+	d := l.disk(t, counted.State{Active: "a", Bad: []string{"b"}, ID: "5eed5eed"}, bootFiles{readFile(t, kernel), first}, a, make([]byte, len(a)+32*mib))
+	publish(2)
 
 	start := time.Now()
 	console, _ := machine{disk: d, reboots: true, until: "LIFE done", timeout: systemBoot, memory: 1024, network: true}.boot(t)
-	t.Logf("%v", time.Since(start).Round(time.Second))
-	var said []string
-	for line := range strings.Lines(console) {
-		if _, text, ok := strings.Cut(strings.TrimSpace(line), "LIFE "); ok {
-			said = append(said, text)
+	t.Logf("two boots and an update in %v", time.Since(start).Round(time.Second))
+	all := said(t, console)
+	wantSaid(t, all,
+		"release 1: ", "deltaup.slot=a", "root: overlay", "image: squashfs /dev/nvme0n1p3", "boot-complete: active\n",
+		"doctor: good     GRUB read this environment block when the machine started\n",
+		"suite:     --- PASS: TestGiven//dev/nvme0n1p4 ", "suite:     --- PASS: TestGiven//boot/slot ", "suite:     --- PASS: TestGiven//dev/vg/b ",
+		"update: 0\n", "notice: deltaup: release 2 is installed in slot b and boots at the next restart\n",
+		"status: reboot needed: slot b boots next\n",
+		"release 2: ", "deltaup.slot=b", "deltaup.trial", "image: squashfs /dev/loop0 /run/deltaup/ram/b.squashfs\n", "boot-complete: active\n",
+		"doctor: good     GRUB read this environment block when the machine started\n",
+		"status: running: slot b\n", "done\n")
+	for _, never := range []string{"failed unit: deltaup", "doctor: wrong", "no setup", "no logical volume"} {
+		if strings.Contains(all, never) {
+			t.Errorf("was said: %q", never)
 		}
 	}
-	t.Log(strings.Join(said, "\n"))
-	all := strings.Join(said, "\n") + "\n"
-	for _, want := range []string{
-		"release 1: ", "update: 0\n", "status: reboot needed: slot b boots next\n",
-		"release 2: ", "deltaup.slot=b", "deltaup.trial", "doctor: good     GRUB read this environment block when the machine started\n",
-		"status: running: slot b\n", "done\n",
-	} {
-		if !strings.Contains(all, want) {
-			t.Errorf("was not said: %q", want)
-		}
+}
+
+// dracutReport leaves something in the overlay, puts an image into slot b and that on trial; when it did not stay, the report ends.
+const dracutReport = reportStart + `
+if ! [ -e /data/slots/b.squashfs ]; then
+	echo kept >/etc/kept
+	say "data: $(findmnt -n -o SOURCE /data): $(cat /data/deltaup/overlay/a/upper/etc/kept)"
+	mv /data/slots/spare /data/slots/b.squashfs
+	deltaup rollback --reboot | sed 's/^/LIFE rollback: /'
+else
+	say "overlay: $(cat /etc/kept)"
+	deltaup status | sed 's/^/LIFE status: /'
+	systemctl --failed --no-legend | sed 's/^/LIFE failed unit: /'
+	say done
+fi
+`
+
+// hangingCheck is a health check that does not end. It ends the time of the trial instead: how long a boot takes here nobody knows.
+const hangingCheck = `#!/bin/sh
+echo LIFE a check hangs >/dev/console
+mkdir -p /run/systemd/system/deltaup-trial.timer.d
+printf '[Timer]\nOnBootSec=\nOnBootSec=1s\n' >/run/systemd/system/deltaup-trial.timer.d/soon.conf
+systemctl daemon-reload
+systemctl restart deltaup-trial.timer
+sleep 1000
+`
+
+// TestDracut boots a Debian with an initrd of dracut. The slot on trial holds no image: the initramfs says so and restarts. GRUB falls
+// back to a slot in a file of the data partition, on which its overlay is kept, too. Then the slot on trial has an image, whose
+// health check never ends: the time of the trial does, and GRUB falls back again.
+func TestDracut(t *testing.T) {
+	t.Parallel()
+	root := newSystemRoot(t)
+	initrd := root.dracut(t)
+	l := systemLayout([]string{"/data/slots/a.squashfs", "/data/slots/b.squashfs"},
+		map[string]string{"a": "/dev/nvme0n1p3:/slots/a.squashfs", "b": "/dev/nvme0n1p3:/slots/b.squashfs"})
+	l.args += " quiet deltaup.data=/dev/nvme0n1p3 deltaup.overlay=data"
+	root.configure(t, l.config("/data/state", l.args), dracutReport)
+	root.write(t, "etc/deltaup/check.d/required.d/10-hang", []byte(hangingCheck), 0o755)
+
+	tree, data := filepath.Join(tempDir(t), "tree"), filepath.Join(tempDir(t), "data")
+	size := 64
+	for version, name := range []string{"a.squashfs", "spare"} {
+		image := readFile(t, root.image(t, version+1))
+		size += len(image)/mib + 1
+		writeFile(t, filepath.Join(tree, "slots", name), image)
 	}
+	tool(t, "mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, data, fmt.Sprintf("%dM", size))
+	d := l.disk(t, counted.State{Active: "a", Trial: "b", Tries: 1, ID: "5eed5eed"},
+		bootFiles{readFile(t, only(t, "boot/vmlinuz-*")), initrd}, readFile(t, data))
+
+	start := time.Now()
+	console, _ := machine{disk: d, reboots: true, until: "LIFE done", timeout: systemBoot, memory: 1024}.boot(t)
+	t.Logf("a restart by the initramfs and three boots in %v", time.Since(start).Round(time.Second))
+	wantSaid(t, console,
+		"deltaup: slot b cannot boot: there is no file /slots/b.squashfs on /dev/nvme0n1p3",
+		"deltaup: restarting in 10 seconds", "LIFE release 1")
+	all := said(t, console)
+	wantSaid(t, all,
+		"release 1: ", "deltaup.slot=a", "deltaup.fellback=b", "root: overlay", "upperdir=/run/deltaup/data/deltaup/overlay/a/upper",
+		"image: squashfs /dev/loop0 /run/deltaup/data/slots/a.squashfs\n", "boot-complete: active\n",
+		"doctor: good     GRUB read this environment block when the machine started\n", "data: /dev/nvme0n1p3: kept\n",
+		"rollback: slot b boots next\n", "a check hangs\n",
+		"release 1: ", "deltaup.slot=a", "deltaup.fellback=b", "overlay: kept\n",
+		"status: running: slot a\n", "status: fell back: slot b was given up\n", ", slot b): not marked good within 15 minutes\n", "done\n")
 	if strings.Contains(all, "failed unit: deltaup") {
 		t.Error("a unit failed")
 	}
 }
 
-// systemFiles puts into the root file system what makes it this machine.
-func systemFiles(t *testing.T, root, mirror string) {
-	t.Helper()
-	for name, text := range map[string]string{
-		"etc/deltaup/deltaup.toml": fmt.Sprintf(`mirrors = [%q]
-state = "/boot/deltaup/state"
-[boot]
-grubenv = %q
-[[slot]]
-name = "a"
-path = "/dev/nvme0n1p3"
-boot = "/boot/deltaup/a"
-[[slot]]
-name = "b"
-path = "/dev/nvme0n1p4"
-boot = "/boot/deltaup/b"
-`, mirror, "/boot"+envPath),
-		"etc/fstab":                           "/dev/nvme0n1p2 /boot ext4 defaults 0 0\n",
-		"etc/systemd/network/80-dhcp.network": "[Match]\nName=e*\n[Network]\nDHCP=yes\n",
-		"etc/systemd/system/life.service": "[Unit]\nAfter=deltaup-mark-good.service network-online.target systemd-networkd.service\nWants=network-online.target\n" +
-			"[Service]\nType=oneshot\nExecStart=/usr/bin/life\nTimeoutStartSec=infinity\n[Install]\nWantedBy=multi-user.target\n",
-		"usr/bin/life": report,
-	} {
-		writeFile(t, filepath.Join(root, name), []byte(text))
-	}
-	if err := os.Chmod(filepath.Join(root, "usr/bin/life"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	tool(t, "systemctl", "--root="+root, "enable", "life.service", "systemd-networkd.service", "systemd-networkd-wait-online.service",
-		"deltaup-mark-good.service", "deltaup-trial.timer")
+// systemSlots is two slots, a and b, of a Debian whose disk has BOOT in its second partition.
+type systemSlots struct {
+	slots [2]systemSlot
+	args  string // kernel arguments of both
 }
 
-// systemDisk is a disk with two slots, of which the first holds an image.
-func systemDisk(t *testing.T, kernel, initrd, image []byte) *disk {
+type systemSlot struct{ name, path, image string }
+
+// systemLayout names the slots' paths; images are those of slots that are files.
+func systemLayout(paths []string, images map[string]string) *systemSlots {
+	l := &systemSlots{args: systemArgs}
+	for i, name := range []string{"a", "b"} {
+		l.slots[i] = systemSlot{name, paths[i], paths[i]}
+		if image := images[name]; image != "" {
+			l.slots[i].image = image
+		}
+	}
+	return l
+}
+
+// config is the slots' part of deltaup.toml; args are those that deltaup boot setup writes.
+func (l *systemSlots) config(state, args string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "state = %q\n[boot]\ngrubenv = %q\nargs = %q\n", state, "/boot"+envPath, args)
+	for _, s := range l.slots {
+		fmt.Fprintf(&b, "[[slot]]\nname = %q\npath = %q\nboot = \"/boot/deltaup/%s\"\nimage = %q\n", s.name, s.path, s.name, s.image)
+	}
+	return b.String()
+}
+
+// disk is a disk with partitions of these contents behind BOOT, where both slots have the same files.
+func (l *systemSlots) disk(t *testing.T, state counted.State, files bootFiles, parts ...[]byte) *disk {
 	t.Helper()
-	names := counted.Slots{"a", "b"}
-	l := layout{fs: "ext4", boot: 192 * mib, raw: [][]byte{image, make([]byte, len(image))}}
-	l.files = map[string][]byte{
-		"/deltaup/a/vmlinuz": kernel, "/deltaup/a/initrd.img": initrd, "/deltaup/b/empty": nil,
-		envPath: envOf(t, names, counted.State{Active: "a", Bad: []string{"b"}, ID: "5eed5eed"}),
-	}
-	cfg := &grub.Config{
-		UUID: l.uuid(), Env: envPath, Preamble: []string{"serial", "terminal_output serial"},
-		Args: []string{"console=ttyS0", "no_timer_check", "edd=off", "systemd.show_status=0"},
-	}
-	for i, name := range names {
-		cfg.Slots = append(cfg.Slots, grub.Slot{
-			Name: name, Kernel: "/deltaup/" + name + "/vmlinuz", Initrd: "/deltaup/" + name + "/initrd.img",
-			Args: []string{fmt.Sprintf("%s=/dev/nvme0n1p%d", deltaupmachine.ArgImage, 3+i)},
-		})
+	on := layout{fs: "ext4", boot: 256 * mib, raw: parts, files: map[string][]byte{envPath: envOf(t, twoSlots, state)}}
+	cfg := &grub.Config{UUID: on.uuid(), Env: envPath, Args: strings.Fields(l.args), Preamble: []string{"serial", "terminal_output serial"}}
+	for _, s := range l.slots {
+		slot := grub.Slot{
+			Name: s.name, Kernel: "/deltaup/" + s.name + "/vmlinuz", Initrd: "/deltaup/" + s.name + "/initrd.img",
+			Args: []string{deltaupmachine.ArgImage + "=" + s.image},
+		}
+		cfg.Slots = append(cfg.Slots, slot)
+		if !state.IsBad(s.name) {
+			on.files[slot.Kernel], on.files[slot.Initrd] = files.kernel, files.initrd
+		}
 	}
 	whole, err := cfg.Whole()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.files["/grub/grub.cfg"] = whole
-	return newDisk(t, l)
+	on.files["/grub/grub.cfg"] = whole
+	return newDisk(t, on)
 }
