@@ -36,4 +36,4 @@ fi
 
 # Scenes that went well are many: only failures, summaries and durations are shown.
 DELTAUP_TEST_BOOT=$kernel go test -count=1 -timeout 30m -parallel 2 -v "$@" ./slotboot/boottest |
-  { grep -Ev '^(=== |        --- PASS: TestTable)' || true; }
+  { grep --line-buffered -Ev '^(=== |        --- PASS: TestTable)' || true; }
