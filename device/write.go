@@ -141,14 +141,20 @@ func (s *spoilingSlot) Begin(size int64) error {
 	return s.Slot.Begin(size)
 }
 
-// syncFileSystem writes back everything of the file system that a folder lies on, its journal included.
+// syncFileSystem writes back everything of the file system that a folder lies on, its journal included, and has the disk
+// empty its cache. Syncfs alone does not: it puts what the journal held into its place after its flush, so that a
+// later write could reach the disk before.
 func syncFileSystem(dir string) error {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	defer unix.Close(fd) // read only
-	if err := unix.Syncfs(fd); err != nil {
+	err = unix.Syncfs(fd)
+	if err == nil {
+		err = unix.Fsync(fd)
+	}
+	if err != nil {
 		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	return nil

@@ -35,14 +35,15 @@ func TestPowerCut(t *testing.T) {
 		t.Run(fs, func(t *testing.T) {
 			t.Parallel()
 			r := record(t, w, fs, "install", w.old)
+			worst := r.activations(t)
 			last := r.replay(t, *cuts)
 			if len(r.faults) > 0 {
-				t.Errorf("%d of %d cuts go wrong:\n%s", len(r.faults), *cuts, strings.Join(r.faults[:min(5, len(r.faults))], "\n"))
+				t.Errorf("%d of %d cuts go wrong:\n%s", len(r.faults), worst+*cuts, strings.Join(r.faults[:min(5, len(r.faults))], "\n"))
 			}
 			if last.state.Trial != "b" || last.choice.Slot != "b" {
 				t.Errorf("the update has not put slot b on trial: %+v", last.state)
 			}
-			t.Logf("%d writes and flushes, %d cuts: GRUB chose %v, and did so in all %d boots", len(r.writes), *cuts, r.chosen, r.boots)
+			t.Logf("%d writes and flushes, %d cuts at the activation, %d anywhere: GRUB chose %v, and did so in all %d boots", len(r.writes), worst, *cuts, r.chosen, r.boots)
 			if len(r.chosen) < 2 {
 				t.Errorf("no cut was on the one side of the activation, or none on the other")
 			}
@@ -177,6 +178,43 @@ func (r *recording) replay(t *testing.T, n int) view {
 	return last
 }
 
+// activations cuts the power right behind each write of an environment block that puts slot b on trial, so that it has reached the disk
+// while of all that the disk was free to write before or after it one write has not. It returns how many cuts there were.
+func (r *recording) activations(t *testing.T) int {
+	t.Helper()
+	dir, n, flushed := tempDir(t), 0, 0
+	disk := bytes.Clone(r.before)
+	for i, w := range r.writes {
+		if w.flush {
+			for _, done := range r.writes[flushed : i+1] {
+				copy(disk[done.off:], done.data)
+			}
+			flushed = i + 1
+		}
+		if !bytes.HasPrefix(w.data, []byte("# GRUB Environment Block\n")) || !bytes.Contains(w.data, []byte("\ndeltaup_trial=b\n")) {
+			continue
+		}
+		for lost := flushed; lost < i; lost++ {
+			image := bytes.Clone(disk)
+			for j := flushed; j <= i; j++ {
+				if j != lost {
+					copy(image[r.writes[j].off:], r.writes[j].data)
+				}
+			}
+			if _, fault := r.check(t, dir, image); fault != "" {
+				r.faults = append(r.faults, fmt.Sprintf("cut behind activation %d of %d, write %d lost: %s", i, len(r.writes), lost, fault))
+			}
+			n++
+		}
+		image := append(bytes.Clone(disk[:w.off]), append(bytes.Clone(w.data), disk[w.off+int64(len(w.data)):]...)...)
+		if _, fault := r.check(t, dir, image); fault != "" {
+			r.faults = append(r.faults, fmt.Sprintf("cut behind activation %d of %d, all from write %d on lost: %s", i, len(r.writes), flushed, fault))
+		}
+		n++
+	}
+	return n
+}
+
 // check compares what GRUB and Linux see on a disk after a power cut.
 func (r *recording) check(t *testing.T, dir string, image []byte) (seen view, fault string) {
 	t.Helper()
@@ -191,7 +229,7 @@ func (r *recording) check(t *testing.T, dir string, image []byte) (seen view, fa
 	}
 	linux := newView(func(name string) []byte { return readFrom(t, r.disk.fs, boot, 0, name) })
 	if !seen.sees(linux) {
-		return seen, fmt.Sprintf("GRUB sees %+v and boots %s; Linux sees %+v and would boot %s", seen.state, seen.choice.Slot, linux.state, linux.choice.Slot)
+		return seen, fmt.Sprintf("GRUB sees %v and boots %s; Linux sees %v and would boot %s", seen, seen.choice.Slot, linux, linux.choice.Slot)
 	}
 	slot := seen.choice.Slot
 	at := slices.Index(twoSlots, slot)
@@ -255,6 +293,15 @@ func newView(read func(name string) []byte) view {
 		v.state = counted.Of(block, twoSlots)
 	}
 	return v
+}
+
+// String is the state and the sizes of the slots' files.
+func (v view) String() string {
+	text := fmt.Sprintf("%+v", v.state)
+	for _, slot := range twoSlots {
+		text += fmt.Sprintf(", %s: kernel of %d bytes, initrd of %d", slot, len(v.files[slot].kernel), len(v.files[slot].initrd))
+	}
+	return text
 }
 
 // sees tells whether two readers would do the same, now and on the boots to come.
