@@ -57,7 +57,7 @@ func (s *session) late(share float64) bool {
 }
 
 // prepareLimit is how long a publisher's preparation may take.
-const prepareLimit = 5 * time.Minute
+const prepareLimit = 6 * time.Minute
 
 // session is a run under way.
 type session struct {

@@ -109,10 +109,14 @@ func (c *lineChart) draw(l layout) string {
 
 // panelNames writes the names of a panel's series above their ends.
 func (c *lineChart) panelNames(d *drawing, x, y axis, all []series, ends []float64) {
+	last := map[string]int{} // a curve that goes on as computed is named where that ends
+	for i, s := range all {
+		last[s.name] = i
+	}
 	var named []series
 	var at []float64
 	for i, s := range all {
-		if !s.hollow {
+		if last[s.name] == i {
 			named, at = append(named, s), append(at, ends[i]-9)
 		}
 	}

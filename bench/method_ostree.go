@@ -34,7 +34,7 @@ func ostreeMethods() []method {
 	}
 	d.pull = func(ctx context.Context, t *target) error { return ostreePull(ctx, t, "--require-static-deltas") }
 	o := d
-	o.id, o.name, o.shares, o.publish = "ostree-offline", "OSTree, static delta as a file", d.id, nil
+	o.id, o.name, o.shares, o.publish = "ostree-offline", "OSTree, delta as a file", d.id, nil
 	o.settings = "the same delta by curl, then static-delta apply-offline"
 	o.needs = append(o.needs, "curl")
 	o.pull = func(ctx context.Context, t *target) error {
