@@ -111,6 +111,10 @@ type Quote struct {
 	ChunksFetch  int           `json:"chunks_fetch"`
 	Current      bool          `json:"current"` // the slot already holds the image
 
+	// What the publisher has signed beside the release's files, for who boots it and for people; any text.
+	KernelArguments string `json:"kernel_arguments,omitempty"`
+	Notes           string `json:"notes,omitempty"`
+
 	Alternatives []delta.Alternative `json:"-"` // all routes, with why each but one was not taken
 }
 

@@ -14,7 +14,6 @@ import (
 	"deltaup/mirror"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
-	"deltaup/trust"
 )
 
 // Update is an update that was prepared. Close it.
@@ -102,9 +101,6 @@ func (u *Update) Close() error {
 	}
 	return errors.Join(u.seeds.close(), u.pieces.close(), u.state.close())
 }
-
-// Signed is what the publisher has signed of the release beside its files; nil when nothing was verified.
-func (u *Update) Signed() *trust.Release { return u.meta.signed }
 
 // Quote says what Run will take.
 func (u *Update) Quote() Quote { return u.quote }

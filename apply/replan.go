@@ -55,6 +55,9 @@ func (u *Update) setQuote() {
 		MetaRequests: stats.Requests,
 		Current:      u.current,
 	}
+	if signed := u.meta.signed; signed != nil {
+		u.quote.KernelArguments, u.quote.Notes = signed.KernelArguments, signed.Notes
+	}
 	if image := u.release.Artifact(mirror.ImageName); image != nil {
 		u.quote.ImageSize = image.Size
 	}

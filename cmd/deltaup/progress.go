@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 	"github.com/vbauerster/mpb/v8"
@@ -148,8 +150,19 @@ func (t *textReporter) quote(q apply.Quote) {
 	}
 	fmt.Fprintf(t.out, "release %s: %s bytes to fetch in %s, about %s (%s); the image has %s bytes\n", q.Version,
 		humanize.Comma(q.Bytes), count(q.Requests, "request"), roughly(q.Time), routes[q.Route], humanize.Comma(q.ImageSize))
+	if q.Notes != "" {
+		fmt.Fprintf(t.out, "notes: %s\n", oneLine(q.Notes))
+	}
+	if q.KernelArguments != "" {
+		fmt.Fprintf(t.out, "kernel arguments that the publisher wants: %s\n", q.KernelArguments)
+	}
 	fmt.Fprintf(t.out, "chunks: %d from the seeds, %d from earlier runs, %d to fetch; metadata: %s bytes in %s\n",
 		q.ChunksHave, q.ChunksCached, q.ChunksFetch, humanize.Comma(q.MetaBytes), count(q.MetaRequests, "request"))
+}
+
+// oneLine takes line breaks, and all that a terminal could take for a command, out of a text.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\ufffd"), func(r rune) bool { return !unicode.IsPrint(r) }), " ")
 }
 
 // routes says what apply.Quote's routes mean.
