@@ -80,7 +80,7 @@ func (n *namespace) discipline(line Line) []string {
 	case n.netem:
 		return []string{"netem", "delay", half.String(), "limit", "100000"}
 	case line.Rate > 0:
-		burst := max(16<<10, line.Rate/8/100) // a hundredth of a second: what a timer may miss
+		burst := max(4<<10, line.Rate/8/100) // a hundredth of a second, which a timer may miss; two packets at least
 		queue := max(64<<10, line.Rate/8*0.2)
 		return []string{"tbf", "rate", fmt.Sprintf("%.0fbit", line.Rate), "burst", fmt.Sprintf("%.0f", burst), "limit", fmt.Sprintf("%.0f", queue)}
 	}

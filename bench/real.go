@@ -97,7 +97,7 @@ func (s *session) checkedLines() int {
 }
 
 // checkLines looks at the real lines by curl: what a round trip takes on a connection that is open, and how fast a file
-// comes that takes two seconds.
+// comes that takes two seconds, on a thin line longer.
 func (s *session) checkLines() error {
 	folder := filepath.Join(s.dir, "pub", "line")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -107,7 +107,7 @@ func (s *session) checkLines() error {
 		return err
 	}
 	for _, line := range realLines[:min(len(realLines), s.checkedLines())] {
-		size := max(4096, int(line.Rate/8*2))
+		size := max(64<<10, int(line.Rate/8*2)) // a thin line's burst must not be most of it
 		if err := os.WriteFile(filepath.Join(folder, "file"), bytes.Repeat([]byte("0123456789abcdef"), size/16), 0o644); err != nil {
 			return err
 		}
