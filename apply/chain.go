@@ -2,13 +2,13 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/delta/patchset"
+	"deltaup/internal/durable"
 )
 
 // chain is the patch sets that lead from a seed to the release, the first of them from the
@@ -19,6 +19,9 @@ type chain struct {
 	cache *cache                 // where the groups are
 	has   map[chunkstore.ID]bool // contents of the seed
 	open  []openGroup            // the one used last comes first
+
+	tmp    string                          // folder for spools
+	spools map[chunkstore.ID]*durable.File // large contents that were made as bases
 }
 
 // openGroup is a decoded group.
@@ -28,12 +31,17 @@ type openGroup struct {
 	group *patchset.Group
 }
 
-// openMax bounds the plain bytes of the groups that are kept decoded, beside the one in use. In data order each
-// group is used once; contents that moved, and chains, come back to one.
-const openMax = 12 << 20
+const (
+	// openMax bounds the plain bytes of the groups that are kept decoded, beside the one in use. In data order each
+	// group is used once; contents that moved, and chains, come back to one.
+	openMax = 12 << 20
+	// openLess is the memory of an entry from which on no other group is kept while it is made.
+	openLess = 16 << 20
+)
 
 func (u *Update) newChain(s *seed, sets []*set) *chain {
-	c := &chain{seed: s, sets: sets, cache: u.state.cache, has: map[chunkstore.ID]bool{}}
+	c := &chain{seed: s, sets: sets, cache: u.state.cache, has: map[chunkstore.ID]bool{},
+		tmp: u.state.tmp(), spools: map[chunkstore.ID]*durable.File{}}
 	s.contents(func(x *chunkstore.Content) { c.has[x.ID] = true })
 	return c
 }
@@ -196,71 +204,23 @@ func (m *made) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// entry makes one entry of a set.
-func (c *chain) entry(s *set, before, i int) ([]byte, error) {
-	e := &s.step.Entries[i]
-	var base io.ReaderAt
-	if e.Base != nil {
-		var err error
-		if base, err = c.base(e.Base.ID, before); err != nil {
-			return nil, err
-		}
-	}
-	g, err := c.group(s, e.Group)
-	if err != nil {
-		return nil, err
-	}
-	p, err := g.Content(i, base)
-	var inner *patchError
-	if err != nil && !errors.As(err, &inner) && !errors.Is(err, ErrSeed) {
-		err = &patchError{s, e.Group, i, err}
-	}
-	return p, err
-}
-
-// base opens a content of the release that a set leads from.
-func (c *chain) base(id chunkstore.ID, sets int) (io.ReaderAt, error) {
-	if s, before := c.maker(id, sets); s != nil {
-		return c.made(s, before, id), nil
-	}
-	f, err := c.seed.file(id)
-	if err != nil {
-		return nil, c.seed.changed(err)
-	}
-	return &seedFile{c.seed, f}, nil
-}
-
-// seedFile marks the errors of a seed's file.
-type seedFile struct {
-	seed *seed
-	f    io.ReaderAt
-}
-
-func (f *seedFile) ReadAt(p []byte, off int64) (int, error) {
-	n, err := f.f.ReadAt(p, off)
-	if err != nil && err != io.EOF {
-		err = f.seed.changed(err)
-	}
-	return n, err
-}
-
-// group gives a decoded group.
-func (c *chain) group(s *set, n int) (*patchset.Group, error) {
+// group gives a decoded group, out of which an entry that takes so much memory will be made.
+func (c *chain) group(s *set, n int, entry int64) (*patchset.Group, error) {
 	for i, o := range c.open {
 		if o.set == s && o.n == n {
 			copy(c.open[1:], c.open[:i])
 			c.open[0] = o
+			if entry > openLess {
+				c.keep(1, openMax)
+			}
 			return o.group, nil
 		}
 	}
 	ref := s.head.Groups[n]
-	room := openMax - ref.Plain
-	for i, o := range c.open {
-		if room -= o.set.head.Groups[o.n].Plain; room < 0 {
-			clear(c.open[i:])
-			c.open = c.open[:i]
-			break
-		}
+	if entry > openLess {
+		c.keep(0, 0)
+	} else {
+		c.keep(len(c.open), openMax-ref.Plain)
 	}
 	stored := make([]byte, ref.Length)
 	if err := c.cache.readAt(s.patch.Set.ID, stored, ref.Offset); err != nil {
@@ -272,6 +232,17 @@ func (c *chain) group(s *set, n int) (*patchset.Group, error) {
 	}
 	c.open = append([]openGroup{{s, n, g}}, c.open...)
 	return g, nil
+}
+
+// keep keeps at most so many open groups of so many bytes.
+func (c *chain) keep(most int, room int64) {
+	for i, o := range c.open {
+		if room -= o.set.head.Groups[o.n].Plain; room < 0 || i == most {
+			clear(c.open[i:])
+			c.open = c.open[:i]
+			return
+		}
+	}
 }
 
 // patchReader reads a content from its beginning to its end.

@@ -16,8 +16,8 @@ const (
 	heapChunk = 300 // of a chunk, with where it lies
 )
 
-// A transform has the content before and after, checks itself by going back, and grows what it makes.
-const transformCopies = 4
+// transformCopies is what a patch with a transform takes: base and content, both rewritten and longer for it, and tables.
+const transformCopies = 3
 
 // patchUnknown stands for a chain whose sets are not known yet.
 const patchUnknown = 32 << 20
@@ -47,25 +47,31 @@ func recipeMemory(r *mkimage.Recipe) int64 {
 	return n
 }
 
-// memory bounds what patching takes: the groups that are kept, and of each set the entry that takes most, for the
-// bases of one set are made by the sets before.
+// memory bounds what patching takes: the entry that takes most, and the groups that are kept beside it. The bases of one set,
+// which the sets before make, are there before an entry is.
 func (c *chain) memory() int64 {
 	if !c.loaded() {
 		return patchUnknown
 	}
-	var groups, largest, entries int64
+	var groups, largest, most int64
 	for _, s := range c.sets {
 		for _, g := range s.head.Groups {
 			groups += g.Plain
 			largest = max(largest, g.Plain)
 		}
-		var most int64
-		for i := range s.step.Entries {
-			most = max(most, entryMemory(&s.step.Entries[i]))
-		}
-		entries += most
 	}
-	return min(groups, openMax+largest) + entries
+	for _, s := range c.sets {
+		for i := range s.step.Entries {
+			n := entryMemory(&s.step.Entries[i])
+			if n > openLess {
+				n += largest
+			} else {
+				n += min(groups, openMax+largest)
+			}
+			most = max(most, n)
+		}
+	}
+	return most
 }
 
 func entryMemory(e *patchset.Entry) int64 {

@@ -99,6 +99,7 @@ func (u *Update) Close() error {
 			o.initrd.set.close()
 		}
 	}
+	u.chain.close()
 	return errors.Join(u.seeds.close(), u.pieces.close(), u.state.close())
 }
 

@@ -137,7 +137,7 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing, open *o
 		}
 		p := &patching{
 			u: u, to: in.recipe, text: r.Artifact(ImageName).Recipe.Text, new: patchset.FromImage(open.contents),
-			blocks: blocks, chunks: at, folder: s.folder, out: s.out,
+			blocks: blocks, chunks: at, folder: s.folder, meta: LeftOutCost(r), out: s.out,
 		}
 		before := u.before(r.Previous, s.out)
 		if r.Patches, err = p.all(ctx, before); err != nil {

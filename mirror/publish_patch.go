@@ -34,6 +34,7 @@ type patching struct {
 	blocks *blockmap.Map                         // of to's image
 	chunks map[chunkstore.ID]chunkstore.Location // of the whole release
 	folder *chunkstore.Folder
+	meta   int64 // LeftOutCost
 	out    *Published
 }
 
@@ -130,9 +131,10 @@ func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
 	}
 	defer f.Discard()
 	contents := patchset.FromStore(p.folder)
-	// A content that is left out, because it is cheaper by chunks, costs a target the whole recipe and the index besides: nothing is.
 	set, made, err := writeSet(f, func(w io.Writer) (*patchset.Stats, error) {
-		return patchset.Make(ctx, w, from, p.to, contents, p.new, patchset.MakeOptions{Progress: p.u.progress(StepPatch)})
+		return patchset.Make(ctx, w, from, p.to, contents, p.new, patchset.MakeOptions{
+			ChunkCost: p.chunkCost(from), LeftOutCost: p.meta, Progress: p.u.progress(StepPatch),
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -205,12 +207,41 @@ func (w *setWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// costs fills in what the step costs by the other routes.
-func (p *patching) costs(patch *Patch, from *mkimage.Recipe, old *Release) {
+// LeftOutCost is how many bytes a target fetches, besides chunks, when a patch set of a release's image leaves contents out:
+// recipe and index, and what three requests are worth.
+func LeftOutCost(r *Release) int64 {
+	const request = 4 << 10
+	n := r.Index.Size + 3*request
+	if a := r.Artifact(ImageName); a != nil && a.Recipe != nil {
+		n += a.Recipe.Size
+	}
+	return n
+}
+
+// chunkCost gives what a content costs a target by chunks that has the old release.
+func (p *patching) chunkCost(from *mkimage.Recipe) func(c *chunkstore.Content) int64 {
+	has := chunksOf(from)
+	return func(c *chunkstore.Content) (n int64) {
+		for _, ch := range c.Chunks {
+			if !ch.IsHole() && !has[ch.ID] {
+				n += p.chunks[ch.ID].Length
+			}
+		}
+		return n
+	}
+}
+
+func chunksOf(r *mkimage.Recipe) map[chunkstore.ID]bool {
 	has := map[chunkstore.ID]bool{}
-	for _, ch := range from.Chunks() {
+	for _, ch := range r.Chunks() {
 		has[ch.ID] = true
 	}
+	return has
+}
+
+// costs fills in what the step costs by the other routes.
+func (p *patching) costs(patch *Patch, from *mkimage.Recipe, old *Release) {
+	has := chunksOf(from)
 	for _, ch := range p.to.Chunks() {
 		if !has[ch.ID] {
 			patch.Chunks += p.chunks[ch.ID].Length

@@ -100,6 +100,7 @@ func (o *diffOptions) compare(ctx context.Context, status *statusLine) (*diff.Re
 		if new, release, err = onMirror(o.mirror, o.new); err != nil {
 			return nil, err
 		}
+		options.LeftOut = mirror.LeftOutCost(release)
 		if options.Frame, err = framesOf(o.mirror, release); err != nil {
 			return nil, err
 		}

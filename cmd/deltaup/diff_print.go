@@ -35,6 +35,9 @@ func printTotals(w io.Writer, r *diff.Report) {
 	if t := r.Whole; t.PatchSet > 0 {
 		fmt.Fprintf(w, "by patches: %s in a patch set (%s of it the recipe), %s in chunks beside it\n",
 			size(t.PatchSet), size(t.Recipe), size(t.LeftChunks))
+		if t.LeftOut > 0 {
+			fmt.Fprintf(w, "to know where these chunks are: %s for recipe, index and requests\n", size(t.LeftOut))
+		}
 	}
 	fmt.Fprintf(w, "by chunks: %s, recipe and index not counted\n", size(r.Whole.Chunks))
 	if r.Whole.Blocks > 0 {

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/delta/transform"
+	"deltaup/mkimage"
 )
 
 // costChunks finds what each chunk that from lacks costs.
@@ -118,6 +120,16 @@ func (c *comparison) chunkCost(content *chunkstore.Content) (cost int64) {
 	return cost
 }
 
+// leftOut estimates Options.LeftOut: a recipe is compressed as one, and an index has a few bytes for each chunk.
+func leftOut(r *mkimage.Recipe) (int64, error) {
+	const indexed, requests = 4, 12 << 10
+	var text bytes.Buffer
+	if _, err := r.WriteTo(&text); err != nil {
+		return 0, err
+	}
+	return int64(len(chunkstore.EncodeFrame(nil, text.Bytes()))+indexed*len(r.Chunks())) + requests, nil
+}
+
 // costFiles costs each content by the route that a target takes.
 func (c *comparison) costFiles() {
 	has, oldPaths := map[chunkstore.ID]bool{}, map[string]bool{}
@@ -155,8 +167,11 @@ func (c *comparison) costFiles() {
 			c.report.Files = append(c.report.Files, f)
 		}
 	}
-	if c.stats == nil {
+	switch {
+	case c.stats == nil:
 		c.report.Whole.LeftChunks = 0
+	case routes[Chunks].Files > 0:
+		c.report.Whole.LeftOut = c.o.LeftOut
 	}
 	c.report.Routes = []RouteCost{*routes[Patch], *routes[Chunks], *routes[Unchanged]}
 	slices.SortStableFunc(c.report.Files, func(a, b FileCost) int { return cmp.Compare(b.Cost, a.Cost) })

@@ -27,7 +27,8 @@ type Side struct {
 type Options struct {
 	// Frame is how many bytes a mirror stores for a chunk; nil: chunks are compressed to know it.
 	Frame     func(c chunkstore.Chunk) int64
-	NoPatches bool // cost by chunks alone, which is quick
+	LeftOut   int64 // what a patch set that leaves contents out costs besides, see mirror.LeftOutCost; 0: it is estimated
+	NoPatches bool  // cost by chunks alone, which is quick
 	Progress  func(step Step, done, total int64)
 }
 
@@ -74,6 +75,7 @@ type Totals struct {
 	PatchSet   int64 `json:"patch_set,omitempty"`   // the file, head and recipe included
 	Recipe     int64 `json:"recipe,omitempty"`      // of it, the recipe's patch
 	LeftChunks int64 `json:"left_chunks,omitempty"` // chunks that are fetched beside the patch set
+	LeftOut    int64 `json:"left_out,omitempty"`    // what is fetched to know where these are: recipe, index, requests
 	Chunks     int64 `json:"chunks"`                // all missing chunks, by the chunk route alone
 	Blocks     int64 `json:"blocks,omitempty"`      // all missing stored blocks, by that route alone
 	Compress   int64 `json:"compress,omitempty"`    // plain bytes that a target compresses again
@@ -137,7 +139,13 @@ func (c *comparison) run() error {
 // makePatches makes the patch set that a publisher would make.
 func (c *comparison) makePatches() error {
 	var err error
+	if c.o.LeftOut == 0 {
+		if c.o.LeftOut, err = leftOut(c.to.Recipe); err != nil {
+			return err
+		}
+	}
 	c.stats, err = patchset.Make(c.ctx, io.Discard, c.from.Recipe, c.to.Recipe, c.from.Contents, c.to.Contents, patchset.MakeOptions{
+		ChunkCost: c.chunkCost, LeftOutCost: c.o.LeftOut,
 		Progress: func(done, total int64) { c.o.Progress(StepPatches, done, total) },
 	})
 	if err != nil {

@@ -19,6 +19,7 @@ type candidate struct {
 	entries []Entry
 	streams []suffix.Streams
 	cost    int64 // estimated stored bytes
+	chunks  int64 // what it costs by chunks, see MakeOptions.ChunkCost
 }
 
 // estimator is faster than the coders; what it gives is only compared.
@@ -45,7 +46,7 @@ func estimate(s *suffix.Streams) int64 {
 // largeIndex lets one goroutine at a time make an index of more than PieceMax bytes.
 var largeIndex sync.Mutex
 
-// best gives the cheapest candidate for content i, nil when its chunks cost no more.
+// best gives the cheapest candidate for content i, nil when there is none that a set can have.
 func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	c, base := m.contents[i], m.patterns[i]
 	if base == nil {
@@ -61,8 +62,11 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("/%s: %w", m.paths[i], err)
 	}
-	if found == nil || found.tooLong() || m.o.ChunkCost != nil && found.cost >= m.o.ChunkCost(c) {
+	if found == nil || found.tooLong() {
 		return nil, nil
+	}
+	if m.o.ChunkCost != nil {
+		found.chunks = m.o.ChunkCost(c) + int64(len(c.Chunks))*chunkListed
 	}
 	return found, nil
 }
@@ -134,11 +138,11 @@ func (f form) transformed(id uint8) (_ form, ok bool) {
 		return f, false
 	}
 	f.entry.Transform = id
-	if f.plain, ok = t.Forward(f.plain); !ok || len(f.plain) > suffix.NewMax {
+	if f.plain, ok = transform.Exact(t, f.plain); !ok || len(f.plain) > suffix.NewMax {
 		return f, false
 	}
 	if f.entry.Base != nil {
-		f.old, ok = t.Forward(f.old)
+		f.old, ok = transform.Exact(t, f.old)
 	}
 	return f, ok && len(f.old) <= suffix.NewMax
 }
@@ -173,7 +177,7 @@ func smallestDiff(x *suffix.Index, plain []byte) (suffix.Streams, int64) {
 func (c *candidate) check(old, plain []byte) error {
 	e := &c.entries[0]
 	g := Group{step: &Step{Entries: c.entries}, patches: c.streams}
-	got, err := g.content(0, e, memory(old))
+	got, err := g.content(0, e, Bytes(old))
 	return c.verify(got, err, plain)
 }
 
@@ -270,7 +274,7 @@ func checkPiece(e *Entry, s *suffix.Streams, old shifted, plain []byte) error {
 
 // shifted is a window of a content as a ReaderAt of the whole of it.
 type shifted struct {
-	window memory
+	window Bytes
 	begin  int64
 }
 

@@ -31,7 +31,7 @@ func (r *release) Open(_ context.Context, c *chunkstore.Content) (Reading, error
 	if !ok {
 		return nil, chunkstore.ErrNotFound
 	}
-	return reading{memory(p)}, nil
+	return reading{Bytes(p)}, nil
 }
 
 type reading struct{ io.ReaderAt }
@@ -222,7 +222,7 @@ func applySet(set []byte, from *release) (*Step, map[chunkstore.ID][]byte, error
 			}
 			var base io.ReaderAt
 			if e.Base != nil {
-				base = memory(from.plain[e.Base.ID])
+				base = Bytes(from.plain[e.Base.ID])
 			}
 			p, err := g.Content(i, base)
 			if err != nil {

@@ -68,7 +68,7 @@ func (e *Entry) oldLength() int64 {
 }
 
 // Content gives the plain bytes of entry i of Step.Entries, which belongs to this group. base reads the bytes of
-// Entry.Base and is not used (nil) when there is none. What it gives is verified: a base that is not what it claims to be
+// Entry.Base, Bytes without a copy, and is not used (nil) when there is none. What it gives is verified: a base that is not what it claims to be
 // is an error that wraps chunkstore.ErrCorrupt, as is everything else but an error of base.
 func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) {
 	e := &g.step.Entries[i]
@@ -109,14 +109,17 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 // old gives what the patch is applied to.
 func (e *Entry) old(base io.ReaderAt) (io.ReaderAt, int64, error) {
 	if e.Base == nil {
-		return memory(nil), 0, nil
+		return Bytes(nil), 0, nil
 	}
 	if e.Base.Size > PieceMax {
 		return base, e.Base.Size, nil
 	}
-	b := make([]byte, e.Base.Size)
-	if n, err := base.ReadAt(b, 0); n < len(b) {
-		return nil, 0, fmt.Errorf("read the base %v: %w", e.Base.ID, err)
+	b, ok := base.(Bytes)
+	if !ok {
+		b = make([]byte, e.Base.Size)
+		if n, err := base.ReadAt(b, 0); n < len(b) {
+			return nil, 0, fmt.Errorf("read the base %v: %w", e.Base.ID, err)
+		}
 	}
 	if e.Transform != 0 {
 		t, _ := transform.ByID(e.Transform)
@@ -126,14 +129,14 @@ func (e *Entry) old(base io.ReaderAt) (io.ReaderAt, int64, error) {
 		}
 		b = out
 	}
-	return memory(b), int64(len(b)), nil
+	return Bytes(b), int64(len(b)), nil
 }
 
-// memory is a ReaderAt of bytes; unlike bytes.Reader it needs no allocation.
-type memory []byte
+// Bytes reads bytes that are in memory.
+type Bytes []byte
 
 // ReadAt implements io.ReaderAt.
-func (m memory) ReadAt(p []byte, off int64) (int, error) {
+func (m Bytes) ReadAt(p []byte, off int64) (int, error) {
 	if off > int64(len(m)) {
 		return 0, io.EOF
 	}

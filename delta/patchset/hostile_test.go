@@ -230,7 +230,7 @@ func FuzzGroup(f *testing.F) {
 			if e.Base != nil {
 				base = from.plain[e.Base.ID]
 			}
-			p, err := g.Content(i, memory(base))
+			p, err := g.Content(i, Bytes(base))
 			if err == nil && !bytes.Equal(p, to.plain[e.Content.ID][e.Offset:e.Offset+e.Length]) {
 				t.Fatalf("entry %d: other bytes", i)
 			}

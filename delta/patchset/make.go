@@ -46,7 +46,7 @@ type maker struct {
 
 	head    Head
 	entries []Entry
-	counts  []int // entries of each group
+	groups  []madeGroup // parallel to head.Groups
 	open    openGroup
 	closed  []openGroup
 	spool   *os.File // stored groups
@@ -60,6 +60,15 @@ type maker struct {
 type openGroup struct {
 	streams suffix.Streams
 	entries int
+	dear    *dear
+}
+
+// madeGroup is a group in the spool.
+type madeGroup struct {
+	at      int64 // in the spool
+	entries int
+	sizes   []streamSize
+	dear    *dear
 }
 
 func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
@@ -81,6 +90,7 @@ func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
 	if err := m.patches(ctx); err != nil {
 		return err
 	}
+	m.leaveOut()
 	return m.write(w, renames)
 }
 
@@ -137,14 +147,22 @@ func (m *maker) add(i int, c *candidate) {
 	if c == nil {
 		return
 	}
+	alone := m.dear(c)
+	if alone != nil {
+		m.close()
+	}
 	for n := range c.entries {
 		s := &c.streams[n]
 		if m.open.entries > 0 && m.open.streams.Len()+s.Len() > groupTarget {
 			m.close()
 		}
-		c.entries[n].Group = len(m.counts)
+		c.entries[n].Group = len(m.groups) + len(m.closed)
+		m.open.dear = alone
 		m.open.streams.Append(s)
 		m.open.entries++
+	}
+	if alone != nil {
+		m.close()
 	}
 	m.entries = append(m.entries, c.entries...)
 	e := &c.entries[0]
@@ -159,7 +177,6 @@ func (m *maker) close() {
 	if m.open.entries == 0 {
 		return
 	}
-	m.counts = append(m.counts, m.open.entries)
 	m.closed = append(m.closed, m.open)
 	m.open = openGroup{}
 }
@@ -186,10 +203,10 @@ func (m *maker) compress() error {
 		if _, err := m.spool.Write(b); err != nil {
 			return err
 		}
+		g := &m.closed[i]
+		m.groups = append(m.groups, madeGroup{m.spooled, g.entries, sizes[i], g.dear})
 		m.spooled += int64(len(b))
-		plain := int64(m.closed[i].streams.Len())
-		m.head.Groups = append(m.head.Groups, GroupRef{Length: int64(len(b)), Plain: plain, Hash: chunkstore.Sum(b)})
-		m.stats.add(suffix.StreamNames[:], sizes[i])
+		m.head.Groups = append(m.head.Groups, GroupRef{Length: int64(len(b)), Plain: int64(g.streams.Len()), Hash: chunkstore.Sum(b)})
 	}
 	m.closed = nil
 	return nil
@@ -205,7 +222,12 @@ func (m *maker) write(w io.Writer, renames []rename) (err error) {
 	}
 	var c columns
 	writeRecipe(&c, m.from, m.to, renames, pending)
-	writeDirectory(&c, m.listing, m.entries, m.counts)
+	var counts []int
+	for _, g := range m.groups {
+		counts = append(counts, g.entries)
+		m.stats.add(suffix.StreamNames[:], g.sizes)
+	}
+	writeDirectory(&c, m.listing, m.entries, counts)
 	var sizes []streamSize
 	m.head.bundle, sizes = appendBundle(nil, c[:])
 	for _, s := range sizes[:recipeColumns] {
@@ -226,8 +248,12 @@ func (m *maker) write(w io.Writer, renames []rename) (err error) {
 	if _, err := w.Write(b); err != nil {
 		return err
 	}
-	_, err = io.Copy(w, io.NewSectionReader(m.spool, 0, m.spooled))
-	return err
+	for i, g := range m.groups {
+		if _, err := io.Copy(w, io.NewSectionReader(m.spool, g.at, m.head.Groups[i].Length)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // check reads the head that is about to be written.

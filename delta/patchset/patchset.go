@@ -100,12 +100,14 @@ type Reading interface {
 
 // MakeOptions says how to make a set; the zero value is usable.
 type MakeOptions struct {
-	// ChunkCost is how many bytes a target that has From would fetch to get c by chunks. A content whose patch is no
-	// smaller is left out. nil: every content that From lacks is in the set.
-	ChunkCost  func(c *chunkstore.Content) int64
-	ChunkLists bool   // send all chunk lists in the recipe's patch: nothing is ever pending, for about 32 bytes a chunk
-	Workers    int    // goroutines; 0: GOMAXPROCS
-	Temp       string // folder for a temporary file of the set's size; "": the system's
+	// ChunkCost is how many bytes a target that has From would fetch to get c by chunks. Contents whose patches are no
+	// smaller are left out when that saves LeftOutCost bytes or more, all together. It is called concurrently. nil: none is.
+	ChunkCost func(c *chunkstore.Content) int64
+	// LeftOutCost is what a target fetches besides as soon as a content is left out: recipe, index, requests.
+	LeftOutCost int64
+	ChunkLists  bool   // send all chunk lists in the recipe's patch: nothing is ever pending, for about 32 bytes a chunk
+	Workers     int    // goroutines; 0: GOMAXPROCS
+	Temp        string // folder for a temporary file of the set's size; "": the system's
 	// Progress is told the plain bytes of new contents that are done, by one goroutine at a time.
 	Progress func(done, total int64)
 }

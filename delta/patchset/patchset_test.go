@@ -173,7 +173,7 @@ func TestChunkCost(t *testing.T) {
 		if c.Size > 10000 {
 			return 1 << 30
 		}
-		return 1
+		return 1 - int64(len(c.Chunks))*chunkListed // which is added to it
 	}})
 	s := checkSet(t, set, from, to)
 	for _, e := range s.Entries {

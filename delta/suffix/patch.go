@@ -1,10 +1,12 @@
 package suffix
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // Reader takes patches off joined streams, one after another. Its memory beside the streams is constant.
@@ -152,7 +154,11 @@ func (c *cursor) runs(copied int64) (differing int64) {
 	return differing
 }
 
-// Patch appends to dst the newSize bytes that one patch makes out of old. Errors wrap ErrCorrupt or are those of old.
+// batchMax is how many steps are known before old is read: reads go through old from front to back within a batch.
+const batchMax = 128 << 10
+
+// Patch appends to dst the newSize bytes that one patch makes out of old, which it reads in few passes from front to back, for what
+// old is read from may be compressed. It takes 4 MiB of memory at most beside dst. Errors wrap ErrCorrupt or are those of old.
 func Patch(dst []byte, old io.ReaderAt, oldSize int64, s Streams, newSize int64) ([]byte, error) {
 	r := NewReader(s)
 	s, err := r.Next(oldSize, newSize)
@@ -162,27 +168,73 @@ func Patch(dst []byte, old io.ReaderAt, oldSize int64, s Streams, newSize int64)
 	if err != nil {
 		return dst, err
 	}
-	c := cursor{s: s}
+	p := patcher{cursor: cursor{s: s}, old: old}
 	begin := len(dst)
 	dst = append(dst, make([]byte, newSize)...)
-	out := dst[begin:]
-	var run runner
-	for at := int64(0); len(out) > 0; {
-		st := c.step(int64(len(out)))
-		at += st.seek
-		if n, err := old.ReadAt(out[:st.copy], at); int64(n) < st.copy {
+	p.out = dst[begin:]
+	for p.done < len(p.out) && p.err == nil {
+		p.gather()
+		if err := p.read(); err != nil {
+			return dst[:begin], fmt.Errorf("read the old content: %w", err)
+		}
+	}
+	return dst, p.err
+}
+
+// patcher applies one patch, batch by batch.
+type patcher struct {
+	cursor
+	old    io.ReaderAt
+	out    []byte
+	done   int   // bytes of out whose steps were read
+	at     int64 // position in old
+	copies []copied
+	run    runner
+}
+
+// copied is one copy of a batch: so many bytes from an old position to one of out.
+type copied struct {
+	old     int64
+	at, len int32
+}
+
+// gather reads the next steps. It puts their literals in place.
+func (p *patcher) gather() {
+	p.copies = p.copies[:0]
+	for p.done < len(p.out) && len(p.copies) < batchMax && p.err == nil {
+		st := p.step(int64(len(p.out) - p.done))
+		p.at += st.seek
+		if st.copy > 0 {
+			p.copies = append(p.copies, copied{p.at, int32(p.done), int32(st.copy)})
+		}
+		p.at += st.copy
+		p.done += int(st.copy)
+		p.done += copy(p.out[p.done:], p.skip(Literals, st.extra))
+	}
+}
+
+// read makes the batch's copies and adds the differences to them.
+func (p *patcher) read() error {
+	sorted := p.copies
+	if !slices.IsSortedFunc(sorted, byOld) {
+		sorted = slices.Clone(sorted)
+		slices.SortFunc(sorted, byOld)
+	}
+	for _, c := range sorted {
+		if n, err := p.old.ReadAt(p.out[c.at:c.at+c.len], c.old); n < int(c.len) {
 			if err == nil || err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
-			return dst[:begin], fmt.Errorf("read the old content: %w", err)
+			return err
 		}
-		run.add(&c, out[:st.copy])
-		at += st.copy
-		copy(out[st.copy:], c.skip(Literals, st.extra))
-		out = out[st.copy+st.extra:]
 	}
-	return dst, c.err
+	for _, c := range p.copies {
+		p.run.add(&p.cursor, p.out[c.at:c.at+c.len])
+	}
+	return nil
 }
+
+func byOld(a, b copied) int { return cmp.Compare(a.old, b.old) }
 
 // runner adds differences to copied bytes; a run may go on over several copies.
 type runner struct{ zeros, diffs int64 }

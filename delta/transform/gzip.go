@@ -29,6 +29,7 @@ const (
 	gzipFixed      = 10
 	gzipHeaderMax  = 64 << 10
 	gzipMaxContent = MaxContent // of the decompressed bytes
+	deflateMost    = 1032       // no stream gives more bytes for one of its own
 )
 
 func (gzipMember) Forward(plain []byte) ([]byte, bool) {
@@ -37,16 +38,22 @@ func (gzipMember) Forward(plain []byte) ([]byte, bool) {
 		return nil, false
 	}
 	body := bytes.NewReader(plain[headerLen : len(plain)-gzipTrailer])
-	out := binary.AppendUvarint([]byte{0}, uint64(headerLen))
-	out = append(out, plain[:headerLen]...)
-	start := len(out)
-	buf := bytes.NewBuffer(out)
-	n, err := io.Copy(buf, io.LimitReader(flate.NewReader(body), gzipMaxContent+1))
-	if err != nil || n > gzipMaxContent || body.Len() > 0 {
+	size := int64(binary.LittleEndian.Uint32(plain[len(plain)-4:]))
+	if size > min(gzipMaxContent, deflateMost*int64(len(plain))) {
 		return nil, false
 	}
-	out = buf.Bytes()
-	content := out[start:]
+	out := make([]byte, 1, 1+binary.MaxVarintLen64+int64(headerLen)+size)
+	out = binary.AppendUvarint(out, uint64(headerLen))
+	out = append(out, plain[:headerLen]...)
+	content := out[len(out) : len(out)+int(size)]
+	unpack := flate.NewReader(body)
+	if _, err := io.ReadFull(unpack, content); err != nil {
+		return nil, false
+	}
+	if n, err := unpack.Read(make([]byte, 1)); n > 0 || err != io.EOF || body.Len() > 0 {
+		return nil, false
+	}
+	out = out[:len(out)+len(content)]
 	if !bytes.Equal(gzipTrail(nil, content), plain[len(plain)-gzipTrailer:]) {
 		return nil, false
 	}
@@ -65,7 +72,8 @@ func (gzipMember) Inverse(out []byte, limit int64) ([]byte, error) {
 		return nil, ErrCorrupt
 	}
 	header, content := out[1+n:1+n+int(headerLen)], out[1+n+int(headerLen):]
-	w := &limitedBuffer{b: append([]byte(nil), header...), limit: limit - gzipTrailer}
+	w := &limitedBuffer{limit: limit - gzipTrailer}
+	w.b = append(make([]byte, 0, max(headerLen, min(uint64(max(limit, 0)), uint64(len(out))))), header...)
 	if err := gnuzip.Encode(w, content, p); err != nil {
 		return nil, err
 	}

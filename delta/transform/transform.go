@@ -5,7 +5,7 @@
 // unchanged parts of both versions become equal, and a byte differ finds that.
 //
 // A transform looks at one content alone: nothing of the other version is needed to
-// undo it. The publisher puts old and new content through Forward and diffs the
+// undo it. The publisher puts old and new content through [Exact] and diffs the
 // results; the target puts its old content through Forward, patches, and puts the
 // result through Inverse.
 //
@@ -13,7 +13,10 @@
 // never changes. New behaviour gets a new id; golden hashes in the tests hold this.
 package transform
 
-import "errors"
+import (
+	"bytes"
+	"errors"
+)
 
 // MaxContent is the length in bytes above which no transform applies to a content.
 const MaxContent = 16 << 20
@@ -31,10 +34,11 @@ type Transform interface {
 	Name() string
 
 	// Forward rewrites plain, which it neither changes nor keeps. ok is false when
-	// the transform does not apply or when Inverse would not give exactly plain.
+	// the transform does not apply. That Inverse gives plain back is not certain, see Exact.
 	Forward(plain []byte) (out []byte, ok bool)
 
-	// Inverse gives back what Forward was given, at most limit bytes. Hostile input
+	// Inverse gives back what Forward was given, at most limit bytes. It may overwrite out,
+	// and what it gives may lie there: two of a large content are not in memory. Hostile input
 	// gives an error that matches ErrCorrupt or ErrTooLong, never a panic, and
 	// takes memory in proportion to out and limit only.
 	Inverse(out []byte, limit int64) ([]byte, error)
@@ -52,6 +56,25 @@ var registry = map[uint8]Transform{
 	idGzip:    gzipMember{},
 	idModule:  kernelModule{},
 	idProgram: program{},
+}
+
+// Exact is t.Forward for who has to know that Inverse will give exactly plain: ok is false when
+// it would not.
+func Exact(t Transform, plain []byte) (out []byte, ok bool) {
+	out, ok = t.Forward(plain)
+	if !ok {
+		return nil, false
+	}
+	if _, made := t.(gzipMember); made {
+		return out, true // it found the encoder by making the stream again
+	}
+	back, err := t.Inverse(bytes.Clone(out), int64(len(plain)))
+	return out, err == nil && bytes.Equal(back, plain)
+}
+
+// roomFor gives a copy of plain with room for an eighth more behind it, which is what tables mostly take.
+func roomFor(plain []byte) []byte {
+	return append(make([]byte, 0, len(plain)+len(plain)/8+64), plain...)
 }
 
 // ByID gives the transform with this id.

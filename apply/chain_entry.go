@@ -1,0 +1,98 @@
+package apply
+
+import (
+	"errors"
+	"io"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
+	"deltaup/internal/durable"
+)
+
+// entry makes one entry of a set. Its base comes first: nothing is in memory for the entry while that is made.
+func (c *chain) entry(s *set, before, i int) ([]byte, error) {
+	e := &s.step.Entries[i]
+	var base io.ReaderAt
+	if e.Base != nil {
+		var err error
+		if base, err = c.base(e.Base, before); err != nil {
+			return nil, err
+		}
+	}
+	g, err := c.group(s, e.Group, entryMemory(e))
+	if err != nil {
+		return nil, err
+	}
+	p, err := g.Content(i, base)
+	var inner *patchError
+	if err != nil && !errors.As(err, &inner) && !errors.Is(err, ErrSeed) {
+		err = &patchError{s, e.Group, i, err}
+	}
+	return p, err
+}
+
+// base opens a content of the release that a set leads from.
+func (c *chain) base(x *chunkstore.Content, sets int) (io.ReaderAt, error) {
+	s, before := c.maker(x.ID, sets)
+	switch {
+	case s == nil:
+		f, err := c.seed.file(x.ID)
+		if err != nil {
+			return nil, c.seed.changed(err)
+		}
+		return &seedFile{c.seed, f}, nil
+	case x.Size > patchset.PieceMax:
+		return c.spooled(x, c.made(s, before, x.ID))
+	}
+	m := c.made(s, before, x.ID)
+	if err := m.at(0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return patchset.Bytes(m.piece), nil
+}
+
+// spooled gives a content that is made in pieces as a file: the patches that need it read it from all over. Without
+// room for one its pieces are made when they are needed, again and again.
+func (c *chain) spooled(x *chunkstore.Content, m *made) (io.ReaderAt, error) {
+	if f := c.spools[x.ID]; f != nil {
+		return f, nil
+	}
+	f, err := durable.Create(c.tmp)
+	if err == nil {
+		_, err = io.Copy(f, io.NewSectionReader(m, 0, x.Size))
+		if err == nil {
+			c.spools[x.ID] = f
+			return f, nil
+		}
+		f.Discard()
+	}
+	if errors.Is(noSpace(err), ErrNoSpace) {
+		return m, nil
+	}
+	return nil, err
+}
+
+// close removes what lies in the state folder.
+func (c *chain) close() {
+	if c == nil {
+		return
+	}
+	for id, f := range c.spools {
+		f.Discard()
+		delete(c.spools, id)
+	}
+}
+
+// seedFile marks the errors of a seed's file.
+type seedFile struct {
+	seed *seed
+	f    io.ReaderAt
+}
+
+func (f *seedFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.f.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		err = f.seed.changed(err)
+	}
+	return n, err
+}
