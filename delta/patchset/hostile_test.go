@@ -149,12 +149,19 @@ func FuzzStep(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(joinColumns(streams))
 	from, to := fixture(f)
-	back, err := Make(context.Background(), &bytes.Buffer{}, to.recipe, from.recipe, to, from, MakeOptions{Temp: f.TempDir()})
-	if err != nil || back.Size == 0 {
+	if _, err := h.Step(from.recipe); err != nil {
+		f.Fatalf("the first seed is no set any more: %v", err)
+	}
+	f.Add(joinColumns(streams))
+	back, _ := makeSet(f, to, from, MakeOptions{ChunkLists: true})
+	if h, err = open(back); err != nil {
 		f.Fatal(err)
 	}
+	if streams, err = readBundle(h.bundle, numColumns, columnsMax); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(joinColumns(streams))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		streams := splitColumns(b)
 		if streams == nil {
@@ -217,6 +224,9 @@ func FuzzGroup(f *testing.F) {
 	step, err := h.Step(from.recipe)
 	if err != nil {
 		f.Fatal(err)
+	}
+	if _, err := step.OpenGroup(0, set[ref.Offset:ref.Offset+ref.Length]); err != nil {
+		f.Fatalf("the first seed is no group any more: %v", err)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h.Groups[0].Length, h.Groups[0].Hash = int64(len(b)), chunkstore.Sum(b)

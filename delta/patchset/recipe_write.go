@@ -1,0 +1,158 @@
+package patchset
+
+import (
+	"bytes"
+	"slices"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
+)
+
+// recipeWriter writes the patch from one recipe to another.
+type recipeWriter struct {
+	*columns
+	*ledger
+	pending map[*chunkstore.Content]bool // contents whose chunk lists are left out
+
+	contentAt map[chunkstore.ID]int // in contents
+	chunkAt   map[chunkstore.ID]int // in chunks
+	madeAt    map[*chunkstore.Content]int
+}
+
+// writeRecipe appends the patch from one recipe to another to the columns.
+func writeRecipe(c *columns, from, to *mkimage.Recipe, renames []rename, pending map[*chunkstore.Content]bool) {
+	w := &recipeWriter{columns: c, ledger: newLedger(from, to), pending: pending,
+		contentAt: make(map[chunkstore.ID]int), chunkAt: make(map[chunkstore.ID]int), madeAt: make(map[*chunkstore.Content]int)}
+	for i, k := range w.contents {
+		w.contentAt[k.ID] = i
+	}
+	for i, k := range w.chunks {
+		w.chunkAt[k.ID] = i
+	}
+	w.header()
+	w.number(colRenames, uint64(len(renames)))
+	for _, r := range renames {
+		w.text(colRenames, r.old)
+		w.text(colRenames, r.new)
+	}
+	w.entries(renames)
+	w.order()
+}
+
+func (w *recipeWriter) header() {
+	to := w.to
+	w.number(colHeader, uint64(to.BlockSize))
+	w.text(colHeader, to.Codec)
+	w.number(colHeader, uint64(to.ModTime))
+	for _, n := range []int{to.Chunking.Min, to.Chunking.Average, to.Chunking.Max} {
+		w.number(colHeader, uint64(n))
+	}
+	w.number(colHeader, uint64(len(to.Entries)))
+	w.number(colHeader, uint64(len(to.First)))
+}
+
+// entries merges the patterns with the new entries, both in path order.
+func (w *recipeWriter) entries(renames []rename) {
+	var list []pattern
+	list, w.renamed = patterns(w.from, renames)
+	kept, path := 0, ""
+	for i := range w.to.Entries {
+		e := &w.to.Entries[i]
+		for len(list) > 0 && tree.Compare(list[0].path, e.Path) < 0 {
+			w.number(colSteps, uint64(kept))
+			w.number(colSteps, stepDelete)
+			kept, list = 0, list[1:]
+		}
+		if len(list) > 0 && list[0].path == e.Path {
+			kept++
+			w.entry(&list[0], e)
+			list = list[1:]
+		} else {
+			w.number(colSteps, uint64(kept))
+			w.number(colSteps, stepInsert)
+			kept = 0
+			shared := commonPrefix(path, e.Path)
+			w.number(colPaths, uint64(shared))
+			w.text(colPaths, e.Path[shared:])
+			w.entry(nil, e)
+		}
+		path = e.Path
+	}
+	w.number(colSteps, uint64(kept))
+}
+
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// entry writes what differs from the pattern.
+func (w *recipeWriter) entry(p *pattern, e *mkimage.Entry) {
+	x := w.expect(p)
+	flags := byte(0)
+	if e.Link != x.Link {
+		flags |= flagLink
+		w.text(colTexts, e.Link)
+	}
+	if e.Link == "" {
+		flags |= w.inode(&x, e)
+	}
+	w.byte(colFlags, flags)
+	w.told(p, e)
+}
+
+func (w *recipeWriter) inode(x, e *mkimage.Entry) (flags byte) {
+	if e.Type != x.Type || e.Mode != x.Mode || e.UID != x.UID || e.GID != x.GID || e.Major != x.Major || e.Minor != x.Minor {
+		flags |= flagAttr
+		for _, n := range []uint32{uint32(e.Type), uint32(e.Mode), e.UID, e.GID, e.Major, e.Minor} {
+			w.number(colAttrs, uint64(n))
+		}
+	}
+	if e.ModTime != x.ModTime {
+		flags |= flagTime
+		w.signed(colTimes, int64(e.ModTime)-int64(w.last.ModTime))
+	}
+	if e.Target != x.Target {
+		flags |= flagTarget
+		w.text(colTexts, e.Target)
+	}
+	if !slices.EqualFunc(e.Xattrs, x.Xattrs, func(a, b squashfs.Xattr) bool { return a.Name == b.Name && bytes.Equal(a.Value, b.Value) }) {
+		flags |= flagXattrs
+		w.number(colTexts, uint64(len(e.Xattrs)))
+		for _, a := range e.Xattrs {
+			w.text(colTexts, a.Name)
+			w.text(colTexts, string(a.Value))
+		}
+	}
+	if e.Type == squashfs.Regular && !sameContent(e.Content, x.Content) {
+		flags |= flagContent
+		w.content(x.Content, e.Content)
+	}
+	return flags
+}
+
+// order writes the paths that lead the data area: 0 for the one that follows in the old list, otherwise an entry's index plus one.
+func (w *recipeWriter) order() {
+	at := paths(w.to)
+	place := make(map[string]int)
+	for i, p := range w.from.First {
+		place[w.path(p)] = i
+	}
+	next := 0
+	for _, p := range w.to.First {
+		i, ok := place[p]
+		if ok && i == next {
+			w.number(colOrder, 0)
+		} else {
+			w.number(colOrder, uint64(at[p])+1)
+		}
+		if ok {
+			next = i + 1
+		}
+	}
+}
