@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -16,6 +17,9 @@ import (
 	"deltaup/mirror"
 	"deltaup/trust"
 )
+
+// publishMemory is what the Go runtime is held to: garbage is collected sooner than usual when patches of large files are made.
+const publishMemory = 1800 << 20
 
 // publishOptions are the command's flags and arguments.
 type publishOptions struct {
@@ -132,6 +136,7 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 			return err
 		}
 	}
+	debug.SetMemoryLimit(publishMemory) // for the rest of the process: a library must not decide that
 	status := newStatusLine(env)
 	p.Progress = func(step mirror.Step, done, total int64) {
 		status.show(publishSteps[step], done, total)

@@ -43,9 +43,6 @@ func estimate(s *suffix.Streams) int64 {
 	return n
 }
 
-// largeIndex lets one goroutine at a time make an index of more than PieceMax bytes.
-var largeIndex sync.Mutex
-
 // best gives the cheapest candidate for content i, nil when there is none that a set can have.
 func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	c, base := m.contents[i], m.patterns[i]
@@ -88,14 +85,21 @@ func (m *maker) small(ctx context.Context, path string, c, base *chunkstore.Cont
 			return nil, err
 		}
 		if base.Size > suffix.WindowMax {
-			return m.windowed(c, base, plain, old)
+			return m.windowed(ctx, c, base, plain, old)
 		}
 	}
 	e := Entry{Content: c, Base: base, Length: c.Size, hash: c.ID}
-	best := newForm(path, e, old, plain).candidate()
+	best, err := m.candidate(ctx, newForm(path, e, old, plain))
+	if err != nil {
+		return nil, err
+	}
 	if base != nil && best.poor() {
 		e.Base = nil
-		best = cheaper(best, newForm(path, e, nil, plain).candidate())
+		whole, err := m.candidate(ctx, newForm(path, e, nil, plain))
+		if err != nil {
+			return nil, err
+		}
+		best = cheaper(best, whole)
 	}
 	return best, best.check(old, plain)
 }
@@ -148,14 +152,15 @@ func (f form) transformed(id uint8) (_ form, ok bool) {
 }
 
 // candidate makes the patch of f.
-func (f form) candidate() *candidate {
-	if len(f.old) > PieceMax {
-		largeIndex.Lock()
-		defer largeIndex.Unlock()
+func (m *maker) candidate(ctx context.Context, f form) (*candidate, error) {
+	release, err := m.room.take(ctx, searchRoom(len(f.old), len(f.plain)))
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	f.entry.length = int64(len(f.plain))
 	s, cost := smallestDiff(suffix.NewIndex(f.old, 0), f.plain)
-	return &candidate{entries: []Entry{f.entry}, streams: []suffix.Streams{s}, cost: cost}
+	return &candidate{entries: []Entry{f.entry}, streams: []suffix.Streams{s}, cost: cost}, nil
 }
 
 // smallestDiff makes the patch with each gain and gives the one with the smaller estimate.
@@ -208,8 +213,15 @@ const largeMax = 512 << 20
 
 // large makes the entries of a content above PieceMax.
 func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candidate, error) {
-	largeIndex.Lock()
-	defer largeIndex.Unlock()
+	window := 0
+	if base != nil {
+		window = int(min(base.Size, suffix.WindowMax))
+	}
+	release, err := m.room.take(ctx, searchRoom(window, LargePiece))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	found := new(candidate)
 	index, begin, length := suffix.NewIndex(nil, 0), int64(-1), int64(0)
 	var old []byte
@@ -247,9 +259,12 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 }
 
 // windowed makes the candidate of a small content whose base is larger than a window.
-func (m *maker) windowed(c, base *chunkstore.Content, plain, old []byte) (*candidate, error) {
-	largeIndex.Lock()
-	defer largeIndex.Unlock()
+func (m *maker) windowed(ctx context.Context, c, base *chunkstore.Content, plain, old []byte) (*candidate, error) {
+	release, err := m.room.take(ctx, searchRoom(len(old), len(plain)))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	begin, _ := windowOf(base.Size, 0, c.Size, c.Size)
 	s, cost := smallestDiff(suffix.NewIndex(old, begin), plain)
 	e := Entry{Content: c, Base: base, Length: c.Size, length: c.Size, hash: c.ID}

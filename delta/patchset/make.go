@@ -26,7 +26,7 @@ const (
 // Make writes the set that leads from one release to another. old and new open the contents of either. Equal arguments
 // give equal bytes. Memory stays below 2 GiB whatever the contents' sizes. Every patch is applied once before it is written.
 func Make(ctx context.Context, w io.Writer, from, to *mkimage.Recipe, old, new Contents, o MakeOptions) (*Stats, error) {
-	m := &maker{from: from, to: to, old: old, new: new, o: o, stats: &Stats{}}
+	m := &maker{from: from, to: to, old: old, new: new, o: o, room: newRoom(), stats: &Stats{}}
 	if m.o.Workers <= 0 {
 		m.o.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -43,6 +43,7 @@ type maker struct {
 	o        MakeOptions
 	*listing
 	similar map[*chunkstore.Content]*chunkstore.Content
+	room    room
 
 	head    Head
 	entries []Entry
@@ -114,11 +115,11 @@ func (m *maker) patches(ctx context.Context) error {
 			end++
 		}
 		found := make([]*candidate, end-i)
-		g, ctx := errgroup.WithContext(ctx)
+		g, groupCtx := errgroup.WithContext(ctx)
 		g.SetLimit(m.o.Workers)
 		for n := range found {
 			g.Go(func() (err error) {
-				found[n], err = m.best(ctx, i+n)
+				found[n], err = m.best(groupCtx, i+n)
 				return err
 			})
 		}
@@ -131,7 +132,7 @@ func (m *maker) patches(ctx context.Context) error {
 		if i = end; i == len(m.contents) {
 			m.close()
 		}
-		if err := m.compress(); err != nil {
+		if err := m.compress(ctx); err != nil {
 			return err
 		}
 		m.done += size
@@ -182,13 +183,18 @@ func (m *maker) close() {
 }
 
 // compress writes the closed groups to the spool.
-func (m *maker) compress() error {
+func (m *maker) compress(ctx context.Context) error {
 	stored := make([][]byte, len(m.closed))
 	sizes := make([][]streamSize, len(m.closed))
-	var g errgroup.Group
+	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(m.o.Workers)
 	for i := range m.closed {
 		g.Go(func() error {
+			release, err := m.room.take(ctx, coderRoom(m.closed[i].streams.Len()))
+			if err != nil {
+				return err
+			}
+			defer release()
 			stored[i], sizes[i] = appendBundle(nil, m.closed[i].streams[:])
 			return nil
 		})
