@@ -29,7 +29,7 @@ type pages struct {
 	pipe      *os.File
 	image     *os.File
 	reader    errgroup.Group
-	stop      chan struct{} // closed: read what is left, without a pause
+	stop      chan struct{}    // closed: read what is left, without a pause
 	files     map[uint64]*File // by inode number
 	ranges    int              // of all files
 	lost      int64
