@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"deltaup/chunkstore"
 )
 
@@ -141,27 +143,52 @@ func (b *heldBack) take(p []byte, off int64) {
 	}
 }
 
-// readBack hashes the first size bytes of a slot.
+// readBack hashes the first size bytes of a slot. It reads on while it hashes.
 func readBack(ctx context.Context, slot Slot, size int64, held *heldBack, e *events) (chunkstore.ID, error) {
 	h := chunkstore.NewHasher()
-	buf := make([]byte, 1<<20)
-	for off := int64(0); off < size; {
-		if err := ctx.Err(); err != nil {
-			return chunkstore.ID{}, err
-		}
-		p := buf[:min(int64(len(buf)), size-off)]
-		if n, err := slot.ReadAt(p, off); n < len(p) {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
+	free, full := make(chan []byte, backBuffers), make(chan []byte, backBuffers)
+	for range backBuffers {
+		free <- make([]byte, backSize)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(full)
+		for off := int64(0); off < size; off += backSize {
+			var p []byte
+			select {
+			case p = <-free:
+			case <-ctx.Done():
+				return ctx.Err()
 			}
-			return chunkstore.ID{}, fmt.Errorf("slot %s: %w: %w", slot.Name(), ErrVerify, err)
+			p = p[:min(backSize, size-off)]
+			if n, err := slot.ReadAt(p, off); n < len(p) {
+				if err == nil || err == io.EOF {
+					err = io.ErrUnexpectedEOF
+				}
+				return fmt.Errorf("slot %s: %w: %w", slot.Name(), ErrVerify, err)
+			}
+			full <- p
 		}
+		return nil
+	})
+	off := int64(0)
+	for p := range full {
 		if held != nil {
 			held.take(p, off)
 		}
 		h.Write(p)
 		off += int64(len(p))
 		e.progress(StageVerify, off, size)
+		free <- p[:cap(p)]
+	}
+	if err := g.Wait(); err != nil {
+		return chunkstore.ID{}, err
 	}
 	return h.ID(), nil
 }
+
+// What readBack reads at once, in bytes, and how many of these are under way.
+const (
+	backSize    = 1 << 20
+	backBuffers = 3
+)

@@ -16,68 +16,27 @@ import (
 	"deltaup/mkimage/blockmap"
 )
 
-// fetchPieces fetches what the seeds lack of the image and meanwhile writes to the slot what they have: on the lines for
-// which images come by pieces, writing takes as long as fetching.
-func (u *Update) fetchPieces(ctx context.Context, total *counter) error {
-	p := u.pieces
-	var held *heldSlot
-	g, groupCtx := errgroup.WithContext(ctx)
-	g.Go(func() error { return u.fetchAll(groupCtx, total) })
-	g.Go(func() (err error) {
-		held, err = u.laySeeds(groupCtx, &p)
-		return err
-	})
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	u.laid = held
-	return nil
-}
-
-// laySeeds begins the image in the slot with the pieces that the seeds have.
-func (u *Update) laySeeds(ctx context.Context, p *pieces) (*heldSlot, error) {
+// layPieces writes the image into the slot, piece by piece, from the seeds and from what was fetched, and proves it. It comes after everything
+// was fetched, although writing meanwhile would save some of the time: a mirror that falls silent must not cost what the slot held.
+func (u *Update) layPieces(ctx context.Context, result *Result) (*heldSlot, error) {
 	if err := u.r.Slot.Begin(u.image.Size); err != nil {
 		return nil, noSpace(err)
 	}
 	held := newHeldSlot(u.r.Slot, u.image.Size, nil)
-	err := eachPiece(ctx, p.image, func(x blockmap.Piece, buf []byte) error {
-		at, ok := p.at[x.Key]
-		if !ok {
-			return nil
-		}
-		n, err := at.seed.ReadAt(buf, at.offset)
-		if n < len(buf) || blockmap.KeyOf(buf) != x.Key {
-			return fmt.Errorf("seed %s: %w", at.seed.Name(), errors.Join(ErrSeed, err))
-		}
-		_, err = held.WriteAt(buf, x.Offset)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("copy into slot %s: %w", u.r.Slot.Name(), err)
-	}
-	return held, noSpace(u.r.Slot.Sync()) // now, while there is still something to be fetched
-}
-
-// layPieces completes the image in the slot with the pieces that were fetched, and proves it.
-func (u *Update) layPieces(ctx context.Context, result *Result) (*heldSlot, error) {
-	held := u.laid
-	if u.laid = nil; held == nil {
-		var err error
-		if held, err = u.laySeeds(ctx, &u.pieces); err != nil {
-			return nil, err
-		}
-	}
 	var copied, done atomic.Int64
 	err := eachPiece(ctx, u.pieces.image, func(x blockmap.Piece, buf []byte) error {
-		if _, ok := u.pieces.at[x.Key]; ok {
+		if at, ok := u.pieces.at[x.Key]; ok {
+			n, err := at.seed.ReadAt(buf, at.offset)
+			if n < len(buf) || blockmap.KeyOf(buf) != x.Key {
+				return fmt.Errorf("seed %s: %w", at.seed.Name(), errors.Join(ErrSeed, err))
+			}
 			copied.Add(1)
 		} else if err := u.state.cache.readAt(u.image.ID, buf, x.Offset); err != nil {
 			return err
-		} else if _, err := held.WriteAt(buf, x.Offset); err != nil {
-			return err
 		}
 		u.events.progress(StageRebuild, done.Add(int64(x.Length)), u.image.Size)
-		return nil
+		_, err := held.WriteAt(buf, x.Offset)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("copy into slot %s: %w", u.r.Slot.Name(), err)

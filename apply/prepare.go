@@ -46,7 +46,6 @@ type Update struct {
 	closed       map[delta.Route]error // routes that failed, and why
 	initrdClosed bool                  // no patch set gives an initrd any more
 	seedless     bool                  // the seeds' files are not read: stored bytes come sooner
-	laid         *heldSlot             // has the pieces of the image that the seeds have
 	prove        bool                  // blocks of the seeds are not copied any more
 	way          delta.Way             // of the plan
 	plan         *delta.Plan

@@ -89,11 +89,7 @@ func (u *Update) fetch(ctx context.Context) error {
 	if free < u.plan.Bytes {
 		return u.noRoom(free)
 	}
-	fetch := u.fetchAll
-	if u.image != nil && u.plan.Route == delta.RouteBlocks {
-		fetch = u.fetchPieces
-	}
-	if err := fetch(ctx, &counter{total: u.plan.Bytes, stage: StageFetch, events: &u.events}); err != nil {
+	if err := u.fetchAll(ctx, &counter{total: u.plan.Bytes, stage: StageFetch, events: &u.events}); err != nil {
 		return err
 	}
 	if made, err := u.makeInitrd(ctx); made || err != nil {

@@ -63,7 +63,9 @@ line() {
   for n in near far; do
     ip netns exec "${!n}" tc qdisc replace dev $n root netem rate "$1" delay "$half" limit 20000 2>/dev/null && continue
     rtt=1ms note="no netem here: no delay"
-    ip netns exec "${!n}" tc qdisc replace dev $n root tbf rate "$1" burst 64k latency 300ms
+    # What passes at once has to be little beside what a pull measures the line with.
+    case $1 in ?mbit | ??mbit) burst=4k ;; *) burst=64k ;; esac
+    ip netns exec "${!n}" tc qdisc replace dev $n root tbf rate "$1" burst $burst latency 300ms
   done
 }
 note=
