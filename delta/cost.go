@@ -18,7 +18,7 @@ type CPU struct {
 }
 
 // DefaultCPU stands in for what is not known of a machine: a small one.
-var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 800e6, Scan: 800e6}
+var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 500e6, Scan: 800e6}
 
 const (
 	defaultMaxRange = 8 << 20
