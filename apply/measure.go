@@ -1,11 +1,18 @@
 package apply
 
 import (
+	"bytes"
 	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"slices"
+	"time"
 
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mkimage"
+	"deltaup/mkimage/squashfs"
 )
 
 // measureFiles is how many files of a seed give a block each, to learn how quick this machine compresses.
@@ -33,6 +40,90 @@ func (u *Update) measureCPU() {
 			u.cpu.Compress = u.compressRate(r, sample)
 		}
 	}
+}
+
+// guessCPU is what is known of the machine before the files in the seeds are read. What was not told is measured on a few of them: how
+// quickly they are read, which is decompressing, cutting and hashing, and how quickly blocks of them are compressed.
+func (u *Update) guessCPU() delta.CPU {
+	cpu := u.cpu
+	for _, path := range u.r.Seeds {
+		s, err := readSample(path)
+		if err != nil || s.read <= 0 {
+			continue // it shows when the seed is read, or is none of ours
+		}
+		processors := float64(runtime.GOMAXPROCS(0))
+		if cpu.Decode <= 0 {
+			cpu.Decode = s.read * processors
+		}
+		if cpu.Patch <= 0 {
+			cpu.Patch = cpu.Decode / patchShare
+		}
+		if encoders, err := mkimage.NewEncoders(s.codec); err == nil && cpu.Compress <= 0 {
+			if rate, err := encoders.Rate(s.blockSize, s.plain[:len(s.plain)/2]); err == nil {
+				cpu.Compress = rate * float64(encoders.Workers(s.blockSize, heapMax-heapOther-patchUnknown))
+			}
+		}
+		break
+	}
+	return cpu
+}
+
+// imageSample is a few blocks of an image.
+type imageSample struct {
+	codec     string // "": not one of ours
+	blockSize int
+	plain     []byte
+	read      float64 // plain bytes per second that one processor read
+}
+
+// readSample reads the first blocks of the first large files of an image.
+func readSample(path string) (*imageSample, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	m, err := squashfs.Open(f, size)
+	if err != nil {
+		return nil, err
+	}
+	s := &imageSample{blockSize: m.Info().BlockSize}
+	if t, ok, err := mkimage.ReadTrailer(m); err == nil && ok {
+		s.codec = t.Codec
+	}
+	splitter := chunkstore.NewSplitter(chunkstore.DefaultParams)
+	var took []time.Duration
+	err = m.Walk(func(n *squashfs.Node) error {
+		if n.Type != squashfs.Regular || n.Size < int64(s.blockSize) {
+			return nil
+		}
+		file, err := m.File(n)
+		if err != nil {
+			return err
+		}
+		before, start := len(s.plain), time.Now()
+		s.plain = append(s.plain, make([]byte, s.blockSize)...)
+		block := s.plain[before:]
+		if _, err := file.ReadAt(block, 0); err != nil && err != io.EOF {
+			return err
+		}
+		if _, err := splitter.Split(bytes.NewReader(block), nil); err != nil {
+			return err
+		}
+		if took = append(took, time.Since(start)); len(took) == measureFiles {
+			return fs.SkipAll
+		}
+		return nil
+	})
+	if len(took) > 0 { // the first one warms up, and any may be interrupted
+		slices.Sort(took)
+		s.read = float64(s.blockSize) / max(took[len(took)/2], time.Microsecond).Seconds()
+	}
+	return s, err
 }
 
 // compressRate measures on a sample how quickly a recipe's blocks are compressed, with the encoders that the rebuild

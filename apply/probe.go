@@ -30,8 +30,10 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	if u.meta.line.Rate <= 0 {
 		return true, nil
 	}
+	o := u.options()
+	o.CPU = u.guessCPU()
 	for {
-		plan, err := delta.NewPlan(delta.Need{Ways: u.guesses()}, have{cache: u.state.cache, seeds: u.seeds}, u.options())
+		plan, err := delta.NewPlan(delta.Need{Ways: u.guesses()}, have{cache: u.state.cache, seeds: u.seeds}, o)
 		if err != nil || rebuilds(plan.Route) {
 			return true, nil
 		}

@@ -37,6 +37,8 @@ const weakShare = 0.25
 // enough to stand out of what runs differ by, short where there are many.
 func roundTripProbe(m *Result, quick bool) Line {
 	switch n := m.Requests.Median; {
+	case n > 500:
+		return Line{RTT: 5 * time.Millisecond}
 	case n > 60:
 		return Line{RTT: 20 * time.Millisecond}
 	case n > 12 || quick:
@@ -49,7 +51,11 @@ func roundTripProbe(m *Result, quick bool) Line {
 const (
 	runsShare  = 0.5  // no further run on the loopback begins
 	probeShare = 0.65 // no second look at the round trips
+	linesShare = 0.2  // kept free for updates on real lines
 )
+
+// weakLimit is how long one update on the weak CPU may take; longer ones are computed.
+const weakLimit = 40 * time.Second
 
 // late tells whether a share of the budget is used up.
 func (s *session) late(share float64) bool {

@@ -87,9 +87,9 @@ func (r *Report) how() []string {
 	if len(checks) > 0 {
 		shaping += " What curl saw on those that updates were run on, a round trip on an open connection and the rate of a file’s bytes: " + strings.Join(checks, "; ") + "."
 	}
-	probe := "what a round trip of 400 ms (100 ms with more than 12 requests, 20 ms with more than 60) adds to the time."
+	probe := "what a round trip of 400 ms (100 ms with more than 12 requests, 20 ms with more than 60, 5 ms with more than 500) adds to the time."
 	if r.Quick {
-		probe = "what a round trip of 100 ms (20 ms with more than 60 requests) adds to the time."
+		probe = "what a round trip of 100 ms (20 ms with more than 60 requests, 5 ms with more than 500) adds to the time."
 	}
 	route := "Which route deltaup takes on a line is what deltaup plan says, asked for that line on that CPU."
 	if r.Quick {

@@ -13,19 +13,19 @@ import (
 
 // realLines are those that updates are run on for real, in order of preference.
 var realLines = []Line{
-	{50e6, curveRTT},
+	{1e9, 5 * time.Millisecond},
 	{10e6, curveRTT},
+	{200e6, curveRTT},
+	{50e6, curveRTT},
 	{1e6, curveRTT},
 	{roundRate, 400 * time.Millisecond},
-	{1e9, 5 * time.Millisecond},
-	{200e6, curveRTT},
 	{256e3, 300 * time.Millisecond},
 	{64e3, 600 * time.Millisecond},
 }
 
 // longestPoints are the longest updates that are run for real, by their computed time: first all short ones, then, as
 // long as the budget lasts, longer ones.
-var longestPoints = []float64{30, 100, 240} // seconds
+var longestPoints = []float64{16, 40, 120, 240} // seconds
 
 // runLines runs updates on real lines, the shortest first.
 func (s *session) runLines() error {
