@@ -68,7 +68,7 @@ type Request struct {
 	CPU        delta.CPU         // what is known of this machine; what is zero is measured or delta.DefaultCPU
 	Optimize   delta.Optimize    // "": for time
 	Route      delta.Route       // the only one to be taken; "": the best
-	Parallel   int               // requests under way at once; 0: 4
+	Parallel   int               // requests under way at once; 0: delta.DefaultParallel
 	Events     func(Event)       // may be nil; called by one goroutine at a time
 
 	// Accept, unless nil, sees the release before more than its file is fetched: it says which Outputs are wanted

@@ -59,7 +59,7 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 		return nil, errors.New("neither a channel nor a version was asked for")
 	}
 	if r.Parallel <= 0 {
-		r.Parallel = 4
+		r.Parallel = delta.DefaultParallel
 	}
 	u := &Update{r: r, events: events{fn: r.Events}, seeds: &seeds{}, cpu: r.CPU, closed: map[delta.Route]error{}}
 	slot := ""

@@ -20,9 +20,12 @@ type CPU struct {
 // DefaultCPU stands in for what is not known of a machine: a small one.
 var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 500e6, Scan: 800e6}
 
+// DefaultParallel is how many requests are under way at once when nobody says otherwise: enough that many small ranges do not wait for each other on a
+// fast line with a long round trip, few enough for any server.
+const DefaultParallel = 8
+
 const (
 	defaultMaxRange = 8 << 20
-	defaultParallel = 4
 
 	// What a request may be worth in bytes: below, headers weigh more than the
 	// gap; above, a wrong idea of the line would fetch too much of nothing.

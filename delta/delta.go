@@ -130,7 +130,7 @@ type Options struct {
 	CPU      CPU
 	Optimize Optimize
 	MaxRange int64 // bytes; longer runs are split at pieces, to be fetched in parallel and failed over; default 8 MiB
-	Parallel int   // requests under way at once, for the estimate; default 4
+	Parallel int   // requests under way at once, for the estimate; default DefaultParallel
 }
 
 // Plan is what to fetch. Bytes and Requests are payload exactly as the ranges say.

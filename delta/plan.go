@@ -21,7 +21,7 @@ func NewPlan(need Need, have Have, o Options) (*Plan, error) {
 		o.MaxRange = defaultMaxRange
 	}
 	if o.Parallel <= 0 {
-		o.Parallel = defaultParallel
+		o.Parallel = DefaultParallel
 	}
 	b := builder{have: have, gap: o.Line.RequestCost(), maxRange: o.MaxRange}
 	if len(need.Ways) == 0 {

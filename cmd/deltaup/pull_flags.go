@@ -82,7 +82,7 @@ func (o *pullOptions) addLineFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.maxBytes, "max-bytes", "", "refuse to fetch more than `BYTES`, such as 50M")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "give up on a server that sends nothing for so long")
 	f.StringVar(&o.minRate, "min-rate", "64", "give up on a server that sends fewer than `BYTES` a second")
-	f.IntVar(&o.parallel, "parallel", 4, "requests under way at once")
+	f.IntVar(&o.parallel, "parallel", delta.DefaultParallel, "requests under way at once")
 }
 
 // request turns the flags into what the library takes.
