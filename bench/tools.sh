@@ -11,7 +11,7 @@ declare -A package=(
   [grub-editenv]=grub-common [grub-script-check]=grub-common
   [cpio]=cpio [bsdcpio]=libarchive-tools [unmkinitramfs]=initramfs-tools-core
   [lz4]=lz4 [strace]=strace [gzip]=gzip [python3]=python3 [objdump]=binutils
-  [chromium]=chromium
+  [chromium]=chromium [time]=time
   [systemd-analyze]=systemd [shellcheck]=shellcheck [mke2fs]=e2fsprogs [losetup]=mount [unshare]=util-linux
 )
 

@@ -119,6 +119,7 @@ var passing = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d`), "DATE"},
 	{regexp.MustCompile(`\d+ bytes in \d+ms`), "N bytes in TIME"},
 	{regexp.MustCompile(`\b\d+( of \d+)? bytes\b`), "N bytes"},
+	{regexp.MustCompile(`\bat \d+:`), "at N:"},
 	{regexp.MustCompile(`\b\d{3,}\b`), "N"},
 }
 
