@@ -59,7 +59,7 @@ func (u *Update) guessCPU() delta.CPU {
 			cpu.Patch = cpu.Decode / patchShare
 		}
 		if encoders, err := mkimage.NewEncoders(s.codec); err == nil && cpu.Compress <= 0 {
-			if rate, err := encoders.Rate(s.blockSize, s.plain[:len(s.plain)/2]); err == nil {
+			if rate, err := encoders.Rate(s.blockSize, s.plain); err == nil {
 				cpu.Compress = rate * float64(encoders.Workers(s.blockSize, heapMax-heapOther-patchUnknown))
 			}
 		}

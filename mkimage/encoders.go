@@ -43,7 +43,8 @@ func (e *Encoders) take(n int) ([]*zstd.Encoder, error) {
 	return e.list[:n], nil
 }
 
-// Rate measures how many plain bytes a second one encoder compresses, on a sample of what it will be given.
+// Rate measures how many plain bytes a second one encoder compresses, on a sample of what it will be given: the median of its blocks, for
+// some may be interrupted by whatever else runs.
 func (e *Encoders) Rate(blockSize int, sample []byte) (float64, error) {
 	if len(sample) == 0 {
 		return 0, errors.New("compression rate: no sample")
@@ -54,11 +55,14 @@ func (e *Encoders) Rate(blockSize int, sample []byte) (float64, error) {
 	}
 	buf := make([]byte, 0, blockSize+blockSize/2)
 	list[0].EncodeAll(sample[:min(blockSize, len(sample))], buf) // the encoder takes its memory
-	start := time.Now()
+	var rates []float64
 	for b := range slices.Chunk(sample, blockSize) {
+		start := time.Now()
 		list[0].EncodeAll(b, buf)
+		rates = append(rates, float64(len(b))/max(time.Since(start), time.Microsecond).Seconds())
 	}
-	return float64(len(sample)) / max(time.Since(start), time.Microsecond).Seconds(), nil
+	slices.Sort(rates)
+	return rates[len(rates)/2], nil
 }
 
 // encoderCost is the bytes of memory that one encoder takes, measured.
