@@ -18,7 +18,7 @@ type CPU struct {
 }
 
 // DefaultCPU stands in for what is not known of a machine: a small one.
-var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 500e6, Scan: 800e6}
+var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 600e6, Scan: 800e6}
 
 // DefaultParallel is how many requests are under way at once when nobody says otherwise: enough that many small ranges do not wait for each other on a
 // fast line with a long round trip, few enough for any server.
