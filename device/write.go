@@ -150,9 +150,11 @@ func syncFileSystem(dir string) error {
 		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	defer unix.Close(fd) // read only
-	err = unix.Syncfs(fd)
-	if err == nil {
-		err = unix.Fsync(fd)
+	// Twice: what the journal's thread puts in its place only behind the first pass is written by the second.
+	for n := 0; n < 2 && err == nil; n++ {
+		if err = unix.Syncfs(fd); err == nil {
+			err = unix.Fsync(fd)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("sync %s: %w", dir, err)
