@@ -141,16 +141,18 @@ func (s *spoilingSlot) Begin(size int64) error {
 	return s.Slot.Begin(size)
 }
 
-// syncFileSystem writes back everything of the file system that a folder lies on, its journal included, and has the disk
-// empty its cache. Syncfs alone does not: it puts what the journal held into its place after its flush, so that a
-// later write could reach the disk before.
+// syncFileSystem writes back everything of the file system that a folder lies on, what its journal holds included, to its
+// place on the disk, and has the disk empty its cache behind it.
+//
+// Linux does so only when asked twice. Ext4's syncfs commits the journal, flushes the disk's cache, and then puts
+// the metadata in place; its fsync of a folder commits alone, and flushes nothing when all is committed. FAT's
+// syncfs flushes nothing, its fsync does. The second syncfs flushes what the first has put in place.
 func syncFileSystem(dir string) error {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	defer unix.Close(fd) // read only
-	// Twice: what the journal's thread puts in its place only behind the first pass is written by the second.
 	for n := 0; n < 2 && err == nil; n++ {
 		if err = unix.Syncfs(fd); err == nil {
 			err = unix.Fsync(fd)
