@@ -19,7 +19,7 @@ var ErrPermission = errors.New("recording takes root's rights (CAP_SYS_ADMIN)")
 
 // RecordOptions says what to record. The zero value records the mount at / until the context ends.
 type RecordOptions struct {
-	Root    string // a mount point; what is opened in this mount is recorded, as paths below it; "": "/"
+	Root    string // a mount point; what is opened of its file system is recorded, as paths below it; "": "/"
 	Pages   bool   // also record which bytes come into memory, see doc/trace.md
 	Image   string // with Pages: the squashfs image below Root, a block device or a file; "": the only one that is mounted
 	Started func() // called once watching has begun, so that no later access is missed; may be nil
@@ -28,7 +28,7 @@ type RecordOptions struct {
 // Record watches until ctx ends, and then gives what was read: each regular file with the
 // time of its first open, exec or read. Files that are no longer there are left out.
 //
-// The files are learnt from fanotify with a mark on the mount, which overlayfs permits,
+// The files are learnt from fanotify with a mark on the file system, since services have mounts of their own of it,
 // each only once: a file that was seen is marked to be ignored. What the kernel's queue cannot
 // hold is counted in Lost. Memory is bounded by MaxFiles and 2^20 ranges. Errors wrap ErrPermission.
 func Record(ctx context.Context, o RecordOptions) (*Trace, error) {
@@ -97,7 +97,7 @@ func newWatch(root string) (*watch, error) {
 		return nil, errors.Join(notPermitted("fanotify_init", err), dir.Close(), fds.Close())
 	}
 	w := &watch{events: os.NewFile(uintptr(fd), "fanotify"), fd: fd, root: dir, fds: fds, ignore: ignoreSeen, seen: make(map[inode]bool)}
-	if err := unix.FanotifyMark(fd, unix.FAN_MARK_ADD|unix.FAN_MARK_MOUNT, watched, unix.AT_FDCWD, root); err != nil {
+	if err := unix.FanotifyMark(fd, unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, watched, unix.AT_FDCWD, root); err != nil {
 		w.close()
 		return nil, notPermitted("fanotify_mark", err)
 	}

@@ -80,13 +80,15 @@ func recordWhile(t *testing.T, o RecordOptions, do func()) *Trace {
 }
 
 func TestRecord(t *testing.T) {
-	root := overlay(t, makeImage(t, map[string]int{"etc/a": 5000, "usr/b c": 100, "usr/never": 10, "x": 9000}, true))
+	root := overlay(t, makeImage(t, map[string]int{"etc/a": 5000, "usr/b c": 100, "usr/never": 10, "x": 9000, "usr/private": 10}, true))
 	got := recordWhile(t, RecordOptions{Root: root}, func() {
 		use(t, root, "cat x >/dev/null; cat etc/a 'usr/b c' >/dev/null; cat x >/dev/null; ls usr >/dev/null; echo >new; rm new")
+		// Services that systemd shields from others see the file system by mounts of their own.
+		use(t, root, `unshare --mount sh -ec 'mount --bind -o ro "$PWD/usr" "$PWD/usr" && cat "$PWD/usr/private" >/dev/null'`)
 	})
 	// What the upper folder holds is recorded too, unless it is gone by then.
 	files := slices.DeleteFunc(got.Paths(), func(p string) bool { return p == "new" })
-	if want := []string{"x", "etc/a", "usr/b c"}; !slices.Equal(files, want) || got.Lost != 0 {
+	if want := []string{"x", "etc/a", "usr/b c", "usr/private"}; !slices.Equal(files, want) || got.Lost != 0 {
 		t.Errorf("recorded %q, %d lost, want %q", files, got.Lost, want)
 	}
 	if !slices.IsSortedFunc(got.Files, func(a, b File) int { return int(a.First - b.First) }) || got.Files[0].First <= 0 {
