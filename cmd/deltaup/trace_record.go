@@ -43,7 +43,7 @@ the kernel's tracing.`,
 	f.SortFlags = false
 	f.StringVarP(&o.output, "output", "o", "", "`FILE` to write; - is standard output")
 	f.StringVar(&o.until, "until", "", "`WHEN` to end: boot-complete, taken or a duration")
-	f.StringVar(&o.Root, "root", "/", "where the file system to watch is mounted")
+	f.StringVar(&o.Root, "root", "/", "`DIR` where the file system to watch is mounted")
 	f.BoolVar(&o.Pages, "pages", false, "record the bytes that came into memory too")
 	f.StringVar(&o.Image, "image", "", "with --pages: device or file of the squashfs `IMAGE` below the root (default: the only one mounted)")
 	return cmd

@@ -5,34 +5,32 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"deltaup/mkimage/squashfs"
 )
 
-// pageEvent is the kernel's filemap tracepoint that tells of a page, or a folio of 2^order pages, that
-// entered memory. Its fields: include/trace/events/filemap.h.
-const pageEvent = "events/filemap/mm_filemap_add_to_page_cache"
+// maxPageRanges bounds the ranges of all files of one recording.
+const maxPageRanges = 1 << 20
 
-// pages records which pages of an image's files come into memory, through a tracefs
-// instance of its own, so that other users of the kernel's tracing see nothing of it. All that it needs
+// pages records which pages of an image's files come into memory: a tracepoint of the kernel's
+// writes them into a ring for each processor, see ring. All that it needs
 // until the end is held open: switch_root takes the paths away from a process that stays behind.
 type pages struct {
-	instances *os.Root // tracefs's folder of them
-	name      string   // of the instance
-	dir       *os.Root // of the instance
-	pipe      *os.File
-	image     *os.File
-	reader    errgroup.Group
-	stop      chan struct{}    // closed: read what is left, without a pause
-	files     map[uint64]*File // by inode number
-	ranges    int              // of all files
-	lost      int64
+	image   *os.File
+	format  pageFormat
+	rings   []*ring
+	readers errgroup.Group // one for each ring
+
+	mu     sync.Mutex       // of what follows
+	files  map[uint64]*File // by inode number
+	inode  uint64           // of the page before, whose file is last: pages mostly come in runs
+	last   *File
+	ranges int // of all files
+	lost   int64
 }
 
 // startPages begins to record. image "" is the only squashfs that is mounted.
@@ -41,94 +39,113 @@ func startPages(image string) (*pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pages{name: "deltaup-" + strconv.Itoa(os.Getpid()), files: make(map[uint64]*File), stop: make(chan struct{})}
-	if err := p.open(image); err != nil {
-		p.close()
-		return nil, err
+	p := &pages{files: make(map[uint64]*File)}
+	if err := p.open(device, image); err != nil {
+		return nil, errors.Join(err, p.close())
 	}
-	if err := p.enable(device); err != nil {
-		p.close()
-		return nil, err
+	for _, r := range p.rings {
+		p.readers.Go(func() error { return r.read(p.drain) })
 	}
-	p.reader.Go(p.read)
 	return p, nil
 }
 
-// open opens the image and makes the instance.
-func (p *pages) open(image string) error {
-	tracing, err := tracefs()
-	if err != nil {
+// open opens the image and a ring for each processor, and begins to fill them.
+func (p *pages) open(device uint64, image string) (err error) {
+	if p.format, err = readPageFormat(); err != nil {
 		return err
 	}
 	if p.image, err = os.Open(image); err != nil {
 		return err
 	}
-	if p.instances, err = os.OpenRoot(filepath.Join(tracing, "instances")); err != nil {
-		return notPermitted("open tracefs", err)
+	cpus, err := onlineCPUs()
+	if err != nil {
+		return err
 	}
-	if err := p.instances.Mkdir(p.name, 0o700); err != nil {
-		return notPermitted("make a tracefs instance", err)
-	}
-	p.dir, err = p.instances.OpenRoot(p.name)
-	return err
-}
-
-// tracefs finds where the kernel's tracing is mounted.
-func tracefs() (string, error) {
-	for _, dir := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
-		if _, err := os.Stat(filepath.Join(dir, pageEvent)); err == nil {
-			return dir, nil
+	for _, cpu := range cpus {
+		r, err := openRing(p.format.id, cpu, ringSize(len(cpus)), fmt.Sprintf("s_dev == %d", device))
+		if err != nil {
+			return err
 		}
+		p.rings = append(p.rings, r)
 	}
-	return "", errors.New("no tracefs with filemap events at /sys/kernel/tracing: mount it, or record without pages")
-}
-
-// enable sets the instance up for one device.
-func (p *pages) enable(device uint64) error {
-	for _, setting := range []struct{ file, value string }{
-		{"trace_clock", "boot"},
-		{"buffer_size_kb", "2048"},
-		{pageEvent + "/filter", fmt.Sprintf("s_dev == %d", device)},
-		{pageEvent + "/enable", "1"},
-	} {
-		if err := p.set(setting.file, setting.value); err != nil {
+	for _, r := range p.rings {
+		if err := r.enable(true); err != nil {
 			return err
 		}
 	}
-	// Not blocking, so that a deadline can end the read.
-	pipe, err := p.dir.OpenFile("trace_pipe", os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return fmt.Errorf("set up tracing: %w", err)
-	}
-	p.pipe = pipe
 	return nil
 }
 
-// set writes one of the instance's settings.
-func (p *pages) set(file, value string) error {
-	f, err := p.dir.OpenFile(file, os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("set up tracing: %w", err)
+// drain takes what is in a ring.
+func (p *pages) drain(r *ring) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	slept := suspended()
+	return r.drain(func(kind uint32, body []byte) { p.record(kind, body, slept) })
+}
+
+// record takes one record of a ring. slept is what its clock leaves out.
+func (p *pages) record(kind uint32, body []byte, slept time.Duration) {
+	at, page, err := p.format.sample(kind, body)
+	switch {
+	case err != nil:
+		p.lost++
+	case page.Length > 0:
+		p.page((at + slept).Truncate(time.Microsecond), page)
 	}
-	_, err = io.WriteString(f, value)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("set up tracing: %w", err)
+}
+
+// page notes one that came into memory.
+func (p *pages) page(at time.Duration, page page) {
+	if p.last == nil || p.inode != page.inode {
+		f := p.files[page.inode]
+		if f == nil {
+			if len(p.files) == MaxFiles {
+				p.lost++
+				return
+			}
+			f = &File{First: at}
+			p.files[page.inode] = f
+		}
+		p.inode, p.last = page.inode, f
 	}
-	return nil
+	p.last.First = min(p.last.First, at) // another processor's ring may have been read before
+	p.add(p.last, page.Range)
+}
+
+// add joins r to f's last range where it follows on it, as readahead has it.
+func (p *pages) add(f *File, r Range) {
+	if n := len(f.Ranges); n > 0 && f.Ranges[n-1].End() == r.Offset {
+		f.Ranges[n-1].Length += r.Length
+		return
+	}
+	if p.ranges == maxPageRanges {
+		p.lost++
+		return
+	}
+	p.ranges++
+	f.Ranges = append(f.Ranges, r)
 }
 
 // finish ends the recording and adds to t what it saw.
 func (p *pages) finish(t *Trace) error {
-	if err := p.set(pageEvent+"/enable", "0"); err != nil {
+	for _, r := range p.rings {
+		if err := errors.Join(r.enable(false), r.stop()); err != nil {
+			return err
+		}
+	}
+	if err := p.readers.Wait(); err != nil {
 		return err
 	}
-	close(p.stop)
-	// What is in the buffer is there at once; a moment suffices to read it.
-	if err := p.pipe.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
-		return err
-	}
-	if err := p.reader.Wait(); err != nil {
-		return err
+	for _, r := range p.rings {
+		if err := p.drain(r); err != nil {
+			return err
+		}
+		lost, err := r.lost()
+		if err != nil {
+			return err
+		}
+		p.lost += lost
 	}
 	return p.join(t)
 }
@@ -171,19 +188,29 @@ func (p *pages) join(t *Trace) error {
 	return nil
 }
 
+// clip cuts ranges at a file's end: squashfs reads ahead past it.
+func clip(ranges []Range, size int64) []Range {
+	kept := ranges[:0]
+	for _, r := range ranges {
+		if r.Length = min(r.Length, size-r.Offset); r.Length > 0 {
+			kept = append(kept, r)
+		}
+	}
+	return kept[:min(len(kept), maxRanges)]
+}
+
 // close ends the recording, wherever it stands.
-func (p *pages) close() {
-	if p.pipe != nil && p.pipe.SetReadDeadline(time.Now()) == nil {
-		p.reader.Wait() // its error, if any, was finish's
+func (p *pages) close() error {
+	var errs []error
+	for _, r := range p.rings {
+		errs = append(errs, r.stop())
 	}
-	// Nothing can be done about what fails from here on. The instance can only be removed once its files are closed.
-	p.pipe.Close()
-	p.image.Close()
-	if p.dir != nil {
-		p.dir.Close()
+	p.readers.Wait() // its error, if any, was finish's
+	for _, r := range p.rings {
+		errs = append(errs, r.close())
 	}
-	if p.instances != nil {
-		p.instances.Remove(p.name)
-		p.instances.Close()
+	if p.image != nil {
+		p.image.Close() // only read
 	}
+	return errors.Join(errs...)
 }

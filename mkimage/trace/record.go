@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 	"unsafe"
 
@@ -70,6 +68,7 @@ type watch struct {
 	fds    *os.File // /proc/self/fd, held because switch_root takes /proc away from a process that stays behind
 	ignore uint     // flags that mark a file to be ignored; 0: the kernel cannot without keeping it in memory
 	seen   map[inode]bool
+	tops   []string // folders of the root, once they are needed
 	trace  Trace
 }
 
@@ -106,7 +105,7 @@ func newWatch(root string) (*watch, error) {
 
 // notPermitted gives err with the call's name, as ErrPermission where that is what it means.
 func notPermitted(call string, err error) error {
-	if errors.Is(err, unix.EPERM) {
+	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("%s: %w", call, ErrPermission)
 	}
 	return os.NewSyscallError(call, err)
@@ -181,7 +180,7 @@ func (w *watch) see(fd int, now time.Duration) {
 	if st.Nlink == 0 || w.seen[id] {
 		return
 	}
-	path, ok := w.path(fd)
+	path, ok := w.path(fd, id)
 	if !ok {
 		return
 	}
@@ -204,33 +203,18 @@ func (w *watch) ignoreFile(fd int) {
 	}
 }
 
-// path gives the path below the root of what fd is open on. The root's own path is asked
-// for anew, because switch_root moves it.
-func (w *watch) path(fd int) (string, bool) {
-	file, err := w.readlink(fd)
-	if err != nil {
-		return "", false
-	}
-	root, err := w.readlink(int(w.root.Fd()))
-	if err != nil {
-		return "", false
-	}
-	path, ok := strings.CutPrefix(file, strings.TrimSuffix(root, "/")+"/")
-	return path, ok && checkPath(path) == nil
-}
-
-// readlink gives the path of what fd is open on.
-func (w *watch) readlink(fd int) (string, error) {
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(int(w.fds.Fd()), strconv.Itoa(fd), buf)
-	return string(buf[:max(n, 0)]), err
-}
-
 // sinceBoot is the time since the kernel started, which all processes agree on.
-func sinceBoot() time.Duration {
+func sinceBoot() time.Duration { return clock(unix.CLOCK_BOOTTIME).Truncate(time.Microsecond) }
+
+// suspended is how long of it the machine has slept, which CLOCK_MONOTONIC leaves out.
+func suspended() time.Duration {
+	return (clock(unix.CLOCK_BOOTTIME) - clock(unix.CLOCK_MONOTONIC)).Round(time.Millisecond)
+}
+
+func clock(id int32) time.Duration {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+	if err := unix.ClockGettime(id, &ts); err != nil {
 		return 0 // never on Linux
 	}
-	return time.Duration(ts.Nano()).Truncate(time.Microsecond)
+	return time.Duration(ts.Nano())
 }

@@ -3,6 +3,7 @@ package trace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -80,19 +81,62 @@ func recordWhile(t *testing.T, o RecordOptions, do func()) *Trace {
 }
 
 func TestRecord(t *testing.T) {
-	root := overlay(t, makeImage(t, map[string]int{"etc/a": 5000, "usr/b c": 100, "usr/never": 10, "x": 9000, "usr/private": 10}, true))
+	root := overlay(t, makeImage(t, map[string]int{"etc/a": 5000, "usr/b c": 100, "usr/never": 10, "x": 9000}, true))
 	got := recordWhile(t, RecordOptions{Root: root}, func() {
 		use(t, root, "cat x >/dev/null; cat etc/a 'usr/b c' >/dev/null; cat x >/dev/null; ls usr >/dev/null; echo >new; rm new")
-		// Services that systemd shields from others see the file system by mounts of their own.
-		use(t, root, `unshare --mount sh -ec 'mount --bind -o ro "$PWD/usr" "$PWD/usr" && cat "$PWD/usr/private" >/dev/null'`)
 	})
 	// What the upper folder holds is recorded too, unless it is gone by then.
 	files := slices.DeleteFunc(got.Paths(), func(p string) bool { return p == "new" })
-	if want := []string{"x", "etc/a", "usr/b c", "usr/private"}; !slices.Equal(files, want) || got.Lost != 0 {
+	if want := []string{"x", "etc/a", "usr/b c"}; !slices.Equal(files, want) || got.Lost != 0 {
 		t.Errorf("recorded %q, %d lost, want %q", files, got.Lost, want)
 	}
 	if !slices.IsSortedFunc(got.Files, func(a, b File) int { return int(a.First - b.First) }) || got.Files[0].First <= 0 {
 		t.Errorf("times: %+v", got.Files)
+	}
+}
+
+// TestRecordPrivate reads by mounts of another namespace, as services do that systemd shields from others:
+// of the whole and of a folder of it, before and after they are gone.
+func TestRecordPrivate(t *testing.T) {
+	root := overlay(t, makeImage(t, map[string]int{"etc/a": 10, "usr/x/b": 10, "usr/x/c": 10}, true))
+	w, err := newWatch(root)
+	if errors.Is(err, ErrPermission) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	over, stop := context.WithCancel(t.Context())
+	stop()
+	const private = `unshare --mount sh -ec 'mount --bind -o ro "$PWD/usr" "$PWD/usr"; cat "$PWD/%s" >/dev/null; %s'`
+	use(t, root, fmt.Sprintf(private, "usr/x/b", "exit"))
+	use(t, root, fmt.Sprintf(private, "etc/a", "exit"))
+	cmd := exec.Command("sh", "-ec", fmt.Sprintf(private, "usr/x/c", "echo; read line"))
+	cmd.Dir = root
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := out.Read(make([]byte, 1)); n != 1 {
+		t.Errorf("the other namespace: %v", err)
+	}
+	err = w.run(over) // takes what is queued
+	if _, err := in.Write([]byte("\n")); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if want := []string{"usr/x/b", "etc/a", "usr/x/c"}; err != nil || !slices.Equal(w.trace.Paths(), want) || w.trace.Lost != 0 {
+		t.Errorf("recorded %q, %d lost, %v, want %q", w.trace.Paths(), w.trace.Lost, err, want)
 	}
 }
 
@@ -209,34 +253,6 @@ func TestRecordEvents(t *testing.T) {
 	event[0] = 25
 	if err := w.take(event, 0); err == nil {
 		t.Error("an event longer than the buffer was taken")
-	}
-}
-
-func TestPageLines(t *testing.T) {
-	p := &pages{files: make(map[uint64]*File)}
-	page := int64(os.Getpagesize())
-	for _, line := range []string{
-		"  systemd-1       [000] .....     2.500000: mm_filemap_add_to_page_cache: dev 254:0 ino 2e pfn=0x1234 ofs=0 order=0",
-		"  systemd-1       [000] .....     2.600000: mm_filemap_add_to_page_cache: dev 254:0 ino 2e pfn=0x1235 ofs=4096 order=2",
-		"  kworker/0:1-12  [001] d..2.     2.700000: mm_filemap_add_to_page_cache: dev 254:0 ino 7 page=000 pfn=9 ofs=8192",
-		"CPU:1 [LOST 12 EVENTS]",
-		"anything else",
-		"CPU:0 [LOST EVENTS]",
-		"  systemd-1       [000] .....     2.800000: mm_filemap_add_to_page_cache: dev 254:0 ino zz pfn=0x1234 ofs=0 order=0",
-		"  systemd-1       [000] .....     2.800000: mm_filemap_add_to_page_cache: dev 254:0 ino 9 pfn=0x1234 ofs=-4096 order=0",
-		"  systemd-1       [000] .....     2.800000: mm_filemap_add_to_page_cache: dev 254:0 ino 9 pfn=0x1234",
-		"  systemd-1       [000] .....     2.800000: mm_filemap_add_to_page_cache: dev 254:0 ino 9 pfn=0x1234 ofs=0 order=17",
-	} {
-		p.take(line)
-	}
-	if p.lost != 12+4 || len(p.files) != 2 || p.files[0x2e].First.Milliseconds() != 2500 {
-		t.Fatalf("%d lost, files %v", p.lost, p.files)
-	}
-	if page == 4096 && !slices.Equal(p.files[0x2e].Ranges, []Range{{0, 5 * page}}) {
-		t.Errorf("ranges of 0x2e: %v", p.files[0x2e].Ranges)
-	}
-	if got := clip([]Range{{0, 4096}, {8192, 4096}}, 5000); !slices.Equal(got, []Range{{0, 4096}}) {
-		t.Errorf("clipped to %v", got)
 	}
 }
 
