@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -80,7 +77,7 @@ func untilFunc(until string) (func(context.Context) error, error) {
 	case "":
 		return func(ctx context.Context) error { <-ctx.Done(); return nil }, nil
 	case "boot-complete":
-		return waitForBoot, nil
+		return bootedSystemd.wait, nil
 	}
 	d, err := time.ParseDuration(until)
 	if err != nil || d <= 0 {
@@ -95,45 +92,3 @@ func untilFunc(until string) (func(context.Context) error, error) {
 	}, nil
 }
 
-// waitForBoot blocks until systemd has no job of the boot left, boot-complete.target among them. A recorder
-// that was begun early asks until there is a message bus to ask by.
-func waitForBoot(ctx context.Context) error {
-	waitForBus(ctx)
-	for {
-		state, err := exec.CommandContext(ctx, "systemctl", "is-system-running", "--wait").Output()
-		var exit *exec.ExitError
-		if err != nil && !errors.As(err, &exit) && ctx.Err() == nil {
-			return fmt.Errorf("wait for the end of the boot: %w", err)
-		}
-		switch word := strings.TrimSpace(string(state)); word {
-		case "", "unknown", "offline", "initializing", "starting":
-			if _, err := os.Stat("/run/systemd/system"); word == "offline" && err != nil {
-				return errors.New("wait for the end of the boot: systemd does not run here")
-			}
-		default:
-			return nil // running, or degraded by a unit that failed: the boot is over all the same
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// waitForBus blocks, at no cost for the boot, until there is a message bus, or until there should be one.
-func waitForBus(ctx context.Context) {
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		return
-	}
-	for range 300 {
-		if _, err := os.Stat("/run/dbus/system_bus_socket"); err == nil {
-			return
-		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
