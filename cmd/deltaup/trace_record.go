@@ -91,4 +91,3 @@ func untilFunc(until string) (func(context.Context) error, error) {
 		return nil
 	}, nil
 }
-
