@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"deltaup/internal/medium"
 )
 
 // ErrBusy is wrapped when a slot is mounted, in use by a loop device, or open in another deltaup.
@@ -24,12 +26,13 @@ type Options struct {
 
 // Slot is a file or a block device that one image is written to. A file that does
 // not exist is made by the first Reserve or Begin. Its methods are not for concurrent
-// use, ReadAt and WriteAt excepted.
+// use, reads, writes and StartWriteback excepted.
 type Slot struct {
 	path     string
 	readOnly bool
 	device   bool
-	f        *os.File // nil while the file does not exist
+	f        *os.File       // nil while the file does not exist
+	medium   *medium.Reader // of f
 }
 
 // Open opens the slot at path, following symbolic links such as those in
@@ -84,7 +87,7 @@ func (s *Slot) open(mode fs.FileMode, flags int) error {
 			return err
 		}
 	}
-	s.f = f
+	s.f, s.medium = f, medium.NewReader(f)
 	return nil
 }
 
@@ -118,7 +121,7 @@ func (s *Slot) Close() error {
 	if s.f == nil {
 		return nil
 	}
-	return s.f.Close()
+	return errors.Join(s.medium.Close(), s.f.Close())
 }
 
 // ReadAt reads what the slot holds; a file that does not exist holds nothing.
@@ -135,4 +138,12 @@ func (s *Slot) WriteAt(p []byte, off int64) (int, error) {
 		return 0, fmt.Errorf("slot %s: %w", s.path, fs.ErrNotExist)
 	}
 	return s.f.WriteAt(p, off)
+}
+
+// ReadMedium reads like ReadAt, from the medium, whatever is in memory. It is quick with a [medium.Buffer] and an aligned offset.
+func (s *Slot) ReadMedium(p []byte, off int64) (int, error) {
+	if s.f == nil {
+		return 0, io.EOF
+	}
+	return s.medium.ReadAt(p, off)
 }

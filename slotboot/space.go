@@ -120,24 +120,12 @@ func (s *Slot) Sync() error {
 	return s.f.Sync()
 }
 
-// DropCache makes later reads come from the medium. Call Sync first: dirty pages stay.
-func (s *Slot) DropCache() error {
-	if s.f == nil {
-		return nil
+// StartWriteback has the kernel begin to write what was written to n bytes from off on to the medium, and does not wait for it. It is for
+// speed alone: Sync tells of errors.
+func (s *Slot) StartWriteback(off, n int64) {
+	if s.f != nil {
+		unix.SyncFileRange(int(s.f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
 	}
-	fd := int(s.f.Fd())
-	if err := unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED); err != nil {
-		return fmt.Errorf("slot %s: drop cache: %w", s.path, err)
-	}
-	if !s.device {
-		return nil
-	}
-	// Needs CAP_SYS_ADMIN, and without it fadvise has done what can be done.
-	err := unix.IoctlSetInt(fd, unix.BLKFLSBUF, 0)
-	if err != nil && !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("slot %s: drop cache: %w", s.path, err)
-	}
-	return nil
 }
 
 func deviceSize(f *os.File) (int64, error) {
