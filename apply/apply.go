@@ -43,10 +43,12 @@ type Slot interface {
 	Reserve(size int64) error
 	// Begin makes the slot unbootable (its first 4 KiB become zero, durably) and sets a file's length.
 	Begin(size int64) error
+	// StartWriteback has n bytes that were written from off on go to the medium, and does not wait.
+	StartWriteback(off, n int64)
+	// ReadMedium reads like ReadAt, from the medium, whatever is in memory; quickly with an aligned buffer (medium.Buffer).
+	ReadMedium(p []byte, off int64) (int, error)
 	// Sync makes all writes durable.
 	Sync() error
-	// DropCache makes later reads come from the medium.
-	DropCache() error
 	// Name is how messages call it: its path.
 	Name() string
 }

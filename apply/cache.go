@@ -2,6 +2,7 @@ package apply
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,7 @@ type cache struct {
 	dir   string
 	mu    sync.Mutex
 	parts map[chunkstore.ID][]*part // by offset
+	grown chan struct{}             // closed, and made anew, when a part grows
 
 	unsynced unsynced
 }
@@ -38,7 +40,7 @@ type part struct {
 
 // openCache lists what earlier runs left.
 func openCache(dir string) (*cache, error) {
-	c := &cache{dir: dir, parts: map[chunkstore.ID][]*part{}}
+	c := &cache{dir: dir, parts: map[chunkstore.ID][]*part{}, grown: make(chan struct{})}
 	folders, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return c, nil
@@ -139,6 +141,23 @@ func (c *cache) lacks(id chunkstore.ID, e delta.Extent) (n int64) {
 		n += m.Length
 	}
 	return n
+}
+
+// await returns once there, which is asked again whenever a part has grown.
+func (c *cache) await(ctx context.Context, there func() bool) error {
+	for {
+		c.mu.Lock()
+		grown := c.grown
+		c.mu.Unlock()
+		if there() {
+			return ctx.Err()
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // readAt fills p with the bytes of file id from off on. It fails when not all are there.

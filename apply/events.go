@@ -67,6 +67,9 @@ func (c *counter) add(n int) {
 	c.events.progress(c.stage, c.done.Add(int64(n)), c.total)
 }
 
+// left is how much is still to be done.
+func (c *counter) left() int64 { return c.total - c.done.Load() }
+
 // noSpace marks an error that means a full disk.
 func noSpace(err error) error {
 	if (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) && !errors.Is(err, ErrNoSpace) {

@@ -132,7 +132,7 @@ func TestUnknownVersion(t *testing.T) {
 
 // TestSeedChanges overwrites the seed between quote and run.
 func TestSeedChanges(t *testing.T) {
-	for _, route := range []string{"chunks", "blocks"} {
+	for _, route := range []string{"chunks", "blocks", "early"} {
 		t.Run(route, func(t *testing.T) {
 			m := newTarget(t)
 			m.take(route)
@@ -206,7 +206,7 @@ func interrupted(t *testing.T, m *target) {
 
 // TestResume cuts the connection for good after some bytes, again and again.
 func TestResume(t *testing.T) {
-	for _, route := range []string{"chunks", "blocks", "whole"} {
+	for _, route := range []string{"chunks", "blocks", "early", "whole"} {
 		t.Run(route, func(t *testing.T) {
 			m := newTarget(t)
 			m.take(route)

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"deltaup/chunkstore"
 	"deltaup/delta"
@@ -34,7 +36,11 @@ func (e *rangeError) Unwrap() error { return e.err }
 // changes the plan as long as there is another way.
 func (u *Update) fetchAll(ctx context.Context, total *counter) error {
 	for {
+		early := u.layEarly(ctx, total)
 		got, err := u.fetchRanges(ctx, total)
+		if early.end(err) {
+			u.early = early
+		}
 		if err == nil {
 			var bad []badExtent
 			if bad, err = u.badExtents(ctx); err != nil || len(bad) == 0 {
@@ -110,14 +116,21 @@ func (u *Update) tryPatches(ctx context.Context) error {
 func (u *Update) fetchRanges(ctx context.Context, total *counter) ([]fetched, error) {
 	var mu sync.Mutex
 	var got []fetched
+	size := u.underWay()
+	room := semaphore.NewWeighted(size)
 	g, groupCtx := errgroup.WithContext(ctx)
 	g.SetLimit(u.r.Parallel)
 	for _, r := range u.plan.Ranges {
-		if groupCtx.Err() != nil {
+		share := &share{room: room, size: min(r.Length, size)}
+		if room.Acquire(groupCtx, share.size) != nil {
 			break
 		}
 		g.Go(func() error {
-			reader, err := u.fetchRange(groupCtx, r, total)
+			defer share.keep(0)
+			reader, err := u.fetchRange(groupCtx, r, func(n int, left int64) {
+				total.add(n)
+				share.keep(left)
+			})
 			if err != nil {
 				return noSpace(err)
 			}
@@ -133,8 +146,38 @@ func (u *Update) fetchRanges(ctx context.Context, total *counter) ([]fetched, er
 	return got, ctx.Err()
 }
 
-// fetchRange appends a range to the cache as it comes.
-func (u *Update) fetchRange(ctx context.Context, r delta.Range, total *counter) (reader io.Reader, err error) {
+// What may be under way at once: so many times what the line holds, and no less than so many bytes.
+const (
+	underWayTrips = 4
+	underWayMin   = 2 << 20
+)
+
+// underWay is how many bytes may be under way at once: enough to fill the line, and no more, so that they come about in the order in which
+// they lie, which is that in which an image is written.
+func (u *Update) underWay() int64 {
+	line := u.meta.line
+	if line.Rate <= 0 || line.RTT <= 0 {
+		return math.MaxInt64
+	}
+	return max(underWayMin, int64(underWayTrips*line.Rate*line.RTT.Seconds()))
+}
+
+// share is the part of what may be under way that one range takes.
+type share struct {
+	room *semaphore.Weighted
+	size int64
+}
+
+// keep gives back what is more than left.
+func (s *share) keep(left int64) {
+	if left < s.size {
+		s.room.Release(s.size - left)
+		s.size = left
+	}
+}
+
+// fetchRange appends a range to the cache as it comes. Unless it is nil, came is told of the bytes that came and of those that are left.
+func (u *Update) fetchRange(ctx context.Context, r delta.Range, came func(n int, left int64)) (reader io.Reader, err error) {
 	body, err := u.r.Client.ReadRange(ctx, objectPath(r.File), r.Offset, r.Length)
 	if err != nil {
 		return nil, &rangeError{r.File, err}
@@ -145,13 +188,16 @@ func (u *Update) fetchRange(ctx context.Context, r delta.Range, total *counter) 
 		return nil, err
 	}
 	buf := make([]byte, 64<<10)
+	left := r.Length
 	for {
 		n, readErr := body.Read(buf)
 		if n > 0 {
 			if _, err := part.Write(buf[:n]); err != nil {
 				return nil, errors.Join(err, part.Close())
 			}
-			total.add(n)
+			if left -= int64(n); came != nil {
+				came(n, left)
+			}
 		}
 		if readErr == io.EOF {
 			return body, part.Close()
@@ -171,7 +217,7 @@ func (u *Update) fetchExtent(ctx context.Context, f delta.File, e delta.Extent) 
 	for _, m := range u.state.cache.missing(f.ID, e) {
 		r := delta.Range{File: f, Offset: m.Offset, Length: m.Length}
 		start := time.Now()
-		reader, err := u.fetchRange(ctx, r, &counter{events: &events{}})
+		reader, err := u.fetchRange(ctx, r, nil)
 		if err != nil {
 			return nil, noSpace(err)
 		}

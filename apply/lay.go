@@ -16,33 +16,34 @@ import (
 	"deltaup/mkimage/blockmap"
 )
 
-// layPieces writes the image into the slot, piece by piece, from the seeds and from what was fetched, and proves it. It comes after everything
-// was fetched, although writing meanwhile would save some of the time: a mirror that falls silent must not cost what the slot held.
-func (u *Update) layPieces(ctx context.Context, result *Result) (*heldSlot, error) {
-	if err := u.r.Slot.Begin(u.image.Size); err != nil {
-		return nil, noSpace(err)
-	}
-	held := newHeldSlot(u.r.Slot, u.image.Size, nil)
+// layPieces writes the image into the slot, piece by piece, from the seeds and from what was fetched, and proves it. While fetching, unless
+// it is nil, still counts, pieces are waited for, and none is verified by itself: when the image is wrong it is laid once more.
+func (u *Update) layPieces(ctx context.Context, result *Result, fetching *counter) (*heldSlot, error) {
 	var copied, done atomic.Int64
-	err := eachPiece(ctx, u.pieces.image, func(x blockmap.Piece, buf []byte) error {
-		if at, ok := u.pieces.at[x.Key]; ok {
-			n, err := at.seed.ReadAt(buf, at.offset)
-			if n < len(buf) || blockmap.KeyOf(buf) != x.Key {
-				return fmt.Errorf("seed %s: %w", at.seed.Name(), errors.Join(ErrSeed, err))
+	held, err := u.fill(ctx, nil, func(ctx context.Context, held *heldSlot) error {
+		err := eachPiece(ctx, u.pieces.image, func(ctx context.Context, x blockmap.Piece, buf []byte) error {
+			if at, ok := u.pieces.at[x.Key]; ok {
+				n, err := at.seed.ReadAt(buf, at.offset)
+				if n < len(buf) || fetching == nil && blockmap.KeyOf(buf) != x.Key {
+					return fmt.Errorf("seed %s: %w", at.seed.Name(), errors.Join(ErrSeed, err))
+				}
+				copied.Add(1)
+			} else if err := u.fetchedPiece(ctx, x, buf, fetching != nil); err != nil {
+				return err
 			}
-			copied.Add(1)
-		} else if err := u.state.cache.readAt(u.image.ID, buf, x.Offset); err != nil {
+			if fetching == nil || fetching.left() <= 0 { // else the stage is that one
+				u.events.progress(StageRebuild, done.Load()+int64(x.Length), u.image.Size)
+			}
+			done.Add(int64(x.Length))
+			_, err := held.WriteAt(buf, x.Offset)
 			return err
+		})
+		if err != nil {
+			return fmt.Errorf("copy into slot %s: %w", u.r.Slot.Name(), err)
 		}
-		u.events.progress(StageRebuild, done.Add(int64(x.Length)), u.image.Size)
-		_, err := held.WriteAt(buf, x.Offset)
-		return err
+		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("copy into slot %s: %w", u.r.Slot.Name(), err)
-	}
 	result.BlocksCopied, result.BlocksCompressed = int(copied.Load()), 0
-	err = held.prove(ctx, u.image.ID, &u.events)
 	if errors.Is(err, errOtherImage) {
 		if medium := u.holdsPieces(ctx); medium != nil {
 			err = medium
@@ -51,13 +52,24 @@ func (u *Update) layPieces(ctx context.Context, result *Result) (*heldSlot, erro
 	return held, err
 }
 
+// fetchedPiece reads a piece from the cache. One that may still be on its way is waited for.
+func (u *Update) fetchedPiece(ctx context.Context, x blockmap.Piece, buf []byte, fetching bool) error {
+	if fetching {
+		err := u.state.cache.await(ctx, func() bool { return u.state.cache.lacks(u.image.ID, pieceExtent(x)) == 0 })
+		if err != nil {
+			return err
+		}
+	}
+	return u.state.cache.readAt(u.image.ID, buf, x.Offset)
+}
+
 // holdsPieces fails with ErrVerify when the slot holds other pieces than were written to it.
 func (u *Update) holdsPieces(ctx context.Context) error {
-	return eachPiece(ctx, u.pieces.image, func(x blockmap.Piece, buf []byte) error {
+	return eachPiece(ctx, u.pieces.image, func(_ context.Context, x blockmap.Piece, buf []byte) error {
 		if x.Offset < headSize {
 			return nil // not written yet
 		}
-		if n, err := u.r.Slot.ReadAt(buf, x.Offset); n < len(buf) || blockmap.KeyOf(buf) != x.Key {
+		if n, err := u.r.Slot.ReadMedium(buf, x.Offset); n < len(buf) || blockmap.KeyOf(buf) != x.Key {
 			return fmt.Errorf("slot %s: at %d: %w", u.r.Slot.Name(), x.Offset, errors.Join(ErrVerify, err))
 		}
 		return nil
@@ -67,7 +79,7 @@ func (u *Update) holdsPieces(ctx context.Context) error {
 // badPieces holds the pieces that were fetched against their keys.
 func (u *Update) badPieces(ctx context.Context) ([]badExtent, error) {
 	var found badExtents
-	err := eachPiece(ctx, u.pieces.image, func(x blockmap.Piece, buf []byte) error {
+	err := eachPiece(ctx, u.pieces.image, func(_ context.Context, x blockmap.Piece, buf []byte) error {
 		if _, ok := u.pieces.at[x.Key]; ok {
 			return nil
 		}
@@ -91,7 +103,7 @@ func pieceExtent(x blockmap.Piece) delta.Extent {
 var pieceBuffers = sync.Pool{New: func() any { b := make([]byte, blockmap.PieceMax); return &b }}
 
 // eachPiece calls fn for all pieces, in about the order in which they lie, on all processors, with a buffer of the piece's length.
-func eachPiece(ctx context.Context, m *blockmap.Map, fn func(x blockmap.Piece, buf []byte) error) error {
+func eachPiece(ctx context.Context, m *blockmap.Map, fn func(ctx context.Context, x blockmap.Piece, buf []byte) error) error {
 	const batch = 16
 	g, groupCtx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -101,7 +113,7 @@ func eachPiece(ctx context.Context, m *blockmap.Map, fn func(x blockmap.Piece, b
 			defer pieceBuffers.Put(buf)
 			for i := first; i < min(first+batch, m.Len()); i++ {
 				x := m.Piece(i)
-				if err := fn(x, (*buf)[:x.Length]); err != nil {
+				if err := fn(groupCtx, x, (*buf)[:x.Length]); err != nil {
 					return err
 				}
 			}

@@ -42,6 +42,21 @@ func (u *Update) measureCPU() {
 	}
 }
 
+// anyCPU is what is known of the machine, and otherwise more than any of so many processors can do.
+func (u *Update) anyCPU() delta.CPU {
+	processors := float64(runtime.GOMAXPROCS(0))
+	cpu := u.cpu
+	for _, x := range []struct {
+		rate *float64
+		most float64 // of one processor
+	}{{&cpu.Decode, 600e6}, {&cpu.Patch, 600e6 / patchShare}, {&cpu.Compress, 400e6}} {
+		if *x.rate <= 0 {
+			*x.rate = x.most * processors
+		}
+	}
+	return cpu
+}
+
 // guessCPU is what is known of the machine before the files in the seeds are read. What was not told is measured on a few of them: how
 // quickly they are read, which is decompressing, cutting and hashing, and how quickly blocks of them are compressed.
 func (u *Update) guessCPU() delta.CPU {

@@ -48,6 +48,7 @@ type Update struct {
 	seedless     bool                  // the seeds' files are not read: stored bytes come sooner
 	prove        bool                  // blocks of the seeds are not copied any more
 	way          delta.Way             // of the plan
+	early        *early                // the image, when it was written while it was fetched
 	plan         *delta.Plan
 	quote        Quote
 }
@@ -265,7 +266,7 @@ func holds(ctx context.Context, slot Slot, image *mirror.Artifact) (bool, error)
 			return false, nil
 		}
 	}
-	id, err := readBack(ctx, slot, image.Size, nil, &events{})
+	id, err := readBack(ctx, image.Size, slot.ReadAt, nil)
 	if err != nil && ctx.Err() == nil {
 		return false, nil
 	}

@@ -30,8 +30,20 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	if u.meta.line.Rate <= 0 {
 		return true, nil
 	}
+	// To measure this machine takes time as well, and on a fast line the answer is often the same on any.
+	for _, cpu := range []func() delta.CPU{u.anyCPU, u.guessCPU} {
+		reads, err := u.routeReadsSeeds(ctx, cpu())
+		if err != nil || !reads {
+			return reads, err
+		}
+	}
+	return true, nil
+}
+
+// routeReadsSeeds tells whether the route that is best on such a machine needs the files in the seeds.
+func (u *Update) routeReadsSeeds(ctx context.Context, cpu delta.CPU) (bool, error) {
 	o := u.options()
-	o.CPU = u.guessCPU()
+	o.CPU = cpu
 	for {
 		plan, err := delta.NewPlan(delta.Need{Ways: u.guesses()}, have{cache: u.state.cache, seeds: u.seeds}, o)
 		if err != nil || rebuilds(plan.Route) {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
@@ -104,17 +106,23 @@ func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, err
 	if u.raw != nil {
 		return u.copyRaw(ctx)
 	}
+	if e := u.early; e != nil {
+		result.Route, result.BlocksCopied = string(delta.RouteBlocks), e.result.BlocksCopied
+		return e.held, nil
+	}
 	for {
 		result.Route = u.route()
 		if u.plan.Route == delta.RouteWhole {
 			result.BlocksCopied, result.BlocksCompressed = 0, 0
 			return u.copyWhole(ctx)
 		}
-		make := u.rebuild
+		var held *heldSlot
+		var err error
 		if u.plan.Route == delta.RouteBlocks {
-			make = u.layPieces
+			held, err = u.layPieces(ctx, result, nil)
+		} else {
+			held, err = u.rebuild(ctx, result)
 		}
-		held, err := make(ctx, result)
 		if err == nil {
 			return held, nil
 		}
@@ -149,26 +157,45 @@ func (u *Update) otherWay(ctx context.Context, err error, copied bool) error {
 	return nil
 }
 
-// rebuild makes the image from contents and blocks.
-func (u *Update) rebuild(ctx context.Context, result *Result) (*heldSlot, error) {
+// fill has write write the image to the slot, all but its superblock, and proves it meanwhile.
+func (u *Update) fill(ctx context.Context, body *chunkstore.Hasher, write func(context.Context, *heldSlot) error) (*heldSlot, error) {
 	if err := u.r.Slot.Begin(u.image.Size); err != nil {
 		return nil, noSpace(err)
 	}
-	held := newHeldSlot(u.r.Slot, u.image.Size, chunkstore.NewHasher())
-	stats, err := mkimage.Build(ctx, u.recipe, u.source(), held, mkimage.BuildOptions{
-		Memory:   u.encoderMemory(u.plan.Route),
-		Encoders: u.encoders,
-		Progress: func(done, total int64) { u.events.progress(StageRebuild, done, total) },
+	held := newHeldSlot(u.r.Slot, u.image.Size, body)
+	var written time.Time
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return held.prove(ctx, u.image.ID, &u.events) })
+	g.Go(func() error {
+		err := write(ctx, held)
+		if written = time.Now(); err == nil && !held.written.reached(held.size) {
+			err = errOtherImage // it is shorter
+		}
+		return err
 	})
-	result.BlocksCopied, result.BlocksCompressed = stats.BlocksCopied, stats.BlocksCompressed
-	if errors.Is(err, mkimage.ErrContent) && !errors.Is(err, ErrSeed) {
-		// Seeds and frames are verified before Build sees them: it is the recipe that contradicts itself.
-		return nil, fmt.Errorf("%w: %w", errOtherImage, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("rebuild into slot %s: %w", u.r.Slot.Name(), err)
-	}
-	return held, held.prove(ctx, u.image.ID, &u.events)
+	err := g.Wait()
+	held.spend(written)
+	return held, err
+}
+
+// rebuild makes the image from contents and blocks.
+func (u *Update) rebuild(ctx context.Context, result *Result) (*heldSlot, error) {
+	return u.fill(ctx, chunkstore.NewHasher(), func(ctx context.Context, held *heldSlot) error {
+		stats, err := mkimage.Build(ctx, u.recipe, u.source(), held, mkimage.BuildOptions{
+			Memory:   u.encoderMemory(u.plan.Route),
+			Encoders: u.encoders,
+			Progress: func(done, total int64) { u.events.progress(StageRebuild, done, total) },
+		})
+		result.BlocksCopied, result.BlocksCompressed = stats.BlocksCopied, stats.BlocksCompressed
+		if errors.Is(err, mkimage.ErrContent) && !errors.Is(err, ErrSeed) {
+			// Seeds and frames are verified before Build sees them: it is the recipe that contradicts itself.
+			return fmt.Errorf("%w: %w", errOtherImage, err)
+		}
+		if err != nil {
+			return fmt.Errorf("rebuild into slot %s: %w", u.r.Slot.Name(), err)
+		}
+		return nil
+	})
 }
 
 // source gives what the plan's route builds the image from.
@@ -227,17 +254,18 @@ func (u *Update) copyWhole(ctx context.Context) (*heldSlot, error) {
 
 // copyInto writes and proves an image that needs no building.
 func (u *Update) copyInto(ctx context.Context, image func(write func(p []byte, off int64) error) error) (*heldSlot, error) {
-	if err := u.r.Slot.Begin(u.image.Size); err != nil {
-		return nil, noSpace(err)
-	}
-	held := newHeldSlot(u.r.Slot, u.image.Size, chunkstore.NewHasher())
-	err := image(func(p []byte, off int64) error {
-		_, err := held.WriteAt(p, off)
-		u.events.progress(StageRebuild, off+int64(len(p)), u.image.Size)
-		return err
+	return u.fill(ctx, chunkstore.NewHasher(), func(ctx context.Context, held *heldSlot) error {
+		err := image(func(p []byte, off int64) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			_, err := held.WriteAt(p, off)
+			u.events.progress(StageRebuild, off+int64(len(p)), u.image.Size)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("copy into slot %s: %w", u.r.Slot.Name(), err)
+		}
+		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("copy into slot %s: %w", u.r.Slot.Name(), err)
-	}
-	return held, held.prove(ctx, u.image.ID, &u.events)
 }

@@ -47,8 +47,8 @@ func (s *brokenSlot) WriteAt(p []byte, off int64) (int, error) {
 	return s.Slot.WriteAt(p, off)
 }
 
-func (s *brokenSlot) ReadAt(p []byte, off int64) (int, error) {
-	n, err := s.Slot.ReadAt(p, off)
+func (s *brokenSlot) ReadMedium(p []byte, off int64) (int, error) {
+	n, err := s.Slot.ReadMedium(p, off)
 	if s.flip >= off && s.flip < off+int64(n) && s.flip > 0 {
 		p[s.flip-off] ^= 0x10
 	}
@@ -68,7 +68,7 @@ func TestBrokenSlot(t *testing.T) {
 		{"reads back wrong", brokenSlot{flip: 200 << 10}, apply.ErrVerify, true},
 		{"superblock does not stay", brokenSlot{deaf: true}, apply.ErrVerify, true},
 	} {
-		for _, route := range []string{"rebuild", "blocks", "whole"} {
+		for _, route := range []string{"rebuild", "blocks", "early", "whole"} {
 			t.Run(tt.name+"/"+route, func(t *testing.T) {
 				m := newTarget(t)
 				m.take(route)

@@ -39,7 +39,9 @@ func (u *Update) badExtents(ctx context.Context) ([]badExtent, error) {
 	case delta.RoutePatch:
 		more, err = u.badGroups(ctx)
 	case delta.RouteBlocks:
-		more, err = u.badPieces(ctx)
+		if u.early == nil { // else they have proved themselves
+			more, err = u.badPieces(ctx)
+		}
 	case delta.RouteWhole:
 		more, err = u.badImage(ctx)
 	default:

@@ -148,6 +148,9 @@ func (u *Update) addMeta(w *delta.Way, o mirror.Object) {
 // blocksWay describes the route by stored blocks. What is fetched is written twice: to the state folder, and from there to the slot.
 func (u *Update) blocksWay(m missing) delta.Way {
 	w := delta.Way{Route: delta.RouteBlocks}
+	if u.meta.line.Rate > 0 {
+		w.Early = earlyTime
+	}
 	switch {
 	case u.image.Blockmap == nil:
 		w.Closed = "the release has no block map"

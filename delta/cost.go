@@ -65,6 +65,14 @@ func (c CPU) time(w Work) time.Duration {
 	return compress + feed - beside + seconds(w.Write, known(c.Write, DefaultCPU.Write)) + seconds(w.Scan, known(c.Scan, DefaultCPU.Scan))
 }
 
+// early is how much of the work is done in the time for which it goes on beside fetching.
+func (c CPU) early(w Work, beside time.Duration) time.Duration {
+	return time.Duration(earlyShare * float64(min(seconds(w.Write, known(c.Write, DefaultCPU.Write)), beside)))
+}
+
+// earlyShare is how much of what is written beside fetching is done when that ends, measured.
+const earlyShare = 0.9
+
 // besideShare is how much of the shorter of two kinds of work is done beside the other, measured.
 const besideShare = 0.4
 

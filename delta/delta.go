@@ -79,6 +79,7 @@ type Way struct {
 	Pieces []Piece // in any order; the image whole is one piece, which is cut where that is convenient
 	Chunks List    // those that a seed has are not fetched
 	Work   Work
+	Early  time.Duration // for how long the image is written beside the end of fetching; 0: it is written behind it
 }
 
 // Work is what a way gives the machine to do.

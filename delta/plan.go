@@ -41,7 +41,8 @@ func NewPlan(need Need, have Have, o Options) (*Plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.Time = o.Line.time(p.Bytes, w.MetaRequests, p.Requests-w.MetaRequests, o.Parallel) + o.CPU.time(w.Work)
+		fetch := o.Line.time(p.Bytes, w.MetaRequests, p.Requests-w.MetaRequests, o.Parallel)
+		p.Time = fetch + o.CPU.time(w.Work) - o.CPU.early(w.Work, min(fetch, w.Early))
 		plans[i] = p
 	}
 	limit := wholeBytes(plans)
