@@ -31,8 +31,9 @@ type heldSlot struct {
 	busy    time.Duration      // the slot was, all in all; only when it is written in order
 }
 
-// windowSize is so many bytes of a slot as go to the medium together as soon as all of them are written.
-const windowSize = 4 << 20
+// windowSize is so many bytes of a slot as go to the medium together when all of them are written, and are read back together: on a disk
+// that has to seek, fewer at once would cost more in seeks than is won.
+const windowSize = 8 << 20
 
 // newHeldSlot takes the hasher for what is behind the head, nil when that is not written in order.
 func newHeldSlot(s Slot, size int64, body *chunkstore.Hasher) *heldSlot {
@@ -108,7 +109,7 @@ func (h *heldSlot) prove(ctx context.Context, want chunkstore.ID, e *events) err
 		body = chunkstore.NewHasher()
 	}
 	id, err := readBack(ctx, h.size, func(p []byte, off int64) (int, error) {
-		if err := h.written.wait(ctx, off+int64(len(p))); err != nil {
+		if err := h.written.wait(ctx, min((off/windowSize+1)*windowSize, h.size)); err != nil {
 			return 0, err
 		}
 		return h.ReadMedium(p, off)

@@ -31,10 +31,9 @@ func (u *Update) layPieces(ctx context.Context, result *Result, fetching *counte
 			} else if err := u.fetchedPiece(ctx, x, buf, fetching != nil); err != nil {
 				return err
 			}
-			if fetching == nil || fetching.left() <= 0 { // else the stage is that one
-				u.events.progress(StageRebuild, done.Load()+int64(x.Length), u.image.Size)
+			if n := done.Add(int64(x.Length)); fetching == nil || fetching.left() <= 0 { // else the stage is that one
+				u.events.progress(StageRebuild, n, u.image.Size)
 			}
-			done.Add(int64(x.Length))
 			_, err := held.WriteAt(buf, x.Offset)
 			return err
 		})
