@@ -109,7 +109,7 @@ func (r *systemRoot) configure(t *testing.T, config, report string) {
 	if err := os.MkdirAll(r.path("data"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r.run(t, "systemctl", "enable", "life.service", "deltaup-mark-good.service", "deltaup-trial.timer")
+	r.run(t, "systemctl", "enable", "life.service", "deltaup-mark-good.service", "deltaup-trial.timer", "deltaup-trace.service")
 }
 
 // network has it ask for an address; a machine without a network would wait for one.
@@ -140,7 +140,13 @@ say "root: $(findmnt -n -o FSTYPE,OPTIONS /)"
 say "image: $(findmnt -n -o FSTYPE,SOURCE /run/deltaup/image) $(cat /sys/block/loop*/loop/backing_file 2>/dev/null)"
 say "boot-complete: $(systemctl is-active boot-complete.target)"
 deltaup doctor | sed 's/^/LIFE doctor: /'
+systemctl stop deltaup-trace.service # this report is part of the boot that it records
+say "trace: $(sed -n 2p /run/deltaup/boot.trace):$(grep -o -e ' usr/lib/systemd/systemd -$' -e ' usr/bin/life -$' /run/deltaup/boot.trace | tr -d '\n')"
 `
+
+// recorded is what that says of a boot's trace. Only the recorder of the initramfs can have seen that systemd was run,
+// and only the one that took over from it that the report was.
+const recorded = "trace: lost 0: usr/lib/systemd/systemd - usr/bin/life -\n"
 
 // said is what the reports on a console say; all of the console is told when the test fails.
 func said(t *testing.T, console string) string {

@@ -18,7 +18,7 @@ import (
 const systemBoot = 15 * time.Minute
 
 // systemArgs are kernel arguments of a Debian.
-const systemArgs = "console=ttyS0 no_timer_check edd=off systemd.show_status=0"
+const systemArgs = "console=ttyS0 no_timer_check edd=off systemd.show_status=0 deltaup.trace"
 
 // lifeReport has release 1 run the suite of slots, make the logical volume that is slot b, update itself by the unit, and write GRUB's
 // configuration anew, by which release 2 is to run from memory.
@@ -84,12 +84,12 @@ func TestSystem(t *testing.T) {
 	all := said(t, console)
 	wantSaid(t, all,
 		"release 1: ", "deltaup.slot=a", "root: overlay", "image: squashfs /dev/nvme0n1p3", "boot-complete: active\n",
-		"doctor: good     GRUB read this environment block when the machine started\n",
+		"doctor: good     GRUB read this environment block when the machine started\n", recorded,
 		"suite:     --- PASS: TestGiven//dev/nvme0n1p4 ", "suite:     --- PASS: TestGiven//boot/slot ", "suite:     --- PASS: TestGiven//dev/vg/b ",
 		"update: 0\n", "notice: deltaup: release 2 is installed in slot b and boots at the next restart\n",
 		"status: reboot needed: slot b boots next\n",
 		"release 2: ", "deltaup.slot=b", "deltaup.trial", "image: squashfs /dev/loop0 /run/deltaup/ram/b.squashfs\n", "boot-complete: active\n",
-		"doctor: good     GRUB read this environment block when the machine started\n",
+		"doctor: good     GRUB read this environment block when the machine started\n", recorded,
 		"status: running: slot b\n", "done\n")
 	for _, never := range []string{"failed unit: deltaup", "doctor: wrong", "no setup", "no logical volume"} {
 		if strings.Contains(all, never) {
@@ -157,7 +157,7 @@ func TestDracut(t *testing.T) {
 	wantSaid(t, all,
 		"release 1: ", "deltaup.slot=a", "deltaup.fellback=b", "root: overlay", "upperdir=/run/deltaup/data/deltaup/overlay/a/upper",
 		"image: squashfs /dev/loop0 /run/deltaup/data/slots/a.squashfs\n", "boot-complete: active\n",
-		"doctor: good     GRUB read this environment block when the machine started\n", "data: /dev/nvme0n1p3: kept\n",
+		"doctor: good     GRUB read this environment block when the machine started\n", recorded, "data: /dev/nvme0n1p3: kept\n",
 		"rollback: slot b boots next\n", "a check hangs\n",
 		"release 1: ", "deltaup.slot=a", "deltaup.fellback=b", "overlay: kept\n",
 		"status: running: slot a\n", "status: fell back: slot b was given up\n", ", slot b): not marked good within 15 minutes\n", "done\n")
