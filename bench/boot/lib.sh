@@ -70,7 +70,8 @@ boot() {
 }
 
 record() {
-  boot "$1" "${3:-record}" "$work/recorded"
+  # One processor: see watchDisk in bench/boot/guest.
+  boot "$1" "${3:-record}" "$work/recorded" "" -accel tcg -smp 1
   tr -d '\r' < "$work/recorded.report" | sed -n '/^deltaup-trace/,/^end [0-9]/p' > "$2"
 }
 

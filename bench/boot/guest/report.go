@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,8 +14,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchDisk has the kernel note each request that it gives to the disk.
-func watchDisk() error {
+// watchDisk has the kernel note each request that it gives to the disk. For that the kernel patches its own code, with a trap in the
+// place meanwhile, which under QEMU's emulation another processor may run into and never leave: so there is none for that moment.
+func watchDisk() (err error) {
+	const second = "/sys/devices/system/cpu/cpu1/online"
+	if _, err := os.Stat(second); err == nil {
+		if err := os.WriteFile(second, []byte("0"), 0); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.WriteFile(second, []byte("1"), 0)) }()
+	}
 	if err := os.Mkdir(events, 0o700); err != nil {
 		return err
 	}
