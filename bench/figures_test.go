@@ -55,6 +55,7 @@ func TestNames(t *testing.T) {
 		{secondsName(5400), "1.50 h"},
 		{secondsName(3 * 86400), "3.00 d"},
 		{tickSeconds(600), "10 min"},
+		{tickSeconds(0.15000000000000002), "0.15 s"},
 		{trimmed("3.00 MB"), "3 MB"},
 		{trimmed("100 MB"), "100 MB"},
 		{trimmed("0.50 s"), "0.5 s"},

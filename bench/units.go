@@ -67,17 +67,17 @@ func trimmed(name string) string {
 	return number + " " + unit
 }
 
-// tickSeconds is a time on an axis.
+// tickSeconds is a time on an axis. Three digits: 3 × 0.05 is not quite 0.15.
 func tickSeconds(s float64) string {
 	switch {
 	case s >= 86400:
-		return fmt.Sprintf("%g d", s/86400)
+		return fmt.Sprintf("%.3g d", s/86400)
 	case s >= 3600:
-		return fmt.Sprintf("%g h", s/3600)
+		return fmt.Sprintf("%.3g h", s/3600)
 	case s >= 60:
-		return fmt.Sprintf("%g min", s/60)
+		return fmt.Sprintf("%.3g min", s/60)
 	}
-	return fmt.Sprintf("%g s", s)
+	return fmt.Sprintf("%.3g s", s)
 }
 
 var (

@@ -109,7 +109,8 @@ func TestRecordPrivate(t *testing.T) {
 	defer w.close()
 	over, stop := context.WithCancel(t.Context())
 	stop()
-	const private = `unshare --mount sh -ec 'mount --bind -o ro "$PWD/usr" "$PWD/usr"; cat "$PWD/%s" >/dev/null; %s'`
+	// Private itself, for unshare cannot make all mounts so where the root is none.
+	const private = `unshare --mount --propagation unchanged sh -ec 'mount --make-private "$PWD"; mount --bind -o ro "$PWD/usr" "$PWD/usr"; cat "$PWD/%s" >/dev/null; %s'`
 	use(t, root, fmt.Sprintf(private, "usr/x/b", "exit"))
 	use(t, root, fmt.Sprintf(private, "etc/a", "exit"))
 	cmd := exec.Command("sh", "-ec", fmt.Sprintf(private, "usr/x/c", "echo; read line"))
