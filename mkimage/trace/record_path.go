@@ -19,7 +19,14 @@ func (w *watch) path(fd int, id inode) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	path, below := strings.CutPrefix(file, strings.TrimSuffix(root, "/")+"/")
+	root = strings.TrimSuffix(root, "/") + "/"
+	path, below := strings.CutPrefix(file, root)
+	if !below && root != "/" {
+		// Seen from a chroot, what others read by mounts of their own lies below the path of the chroot.
+		if _, rest, ok := strings.Cut(file, root); ok && w.is(rest, id) {
+			return rest, checkPath(rest) == nil
+		}
+	}
 	if !below || !w.is(path, id) {
 		if found, ok := w.find(strings.TrimPrefix(file, "/"), id); ok {
 			path, below = found, true
