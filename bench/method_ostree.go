@@ -13,13 +13,13 @@ import (
 // in the end, and its check is that of every object against the commit's checksums.
 func ostreeMethods() []method {
 	m := method{
-		id: "ostree", name: "OSTree, files", of: "tree", needs: []string{"ostree"},
+		slow: true, id: "ostree", name: "OSTree, files", of: "tree", needs: []string{"ostree"},
 		settings: "archive repository; pull --disable-static-deltas into a bare one",
 		publish:  ostreeCommits, seed: ostreeTarget, check: ostreeCheck,
 		pull: func(ctx context.Context, t *target) error { return ostreePull(ctx, t, "--disable-static-deltas") },
 	}
 	d := m
-	d.slow, d.long = true, true
+	d.long = true
 	d.id, d.name = "ostree-delta", "OSTree, static delta"
 	d.settings = "archive repository; static-delta generate --inline --min-fallback-size=0, pull --require-static-deltas: it fetches objects while the delta is applied"
 	d.publish = func(ctx context.Context, p *publisher) error {

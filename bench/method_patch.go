@@ -51,7 +51,7 @@ func zstdPatch(of string) method {
 func xdelta(of string) method {
 	window := func(s *Subject) string { return fmt.Sprint(min(powerOfTwo(sizeOf(s.file(of, 0))), 2<<30-1)) }
 	return method{
-		long: of == "tar", id: "xdelta3-" + of, name: "xdelta3, " + of, of: of, needs: []string{"xdelta3", "curl"},
+		slow: of == "tar", long: of == "tar", id: "xdelta3-" + of, name: "xdelta3, " + of, of: of, needs: []string{"xdelta3", "curl"},
 		settings: "-9, lzma, a source window that holds the old file",
 		publish: func(ctx context.Context, p *publisher) error {
 			return p.run(ctx, "xdelta3", "-e", "-9", "-S", "lzma", "-B", window(p.subject), "-s", p.file(of, 0), p.file(of, 1), "patch")
