@@ -8,10 +8,9 @@ import (
 	"os"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
+	"deltaup/internal/medium"
 	"deltaup/mirror"
 )
 
@@ -78,11 +77,8 @@ func (o *output) check() error {
 	if info.Size() != o.artifact.Size {
 		return fmt.Errorf("%w: %d bytes, not %d", ErrVerify, info.Size(), o.artifact.Size)
 	}
-	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
-		return err
-	}
 	h := chunkstore.NewHasher()
-	if _, err := io.Copy(h, f); err != nil {
+	if err := medium.Copy(h, f); err != nil {
 		return err
 	}
 	if h.ID() != o.artifact.ID {

@@ -3,15 +3,13 @@ package device
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-
-	"golang.org/x/sys/unix"
 
 	"deltaup/apply"
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
+	"deltaup/internal/medium"
 	"deltaup/mirror"
 	"deltaup/slotboot/config"
 )
@@ -116,11 +114,8 @@ func (f *bootFile) verify() error {
 
 // hashMedium hashes a file past the page cache.
 func hashMedium(file *os.File) (id chunkstore.ID, err error) {
-	if err := unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
-		return id, fmt.Errorf("%s: drop cache: %w", file.Name(), err)
-	}
 	h := chunkstore.NewHasher()
-	if _, err := io.Copy(h, file); err != nil {
+	if err := medium.Copy(h, file); err != nil {
 		return id, err
 	}
 	return h.ID(), nil

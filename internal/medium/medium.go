@@ -60,6 +60,25 @@ func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 	return r.f.ReadAt(p, off)
 }
 
+// Copy writes all of a file or block device to w, as its medium has it.
+func Copy(w io.Writer, f *os.File) error {
+	r := NewReader(f)
+	buf := Buffer(1 << 20)
+	for off := int64(0); ; {
+		n, err := r.ReadAt(buf, off)
+		off += int64(n)
+		if _, werr := w.Write(buf[:n]); werr != nil {
+			return errors.Join(werr, r.Close())
+		}
+		if err == io.EOF {
+			return r.Close()
+		}
+		if err != nil {
+			return errors.Join(err, r.Close())
+		}
+	}
+}
+
 // readDirect fills p. Unlike [os.File.ReadAt] it does not ask on from within a sector, where a file may end.
 func readDirect(f *os.File, p []byte, off int64) (n int, err error) {
 	for n < len(p) && n%Align == 0 {

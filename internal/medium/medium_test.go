@@ -44,6 +44,10 @@ func check(t *testing.T, r *Reader, want []byte) {
 	if !bytes.Equal(got, want) {
 		t.Error("the medium gives other bytes than were written")
 	}
+	var all bytes.Buffer
+	if err := Copy(&all, r.f); err != nil || !bytes.Equal(all.Bytes(), want) {
+		t.Errorf("a copy of the medium has %d other bytes: %v", all.Len(), err)
+	}
 	p := make([]byte, len(want)-200)
 	if n, err := r.ReadAt(p, 100); n < len(p) || !bytes.Equal(p, want[100:][:len(p)]) {
 		t.Errorf("from byte 100 on the medium gives %d other bytes: %v", n, err)
