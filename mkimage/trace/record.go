@@ -60,7 +60,7 @@ func Record(ctx context.Context, o RecordOptions) (*Trace, error) {
 	return &w.trace, nil
 }
 
-// watch takes fanotify's events of one mount.
+// watch takes fanotify's events of one file system.
 type watch struct {
 	events *os.File
 	fd     int // of events
