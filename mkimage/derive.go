@@ -14,6 +14,7 @@ import (
 type DeriveOptions struct {
 	Workers  int                     // reading goroutines; 0: GOMAXPROCS
 	Tolerant bool                    // leave out what can't be read, and list it, instead of failing
+	Known    *Recipe                 // of this image, from elsewhere; see Derive
 	Progress func(done, total int64) // plain bytes read; called by one goroutine at a time
 }
 
@@ -37,6 +38,9 @@ type Unreadable struct {
 // Derive reads all of m once and gives its recipe, contents cut by params (zero: as the
 // image says, else the default). For an image made by Build the recipe equals the original.
 // An image of foreign making gives a recipe without a codec.
+//
+// With DeriveOptions.Known the files that it names, of the same size and with all chunks, are believed to have its contents and are
+// not read; when it is cut by other params, all are. Who reads such a content later may find another one.
 func Derive(ctx context.Context, m *squashfs.Image, params chunkstore.Params, o DeriveOptions) (*Derived, error) {
 	d := &deriver{image: m, options: o, byData: make(map[chunkstore.ID]*place), files: make(map[int]*place)}
 	d.out = &Derived{image: m, Recipe: new(Recipe)}
@@ -90,6 +94,7 @@ func (d *deriver) run(ctx context.Context, params chunkstore.Params) error {
 	if err := d.walk(ctx); err != nil {
 		return err
 	}
+	d.believe()
 	if err := d.readAll(ctx); err != nil {
 		return err
 	}

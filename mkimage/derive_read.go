@@ -11,7 +11,26 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// readAll reads every content once, in the order in which they lie, the contents of
+// believe gives the places the contents that the known recipe has for them.
+func (d *deriver) believe() {
+	known := d.options.Known
+	if known == nil || known.Chunking != d.out.Recipe.Chunking {
+		return
+	}
+	contents := make(map[string]*chunkstore.Content)
+	for i := range known.Entries {
+		if e := &known.Entries[i]; e.Type == squashfs.Regular && e.Link == "" && len(e.Content.Chunks) > 0 {
+			contents[e.Path] = e.Content
+		}
+	}
+	for _, p := range d.places {
+		if c := contents[p.node.Path]; c != nil && c.Size == p.node.Size {
+			p.content = c
+		}
+	}
+}
+
+// readAll reads every content that is not known once, in the order in which they lie, the contents of
 // one fragment block together.
 func (d *deriver) readAll(ctx context.Context) error {
 	p := newProgress(d.options.Progress)
@@ -41,6 +60,9 @@ func (d *deriver) tasks(p *progress) ([]*task, error) {
 	var tasks []*task
 	blocks := make(map[int]*task)
 	for _, pl := range d.places {
+		if pl.content != nil {
+			continue
+		}
 		p.total += pl.node.Size
 		if !pl.small(d.out.Recipe.BlockSize) {
 			tasks = append(tasks, &task{fragment: -1, position: pl.start, places: []*place{pl}})

@@ -174,3 +174,10 @@ func (m *Image) Trailer() ([]byte, error) {
 	}
 	return bytes.TrimRight(buf, "\x00"), nil
 }
+
+// Metadata streams what is stored of everything but data: the superblock, and from the first table to the end of the last one.
+func (m *Image) Metadata() io.Reader {
+	return io.MultiReader(
+		io.NewSectionReader(m.r, 0, superblockSize),
+		io.NewSectionReader(m.r, m.info.Tables, m.used-m.info.Tables))
+}

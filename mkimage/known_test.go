@@ -1,0 +1,110 @@
+package mkimage
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"testing"
+
+	"deltaup/chunkstore"
+	"deltaup/mkimage/squashfs"
+)
+
+// openImage opens an image in memory.
+func openImage(t *testing.T, image []byte) *squashfs.Image {
+	t.Helper()
+	m, err := squashfs.Open(bytes.NewReader(image), int64(len(image)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// withoutData gives an image all of whose data are lost.
+func withoutData(t *testing.T, image []byte) []byte {
+	t.Helper()
+	b := bytes.Clone(image)
+	clear(b[96:openImage(t, image).Info().Tables])
+	return b
+}
+
+// TestDeriveKnown takes contents from a known recipe. What is not read need not be there.
+func TestDeriveKnown(t *testing.T) {
+	r, image, _ := makeImage(t, zoo(64<<10), Options{BlockSize: 64 << 10, Level: "fastest", Order: []string{"usr/lib/size-5"}})
+	want := recipeText(t, r)
+	if got := recipeText(t, derive(t, withoutData(t, image), DeriveOptions{Known: r}).Recipe); got != want {
+		t.Error("from a known recipe and no data comes another recipe")
+	}
+
+	// Contents without chunks, and those of files that are not known, are read.
+	part := *r
+	part.Entries = append([]Entry(nil), r.Entries...)
+	lost, wanted := 0, int64(0)
+	for i := range part.Entries {
+		e := &part.Entries[i]
+		if e.Content == nil || e.Size == 0 || i%3 == 0 {
+			continue
+		}
+		if i%3 == 1 {
+			e.Content = &chunkstore.Content{ID: e.Content.ID, Size: e.Content.Size}
+		} else {
+			e.Path += " elsewhere"
+		}
+		lost++
+	}
+	if lost < 10 {
+		t.Fatalf("%d contents are not known", lost)
+	}
+	var read int64
+	progress := func(done, total int64) { read, wanted = done, total }
+	d := derive(t, image, DeriveOptions{Known: &part, Progress: progress})
+	if recipeText(t, d.Recipe) != want {
+		t.Error("from part of a recipe comes another one")
+	}
+	all := int64(0)
+	for c := range r.Contents() {
+		all += c.Size
+	}
+	if read == 0 || read != wanted || read >= all {
+		t.Errorf("read %d of %d bytes, all contents have %d", read, wanted, all)
+	}
+
+	// Cut otherwise it is of no use.
+	params := chunkstore.Params{Min: 4 << 10, Average: 16 << 10, Max: 64 << 10}
+	other, err := Derive(context.Background(), openImage(t, image), params, DeriveOptions{Known: r, Progress: progress})
+	if err != nil || other.Recipe.Chunking != params || read != all {
+		t.Errorf("cut otherwise: %d of %d bytes read, %v", read, all, err)
+	}
+}
+
+func TestFingerprint(t *testing.T) {
+	fingerprint := func(image []byte) chunkstore.ID {
+		t.Helper()
+		id, err := Fingerprint(openImage(t, image))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	options := Options{BlockSize: 64 << 10, Level: "fastest"}
+	_, image, _ := makeImage(t, zoo(64<<10), options)
+	want := fingerprint(image)
+	if fingerprint(append(withoutData(t, image), make([]byte, 1<<20)...)) != want {
+		t.Error("data, or what follows the image in its partition, count")
+	}
+	for name, change := range map[string]func(m *memTree, o *Options){
+		"content": func(m *memTree, _ *Options) {
+			i := slices.IndexFunc(m.files, func(f file) bool { return f.Path == "usr/lib/size-5" })
+			f := &m.files[i]
+			f.data = realistic(7, int(f.Size))
+		},
+		"time":  func(m *memTree, _ *Options) { m.files[0].ModTime++ },
+		"order": func(_ *memTree, o *Options) { o.Order = []string{"usr/lib/size-5"} },
+	} {
+		changed, o := zoo(64<<10), options
+		change(changed, &o)
+		if _, image, _ := makeImage(t, changed, o); fingerprint(image) == want {
+			t.Errorf("another %s: the same fingerprint", name)
+		}
+	}
+}
