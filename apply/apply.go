@@ -64,7 +64,7 @@ type Request struct {
 	Slot       Slot              // nil: only Outputs are wanted, unless PlanOnly is set
 	PlanOnly   bool              // the image is planned for although there is no Slot; then there is no Run
 	Outputs    map[string]string // raw artifacts to write: name -> file
-	StateDir   string            // holds a folder for each slot
+	StateDir   string            // holds a folder for each slot, and what they share
 	Line       delta.Line        // what is known of the line; what is zero is measured with the metadata, see doc/pull.md
 	RateLimit  float64           // bytes per second that the client keeps to; 0: none
 	CPU        delta.CPU         // what is known of this machine; what is zero is measured or delta.DefaultCPU

@@ -15,25 +15,29 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// measureFiles is how many files of a seed give a block each, to learn how quick this machine compresses.
-const measureFiles = 8
+// sampleBlocks is how many blocks of a seed, each from another file, tell how quick this machine is; fewer of large ones.
+func sampleBlocks(blockSize int) int { return min(max(4, 2<<20/blockSize), 16) }
 
 // patchShare is how much longer bytes take that come by patch than bytes that are read from a seed: what is
 // around a patch, transforms and hashes, counts for more than the patch itself.
 const patchShare = 10
 
 // measureCPU fills in what was not told of the machine: how quickly it compresses, on bytes of a
-// seed, and how quickly it read the seeds.
+// seed, and how quickly it read the seeds, or a few blocks of one that it did not have to read.
 func (u *Update) measureCPU() {
 	for _, s := range u.seeds.list {
 		if s.derived == nil {
 			continue
 		}
+		rate := s.rate
+		if rate <= 0 && (u.cpu.Decode <= 0 || u.cpu.Patch <= 0) {
+			rate = sampleRate(s.path)
+		}
 		if u.cpu.Decode <= 0 {
-			u.cpu.Decode = s.rate
+			u.cpu.Decode = rate
 		}
 		if u.cpu.Patch <= 0 {
-			u.cpu.Patch = s.rate / patchShare
+			u.cpu.Patch = rate / patchShare
 		}
 		r := s.derived.Recipe
 		if sample := s.sample(); u.cpu.Compress <= 0 && len(sample) > 0 {
@@ -66,9 +70,8 @@ func (u *Update) guessCPU() delta.CPU {
 		if err != nil || s.read <= 0 {
 			continue // it shows when the seed is read, or is none of ours
 		}
-		processors := float64(runtime.GOMAXPROCS(0))
 		if cpu.Decode <= 0 {
-			cpu.Decode = s.read * processors
+			cpu.Decode = s.rate()
 		}
 		if cpu.Patch <= 0 {
 			cpu.Patch = cpu.Decode / patchShare
@@ -83,6 +86,15 @@ func (u *Update) guessCPU() delta.CPU {
 	return cpu
 }
 
+// sampleRate is how quickly all processors read an image, judging by a few blocks; 0 when it cannot be read.
+func sampleRate(path string) float64 {
+	s, err := readSample(path)
+	if err != nil {
+		return 0
+	}
+	return s.rate()
+}
+
 // imageSample is a few blocks of an image.
 type imageSample struct {
 	codec     string // "": not one of ours
@@ -90,6 +102,9 @@ type imageSample struct {
 	plain     []byte
 	read      float64 // plain bytes per second that one processor read
 }
+
+// rate is how many plain bytes per second all processors read.
+func (s *imageSample) rate() float64 { return s.read * float64(runtime.GOMAXPROCS(0)) }
 
 // readSample reads the first blocks of the first large files of an image.
 func readSample(path string) (*imageSample, error) {
@@ -129,14 +144,14 @@ func readSample(path string) (*imageSample, error) {
 		if _, err := splitter.Split(bytes.NewReader(block), nil); err != nil {
 			return err
 		}
-		if took = append(took, time.Since(start)); len(took) == measureFiles {
+		if took = append(took, time.Since(start)); len(took) == sampleBlocks(s.blockSize) {
 			return fs.SkipAll
 		}
 		return nil
 	})
-	if len(took) > 0 { // the first one warms up, and any may be interrupted
+	if len(took) > 0 { // the first ones warm up, and on a busy machine half of them are interrupted
 		slices.Sort(took)
-		s.read = float64(s.blockSize) / max(took[len(took)/2], time.Microsecond).Seconds()
+		s.read = float64(s.blockSize) / max(took[len(took)/4], time.Microsecond).Seconds()
 	}
 	return s, err
 }
@@ -166,8 +181,9 @@ func (s *seed) sample() []byte {
 		}
 	}
 	var sample []byte
-	for i := range min(measureFiles, len(large)) {
-		c := large[i*len(large)/min(measureFiles, len(large))]
+	n := min(sampleBlocks(r.BlockSize), len(large))
+	for i := range n {
+		c := large[i*len(large)/n]
 		block := make([]byte, r.BlockSize)
 		f, err := s.file(c.ID)
 		if err == nil {

@@ -3,108 +3,15 @@ package apply
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"slices"
 
 	"deltaup/chunkstore"
-	"deltaup/delta"
 	"deltaup/mirror"
-	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
 )
-
-// Update is an update that was prepared. Close it.
-type Update struct {
-	r        Request
-	events   events
-	state    *state
-	meta     *metadata
-	cpu      delta.CPU
-	encoders *mkimage.Encoders // that cpu was measured with; nil: none
-	seeds    *seeds
-	release  *mirror.Release
-	image    *mirror.Artifact    // nil when no image is to be written
-	current  bool                // the slot holds the image
-	raw      *chunkstore.Content // of an image that is raw
-	outputs  []output
-
-	// What is known of the image so far; see load.
-	recipe       *mkimage.Recipe // contents that come by patch lack their chunks unless whole is set
-	whole        bool            // recipe is the mirror's own
-	indexed      bool            // at, chunks and other are there
-	at           map[chunkstore.ID]chunkstore.Location
-	chunks       delta.List    // of the image's contents
-	other        delta.List    // of raw artifacts, and of an initrd
-	initrdPieces []delta.Piece // of the patch set of an initrd
-	pieces       pieces
-	chain        *chain // of patch sets to the image; nil: there is none
-
-	seedBytes    int64                 // of all seeds
-	closed       map[delta.Route]error // routes that failed, and why
-	initrdClosed bool                  // no patch set gives an initrd any more
-	seedless     bool                  // the seeds' files are not read: stored bytes come sooner
-	prove        bool                  // blocks of the seeds are not copied any more
-	way          delta.Way             // of the plan
-	early        *early                // the image, when it was written while it was fetched
-	plan         *delta.Plan
-	quote        Quote
-}
-
-// Prepare fetches the metadata, locks the slot's state folder, reads the seeds and plans.
-// Nothing but the state folder is written to.
-func Prepare(ctx context.Context, r Request) (*Update, error) {
-	if r.Channel == "" && r.Version == "" {
-		return nil, errors.New("neither a channel nor a version was asked for")
-	}
-	if r.Parallel <= 0 {
-		r.Parallel = delta.DefaultParallel
-	}
-	u := &Update{r: r, events: events{fn: r.Events}, seeds: &seeds{}, cpu: r.CPU, closed: map[delta.Route]error{}}
-	slot := ""
-	if r.Slot != nil {
-		slot = r.Slot.Name()
-	}
-	for _, path := range r.Seeds {
-		if err := checkSeed(path, slot); err != nil {
-			return nil, err
-		}
-		size, err := seedSize(path)
-		if err != nil {
-			return nil, err
-		}
-		u.seedBytes += size
-	}
-	state, err := openState(r.StateDir, slot)
-	if err != nil {
-		return nil, noSpace(err)
-	}
-	u.state = state
-	u.meta = newMetadata(r, state)
-	if u.cpu.Write <= 0 {
-		u.cpu.Write = state.rates().Write
-	}
-	if err := u.prepare(ctx); err != nil {
-		return nil, errors.Join(err, u.Close())
-	}
-	return u, nil
-}
-
-// Close releases seeds and state folder.
-func (u *Update) Close() error {
-	for _, o := range u.outputs {
-		if o.initrd != nil {
-			o.initrd.set.close()
-		}
-	}
-	u.chain.close()
-	return errors.Join(u.seeds.close(), u.pieces.close(), u.state.close())
-}
-
-// Quote says what Run will take.
-func (u *Update) Quote() Quote { return u.quote }
 
 func (u *Update) prepare(ctx context.Context) error {
 	var err error
@@ -119,6 +26,11 @@ func (u *Update) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	return u.findWay(ctx)
+}
+
+// findWay finds out what is still to be made, reads the seeds and plans.
+func (u *Update) findWay(ctx context.Context) error {
 	if err := u.wanted(ctx); err != nil {
 		return err
 	}
@@ -190,19 +102,19 @@ func (u *Update) wanted(ctx context.Context) error {
 // openSeeds opens the seeds that were given, and what the outputs replace.
 func (u *Update) openSeeds(ctx context.Context) error {
 	for _, path := range u.r.Seeds {
-		seed, err := openSeed(ctx, path, &u.events)
+		seed, err := openSeed(ctx, path, u.state.kept, &u.events)
 		if err != nil {
 			return err
 		}
 		u.seeds.list = append(u.seeds.list, seed)
 	}
 	if u.current && u.initrd() != nil { // the slot is not written any more
-		if seed, err := openSeed(ctx, u.r.Slot.Name(), &u.events); err == nil {
+		if seed, err := openSeed(ctx, u.r.Slot.Name(), u.state.kept, &u.events); err == nil {
 			u.seeds.list = append(u.seeds.list, seed)
 		}
 	}
 	for _, o := range u.outputs {
-		if seed, err := openSeed(ctx, o.path, &events{}); err == nil {
+		if seed, err := openSeed(ctx, o.path, u.state.kept, &events{}); err == nil {
 			u.seeds.list = append(u.seeds.list, seed)
 		}
 	}

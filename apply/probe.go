@@ -30,6 +30,15 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	if u.meta.line.Rate <= 0 {
 		return true, nil
 	}
+	for _, path := range u.r.Seeds {
+		if !u.state.kept.knows(path) {
+			size, err := seedSize(path)
+			if err != nil {
+				return true, err
+			}
+			u.unread += size
+		}
+	}
 	// To measure this machine takes time as well, and on a fast line the answer is often the same on any.
 	for _, cpu := range []func() delta.CPU{u.anyCPU, u.guessCPU} {
 		reads, err := u.routeReadsSeeds(ctx, cpu())
@@ -65,13 +74,13 @@ func (u *Update) guesses() []delta.Way {
 	if why := u.closed[delta.RouteBlocks]; why != nil {
 		blocks.Closed = why.Error()
 	}
-	read := u.seedBytes * usualRatio
+	read := u.unread * usualRatio
 	chunks := delta.Way{Route: delta.RouteChunks, MetaRequests: 2, Guess: m.stored, Work: delta.Work{Decode: read + m.plain, Compress: m.plain}}
 	ways := []delta.Way{blocks, chunks, whole}
 	if len(u.release.Patches) > 0 {
 		p := &u.release.Patches[0]
 		ways = append(ways, delta.Way{Route: delta.RoutePatch, MetaRequests: 2, Guess: p.Set.Size,
-			Work: delta.Work{Decode: read, Patch: p.Compress, Compress: p.Compress}})
+			Work: delta.Work{Decode: read + p.Compress, Patch: p.Compress, Compress: p.Compress}})
 	}
 	for i := range ways {
 		ways[i].Work.Write += u.image.Size

@@ -25,7 +25,13 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 	}
 	start := time.Now()
 	result := Result{Version: u.release.Version, Route: u.quote.Route, ImageSize: u.quote.ImageSize, Current: u.current}
-	if err := u.run(ctx, &result); err != nil {
+	err := u.run(ctx, &result)
+	if errors.Is(err, ErrSeed) {
+		if err = u.startOver(ctx, err); err == nil {
+			err = u.run(ctx, &result)
+		}
+	}
+	if err != nil {
 		return Result{}, err
 	}
 	if signed := u.meta.signed; signed != nil && u.r.Slot != nil {
@@ -68,10 +74,12 @@ func (u *Update) run(ctx context.Context, result *Result) error {
 	if err := held.release(); err != nil {
 		return err
 	}
+	var err error
 	if held.inOrder { // else it was busy with several things at once
-		if err := u.state.learn(u.image.Size, held.busy); err != nil {
-			u.events.warn("state folder %s: %v", u.state.dir, err)
-		}
+		err = u.state.learn(u.image.Size, held.busy)
+	}
+	if err = errors.Join(err, u.keepRecipe(ctx)); err != nil && ctx.Err() == nil {
+		u.events.warn("state folder %s: %v", u.state.dir, err) // the next update takes longer
 	}
 	return nil
 }

@@ -29,16 +29,20 @@ type seed struct {
 	initrd  *unpacked          // of an initrd that was taken apart
 	raw     chunkstore.Content // of any other file
 
-	rate float64 // plain bytes per second of reading an image
+	kept     recipes
+	believed chunkstore.ID // fingerprint of an image whose kept recipe was taken instead of reading it; zero: it was read
+
+	rate float64 // plain bytes per second of reading an image; 0: it was not
 }
 
-// openSeed opens a seed and reads all of it, cut as its image says, or by the default.
-func openSeed(ctx context.Context, path string, e *events) (*seed, error) {
+// openSeed opens a seed and reads all of it, cut as its image says, or by the default. Of an image whose recipe was kept only
+// the metadata are read.
+func openSeed(ctx context.Context, path string, kept recipes, e *events) (*seed, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("seed: %w", err)
 	}
-	s := &seed{path: path, f: f}
+	s := &seed{path: path, f: f, kept: kept}
 	if err := s.read(ctx, chunkstore.Params{}, e); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("seed %s: %w", path, err)
@@ -123,15 +127,19 @@ func (s *seed) readImage(ctx context.Context, size int64, params chunkstore.Para
 	if err != nil {
 		return err
 	}
+	fingerprint, known := s.kept.recall(image, params)
 	start, plain := time.Now(), int64(0)
 	s.derived, err = mkimage.Derive(ctx, image, params, mkimage.DeriveOptions{
 		Tolerant: true,
+		Known:    known,
 		Progress: func(done, total int64) { plain = done; e.progress(StageSeed, done, total) },
 	})
 	if err != nil {
 		return err
 	}
-	s.rate = float64(plain) / time.Since(start).Seconds()
+	if s.believed, s.rate = fingerprint, 0; known == nil {
+		s.believed, s.rate = chunkstore.ID{}, float64(plain)/time.Since(start).Seconds()
+	}
 	s.params = s.derived.Recipe.Chunking
 	if bad := s.derived.Unreadable; len(bad) > 0 {
 		e.warn("seed %s is damaged: %d files cannot be read and are not used, the first of them %s: %v", s.path, len(bad), bad[0].Path, bad[0].Err)
@@ -145,6 +153,11 @@ func (s *seed) readImage(ctx context.Context, size int64, params chunkstore.Para
 		return err
 	}
 	s.recipe = h.ID()
+	if known == nil && !fingerprint.IsZero() {
+		if err := s.kept.put(fingerprint, s.derived.Recipe); err != nil {
+			e.warn("the recipe of seed %s is not kept: %v", s.path, err)
+		}
+	}
 	return nil
 }
 

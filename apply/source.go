@@ -67,10 +67,10 @@ func (r *seedReader) Read(p []byte) (int, error) {
 	switch {
 	case err != nil && err != io.EOF:
 		return n, r.seed.changed(err)
-	// At the last byte, not at EOF: who knows the size need not read on until there.
+	// At the last byte, not at EOF: who knows the size need not read on until there, nor looks at an error beside all the bytes that it wanted.
 	case n > 0 && r.read == r.content.Size && r.hasher.ID() != r.content.ID,
 		err == io.EOF && r.read != r.content.Size:
-		return n, r.seed.changed(fmt.Errorf("content %s: %w", r.content.ID, chunkstore.ErrCorrupt))
+		return 0, r.seed.changed(fmt.Errorf("content %s: %w", r.content.ID, chunkstore.ErrCorrupt))
 	}
 	return n, err
 }

@@ -13,7 +13,7 @@ import (
 	"deltaup/internal/durable"
 )
 
-// state is the folder of one slot below Request.StateDir, locked for this process:
+// state is the folder of one slot below Request.StateDir, locked for this process, and beside it the one for [recipes]:
 //
 //	lock
 //	fetch/ID/OFFSET   bytes of the mirror's file ID from OFFSET on, see cache
@@ -24,6 +24,7 @@ type state struct {
 	dir   string
 	lock  *os.File
 	cache *cache
+	kept  recipes
 }
 
 // openState makes and locks the folder for the slot of that path ("" for none). ErrBusy
@@ -37,6 +38,7 @@ func openState(base, slot string) (*state, error) {
 		slot = abs
 	}
 	s := &state{dir: filepath.Join(base, folderName(slot))}
+	s.kept = recipes{dir: filepath.Join(base, "recipes"), tmp: s.tmp()}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("state folder %s: %w", s.dir, err)
 	}

@@ -173,7 +173,7 @@ func (u *Update) blocksWay(m missing) delta.Way {
 
 // patchWay describes the route through patch sets.
 func (u *Update) patchWay(m missing) delta.Way {
-	w := delta.Way{Route: delta.RoutePatch, Work: delta.Work{Compress: m.blocks, Patch: m.plain}}
+	w := delta.Way{Route: delta.RoutePatch, Work: delta.Work{Compress: m.blocks, Patch: m.plain, Decode: m.plain}} // for keepRecipe
 	switch {
 	case u.chain == nil:
 		w.Closed = "no patch set leads here from what the seeds hold"

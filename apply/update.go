@@ -1,0 +1,135 @@
+package apply
+
+import (
+	"context"
+	"errors"
+
+	"deltaup/chunkstore"
+	"deltaup/delta"
+	"deltaup/mirror"
+	"deltaup/mkimage"
+)
+
+// Update is an update that was prepared. Close it.
+type Update struct {
+	r         Request
+	events    events
+	state     *state
+	meta      *metadata
+	cpu       delta.CPU
+	seedBytes int64 // of all seeds
+	release   *mirror.Release
+	*found
+}
+
+// found is what was found out about an update, all of it from the state folder, the seeds and the mirror.
+type found struct {
+	seeds    *seeds
+	image    *mirror.Artifact    // nil when no image is to be written
+	current  bool                // the slot holds the image
+	raw      *chunkstore.Content // of an image that is raw
+	outputs  []output
+	encoders *mkimage.Encoders // that Update.cpu was measured with; nil: none
+
+	// What is known of the image so far; see load.
+	recipe       *mkimage.Recipe // contents that come by patch lack their chunks unless whole is set
+	whole        bool            // recipe is the mirror's own
+	indexed      bool            // at, chunks and other are there
+	at           map[chunkstore.ID]chunkstore.Location
+	chunks       delta.List    // of the image's contents
+	other        delta.List    // of raw artifacts, and of an initrd
+	initrdPieces []delta.Piece // of the patch set of an initrd
+	pieces       pieces
+	chain        *chain // of patch sets to the image; nil: there is none
+
+	closed       map[delta.Route]error // routes that failed, and why
+	initrdClosed bool                  // no patch set gives an initrd any more
+	unread       int64                 // bytes of seeds that are read to know the files in them
+	seedless     bool                  // the seeds' files are not read: stored bytes come sooner
+	prove        bool                  // blocks of the seeds are not copied any more
+	way          delta.Way             // of the plan
+	early        *early                // the image, when it was written while it was fetched
+	plan         *delta.Plan
+	quote        Quote
+}
+
+func newFound() *found { return &found{seeds: &seeds{}, closed: map[delta.Route]error{}} }
+
+// Prepare fetches the metadata, locks the slot's state folder, reads the seeds and plans.
+// Nothing but the state folder is written to.
+func Prepare(ctx context.Context, r Request) (*Update, error) {
+	if r.Channel == "" && r.Version == "" {
+		return nil, errors.New("neither a channel nor a version was asked for")
+	}
+	if r.Parallel <= 0 {
+		r.Parallel = delta.DefaultParallel
+	}
+	u := &Update{r: r, events: events{fn: r.Events}, cpu: r.CPU, found: newFound()}
+	slot := ""
+	if r.Slot != nil {
+		slot = r.Slot.Name()
+	}
+	for _, path := range r.Seeds {
+		if err := checkSeed(path, slot); err != nil {
+			return nil, err
+		}
+		size, err := seedSize(path)
+		if err != nil {
+			return nil, err
+		}
+		u.seedBytes += size
+	}
+	state, err := openState(r.StateDir, slot)
+	if err != nil {
+		return nil, noSpace(err)
+	}
+	u.state = state
+	u.meta = newMetadata(r, state)
+	if u.cpu.Write <= 0 {
+		u.cpu.Write = state.rates().Write
+	}
+	if err := u.prepare(ctx); err != nil {
+		return nil, errors.Join(err, u.Close())
+	}
+	return u, nil
+}
+
+// Close releases seeds and state folder.
+func (u *Update) Close() error { return errors.Join(u.found.close(), u.state.close()) }
+
+func (f *found) close() error {
+	for _, o := range f.outputs {
+		if o.initrd != nil {
+			o.initrd.set.close()
+		}
+	}
+	f.chain.close()
+	return errors.Join(f.seeds.close(), f.pieces.close())
+}
+
+// Quote says what Run will take.
+func (u *Update) Quote() Quote { return u.quote }
+
+// startOver forgets the kept recipes that a seed turned out to belie, with a warning, reads the seeds and plans anew. What was fetched
+// stays. It returns the error of a seed that was read.
+func (u *Update) startOver(ctx context.Context, seed error) error {
+	believed := false
+	for _, s := range u.seeds.list {
+		if s.believed.IsZero() {
+			continue
+		}
+		believed = true
+		if err := u.state.kept.forget(s.believed); err != nil {
+			return errors.Join(seed, err)
+		}
+	}
+	if !believed {
+		return seed
+	}
+	u.events.warn("%v; the seeds are read anew", seed)
+	if err := u.found.close(); err != nil {
+		return errors.Join(seed, err)
+	}
+	u.found = newFound()
+	return u.findWay(ctx)
+}
