@@ -90,7 +90,8 @@ func (s *Scale) sizePanels() []panel {
 	return []panel{
 		newPanel("bytes sent for the update", x, bytesName, sizes, of("", "c-deltaup", func(s SizeStep) float64 { return float64(s.Sent) })),
 		newPanel("time of plan and of pull", x, bytesName, times,
-			of("plan", "c-casync", func(s SizeStep) float64 { return s.Plan.Wall.Seconds() }), of("pull", "c-deltaup", func(s SizeStep) float64 { return s.Pull.Wall.Seconds() })),
+			of("first plan", "c-casync", func(s SizeStep) float64 { return s.First.Wall.Seconds() }), of("plan", "c-zstd", func(s SizeStep) float64 { return s.Plan.Wall.Seconds() }),
+			of("pull", "c-deltaup", func(s SizeStep) float64 { return s.Pull.Wall.Seconds() })),
 		newPanel("peak memory of pull and publish", x, bytesName, memories,
 			of("pull", "c-deltaup", func(s SizeStep) float64 { return float64(s.Pull.Memory) / (1 << 20) }),
 			of("publish", "c-zstd", func(s SizeStep) float64 { return float64(s.Publish.Memory) / (1 << 20) })),

@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 )
 
-// deltaupMethods are deltaup's routes. All share one mirror.
+// deltaupMethods are deltaup's routes. All share one mirror. Their targets have the recipe of the old image, as machines have it that
+// deltaup has updated before or tried to; but for one, which reads the image.
 func deltaupMethods() []method {
 	routes := []struct{ id, name, settings, route string }{
 		{"deltaup", "deltaup", "pull --bandwidth --rtt: the quickest route for the line", ""},
+		{firstUpdate, "deltaup, first update", "the same, on a machine that keeps nothing of an earlier one", ""},
 		{"deltaup-bytes", "deltaup, fewest bytes", "pull --optimize bytes", ""},
 		{"deltaup-chunks", "deltaup, chunks only", "pull --route chunks", "chunks"},
 		{"deltaup-blocks", "deltaup, stored blocks", "pull --route blocks: nothing is compressed again", "blocks"},
@@ -19,7 +21,10 @@ func deltaupMethods() []method {
 	}
 	var all []method
 	for i, r := range routes {
-		m := method{id: r.id, name: r.name, of: "image", settings: r.settings, route: r.route, pull: pullWith(r.id, r.route)}
+		m := method{id: r.id, name: r.name, of: "image", settings: r.settings, route: r.route, seed: copyState, pull: pullWith(r.id, r.route)}
+		if r.id == firstUpdate {
+			m.seed = nil
+		}
 		if i == 0 {
 			m.publish = publishMirror
 		} else {
@@ -30,7 +35,10 @@ func deltaupMethods() []method {
 	return all
 }
 
-// publishMirror publishes both images; the second one is counted, with its patch set.
+// firstUpdate is the method whose target has no state.
+const firstUpdate = "deltaup-first"
+
+// publishMirror publishes both images; the second one is counted, with its patch set. Beside the mirror lies the state that targets have.
 func publishMirror(ctx context.Context, p *publisher) error {
 	for version, h := range []*host{p.aside(), &p.host} {
 		args := p.deltaup.publish(p.dir, version+1, p.file("image", version))
@@ -38,8 +46,21 @@ func publishMirror(ctx context.Context, p *publisher) error {
 			return err
 		}
 	}
-	return nil
+	return p.aside().run(ctx, p.deltaup.path, p.deltaup.command("plan", p.dir, "--version", "1", "--optimize", "bytes",
+		"--seed", p.file("image", 0), "--state", keptState(p.dir))...)
 }
+
+// keptState is the folder with the state that a target has; it lies beside the mirror.
+func keptState(mirror string) string { return mirror + ".kept" }
+
+// copyState gives a target its state folder.
+func copyState(ctx context.Context, t *target) error {
+	aside := host{dir: t.dir}
+	return aside.run(ctx, "cp", "-a", keptState(t.kept), t.state())
+}
+
+// state is a target's state folder.
+func (t *target) state() string { return filepath.Join(t.dir, "state") }
 
 // publish is the command that publishes an image as a numbered release.
 func (d deltaup) publish(mirror string, version int, image string) []string {
@@ -49,7 +70,7 @@ func (d deltaup) publish(mirror string, version int, image string) []string {
 // pullWith makes a method's pull.
 func pullWith(id, route string) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
-		args := t.deltaup.command("pull", t.url, "--seed", t.old(), "--slot", t.out, "--state", filepath.Join(t.dir, "state"), "--json")
+		args := t.deltaup.command("pull", t.url, "--seed", t.old(), "--slot", t.out, "--state", t.state(), "--json")
 		switch {
 		case route != "":
 			args = append(args, "--route", route)
@@ -91,7 +112,7 @@ func lastEvent(out []byte) (e pullEvent, err error) {
 
 // plan asks deltaup's planner for the route that it takes on a line.
 func (t *target) plan(ctx context.Context, line Line) (pullEvent, error) {
-	args := t.deltaup.command("plan", t.url, "--seed", t.old(), "--state", filepath.Join(t.dir, "plan"), "--json")
+	args := t.deltaup.command("plan", t.url, "--seed", t.old(), "--state", t.state(), "--json")
 	out, err := t.output(ctx, t.deltaup.path, append(args, line.flags()...)...)
 	if err != nil {
 		return pullEvent{}, err

@@ -108,9 +108,10 @@ type SizeStep struct {
 	Image    int64 `json:"image_bytes"`
 	Computed bool  `json:"computed"` // from the two largest sizes that were run
 	Mirror   int64 `json:"mirror_bytes"`
-	Mkimage  Usage `json:"mkimage"` // of the second release
-	Publish  Usage `json:"publish"` // of the second release
-	Plan     Usage `json:"plan"`
+	Mkimage  Usage `json:"mkimage"`    // of the second release
+	Publish  Usage `json:"publish"`    // of the second release
+	First    Usage `json:"first_plan"` // that reads the old image
+	Plan     Usage `json:"plan"`       // with its recipe kept, like the pull
 	Pull     Usage `json:"pull"`
 	Sent     int64 `json:"sent_bytes"`
 	Requests int64 `json:"requests"`

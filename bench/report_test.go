@@ -217,7 +217,7 @@ func sampleReport() *Report {
 	for i := range int64(4) {
 		u := Usage{time.Duration(3+i) * time.Second, time.Duration(3+i) * time.Second, 70 << 20}
 		r.Scale.Sizes = append(r.Scale.Sizes, SizeStep{
-			Image: 1e8 << (2 * i), Computed: i == 3, Mirror: 3e8 << (2 * i), Mkimage: u, Publish: u, Plan: u, Pull: u, Sent: 3e6 + i*1e5, Requests: 4,
+			Image: 1e8 << (2 * i), Computed: i == 3, Mirror: 3e8 << (2 * i), Mkimage: u, Publish: u, First: u, Plan: u, Pull: u, Sent: 3e6 + i*1e5, Requests: 4,
 		})
 		r.Scale.Releases = append(r.Scale.Releases, ReleaseStep{
 			Releases: 1 << (2 * i), Image: 20e6, Mirror: 5e7 << (2 * i), Publish: u,

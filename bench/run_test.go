@@ -27,7 +27,7 @@ func TestRun(t *testing.T) {
 	dir, binary := workplace(t)
 	liar(t, dir, "xdelta3")
 	setLines(t, []Line{testLine})
-	only := []string{"deltaup", "deltaup-bytes", "deltaup-chunks", "deltaup-blocks", "deltaup-whole", "curl", "zstd-image", "xdelta3-tar", "casync-image", "zsync-image", "rsync-image", "ostree-delta", "ostree-offline"}
+	only := []string{"deltaup", "deltaup-first", "deltaup-bytes", "deltaup-chunks", "deltaup-blocks", "deltaup-whole", "curl", "zstd-image", "xdelta3-tar", "casync-image", "zsync-image", "rsync-image", "ostree-delta", "ostree-offline"}
 	r, err := Run(t.Context(), Options{
 		Deltaup: binary, Name: "small", Pair: trees(t, dir), Scratch: dir, Quick: true, Budget: time.Minute, Level: "fastest", Only: only, Log: t.Logf,
 	})
@@ -74,7 +74,7 @@ func TestRunScale(t *testing.T) {
 		t.Fatalf("sizes: %+v, skipped: %+v", s.Sizes, s.Skipped)
 	}
 	for _, step := range s.Sizes[:2] {
-		if step.Sent == 0 || step.Sent*5 > step.Image || (step.Pull.Memory == 0) != (timePath == "") || step.Plan.Wall == 0 || step.Mkimage.Wall == 0 {
+		if step.Sent == 0 || step.Sent*5 > step.Image || (step.Pull.Memory == 0) != (timePath == "") || step.First.Wall == 0 || step.Plan.Wall == 0 || step.Mkimage.Wall == 0 {
 			t.Errorf("%+v", step)
 		}
 	}

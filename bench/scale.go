@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,8 +100,8 @@ func (s *session) scaleSizes(scale *Scale) error {
 			return fmt.Errorf("an image of %s: %w", bytesName(float64(size)), err)
 		}
 		perByte = time.Since(start).Seconds() / float64(size)
-		s.Log("  an image of %6.0f MB: %7d bytes, planned in %6.2f s, pulled in %6.2f s with %4.0f MiB, published in %6.1f s with %4.0f MiB",
-			float64(step.Image)/1e6, step.Sent, step.Plan.Wall.Seconds(), step.Pull.Wall.Seconds(), float64(step.Pull.Memory)/(1<<20),
+		s.Log("  an image of %6.0f MB: %7d bytes, planned in %6.2f s, again in %5.2f s, pulled in %6.2f s with %4.0f MiB, published in %6.1f s with %4.0f MiB",
+			float64(step.Image)/1e6, step.Sent, step.First.Wall.Seconds(), step.Plan.Wall.Seconds(), step.Pull.Wall.Seconds(), float64(step.Pull.Memory)/(1<<20),
 			step.Publish.Wall.Seconds(), float64(step.Publish.Memory)/(1<<20))
 		scale.Sizes = append(scale.Sizes, step)
 	}
@@ -142,22 +143,28 @@ func (s *session) sizeStep(t scaled) (step SizeStep, err error) {
 	if err := os.Remove(images[1]); err != nil { // the slot has its place
 		return step, err
 	}
-	plan, err := s.update(mirror, images[0], want, true)
-	if err != nil {
-		return step, err
+	u := update{mirror: mirror, seed: images[0], want: want, state: filepath.Join(dir, "state")}
+	for _, usage := range []*Usage{&step.First, &step.Plan} {
+		plan, err := s.update(u, true)
+		if err != nil {
+			return step, err
+		}
+		*usage = plan.Usage
 	}
-	pull, err := s.update(mirror, images[0], want, false)
-	step.Plan, step.Pull, step.Sent, step.Requests = plan.Usage, pull.Usage, pull.Sent, pull.Requests
+	pull, err := s.update(u, false)
+	step.Pull, step.Sent, step.Requests = pull.Usage, pull.Sent, pull.Requests
 	return step, err
 }
 
-// update plans or pulls a mirror's newest release, told to keep the bytes small, with an image as seed. The
-// result must have the hash that is wanted.
-func (s *session) update(mirror, seed, want string, planOnly bool) (Update, error) {
+// update is one from an image to a mirror's newest release, whose image has the hash that is wanted.
+type update struct{ mirror, seed, want, state string }
+
+// update plans or pulls, told to keep the bytes small. A state folder "" is the target's own, which is empty.
+func (s *session) update(u update, planOnly bool) (Update, error) {
 	var used sample
-	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: "image", kept: mirror}
+	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: "image", kept: u.mirror}
 	err := s.withTarget(s.ctx, t, Line{}, false, func() error {
-		args := []string{t.url, "--seed", seed, "--state", filepath.Join(t.dir, "state"), "--json", "--optimize", "bytes"}
+		args := []string{t.url, "--seed", u.seed, "--state", cmp.Or(u.state, t.state()), "--json", "--optimize", "bytes"}
 		if planOnly {
 			return t.run(s.ctx, s.deltaup.path, s.deltaup.command("plan", args...)...)
 		}
@@ -171,8 +178,8 @@ func (s *session) update(mirror, seed, want string, planOnly bool) (Update, erro
 		}
 		t.route = e.Route
 		sum, err := hashFile(t.out)
-		if err == nil && sum != want {
-			err = fmt.Errorf("the result has the hash %s, want %s", sum, want)
+		if err == nil && sum != u.want {
+			err = fmt.Errorf("the result has the hash %s, want %s", sum, u.want)
 		}
 		return err
 	}, &used)
@@ -192,6 +199,6 @@ func extrapolate(run []SizeStep, size int64) SizeStep {
 	}
 	return SizeStep{
 		Image: size, Computed: true, Mirror: along(a.Mirror, b.Mirror), Mkimage: usage(a.Mkimage, b.Mkimage),
-		Publish: usage(a.Publish, b.Publish), Plan: usage(a.Plan, b.Plan), Pull: usage(a.Pull, b.Pull), Sent: along(a.Sent, b.Sent), Requests: along(a.Requests, b.Requests),
+		Publish: usage(a.Publish, b.Publish), First: usage(a.First, b.First), Plan: usage(a.Plan, b.Plan), Pull: usage(a.Pull, b.Pull), Sent: along(a.Sent, b.Sent), Requests: along(a.Requests, b.Requests),
 	}
 }

@@ -41,10 +41,10 @@ func (s *session) scaleReleases(scale *Scale) error {
 				return err
 			}
 			if n > 1 {
-				if step.Next, err = s.update(mirror, image(n-1), want, false); err != nil {
+				if step.Next, err = s.update(update{mirror: mirror, seed: image(n - 1), want: want}, false); err != nil {
 					return err
 				}
-				if step.First, err = s.update(mirror, image(1), want, false); err != nil {
+				if step.First, err = s.update(update{mirror: mirror, seed: image(1), want: want}, false); err != nil {
 					return err
 				}
 			}
