@@ -194,8 +194,8 @@ func TestRawImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.checkSlot(disk)
-	if q, _, err := m.pull(); err != nil || !q.Current {
-		t.Errorf("again: %+v, %v", q, err)
+	if q, _, err := m.pull(); err != nil || !q.Current || len(m.warnings) > 0 {
+		t.Errorf("again: %+v, %v, warnings %q", q, err, m.warnings)
 	}
 }
 

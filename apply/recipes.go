@@ -121,7 +121,7 @@ func (r recipes) forget(fingerprint chunkstore.ID) error {
 // keepRecipe keeps the recipe of the image that the slot holds, when it is known. The contents that came by patch, of which it has no chunks,
 // are read and cut for it.
 func (u *Update) keepRecipe(ctx context.Context) error {
-	if u.recipe == nil {
+	if u.recipe == nil || !u.rebuilds() {
 		return nil
 	}
 	image, err := squashfs.Open(u.r.Slot, u.image.Size)

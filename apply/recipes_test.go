@@ -132,3 +132,28 @@ func TestDamagedKeptRecipe(t *testing.T) {
 		})
 	}
 }
+
+// TestBeliedInitrd makes an initrd alone, of files of an image whose recipe is kept; one of them was damaged.
+func TestBeliedInitrd(t *testing.T) {
+	m, file := newInitrdTarget(t, 1)
+	inner := m.with
+	m.with = func(r *apply.Request) { inner(r); r.Slot = nil }
+	seed := filepath.Join(t.TempDir(), "seed")
+	m.seeds = []string{seed}
+	b := readFile(t, m.w.image[1])
+	for n := range 2 {
+		if err := os.WriteFile(seed, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		os.Remove(file)
+		read := m.watchSeeds()
+		if _, _, err := m.pull(); err != nil {
+			t.Fatal(err)
+		}
+		m.wantInitrd(file)
+		if anew := strings.Contains(strings.Join(m.warnings, "\n"), "the seeds are read anew"); anew != (n > 0) || *read == 0 {
+			t.Errorf("run %d: %d bytes of the seed read, warnings %q", n, *read, m.warnings)
+		}
+		b[bytes.Index(b, system(2)["usr/lib/lib5.so"][:64])+5] ^= 1
+	}
+}
