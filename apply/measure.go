@@ -20,7 +20,7 @@ func sampleBlocks(blockSize int) int { return min(max(4, 2<<20/blockSize), 16) }
 
 // patchShare is how much longer bytes take that come by patch than bytes that are read from a seed: what is
 // around a patch, transforms and hashes, counts for more than the patch itself.
-const patchShare = 10
+const patchShare = 11
 
 // measureCPU fills in what was not told of the machine: how quickly it compresses, on bytes of a
 // seed, and how quickly it read the seeds, or a few blocks of one that it did not have to read.

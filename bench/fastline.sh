@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # fastline.sh DIR [LEVEL]: pulls DIR/v2.tar (boot/ left out) with DIR/v1.tar as seed over shaped lines, and prints for
-# each what was quoted and what it took: with the line as it is measured, and as it is told. On the fastest one desync
-# extracts the same image from chunks over HTTP, with the same seed.
+# each what was quoted and what it took: with the line as it is measured, and as it is told; then the same ("kept") on a machine that
+# keeps the recipe of v1 from an earlier update. On the fastest one desync extracts the same image from chunks over HTTP, with the same seed.
 # The line is a pair of network namespaces with netem between them (tbf where the kernel has none); nginx is on the far side.
 # WORK=FOLDER keeps images and mirror there for the next run. LINES_="1mbit/50ms ..." takes other lines.
 # Needs root, iproute2, nginx and bin/deltaup; without desync (in PATH, or as DESYNC=FILE) its part is left out.
@@ -80,6 +80,7 @@ pull() {
   local what=$1 begin
   shift
   rm -rf "$tmp/slot" "$tmp/state"
+  [[ $what != *kept ]] || cp -a "$tmp/kept" "$tmp/state"
   begin=$(now)
   ip netns exec "$near" "$deltaup" pull http://10.77.0.2/mirror/ --insecure --seed "$old" --slot "$tmp/slot" --state "$tmp/state" --json "$@" > "$tmp/events"
   local end
@@ -87,15 +88,19 @@ pull() {
   cmp "$new" "$tmp/slot"
   awk -v line="$rate $rtt" -v what="$what" -v route="$(field quote route)" -v quote="$(field quote seconds)" \
     -v took="$(field result seconds)" -v bytes="$(field result bytes_fetched)" -v all="$(awk "BEGIN { print $end - $begin }")" 'BEGIN {
-      printf "%-14s %-9s %-7s %11d bytes  quote %6.2f s  real %6.2f s  %+5.0f %%  command %6.2f s\n",
+      printf "%-14s %-13s %-7s %11d bytes  quote %6.2f s  real %6.2f s  %+5.0f %%  command %6.2f s\n",
         line, what, route, bytes, quote, took, (quote / took - 1) * 100, all }'
 }
+
+"$deltaup" plan "$work/mirror-$level" --insecure --version 1 --optimize bytes --seed "$old" --state "$tmp/kept" >/dev/null
 
 for l in $lines; do
   rate=${l%/*} rtt=${l#*/}
   line "$rate" "$rtt"
-  pull measured
-  pull told --bandwidth "$rate" --rtt "$rtt"
+  for kept in "" " kept"; do
+    pull "measured$kept"
+    pull "told$kept" --bandwidth "$rate" --rtt "$rtt"
+  done
 done
 [[ -z $note ]] || echo "$note"
 if [[ -z $desync ]]; then

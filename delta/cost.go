@@ -71,7 +71,7 @@ func (c CPU) early(w Work, beside time.Duration) time.Duration {
 }
 
 // earlyShare is how much of what is written beside fetching is done when that ends, measured.
-const earlyShare = 0.9
+const earlyShare = 0.75
 
 // besideShare is how much of the shorter of two kinds of work is done beside the other, measured.
 const besideShare = 0.4
