@@ -118,6 +118,27 @@ func (r recipes) forget(fingerprint chunkstore.ID) error {
 	return durable.Remove(r.path(fingerprint))
 }
 
+// prune leaves keptRecipes files.
+func (r recipes) prune() error {
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return err
+	}
+	var kept []fs.FileInfo
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && filepath.Ext(e.Name()) == ".zst" {
+			kept = append(kept, info)
+		}
+	}
+	slices.SortFunc(kept, func(a, b fs.FileInfo) int {
+		return cmp.Or(b.ModTime().Compare(a.ModTime()), cmp.Compare(a.Name(), b.Name()))
+	})
+	for _, info := range kept[min(keptRecipes, len(kept)):] {
+		err = errors.Join(err, os.Remove(filepath.Join(r.dir, info.Name())))
+	}
+	return err
+}
+
 // keepRecipe keeps the recipe of the image that the slot holds, when it is known. The contents that came by patch, of which it has no chunks,
 // are read and cut for it.
 func (u *Update) keepRecipe(ctx context.Context) error {
@@ -144,24 +165,4 @@ func (u *Update) keepRecipe(ctx context.Context) error {
 		return nil // the release's recipe is another one
 	}
 	return u.state.kept.put(fingerprint, d.Recipe)
-}
-
-func (r recipes) prune() error {
-	entries, err := os.ReadDir(r.dir)
-	if err != nil {
-		return err
-	}
-	var kept []fs.FileInfo
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && filepath.Ext(e.Name()) == ".zst" {
-			kept = append(kept, info)
-		}
-	}
-	slices.SortFunc(kept, func(a, b fs.FileInfo) int {
-		return cmp.Or(b.ModTime().Compare(a.ModTime()), cmp.Compare(a.Name(), b.Name()))
-	})
-	for _, info := range kept[min(keptRecipes, len(kept)):] {
-		err = errors.Join(err, os.Remove(filepath.Join(r.dir, info.Name())))
-	}
-	return err
 }

@@ -28,6 +28,7 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 	err := u.run(ctx, &result)
 	if errors.Is(err, ErrSeed) {
 		if err = u.startOver(ctx, err); err == nil {
+			result.BlocksCopied, result.BlocksCompressed = 0, 0
 			err = u.run(ctx, &result)
 		}
 	}

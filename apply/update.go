@@ -127,9 +127,9 @@ func (u *Update) startOver(ctx context.Context, seed error) error {
 		return seed
 	}
 	u.events.warn("%v; the seeds are read anew", seed)
-	if err := u.found.close(); err != nil {
+	err := u.found.close()
+	if u.found = newFound(); err != nil {
 		return errors.Join(seed, err)
 	}
-	u.found = newFound()
 	return u.findWay(ctx)
 }
