@@ -22,7 +22,7 @@ var (
 	// ErrVerify is wrapped when the slot reads back other bytes than were written.
 	ErrVerify = errors.New("the slot does not hold what was written")
 	// ErrSeed is wrapped when a seed gives other bytes than it gave when it was read in this update.
-	ErrSeed = errors.New("the seed changed while it was read")
+	ErrSeed = errors.New("the seed is not what it was when it was read")
 	// ErrIncompatible is wrapped when the release is made for other machines.
 	ErrIncompatible = errors.New("the release is for other machines")
 	// ErrBusy is wrapped when another pull works with the same state folder.

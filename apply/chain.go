@@ -152,8 +152,16 @@ func (e *patchError) leaveOut() {
 // reader makes a content that gives says can be made. Its errors are patchErrors, or the seed's.
 func (c *chain) reader(ctx context.Context, id chunkstore.ID) io.ReadCloser {
 	s, before := c.maker(id, len(c.sets))
+	if s == nil { // the seed had it when the chain was made
+		return io.NopCloser(&failed{c.seed.changed(fmt.Errorf("content %s: %w", id, chunkstore.ErrNotFound))})
+	}
 	return &patchReader{ctx: ctx, made: c.made(s, before, id)}
 }
+
+// failed is a reader of nothing but an error.
+type failed struct{ err error }
+
+func (f *failed) Read([]byte) (int, error) { return 0, f.err }
 
 // made is a content that a set makes, piece by piece as it is read. It keeps one piece.
 type made struct {

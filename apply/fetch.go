@@ -66,6 +66,9 @@ func (u *Update) fetchAll(ctx context.Context, total *counter) error {
 func (u *Update) giveUp(ctx context.Context, err error) error {
 	var patch *patchError
 	if errors.As(err, &patch) {
+		if u.believes() { // a base may be another one
+			return u.doubt(err)
+		}
 		return u.tryPatches(ctx)
 	}
 	var r *rangeError

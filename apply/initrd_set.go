@@ -121,6 +121,9 @@ func (u *Update) makeInitrd(ctx context.Context) (bool, error) {
 	if err == nil {
 		return true, nil
 	}
+	if u.believes() && unusable(err) { // a base may be another one
+		return false, u.doubt(err)
+	}
 	if err := u.closeInitrdSet(err); err != nil {
 		return false, err
 	}

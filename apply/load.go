@@ -99,10 +99,14 @@ func (u *Update) loadWholeRecipe(ctx context.Context) error {
 		return err
 	}
 	for _, s := range u.seeds.list {
-		if s.params != r.Chunking {
-			if err := s.read(ctx, r.Chunking, &u.events); err != nil {
-				return fmt.Errorf("seed %s: %w", s.path, err)
-			}
+		if s.params == r.Chunking {
+			continue
+		}
+		if !s.believed.IsZero() {
+			return &beliedError{fmt.Errorf("seed %s: %w", s.path, errOtherChunks)}
+		}
+		if err := s.read(ctx, r.Chunking, nil, &u.events); err != nil {
+			return fmt.Errorf("seed %s: %w", s.path, err)
 		}
 	}
 	u.whole = true

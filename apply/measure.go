@@ -23,13 +23,16 @@ func sampleBlocks(blockSize int) int { return min(max(4, 2<<20/blockSize), 16) }
 const patchShare = 11
 
 // measureCPU fills in what was not told of the machine: how quickly it compresses, on bytes of a
-// seed, and how quickly it read the seeds, or a few blocks of one that it did not have to read.
+// seed, and how quickly it read the seeds, now or in an earlier update, or at least a few blocks of one.
 func (u *Update) measureCPU() {
 	for _, s := range u.seeds.list {
 		if s.derived == nil {
 			continue
 		}
 		rate := s.rate
+		if rate <= 0 {
+			rate = u.state.decodeRate()
+		}
 		if rate <= 0 && (u.cpu.Decode <= 0 || u.cpu.Patch <= 0) {
 			rate = sampleRate(s.path)
 		}
@@ -149,9 +152,9 @@ func readSample(path string) (*imageSample, error) {
 		}
 		return nil
 	})
-	if len(took) > 0 { // the first ones warm up, and on a busy machine half of them are interrupted
+	if len(took) > 0 { // the first ones warm up, and on a busy machine half of them are interrupted; see mkimage.Encoders.Rate
 		slices.Sort(took)
-		s.read = float64(s.blockSize) / max(took[len(took)/4], time.Microsecond).Seconds()
+		s.read = float64(s.blockSize) / max(took[(len(took)-1)/4], time.Microsecond).Seconds()
 	}
 	return s, err
 }

@@ -31,6 +31,15 @@ func (u *Update) prepare(ctx context.Context) error {
 
 // findWay finds out what is still to be made, reads the seeds and plans.
 func (u *Update) findWay(ctx context.Context) error {
+	err := u.find(ctx)
+	if u.belied(err) {
+		return u.startOver(ctx, err)
+	}
+	u.ready = err == nil
+	return err
+}
+
+func (u *Update) find(ctx context.Context) error {
 	if err := u.wanted(ctx); err != nil {
 		return err
 	}
@@ -102,19 +111,22 @@ func (u *Update) wanted(ctx context.Context) error {
 // openSeeds opens the seeds that were given, and what the outputs replace.
 func (u *Update) openSeeds(ctx context.Context) error {
 	for _, path := range u.r.Seeds {
-		seed, err := openSeed(ctx, path, u.state.kept, &u.events)
+		seed, err := u.openSeed(ctx, path, &u.events)
 		if err != nil {
 			return err
 		}
 		u.seeds.list = append(u.seeds.list, seed)
+		if err := u.keepSeed(seed); err != nil {
+			u.events.warn("the recipe of seed %s is not kept: %v", path, err) // the next update takes longer
+		}
 	}
 	if u.current && u.initrd() != nil { // the slot is not written any more
-		if seed, err := openSeed(ctx, u.r.Slot.Name(), u.state.kept, &u.events); err == nil {
+		if seed, err := u.openSeed(ctx, u.r.Slot.Name(), &u.events); err == nil {
 			u.seeds.list = append(u.seeds.list, seed)
 		}
 	}
 	for _, o := range u.outputs {
-		if seed, err := openSeed(ctx, o.path, u.state.kept, &events{}); err == nil {
+		if seed, err := u.openSeed(ctx, o.path, &events{}); err == nil {
 			u.seeds.list = append(u.seeds.list, seed)
 		}
 	}

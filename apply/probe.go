@@ -31,7 +31,7 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	for _, path := range u.r.Seeds {
-		if !u.state.kept.knows(path) {
+		if u.unbelieving || !u.state.kept.knows(path) {
 			size, err := seedSize(path)
 			if err != nil {
 				return true, err

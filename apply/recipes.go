@@ -2,7 +2,6 @@ package apply
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -21,10 +20,10 @@ import (
 )
 
 // recipes keeps the recipes of images that were read or written, so that the next update need not read all of a seed to know what is in
-// it. The folder, which all slots share, has a file for each: zstd, by the image's fingerprint.
+// it. The folder, which all slots share, has a file for each: its text in zstd, by the image's fingerprint. Only recipes that a publisher
+// has published are kept, so that what an image was when it was damaged is not.
 //
-// A recipe is believed: an image whose data were damaged has the fingerprint that it had before. Whoever uses a content finds out, and
-// Update.startOver forgets the recipe then.
+// A recipe is believed: an image whose data were damaged later has the fingerprint that it had before. See Update.startOver.
 type recipes struct{ dir, tmp string }
 
 // keptRecipes is how many are kept, those that were used last: of the slots of a machine, and of what else is tried on it.
@@ -37,15 +36,9 @@ func (r recipes) path(fingerprint chunkstore.ID) string {
 	return filepath.Join(r.dir, fingerprint.String()+".zst")
 }
 
-// has tells whether there seems to be one.
-func (r recipes) has(fingerprint chunkstore.ID) bool {
-	_, err := os.Stat(r.path(fingerprint))
-	return err == nil
-}
-
 // knows tells whether there seems to be one of an image.
-func (r recipes) knows(image string) bool {
-	f, err := os.Open(image)
+func (r recipes) knows(path string) bool {
+	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}
@@ -54,17 +47,37 @@ func (r recipes) knows(image string) bool {
 	if err != nil {
 		return false
 	}
-	m, err := squashfs.Open(f, size)
+	image, err := squashfs.Open(f, size)
 	if err != nil {
 		return false
 	}
-	fingerprint, err := mkimage.Fingerprint(m)
-	return err == nil && r.has(fingerprint)
+	fingerprint, err := mkimage.Fingerprint(image)
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(r.path(fingerprint))
+	return err == nil
 }
 
-// get reads one; any error means that the image is to be read.
-func (r recipes) get(fingerprint chunkstore.ID) (*mkimage.Recipe, error) {
-	f, err := os.Open(r.path(fingerprint))
+// of gives the recipe of an image, and its fingerprint; any error means that the image is to be read.
+func (r recipes) of(image *squashfs.Image) (*mkimage.Recipe, chunkstore.ID, error) {
+	fingerprint, err := mkimage.Fingerprint(image)
+	if err != nil {
+		return nil, fingerprint, err
+	}
+	recipe, err := r.read(r.path(fingerprint))
+	return recipe, fingerprint, err
+}
+
+func (r recipes) read(path string) (*mkimage.Recipe, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > mirror.MaxRecipeSize {
+		return nil, chunkstore.ErrCorrupt
+	}
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -79,27 +92,25 @@ func (r recipes) get(fingerprint chunkstore.ID) (*mkimage.Recipe, error) {
 		return nil, err
 	}
 	now := time.Now()
-	return recipe, os.Chtimes(f.Name(), now, now)
+	os.Chtimes(path, now, now) // should it fail, the recipe is only dropped sooner
+	return recipe, nil
 }
 
-// recall gives an image's fingerprint, zero when it cannot be read, and its recipe, nil when none is kept that is cut by params (zero: any).
-func (r recipes) recall(image *squashfs.Image, params chunkstore.Params) (fingerprint chunkstore.ID, recipe *mkimage.Recipe) {
+// put keeps the recipe of an image of size bytes, and drops those that were used least lately.
+func (r recipes) put(f io.ReaderAt, size int64, recipe *mkimage.Recipe) error {
+	image, err := squashfs.Open(f, size)
+	if err != nil {
+		return err
+	}
 	fingerprint, err := mkimage.Fingerprint(image)
 	if err != nil {
-		return chunkstore.ID{}, nil
+		return err
 	}
-	if recipe, err = r.get(fingerprint); err != nil || params != (chunkstore.Params{}) && params != recipe.Chunking {
-		return fingerprint, nil
-	}
-	return fingerprint, recipe
-}
-
-// put keeps one, and drops those that were used least lately.
-func (r recipes) put(fingerprint chunkstore.ID, recipe *mkimage.Recipe) error {
 	if err := durable.MkdirAll(r.dir); err != nil {
-		return noSpace(err)
+		return err
 	}
-	err := durable.WriteFile(r.tmp, r.path(fingerprint), func(w io.Writer) error {
+	path := r.path(fingerprint)
+	err = durable.WriteFile(r.tmp, path, func(w io.Writer) error {
 		enc, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(keptWindow))
 		if err != nil {
 			return err
@@ -108,61 +119,37 @@ func (r recipes) put(fingerprint chunkstore.ID, recipe *mkimage.Recipe) error {
 		return errors.Join(err, enc.Close())
 	})
 	if err != nil {
-		return noSpace(err)
+		return err
 	}
-	return r.prune()
+	return r.prune(keptRecipes-1, path)
 }
 
 // forget drops one.
-func (r recipes) forget(fingerprint chunkstore.ID) error {
-	return durable.Remove(r.path(fingerprint))
-}
+func (r recipes) forget(fingerprint chunkstore.ID) error { return durable.Remove(r.path(fingerprint)) }
 
-// prune leaves keptRecipes files.
-func (r recipes) prune() error {
+// prune leaves newest, whatever the clock says, and so many others.
+func (r recipes) prune(others int, newest string) error {
 	entries, err := os.ReadDir(r.dir)
-	if err != nil {
-		return err
-	}
-	var kept []fs.FileInfo
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && filepath.Ext(e.Name()) == ".zst" {
-			kept = append(kept, info)
-		}
-	}
-	slices.SortFunc(kept, func(a, b fs.FileInfo) int {
-		return cmp.Or(b.ModTime().Compare(a.ModTime()), cmp.Compare(a.Name(), b.Name()))
-	})
-	for _, info := range kept[min(keptRecipes, len(kept)):] {
-		err = errors.Join(err, os.Remove(filepath.Join(r.dir, info.Name())))
-	}
-	return err
-}
-
-// keepRecipe keeps the recipe of the image that the slot holds, when it is known. The contents that came by patch, of which it has no chunks,
-// are read and cut for it.
-func (u *Update) keepRecipe(ctx context.Context) error {
-	if u.recipe == nil || !u.rebuilds() {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	image, err := squashfs.Open(u.r.Slot, u.image.Size)
 	if err != nil {
 		return err
 	}
-	fingerprint, err := mkimage.Fingerprint(image)
-	if err != nil || u.state.kept.has(fingerprint) {
-		return err
+	var old []fs.FileInfo
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".zst" && e.Name() != filepath.Base(newest) {
+			old = append(old, info)
+		}
 	}
-	d, err := mkimage.Derive(ctx, image, chunkstore.Params{}, mkimage.DeriveOptions{Known: u.recipe})
-	if err != nil {
-		return err
+	slices.SortFunc(old, func(a, b fs.FileInfo) int {
+		return cmp.Or(b.ModTime().Compare(a.ModTime()), cmp.Compare(a.Name(), b.Name()))
+	})
+	for _, info := range old[min(others, len(old)):] {
+		// Another process may do the same.
+		if e := os.Remove(filepath.Join(r.dir, info.Name())); !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
 	}
-	h := chunkstore.NewHasher()
-	if _, err := d.Recipe.WriteTo(h); err != nil {
-		return err
-	}
-	if h.ID() != u.image.Recipe.Text {
-		return nil // the release's recipe is another one
-	}
-	return u.state.kept.put(fingerprint, d.Recipe)
+	return err
 }

@@ -2,12 +2,19 @@ package apply_test
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"deltaup/apply"
+	"deltaup/chunkstore"
+	"deltaup/delta"
+	"deltaup/internal/faultserver"
+	"deltaup/internal/mirrortest"
+	"deltaup/mirror"
+	"deltaup/mkimage"
 )
 
 // watchSeeds counts the plain bytes of seeds that are read for what is in them.
@@ -27,6 +34,31 @@ func (m *target) watchSeeds() (read *int64) {
 		}
 	}
 	return read
+}
+
+// anew tells whether seeds were read for what a kept recipe said wrongly.
+func (m *target) anew() bool {
+	return strings.Contains(strings.Join(m.warnings, "\n"), "the seeds are read anew")
+}
+
+// seedOf makes the target's seed one that may be changed.
+func (m *target) seedOf(b []byte) (seed string) {
+	m.t.Helper()
+	seed = filepath.Join(m.t.TempDir(), "seed")
+	if err := os.WriteFile(seed, b, 0o644); err != nil {
+		m.t.Fatal(err)
+	}
+	m.seeds = []string{seed}
+	return seed
+}
+
+// again pulls to another slot, and says how many bytes that took.
+func (m *target) again() (apply.Result, int64) {
+	m.t.Helper()
+	m.path, m.warnings = filepath.Join(m.t.TempDir(), "slot"), nil
+	m.server.Reset()
+	_, r := m.mustPull()
+	return r, m.server.BodyBytes("")
 }
 
 // TestKeptRecipes updates one slot from the other in turn: only the first seed is read, for the recipe of what was written is kept.
@@ -60,48 +92,162 @@ func TestKeptAfterFailure(t *testing.T) {
 	}
 }
 
-// TestBeliedRecipe damages the data of a seed whose recipe is kept, so that a file of it can be read and is another, or cannot be read.
+// damages are places in version 1's image: each tells of another use of a content.
+func damages(t *testing.T, image []byte) map[string]int {
+	t.Helper()
+	at := func(content []byte) int { // noise is stored as it is
+		i := bytes.Index(image, content[:64])
+		if i < 0 {
+			t.Fatal("the content's bytes are not in the image")
+		}
+		return i
+	}
+	files := growing(1)
+	return map[string]int{
+		"a file that is copied": at(files["usr/lib/lib3.so"]) + 5,
+		"the base of a patch":   at(files["usr/lib/lib0.so"]) + 5,
+		"a fragment":            bytes.Index(image, []byte{0x28, 0xb5, 0x2f, 0xfd}),
+	}
+}
+
+// TestBeliedRecipe damages a seed whose recipe is kept. The update finds out whatever it uses of it, reads the seed, and goes
+// on as if it had never believed; the next one does not believe again.
 func TestBeliedRecipe(t *testing.T) {
 	good := readFile(t, patchedWorld(t, 2, 1).image[0])
-	lib := bytes.Index(good, growing(1)["usr/lib/lib3.so"][:64]) // noise is stored as it is
-	text := bytes.LastIndex(good[:lib], []byte{0x28, 0xb5, 0x2f, 0xfd})
-	if text < 0 {
-		text = lib + bytes.Index(good[lib:], []byte{0x28, 0xb5, 0x2f, 0xfd})
-	}
-	for name, at := range map[string]int{"another content": lib + 5, "no frame": text} {
-		for _, route := range []string{"patch", "chunks"} {
-			t.Run(name+" "+route, func(t *testing.T) {
+	for name, at := range damages(t, good) {
+		bad := bytes.Clone(good)
+		bad[at] ^= 1
+		for _, route := range []delta.Route{"", delta.RouteChunks} {
+			t.Run(name+" "+string(route), func(t *testing.T) {
 				m := patched(t, 2, 1)
 				inner := m.with
-				m.with = func(r *apply.Request) {
-					inner(r)
-					if route == "chunks" {
-						r.Route = "chunks"
-					}
-				}
-				seed := filepath.Join(t.TempDir(), "seed")
-				m.seeds = []string{seed}
-				if err := os.WriteFile(seed, good, 0o644); err != nil {
-					t.Fatal(err)
-				}
-				m.mustPull()
+				m.with = func(r *apply.Request) { inner(r); r.Route = route }
+				m.state += "-fresh"
+				m.seedOf(bad)
+				_, fresh := m.again()
+
+				m.state += "-kept"
+				seed := m.seedOf(good)
+				_, intact := m.again()
 				if len(m.warnings) > 0 {
 					t.Fatalf("warnings %q", m.warnings)
 				}
-				bad := bytes.Clone(good)
-				bad[at] ^= 1
 				if err := os.WriteFile(seed, bad, 0o644); err != nil {
 					t.Fatal(err)
 				}
-				m.path = filepath.Join(t.TempDir(), "slot")
 				read := m.watchSeeds()
-				m.mustPull()
-				if !strings.Contains(strings.Join(m.warnings, "\n"), "the seeds are read anew") || *read == 0 {
-					t.Errorf("%d bytes of the seed read, warnings %q", *read, m.warnings)
+				if _, n := m.again(); !m.anew() || *read == 0 || n > fresh+intact {
+					t.Errorf("%d bytes, %d of the seed read, warnings %q; without a kept recipe %d bytes, with a good seed %d", n, *read, m.warnings, fresh, intact)
+				}
+				if _, n := m.again(); m.anew() || n != fresh {
+					t.Errorf("the next update: %d bytes, warnings %q; without a kept recipe %d", n, m.warnings, fresh)
 				}
 			})
 		}
 	}
+}
+
+// TestDamagedNotKept: what was read of a damaged seed is no image's recipe, neither later when it is whole nor of another seed that is.
+func TestDamagedNotKept(t *testing.T) {
+	m := patched(t, 2, 1)
+	good := readFile(t, m.w.image[0])
+	bad := bytes.Clone(good)
+	bad[damages(t, good)["a file that is copied"]] ^= 1
+	seed := m.seedOf(bad)
+	m.again()
+	if err := os.WriteFile(seed, good, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := m.again(); r.Route != "patch" || len(m.warnings) > 0 {
+		t.Errorf("route %s, warnings %q", r.Route, m.warnings)
+	}
+
+	m = patched(t, 2, 1)
+	m.seedOf(bad)
+	first := m.seeds[0]
+	m.seedOf(good)
+	m.seeds = []string{first, m.seeds[0]}
+	if r, _ := m.again(); r.Route != "patch" || len(m.warnings) > 0 {
+		t.Errorf("with another seed that is whole: route %s, warnings %q", r.Route, m.warnings)
+	}
+}
+
+// TestKeptOfOtherChunks: a release that is cut otherwise has its seeds read, and the damage in one found.
+func TestKeptOfOtherChunks(t *testing.T) {
+	dir := t.TempDir()
+	w := &world{dir: dir, mirror: filepath.Join(dir, "mirror")}
+	for v := range 2 {
+		folder := filepath.Join(dir, "tree", string(rune('1'+v)))
+		if err := mirrortest.WriteFiles(folder, growing(v+1)); err != nil {
+			t.Fatal(err)
+		}
+		w.image[v] = folder + ".squashfs"
+		o := mkimage.Options{Level: "better"}
+		if v == 1 {
+			o.Chunking = chunkstore.Params{Min: 4 << 10, Average: 16 << 10, Max: 64 << 10}
+		}
+		if err := mirrortest.ImageOf(t.Context(), folder, w.image[v], o); err != nil {
+			t.Fatal(err)
+		}
+		_, err := mirror.Publish(context.Background(), w.mirror, mirror.Publication{
+			Version: string(rune('1' + v)), Channel: "stable", Image: w.image[v], PatchFrom: 1,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	good := readFile(t, w.image[0])
+	for name, places := range map[string][]string{"intact": nil, "damaged": {"a file that is copied", "the base of a patch"}} {
+		t.Run(name, func(t *testing.T) {
+			m := newTargetOf(t, w)
+			m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
+			seed := m.seedOf(good)
+			m.again()
+			bad := bytes.Clone(good)
+			for _, place := range places {
+				bad[damages(t, good)[place]] ^= 1
+			}
+			if err := os.WriteFile(seed, bad, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if r, _ := m.again(); r.Route == "whole" {
+				t.Errorf("route %s, warnings %q", r.Route, m.warnings)
+			}
+			m.with = func(r *apply.Request) { r.Line, r.CPU, r.Route = thin, steady, delta.RouteChunks }
+			if m.again(); len(places) == 0 && len(m.warnings) > 0 {
+				t.Errorf("warnings %q", m.warnings)
+			}
+		})
+	}
+}
+
+// TestStartOverFails: an update that cannot go on after it found a recipe wrong goes on in its next run.
+func TestStartOverFails(t *testing.T) {
+	m := patched(t, 2, 1)
+	good := readFile(t, m.w.image[0])
+	seed := m.seedOf(good)
+	m.again()
+	bad := bytes.Clone(good)
+	bad[damages(t, good)["a file that is copied"]] ^= 1
+	if err := os.WriteFile(seed, bad, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.path = filepath.Join(t.TempDir(), "slot")
+	u, done, err := m.start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	m.server.Add(faultserver.Rule{Path: "indexes/", Fault: faultserver.Status(503, 0)}, faultserver.Rule{Path: "images/", Fault: faultserver.Status(503, 0)})
+	if _, err := u.Run(t.Context()); err == nil {
+		t.Fatal("without an index it went on")
+	}
+	m.checkUnbootable()
+	m.server.Clear()
+	if _, err := u.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m.checkSlot(m.w.image[1])
 }
 
 // TestDamagedKeptRecipe: a kept recipe that cannot be read is no worse than none.
@@ -124,23 +270,21 @@ func TestDamagedKeptRecipe(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			m.path = filepath.Join(t.TempDir(), "slot")
 			read := m.watchSeeds()
-			if _, r := m.mustPull(); r.Route != "patch" || *read == 0 || len(m.warnings) > 0 {
+			if r, _ := m.again(); r.Route != "patch" || *read == 0 || len(m.warnings) > 0 {
 				t.Errorf("route %s, %d bytes of the seed read, warnings %q", r.Route, *read, m.warnings)
 			}
 		})
 	}
 }
 
-// TestBeliedInitrd makes an initrd alone, of files of an image whose recipe is kept; one of them was damaged.
+// TestBeliedInitrd makes an initrd of files of an image whose recipe is kept; one of them was damaged.
 func TestBeliedInitrd(t *testing.T) {
 	m, file := newInitrdTarget(t, 1)
 	inner := m.with
 	m.with = func(r *apply.Request) { inner(r); r.Slot = nil }
-	seed := filepath.Join(t.TempDir(), "seed")
-	m.seeds = []string{seed}
 	b := readFile(t, m.w.image[1])
+	seed := m.seedOf(b)
 	for n := range 2 {
 		if err := os.WriteFile(seed, b, 0o644); err != nil {
 			t.Fatal(err)
@@ -151,7 +295,7 @@ func TestBeliedInitrd(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.wantInitrd(file)
-		if anew := strings.Contains(strings.Join(m.warnings, "\n"), "the seeds are read anew"); anew != (n > 0) || *read == 0 {
+		if m.anew() != (n > 0) || *read == 0 {
 			t.Errorf("run %d: %d bytes of the seed read, warnings %q", n, *read, m.warnings)
 		}
 		b[bytes.Index(b, system(2)["usr/lib/lib5.so"][:64])+5] ^= 1

@@ -25,8 +25,13 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 	}
 	start := time.Now()
 	result := Result{Version: u.release.Version, Route: u.quote.Route, ImageSize: u.quote.ImageSize, Current: u.current}
+	if !u.ready { // for an earlier Run that failed
+		if err := u.findWay(ctx); err != nil {
+			return Result{}, err
+		}
+	}
 	err := u.run(ctx, &result)
-	if errors.Is(err, ErrSeed) {
+	if u.belied(err) {
 		if err = u.startOver(ctx, err); err == nil {
 			result.BlocksCopied, result.BlocksCompressed = 0, 0
 			err = u.run(ctx, &result)
@@ -42,6 +47,9 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 	}
 	if err := u.state.prune(u.meta.used); err != nil {
 		u.events.warn("state folder %s: %v", u.state.dir, err)
+	}
+	if err := u.keepRecipe(ctx); err != nil && ctx.Err() == nil {
+		u.events.warn("the recipe of slot %s is not kept: %v", u.r.Slot.Name(), err) // the next update takes longer
 	}
 	stats := u.r.Client.Stats()
 	result.BytesFetched, result.Requests, result.Time = stats.BytesBody, stats.Requests, time.Since(start)
@@ -75,12 +83,10 @@ func (u *Update) run(ctx context.Context, result *Result) error {
 	if err := held.release(); err != nil {
 		return err
 	}
-	var err error
 	if held.inOrder { // else it was busy with several things at once
-		err = u.state.learn(u.image.Size, held.busy)
-	}
-	if err = errors.Join(err, u.keepRecipe(ctx)); err != nil && ctx.Err() == nil {
-		u.events.warn("state folder %s: %v", u.state.dir, err) // the next update takes longer
+		if err := u.state.learn(u.image.Size, held.busy); err != nil {
+			u.events.warn("state folder %s: %v", u.state.dir, err)
+		}
 	}
 	return nil
 }
@@ -96,6 +102,14 @@ func (u *Update) fetch(ctx context.Context) error {
 	free, err := u.state.free()
 	if err != nil {
 		return err
+	}
+	if free < u.plan.Bytes { // what is only kept to save time makes room
+		if err := u.state.kept.prune(0, ""); err != nil {
+			return fmt.Errorf("state folder: %w", err)
+		}
+		if free, err = u.state.free(); err != nil {
+			return err
+		}
 	}
 	if free < u.plan.Bytes {
 		return u.noRoom(free)
@@ -152,6 +166,8 @@ func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, err
 // which nothing else has proved; then it is fetched whole.
 func (u *Update) otherWay(ctx context.Context, err error, copied bool) error {
 	switch {
+	case errors.Is(err, errOtherImage) && u.believes():
+		return u.doubt(err)
 	case errors.Is(err, errOtherImage) && copied && !u.prove:
 		u.events.warn("%v; rebuilding it without copied blocks", err)
 		u.prove = true

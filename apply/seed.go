@@ -29,21 +29,25 @@ type seed struct {
 	initrd  *unpacked          // of an initrd that was taken apart
 	raw     chunkstore.Content // of any other file
 
-	kept     recipes
 	believed chunkstore.ID // fingerprint of an image whose kept recipe was taken instead of reading it; zero: it was read
 
-	rate float64 // plain bytes per second of reading an image; 0: it was not
+	plain int64   // bytes that were read of an image
+	rate  float64 // of them, per second; 0: none were
 }
 
 // openSeed opens a seed and reads all of it, cut as its image says, or by the default. Of an image whose recipe was kept only
 // the metadata are read.
-func openSeed(ctx context.Context, path string, kept recipes, e *events) (*seed, error) {
+func (u *Update) openSeed(ctx context.Context, path string, e *events) (*seed, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("seed: %w", err)
 	}
-	s := &seed{path: path, f: f, kept: kept}
-	if err := s.read(ctx, chunkstore.Params{}, e); err != nil {
+	s := &seed{path: path, f: f}
+	var kept *recipes
+	if !u.unbelieving {
+		kept = &u.state.kept
+	}
+	if err := s.read(ctx, chunkstore.Params{}, kept, e); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("seed %s: %w", path, err)
 	}
@@ -97,9 +101,11 @@ func sameDevice(a, b os.FileInfo) bool {
 	return ok && ok2 && x.Rdev == y.Rdev
 }
 
-// read reads all of the seed, cut by params; zero ones mean those of its image.
-func (s *seed) read(ctx context.Context, params chunkstore.Params, e *events) error {
-	size, err := s.f.Seek(0, io.SeekEnd) // works for block devices too
+func (s *seed) size() (int64, error) { return s.f.Seek(0, io.SeekEnd) } // works for block devices too
+
+// read reads all of the seed, cut by params; zero ones mean those of its image, whose recipe may then be among the kept ones. kept may be nil.
+func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *recipes, e *events) error {
+	size, err := s.size()
 	if err != nil {
 		return err
 	}
@@ -108,7 +114,7 @@ func (s *seed) read(ctx context.Context, params chunkstore.Params, e *events) er
 		return err
 	}
 	if string(magic) == squashfsMagic {
-		return s.readImage(ctx, size, params, e)
+		return s.readImage(ctx, size, params, kept, e)
 	}
 	if params == (chunkstore.Params{}) {
 		params = chunkstore.DefaultParams
@@ -122,23 +128,29 @@ func (s *seed) read(ctx context.Context, params chunkstore.Params, e *events) er
 	return err
 }
 
-func (s *seed) readImage(ctx context.Context, size int64, params chunkstore.Params, e *events) error {
+func (s *seed) readImage(ctx context.Context, size int64, params chunkstore.Params, kept *recipes, e *events) error {
 	image, err := squashfs.Open(s.f, size)
 	if err != nil {
 		return err
 	}
-	fingerprint, known := s.kept.recall(image, params)
-	start, plain := time.Now(), int64(0)
+	var known *mkimage.Recipe
+	if s.believed = (chunkstore.ID{}); kept != nil && params == (chunkstore.Params{}) {
+		if recipe, fingerprint, err := kept.of(image); err == nil {
+			known, s.believed = recipe, fingerprint
+		}
+	}
+	start := time.Now()
+	s.plain, s.rate = 0, 0
 	s.derived, err = mkimage.Derive(ctx, image, params, mkimage.DeriveOptions{
 		Tolerant: true,
 		Known:    known,
-		Progress: func(done, total int64) { plain = done; e.progress(StageSeed, done, total) },
+		Progress: func(done, total int64) { s.plain = done; e.progress(StageSeed, done, total) },
 	})
 	if err != nil {
 		return err
 	}
-	if s.believed, s.rate = fingerprint, 0; known == nil {
-		s.believed, s.rate = chunkstore.ID{}, float64(plain)/time.Since(start).Seconds()
+	if known == nil {
+		s.rate = float64(s.plain) / time.Since(start).Seconds()
 	}
 	s.params = s.derived.Recipe.Chunking
 	if bad := s.derived.Unreadable; len(bad) > 0 {
@@ -153,11 +165,6 @@ func (s *seed) readImage(ctx context.Context, size int64, params chunkstore.Para
 		return err
 	}
 	s.recipe = h.ID()
-	if known == nil && !fingerprint.IsZero() {
-		if err := s.kept.put(fingerprint, s.derived.Recipe); err != nil {
-			e.warn("the recipe of seed %s is not kept: %v", s.path, err)
-		}
-	}
 	return nil
 }
 

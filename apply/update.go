@@ -19,6 +19,8 @@ type Update struct {
 	cpu       delta.CPU
 	seedBytes int64 // of all seeds
 	release   *mirror.Release
+
+	unbelieving bool // kept recipes are not believed any more
 	*found
 }
 
@@ -51,6 +53,7 @@ type found struct {
 	early        *early                // the image, when it was written while it was fetched
 	plan         *delta.Plan
 	quote        Quote
+	ready        bool // all of this was found
 }
 
 func newFound() *found { return &found{seeds: &seeds{}, closed: map[delta.Route]error{}} }
@@ -86,7 +89,7 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	u.state = state
 	u.meta = newMetadata(r, state)
 	if u.cpu.Write <= 0 {
-		u.cpu.Write = state.rates().Write
+		u.cpu.Write = state.writeRate()
 	}
 	if err := u.prepare(ctx); err != nil {
 		return nil, errors.Join(err, u.Close())
@@ -109,27 +112,3 @@ func (f *found) close() error {
 
 // Quote says what Run will take.
 func (u *Update) Quote() Quote { return u.quote }
-
-// startOver forgets the kept recipes that a seed turned out to belie, with a warning, reads the seeds and plans anew. What was fetched
-// stays. It returns the error of a seed that was read.
-func (u *Update) startOver(ctx context.Context, seed error) error {
-	believed := false
-	for _, s := range u.seeds.list {
-		if s.believed.IsZero() {
-			continue
-		}
-		believed = true
-		if err := u.state.kept.forget(s.believed); err != nil {
-			return errors.Join(seed, err)
-		}
-	}
-	if !believed {
-		return seed
-	}
-	u.events.warn("%v; the seeds are read anew", seed)
-	err := u.found.close()
-	if u.found = newFound(); err != nil {
-		return errors.Join(seed, err)
-	}
-	return u.findWay(ctx)
-}

@@ -173,7 +173,7 @@ func (u *Update) blocksWay(m missing) delta.Way {
 
 // patchWay describes the route through patch sets.
 func (u *Update) patchWay(m missing) delta.Way {
-	w := delta.Way{Route: delta.RoutePatch, Work: delta.Work{Compress: m.blocks, Patch: m.plain, Decode: m.plain}} // for keepRecipe
+	w := delta.Way{Route: delta.RoutePatch, Work: delta.Work{Compress: m.blocks, Patch: m.plain}}
 	switch {
 	case u.chain == nil:
 		w.Closed = "no patch set leads here from what the seeds hold"
@@ -189,6 +189,9 @@ func (u *Update) patchWay(m missing) delta.Way {
 		n := u.chain.needs(m.contents)
 		w.Pieces = n.pieces()
 		u.addLeftOut(&w, n)
+	}
+	if !u.whole && w.Work.Decode == 0 { // without the mirror's recipe keepRecipe reads what was patched
+		w.Work.Decode = m.plain
 	}
 	return w
 }

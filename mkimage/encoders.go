@@ -43,8 +43,8 @@ func (e *Encoders) take(n int) ([]*zstd.Encoder, error) {
 	return e.list[:n], nil
 }
 
-// Rate measures how many plain bytes a second one encoder compresses, on a sample of what it will be given: of its blocks the one that
-// is slower than a quarter of them, for on a busy machine half may be interrupted by whatever else runs.
+// Rate measures how many plain bytes a second one encoder compresses, on a sample of what it will be given: of its blocks one that
+// less than a quarter of them are quicker than, for on a busy machine half may be interrupted by whatever else runs.
 func (e *Encoders) Rate(blockSize int, sample []byte) (float64, error) {
 	if len(sample) == 0 {
 		return 0, errors.New("compression rate: no sample")
@@ -62,7 +62,7 @@ func (e *Encoders) Rate(blockSize int, sample []byte) (float64, error) {
 		rates = append(rates, float64(len(b))/max(time.Since(start), time.Microsecond).Seconds())
 	}
 	slices.Sort(rates)
-	return rates[len(rates)*3/4], nil
+	return rates[len(rates)-1-(len(rates)-1)/4], nil
 }
 
 // encoderCost is the bytes of memory that one encoder takes, measured.

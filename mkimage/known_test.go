@@ -89,8 +89,24 @@ func TestFingerprint(t *testing.T) {
 	options := Options{BlockSize: 64 << 10, Level: "fastest"}
 	_, image, _ := makeImage(t, zoo(64<<10), options)
 	want := fingerprint(image)
-	if fingerprint(append(withoutData(t, image), make([]byte, 1<<20)...)) != want {
-		t.Error("data, or what follows the image in its partition, count")
+	if fingerprint(withoutData(t, image)) != want {
+		t.Error("data count")
+	}
+	// In a partition there may be something behind the image, and behind a short padding before it is read.
+	m := openImage(t, image)
+	trailer, err := m.Trailer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := m.Info().BytesUsed + int64(len(trailer))
+	for _, behind := range [][]byte{make([]byte, 1<<20), bytes.Repeat([]byte{0xa5}, 1<<20), bytes.Repeat([]byte("line\n"), 1000)} {
+		in := append(bytes.Clone(image[:end]), behind...)
+		if fingerprint(in) != want {
+			t.Errorf("behind the image is %q: another fingerprint", behind[:10])
+		}
+		if _, ok, err := ReadTrailer(openImage(t, in)); !ok || err != nil {
+			t.Errorf("behind the image is %q: no trailer, %v", behind[:10], err)
+		}
 	}
 	for name, change := range map[string]func(m *memTree, o *Options){
 		"content": func(m *memTree, _ *Options) {

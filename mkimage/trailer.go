@@ -34,6 +34,9 @@ func ReadTrailer(m *squashfs.Image) (t Trailer, ok bool, err error) {
 	if err != nil {
 		return Trailer{}, false, err
 	}
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		b = b[:i+1] // behind a short padding may be what a larger image left
+	}
 	t, ok = parseTrailer(b)
 	return t, ok && m.Info().Compression == "zstd", nil
 }

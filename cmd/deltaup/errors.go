@@ -39,7 +39,7 @@ const (
 	exitConflict    = 11 // the version exists with other bytes
 	exitCompatible  = 12 // the release is for other machines
 	exitBudget      = 13 // --max-bytes would be exceeded
-	exitSeed        = 14 // the seed changed while it was read
+	exitSeed        = 14 // the seed is not what it was when it was read
 	exitUnhealthy   = 15 // a required health check failed
 	exitRolledBack  = 16 // the release did not stay, and no newer one is there
 	exitOnTrial     = 17 // the running slot is on trial

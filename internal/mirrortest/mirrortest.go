@@ -35,13 +35,18 @@ func WriteFiles(folder string, files map[string][]byte) error {
 
 // Image makes an image of a folder with a level of mkimage, and its recipe beside it. The same files give the same bytes.
 func Image(ctx context.Context, folder, image, level string) error {
+	return ImageOf(ctx, folder, image, mkimage.Options{Level: level})
+}
+
+// ImageOf is Image with any options.
+func ImageOf(ctx context.Context, folder, image string, o mkimage.Options) error {
 	clamp := uint32(1_700_000_000)
 	t, err := tree.FromFolder(ctx, folder, tree.Options{Owner: &tree.Owner{}, Clamp: &clamp})
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	r, src, err := mkimage.NewRecipe(ctx, t, mkimage.Options{Level: level})
+	r, src, err := mkimage.NewRecipe(ctx, t, o)
 	if err != nil {
 		return err
 	}

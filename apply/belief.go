@@ -1,0 +1,129 @@
+package apply
+
+import (
+	"context"
+	"errors"
+
+	"deltaup/chunkstore"
+	"deltaup/mirror"
+	"deltaup/mkimage"
+	"deltaup/mkimage/squashfs"
+)
+
+// beliedError is a failure for which a kept recipe that was believed may be the reason. Nothing is given up for its sake: the update
+// starts over without believing any.
+type beliedError struct{ error }
+
+func (e *beliedError) Unwrap() error { return e.error }
+
+// errOtherChunks means that a seed has to be read because the release's contents are cut otherwise than it.
+var errOtherChunks = errors.New("the release is cut into other chunks than a seed whose recipe is kept")
+
+// believes tells whether a seed's kept recipe was taken instead of reading it.
+func (u *Update) believes() bool {
+	for _, s := range u.seeds.list {
+		if !s.believed.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// doubt gives err, which may be about a seed's content, or as a beliedError when it may come from what was believed.
+func (u *Update) doubt(err error) error {
+	if u.believes() {
+		return &beliedError{err}
+	}
+	return err
+}
+
+// belied tells whether err is to be met by starting over.
+func (u *Update) belied(err error) bool {
+	var belied *beliedError
+	return errors.As(err, &belied) || errors.Is(err, ErrSeed) && u.believes()
+}
+
+// startOver forgets the kept recipes that were believed, with a warning, believes none from now on, reads the seeds and plans anew. What
+// was fetched stays.
+func (u *Update) startOver(ctx context.Context, cause error) error {
+	for _, s := range u.seeds.list {
+		if s.believed.IsZero() || errors.Is(cause, errOtherChunks) {
+			continue
+		}
+		if err := u.state.kept.forget(s.believed); err != nil {
+			u.events.warn("a kept recipe: %v", err)
+		}
+	}
+	if !errors.Is(cause, errOtherChunks) {
+		u.events.warn("the kept recipe of a seed may be wrong, so the seeds are read anew: %v", cause)
+	}
+	u.unbelieving = true
+	err := u.found.close()
+	u.found = newFound()
+	if err != nil {
+		return err
+	}
+	return u.findWay(ctx)
+}
+
+// isPublished tells whether a recipe's text has a hash that the release tells of: its own, or that of a release that a patch set leads from.
+func (u *Update) isPublished(text chunkstore.ID) bool {
+	if a := u.release.Artifact(mirror.ImageName); a != nil && a.Recipe != nil && a.Recipe.Text == text {
+		return true
+	}
+	for i := range u.release.Patches {
+		if u.release.Patches[i].Recipe == text {
+			return true
+		}
+	}
+	return false
+}
+
+// keepSeed keeps the recipe of a seed that was read, and how quickly it was.
+func (u *Update) keepSeed(s *seed) error {
+	if err := u.state.learnDecode(s.plain, s.rate); err != nil {
+		return err
+	}
+	if s.derived == nil || !s.believed.IsZero() || s.recipe.IsZero() || !u.isPublished(s.recipe) {
+		return nil
+	}
+	size, err := s.size()
+	if err != nil {
+		return err
+	}
+	return u.state.kept.put(s.f, size, s.derived.Recipe)
+}
+
+// keepRecipe keeps the recipe of the image that was written, when it is known. The contents that came by patch, of which it has no
+// chunks, are read and cut for it; nothing else is in memory then.
+func (u *Update) keepRecipe(ctx context.Context) error {
+	if u.recipe == nil || !u.rebuilds() {
+		return nil
+	}
+	r := u.recipe
+	if !u.whole {
+		u.chain.close()
+		err := u.seeds.close()
+		u.chain, u.seeds, u.encoders = nil, &seeds{}, nil
+		if err != nil {
+			return err
+		}
+		image, err := squashfs.Open(u.r.Slot, u.image.Size)
+		if err != nil {
+			return err
+		}
+		d, err := mkimage.Derive(ctx, image, chunkstore.Params{}, mkimage.DeriveOptions{Known: r})
+		if err != nil {
+			return err
+		}
+		r = d.Recipe
+	}
+	h := chunkstore.NewHasher()
+	if _, err := r.WriteTo(h); err != nil {
+		return err
+	}
+	if h.ID() != u.image.Recipe.Text {
+		return nil // it is not this image's
+	}
+	return u.state.kept.put(u.r.Slot, u.image.Size, r)
+}
