@@ -29,14 +29,6 @@ func (u *Update) believes() bool {
 	return false
 }
 
-// doubt gives err, which may be about a seed's content, or as a beliedError when it may come from what was believed.
-func (u *Update) doubt(err error) error {
-	if u.believes() {
-		return &beliedError{err}
-	}
-	return err
-}
-
 // belied tells whether err is to be met by starting over.
 func (u *Update) belied(err error) bool {
 	var belied *beliedError

@@ -67,7 +67,7 @@ func (u *Update) giveUp(ctx context.Context, err error) error {
 	var patch *patchError
 	if errors.As(err, &patch) {
 		if u.believes() { // a base may be another one
-			return u.doubt(err)
+			return &beliedError{err}
 		}
 		return u.tryPatches(ctx)
 	}

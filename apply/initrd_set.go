@@ -122,7 +122,7 @@ func (u *Update) makeInitrd(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	if u.believes() && unusable(err) { // a base may be another one
-		return false, u.doubt(err)
+		return false, &beliedError{err}
 	}
 	if err := u.closeInitrdSet(err); err != nil {
 		return false, err

@@ -167,7 +167,7 @@ func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, err
 func (u *Update) otherWay(ctx context.Context, err error, copied bool) error {
 	switch {
 	case errors.Is(err, errOtherImage) && u.believes():
-		return u.doubt(err)
+		return &beliedError{err}
 	case errors.Is(err, errOtherImage) && copied && !u.prove:
 		u.events.warn("%v; rebuilding it without copied blocks", err)
 		u.prove = true

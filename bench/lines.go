@@ -127,8 +127,10 @@ func (s *session) planOn(m *method, line Line, weak bool) (e pullEvent, err erro
 	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: m.of, kept: s.published(m)}
 	var used sample
 	err = s.withTarget(ctx, t, Line{}, weak, func() error {
-		if err := m.seed(ctx, t); err != nil {
-			return err
+		if m.seed != nil {
+			if err := m.seed(ctx, t); err != nil {
+				return err
+			}
 		}
 		e, err = t.plan(ctx, line)
 		return err
