@@ -50,12 +50,7 @@ func (u *Update) startOver(ctx context.Context, cause error) error {
 		u.events.warn("the kept recipe of a seed may be wrong, so the seeds are read anew: %v", cause)
 	}
 	u.unbelieving = true
-	err := u.found.close()
-	u.found = newFound()
-	if err != nil {
-		return err
-	}
-	return u.findWay(ctx)
+	return u.findAnew(ctx)
 }
 
 // isPublished tells whether a recipe's text has a hash that the release tells of: its own, or that of a release that a patch set leads from.

@@ -39,6 +39,15 @@ func (u *Update) findWay(ctx context.Context) error {
 	return err
 }
 
+// findAnew does so once more.
+func (u *Update) findAnew(ctx context.Context) error {
+	err := u.found.close()
+	if u.found = newFound(); err != nil {
+		return err
+	}
+	return u.findWay(ctx)
+}
+
 func (u *Update) find(ctx context.Context) error {
 	if err := u.wanted(ctx); err != nil {
 		return err

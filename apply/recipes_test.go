@@ -136,7 +136,12 @@ func TestBeliedRecipe(t *testing.T) {
 					t.Fatal(err)
 				}
 				read := m.watchSeeds()
-				if _, n := m.again(); !m.anew() || *read == 0 || n > fresh+intact {
+				_, n := m.again()
+				all := strings.Join(m.warnings, "\n")
+				if strings.Contains(all, "of no use") || strings.Contains(all, "without copied blocks") {
+					t.Errorf("patches or blocks were given up: %q", m.warnings)
+				}
+				if !m.anew() || *read == 0 || n > fresh+intact {
 					t.Errorf("%d bytes, %d of the seed read, warnings %q; without a kept recipe %d bytes, with a good seed %d", n, *read, m.warnings, fresh, intact)
 				}
 				if _, n := m.again(); m.anew() || n != fresh {
@@ -172,7 +177,8 @@ func TestDamagedNotKept(t *testing.T) {
 	}
 }
 
-// TestKeptOfOtherChunks: a release that is cut otherwise has its seeds read, and the damage in one found.
+// TestKeptOfOtherChunks: a release that is cut otherwise has its seeds read when its chunks are needed: when they are asked for, or because a group
+// of the patch set is of no use.
 func TestKeptOfOtherChunks(t *testing.T) {
 	dir := t.TempDir()
 	w := &world{dir: dir, mirror: filepath.Join(dir, "mirror")}
@@ -210,12 +216,21 @@ func TestKeptOfOtherChunks(t *testing.T) {
 			if err := os.WriteFile(seed, bad, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if r, _ := m.again(); r.Route == "whole" {
-				t.Errorf("route %s, warnings %q", r.Route, m.warnings)
+			kept := filepath.Join(m.state, "recipes", "*")
+			before, err := filepath.Glob(kept)
+			if err != nil {
+				t.Fatal(err)
 			}
 			m.with = func(r *apply.Request) { r.Line, r.CPU, r.Route = thin, steady, delta.RouteChunks }
-			if m.again(); len(places) == 0 && len(m.warnings) > 0 {
-				t.Errorf("warnings %q", m.warnings)
+			m.again()
+			if after, _ := filepath.Glob(kept); len(m.warnings) > 0 || len(before) != 2 || len(after) != 2 {
+				t.Errorf("warnings %q; %d recipes kept, then %d", m.warnings, len(before), len(after))
+			}
+			m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
+			release := m.release("2")
+			m.server.Add(faultserver.Rule{Path: "patches/", Fault: faultserver.Flip(release.Patches[0].Set.Size - 3)})
+			if m.again(); len(m.warnings) == 0 {
+				t.Error("a damaged group was not noticed")
 			}
 		})
 	}
@@ -244,10 +259,48 @@ func TestStartOverFails(t *testing.T) {
 	}
 	m.checkUnbootable()
 	m.server.Clear()
-	if _, err := u.Run(t.Context()); err != nil {
+	for n := range 2 { // and once more when all is done
+		r, err := u.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.checkSlot(m.w.image[1]); r.Current != (n > 0) || r.ImageSize != int64(len(readFile(t, m.w.image[1]))) {
+			t.Errorf("run %d: %+v", n, r)
+		}
+	}
+}
+
+// TestRunTwice runs an update with an initrd whose first run fails, and then once more.
+func TestRunTwice(t *testing.T) {
+	m, file := newInitrdTarget(t, 1)
+	b := readFile(t, m.w.image[0])
+	seed := m.seedOf(b)
+	m.again()
+	b[bytes.Index(b, system(2)["usr/lib/lib5.so"][:64])+5] ^= 1
+	if err := os.WriteFile(seed, b, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m.checkSlot(m.w.image[1])
+	os.Remove(file)
+	m.path = filepath.Join(t.TempDir(), "slot")
+	u, done, err := m.start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	for _, path := range []string{"indexes/", "images/", "recipes/"} {
+		m.server.Add(faultserver.Rule{Path: path, Fault: faultserver.Status(503, 0)})
+	}
+	if _, err := u.Run(t.Context()); err == nil {
+		t.Fatal("without an index it went on")
+	}
+	m.server.Clear()
+	for range 2 {
+		if _, err := u.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		m.wantInitrd(file)
+		m.checkSlot(m.w.image[1])
+	}
 }
 
 // TestDamagedKeptRecipe: a kept recipe that cannot be read is no worse than none.

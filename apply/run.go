@@ -24,15 +24,17 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 		return Result{}, errors.New("this update was only planned")
 	}
 	start := time.Now()
-	result := Result{Version: u.release.Version, Route: u.quote.Route, ImageSize: u.quote.ImageSize, Current: u.current}
-	if !u.ready { // for an earlier Run that failed
-		if err := u.findWay(ctx); err != nil {
+	if !u.ready { // an earlier Run has used it up
+		if err := u.findAnew(ctx); err != nil {
 			return Result{}, err
 		}
 	}
+	u.ready = false
+	result := Result{Version: u.release.Version, Route: u.quote.Route, ImageSize: u.quote.ImageSize, Current: u.current}
 	err := u.run(ctx, &result)
 	if u.belied(err) {
 		if err = u.startOver(ctx, err); err == nil {
+			u.ready = false
 			result.BlocksCopied, result.BlocksCompressed = 0, 0
 			err = u.run(ctx, &result)
 		}
@@ -105,7 +107,7 @@ func (u *Update) fetch(ctx context.Context) error {
 	}
 	if free < u.plan.Bytes { // what is only kept to save time makes room
 		if err := u.state.kept.prune(0, ""); err != nil {
-			return fmt.Errorf("state folder: %w", err)
+			return errors.Join(u.noRoom(free), err)
 		}
 		if free, err = u.state.free(); err != nil {
 			return err

@@ -53,7 +53,7 @@ type found struct {
 	early        *early                // the image, when it was written while it was fetched
 	plan         *delta.Plan
 	quote        Quote
-	ready        bool // all of this was found
+	ready        bool // all of this was found, and no Run has used it
 }
 
 func newFound() *found { return &found{seeds: &seeds{}, closed: map[delta.Route]error{}} }
