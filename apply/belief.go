@@ -105,12 +105,8 @@ func (u *Update) keepRecipe(ctx context.Context) error {
 		}
 		r = d.Recipe
 	}
-	h := chunkstore.NewHasher()
-	if _, err := r.WriteTo(h); err != nil {
+	if id, err := r.ID(); err != nil || id != u.image.Recipe.Text { // another is not this image's
 		return err
-	}
-	if h.ID() != u.image.Recipe.Text {
-		return nil // it is not this image's
 	}
 	return u.state.kept.put(u.r.Slot, u.image.Size, r)
 }

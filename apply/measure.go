@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
-	"os"
 	"runtime"
 	"slices"
 	"time"
@@ -111,19 +110,11 @@ func (s *imageSample) rate() float64 { return s.read * float64(runtime.GOMAXPROC
 
 // readSample reads the first blocks of the first large files of an image.
 func readSample(path string) (*imageSample, error) {
-	f, err := os.Open(path)
+	f, m, err := openImage(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // read only
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, err
-	}
-	m, err := squashfs.Open(f, size)
-	if err != nil {
-		return nil, err
-	}
 	s := &imageSample{blockSize: m.Info().BlockSize}
 	if t, ok, err := mkimage.ReadTrailer(m); err == nil && ok {
 		s.codec = t.Codec

@@ -38,19 +38,11 @@ func (r recipes) path(fingerprint chunkstore.ID) string {
 
 // knows tells whether there seems to be one of an image.
 func (r recipes) knows(path string) bool {
-	f, err := os.Open(path)
+	f, image, err := openImage(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close() // read only
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return false
-	}
-	image, err := squashfs.Open(f, size)
-	if err != nil {
-		return false
-	}
 	fingerprint, err := mkimage.Fingerprint(image)
 	if err != nil {
 		return false

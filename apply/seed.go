@@ -103,6 +103,22 @@ func sameDevice(a, b os.FileInfo) bool {
 
 func (s *seed) size() (int64, error) { return s.f.Seek(0, io.SeekEnd) } // works for block devices too
 
+// openImage opens an image in a file or on a block device.
+func openImage(path string) (*os.File, *squashfs.Image, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		var m *squashfs.Image
+		if m, err = squashfs.Open(f, size); err == nil {
+			return f, m, nil
+		}
+	}
+	return nil, nil, errors.Join(err, f.Close())
+}
+
 // read reads all of the seed, cut by params; zero ones mean those of its image, whose recipe may then be among the kept ones. kept may be nil.
 func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *recipes, e *events) error {
 	size, err := s.size()
@@ -160,12 +176,8 @@ func (s *seed) readImage(ctx context.Context, size int64, params chunkstore.Para
 	if s.derived.Recipe.Codec == "" || params != (chunkstore.Params{}) {
 		return nil // not ours, or not as it was published
 	}
-	h := chunkstore.NewHasher()
-	if _, err := s.derived.Recipe.WriteTo(h); err != nil {
-		return err
-	}
-	s.recipe = h.ID()
-	return nil
+	s.recipe, err = s.derived.Recipe.ID()
+	return err
 }
 
 // stretches lists the stretches that the seed has as an image of that codec and block size stores them.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 
+	"deltaup/chunkstore"
 	"deltaup/mkimage/internal/recipetext"
 	"deltaup/mkimage/squashfs"
 )
@@ -51,6 +52,13 @@ func (r *Recipe) WriteTo(w io.Writer) (int64, error) {
 		out.Line(appendOrder(out.Buf(), path))
 	}
 	return out.Close()
+}
+
+// ID is the hash of the text that WriteTo writes.
+func (r *Recipe) ID() (chunkstore.ID, error) {
+	h := chunkstore.NewHasher()
+	_, err := r.WriteTo(h)
+	return h.ID(), err
 }
 
 // The functions below are the one place that says how a line looks: the parser encodes what it

@@ -240,10 +240,10 @@ func (m *maker) write(w io.Writer, renames []rename) (err error) {
 		m.stats.Recipe += int64(s.stored)
 	}
 	m.stats.add(columnNames[:], sizes)
-	if m.head.From, err = recipeID(m.from); err != nil {
+	if m.head.From, err = m.from.ID(); err != nil {
 		return err
 	}
-	if m.head.To, err = recipeID(m.to); err != nil {
+	if m.head.To, err = m.to.ID(); err != nil {
 		return err
 	}
 	b := m.head.encode()

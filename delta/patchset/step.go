@@ -11,7 +11,7 @@ import (
 // To by its hash. Step.To shares contents with from. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion, or
 // ErrFrom when from is another recipe.
 func (h *Head) Step(from *mkimage.Recipe) (*Step, error) {
-	id, err := recipeID(from)
+	id, err := from.ID()
 	if err != nil {
 		return nil, fmt.Errorf("patch set: %w", err)
 	}
@@ -77,7 +77,7 @@ func (s *Step) Finish() error {
 			return fmt.Errorf("patch set: %w: content %v has no chunk list yet", chunkstore.ErrCorrupt, c.ID)
 		}
 	}
-	id, err := recipeID(s.To)
+	id, err := s.To.ID()
 	if err == nil && id != s.head.To {
 		err = fmt.Errorf("%w: the recipe is %v instead of %v", chunkstore.ErrCorrupt, id, s.head.To)
 	}
@@ -85,11 +85,4 @@ func (s *Step) Finish() error {
 		return fmt.Errorf("patch set: %w", err)
 	}
 	return nil
-}
-
-// recipeID is the hash of a recipe's text.
-func recipeID(r *mkimage.Recipe) (chunkstore.ID, error) {
-	h := chunkstore.NewHasher()
-	_, err := r.WriteTo(h)
-	return h.ID(), err
 }
