@@ -28,6 +28,6 @@ if [[ ! -f $pair/v1.tar || ! -f $pair/v2.tar ]]; then
   echo "bench.sh: making two root file systems in $pair; they are kept" >&2
   bench/rootfs-pair.sh "$pair"
 fi
-${GO:-go} build -o bin/deltaup-bench ./cmd/deltaup-bench
+${GO:-go} build -C bench -o ../bin/deltaup-bench ./cmd/deltaup-bench
 bin/deltaup-bench "${options[@]}" -scratch "${SCRATCH:-}" -o "$out" "${trees[@]}"
 echo "bench.sh: $out/report.html, $out/results.md, $out/results.json, $out/scale.json" >&2

@@ -10,7 +10,7 @@
 # same image's boot from a free one: emulation makes the processor slow. Settings, all in the environment:
 #
 #   ROUNDS=3      boots of each, interleaved           DISKS="free hdd emmc"
-#   KEEP=DIR      what the machines wrote, for `go run ./bench/boot/report KEEP OUT`
+#   KEEP=DIR      what the machines wrote, for `go run -C bench ./boot/report KEEP OUT`
 #   PAIR=DIR      folder with v1.tar, see bench/boot/lib.sh
 source "$(dirname "$0")/boot/lib.sh"
 declare -A throttle=([free]= [hdd]=,throttling.iops-total=120,throttling.bps-total=20000000 [emmc]=,throttling.iops-total=1500,throttling.bps-total=40000000)
@@ -39,4 +39,4 @@ for (( round = 1; round <= ${ROUNDS:-3}; round++ )); do
   done
   echo "boot.sh: round $round is over, load $(cut -d ' ' -f 1 /proc/loadavg)" >&2
 done
-go run ./bench/boot/report "$keep" "$out"
+go run -C bench ./boot/report "$(realpath "$keep")" "$(realpath -m "$out")"

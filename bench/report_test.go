@@ -17,7 +17,7 @@ const results = "results"
 
 // TestResults renders the checked-in figures once more: page and tables must be what they say.
 //
-//	go run ./cmd/deltaup-bench -render -readme README.md
+//	go run -C bench ./cmd/deltaup-bench -render -readme ../README.md -o results
 func TestResults(t *testing.T) {
 	r := lastResults(t)
 	for name, render := range map[string]func() ([]byte, error){

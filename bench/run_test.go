@@ -138,7 +138,9 @@ func workplace(t *testing.T) (dir, binary string) {
 	}
 	dir = t.TempDir()
 	binary = filepath.Join(dir, "deltaup")
-	if out, err := exec.Command("go", "build", "-o", binary, "deltaup/cmd/deltaup").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", binary, "./cmd/deltaup")
+	build.Dir = ".." // the product's module
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return dir, binary
@@ -181,14 +183,15 @@ func setLines(t *testing.T, real []Line) {
 	t.Cleanup(func() { realLines = old })
 }
 
-// liar puts a program on the PATH that makes a patch and, with -d, a file of the wrong bytes.
+// liar puts a program on the PATH that makes a patch and, with -d, a file of the wrong bytes. With one argument, as
+// when it is asked for its version, it writes nothing.
 func liar(t *testing.T, dir, name string) {
 	t.Helper()
 	bin := filepath.Join(dir, "bin")
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	script := "#!/bin/sh\nfor last; do :; done\necho wrong > \"$last\"\n"
+	script := "#!/bin/sh\n[ $# -gt 1 ] || exit 0\nfor last; do :; done\necho wrong > \"$last\"\n"
 	if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ boot_setup() {
   fi
   tar=$(realpath "$tar")
   mkdir -p "$work/init/bin"
-  CGO_ENABLED=0 go build -ldflags '-s -w' -o "$work/init/bin/guest" ./bench/boot/guest
+  CGO_ENABLED=0 go build -C bench -ldflags '-s -w' -o "$work/init/bin/guest" ./boot/guest
   CGO_ENABLED=0 go build -ldflags '-s -w' -o "$work/init/bin/deltaup" ./cmd/deltaup
   cp "$work/init/bin/guest" "$work/init/init"
   cp dist/systemd/deltaup-trace.service "$work/init/bin/"

@@ -45,10 +45,6 @@ var floors = []struct {
 	// Above apply and slotboot, which do not know each other.
 	{"device", []string{"chunkstore", "mkimage/squashfs", "mirror", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},
 	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/trace", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "trust", "apply", "device", "slotboot/config", "slotboot/counted", "slotboot/machine", "slotboot/scripts"}},
-	{"bench/boot/guest", nil},
-	{"bench/boot/report", nil},
-	{"bench", nil}, // it drives the binary, as it does other tools
-	{"cmd/deltaup-bench", []string{"bench"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.
