@@ -67,10 +67,7 @@ func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
 			return nil, errors.Join(fmt.Errorf("%s: %w", path, ErrInitialized), err)
 		}
 	}
-	if err := durable.MkdirAll(o.Keys[0]); err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(o.Keys[0], 0o700); err != nil {
+	if err := durable.MkdirSecret(o.Keys[0]); err != nil {
 		return nil, err
 	}
 	root := metadata.Root()

@@ -57,10 +57,21 @@ func (r *keyRing) find(id string) (string, bool) {
 		return "", false
 	}
 	for _, dir := range r.dirs {
-		names, err := filepath.Glob(filepath.Join(dir, "*-"+id[:keyIDShort]+keySuffix))
-		if err == nil && len(names) > 0 {
-			return names[0], true
+		entries, _ := os.ReadDir(dir) // one that cannot be read has no key to offer
+		for _, e := range entries {
+			if short, ok := keyOf(e.Name()); ok && short == id[:keyIDShort] {
+				return filepath.Join(dir, e.Name()), true
+			}
 		}
+	}
+	return "", false
+}
+
+// keyOf is the shortened id in the name of a key's file; false for the name of another file.
+func keyOf(name string) (short string, ok bool) {
+	name, ok = strings.CutSuffix(name, keySuffix)
+	if i := strings.LastIndexByte(name, '-'); ok && i >= 0 {
+		return name[i+1:], true
 	}
 	return "", false
 }
@@ -129,10 +140,11 @@ func (r *keyRing) add(role, passphrase string, work int) (*metadata.Key, string,
 		return nil, "", err
 	}
 	path := filepath.Join(r.dirs[0], keyFile(role, id))
-	if err := writeFile(r.dirs[0], path, sealed); err != nil {
-		return nil, "", err
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	err = durable.WriteSecret(r.dirs[0], path, func(w io.Writer) error {
+		_, err := w.Write(sealed)
+		return err
+	})
+	if err != nil {
 		return nil, "", err
 	}
 	r.opened[id] = key
@@ -212,9 +224,8 @@ func (r *keyRing) files() (map[string]string, error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			name, ok := strings.CutSuffix(e.Name(), keySuffix)
-			if _, id, dash := strings.Cut(name, "-"); ok && dash {
-				found[id] = filepath.Join(dir, e.Name())
+			if short, ok := keyOf(e.Name()); ok && found[short] == "" {
+				found[short] = filepath.Join(dir, e.Name())
 			}
 		}
 	}

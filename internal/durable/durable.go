@@ -1,8 +1,8 @@
 // Package durable writes files so that after a power cut each is there whole or
 // not at all: temporary file, fsync, close, rename, fsync of the folder.
 //
-// [WriteFile] does all of it for a file whose name is known; [Create], [File.Seal]
-// and [File.Commit] are its parts for files that are named only once they are
+// [WriteFile] does all of it for a file whose name is known, [WriteSecret] for one that
+// only its owner may read; [Create], [File.Seal] and [File.Commit] are its parts for files that are named only once they are
 // written, or that become visible together. Temporary files lie in a folder of
 // the caller's on the same file system; [RemoveTemps] clears what a crash left
 // there. Every step can be made to fail, see [SetHook].
@@ -27,6 +27,10 @@ const (
 
 	fileMode   = 0o644 // before the umask: a mirror is for web servers to read
 	folderMode = 0o755
+
+	// Whatever the umask is.
+	secretMode       = 0o600
+	secretFolderMode = 0o700
 )
 
 // File is a file that is being written under a temporary name. It is for one
@@ -39,7 +43,9 @@ type File struct {
 }
 
 // Create opens a new temporary file in the folder tmp, which is made if it is missing.
-func Create(tmp string) (*File, error) {
+func Create(tmp string) (*File, error) { return create(tmp, fileMode) }
+
+func create(tmp string, mode fs.FileMode) (*File, error) {
 	if err := MkdirAll(tmp); err != nil {
 		return nil, err
 	}
@@ -48,7 +54,7 @@ func Create(tmp string) (*File, error) {
 	}
 	// Not os.CreateTemp: its files are their owner's only, whatever the umask says.
 	name := filepath.Join(tmp, fmt.Sprintf("%s%016x%s", tempPrefix, rand.Uint64(), tempSuffix))
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +146,25 @@ func WriteFile(tmp, path string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
+	return f.write(path, write)
+}
+
+// WriteSecret is WriteFile for a file that its owner alone may read and write, from its first byte on and under
+// every umask.
+func WriteSecret(tmp, path string, write func(io.Writer) error) error {
+	f, err := create(tmp, secretMode)
+	if err != nil {
+		return err
+	}
+	if err := f.f.Chmod(secretMode); err != nil { // a umask can have taken the owner's bits as well
+		f.Discard()
+		return err
+	}
+	return f.write(path, write)
+}
+
+// write fills the file and names it, or discards it.
+func (f *File) write(path string, write func(io.Writer) error) error {
 	defer f.Discard()
 	w := bufio.NewWriterSize(f, 256<<10)
 	if err := write(w); err != nil {
@@ -152,7 +177,14 @@ func WriteFile(tmp, path string, write func(io.Writer) error) error {
 }
 
 // MkdirAll makes a folder and its missing parents, each durable in its own parent.
-func MkdirAll(dir string) error {
+func MkdirAll(dir string) error { return mkdirAll(dir, folderMode) }
+
+// MkdirSecret is MkdirAll for a folder that its owner alone may enter, from the moment on when it is there and
+// under every umask. A folder that is there already stays as it is.
+func MkdirSecret(dir string) error { return mkdirAll(dir, secretFolderMode) }
+
+// mkdirAll gives the folder this mode, and its missing parents the usual one.
+func mkdirAll(dir string, mode fs.FileMode) error {
 	info, err := os.Stat(dir)
 	if err == nil {
 		if !info.IsDir() {
@@ -172,7 +204,11 @@ func MkdirAll(dir string) error {
 	if err := step(Step{Op: OpMkdir, Path: dir}); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+	err = os.Mkdir(dir, mode)
+	if err == nil && mode == secretFolderMode { // a umask can have taken the owner's bits as well
+		err = os.Chmod(dir, mode)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return SyncFolder(parent)

@@ -17,13 +17,14 @@ const (
 	consoleLine  = 200 // bytes
 )
 
-// pstoreFiles are what kernels leave of a panic, with what systemd-pstore moves away first.
+// pstoreFiles are what kernels leave of a panic, with what systemd-pstore moves away first. They are matched below the
+// machine's root, whose own name is no pattern.
 var pstoreFiles = []string{
-	"/var/lib/systemd/pstore/*/dmesg.txt",
-	"/var/lib/systemd/pstore/*/*/dmesg.txt",
-	"/var/lib/systemd/pstore/dmesg-*",
-	"/sys/fs/pstore/dmesg-*",
-	"/sys/fs/pstore/console-*",
+	"var/lib/systemd/pstore/*/dmesg.txt",
+	"var/lib/systemd/pstore/*/*/dmesg.txt",
+	"var/lib/systemd/pstore/dmesg-*",
+	"sys/fs/pstore/dmesg-*",
+	"sys/fs/pstore/console-*",
 }
 
 // LastConsole is the end of what the machine said before it restarted: from pstore when a file there is younger than since,
@@ -49,8 +50,9 @@ func (m Machine) pstore(since time.Time) string {
 	var youngest string
 	var info fs.FileInfo
 	for _, pattern := range pstoreFiles {
-		files, _ := filepath.Glob(m.Path(pattern)) // fails on patterns only
-		for _, f := range files {
+		files, _ := fs.Glob(os.DirFS(m.Path("/")), pattern) // fails on patterns only
+		for _, name := range files {
+			f := m.Path(name)
 			i, err := os.Stat(f)
 			if err == nil && i.Mode().IsRegular() && i.ModTime().After(since) && (info == nil || i.ModTime().After(info.ModTime())) {
 				youngest, info = f, i

@@ -253,6 +253,15 @@ func TestLastConsole(t *testing.T) {
 	}
 }
 
+// TestLastConsoleRoot finds the files of a machine whose root folder would be a pattern.
+func TestLastConsoleRoot(t *testing.T) {
+	f := &fake{Machine{filepath.Join(t.TempDir(), "root[1]*")}, t}
+	f.write("/sys/fs/pstore/console-ramoops-0", "the end")
+	if got := f.LastConsole(t.Context(), time.Now().Add(-time.Minute)); len(got) != 1 || got[0] != "the end" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestHere asks the machine that runs the test, whatever it is.
 func TestHere(t *testing.T) {
 	var m Machine

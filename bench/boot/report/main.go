@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,17 +86,17 @@ func report(in, out string) error {
 
 // readAll reads the reports of a folder.
 func readAll(dir string) (map[subject][]boot, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.report"))
+	files, err := fs.Glob(os.DirFS(dir), "*.report")
 	if err != nil {
 		return nil, err
 	}
 	boots := make(map[subject][]boot)
 	for _, file := range files {
-		part := strings.Split(filepath.Base(file), ".")
+		part := strings.Split(file, ".")
 		if len(part) != 4 {
 			continue
 		}
-		b, err := readBoot(file)
+		b, err := readBoot(filepath.Join(dir, file))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
