@@ -5,7 +5,8 @@
 // The state lives in GRUB's environment block. Userspace changes it with [Update]
 // and one of the transitions of [State]; each changes all of the state by one
 // write of one sector. GRUB changes one byte of it, see [Select], the Go model
-// of the script that package grub writes.
+// of the script that package grub writes. The initramfs changes the first sector, see
+// [NoteFailed], the model of what its script does.
 //
 //	s, err := counted.Update(ctx, env, slots, func(s counted.State) (counted.State, error) {
 //		return s.Activate("b", 3)
@@ -54,13 +55,18 @@ type State struct {
 	Ended  Outcome  // not empty: GRUB has ended the trial and booted Active
 	ID     string   // what deltaup.env= tells userspace, so that it knows which block GRUB has read: letters and digits
 	Bad    []string // slots that GRUB does not boot unless nothing else does, in the order of Slots
+	Fault  Fault    // what the initramfs noted last
 }
 
 // Pending tells whether GRUB will start the trial, or is to end it, at the next boot.
 func (s State) Pending() bool { return s.Trial != "" && s.Ended == "" }
 
-// FellBack is the slot whose trial GRUB has ended, or "".
+// FellBack is the slot that the machine runs without: the active one when the initramfs has given it up, or the one whose
+// trial GRUB has ended, or "".
 func (s State) FellBack() string {
+	if s.Active != "" && s.IsBad(s.Active) {
+		return s.Active
+	}
 	if s.Ended == "" {
 		return ""
 	}

@@ -42,6 +42,8 @@ func TestTransitions(t *testing.T) {
 	start := State{Slots: abc, Active: "a"}
 	trial := State{Slots: abc, Active: "a", Trial: "b", Tries: 2}
 	ended := State{Slots: abc, Active: "a", Trial: "b", Ended: Unconfirmed}
+	givenUp := State{Slots: abc, Active: "a", Bad: []string{"a"}, Fault: Fault{"a", FaultImage, 1}}
+	late := func(slot string, boots int) Fault { return Fault{slot, FaultDevice, boots} }
 	for name, c := range map[string]struct {
 		from   State
 		change func(State) (State, error)
@@ -57,6 +59,8 @@ func TestTransitions(t *testing.T) {
 		"good":                        {trial, good("b"), State{Active: "b"}, nil},
 		"good on the last try":        {State{Slots: abc, Active: "a", Trial: "b"}, good("b"), State{Active: "b"}, nil},
 		"good already":                {start, good("a"), State{Active: "a"}, nil},
+		"good after late boots":       {State{Slots: abc, Active: "a", Fault: late("a", 2)}, good("a"), State{Active: "a"}, nil},
+		"good in place of a given up": {givenUp, good("b"), State{Active: "b", Bad: []string{"a"}, Fault: givenUp.Fault}, nil},
 		"good beside a trial":         {trial, good("a"), trial, nil},
 		"good after a fallback":       {ended, good("a"), ended, nil},
 		"good when none is known":     {State{Slots: abc}, good("c"), State{Active: "c"}, nil},
@@ -73,6 +77,12 @@ func TestTransitions(t *testing.T) {
 		"bad after a fallback":        {ended, bad("b"), State{Active: "a", Trial: "b", Ended: Unconfirmed, Bad: []string{"b"}}, nil},
 		"bad active":                  {start, bad("a"), State{Active: "b", Bad: []string{"a"}}, nil},
 		"bad active beside a trial":   {trial, bad("a"), State{Active: "c", Trial: "b", Tries: 2, Bad: []string{"a"}}, nil},
+		"bad given up":                {givenUp, bad("a"), State{Active: "b", Bad: []string{"a"}, Fault: givenUp.Fault}, nil},
+		"bad beside a given up":       {givenUp, bad("b"), State{Active: "a", Bad: []string{"a", "b"}, Fault: givenUp.Fault}, nil},
+		"bad, the last beside it":     {State{Slots: abc, Active: "a", Bad: []string{"a", "b"}}, bad("c"), State{}, ErrLastGood},
+		"bad, all are":                {State{Slots: abc, Active: "a", Bad: abc}, bad("a"), State{Active: "a", Bad: abc}, nil},
+		"bad after late boots":        {State{Slots: abc, Active: "b", Fault: late("a", 2)}, bad("a"), State{Active: "b", Bad: []string{"a"}}, nil},
+		"activate a given up":         {State{Slots: abc, Active: "b", Bad: []string{"a"}, Fault: givenUp.Fault}, activate("a", 3), State{Active: "b", Trial: "a", Tries: 3}, nil},
 		"bad active, none other good": {State{Slots: abc, Active: "a", Trial: "b", Tries: 1, Bad: []string{"c"}}, bad("a"), State{}, ErrLastGood},
 	} {
 		from := c.from
@@ -102,7 +112,7 @@ func TestTransitions(t *testing.T) {
 
 func equal(x, y State) bool {
 	return slices.Equal(x.Slots, y.Slots) && x.Active == y.Active && x.Trial == y.Trial && x.Tries == y.Tries &&
-		x.Ended == y.Ended && x.ID == y.ID && slices.Equal(x.Bad, y.Bad)
+		x.Ended == y.Ended && x.ID == y.ID && x.Fault == y.Fault && slices.Equal(x.Bad, y.Bad)
 }
 
 // TestUpdate stores every state that there can be and reads it back.
@@ -121,6 +131,7 @@ func TestUpdate(t *testing.T) {
 		{Active: "a", Trial: "b", Tries: 0, Bad: []string{"b"}},
 		{Active: "b", Trial: "a", Ended: Unconfirmed},
 		{Active: "b", Trial: "a", Ended: Unloadable, ID: "5ac07e11"},
+		{Active: "a", Bad: []string{"a"}, Fault: Fault{"a", FaultMissing, 1}},
 		{},
 	} {
 		want.Slots = abc
@@ -156,7 +167,7 @@ func TestUpdateForgetsSlots(t *testing.T) {
 		t.Fatal(err)
 	}
 	block, _ := grubenv.LoadEnv(b)
-	want := []string{"deltaup_active", "deltaup_bad_a", "deltaup_bad_b", "deltaup_trial", "deltaup_tries"}
+	want := []string{"deltaup_active", "deltaup_bad_a", "deltaup_bad_b", "deltaup_fault", "deltaup_trial", "deltaup_tries"}
 	if got := block.Names(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

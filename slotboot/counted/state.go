@@ -92,6 +92,8 @@ func Of(block *grubenv.Block, slots Slots) State {
 	if name, _ := block.Get(varActive); slices.Contains(slots, name) {
 		s.Active = name
 	}
+	fault, _ := block.Get(varFault)
+	s.Fault = parseFault(fault, slots)
 	id, _ := block.Get(varID)
 	s.ID, _, _ = strings.Cut(id, " ") // as a script of GRUB does with a value that it takes for words
 	for _, name := range slots {
@@ -126,7 +128,7 @@ func (s State) store(block *grubenv.Block) error {
 	if !ended {
 		tries = strconv.Itoa(s.Tries)
 	}
-	vars := map[string]string{varActive: s.Active, varTrial: s.Trial, varTries: tries}
+	vars := map[string]string{varActive: s.Active, varTrial: s.Trial, varTries: tries, varFault: s.Fault.String()}
 	for _, name := range s.Slots {
 		vars[badPrefix+name] = "0"
 		if s.IsBad(name) {

@@ -18,14 +18,14 @@ func (s State) Activate(slot string, tries int) (State, error) {
 	if slot == s.Active {
 		return s, fmt.Errorf("activate slot %s: %w: it is active", slot, ErrNotTrial)
 	}
-	s = s.withBad(slot, false)
+	s = s.withBad(slot, false).Settled(slot)
 	s.Trial, s.Tries, s.Ended = slot, tries, ""
 	return s, nil
 }
 
 // MarkGood makes slot, which is the one that booted, active when it is on trial, or when no
-// slot is known to be active. Nothing changes for the active slot. ErrNotTrial is wrapped for any
-// other, and ErrBad when the slot is marked bad.
+// slot is known to be active, or the active one is bad. Nothing but its fault changes for the active slot.
+// ErrNotTrial is wrapped for any other, and ErrBad when the slot is marked bad.
 func (s State) MarkGood(slot string) (State, error) {
 	if err := s.known("mark good", slot); err != nil {
 		return s, err
@@ -34,9 +34,9 @@ func (s State) MarkGood(slot string) (State, error) {
 		return s, fmt.Errorf("mark slot %s good: %w", slot, ErrBad)
 	}
 	if slot == s.Active {
-		return s, nil
+		return s.Settled(slot), nil
 	}
-	if s.Active != "" && !(s.Pending() && slot == s.Trial) {
+	if s.Active != "" && !s.IsBad(s.Active) && !(s.Pending() && slot == s.Trial) {
 		return s, fmt.Errorf("mark slot %s good: %w", slot, ErrNotTrial)
 	}
 	return s.active(slot), nil
@@ -56,25 +56,27 @@ func (s State) MarkActive(slot string) (State, error) {
 
 // MarkBad keeps GRUB from booting slot: because it does not work, or because it is about to be
 // overwritten. A pending trial of it ends at the next boot, which gets deltaup.fellback. For
-// the active slot the first other good one that is not on trial becomes active, and
-// ErrLastGood is wrapped when there is none.
+// the active slot the first other good one that is not on trial becomes active. ErrLastGood is wrapped for it when
+// there is none, and for the last slot beside an active one that is bad itself.
 func (s State) MarkBad(slot string) (State, error) {
 	if err := s.known("mark bad", slot); err != nil {
 		return s, err
 	}
-	if slot == s.Active {
+	if slot == s.Active || s.Active != "" && s.IsBad(s.Active) {
 		i := slices.IndexFunc(s.Slots, func(other string) bool {
 			return other != slot && other != s.Trial && !s.IsBad(other)
 		})
-		if i < 0 {
+		if i < 0 && !s.IsBad(slot) {
 			return s, fmt.Errorf("mark slot %s bad: %w", slot, ErrLastGood)
 		}
-		s.Active = s.Slots[i]
+		if slot == s.Active && i >= 0 {
+			s.Active = s.Slots[i]
+		}
 	}
 	if slot == s.Trial {
 		s.Tries = 0
 	}
-	return s.withBad(slot, true), nil
+	return s.Settled(slot).withBad(slot, true), nil
 }
 
 // IsBad tells whether slot is marked bad.
@@ -89,6 +91,7 @@ func (s State) known(op, slot string) error {
 
 // active is s with slot active and no trial.
 func (s State) active(slot string) State {
+	s = s.Settled(slot)
 	s.Active, s.Trial, s.Tries, s.Ended = slot, "", 0, ""
 	return s
 }
