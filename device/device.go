@@ -124,6 +124,13 @@ func next(s counted.State) string {
 	if s.Pending() && s.Tries > 0 && !s.IsBad(s.Trial) {
 		return s.Trial
 	}
+	if s.Active != "" && s.IsBad(s.Active) { // the initramfs has given it up
+		for _, name := range s.Slots {
+			if name != s.Trial && !s.IsBad(name) {
+				return name
+			}
+		}
+	}
 	return s.Active
 }
 

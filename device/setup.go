@@ -110,9 +110,12 @@ func (d *Device) grubConfig(place *machine.FileSystem) (*grub.Config, error) {
 		if at.Device != place.Device {
 			return nil, fmt.Errorf("slot %s: %s: %w: it is on another file system than %s", s.Name, s.Boot, ErrUnfit, d.Config.Boot.Grubenv)
 		}
+		args := []string{machine.ArgImage + "=" + s.Image}
+		if place.UUID != "" { // else the initramfs has no name for BOOT, and gives nothing up
+			args = append(args, machine.ArgGrubenv+"=UUID="+place.UUID+":"+place.Inner)
+		}
 		c.Slots = append(c.Slots, grub.Slot{
-			Name: s.Name, Kernel: filepath.Join(at.Inner, KernelFile), Initrd: filepath.Join(at.Inner, InitrdFile),
-			Args: []string{machine.ArgImage + "=" + s.Image},
+			Name: s.Name, Kernel: filepath.Join(at.Inner, KernelFile), Initrd: filepath.Join(at.Inner, InitrdFile), Args: args,
 		})
 	}
 	return c, nil

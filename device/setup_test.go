@@ -38,6 +38,30 @@ func TestSetup(t *testing.T) {
 	wantErr(t, err, device.ErrUnfit)
 }
 
+// TestSetupGrubenv tells the initramfs where the environment block lies, by the UUID of its file system.
+func TestSetupGrubenv(t *testing.T) {
+	m := newTarget(t)
+	script := func() string {
+		t.Helper()
+		if _, err := m.Setup(t.Context(), device.SetupOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		return m.read(m.path("/boot/deltaup/deltaup.cfg"))
+	}
+	if strings.Contains(script(), "deltaup.grubenv") {
+		t.Error("an argument without a UUID")
+	}
+	// Any device node does that there is: it is known by its number.
+	m.write("/dev/disk/by-uuid/.keep", "")
+	if err := os.Symlink("/dev/null", m.path("/dev/disk/by-uuid/0FC6-3DAF")); err != nil {
+		t.Fatal(err)
+	}
+	m.write("/proc/self/mountinfo", strings.ReplaceAll(m.read(m.path("/proc/self/mountinfo")), "8:1 / /boot", "1:3 / /boot"))
+	if got := script(); strings.Count(got, " deltaup.grubenv=UUID=0FC6-3DAF:/deltaup/grubenv") != 2 {
+		t.Errorf("not an argument of both kernels:\n%s", got)
+	}
+}
+
 // TestSetupElsewhere sets a machine up that is not running.
 func TestSetupElsewhere(t *testing.T) {
 	m := newTarget(t)

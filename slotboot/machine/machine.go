@@ -22,6 +22,7 @@ const (
 	ArgFellBack = "deltaup.fellback" // the slot that GRUB would have booted
 	ArgEnv      = "deltaup.env"      // deltaup_id of the environment block that GRUB read
 	ArgImage    = "deltaup.image"    // where the initramfs finds the slot's image
+	ArgGrubenv  = "deltaup.grubenv"  // where the initramfs finds the environment block, as UUID=UUID:/PATH
 )
 
 // Where the initramfs leaves what it mounted.
