@@ -3,17 +3,14 @@ package mirror
 import (
 	"bytes"
 	"errors"
-	"io"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/zstd"
-
 	"deltaup/chunkstore"
-	"deltaup/delta/initrdset"
 	"deltaup/internal/cpiotest"
 	"deltaup/mkimage"
 	"deltaup/mkimage/initrd"
@@ -265,40 +262,27 @@ func TestCheckBuildsInitrds(t *testing.T) {
 	}
 }
 
-// FuzzDecodeInitrd: stored bytes of any kind give an error or a recipe with chunks for all contents.
+// FuzzDecodeInitrd: a text of any kind, compressed as recipes of initrds are, gives an error or a recipe with chunks
+// for all contents.
 func FuzzDecodeInitrd(f *testing.F) {
-	dir := f.TempDir()
-	v1, _ := trees()
-	p, _ := initrdPublication(f, "1", v1)
-	release := mustPublish(f, dir, p).Release
-	image, _ := initrdOf(f, dir, release)
-	dictionary := initrdset.Dictionary(image)
-	o := *release.Artifact(InitrdName).Recipe
-	stored, err := os.ReadFile(filepath.Join(dir, RecipePath(o.ID)))
+	image, err := mkimage.ParseRecipe(strings.NewReader(shortRecipe))
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(stored, o.Plain)
-	f.Add(stored[:len(stored)/2], o.Plain)
-	plain, other, err := encodeRecipe([]byte("deltaup-initrd 1\ncodec x\nchunks min=64 average=64 max=64\nframe\ncpio newc upper\nt 0 0 0 0 1 0\nend 6\n"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(plain, other.Plain)
-	f.Fuzz(func(t *testing.T, stored []byte, plain int64) {
-		if plain < 1 || plain > 1<<20 {
+	enc := quickEncoder(f)
+	f.Add([]byte("deltaup-initrd 1\ncodec x\nchunks min=64 average=64 max=64\nframe\ncpio newc upper\nt 0 0 0 0 1 0\nend 6\n"), false)
+	f.Add([]byte(fmt.Sprintf("deltaup-initrd 1\ncodec x\nchunks min=64 average=64 max=64\nframe\ncpio newc upper\n"+
+		"f 0644 0 0 1 1 1 3 %v x\nt 0 0 0 0 1 0\nend 7\n", chunkstore.Sum([]byte("abc")))), false)
+	f.Add(enc.EncodeAll([]byte("deltaup-initrd 1\n"), nil), true)
+	f.Fuzz(func(t *testing.T, text []byte, raw bool) {
+		if len(text) == 0 || len(text) > 1<<20 {
 			return
 		}
-		o := RecipeObject{Object: objectOf(stored), Plain: plain}
-		text := chunkstore.NewHasher()
-		err := o.decode(stored, func(in io.Reader) error { // with any hash: it is what is wanted
-			_, err := io.Copy(text, in)
-			return err
-		}, zstd.WithDecoderDictRaw(initrdDictionaryID, dictionary))
-		if err == nil {
-			t.Fatal("a text without a hash is taken")
+		stored := text
+		if !raw {
+			stored = enc.EncodeAll(text, nil)
 		}
-		o.Text = text.ID()
+		o := RecipeObject{Object: objectOf(stored), Plain: int64(len(text)), Text: chunkstore.Sum(text)}
 		r, err := o.DecodeInitrd(stored, image)
 		if err != nil {
 			if !errors.Is(err, chunkstore.ErrCorrupt) && !errors.Is(err, chunkstore.ErrVersion) {

@@ -1,0 +1,24 @@
+package main
+
+import "testing"
+
+// FuzzFlags gives the flags that have a syntax of their own any value: what is taken makes sense.
+func FuzzFlags(f *testing.F) {
+	for _, s := range []string{"128K", "1M", "1mbit", "500kB", "200k", "50MiB", "90d", "12h", "-1h", "1e400", "\x1b[2J"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if n, err := parseBlockSize(s); err == nil && (n < 4<<10 || n > 1<<20) {
+			t.Errorf("%q is a block size of %d", s, n)
+		}
+		if n, err := parseRate("--rate", s); err == nil && !(n >= 0) {
+			t.Errorf("%q is a rate of %v", s, n)
+		}
+		if n, err := parseBytes("--bytes", s); err == nil && n < 0 {
+			t.Errorf("%q is %d bytes", s, n)
+		}
+		if d, err := parseDays("--days", s); err == nil && d < 0 {
+			t.Errorf("%q is a time of %v", s, d)
+		}
+	})
+}
