@@ -24,11 +24,11 @@ func newCatCommand(env *Env) *cobra.Command {
 }
 
 func cat(ctx context.Context, stdout io.Writer, image, path string) error {
-	m, file, err := openImage(image)
+	m, err := openImage(image)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer m.Close() // read only
 	n, err := m.Lookup(strings.Trim(path, "/"))
 	if err != nil {
 		return fmt.Errorf("%s: %w", image, err)

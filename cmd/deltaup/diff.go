@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -109,12 +108,12 @@ func (o *diffOptions) compare(ctx context.Context, status *statusLine) (*diff.Re
 	if err != nil {
 		return nil, err
 	}
-	defer from.file.Close() // read only
+	defer from.image.Close() // read only
 	to, err := openSide(ctx, new, status)
 	if err != nil {
 		return nil, err
 	}
-	defer to.file.Close()
+	defer to.image.Close()
 	return diff.Compare(ctx, from.side, to.side, options)
 }
 
@@ -144,40 +143,32 @@ func framesOf(dir string, r *mirror.Release) (func(chunkstore.Chunk) int64, erro
 
 // openedSide is an image that is compared.
 type openedSide struct {
-	file  *os.File
-	image *squashfs.Image
+	image *squashfs.ImageFile
 	side  diff.Side
 }
 
 // openSide opens an image and derives its recipe, which for one of ours is the one that it was made from.
 func openSide(ctx context.Context, path string, status *statusLine) (*openedSide, error) {
-	f, err := os.Open(path)
+	m, err := openImage(path)
 	if err != nil {
 		return nil, err
 	}
-	s := &openedSide{file: f}
-	if err := s.read(ctx, status); err != nil {
-		f.Close()
+	s := &openedSide{image: m}
+	if err := s.read(ctx, filepath.Base(path), status); err != nil {
+		m.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
 }
 
-func (s *openedSide) read(ctx context.Context, status *statusLine) error {
-	info, err := s.file.Stat()
-	if err != nil {
-		return err
-	}
-	if s.image, err = squashfs.Open(s.file, info.Size()); err != nil {
-		return err
-	}
-	d, err := mkimage.Derive(ctx, s.image, chunkstore.Params{}, mkimage.DeriveOptions{
-		Progress: func(done, total int64) { status.show("reading "+filepath.Base(s.file.Name()), done, total) },
+func (s *openedSide) read(ctx context.Context, name string, status *statusLine) error {
+	d, err := mkimage.Derive(ctx, s.image.Image, chunkstore.Params{}, mkimage.DeriveOptions{
+		Progress: func(done, total int64) { status.show("reading "+name, done, total) },
 	})
 	if err != nil {
 		return err
 	}
 	s.side = diff.Side{Recipe: d.Recipe, Contents: patchset.FromImage(d)}
-	s.side.Blocks, err = blockmap.Make(ctx, s.image, s.file, info.Size())
+	s.side.Blocks, err = blockmap.Make(ctx, s.image.Image, s.image, s.image.Size())
 	return err
 }

@@ -175,6 +175,7 @@ var outcomes = []outcome{
 	{is: mirror.ErrBudget, code: exitBudget, hint: "nothing fetched is lost"},
 	{is: mirror.ErrUnreachable, code: exitUnreachable, hint: "run the same command again later: nothing fetched is lost"},
 	{is: mirror.ErrMismatch, code: exitInput},
+	{is: squashfs.ErrNoFile, code: exitUsage},
 	{is: squashfs.ErrCorrupt, code: exitInput},
 	{is: squashfs.ErrUnsupported, code: exitInput},
 	{is: chunkstore.ErrCorrupt, code: exitInput},

@@ -132,6 +132,13 @@ func inspect(ctx context.Context, path string) (*report, error) {
 			return r, nil
 		}
 	}
+	if m, err := squashfs.Find(f, size); err == nil {
+		r, err := reportImage(ctx, m)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return r, nil
+	}
 	return nil, fmt.Errorf("%s: %w", path, errKind)
 }
 
@@ -140,10 +147,14 @@ func inspectImage(ctx context.Context, f *os.File, size int64) (*report, error) 
 	if err != nil {
 		return nil, err
 	}
+	return reportImage(ctx, m)
+}
+
+func reportImage(ctx context.Context, m *squashfs.Image) (*report, error) {
 	count := make(map[squashfs.Type]int)
 	var plain int64
 	entries := 0
-	err = m.Walk(func(n *squashfs.Node) error {
+	err := m.Walk(func(n *squashfs.Node) error {
 		entries++
 		count[n.Type]++
 		plain += n.Size
@@ -159,6 +170,9 @@ func inspectImage(ctx context.Context, f *os.File, size int64) (*report, error) 
 		{"entries", entries}, {"folders", count[squashfs.Directory]}, {"files", count[squashfs.Regular]},
 		{"symbolic_links", count[squashfs.Symlink]}, {"file_bytes", plain},
 	}}
+	if m.Start() > 0 {
+		r.Facts = append(r.Facts, fact{"begins_at", m.Start()})
+	}
 	told, ok, err := mkimage.ReadTrailer(m)
 	if err != nil {
 		return nil, err

@@ -3,9 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
@@ -44,13 +45,13 @@ func rangeArgs(least, most int) cobra.PositionalArgs {
 }
 
 func ls(ctx context.Context, stdout io.Writer, image, path string) error {
-	m, file, err := openImage(image)
+	m, err := openImage(image)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer m.Close() // read only
 	out := bufio.NewWriter(stdout)
-	err = listImage(ctx, out, m, path)
+	err = listImage(ctx, out, m.Image, path)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", image, err)
 	}
@@ -74,21 +75,17 @@ func listImage(ctx context.Context, out io.Writer, m *squashfs.Image, path strin
 	})
 }
 
-// openImage opens a squashfs image in a file or on a block device.
-func openImage(path string) (*squashfs.Image, io.Closer, error) {
-	f, err := os.Open(path)
+// openImage opens a squashfs image in a file or on a block device, wherever it begins there.
+func openImage(path string) (*squashfs.ImageFile, error) {
+	f, err := squashfs.OpenFile(path)
+	var noFile *fs.PathError
+	if errors.Is(err, squashfs.ErrNoFile) || errors.As(err, &noFile) { // they name the path
+		return nil, err
+	}
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	size, err := f.Seek(0, io.SeekEnd) // Stat has no size for a block device
-	if err == nil {
-		var m *squashfs.Image
-		if m, err = squashfs.Open(f, size); err == nil {
-			return m, f, nil
-		}
-	}
-	f.Close()
-	return nil, nil, fmt.Errorf("%s: %w", path, err)
+	return f, nil
 }
 
 // listLine is one line of the list, in the columns of unsquashfs -lln.

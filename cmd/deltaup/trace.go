@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"text/tabwriter"
 
@@ -119,17 +118,13 @@ func scatter(ctx context.Context, t *trace.Trace, image string) (*trace.Scatter,
 		return nil, err
 	}
 	defer names.Close() // only read, as the image is
-	file, err := os.Open(image)
+	m, err := openImage(image)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	size, err := file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, err
-	}
+	defer m.Close()
 	resolved, unknown := t.Resolve(names.Entries())
-	s, err := trace.Measure(resolved, file, size)
+	s, err := trace.Measure(resolved, m, m.Size())
 	s.Missing += len(unknown)
 	return &s, err
 }

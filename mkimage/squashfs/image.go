@@ -15,6 +15,7 @@ import (
 type Image struct {
 	r     io.ReaderAt
 	size  int64 // bytes of r
+	start int64 // of the image in what Find was given
 	used  int64 // superblock.BytesUsed
 	info  Info
 	codec decompressor
@@ -164,6 +165,15 @@ func (m *Image) Info() Info {
 	info.CompressorOptions = slices.Clone(info.CompressorOptions)
 	return info
 }
+
+// Start is where the image begins in what [Find] was given; 0 with [Open].
+func (m *Image) Start() int64 { return m.start }
+
+// Size is how many bytes there are from the image's start on; an image may end before that.
+func (m *Image) Size() int64 { return m.size }
+
+// ReadAt reads bytes as they are stored, from the image's start on.
+func (m *Image) ReadAt(p []byte, off int64) (int, error) { return m.r.ReadAt(p, off) }
 
 // Trailer gives what follows the last table, at most TrailerMax bytes, without the
 // zero bytes at its end. In an image of unknown making that may be anything.

@@ -9,7 +9,7 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// FromImage reads the tree of a squashfs image of anybody's making. The file must
+// FromImage reads the tree of a squashfs image of anybody's making, wherever in the file it begins (squashfs.Find). The file must
 // stay open until the tree is closed, which does not close it.
 func FromImage(ctx context.Context, f *os.File, o Options) (Tree, error) {
 	t, err := fromImage(ctx, f, o)
@@ -24,7 +24,7 @@ func fromImage(ctx context.Context, f *os.File, o Options) (*finished, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := squashfs.Open(f, size)
+	m, err := squashfs.Find(f, size)
 	if err != nil {
 		return nil, err
 	}

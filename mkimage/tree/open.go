@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"deltaup/mkimage/squashfs"
 )
 
 var (
@@ -44,8 +46,8 @@ func ParseOwner(s string) (Owner, error) {
 }
 
 // Open reads the tree at path, whatever it is: a folder, a tar archive or a
-// squashfs image, told apart by their first bytes and not by their name. "-" is a
-// tar archive on Options.Stdin.
+// squashfs image, told apart by their first bytes and not by their name. What is none of them may hold an image further in,
+// as a disk does in a partition. "-" is a tar archive on Options.Stdin.
 func Open(ctx context.Context, path string, o Options) (Tree, error) {
 	if path == "-" {
 		if o.Stdin == nil {
@@ -75,14 +77,23 @@ func Open(ctx context.Context, path string, o Options) (Tree, error) {
 func openFile(ctx context.Context, f *os.File, mode os.FileMode, o Options) (Tree, error) {
 	if mode.IsRegular() || mode.Type() == os.ModeDevice { // block devices; a pipe has no image and cannot be looked at twice
 		kind, err := sniff(io.NewSectionReader(f, 0, sniffLen))
+		if kind == kindImage || errors.Is(err, ErrKind) && holdsImage(f) {
+			return FromImage(ctx, f, o)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Name(), err)
 		}
-		if kind == kindImage {
-			return FromImage(ctx, f, o)
-		}
 	}
 	return FromTar(ctx, f, o)
+}
+
+// holdsImage tells whether an image begins somewhere in a file that begins otherwise.
+func holdsImage(f *os.File) bool {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = squashfs.Find(f, size)
+	}
+	return err == nil
 }
 
 // owning is a tree whose file nobody else closes.
