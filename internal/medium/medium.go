@@ -65,6 +65,9 @@ func Copy(w io.Writer, f *os.File) error {
 	r := NewReader(f)
 	buf := Buffer(1 << 20)
 	for off := int64(0); ; {
+		if err := fault(r, off, int64(len(buf))); err != nil {
+			return errors.Join(err, r.Close())
+		}
 		n, err := r.ReadAt(buf, off)
 		off += int64(n)
 		if _, werr := w.Write(buf[:n]); werr != nil {
