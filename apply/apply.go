@@ -73,6 +73,9 @@ type Request struct {
 	Parallel   int               // requests under way at once; 0: delta.DefaultParallel
 	Events     func(Event)       // may be nil; called by one goroutine at a time
 
+	// ReadBack, unless nil, sees the image's bytes as the slot gives them, in order; from offset 0 they begin anew.
+	ReadBack func(p []byte, off int64)
+
 	// Accept, unless nil, sees the release before more than its file is fetched: it says which Outputs are wanted
 	// of it, in place of those above, and its error ends Prepare.
 	Accept func(*mirror.Release) (outputs map[string]string, err error)

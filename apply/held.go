@@ -19,8 +19,9 @@ const headSize = 4 << 10
 // heldSlot passes an image on to a slot without its head, and notes what it passes.
 type heldSlot struct {
 	Slot
-	size    int64  // of the image; nothing is written beyond
-	written *front // the head included
+	size    int64                     // of the image; nothing is written beyond
+	written *front                    // the head included
+	seen    func(p []byte, off int64) // Request.ReadBack
 
 	mu      sync.Mutex
 	head    [headSize]byte
@@ -117,6 +118,9 @@ func (h *heldSlot) prove(ctx context.Context, want chunkstore.ID, e *events) err
 		rest := p
 		if off == 0 {
 			rest = p[copy(p, h.head[:]):]
+		}
+		if h.seen != nil {
+			h.seen(p, off)
 		}
 		if body != nil {
 			body.Write(rest)

@@ -108,7 +108,7 @@ func (u *Update) wanted(ctx context.Context) error {
 	if capacity < image.Size {
 		return fmt.Errorf("slot %s: %w: it holds %d bytes, the image of release %s has %d", u.r.Slot.Name(), ErrNoSpace, capacity, u.release.Version, image.Size)
 	}
-	if u.current, err = holds(ctx, u.r.Slot, image); err != nil {
+	if u.current, err = holds(ctx, u.r.Slot, image, u.r.ReadBack); err != nil {
 		return err
 	}
 	if !u.current {
@@ -182,8 +182,8 @@ func one(c *chunkstore.Content) iter.Seq[*chunkstore.Content] {
 }
 
 // holds tells whether the slot already has the image. Only what looks like it is read whole: a slot that starts with
-// zeros, which is what an interrupted update leaves, or with an image of another length is not.
-func holds(ctx context.Context, slot Slot, image *mirror.Artifact) (bool, error) {
+// zeros, which is what an interrupted update leaves, or with an image of another length is not. Seen, unless nil, sees what is read.
+func holds(ctx context.Context, slot Slot, image *mirror.Artifact, seen func(p []byte, off int64)) (bool, error) {
 	head := make([]byte, headSize)
 	if n, err := slot.ReadAt(head, 0); err != nil && err != io.EOF {
 		return false, fmt.Errorf("slot %s: %w", slot.Name(), err)
@@ -199,7 +199,7 @@ func holds(ctx context.Context, slot Slot, image *mirror.Artifact) (bool, error)
 			return false, nil
 		}
 	}
-	id, err := readBack(ctx, image.Size, slot.ReadAt, nil)
+	id, err := readBack(ctx, image.Size, slot.ReadAt, seen)
 	if err != nil && ctx.Err() == nil {
 		return false, nil
 	}

@@ -190,6 +190,7 @@ func (u *Update) fill(ctx context.Context, body *chunkstore.Hasher, write func(c
 		return nil, noSpace(err)
 	}
 	held := newHeldSlot(u.r.Slot, u.image.Size, body)
+	held.seen = u.r.ReadBack
 	var written time.Time
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return held.prove(ctx, u.image.ID, &u.events) })

@@ -141,7 +141,10 @@ func (d *Device) intact(s *config.Slot, rec *Record) error {
 			return nil
 		}
 		id, err := hashMedium(file)
-		if err == nil && id != *want {
+		switch {
+		case medium.Failed(err):
+			err = fmt.Errorf("slot %s: %w: %w", s.Name, ErrNotWhole, err)
+		case err == nil && id != *want:
 			err = fmt.Errorf("slot %s: %w: %s is not what was installed", s.Name, ErrNotWhole, file.Name())
 		}
 		return err

@@ -54,8 +54,10 @@ func (d *Device) Doctor() []Finding {
 	place := x.grubenvPlace()
 	state, ok := x.state()
 	x.sameBlock()
+	booted, _ := d.Booted() // told already
 	for i := range d.Config.Slots {
 		x.slot(&d.Config.Slots[i], place, state)
+		x.scrubbed(d.Config.Slots[i].Name, booted)
 	}
 	if ok {
 		x.fallback(state)
@@ -177,7 +179,7 @@ func (x *doctor) bootFiles(s *config.Slot, state counted.State) {
 	case state.IsBad(s.Name):
 		x.unknown("deltaup pull fills it", "%v", err)
 	case s.Name == next(state):
-		x.wrong("the next restart may be the last: deltaup mark-active of another slot, restart, deltaup pull", "%v", err)
+		x.wrong("the next restart may be the last: deltaup repair, or deltaup mark-active of another slot, restart, deltaup pull", "%v", err)
 	default:
 		x.wrong("deltaup mark-bad "+s.Name+", so that GRUB does not fall back to it; the next deltaup pull fills it", "%v", err)
 	}
@@ -186,8 +188,13 @@ func (x *doctor) bootFiles(s *config.Slot, state counted.State) {
 // fallback looks for a slot to fall back to.
 func (x *doctor) fallback(state counted.State) {
 	var others []string
+	scrubs, _ := x.d.scrubs() // told already
 	for i := range x.d.Config.Slots {
 		s := &x.d.Config.Slots[i]
+		rec, err := x.d.record(s.Name)
+		if err != nil || scrubs.damaged(s.Name, &rec) {
+			continue
+		}
 		if s.Name != next(state) && !state.IsBad(s.Name) && state.FellBack() != s.Name && x.d.bootable(s.Name) == nil {
 			others = append(others, s.Name)
 		}

@@ -38,6 +38,7 @@ type SlotStatus struct {
 	Active bool   `json:"active"` // what boots when there is no trial
 	Kernel bool   `json:"kernel"` // kernel and initrd are there
 	Record
+	Scrub *ScrubResult `json:"scrub,omitempty"` // what the last scrub since it was written found; nil: there was none
 }
 
 // Status looks at everything and changes nothing. A running slot that is in doubt is part of what it tells.
@@ -62,10 +63,11 @@ func (d *Device) Status(ctx context.Context) (*Status, error) {
 	if s.OnTrial && state.IsBad(s.Booted) {
 		s.RebootNeeded = true
 	}
+	scrubs, _ := d.scrubs() // the doctor tells of a file that is damaged
 	for _, c := range d.Config.Slots {
 		rec := r.slot(c.Name)
 		slot := SlotStatus{Name: c.Name, Path: c.Path, Booted: c.Name == s.Booted, Active: c.Name == state.Active,
-			Kernel: exists(d.kernel(&c)) && exists(d.initrd(&c)), Record: *rec}
+			Kernel: exists(d.kernel(&c)) && exists(d.initrd(&c)), Record: *rec, Scrub: scrubs.of(c.Name, rec)}
 		slot.State = slotState(state, &slot)
 		s.Slots = append(s.Slots, slot)
 	}

@@ -30,6 +30,7 @@ type Update struct {
 	release *mirror.Release
 	files   bootFiles
 	spoiled bool // the target cannot be booted any more
+	sums    *summer
 	unlock  func()
 }
 
@@ -111,6 +112,8 @@ func (u *Update) open(ctx context.Context, r apply.Request, state counted.State)
 		return err
 	}
 	r.Slot = &spoilingSlot{Slot: u.slot, spoil: func() error { return u.spoil(ctx) }}
+	u.sums = newSummer()
+	r.ReadBack = u.sums.readBack
 	r.Accept = func(release *mirror.Release) (map[string]string, error) {
 		u.release = release
 		if err := u.vet(release, state); err != nil {

@@ -36,6 +36,9 @@ func (u *Update) Run(ctx context.Context) (apply.Result, error) {
 	if err := u.activate(ctx); err != nil {
 		return apply.Result{}, err
 	}
+	if err := u.keepSums(); err != nil {
+		u.warn(fmt.Errorf("a scrub will not tell where slot %s is damaged: %w", u.target.Name, err))
+	}
 	if err := u.hooks(ctx, "post-install"); err != nil {
 		u.warn(err)
 	}
@@ -111,6 +114,15 @@ func (u *Update) activate(ctx context.Context) error {
 		r.forgive(u.target.Name)
 		return nil
 	})
+}
+
+// keepSums keeps the sums of the image as it was read back.
+func (u *Update) keepSums() error {
+	image, sums := u.release.Artifact(mirror.ImageName), u.sums.done()
+	if sums.size != image.Size {
+		return nil
+	}
+	return u.d.keepSums(image.ID, sums)
 }
 
 // hooks runs the hooks of an event. Those before an installation can prevent it.
