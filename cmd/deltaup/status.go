@@ -78,6 +78,7 @@ func printStatus(w io.Writer, s *device.Status) {
 		fmt.Fprintf(w, "fell back: slot %s was given up\n", s.FellBack)
 	}
 	printSlots(w, s)
+	printScrubs(w, s)
 	for _, f := range s.Failed {
 		fmt.Fprintf(w, "\nnot installed again: release %s (%s, slot %s): %s\n", orUnknown(f.Version), f.Time.Format(time.DateTime), f.Slot, f.Reason)
 		for _, line := range f.Console {
@@ -101,10 +102,25 @@ func printTrust(w io.Writer, s trust.Status) {
 	}
 }
 
+// printScrubs says what scrubs found.
+func printScrubs(w io.Writer, s *device.Status) {
+	for _, slot := range s.Slots {
+		if slot.Scrub == nil {
+			continue
+		}
+		for i := range slot.Scrub.Damage {
+			fmt.Fprintf(w, "\ndamaged: slot %s, on %s: %s\n", slot.Name, slot.Scrub.Time.Format(time.DateTime), &slot.Scrub.Damage[i])
+			for _, file := range slot.Scrub.Damage[i].Files {
+				fmt.Fprintln(w, "    "+file)
+			}
+		}
+	}
+}
+
 // printSlots prints a table.
 func printSlots(w io.Writer, s *device.Status) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SLOT\tRELEASE\tSTATE\tSIZE\tINSTALLED\t")
+	fmt.Fprintln(t, "SLOT\tRELEASE\tSTATE\tSIZE\tINSTALLED\tSCRUBBED\t")
 	for _, slot := range s.Slots {
 		var notes []string
 		for _, n := range []struct {
@@ -115,14 +131,20 @@ func printSlots(w io.Writer, s *device.Status) {
 				notes = append(notes, n.text)
 			}
 		}
-		size, installed := "-", "-"
+		size, installed, scrubbed := "-", "-", "-"
 		if slot.Size > 0 {
 			size = humanize.Bytes(uint64(slot.Size))
 		}
 		if !slot.Installed.IsZero() {
 			installed = slot.Installed.Format(time.DateTime)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", slot.Name, orUnknown(slot.Version), slot.State, size, installed, strings.Join(notes, ", "))
+		if slot.Scrub != nil {
+			scrubbed = slot.Scrub.Time.Format(time.DateTime)
+		}
+		if slot.Scrub != nil && len(slot.Scrub.Damage) > 0 {
+			notes = append(notes, "damaged")
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", slot.Name, orUnknown(slot.Version), slot.State, size, installed, scrubbed, strings.Join(notes, ", "))
 	}
 	t.Flush() // what a closed output means is found out at the next print
 }
