@@ -41,7 +41,7 @@ type CheckOptions struct {
 // Check reads every file of the mirror in dir and verifies it: pointers, releases, recipes,
 // indexes, images, block maps, packs and each chunk in them, patch sets and each group in them. Initrds, which lie
 // nowhere whole, are built. Damage
-// is in the report; an error means that the check itself could not be done.
+// is in the report; an error means that the check itself could not be done. A folder that is no mirror is ErrNoMirror.
 //
 // A publisher may be at work meanwhile: what it has not pointed to yet may be listed as unreferenced.
 func Check(ctx context.Context, dir string, o CheckOptions) (*CheckReport, error) {
@@ -53,6 +53,10 @@ func Check(ctx context.Context, dir string, o CheckOptions) (*CheckReport, error
 		report:  &CheckReport{Damaged: []Damage{}, Unreferenced: []string{}}, // never null in JSON
 	}
 	c.folder = sync.OnceValues(func() (*chunkstore.Folder, error) { return chunkstore.OpenFolder(c.path(packsDir), c.path(tmpDir)) })
+	_, err := Need(dir)
+	if err != nil {
+		return nil, err
+	}
 	report, err := c.run(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("check mirror %s: %w", dir, err)
@@ -88,9 +92,6 @@ func (c *checker) run(ctx context.Context) (*CheckReport, error) {
 	}
 	if c.files, err = c.walk(); err != nil {
 		return nil, err
-	}
-	if len(pointers) == 0 && len(c.files) == 0 {
-		return nil, errors.New("there is no mirror")
 	}
 	for _, size := range c.files {
 		c.total += size

@@ -17,6 +17,8 @@ var (
 	ErrExists = errors.New("the version exists with other bytes")
 	// ErrBusy is wrapped when another publisher works on the mirror and waiting was not wanted.
 	ErrBusy = errors.New("another publisher is at work")
+	// ErrSigned is wrapped when a release would be added unsigned to a signed mirror.
+	ErrSigned = errors.New("the mirror is signed, and the release would not be")
 	// ErrMismatch is wrapped when an image and the recipe beside it do not belong together.
 	ErrMismatch = errors.New("image and recipe do not belong together")
 )

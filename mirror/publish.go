@@ -34,6 +34,8 @@ type Publication struct {
 	// Seal, when not nil, is called once the release and all that it needs are durable and before the channel's
 	// pointer moves, with the mirror locked: it signs the release. After its error nothing has moved.
 	Seal func(ctx context.Context, r *Release) error
+	// Unsigned permits a signed mirror although Seal is nil: those who read the mirror unverified get the release.
+	Unsigned bool
 
 	NoWait   bool                               // refuse with ErrBusy instead of waiting for another publisher
 	Waiting  func()                             // called once when waiting for another publisher begins; may be nil
@@ -102,12 +104,12 @@ func (p *Publication) Validate() error {
 	return nil
 }
 
-// Publish adds a release to the mirror in dir, which it makes when it does not exist,
+// Publish adds a release to the mirror in dir, which it makes when nothing or an empty folder is there,
 // and then moves the channel's pointer. Everything else is durable before the pointer moves.
 // A run that was cut off at any point leaves a valid mirror; the same call then completes it.
 // A version that exists with the same bytes is left as it is, and the pointer moves.
 //
-// Errors wrap ErrExists, ErrBusy, ErrMismatch, ErrDamaged (the mirror is), chunkstore.ErrCorrupt
+// Errors wrap ErrNoMirror, ErrSigned, ErrExists, ErrBusy, ErrMismatch, ErrDamaged (the mirror is), chunkstore.ErrCorrupt
 // or squashfs.ErrCorrupt (the input is).
 func Publish(ctx context.Context, dir string, p Publication) (*Published, error) {
 	done, err := publish(ctx, dir, p)
@@ -119,6 +121,9 @@ func Publish(ctx context.Context, dir string, p Publication) (*Published, error)
 
 func publish(ctx context.Context, dir string, p Publication) (*Published, error) {
 	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	if err := p.admit(dir); err != nil { // before anything is written, be it the lock
 		return nil, err
 	}
 	if err := durable.MkdirAll(dir); err != nil {
@@ -136,6 +141,9 @@ func publish(ctx context.Context, dir string, p Publication) (*Published, error)
 		return nil, err
 	}
 	defer unlock()
+	if err := p.admit(dir); err != nil { // another publisher may have been at work
+		return nil, err
+	}
 	u := &publisher{dir: dir, tmp: filepath.Join(dir, tmpDir), p: p}
 	if err := u.recover(); err != nil {
 		return nil, fmt.Errorf("take up the mirror: %w", err)
@@ -162,6 +170,15 @@ func publish(ctx context.Context, dir string, p Publication) (*Published, error)
 	}
 	done.Moved, err = u.movePointer(done.Release)
 	return done, err
+}
+
+// admit refuses folders that this publication is not for.
+func (p *Publication) admit(dir string) error {
+	what, err := Look(dir)
+	if err == nil && what == FolderSigned && p.Seal == nil && !p.Unsigned {
+		err = fmt.Errorf("%s: %w", dir, ErrSigned)
+	}
+	return err
 }
 
 // publisher is one run of Publish; it holds the mirror's lock.

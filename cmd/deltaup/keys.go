@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"deltaup/mirror"
 	"deltaup/trust"
 )
 
@@ -98,7 +99,7 @@ func runKeysInit(ctx context.Context, env *Env, o *keysOptions) error {
 	if how.Passphrase, err = o.newPassphrase(env); err != nil {
 		return err
 	}
-	return withMirror(ctx, env, o.mirror, func() error {
+	return makeMirror(ctx, env, o.mirror, func() error {
 		p, err := trust.Init(o.publisher(env, o.mirror), how)
 		if err != nil {
 			return fmt.Errorf("make keys: %w", err)
@@ -133,6 +134,9 @@ func newKeysListCommand(env *Env) *cobra.Command {
 }
 
 func runKeysList(env *Env, o *keysOptions) error {
+	if _, err := mirror.Need(o.mirror); err != nil {
+		return err
+	}
 	p, err := trust.OpenPublisher(o.publisher(env, o.mirror))
 	if err != nil {
 		return err

@@ -36,7 +36,8 @@ type publishOptions struct {
 	image      string
 
 	signingOptions
-	info trust.Info
+	unsigned bool
+	info     trust.Info
 }
 
 func newPublishCommand(env *Env) *cobra.Command {
@@ -45,12 +46,13 @@ func newPublishCommand(env *Env) *cobra.Command {
 		Use:   "publish --mirror DIR --version V [flags] IMAGE",
 		Short: "Add a release to a mirror and point a channel to it",
 		Long: `Publish adds IMAGE, the recipe beside it (IMAGE.recipe) and other artifacts as one
-release to the mirror in DIR, which is made when it does not exist. Chunks that the
+release to the mirror in DIR, which is made when nothing or an empty folder is there. Chunks that the
 mirror already has are not stored again. Patch sets are made from the releases that the
 channel pointed to before. The channel's pointer moves last.
 
 With --keys the release is signed, as deltaup keys init has prepared it. Targets refuse a release
-that is not signed unless they are told not to.
+that is not signed unless they are told not to. A mirror that was signed once takes a release
+without --keys only with --unsigned.
 
 The same command again completes a run that was cut off. A version that the mirror
 has with the same bytes is left as it is and only the pointer moves, which also
@@ -73,6 +75,7 @@ promotes a release to another channel.`,
 	f.BoolVar(&o.raw, "raw", false, "IMAGE is no squashfs image of mkimage: publish it as chunks of its bytes")
 	f.IntVar(&o.patchFrom, "patch-from", 3, "make patch sets from this many releases before; 0 makes none")
 	o.addFlags(f)
+	f.BoolVar(&o.unsigned, "unsigned", false, "add the release without a signature, though the mirror is signed: only who reads it unverified gets it")
 	f.StringVar(&o.info.Minimum, "minimum", "", "oldest version that a machine may go back to once it has this one (signed)")
 	f.StringVar(&o.info.KernelArguments, "kernel-arguments", "", "what to add to the kernel's command line (signed)")
 	f.StringVar(&o.info.Notes, "notes", "", "what is new, for people (signed)")
@@ -88,6 +91,7 @@ func (o *publishOptions) publication() (mirror.Publication, error) {
 		Compatible: o.compatible,
 		PatchFrom:  o.patchFrom,
 		NoWait:     o.noWait,
+		Unsigned:   o.unsigned,
 	}
 	switch {
 	case o.mirror == "":
@@ -119,6 +123,9 @@ func (o *publishOptions) publication() (mirror.Publication, error) {
 	if err := o.info.Validate(); err != nil {
 		return p, &usageError{err}
 	}
+	if len(o.keys) > 0 && o.unsigned {
+		return p, &usageError{errors.New("--unsigned and --keys exclude each other")}
+	}
 	if len(o.keys) == 0 && o.info != (trust.Info{}) {
 		return p, &usageError{errors.New("--minimum, --kernel-arguments and --notes are signed: they need --keys DIR")}
 	}
@@ -131,6 +138,9 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 		return err
 	}
 	p.Waiting = func() { fmt.Fprintln(env.Stderr, "deltaup: another publisher is at work, waiting for it") }
+	if _, err := mirror.Look(o.mirror); err != nil { // before the keys are opened
+		return err
+	}
 	if len(o.keys) > 0 {
 		if p.Seal, err = o.seal(env); err != nil {
 			return err

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -39,16 +39,12 @@ well, see doc/nginx.md. The address that it listens on is printed first.`,
 }
 
 func runServe(ctx context.Context, env *Env, o *serveOptions) error {
-	info, err := os.Stat(o.dir)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return &usageError{fmt.Errorf("%s is no folder", o.dir)}
-	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
 	if err != nil {
 		return err
+	}
+	if _, err := mirror.Need(o.dir); err != nil {
+		return errors.Join(err, l.Close())
 	}
 	h := mirror.Handler(o.dir)
 	if o.log {

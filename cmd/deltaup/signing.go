@@ -104,11 +104,27 @@ func askPassphrase(env *Env, prompt string) (string, error) {
 	return string(bytes.TrimSpace(b)), err
 }
 
-// withMirror runs fn while no other publisher is at work on the mirror.
+// withMirror runs fn while no other publisher is at work on the mirror. It is one that is there; makeMirror says
+// otherwise.
 func withMirror(ctx context.Context, env *Env, dir string, fn func() error) error {
+	if _, err := mirror.Need(dir); err != nil {
+		return err
+	}
+	return locked(ctx, env, dir, fn)
+}
+
+// makeMirror is withMirror for a mirror that is made when nothing or an empty folder is there.
+func makeMirror(ctx context.Context, env *Env, dir string, fn func() error) error {
+	if _, err := mirror.Look(dir); err != nil {
+		return err
+	}
 	if err := durable.MkdirAll(dir); err != nil {
 		return err
 	}
+	return locked(ctx, env, dir, fn)
+}
+
+func locked(ctx context.Context, env *Env, dir string, fn func() error) error {
 	unlock, err := mirror.Lock(ctx, dir, func() { fmt.Fprintln(env.Stderr, "deltaup: another publisher is at work, waiting for it") })
 	if err != nil {
 		return err

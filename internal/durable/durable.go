@@ -244,6 +244,11 @@ func Rename(from, to string) error {
 	return SyncFolder(filepath.Dir(to))
 }
 
+// IsTemp tells whether a file has the name of a temporary one.
+func IsTemp(name string) bool {
+	return strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
+}
+
 // RemoveTemps removes the temporary files that crashed processes left in tmp. The
 // caller makes sure (by a lock) that nobody is writing there.
 func RemoveTemps(tmp string) error {
@@ -255,7 +260,7 @@ func RemoveTemps(tmp string) error {
 		return err
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), tempPrefix) || !strings.HasSuffix(e.Name(), tempSuffix) {
+		if !IsTemp(e.Name()) {
 			continue
 		}
 		path := filepath.Join(tmp, e.Name())

@@ -1,0 +1,185 @@
+package mirror
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"deltaup/internal/durable"
+)
+
+// ErrNoMirror is wrapped when a folder holds other things than a mirror.
+var ErrNoMirror = errors.New("no mirror")
+
+// Folder is what [Look] finds where a mirror is, or is to be.
+type Folder int
+
+const (
+	FolderMissing  Folder = iota // nothing is there
+	FolderEmpty                  // a folder without files, or with those that a publisher has at its very beginning
+	FolderUnsigned               // a mirror, whole or in part
+	FolderSigned                 // a mirror with signed metadata
+)
+
+// signedName are the names in metadata/ that a mirror has from its first signature on; versionName are the others.
+var (
+	signedName  = regexp.MustCompile(`^(timestamp|[0-9]{1,19}\.root)\.json$`)
+	versionName = regexp.MustCompile(`^[0-9]{1,19}\.(targets|snapshot)\.json$`)
+)
+
+// kinds are all folders of a mirror that readers ask for files from.
+var kinds = []string{metadataDir, channelsDir, releasesDir, recipesDir, indexesDir, imagesDir, packsDir, patchesDir, blockmapsDir, catalogsDir}
+
+// Look tells what lies in dir. One file that only a mirror has makes a folder one: a mirror that was copied in part or that a
+// publisher was cut off from is a mirror, and an administrator may have put files of his own beside it. Without such
+// a file a folder is empty only when nothing else is there. ErrNoMirror is wrapped for all else: a file, a
+// link that leads nowhere, a folder of other things.
+func Look(dir string) (Folder, error) {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(dir); err == nil {
+			return 0, fmt.Errorf("%s is %w: it is a link that leads nowhere", dir, ErrNoMirror)
+		}
+		return FolderMissing, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if !info.IsDir() {
+		return 0, fmt.Errorf("%s is no folder: %w", dir, ErrNoMirror)
+	}
+	l := looker{dir: dir}
+	signed, err := l.any(metadataDir, func(name string) bool { return signedName.MatchString(path.Base(name)) })
+	if err != nil {
+		return 0, err
+	}
+	if signed {
+		return FolderSigned, nil
+	}
+	for _, kind := range kinds {
+		found, err := l.any(kind, l.ours)
+		if err != nil {
+			return 0, err
+		}
+		if found {
+			return FolderUnsigned, nil
+		}
+	}
+	return FolderEmpty, l.strange()
+}
+
+// Need is Look for those who want a mirror that is there. ErrNoMirror is wrapped when it is not, fs.ErrNotExist when nothing is.
+func Need(dir string) (Folder, error) {
+	what, err := Look(dir)
+	switch {
+	case err != nil:
+	case what == FolderMissing:
+		err = &fs.PathError{Op: "open mirror", Path: dir, Err: syscall.ENOENT}
+	case what == FolderEmpty:
+		err = fmt.Errorf("%s is %w: it is empty", dir, ErrNoMirror)
+	}
+	return what, err
+}
+
+// looker looks into one folder.
+type looker struct {
+	dir   string
+	other string // the first file seen that is none of a mirror's
+}
+
+// any tells whether a file of a kind is as wanted. Names that it tries are relative to the mirror.
+func (l *looker) any(kind string, wanted func(name string) bool) (bool, error) {
+	entries, err := os.ReadDir(filepath.Join(l.dir, kind))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return false, nil // a file in its place is found by strange
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		names := []string{kind + "/" + e.Name()}
+		if len(e.Name()) == 2 { // one of the folders by hash
+			below, err := os.ReadDir(filepath.Join(l.dir, kind, e.Name()))
+			if err != nil && !errors.Is(err, syscall.ENOTDIR) {
+				return false, err
+			}
+			if err == nil {
+				names = names[:0]
+			}
+			for _, b := range below {
+				names = append(names, kind+"/"+e.Name()+"/"+b.Name())
+			}
+		}
+		if slices.ContainsFunc(names, wanted) {
+			return true, nil
+		}
+		if l.other == "" && len(names) > 0 {
+			l.other = names[0]
+		}
+	}
+	return false, nil
+}
+
+// ours tells whether a file is one that only a mirror has.
+func (l *looker) ours(name string) bool {
+	kind, file, _ := strings.Cut(name, "/")
+	switch kind {
+	case metadataDir:
+		return versionName.MatchString(file)
+	case channelsDir, releasesDir:
+		stem, ok := strings.CutSuffix(file, ".json")
+		return ok && ValidName(stem) && l.hasFormat(name)
+	}
+	_, _, ok := hashName(name)
+	return ok
+}
+
+// hasFormat tells whether a file says of which format it is, as ours do; whether it is damaged beyond that is Check's concern.
+func (l *looker) hasFormat(name string) bool {
+	file := filepath.Join(l.dir, filepath.FromSlash(name))
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	b, err := readSmall(file, MaxReleaseSize)
+	var head struct {
+		Format int    `json:"format"`
+		Sum    string `json:"sum"`
+	}
+	return err == nil && json.Unmarshal(b, &head) == nil && head.Format > 0 && head.Sum != ""
+}
+
+// leftovers tells whether tmp/ is a publisher's.
+func (l *looker) leftovers() bool {
+	entries, err := os.ReadDir(filepath.Join(l.dir, tmpDir))
+	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !durable.IsTemp(e.Name()) })
+}
+
+// strange reports, with ErrNoMirror, what a folder without a file of a mirror has instead.
+func (l *looker) strange() error {
+	entries, err := os.ReadDir(l.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case name == lockName, name == tmpDir && l.leftovers():
+		case name == "lost+found": // of a file system of its own
+		case slices.Contains(kinds, name) && !e.Type().IsRegular():
+		default:
+			l.other = name
+		}
+	}
+	if l.other == "" {
+		return nil
+	}
+	return fmt.Errorf("%s is %w: it holds other things, such as %q", l.dir, ErrNoMirror, l.other)
+}
