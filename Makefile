@@ -12,7 +12,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/deltaup, static and stripped
-	$(GO) build -trimpath -ldflags '-s -w' -o bin/deltaup ./cmd/deltaup
+	$(GO) build -trimpath -ldflags '-s -w -X main.linkedVersion=$(VERSION)' -o bin/deltaup ./cmd/deltaup
 
 tools: ## the real tools that tests compare with (Debian; needs root, does nothing when all are there)
 	@bench/tools.sh

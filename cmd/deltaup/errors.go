@@ -85,6 +85,7 @@ const (
 	exitNothing     = 100 // the newest release runs already
 	exitReboot      = 101 // the newest release is installed and boots next
 	exitInterrupted = 130 // a signal ended it
+	exitCrash       = 134 // the Go runtime ended it, by SIGABRT
 )
 
 // usageError is a wrong command line.

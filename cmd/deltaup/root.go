@@ -11,7 +11,10 @@ import (
 func run(ctx context.Context, env *Env, args []string) int {
 	root := newRootCommand(env)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := checkCommand(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -26,13 +29,14 @@ func newRootCommand(env *Env) *cobra.Command {
 		Short:         "Move machines from one squashfs image to the next over a thin line",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       version(),
 	}
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
-	})
+	root.SetVersionTemplate("deltaup {{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(newHelpCommand())
 	root.AddCommand(
 		// one line for each command, in the order of the two journeys
 		newMkimageCommand(env),
@@ -60,6 +64,7 @@ func newRootCommand(env *Env) *cobra.Command {
 		newCatCommand(env),
 		newInspectCommand(env),
 		newTraceCommand(env),
+		newVersionCommand(env),
 	)
 	return root
 }

@@ -39,6 +39,9 @@ well, see doc/nginx.md. The address that it listens on is printed first.`,
 }
 
 func runServe(ctx context.Context, env *Env, o *serveOptions) error {
+	if _, _, err := net.SplitHostPort(o.listen); err != nil {
+		return &usageError{fmt.Errorf("--listen %s: %w", o.listen, err)}
+	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
 	if err != nil {
 		return err

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+func newVersionCommand(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this program",
+		Args:  exactArgs(0),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(env.Stdout, "deltaup %s\n", version())
+			return err
+		},
+	}
+}
+
+// linkedVersion is what `make build` sets; "" leaves it to the go command.
+var linkedVersion string
+
+// version tells what this program was built from: a tag, or a commit or its date and revision, with "dirty" for
+// changes that nobody has committed.
+func version() string {
+	number := linkedVersion
+	if info, ok := debug.ReadBuildInfo(); ok && number == "" {
+		number = info.Main.Version
+	}
+	return fmt.Sprintf("%s (%s %s/%s)", number, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
