@@ -15,8 +15,16 @@ import (
 var (
 	// ErrUnreachable is wrapped when no mirror answered usefully, after all retries.
 	ErrUnreachable = errors.New("unreachable")
-	// ErrMissing is wrapped when every mirror says that it has no such file.
+	// ErrMissing is wrapped when every mirror that says anything of a file says that it has none.
 	ErrMissing = errors.New("missing on the mirror")
+	// ErrLacking is wrapped beside ErrUnreachable when one mirror has no such file and another did not answer.
+	ErrLacking = errors.New("missing on one mirror")
+	// ErrDenied is wrapped beside ErrUnreachable when every mirror refuses to answer: as a rule for want of credentials.
+	ErrDenied = errors.New("the server refuses")
+	// ErrNowhere is wrapped when an address has nothing of a mirror, or a mirror's folder is not there.
+	ErrNowhere = errors.New("there is no mirror")
+	// ErrPage is wrapped beside ErrDamaged when a web page comes in the place of a file, such as one that asks for a login.
+	ErrPage = errors.New("a web page came in its place, as where a network or a server asks for a login")
 	// ErrDamaged is wrapped, together with chunkstore.ErrCorrupt, when what the
 	// mirrors send is not what its hash, size or format says.
 	ErrDamaged = errors.New("damaged on the mirror")

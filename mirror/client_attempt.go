@@ -49,6 +49,11 @@ func (c *Client) open(ctx context.Context, s *site, q request, retry bool) (*att
 	if ans.whole {
 		c.noRanges(s, q.name)
 	}
+	c.mu.Lock()
+	if s.proof == "" {
+		s.proof = q.name
+	}
+	c.mu.Unlock()
 	return a, nil
 }
 

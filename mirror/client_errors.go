@@ -17,6 +17,7 @@ const (
 	passingFailure failureKind = iota // may go well in a moment
 	refusedFailure                    // will not, at this mirror
 	missingFailure                    // this mirror has no such file
+	deniedFailure                     // it keeps the file back, or has none: servers that hide their listing say the same of both
 	corruptFailure                    // what came is not what it should be; a cache may be to blame
 )
 
@@ -61,18 +62,32 @@ type saying struct {
 	err    error
 }
 
-// newFileError decides what the failures of all mirrors mean together.
+// newFileError decides what the failures of all mirrors mean together. A mirror that says that it lacks the file is believed
+// beside others that refuse to say anything, but not beside one that may say otherwise in a moment.
 func newFileError(name string, said []saying) *fileError {
 	e := &fileError{name: name, said: said}
 	seen := map[failureKind]int{}
+	pages, denials := 0, 0
 	for _, s := range said {
 		seen[asFailure(s.err).kind]++
+		if errors.Is(s.err, errPage) {
+			pages++
+		}
+		if errors.Is(s.err, errDenied) {
+			denials++
+		}
 	}
 	switch {
+	case pages > 0 && seen[corruptFailure] == pages:
+		e.is = []error{ErrPage, ErrDamaged, chunkstore.ErrCorrupt}
 	case seen[corruptFailure] > 0:
 		e.is = []error{ErrDamaged, chunkstore.ErrCorrupt}
-	case seen[missingFailure] == len(said):
+	case seen[missingFailure] > 0 && seen[passingFailure] == 0:
 		e.is = []error{ErrMissing}
+	case seen[missingFailure] > 0:
+		e.is = []error{ErrUnreachable, ErrLacking}
+	case denials > 0 && denials == len(said):
+		e.is = []error{ErrDenied, ErrUnreachable}
 	default:
 		e.is = []error{ErrUnreachable}
 	}

@@ -68,7 +68,9 @@ var faults = []struct {
 	{"200 without ranges", faultserver.NoRanges(), none, none},
 	{"404", faultserver.Status(404, 0), each(ErrMissing), each(ErrMissing)},
 	{"410", faultserver.Status(410, 0), each(ErrMissing), each(ErrMissing)},
-	{"403", faultserver.Status(403, 0), each(ErrUnreachable), each(ErrUnreachable)},
+	{"403", faultserver.Status(403, 0), each(ErrMissing), each(ErrUnreachable)},
+	{"400", faultserver.Status(400, 0), each(ErrMissing), each(ErrUnreachable)},
+	{"401", faultserver.Status(401, 0), each(ErrUnreachable), each(ErrUnreachable)},
 	{"416", faultserver.Status(416, 0), none, each(ErrDamaged)},
 	{"429", faultserver.Status(429, 0), none, each(ErrUnreachable)},
 	{"500", faultserver.Status(500, 0), none, each(ErrUnreachable)},
@@ -89,6 +91,7 @@ var faults = []struct {
 	{"other Content-Range", faultserver.Header("Content-Range", "bytes 7-8/200000"), none, [4]error{ErrDamaged, ErrDamaged}},
 	{"gzip", faultserver.Header("Content-Encoding", "gzip"), none, each(ErrDamaged)},
 	{"endless", faultserver.Endless(), none, [4]error{nil, nil, ErrDamaged, ErrDamaged}},
+	{"a page", page(200), none, each(ErrDamaged)},
 	{"an error page", faultserver.Replace([]byte("<html>Please log in</html>")), none, each(ErrDamaged)},
 }
 

@@ -28,8 +28,8 @@ func (c *Client) Fetch(ctx context.Context, name string, o Object, limit int64) 
 		if o.Size == 0 {
 			return nil, damaged(name, errors.New("it has no bytes and another hash"))
 		}
-		cause := errors.New("its hash is wrong")
-		if r.total > o.Size {
+		cause := pageOr(b, errors.New("its hash is wrong"))
+		if r.total > o.Size && !errors.Is(cause, errPage) {
 			cause = fmt.Errorf("%w: it has %d bytes, not %d, and its hash is wrong", ErrTooLong, r.total, o.Size)
 		}
 		if err := c.Blame(r, cause); err != nil {
@@ -51,7 +51,7 @@ func (c *Client) readAll(ctx context.Context, name string, size int64) ([]byte, 
 	return b.Bytes(), r, nil
 }
 
-// Pointer reads a channel's pointer, past all caches.
+// Pointer reads a channel's pointer, past all caches. Its error wraps ErrNowhere where not even signed metadata are.
 func (c *Client) Pointer(ctx context.Context, channel string) (*Pointer, error) {
 	if !ValidName(channel) {
 		return nil, fmt.Errorf("channel %.140q: %w: not a valid name", channel, ErrMissing)
@@ -64,7 +64,7 @@ func (c *Client) Pointer(ctx context.Context, channel string) (*Pointer, error) 
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, c.noMirror(ctx, channel, err)
 	}
 	return p, nil
 }
@@ -111,7 +111,7 @@ func (c *Client) ReleaseFile(ctx context.Context, version string, o Object) ([]b
 		return nil, damaged(name, fmt.Errorf("its size is given as %d bytes, at most %d are expected", o.Size, MaxReleaseSize))
 	}
 	var file []byte
-	err := c.fetchWhole(ctx, name, min(o.Size+otherRelease, MaxReleaseSize), false, func(b []byte) error {
+	err := c.fetchWhole(c.newTries(ctx, name), min(o.Size+otherRelease, MaxReleaseSize), false, func(b []byte) error {
 		file = b
 		if objectOf(b) == o {
 			return nil
@@ -159,27 +159,26 @@ func (c *Client) Index(ctx context.Context, o Object) (*chunkstore.Index, error)
 // breaks off is begun anew, as the file may have changed; what parse refuses is
 // asked for again like any corrupt file, and then at the other mirrors. Its last errors are wrapped when all have failed.
 func (c *Client) FetchLatest(ctx context.Context, name string, limit int64, parse func([]byte) error) error {
-	return c.fetchWhole(ctx, name, limit, true, parse)
+	return c.fetchWhole(c.newTries(ctx, name), limit, true, parse)
 }
 
 // fetchWhole is FetchLatest; unless fresh is set, caches are bypassed only for what has come corrupt.
-func (c *Client) fetchWhole(ctx context.Context, name string, limit int64, fresh bool, parse func([]byte) error) error {
-	t := c.newTries(ctx, name)
+func (c *Client) fetchWhole(t *tries, limit int64, fresh bool, parse func([]byte) error) error {
 	for {
 		s, suspicion, err := t.next(0)
 		if err != nil {
 			return err
 		}
-		b, err := c.readUnknown(ctx, s, request{name: name, length: -1, limit: limit, fresh: fresh || suspicion > 0}, t.sent > 1)
+		b, err := c.readUnknown(t.ctx, s, request{name: t.name, length: -1, limit: limit, fresh: fresh || suspicion > 0}, t.sent > 1)
 		if err == nil {
 			t.progress(s)
 			if err = parse(b); err == nil {
 				return nil
 			}
 			if errors.Is(err, chunkstore.ErrVersion) {
-				return unusable(name, err)
+				return unusable(t.name, err)
 			}
-			err = &failure{kind: corruptFailure, err: err}
+			err = &failure{kind: corruptFailure, err: pageOr(b, err)}
 		}
 		if fatal := t.fatal(err); fatal != nil {
 			return fatal

@@ -22,6 +22,11 @@ func checkResponse(resp *http.Response, q request) (*answer, error) {
 		return checkPartial(resp, q)
 	case http.StatusNotFound, http.StatusGone:
 		return nil, &failure{kind: missingFailure, err: statusError(resp)}
+	case http.StatusForbidden, http.StatusBadRequest:
+		// An object store says so of what is not there to whom it does not list what is.
+		return nil, &failure{kind: deniedFailure, err: &denied{statusError(resp)}}
+	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
+		return nil, &failure{kind: refusedFailure, err: &denied{statusError(resp)}}
 	case http.StatusRequestedRangeNotSatisfiable:
 		return nil, corruptf("is shorter than expected: %w", statusError(resp))
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:

@@ -22,6 +22,7 @@ type site struct {
 	failed    time.Time // when a request failed for a reason that may pass
 	notBefore time.Time // it asked to be left alone until then
 	whole     bool      // it ignores ranges
+	proof     string    // the first file that it has sent
 	// suspicions has the files that came corrupt from it: 1 once, 2 also past all caches.
 	suspicions map[string]int
 }
@@ -29,14 +30,16 @@ type site struct {
 // tries chooses the mirror for each request that one reading of a file takes.
 // It is for one goroutine.
 type tries struct {
-	ctx    context.Context
-	c      *Client
-	name   string
-	sites  map[*site]*trial // those that failed
-	last   *site            // that failed last
-	sent   int              // requests
-	rounds int              // pauses without a byte since
-	delay  *backoff.ExponentialBackOff
+	ctx  context.Context
+	c    *Client
+	name string
+	// optional is a file that need not be there: the first mirror that has none ends the waiting for others.
+	optional bool
+	sites    map[*site]*trial // those that failed
+	last     *site            // that failed last
+	sent     int              // requests
+	rounds   int              // pauses without a byte since
+	delay    *backoff.ExponentialBackOff
 }
 
 // trial is how a site did in one reading of a file.
@@ -68,7 +71,7 @@ func (t *tries) next(offset int64) (*site, int, error) {
 	var pause time.Duration
 	i := slices.IndexFunc(order, func(s *site) bool { return !t.at(s).tried })
 	if i < 0 {
-		if t.rounds++; t.rounds > t.c.o.Retries {
+		if t.rounds++; t.rounds > t.c.o.Retries || t.optional && t.absentSomewhere() {
 			return nil, 0, t.final()
 		}
 		for _, trial := range t.sites {
@@ -177,13 +180,23 @@ func (t *tries) progress(s *site) {
 
 // final is the error when no mirror has a chance left.
 func (t *tries) final() error {
+	if !t.optional {
+		t.settle()
+	}
 	var said []saying
 	for _, s := range t.c.sites {
 		if err := t.at(s).err; err != nil {
 			said = append(said, saying{s.String(), err})
 		}
 	}
-	return newFileError(t.name, said)
+	if err := t.c.noFolders(said); err != nil {
+		return err
+	}
+	e := newFileError(t.name, said)
+	if t.optional && t.absentSomewhere() {
+		e.is = []error{ErrMissing}
+	}
+	return e
 }
 
 // announce logs a failure and what is done about it.

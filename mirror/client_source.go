@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 )
@@ -44,7 +42,7 @@ func parseSource(s string, w *web) (source, error) {
 		return nil, errors.New("empty URL or path")
 	}
 	if !strings.Contains(s, "://") {
-		return folderSource(s), nil
+		return parseFolder(s)
 	}
 	u, err := url.Parse(s)
 	if err != nil {
@@ -64,53 +62,4 @@ func parseSource(s string, w *web) (source, error) {
 		return folderSource(filepath.FromSlash(u.Path)), nil
 	}
 	return nil, fmt.Errorf("%s: scheme %q is not http, https or file", u.Redacted(), u.Scheme)
-}
-
-// folderSource is a mirror in a local folder.
-type folderSource string
-
-func (d folderSource) String() string { return string(d) }
-
-func (d folderSource) open(_ context.Context, q request) (*answer, error) {
-	path := filepath.FromSlash(q.name)
-	if !filepath.IsLocal(path) {
-		return nil, &failure{kind: refusedFailure, err: errors.New("not a name within a mirror")}
-	}
-	path = filepath.Join(string(d), path)
-	info, err := os.Stat(path) // before it is opened: opening a fifo would wait for a writer
-	if err != nil {
-		return nil, d.failure(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, corruptf("is no regular file")
-	}
-	if short := q.offset + max(q.length, 0); info.Size() < short {
-		return nil, corruptf("has %d bytes, at least %d are expected", info.Size(), short)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, d.failure(err)
-	}
-	length := q.length
-	if length < 0 {
-		length = info.Size()
-	}
-	body := struct {
-		io.Reader
-		io.Closer
-	}{io.NewSectionReader(f, q.offset, length), f}
-	return &answer{body: body, length: length, total: info.Size()}, nil
-}
-
-// failure tells a file that is not there from a mirror that is not there. Neither
-// gets better by waiting.
-func (d folderSource) failure(err error) error {
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		err = at.Err // its path is in the message already
-	}
-	if _, gone := os.Stat(string(d)); gone == nil && errors.Is(err, fs.ErrNotExist) {
-		return &failure{kind: missingFailure, err: err}
-	}
-	return &failure{kind: refusedFailure, err: err}
 }

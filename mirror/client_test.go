@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -231,12 +232,43 @@ func TestFolder(t *testing.T) {
 		_, err := readRange(t.Context(), c, name, 0, 1)
 		wantSentinel(t, err, is, name)
 	}
+	testFolderLinks(t, s)
 	gone := filepath.Join(s.dir, "not", "mounted")
 	_, err := readRange(t.Context(), testClient(t, quick(), gone), s.name, 0, 1)
-	wantSentinel(t, err, ErrUnreachable, gone)
+	wantSentinel(t, err, ErrNowhere, gone)
 	got, err := readRange(t.Context(), testClient(t, quick(), gone, s.dir), s.name, 10, 20)
 	if err != nil || !bytes.Equal(got, s.pack[10:30]) {
 		t.Errorf("second folder: %x, %v", got, err)
+	}
+}
+
+// testFolderLinks: links are followed within the folder, which may be one itself, and not out of it.
+func testFolderLinks(t *testing.T, s *shelf) {
+	t.Helper()
+	outside := filepath.Join(t.TempDir(), "outside")
+	writeFile(t, outside, []byte("outside"))
+	front := filepath.Join(t.TempDir(), "front")
+	linkAll(t, filepath.Dir(front), map[string]string{"front": s.dir})
+	linkAll(t, s.dir, map[string]string{
+		"packs/inside": filepath.Base(filepath.Dir(s.name)) + "/" + filepath.Base(s.name), "packs/out": outside, "out": filepath.Dir(outside),
+		"packs/up": "../../outside", "packs/gone": "nothing", "packs/absolute": filepath.Join(s.dir, s.name), "packs/loop": "loop",
+	})
+	if err := syscall.Mkfifo(filepath.Join(s.dir, "packs/fifo"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := testClient(t, quick(), front)
+	if got, err := readRange(t.Context(), c, "packs/inside", 10, 20); err != nil || !bytes.Equal(got, s.pack[10:30]) {
+		t.Errorf("a link within the folder: %x, %v", got, err)
+	}
+	for name, is := range map[string]error{
+		"packs/out": ErrDamaged, "out/outside": ErrDamaged, "packs/up": ErrDamaged, "packs/absolute": ErrDamaged, "packs/fifo": ErrDamaged,
+		"packs/gone": ErrMissing, "packs/loop": ErrUnreachable,
+	} {
+		_, err := readRange(t.Context(), c, name, 0, 1)
+		wantSentinel(t, err, is, name)
+		if strings.Contains(fmt.Sprint(err), filepath.Dir(outside)) {
+			t.Errorf("%v names the file", err)
+		}
 	}
 }
 

@@ -108,6 +108,15 @@ func (w *webSource) send(ctx context.Context, q request, body *webBody) (*answer
 		return nil, requestFailure(ctx, err)
 	}
 	body.body = resp.Body
+	if resp.StatusCode == http.StatusOK {
+		body.dog.wake()
+		err = checkPage(resp, w.base.Host)
+		body.dog.rest()
+		if err != nil {
+			return nil, requestFailure(ctx, err)
+		}
+		body.body = resp.Body
+	}
 	ans, err := checkResponse(resp, q)
 	if err != nil {
 		return nil, err

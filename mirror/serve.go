@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -36,7 +37,7 @@ const (
 
 // Handler serves the mirror in dir read-only, with ranges and cache headers as doc/mirror.md
 // describes them. Hidden files, tmp/ and folder listings are never served, nor is
-// anything outside of dir that a link in it leads to.
+// anything outside of dir, not even through a link.
 func Handler(dir string) http.Handler { return &handler{dir} }
 
 type handler struct{ dir string }
@@ -52,17 +53,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	f, err := os.OpenInRoot(h.dir, name)
+	f, info, err := openServed(h.dir, name)
 	if err != nil {
 		serveError(w, r, err)
 		return
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		serveError(w, r, errors.Join(err, fs.ErrNotExist))
-		return
-	}
+	defer f.Close() // only read
 	head := w.Header()
 	head.Set("Content-Type", "application/octet-stream")
 	head.Set("Cache-Control", cacheControl(name))
@@ -70,6 +66,26 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		head.Set("ETag", tag)
 	}
 	http.ServeContent(&patientWriter{w, http.NewResponseController(w)}, r, "", info.ModTime(), f)
+}
+
+// openServed opens a file of a mirror. A link is no way to what is hidden: the name that it leads to counts.
+func openServed(dir, name string) (*os.File, os.FileInfo, error) {
+	base, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	path, err := filepath.EvalSymlinks(filepath.Join(base, filepath.FromSlash(name)))
+	if err != nil {
+		return nil, nil, err
+	}
+	inside, err := filepath.Rel(base, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, ok := servedName("/" + filepath.ToSlash(inside)); !ok {
+		return nil, nil, fs.ErrNotExist
+	}
+	return openInside(base, inside)
 }
 
 // serveError tells a client no more than whether the file exists.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -147,7 +148,11 @@ func TestNeverServed(t *testing.T) {
 			dir, pack, _ := served(t)
 			outside := writeFile(t, filepath.Join(filepath.Dir(dir), "outside"), []byte("outside"))
 			if name == "Handler" { // nginx follows links; doc/nginx.md says so
-				if err := os.Symlink(outside, filepath.Join(dir, "link")); err != nil {
+				linkAll(t, dir, map[string]string{
+					"link": outside, "up": "..", "lock": ".lock", "deep": "lock", "packs/lock": "../.lock", "temporary": "tmp", "self": "self",
+					"hidden": "packs/.hidden", "absolute": filepath.Join(dir, ".lock"), "round": "../" + filepath.Base(dir) + "/.lock",
+				})
+				if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -156,6 +161,7 @@ func TestNeverServed(t *testing.T) {
 				"", "packs", "packs/", filepath.Dir(pack) + "/", filepath.Dir(pack),
 				".lock", "packs/.hidden", "tmp", "tmp/", "tmp/deltaup-1.tmp", "tmp/../.lock",
 				"../outside", "..%2foutside", "%2e%2e/outside", "packs/../../outside", "link",
+				"up/outside", "lock", "deep", "packs/lock", "temporary/deltaup-1.tmp", "self", "hidden", "absolute", "round", "fifo",
 				"packs%00", "none", pack + "/", pack + "/x", "%2elock", "packs/..%5c..%5coutside",
 			} {
 				raw := rawRequest(t, url, "GET /"+path+" HTTP/1.1")
@@ -175,6 +181,35 @@ func TestNeverServed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// linkAll makes symbolic links below dir: of what names say to where.
+func linkAll(t testing.TB, dir string, links map[string]string) {
+	t.Helper()
+	for name, to := range links {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestServedLinks: a link within the folder is served as the file that it leads to, and so is a folder that is a link.
+func TestServedLinks(t *testing.T) {
+	dir, pack, packBytes := served(t)
+	linkAll(t, dir, map[string]string{"channels/beta.json": "stable.json", "releases/newest": "../" + pack, "all": "packs"})
+	front := filepath.Join(t.TempDir(), "front")
+	if err := os.Symlink(dir, front); err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(Handler(front))
+	defer s.Close()
+	for path, want := range map[string]string{
+		"channels/beta.json": "pointer", "releases/newest": string(packBytes), strings.Replace(pack, "packs", "all", 1): string(packBytes),
+	} {
+		if answer, body := ask(t, "GET", s.URL+"/"+path); answer.StatusCode != 200 || string(body) != want {
+			t.Errorf("%s: %s, %d bytes", path, answer.Status, len(body))
+		}
 	}
 }
 

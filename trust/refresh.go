@@ -87,7 +87,7 @@ func (r *Repository) followRoots(ctx context.Context) error {
 			_, err := r.set.UpdateRoot(b)
 			return judge(r.set, metadata.ROOT, b, err)
 		})
-		if errors.Is(err, mirror.ErrMissing) {
+		if errors.Is(err, mirror.ErrMissing) { // a mirror that hides it is found out when the timestamp expires
 			r.floor = signedAt(r.set.Root.Signed.UnrecognizedFields)
 			return nil
 		}
@@ -105,12 +105,19 @@ func (r *Repository) followRoots(ctx context.Context) error {
 // were asked, what was wrong with the last.
 func (r *Repository) fetch(ctx context.Context, role, name string, limit int64, verify func([]byte) error) error {
 	var refused error
-	err := r.o.Client.FetchLatest(ctx, name, limit, func(b []byte) error {
+	get := r.o.Client.FetchLatest
+	if role == metadata.ROOT { // the next one is there only if the keys have changed
+		get = r.o.Client.FetchOptional
+	}
+	err := get(ctx, name, limit, func(b []byte) error {
 		if refused = wellFormed(b, role); refused == nil {
 			refused = verify(b)
 		}
 		return refused
 	})
+	if errors.Is(err, mirror.ErrPage) {
+		return &pageError{err, refuse(role, ErrMalformed, "")}
+	}
 	if err != nil && refused != nil && errors.Is(err, refused) {
 		return fmt.Errorf("%s: %w", name, refused)
 	}
@@ -153,6 +160,9 @@ func (r *Repository) timestamp(ctx context.Context) error {
 	})
 	r.rtt = time.Since(start)
 	if errors.Is(err, mirror.ErrMissing) {
+		if _, err := r.o.Client.Pointer(ctx, r.o.Channel); errors.Is(err, mirror.ErrNowhere) {
+			return err
+		}
 		return fmt.Errorf("%w: it has no %s", ErrUnsigned, mirror.TimestampPath)
 	}
 	if file != nil { // an expired one, too: nothing older will be trusted after it

@@ -25,6 +25,14 @@ func refuse(role string, is error, format string, args ...any) *Refusal {
 	return &Refusal{Role: role, is: is, text: is.Error() + fmt.Sprintf(format, args...)}
 }
 
+// pageError is about a web page in the place of metadata. It reads as error alone.
+type pageError struct {
+	error
+	refusal *Refusal
+}
+
+func (e *pageError) Unwrap() []error { return []error{e.error, e.refusal} }
+
 // judge puts go-tuf's judgement of a file in the words of this package: what of it was refused, so far as a reader can
 // tell. set is what was trusted when err came, nil when b was to be the first root.
 func judge(set *trustedmetadata.TrustedMetadata, role string, b []byte, err error) error {

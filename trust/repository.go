@@ -15,7 +15,9 @@ import (
 type Options struct {
 	Client *mirror.Client
 	State  string // the target's state folder
-	Root   []byte // a root that its owner vouches for; nil: what it has trusted before
+	// Channel is the one whose pointer an unsigned mirror would have: without it too, there is no mirror. Its default is stable.
+	Channel string
+	Root    []byte // a root that its owner vouches for; nil: what it has trusted before
 	// Grace is how long after its expiry metadata is still accepted, as on a stick that was written long ago.
 	Grace time.Duration
 	// Downgrade permits releases older than the one that was installed.
@@ -45,6 +47,9 @@ func (r *Repository) RTT() time.Duration { return r.rtt }
 func Refresh(ctx context.Context, o Options) (*Repository, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Channel == "" {
+		o.Channel = "stable"
 	}
 	s, err := openState(o.State)
 	if err != nil {

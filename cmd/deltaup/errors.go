@@ -111,6 +111,7 @@ const (
 var outcomes = []outcome{
 	{is: context.Canceled, code: exitInterrupted},
 	{is: trust.ErrNoRoot, code: exitNoRoot, hint: "--root FILE says whom to trust, --insecure trusts everybody"},
+	{is: mirror.ErrNowhere, code: exitMissing, hint: "is the address right?"},
 	{is: trust.ErrUnsigned, code: exitUnsigned, hint: "--insecure pulls from it all the same"},
 	{is: trust.ErrOtherRoot, code: exitOtherRoot, hint: "another --state for another publisher"},
 	{is: trust.ErrKeys, code: exitKeys},
@@ -171,11 +172,13 @@ var outcomes = []outcome{
 	{is: mirror.ErrSlow, code: exitSlow, hint: "another mirror; --min-rate says what is too slow"},
 	{is: mirror.ErrOtherRelease, code: exitOtherRelease},
 	{is: mirror.ErrOtherSet, code: exitOtherSet},
+	{is: mirror.ErrPage, code: exitMirror, hint: "is the address right, and is the network open?"},
 	{is: mirror.ErrDamaged, code: exitMirror},
 	{is: mirror.ErrMissing, code: exitMissing},
 	// Routes that failed have said why, above; what is left are codecs and formats.
 	{is: delta.ErrNoRoute, code: exitVersion, hint: "a newer deltaup may know the codec"},
 	{is: mirror.ErrBudget, code: exitBudget, hint: "nothing fetched is lost"},
+	{is: mirror.ErrDenied, code: exitUnreachable, hint: "are the address, and the password, token or certificate for it, right?"},
 	{is: mirror.ErrUnreachable, code: exitUnreachable, hint: "run the same command again later: nothing fetched is lost"},
 	{is: mirror.ErrMismatch, code: exitInput},
 	{is: squashfs.ErrNoFile, code: exitUsage},

@@ -212,7 +212,7 @@ func metadataAttacks() []attack {
 			return nil
 		}},
 		{"no metadata", "nested", exitMalformed, `metadata/timestamp.json: not well-formed metadata: unexpected EOF`, write(mirror.TimestampPath, string(bytes.Repeat([]byte(`{"signed":`), 1500)))},
-		{"no metadata", "an error page", exitMalformed, `metadata/timestamp.json: not well-formed metadata: invalid character '<' looking for beginning of value`, write(mirror.TimestampPath, "<html>Please log in</html>")},
+		{"no metadata", "an error page", exitMalformed, `metadata/timestamp.json: a web page came in its place, as where a network or a server asks for a login: MIRROR: a web page`, write(mirror.TimestampPath, "<html>Please log in</html>")},
 		{"no metadata", "null where go-tuf follows a pointer", exitMalformed, `metadata/2.root.json: not well-formed metadata: null in it`, write(root2, `{"signed":{"_type":"root","keys":{"x":null},"roles":{"root":null}},"signatures":[]}`)},
 		{"no metadata", "a snapshot in the place of the timestamp", exitMalformed, `metadata/timestamp.json: not well-formed metadata: it does not name version, length and SHA-N of snapshot.json`, func(m *victim) []string {
 			m.write(mirror.TimestampPath, m.read(mirror.MetadataPath(metadata.SNAPSHOT, 4)))

@@ -102,7 +102,7 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 		return &usageError{err}
 	}
 	// Before the slot is opened, which may make a file: whom to believe is the first question.
-	if r.Trust, err = o.trust.repository(ctx, r.Client, r.StateDir, !o.dryRun && !o.planOnly); err != nil {
+	if r.Trust, err = o.trust.repository(ctx, r.Client, r.StateDir, r.Channel, !o.dryRun && !o.planOnly); err != nil {
 		return out.failed(err)
 	}
 	if r.Trust != nil {

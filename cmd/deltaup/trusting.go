@@ -49,7 +49,7 @@ func (o *trustOptions) check() error {
 }
 
 // repository asks what the publisher says; nil with --insecure, which is remembered when something is to be installed.
-func (o *trustOptions) repository(ctx context.Context, client *mirror.Client, state string, install bool) (*trust.Repository, error) {
+func (o *trustOptions) repository(ctx context.Context, client *mirror.Client, state, channel string, install bool) (*trust.Repository, error) {
 	switch {
 	case o.insecure && install:
 		return nil, trust.MarkInsecure(state, time.Now())
@@ -64,7 +64,7 @@ func (o *trustOptions) repository(ctx context.Context, client *mirror.Client, st
 	if err != nil {
 		return nil, err
 	}
-	return trust.Refresh(ctx, trust.Options{Client: client, State: state, Root: root, Grace: grace, Downgrade: o.downgrade})
+	return trust.Refresh(ctx, trust.Options{Client: client, State: state, Channel: channel, Root: root, Grace: grace, Downgrade: o.downgrade})
 }
 
 // readRoot reads the root that was given, or the image's; nil when there is none.
