@@ -33,6 +33,22 @@ func TestImageEqualsItsFolder(t *testing.T) {
 	}
 }
 
+// An image behind an offset is the same tree as one at the start of its file; zeros alone are an empty archive.
+func TestImageBehindOffset(t *testing.T) {
+	dir := makeEverything(t)
+	want := mustRead(t, dir, Options{})
+	for _, offset := range []string{"512", "5000", "1M"} {
+		path := filepath.Join(t.TempDir(), "image")
+		run(t, "mksquashfs", dir, path, "-offset", offset, "-noappend", "-no-progress", "-quiet")
+		checkSame(t, describe(t, mustRead(t, path, Options{})), describe(t, want))
+	}
+	zeros := filepath.Join(t.TempDir(), "zeros")
+	must(t, os.WriteFile(zeros, make([]byte, 10<<10), 0o600))
+	if _, err := Open(context.Background(), zeros, Options{}); !errors.Is(err, ErrMalformed) {
+		t.Errorf("zeros: %v", err)
+	}
+}
+
 func TestImageFiltered(t *testing.T) {
 	dir := writeFolder(t, plain("a", "1"), folder("boot"), plain("boot/x", "2"))
 	must(t, os.Link(dir+"/a", dir+"/b"))

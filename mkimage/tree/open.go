@@ -77,7 +77,7 @@ func Open(ctx context.Context, path string, o Options) (Tree, error) {
 func openFile(ctx context.Context, f *os.File, mode os.FileMode, o Options) (Tree, error) {
 	if mode.IsRegular() || mode.Type() == os.ModeDevice { // block devices; a pipe has no image and cannot be looked at twice
 		kind, err := sniff(io.NewSectionReader(f, 0, sniffLen))
-		if kind == kindImage || errors.Is(err, ErrKind) && holdsImage(f) {
+		if kind == kindImage || (errors.Is(err, ErrKind) || kind == kindTar && startsEmpty(f)) && holdsImage(f) {
 			return FromImage(ctx, f, o)
 		}
 		if err != nil {
@@ -87,13 +87,21 @@ func openFile(ctx context.Context, f *os.File, mode os.FileMode, o Options) (Tre
 	return FromTar(ctx, f, o)
 }
 
+// startsEmpty tells whether a file begins with zeros: an archive of nothing, or a medium on which something begins later.
+func startsEmpty(f *os.File) bool {
+	var head [blockSize]byte
+	_, err := f.ReadAt(head[:], 0)
+	return err == nil && head == [blockSize]byte{}
+}
+
 // holdsImage tells whether an image begins somewhere in a file that begins otherwise.
 func holdsImage(f *os.File) bool {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err == nil {
 		_, err = squashfs.Find(f, size)
 	}
-	return err == nil
+	_, seekErr := f.Seek(0, io.SeekStart) // where an archive is read from
+	return err == nil && seekErr == nil
 }
 
 // owning is a tree whose file nobody else closes.
