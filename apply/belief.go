@@ -74,11 +74,7 @@ func (u *Update) keepSeed(s *seed) error {
 	if s.derived == nil || !s.believed.IsZero() || s.recipe.IsZero() || !u.isPublished(s.recipe) {
 		return nil
 	}
-	size, err := s.size()
-	if err != nil {
-		return err
-	}
-	return u.state.kept.put(s.f, size, s.derived.Recipe)
+	return u.state.kept.put(s.image, s.image.Size(), s.derived.Recipe)
 }
 
 // keepRecipe keeps the recipe of the image that was written, when it is known. The contents that came by patch, of which it has no

@@ -106,7 +106,7 @@ func (u *Update) loadWholeRecipe(ctx context.Context) error {
 			return &beliedError{fmt.Errorf("seed %s: %w", s.path, errOtherChunks)}
 		}
 		if err := s.read(ctx, r.Chunking, nil, &u.events); err != nil {
-			return fmt.Errorf("seed %s: %w", s.path, err)
+			return s.changed(err)
 		}
 	}
 	u.whole = true

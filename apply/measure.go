@@ -110,13 +110,13 @@ func (s *imageSample) rate() float64 { return s.read * float64(runtime.GOMAXPROC
 
 // readSample reads the first blocks of the first large files of an image.
 func readSample(path string) (*imageSample, error) {
-	f, m, err := openImage(path)
+	m, err := squashfs.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() // read only
+	defer m.Close() // read only
 	s := &imageSample{blockSize: m.Info().BlockSize}
-	if t, ok, err := mkimage.ReadTrailer(m); err == nil && ok {
+	if t, ok, err := mkimage.ReadTrailer(m.Image); err == nil && ok {
 		s.codec = t.Codec
 	}
 	splitter := chunkstore.NewSplitter(chunkstore.DefaultParams)

@@ -3,9 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"deltaup/mirror"
@@ -17,14 +15,20 @@ import (
 // seed but the bytes that it stores.
 type pieces struct {
 	image *blockmap.Map // nil: not fetched
-	files []*os.File    // the seeds that are images
+	files []pieceSeed   // the seeds that are images
 	at    map[blockmap.Key]pieceAt
 	read  int64 // bytes of seeds that were hashed
 }
 
+// pieceSeed is an image among the seeds.
+type pieceSeed struct {
+	*squashfs.ImageFile
+	path string
+}
+
 // pieceAt is where a seed has a piece.
 type pieceAt struct {
-	seed   *os.File
+	seed   pieceSeed
 	offset int64
 }
 
@@ -44,8 +48,10 @@ func (u *Update) loadPieces(ctx context.Context) error {
 		p.at = map[blockmap.Key]pieceAt{}
 		start := time.Now()
 		for _, path := range u.r.Seeds {
-			if err := p.addSeed(ctx, path, &u.events); err != nil {
-				return fmt.Errorf("seed %s: %w", path, err)
+			if err := p.addSeed(ctx, path, &u.events); ctx.Err() != nil {
+				return ctx.Err()
+			} else if err != nil {
+				u.unusableSeed(path, err)
 			}
 		}
 		if p.read > 0 && u.cpu.Scan <= 0 {
@@ -57,34 +63,33 @@ func (u *Update) loadPieces(ctx context.Context) error {
 	return nil
 }
 
-// addSeed hashes the pieces of a seed. One that is no image, or a damaged one, has none.
+// addSeed hashes the pieces of a seed. One that is no image has none; of a damaged one those that can be read are used.
 func (p *pieces) addSeed(ctx context.Context, path string, e *events) error {
-	f, err := os.Open(path)
+	m, err := squashfs.OpenFile(path)
+	if errors.Is(err, squashfs.ErrCorrupt) || errors.Is(err, squashfs.ErrUnsupported) {
+		return nil // noteSeeds has told
+	}
 	if err != nil {
 		return err
 	}
+	f := pieceSeed{m, path}
 	p.files = append(p.files, f)
-	size, err := f.Seek(0, io.SeekEnd) // works for block devices too
+	used := m.Info().BytesUsed
+	counted := &countedReads{m, &counter{total: used, stage: StageSeed, events: e}}
+	seed, bad, err := blockmap.Scan(ctx, m.Image, counted, used)
 	if err != nil {
 		return err
 	}
-	m, err := squashfs.Open(f, size)
-	if err == nil {
-		used := m.Info().BytesUsed
-		var seed *blockmap.Map
-		counted := &countedReads{f, &counter{total: used, stage: StageSeed, events: e}}
-		if seed, err = blockmap.Make(ctx, m, counted, used); err == nil {
-			p.read += used
-			for i := range seed.Len() {
-				x := seed.Piece(i)
-				p.at[x.Key] = pieceAt{f, x.Offset}
-			}
+	p.read += used
+	for i := range seed.Len() {
+		if x := seed.Piece(i); x.Key != 0 {
+			p.at[x.Key] = pieceAt{f, x.Offset}
 		}
 	}
-	if errors.Is(err, squashfs.ErrCorrupt) || errors.Is(err, squashfs.ErrUnsupported) {
-		return nil
+	if bad > 0 {
+		e.warn("seed %s is damaged: %d pieces of it cannot be read and are not used", path, bad)
 	}
-	return err
+	return nil
 }
 
 // keep forgets what the image has no use for.

@@ -3,6 +3,7 @@ package apply
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -56,6 +57,7 @@ func (u *Update) find(ctx context.Context) error {
 		u.setQuote()
 		return nil
 	}
+	u.noteSeeds()
 	reads, err := u.readsSeeds(ctx)
 	if err != nil {
 		return err
@@ -121,8 +123,12 @@ func (u *Update) wanted(ctx context.Context) error {
 func (u *Update) openSeeds(ctx context.Context) error {
 	for _, path := range u.r.Seeds {
 		seed, err := u.openSeed(ctx, path, &u.events)
-		if err != nil {
+		if err != nil && ctx.Err() != nil {
 			return err
+		}
+		if err != nil {
+			u.leaveOut(path, err)
+			continue
 		}
 		u.seeds.list = append(u.seeds.list, seed)
 		if err := u.keepSeed(seed); err != nil {

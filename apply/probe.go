@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"deltaup/delta"
+	"deltaup/mkimage/squashfs"
 )
 
 const (
@@ -32,11 +33,10 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	}
 	for _, path := range u.r.Seeds {
 		if u.unbelieving || !u.state.kept.knows(path) {
-			size, err := seedSize(path)
-			if err != nil {
-				return true, err
+			if f, size, err := squashfs.OpenMedium(path); err == nil { // else it shows when the seed is read
+				u.unread += size
+				f.Close() // read only
 			}
-			u.unread += size
 		}
 	}
 	// To measure this machine takes time as well, and on a fast line the answer is often the same on any.

@@ -38,12 +38,12 @@ func (r recipes) path(fingerprint chunkstore.ID) string {
 
 // knows tells whether there seems to be one of an image.
 func (r recipes) knows(path string) bool {
-	f, image, err := openImage(path)
+	image, err := squashfs.OpenFile(path)
 	if err != nil {
 		return false
 	}
-	defer f.Close() // read only
-	fingerprint, err := mkimage.Fingerprint(image)
+	defer image.Close() // read only
+	fingerprint, err := mkimage.Fingerprint(image.Image)
 	if err != nil {
 		return false
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
 	"time"
 
 	"deltaup/chunkstore"
@@ -14,14 +13,12 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// squashfsMagic begins every squashfs image.
-const squashfsMagic = "hsqs"
-
 // seed is one local source of content: a squashfs image or an initrd, whose files are its
 // contents, or any other file, which is one content. It is only ever read.
 type seed struct {
-	path string
-	f    *os.File
+	path  string
+	f     *os.File
+	image *squashfs.Image // in f; nil: it is something else
 
 	params  chunkstore.Params  // that its contents were cut by
 	derived *mkimage.Derived   // of an image
@@ -38,11 +35,14 @@ type seed struct {
 // openSeed opens a seed and reads all of it, cut as its image says, or by the default. Of an image whose recipe was kept only
 // the metadata are read.
 func (u *Update) openSeed(ctx context.Context, path string, e *events) (*seed, error) {
-	f, err := os.Open(path)
+	f, size, err := squashfs.OpenMedium(path)
 	if err != nil {
 		return nil, fmt.Errorf("seed: %w", err)
 	}
 	s := &seed{path: path, f: f}
+	if s.image, err = u.findImage(f, size); err != nil {
+		return nil, errors.Join(fmt.Errorf("seed %s: %w", path, err), f.Close())
+	}
 	var kept *recipes
 	if !u.unbelieving {
 		kept = &u.state.kept
@@ -54,83 +54,16 @@ func (u *Update) openSeed(ctx context.Context, path string, e *events) (*seed, e
 	return s, nil
 }
 
-// checkSeed refuses a seed that is not there, or that is the slot itself ("" is none): it
-// would be overwritten while it is read.
-func checkSeed(path, slot string) error {
-	mine, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("seed: %w", err)
-	}
-	if slot == "" {
-		return nil
-	}
-	other, err := os.Stat(slot)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("slot: %w", err)
-	}
-	if os.SameFile(mine, other) || sameDevice(mine, other) {
-		return fmt.Errorf("seed %s: %w: it would be overwritten while it is read", path, ErrSlotIsSeed)
-	}
-	return nil
-}
-
-// seedSize is how many bytes a seed has.
-func seedSize(path string) (int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, fmt.Errorf("seed: %w", err)
-	}
-	defer f.Close() // read only
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return 0, fmt.Errorf("seed %s: %w", path, err)
-	}
-	return size, nil
-}
-
-// sameDevice tells whether both are device files of one device.
-func sameDevice(a, b os.FileInfo) bool {
-	if a.Mode()&os.ModeDevice == 0 || b.Mode()&os.ModeDevice == 0 {
-		return false
-	}
-	x, ok := a.Sys().(*syscall.Stat_t)
-	y, ok2 := b.Sys().(*syscall.Stat_t)
-	return ok && ok2 && x.Rdev == y.Rdev
-}
-
 func (s *seed) size() (int64, error) { return s.f.Seek(0, io.SeekEnd) } // works for block devices too
-
-// openImage opens an image in a file or on a block device.
-func openImage(path string) (*os.File, *squashfs.Image, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	size, err := f.Seek(0, io.SeekEnd)
-	if err == nil {
-		var m *squashfs.Image
-		if m, err = squashfs.Open(f, size); err == nil {
-			return f, m, nil
-		}
-	}
-	return nil, nil, errors.Join(err, f.Close())
-}
 
 // read reads all of the seed, cut by params; zero ones mean those of its image, whose recipe may then be among the kept ones. kept may be nil.
 func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *recipes, e *events) error {
+	if s.image != nil {
+		return s.readImage(ctx, params, kept, e)
+	}
 	size, err := s.size()
 	if err != nil {
 		return err
-	}
-	magic := make([]byte, len(squashfsMagic))
-	if _, err := s.f.ReadAt(magic, 0); err != nil && err != io.EOF {
-		return err
-	}
-	if string(magic) == squashfsMagic {
-		return s.readImage(ctx, size, params, kept, e)
 	}
 	if params == (chunkstore.Params{}) {
 		params = chunkstore.DefaultParams
@@ -144,20 +77,16 @@ func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *recipes
 	return err
 }
 
-func (s *seed) readImage(ctx context.Context, size int64, params chunkstore.Params, kept *recipes, e *events) error {
-	image, err := squashfs.Open(s.f, size)
-	if err != nil {
-		return err
-	}
+func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *recipes, e *events) (err error) {
 	var known *mkimage.Recipe
 	if s.believed = (chunkstore.ID{}); kept != nil && params == (chunkstore.Params{}) {
-		if recipe, fingerprint, err := kept.of(image); err == nil {
+		if recipe, fingerprint, err := kept.of(s.image); err == nil {
 			known, s.believed = recipe, fingerprint
 		}
 	}
 	start := time.Now()
 	s.plain, s.rate = 0, 0
-	s.derived, err = mkimage.Derive(ctx, image, params, mkimage.DeriveOptions{
+	s.derived, err = mkimage.Derive(ctx, s.image, params, mkimage.DeriveOptions{
 		Tolerant: true,
 		Known:    known,
 		Progress: func(done, total int64) { s.plain = done; e.progress(StageSeed, done, total) },

@@ -72,15 +72,8 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	if r.Slot != nil {
 		slot = r.Slot.Name()
 	}
-	for _, path := range r.Seeds {
-		if err := checkSeed(path, slot); err != nil {
-			return nil, err
-		}
-		size, err := seedSize(path)
-		if err != nil {
-			return nil, err
-		}
-		u.seedBytes += size
+	if err := u.pickSeeds(slot); err != nil {
+		return nil, err
 	}
 	state, err := openState(r.StateDir, slot)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -90,6 +91,33 @@ func (m *Map) Lacking(old *Map) int64 {
 // the image's last table (a trailer, padding, the rest of a partition) is as good as any other bytes. Errors wrap squashfs.ErrCorrupt, or
 // are those of reading.
 func Make(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (*Map, error) {
+	return newMap(ctx, m, size, func(p []byte, off int64) (bool, error) {
+		n, err := r.ReadAt(p, off)
+		if n == len(p) {
+			return true, nil
+		}
+		if err == nil || err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return false, fmt.Errorf("read %d bytes at %d: %w", len(p), off, err)
+	})
+}
+
+// Scan is [Make] for an image on a medium that has gone bad. A piece that cannot be read has the key 0, and bad is how many they are.
+func Scan(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (_ *Map, bad int, err error) {
+	var unread atomic.Int64
+	b, err := newMap(ctx, m, size, func(p []byte, off int64) (bool, error) {
+		if n, _ := r.ReadAt(p, off); n < len(p) {
+			unread.Add(1)
+			return false, nil
+		}
+		return true, nil
+	})
+	return b, int(unread.Load()), err
+}
+
+// newMap maps an image. Read fills p, or tells why not; without an error the piece has no key then.
+func newMap(ctx context.Context, m *squashfs.Image, size int64, read func(p []byte, off int64) (bool, error)) (*Map, error) {
 	ends, err := cut(ctx, m, size)
 	if err != nil {
 		return nil, fmt.Errorf("map image: %w", err)
@@ -99,7 +127,7 @@ func Make(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (*M
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	const batch = 64
 	for first := 0; first < len(ends); first += batch {
-		g.Go(func() error { return b.hash(ctx, r, first, min(first+batch, len(ends))) })
+		g.Go(func() error { return b.hash(ctx, read, first, min(first+batch, len(ends))) })
 	}
 	if err := g.Wait(); err != nil {
 		return nil, fmt.Errorf("map image: %w", err)
@@ -108,7 +136,7 @@ func Make(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (*M
 }
 
 // hash enters the keys of some pieces.
-func (m *Map) hash(ctx context.Context, r io.ReaderAt, first, end int) error {
+func (m *Map) hash(ctx context.Context, read func([]byte, int64) (bool, error), first, end int) error {
 	var buf []byte
 	for i := first; i < end; i++ {
 		if err := ctx.Err(); err != nil {
@@ -118,13 +146,13 @@ func (m *Map) hash(ctx context.Context, r io.ReaderAt, first, end int) error {
 		if len(buf) < p.Length {
 			buf = make([]byte, p.Length)
 		}
-		if n, err := r.ReadAt(buf[:p.Length], p.Offset); n < p.Length {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("read %d bytes at %d: %w", p.Length, p.Offset, err)
+		ok, err := read(buf[:p.Length], p.Offset)
+		if err != nil {
+			return err
 		}
-		m.keys[i] = KeyOf(buf[:p.Length])
+		if ok {
+			m.keys[i] = KeyOf(buf[:p.Length])
+		}
 	}
 	return nil
 }
