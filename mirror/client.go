@@ -57,8 +57,8 @@ type ClientOptions struct {
 	// that run at once share a line, so each is granted the Timeout times their number.
 	Timeout time.Duration
 	// MinRate is the fewest bytes per second that a mirror has to send while it is waited for, on average over one
-	// Timeout; requests that run at once share it. A mirror that sends less is given up for the file: it could keep a target waiting for ever, a byte
-	// at a time. 0 is 64, a negative number is none.
+	// Timeout and over all its answers. A mirror that sends less is given up for the file and asked last for all others: it could keep a
+	// target waiting for ever, a byte at a time. 0 is 64, a negative number is none.
 	MinRate int64
 	// Retries is how often, after a pause, all mirrors are tried again without one
 	// byte of progress in between; 0 is 5, a negative number is none.

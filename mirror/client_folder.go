@@ -33,6 +33,8 @@ func parseFolder(s string) (source, error) {
 // folderSource is a mirror in a local folder.
 type folderSource string
 
+func (d folderSource) slow() bool { return false }
+
 func (d folderSource) String() string { return string(d) }
 
 func (d folderSource) open(_ context.Context, q request) (*answer, error) {

@@ -117,9 +117,10 @@ func (t *tries) order(offset int64) []*site {
 		}
 		return 0
 	}
-	rank := func(s *site) [4]int {
-		return [4]int{
+	rank := func(s *site) [5]int {
+		return [5]int{
 			s.suspicions[t.name],
+			bad(s.slow()),
 			bad(s.notBefore.After(now)),
 			bad(now.Sub(s.failed) < failedLately),
 			bad(s.whole && offset > 0),

@@ -14,6 +14,8 @@ import (
 // they are passing ones.
 type source interface {
 	open(ctx context.Context, q request) (*answer, error)
+	// slow tells whether it has been found to send less than it has to.
+	slow() bool
 	// String is the mirror as messages name it: without password or query.
 	String() string
 }
@@ -54,7 +56,7 @@ func parseSource(s string, w *web) (source, error) {
 		if u.Hostname() == "" {
 			return nil, fmt.Errorf("%s: no host", u.Redacted())
 		}
-		return &webSource{web: w, base: u}, nil
+		return &webSource{web: w, base: u, meter: newMeter(w.o)}, nil
 	case "file":
 		if u.Host != "" && u.Host != "localhost" || u.Path == "" {
 			return nil, fmt.Errorf("%s: not of the form file:///PATH", u.Redacted())

@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"fmt"
 	"sync"
 	"time"
 )
@@ -54,30 +53,4 @@ func (w *watchdog) look() {
 		return
 	}
 	w.expire()
-}
-
-// pace holds an answer to a rate over windows of the time that was spent waiting for it. What the reader does in between
-// does not count.
-type pace struct {
-	window time.Duration
-	min    int64 // bytes per second; below 1: any will do
-	share  func() int64
-
-	waited time.Duration
-	got    int64
-}
-
-// add counts n bytes that were waited for so long. Its error is that of a mirror that drips.
-func (p *pace) add(n int, waited time.Duration) error {
-	p.waited += waited
-	p.got += int64(n)
-	if p.waited < p.window {
-		return nil
-	}
-	least := float64(p.min) * p.waited.Seconds() / float64(max(p.share(), 1))
-	if p.min > 0 && float64(p.got) < least {
-		return &failure{kind: refusedFailure, err: fmt.Errorf("%d bytes in %v: %w", p.got, p.waited.Round(time.Millisecond), ErrSlow)}
-	}
-	p.waited, p.got = 0, 0
-	return nil
 }

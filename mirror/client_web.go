@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 )
 
 const (
@@ -24,10 +23,10 @@ var (
 
 // web is what all http(s) mirrors of a client share.
 type web struct {
+	o         ClientOptions
 	client    *http.Client
 	userAgent string
 	watch     func(context.CancelCauseFunc) *watchdog
-	pace      func() pace // for one answer
 }
 
 func newWeb(o ClientOptions, share func() int64) *web {
@@ -38,12 +37,12 @@ func newWeb(o ClientOptions, share func() int64) *web {
 	// A dead HTTP/2 connection would swallow every retry: it is pinged and given up.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: o.Timeout, PingTimeout: o.Timeout}
 	return &web{
+		o:         o,
 		client:    &http.Client{Transport: t, CheckRedirect: checkRedirect},
 		userAgent: o.UserAgent,
 		watch: func(cancel context.CancelCauseFunc) *watchdog {
 			return newWatchdog(o.Timeout, share, func() { cancel(errStalled) })
 		},
-		pace: func() pace { return pace{window: o.Timeout, min: o.MinRate, share: share} },
 	}
 }
 
@@ -61,8 +60,12 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 // webSource is a mirror behind http or https.
 type webSource struct {
 	*web
-	base *url.URL
+	base  *url.URL
+	meter *meter
 }
+
+// slow tells whether the mirror has been found too slow.
+func (w *webSource) slow() bool { return w.meter.verdicts() > 0 }
 
 func (w *webSource) String() string {
 	u := *w.base
@@ -79,7 +82,7 @@ func (w *webSource) url(name string) string {
 
 func (w *webSource) open(ctx context.Context, q request) (*answer, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	body := &webBody{ctx: ctx, cancel: cancel, dog: w.watch(cancel), pace: w.pace()}
+	body := &webBody{ctx: ctx, cancel: cancel, dog: w.watch(cancel), meter: w.meter, found: w.meter.verdicts()}
 	ans, err := w.send(ctx, q, body)
 	if err != nil {
 		_ = body.Close()
@@ -101,28 +104,39 @@ func (w *webSource) send(ctx context.Context, q request, body *webBody) (*answer
 	if q.length >= 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", q.offset, q.offset+q.length-1))
 	}
-	body.dog.wake()
-	resp, err := w.client.Do(req)
-	body.dog.rest()
+	resp, err := w.header(req, body)
 	if err != nil {
 		return nil, requestFailure(ctx, err)
 	}
 	body.body = resp.Body
-	if resp.StatusCode == http.StatusOK {
-		body.dog.wake()
-		err = checkPage(resp, w.base.Host)
-		body.dog.rest()
-		if err != nil {
-			return nil, requestFailure(ctx, err)
-		}
-		body.body = resp.Body
-	}
 	ans, err := checkResponse(resp, q)
 	if err != nil {
 		return nil, err
 	}
+	if err := w.meter.verdict(body.found); err != nil {
+		return nil, err
+	}
 	ans.body = body
 	return ans, nil
+}
+
+// header waits for the header of an answer, and for the first bytes of one that may be a web page.
+func (w *webSource) header(req *http.Request, body *webBody) (resp *http.Response, err error) {
+	body.dog.wake()
+	w.meter.wait()
+	defer func() {
+		body.dog.rest()
+		w.meter.got(0, err == nil)
+	}()
+	resp, err = w.client.Do(req)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return resp, err
+	}
+	if err = checkPage(resp, w.base.Host); err != nil {
+		_ = resp.Body.Close() // of no use
+		return nil, err
+	}
+	return resp, nil
 }
 
 // requestFailure judges why no answer came. The URL in net/http's errors is dropped:
@@ -147,16 +161,18 @@ type webBody struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	dog    *watchdog
-	pace   pace
+	meter  *meter
+	found  int           // the meter's verdicts when the request was sent
 	body   io.ReadCloser // nil while there is no answer
 }
 
 func (b *webBody) Read(p []byte) (int, error) {
 	b.dog.wake()
-	start := time.Now()
+	b.meter.wait()
 	n, err := b.body.Read(p)
 	b.dog.rest()
-	if slow := b.pace.add(n, time.Since(start)); slow != nil && err == nil {
+	b.meter.got(n, n > 0 || err == nil || err == io.EOF)
+	if slow := b.meter.verdict(b.found); slow != nil && (err == nil || n > 0 && err != io.EOF) {
 		return n, slow
 	}
 	if err != nil && err != io.EOF {
