@@ -12,10 +12,15 @@ import (
 // clockSkew is how far behind the publisher's clock a target's may be and still be believed.
 const clockSkew = 10 * time.Minute
 
-// trusts sets the time by which expiry is judged: what the clock says, but never before what was once signed.
-func (r *Repository) trusts(floor time.Time) {
-	if floor.After(r.floor) {
-		r.floor = floor
+// judgeBy sets the time by which expiry is judged: what the clock says, but never before the root and this timestamp, if any, were
+// signed. Only the newest timestamp counts: none that is older is ever taken again, and a publisher whose clock
+// was ahead once sets that right with the next.
+func (r *Repository) judgeBy(newest *metadata.Metadata[metadata.TimestampType]) {
+	r.floor = signedAt(r.set.Root.Signed.UnrecognizedFields, r.set.Root.Signed.Expires)
+	if newest != nil {
+		if at := signedAt(newest.Signed.UnrecognizedFields, newest.Signed.Expires); at.After(r.floor) {
+			r.floor = at
+		}
 	}
 	ref := r.now
 	if r.floor.After(ref) {
@@ -24,11 +29,19 @@ func (r *Repository) trusts(floor time.Time) {
 	r.set.RefTime = ref.Add(-r.o.Grace)
 }
 
+// rootExpired refuses a root that has expired.
+func (r *Repository) rootExpired() error {
+	if root := &r.set.Root.Signed; root.IsExpired(r.set.RefTime) {
+		return fmt.Errorf("the root: %w", r.expired(metadata.ROOT, root.Expires))
+	}
+	return nil
+}
+
 // expired says since when nobody has vouched for a role.
 func (r *Repository) expired(role string, at time.Time) error {
 	switch now := r.set.RefTime.Add(r.o.Grace); {
 	case now.After(r.now):
-		return refuse(role, ErrExpired, " on %s, and it was later than that when the publisher signed what was trusted last", day(at))
+		return refuse(role, ErrExpired, " on %s, and it was %s by the publisher's clock when he signed what was trusted last", day(at), day(r.floor))
 	case r.o.Grace > 0:
 		return refuse(role, ErrExpired, " on %s, longer ago than is accepted; by this machine's clock it is %s", day(at), day(r.now))
 	}
@@ -43,6 +56,9 @@ func (r *Repository) Warnings() []string {
 	if r.now.Add(clockSkew).Before(r.floor) {
 		all = append(all, fmt.Sprintf("freshness is unproven: this machine's clock says %s, and the publisher signed at %s; a mirror that hides newer releases would not be noticed",
 			day(r.now), day(r.floor)))
+	}
+	if r.unlearnt != nil {
+		all = append(all, fmt.Sprintf("what is remembered of installed releases could not be held against the list of all releases, and counts as it is: %v", r.unlearnt))
 	}
 	ref := r.set.RefTime.Add(r.o.Grace)
 	for _, m := range []struct {
@@ -73,7 +89,7 @@ func readTimes(dir string, root int64) (signed, expires time.Time, err error) {
 		if err != nil {
 			return signed, expires, err
 		}
-		signed = signedAt(m.Signed.UnrecognizedFields)
+		signed = signedAt(m.Signed.UnrecognizedFields, m.Signed.Expires)
 	}
 	b, err := s.read(timestampFile, maxTimestamp)
 	if err != nil || b == nil {
@@ -83,7 +99,7 @@ func readTimes(dir string, root int64) (signed, expires time.Time, err error) {
 	if err != nil {
 		return signed, expires, err
 	}
-	if at := signedAt(m.Signed.UnrecognizedFields); at.After(signed) {
+	if at := signedAt(m.Signed.UnrecognizedFields, m.Signed.Expires); at.After(signed) {
 		signed = at
 	}
 	return signed, m.Signed.Expires, nil

@@ -65,7 +65,7 @@ func TestNoClock(t *testing.T) {
 		t.Errorf("warnings: %q", w)
 	}
 	before := s.copyOf()
-	s.now = s.now.Add(100 * dayLong)
+	s.now, s.anyClock = s.now.Add(100*dayLong), true
 	s.publish("2", "stable", trust.Info{})
 	m.wants("2")
 	m.reads(before)
@@ -85,7 +85,7 @@ func TestClockSetBack(t *testing.T) {
 	m := s.newTarget()
 	m.o.Now = func() time.Time { return epoch }
 	s.publish("1", "stable", trust.Info{})
-	s.now = epoch.Add(731 * dayLong) // by then the root has expired
+	s.now, s.anyClock = epoch.Add(731*dayLong), true // by then the root has expired
 	s.publish("2", "stable", trust.Info{})
 	if _, err := m.refresh(); err == nil {
 		if _, err = m.refresh(); !errors.Is(err, trust.ErrExpired) {

@@ -59,6 +59,10 @@ func FuzzMetadata(f *testing.F) {
 		if wellFormed(b, role) != nil {
 			return
 		}
+		var refusal *Refusal
+		if err := bounded(b, role); err != nil && !errors.As(err, &refusal) {
+			t.Errorf("bounded: %v", err)
+		}
 		judged := func(set *trustedmetadata.TrustedMetadata, err error) {
 			t.Helper()
 			var refusal *Refusal
@@ -184,6 +188,24 @@ func FuzzRecord(f *testing.F) {
 		}
 		if r, err := readRecord(dir); err == nil && (r.Root < 0 || r.Format != recordFormat) {
 			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// FuzzLearnt gives a target any learnt.json.
+func FuzzLearnt(f *testing.F) {
+	f.Add([]byte(`{"format":1,"metadata_root":2,"release_root":1,"release_file":"-","claims":{"installed":"1","installed_serial":1}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l := parseLearnt(b)
+		if l.Metadata < 0 || l.Release < 0 || l != (learnt{}) && l.Format != learntFormat {
+			t.Errorf("%+v", l)
+		}
+		again, err := json.Marshal(&l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back := parseLearnt(again); back != l {
+			t.Errorf("%s became %+v", again, back)
 		}
 	})
 }

@@ -35,7 +35,7 @@ func (o *InitOptions) validate() error {
 		return fmt.Errorf("an empty passphrase: %w", ErrPassphrase)
 	}
 	for role, days := range o.Lifetimes {
-		if !slices.Contains(Roles, role) || days < 1 || days > 36500 {
+		if !slices.Contains(Roles, role) || days < 1 || days > maxLifetime {
 			return fmt.Errorf("role %q: a lifetime of %d days", role, days)
 		}
 	}
@@ -67,11 +67,17 @@ func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
 			return nil, errors.Join(fmt.Errorf("%s: %w", path, ErrInitialized), err)
 		}
 	}
+	root := metadata.Root()
+	root.Signed.Version = 0 // newRoot counts
+	p.roots = []*metadata.Metadata[metadata.RootType]{root}
+	p.targets, p.snapshot, p.timestamp, p.catalog = metadata.Targets(), metadata.Snapshot(), metadata.Timestamp(), &catalog{}
+	p.targets.Signed.Version, p.snapshot.Signed.Version, p.timestamp.Signed.Version = 0, 0, 0
+	if err := p.checkClock(); err != nil {
+		return nil, err
+	}
 	if err := durable.MkdirSecret(o.Keys[0]); err != nil {
 		return nil, err
 	}
-	root := metadata.Root()
-	root.Signed.Version = 0 // newRoot counts
 	for _, role := range Roles {
 		q := how.Quorums[role]
 		if q == (Quorum{}) {
@@ -89,9 +95,6 @@ func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
 		}
 	}
 	setLifetimes(root, how.Lifetimes)
-	p.targets, p.snapshot, p.timestamp, p.catalog = metadata.Targets(), metadata.Snapshot(), metadata.Timestamp(), &catalog{}
-	p.targets.Signed.Version, p.snapshot.Signed.Version, p.timestamp.Signed.Version = 0, 0, 0
-	p.roots = []*metadata.Metadata[metadata.RootType]{root}
 	b, err := p.newRoot(root)
 	if err != nil {
 		return nil, err

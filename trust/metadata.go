@@ -10,6 +10,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -82,6 +85,37 @@ func wellFormed(b []byte, role string) error {
 	return nil
 }
 
+// sound is wellFormed and bounded, for all that is not yet trusted. Its error is a [Refusal].
+func sound(b []byte, role string) error {
+	if err := wellFormed(b, role); err != nil {
+		return err
+	}
+	return bounded(b, role)
+}
+
+// bounded looks at the versions that a file tells, of itself and of other files, before they are counted on from. What a target has kept
+// is not held to it: earlier versions of this program have trusted more. Its error is a [Refusal].
+func bounded(b []byte, role string) error {
+	type numbered struct{ Version int64 }
+	var file struct {
+		Signed struct {
+			Version int64
+			Meta    map[string]numbered
+		}
+	}
+	if err := json.Unmarshal(b, &file); err != nil {
+		return refuse(role, ErrMalformed, ": %v", err)
+	}
+	all := map[string]numbered{role: {file.Signed.Version}}
+	maps.Copy(all, file.Signed.Meta)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if v := all[name].Version; v < 1 || v > maxNumber {
+			return refuse(role, ErrMalformed, ": version %d of %.80q, from 1 to %d are possible", v, strings.TrimSuffix(name, ".json"), maxNumber)
+		}
+	}
+	return nil
+}
+
 // wellFormedKeys looks at the keys of a root: crypto/ed25519 panics over a public key of another length.
 func wellFormedKeys(b []byte) error {
 	var root struct {
@@ -121,11 +155,11 @@ func hasNull(v any) bool {
 	return false
 }
 
-// signedAt reads when a root or a timestamp was signed; zero when it does not say.
-func signedAt(members map[string]any) time.Time {
+// signedAt reads when a root or a timestamp was signed; zero when it does not say, or says that it had expired by then.
+func signedAt(members map[string]any, expires time.Time) time.Time {
 	s, _ := members[signedMember].(string)
 	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
+	if err != nil || t.After(expires) {
 		return time.Time{}
 	}
 	return t

@@ -18,6 +18,7 @@ type PublisherOptions struct {
 	Keys        []string // folders of private keys; the first gets new ones
 	Passphrases Passphrases
 	Now         func() time.Time // nil: time.Now
+	AnyClock    bool             // sign by a clock that is in doubt: somebody has made sure that it is right
 }
 
 // Publisher signs one mirror. Its methods change the mirror: the caller holds its lock ([mirror.Lock]), as
@@ -67,9 +68,12 @@ func (p *Publisher) path(name string) string {
 	return filepath.Join(p.o.Mirror, filepath.FromSlash(name))
 }
 
-// Ready makes sure, before anything costly is done, that a release can be signed: it opens the keys of
+// Ready makes sure, before anything costly is done, that a release can be signed: it looks at the clock and opens the keys of
 // targets, snapshot and timestamp.
 func (p *Publisher) Ready() error {
+	if err := p.checkClock(); err != nil {
+		return err
+	}
 	for _, role := range []string{metadata.TARGETS, metadata.SNAPSHOT, metadata.TIMESTAMP} {
 		if _, err := p.signers(role, p.root()); err != nil {
 			return err
@@ -82,6 +86,9 @@ func (p *Publisher) Ready() error {
 // its serial, and what is said of it is replaced. Everything is durable before timestamp.json leads to it.
 func (p *Publisher) Add(_ context.Context, channel string, r *mirror.Release, info Info) error {
 	if err := info.Validate(); err != nil {
+		return err
+	}
+	if err := p.checkClock(); err != nil {
 		return err
 	}
 	file, err := r.Marshal()

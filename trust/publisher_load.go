@@ -31,12 +31,9 @@ func (p *Publisher) loadFrom(newest []byte) error {
 	p.roots = append(p.roots, set.Root)
 	for {
 		name := mirror.MetadataPath(metadata.ROOT, set.Root.Signed.Version+1)
-		b, err := readSmall(p.path(name), maxRoot)
+		b, err := p.read(name, metadata.ROOT, maxRoot)
 		if errors.Is(err, fs.ErrNotExist) {
 			break
-		}
-		if err == nil {
-			err = wellFormed(b, metadata.ROOT)
 		}
 		if err == nil {
 			_, err = set.UpdateRoot(b)
@@ -107,7 +104,7 @@ func (p *Publisher) loadBelow(root []byte) error {
 func (p *Publisher) read(name, role string, limit int64) ([]byte, error) {
 	b, err := readSmall(p.path(name), limit)
 	if err == nil {
-		err = wellFormed(b, role)
+		err = sound(b, role)
 	}
 	return b, err
 }

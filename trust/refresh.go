@@ -61,7 +61,7 @@ func (r *Repository) openRoot(context.Context) error {
 }
 
 func newSet(root []byte) (*trustedmetadata.TrustedMetadata, error) {
-	if err := wellFormed(root, metadata.ROOT); err != nil {
+	if err := sound(root, metadata.ROOT); err != nil {
 		return nil, err
 	}
 	set, err := trustedmetadata.New(root)
@@ -88,7 +88,6 @@ func (r *Repository) followRoots(ctx context.Context) error {
 			return judge(r.set, metadata.ROOT, b, err)
 		})
 		if errors.Is(err, mirror.ErrMissing) { // a mirror that hides it is found out when the timestamp expires
-			r.floor = signedAt(r.set.Root.Signed.UnrecognizedFields)
 			return nil
 		}
 		if err != nil {
@@ -110,7 +109,7 @@ func (r *Repository) fetch(ctx context.Context, role, name string, limit int64, 
 		get = r.o.Client.FetchOptional
 	}
 	err := get(ctx, name, limit, func(b []byte) error {
-		if refused = wellFormed(b, role); refused == nil {
+		if refused = sound(b, role); refused == nil {
 			refused = verify(b)
 		}
 		return refused
@@ -126,9 +125,9 @@ func (r *Repository) fetch(ctx context.Context, role, name string, limit int64, 
 
 // timestamp reads the timestamp, against the one that was trusted last.
 func (r *Repository) timestamp(ctx context.Context) error {
-	r.trusts(r.floor)
-	if r.set.Root.Signed.IsExpired(r.set.RefTime) {
-		return fmt.Errorf("the root: %w", r.expired(metadata.ROOT, r.set.Root.Signed.Expires))
+	r.judgeBy(nil)
+	if err := r.rootExpired(); err != nil {
+		return err
 	}
 	kept, err := r.state.read(timestampFile, maxTimestamp)
 	if err != nil {
@@ -137,26 +136,26 @@ func (r *Repository) timestamp(ctx context.Context) error {
 	if kept != nil && wellFormed(kept, metadata.TIMESTAMP) == nil {
 		// An error means that it has expired, and still counts, or that its keys were replaced, and it does not.
 		_, _ = r.set.UpdateTimestamp(kept)
-		if r.set.Timestamp != nil {
-			r.trusts(signedAt(r.set.Timestamp.Signed.UnrecognizedFields))
-		}
 	}
 	var file []byte
 	start := time.Now()
 	err = r.fetch(ctx, metadata.TIMESTAMP, mirror.TimestampPath, maxTimestamp, func(b []byte) error {
 		before := r.set.Timestamp
+		r.judgeBy(nil) // what an older timestamp said of the time is no matter for a newer one
 		_, err := r.set.UpdateTimestamp(b)
-		if errors.Is(err, &metadata.ErrEqualVersionNumber{}) {
-			err = nil
-		}
 		if r.set.Timestamp != before {
 			file = b
-			r.trusts(signedAt(r.set.Timestamp.Signed.UnrecognizedFields))
 		}
-		if err == nil && r.set.Timestamp.Signed.IsExpired(r.set.RefTime) || errors.Is(err, &metadata.ErrExpiredMetadata{}) {
+		r.judgeBy(r.set.Timestamp)
+		switch {
+		case errors.Is(err, &metadata.ErrEqualVersionNumber{}), errors.Is(err, &metadata.ErrExpiredMetadata{}):
+		case err != nil:
+			return judge(r.set, metadata.TIMESTAMP, b, err)
+		}
+		if r.set.Timestamp.Signed.IsExpired(r.set.RefTime) {
 			return r.expired(metadata.TIMESTAMP, r.set.Timestamp.Signed.Expires)
 		}
-		return judge(r.set, metadata.TIMESTAMP, b, err)
+		return nil
 	})
 	r.rtt = time.Since(start)
 	if errors.Is(err, mirror.ErrMissing) {
@@ -167,6 +166,9 @@ func (r *Repository) timestamp(ctx context.Context) error {
 	}
 	if file != nil { // an expired one, too: nothing older will be trusted after it
 		err = errors.Join(err, r.state.write(timestampFile, file))
+	}
+	if err == nil {
+		err = r.rootExpired() // by the time that the timestamp tells
 	}
 	return err
 }

@@ -18,11 +18,15 @@ const (
 	maxChannels   = 64
 )
 
+// maxNumber is the highest serial, and the highest version of signed metadata. A publisher counts by one and never gets there;
+// each reader of JSON has such numbers exactly.
+const maxNumber = 1<<31 - 1
+
 // Release is what is signed of a release: the custom member of its target, and, without Notes and Channels, its
 // entry in the catalog.
 type Release struct {
 	Version string        `json:"version"`
-	Serial  int64         `json:"serial"` // from 1 on, in the order in which a mirror's releases were first signed
+	Serial  int64         `json:"serial"` // from 1 to 2147483647, in the order in which a mirror's releases were first signed
 	File    mirror.Object `json:"file"`   // the release file, which names all else by hash
 	// Compatible is the machines that it is for; "" is all.
 	Compatible string `json:"compatible,omitempty"`
@@ -62,6 +66,8 @@ func (r *Release) validate() error {
 		return err
 	}
 	switch {
+	case r.Serial > maxNumber || r.MinimumSerial > maxNumber:
+		return fmt.Errorf("serial %d with a minimum of %d: none beyond %d is possible", r.Serial, r.MinimumSerial, maxNumber)
 	case r.Serial < 1 || r.MinimumSerial < 0 || r.MinimumSerial > r.Serial || (r.Minimum == "") != (r.MinimumSerial == 0):
 		return fmt.Errorf("serial %d with a minimum of %d", r.Serial, r.MinimumSerial)
 	case r.File.ID.IsZero() || r.File.Size < 1 || r.File.Size > mirror.MaxReleaseSize:

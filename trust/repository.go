@@ -34,7 +34,8 @@ type Repository struct {
 	catalog  *catalog       // nil: not read
 	where    *mirror.Object // of the catalog
 	now      time.Time      // by this machine's clock
-	floor    time.Time      // the newest signed time that was ever trusted
+	floor    time.Time      // when what is trusted was signed, by its publisher's clock
+	unlearnt error          // why what is remembered of installed releases was not held against the catalog
 	rtt      time.Duration  // that asking for the timestamp took
 }
 
@@ -64,7 +65,7 @@ func Refresh(ctx context.Context, o Options) (*Repository, error) {
 		return nil, err
 	}
 	r := &Repository{o: o, state: s, now: o.Now().UTC()}
-	for _, step := range []func(context.Context) error{r.openRoot, r.followRoots, r.timestamp, r.snapshot, r.targets} {
+	for _, step := range []func(context.Context) error{r.openRoot, r.followRoots, r.forget, r.timestamp, r.snapshot, r.targets, r.relearn} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -90,22 +91,33 @@ func (r *Repository) Find(ctx context.Context, version string) (*Release, error)
 			return &r.releases[i], nil
 		}
 	}
-	if r.catalog == nil && r.where != nil {
-		name := mirror.CatalogPath(r.where.ID)
-		b, err := r.o.Client.Fetch(ctx, name, *r.where, maxCatalog)
-		if err != nil {
-			return nil, err
-		}
-		if r.catalog, err = parseCatalog(b); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
+	if err := r.readCatalog(ctx); err != nil {
+		return nil, err
 	}
-	if r.catalog != nil {
-		if found := r.catalog.find(version); found != nil {
-			return found, nil
-		}
+	if found := r.catalog.find(version); found != nil {
+		return found, nil
 	}
 	return nil, fmt.Errorf("version %.140q: %w", version, ErrUnknown)
+}
+
+// readCatalog reads the catalog unless it was read. A mirror without one has an empty one.
+func (r *Repository) readCatalog(ctx context.Context) error {
+	if r.catalog != nil {
+		return nil
+	}
+	if r.where == nil {
+		r.catalog = &catalog{}
+		return nil
+	}
+	name := mirror.CatalogPath(r.where.ID)
+	b, err := r.o.Client.Fetch(ctx, name, *r.where, maxCatalog)
+	if err != nil {
+		return err
+	}
+	if r.catalog, err = parseCatalog(b); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // Permit refuses, with ErrDowngrade, a release that is older than the one that was installed last, unless the options
@@ -123,11 +135,14 @@ func (r *Repository) Permit(rel *Release) error {
 
 // Installed remembers, durably, that a release was installed.
 func (r *Repository) Installed(rel *Release) error {
-	err := r.state.change(func(rec *record) {
-		rec.Installed, rec.Serial = rel.Version, rel.Serial
-		if rel.MinimumSerial > rec.MinimumSerial {
+	root := r.set.Root.Signed.Version
+	err := r.state.change(func(rec *record, l *learnt) {
+		rec.Installed, rec.Serial, l.File = rel.Version, rel.Serial, rel.File.ID
+		if rel.MinimumSerial >= rec.MinimumSerial {
 			rec.Minimum, rec.MinimumSerial = rel.Minimum, rel.MinimumSerial
+			l.Release = root
 		}
+		l.Release = min(l.Release, root) // under which the minimum was learnt that stays, if that was earlier
 	})
 	if err != nil {
 		return fmt.Errorf("state folder: %w", err)

@@ -34,6 +34,9 @@ func (p *Publisher) Rotate(c Change) error {
 	if err := how.validate(); err != nil {
 		return err
 	}
+	if err := p.checkClock(); err != nil {
+		return err
+	}
 	old := p.root()
 	root, err := copyRoot(old)
 	if err != nil {

@@ -15,13 +15,18 @@ import (
 // DefaultLifetimes is how many days the signatures of each role hold when a publisher says nothing else.
 var DefaultLifetimes = map[string]int{metadata.ROOT: 730, metadata.TARGETS: 365, metadata.SNAPSHOT: 90, metadata.TIMESTAMP: 14}
 
+// maxLifetime is how many days signatures may hold at most.
+const maxLifetime = 36500
+
 // lifetime is how long a role's signatures hold, as the root says.
 func lifetime(root *metadata.RootType, role string) time.Duration {
 	days := DefaultLifetimes[role]
 	if all, ok := root.UnrecognizedFields[lifetimesMember].(map[string]any); ok {
 		switch n := all[role].(type) {
 		case float64: // as it was read
-			days = int(n)
+			if n >= 1 && n <= maxLifetime {
+				days = int(n)
+			}
 		case int:
 			days = n
 		}
@@ -30,10 +35,13 @@ func lifetime(root *metadata.RootType, role string) time.Duration {
 }
 
 // Refresh says again that nothing newer exists: it signs the timestamp anew, and the snapshot once half of its
-// life is over. So long as the snapshot stays, a target that polls reads the timestamp alone.
+// life is over, or when it would hold for longer than it should. So long as the snapshot stays, a target that polls reads the timestamp alone.
 func (p *Publisher) Refresh() error {
 	if p.timestamp.Signed.Version == 0 {
 		return fmt.Errorf("%s: %w", mirror.TimestampPath, ErrUnsigned)
+	}
+	if err := p.checkClock(); err != nil {
+		return err
 	}
 	return p.seal(false)
 }
@@ -47,8 +55,9 @@ func (p *Publisher) sealFor(targets bool, roots ...*metadata.Metadata[metadata.R
 	now := p.o.Now().UTC().Truncate(time.Second)
 	newest := roots[len(roots)-1]
 	expires := func(role string) time.Time { return now.Add(lifetime(&newest.Signed, role)) }
+	left, whole := p.snapshot.Signed.Expires.Sub(now), lifetime(&newest.Signed, metadata.SNAPSHOT)
 	snapshot := targets || newest.VerifyDelegate(metadata.SNAPSHOT, p.snapshot) != nil ||
-		p.snapshot.Signed.Expires.Sub(now) < lifetime(&newest.Signed, metadata.SNAPSHOT)/2
+		left < whole/2 || left > whole+clockSkew // more than it should: signed by a clock that was ahead
 	if newest.VerifyDelegate(metadata.TARGETS, p.targets) != nil {
 		targets, snapshot = true, true
 	}
@@ -112,7 +121,7 @@ func sign[T metadata.Roles](p *Publisher, role string, m *metadata.Metadata[T], 
 	if err != nil {
 		return nil, err
 	}
-	if err := wellFormed(b, role); err != nil {
+	if err := sound(b, role); err != nil {
 		return nil, fmt.Errorf("read back %s: %w", role, err)
 	}
 	back, err := new(metadata.Metadata[T]).FromBytes(b)

@@ -26,6 +26,8 @@ type site struct {
 	keys string
 	now  time.Time
 
+	anyClock bool // sign by whatever now says
+
 	image string // what an image's content begins with
 }
 
@@ -40,7 +42,7 @@ func newSite(t testing.TB, quorums map[string]trust.Quorum) *site {
 }
 
 func (s *site) options() trust.PublisherOptions {
-	return trust.PublisherOptions{Mirror: s.dir, Keys: []string{s.keys}, Passphrases: passphrases, Now: func() time.Time { return s.now }}
+	return trust.PublisherOptions{Mirror: s.dir, Keys: []string{s.keys}, Passphrases: passphrases, AnyClock: s.anyClock, Now: func() time.Time { return s.now }}
 }
 
 func (s *site) open() *trust.Publisher {

@@ -20,6 +20,7 @@ import (
 //	N.root.json                                   every root that was followed
 //	timestamp.json, snapshot.json, targets.json   the newest that were trusted
 //	state.json                                    record
+//	learnt.json                                   learnt: under which roots
 //	tmp/                                          files that are being written
 const stateDir = "trust"
 
@@ -30,19 +31,26 @@ const maxRecord = 64 << 10 // bytes
 
 // record is what a target remembers beside signed metadata.
 type record struct {
-	Format        int        `json:"format"`              // 1
-	Root          int64      `json:"root,omitempty"`      // version of the newest root; 0: none
-	Installed     string     `json:"installed,omitempty"` // version of the signed release that was installed last
-	Serial        int64      `json:"installed_serial,omitempty"`
-	MinimumSerial int64      `json:"minimum_serial,omitempty"` // the highest that an installed release asked for
-	Minimum       string     `json:"minimum,omitempty"`        // its version
-	Insecure      *time.Time `json:"insecure,omitempty"`       // when a release was last pulled unverified
+	Format int   `json:"format"`         // 1
+	Root   int64 `json:"root,omitempty"` // version of the newest root; 0: none
+	claims
+	Insecure *time.Time `json:"insecure,omitempty"` // when a release was last pulled unverified
+}
+
+// claims is what a target remembers of the releases that it installed, as they were signed then. A serial may be one that
+// no release can have any more: earlier versions of this program knew no bound.
+type claims struct {
+	Installed     string `json:"installed,omitempty"` // version of the signed release that was installed last
+	Serial        int64  `json:"installed_serial,omitempty"`
+	MinimumSerial int64  `json:"minimum_serial,omitempty"` // the highest that an installed release asked for
+	Minimum       string `json:"minimum,omitempty"`        // its version
 }
 
 // state is the open folder. Its methods are for one goroutine.
 type state struct {
 	dir    string
 	record record
+	learnt learnt
 }
 
 // openState makes the folder and reads its record.
@@ -54,14 +62,14 @@ func openState(base string) (*state, error) {
 	return s, s.load()
 }
 
-// load reads the record anew: another process may have changed it.
+// load reads the record, and under which roots it was learnt, anew: another process may have changed it.
 func (s *state) load() error {
 	r, err := readRecord(s.dir)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.path(recordFile), err)
 	}
 	s.record = *r
-	return nil
+	return s.readLearnt()
 }
 
 const recordFile = "state.json"
@@ -133,8 +141,8 @@ func (s *state) lock() (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// change changes the record under the lock.
-func (s *state) change(fn func(*record)) error {
+// change changes the record, and under which root it was learnt, under the lock.
+func (s *state) change(fn func(*record, *learnt)) error {
 	unlock, err := s.lock()
 	if err != nil {
 		return err
@@ -143,8 +151,11 @@ func (s *state) change(fn func(*record)) error {
 	if err := s.load(); err != nil {
 		return err
 	}
-	fn(&s.record)
-	return s.save()
+	fn(&s.record, &s.learnt)
+	if err := s.save(); err != nil {
+		return err
+	}
+	return s.saveLearnt()
 }
 
 // MarkInsecure remembers in a target's state folder that a release is pulled without being verified.
@@ -152,7 +163,7 @@ func MarkInsecure(base string, now time.Time) error {
 	s, err := openState(base)
 	if err == nil {
 		now = now.UTC().Truncate(time.Second)
-		err = s.change(func(r *record) { r.Insecure = &now })
+		err = s.change(func(r *record, _ *learnt) { r.Insecure = &now })
 	}
 	if err != nil {
 		return fmt.Errorf("state folder: %w", err)

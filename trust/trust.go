@@ -55,6 +55,8 @@ var (
 	ErrPassphrase = errors.New("wrong passphrase")
 	// ErrInitialized is wrapped when keys are to be made for a mirror that has some.
 	ErrInitialized = errors.New("the mirror has keys already")
+	// ErrClock is wrapped when the clock cannot be right, by what was signed last.
+	ErrClock = errors.New("this machine's clock is in doubt")
 	// ErrSigned is wrapped when a version was signed with another release file.
 	ErrSigned = errors.New("the version was signed with other bytes")
 )

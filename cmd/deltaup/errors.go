@@ -51,6 +51,7 @@ const (
 	exitOtherRoot  = 22 // another publisher than before
 	exitKeys       = 23 // private keys are lacking
 	exitPassphrase = 24 // no passphrase opens a private key
+	exitClock      = 25 // the publisher's clock is in doubt
 
 	// Who has signed.
 	exitForgedRoot    = 30 // a new root that none of the keys of the root before it has signed
@@ -116,6 +117,7 @@ var outcomes = []outcome{
 	{is: trust.ErrOtherRoot, code: exitOtherRoot, hint: "another --state for another publisher"},
 	{is: trust.ErrKeys, code: exitKeys},
 	{is: trust.ErrPassphrase, code: exitPassphrase},
+	{is: trust.ErrClock, code: exitClock, hint: "once somebody has made sure of it --clock-is-right signs; doc/keys.md G"},
 	{is: trust.ErrSignature, role: metadata.ROOT, code: exitForgedRoot, hint: hintThief},
 	{is: trust.ErrThreshold, role: metadata.ROOT, code: exitRootThreshold, hint: hintThief},
 	{is: trust.ErrRootKeys, code: exitRootKeys, hint: hintThief},

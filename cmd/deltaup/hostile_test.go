@@ -167,7 +167,7 @@ func rollbackAttacks() []attack {
 			p, err := trust.OpenPublisher(trust.PublisherOptions{
 				Mirror: m.mirror, Keys: []string{m.p.keys},
 				Passphrases: func(string) ([]string, error) { return []string{"correct horse"}, nil },
-				Now:         func() time.Time { return time.Now().Add(-30 * 24 * time.Hour) },
+				Now:         func() time.Time { return time.Now().Add(-30 * 24 * time.Hour) }, AnyClock: true,
 			})
 			must(m.T, err)
 			must(m.T, p.Refresh())

@@ -53,7 +53,14 @@ func (o *keysOptions) changeFlags(cmd *cobra.Command, quorum string) {
 	f := cmd.Flags()
 	f.StringArrayVar(&o.quorums, "quorum", nil, quorum)
 	f.StringArrayVar(&o.lifetimes, "lifetime", nil, "how many days a role's signatures hold, as `ROLE=DAYS` (default root=730, targets=365, snapshot=90, timestamp=14)")
+	o.workFlags(cmd)
+}
+
+// workFlags are for the commands that seal new keys and sign with them.
+func (o *keysOptions) workFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.IntVar(&o.work, "work", trust.DefaultWork, "how hard a passphrase is to try: scrypt's work factor, a power of two")
+	o.addClockFlag(f)
 }
 
 func (o *keysOptions) check(cmd *cobra.Command) error {
@@ -218,7 +225,7 @@ to sign must be at hand, and those of the roles below; the revoked key need not.
 		},
 	}
 	o.flags(cmd)
-	cmd.Flags().IntVar(&o.work, "work", trust.DefaultWork, "how hard a passphrase is to try: scrypt's work factor, a power of two")
+	o.workFlags(cmd)
 	return cmd
 }
 

@@ -75,6 +75,7 @@ promotes a release to another channel.`,
 	f.BoolVar(&o.raw, "raw", false, "IMAGE is no squashfs image of mkimage: publish it as chunks of its bytes")
 	f.IntVar(&o.patchFrom, "patch-from", 3, "make patch sets from this many releases before; 0 makes none")
 	o.addFlags(f)
+	o.addClockFlag(f)
 	f.BoolVar(&o.unsigned, "unsigned", false, "add the release without a signature, though the mirror is signed: only who reads it unverified gets it")
 	f.StringVar(&o.info.Minimum, "minimum", "", "oldest version that a machine may go back to once it has this one (signed)")
 	f.StringVar(&o.info.KernelArguments, "kernel-arguments", "", "what to add to the kernel's command line (signed)")

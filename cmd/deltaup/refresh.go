@@ -26,6 +26,7 @@ for a timer and a cron line. It needs the keys of timestamp and snapshot only.`,
 		},
 	}
 	o.flags(cmd)
+	o.addClockFlag(cmd.Flags())
 	return cmd
 }
 

@@ -22,6 +22,7 @@ import (
 type signingOptions struct {
 	keys            []string
 	passphraseFiles []string
+	anyClock        bool
 }
 
 func (o *signingOptions) addFlags(f *pflag.FlagSet) {
@@ -29,12 +30,18 @@ func (o *signingOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.passphraseFiles, "passphrase-file", nil, "`FILE` whose first line opens the keys; may be repeated (default: ask)")
 }
 
+// addClockFlag is for the commands that sign by the clock.
+func (o *signingOptions) addClockFlag(f *pflag.FlagSet) {
+	f.BoolVar(&o.anyClock, "clock-is-right", false, "sign although the clock differs much from when the mirror was signed last")
+}
+
 // publisher is what the library takes. A passphrase is asked for once and tried for every key.
 func (o *signingOptions) publisher(env *Env, dir string) trust.PublisherOptions {
 	var known []string
 	return trust.PublisherOptions{
-		Mirror: dir,
-		Keys:   o.keys,
+		Mirror:   dir,
+		Keys:     o.keys,
+		AnyClock: o.anyClock,
 		Passphrases: func(path string) ([]string, error) {
 			if known == nil {
 				var err error
