@@ -38,8 +38,11 @@ func (s *state) readLearnt() error {
 		return err
 	}
 	s.learnt = parseLearnt(b)
-	if s.learnt.Claims != s.record.claims {
-		s.learnt.Release, s.learnt.File = 0, chunkstore.ID{}
+	if s.learnt.Claims != s.record.claims { // another program has installed something
+		s.learnt.File = chunkstore.ID{}
+		if s.learnt.Release != s.record.Root { // else it had that root, too
+			s.learnt.Release = 0
+		}
 	}
 	return nil
 }
@@ -104,7 +107,7 @@ func (r *Repository) forget(context.Context) error {
 // all stays as it is, which can only refuse too much, and Warnings tells so.
 func (r *Repository) relearn(ctx context.Context) error {
 	l, rec, now := &r.state.learnt, &r.state.record, r.set.Root.Signed.Version
-	if rec.claims == (claims{}) || l.Release == now {
+	if rec.claims == (claims{}) || l.Release == now && l.Claims == rec.claims {
 		return nil
 	}
 	if l.Release == 0 || !r.sameKeys(l.Release, metadata.TARGETS) {

@@ -364,6 +364,9 @@ func TestLearntFile(t *testing.T) {
 		if got := m.record(); got != want {
 			t.Errorf("%.40q: %+v, want %+v", text, got, want)
 		}
+		if strings.Contains(text, `"installed": "1"`) {
+			continue // it is about another record, whose file is not known
+		}
 		if again, err := os.ReadFile(m.path("learnt.json")); err != nil || string(again) != string(good) {
 			t.Errorf("%.40q: it became %s, %v", text, again, err)
 		}
