@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"deltaup/internal/sysroot"
 )
 
 // ErrNone is wrapped when there is no configuration.
@@ -61,7 +63,13 @@ type Slot struct {
 // Find gives the file that counts below root, "/" on a running machine. ErrNone is wrapped when there is none.
 func Find(root string) (string, error) {
 	for _, place := range Places {
-		path := filepath.Join(root, place)
+		path := place
+		if filepath.Clean(root) != "/" {
+			var err error
+			if path, err = sysroot.Join(root, place); err != nil {
+				return "", err
+			}
+		}
 		_, err := os.Stat(path)
 		if err == nil {
 			return path, nil

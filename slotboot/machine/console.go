@@ -5,10 +5,12 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Limits of what is kept of a console.
@@ -33,7 +35,7 @@ func (m Machine) LastConsole(ctx context.Context, since time.Time) []string {
 	if text := m.pstore(since); text != "" {
 		return lastLines(text)
 	}
-	if filepath.Clean(m.Path("/")) != "/" {
+	if !m.Running() {
 		return nil // the journal is this machine's
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -50,6 +52,9 @@ func (m Machine) pstore(since time.Time) string {
 	var youngest string
 	var info fs.FileInfo
 	for _, pattern := range pstoreFiles {
+		if !m.Running() && m.isType("/"+path.Dir(pattern), unix.PSTOREFS_MAGIC, unix.SYSFS_MAGIC) {
+			continue // panics of this kernel, not of the machine's
+		}
 		files, _ := fs.Glob(os.DirFS(m.Path("/")), pattern) // fails on patterns only
 		for _, name := range files {
 			f := m.Path(name)

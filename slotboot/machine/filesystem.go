@@ -1,12 +1,9 @@
 package machine
 
 import (
-	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -14,25 +11,90 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrNotMounted is wrapped when a path of a machine below another root lies on no file system of that machine's.
+var ErrNotMounted = errors.New("the machine's file system is not known")
+
 // FileSystem is the file system that a path lies on.
 type FileSystem struct {
 	Type   string // ext4, vfat, ...
-	Mount  string // where it is mounted
+	Mount  string // where it is mounted, as this process sees it
 	Device string // "MAJOR:MINOR"
-	UUID   string // "" when /dev/disk/by-uuid does not tell
+	UUID   string // as GRUB's search knows it; "" when it is not known
 	Inner  string // the path within the file system, with a slash in front
 
 	// NotForGRUB says why GRUB cannot write an environment block there, "" when it can; see
 	// https://www.gnu.org/software/grub/manual/grub/html_node/Environment-block.html.
 	NotForGRUB string
+	// Unknown says what of NotForGRUB and UUID could not be found out, "" when all could.
+	Unknown string
 }
 
-// FileSystem tells about the file system of path, which need not exist as long as its parent does.
+// FileSystem tells about the file system of path, which need not exist yet. ErrNotMounted is wrapped when the path of
+// a machine that does not run lies on a file system of this one.
 func (m Machine) FileSystem(path string) (*FileSystem, error) {
-	path, err := m.resolve(path)
+	full, err := m.Resolve(path)
 	if err != nil {
 		return nil, err
 	}
+	mount, full, err := m.mountOf(full)
+	if err != nil {
+		return nil, err
+	}
+	f := &FileSystem{
+		Type:   mount.FSType,
+		Mount:  mount.Mountpoint,
+		Device: fmt.Sprintf("%d:%d", mount.Major, mount.Minor),
+		Inner:  filepath.Join(mount.Root, strings.TrimPrefix(full, strings.TrimSuffix(mount.Mountpoint, "/"))),
+	}
+	m.kernel().lookForGRUB(f, mount)
+	return f, nil
+}
+
+// mountOf finds the mount that a resolved path lies on, and gives the path as the mount table has it.
+func (m Machine) mountOf(full string) (*mountinfo.Info, string, error) {
+	real, existing, err := realPath(full)
+	if err != nil {
+		return nil, "", err
+	}
+	if m.described() {
+		root, err := filepath.EvalSymlinks(m.Root)
+		if err != nil {
+			return nil, "", err
+		}
+		path := filepath.Join("/", strings.TrimPrefix(real, root))
+		mount, err := m.mountByPath(path)
+		return mount, path, err
+	}
+	list, err := Machine{}.mounts(nil)
+	if err != nil {
+		return nil, "", err
+	}
+	mount, err := mountByID(list, existing)
+	if err != nil || m.Running() {
+		return mount, real, err
+	}
+	root, err := filepath.EvalSymlinks(m.Root)
+	if err == nil {
+		err = foreign(list, mount, root, real)
+	}
+	return mount, real, err
+}
+
+// realPath follows the links in front of a resolved path, as its root may have them, and gives the nearest folder or
+// file of it that exists, too.
+func realPath(full string) (real, existing string, err error) {
+	rest := ""
+	for existing = full; ; existing = filepath.Dir(existing) {
+		real, err = filepath.EvalSymlinks(existing)
+		if !errors.Is(err, fs.ErrNotExist) || existing == "/" {
+			return filepath.Join(real, rest), real, err
+		}
+		rest = filepath.Join(filepath.Base(existing), rest)
+	}
+}
+
+// mountByPath finds the mount of a path by the names in the mount table alone.
+func (m Machine) mountByPath(path string) (*mountinfo.Info, error) {
 	list, err := m.mounts(func(i *mountinfo.Info) (skip, stop bool) { return !within(path, i.Mountpoint), false })
 	if err != nil {
 		return nil, err
@@ -46,149 +108,54 @@ func (m Machine) FileSystem(path string) (*FileSystem, error) {
 			best = i
 		}
 	}
-	f := &FileSystem{
-		Type:   best.FSType,
-		Mount:  best.Mountpoint,
-		Device: fmt.Sprintf("%d:%d", best.Major, best.Minor),
-		Inner:  filepath.Join(best.Root, strings.TrimPrefix(path, strings.TrimSuffix(best.Mountpoint, "/"))),
-	}
-	f.UUID = m.uuid(best)
-	f.NotForGRUB, err = m.notForGRUB(f)
-	return f, err
+	return best, nil
 }
 
-// resolve follows the symbolic links in a path of the machine.
-func (m Machine) resolve(path string) (string, error) {
-	full := m.Path(path)
-	real, err := filepath.EvalSymlinks(full)
-	if errors.Is(err, fs.ErrNotExist) {
-		if real, err = filepath.EvalSymlinks(filepath.Dir(full)); err == nil {
-			real = filepath.Join(real, filepath.Base(full))
+// mountByID asks the kernel which mount an existing path lies on: a mount may hide others that lie deeper.
+func mountByID(list []*mountinfo.Info, path string) (*mountinfo.Info, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_NO_AUTOMOUNT, unix.STATX_MNT_ID, &st); err != nil {
+		return nil, &fs.PathError{Op: "statx", Path: path, Err: err}
+	}
+	if st.Mask&unix.STATX_MNT_ID == 0 {
+		return nil, fmt.Errorf("%s: this kernel does not tell mounts apart: Linux 5.8 does", path)
+	}
+	for _, i := range list {
+		if uint64(i.ID) == st.Mnt_id {
+			return i, nil
 		}
 	}
-	if err != nil {
-		return "", err
+	return nil, fmt.Errorf("%s: %w: it lies on a mount outside of this root folder; mount the file system on a folder inside", path, ErrNotMounted)
+}
+
+// foreign refuses a mount that is this machine's, not that of the one below root.
+func foreign(list []*mountinfo.Info, mount *mountinfo.Info, root, path string) error {
+	if !within(mount.Mountpoint, root) {
+		return fmt.Errorf("%s: %w: %s is a folder on what is mounted on %s here; mount the machine's own file system on %s, or below it",
+			path, ErrNotMounted, root, mount.Mountpoint, root)
 	}
-	root, err := filepath.EvalSymlinks(m.Path("/"))
-	if err != nil {
-		return "", err
+	if mount.Root == "/" {
+		return nil
 	}
-	return filepath.Join("/", strings.TrimPrefix(real, root)), nil
+	// A folder that was bound, or a subvolume. It is the machine's own when the whole file system is mounted there, or
+	// nowhere; otherwise it may be any folder of this machine's, as where an image is being made.
+	var outside *mountinfo.Info
+	for _, i := range list {
+		if i.Major != mount.Major || i.Minor != mount.Minor || !within(mount.Root, i.Root) || i.Root == mount.Root {
+			continue
+		}
+		if within(i.Mountpoint, root) {
+			return nil
+		}
+		outside = i
+	}
+	if outside == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: %s is the folder %s of what is mounted on %s here; mount the machine's own file system instead",
+		path, ErrNotMounted, mount.Mountpoint, mount.Root, outside.Mountpoint)
 }
 
 func within(path, mount string) bool {
 	return mount == "/" || path == mount || strings.HasPrefix(path, mount+"/")
-}
-
-// uuid looks for the device among the links of udev.
-func (m Machine) uuid(i *mountinfo.Info) string {
-	links, err := os.ReadDir(m.Path("/dev/disk/by-uuid"))
-	if err != nil {
-		return ""
-	}
-	for _, l := range links {
-		var st unix.Stat_t
-		err := unix.Stat(m.Path("/dev/disk/by-uuid/"+l.Name()), &st)
-		if err == nil && st.Rdev == unix.Mkdev(uint32(i.Major), uint32(i.Minor)) {
-			return l.Name()
-		}
-	}
-	return ""
-}
-
-// notForGRUB applies what GRUB 2.06 does: it writes to plain block lists only, and does not know some features of ext4.
-func (m Machine) notForGRUB(f *FileSystem) (string, error) {
-	if layer := m.layer(f.Device); layer != "" {
-		return "it lies on " + layer + ", which GRUB does not write to", nil
-	}
-	switch f.Type {
-	case "vfat", "msdos":
-		return "", nil
-	case "ext2", "ext3", "ext4":
-		unknown, err := m.extFeatures(f.Device)
-		if err != nil || len(unknown) == 0 {
-			return "", err
-		}
-		return "GRUB does not know its feature " + strings.Join(unknown, ", "), nil
-	}
-	return "GRUB does not write to " + f.Type, nil
-}
-
-// layer names what lies between a device and its disk, "" for a plain partition or disk.
-func (m Machine) layer(device string) string {
-	dir := "/sys/dev/block/" + device
-	for _, d := range []string{dir, dir + "/.."} { // a partition's disk is the folder above
-		if uuid, err := m.read(d + "/dm/uuid"); err == nil {
-			kind, _, _ := strings.Cut(strings.TrimSpace(string(uuid)), "-")
-			switch kind {
-			case "LVM":
-				return "LVM"
-			case "CRYPT":
-				return "an encrypted device"
-			}
-			return "a device mapper device (" + cmp.Or(kind, "unknown") + ")"
-		}
-		if _, err := os.Stat(m.Path(d + "/md")); err == nil {
-			return "RAID"
-		}
-	}
-	return ""
-}
-
-// Fields of an ext4 superblock, see Documentation/filesystems/ext4/super.rst of Linux.
-const (
-	extSuperblock  = 1024
-	extMagicAt     = 0x38
-	extMagic       = 0xef53
-	extIncompatAt  = 0x60
-	extROCompatAt  = 0x64
-	extFeaturesEnd = 0x68
-)
-
-var (
-	extIncompat = map[uint32]string{0x400: "ea_inode", 0x8000: "inline_data", 0x20000: "casefold"}
-	extROCompat = map[uint32]string{0x200: "bigalloc"}
-)
-
-// extFeatures are the features of the ext4 on a device that GRUB refuses or cannot write with.
-func (m Machine) extFeatures(device string) ([]string, error) {
-	f, err := m.openDevice(device)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // read only
-	sb := make([]byte, extFeaturesEnd)
-	if _, err := f.ReadAt(sb, extSuperblock); err != nil {
-		return nil, fmt.Errorf("%s: superblock: %w", f.Name(), err)
-	}
-	if binary.LittleEndian.Uint16(sb[extMagicAt:]) != extMagic {
-		return nil, fmt.Errorf("%s: no ext4 superblock", f.Name())
-	}
-	var found []string
-	for _, part := range []struct {
-		at    int
-		names map[uint32]string
-	}{{extIncompatAt, extIncompat}, {extROCompatAt, extROCompat}} {
-		bits := binary.LittleEndian.Uint32(sb[part.at:])
-		for bit := uint32(1); bit != 0; bit <<= 1 {
-			if name := part.names[bit]; name != "" && bits&bit != 0 {
-				found = append(found, name)
-			}
-		}
-	}
-	return found, nil
-}
-
-// openDevice opens a block device by its number.
-func (m Machine) openDevice(device string) (*os.File, error) {
-	b, err := m.read("/sys/dev/block/" + device + "/uevent")
-	if err != nil {
-		return nil, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVNAME="); ok {
-			return os.Open(m.Path("/dev/" + name))
-		}
-	}
-	return nil, fmt.Errorf("device %s: the kernel does not tell its name", device)
 }

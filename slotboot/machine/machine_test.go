@@ -297,3 +297,94 @@ func TestLastConsoleJournal(t *testing.T) {
 		t.Errorf("no journal: %q", got)
 	}
 }
+
+// TestFAT has real mkfs.fat make each kind, and GRUB's spelling of its serial number.
+func TestFAT(t *testing.T) {
+	mkfs, err := exec.LookPath("mkfs.fat")
+	if err != nil {
+		mkfs = "/sbin/mkfs.fat"
+		if _, err := os.Stat(mkfs); err != nil {
+			if os.Getenv("DELTAUP_TEST_ALL") != "" {
+				t.Fatal("no mkfs.fat")
+			}
+			t.Skip("no mkfs.fat")
+		}
+	}
+	for bits, kib := range map[string]string{"12": "1024", "16": "20000", "32": "70000"} {
+		f := newFake(t)
+		f.write("/dev/.keep", "")
+		out, err := exec.Command(mkfs, "-C", "-F", bits, "-i", "0abc12de", f.Path("/dev/sda1"), kib).CombinedOutput()
+		if err != nil {
+			t.Fatalf("mkfs.fat: %v: %s", err, out)
+		}
+		f.boots("", "8:1 / / vfat /dev/sda1")
+		f.write("/sys/dev/block/8:1/uevent", "MAJOR=8\nDEVNAME=sda1\n")
+		got, err := f.FileSystem("/boot/deltaup/grubenv")
+		if err != nil || got.UUID != "0ABC-12DE" || got.NotForGRUB+got.Unknown != "" {
+			t.Errorf("FAT%s: got %+v, %v", bits, got, err)
+		}
+		f.write("/dev/sda1", strings.Repeat("no FAT ", 100))
+		if got, err := f.FileSystem("/boot"); err != nil || got.UUID != "" || !strings.Contains(got.Unknown, "no FAT") {
+			t.Errorf("damaged: got %+v, %v", got, err)
+		}
+	}
+}
+
+// TestNotRunning knows nothing of a machine that does not run but what is below its root: this kernel's arguments and
+// panics are its own, also where its /proc is mounted there, and a copy of a /proc is none.
+func TestNotRunning(t *testing.T) {
+	f := newFake(t)
+	f.write("/proc/4711/mountinfo", "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
+	f.write("/proc/cmdline", "deltaup.slot=a\n")
+	if err := os.Symlink("4711", f.Path("/proc/self")); err != nil {
+		t.Fatal(err)
+	}
+	if f.Running() || f.described() {
+		t.Errorf("running: %v, described by files: %v", f.Running(), f.described())
+	}
+	if _, err := f.Booted(nil); !errors.Is(err, ErrNoSlot) || !strings.Contains(err.Error(), "does not run") {
+		t.Errorf("booted: %v", err)
+	}
+	_, err := f.FileSystem("/boot/deltaup/grubenv")
+	if !errors.Is(err, ErrNotMounted) {
+		t.Errorf("a folder of this machine's: %v", err)
+	}
+}
+
+// TestForeign tells the mounts of a machine below /t from those of this one.
+func TestForeign(t *testing.T) {
+	const (
+		disk   = "8:2 / /t ext4 /dev/sda2"
+		boot   = "8:1 / /t/boot vfat /dev/sda1"
+		sub    = "8:1 /x /t/boot vfat /dev/sda1"
+		whole  = "8:1 / /t/efi vfat /dev/sda1"
+		here   = "8:1 / /efi vfat /dev/sda1"
+		part   = "8:1 /x/y /efi vfat /dev/sda1"
+		root   = "8:9 / / ext4 /dev/sda9"
+		folder = "8:9 /build /t ext4 /dev/sda9"
+	)
+	for name, x := range map[string]struct {
+		mounts  []string // the first is the one that the path lies on
+		refused bool
+	}{
+		"own disk":              {[]string{disk, root}, false},
+		"BOOT":                  {[]string{boot, disk, root}, false},
+		"whole, and here":       {[]string{boot, here, root}, false},
+		"folder, seen nowhere":  {[]string{sub, disk, root}, false},
+		"folder of its own":     {[]string{sub, whole, here, root}, false},
+		"folder, a part here":   {[]string{sub, part, root}, false},
+		"folder of this one's":  {[]string{sub, disk, here, root}, true},
+		"folder of this root's": {[]string{folder, root}, true},
+		"this root":             {[]string{root, disk}, true},
+	} {
+		f := newFake(t)
+		f.boots("", x.mounts...)
+		list, err := f.mounts(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := foreign(list, list[0], "/t", "/t/boot/grubenv"); errors.Is(err, ErrNotMounted) != x.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,82 @@
+// Package plainfile opens files that somebody has named, without waiting for what may stand in their place: a named pipe
+// blocks whoever opens it until somebody writes, and a device may do anything.
+package plainfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrKind is wrapped when a path is not of a kind that can be read as a file.
+var ErrKind = errors.New("not a regular file")
+
+// Open opens a regular file for reading.
+func Open(path string) (*os.File, error) { return open(path, false) }
+
+// OpenDevice opens a regular file or a block device for reading.
+func OpenDevice(path string) (*os.File, error) { return open(path, true) }
+
+func open(path string, device bool) (*os.File, error) {
+	info, err := os.Stat(path) // first: opening a device can already do something
+	if err != nil {
+		return nil, err
+	}
+	if err := check(path, info.Mode(), device); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err = f.Stat(); err == nil { // somebody may have exchanged it
+		err = check(path, info.Mode(), device)
+	}
+	if err == nil {
+		err = unix.SetNonblock(int(f.Fd()), false)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func check(path string, mode fs.FileMode, device bool) error {
+	kind := ""
+	switch {
+	case mode.IsRegular():
+		return nil
+	case mode.IsDir():
+		kind = "a folder"
+	case mode&fs.ModeNamedPipe != 0:
+		kind = "a pipe"
+	case mode&fs.ModeSocket != 0:
+		kind = "a socket"
+	case mode&fs.ModeCharDevice != 0:
+		kind = "a character device"
+	case device:
+		return nil
+	default:
+		kind = "a block device"
+	}
+	return fmt.Errorf("%s: %w: it is %s", path, ErrKind, kind)
+}
+
+// Read is what a regular file holds. One of more than limit bytes is an error.
+func Read(path string, limit int64) ([]byte, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s: longer than %d bytes", path, limit)
+	}
+	return b, err
+}
