@@ -75,13 +75,19 @@ func Update(ctx context.Context, path string, slots Slots, change func(State) (S
 		return State{}, err
 	}
 	var s State
-	err := grubenv.Update(ctx, path, func(block *grubenv.Block) error {
-		var err error
-		if s, err = change(Of(block, slots)); err != nil {
-			return err
-		}
-		return s.store(block)
+	err := grubenv.Update(ctx, path, func(block *grubenv.Block) (err error) {
+		s, err = Change(block, slots, change)
+		return err
 	})
+	return s, err
+}
+
+// Change applies change to the state in a block. It returns the new state.
+func Change(block *grubenv.Block, slots Slots, change func(State) (State, error)) (State, error) {
+	s, err := change(Of(block, slots))
+	if err == nil {
+		err = s.store(block)
+	}
 	return s, err
 }
 

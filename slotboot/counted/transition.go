@@ -23,6 +23,17 @@ func (s State) Activate(slot string, tries int) (State, error) {
 	return s, nil
 }
 
+// Install is what becomes of a slot that was filled and read back: it is put on trial as Activate does. When no slot is active
+// there is none to fall back to, and it becomes active at once.
+func (s State) Install(slot string, tries int) (State, error) {
+	first := s.Active == ""
+	s, err := s.Activate(slot, tries)
+	if err == nil && first {
+		s = s.active(slot)
+	}
+	return s, err
+}
+
 // MarkGood makes slot, which is the one that booted, active when it is on trial, or when no
 // slot is known to be active, or the active one is bad. Nothing but its fault changes for the active slot.
 // ErrNotTrial is wrapped for any other, and ErrBad when the slot is marked bad.

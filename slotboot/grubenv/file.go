@@ -8,12 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"deltaup/internal/durable"
+	"deltaup/internal/plainfile"
 )
 
 // lockPoll is how often Update tries to lock a file that somebody else has locked.
@@ -28,16 +28,8 @@ func Create(path string) error {
 		return err
 	}
 	empty, err := new(Block).Marshal()
-	if err != nil {
-		return err
-	}
-	dir := filepath.Dir(path)
-	err = durable.WriteFile(dir, path, func(w io.Writer) error {
-		_, err := w.Write(empty)
-		return err
-	})
 	if err == nil {
-		err = syncFileSystem(dir)
+		err = replace(path, empty, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("create environment block: %w", err)
@@ -45,23 +37,9 @@ func Create(path string) error {
 	return nil
 }
 
-// syncFileSystem empties the journal of the file system that dir is on, so that a
-// reader that does not replay it sees every name.
-func syncFileSystem(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close() // read only: nothing is lost with its error
-	if err := unix.Syncfs(int(d.Fd())); err != nil {
-		return &fs.PathError{Op: "syncfs", Path: dir, Err: err}
-	}
-	return nil
-}
-
 // Read is the block that the file at path holds.
 func Read(path string) (*Block, error) {
-	f, err := os.Open(path)
+	f, err := plainfile.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +95,7 @@ func Update(ctx context.Context, path string, change func(*Block) error) (err er
 	if was, err := before.Marshal(); bytes.Equal(old, after) || err == nil && bytes.Equal(was, after) {
 		return nil
 	}
-	if _, err := f.WriteAt(after, 0); err != nil {
-		return err
-	}
-	return f.Sync()
+	return durable.Overwrite(f, after)
 }
 
 // lock waits until f is this process's.
