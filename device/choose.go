@@ -10,8 +10,8 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// target is the slot that the next image goes to: of those that are neither booted nor pinned the one that holds
-// nothing whole, else one that is marked bad, else the oldest. So an update that was cut off goes on where it was.
+// target is the slot that the next image goes to: of those that are neither booted nor pinned the one whose
+// installation was cut off, else one that is empty, else one that is marked bad, else the oldest. So an update that was cut off goes on where it was.
 func (d *Device) target(state counted.State, r *records, booted string) (*config.Slot, error) {
 	var free []*config.Slot
 	var pinned []string
@@ -30,15 +30,18 @@ func (d *Device) target(state counted.State, r *records, booted string) (*config
 	}
 	// rank puts the slot that would be missed least first.
 	rank := func(s *config.Slot) int {
+		rec := r.slot(s.Name)
 		switch {
-		case !r.slot(s.Name).Whole:
+		case !rec.Whole && !rec.Image.IsZero():
 			return 0
-		case state.IsBad(s.Name), state.FellBack() == s.Name:
+		case !rec.Whole:
 			return 1
-		case s.Name != next(state):
+		case state.IsBad(s.Name), state.FellBack() == s.Name:
 			return 2
+		case s.Name != next(state):
+			return 3
 		}
-		return 3
+		return 4
 	}
 	return slices.MinFunc(free, func(a, b *config.Slot) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(r.slot(a.Name).Order, r.slot(b.Name).Order))

@@ -11,11 +11,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"golang.org/x/sys/unix"
+
+	"deltaup/internal/plainfile"
 	"deltaup/slotboot/config"
 	"deltaup/slotboot/counted"
+	"deltaup/slotboot/grubenv"
 	"deltaup/slotboot/machine"
 )
 
@@ -38,6 +45,10 @@ var (
 	ErrBusy = errors.New("another update is under way")
 	// ErrNoSlot is wrapped when there is no slot for what was asked for.
 	ErrNoSlot = errors.New("no such slot")
+	// ErrNoBlock is wrapped when there is no environment block.
+	ErrNoBlock = errors.New("no environment block")
+	// ErrBlock is wrapped when the environment block is damaged.
+	ErrBlock = errors.New("environment block")
 	// ErrNotWhole is wrapped when a slot is to be booted that holds no whole image with its kernel.
 	ErrNotWhole = errors.New("the slot holds nothing to boot")
 )
@@ -64,7 +75,26 @@ func Open(root, file string) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Device{Config: c, Machine: machine.Machine{Root: root}}, nil
+	d := &Device{Config: c, Machine: machine.Machine{Root: root}}
+	if err := d.checkPaths(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// checkPaths refuses a configuration whose paths go round in symbolic links.
+func (d *Device) checkPaths() error {
+	paths := map[string]string{"boot.grubenv": d.Config.Boot.Grubenv, "state": d.Config.State}
+	for _, s := range d.Config.Slots {
+		paths["slot "+s.Name+": path"] = s.Path
+		paths["slot "+s.Name+": boot"] = s.Boot
+	}
+	for _, key := range slices.Sorted(maps.Keys(paths)) {
+		if _, err := d.Machine.Resolve(paths[key]); errors.Is(err, unix.ELOOP) {
+			return &config.Error{File: d.Config.File, Key: key, Text: paths[key] + " goes round in symbolic links"}
+		}
+	}
+	return nil
 }
 
 // Booted is the name of the slot that the machine runs from. Errors are those of [machine.Machine.Booted].
@@ -101,6 +131,9 @@ func (d *Device) state() string           { return d.path(d.Config.State) }
 func (d *Device) kernel(s *config.Slot) string { return d.path(filepath.Join(s.Boot, KernelFile)) }
 func (d *Device) initrd(s *config.Slot) string { return d.path(filepath.Join(s.Boot, InitrdFile)) }
 
+// hasKernel tells whether a slot has a kernel and an initrd.
+func (d *Device) hasKernel(s *config.Slot) bool { return exists(d.kernel(s)) && exists(d.initrd(s)) }
+
 // slot looks a name up.
 func (d *Device) slot(name string) (*config.Slot, error) {
 	if s := d.Config.Slot(name); s != nil {
@@ -111,12 +144,25 @@ func (d *Device) slot(name string) (*config.Slot, error) {
 
 // counted is the boot loader's state.
 func (d *Device) counted() (counted.State, error) {
-	return counted.Read(d.grubenv(), d.names())
+	s, err := counted.Read(d.grubenv(), d.names())
+	return s, blockError(err)
 }
 
 // change applies a transition to the boot loader's state.
 func (d *Device) change(ctx context.Context, change func(counted.State) (counted.State, error)) (counted.State, error) {
-	return counted.Update(ctx, d.grubenv(), d.names(), change)
+	s, err := counted.Update(ctx, d.grubenv(), d.names(), change)
+	return s, blockError(err)
+}
+
+// blockError says of an error of the environment block that it is one.
+func blockError(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %w", ErrNoBlock, err)
+	case errors.Is(err, grubenv.ErrMalformed), errors.Is(err, plainfile.ErrKind):
+		return fmt.Errorf("%w: %w", ErrBlock, err)
+	}
+	return err
 }
 
 // next is the slot that boots next as far as the state tells; "" when it tells nothing.

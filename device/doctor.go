@@ -3,7 +3,10 @@ package device
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+
+	"golang.org/x/sys/unix"
 
 	"deltaup/slotboot/config"
 	"deltaup/slotboot/counted"
@@ -83,12 +86,17 @@ func (x *doctor) grubenvPlace() *machine.FileSystem {
 	path := x.d.Config.Boot.Grubenv
 	place, err := x.d.Machine.FileSystem(path)
 	switch {
+	case errors.Is(err, machine.ErrNotMounted):
+		x.wrong("mount the machine's file systems below its root", "%v", err)
+		return nil
 	case err != nil:
 		x.unknown("run deltaup doctor as root", "%s: %v", path, err)
 		return nil
 	case place.NotForGRUB != "":
 		x.wrong("let boot.grubenv be on a partition of its own with ext4 (mkfs.ext4 -O ^inline_data,^casefold,^ea_inode,^bigalloc) or FAT, without LVM and RAID",
 			"%s: GRUB cannot write there: %s", path, place.NotForGRUB)
+	case place.Unknown != "":
+		x.unknown("run deltaup doctor as root, with /dev and /sys", "%s: not known whether GRUB can write there: %s", path, place.Unknown)
 	default:
 		x.good("%s lies on %s, where GRUB can write", path, place.Type)
 	}
@@ -97,23 +105,58 @@ func (x *doctor) grubenvPlace() *machine.FileSystem {
 
 // state looks at the environment block's content.
 func (x *doctor) state() (state counted.State, ok bool) {
-	info, err := os.Stat(x.d.grubenv())
-	if err == nil && info.Size() != grubenv.Size {
-		err = fmt.Errorf("it has %d bytes, not %d", info.Size(), grubenv.Size)
-	}
-	if err == nil {
-		state, err = x.d.counted()
-	}
+	path := x.d.Config.Boot.Grubenv
+	block, err := grubenv.Find(x.d.blockPath())
 	switch {
-	case err != nil:
-		x.wrong("deltaup boot setup makes it", "%s: %v", x.d.Config.Boot.Grubenv, err)
+	case errors.Is(err, grubenv.ErrForeign):
+		x.wrong("move it away or let boot.grubenv name another file, then "+x.setup(), "%v", err)
 		return state, false
-	case state.Active == "":
-		x.wrong("deltaup boot setup, or deltaup mark-active booted", "%s names no active slot", x.d.Config.Boot.Grubenv)
+	case err != nil:
+		x.unknown("run deltaup doctor as root", "%v", err)
+		return state, false
+	case errors.Is(block.Fault, fs.ErrNotExist):
+		x.wrong(x.setup()+" makes it", "%s: there is none", path)
+		return state, false
+	case block.Fault != nil:
+		fault := block.Fault.Error()
+		if info, err := os.Stat(x.d.blockPath()); err == nil && info.Size() != grubenv.Size {
+			fault = fmt.Sprintf("%s: it has %d bytes, not %d", path, info.Size(), grubenv.Size)
+		}
+		x.wrong(x.setup()+" mends it", "%s", fault)
+		return state, false
+	}
+	if err := unix.Access(x.d.blockPath(), unix.W_OK); errors.Is(err, unix.EROFS) {
+		x.wrong("mount its file system for writing", "%s: %v", path, err)
+	}
+	state = counted.Of(block.Block, x.d.names())
+	if state.Active == "" {
+		x.noActive()
 		return state, false
 	}
 	x.good("slot %s is active", state.Active)
 	return state, true
+}
+
+// setup is the command that helps this machine.
+func (x *doctor) setup() string {
+	if booted, err := x.d.Booted(); err == nil && booted != "" || x.d.firstBootable() == "" {
+		return "deltaup boot setup"
+	}
+	return "deltaup boot setup --active " + x.d.firstBootable()
+}
+
+// noActive says how one of the slots becomes active.
+func (x *doctor) noActive() {
+	path := x.d.Config.Boot.Grubenv
+	booted, err := x.d.Booted()
+	switch {
+	case err == nil:
+		x.wrong("deltaup mark-active "+booted, "%s names no active slot", path)
+	case x.d.firstBootable() != "":
+		x.wrong("deltaup mark-active "+x.d.firstBootable(), "%s names no active slot", path)
+	default:
+		x.unknown("deltaup pull fills one, which then boots", "%s names no active slot: all are empty", path)
+	}
 }
 
 // sameBlock proves that GRUB read the block that is written here: it passed its random number on.

@@ -222,3 +222,16 @@ func lock(path string, how int) (unlock func(), err error) {
 		}
 	}
 }
+
+// guardRecords has slots.json and what lies beside it be as they are now when all is taken back.
+func (d *Device) guardRecords(u *undo) error {
+	if err := u.mkdirAll(d.state()); err != nil {
+		return err
+	}
+	for _, path := range []string{filepath.Join(d.state(), "slots.lock"), d.recordsPath()} {
+		if err := u.keep(path); err != nil {
+			return err
+		}
+	}
+	return u.mkdirAll(filepath.Join(d.state(), "tmp"))
+}

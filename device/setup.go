@@ -6,12 +6,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"deltaup/internal/durable"
+	"deltaup/slotboot/config"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
 	"deltaup/slotboot/grubenv"
@@ -21,53 +24,113 @@ import (
 var (
 	// ErrUnfit is wrapped when GRUB could not write the environment block where it lies.
 	ErrUnfit = errors.New("not a place for an environment block")
+	// ErrUnknown is wrapped when it cannot be found out how GRUB sees the place of the environment block.
+	ErrUnknown = errors.New("it is not known how GRUB sees it")
 	// ErrNoActive is wrapped when nobody says which slot boots at first.
 	ErrNoActive = errors.New("which slot boots at first?")
+	// ErrOutput is wrapped when a script is to be written over something that is no file.
+	ErrOutput = errors.New("not a place for a script")
 )
 
 // SetupOptions say which script is written where; with none of the three files it is a part, deltaup.cfg beside the
-// environment block. Files are paths of this process.
+// environment block. Files are paths of the machine, and so lie below its root; a path that begins with that root is
+// taken as it is.
 type SetupOptions struct {
 	Part      string // to be sourced by a grub.cfg
 	Whole     string // a whole grub.cfg
 	Generator string // for /etc/grub.d
-	Active    string // the slot that boots at first, when the machine runs from none
+	Active    string // the slot that boots at first, when the machine runs from none and there is one to boot
 }
 
-// Setup prepares the boot loader: it makes the environment block, has the running slot boot at first, marks empty slots
-// bad, and writes the scripts. It can be repeated; what the block says of slots stays. The files written are given.
+// Setup prepares the boot loader: it makes the environment block or mends it, has the running slot boot at first, marks empty
+// slots bad, and writes the scripts. It can be repeated; what the block says of slots stays. While all slots are
+// empty none boots at first: the first installation is. The files written are given. After an error everything is as it was before.
 func (d *Device) Setup(ctx context.Context, o SetupOptions) (files []string, err error) {
-	if err := durable.MkdirAll(filepath.Dir(d.grubenv())); err != nil {
-		return nil, err
-	}
-	place, err := d.Machine.FileSystem(d.Config.Boot.Grubenv)
+	place, err := d.grubPlace()
 	if err != nil {
 		return nil, err
 	}
-	if place.NotForGRUB != "" {
-		return nil, fmt.Errorf("%s: %w: %s", d.Config.Boot.Grubenv, ErrUnfit, place.NotForGRUB)
+	block, err := grubenv.Find(d.blockPath())
+	if err != nil {
+		return nil, err
+	}
+	booted, err := d.bootedOrNone()
+	if err != nil {
+		return nil, err
 	}
 	scripts, err := d.scripts(place, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.setupState(ctx, o.Active); err != nil {
+	var u undo
+	defer func() {
+		if err != nil {
+			files, err = nil, errors.Join(err, u.run())
+		}
+	}()
+	if err := d.makeFolders(&u); err != nil {
+		return nil, err
+	}
+	unlock, err := lockFolder(filepath.Dir(d.blockPath()))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	u.push(block.Undo)
+	if err := d.applyFirst(ctx, block, booted, o.Active); err != nil {
 		return nil, err
 	}
 	for _, s := range scripts {
-		if err := writeScript(s.file, s.text, s.mode); err != nil {
+		if err := s.write(&u); err != nil {
 			return nil, err
 		}
 		files = append(files, s.file)
 	}
-	return append(files, d.grubenv()), nil
+	if s := d.Config.Slot(booted); s != nil {
+		if err := d.guardRecords(&u); err != nil {
+			return nil, err
+		}
+		if err := errors.Join(d.know(s), d.knowFiles(s)); err != nil {
+			return nil, err
+		}
+	}
+	return append(files, d.blockPath()), nil
 }
 
-// script is a file for GRUB.
-type script struct {
-	file string
-	text []byte
-	mode os.FileMode
+// makeBlock makes the environment block of a machine whose slots are empty.
+func (d *Device) makeBlock(ctx context.Context) error {
+	if err := durable.MkdirAll(filepath.Dir(d.blockPath())); err != nil {
+		return err
+	}
+	block, err := grubenv.Find(d.blockPath())
+	if err != nil {
+		return err
+	}
+	return d.applyFirst(ctx, block, "", "")
+}
+
+// blockPath is where the environment block lies or is to be made, behind all symbolic links.
+func (d *Device) blockPath() string {
+	path, err := d.Machine.Resolve(d.Config.Boot.Grubenv)
+	if err != nil {
+		return d.grubenv()
+	}
+	return path
+}
+
+// grubPlace is the file system of the environment block, which GRUB must be able to find and to write to.
+func (d *Device) grubPlace() (*machine.FileSystem, error) {
+	path := d.Config.Boot.Grubenv
+	place, err := d.Machine.FileSystem(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case place.NotForGRUB != "":
+		return nil, fmt.Errorf("%s: %w: %s", path, ErrUnfit, place.NotForGRUB)
+	case place.Unknown != "":
+		return nil, fmt.Errorf("%s: %w: %s", path, ErrUnknown, place.Unknown)
+	}
+	return place, nil
 }
 
 func (d *Device) scripts(place *machine.FileSystem, o SetupOptions) ([]script, error) {
@@ -76,7 +139,7 @@ func (d *Device) scripts(place *machine.FileSystem, o SetupOptions) ([]script, e
 		return nil, err
 	}
 	if o.Part == "" && o.Whole == "" && o.Generator == "" {
-		o.Part = filepath.Join(filepath.Dir(d.grubenv()), "deltaup.cfg")
+		o.Part = filepath.Join(filepath.Dir(d.Config.Boot.Grubenv), "deltaup.cfg")
 	}
 	var list []script
 	for _, s := range []struct {
@@ -91,21 +154,45 @@ func (d *Device) scripts(place *machine.FileSystem, o SetupOptions) ([]script, e
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, script{s.file, text, s.mode})
+		file, err := d.output(s.file)
+		if err != nil {
+			return nil, err
+		}
+		for _, other := range append(list, script{file: d.blockPath()}) {
+			if other.file == file {
+				return nil, fmt.Errorf("%s: %w: something else is written there, too", s.file, ErrOutput)
+			}
+		}
+		script, err := newScript(file, text, s.mode)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, *script)
 	}
 	return list, nil
+}
+
+// output is where a script that the machine is to have at file is written.
+func (d *Device) output(file string) (string, error) {
+	root := d.path("/")
+	if d.Machine.Running() {
+		var err error
+		if file, err = filepath.Abs(file); err != nil {
+			return "", err
+		}
+	} else if rest, ok := strings.CutPrefix(filepath.Clean(file), root+"/"); ok {
+		file = rest
+	}
+	return d.Machine.Resolve(file)
 }
 
 // grubConfig is the configuration in GRUB's paths.
 func (d *Device) grubConfig(place *machine.FileSystem) (*grub.Config, error) {
 	c := &grub.Config{UUID: place.UUID, Env: place.Inner, Args: strings.Fields(d.Config.Boot.Args)}
 	for _, s := range d.Config.Slots {
-		if err := durable.MkdirAll(d.path(s.Boot)); err != nil {
-			return nil, err
-		}
 		at, err := d.Machine.FileSystem(s.Boot)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("slot %s: %w", s.Name, err)
 		}
 		if at.Device != place.Device {
 			return nil, fmt.Errorf("slot %s: %s: %w: it is on another file system than %s", s.Name, s.Boot, ErrUnfit, d.Config.Boot.Grubenv)
@@ -121,44 +208,78 @@ func (d *Device) grubConfig(place *machine.FileSystem) (*grub.Config, error) {
 	return c, nil
 }
 
-// setupState makes the environment block and gives it a first content.
-func (d *Device) setupState(ctx context.Context, active string) error {
-	booted, err := d.bootedOrNone()
-	if err != nil {
-		return err
+// makeFolders makes the folders of the environment block and of the slots' kernels.
+func (d *Device) makeFolders(u *undo) error {
+	folders := []string{filepath.Dir(d.blockPath())}
+	for _, s := range d.Config.Slots {
+		folders = append(folders, d.path(s.Boot))
 	}
-	if booted != "" {
-		active = booted
-	}
-	if err := grubenv.Create(d.grubenv()); err != nil {
-		return err
-	}
-	_, err = d.change(ctx, func(s counted.State) (counted.State, error) {
-		if s.ID == "" {
-			s.ID = newID()
+	for _, dir := range folders {
+		if err := u.mkdirAll(dir); err != nil {
+			return err
 		}
-		if s.Active != "" {
-			return s, nil
-		}
-		if active == "" {
-			return s, fmt.Errorf("%w: the machine runs from none", ErrNoActive)
-		}
-		s, err := s.MarkActive(active)
-		for i := range d.Config.Slots {
-			slot := &d.Config.Slots[i]
-			if err == nil && slot.Name != active && (!exists(d.kernel(slot)) || !exists(d.initrd(slot))) {
-				s, err = s.MarkBad(slot.Name)
-			}
-		}
-		return s, err
-	})
-	if err != nil {
-		return err
-	}
-	if s := d.Config.Slot(booted); s != nil {
-		return errors.Join(d.know(s), d.knowFiles(s))
 	}
 	return nil
+}
+
+// applyFirst gives the environment block its first content; what it says of slots stays.
+func (d *Device) applyFirst(ctx context.Context, block *grubenv.Place, booted, active string) error {
+	err := block.Apply(ctx, func(b *grubenv.Block) error {
+		_, err := counted.Change(b, d.names(), func(s counted.State) (counted.State, error) {
+			if s.ID == "" {
+				s.ID = newID()
+			}
+			if s.Active != "" {
+				return s, nil
+			}
+			return d.first(s, booted, active)
+		})
+		return err
+	})
+	return blockError(err)
+}
+
+// first chooses the slot that boots at first, and marks the empty ones bad. There is none as long as all are empty.
+func (d *Device) first(s counted.State, booted, active string) (counted.State, error) {
+	var err error
+	switch {
+	case booted != "":
+		active = booted
+	case active != "":
+		if err := d.bootable(active); err != nil {
+			return s, err
+		}
+	case d.firstBootable() != "":
+		return s, fmt.Errorf("%w: the machine runs from none", ErrNoActive)
+	}
+	if active != "" {
+		if s, err = s.MarkActive(active); err != nil {
+			return s, err
+		}
+	}
+	for _, slot := range d.Config.Slots {
+		if slot.Name != active && !d.hasKernel(&slot) {
+			if s, err = s.MarkBad(slot.Name); err != nil {
+				return s, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// firstBootable is the first slot with a kernel and an initrd; "" when there is none.
+func (d *Device) firstBootable() string {
+	for _, s := range d.Config.Slots {
+		if d.hasKernel(&s) {
+			return s.Name
+		}
+	}
+	return ""
+}
+
+// othersBootable tells whether another slot has a kernel and an initrd.
+func (d *Device) othersBootable(slot string) bool {
+	return slices.ContainsFunc(d.Config.Slots, func(s config.Slot) bool { return s.Name != slot && d.hasKernel(&s) })
 }
 
 // newID is random; GRUB passes it to the kernel as deltaup.env=, which proves that it reads the environment block
@@ -169,21 +290,25 @@ func newID() string {
 	return hex.EncodeToString(id)
 }
 
-// writeScript writes a file so that GRUB, which replays no journal, finds it.
-func writeScript(file string, text []byte, mode os.FileMode) error {
-	tmp := file + ".new"
-	if err := durable.RemoveTemps(tmp); err != nil {
-		return err
+// lockFolder keeps other setups out of a folder, and removes what those that were killed left there.
+func lockFolder(dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
 	}
-	err := durable.WriteFile(tmp, file, func(w io.Writer) error {
-		_, err := w.Write(text)
-		return err
-	})
-	if err = errors.Join(err, os.Remove(tmp)); err != nil {
-		return err
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		err = fmt.Errorf("%s: %w", dir, ErrBusy)
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOLCK):
+		err = nil // a file system without locks
 	}
-	if err := os.Chmod(file, mode); err != nil {
-		return err
+	if err == nil {
+		err = durable.RemoveTemps(dir)
 	}
-	return syncFileSystem(filepath.Dir(file))
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil // nothing was written to it
 }

@@ -9,6 +9,7 @@ import (
 
 // Status is what is known of the machine.
 type Status struct {
+	BlockError   string       `json:"block_error,omitempty"`  // why the boot loader's state is not known; slots are then told by their files alone
 	Booted       string       `json:"booted"`                 // "" when it runs from no slot, or that is in doubt
 	BootedError  string       `json:"booted_error,omitempty"` // why Booted is ""
 	OnTrial      bool         `json:"on_trial"`               // the running slot is not yet marked good
@@ -41,17 +42,19 @@ type SlotStatus struct {
 	Scrub *ScrubResult `json:"scrub,omitempty"` // what the last scrub since it was written found; nil: there was none
 }
 
-// Status looks at everything and changes nothing. A running slot that is in doubt is part of what it tells.
+// Status looks at everything and changes nothing. A running slot that is in doubt is part of what it tells, and so is an
+// environment block that is damaged or missing.
 func (d *Device) Status(ctx context.Context) (*Status, error) {
+	s := &Status{Failed: []Failure{}}
 	state, err := d.counted()
 	if err != nil {
-		return nil, err
+		state, s.BlockError = counted.State{Slots: d.names()}, err.Error()
 	}
+	s.FellBack, s.Next = state.FellBack(), next(state)
 	r, err := d.records()
 	if err != nil {
 		return nil, err
 	}
-	s := &Status{FellBack: state.FellBack(), Next: next(state), Failed: []Failure{}}
 	if s.Booted, err = d.Booted(); err != nil {
 		s.BootedError = err.Error()
 	}
@@ -67,7 +70,7 @@ func (d *Device) Status(ctx context.Context) (*Status, error) {
 	for _, c := range d.Config.Slots {
 		rec := r.slot(c.Name)
 		slot := SlotStatus{Name: c.Name, Path: c.Path, Booted: c.Name == s.Booted, Active: c.Name == state.Active,
-			Kernel: exists(d.kernel(&c)) && exists(d.initrd(&c)), Record: *rec, Scrub: scrubs.of(c.Name, rec)}
+			Kernel: d.hasKernel(&c), Record: *rec, Scrub: scrubs.of(c.Name, rec)}
 		slot.State = slotState(state, &slot)
 		s.Slots = append(s.Slots, slot)
 	}

@@ -32,6 +32,9 @@ type Update struct {
 	spoiled bool // the target cannot be booted any more
 	sums    *summer
 	unlock  func()
+
+	first      bool // there is no environment block yet
+	unfinished bool // an installation into the target was cut off
 }
 
 // Prepare finds the slot that the release goes to and quotes what it takes. Of r, what the configuration tells is filled in: channel and
@@ -55,10 +58,7 @@ func (u *Update) prepare(ctx context.Context, r apply.Request) error {
 	if u.booted, err = u.d.bootedOrNone(); err != nil {
 		return err
 	}
-	if err := u.d.Observe(ctx); err != nil {
-		return err
-	}
-	state, err := u.d.counted()
+	state, err := u.state(ctx)
 	if err != nil {
 		return err
 	}
@@ -72,6 +72,7 @@ func (u *Update) prepare(ctx context.Context, r apply.Request) error {
 	if u.target, err = u.d.target(state, records, u.booted); err != nil {
 		return err
 	}
+	u.unfinished = !records.slot(u.target.Name).Whole
 	u.fill(&r)
 	err = u.open(ctx, r, state)
 	var held *heldError
@@ -79,10 +80,28 @@ func (u *Update) prepare(ctx context.Context, r apply.Request) error {
 		if err := u.slot.Close(); err != nil {
 			return err
 		}
-		u.slot, u.target = nil, held.slot
+		u.slot, u.target, u.unfinished = nil, held.slot, false
 		err = u.open(ctx, r, state)
 	}
 	return err
+}
+
+// state notes what the boot loader did, and gives its state. An empty machine that no boot loader was set up on has
+// none yet: the first installation makes the environment block.
+func (u *Update) state(ctx context.Context) (counted.State, error) {
+	state, err := u.d.counted()
+	if errors.Is(err, ErrNoBlock) && u.booted == "" && u.d.firstBootable() == "" {
+		u.first = true
+		_, err = u.d.grubPlace()
+		return counted.State{Slots: u.d.names()}, err
+	}
+	if err != nil {
+		return state, err
+	}
+	if err := u.d.Observe(ctx); err != nil {
+		return state, err
+	}
+	return u.d.counted()
 }
 
 // fill puts what the configuration tells into the request.

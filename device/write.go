@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"deltaup/apply"
 	"deltaup/internal/durable"
 	"deltaup/mirror"
@@ -59,7 +57,7 @@ func (u *Update) spoil(ctx context.Context) error {
 	if err := u.files.hide(); err != nil {
 		return err
 	}
-	if err := syncFileSystem(u.d.path(u.target.Boot)); err != nil {
+	if err := durable.SyncFileSystem(u.d.path(u.target.Boot)); err != nil {
 		return err
 	}
 	u.spoiled = true
@@ -68,7 +66,19 @@ func (u *Update) spoil(ctx context.Context) error {
 
 // mark notes what the target is to hold, and marks it bad. The boot folder exists afterwards.
 func (u *Update) mark(ctx context.Context) error {
-	err := u.d.changeRecords(func(r *records) error {
+	if u.first {
+		if err := u.d.makeBlock(ctx); err != nil {
+			return err
+		}
+	}
+	state, err := u.d.counted()
+	if err == nil {
+		_, err = u.markBad(state)
+	}
+	if err != nil {
+		return err // before the record says that the slot is not whole
+	}
+	err = u.d.changeRecords(func(r *records) error {
 		rec := r.slot(u.target.Name)
 		image := u.release.Artifact(mirror.ImageName)
 		if !rec.Whole && rec.Image == image.ID && rec.Order == r.Order {
@@ -85,23 +95,36 @@ func (u *Update) mark(ctx context.Context) error {
 	if err := durable.MkdirAll(u.d.path(u.target.Boot)); err != nil {
 		return err
 	}
-	_, err = u.d.change(ctx, func(s counted.State) (counted.State, error) { return s.MarkBad(u.target.Name) })
+	_, err = u.d.change(ctx, u.markBad)
 	return err
 }
 
-// activate puts the target, which was read back, on trial.
+// markBad is the transition of the target's first write. The only good slot is not given up, unless it is one that an
+// installer has filled and was cut off behind, so that nobody noted that it is whole.
+func (u *Update) markBad(s counted.State) (counted.State, error) {
+	if u.booted == "" && u.unfinished && s.Active == u.target.Name {
+		s.Active = ""
+	}
+	return s.MarkBad(u.target.Name)
+}
+
+// activate puts the target, which was read back, on trial. The first of an empty machine becomes the good one: there is
+// none to fall back to.
 func (u *Update) activate(ctx context.Context) error {
 	if err := u.files.show(); err != nil {
 		return err
 	}
 	// GRUB replays no journal: what was renamed must have reached its place before GRUB is told of it.
-	if err := syncFileSystem(u.d.path(u.target.Boot)); err != nil {
+	if err := durable.SyncFileSystem(u.d.path(u.target.Boot)); err != nil {
 		return err
 	}
 	if err := u.files.verify(); err != nil {
 		return err
 	}
 	_, err := u.d.change(ctx, func(s counted.State) (counted.State, error) {
+		if u.booted == "" && !u.d.othersBootable(u.target.Name) {
+			return s.Install(u.target.Name, u.d.Config.Boot.Attempts)
+		}
 		return s.Activate(u.target.Name, u.d.Config.Boot.Attempts)
 	})
 	if err != nil {
@@ -151,27 +174,4 @@ func (s *spoilingSlot) Begin(size int64) error {
 		return fmt.Errorf("make slot %s unbootable: %w", s.Name(), err)
 	}
 	return s.Slot.Begin(size)
-}
-
-// syncFileSystem writes back everything of the file system that a folder lies on, what its journal holds included, to its
-// place on the disk, and has the disk empty its cache behind it.
-//
-// Linux does so only when asked twice. Ext4's syncfs commits the journal, flushes the disk's cache, and then puts
-// the metadata in place; its fsync of a folder commits alone, and flushes nothing when all is committed. FAT's
-// syncfs flushes nothing, its fsync does. The second syncfs flushes what the first has put in place.
-func syncFileSystem(dir string) error {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	defer unix.Close(fd) // read only
-	for n := 0; n < 2 && err == nil; n++ {
-		if err = unix.Syncfs(fd); err == nil {
-			err = unix.Fsync(fd)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return nil
 }

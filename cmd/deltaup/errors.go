@@ -19,6 +19,7 @@ import (
 	"deltaup/slotboot"
 	"deltaup/slotboot/config"
 	"deltaup/slotboot/counted"
+	"deltaup/slotboot/grubenv"
 	"deltaup/slotboot/machine"
 	"deltaup/trust"
 )
@@ -146,6 +147,12 @@ var outcomes = []outcome{
 	{is: device.ErrBusy, code: exitBusy, hint: "run the same command again when it is done"},
 	{is: device.ErrNoSlot, code: exitMissing},
 	{is: device.ErrNotWhole, code: exitUnsound, hint: "deltaup pull fills it"},
+	{is: device.ErrNoBlock, code: exitMissing, hint: "deltaup boot setup makes it"},
+	{is: device.ErrBlock, code: exitUnsound, hint: "deltaup boot setup mends it"},
+	{is: device.ErrUnknown, code: exitUnsound, hint: "/dev and /sys have to be there"},
+	{is: device.ErrOutput, code: exitUsage},
+	{is: grubenv.ErrForeign, code: exitUnsound, hint: "deltaup doctor says what helps"},
+	{is: machine.ErrNotMounted, code: exitUnsound},
 	{is: device.ErrUnsound, code: exitUnsound},
 	{is: device.ErrUnfit, code: exitUnsound, hint: "deltaup doctor says what is needed"},
 	{is: device.ErrNoActive, code: exitUsage, hint: "--active SLOT tells"},

@@ -77,6 +77,9 @@ func printStatus(w io.Writer, s *device.Status) {
 	if s.FellBack != "" {
 		fmt.Fprintf(w, "fell back: slot %s was given up\n", s.FellBack)
 	}
+	if s.BlockError != "" {
+		fmt.Fprintf(w, "not known what boots next: %s; deltaup doctor says what helps\n", s.BlockError)
+	}
 	printSlots(w, s)
 	printScrubs(w, s)
 	for _, f := range s.Failed {

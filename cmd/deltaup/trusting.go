@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"deltaup/mirror"
+	"deltaup/slotboot/machine"
 	"deltaup/trust"
 )
 
@@ -73,7 +73,7 @@ func (o *trustOptions) readRoot() ([]byte, error) {
 		return readRootFile(o.root)
 	}
 	for _, path := range rootPlaces {
-		b, err := readRootFile(filepath.Join("/", o.sysroot, path))
+		b, err := readRootFile(machine.Machine{Root: o.sysroot}.Path(path))
 		if !errors.Is(err, fs.ErrNotExist) {
 			return b, err
 		}
