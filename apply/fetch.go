@@ -14,6 +14,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/delta"
+	"deltaup/internal/human"
 	"deltaup/mirror"
 )
 
@@ -304,5 +305,5 @@ func (u *Update) hashCached(ctx context.Context) (chunkstore.ID, error) {
 
 // noRoom says that the state folder's file system is too small for a plan.
 func (u *Update) noRoom(free int64) error {
-	return fmt.Errorf("state folder %s: %w: %d bytes are free, %d are to be fetched", u.state.dir, ErrNoSpace, free, u.plan.Bytes)
+	return fmt.Errorf("state folder %s: %w: %s are to be fetched, %s more than are free", u.state.dir, ErrNoSpace, human.Size(u.plan.Bytes), human.Size(u.plan.Bytes-free))
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/human"
 	"deltaup/mirror"
 	"deltaup/mkimage/squashfs"
 )
@@ -107,7 +108,8 @@ func (u *Update) wanted(ctx context.Context) error {
 		return err
 	}
 	if capacity < image.Size {
-		return fmt.Errorf("slot %s: %w: it holds %d bytes, the image of release %s has %d", u.r.Slot.Name(), ErrNoSpace, capacity, u.release.Version, image.Size)
+		return fmt.Errorf("slot %s: %w: the image of release %s has %s, %s more than it holds",
+			u.r.Slot.Name(), ErrNoSpace, u.release.Version, human.Size(image.Size), human.Size(image.Size-capacity))
 	}
 	if u.current, err = holds(ctx, u.r.Slot, image, u.r.ReadBack); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/human"
 )
 
 // NewPlan decides how to get the image and what to fetch. Of the ways that take no more bytes
@@ -117,11 +118,11 @@ func judge(w Way, p, best *Plan, limit int64, o Optimize) Alternative {
 	case p.Bytes > limit:
 		a.Why = "more bytes than the whole image"
 	case o == ForBytes && bytes > 0:
-		a.Why = fmt.Sprintf("%d bytes more", bytes)
+		a.Why = human.Size(bytes) + " more"
 	case longer > 0:
 		a.Why = fmt.Sprintf("%v longer", roughly(longer))
 	case bytes > 0:
-		a.Why = fmt.Sprintf("%d bytes more", bytes)
+		a.Why = human.Size(bytes) + " more"
 	default:
 		a.Why = "no better"
 	}

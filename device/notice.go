@@ -9,7 +9,11 @@ import (
 	"time"
 
 	"deltaup/internal/durable"
+	"deltaup/internal/human"
 )
+
+// maxNotice is how long a notice may be, in bytes.
+const maxNotice = 500
 
 // What tells people and programs that a reboot waits. All of it is in /run, and so is gone after that.
 const (
@@ -20,7 +24,7 @@ const (
 
 // notify tells those who are logged in, or will be, that a reboot waits.
 func (d *Device) notify(ctx context.Context, text string) error {
-	text = "deltaup: " + text + "\n"
+	text = "deltaup: " + human.Line(text, maxNotice) + "\n"
 	for _, path := range []string{motdFile, rebootMarker} {
 		err := durable.WriteFile(d.path(noticeTmp), d.path(path), func(w io.Writer) error {
 			_, err := io.WriteString(w, text)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 
+	"deltaup/internal/human"
+
 	"golang.org/x/time/rate"
 )
 
@@ -32,7 +34,7 @@ func (b *budget) reserve(n int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if left := b.max - b.used - b.reserved; n > left {
-		return fmt.Errorf("%w: %d bytes are needed, %d of %d are left", ErrBudget, n, left, b.max)
+		return fmt.Errorf("%w: %s are needed, %s more than are left of %s", ErrBudget, human.Size(n), human.Size(n-left), human.Size(b.max))
 	}
 	b.reserved += n
 	return nil

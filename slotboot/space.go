@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unsafe"
 
+	"deltaup/internal/human"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -46,7 +48,7 @@ func (s *Slot) capacity() (int64, error) {
 func (s *Slot) Reserve(size int64) error {
 	err := s.reserve(size)
 	if err != nil {
-		return fmt.Errorf("slot %s: reserve %d bytes: %w", s.path, size, err)
+		return fmt.Errorf("slot %s: reserve %s: %w", s.path, human.Size(size), err)
 	}
 	return nil
 }

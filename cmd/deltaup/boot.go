@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +33,7 @@ is what is mounted there. A FILE is a path of that machine.`, exactArgs(0),
 				return err
 			}
 			for _, f := range files {
-				fmt.Fprintln(env.Stdout, f)
+				printf(env.Stdout, "%s\n", f)
 			}
 			return nil
 		})

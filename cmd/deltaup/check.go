@@ -2,15 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"deltaup/internal/human"
 	"deltaup/mirror"
 	"deltaup/trust"
 )
@@ -57,9 +56,7 @@ func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
 		report.Damaged = append(report.Damaged, mirror.Damage{Name: "signed metadata", What: err.Error()})
 	}
 	if o.json {
-		enc := json.NewEncoder(env.Stdout)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(report); err != nil {
+		if err := printJSON(env.Stdout, report); err != nil {
 			return err
 		}
 	} else {
@@ -73,15 +70,15 @@ func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
 
 func printReport(w io.Writer, r *mirror.CheckReport) {
 	for _, d := range r.Damaged {
-		fmt.Fprintf(w, "damaged: %s: %s", d.Name, d.What)
+		printf(w, "damaged: %s: %s", human.Name(d.Name), d.What)
 		if len(d.Releases) > 0 {
-			fmt.Fprintf(w, " (needed by %s)", strings.Join(d.Releases, ", "))
+			printf(w, " (needed by %s)", strings.Join(d.Releases, ", "))
 		}
-		fmt.Fprintln(w)
+		printf(w, "\n")
 	}
 	for _, name := range r.Unreferenced {
-		fmt.Fprintf(w, "unreferenced: %s\n", name)
+		printf(w, "unreferenced: %s\n", human.Name(name))
 	}
-	fmt.Fprintf(w, "%s, %s, %s: %d damaged, %d unreferenced\n", count(r.Releases, "release"), count(r.Files, "file"),
-		humanize.Bytes(uint64(r.Bytes)), len(r.Damaged), len(r.Unreferenced))
+	printf(w, "%s, %s, %s: %d damaged, %d unreferenced\n", count(r.Releases, "release"), count(r.Files, "file"),
+		human.Size(r.Bytes), len(r.Damaged), len(r.Unreferenced))
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -66,9 +65,7 @@ func runDiff(ctx context.Context, env *Env, o *diffOptions) error {
 		report.Directories = report.Directories[:min(len(report.Directories), topFiles)]
 	}
 	if o.json {
-		enc := json.NewEncoder(env.Stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(report)
+		return printJSON(env.Stdout, report)
 	}
 	printDiff(env.Stdout, o, report)
 	return nil

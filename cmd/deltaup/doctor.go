@@ -55,9 +55,9 @@ Nothing else is written: deltaup repair mends what it finds.`, exactArgs(0),
 
 func printFindings(w io.Writer, findings []device.Finding) {
 	for _, f := range findings {
-		fmt.Fprintf(w, "%-8s %s\n", f.Level, f.What)
+		printf(w, "%-8s %s\n", f.Level, f.What)
 		if f.Advice != "" {
-			fmt.Fprintf(w, "%-8s -> %s\n", "", f.Advice)
+			printf(w, "%-8s -> %s\n", "", f.Advice)
 		}
 	}
 }
@@ -87,7 +87,7 @@ func (o *doctorOptions) scrubs(ctx context.Context, env *Env, d *device.Device) 
 		Progress: func(slot, what string, done, total int64) { line.show("slot "+slot+", "+what, done, total) },
 		Warning: func(text string) {
 			line.clear()
-			fmt.Fprintln(env.Stderr, "deltaup: warning:", text)
+			warn(env.Stderr, text)
 		},
 	})
 }

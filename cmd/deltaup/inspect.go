@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/human"
 	"deltaup/mirror"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
@@ -34,9 +36,7 @@ recipe (as mkimage writes it or, compressed, as a mirror keeps it), a pack or an
 				return err
 			}
 			if asJSON {
-				out := json.NewEncoder(env.Stdout)
-				out.SetIndent("", "  ")
-				return out.Encode(r)
+				return printJSON(env.Stdout, r)
 			}
 			return writeReport(env.Stdout, r)
 		},
@@ -60,6 +60,15 @@ type fact struct {
 	value any
 }
 
+// inUnits adds people's units to a large number of bytes.
+func (f fact) inUnits() string {
+	n, ok := f.value.(int64)
+	if !ok || n < 1000 || !strings.HasPrefix(f.name, "bytes") && !strings.HasSuffix(f.name, "bytes") {
+		return ""
+	}
+	return " (" + human.Size(n) + ")"
+}
+
 // MarshalJSON writes an object in the order of the facts.
 func (f facts) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
@@ -72,7 +81,8 @@ func (f facts) MarshalJSON() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&b, "%q:%s", x.name, value)
+		b.WriteString(strconv.Quote(x.name) + ":")
+		b.Write(value)
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil
@@ -80,15 +90,15 @@ func (f facts) MarshalJSON() ([]byte, error) {
 
 func writeReport(w io.Writer, r *report) error {
 	out := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(out, "kind\t%s\n", r.Kind)
+	printf(out, "kind\t%s\n", r.Kind)
 	for _, f := range r.Facts {
-		fmt.Fprintf(out, "%s\t%v\n", strings.ReplaceAll(f.name, "_", " "), f.value)
+		printf(out, "%s\t%v%s\n", strings.ReplaceAll(f.name, "_", " "), f.value, f.inUnits())
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
 	for _, row := range r.Rows {
-		if _, err := fmt.Fprintln(w, row); err != nil {
+		if err := printf(w, "%s\n", row); err != nil {
 			return err
 		}
 	}

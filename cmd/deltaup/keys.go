@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -115,9 +114,9 @@ func runKeysInit(ctx context.Context, env *Env, o *keysOptions) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(env.Stdout, "%s is signed by:\n", o.mirror)
+		printf(env.Stdout, "%s is signed by:\n", o.mirror)
 		printRoles(env.Stdout, roles)
-		fmt.Fprintf(env.Stdout, "targets trust it with %s\n", filepath.Join(o.keys[0], "root.json"))
+		printf(env.Stdout, "targets trust it with %s\n", filepath.Join(o.keys[0], "root.json"))
 		return nil
 	})
 }
@@ -153,16 +152,14 @@ func runKeysList(env *Env, o *keysOptions) error {
 		return err
 	}
 	if o.json {
-		enc := json.NewEncoder(env.Stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(struct {
+		return printJSON(env.Stdout, struct {
 			Roles  []trust.RoleInfo `json:"roles"`
 			Unused []trust.KeyInfo  `json:"unused"`
 		}{roles, unused})
 	}
 	printRoles(env.Stdout, roles)
 	for _, k := range unused {
-		fmt.Fprintf(env.Stdout, "not used any more: %s\n", k.File)
+		printf(env.Stdout, "not used any more: %s\n", k.File)
 	}
 	return nil
 }
@@ -174,13 +171,13 @@ func printRoles(w io.Writer, roles []trust.RoleInfo) {
 		if r.Version == 0 {
 			version = "nothing signed yet"
 		}
-		fmt.Fprintf(t, "%s\t%d of %d\t%s\n", r.Role, r.Threshold, len(r.Keys), version)
+		printf(t, "%s\t%d of %d\t%s\n", r.Role, r.Threshold, len(r.Keys), version)
 		for _, k := range r.Keys {
 			file := k.File
 			if file == "" {
 				file = "(not here)"
 			}
-			fmt.Fprintf(t, "\t%s\t%s\n", k.ID[:min(len(k.ID), 16)], file)
+			printf(t, "\t%s\t%s\n", k.ID[:min(len(k.ID), 16)], file)
 		}
 	}
 	_ = t.Flush() // as with all that is printed
@@ -263,7 +260,7 @@ func runKeysChange(ctx context.Context, env *Env, o *keysOptions, c trust.Change
 		}
 		printRoles(env.Stdout, roles)
 		for _, k := range unused {
-			fmt.Fprintf(env.Stdout, "not used any more: %s\n", k.File)
+			printf(env.Stdout, "not used any more: %s\n", k.File)
 		}
 		return nil
 	})

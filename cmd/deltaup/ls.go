@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
+	"deltaup/internal/human"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -22,7 +22,7 @@ func newLsCommand(env *Env) *cobra.Command {
 		Use:   "ls IMAGE [PATH]",
 		Short: "List what is in a squashfs image",
 		Long: `List a squashfs image, or what is at and below PATH in it: mode, owner and group
-as numbers, size (or device number), time (UTC), path. Names that would upset a terminal are quoted.`,
+as numbers, size (or device number), time (UTC), path. Names that could be misread are quoted, see doc/output.md.`,
 		Args: rangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var path string
@@ -70,8 +70,7 @@ func listImage(ctx context.Context, out io.Writer, m *squashfs.Image, path strin
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(out, listLine(n))
-		return err
+		return printf(out, "%s\n", listLine(n))
 	})
 }
 
@@ -97,13 +96,13 @@ func listLine(n *squashfs.Node) string {
 	}
 	width := max(0, 26-len(owner))
 	when := time.Unix(int64(n.ModTime), 0).UTC().Format("2006-01-02 15:04")
-	path := printable(n.Path)
-	if path == "" {
-		path = "."
+	path := "."
+	if n.Path != "" {
+		path = human.Name(n.Path)
 	}
 	line := fmt.Sprintf("%s %s %*s %s %s", modeString(n), owner, width, size, when, path)
 	if n.Type == squashfs.Symlink {
-		line += " -> " + printable(n.Target)
+		line += " -> " + human.Name(n.Target)
 	}
 	return line
 }
@@ -132,14 +131,4 @@ func modeString(n *squashfs.Node) string {
 		letters[special.at] = special.shown[with]
 	}
 	return string(letters)
-}
-
-// printable is s as it is, or quoted where it holds more than text.
-func printable(s string) string {
-	for _, r := range s {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
-			return strconv.Quote(s)
-		}
-	}
-	return s
 }

@@ -11,6 +11,7 @@ import (
 
 func main() {
 	crashNotice = fmt.Appendf(nil, "deltaup %s: %s", version(), crashText)
+	captureLog(os.Stderr)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, osEnv(), os.Args[1:]))

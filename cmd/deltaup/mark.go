@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -36,9 +35,9 @@ next boot is of the slot before. Failures in wanted.d are only told.`, exactArgs
 				return err
 			}
 			if changed {
-				fmt.Fprintf(env.Stdout, "slot %s is good\n", slot)
+				printf(env.Stdout, "slot %s is good\n", slot)
 			} else {
-				fmt.Fprintf(env.Stdout, "slot %s was good already\n", slot)
+				printf(env.Stdout, "slot %s was good already\n", slot)
 			}
 			return nil
 		})
@@ -81,7 +80,7 @@ func printHealth(env *Env, h device.Health) {
 			if r.Err != nil {
 				state = "failed: " + r.Err.Error()
 			}
-			fmt.Fprintf(env.Stdout, "%s %s: %s\n", part.kind, filepath.Base(r.Path), state)
+			printf(env.Stdout, "%s %s: %s\n", part.kind, filepath.Base(r.Path), state)
 		}
 	}
 }
@@ -105,7 +104,7 @@ installed again. The last good slot is refused. SLOT is a name, booted or other.
 			if err := d.MarkBad(ctx, slot, reason); err != nil {
 				return err
 			}
-			fmt.Fprintf(env.Stdout, "slot %s is bad\n", slot)
+			printf(env.Stdout, "slot %s is bad\n", slot)
 			if restart {
 				return reboot(ctx)
 			}
@@ -138,7 +137,7 @@ put on trial: when it does not boot, nothing falls back. deltaup rollback puts a
 			if err := d.MarkActive(ctx, slot); err != nil {
 				return err
 			}
-			fmt.Fprintf(env.Stdout, "slot %s is active\n", slot)
+			printf(env.Stdout, "slot %s is active\n", slot)
 			return nil
 		})
 }
@@ -155,7 +154,7 @@ until a newer one is published; deltaup pull --again does so all the same.`, exa
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(env.Stdout, "slot %s boots next\n", slot)
+			printf(env.Stdout, "slot %s boots next\n", slot)
 			if restart {
 				return reboot(ctx)
 			}
@@ -188,6 +187,6 @@ func pin(env *Env, d *device.Device, what string, pinned bool) error {
 	if !pinned {
 		state = "can be overwritten"
 	}
-	fmt.Fprintf(env.Stdout, "slot %s %s\n", slot, state)
+	printf(env.Stdout, "slot %s %s\n", slot, state)
 	return nil
 }

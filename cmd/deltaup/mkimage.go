@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"deltaup/internal/durable"
+	"deltaup/internal/human"
 	"deltaup/mkimage"
 	"deltaup/mkimage/tree"
 )
@@ -99,7 +99,7 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	}
 	defer t.Close() // it is only read
 	for _, w := range t.Warnings() {
-		fmt.Fprintln(env.Stderr, "deltaup: warning:", w)
+		warn(env.Stderr, w)
 	}
 	if recipes.Order, err = o.dataOrder(env.Stderr, t.Entries()); err != nil {
 		return err
@@ -116,9 +116,9 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 		return err
 	}
 	status.clear()
-	fmt.Fprintf(env.Stdout, "%s: %d entries, %d contents with %s, image %s (%.1f %%), codec %s\n",
-		o.image, len(r.Entries), stats.Contents, humanize.Bytes(uint64(stats.PlainBytes)),
-		humanize.Bytes(uint64(stats.Size)), 100*float64(stats.Size)/float64(max(stats.PlainBytes, 1)), r.Codec)
+	printf(env.Stdout, "%s: %d entries, %d contents with %s, image %s (%.1f %%), codec %s\n",
+		o.image, len(r.Entries), stats.Contents, human.Size(stats.PlainBytes),
+		human.Size(stats.Size), 100*float64(stats.Size)/float64(max(stats.PlainBytes, 1)), r.Codec)
 	return nil
 }
 

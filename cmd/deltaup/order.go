@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"deltaup/internal/human"
 	"deltaup/mkimage/trace"
 	"deltaup/mkimage/tree"
 )
@@ -35,7 +36,7 @@ func (o *mkimageOptions) dataOrder(stderr io.Writer, entries []tree.Entry) ([]st
 	}
 	t, unknown := t.Resolve(entries)
 	if len(unknown) > 0 {
-		fmt.Fprintf(stderr, "deltaup: warning: %s: %d paths are no files of the tree, first /%s\n", files[0], len(unknown), printable(unknown[0]))
+		warn(stderr, fmt.Sprintf("%s: no files of the tree: %s, first %s", files[0], count(len(unknown), "path"), human.Name("/"+unknown[0])))
 	}
 	if o.previous == "" {
 		return t.Paths(), nil

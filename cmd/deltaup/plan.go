@@ -1,15 +1,13 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"io"
 	"text/tabwriter"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"deltaup/apply"
+	"deltaup/internal/human"
 )
 
 func newPlanCommand(env *Env) *cobra.Command {
@@ -49,14 +47,14 @@ func (p *planReporter) event(e apply.Event) {
 
 func (p *planReporter) quote(q apply.Quote) {
 	if p.json {
-		_ = json.NewEncoder(p.out).Encode(planJSON(q)) // an unreadable stdout is nothing to report there
+		_ = newJSON(p.out).Encode(planJSON(q)) // an unreadable stdout is nothing to report there
 		return
 	}
 	p.textReporter.quote(q)
 	if len(q.Alternatives) == 0 {
 		return
 	}
-	fmt.Fprintln(p.out)
+	printf(p.out, "\n")
 	printAlternatives(p.out, q)
 }
 
@@ -87,7 +85,7 @@ func planJSON(q apply.Quote) any {
 // printAlternatives prints a table of the routes.
 func printAlternatives(out io.Writer, q apply.Quote) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.DiscardEmptyColumns)
-	fmt.Fprintln(w, "route\tbytes\trequests\ttime\t\t")
+	printf(w, "route\tsize\trequests\ttime\t\t\n")
 	for _, a := range q.Alternatives {
 		about := "about "
 		if a.Exact {
@@ -98,10 +96,10 @@ func printAlternatives(out io.Writer, q apply.Quote) {
 			why = "  taken"
 		}
 		if a.Requests == 0 && a.Bytes == 0 && !a.Exact {
-			fmt.Fprintf(w, "%s\t-\t-\t-\t\t%s\n", a.Route, why)
+			printf(w, "%s\t-\t-\t-\t\t%s\n", a.Route, why)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s%s\t%d\t%v\t\t%s\n", a.Route, about, humanize.Comma(a.Bytes), a.Requests, roughly(a.Time), why)
+		printf(w, "%s\t%s%s\t%d\t%v\t\t%s\n", a.Route, about, human.Size(a.Bytes), a.Requests, human.Duration(a.Time), why)
 	}
 	_ = w.Flush() // nor is this
 }

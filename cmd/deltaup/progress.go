@@ -2,20 +2,17 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 
-	"github.com/dustin/go-humanize"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
 	"deltaup/apply"
+	"deltaup/internal/human"
 )
 
 // reporter tells people or programs how a pull goes. event may be called by several goroutines.
@@ -33,7 +30,7 @@ func newReporter(env *Env, o *pullOptions) reporter {
 	case o.planOnly:
 		return &planReporter{textReporter{out: env.Stdout, err: env.Stderr}, o.json}
 	case o.json:
-		return &jsonReporter{out: json.NewEncoder(env.Stdout)}
+		return &jsonReporter{out: newJSON(env.Stdout)}
 	case o.quiet:
 		return quietReporter{}
 	case isTerminal(env.Stdout):
@@ -143,26 +140,21 @@ func (t *textReporter) quote(q apply.Quote) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if q.Current {
-		fmt.Fprintf(t.out, "release %s: the slot already holds it\n", q.Version)
+		printf(t.out, "release %s: the slot already holds it\n", q.Version)
 		if q.Requests == 0 {
 			return
 		}
 	}
-	fmt.Fprintf(t.out, "release %s: %s bytes to fetch in %s, about %s (%s); the image has %s bytes\n", q.Version,
-		humanize.Comma(q.Bytes), count(q.Requests, "request"), roughly(q.Time), routes[q.Route], humanize.Comma(q.ImageSize))
+	printf(t.out, "release %s: %s to fetch in %s, about %s (%s); the image has %s\n", q.Version,
+		human.Size(q.Bytes), count(q.Requests, "request"), human.Duration(q.Time), routes[q.Route], human.Size(q.ImageSize))
 	if q.Notes != "" {
-		fmt.Fprintf(t.out, "notes: %s\n", oneLine(q.Notes))
+		printf(t.out, "notes: %s\n", q.Notes)
 	}
 	if q.KernelArguments != "" {
-		fmt.Fprintf(t.out, "kernel arguments that the publisher wants: %s\n", q.KernelArguments)
+		printf(t.out, "kernel arguments that the publisher wants: %s\n", q.KernelArguments)
 	}
-	fmt.Fprintf(t.out, "chunks: %d from the seeds, %d from earlier runs, %d to fetch; metadata: %s bytes in %s\n",
-		q.ChunksHave, q.ChunksCached, q.ChunksFetch, humanize.Comma(q.MetaBytes), count(q.MetaRequests, "request"))
-}
-
-// oneLine takes line breaks, and all that a terminal could take for a command, out of a text.
-func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\ufffd"), func(r rune) bool { return !unicode.IsPrint(r) }), " ")
+	printf(t.out, "chunks: %d from the seeds, %d from earlier runs, %d to fetch; metadata: %s in %s\n",
+		q.ChunksHave, q.ChunksCached, q.ChunksFetch, human.Size(q.MetaBytes), count(q.MetaRequests, "request"))
 }
 
 // routes says what apply.Quote's routes mean.
@@ -170,19 +162,11 @@ var routes = map[string]string{
 	"patch": "by patches", "chunks": "by chunks", "blocks": "by stored blocks", "whole": "the whole image", "none": "no image",
 }
 
-// roughly gives a duration as precisely as an estimate deserves.
-func roughly(d time.Duration) time.Duration {
-	if d < 10*time.Second {
-		return d.Round(100 * time.Millisecond)
-	}
-	return d.Round(time.Second)
-}
-
 func (t *textReporter) event(e apply.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e.Warning != "" {
-		fmt.Fprintln(t.err, "deltaup: warning:", e.Warning)
+		warn(t.err, e.Warning)
 		return
 	}
 	now := time.Now()
@@ -191,7 +175,7 @@ func (t *textReporter) event(e apply.Event) {
 	}
 	if now.Sub(t.last) >= lineEvery && e.Total > 0 {
 		t.last = now
-		fmt.Fprintf(t.out, "%s: %s of %s\n", e.Stage, humanize.Bytes(uint64(e.Done)), humanize.Bytes(uint64(e.Total)))
+		printf(t.out, "%s: %s of %s\n", e.Stage, human.Size(e.Done), human.Size(e.Total))
 	}
 }
 
@@ -201,8 +185,8 @@ func (t *textReporter) result(r apply.Result) {
 	if r.Route == "none" && r.Current {
 		return
 	}
-	fmt.Fprintf(t.out, "release %s: done in %s: %s bytes fetched in %s, image of %s bytes; blocks: %d copied, %d compressed\n",
-		r.Version, roughly(r.Time), humanize.Comma(r.BytesFetched), count(r.Requests, "request"), humanize.Comma(r.ImageSize), r.BlocksCopied, r.BlocksCompressed)
+	printf(t.out, "release %s: done in %s: %s fetched in %s, image of %s; blocks: %d copied, %d compressed\n",
+		r.Version, human.Duration(r.Time), human.Size(r.BytesFetched), count(r.Requests, "request"), human.Size(r.ImageSize), r.BlocksCopied, r.BlocksCompressed)
 }
 
 func (t *textReporter) failed(err error) error { return err }

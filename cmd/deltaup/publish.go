@@ -9,11 +9,11 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"deltaup/internal/human"
 	"deltaup/mirror"
 	"deltaup/trust"
 )
@@ -138,7 +138,7 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 	if err != nil {
 		return err
 	}
-	p.Waiting = func() { fmt.Fprintln(env.Stderr, "deltaup: another publisher is at work, waiting for it") }
+	p.Waiting = func() { printf(env.Stderr, "deltaup: another publisher is at work, waiting for it\n") }
 	if _, err := mirror.Look(o.mirror); err != nil { // before the keys are opened
 		return err
 	}
@@ -158,7 +158,7 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 		return err
 	}
 	for _, w := range done.Warnings {
-		fmt.Fprintf(env.Stderr, "deltaup: %s\n", w)
+		printf(env.Stderr, "deltaup: %s\n", w)
 	}
 	printPublished(env.Stdout, o, done)
 	return nil
@@ -196,21 +196,21 @@ var publishSteps = map[mirror.Step]string{
 func printPublished(w io.Writer, o *publishOptions, done *mirror.Published) {
 	version := done.Release.Version
 	if done.Existed {
-		fmt.Fprintf(w, "version %s: on the mirror already, with the same bytes\n", version)
+		printf(w, "version %s: on the mirror already, with the same bytes\n", version)
 	} else {
-		fmt.Fprintf(w, "version %s: %s of %s chunks are new, in %s (%s)\n", version, humanize.Comma(int64(done.NewChunks)),
-			humanize.Comma(int64(done.Chunks)), count(done.NewPacks, "pack"), humanize.Bytes(uint64(done.NewBytes)))
+		printf(w, "version %s: %s of %s chunks are new, in %s (%s)\n", version, humanize.Comma(int64(done.NewChunks)),
+			humanize.Comma(int64(done.Chunks)), count(done.NewPacks, "pack"), human.Size(done.NewBytes))
 		for _, a := range done.Release.Artifacts {
-			fmt.Fprintf(w, "  %s: %s, %s bytes, blake3 %s\n", a.Name, a.Kind, humanize.Comma(a.Size), a.ID)
+			printf(w, "  %s: %s, %s, blake3 %s\n", a.Name, a.Kind, human.Size(a.Size), a.ID)
 		}
 		printPatches(w, done.Patches)
 	}
 	switch {
 	case o.channel == "":
 	case done.Moved:
-		fmt.Fprintf(w, "channel %s: now points to %s\n", o.channel, version)
+		printf(w, "channel %s: now points to %s\n", o.channel, version)
 	default:
-		fmt.Fprintf(w, "channel %s: pointed to %s already\n", o.channel, version)
+		printf(w, "channel %s: pointed to %s already\n", o.channel, version)
 	}
 }
 
@@ -221,11 +221,11 @@ func printPatches(w io.Writer, patches []mirror.PatchStats) {
 		if p.Artifact != mirror.ImageName {
 			what = p.Artifact + " patch"
 		}
-		fmt.Fprintf(w, "  %s from %s: %s for %s, in %s", what, p.From, humanize.Bytes(uint64(p.Size)), count(p.Contents, "file"), p.Time.Round(time.Second))
+		printf(w, "  %s from %s: %s for %s, in %s", what, p.From, human.Size(p.Size), count(p.Contents, "file"), human.Duration(p.Time))
 		if peak, ok := peakMemory(); ok {
-			fmt.Fprintf(w, " and at most %s of memory", humanize.IBytes(uint64(peak)))
+			printf(w, " and at most %s of memory", human.Size(peak))
 		}
-		fmt.Fprintln(w)
+		printf(w, "\n")
 	}
 }
 

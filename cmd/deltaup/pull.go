@@ -11,6 +11,7 @@ import (
 
 	"deltaup/apply"
 	"deltaup/device"
+	"deltaup/internal/human"
 	"deltaup/mirror"
 	"deltaup/slotboot"
 	"deltaup/slotboot/config"
@@ -177,8 +178,8 @@ func pull(ctx context.Context, maxBytes int64, dryRun bool, out reporter, prepar
 		return nil
 	}
 	if maxBytes > 0 && q.MetaBytes+q.Bytes > maxBytes {
-		return fmt.Errorf("release %s takes %d bytes, %d of them already fetched, and --max-bytes is %d: %w",
-			q.Version, q.MetaBytes+q.Bytes, q.MetaBytes, maxBytes, mirror.ErrBudget)
+		return fmt.Errorf("release %s takes %s, %s of it already fetched, which is %s more than --max-bytes permits: %w",
+			q.Version, human.Size(q.MetaBytes+q.Bytes), human.Size(q.MetaBytes), human.Size(q.MetaBytes+q.Bytes-maxBytes), mirror.ErrBudget)
 	}
 	result, err := u.Run(ctx)
 	if err != nil {

@@ -218,7 +218,7 @@ func TestPullBudget(t *testing.T) {
 	slot := filepath.Join(dir, "slot")
 	args := []string{"pull", server.URL, "--seed", v1, "--slot", slot, "--state", filepath.Join(dir, "state"), "--insecure", "--max-bytes"}
 	code, _, stderr := deltaup(t, append(args, "1M")...)
-	if code != exitBudget || !strings.Contains(stderr, "--max-bytes is 1000000") {
+	if code != exitBudget || !strings.Contains(stderr, "more than --max-bytes permits") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	if server.Requests("packs/") != 0 {

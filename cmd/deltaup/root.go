@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"deltaup/internal/human"
+
 	"github.com/spf13/cobra"
 )
 
@@ -19,7 +21,7 @@ func run(ctx context.Context, env *Env, args []string) int {
 		return exitOK
 	}
 	code, message := explain(err)
-	fmt.Fprintln(env.Stderr, "deltaup:", message)
+	printf(env.Stderr, "deltaup: %s\n", human.Line(message, maxMessage))
 	return code
 }
 

@@ -51,8 +51,8 @@ func runServe(ctx context.Context, env *Env, o *serveOptions) error {
 	}
 	h := mirror.Handler(o.dir)
 	if o.log {
-		h = mirror.LogRequests(h, env.Stderr)
+		h = mirror.LogRequests(h, lineWriter{w: env.Stderr})
 	}
-	fmt.Fprintf(env.Stdout, "serving %s on http://%s\n", o.dir, l.Addr())
+	printf(env.Stdout, "serving %s on http://%s\n", o.dir, l.Addr())
 	return mirror.Serve(ctx, l, h)
 }

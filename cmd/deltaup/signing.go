@@ -105,9 +105,9 @@ func askPassphrase(env *Env, prompt string) (string, error) {
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return "", &usageError{errors.New("no terminal to ask for a passphrase on: --passphrase-file FILE names a file with one")}
 	}
-	fmt.Fprintf(env.Stderr, "%s: ", prompt)
+	printf(env.Stderr, "%s: ", prompt)
 	b, err := term.ReadPassword(int(in.Fd()))
-	fmt.Fprintln(env.Stderr)
+	printf(env.Stderr, "\n")
 	return string(bytes.TrimSpace(b)), err
 }
 
@@ -132,7 +132,7 @@ func makeMirror(ctx context.Context, env *Env, dir string, fn func() error) erro
 }
 
 func locked(ctx context.Context, env *Env, dir string, fn func() error) error {
-	unlock, err := mirror.Lock(ctx, dir, func() { fmt.Fprintln(env.Stderr, "deltaup: another publisher is at work, waiting for it") })
+	unlock, err := mirror.Lock(ctx, dir, func() { printf(env.Stderr, "deltaup: another publisher is at work, waiting for it\n") })
 	if err != nil {
 		return err
 	}

@@ -2,17 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"deltaup/device"
+	"deltaup/internal/human"
 	"deltaup/trust"
 )
 
@@ -56,26 +54,20 @@ func newListCommand(env *Env) *cobra.Command {
 		})
 }
 
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
 func printStatus(w io.Writer, s *device.Status) {
 	switch {
 	case s.Booted == "":
-		fmt.Fprintln(w, "running:", s.BootedError)
+		printf(w, "running: %s\n", s.BootedError)
 	case s.OnTrial:
-		fmt.Fprintf(w, "running: slot %s, on trial, %s left\n", s.Booted, count(s.TriesLeft, "further boot"))
+		printf(w, "running: slot %s, on trial, %s left\n", s.Booted, count(s.TriesLeft, "further boot"))
 	default:
-		fmt.Fprintf(w, "running: slot %s\n", s.Booted)
+		printf(w, "running: slot %s\n", s.Booted)
 	}
 	if s.RebootNeeded {
-		fmt.Fprintf(w, "reboot needed: slot %s boots next\n", s.Next)
+		printf(w, "reboot needed: slot %s boots next\n", s.Next)
 	}
 	if s.FellBack != "" {
-		fmt.Fprintf(w, "fell back: slot %s was given up\n", s.FellBack)
+		printf(w, "fell back: slot %s was given up\n", s.FellBack)
 	}
 	if s.BlockError != "" {
 		fmt.Fprintf(w, "not known what boots next: %s; deltaup doctor says what helps\n", s.BlockError)
@@ -83,25 +75,25 @@ func printStatus(w io.Writer, s *device.Status) {
 	printSlots(w, s)
 	printScrubs(w, s)
 	for _, f := range s.Failed {
-		fmt.Fprintf(w, "\nnot installed again: release %s (%s, slot %s): %s\n", orUnknown(f.Version), f.Time.Format(time.DateTime), f.Slot, f.Reason)
+		printf(w, "\nnot installed again: release %s (%s, slot %s): %s\n", orUnknown(f.Version), f.Time.Format(time.DateTime), f.Slot, f.Reason)
 		for _, line := range f.Console {
-			fmt.Fprintln(w, "    "+line)
+			printf(w, "    %s\n", line)
 		}
 	}
 }
 
 func printTrust(w io.Writer, s trust.Status) {
 	if s.Root == 0 {
-		fmt.Fprintln(w, "\ntrust: no publisher")
+		printf(w, "\ntrust: no publisher\n")
 	} else {
-		fmt.Fprintf(w, "\ntrust: root %d of the publisher", s.Root)
+		printf(w, "\ntrust: root %d of the publisher", s.Root)
 		if s.Expires != nil {
-			fmt.Fprintf(w, ", signed until %s", s.Expires.Format(time.DateTime))
+			printf(w, ", signed until %s", s.Expires.Format(time.DateTime))
 		}
-		fmt.Fprintln(w)
+		printf(w, "\n")
 	}
 	if s.Insecure != nil {
-		fmt.Fprintf(w, "a release was pulled without being verified, the last on %s\n", s.Insecure.Format(time.DateTime))
+		printf(w, "a release was pulled without being verified, the last on %s\n", s.Insecure.Format(time.DateTime))
 	}
 }
 
@@ -112,9 +104,9 @@ func printScrubs(w io.Writer, s *device.Status) {
 			continue
 		}
 		for i := range slot.Scrub.Damage {
-			fmt.Fprintf(w, "\ndamaged: slot %s, on %s: %s\n", slot.Name, slot.Scrub.Time.Format(time.DateTime), &slot.Scrub.Damage[i])
+			printf(w, "\ndamaged: slot %s, on %s: %s\n", slot.Name, slot.Scrub.Time.Format(time.DateTime), &slot.Scrub.Damage[i])
 			for _, file := range slot.Scrub.Damage[i].Files {
-				fmt.Fprintln(w, "    "+file)
+				printf(w, "    %s\n", file)
 			}
 		}
 	}
@@ -123,7 +115,7 @@ func printScrubs(w io.Writer, s *device.Status) {
 // printSlots prints a table.
 func printSlots(w io.Writer, s *device.Status) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SLOT\tRELEASE\tSTATE\tSIZE\tINSTALLED\tSCRUBBED\t")
+	printf(t, "SLOT\tRELEASE\tSTATE\tSIZE\tINSTALLED\tSCRUBBED\t\n")
 	for _, slot := range s.Slots {
 		var notes []string
 		for _, n := range []struct {
@@ -136,7 +128,7 @@ func printSlots(w io.Writer, s *device.Status) {
 		}
 		size, installed, scrubbed := "-", "-", "-"
 		if slot.Size > 0 {
-			size = humanize.Bytes(uint64(slot.Size))
+			size = human.Size(slot.Size)
 		}
 		if !slot.Installed.IsZero() {
 			installed = slot.Installed.Format(time.DateTime)
@@ -147,7 +139,7 @@ func printSlots(w io.Writer, s *device.Status) {
 		if slot.Scrub != nil && len(slot.Scrub.Damage) > 0 {
 			notes = append(notes, "damaged")
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", slot.Name, orUnknown(slot.Version), slot.State, size, installed, scrubbed, strings.Join(notes, ", "))
+		printf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", slot.Name, orUnknown(slot.Version), slot.State, size, installed, scrubbed, strings.Join(notes, ", "))
 	}
 	t.Flush() // what a closed output means is found out at the next print
 }

@@ -23,7 +23,7 @@ func newStatusLine(env *Env) *statusLine {
 func (s *statusLine) show(what string, done, total int64) {
 	text := fmt.Sprintf("%s: %d %%", what, 100*done/max(total, 1))
 	if s.w != nil && text != s.shown {
-		fmt.Fprint(s.w, "\r\x1b[K", text)
+		printf(s.w, "\r\x1b[K%s", text)
 		s.shown = text
 	}
 }
@@ -31,7 +31,7 @@ func (s *statusLine) show(what string, done, total int64) {
 // clear takes the line away, so that other output can follow.
 func (s *statusLine) clear() {
 	if s.shown != "" {
-		fmt.Fprint(s.w, "\r\x1b[K")
+		printf(s.w, "\r\x1b[K")
 		s.shown = ""
 	}
 }

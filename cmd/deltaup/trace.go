@@ -2,16 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
 	"text/tabwriter"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"deltaup/internal/durable"
+	"deltaup/internal/human"
 	"deltaup/mkimage/trace"
 	"deltaup/mkimage/tree"
 )
@@ -104,9 +103,7 @@ func showTrace(ctx context.Context, stdout io.Writer, t *trace.Trace, image stri
 		report.Scatter = s
 	}
 	if asJSON {
-		out := json.NewEncoder(stdout)
-		out.SetIndent("", "  ")
-		return out.Encode(report)
+		return printJSON(stdout, report)
 	}
 	return printTrace(stdout, t, &report)
 }
@@ -135,18 +132,18 @@ func printTrace(stdout io.Writer, t *trace.Trace, report *traceReport) error {
 		f := &t.Files[i]
 		size := "-"
 		if n := f.Bytes(); n > 0 {
-			size = humanize.Bytes(uint64(n))
+			size = human.Size(n)
 		}
-		fmt.Fprintf(out, "%.3f s\t%s\t  /%s\n", f.First.Seconds(), size, printable(f.Path))
+		printf(out, "%.3f s\t%s\t  %s\n", f.First.Seconds(), size, human.Name("/"+f.Path))
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%d files in %.1f s, %d events lost\n", report.Files, report.Seconds, report.Lost)
+	printf(stdout, "%d files in %.1f s, %d events lost\n", report.Files, report.Seconds, report.Lost)
 	if s := report.Scatter; s != nil {
-		fmt.Fprintf(stdout, "in the image: %d files (%d are not there), %s in %d blocks, %d ranges and %d seeks, within %s of %s; %d metadata blocks\n",
-			s.Files, s.Missing, humanize.Bytes(uint64(s.Bytes)), s.Blocks, s.Ranges, s.Seeks,
-			humanize.Bytes(uint64(s.Span)), humanize.Bytes(uint64(s.Data)), s.Tables)
+		printf(stdout, "in the image: %d files (%d are not there), %s in %d blocks, %d ranges and %d seeks, within %s of %s; %d metadata blocks\n",
+			s.Files, s.Missing, human.Size(s.Bytes), s.Blocks, s.Ranges, s.Seeks,
+			human.Size(s.Span), human.Size(s.Data), s.Tables)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"deltaup/internal/human"
 	"deltaup/mkimage/trace"
 )
 
@@ -47,12 +48,12 @@ func prefetch(ctx context.Context, env *Env, image, limit string) error {
 	}
 	defer f.Close() // only read
 	// Whoever began it in the background waits for this line before /dev moves to the new root.
-	fmt.Fprintln(env.Stdout, "reading", image)
+	printf(env.Stdout, "reading %s\n", image)
 	n, err := trace.Prefetch(ctx, f, int64(min(most, 1<<62)))
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Stdout, "%s: %s are in memory\n", image, humanize.Bytes(uint64(n)))
+	printf(env.Stdout, "%s: %s are in memory\n", image, human.Size(n))
 	return nil
 }
 

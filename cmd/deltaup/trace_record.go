@@ -49,7 +49,7 @@ the kernel's tracing.`,
 func recordTrace(ctx context.Context, env *Env, o *traceRecordOptions) error {
 	if o.until == "taken" {
 		// Whoever began it in the background waits for this line before the next step.
-		o.Started = func() { fmt.Fprintln(env.Stdout, "recording") }
+		o.Started = func() { printf(env.Stdout, "recording\n") }
 		return trace.RecordUntilTaken(ctx, o.RecordOptions)
 	}
 	if o.output == "" {
@@ -67,7 +67,7 @@ func recordTrace(ctx context.Context, env *Env, o *traceRecordOptions) error {
 	if err := writeTrace(env.Stdout, o.output, t); err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Stderr, "deltaup: recorded %d files, %d events lost\n", len(t.Files), t.Lost)
+	printf(env.Stderr, "deltaup: recorded %d files, %d events lost\n", len(t.Files), t.Lost)
 	return err
 }
 

@@ -14,8 +14,7 @@ func newVersionCommand(env *Env) *cobra.Command {
 		Short: "Print the version of this program",
 		Args:  exactArgs(0),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(env.Stdout, "deltaup %s\n", version())
-			return err
+			return printf(env.Stdout, "deltaup %s\n", version())
 		},
 	}
 }

@@ -1,0 +1,67 @@
+// Package human makes what people read of what machines have: one printable line of any text, a name that can be
+// read back, sizes and times in the units of people. Texts that nobody has signed, names in images and lines of a
+// kernel's console go through it before a terminal sees them.
+package human
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Line makes one line of s: runs of line breaks, of what a terminal could take for a command and of what turns the
+// direction of writing become a space, other bytes that are not UTF-8 become U+FFFD. Of what is longer than most bytes the
+// start is left, and "…".
+func Line(s string, most int) string {
+	cut := len(s) > most
+	if cut {
+		end := most
+		for i := 0; i < utf8.UTFMax && end > 0 && !utf8.RuneStart(s[end]); i++ {
+			end-- // not into a character
+		}
+		s = s[:end]
+	}
+	s = strings.ToValidUTF8(s, string(utf8.RuneError))
+	if strings.IndexFunc(s, notPrintable) >= 0 {
+		s = strings.Join(strings.FieldsFunc(s, notPrintable), " ")
+	}
+	if cut {
+		s += "…"
+	}
+	return s
+}
+
+func notPrintable(r rune) bool { return !strconv.IsPrint(r) }
+
+// Name gives a file's name as it is, or quoted as in Go where it could be misread: so no two names look the same, and
+// strconv.Unquote gives back what begins with a quotation mark.
+func Name(s string) string {
+	switch {
+	case s == "" || s[0] == '"' || s[0] == ' ' || s[len(s)-1] == ' ' || strings.Contains(s, " -> "),
+		!utf8.ValidString(s), strings.IndexFunc(s, notPrintable) >= 0:
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// Size gives a number of bytes with two digits at least, in powers of a thousand: 999 B, 4.2 kB, 133 MB.
+func Size(n int64) string {
+	if n < 0 {
+		return "-" + humanize.Bytes(-uint64(n))
+	}
+	return humanize.Bytes(uint64(n))
+}
+
+// Duration gives a time as precisely as an estimate deserves.
+func Duration(d time.Duration) time.Duration {
+	switch {
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond)
+	case d < 10*time.Minute:
+		return d.Round(time.Second)
+	}
+	return d.Round(time.Minute)
+}
