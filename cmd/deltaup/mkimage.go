@@ -33,6 +33,7 @@ type mkimageOptions struct {
 	mtime      string
 	fromRecipe string
 	input      string
+	trees      tree.Options // flags that only the reading of trees is about
 }
 
 func newMkimageCommand(env *Env) *cobra.Command {
@@ -43,6 +44,9 @@ func newMkimageCommand(env *Env) *cobra.Command {
 		Long: `Mkimage makes a squashfs image and beside it, as IMAGE.recipe, its recipe: all but
 the files' contents. The tree is a folder, a tar archive (plain, gzip, zstd or xz; - for
 standard input) or anybody's squashfs image.
+
+An archive is the tree that GNU tar would unpack from it. With --subdir a folder of the tree
+is taken as the root. The image, its recipe and the traces are left out when they lie in DIR.
 
 The same tree gives the same bytes, wherever and from whatever it is read. Times later
 than --mtime, or else SOURCE_DATE_EPOCH, become that time.
@@ -72,6 +76,11 @@ where contents are found.`,
 	f.StringVar(&o.blockSize, "block-size", "128K", "size of a data block, a power of two from 4K to 1M")
 	f.StringArrayVar(&o.exclude, "exclude", nil, "leave out what matches `PATTERN`, relative to the root; may be repeated")
 	f.StringArrayVar(&o.include, "include", nil, "keep what matches `PATTERN` though excluded; may be repeated")
+	f.StringVar(&o.trees.Subdir, "subdir", "", "take the folder `DIR` of the input as the root")
+	f.BoolVar(&o.trees.OneFileSystem, "one-file-system", false, "keep what is mounted in a folder as empty folders")
+	f.BoolVar(&o.trees.KeepDirectorySymlink, "keep-directory-symlink", false, "keep a symbolic link to a folder when an archive has a folder of its name")
+	f.BoolVar(&o.trees.IgnoreZeros, "ignore-zeros", false, "read the archives too that follow the end of the first")
+	f.BoolVar(&o.trees.ContainerFiles, "container-files", false, "take layers and whiteouts of containers for files")
 	f.StringVar(&o.order, "order", "", "`FILE` with paths, one a line, whose data come first in the image")
 	f.StringArrayVar(&o.traces, "trace", nil, "`FILE` with what a boot read, whose data come first in that order; several are merged")
 	f.Float64Var(&o.traceShare, "trace-share", defaultTraceShare, "leave out files that fewer than this `SHARE` of the traces have")
@@ -137,8 +146,11 @@ func (o *mkimageOptions) recipe(ctx context.Context, t tree.Tree, recipes mkimag
 
 // parse turns the flags into what the libraries take.
 func (o *mkimageOptions) parse(env *Env) (trees tree.Options, recipes mkimage.Options, err error) {
+	trees = o.trees
 	trees.Filter = tree.Filter{Exclude: o.exclude, Include: o.include}
 	trees.Stdin = env.Stdin
+	trees.Outputs = o.outputs()
+	trees.ContainerFiles = trees.ContainerFiles || o.fromRecipe != "" // the recipe decides what they are
 	if o.owner != "" {
 		owner, err := tree.ParseOwner(o.owner)
 		if err != nil {
@@ -166,6 +178,19 @@ func (o *mkimageOptions) parse(env *Env) (trees tree.Options, recipes mkimage.Op
 		trees.Clamp, recipes.ModTime = &clamp, &clamp
 	}
 	return trees, recipes, nil
+}
+
+// outputs are the files that are no part of the tree though they may lie in it: those that are written, and
+// traces, which another command wrote.
+func (o *mkimageOptions) outputs() []string {
+	files := []string{o.image, o.image + ".recipe"}
+	for _, trace := range o.traces {
+		if resolved, err := filepath.EvalSymlinks(trace); err == nil { // else reading it will tell
+			trace = resolved
+		}
+		files = append(files, trace)
+	}
+	return files
 }
 
 // parseBlockSize reads 131072, 128K or 1M.

@@ -110,7 +110,7 @@ func showTrace(ctx context.Context, stdout io.Writer, t *trace.Trace, image stri
 
 // scatter measures how t lies in an image.
 func scatter(ctx context.Context, t *trace.Trace, image string) (*trace.Scatter, error) {
-	names, err := tree.Open(ctx, image, tree.Options{})
+	names, err := tree.Open(ctx, image, tree.Options{ContainerFiles: true})
 	if err != nil {
 		return nil, err
 	}

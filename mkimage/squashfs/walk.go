@@ -25,8 +25,15 @@ func (m *Image) Walk(fn func(n *Node) error) error {
 
 // WalkFrom is Walk of the subtree below n, n included.
 func (m *Image) WalkFrom(n *Node, fn func(n *Node) error) error {
+	return m.WalkWanted(n, func(string) bool { return true }, fn)
+}
+
+// WalkWanted is WalkFrom of those names below n whose paths are wanted, and lie in folders that are. Of all
+// others the image need not have more than the name: their inodes are not read.
+func (m *Image) WalkWanted(n *Node, want func(path string) bool, fn func(n *Node) error) error {
 	w := walker{
 		m:      m,
+		want:   want,
 		fn:     fn,
 		inodes: map[uint32]inodeRef{n.Inode: n.ref},
 		blocks: map[int64]struct{}{},
@@ -43,6 +50,7 @@ func (m *Image) WalkFrom(n *Node, fn func(n *Node) error) error {
 // longer than the blocks that they lie in.
 type walker struct {
 	m      *Image
+	want   func(path string) bool
 	fn     func(n *Node) error
 	inodes map[uint32]inodeRef // by number, all that were met
 	blocks map[int64]struct{}  // positions of the directory table's blocks that were read
@@ -65,7 +73,11 @@ func (w *walker) visit(n *Node) error {
 		return fmt.Errorf("directory %s: %w", quote("/"+n.Path), err)
 	}
 	for _, item := range items {
-		child, err := w.m.child(item, joinPath(n.Path, string(item.name)))
+		path := joinPath(n.Path, string(item.name))
+		if !w.want(path) {
+			continue
+		}
+		child, err := w.m.child(item, path)
 		if err != nil {
 			return err
 		}

@@ -26,11 +26,13 @@ type data struct {
 	// What could not be taken over, counted when it is known which entries stay.
 	droppedXattrs uint16
 	early, late   bool
+	fault         error // why the entry cannot be taken over; it matters only if the entry stays
 }
 
 // collection gathers the entries of a tree in any order. Entries of one inode
 // have the same group, which is not groupNone.
 type collection struct {
+	budget
 	options Options
 	filter  *filter
 	entries []Entry
@@ -43,12 +45,16 @@ func newCollection(o Options) (*collection, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Subdir = cleanSubdir(o.Subdir)
 	return &collection{options: o, filter: f}, nil
 }
 
-// add appends an entry after checking all that can be said of it alone.
+// add appends an entry. Whether an image can hold it is checked in the end, if it stays.
 func (c *collection) add(e Entry, d data) error {
-	if err := checkEntry(&e); err != nil {
+	if e.Type == squashfs.Symlink {
+		e.Mode = 0o777 // Linux knows no other, but other systems and archives do
+	}
+	if err := c.take(e.Path, e.Target); err != nil {
 		return err
 	}
 	c.entries = append(c.entries, e)
@@ -66,8 +72,8 @@ func (c *collection) setTime(e *Entry, d *data, sec int64) {
 }
 
 // implied is a folder that nothing describes: root's, 0755, as old as the clamp.
-func (c *collection) implied(path string) Entry {
-	e := Entry{Path: path, Attr: squashfs.Attr{Type: squashfs.Directory, Mode: 0o755}}
+func (c *collection) implied() Entry {
+	e := Entry{Attr: squashfs.Attr{Type: squashfs.Directory, Mode: 0o755}}
 	if c.options.Clamp != nil {
 		e.ModTime = *c.options.Clamp
 	}
@@ -137,7 +143,25 @@ func (c *collection) finish(name string) (*finished, error) {
 		return nil, err
 	}
 	c.leaveOut(parents)
+	for i := range c.entries {
+		err := c.data[i].fault
+		if err == nil {
+			err = checkEntry(&c.entries[i])
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	c.link()
+	if err := checkSize(c.entries); err != nil {
+		return nil, err
+	}
+	if !c.options.ContainerFiles {
+		if err := checkContainer(c.entries); err != nil {
+			return nil, err
+		}
+	}
+	c.sets = nil
 	if o := c.options.Owner; o != nil {
 		for i := range c.entries {
 			c.entries[i].UID, c.entries[i].GID = o.UID, o.GID

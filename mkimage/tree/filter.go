@@ -95,6 +95,20 @@ func (f *filter) judge(parent verdict, path string) verdict {
 	}
 }
 
+// keeps reports whether path stays, going by it and the folders above it.
+func (f *filter) keeps(path string) bool {
+	if len(f.exclude) == 0 {
+		return true
+	}
+	var v verdict
+	for i := range len(path) {
+		if path[i] == '/' {
+			v = f.judge(v, path[:i])
+		}
+	}
+	return f.judge(v, path).keep()
+}
+
 // reaches reports whether something below the folder path may match an Include pattern.
 func (f *filter) reaches(path string) bool {
 	names := strings.Split(path, "/")

@@ -11,11 +11,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"deltaup/internal/durable"
 	"deltaup/mkimage/squashfs"
 )
 
 // FromFolder reads the tree below the folder dir, other file systems mounted in it
-// included. The root's attributes are those of dir itself. Anything that cannot be
+// included unless Options.OneFileSystem is set. The root's attributes are those of dir itself. Anything that cannot be
 // looked at is an error; what Options.Filter leaves out is not looked at.
 //
 // Its archive gives the same tree but for hard links of devices, pipes and sockets, which
@@ -32,10 +33,21 @@ func FromFolder(ctx context.Context, dir string, o Options) (Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read folder: %w", err)
 	}
-	w := &walker{collection: c, root: root, inodes: make(map[inode]uint32), xattrs: newXattrReader()}
+	sub, err := followInFolder(root, c.options.Subdir)
+	if err != nil {
+		return nil, fmt.Errorf("read folder %s: %w", dir, err)
+	}
+	root = filepath.Join(root, sub)
+	w := &walker{collection: c, root: root, inodes: make(map[inode]uint32), xattrs: newXattrReader(), outputs: findOutputs(o.Outputs)}
+	if o.OneFileSystem {
+		if w.mount, err = mountOf(root); err != nil {
+			return nil, fmt.Errorf("read folder %s: %w", dir, err)
+		}
+	}
 	if err := w.visit(ctx, "", verdict{}); err != nil {
 		return nil, fmt.Errorf("read folder %s: %w", dir, err)
 	}
+	c.notes = w.outputs.left.warn(c.notes, "names left out of what is written here")
 	t, err := c.finish(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read folder %s: %w", dir, err)
@@ -49,11 +61,15 @@ func FromFolder(ctx context.Context, dir string, o Options) (Tree, error) {
 // inode tells a file with several names.
 type inode struct{ dev, ino uint64 }
 
+func inodeOf(st *unix.Stat_t) inode { return inode{uint64(st.Dev), st.Ino} }
+
 type walker struct {
 	*collection
-	root   string
-	inodes map[inode]uint32
-	xattrs *xattrReader
+	root    string
+	inodes  map[inode]uint32
+	xattrs  *xattrReader
+	outputs *outputs
+	mount   mount // the only one to look at, with Options.OneFileSystem
 }
 
 // visit adds the entry path, which the filter has judged, and all below it.
@@ -62,10 +78,16 @@ func (w *walker) visit(ctx context.Context, path string, v verdict) error {
 	if path != "" {
 		full += "/" + path
 	}
-	isFolder, err := w.lstat(full, path)
-	if err != nil || !isFolder {
+	folder, err := w.lstat(full, path)
+	if err != nil || folder == nil {
 		return err
 	}
+	if w.options.OneFileSystem && path != "" {
+		if other, err := w.mount.ends(full, folder); err != nil || other {
+			return err
+		}
+	}
+	written := w.outputs.folders[*folder]
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -76,6 +98,10 @@ func (w *walker) visit(ctx context.Context, path string, v verdict) error {
 	for _, name := range names {
 		if path != "" {
 			name = path + "/" + name
+		}
+		if written && durable.IsTemp(filepath.Base(name)) {
+			w.outputs.left.add(1, name)
+			continue
 		}
 		nv := w.filter.judge(v, name)
 		if !nv.keep() && !w.filter.reaches(name) {
@@ -88,23 +114,28 @@ func (w *walker) visit(ctx context.Context, path string, v verdict) error {
 	return nil
 }
 
-// lstat adds the entry for the file at full.
-func (w *walker) lstat(full, path string) (isFolder bool, err error) {
+// lstat adds the entry for the file at full. Of a folder it gives the inode.
+func (w *walker) lstat(full, path string) (folder *inode, err error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(full, &st); err != nil {
-		return false, &os.PathError{Op: "lstat", Path: full, Err: err}
+		return nil, &os.PathError{Op: "lstat", Path: full, Err: err}
+	}
+	id := inodeOf(&st)
+	if w.outputs.files[id] {
+		w.outputs.left.add(1, path)
+		return nil, nil
 	}
 	e := Entry{Path: path, Attr: squashfs.Attr{Mode: uint16(st.Mode & 0o7777), UID: st.Uid, GID: st.Gid}}
 	var d data
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
-		e.Type = squashfs.Directory
+		e.Type, folder = squashfs.Directory, &id
 	case unix.S_IFREG:
 		e.Type, e.Size = squashfs.Regular, st.Size
 	case unix.S_IFLNK:
 		e.Type = squashfs.Symlink
 		if e.Target, err = os.Readlink(full); err != nil {
-			return false, err
+			return nil, err
 		}
 	case unix.S_IFBLK:
 		e.Type, e.Major, e.Minor = squashfs.BlockDevice, unix.Major(st.Rdev), unix.Minor(st.Rdev)
@@ -115,18 +146,20 @@ func (w *walker) lstat(full, path string) (isFolder bool, err error) {
 	case unix.S_IFSOCK:
 		e.Type = squashfs.Socket
 	default:
-		return false, fmt.Errorf("%w: %q is of an unknown type (mode %o)", ErrMalformed, full, st.Mode)
+		return nil, fmt.Errorf("%w: %q is of an unknown type (mode %o)", ErrMalformed, full, st.Mode)
 	}
 	set, err := w.xattrs.read(full)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	set.store(&e, &d)
+	if err := w.setXattrs(&e, &d, set); err != nil {
+		return nil, err
+	}
 	w.setTime(&e, &d, int64(st.Mtim.Sec)) // 32 bits on 386 and arm
-	if e.Type != squashfs.Directory && st.Nlink > 1 {
-		d.group = w.group(inode{st.Dev, st.Ino})
+	if folder == nil && st.Nlink > 1 {
+		d.group = w.group(id)
 	}
-	return e.Type == squashfs.Directory, w.add(e, d)
+	return folder, w.add(e, d)
 }
 
 // group numbers the files with several names.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,12 +19,17 @@ import (
 // FuzzFromTar demands of every archive an error that says what kind it is, or a proper
 // tree whose contents give their sizes or an error.
 func FuzzFromTar(f *testing.F) {
-	f.Add(makeTar(f, plain("a", "1"), folder("b"), plain("b/c", "2"), link("b/d", "a"), symlink("e", "a")))
-	f.Add(makeTar(f, link("a", "b"), link("b", "c"), plain("c", "1"), plain("b", "2"), plain("x/y", ""), plain("x", "")))
+	f.Add(makeTar(f, plain("a", "1"), folder("b"), plain("b/c", "2"), link("b/d", "a"), symlink("e", "a")), byte(0))
+	f.Add(makeTar(f, folder("usr/lib"), symlink("l", "usr/lib"), plain("l/a", "1"), link("b", "l/a"), folder("l"), symlink("c", "../x"), symlink("d", "/c/d")), byte(fuzzKeep))
+	f.Add(append(makeTar(f, plain("a", "1")), makeTar(f, plain("b/.wh.x", "2"))...), byte(fuzzOn|fuzzSubdir))
+	f.Add(makeTar(f, link("a", "b"), link("b", "c"), plain("c", "1"), plain("b", "2"), plain("x/y", ""), plain("x", "")), byte(fuzzExclude))
 	f.Add(makeTar(f, file{Name: strings.Repeat("long/", 60) + "ä", Header: tar.Header{
-		ModTime: at(-5), Format: tar.FormatPAX, PAXRecords: map[string]string{"SCHILY.xattr.user.a": "1", "LIBARCHIVE.xattr.user.b": "AA"}}}))
+		ModTime: at(-5), Format: tar.FormatPAX, PAXRecords: map[string]string{"SCHILY.xattr.user.a": "1", "LIBARCHIVE.xattr.user.b": "AA"}}}), byte(0))
 	f.Add(makeTar(f, file{Name: strings.Repeat("gnu/", 60), Header: tar.Header{Format: tar.FormatGNU, Typeflag: tar.TypeDir, Uid: 1 << 30}},
-		file{Name: "dev", Header: tar.Header{Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}}))
+		file{Name: "dev", Header: tar.Header{Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}}), byte(0))
+	var global bytes.Buffer
+	writeGlobal(f, &global, map[string]string{"mtime": "1.5", "uid": "7"})
+	f.Add(append(global.Bytes(), makeTar(f, plain("a", "1"))...), byte(0))
 	seeds, err := filepath.Glob("testdata/*.tar")
 	if err != nil || len(seeds) != 5 {
 		f.Fatalf("seeds in testdata, which seeds.sh makes: %q, %v", seeds, err)
@@ -33,10 +39,10 @@ func FuzzFromTar(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(b)
+		f.Add(b, byte(0))
 	}
 	temp := f.TempDir()
-	f.Fuzz(func(t *testing.T, archive []byte) {
+	f.Fuzz(func(t *testing.T, archive []byte, how byte) {
 		if len(archive) > 1<<16 {
 			return
 		}
@@ -46,9 +52,14 @@ func FuzzFromTar(f *testing.F) {
 				setChecksum(block)
 			}
 		}
-		tr, err := FromTar(context.Background(), bytes.NewReader(archive), Options{TempDir: temp})
+		tr, err := FromTar(context.Background(), bytes.NewReader(archive), fuzzOptions(how, temp))
 		if err != nil {
-			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrKind) {
+			for _, kind := range []error{ErrMalformed, ErrKind, ErrTooLarge, ErrContainer} {
+				if errors.Is(err, kind) {
+					return
+				}
+			}
+			if how&fuzzSubdir == 0 || !errors.Is(err, fs.ErrNotExist) {
 				t.Fatalf("error of no kind: %v", err)
 			}
 			return
@@ -73,6 +84,26 @@ func FuzzFromTar(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Bits of what FuzzFromTar does with an archive.
+const (
+	fuzzKeep = 1 << iota
+	fuzzOn
+	fuzzSubdir
+	fuzzExclude
+	fuzzContainer
+)
+
+func fuzzOptions(how byte, temp string) Options {
+	o := Options{TempDir: temp, KeepDirectorySymlink: how&fuzzKeep != 0, IgnoreZeros: how&fuzzOn != 0, ContainerFiles: how&fuzzContainer != 0}
+	if how&fuzzSubdir != 0 {
+		o.Subdir = "b"
+	}
+	if how&fuzzExclude != 0 {
+		o.Filter = Filter{Exclude: []string{"a", "*/c"}, Include: []string{"a/x"}}
+	}
+	return o
 }
 
 // setChecksum makes a changed header valid; without it no mutation would get any further.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"deltaup/mkimage/squashfs"
 )
@@ -32,9 +33,18 @@ func fromImage(ctx context.Context, f *os.File, o Options) (*finished, error) {
 	if err != nil {
 		return nil, err
 	}
+	top, err := followInImage(m, c.options.Subdir)
+	if err != nil {
+		return nil, err
+	}
+	within := func(path string) string { return strings.TrimPrefix(strings.TrimPrefix(path, top.Path), "/") }
+	want := func(path string) bool {
+		path = within(path)
+		return c.filter.keeps(path) || c.filter.reaches(path)
+	}
 	var files []*squashfs.Node // by handle
-	err = m.Walk(func(n *squashfs.Node) error {
-		e := Entry{Attr: n.Attr, Path: n.Path}
+	err = m.WalkWanted(top, want, func(n *squashfs.Node) error {
+		e := Entry{Attr: n.Attr, Path: within(n.Path)}
 		var d data
 		c.setTime(&e, &d, int64(n.ModTime))
 		if n.Type == squashfs.Regular {
@@ -43,6 +53,10 @@ func fromImage(ctx context.Context, f *os.File, o Options) (*finished, error) {
 		}
 		if n.Type != squashfs.Directory && n.Links > 1 {
 			d.group = n.Inode
+		}
+		var err error
+		if e.Xattrs, err = c.intern(n.Xattrs); err != nil {
+			return err
 		}
 		if err := c.add(e, d); err != nil {
 			return err

@@ -1,8 +1,6 @@
 package tree
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +27,24 @@ type Options struct {
 	Clamp   *uint32   // later modification times become this (SOURCE_DATE_EPOCH); nil: as the input says
 	TempDir string    // for archives that must be unpacked to be read; "": the system's
 	Stdin   io.Reader // what Open reads for the path "-"
+
+	// Subdir is the folder of the input that is taken as the root, as a path in it; "": all of it.
+	// Symbolic links in it lead through the input. What lies outside is not looked at.
+	Subdir string
+	// OneFileSystem keeps the mount points of other file systems in a folder as empty folders.
+	OneFileSystem bool
+	// Outputs are files that are left out of a folder, whatever names they have in it, because
+	// the caller writes them; temporary files of such writes are left out as well.
+	Outputs []string
+	// KeepDirectorySymlink lets a symbolic link to a folder stay when an archive has a folder of
+	// its name. Otherwise the folder takes its place. As in GNU tar.
+	KeepDirectorySymlink bool
+	// IgnoreZeros reads on behind the end of an archive, as GNU tar's option of that name: several
+	// archives written one after another are read as one.
+	IgnoreZeros bool
+	// ContainerFiles takes the files of a container image, and the marks of a layer, for
+	// files of the tree. Otherwise they are ErrContainer.
+	ContainerFiles bool
 }
 
 // Owner is a numeric user and group.
@@ -77,7 +93,11 @@ func Open(ctx context.Context, path string, o Options) (Tree, error) {
 func openFile(ctx context.Context, f *os.File, mode os.FileMode, o Options) (Tree, error) {
 	if mode.IsRegular() || mode.Type() == os.ModeDevice { // block devices; a pipe has no image and cannot be looked at twice
 		kind, err := sniff(io.NewSectionReader(f, 0, sniffLen))
-		if kind == kindImage || (errors.Is(err, ErrKind) || kind == kindTar && startsEmpty(f)) && holdsImage(f) {
+		if kind == kindImage {
+			return FromImage(ctx, f, o)
+		}
+		var other *foreignError
+		if whole := errors.As(err, &other) && other.fs; !whole && (kind == kindZeros || errors.Is(err, ErrKind)) && holdsImage(f) {
 			return FromImage(ctx, f, o)
 		}
 		if err != nil {
@@ -85,13 +105,6 @@ func openFile(ctx context.Context, f *os.File, mode os.FileMode, o Options) (Tre
 		}
 	}
 	return FromTar(ctx, f, o)
-}
-
-// startsEmpty tells whether a file begins with zeros: an archive of nothing, or a medium on which something begins later.
-func startsEmpty(f *os.File) bool {
-	var head [blockSize]byte
-	_, err := f.ReadAt(head[:], 0)
-	return err == nil && head == [blockSize]byte{}
 }
 
 // holdsImage tells whether an image begins somewhere in a file that begins otherwise.
@@ -111,52 +124,3 @@ type owning struct {
 }
 
 func (t *owning) Close() error { return errors.Join(t.Tree.Close(), t.f.Close()) }
-
-// kind is what a file is by its first bytes.
-type kind int
-
-const (
-	kindTar kind = iota + 1
-	kindGzip
-	kindZstd
-	kindXZ
-	kindImage
-)
-
-// sniffLen is how many bytes tell the kind: a tar archive's first header.
-const sniffLen = blockSize
-
-// sniff reads up to sniffLen bytes.
-func sniff(r io.Reader) (kind, error) {
-	head, err := io.ReadAll(io.LimitReader(r, sniffLen))
-	if err != nil {
-		return 0, err
-	}
-	switch {
-	case len(head) == 0:
-		return 0, fmt.Errorf("%w: it is empty", ErrMalformed)
-	case bytes.HasPrefix(head, []byte("hsqs")), bytes.HasPrefix(head, []byte("sqsh")):
-		return kindImage, nil
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		return kindGzip, nil
-	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), isSkippableFrame(head):
-		return kindZstd, nil
-	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
-		return kindXZ, nil
-	case len(head) == blockSize && isTarHeader(head):
-		return kindTar, nil
-	}
-	return 0, ErrKind
-}
-
-// isSkippableFrame reports whether a zstd skippable frame starts here: pzstd puts some first.
-func isSkippableFrame(head []byte) bool {
-	return len(head) >= 4 && head[0]&0xf0 == 0x50 && bytes.Equal(head[1:4], []byte{0x2a, 0x4d, 0x18})
-}
-
-// isTarHeader reports whether block may be the first of an archive: its
-// checksum is right, or it is the zeros at an archive's end.
-func isTarHeader(block []byte) bool {
-	_, err := tar.NewReader(bytes.NewReader(block)).Next()
-	return !errors.Is(err, tar.ErrHeader)
-}

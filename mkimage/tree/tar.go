@@ -12,17 +12,29 @@ import (
 // FromTar reads the tree that a tar archive holds, in any of the formats that archive/tar
 // knows (v7, ustar, pax, GNU, sparse files included), plain or compressed with gzip,
 // zstd or xz. It needs no privileges and keeps all attributes; owners by number, names of users
-// mean nothing. What follows the end of the archive is ignored, as by tar itself.
+// mean nothing. What follows the end of the archive is ignored, as by tar itself, unless
+// Options.IgnoreZeros is set; another archive there is a warning.
 //
 // When r is plain and implements io.ReaderAt and io.Seeker (a file), contents are later
 // read in place, and r must stay open until the tree is closed, which does not close it.
 // All else is first spooled, decompressed, to a file without a name in Options.TempDir.
 //
-// The tree is what extraction in order gives: of a name that comes twice the last wins, a
-// folder listed again has its attributes updated, any other file in its place takes
-// all below it away. A hard link gets the file that its target is at this point of the archive,
-// or, when the target comes later, at the end. Folders that are not listed, the
-// root among them, are root's with mode 0755 and Options.Clamp or 0 as time.
+// The tree is what GNU tar makes of the archive in an empty folder that it takes for the root, in order:
+//
+//   - Of a name that comes twice the last wins. A folder listed again has its attributes updated and keeps what is in it.
+//   - What lies behind a symbolic link goes where the link leads, at this point of the archive. That
+//     must be a folder inside the tree.
+//   - A folder takes a symbolic link's place (a warning), unless Options.KeepDirectorySymlink is set and the
+//     link leads to a folder.
+//   - A hard link gets the file that its target is at this point of the archive.
+//   - Pax records for the whole archive hold for times, owners and extended attributes.
+//
+// Where tar refuses an entry and goes on, FromTar fails, but for three cases that it completes: a hard link
+// whose target comes later; another file in place of a folder with something in it, which all goes
+// (a warning); and names that go up by ".." and stay in the tree.
+//
+// Folders that are not listed, the root among them, are root's with mode 0755 and Options.Clamp
+// or 0 as time.
 func FromTar(ctx context.Context, r io.Reader, o Options) (Tree, error) {
 	t, err := fromTar(ctx, r, o)
 	if err != nil {
@@ -40,38 +52,28 @@ func nameOf(r io.Reader) string {
 }
 
 func fromTar(ctx context.Context, r io.Reader, o Options) (*finished, error) {
-	archive, closer, err := openArchive(ctx, r, o.TempDir)
-	if err != nil {
-		return nil, err
-	}
-	t, err := indexTar(ctx, archive, nameOf(r), o)
-	if err != nil {
-		return nil, errors.Join(err, closer())
-	}
-	t.close = closer
-	return t, nil
-}
-
-// openArchive gives the plain archive in r and what closes it.
-func openArchive(ctx context.Context, r io.Reader, tempDir string) (*io.SectionReader, func() error, error) {
 	if archive, ok := section(r); ok {
 		kind, err := sniff(io.NewSectionReader(archive, 0, sniffLen))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if kind == kindTar {
-			return archive, func() error { return nil }, nil
+		if kind.archive() {
+			return indexTar(ctx, archive, nameOf(r), o)
 		}
 	}
-	f, err := spool(ctx, r, tempDir)
+	s, err := newSpool(ctx, r, o.TempDir)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	archive, ok := section(f)
-	if !ok {
-		return nil, nil, errors.Join(errors.New("cannot seek in a temporary file"), f.Close())
+	t, err := indexTar(ctx, io.NewSectionReader(s, 0, spoolMax), nameOf(r), o)
+	if err == nil {
+		err = s.drain()
 	}
-	return archive, f.Close, nil
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	t.close = s.Close
+	return t, nil
 }
 
 // section is the rest of r from where it stands; false when r cannot seek, as a
@@ -104,8 +106,7 @@ func indexTar(ctx context.Context, archive *io.SectionReader, name string, o Opt
 	if err != nil {
 		return nil, err
 	}
-	x := newTarIndex(c)
-	if err := x.readAll(ctx, archive); err != nil {
+	if err := newTarIndex(c, archive).readAll(ctx); err != nil {
 		return nil, err
 	}
 	t, err := c.finish(name)

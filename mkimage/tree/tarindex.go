@@ -2,6 +2,7 @@ package tree
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,57 +17,120 @@ import (
 // tarIndex applies the headers of an archive one after another.
 type tarIndex struct {
 	*collection
-	names   map[string]int // path -> index of the latest entry of that name
-	removed map[string]int // path of a folder -> index of the other file that took its place
-	pending []int          // hard links whose target was not there yet: Type 0, Link as in the header
+	archive *io.SectionReader
+	root    *tarName
 	groups  uint32
-	listed  int // headers that describe a file
+	listed  int    // headers that describe a file
+	latest  string // name in the latest of them
+	globals paxGlobals
 
-	global tally // pax headers for all entries, which are not heeded
+	// lastDir is where walk came to last, with lastPath; nil when it may lie elsewhere now.
+	lastDir  *tarName
+	lastPath string
+
+	cut    tally // symbolic links whose place a folder took
+	buried tally // folders with something in them whose place something else took
 }
 
-func newTarIndex(c *collection) *tarIndex {
-	return &tarIndex{collection: c, names: make(map[string]int), removed: make(map[string]int)}
+func newTarIndex(c *collection, archive *io.SectionReader) *tarIndex {
+	return &tarIndex{collection: c, archive: archive, root: &tarName{file: &tarFile{Entry: c.implied()}}}
 }
 
-// readAll reads the archive to its end and completes the collection.
-func (x *tarIndex) readAll(ctx context.Context, archive *io.SectionReader) error {
-	x.implyFolder("")
-	cur := newCursor(archive)
-	tr := tar.NewReader(cur)
-	for {
-		if err := ctx.Err(); err != nil {
+// readAll reads the archive to its end, and those behind it if they are asked for, and completes
+// the collection.
+func (x *tarIndex) readAll(ctx context.Context) error {
+	for start, more := int64(0), true; more; {
+		end, err := x.readOne(ctx, start)
+		if err != nil {
 			return err
 		}
-		cur.mark()
-		h, err := tr.Next()
-		if err == io.EOF && cur.atEnd() {
-			break
-		}
-		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // names are checked here
-			return x.brokenOff(err, cur.pos)
-		}
-		if err := x.apply(h, cur, archive); err != nil {
+		if start, more, err = x.nextArchive(ctx, end); err != nil {
 			return err
 		}
 	}
 	if x.listed == 0 {
 		return fmt.Errorf("%w: the archive is empty", ErrMalformed)
 	}
-	if err := x.resolve(); err != nil {
+	if err := x.collect(); err != nil {
 		return err
 	}
-	x.dropReplaced()
-	x.notes = x.global.warn(x.notes, "pax headers for the whole archive not heeded")
+	x.notes = x.globals.ignored.warn(x.notes, "pax headers for the whole archive not heeded")
+	x.notes = x.cut.warn(x.notes, "symbolic links replaced by folders of the archive, so that what lies behind them is cut off"+
+		" (as GNU tar does; --keep-directory-symlink keeps the links)")
+	x.notes = x.buried.warn(x.notes, "folders replaced by other files of the archive, with all in them (GNU tar would refuse)")
 	return nil
 }
+
+// readOne applies the archive that begins at start and gives the offset of the zeros that end it.
+func (x *tarIndex) readOne(ctx context.Context, start int64) (end int64, err error) {
+	cur := newCursor(x.archive)
+	cur.pos = start
+	tr := tar.NewReader(cur)
+	for {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		cur.mark()
+		h, err := tr.Next()
+		if err != nil && cur.atEnd() {
+			return cur.header, nil
+		}
+		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // names are checked here
+			return 0, x.brokenOff(err, cur.pos)
+		}
+		if err := x.apply(h, cur); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// gapMax is how many bytes of zeros behind an archive are searched for another one, unless it is to be
+// read: tar itself fills up to 10 KiB.
+const gapMax = 1 << 20
+
+// nextArchive looks for an archive behind the zeros at end. Like GNU tar it goes on to that
+// only if it is told to ignore zeros.
+func (x *tarIndex) nextArchive(ctx context.Context, end int64) (start int64, more bool, err error) {
+	buf := make([]byte, 64<<10)
+	for at := end; at < end+gapMax || x.options.IgnoreZeros && at < spoolMax; at += int64(len(buf)) {
+		if err := ctx.Err(); err != nil {
+			return 0, false, err
+		}
+		n, err := x.archive.ReadAt(buf, at)
+		if err != nil && err != io.EOF {
+			return 0, false, err
+		}
+		for i := 0; i < n; i += blockSize {
+			block := buf[i:min(i+blockSize, n)]
+			if isZero(block) {
+				continue
+			}
+			at := at + int64(i)
+			if x.options.IgnoreZeros {
+				return at, true, nil
+			}
+			if len(block) == blockSize && isTarHeader(block) {
+				x.notes = append(x.notes, fmt.Sprintf("another archive, which begins at byte %d, left out"+
+					" (as GNU tar does; --ignore-zeros reads it too)", at))
+			}
+			return 0, false, nil
+		}
+		if n < len(buf) {
+			break
+		}
+	}
+	return 0, false, nil
+}
+
+// isZero reports whether b has nothing but zeros.
+func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
 
 // brokenOff explains why no further header can be read.
 func (x *tarIndex) brokenOff(err error, pos int64) error {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 		after := "at its very beginning"
-		if n := len(x.entries); x.listed > 0 {
-			after = "in or after " + show(x.entries[n-1].Path)
+		if x.listed > 0 {
+			after = "in or after " + show(x.latest)
 		}
 		return fmt.Errorf("%w: the archive is truncated: it breaks off %s", ErrMalformed, after)
 	}
@@ -77,16 +141,10 @@ func (x *tarIndex) brokenOff(err error, pos int64) error {
 }
 
 // apply takes over what one header says.
-func (x *tarIndex) apply(h *tar.Header, cur *cursor, archive *io.SectionReader) error {
+func (x *tarIndex) apply(h *tar.Header, cur *cursor) error {
 	switch h.Typeflag {
 	case tar.TypeXGlobalHeader:
-		for key := range h.PAXRecords {
-			if key != "comment" { // git archive's
-				x.global.add(1, h.Name)
-				break
-			}
-		}
-		return nil
+		return x.globals.merge(h)
 	case 'V': // GNU: the volume's label
 		return nil
 	}
@@ -95,23 +153,37 @@ func (x *tarIndex) apply(h *tar.Header, cur *cursor, archive *io.SectionReader) 
 	if err != nil {
 		return err
 	}
-	if h.Typeflag == tar.TypeLink {
-		return x.putLink(name, h.Linkname)
-	}
-	e, d, err := x.convert(h, name)
-	if err != nil {
+	x.latest = name
+	if err := x.checkClimb(h.Name); err != nil && x.keeps(name) {
 		return err
 	}
-	if e.Type == squashfs.Regular {
-		e.Size, d.handle = h.Size, cur.pos
+	if err := x.enter(h, name, cur); err != nil && (x.keeps(name) || !errors.Is(err, ErrMalformed)) {
+		return err
+	}
+	return nil
+}
+
+// enter gives the file of a header its place.
+func (x *tarIndex) enter(h *tar.Header, name string, cur *cursor) error {
+	if h.Typeflag == tar.TypeLink {
+		return x.placeLink(name, h.Linkname)
+	}
+	f := &tarFile{}
+	if err := x.convert(f, h, name); errors.Is(err, ErrTooLarge) {
+		return err
+	} else if err != nil {
+		f.fault = err // it may be left out, or replaced
+	}
+	if f.Type == squashfs.Regular {
+		f.Size, f.handle = h.Size, cur.pos
 		if isSparse(h) {
-			d.handle = ^cur.header
-			if _, err := openSparse(archive, cur.header, h.Size); err != nil {
-				return fmt.Errorf("read sparse file %s: %w", show(name), err)
-			}
+			f.handle = ^cur.header
+		}
+		if f.Size > sizeMax && x.keeps(name) { // before all of it is unpacked
+			return tooLong(name, f.Size)
 		}
 	}
-	return x.put(e, d)
+	return x.place(name, f)
 }
 
 // cleanName makes a name of the archive a path of a tree.
@@ -123,120 +195,76 @@ func cleanName(name string) (string, error) {
 	if clean == ".." || strings.HasPrefix(clean, "../") {
 		return "", fmt.Errorf("%w: the name %s climbs out of the root", ErrMalformed, show(name))
 	}
-	return strings.Clone(clean), checkPath(clean) // not to keep the whole pax header in memory
+	return strings.Clone(clean), nil // not to keep the whole pax header in memory
 }
 
 // convert reads a header's attributes, but not where the content is.
-func (x *tarIndex) convert(h *tar.Header, name string) (e Entry, d data, err error) {
-	e.Path = name
-	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
-		e.Type = squashfs.Regular
-		if strings.HasSuffix(h.Name, "/") { // how old archives, and some new ones, write folders
-			e.Type = squashfs.Directory
-		}
-	case tar.TypeDir, 'D': // GNU: a folder with a listing, of incremental dumps
-		e.Type = squashfs.Directory
-	case tar.TypeSymlink:
-		e.Type, e.Target = squashfs.Symlink, strings.Clone(h.Linkname)
-	case tar.TypeFifo:
-		e.Type = squashfs.FIFO
-	case tar.TypeChar, tar.TypeBlock:
-		e.Type = squashfs.CharDevice
-		if h.Typeflag == tar.TypeBlock {
-			e.Type = squashfs.BlockDevice
-		}
-		if h.Devmajor < 0 || h.Devmajor > squashfs.MajorMax || h.Devminor < 0 || h.Devminor > squashfs.MinorMax {
-			return e, d, fmt.Errorf("%w: device %s has number %d:%d, an image holds up to %d:%d",
-				ErrMalformed, show(name), h.Devmajor, h.Devminor, squashfs.MajorMax, squashfs.MinorMax)
-		}
-		e.Major, e.Minor = uint32(h.Devmajor), uint32(h.Devminor)
-	default:
-		return e, d, fmt.Errorf("%w: %s is of type %q, which means nothing here", ErrMalformed, show(name), h.Typeflag)
-	}
-	uid, gid := int64(h.Uid), int64(h.Gid)
-	if uid < 0 || uid > math.MaxUint32 || gid < 0 || gid > math.MaxUint32 {
-		return e, d, fmt.Errorf("%w: %s has the owner %d:%d", ErrMalformed, show(name), uid, gid)
-	}
-	e.Mode, e.UID, e.GID = uint16(h.Mode&0o7777), uint32(uid), uint32(gid)
-	x.setTime(&e, &d, h.ModTime.Unix())
-	set, err := paxXattrs(h.PAXRecords)
-	if err != nil {
-		return e, d, fmt.Errorf("%w: %s: %w", ErrMalformed, show(name), err)
-	}
-	set.store(&e, &d)
-	return e, d, nil
-}
-
-// lookup finds the entry that the name stands for now.
-func (x *tarIndex) lookup(name string) (int, bool) {
-	i, ok := x.names[name]
-	if !ok || len(x.removed) == 0 {
-		return i, ok
-	}
-	for dir := name; dir != ""; {
-		dir = parentOf(dir)
-		if at, ok := x.removed[dir]; ok && at > i {
-			return 0, false
-		}
-	}
-	return i, true
-}
-
-// put enters a file that is no hard link.
-func (x *tarIndex) put(e Entry, d data) error {
-	if i, ok := x.lookup(e.Path); ok && x.entries[i].Type == squashfs.Directory {
-		if e.Type == squashfs.Directory {
-			x.entries[i], x.data[i] = e, d
-			return checkEntry(&e)
-		}
-		if e.Path == "" {
-			return fmt.Errorf("%w: the root is no folder", ErrMalformed)
-		}
-		x.removed[e.Path] = len(x.entries)
-	}
-	if err := x.implyParents(e.Path); err != nil {
+func (x *tarIndex) convert(f *tarFile, h *tar.Header, name string) error {
+	x.globals.apply(h)
+	var err error
+	if f.Type, err = fileType(h, name); err != nil {
 		return err
 	}
-	x.names[e.Path] = len(x.entries)
-	return x.add(e, d)
+	switch f.Type {
+	case squashfs.Symlink:
+		f.Target = strings.Clone(h.Linkname)
+	case squashfs.CharDevice, squashfs.BlockDevice:
+		if h.Devmajor < 0 || h.Devmajor > squashfs.MajorMax || h.Devminor < 0 || h.Devminor > squashfs.MinorMax {
+			return fmt.Errorf("%w: device %s has number %d:%d, an image holds up to %d:%d",
+				ErrMalformed, show(name), h.Devmajor, h.Devminor, squashfs.MajorMax, squashfs.MinorMax)
+		}
+		f.Major, f.Minor = uint32(h.Devmajor), uint32(h.Devminor)
+	}
+	f.Mode = uint16(h.Mode & 0o7777)
+	x.setTime(&f.Entry, &f.data, h.ModTime.Unix())
+	uid, gid := int64(h.Uid), int64(h.Gid)
+	if uid < 0 || uid > math.MaxUint32 || gid < 0 || gid > math.MaxUint32 {
+		return fmt.Errorf("%w: %s has the owner %d:%d", ErrMalformed, show(name), uid, gid)
+	}
+	f.UID, f.GID = uint32(uid), uint32(gid)
+	set, err := paxXattrs(h.PAXRecords)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrMalformed, show(name), err)
+	}
+	return x.setXattrs(&f.Entry, &f.data, set)
 }
 
-// implyParents makes the folders above a path that are not there.
-func (x *tarIndex) implyParents(name string) error {
-	var missing []string
-	for dir := parentOf(name); ; dir = parentOf(dir) {
-		i, ok := x.lookup(dir)
-		if ok && x.entries[i].Type != squashfs.Directory {
-			return fmt.Errorf("%w: %s lies below %s, which is no folder", ErrMalformed, show(name), show(dir))
+// checkClimb refuses a name that goes up again from a symbolic link: it means something else than its text.
+func (x *tarIndex) checkClimb(name string) error {
+	for i := 0; ; i++ {
+		next := strings.Index(name[i:], "/..")
+		if next < 0 {
+			return nil
 		}
-		if ok {
-			break
+		i += next
+		clean, err := cleanName(name[:i])
+		if err != nil {
+			return err
 		}
-		missing = append(missing, dir)
+		if f := x.find(clean); f != nil && f.Type == squashfs.Symlink {
+			return fmt.Errorf("%w: the name %s goes up from the symbolic link %s", ErrMalformed, show(name), show(clean))
+		}
 	}
-	for _, dir := range missing {
-		x.implyFolder(dir)
-	}
-	return nil
 }
 
-func (x *tarIndex) implyFolder(name string) {
-	x.names[name] = len(x.entries)
-	x.entries = append(x.entries, x.implied(name))
-	x.data = append(x.data, data{})
-}
-
-// dropReplaced removes the entries that a later one took the place of.
-func (x *tarIndex) dropReplaced() {
-	n := 0
-	for i := range x.entries {
-		if now, ok := x.lookup(x.entries[i].Path); ok && now == i {
-			x.entries[n], x.data[n] = x.entries[i], x.data[i]
-			n++
+// fileType tells what a header describes.
+func fileType(h *tar.Header, name string) (squashfs.Type, error) {
+	switch h.Typeflag {
+	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
+		if strings.HasSuffix(h.Name, "/") { // how old archives, and some new ones, write folders
+			return squashfs.Directory, nil
 		}
+		return squashfs.Regular, nil
+	case tar.TypeDir, 'D': // GNU: a folder with a listing, of incremental dumps
+		return squashfs.Directory, nil
+	case tar.TypeSymlink:
+		return squashfs.Symlink, nil
+	case tar.TypeFifo:
+		return squashfs.FIFO, nil
+	case tar.TypeChar:
+		return squashfs.CharDevice, nil
+	case tar.TypeBlock:
+		return squashfs.BlockDevice, nil
 	}
-	clear(x.entries[n:])
-	x.entries, x.data = x.entries[:n], x.data[:n]
-	x.names, x.removed = nil, nil
+	return squashfs.Regular, fmt.Errorf("%w: %s is of type %q, which means nothing here", ErrMalformed, show(name), h.Typeflag)
 }

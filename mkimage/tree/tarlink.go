@@ -2,77 +2,82 @@ package tree
 
 import (
 	"fmt"
+	"path"
 
 	"deltaup/mkimage/squashfs"
 )
 
-// putLink enters a hard link.
-func (x *tarIndex) putLink(name, target string) error {
+// placeLink enters a hard link.
+func (x *tarIndex) placeLink(to, target string) error {
 	clean, err := cleanName(target)
 	if err != nil {
-		return fmt.Errorf("hard link %s: %w", show(name), err)
+		return x.place(to, &tarFile{data: data{fault: fmt.Errorf("hard link %s: %w", show(to), err)}})
 	}
-	if name == "" {
-		return fmt.Errorf("%w: the root is no folder", ErrMalformed)
+	f := x.find(clean)
+	switch {
+	case f == nil:
+		f = &tarFile{Entry: Entry{Link: clean}} // it may come yet
+	case f.Type == squashfs.Directory:
+		f = &tarFile{data: data{fault: linkToFolder(to, clean)}}
+	default:
+		x.share(f)
 	}
-	i, found := x.lookup(clean)
-	if found && clean == name {
-		return nil // already so
+	return x.place(to, f)
+}
+
+// find gives the file at a clean path, links followed but for the last name; nil if there is none.
+func (x *tarIndex) find(at string) *tarFile {
+	if at == "" {
+		return x.root.file
 	}
-	e, d := Entry{Path: name, Link: clean}, data{}
-	if found && x.entries[i].Type != 0 {
-		if e, d, err = x.another(name, i); err != nil {
-			return err
-		}
-		return x.put(e, d)
+	dir, err := x.walk(parentOf(at), at, false)
+	if err != nil {
+		return nil
 	}
-	if err := x.put(e, d); err != nil {
-		return err
+	if n := dir.children[path.Base(at)]; n != nil {
+		return n.file
 	}
-	x.pending = append(x.pending, x.names[name])
 	return nil
 }
 
-// another makes a further name of entry i.
-func (x *tarIndex) another(name string, i int) (Entry, data, error) {
-	if x.entries[i].Type == squashfs.Directory {
-		return Entry{}, data{}, fmt.Errorf("%w: hard link %s leads to the folder %s", ErrMalformed, show(name), show(x.entries[i].Path))
-	}
-	if x.data[i].group == groupNone {
+// share notes that a file has more than one name.
+func (x *tarIndex) share(f *tarFile) {
+	if f.group == groupNone {
 		x.groups++
-		x.data[i].group = x.groups
+		f.group = x.groups
 	}
-	e := x.entries[i]
-	e.Path = name
-	return e, x.data[i], nil
 }
 
-// resolve gives the hard links that came before their targets what they lead to.
-func (x *tarIndex) resolve() error {
-	following := make(map[int]bool)
-	for _, i := range x.pending {
-		if now, ok := x.lookup(x.entries[i].Path); !ok || now != i {
-			continue // replaced
+// target gives the file itself for a hard link that came before its target. The
+// name is one that leads to f.
+func (x *tarIndex) target(f *tarFile, name string) (*tarFile, error) {
+	var chain []*tarFile
+	at := f
+	for at.Type == 0 && at.fault == nil {
+		if at.resolved != nil {
+			at = at.resolved
+			break
 		}
-		var chain []int
-		at := i
-		for x.entries[at].Type == 0 {
-			next, ok := x.lookup(x.entries[at].Link)
-			if !ok || following[at] {
-				return fmt.Errorf("%w: hard link %s leads to %s, which is missing",
-					ErrMalformed, show(x.entries[at].Path), show(x.entries[at].Link))
-			}
-			following[at] = true
-			chain = append(chain, at)
-			at = next
+		next := x.find(at.Link)
+		if next == nil || at.resolving {
+			return nil, fmt.Errorf("%w: hard link %s leads to %s, which is missing", ErrMalformed, show(name), show(at.Link))
 		}
-		for _, l := range chain {
-			e, d, err := x.another(x.entries[l].Path, at)
-			if err != nil {
-				return err
-			}
-			x.entries[l], x.data[l] = e, d
+		if next.Type == squashfs.Directory {
+			return nil, linkToFolder(name, at.Link)
 		}
+		at.resolving = true
+		chain = append(chain, at)
+		at = next
 	}
-	return nil
+	for _, link := range chain {
+		link.resolved = at
+	}
+	if len(chain) > 0 {
+		x.share(at)
+	}
+	return at, nil
+}
+
+func linkToFolder(name, target string) error {
+	return fmt.Errorf("%w: hard link %s leads to the folder %s", ErrMalformed, show(name), show(target))
 }

@@ -20,6 +20,12 @@ const (
 	paxACLDefault = "SCHILY.acl.default"
 )
 
+// isXattrKey reports whether a pax record is about extended attributes.
+func isXattrKey(key string) bool {
+	return strings.HasPrefix(key, paxSchily) || strings.HasPrefix(key, paxLibarchive) ||
+		key == paxSELinux || key == paxACLAccess || key == paxACLDefault
+}
+
 // gnuName undoes what GNU tar does to names, in which pax permits no "=".
 var gnuName = strings.NewReplacer("%3D", "=", "%25", "%")
 

@@ -7,7 +7,9 @@
 // either give the same entries.
 //
 // Inputs are not trusted: names are checked, and what contradicts itself is an
-// error that wraps [ErrMalformed]. Whiteouts of container layers mean nothing here.
+// error that wraps [ErrMalformed]; what would take hours or all memory is [ErrTooLarge]. What
+// Options.Filter leaves out, or what lies outside Options.Subdir, is not looked at further than it takes to
+// know that. Layers of containers are not put together: see [ErrContainer].
 package tree
 
 import (

@@ -36,11 +36,12 @@ func (s *xattrSet) add(name, value string) {
 	}
 }
 
-// store enters the attributes, sorted by name.
-func (s *xattrSet) store(e *Entry, d *data) {
+// setXattrs enters a set, sorted by name.
+func (c *collection) setXattrs(e *Entry, d *data, s xattrSet) (err error) {
 	slices.SortFunc(s.kept, func(a, b squashfs.Xattr) int { return cmp.Compare(a.Name, b.Name) })
-	e.Xattrs = s.kept
 	d.droppedXattrs = uint16(min(s.dropped, 1<<16-1))
+	e.Xattrs, err = c.intern(s.kept)
+	return err
 }
 
 // xattrReader reads extended attributes of files. It is not for concurrent use.
