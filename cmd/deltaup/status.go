@@ -70,7 +70,7 @@ func printStatus(w io.Writer, s *device.Status) {
 		printf(w, "fell back: slot %s was given up\n", s.FellBack)
 	}
 	if s.BlockError != "" {
-		fmt.Fprintf(w, "not known what boots next: %s; deltaup doctor says what helps\n", s.BlockError)
+		printf(w, "not known what boots next: %s; deltaup doctor says what helps\n", s.BlockError)
 	}
 	printSlots(w, s)
 	printScrubs(w, s)
