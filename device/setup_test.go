@@ -51,12 +51,11 @@ func TestSetupGrubenv(t *testing.T) {
 	if strings.Contains(script(), "deltaup.grubenv") {
 		t.Error("an argument without a UUID")
 	}
-	// Any device node does that there is: it is known by its number.
-	m.write("/dev/disk/by-uuid/.keep", "")
-	if err := os.Symlink("/dev/null", m.path("/dev/disk/by-uuid/0FC6-3DAF")); err != nil {
-		t.Fatal(err)
-	}
-	m.write("/proc/self/mountinfo", strings.ReplaceAll(m.read(m.path("/proc/self/mountinfo")), "8:1 / /boot", "1:3 / /boot"))
+	sector := make([]byte, 512)
+	copy(sector[0x27:], "\xaf\x3d\xc6\x0f")
+	copy(sector[0x36:], "FAT16   ")
+	m.write("/dev/sda1", string(sector))
+	m.write("/sys/dev/block/8:1/uevent", "DEVNAME=sda1\n")
 	if got := script(); strings.Count(got, " deltaup.grubenv=UUID=0FC6-3DAF:/deltaup/grubenv") != 2 {
 		t.Errorf("not an argument of both kernels:\n%s", got)
 	}
