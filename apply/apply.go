@@ -61,6 +61,7 @@ type Request struct {
 	Version    string            // a certain release; "": the channel's newest
 	Compatible string            // what this machine is; "": not checked
 	Seeds      []string          // squashfs images and other files or block devices, only ever read
+	Copy       string            // a copy of the image itself, damaged as it may be, that is only ever read; "": there is none
 	Slot       Slot              // nil: only Outputs are wanted, unless PlanOnly is set
 	PlanOnly   bool              // the image is planned for although there is no Slot; then there is no Run
 	Outputs    map[string]string // raw artifacts to write: name -> file

@@ -35,6 +35,24 @@ func (u *Update) belied(err error) bool {
 	return errors.As(err, &belied) || errors.Is(err, ErrSeed) && u.believes()
 }
 
+// rounds is how often an update is begun anew because a seed's medium is failing under it.
+const rounds = 3
+
+// failing tells whether a seed could not be read where it could be before: another look tells what is left of it.
+func (u *Update) failing() bool {
+	for _, s := range u.seeds.list {
+		if s.f.lost.Load() > s.lost {
+			return true
+		}
+	}
+	for _, f := range u.pieces.files {
+		if f.lost.Load() > u.pieces.lost[f.seedMedium] {
+			return true
+		}
+	}
+	return false
+}
+
 // startOver forgets the kept recipes that were believed, with a warning, believes none from now on, reads the seeds and plans anew. What
 // was fetched stays.
 func (u *Update) startOver(ctx context.Context, cause error) error {
@@ -46,8 +64,12 @@ func (u *Update) startOver(ctx context.Context, cause error) error {
 			u.events.warn("a kept recipe: %v", err)
 		}
 	}
-	if !errors.Is(cause, errOtherChunks) {
+	switch {
+	case errors.Is(cause, errOtherChunks):
+	case u.believes():
 		u.events.warn("the kept recipe of a seed may be wrong, so the seeds are read anew: %v", cause)
+	default:
+		u.events.warn("the medium of a seed is failing, so the seeds are read anew: %v", cause)
 	}
 	u.unbelieving = true
 	return u.findAnew(ctx)

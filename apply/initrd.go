@@ -37,12 +37,12 @@ func (u *Update) needsIndex() bool {
 		return true
 	}
 	for _, o := range u.outputs {
-		if o.artifact.Kind == mirror.KindRaw {
+		if o.artifact.Kind == mirror.KindRaw && o.same == nil {
 			return true
 		}
 	}
 	o := u.initrd()
-	return o != nil && !u.copyInitrd(o) && u.image == nil && !u.seedIsImage()
+	return o != nil && o.same == nil && u.image == nil && !u.seedIsImage()
 }
 
 // seedIsImage tells whether a seed is the release's image, and takes its recipe then.
@@ -60,7 +60,7 @@ func (u *Update) seedIsImage() bool {
 // with what it needs beside the contents of the image.
 func (u *Update) loadInitrd(ctx context.Context) error {
 	o := u.initrd()
-	if o == nil || u.copyInitrd(o) {
+	if o == nil || o.same != nil {
 		return nil
 	}
 	if u.recipe == nil {
@@ -98,15 +98,16 @@ func (u *Update) loadInitrd(ctx context.Context) error {
 	return u.replan(ctx)
 }
 
-// copyInitrd tells whether a seed is the initrd that is wanted, and takes it then.
-func (u *Update) copyInitrd(o *output) bool {
-	for _, s := range u.seeds.list {
-		if s.initrd != nil && s.raw.ID == o.artifact.ID {
-			o.same = s
-			return true
+// findSame finds the seeds that are the outputs as they are to be.
+func (u *Update) findSame() {
+	for i := range u.outputs {
+		o := &u.outputs[i]
+		for _, s := range u.seeds.list {
+			if s.derived == nil && s.raw.ID == o.artifact.ID {
+				o.same = s
+			}
 		}
 	}
-	return false
 }
 
 // loadInitrdRecipe fetches the recipe as it lies on the mirror, and where its chunks are.
@@ -235,7 +236,7 @@ func (p provedImage) ReadAt(b []byte, off int64) (int, error) {
 func (u *Update) content(ctx context.Context, o *output, held *heldSlot, src *source, w io.Writer) error {
 	if o.same != nil {
 		h := chunkstore.NewHasher()
-		_, err := io.Copy(io.MultiWriter(w, h), io.NewSectionReader(o.same.f, 0, o.artifact.Size))
+		_, err := io.Copy(io.MultiWriter(w, h), o.same.f.section())
 		if err == nil && h.ID() != o.artifact.ID {
 			err = o.same.changed(chunkstore.ErrCorrupt)
 		}

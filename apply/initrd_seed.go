@@ -38,7 +38,7 @@ func (u *Update) unpackSeeds(ctx context.Context) error {
 			return noSpace(fmt.Errorf("state folder: %w", err))
 		}
 		x := &unpacked{images: images, spool: spool}
-		if err = x.read(ctx, io.NewSectionReader(s.f, 0, s.raw.Size), s.params); err == nil {
+		if err = x.read(ctx, s.f.section(), s.params); err == nil {
 			s.initrd = x
 			continue
 		}

@@ -25,7 +25,7 @@ func (u *Update) layPieces(ctx context.Context, result *Result, fetching *counte
 			if at, ok := u.pieces.at[x.Key]; ok {
 				n, err := at.seed.ReadAt(buf, at.offset)
 				if n < len(buf) || fetching == nil && blockmap.KeyOf(buf) != x.Key {
-					return fmt.Errorf("seed %s: %w", at.seed.path, errors.Join(ErrSeed, err))
+					return fmt.Errorf("seed %s: %w", at.seed.Name(), errors.Join(ErrSeed, err))
 				}
 				copied.Add(1)
 			} else if err := u.fetchedPiece(ctx, x, buf, fetching != nil); err != nil {

@@ -158,7 +158,7 @@ func (u *Update) loadIndex(ctx context.Context) error {
 	}
 	for i := range u.outputs {
 		o := &u.outputs[i]
-		if o.artifact.Kind != mirror.KindRaw {
+		if o.artifact.Kind != mirror.KindRaw || o.same != nil {
 			continue
 		}
 		if o.content, err = u.needRaw(index, &o.artifact); err != nil {

@@ -20,7 +20,7 @@ type output struct {
 	artifact mirror.Artifact
 	content  *chunkstore.Content // of a raw artifact
 	initrd   *initrdParts        // of an initrd that is rebuilt; nil: not known yet
-	same     *seed               // that is the artifact
+	same     *seed               // that is the artifact; nil: none is
 }
 
 // findOutputs looks the wanted artifacts up and drops those whose file is right already.

@@ -3,7 +3,9 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"deltaup/mirror"
@@ -17,14 +19,18 @@ type pieces struct {
 	image *blockmap.Map // nil: not fetched
 	files []pieceSeed   // the seeds that are images
 	at    map[blockmap.Key]pieceAt
-	read  int64 // bytes of seeds that were hashed
+	read  int64                 // bytes of seeds that were hashed
+	lost  map[*seedMedium]int64 // places that could not be read when they were
 }
 
 // pieceSeed is an image among the seeds.
 type pieceSeed struct {
-	*squashfs.ImageFile
-	path string
+	*seedMedium
+	image io.ReaderAt // in it
 }
+
+// ReadAt reads from the image.
+func (s pieceSeed) ReadAt(p []byte, off int64) (int, error) { return s.image.ReadAt(p, off) }
 
 // pieceAt is where a seed has a piece.
 type pieceAt struct {
@@ -54,9 +60,18 @@ func (u *Update) loadPieces(ctx context.Context) error {
 				u.unusableSeed(path, err)
 			}
 		}
+		if u.r.Copy != "" {
+			if err := p.addCopy(ctx, u.r.Copy, m, &u.events); err != nil {
+				return fmt.Errorf("seed %s: %w", u.r.Copy, err)
+			}
+		}
 		if p.read > 0 && u.cpu.Scan <= 0 {
 			u.cpu.Scan = float64(p.read) / time.Since(start).Seconds()
 		}
+	}
+	p.lost = map[*seedMedium]int64{}
+	for _, f := range p.files {
+		p.lost[f.seedMedium] = f.lost.Load()
 	}
 	p.image = m
 	p.keep()
@@ -65,18 +80,23 @@ func (u *Update) loadPieces(ctx context.Context) error {
 
 // addSeed hashes the pieces of a seed. One that is no image has none; of a damaged one those that can be read are used.
 func (p *pieces) addSeed(ctx context.Context, path string, e *events) error {
-	m, err := squashfs.OpenFile(path)
+	medium, err := openMedium(path)
+	if err != nil {
+		return err
+	}
+	f := pieceSeed{seedMedium: medium}
+	p.files = append(p.files, f)
+	m, err := squashfs.Find(medium, medium.size())
 	if errors.Is(err, squashfs.ErrCorrupt) || errors.Is(err, squashfs.ErrUnsupported) {
 		return nil // noteSeeds has told
 	}
 	if err != nil {
 		return err
 	}
-	f := pieceSeed{m, path}
-	p.files = append(p.files, f)
+	f.image = m
 	used := m.Info().BytesUsed
 	counted := &countedReads{m, &counter{total: used, stage: StageSeed, events: e}}
-	seed, bad, err := blockmap.Scan(ctx, m.Image, counted, used)
+	seed, bad, err := blockmap.Scan(ctx, m, counted, used)
 	if err != nil {
 		return err
 	}
@@ -86,10 +106,38 @@ func (p *pieces) addSeed(ctx context.Context, path string, e *events) error {
 			p.at[x.Key] = pieceAt{f, x.Offset}
 		}
 	}
-	if bad > 0 {
-		e.warn("seed %s is damaged: %d pieces of it cannot be read and are not used", path, bad)
+	if bad += int(medium.lost.Load()); bad > 0 {
+		e.warn("seed %s is damaged: %d places in it cannot be read and are not used", path, bad)
 	}
 	return nil
+}
+
+// addCopy takes the pieces of m, the image's map, that a damaged copy of the image has where the image has them. Not even its
+// superblock has to be right.
+func (p *pieces) addCopy(ctx context.Context, path string, m *blockmap.Map, e *events) error {
+	medium, err := openMedium(path)
+	if err != nil {
+		return err
+	}
+	f := pieceSeed{medium, medium}
+	p.files = append(p.files, f)
+	read := &countedReads{f, &counter{total: m.Size(), stage: StageSeed, events: e}}
+	var mu sync.Mutex
+	err = eachPiece(ctx, m, func(_ context.Context, x blockmap.Piece, buf []byte) error {
+		n, err := read.ReadAt(buf, x.Offset)
+		if n < len(buf) || blockmap.KeyOf(buf) != x.Key {
+			if errors.Is(err, io.EOF) || errors.Is(err, errUnreadable) {
+				err = nil
+			}
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		p.at[x.Key] = pieceAt{f, x.Offset}
+		return nil
+	})
+	p.read += m.Size()
+	return err
 }
 
 // keep forgets what the image has no use for.

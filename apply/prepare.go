@@ -136,6 +136,9 @@ func (u *Update) openSeeds(ctx context.Context) error {
 			u.events.warn("the recipe of seed %s is not kept: %v", path, err) // the next update takes longer
 		}
 	}
+	if err := u.openCopy(ctx); err != nil {
+		return err
+	}
 	if u.current && u.initrd() != nil { // the slot is not written any more
 		if seed, err := u.openSeed(ctx, u.r.Slot.Name(), &u.events); err == nil {
 			u.seeds.list = append(u.seeds.list, seed)
@@ -146,12 +149,30 @@ func (u *Update) openSeeds(ctx context.Context) error {
 			u.seeds.list = append(u.seeds.list, seed)
 		}
 	}
-	if u.initrd() != nil {
+	u.findSame()
+	if o := u.initrd(); o != nil && o.same == nil && u.r.Copy == "" { // the copied image has all that there is in its initrd, or nearly
 		if err := u.unpackSeeds(ctx); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
+}
+
+// openCopy makes the copy of the image a seed like others, when it cannot be laid piece by piece.
+func (u *Update) openCopy(ctx context.Context) error {
+	if u.r.Copy == "" || u.copied || u.image == nil || u.copies() {
+		return nil
+	}
+	u.copied = true
+	seed, err := u.openSeed(ctx, u.r.Copy, &u.events)
+	if err != nil {
+		if ctx.Err() == nil { // it is damaged, so much that it is of no use
+			u.events.warn("%v", err)
+		}
+		return ctx.Err()
+	}
+	u.seeds.list = append(u.seeds.list, seed)
+	return nil
 }
 
 // contents gives the contents that are needed, as far as they are known.

@@ -19,7 +19,7 @@ const (
 // readsSeeds decides whether the files in the seeds are read. On a fast line it takes less time to fetch the image whole, or the stored
 // blocks of it that the seeds lack, to know which their stored bytes are enough.
 func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
-	if !u.rebuilds() || len(u.outputs) > 0 || len(u.r.Seeds) == 0 {
+	if !u.rebuilds() || len(u.outputs) > 0 || len(u.r.Seeds) == 0 || u.r.Copy != "" {
 		return true, nil
 	}
 	if u.r.Route != "" || u.r.Optimize == delta.ForBytes || u.image.Size < wholeMin {

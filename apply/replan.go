@@ -39,6 +39,14 @@ func (u *Update) replan(ctx context.Context) error {
 		if err := u.load(ctx, plan.Route); err != nil {
 			return err
 		}
+		if u.r.Copy != "" && !u.copied && !u.copies() {
+			if err := u.openCopy(ctx); err != nil {
+				return err
+			}
+			if err := u.findRoutes(ctx); err != nil {
+				return err
+			}
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 	u.ready = false
 	result := Result{Version: u.release.Version, Route: u.quote.Route, ImageSize: u.quote.ImageSize, Current: u.current}
 	err := u.run(ctx, &result)
-	if u.belied(err) {
+	for n := 0; n < rounds && (u.belied(err) || errors.Is(err, ErrSeed) && u.failing()); n++ {
 		if err = u.startOver(ctx, err); err == nil {
 			u.ready = false
 			result.BlocksCopied, result.BlocksCompressed = 0, 0

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"deltaup/chunkstore"
@@ -17,8 +16,9 @@ import (
 // contents, or any other file, which is one content. It is only ever read.
 type seed struct {
 	path  string
-	f     *os.File
+	f     *seedMedium
 	image *squashfs.Image // in f; nil: it is something else
+	lost  int64           // places of f that could not be read when it was read
 
 	params  chunkstore.Params  // that its contents were cut by
 	derived *mkimage.Derived   // of an image
@@ -35,12 +35,12 @@ type seed struct {
 // openSeed opens a seed and reads all of it, cut as its image says, or by the default. Of an image whose recipe was kept only
 // the metadata are read.
 func (u *Update) openSeed(ctx context.Context, path string, e *events) (*seed, error) {
-	f, size, err := squashfs.OpenMedium(path)
+	f, err := openMedium(path)
 	if err != nil {
 		return nil, fmt.Errorf("seed: %w", err)
 	}
 	s := &seed{path: path, f: f}
-	if s.image, err = u.findImage(f, size); err != nil {
+	if s.image, err = u.findImage(f, f.size()); err != nil {
 		return nil, errors.Join(fmt.Errorf("seed %s: %w", path, err), f.Close())
 	}
 	var kept *recipes
@@ -54,25 +54,21 @@ func (u *Update) openSeed(ctx context.Context, path string, e *events) (*seed, e
 	return s, nil
 }
 
-func (s *seed) size() (int64, error) { return s.f.Seek(0, io.SeekEnd) } // works for block devices too
-
 // read reads all of the seed, cut by params; zero ones mean those of its image, whose recipe may then be among the kept ones. kept may be nil.
 func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *recipes, e *events) error {
+	defer func() { s.lost = s.f.lost.Load() }()
 	if s.image != nil {
 		return s.readImage(ctx, params, kept, e)
-	}
-	size, err := s.size()
-	if err != nil {
-		return err
 	}
 	if params == (chunkstore.Params{}) {
 		params = chunkstore.DefaultParams
 	}
 	s.params = params
 	if s.initrd != nil {
-		return s.initrd.read(ctx, io.NewSectionReader(s.f, 0, size), params)
+		return s.initrd.read(ctx, s.f.section(), params)
 	}
-	progress := &progressReader{ctx: ctx, r: io.NewSectionReader(s.f, 0, size), total: size, stage: StageSeed, events: e}
+	progress := &progressReader{ctx: ctx, r: s.f.section(), total: s.f.size(), stage: StageSeed, events: e}
+	var err error
 	s.raw, err = chunkstore.NewSplitter(params).Split(progress, nil)
 	return err
 }

@@ -47,6 +47,7 @@ type found struct {
 	closed       map[delta.Route]error // routes that failed, and why
 	initrdClosed bool                  // no patch set gives an initrd any more
 	unread       int64                 // bytes of seeds that are read to know the files in them
+	copied       bool                  // the copy of the image is one of the seeds
 	seedless     bool                  // the seeds' files are not read: stored bytes come sooner
 	prove        bool                  // blocks of the seeds are not copied any more
 	way          delta.Way             // of the plan
@@ -71,6 +72,11 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	slot := ""
 	if r.Slot != nil {
 		slot = r.Slot.Name()
+	}
+	if r.Copy != "" && slot != "" {
+		if err := notSlot(r.Copy, slot); err != nil {
+			return nil, err
+		}
 	}
 	if err := u.pickSeeds(slot); err != nil {
 		return nil, err

@@ -22,6 +22,8 @@ func (u *Update) ways() []delta.Way {
 		w.Work.Write += u.image.Size
 		if why := u.closed[w.Route]; why != nil {
 			w.Closed = why.Error()
+		} else if u.copies() && w.Route != delta.RouteBlocks {
+			w.Closed = "a copy of the image has nearly all of it"
 		} else if u.r.Route != "" && w.Route != u.r.Route {
 			w.Closed = fmt.Sprintf("only the route %s was asked for", u.r.Route)
 		} else if !rebuilds(w.Route) || w.Closed != "" {
@@ -33,6 +35,11 @@ func (u *Update) ways() []delta.Way {
 		}
 	}
 	return ways
+}
+
+// copies tells whether the image is to be laid from the copy of it that there is.
+func (u *Update) copies() bool {
+	return u.r.Copy != "" && u.r.Route == "" && u.image.Blockmap != nil && u.closed[delta.RouteBlocks] == nil && !u.prove
 }
 
 // rebuilds tells whether a route makes the image of contents; the others copy bytes of it.
@@ -154,12 +161,16 @@ func (u *Update) blocksWay(m missing) delta.Way {
 	switch {
 	case u.image.Blockmap == nil:
 		w.Closed = "the release has no block map"
-	case len(u.r.Seeds) == 0:
+	case len(u.r.Seeds) == 0 && u.r.Copy == "":
 		w.Closed = "there is no seed"
 	case u.prove:
 		w.Closed = "blocks are not taken as they are any more"
 	case u.pieces.image == nil:
 		u.addMeta(&w, *u.image.Blockmap)
+		if u.r.Copy != "" { // which lacks next to nothing
+			w.Work = delta.Work{Scan: u.image.Size}
+			break
+		}
 		w.Guess = m.stored
 		w.Work = delta.Work{Write: m.stored, Scan: u.seedBytes}
 	default:
