@@ -42,7 +42,7 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if signed := u.meta.signed; signed != nil && u.r.Slot != nil {
+	if signed := u.meta.signed; signed != nil && u.r.Slot != nil && u.r.Copy == "" { // what runs already permits nothing older
 		if err := u.meta.trust.Installed(signed); err != nil {
 			return Result{}, err
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 // target is the slot that the next image goes to: of those that are neither booted nor pinned the one whose
-// installation was cut off, else one that is empty, else one that is marked bad, else the oldest. So an update that was cut off goes on where it was.
+// installation was cut off, else one that is empty, else one that is damaged or marked bad, else the oldest. So an update that was cut off goes on where it was.
 func (d *Device) target(state counted.State, r *records, booted string) (*config.Slot, error) {
 	var free []*config.Slot
 	var pinned []string
@@ -28,6 +28,7 @@ func (d *Device) target(state counted.State, r *records, booted string) (*config
 	if len(free) == 0 {
 		return nil, fmt.Errorf("%w to write to: pinned: %s", ErrNoSlot, strings.Join(pinned, ", "))
 	}
+	scrubs, _ := d.scrubs() // one that is damaged tells of none
 	// rank puts the slot that would be missed least first.
 	rank := func(s *config.Slot) int {
 		rec := r.slot(s.Name)
@@ -36,7 +37,7 @@ func (d *Device) target(state counted.State, r *records, booted string) (*config
 			return 0
 		case !rec.Whole:
 			return 1
-		case state.IsBad(s.Name), state.FellBack() == s.Name:
+		case scrubs.damaged(s.Name, rec), state.IsBad(s.Name), state.FellBack() == s.Name:
 			return 2
 		case s.Name != next(state):
 			return 3

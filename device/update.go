@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"deltaup/apply"
+	"deltaup/chunkstore"
 	"deltaup/mirror"
 	"deltaup/slotboot"
 	"deltaup/slotboot/config"
@@ -15,6 +16,7 @@ import (
 // UpdateOptions say what is out of the ordinary about an update.
 type UpdateOptions struct {
 	Again   bool // also a release that was rolled back
+	Repair  bool // the running release is installed anew
 	DryRun  bool // only quote
 	Warning func(string)
 }
@@ -31,6 +33,7 @@ type Update struct {
 	files   bootFiles
 	spoiled bool // the target cannot be booted any more
 	sums    *summer
+	image   chunkstore.ID // that a repair is of; zero: the version tells
 	unlock  func()
 
 	first      bool // there is no environment block yet
@@ -40,7 +43,9 @@ type Update struct {
 // Prepare finds the slot that the release goes to and quotes what it takes. Of r, what the configuration tells is filled in: channel and
 // machine unless they are set, seeds, slot, files and state folder. Nothing but the state folder is written to.
 //
-// Errors wrap ErrNothing, ErrReboot, ErrRolledBack, ErrTrial, ErrBusy, ErrNoSlot, and those of package apply.
+// With UpdateOptions.Repair the release is the running one, made of what is good of the running image and of what has to be fetched.
+//
+// Errors wrap ErrNothing, ErrReboot, ErrRolledBack, ErrTrial, ErrBusy, ErrNoSlot, ErrUnknownRelease, and those of package apply.
 func (d *Device) Prepare(ctx context.Context, r apply.Request, o UpdateOptions) (*Update, error) {
 	unlock, err := d.lockUpdates()
 	if err != nil {
@@ -55,7 +60,10 @@ func (d *Device) Prepare(ctx context.Context, r apply.Request, o UpdateOptions) 
 
 func (u *Update) prepare(ctx context.Context, r apply.Request) error {
 	var err error
-	if u.booted, err = u.d.bootedOrNone(); err != nil {
+	if u.booted, err = u.d.bootedOrNone(); err == nil && u.o.Repair {
+		u.booted, err = u.d.Booted()
+	}
+	if err != nil {
 		return err
 	}
 	state, err := u.state(ctx)
@@ -68,6 +76,11 @@ func (u *Update) prepare(ctx context.Context, r apply.Request) error {
 	records, err := u.d.records()
 	if err != nil {
 		return err
+	}
+	if u.o.Repair {
+		if err := u.running(&r, records); err != nil {
+			return err
+		}
 	}
 	if u.target, err = u.d.target(state, records, u.booted); err != nil {
 		return err
@@ -107,7 +120,7 @@ func (u *Update) state(ctx context.Context) (counted.State, error) {
 // fill puts what the configuration tells into the request.
 func (u *Update) fill(r *apply.Request) {
 	c := u.d.Config
-	if r.Channel == "" {
+	if r.Channel == "" && !u.o.Repair {
 		r.Channel = c.Channel
 	}
 	if r.Compatible == "" {
@@ -115,12 +128,7 @@ func (u *Update) fill(r *apply.Request) {
 	}
 	r.StateDir = u.d.state()
 	if s := c.Slot(u.booted); s != nil {
-		r.Seeds = append(r.Seeds, u.d.path(s.Path))
-		for _, file := range []string{u.d.kernel(s), u.d.initrd(s)} {
-			if exists(file) {
-				r.Seeds = append(r.Seeds, file)
-			}
-		}
+		u.source(r, s)
 	}
 }
 
@@ -160,12 +168,15 @@ func (u *Update) vet(release *mirror.Release, state counted.State) error {
 	if err != nil {
 		return err
 	}
+	if u.o.Repair {
+		return u.vetRepair(release, image, records, state)
+	}
 	runs, err := u.d.runs(u.booted, records, release.Version, image.Object)
 	if err != nil {
 		return err
 	}
 	if runs {
-		return fmt.Errorf("%w: slot %s runs release %s", ErrNothing, u.booted, release.Version)
+		return fmt.Errorf("%w: slot %s runs release %s%s", ErrNothing, u.booted, release.Version, u.d.orRepair(u.booted))
 	}
 	if f := records.failure(image.ID); f != nil && !u.o.Again {
 		return fmt.Errorf("release %s: %w: %s", release.Version, ErrRolledBack, f.Reason)

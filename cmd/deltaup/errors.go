@@ -146,6 +146,7 @@ var outcomes = []outcome{
 	{is: device.ErrUnhealthy, code: exitUnhealthy},
 	{is: device.ErrBusy, code: exitBusy, hint: "run the same command again when it is done"},
 	{is: device.ErrNoSlot, code: exitMissing},
+	{is: device.ErrUnknownRelease, code: exitMissing, hint: "--version tells"},
 	{is: device.ErrNotWhole, code: exitUnsound, hint: "deltaup pull fills it"},
 	{is: device.ErrNoBlock, code: exitMissing, hint: "deltaup boot setup makes it"},
 	{is: device.ErrBlock, code: exitUnsound, hint: "deltaup boot setup mends it"},

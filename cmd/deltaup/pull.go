@@ -128,7 +128,7 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 			return apply.Prepare(ctx, r)
 		}
 		return d.Prepare(ctx, r, device.UpdateOptions{
-			Again: o.again, DryRun: o.dryRun,
+			Again: o.again, DryRun: o.dryRun, Repair: o.repair,
 			Warning: func(text string) { out.event(apply.Event{Warning: text}) },
 		})
 	}))
@@ -143,6 +143,9 @@ func (o *pullOptions) configure() (*device.Device, error) {
 		return nil, nil
 	}
 	d, err := o.machine.open()
+	if errors.Is(err, config.ErrNone) && o.repair {
+		return nil, &usageError{fmt.Errorf("repair is for a machine with slots: there is %w", err)}
+	}
 	if errors.Is(err, config.ErrNone) {
 		return nil, &usageError{fmt.Errorf("pull needs a MIRROR and --slot PATH: there is %w", err)}
 	}

@@ -48,6 +48,7 @@ type pullOptions struct {
 	configured bool // the machine's configuration says from where and where to
 	machine    machineOptions
 	again      bool
+	repair     bool // the command is repair
 }
 
 // addUpdateFlags adds the flags of commands that write.
@@ -139,8 +140,11 @@ func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err er
 }
 
 func (o *pullOptions) command() string {
-	if o.planOnly {
+	switch {
+	case o.planOnly:
 		return "plan"
+	case o.repair:
+		return "repair"
 	}
 	return "pull"
 }

@@ -49,6 +49,7 @@ func newRootCommand(env *Env) *cobra.Command {
 		newPlanCommand(env),
 		newPullCommand(env),
 		newInstallCommand(env),
+		newRepairCommand(env),
 		newStatusCommand(env),
 		newListCommand(env),
 		newMarkGoodCommand(env),

@@ -1,0 +1,100 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"deltaup/apply"
+	"deltaup/mirror"
+	"deltaup/slotboot/config"
+	"deltaup/slotboot/counted"
+)
+
+// ErrUnknownRelease is wrapped when a repair is to install the running release and nothing says which one that is.
+var ErrUnknownRelease = errors.New("nobody has told which release it holds")
+
+// Damaged lists the slots that the last scrub found to be damaged, as far as they have not been written since.
+func (d *Device) Damaged() ([]string, error) {
+	r, err := d.records()
+	if err != nil {
+		return nil, err
+	}
+	scrubs, err := d.scrubs()
+	if err != nil {
+		return nil, err
+	}
+	var damaged []string
+	for _, s := range d.Config.Slots {
+		if scrubs.damaged(s.Name, r.slot(s.Name)) {
+			damaged = append(damaged, s.Name)
+		}
+	}
+	return damaged, nil
+}
+
+// orRepair says what to do about a slot that runs the newest release and is damaged.
+func (d *Device) orRepair(slot string) string {
+	damaged, err := d.Damaged()
+	if err != nil || !slices.Contains(damaged, slot) {
+		return ""
+	}
+	return ", which is damaged: deltaup repair installs it anew"
+}
+
+// running has a repair ask for the release that runs. A version in r counts only when the records have none.
+func (u *Update) running(r *apply.Request, records *records) error {
+	rec := records.slot(u.booted)
+	r.Channel = ""
+	if rec.Version != "" {
+		r.Version, u.image = rec.Version, rec.Image
+	}
+	if r.Version == "" {
+		return fmt.Errorf("slot %s: %w", u.booted, ErrUnknownRelease)
+	}
+	return nil
+}
+
+// vetRepair decides whether a release is the one that runs, and is still wanted.
+func (u *Update) vetRepair(release *mirror.Release, image *mirror.Artifact, records *records, state counted.State) error {
+	if !u.image.IsZero() && image.ID != u.image {
+		return fmt.Errorf("release %s has the image %s, slot %s runs %s: %w", release.Version, image.ID, u.booted, u.image, mirror.ErrOtherRelease)
+	}
+	if f := records.failure(image.ID); f != nil && !u.o.Again {
+		return fmt.Errorf("release %s: %w: %s", release.Version, ErrRolledBack, f.Reason)
+	}
+	scrubs, _ := u.d.scrubs() // one that is damaged tells of none
+	for i := range u.d.Config.Slots {
+		s := &u.d.Config.Slots[i]
+		rec := records.slot(s.Name)
+		if s.Name == u.booted || !rec.Whole || rec.Image != image.ID || scrubs.damaged(s.Name, rec) {
+			continue
+		}
+		if s.Name == next(state) {
+			return fmt.Errorf("%w: release %s is installed in slot %s", ErrReboot, release.Version, s.Name)
+		}
+		if s.Name != u.target.Name && !rec.Pinned {
+			return &heldError{s}
+		}
+	}
+	return nil
+}
+
+// source puts the running slot into the request: for a repair its image is a copy of the one that is wanted.
+func (u *Update) source(r *apply.Request, s *config.Slot) {
+	path := u.d.path(s.Path)
+	switch _, err := os.Stat(path); {
+	case !u.o.Repair:
+		r.Seeds = append(r.Seeds, path)
+	case err == nil:
+		r.Copy = path
+	default: // the machine may run from memory
+		u.warn(err)
+	}
+	for _, file := range []string{u.d.kernel(s), u.d.initrd(s)} {
+		if exists(file) {
+			r.Seeds = append(r.Seeds, file)
+		}
+	}
+}
