@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"deltaup/apply"
+	"deltaup/delta"
 	"deltaup/device"
 	"deltaup/internal/durable"
 	"deltaup/mirror"
@@ -29,7 +30,7 @@ func (m *target) repair(version int, o device.UpdateOptions) (apply.Result, erro
 func (m *target) repairFrom(client *mirror.Client, o device.UpdateOptions) (apply.Result, error) {
 	m.t.Helper()
 	o.Repair = true
-	u, err := m.Prepare(m.t.Context(), apply.Request{Client: client}, o)
+	u, err := m.Prepare(m.t.Context(), apply.Request{Client: client, Optimize: delta.ForBytes}, o)
 	if err != nil {
 		return apply.Result{}, err
 	}
@@ -269,9 +270,6 @@ func TestRepairKilled(t *testing.T) {
 func TestUpdateFromDamaged(t *testing.T) {
 	list := onB(t).places("b")
 	for i := range list {
-		if list[i].name == "inode table" {
-			continue
-		}
 		for _, kind := range []string{"other bytes", "unreadable"} {
 			for _, kept := range []bool{true, false} {
 				m := onB(t)

@@ -119,7 +119,7 @@ func (d *Device) scrubSlot(ctx context.Context, s *config.Slot, o *ScrubOptions)
 	}
 	x := &scrubber{d: d, s: s, o: o, rec: before, result: ScrubResult{Image: before.Image, Order: before.Order, Damage: []Damage{}}}
 	if before.Image.IsZero() {
-		x.size()
+		x.measureUnknown()
 	}
 	if o.Rate > 0 {
 		x.limit = rate.NewLimiter(rate.Limit(o.Rate), scrubSize)
@@ -166,8 +166,8 @@ type scrubber struct {
 	result ScrubResult
 }
 
-// size finds out how much there is to read when nothing is known of the slot: an image, or else all of it.
-func (x *scrubber) size() {
+// measureUnknown finds out how much there is to read when nothing is known of the slot: an image, or else all of it.
+func (x *scrubber) measureUnknown() {
 	f, image, end, err := openImage(x.d.path(x.s.Path))
 	if err != nil {
 		return // told when it is read

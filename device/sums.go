@@ -66,8 +66,8 @@ func (s *summer) done() *sums {
 	return &s.sums
 }
 
-// readBack takes bytes of an image from off on, in order; from 0 on it begins anew.
-func (s *summer) readBack(p []byte, off int64) {
+// seen takes bytes of an image from off on, in order; from 0 on it begins anew.
+func (s *summer) seen(p []byte, off int64) {
 	if off == 0 {
 		*s = *newSummer()
 	}

@@ -13,8 +13,8 @@ func TestSums(t *testing.T) {
 	for _, size := range []int{0, 1, sumBlock - 1, sumBlock, sumBlock + 1, 3*sumBlock + 4096} {
 		image := bytes.Repeat([]byte("deltaup"), size/7+1)[:size]
 		whole, parts := newSummer(), newSummer()
-		whole.readBack([]byte("an attempt that was given up"), 0)
-		whole.readBack(image, 0)
+		whole.seen([]byte("an attempt that was given up"), 0)
+		whole.seen(image, 0)
 		for off := 0; off < size; off += 1000 {
 			parts.Write(image[off:min(off+1000, size)])
 		}
@@ -64,7 +64,7 @@ func FuzzSums(f *testing.F) {
 		b = append(b, id[:]...)
 		s, err := parseSums(b, sumBlock+1)
 		if err == nil && !bytes.Equal(s.marshal(), b) {
-			t.Error("it is another one after encoding")
+			t.Fatal("it is another one after encoding")
 		}
 	})
 }

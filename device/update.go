@@ -140,7 +140,7 @@ func (u *Update) open(ctx context.Context, r apply.Request, state counted.State)
 	}
 	r.Slot = &spoilingSlot{Slot: u.slot, spoil: func() error { return u.spoil(ctx) }}
 	u.sums = newSummer()
-	r.ReadBack = u.sums.readBack
+	r.ReadBack = u.sums.seen
 	r.Accept = func(release *mirror.Release) (map[string]string, error) {
 		u.release = release
 		if err := u.vet(release, state); err != nil {
