@@ -171,13 +171,18 @@ func TestRestart(t *testing.T) {
 			}
 		})
 	}
-	// Loop devices of what did not get that far.
+	l.detach("cut.squashfs")
+}
+
+// detach frees the loop devices of a boot that did not get far.
+func (l *lab) detach(backing string) {
+	l.t.Helper()
 	out, err := exec.Command("losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE").Output()
 	if err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
 	for line := range strings.Lines(string(out)) {
-		if name, file, _ := strings.Cut(strings.TrimSpace(line), " "); strings.Contains(file, "cut.squashfs") {
+		if name, file, _ := strings.Cut(strings.TrimSpace(line), " "); strings.Contains(file, backing) {
 			exec.Command("losetup", "--detach", name).Run()
 		}
 	}

@@ -6,6 +6,7 @@
 : "${DELTAUP_RUN:=/run/deltaup}"
 : "${DELTAUP_REBOOT:=deltaup_reboot}"
 : "${DELTAUP_WAIT:=30}" # seconds that a device has to appear
+DELTAUP_FAULTS=3 # boots in a row after which a slot is given up whose device may only be late
 
 # deltaup_arg NAME prints the value of a kernel argument; the last one counts. It fails when there is none.
 deltaup_arg() {
@@ -28,10 +29,12 @@ deltaup_say() {
 	[ ! -w /dev/kmsg ] || echo "<${deltaup_level:-6}>deltaup: $*" >/dev/kmsg
 }
 
-# deltaup_fail ends the boot: GRUB counts it and falls back. A shell would wait for ever for somebody to come.
+# deltaup_fail WHY TEXT ends the boot. GRUB counts the boots of a trial, and falls back; any other is counted here. A shell
+# would wait for ever for somebody to come. WHY is one of the words in doc/boot.md, or - for what is no fault of the slot's.
 deltaup_fail() {
 	deltaup_level=3
-	deltaup_say "slot ${deltaup_slot:-unknown} cannot boot: $*"
+	deltaup_say "slot ${deltaup_slot:-unknown} cannot boot: $2"
+	[ "$1" = - ] || deltaup_note "$1" || true
 	deltaup_say "restarting in 10 seconds"
 	$DELTAUP_REBOOT
 }
@@ -63,16 +66,249 @@ deltaup_device() {
 	readlink -f "$deltaup_path"
 }
 
-# deltaup_data mounts the data partition, when there is one.
+# deltaup_note WHY notes the failure in GRUB's environment block, which gives the slot up when it is time. BOOT is mounted
+# for this moment only.
+deltaup_note() {
+	deltaup_block=$(deltaup_arg deltaup.grubenv) && deltaup_id=$(deltaup_arg deltaup.env) || return 0 # an older boot entry
+	deltaup_boot=$(deltaup_device "${deltaup_block%%:*}") || {
+		deltaup_say "that is not noted: the device ${deltaup_block%%:*} did not appear"
+		return 1
+	}
+	mkdir -p "$DELTAUP_RUN/boot"
+	mount -o rw,noatime "$deltaup_boot" "$DELTAUP_RUN/boot" || {
+		deltaup_say "that is not noted: ${deltaup_block%%:*} cannot be mounted for writing"
+		return 1
+	}
+	deltaup_env_note "$DELTAUP_RUN/boot${deltaup_block#*:}" "$1"
+	deltaup_noted=$?
+	sync
+	umount "$DELTAUP_RUN/boot"
+	return $deltaup_noted
+}
+
+# deltaup_env_note FILE WHY does that to a file. It writes what the Go package slotboot/counted would, or nothing.
+deltaup_env_note() {
+	deltaup_env_read "$1" || {
+		deltaup_say "that is not noted: $1 is not as deltaup leaves it, or not what GRUB has read"
+		return 1
+	}
+	deltaup_env_decide "$2" || return 0
+	deltaup_env_write "$1" || {
+		deltaup_say "that is not noted: $1 cannot be written"
+		return 1
+	}
+	if [ "$deltaup_given" = 1 ]; then
+		deltaup_say "slot $deltaup_slot is given up: the next boot is of another slot"
+	else
+		deltaup_say "slot $deltaup_slot is given up after $DELTAUP_FAULTS such boots in a row; this is number $deltaup_boots"
+	fi
+}
+
+deltaup_nl='
+'
+deltaup_head="# GRUB Environment Block$deltaup_nl"
+
+# deltaup_text prints a sector, the characters that have no place there left out, and a dot: $() cuts the end of lines off.
+deltaup_text() {
+	dd if="$1" bs=512 skip="$2" count=1 2>/dev/null | LC_ALL=C tr -cd '\n -~'
+	echo .
+}
+
+# deltaup_env_read FILE takes the first sector apart. It fails unless all of it is as deltaup writes it: there is
+# nothing to guess in a block that is damaged or somebody else's. doc/boot.md has the variables.
+deltaup_env_read() {
+	case $(dd if="$1" bs=1 skip=1023 count=2 2>/dev/null | od -A n -t x1) in
+	' '??) ;; # one byte: there are 1024 of them
+	*) return 1 ;;
+	esac
+	case $(deltaup_text "$1" 1) in
+	*deltaup_*) return 1 ;; # would count for GRUB
+	esac
+	deltaup_old=$(deltaup_text "$1" 0)
+	deltaup_old=${deltaup_old%.}
+	[ ${#deltaup_old} = 512 ] || return 1
+	case $deltaup_old in
+	*\\*) return 1 ;;
+	"$deltaup_head"*) deltaup_rest=${deltaup_old#"$deltaup_head"} ;;
+	*) return 1 ;;
+	esac
+	deltaup_lines='' deltaup_names=' ' deltaup_last='' deltaup_slots='' deltaup_bad=' '
+	while :; do
+		case $deltaup_rest in
+		deltaup_*"$deltaup_nl"*) ;;
+		*) break ;;
+		esac
+		deltaup_line=${deltaup_rest%%"$deltaup_nl"*}
+		deltaup_rest=${deltaup_rest#*"$deltaup_nl"}
+		deltaup_name=${deltaup_line%%=*}
+		deltaup_value=${deltaup_line#*=}
+		# shellcheck disable=SC3012 # dash and busybox know it
+		[ "$deltaup_name" != "$deltaup_line" ] && [ "$deltaup_name" \> "$deltaup_last" ] || return 1
+		deltaup_last=$deltaup_name
+		deltaup_lines=$deltaup_lines$deltaup_line$deltaup_nl
+		deltaup_names="$deltaup_names$deltaup_name "
+		case $deltaup_name in
+		*[!abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_]*) return 1 ;;
+		deltaup_active) deltaup_active=$deltaup_value ;;
+		deltaup_trial) deltaup_trial=$deltaup_value ;;
+		deltaup_tries) deltaup_tries=$deltaup_value ;;
+		deltaup_fault) deltaup_fault=$deltaup_value ;;
+		deltaup_id) [ "$deltaup_value" = "$deltaup_id" ] || return 1 ;;
+		deltaup_bad_*) deltaup_env_slot "${deltaup_name#deltaup_bad_}" "$deltaup_value" || return 1 ;;
+		esac
+	done
+	deltaup_pad=${deltaup_rest%"$deltaup_nl"} # a newline ends it when somebody's variables follow
+	case $deltaup_pad,$deltaup_rest in
+	*[!#]*,* | ,?*) return 1 ;;
+	esac
+	for deltaup_name in active trial tries fault id; do
+		case $deltaup_names in
+		*" deltaup_$deltaup_name "*) ;;
+		*) return 1 ;;
+		esac
+	done
+	deltaup_env_sound
+}
+
+# deltaup_env_slot NAME BAD takes in the mark of one slot.
+deltaup_env_slot() {
+	case $1 in
+	*[!abcdefghijklmnopqrstuvwxyz0123456789_]*) return 1 ;;
+	[abcdefghijklmnopqrstuvwxyz]*) [ ${#1} -le 15 ] || return 1 ;;
+	*) return 1 ;;
+	esac
+	deltaup_slots="$deltaup_slots $1"
+	case $2 in
+	1) deltaup_bad="$deltaup_bad$1 " ;;
+	0) ;;
+	*) return 1 ;;
+	esac
+}
+
+# deltaup_is WORD LIST
+deltaup_is() {
+	case " $2 " in
+	*" $1 "*) ;;
+	*) return 1 ;;
+	esac
+}
+
+# deltaup_env_sound looks at the values together.
+deltaup_env_sound() {
+	# shellcheck disable=SC2086 # words
+	set -- $deltaup_slots
+	[ $# -ge 2 ] && [ $# -le 8 ] && [ -n "$deltaup_id" ] || return 1
+	case $deltaup_id$deltaup_active$deltaup_trial$deltaup_tries$deltaup_fault in
+	*[!abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:]*) return 1 ;;
+	esac
+	case $deltaup_id in
+	*[_:]*) return 1 ;;
+	esac
+	[ -z "$deltaup_active" ] || deltaup_is "$deltaup_active" "$*" || return 1
+	case $deltaup_trial,$deltaup_tries in
+	,0) ;;
+	?*,[0123456789uk]) deltaup_is "$deltaup_trial" "$*" && [ "$deltaup_trial" != "$deltaup_active" ] || return 1 ;;
+	*) return 1 ;;
+	esac
+	[ -n "$deltaup_fault" ] || return 0
+	deltaup_is "${deltaup_fault%%:*}" "$*" || return 1
+	deltaup_value=${deltaup_fault#*:}
+	case $deltaup_value in
+	?*:[123456789]) deltaup_value=${deltaup_value%:*} ;;
+	*) return 1 ;;
+	esac
+	case $deltaup_value in
+	*[!abcdefghijklmnopqrstuvwxyz]* | ?????????*) return 1 ;;
+	esac
+}
+
+# deltaup_env_decide WHY says what is to be noted: deltaup_given=1 when the slot is given up. It fails when nothing is.
+deltaup_env_decide() {
+	deltaup_is "$deltaup_slot" "$deltaup_slots" && ! deltaup_is "$deltaup_slot" "$deltaup_bad" || return 1
+	deltaup_other=''
+	for deltaup_name in $deltaup_slots; do
+		[ "$deltaup_name" = "$deltaup_slot" ] || [ "$deltaup_name" = "$deltaup_trial" ] ||
+			deltaup_is "$deltaup_name" "$deltaup_bad" || deltaup_other=$deltaup_name
+	done
+	[ -n "$deltaup_other" ] || {
+		deltaup_say "there is no other slot that is good"
+		return 1
+	}
+	deltaup_given=1 deltaup_boots=1
+	case $1 in
+	missing | image) ;;
+	*)
+		! deltaup_arg deltaup.trial >/dev/null && ! deltaup_arg deltaup.fellback >/dev/null || return 1
+		[ "$deltaup_slot" = "$deltaup_active" ] || return 1
+		case $deltaup_tries in
+		[uk]) return 1 ;; # the machine has fallen back to this slot
+		esac
+		[ "${deltaup_fault%%:*}" != "$deltaup_slot" ] || deltaup_boots=$((${deltaup_fault##*:} + 1))
+		[ $deltaup_boots -lt $DELTAUP_FAULTS ] && deltaup_given=0 || deltaup_boots=$DELTAUP_FAULTS
+		;;
+	esac
+	deltaup_fault=$deltaup_slot:$1:$deltaup_boots
+}
+
+# deltaup_env_write FILE writes the first sector anew, in place and in one piece, and reads it back.
+deltaup_env_write() {
+	deltaup_new=$deltaup_head
+	while [ -n "$deltaup_lines" ]; do
+		deltaup_line=${deltaup_lines%%"$deltaup_nl"*}
+		deltaup_lines=${deltaup_lines#*"$deltaup_nl"}
+		case $deltaup_line in
+		deltaup_fault=*) deltaup_line=deltaup_fault=$deltaup_fault ;;
+		"deltaup_bad_$deltaup_slot=0") deltaup_line=${deltaup_line%0}$deltaup_given ;;
+		deltaup_tries=[0123456789]) # as GRUB ends the trial of a bad slot
+			[ "$deltaup_given" = 0 ] || [ "$deltaup_trial" != "$deltaup_slot" ] || deltaup_line=deltaup_tries=0
+			;;
+		esac
+		deltaup_new=$deltaup_new$deltaup_line$deltaup_nl
+	done
+	deltaup_until=512
+	[ "$deltaup_pad" = "$deltaup_rest" ] || deltaup_new=$deltaup_new# deltaup_until=511 # a comment, with its end
+	while [ ${#deltaup_new} -lt $deltaup_until ]; do deltaup_new=$deltaup_new#; done
+	[ $deltaup_until = 512 ] || deltaup_new=$deltaup_new$deltaup_nl
+	[ ${#deltaup_new} = 512 ] || return 1
+	# dd gathers it, whatever pieces come through the pipe; one sector is written whole or not at all.
+	printf %s "$deltaup_new" | dd of="$1" obs=512 conv=notrunc,fsync 2>/dev/null || return 1
+	[ "$(deltaup_text "$1" 0)" = "$deltaup_new." ]
+}
+
+# deltaup_blame FS WHY prints WHY, or kernel when the kernel does not know the file system.
+deltaup_blame() {
+	if [ -n "$(sed -n "/[^a-z0-9]$1\$/p" /proc/filesystems)" ]; then echo "$2"; else echo kernel; fi
+}
+
+# deltaup_image_fault IMAGE prints why an image does not do: image, or read when the medium cannot be read. It prints
+# nothing when all that a mount reads is there.
+deltaup_image_fault() {
+	deltaup_magic=$(od -A n -t x1 -N 4 "$1" 2>/dev/null) || {
+		echo read
+		return
+	}
+	deltaup_used=$(od -A n -t u8 -j 40 -N 8 "$1" 2>/dev/null) && deltaup_tables=$(od -A n -t u8 -j 64 -N 8 "$1" 2>/dev/null) || deltaup_magic=short
+	deltaup_used=${deltaup_used##* } deltaup_tables=${deltaup_tables##* }
+	if [ "$deltaup_magic" != ' 68 73 71 73' ] || [ ${#deltaup_used} -gt 15 ] || [ ${#deltaup_tables} -gt 15 ] ||
+		[ "$deltaup_tables" -ge "$deltaup_used" ]; then
+		echo image
+	elif ! dd if="$1" bs=4096 skip=$((deltaup_tables / 4096)) count=$((deltaup_used / 4096 - deltaup_tables / 4096 + 1)) of=/dev/null 2>/dev/null; then
+		echo read
+	elif [ -z "$(dd if="$1" bs=1 skip=$((deltaup_used - 1)) count=1 2>/dev/null | od -A n -t x1)" ]; then
+		echo image
+	fi
+}
+
+# deltaup_data mounts the data partition, when there is one. All slots have the same: that it fails is no fault of this one.
 deltaup_data() {
 	deltaup_data_spec=$(deltaup_arg deltaup.data) || return 0
 	deltaup_data_device=$(deltaup_device "$deltaup_data_spec") || {
-		deltaup_fail "the data partition $deltaup_data_spec did not appear"
+		deltaup_fail - "the data partition $deltaup_data_spec did not appear"
 		return 1
 	}
 	mkdir -p "$DELTAUP_RUN/data"
 	mount "$deltaup_data_device" "$DELTAUP_RUN/data" || {
-		deltaup_fail "the data partition $deltaup_data_spec cannot be mounted"
+		deltaup_fail - "the data partition $deltaup_data_spec cannot be mounted"
 		return 1
 	}
 }
@@ -80,11 +316,11 @@ deltaup_data() {
 # deltaup_find finds the slot's image: deltaup_image is a device or a file then.
 deltaup_find() {
 	deltaup_spec=$(deltaup_arg deltaup.image) || {
-		deltaup_fail "the kernel argument deltaup.image= is missing; deltaup boot setup writes it"
+		deltaup_fail - "the kernel argument deltaup.image= is missing; deltaup boot setup writes it"
 		return 1
 	}
 	deltaup_image=$(deltaup_device "${deltaup_spec%%:*}") || {
-		deltaup_fail "the device ${deltaup_spec%%:*} did not appear"
+		deltaup_fail device "the device ${deltaup_spec%%:*} did not appear"
 		return 1
 	}
 	case $deltaup_spec in
@@ -97,13 +333,16 @@ deltaup_find() {
 	else
 		mkdir -p "$deltaup_disk"
 		mount "$deltaup_image" "$deltaup_disk" || {
-			deltaup_fail "the device ${deltaup_spec%%:*}, which holds the slot, cannot be mounted"
+			deltaup_fail mount "the device ${deltaup_spec%%:*}, which holds the slot, cannot be mounted"
 			return 1
 		}
 	fi
 	deltaup_image=$deltaup_disk${deltaup_spec#*:}
 	[ -f "$deltaup_image" ] || {
-		deltaup_fail "there is no file ${deltaup_spec#*:} on ${deltaup_spec%%:*}"
+		case $(LC_ALL=C od -N 1 "$deltaup_image" 2>&1) in
+		*"No such file"* | *"Not a directory"*) deltaup_fail missing "there is no file ${deltaup_spec#*:} on ${deltaup_spec%%:*}" ;;
+		*) deltaup_fail read "$deltaup_spec cannot be read" ;;
+		esac
 		return 1
 	}
 }
@@ -116,18 +355,24 @@ deltaup_size() {
 
 # deltaup_to_ram copies the image into memory.
 deltaup_to_ram() {
-	deltaup_bytes=$(deltaup_size "$deltaup_image") || {
-		deltaup_fail "$deltaup_spec cannot be read"
+	deltaup_why=$(deltaup_image_fault "$deltaup_image")
+	[ -z "$deltaup_why" ] || {
+		deltaup_fail_image "$deltaup_why"
 		return 1
 	}
+	deltaup_bytes=$(deltaup_size "$deltaup_image")
 	deltaup_ram=$DELTAUP_RUN/ram
 	mkdir -p "$deltaup_ram"
 	mount -t tmpfs -o "size=$((deltaup_bytes + 65536)),mode=0755" deltaup-ram "$deltaup_ram" || {
-		deltaup_fail "no memory for an image of $deltaup_bytes bytes"
+		deltaup_fail - "no memory for an image of $deltaup_bytes bytes"
 		return 1
 	}
 	dd if="$deltaup_image" of="$deltaup_ram/$deltaup_slot.squashfs" bs=4096 count=$((deltaup_bytes / 4096)) 2>/dev/null || {
-		deltaup_fail "the image of $deltaup_bytes bytes cannot be copied into memory"
+		if dd if="$deltaup_image" of=/dev/null bs=4096 count=$((deltaup_bytes / 4096)) 2>/dev/null; then
+			deltaup_fail - "the image of $deltaup_bytes bytes cannot be copied into memory"
+		else
+			deltaup_fail_image read
+		fi
 		return 1
 	}
 	deltaup_image=$deltaup_ram/$deltaup_slot.squashfs
@@ -164,15 +409,26 @@ deltaup_squashfs() {
 	# From a device itself squashfs reads past the page cache, and a prefetch is of no use.
 	if [ -f "$deltaup_image" ] || deltaup_arg deltaup.prefetch >/dev/null; then
 		deltaup_image=$(losetup -r -f --show "$deltaup_image") || {
-			deltaup_fail "there is no loop device for $deltaup_spec"
+			deltaup_fail kernel "there is no loop device for $deltaup_spec"
 			return 1
 		}
 	fi
 	mkdir -p "$DELTAUP_RUN/image"
 	mount -t squashfs -o ro "$deltaup_image" "$DELTAUP_RUN/image" || {
-		deltaup_fail "$deltaup_spec is no squashfs image, or one that was not written to its end"
+		deltaup_why=$(deltaup_image_fault "$deltaup_image")
+		[ -n "$deltaup_why" ] || deltaup_why=$(deltaup_blame squashfs image)
+		deltaup_fail_image "$deltaup_why"
 		return 1
 	}
+}
+
+# deltaup_fail_image WHY
+deltaup_fail_image() {
+	case $1 in
+	read) deltaup_fail read "$deltaup_spec cannot be read" ;;
+	kernel) deltaup_fail kernel "the kernel does not know squashfs" ;;
+	*) deltaup_fail image "$deltaup_spec is no squashfs image, or one that was not written to its end" ;;
+	esac
 }
 
 # deltaup_record TARGET begins to record what the boot reads of the new root; deltaup-trace.service goes on with it. The
@@ -204,24 +460,24 @@ deltaup_upper() {
 		deltaup_upper_dir=$DELTAUP_RUN/overlay
 		mkdir -p "$deltaup_upper_dir"
 		mount -t tmpfs -o mode=0755 deltaup-overlay "$deltaup_upper_dir" || {
-			deltaup_fail "no memory for the overlay"
+			deltaup_fail - "no memory for the overlay"
 			return 1
 		}
 		;;
 	data)
 		[ -n "${deltaup_data_device:-}" ] || {
-			deltaup_fail "deltaup.overlay=data needs deltaup.data="
+			deltaup_fail - "deltaup.overlay=data needs deltaup.data="
 			return 1
 		}
 		deltaup_upper_dir=$DELTAUP_RUN/data/deltaup/overlay/$deltaup_slot
 		;;
 	*)
-		deltaup_fail "deltaup.overlay= is neither tmpfs nor data"
+		deltaup_fail - "deltaup.overlay= is neither tmpfs nor data"
 		return 1
 		;;
 	esac
 	mkdir -p "$deltaup_upper_dir/upper" "$deltaup_upper_dir/work" || {
-		deltaup_fail "the overlay's folder $deltaup_upper_dir cannot be made"
+		deltaup_fail - "the overlay's folder $deltaup_upper_dir cannot be made"
 		return 1
 	}
 }
@@ -230,7 +486,7 @@ deltaup_upper() {
 # be, the machine restarts.
 deltaup_mount_root() {
 	deltaup_slot=$(deltaup_arg deltaup.slot) || {
-		deltaup_fail "the kernel argument deltaup.slot= is missing"
+		deltaup_fail - "the kernel argument deltaup.slot= is missing"
 		return 1
 	}
 	for deltaup_module in loop squashfs overlay; do
@@ -242,7 +498,7 @@ deltaup_mount_root() {
 	fi
 	deltaup_squashfs && deltaup_upper || return 1
 	mount -t overlay -o "lowerdir=$DELTAUP_RUN/image,upperdir=$deltaup_upper_dir/upper,workdir=$deltaup_upper_dir/work" deltaup-root "$1" || {
-		deltaup_fail "the overlay cannot be mounted"
+		deltaup_fail "$(deltaup_blame overlay -)" "the overlay cannot be mounted"
 		return 1
 	}
 	[ -z "${deltaup_data_device:-}" ] || deltaup_bind_data "$1" || return 1
@@ -255,7 +511,7 @@ deltaup_bind_data() {
 	deltaup_dir=$1$(deltaup_arg deltaup.datadir || echo /data)
 	mkdir -p "$deltaup_dir"
 	mount --bind "$DELTAUP_RUN/data" "$deltaup_dir" || {
-		deltaup_fail "the data partition cannot be mounted on $deltaup_dir"
+		deltaup_fail - "the data partition cannot be mounted on $deltaup_dir"
 		return 1
 	}
 }

@@ -111,7 +111,11 @@ func (s State) Settled(slot string) State {
 // one that GRUB has read; any other stays as it is.
 func NoteFailed(env []byte, b FailedBoot) []byte {
 	block, err := grubenv.Parse(env)
-	if err != nil || b.ID == "" || bytes.Contains(env[grubenv.Sector:], []byte(grubenv.Prefix)) {
+	if err != nil || b.ID == "" {
+		return env
+	}
+	first, second := printable(env[:grubenv.Sector]), printable(env[grubenv.Sector:])
+	if len(first) < grubenv.Sector || bytes.ContainsRune(first, '\\') || bytes.Contains(second, []byte(grubenv.Prefix)) {
 		return env
 	}
 	var slots Slots
@@ -123,24 +127,43 @@ func NoteFailed(env []byte, b FailedBoot) []byte {
 	if slots.Validate() != nil {
 		return env
 	}
+	closed := env[grubenv.Sector-1] == '\n'
 	s := Of(block, slots)
-	before, ok := firstSector(block, s)
+	before, ok := firstSector(block, s, closed)
 	if !ok || s.ID != b.ID || !bytes.Equal(before, env[:grubenv.Sector]) {
 		return env
 	}
-	after, ok := firstSector(block, s.Failed(b))
+	after, ok := firstSector(block, s.Failed(b), closed)
 	if !ok {
 		return env
 	}
 	return slices.Concat(after, env[grubenv.Sector:])
 }
 
-// firstSector is our part of the block with a state; it is false when it is not what a sector can hold.
-func firstSector(block *grubenv.Block, s State) ([]byte, bool) {
-	if s.store(block) != nil {
+// printable leaves out what the shell cannot hold.
+func printable(b []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if r != '\n' && (r < ' ' || r > '~') {
+			return -1
+		}
+		return r
+	}, b)
+}
+
+// firstSector is our part of the block with a state, and with a newline at its end when closed. It is false when that is
+// more than a sector.
+func firstSector(block *grubenv.Block, s State, closed bool) ([]byte, bool) {
+	ours := new(grubenv.Block)
+	for _, name := range block.Names() {
+		value, _ := block.Get(name)
+		if strings.HasPrefix(name, grubenv.Prefix) && ours.Set(name, value) != nil {
+			return nil, false
+		}
+	}
+	if closed && ours.Set("closed", "") != nil || s.store(ours) != nil {
 		return nil, false
 	}
-	b, err := block.Marshal()
+	b, err := ours.Marshal()
 	if err != nil {
 		return nil, false
 	}

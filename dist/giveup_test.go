@@ -1,0 +1,162 @@
+package dist
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"deltaup/slotboot/counted"
+	"deltaup/slotboot/grubenv"
+)
+
+// bootPartition makes a BOOT with an environment block that holds the state.
+func (l *lab) bootPartition(fs, name string, s counted.State) (device string) {
+	l.t.Helper()
+	block := filepath.Join(l.dir, name+".files/deltaup/grubenv")
+	if err := os.MkdirAll(filepath.Dir(block), 0o755); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := grubenv.Create(block); err != nil {
+		l.t.Fatal(err)
+	}
+	if _, err := counted.Update(l.t.Context(), block, s.Slots, func(counted.State) (counted.State, error) { return s, nil }); err != nil {
+		l.t.Fatal(err)
+	}
+	image := filepath.Join(l.dir, name+".image")
+	if fs == "vfat" {
+		run(l.t, "mkfs.fat", "-C", image, "1024")
+		run(l.t, "mmd", "-i", image, "::deltaup")
+		run(l.t, "mcopy", "-i", image, block, "::deltaup/grubenv")
+	} else {
+		run(l.t, "mke2fs", "-q", "-t", "ext4", "-d", filepath.Join(l.dir, name+".files"), image, "1M")
+	}
+	content, err := os.ReadFile(image)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return l.loop(name, content)
+}
+
+// block is the environment block on a BOOT as it lies on its medium.
+func (l *lab) block(name string) []byte {
+	l.t.Helper()
+	b, err := os.ReadFile(filepath.Join(l.dir, name))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	i := bytes.Index(b, []byte("# GRUB Environment Block\n"))
+	if i < 0 {
+		l.t.Fatal("no environment block")
+	}
+	return b[i:][:grubenv.Size]
+}
+
+// TestGiveUp boots slots that fail, each as often as it says, and looks at what the initramfs leaves for GRUB.
+func TestGiveUp(t *testing.T) {
+	l := newLab(t)
+	zeros := l.loop("zeros", make([]byte, 1<<20))
+	cut, err := os.ReadFile(filepath.Join(l.dir, "image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut[len(cut)-1], cut[40] = 0, 255 // longer than it is
+	short := l.loop("short", cut[:4096])
+	slots := counted.Slots{"a", "b"}
+	steady := counted.State{Slots: slots, Active: "b", ID: "5ac07e11"}
+	trial := counted.State{Slots: slots, Active: "a", Trial: "b", Tries: 2, ID: "5ac07e11"}
+	const none = " deltaup.image=/dev/none-such"
+	missing := " deltaup.image=" + l.data + ":/slots/none"
+	noFS := " deltaup.image=" + zeros + ":/x"
+	for i, x := range []struct {
+		name, fs string
+		start    counted.State
+		args     string
+		boots    int
+		fault    string // what is noted at the end, "" nothing
+		bad      bool   // the slot is given up
+		says     string
+	}{
+		{"file missing", "ext4", steady, missing, 1, "b:missing:1", true, "slot b is given up: the next boot is of another slot"},
+		{"file missing, FAT", "vfat", steady, missing, 1, "b:missing:1", true, "slot b is given up"}, // where this kernel knows it
+		{"half an image", "ext4", steady, " deltaup.image=" + l.data + ":/slots/cut.squashfs", 1, "b:image:1", true, "slot b is given up"},
+		{"no image", "ext4", steady, " deltaup.image=" + zeros, 1, "b:image:1", true, "slot b is given up"},
+		{"no image, to memory", "ext4", steady, " deltaup.toram deltaup.image=" + zeros, 1, "b:image:1", true, "slot b is given up"},
+		{"cut off, to memory", "ext4", steady, " deltaup.toram deltaup.image=" + short, 1, "b:image:1", true, "slot b is given up"},
+		{"no device", "ext4", steady, none, 1, "b:device:1", false, "slot b is given up after 3 such boots in a row; this is number 1"},
+		{"no device, twice", "ext4", steady, none, 2, "b:device:2", false, "this is number 2"},
+		{"no device, three times", "ext4", steady, none, 3, "b:device:3", true, "slot b is given up: the next"},
+		{"no file system", "ext4", steady, noFS, 3, "b:mount:3", true, "slot b is given up: the next"},
+		{"fallen back to", "ext4", steady, none + " deltaup.fellback=a", 4, "", false, "did not appear"},
+		{"last good", "ext4", counted.State{Slots: slots, Active: "b", Bad: []string{"a"}, ID: "5ac07e11"}, missing, 1, "", false, "there is no other slot that is good"},
+		{"trial", "ext4", trial, missing + " deltaup.trial", 1, "b:missing:1", true, "slot b is given up"},
+		{"trial's device", "ext4", trial, none + " deltaup.trial", 3, "", false, "did not appear"},
+		{"data missing", "ext4", steady, " deltaup.data=LABEL=none-such deltaup.image=" + l.slot, 3, "", false, "the data partition LABEL=none-such did not appear"},
+		{"data for the overlay", "ext4", steady, " deltaup.overlay=data deltaup.image=" + l.slot, 3, "", false, "needs deltaup.data="},
+		{"another block", "ext4", counted.State{Slots: slots, Active: "b", ID: "5ac07e12"}, missing, 1, "", false, "or not what GRUB has read"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			if known, err := os.ReadFile("/proc/filesystems"); err != nil || !strings.Contains(string(known), "\t"+x.fs+"\n") {
+				t.Skipf("this kernel has no %s, %v", x.fs, err)
+			}
+			name := "boot" + string(rune('a'+i))
+			device := l.bootPartition(x.fs, name, x.start)
+			before := l.block(name)
+			var out string
+			for range x.boots {
+				out, err = l.boot("deltaup.slot=b deltaup.env=5ac07e11 deltaup.grubenv="+device+":/deltaup/grubenv"+x.args, "true")
+				if err == nil || !strings.HasSuffix(out, "restarting in 10 seconds\nrestarted\n") {
+					t.Fatalf("%v: %s", err, out)
+				}
+			}
+			if !strings.Contains(out, x.says) {
+				t.Errorf("got\n%swant %s", out, x.says)
+			}
+			after := l.block(name)
+			parsed, err := grubenv.Parse(after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := counted.Of(parsed, slots)
+			if s.Fault.String() != x.fault || s.IsBad("b") != x.bad || (x.fault == "") != bytes.Equal(before, after) {
+				t.Errorf("noted %+v\n%s", s, out)
+			}
+			loads := map[string]bool{"a": true, "b": true}
+			if c := counted.Select(counted.Machine{Slots: slots, Env: after, Loads: loads}); x.bad && (c.Slot != "a" || c.FellBack != "b") {
+				t.Errorf("GRUB boots %q", c.Args())
+			}
+			if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || bytes.Contains(mounts, []byte(device+" ")) {
+				t.Errorf("%s is still mounted, %v", device, err)
+			}
+		})
+	}
+	l.detach("cut.squashfs")
+}
+
+// TestNotNoted boots where nothing can be noted: it restarts as ever, and says why.
+func TestNotNoted(t *testing.T) {
+	l := newLab(t)
+	device := l.bootPartition("ext4", "boot", counted.State{Slots: counted.Slots{"a", "b"}, Active: "b", ID: "5ac07e11"})
+	before := l.block("boot")
+	const start = "deltaup.slot=b deltaup.env=5ac07e11 deltaup.image="
+	missing := l.data + ":/slots/none"
+	for _, x := range []struct{ name, cmdline, want string }{
+		{"an older boot entry", start + missing, "there is no file"},
+		{"no BOOT", start + missing + " deltaup.grubenv=UUID=none-such:/deltaup/grubenv", "not noted: the device UUID=none-such did not appear"},
+		{"BOOT is none", start + missing + " deltaup.grubenv=" + l.slot + "x:/deltaup/grubenv", "did not appear"},
+		{"BOOT is read-only", start + missing + " deltaup.grubenv=" + l.slot + ":/etc/version", "not noted: "},
+		{"no block", start + missing + " deltaup.grubenv=" + device + ":/deltaup/none", "not noted: "},
+		{"no id", "deltaup.slot=b deltaup.image=" + missing + " deltaup.grubenv=" + device + ":/deltaup/grubenv", "there is no file"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			out, err := l.boot(x.cmdline, "true")
+			if err == nil || !strings.Contains(out, x.want) || !strings.HasSuffix(out, "restarting in 10 seconds\nrestarted\n") {
+				t.Errorf("%v: got\n%swant %s", err, out, x.want)
+			}
+			if !bytes.Equal(l.block("boot"), before) {
+				t.Error("the block has changed")
+			}
+		})
+	}
+}
