@@ -133,6 +133,11 @@ func (x *doctor) state() (state counted.State, ok bool) {
 		x.noActive()
 		return state, false
 	}
+	if state.FellBack() == state.Active {
+		x.wrong("deltaup pull fills it anew; deltaup mark-active "+state.Active+" when what was missing is there again",
+			"slot %s is active, and the initramfs has given it up", state.Active)
+		return state, true
+	}
 	x.good("slot %s is active", state.Active)
 	return state, true
 }

@@ -169,7 +169,7 @@ func (d *Device) MarkActive(ctx context.Context, slot string) error {
 		return err
 	}
 	_, err := d.change(ctx, func(s counted.State) (counted.State, error) {
-		if s.IsBad(slot) && slot != s.Active {
+		if s.IsBad(slot) {
 			var err error
 			if s, err = s.Activate(slot, 1); err != nil { // takes the mark away
 				return s, err

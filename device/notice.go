@@ -2,37 +2,43 @@ package device
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"deltaup/internal/durable"
 	"deltaup/internal/human"
 )
 
-// maxNotice is how long a notice may be, in bytes.
-const maxNotice = 500
+// maxNotice is how long a line of a notice may be, in bytes.
+const maxNotice = 600
 
-// What tells people and programs that a reboot waits. All of it is in /run, and so is gone after that.
+// What tells people and programs that a reboot waits, or that the machine has fallen back. All of it is in /run, and so is
+// gone after that.
 const (
 	motdFile     = "/run/motd.d/50-deltaup"  // pam_motd shows it at log-in
 	rebootMarker = "/run/reboot-required"    // Debian's, that monitoring looks for
 	noticeTmp    = "/run/deltaup/notice.tmp" // on the same file system
+	noDataFile   = "/run/deltaup/nodata"     // the initramfs's
 )
 
 // notify tells those who are logged in, or will be, that a reboot waits.
 func (d *Device) notify(ctx context.Context, text string) error {
 	text = "deltaup: " + human.Line(text, maxNotice) + "\n"
-	for _, path := range []string{motdFile, rebootMarker} {
-		err := durable.WriteFile(d.path(noticeTmp), d.path(path), func(w io.Writer) error {
-			_, err := io.WriteString(w, text)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("notice: %w", err)
-		}
+	troubles, err := d.troubles(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.writeNotice(motdFile, text+troubles); err != nil {
+		return err
+	}
+	if err := d.writeNotice(rebootMarker, text); err != nil {
+		return err
 	}
 	if filepath.Clean(d.path("/")) != "/" {
 		return nil // those who are logged in here are not there
@@ -49,6 +55,56 @@ func (d *Device) notify(ctx context.Context, text string) error {
 	return nil
 }
 
+func (d *Device) writeNotice(path, text string) error {
+	err := durable.WriteFile(d.path(noticeTmp), d.path(path), func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("notice: %w", err)
+	}
+	return nil
+}
+
+// troubles are the lines of what this boot lacks, or "".
+func (d *Device) troubles(ctx context.Context) (string, error) {
+	state, err := d.counted()
+	if err != nil {
+		return "", err
+	}
+	r, err := d.records()
+	if err != nil {
+		return "", err
+	}
+	f := d.fellBack(ctx, state, r)
+	text := ""
+	if f != nil {
+		text = "deltaup: " + human.Line(f.String(), maxNotice) + "\n"
+	}
+	if lacks := d.noData(); lacks != "" {
+		text += "deltaup: " + human.Line(lacks, maxNotice) + "\n"
+	}
+	return text, nil
+}
+
+// noData is what the initramfs says of a data partition that it had to do without, or "".
+func (d *Device) noData() string {
+	f, err := os.Open(d.path(noDataFile))
+	if err != nil {
+		return ""
+	}
+	defer f.Close() // read only
+	b, err := io.ReadAll(io.LimitReader(f, maxReason))
+	if err != nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return line
+}
+
+// String is what people are told.
+func (f *Fallback) String() string { return fmt.Sprintf("slot %s was given up: %s", f.Slot, f.Reason) }
+
 // noticeNext brings the notice in line with what boots next.
 func (d *Device) noticeNext(ctx context.Context) error {
 	booted, err := d.bootedOrNone()
@@ -62,10 +118,34 @@ func (d *Device) noticeNext(ctx context.Context) error {
 	if n := next(state); n != booted && n != "" {
 		return d.notify(ctx, fmt.Sprintf("slot %s boots at the next restart", n))
 	}
-	for _, path := range []string{motdFile, rebootMarker} {
-		if err := durable.Remove(d.path(path)); err != nil {
-			return err
+	if err := durable.Remove(d.path(rebootMarker)); err != nil {
+		return err
+	}
+	troubles, err := d.troubles(ctx)
+	if err != nil {
+		return err
+	}
+	if troubles == "" {
+		return durable.Remove(d.path(motdFile))
+	}
+	return d.writeNotice(motdFile, troubles)
+}
+
+// Notice tells at a boot what went wrong in those before: to the hooks, once, to those who log in, and as lines for
+// the journal.
+func (d *Device) Notice(ctx context.Context) (lines []string, err error) {
+	f, late, err := d.observe(ctx)
+	if late.Slot != "" {
+		lines = append(lines, fmt.Sprintf("slot %s boots again: %s", late.Slot, describeFault(late)))
+	}
+	if f != nil {
+		lines = append(lines, f.String())
+		for _, line := range f.Console {
+			lines = append(lines, "    "+line)
 		}
 	}
-	return nil
+	if lacks := d.noData(); lacks != "" {
+		lines = append(lines, lacks)
+	}
+	return lines, errors.Join(err, d.noticeNext(ctx))
 }

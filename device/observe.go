@@ -1,7 +1,6 @@
 package device
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,44 +10,7 @@ import (
 	"deltaup/mirror"
 	"deltaup/mkimage/squashfs"
 	"deltaup/slotboot/config"
-	"deltaup/slotboot/counted"
 )
-
-// outcomes says what counted's outcomes mean.
-var outcomes = map[counted.Outcome]string{
-	counted.Unconfirmed: "it was not marked good in any of its boots",
-	counted.Unloadable:  "GRUB could not load its kernel or initrd",
-}
-
-// Observe notes what the boot loader did since the last look: a release that it fell back from is remembered, with the
-// last lines of the console, so that it is not installed again.
-func (d *Device) Observe(ctx context.Context) error {
-	state, err := d.counted()
-	if err != nil {
-		return err
-	}
-	slot := state.FellBack()
-	if slot == "" {
-		return nil
-	}
-	r, err := d.records()
-	if err != nil {
-		return err
-	}
-	rec := r.slot(slot)
-	if rec.Image.IsZero() || r.failure(rec.Image) != nil {
-		return nil
-	}
-	console := d.Machine.LastConsole(ctx, rec.Installed)
-	err = d.changeRecords(func(r *records) error {
-		r.fail(slot, outcomes[state.Ended], console)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return d.hooks(ctx, "fallback", slot, rec.Version, outcomes[state.Ended])
-}
 
 // runs tells whether the booted slot runs the image. A slot that was filled by somebody else is read once to find out.
 func (d *Device) runs(booted string, r *records, version string, image mirror.Object) (bool, error) {

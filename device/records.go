@@ -25,6 +25,7 @@ const (
 	maxRecords  = 1 << 20 // bytes of slots.json
 	maxFailures = 16      // that are remembered
 	maxReason   = 500     // bytes
+	maxConsole  = 20      // lines
 )
 
 // Record is what is known of a slot.

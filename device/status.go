@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"fmt"
 
 	"deltaup/chunkstore"
 	"deltaup/slotboot/counted"
@@ -15,7 +16,10 @@ type Status struct {
 	OnTrial      bool         `json:"on_trial"`               // the running slot is not yet marked good
 	Next         string       `json:"next"`                   // the slot that boots next
 	TriesLeft    int          `json:"tries_left"`             // boots that the slot on trial still has
-	FellBack     string       `json:"fell_back,omitempty"`    // the slot that the boot loader gave up
+	FellBack     string       `json:"fell_back,omitempty"`    // the slot that the boot loader or the initramfs gave up
+	Fallback     *Fallback    `json:"fallback,omitempty"`     // what is known of that
+	Fault        string       `json:"fault,omitempty"`        // why another slot failed in the boots before
+	NoData       string       `json:"no_data,omitempty"`      // why the data partition is not there, and memory in its place
 	RebootNeeded bool         `json:"reboot_needed"`
 	Slots        []SlotStatus `json:"slots"`
 	Failed       []Failure    `json:"failed"` // releases that are not installed again, the newest last
@@ -55,6 +59,10 @@ func (d *Device) Status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Fallback, s.NoData = d.fellBack(ctx, state, r), d.noData()
+	if f := state.Fault; f.Slot != "" && f.Slot != s.FellBack {
+		s.Fault = fmt.Sprintf("slot %s: %s", f.Slot, describeFault(f))
+	}
 	if s.Booted, err = d.Booted(); err != nil {
 		s.BootedError = err.Error()
 	}
@@ -74,9 +82,8 @@ func (d *Device) Status(ctx context.Context) (*Status, error) {
 		slot.State = slotState(state, &slot)
 		s.Slots = append(s.Slots, slot)
 	}
-	if rec := r.slot(s.FellBack); s.FellBack != "" && !rec.Image.IsZero() && r.failure(rec.Image) == nil {
-		// Nobody has noted it yet.
-		r.fail(s.FellBack, outcomes[state.Ended], d.Machine.LastConsole(ctx, rec.Installed))
+	if f := s.Fallback; f != nil && f.Slot != state.Active {
+		r.fail(f.Slot, f.Reason, f.Console) // when nobody has noted it yet
 	}
 	s.Failed = append(s.Failed, r.Failed...)
 	return s, nil

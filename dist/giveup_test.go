@@ -2,7 +2,9 @@ package dist
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -159,4 +161,55 @@ func TestNotNoted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestImageFault tells what is damaged from what cannot be read.
+func TestImageFault(t *testing.T) {
+	image := make([]byte, 3<<12)
+	copy(image, "hsqs")
+	binary.LittleEndian.PutUint64(image[40:], 9000) // bytes used
+	binary.LittleEndian.PutUint64(image[64:], 5000) // the first table
+	with := func(off int, b ...byte) []byte {
+		c := bytes.Clone(image)
+		copy(c[off:], b)
+		return c
+	}
+	huge := bytes.Repeat([]byte{0xff}, 8)
+	for name, x := range map[string]struct {
+		image []byte
+		want  string
+	}{
+		"whole":               {image, ""},
+		"no padding":          {image[:9000], ""},
+		"zeros":               {make([]byte, 8192), "image\n"},
+		"empty":               {nil, "image\n"},
+		"four bytes":          {image[:4], "image\n"},
+		"half a superblock":   {image[:66], "image\n"},
+		"cut off":             {image[:8999], "image\n"},
+		"cut off at its head": {image[:96], "image\n"},
+		"tables behind it":    {with(64, 0, 0, 1), "image\n"},
+		"of any size":         {with(40, huge...), "image\n"},
+		"tables anywhere":     {with(64, huge...), "image\n"},
+		"other bytes":         {with(0, 'H'), "image\n"},
+	} {
+		file := filepath.Join(t.TempDir(), "image")
+		if err := os.WriteFile(file, x.image, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := imageFault(t, file); got != x.want {
+			t.Errorf("%s: %q, want %q", name, got, x.want)
+		}
+	}
+	if got := imageFault(t, t.TempDir()); got != "read\n" { // which cannot be read either
+		t.Errorf("a folder: %q", got)
+	}
+}
+
+func imageFault(t *testing.T, file string) string {
+	t.Helper()
+	out, err := exec.Command(tool(t, "dash"), "-c", `. initramfs/deltaup.sh; deltaup_image_fault "$1"`, "sh", file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return string(out)
 }

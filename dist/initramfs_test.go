@@ -138,6 +138,11 @@ func TestMountRoot(t *testing.T) {
 		{"persistent", "deltaup.slot=a deltaup.overlay=data" + device + data, reads},
 		{"persistent, again", "deltaup.slot=a deltaup.overlay=data" + device + data, `[ "$(cat "$root/etc/version")" = 8 ]`},
 		{"persistent, of the other slot", "deltaup.slot=b deltaup.overlay=data" + file + data, reads},
+		{"without data", "deltaup.slot=a deltaup.nodata deltaup.overlay=data deltaup.data=LABEL=none-such" + device,
+			reads + ` && echo x >"$root/data/x" && grep -q "LABEL=none-such did not appear: memory takes its place" "$DELTAUP_RUN/nodata"`},
+		{"with data that cannot be mounted", "deltaup.slot=b deltaup.nodata" + file + " deltaup.data=" + l.loop("zeros", make([]byte, 1<<20)),
+			reads + ` && grep -q "cannot be mounted: memory takes its place" "$DELTAUP_RUN/nodata"`},
+		{"permitted, and there", "deltaup.slot=a deltaup.nodata" + device + data, reads + ` && [ -f "$root/data/slots/b.squashfs" ] && ! [ -e "$DELTAUP_RUN/nodata" ]`},
 		{"the last argument counts", "deltaup.slot=z deltaup.slot=a deltaup.image=/nowhere" + device, reads},
 	} {
 		t.Run(x.name, func(t *testing.T) {

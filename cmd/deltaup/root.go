@@ -52,6 +52,7 @@ func newRootCommand(env *Env) *cobra.Command {
 		newRepairCommand(env),
 		newStatusCommand(env),
 		newListCommand(env),
+		newNoticeCommand(env),
 		newMarkGoodCommand(env),
 		newMarkBadCommand(env),
 		newMarkActiveCommand(env),

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -67,18 +68,31 @@ func printStatus(w io.Writer, s *device.Status) {
 		printf(w, "reboot needed: slot %s boots next\n", s.Next)
 	}
 	if s.FellBack != "" {
-		printf(w, "fell back: slot %s was given up\n", s.FellBack)
+		printf(w, "fell back: %s\n", s.Fallback)
+	}
+	if s.NoData != "" {
+		printf(w, "data: %s\n", s.NoData)
+	}
+	if s.Fault != "" {
+		printf(w, "failed before this boot: %s\n", s.Fault)
 	}
 	if s.BlockError != "" {
 		printf(w, "not known what boots next: %s; deltaup doctor says what helps\n", s.BlockError)
 	}
 	printSlots(w, s)
 	printScrubs(w, s)
+	if f := s.Fallback; f != nil && !slices.ContainsFunc(s.Failed, func(x device.Failure) bool { return x.Slot == f.Slot }) {
+		printConsole(w, f.Console)
+	}
 	for _, f := range s.Failed {
 		printf(w, "\nnot installed again: release %s (%s, slot %s): %s\n", orUnknown(f.Version), f.Time.Format(time.DateTime), f.Slot, f.Reason)
-		for _, line := range f.Console {
-			printf(w, "    %s\n", line)
-		}
+		printConsole(w, f.Console)
+	}
+}
+
+func printConsole(w io.Writer, lines []string) {
+	for _, line := range lines {
+		printf(w, "    %s\n", line)
 	}
 }
 

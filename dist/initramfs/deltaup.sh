@@ -302,15 +302,29 @@ deltaup_image_fault() {
 # deltaup_data mounts the data partition, when there is one. All slots have the same: that it fails is no fault of this one.
 deltaup_data() {
 	deltaup_data_spec=$(deltaup_arg deltaup.data) || return 0
-	deltaup_data_device=$(deltaup_device "$deltaup_data_spec") || {
-		deltaup_fail - "the data partition $deltaup_data_spec did not appear"
-		return 1
-	}
 	mkdir -p "$DELTAUP_RUN/data"
-	mount "$deltaup_data_device" "$DELTAUP_RUN/data" || {
-		deltaup_fail - "the data partition $deltaup_data_spec cannot be mounted"
+	deltaup_data_device=$(deltaup_device "$deltaup_data_spec") || {
+		deltaup_no_data "the data partition $deltaup_data_spec did not appear"
+		return
+	}
+	mount "$deltaup_data_device" "$DELTAUP_RUN/data" || deltaup_no_data "the data partition $deltaup_data_spec cannot be mounted"
+}
+
+# deltaup_no_data TEXT goes on with memory in its place where a kernel argument permits that; deltaup notice tells of it.
+deltaup_no_data() {
+	deltaup_arg deltaup.nodata >/dev/null || {
+		deltaup_fail - "$1"
 		return 1
 	}
+	deltaup_data_device=tmpfs
+	mount -t tmpfs -o mode=0755 deltaup-data "$DELTAUP_RUN/data" || {
+		deltaup_fail - "$1, and there is no memory in its place"
+		return 1
+	}
+	deltaup_level=3
+	deltaup_say "$1: memory takes its place"
+	deltaup_level=6
+	echo "$1: memory takes its place" >"$DELTAUP_RUN/nodata"
 }
 
 # deltaup_find finds the slot's image: deltaup_image is a device or a file then.

@@ -99,8 +99,8 @@ func (r *systemRoot) configure(t *testing.T, config, report string) {
 	t.Helper()
 	for name, text := range map[string]string{
 		"etc/deltaup/deltaup.toml": config,
-		"etc/fstab":                "/dev/nvme0n1p2 /boot ext4 defaults 0 0\n",
-		"etc/systemd/system/life.service": "[Unit]\nAfter=deltaup-mark-good.service network-online.target\n" +
+		"etc/fstab":                "/dev/nvme0n1p2 /boot auto defaults 0 0\n",
+		"etc/systemd/system/life.service": "[Unit]\nAfter=deltaup-mark-good.service deltaup-notice.service network-online.target\n" +
 			"[Service]\nType=oneshot\nExecStart=/usr/bin/life\nTimeoutStartSec=infinity\n[Install]\nWantedBy=multi-user.target\n",
 	} {
 		r.write(t, name, []byte(text), 0o644)
@@ -109,7 +109,7 @@ func (r *systemRoot) configure(t *testing.T, config, report string) {
 	if err := os.MkdirAll(r.path("data"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r.run(t, "systemctl", "enable", "life.service", "deltaup-mark-good.service", "deltaup-trial.timer", "deltaup-trace.service")
+	r.run(t, "systemctl", "enable", "life.service", "deltaup-mark-good.service", "deltaup-trial.timer", "deltaup-notice.service", "deltaup-trace.service")
 }
 
 // network has it ask for an address; a machine without a network would wait for one.
@@ -134,6 +134,7 @@ func (r *systemRoot) image(t *testing.T, version int) (path string) {
 const reportStart = `#!/bin/sh
 exec >/dev/console 2>&1
 say() { echo "LIFE $*"; }
+noticed() { journalctl -u deltaup-notice.service -o cat -t deltaup | sed 's/^/LIFE notice: /'; }
 release=$(cat /usr/lib/release)
 say "release $release: $(cat /proc/cmdline)"
 say "root: $(findmnt -n -o FSTYPE,OPTIONS /)"

@@ -41,6 +41,16 @@ func products() []scene {
 			scenes = append(scenes, scene{name: "bad=" + bad + ",tries=" + tries, env: block(lines...)})
 		}
 	}
+	for _, bad := range []string{"a", "b", "ab", "abc"} { // as the initramfs leaves it
+		for _, active := range []string{"a", "b"} {
+			lines := []string{"deltaup_active=" + active}
+			for _, name := range slots {
+				lines = append(lines, fmt.Sprintf("deltaup_bad_%s=%d", name, strings.Count(bad, name)))
+			}
+			lines = append(lines, "deltaup_fault="+bad[:1]+":device:3", "deltaup_id=5ac07e11", "deltaup_trial=", "deltaup_tries=0")
+			scenes = append(scenes, scene{name: "given up=" + bad + ",active=" + active, env: block(lines...)})
+		}
+	}
 	return scenes
 }
 

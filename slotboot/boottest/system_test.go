@@ -11,6 +11,7 @@ import (
 	"deltaup/mirror"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
+	"deltaup/slotboot/grubenv"
 	deltaupmachine "deltaup/slotboot/machine"
 )
 
@@ -103,10 +104,12 @@ const dracutReport = reportStart + `
 if ! [ -e /data/slots/b.squashfs ]; then
 	echo kept >/etc/kept
 	say "data: $(findmnt -n -o SOURCE /data): $(cat /data/deltaup/overlay/a/upper/etc/kept)"
+	noticed
 	mv /data/slots/spare /data/slots/b.squashfs
 	deltaup rollback --reboot | sed 's/^/LIFE rollback: /'
 else
 	say "overlay: $(cat /etc/kept)"
+	noticed
 	deltaup status | sed 's/^/LIFE status: /'
 	systemctl --failed --no-legend | sed 's/^/LIFE failed unit: /'
 	say done
@@ -123,8 +126,8 @@ systemctl restart deltaup-trial.timer
 sleep 1000
 `
 
-// TestDracut boots a Debian with an initrd of dracut. The slot on trial holds no image: the initramfs says so and restarts. GRUB falls
-// back to a slot in a file of the data partition, on which its overlay is kept, too. Then the slot on trial has an image, whose
+// TestDracut boots a Debian with an initrd of dracut and a FAT BOOT. The slot on trial holds no image: the initramfs says so, ends the trial at
+// its first boot, and restarts. GRUB falls back to a slot in a file of the data partition, on which its overlay is kept, too. Then the slot on trial has an image, whose
 // health check never ends: the time of the trial does, and GRUB falls back again.
 func TestDracut(t *testing.T) {
 	t.Parallel()
@@ -133,6 +136,7 @@ func TestDracut(t *testing.T) {
 	l := systemLayout([]string{"/data/slots/a.squashfs", "/data/slots/b.squashfs"},
 		map[string]string{"a": "/dev/nvme0n1p3:/slots/a.squashfs", "b": "/dev/nvme0n1p3:/slots/b.squashfs"})
 	l.args += " quiet deltaup.data=/dev/nvme0n1p3 deltaup.overlay=data"
+	l.fs = "vfat"
 	root.configure(t, l.config("/data/state", l.args), dracutReport)
 	root.write(t, "etc/deltaup/check.d/required.d/10-hang", []byte(hangingCheck), 0o755)
 
@@ -144,7 +148,7 @@ func TestDracut(t *testing.T) {
 		writeFile(t, filepath.Join(tree, "slots", name), image)
 	}
 	tool(t, "mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, data, fmt.Sprintf("%dM", size))
-	d := l.disk(t, counted.State{Active: "a", Trial: "b", Tries: 1, ID: "5eed5eed"},
+	d := l.disk(t, counted.State{Active: "a", Trial: "b", Tries: 3, ID: "5eed5eed"},
 		bootFiles{readFile(t, only(t, "boot/vmlinuz-*")), initrd}, readFile(t, data))
 
 	start := time.Now()
@@ -152,36 +156,89 @@ func TestDracut(t *testing.T) {
 	t.Logf("a restart by the initramfs and three boots in %v", time.Since(start).Round(time.Second))
 	wantSaid(t, console,
 		"deltaup: slot b cannot boot: there is no file /slots/b.squashfs on /dev/nvme0n1p3",
+		"deltaup: slot b is given up: the next boot is of another slot",
 		"deltaup: restarting in 10 seconds", "LIFE release 1")
 	all := said(t, console)
 	wantSaid(t, all,
 		"release 1: ", "deltaup.slot=a", "deltaup.fellback=b", "root: overlay", "upperdir=/run/deltaup/data/deltaup/overlay/a/upper",
 		"image: squashfs /dev/loop0 /run/deltaup/data/slots/a.squashfs\n", "boot-complete: active\n",
 		"doctor: good     GRUB read this environment block when the machine started\n", recorded, "data: /dev/nvme0n1p3: kept\n",
-		"rollback: slot b boots next\n", "a check hangs\n",
+		"notice: slot b was given up: its file was not there\n", "rollback: slot b boots next\n", "a check hangs\n",
 		"release 1: ", "deltaup.slot=a", "deltaup.fellback=b", "overlay: kept\n",
-		"status: running: slot a\n", "status: fell back: slot b was given up\n", ", slot b): not marked good within 15 minutes\n", "done\n")
+		"notice: slot b was given up: not marked good within 15 minutes\n",
+		"status: running: slot a\n", "status: fell back: slot b was given up: not marked good within 15 minutes\n", ", slot b): not marked good within 15 minutes\n", "done\n")
 	if strings.Contains(all, "failed unit: deltaup") {
 		t.Error("a unit failed")
 	}
 }
 
-// systemSlots is two slots, a and b, of a Debian whose disk has BOOT in its second partition.
+// giveUpReport ends with what the machine tells of its fallback.
+const giveUpReport = reportStart + `
+noticed
+say "motd: $(cat /run/motd.d/50-deltaup)"
+say "hooks: $(cat /boot/deltaup/hooks)"
+deltaup status | sed 's/^/LIFE status: /'
+systemctl --failed --no-legend | sed 's/^/LIFE failed unit: /'
+say done
+`
+
+// TestGiveUp boots a machine, with initrds of initramfs-tools, whose active slot c has lost its disk, and whose next one has a damaged image.
+// The initramfs gives up c at its third boot and a at its first. Slot b boots, and all that is to tell of it does.
+func TestGiveUp(t *testing.T) {
+	t.Parallel()
+	root := newSystemRoot(t)
+	initrd := root.initramfsTools(t)
+	l := systemLayout([]string{"/dev/nvme0n1p4", "/dev/nvme0n1p3", "/dev/disk/by-partlabel/lost"}, nil)
+	root.configure(t, l.config("/boot/deltaup/state", l.args), giveUpReport)
+	root.write(t, "etc/deltaup/hook.d/10-log", []byte("#!/bin/sh\necho \"$DELTAUP_EVENT $DELTAUP_SLOT $DELTAUP_BOOTED\" >>/boot/deltaup/hooks\n"), 0o755)
+	image := readFile(t, root.image(t, 1))
+	damaged := append(make([]byte, sector), image[sector:mib]...)
+	d := l.disk(t, counted.State{Active: "c", ID: "5eed5eed"}, bootFiles{readFile(t, only(t, "boot/vmlinuz-*")), initrd},
+		append(image, make([]byte, mib-len(image)%mib)...), damaged)
+
+	start := time.Now()
+	console, _ := machine{disk: d, reboots: true, until: "LIFE done", timeout: systemBoot, memory: 1024}.boot(t)
+	t.Logf("four restarts by the initramfs and a boot in %v", time.Since(start).Round(time.Second))
+	wantSaid(t, console,
+		"slot c cannot boot: the device /dev/disk/by-partlabel/lost did not appear", "after 3 such boots in a row; this is number 1",
+		"slot c cannot boot: the device", "this is number 2", "slot c cannot boot: the device", "slot c is given up: the next boot is of another slot",
+		"slot a cannot boot: /dev/nvme0n1p4 is no squashfs image", "slot a is given up: the next boot is of another slot", "LIFE release 1")
+	all := said(t, console)
+	wantSaid(t, all,
+		"release 1: ", "deltaup.slot=b", "deltaup.fellback=c", "image: squashfs /dev/nvme0n1p3", "boot-complete: active\n",
+		"doctor: wrong    slot c is active, and the initramfs has given it up\n",
+		"notice: slot c was given up: the initramfs could not boot it\n", "motd: deltaup: slot c was given up: ", "hooks: fallback c b\n",
+		"status: running: slot b\n", "status: fell back: slot c was given up: ", "status: failed before this boot: slot a: its image is no squashfs", "done\n")
+	if strings.Contains(all, "failed unit: deltaup") {
+		t.Error("a unit failed")
+	}
+	env, ok := grubenv.LoadEnv(d.read(t, envPath))
+	if !ok {
+		t.Fatal("no environment block")
+	}
+	if s := counted.Of(env, slots); s.Active != "c" || !s.IsBad("c") || !s.IsBad("a") || s.IsBad("b") || s.Fault.String() != "a:image:1" {
+		t.Errorf("at the end: %+v", s)
+	}
+}
+
+// systemSlots is the slots, a and b or more, of a Debian whose disk has BOOT in its second partition.
 type systemSlots struct {
-	slots [2]systemSlot
-	args  string // kernel arguments of both
+	slots []systemSlot
+	args  string // kernel arguments of all
+	fs    string // of BOOT
 }
 
 type systemSlot struct{ name, path, image string }
 
 // systemLayout names the slots' paths; images are those of slots that are files.
 func systemLayout(paths []string, images map[string]string) *systemSlots {
-	l := &systemSlots{args: systemArgs}
-	for i, name := range []string{"a", "b"} {
-		l.slots[i] = systemSlot{name, paths[i], paths[i]}
-		if image := images[name]; image != "" {
-			l.slots[i].image = image
+	l := &systemSlots{args: systemArgs, fs: "ext4"}
+	for i, path := range paths {
+		s := systemSlot{slots[i], path, path}
+		if image := images[s.name]; image != "" {
+			s.image = image
 		}
+		l.slots = append(l.slots, s)
 	}
 	return l
 }
@@ -199,12 +256,12 @@ func (l *systemSlots) config(state, args string) string {
 // disk is a disk with partitions of these contents behind BOOT, where both slots have the same files.
 func (l *systemSlots) disk(t *testing.T, state counted.State, files bootFiles, parts ...[]byte) *disk {
 	t.Helper()
-	on := layout{fs: "ext4", boot: 256 * mib, raw: parts, files: map[string][]byte{envPath: envOf(t, twoSlots, state)}}
+	on := layout{fs: l.fs, boot: 256 * mib, raw: parts, files: map[string][]byte{envPath: envOf(t, slots[:len(l.slots)], state)}}
 	cfg := &grub.Config{UUID: on.uuid(), Env: envPath, Args: strings.Fields(l.args), Preamble: []string{"serial", "terminal_output serial"}}
 	for _, s := range l.slots {
 		slot := grub.Slot{
 			Name: s.name, Kernel: "/deltaup/" + s.name + "/vmlinuz", Initrd: "/deltaup/" + s.name + "/initrd.img",
-			Args: []string{deltaupmachine.ArgImage + "=" + s.image},
+			Args: []string{deltaupmachine.ArgImage + "=" + s.image, deltaupmachine.ArgGrubenv + "=UUID=" + on.uuid() + ":" + envPath},
 		}
 		cfg.Slots = append(cfg.Slots, slot)
 		if !state.IsBad(s.name) {

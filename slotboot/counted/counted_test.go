@@ -55,6 +55,7 @@ func TestTransitions(t *testing.T) {
 		"activate after a fallback":   {ended, activate("b", 9), State{Active: "a", Trial: "b", Tries: 9}, nil},
 		"activate another":            {trial, activate("c", 3), State{Active: "a", Trial: "c", Tries: 3}, nil},
 		"activate the active":         {start, activate("a", 3), State{}, ErrNotTrial},
+		"activate, all are bad":       {State{Slots: abc, Active: "a", Bad: abc}, activate("a", 3), State{Trial: "a", Tries: 3, Bad: []string{"b", "c"}}, nil},
 		"activate unknown":            {start, activate("d", 3), State{}, ErrUnknownSlot},
 		"good":                        {trial, good("b"), State{Active: "b"}, nil},
 		"good on the last try":        {State{Slots: abc, Active: "a", Trial: "b"}, good("b"), State{Active: "b"}, nil},

@@ -7,7 +7,7 @@ import (
 
 // Activate puts slot on trial for the next tries (1 to MaxTries) boots and takes its bad
 // mark away. It replaces a trial that is pending. ErrNotTrial is wrapped for the slot that is
-// active already: MarkActive ends the trial of another.
+// active already: MarkActive ends the trial of another. A slot that is bad itself is active no longer.
 func (s State) Activate(slot string, tries int) (State, error) {
 	if err := s.known("activate", slot); err != nil {
 		return s, err
@@ -16,7 +16,10 @@ func (s State) Activate(slot string, tries int) (State, error) {
 		return s, fmt.Errorf("activate slot %s: %d tries, not 1 to %d", slot, tries, MaxTries)
 	}
 	if slot == s.Active {
-		return s, fmt.Errorf("activate slot %s: %w: it is active", slot, ErrNotTrial)
+		if !s.IsBad(slot) {
+			return s, fmt.Errorf("activate slot %s: %w: it is active", slot, ErrNotTrial)
+		}
+		s.Active = ""
 	}
 	s = s.withBad(slot, false).Settled(slot)
 	s.Trial, s.Tries, s.Ended = slot, tries, ""

@@ -1,7 +1,9 @@
 package machine
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -30,21 +32,56 @@ var pstoreFiles = []string{
 }
 
 // LastConsole is the end of what the machine said before it restarted: from pstore when a file there is younger than since,
-// else from the journal of the boot before, else nothing.
-func (m Machine) LastConsole(ctx context.Context, since time.Time) []string {
+// else from the journal of the boot before when that was a boot of slot, else nothing. A slot of "" asks pstore only.
+func (m Machine) LastConsole(ctx context.Context, slot string, since time.Time) []string {
 	if text := m.pstore(since); text != "" {
 		return lastLines(text)
 	}
-	if !m.Running() {
+	if slot == "" || !m.Running() {
 		return nil // the journal is this machine's
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "journalctl", "--boot=-1", "--lines=20", "--no-pager", "--quiet", "--output=short-monotonic").Output()
+	// The boot before is another one when the failed boot did not get as far as its journal.
+	if !lastBootOf(ctx, slot) {
+		return nil
+	}
+	out, err := journal(ctx, "--lines=20", "--output=short-monotonic").Output()
 	if err != nil {
-		return nil // no systemd, no persistent journal or no earlier boot
+		return nil
 	}
 	return lastLines(string(out))
+}
+
+// journal is journalctl on the boot before. It fails without systemd, a persistent journal or an earlier boot.
+func journal(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, "journalctl", append([]string{"--boot=-1", "--no-pager", "--quiet"}, args...)...)
+}
+
+// lastBootOf tells whether the boot before was of the slot.
+func lastBootOf(ctx context.Context, slot string) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := journal(ctx, "--dmesg", "--output=cat")
+	out, err := cmd.StdoutPipe()
+	if err != nil || cmd.Start() != nil {
+		return false
+	}
+	found := bootOf(io.LimitReader(out, maxText), slot)
+	cancel()
+	cmd.Wait() // its end was ours
+	return found
+}
+
+// bootOf reads a kernel's log up to the line in which it prints its command line, and tells whether that is of the slot.
+func bootOf(log io.Reader, slot string) bool {
+	lines := bufio.NewScanner(log)
+	for lines.Scan() {
+		if _, args, ok := strings.Cut(lines.Text(), "ommand line: "); ok {
+			return slices.Contains(strings.Fields(args), ArgSlot+"="+slot)
+		}
+	}
+	return false
 }
 
 // pstore is the text of the youngest file.

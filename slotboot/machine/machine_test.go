@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -230,7 +231,7 @@ func TestExtFeatures(t *testing.T) {
 
 func TestLastConsole(t *testing.T) {
 	f := newFake(t)
-	if got := f.LastConsole(t.Context(), time.Time{}); got != nil {
+	if got := f.LastConsole(t.Context(), "a", time.Time{}); got != nil {
 		t.Errorf("nothing there: %q", got)
 	}
 	var text strings.Builder
@@ -244,11 +245,11 @@ func TestLastConsole(t *testing.T) {
 	if err := os.Chtimes(f.Path("/var/lib/systemd/pstore/old/dmesg.txt"), long, long); err != nil {
 		t.Fatal(err)
 	}
-	got := f.LastConsole(t.Context(), time.Now().Add(-time.Minute))
+	got := f.LastConsole(t.Context(), "a", time.Now().Add(-time.Minute))
 	if len(got) != consoleLines || got[0] != "line 11[31m" || !strings.HasPrefix(got[consoleLines-1], "Kernel panic") || len(got[consoleLines-1]) != consoleLine {
 		t.Errorf("got %q", got)
 	}
-	if got := f.LastConsole(t.Context(), time.Now().Add(time.Minute)); got != nil {
+	if got := f.LastConsole(t.Context(), "a", time.Now().Add(time.Minute)); got != nil {
 		t.Errorf("older than the installation: %q", got)
 	}
 }
@@ -257,7 +258,7 @@ func TestLastConsole(t *testing.T) {
 func TestLastConsoleRoot(t *testing.T) {
 	f := &fake{Machine{filepath.Join(t.TempDir(), "root[1]*")}, t}
 	f.write("/sys/fs/pstore/console-ramoops-0", "the end")
-	if got := f.LastConsole(t.Context(), time.Now().Add(-time.Minute)); len(got) != 1 || got[0] != "the end" {
+	if got := f.LastConsole(t.Context(), "a", time.Now().Add(-time.Minute)); len(got) != 1 || got[0] != "the end" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -277,23 +278,29 @@ func TestHere(t *testing.T) {
 // TestLastConsoleJournal asks for the boot before, on the running machine alone.
 func TestLastConsoleJournal(t *testing.T) {
 	dir := t.TempDir()
-	script := "#!/bin/sh\ncase \" $* \" in *' --boot=-1 '*) ;; *) exit 1 ;; esac\necho '[    9.1] init: the disk is gone'\necho\necho '[    9.2] init: giving up'\n"
+	script := "#!/bin/sh\ncase \" $* \" in *' --boot=-1 '*) ;; *) exit 1 ;; esac\n" +
+		"case \" $* \" in *' --dmesg '*) echo Linux version 6; echo 'Command line: BOOT_IMAGE=/x deltaup.slot=a quiet'; yes; esac\necho '[    9.1] init: the disk is gone'\necho\necho '[    9.2] init: giving up'\n"
 	if err := os.WriteFile(filepath.Join(dir, "journalctl"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	never := time.Now().Add(time.Hour) // no file of pstore is younger
 	want := []string{"[    9.1] init: the disk is gone", "[    9.2] init: giving up"}
-	if got := (Machine{}).LastConsole(t.Context(), never); !slices.Equal(got, want) {
+	if got := (Machine{}).LastConsole(t.Context(), "a", never); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := newFake(t).LastConsole(t.Context(), never); got != nil {
+	for _, other := range []string{"b", ""} { // its boot did not get as far as a journal
+		if got := (Machine{}).LastConsole(t.Context(), other, never); got != nil {
+			t.Errorf("the journal of a boot of slot a is told of slot %q: %q", other, got)
+		}
+	}
+	if got := newFake(t).LastConsole(t.Context(), "a", never); got != nil {
 		t.Errorf("the journal of this machine is told of another: %q", got)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "journalctl"), []byte("#!/bin/sh\necho no such boot\nexit 1\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if got := (Machine{}).LastConsole(t.Context(), never); got != nil {
+	if got := (Machine{}).LastConsole(t.Context(), "a", never); got != nil {
 		t.Errorf("no journal: %q", got)
 	}
 }
@@ -387,4 +394,15 @@ func TestForeign(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// FuzzBootOf gives it any log: only a command line with the very slot is one of its boots.
+func FuzzBootOf(f *testing.F) {
+	f.Add([]byte("Linux version 6\nCommand line: BOOT_IMAGE=/x deltaup.slot=a quiet\nmore\n"))
+	f.Add([]byte("Kernel command line: deltaup.slot=ab\n"))
+	f.Fuzz(func(t *testing.T, log []byte) {
+		if bootOf(bytes.NewReader(log), "a") && !bytes.Contains(log, []byte("deltaup.slot=a")) {
+			t.Errorf("a boot of slot a: %q", log)
+		}
+	})
 }

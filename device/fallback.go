@@ -1,0 +1,189 @@
+package device
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"deltaup/internal/durable"
+	"deltaup/slotboot/counted"
+)
+
+// outcomes says what counted's outcomes mean.
+var outcomes = map[counted.Outcome]string{
+	counted.Unconfirmed: "it was not marked good in any of its boots",
+	counted.Unloadable:  "GRUB could not load its kernel or initrd",
+}
+
+// faults says what the words of the initramfs mean.
+var faults = map[string]string{
+	counted.FaultMissing: "its file was not there",
+	counted.FaultImage:   "its image is no squashfs, or was not written to its end",
+	counted.FaultDevice:  "its device did not appear",
+	counted.FaultMount:   "the file system that holds it could not be mounted",
+	counted.FaultRead:    "its medium could not be read",
+	counted.FaultKernel:  "its kernel and initrd could not mount it",
+}
+
+// describeFault says what the initramfs noted.
+func describeFault(f counted.Fault) string {
+	text := faults[f.Why]
+	if text == "" {
+		text = "the initramfs could not boot it (" + f.Why + ")"
+	}
+	if !counted.Definite(f.Why) {
+		text += fmt.Sprintf(", in %d boots in a row", f.Boots)
+	}
+	return text
+}
+
+// recentFault is how long ago a console may have been kept that is that of a boot which did not leave the initramfs.
+const recentFault = time.Hour
+
+// Fallback is a slot that the machine runs without.
+type Fallback struct {
+	Slot    string    `json:"slot"`
+	Order   int64     `json:"order"`             // of the installation that failed
+	Time    time.Time `json:"time"`              // when it was noticed
+	Reason  string    `json:"reason"`            // what the boot loader or the initramfs saw
+	Console []string  `json:"console,omitempty"` // the last lines before the machine restarted
+}
+
+// fellBack is the fallback that the state tells of; nil when there is none. What is remembered of it comes first.
+func (d *Device) fellBack(ctx context.Context, state counted.State, r *records) *Fallback {
+	slot := state.FellBack()
+	if slot == "" {
+		return nil
+	}
+	rec := r.slot(slot)
+	if f := d.told(); f != nil && f.Slot == slot && f.Order == rec.Order {
+		return f
+	}
+	f := &Fallback{Slot: slot, Order: rec.Order, Time: time.Now().UTC().Truncate(time.Second)}
+	failed := r.failure(rec.Image)
+	switch {
+	case state.Fault.Slot == slot && state.IsBad(slot):
+		f.Reason, f.Console = describeFault(state.Fault), d.Machine.LastConsole(ctx, "", time.Now().Add(-recentFault))
+	case slot == state.Active:
+		f.Reason = "the initramfs could not boot it"
+	case failed != nil && !rec.Image.IsZero():
+		f.Reason, f.Console = failed.Reason, failed.Console
+	default:
+		f.Reason, f.Console = outcomes[state.Ended], d.Machine.LastConsole(ctx, slot, rec.Installed)
+	}
+	return f
+}
+
+// Observe notes what the boot loader and the initramfs did since the last look. A fallback is told to the hooks, once. A
+// release that did not survive its trial is remembered, with the last lines of the console, so that it is not
+// installed again; that of a slot which was good before is not to blame for its medium.
+func (d *Device) Observe(ctx context.Context) error {
+	_, _, err := d.observe(ctx)
+	return err
+}
+
+// observe gives the fallback that there is, and the fault of the running slot in boots before this one.
+func (d *Device) observe(ctx context.Context) (*Fallback, counted.Fault, error) {
+	state, err := d.counted()
+	if err != nil {
+		return nil, counted.Fault{}, err
+	}
+	late, err := d.settle(ctx, state)
+	if err != nil {
+		return nil, late, err
+	}
+	r, err := d.records()
+	if err != nil {
+		return nil, late, err
+	}
+	f := d.fellBack(ctx, state, r)
+	told := d.told()
+	switch {
+	case f == nil && told == nil:
+		return nil, late, nil
+	case f == nil:
+		return nil, late, durable.Remove(d.toldPath())
+	case told != nil && told.Slot == f.Slot && told.Order == f.Order:
+		return f, late, nil
+	}
+	rec := r.slot(f.Slot)
+	known := false // and so its bad event was told
+	if f.Slot != state.Active {
+		known = !rec.Image.IsZero() && r.failure(rec.Image) != nil
+		err = d.changeRecords(func(r *records) error {
+			r.fail(f.Slot, f.Reason, f.Console)
+			return nil
+		})
+	}
+	// Where nothing can be kept, as on a machine without its data partition, the hooks are told at each boot.
+	err = errors.Join(err, d.tell(f))
+	if known {
+		return f, late, err
+	}
+	return f, late, errors.Join(err, d.hooks(ctx, "fallback", f.Slot, rec.Version, f.Reason))
+}
+
+// settle forgets the fault of a slot that has booted after all.
+func (d *Device) settle(ctx context.Context, state counted.State) (counted.Fault, error) {
+	fault := state.Fault
+	booted, err := d.Booted()
+	if err != nil || booted != fault.Slot || state.IsBad(booted) { // one that is in doubt is others' matter
+		return counted.Fault{}, nil
+	}
+	_, err = d.change(ctx, func(s counted.State) (counted.State, error) { return s.Settled(booted), nil })
+	return fault, err
+}
+
+// maxTold bounds the file of the fallback that was told, in bytes.
+const maxTold = 64 << 10
+
+func (d *Device) toldPath() string { return filepath.Join(d.state(), "fallback.json") }
+
+// told is the fallback that was told last; nil when there is none, or the file cannot be read: it is told again then.
+func (d *Device) told() *Fallback {
+	f, err := os.Open(d.toldPath())
+	if err != nil {
+		return nil
+	}
+	defer f.Close() // read only
+	b, err := io.ReadAll(io.LimitReader(f, maxTold))
+	if err != nil {
+		return nil
+	}
+	return parseTold(b)
+}
+
+// parseTold decodes fallback.json; nil when it is none.
+func parseTold(b []byte) *Fallback {
+	var f Fallback
+	if json.Unmarshal(b, &f) != nil || f.Slot == "" || f.Order < 0 || len(f.Reason) > maxReason || len(f.Console) > maxConsole {
+		return nil
+	}
+	return &f
+}
+
+// tell remembers a fallback as told.
+func (d *Device) tell(f *Fallback) error {
+	if err := durable.MkdirAll(d.state()); err != nil {
+		return err
+	}
+	kept := *f
+	kept.Reason = f.Reason[:min(len(f.Reason), maxReason)]
+	b, err := json.MarshalIndent(kept, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(d.state(), "fallback.tmp")
+	if err := durable.RemoveTemps(tmp); err != nil {
+		return err
+	}
+	return durable.WriteFile(tmp, d.toldPath(), func(w io.Writer) error {
+		_, err := w.Write(append(b, '\n'))
+		return err
+	})
+}
