@@ -6,7 +6,7 @@ set -euo pipefail
 declare -A package=(
   [mksquashfs]=squashfs-tools [unsquashfs]=squashfs-tools
   [sqfs2tar]=squashfs-tools-ng [rdsquashfs]=squashfs-tools-ng
-  [nginx]=nginx-light [xz]=xz-utils [zstd]=zstd
+  [nginx]=nginx-light [tinyproxy]=tinyproxy [xz]=xz-utils [zstd]=zstd
   [bsdtar]=libarchive-tools [setfattr]=attr [qemu-aarch64]=qemu-user [tar]=tar
   [grub-editenv]=grub-common [grub-script-check]=grub-common
   [cpio]=cpio [bsdcpio]=libarchive-tools [unmkinitramfs]=initramfs-tools-core

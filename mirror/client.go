@@ -69,6 +69,8 @@ type ClientOptions struct {
 	RateLimit int64
 	// MaxBytes is how many body bytes the client may receive in its life; 0 is no limit.
 	MaxBytes int64
+	// HTTP says how the server is spoken to whose host, and port if it is given, a mirror's URL has. It may be nil.
+	HTTP func(host string) HTTP
 	// UserAgent is sent with each request; "" is deltaup.
 	UserAgent string
 	// Log learns of what went wrong and was worked around. It is not called by two
@@ -109,7 +111,7 @@ type Client struct {
 
 // NewClient makes a client of one or more mirrors, each an http://, https:// or
 // file:// URL or a folder's path. The first is preferred; the others take over for
-// each request that it fails. Nothing is opened yet.
+// each request that it fails. Nothing of a mirror is opened yet.
 func NewClient(mirrors []string, o ClientOptions) (*Client, error) {
 	if len(mirrors) == 0 {
 		return nil, errors.New("no mirror given")
@@ -119,9 +121,8 @@ func NewClient(mirrors []string, o ClientOptions) (*Client, error) {
 	if o.MaxBytes <= 0 {
 		c.budget.max = math.MaxInt64
 	}
-	web := newWeb(o, c.active.Load)
 	for i, m := range mirrors {
-		src, err := parseSource(m, web)
+		src, err := parseSource(m, c.newWeb)
 		if err != nil {
 			return nil, fmt.Errorf("mirror %d: %w", i+1, err)
 		}
@@ -137,7 +138,11 @@ func (c *Client) Local() bool {
 	if !ok {
 		return true
 	}
-	host := w.base.Hostname()
+	return local(w.base.Hostname())
+}
+
+// local tells whether a host is this machine.
+func local(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -38,8 +38,8 @@ type answer struct {
 	total  int64 // bytes of the whole file, as the source says; -1: it does not
 }
 
-// parseSource takes a mirror as users write it.
-func parseSource(s string, w *web) (source, error) {
+// parseSource takes a mirror as users write it; web makes one at an address.
+func parseSource(s string, web func(*url.URL) (*webSource, error)) (source, error) {
 	if s == "" {
 		return nil, errors.New("empty URL or path")
 	}
@@ -56,7 +56,11 @@ func parseSource(s string, w *web) (source, error) {
 		if u.Hostname() == "" {
 			return nil, fmt.Errorf("%s: no host", u.Redacted())
 		}
-		return &webSource{web: w, base: u, meter: newMeter(w.o)}, nil
+		w, err := web(u)
+		if err != nil {
+			return nil, err
+		}
+		return w, nil
 	case "file":
 		if u.Host != "" && u.Host != "localhost" || u.Path == "" {
 			return nil, fmt.Errorf("%s: not of the form file:///PATH", u.Redacted())

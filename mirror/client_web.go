@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,29 +22,50 @@ var (
 	errRedirect = errors.New("redirect refused")
 )
 
-// web is what all http(s) mirrors of a client share.
-type web struct {
-	o         ClientOptions
-	client    *http.Client
-	userAgent string
-	watch     func(context.CancelCauseFunc) *watchdog
-}
-
-func newWeb(o ClientOptions, share func() int64) *web {
+// newWeb makes the mirror at an address.
+func (c *Client) newWeb(base *url.URL) (*webSource, error) {
+	o := c.o
+	var h HTTP
+	if o.HTTP != nil {
+		h = o.HTTP(strings.ToLower(base.Host))
+	}
+	proxy, err := proxyOf(h.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := h.read()
+	if err != nil {
+		return nil, err
+	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Proxy = proxy
+	t.OnProxyConnectResponse = refusedByProxy
 	t.MaxIdleConnsPerHost = idlePerHost
 	t.DisableCompression = true
 	t.TLSHandshakeTimeout = o.Timeout // certificates take seconds over a thin line
 	// A dead HTTP/2 connection would swallow every retry: it is pinged and given up.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: o.Timeout, PingTimeout: o.Timeout}
-	return &web{
-		o:         o,
-		client:    &http.Client{Transport: t, CheckRedirect: checkRedirect},
-		userAgent: o.UserAgent,
+	if secrets.tls != nil {
+		t.TLSClientConfig = secrets.tls
+	}
+	origin := &originTransport{mirror: base, header: secrets.header, own: t, other: t}
+	if secrets.own != nil {
+		origin.own = t.Clone()
+		origin.own.TLSClientConfig = secrets.own
+	}
+	w := &webSource{
+		client: &http.Client{Transport: origin, CheckRedirect: checkRedirect}, userAgent: o.UserAgent, base: base, meter: newMeter(o),
 		watch: func(cancel context.CancelCauseFunc) *watchdog {
-			return newWatchdog(o.Timeout, share, func() { cancel(errStalled) })
+			return newWatchdog(o.Timeout, c.active.Load, func() { cancel(errStalled) })
 		},
 	}
+	for _, text := range secrets.warnings {
+		c.log(Event{Mirror: w.String(), Text: text})
+	}
+	if base.Scheme == "http" && len(secrets.header) > 0 && !local(base.Hostname()) {
+		c.log(Event{Mirror: w.String(), Text: w.String() + ": the token or the headers for it are not encrypted on the way"})
+	}
+	return w, nil
 }
 
 func checkRedirect(req *http.Request, via []*http.Request) error {
@@ -54,14 +76,17 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	case req.URL.Scheme != "https" && (req.URL.Scheme != "http" || from == "https"):
 		return fmt.Errorf("%w: from %s to %.20s", errRedirect, from, req.URL.Scheme)
 	}
+	req.Header.Del("Referer") // the query of an address may hold a token
 	return nil
 }
 
 // webSource is a mirror behind http or https.
 type webSource struct {
-	*web
-	base  *url.URL
-	meter *meter
+	client    *http.Client
+	userAgent string
+	watch     func(context.CancelCauseFunc) *watchdog
+	base      *url.URL
+	meter     *meter
 }
 
 // slow tells whether the mirror has been found too slow.
@@ -73,9 +98,10 @@ func (w *webSource) String() string {
 	return u.Redacted()
 }
 
-// url is where a file lies. A plus sign is escaped: object stores take it for a space.
+// url is where a file lies, without user and password. A plus sign is escaped: object stores take it for a space.
 func (w *webSource) url(name string) string {
 	u := w.base.JoinPath(name)
+	u.User = nil
 	u.RawPath = strings.ReplaceAll(u.EscapedPath(), "+", "%2B")
 	return u.String()
 }
@@ -153,7 +179,20 @@ func requestFailure(ctx context.Context, err error) error {
 	if errors.As(err, &cert) || errors.Is(err, errRedirect) {
 		return &failure{kind: refusedFailure, err: err}
 	}
+	if refusedCertificate(err) {
+		return &failure{kind: refusedFailure, err: &denied{err}}
+	}
 	return asFailure(err)
+}
+
+// refusedCertificate tells whether the server says in TLS that it wants a certificate, or another one.
+func refusedCertificate(err error) bool {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return false
+	}
+	text := op.Err.Error()
+	return strings.Contains(text, "certificate") || strings.Contains(text, "access denied")
 }
 
 // webBody is an answer's body that gives up when no byte comes for too long.

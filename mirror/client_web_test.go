@@ -18,7 +18,7 @@ func trust(c *Client, servers ...*httptest.Server) {
 		pool.AddCert(s.Certificate())
 	}
 	for _, s := range c.sites {
-		s.source.(*webSource).client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: pool}
+		s.source.(*webSource).client.Transport.(*originTransport).own.TLSClientConfig = &tls.Config{RootCAs: pool}
 	}
 }
 

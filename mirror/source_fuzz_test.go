@@ -11,8 +11,9 @@ func FuzzParseSource(f *testing.F) {
 	for _, s := range []string{"https://mirror.example/os", "http://me:secret@mirror.example:8080/os?token=secret", "file:///srv/mirror", "/srv/mirror", "ftp://mirror.example"} {
 		f.Add(s)
 	}
+	web := func(u *url.URL) (*webSource, error) { return &webSource{base: u}, nil }
 	f.Fuzz(func(t *testing.T, s string) {
-		src, err := parseSource(s, nil)
+		src, err := parseSource(s, web)
 		if err != nil {
 			if src != nil {
 				t.Error("a source beside an error")

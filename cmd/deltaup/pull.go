@@ -92,13 +92,21 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	out := newReporter(env, o)
 	defer out.close()
 	r.Events = out.event
+	servers, err := o.http.settings(o.mirrors, d)
+	if err != nil {
+		return err
+	}
 	r.Client, err = mirror.NewClient(o.mirrors, mirror.ClientOptions{
+		HTTP:      servers,
 		Timeout:   o.timeout,
 		MinRate:   minRate,
 		RateLimit: int64(r.RateLimit),
 		MaxBytes:  maxBytes,
 		Log:       func(e mirror.Event) { out.event(apply.Event{Warning: e.Text}) },
 	})
+	if err != nil && o.fromConfig {
+		err = fmt.Errorf("%s: mirrors: %w", d.Config.File, err)
+	}
 	if err != nil {
 		return &usageError{err}
 	}
@@ -153,7 +161,7 @@ func (o *pullOptions) configure() (*device.Device, error) {
 		return nil, err
 	}
 	if len(o.mirrors) == 0 {
-		o.mirrors = d.Config.Mirrors
+		o.mirrors, o.fromConfig = d.Config.Mirrors, true
 	}
 	if len(o.mirrors) == 0 {
 		return nil, &usageError{fmt.Errorf("%s: mirrors: none is configured", d.Config.File)}

@@ -44,8 +44,10 @@ type pullOptions struct {
 	minRate    string
 	parallel   int
 	trust      trustOptions
+	http       httpOptions
 
 	configured bool // the machine's configuration says from where and where to
+	fromConfig bool // the mirrors are the configuration's
 	machine    machineOptions
 	again      bool
 	repair     bool // the command is repair
@@ -83,6 +85,7 @@ func (o *pullOptions) addLineFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.maxBytes, "max-bytes", "", "refuse to fetch more than `BYTES`, such as 50M")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "give up on a server that sends nothing for so long")
 	f.StringVar(&o.minRate, "min-rate", "64", "give up on a server that sends fewer than `BYTES` a second")
+	o.http.addFlags(f)
 	f.IntVar(&o.parallel, "parallel", delta.DefaultParallel, "requests under way at once")
 }
 

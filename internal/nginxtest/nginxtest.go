@@ -39,6 +39,18 @@ http {
 // DELTAUP_TEST_ALL is set.
 func Start(t testing.TB, dir string) (url string) {
 	t.Helper()
+	return "http://" + start(t, dir, "")
+}
+
+// StartTLS is Start over TLS, with directives beside those of doc/nginx.conf that name a certificate at least.
+func StartTLS(t testing.TB, dir, directives string) (url string) {
+	t.Helper()
+	return "https://" + start(t, dir, " ssl;\n"+directives)
+}
+
+// start starts a server; more follows the address that it listens on.
+func start(t testing.TB, dir, more string) (addr string) {
+	t.Helper()
 	nginx := find(t)
 	prefix := t.TempDir()
 	site := configuration(t)
@@ -46,8 +58,8 @@ func Start(t testing.TB, dir string) (url string) {
 	var err error
 	for range 3 {
 		addr := freeAddress(t)
-		if err = run(t, nginx, prefix, dir, addr, site); err == nil {
-			return "http://" + addr
+		if err = run(t, nginx, prefix, dir, addr, more, site); err == nil {
+			return addr
 		}
 	}
 	t.Fatalf("nginx does not start: %v", err)
@@ -90,8 +102,11 @@ func configuration(t testing.TB) string {
 }
 
 // run starts one nginx and waits until it answers.
-func run(t testing.TB, nginx, prefix, dir, addr, site string) error {
-	for _, change := range [][2]string{{"listen 80;", "listen " + addr + ";"}, {"root /srv/deltaup;", "root " + dir + ";"}} {
+func run(t testing.TB, nginx, prefix, dir, addr, more, site string) error {
+	if more == "" {
+		more = ";"
+	}
+	for _, change := range [][2]string{{"listen 80;", "listen " + addr + more}, {"root /srv/deltaup;", "root " + dir + ";"}} {
 		if strings.Count(site, change[0]) != 1 {
 			t.Fatalf("doc/nginx.conf has not exactly one %q", change[0])
 		}

@@ -49,6 +49,9 @@ func (c *Config) check() error {
 	case len(c.Slots) < 2 || len(c.Slots) > maxSlots:
 		return bad("slot", "there are %d, wanted are 2 to %d", len(c.Slots), maxSlots)
 	}
+	if err := c.checkHTTP(bad); err != nil {
+		return err
+	}
 	for i := range c.Slots {
 		if err := c.checkSlot(i); err != nil {
 			return err

@@ -38,6 +38,7 @@ type Config struct {
 	State         string `toml:"state"` // folder of what outlives images; default /var/lib/deltaup
 	Boot          Boot   `toml:"boot"`
 	Slots         []Slot `toml:"slot"` // two or more
+	HTTP          Web    `toml:"http"`
 
 	File string `toml:"-"` // that it was read from
 }
