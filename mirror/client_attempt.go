@@ -32,6 +32,10 @@ func (c *Client) open(ctx context.Context, s *site, q request, retry bool) (*att
 	}
 	a.body, a.skip, a.whole, a.total = ans.body, ans.skip, ans.whole, ans.total
 	a.rest = ans.skip + ans.length
+	if err := c.learnRanges(s, q, ans); err != nil {
+		a.Close()
+		return nil, err
+	}
 	switch {
 	case q.length < 0 && ans.length > q.limit:
 		err = corruptf("%w: it has %d bytes, and at most %d are expected", ErrTooLong, ans.length, q.limit)
@@ -45,9 +49,6 @@ func (c *Client) open(ctx context.Context, s *site, q request, retry bool) (*att
 	if err != nil {
 		a.Close()
 		return nil, err
-	}
-	if ans.whole {
-		c.noRanges(s, q.name)
 	}
 	c.mu.Lock()
 	if s.proof == "" {

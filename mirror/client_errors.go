@@ -18,6 +18,7 @@ const (
 	refusedFailure                    // will not, at this mirror
 	missingFailure                    // this mirror has no such file
 	deniedFailure                     // it keeps the file back, or has none: servers that hide their listing say the same of both
+	wholeFailure                      // it sends only whole files, and a part was wanted
 	corruptFailure                    // what came is not what it should be; a cache may be to blame
 )
 
@@ -78,6 +79,8 @@ func newFileError(name string, said []saying) *fileError {
 		}
 	}
 	switch {
+	case seen[wholeFailure] > 0:
+		e.is = []error{ErrWholeFiles}
 	case pages > 0 && seen[corruptFailure] == pages:
 		e.is = []error{ErrPage, ErrDamaged, chunkstore.ErrCorrupt}
 	case seen[corruptFailure] > 0:

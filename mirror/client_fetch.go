@@ -39,7 +39,7 @@ func (c *Client) Fetch(ctx context.Context, name string, o Object, limit int64) 
 }
 
 func (c *Client) readAll(ctx context.Context, name string, size int64) ([]byte, *rangeReader, error) {
-	r, err := c.readRange(ctx, name, 0, size)
+	r, err := c.readRange(ctx, name, 0, size, false)
 	if err != nil {
 		return nil, nil, err
 	}

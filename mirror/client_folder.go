@@ -58,7 +58,7 @@ func (d folderSource) open(_ context.Context, q request) (*answer, error) {
 		io.Reader
 		io.Closer
 	}{io.NewSectionReader(f, q.offset, length), f}
-	return &answer{body: body, length: length, total: info.Size()}, nil
+	return &answer{body: body, length: length, total: info.Size(), ranges: true}, nil
 }
 
 // failure tells a file that is not there from a mirror that is not there. Neither

@@ -14,18 +14,19 @@ import (
 // mirror. The bytes are not verified: see [Client.Blame]. The reader is for one
 // goroutine and must be closed.
 func (c *Client) ReadRange(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
-	r, err := c.readRange(ctx, name, offset, length)
+	r, err := c.readRange(ctx, name, offset, length, false)
 	if err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func (c *Client) readRange(ctx context.Context, name string, offset, length int64) (*rangeReader, error) {
+func (c *Client) readRange(ctx context.Context, name string, offset, length int64, part bool) (*rangeReader, error) {
 	if offset < 0 || length < 0 || offset > math.MaxInt64-length {
 		return nil, fmt.Errorf("%s: no such range: %d bytes from %d on", name, length, offset)
 	}
 	r := &rangeReader{tries: c.newTries(ctx, name), offset: offset, left: length}
+	r.part = part
 	if length > 0 {
 		if err := r.connect(); err != nil {
 			return nil, err
@@ -89,7 +90,7 @@ func (r *rangeReader) connect() error {
 			return err
 		}
 		r.site, r.suspicion = s, suspicion
-		q := request{name: r.name, offset: r.offset, length: r.left, fresh: suspicion > 0}
+		q := request{name: r.name, offset: r.offset, length: r.left, fresh: suspicion > 0, part: r.part}
 		r.answer, err = r.c.open(r.ctx, s, q, r.sent > 1)
 		if err == nil {
 			r.total, r.endless = r.answer.total, r.answer.whole && r.answer.total < 0

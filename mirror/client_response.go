@@ -40,13 +40,16 @@ func checkResponse(resp *http.Response, q request) (*answer, error) {
 
 func checkWhole(resp *http.Response, q request) (*answer, error) {
 	if q.length < 0 {
-		return &answer{length: resp.ContentLength, total: resp.ContentLength}, nil
+		return &answer{length: resp.ContentLength, total: resp.ContentLength, ranges: saysRanges(resp)}, nil
 	}
 	if end := q.offset + q.length; resp.ContentLength >= 0 && resp.ContentLength < end {
 		return nil, corruptf("has %d bytes, at least %d are expected", resp.ContentLength, end)
 	}
-	return &answer{length: q.length, skip: q.offset, whole: true, total: resp.ContentLength}, nil
+	return &answer{length: q.length, skip: q.offset, whole: true, total: resp.ContentLength, ranges: saysRanges(resp)}, nil
 }
+
+// saysRanges tells whether a server announces that it sends ranges.
+func saysRanges(resp *http.Response) bool { return resp.Header.Get("Accept-Ranges") == "bytes" }
 
 func checkPartial(resp *http.Response, q request) (*answer, error) {
 	header := resp.Header.Get("Content-Range")
@@ -60,7 +63,7 @@ func checkPartial(resp *http.Response, q request) (*answer, error) {
 	case resp.ContentLength >= 0 && resp.ContentLength != last-first+1:
 		return nil, corruptf("comes with Content-Length %d and Content-Range %.60q", resp.ContentLength, header)
 	}
-	return &answer{length: last - first + 1, total: total}, nil
+	return &answer{length: last - first + 1, total: total, ranges: true}, nil
 }
 
 // parseContentRange reads "bytes FIRST-LAST/TOTAL"; a total of * gives -1.

@@ -21,8 +21,8 @@ type site struct {
 	source
 	failed    time.Time // when a request failed for a reason that may pass
 	notBefore time.Time // it asked to be left alone until then
-	whole     bool      // it ignores ranges
-	proof     string    // the first file that it has sent
+	ranges    rangeSupport
+	proof     string // the first file that it has sent
 	// suspicions has the files that came corrupt from it: 1 once, 2 also past all caches.
 	suspicions map[string]int
 }
@@ -33,6 +33,7 @@ type tries struct {
 	ctx  context.Context
 	c    *Client
 	name string
+	part bool // mirrors that send whole files are of no use
 	// optional is a file that need not be there: the first mirror that has none ends the waiting for others.
 	optional bool
 	sites    map[*site]*trial // those that failed
@@ -107,6 +108,9 @@ func (t *tries) order(offset int64) []*site {
 	now := time.Now()
 	var order []*site
 	for _, s := range t.c.sites {
+		if trial := t.at(s); t.part && s.ranges == sendsWhole && !trial.over {
+			trial.err, trial.over = errWhole, true
+		}
 		if !t.at(s).over {
 			order = append(order, s)
 		}
@@ -123,7 +127,7 @@ func (t *tries) order(offset int64) []*site {
 			bad(s.slow()),
 			bad(s.notBefore.After(now)),
 			bad(now.Sub(s.failed) < failedLately),
-			bad(s.whole && offset > 0),
+			bad(s.ranges == sendsWhole && offset > 0),
 		}
 	}
 	slices.SortStableFunc(order, func(a, b *site) int {
@@ -218,19 +222,6 @@ func (t *tries) announce(s *site, offset int64, pause time.Duration) {
 	}
 	e.Text = fmt.Sprintf("%s: %s: %v; %s", e.Mirror, e.Object, e.Err, what)
 	t.c.log(e)
-}
-
-// noRanges remembers that s ignores ranges and warns once.
-func (c *Client) noRanges(s *site, name string) {
-	c.mu.Lock()
-	known := s.whole
-	s.whole = true
-	c.mu.Unlock()
-	if known {
-		return
-	}
-	err := fmt.Errorf("the server ignores ranges: it sends whole files, of which much is dropped")
-	c.log(Event{Mirror: s.String(), Object: name, Err: err, Text: fmt.Sprintf("%s: %s: %v", s, name, err)})
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -27,6 +27,7 @@ type request struct {
 	length int64 // negative: all of the file, whose size is not known
 	limit  int64 // with a negative length: the most bytes that the file may have
 	fresh  bool  // caches on the way are to be bypassed
+	part   bool  // an answer with more than the range is of no use
 }
 
 // answer is what a source sends.
@@ -35,6 +36,7 @@ type answer struct {
 	length int64 // bytes that body has from the place asked for on; -1: unknown
 	skip   int64 // bytes that body has before it
 	whole  bool  // a range was asked for and the source ignored it
+	ranges bool  // the source sends ranges, or says so
 	total  int64 // bytes of the whole file, as the source says; -1: it does not
 }
 
