@@ -114,6 +114,7 @@ type Range struct {
 	File   File
 	Offset int64
 	Length int64
+	Skip   int64 // bytes before Offset that come as well, and are dropped: of a mirror that sends whole files
 }
 
 // Optimize says what a plan makes small.
@@ -132,6 +133,9 @@ type Options struct {
 	Optimize Optimize
 	MaxRange int64 // bytes; longer runs are split at pieces, to be fetched in parallel and failed over; default 8 MiB
 	Parallel int   // requests under way at once, for the estimate; default DefaultParallel
+	// Whole gives the size of a file of mirrors that send only whole files: whatever is needed of one costs all of it, once.
+	// nil: they send ranges.
+	Whole func(File) int64
 }
 
 // Plan is what to fetch. Bytes and Requests are payload exactly as the ranges say.

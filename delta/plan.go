@@ -24,7 +24,7 @@ func NewPlan(need Need, have Have, o Options) (*Plan, error) {
 	if o.Parallel <= 0 {
 		o.Parallel = DefaultParallel
 	}
-	b := builder{have: have, gap: o.Line.RequestCost(), maxRange: o.MaxRange}
+	b := builder{have: have, gap: o.Line.RequestCost(), maxRange: o.MaxRange, size: o.Whole}
 	if len(need.Ways) == 0 {
 		p, err := b.plan(Way{}, need)
 		if err != nil {
@@ -143,7 +143,7 @@ func roughly(d time.Duration) time.Duration {
 // add enters finished ranges.
 func (p *Plan) add(ranges []Range) {
 	for _, r := range ranges {
-		p.Bytes += r.Length
+		p.Bytes += r.Skip + r.Length
 	}
 	p.Requests += len(ranges)
 	p.Ranges = append(p.Ranges, ranges...)

@@ -105,7 +105,7 @@ func TestSets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Range{{set, 450, 1050}, {set, 200_000, 10}, {File{PackFile, id('p', 0)}, 7, 100}}
+	want := []Range{{File: set, Offset: 450, Length: 1050}, {File: set, Offset: 200_000, Length: 10}, {File: File{PackFile, id('p', 0)}, Offset: 7, Length: 100}}
 	if !slices.Equal(p.Ranges, want) || p.Bytes != 1160 || p.Requests != 3 || p.ChunksFetch != 1 || !p.Exact {
 		t.Errorf("plan %+v, want the ranges %+v", p, want)
 	}

@@ -199,3 +199,68 @@ func checkPlan(t *testing.T, seed uint64, need Need, have target, o Options, p *
 func onDisk(extents []Extent, at int64) bool {
 	return slices.ContainsFunc(extents, func(e Extent) bool { return e.Offset <= at && at < e.End() })
 }
+
+// TestWholeFileProperties: on mirrors that send whole files each file is fetched once, all that is needed of it comes, nothing costs more
+// than the whole image, and the quote is what comes.
+func TestWholeFileProperties(t *testing.T) {
+	for seed := range uint64(2000) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		need, have := randomCase(rnd)
+		sizes := map[File]int64{}
+		o := Options{
+			MaxRange: 1 + rnd.Int64N(3000),
+			Line:     Line{Rate: float64(1 + rnd.IntN(1e6)), RTT: time.Duration(rnd.IntN(100)) * time.Millisecond},
+			Optimize: []Optimize{ForTime, ForBytes}[rnd.IntN(2)],
+			Whole: func(f File) int64 {
+				if f.Kind == ImageFile {
+					return need.Ways[len(need.Ways)-1].Pieces[0].Length
+				}
+				if sizes[f] == 0 {
+					sizes[f] = 1 + rnd.Int64N(60000)
+				}
+				return sizes[f]
+			},
+		}
+		p, err := NewPlan(need, have, o)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		checkChoice(t, seed, need, have, o, p)
+		seen := map[File]bool{}
+		var bytes int64
+		for _, r := range p.Ranges {
+			if seen[r.File] || r.Skip != r.Offset || r.Skip+r.Length < o.Whole(r.File) || onDisk(have.extents[r.File.ID], r.Offset) {
+				t.Fatalf("seed %d: range %+v of a file of %d", seed, r, o.Whole(r.File))
+			}
+			seen[r.File] = true
+			bytes += r.Skip + r.Length
+		}
+		if p.Exact && bytes != p.Bytes {
+			t.Fatalf("seed %d: plan says %d bytes, ranges have %d", seed, p.Bytes, bytes)
+		}
+		if !p.Exact {
+			continue
+		}
+		way := need.Ways[slices.IndexFunc(need.Ways, func(w Way) bool { return w.Route == p.Route })]
+		check := func(f File, e Extent) {
+			for at := e.Offset; at < e.End(); at++ {
+				if !onDisk(have.extents[f.ID], at) && !seen[f] {
+					t.Fatalf("seed %d: byte %d of %v is not planned", seed, at, f)
+				}
+			}
+		}
+		for _, x := range way.Pieces {
+			check(x.File, x.Extent)
+		}
+		for _, l := range []List{need.Other, way.Chunks} {
+			for i, c := range l.Chunks {
+				if at := l.Locations[i]; !have.chunks[c.ID] {
+					check(File{PackFile, at.Pack}, Extent{at.Offset, at.Length})
+				}
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}

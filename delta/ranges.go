@@ -14,6 +14,7 @@ type builder struct {
 	have     Have
 	gap      int64 // longest gap that is fetched along
 	maxRange int64
+	size     func(File) int64 // see Options.Whole
 }
 
 // fileNeed is what is needed of one file.
@@ -24,8 +25,14 @@ type fileNeed struct {
 
 // whole plans the missing bytes of a piece that can be cut anywhere.
 func (b *builder) whole(p *Plan, w Piece) {
+	extents := normalize(b.have.Extents(w.File.ID))
+	left := subtract(w.Extent, extents)
+	if b.size != nil && len(left) > 0 {
+		p.add(b.allOf(w.File, extents, w.End()))
+		return
+	}
 	var ranges []Range
-	for _, e := range subtract(w.Extent, normalize(b.have.Extents(w.File.ID))) {
+	for _, e := range left {
 		for e.Length > 0 {
 			n := min(e.Length, b.maxRange)
 			ranges = append(ranges, Range{File: w.File, Offset: e.Offset, Length: n})
@@ -92,8 +99,13 @@ func (b *builder) file(p *Plan, file File, need *fileNeed) {
 			p.ChunksFetch++
 		}
 	}
+	lacking := missing(need.pieces, extents)
+	if n := len(lacking); b.size != nil && n > 0 {
+		p.add(b.allOf(file, extents, lacking[n-1].End()))
+		return
+	}
 	var ranges []Range
-	for _, m := range missing(need.pieces, extents) {
+	for _, m := range lacking {
 		if n := len(ranges); n > 0 && b.joins(ranges[n-1], m, extents) {
 			ranges[n-1].Length = m.End() - ranges[n-1].Offset
 		} else {
@@ -101,6 +113,14 @@ func (b *builder) file(p *Plan, file File, need *fileNeed) {
 		}
 	}
 	p.add(ranges)
+}
+
+// allOf is the one request for a file that comes whole, or for what is on disk of its beginning and the rest. A file is no smaller than
+// the end of what is needed of it.
+func (b *builder) allOf(file File, extents []Extent, end int64) []Range {
+	size := max(b.size(file), end)
+	first := subtract(Extent{0, size}, extents)[0].Offset
+	return []Range{{File: file, Offset: first, Length: size - first, Skip: first}}
 }
 
 // joins tells whether the next missing piece is fetched in the same request as r: when the gap
