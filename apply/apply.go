@@ -115,7 +115,8 @@ type Quote struct {
 	ChunksHave   int           `json:"chunks_have"` // needed chunks in the seeds
 	ChunksCached int           `json:"chunks_cached"`
 	ChunksFetch  int           `json:"chunks_fetch"`
-	Current      bool          `json:"current"` // the slot already holds the image
+	Current      bool          `json:"current"`               // the slot already holds the image
+	WholeFiles   bool          `json:"whole_files,omitempty"` // the mirrors send no parts of files, which the plan reckons with
 
 	// What the publisher has signed beside the release's files, for who boots it and for people; any text.
 	KernelArguments string `json:"kernel_arguments,omitempty"`

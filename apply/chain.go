@@ -51,6 +51,14 @@ func (c *chain) loaded() bool {
 	return len(c.sets) == 0 || c.sets[len(c.sets)-1].step != nil
 }
 
+// chunks is how many bytes of chunks the release says that its way from the seed takes.
+func (c *chain) chunks() (n int64) {
+	for _, s := range c.sets {
+		n += s.patch.Chunks
+	}
+	return n
+}
+
 // needs is what contents take of a chain's sets.
 type needs struct {
 	sets    []*set

@@ -72,6 +72,9 @@ func (u *Update) giveUp(ctx context.Context, err error) error {
 		}
 		return u.tryPatches(ctx)
 	}
+	if u.turnsWhole(err) {
+		return nil
+	}
 	var r *rangeError
 	if !errors.As(err, &r) || !unusable(err) {
 		return err
@@ -182,7 +185,15 @@ func (s *share) keep(left int64) {
 
 // fetchRange appends a range to the cache as it comes. Unless it is nil, came is told of the bytes that came and of those that are left.
 func (u *Update) fetchRange(ctx context.Context, r delta.Range, came func(n int, left int64)) (reader io.Reader, err error) {
-	body, err := u.r.Client.ReadRange(ctx, objectPath(r.File), r.Offset, r.Length)
+	read := u.r.Client.ReadPart
+	if u.wholeFiles {
+		read = u.r.Client.ReadRange
+		// What is on disk behind the first gap comes once more.
+		if err := u.state.cache.cut(r.File.ID, delta.Extent{Offset: r.Offset, Length: r.Length}); err != nil {
+			return nil, err
+		}
+	}
+	body, err := read(ctx, objectPath(r.File), r.Offset, r.Length)
 	if err != nil {
 		return nil, &rangeError{r.File, err}
 	}
@@ -193,6 +204,9 @@ func (u *Update) fetchRange(ctx context.Context, r delta.Range, came func(n int,
 	}
 	buf := make([]byte, 64<<10)
 	left := r.Length
+	if came != nil && r.Skip > 0 {
+		came(int(r.Skip), left)
+	}
 	for {
 		n, readErr := body.Read(buf)
 		if n > 0 {
@@ -218,14 +232,13 @@ func (u *Update) fetchRange(ctx context.Context, r delta.Range, came func(n int,
 // fetchExtent fetches what is missing of one run of bytes, for the plan's sake. It is not counted as progress.
 func (u *Update) fetchExtent(ctx context.Context, f delta.File, e delta.Extent) ([]fetched, error) {
 	var got []fetched
-	for _, m := range u.state.cache.missing(f.ID, e) {
-		r := delta.Range{File: f, Offset: m.Offset, Length: m.Length}
+	for _, r := range u.toFetch(f, e) {
 		start := time.Now()
 		reader, err := u.fetchRange(ctx, r, nil)
 		if err != nil {
 			return nil, noSpace(err)
 		}
-		u.meta.measure(r.Length, time.Since(start))
+		u.meta.measure(r.Skip+r.Length, time.Since(start))
 		got = append(got, fetched{r, reader})
 	}
 	return got, nil

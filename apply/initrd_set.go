@@ -31,7 +31,7 @@ func (u *Update) openInitrdSet(ctx context.Context, o *output) (*initrdSet, erro
 	if p == nil || u.initrdClosed {
 		return nil, nil
 	}
-	x := &initrdSet{set: newSet(&mirror.Patch{From: p.From, Set: p.Set, Head: p.Head}, u.release)}
+	x := &initrdSet{set: u.newSet(&mirror.Patch{From: p.From, Set: p.Set, Head: p.Head}, u.release)}
 	x.small = p.Set.Size <= smallSet
 	err := u.readInitrdSet(ctx, x, from)
 	if err == nil {

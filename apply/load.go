@@ -24,6 +24,9 @@ func (u *Update) load(ctx context.Context, route delta.Route) error {
 	case delta.RouteBlocks:
 		return u.closeOn(delta.RouteBlocks, u.loadPieces(ctx))
 	default:
+		if !u.whole { // it tells how much is needed, and so whether the index is
+			return u.loadWholeRecipe(ctx)
+		}
 		return u.loadIndex(ctx)
 	}
 }
@@ -146,6 +149,7 @@ func (u *Update) loadIndex(ctx context.Context) error {
 	if err := u.loadWholeRecipe(ctx); err != nil {
 		return err
 	}
+	u.notePacks(index)
 	chunks := u.recipe.Chunks()
 	if u.at, err = index.Locations(chunks); err != nil {
 		return published(name, err)

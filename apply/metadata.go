@@ -191,6 +191,9 @@ func (m *metadata) measure(n int64, took time.Duration) {
 	m.line.Rate = m.limited(rate)
 }
 
+// spent is how many bytes have been fetched to plan with.
+func (m *metadata) spent() int64 { return m.bytes }
+
 // published marks an error in what the publisher wrote: the bytes are those of the hash, and still wrong.
 func published(name string, err error) error {
 	if errors.Is(err, chunkstore.ErrVersion) {

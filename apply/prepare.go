@@ -33,6 +33,9 @@ func (u *Update) prepare(ctx context.Context) error {
 // findWay finds out what is still to be made, reads the seeds and plans.
 func (u *Update) findWay(ctx context.Context) error {
 	err := u.find(ctx)
+	if u.turnsWhole(err) {
+		return u.findAnew(ctx)
+	}
 	if u.belied(err) {
 		return u.startOver(ctx, err)
 	}
@@ -57,6 +60,7 @@ func (u *Update) find(ctx context.Context) error {
 		u.setQuote()
 		return nil
 	}
+	u.learnRanges(ctx)
 	u.noteSeeds()
 	reads, err := u.readsSeeds(ctx)
 	if err != nil {

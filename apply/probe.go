@@ -91,10 +91,10 @@ func (u *Update) guesses() []delta.Way {
 // probe measures the line, unless it was told, with bytes of the patch set that a target of the release before takes: its head,
 // and, when that was quick, some of the rest.
 func (u *Update) probe(ctx context.Context) error {
-	if u.meta.told || u.r.Client.Local() || len(u.release.Patches) == 0 {
+	if u.wholeFiles || u.meta.told || u.r.Client.Local() || len(u.release.Patches) == 0 {
 		return nil
 	}
-	s := newSet(&u.release.Patches[0], u.release)
+	s := u.newSet(&u.release.Patches[0], u.release)
 	head, size := s.patch.Head.Size, s.patch.Set.Size
 	if _, err := u.fetchExtent(ctx, s.file(), delta.Extent{Length: head}); err != nil || u.meta.line.Rate < probeFrom {
 		return unlessUnusable(err)

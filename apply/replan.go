@@ -36,7 +36,7 @@ func (u *Update) replan(ctx context.Context) error {
 		if plan.Exact {
 			return nil
 		}
-		if err := u.load(ctx, plan.Route); err != nil {
+		if err := u.load(ctx, plan.Route); err != nil && !u.turnsWhole(err) {
 			return err
 		}
 		if u.r.Copy != "" && !u.copied && !u.copies() {
@@ -51,7 +51,11 @@ func (u *Update) replan(ctx context.Context) error {
 }
 
 func (u *Update) options() delta.Options {
-	return delta.Options{Line: u.meta.line, CPU: u.cpu, Optimize: u.r.Optimize, Parallel: u.r.Parallel}
+	o := delta.Options{Line: u.meta.line, CPU: u.cpu, Optimize: u.r.Optimize, Parallel: u.r.Parallel}
+	if u.wholeFiles {
+		o.Whole = u.size
+	}
+	return o
 }
 
 func (u *Update) setQuote() {
@@ -62,6 +66,7 @@ func (u *Update) setQuote() {
 		MetaBytes:    stats.BytesBody,
 		MetaRequests: stats.Requests,
 		Current:      u.current,
+		WholeFiles:   u.wholeFiles,
 	}
 	if signed := u.meta.signed; signed != nil {
 		u.quote.KernelArguments, u.quote.Notes = signed.KernelArguments, signed.Notes

@@ -32,6 +32,12 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 	u.ready = false
 	result := Result{Version: u.release.Version, Route: u.quote.Route, ImageSize: u.quote.ImageSize, Current: u.current}
 	err := u.run(ctx, &result)
+	if u.turnsWhole(err) {
+		if err = u.findAnew(ctx); err == nil {
+			u.ready = false
+			err = u.run(ctx, &result)
+		}
+	}
 	for n := 0; n < rounds && (u.belied(err) || errors.Is(err, ErrSeed) && u.failing()); n++ {
 		if err = u.startOver(ctx, err); err == nil {
 			u.ready = false

@@ -63,6 +63,14 @@ func (s *seeds) stretches(r *mkimage.Recipe, prove bool) map[chunkstore.ID]bool 
 	return out
 }
 
+// plain is how many bytes the contents of all seeds have.
+func (s *seeds) plain() (n int64) {
+	for _, seed := range s.list {
+		seed.contents(func(c *chunkstore.Content) { n += c.Size })
+	}
+	return n
+}
+
 func (s *seeds) close() error {
 	var err error
 	for _, seed := range s.list {

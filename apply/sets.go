@@ -59,7 +59,7 @@ func (u *Update) findSets(ctx context.Context) error {
 	release := u.release
 	for {
 		if seed, p := u.seedOf(release); seed != nil {
-			sets = append(sets, newSet(p, release))
+			sets = append(sets, u.newSet(p, release))
 			slices.Reverse(sets)
 			u.chain = u.newChain(seed, sets)
 			return nil
@@ -72,7 +72,7 @@ func (u *Update) findSets(ctx context.Context) error {
 		if bytes += p.Set.Size; bytes >= u.image.Size {
 			return nil
 		}
-		sets = append(sets, newSet(p, release))
+		sets = append(sets, u.newSet(p, release))
 		var err error
 		if release, err = u.meta.before(ctx, p); err != nil {
 			if unusable(err) {
@@ -98,13 +98,14 @@ func (u *Update) seedOf(release *mirror.Release) (from *seed, best *mirror.Patch
 	return from, best
 }
 
-func newSet(p *mirror.Patch, to *mirror.Release) *set {
+func (u *Update) newSet(p *mirror.Patch, to *mirror.Release) *set {
+	u.sizes[p.Set.ID] = p.Set.Size
 	return &set{patch: p, to: to, dead: map[int]bool{}, wrong: map[int]bool{}}
 }
 
 // headBytes is how many bytes are fetched for a set's head: all of the set when the rest is no more than a request is worth.
 func (u *Update) headBytes(s *set) int64 {
-	if s.small || s.patch.Set.Size-s.patch.Head.Size <= u.meta.line.RequestCost() {
+	if s.small || u.wholeFiles || s.patch.Set.Size-s.patch.Head.Size <= u.meta.line.RequestCost() {
 		return s.patch.Set.Size
 	}
 	return s.patch.Head.Size

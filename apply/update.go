@@ -21,6 +21,9 @@ type Update struct {
 	release   *mirror.Release
 
 	unbelieving bool // kept recipes are not believed any more
+	wholeFiles  bool // the mirrors send only whole files
+
+	sizes map[chunkstore.ID]int64 // of the mirror's patch sets and packs, as far as they are known
 	*found
 }
 
@@ -68,7 +71,7 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	if r.Parallel <= 0 {
 		r.Parallel = delta.DefaultParallel
 	}
-	u := &Update{r: r, events: events{fn: r.Events}, cpu: r.CPU, found: newFound()}
+	u := &Update{r: r, events: events{fn: r.Events}, cpu: r.CPU, found: newFound(), sizes: map[chunkstore.ID]int64{}}
 	slot := ""
 	if r.Slot != nil {
 		slot = r.Slot.Name()

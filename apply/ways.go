@@ -62,6 +62,7 @@ type missing struct {
 	plain    int64                 // bytes of contents
 	blocks   int64                 // plain bytes of the blocks that no seed has as the image stores them
 	stored   int64                 // about their stored bytes
+	chunks   int64                 // about the stored bytes of the chunks that no seed has; like stored when these are not known
 }
 
 // missing finds out what the seeds lack. Before the recipe is known it tells what the release
@@ -75,15 +76,18 @@ func (u *Update) missing() missing {
 				m.stored += s.patch.Blocks
 				m.blocks += s.patch.Compress
 			}
-			m.plain = m.blocks
+			m.plain, m.chunks = m.blocks, m.stored
 			return m
 		case len(u.r.Seeds) == 0 && len(u.seeds.list) == 0:
 			m.stored = u.image.Size
 		case len(u.seeds.list) == 0 && len(u.release.Patches) > 0: // not read yet: they may be of the release before
 			m.stored = u.release.Patches[0].Blocks
-		default:
+		case len(u.seeds.list) == 0:
 			m.stored = u.image.Size / unknownShare
+		default: // seeds save no more than they have
+			m.stored = max(u.image.Size/unknownShare, u.image.Size-u.seeds.plain())
 		}
+		m.chunks = m.stored
 		m.plain = m.stored * usualRatio
 		m.blocks = m.plain
 		return m
@@ -105,7 +109,11 @@ func (u *Update) missing() missing {
 		}
 	}
 	if total > 0 {
-		m.stored = int64(float64(m.blocks) / float64(total) * float64(u.image.Size))
+		ratio := float64(u.image.Size) / float64(total)
+		m.stored = int64(float64(m.blocks) * ratio)
+		if m.chunks = m.stored; u.whole {
+			m.chunks = int64(float64(u.lackingChunks()) * ratio)
+		}
 	}
 	if u.chain != nil && len(u.chain.sets) == 1 && !u.prove { // the release knows it better
 		m.stored = min(m.stored, u.chain.sets[0].patch.Blocks)
@@ -126,20 +134,36 @@ func (u *Update) chunksWay(m missing) delta.Way {
 		return w
 	}
 	u.addIndex(&w)
-	w.Guess = m.stored
+	w.Guess = m.chunks
 	if u.chain != nil {
-		w.Guess = 0
-		for _, s := range u.chain.sets {
-			w.Guess += s.patch.Chunks
+		w.Guess = u.chain.chunks()
+	}
+	switch {
+	case u.wholeFiles: // packs have more in them
+		if u.chain == nil && !u.whole {
+			w.Guess = u.image.Size
 		}
+		u.gamble(&w, u.image.Size)
+	case u.chain == nil && !u.whole:
+		u.gamble(&w, u.image.Size)
 	}
 	return w
+}
+
+// lackingChunks is how many plain bytes the chunks have that no seed has.
+func (u *Update) lackingChunks() (n int64) {
+	for _, c := range u.recipe.Chunks() {
+		if _, ok := u.seeds.chunks[c.ID]; !ok {
+			n += c.Size
+		}
+	}
+	return n
 }
 
 // addIndex adds what is to be fetched before chunks can be.
 func (u *Update) addIndex(w *delta.Way) {
 	u.addMeta(w, u.release.Index)
-	if r := u.image.Recipe; r != nil {
+	if r := u.image.Recipe; r != nil && !u.whole {
 		u.addMeta(w, r.Object)
 	}
 }
@@ -165,6 +189,8 @@ func (u *Update) blocksWay(m missing) delta.Way {
 		w.Closed = "there is no seed"
 	case u.prove:
 		w.Closed = "blocks are not taken as they are any more"
+	case u.wholeFiles && u.r.Route == "" && u.r.Copy == "":
+		w.Closed = "the server sends whole files"
 	case u.pieces.image == nil:
 		u.addMeta(&w, *u.image.Blockmap)
 		if u.r.Copy != "" { // which lacks next to nothing
@@ -173,6 +199,9 @@ func (u *Update) blocksWay(m missing) delta.Way {
 		}
 		w.Guess = m.stored
 		w.Work = delta.Work{Write: m.stored, Scan: u.seedBytes}
+		if u.chain == nil && u.recipe == nil && u.r.Copy == "" {
+			u.gamble(&w, u.image.Size)
+		}
 	default:
 		for x := range u.pieces.lacking {
 			w.Pieces = append(w.Pieces, delta.Piece{File: u.imageFile(), Extent: pieceExtent(x)})
@@ -195,6 +224,11 @@ func (u *Update) patchWay(m missing) delta.Way {
 			if !u.fetchedWhole(s) {
 				w.Guess += u.state.cache.lacks(s.patch.Set.ID, delta.Extent{Offset: s.patch.Head.Size, Length: s.patch.Set.Size - s.patch.Head.Size})
 			}
+		}
+		if u.wholeFiles { // at worst what they give is known to be little when they are there
+			var left delta.Way
+			u.addIndex(&left)
+			u.gamble(&w, left.MetaBytes+u.chain.chunks())
 		}
 	default:
 		n := u.chain.needs(m.contents)
@@ -221,9 +255,7 @@ func (u *Update) addLeftOut(w *delta.Way, n needs) {
 	if !u.indexed {
 		u.addIndex(w)
 		w.Guess = plain / usualRatio
-		for _, p := range w.Pieces {
-			w.Guess += u.state.cache.lacks(p.File.ID, p.Extent)
-		}
+		w.Guess += u.lacksPieces(w.Pieces)
 		w.Pieces = nil
 		return
 	}
@@ -240,6 +272,6 @@ func (u *Update) addHeads(w *delta.Way) {
 			continue
 		}
 		w.MetaRequests++
-		w.MetaBytes += u.state.cache.lacks(s.patch.Set.ID, delta.Extent{Length: u.headBytes(s)})
+		w.MetaBytes += u.lacks(s.file(), delta.Extent{Length: u.headBytes(s)})
 	}
 }
