@@ -66,7 +66,7 @@ func TestUnits(t *testing.T) {
 			copyFile(t, f, filepath.Join(root, "etc/systemd/system", filepath.Base(f)), 0o644)
 		}
 	}
-	if len(units) != 9 {
+	if len(units) != 10 {
 		t.Fatalf("%q", units)
 	}
 	copyFile(t, "/bin/true", filepath.Join(root, "usr/bin/deltaup"), 0o755)
