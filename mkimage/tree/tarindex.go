@@ -20,6 +20,7 @@ type tarIndex struct {
 	archive *io.SectionReader
 	root    *tarName
 	groups  uint32
+	pending []pendingLink
 	listed  int    // headers that describe a file
 	latest  string // name in the latest of them
 	globals paxGlobals

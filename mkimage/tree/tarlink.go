@@ -17,12 +17,19 @@ func (x *tarIndex) placeLink(to, target string) error {
 	switch {
 	case f == nil:
 		f = &tarFile{Entry: Entry{Link: clean}} // it may come yet
+		x.pending = append(x.pending, pendingLink{f, to})
 	case f.Type == squashfs.Directory:
 		f = &tarFile{data: data{fault: linkToFolder(to, clean)}}
 	default:
 		x.share(f)
 	}
 	return x.place(to, f)
+}
+
+// pendingLink is a hard link that came before its target, with its name.
+type pendingLink struct {
+	file *tarFile
+	name string
 }
 
 // find gives the file at a clean path, links followed but for the last name; nil if there is none.

@@ -194,6 +194,11 @@ func (x *tarIndex) collect() error {
 	if err != nil {
 		return err
 	}
+	for _, link := range x.pending { // all names are still there
+		if _, err := x.target(link.file, link.name); err != nil {
+			link.file.fault = err
+		}
+	}
 	x.collection.budget = budget{sets: x.sets} // from here on of what is kept
 	return x.collectFolder(root, "", verdict{})
 }
@@ -203,7 +208,10 @@ func (x *tarIndex) collectFolder(n *tarName, at string, v verdict) error {
 	if err := x.collectFile(n, at); err != nil {
 		return err
 	}
-	for _, c := range n.sorted() {
+	names := n.sorted()
+	n.children = nil // each name is freed as soon as it is collected
+	for i, c := range names {
+		names[i] = nil
 		at := joinPath(at, path.Base(c.path))
 		v := x.filter.judge(v, at)
 		folder := c.file.Type == squashfs.Directory
