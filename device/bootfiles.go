@@ -10,6 +10,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
 	"deltaup/internal/medium"
+	"deltaup/internal/plainfile"
 	"deltaup/mirror"
 	"deltaup/slotboot/config"
 )
@@ -90,7 +91,7 @@ func (l bootFiles) verify() error {
 
 // verify reads the file from the medium. It wraps apply.ErrVerify when it is not the artifact.
 func (f *bootFile) verify() error {
-	file, err := os.Open(f.path)
+	file, err := plainfile.Open(f.path)
 	if err != nil {
 		return err
 	}
@@ -169,7 +170,7 @@ func (d *Device) eachBootFile(s *config.Slot, rec *Record, do func(*os.File, *ch
 		path string
 		id   *chunkstore.ID
 	}{{d.kernel(s), &rec.KernelID}, {d.initrd(s), &rec.InitrdID}} {
-		file, err := os.Open(x.path)
+		file, err := plainfile.Open(x.path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

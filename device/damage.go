@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"deltaup/internal/medium"
+	"deltaup/internal/plainfile"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -187,7 +188,7 @@ func holds(image *squashfs.Image, n *squashfs.Node, hit func(off, end int64) boo
 
 // openImage opens the image in a file or device of end bytes; it is nil when there is none, or one that is damaged at its very head.
 func openImage(path string) (f *os.File, image *squashfs.Image, end int64, err error) {
-	if f, err = os.Open(path); err != nil {
+	if f, err = plainfile.OpenDevice(path); err != nil {
 		return nil, nil, 0, err
 	}
 	if end, err = f.Seek(0, io.SeekEnd); err != nil {

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/plainfile"
 	"deltaup/mirror"
 	"deltaup/mkimage/squashfs"
 	"deltaup/slotboot/config"
@@ -40,7 +40,7 @@ func (d *Device) runs(booted string, r *records, version string, image mirror.Ob
 
 // identify hashes the image in a slot. It gives no id when there is none, or it has another size than want (0: any).
 func (d *Device) identify(s *config.Slot, want int64) (id chunkstore.ID, size int64, err error) {
-	f, err := os.Open(d.path(s.Path))
+	f, err := plainfile.OpenDevice(d.path(s.Path))
 	if err != nil {
 		return id, 0, err
 	}

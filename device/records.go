@@ -16,6 +16,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
+	"deltaup/internal/plainfile"
 )
 
 // recordsFormat is the only version of slots.json that this program knows; the format is in doc/slots.md.
@@ -103,7 +104,7 @@ func (d *Device) recordsPath() string { return filepath.Join(d.state(), "slots.j
 
 // records reads the file; there is none at first.
 func (d *Device) records() (*records, error) {
-	f, err := os.Open(d.recordsPath())
+	f, err := plainfile.Open(d.recordsPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return &records{Format: recordsFormat, Slots: map[string]*Record{}}, nil
 	}

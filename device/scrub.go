@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"deltaup/internal/durable"
 	"deltaup/internal/idle"
 	"deltaup/internal/medium"
+	"deltaup/internal/plainfile"
 	"deltaup/slotboot/config"
 	"deltaup/slotboot/counted"
 )
@@ -252,7 +252,7 @@ func (x *scrubber) add(d Damage) {
 // it tells.
 func (x *scrubber) read(ctx context.Context, what, path string, size int64, w io.Writer) (Damage, chunkstore.ID, error) {
 	damage := Damage{What: what, Path: path}
-	f, err := os.Open(path)
+	f, err := plainfile.OpenDevice(path)
 	if err != nil {
 		damage.Error = err.Error()
 		return damage, chunkstore.ID{}, nil

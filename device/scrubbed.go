@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
+	"deltaup/internal/plainfile"
 )
 
 // scrubsFormat is the only version of scrub.json that this program knows; the format is in doc/scrub.md.
@@ -39,7 +39,7 @@ func (d *Device) scrubsPath() string { return filepath.Join(d.state(), "scrub.js
 // scrubs reads the file; there is none at first.
 func (d *Device) scrubs() (*scrubs, error) {
 	none := &scrubs{Format: scrubsFormat, Slots: map[string]*ScrubResult{}}
-	f, err := os.Open(d.scrubsPath())
+	f, err := plainfile.Open(d.scrubsPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return none, nil
 	}

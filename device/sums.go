@@ -11,6 +11,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
+	"deltaup/internal/plainfile"
 )
 
 // The file of an image's sums, by which a scrub tells where the image is damaged; the format is in doc/scrub.md.
@@ -120,7 +121,7 @@ func (d *Device) sumsPath(image chunkstore.ID) string {
 
 // readSums gives what is kept of an image; any error means that nothing of use is.
 func (d *Device) readSums(image chunkstore.ID, size int64) (*sums, error) {
-	f, err := os.Open(d.sumsPath(image))
+	f, err := plainfile.Open(d.sumsPath(image))
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"deltaup/apply"
 	"deltaup/chunkstore"
@@ -59,33 +62,19 @@ func (d *Device) Prepare(ctx context.Context, r apply.Request, o UpdateOptions) 
 }
 
 func (u *Update) prepare(ctx context.Context, r apply.Request) error {
-	var err error
-	if u.booted, err = u.d.bootedOrNone(); err == nil && u.o.Repair {
-		u.booted, err = u.d.Booted()
-	}
-	if err != nil {
-		return err
-	}
-	state, err := u.state(ctx)
-	if err != nil {
-		return err
-	}
-	if onTrial(state, u.booted) {
-		return fmt.Errorf("slot %s: %w: the other slot is what it falls back to", u.booted, ErrTrial)
-	}
-	records, err := u.d.records()
+	state, err := u.choose(ctx)
 	if err != nil {
 		return err
 	}
 	if u.o.Repair {
-		if err := u.running(&r, records); err != nil {
+		records, err := u.d.records()
+		if err == nil {
+			err = u.running(&r, records)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if u.target, err = u.d.target(state, records, u.booted); err != nil {
-		return err
-	}
-	u.unfinished = !records.slot(u.target.Name).Whole
 	u.fill(&r)
 	err = u.open(ctx, r, state)
 	var held *heldError
@@ -97,6 +86,31 @@ func (u *Update) prepare(ctx context.Context, r apply.Request) error {
 		err = u.open(ctx, r, state)
 	}
 	return err
+}
+
+// choose finds the running slot and the target.
+func (u *Update) choose(ctx context.Context) (state counted.State, err error) {
+	if u.booted, err = u.d.bootedOrNone(); err == nil && u.o.Repair {
+		u.booted, err = u.d.Booted()
+	}
+	if err != nil {
+		return state, err
+	}
+	if state, err = u.state(ctx); err != nil {
+		return state, err
+	}
+	if onTrial(state, u.booted) {
+		return state, fmt.Errorf("slot %s: %w: the other slot is what it falls back to", u.booted, ErrTrial)
+	}
+	records, err := u.d.records()
+	if err != nil {
+		return state, err
+	}
+	if u.target, err = u.d.target(state, records, u.booted); err != nil {
+		return state, err
+	}
+	u.unfinished = !records.slot(u.target.Name).Whole
+	return state, nil
 }
 
 // state notes what the boot loader did, and gives its state. An empty machine that no boot loader was set up on has
@@ -135,7 +149,7 @@ func (u *Update) fill(r *apply.Request) {
 // open prepares the update into the target.
 func (u *Update) open(ctx context.Context, r apply.Request, state counted.State) error {
 	var err error
-	if u.slot, err = slotboot.Open(u.d.path(u.target.Path), slotboot.Options{ReadOnly: u.o.DryRun}); err != nil {
+	if u.slot, err = u.d.openSlot(u.target, u.o.DryRun); err != nil {
 		return err
 	}
 	r.Slot = &spoilingSlot{Slot: u.slot, spoil: func() error { return u.spoil(ctx) }}
@@ -151,6 +165,44 @@ func (u *Update) open(ctx context.Context, r apply.Request, state counted.State)
 	}
 	u.apply, err = apply.Prepare(ctx, r)
 	return err
+}
+
+// openSlot opens a slot to write to.
+func (d *Device) openSlot(s *config.Slot, readOnly bool) (*slotboot.Slot, error) {
+	return slotboot.Open(d.slotPath(s), slotboot.Options{ReadOnly: readOnly, Device: slotboot.IsDevice(s.Path)})
+}
+
+// slotPath is the path of a slot for this process; a link of the running machine stays one, so that a link that
+// leads nowhere is told from a file that is not there yet.
+func (d *Device) slotPath(s *config.Slot) string {
+	full := d.path(s.Path)
+	if d.Machine.Running() {
+		return full
+	}
+	dir := d.path(filepath.Dir(s.Path))
+	if _, err := os.Stat(full); errors.Is(err, fs.ErrNotExist) {
+		return filepath.Join(dir, filepath.Base(s.Path))
+	}
+	return full
+}
+
+// CheckTarget finds out, before anything is fetched, whether there is a slot that an update can be written to. Errors are those of
+// [Device.Prepare].
+func (d *Device) CheckTarget(ctx context.Context, readOnly bool) error {
+	unlock, err := d.lockUpdates()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	u := &Update{d: d, o: UpdateOptions{DryRun: readOnly}}
+	if _, err := u.choose(ctx); err != nil {
+		return err
+	}
+	slot, err := d.openSlot(u.target, readOnly)
+	if err != nil {
+		return err
+	}
+	return slot.Close()
 }
 
 // heldError says that another slot than the target holds the release.

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/plainfile"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
 )
@@ -85,15 +86,11 @@ func (u *publisher) open(ctx context.Context) (_ *inputs, err error) {
 
 // add opens one file and takes its size.
 func (in *inputs) add(name, kind, path string) error {
-	f, err := os.Open(path)
+	f, err := plainfile.Open(path) // a device has no size of its own here, and a pipe cannot be read twice
 	if err != nil {
 		return err
 	}
-	// A device has no size of its own here and a pipe can't be read twice.
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", path)
-	}
 	if err != nil {
 		f.Close()
 		return err
@@ -180,7 +177,7 @@ func hashReader(ctx context.Context, r io.Reader, step func(n int)) (chunkstore.
 
 // readSmall reads a whole file that may not be longer than limit.
 func readSmall(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := plainfile.Open(path)
 	if err != nil {
 		return nil, err
 	}

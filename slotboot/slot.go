@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,12 +17,16 @@ import (
 // ErrBusy is wrapped when a slot is mounted, in use by a loop device, or open in another deltaup.
 var ErrBusy = errors.New("slot is in use")
 
+// ErrKind is wrapped when no image can be written to what lies at a slot's path.
+var ErrKind = errors.New("is neither a file nor a block device")
+
 // headSize is what Begin clears: the superblock and whatever a kernel probes for beside it.
 const headSize = 4 << 10
 
 // Options says how to open a slot.
 type Options struct {
 	ReadOnly bool // only look: nothing is created, locked or refused for being in use
+	Device   bool // no file is made when nothing is there: a device is missing
 }
 
 // Slot is a file or a block device that one image is written to. A file that does
@@ -42,9 +47,8 @@ func Open(path string, o Options) (*Slot, error) {
 	s := &Slot{path: path, readOnly: o.ReadOnly}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		parent, err := os.Stat(filepath.Dir(path))
-		if err == nil && !parent.IsDir() {
-			err = &fs.PathError{Op: "open", Path: filepath.Dir(path), Err: unix.ENOTDIR}
+		if !o.Device {
+			err = s.canMake()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("slot %s: %w", path, err)
@@ -60,11 +64,39 @@ func Open(path string, o Options) (*Slot, error) {
 	return s, nil
 }
 
+// canMake refuses a path where nothing is, and no file can be made.
+func (s *Slot) canMake() error {
+	if to, err := os.Readlink(s.path); err == nil {
+		return fmt.Errorf("is a link to %s, where nothing is: %w", to, fs.ErrNotExist)
+	}
+	dir := filepath.Dir(s.path)
+	parent, err := os.Stat(dir)
+	if err == nil && !parent.IsDir() {
+		err = &fs.PathError{Op: "open", Path: dir, Err: unix.ENOTDIR}
+	}
+	if err != nil {
+		return err
+	}
+	if s.readOnly {
+		return nil
+	}
+	if err := unix.Access(dir, unix.W_OK); err != nil {
+		return fmt.Errorf("no file can be made in %s: %w", dir, err)
+	}
+	return nil
+}
+
+// IsDevice tells a device from a file by its path: it need not be there.
+func IsDevice(path string) bool {
+	path = filepath.Clean(path)
+	return strings.HasPrefix(path, "/dev/") && !strings.HasPrefix(path, "/dev/shm/")
+}
+
 // open opens the slot, whose kind mode tells.
 func (s *Slot) open(mode fs.FileMode, flags int) error {
 	s.device = mode&fs.ModeDevice != 0 && mode&fs.ModeCharDevice == 0
 	if !s.device && !mode.IsRegular() {
-		return fmt.Errorf("is neither a file nor a block device")
+		return ErrKind
 	}
 	if s.readOnly {
 		flags |= os.O_RDONLY
@@ -77,6 +109,9 @@ func (s *Slot) open(mode fs.FileMode, flags int) error {
 	f, err := os.OpenFile(s.path, flags, 0o644)
 	if errors.Is(err, unix.EBUSY) {
 		return fmt.Errorf("%w: mounted, or claimed by another device", ErrBusy)
+	}
+	if errors.Is(err, unix.EROFS) || s.device && errors.Is(err, unix.EACCES) && os.Geteuid() == 0 {
+		return fmt.Errorf("is read-only: %w", err)
 	}
 	if err != nil {
 		return err

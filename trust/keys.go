@@ -19,6 +19,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"deltaup/internal/durable"
+	"deltaup/internal/plainfile"
 )
 
 const (
@@ -245,7 +246,7 @@ func (r *keyRing) readRoot() ([]byte, error) {
 
 // readSmall reads a file of at most limit bytes.
 func readSmall(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := plainfile.Open(path)
 	if err != nil {
 		return nil, err
 	}

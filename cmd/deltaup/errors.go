@@ -12,6 +12,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/device"
+	"deltaup/internal/plainfile"
 	"deltaup/mirror"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
@@ -202,6 +203,7 @@ var outcomes = []outcome{
 		hint: "skopeo and umoci, undocker, or docker create and docker export give the root file system; --container-files takes the files as they are"},
 	{is: mkimage.ErrContent, code: exitInput, hint: "it may have changed while it was read"},
 	{is: errKind, code: exitInput},
+	{is: plainfile.ErrKind, code: exitInput},
 	{is: fs.ErrNotExist, code: exitMissing},
 }
 

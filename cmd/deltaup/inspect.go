@@ -17,6 +17,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/internal/human"
+	"deltaup/internal/plainfile"
 	"deltaup/mirror"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
@@ -120,7 +121,7 @@ var kinds = []struct {
 var errKind = errors.New("neither an image nor a recipe, pack or index")
 
 func inspect(ctx context.Context, path string) (*report, error) {
-	f, err := os.Open(path)
+	f, err := plainfile.OpenDevice(path)
 	if err != nil {
 		return nil, err
 	}

@@ -110,7 +110,20 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	// Before the slot is opened, which may make a file: whom to believe is the first question.
+	// Before anything is fetched: a slot that cannot be one is known at once. No file is made yet.
+	if o.slot != "" {
+		slot, err := slotboot.Open(o.slot, slotboot.Options{ReadOnly: o.dryRun || o.planOnly, Device: slotboot.IsDevice(o.slot)})
+		if err != nil {
+			return out.failed(err)
+		}
+		defer slot.Close() // synced when it matters
+		r.Slot = slot
+	}
+	if d != nil {
+		if err := d.CheckTarget(ctx, o.dryRun); err != nil {
+			return out.failed(err)
+		}
+	}
 	if r.Trust, err = o.trust.repository(ctx, r.Client, r.StateDir, r.Channel, !o.dryRun && !o.planOnly); err != nil {
 		return out.failed(err)
 	}
@@ -118,14 +131,6 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 		for _, w := range r.Trust.Warnings() {
 			out.event(apply.Event{Warning: w})
 		}
-	}
-	if o.slot != "" {
-		slot, err := slotboot.Open(o.slot, slotboot.Options{ReadOnly: o.dryRun || o.planOnly})
-		if err != nil {
-			return out.failed(err)
-		}
-		defer slot.Close() // synced when it matters
-		r.Slot = slot
 	}
 	// For the rest of the process: a library must not decide that.
 	debug.SetMemoryLimit(pullMemory)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"deltaup/internal/human"
+	"deltaup/internal/plainfile"
 	"deltaup/mkimage/trace"
 )
 
@@ -42,7 +43,7 @@ func prefetch(ctx context.Context, env *Env, image, limit string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(image)
+	f, err := plainfile.OpenDevice(image)
 	if err != nil {
 		return err
 	}

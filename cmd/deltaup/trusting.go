@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"deltaup/internal/plainfile"
 	"deltaup/mirror"
 	"deltaup/slotboot/machine"
 	"deltaup/trust"
@@ -82,14 +82,11 @@ func (o *trustOptions) readRoot() ([]byte, error) {
 }
 
 func readRootFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+	b, err := plainfile.Read(path, maxRootFile)
+	if errors.Is(err, plainfile.ErrTooLong) {
+		err = fmt.Errorf("%w: %w", trust.ErrMalformed, err)
 	}
-	if info.Size() > maxRootFile {
-		return nil, fmt.Errorf("%s: %w: %d bytes", path, trust.ErrMalformed, info.Size())
-	}
-	return os.ReadFile(path)
+	return b, err
 }
 
 // parseDays reads 90d, or what Go takes for a duration; "" is 0.

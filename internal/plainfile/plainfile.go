@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrTooLong is wrapped when a file holds more than it may.
+var ErrTooLong = errors.New("too long")
+
 // ErrKind is wrapped when a path is not of a kind that can be read as a file.
 var ErrKind = errors.New("not a regular file")
 
@@ -52,7 +55,7 @@ func check(path string, mode fs.FileMode, device bool) error {
 	case mode.IsRegular():
 		return nil
 	case mode.IsDir():
-		kind = "a folder"
+		kind = "a directory"
 	case mode&fs.ModeNamedPipe != 0:
 		kind = "a pipe"
 	case mode&fs.ModeSocket != 0:
@@ -64,8 +67,14 @@ func check(path string, mode fs.FileMode, device bool) error {
 	default:
 		kind = "a block device"
 	}
-	return fmt.Errorf("%s: %w: it is %s", path, ErrKind, kind)
+	return &kindError{path, kind}
 }
+
+// kindError is an ErrKind that says what the path is instead.
+type kindError struct{ path, kind string }
+
+func (e *kindError) Error() string   { return e.path + ": is " + e.kind }
+func (e *kindError) Is(t error) bool { return t == ErrKind }
 
 // Read is what a regular file holds. One of more than limit bytes is an error.
 func Read(path string, limit int64) ([]byte, error) {
@@ -76,7 +85,7 @@ func Read(path string, limit int64) ([]byte, error) {
 	defer f.Close() // read only
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%s: longer than %d bytes", path, limit)
+		err = fmt.Errorf("%s: %w: more than %d bytes", path, ErrTooLong, limit)
 	}
 	return b, err
 }

@@ -4,15 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"deltaup/internal/plainfile"
 )
 
 // Load reads and checks the file at path. What is wrong with it is an [Error].
 func Load(path string) (*Config, error) {
-	f, err := os.Open(path)
+	f, err := plainfile.Open(path)
 	if err != nil {
 		return nil, err
 	}
