@@ -7,12 +7,23 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// grace is what a command has to end in order after a signal. Some waits do not see it: for a lock that another process holds, for
+// a pipe that nobody writes to, for a disk that does not answer. Whatever is cut off then is continued by the same command, as
+// after a power cut.
+const grace = 5 * time.Second
 
 func main() {
 	crashNotice = fmt.Appendf(nil, "deltaup %s: %s", version(), crashText)
 	captureLog(os.Stderr)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, func() {
+		stop() // the next signal ends the process at once
+		time.Sleep(grace)
+		os.Exit(exitInterrupted)
+	})
 	os.Exit(run(ctx, osEnv(), os.Args[1:]))
 }
