@@ -96,7 +96,8 @@ const (
 // Event is a step of progress or, with Warning set, something worth knowing that stops nothing.
 type Event struct {
 	Stage   Stage
-	Done    int64 // bytes
+	Of      string // the seed or the artifact that the stage is about; "" while it is about all
+	Done    int64  // bytes
 	Total   int64
 	Warning string
 }

@@ -25,8 +25,8 @@ func (e *events) send(event Event) {
 	e.fn(event)
 }
 
-func (e *events) progress(stage Stage, done, total int64) {
-	e.send(Event{Stage: stage, Done: done, Total: total})
+func (e *events) progress(stage Stage, of string, done, total int64) {
+	e.send(Event{Stage: stage, Of: of, Done: done, Total: total})
 }
 
 func (e *events) warn(format string, args ...any) {
@@ -40,6 +40,7 @@ type progressReader struct {
 	done   int64
 	total  int64
 	stage  Stage
+	of     string
 	events *events
 }
 
@@ -50,7 +51,7 @@ func (r *progressReader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
 	if n > 0 {
 		r.done += int64(n)
-		r.events.progress(r.stage, r.done, r.total)
+		r.events.progress(r.stage, r.of, r.done, r.total)
 	}
 	return n, err
 }
@@ -60,11 +61,12 @@ type counter struct {
 	done   atomic.Int64
 	total  int64
 	stage  Stage
+	of     string
 	events *events
 }
 
 func (c *counter) add(n int) {
-	c.events.progress(c.stage, c.done.Add(int64(n)), c.total)
+	c.events.progress(c.stage, c.of, c.done.Add(int64(n)), c.total)
 }
 
 // left is how much is still to be done.

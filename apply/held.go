@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"deltaup/chunkstore"
+	"deltaup/mirror"
 )
 
 // headSize is how much of an image's start is held back until all else is proved, and
@@ -126,7 +127,7 @@ func (h *heldSlot) prove(ctx context.Context, want chunkstore.ID, e *events) err
 			body.Write(rest)
 		}
 		if h.written.reached(h.size) { // until then the stage is another one
-			e.progress(StageVerify, off+int64(len(p)), h.size)
+			e.progress(StageVerify, mirror.ImageName, off+int64(len(p)), h.size)
 		}
 	})
 	if ctx.Err() != nil {

@@ -32,7 +32,7 @@ func (u *Update) layPieces(ctx context.Context, result *Result, fetching *counte
 				return err
 			}
 			if n := done.Add(int64(x.Length)); fetching == nil || fetching.left() <= 0 { // else the stage is that one
-				u.events.progress(StageRebuild, n, u.image.Size)
+				u.events.progress(StageRebuild, mirror.ImageName, n, u.image.Size)
 			}
 			_, err := held.WriteAt(buf, x.Offset)
 			return err

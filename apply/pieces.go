@@ -95,7 +95,7 @@ func (p *pieces) addSeed(ctx context.Context, path string, e *events) error {
 	}
 	f.image = m
 	used := m.Info().BytesUsed
-	counted := &countedReads{m, &counter{total: used, stage: StageSeed, events: e}}
+	counted := &countedReads{m, &counter{total: used, stage: StageSeed, of: path, events: e}}
 	seed, bad, err := blockmap.Scan(ctx, m, counted, used)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (p *pieces) addCopy(ctx context.Context, path string, m *blockmap.Map, e *e
 	}
 	f := pieceSeed{medium, medium}
 	p.files = append(p.files, f)
-	read := &countedReads{f, &counter{total: m.Size(), stage: StageSeed, events: e}}
+	read := &countedReads{f, &counter{total: m.Size(), stage: StageSeed, of: path, events: e}}
 	var mu sync.Mutex
 	err = eachPiece(ctx, m, func(_ context.Context, x blockmap.Piece, buf []byte) error {
 		n, err := read.ReadAt(buf, x.Offset)

@@ -218,7 +218,7 @@ func (u *Update) rebuild(ctx context.Context, result *Result) (*heldSlot, error)
 		stats, err := mkimage.Build(ctx, u.recipe, u.source(), held, mkimage.BuildOptions{
 			Memory:   u.encoderMemory(u.plan.Route),
 			Encoders: u.encoders,
-			Progress: func(done, total int64) { u.events.progress(StageRebuild, done, total) },
+			Progress: func(done, total int64) { u.events.progress(StageRebuild, mirror.ImageName, done, total) },
 		})
 		result.BlocksCopied, result.BlocksCompressed = stats.BlocksCopied, stats.BlocksCompressed
 		if errors.Is(err, mkimage.ErrContent) && !errors.Is(err, ErrSeed) {
@@ -294,7 +294,7 @@ func (u *Update) copyInto(ctx context.Context, image func(write func(p []byte, o
 				return err
 			}
 			_, err := held.WriteAt(p, off)
-			u.events.progress(StageRebuild, off+int64(len(p)), u.image.Size)
+			u.events.progress(StageRebuild, mirror.ImageName, off+int64(len(p)), u.image.Size)
 			return err
 		})
 		if err != nil {

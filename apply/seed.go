@@ -67,7 +67,7 @@ func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *recipes
 	if s.initrd != nil {
 		return s.initrd.read(ctx, s.f.section(), params)
 	}
-	progress := &progressReader{ctx: ctx, r: s.f.section(), total: s.f.size(), stage: StageSeed, events: e}
+	progress := &progressReader{ctx: ctx, r: s.f.section(), total: s.f.size(), stage: StageSeed, of: s.path, events: e}
 	var err error
 	s.raw, err = chunkstore.NewSplitter(params).Split(progress, nil)
 	return err
@@ -85,7 +85,7 @@ func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *re
 	s.derived, err = mkimage.Derive(ctx, s.image, params, mkimage.DeriveOptions{
 		Tolerant: true,
 		Known:    known,
-		Progress: func(done, total int64) { s.plain = done; e.progress(StageSeed, done, total) },
+		Progress: func(done, total int64) { s.plain = done; e.progress(StageSeed, s.path, done, total) },
 	})
 	if err != nil {
 		return err

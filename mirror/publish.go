@@ -37,9 +37,12 @@ type Publication struct {
 	// Unsigned permits a signed mirror although Seal is nil: those who read the mirror unverified get the release.
 	Unsigned bool
 
-	NoWait   bool                               // refuse with ErrBusy instead of waiting for another publisher
-	Waiting  func()                             // called once when waiting for another publisher begins; may be nil
-	Progress func(step Step, done, total int64) // bytes, from one goroutine at a time; may be nil
+	NoWait  bool   // refuse with ErrBusy instead of waiting for another publisher
+	Waiting func() // called once when waiting for another publisher begins; may be nil
+
+	// Progress, when not nil, is told how far a step has come, in bytes, by one goroutine at a time. of is the patch
+	// set that it is about, such as "image from 1", and else "".
+	Progress func(step Step, of string, done, total int64)
 }
 
 // Step is a part of publishing that takes time.
@@ -206,11 +209,11 @@ func (u *publisher) path(name string) string {
 	return filepath.Join(u.dir, filepath.FromSlash(name))
 }
 
-func (u *publisher) progress(s Step) func(done, total int64) {
+func (u *publisher) progress(s Step, of string) func(done, total int64) {
 	if u.p.Progress == nil {
 		return func(done, total int64) {}
 	}
-	return func(done, total int64) { u.p.Progress(s, done, total) }
+	return func(done, total int64) { u.p.Progress(s, of, done, total) }
 }
 
 // movePointer makes r its channel's newest release.

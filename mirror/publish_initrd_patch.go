@@ -48,7 +48,7 @@ func (p *patching) fromInitrd(ctx context.Context, old *Release, recipe *initrd.
 	}
 	defer f.Discard()
 	set, made, err := writeSet(f, func(w io.Writer) (*patchset.Stats, error) {
-		return initrdset.Make(ctx, w, from, recipe, p.to, p.folder, patchset.MakeOptions{Progress: p.u.progress(StepPatch)})
+		return initrdset.Make(ctx, w, from, recipe, p.to, p.folder, patchset.MakeOptions{Progress: p.u.progress(StepPatch, setName(InitrdName, old))})
 	})
 	if err != nil {
 		return nil, err

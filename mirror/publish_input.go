@@ -67,7 +67,7 @@ func (u *publisher) open(ctx context.Context) (_ *inputs, err error) {
 	for _, f := range in.files {
 		total += f.object.Size
 	}
-	progress := u.progress(StepHash)
+	progress := u.progress(StepHash, "")
 	for _, f := range in.files {
 		id, err := hashReader(ctx, io.NewSectionReader(f.f, 0, f.object.Size), func(n int) {
 			done += int64(n)
@@ -123,7 +123,7 @@ func (u *publisher) verify(ctx context.Context, in *inputs, out io.WriterAt) (*o
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", u.p.Image, err)
 	}
-	d, err := mkimage.Derive(ctx, m, in.recipe.Chunking, mkimage.DeriveOptions{Progress: u.progress(StepVerify)})
+	d, err := mkimage.Derive(ctx, m, in.recipe.Chunking, mkimage.DeriveOptions{Progress: u.progress(StepVerify, "")})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", u.p.Image, err)
 	}
@@ -135,7 +135,7 @@ func (u *publisher) verify(ctx context.Context, in *inputs, out io.WriterAt) (*o
 		return nil, fmt.Errorf("%s: %w: the image's own recipe is another one", u.p.Image, ErrMismatch)
 	}
 	src := d.Source(in.recipe)
-	stats, err := mkimage.Build(ctx, in.recipe, src, out, mkimage.BuildOptions{Progress: u.progress(StepBuild)})
+	stats, err := mkimage.Build(ctx, in.recipe, src, out, mkimage.BuildOptions{Progress: u.progress(StepBuild, "")})
 	if err != nil {
 		return nil, fmt.Errorf("build %s again: %w", u.p.Image, err)
 	}

@@ -133,7 +133,7 @@ func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
 	contents := patchset.FromStore(p.folder)
 	set, made, err := writeSet(f, func(w io.Writer) (*patchset.Stats, error) {
 		return patchset.Make(ctx, w, from, p.to, contents, p.new, patchset.MakeOptions{
-			ChunkCost: p.chunkCost(from), LeftOutCost: p.meta, Progress: p.u.progress(StepPatch),
+			ChunkCost: p.chunkCost(from), LeftOutCost: p.meta, Progress: p.u.progress(StepPatch, setName(ImageName, old)),
 		})
 	})
 	if err != nil {
@@ -150,7 +150,7 @@ func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
 		Set:     set,
 		Head:    Object{ID: made.ID, Size: made.HeadSize},
 	}
-	if err := applySet(ctx, f, &want, from, contents, p.text, p.u.progress(StepProve)); err != nil {
+	if err := applySet(ctx, f, &want, from, contents, p.text, p.u.progress(StepProve, setName(ImageName, old))); err != nil {
 		return nil, &sourceError{fmt.Errorf("apply it: %w", err)}
 	}
 	p.costs(&want, from, old)
@@ -162,6 +162,9 @@ func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
 	})
 	return &want, nil
 }
+
+// setName is what people call the patch set from an artifact of an old release.
+func setName(artifact string, old *Release) string { return artifact + " from " + old.Version }
 
 // writeSet writes a set into f. An error of making it is a sourceError.
 func writeSet(f io.Writer, make func(w io.Writer) (*patchset.Stats, error)) (Object, *patchset.Stats, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -69,11 +70,24 @@ func TestPublishPatches(t *testing.T) {
 	var done []*Published
 	for i, tree := range steps() {
 		p := patchPublication([]string{"1", "2", "3"}[i], makeImage(t, tree), 3)
-		seen := map[Step]bool{}
-		p.Progress = func(s Step, done, total int64) { seen[s] = seen[s] || done > 0 && total > 0 }
+		seen, sets := map[Step]bool{}, map[string]int64{}
+		p.Progress = func(s Step, of string, done, total int64) {
+			seen[s] = seen[s] || done > 0 && total > 0
+			if s == StepPatch {
+				if done <= sets[of] && total > 0 {
+					t.Errorf("version %d: %s: %d after %d", i+1, of, done, sets[of])
+				}
+				sets[of] = done
+			} else if s != StepProve && of != "" {
+				t.Errorf("step %s of %q", s, of)
+			}
+		}
 		done = append(done, mustPublish(t, dir, p))
 		if seen[StepPatch] != (i > 0) || seen[StepProve] != (i > 0) {
 			t.Errorf("version %d: progress of %v", i+1, seen)
+		}
+		if len(sets) != i || i > 0 && sets["image from "+strconv.Itoa(i)] == 0 {
+			t.Errorf("version %d: progress of the sets %v", i+1, sets)
 		}
 	}
 	for i, want := range [][]string{nil, {"1"}, {"2", "1"}} {
@@ -202,7 +216,7 @@ func TestPublishPatchCancelled(t *testing.T) {
 	for _, at := range []Step{StepPatch, StepProve} {
 		ctx, cancel := context.WithCancel(t.Context())
 		p := patchPublication("2", makeImage(t, trees[1]), 3)
-		p.Progress = func(step Step, done, total int64) {
+		p.Progress = func(step Step, _ string, done, total int64) {
 			if step == at {
 				cancel()
 			}

@@ -38,7 +38,7 @@ func (u *publisher) newStoring(in *inputs, out *Published) (*storing, error) {
 		batch:    folder.NewBatch(size),
 		added:    map[chunkstore.ID]bool{},
 		out:      out,
-		progress: u.progress(StepStore),
+		progress: u.progress(StepStore, ""),
 	}
 	if in.recipe != nil {
 		for _, c := range in.recipe.DataOrder() {

@@ -348,7 +348,7 @@ func TestPublishCancelled(t *testing.T) {
 	v1, _ := kernels()
 	ctx, cancel := context.WithCancel(t.Context())
 	p := rawPublication(t, "1", v1)
-	p.Progress = func(step Step, done, total int64) {
+	p.Progress = func(step Step, _ string, done, total int64) {
 		if step == StepStore && done > total/2 {
 			cancel()
 		}

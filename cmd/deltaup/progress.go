@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,7 +38,7 @@ func newReporter(env *Env, o *pullOptions) reporter {
 	case isTerminal(env.Stdout):
 		return newBarReporter(env, env.Stdout)
 	}
-	return &textReporter{out: env.Stdout, err: env.Stderr}
+	return newTextReporter(env)
 }
 
 // quietReporter leaves everything to the exit message.
@@ -54,7 +56,7 @@ type jsonReporter struct {
 	mu   sync.Mutex
 	out  *json.Encoder
 	last time.Time
-	at   apply.Stage
+	at   apply.Event // the last one that was printed
 }
 
 // progressEvery bounds what a program has to read.
@@ -85,16 +87,17 @@ func (j *jsonReporter) event(e apply.Event) {
 		}{"warning", e.Warning})
 		return
 	}
-	if time.Since(j.last) < progressEvery && (e.Stage == j.at || e.Done < e.Total) {
+	if same := e.Stage == j.at.Stage && e.Of == j.at.Of; time.Since(j.last) < progressEvery && (same || e.Done < e.Total) {
 		return
 	}
-	j.last, j.at = time.Now(), e.Stage
+	j.last, j.at = time.Now(), e
 	j.print(struct {
 		Event string      `json:"event"`
 		Stage apply.Stage `json:"stage"`
+		Of    string      `json:"of,omitempty"`
 		Done  int64       `json:"done"`
 		Total int64       `json:"total"`
-	}{"progress", e.Stage, e.Done, e.Total})
+	}{"progress", e.Stage, e.Of, e.Done, e.Total})
 }
 
 func (j *jsonReporter) result(r apply.Result) {
@@ -126,15 +129,17 @@ func (j *jsonReporter) close() {}
 
 // textReporter prints a few plain lines.
 type textReporter struct {
-	mu    sync.Mutex
-	out   io.Writer
-	err   io.Writer
-	stage apply.Stage
-	last  time.Time
+	mu   sync.Mutex
+	out  io.Writer
+	err  io.Writer
+	line statusLine // of the stage that is under way
 }
 
-// lineEvery is how often a plain line tells of a stage that takes long.
-const lineEvery = 30 * time.Second
+func newTextReporter(env *Env) *textReporter {
+	t := &textReporter{out: env.Stdout, err: env.Stderr}
+	t.line.w, t.line.every = env.Stdout, lineEvery
+	return t
+}
 
 func (t *textReporter) quote(q apply.Quote) {
 	t.mu.Lock()
@@ -169,17 +174,19 @@ func (t *textReporter) event(e apply.Event) {
 		warn(t.err, e.Warning)
 		return
 	}
-	now := time.Now()
-	if e.Stage != t.stage {
-		t.stage, t.last = e.Stage, now
+	t.line.show(stageName(e), e.Done, e.Total)
+}
+
+// stageName is how people are told of a stage: "seed /dev/sda2", "fetch", "verify image".
+func stageName(e apply.Event) string {
+	if e.Of == "" {
+		return string(e.Stage)
 	}
-	if now.Sub(t.last) >= lineEvery && e.Total > 0 {
-		t.last = now
-		printf(t.out, "%s: %s of %s\n", e.Stage, human.Size(e.Done), human.Size(e.Total))
-	}
+	return string(e.Stage) + " " + e.Of
 }
 
 func (t *textReporter) result(r apply.Result) {
+	t.line.clear()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r.Route == "none" && r.Current {
@@ -189,8 +196,12 @@ func (t *textReporter) result(r apply.Result) {
 		r.Version, human.Duration(r.Time), human.Size(r.BytesFetched), count(r.Requests, "request"), human.Size(r.ImageSize), r.BlocksCopied, r.BlocksCompressed)
 }
 
-func (t *textReporter) failed(err error) error { return err }
-func (t *textReporter) close()                 {}
+func (t *textReporter) failed(err error) error {
+	t.line.clear()
+	return err
+}
+
+func (t *textReporter) close() { t.line.clear() }
 
 // barReporter draws a bar for each stage on a terminal; lines are printed above the bars.
 type barReporter struct {
@@ -198,14 +209,16 @@ type barReporter struct {
 	terminal io.Writer
 	progress *mpb.Progress
 	mu       sync.Mutex
-	bars     map[apply.Stage]*mpb.Bar
+	bars     map[string]*mpb.Bar // by stageName
+	names    map[string]int      // how many bars had a name
 }
 
 func newBarReporter(env *Env, terminal io.Writer) *barReporter {
 	b := &barReporter{
 		terminal: terminal,
 		progress: mpb.New(mpb.WithOutput(terminal), mpb.WithWidth(60)),
-		bars:     map[apply.Stage]*mpb.Bar{},
+		bars:     map[string]*mpb.Bar{},
+		names:    map[string]int{},
 	}
 	b.textReporter = &textReporter{out: b.progress, err: env.Stderr}
 	if isTerminal(env.Stderr) {
@@ -226,22 +239,43 @@ func (b *barReporter) event(e apply.Event) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	bar := b.bars[e.Stage]
+	stage := stageName(e)
+	bar := b.bars[stage]
 	if bar == nil || bar.Completed() && e.Done < e.Total {
 		bar = b.progress.AddBar(e.Total,
 			mpb.PrependDecorators(
-				decor.Name(string(e.Stage), decor.WC{W: 9, C: decor.DindentRight}),
+				decor.Name(b.name(stage), decor.WC{W: maxBarName, C: decor.DindentRight}),
 				decor.Counters(decor.SizeB1000(0), "% .1f / % .1f", decor.WC{W: 20})),
 			mpb.AppendDecorators(
 				decor.AverageSpeed(decor.SizeB1000(0), "% .1f", decor.WC{W: 12}),
 				decor.AverageETA(decor.ET_STYLE_GO, decor.WC{W: 8})))
-		b.bars[e.Stage] = bar
+		b.bars[stage] = bar
 	}
 	bar.SetTotal(e.Total, false)
 	bar.SetCurrent(e.Done)
 	if e.Done >= e.Total {
 		bar.SetTotal(e.Total, true)
 	}
+}
+
+// maxBarName is how many characters a bar's name has.
+const maxBarName = 26
+
+// name gives a bar the name of its stage, with a number when there was a bar of that name: two seeds that are called
+// alike, or a stage that begins anew.
+func (b *barReporter) name(stage string) string {
+	const number = 4 // characters
+	name := []rune(human.Line(stage, maxText))
+	if most := maxBarName - number; len(name) > most {
+		verb, _, _ := strings.Cut(stage, " ")
+		end := name[len(name)-(most-len(verb)-2):] // of a path the end tells more
+		name = []rune(verb + " …" + string(end))
+	}
+	b.names[string(name)]++
+	if n := b.names[string(name)]; n > 1 {
+		return fmt.Sprintf("%s %d", string(name), n)
+	}
+	return string(name)
 }
 
 // result and failed finish the bars first, so that nothing is drawn over what follows.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"deltaup/internal/human"
 	"deltaup/mirror"
 	"deltaup/trust"
 )
@@ -33,6 +31,8 @@ type publishOptions struct {
 	raw        bool
 	patchFrom  int
 	noWait     bool
+	json       bool
+	quiet      bool
 	image      string
 
 	signingOptions
@@ -81,6 +81,8 @@ promotes a release to another channel.`,
 	f.StringVar(&o.info.KernelArguments, "kernel-arguments", "", "what to add to the kernel's command line (signed)")
 	f.StringVar(&o.info.Notes, "notes", "", "what is new, for people (signed)")
 	f.BoolVar(&o.noWait, "no-wait", false, "fail when another publisher is at work instead of waiting for it")
+	f.BoolVar(&o.json, "json", false, "print events as JSON, one a line; their fields are in doc/mirror.md")
+	f.BoolVar(&o.quiet, "quiet", false, "print nothing but errors and warnings")
 	return cmd
 }
 
@@ -148,19 +150,13 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 		}
 	}
 	debug.SetMemoryLimit(publishMemory) // for the rest of the process: a library must not decide that
-	status := newStatusLine(env)
-	p.Progress = func(step mirror.Step, done, total int64) {
-		status.show(publishSteps[step], done, total)
-	}
+	out := newPublishReporter(env, o)
+	p.Progress = out.progress
 	done, err := mirror.Publish(ctx, o.mirror, p)
-	status.clear()
 	if err != nil {
-		return err
+		return out.failed(err)
 	}
-	for _, w := range done.Warnings {
-		printf(env.Stderr, "deltaup: %s\n", w)
-	}
-	printPublished(env.Stdout, o, done)
+	out.published(done)
 	return nil
 }
 
@@ -181,52 +177,6 @@ func (o *publishOptions) seal(env *Env) (func(context.Context, *mirror.Release) 
 		}
 		return p.Add(ctx, o.channel, r, o.info)
 	}, nil
-}
-
-// publishSteps is how people are told of a step.
-var publishSteps = map[mirror.Step]string{
-	mirror.StepHash:   "hashing the files",
-	mirror.StepVerify: "reading the image",
-	mirror.StepBuild:  "building the image again",
-	mirror.StepStore:  "storing new chunks",
-	mirror.StepPatch:  "making a patch set",
-	mirror.StepProve:  "applying the patch set",
-}
-
-func printPublished(w io.Writer, o *publishOptions, done *mirror.Published) {
-	version := done.Release.Version
-	if done.Existed {
-		printf(w, "version %s: on the mirror already, with the same bytes\n", version)
-	} else {
-		printf(w, "version %s: %s of %s chunks are new, in %s (%s)\n", version, humanize.Comma(int64(done.NewChunks)),
-			humanize.Comma(int64(done.Chunks)), count(done.NewPacks, "pack"), human.Size(done.NewBytes))
-		for _, a := range done.Release.Artifacts {
-			printf(w, "  %s: %s, %s, blake3 %s\n", a.Name, a.Kind, human.Size(a.Size), a.ID)
-		}
-		printPatches(w, done.Patches)
-	}
-	switch {
-	case o.channel == "":
-	case done.Moved:
-		printf(w, "channel %s: now points to %s\n", o.channel, version)
-	default:
-		printf(w, "channel %s: pointed to %s already\n", o.channel, version)
-	}
-}
-
-// printPatches tells what each patch set has, and what making them took.
-func printPatches(w io.Writer, patches []mirror.PatchStats) {
-	for _, p := range patches {
-		what := "patch"
-		if p.Artifact != mirror.ImageName {
-			what = p.Artifact + " patch"
-		}
-		printf(w, "  %s from %s: %s for %s, in %s", what, p.From, human.Size(p.Size), count(p.Contents, "file"), human.Duration(p.Time))
-		if peak, ok := peakMemory(); ok {
-			printf(w, " and at most %s of memory", human.Size(peak))
-		}
-		printf(w, "\n")
-	}
 }
 
 // peakMemory is the most resident memory that this process has had, in bytes, where the system tells.

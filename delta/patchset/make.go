@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -53,7 +54,8 @@ type maker struct {
 	spool   *os.File // stored groups
 	spooled int64
 	stats   *Stats
-	done    int64
+	telling sync.Mutex
+	done    int64 // plain bytes of contents whose patches were found
 	total   int64
 }
 
@@ -120,6 +122,7 @@ func (m *maker) patches(ctx context.Context) error {
 		for n := range found {
 			g.Go(func() (err error) {
 				found[n], err = m.best(groupCtx, i+n)
+				m.matched(m.contents[i+n].Size)
 				return err
 			})
 		}
@@ -135,12 +138,17 @@ func (m *maker) patches(ctx context.Context) error {
 		if err := m.compress(ctx); err != nil {
 			return err
 		}
-		m.done += size
-		if m.o.Progress != nil {
-			m.o.Progress(m.done, m.total)
-		}
 	}
 	return ctx.Err()
+}
+
+// matched tells that the patch of a content has been found.
+func (m *maker) matched(size int64) {
+	m.telling.Lock()
+	defer m.telling.Unlock()
+	if m.done += size; m.o.Progress != nil {
+		m.o.Progress(m.done, m.total)
+	}
 }
 
 // add puts a content's patches into groups; c nil: the set does not have it.

@@ -108,7 +108,7 @@ type MakeOptions struct {
 	ChunkLists  bool   // send all chunk lists in the recipe's patch: nothing is ever pending, for about 32 bytes a chunk
 	Workers     int    // goroutines; 0: GOMAXPROCS
 	Temp        string // folder for a temporary file of the set's size; "": the system's
-	// Progress is told the plain bytes of new contents that are done, by one goroutine at a time.
+	// Progress is told the plain bytes of new contents whose patches have been found, by one goroutine at a time.
 	Progress func(done, total int64)
 }
 

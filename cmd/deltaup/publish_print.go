@@ -1,0 +1,142 @@
+package main
+
+import (
+	"io"
+
+	"github.com/dustin/go-humanize"
+
+	"deltaup/apply"
+	"deltaup/internal/human"
+	"deltaup/mirror"
+)
+
+// publishReporter tells people or programs how publishing goes.
+type publishReporter struct {
+	env    *Env
+	o      *publishOptions
+	status *statusLine
+	json   *jsonReporter // nil: for people
+}
+
+func newPublishReporter(env *Env, o *publishOptions) *publishReporter {
+	r := &publishReporter{env: env, o: o, status: &statusLine{}}
+	switch {
+	case o.json:
+		r.json = &jsonReporter{out: newJSON(env.Stdout)}
+	case !o.quiet:
+		r.status = newStatusLine(env)
+	}
+	return r
+}
+
+func (r *publishReporter) progress(step mirror.Step, of string, done, total int64) {
+	if r.json != nil {
+		r.json.event(apply.Event{Stage: apply.Stage(step), Of: of, Done: done, Total: total})
+		return
+	}
+	what := publishSteps[step]
+	if of != "" {
+		what += " of the " + of
+	}
+	r.status.show(what, done, total)
+}
+
+func (r *publishReporter) failed(err error) error {
+	r.status.clear()
+	if r.json != nil {
+		return r.json.failed(err)
+	}
+	return err
+}
+
+func (r *publishReporter) published(done *mirror.Published) {
+	r.status.clear()
+	for _, w := range done.Warnings {
+		if r.json != nil {
+			r.json.event(apply.Event{Warning: w})
+		} else {
+			warn(r.env.Stderr, w)
+		}
+	}
+	switch {
+	case r.json != nil:
+		r.json.print(publishedJSON(r.o, done))
+	case !r.o.quiet:
+		printPublished(r.env.Stdout, r.o, done)
+	}
+}
+
+// jsonPatch is a patch set as programs read of it.
+type jsonPatch struct {
+	Artifact string  `json:"artifact"`
+	From     string  `json:"from"`
+	Size     int64   `json:"size"`
+	Contents int     `json:"contents"`
+	Seconds  float64 `json:"seconds"`
+}
+
+// publishedJSON is the result as programs read it; its fields are documented in doc/mirror.md.
+func publishedJSON(o *publishOptions, done *mirror.Published) any {
+	patches := []jsonPatch{}
+	for _, p := range done.Patches {
+		patches = append(patches, jsonPatch{p.Artifact, p.From, p.Size, p.Contents, p.Time.Seconds()})
+	}
+	return struct {
+		Event     string      `json:"event"`
+		Version   string      `json:"version"`
+		Channel   string      `json:"channel,omitempty"`
+		Existed   bool        `json:"existed"`
+		Moved     bool        `json:"moved"`
+		Chunks    int         `json:"chunks"`
+		NewChunks int         `json:"new_chunks"`
+		NewPacks  int         `json:"new_packs"`
+		NewBytes  int64       `json:"new_bytes"`
+		Patches   []jsonPatch `json:"patches"`
+	}{"result", done.Release.Version, o.channel, done.Existed, done.Moved, done.Chunks, done.NewChunks, done.NewPacks, done.NewBytes, patches}
+}
+
+// publishSteps is how people are told of a step.
+var publishSteps = map[mirror.Step]string{
+	mirror.StepHash:   "hashing the files",
+	mirror.StepVerify: "reading the image",
+	mirror.StepBuild:  "building the image again",
+	mirror.StepStore:  "storing new chunks",
+	mirror.StepPatch:  "making the patch set",
+	mirror.StepProve:  "applying the patch set",
+}
+
+func printPublished(w io.Writer, o *publishOptions, done *mirror.Published) {
+	version := done.Release.Version
+	if done.Existed {
+		printf(w, "version %s: on the mirror already, with the same bytes\n", version)
+	} else {
+		printf(w, "version %s: %s of %s chunks are new, in %s (%s)\n", version, humanize.Comma(int64(done.NewChunks)),
+			humanize.Comma(int64(done.Chunks)), count(done.NewPacks, "pack"), human.Size(done.NewBytes))
+		for _, a := range done.Release.Artifacts {
+			printf(w, "  %s: %s, %s, blake3 %s\n", a.Name, a.Kind, human.Size(a.Size), a.ID)
+		}
+		printPatches(w, done.Patches)
+	}
+	switch {
+	case o.channel == "":
+	case done.Moved:
+		printf(w, "channel %s: now points to %s\n", o.channel, version)
+	default:
+		printf(w, "channel %s: pointed to %s already\n", o.channel, version)
+	}
+}
+
+// printPatches tells what each patch set has, and what making them took.
+func printPatches(w io.Writer, patches []mirror.PatchStats) {
+	for _, p := range patches {
+		what := "patch"
+		if p.Artifact != mirror.ImageName {
+			what = p.Artifact + " patch"
+		}
+		printf(w, "  %s from %s: %s for %s, in %s", what, p.From, human.Size(p.Size), count(p.Contents, "file"), human.Duration(p.Time))
+		if peak, ok := peakMemory(); ok {
+			printf(w, " and at most %s of memory", human.Size(peak))
+		}
+		printf(w, "\n")
+	}
+}
