@@ -2,6 +2,7 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME ?= 20s
+LDFLAGS  = -s -w -X main.linkedVersion=$(VERSION)
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
@@ -11,8 +12,9 @@ export CGO_ENABLED ?= 0
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## bin/deltaup, static and stripped
-	$(GO) build -trimpath -ldflags '-s -w -X main.linkedVersion=$(VERSION)' -o bin/deltaup ./cmd/deltaup
+build: ## bin/deltaup, and bin/deltaup-target, which has only what a target needs; static and stripped
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/deltaup ./cmd/deltaup
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -tags target -o bin/deltaup-target ./cmd/deltaup
 
 tools: ## the real tools that tests compare with (Debian; needs root, does nothing when all are there)
 	@bench/tools.sh
@@ -34,6 +36,7 @@ lint: ## gofmt, vet (for 32 bits, too), staticcheck, shell syntax
 	$(GO) vet -C bench ./...
 	@for arch in 386 arm; do echo "$(GO) vet ./... for $$arch"; GOARCH=$$arch $(GO) vet ./... || exit 1; done
 	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(STATICCHECK) -tags target -tests=false ./cmd/deltaup
 	cd bench && $(GO) run $(STATICCHECK) ./...
 	@for f in bench/*.sh bench/boot/*.sh .ci/run; do bash -n $$f || exit 1; done
 

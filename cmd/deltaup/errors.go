@@ -91,6 +91,9 @@ const (
 	exitCrash       = 134 // the Go runtime ended it, by SIGABRT
 )
 
+// errKind is what inspect says of a file that is none of deltaup's.
+var errKind = errors.New("neither an image nor a recipe, pack or index")
+
 // usageError is a wrong command line.
 type usageError struct{ err error }
 

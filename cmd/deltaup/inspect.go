@@ -1,3 +1,5 @@
+//go:build !target
+
 package main
 
 import (
@@ -117,8 +119,6 @@ var kinds = []struct {
 	{"DUPACK", inspectPack},
 	{"DUINDX", inspectIndex},
 }
-
-var errKind = errors.New("neither an image nor a recipe, pack or index")
 
 func inspect(ctx context.Context, path string) (*report, error) {
 	f, err := plainfile.OpenDevice(path)

@@ -1,18 +1,16 @@
+//go:build !target
+
 package main
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"deltaup/internal/human"
 	"deltaup/mkimage/trace"
 	"deltaup/mkimage/tree"
 )
-
-// defaultTraceShare leaves out what fewer than half of the boots read.
-const defaultTraceShare = 0.5
 
 // dataOrder reads what --order, --trace and --previous name and gives the paths whose data come
 // first. It warns of paths that are not in the tree.
@@ -60,36 +58,4 @@ func previousOrder(recipe string, entries []tree.Entry) ([]string, error) {
 	}
 	t, _ = t.Resolve(entries)
 	return t.Paths(), nil
-}
-
-// readTraces reads traces in any form, and merges them if there are several.
-func readTraces(files []string, share float64) (*trace.Trace, error) {
-	if share < 0 || share > 1 {
-		return nil, &usageError{fmt.Errorf("a share of %g: want 0 to 1", share)}
-	}
-	var traces []*trace.Trace
-	for _, file := range files {
-		t, err := readTrace(file)
-		if err != nil {
-			return nil, err
-		}
-		traces = append(traces, t)
-	}
-	if len(traces) == 1 {
-		return traces[0], nil
-	}
-	return trace.Merge(traces, share), nil
-}
-
-func readTrace(file string) (*trace.Trace, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // only read
-	t, err := trace.Read(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return t, nil
 }

@@ -10,6 +10,8 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/dustin/go-humanize"
+
 	"deltaup/internal/human"
 )
 
@@ -96,4 +98,12 @@ func (l lineWriter) Write(p []byte) (int, error) {
 func captureLog(stderr io.Writer) {
 	log.SetFlags(0)
 	log.SetOutput(lineWriter{stderr, "deltaup: "})
+}
+
+// count is a number and its noun, "1 pack", "2 packs".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%s %ss", humanize.Comma(int64(n)), noun)
 }

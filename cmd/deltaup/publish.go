@@ -1,3 +1,5 @@
+//go:build !target
+
 package main
 
 import (
@@ -186,12 +188,4 @@ func peakMemory() (int64, bool) {
 		return 0, false // other systems count in other units
 	}
 	return int64(usage.Maxrss) << 10, true
-}
-
-// count is a number and its noun, "1 pack", "2 packs".
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%s %ss", humanize.Comma(int64(n)), noun)
 }

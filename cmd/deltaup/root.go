@@ -36,16 +36,11 @@ func newRootCommand(env *Env) *cobra.Command {
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.SetVersionTemplate("deltaup {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelpCommand())
+	root.AddCommand(publisherCommands(env)...)
 	root.AddCommand(
-		// one line for each command, in the order of the two journeys
-		newMkimageCommand(env),
-		newKeysCommand(env),
-		newPublishCommand(env),
-		newRefreshCommand(env),
-		newServeCommand(env),
+		// those of a target, a line each, in the order of an update
 		newPlanCommand(env),
 		newPullCommand(env),
 		newInstallCommand(env),
@@ -62,11 +57,8 @@ func newRootCommand(env *Env) *cobra.Command {
 		newHealthCommand(env),
 		newDoctorCommand(env),
 		newBootCommand(env),
-		newCheckCommand(env),
-		newDiffCommand(env),
 		newLsCommand(env),
 		newCatCommand(env),
-		newInspectCommand(env),
 		newTraceCommand(env),
 		newVersionCommand(env),
 	)

@@ -14,7 +14,7 @@ func newVersionCommand(env *Env) *cobra.Command {
 		Short: "Print the version of this program",
 		Args:  exactArgs(0),
 		RunE: func(*cobra.Command, []string) error {
-			return printf(env.Stdout, "deltaup %s\n", version())
+			return printf(env.Stdout, "deltaup version %s\n", version())
 		},
 	}
 }

@@ -1,0 +1,7 @@
+//go:build target
+
+package main
+
+import "github.com/spf13/cobra"
+
+func publisherCommands(*Env) []*cobra.Command { return nil }
