@@ -17,7 +17,8 @@ var errUnreadable = errors.New("too much of it cannot be read")
 // unreadableMax is how many places of a seed may be unreadable: a disk takes its time over each.
 const unreadableMax = 1024
 
-// seedMedium is what a seed lies on. What cannot be read of it reads as zeros: whatever is taken of a seed is verified, and so that is lacking.
+// seedMedium is what a seed lies on. What cannot be read of it reads as zeros: whatever is taken of
+// a seed is verified, and so that is lacking.
 type seedMedium struct {
 	*os.File
 	salvage medium.Salvage

@@ -74,7 +74,8 @@ func (d *Damage) add(r Range) {
 	}
 }
 
-// compare adds the blocks that have other sums than before. Those of which a part cannot be read are told already.
+// compare adds the blocks that have other sums than before. Those of which a part cannot be read
+// are told already.
 func (d *Damage) compare(kept, now *sums) {
 	unreadable := d.Ranges
 	d.Ranges, d.Count, d.Bytes = nil, 0, 0
@@ -125,8 +126,8 @@ func (d *Damage) String() string {
 	return text
 }
 
-// affected says what of an image lies in some ranges, which are in order: files, and parts that are none. What cannot be found out,
-// since the tables themselves are damaged, is left out.
+// affected says what of an image lies in some ranges, which are in order: files, and parts that are
+// none. What cannot be found out, since the tables themselves are damaged, is left out.
 func affected(path string, size int64, ranges []Range) (names []string) {
 	if len(ranges) == 0 {
 		return nil
@@ -186,7 +187,8 @@ func holds(image *squashfs.Image, n *squashfs.Node, hit func(off, end int64) boo
 	return bad
 }
 
-// openImage opens the image in a file or device of end bytes; it is nil when there is none, or one that is damaged at its very head.
+// openImage opens the image in a file or device of end bytes; it is nil when there is none, or one
+// that is damaged at its very head.
 func openImage(path string) (f *os.File, image *squashfs.Image, end int64, err error) {
 	if f, err = plainfile.OpenDevice(path); err != nil {
 		return nil, nil, 0, err

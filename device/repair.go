@@ -12,10 +12,12 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// ErrUnknownRelease is wrapped when a repair is to install the running release and nothing says which one that is.
+// ErrUnknownRelease is wrapped when a repair is to install the running release and nothing says
+// which one that is.
 var ErrUnknownRelease = errors.New("nobody has told which release it holds")
 
-// Damaged lists the slots that the last scrub found to be damaged, as far as they have not been written since.
+// Damaged lists the slots that the last scrub found to be damaged, as far as they have not been
+// written since.
 func (d *Device) Damaged() ([]string, error) {
 	r, err := d.records()
 	if err != nil {
@@ -43,7 +45,8 @@ func (d *Device) orRepair(slot string) string {
 	return ", which is damaged: deltaup repair installs it anew"
 }
 
-// running has a repair ask for the release that runs. A version in r counts only when the records have none.
+// running has a repair ask for the release that runs. A version in r counts only when the records
+// have none.
 func (u *Update) running(r *apply.Request, records *records) error {
 	rec := records.slot(u.booted)
 	r.Channel = ""
@@ -81,7 +84,8 @@ func (u *Update) vetRepair(release *mirror.Release, image *mirror.Artifact, reco
 	return nil
 }
 
-// source puts the running slot into the request: for a repair its image is a copy of the one that is wanted.
+// source puts the running slot into the request: for a repair its image is a copy of the one that
+// is wanted.
 func (u *Update) source(r *apply.Request, s *config.Slot) {
 	path := u.d.path(s.Path)
 	switch _, err := os.Stat(path); {

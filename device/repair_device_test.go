@@ -13,8 +13,9 @@ import (
 	"deltaup/device"
 )
 
-// TestRepairMounted damages, behind the mount, the image of a running slot that is a block device: everywhere at once. The scrub finds it all although the
-// page cache has better bytes, and the repair makes the image anew without writing to the device.
+// TestRepairMounted damages, behind the mount, the image of a running slot that is a block device:
+// everywhere at once. The scrub finds it all although the page cache has better bytes, and the
+// repair makes the image anew without writing to the device.
 func TestRepairMounted(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root for a loop device")

@@ -51,8 +51,8 @@ func (m *target) checkHolds(slot string, version int) {
 	m.checkWhole(slot)
 }
 
-// TestRepair damages the running slot, release 2, in each kind of place: repaired, the other slot holds what was published, and what was fetched
-// is about what was damaged.
+// TestRepair damages the running slot, release 2, in each kind of place: repaired, the other slot
+// holds what was published, and what was fetched is about what was damaged.
 func TestRepair(t *testing.T) {
 	sound := onB(t)
 	none, err := sound.repair(4, device.UpdateOptions{})
@@ -83,7 +83,8 @@ func TestRepair(t *testing.T) {
 				if m.read(m.path(p.file)) != before {
 					t.Error("the running slot was written to")
 				}
-				// A stored block of the world's images, or a chunk, has up to 128 KiB; a kernel needs the index and the recipe besides.
+				// A stored block of the world's images, or a chunk, has up to 128 KiB; a kernel
+				// needs the index and the recipe besides.
 				if more := r.BytesFetched - none.BytesFetched; more <= 0 && p.what == device.ScrubImage || more > 128<<10 {
 					t.Errorf("%d bytes were fetched, %d without damage", r.BytesFetched, none.BytesFetched)
 				}
@@ -227,7 +228,8 @@ func TestRepairWithoutBlockmap(t *testing.T) {
 	}
 }
 
-// TestRepairKilled stops a repair before each of its durable steps. The same command then ends it, and until then the running slot is what boots.
+// TestRepairKilled stops a repair before each of its durable steps. The same command then ends it,
+// and until then the running slot is what boots.
 func TestRepairKilled(t *testing.T) {
 	m := onB(t)
 	m.flip("/data/b.squashfs", m.places("b")[3].offset)
@@ -265,8 +267,8 @@ func TestRepairKilled(t *testing.T) {
 	}
 }
 
-// TestUpdateFromDamaged: the next release comes although the running image is damaged, by a flipped bit as well as by a bad sector, and whether its recipe is kept
-// or not.
+// TestUpdateFromDamaged: the next release comes although the running image is damaged, by a flipped
+// bit as well as by a bad sector, and whether its recipe is kept or not.
 func TestUpdateFromDamaged(t *testing.T) {
 	list := onB(t).places("b")
 	for i := range list {

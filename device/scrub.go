@@ -40,12 +40,14 @@ const (
 // scrubSize is how much is read at once.
 const scrubSize = 1 << 20
 
-// Scrub reads images, kernels and initrds from their media, past the page cache, whenever nobody else wants the disk, and holds
-// them against the hashes that are remembered. What it found is remembered in turn, until the next scrub or until the slot is
-// written anew: [Device.Status] and [Device.Doctor] tell it. Nothing that it reads is changed.
+// Scrub reads images, kernels and initrds from their media, past the page cache, whenever nobody
+// else wants the disk, and holds them against the hashes that are remembered. What it found is
+// remembered in turn, until the next scrub or until the slot is written anew: [Device.Status] and
+// [Device.Doctor] tell it. Nothing that it reads is changed.
 //
-// An image of which no hash is known yet, since a factory has put it there, is taken to be right when it can be read.
-// ErrBusy is wrapped when another scrub is under way. When ctx ends, what was found to be damaged until then is remembered.
+// An image of which no hash is known yet, since a factory has put it there, is taken to be right
+// when it can be read. ErrBusy is wrapped when another scrub is under way. When ctx ends, what was
+// found to be damaged until then is remembered.
 func (d *Device) Scrub(ctx context.Context, o ScrubOptions) error {
 	if err := durable.MkdirAll(d.state()); err != nil {
 		return err
@@ -97,7 +99,8 @@ func (d *Device) scrubAll(ctx context.Context, o ScrubOptions) error {
 	return nil
 }
 
-// holdsSome tells whether a slot is read: GRUB may boot it, or it was asked for by name and holds something.
+// holdsSome tells whether a slot is read: GRUB may boot it, or it was asked for by name and holds
+// something.
 func (d *Device) holdsSome(s *config.Slot, state counted.State, named bool) (bool, error) {
 	r, err := d.records()
 	if err != nil {
@@ -166,7 +169,8 @@ type scrubber struct {
 	result ScrubResult
 }
 
-// measureUnknown finds out how much there is to read when nothing is known of the slot: an image, or else all of it.
+// measureUnknown finds out how much there is to read when nothing is known of the slot: an image,
+// or else all of it.
 func (x *scrubber) measureUnknown() {
 	f, image, end, err := openImage(x.d.path(x.s.Path))
 	if err != nil {
@@ -248,8 +252,8 @@ func (x *scrubber) add(d Damage) {
 	x.result.Damage = append(x.result.Damage, d)
 }
 
-// read reads size bytes of a file or device, -1 for all, and writes them to w: zeros for what cannot be read, which is the damage that
-// it tells.
+// read reads size bytes of a file or device, -1 for all, and writes them to w: zeros for what
+// cannot be read, which is the damage that it tells.
 func (x *scrubber) read(ctx context.Context, what, path string, size int64, w io.Writer) (Damage, chunkstore.ID, error) {
 	damage := Damage{What: what, Path: path}
 	f, err := plainfile.OpenDevice(path)

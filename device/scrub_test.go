@@ -140,7 +140,8 @@ func onB(t *testing.T) *target {
 	return m
 }
 
-// TestScrub finds a flipped bit, and a sector that cannot be read, wherever it is: in the running slot and in the other one.
+// TestScrub finds a flipped bit, and a sector that cannot be read, wherever it is: in the running
+// slot and in the other one.
 func TestScrub(t *testing.T) {
 	m := onB(t)
 	m.scrub(device.ScrubOptions{})
@@ -190,7 +191,8 @@ func TestScrub(t *testing.T) {
 	}
 }
 
-// TestScrubMany: what is told is bounded, and a medium that gives nothing at all is given up before it has taken hours.
+// TestScrubMany: what is told is bounded, and a medium that gives nothing at all is given up before
+// it has taken hours.
 func TestScrubMany(t *testing.T) {
 	m := onB(t)
 	reads := 0
@@ -243,7 +245,8 @@ func TestScrubStale(t *testing.T) {
 	}
 }
 
-// TestScrubFactory: the first scrub of an image of which nobody has told the hash takes it as it is, and later ones compare.
+// TestScrubFactory: the first scrub of an image of which nobody has told the hash takes it as it
+// is, and later ones compare.
 func TestScrubFactory(t *testing.T) {
 	m := newTarget(t)
 	m.scrub(device.ScrubOptions{})
@@ -263,7 +266,8 @@ func TestScrubFactory(t *testing.T) {
 	wantErr(t, m.Scrub(t.Context(), device.ScrubOptions{Slot: "b"}), device.ErrNoSlot)
 }
 
-// TestScrubEnds: a scrub ends as soon as it is told to, keeps what it has found and what was known before; two at once are refused.
+// TestScrubEnds: a scrub ends as soon as it is told to, keeps what it has found and what was known
+// before; two at once are refused.
 func TestScrubEnds(t *testing.T) {
 	m := onB(t)
 	m.scrub(device.ScrubOptions{})

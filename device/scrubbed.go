@@ -16,7 +16,8 @@ import (
 	"deltaup/internal/plainfile"
 )
 
-// scrubsFormat is the only version of scrub.json that this program knows; the format is in doc/scrub.md.
+// scrubsFormat is the only version of scrub.json that this program knows; the format is in
+// doc/scrub.md.
 const scrubsFormat = 1
 
 // ScrubResult is what the last scrub of a slot found.
@@ -28,7 +29,8 @@ type ScrubResult struct {
 	Damage   []Damage      `json:"damage"`
 }
 
-// scrubs is the file scrub.json in the state folder. It is a file of its own so that an older program, which knows nothing of it, reads the others.
+// scrubs is the file scrub.json in the state folder. It is a file of its own so that an older
+// program, which knows nothing of it, reads the others.
 type scrubs struct {
 	Format int                     `json:"format"` // 1
 	Slots  map[string]*ScrubResult `json:"slots"`
@@ -58,7 +60,8 @@ func (d *Device) scrubs() (*scrubs, error) {
 	return s, nil
 }
 
-// parseScrubs decodes scrub.json. It wraps chunkstore.ErrVersion for a later format and chunkstore.ErrCorrupt for what is none.
+// parseScrubs decodes scrub.json. It wraps chunkstore.ErrVersion for a later format and
+// chunkstore.ErrCorrupt for what is none.
 func parseScrubs(b []byte) (*scrubs, error) {
 	if len(b) > maxRecords {
 		return nil, fmt.Errorf("%w: longer than %d bytes", chunkstore.ErrCorrupt, maxRecords)
@@ -93,7 +96,8 @@ func (s *scrubs) damaged(slot string, rec *Record) bool {
 	return r != nil && len(r.Damage) > 0
 }
 
-// keepScrub remembers what a scrub found, durably. What was remembered and cannot be read any more is given up.
+// keepScrub remembers what a scrub found, durably. What was remembered and cannot be read any more
+// is given up.
 func (d *Device) keepScrub(slot string, result *ScrubResult) error {
 	unlock, err := lock(filepath.Join(d.state(), "slots.lock"), unix.LOCK_EX)
 	if err != nil {
@@ -127,7 +131,8 @@ func (d *Device) keepScrub(slot string, result *ScrubResult) error {
 	})
 }
 
-// scrubbed has the doctor tell what the last scrub of a slot's image found. Kernel and initrd he has just looked at himself.
+// scrubbed has the doctor tell what the last scrub of a slot's image found. Kernel and initrd he
+// has just looked at himself.
 func (x *doctor) scrubbed(slot, booted string) {
 	s, err := x.d.scrubs()
 	if err != nil {

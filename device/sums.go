@@ -14,7 +14,8 @@ import (
 	"deltaup/internal/plainfile"
 )
 
-// The file of an image's sums, by which a scrub tells where the image is damaged; the format is in doc/scrub.md.
+// The file of an image's sums, by which a scrub tells where the image is damaged; the format is in
+// doc/scrub.md.
 const (
 	sumsMagic   = "DUSUMS\r\n"
 	sumsVersion = 1
@@ -23,7 +24,8 @@ const (
 	maxSums     = (1 << 40) / sumBlock // of an image of 1 TiB
 )
 
-// sums are the first eight bytes of the hash of each block of an image. They find damage; that an image is right only its own hash proves.
+// sums are the first eight bytes of the hash of each block of an image. They find damage; that an
+// image is right only its own hash proves.
 type sums struct {
 	size int64 // of the image
 	keys []uint64
@@ -87,7 +89,8 @@ func (s *sums) marshal() []byte {
 	return append(b, id[:]...)
 }
 
-// parseSums decodes the sums of an image of size bytes. It wraps chunkstore.ErrVersion for a later format and chunkstore.ErrCorrupt for what is none.
+// parseSums decodes the sums of an image of size bytes. It wraps chunkstore.ErrVersion for a later
+// format and chunkstore.ErrCorrupt for what is none.
 func parseSums(b []byte, size int64) (*sums, error) {
 	count := (size + sumBlock - 1) / sumBlock
 	if len(b) < sumsHead || string(b[:8]) != sumsMagic {

@@ -69,7 +69,8 @@ func FuzzSums(f *testing.F) {
 	})
 }
 
-// TestCompare: what cannot be read is told as such, what is wrong beside it as well, and nothing twice.
+// TestCompare: what cannot be read is told as such, what is wrong beside it as well, and nothing
+// twice.
 func TestCompare(t *testing.T) {
 	image := make([]byte, 5*sumBlock+100)
 	kept := sumsOf(image)

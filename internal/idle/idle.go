@@ -1,4 +1,5 @@
-// Package idle does work that has time: it gives way to whatever else wants the processor or the disk.
+// Package idle does work that has time: it gives way to whatever else wants the processor or the
+// disk.
 package idle
 
 import (
@@ -18,10 +19,12 @@ const (
 // niceMost is the least claim on the processor.
 const niceMost = 19
 
-// Do runs fn on a thread of its own, which reads from disks only when nobody else does (schedulers that know classes, such as BFQ, see to
-// that) and has the lowest priority at the processor. Goroutines that fn starts run as others do. It returns when fn has.
+// Do runs fn on a thread of its own, which reads from disks only when nobody else does (schedulers
+// that know classes, such as BFQ, see to that) and has the lowest priority at the processor.
+// Goroutines that fn starts run as others do. It returns when fn has.
 //
-// An error of the kernel's, which some sandboxes forbid to ask, is passed to warn, and fn runs all the same.
+// An error of the kernel's, which some sandboxes forbid to ask, is passed to warn, and fn runs all
+// the same.
 func Do(warn func(error), fn func()) {
 	done := make(chan struct{})
 	go func() {

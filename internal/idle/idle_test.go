@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// priorities are those of the calling thread: of its I/O, and of the processor (20 minus nice, as the call gives it).
+// priorities are those of the calling thread: of its I/O, and of the processor (20 minus nice, as
+// the call gives it).
 func priorities(t *testing.T) (class, nice int) {
 	t.Helper()
 	io, _, errno := unix.Syscall(unix.SYS_IOPRIO_GET, whoProcess, 0, 0)
