@@ -179,7 +179,7 @@ func TestPages(t *testing.T) {
 		"200":            page(200),
 		"without a type": faultserver.Replace([]byte("\n<html><body>Please log in</body></html>" + strings.Repeat(" ", 300_000))),
 		"of another host": func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-			http.Redirect(w, r, portal.URL+"/login?from=secret", 302)
+			http.Redirect(w, r, portal.URL+"/login?from=secret", http.StatusFound)
 		},
 	} {
 		for _, r := range s.readings()[1:] {

@@ -5,10 +5,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -308,4 +310,89 @@ func TestClientCertificate(t *testing.T) {
 		t.Logf("%s: %v", name, err)
 		wantSentinel(t, err, tt.is, url)
 	}
+}
+
+// TestCertificateStaysAtHome: a server that a mirror redirects to may ask for the certificate, and gets none.
+func TestCertificateStaysAtHome(t *testing.T) {
+	s := newShelf(t)
+	ca, caFile, _ := (&authority{t: t}).issue("authority")
+	_, serverCert, serverKey := ca.issue("server")
+	_, cert, key := ca.issue("client")
+	pair, err := tls.LoadX509KeyPair(serverCert, serverKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]int{}
+	start := func(who string, next http.Handler) *httptest.Server {
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			shown[who] = len(r.TLS.PeerCertificates)
+			next.ServeHTTP(w, r)
+		}))
+		srv.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequestClientCert}
+		srv.StartTLS()
+		t.Cleanup(srv.Close)
+		return srv
+	}
+	store := start("store", Handler(s.dir))
+	home := start("home", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, store.URL+r.URL.Path, http.StatusFound)
+	}))
+	c := testClient(t, with(HTTP{CAFile: caFile, CertificateFile: cert, KeyFile: key}), home.URL)
+	if got, err := readRange(t.Context(), c, s.name, 10, 20); err != nil || !bytes.Equal(got, s.pack[10:30]) {
+		t.Fatalf("%x, %v", got, err)
+	}
+	if shown["home"] != 1 || shown["store"] != 0 {
+		t.Errorf("certificates shown: %v", shown)
+	}
+}
+
+// TestSOCKS has a proxy that takes every name for one server.
+func TestSOCKS(t *testing.T) {
+	s := newShelf(t)
+	srv := s.serve(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	t.Cleanup(func() { l.Close(); served.Wait() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			served.Go(func() {
+				defer c.Close()
+				head := make([]byte, 2)
+				if _, err := io.ReadFull(c, head); err != nil {
+					return
+				}
+				_, _ = io.CopyN(io.Discard, c, int64(head[1])) // the methods: a failure shows in what follows
+				_, _ = c.Write([]byte{5, 0})
+				request := make([]byte, 5) // version, connect, 0, a name, its length
+				if _, err := io.ReadFull(c, request); err != nil || request[3] != 3 {
+					return
+				}
+				_, _ = io.CopyN(io.Discard, c, int64(request[4])+2)
+				_, _ = c.Write([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0})
+				to, err := net.Dial("tcp", strings.TrimPrefix(srv.URL, "http://"))
+				if err != nil {
+					return
+				}
+				defer to.Close()
+				go func() { _, _ = io.Copy(to, c); to.Close() }()
+				_, _ = io.Copy(c, to)
+			})
+		}
+	}()
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "all_proxy"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("ALL_PROXY", "socks5://"+l.Addr().String())
+	c := testClient(t, with(HTTP{}), "http://mirror.invalid")
+	if got, err := readRange(t.Context(), c, s.name, 10, 20); err != nil || !bytes.Equal(got, s.pack[10:30]) {
+		t.Errorf("%x, %v", got, err)
+	}
+	c.sites[0].source.(*webSource).client.Transport.(*originTransport).own.CloseIdleConnections()
 }

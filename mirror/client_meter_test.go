@@ -128,11 +128,13 @@ func TestSlowMirrorIsLeft(t *testing.T) {
 		took  time.Duration // before a header
 		fault faultserver.Fault
 	}{
-		"a byte a request":         {2 * time.Second, part(1)},
-		"shorter ranges":           {time.Second, part(50)},
-		"late headers":             {59 * time.Second, part(1000)},
-		"late refusals":            {59 * time.Second, faultserver.Status(404, 0)},
-		"late redirects":           {12 * time.Second, func(w http.ResponseWriter, r *http.Request, _ http.Handler) { http.Redirect(w, r, r.URL.Path, 302) }},
+		"a byte a request": {2 * time.Second, part(1)},
+		"shorter ranges":   {time.Second, part(50)},
+		"late headers":     {59 * time.Second, part(1000)},
+		"late refusals":    {59 * time.Second, faultserver.Status(404, 0)},
+		"late redirects": {12 * time.Second, func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			http.Redirect(w, r, r.URL.Path, http.StatusFound)
+		}},
 		"late headers and a break": {59 * time.Second, faultserver.Cut(1)},
 	} {
 		t.Run(name, func(t *testing.T) {
