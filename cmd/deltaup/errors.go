@@ -116,6 +116,7 @@ const (
 // outcomes is looked through in order; the first that matches wins.
 var outcomes = []outcome{
 	{is: context.Canceled, code: exitInterrupted},
+	{is: syscall.EMFILE, code: exitFailure, hint: "ulimit -n permits too few; 64 suffice"},
 	{is: trust.ErrNoRoot, code: exitNoRoot, hint: "--root FILE says whom to trust, --insecure trusts everybody"},
 	{is: mirror.ErrNowhere, code: exitMissing, hint: "is the address right?"},
 	{is: trust.ErrUnsigned, code: exitUnsigned, hint: "--insecure pulls from it all the same"},

@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// minFiles is how many files have to be open at once at least: with fewer the runtime crashes before anything can be told.
+const minFiles = 12
+
 // grace is what a command has to end in order after a signal. Some waits do not see it: for a lock that another process holds, for
 // a pipe that nobody writes to, for a disk that does not answer. Whatever is cut off then is continued by the same command, as
 // after a power cut.
@@ -18,6 +21,11 @@ const grace = 5 * time.Second
 func main() {
 	crashNotice = fmt.Appendf(nil, "deltaup %s: %s", version(), crashText)
 	captureLog(os.Stderr)
+	var files syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil && files.Cur < minFiles {
+		fmt.Fprintf(os.Stderr, "deltaup: too many open files: ulimit -n permits %d, and %d are needed\n", files.Cur, minFiles)
+		os.Exit(exitFailure)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, func() {
