@@ -70,11 +70,11 @@ func endless(t *testing.T, beginning []byte) io.Reader {
 	t.Cleanup(func() { r.Close() })
 	go func() {
 		z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest))
-		for zeros := make([]byte, 1<<20); err == nil; _, err = z.Write(zeros) {
-			if len(beginning) > 0 {
-				_, err = z.Write(beginning)
-				beginning = nil
-			}
+		if err == nil {
+			_, err = z.Write(beginning)
+		}
+		for zeros := make([]byte, 1<<20); err == nil; {
+			_, err = z.Write(zeros)
 		}
 		w.CloseWithError(err)
 	}()
