@@ -7,14 +7,15 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/ulikunitz/xz"
+	"github.com/mikelolasagasti/xz"
 )
 
 func openXz(in *bufio.Reader) (io.ReadCloser, error) {
-	z, err := xz.ReaderConfig{SingleStream: true}.NewReader(xzStream(in))
+	z, err := xz.NewReader(xzStream(in), windowMax)
 	if err != nil {
 		return nil, err
 	}
+	z.Multistream(false)
 	return io.NopCloser(z), nil
 }
 
