@@ -160,6 +160,9 @@ func (t *textReporter) quote(q apply.Quote) {
 	}
 	printf(t.out, "chunks: %d from the seeds, %d from earlier runs, %d to fetch; metadata: %s in %s\n",
 		q.ChunksHave, q.ChunksCached, q.ChunksFetch, human.Size(q.MetaBytes), count(q.MetaRequests, "request"))
+	if q.WholeFiles {
+		printf(t.out, "the server sends whole files: what is needed of one costs all of it\n")
+	}
 }
 
 // routes says what apply.Quote's routes mean.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"deltaup/apply"
 	"deltaup/internal/faultserver"
 	"deltaup/internal/nginxtest"
 	"deltaup/mirror"
@@ -207,6 +210,77 @@ func TestPullNginx(t *testing.T) {
 	if !strings.Contains(out, "by ") {
 		t.Errorf("the image was not rebuilt: %s", out)
 	}
+}
+
+// TestPullWholeFiles pulls from real servers without ranges: what is quoted is what comes, it is no more than the whole image, and the plan
+// tells why.
+func TestPullWholeFiles(t *testing.T) {
+	memory(t)
+	mirrorDir, v1, v2 := releases(t)
+	info, err := os.Stat(v2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, start := range map[string]func(testing.TB, string) string{"nginx": nginxtest.StartWithoutRanges, "python": startPython} {
+		t.Run(name, func(t *testing.T) {
+			url, dir := start(t, mirrorDir), t.TempDir()
+			slot := filepath.Join(dir, "slot")
+			for i, flags := range [][]string{{"--optimize", "bytes"}, {"--bandwidth", "1G", "--rtt", "1ms"}, {}} {
+				args := append([]string{url, "--seed", v1, "--state", filepath.Join(dir, fmt.Sprint("state", i)), "--insecure"}, flags...)
+				if out := mustDeltaup(t, append([]string{"plan"}, args...)...); !strings.Contains(out, "the server sends whole files") {
+					t.Errorf("the plan does not tell: %s", out)
+				}
+				out := mustDeltaup(t, append([]string{"pull", "--json", "--slot", slot}, args...)...)
+				sameFile(t, slot, v2)
+				var q apply.Quote
+				var r apply.Result
+				for line := range strings.Lines(out) {
+					switch {
+					case strings.HasPrefix(line, `{"event":"quote"`):
+						err = json.Unmarshal([]byte(line), &q)
+					case strings.HasPrefix(line, `{"event":"result"`):
+						err = json.Unmarshal([]byte(line), &r)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				if r.BytesFetched == 0 || r.BytesFetched != q.Bytes+q.MetaBytes || r.BytesFetched > info.Size()*17/16 {
+					t.Errorf("%v: %d bytes came, %d+%d were quoted, the image has %d", flags, r.BytesFetched, q.Bytes, q.MetaBytes, info.Size())
+				}
+				if err := os.Remove(slot); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// startPython serves dir with Python's http.server, which knows no ranges, until the test ends.
+func startPython(t testing.TB, dir string) (url string) {
+	t.Helper()
+	cmd := exec.Command("python3", "-u", "-m", "http.server", "--bind", "127.0.0.1", "--directory", dir, "0")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		if os.Getenv("DELTAUP_TEST_ALL") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait() // it was killed
+	})
+	line, err := bufio.NewReader(out).ReadString('\n') // Serving HTTP on 127.0.0.1 port N (http://127.0.0.1:N/) ...
+	_, rest, _ := strings.Cut(line, "(")
+	url, _, ok := strings.Cut(rest, "/)")
+	if err != nil || !ok {
+		t.Fatalf("python3 says %q (%v)", line, err)
+	}
+	return url
 }
 
 // TestPullBudget checks that --max-bytes refuses before anything is fetched.

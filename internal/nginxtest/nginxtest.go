@@ -48,12 +48,28 @@ func StartTLS(t testing.TB, dir, directives string) (url string) {
 	return "https://" + start(t, dir, " ssl;\n"+directives)
 }
 
+// StartWithoutRanges is Start for a server that sends only whole files.
+func StartWithoutRanges(t testing.TB, dir string) (url string) {
+	t.Helper()
+	const ranges = "max_ranges 1;"
+	site := configuration(t)
+	if strings.Count(site, ranges) != 1 {
+		t.Fatalf("doc/nginx.conf has not exactly one %q", ranges)
+	}
+	return "http://" + startSite(t, dir, "", strings.Replace(site, ranges, "max_ranges 0;", 1))
+}
+
 // start starts a server; more follows the address that it listens on.
 func start(t testing.TB, dir, more string) (addr string) {
 	t.Helper()
+	return startSite(t, dir, more, configuration(t))
+}
+
+// startSite starts a server with that configuration.
+func startSite(t testing.TB, dir, more, site string) (addr string) {
+	t.Helper()
 	nginx := find(t)
 	prefix := t.TempDir()
-	site := configuration(t)
 	// nginx can't take port 0: a free one is chosen here, and another if somebody was faster.
 	var err error
 	for range 3 {
