@@ -10,7 +10,6 @@ package chunkstore
 import (
 	"context"
 	"errors"
-	"io"
 )
 
 // ID is the BLAKE3-256 of plain bytes; it names contents, chunks and, over a
@@ -50,8 +49,7 @@ var (
 	ErrNotFound = errors.New("not found")
 )
 
-// Store reads chunks by id. Implementations: [Folder] (packs in a local folder)
-// and [Remote] (packs behind a [Ranger]). storetest.Run is the suite for both. A
+// Store reads chunks by id. [Folder] is one, of packs in a local folder; storetest.Run is the suite for any. A
 // store holds no holes: asked for one it answers as for any chunk that it lacks.
 type Store interface {
 	// Chunk returns the plain bytes of c, verified against c.ID and c.Size, or an
@@ -59,11 +57,4 @@ type Store interface {
 	Chunk(ctx context.Context, c Chunk) ([]byte, error)
 	// Locate tells where a chunk's frame lies; false when the store lacks it.
 	Locate(id ID) (Location, bool)
-}
-
-// Ranger reads byte ranges of a mirror's immutable files; mirror.Client is one.
-type Ranger interface {
-	// ReadRange streams length bytes of the named file from offset on. The reader
-	// yields exactly length bytes or an error.
-	ReadRange(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error)
 }

@@ -95,7 +95,7 @@ type Stats struct {
 }
 
 // Client reads a mirror, or several that hold the same files. All methods may be
-// used by several goroutines at once. It is a chunkstore.Ranger.
+// used by several goroutines at once.
 type Client struct {
 	o       ClientOptions
 	sites   []*site

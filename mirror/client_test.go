@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"deltaup/chunkstore"
-	"deltaup/chunkstore/storetest"
 	"deltaup/internal/faultserver"
 )
 
@@ -376,18 +375,5 @@ func TestParallel(t *testing.T) {
 	wg.Wait()
 	if st := c.Stats(); st.Retries == 0 || st.BytesBody != 200_000 || st.Requests != 40+st.Retries {
 		t.Errorf("stats %+v", st)
-	}
-}
-
-func TestStoreSuite(t *testing.T) {
-	for kind, mirrorOf := range map[string]func(t *testing.T, root string) string{
-		"http":   func(t *testing.T, root string) string { return faultserver.New(t, Handler(root)).URL },
-		"folder": func(t *testing.T, root string) string { return root },
-	} {
-		t.Run(kind, func(t *testing.T) {
-			storetest.Run(t, func(t *testing.T, root string, at map[chunkstore.ID]chunkstore.Location) chunkstore.Store {
-				return chunkstore.NewRemote(testClient(t, quick(), mirrorOf(t, root)), PackPath, at)
-			})
-		})
 	}
 }

@@ -76,7 +76,10 @@ func table(s *patchset.Stats) string {
 	}
 	fmt.Fprintf(w, "all\t\t\t%d\t\n", s.Size)
 	fmt.Fprintln(w, "transform\tentries\tplain\tstored, about\t")
-	for _, id := range append([]uint8{0}, transform.IDs()...) {
+	for id := range uint8(255) {
+		if _, ok := transform.ByID(id); !ok && id != 0 {
+			continue
+		}
 		name, n, plain, cost := "none", 0, int64(0), int64(0)
 		if t, ok := transform.ByID(id); ok {
 			name = t.Name()

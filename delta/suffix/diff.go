@@ -8,13 +8,6 @@ const (
 	TextGain    = 32 // few long ones: pays where contents have insertions and new bytes compress well
 )
 
-// Diff makes a patch from old to new; both may be empty. The result depends on the arguments alone. At most
-// WindowMax bytes of old and NewMax of new; more panic.
-func Diff(old, new []byte) Streams { return NewIndex(old, 0).Diff(new, ProgramGain) }
-
-// Diff makes a patch from the index's content to new, which may be empty; more than NewMax bytes panic.
-func (x *Index) Diff(new []byte, gain int) Streams { return x.Search(new).Diff(gain) }
-
 // Diff makes a patch. The time is linear in the length of new, whatever the contents are: where a search for
 // matches costs too much, only some positions are searched for.
 func (s *Search) Diff(gain int) Streams {

@@ -8,11 +8,14 @@ import (
 	"testing"
 )
 
+// diff makes a patch from old to new; both may be empty.
+func diff(old, new []byte) Streams { return NewIndex(old, 0).Search(new).Diff(ProgramGain) }
+
 // FuzzPatch: streams of any kind give an error or exactly the size that was asked for.
 func FuzzPatch(f *testing.F) {
 	old := bytes.Repeat([]byte("what the old content holds, "), 20)
 	for _, new := range [][]byte{nil, old, append([]byte("new"), old[7:]...), bytes.ReplaceAll(old, []byte("old"), []byte("very new"))} {
-		s := Diff(old, new)
+		s := diff(old, new)
 		f.Add(joinStreams(s), uint16(len(new)))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, size uint16) {
@@ -47,7 +50,7 @@ func FuzzDiff(f *testing.F) {
 	f.Add([]byte("abcabcabcabcabcabc abracadabra"), []byte("abcabcabcXabcabcabc abracadabra!"), uint8(8))
 	f.Add([]byte{}, []byte{1}, uint8(0))
 	f.Fuzz(func(t *testing.T, old, new []byte, gain uint8) {
-		s := NewIndex(old, 0).Diff(new, int(gain))
+		s := NewIndex(old, 0).Search(new).Diff(int(gain))
 		got, err := Patch(nil, bytes.NewReader(old), int64(len(old)), s, int64(len(new)))
 		if err != nil || !bytes.Equal(got, new) {
 			t.Fatalf("patch from %x gives %x instead of %x: %v", old, got, new, err)
@@ -82,7 +85,7 @@ func TestLimits(t *testing.T) {
 	if _, err := r.Next(10, NewMax+1); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("more than NewMax bytes: %v", err)
 	}
-	s := Diff([]byte("0123456789abcdef"), []byte("0123456789abcdefX"))
+	s := diff([]byte("0123456789abcdef"), []byte("0123456789abcdefX"))
 	for i := range s {
 		for n := range s[i] {
 			bad := s
@@ -124,14 +127,14 @@ func BenchmarkDiff(b *testing.B) {
 	x := NewIndex(old, 0)
 	b.SetBytes(int64(len(new)))
 	for b.Loop() {
-		s := x.Diff(new, ProgramGain)
+		s := x.Search(new).Diff(ProgramGain)
 		b.ReportMetric(float64(s.Len()), "patch-bytes")
 	}
 }
 
 func BenchmarkPatch(b *testing.B) {
 	old, new := program(4 << 20)
-	s := Diff(old, new)
+	s := diff(old, new)
 	b.SetBytes(int64(len(new)))
 	for b.Loop() {
 		if _, err := Patch(nil, bytes.NewReader(old), int64(len(old)), s, int64(len(new))); err != nil {

@@ -3,7 +3,7 @@
 // a suffix array of the old content and extended in both directions over bytes that differ here and
 // there, as addresses do in a program that was built again.
 //
-// [Diff], or [NewIndex] and [Index.Diff] for several patches from one old content, gives a patch as
+// [NewIndex] sorts an old content, [Index.Search] finds what a new one has of it, and [Search.Diff] gives a patch as
 // [Streams]: six streams of unlike statistics, so that many patches can be joined stream by stream and
 // compressed together. A patch needs no lengths of its own: [Reader] takes patch after patch off joined
 // streams, for each says by itself where it ends. Format: doc/patchset.md.

@@ -80,7 +80,7 @@ func edit(r *rand.Rand, p []byte) []byte {
 
 func check(t *testing.T, old, new []byte, start int64) Streams {
 	t.Helper()
-	s := NewIndex(old, start).Diff(new, []int{ProgramGain, TextGain}[len(new)%2])
+	s := NewIndex(old, start).Search(new).Diff([]int{ProgramGain, TextGain}[len(new)%2])
 	got, err := Patch([]byte("kept"), offset{old, start}, start+int64(len(old)), s, int64(len(new)))
 	if err != nil {
 		t.Fatalf("patch %d to %d bytes: %v", len(old), len(new), err)
@@ -162,7 +162,7 @@ func TestJoinedPatches(t *testing.T) {
 	for range 30 {
 		old := random(r, r.IntN(2000), 256)
 		olds, news = append(olds, old), append(news, edit(r, old))
-		s := Diff(old, news[len(news)-1])
+		s := diff(old, news[len(news)-1])
 		joined.Append(&s)
 	}
 	reader := NewReader(joined)

@@ -1,15 +1,5 @@
 package transform
 
-import (
-	"maps"
-	"slices"
-)
-
-// IDs lists the ids of all transforms, ascending.
-func IDs() []uint8 {
-	return slices.Sorted(maps.Keys(registry))
-}
-
 // For lists the transforms worth trying for a content, best first; often none.
 // The name may be a path; it is only a hint, and the content decides.
 func For(name string, plain []byte) []uint8 {

@@ -22,6 +22,9 @@ import (
 // The trailer follows from the content.
 type gzipMember struct{}
 
+// certain implements certain: the encoder is found by making the stream again.
+func (gzipMember) certain() {}
+
 func (gzipMember) Name() string { return "gzip" }
 
 const (
