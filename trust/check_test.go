@@ -28,6 +28,14 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s cut: %v", name, err)
 		}
 	}
+	for _, name := range []string{"timestamp.json", "2.root.json", "5.targets.json", "5.snapshot.json"} {
+		dir := t.TempDir()
+		s.must(os.Mkdir(filepath.Join(dir, "metadata"), 0o755))
+		s.must(os.WriteFile(filepath.Join(dir, "metadata", name), []byte(`{"signed":`), 0o644))
+		if err := trust.Check(dir); err == nil || errors.Is(err, trust.ErrUnsigned) || !strings.Contains(err.Error(), name) {
+			t.Errorf("nothing but %s, malformed: %v", name, err)
+		}
+	}
 	if err := trust.Check(t.TempDir()); !errors.Is(err, trust.ErrUnsigned) {
 		t.Errorf("no mirror: %v", err)
 	}
