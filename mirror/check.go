@@ -41,7 +41,7 @@ type CheckOptions struct {
 // Check reads every file of the mirror in dir and verifies it: pointers, releases, recipes,
 // indexes, images, block maps, packs and each chunk in them, patch sets and each group in them. Initrds, which lie
 // nowhere whole, are built. Damage
-// is in the report; an error means that the check itself could not be done. A folder that is no mirror is ErrNoMirror.
+// is in the report; an error means that the check itself could not be done. A folder that is no mirror is ErrNowhere.
 //
 // A publisher may be at work meanwhile: what it has not pointed to yet may be listed as unreferenced.
 func Check(ctx context.Context, dir string, o CheckOptions) (*CheckReport, error) {

@@ -76,7 +76,8 @@ func Look(dir string) (Folder, error) {
 	return FolderEmpty, l.strange()
 }
 
-// Need is Look for those who want a mirror that is there. ErrNoMirror is wrapped when it is not, fs.ErrNotExist when nothing is.
+// Need is Look for those who want a mirror that is there. When none is, ErrNowhere is wrapped, as by a client; beside
+// it ErrNoMirror, or fs.ErrNotExist when nothing is there.
 func Need(dir string) (Folder, error) {
 	what, err := Look(dir)
 	switch {
@@ -85,6 +86,9 @@ func Need(dir string) (Folder, error) {
 		err = &fs.PathError{Op: "open mirror", Path: dir, Err: syscall.ENOENT}
 	case what == FolderEmpty:
 		err = fmt.Errorf("%s is %w: it is empty", dir, ErrNoMirror)
+	}
+	if errors.Is(err, ErrNoMirror) || errors.Is(err, fs.ErrNotExist) {
+		err = &noMirrorError{text: err.Error(), cause: err}
 	}
 	return what, err
 }

@@ -96,10 +96,10 @@ func TestLookAtNone(t *testing.T) {
 	if got, err := mirror.Look(missing); err != nil || got != mirror.FolderMissing {
 		t.Errorf("nothing there: %v, %v", got, err)
 	}
-	if _, err := mirror.Need(missing); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := mirror.Need(missing); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, mirror.ErrNowhere) {
 		t.Errorf("nothing there: %v", err)
 	}
-	if _, err := mirror.Need(dir); !errors.Is(err, mirror.ErrNoMirror) {
+	if _, err := mirror.Need(dir); !errors.Is(err, mirror.ErrNoMirror) || !errors.Is(err, mirror.ErrNowhere) {
 		t.Errorf("empty: %v", err)
 	}
 	link, file := filepath.Join(dir, "link"), filepath.Join(dir, "file")
