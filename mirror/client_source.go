@@ -16,7 +16,7 @@ type source interface {
 	open(ctx context.Context, q request) (*answer, error)
 	// slow tells whether it has been found to send less than it has to.
 	slow() bool
-	// String is the mirror as messages name it: without password or query.
+	// String is the mirror as messages name it: an address without what may be secret.
 	String() string
 }
 
@@ -40,6 +40,16 @@ type answer struct {
 	total  int64 // bytes of the whole file, as the source says; -1: it does not
 }
 
+// shown is what messages call an address: without password and query, and without a user that has no password. Each may be a token.
+func shown(u *url.URL) string {
+	v := *u
+	v.RawQuery, v.ForceQuery, v.Fragment = "", false, ""
+	if password, _ := v.User.Password(); v.User != nil && password == "" {
+		v.User = url.User("xxxxx")
+	}
+	return v.Redacted()
+}
+
 // parseSource takes a mirror as users write it; web makes one at an address.
 func parseSource(s string, web func(*url.URL) (*webSource, error)) (source, error) {
 	if s == "" {
@@ -56,7 +66,7 @@ func parseSource(s string, web func(*url.URL) (*webSource, error)) (source, erro
 	switch u.Scheme {
 	case "http", "https":
 		if u.Hostname() == "" {
-			return nil, fmt.Errorf("%s: no host", u.Redacted())
+			return nil, fmt.Errorf("%s: no host", shown(u))
 		}
 		w, err := web(u)
 		if err != nil {
@@ -65,9 +75,9 @@ func parseSource(s string, web func(*url.URL) (*webSource, error)) (source, erro
 		return w, nil
 	case "file":
 		if u.Host != "" && u.Host != "localhost" || u.Path == "" {
-			return nil, fmt.Errorf("%s: not of the form file:///PATH", u.Redacted())
+			return nil, fmt.Errorf("%s: not of the form file:///PATH", shown(u))
 		}
 		return folderSource(filepath.FromSlash(u.Path)), nil
 	}
-	return nil, fmt.Errorf("%s: scheme %q is not http, https or file", u.Redacted(), u.Scheme)
+	return nil, fmt.Errorf("%s: scheme %q is not http, https or file", shown(u), u.Scheme)
 }

@@ -275,6 +275,7 @@ func TestNewClientErrors(t *testing.T) {
 	for _, m := range [][]string{
 		nil, {""}, {"ftp://host/"}, {"http://"}, {"http:///x"}, {"file://host/x"}, {"file://"},
 		{"http://user:secret@host:port/"}, {"http://user:sec%ret@host/"}, {"gopher://user:secret@host/"},
+		{"ftp://host/os?token=secret"}, {"https://?token=secret"}, {"https:///os#secret"}, {"ftp://secret@host"}, {"file://host/x?secret"},
 	} {
 		_, err := NewClient(m, ClientOptions{})
 		if err == nil {

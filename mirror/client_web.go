@@ -92,11 +92,7 @@ type webSource struct {
 // slow tells whether the mirror has been found too slow.
 func (w *webSource) slow() bool { return w.meter.verdicts() > 0 }
 
-func (w *webSource) String() string {
-	u := *w.base
-	u.RawQuery, u.Fragment = "", "" // a query may hold a token
-	return u.Redacted()
-}
+func (w *webSource) String() string { return shown(w.base) }
 
 // url is where a file lies, without user and password. A plus sign is escaped: object stores take it for a space.
 func (w *webSource) url(name string) string {
