@@ -60,8 +60,8 @@ type ClientOptions struct {
 	// Timeout and over all its answers. A mirror that sends less is given up for the file and asked last for all others: it could keep a
 	// target waiting for ever, a byte at a time. 0 is 64, a negative number is none.
 	MinRate int64
-	// Retries is how often, after a pause, all mirrors are tried again without one
-	// byte of progress in between; 0 is 5, a negative number is none.
+	// Retries is how often, after a pause, all mirrors are tried again without progress in between: as many bytes as
+	// MinRate asks of the pauses, and at least one. 0 is 5, a negative number is none.
 	Retries int
 	// RetryDelay is about the first pause; it doubles up to a minute. 0 is 500 ms.
 	RetryDelay time.Duration

@@ -176,6 +176,27 @@ func TestSlowMirrorIsLeft(t *testing.T) {
 	}
 }
 
+// TestByteAPause: a mirror that is alone and breaks off after each byte is given up, unless any rate will do.
+func TestByteAPause(t *testing.T) {
+	s := newShelf(t)
+	for _, tt := range []struct {
+		rate int64
+		want error
+	}{{1 << 20, ErrUnreachable}, {-1, nil}} {
+		bad := s.serve(t)
+		bad.Add(faultserver.Rule{Fault: faultserver.Cut(1)})
+		o := quick()
+		o.MinRate = tt.rate
+		_, err := readRange(t.Context(), testClient(t, o, bad.URL), s.name, 0, 30)
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+			t.Errorf("at %d bytes a second: %v", tt.rate, err)
+		}
+		if n := bad.Requests(""); tt.want != nil && n != 6 {
+			t.Errorf("%d requests", n)
+		}
+	}
+}
+
 // drip is a body of which each read takes a while and brings little.
 type drip struct {
 	h    *hands

@@ -64,7 +64,7 @@ func (r *rangeReader) Read(p []byte) (int, error) {
 		if n > 0 {
 			r.offset += int64(n)
 			r.left -= int64(n)
-			r.progress(r.site)
+			r.progress(r.site, n)
 		}
 		if err != nil && r.left > 0 && !(err == io.EOF && r.answer.complete()) {
 			r.fail(r.site, r.suspicion, err)

@@ -39,7 +39,8 @@ type tries struct {
 	sites    map[*site]*trial // those that failed
 	last     *site            // that failed last
 	sent     int              // requests
-	rounds   int              // pauses without a byte since
+	rounds   int              // pauses that what came since does not make up for
+	due, got int64            // bytes that would, and those that came
 	delay    *backoff.ExponentialBackOff
 }
 
@@ -84,6 +85,7 @@ func (t *tries) next(offset int64) (*site, int, error) {
 	s := order[i]
 	t.c.mu.Lock()
 	pause = max(pause, time.Until(s.notBefore))
+	t.due += int64(pause.Seconds() * float64(t.c.o.MinRate))
 	suspicion := s.suspicions[t.name]
 	t.c.mu.Unlock()
 	t.announce(s, offset, pause)
@@ -170,10 +172,13 @@ func (s *site) suspect(name string, level int) int {
 	return s.suspicions[name]
 }
 
-// progress notes that a byte has come from s.
-func (t *tries) progress(s *site) {
-	t.rounds = 0
-	t.delay.Reset()
+// progress notes that n bytes have come from s. With fewer than the least rate asks of the pauses so far, these go on being
+// counted: a mirror that breaks off after each byte would be waited for for ever.
+func (t *tries) progress(s *site, n int) {
+	if t.got += int64(n); t.got >= t.due {
+		t.rounds, t.due, t.got = 0, 0, 0
+		t.delay.Reset()
+	}
 	t.last = nil
 	for _, trial := range t.sites {
 		trial.tried = false
