@@ -182,9 +182,9 @@ func TestOpenFileRefuses(t *testing.T) {
 
 // FuzzFind looks for images in arbitrary bytes: it ends, and what it finds can be opened again.
 func FuzzFind(f *testing.F) {
-	image := goldenImages(f)["plain"]
+	image := goldenImages(f)["zstd"]
 	f.Add(append(make([]byte, 700), image...))
-	f.Add(mbrDisk(behind(image, 16<<10, 1024), 0x83, 2))
+	f.Add(mbrDisk(behind(image, 4<<10, 1024), 0x83, 2))
 	f.Add(gptDisk(behind(image, 32<<10, 20<<10), 512, 40))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := Find(bytes.NewReader(b), int64(len(b)))
