@@ -16,7 +16,7 @@ import (
 )
 
 // systemBoot is for up to three boots of Debian and an update, which together take 2 to 4 minutes here when nothing else runs.
-const systemBoot = 15 * time.Minute
+const systemBoot = 30 * time.Minute
 
 // systemArgs are kernel arguments of a Debian.
 const systemArgs = "console=ttyS0 no_timer_check edd=off systemd.show_status=0 deltaup.trace"
@@ -106,6 +106,7 @@ if ! [ -e /data/slots/b.squashfs ]; then
 	say "data: $(findmnt -n -o SOURCE /data): $(cat /data/deltaup/overlay/a/upper/etc/kept)"
 	noticed
 	mv /data/slots/spare /data/slots/b.squashfs
+	deltaup mark-active b && deltaup mark-active a # it is whole now, and bad no more
 	deltaup rollback --reboot | sed 's/^/LIFE rollback: /'
 else
 	say "overlay: $(cat /etc/kept)"
