@@ -114,7 +114,7 @@ func checkPath(path string) error {
 		return nil
 	}
 	if len(path) > pathMax || strings.Count(path, "/") >= depthMax {
-		return fmt.Errorf("%w: the path %s is too long (%d bytes)", ErrMalformed, show(path), len(path))
+		return tooLongPath(path)
 	}
 	for name := range strings.SplitSeq(path, "/") {
 		switch {
@@ -125,6 +125,10 @@ func checkPath(path string) error {
 		}
 	}
 	return nil
+}
+
+func tooLongPath(path string) error {
+	return fmt.Errorf("%w: the path %s is too long (%d bytes)", ErrMalformed, show(path), len(path))
 }
 
 // show quotes a path for a message, shortened when somebody made it long.

@@ -14,12 +14,13 @@ import (
 var ErrTooLarge = errors.New("too large")
 
 // Limits of a whole tree. They are far above any root file system and within what a machine
-// of 4 GiB works off. Names that a later entry of an archive replaces count as well.
+// of 8 GiB works off. Names that a later entry of an archive replaces count as well.
 const (
 	namesMax  = 8 << 20   // names
 	textMax   = 512 << 20 // bytes of all paths and targets of symbolic links
 	xattrsMax = 128 << 20 // bytes of all distinct sets of extended attributes
 	sizeMax   = 256 << 30 // bytes of all contents, holes included: each is hashed byte by byte
+	stepsMax  = 1 << 30   // names looked up on the way to where an archive's entries go
 )
 
 // budget counts what was taken of the limits that concern memory.

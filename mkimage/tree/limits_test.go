@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -156,4 +157,53 @@ func TestNamesLimit(t *testing.T) {
 	if err := b.take("a", ""); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got error %v", err)
 	}
+}
+
+// Names that go up, links and records for all entries are made to take time here that their archives do not show.
+func TestSlowArchives(t *testing.T) {
+	must := func(err error, want error) {
+		t.Helper()
+		if !errors.Is(err, want) {
+			t.Errorf("got error %v, want %v", err, want)
+		}
+	}
+	var xattrs, globals bytes.Buffer
+	many := make(map[string]string)
+	for i := range 20000 {
+		many[fmt.Sprintf("SCHILY.xattr.user.%d", i)] = "v"
+	}
+	for i := range 20 {
+		xattrs.Write(makeTar(t, file{Name: fmt.Sprint(i), Header: tar.Header{PAXRecords: many}}))
+		xattrs.Truncate(xattrs.Len() - 2*blockSize)
+	}
+	xattrs.Write(make([]byte, 2*blockSize))
+	writeGlobal(t, &globals, many)
+	globals.Write(makeTar(t, plain("a", "1")))
+	climbing := makeTar(t, plain(strings.Repeat("a/../", 200000)+"f", "1"))
+
+	start := time.Now()
+	for name, c := range map[string]struct {
+		archive []byte
+		o       Options
+		want    error
+	}{
+		"attributes":         {archive: xattrs.Bytes()},
+		"records for all":    {archive: globals.Bytes(), want: ErrMalformed},
+		"climbing":           {archive: climbing, want: ErrMalformed},
+		"climbing, excluded": {archive: climbing, o: Options{Filter: Filter{Exclude: []string{"f"}}}},
+	} {
+		_, err := FromTar(context.Background(), bytes.NewReader(c.archive), c.o)
+		t.Run(name, func(t *testing.T) { must(err, c.want) })
+	}
+	if took := time.Since(start); took > time.Minute { // a quadratic step alone takes minutes
+		t.Errorf("took %v", took)
+	}
+
+	x := newTarIndex(&collection{filter: &filter{}}, nil)
+	x.steps = stepsMax - 3
+	_, err := x.walk("a/b/c", "a/b/c/d", true)
+	must(err, nil)
+	x.lastDir = nil
+	_, err = x.walk("a/b/c", "a/b/c/d", true)
+	must(err, ErrTooLarge)
 }

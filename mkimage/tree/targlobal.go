@@ -16,8 +16,8 @@ type paxGlobals struct {
 	ignored tally // headers with records that are not heeded
 }
 
-// globalsMax is how many bytes of records may hold at a time: as many as of one entry.
-const globalsMax = 1 << 20
+// globalsMax is how many bytes of records may hold at a time. Each entry takes the time to apply them.
+const globalsMax = 16 << 10
 
 // merge takes over a header. An empty value takes a record back.
 func (g *paxGlobals) merge(h *tar.Header) error {

@@ -28,6 +28,7 @@ type tarIndex struct {
 	// lastDir is where walk came to last, with lastPath; nil when it may lie elsewhere now.
 	lastDir  *tarName
 	lastPath string
+	steps    int // that walk has made so far, of stepsMax
 
 	cut    tally // symbolic links whose place a folder took
 	buried tally // folders with something in them whose place something else took
@@ -232,20 +233,26 @@ func (x *tarIndex) convert(f *tarFile, h *tar.Header, name string) error {
 
 // checkClimb refuses a name that goes up again from a symbolic link: it means something else than its text.
 func (x *tarIndex) checkClimb(name string) error {
-	for i := 0; ; i++ {
-		next := strings.Index(name[i:], "/..")
-		if next < 0 {
-			return nil
-		}
-		i += next
-		clean, err := cleanName(name[:i])
-		if err != nil {
-			return err
-		}
-		if f := x.find(clean); f != nil && f.Type == squashfs.Symlink {
-			return fmt.Errorf("%w: the name %s goes up from the symbolic link %s", ErrMalformed, show(name), show(clean))
+	if !strings.Contains(name, "/..") {
+		return nil
+	}
+	if len(name) > pathMax {
+		return tooLongPath(name)
+	}
+	at := ""
+	for base := range strings.SplitSeq(name, "/") {
+		switch base {
+		case "", ".":
+		case "..":
+			if f := x.find(at); f != nil && f.Type == squashfs.Symlink {
+				return fmt.Errorf("%w: the name %s goes up from the symbolic link %s", ErrMalformed, show(name), show(at))
+			}
+			at = parentOf(at)
+		default:
+			at = joinPath(at, base)
 		}
 	}
+	return nil
 }
 
 // fileType tells what a header describes.

@@ -68,6 +68,9 @@ func (x *tarIndex) walk(to, what string, create bool) (*tarName, error) {
 	links := 0
 	own := len(rest) // how much of rest is the path's, not a link's target
 	for rest != "" {
+		if x.steps += 1 + len(rest)>>10; x.steps > stepsMax { // a long rest takes time to copy
+			return nil, fmt.Errorf("%w: the entries lie behind too many folders and links", ErrTooLarge)
+		}
 		inTarget := len(rest) > own
 		var base string
 		base, rest, _ = strings.Cut(rest, "/")

@@ -18,7 +18,7 @@ type xattrSet struct {
 	dropped int
 }
 
-// add takes an attribute when an image can hold it. Of two with one name the first stays.
+// add takes an attribute when an image can hold it.
 func (s *xattrSet) add(name, value string) {
 	prefix, rest, _ := strings.Cut(name, ".")
 	switch prefix {
@@ -31,14 +31,13 @@ func (s *xattrSet) add(name, value string) {
 		s.dropped++
 		return
 	}
-	if !slices.ContainsFunc(s.kept, func(x squashfs.Xattr) bool { return x.Name == name }) {
-		s.kept = append(s.kept, squashfs.Xattr{Name: name, Value: []byte(value)})
-	}
+	s.kept = append(s.kept, squashfs.Xattr{Name: name, Value: []byte(value)})
 }
 
-// setXattrs enters a set, sorted by name.
+// setXattrs enters a set, sorted by name. Of two with one name the first stays.
 func (c *collection) setXattrs(e *Entry, d *data, s xattrSet) (err error) {
-	slices.SortFunc(s.kept, func(a, b squashfs.Xattr) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(s.kept, func(a, b squashfs.Xattr) int { return cmp.Compare(a.Name, b.Name) })
+	s.kept = slices.CompactFunc(s.kept, func(a, b squashfs.Xattr) bool { return a.Name == b.Name })
 	d.droppedXattrs = uint16(min(s.dropped, 1<<16-1))
 	e.Xattrs, err = c.intern(s.kept)
 	return err
