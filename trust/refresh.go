@@ -159,8 +159,9 @@ func (r *Repository) timestamp(ctx context.Context) error {
 	})
 	r.rtt = time.Since(start)
 	if errors.Is(err, mirror.ErrMissing) {
-		if _, err := r.o.Client.Pointer(ctx, r.o.Channel); errors.Is(err, mirror.ErrNowhere) {
-			return err
+		_, none := r.o.Client.Pointer(ctx, r.o.Channel)
+		if none != nil && (ctx.Err() != nil || errors.Is(none, mirror.ErrNowhere)) {
+			return none
 		}
 		return fmt.Errorf("%w: it has no %s", ErrUnsigned, mirror.TimestampPath)
 	}
