@@ -150,4 +150,9 @@ func TestPublishEvents(t *testing.T) {
 	if code != exitConflict || !strings.Contains(stdout, `"event":"error","message":"publish version 2`) {
 		t.Errorf("exit code %d: %s", code, stdout)
 	}
+	// What ends it before its first step is an event, too.
+	code, stdout, _ = deltaup(t, "publish", "--json", "--mirror", v1, "--version", "3", v2)
+	if code != exitUsage || !strings.HasPrefix(stdout, `{"event":"error","message":"`+v1+" is no folder") {
+		t.Errorf("a file as the mirror: exit code %d: %s", code, stdout)
+	}
 }

@@ -141,17 +141,17 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 	if err != nil {
 		return err
 	}
+	out := newPublishReporter(env, o)
 	p.Waiting = func() { printf(env.Stderr, "deltaup: another publisher is at work, waiting for it\n") }
 	if _, err := mirror.Look(o.mirror); err != nil { // before the keys are opened
-		return err
+		return out.failed(err)
 	}
 	if len(o.keys) > 0 {
 		if p.Seal, err = o.seal(env); err != nil {
-			return err
+			return out.failed(err)
 		}
 	}
 	debug.SetMemoryLimit(publishMemory) // for the rest of the process: a library must not decide that
-	out := newPublishReporter(env, o)
 	p.Progress = out.progress
 	done, err := mirror.Publish(ctx, o.mirror, p)
 	if err != nil {
