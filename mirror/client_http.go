@@ -8,14 +8,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"net/http"
 	"net/textproto"
 	"net/url"
-	"path/filepath"
+	"os"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"deltaup/internal/plainfile"
 )
 
 // HTTP says how one server is spoken to, and as whom. What is secret is in files, which [NewClient] reads.
@@ -118,26 +120,16 @@ func (c *credentials) certificate(h HTTP) error {
 
 // file reads a small regular file.
 func (c *credentials) file(key, path string, secret bool) ([]byte, error) {
-	f, info, err := openInside(filepath.Dir(path), filepath.Base(path))
-	if errors.Is(err, errOutside) { // a link, as in /etc/ssl
-		var to string
-		if to, err = filepath.EvalSymlinks(path); err == nil {
-			f, info, err = openInside(filepath.Dir(to), filepath.Base(to))
-		}
+	b, err := plainfile.Read(path, maxSecretFile)
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = fmt.Errorf("%s: %w", path, at.Err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", key, path, reason(err))
+		return nil, fmt.Errorf("%s %w", key, err)
 	}
-	defer f.Close() // only read
-	if info.Size() > maxSecretFile {
-		return nil, fmt.Errorf("%s %s: it has %d bytes, at most %d are expected", key, path, info.Size(), maxSecretFile)
-	}
-	if secret && info.Mode()&0o007 != 0 {
+	if info, err := os.Stat(path); secret && err == nil && info.Mode()&0o006 != 0 {
 		c.warnings = append(c.warnings, fmt.Sprintf("%s: every user can read it or write to it (mode %04o)", path, info.Mode().Perm()))
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile))
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", key, path, reason(err))
 	}
 	return b, nil
 }

@@ -102,19 +102,20 @@ func TestSecretFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, h := range map[string]HTTP{
-		"ca_file ":          {CAFile: secretFile(t, "secret")},
-		"bearer_file ":      {BearerFile: secretFile(t, "secret secret")},
-		"one line":          {BearerFile: secretFile(t, "secret\nsecret")},
-		"no regular":        {BearerFile: fifo},
-		"no such file":      {BearerFile: "/nosuch/file"},
-		"line 2: wanted":    {HeaderFile: secretFile(t, "X-A: b\nsecret")},
-		"line 1: Range":     {HeaderFile: secretFile(t, "range: secret")},
-		"line 1: wanted":    {HeaderFile: secretFile(t, "X-A: secret\x00")},
-		"has an Auth":       {HeaderFile: secretFile(t, "authorization: secret"), BearerFile: secretFile(t, "secret")},
-		"certificate_file ": {CertificateFile: secretFile(t, "secret")},
-		"key_file ":         {KeyFile: secretFile(t, "secret")},
-		"proxy: wanted":     {Proxy: "gopher://me:secret@host"},
-		"proxy: wanted is":  {Proxy: "http://me:sec%ret@host"},
+		"ca_file ":                            {CAFile: secretFile(t, "secret")},
+		"bearer_file ":                        {BearerFile: secretFile(t, "secret secret")},
+		"one line":                            {BearerFile: secretFile(t, "secret\nsecret")},
+		"bearer_file " + fifo + ": is a pipe": {BearerFile: fifo},
+		"no such file":                        {BearerFile: "/nosuch/file"},
+		"line 2: wanted":                      {HeaderFile: secretFile(t, "X-A: b\nsecret")},
+		"line 1: Range":                       {HeaderFile: secretFile(t, "range: secret")},
+		"line 1: wanted":                      {HeaderFile: secretFile(t, "X-A: secret\x00")},
+		"has an Auth":                         {HeaderFile: secretFile(t, "authorization: secret"), BearerFile: secretFile(t, "secret")},
+		"certificate_file ":                   {CertificateFile: secretFile(t, "secret")},
+		"key_file ":                           {KeyFile: secretFile(t, "secret")},
+		"proxy: wanted":                       {Proxy: "gopher://me:secret@host"},
+		"proxy: wanted is":                    {Proxy: "http://me:sec%ret@host"},
+		"more than 4194304 bytes":             {CAFile: secretFile(t, strings.Repeat("secret\n", 1<<20))},
 	} {
 		_, err := NewClient([]string{"https://mirror.test"}, with(h))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(strings.ReplaceAll(err.Error(), "/secret", ""), "sec") {
