@@ -40,7 +40,7 @@ func notPrintable(r rune) bool { return !strconv.IsPrint(r) }
 // strconv.Unquote gives back what begins with a quotation mark.
 func Name(s string) string {
 	switch {
-	case s == "" || s[0] == '"' || s[0] == ' ' || s[len(s)-1] == ' ' || strings.Contains(s, " -> "),
+	case s == "" || s[0] == '"' || s[0] == ' ' || s[len(s)-1] == ' ' || strings.Contains(s+" ", " -> "),
 		!utf8.ValidString(s), strings.IndexFunc(s, notPrintable) >= 0:
 		return strconv.Quote(s)
 	}

@@ -44,6 +44,21 @@ func TestSizeAndDuration(t *testing.T) {
 	}
 }
 
+// What a link is called and where it leads can be told apart in a line that shows both.
+func TestNameBesideTarget(t *testing.T) {
+	lines := make(map[string][2]string)
+	parts := []string{"x", "->", "x ->", "-> x", "x -> x", "x -", "> x", " "}
+	for _, name := range parts {
+		for _, target := range parts {
+			line := Name(name) + " -> " + Name(target)
+			if other, ok := lines[line]; ok {
+				t.Errorf("%s is both %q and %q", line, other, [2]string{name, target})
+			}
+			lines[line] = [2]string{name, target}
+		}
+	}
+}
+
 // FuzzLine holds lines to be printable, and names to be printable and to be told apart.
 func FuzzLine(f *testing.F) {
 	for _, s := range []string{"", "a", "a\x1b[2J\nb", "\"a\"", "a -> b", "ä\xff", " "} {
