@@ -52,6 +52,11 @@ func newStatusLine(env *Env) *statusLine {
 	return s
 }
 
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // show says how far a step has come, in bytes.
 func (s *statusLine) show(what string, done, total int64) {
 	if s.w == nil {
