@@ -30,7 +30,10 @@ func (d *Device) Rollback(ctx context.Context, version string) (slot string, err
 		if err := d.MarkBad(ctx, booted, reason); err != nil {
 			return "", err
 		}
-		return state.Active, d.noticeNext(ctx)
+		if state, err = d.counted(); err != nil { // the active slot may be bad itself
+			return "", err
+		}
+		return next(state), d.noticeNext(ctx)
 	}
 	if slot, err = d.older(state, r, booted, version); err != nil {
 		return "", err
@@ -41,7 +44,7 @@ func (d *Device) Rollback(ctx context.Context, version string) (slot string, err
 		}
 	}
 	_, err = d.change(ctx, func(s counted.State) (counted.State, error) {
-		if slot == s.Active { // the running slot is another: a trial, or one that GRUB could not do without
+		if slot == s.Active && !s.IsBad(slot) { // the running slot is another: a trial, or one that GRUB could not do without
 			return s.MarkActive(slot)
 		}
 		return s.Activate(slot, d.Config.Boot.Attempts)

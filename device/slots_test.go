@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"deltaup/device"
+	"deltaup/slotboot/counted"
 )
 
 // TestOlder keeps three releases on three slots and goes back to each.
@@ -59,6 +60,36 @@ func TestOlder(t *testing.T) {
 	}
 	if got := m.mustUpdate(4); got != "a" {
 		t.Errorf("release 4 went to %s", got)
+	}
+}
+
+// TestRollbackGivenUp goes back while the active slot is one that the initramfs has given up: to that slot on trial, and
+// from a trial to the one that boots in its place.
+func TestRollbackGivenUp(t *testing.T) {
+	for _, x := range []struct{ version, want string }{{"3", "c"}, {"", "a"}} {
+		m := newTarget(t, "a", "b", "c")
+		for version := 2; version <= 3; version++ {
+			m.mustUpdate(version)
+			m.markGood()
+		}
+		m.fails("c", counted.FaultImage)
+		if got := m.reboot(); got != "a" {
+			t.Fatalf("booted %s", got)
+		}
+		if x.version == "" {
+			if err := m.Pin("c", true); err != nil {
+				t.Fatal(err)
+			}
+			if got := m.mustUpdate(4); got != "b" {
+				t.Fatalf("release 4 went to %s", got)
+			}
+		}
+		if slot, err := m.Rollback(t.Context(), x.version); err != nil || slot != x.want {
+			t.Errorf("to %q: %s, %v", x.version, slot, err)
+		}
+		if got := m.reboot(); got != x.want {
+			t.Errorf("to %q: booted %s", x.version, got)
+		}
 	}
 }
 
