@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -45,12 +46,15 @@ func (d *Device) orRepair(slot string) string {
 	return ", which is damaged: deltaup repair installs it anew"
 }
 
-// running has a repair ask for the release that runs. A version in r counts only when the records
-// have none.
+// running has a repair ask for the release that runs. A version in r is for where the records have
+// none; ErrOtherRelease of package mirror is wrapped when they have another.
 func (u *Update) running(r *apply.Request, records *records) error {
 	rec := records.slot(u.booted)
 	r.Channel = ""
 	if rec.Version != "" {
+		if r.Version != "" && r.Version != rec.Version {
+			return fmt.Errorf("slot %s runs release %s, not %s: %w", u.booted, rec.Version, r.Version, mirror.ErrOtherRelease)
+		}
 		r.Version, u.image = rec.Version, rec.Image
 	}
 	if r.Version == "" {
@@ -71,11 +75,14 @@ func (u *Update) vetRepair(release *mirror.Release, image *mirror.Artifact, reco
 	for i := range u.d.Config.Slots {
 		s := &u.d.Config.Slots[i]
 		rec := records.slot(s.Name)
-		if s.Name == u.booted || !rec.Whole || rec.Image != image.ID || scrubs.damaged(s.Name, rec) {
+		if s.Name == u.booted || !rec.Whole || scrubs.damaged(s.Name, rec) {
 			continue
 		}
-		if s.Name == next(state) {
-			return fmt.Errorf("%w: release %s is installed in slot %s", ErrReboot, release.Version, s.Name)
+		if s.Name == next(state) && (rec.Image == image.ID || !u.o.Again) { // an update that waits mends the machine as well
+			return fmt.Errorf("%w: release %s is installed in slot %s", ErrReboot, cmp.Or(rec.Version, "of unknown version"), s.Name)
+		}
+		if rec.Image != image.ID {
+			continue
 		}
 		if s.Name != u.target.Name && !rec.Pinned {
 			return &heldError{s}

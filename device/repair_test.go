@@ -184,6 +184,35 @@ func TestRepairVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.checkHolds("b", 1)
+
+	known := onB(t)
+	client, err = mirror.NewClient([]string{known.w.mirror[2]}, mirror.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = known.Prepare(t.Context(), apply.Request{Client: client, Version: "3"}, device.UpdateOptions{Repair: true})
+	wantErr(t, err, mirror.ErrOtherRelease)
+}
+
+// TestRepairWaits: an update that waits for its restart is not undone by a repair, which may run unattended; one that is
+// damaged itself is.
+func TestRepairWaits(t *testing.T) {
+	m := onB(t)
+	if err := m.update(3); err != nil {
+		t.Fatal(err)
+	}
+	before := m.read(m.path("/data/a.squashfs"))
+	_, err := m.repair(3, device.UpdateOptions{})
+	wantErr(t, err, device.ErrReboot)
+	if m.read(m.path("/data/a.squashfs")) != before || m.status().Next != "a" {
+		t.Error("the update was undone")
+	}
+	m.flip("/data/a.squashfs", 5000)
+	m.scrub(device.ScrubOptions{Slot: "a"})
+	if _, err := m.repair(3, device.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	m.checkHolds("a", 2)
 }
 
 // TestRepairNothingElse: pull says that the release runs already, and what to do.
