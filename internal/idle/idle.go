@@ -3,6 +3,7 @@
 package idle
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -40,11 +41,12 @@ func Do(warn func(error), fn func()) {
 
 // lower is for the calling thread.
 func lower() error {
+	var disk, processor error // a sandbox may forbid one of them
 	if _, _, errno := unix.Syscall(unix.SYS_IOPRIO_SET, whoProcess, 0, classIdle<<classShift); errno != 0 {
-		return fmt.Errorf("idle I/O priority: %w", errno)
+		disk = fmt.Errorf("idle I/O priority: %w", errno)
 	}
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, niceMost); err != nil { // 0: the calling thread, as Linux has it
-		return fmt.Errorf("nice: %w", err)
+		processor = fmt.Errorf("nice: %w", err)
 	}
-	return nil
+	return errors.Join(disk, processor)
 }
