@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"time"
 
 	"deltaup/internal/durable"
+	"deltaup/internal/plainfile"
 	"deltaup/slotboot/counted"
 )
 
@@ -102,13 +101,10 @@ func (d *Device) observe(ctx context.Context) (*Fallback, counted.Fault, error) 
 		return nil, late, err
 	}
 	f := d.fellBack(ctx, state, r)
-	told := d.told()
-	switch {
-	case f == nil && told == nil:
-		return nil, late, nil
-	case f == nil:
-		return nil, late, durable.Remove(d.toldPath())
-	case told != nil && told.Slot == f.Slot && told.Order == f.Order:
+	if f == nil {
+		return nil, late, d.untell()
+	}
+	if told := d.told(); told != nil && told.Slot == f.Slot && told.Order == f.Order {
 		return f, late, nil
 	}
 	rec := r.slot(f.Slot)
@@ -146,12 +142,7 @@ func (d *Device) toldPath() string { return filepath.Join(d.state(), "fallback.j
 
 // told is the fallback that was told last; nil when there is none, or the file cannot be read: it is told again then.
 func (d *Device) told() *Fallback {
-	f, err := os.Open(d.toldPath())
-	if err != nil {
-		return nil
-	}
-	defer f.Close() // read only
-	b, err := io.ReadAll(io.LimitReader(f, maxTold))
+	b, err := plainfile.Read(d.toldPath(), maxTold)
 	if err != nil {
 		return nil
 	}
@@ -169,21 +160,24 @@ func parseTold(b []byte) *Fallback {
 
 // tell remembers a fallback as told.
 func (d *Device) tell(f *Fallback) error {
-	if err := durable.MkdirAll(d.state()); err != nil {
-		return err
-	}
 	kept := *f
 	kept.Reason = f.Reason[:min(len(f.Reason), maxReason)]
 	b, err := json.MarshalIndent(kept, "", "  ")
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(d.state(), "fallback.tmp")
-	if err := durable.RemoveTemps(tmp); err != nil {
+	unlock, err := d.lockState()
+	if err != nil {
 		return err
 	}
-	return durable.WriteFile(tmp, d.toldPath(), func(w io.Writer) error {
-		_, err := w.Write(append(b, '\n'))
-		return err
-	})
+	defer unlock()
+	return d.replace(d.toldPath(), append(b, '\n'))
+}
+
+// untell forgets the fallback that was told, so that the next one is told again, also of the same installation.
+func (d *Device) untell() error {
+	if d.told() == nil {
+		return nil
+	}
+	return durable.Remove(d.toldPath())
 }

@@ -215,3 +215,54 @@ func TestNoticeBad(t *testing.T) {
 		t.Errorf("hooks: %q", got)
 	}
 }
+
+// TestNoticeAgain has a release fail, be put on trial anew by hand, and fail again before anything has looked: that is a
+// fallback of its own, for the hooks and for what is not installed again.
+func TestNoticeAgain(t *testing.T) {
+	m := newTarget(t)
+	m.mustUpdate(2)
+	m.write("/etc/deltaup/hook.d/log", logHook)
+	for n := range 2 {
+		for m.reboot() != "a" {
+		}
+		m.notice()
+		if got := m.read(m.path("/log")); strings.Count(got, "fallback b 2 a ") != n+1 {
+			t.Errorf("hooks: %q", got)
+		}
+		if s := m.status(); s.FellBack != "b" || !slices.ContainsFunc(s.Failed, func(f device.Failure) bool { return f.Slot == "b" }) {
+			t.Errorf("status: %+v", s)
+		}
+		wantErr(t, m.update(2), device.ErrRolledBack)
+		if slot, err := m.Rollback(t.Context(), "2"); err != nil || slot != "b" {
+			t.Fatalf("%s, %v", slot, err)
+		}
+	}
+}
+
+// TestStateFilesLeft has processes that were killed leave files: the next change of any state file removes them.
+func TestStateFilesLeft(t *testing.T) {
+	m := newTarget(t)
+	m.mustUpdate(2)
+	const left = "/var/lib/deltaup/tmp/deltaup-0123456789abcdef.tmp"
+	gone := func(what string) {
+		t.Helper()
+		if _, err := os.Stat(m.path(left)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", what, err)
+		}
+		m.write(left, "half")
+	}
+	m.write(left, "half")
+	m.scrub(device.ScrubOptions{})
+	gone("a scrub")
+	for range 3 {
+		m.reboot()
+	}
+	m.write("/var/lib/deltaup/fallback.json", "no JSON")
+	m.notice()
+	gone("a notice")
+	for _, folder := range []string{"/var/lib/deltaup/sums/tmp", "/var/lib/deltaup/fallback.tmp"} {
+		if _, err := os.Stat(m.path(folder)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("files are made in a folder that nobody clears: %v", err)
+		}
+	}
+}

@@ -115,6 +115,11 @@ func (d *Device) noticeNext(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if state.FellBack() == "" {
+		if err := d.untell(); err != nil {
+			return err
+		}
+	}
 	if n := next(state); n != booted && n != "" {
 		return d.notify(ctx, fmt.Sprintf("slot %s boots at the next restart", n))
 	}

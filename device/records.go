@@ -157,10 +157,7 @@ func parseRecords(b []byte) (*records, error) {
 
 // changeRecords applies fn to the records and writes them durably. Others wait meanwhile; the lock is never held for long.
 func (d *Device) changeRecords(fn func(*records) error) error {
-	if err := durable.MkdirAll(d.state()); err != nil {
-		return err
-	}
-	unlock, err := lock(filepath.Join(d.state(), "slots.lock"), unix.LOCK_EX)
+	unlock, err := d.lockState()
 	if err != nil {
 		return err
 	}
@@ -180,12 +177,26 @@ func (d *Device) changeRecords(fn func(*records) error) error {
 	if err != nil || bytes.Equal(before, after) {
 		return err
 	}
+	return d.replace(d.recordsPath(), after)
+}
+
+// lockState locks the files of the state folder, which is made if it is missing, for the moment of a change.
+func (d *Device) lockState() (unlock func(), err error) {
+	if err := durable.MkdirAll(d.state()); err != nil {
+		return nil, err
+	}
+	return lock(filepath.Join(d.state(), "slots.lock"), unix.LOCK_EX)
+}
+
+// replace writes a file of the state folder anew, durably, with what killed processes left removed. The caller has locked
+// the state.
+func (d *Device) replace(path string, b []byte) error {
 	tmp := filepath.Join(d.state(), "tmp")
 	if err := durable.RemoveTemps(tmp); err != nil {
 		return err
 	}
-	return durable.WriteFile(tmp, d.recordsPath(), func(w io.Writer) error {
-		_, err := w.Write(after)
+	return durable.WriteFile(tmp, path, func(w io.Writer) error {
+		_, err := w.Write(b)
 		return err
 	})
 }

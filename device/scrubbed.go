@@ -9,10 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"deltaup/chunkstore"
-	"deltaup/internal/durable"
 	"deltaup/internal/plainfile"
 )
 
@@ -99,7 +96,7 @@ func (s *scrubs) damaged(slot string, rec *Record) bool {
 // keepScrub remembers what a scrub found, durably. What was remembered and cannot be read any more
 // is given up.
 func (d *Device) keepScrub(slot string, result *ScrubResult) error {
-	unlock, err := lock(filepath.Join(d.state(), "slots.lock"), unix.LOCK_EX)
+	unlock, err := d.lockState()
 	if err != nil {
 		return err
 	}
@@ -121,14 +118,7 @@ func (d *Device) keepScrub(slot string, result *ScrubResult) error {
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(d.state(), "tmp")
-	if err := durable.RemoveTemps(tmp); err != nil {
-		return err
-	}
-	return durable.WriteFile(tmp, d.scrubsPath(), func(w io.Writer) error {
-		_, err := w.Write(append(b, '\n'))
-		return err
-	})
+	return d.replace(d.scrubsPath(), append(b, '\n'))
 }
 
 // scrubbed has the doctor tell what the last scrub of a slot's image found. Kernel and initrd he

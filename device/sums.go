@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 
 	"deltaup/chunkstore"
-	"deltaup/internal/durable"
 	"deltaup/internal/plainfile"
 )
 
@@ -145,14 +144,12 @@ func (d *Device) keepSums(image chunkstore.ID, s *sums) error {
 	if int64(len(s.keys)) > maxSums {
 		return nil
 	}
-	if err := durable.MkdirAll(d.sumsFolder()); err != nil {
+	unlock, err := d.lockState()
+	if err != nil {
 		return err
 	}
-	err := durable.WriteFile(filepath.Join(d.sumsFolder(), "tmp"), d.sumsPath(image), func(w io.Writer) error {
-		_, err := w.Write(s.marshal())
-		return err
-	})
-	if err != nil {
+	defer unlock()
+	if err := d.replace(d.sumsPath(image), s.marshal()); err != nil {
 		return err
 	}
 	return d.pruneSums()
