@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"deltaup/internal/plainfile"
 )
 
 // Limits of what is kept of a console.
@@ -104,8 +106,23 @@ func (m Machine) pstore(since time.Time) string {
 	if info == nil {
 		return ""
 	}
-	b, err := os.ReadFile(youngest)
-	if err != nil || len(b) > maxText {
+	return textEnd(youngest)
+}
+
+// textEnd is as much of the end of a file as is read of one, "" when it cannot be read.
+func textEnd(file string) string {
+	f, err := plainfile.Open(file)
+	if err != nil {
+		return ""
+	}
+	defer f.Close() // read only
+	if end, err := f.Seek(0, io.SeekEnd); err != nil {
+		return ""
+	} else if _, err := f.Seek(max(0, end-maxText), io.SeekStart); err != nil {
+		return ""
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxText))
+	if err != nil {
 		return ""
 	}
 	return string(b)

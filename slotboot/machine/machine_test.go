@@ -263,6 +263,15 @@ func TestLastConsoleRoot(t *testing.T) {
 	}
 }
 
+// TestLastConsoleLong shows the end of a text that is too long to be read as a whole.
+func TestLastConsoleLong(t *testing.T) {
+	f := newFake(t)
+	f.write("/sys/fs/pstore/console-ramoops-0", strings.Repeat("much was said before that\n", maxText/20)+"the end\n")
+	if got := f.LastConsole(t.Context(), "a", time.Now().Add(-time.Minute)); len(got) != consoleLines || got[consoleLines-1] != "the end" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestHere asks the machine that runs the test, whatever it is.
 func TestHere(t *testing.T) {
 	var m Machine
