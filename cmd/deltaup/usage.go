@@ -22,7 +22,7 @@ func checkCommand(root *cobra.Command, args []string) error {
 	case err == nil && cmd.Runnable():
 		return nil
 	case err == nil && len(rest) == 0:
-		return &usageError{fmt.Errorf("%s needs a command (see %[1]s --help)", cmd.CommandPath())}
+		return &usageError{fmt.Errorf("no command is given (see %s --help)", cmd.CommandPath())}
 	case err == nil && strings.HasPrefix(rest[0], "-"):
 		return nil // --help, or a flag that there is not
 	}
@@ -37,7 +37,7 @@ func unknownCommand(parent *cobra.Command, args []string) error {
 			break
 		}
 	}
-	return &usageError{fmt.Errorf("%s: unknown command %q%s (see %[1]s --help)", parent.CommandPath(), name, suggest(parent, name, ""))}
+	return &usageError{fmt.Errorf("unknown command %q%s (see %s --help)", name, suggest(parent, name, ""), parent.CommandPath())}
 }
 
 // suggest gives ", did you mean …?" when names of parent's commands are like the one that was typed.
