@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -16,8 +17,10 @@ import (
 // TestServe starts the command on a free port, as a script would, asks and interrupts it.
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("content"), 0o644); err != nil {
-		t.Fatal(err)
+	for name, content := range map[string]string{"metadata/timestamp.json": "{}", "file": "content"} { // the former makes it a mirror
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755), os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	out, stdout := io.Pipe()
 	var log bytes.Buffer
@@ -25,11 +28,14 @@ func TestServe(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	code := make(chan int, 1)
-	go func() { code <- run(ctx, env, []string{"serve", "--listen", "127.0.0.1:0", "--log", dir}) }()
+	go func() {
+		code <- run(ctx, env, []string{"serve", "--listen", "127.0.0.1:0", "--log", dir})
+		stdout.Close() // whoever waits for a line need not wait any longer
+	}()
 
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("no line: %v; exit code %d, %s", err, <-code, log.String())
 	}
 	url := regexp.MustCompile(`http://127\.0\.0\.1:[1-9][0-9]*`).FindString(line)
 	if url == "" {
