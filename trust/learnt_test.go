@@ -270,7 +270,7 @@ func TestLastSerial(t *testing.T) {
 	s.publish("1", "stable", trust.Info{})
 	s.catalogs(most)
 	err := s.tryPublish("2", "stable", trust.Info{})
-	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("serial %d with a minimum of 0: none beyond %d is possible", most+1, most)) {
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("serial %d with a minimum of 0: none beyond %d is possible", int64(most)+1, most)) {
 		t.Errorf("one more: %v", err)
 	}
 	s.newTarget().wants("1")

@@ -18,6 +18,7 @@ func TestStick(t *testing.T) {
 		Mirror: m.mirror, Keys: []string{m.p.keys},
 		Passphrases: func(string) ([]string, error) { return []string{"correct horse"}, nil },
 		Now:         func() time.Time { return time.Now().Add(-30 * 24 * time.Hour) }, // and valid for 14 days
+		AnyClock:    true,
 	})
 	must(t, err)
 	must(t, p.Refresh())
