@@ -1,3 +1,5 @@
+//go:build !race
+
 package main
 
 import (
@@ -7,16 +9,13 @@ import (
 	"unsafe"
 )
 
+// The race detector cannot follow what runs within the runtime: its builds go without.
+
 // overrideWrite is the hook of Go's runtime for its own output. It is set before any code runs, so that
 // a runtime that finds no memory at its very start comes by here, too.
 //
 //go:linkname overrideWrite runtime.overrideWrite
 var overrideWrite = writeRuntime
-
-const crashText = "crash: out of memory, or a bug of deltaup; report a bug with all that follows\n"
-
-// crashNotice is printed before what the runtime says when it ends the process; main adds the version.
-var crashNotice = []byte("deltaup: " + crashText)
 
 var crashNoticed atomic.Bool
 

@@ -18,6 +18,11 @@ const minFiles = 12
 // after a power cut.
 const grace = 5 * time.Second
 
+const crashText = "crash: out of memory, or a bug of deltaup; report a bug with all that follows\n"
+
+// crashNotice is printed before what the runtime says when it ends the process; main adds the version.
+var crashNotice = []byte("deltaup: " + crashText)
+
 func main() {
 	crashNotice = fmt.Appendf(nil, "deltaup %s: %s", version(), crashText)
 	captureLog(os.Stderr)
