@@ -200,6 +200,9 @@ func TestPublishInitrdPatchFailing(t *testing.T) {
 
 // TestPublishInitrdCrash cuts the power at every write of publishing an image with an initrd and patch sets of both.
 func TestPublishInitrdCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("minutes under the race detector")
+	}
 	v1, v2 := trees()
 	p1, _ := initrdPublication(t, "1", v1)
 	base := t.TempDir()
