@@ -31,3 +31,15 @@ func TestCrash(t *testing.T) {
 		}
 	}
 }
+
+// TestCrashNoMemory starts a process without the address space that the runtime itself needs.
+func TestCrashNoMemory(t *testing.T) {
+	cmd := exec.Command("sh", "-c", `ulimit -v 100000; ulimit -c 0; "$0" --help; exit $?`, os.Args[0])
+	out, _ := cmd.CombinedOutput() // the exit code tells
+	if code := cmd.ProcessState.ExitCode(); code != exitCrash {
+		t.Errorf("exit code %d, not %d: %s", code, exitCrash, out)
+	}
+	if !strings.HasPrefix(string(out), "deltaup: crash: out of memory") || !strings.Contains(string(out), "\nfatal error: ") {
+		t.Errorf("no word of memory: %s", out)
+	}
+}
