@@ -18,7 +18,8 @@ import (
 	"deltaup/mkimage"
 )
 
-// altered copies a world's mirror and changes its last release; put adds a file to the copy, named by its hash.
+// altered copies a world's mirror and changes its last release; put adds a file to the copy, named
+// by its hash.
 func altered(t *testing.T, w *world, change func(r *mirror.Release, put func(b []byte, path func(chunkstore.ID) string) mirror.Object)) *world {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "mirror")
@@ -89,7 +90,8 @@ func alterRecipe(t *testing.T, w *world, change func(text []byte) []byte) *world
 	})
 }
 
-// TestLaterFormats: files of a format that this program does not know, rightly named by the release.
+// TestLaterFormats: files of a format that this program does not know, rightly named by the
+// release.
 func TestLaterFormats(t *testing.T) {
 	type putter = func([]byte, func(chunkstore.ID) string) mirror.Object
 	w := newWorld(t)
@@ -148,8 +150,8 @@ func laterVersion(t *testing.T, b []byte) []byte {
 	return b
 }
 
-// TestOtherImage: a recipe that is well-formed and leads to another image. It is tried without copied blocks, then
-// the image is fetched whole.
+// TestOtherImage: a recipe that is well-formed and leads to another image. It is tried without
+// copied blocks, then the image is fetched whole.
 func TestOtherImage(t *testing.T) {
 	for _, w := range []*world{newWorld(t), patchedWorld(t, 2, 1)} {
 		m := newTargetOf(t, alterRecipe(t, w, func(text []byte) []byte {

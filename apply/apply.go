@@ -21,7 +21,8 @@ var (
 	ErrNoSpace = errors.New("not enough space")
 	// ErrVerify is wrapped when the slot reads back other bytes than were written.
 	ErrVerify = errors.New("the slot does not hold what was written")
-	// ErrSeed is wrapped when a seed gives other bytes than it gave when it was read in this update.
+	// ErrSeed is wrapped when a seed gives other bytes than it gave when it was read in this
+	// update.
 	ErrSeed = errors.New("the seed is not what it was when it was read")
 	// ErrIncompatible is wrapped when the release is made for other machines.
 	ErrIncompatible = errors.New("the release is for other machines")
@@ -37,15 +38,19 @@ var (
 type Slot interface {
 	io.ReaderAt
 	io.WriterAt
-	// Capacity is how many bytes fit: a device's size; for a file, what it has plus what its file system has free.
+	// Capacity is how many bytes fit: a device's size; for a file, what it has plus what its file
+	// system has free.
 	Capacity() (int64, error)
-	// Reserve claims the room for size bytes where the slot can; what it holds does not change. It wraps syscall.ENOSPC.
+	// Reserve claims the room for size bytes where the slot can; what it holds does not change. It
+	// wraps syscall.ENOSPC.
 	Reserve(size int64) error
-	// Begin makes the slot unbootable (its first 4 KiB become zero, durably) and sets a file's length.
+	// Begin makes the slot unbootable (its first 4 KiB become zero, durably) and sets a file's
+	// length.
 	Begin(size int64) error
 	// StartWriteback has n bytes that were written from off on go to the medium, and does not wait.
 	StartWriteback(off, n int64)
-	// ReadMedium reads like ReadAt, from the medium, whatever is in memory; quickly with an aligned buffer (medium.Buffer).
+	// ReadMedium reads like ReadAt, from the medium, whatever is in memory; quickly with an aligned
+	// buffer (medium.Buffer).
 	ReadMedium(p []byte, off int64) (int, error)
 	// Sync makes all writes durable.
 	Sync() error
@@ -55,30 +60,35 @@ type Slot interface {
 
 // Request says what to pull and where to.
 type Request struct {
-	Client     *mirror.Client
-	Trust      *trust.Repository // what the publisher says, see trust.Refresh; nil: whatever the mirror says is believed
-	Channel    string            // whose newest release; "" with Version
-	Version    string            // a certain release; "": the channel's newest
-	Compatible string            // what this machine is; "": not checked
-	Seeds      []string          // squashfs images and other files or block devices, only ever read
-	Copy       string            // a copy of the image itself, damaged as it may be, that is only ever read; "": there is none
-	Slot       Slot              // nil: only Outputs are wanted, unless PlanOnly is set
-	PlanOnly   bool              // the image is planned for although there is no Slot; then there is no Run
-	Outputs    map[string]string // raw artifacts to write: name -> file
-	StateDir   string            // holds a folder for each slot, and what they share
-	Line       delta.Line        // what is known of the line; what is zero is measured with the metadata, see doc/pull.md
-	RateLimit  float64           // bytes per second that the client keeps to; 0: none
-	CPU        delta.CPU         // what is known of this machine; what is zero is measured or delta.DefaultCPU
-	Optimize   delta.Optimize    // "": for time
-	Route      delta.Route       // the only one to be taken; "": the best
-	Parallel   int               // requests under way at once; 0: delta.DefaultParallel
-	Events     func(Event)       // may be nil; called by one goroutine at a time
+	Client *mirror.Client
+	// what the publisher says, see trust.Refresh; nil: whatever the mirror says is believed
+	Trust      *trust.Repository
+	Channel    string   // whose newest release; "" with Version
+	Version    string   // a certain release; "": the channel's newest
+	Compatible string   // what this machine is; "": not checked
+	Seeds      []string // squashfs images and other files or block devices, only ever read
+	Copy       string   // a copy of the image itself, damaged as it may be, that is only ever read; "": there is none
+	Slot       Slot     // nil: only Outputs are wanted, unless PlanOnly is set
+	// the image is planned for although there is no Slot; then there is no Run
+	PlanOnly bool
+	Outputs  map[string]string // raw artifacts to write: name -> file
+	StateDir string            // holds a folder for each slot, and what they share
+	// what is known of the line; what is zero is measured with the metadata, see doc/pull.md
+	Line      delta.Line
+	RateLimit float64 // bytes per second that the client keeps to; 0: none
+	// what is known of this machine; what is zero is measured or delta.DefaultCPU
+	CPU      delta.CPU
+	Optimize delta.Optimize // "": for time
+	Route    delta.Route    // the only one to be taken; "": the best
+	Parallel int            // requests under way at once; 0: delta.DefaultParallel
+	Events   func(Event)    // may be nil; called by one goroutine at a time
 
-	// ReadBack, unless nil, sees the image's bytes as the slot gives them, in order; from offset 0 they begin anew.
+	// ReadBack, unless nil, sees the image's bytes as the slot gives them, in order; from offset 0
+	// they begin anew.
 	ReadBack func(p []byte, off int64)
 
-	// Accept, unless nil, sees the release before more than its file is fetched: it says which Outputs are wanted
-	// of it, in place of those above, and its error ends Prepare.
+	// Accept, unless nil, sees the release before more than its file is fetched: it says which
+	// Outputs are wanted of it, in place of those above, and its error ends Prepare.
 	Accept func(*mirror.Release) (outputs map[string]string, err error)
 }
 
@@ -119,7 +129,8 @@ type Quote struct {
 	Current      bool          `json:"current"`               // the slot already holds the image
 	WholeFiles   bool          `json:"whole_files,omitempty"` // the mirrors send no parts of files, which the plan reckons with
 
-	// What the publisher has signed beside the release's files, for who boots it and for people; any text.
+	// What the publisher has signed beside the release's files, for who boots it and for people;
+	// any text.
 	KernelArguments string `json:"kernel_arguments,omitempty"`
 	Notes           string `json:"notes,omitempty"`
 

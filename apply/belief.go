@@ -10,13 +10,14 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// beliedError is a failure for which a kept recipe that was believed may be the reason. Nothing is given up for its sake: the update
-// starts over without believing any.
+// beliedError is a failure for which a kept recipe that was believed may be the reason. Nothing is
+// given up for its sake: the update starts over without believing any.
 type beliedError struct{ error }
 
 func (e *beliedError) Unwrap() error { return e.error }
 
-// errOtherChunks means that a seed has to be read because the release's contents are cut otherwise than it.
+// errOtherChunks means that a seed has to be read because the release's contents are cut otherwise
+// than it.
 var errOtherChunks = errors.New("the release is cut into other chunks than a seed whose recipe is kept")
 
 // believes tells whether a seed's kept recipe was taken instead of reading it.
@@ -38,7 +39,8 @@ func (u *Update) belied(err error) bool {
 // rounds is how often an update is begun anew because a seed's medium is failing under it.
 const rounds = 3
 
-// failing tells whether a seed could not be read where it could be before: another look tells what is left of it.
+// failing tells whether a seed could not be read where it could be before: another look tells what
+// is left of it.
 func (u *Update) failing() bool {
 	for _, s := range u.seeds.list {
 		if s.f.lost.Load() > s.lost {
@@ -53,8 +55,8 @@ func (u *Update) failing() bool {
 	return false
 }
 
-// startOver forgets the kept recipes that were believed, with a warning, believes none from now on, reads the seeds and plans anew. What
-// was fetched stays.
+// startOver forgets the kept recipes that were believed, with a warning, believes none from now on,
+// reads the seeds and plans anew. What was fetched stays.
 func (u *Update) startOver(ctx context.Context, cause error) error {
 	for _, s := range u.seeds.list {
 		if s.believed.IsZero() || errors.Is(cause, errOtherChunks) {
@@ -75,7 +77,8 @@ func (u *Update) startOver(ctx context.Context, cause error) error {
 	return u.findAnew(ctx)
 }
 
-// isPublished tells whether a recipe's text has a hash that the release tells of: its own, or that of a release that a patch set leads from.
+// isPublished tells whether a recipe's text has a hash that the release tells of: its own, or that
+// of a release that a patch set leads from.
 func (u *Update) isPublished(text chunkstore.ID) bool {
 	if a := u.release.Artifact(mirror.ImageName); a != nil && a.Recipe != nil && a.Recipe.Text == text {
 		return true
@@ -99,8 +102,9 @@ func (u *Update) keepSeed(s *seed) error {
 	return u.state.kept.put(s.image, s.image.Size(), s.derived.Recipe)
 }
 
-// keepRecipe keeps the recipe of the image that was written, when it is known. The contents that came by patch, of which it has no
-// chunks, are read and cut for it; nothing else is in memory then.
+// keepRecipe keeps the recipe of the image that was written, when it is known. The contents that
+// came by patch, of which it has no chunks, are read and cut for it; nothing else is in memory
+// then.
 func (u *Update) keepRecipe(ctx context.Context) error {
 	if u.recipe == nil || !u.rebuilds() {
 		return nil

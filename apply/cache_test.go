@@ -56,7 +56,8 @@ func TestCacheAgainstModel(t *testing.T) {
 			to := from + 1 + rnd.IntN(min(300, size-from))
 			switch rnd.IntN(3) {
 			case 0:
-				for to > from && (have[to-1] || have[from]) { // what is there is never fetched again
+				// what is there is never fetched again
+				for to > from && (have[to-1] || have[from]) {
 					to--
 				}
 				for i := from; i < to; i++ {
@@ -157,7 +158,8 @@ func TestCacheIgnoresStrangers(t *testing.T) {
 	write(t, c, id, 0, []byte("abc")) // where the empty part was
 }
 
-// TestCacheSyncs: all that was written is durable once the first of it is older than syncEvery, parts that were ended included; no sooner.
+// TestCacheSyncs: all that was written is durable once the first of it is older than syncEvery,
+// parts that were ended included; no sooner.
 func TestCacheSyncs(t *testing.T) {
 	c, err := openCache(filepath.Join(t.TempDir(), "fetch"))
 	if err != nil {

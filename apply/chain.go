@@ -32,8 +32,8 @@ type openGroup struct {
 }
 
 const (
-	// openMax bounds the plain bytes of the groups that are kept decoded, beside the one in use. In data order each
-	// group is used once; contents that moved, and chains, come back to one.
+	// openMax bounds the plain bytes of the groups that are kept decoded, beside the one in use. In
+	// data order each group is used once; contents that moved, and chains, come back to one.
 	openMax = 12 << 20
 	// openLess is the memory of an entry from which on no other group is kept while it is made.
 	openLess = 16 << 20
@@ -94,7 +94,8 @@ func (n needs) pieces() (out []delta.Piece) {
 	return out
 }
 
-// maker gives the last of the first so many sets that makes a content; nil when the seed has it or there is none.
+// maker gives the last of the first so many sets that makes a content; nil when the seed has it or
+// there is none.
 func (c *chain) maker(id chunkstore.ID, sets int) (s *set, before int) {
 	if c.has[id] {
 		return nil, 0
@@ -107,7 +108,8 @@ func (c *chain) maker(id chunkstore.ID, sets int) (s *set, before int) {
 	return nil, 0
 }
 
-// gives tells whether a content of the release that the first so many sets lead to is in the seed or can be made.
+// gives tells whether a content of the release that the first so many sets lead to is in the seed
+// or can be made.
 func (c *chain) gives(id chunkstore.ID, sets int) bool {
 	s, before := c.maker(id, sets)
 	if s == nil {

@@ -9,7 +9,8 @@ import (
 	"deltaup/internal/durable"
 )
 
-// entry makes one entry of a set. Its base comes first: nothing is in memory for the entry while that is made.
+// entry makes one entry of a set. Its base comes first: nothing is in memory for the entry while
+// that is made.
 func (c *chain) entry(s *set, before, i int) ([]byte, error) {
 	e := &s.step.Entries[i]
 	var base io.ReaderAt
@@ -51,8 +52,8 @@ func (c *chain) base(x *chunkstore.Content, sets int) (io.ReaderAt, error) {
 	return patchset.Bytes(m.piece), nil
 }
 
-// spooled gives a content that is made in pieces as a file: the patches that need it read it from all over. Without
-// room for one its pieces are made when they are needed, again and again.
+// spooled gives a content that is made in pieces as a file: the patches that need it read it from
+// all over. Without room for one its pieces are made when they are needed, again and again.
 func (c *chain) spooled(x *chunkstore.Content, m *made) (io.ReaderAt, error) {
 	if f := c.spools[x.ID]; f != nil {
 		return f, nil

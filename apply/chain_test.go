@@ -53,7 +53,8 @@ func TestBrokenChain(t *testing.T) {
 	}
 }
 
-// TestChainOfLists: a set that refers to chunk lists which the set before it left out needs the recipe between them.
+// TestChainOfLists: a set that refers to chunk lists which the set before it left out needs the
+// recipe between them.
 func TestChainOfLists(t *testing.T) {
 	w := patchedWorld(t, 3, 1)
 	set := setWithLists(t, filepath.Join(w.dir, "v2.squashfs"), filepath.Join(w.dir, "v3.squashfs"))

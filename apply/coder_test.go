@@ -12,8 +12,9 @@ import (
 	"deltaup/mirror"
 )
 
-// TestLaterCoder: a set, rightly named by the release, one of whose groups is compressed by a coder that this program does not
-// know. The contents of the other groups are used, those of this one come by another route.
+// TestLaterCoder: a set, rightly named by the release, one of whose groups is compressed by a coder
+// that this program does not know. The contents of the other groups are used, those of this one
+// come by another route.
 func TestLaterCoder(t *testing.T) {
 	w := patchedWorld(t, 2, 1)
 	m := newTargetOf(t, altered(t, w, func(r *mirror.Release, put func([]byte, func(chunkstore.ID) string) mirror.Object) {

@@ -7,8 +7,9 @@ import (
 	"deltaup/delta"
 )
 
-// earlyTime is for how long an image is written while its last bytes are still fetched, at the rate that the line has. A mirror that falls
-// silent before costs nothing of what the slot holds, and one that does so then leaves little to fetch.
+// earlyTime is for how long an image is written while its last bytes are still fetched, at the rate
+// that the line has. A mirror that falls silent before costs nothing of what the slot holds, and
+// one that does so then leaves little to fetch.
 const earlyTime = 3 * time.Second
 
 // early is an image that is written and proved while its last bytes are fetched.
@@ -20,7 +21,8 @@ type early struct {
 	err    error
 }
 
-// layEarly lays the plan's pieces beside the fetching that total counts, as soon as that will take no more than earlyTime. It returns nil when that is not to be.
+// layEarly lays the plan's pieces beside the fetching that total counts, as soon as that will take
+// no more than earlyTime. It returns nil when that is not to be.
 func (u *Update) layEarly(ctx context.Context, total *counter) *early {
 	if u.image == nil || u.early != nil || u.plan.Route != delta.RouteBlocks || u.meta.line.Rate <= 0 {
 		return nil
@@ -41,8 +43,8 @@ func (u *Update) layEarly(ctx context.Context, total *counter) *early {
 	return e
 }
 
-// end waits for the image when all of it was fetched, and otherwise gives it up. What went wrong will be found out by
-// writing it once more, after what was fetched has been verified.
+// end waits for the image when all of it was fetched, and otherwise gives it up. What went wrong
+// will be found out by writing it once more, after what was fetched has been verified.
 func (e *early) end(fetched error) (written bool) {
 	if e == nil {
 		return false

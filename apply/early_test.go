@@ -11,7 +11,8 @@ import (
 	"deltaup/internal/faultserver"
 )
 
-// TestSilentMirror: the slot keeps its old image when a mirror falls silent long before all is fetched, and loses it when that happens at the end.
+// TestSilentMirror: the slot keeps its old image when a mirror falls silent long before all is
+// fetched, and loses it when that happens at the end.
 func TestSilentMirror(t *testing.T) {
 	for name, line := range map[string]delta.Line{
 		"far from the end": {Rate: 10e3, RTT: time.Millisecond},
@@ -46,7 +47,8 @@ func TestSilentMirror(t *testing.T) {
 	}
 }
 
-// TestEarlyDamage: bytes that turn out damaged after the image was made with them are fetched again.
+// TestEarlyDamage: bytes that turn out damaged after the image was made with them are fetched
+// again.
 func TestEarlyDamage(t *testing.T) {
 	m := newTarget(t)
 	m.take("early")

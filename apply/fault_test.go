@@ -50,7 +50,8 @@ func TestFaults(t *testing.T) {
 				}
 				t.Parallel()
 				m := newTarget(t)
-				m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady } // chunks, however busy this machine is
+				// chunks, however busy this machine is
+				m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
 				if kind == "images/" {
 					m.seeds = nil
 				}
@@ -104,7 +105,8 @@ func TestPassingFaults(t *testing.T) {
 			m := newTarget(t)
 			m.server.Add(faultserver.Rule{Path: "packs/", Nth: 1, Fault: fault})
 			q, r := m.mustPull()
-			// The server may have handed out bytes that never arrived; the client's count is what came.
+			// The server may have handed out bytes that never arrived; the client's count is what
+			// came.
 			if want := q.Bytes + q.MetaBytes; r.BytesFetched > want+100 {
 				t.Errorf("%d bytes came, %d were needed", r.BytesFetched, want)
 			}

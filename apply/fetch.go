@@ -62,8 +62,8 @@ func (u *Update) fetchAll(ctx context.Context, total *counter) error {
 	}
 }
 
-// giveUp closes what an error of fetching or of making contents says is of no use, with a warning. It
-// returns the error when no other way is left open by that.
+// giveUp closes what an error of fetching or of making contents says is of no use, with a warning.
+// It returns the error when no other way is left open by that.
 func (u *Update) giveUp(ctx context.Context, err error) error {
 	var patch *patchError
 	if errors.As(err, &patch) {
@@ -159,8 +159,8 @@ const (
 	underWayMin   = 2 << 20
 )
 
-// underWay is how many bytes may be under way at once: enough to fill the line, and no more, so that they come about in the order in which
-// they lie, which is that in which an image is written.
+// underWay is how many bytes may be under way at once: enough to fill the line, and no more, so
+// that they come about in the order in which they lie, which is that in which an image is written.
 func (u *Update) underWay() int64 {
 	line := u.meta.line
 	if line.Rate <= 0 || line.RTT <= 0 {
@@ -183,7 +183,8 @@ func (s *share) keep(left int64) {
 	}
 }
 
-// fetchRange appends a range to the cache as it comes. Unless it is nil, came is told of the bytes that came and of those that are left.
+// fetchRange appends a range to the cache as it comes. Unless it is nil, came is told of the bytes
+// that came and of those that are left.
 func (u *Update) fetchRange(ctx context.Context, r delta.Range, came func(n int, left int64)) (reader io.Reader, err error) {
 	read := u.r.Client.ReadPart
 	if u.wholeFiles {
@@ -229,7 +230,8 @@ func (u *Update) fetchRange(ctx context.Context, r delta.Range, came func(n int,
 	}
 }
 
-// fetchExtent fetches what is missing of one run of bytes, for the plan's sake. It is not counted as progress.
+// fetchExtent fetches what is missing of one run of bytes, for the plan's sake. It is not counted
+// as progress.
 func (u *Update) fetchExtent(ctx context.Context, f delta.File, e delta.Extent) ([]fetched, error) {
 	var got []fetched
 	for _, r := range u.toFetch(f, e) {
@@ -255,8 +257,8 @@ func objectPath(f delta.File) string {
 }
 
 // discard cuts bad bytes out of the cache and blames the mirrors that they came from. Bytes that an
-// earlier run left are given one more chance, others as many as there are mirrors; then groups are left out,
-// with a warning, and the error says what else is wrong.
+// earlier run left are given one more chance, others as many as there are mirrors; then groups are
+// left out, with a warning, and the error says what else is wrong.
 func (u *Update) discard(bad []badExtent, got []fetched) error {
 	for _, b := range bad {
 		// Cut before blaming: when all mirrors fail, a later run has to fetch it again.

@@ -28,7 +28,8 @@ func FuzzRates(f *testing.F) {
 	})
 }
 
-// FuzzKeptRecipe gives the state folder any text in the place of a kept recipe, compressed as one is.
+// FuzzKeptRecipe gives the state folder any text in the place of a kept recipe, compressed as one
+// is.
 func FuzzKeptRecipe(f *testing.F) {
 	f.Add([]byte("deltaup-recipe 1\nimage block-size=4096 codec=x mtime=0\nchunks min=64 average=64 max=64\nd 0755 0 0 0 /\nend 4\n"), false)
 	f.Add([]byte{0x28, 0xb5, 0x2f, 0xfd}, true)
@@ -58,7 +59,8 @@ func FuzzKeptRecipe(f *testing.F) {
 	})
 }
 
-// FuzzHead gives a target any bytes in the place of a patch set's head: none but the one that the release names is taken.
+// FuzzHead gives a target any bytes in the place of a patch set's head: none but the one that the
+// release names is taken.
 func FuzzHead(f *testing.F) {
 	f.Add([]byte("dupatch\x00"), int64(8))
 	f.Add(make([]byte, patchset.FixedSize+40), int64(patchset.FixedSize+40))

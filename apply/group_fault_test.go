@@ -18,8 +18,8 @@ func grouped(version int) map[string][]byte {
 	return files
 }
 
-// TestBadGroup: of a set that is damaged in one place, only that group's contents are fetched otherwise, and nothing that was right
-// is fetched again.
+// TestBadGroup: of a set that is damaged in one place, only that group's contents are fetched
+// otherwise, and nothing that was right is fetched again.
 func TestBadGroup(t *testing.T) {
 	if testing.Short() {
 		t.Skip("making the set takes ten seconds")

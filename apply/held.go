@@ -33,8 +33,9 @@ type heldSlot struct {
 	busy    time.Duration      // the slot was, all in all; only when it is written in order
 }
 
-// windowSize is so many bytes of a slot as go to the medium together when all of them are written, and are read back together: on a disk
-// that has to seek, fewer at once would cost more in seeks than is won.
+// windowSize is so many bytes of a slot as go to the medium together when all of them are written,
+// and are read back together: on a disk that has to seek, fewer at once would cost more in seeks
+// than is won.
 const windowSize = 8 << 20
 
 // newHeldSlot takes the hasher for what is behind the head, nil when that is not written in order.
@@ -42,7 +43,8 @@ func newHeldSlot(s Slot, size int64, body *chunkstore.Hasher) *heldSlot {
 	return &heldSlot{Slot: s, size: size, written: newFront(), windows: make([]int64, size/windowSize+1), next: headSize, inOrder: body != nil, body: body}
 }
 
-// WriteAt writes to the slot what lies behind the head and keeps the head. No byte may be written twice.
+// WriteAt writes to the slot what lies behind the head and keeps the head. No byte may be written
+// twice.
 func (h *heldSlot) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off+int64(len(p)) > h.size {
 		return 0, fmt.Errorf("%w: it is longer than the %d bytes that the release says", errOtherImage, h.size)
@@ -102,9 +104,9 @@ func (h *heldSlot) note(p []byte, off int64) (held int) {
 // errOtherImage means that what was built is not the release's image.
 var errOtherImage = errors.New("the rebuilt image is not the published one")
 
-// prove reads back from the medium what is written to the slot, while more is written, makes it all durable and compares
-// it with want. It fails with ErrVerify when the medium gives other bytes than it was
-// given, and with errOtherImage when those were the wrong ones.
+// prove reads back from the medium what is written to the slot, while more is written, makes it all
+// durable and compares it with want. It fails with ErrVerify when the medium gives other bytes than
+// it was given, and with errOtherImage when those were the wrong ones.
 func (h *heldSlot) prove(ctx context.Context, want chunkstore.ID, e *events) error {
 	var body *chunkstore.Hasher
 	if h.body != nil {
@@ -148,7 +150,8 @@ func (h *heldSlot) prove(ctx context.Context, want chunkstore.ID, e *events) err
 	return errOtherImage
 }
 
-// release writes the superblock and reads it back. When it is not there then, the slot is cleared again.
+// release writes the superblock and reads it back. When it is not there then, the slot is cleared
+// again.
 func (h *heldSlot) release() error {
 	head := h.head[:min(headSize, h.size)]
 	if _, err := h.Slot.WriteAt(head, 0); err != nil {

@@ -16,7 +16,8 @@ import (
 // initrdParts is what an initrd is built from.
 type initrdParts struct {
 	recipe *initrd.Recipe
-	set    *initrdSet               // that gives the contents that neither image nor seeds have; nil: they come by chunks
+	// that gives the contents that neither image nor seeds have; nil: they come by chunks
+	set    *initrdSet
 	chunks delta.List               // of contents that the release's image lacks
 	paths  map[chunkstore.ID]string // where the image has the others
 }
@@ -56,8 +57,8 @@ func (u *Update) seedIsImage() bool {
 	return false
 }
 
-// loadInitrd gets the recipe of an initrd that is wanted, out of a patch set where one leads from a seed, and plans again
-// with what it needs beside the contents of the image.
+// loadInitrd gets the recipe of an initrd that is wanted, out of a patch set where one leads from a
+// seed, and plans again with what it needs beside the contents of the image.
 func (u *Update) loadInitrd(ctx context.Context) error {
 	o := u.initrd()
 	if o == nil || o.same != nil {
@@ -149,8 +150,8 @@ func (u *Update) locateInitrd(ctx context.Context, a *mirror.Artifact, parts *in
 	return nil
 }
 
-// addInitrd adds the chunks of the initrd to what is needed: its own, and without an image to take the other contents
-// from, those of them too.
+// addInitrd adds the chunks of the initrd to what is needed: its own, and without an image to take
+// the other contents from, those of them too.
 func (u *Update) addInitrd() {
 	o := u.initrd()
 	if o == nil || o.initrd == nil {
@@ -190,7 +191,8 @@ type initrdSource struct {
 	rest  *source
 }
 
-// newInitrdSource takes the image out of the slot that was written, which is nil when there is none.
+// newInitrdSource takes the image out of the slot that was written, which is nil when there is
+// none.
 func newInitrdSource(parts *initrdParts, held *heldSlot, rest *source) (*initrdSource, error) {
 	s := &initrdSource{paths: parts.paths, set: parts.set, rest: rest}
 	if held == nil {

@@ -12,8 +12,9 @@ import (
 	"deltaup/mkimage/initrd"
 )
 
-// unpacked is a seed that is an initrd and was taken apart. Its spool, a file in the state folder, has what no image among the
-// seeds has: next to nothing when one of them is the image that the initrd belongs to.
+// unpacked is a seed that is an initrd and was taken apart. Its spool, a file in the state folder,
+// has what no image among the seeds has: next to nothing when one of them is the image that the
+// initrd belongs to.
 type unpacked struct {
 	recipe *initrd.Recipe
 	source mkimage.Source // of what is in the spool

@@ -21,11 +21,12 @@ type initrdSet struct {
 	made  map[chunkstore.ID]*io.SectionReader // of them, in the spool; nil: not made yet
 }
 
-// smallSet is the size up to which an initrd's set is taken to have one group, which is needed whatever else is.
+// smallSet is the size up to which an initrd's set is taken to have one group, which is needed
+// whatever else is.
 const smallSet = 256 << 10
 
-// openInitrdSet fetches what gives the recipe of an initrd out of a patch set, when one leads from a seed. When there is none, or it
-// is of no use, which is a warning, it returns nil.
+// openInitrdSet fetches what gives the recipe of an initrd out of a patch set, when one leads from
+// a seed. When there is none, or it is of no use, which is a warning, it returns nil.
 func (u *Update) openInitrdSet(ctx context.Context, o *output) (*initrdSet, error) {
 	from, p := u.initrdSeed(&o.artifact)
 	if p == nil || u.initrdClosed {
@@ -53,7 +54,8 @@ func (u *Update) initrdSeed(a *mirror.Artifact) (from *seed, best *mirror.Initrd
 	return from, best
 }
 
-// closeInitrdSet gives the set up, with a warning, when err says that it is of no use. It passes other errors on.
+// closeInitrdSet gives the set up, with a warning, when err says that it is of no use. It passes
+// other errors on.
 func (u *Update) closeInitrdSet(err error) error {
 	if !unusable(err) || errors.Is(err, ErrSeed) {
 		return err
@@ -109,8 +111,9 @@ func (u *Update) readGroup(ctx context.Context, s *set, n int) ([]byte, error) {
 	}
 }
 
-// makeInitrd makes what the patch set of an initrd gives, before anything is written that would have to wait for it. It
-// returns false, after a warning and with a new plan, when the set is of no use.
+// makeInitrd makes what the patch set of an initrd gives, before anything is written that would
+// have to wait for it. It returns false, after a warning and with a new plan, when the set is of no
+// use.
 func (u *Update) makeInitrd(ctx context.Context) (bool, error) {
 	o := u.initrd()
 	if o == nil || o.initrd == nil || o.initrd.set == nil || o.initrd.set.made != nil {

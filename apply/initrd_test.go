@@ -19,7 +19,8 @@ import (
 // ownSize is what an initrd of initrdWorld has that the image has not.
 const ownSize = 30 << 10
 
-// newInitrdTarget makes a target whose mirror has the world's releases with an initrd each, of the image's files.
+// newInitrdTarget makes a target whose mirror has the world's releases with an initrd each, of the
+// image's files.
 func newInitrdTarget(t *testing.T, patchFrom int) (m *target, file string) {
 	return newInitrdTargetOf(t, patchFrom, func(version int) map[string][]byte {
 		return map[string][]byte{"init": noise(uint64(400+version), ownSize)}
@@ -116,7 +117,8 @@ func TestPullInitrd(t *testing.T) {
 	}
 }
 
-// TestPullInitrdAgain pulls an initrd alone, when the slot holds the image, or a seed is it, or nothing is there.
+// TestPullInitrdAgain pulls an initrd alone, when the slot holds the image, or a seed is it, or
+// nothing is there.
 func TestPullInitrdAgain(t *testing.T) {
 	m, file := newInitrdTarget(t, 0)
 	outputs := m.with
@@ -157,14 +159,16 @@ func TestPullInitrdAgain(t *testing.T) {
 	}
 }
 
-// growingInitrd is what the initrds of a patched world have besides the image's files: one file changes in places.
+// growingInitrd is what the initrds of a patched world have besides the image's files: one file
+// changes in places.
 func growingInitrd(version int) map[string][]byte {
 	own := noise(500, ownSize)
 	copy(own[1000*version:], "changed")
 	return map[string][]byte{"init": own, "conf/same": noise(501, ownSize), "conf/version": {byte(version)}}
 }
 
-// patchedInitrd makes a target whose mirror has patch sets of image and initrd; old is a copy of the initrd of the first release.
+// patchedInitrd makes a target whose mirror has patch sets of image and initrd; old is a copy of
+// the initrd of the first release.
 func patchedInitrd(t *testing.T) (m *target, file, old string) {
 	t.Helper()
 	m, file = newInitrdTargetOf(t, 1, growingInitrd)
@@ -190,7 +194,8 @@ func place(t *testing.T, file, copyOf string) {
 	}
 }
 
-// TestPullInitrdPatch takes the initrd's patch set from the old initrd, wherever it is, in one request.
+// TestPullInitrdPatch takes the initrd's patch set from the old initrd, wherever it is, in one
+// request.
 func TestPullInitrdPatch(t *testing.T) {
 	for name, seed := range map[string]bool{"in place": false, "as a seed": true} {
 		t.Run(name, func(t *testing.T) {
@@ -213,8 +218,8 @@ func TestPullInitrdPatch(t *testing.T) {
 	}
 }
 
-// TestPullInitrdPatchAlone pulls the initrd when the slot holds the image, the image coming by another route, and with a seed
-// that is the initrd itself.
+// TestPullInitrdPatchAlone pulls the initrd when the slot holds the image, the image coming by
+// another route, and with a seed that is the initrd itself.
 func TestPullInitrdPatchAlone(t *testing.T) {
 	m, file, old := patchedInitrd(t)
 	outputs := m.with
@@ -224,7 +229,8 @@ func TestPullInitrdPatchAlone(t *testing.T) {
 	place(t, file, old)
 	m.server.Reset()
 	m.mustPull()
-	if n := m.server.Requests(""); n != 2 || m.server.Requests("patches/") != 1 { // after the pointer; the release was kept
+	// after the pointer; the release was kept
+	if n := m.server.Requests(""); n != 2 || m.server.Requests("patches/") != 1 {
 		t.Errorf("%d requests: %v", n, m.server.Log())
 	}
 	m.wantInitrd(file)
@@ -267,7 +273,8 @@ func TestPullInitrdWhole(t *testing.T) {
 	}
 }
 
-// TestPullInitrdPatchFails damages the initrd's patch set in every way: the initrd comes by chunks then, and is right.
+// TestPullInitrdPatchFails damages the initrd's patch set in every way: the initrd comes by chunks
+// then, and is right.
 func TestPullInitrdPatchFails(t *testing.T) {
 	m, file, old := patchedInitrd(t)
 	release := m.release("2")
@@ -324,7 +331,8 @@ func TestPullInitrdOtherOld(t *testing.T) {
 	}
 }
 
-// TestPullInitrdSeedChanges changes the old initrd after it was taken apart, which does no harm: what is needed of it was kept.
+// TestPullInitrdSeedChanges changes the old initrd after it was taken apart, which does no harm:
+// what is needed of it was kept.
 func TestPullInitrdSeedChanges(t *testing.T) {
 	m, file, old := patchedInitrd(t)
 	place(t, file, old)
@@ -357,7 +365,8 @@ func (m *target) release(version string) *mirror.Release {
 	return release
 }
 
-// TestPullInitrdGroups has a set of two groups: the second is quoted, and when it is damaged the initrd comes by chunks.
+// TestPullInitrdGroups has a set of two groups: the second is quoted, and when it is damaged the
+// initrd comes by chunks.
 func TestPullInitrdGroups(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes a patch set of 9 MB")

@@ -27,7 +27,8 @@ func joined(version int) map[string][]byte {
 	return files
 }
 
-// TestLeftOut: a content that is cheaper by chunks is not in the published set, and comes by chunks.
+// TestLeftOut: a content that is cheaper by chunks is not in the published set, and comes by
+// chunks.
 func TestLeftOut(t *testing.T) {
 	m := newTargetOf(t, worldOf(t, "joined", joined, 2, 1))
 	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }

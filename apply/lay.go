@@ -16,8 +16,9 @@ import (
 	"deltaup/mkimage/blockmap"
 )
 
-// layPieces writes the image into the slot, piece by piece, from the seeds and from what was fetched, and proves it. While fetching, unless
-// it is nil, still counts, pieces are waited for, and none is verified by itself: when the image is wrong it is laid once more.
+// layPieces writes the image into the slot, piece by piece, from the seeds and from what was
+// fetched, and proves it. While fetching, unless it is nil, still counts, pieces are waited for,
+// and none is verified by itself: when the image is wrong it is laid once more.
 func (u *Update) layPieces(ctx context.Context, result *Result, fetching *counter) (*heldSlot, error) {
 	var copied, done atomic.Int64
 	held, err := u.fill(ctx, nil, func(ctx context.Context, held *heldSlot) error {
@@ -31,7 +32,8 @@ func (u *Update) layPieces(ctx context.Context, result *Result, fetching *counte
 			} else if err := u.fetchedPiece(ctx, x, buf, fetching != nil); err != nil {
 				return err
 			}
-			if n := done.Add(int64(x.Length)); fetching == nil || fetching.left() <= 0 { // else the stage is that one
+			// else the stage is that one
+			if n := done.Add(int64(x.Length)); fetching == nil || fetching.left() <= 0 {
 				u.events.progress(StageRebuild, mirror.ImageName, n, u.image.Size)
 			}
 			_, err := held.WriteAt(buf, x.Offset)
@@ -101,7 +103,8 @@ func pieceExtent(x blockmap.Piece) delta.Extent {
 // pieceBuffers are *[]byte that hold a piece.
 var pieceBuffers = sync.Pool{New: func() any { b := make([]byte, blockmap.PieceMax); return &b }}
 
-// eachPiece calls fn for all pieces, in about the order in which they lie, on all processors, with a buffer of the piece's length.
+// eachPiece calls fn for all pieces, in about the order in which they lie, on all processors, with
+// a buffer of the piece's length.
 func eachPiece(ctx context.Context, m *blockmap.Map, fn func(ctx context.Context, x blockmap.Piece, buf []byte) error) error {
 	const batch = 16
 	g, groupCtx := errgroup.WithContext(ctx)

@@ -46,7 +46,8 @@ func TestBlocksUnknownCodec(t *testing.T) {
 	}
 }
 
-// lyingMap is a world whose newest release has a block map with the keys of other bytes than its image's.
+// lyingMap is a world whose newest release has a block map with the keys of other bytes than its
+// image's.
 func lyingMap(t *testing.T, w *world, other []byte) *world {
 	t.Helper()
 	file, err := mapOf(t, readFile(t, w.image[1]), other).MarshalBinary()
@@ -84,8 +85,9 @@ func pieceBytes(t *testing.T, image []byte) map[blockmap.Key][]byte {
 	return pieces
 }
 
-// TestLyingBlockmap: keys that nothing has are of no consequence as long as the bytes under way can be awaited, for the hash of the image tells
-// that they are right; else they are given up with the route. Keys that lead to other pieces of the seed are found out from the image that was made.
+// TestLyingBlockmap: keys that nothing has are of no consequence as long as the bytes under way can
+// be awaited, for the hash of the image tells that they are right; else they are given up with the
+// route. Keys that lead to other pieces of the seed are found out from the image that was made.
 func TestLyingBlockmap(t *testing.T) {
 	w := patchedWorld(t, 2, 1)
 	old, new := readFile(t, w.image[0]), readFile(t, w.image[1])

@@ -41,7 +41,8 @@ func (u *Update) closeOn(route delta.Route, err error) error {
 	return nil
 }
 
-// unusable tells whether an error is about a file that is missing on the mirror or not what it should be.
+// unusable tells whether an error is about a file that is missing on the mirror or not what it
+// should be.
 func unusable(err error) bool {
 	return errors.Is(err, mirror.ErrMissing) || errors.Is(err, mirror.ErrLacking) || errors.Is(err, mirror.ErrDamaged) ||
 		errors.Is(err, chunkstore.ErrVersion) || errors.Is(err, chunkstore.ErrCorrupt)
@@ -56,7 +57,8 @@ func (u *Update) close(route delta.Route, err error) {
 	}
 }
 
-// noRoute lets a caller see why no route is left: err, which names the reasons, wraps those of the routes that failed too.
+// noRoute lets a caller see why no route is left: err, which names the reasons, wraps those of the
+// routes that failed too.
 func (u *Update) noRoute(err error) error {
 	if !errors.Is(err, delta.ErrNoRoute) {
 		return err

@@ -14,15 +14,17 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// sampleBlocks is how many blocks of a seed, each from another file, tell how quick this machine is; fewer of large ones.
+// sampleBlocks is how many blocks of a seed, each from another file, tell how quick this machine
+// is; fewer of large ones.
 func sampleBlocks(blockSize int) int { return min(max(4, 2<<20/blockSize), 16) }
 
-// patchShare is how much longer bytes take that come by patch than bytes that are read from a seed: what is
-// around a patch, transforms and hashes, counts for more than the patch itself.
+// patchShare is how much longer bytes take that come by patch than bytes that are read from a seed:
+// what is around a patch, transforms and hashes, counts for more than the patch itself.
 const patchShare = 11
 
 // measureCPU fills in what was not told of the machine: how quickly it compresses, on bytes of a
-// seed, and how quickly it read the seeds, now or in an earlier update, or at least a few blocks of one.
+// seed, and how quickly it read the seeds, now or in an earlier update, or at least a few blocks of
+// one.
 func (u *Update) measureCPU() {
 	for _, s := range u.seeds.list {
 		if s.derived == nil {
@@ -63,8 +65,9 @@ func (u *Update) anyCPU() delta.CPU {
 	return cpu
 }
 
-// guessCPU is what is known of the machine before the files in the seeds are read. What was not told is measured on a few of them: how
-// quickly they are read, which is decompressing, cutting and hashing, and how quickly blocks of them are compressed.
+// guessCPU is what is known of the machine before the files in the seeds are read. What was not
+// told is measured on a few of them: how quickly they are read, which is decompressing, cutting and
+// hashing, and how quickly blocks of them are compressed.
 func (u *Update) guessCPU() delta.CPU {
 	cpu := u.cpu
 	for _, path := range u.r.Seeds {
@@ -88,7 +91,8 @@ func (u *Update) guessCPU() delta.CPU {
 	return cpu
 }
 
-// sampleRate is how quickly all processors read an image, judging by a few blocks; 0 when it cannot be read.
+// sampleRate is how quickly all processors read an image, judging by a few blocks; 0 when it cannot
+// be read.
 func sampleRate(path string) float64 {
 	s, err := readSample(path)
 	if err != nil {
@@ -143,15 +147,17 @@ func readSample(path string) (*imageSample, error) {
 		}
 		return nil
 	})
-	if len(took) > 0 { // the first ones warm up, and on a busy machine half of them are interrupted; see mkimage.Encoders.Rate
+	// the first ones warm up, and on a busy machine half of them are interrupted; see
+	// mkimage.Encoders.Rate
+	if len(took) > 0 {
 		slices.Sort(took)
 		s.read = float64(s.blockSize) / max(took[(len(took)-1)/4], time.Microsecond).Seconds()
 	}
 	return s, err
 }
 
-// compressRate measures on a sample how quickly a recipe's blocks are compressed, with the encoders that the rebuild
-// takes too; 0 when the codec is not known.
+// compressRate measures on a sample how quickly a recipe's blocks are compressed, with the encoders
+// that the rebuild takes too; 0 when the codec is not known.
 func (u *Update) compressRate(r *mkimage.Recipe, sample []byte) float64 {
 	encoders, err := mkimage.NewEncoders(r.Codec)
 	if err != nil {

@@ -16,13 +16,15 @@ const (
 	heapChunk = 300 // of a chunk, with where it lies
 )
 
-// transformCopies is what a patch with a transform takes: base and content, both rewritten and longer for it, and tables.
+// transformCopies is what a patch with a transform takes: base and content, both rewritten and
+// longer for it, and tables.
 const transformCopies = 3
 
 // patchUnknown stands for a chain whose sets are not known yet.
 const patchUnknown = 32 << 20
 
-// encoderMemory is what a route leaves to the encoders of its rebuild, of which there is one in any case.
+// encoderMemory is what a route leaves to the encoders of its rebuild, of which there is one in any
+// case.
 func (u *Update) encoderMemory(route delta.Route) int64 {
 	left := int64(heapMax - heapOther)
 	for _, s := range u.seeds.list {
@@ -47,8 +49,8 @@ func recipeMemory(r *mkimage.Recipe) int64 {
 	return n
 }
 
-// memory bounds what patching takes: the entry that takes most, and the groups that are kept beside it. The bases of one set,
-// which the sets before make, are there before an entry is.
+// memory bounds what patching takes: the entry that takes most, and the groups that are kept beside
+// it. The bases of one set, which the sets before make, are there before an entry is.
 func (c *chain) memory() int64 {
 	if !c.loaded() {
 		return patchUnknown

@@ -41,7 +41,8 @@ func newMetadata(r Request, s *state) *metadata {
 	return m
 }
 
-// limited is what a line of that rate gives under the limit; unknown rates, which are 0, are taken for the limit.
+// limited is what a line of that rate gives under the limit; unknown rates, which are 0, are taken
+// for the limit.
 func (m *metadata) limited(rate float64) float64 {
 	if m.limit > 0 && (rate <= 0 || m.limit < rate) {
 		return m.limit
@@ -49,7 +50,8 @@ func (m *metadata) limited(rate float64) float64 {
 	return rate
 }
 
-// release gives the release that r asks for, as the publisher has signed it or, without trust, as the mirror says.
+// release gives the release that r asks for, as the publisher has signed it or, without trust, as
+// the mirror says.
 func (m *metadata) release(ctx context.Context, channel, version string) (*mirror.Release, error) {
 	switch {
 	case m.trust != nil:
@@ -166,17 +168,18 @@ func (m *metadata) cached(o mirror.Object) ([]byte, error) {
 }
 
 const (
-	// measuredMax is the most that a rate from few bytes is believed, in bytes per second: 50 Mbit/s. They are no ground for
-	// fetching tens of times the bytes to save a second.
+	// measuredMax is the most that a rate from few bytes is believed, in bytes per second: 50
+	// Mbit/s. They are no ground for fetching tens of times the bytes to save a second.
 	measuredMax = 6.25e6
-	// measuredSome is from how many bytes on there is a rate at all: less says more of the server than of the line.
+	// measuredSome is from how many bytes on there is a rate at all: less says more of the server
+	// than of the line.
 	measuredSome = 64 << 10
 	// measuredMany is how many bytes in one piece are believed whatever they say.
 	measuredMany = 1 << 20
 )
 
-// measure learns the line's rate from n bytes that came in one piece. A mirror on this machine tells nothing of a line: beyond
-// measuredMax it is not believed at all.
+// measure learns the line's rate from n bytes that came in one piece. A mirror on this machine
+// tells nothing of a line: beyond measuredMax it is not believed at all.
 func (m *metadata) measure(n int64, took time.Duration) {
 	took = max(took-m.line.RTT, time.Millisecond)
 	m.bytes += n
@@ -194,7 +197,8 @@ func (m *metadata) measure(n int64, took time.Duration) {
 // spent is how many bytes have been fetched to plan with.
 func (m *metadata) spent() int64 { return m.bytes }
 
-// published marks an error in what the publisher wrote: the bytes are those of the hash, and still wrong.
+// published marks an error in what the publisher wrote: the bytes are those of the hash, and still
+// wrong.
 func published(name string, err error) error {
 	if errors.Is(err, chunkstore.ErrVersion) {
 		return fmt.Errorf("%s: %w", name, err)

@@ -7,7 +7,8 @@ import (
 	"deltaup/mirror"
 )
 
-// TestMeasure: few bytes are not believed beyond 50 Mbit/s, many are, but from a mirror on this machine.
+// TestMeasure: few bytes are not believed beyond 50 Mbit/s, many are, but from a mirror on this
+// machine.
 func TestMeasure(t *testing.T) {
 	for _, tt := range []struct {
 		mirror string

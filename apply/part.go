@@ -77,8 +77,9 @@ func (c *cache) remove(id chunkstore.ID, p *part) {
 	c.parts[id] = slices.DeleteFunc(c.parts[id], func(x *part) bool { return x == p })
 }
 
-// unsynced is the parts that have bytes which a power cut would cost. All are made durable together, every syncEvery: what came in less time
-// altogether never is, for it is used and removed before the disk has it.
+// unsynced is the parts that have bytes which a power cut would cost. All are made durable
+// together, every syncEvery: what came in less time altogether never is, for it is used and removed
+// before the disk has it.
 type unsynced struct {
 	mu    sync.Mutex
 	paths map[string]bool
@@ -100,7 +101,8 @@ func (u *unsynced) forget(path string) {
 	delete(u.paths, path)
 }
 
-// sync makes all parts durable when it is time. The part at path is being written to, and stays one of them.
+// sync makes all parts durable when it is time. The part at path is being written to, and stays one
+// of them.
 func (u *unsynced) sync(now time.Time, path string) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -100,7 +100,8 @@ func TestWrongBase(t *testing.T) {
 	if q := u.Quote(); q.Route != "patch" {
 		t.Fatalf("route %s", q.Route)
 	}
-	// Noise is stored as it is. Shortly before the change, so that the patch copies it and the new chunk holds it.
+	// Noise is stored as it is. Shortly before the change, so that the patch copies it and the new
+	// chunk holds it.
 	lib := growing(1)["usr/lib/lib0.so"]
 	at := bytes.Index(b, lib[100<<10:100<<10+64])
 	if at < 0 {

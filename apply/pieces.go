@@ -13,8 +13,8 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// pieces is what the route by stored blocks knows: how the image is cut, and where seeds have pieces of it as they are. It takes nothing of a
-// seed but the bytes that it stores.
+// pieces is what the route by stored blocks knows: how the image is cut, and where seeds have
+// pieces of it as they are. It takes nothing of a seed but the bytes that it stores.
 type pieces struct {
 	image *blockmap.Map // nil: not fetched
 	files []pieceSeed   // the seeds that are images
@@ -78,7 +78,8 @@ func (u *Update) loadPieces(ctx context.Context) error {
 	return nil
 }
 
-// addSeed hashes the pieces of a seed. One that is no image has none; of a damaged one those that can be read are used.
+// addSeed hashes the pieces of a seed. One that is no image has none; of a damaged one those that
+// can be read are used.
 func (p *pieces) addSeed(ctx context.Context, path string, e *events) error {
 	medium, err := openMedium(path)
 	if err != nil {
@@ -112,8 +113,8 @@ func (p *pieces) addSeed(ctx context.Context, path string, e *events) error {
 	return nil
 }
 
-// addCopy takes the pieces of m, the image's map, that a damaged copy of the image has where the image has them. Not even its
-// superblock has to be right.
+// addCopy takes the pieces of m, the image's map, that a damaged copy of the image has where the
+// image has them. Not even its superblock has to be right.
 func (p *pieces) addCopy(ctx context.Context, path string, m *blockmap.Map, e *events) error {
 	medium, err := openMedium(path)
 	if err != nil {

@@ -137,7 +137,8 @@ func (u *Update) openSeeds(ctx context.Context) error {
 		}
 		u.seeds.list = append(u.seeds.list, seed)
 		if err := u.keepSeed(seed); err != nil {
-			u.events.warn("the recipe of seed %s is not kept: %v", path, err) // the next update takes longer
+			// the next update takes longer
+			u.events.warn("the recipe of seed %s is not kept: %v", path, err)
 		}
 	}
 	if err := u.openCopy(ctx); err != nil {
@@ -154,7 +155,8 @@ func (u *Update) openSeeds(ctx context.Context) error {
 		}
 	}
 	u.findSame()
-	if o := u.initrd(); o != nil && o.same == nil && u.r.Copy == "" { // the copied image has all that there is in its initrd, or nearly
+	// the copied image has all that there is in its initrd, or nearly
+	if o := u.initrd(); o != nil && o.same == nil && u.r.Copy == "" {
 		if err := u.unpackSeeds(ctx); err != nil {
 			return err
 		}
@@ -213,8 +215,9 @@ func one(c *chunkstore.Content) iter.Seq[*chunkstore.Content] {
 	return slices.Values([]*chunkstore.Content{c})
 }
 
-// holds tells whether the slot already has the image. Only what looks like it is read whole: a slot that starts with
-// zeros, which is what an interrupted update leaves, or with an image of another length is not. Seen, unless nil, sees what is read.
+// holds tells whether the slot already has the image. Only what looks like it is read whole: a slot
+// that starts with zeros, which is what an interrupted update leaves, or with an image of another
+// length is not. Seen, unless nil, sees what is read.
 func holds(ctx context.Context, slot Slot, image *mirror.Artifact, seen func(p []byte, off int64)) (bool, error) {
 	head := make([]byte, headSize)
 	if n, err := slot.ReadAt(head, 0); err != nil && err != io.EOF {

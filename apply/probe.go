@@ -8,16 +8,19 @@ import (
 )
 
 const (
-	// wholeMin is the size of images below which the seeds are read without a thought: it takes no time.
+	// wholeMin is the size of images below which the seeds are read without a thought: it takes no
+	// time.
 	wholeMin = 16 << 20
-	// probeFrom is the rate from which on a line may be one on which the whole image is there before the seeds are read.
+	// probeFrom is the rate from which on a line may be one on which the whole image is there
+	// before the seeds are read.
 	probeFrom = 2.5e6
 	// probeSize is how many bytes tell such a line's rate.
 	probeSize = 1 << 20
 )
 
-// readsSeeds decides whether the files in the seeds are read. On a fast line it takes less time to fetch the image whole, or the stored
-// blocks of it that the seeds lack, to know which their stored bytes are enough.
+// readsSeeds decides whether the files in the seeds are read. On a fast line it takes less time to
+// fetch the image whole, or the stored blocks of it that the seeds lack, to know which their stored
+// bytes are enough.
 func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	if !u.rebuilds() || len(u.outputs) > 0 || len(u.r.Seeds) == 0 || u.r.Copy != "" {
 		return true, nil
@@ -33,13 +36,15 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	}
 	for _, path := range u.r.Seeds {
 		if u.unbelieving || !u.state.kept.knows(path) {
-			if f, size, err := squashfs.OpenMedium(path); err == nil { // else it shows when the seed is read
+			// else it shows when the seed is read
+			if f, size, err := squashfs.OpenMedium(path); err == nil {
 				u.unread += size
 				f.Close() // read only
 			}
 		}
 	}
-	// To measure this machine takes time as well, and on a fast line the answer is often the same on any.
+	// To measure this machine takes time as well, and on a fast line the answer is often the same
+	// on any.
 	for _, cpu := range []func() delta.CPU{u.anyCPU, u.guessCPU} {
 		reads, err := u.routeReadsSeeds(ctx, cpu())
 		if err != nil || !reads {
@@ -49,7 +54,8 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// routeReadsSeeds tells whether the route that is best on such a machine needs the files in the seeds.
+// routeReadsSeeds tells whether the route that is best on such a machine needs the files in the
+// seeds.
 func (u *Update) routeReadsSeeds(ctx context.Context, cpu delta.CPU) (bool, error) {
 	o := u.options()
 	o.CPU = cpu
@@ -67,7 +73,8 @@ func (u *Update) routeReadsSeeds(ctx context.Context, cpu delta.CPU) (bool, erro
 	}
 }
 
-// guesses describes the routes for a target whose seeds are of the release before, as far as they have not been looked into.
+// guesses describes the routes for a target whose seeds are of the release before, as far as they
+// have not been looked into.
 func (u *Update) guesses() []delta.Way {
 	m := u.missing()
 	blocks, whole := u.blocksWay(m), u.wholeWay()
@@ -88,8 +95,8 @@ func (u *Update) guesses() []delta.Way {
 	return ways
 }
 
-// probe measures the line, unless it was told, with bytes of the patch set that a target of the release before takes: its head,
-// and, when that was quick, some of the rest.
+// probe measures the line, unless it was told, with bytes of the patch set that a target of the
+// release before takes: its head, and, when that was quick, some of the rest.
 func (u *Update) probe(ctx context.Context) error {
 	if u.wholeFiles || u.meta.told || u.r.Client.Local() || len(u.release.Patches) == 0 {
 		return nil
@@ -111,7 +118,8 @@ func unlessUnusable(err error) error {
 	return err
 }
 
-// readSeedsNow reads the seeds' files, which were to be done without, and finds the routes from them.
+// readSeedsNow reads the seeds' files, which were to be done without, and finds the routes from
+// them.
 func (u *Update) readSeedsNow(ctx context.Context) error {
 	if !u.seedless {
 		return nil

@@ -18,7 +18,8 @@ func large(version int) map[string][]byte {
 	}
 }
 
-// TestSeedsNotRead: on a line that brings the whole image sooner than the seeds can be read, they are not.
+// TestSeedsNotRead: on a line that brings the whole image sooner than the seeds can be read, they
+// are not.
 func TestSeedsNotRead(t *testing.T) {
 	w := worldOf(t, "large", large, 2, 0)
 	for _, tt := range []struct {

@@ -11,7 +11,8 @@ import (
 	"deltaup/mkimage"
 )
 
-// TestKeptRecipesAreFew keeps more recipes than there is to be, each time with a clock that went back.
+// TestKeptRecipesAreFew keeps more recipes than there is to be, each time with a clock that went
+// back.
 func TestKeptRecipesAreFew(t *testing.T) {
 	dir := t.TempDir()
 	kept := recipes{dir: filepath.Join(dir, "recipes"), tmp: filepath.Join(dir, "tmp")}

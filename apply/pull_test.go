@@ -36,7 +36,8 @@ func TestPull(t *testing.T) {
 
 func TestQuoteChangesNothing(t *testing.T) {
 	m := newTarget(t)
-	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady } // two plans, and this machine measured twice may choose twice
+	// two plans, and this machine measured twice may choose twice
+	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
 	if err := os.WriteFile(m.path, []byte("what was there"), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,9 @@ import (
 	"deltaup/internal/durable"
 )
 
-// rates is what an update learns for the next quote, in the file rates.json: in a slot's folder of the slot's medium, which cannot be measured without writing
-// to it; beside these folders of the machine.
+// rates is what an update learns for the next quote, in the file rates.json: in a slot's folder of
+// the slot's medium, which cannot be measured without writing to it; beside these folders of the
+// machine.
 type rates struct {
 	Write  float64 `json:"write,omitempty"`  // bytes of an image per second: written, made durable and read back
 	Decode float64 `json:"decode,omitempty"` // plain bytes of seeds per second that were read
@@ -31,8 +32,8 @@ func (s *state) ratesPath() string { return filepath.Join(s.dir, "rates.json") }
 
 func (s *state) machinePath() string { return filepath.Join(filepath.Dir(s.dir), "rates.json") }
 
-// writeRate is what the last update learned of the slot, decodeRate what the last one that read a seed learned of the machine. What is missing or
-// makes no sense is 0.
+// writeRate is what the last update learned of the slot, decodeRate what the last one that read a
+// seed learned of the machine. What is missing or makes no sense is 0.
 func (s *state) writeRate() float64  { return believable(readRates(s.ratesPath()).Write) }
 func (s *state) decodeRate() float64 { return believable(readRates(s.machinePath()).Decode) }
 

@@ -19,14 +19,17 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// recipes keeps the recipes of images that were read or written, so that the next update need not read all of a seed to know what is in
-// it. The folder, which all slots share, has a file for each: its text in zstd, by the image's fingerprint. Only recipes that a publisher
-// has published are kept, so that what an image was when it was damaged is not.
+// recipes keeps the recipes of images that were read or written, so that the next update need not
+// read all of a seed to know what is in it. The folder, which all slots share, has a file for each:
+// its text in zstd, by the image's fingerprint. Only recipes that a publisher has published are
+// kept, so that what an image was when it was damaged is not.
 //
-// A recipe is believed: an image whose data were damaged later has the fingerprint that it had before. See Update.startOver.
+// A recipe is believed: an image whose data were damaged later has the fingerprint that it had
+// before. See Update.startOver.
 type recipes struct{ dir, tmp string }
 
-// keptRecipes is how many are kept, those that were used last: of the slots of a machine, and of what else is tried on it.
+// keptRecipes is how many are kept, those that were used last: of the slots of a machine, and of
+// what else is tried on it.
 const keptRecipes = 6
 
 // keptWindow is the memory that one takes to be compressed and decompressed.
@@ -51,7 +54,8 @@ func (r recipes) knows(path string) bool {
 	return err == nil
 }
 
-// of gives the recipe of an image, and its fingerprint; any error means that the image is to be read.
+// of gives the recipe of an image, and its fingerprint; any error means that the image is to be
+// read.
 func (r recipes) of(image *squashfs.Image) (*mkimage.Recipe, chunkstore.ID, error) {
 	fingerprint, err := mkimage.Fingerprint(image)
 	if err != nil {

@@ -61,7 +61,8 @@ func (m *target) again() (apply.Result, int64) {
 	return r, m.server.BodyBytes("")
 }
 
-// TestKeptRecipes updates one slot from the other in turn: only the first seed is read, for the recipe of what was written is kept.
+// TestKeptRecipes updates one slot from the other in turn: only the first seed is read, for the
+// recipe of what was written is kept.
 func TestKeptRecipes(t *testing.T) {
 	m := patched(t, 3, 1)
 	inner := m.with
@@ -110,8 +111,8 @@ func damages(t *testing.T, image []byte) map[string]int {
 	}
 }
 
-// TestBeliedRecipe damages a seed whose recipe is kept. The update finds out whatever it uses of it, reads the seed, and goes
-// on as if it had never believed; the next one does not believe again.
+// TestBeliedRecipe damages a seed whose recipe is kept. The update finds out whatever it uses of
+// it, reads the seed, and goes on as if it had never believed; the next one does not believe again.
 func TestBeliedRecipe(t *testing.T) {
 	good := readFile(t, patchedWorld(t, 2, 1).image[0])
 	for name, at := range damages(t, good) {
@@ -152,7 +153,8 @@ func TestBeliedRecipe(t *testing.T) {
 	}
 }
 
-// TestDamagedNotKept: what was read of a damaged seed is no image's recipe, neither later when it is whole nor of another seed that is.
+// TestDamagedNotKept: what was read of a damaged seed is no image's recipe, neither later when it
+// is whole nor of another seed that is.
 func TestDamagedNotKept(t *testing.T) {
 	m := patched(t, 2, 1)
 	good := readFile(t, m.w.image[0])
@@ -177,8 +179,8 @@ func TestDamagedNotKept(t *testing.T) {
 	}
 }
 
-// TestKeptOfOtherChunks: a release that is cut otherwise has its seeds read when its chunks are needed: when they are asked for, or because a group
-// of the patch set is of no use.
+// TestKeptOfOtherChunks: a release that is cut otherwise has its seeds read when its chunks are
+// needed: when they are asked for, or because a group of the patch set is of no use.
 func TestKeptOfOtherChunks(t *testing.T) {
 	dir := t.TempDir()
 	w := &world{dir: dir, mirror: filepath.Join(dir, "mirror")}
@@ -236,7 +238,8 @@ func TestKeptOfOtherChunks(t *testing.T) {
 	}
 }
 
-// TestStartOverFails: an update that cannot go on after it found a recipe wrong goes on in its next run.
+// TestStartOverFails: an update that cannot go on after it found a recipe wrong goes on in its next
+// run.
 func TestStartOverFails(t *testing.T) {
 	m := patched(t, 2, 1)
 	good := readFile(t, m.w.image[0])
@@ -331,7 +334,8 @@ func TestDamagedKeptRecipe(t *testing.T) {
 	}
 }
 
-// TestBeliedInitrd makes an initrd of files of an image whose recipe is kept; one of them was damaged.
+// TestBeliedInitrd makes an initrd of files of an image whose recipe is kept; one of them was
+// damaged.
 func TestBeliedInitrd(t *testing.T) {
 	m, file := newInitrdTarget(t, 1)
 	inner := m.with

@@ -11,8 +11,8 @@ import (
 	"deltaup/mirror"
 )
 
-// replan plans with what is known and on disk now. As long as the best route's metadata are missing,
-// it fetches them and plans again.
+// replan plans with what is known and on disk now. As long as the best route's metadata are
+// missing, it fetches them and plans again.
 func (u *Update) replan(ctx context.Context) error {
 	for {
 		ways := u.ways()

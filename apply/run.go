@@ -48,7 +48,8 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if signed := u.meta.signed; signed != nil && u.r.Slot != nil && u.r.Copy == "" { // what runs already permits nothing older
+	// what runs already permits nothing older
+	if signed := u.meta.signed; signed != nil && u.r.Slot != nil && u.r.Copy == "" {
 		if err := u.meta.trust.Installed(signed); err != nil {
 			return Result{}, err
 		}
@@ -57,7 +58,8 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 		u.events.warn("state folder %s: %v", u.state.dir, err)
 	}
 	if err := u.keepRecipe(ctx); err != nil && ctx.Err() == nil {
-		u.events.warn("the recipe of slot %s is not kept: %v", u.r.Slot.Name(), err) // the next update takes longer
+		// the next update takes longer
+		u.events.warn("the recipe of slot %s is not kept: %v", u.r.Slot.Name(), err)
 	}
 	stats := u.r.Client.Stats()
 	result.BytesFetched, result.Requests, result.Time = stats.BytesBody, stats.Requests, time.Since(start)
@@ -131,8 +133,8 @@ func (u *Update) fetch(ctx context.Context) error {
 	return u.fetch(ctx) // once: by another plan
 }
 
-// writeImage writes and proves the image, all but its superblock. A rebuild that fails for the sake of
-// what was fetched or planned is done anew another way.
+// writeImage writes and proves the image, all but its superblock. A rebuild that fails for the sake
+// of what was fetched or planned is done anew another way.
 func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, error) {
 	if u.raw != nil {
 		return u.copyRaw(ctx)
@@ -169,8 +171,8 @@ func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, err
 	}
 }
 
-// otherWay decides what to do after a rebuild that failed; it returns the error when there is nothing to be
-// done. An image that is not the published one is tried once without copied blocks,
+// otherWay decides what to do after a rebuild that failed; it returns the error when there is
+// nothing to be done. An image that is not the published one is tried once without copied blocks,
 // which nothing else has proved; then it is fetched whole.
 func (u *Update) otherWay(ctx context.Context, err error, copied bool) error {
 	switch {
@@ -222,7 +224,8 @@ func (u *Update) rebuild(ctx context.Context, result *Result) (*heldSlot, error)
 		})
 		result.BlocksCopied, result.BlocksCompressed = stats.BlocksCopied, stats.BlocksCompressed
 		if errors.Is(err, mkimage.ErrContent) && !errors.Is(err, ErrSeed) {
-			// Seeds and frames are verified before Build sees them: it is the recipe that contradicts itself.
+			// Seeds and frames are verified before Build sees them: it is the recipe that
+			// contradicts itself.
 			return fmt.Errorf("%w: %w", errOtherImage, err)
 		}
 		if err != nil {
@@ -280,7 +283,8 @@ func (u *Update) copyWhole(ctx context.Context) (*heldSlot, error) {
 	held, err := u.copyInto(ctx, func(write func(p []byte, off int64) error) error {
 		return u.cachedImage(ctx, write)
 	})
-	if errors.Is(err, errOtherImage) { // the state folder gives other bytes than when they were verified
+	// the state folder gives other bytes than when they were verified
+	if errors.Is(err, errOtherImage) {
 		err = fmt.Errorf("slot %s: %w: %w", u.r.Slot.Name(), ErrVerify, err)
 	}
 	return held, err

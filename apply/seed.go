@@ -20,20 +20,22 @@ type seed struct {
 	image *squashfs.Image // in f; nil: it is something else
 	lost  int64           // places of f that could not be read when it was read
 
-	params  chunkstore.Params  // that its contents were cut by
-	derived *mkimage.Derived   // of an image
-	recipe  chunkstore.ID      // of the text of an image's recipe; zero when the image is not ours or damaged
-	initrd  *unpacked          // of an initrd that was taken apart
-	raw     chunkstore.Content // of any other file
+	params  chunkstore.Params // that its contents were cut by
+	derived *mkimage.Derived  // of an image
+	// of the text of an image's recipe; zero when the image is not ours or damaged
+	recipe chunkstore.ID
+	initrd *unpacked          // of an initrd that was taken apart
+	raw    chunkstore.Content // of any other file
 
-	believed chunkstore.ID // fingerprint of an image whose kept recipe was taken instead of reading it; zero: it was read
+	// fingerprint of an image whose kept recipe was taken instead of reading it; zero: it was read
+	believed chunkstore.ID
 
 	plain int64   // bytes that were read of an image
 	rate  float64 // of them, per second; 0: none were
 }
 
-// openSeed opens a seed and reads all of it, cut as its image says, or by the default. Of an image whose recipe was kept only
-// the metadata are read.
+// openSeed opens a seed and reads all of it, cut as its image says, or by the default. Of an image
+// whose recipe was kept only the metadata are read.
 func (u *Update) openSeed(ctx context.Context, path string, e *events) (*seed, error) {
 	f, err := openMedium(path)
 	if err != nil {
@@ -54,7 +56,8 @@ func (u *Update) openSeed(ctx context.Context, path string, e *events) (*seed, e
 	return s, nil
 }
 
-// read reads all of the seed, cut by params; zero ones mean those of its image, whose recipe may then be among the kept ones. kept may be nil.
+// read reads all of the seed, cut by params; zero ones mean those of its image, whose recipe may
+// then be among the kept ones. kept may be nil.
 func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *recipes, e *events) error {
 	defer func() { s.lost = s.f.lost.Load() }()
 	if s.image != nil {
@@ -105,7 +108,8 @@ func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *re
 	return err
 }
 
-// stretches lists the stretches that the seed has as an image of that codec and block size stores them.
+// stretches lists the stretches that the seed has as an image of that codec and block size stores
+// them.
 func (s *seed) stretches(r *mkimage.Recipe) []mkimage.Stretch {
 	if s.derived == nil || s.derived.Recipe.Codec != r.Codec || s.derived.Recipe.BlockSize != r.BlockSize {
 		return nil
@@ -127,7 +131,8 @@ func (s *seed) contents(fn func(c *chunkstore.Content)) {
 	}
 }
 
-// source gives whole contents, to build an image of that recipe, which may be nil; nil when the seed has only one.
+// source gives whole contents, to build an image of that recipe, which may be nil; nil when the
+// seed has only one.
 func (s *seed) source(r *mkimage.Recipe) mkimage.Source {
 	switch {
 	case s.derived != nil:

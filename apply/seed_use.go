@@ -15,8 +15,9 @@ import (
 // errEmpty means that a seed has no bytes.
 var errEmpty = errors.New("it is empty")
 
-// pickSeeds keeps those of the request's seeds that may be of use: a seed only saves bytes, so that one which cannot be used is a
-// warning. What can never be one is an error: the slot itself, a FIFO, a folder.
+// pickSeeds keeps those of the request's seeds that may be of use: a seed only saves bytes, so that
+// one which cannot be used is a warning. What can never be one is an error: the slot itself, a
+// FIFO, a folder.
 func (u *Update) pickSeeds(slot string) error {
 	var usable []string
 	for _, path := range u.r.Seeds {
@@ -50,8 +51,8 @@ func (u *Update) leaveOut(path string, err error) {
 	u.r.Seeds = slices.DeleteFunc(slices.Clone(u.r.Seeds), func(s string) bool { return s == path })
 }
 
-// checkSeed gives the size of a seed that can be opened and, if it begins like an image, is one. A seed that is the slot itself
-// ("" is none) would be overwritten while it is read.
+// checkSeed gives the size of a seed that can be opened and, if it begins like an image, is one. A
+// seed that is the slot itself ("" is none) would be overwritten while it is read.
 func checkSeed(path, slot string) (size int64, err error) {
 	if slot != "" {
 		if err := notSlot(path, slot); err != nil {
@@ -117,8 +118,9 @@ func imageAtStart(f io.ReaderAt, size int64) (*squashfs.Image, error) {
 	return squashfs.Open(f, size)
 }
 
-// findImage opens the image in a seed, wherever in it that begins; nil without an error means that there is none. For a
-// release whose image is no squashfs, what surrounds one in a seed is as good as that.
+// findImage opens the image in a seed, wherever in it that begins; nil without an error means that
+// there is none. For a release whose image is no squashfs, what surrounds one in a seed is as good
+// as that.
 func (u *Update) findImage(f io.ReaderAt, size int64) (*squashfs.Image, error) {
 	m, err := imageAtStart(f, size)
 	if m != nil || err != nil {
@@ -133,7 +135,8 @@ func (u *Update) findImage(f io.ReaderAt, size int64) (*squashfs.Image, error) {
 	return m, err
 }
 
-// noteSeeds warns of seeds that are no images where nothing but an image is wanted: they may have been meant to be.
+// noteSeeds warns of seeds that are no images where nothing but an image is wanted: they may have
+// been meant to be.
 func (u *Update) noteSeeds() {
 	if !u.rebuilds() || len(u.outputs) > 0 {
 		return

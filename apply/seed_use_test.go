@@ -16,7 +16,8 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// TestUnusableSeeds pulls with seeds that are of no use, beside a good one and alone: each is a warning that names it.
+// TestUnusableSeeds pulls with seeds that are of no use, beside a good one and alone: each is a
+// warning that names it.
 func TestUnusableSeeds(t *testing.T) {
 	good := readFile(t, patchedWorld(t, 2, 1).image[0])
 	change := func(at int, b byte) func([]byte) []byte {
@@ -89,7 +90,8 @@ func TestSeedDamagedInside(t *testing.T) {
 	}
 }
 
-// TestSeedBehindOffset: an image in a partition or behind an offset is as good a seed as one of its own file.
+// TestSeedBehindOffset: an image in a partition or behind an offset is as good a seed as one of its
+// own file.
 func TestSeedBehindOffset(t *testing.T) {
 	for name, wrap := range map[string]func([]byte) []byte{
 		"offset": func(p []byte) []byte { return append(make([]byte, 5000), p...) },

@@ -22,7 +22,8 @@ type place struct {
 	offset  int64 // in the content
 }
 
-// find looks for the needed contents, whole and in chunks. The first seed that has something is used.
+// find looks for the needed contents, whole and in chunks. The first seed that has something is
+// used.
 func (s *seeds) find(needed iter.Seq[*chunkstore.Content]) {
 	s.contents = map[chunkstore.ID]*seed{}
 	s.chunks = map[chunkstore.ID]place{}
@@ -49,7 +50,8 @@ func (s *seeds) find(needed iter.Seq[*chunkstore.Content]) {
 	}
 }
 
-// stretches gives the keys of the stretches of r's image that a seed has as they are stored; none when prove is set.
+// stretches gives the keys of the stretches of r's image that a seed has as they are stored; none
+// when prove is set.
 func (s *seeds) stretches(r *mkimage.Recipe, prove bool) map[chunkstore.ID]bool {
 	out := map[chunkstore.ID]bool{}
 	if prove {

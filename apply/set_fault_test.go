@@ -113,7 +113,8 @@ func TestCorruptCachedSet(t *testing.T) {
 	for _, where := range []string{"head", "groups"} {
 		t.Run(where, func(t *testing.T) {
 			m := patched(t, 2, 1)
-			m.with = func(r *apply.Request) { r.Line, r.CPU = delta.Line{Rate: 125e3, RTT: time.Microsecond}, steady } // no set is fetched whole
+			// no set is fetched whole
+			m.with = func(r *apply.Request) { r.Line, r.CPU = delta.Line{Rate: 125e3, RTT: time.Microsecond}, steady }
 			interrupted(t, m)
 			parts, err := filepath.Glob(filepath.Join(m.state, "*", "fetch", "*", "*"))
 			if err != nil || len(parts) != 2 {

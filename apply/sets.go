@@ -103,7 +103,8 @@ func (u *Update) newSet(p *mirror.Patch, to *mirror.Release) *set {
 	return &set{patch: p, to: to, dead: map[int]bool{}, wrong: map[int]bool{}}
 }
 
-// headBytes is how many bytes are fetched for a set's head: all of the set when the rest is no more than a request is worth.
+// headBytes is how many bytes are fetched for a set's head: all of the set when the rest is no more
+// than a request is worth.
 func (u *Update) headBytes(s *set) int64 {
 	if s.small || u.wholeFiles || s.patch.Set.Size-s.patch.Head.Size <= u.meta.line.RequestCost() {
 		return s.patch.Set.Size
@@ -128,8 +129,8 @@ func (u *Update) loadSets(ctx context.Context) error {
 	return nil
 }
 
-// loadSet fetches a set's head and joins it with the recipe that it leads from: the seed's, or the one that the set before
-// leads to.
+// loadSet fetches a set's head and joins it with the recipe that it leads from: the seed's, or the
+// one that the set before leads to.
 func (u *Update) loadSet(ctx context.Context, s, before *set) error {
 	if s.step != nil {
 		return nil
@@ -152,8 +153,8 @@ func (u *Update) loadSet(ctx context.Context, s, before *set) error {
 	return nil
 }
 
-// join applies a set's recipe patch. A recipe on the way is fetched whole only when the set refers to chunk lists that the sets
-// before left out.
+// join applies a set's recipe patch. A recipe on the way is fetched whole only when the set refers
+// to chunk lists that the sets before left out.
 func (u *Update) join(ctx context.Context, s, before *set) (*patchset.Step, error) {
 	step, err := s.after(before, u.chain.seed)
 	if errors.Is(err, patchset.ErrPending) {
@@ -198,8 +199,8 @@ func (u *Update) readHead(ctx context.Context, s *set) (*patchset.Head, error) {
 	}
 }
 
-// parseHead reads a head that must be want. One that is well-formed, and another, is told from a damaged one; of one with another size
-// no more is there than its first bytes, and these say so.
+// parseHead reads a head that must be want. One that is well-formed, and another, is told from a
+// damaged one; of one with another size no more is there than its first bytes, and these say so.
 func parseHead(b []byte, want mirror.Object) (*patchset.Head, error) {
 	size, err := patchset.HeadSize(b)
 	if err != nil {

@@ -164,7 +164,8 @@ func (s *countedSlot) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// TestSlotWithAnImage: a slot is read whole before anything is fetched only when it seems to hold the image.
+// TestSlotWithAnImage: a slot is read whole before anything is fetched only when it seems to hold
+// the image.
 func TestSlotWithAnImage(t *testing.T) {
 	for version, whole := range map[int]bool{1: false, 2: true} {
 		m := newTarget(t)

@@ -13,12 +13,13 @@ import (
 // source gives the contents of a release from seeds and cache. It is a mkimage.Source;
 // every chunk is verified by its id on its way.
 type source struct {
-	seeds   *seeds
-	whole   map[*seed]mkimage.Source // the images and initrds among the seeds
-	cache   *cache
-	at      map[chunkstore.ID]chunkstore.Location // of all chunks, on the mirror
-	chain   *chain                                // of patch sets; nil: contents do not come by patch
-	buffers sync.Pool                             // of *buffers
+	seeds *seeds
+	whole map[*seed]mkimage.Source // the images and initrds among the seeds
+	cache *cache
+	at    map[chunkstore.ID]chunkstore.Location // of all chunks, on the mirror
+	// of patch sets; nil: contents do not come by patch
+	chain   *chain
+	buffers sync.Pool // of *buffers
 }
 
 // buffers hold one chunk.
@@ -67,7 +68,8 @@ func (r *seedReader) Read(p []byte) (int, error) {
 	switch {
 	case err != nil && err != io.EOF:
 		return n, r.seed.changed(err)
-	// At the last byte, not at EOF: who knows the size need not read on until there, nor looks at an error beside all the bytes that it wanted.
+	// At the last byte, not at EOF: who knows the size need not read on until there, nor looks at
+	// an error beside all the bytes that it wanted.
 	case n > 0 && r.read == r.content.Size && r.hasher.ID() != r.content.ID,
 		err == io.EOF && r.read != r.content.Size:
 		return 0, r.seed.changed(fmt.Errorf("content %s: %w", r.content.ID, chunkstore.ErrCorrupt))
@@ -171,7 +173,8 @@ func (s *source) fetched(c chunkstore.Chunk, b *buffers) ([]byte, error) {
 	return chunkstore.DecodeFrame(b.plain[:0], b.frame, c)
 }
 
-// grow gives n bytes with whatever content; both kinds of caller have checked n against chunkstore.ChunkMax.
+// grow gives n bytes with whatever content; both kinds of caller have checked n against
+// chunkstore.ChunkMax.
 func grow(p []byte, n int64) []byte {
 	if int64(cap(p)) < n {
 		return make([]byte, n)
@@ -179,13 +182,15 @@ func grow(p []byte, n int64) []byte {
 	return p[:n]
 }
 
-// copying adds the stored blocks of the seeds to a source, so that Build copies what did not change.
+// copying adds the stored blocks of the seeds to a source, so that Build copies what did not
+// change.
 type copying struct {
 	*source
 	stored map[*seed]mkimage.Stored
 }
 
-// withStored gives src with stored blocks, or src itself when there are none of the image's codec and block size.
+// withStored gives src with stored blocks, or src itself when there are none of the image's codec
+// and block size.
 func withStored(src *source) mkimage.Source {
 	c := &copying{source: src, stored: map[*seed]mkimage.Stored{}}
 	for seed, s := range src.whole {

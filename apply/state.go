@@ -13,7 +13,8 @@ import (
 	"deltaup/internal/durable"
 )
 
-// state is the folder of one slot below Request.StateDir, locked for this process, and beside it the one for [recipes]:
+// state is the folder of one slot below Request.StateDir, locked for this process, and beside it
+// the one for [recipes]:
 //
 //	lock
 //	fetch/ID/OFFSET   bytes of the mirror's file ID from OFFSET on, see cache

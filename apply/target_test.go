@@ -57,7 +57,8 @@ func newTargetOf(t testing.TB, w *world) *target {
 	return m
 }
 
-// take makes the target go by one route: "blocks"; "early", which is blocks that are laid while they are fetched; "whole", for want of a seed; or another, which is the best one otherwise.
+// take makes the target go by one route: "blocks"; "early", which is blocks that are laid while
+// they are fetched; "whole", for want of a seed; or another, which is the best one otherwise.
 func (m *target) take(route string) {
 	m.with = func(r *apply.Request) {}
 	switch route {
@@ -178,8 +179,8 @@ var (
 	// thin is a line on which patches win, fast one on which stored blocks do.
 	thin = delta.Line{Rate: 125e3, RTT: 50 * time.Millisecond}
 	fast = delta.Line{Rate: 125e6, RTT: time.Millisecond}
-	// steady stands for the machine at hand: which way wins must not hang on how busy that is. Its seeds lie on a slow disk, so that
-	// blocks are for the tests that ask for them.
+	// steady stands for the machine at hand: which way wins must not hang on how busy that is. Its
+	// seeds lie on a slow disk, so that blocks are for the tests that ask for them.
 	steady = delta.CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 800e6, Scan: 1}
 	// slowCPU makes compressing dear.
 	slowCPU = delta.CPU{Compress: 1e6, Decode: 400e6, Patch: 10e6, Write: 400e6}

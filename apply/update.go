@@ -27,7 +27,8 @@ type Update struct {
 	*found
 }
 
-// found is what was found out about an update, all of it from the state folder, the seeds and the mirror.
+// found is what was found out about an update, all of it from the state folder, the seeds and the
+// mirror.
 type found struct {
 	seeds    *seeds
 	image    *mirror.Artifact    // nil when no image is to be written
@@ -37,9 +38,10 @@ type found struct {
 	encoders *mkimage.Encoders // that Update.cpu was measured with; nil: none
 
 	// What is known of the image so far; see load.
-	recipe       *mkimage.Recipe // contents that come by patch lack their chunks unless whole is set
-	whole        bool            // recipe is the mirror's own
-	indexed      bool            // at, chunks and other are there
+	// contents that come by patch lack their chunks unless whole is set
+	recipe       *mkimage.Recipe
+	whole        bool // recipe is the mirror's own
+	indexed      bool // at, chunks and other are there
 	at           map[chunkstore.ID]chunkstore.Location
 	chunks       delta.List    // of the image's contents
 	other        delta.List    // of raw artifacts, and of an initrd

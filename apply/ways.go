@@ -45,7 +45,8 @@ func (u *Update) copies() bool {
 // rebuilds tells whether a route makes the image of contents; the others copy bytes of it.
 func rebuilds(r delta.Route) bool { return r == delta.RoutePatch || r == delta.RouteChunks }
 
-// wholeWay describes the route of the whole image, which is written twice: to the state folder, and from there to the slot.
+// wholeWay describes the route of the whole image, which is written twice: to the state folder, and
+// from there to the slot.
 func (u *Update) wholeWay() delta.Way {
 	return delta.Way{
 		Route:  delta.RouteWhole,
@@ -60,9 +61,11 @@ func (u *Update) imageFile() delta.File { return delta.File{Kind: delta.ImageFil
 type missing struct {
 	contents []*chunkstore.Content // that no seed has whole
 	plain    int64                 // bytes of contents
-	blocks   int64                 // plain bytes of the blocks that no seed has as the image stores them
-	stored   int64                 // about their stored bytes
-	chunks   int64                 // about the stored bytes of the chunks that no seed has; like stored when these are not known
+	// plain bytes of the blocks that no seed has as the image stores them
+	blocks int64
+	stored int64 // about their stored bytes
+	// about the stored bytes of the chunks that no seed has; like stored when these are not known
+	chunks int64
 }
 
 // missing finds out what the seeds lack. Before the recipe is known it tells what the release
@@ -128,7 +131,8 @@ const (
 
 // chunksWay describes the route by chunks.
 func (u *Update) chunksWay(m missing) delta.Way {
-	w := delta.Way{Route: delta.RouteChunks, Work: delta.Work{Compress: m.blocks, Decode: 2 * m.plain}} // verified, then used
+	// verified, then used
+	w := delta.Way{Route: delta.RouteChunks, Work: delta.Work{Compress: m.blocks, Decode: 2 * m.plain}}
 	if u.indexed {
 		w.Chunks = u.chunks
 		return w
@@ -176,7 +180,8 @@ func (u *Update) addMeta(w *delta.Way, o mirror.Object) {
 	}
 }
 
-// blocksWay describes the route by stored blocks. What is fetched is written twice: to the state folder, and from there to the slot.
+// blocksWay describes the route by stored blocks. What is fetched is written twice: to the state
+// folder, and from there to the slot.
 func (u *Update) blocksWay(m missing) delta.Way {
 	w := delta.Way{Route: delta.RouteBlocks}
 	if u.meta.line.Rate > 0 {
@@ -235,7 +240,8 @@ func (u *Update) patchWay(m missing) delta.Way {
 		w.Pieces = n.pieces()
 		u.addLeftOut(&w, n)
 	}
-	if !u.whole && w.Work.Decode == 0 { // without the mirror's recipe keepRecipe reads what was patched
+	// without the mirror's recipe keepRecipe reads what was patched
+	if !u.whole && w.Work.Decode == 0 {
 		w.Work.Decode = m.plain
 	}
 	return w

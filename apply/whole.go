@@ -16,7 +16,8 @@ func (u *Update) learnRanges(ctx context.Context) {
 	}
 }
 
-// turnsWhole tells whether err means that the mirrors send only whole files, which was not known before. From then on it is.
+// turnsWhole tells whether err means that the mirrors send only whole files, which was not known
+// before. From then on it is.
 func (u *Update) turnsWhole(err error) bool {
 	if u.wholeFiles || !errors.Is(err, mirror.ErrWholeFiles) {
 		return false
@@ -78,14 +79,14 @@ func (u *Update) toFetch(f delta.File, e delta.Extent) []delta.Range {
 	return ranges
 }
 
-// gambleShare is the part of the whole image that is spent on finding out whether another way costs less, when nothing but that can
-// tell: in vain, it is spent beside the image.
+// gambleShare is the part of the whole image that is spent on finding out whether another way costs
+// less, when nothing but that can tell: in vain, it is spent beside the image.
 const gambleShare = 16
 
 const tooDear = "to find out whether it costs less takes too much of what it could save"
 
-// gamble closes a way of which it is only hoped that it costs less than the whole image, when the hope is dear. Most is what the way
-// may take at worst.
+// gamble closes a way of which it is only hoped that it costs less than the whole image, when the
+// hope is dear. Most is what the way may take at worst.
 func (u *Update) gamble(w *delta.Way, most int64) {
 	if w.Closed != "" || u.r.Route != "" || w.MetaBytes+most <= u.image.Size {
 		return

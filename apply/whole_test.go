@@ -16,7 +16,8 @@ import (
 	"deltaup/mirror"
 )
 
-// wholeFrom ignores ranges from the nth request on. Before, and with lying set always, answers say that there are ranges.
+// wholeFrom ignores ranges from the nth request on. Before, and with lying set always, answers say
+// that there are ranges.
 func wholeFrom(n int64, lying bool) faultserver.Fault {
 	var requests atomic.Int64
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -39,7 +40,8 @@ func (s *silentWriter) WriteHeader(status int) {
 	s.ResponseWriter.WriteHeader(status)
 }
 
-// planMetadata is what a pull may spend beside the whole image: the pointer, the release, and a share for finding out.
+// planMetadata is what a pull may spend beside the whole image: the pointer, the release, and a
+// share for finding out.
 func planMetadata(t *testing.T, m *target, q apply.Quote) int64 {
 	t.Helper()
 	n := q.ImageSize / 16
@@ -49,8 +51,8 @@ func planMetadata(t *testing.T, m *target, q apply.Quote) int64 {
 	return n
 }
 
-// TestWholeFiles: on a server without ranges a quote is exact, and neither plan nor pull costs more than the whole image and its metadata,
-// on whatever line and for whatever seed.
+// TestWholeFiles: on a server without ranges a quote is exact, and neither plan nor pull costs more
+// than the whole image and its metadata, on whatever line and for whatever seed.
 func TestWholeFiles(t *testing.T) {
 	for _, lying := range []bool{false, true} {
 		for _, line := range []delta.Line{thin, fast, {}} {
@@ -88,8 +90,9 @@ func TestWholeFiles(t *testing.T) {
 	}
 }
 
-// TestWholeFilesLater: whenever a server begins to ignore ranges, whichever way is gone and whatever other mirrors do, a pull takes no more
-// than what it had fetched by then, and the whole image and its metadata.
+// TestWholeFilesLater: whenever a server begins to ignore ranges, whichever way is gone and
+// whatever other mirrors do, a pull takes no more than what it had fetched by then, and the whole
+// image and its metadata.
 func TestWholeFilesLater(t *testing.T) {
 	worlds := []func() *target{
 		func() *target { return patched(t, 2, 1) },
@@ -101,7 +104,8 @@ func TestWholeFilesLater(t *testing.T) {
 		m := worlds[rnd.IntN(len(worlds))]()
 		from, lying := 1+rnd.Int64N(12), rnd.IntN(2) == 0
 		whole := wholeFrom(from, lying)
-		var before atomic.Int64 // bytes of answers with ranges, and of what comes whole whatever is asked
+		// bytes of answers with ranges, and of what comes whole whatever is asked
+		var before atomic.Int64
 		m.server.Add(faultserver.Rule{Fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			rec := httptest.NewRecorder()
 			whole(rec, r, next)

@@ -94,7 +94,8 @@ func (w *world) release(version int, files map[string][]byte, p mirror.Publicati
 	return p.Image, err
 }
 
-// system is the files of a version: large ones that change in places, small ones that are much alike.
+// system is the files of a version: large ones that change in places, small ones that are much
+// alike.
 func system(version int) map[string][]byte {
 	files := map[string][]byte{}
 	for i := range 6 {
@@ -141,7 +142,8 @@ func patchedWorld(t testing.TB, releases, from int) *world {
 	return worldOf(t, fmt.Sprintf("growing %d %d", releases, from), growing, releases, from)
 }
 
-// worldOf publishes so many releases, each with sets from so many before it. Its images are the first and the last.
+// worldOf publishes so many releases, each with sets from so many before it. Its images are the
+// first and the last.
 func worldOf(t testing.TB, name string, files func(version int) map[string][]byte, releases, from int) *world {
 	t.Helper()
 	patchedWorlds.Lock()
@@ -168,7 +170,8 @@ func worldOf(t testing.TB, name string, files func(version int) map[string][]byt
 	return w
 }
 
-// growing is a system whose every version changes something: in large files, in small ones, by moving and by adding.
+// growing is a system whose every version changes something: in large files, in small ones, by
+// moving and by adding.
 func growing(version int) map[string][]byte {
 	files := map[string][]byte{}
 	for i := range 4 {

@@ -1,7 +1,7 @@
 // Package bench measures what an update costs, to download and to rebuild, beside other tools that
-// could have brought it: each is run for real, over a line that is really shaped, and each result is
-// compared with what was wanted. [Run] makes a [Report]; [Report.WriteFiles] writes it as JSON, Markdown and one HTML
-// page with its charts.
+// could have brought it: each is run for real, over a line that is really shaped, and each result
+// is compared with what was wanted. [Run] makes a [Report]; [Report.WriteFiles] writes it as JSON,
+// Markdown and one HTML page with its charts.
 //
 // Figures are of processes, bytes of the server's end of the connections. The package drives the
 // binary of deltaup like any other tool, and imports nothing of it.
@@ -47,7 +47,8 @@ func roundTripProbe(m *Result, quick bool) Line {
 	return Line{RTT: 400 * time.Millisecond}
 }
 
-// Shares of the budget, after which the parts that all methods go through several times are cut short.
+// Shares of the budget, after which the parts that all methods go through several times are cut
+// short.
 const (
 	runsShare  = 0.5  // no further run on the loopback begins
 	probeShare = 0.65 // no second look at the round trips
@@ -95,7 +96,8 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	return s.report, nil
 }
 
-// newSession makes a session with its host, scratch folder and empty report. remove takes both away.
+// newSession makes a session with its host, scratch folder and empty report. remove takes both
+// away.
 func newSession(ctx context.Context, o Options) (_ *session, remove func() error, err error) {
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
@@ -123,7 +125,8 @@ func newSession(ctx context.Context, o Options) (_ *session, remove func() error
 	}, nil
 }
 
-// run goes through the parts. Those that only refine the report come last, and get what time is left.
+// run goes through the parts. Those that only refine the report come last, and get what time is
+// left.
 func (s *session) run() error {
 	stop, err := s.startServers()
 	if err != nil {
@@ -194,8 +197,8 @@ func (s *session) done(name string) {
 // left is what remains of the budget.
 func (s *session) left() time.Duration { return s.Budget - time.Since(s.start) }
 
-// makeHost makes the target's network and CPU, as far as the machine permits, and says in the report
-// what it is. The function that it returns takes them away.
+// makeHost makes the target's network and CPU, as far as the machine permits, and says in the
+// report what it is. The function that it returns takes them away.
 func (s *session) makeHost() (remove func()) {
 	var err error
 	if s.network, err = newNamespace(s.ctx); err != nil {

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// probe measures the page from beside it, in a frame of a certain width: the page itself has no script.
+// probe measures the page from beside it, in a frame of a certain width: the page itself has no
+// script.
 const probe = `<!DOCTYPE html><html><head><meta charset="utf-8"><link rel="icon" href="data:,"></head><body style="margin:0">
 <iframe style="border:0;width:%[1]dpx;height:%[2]dpx;color-scheme:%[3]s" srcdoc="%[4]s"></iframe>
 <script>
@@ -52,9 +53,9 @@ type seen struct {
 	}
 }
 
-// TestBrowser opens the last report and a sample in Chromium, at the width of a desk and of a phone, light and dark: no message on
-// its console, every chart visible and as wide as the page, its letters legible and inside.
-// DELTAUP_SCREENSHOTS names a folder for pictures.
+// TestBrowser opens the last report and a sample in Chromium, at the width of a desk and of a
+// phone, light and dark: no message on its console, every chart visible and as wide as the page,
+// its letters legible and inside. DELTAUP_SCREENSHOTS names a folder for pictures.
 func TestBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a browser")

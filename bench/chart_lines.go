@@ -29,7 +29,8 @@ type lineChart struct {
 	xName, yName   func(float64) string
 	series         []series
 	yUnit          func(most float64) float64 // of linear axes: marks are round multiples of it
-	panel          bool                       // small, linear, one of several: no names beside the lines
+	// small, linear, one of several: no names beside the lines
+	panel bool
 }
 
 // layout is a chart's size for a kind of screen.
@@ -161,8 +162,8 @@ func (c *lineChart) grid(d *drawing, x, y axis, l layout) {
 	d.text(x.to, y.from+36, "title", "end", c.x)
 }
 
-// notes writes what a series says of its points where that changes, beside the point where no other note is; a note
-// that finds no room is left to the point's title.
+// notes writes what a series says of its points where that changes, beside the point where no other
+// note is; a note that finds no room is left to the point's title.
 func (c *lineChart) notes(d *drawing, x, y axis, s series) {
 	var taken []box
 	last := ""

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// curveMethods are the lines of the charts of time that have a colour and a name. Patches from image to image
-// lie on one another, so one of them stands for all; other methods are faint lines whose names a pointer is told.
+// curveMethods are the lines of the charts of time that have a colour and a name. Patches from
+// image to image lie on one another, so one of them stands for all; other methods are faint lines
+// whose names a pointer is told.
 var curveMethods = []struct{ id, name string }{
 	{"curl", "whole image"},
 	{"zsync-image", "zsync"},
@@ -25,7 +26,8 @@ var curveMethods = []struct{ id, name string }{
 	{"deltaup", "deltaup"},
 }
 
-// colour is a method's class in the style sheet: the tool's colour, dashes when the result is not an image.
+// colour is a method's class in the style sheet: the tool's colour, dashes when the result is not
+// an image.
 func colour(id string) string {
 	tool, of, _ := strings.Cut(id, "-")
 	if of == "tar" || tool == "ostree" {
@@ -65,7 +67,8 @@ func (r *Report) timeCurves(label, xTitle string, along []Line, x func(Line) flo
 	return template.HTML(c.svg())
 }
 
-// methodCurve is the curve of a method: its name beside the line, or "", and what a pointer is told.
+// methodCurve is the curve of a method: its name beside the line, or "", and what a pointer is
+// told.
 type methodCurve struct{ id, name, title string }
 
 // curves are the methods of the charts of time, from back to front.

@@ -45,7 +45,8 @@ func (h *host) run(ctx context.Context, name string, args ...string) error {
 func (h *host) output(ctx context.Context, name string, args ...string) ([]byte, error) {
 	argv := append([]string{}, h.prefix...)
 	peak := ""
-	if timePath != "" { // a resident peak of its own: a child of this process would start with this one's
+	// a resident peak of its own: a child of this process would start with this one's
+	if timePath != "" {
 		f, err := os.CreateTemp("", "deltaup-bench-*.peak")
 		if err != nil {
 			return nil, err

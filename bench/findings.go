@@ -46,7 +46,8 @@ func (r *Report) measures() []measure {
 	}
 }
 
-// Standings compares deltaup, as it is used by default, with the best of the others in each measure.
+// Standings compares deltaup, as it is used by default, with the best of the others in each
+// measure.
 func (r *Report) Standings() []Standing {
 	own := r.method("deltaup")
 	if own == nil {

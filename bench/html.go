@@ -24,7 +24,8 @@ type htmlPage struct {
 	SizePanels, ReleasePanels            []panel
 }
 
-// HTML is the report as one page that needs nothing else: no script, no font, no picture from elsewhere.
+// HTML is the report as one page that needs nothing else: no script, no font, no picture from
+// elsewhere.
 func (r *Report) HTML() ([]byte, error) {
 	t, err := template.New("report.html").Funcs(helpers).Parse(htmlText)
 	if err != nil {

@@ -6,12 +6,13 @@ import (
 	"slices"
 )
 
-// computeAll computes every method's time on every line of the report. Which route deltaup takes on a line is what
-// its planner says, asked for that line on that CPU.
+// computeAll computes every method's time on every line of the report. Which route deltaup takes on
+// a line is what its planner says, asked for that line on that CPU.
 func (s *session) computeAll() error {
 	var plans map[Line]string
 	for _, weak := range []bool{false, true} {
-		if !weak || !s.Quick { // a quick run takes the routes of this machine's CPU for the weak one, too
+		// a quick run takes the routes of this machine's CPU for the weak one, too
+		if !weak || !s.Quick {
 			var err error
 			if plans, err = s.plans(weak); err != nil {
 				return err
@@ -73,8 +74,8 @@ type planner struct {
 	routes map[Line]string
 }
 
-// between fills in the routes of lines from one to another. Along a curve each route has one stretch, so that
-// between two lines of the same route there is no other.
+// between fills in the routes of lines from one to another. Along a curve each route has one
+// stretch, so that between two lines of the same route there is no other.
 func (p *planner) between(along []Line, from, to int) error {
 	first, err := p.on(along[from])
 	if err != nil {

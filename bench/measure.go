@@ -26,7 +26,8 @@ func (s *session) pull(m *method, line Line, weak bool) (sample, error) {
 	ctx, stop := context.WithTimeoutCause(s.ctx, pullLimit, fmt.Errorf("it takes longer than %v", pullLimit))
 	defer stop()
 	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: m.of, kept: s.published(m), line: line}
-	if line.Rate == 0 { // deltaup would measure the loopback; it is to do here what it does on the lines of the charts
+	// deltaup would measure the loopback; it is to do here what it does on the lines of the charts
+	if line.Rate == 0 {
 		t.line = planLine
 	}
 	var result sample
@@ -51,7 +52,8 @@ func (s *session) pull(m *method, line Line, weak bool) (sample, error) {
 // planLine is the line that deltaup is told of where none is in the way.
 var planLine = Line{10e6, 50 * time.Millisecond}
 
-// withTarget makes a target with its line and calls fn. What the target used and its server sent is in result.
+// withTarget makes a target with its line and calls fn. What the target used and its server sent is
+// in result.
 func (s *session) withTarget(ctx context.Context, t *target, line Line, weak bool, fn func() error, result *sample) error {
 	dir, err := os.MkdirTemp(s.dir, "target.")
 	if err != nil {
@@ -153,7 +155,8 @@ func (s *session) measureAll() error {
 	return s.ctx.Err()
 }
 
-// dropFailed moves the methods that failed at some time to the skipped ones: half of a method's figures would mislead.
+// dropFailed moves the methods that failed at some time to the skipped ones: half of a method's
+// figures would mislead.
 func (s *session) dropFailed() {
 	for i := 0; i < len(s.methods); i++ {
 		if r := s.report.Methods[i]; r.Failure != "" {
@@ -187,7 +190,8 @@ func (s *session) probeRoundTrips() error {
 	for i := range s.methods {
 		m, r := &s.methods[i], &s.report.Methods[i]
 		line, least := roundTripProbe(r, s.Quick), pullLimit
-		for n := 0; n == 0 || n < min(2, s.report.Runs) && least < 20*time.Second && !s.late(probeShare); n++ { // what disturbs a run makes it longer
+		// what disturbs a run makes it longer
+		for n := 0; n == 0 || n < min(2, s.report.Runs) && least < 20*time.Second && !s.late(probeShare); n++ {
 			got, err := s.pull(m, line, false)
 			if err != nil {
 				r.Failure = fmt.Sprintf("with a longer round trip: %v", err)

@@ -28,7 +28,8 @@ type method struct {
 	seed func(ctx context.Context, t *target) error
 	// pull makes t.out from what the target has and what the server gives.
 	pull func(ctx context.Context, t *target) error
-	// check says what is wrong with the result; nil: t.out must have the hash of the new image or tar.
+	// check says what is wrong with the result; nil: t.out must have the hash of the new image or
+	// tar.
 	check func(ctx context.Context, t *target) error
 }
 

@@ -58,7 +58,8 @@ func chunkMethods() []method {
 				publish: func(ctx context.Context, p *publisher) error {
 					return os.Link(p.file(of, 1), filepath.Join(p.dir, "file"))
 				},
-				seed: func(ctx context.Context, t *target) error { // of the same name, or it is not looked at
+				// of the same name, or it is not looked at
+				seed: func(ctx context.Context, t *target) error {
 					if err := os.Mkdir(filepath.Join(t.dir, "old"), 0o755); err != nil {
 						return err
 					}

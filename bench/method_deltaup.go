@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 )
 
-// deltaupMethods are deltaup's routes. All share one mirror. Their targets have the recipe of the old image, as machines have it that
-// deltaup has updated before or tried to; but for one, which reads the image.
+// deltaupMethods are deltaup's routes. All share one mirror. Their targets have the recipe of the
+// old image, as machines have it that deltaup has updated before or tried to; but for one, which
+// reads the image.
 func deltaupMethods() []method {
 	routes := []struct{ id, name, settings, route string }{
 		{"deltaup", "deltaup", "pull --bandwidth --rtt: the quickest route for the line", ""},
@@ -38,7 +39,8 @@ func deltaupMethods() []method {
 // firstUpdate is the method whose target has no state.
 const firstUpdate = "deltaup-first"
 
-// publishMirror publishes both images; the second one is counted, with its patch set. Beside the mirror lies the state that targets have.
+// publishMirror publishes both images; the second one is counted, with its patch set. Beside the
+// mirror lies the state that targets have.
 func publishMirror(ctx context.Context, p *publisher) error {
 	for version, h := range []*host{p.aside(), &p.host} {
 		args := p.deltaup.publish(p.dir, version+1, p.file("image", version))

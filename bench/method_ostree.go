@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// ostreeMethods pull a tree, file by file or by a static delta. A file tree is what OSTree is made for: there is no image
-// in the end, and its check is that of every object against the commit's checksums.
+// ostreeMethods pull a tree, file by file or by a static delta. A file tree is what OSTree is made
+// for: there is no image in the end, and its check is that of every object against the commit's
+// checksums.
 func ostreeMethods() []method {
 	m := method{
 		slow: true, id: "ostree", name: "OSTree, files", of: "tree", needs: []string{"ostree"},
@@ -63,7 +64,8 @@ func ostreeMethods() []method {
 	return []method{m, d, o}
 }
 
-// ostreeCommits makes the publisher's repository with both trees and a repository as a target has it, with the first.
+// ostreeCommits makes the publisher's repository with both trees and a repository as a target has
+// it, with the first.
 func ostreeCommits(ctx context.Context, p *publisher) error {
 	aside := p.aside()
 	if err := aside.run(ctx, "ostree", "--repo=.", "init", "--mode=archive"); err != nil {

@@ -24,8 +24,8 @@ func patchMethods() []method {
 	return all
 }
 
-// zstdPatch is the compressor with the old file as its dictionary. To level 19 a dictionary of hundreds of MB is many
-// minutes of work before the first byte.
+// zstdPatch is the compressor with the old file as its dictionary. To level 19 a dictionary of
+// hundreds of MB is many minutes of work before the first byte.
 func zstdPatch(of string) method {
 	level := map[string]string{"image": "-19", "tar": "-15"}[of]
 	return method{

@@ -3,8 +3,8 @@ package bench
 // headerShare is what Ethernet, IP and TCP add to a full segment: 1514 bytes carry 1448.
 const headerShare = 1514.0 / 1448
 
-// compute estimates a method's time on a line from what was measured without one: its time
-// on the loopback, its bytes in both directions, and the round trips that it takes one after another.
+// compute estimates a method's time on a line from what was measured without one: its time on the
+// loopback, its bytes in both directions, and the round trips that it takes one after another.
 // Tools that rebuild while they fetch do better.
 func compute(m *Result, line Line, weak bool) (seconds, download float64) {
 	local := m.Wall.Median

@@ -11,7 +11,8 @@ import (
 )
 
 // namespace is a target's network: a pair of virtual interfaces whose rate and delay the kernel
-// shapes with tc. Needs root, iproute2 and the kernel's tbf; where it lacks netem the delay is left to a [link].
+// shapes with tc. Needs root, iproute2 and the kernel's tbf; where it lacks netem the delay is left
+// to a [link].
 type namespace struct {
 	name, inside, outside string // the namespace, its interface, and the server's
 	address               string // of the server
@@ -51,14 +52,15 @@ func newNamespace(ctx context.Context) (*namespace, error) {
 
 // remove deletes the namespace and, with it, both interfaces.
 func (n *namespace) remove() error {
-	return admin(context.Background(), "ip", "netns", "del", n.name) // also after the run was cancelled
+	// also after the run was cancelled
+	return admin(context.Background(), "ip", "netns", "del", n.name)
 }
 
 // prefix puts a command into the namespace.
 func (n *namespace) prefix() []string { return []string{"ip", "netns", "exec", n.name} }
 
-// shape makes the interfaces a line. Rate 0 takes shaping away. What remains for a [link] is returned
-// by rest.
+// shape makes the interfaces a line. Rate 0 takes shaping away. What remains for a [link] is
+// returned by rest.
 func (n *namespace) shape(ctx context.Context, line Line) error {
 	return errors.Join(n.tc(ctx, n.outside, n.discipline(line)...), n.tc(ctx, n.inside, n.discipline(line)...))
 }
@@ -80,7 +82,8 @@ func (n *namespace) discipline(line Line) []string {
 	case n.netem:
 		return []string{"netem", "delay", half.String(), "limit", "100000"}
 	case line.Rate > 0:
-		burst := max(4<<10, line.Rate/8/100) // a hundredth of a second, which a timer may miss; two packets at least
+		// a hundredth of a second, which a timer may miss; two packets at least
+		burst := max(4<<10, line.Rate/8/100)
 		queue := max(64<<10, line.Rate/8*0.2)
 		return []string{"tbf", "rate", fmt.Sprintf("%.0fbit", line.Rate), "burst", fmt.Sprintf("%.0f", burst), "limit", fmt.Sprintf("%.0f", queue)}
 	}

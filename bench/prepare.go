@@ -19,8 +19,9 @@ func allMethods() []method {
 // published is the folder that a method's server gives.
 func (s *session) published(m *method) string { return filepath.Join(s.dir, "pub", m.preparation()) }
 
-// publishAll lets every method's publisher work: deltaup's alone, as it uses all cores, the others two at a
-// time. Only CPU time is comparable between them; wall time is told for deltaup and is an upper bound for the others.
+// publishAll lets every method's publisher work: deltaup's alone, as it uses all cores, the others
+// two at a time. Only CPU time is comparable between them; wall time is told for deltaup and is an
+// upper bound for the others.
 func (s *session) publishAll() error {
 	var chosen []method
 	for _, m := range allMethods() {
@@ -44,7 +45,8 @@ func (s *session) publishAll() error {
 	for i := range chosen {
 		results[i] = s.newResult(&chosen[i])
 	}
-	for _, long := range []bool{true, false} { // two cores are done sooner when the short ones come last
+	// two cores are done sooner when the short ones come last
+	for _, long := range []bool{true, false} {
 		for i := range chosen {
 			m := &chosen[i]
 			first := m.id == "deltaup" || m.long

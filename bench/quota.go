@@ -14,8 +14,8 @@ type quota struct {
 	dir string
 }
 
-// quotaPeriod is what the kernel deals the share out in, in microseconds. A short one makes a slow core
-// rather than one that stops now and then.
+// quotaPeriod is what the kernel deals the share out in, in microseconds. A short one makes a slow
+// core rather than one that stops now and then.
 const quotaPeriod = 20_000
 
 // newQuota makes a group with share of one core, in version 2 of control groups or version 1.
@@ -39,7 +39,8 @@ func newQuota(share float64) (*quota, error) {
 	return nil, errors.Join(errs...)
 }
 
-// makeGroup makes a group below root, which must be a control group's file system with the settings' controller.
+// makeGroup makes a group below root, which must be a control group's file system with the
+// settings' controller.
 func makeGroup(root string, settings [][2]string) (*quota, error) {
 	if _, err := os.Stat(filepath.Join(root, "cgroup.procs")); err != nil {
 		return nil, fmt.Errorf("control group: %w", err)

@@ -23,8 +23,8 @@ var realLines = []Line{
 	{64e3, 600 * time.Millisecond},
 }
 
-// longestPoints are the longest updates that are run for real, by their computed time: first all short ones, then, as
-// long as the budget lasts, longer ones.
+// longestPoints are the longest updates that are run for real, by their computed time: first all
+// short ones, then, as long as the budget lasts, longer ones.
 var longestPoints = []float64{16, 40, 120, 240} // seconds
 
 // runLines runs updates on real lines, the shortest first.
@@ -88,7 +88,8 @@ type LineCheck struct {
 	Rate float64       `json:"bits_per_second"` // of a longer answer, in HTTP's body
 }
 
-// checkedLines is how many of the real lines are looked at: a quick run comes to the first ones only.
+// checkedLines is how many of the real lines are looked at: a quick run comes to the first ones
+// only.
 func (s *session) checkedLines() int {
 	if s.Quick {
 		return 2
@@ -96,8 +97,8 @@ func (s *session) checkedLines() int {
 	return len(realLines)
 }
 
-// checkLines looks at the real lines by curl: what a round trip takes on a connection that is open, and how fast a file
-// comes that takes two seconds, on a thin line longer.
+// checkLines looks at the real lines by curl: what a round trip takes on a connection that is open,
+// and how fast a file comes that takes two seconds, on a thin line longer.
 func (s *session) checkLines() error {
 	folder := filepath.Join(s.dir, "pub", "line")
 	if err := os.MkdirAll(folder, 0o755); err != nil {

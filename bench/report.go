@@ -31,7 +31,8 @@ type Report struct {
 type Weak struct {
 	Share float64 `json:"share"` // of one core
 	How   string  `json:"how"`
-	// Computed is set when no control group could be made: times are those of one core, CPU time divided by Share.
+	// Computed is set when no control group could be made: times are those of one core, CPU time
+	// divided by Share.
 	Computed bool `json:"computed"`
 }
 

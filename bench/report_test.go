@@ -95,8 +95,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestHTML looks at a page whose figures are known: it must be well-formed, need nothing from elsewhere, and show every
-// chart and name.
+// TestHTML looks at a page whose figures are known: it must be well-formed, need nothing from
+// elsewhere, and show every chart and name.
 func TestHTML(t *testing.T) {
 	b, err := sampleReport().HTML()
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 // testLine is one of the report's, and quick.
 var testLine = Line{roundRate, curveRTTs[0]}
 
-// TestRun measures a small pair with what is installed. One tool is replaced by one that gives wrong bytes: it
-// must be found out.
+// TestRun measures a small pair with what is installed. One tool is replaced by one that gives
+// wrong bytes: it must be found out.
 func TestRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs other programs for some seconds")
@@ -63,7 +63,8 @@ func TestRunScale(t *testing.T) {
 	dir, binary := workplace(t)
 	oldSizes, oldCounts, oldEdits := scaleSizes, releaseCounts, editEvery
 	t.Cleanup(func() { scaleSizes, releaseCounts, editEvery = oldSizes, oldCounts, oldEdits })
-	scaleSizes, releaseCounts, editEvery = []int64{1e6, 3e6, 1e18}, []int{1, 2, 5}, 4 // in few files
+	// in few files
+	scaleSizes, releaseCounts, editEvery = []int64{1e6, 3e6, 1e18}, []int{1, 2, 5}, 4
 	s, err := RunScale(t.Context(), Options{
 		Deltaup: binary, Name: "small", Pair: trees(t, dir), Scratch: dir, Budget: time.Minute, Level: "fastest", Log: t.Logf,
 	})
@@ -87,7 +88,8 @@ func TestRunScale(t *testing.T) {
 	nothingLeft(t, dir)
 }
 
-// TestScaledTree writes two edits of a tree over one another: the second must be what it is by itself.
+// TestScaledTree writes two edits of a tree over one another: the second must be what it is by
+// itself.
 func TestScaledTree(t *testing.T) {
 	dir := t.TempDir()
 	s := &session{report: &Report{}}
@@ -183,8 +185,8 @@ func setLines(t *testing.T, real []Line) {
 	t.Cleanup(func() { realLines = old })
 }
 
-// liar puts a program on the PATH that makes a patch and, with -d, a file of the wrong bytes. With one argument, as
-// when it is asked for its version, it writes nothing.
+// liar puts a program on the PATH that makes a patch and, with -d, a file of the wrong bytes. With
+// one argument, as when it is asked for its version, it writes nothing.
 func liar(t *testing.T, dir, name string) {
 	t.Helper()
 	bin := filepath.Join(dir, "bin")
@@ -198,7 +200,8 @@ func liar(t *testing.T, dir, name string) {
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 }
 
-// trees makes two folders, the second with some bytes of some files changed, and a boot folder that is left out.
+// trees makes two folders, the second with some bytes of some files changed, and a boot folder that
+// is left out.
 func trees(t *testing.T, dir string) (pair [2]string) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))

@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// Scale is how deltaup's figures grow: with the image while the change stays the same, and with the releases on the
-// mirror. It takes as long as all else together, so that it is a run of its own, with its own date, and scale.json beside the
-// report's own files. Its trees are some of a real tree's files, a few of them edited from one release to the next, and for size
-// random files that stay the same.
+// Scale is how deltaup's figures grow: with the image while the change stays the same, and with the
+// releases on the mirror. It takes as long as all else together, so that it is a run of its own,
+// with its own date, and scale.json beside the report's own files. Its trees are some of a real
+// tree's files, a few of them edited from one release to the next, and for size random files that
+// stay the same.
 type Scale struct {
 	Format   int           `json:"format"` // 1
 	Date     time.Time     `json:"date"`
@@ -26,12 +27,12 @@ type Scale struct {
 	Skipped  []Skipped     `json:"skipped"`
 }
 
-// scaleSizes are the sizes of images; those that a run has no time or no disk for are computed from the two largest that
-// it had.
+// scaleSizes are the sizes of images; those that a run has no time or no disk for are computed from
+// the two largest that it had.
 var scaleSizes = []int64{100e6, 500e6, 2e9, 8e9}
 
-// scaleCopies is how often a size lies in the scratch folder at most: both images, both again on the mirror with the
-// chunks beside them or else a tar and a slot, and some room for others.
+// scaleCopies is how often a size lies in the scratch folder at most: both images, both again on
+// the mirror with the chunks beside them or else a tar and a slot, and some room for others.
 const scaleCopies = 6
 
 // RunScale measures the scale on the old tree of the pair.
@@ -156,10 +157,12 @@ func (s *session) sizeStep(t scaled) (step SizeStep, err error) {
 	return step, err
 }
 
-// update is one from an image to a mirror's newest release, whose image has the hash that is wanted.
+// update is one from an image to a mirror's newest release, whose image has the hash that is
+// wanted.
 type update struct{ mirror, seed, want, state string }
 
-// update plans or pulls, told to keep the bytes small. A state folder "" is the target's own, which is empty.
+// update plans or pulls, told to keep the bytes small. A state folder "" is the target's own, which
+// is empty.
 func (s *session) update(u update, planOnly bool) (Update, error) {
 	var used sample
 	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: "image", kept: u.mirror}

@@ -29,8 +29,8 @@ type scaled struct {
 	edits uint64  // edited so many times: a few files differ from those of one edit less
 }
 
-// write writes the tree as a tar. The random files come first, and are left as they are in a tar of the same fill
-// that is there already: they are most of it.
+// write writes the tree as a tar. The random files come first, and are left as they are in a tar of
+// the same fill that is there already: they are most of it.
 func (t scaled) write(s *session, path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -105,7 +105,8 @@ func (t scaled) copy(w io.Writer, h *tar.Header, content io.Reader) error {
 // fillSize is the size of a random file.
 const fillSize = 1 << 20
 
-// fillLength is how long the files of fill are in a tar: whole blocks of 512 bytes, with one for each header.
+// fillLength is how long the files of fill are in a tar: whole blocks of 512 bytes, with one for
+// each header.
 func fillLength(n int64) (length int64) {
 	files := (n + fillSize - 1) / fillSize
 	length = files * 512

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// server is a publisher's end of a line: ports that pass connections on to real servers on the loopback,
-// shaped and counted.
+// server is a publisher's end of a line: ports that pass connections on to real servers on the
+// loopback, shaped and counted.
 type server struct {
 	link  *link
 	ports []net.Listener

@@ -42,7 +42,8 @@ func (s *Subject) sum(of string) string {
 	return s.TarSum[1]
 }
 
-// prepareSubject makes tars and images of two trees in dir. Each is a tar, a folder, or a squashfs image.
+// prepareSubject makes tars and images of two trees in dir. Each is a tar, a folder, or a squashfs
+// image.
 func prepareSubject(ctx context.Context, d deltaup, dir, name, level string, inputs [2]string) (*Subject, error) {
 	s := &Subject{Name: name, Level: level, dir: dir}
 	for v, input := range inputs {
@@ -114,7 +115,8 @@ func eachEntry(r io.Reader, fn func(*tar.Header, io.Reader) error) error {
 	for {
 		h, err := t.Next()
 		if err == io.EOF {
-			_, err = io.Copy(io.Discard, r) // a process that writes it must not die of a closed pipe
+			// a process that writes it must not die of a closed pipe
+			_, err = io.Copy(io.Discard, r)
 			return err
 		}
 		if err != nil {

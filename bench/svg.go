@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// drawing is an SVG picture that is written from back to front. Colours and fonts come from the page's
-// style sheet, by class, so that one picture serves light and dark.
+// drawing is an SVG picture that is written from back to front. Colours and fonts come from the
+// page's style sheet, by class, so that one picture serves light and dark.
 type drawing struct {
 	b             strings.Builder
 	width, height float64

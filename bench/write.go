@@ -63,8 +63,8 @@ func encode(v any) ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-// WriteFiles writes results.json, results.md, report.html, and scale.json where there is a scale, to dir, which is made when
-// it does not exist.
+// WriteFiles writes results.json, results.md, report.html, and scale.json where there is a scale,
+// to dir, which is made when it does not exist.
 func (r *Report) WriteFiles(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

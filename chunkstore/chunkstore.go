@@ -39,18 +39,21 @@ type Location struct {
 }
 
 var (
-	// ErrCorrupt is wrapped by every error about bytes that are not what their name, length or format says.
+	// ErrCorrupt is wrapped by every error about bytes that are not what their name, length or
+	// format says.
 	ErrCorrupt = errors.New("corrupt")
-	// ErrBomb is wrapped beside ErrCorrupt when compressed bytes stand for more than they may: not one more is decompressed.
+	// ErrBomb is wrapped beside ErrCorrupt when compressed bytes stand for more than they may: not
+	// one more is decompressed.
 	ErrBomb = errors.New("decompresses to more than it may")
-	// ErrVersion is wrapped when magic matches and the version is one that this program does not know.
+	// ErrVersion is wrapped when magic matches and the version is one that this program does not
+	// know.
 	ErrVersion = errors.New("unknown format version")
 	// ErrNotFound is wrapped when a store has no such chunk.
 	ErrNotFound = errors.New("not found")
 )
 
-// Store reads chunks by id. [Folder] is one, of packs in a local folder; storetest.Run is the suite for any. A
-// store holds no holes: asked for one it answers as for any chunk that it lacks.
+// Store reads chunks by id. [Folder] is one, of packs in a local folder; storetest.Run is the suite
+// for any. A store holds no holes: asked for one it answers as for any chunk that it lacks.
 type Store interface {
 	// Chunk returns the plain bytes of c, verified against c.ID and c.Size, or an
 	// error that wraps ErrNotFound, ErrCorrupt or ctx's.

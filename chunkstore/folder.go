@@ -105,7 +105,8 @@ func (f *Folder) add(pack PackRef, entries []PackEntry) {
 	}
 }
 
-// Locate implements [Store]. It knows what was there at OpenFolder and what has been committed since.
+// Locate implements [Store]. It knows what was there at OpenFolder and what has been committed
+// since.
 func (f *Folder) Locate(id ID) (Location, bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()

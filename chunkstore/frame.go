@@ -53,8 +53,8 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 	return d
 })
 
-// EncodeFrame appends the frame of plain to dst: zstd at its best, or plain where
-// that is no larger. The bytes may differ between versions of this program. Safe for concurrent use.
+// EncodeFrame appends the frame of plain to dst: zstd at its best, or plain where that is no
+// larger. The bytes may differ between versions of this program. Safe for concurrent use.
 func EncodeFrame(dst, plain []byte) []byte {
 	start := len(dst)
 	dst = append(dst, frameZstd)
@@ -96,7 +96,8 @@ func DecodeFrame(dst, frame []byte, c Chunk) ([]byte, error) {
 	return dst, nil
 }
 
-// DecompressError marks an error of a zstd decoder with bounds as one about bytes that are corrupt, and as a bomb when it is one.
+// DecompressError marks an error of a zstd decoder with bounds as one about bytes that are corrupt,
+// and as a bomb when it is one.
 func DecompressError(err error) error {
 	for _, bomb := range []error{zstd.ErrDecoderSizeExceeded, zstd.ErrWindowSizeExceeded} {
 		if errors.Is(err, bomb) {

@@ -20,8 +20,9 @@ type CPU struct {
 // DefaultCPU stands in for what is not known of a machine: a small one.
 var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 600e6, Scan: 800e6}
 
-// DefaultParallel is how many requests are under way at once when nobody says otherwise: enough that many small ranges do not wait for each other on a
-// fast line with a long round trip, few enough for any server.
+// DefaultParallel is how many requests are under way at once when nobody says otherwise: enough
+// that many small ranges do not wait for each other on a fast line with a long round trip, few
+// enough for any server.
 const DefaultParallel = 8
 
 const (
@@ -56,8 +57,9 @@ func (l Line) time(bytes int64, first, others, parallel int) time.Duration {
 	return time.Duration(trips)*l.RTT + seconds(bytes, l.Rate)
 }
 
-// time is how long the work takes once all is fetched. Contents are read, patched and compressed one after another, and
-// compressing goes on beside the rest as far as a few blocks on their way permit.
+// time is how long the work takes once all is fetched. Contents are read, patched and compressed
+// one after another, and compressing goes on beside the rest as far as a few blocks on their way
+// permit.
 func (c CPU) time(w Work) time.Duration {
 	compress := seconds(w.Compress, known(c.Compress, DefaultCPU.Compress))
 	feed := seconds(w.Decode, known(c.Decode, DefaultCPU.Decode)) + seconds(w.Patch, known(c.Patch, DefaultCPU.Patch))

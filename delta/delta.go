@@ -53,7 +53,8 @@ type Extent struct{ Offset, Length int64 }
 // End is the offset behind the last byte.
 func (e Extent) End() int64 { return e.Offset + e.Length }
 
-// Piece is bytes that are of use only together: a chunk's frame, a patch set's group, a stored block.
+// Piece is bytes that are of use only together: a chunk's frame, a patch set's group, a stored
+// block.
 type Piece struct {
 	File File
 	Extent
@@ -76,10 +77,12 @@ type Way struct {
 	MetaRequests int
 	Guess        int64
 
-	Pieces []Piece // in any order; the image whole is one piece, which is cut where that is convenient
-	Chunks List    // those that a seed has are not fetched
+	// in any order; the image whole is one piece, which is cut where that is convenient
+	Pieces []Piece
+	Chunks List // those that a seed has are not fetched
 	Work   Work
-	Early  time.Duration // for how long the image is written beside the end of fetching; 0: it is written behind it
+	// for how long the image is written beside the end of fetching; 0: it is written behind it
+	Early time.Duration
 }
 
 // Work is what a way gives the machine to do.
@@ -114,7 +117,8 @@ type Range struct {
 	File   File
 	Offset int64
 	Length int64
-	Skip   int64 // bytes before Offset that come as well, and are dropped: of a mirror that sends whole files
+	// bytes before Offset that come as well, and are dropped: of a mirror that sends whole files
+	Skip int64
 }
 
 // Optimize says what a plan makes small.
@@ -131,10 +135,12 @@ type Options struct {
 	Line     Line
 	CPU      CPU
 	Optimize Optimize
-	MaxRange int64 // bytes; longer runs are split at pieces, to be fetched in parallel and failed over; default 8 MiB
-	Parallel int   // requests under way at once, for the estimate; default DefaultParallel
-	// Whole gives the size of a file of mirrors that send only whole files: whatever is needed of one costs all of it, once.
-	// nil: they send ranges.
+	// bytes; longer runs are split at pieces, to be fetched in parallel and failed over; default 8
+	// MiB
+	MaxRange int64
+	Parallel int // requests under way at once, for the estimate; default DefaultParallel
+	// Whole gives the size of a file of mirrors that send only whole files: whatever is needed of
+	// one costs all of it, once. nil: they send ranges.
 	Whole func(File) int64
 }
 

@@ -9,7 +9,8 @@ import (
 	"deltaup/chunkstore"
 )
 
-// TestProperties draws needs and haves at random and checks what every plan must keep to, byte by byte.
+// TestProperties draws needs and haves at random and checks what every plan must keep to, byte by
+// byte.
 func TestProperties(t *testing.T) {
 	for seed := range uint64(2000) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -200,8 +201,8 @@ func onDisk(extents []Extent, at int64) bool {
 	return slices.ContainsFunc(extents, func(e Extent) bool { return e.Offset <= at && at < e.End() })
 }
 
-// TestWholeFileProperties: on mirrors that send whole files each file is fetched once, all that is needed of it comes, nothing costs more
-// than the whole image, and the quote is what comes.
+// TestWholeFileProperties: on mirrors that send whole files each file is fetched once, all that is
+// needed of it comes, nothing costs more than the whole image, and the quote is what comes.
 func TestWholeFileProperties(t *testing.T) {
 	for seed := range uint64(2000) {
 		rnd := rand.New(rand.NewPCG(seed, 2))

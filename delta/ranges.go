@@ -115,8 +115,8 @@ func (b *builder) file(p *Plan, file File, need *fileNeed) {
 	p.add(ranges)
 }
 
-// allOf is the one request for a file that comes whole, or for what is on disk of its beginning and the rest. A file is no smaller than
-// the end of what is needed of it.
+// allOf is the one request for a file that comes whole, or for what is on disk of its beginning and
+// the rest. A file is no smaller than the end of what is needed of it.
 func (b *builder) allOf(file File, extents []Extent, end int64) []Range {
 	size := max(b.size(file), end)
 	first := subtract(Extent{0, size}, extents)[0].Offset

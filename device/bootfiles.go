@@ -15,8 +15,8 @@ import (
 	"deltaup/slotboot/config"
 )
 
-// bootFile is the kernel or the initrd of a slot that is being written. Until all of the slot is proved it lies beside its
-// name, so that no boot loader finds it.
+// bootFile is the kernel or the initrd of a slot that is being written. Until all of the slot is
+// proved it lies beside its name, so that no boot loader finds it.
 type bootFile struct {
 	artifact *mirror.Artifact
 	path     string // where the boot loader looks for it
@@ -54,7 +54,8 @@ func (l bootFiles) outputs() map[string]string {
 	return m
 }
 
-// hide takes the slot's files out of the boot loader's sight, durably: those that are right stay beside their name.
+// hide takes the slot's files out of the boot loader's sight, durably: those that are right stay
+// beside their name.
 func (l bootFiles) hide() error {
 	for _, f := range l {
 		var err error
@@ -134,8 +135,8 @@ func (l bootFiles) note(rec *Record) {
 	}
 }
 
-// intact compares a slot's kernel and initrd with what is known of them, and wraps ErrNotWhole when they differ. GRUB
-// cannot tell that a file was cut off or changed; it starts it.
+// intact compares a slot's kernel and initrd with what is known of them, and wraps ErrNotWhole when
+// they differ. GRUB cannot tell that a file was cut off or changed; it starts it.
 func (d *Device) intact(s *config.Slot, rec *Record) error {
 	return d.eachBootFile(s, rec, func(file *os.File, want *chunkstore.ID) error {
 		if want.IsZero() {
@@ -152,7 +153,8 @@ func (d *Device) intact(s *config.Slot, rec *Record) error {
 	})
 }
 
-// knowFiles has the record name the kernel and the initrd of a slot that has just booted with them, when it does not yet.
+// knowFiles has the record name the kernel and the initrd of a slot that has just booted with them,
+// when it does not yet.
 func (d *Device) knowFiles(s *config.Slot) error {
 	return d.changeRecords(func(r *records) error {
 		return d.eachBootFile(s, r.slot(s.Name), func(file *os.File, known *chunkstore.ID) (err error) {

@@ -10,8 +10,9 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// target is the slot that the next image goes to: of those that are neither booted nor pinned the one whose
-// installation was cut off, else one that is empty, else one that is damaged or marked bad, else the oldest. So an update that was cut off goes on where it was.
+// target is the slot that the next image goes to: of those that are neither booted nor pinned the
+// one whose installation was cut off, else one that is empty, else one that is damaged or marked
+// bad, else the oldest. So an update that was cut off goes on where it was.
 func (d *Device) target(state counted.State, r *records, booted string) (*config.Slot, error) {
 	var free []*config.Slot
 	var pinned []string
@@ -49,8 +50,8 @@ func (d *Device) target(state counted.State, r *records, booted string) (*config
 	}), nil
 }
 
-// Select turns what people call a slot into its name: booted, other, or the name itself. ErrNoSlot is wrapped when there is
-// no such slot, or other could be several.
+// Select turns what people call a slot into its name: booted, other, or the name itself. ErrNoSlot
+// is wrapped when there is no such slot, or other could be several.
 func (d *Device) Select(what string) (string, error) {
 	switch what {
 	case "booted":

@@ -17,9 +17,10 @@ import (
 
 // Bounds of what is remembered of a damage.
 const (
-	maxRanges     = 64
-	maxFiles      = 20
-	maxUnreadable = 1024    // runs that cannot be read, after which a file is given up: a disk takes its time over each
+	maxRanges = 64
+	maxFiles  = 20
+	// runs that cannot be read, after which a file is given up: a disk takes its time over each
+	maxUnreadable = 1024
 	maxPlaces     = 1 << 16 // ranges of which the files are looked for
 )
 

@@ -1,9 +1,11 @@
-// Package device updates the machine that it runs on: it knows from the configuration which slots there are, from the
-// boot loader's state which of them boots next, and from its own records what each of them holds.
+// Package device updates the machine that it runs on: it knows from the configuration which slots
+// there are, from the boot loader's state which of them boots next, and from its own records what
+// each of them holds.
 //
-// [Open] comes first. [Device.Prepare] and [Update.Run] bring the newest release into a slot that is not in use and
-// put it on trial; [Device.MarkGood] keeps it. [Device.Rollback], [Device.MarkBad] and [Device.MarkActive] choose what
-// boots instead. Rebuilding is package apply's work, the boot loader's state that of package counted.
+// [Open] comes first. [Device.Prepare] and [Update.Run] bring the newest release into a slot that
+// is not in use and put it on trial; [Device.MarkGood] keeps it. [Device.Rollback],
+// [Device.MarkBad] and [Device.MarkActive] choose what boots instead. Rebuilding is package apply's
+// work, the boot loader's state that of package counted.
 package device
 
 import (
@@ -39,7 +41,8 @@ var (
 	ErrReboot = errors.New("reboot needed")
 	// ErrRolledBack is wrapped when the wanted release was installed before and did not stay.
 	ErrRolledBack = errors.New("the release was rolled back")
-	// ErrTrial is wrapped when the running slot is still on trial, so that the other must not be touched.
+	// ErrTrial is wrapped when the running slot is still on trial, so that the other must not be
+	// touched.
 	ErrTrial = errors.New("the running slot is on trial")
 	// ErrBusy is wrapped when another update is under way.
 	ErrBusy = errors.New("another update is under way")
@@ -59,8 +62,8 @@ type Device struct {
 	Machine machine.Machine
 }
 
-// Open reads the configuration in file, or where it is looked for below root when file is "". A root of "" is that of the
-// running machine. Errors are those of package config.
+// Open reads the configuration in file, or where it is looked for below root when file is "". A
+// root of "" is that of the running machine. Errors are those of package config.
 func Open(root, file string) (*Device, error) {
 	root, err := filepath.Abs(cmp.Or(root, "/"))
 	if err != nil {
@@ -97,7 +100,8 @@ func (d *Device) checkPaths() error {
 	return nil
 }
 
-// Booted is the name of the slot that the machine runs from. Errors are those of [machine.Machine.Booted].
+// Booted is the name of the slot that the machine runs from. Errors are those of
+// [machine.Machine.Booted].
 func (d *Device) Booted() (string, error) {
 	var slots []machine.Slot
 	for _, s := range d.Config.Slots {
@@ -106,7 +110,8 @@ func (d *Device) Booted() (string, error) {
 	return d.Machine.Booted(slots)
 }
 
-// bootedOrNone is Booted, or "" on a machine that runs from no slot, such as one that is being installed.
+// bootedOrNone is Booted, or "" on a machine that runs from no slot, such as one that is being
+// installed.
 func (d *Device) bootedOrNone() (string, error) {
 	name, err := d.Booted()
 	if errors.Is(err, machine.ErrNoSlot) {

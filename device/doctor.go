@@ -14,7 +14,8 @@ import (
 	"deltaup/slotboot/machine"
 )
 
-// ErrUnsound is wrapped when the doctor found something that would keep an update or a fallback from working.
+// ErrUnsound is wrapped when the doctor found something that would keep an update or a fallback
+// from working.
 var ErrUnsound = errors.New("something needs to be done")
 
 // The levels of a finding.

@@ -70,7 +70,8 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// TestDamaged spoils files of slots that GRUB would start all the same: the doctor tells, and what it advises helps.
+// TestDamaged spoils files of slots that GRUB would start all the same: the doctor tells, and what
+// it advises helps.
 func TestDamaged(t *testing.T) {
 	m := newTarget(t)
 	m.mustUpdate(2)
@@ -84,7 +85,8 @@ func TestDamaged(t *testing.T) {
 		return told
 	}
 	for _, file := range []string{"vmlinuz", "initrd.img"} {
-		for _, slot := range []string{"a", "b"} { // one that a factory filled, and one that an update did
+		// one that a factory filled, and one that an update did
+		for _, slot := range []string{"a", "b"} {
 			path := "/boot/deltaup/" + slot + "/" + file
 			whole := m.read(m.path(path))
 			for _, damage := range []string{whole[:len(whole)/2], strings.ToUpper(whole)} {

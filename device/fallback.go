@@ -41,7 +41,8 @@ func describeFault(f counted.Fault) string {
 	return text
 }
 
-// recentFault is how long ago a console may have been kept that is that of a boot which did not leave the initramfs.
+// recentFault is how long ago a console may have been kept that is that of a boot which did not
+// leave the initramfs.
 const recentFault = time.Hour
 
 // Fallback is a slot that the machine runs without.
@@ -53,7 +54,8 @@ type Fallback struct {
 	Console []string  `json:"console,omitempty"` // the last lines before the machine restarted
 }
 
-// fellBack is the fallback that the state tells of; nil when there is none. What is remembered of it comes first.
+// fellBack is the fallback that the state tells of; nil when there is none. What is remembered of
+// it comes first.
 func (d *Device) fellBack(ctx context.Context, state counted.State, r *records) *Fallback {
 	slot := state.FellBack()
 	if slot == "" {
@@ -78,15 +80,17 @@ func (d *Device) fellBack(ctx context.Context, state counted.State, r *records) 
 	return f
 }
 
-// Observe notes what the boot loader and the initramfs did since the last look. A fallback is told to the hooks, once. A
-// release that did not survive its trial is remembered, with the last lines of the console, so that it is not
-// installed again; that of a slot which was good before is not to blame for its medium.
+// Observe notes what the boot loader and the initramfs did since the last look. A fallback is told
+// to the hooks, once. A release that did not survive its trial is remembered, with the last lines
+// of the console, so that it is not installed again; that of a slot which was good before is not to
+// blame for its medium.
 func (d *Device) Observe(ctx context.Context) error {
 	_, _, err := d.observe(ctx)
 	return err
 }
 
-// observe gives the fallback that there is, and the fault of the running slot in boots before this one.
+// observe gives the fallback that there is, and the fault of the running slot in boots before this
+// one.
 func (d *Device) observe(ctx context.Context) (*Fallback, counted.Fault, error) {
 	state, err := d.counted()
 	if err != nil {
@@ -116,7 +120,8 @@ func (d *Device) observe(ctx context.Context) (*Fallback, counted.Fault, error) 
 			return nil
 		})
 	}
-	// Where nothing can be kept, as on a machine without its data partition, the hooks are told at each boot.
+	// Where nothing can be kept, as on a machine without its data partition, the hooks are told at
+	// each boot.
 	err = errors.Join(err, d.tell(f))
 	if known {
 		return f, late, err
@@ -128,7 +133,8 @@ func (d *Device) observe(ctx context.Context) (*Fallback, counted.Fault, error) 
 func (d *Device) settle(ctx context.Context, state counted.State) (counted.Fault, error) {
 	fault := state.Fault
 	booted, err := d.Booted()
-	if err != nil || booted != fault.Slot || state.IsBad(booted) { // one that is in doubt is others' matter
+	// one that is in doubt is others' matter
+	if err != nil || booted != fault.Slot || state.IsBad(booted) {
 		return counted.Fault{}, nil
 	}
 	_, err = d.change(ctx, func(s counted.State) (counted.State, error) { return s.Settled(booted), nil })
@@ -140,7 +146,8 @@ const maxTold = 64 << 10
 
 func (d *Device) toldPath() string { return filepath.Join(d.state(), "fallback.json") }
 
-// told is the fallback that was told last; nil when there is none, or the file cannot be read: it is told again then.
+// told is the fallback that was told last; nil when there is none, or the file cannot be read: it
+// is told again then.
 func (d *Device) told() *Fallback {
 	b, err := plainfile.Read(d.toldPath(), maxTold)
 	if err != nil {
@@ -174,7 +181,8 @@ func (d *Device) tell(f *Fallback) error {
 	return d.replace(d.toldPath(), append(b, '\n'))
 }
 
-// untell forgets the fallback that was told, so that the next one is told again, also of the same installation.
+// untell forgets the fallback that was told, so that the next one is told again, also of the same
+// installation.
 func (d *Device) untell() error {
 	if d.told() == nil {
 		return nil

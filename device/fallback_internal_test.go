@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzTold gives the file of the last fallback any content: what is taken is bounded, and read back the same.
+// FuzzTold gives the file of the last fallback any content: what is taken is bounded, and read back
+// the same.
 func FuzzTold(f *testing.F) {
 	f.Add([]byte(`{"slot": "a", "order": 3, "time": "2026-01-02T03:04:05Z", "reason": "its device did not appear", "console": ["x"]}`))
 	f.Add([]byte(`{"slot": ""}`))

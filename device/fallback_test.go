@@ -42,7 +42,8 @@ func (m *target) notice() []string {
 	return lines
 }
 
-// TestGivenUp has the initramfs give the active slot up: the boot that follows tells of it, once, and the next update fills it again.
+// TestGivenUp has the initramfs give the active slot up: the boot that follows tells of it, once,
+// and the next update fills it again.
 func TestGivenUp(t *testing.T) {
 	m := newTarget(t)
 	m.mustUpdate(2)
@@ -110,7 +111,8 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
-// TestLate has the active slot's device come too late twice: nothing is given up, and the boot that succeeds forgets it.
+// TestLate has the active slot's device come too late twice: nothing is given up, and the boot that
+// succeeds forgets it.
 func TestLate(t *testing.T) {
 	m := newTarget(t)
 	m.mustUpdate(2)
@@ -144,7 +146,8 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestNoticeTrial tells of a trial that GRUB has ended at the boot that follows, with the console; the next update tells nothing more.
+// TestNoticeTrial tells of a trial that GRUB has ended at the boot that follows, with the console;
+// the next update tells nothing more.
 func TestNoticeTrial(t *testing.T) {
 	m := newTarget(t)
 	m.mustUpdate(2)
@@ -216,8 +219,8 @@ func TestNoticeBad(t *testing.T) {
 	}
 }
 
-// TestNoticeAgain has a release fail, be put on trial anew by hand, and fail again before anything has looked: that is a
-// fallback of its own, for the hooks and for what is not installed again.
+// TestNoticeAgain has a release fail, be put on trial anew by hand, and fail again before anything
+// has looked: that is a fallback of its own, for the hooks and for what is not installed again.
 func TestNoticeAgain(t *testing.T) {
 	m := newTarget(t)
 	m.mustUpdate(2)
@@ -239,7 +242,8 @@ func TestNoticeAgain(t *testing.T) {
 	}
 }
 
-// TestStateFilesLeft has processes that were killed leave files: the next change of any state file removes them.
+// TestStateFilesLeft has processes that were killed leave files: the next change of any state file
+// removes them.
 func TestStateFilesLeft(t *testing.T) {
 	m := newTarget(t)
 	m.mustUpdate(2)

@@ -43,7 +43,8 @@ func (d *Device) applyFirst(ctx context.Context, block *grubenv.Place, booted, a
 	return blockError(err)
 }
 
-// first chooses the slot that boots at first, and marks the empty ones bad. There is none as long as all are empty.
+// first chooses the slot that boots at first, and marks the empty ones bad. There is none as long
+// as all are empty.
 func (d *Device) first(s counted.State, booted, active string) (counted.State, error) {
 	var err error
 	switch {
@@ -86,8 +87,8 @@ func (d *Device) othersBootable(slot string) bool {
 	return slices.ContainsFunc(d.Config.Slots, func(s config.Slot) bool { return s.Name != slot && d.hasKernel(&s) })
 }
 
-// newID is random; GRUB passes it to the kernel as deltaup.env=, which proves that it reads the environment block
-// that is written here.
+// newID is random; GRUB passes it to the kernel as deltaup.env=, which proves that it reads the
+// environment block that is written here.
 func newID() string {
 	id := make([]byte, 4)
 	rand.Read(id) // never fails

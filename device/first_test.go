@@ -17,7 +17,8 @@ func newEmpty(t *testing.T) *target {
 	return m
 }
 
-// checkFirst demands that slot a boots, with version 2, and that it is not on trial: there is nothing to fall back to.
+// checkFirst demands that slot a boots, with version 2, and that it is not on trial: there is
+// nothing to fall back to.
 func (m *target) checkFirst() {
 	m.t.Helper()
 	c := m.choose()
@@ -62,7 +63,8 @@ func TestFirstInstallation(t *testing.T) {
 				setup()
 				m.checkFirst()
 			}
-			// Without a reboot in between: the second slot is on trial, with the first to fall back to.
+			// Without a reboot in between: the second slot is on trial, with the first to fall back
+			// to.
 			if err := m.update(3); err != nil {
 				t.Fatal(err)
 			}

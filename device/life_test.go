@@ -51,7 +51,8 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// TestFallback has a release fail three boots: it is given up, not installed again, and the next one is.
+// TestFallback has a release fail three boots: it is given up, not installed again, and the next
+// one is.
 func TestFallback(t *testing.T) {
 	m := newTarget(t)
 	m.mustUpdate(2)
@@ -92,7 +93,8 @@ func TestFallback(t *testing.T) {
 	}
 }
 
-// TestAgain installs a release that was rolled back because somebody insists; marked good, it is forgiven.
+// TestAgain installs a release that was rolled back because somebody insists; marked good, it is
+// forgiven.
 func TestAgain(t *testing.T) {
 	m := newTarget(t)
 	m.mustUpdate(2)

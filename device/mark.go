@@ -26,7 +26,8 @@ type Health struct {
 	Wanted   []scripts.Result // failures of these are only told
 }
 
-// Check runs all health checks. ErrUnhealthy is wrapped when a required one failed; the results are there all the same.
+// Check runs all health checks. ErrUnhealthy is wrapped when a required one failed; the results are
+// there all the same.
 func (d *Device) Check(ctx context.Context) (Health, error) {
 	booted, err := d.bootedOrNone()
 	if err != nil {
@@ -84,7 +85,8 @@ func (d *Device) MarkGood(ctx context.Context) (slot string, changed bool, err e
 		rec := r.slot(slot)
 		version = rec.Version
 		if changed {
-			// A slot that boots was whole when it was activated, though a power cut may have come before that was noted.
+			// A slot that boots was whole when it was activated, though a power cut may have come
+			// before that was noted.
 			rec.Whole = !rec.Image.IsZero()
 			r.forgive(slot)
 		}
@@ -99,7 +101,8 @@ func (d *Device) MarkGood(ctx context.Context) (slot string, changed bool, err e
 	return slot, changed, d.hooks(ctx, "good", slot, version, "")
 }
 
-// MarkBad keeps the slot from being booted, and its release from being installed again, for the given reason.
+// MarkBad keeps the slot from being booted, and its release from being installed again, for the
+// given reason.
 func (d *Device) MarkBad(ctx context.Context, slot, reason string) error {
 	s, err := d.slot(slot)
 	if err != nil {
@@ -123,7 +126,8 @@ func (d *Device) MarkBad(ctx context.Context, slot, reason string) error {
 	return d.hooks(ctx, "bad", slot, version, reason)
 }
 
-// know makes sure that the record of a slot names its image, which then has no version when somebody else put it there.
+// know makes sure that the record of a slot names its image, which then has no version when
+// somebody else put it there.
 func (d *Device) know(s *config.Slot) error {
 	r, err := d.records()
 	if err != nil || !r.slot(s.Name).Image.IsZero() {
@@ -140,8 +144,8 @@ func (d *Device) know(s *config.Slot) error {
 	})
 }
 
-// bootable refuses a slot that has no whole image, kernel and initrd. A slot that this program did not fill is believed
-// when it has a kernel and an initrd.
+// bootable refuses a slot that has no whole image, kernel and initrd. A slot that this program did
+// not fill is believed when it has a kernel and an initrd.
 func (d *Device) bootable(slot string) error {
 	s, err := d.slot(slot)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 // maxNotice is how long a line of a notice may be, in bytes.
 const maxNotice = 600
 
-// What tells people and programs that a reboot waits, or that the machine has fallen back. All of it is in /run, and so is
-// gone after that.
+// What tells people and programs that a reboot waits, or that the machine has fallen back. All of
+// it is in /run, and so is gone after that.
 const (
 	motdFile     = "/run/motd.d/50-deltaup"  // pam_motd shows it at log-in
 	rebootMarker = "/run/reboot-required"    // Debian's, that monitoring looks for
@@ -136,8 +136,8 @@ func (d *Device) noticeNext(ctx context.Context) error {
 	return d.writeNotice(motdFile, troubles)
 }
 
-// Notice tells at a boot what went wrong in those before: to the hooks, once, to those who log in, and as lines for
-// the journal.
+// Notice tells at a boot what went wrong in those before: to the hooks, once, to those who log in,
+// and as lines for the journal.
 func (d *Device) Notice(ctx context.Context) (lines []string, err error) {
 	f, late, err := d.observe(ctx)
 	if late.Slot != "" {

@@ -19,7 +19,8 @@ import (
 	"deltaup/internal/plainfile"
 )
 
-// recordsFormat is the only version of slots.json that this program knows; the format is in doc/slots.md.
+// recordsFormat is the only version of slots.json that this program knows; the format is in
+// doc/slots.md.
 const recordsFormat = 1
 
 const (
@@ -80,8 +81,8 @@ func (r *records) failure(image chunkstore.ID) *Failure {
 	return nil
 }
 
-// fail remembers that what the slot holds did not stay. What is remembered of the image already is kept: the first
-// reason is the one that people look for.
+// fail remembers that what the slot holds did not stay. What is remembered of the image already is
+// kept: the first reason is the one that people look for.
 func (r *records) fail(slot, reason string, console []string) {
 	rec := r.slot(slot)
 	if rec.Image.IsZero() || r.failure(rec.Image) != nil {
@@ -123,8 +124,8 @@ func (d *Device) records() (*records, error) {
 	return r, nil
 }
 
-// parseRecords decodes slots.json. It wraps chunkstore.ErrVersion for a later format and chunkstore.ErrCorrupt for
-// what is none.
+// parseRecords decodes slots.json. It wraps chunkstore.ErrVersion for a later format and
+// chunkstore.ErrCorrupt for what is none.
 func parseRecords(b []byte) (*records, error) {
 	var head struct {
 		Format int `json:"format"`
@@ -155,7 +156,8 @@ func parseRecords(b []byte) (*records, error) {
 	return &r, nil
 }
 
-// changeRecords applies fn to the records and writes them durably. Others wait meanwhile; the lock is never held for long.
+// changeRecords applies fn to the records and writes them durably. Others wait meanwhile; the lock
+// is never held for long.
 func (d *Device) changeRecords(fn func(*records) error) error {
 	unlock, err := d.lockState()
 	if err != nil {
@@ -180,7 +182,8 @@ func (d *Device) changeRecords(fn func(*records) error) error {
 	return d.replace(d.recordsPath(), after)
 }
 
-// lockState locks the files of the state folder, which is made if it is missing, for the moment of a change.
+// lockState locks the files of the state folder, which is made if it is missing, for the moment of
+// a change.
 func (d *Device) lockState() (unlock func(), err error) {
 	if err := durable.MkdirAll(d.state()); err != nil {
 		return nil, err
@@ -188,8 +191,8 @@ func (d *Device) lockState() (unlock func(), err error) {
 	return lock(filepath.Join(d.state(), "slots.lock"), unix.LOCK_EX)
 }
 
-// replace writes a file of the state folder anew, durably, with what killed processes left removed. The caller has locked
-// the state.
+// replace writes a file of the state folder anew, durably, with what killed processes left removed.
+// The caller has locked the state.
 func (d *Device) replace(path string, b []byte) error {
 	tmp := filepath.Join(d.state(), "tmp")
 	if err := durable.RemoveTemps(tmp); err != nil {

@@ -65,8 +65,8 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
-// TestStopped ends an update before each change of the disk in turn, as a failing disk does. Whatever GRUB starts then is whole,
-// and the next update succeeds.
+// TestStopped ends an update before each change of the disk in turn, as a failing disk does.
+// Whatever GRUB starts then is whole, and the next update succeeds.
 func TestStopped(t *testing.T) {
 	newWorld(t)
 	stopped := errors.New("stopped")

@@ -78,7 +78,8 @@ func (u *Update) vetRepair(release *mirror.Release, image *mirror.Artifact, reco
 		if s.Name == u.booted || !rec.Whole || scrubs.damaged(s.Name, rec) {
 			continue
 		}
-		if s.Name == next(state) && (rec.Image == image.ID || !u.o.Again) { // an update that waits mends the machine as well
+		// an update that waits mends the machine as well
+		if s.Name == next(state) && (rec.Image == image.ID || !u.o.Again) {
 			return fmt.Errorf("%w: release %s is installed in slot %s", ErrReboot, cmp.Or(rec.Version, "of unknown version"), s.Name)
 		}
 		if rec.Image != image.ID {

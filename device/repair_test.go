@@ -148,7 +148,8 @@ func TestRepairRefused(t *testing.T) {
 		t.Fatalf("booted %s", got)
 	}
 	m.markGood()
-	if slot, err := m.Rollback(t.Context(), "2"); err != nil || slot != "b" { // from one copy to the other
+	// from one copy to the other
+	if slot, err := m.Rollback(t.Context(), "2"); err != nil || slot != "b" {
 		t.Fatalf("%s, %v", slot, err)
 	}
 }
@@ -194,8 +195,8 @@ func TestRepairVersion(t *testing.T) {
 	wantErr(t, err, mirror.ErrOtherRelease)
 }
 
-// TestRepairWaits: an update that waits for its restart is not undone by a repair, which may run unattended; one that is
-// damaged itself is.
+// TestRepairWaits: an update that waits for its restart is not undone by a repair, which may run
+// unattended; one that is damaged itself is.
 func TestRepairWaits(t *testing.T) {
 	m := onB(t)
 	if err := m.update(3); err != nil {

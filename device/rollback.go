@@ -7,8 +7,9 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// Rollback has an older release boot next: the one of that version, or with "" the one that was installed before
-// the running one. The running release is remembered as one that did not stay. It gives the slot that boots next.
+// Rollback has an older release boot next: the one of that version, or with "" the one that was
+// installed before the running one. The running release is remembered as one that did not stay. It
+// gives the slot that boots next.
 //
 // A release that is on trial is marked bad, so that the boot loader falls back; any other
 // older one is put on trial itself.
@@ -44,7 +45,8 @@ func (d *Device) Rollback(ctx context.Context, version string) (slot string, err
 		}
 	}
 	_, err = d.change(ctx, func(s counted.State) (counted.State, error) {
-		if slot == s.Active && !s.IsBad(slot) { // the running slot is another: a trial, or one that GRUB could not do without
+		// the running slot is another: a trial, or one that GRUB could not do without
+		if slot == s.Active && !s.IsBad(slot) {
 			return s.MarkActive(slot)
 		}
 		return s.Activate(slot, d.Config.Boot.Attempts)

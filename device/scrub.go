@@ -18,8 +18,9 @@ import (
 
 // ScrubOptions say what is read, and how quickly.
 type ScrubOptions struct {
-	Slot     string                                     // the only one to read; "": all that GRUB may boot
-	Rate     int64                                      // bytes per second at most; 0: as quickly as an idle disk gives them
+	Slot string // the only one to read; "": all that GRUB may boot
+	// bytes per second at most; 0: as quickly as an idle disk gives them
+	Rate     int64
 	Progress func(slot, what string, done, total int64) // may be nil
 	Warning  func(string)                               // may be nil
 }

@@ -203,7 +203,8 @@ func TestScrubMany(t *testing.T) {
 		}
 		return nil
 	})()
-	m.write("/data/b.squashfs", m.read(m.w.image[1])+strings.Repeat("x", 64<<20)) // a partition is larger than its image
+	// a partition is larger than its image
+	m.write("/data/b.squashfs", m.read(m.w.image[1])+strings.Repeat("x", 64<<20))
 	m.scrub(device.ScrubOptions{Slot: "b"})
 	d := m.damage("b")
 	if len(d) != 1 || d[0].Count != 1 || d[0].Bytes != int64(len(m.read(m.w.image[1]))) {

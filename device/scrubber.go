@@ -39,7 +39,8 @@ func (x *scrubber) measureUnknown() {
 	defer f.Close() // read only
 	x.rec.Size = end
 	if image != nil {
-		x.rec.Size = min(end, (image.Info().BytesUsed+medium.Align-1)&^(medium.Align-1)) // images are padded to it
+		// images are padded to it
+		x.rec.Size = min(end, (image.Info().BytesUsed+medium.Align-1)&^(medium.Align-1))
 	}
 }
 

@@ -19,7 +19,8 @@ import (
 var (
 	// ErrUnfit is wrapped when GRUB could not write the environment block where it lies.
 	ErrUnfit = errors.New("not a place for an environment block")
-	// ErrUnknown is wrapped when it cannot be found out how GRUB sees the place of the environment block.
+	// ErrUnknown is wrapped when it cannot be found out how GRUB sees the place of the environment
+	// block.
 	ErrUnknown = errors.New("it is not known how GRUB sees it")
 	// ErrNoActive is wrapped when nobody says which slot boots at first.
 	ErrNoActive = errors.New("which slot boots at first?")
@@ -27,19 +28,21 @@ var (
 	ErrOutput = errors.New("not a place for a script")
 )
 
-// SetupOptions say which script is written where; with none of the three files it is a part, deltaup.cfg beside the
-// environment block. Files are paths of the machine, and so lie below its root; a path that begins with that root is
-// taken as it is.
+// SetupOptions say which script is written where; with none of the three files it is a part,
+// deltaup.cfg beside the environment block. Files are paths of the machine, and so lie below its
+// root; a path that begins with that root is taken as it is.
 type SetupOptions struct {
 	Part      string // to be sourced by a grub.cfg
 	Whole     string // a whole grub.cfg
 	Generator string // for /etc/grub.d
-	Active    string // the slot that boots at first, when the machine runs from none and there is one to boot
+	// the slot that boots at first, when the machine runs from none and there is one to boot
+	Active string
 }
 
-// Setup prepares the boot loader: it makes the environment block or mends it, has the running slot boot at first, marks empty
-// slots bad, and writes the scripts. It can be repeated; what the block says of slots stays. While all slots are
-// empty none boots at first: the first installation is. The files written are given. After an error everything is as it was before.
+// Setup prepares the boot loader: it makes the environment block or mends it, has the running slot
+// boot at first, marks empty slots bad, and writes the scripts. It can be repeated; what the block
+// says of slots stays. While all slots are empty none boots at first: the first installation is.
+// The files written are given. After an error everything is as it was before.
 func (d *Device) Setup(ctx context.Context, o SetupOptions) (files []string, err error) {
 	place, err := d.grubPlace()
 	if err != nil {
@@ -101,7 +104,8 @@ func (d *Device) blockPath() string {
 	return path
 }
 
-// grubPlace is the file system of the environment block, which GRUB must be able to find and to write to.
+// grubPlace is the file system of the environment block, which GRUB must be able to find and to
+// write to.
 func (d *Device) grubPlace() (*machine.FileSystem, error) {
 	path := d.Config.Boot.Grubenv
 	place, err := d.Machine.FileSystem(path)
@@ -205,7 +209,8 @@ func (d *Device) makeFolders(u *undo) error {
 	return nil
 }
 
-// lockFolder keeps other setups out of a folder, and removes what those that were killed left there.
+// lockFolder keeps other setups out of a folder, and removes what those that were killed left
+// there.
 func lockFolder(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {

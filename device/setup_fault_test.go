@@ -16,7 +16,8 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// before are the states of a machine that setup may find; each is made from one that was just set up.
+// before are the states of a machine that setup may find; each is made from one that was just set
+// up.
 var before = map[string]func(m *target){
 	"nothing there": func(m *target) {
 		m.remove("/boot/deltaup/grubenv", "/boot/deltaup/deltaup.cfg", "/boot/deltaup/b", "/var")
@@ -84,7 +85,8 @@ func (m *target) setup() error {
 	return err
 }
 
-// TestSetupFails has each step of a setup fail, one after the other: everything is as it was before.
+// TestSetupFails has each step of a setup fail, one after the other: everything is as it was
+// before.
 func TestSetupFails(t *testing.T) {
 	for name, prepare := range before {
 		t.Run(name, func(t *testing.T) {
@@ -125,8 +127,8 @@ func TestSetupFails(t *testing.T) {
 	}
 }
 
-// TestSetupKilled cuts the power at each step of a setup: the same command then does what it would have done at once, and
-// nothing is left of the first.
+// TestSetupKilled cuts the power at each step of a setup: the same command then does what it would
+// have done at once, and nothing is left of the first.
 func TestSetupKilled(t *testing.T) {
 	for name, prepare := range before {
 		for _, kind := range []bool{true, false} {
@@ -166,7 +168,8 @@ func TestSetupKilled(t *testing.T) {
 // names are the paths of the tree.
 func (m *target) names() string {
 	var b strings.Builder
-	filepath.WalkDir(m.root, func(path string, _ fs.DirEntry, _ error) error { // tree has told of errors
+	// tree has told of errors
+	filepath.WalkDir(m.root, func(path string, _ fs.DirEntry, _ error) error {
 		fmt.Fprintln(&b, path)
 		return nil
 	})

@@ -38,7 +38,8 @@ func TestSetup(t *testing.T) {
 	wantErr(t, err, device.ErrUnfit)
 }
 
-// TestSetupGrubenv tells the initramfs where the environment block lies, by the UUID of its file system.
+// TestSetupGrubenv tells the initramfs where the environment block lies, by the UUID of its file
+// system.
 func TestSetupGrubenv(t *testing.T) {
 	m := newTarget(t)
 	script := func() string {

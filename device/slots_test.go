@@ -63,8 +63,8 @@ func TestOlder(t *testing.T) {
 	}
 }
 
-// TestRollbackGivenUp goes back while the active slot is one that the initramfs has given up: to that slot on trial, and
-// from a trial to the one that boots in its place.
+// TestRollbackGivenUp goes back while the active slot is one that the initramfs has given up: to
+// that slot on trial, and from a trial to the one that boots in its place.
 func TestRollbackGivenUp(t *testing.T) {
 	for _, x := range []struct{ version, want string }{{"3", "c"}, {"", "a"}} {
 		m := newTarget(t, "a", "b", "c")
@@ -93,7 +93,8 @@ func TestRollbackGivenUp(t *testing.T) {
 	}
 }
 
-// TestHeld finds the release in a slot that is not the oldest: nothing is fetched, and nothing lost.
+// TestHeld finds the release in a slot that is not the oldest: nothing is fetched, and nothing
+// lost.
 func TestHeld(t *testing.T) {
 	m := newTarget(t, "a", "b", "c")
 	wantErr(t, m.update(1), device.ErrNothing) // the factory's image gets its version

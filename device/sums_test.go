@@ -79,7 +79,8 @@ func TestCompare(t *testing.T) {
 	}
 	d := Damage{Ranges: []Range{{4096, 4096, "EIO"}, {2*sumBlock - 4096, 8192, "EIO"}}}
 	clear(image[4096:8192])
-	image[2*sumBlock] = 9 // what a failed read gave would be zero, and is not in an image that had something there
+	// what a failed read gave would be zero, and is not in an image that had something there
+	image[2*sumBlock] = 9
 	d.compare(kept, sumsOf(image))
 	want := []Range{{4096, 4096, "EIO"}, {2*sumBlock - 4096, 8192, "EIO"}, {4 * sumBlock, sumBlock + 100, ""}}
 	if !reflect.DeepEqual(d.Ranges, want) || d.Count != 3 || d.Bytes != 4096+8192+sumBlock+100 {

@@ -91,7 +91,8 @@ func newScript(file string, text []byte, mode os.FileMode) (*script, error) {
 	return &script{file, text, mode}, nil
 }
 
-// tmp is a folder of the script's own, so that a killed process leaves nothing that GRUB's tools could take for a script.
+// tmp is a folder of the script's own, so that a killed process leaves nothing that GRUB's tools
+// could take for a script.
 func (s *script) tmp() string { return s.file + ".new" }
 
 // write writes the script so that GRUB, which replays no journal, finds it.

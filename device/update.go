@@ -43,12 +43,15 @@ type Update struct {
 	unfinished bool // an installation into the target was cut off
 }
 
-// Prepare finds the slot that the release goes to and quotes what it takes. Of r, what the configuration tells is filled in: channel and
-// machine unless they are set, seeds, slot, files and state folder. Nothing but the state folder is written to.
+// Prepare finds the slot that the release goes to and quotes what it takes. Of r, what the
+// configuration tells is filled in: channel and machine unless they are set, seeds, slot, files and
+// state folder. Nothing but the state folder is written to.
 //
-// With UpdateOptions.Repair the release is the running one, made of what is good of the running image and of what has to be fetched.
+// With UpdateOptions.Repair the release is the running one, made of what is good of the running
+// image and of what has to be fetched.
 //
-// Errors wrap ErrNothing, ErrReboot, ErrRolledBack, ErrTrial, ErrBusy, ErrNoSlot, ErrUnknownRelease, and those of package apply.
+// Errors wrap ErrNothing, ErrReboot, ErrRolledBack, ErrTrial, ErrBusy, ErrNoSlot,
+// ErrUnknownRelease, and those of package apply.
 func (d *Device) Prepare(ctx context.Context, r apply.Request, o UpdateOptions) (*Update, error) {
 	unlock, err := d.lockUpdates()
 	if err != nil {
@@ -113,8 +116,8 @@ func (u *Update) choose(ctx context.Context) (state counted.State, err error) {
 	return state, nil
 }
 
-// state notes what the boot loader did, and gives its state. An empty machine that no boot loader was set up on has
-// none yet: the first installation makes the environment block.
+// state notes what the boot loader did, and gives its state. An empty machine that no boot loader
+// was set up on has none yet: the first installation makes the environment block.
 func (u *Update) state(ctx context.Context) (counted.State, error) {
 	state, err := u.d.counted()
 	if errors.Is(err, ErrNoBlock) && u.booted == "" && u.d.firstBootable() == "" {
@@ -172,8 +175,8 @@ func (d *Device) openSlot(s *config.Slot, readOnly bool) (*slotboot.Slot, error)
 	return slotboot.Open(d.slotPath(s), slotboot.Options{ReadOnly: readOnly, Device: slotboot.IsDevice(s.Path)})
 }
 
-// slotPath is the path of a slot for this process; a link of the running machine stays one, so that a link that
-// leads nowhere is told from a file that is not there yet.
+// slotPath is the path of a slot for this process; a link of the running machine stays one, so that
+// a link that leads nowhere is told from a file that is not there yet.
 func (d *Device) slotPath(s *config.Slot) string {
 	full := d.path(s.Path)
 	if d.Machine.Running() {
@@ -186,8 +189,8 @@ func (d *Device) slotPath(s *config.Slot) string {
 	return full
 }
 
-// CheckTarget finds out, before anything is fetched, whether there is a slot that an update can be written to. Errors are those of
-// [Device.Prepare].
+// CheckTarget finds out, before anything is fetched, whether there is a slot that an update can be
+// written to. Errors are those of [Device.Prepare].
 func (d *Device) CheckTarget(ctx context.Context, readOnly bool) error {
 	unlock, err := d.lockUpdates()
 	if err != nil {

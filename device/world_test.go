@@ -29,7 +29,8 @@ func runTests(m *testing.M) int {
 // releases is how many there are: versions 1 to 4.
 const releases = 4
 
-// world is the releases, published on a mirror of their own each with all before it: mirror[i] has i+1 as the newest.
+// world is the releases, published on a mirror of their own each with all before it: mirror[i] has
+// i+1 as the newest.
 type world struct {
 	dir    string
 	mirror [releases]string
@@ -89,7 +90,8 @@ func (w *world) release(i int) error {
 	if err := mirrortest.WriteFiles(file("tree"), files); err != nil {
 		return err
 	}
-	kernel := append(mirrortest.Noise(2, 30<<10), mirrortest.Noise(uint64(20+i%2), 10<<10)...) // the same in releases 1 and 3, and in 2 and 4
+	// the same in releases 1 and 3, and in 2 and 4
+	kernel := append(mirrortest.Noise(2, 30<<10), mirrortest.Noise(uint64(20+i%2), 10<<10)...)
 	if err := os.WriteFile(w.kernel[i], kernel, 0o644); err != nil {
 		return err
 	}

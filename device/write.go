@@ -13,8 +13,9 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// Run brings the release into the slot and puts it on trial. Before the first write the slot is marked bad and
-// loses its kernel, so that no boot loader starts half of it; when all of it has been read back it is activated.
+// Run brings the release into the slot and puts it on trial. Before the first write the slot is
+// marked bad and loses its kernel, so that no boot loader starts half of it; when all of it has
+// been read back it is activated.
 func (u *Update) Run(ctx context.Context) (apply.Result, error) {
 	if u.o.DryRun {
 		return apply.Result{}, errors.New("this update was only quoted")
@@ -99,8 +100,9 @@ func (u *Update) mark(ctx context.Context) error {
 	return err
 }
 
-// markBad is the transition of the target's first write. The only good slot is not given up, unless it is one that an
-// installer has filled and was cut off behind, so that nobody noted that it is whole.
+// markBad is the transition of the target's first write. The only good slot is not given up, unless
+// it is one that an installer has filled and was cut off behind, so that nobody noted that it is
+// whole.
 func (u *Update) markBad(s counted.State) (counted.State, error) {
 	if u.booted == "" && u.unfinished && s.Active == u.target.Name {
 		s.Active = ""
@@ -108,13 +110,14 @@ func (u *Update) markBad(s counted.State) (counted.State, error) {
 	return s.MarkBad(u.target.Name)
 }
 
-// activate puts the target, which was read back, on trial. The first of an empty machine becomes the good one: there is
-// none to fall back to.
+// activate puts the target, which was read back, on trial. The first of an empty machine becomes
+// the good one: there is none to fall back to.
 func (u *Update) activate(ctx context.Context) error {
 	if err := u.files.show(); err != nil {
 		return err
 	}
-	// GRUB replays no journal: what was renamed must have reached its place before GRUB is told of it.
+	// GRUB replays no journal: what was renamed must have reached its place before GRUB is told of
+	// it.
 	if err := durable.SyncFileSystem(u.d.path(u.target.Boot)); err != nil {
 		return err
 	}

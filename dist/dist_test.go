@@ -1,4 +1,5 @@
-// Package dist holds what is installed beside the program: systemd units, and what boots a slot in an initramfs.
+// Package dist holds what is installed beside the program: systemd units, and what boots a slot in
+// an initramfs.
 package dist
 
 import (
@@ -11,7 +12,8 @@ import (
 	"testing"
 )
 
-// tool gives the path of a program, or skips without it; everything is there when DELTAUP_TEST_ALL is set.
+// tool gives the path of a program, or skips without it; everything is there when DELTAUP_TEST_ALL
+// is set.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)

@@ -55,7 +55,8 @@ func (l *lab) block(name string) []byte {
 	return b[i:][:grubenv.Size]
 }
 
-// TestGiveUp boots slots that fail, each as often as it says, and looks at what the initramfs leaves for GRUB.
+// TestGiveUp boots slots that fail, each as often as it says, and looks at what the initramfs
+// leaves for GRUB.
 func TestGiveUp(t *testing.T) {
 	l := newLab(t)
 	zeros := l.loop("zeros", make([]byte, 1<<20))
@@ -81,7 +82,8 @@ func TestGiveUp(t *testing.T) {
 		says     string
 	}{
 		{"file missing", "ext4", steady, missing, 1, "b:missing:1", true, "slot b is given up: the next boot is of another slot"},
-		{"file missing, FAT", "vfat", steady, missing, 1, "b:missing:1", true, "slot b is given up"}, // where this kernel knows it
+		// where this kernel knows it
+		{"file missing, FAT", "vfat", steady, missing, 1, "b:missing:1", true, "slot b is given up"},
 		{"half an image", "ext4", steady, " deltaup.image=" + l.data + ":/slots/cut.squashfs", 1, "b:image:1", true, "slot b is given up"},
 		{"no image", "ext4", steady, " deltaup.image=" + zeros, 1, "b:image:1", true, "slot b is given up"},
 		{"no image, to memory", "ext4", steady, " deltaup.toram deltaup.image=" + zeros, 1, "b:image:1", true, "slot b is given up"},

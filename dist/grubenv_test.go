@@ -25,7 +25,8 @@ type noting struct {
 // whys are all words that the script says, and one that counts as those that it does not know.
 var whys = []string{counted.FaultMissing, counted.FaultImage, counted.FaultDevice, counted.FaultMount, counted.FaultRead, counted.FaultKernel}
 
-// anyNoting is a block as deltaup leaves it, with or without variables of others, and a boot that goes with it.
+// anyNoting is a block as deltaup leaves it, with or without variables of others, and a boot that
+// goes with it.
 func anyNoting(t *testing.T, r *rand.Rand) noting {
 	t.Helper()
 	pick := func(list ...string) string { return list[r.IntN(len(list))] }
@@ -129,8 +130,9 @@ func quickDir(t *testing.T) string {
 	return dir
 }
 
-// TestNoteDifferential has the shells of initramfs change blocks as the model of package counted does, byte for byte: blocks as
-// deltaup leaves them, and damaged ones, of which none changes that the model leaves alone.
+// TestNoteDifferential has the shells of initramfs change blocks as the model of package counted
+// does, byte for byte: blocks as deltaup leaves them, and damaged ones, of which none changes that
+// the model leaves alone.
 func TestNoteDifferential(t *testing.T) {
 	r := rand.New(rand.NewPCG(14, 1))
 	var cases []noting

@@ -76,7 +76,8 @@ func (l *lab) loop(name string, content []byte) (device string) {
 	return device
 }
 
-// boot runs the script in a mount namespace as the shell of an initramfs does, and then what follows with the root in $root.
+// boot runs the script in a mount namespace as the shell of an initramfs does, and then what
+// follows with the root in $root.
 func (l *lab) boot(cmdline, then string) (out string, err error) {
 	l.t.Helper()
 	l.write("cmdline", cmdline)

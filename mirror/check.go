@@ -34,16 +34,18 @@ type CheckReport struct {
 
 // CheckOptions says how to check; the zero value is usable.
 type CheckOptions struct {
-	Deep     bool                    // apply each patch set to the release that it leads from
-	Progress func(done, total int64) // bytes read and to read, from one goroutine at a time; may be nil
+	Deep bool // apply each patch set to the release that it leads from
+	// bytes read and to read, from one goroutine at a time; may be nil
+	Progress func(done, total int64)
 }
 
 // Check reads every file of the mirror in dir and verifies it: pointers, releases, recipes,
-// indexes, images, block maps, packs and each chunk in them, patch sets and each group in them. Initrds, which lie
-// nowhere whole, are built. Damage
-// is in the report; an error means that the check itself could not be done. A folder that is no mirror is ErrNowhere.
+// indexes, images, block maps, packs and each chunk in them, patch sets and each group in them.
+// Initrds, which lie nowhere whole, are built. Damage is in the report; an error means that the
+// check itself could not be done. A folder that is no mirror is ErrNowhere.
 //
-// A publisher may be at work meanwhile: what it has not pointed to yet may be listed as unreferenced.
+// A publisher may be at work meanwhile: what it has not pointed to yet may be listed as
+// unreferenced.
 func Check(ctx context.Context, dir string, o CheckOptions) (*CheckReport, error) {
 	c := &checker{
 		dir:     dir,
@@ -71,8 +73,9 @@ type checker struct {
 	report  *CheckReport
 	files   map[string]int64    // all files and their sizes, as listed at the start
 	needs   map[string][]string // file to the versions that need it
-	blind   bool                // a release or an index could not be read: what it needs is not known
-	folder  func() (*chunkstore.Folder, error)
+	// a release or an index could not be read: what it needs is not known
+	blind  bool
+	folder func() (*chunkstore.Folder, error)
 
 	mu          sync.Mutex
 	damaged     map[string]string // file to what is wrong

@@ -13,9 +13,9 @@ import (
 	"deltaup/mkimage/initrd"
 )
 
-// initrd verifies the initrd of a release: its recipe, that all chunks are there which the image lacks, that it builds what
-// is published, and the patch sets that lead to it. image is the image's recipe, nil when it is not known. The
-// error is the context's.
+// initrd verifies the initrd of a release: its recipe, that all chunks are there which the image
+// lacks, that it builds what is published, and the patch sets that lead to it. image is the image's
+// recipe, nil when it is not known. The error is the context's.
 func (c *checker) initrd(ctx context.Context, r *Release, image *mkimage.Recipe) error {
 	a := r.Artifact(InitrdName)
 	recipe := c.initrdRecipe(r.Version, a, image)
@@ -58,7 +58,8 @@ func (c *checker) initrdRecipe(version string, a *Artifact, image *mkimage.Recip
 	return nil
 }
 
-// initrdIndex verifies where an initrd's own chunks lie. It tells whether recipe, which may be nil, and they are good.
+// initrdIndex verifies where an initrd's own chunks lie. It tells whether recipe, which may be nil,
+// and they are good.
 func (c *checker) initrdIndex(version string, a *Artifact, recipe *initrd.Recipe, image *mkimage.Recipe) bool {
 	var chunks []chunkstore.Chunk
 	if recipe != nil {
@@ -122,8 +123,8 @@ func (s contentSource) Open(ctx context.Context, c *chunkstore.Content) (io.Read
 	}{io.NewSectionReader(r, 0, c.Size), r}, nil
 }
 
-// initrdPatch verifies a patch set of an initrd: its head, its groups by their hashes and, when the older initrd is on the
-// mirror, that it gives all that the new one needs.
+// initrdPatch verifies a patch set of an initrd: its head, its groups by their hashes and, when the
+// older initrd is on the mirror, that it gives all that the new one needs.
 func (c *checker) initrdPatch(ctx context.Context, p *InitrdPatch, image *mkimage.Recipe) error {
 	f, err := os.Open(c.path(PatchPath(p.Set.ID)))
 	if err != nil {
@@ -146,8 +147,8 @@ func (c *checker) initrdPatch(ctx context.Context, p *InitrdPatch, image *mkimag
 	return nil
 }
 
-// oldInitrd finds the recipe of the initrd that a set leads from, nil when it is not on the mirror any more or damaged, which
-// is said elsewhere.
+// oldInitrd finds the recipe of the initrd that a set leads from, nil when it is not on the mirror
+// any more or damaged, which is said elsewhere.
 func (c *checker) oldInitrd(p *InitrdPatch) *initrd.Recipe {
 	old, err := readRelease(c.path(ReleasePath(p.From)))
 	if err != nil {

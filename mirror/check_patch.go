@@ -15,7 +15,8 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// blockmap verifies the block map of a release's image, and holds it against the image when that is whole.
+// blockmap verifies the block map of a release's image, and holds it against the image when that is
+// whole.
 func (c *checker) blockmap(ctx context.Context, version string, a *Artifact, whole bool) error {
 	if a.Blockmap == nil {
 		return nil
@@ -58,7 +59,8 @@ func (c *checker) mapImage(ctx context.Context, a *Artifact) (*blockmap.Map, err
 	return blockmap.Make(ctx, m, f, a.Size)
 }
 
-// patches verifies a release's patch sets: their heads, and all groups of those whose old release is there.
+// patches verifies a release's patch sets: their heads, and all groups of those whose old release
+// is there.
 func (c *checker) patches(ctx context.Context, r *Release) error {
 	for i := range r.Patches {
 		p := &r.Patches[i]
@@ -109,7 +111,8 @@ func (c *checker) patch(ctx context.Context, p *Patch, to chunkstore.ID) error {
 	return nil
 }
 
-// oldRecipe finds the recipe that a set leads from, nil when it is not on the mirror any more or damaged, which is said elsewhere.
+// oldRecipe finds the recipe that a set leads from, nil when it is not on the mirror any more or
+// damaged, which is said elsewhere.
 func (c *checker) oldRecipe(p *Patch) *mkimage.Recipe {
 	old, err := readRelease(c.path(ReleasePath(p.From)))
 	if err != nil {
@@ -140,7 +143,8 @@ func (c *checker) apply(ctx context.Context, f *os.File, p *Patch, from *mkimage
 	return nil
 }
 
-// watchedContents remembers whether contents could not be read, to tell that from a damaged patch set.
+// watchedContents remembers whether contents could not be read, to tell that from a damaged patch
+// set.
 type watchedContents struct {
 	contents patchset.Contents
 	failed   bool

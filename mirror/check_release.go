@@ -49,7 +49,8 @@ func (c *checker) release(ctx context.Context, version string) error {
 	return c.patches(ctx, r)
 }
 
-// index verifies a release's index and the packs in it. image are the recipe's chunks, if they are known.
+// index verifies a release's index and the packs in it. image are the recipe's chunks, if they are
+// known.
 func (c *checker) index(version string, r *Release, image []chunkstore.Chunk, known bool) {
 	name := IndexPath(r.Index.ID)
 	x := c.readIndex(version, r.Index)

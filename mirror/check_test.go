@@ -14,8 +14,8 @@ import (
 	"deltaup/chunkstore"
 )
 
-// twoReleases makes a mirror of two releases with an image, an initrd and a raw artifact each, and patch sets
-// that lead from the first to the second; stable points to the second, old to the first.
+// twoReleases makes a mirror of two releases with an image, an initrd and a raw artifact each, and
+// patch sets that lead from the first to the second; stable points to the second, old to the first.
 func twoReleases(t testing.TB) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -81,7 +81,8 @@ func TestCheckNamesDamage(t *testing.T) {
 			if len(r.Damaged) != 1 {
 				t.Errorf("%s %s: others are blamed, too: %+v", name, how, r.Damaged)
 			}
-			// A release file that is broken or gone takes what it needs with it; nothing else becomes superfluous.
+			// A release file that is broken or gone takes what it needs with it; nothing else
+			// becomes superfluous.
 			if how != "deleted" && len(r.Unreferenced) != 0 {
 				t.Errorf("%s %s: unreferenced: %q", name, how, r.Unreferenced)
 			}

@@ -17,26 +17,35 @@ var (
 	ErrUnreachable = errors.New("unreachable")
 	// ErrMissing is wrapped when every mirror that says anything of a file says that it has none.
 	ErrMissing = errors.New("missing on the mirror")
-	// ErrLacking is wrapped beside ErrUnreachable when one mirror has no such file and another did not answer.
+	// ErrLacking is wrapped beside ErrUnreachable when one mirror has no such file and another did
+	// not answer.
 	ErrLacking = errors.New("missing on one mirror")
-	// ErrDenied is wrapped beside ErrUnreachable when every mirror refuses to answer: as a rule for want of credentials.
+	// ErrDenied is wrapped beside ErrUnreachable when every mirror refuses to answer: as a rule for
+	// want of credentials.
 	ErrDenied = errors.New("the server refuses")
-	// ErrNowhere is wrapped when an address has nothing of a mirror, or a mirror's folder is not there.
+	// ErrNowhere is wrapped when an address has nothing of a mirror, or a mirror's folder is not
+	// there.
 	ErrNowhere = errors.New("there is no mirror")
-	// ErrPage is wrapped beside ErrDamaged when a web page comes in the place of a file, such as one that asks for a login.
+	// ErrPage is wrapped beside ErrDamaged when a web page comes in the place of a file, such as
+	// one that asks for a login.
 	ErrPage = errors.New("a web page came in its place, as where a network or a server asks for a login")
 	// ErrDamaged is wrapped, together with chunkstore.ErrCorrupt, when what the
 	// mirrors send is not what its hash, size or format says.
 	ErrDamaged = errors.New("damaged on the mirror")
-	// ErrTooLong is wrapped beside ErrDamaged when what a mirror sends goes on for longer than it may.
+	// ErrTooLong is wrapped beside ErrDamaged when what a mirror sends goes on for longer than it
+	// may.
 	ErrTooLong = errors.New("longer than it may be")
-	// ErrEncoding is wrapped beside ErrDamaged when a server sends a file compressed, which it was not asked for.
+	// ErrEncoding is wrapped beside ErrDamaged when a server sends a file compressed, which it was
+	// not asked for.
 	ErrEncoding = errors.New("compressed on the way, which was not asked for")
-	// ErrOtherRelease is wrapped beside ErrDamaged when a well-formed release file lies in the place of another.
+	// ErrOtherRelease is wrapped beside ErrDamaged when a well-formed release file lies in the
+	// place of another.
 	ErrOtherRelease = errors.New("the file of another release")
-	// ErrOtherSet is wrapped beside ErrDamaged when a well-formed patch set lies in the place of another.
+	// ErrOtherSet is wrapped beside ErrDamaged when a well-formed patch set lies in the place of
+	// another.
 	ErrOtherSet = errors.New("the patch set of another step")
-	// ErrSlow is wrapped beside ErrUnreachable when a mirror sends so little that it could keep a target waiting for ever.
+	// ErrSlow is wrapped beside ErrUnreachable when a mirror sends so little that it could keep a
+	// target waiting for ever.
 	ErrSlow = errors.New("it sends too slowly to ever come to an end")
 	// ErrBudget is wrapped when going on would exceed [ClientOptions].MaxBytes.
 	ErrBudget = errors.New("byte limit reached")
@@ -56,12 +65,14 @@ type ClientOptions struct {
 	// included; 0 is 60 s. How long a whole answer takes does not matter. Requests
 	// that run at once share a line, so each is granted the Timeout times their number.
 	Timeout time.Duration
-	// MinRate is the fewest bytes per second that a mirror has to send while it is waited for, on average over one
-	// Timeout and over all its answers. A mirror that sends less is given up for the file and asked last for all others: it could keep a
-	// target waiting for ever, a byte at a time. 0 is 64, a negative number is none.
+	// MinRate is the fewest bytes per second that a mirror has to send while it is waited for, on
+	// average over one Timeout and over all its answers. A mirror that sends less is given up for
+	// the file and asked last for all others: it could keep a target waiting for ever, a byte at a
+	// time. 0 is 64, a negative number is none.
 	MinRate int64
-	// Retries is how often, after a pause, all mirrors are tried again without progress in between: as many bytes as
-	// MinRate asks of the pauses, and at least one. 0 is 5, a negative number is none.
+	// Retries is how often, after a pause, all mirrors are tried again without progress in between:
+	// as many bytes as MinRate asks of the pauses, and at least one. 0 is 5, a negative number is
+	// none.
 	Retries int
 	// RetryDelay is about the first pause; it doubles up to a minute. 0 is 500 ms.
 	RetryDelay time.Duration
@@ -69,7 +80,8 @@ type ClientOptions struct {
 	RateLimit int64
 	// MaxBytes is how many body bytes the client may receive in its life; 0 is no limit.
 	MaxBytes int64
-	// HTTP says how the server is spoken to whose host, and port if it is given, a mirror's URL has. It may be nil.
+	// HTTP says how the server is spoken to whose host, and port if it is given, a mirror's URL
+	// has. It may be nil.
 	HTTP func(host string) HTTP
 	// UserAgent is sent with each request; "" is deltaup.
 	UserAgent string
@@ -131,8 +143,8 @@ func NewClient(mirrors []string, o ClientOptions) (*Client, error) {
 	return c, nil
 }
 
-// Local tells whether the preferred mirror is a folder, or a server on this machine: how quickly that answers
-// says nothing of a line.
+// Local tells whether the preferred mirror is a folder, or a server on this machine: how quickly
+// that answers says nothing of a line.
 func (c *Client) Local() bool {
 	w, ok := c.sites[0].source.(*webSource)
 	if !ok {

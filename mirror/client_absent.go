@@ -17,8 +17,9 @@ type denied struct{ error }
 func (e *denied) Is(target error) bool { return target == errDenied }
 func (e *denied) Unwrap() error        { return e.error }
 
-// FetchOptional is FetchLatest of a file that need not be there. Whatever a server answers for what it lacks is ErrMissing: 404, 410,
-// 403, 400, a web page. One mirror that says so is enough: for others that do not answer there is no wait.
+// FetchOptional is FetchLatest of a file that need not be there. Whatever a server answers for what
+// it lacks is ErrMissing: 404, 410, 403, 400, a web page. One mirror that says so is enough: for
+// others that do not answer there is no wait.
 func (c *Client) FetchOptional(ctx context.Context, name string, limit int64, parse func([]byte) error) error {
 	t := c.newTries(ctx, name)
 	t.optional = true
@@ -59,8 +60,9 @@ func (t *tries) settle() {
 	}
 }
 
-// admits tells whether a mirror sends us anything at all at this moment: then what it denies it does not have. It is asked
-// for a byte of what it has sent before, or else of the files by which a mirror is known.
+// admits tells whether a mirror sends us anything at all at this moment: then what it denies it
+// does not have. It is asked for a byte of what it has sent before, or else of the files by which a
+// mirror is known.
 func (c *Client) admits(ctx context.Context, s *site) bool {
 	c.mu.Lock()
 	names := []string{s.proof}

@@ -29,7 +29,8 @@ var absences = map[string]faultserver.Fault{
 	"404 as a page": page(404), "403 as a page": page(403),
 }
 
-// TestAbsentOptional: a file that need not be there is missing, whatever word a server has for it, and whoever else is silent.
+// TestAbsentOptional: a file that need not be there is missing, whatever word a server has for it,
+// and whoever else is silent.
 func TestAbsentOptional(t *testing.T) {
 	s := newShelf(t)
 	name := "metadata/2.root.json"
@@ -88,7 +89,8 @@ func TestAbsentOptionalDoubt(t *testing.T) {
 	}
 }
 
-// TestAbsences: a server that sends other files lacks what it denies; one that denies everything refuses.
+// TestAbsences: a server that sends other files lacks what it denies; one that denies everything
+// refuses.
 func TestAbsences(t *testing.T) {
 	s := newShelf(t)
 	s.put(t, TimestampPath, []byte("{}"))
@@ -170,7 +172,8 @@ func TestAddressWithoutScheme(t *testing.T) {
 	}
 }
 
-// TestPages: a page in a file's place is called one, with the address that it is at and where it comes from.
+// TestPages: a page in a file's place is called one, with the address that it is at and where it
+// comes from.
 func TestPages(t *testing.T) {
 	s := newShelf(t)
 	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { page(200)(w, r, nil) }))

@@ -17,9 +17,10 @@ const (
 	passingFailure failureKind = iota // may go well in a moment
 	refusedFailure                    // will not, at this mirror
 	missingFailure                    // this mirror has no such file
-	deniedFailure                     // it keeps the file back, or has none: servers that hide their listing say the same of both
-	wholeFailure                      // it sends only whole files, and a part was wanted
-	corruptFailure                    // what came is not what it should be; a cache may be to blame
+	// it keeps the file back, or has none: servers that hide their listing say the same of both
+	deniedFailure
+	wholeFailure   // it sends only whole files, and a part was wanted
+	corruptFailure // what came is not what it should be; a cache may be to blame
 )
 
 var errEndedEarly = errors.New("the answer ended too early")
@@ -63,8 +64,9 @@ type saying struct {
 	err    error
 }
 
-// newFileError decides what the failures of all mirrors mean together. A mirror that says that it lacks the file is believed
-// beside others that refuse to say anything, but not beside one that may say otherwise in a moment.
+// newFileError decides what the failures of all mirrors mean together. A mirror that says that it
+// lacks the file is believed beside others that refuse to say anything, but not beside one that may
+// say otherwise in a moment.
 func newFileError(name string, said []saying) *fileError {
 	e := &fileError{name: name, said: said}
 	seen := map[failureKind]int{}

@@ -97,7 +97,8 @@ var faults = []struct {
 
 var none [4]error
 
-// errSlow stands for a case that is left out, as it takes thousands of requests or has no certain outcome.
+// errSlow stands for a case that is left out, as it takes thousands of requests or has no certain
+// outcome.
 var errSlow = errors.New("left out")
 
 func each(err error) [4]error { return [4]error{err, err, err, err} }

@@ -51,7 +51,8 @@ func (c *Client) readAll(ctx context.Context, name string, size int64) ([]byte, 
 	return b.Bytes(), r, nil
 }
 
-// Pointer reads a channel's pointer, past all caches. Its error wraps ErrNowhere where not even signed metadata are.
+// Pointer reads a channel's pointer, past all caches. Its error wraps ErrNowhere where not even
+// signed metadata are.
 func (c *Client) Pointer(ctx context.Context, channel string) (*Pointer, error) {
 	if !ValidName(channel) {
 		return nil, fmt.Errorf("channel %.140q: %w: not a valid name", channel, ErrMissing)
@@ -100,11 +101,12 @@ func (c *Client) Release(ctx context.Context, version string, want *Object) (*Re
 	return r, nil
 }
 
-// otherRelease is by how many bytes the file of another release may be longer and still be read, so as to be told from data without end.
+// otherRelease is by how many bytes the file of another release may be longer and still be read, so
+// as to be told from data without end.
 const otherRelease = 16 << 10
 
-// ReleaseFile reads the file of a version, which must be a [ValidName], and verifies it. What is another release's file is told from
-// a damaged one: ErrOtherRelease.
+// ReleaseFile reads the file of a version, which must be a [ValidName], and verifies it. What is
+// another release's file is told from a damaged one: ErrOtherRelease.
 func (c *Client) ReleaseFile(ctx context.Context, version string, o Object) ([]byte, error) {
 	name := ReleasePath(version)
 	if o.Size < 0 || o.Size > MaxReleaseSize {
@@ -155,14 +157,16 @@ func (c *Client) Index(ctx context.Context, o Object) (*chunkstore.Index, error)
 	return x, nil
 }
 
-// FetchLatest reads a file of at most limit bytes whose size and hash are not known, past all caches. What
-// breaks off is begun anew, as the file may have changed; what parse refuses is
-// asked for again like any corrupt file, and then at the other mirrors. Its last errors are wrapped when all have failed.
+// FetchLatest reads a file of at most limit bytes whose size and hash are not known, past all
+// caches. What breaks off is begun anew, as the file may have changed; what parse refuses is asked
+// for again like any corrupt file, and then at the other mirrors. Its last errors are wrapped when
+// all have failed.
 func (c *Client) FetchLatest(ctx context.Context, name string, limit int64, parse func([]byte) error) error {
 	return c.fetchWhole(c.newTries(ctx, name), limit, true, parse)
 }
 
-// fetchWhole is FetchLatest; unless fresh is set, caches are bypassed only for what has come corrupt.
+// fetchWhole is FetchLatest; unless fresh is set, caches are bypassed only for what has come
+// corrupt.
 func (c *Client) fetchWhole(t *tries, limit int64, fresh bool, parse func([]byte) error) error {
 	for {
 		s, suspicion, err := t.next(0)

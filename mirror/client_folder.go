@@ -15,11 +15,12 @@ import (
 // errNoFolder is what comes of a mirror's folder that is not there.
 var errNoFolder = errors.New("no such folder")
 
-// addressSyntax is what only an address on the network looks like, its scheme left out or cut off: a host and a port,
-// and this machine's name.
+// addressSyntax is what only an address on the network looks like, its scheme left out or cut off:
+// a host and a port, and this machine's name.
 var addressSyntax = regexp.MustCompile(`^(?i:https?:|([^/@]*@)?([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]+(/|$)|([^/@]*@)?(localhost|\[[0-9a-f:.]+\])(/|$))`)
 
-// parseFolder takes a mirror's folder as users write it. What is no folder and looks like an address is refused at once.
+// parseFolder takes a mirror's folder as users write it. What is no folder and looks like an
+// address is refused at once.
 func parseFolder(s string) (source, error) {
 	if _, err := os.Lstat(s); err != nil && addressSyntax.MatchString(s) {
 		shown, _, _ := strings.Cut(s, "?")

@@ -20,15 +20,17 @@ import (
 	"deltaup/internal/plainfile"
 )
 
-// HTTP says how one server is spoken to, and as whom. What is secret is in files, which [NewClient] reads.
-// A certificate, a token and headers are sent to the mirror's own host alone, not to where it redirects.
+// HTTP says how one server is spoken to, and as whom. What is secret is in files, which [NewClient]
+// reads. A certificate, a token and headers are sent to the mirror's own host alone, not to where
+// it redirects.
 type HTTP struct {
 	Proxy           string // http://, https:// or socks5://HOST:PORT; "none"; "": what the environment says
 	CAFile          string // PEM; these authorities are trusted instead of the system's
 	CertificateFile string // PEM; the client's own certificate
 	KeyFile         string // PEM; its key; "": it is in CertificateFile
 	BearerFile      string // one line: a token
-	HeaderFile      string // lines of NAME: VALUE; those that begin with # and empty ones do not count
+	// lines of NAME: VALUE; those that begin with # and empty ones do not count
+	HeaderFile string
 }
 
 // Secret tells whether it has what only the server that it is for should see.
@@ -187,7 +189,8 @@ func (t *originTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.own.RoundTrip(r)
 }
 
-// sameOrigin tells whether u is on the server of a mirror: same scheme, host and port, or the https beside its http.
+// sameOrigin tells whether u is on the server of a mirror: same scheme, host and port, or the https
+// beside its http.
 func sameOrigin(mirror, u *url.URL) bool {
 	if !strings.EqualFold(mirror.Hostname(), u.Hostname()) {
 		return false

@@ -44,7 +44,8 @@ func with(h HTTP) ClientOptions {
 	return o
 }
 
-// TestSecretsStayAtHome: what is for a mirror goes to its own host and port alone, wherever it redirects, and no request says from where.
+// TestSecretsStayAtHome: what is for a mirror goes to its own host and port alone, wherever it
+// redirects, and no request says from where.
 func TestSecretsStayAtHome(t *testing.T) {
 	s := newShelf(t)
 	var mu sync.Mutex
@@ -95,7 +96,8 @@ func TestSecretsStayAtHome(t *testing.T) {
 	}
 }
 
-// TestSecretFiles: what is wrong with a file is told with its key and path, and nothing of what it holds.
+// TestSecretFiles: what is wrong with a file is told with its key and path, and nothing of what it
+// holds.
 func TestSecretFiles(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
@@ -313,7 +315,8 @@ func TestClientCertificate(t *testing.T) {
 	}
 }
 
-// TestCertificateStaysAtHome: a server that a mirror redirects to may ask for the certificate, and gets none.
+// TestCertificateStaysAtHome: a server that a mirror redirects to may ask for the certificate, and
+// gets none.
 func TestCertificateStaysAtHome(t *testing.T) {
 	s := newShelf(t)
 	ca, caFile, _ := (&authority{t: t}).issue("authority")
@@ -369,7 +372,8 @@ func TestSOCKS(t *testing.T) {
 				if _, err := io.ReadFull(c, head); err != nil {
 					return
 				}
-				_, _ = io.CopyN(io.Discard, c, int64(head[1])) // the methods: a failure shows in what follows
+				// the methods: a failure shows in what follows
+				_, _ = io.CopyN(io.Discard, c, int64(head[1]))
 				_, _ = c.Write([]byte{5, 0})
 				request := make([]byte, 5) // version, connect, 0, a name, its length
 				if _, err := io.ReadFull(c, request); err != nil || request[3] != 3 {

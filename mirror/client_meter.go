@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// meter holds one mirror to a rate, over all of its answers: bytes of bodies against the time in which something was waited for, a
-// connection and a header included. Time in which nothing is waited for, because the target works or keeps to its own limit, does
-// not count. A mirror that is found too slow stays so for the client's life: it is asked last.
+// meter holds one mirror to a rate, over all of its answers: bytes of bodies against the time in
+// which something was waited for, a connection and a header included. Time in which nothing is
+// waited for, because the target works or keeps to its own limit, does not count. A mirror that is
+// found too slow stays so for the client's life: it is asked last.
 type meter struct {
 	min int64 // bytes per second; below 1: any will do
 	now func() time.Time
@@ -16,8 +17,9 @@ type meter struct {
 	mu      sync.Mutex
 	waiting int       // requests that wait
 	since   time.Time // from when on their waiting has not been counted
-	// answered is judged by what it took to get answers. A request that fails without one is no matter of rate: it is sent again, and
-	// given up after some time. All is judged by that time, too, over as long as nothing but failures would be put up with.
+	// answered is judged by what it took to get answers. A request that fails without one is no
+	// matter of rate: it is sent again, and given up after some time. All is judged by that time,
+	// too, over as long as nothing but failures would be put up with.
 	answered, all window
 	found         int   // how often it was found too slow
 	err           error // the last of that
@@ -80,7 +82,8 @@ func (m *meter) verdicts() int {
 	return m.found
 }
 
-// verdict is the error for a request that began after so many verdicts; nil when there was none since.
+// verdict is the error for a request that began after so many verdicts; nil when there was none
+// since.
 func (m *meter) verdict(before int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

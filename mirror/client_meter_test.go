@@ -120,8 +120,9 @@ func part(n int64) faultserver.Fault {
 	}
 }
 
-// TestSlowMirrorIsLeft: however a mirror stretches what it sends, the next one takes over within some windows' time, and what is
-// read after that does not come to it again. Where it is alone, ErrSlow says why.
+// TestSlowMirrorIsLeft: however a mirror stretches what it sends, the next one takes over within
+// some windows' time, and what is read after that does not come to it again. Where it is alone,
+// ErrSlow says why.
 func TestSlowMirrorIsLeft(t *testing.T) {
 	s := newShelf(t)
 	for name, tt := range map[string]struct {
@@ -176,7 +177,8 @@ func TestSlowMirrorIsLeft(t *testing.T) {
 	}
 }
 
-// TestByteAPause: a mirror that is alone and breaks off after each byte is given up, unless any rate will do.
+// TestByteAPause: a mirror that is alone and breaks off after each byte is given up, unless any
+// rate will do.
 func TestByteAPause(t *testing.T) {
 	s := newShelf(t)
 	for _, tt := range []struct {
@@ -259,7 +261,8 @@ func TestOwnTime(t *testing.T) {
 	}
 }
 
-// TestSilentServers have a mirror that takes connections and says nothing, or says it a byte at a time; the next one takes over.
+// TestSilentServers have a mirror that takes connections and says nothing, or says it a byte at a
+// time; the next one takes over.
 func TestSilentServers(t *testing.T) {
 	s := newShelf(t)
 	good := s.serve(t)

@@ -15,7 +15,8 @@ var errPage = errors.New("a web page")
 // pageHead is how much of an answer is read to tell a web page.
 const pageHead = 512
 
-// isPage tells whether the beginning of a file is that of a web page. No file of a mirror begins so but a raw artifact, which lies in packs.
+// isPage tells whether the beginning of a file is that of a web page. No file of a mirror begins so
+// but a raw artifact, which lies in packs.
 func isPage(b []byte) bool {
 	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 	return strings.HasPrefix(http.DetectContentType(b[:min(len(b), pageHead)]), "text/html")

@@ -14,8 +14,9 @@ import (
 // errProxy is about a proxy's address; the address may have a password, and is not quoted.
 var errProxy = errors.New("wanted is http://, https:// or socks5://HOST:PORT")
 
-// proxyOf gives the proxy for each request: the one that was configured, or what HTTP_PROXY, HTTPS_PROXY and ALL_PROXY say. NO_PROXY
-// counts for both; this machine's own servers are never asked for through one.
+// proxyOf gives the proxy for each request: the one that was configured, or what HTTP_PROXY,
+// HTTPS_PROXY and ALL_PROXY say. NO_PROXY counts for both; this machine's own servers are never
+// asked for through one.
 func proxyOf(configured string) (func(*http.Request) (*url.URL, error), error) {
 	if configured == "none" {
 		return nil, nil

@@ -34,7 +34,8 @@ type tries struct {
 	c    *Client
 	name string
 	part bool // mirrors that send whole files are of no use
-	// optional is a file that need not be there: the first mirror that has none ends the waiting for others.
+	// optional is a file that need not be there: the first mirror that has none ends the waiting
+	// for others.
 	optional bool
 	sites    map[*site]*trial // those that failed
 	last     *site            // that failed last
@@ -172,8 +173,9 @@ func (s *site) suspect(name string, level int) int {
 	return s.suspicions[name]
 }
 
-// progress notes that n bytes have come from s. With fewer than the least rate asks of the pauses so far, these go on being
-// counted: a mirror that breaks off after each byte would be waited for for ever.
+// progress notes that n bytes have come from s. With fewer than the least rate asks of the pauses
+// so far, these go on being counted: a mirror that breaks off after each byte would be waited for
+// for ever.
 func (t *tries) progress(s *site, n int) {
 	if t.got += int64(n); t.got >= t.due {
 		t.rounds, t.due, t.got = 0, 0, 0

@@ -40,7 +40,8 @@ type answer struct {
 	total  int64 // bytes of the whole file, as the source says; -1: it does not
 }
 
-// shown is what messages call an address: without password and query, and without a user that has no password. Each may be a token.
+// shown is what messages call an address: without password and query, and without a user that has
+// no password. Each may be a token.
 func shown(u *url.URL) string {
 	v := *u
 	v.RawQuery, v.ForceQuery, v.Fragment = "", false, ""

@@ -241,7 +241,8 @@ func TestFolder(t *testing.T) {
 	}
 }
 
-// testFolderLinks: links are followed within the folder, which may be one itself, and not out of it.
+// testFolderLinks: links are followed within the folder, which may be one itself, and not out of
+// it.
 func testFolderLinks(t *testing.T, s *shelf) {
 	t.Helper()
 	outside := filepath.Join(t.TempDir(), "outside")

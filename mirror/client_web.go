@@ -94,7 +94,8 @@ func (w *webSource) slow() bool { return w.meter.verdicts() > 0 }
 
 func (w *webSource) String() string { return shown(w.base) }
 
-// url is where a file lies, without user and password. A plus sign is escaped: object stores take it for a space.
+// url is where a file lies, without user and password. A plus sign is escaped: object stores take
+// it for a space.
 func (w *webSource) url(name string) string {
 	u := w.base.JoinPath(name)
 	u.User = nil
@@ -181,7 +182,8 @@ func requestFailure(ctx context.Context, err error) error {
 	return asFailure(err)
 }
 
-// refusedCertificate tells whether the server says in TLS that it wants a certificate, or another one.
+// refusedCertificate tells whether the server says in TLS that it wants a certificate, or another
+// one.
 func refusedCertificate(err error) bool {
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Op != "remote error" {

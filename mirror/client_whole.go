@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// ErrWholeFiles is wrapped when a part of a file was asked for, and what is left of the mirrors sends only whole files.
+// ErrWholeFiles is wrapped when a part of a file was asked for, and what is left of the mirrors
+// sends only whole files.
 var ErrWholeFiles = errors.New("the server ignores ranges: it sends whole files")
 
 // rangeSupport is whether a mirror sends parts of files, as far as it is known.
@@ -20,8 +21,9 @@ const (
 	sendsWhole                 // it was asked for a part and sent all
 )
 
-// ReadPart is [Client.ReadRange] for who does not want to pay for more than the range: a server that answers with the whole file
-// is hung up on before its first byte. When no other is left, the error wraps ErrWholeFiles.
+// ReadPart is [Client.ReadRange] for who does not want to pay for more than the range: a server
+// that answers with the whole file is hung up on before its first byte. When no other is left, the
+// error wraps ErrWholeFiles.
 func (c *Client) ReadPart(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
 	r, err := c.readRange(ctx, name, offset, length, true)
 	if err != nil {
@@ -30,8 +32,9 @@ func (c *Client) ReadPart(ctx context.Context, name string, offset, length int64
 	return r, nil
 }
 
-// Ranges tells whether some mirror sends parts of files. Most servers have said so with their first answer. Those that have not are asked
-// for the first byte of the named file, which should be small, until one sends that.
+// Ranges tells whether some mirror sends parts of files. Most servers have said so with their first
+// answer. Those that have not are asked for the first byte of the named file, which should be
+// small, until one sends that.
 func (c *Client) Ranges(ctx context.Context, name string) bool {
 	whole := false
 	for _, s := range c.sites {
@@ -55,7 +58,8 @@ func (c *Client) Ranges(ctx context.Context, name string) bool {
 	return !whole
 }
 
-// learnRanges takes note of what an answer says about ranges. Its error is that of a part that is none.
+// learnRanges takes note of what an answer says about ranges. Its error is that of a part that is
+// none.
 func (c *Client) learnRanges(s *site, q request, ans *answer) error {
 	c.mu.Lock()
 	known := s.ranges

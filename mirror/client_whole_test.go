@@ -22,7 +22,8 @@ func readPart(ctx context.Context, c *Client, name string, offset, length int64)
 	return b, errors.Join(err, r.Close())
 }
 
-// TestReadPart: no byte of a whole file is taken for a part, and another mirror with ranges gives it.
+// TestReadPart: no byte of a whole file is taken for a part, and another mirror with ranges gives
+// it.
 func TestReadPart(t *testing.T) {
 	s := newShelf(t)
 	whole := s.serve(t, faultserver.Rule{Fault: faultserver.NoRanges()})
@@ -65,10 +66,12 @@ func TestReadPart(t *testing.T) {
 	}
 }
 
-// TestRangesAreKnown: whether parts are to be had is known from the first answer, or asked for with one byte.
+// TestRangesAreKnown: whether parts are to be had is known from the first answer, or asked for with
+// one byte.
 func TestRangesAreKnown(t *testing.T) {
 	s := newShelf(t)
-	silent := func(next faultserver.Fault) faultserver.Fault { // says nothing of ranges unless it sends one
+	// says nothing of ranges unless it sends one
+	silent := func(next faultserver.Fault) faultserver.Fault {
 		return func(w http.ResponseWriter, r *http.Request, h http.Handler) {
 			next(&unsaying{w}, r, h)
 		}

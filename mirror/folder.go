@@ -23,13 +23,15 @@ var ErrNoMirror = errors.New("no mirror")
 type Folder int
 
 const (
-	FolderMissing  Folder = iota // nothing is there
-	FolderEmpty                  // a folder without files, or with those that a publisher has at its very beginning
-	FolderUnsigned               // a mirror, whole or in part
-	FolderSigned                 // a mirror with signed metadata
+	FolderMissing Folder = iota // nothing is there
+	// a folder without files, or with those that a publisher has at its very beginning
+	FolderEmpty
+	FolderUnsigned // a mirror, whole or in part
+	FolderSigned   // a mirror with signed metadata
 )
 
-// signedName are the names in metadata/ that a mirror has from its first signature on; versionName are the others.
+// signedName are the names in metadata/ that a mirror has from its first signature on; versionName
+// are the others.
 var (
 	signedName  = regexp.MustCompile(`^(timestamp|[0-9]{1,19}\.root)\.json$`)
 	versionName = regexp.MustCompile(`^[0-9]{1,19}\.(targets|snapshot)\.json$`)
@@ -38,10 +40,11 @@ var (
 // kinds are all folders of a mirror that readers ask for files from.
 var kinds = []string{metadataDir, channelsDir, releasesDir, recipesDir, indexesDir, imagesDir, packsDir, patchesDir, blockmapsDir, catalogsDir}
 
-// Look tells what lies in dir. One file that only a mirror has makes a folder one: a mirror that was copied in part or that a
-// publisher was cut off from is a mirror, and an administrator may have put files of his own beside it. Without such
-// a file a folder is empty only when nothing else is there. ErrNoMirror is wrapped for all else: a file, a
-// link that leads nowhere, a folder of other things.
+// Look tells what lies in dir. One file that only a mirror has makes a folder one: a mirror that
+// was copied in part or that a publisher was cut off from is a mirror, and an administrator may
+// have put files of his own beside it. Without such a file a folder is empty only when nothing else
+// is there. ErrNoMirror is wrapped for all else: a file, a link that leads nowhere, a folder of
+// other things.
 func Look(dir string) (Folder, error) {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -76,8 +79,8 @@ func Look(dir string) (Folder, error) {
 	return FolderEmpty, l.strange()
 }
 
-// Need is Look for those who want a mirror that is there. When none is, ErrNowhere is wrapped, as by a client; beside
-// it ErrNoMirror, or fs.ErrNotExist when nothing is there.
+// Need is Look for those who want a mirror that is there. When none is, ErrNowhere is wrapped, as
+// by a client; beside it ErrNoMirror, or fs.ErrNotExist when nothing is there.
 func Need(dir string) (Folder, error) {
 	what, err := Look(dir)
 	switch {
@@ -146,7 +149,8 @@ func (l *looker) ours(name string) bool {
 	return ok
 }
 
-// hasFormat tells whether a file says of which format it is, as ours do; whether it is damaged beyond that is Check's concern.
+// hasFormat tells whether a file says of which format it is, as ours do; whether it is damaged
+// beyond that is Check's concern.
 func (l *looker) hasFormat(name string) bool {
 	file := filepath.Join(l.dir, filepath.FromSlash(name))
 	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {

@@ -12,8 +12,8 @@ var (
 	errIrregular = errors.New("is no regular file") // but a folder, a device or a fifo
 )
 
-// openInside opens a regular file below dir, which may itself be a link. Links are followed as long as they stay within it. Errors
-// leave its path out.
+// openInside opens a regular file below dir, which may itself be a link. Links are followed as long
+// as they stay within it. Errors leave its path out.
 func openInside(dir, name string) (*os.File, os.FileInfo, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -36,7 +36,8 @@ func openInside(dir, name string) (*os.File, os.FileInfo, error) {
 	return f, info, nil
 }
 
-// reason is a path error's cause. Of those that an [os.Root] gives, what no system call says is that a path leads out.
+// reason is a path error's cause. Of those that an [os.Root] gives, what no system call says is
+// that a path leads out.
 func reason(err error) error {
 	var at *fs.PathError
 	if !errors.As(err, &at) {

@@ -13,7 +13,8 @@ import (
 	"deltaup/mirror"
 )
 
-// TestLook names what lies in a folder by the files in it. A name that ends in / is a folder; => leads a link.
+// TestLook names what lies in a folder by the files in it. A name that ends in / is a folder; =>
+// leads a link.
 func TestLook(t *testing.T) {
 	pack := mirror.PackPath(chunkstore.Sum([]byte("pack")))
 	pointer, err := mirror.Pointer{Channel: "stable", Version: "1", Release: mirror.Object{ID: chunkstore.Sum(nil), Size: 1}}.Marshal()
@@ -138,7 +139,8 @@ func TestPublishElsewhere(t *testing.T) {
 	}
 }
 
-// TestPublishUnsigned refuses to add to a signed mirror what nobody signs, unless that is asked for.
+// TestPublishUnsigned refuses to add to a signed mirror what nobody signs, unless that is asked
+// for.
 func TestPublishUnsigned(t *testing.T) {
 	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "image")
 	must(t, os.WriteFile(file, []byte("image"), 0o644))
@@ -157,8 +159,8 @@ func TestPublishUnsigned(t *testing.T) {
 	}
 }
 
-// TestFirstPublishCrash cuts the power before each step of the first publication into an empty folder: what is left is
-// never taken for somebody else's.
+// TestFirstPublishCrash cuts the power before each step of the first publication into an empty
+// folder: what is left is never taken for somebody else's.
 func TestFirstPublishCrash(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "image")
 	must(t, os.WriteFile(file, []byte("image"), 0o644))

@@ -236,7 +236,8 @@ func TestPublishImageAgain(t *testing.T) {
 		if _, err := Publish(t.Context(), broken, imagePublication("1", image)); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
 		}
-		// The way out that doc/mirror.md gives: without its release file the release is stored anew.
+		// The way out that doc/mirror.md gives: without its release file the release is stored
+		// anew.
 		if err := os.Remove(filepath.Join(broken, ReleasePath("1"))); err != nil {
 			t.Fatal(err)
 		}
@@ -246,7 +247,8 @@ func TestPublishImageAgain(t *testing.T) {
 	}
 }
 
-// TestPublishDamagedAgain publishes a version whose image on the mirror has the right size and other bytes.
+// TestPublishDamagedAgain publishes a version whose image on the mirror has the right size and
+// other bytes.
 func TestPublishDamagedAgain(t *testing.T) {
 	dir := t.TempDir()
 	v1, _ := trees()

@@ -16,8 +16,8 @@ import (
 	"deltaup/mkimage/initrd"
 )
 
-// initrdPublication publishes an image with an initrd of two of its files and two more, which are a little different
-// in each version.
+// initrdPublication publishes an image with an initrd of two of its files and two more, which are a
+// little different in each version.
 func initrdPublication(t testing.TB, version string, files map[string][]byte) (p Publication, own []byte) {
 	t.Helper()
 	own = noise(40, 70<<10)
@@ -163,7 +163,8 @@ func wantInitrdPatch(t testing.TB, done *Published, old *Artifact) {
 	}
 }
 
-// TestPublishInitrdPatchFailing damages what a patch set of an initrd leads from: there is none then, and a warning.
+// TestPublishInitrdPatchFailing damages what a patch set of an initrd leads from: there is none
+// then, and a warning.
 func TestPublishInitrdPatchFailing(t *testing.T) {
 	whole := t.TempDir()
 	v1, v2 := trees()
@@ -198,7 +199,8 @@ func TestPublishInitrdPatchFailing(t *testing.T) {
 	}
 }
 
-// TestPublishInitrdCrash cuts the power at every write of publishing an image with an initrd and patch sets of both.
+// TestPublishInitrdCrash cuts the power at every write of publishing an image with an initrd and
+// patch sets of both.
 func TestPublishInitrdCrash(t *testing.T) {
 	if testing.Short() {
 		t.Skip("minutes under the race detector")
@@ -214,8 +216,8 @@ func TestPublishInitrdCrash(t *testing.T) {
 	testCrash(t, "cruel", base, p2, snapshot(t, whole), func(dir string) { wantRebuilt(t, dir, "1", p1.Image) })
 }
 
-// TestCheckBuildsInitrds makes releases whose initrd is another one than their recipe builds, and whose patch sets
-// have the right hashes and are not what the release says.
+// TestCheckBuildsInitrds makes releases whose initrd is another one than their recipe builds, and
+// whose patch sets have the right hashes and are not what the release says.
 func TestCheckBuildsInitrds(t *testing.T) {
 	whole := twoReleases(t)
 	r1, err := ReadRelease(whole, "1")
@@ -265,8 +267,8 @@ func TestCheckBuildsInitrds(t *testing.T) {
 	}
 }
 
-// FuzzDecodeInitrd: a text of any kind, compressed as recipes of initrds are, gives an error or a recipe with chunks
-// for all contents.
+// FuzzDecodeInitrd: a text of any kind, compressed as recipes of initrds are, gives an error or a
+// recipe with chunks for all contents.
 func FuzzDecodeInitrd(f *testing.F) {
 	image, err := mkimage.ParseRecipe(strings.NewReader(shortRecipe))
 	if err != nil {

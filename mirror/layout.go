@@ -31,8 +31,9 @@ const (
 	MaxPlainRecipeSize = 512 << 20 // decompressed
 	MaxIndexSize       = 256 << 20
 	MaxBlockmapSize    = 64 << 20
-	MaxPatchSize       = 1 << 40 // of a whole set; what a reader holds in memory is bounded by package patchset
-	MaxObjectSize      = 1 << 50 // images and raw artifacts, which are never held in memory
+	// of a whole set; what a reader holds in memory is bounded by package patchset
+	MaxPatchSize  = 1 << 40
+	MaxObjectSize = 1 << 50 // images and raw artifacts, which are never held in memory
 )
 
 // maxName is the longest version, channel or artifact name.
@@ -59,8 +60,9 @@ func BlockmapPath(id chunkstore.ID) string { return hashPath(blockmapsDir, id, "
 // ReleasePath is where the release file of a version lies. The version must be a [ValidName].
 func ReleasePath(version string) string { return releasesDir + "/" + version + ".json" }
 
-// TimestampPath is where the signed metadata that a reader asks for first lies. It is the only signed file that
-// changes, and the pointer of a signed mirror: what it does not lead to does not count.
+// TimestampPath is where the signed metadata that a reader asks for first lies. It is the only
+// signed file that changes, and the pointer of a signed mirror: what it does not lead to does not
+// count.
 const TimestampPath = metadataDir + "/timestamp.json"
 
 // MetadataPath is where a version of a role's signed metadata lies.
@@ -80,8 +82,8 @@ func hashPath(kind string, id chunkstore.ID, suffix string) string {
 	return kind + "/" + hex[:2] + "/" + hex + suffix
 }
 
-// ErrName is wrapped when a mirror, or who publishes to it, has a name that [ValidName] refuses: as part of a path it could lead
-// out of the mirror.
+// ErrName is wrapped when a mirror, or who publishes to it, has a name that [ValidName] refuses: as
+// part of a path it could lead out of the mirror.
 var ErrName = errors.New("not an allowed name")
 
 // CheckName reports a name that is none, of what.

@@ -14,9 +14,9 @@ import (
 // lockPoll is how long a waiting publisher sleeps between two attempts.
 const lockPoll = 200 * time.Millisecond
 
-// Lock takes the mirror's lock, which the kernel frees when its holder dies, and which [Publish] holds
-// while it works. With wait nil it gives up with ErrBusy at once; else wait is called before it
-// begins to wait. The caller calls unlock.
+// Lock takes the mirror's lock, which the kernel frees when its holder dies, and which [Publish]
+// holds while it works. With wait nil it gives up with ErrBusy at once; else wait is called before
+// it begins to wait. The caller calls unlock.
 func Lock(ctx context.Context, dir string, wait func()) (unlock func(), err error) {
 	// The file stays behind: removing it would let two publishers lock two files of that name.
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)

@@ -1,9 +1,9 @@
-// Package mirror is the layout of a mirror, a static folder that any web server
-// serves, with what tells it from other folders ([Look]), writes it ([Publish]), serves it
-// ([Handler]), verifies it ([Check]) and reads it from a target ([Client], which [NewClient] makes).
+// Package mirror is the layout of a mirror, a static folder that any web server serves, with what
+// tells it from other folders ([Look]), writes it ([Publish]), serves it ([Handler]), verifies it
+// ([Check]) and reads it from a target ([Client], which [NewClient] makes).
 //
-// A client holds bytes against hashes that its caller names. Whose hashes count is a matter of package trust,
-// and what is fetched, one of package delta.
+// A client holds bytes against hashes that its caller names. Whose hashes count is a matter of
+// package trust, and what is fetched, one of package delta.
 //
 // Everything but the channel pointers is immutable and named by its hash or its
 // version; a pointer moves last. Layout and files: doc/mirror.md.
@@ -40,6 +40,7 @@ func objectOf(b []byte) Object { return Object{ID: chunkstore.Sum(b), Size: int6
 type RecipeObject struct {
 	Object
 	Plain int64 `json:"plain"` // bytes of the recipe itself
-	// Text is BLAKE3-256 of the recipe itself, which is the same for everybody who derives it from the image.
+	// Text is BLAKE3-256 of the recipe itself, which is the same for everybody who derives it from
+	// the image.
 	Text chunkstore.ID `json:"id"`
 }

@@ -10,8 +10,9 @@ import (
 	"deltaup/mkimage"
 )
 
-// applySet reads a whole patch set as a target does, from its release's recipe and contents, and demands that
-// it gives all that it promises and the recipe whose text has the hash to. Nothing is written.
+// applySet reads a whole patch set as a target does, from its release's recipe and contents, and
+// demands that it gives all that it promises and the recipe whose text has the hash to. Nothing is
+// written.
 func applySet(ctx context.Context, set io.ReaderAt, p *Patch, from *mkimage.Recipe, old patchset.Contents,
 	to chunkstore.ID, progress func(done, total int64)) error {
 	s, err := openPatch(set, p, to)
@@ -41,7 +42,8 @@ type openedSet struct {
 	head *patchset.Head
 }
 
-// openPatch opens the set of an image and holds it against the release's entry and the hash of the recipe's text.
+// openPatch opens the set of an image and holds it against the release's entry and the hash of the
+// recipe's text.
 func openPatch(file io.ReaderAt, p *Patch, to chunkstore.ID) (*openedSet, error) {
 	s, err := openSet(file, p.Set, p.Head)
 	if err != nil {
@@ -123,7 +125,8 @@ type applier struct {
 	open  *patchset.Group
 }
 
-// content makes the content of entry i, verifies it and cuts it. It returns the next content's entry.
+// content makes the content of entry i, verifies it and cuts it. It returns the next content's
+// entry.
 func (a *applier) content(i int) (int, error) {
 	c := a.step.Entries[i].Content
 	in := &entryReader{a: a, c: c, next: i}

@@ -29,19 +29,23 @@ type Publication struct {
 	Image      string // path of a squashfs image whose recipe lies beside it; "" when all artifacts are raw
 	Artifacts  []File // raw artifacts, in the order in which the release lists them
 	PackSize   int64  // about how many bytes a new pack has; 0 is DefaultPackSize
-	PatchFrom  int    // from how many releases before it, followed back from the channel's pointer, patch sets are made
+	// from how many releases before it, followed back from the channel's pointer, patch sets are
+	// made
+	PatchFrom int
 
-	// Seal, when not nil, is called once the release and all that it needs are durable and before the channel's
-	// pointer moves, with the mirror locked: it signs the release. After its error nothing has moved.
+	// Seal, when not nil, is called once the release and all that it needs are durable and before
+	// the channel's pointer moves, with the mirror locked: it signs the release. After its error
+	// nothing has moved.
 	Seal func(ctx context.Context, r *Release) error
-	// Unsigned permits a signed mirror although Seal is nil: those who read the mirror unverified get the release.
+	// Unsigned permits a signed mirror although Seal is nil: those who read the mirror unverified
+	// get the release.
 	Unsigned bool
 
 	NoWait  bool   // refuse with ErrBusy instead of waiting for another publisher
 	Waiting func() // called once when waiting for another publisher begins; may be nil
 
-	// Progress, when not nil, is told how far a step has come, in bytes, by one goroutine at a time. of is the patch
-	// set that it is about, such as "image from 1", and else "".
+	// Progress, when not nil, is told how far a step has come, in bytes, by one goroutine at a
+	// time. of is the patch set that it is about, such as "image from 1", and else "".
 	Progress func(step Step, of string, done, total int64)
 }
 
@@ -68,8 +72,9 @@ type Published struct {
 	NewPacks  int   // packs added
 	NewBytes  int64 // their size
 
-	Patches  []PatchStats // newest first, as the release lists them
-	Warnings []string     // why there is no patch set from a release from which one was wanted, or an initrd is raw
+	Patches []PatchStats // newest first, as the release lists them
+	// why there is no patch set from a release from which one was wanted, or an initrd is raw
+	Warnings []string
 }
 
 // Validate reports what can't be published for its names, without a look at any file.
@@ -107,13 +112,13 @@ func (p *Publication) Validate() error {
 	return nil
 }
 
-// Publish adds a release to the mirror in dir, which it makes when nothing or an empty folder is there,
-// and then moves the channel's pointer. Everything else is durable before the pointer moves.
-// A run that was cut off at any point leaves a valid mirror; the same call then completes it.
-// A version that exists with the same bytes is left as it is, and the pointer moves.
+// Publish adds a release to the mirror in dir, which it makes when nothing or an empty folder is
+// there, and then moves the channel's pointer. Everything else is durable before the pointer moves.
+// A run that was cut off at any point leaves a valid mirror; the same call then completes it. A
+// version that exists with the same bytes is left as it is, and the pointer moves.
 //
-// Errors wrap ErrNoMirror, ErrSigned, ErrExists, ErrBusy, ErrMismatch, ErrDamaged (the mirror is), chunkstore.ErrCorrupt
-// or squashfs.ErrCorrupt (the input is).
+// Errors wrap ErrNoMirror, ErrSigned, ErrExists, ErrBusy, ErrMismatch, ErrDamaged (the mirror is),
+// chunkstore.ErrCorrupt or squashfs.ErrCorrupt (the input is).
 func Publish(ctx context.Context, dir string, p Publication) (*Published, error) {
 	done, err := publish(ctx, dir, p)
 	if err != nil {

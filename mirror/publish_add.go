@@ -90,7 +90,8 @@ func (u *publisher) commitFile(ctx context.Context, f *durable.File, name string
 	return f.Commit(u.path(name))
 }
 
-// intact holds a file of the mirror against its size and hash. Errors say what is wrong, or are the context's.
+// intact holds a file of the mirror against its size and hash. Errors say what is wrong, or are the
+// context's.
 func (u *publisher) intact(ctx context.Context, name string, o Object) error {
 	f, err := os.Open(u.path(name))
 	if err != nil {

@@ -19,8 +19,8 @@ type initrdInput struct {
 	spool  *durable.File // what source reads
 }
 
-// takeApart makes the artifact named initrd one that is rebuilt, if it can be taken apart. What is published
-// then is the initrd that its recipe builds.
+// takeApart makes the artifact named initrd one that is rebuilt, if it can be taken apart. What is
+// published then is the initrd that its recipe builds.
 func (u *publisher) takeApart(ctx context.Context, in *inputs) error {
 	if in.recipe == nil {
 		return nil

@@ -14,8 +14,8 @@ import (
 	"deltaup/mkimage/initrd"
 )
 
-// initrds makes patch sets from the initrds of old releases to the new one, a, whose chunks are on the
-// mirror. What is wrong with one of those is a warning, as in all.
+// initrds makes patch sets from the initrds of old releases to the new one, a, whose chunks are on
+// the mirror. What is wrong with one of those is a warning, as in all.
 func (p *patching) initrds(ctx context.Context, releases []*Release, a *Artifact, recipe *initrd.Recipe) ([]InitrdPatch, error) {
 	var patches []InitrdPatch
 	seen := map[chunkstore.ID]bool{a.ID: true}
@@ -66,8 +66,9 @@ func (p *patching) fromInitrd(ctx context.Context, old *Release, recipe *initrd.
 	return &want, nil
 }
 
-// applyInitrdSet reads a whole patch set as a target does, and demands that it gives all that it promises. from is the
-// initrd that it leads from, whose contents old opens, image the one beside the initrd that it leads to.
+// applyInitrdSet reads a whole patch set as a target does, and demands that it gives all that it
+// promises. from is the initrd that it leads from, whose contents old opens, image the one beside
+// the initrd that it leads to.
 func applyInitrdSet(ctx context.Context, file io.ReaderAt, p *InitrdPatch, from *initrd.Recipe, image *mkimage.Recipe, old patchset.Contents) error {
 	opened, step, err := openInitrdSet(file, p, from, image)
 	if err != nil {
@@ -97,7 +98,8 @@ func openInitrdSet(file io.ReaderAt, p *InitrdPatch, from *initrd.Recipe, image 
 	return opened, step, err
 }
 
-// readInitrd reads the recipe of a release's initrd from a mirror's folder, with the image's, which it needs.
+// readInitrd reads the recipe of a release's initrd from a mirror's folder, with the image's, which
+// it needs.
 func readInitrd(path func(name string) string, r *Release) (*initrd.Recipe, error) {
 	image, err := readStored(path, r.Artifact(ImageName).Recipe)
 	if err != nil {

@@ -86,7 +86,8 @@ func (u *publisher) open(ctx context.Context) (_ *inputs, err error) {
 
 // add opens one file and takes its size.
 func (in *inputs) add(name, kind, path string) error {
-	f, err := plainfile.Open(path) // a device has no size of its own here, and a pipe cannot be read twice
+	// a device has no size of its own here, and a pipe cannot be read twice
+	f, err := plainfile.Open(path)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,8 @@ func (p *Published) warn(format string, args ...any) {
 	p.Warnings = append(p.Warnings, fmt.Sprintf(format, args...))
 }
 
-// before reads the releases that patch sets are wanted from, newest first: previous, the one before it, and so on.
+// before reads the releases that patch sets are wanted from, newest first: previous, the one before
+// it, and so on.
 func (u *publisher) before(previous string, out *Published) []*Release {
 	var list []*Release
 	seen := map[string]bool{u.p.Version: true}
@@ -99,7 +100,8 @@ func (p *patching) all(ctx context.Context, releases []*Release) ([]Patch, error
 	return patches, nil
 }
 
-// without warns that there is no such set when that is all that follows from err, and else returns it.
+// without warns that there is no such set when that is all that follows from err, and else returns
+// it.
 func (p *patching) without(ctx context.Context, what string, err error) error {
 	var s *sourceError
 	switch {
@@ -210,8 +212,8 @@ func (w *setWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// LeftOutCost is how many bytes a target fetches, besides chunks, when a patch set of a release's image leaves contents out:
-// recipe and index, and what three requests are worth.
+// LeftOutCost is how many bytes a target fetches, besides chunks, when a patch set of a release's
+// image leaves contents out: recipe and index, and what three requests are worth.
 func LeftOutCost(r *Release) int64 {
 	const request = 4 << 10
 	n := r.Index.Size + 3*request
@@ -253,7 +255,8 @@ func (p *patching) costs(patch *Patch, from *mkimage.Recipe, old *Release) {
 	patch.Blocks, patch.Compress = p.blocks.Lacking(p.oldBlocks(old)), p.to.Lacking(from)
 }
 
-// oldBlocks reads the block map of a release's image. Without one, nil, the whole image is taken for new.
+// oldBlocks reads the block map of a release's image. Without one, nil, the whole image is taken
+// for new.
 func (p *patching) oldBlocks(old *Release) *blockmap.Map {
 	a := old.Artifact(ImageName)
 	if a.Blockmap == nil {

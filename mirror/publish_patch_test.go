@@ -34,7 +34,8 @@ func patchPublication(version, image string, from int) Publication {
 	return p
 }
 
-// wantApplied applies a release's patch set from an older release as a target would and demands the release's recipe.
+// wantApplied applies a release's patch set from an older release as a target would and demands the
+// release's recipe.
 func wantApplied(t testing.TB, dir string, r *Release, from string) {
 	t.Helper()
 	i := slices.IndexFunc(r.Patches, func(p Patch) bool { return p.From == from })
@@ -155,8 +156,10 @@ func TestPatchedFrom(t *testing.T) {
 		}
 	}
 	check(mustPublish(t, dir, patchPublication("a", image2, 1)), "raw")
-	check(mustPublish(t, dir, patchPublication("b", image1, 3)), "a", "a") // and none from 1, the same image
-	check(mustPublish(t, dir, patchPublication("c", image2, 3)), "b", "b") // a is the same, raw is none
+	// and none from 1, the same image
+	check(mustPublish(t, dir, patchPublication("b", image1, 3)), "a", "a")
+	// a is the same, raw is none
+	check(mustPublish(t, dir, patchPublication("c", image2, 3)), "b", "b")
 	check(mustPublish(t, dir, patchPublication("d", image1, 0)), "c")
 	p := patchPublication("e", image2, 3)
 	p.Channel = ""
@@ -232,7 +235,8 @@ func TestPublishPatchCancelled(t *testing.T) {
 	}
 }
 
-// TestCheckWrongSets makes releases whose patch sets have the right hashes and are not what the release says.
+// TestCheckWrongSets makes releases whose patch sets have the right hashes and are not what the
+// release says.
 func TestCheckWrongSets(t *testing.T) {
 	trees := steps()
 	whole := t.TempDir()
@@ -293,7 +297,8 @@ func storeSet(t *testing.T, dir string, b []byte) Object {
 	return o
 }
 
-// TestCheckWithoutOldRelease takes away, or damages, what patch sets lead from: they are not to blame.
+// TestCheckWithoutOldRelease takes away, or damages, what patch sets lead from: they are not to
+// blame.
 func TestCheckWithoutOldRelease(t *testing.T) {
 	trees := steps()
 	whole := t.TempDir()

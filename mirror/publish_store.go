@@ -163,7 +163,8 @@ func (s *storing) commit() error {
 	return nil
 }
 
-// index tells where all chunks of the release lie, as a file and as a map; r is nil without a squashfs image.
+// index tells where all chunks of the release lie, as a file and as a map; r is nil without a
+// squashfs image.
 func (s *storing) index(r *mkimage.Recipe) ([]byte, map[chunkstore.ID]chunkstore.Location, error) {
 	var image []chunkstore.Chunk
 	if r != nil {

@@ -34,16 +34,18 @@ const (
 
 // Artifact is one file of a release.
 type Artifact struct {
-	Name   string        `json:"name"` // a [ValidName], unique within the release
-	Kind   string        `json:"kind"`
-	Object               // the finished file's hash and size; a squashfs image also lies whole at [ImagePath]
+	Name string `json:"name"` // a [ValidName], unique within the release
+	Kind string `json:"kind"`
+	// the finished file's hash and size; a squashfs image also lies whole at [ImagePath]
+	Object
 	Recipe *RecipeObject `json:"recipe,omitempty"` // KindSquashfs and KindInitrd have one, for mkimage and for package initrd
 	// Blockmap is a mkimage.Blockmap of the image; only KindSquashfs has one, and not always.
 	Blockmap *Object `json:"blockmap,omitempty"`
-	// Index is a chunkstore.Index of the chunks, see InitrdChunks, that an initrd needs beside the image's contents; only
-	// KindInitrd has one, when there are any.
+	// Index is a chunkstore.Index of the chunks, see InitrdChunks, that an initrd needs beside the
+	// image's contents; only KindInitrd has one, when there are any.
 	Index *Object `json:"index,omitempty"`
-	// Patches are patch sets of package initrdset that lead to an initrd, newest first; only KindInitrd has any.
+	// Patches are patch sets of package initrdset that lead to an initrd, newest first; only
+	// KindInitrd has any.
 	Patches []InitrdPatch `json:"patches,omitempty"`
 }
 
@@ -209,7 +211,8 @@ func (o Object) validate(limit int64) error {
 	return nil
 }
 
-// validCompatible holds the string to printable ASCII, so that it can be compared and shown as it is.
+// validCompatible holds the string to printable ASCII, so that it can be compared and shown as it
+// is.
 func validCompatible(s string) bool {
 	for _, c := range []byte(s) {
 		if c < 0x20 || c > 0x7e {
@@ -219,7 +222,8 @@ func validCompatible(s string) bool {
 	return len(s) <= maxCompatible
 }
 
-// encodeJSON is the one encoding of releases and pointers: two spaces of indent, a newline at the end.
+// encodeJSON is the one encoding of releases and pointers: two spaces of indent, a newline at the
+// end.
 func encodeJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

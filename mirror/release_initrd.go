@@ -19,11 +19,13 @@ type InitrdPatch struct {
 	From   string        `json:"from"`   // version of the release whose initrd it leads from
 	Initrd chunkstore.ID `json:"initrd"` // that initrd's hash, of the finished file
 	Set    Object        `json:"set"`    // the whole file, at [PatchPath]
-	// Head is the file's beginning. Its ID is patchset.Head.ID, which proves the whole set piece by piece.
+	// Head is the file's beginning. Its ID is patchset.Head.ID, which proves the whole set piece by
+	// piece.
 	Head Object `json:"head"`
 }
 
-// PatchFrom returns the patch set that leads from the finished initrd with this hash, nil when there is none.
+// PatchFrom returns the patch set that leads from the finished initrd with this hash, nil when
+// there is none.
 func (a *Artifact) PatchFrom(initrd chunkstore.ID) *InitrdPatch {
 	for i := range a.Patches {
 		if a.Patches[i].Initrd == initrd {
@@ -36,8 +38,8 @@ func (a *Artifact) PatchFrom(initrd chunkstore.ID) *InitrdPatch {
 // initrdDictionaryID is in the frame header of an initrd's stored recipe.
 const initrdDictionaryID = 1
 
-// encodeInitrdRecipe compresses an initrd's recipe for the mirror. Contents that the image has, too,
-// lose their chunk lists: one hole stands for several chunks.
+// encodeInitrdRecipe compresses an initrd's recipe for the mirror. Contents that the image has,
+// too, lose their chunk lists: one hole stands for several chunks.
 func encodeInitrdRecipe(r *initrd.Recipe, image *mkimage.Recipe) (stored []byte, o RecipeObject, err error) {
 	has := contentsOf(image)
 	chunks := map[*chunkstore.Content][]chunkstore.Chunk{}
@@ -58,8 +60,9 @@ func encodeInitrdRecipe(r *initrd.Recipe, image *mkimage.Recipe) (stored []byte,
 	return encodeRecipe(plain.Bytes(), zstd.WithEncoderDictRaw(initrdDictionaryID, initrdset.Dictionary(image)))
 }
 
-// DecodeInitrd is Decode for an initrd's recipe, beside the recipe of the release's image. Contents that
-// the image has, too, have the chunks that they have there; when these are not known, a list of the right size.
+// DecodeInitrd is Decode for an initrd's recipe, beside the recipe of the release's image. Contents
+// that the image has, too, have the chunks that they have there; when these are not known, a list
+// of the right size.
 func (o RecipeObject) DecodeInitrd(stored []byte, image *mkimage.Recipe) (r *initrd.Recipe, err error) {
 	err = o.decode(stored, func(in io.Reader) (err error) {
 		r, err = initrd.ParseRecipe(in)
@@ -77,8 +80,8 @@ func (o RecipeObject) DecodeInitrd(stored []byte, image *mkimage.Recipe) (r *ini
 	return r, nil
 }
 
-// InitrdChunks lists the chunks of the contents that an initrd has and the image has not, which is what
-// the initrd's own index locates.
+// InitrdChunks lists the chunks of the contents that an initrd has and the image has not, which is
+// what the initrd's own index locates.
 func InitrdChunks(r *initrd.Recipe, image *mkimage.Recipe) []chunkstore.Chunk {
 	has := contentsOf(image)
 	return chunkstore.Distinct(func(yield func(*chunkstore.Content) bool) {

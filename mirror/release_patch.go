@@ -9,15 +9,17 @@ import (
 // maxPatches is the most patch sets that one release lists.
 const maxPatches = 64
 
-// Patch is a patch set that leads to the image of the release that lists it, and what the step costs by other routes.
+// Patch is a patch set that leads to the image of the release that lists it, and what the step
+// costs by other routes.
 type Patch struct {
 	From string `json:"from"` // version of the release that it leads from
-	// Release is that release's file, so that a way through several releases is known by hash from its end.
-	// Releases that were published before there was such a member lack it.
+	// Release is that release's file, so that a way through several releases is known by hash from
+	// its end. Releases that were published before there was such a member lack it.
 	Release *Object       `json:"release,omitempty"`
 	Recipe  chunkstore.ID `json:"recipe"` // BLAKE3-256 of that release's plain recipe
 	Set     Object        `json:"set"`    // the whole file, at [PatchPath]
-	// Head is the file's beginning. Its ID is patchset.Head.ID, which proves the whole set piece by piece.
+	// Head is the file's beginning. Its ID is patchset.Head.ID, which proves the whole set piece by
+	// piece.
 	Head Object `json:"head"`
 
 	// What a target with all of From, and nothing else, has to do by the other routes.
@@ -26,7 +28,8 @@ type Patch struct {
 	Compress int64 `json:"compress"` // plain bytes that it compresses again unless it fetches stored blocks
 }
 
-// PatchFrom returns the patch set that leads from the release with this plain recipe, nil when there is none.
+// PatchFrom returns the patch set that leads from the release with this plain recipe, nil when
+// there is none.
 func (r *Release) PatchFrom(recipe chunkstore.ID) *Patch {
 	for i := range r.Patches {
 		if r.Patches[i].Recipe == recipe {

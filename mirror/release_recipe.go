@@ -34,9 +34,9 @@ func encodeRecipe(plain []byte, more ...zstd.EOption) (stored []byte, o RecipeOb
 	return stored, RecipeObject{Object: objectOf(stored), Plain: int64(len(plain)), Text: chunkstore.Sum(plain)}, nil
 }
 
-// Decode decompresses and parses a stored recipe, whose bytes the caller has
-// verified against o.Object. At most o.Plain bytes are decompressed, and they are held against o.Text.
-// Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+// Decode decompresses and parses a stored recipe, whose bytes the caller has verified against
+// o.Object. At most o.Plain bytes are decompressed, and they are held against o.Text. Errors wrap
+// chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func (o RecipeObject) Decode(stored []byte) (r *mkimage.Recipe, err error) {
 	err = o.decode(stored, func(in io.Reader) (err error) {
 		r, err = mkimage.ParseRecipe(in)

@@ -93,8 +93,9 @@ func quickEncoder(f *testing.F) *zstd.Encoder {
 	return enc
 }
 
-// FuzzRecipeDecode gives a target a recipe of any text, or any bytes in the place of the compressed ones. The text counts
-// when its length is as the release says, more bytes than it has aside, and when it is a recipe.
+// FuzzRecipeDecode gives a target a recipe of any text, or any bytes in the place of the compressed
+// ones. The text counts when its length is as the release says, more bytes than it has aside, and
+// when it is a recipe.
 func FuzzRecipeDecode(f *testing.F) {
 	enc := quickEncoder(f)
 	f.Add([]byte(shortRecipe), int64(0), false)

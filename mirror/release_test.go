@@ -95,7 +95,8 @@ func TestPointerRoundTrip(t *testing.T) {
 	}
 }
 
-// TestEveryFlipIsNoticed changes each byte of both kinds of file in three ways, and cuts them at each length.
+// TestEveryFlipIsNoticed changes each byte of both kinds of file in three ways, and cuts them at
+// each length.
 func TestEveryFlipIsNoticed(t *testing.T) {
 	kinds := map[string]struct {
 		file  []byte

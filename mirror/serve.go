@@ -68,7 +68,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(&patientWriter{w, http.NewResponseController(w)}, r, "", info.ModTime(), f)
 }
 
-// openServed opens a file of a mirror. A link is no way to what is hidden: the name that it leads to counts.
+// openServed opens a file of a mirror. A link is no way to what is hidden: the name that it leads
+// to counts.
 func openServed(dir, name string) (*os.File, os.FileInfo, error) {
 	base, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -97,7 +98,8 @@ func serveError(w http.ResponseWriter, r *http.Request, err error) {
 	http.NotFound(w, r)
 }
 
-// servedName turns a URL's path into a file's name below the mirror's root; false for what is never served.
+// servedName turns a URL's path into a file's name below the mirror's root; false for what is never
+// served.
 func servedName(urlPath string) (string, bool) {
 	name, ok := strings.CutPrefix(urlPath, "/")
 	if !ok || !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, "\\\x00") {

@@ -194,7 +194,8 @@ func linkAll(t testing.TB, dir string, links map[string]string) {
 	}
 }
 
-// TestServedLinks: a link within the folder is served as the file that it leads to, and so is a folder that is a link.
+// TestServedLinks: a link within the folder is served as the file that it leads to, and so is a
+// folder that is a link.
 func TestServedLinks(t *testing.T) {
 	dir, pack, packBytes := served(t)
 	linkAll(t, dir, map[string]string{"channels/beta.json": "stable.json", "releases/newest": "../" + pack, "all": "packs"})

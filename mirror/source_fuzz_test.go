@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzParseSource takes any text for a mirror: what messages call it never has its password or query, nor a user alone.
+// FuzzParseSource takes any text for a mirror: what messages call it never has its password or
+// query, nor a user alone.
 func FuzzParseSource(f *testing.F) {
 	for _, s := range []string{"https://mirror.example/os", "https://token@mirror.example/os", "https://token:@mirror.example/os", "http://me:secret@mirror.example:8080/os?token=secret", "file:///srv/mirror", "/srv/mirror", "ftp://mirror.example"} {
 		f.Add(s)

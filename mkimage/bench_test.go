@@ -79,7 +79,8 @@ func BenchmarkDerive(b *testing.B) {
 	}
 }
 
-// benchRecipe has 10,000 files in 100 folders, every fifth of them of several chunks, as much as an image of 300 MB.
+// benchRecipe has 10,000 files in 100 folders, every fifth of them of several chunks, as much as an
+// image of 300 MB.
 func benchRecipe() *Recipe {
 	r := &Recipe{BlockSize: DefaultBlockSize, Codec: codecs[0].ID, Chunking: chunkstore.DefaultParams}
 	r.Entries = []Entry{{Entry: folder("").Entry}}

@@ -18,9 +18,12 @@ var ErrContent = proof.ErrContent
 
 // BuildOptions says how to build; nothing in it changes the image. The zero value is usable.
 type BuildOptions struct {
-	Workers  int                     // compressing goroutines; 0: as many as fit GOMAXPROCS and Memory
-	Memory   int64                   // bytes that encoders and buffers may take when Workers is 0; 0: 90 MiB
-	Encoders *Encoders               // to be used when they are of the recipe's codec; nil: the build makes its own
+	// compressing goroutines; 0: as many as fit GOMAXPROCS and Memory
+	Workers int
+	// bytes that encoders and buffers may take when Workers is 0; 0: 90 MiB
+	Memory int64
+	// to be used when they are of the recipe's codec; nil: the build makes its own
+	Encoders *Encoders
 	Progress func(done, total int64) // plain bytes laid out; called by one goroutine at a time
 }
 
@@ -63,9 +66,9 @@ func Build(ctx context.Context, r *Recipe, src Source, out io.WriterAt, o BuildO
 	return b.stats, nil
 }
 
-// builder is one run of Build: a feeder that reads plain or stored blocks in data order, workers that
-// compress, and an appender that writes in the same order. The number of jobs
-// bounds how far the feeder runs ahead, and the memory.
+// builder is one run of Build: a feeder that reads plain or stored blocks in data order, workers
+// that compress, and an appender that writes in the same order. The number of jobs bounds how far
+// the feeder runs ahead, and the memory.
 type builder struct {
 	recipe   *Recipe
 	src      Source
@@ -86,7 +89,8 @@ type builder struct {
 	stats       BuildStats
 }
 
-// blocksPerWorker is how many jobs there are for each worker: one in its hands, one read or waiting to be written.
+// blocksPerWorker is how many jobs there are for each worker: one in its hands, one read or waiting
+// to be written.
 const blocksPerWorker = 3
 
 func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builder, error) {

@@ -92,7 +92,8 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// TestBuildDeterministic builds on 1, 2 and 8 processors, from a tar in order and from shuffled ones.
+// TestBuildDeterministic builds on 1, 2 and 8 processors, from a tar in order and from shuffled
+// ones.
 func TestBuildDeterministic(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	zoo := zoo(32 << 10)
@@ -290,7 +291,8 @@ func TestProgress(t *testing.T) {
 	done()
 }
 
-// TestBuildGolden fails when anything about the image's bytes changed for which there is no new recipe version or codec id.
+// TestBuildGolden fails when anything about the image's bytes changed for which there is no new
+// recipe version or codec id.
 func TestBuildGolden(t *testing.T) {
 	const (
 		ordered   = "0e4273aaa5905433eddb23c27effaeaf20aabbd692417fe8351811edfbed169f"

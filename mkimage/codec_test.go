@@ -67,7 +67,8 @@ func TestEncoderForgets(t *testing.T) {
 	}
 }
 
-// TestFramesSuitTheKernel checks what fs/squashfs refuses: checksums, and windows larger than the block.
+// TestFramesSuitTheKernel checks what fs/squashfs refuses: checksums, and windows larger than the
+// block.
 func TestFramesSuitTheKernel(t *testing.T) {
 	for _, c := range codecs {
 		e := encoderFor(t, &c)

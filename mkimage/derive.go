@@ -12,8 +12,9 @@ import (
 
 // DeriveOptions says how to derive; the zero value is usable.
 type DeriveOptions struct {
-	Workers  int                     // reading goroutines; 0: GOMAXPROCS
-	Tolerant bool                    // leave out what can't be read, and list it, instead of failing
+	Workers int // reading goroutines; 0: GOMAXPROCS
+	// leave out what can't be read, and list it, instead of failing
+	Tolerant bool
 	Known    *Recipe                 // of this image, from elsewhere; see Derive
 	Progress func(done, total int64) // plain bytes read; called by one goroutine at a time
 }
@@ -39,8 +40,9 @@ type Unreadable struct {
 // image says, else the default). For an image made by Build the recipe equals the original.
 // An image of foreign making gives a recipe without a codec.
 //
-// With DeriveOptions.Known the files that it names, of the same size and with all chunks, are believed to have its contents and are
-// not read; when it is cut by other params, all are. Who reads such a content later may find another one.
+// With DeriveOptions.Known the files that it names, of the same size and with all chunks, are
+// believed to have its contents and are not read; when it is cut by other params, all are. Who
+// reads such a content later may find another one.
 func Derive(ctx context.Context, m *squashfs.Image, params chunkstore.Params, o DeriveOptions) (*Derived, error) {
 	d := &deriver{image: m, options: o, byData: make(map[chunkstore.ID]*place), files: make(map[int]*place)}
 	d.out = &Derived{image: m, Recipe: new(Recipe)}

@@ -11,7 +11,8 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// FuzzDerive reads damaged images of ours. What it makes of them must be a recipe that parses, or none that validates.
+// FuzzDerive reads damaged images of ours. What it makes of them must be a recipe that parses, or
+// none that validates.
 func FuzzDerive(f *testing.F) {
 	small := newTree(folder("a"), regular("a/b", []byte("some bytes")), regular("a/c", realistic(1, 5000)),
 		regular("empty", nil), regular("zeros", make([]byte, 9000)))

@@ -30,8 +30,8 @@ func (d *deriver) believe() {
 	}
 }
 
-// readAll reads every content that is not known once, in the order in which they lie, the contents of
-// one fragment block together.
+// readAll reads every content that is not known once, in the order in which they lie, the contents
+// of one fragment block together.
 func (d *deriver) readAll(ctx context.Context) error {
 	p := newProgress(d.options.Progress)
 	tasks, err := d.tasks(p)
@@ -222,7 +222,8 @@ func (d *deriver) recoverOrder(t Trailer) {
 		if position[p] = p.start; p.small(r.BlockSize) {
 			b, err := d.image.FragmentBlock(p.fragment)
 			if err != nil {
-				return // it was readable a moment ago; without a codec nothing is made of the recipe
+				// it was readable a moment ago; without a codec nothing is made of the recipe
+				return
 			}
 			position[p] = b.Offset
 		}

@@ -11,9 +11,9 @@ import (
 	"deltaup/mkimage/internal/codec"
 )
 
-// Encoders are encoders of one codec, made when they are first needed and kept. They are most of the memory that a
-// build takes, so who builds again after a failure, or measures before it builds, passes the same ones on. They
-// are for one build, or one measurement, at a time.
+// Encoders are encoders of one codec, made when they are first needed and kept. They are most of
+// the memory that a build takes, so who builds again after a failure, or measures before it builds,
+// passes the same ones on. They are for one build, or one measurement, at a time.
 type Encoders struct {
 	codec *codec.Codec
 	list  []*zstd.Encoder
@@ -43,8 +43,9 @@ func (e *Encoders) take(n int) ([]*zstd.Encoder, error) {
 	return e.list[:n], nil
 }
 
-// Rate measures how many plain bytes a second one encoder compresses, on a sample of what it will be given: of its blocks one that
-// less than a quarter of them are quicker than, for on a busy machine half may be interrupted by whatever else runs.
+// Rate measures how many plain bytes a second one encoder compresses, on a sample of what it will
+// be given: of its blocks one that less than a quarter of them are quicker than, for on a busy
+// machine half may be interrupted by whatever else runs.
 func (e *Encoders) Rate(blockSize int, sample []byte) (float64, error) {
 	if len(sample) == 0 {
 		return 0, errors.New("compression rate: no sample")
@@ -73,8 +74,8 @@ var encoderCost = map[zstd.EncoderLevel]int64{
 	zstd.SpeedBestCompression:   38 << 20,
 }
 
-// Workers tells how many encoders a build runs at once within memory bytes, the blocks that they work on
-// included: at least one, and no more than there are processors.
+// Workers tells how many encoders a build runs at once within memory bytes, the blocks that they
+// work on included: at least one, and no more than there are processors.
 func (e *Encoders) Workers(blockSize int, memory int64) int {
 	each := encoderCost[e.codec.Speed] + 2*blocksPerWorker*int64(blockSize)
 	return int(max(1, min(int64(runtime.GOMAXPROCS(0)), memory/each)))

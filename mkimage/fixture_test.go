@@ -20,8 +20,8 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// realistic gives n bytes that compress about as the files of a root file system do: words,
-// records that differ a little, noise and zeros, in stretches. The same seed gives the same bytes for ever.
+// realistic gives n bytes that compress about as the files of a root file system do: words, records
+// that differ a little, noise and zeros, in stretches. The same seed gives the same bytes for ever.
 func realistic(seed uint64, n int) []byte {
 	random := rand.NewPCG(seed, 1)
 	words := make([]string, 256)

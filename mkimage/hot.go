@@ -5,9 +5,9 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// hotInodes gives the entries whose inodes are to lie together, with their order, from 1 on: the files that r.First names and
-// the symbolic links that lead to them, or to a folder above them, as early as the first of what is there. The writer adds
-// the folders. It depends on the recipe alone.
+// hotInodes gives the entries whose inodes are to lie together, with their order, from 1 on: the
+// files that r.First names and the symbolic links that lead to them, or to a folder above them, as
+// early as the first of what is there. The writer adds the folders. It depends on the recipe alone.
 func hotInodes(r *Recipe) map[string]int {
 	if len(r.First) == 0 {
 		return nil

@@ -92,7 +92,8 @@ func TestFingerprint(t *testing.T) {
 	if fingerprint(withoutData(t, image)) != want {
 		t.Error("data count")
 	}
-	// In a partition there may be something behind the image, and behind a short padding before it is read.
+	// In a partition there may be something behind the image, and behind a short padding before it
+	// is read.
 	m := openImage(t, image)
 	trailer, err := m.Trailer()
 	if err != nil {

@@ -43,7 +43,8 @@ func planLayout(r *Recipe) []item {
 	return mergeItems(large, p.closed)
 }
 
-// rankContents gives all contents that have data in the order asked for; the first hot of them are r.First's.
+// rankContents gives all contents that have data in the order asked for; the first hot of them are
+// r.First's.
 func rankContents(r *Recipe) (members []member, hot int) {
 	byPath := make(map[string]*chunkstore.Content)
 	var cold []member

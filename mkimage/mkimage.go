@@ -21,7 +21,8 @@ import (
 // Entry is one name of a recipe's tree.
 type Entry struct {
 	tree.Entry
-	Content *chunkstore.Content // regular files that are no hard link; shared by entries with the same bytes
+	// regular files that are no hard link; shared by entries with the same bytes
+	Content *chunkstore.Content
 }
 
 // hardLink gives the entry of a further name of an inode.
@@ -36,11 +37,12 @@ type Recipe struct {
 	ModTime   uint32            // of the image itself
 	Chunking  chunkstore.Params // how contents were cut
 	Entries   []Entry           // in path order, the root first
-	First     []string          // paths whose contents lead the data area, in that order; the rest follow in path order
+	// paths whose contents lead the data area, in that order; the rest follow in path order
+	First []string
 }
 
-// Source gives contents by id. Build opens those that have data, each at most once and one at a time,
-// and verifies what it reads.
+// Source gives contents by id. Build opens those that have data, each at most once and one at a
+// time, and verifies what it reads.
 type Source interface {
 	Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error)
 }
@@ -51,8 +53,10 @@ type Source interface {
 type Stored interface {
 	// StoredBlock returns data block n of content c as an image stores it, and whether it is
 	// compressed there; a hole has no bytes. Build asks for a content's blocks in order; when one
-	// is not ok it opens the content and asks for no more of it. The bytes are only used until the next call.
+	// is not ok it opens the content and asks for no more of it. The bytes are only used until the
+	// next call.
 	StoredBlock(c *chunkstore.Content, n int) (stored []byte, compressed, ok bool, err error)
-	// StoredFragment returns the fragment block that holds exactly these contents, one after another.
+	// StoredFragment returns the fragment block that holds exactly these contents, one after
+	// another.
 	StoredFragment(contents []chunkstore.ID) (stored []byte, compressed, ok bool, err error)
 }

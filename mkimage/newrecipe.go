@@ -14,12 +14,13 @@ const DefaultBlockSize = 128 << 10
 
 // Options says what a recipe holds besides the tree. The zero value is usable.
 type Options struct {
-	BlockSize int                     // bytes; 0: DefaultBlockSize
-	Level     string                  // one of Levels; "": "best"
-	ModTime   *uint32                 // of the image; nil: the newest time in the tree
-	Chunking  chunkstore.Params       // zero: chunkstore.DefaultParams
-	Order     []string                // paths as in tree.Entry whose data come first, in this order; what has no data is ignored
-	Progress  func(done, total int64) // plain bytes read; called by one goroutine at a time
+	BlockSize int               // bytes; 0: DefaultBlockSize
+	Level     string            // one of Levels; "": "best"
+	ModTime   *uint32           // of the image; nil: the newest time in the tree
+	Chunking  chunkstore.Params // zero: chunkstore.DefaultParams
+	// paths as in tree.Entry whose data come first, in this order; what has no data is ignored
+	Order    []string
+	Progress func(done, total int64) // plain bytes read; called by one goroutine at a time
 }
 
 // NewRecipe reads all contents of t once, in parallel, and gives the recipe and a

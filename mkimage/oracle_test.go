@@ -41,7 +41,8 @@ func (d described) differ(t *testing.T, oracle string, want described) {
 	}
 }
 
-// describeTar reads a tar archive: type, mode, owner, time, target, device, xattrs, and the hash of the content.
+// describeTar reads a tar archive: type, mode, owner, time, target, device, xattrs, and the hash of
+// the content.
 func describeTar(t *testing.T, r io.Reader) described {
 	t.Helper()
 	d := make(described)
@@ -138,7 +139,8 @@ func describeTree(t *testing.T, want tree.Tree) described {
 
 var listLine = regexp.MustCompile(`^([-dlbcps])([-rwxsStT]{9}) (\d+)/(\d+) +(\d+|\d+, *\d+) (\d{4}-\d\d-\d\d \d\d:\d\d) /root(.*)$`)
 
-// describeList reads the list of unsquashfs -lln: type, mode, owner, size or device, minute, name and target.
+// describeList reads the list of unsquashfs -lln: type, mode, owner, size or device, minute, name
+// and target.
 func describeList(t *testing.T, list string) described {
 	t.Helper()
 	d := make(described)

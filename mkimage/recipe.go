@@ -10,7 +10,8 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// recipeFormat is described in doc/recipe.md. The longest legal line, an xattr of 64 KiB all escaped, has 200 KB.
+// recipeFormat is described in doc/recipe.md. The longest legal line, an xattr of 64 KiB all
+// escaped, has 200 KB.
 var recipeFormat = recipetext.Format{Name: "recipe", Magic: "deltaup-recipe", Version: "1", LineMax: 1 << 20}
 
 // Words that begin a line and are no entry's letter.

@@ -13,7 +13,8 @@ import (
 	"deltaup/chunkstore"
 )
 
-// go test ./mkimage -run Golden -update makes testdata anew; a released format's files never change.
+// go test ./mkimage -run Golden -update makes testdata anew; a released format's files never
+// change.
 var update = flag.Bool("update", false, "write the golden files")
 
 const goldenRecipe = "testdata/recipe-1.recipe"

@@ -2,7 +2,8 @@ package mkimage
 
 import "deltaup/chunkstore"
 
-// Stretch is a piece of an image's data area: all data blocks of one content, or one fragment block.
+// Stretch is a piece of an image's data area: all data blocks of one content, or one fragment
+// block.
 type Stretch struct {
 	Contents []*chunkstore.Content // in the order of their bytes; exactly one unless Fragment
 	Fragment bool
@@ -16,8 +17,8 @@ func (s *Stretch) Blocks(blockSize int) int {
 	return int((s.Contents[0].Size + int64(blockSize) - 1) / int64(blockSize))
 }
 
-// Key names a stretch by the contents in it. Stretches with equal keys in images of one codec and one block
-// size are the same stored bytes.
+// Key names a stretch by the contents in it. Stretches with equal keys in images of one codec and
+// one block size are the same stored bytes.
 func (s *Stretch) Key() chunkstore.ID {
 	ids := make([]chunkstore.ID, len(s.Contents))
 	for i, c := range s.Contents {
@@ -49,7 +50,8 @@ func (r *Recipe) Layout() []Stretch {
 	return out
 }
 
-// DataOrder gives the contents that have data in the image, in the order in which Build lays them out.
+// DataOrder gives the contents that have data in the image, in the order in which Build lays them
+// out.
 func (r *Recipe) DataOrder() []*chunkstore.Content {
 	var order []*chunkstore.Content
 	for _, it := range planLayout(r) {
@@ -60,8 +62,8 @@ func (r *Recipe) DataOrder() []*chunkstore.Content {
 	return order
 }
 
-// Lacking sums the plain bytes of r's blocks that an image of old, which may be nil, does not have as r's image stores them: what
-// a target that has old alone compresses again. Holes do not count.
+// Lacking sums the plain bytes of r's blocks that an image of old, which may be nil, does not have
+// as r's image stores them: what a target that has old alone compresses again. Holes do not count.
 func (r *Recipe) Lacking(old *Recipe) int64 {
 	has := make(map[chunkstore.ID]bool)
 	if old != nil && old.Codec == r.Codec && old.BlockSize == r.BlockSize {

@@ -15,7 +15,8 @@ type Trailer struct {
 	Codec    string            // Recipe.Codec
 	Chunking chunkstore.Params // Recipe.Chunking
 	First    int               // length of Recipe.First
-	HotEnd   int64             // where the data of Recipe.First end in the image; 0 when there are none
+	// where the data of Recipe.First end in the image; 0 when there are none
+	HotEnd int64
 }
 
 const trailerFormat = "deltaup codec=%s chunks=%d,%d,%d first=%d hot=%d\n"

@@ -103,7 +103,8 @@ func (s *Slot) open(mode fs.FileMode, flags int) error {
 	} else {
 		flags |= os.O_RDWR
 		if s.device {
-			flags |= os.O_EXCL // the kernel then refuses a device that is mounted or otherwise claimed
+			// the kernel then refuses a device that is mounted or otherwise claimed
+			flags |= os.O_EXCL
 		}
 	}
 	f, err := os.OpenFile(s.path, flags, 0o644)
@@ -175,7 +176,8 @@ func (s *Slot) WriteAt(p []byte, off int64) (int, error) {
 	return s.f.WriteAt(p, off)
 }
 
-// ReadMedium reads like ReadAt, from the medium, whatever is in memory. It is quick with a [medium.Buffer] and an aligned offset.
+// ReadMedium reads like ReadAt, from the medium, whatever is in memory. It is quick with a
+// [medium.Buffer] and an aligned offset.
 func (s *Slot) ReadMedium(p []byte, off int64) (int, error) {
 	if s.f == nil {
 		return 0, io.EOF

@@ -206,8 +206,8 @@ func TestDevice(t *testing.T) {
 	}
 }
 
-// TestGiven runs the suite on the slots that DELTAUP_TEST_SLOTS names, which are overwritten. Package boottest does so in a
-// virtual machine, with a partition, a logical volume and a file.
+// TestGiven runs the suite on the slots that DELTAUP_TEST_SLOTS names, which are overwritten.
+// Package boottest does so in a virtual machine, with a partition, a logical volume and a file.
 func TestGiven(t *testing.T) {
 	paths := strings.Fields(os.Getenv("DELTAUP_TEST_SLOTS"))
 	if len(paths) == 0 {

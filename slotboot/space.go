@@ -85,8 +85,8 @@ func (s *Slot) reserve(size int64) error {
 	return err
 }
 
-// Begin makes the slot unbootable: its first 4 KiB are zero, durably, when Begin
-// returns. A file is then size bytes long. Room is reserved first: when there is too little, nothing has changed.
+// Begin makes the slot unbootable: its first 4 KiB are zero, durably, when Begin returns. A file is
+// then size bytes long. Room is reserved first: when there is too little, nothing has changed.
 func (s *Slot) Begin(size int64) error {
 	if err := s.Reserve(size); err != nil {
 		return err
@@ -122,8 +122,8 @@ func (s *Slot) Sync() error {
 	return s.f.Sync()
 }
 
-// StartWriteback has the kernel begin to write what was written to n bytes from off on to the medium, and does not wait for it. It is for
-// speed alone: Sync tells of errors.
+// StartWriteback has the kernel begin to write what was written to n bytes from off on to the
+// medium, and does not wait for it. It is for speed alone: Sync tells of errors.
 func (s *Slot) StartWriteback(off, n int64) {
 	if s.f != nil {
 		unix.SyncFileRange(int(s.f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)

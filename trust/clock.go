@@ -12,9 +12,9 @@ import (
 // clockSkew is how far behind the publisher's clock a target's may be and still be believed.
 const clockSkew = 10 * time.Minute
 
-// judgeBy sets the time by which expiry is judged: what the clock says, but never before the root and this timestamp, if any, were
-// signed. Only the newest timestamp counts: none that is older is ever taken again, and a publisher whose clock
-// was ahead once sets that right with the next.
+// judgeBy sets the time by which expiry is judged: what the clock says, but never before the root
+// and this timestamp, if any, were signed. Only the newest timestamp counts: none that is older is
+// ever taken again, and a publisher whose clock was ahead once sets that right with the next.
 func (r *Repository) judgeBy(newest *metadata.Metadata[metadata.TimestampType]) {
 	r.floor = signedAt(r.set.Root.Signed.UnrecognizedFields, r.set.Root.Signed.Expires)
 	if newest != nil {

@@ -65,8 +65,9 @@ func TestInitClock(t *testing.T) {
 	s.must(err)
 }
 
-// TestLeap follows a machine that saw what was signed by a clock 14 years ahead, by each way of signing, until the publisher's clock is
-// right again: nothing but signing again is needed. The snapshot, too, holds no longer than it should.
+// TestLeap follows a machine that saw what was signed by a clock 14 years ahead, by each way of
+// signing, until the publisher's clock is right again: nothing but signing again is needed. The
+// snapshot, too, holds no longer than it should.
 func TestLeap(t *testing.T) {
 	for what, act := range map[string]func(s *site){
 		"publish": func(s *site) { s.publish("2", "stable", trust.Info{}) },

@@ -34,7 +34,8 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// TestSnapshotRefreshed holds refresh to signing the snapshot again in time, and no more often than needed.
+// TestSnapshotRefreshed holds refresh to signing the snapshot again in time, and no more often than
+// needed.
 func TestSnapshotRefreshed(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -96,7 +97,8 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// TestFastForward lets a stolen key sign far ahead, and the machine recover when the key is revoked.
+// TestFastForward lets a stolen key sign far ahead, and the machine recover when the key is
+// revoked.
 func TestFastForward(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})

@@ -21,8 +21,8 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// crashes cuts the power before each step of work, on copies of a site, and calls after with what is left: once on the
-// worst disk, once on the kindest.
+// crashes cuts the power before each step of work, on copies of a site, and calls after with what
+// is left: once on the worst disk, once on the kindest.
 func crashes(t *testing.T, s *site, work func(*site) error, after func(*site)) {
 	t.Helper()
 	for _, keep := range []bool{false, true} {
@@ -58,7 +58,8 @@ func crashes(t *testing.T, s *site, work func(*site) error, after func(*site)) {
 	}
 }
 
-// TestPublishCrash demands that a reader finds the old state or the new one, and that publishing again succeeds.
+// TestPublishCrash demands that a reader finds the old state or the new one, and that publishing
+// again succeeds.
 func TestPublishCrash(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -78,8 +79,8 @@ func TestPublishCrash(t *testing.T) {
 	}
 }
 
-// TestRotateCrash demands that a reader who has the old root, and one who has the newest, find a valid state, and that
-// replacing the keys again succeeds.
+// TestRotateCrash demands that a reader who has the old root, and one who has the newest, find a
+// valid state, and that replacing the keys again succeeds.
 func TestRotateCrash(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})

@@ -44,8 +44,9 @@ func signedFiles(tb testing.TB) (files map[string][]byte, next []byte) {
 	return files, read(mirror.MetadataPath(metadata.ROOT, 2))
 }
 
-// trustedBefore gives what a target trusts when it reads a role's file, the files below it being right. To verify
-// these takes longer than all that a fuzzer is after: it is done once, and each run has a copy.
+// trustedBefore gives what a target trusts when it reads a role's file, the files below it being
+// right. To verify these takes longer than all that a fuzzer is after: it is done once, and each
+// run has a copy.
 func trustedBefore(f *testing.F, files map[string][]byte) func(role string) *trustedmetadata.TrustedMetadata {
 	f.Helper()
 	sets := map[string]trustedmetadata.TrustedMetadata{}
@@ -70,7 +71,8 @@ func trustedBefore(f *testing.F, files map[string][]byte) func(role string) *tru
 	}
 }
 
-// FuzzMetadata gives a target any file in the place of each role's. It must not panic, and must believe nothing but what was signed.
+// FuzzMetadata gives a target any file in the place of each role's. It must not panic, and must
+// believe nothing but what was signed.
 func FuzzMetadata(f *testing.F) {
 	files, next := signedFiles(f)
 	trusted := trustedBefore(f, files)
@@ -153,7 +155,8 @@ func TestExampleRelease(t *testing.T) {
 	}
 }
 
-// FuzzRelease demands that what is taken for a release is the same when it is written and read again.
+// FuzzRelease demands that what is taken for a release is the same when it is written and read
+// again.
 func FuzzRelease(f *testing.F) {
 	f.Add([]byte(exampleRelease))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -50,9 +50,9 @@ func (o *InitOptions) validate() error {
 	return nil
 }
 
-// Init makes the keys of all roles and the first root of a mirror, and signs that the mirror is empty as yet. The caller holds
-// the mirror's lock. The root lies on the mirror and beside the keys, whence targets get it. ErrInitialized is wrapped when
-// either place has one.
+// Init makes the keys of all roles and the first root of a mirror, and signs that the mirror is
+// empty as yet. The caller holds the mirror's lock. The root lies on the mirror and beside the
+// keys, whence targets get it. ErrInitialized is wrapped when either place has one.
 func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -102,7 +102,8 @@ func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
 	if err := p.sealFor(true, root); err != nil {
 		return nil, err
 	}
-	// Beside the keys first: from there on the mirror can be signed, and nobody asks it for its first root.
+	// Beside the keys first: from there on the mirror can be signed, and nobody asks it for its
+	// first root.
 	if err := writeFile(o.Keys[0], filepath.Join(o.Keys[0], rootFile), b); err != nil {
 		return nil, err
 	}

@@ -32,7 +32,8 @@ func TestKeyFolderNames(t *testing.T) {
 	}
 }
 
-// TestKeyFilesPrivate looks at the modes of what is made under umasks that take too little and too much.
+// TestKeyFilesPrivate looks at the modes of what is made under umasks that take too little and too
+// much.
 func TestKeyFilesPrivate(t *testing.T) {
 	for _, umask := range []int{0, 0o277} {
 		dir := t.TempDir()

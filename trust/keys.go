@@ -37,8 +37,8 @@ const DefaultWork = 18
 // Passphrases gives what may open the key in a file, in the order in which it is to be tried.
 type Passphrases func(path string) ([]string, error)
 
-// keyRing is folders of private keys, each a file ROLE-ID.age: a PKCS#8 key in PEM, encrypted with age
-// under a passphrase. A key is decrypted when it is first needed.
+// keyRing is folders of private keys, each a file ROLE-ID.age: a PKCS#8 key in PEM, encrypted with
+// age under a passphrase. A key is decrypted when it is first needed.
 type keyRing struct {
 	dirs        []string
 	passphrases Passphrases
@@ -183,7 +183,8 @@ func encryptKey(key ed25519.PrivateKey, passphrase string, work int) ([]byte, er
 	return b.Bytes(), err
 }
 
-// decryptKey opens a key's file; ErrPassphrase is wrapped when it is sealed under another passphrase.
+// decryptKey opens a key's file; ErrPassphrase is wrapped when it is sealed under another
+// passphrase.
 func decryptKey(sealed []byte, passphrase string) (ed25519.PrivateKey, error) {
 	id, err := age.NewScryptIdentity(passphrase)
 	if err != nil {
@@ -233,7 +234,8 @@ func (r *keyRing) files() (map[string]string, error) {
 	return found, nil
 }
 
-// readRoot reads the root that lies beside the keys; of several, the newest folder's that has one first.
+// readRoot reads the root that lies beside the keys; of several, the newest folder's that has one
+// first.
 func (r *keyRing) readRoot() ([]byte, error) {
 	for _, dir := range r.dirs {
 		b, err := readSmall(filepath.Join(dir, rootFile), maxRoot)

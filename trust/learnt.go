@@ -12,11 +12,13 @@ import (
 	"deltaup/internal/durable"
 )
 
-// learntFile tells under which roots a target has learnt what its state folder holds. What was learnt under keys that a root has
-// replaced does not count (TUF 1.0, 5.3.11): else a thief who signs the highest of all numbers would rule the machine for ever after.
+// learntFile tells under which roots a target has learnt what its state folder holds. What was
+// learnt under keys that a root has replaced does not count (TUF 1.0, 5.3.11): else a thief who
+// signs the highest of all numbers would rule the machine for ever after.
 //
-// It is a file of its own, which earlier versions of this program neither read nor write: an older image must go on with the
-// state folder. What is missing, damaged or about another record is not known, and is learnt anew.
+// It is a file of its own, which earlier versions of this program neither read nor write: an older
+// image must go on with the state folder. What is missing, damaged or about another record is not
+// known, and is learnt anew.
 const learntFile = "learnt.json"
 
 // learntFormat is the only version of learnt.json that this program knows.
@@ -56,8 +58,8 @@ func parseLearnt(b []byte) learnt {
 	return l
 }
 
-// saveLearnt makes the file durable, about the record as it is. The record is saved before: a crash in between makes the
-// file one about another record.
+// saveLearnt makes the file durable, about the record as it is. The record is saved before: a crash
+// in between makes the file one about another record.
 func (s *state) saveLearnt() error {
 	s.learnt.Format, s.learnt.Claims = learntFormat, s.record.claims
 	b, err := json.MarshalIndent(&s.learnt, "", "  ")
@@ -67,7 +69,8 @@ func (s *state) saveLearnt() error {
 	return s.write(learntFile, append(b, '\n'))
 }
 
-// sameKeys tells whether roles have the keys and thresholds that they had under an earlier root that was kept.
+// sameKeys tells whether roles have the keys and thresholds that they had under an earlier root
+// that was kept.
 func (r *Repository) sameKeys(root int64, roles ...string) bool {
 	b, err := r.state.read(rootName(root), maxRoot)
 	if err != nil || b == nil {
@@ -84,8 +87,9 @@ func (r *Repository) sameKeys(root int64, roles ...string) bool {
 	})
 }
 
-// forget removes the kept timestamp and snapshot once the keys of either were replaced: a thief of both may have used one to push
-// on what the other is held against. Where it is not known under which root they were kept, their signatures decide.
+// forget removes the kept timestamp and snapshot once the keys of either were replaced: a thief of
+// both may have used one to push on what the other is held against. Where it is not known under
+// which root they were kept, their signatures decide.
 func (r *Repository) forget(context.Context) error {
 	l, now := &r.state.learnt, r.set.Root.Signed.Version
 	if l.Metadata == now {
@@ -102,9 +106,10 @@ func (r *Repository) forget(context.Context) error {
 	return r.state.saveLearnt()
 }
 
-// relearn holds what is remembered of installed releases against what the present keys sign, once the keys of targets were replaced
-// or it is not known under which it was learnt. What they do not sign is forgotten. While the catalog cannot be had
-// all stays as it is, which can only refuse too much, and Warnings tells so.
+// relearn holds what is remembered of installed releases against what the present keys sign, once
+// the keys of targets were replaced or it is not known under which it was learnt. What they do not
+// sign is forgotten. While the catalog cannot be had all stays as it is, which can only refuse too
+// much, and Warnings tells so.
 func (r *Repository) relearn(ctx context.Context) error {
 	l, rec, now := &r.state.learnt, &r.state.record, r.set.Root.Signed.Version
 	if rec.claims == (claims{}) || l.Release == now && l.Claims == rec.claims {

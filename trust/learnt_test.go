@@ -71,8 +71,8 @@ func (m *target) record() (r record) {
 	return r
 }
 
-// became makes the state folder one that an earlier version of this program has left after it installed release n of a mirror: it
-// believed each number, and did not note under which root.
+// became makes the state folder one that an earlier version of this program has left after it
+// installed release n of a mirror: it believed each number, and did not note under which root.
 func (m *target) became(s *site, n numbers) {
 	m.t.Helper()
 	r := m.record()
@@ -115,8 +115,8 @@ func (m *target) installs(version string) {
 	}
 }
 
-// victim is a site with releases 1 and 2, and a machine that has 2 and then took what a thief signs. beyond is planted, as only an
-// earlier version of this program has taken it.
+// victim is a site with releases 1 and 2, and a machine that has 2 and then took what a thief
+// signs. beyond is planted, as only an earlier version of this program has taken it.
 func newVictim(t *testing.T, n numbers, old bool) (*site, *target) {
 	t.Helper()
 	s := newSite(t, nil)
@@ -144,8 +144,9 @@ func (s *site) rotateAll() {
 	}
 }
 
-// TestThieves does what doc/keys.md C says, for each thief, and demands that the machine takes the good release and goes by it: with
-// a state folder of this program and of an earlier one, that saw the new roots or has yet to see them.
+// TestThieves does what doc/keys.md C says, for each thief, and demands that the machine takes the
+// good release and goes by it: with a state folder of this program and of an earlier one, that saw
+// the new roots or has yet to see them.
 func TestThieves(t *testing.T) {
 	for what, n := range thieves {
 		for _, old := range []bool{true, false} {
@@ -179,8 +180,8 @@ func TestThieves(t *testing.T) {
 	}
 }
 
-// TestThiefAfterRoots is a machine that an earlier version of this program has led to the newest root already, where it
-// stood for ever.
+// TestThiefAfterRoots is a machine that an earlier version of this program has led to the newest
+// root already, where it stood for ever.
 func TestThiefAfterRoots(t *testing.T) {
 	n := numbers{serial: top, minimum: "thief", minimumSerial: top}
 	s, m := newVictim(t, n, true)
@@ -195,7 +196,8 @@ func TestThiefAfterRoots(t *testing.T) {
 	m.installs("2")
 }
 
-// TestThiefOfGoodRelease is about a thief who signs a release of the publisher's anew, with a serial of his own.
+// TestThiefOfGoodRelease is about a thief who signs a release of the publisher's anew, with a
+// serial of his own.
 func TestThiefOfGoodRelease(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -212,7 +214,8 @@ func TestThiefOfGoodRelease(t *testing.T) {
 	}
 }
 
-// TestOtherFileOfTheVersion is about a thief whose release has a version that the publisher uses later, for other bytes.
+// TestOtherFileOfTheVersion is about a thief whose release has a version that the publisher uses
+// later, for other bytes.
 func TestOtherFileOfTheVersion(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -228,7 +231,8 @@ func TestOtherFileOfTheVersion(t *testing.T) {
 	m.installs("2")
 }
 
-// TestBounds refuses numbers that nobody counts up to, on machines and where releases are published; nothing overflows.
+// TestBounds refuses numbers that nobody counts up to, on machines and where releases are
+// published; nothing overflows.
 func TestBounds(t *testing.T) {
 	for what, n := range thieves {
 		s := newSite(t, nil)
@@ -276,8 +280,8 @@ func TestLastSerial(t *testing.T) {
 	s.newTarget().wants("1")
 }
 
-// TestRoutineRotation keeps what the new keys still sign: the serial of the installed release and the minimum that another one asked
-// for. It reads the catalog once.
+// TestRoutineRotation keeps what the new keys still sign: the serial of the installed release and
+// the minimum that another one asked for. It reads the catalog once.
 func TestRoutineRotation(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		s := newSite(t, nil)
@@ -323,7 +327,8 @@ func TestRoutineRotation(t *testing.T) {
 	}
 }
 
-// TestNoCatalog keeps what is remembered as long as it cannot be held against anything, and says so.
+// TestNoCatalog keeps what is remembered as long as it cannot be held against anything, and says
+// so.
 func TestNoCatalog(t *testing.T) {
 	s, m := newVictim(t, numbers{serial: 9, minimum: "thief", minimumSerial: 9}, false)
 	s.rotateAll()
@@ -343,7 +348,8 @@ func TestNoCatalog(t *testing.T) {
 	m.installs("2")
 }
 
-// TestLearntFile is nothing that a machine depends on: whatever it holds, a healthy machine stays as it is.
+// TestLearntFile is nothing that a machine depends on: whatever it holds, a healthy machine stays
+// as it is.
 func TestLearntFile(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -373,7 +379,8 @@ func TestLearntFile(t *testing.T) {
 	}
 }
 
-// TestOneOfTwoKeysReplaced drops timestamp and snapshot both when the key of one was replaced: the thief had both.
+// TestOneOfTwoKeysReplaced drops timestamp and snapshot both when the key of one was replaced: the
+// thief had both.
 func TestOneOfTwoKeysReplaced(t *testing.T) {
 	for _, role := range []string{"timestamp", "snapshot"} {
 		s := newSite(t, nil)
@@ -394,8 +401,8 @@ func TestOneOfTwoKeysReplaced(t *testing.T) {
 	}
 }
 
-// TestWithoutCopy is the publisher whose mirror the thief wrote to and who has no copy of it: he signs anew, from nothing, what is
-// on the mirror and his.
+// TestWithoutCopy is the publisher whose mirror the thief wrote to and who has no copy of it: he
+// signs anew, from nothing, what is on the mirror and his.
 func TestWithoutCopy(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -421,7 +428,8 @@ func TestWithoutCopy(t *testing.T) {
 	}
 }
 
-// TestRecoveryCrash cuts the power at each step of the refresh that forgets, and of the note that the good release was installed.
+// TestRecoveryCrash cuts the power at each step of the refresh that forgets, and of the note that
+// the good release was installed.
 func TestRecoveryCrash(t *testing.T) {
 	s, base := newVictim(t, numbers{serial: top, minimum: "thief", minimumSerial: top, timestamp: top}, true)
 	s.rotateAll()

@@ -33,9 +33,10 @@ const maxRotations = 256
 
 // Members of our own in signed metadata, which TUF lets everybody add.
 const (
-	signedMember    = "x-signed"        // of root and timestamp: when it was signed
-	lifetimesMember = "x-lifetime-days" // of root: how long the publisher's signatures hold, by role
-	catalogMember   = "x-catalog"       // of targets: which target is the catalog
+	signedMember = "x-signed" // of root and timestamp: when it was signed
+	// of root: how long the publisher's signatures hold, by role
+	lifetimesMember = "x-lifetime-days"
+	catalogMember   = "x-catalog" // of targets: which target is the catalog
 )
 
 // The names by which signed metadata calls other metadata.
@@ -44,8 +45,9 @@ const (
 	targetsName  = metadata.TARGETS + ".json"
 )
 
-// wellFormed looks at what comes from a mirror before go-tuf does, which takes some malformed members for pointers that it follows.
-// Neither its size nor its depth is of concern here: both are bounded, by the reader and by encoding/json. Its error is a [Refusal].
+// wellFormed looks at what comes from a mirror before go-tuf does, which takes some malformed
+// members for pointers that it follows. Neither its size nor its depth is of concern here: both are
+// bounded, by the reader and by encoding/json. Its error is a [Refusal].
 func wellFormed(b []byte, role string) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
@@ -93,8 +95,9 @@ func sound(b []byte, role string) error {
 	return bounded(b, role)
 }
 
-// bounded looks at the versions that a file tells, of itself and of other files, before they are counted on from. What a target has kept
-// is not held to it: earlier versions of this program have trusted more. Its error is a [Refusal].
+// bounded looks at the versions that a file tells, of itself and of other files, before they are
+// counted on from. What a target has kept is not held to it: earlier versions of this program have
+// trusted more. Its error is a [Refusal].
 func bounded(b []byte, role string) error {
 	type numbered struct{ Version int64 }
 	var file struct {
@@ -116,7 +119,8 @@ func bounded(b []byte, role string) error {
 	return nil
 }
 
-// wellFormedKeys looks at the keys of a root: crypto/ed25519 panics over a public key of another length.
+// wellFormedKeys looks at the keys of a root: crypto/ed25519 panics over a public key of another
+// length.
 func wellFormedKeys(b []byte) error {
 	var root struct {
 		Signed struct {
@@ -155,7 +159,8 @@ func hasNull(v any) bool {
 	return false
 }
 
-// signedAt reads when a root or a timestamp was signed; zero when it does not say, or says that it had expired by then.
+// signedAt reads when a root or a timestamp was signed; zero when it does not say, or says that it
+// had expired by then.
 func signedAt(members map[string]any, expires time.Time) time.Time {
 	s, _ := members[signedMember].(string)
 	t, err := time.Parse(time.RFC3339, s)
@@ -171,7 +176,8 @@ func metaFile(version int64, b []byte) *metadata.MetaFiles {
 	return &metadata.MetaFiles{Version: version, Length: int64(len(b)), Hashes: metadata.Hashes{"sha256": sum[:]}}
 }
 
-// targetFile names a file of the mirror, for us by BLAKE3 and for every other reader of TUF by SHA-256.
+// targetFile names a file of the mirror, for us by BLAKE3 and for every other reader of TUF by
+// SHA-256.
 func targetFile(b []byte, custom any) (*metadata.TargetFiles, error) {
 	sum := sha256.Sum256(b)
 	raw, err := json.Marshal(custom)
@@ -187,7 +193,8 @@ type customObject struct {
 	File mirror.Object `json:"file"`
 }
 
-// listed reads the releases that targets metadata lists, and where the catalog is. Its error is a [Refusal], or wraps mirror.ErrName.
+// listed reads the releases that targets metadata lists, and where the catalog is. Its error is a
+// [Refusal], or wraps mirror.ErrName.
 func listed(t *metadata.TargetsType) (releases []Release, cat *mirror.Object, err error) {
 	catalogPath, _ := t.UnrecognizedFields[catalogMember].(string)
 	for name, file := range t.Targets {

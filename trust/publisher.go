@@ -18,25 +18,27 @@ type PublisherOptions struct {
 	Keys        []string // folders of private keys; the first gets new ones
 	Passphrases Passphrases
 	Now         func() time.Time // nil: time.Now
-	AnyClock    bool             // sign by a clock that is in doubt: somebody has made sure that it is right
+	// sign by a clock that is in doubt: somebody has made sure that it is right
+	AnyClock bool
 }
 
-// Publisher signs one mirror. Its methods change the mirror: the caller holds its lock ([mirror.Lock]), as
-// [mirror.Publication].Seal has it. It is for one goroutine.
+// Publisher signs one mirror. Its methods change the mirror: the caller holds its lock
+// ([mirror.Lock]), as [mirror.Publication].Seal has it. It is for one goroutine.
 type Publisher struct {
 	o    PublisherOptions
 	ring *keyRing
 
 	// What the mirror has, verified from the root that lies beside the keys on.
-	roots     []*metadata.Metadata[metadata.RootType] // the last is the newest; at most the one before it
+	// the last is the newest; at most the one before it
+	roots     []*metadata.Metadata[metadata.RootType]
 	targets   *metadata.Metadata[metadata.TargetsType]
 	snapshot  *metadata.Metadata[metadata.SnapshotType]
 	timestamp *metadata.Metadata[metadata.TimestampType]
 	catalog   *catalog
 }
 
-// OpenPublisher reads what the mirror has and verifies it. Whatever is there was signed with the mirror's keys, or it
-// fails. No key is opened yet.
+// OpenPublisher reads what the mirror has and verifies it. Whatever is there was signed with the
+// mirror's keys, or it fails. No key is opened yet.
 func OpenPublisher(o PublisherOptions) (*Publisher, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -51,7 +53,8 @@ func OpenPublisher(o PublisherOptions) (*Publisher, error) {
 	return p, nil
 }
 
-// Reload reads the mirror again: another publisher may have signed something since. Keys that were opened stay open.
+// Reload reads the mirror again: another publisher may have signed something since. Keys that were
+// opened stay open.
 func (p *Publisher) Reload() error {
 	fresh := &Publisher{o: p.o, ring: p.ring}
 	if err := fresh.load(); err != nil {
@@ -68,8 +71,8 @@ func (p *Publisher) path(name string) string {
 	return filepath.Join(p.o.Mirror, filepath.FromSlash(name))
 }
 
-// Ready makes sure, before anything costly is done, that a release can be signed: it looks at the clock and opens the keys of
-// targets, snapshot and timestamp.
+// Ready makes sure, before anything costly is done, that a release can be signed: it looks at the
+// clock and opens the keys of targets, snapshot and timestamp.
 func (p *Publisher) Ready() error {
 	if err := p.checkClock(); err != nil {
 		return err
@@ -82,8 +85,9 @@ func (p *Publisher) Ready() error {
 	return nil
 }
 
-// Add signs a release, and with a channel that it is that channel's newest. A release that was signed before keeps
-// its serial, and what is said of it is replaced. Everything is durable before timestamp.json leads to it.
+// Add signs a release, and with a channel that it is that channel's newest. A release that was
+// signed before keeps its serial, and what is said of it is replaced. Everything is durable before
+// timestamp.json leads to it.
 func (p *Publisher) Add(_ context.Context, channel string, r *mirror.Release, info Info) error {
 	if err := info.Validate(); err != nil {
 		return err

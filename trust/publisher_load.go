@@ -45,7 +45,8 @@ func (p *Publisher) loadFrom(newest []byte) error {
 		files = append(files, b)
 		p.roots = append(p.roots, set.Root)
 	}
-	// A rotation that was cut off between the new root and what it signs has left what the root before it signs.
+	// A rotation that was cut off between the new root and what it signs has left what the root
+	// before it signs.
 	first := max(len(files)-2, 0)
 	files, p.roots = files[first:], p.roots[first:]
 	err = p.loadBelow(files[len(files)-1])

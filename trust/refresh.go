@@ -87,7 +87,8 @@ func (r *Repository) followRoots(ctx context.Context) error {
 			_, err := r.set.UpdateRoot(b)
 			return judge(r.set, metadata.ROOT, b, err)
 		})
-		if errors.Is(err, mirror.ErrMissing) { // a mirror that hides it is found out when the timestamp expires
+		// a mirror that hides it is found out when the timestamp expires
+		if errors.Is(err, mirror.ErrMissing) {
 			return nil
 		}
 		if err != nil {
@@ -100,8 +101,8 @@ func (r *Repository) followRoots(ctx context.Context) error {
 	return refuse(metadata.ROOT, ErrMalformed, ": more than %d new roots", maxRotations)
 }
 
-// fetch reads a file that verify judges. Its error names the file and says what is wrong with it; where several mirrors
-// were asked, what was wrong with the last.
+// fetch reads a file that verify judges. Its error names the file and says what is wrong with it;
+// where several mirrors were asked, what was wrong with the last.
 func (r *Repository) fetch(ctx context.Context, role, name string, limit int64, verify func([]byte) error) error {
 	var refused error
 	get := r.o.Client.FetchLatest
@@ -134,7 +135,8 @@ func (r *Repository) timestamp(ctx context.Context) error {
 		return err
 	}
 	if kept != nil && wellFormed(kept, metadata.TIMESTAMP) == nil {
-		// An error means that it has expired, and still counts, or that its keys were replaced, and it does not.
+		// An error means that it has expired, and still counts, or that its keys were replaced, and
+		// it does not.
 		_, _ = r.set.UpdateTimestamp(kept)
 	}
 	var file []byte
@@ -181,7 +183,8 @@ func (r *Repository) snapshot(ctx context.Context) error {
 		return err
 	}
 	if kept != nil && wellFormed(kept, metadata.SNAPSHOT) == nil {
-		// An error means that there is a newer one, against which it is still held, or that its keys were replaced.
+		// An error means that there is a newer one, against which it is still held, or that its
+		// keys were replaced.
 		if _, err := r.set.UpdateSnapshot(kept, true); err == nil {
 			return nil
 		}

@@ -10,8 +10,8 @@ import (
 
 // Refusal is why a file of signed metadata is not believed. It wraps one of this package's errors.
 type Refusal struct {
-	// Role is the one that the refusal is about. It is the file's own but for what a file says of another: a timestamp
-	// that names an older snapshot is refused for the role snapshot.
+	// Role is the one that the refusal is about. It is the file's own but for what a file says of
+	// another: a timestamp that names an older snapshot is refused for the role snapshot.
 	Role string
 	is   error
 	text string
@@ -33,8 +33,9 @@ type pageError struct {
 
 func (e *pageError) Unwrap() []error { return []error{e.error, e.refusal} }
 
-// judge puts go-tuf's judgement of a file in the words of this package: what of it was refused, so far as a reader can
-// tell. set is what was trusted when err came, nil when b was to be the first root.
+// judge puts go-tuf's judgement of a file in the words of this package: what of it was refused, so
+// far as a reader can tell. set is what was trusted when err came, nil when b was to be the first
+// root.
 func judge(set *trustedmetadata.TrustedMetadata, role string, b []byte, err error) error {
 	var known *Refusal
 	switch {
@@ -71,7 +72,8 @@ func decode(role string, b []byte) (any, error) {
 	return metadata.Timestamp().FromBytes(b)
 }
 
-// judgeSignatures tells a file that nobody of the publisher's has signed from one that too few have.
+// judgeSignatures tells a file that nobody of the publisher's has signed from one that too few
+// have.
 func judgeSignatures(set *trustedmetadata.TrustedMetadata, role string, file any) error {
 	root, own := (*metadata.Metadata[metadata.RootType])(nil), false
 	if set != nil {
@@ -105,8 +107,8 @@ func signatures(root *metadata.Metadata[metadata.RootType], role string, file an
 	return len(r.KeyIDs)
 }
 
-// judgeVersion finds out which version is too old. A file whose version is another than the one by which it was named, and not
-// older, is no rollback.
+// judgeVersion finds out which version is too old. A file whose version is another than the one by
+// which it was named, and not older, is no rollback.
 func judgeVersion(set *trustedmetadata.TrustedMetadata, file any) error {
 	switch m := file.(type) {
 	case *metadata.Metadata[metadata.RootType]:

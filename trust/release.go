@@ -18,19 +18,20 @@ const (
 	maxChannels   = 64
 )
 
-// maxNumber is the highest serial, and the highest version of signed metadata. A publisher counts by one and never gets there;
-// each reader of JSON has such numbers exactly.
+// maxNumber is the highest serial, and the highest version of signed metadata. A publisher counts
+// by one and never gets there; each reader of JSON has such numbers exactly.
 const maxNumber = 1<<31 - 1
 
-// Release is what is signed of a release: the custom member of its target, and, without Notes and Channels, its
-// entry in the catalog.
+// Release is what is signed of a release: the custom member of its target, and, without Notes and
+// Channels, its entry in the catalog.
 type Release struct {
 	Version string        `json:"version"`
 	Serial  int64         `json:"serial"` // from 1 to 2147483647, in the order in which a mirror's releases were first signed
 	File    mirror.Object `json:"file"`   // the release file, which names all else by hash
 	// Compatible is the machines that it is for; "" is all.
 	Compatible string `json:"compatible,omitempty"`
-	// Minimum is the oldest version that a machine may go back to once this release was installed; "" is any.
+	// Minimum is the oldest version that a machine may go back to once this release was installed;
+	// "" is any.
 	Minimum         string   `json:"minimum,omitempty"`
 	MinimumSerial   int64    `json:"minimum_serial,omitempty"`   // that version's
 	KernelArguments string   `json:"kernel_arguments,omitempty"` // to add to the kernel's command line
@@ -112,8 +113,8 @@ const (
 	maxReleases = 100_000
 )
 
-// catalog is all releases that were ever signed for a mirror, in order of their serials. It is a target, so
-// that what is asked for on each poll does not grow with it.
+// catalog is all releases that were ever signed for a mirror, in order of their serials. It is a
+// target, so that what is asked for on each poll does not grow with it.
 type catalog struct {
 	Format   int       `json:"format"` // 1
 	Releases []Release `json:"releases"`

@@ -15,10 +15,12 @@ import (
 type Options struct {
 	Client *mirror.Client
 	State  string // the target's state folder
-	// Channel is the one whose pointer an unsigned mirror would have: without it too, there is no mirror. Its default is stable.
+	// Channel is the one whose pointer an unsigned mirror would have: without it too, there is no
+	// mirror. Its default is stable.
 	Channel string
 	Root    []byte // a root that its owner vouches for; nil: what it has trusted before
-	// Grace is how long after its expiry metadata is still accepted, as on a stick that was written long ago.
+	// Grace is how long after its expiry metadata is still accepted, as on a stick that was written
+	// long ago.
 	Grace time.Duration
 	// Downgrade permits releases older than the one that was installed.
 	Downgrade bool
@@ -35,16 +37,18 @@ type Repository struct {
 	where    *mirror.Object // of the catalog
 	now      time.Time      // by this machine's clock
 	floor    time.Time      // when what is trusted was signed, by its publisher's clock
-	unlearnt error          // why what is remembered of installed releases was not held against the catalog
-	rtt      time.Duration  // that asking for the timestamp took
+	// why what is remembered of installed releases was not held against the catalog
+	unlearnt error
+	rtt      time.Duration // that asking for the timestamp took
 }
 
 // RTT is how long the timestamp took to come, about a round trip to the mirror.
 func (r *Repository) RTT() time.Duration { return r.rtt }
 
-// Refresh reads what the publisher says now: newer roots, the timestamp, and what of snapshot and targets has
-// changed. Each file is verified before it is kept, and kept before the next is asked for. When nothing has
-// changed it asks twice: whether there is a newer root, and for the timestamp.
+// Refresh reads what the publisher says now: newer roots, the timestamp, and what of snapshot and
+// targets has changed. Each file is verified before it is kept, and kept before the next is asked
+// for. When nothing has changed it asks twice: whether there is a newer root, and for the
+// timestamp.
 func Refresh(ctx context.Context, o Options) (*Repository, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -83,8 +87,8 @@ func (r *Repository) Newest(channel string) (*Release, error) {
 	return nil, fmt.Errorf("channel %.140q: %w", channel, ErrUnknown)
 }
 
-// Find gives the release of a version, of all that were ever signed; for one that is no channel's newest it reads the
-// catalog first.
+// Find gives the release of a version, of all that were ever signed; for one that is no channel's
+// newest it reads the catalog first.
 func (r *Repository) Find(ctx context.Context, version string) (*Release, error) {
 	for i := range r.releases {
 		if r.releases[i].Version == version {
@@ -120,8 +124,9 @@ func (r *Repository) readCatalog(ctx context.Context) error {
 	return nil
 }
 
-// Permit refuses, with ErrDowngrade, a release that is older than the one that was installed last, unless the options
-// permit it; and in any case, with ErrWithdrawn, one that is older than an installed release permits.
+// Permit refuses, with ErrDowngrade, a release that is older than the one that was installed last,
+// unless the options permit it; and in any case, with ErrWithdrawn, one that is older than an
+// installed release permits.
 func (r *Repository) Permit(rel *Release) error {
 	rec := &r.state.record
 	switch {
@@ -142,7 +147,8 @@ func (r *Repository) Installed(rel *Release) error {
 			rec.Minimum, rec.MinimumSerial = rel.Minimum, rel.MinimumSerial
 			l.Release = root
 		}
-		l.Release = min(l.Release, root) // under which the minimum was learnt that stays, if that was earlier
+		// under which the minimum was learnt that stays, if that was earlier
+		l.Release = min(l.Release, root)
 	})
 	if err != nil {
 		return fmt.Errorf("state folder: %w", err)

@@ -20,9 +20,10 @@ type Change struct {
 	Work       int            // scrypt's, as a power of two; 0 is DefaultWork
 }
 
-// Rotate publishes a new root: with new keys in place of old ones, other thresholds or other lifetimes, or only signed
-// anew. Enough keys of the old root must be at hand. What the changed roles sign is signed anew
-// first, by old and new keys where the old are at hand, so that whoever reads meanwhile finds one state or the other.
+// Rotate publishes a new root: with new keys in place of old ones, other thresholds or other
+// lifetimes, or only signed anew. Enough keys of the old root must be at hand. What the changed
+// roles sign is signed anew first, by old and new keys where the old are at hand, so that whoever
+// reads meanwhile finds one state or the other.
 func (p *Publisher) Rotate(c Change) error {
 	how := InitOptions{Lifetimes: c.Lifetimes, Passphrase: c.Passphrase, Work: c.Work}
 	if c.Role == "" && c.Revoke == "" {

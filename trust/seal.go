@@ -12,7 +12,8 @@ import (
 	"deltaup/mirror"
 )
 
-// DefaultLifetimes is how many days the signatures of each role hold when a publisher says nothing else.
+// DefaultLifetimes is how many days the signatures of each role hold when a publisher says nothing
+// else.
 var DefaultLifetimes = map[string]int{metadata.ROOT: 730, metadata.TARGETS: 365, metadata.SNAPSHOT: 90, metadata.TIMESTAMP: 14}
 
 // maxLifetime is how many days signatures may hold at most.
@@ -34,8 +35,9 @@ func lifetime(root *metadata.RootType, role string) time.Duration {
 	return time.Duration(days) * 24 * time.Hour
 }
 
-// Refresh says again that nothing newer exists: it signs the timestamp anew, and the snapshot once half of its
-// life is over, or when it would hold for longer than it should. So long as the snapshot stays, a target that polls reads the timestamp alone.
+// Refresh says again that nothing newer exists: it signs the timestamp anew, and the snapshot once
+// half of its life is over, or when it would hold for longer than it should. So long as the
+// snapshot stays, a target that polls reads the timestamp alone.
 func (p *Publisher) Refresh() error {
 	if p.timestamp.Signed.Version == 0 {
 		return fmt.Errorf("%s: %w", mirror.TimestampPath, ErrUnsigned)
@@ -49,15 +51,16 @@ func (p *Publisher) Refresh() error {
 // seal signs and writes what has to be, the timestamp last. With targets set they have changed.
 func (p *Publisher) seal(targets bool) error { return p.sealFor(targets, p.root()) }
 
-// sealFor signs so that each of the roots finds enough signatures of its own keys, as far as their keys are at hand; those of
-// the last must be.
+// sealFor signs so that each of the roots finds enough signatures of its own keys, as far as their
+// keys are at hand; those of the last must be.
 func (p *Publisher) sealFor(targets bool, roots ...*metadata.Metadata[metadata.RootType]) error {
 	now := p.o.Now().UTC().Truncate(time.Second)
 	newest := roots[len(roots)-1]
 	expires := func(role string) time.Time { return now.Add(lifetime(&newest.Signed, role)) }
 	left, whole := p.snapshot.Signed.Expires.Sub(now), lifetime(&newest.Signed, metadata.SNAPSHOT)
 	snapshot := targets || newest.VerifyDelegate(metadata.SNAPSHOT, p.snapshot) != nil ||
-		left < whole/2 || left > whole+clockSkew // more than it should: signed by a clock that was ahead
+		// more than it should: signed by a clock that was ahead
+		left < whole/2 || left > whole+clockSkew
 	if newest.VerifyDelegate(metadata.TARGETS, p.targets) != nil {
 		targets, snapshot = true, true
 	}
@@ -95,7 +98,8 @@ func (p *Publisher) sealFor(targets bool, roots ...*metadata.Metadata[metadata.R
 	return p.write(mirror.TimestampPath, b)
 }
 
-// sign signs m anew with the role's keys of all roots, encodes it, and makes sure that a target will read it.
+// sign signs m anew with the role's keys of all roots, encodes it, and makes sure that a target
+// will read it.
 func sign[T metadata.Roles](p *Publisher, role string, m *metadata.Metadata[T], roots []*metadata.Metadata[metadata.RootType]) ([]byte, error) {
 	m.ClearSignatures()
 	done := map[string]bool{}

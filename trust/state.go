@@ -37,8 +37,9 @@ type record struct {
 	Insecure *time.Time `json:"insecure,omitempty"` // when a release was last pulled unverified
 }
 
-// claims is what a target remembers of the releases that it installed, as they were signed then. A serial may be one that
-// no release can have any more: earlier versions of this program knew no bound.
+// claims is what a target remembers of the releases that it installed, as they were signed then. A
+// serial may be one that no release can have any more: earlier versions of this program knew no
+// bound.
 type claims struct {
 	Installed     string `json:"installed,omitempty"` // version of the signed release that was installed last
 	Serial        int64  `json:"installed_serial,omitempty"`
@@ -62,7 +63,8 @@ func openState(base string) (*state, error) {
 	return s, s.load()
 }
 
-// load reads the record, and under which roots it was learnt, anew: another process may have changed it.
+// load reads the record, and under which roots it was learnt, anew: another process may have
+// changed it.
 func (s *state) load() error {
 	r, err := readRecord(s.dir)
 	if err != nil {
@@ -118,8 +120,8 @@ func (s *state) read(name string, limit int64) ([]byte, error) {
 
 func rootName(version int64) string { return fmt.Sprintf("%d.root.json", version) }
 
-// lock keeps other processes from the folder until unlock; it waits for them. They hold it for as long as
-// a few small files take.
+// lock keeps other processes from the folder until unlock; it waits for them. They hold it for as
+// long as a few small files take.
 func (s *state) lock() (unlock func(), err error) {
 	f, err := os.OpenFile(s.path("lock"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -158,7 +160,8 @@ func (s *state) change(fn func(*record, *learnt)) error {
 	return s.saveLearnt()
 }
 
-// MarkInsecure remembers in a target's state folder that a release is pulled without being verified.
+// MarkInsecure remembers in a target's state folder that a release is pulled without being
+// verified.
 func MarkInsecure(base string, now time.Time) error {
 	s, err := openState(base)
 	if err == nil {
@@ -181,8 +184,8 @@ type Status struct {
 	Insecure  *time.Time `json:"insecure,omitempty"`  // when a release was last pulled unverified; nil: never
 }
 
-// ReadStatus reads what a target's state folder tells about trust. It changes nothing, and a folder that is not there is
-// an empty one.
+// ReadStatus reads what a target's state folder tells about trust. It changes nothing, and a folder
+// that is not there is an empty one.
 func ReadStatus(base string) (Status, error) {
 	dir := filepath.Join(base, stateDir)
 	r, err := readRecord(dir)

@@ -27,7 +27,8 @@ type (
 	targets   = metadata.TargetsType
 )
 
-// thief is somebody with all online keys of a site, as they are now, and a copy of its mirror that machines are made to read.
+// thief is somebody with all online keys of a site, as they are now, and a copy of its mirror that
+// machines are made to read.
 func (s *site) thief() *site {
 	s.t.Helper()
 	keys := filepath.Join(s.t.TempDir(), "stolen")
@@ -108,7 +109,8 @@ func read[T metadata.Roles](s *site, name string) *metadata.Metadata[T] {
 	return m
 }
 
-// sign signs metadata with the keys of a role and puts it on the mirror. It gives how other metadata has to name it.
+// sign signs metadata with the keys of a role and puts it on the mirror. It gives how other
+// metadata has to name it.
 func sign[T metadata.Roles](s *site, role, name string, m *metadata.Metadata[T], version int64) *metadata.MetaFiles {
 	s.t.Helper()
 	m.ClearSignatures()

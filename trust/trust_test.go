@@ -163,7 +163,8 @@ func TestWrongPassphrase(t *testing.T) {
 	}
 }
 
-// TestSignedOnce refuses to sign a version with other bytes, though its release file is gone, and to make keys anew.
+// TestSignedOnce refuses to sign a version with other bytes, though its release file is gone, and
+// to make keys anew.
 func TestSignedOnce(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})

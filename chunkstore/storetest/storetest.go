@@ -39,7 +39,8 @@ type stored struct {
 	at     map[chunkstore.ID]chunkstore.Location
 }
 
-// pack makes a folder of several packs with chunks of all kinds: tiny, compressible, not compressible.
+// pack makes a folder of several packs with chunks of all kinds: tiny, compressible, not
+// compressible.
 func pack(t *testing.T) *stored {
 	t.Helper()
 	s := &stored{root: t.TempDir(), at: map[chunkstore.ID]chunkstore.Location{}}

@@ -8,8 +8,8 @@ import (
 	"deltaup/internal/faultserver"
 )
 
-// TestAbsentSpellings has a server that lacks a kind of file, and says so in one of the ways that servers have. The
-// update ends as it does under 404.
+// TestAbsentSpellings has a server that lacks a kind of file, and says so in one of the ways that
+// servers have. The update ends as it does under 404.
 func TestAbsentSpellings(t *testing.T) {
 	for _, tt := range []struct {
 		path string
@@ -59,7 +59,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestAnotherMirror: a mirror that is at a wrong address, refuses, or is a login page does not keep a machine from the next one.
+// TestAnotherMirror: a mirror that is at a wrong address, refuses, or is a login page does not keep
+// a machine from the next one.
 func TestAnotherMirror(t *testing.T) {
 	login := func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		w.Header().Set("Content-Type", "text/html")

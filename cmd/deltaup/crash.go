@@ -11,17 +11,17 @@ import (
 
 // The race detector cannot follow what runs within the runtime: its builds go without.
 
-// overrideWrite is the hook of Go's runtime for its own output. It is set before any code runs, so that
-// a runtime that finds no memory at its very start comes by here, too.
+// overrideWrite is the hook of Go's runtime for its own output. It is set before any code runs, so
+// that a runtime that finds no memory at its very start comes by here, too.
 //
 //go:linkname overrideWrite runtime.overrideWrite
 var overrideWrite = writeRuntime
 
 var crashNoticed atomic.Bool
 
-// writeRuntime is write(2), which the runtime also uses for its pipes. What it writes to standard error
-// are its last words: it would exit with 2, the code of a wrong command line, and raises SIGABRT instead
-// when it is told so between these words and the end.
+// writeRuntime is write(2), which the runtime also uses for its pipes. What it writes to standard
+// error are its last words: it would exit with 2, the code of a wrong command line, and raises
+// SIGABRT instead when it is told so between these words and the end.
 //
 //go:nosplit
 func writeRuntime(fd uintptr, p unsafe.Pointer, n int32) int32 {

@@ -146,7 +146,8 @@ type openedSide struct {
 	side  diff.Side
 }
 
-// openSide opens an image and derives its recipe, which for one of ours is the one that it was made from.
+// openSide opens an image and derives its recipe, which for one of ours is the one that it was made
+// from.
 func openSide(ctx context.Context, path string, status *statusLine) (*openedSide, error) {
 	m, err := openImage(path)
 	if err != nil {

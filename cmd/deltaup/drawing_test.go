@@ -51,8 +51,8 @@ const (
 	letter    = 8 // width of one, about
 )
 
-// draw gives an SVG with a box for each package and an arrow for each import that no longer way of imports implies.
-// A package stands above all that it imports.
+// draw gives an SVG with a box for each package and an arrow for each import that no longer way of
+// imports implies. A package stands above all that it imports.
 func draw(imports map[string][]string) []byte {
 	boxes := map[string]*box{}
 	for pkg := range imports {
@@ -110,7 +110,8 @@ func rowsOf(boxes map[string]*box) [][]*box {
 	return rows
 }
 
-// place gives each box its place, in a row near those that import it, and returns the height of all.
+// place gives each box its place, in a row near those that import it, and returns the height of
+// all.
 func place(rows [][]*box, imports map[string][]string, boxes map[string]*box) (height int) {
 	wish := map[*box]int{} // where the middle of a box would best be
 	count := map[*box]int{}

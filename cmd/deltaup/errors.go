@@ -177,7 +177,8 @@ var outcomes = []outcome{
 	{is: apply.ErrVerify, code: exitVerify, hint: "the slot is left unbootable; suspect its medium"},
 	{is: apply.ErrNoSpace, code: exitNoSpace, hint: "nothing fetched is lost"},
 	{is: syscall.ENOSPC, code: exitNoSpace, hint: "free some space and run the same command again"},
-	{is: mirror.ErrNoMirror, code: exitUsage}, // and one is to be made; who wants one that is there gets ErrNowhere
+	// and one is to be made; who wants one that is there gets ErrNowhere
+	{is: mirror.ErrNoMirror, code: exitUsage},
 	{is: mirror.ErrSigned, code: exitKeys, hint: "--keys DIR signs it; --unsigned is for those who read the mirror unverified"},
 	{is: mirror.ErrExists, code: exitConflict, hint: "publish it under a new version"},
 	{is: mirror.ErrBusy, code: exitBusy},

@@ -15,9 +15,11 @@ import (
 	"deltaup/trust"
 )
 
-// TestExitCodesPage holds doc/exit-codes.md to the codes that this program has: each once, in order, and no others.
+// TestExitCodesPage holds doc/exit-codes.md to the codes that this program has: each once, in
+// order, and no others.
 func TestExitCodesPage(t *testing.T) {
-	known := map[int]bool{exitOK: true, exitFailure: true, exitUsage: true, exitCrash: true} // success, the errors that explain looks for itself, and what no error makes
+	// success, the errors that explain looks for itself, and what no error makes
+	known := map[int]bool{exitOK: true, exitFailure: true, exitUsage: true, exitCrash: true}
 	for _, o := range outcomes {
 		known[o.code] = true
 	}
@@ -59,7 +61,8 @@ func declaredCodes(t *testing.T) map[int]bool {
 	return codes
 }
 
-// TestOutcomesReached makes sure that no row of the table stands behind one that takes all of its errors.
+// TestOutcomesReached makes sure that no row of the table stands behind one that takes all of its
+// errors.
 func TestOutcomesReached(t *testing.T) {
 	for i, o := range outcomes {
 		err := fmt.Errorf("of something: %w", o.is)

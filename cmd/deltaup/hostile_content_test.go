@@ -100,7 +100,8 @@ func (m *victim) swap(kind string) {
 	}
 }
 
-// bomb is a zstd frame of so many bytes that says it holds a gigabyte and more, and does, in blocks of one repeated byte.
+// bomb is a zstd frame of so many bytes that says it holds a gigabyte and more, and does, in blocks
+// of one repeated byte.
 func bomb(size int) []byte {
 	b := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58} // magic, no sizes, window of 2 MiB
 	for len(b)+4 <= size {
@@ -133,8 +134,8 @@ func endless(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 	}
 }
 
-// TestSignedCounts holds what a pull tells of bytes and requests, metadata included, to what the server saw; and a poll that finds nothing
-// new to two requests.
+// TestSignedCounts holds what a pull tells of bytes and requests, metadata included, to what the
+// server saw; and a poll that finds nothing new to two requests.
 func TestSignedCounts(t *testing.T) {
 	m := newVictim(t)
 	for _, requests := range []int{0, 2} { // 0: as many as it takes
@@ -149,7 +150,8 @@ func TestSignedCounts(t *testing.T) {
 		must(t, json.Unmarshal([]byte(lines[len(lines)-1]), &result))
 		sent := int64(0)
 		for _, r := range m.server.Log() {
-			if r.Status != http.StatusNotFound { // there is no newer root; what the server says of that is not read
+			// there is no newer root; what the server says of that is not read
+			if r.Status != http.StatusNotFound {
 				sent += r.Body
 			}
 		}

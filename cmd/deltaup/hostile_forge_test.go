@@ -56,7 +56,8 @@ func signed[T metadata.Roles](m *victim, name string) *metadata.Metadata[T] {
 	return meta
 }
 
-// forge signs metadata with these keys and puts it on the mirror. It gives how other metadata has to name it.
+// forge signs metadata with these keys and puts it on the mirror. It gives how other metadata has
+// to name it.
 func forge[T metadata.Roles](m *victim, name string, meta *metadata.Metadata[T], version int64, keys ...ed25519.PrivateKey) *metadata.MetaFiles {
 	m.Helper()
 	meta.ClearSignatures()
@@ -87,7 +88,8 @@ func (m *victim) forgeTimestamp(snapshot *metadata.MetaFiles) {
 	forge(m, mirror.TimestampPath, ts, ts.Signed.Version, m.p.private(m.T, metadata.TIMESTAMP)...)
 }
 
-// forgeSnapshot signs, with stolen keys, a newer snapshot that names these targets, and the timestamp to it.
+// forgeSnapshot signs, with stolen keys, a newer snapshot that names these targets, and the
+// timestamp to it.
 func (m *victim) forgeSnapshot(targets *metadata.MetaFiles) {
 	m.Helper()
 	old := signed[metadata.TimestampType](m, mirror.TimestampPath).Signed.Meta[snapshotJSON].Version
@@ -100,7 +102,8 @@ func (m *victim) forgeSnapshot(targets *metadata.MetaFiles) {
 	m.forgeTimestamp(forge(m, mirror.MetadataPath(metadata.SNAPSHOT, snap.Signed.Version), snap, snap.Signed.Version, m.p.private(m.T, metadata.SNAPSHOT)...))
 }
 
-// forgeTargets signs with these keys newer targets, changed by change, and all that leads to them with stolen keys.
+// forgeTargets signs with these keys newer targets, changed by change, and all that leads to them
+// with stolen keys.
 func (m *victim) forgeTargets(change func(*metadata.TargetsType), keys ...ed25519.PrivateKey) {
 	m.Helper()
 	name := m.newest(metadata.TARGETS)

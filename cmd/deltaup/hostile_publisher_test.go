@@ -17,7 +17,9 @@ type publisher struct {
 	image  [4]string
 	keys   string
 	secret string
-	root   string // of a machine that was given release 1 and trusts the publisher, has installed release 2 in slot b, and runs that
+	// of a machine that was given release 1 and trusts the publisher, has installed release 2 in
+	// slot b, and runs that
+	root string
 }
 
 var (

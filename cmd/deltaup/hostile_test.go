@@ -16,17 +16,19 @@ import (
 	"deltaup/trust"
 )
 
-// attack is what somebody can try who has the mirror in his hands, or the line to it, and for some attacks some of the
-// publisher's keys.
+// attack is what somebody can try who has the mirror in his hands, or the line to it, and for some
+// attacks some of the publisher's keys.
 type attack struct {
-	what    string // what is tried; a machine tells what differs here apart, and each has an exit code of its own
+	// what is tried; a machine tells what differs here apart, and each has an exit code of its own
+	what    string
 	how     string // a way to try it
 	code    int
 	message string                          // without what differs from run to run
 	try     func(m *victim) (args []string) // of the update that is to be refused
 }
 
-// TestHostileMirror holds each attack to its message and exit code. None may write to a slot, activate one or be remembered.
+// TestHostileMirror holds each attack to its message and exit code. None may write to a slot,
+// activate one or be remembered.
 func TestHostileMirror(t *testing.T) {
 	for _, a := range attacks() {
 		t.Run(a.what+"/"+a.how, func(t *testing.T) {
@@ -230,7 +232,8 @@ func metadataAttacks() []attack {
 	}
 }
 
-// nameAttacks are by somebody who has all keys, and wants to write outside of where a target writes.
+// nameAttacks are by somebody who has all keys, and wants to write outside of where a target
+// writes.
 func nameAttacks() []attack {
 	custom := func(old, by string) func(m *victim) []string {
 		return func(m *victim) []string {

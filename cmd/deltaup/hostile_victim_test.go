@@ -23,7 +23,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// victim is a machine that runs release 2 in slot b, has release 1 in slot a, and is about to install what a mirror in other hands serves.
+// victim is a machine that runs release 2 in slot b, has release 1 in slot a, and is about to
+// install what a mirror in other hands serves.
 type victim struct {
 	*testing.T
 	p       *publisher
@@ -51,7 +52,8 @@ func (m *victim) state() string { return filepath.Join(m.root, "var/lib/deltaup"
 // slot is the file of the slot that is about to be written.
 func (m *victim) slot() string { return filepath.Join(m.root, "data/a") }
 
-// kept is all that no attack may change: every file of the machine but its state folder, with slots, kernels and the boot environment.
+// kept is all that no attack may change: every file of the machine but its state folder, with
+// slots, kernels and the boot environment.
 func (m *victim) kept() map[string]string {
 	m.Helper()
 	files := map[string]string{}
@@ -132,7 +134,8 @@ func plain(stderr string) string {
 	return line
 }
 
-// refuses demands that an update ends with this code and this message, and that nothing was written, and nothing activated or remembered as installed.
+// refuses demands that an update ends with this code and this message, and that nothing was
+// written, and nothing activated or remembered as installed.
 func (m *victim) refuses(code int, message string, args ...string) {
 	m.Helper()
 	got, stderr := m.install(args...)

@@ -23,7 +23,8 @@ func (o *httpOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.HeaderFile, "header-file", "", "`FILE` of headers for the mirror, as lines of NAME: VALUE")
 }
 
-// settings gives what counts for each server: what the flags say, and else what the configuration of d does; d may be nil.
+// settings gives what counts for each server: what the flags say, and else what the configuration
+// of d does; d may be nil.
 func (o *httpOptions) settings(mirrors []string, d *device.Device) (func(host string) mirror.HTTP, error) {
 	if hosts := config.Hosts(mirrors); o.Secret() && len(hosts) > 1 {
 		return nil, &usageError{fmt.Errorf("the certificate, token or headers of the flags would go to several servers, %s: see doc/config.md for a table for each",

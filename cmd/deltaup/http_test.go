@@ -11,7 +11,8 @@ import (
 	"deltaup/mirror"
 )
 
-// TestHTTPSettings updates a machine from a server that wants a token, by configuration and by flag.
+// TestHTTPSettings updates a machine from a server that wants a token, by configuration and by
+// flag.
 func TestHTTPSettings(t *testing.T) {
 	m := newVictim(t)
 	files := mirror.Handler(m.mirror)

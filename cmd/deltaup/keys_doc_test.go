@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestKeysPage runs every command of doc/keys.md, in its order, as an operator who follows it would.
+// TestKeysPage runs every command of doc/keys.md, in its order, as an operator who follows it
+// would.
 func TestKeysPage(t *testing.T) {
 	page, err := os.ReadFile("../../doc/keys.md")
 	must(t, err)

@@ -51,9 +51,10 @@ var thefts = map[string]theft{
 	"all of it, as high as can": {serial: math.MaxInt64, minimum: math.MaxInt64, version: math.MaxInt64, ahead: 250 * 365 * 24 * time.Hour},
 }
 
-// TestKeysPageThieves runs the steps of section C, as they stand on the page, after each theft: with the mirror restored from a copy and without one.
-// The machine took what the thief signed with a program that believed every number, so its state is
-// planted. It then takes the good release, without options.
+// TestKeysPageThieves runs the steps of section C, as they stand on the page, after each theft:
+// with the mirror restored from a copy and without one. The machine took what the thief signed with
+// a program that believed every number, so its state is planted. It then takes the good release,
+// without options.
 func TestKeysPageThieves(t *testing.T) {
 	section := pageSection(t, "C")
 	for what, stolen := range thefts {
@@ -104,7 +105,8 @@ func TestKeysPageThieves(t *testing.T) {
 	}
 }
 
-// robbed is a publisher as the page makes one, a copy of his mirror, and a machine that has his release 2, all in the present folder.
+// robbed is a publisher as the page makes one, a copy of his mirror, and a machine that has his
+// release 2, all in the present folder.
 type robbed struct{ *victim }
 
 func newRobbed(t *testing.T) *robbed {
@@ -140,7 +142,8 @@ func (m *robbed) pullFrom(mirror string, args ...string) (code int, stdout, stde
 	return deltaup(m.T, append([]string{"pull", mirror, "--state", "state", "--slot", "slot-b"}, args...)...)
 }
 
-// steal publishes the thief's release on the mirror, changes what is signed of it, and leaves the machine as one that took it.
+// steal publishes the thief's release on the mirror, changes what is signed of it, and leaves the
+// machine as one that took it.
 func (m *robbed) steal(s theft) {
 	m.Helper()
 	mustDeltaup(m.T, "publish", "--keys", "keys", "--mirror", "mirror", "--passphrase-file", "secret", "--version", "evil", "evil.squashfs")
@@ -192,7 +195,8 @@ func (m *robbed) steal(s theft) {
 	must(m.T, os.WriteFile("slot-b", b, 0o644))
 }
 
-// TestKeysPageClock runs the steps of section G after a timestamp and a root were signed by a clock that was 14 years ahead.
+// TestKeysPageClock runs the steps of section G after a timestamp and a root were signed by a clock
+// that was 14 years ahead.
 func TestKeysPageClock(t *testing.T) {
 	for _, what := range []string{"timestamp", "root"} {
 		t.Run(what, func(t *testing.T) {

@@ -10,17 +10,19 @@ import (
 	"time"
 )
 
-// minFiles is how many files have to be open at once at least: with fewer the runtime crashes before anything can be told.
+// minFiles is how many files have to be open at once at least: with fewer the runtime crashes
+// before anything can be told.
 const minFiles = 12
 
-// grace is what a command has to end in order after a signal. Some waits do not see it: for a lock that another process holds, for
-// a pipe that nobody writes to, for a disk that does not answer. Whatever is cut off then is continued by the same command, as
-// after a power cut.
+// grace is what a command has to end in order after a signal. Some waits do not see it: for a lock
+// that another process holds, for a pipe that nobody writes to, for a disk that does not answer.
+// Whatever is cut off then is continued by the same command, as after a power cut.
 const grace = 5 * time.Second
 
 const crashText = "crash: out of memory, or a bug of deltaup; report a bug with all that follows\n"
 
-// crashNotice is printed before what the runtime says when it ends the process; main adds the version.
+// crashNotice is printed before what the runtime says when it ends the process; main adds the
+// version.
 var crashNotice = []byte("deltaup: " + crashText)
 
 func main() {

@@ -133,7 +133,8 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	return nil
 }
 
-// recipe gives the recipe to build, that of the tree or the one asked for, and where its contents are.
+// recipe gives the recipe to build, that of the tree or the one asked for, and where its contents
+// are.
 func (o *mkimageOptions) recipe(ctx context.Context, t tree.Tree, recipes mkimage.Options) (*mkimage.Recipe, mkimage.Source, error) {
 	if o.fromRecipe == "" {
 		return mkimage.NewRecipe(ctx, t, recipes)
@@ -152,7 +153,8 @@ func (o *mkimageOptions) parse(env *Env) (trees tree.Options, recipes mkimage.Op
 	trees.Filter = tree.Filter{Exclude: o.exclude, Include: o.include}
 	trees.Stdin = env.Stdin
 	trees.Outputs = o.outputs()
-	trees.ContainerFiles = trees.ContainerFiles || o.fromRecipe != "" // the recipe decides what they are
+	// the recipe decides what they are
+	trees.ContainerFiles = trees.ContainerFiles || o.fromRecipe != ""
 	if o.owner != "" {
 		owner, err := tree.ParseOwner(o.owner)
 		if err != nil {
@@ -182,8 +184,8 @@ func (o *mkimageOptions) parse(env *Env) (trees tree.Options, recipes mkimage.Op
 	return trees, recipes, nil
 }
 
-// outputs are the files that are no part of the tree though they may lie in it: those that are written, and
-// traces, which another command wrote.
+// outputs are the files that are no part of the tree though they may lie in it: those that are
+// written, and traces, which another command wrote.
 func (o *mkimageOptions) outputs() []string {
 	files := []string{o.image, o.image + ".recipe"}
 	for _, trace := range o.traces {
@@ -223,7 +225,8 @@ func readRecipe(path string) (*mkimage.Recipe, error) {
 	return r, nil
 }
 
-// publisherMemory is what encoders may take here: a machine that makes images has more than a target.
+// publisherMemory is what encoders may take here: a machine that makes images has more than a
+// target.
 const publisherMemory = 200 << 20
 
 // writeImage writes image and recipe under temporary names and renames both when they are whole.

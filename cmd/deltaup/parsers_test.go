@@ -24,8 +24,9 @@ var unfuzzed = map[string]string{
 	"mkimage/tree.ParseOwner":         "two decimal numbers of the command line",
 }
 
-// TestParsersAreFuzzed demands for each parser of bytes from outside a fuzz target that runs it. What a target runs is
-// judged by names alone: a selector stands for every method of that name in its package and the packages imported.
+// TestParsersAreFuzzed demands for each parser of bytes from outside a fuzz target that runs it.
+// What a target runs is judged by names alone: a selector stands for every method of that name in
+// its package and the packages imported.
 func TestParsersAreFuzzed(t *testing.T) {
 	c := readCode(t, "../..")
 	fuzzed := map[string]bool{}
@@ -56,16 +57,19 @@ func TestParsersAreFuzzed(t *testing.T) {
 	}
 }
 
-// function is one of our functions or methods, or a package variable, whose value may name functions.
+// function is one of our functions or methods, or a package variable, whose value may name
+// functions.
 type function struct {
 	pkg, recv, name string         // recv: the receiver's type without its star
 	test            bool           // only tests have it
 	params          *ast.FieldList // nil: a variable
 	body            ast.Node
-	imports         map[string]string // of its file: our packages by the name that the file calls them
+	// of its file: our packages by the name that the file calls them
+	imports map[string]string
 }
 
-// code is all of the module's functions and package variables by name: PACKAGE.NAME or PACKAGE.TYPE.METHOD.
+// code is all of the module's functions and package variables by name: PACKAGE.NAME or
+// PACKAGE.TYPE.METHOD.
 type code struct {
 	funcs   map[string]*function
 	methods map[string][]string // by PACKAGE.METHOD
@@ -152,7 +156,8 @@ var (
 		`bufio\.NewScanner|(tar|xz|zstd|lz4|gzip|flate|zlib|brotli)\.New(Reader|Decoder))$`)
 )
 
-// parses tells whether a function takes bytes apart: by its name and parameters, or by what it calls.
+// parses tells whether a function takes bytes apart: by its name and parameters, or by what it
+// calls.
 func (f *function) parses() bool {
 	if f.params == nil || f.recv != "" && (f.name == "Read" || f.name == "ReadAt") {
 		return false // io.Reader's and io.ReaderAt's methods hand bytes on

@@ -20,8 +20,9 @@ const (
 	maxText    = 64 << 10 // of anything else that is put into a line
 )
 
-// printf is the one way of text to people: what is put in for a verb becomes part of one printable line, whoever made
-// it. Line breaks and tabs are the format's. As with fmt.Printf, nobody need look at its error.
+// printf is the one way of text to people: what is put in for a verb becomes part of one printable
+// line, whoever made it. Line breaks and tabs are the format's. As with fmt.Printf, nobody need
+// look at its error.
 func printf(w io.Writer, format string, args ...any) error {
 	for i := range args {
 		switch args[i].(type) {
@@ -38,7 +39,8 @@ func printf(w io.Writer, format string, args ...any) error {
 type inLine struct{ v any }
 
 func (a inLine) Format(f fmt.State, verb rune) {
-	_, _ = io.WriteString(f, human.Line(fmt.Sprintf(fmt.FormatString(f, verb), a.v), maxText)) // into memory
+	// into memory
+	_, _ = io.WriteString(f, human.Line(fmt.Sprintf(fmt.FormatString(f, verb), a.v), maxText))
 }
 
 // warn prints one line to standard error.
@@ -56,8 +58,8 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// jsonWriter escapes what an Encoder leaves as it is and a terminal could take for a command. Such characters stand
-// nowhere but in strings.
+// jsonWriter escapes what an Encoder leaves as it is and a terminal could take for a command. Such
+// characters stand nowhere but in strings.
 type jsonWriter struct{ w io.Writer }
 
 func (j jsonWriter) Write(p []byte) (int, error) {
@@ -81,7 +83,8 @@ func (j jsonWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lineWriter takes one line a write from code that is not ours, or does not print: Go's log, the lines of serve.
+// lineWriter takes one line a write from code that is not ours, or does not print: Go's log, the
+// lines of serve.
 type lineWriter struct {
 	w      io.Writer
 	prefix string

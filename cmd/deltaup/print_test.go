@@ -19,7 +19,8 @@ import (
 	"deltaup/mirror"
 )
 
-// TestOnePlace demands that whatever this package prints for people goes by printf, and JSON by newJSON.
+// TestOnePlace demands that whatever this package prints for people goes by printf, and JSON by
+// newJSON.
 func TestOnePlace(t *testing.T) {
 	printers := map[string][]string{
 		"fmt":  {"Print", "Printf", "Println", "Fprint", "Fprintf", "Fprintln"},
@@ -56,8 +57,9 @@ func TestOnePlace(t *testing.T) {
 	}
 }
 
-// hostileText is what a mirror, an image, a file's name or a configuration could send to a terminal: a title, a cleared screen, a
-// second line that looks like ours, an 8-bit command, a turned direction of writing, half a character.
+// hostileText is what a mirror, an image, a file's name or a configuration could send to a
+// terminal: a title, a cleared screen, a second line that looks like ours, an 8-bit command, a
+// turned direction of writing, half a character.
 const hostileText = "a\x1b]0;owned\x07\x1b[2J\ndeltaup: release 9: done\r\u009b31m\u202e\u2066\u2028\x7f\xff\xc3"
 
 // checkPrintable demands text that a terminal shows as it is.

@@ -15,7 +15,8 @@ type reporter interface {
 	quote(apply.Quote)
 	event(apply.Event)
 	result(apply.Result)
-	// failed tells of an error, unless it is nil, as far as the exit message does not; it returns err.
+	// failed tells of an error, unless it is nil, as far as the exit message does not; it returns
+	// err.
 	failed(err error) error
 	close()
 }

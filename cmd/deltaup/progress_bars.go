@@ -66,8 +66,8 @@ func (b *barReporter) event(e apply.Event) {
 // maxBarName is how many characters a bar's name has.
 const maxBarName = 26
 
-// name gives a bar the name of its stage, with a number when there was a bar of that name: two seeds that are called
-// alike, or a stage that begins anew.
+// name gives a bar the name of its stage, with a number when there was a bar of that name: two
+// seeds that are called alike, or a stage that begins anew.
 func (b *barReporter) name(stage string) string {
 	const number = 4 // characters
 	name := []rune(human.Line(stage, maxText))

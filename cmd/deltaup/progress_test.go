@@ -18,7 +18,8 @@ import (
 	"deltaup/apply"
 )
 
-// TestStatusLineElsewhere: where there is no terminal, a line comes now and then, also while nothing is heard of.
+// TestStatusLineElsewhere: where there is no terminal, a line comes now and then, also while
+// nothing is heard of.
 func TestStatusLineElsewhere(t *testing.T) {
 	in, out := io.Pipe()
 	s := &statusLine{w: out, prefix: "deltaup: ", every: 2 * time.Millisecond}
@@ -91,7 +92,8 @@ func TestBarNames(t *testing.T) {
 	b.close()
 }
 
-// TestStageNames: each stage of a pull with two seeds is told under a name of its own, and none goes back.
+// TestStageNames: each stage of a pull with two seeds is told under a name of its own, and none
+// goes back.
 func TestStageNames(t *testing.T) {
 	memory(t)
 	mirrorDir, v1, v2 := releases(t)
@@ -122,7 +124,8 @@ func TestStageNames(t *testing.T) {
 	}
 }
 
-// TestPublishEvents: publish tells programs of each step and each patch set, and of nothing with --quiet.
+// TestPublishEvents: publish tells programs of each step and each patch set, and of nothing with
+// --quiet.
 func TestPublishEvents(t *testing.T) {
 	memory(t)
 	_, v1, v2 := releases(t)

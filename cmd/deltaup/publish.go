@@ -17,7 +17,8 @@ import (
 	"deltaup/trust"
 )
 
-// publishMemory is what the Go runtime is held to: garbage is collected sooner than usual when patches of large files are made.
+// publishMemory is what the Go runtime is held to: garbage is collected sooner than usual when
+// patches of large files are made.
 const publishMemory = 1800 << 20
 
 // publishOptions are the command's flags and arguments.
@@ -151,7 +152,8 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 			return out.failed(err)
 		}
 	}
-	debug.SetMemoryLimit(publishMemory) // for the rest of the process: a library must not decide that
+	// for the rest of the process: a library must not decide that
+	debug.SetMemoryLimit(publishMemory)
 	p.Progress = out.progress
 	done, err := mirror.Publish(ctx, o.mirror, p)
 	if err != nil {
@@ -161,8 +163,8 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 	return nil
 }
 
-// seal gives what signs the release. That the keys can be opened is made sure of now; the mirror is read again
-// once nobody else changes it.
+// seal gives what signs the release. That the keys can be opened is made sure of now; the mirror is
+// read again once nobody else changes it.
 func (o *publishOptions) seal(env *Env) (func(context.Context, *mirror.Release) error, error) {
 	options := o.publisher(env, o.mirror)
 	p, err := trust.OpenPublisher(options)
@@ -180,7 +182,8 @@ func (o *publishOptions) seal(env *Env) (func(context.Context, *mirror.Release) 
 	}, nil
 }
 
-// peakMemory is the most resident memory that this process has had, in bytes, where the system tells.
+// peakMemory is the most resident memory that this process has had, in bytes, where the system
+// tells.
 func peakMemory() (int64, bool) {
 	var usage syscall.Rusage
 	if runtime.GOOS != "linux" || syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {

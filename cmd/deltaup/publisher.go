@@ -4,8 +4,8 @@ package main
 
 import "github.com/spf13/cobra"
 
-// publisherCommands are those that only publishers and operators have, in the order of an image's journey. The build
-// for targets (-tags target) goes without them and without what they alone need.
+// publisherCommands are those that only publishers and operators have, in the order of an image's
+// journey. The build for targets (-tags target) goes without them and without what they alone need.
 func publisherCommands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
 		newMkimageCommand(env),

@@ -21,7 +21,8 @@ import (
 // needs at a time depends on the recipe and on the level, not on the image.
 const pullMemory = 100 << 20
 
-// pullProcessors bounds what takes memory for each processor: readers of a seed, decoders, encoders.
+// pullProcessors bounds what takes memory for each processor: readers of a seed, decoders,
+// encoders.
 const pullProcessors = 4
 
 func newPullCommand(env *Env) *cobra.Command {
@@ -147,7 +148,8 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	}))
 }
 
-// configure takes what the machine's configuration says, when there is one to be asked; nil otherwise.
+// configure takes what the machine's configuration says, when there is one to be asked; nil
+// otherwise.
 func (o *pullOptions) configure() (*device.Device, error) {
 	if !o.configured {
 		if o.channel == "" {

@@ -152,7 +152,8 @@ func (o *pullOptions) command() string {
 	return "pull"
 }
 
-// rateSyntax is a number, a power of a thousand, and the unit: bits as in 1mbit or 1m, or bytes as in 500kB.
+// rateSyntax is a number, a power of a thousand, and the unit: bits as in 1mbit or 1m, or bytes as
+// in 500kB.
 var rateSyntax = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)([kKmMgG]?)(|bit|bps|bit/s|B|B/s)$`)
 
 // parseRate reads a line's rate and gives bytes per second; "" is 0.

@@ -172,7 +172,9 @@ func cached(t *testing.T, state string) map[string][]part {
 			t.Fatal(err)
 		}
 		if info.Size() == 0 {
-			continue // the run was killed before the first byte; the next may plan other ranges across the place
+			// the run was killed before the first byte; the next may plan other ranges across the
+			// place
+			continue
 		}
 		pack := filepath.Base(filepath.Dir(f))
 		out[pack] = append(out[pack], part{start, start + info.Size()})
@@ -180,7 +182,8 @@ func cached(t *testing.T, state string) map[string][]part {
 	return out
 }
 
-// checkRange demands that a request for a pack, a patch set or the image asks for nothing that is on disk.
+// checkRange demands that a request for a pack, a patch set or the image asks for nothing that is
+// on disk.
 func checkRange(t *testing.T, r faultserver.Request, onDisk map[string][]part) {
 	t.Helper()
 	if kind, _, _ := strings.Cut(r.Path, "/"); kind != "packs" && kind != "patches" && kind != "images" {
@@ -212,8 +215,8 @@ func TestPullNginx(t *testing.T) {
 	}
 }
 
-// TestPullWholeFiles pulls from real servers without ranges: what is quoted is what comes, it is no more than the whole image, and the plan
-// tells why.
+// TestPullWholeFiles pulls from real servers without ranges: what is quoted is what comes, it is no
+// more than the whole image, and the plan tells why.
 func TestPullWholeFiles(t *testing.T) {
 	memory(t)
 	mirrorDir, v1, v2 := releases(t)

@@ -17,7 +17,8 @@ import (
 // TestServe starts the command on a free port, as a script would, asks and interrupts it.
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
-	for name, content := range map[string]string{"metadata/timestamp.json": "{}", "file": "content"} { // the former makes it a mirror
+	// the former makes it a mirror
+	for name, content := range map[string]string{"metadata/timestamp.json": "{}", "file": "content"} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755), os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644)); err != nil {
 			t.Fatal(err)
 		}

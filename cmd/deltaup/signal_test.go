@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSignal ends a command that waits in a system call that no context reaches: for a lock that another process holds.
+// TestSignal ends a command that waits in a system call that no context reaches: for a lock that
+// another process holds.
 func TestSignal(t *testing.T) {
 	m := newSmallMachine(t)
 	m.reset()
@@ -55,8 +56,8 @@ func TestSignal(t *testing.T) {
 	}
 }
 
-// TestFewFiles publishes and pulls with few open files: what fails says why in one line, and the same command with the
-// usual number of them finds everything as it has to be.
+// TestFewFiles publishes and pulls with few open files: what fails says why in one line, and the
+// same command with the usual number of them finds everything as it has to be.
 func TestFewFiles(t *testing.T) {
 	m := newSmallMachine(t)
 	self, err := os.Executable()

@@ -113,8 +113,8 @@ func askPassphrase(env *Env, prompt string) (string, error) {
 	return string(bytes.TrimSpace(b)), err
 }
 
-// withMirror runs fn while no other publisher is at work on the mirror. It is one that is there; makeMirror says
-// otherwise.
+// withMirror runs fn while no other publisher is at work on the mirror. It is one that is there;
+// makeMirror says otherwise.
 func withMirror(ctx context.Context, env *Env, dir string, fn func() error) error {
 	if _, err := mirror.Need(dir); err != nil {
 		return err

@@ -21,8 +21,8 @@ const (
 	measureFor = 3 * time.Second
 )
 
-// statusLine tells how far work has come: on a terminal in a line that is overwritten, elsewhere, as in the
-// journal, in a line now and then. Its zero value says nothing.
+// statusLine tells how far work has come: on a terminal in a line that is overwritten, elsewhere,
+// as in the journal, in a line now and then. Its zero value says nothing.
 type statusLine struct {
 	w        io.Writer
 	terminal *os.File // nil: w is none
@@ -99,7 +99,8 @@ func (s *statusLine) draw() {
 		return
 	}
 	if width, _, err := term.GetSize(int(s.terminal.Fd())); err == nil && width > 8 {
-		text = human.Line(text, width-4) // a line that goes on in the next one cannot be overwritten
+		// a line that goes on in the next one cannot be overwritten
+		text = human.Line(text, width-4)
 	}
 	if text != s.shown {
 		printf(s.w, "\r\x1b[K%s", text)

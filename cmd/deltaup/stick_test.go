@@ -10,15 +10,17 @@ import (
 	"deltaup/trust"
 )
 
-// TestStick updates a machine from a folder that was written 30 days ago: as far as its operator's policy goes, which is
-// in the configuration or on the command line, and no further. All else is verified as from any mirror.
+// TestStick updates a machine from a folder that was written 30 days ago: as far as its operator's
+// policy goes, which is in the configuration or on the command line, and no further. All else is
+// verified as from any mirror.
 func TestStick(t *testing.T) {
 	m := newVictim(t)
 	p, err := trust.OpenPublisher(trust.PublisherOptions{
 		Mirror: m.mirror, Keys: []string{m.p.keys},
 		Passphrases: func(string) ([]string, error) { return []string{"correct horse"}, nil },
-		Now:         func() time.Time { return time.Now().Add(-30 * 24 * time.Hour) }, // and valid for 14 days
-		AnyClock:    true,
+		// and valid for 14 days
+		Now:      func() time.Time { return time.Now().Add(-30 * 24 * time.Hour) },
+		AnyClock: true,
 	})
 	must(t, err)
 	must(t, p.Refresh())

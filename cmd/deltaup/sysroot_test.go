@@ -10,13 +10,16 @@ import (
 
 // sysrootCase is a machine that is set up from another one.
 type sysrootCase struct {
-	mounts string   // commands of a shell in a mount namespace of its own, where $t is the target's root; disk DIR [UUID] mounts a new ext4
+	// commands of a shell in a mount namespace of its own, where $t is the target's root; disk DIR
+	// [UUID] mounts a new ext4
+	mounts string
 	flags  string   // of boot setup
 	code   int      // that boot setup ends with
 	want   []string // what the script says or, with a code, the message
 }
 
-// sysroots is what can be mounted below a root, and what GRUB then sees. The UUID of the target's BOOT ends in 2.
+// sysroots is what can be mounted below a root, and what GRUB then sees. The UUID of the target's
+// BOOT ends in 2.
 var sysroots = map[string]sysrootCase{
 	"one disk":          {"disk $t 2", "", 0, []string{uuid2, "/boot/deltaup/a/vmlinuz", "/boot/deltaup/grubenv"}},
 	"BOOT":              {"disk $t 1; disk $t/boot 2", "", 0, []string{uuid2, ")/deltaup/a/vmlinuz", ")/deltaup/grubenv"}},
@@ -82,8 +85,9 @@ chroot $t /deltaup boot setup CHROOTFLAGS >/dev/null || { [ $? = 127 ] || echo C
 cmp first $file || echo DIFFERENT
 `
 
-// TestSysroot sets up machines that are mounted below a folder, in all the ways that installers mount them: what is
-// written tells of the target's disk, lies on it, and is what the machine itself would write.
+// TestSysroot sets up machines that are mounted below a folder, in all the ways that installers
+// mount them: what is written tells of the target's disk, lies on it, and is what the machine
+// itself would write.
 func TestSysroot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")

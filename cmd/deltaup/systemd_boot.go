@@ -22,12 +22,12 @@ type systemd struct {
 // bootedSystemd is this machine's.
 var bootedSystemd = systemd{"/run/systemd/system", "/run/dbus/system_bus_socket", "/run/systemd/private", time.Second, 60}
 
-// wait blocks until no job of the boot is left, boot-complete.target among them, or ctx ends. A unit that
-// failed makes no difference.
+// wait blocks until no job of the boot is left, boot-complete.target among them, or ctx ends. A
+// unit that failed makes no difference.
 //
-// It asks from time to time. Were it told (systemctl is-system-running --wait, or a connection to systemd's own socket), systemd
-// would write down every change of every unit, which costs a boot more than the recording itself. So its own
-// socket is for systems that have no bus.
+// It asks from time to time. Were it told (systemctl is-system-running --wait, or a connection to
+// systemd's own socket), systemd would write down every change of every unit, which costs a boot
+// more than the recording itself. So its own socket is for systems that have no bus.
 func (s systemd) wait(ctx context.Context) error {
 	if _, err := os.Stat(s.runs); err != nil {
 		return errors.New("wait for the end of the boot: systemd does not run here")

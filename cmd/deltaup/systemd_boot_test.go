@@ -14,7 +14,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// answering is a message bus or systemd at its socket, that gives one state after another, the last one for ever.
+// answering is a message bus or systemd at its socket, that gives one state after another, the last
+// one for ever.
 type answering struct {
 	t       *testing.T
 	isBus   bool

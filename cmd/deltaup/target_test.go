@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestTargetBuild builds the command for targets: it has all that a machine needs, and nothing of a publisher.
+// TestTargetBuild builds the command for targets: it has all that a machine needs, and nothing of a
+// publisher.
 func TestTargetBuild(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the command")

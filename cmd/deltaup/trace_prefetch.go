@@ -58,8 +58,8 @@ func prefetch(ctx context.Context, env *Env, image, limit string) error {
 	return nil
 }
 
-// freeMemory is how many bytes nobody uses. Early in a boot that is nearly all that is available, and
-// sysinfo(2), unlike /proc, is there during switch_root.
+// freeMemory is how many bytes nobody uses. Early in a boot that is nearly all that is available,
+// and sysinfo(2), unlike /proc, is there during switch_root.
 func freeMemory() (uint64, error) {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {

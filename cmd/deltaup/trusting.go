@@ -48,7 +48,8 @@ func (o *trustOptions) check() error {
 	return err
 }
 
-// repository asks what the publisher says; nil with --insecure, which is remembered when something is to be installed.
+// repository asks what the publisher says; nil with --insecure, which is remembered when something
+// is to be installed.
 func (o *trustOptions) repository(ctx context.Context, client *mirror.Client, state, channel string, install bool) (*trust.Repository, error) {
 	switch {
 	case o.insecure && install:

@@ -113,7 +113,8 @@ func (m *smallMachine) reset() {
 	mustDeltaup(m.t, "boot", "setup", "--sysroot", m.root)
 }
 
-// checkNext demands that what GRUB would start now is whole; it gives the slot. made is the initrd of release 2 as it is made on the machine.
+// checkNext demands that what GRUB would start now is whole; it gives the slot. made is the initrd
+// of release 2 as it is made on the machine.
 func (m *smallMachine) checkNext(made []byte) string {
 	m.t.Helper()
 	loads := map[string]bool{}
@@ -139,9 +140,9 @@ func (m *smallMachine) checkNext(made []byte) string {
 	return next
 }
 
-// TestUpdateKilled kills the real command, which updates a machine by its configuration, at random instants of its whole
-// run, again and again until it gets through, and then from the start. After each, what GRUB would start is whole; no run asks for a
-// byte that was on disk when it began.
+// TestUpdateKilled kills the real command, which updates a machine by its configuration, at random
+// instants of its whole run, again and again until it gets through, and then from the start. After
+// each, what GRUB would start is whole; no run asks for a byte that was on disk when it began.
 func TestUpdateKilled(t *testing.T) {
 	memory(t)
 	m := newSmallMachine(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// checkCommand refuses a command line without a command, or with one that does not exist. Cobra itself prints help
-// for some of these, as if nothing was wrong.
+// checkCommand refuses a command line without a command, or with one that does not exist. Cobra
+// itself prints help for some of these, as if nothing was wrong.
 func checkCommand(root *cobra.Command, args []string) error {
 	root.InitDefaultHelpCmd() // these two come late otherwise
 	root.InitDefaultCompletionCmd(args...)
@@ -40,7 +40,8 @@ func unknownCommand(parent *cobra.Command, args []string) error {
 	return &usageError{fmt.Errorf("unknown command %q%s (see %s --help)", name, suggest(parent, name, ""), parent.CommandPath())}
 }
 
-// suggest gives ", did you mean …?" when names of parent's commands are like the one that was typed.
+// suggest gives ", did you mean …?" when names of parent's commands are like the one that was
+// typed.
 func suggest(parent *cobra.Command, typed, prefix string) string {
 	parent.SuggestionsMinimumDistance = 2
 	if len(typed) < 5 {

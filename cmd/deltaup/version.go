@@ -22,8 +22,8 @@ func newVersionCommand(env *Env) *cobra.Command {
 // linkedVersion is what `make build` sets; "" leaves it to the go command.
 var linkedVersion string
 
-// version tells what this program was built from: a tag, or a commit or its date and revision, with "dirty" for
-// changes that nobody has committed.
+// version tells what this program was built from: a tag, or a commit or its date and revision, with
+// "dirty" for changes that nobody has committed.
 func version() string {
 	number := linkedVersion
 	if info, ok := debug.ReadBuildInfo(); ok && number == "" {

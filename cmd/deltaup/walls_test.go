@@ -21,8 +21,10 @@ var floors = []struct {
 	{"slotboot", nil},
 	{"slotboot/machine", nil},
 	{"slotboot/scripts", nil},
-	{"dist", nil},            // units and initramfs scripts, with their tests only
-	{"slotboot/config", nil}, // beside slotboot, which is told what it needs: other boot loaders and tools can do without a file
+	{"dist", nil}, // units and initramfs scripts, with their tests only
+	// beside slotboot, which is told what it needs: other boot loaders and tools can do without a
+	// file
+	{"slotboot/config", nil},
 	{"mkimage/squashfs", nil},
 	{"mkimage/tree", []string{"mkimage/squashfs"}},
 	{"mkimage/internal/codec", []string{"chunkstore"}},
@@ -73,7 +75,8 @@ func TestWalls(t *testing.T) {
 	}
 }
 
-// ourImports gives what each of our packages imports of ours. Tests, and packages for them alone, are left out.
+// ourImports gives what each of our packages imports of ours. Tests, and packages for them alone,
+// are left out.
 func ourImports(t *testing.T) map[string][]string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "deltaup/...").Output()

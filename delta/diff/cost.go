@@ -120,7 +120,8 @@ func (c *comparison) chunkCost(content *chunkstore.Content) (cost int64) {
 	return cost
 }
 
-// leftOut estimates Options.LeftOut: a recipe is compressed as one, and an index has a few bytes for each chunk.
+// leftOut estimates Options.LeftOut: a recipe is compressed as one, and an index has a few bytes
+// for each chunk.
 func leftOut(r *mkimage.Recipe) (int64, error) {
 	const indexed, requests = 4, 12 << 10
 	var text bytes.Buffer

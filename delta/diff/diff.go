@@ -1,5 +1,6 @@
-// Package diff tells a publisher what the step from one release to the next costs a target, and what made it
-// cost that: by route, by directory and by file, what changed in name only, and what looks as if it need not be.
+// Package diff tells a publisher what the step from one release to the next costs a target, and
+// what made it cost that: by route, by directory and by file, what changed in name only, and what
+// looks as if it need not be.
 //
 // [Compare] takes two recipes with their contents. It changes nothing and says nothing about a
 // particular target: it assumes one that has all of the old release and nothing else.
@@ -26,9 +27,11 @@ type Side struct {
 // Options says how to compare; the zero value is usable.
 type Options struct {
 	// Frame is how many bytes a mirror stores for a chunk; nil: chunks are compressed to know it.
-	Frame     func(c chunkstore.Chunk) int64
-	LeftOut   int64 // what a patch set that leaves contents out costs besides, see mirror.LeftOutCost; 0: it is estimated
-	NoPatches bool  // cost by chunks alone, which is quick
+	Frame func(c chunkstore.Chunk) int64
+	// what a patch set that leaves contents out costs besides, see mirror.LeftOutCost; 0: it is
+	// estimated
+	LeftOut   int64
+	NoPatches bool // cost by chunks alone, which is quick
 	Progress  func(step Step, done, total int64)
 }
 

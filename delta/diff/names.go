@@ -8,7 +8,8 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// Names counts what changed in the tree. A name is counted once, under the first of these that fits, from top to bottom.
+// Names counts what changed in the tree. A name is counted once, under the first of these that
+// fits, from top to bottom.
 type Names struct {
 	Total     int `json:"total"`     // names of the new release
 	Added     int `json:"added"`     // of them, those that the old one lacks

@@ -70,7 +70,8 @@ func (c *comparison) findReasons() error {
 			continue
 		}
 		if found[kind] == nil {
-			found[kind] = &Reason{Kind: kind, What: sentences[kind], Example: f.Path} // files come dearest first
+			// files come dearest first
+			found[kind] = &Reason{Kind: kind, What: sentences[kind], Example: f.Path}
 		}
 		found[kind].Files++
 		found[kind].Cost += f.Cost
@@ -166,7 +167,8 @@ func kindOfChange(path string, a, b []byte) string {
 	return ""
 }
 
-// differences gives the first and last place at which two strings of the same length differ, and at how many they do.
+// differences gives the first and last place at which two strings of the same length differ, and at
+// how many they do.
 func differences(a, b []byte) (first, last, count int) {
 	first, last = -1, -1
 	for i := range a {

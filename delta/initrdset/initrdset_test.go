@@ -283,7 +283,8 @@ func TestTakeChunks(t *testing.T) {
 	}
 }
 
-// FuzzParse: a recipe that a set gives, whatever its text, can be listed and is what it was parsed from.
+// FuzzParse: a recipe that a set gives, whatever its text, can be listed and is what it was parsed
+// from.
 func FuzzParse(f *testing.F) {
 	_, new, image := fixture(f)
 	text, err := recipeText(new.recipe)

@@ -22,8 +22,8 @@ const (
 	oddPath    = "odd"    // folder of those whose name is none for a tree, or is in use: numbers
 )
 
-// listing is one end of a set: a text and the contents of an initrd, in the form of a recipe of an image that is never
-// built. Chunks do not matter in it.
+// listing is one end of a set: a text and the contents of an initrd, in the form of a recipe of an
+// image that is never built. Chunks do not matter in it.
 type listing struct {
 	recipe *mkimage.Recipe
 	text   []byte
@@ -35,8 +35,8 @@ type listing struct {
 
 func (l *listing) reader() io.ReaderAt { return bytes.NewReader(l.text) }
 
-// oldListing has all contents of the older initrd. Its text is a dictionary for recipes beside the image: see Dictionary, with
-// the older initrd's own recipe behind it.
+// oldListing has all contents of the older initrd. Its text is a dictionary for recipes beside the
+// image: see Dictionary, with the older initrd's own recipe behind it.
 func oldListing(old *initrd.Recipe, image *mkimage.Recipe) (*listing, error) {
 	text, err := stripped(old)
 	if err != nil {

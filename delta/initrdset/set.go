@@ -14,17 +14,18 @@ import (
 
 // Set is a set together with the recipe that its first group gives.
 type Set struct {
-	// Recipe is the new initrd's. Contents have the chunks that they have in the image, when these are known; all others
-	// have a list of the right size that nothing can be fetched by.
+	// Recipe is the new initrd's. Contents have the chunks that they have in the image, when these
+	// are known; all others have a list of the right size that nothing can be fetched by.
 	Recipe *initrd.Recipe
 
 	step  *patchset.Step
 	first *patchset.Group
 }
 
-// Open reads the new initrd's recipe. old is the recipe of the initrd that the set leads from, made with whatever
-// options, image the one beside the new initrd, and group the stored bytes of the set's first group.
-// Errors wrap chunkstore.ErrCorrupt, chunkstore.ErrVersion, or patchset.ErrFrom when old or image is another one.
+// Open reads the new initrd's recipe. old is the recipe of the initrd that the set leads from, made
+// with whatever options, image the one beside the new initrd, and group the stored bytes of the
+// set's first group. Errors wrap chunkstore.ErrCorrupt, chunkstore.ErrVersion, or patchset.ErrFrom
+// when old or image is another one.
 func Open(h *patchset.Head, old *initrd.Recipe, image *mkimage.Recipe, group []byte) (*Set, error) {
 	from, err := oldListing(old, image)
 	if err != nil {
@@ -71,9 +72,10 @@ func (s *Set) complete(from *listing, image *mkimage.Recipe) error {
 	return nil
 }
 
-// Apply makes the contents that only the set has and gives them to write, one after another, each from its beginning to
-// its end, and verified. group gives the stored bytes of a group, base opens a content of the old initrd. Errors in what the
-// set or base gives wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion; those of the functions are returned as they are.
+// Apply makes the contents that only the set has and gives them to write, one after another, each
+// from its beginning to its end, and verified. group gives the stored bytes of a group, base opens
+// a content of the old initrd. Errors in what the set or base gives wrap chunkstore.ErrCorrupt or
+// chunkstore.ErrVersion; those of the functions are returned as they are.
 func (s *Set) Apply(ctx context.Context, group func(n int) ([]byte, error), base func(c *chunkstore.Content) (io.ReaderAt, error),
 	write func(c *chunkstore.Content, piece []byte) error) error {
 	open, n := s.first, 0

@@ -11,12 +11,13 @@ import (
 	"deltaup/mkimage/initrd"
 )
 
-// dictionaryMax is the most bytes that Dictionary gives, and what a recipe that is compressed with it needs as window.
+// dictionaryMax is the most bytes that Dictionary gives, and what a recipe that is compressed with
+// it needs as window.
 const dictionaryMax = 8 << 20
 
-// Dictionary is what the recipe of an initrd resembles most: lines as it has them for the files of the image beside it,
-// the last of them if they are more than 8 MiB. They do not depend on how contents are cut, for who learns of an
-// image by a patch set does not know its chunks.
+// Dictionary is what the recipe of an initrd resembles most: lines as it has them for the files of
+// the image beside it, the last of them if they are more than 8 MiB. They do not depend on how
+// contents are cut, for who learns of an image by a patch set does not know its chunks.
 func Dictionary(image *mkimage.Recipe) []byte {
 	var b []byte
 	for i := range image.Entries {
@@ -54,8 +55,8 @@ func text(r *initrd.Recipe) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// withoutChunks copies a recipe. A content of more than most bytes gets one hole for its chunks, any other is one chunk,
-// which takes no line.
+// withoutChunks copies a recipe. A content of more than most bytes gets one hole for its chunks,
+// any other is one chunk, which takes no line.
 func withoutChunks(r *initrd.Recipe, most int64) *initrd.Recipe {
 	bare := *r
 	bare.Segments = append([]initrd.Segment(nil), r.Segments...)
@@ -104,8 +105,9 @@ func parse(text []byte, image *mkimage.Recipe) (*initrd.Recipe, error) {
 	return r, r.Validate()
 }
 
-// TakeChunks gives the contents of an initrd that the image beside it has, too, the chunks that they have there; when
-// these are not known, a list of the right size. The error, when a content has another size there, wraps chunkstore.ErrCorrupt.
+// TakeChunks gives the contents of an initrd that the image beside it has, too, the chunks that
+// they have there; when these are not known, a list of the right size. The error, when a content
+// has another size there, wraps chunkstore.ErrCorrupt.
 func TakeChunks(r *initrd.Recipe, image *mkimage.Recipe) error {
 	has := map[chunkstore.ID]*chunkstore.Content{}
 	for c := range image.Contents() {

@@ -8,8 +8,8 @@ import (
 	"deltaup/chunkstore"
 )
 
-// A bundle is several streams, each compressed by its own coder: first a table of plain size, coder and stored size of
-// each, then their stored bytes. The number of streams is known to the reader.
+// A bundle is several streams, each compressed by its own coder: first a table of plain size, coder
+// and stored size of each, then their stored bytes. The number of streams is known to the reader.
 
 // streamSize is what a bundle costs for one of its streams.
 type streamSize struct{ coder, plain, stored int }
@@ -43,7 +43,8 @@ func appendBundle(b []byte, streams [][]byte) ([]byte, []streamSize) {
 	return b, sizes
 }
 
-// readBundle decodes a bundle of n streams that is all of b. Together they have at most most bytes, which is the memory it takes.
+// readBundle decodes a bundle of n streams that is all of b. Together they have at most most bytes,
+// which is the memory it takes.
 func readBundle(b []byte, n int, most int64) ([][]byte, error) {
 	sizes := make([]streamSize, n)
 	in := input{b: b}

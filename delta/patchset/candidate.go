@@ -14,7 +14,8 @@ import (
 	"deltaup/delta/transform"
 )
 
-// candidate is one way to give a content: an entry and its patch, or several of each for a large one.
+// candidate is one way to give a content: an entry and its patch, or several of each for a large
+// one.
 type candidate struct {
 	entries []Entry
 	streams []suffix.Streams
@@ -104,7 +105,8 @@ func (m *maker) small(ctx context.Context, path string, c, base *chunkstore.Cont
 	return best, best.check(old, plain)
 }
 
-// poor tells whether so much of a content of one entry comes from nowhere that it may cost less without base.
+// poor tells whether so much of a content of one entry comes from nowhere that it may cost less
+// without base.
 func (c *candidate) poor() bool {
 	return float64(len(c.streams[0][suffix.Literals])) > 0.2*float64(c.entries[0].length)
 }
@@ -117,14 +119,16 @@ func cheaper(a, b *candidate) *candidate {
 	return a
 }
 
-// form is an entry with what is compared for it: base and content, either as they are or transformed.
+// form is an entry with what is compared for it: base and content, either as they are or
+// transformed.
 type form struct {
 	entry      Entry
 	old, plain []byte
 }
 
-// newForm gives the form in which an entry is compared: put through a transform that applies to both sides, or else as it is.
-// A transform that applies hardly ever does harm, and to try both takes long.
+// newForm gives the form in which an entry is compared: put through a transform that applies to
+// both sides, or else as it is. A transform that applies hardly ever does harm, and to try both
+// takes long.
 func newForm(path string, e Entry, old, plain []byte) form {
 	f := form{e, old, plain}
 	for _, id := range transform.For(path, plain) {
@@ -186,7 +190,8 @@ func (c *candidate) check(old, plain []byte) error {
 	return c.verify(got, err, plain)
 }
 
-// window reads the part of base that resembles the piece of size bytes at offset of a content of total bytes.
+// window reads the part of base that resembles the piece of size bytes at offset of a content of
+// total bytes.
 func (m *maker) window(ctx context.Context, base *chunkstore.Content, offset, size, total int64) ([]byte, error) {
 	if base.Size <= PieceMax {
 		return readContent(ctx, m.old, base)
@@ -196,8 +201,9 @@ func (m *maker) window(ctx context.Context, base *chunkstore.Content, offset, si
 	return b, readPart(ctx, m.old, base, b, begin)
 }
 
-// windowOf gives the window of a base for a piece: at most suffix.WindowMax bytes around the place that the piece would
-// have if both contents had one size, on a grid, so that neighbouring pieces share windows.
+// windowOf gives the window of a base for a piece: at most suffix.WindowMax bytes around the place
+// that the piece would have if both contents had one size, on a grid, so that neighbouring pieces
+// share windows.
 func windowOf(base, offset, size, total int64) (begin, length int64) {
 	const grid = suffix.WindowMax / 2
 	if base <= suffix.WindowMax {
@@ -235,7 +241,8 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 			at, n := windowOf(base.Size, off, int64(len(plain)), c.Size)
 			if at != begin || n != length {
 				begin, length, index, old = at, n, nil, nil
-				runtime.GC() // an index takes most of the memory that there is: the last one goes first
+				// an index takes most of the memory that there is: the last one goes first
+				runtime.GC()
 				old = make([]byte, n)
 				if err := readPart(ctx, m.old, base, old, at); err != nil {
 					return nil, err

@@ -15,18 +15,20 @@ import (
 type coder struct {
 	name   string
 	encode func(plain []byte) []byte
-	// decode gives exactly size bytes, none of them shared with stored, or an error. Whatever stored is, it takes
-	// memory in proportion to size.
+	// decode gives exactly size bytes, none of them shared with stored, or an error. Whatever
+	// stored is, it takes memory in proportion to size.
 	decode func(stored []byte, size int) ([]byte, error)
 }
 
-// coders are the registered ones by id. An id's decoder never changes; doc/patchset.md says what each is worth.
+// coders are the registered ones by id. An id's decoder never changes; doc/patchset.md says what
+// each is worth.
 var coders = [...]coder{
 	0: {"stored", func(p []byte) []byte { return p }, decodeStored},
 	1: {"brotli", encodeBrotli, decodeBrotli},
 }
 
-// smallest compresses plain with the coder that makes it smallest, of equals the one with the smallest id.
+// smallest compresses plain with the coder that makes it smallest, of equals the one with the
+// smallest id.
 func smallest(plain []byte) (id int, stored []byte) {
 	stored = plain
 	if dense(plain) {
@@ -40,7 +42,8 @@ func smallest(plain []byte) (id int, stored []byte) {
 	return id, stored
 }
 
-// dense tells whether plain is compressed already, which takes the best coders longest of all to find out.
+// dense tells whether plain is compressed already, which takes the best coders longest of all to
+// find out.
 func dense(plain []byte) bool {
 	const worthAsking = 1 << 20
 	return len(plain) >= worthAsking && len(estimator().EncodeAll(plain, nil)) > len(plain)-len(plain)/1000

@@ -6,8 +6,8 @@ import (
 	"deltaup/chunkstore"
 )
 
-// Columns of a head's bundle: values of a kind lie together, so that they compress. The first ones are the recipe's
-// patch, the rest the directory. doc/patchset.md says what each holds.
+// Columns of a head's bundle: values of a kind lie together, so that they compress. The first ones
+// are the recipe's patch, the rest the directory. doc/patchset.md says what each holds.
 const (
 	colHeader   = iota // the recipe's parameters
 	colRenames         // pairs of paths

@@ -16,8 +16,8 @@ const (
 	kindsEnd
 )
 
-// listing is what both sides know of a set's directory: the new contents with data, in data order, and the base that
-// each most likely has.
+// listing is what both sides know of a set's directory: the new contents with data, in data order,
+// and the base that each most likely has.
 type listing struct {
 	bases    []*chunkstore.Content // all of the old release
 	contents []*chunkstore.Content
@@ -26,7 +26,8 @@ type listing struct {
 	oldPaths map[*chunkstore.Content]string
 }
 
-// newListing lists the new contents of to; origins gives the path in from that a path of to had, when it is another.
+// newListing lists the new contents of to; origins gives the path in from that a path of to had,
+// when it is another.
 func newListing(from, to *mkimage.Recipe, origins map[string]string) *listing {
 	l := new(listing)
 	old := make(map[chunkstore.ID]bool)
@@ -77,7 +78,8 @@ func firstPaths(r *mkimage.Recipe) map[*chunkstore.Content]string {
 func originsOf(renamed map[string]string) map[string]string {
 	origins := make(map[string]string, len(renamed))
 	for old, path := range renamed {
-		// Of several paths that became one, the first one is kept: the result may not depend on the map's order.
+		// Of several paths that became one, the first one is kept: the result may not depend on the
+		// map's order.
 		if other, ok := origins[path]; !ok || old < other {
 			origins[path] = old
 		}
@@ -93,7 +95,8 @@ func pieces(c *chunkstore.Content) int {
 	return int((c.Size + LargePiece - 1) / LargePiece)
 }
 
-// writeDirectory appends entries, which are in the listing's order, to the columns. groups counts the entries of each group.
+// writeDirectory appends entries, which are in the listing's order, to the columns. groups counts
+// the entries of each group.
 func writeDirectory(c *columns, l *listing, entries []Entry, groups []int) {
 	at := make(map[*chunkstore.Content]int, len(l.bases))
 	for i, b := range l.bases {

@@ -195,7 +195,8 @@ func open(set []byte) (*Head, error) {
 	return ReadHead(set[:min(int64(len(set)), n)])
 }
 
-// applySet gives the contents that a set makes, and its step. The chunk lists of pending contents are filled in.
+// applySet gives the contents that a set makes, and its step. The chunk lists of pending contents
+// are filled in.
 func applySet(set []byte, from *release) (*Step, map[chunkstore.ID][]byte, error) {
 	h, err := open(set)
 	if err != nil {

@@ -19,9 +19,9 @@ type Group struct {
 	patches []suffix.Streams // of its entries
 }
 
-// OpenGroup verifies and decodes group n of s from its stored bytes, which may be overwritten afterwards.
-// It keeps GroupRef.Plain bytes of memory, and takes a window of at most 8 MiB more while it decodes. Errors
-// name the group and wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+// OpenGroup verifies and decodes group n of s from its stored bytes, which may be overwritten
+// afterwards. It keeps GroupRef.Plain bytes of memory, and takes a window of at most 8 MiB more
+// while it decodes. Errors name the group and wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func (s *Step) OpenGroup(n int, stored []byte) (*Group, error) {
 	g, err := s.openGroup(n, stored)
 	if err != nil {
@@ -67,9 +67,10 @@ func (e *Entry) oldLength() int64 {
 	return e.Base.Size
 }
 
-// Content gives the plain bytes of entry i of Step.Entries, which belongs to this group. base reads the bytes of
-// Entry.Base, Bytes without a copy, and is not used (nil) when there is none. What it gives is verified: a base that is not what it claims to be
-// is an error that wraps chunkstore.ErrCorrupt, as is everything else but an error of base.
+// Content gives the plain bytes of entry i of Step.Entries, which belongs to this group. base reads
+// the bytes of Entry.Base, Bytes without a copy, and is not used (nil) when there is none. What it
+// gives is verified: a base that is not what it claims to be is an error that wraps
+// chunkstore.ErrCorrupt, as is everything else but an error of base.
 func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) {
 	e := &g.step.Entries[i]
 	plain, err := g.content(i, e, base)

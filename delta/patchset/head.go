@@ -7,7 +7,8 @@ import (
 	"deltaup/chunkstore"
 )
 
-// Layout of a head; doc/patchset.md has it in full. The version and the head's size are little-endian.
+// Layout of a head; doc/patchset.md has it in full. The version and the head's size are
+// little-endian.
 const (
 	magic   = "DUPSET\r\n"
 	version = 1
@@ -16,8 +17,8 @@ const (
 	groupRefMin = 1 + 1 + hashSize // least bytes of a group in the table
 )
 
-// HeadSize tells from a set's first FixedSize bytes how many bytes its head has, those included. Errors wrap
-// chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+// HeadSize tells from a set's first FixedSize bytes how many bytes its head has, those included.
+// Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func HeadSize(first []byte) (int64, error) {
 	if len(first) < FixedSize || string(first[:len(magic)]) != magic {
 		return 0, fmt.Errorf("read patch set: %w: it does not begin like one", chunkstore.ErrCorrupt)
@@ -64,8 +65,8 @@ func (h *Head) place() {
 	}
 }
 
-// ReadHead reads a head of exactly the bytes that HeadSize tells. It keeps b. Errors wrap chunkstore.ErrCorrupt or
-// chunkstore.ErrVersion.
+// ReadHead reads a head of exactly the bytes that HeadSize tells. It keeps b. Errors wrap
+// chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func ReadHead(b []byte) (*Head, error) {
 	n, err := HeadSize(b)
 	if err != nil {

@@ -120,7 +120,8 @@ func goldenHead(f *testing.F) ([]byte, *Head) {
 	return set, h
 }
 
-// smallFixture is a step of a few short files: a fuzzer's inputs are the quicker tried the shorter they are.
+// smallFixture is a step of a few short files: a fuzzer's inputs are the quicker tried the shorter
+// they are.
 func smallFixture(t testing.TB) (from, to *release) {
 	t.Helper()
 	small := chunkstore.Params{Min: 64, Average: 64, Max: 256}

@@ -7,15 +7,17 @@ import (
 )
 
 const (
-	// chunkListed is about what one chunk takes in the recipe's patch, which has the chunk lists of contents that are left out.
+	// chunkListed is about what one chunk takes in the recipe's patch, which has the chunk lists of
+	// contents that are left out.
 	chunkListed = 36
-	// dearShare is the share of MakeOptions.LeftOutCost by which a patch must be larger than the chunks to be thought of:
-	// what is less adds up to it too seldom to be grouped alone, which costs bytes.
+	// dearShare is the share of MakeOptions.LeftOutCost by which a patch must be larger than the
+	// chunks to be thought of: what is less adds up to it too seldom to be grouped alone, which
+	// costs bytes.
 	dearShare = 64
 )
 
-// dear is a content whose patch is larger than its chunks. It has groups of its own, so that it can be taken out again when
-// all are known.
+// dear is a content whose patch is larger than its chunks. It has groups of its own, so that it can
+// be taken out again when all are known.
 type dear struct {
 	content *chunkstore.Content
 	chunks  int64 // bytes
@@ -30,7 +32,8 @@ func (m *maker) dear(c *candidate) *dear {
 	return &dear{content: c.entries[0].Content, chunks: c.chunks}
 }
 
-// leaveOut takes out the contents that cost less by chunks, if they save what one of them costs a target besides.
+// leaveOut takes out the contents that cost less by chunks, if they save what one of them costs a
+// target besides.
 func (m *maker) leaveOut() {
 	saved, out := int64(0), map[*chunkstore.Content]bool{}
 	for i := range m.groups {

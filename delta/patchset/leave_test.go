@@ -34,7 +34,8 @@ func frames(from, to *release) func(c *chunkstore.Content) int64 {
 	}
 }
 
-// TestLeftOut has a content that is several old ones in a row, of which a patch knows one: by chunks it is nearly there.
+// TestLeftOut has a content that is several old ones in a row, of which a patch knows one: by
+// chunks it is nearly there.
 func TestLeftOut(t *testing.T) {
 	var parts [][]byte
 	var old []file

@@ -17,15 +17,17 @@ import (
 )
 
 const (
-	// groupTarget is the bytes of streams at which a group is closed: a larger one compresses better, a smaller
-	// one is applied in less memory and repaired with fewer bytes.
+	// groupTarget is the bytes of streams at which a group is closed: a larger one compresses
+	// better, a smaller one is applied in less memory and repaired with fewer bytes.
 	groupTarget = 8 << 20
-	// batchSize is the plain bytes of contents that are worked on before their groups are compressed: it bounds memory.
+	// batchSize is the plain bytes of contents that are worked on before their groups are
+	// compressed: it bounds memory.
 	batchSize = 192 << 20
 )
 
-// Make writes the set that leads from one release to another. old and new open the contents of either. Equal arguments
-// give equal bytes. Memory stays below 2 GiB whatever the contents' sizes. Every patch is applied once before it is written.
+// Make writes the set that leads from one release to another. old and new open the contents of
+// either. Equal arguments give equal bytes. Memory stays below 2 GiB whatever the contents' sizes.
+// Every patch is applied once before it is written.
 func Make(ctx context.Context, w io.Writer, from, to *mkimage.Recipe, old, new Contents, o MakeOptions) (*Stats, error) {
 	m := &maker{from: from, to: to, old: old, new: new, o: o, room: newRoom(), stats: &Stats{}}
 	if m.o.Workers <= 0 {

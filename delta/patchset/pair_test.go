@@ -16,8 +16,9 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// BenchmarkPair makes and applies the set between two real images, named by DELTAUP_OLD and DELTAUP_NEW, and prints
-// what it consists of. doc/patchset.md has its results for two releases of Debian:
+// BenchmarkPair makes and applies the set between two real images, named by DELTAUP_OLD and
+// DELTAUP_NEW, and prints what it consists of. doc/patchset.md has its results for two releases of
+// Debian:
 //
 //	DELTAUP_OLD=v1.squashfs DELTAUP_NEW=v2.squashfs go test -run '^$' -bench Pair -benchtime 1x ./delta/patchset
 func BenchmarkPair(b *testing.B) {

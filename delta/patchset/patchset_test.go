@@ -191,7 +191,8 @@ func TestChunkCost(t *testing.T) {
 	}
 }
 
-// TestOtherChunking: a release whose contents are cut in another way shares contents, not chunk lists.
+// TestOtherChunking: a release whose contents are cut in another way shares contents, not chunk
+// lists.
 func TestOtherChunking(t *testing.T) {
 	files := []file{{path: "a", plain: text(1, 9000)}, {path: "b", plain: text(2, 9000)}, {path: "c", plain: text(1, 9000)}, {path: "d"}}
 	from := newRelease(t, 1, fixtureChunks, files)
@@ -230,7 +231,8 @@ func TestWrongContents(t *testing.T) {
 	}
 }
 
-// usesBase tells whether an entry has the base and copies from it, which its group's patches do when it is the base of an entry.
+// usesBase tells whether an entry has the base and copies from it, which its group's patches do
+// when it is the base of an entry.
 func usesBase(s *Step, id chunkstore.ID) bool {
 	return slices.ContainsFunc(s.Entries, func(e Entry) bool { return e.Base != nil && e.Base.ID == id })
 }

@@ -31,13 +31,15 @@ const (
 	contentKinds
 )
 
-// Forms of a chunk list: left out; none or one chunk that is the content; otherwise the number of chunks plus one.
+// Forms of a chunk list: left out; none or one chunk that is the content; otherwise the number of
+// chunks plus one.
 const (
 	listPending = iota
 	listImplied
 )
 
-// Forms of a chunk: a hole, a new chunk, otherwise a zigzag step from the old chunk after the last one told, plus two.
+// Forms of a chunk: a hole, a new chunk, otherwise a zigzag step from the old chunk after the last
+// one told, plus two.
 const (
 	chunkHole = iota
 	chunkNew
@@ -50,8 +52,8 @@ const (
 	stepDelete
 )
 
-// ledger is what writer and reader of a recipe's patch both know at each point. Everything in here is
-// a function of what was written so far.
+// ledger is what writer and reader of a recipe's patch both know at each point. Everything in here
+// is a function of what was written so far.
 type ledger struct {
 	from, to *mkimage.Recipe
 	renamed  map[string]string

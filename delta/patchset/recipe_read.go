@@ -26,8 +26,9 @@ type recipeReader struct {
 	missed  bool // and one of them is referred to
 }
 
-// readRecipe applies the patch in the columns to from. The result passes mkimage.Recipe.Validate but for the chunk
-// lists of the pending contents, which are nil, as are those that from lacks. It shares contents with from.
+// readRecipe applies the patch in the columns to from. The result passes mkimage.Recipe.Validate
+// but for the chunk lists of the pending contents, which are nil, as are those that from lacks. It
+// shares contents with from.
 func readRecipe(in *columnReader, from *mkimage.Recipe) (
 	to *mkimage.Recipe, pending []*chunkstore.Content, renamed map[string]string, err error) {
 	to = new(mkimage.Recipe)

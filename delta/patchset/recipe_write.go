@@ -136,7 +136,8 @@ func (w *recipeWriter) inode(x, e *mkimage.Entry) (flags byte) {
 	return flags
 }
 
-// order writes the paths that lead the data area: 0 for the one that follows in the old list, otherwise an entry's index plus one.
+// order writes the paths that lead the data area: 0 for the one that follows in the old list,
+// otherwise an entry's index plus one.
 func (w *recipeWriter) order() {
 	at := paths(w.to)
 	place := make(map[string]int)

@@ -9,7 +9,8 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// rename is a path of the old tree and the one that takes its place in the new tree. What is below a folder moves along.
+// rename is a path of the old tree and the one that takes its place in the new tree. What is below
+// a folder moves along.
 type rename struct{ old, new string }
 
 // split cuts a path into folder and name; the folder of a name in the root is "".
@@ -26,8 +27,9 @@ func join(folder, name string) string {
 	return folder + "/" + name
 }
 
-// findRenames pairs paths of the new tree that the old one lacks with paths of the old tree that are gone, when
-// they differ in version numbers only: usr/lib/modules/6.1.0-54-cloud-amd64, usr/lib/libfoo.so.3.0.2.
+// findRenames pairs paths of the new tree that the old one lacks with paths of the old tree that
+// are gone, when they differ in version numbers only: usr/lib/modules/6.1.0-54-cloud-amd64,
+// usr/lib/libfoo.so.3.0.2.
 func findRenames(from, to *mkimage.Recipe) []rename {
 	type key struct{ folder, name string }
 	olds, news := paths(from), paths(to)
@@ -81,8 +83,8 @@ func paths(r *mkimage.Recipe) map[string]int {
 	return m
 }
 
-// pattern is an entry of the old tree under the path that it has after the renames: what an entry of the
-// new tree is compared with.
+// pattern is an entry of the old tree under the path that it has after the renames: what an entry
+// of the new tree is compared with.
 type pattern struct {
 	path string
 	*mkimage.Entry

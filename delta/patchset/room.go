@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// roomMax is the memory, in bytes, that searches and coders of one Make take together, on however many processors.
-// Beside it are the contents and streams of one batch.
+// roomMax is the memory, in bytes, that searches and coders of one Make take together, on however
+// many processors. Beside it are the contents and streams of one batch.
 const roomMax = 1 << 30
 
 // room shares roomMax out among goroutines.
@@ -24,8 +24,8 @@ func (r room) take(ctx context.Context, bytes int64) (release func(), err error)
 	return func() { r.left.Release(bytes) }, nil
 }
 
-// searchRoom is about what the patches from an old content, or a window of one, to a new one take: the index while it is
-// made; what was looked up, and the streams of both gains.
+// searchRoom is about what the patches from an old content, or a window of one, to a new one take:
+// the index while it is made; what was looked up, and the streams of both gains.
 func searchRoom(old, new int) int64 { return 14*int64(old) + 12*int64(new) }
 
 // coderRoom is about what brotli takes for a group.

@@ -14,8 +14,9 @@ const (
 	sketchWindow = 32       // bytes of a rolling hash
 	sketchLeast  = 256      // bytes of a content that is worth a sketch
 	sketchShared = 3        // hashes in common that make a base
-	sketchOwners = 256      // contents that are looked for by one hash; what more have in common says little of each
-	sketchRead   = 2 << 30  // bytes of the old release that are read for it, at most
+	// contents that are looked for by one hash; what more have in common says little of each
+	sketchOwners = 256
+	sketchRead   = 2 << 30 // bytes of the old release that are read for it, at most
 )
 
 // sketch is the smallest of a sample of the hashes of all windows of a content: contents that share
@@ -61,7 +62,8 @@ func makeSketch(b []byte) sketch {
 	return s
 }
 
-// similar gives, for each of the contents without base, the most similar content of the old release.
+// similar gives, for each of the contents without base, the most similar content of the old
+// release.
 func similar(ctx context.Context, from *mkimage.Recipe, old, new Contents, wanted []*chunkstore.Content) (
 	map[*chunkstore.Content]*chunkstore.Content, error) {
 	owners := make(map[uint64][]*chunkstore.Content) // the wanted ones that have a hash

@@ -7,9 +7,9 @@ import (
 	"deltaup/mkimage"
 )
 
-// Step applies the recipe's patch to from. It proves from by the head's hash of it, and, when nothing is pending,
-// To by its hash. Step.To shares contents with from. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion, or
-// ErrFrom when from is another recipe.
+// Step applies the recipe's patch to from. It proves from by the head's hash of it, and, when
+// nothing is pending, To by its hash. Step.To shares contents with from. Errors wrap
+// chunkstore.ErrCorrupt or chunkstore.ErrVersion, or ErrFrom when from is another recipe.
 func (h *Head) Step(from *mkimage.Recipe) (*Step, error) {
 	id, err := from.ID()
 	if err != nil {
@@ -25,10 +25,11 @@ func (h *Head) Step(from *mkimage.Recipe) (*Step, error) {
 	return s, nil
 }
 
-// StepAfter applies the recipe's patch to the recipe that another step leads to, whose pending chunk lists need not be
-// known: they stay pending. Without them that recipe cannot be proved by its hash; that the other set's head leads there is
-// demanded, contents are proved by their ids anyway, and an image by its own hash. Errors are those of Step, or wrap ErrPending when
-// this set refers to the chunk lists that are missing.
+// StepAfter applies the recipe's patch to the recipe that another step leads to, whose pending
+// chunk lists need not be known: they stay pending. Without them that recipe cannot be proved by
+// its hash; that the other set's head leads there is demanded, contents are proved by their ids
+// anyway, and an image by its own hash. Errors are those of Step, or wrap ErrPending when this set
+// refers to the chunk lists that are missing.
 func (h *Head) StepAfter(before *Step) (*Step, error) {
 	if h.From != before.head.To {
 		return nil, fmt.Errorf("%w: from %v, not %v", ErrFrom, h.From, before.head.To)
@@ -70,7 +71,8 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 	return s, nil
 }
 
-// Finish proves To by its hash once all Pending contents have their chunk lists. The error wraps chunkstore.ErrCorrupt.
+// Finish proves To by its hash once all Pending contents have their chunk lists. The error wraps
+// chunkstore.ErrCorrupt.
 func (s *Step) Finish() error {
 	for _, c := range s.Pending {
 		if c.Chunks == nil {

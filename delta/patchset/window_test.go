@@ -6,7 +6,8 @@ import (
 	"deltaup/delta/suffix"
 )
 
-// TestWindowOf holds the windows of large bases to their size and to the place that a piece has in them.
+// TestWindowOf holds the windows of large bases to their size and to the place that a piece has in
+// them.
 func TestWindowOf(t *testing.T) {
 	const mib = 1 << 20
 	for _, size := range []int64{17 * mib, 64 * mib, 64*mib + 1, 97*mib + 5, 283 * mib, 5 << 30} {

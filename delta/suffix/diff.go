@@ -2,14 +2,16 @@ package suffix
 
 import "encoding/binary"
 
-// By how many bytes a match elsewhere must beat going on where the last match left off, for Search.Diff.
+// By how many bytes a match elsewhere must beat going on where the last match left off, for
+// Search.Diff.
 const (
-	ProgramGain = 8  // many short matches: pays where bytes differ here and there
-	TextGain    = 32 // few long ones: pays where contents have insertions and new bytes compress well
+	ProgramGain = 8 // many short matches: pays where bytes differ here and there
+	// few long ones: pays where contents have insertions and new bytes compress well
+	TextGain = 32
 )
 
-// Diff makes a patch. The time is linear in the length of new, whatever the contents are: where a search for
-// matches costs too much, only some positions are searched for.
+// Diff makes a patch. The time is linear in the length of new, whatever the contents are: where a
+// search for matches costs too much, only some positions are searched for.
 func (s *Search) Diff(gain int) Streams {
 	w := writer{old: s.x.old, new: s.new, base: s.x.start}
 	if len(w.old) > 0 {
@@ -29,16 +31,17 @@ type writer struct {
 	base     int64 // position of old in the old content
 	s        Streams
 
-	done int   // bytes of new that are written
-	last int   // where the copy at hand begins in new; it is extended backwards by the match after it
+	done int // bytes of new that are written
+	// where the copy at hand begins in new; it is extended backwards by the match after it
+	last int
 	pos  int   // and in old
 	at   int64 // old position behind the last copy
 
 	zeros, diffs int // run at hand: bytes without difference, then differing ones
 }
 
-// between writes what lies between the beginnings of two matches: a copy that extends a forward, what extends b
-// backward is left to the next call, literals for the rest.
+// between writes what lies between the beginnings of two matches: a copy that extends a forward,
+// what extends b backward is left to the next call, literals for the rest.
 func (w *writer) between(a, b match) {
 	forward := w.forward(w.pos, w.last, b.start)
 	backward := 0
@@ -83,7 +86,8 @@ func (w *writer) backward(pos, start, limit int) int {
 	return length
 }
 
-// split tells how many of n bytes of new from start on go to the copy from a; the rest go to that from b.
+// split tells how many of n bytes of new from start on go to the copy from a; the rest go to that
+// from b.
 func (w *writer) split(a, start, b, n int) int {
 	score, best, cut := 0, 0, 0
 	for i := range n {

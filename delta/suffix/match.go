@@ -6,8 +6,8 @@ import (
 	"math/bits"
 )
 
-// Index is an old content, or a window of one, made ready to be searched. It takes about six times the window's
-// size in memory, and twelve times while it is made. It is safe for concurrent use.
+// Index is an old content, or a window of one, made ready to be searched. It takes about six times
+// the window's size in memory, and twelve times while it is made. It is safe for concurrent use.
 type Index struct {
 	old    []byte
 	start  int64 // of old in the old content
@@ -26,8 +26,9 @@ const (
 	prefixMax  = 24 // bits
 )
 
-// NewIndex indexes old, which it keeps, at most WindowMax bytes; more panic. start is where old lies in the
-// old content, of which it may be a window: patches count positions from the content's beginning.
+// NewIndex indexes old, which it keeps, at most WindowMax bytes; more panic. start is where old
+// lies in the old content, of which it may be a window: patches count positions from the content's
+// beginning.
 func NewIndex(old []byte, start int64) *Index {
 	if len(old) > WindowMax {
 		panic(fmt.Sprintf("suffix: an index of %d bytes", len(old)))
@@ -56,8 +57,9 @@ func (x *Index) prefix(p []byte) int {
 	return n >> x.shift
 }
 
-// longest gives the position and length of a longest match of the beginning of p among the suffixes that have its prefix,
-// 0 when there is none of matchLeast bytes, and about how many steps that took.
+// longest gives the position and length of a longest match of the beginning of p among the suffixes
+// that have its prefix, 0 when there is none of matchLeast bytes, and about how many steps that
+// took.
 func (x *Index) longest(p []byte) (pos, length, work int) {
 	if len(p) < matchLeast || len(x.old) == 0 {
 		return 0, 0, 1
@@ -68,7 +70,8 @@ func (x *Index) longest(p []byte) (pos, length, work int) {
 		return 0, 0, 1
 	}
 	head := p[:min(len(p), compareMax)]
-	// The suffixes in low to high are those around p; both ends have lowLen and highLen bytes in common with it.
+	// The suffixes in low to high are those around p; both ends have lowLen and highLen bytes in
+	// common with it.
 	lowLen, highLen := -1, -1
 	lo, hi := low-1, high
 	for hi-lo > 1 {

@@ -9,7 +9,8 @@ import (
 	"slices"
 )
 
-// Reader takes patches off joined streams, one after another. Its memory beside the streams is constant.
+// Reader takes patches off joined streams, one after another. Its memory beside the streams is
+// constant.
 type Reader struct {
 	left Streams
 	err  error
@@ -18,9 +19,10 @@ type Reader struct {
 // NewReader reads patches from s, which must not change while it is used.
 func NewReader(s Streams) *Reader { return &Reader{left: s} }
 
-// Next gives the streams of the next patch, which makes newSize bytes out of an old content of oldSize: parts
-// of the joined streams, not copies. Every length and position is checked, so that Patch of the result
-// can fail for reading old only. Otherwise the error wraps ErrCorrupt, and so will all later ones.
+// Next gives the streams of the next patch, which makes newSize bytes out of an old content of
+// oldSize: parts of the joined streams, not copies. Every length and position is checked, so that
+// Patch of the result can fail for reading old only. Otherwise the error wraps ErrCorrupt, and so
+// will all later ones.
 func (r *Reader) Next(oldSize, newSize int64) (Streams, error) {
 	if r.err != nil {
 		return Streams{}, r.err
@@ -154,11 +156,13 @@ func (c *cursor) runs(copied int64) (differing int64) {
 	return differing
 }
 
-// batchMax is how many steps are known before old is read: reads go through old from front to back within a batch.
+// batchMax is how many steps are known before old is read: reads go through old from front to back
+// within a batch.
 const batchMax = 128 << 10
 
-// Patch appends to dst the newSize bytes that one patch makes out of old, which it reads in few passes from front to back, for what
-// old is read from may be compressed. It takes 4 MiB of memory at most beside dst. Errors wrap ErrCorrupt or are those of old.
+// Patch appends to dst the newSize bytes that one patch makes out of old, which it reads in few
+// passes from front to back, for what old is read from may be compressed. It takes 4 MiB of memory
+// at most beside dst. Errors wrap ErrCorrupt or are those of old.
 func Patch(dst []byte, old io.ReaderAt, oldSize int64, s Streams, newSize int64) ([]byte, error) {
 	r := NewReader(s)
 	s, err := r.Next(oldSize, newSize)

@@ -1,14 +1,16 @@
 package suffix
 
-// sorted gives the suffix array of text: the starts of its suffixes in their order. It is SA-IS, in linear time (Nong,
-// Zhang, Chan: "Two Efficient Algorithms for Linear Time Suffix Array Construction").
+// sorted gives the suffix array of text: the starts of its suffixes in their order. It is SA-IS, in
+// linear time (Nong, Zhang, Chan: "Two Efficient Algorithms for Linear Time Suffix Array
+// Construction").
 func sorted(text []byte) []int32 {
 	sa := make([]int32, len(text))
 	induce(text, sa, 255)
 	return sa
 }
 
-// induce fills sa, which has text's length, with the suffix array of text, whose symbols are 0 to upper.
+// induce fills sa, which has text's length, with the suffix array of text, whose symbols are 0 to
+// upper.
 func induce[T byte | int32](text []T, sa []int32, upper int) {
 	n := len(text)
 	if n < 2 {
@@ -26,7 +28,8 @@ func induce[T byte | int32](text []T, sa []int32, upper int) {
 	if len(lms) == 0 {
 		return
 	}
-	// The LMS substrings are in order now. Number them, equal ones alike, and sort the shorter text of their numbers.
+	// The LMS substrings are in order now. Number them, equal ones alike, and sort the shorter text
+	// of their numbers.
 	order := make([]int32, 0, len(lms))
 	for _, v := range sa {
 		if s.lms(int(v)) {
@@ -122,7 +125,8 @@ func (s *sorter[T]) sort(lms []int32) {
 	}
 }
 
-// names numbers LMS substrings. Two of them never start beside each other, so half a start is enough of an index.
+// names numbers LMS substrings. Two of them never start beside each other, so half a start is
+// enough of an index.
 type names struct {
 	at  []int32
 	top int

@@ -2,8 +2,9 @@ package suffix
 
 import "fmt"
 
-// Search makes patches from one old content to one new one. What it looks up for one patch serves the next, for which
-// it takes eight times the new content's size in memory. It is not safe for concurrent use.
+// Search makes patches from one old content to one new one. What it looks up for one patch serves
+// the next, for which it takes eight times the new content's size in memory. It is not safe for
+// concurrent use.
 type Search struct {
 	x     *Index
 	new   []byte
@@ -30,17 +31,18 @@ func (x *Index) Search(new []byte) *Search {
 }
 
 const (
-	// workRate bounds the steps of a patch for each byte of the new content. Programs and text take 5 to 25; only
-	// contents that repeat themselves in long, slightly different pieces come to more.
+	// workRate bounds the steps of a patch for each byte of the new content. Programs and text take
+	// 5 to 25; only contents that repeat themselves in long, slightly different pieces come to
+	// more.
 	workRate  = 64
 	workAhead = 1 << 20 // steps that may be taken before they are earned
-	// stallMax ends the search for a better beginning of a match after so many steps without change: otherwise
-	// long repetitions take quadratic time.
+	// stallMax ends the search for a better beginning of a match after so many steps without
+	// change: otherwise long repetitions take quadratic time.
 	stallMax = 64
 )
 
-// longest is Index.longest for the new content from at on. When the work so far is more than the bytes before at are
-// worth, it finds nothing: then only some positions are looked up.
+// longest is Index.longest for the new content from at on. When the work so far is more than the
+// bytes before at are worth, it finds nothing: then only some positions are looked up.
 func (s *Search) longest(at int) (pos, length int) {
 	f := &s.found[at]
 	if f.known == 0 {
@@ -57,7 +59,8 @@ func (s *Search) longest(at int) (pos, length int) {
 // match says that new[start:start+length] resembles old from pos on.
 type match struct{ start, pos, length int }
 
-// matches finds the matches of bsdiff: places where new agrees with old and not with the continuation of the match before.
+// matches finds the matches of bsdiff: places where new agrees with old and not with the
+// continuation of the match before.
 func (s *Search) matches(gain int, each func(match)) {
 	old, new := s.x.old, s.new
 	var at, length, pos int

@@ -3,10 +3,11 @@
 // a suffix array of the old content and extended in both directions over bytes that differ here and
 // there, as addresses do in a program that was built again.
 //
-// [NewIndex] sorts an old content, [Index.Search] finds what a new one has of it, and [Search.Diff] gives a patch as
-// [Streams]: six streams of unlike statistics, so that many patches can be joined stream by stream and
-// compressed together. A patch needs no lengths of its own: [Reader] takes patch after patch off joined
-// streams, for each says by itself where it ends. Format: doc/patchset.md.
+// [NewIndex] sorts an old content, [Index.Search] finds what a new one has of it, and [Search.Diff]
+// gives a patch as [Streams]: six streams of unlike statistics, so that many patches can be joined
+// stream by stream and compressed together. A patch needs no lengths of its own: [Reader] takes
+// patch after patch off joined streams, for each says by itself where it ends. Format:
+// doc/patchset.md.
 package suffix
 
 import "errors"
@@ -16,7 +17,8 @@ var ErrCorrupt = errors.New("corrupt patch")
 
 // Bounds that hold for every patch.
 const (
-	// NewMax is the most bytes that one patch makes. Larger contents are cut into pieces, each a patch of its own.
+	// NewMax is the most bytes that one patch makes. Larger contents are cut into pieces, each a
+	// patch of its own.
 	NewMax = 16 << 20
 	// WindowMax is the most bytes of an old content that one patch can copy from.
 	WindowMax = 64 << 20
@@ -24,12 +26,14 @@ const (
 
 // Number of streams, and what each holds. Numbers are unsigned LEB128 varints.
 const (
-	Copies   = iota // of each step: how many bytes are old bytes plus differences
-	Extras          // of each step: how many bytes follow from Literals
-	Seeks           // of each step: how far the old position moves before the step, zigzag
-	Runs            // over the copied bytes of a patch: length of a run without difference, then of one of differing bytes, and so on
-	Diffs           // the differing bytes: new minus old, modulo 256
-	Literals        // new bytes that come from nowhere
+	Copies = iota // of each step: how many bytes are old bytes plus differences
+	Extras        // of each step: how many bytes follow from Literals
+	Seeks         // of each step: how far the old position moves before the step, zigzag
+	// over the copied bytes of a patch: length of a run without difference, then of one of
+	// differing bytes, and so on
+	Runs
+	Diffs    // the differing bytes: new minus old, modulo 256
+	Literals // new bytes that come from nowhere
 	NumStreams
 )
 

@@ -54,7 +54,8 @@ func TestLongestAgainstStandardLibrary(t *testing.T) {
 	}
 }
 
-// edit changes p like a program that is built again: bytes here and there, insertions, deletions, moves.
+// edit changes p like a program that is built again: bytes here and there, insertions, deletions,
+// moves.
 func edit(r *rand.Rand, p []byte) []byte {
 	p = bytes.Clone(p)
 	for range r.IntN(20) {

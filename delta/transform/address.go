@@ -8,12 +8,14 @@ import (
 // Addresses in code become words that say what lies there rather than where. The high
 // byte tells how; any other word is the original one.
 const (
-	wordFunction = 0xc0 // low 24 bits: number of the function less that of the referring one, biased
+	// low 24 bits: number of the function less that of the referring one, biased
+	wordFunction = 0xc0
 	wordSlot     = 0xc1 // 4 bits: region; 20 bits: distance from its beginning
 	wordRecent   = 0xc2 // how many other addresses were referred to since this one was
-	wordNext     = 0xc3 // the next of the list: a region, and the distance from the address last listed of it
-	wordRaw      = 0xc4 // the next of the list is the original word
-	wordLast     = 0xc4
+	// the next of the list: a region, and the distance from the address last listed of it
+	wordNext = 0xc3
+	wordRaw  = 0xc4 // the next of the list is the original word
+	wordLast = 0xc4
 
 	wordBias   = 1 << 23
 	listedBias = 1 << 27
@@ -23,8 +25,9 @@ const (
 // region is a section as it lies in memory.
 type region struct {
 	from, to uint64
-	slots    bool   // of equal size, kept in order: addresses are told by their distance from the beginning
-	last     uint64 // address last listed
+	// of equal size, kept in order: addresses are told by their distance from the beginning
+	slots bool
+	last  uint64 // address last listed
 }
 
 // addressCoder turns addresses in code into words and back. Both directions go through
@@ -103,7 +106,8 @@ func (c *addressCoder) word(target uint64, raw uint32, own int, other bool) uint
 	return raw
 }
 
-// target gives the address for which a word stands. isRaw: it is no address, but the original word itself.
+// target gives the address for which a word stands. isRaw: it is no address, but the original word
+// itself.
 func (c *addressCoder) target(word uint32, own int) (target uint64, raw uint32, isRaw, ok bool) {
 	low := int(word & 0xffffff)
 	switch word >> 24 {

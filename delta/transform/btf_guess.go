@@ -52,7 +52,8 @@ func (t *btf) guessType() uint32 {
 		return btfNoBase
 	}
 	lowest := refers[len(refers)-1] - uint32(t.count) + 1 // all types that are referred to exist
-	// The function that refers to the highest number refers to one of the module's own types, if any does.
+	// The function that refers to the highest number refers to one of the module's own types, if
+	// any does.
 	slices.Sort(functions)
 	functions = functions[max(0, len(functions)-functionMax):]
 	type candidate struct {
@@ -90,7 +91,8 @@ func votes(functions []uint32, protos []int, first uint32) int {
 	return n
 }
 
-// fit counts the types that are referred to as their kind wants: functions and sections never, others always.
+// fit counts the types that are referred to as their kind wants: functions and sections never,
+// others always.
 func fit(kinds, refers []uint32, first uint32) int {
 	at, _ := slices.BinarySearch(refers, first)
 	refers = refers[at:]

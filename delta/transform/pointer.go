@@ -7,8 +7,10 @@ import (
 
 // Pointers in data become words of eight bytes whose high half tells how to read them.
 const (
-	pointerFunction = 0xf0 // in the high byte, three zeros; low half: number of the function less that of the last one
-	pointerRegion   = 0xf1 // in the high byte, two zeros, the region; low half: distance from the last address in it
+	// in the high byte, three zeros; low half: number of the function less that of the last one
+	pointerFunction = 0xf0
+	// in the high byte, two zeros, the region; low half: distance from the last address in it
+	pointerRegion = 0xf1
 )
 
 // pointerCoder turns pointers that follow each other in data into words and back.

@@ -75,7 +75,8 @@ func Exact(t Transform, plain []byte) (out []byte, ok bool) {
 	return out, err == nil && bytes.Equal(back, plain)
 }
 
-// roomFor gives a copy of plain with room for an eighth more behind it, which is what tables mostly take.
+// roomFor gives a copy of plain with room for an eighth more behind it, which is what tables mostly
+// take.
 func roomFor(plain []byte) []byte {
 	return append(make([]byte, 0, len(plain)+len(plain)/8+64), plain...)
 }

@@ -73,7 +73,8 @@ func x86Refs(code []byte, visit func(kind, field, next int)) {
 	}
 }
 
-// instruction is what x86Instruction finds; positions are 0 where there is no such field of four bytes.
+// instruction is what x86Instruction finds; positions are 0 where there is no such field of four
+// bytes.
 type instruction struct {
 	length                         int
 	displacement, displacementKind int

@@ -22,7 +22,8 @@ func Initrd(files map[string][]byte) []byte {
 	return b.Bytes()
 }
 
-// Root packs files that a kernel is started with: executable, in their folders, with a console, not compressed.
+// Root packs files that a kernel is started with: executable, in their folders, with a console, not
+// compressed.
 func Root(files map[string][]byte) []byte {
 	folders := []string{"dev"}
 	for name := range files {
@@ -49,7 +50,8 @@ func Root(files map[string][]byte) []byte {
 
 func trailer() []byte { return member("TRAILER!!!", 0, 0, nil) }
 
-// member is a header with name and data, both padded to multiples of 4. A device is the console, 5:1.
+// member is a header with name and data, both padded to multiples of 4. A device is the console,
+// 5:1.
 func member(name string, inode, mode int, data []byte) []byte {
 	major, minor := 0, 0
 	if mode&0o170000 == 0o020000 {

@@ -1,11 +1,11 @@
 // Package durable writes files so that after a power cut each is there whole or
 // not at all: temporary file, fsync, close, rename, fsync of the folder.
 //
-// [WriteFile] does all of it for a file whose name is known, [WriteSecret] for one that
-// only its owner may read; [Create], [File.Seal] and [File.Commit] are its parts for files that are named only once they are
-// written, or that become visible together. Temporary files lie in a folder of
-// the caller's on the same file system; [RemoveTemps] clears what a crash left
-// there. Every step can be made to fail, see [SetHook].
+// [WriteFile] does all of it for a file whose name is known, [WriteSecret] for one that only its
+// owner may read; [Create], [File.Seal] and [File.Commit] are its parts for files that are named
+// only once they are written, or that become visible together. Temporary files lie in a folder of
+// the caller's on the same file system; [RemoveTemps] clears what a crash left there. Every step
+// can be made to fail, see [SetHook].
 package durable
 
 import (
@@ -149,8 +149,8 @@ func WriteFile(tmp, path string, write func(io.Writer) error) error {
 	return f.write(path, write)
 }
 
-// WriteSecret is WriteFile for a file that its owner alone may read and write, from its first byte on and under
-// every umask.
+// WriteSecret is WriteFile for a file that its owner alone may read and write, from its first byte
+// on and under every umask.
 func WriteSecret(tmp, path string, write func(io.Writer) error) error {
 	f, err := create(tmp, secretMode)
 	if err != nil {
@@ -179,8 +179,8 @@ func (f *File) write(path string, write func(io.Writer) error) error {
 // MkdirAll makes a folder and its missing parents, each durable in its own parent.
 func MkdirAll(dir string) error { return mkdirAll(dir, folderMode) }
 
-// MkdirSecret is MkdirAll for a folder that its owner alone may enter, from the moment on when it is there and
-// under every umask. A folder that is there already stays as it is.
+// MkdirSecret is MkdirAll for a folder that its owner alone may enter, from the moment on when it
+// is there and under every umask. A folder that is there already stays as it is.
 func MkdirSecret(dir string) error { return mkdirAll(dir, secretFolderMode) }
 
 // mkdirAll gives the folder this mode, and its missing parents the usual one.

@@ -12,8 +12,8 @@ import (
 	"deltaup/internal/durable"
 )
 
-// TestSecret looks at a file's mode before its first byte, while it is written and afterwards, under several umasks. No other
-// test of this package runs meanwhile: a umask is the process's.
+// TestSecret looks at a file's mode before its first byte, while it is written and afterwards,
+// under several umasks. No other test of this package runs meanwhile: a umask is the process's.
 func TestSecret(t *testing.T) {
 	for _, umask := range []int{0o000, 0o022, 0o077, 0o277, 0o777} {
 		dir := t.TempDir()

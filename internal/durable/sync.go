@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Overwrite writes p over the beginning of a file that was opened for writing, with one write and one fsync: for files
-// that a boot loader finds by their place on the disk.
+// Overwrite writes p over the beginning of a file that was opened for writing, with one write and
+// one fsync: for files that a boot loader finds by their place on the disk.
 func Overwrite(f *os.File, p []byte) error {
 	if err := step(Step{Op: OpWrite, Path: f.Name()}); err != nil {
 		return err
@@ -24,12 +24,14 @@ func Overwrite(f *os.File, p []byte) error {
 	return f.Sync()
 }
 
-// SyncFileSystem writes back everything of the file system that a folder lies on, what its journal holds included, to its
-// place on the disk, and has the disk empty its cache behind it: for boot loaders, which replay no journal.
+// SyncFileSystem writes back everything of the file system that a folder lies on, what its journal
+// holds included, to its place on the disk, and has the disk empty its cache behind it: for boot
+// loaders, which replay no journal.
 //
-// Linux does so only when asked twice. Ext4's syncfs commits the journal, flushes the disk's cache, and then puts
-// the metadata in place; its fsync of a folder commits alone, and flushes nothing when all is committed. FAT's
-// syncfs flushes nothing, its fsync does. The second syncfs flushes what the first has put in place.
+// Linux does so only when asked twice. Ext4's syncfs commits the journal, flushes the disk's cache,
+// and then puts the metadata in place; its fsync of a folder commits alone, and flushes nothing
+// when all is committed. FAT's syncfs flushes nothing, its fsync does. The second syncfs flushes
+// what the first has put in place.
 func SyncFileSystem(dir string) error {
 	if err := step(Step{Op: OpSyncFolder, Path: dir}); err != nil {
 		return err

@@ -13,7 +13,8 @@ import (
 // Fault answers a request wrongly; next would answer it well.
 type Fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
-// Status answers with a status alone. A retryAfter of 0 sends no such header; it is in whole seconds.
+// Status answers with a status alone. A retryAfter of 0 sends no such header; it is in whole
+// seconds.
 func Status(code int, retryAfter time.Duration) Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		if retryAfter > 0 {

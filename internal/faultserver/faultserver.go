@@ -128,7 +128,8 @@ func (s *Server) BodyBytes(path string) int64 {
 	return n
 }
 
-// WireBytes is how many bytes were written to all connections, headers included, since the last Reset.
+// WireBytes is how many bytes were written to all connections, headers included, since the last
+// Reset.
 func (s *Server) WireBytes() int64 { return s.wire.sent.Load() }
 
 // Reset sets all counts to zero; rules stay, with their numbers.

@@ -30,7 +30,9 @@ func Do(warn func(error), fn func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread, which cannot get its priority back, ends with the goroutine
+		// and never unlocked: the thread, which cannot get its priority back, ends with the
+		// goroutine
+		runtime.LockOSThread()
 		if err := lower(); err != nil {
 			warn(err)
 		}
@@ -45,7 +47,8 @@ func lower() error {
 	if _, _, errno := unix.Syscall(unix.SYS_IOPRIO_SET, whoProcess, 0, classIdle<<classShift); errno != 0 {
 		disk = fmt.Errorf("idle I/O priority: %w", errno)
 	}
-	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, niceMost); err != nil { // 0: the calling thread, as Linux has it
+	// 0: the calling thread, as Linux has it
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, niceMost); err != nil {
 		processor = fmt.Errorf("nice: %w", err)
 	}
 	return errors.Join(disk, processor)

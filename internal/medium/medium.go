@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Align is what addresses, offsets and lengths of reads have to be multiples of to go past the page cache: a page, and
-// no less than the sector of any disk.
+// Align is what addresses, offsets and lengths of reads have to be multiples of to go past the page
+// cache: a page, and no less than the sector of any disk.
 const Align = 4 << 10
 
 // Buffer gives n bytes at a multiple of Align.
@@ -23,7 +23,8 @@ func Buffer(n int) []byte {
 	return b[skip : skip+n : skip+n]
 }
 
-// Reader reads a file or block device from what it is stored on, with O_DIRECT where that is possible. It may be used concurrently.
+// Reader reads a file or block device from what it is stored on, with O_DIRECT where that is
+// possible. It may be used concurrently.
 type Reader struct {
 	f      *os.File
 	once   sync.Once
@@ -41,8 +42,9 @@ func (r *Reader) Close() error {
 	return r.direct.Close()
 }
 
-// ReadAt reads len(p) bytes from the medium; what was written there and is in memory goes out first. It is quick when
-// p and off are aligned. At the end of a file it returns what there is and io.EOF.
+// ReadAt reads len(p) bytes from the medium; what was written there and is in memory goes out
+// first. It is quick when p and off are aligned. At the end of a file it returns what there is and
+// io.EOF.
 func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 	r.once.Do(func() {
 		// By its descriptor: the path may lead elsewhere by now.
@@ -50,7 +52,8 @@ func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 	})
 	if r.direct != nil && len(p) > 0 && (uint64(uintptr(unsafe.Pointer(&p[0])))|uint64(off)|uint64(len(p)))%Align == 0 {
 		n, err := readDirect(r.direct, p, off)
-		if !errors.Is(err, unix.EINVAL) { // which a file system gives that takes O_DIRECT and does not have it
+		// which a file system gives that takes O_DIRECT and does not have it
+		if !errors.Is(err, unix.EINVAL) {
 			return n, err
 		}
 	}
@@ -82,7 +85,8 @@ func Copy(w io.Writer, f *os.File) error {
 	}
 }
 
-// readDirect fills p. Unlike [os.File.ReadAt] it does not ask on from within a sector, where a file may end.
+// readDirect fills p. Unlike [os.File.ReadAt] it does not ask on from within a sector, where a file
+// may end.
 func readDirect(f *os.File, p []byte, off int64) (n int, err error) {
 	for n < len(p) && n%Align == 0 {
 		m, err := unix.Pread(int(f.Fd()), p[n:], off+int64(n))

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestReadWritten: what was just written is read, by the way past the cache and by the other one, in aligned pieces and from anywhere to anywhere.
+// TestReadWritten: what was just written is read, by the way past the cache and by the other one,
+// in aligned pieces and from anywhere to anywhere.
 func TestReadWritten(t *testing.T) {
 	for _, dir := range []string{t.TempDir(), "/dev/shm"} { // the latter may have no O_DIRECT
 		f, err := os.CreateTemp(dir, "deltaup-medium")

@@ -13,8 +13,9 @@ import (
 // read. Who uses it must know by other means what the bytes ought to be.
 type Salvage struct {
 	R    io.ReaderAt
-	Size int64                         // of what R reads: nothing is made up behind its end
-	Bad  func(off, n int64, err error) // is told of each run of bytes that is zero for that; may be nil
+	Size int64 // of what R reads: nothing is made up behind its end
+	// is told of each run of bytes that is zero for that; may be nil
+	Bad func(off, n int64, err error)
 }
 
 // ReadAt reads len(p) bytes. Its errors are io.EOF, and those that no sector is to blame for: see

@@ -1,4 +1,5 @@
-// Package mirrortest makes what tests publish: contents that do not compress, folders of files, and images of them.
+// Package mirrortest makes what tests publish: contents that do not compress, folders of files, and
+// images of them.
 package mirrortest
 
 import (
@@ -33,7 +34,8 @@ func WriteFiles(folder string, files map[string][]byte) error {
 	return nil
 }
 
-// Image makes an image of a folder with a level of mkimage, and its recipe beside it. The same files give the same bytes.
+// Image makes an image of a folder with a level of mkimage, and its recipe beside it. The same
+// files give the same bytes.
 func Image(ctx context.Context, folder, image, level string) error {
 	return ImageOf(ctx, folder, image, mkimage.Options{Level: level})
 }

@@ -42,7 +42,8 @@ func Start(t testing.TB, dir string) (url string) {
 	return "http://" + start(t, dir, "")
 }
 
-// StartTLS is Start over TLS, with directives beside those of doc/nginx.conf that name a certificate at least.
+// StartTLS is Start over TLS, with directives beside those of doc/nginx.conf that name a
+// certificate at least.
 func StartTLS(t testing.TB, dir, directives string) (url string) {
 	t.Helper()
 	return "https://" + start(t, dir, " ssl;\n"+directives)

@@ -1,5 +1,6 @@
-// Package plainfile opens files that somebody has named, without waiting for what may stand in their place: a named pipe
-// blocks whoever opens it until somebody writes, and a device may do anything.
+// Package plainfile opens files that somebody has named, without waiting for what may stand in
+// their place: a named pipe blocks whoever opens it until somebody writes, and a device may do
+// anything.
 package plainfile
 
 import (

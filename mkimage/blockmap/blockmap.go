@@ -1,9 +1,10 @@
-// Package blockmap cuts a squashfs image into pieces with a key each, so that a target finds in the images that it has what
-// another image stores too, without decompressing anything. Where an image is cut is decided by its stored blocks: blocks of the
-// same bytes are pieces of the same key, wherever they lie.
+// Package blockmap cuts a squashfs image into pieces with a key each, so that a target finds in the
+// images that it has what another image stores too, without decompressing anything. Where an image
+// is cut is decided by its stored blocks: blocks of the same bytes are pieces of the same key,
+// wherever they lie.
 //
-// [Make] maps an image that is there; a publisher stores the map of each image, which [Parse] reads on a target. Laying
-// the pieces one after another gives the image. Format: doc/blockmap.md.
+// [Make] maps an image that is there; a publisher stores the map of each image, which [Parse] reads
+// on a target. Laying the pieces one after another gives the image. Format: doc/blockmap.md.
 package blockmap
 
 import (
@@ -27,8 +28,9 @@ const (
 	PieceMax = squashfs.BlockSizeMax
 )
 
-// Key names a piece: the first eight bytes of the BLAKE3-256 of its bytes, little-endian. It finds pieces, and tells damaged
-// ones by accident; that an image is right the hash of the whole of it proves.
+// Key names a piece: the first eight bytes of the BLAKE3-256 of its bytes, little-endian. It finds
+// pieces, and tells damaged ones by accident; that an image is right the hash of the whole of it
+// proves.
 type Key uint64
 
 // KeyOf names the piece that consists of b.
@@ -44,7 +46,8 @@ type Piece struct {
 	Key    Key
 }
 
-// Map is the pieces of an image, which follow each other without gaps from its first byte to its last.
+// Map is the pieces of an image, which follow each other without gaps from its first byte to its
+// last.
 type Map struct {
 	ends []int64
 	keys []Key
@@ -87,9 +90,10 @@ func (m *Map) Lacking(old *Map) int64 {
 	return n
 }
 
-// Make maps an image: the first size bytes of r, of which m was opened. It reads all of them, on all processors. What is behind
-// the image's last table (a trailer, padding, the rest of a partition) is as good as any other bytes. Errors wrap squashfs.ErrCorrupt, or
-// are those of reading.
+// Make maps an image: the first size bytes of r, of which m was opened. It reads all of them, on
+// all processors. What is behind the image's last table (a trailer, padding, the rest of a
+// partition) is as good as any other bytes. Errors wrap squashfs.ErrCorrupt, or are those of
+// reading.
 func Make(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (*Map, error) {
 	return newMap(ctx, m, size, func(p []byte, off int64) (bool, error) {
 		n, err := r.ReadAt(p, off)
@@ -103,7 +107,8 @@ func Make(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (*M
 	})
 }
 
-// Scan is [Make] for an image on a medium that has gone bad. A piece that cannot be read has the key 0, and bad is how many they are.
+// Scan is [Make] for an image on a medium that has gone bad. A piece that cannot be read has the
+// key 0, and bad is how many they are.
 func Scan(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (_ *Map, bad int, err error) {
 	var unread atomic.Int64
 	b, err := newMap(ctx, m, size, func(p []byte, off int64) (bool, error) {

@@ -73,7 +73,8 @@ func encode(t testing.TB, m *blockmap.Map) []byte {
 	return file
 }
 
-// checkPieces demands that pieces lie one after another, have the keys of their bytes, and that of two neighbours one is large.
+// checkPieces demands that pieces lie one after another, have the keys of their bytes, and that of
+// two neighbours one is large.
 func checkPieces(t *testing.T, m *blockmap.Map, b []byte) {
 	t.Helper()
 	end, last := int64(0), blockmap.PieceMax
@@ -159,7 +160,8 @@ func image(t testing.TB, files map[string][]byte) (*squashfs.Image, []byte) {
 	return open(t, path)
 }
 
-// TestShift changes an image near its start, so that all that follows lies elsewhere: the pieces behind are found all the same.
+// TestShift changes an image near its start, so that all that follows lies elsewhere: the pieces
+// behind are found all the same.
 func TestShift(t *testing.T) {
 	files := map[string][]byte{}
 	for i := range 20 {

@@ -22,11 +22,13 @@ func cut(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error) {
 	return c.ends, nil
 }
 
-// boundsMax is how many boundaries of an image of so many bytes are taken note of. An image has two for each block; one whose blocks are
-// so small that there are more is cut less finely behind the first.
+// boundsMax is how many boundaries of an image of so many bytes are taken note of. An image has two
+// for each block; one whose blocks are so small that there are more is cut less finely behind the
+// first.
 func boundsMax(size int64) int { return int(size/512) + 4096 }
 
-// bounds gives where stored blocks and tables begin and end, in order and each once, all between 0 and size.
+// bounds gives where stored blocks and tables begin and end, in order and each once, all between 0
+// and size.
 func bounds(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error) {
 	var list []int64
 	limit := boundsMax(size)
@@ -80,8 +82,9 @@ func bounds(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error)
 	return slices.Compact(list), nil
 }
 
-// cutter makes pieces of segments, which are stored blocks and what lies between them. A segment of PieceMin or more is a piece, or several; so
-// that pieces find together again behind a difference, shorter ones are joined with each other alone.
+// cutter makes pieces of segments, which are stored blocks and what lies between them. A segment of
+// PieceMin or more is a piece, or several; so that pieces find together again behind a difference,
+// shorter ones are joined with each other alone.
 type cutter struct {
 	ends []int64
 	from int64 // where the segments begin that are joined and no piece yet

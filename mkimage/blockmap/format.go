@@ -22,8 +22,8 @@ const (
 	windowMax = 1 << 20 // of the zstd frame
 )
 
-// countMax is the most pieces that an image of so many bytes can have: of two neighbours one has PieceMin bytes or is what is left of more than
-// PieceMax.
+// countMax is the most pieces that an image of so many bytes can have: of two neighbours one has
+// PieceMin bytes or is what is left of more than PieceMax.
 func countMax(size int64) int64 { return size/(PieceMin/2) + 16 }
 
 // MarshalBinary encodes m as doc/blockmap.md has it.
@@ -51,8 +51,9 @@ func (m *Map) plain() []byte {
 	return out
 }
 
-// Parse decodes the map of an image of size bytes. It takes no more memory than such an image's largest map. Errors wrap
-// chunkstore.ErrCorrupt, also when the map is that of an image of another size, or chunkstore.ErrVersion.
+// Parse decodes the map of an image of size bytes. It takes no more memory than such an image's
+// largest map. Errors wrap chunkstore.ErrCorrupt, also when the map is that of an image of another
+// size, or chunkstore.ErrVersion.
 func Parse(file []byte, size int64) (*Map, error) {
 	m, err := parse(file, size)
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 	"deltaup/mkimage/internal/codec"
 )
 
-// codecs are those of compressed segments. Their ids are others than an image's, for these are streams and not blocks.
+// codecs are those of compressed segments. Their ids are others than an image's, for these are
+// streams and not blocks.
 var codecs = codec.Zstd("zstd-stream", 1)
 
 // zstdWindow is part of every codec. The kernel takes up to 128 MiB, and as much memory as
@@ -21,7 +22,8 @@ func KnownCodec(id string) bool { return codecs.Has(id) }
 // CodecFor gives the codec id of a level by name, one of mkimage.Levels; "" is the best.
 func CodecFor(level string) (id string, err error) { return codecs.ForLevel(level) }
 
-// newEncoder makes an encoder that compresses to w in one frame, in the caller's goroutine. It takes at most 44 MiB.
+// newEncoder makes an encoder that compresses to w in one frame, in the caller's goroutine. It
+// takes at most 44 MiB.
 //
 // It must be one frame: the kernel takes the end of a frame for the end of its
 // archives. The checksum is for the kernel: nothing else verifies an initrd at boot.

@@ -71,8 +71,8 @@ func writeTo(tb testing.TB, z *zstd.Encoder, plain []byte, size int) {
 	}
 }
 
-// TestPiecesDoNotMatter: the frame depends on the bytes alone, not on how they come, nor on what the
-// encoder did before.
+// TestPiecesDoNotMatter: the frame depends on the bytes alone, not on how they come, nor on what
+// the encoder did before.
 func TestPiecesDoNotMatter(t *testing.T) {
 	plain, sizes := goldenPlain(), []int{1000, 65_536, 131_072, 300_000}
 	if testing.Short() {

@@ -54,11 +54,12 @@ type Member struct {
 	UID, GID             uint32
 	ModTime              uint32
 	Links, Inode         uint32
-	DevMajor, DevMinor   uint32              // of the file system that it came from
-	RDevMajor, RDevMinor uint32              // of a device
-	Check                uint32              // with magic 070702: the sum of the data's bytes
-	Target               string              // of a symlink
-	Content              *chunkstore.Content // of a regular file that has data, else nil; shared by members with the same bytes
+	DevMajor, DevMinor   uint32 // of the file system that it came from
+	RDevMajor, RDevMinor uint32 // of a device
+	Check                uint32 // with magic 070702: the sum of the data's bytes
+	Target               string // of a symlink
+	// of a regular file that has data, else nil; shared by members with the same bytes
+	Content *chunkstore.Content
 }
 
 // Limits of what is read, from initrds and from recipes. A kernel unpacks to memory.

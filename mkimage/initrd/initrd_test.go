@@ -156,7 +156,8 @@ func TestPlainAfterFrame(t *testing.T) {
 	}
 }
 
-// TestTools holds what tools of distributions list and unpack of the rebuilt initrd against the old one.
+// TestTools holds what tools of distributions list and unpack of the rebuilt initrd against the old
+// one.
 func TestTools(t *testing.T) {
 	p := newPieces(t)
 	old := join(p.early, pack(t, "gzip", p.main))

@@ -13,11 +13,12 @@ import (
 
 // Options says what a recipe holds besides the initrd. The zero value is usable.
 type Options struct {
-	Level    string            // one of mkimage.Levels; "": "best"
-	Chunking chunkstore.Params // zero: chunkstore.DefaultParams; that of the image beside it, so that both share chunks
-	Spool    Spool             // takes the unpacked contents; nil: no source of contents
-	// Keep tells whether the source is to have a content; nil: it has all. One that it is not to have takes room in the
-	// spool only until the next.
+	Level string // one of mkimage.Levels; "": "best"
+	// zero: chunkstore.DefaultParams; that of the image beside it, so that both share chunks
+	Chunking chunkstore.Params
+	Spool    Spool // takes the unpacked contents; nil: no source of contents
+	// Keep tells whether the source is to have a content; nil: it has all. One that it is not to
+	// have takes room in the spool only until the next.
 	Keep func(c *chunkstore.Content) bool
 }
 
@@ -27,8 +28,9 @@ type Spool interface {
 	io.ReaderAt
 }
 
-// NewRecipe unpacks the initrd that r reads and gives its recipe and a source of its
-// contents, which reads o.Spool; what it opens is an io.ReaderAt, too. What can't be taken apart is ErrUnsupported.
+// NewRecipe unpacks the initrd that r reads and gives its recipe and a source of its contents,
+// which reads o.Spool; what it opens is an io.ReaderAt, too. What can't be taken apart is
+// ErrUnsupported.
 func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.Source, error) {
 	recipe := &Recipe{Chunking: o.Chunking}
 	if recipe.Chunking == (chunkstore.Params{}) {

@@ -8,7 +8,8 @@ import (
 	"deltaup/mkimage/internal/recipetext"
 )
 
-// recipeFormat is described in doc/initrd.md. The longest legal line, name and target all escaped, has 25 KB.
+// recipeFormat is described in doc/initrd.md. The longest legal line, name and target all escaped,
+// has 25 KB.
 var recipeFormat = recipetext.Format{Name: "initrd recipe", Magic: "deltaup-initrd", Version: "1", LineMax: 32 << 10}
 
 // Words and letters that begin a line.

@@ -116,7 +116,8 @@ func (lz4Decompressor) decompress(dst, stored []byte) (int, error) {
 	return lz4.UncompressBlock(stored, dst)
 }
 
-// zstdDecompressor reads zstd frames. Its decoder never has goroutines, as it decodes whole blocks only.
+// zstdDecompressor reads zstd frames. Its decoder never has goroutines, as it decodes whole blocks
+// only.
 type zstdDecompressor struct{ dec *zstd.Decoder }
 
 func newZstdDecompressor() (*zstdDecompressor, error) {

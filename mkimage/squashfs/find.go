@@ -8,14 +8,16 @@ import (
 	"os"
 )
 
-// ErrNoFile is wrapped when a path leads to neither a regular file nor a block device: opening a FIFO would wait for a writer.
+// ErrNoFile is wrapped when a path leads to neither a regular file nor a block device: opening a
+// FIFO would wait for a writer.
 var ErrNoFile = errors.New("neither a file nor a block device")
 
-// Find opens the image in r wherever it begins: at the start; in a partition of an MBR or a GPT; or behind something
-// else, as mksquashfs -offset and AppImages have it. Of several it takes the first. What begins like an archive is not searched.
+// Find opens the image in r wherever it begins: at the start; in a partition of an MBR or a GPT; or
+// behind something else, as mksquashfs -offset and AppImages have it. Of several it takes the
+// first. What begins like an archive is not searched.
 //
-// An image that is not at the start is looked for at every byte of the first searchBytes, and then at every MiB.
-// The errors are those of [Open] at the start of r.
+// An image that is not at the start is looked for at every byte of the first searchBytes, and then
+// at every MiB. The errors are those of [Open] at the start of r.
 func Find(r io.ReaderAt, size int64) (*Image, error) {
 	m, err := Open(r, size)
 	if err == nil || !errors.Is(err, ErrCorrupt) {
@@ -49,7 +51,8 @@ func OpenFile(path string) (*ImageFile, error) {
 	return &ImageFile{Image: m, f: f}, nil
 }
 
-// OpenMedium opens a file or a block device for reading, and gives its size. Anything else is ErrNoFile, without waiting.
+// OpenMedium opens a file or a block device for reading, and gives its size. Anything else is
+// ErrNoFile, without waiting.
 func OpenMedium(path string) (*os.File, int64, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -79,10 +82,11 @@ type ImageFile struct {
 func (f *ImageFile) Close() error { return f.f.Close() }
 
 const (
-	searchBytes   = 16 << 20 // of a file, at every byte of which an image may begin
-	stepBytes     = 1 << 20  // behind them one may begin where partitions do
-	maxSteps      = 1 << 16
-	maxCandidates = 64 // images that are looked into: who writes magic numbers all over gets no further
+	searchBytes = 16 << 20 // of a file, at every byte of which an image may begin
+	stepBytes   = 1 << 20  // behind them one may begin where partitions do
+	maxSteps    = 1 << 16
+	// images that are looked into: who writes magic numbers all over gets no further
+	maxCandidates = 64
 	headBytes     = 512
 )
 
@@ -160,13 +164,17 @@ func unlessEOF(err error) error {
 
 const magicBytes = "hsqs" // superMagic as it lies on disk
 
-// begins tells whether a file is what its first bytes say, so that an image further in is but a part of it: an image, or an archive.
+// begins tells whether a file is what its first bytes say, so that an image further in is but a
+// part of it: an image, or an archive.
 func begins(head []byte) bool {
 	for _, magic := range []string{
 		magicBytes, "sqsh",
-		"07070",                                                                                           // cpio
-		"\x1f\x8b",                                                                                        // gzip
-		"\x28\xb5\x2f\xfd", "\xfd7zXZ\x00", "BZh", "\x02\x21\x4c\x18", "\x04\x22\x4d\x18", "\x5d\x00\x00", // zstd, xz, bzip2, lz4, lzma
+		// cpio
+		"07070",
+		// gzip
+		"\x1f\x8b",
+		// zstd, xz, bzip2, lz4, lzma
+		"\x28\xb5\x2f\xfd", "\xfd7zXZ\x00", "BZh", "\x02\x21\x4c\x18", "\x04\x22\x4d\x18", "\x5d\x00\x00",
 		"!<arch>\n", "PK\x03\x04",
 	} {
 		if bytes.HasPrefix(head, []byte(magic)) {

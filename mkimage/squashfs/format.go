@@ -66,11 +66,13 @@ const (
 	flagExport         uint16 = 1 << 7 // there is an export table
 	flagPlainXattrs    uint16 = 1 << 8
 	flagNoXattrs       uint16 = 1 << 9
-	flagOptions        uint16 = 1 << 10 // compressor options follow the superblock, as one plain metadata block
-	flagPlainIDs       uint16 = 1 << 11
+	// compressor options follow the superblock, as one plain metadata block
+	flagOptions  uint16 = 1 << 10
+	flagPlainIDs uint16 = 1 << 11
 )
 
-// superblock is the first 96 bytes of an image. Positions are absolute, noTable where there is none.
+// superblock is the first 96 bytes of an image. Positions are absolute, noTable where there is
+// none.
 type superblock struct {
 	Magic         uint32 // superMagic
 	Inodes        uint32 // number of inodes
@@ -181,8 +183,8 @@ func parseLengthWord(w uint32, blockSize int) (stored int, compressed bool, err 
 	return stored, w&blockPlain == 0, nil
 }
 
-// inodeRef is a reference into metadata: where the metadata block starts, relative to its
-// table, in the upper 48 bits (of which Linux reads 32); the offset in the plain block in the lower 16.
+// inodeRef is a reference into metadata: where the metadata block starts, relative to its table, in
+// the upper 48 bits (of which Linux reads 32); the offset in the plain block in the lower 16.
 type inodeRef uint64
 
 func makeRef(block int64, offset int) inodeRef { return inodeRef(block<<16 | int64(offset)) }

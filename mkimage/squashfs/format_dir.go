@@ -40,8 +40,9 @@ func (e *dirEntry) nameLen() (int, error) { return nameLen(uint32(e.NameSize)) }
 // dirIndex tells an extended directory inode's reader where a run starts, so that a
 // lookup need not go through the whole listing; NameSize + 1 bytes of the run's first name follow.
 type dirIndex struct {
-	Index    uint32 // plain bytes of the listing before the run's dirHeader
-	Block    uint32 // metadata block in which that dirHeader starts, relative to the directory table
+	Index uint32 // plain bytes of the listing before the run's dirHeader
+	// metadata block in which that dirHeader starts, relative to the directory table
+	Block    uint32
 	NameSize uint32 // bytes of the name, less 1
 }
 

@@ -61,7 +61,8 @@ const (
 // xattrPrefixes are the namespaces that the format knows, by their number.
 var xattrPrefixes = []string{"user.", "trusted.", "security."}
 
-// splitXattr gives the number of name's namespace and the rest of name; false when the format has no such namespace.
+// splitXattr gives the number of name's namespace and the rest of name; false when the format has
+// no such namespace.
 func splitXattr(name string) (prefix uint16, rest string, ok bool) {
 	for i, p := range xattrPrefixes {
 		if rest, ok := strings.CutPrefix(name, p); ok && rest != "" {

@@ -51,8 +51,9 @@ type Info struct {
 	Fragments         int    // fragment blocks
 	IDs               int    // distinct owners and groups
 	Flags             uint16 // as stored
-	Tables            int64  // where the tables begin; in images of mksquashfs and of Writer all data lies before them
-	BytesUsed         int64  // end of the last table; padding may follow
+	// where the tables begin; in images of mksquashfs and of Writer all data lies before them
+	Tables    int64
+	BytesUsed int64 // end of the last table; padding may follow
 }
 
 // Open reads the superblock and the owners of the image in r. Size is how many bytes r has;
@@ -185,7 +186,8 @@ func (m *Image) Trailer() ([]byte, error) {
 	return bytes.TrimRight(buf, "\x00"), nil
 }
 
-// Metadata streams what is stored of everything but data: the superblock, and from the first table to the end of the last one.
+// Metadata streams what is stored of everything but data: the superblock, and from the first table
+// to the end of the last one.
 func (m *Image) Metadata() io.Reader {
 	return io.MultiReader(
 		io.NewSectionReader(m.r, 0, superblockSize),

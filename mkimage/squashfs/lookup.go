@@ -59,7 +59,8 @@ func (m *Image) find(n *Node, name string) (dirItem, error) {
 	}
 }
 
-// skipTo moves l, which is at the beginning of directory n, to the last run in n's index that does not begin behind a name.
+// skipTo moves l, which is at the beginning of directory n, to the last run in n's index that does
+// not begin behind a name.
 func (m *Image) skipTo(l *dirReader, n *Node, name string) error {
 	cur := m.cursor(&m.inodes, n.dir.index)
 	var run dirIndex

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// manyNames has directories whose listings fill several metadata blocks, and one that begins within a block.
+// manyNames has directories whose listings fill several metadata blocks, and one that begins within
+// a block.
 func manyNames() map[string]*Inode {
 	inodes := map[string]*Inode{}
 	for i := range 3000 {
@@ -21,7 +22,8 @@ func manyNames() map[string]*Inode {
 	return inodes
 }
 
-// TestLookupIndexed finds every name, and none beside it, in directories with an index, ours and those of other tools.
+// TestLookupIndexed finds every name, and none beside it, in directories with an index, ours and
+// those of other tools.
 func TestLookupIndexed(t *testing.T) {
 	inodes := manyNames()
 	archive := tarOf(t, inodes, nil)

@@ -5,9 +5,10 @@ import (
 	"io"
 )
 
-// Where partition tables have what is needed of them. Of an MBR (the first sector): four entries of 16 bytes, each with its
-// type and its first sector. Of a GPT (the second sector): where its entries lie, how many and how long they are; of an entry
-// its first sector. All numbers are little-endian.
+// Where partition tables have what is needed of them. Of an MBR (the first sector): four entries of
+// 16 bytes, each with its type and its first sector. Of a GPT (the second sector): where its
+// entries lie, how many and how long they are; of an entry its first sector. All numbers are
+// little-endian.
 const (
 	mbrSize, mbrEntries, mbrEntrySize, mbrType, mbrFirst = 512, 446, 16, 4, 8
 

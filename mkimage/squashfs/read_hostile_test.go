@@ -71,7 +71,8 @@ func (h *hostile) entry(name string) []byte {
 // rename changes a name in place.
 func (h *hostile) rename(from, to string) { copy(h.entry(from)[dirEntrySize:], to) }
 
-// link makes the entry of one name lead to the inode of a path, which has to lie in the same metadata block.
+// link makes the entry of one name lead to the inode of a path, which has to lie in the same
+// metadata block.
 func (h *hostile) link(name, path string) {
 	h.t.Helper()
 	n, err := h.m.Lookup(path)
@@ -122,7 +123,8 @@ func TestHostile(t *testing.T) {
 		{"other inode number", func(h *hostile) { put16(h.entry("bb"), 2, 0x7fff) }, "directory says inode", ErrCorrupt},
 		{"other type", func(h *hostile) { put16(h.entry("bb"), 4, uint16(Socket)) }, "of type 7, inode says", ErrCorrupt},
 		{"listing ends early", func(h *hostile) { put16(h.inode("sub"), 24, 10) }, "listing ends within an entry", ErrCorrupt},
-		{"listing of another", func(h *hostile) { // the same 600 names three times: more than the table holds
+		// the same 600 names three times: more than the table holds
+		{"listing of another", func(h *hostile) {
 			n, err := h.m.Lookup("y1")
 			if err != nil {
 				h.t.Fatal(err)

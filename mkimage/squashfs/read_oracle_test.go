@@ -57,7 +57,8 @@ func TestReadOwn(t *testing.T) {
 	}
 }
 
-// TestReadMksquashfs reads what mksquashfs makes, with all its compressors and whatever else changes the format.
+// TestReadMksquashfs reads what mksquashfs makes, with all its compressors and whatever else
+// changes the format.
 func TestReadMksquashfs(t *testing.T) {
 	archive, inodes, contents := sampleTar(t)
 	for _, args := range []string{

@@ -15,7 +15,8 @@ import (
 var (
 	// ErrCorrupt is wrapped by every error about an image that breaks the format.
 	ErrCorrupt = errors.New("corrupt squashfs image")
-	// ErrUnsupported is wrapped for images that are valid and not readable here (lzo, lzma, format 3).
+	// ErrUnsupported is wrapped for images that are valid and not readable here (lzo, lzma, format
+	// 3).
 	ErrUnsupported = errors.New("unsupported squashfs image")
 )
 
@@ -23,13 +24,14 @@ var (
 const (
 	BlockSizeMin  = 4 << 10
 	BlockSizeMax  = 1 << 20
-	MetaBlockSize = 8 << 10   // plain bytes of a metadata block
-	NameMax       = 256       // bytes of one file name (the kernel's SQUASHFS_NAME_LEN)
-	TargetMax     = 65535     // bytes of a symbolic link's target as read; the kernel reads up to a page
-	IDsMax        = 65535     // distinct owners and groups
-	MajorMax      = 1<<12 - 1 // device numbers
-	MinorMax      = 1<<20 - 1
-	PadSize       = 4 << 10 // an image ends at a multiple of this
+	MetaBlockSize = 8 << 10 // plain bytes of a metadata block
+	NameMax       = 256     // bytes of one file name (the kernel's SQUASHFS_NAME_LEN)
+	// bytes of a symbolic link's target as read; the kernel reads up to a page
+	TargetMax = 65535
+	IDsMax    = 65535     // distinct owners and groups
+	MajorMax  = 1<<12 - 1 // device numbers
+	MinorMax  = 1<<20 - 1
+	PadSize   = 4 << 10 // an image ends at a multiple of this
 )
 
 // Type is the kind of an inode, basic and extended alike.

@@ -28,8 +28,8 @@ func (m *Image) WalkFrom(n *Node, fn func(n *Node) error) error {
 	return m.WalkWanted(n, func(string) bool { return true }, fn)
 }
 
-// WalkWanted is WalkFrom of those names below n whose paths are wanted, and lie in folders that are. Of all
-// others the image need not have more than the name: their inodes are not read.
+// WalkWanted is WalkFrom of those names below n whose paths are wanted, and lie in folders that
+// are. Of all others the image need not have more than the name: their inodes are not read.
 func (m *Image) WalkWanted(n *Node, want func(path string) bool, fn func(n *Node) error) error {
 	w := walker{
 		m:      m,
@@ -45,9 +45,9 @@ func (m *Image) WalkWanted(n *Node, want func(path string) bool, fn func(n *Node
 	return err
 }
 
-// walker is one walk. Its work is bounded by the metadata that the image really holds:
-// no directory is entered twice, so there is no way round in circles, and the listings together are no
-// longer than the blocks that they lie in.
+// walker is one walk. Its work is bounded by the metadata that the image really holds: no directory
+// is entered twice, so there is no way round in circles, and the listings together are no longer
+// than the blocks that they lie in.
 type walker struct {
 	m      *Image
 	want   func(path string) bool

@@ -96,8 +96,9 @@ func listingSize(children []Entry) int {
 	return n
 }
 
-// runLength is how many of the entries can share one header: their inodes are in the
-// same metadata block and their numbers near the first one's; when indexed, all but the first start in the current block.
+// runLength is how many of the entries can share one header: their inodes are in the same metadata
+// block and their numbers near the first one's; when indexed, all but the first start in the
+// current block.
 func (f *finisher) runLength(children []Entry, indexed bool) int {
 	first := f.node(children[0].Inode)
 	number := int64(f.numbers[children[0].Inode])

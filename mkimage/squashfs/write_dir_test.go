@@ -62,7 +62,8 @@ func TestDirectoryIndex(t *testing.T) {
 			}
 			name := string(b[dirIndexSize:][:n])
 			b = b[dirIndexSize+n:]
-			// As Linux does: the block from the entry, the offset in it from the position in the listing.
+			// As Linux does: the block from the entry, the offset in it from the position in the
+			// listing.
 			if want := uint32(i+1) * (metaHeaderSize + MetaBlockSize); x.Block != want {
 				t.Errorf("index entry %d is for the block at %d, want %d", i, x.Block, want)
 			}

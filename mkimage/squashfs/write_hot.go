@@ -20,8 +20,9 @@ func (f *finisher) warm(e, parent *Entry) {
 	}
 }
 
-// compareHot orders hot inodes: first all that are no directories, in the order of their use; then the directories, the one
-// that is used first, the root, at the end. One that is used as early as another is below it when its number is higher.
+// compareHot orders hot inodes: first all that are no directories, in the order of their use; then
+// the directories, the one that is used first, the root, at the end. One that is used as early as
+// another is below it when its number is higher.
 func (f *finisher) compareHot(a, b hotEntry) int {
 	x, y := f.node(a.e.Inode), f.node(b.e.Inode)
 	i, j := f.numbers[a.e.Inode], f.numbers[b.e.Inode]

@@ -22,7 +22,8 @@ func hotTree(hot ...string) map[string]*Inode {
 	return inodes
 }
 
-// TestHotInodes finds what is hot at the end of the inode table, in its order, and the folders above it behind that.
+// TestHotInodes finds what is hot at the end of the inode table, in its order, and the folders
+// above it behind that.
 func TestHotInodes(t *testing.T) {
 	out := &memory{}
 	newBuilder(t, out, Params{}).finish(hotTree("d30/sub/f99", "d20/sub/f50", "d20/sub/f02"))

@@ -189,8 +189,9 @@ func (f *finisher) writeTables(root *Entry, sb *superblock) (err error) {
 	return t.Flush()
 }
 
-// writeInodes writes all inodes and directories. A directory's listing tells where the inodes in it are, so they come first.
-// Below what is not hot nothing is: the hot inodes, then the directories above them, can be last.
+// writeInodes writes all inodes and directories. A directory's listing tells where the inodes in it
+// are, so they come first. Below what is not hot nothing is: the hot inodes, then the directories
+// above them, can be last.
 func (f *finisher) writeInodes(root *Entry) error {
 	err := walk(root, nil, func(e, parent *Entry) error {
 		if f.node(e.Inode).hot != 0 {

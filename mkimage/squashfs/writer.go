@@ -20,10 +20,12 @@ type Compressor interface {
 
 // Params is what an image's writer must know beforehand.
 type Params struct {
-	BlockSize  int           // bytes of a data block: a power of two, BlockSizeMin to BlockSizeMax
-	ModTime    uint32        // of the image, seconds since 1970
-	Compressor Compressor    // for metadata; data come compressed
-	Trailer    func() []byte // gives what lies behind the last table, within the padding: at most TrailerMax bytes; called by Finish; nil: nothing
+	BlockSize  int        // bytes of a data block: a power of two, BlockSizeMin to BlockSizeMax
+	ModTime    uint32     // of the image, seconds since 1970
+	Compressor Compressor // for metadata; data come compressed
+	// gives what lies behind the last table, within the padding: at most TrailerMax bytes; called
+	// by Finish; nil: nothing
+	Trailer func() []byte
 }
 
 // TrailerMax is the largest trailer, in bytes.
@@ -43,7 +45,9 @@ type Data struct {
 type Inode struct {
 	Attr
 	Data *Data // regular files; nil for an empty one
-	Hot  int   // not 0: lies with all that is hot at the end of the inode table, in ascending order; not for directories, which follow from what is in them
+	// not 0: lies with all that is hot at the end of the inode table, in ascending order; not for
+	// directories, which follow from what is in them
+	Hot int
 }
 
 // Entry is one name of the tree. The root's name is not looked at.
@@ -149,7 +153,8 @@ func (w *Writer) Finish(root *Entry) (size int64, err error) {
 		Fragments:  uint32(len(w.fragments)),
 		Compressor: w.params.Compressor.ID(),
 		BlockLog:   uint16(bits.TrailingZeros(uint(w.params.BlockSize))),
-		// The two flags promise nothing that a reader relies on; mksquashfs sets them by default as well.
+		// The two flags promise nothing that a reader relies on; mksquashfs sets them by default as
+		// well.
 		Flags: flagExport | flagDuplicates,
 		IDs:   uint16(len(f.ids.list)),
 		Major: versionMajor,

@@ -37,7 +37,8 @@ var canMount = sync.OnceValue(func() error {
 	return nil
 })
 
-// mountImage mounts an image with the kernel until the test's end; it skips where that is not permitted.
+// mountImage mounts an image with the kernel until the test's end; it skips where that is not
+// permitted.
 func mountImage(t *testing.T, image string) (dir string) {
 	t.Helper()
 	if err := canMount(); err != nil {

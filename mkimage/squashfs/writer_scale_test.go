@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLargeDirectory looks names up in a directory of 100,000 with the kernel, which uses our index.
+// TestLargeDirectory looks names up in a directory of 100,000 with the kernel, which uses our
+// index.
 func TestLargeDirectory(t *testing.T) {
 	const n = 100_000
 	f := imageFile(t)
@@ -142,7 +143,8 @@ func TestLargeSparseFile(t *testing.T) {
 	}
 }
 
-// TestLargeImage has all its tables and some data beyond 4 GiB, and a file over 4 GiB without holes.
+// TestLargeImage has all its tables and some data beyond 4 GiB, and a file over 4 GiB without
+// holes.
 func TestLargeImage(t *testing.T) {
 	const blockSize = BlockSizeMax
 	const blocks = 5 << 10 // 5 GiB

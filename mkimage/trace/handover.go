@@ -125,8 +125,9 @@ func TakeOver(ctx context.Context) (*Trace, error) {
 	return t, nil
 }
 
-// RecordOn is Record for the system proper: it takes over from a recording in the initramfs, if there
-// is one, and ends when wait returns or ctx ends. When wait fails there are both a trace and its error.
+// RecordOn is Record for the system proper: it takes over from a recording in the initramfs, if
+// there is one, and ends when wait returns or ctx ends. When wait fails there are both a trace and
+// its error.
 func RecordOn(ctx context.Context, o RecordOptions, wait func(context.Context) error) (*Trace, error) {
 	recording, stop := context.WithCancel(ctx)
 	defer stop()

@@ -27,8 +27,8 @@ type Scatter struct {
 // stretch is a run of stored bytes of an image.
 type stretch struct{ offset, end int64 }
 
-// Measure opens the image in r, which has size bytes, and tells where the blocks lie that t's files need. Of a file
-// whose ranges are known only the blocks that they touch are counted.
+// Measure opens the image in r, which has size bytes, and tells where the blocks lie that t's files
+// need. Of a file whose ranges are known only the blocks that they touch are counted.
 func Measure(t *Trace, r io.ReaderAt, size int64) (Scatter, error) {
 	tables := &tableReader{ReaderAt: r, blocks: make(map[int64]bool)}
 	m, err := squashfs.Open(tables, size)

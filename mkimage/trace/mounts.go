@@ -10,9 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountedImage gives the number of the block device that an image is mounted from, as the kernel writes
-// it (major<<20 | minor), and a path to read the image from. image is a block device or a file; a loop
-// device over it is what is mounted. "" is the only squashfs that this process sees mounted.
+// mountedImage gives the number of the block device that an image is mounted from, as the kernel
+// writes it (major<<20 | minor), and a path to read the image from. image is a block device or a
+// file; a loop device over it is what is mounted. "" is the only squashfs that this process sees
+// mounted.
 func mountedImage(image string) (device uint64, path string, err error) {
 	if image == "" {
 		return onlyMount()
@@ -67,7 +68,8 @@ func onlyMount() (device uint64, path string, err error) {
 	return device, path, err
 }
 
-// squashfsMounts gives the squashfs file systems of a mountinfo: device number and path. Format: proc(5).
+// squashfsMounts gives the squashfs file systems of a mountinfo: device number and path. Format:
+// proc(5).
 func squashfsMounts(mountinfo string) map[string]string {
 	mounts := make(map[string]string)
 	for line := range strings.Lines(mountinfo) {

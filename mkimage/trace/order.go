@@ -9,9 +9,9 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// Resolve gives t with its paths as a tree has them, and the paths that mean no file there. A path may
-// lead through symbolic links, and where the tree has no such file, the only one
-// whose path differs in version numbers alone stands for it: a trace was often recorded on the release before.
+// Resolve gives t with its paths as a tree has them, and the paths that mean no file there. A path
+// may lead through symbolic links, and where the tree has no such file, the only one whose path
+// differs in version numbers alone stands for it: a trace was often recorded on the release before.
 func (t *Trace) Resolve(entries []tree.Entry) (resolved *Trace, unknown []string) {
 	r := newResolver(entries)
 	resolved = &Trace{Lost: t.Lost}

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pageEvent is the kernel's filemap tracepoint that tells of a page, or a folio of 2^order pages, that
-// entered memory. Its fields: include/trace/events/filemap.h.
+// pageEvent is the kernel's filemap tracepoint that tells of a page, or a folio of 2^order pages,
+// that entered memory. Its fields: include/trace/events/filemap.h.
 const pageEvent = "events/filemap/mm_filemap_add_to_page_cache"
 
 // maxPageFormat bounds the text that describes it.
@@ -28,7 +28,8 @@ type page struct {
 	Range
 }
 
-// pageFormat says where the tracepoint has its fields, which is another place on 32 bits and in other kernels.
+// pageFormat says where the tracepoint has its fields, which is another place on 32 bits and in
+// other kernels.
 type pageFormat struct {
 	id                  uint64
 	inode, index, order pageField
@@ -92,7 +93,8 @@ func parsePageFormat(text string, pageSize int64) (pageFormat, error) {
 			fields[parts[0][strings.LastIndexByte(parts[0], ' ')+1:]] = pageField{int(offset), int(size)}
 		}
 	}
-	format.inode, format.index, format.order = fields["i_ino"], fields["index"], fields["order"] // before Linux 6.0 each was a page
+	// before Linux 6.0 each was a page
+	format.inode, format.index, format.order = fields["i_ino"], fields["index"], fields["order"]
 	if format.id == 0 || format.inode.size == 0 || format.index.size == 0 {
 		return pageFormat{}, errors.New("no id or no fields i_ino and index: the kernel's is another tracepoint")
 	}
@@ -124,8 +126,9 @@ const maxTime = 1 << 59 * time.Nanosecond
 
 var errSample = errors.New("no sample of a page")
 
-// sample takes a record of a ring: when a page came into memory, on CLOCK_MONOTONIC, and which. It is of no
-// bytes when the record tells of something else. What the kernel says of lost events is not taken here, but from ring.lost.
+// sample takes a record of a ring: when a page came into memory, on CLOCK_MONOTONIC, and which. It
+// is of no bytes when the record tells of something else. What the kernel says of lost events is
+// not taken here, but from ring.lost.
 func (f *pageFormat) sample(kind uint32, body []byte) (time.Duration, page, error) {
 	switch kind {
 	case unix.PERF_RECORD_SAMPLE:

@@ -16,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sizes of the rings, in bytes; a page takes 64 of them. Nobody is woken before a quarter is full, which is 16 MiB in
-// pages of 4 KiB: a boot does it a few times, and squashfs needs a tenth of a second for what is free then.
+// Sizes of the rings, in bytes; a page takes 64 of them. Nobody is woken before a quarter is full,
+// which is 16 MiB in pages of 4 KiB: a boot does it a few times, and squashfs needs a tenth of a
+// second for what is free then.
 const (
 	maxRing  = 1 << 20
 	minRing  = 64 << 10
@@ -30,9 +31,9 @@ func ringSize(rings int) int {
 	return min(1<<(bits.Len(uint(most))-1), maxRing)
 }
 
-// ring is what a processor's tracepoint writes into and one reader takes from: the ring buffer of perf events
-// in memory that both share, perf_event_open(2). The kernel writes text for nobody, and what is left of a
-// recorder that was killed ends with it.
+// ring is what a processor's tracepoint writes into and one reader takes from: the ring buffer of
+// perf events in memory that both share, perf_event_open(2). The kernel writes text for nobody, and
+// what is left of a recorder that was killed ends with it.
 type ring struct {
 	file *os.File
 	fd   int // of file
@@ -44,7 +45,8 @@ type ring struct {
 	counts bool // the kernel counts lost events beside the records, as it does from Linux 6.0 on
 }
 
-// openRing makes the ring of a tracepoint's events on one processor that pass a filter, yet to be enabled.
+// openRing makes the ring of a tracepoint's events on one processor that pass a filter, yet to be
+// enabled.
 func openRing(event uint64, cpu, size int, filter string) (_ *ring, err error) {
 	attr := unix.PerfEventAttr{
 		Type:        unix.PERF_TYPE_TRACEPOINT,
@@ -129,8 +131,8 @@ func (r *ring) read(drain func(*ring) error) error {
 // stop ends read, and each later one.
 func (r *ring) stop() error { return r.file.SetReadDeadline(time.Now()) }
 
-// drain calls take with each record that is in the ring: its kind and what is behind its header, which is valid
-// during the call.
+// drain calls take with each record that is in the ring: its kind and what is behind its header,
+// which is valid during the call.
 func (r *ring) drain(take func(kind uint32, body []byte)) error {
 	head := atomic.LoadUint64(&r.meta.Data_head)
 	tail := r.meta.Data_tail // nobody else writes it
@@ -144,8 +146,9 @@ func (r *ring) drain(take func(kind uint32, body []byte)) error {
 	return err
 }
 
-// records calls take with each record from tail to head, in a ring of a power of two bytes. A record begins with
-// struct perf_event_header: u32 type, u16 misc, u16 size of all of it, a multiple of 8.
+// records calls take with each record from tail to head, in a ring of a power of two bytes. A
+// record begins with struct perf_event_header: u32 type, u16 misc, u16 size of all of it, a
+// multiple of 8.
 func records(ring []byte, tail, head uint64, take func(kind uint32, body []byte)) error {
 	const header = 8
 	if head-tail > uint64(len(ring)) {
@@ -173,8 +176,8 @@ func records(ring []byte, tail, head uint64, take func(kind uint32, body []byte)
 	return nil
 }
 
-// lost is how many events the ring had no room for. A kernel that does not count them has told of them before
-// the next event that had room, so that what was lost at the very end is missing.
+// lost is how many events the ring had no room for. A kernel that does not count them has told of
+// them before the next event that had room, so that what was lost at the very end is missing.
 func (r *ring) lost() (int64, error) {
 	if !r.counts {
 		return r.told, nil

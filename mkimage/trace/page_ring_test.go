@@ -23,7 +23,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 const (
 	goldenFormat = "testdata/pages.format" // of the tracepoint, Linux 6.18 on amd64
-	goldenRing   = "testdata/pages.ring"   // what was written into an empty ring while files were read
+	// what was written into an empty ring while files were read
+	goldenRing = "testdata/pages.ring"
 )
 
 // capture writes the golden files.
@@ -121,8 +122,8 @@ func TestGoldenPages(t *testing.T) {
 	}
 }
 
-// FuzzPages has hostile rings and formats: no page lies outside of what a file can be, and it makes no difference
-// where in the ring the records lie.
+// FuzzPages has hostile rings and formats: no page lies outside of what a file can be, and it makes
+// no difference where in the ring the records lie.
 func FuzzPages(f *testing.F) {
 	text, ring, head := golden(f)
 	f.Add(text, ring[:head], uint16(0), uint16(head))
@@ -328,7 +329,8 @@ func TestRingLost(t *testing.T) {
 	use(t, root, "taskset -c 0 cat large >/dev/null")
 	drain()
 	fit := samples
-	use(t, root, "taskset -c 0 cat small >/dev/null") // now the kernel has room to tell of what was lost
+	// now the kernel has room to tell of what was lost
+	use(t, root, "taskset -c 0 cat small >/dev/null")
 	if err := r.enable(false); err != nil {
 		t.Fatal(err)
 	}

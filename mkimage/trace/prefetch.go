@@ -13,16 +13,18 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// prefetchStep is how many bytes are asked for at once: 127 pages, the most that one request to an NVMe disk can name, so that
-// the kernel makes one of it. With 512 KiB it would be two, and disks that take more lose little.
+// prefetchStep is how many bytes are asked for at once: 127 pages, the most that one request to an
+// NVMe disk can name, so that the kernel makes one of it. With 512 KiB it would be two, and disks
+// that take more lose little.
 const prefetchStep = 127 * 4096
 
-// Prefetch reads into the page cache what a boot needs of the image in f, a block device or a file: its
-// tables, then the data that lead the image ([mkimage.Options].Order), in one sweep of large requests. It reads
-// at most limit bytes and returns how many. An image without an order has only its tables read.
+// Prefetch reads into the page cache what a boot needs of the image in f, a block device or a file:
+// its tables, then the data that lead the image ([mkimage.Options].Order), in one sweep of large
+// requests. It reads at most limit bytes and returns how many. An image without an order has only
+// its tables read.
 //
-// It helps where squashfs reads through that cache: when the image is mounted by a loop device on f.
-// Mounted from a block device itself, squashfs reads past it.
+// It helps where squashfs reads through that cache: when the image is mounted by a loop device on
+// f. Mounted from a block device itself, squashfs reads past it.
 func Prefetch(ctx context.Context, f *os.File, limit int64) (int64, error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -53,7 +55,8 @@ func Prefetch(ctx context.Context, f *os.File, limit int64) (int64, error) {
 	return read, nil
 }
 
-// stepsAhead is how many steps are asked for before the first of them is waited for: the disk is never idle.
+// stepsAhead is how many steps are asked for before the first of them is waited for: the disk is
+// never idle.
 const stepsAhead = 4
 
 // sweep reads a range from front to back, some steps ahead.

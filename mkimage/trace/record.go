@@ -26,9 +26,10 @@ type RecordOptions struct {
 // Record watches until ctx ends, and then gives what was read: each regular file with the
 // time of its first open, exec or read. Files that are no longer there are left out.
 //
-// The files are learnt from fanotify with a mark on the file system, since services have mounts of their own of it,
-// each only once: a file that was seen is marked to be ignored. What the kernel's queue cannot
-// hold is counted in Lost. Memory is bounded by MaxFiles and 2^20 ranges. Errors wrap ErrPermission.
+// The files are learnt from fanotify with a mark on the file system, since services have mounts of
+// their own of it, each only once: a file that was seen is marked to be ignored. What the kernel's
+// queue cannot hold is counted in Lost. Memory is bounded by MaxFiles and 2^20 ranges. Errors wrap
+// ErrPermission.
 func Record(ctx context.Context, o RecordOptions) (*Trace, error) {
 	if o.Root == "" {
 		o.Root = "/"
@@ -65,8 +66,10 @@ type watch struct {
 	events *os.File
 	fd     int // of events
 	root   *os.File
-	fds    *os.File // /proc/self/fd, held because switch_root takes /proc away from a process that stays behind
-	ignore uint     // flags that mark a file to be ignored; 0: the kernel cannot without keeping it in memory
+	// /proc/self/fd, held because switch_root takes /proc away from a process that stays behind
+	fds *os.File
+	// flags that mark a file to be ignored; 0: the kernel cannot without keeping it in memory
+	ignore uint
 	seen   map[inode]bool
 	tops   []string // folders of the root, once they are needed
 	trace  Trace
@@ -197,7 +200,8 @@ func (w *watch) ignoreFile(fd int) {
 	if w.ignore == 0 {
 		return
 	}
-	// Without FAN_MARK_EVICTABLE (before Linux 5.19) a mark would keep every file's inode in memory.
+	// Without FAN_MARK_EVICTABLE (before Linux 5.19) a mark would keep every file's inode in
+	// memory.
 	if err := unix.FanotifyMark(w.fd, w.ignore, watched, fd, ""); errors.Is(err, unix.EINVAL) {
 		w.ignore = 0
 	}

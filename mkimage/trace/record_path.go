@@ -22,7 +22,8 @@ func (w *watch) path(fd int, id inode) (string, bool) {
 	root = strings.TrimSuffix(root, "/") + "/"
 	path, below := strings.CutPrefix(file, root)
 	if !below && root != "/" {
-		// Seen from a chroot, what others read by mounts of their own lies below the path of the chroot.
+		// Seen from a chroot, what others read by mounts of their own lies below the path of the
+		// chroot.
 		if _, rest, ok := strings.Cut(file, root); ok && w.is(rest, id) {
 			return rest, checkPath(rest) == nil
 		}
@@ -43,8 +44,8 @@ func (w *watch) readlink(fd int) (string, error) {
 	return string(buf[:max(n, 0)]), err
 }
 
-// find looks for a file by the rest of its path. Services see the root, and /usr or /etc in it, by mounts of their own,
-// and when such a mount is gone, paths begin at it.
+// find looks for a file by the rest of its path. Services see the root, and /usr or /etc in it, by
+// mounts of their own, and when such a mount is gone, paths begin at it.
 func (w *watch) find(rest string, id inode) (string, bool) {
 	if w.is(rest, id) {
 		return rest, true

@@ -95,8 +95,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// TestRecordPrivate reads by mounts of another namespace, as services do that systemd shields from others:
-// of the whole and of a folder of it, before and after they are gone.
+// TestRecordPrivate reads by mounts of another namespace, as services do that systemd shields from
+// others: of the whole and of a folder of it, before and after they are gone.
 func TestRecordPrivate(t *testing.T) {
 	root := overlay(t, makeImage(t, map[string]int{"etc/a": 10, "usr/x/b": 10, "usr/x/c": 10}, true))
 	w, err := newWatch(root)
@@ -236,7 +236,8 @@ func TestRecordOnGivesBoth(t *testing.T) {
 	}
 }
 
-// TestRecordEvents sees that a buffer of the kernel's is understood, and that one of another version is refused.
+// TestRecordEvents sees that a buffer of the kernel's is understood, and that one of another
+// version is refused.
 func TestRecordEvents(t *testing.T) {
 	w := &watch{seen: make(map[inode]bool)}
 	event := make([]byte, 24)

@@ -19,9 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLikeGNUTar unpacks random archives with the real tar and demands the same tree of the archive as of the
-// folder. It does so twice: as anybody would, when tar puts off links that are absolute or climb, and with
-// names as they are in a root of tar's own, when it follows all of them.
+// TestLikeGNUTar unpacks random archives with the real tar and demands the same tree of the archive
+// as of the folder. It does so twice: as anybody would, when tar puts off links that are absolute
+// or climb, and with names as they are in a root of tar's own, when it follows all of them.
 func TestLikeGNUTar(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can unpack owners and devices")
@@ -80,8 +80,9 @@ func TestLikeGNUTar(t *testing.T) {
 	}
 }
 
-// randomArchive makes a small archive whose names meet often, and a list of what is in it. Lost tells that a link which tar
-// puts off is replaced: when the file system gives the inode's number to what replaces it, tar makes the link all the same.
+// randomArchive makes a small archive whose names meet often, and a list of what is in it. Lost
+// tells that a link which tar puts off is replaced: when the file system gives the inode's number
+// to what replaces it, tar makes the link all the same.
 func randomArchive(t *testing.T, r *rand.Rand) (archive []byte, list string, lost bool) {
 	pick := func(from ...string) string { return from[r.Intn(len(from))] }
 	leaf := func() string {
@@ -90,7 +91,8 @@ func randomArchive(t *testing.T, r *rand.Rand) (archive []byte, list string, los
 	folder := func() string { return pick("a", "b", "c", "a/b", "l", "l", "m", "c/l", "l/d") }
 	link := func() string { return pick("l", "l", "m", "c/l", "c/l", "a/l", "b") }
 	targets := []string{"a", "a", "b", "b", "a/b", "m", "../a", "../b", "/a", "/a/b", "/l", "b/../a", ".", "..", "../..", "nowhere", "/nowhere", "./a//b"}
-	// One for all: of a folder that is listed under two spellings tar itself may take the older attributes.
+	// One for all: of a folder that is listed under two spellings tar itself may take the older
+	// attributes.
 	prefix := pick("", "", "./", "/", ".//")
 	earlier := []string{"x"} // files that hard links may lead to
 	putOff := make(map[string]bool)

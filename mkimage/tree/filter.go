@@ -115,8 +115,9 @@ func (f *filter) reaches(path string) bool {
 	return slices.ContainsFunc(f.include, func(p pattern) bool { return p.reaches(names) })
 }
 
-// match reports whether the pattern matches exactly these names. A "**" takes as few as it can;
-// on a mismatch only the latest one takes one more, so the work is bounded by the product of the lengths.
+// match reports whether the pattern matches exactly these names. A "**" takes as few as it can; on
+// a mismatch only the latest one takes one more, so the work is bounded by the product of the
+// lengths.
 func (p pattern) match(names []string) bool {
 	retryP, retryN := -1, 0
 	i, n := 0, 0

@@ -15,9 +15,9 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// FromFolder reads the tree below the folder dir, other file systems mounted in it
-// included unless Options.OneFileSystem is set. The root's attributes are those of dir itself. Anything that cannot be
-// looked at is an error; what Options.Filter leaves out is not looked at.
+// FromFolder reads the tree below the folder dir, other file systems mounted in it included unless
+// Options.OneFileSystem is set. The root's attributes are those of dir itself. Anything that cannot
+// be looked at is an error; what Options.Filter leaves out is not looked at.
 //
 // Its archive gives the same tree but for hard links of devices, pipes and sockets, which
 // neither GNU tar nor bsdtar records, and for sockets, which no archive holds.

@@ -28,7 +28,8 @@ func must(t testing.TB, errs ...error) {
 	}
 }
 
-// makeEverything fills a folder with whatever a file system of this machine can hold and this user may make.
+// makeEverything fills a folder with whatever a file system of this machine can hold and this user
+// may make.
 func makeEverything(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -256,7 +257,8 @@ func TestFolderAccessTime(t *testing.T) {
 
 func TestFolderOtherXattrs(t *testing.T) {
 	dir := writeFolder(t, plain("a", "1"), plain("b", "2"))
-	// An access control list as the kernel takes it: version 2, then tag, permissions and id of each entry.
+	// An access control list as the kernel takes it: version 2, then tag, permissions and id of
+	// each entry.
 	acl := "\x02\x00\x00\x00" + "\x01\x00\x06\x00\xff\xff\xff\xff" + "\x02\x00\x04\x00\xe8\x03\x00\x00" +
 		"\x04\x00\x04\x00\xff\xff\xff\xff" + "\x10\x00\x04\x00\xff\xff\xff\xff" + "\x20\x00\x04\x00\xff\xff\xff\xff"
 	for _, name := range []string{"a", "b"} {

@@ -10,8 +10,8 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// FromImage reads the tree of a squashfs image of anybody's making, wherever in the file it begins (squashfs.Find). The file must
-// stay open until the tree is closed, which does not close it.
+// FromImage reads the tree of a squashfs image of anybody's making, wherever in the file it begins
+// (squashfs.Find). The file must stay open until the tree is closed, which does not close it.
 func FromImage(ctx context.Context, f *os.File, o Options) (Tree, error) {
 	t, err := fromImage(ctx, f, o)
 	if err != nil {

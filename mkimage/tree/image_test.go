@@ -16,7 +16,8 @@ import (
 func TestImageEqualsItsFolder(t *testing.T) {
 	dir := makeEverything(t)
 	must(t, os.Link(dir+"/pipe", dir+"/pipe2"))
-	early := filepath.Join(dir, "usr.conf") // mksquashfs has no times before 1970 either, but its own idea of them
+	// mksquashfs has no times before 1970 either, but its own idea of them
+	early := filepath.Join(dir, "usr.conf")
 	must(t, os.Chtimes(early, at(1), at(1)))
 	want := mustRead(t, dir, Options{})
 	for _, arguments := range []string{"-comp gzip", "-comp zstd -b 4096 -no-exports", "-comp xz -always-use-fragments"} {
@@ -33,7 +34,8 @@ func TestImageEqualsItsFolder(t *testing.T) {
 	}
 }
 
-// An image behind an offset is the same tree as one at the start of its file; zeros alone are an empty archive.
+// An image behind an offset is the same tree as one at the start of its file; zeros alone are an
+// empty archive.
 func TestImageBehindOffset(t *testing.T) {
 	dir := writeFolder(t, plain("a", "1"), folder("boot"), plain("boot/x", "2"))
 	want := mustRead(t, dir, Options{})

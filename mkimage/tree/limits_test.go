@@ -159,7 +159,8 @@ func TestNamesLimit(t *testing.T) {
 	}
 }
 
-// Names that go up, links and records for all entries are made to take time here that their archives do not show.
+// Names that go up, links and records for all entries are made to take time here that their
+// archives do not show.
 func TestSlowArchives(t *testing.T) {
 	must := func(err error, want error) {
 		t.Helper()

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mount tells a mounted file system: by its device, as other tools do, and by the number of the mount
-// where the kernel tells it (since Linux 5.8), so that a folder mounted once more elsewhere counts too.
+// mount tells a mounted file system: by its device, as other tools do, and by the number of the
+// mount where the kernel tells it (since Linux 5.8), so that a folder mounted once more elsewhere
+// counts too.
 type mount struct {
 	dev uint64
 	id  uint64 // 0: unknown
@@ -53,8 +54,9 @@ type outputs struct {
 	left    tally
 }
 
-// findOutputs looks for what is there of the outputs already; a symbolic link in the place of
-// one is replaced, so it counts itself. What cannot be looked at is not in the folder, or reading it tells.
+// findOutputs looks for what is there of the outputs already; a symbolic link in the place of one
+// is replaced, so it counts itself. What cannot be looked at is not in the folder, or reading it
+// tells.
 func findOutputs(paths []string) *outputs {
 	o := &outputs{files: make(map[inode]bool), folders: make(map[inode]bool)}
 	for _, path := range paths {

@@ -22,9 +22,10 @@ var (
 
 // Options apply to every kind of input.
 type Options struct {
-	Filter  Filter
-	Owner   *Owner    // owner of all entries; nil: as the input says
-	Clamp   *uint32   // later modification times become this (SOURCE_DATE_EPOCH); nil: as the input says
+	Filter Filter
+	Owner  *Owner // owner of all entries; nil: as the input says
+	// later modification times become this (SOURCE_DATE_EPOCH); nil: as the input says
+	Clamp   *uint32
 	TempDir string    // for archives that must be unpacked to be read; "": the system's
 	Stdin   io.Reader // what Open reads for the path "-"
 
@@ -61,9 +62,9 @@ func ParseOwner(s string) (Owner, error) {
 	return Owner{uint32(uid), uint32(gid)}, nil
 }
 
-// Open reads the tree at path, whatever it is: a folder, a tar archive or a
-// squashfs image, told apart by their first bytes and not by their name. What is none of them may hold an image further in,
-// as a disk does in a partition. "-" is a tar archive on Options.Stdin.
+// Open reads the tree at path, whatever it is: a folder, a tar archive or a squashfs image, told
+// apart by their first bytes and not by their name. What is none of them may hold an image further
+// in, as a disk does in a partition. "-" is a tar archive on Options.Stdin.
 func Open(ctx context.Context, path string, o Options) (Tree, error) {
 	if path == "-" {
 		if o.Stdin == nil {
@@ -91,7 +92,8 @@ func Open(ctx context.Context, path string, o Options) (Tree, error) {
 
 // openFile reads an archive or an image.
 func openFile(ctx context.Context, f *os.File, mode os.FileMode, o Options) (Tree, error) {
-	if mode.IsRegular() || mode.Type() == os.ModeDevice { // block devices; a pipe has no image and cannot be looked at twice
+	// block devices; a pipe has no image and cannot be looked at twice
+	if mode.IsRegular() || mode.Type() == os.ModeDevice {
 		kind, err := sniff(io.NewSectionReader(f, 0, sniffLen))
 		if kind == kindImage {
 			return FromImage(ctx, f, o)

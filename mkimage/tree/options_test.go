@@ -165,7 +165,8 @@ func TestOutputs(t *testing.T) {
 		}
 	}
 	must(t, os.Symlink("out/other", dir+"/link"))
-	tr := mustRead(t, dir, Options{Outputs: []string{dir + "/link"}}) // the link is what an image replaces
+	// the link is what an image replaces
+	tr := mustRead(t, dir, Options{Outputs: []string{dir + "/link"}})
 	if got := summary(t, tr); strings.Contains(got, "link>") || !strings.Contains(got, "out/other:4") {
 		t.Errorf("a symbolic link: got %s", got)
 	}
@@ -213,7 +214,8 @@ func TestForeign(t *testing.T) {
 	if got := summary(t, mustRead(t, image, Options{})); got != "a:1" {
 		t.Errorf("behind zeros: got %s", got)
 	}
-	must(t, os.WriteFile(image, []byte(with(map[int]string{0x438: "\x53\xef"})+string(b)), 0o600)) // a file of a file system
+	// a file of a file system
+	must(t, os.WriteFile(image, []byte(with(map[int]string{0x438: "\x53\xef"})+string(b)), 0o600))
 	if _, err := Open(context.Background(), image, Options{}); !errors.Is(err, ErrKind) || !strings.Contains(err.Error(), "ext2") {
 		t.Errorf("in a file system: got error %v", err)
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Compare orders paths as a tree's entries are ordered: depth first, names by their
-// bytes, a folder before what is in it, so "a" < "a/b" < "a-b". The result is as of strings.Compare.
+// Compare orders paths as a tree's entries are ordered: depth first, names by their bytes, a folder
+// before what is in it, so "a" < "a/b" < "a-b". The result is as of strings.Compare.
 func Compare(a, b string) int {
 	n := min(len(a), len(b))
 	for i := 0; i < n; i++ {

@@ -25,7 +25,8 @@ const (
 // archive reports whether it is a plain tar archive.
 func (k kind) archive() bool { return k == kindTar || k == kindZeros }
 
-// sniffLen is how many bytes tell the kind: a tar archive's first header would, file systems say later what they are.
+// sniffLen is how many bytes tell the kind: a tar archive's first header would, file systems say
+// later what they are.
 const sniffLen = 0x10040 + 8
 
 // sniff reads up to sniffLen bytes.
@@ -132,7 +133,8 @@ func foreign(head []byte) error {
 	return ErrKind
 }
 
-// extName tells the generations of the extended file system by the features that the superblock lists.
+// extName tells the generations of the extended file system by the features that the superblock
+// lists.
 func extName(super []byte) string {
 	compatible := binary.LittleEndian.Uint32(super[0x5c:])
 	incompatible := binary.LittleEndian.Uint32(super[0x60:])

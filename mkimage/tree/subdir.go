@@ -44,8 +44,8 @@ func followInImage(m *squashfs.Image, dir string) (*squashfs.Node, error) {
 	return m.Lookup(resolved)
 }
 
-// followLinks resolves the symbolic links that lead to the folder dir. Look tells of a path without links
-// in front what it is; a target is not empty.
+// followLinks resolves the symbolic links that lead to the folder dir. Look tells of a path without
+// links in front what it is; a target is not empty.
 func followLinks(dir string, look func(at string) (target string, folder bool, err error)) (string, error) {
 	at, rest, links := "", dir, 0
 	for rest != "" {

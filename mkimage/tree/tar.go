@@ -19,7 +19,8 @@ import (
 // read in place, and r must stay open until the tree is closed, which does not close it.
 // All else is first spooled, decompressed, to a file without a name in Options.TempDir.
 //
-// The tree is what GNU tar makes of the archive in an empty folder that it takes for the root, in order:
+// The tree is what GNU tar makes of the archive in an empty folder that it takes for the root, in
+// order:
 //
 //   - Of a name that comes twice the last wins. A folder listed again has its attributes updated and keeps what is in it.
 //   - What lies behind a symbolic link goes where the link leads, at this point of the archive. That
@@ -29,9 +30,9 @@ import (
 //   - A hard link gets the file that its target is at this point of the archive.
 //   - Pax records for the whole archive hold for times, owners and extended attributes.
 //
-// Where tar refuses an entry and goes on, FromTar fails, but for three cases that it completes: a hard link
-// whose target comes later; another file in place of a folder with something in it, which all goes
-// (a warning); and names that go up by ".." and stay in the tree.
+// Where tar refuses an entry and goes on, FromTar fails, but for three cases that it completes: a
+// hard link whose target comes later; another file in place of a folder with something in it, which
+// all goes (a warning); and names that go up by ".." and stay in the tree.
 //
 // Folders that are not listed, the root among them, are root's with mode 0755 and Options.Clamp
 // or 0 as time.

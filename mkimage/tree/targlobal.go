@@ -9,14 +9,16 @@ import (
 	"time"
 )
 
-// paxGlobals are the records of pax headers for all entries that follow. Those that say what a
-// tree is told, times, owners and extended attributes, hold for each entry that has no such record itself.
+// paxGlobals are the records of pax headers for all entries that follow. Those that say what a tree
+// is told, times, owners and extended attributes, hold for each entry that has no such record
+// itself.
 type paxGlobals struct {
 	records map[string]string
 	ignored tally // headers with records that are not heeded
 }
 
-// globalsMax is how many bytes of records may hold at a time. Each entry takes the time to apply them.
+// globalsMax is how many bytes of records may hold at a time. Each entry takes the time to apply
+// them.
 const globalsMax = 16 << 10
 
 // merge takes over a header. An empty value takes a record back.

@@ -86,8 +86,8 @@ func (x *tarIndex) readOne(ctx context.Context, start int64) (end int64, err err
 	}
 }
 
-// gapMax is how many bytes of zeros behind an archive are searched for another one, unless it is to be
-// read: tar itself fills up to 10 KiB.
+// gapMax is how many bytes of zeros behind an archive are searched for another one, unless it is to
+// be read: tar itself fills up to 10 KiB.
 const gapMax = 1 << 20
 
 // nextArchive looks for an archive behind the zeros at end. Like GNU tar it goes on to that
@@ -231,7 +231,8 @@ func (x *tarIndex) convert(f *tarFile, h *tar.Header, name string) error {
 	return x.setXattrs(&f.Entry, &f.data, set)
 }
 
-// checkClimb refuses a name that goes up again from a symbolic link: it means something else than its text.
+// checkClimb refuses a name that goes up again from a symbolic link: it means something else than
+// its text.
 func (x *tarIndex) checkClimb(name string) error {
 	if !strings.Contains(name, "/..") {
 		return nil

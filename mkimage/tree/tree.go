@@ -6,10 +6,10 @@
 // [FromFolder], [FromTar] and [FromImage]. A folder, its tar and an image made of
 // either give the same entries.
 //
-// Inputs are not trusted: names are checked, and what contradicts itself is an
-// error that wraps [ErrMalformed]; what would take hours or all memory is [ErrTooLarge]. What
-// Options.Filter leaves out, or what lies outside Options.Subdir, is not looked at further than it takes to
-// know that. Layers of containers are not put together: see [ErrContainer].
+// Inputs are not trusted: names are checked, and what contradicts itself is an error that wraps
+// [ErrMalformed]; what would take hours or all memory is [ErrTooLarge]. What Options.Filter leaves
+// out, or what lies outside Options.Subdir, is not looked at further than it takes to know that.
+// Layers of containers are not put together: see [ErrContainer].
 package tree
 
 import (

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestCoexist sources the part in the grub.cfg of a distribution: whatever was the default stays it, with no write to the
-// environment block, and each of our entries can be made the default.
+// TestCoexist sources the part in the grub.cfg of a distribution: whatever was the default stays
+// it, with no write to the environment block, and each of our entries can be made the default.
 func TestCoexist(t *testing.T) {
 	env := block("deltaup_active=a", "deltaup_trial=b", "deltaup_tries=3", "saved_entry=debian")
 	counted := bytes.Replace(env, []byte("tries=3"), []byte("tries=2"), 1)

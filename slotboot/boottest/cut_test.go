@@ -20,7 +20,8 @@ import (
 // bootEvery is how many cuts there are to each that real GRUB is started on.
 const bootEvery = 10
 
-// recordings is how often an update is recorded and cut at its activation: when the kernel writes what differs from run to run.
+// recordings is how often an update is recorded and cut at its activation: when the kernel writes
+// what differs from run to run.
 const recordings = 5
 
 // slotSize is that of a slot's partition.
@@ -30,8 +31,9 @@ var cuts = flag.Int("cuts", 300, "how often the power is cut in each record")
 
 var twoSlots = counted.Slots{"a", "b"}
 
-// TestPowerCut records all writes of an update, from before it begins until the machine is off, and cuts the power anywhere
-// in it. GRUB, which replays no journal, and Linux, which does, must then choose the same slot, and that must be whole.
+// TestPowerCut records all writes of an update, from before it begins until the machine is off, and
+// cuts the power anywhere in it. GRUB, which replays no journal, and Linux, which does, must then
+// choose the same slot, and that must be whole.
 func TestPowerCut(t *testing.T) {
 	w := newWorld(t)
 	for _, fs := range []string{"ext4", "vfat"} {
@@ -100,7 +102,8 @@ path = "/dev/vda4"
 boot = "/boot/deltaup/b"
 `
 
-// updateDisk is the disk of a machine with a release in slot a, which is active, and spare in slot b.
+// updateDisk is the disk of a machine with a release in slot a, which is active, and spare in slot
+// b.
 func updateDisk(t *testing.T, fs string, active, spare release) *disk {
 	t.Helper()
 	l := layout{fs: fs, boot: 24 * mib, files: map[string][]byte{envPath: envOf(t, twoSlots, counted.State{Active: "a"})}}
@@ -159,7 +162,8 @@ func record(t *testing.T, w *world, fs, deed string, spare release) *recording {
 	return r
 }
 
-// replay cuts the power n times, evenly over the record and after its end, and returns what GRUB sees at the end.
+// replay cuts the power n times, evenly over the record and after its end, and returns what GRUB
+// sees at the end.
 func (r *recording) replay(t *testing.T, n int) view {
 	t.Helper()
 	chance := rand.New(rand.NewPCG(1, uint64(n)))
@@ -188,8 +192,9 @@ func (r *recording) replay(t *testing.T, n int) view {
 	return last
 }
 
-// activations cuts the power right behind each write of an environment block that puts slot b on trial, so that it has reached the disk
-// while of all that the disk was free to write before or after it one write has not. It returns how many cuts there were.
+// activations cuts the power right behind each write of an environment block that puts slot b on
+// trial, so that it has reached the disk while of all that the disk was free to write before or
+// after it one write has not. It returns how many cuts there were.
 func (r *recording) activations(t *testing.T) int {
 	t.Helper()
 	dir, n, flushed := tempDir(t), 0, 0
@@ -272,7 +277,8 @@ func (r *recording) boot(t *testing.T, dir string, image []byte, seen view) (fau
 	return ""
 }
 
-// grubRead reads a file with GRUB's own file systems, no journal replayed; nil when it is not there.
+// grubRead reads a file with GRUB's own file systems, no journal replayed; nil when it is not
+// there.
 func grubRead(boot, name string) []byte {
 	out, err := exec.Command("grub-fstest", boot, "cat", name).Output()
 	if err != nil {

@@ -145,7 +145,8 @@ func (d *disk) read(t testing.TB, name string) []byte {
 	return readFrom(t, d.fs, d.path, d.boot, name)
 }
 
-// readFrom reads a file of a file system that lies at an offset of an image; nil when it is not there.
+// readFrom reads a file of a file system that lies at an offset of an image; nil when it is not
+// there.
 func readFrom(t testing.TB, fs, image string, off int64, name string) []byte {
 	t.Helper()
 	dir := tempDir(t)
@@ -179,7 +180,8 @@ var cores struct {
 	made map[string][]byte
 }
 
-// core is GRUB in one file, which reads its configuration from BOOT; modules that are not in it are nowhere.
+// core is GRUB in one file, which reads its configuration from BOOT; modules that are not in it are
+// nowhere.
 func core(t testing.TB, format, folder string, mods []string) []byte {
 	t.Helper()
 	cores.Lock()

@@ -17,7 +17,8 @@ import (
 	"deltaup/slotboot/grubenv"
 )
 
-// linuxBoot is for up to five boots of Linux, each of which takes 4 to 10 s here when nothing else runs.
+// linuxBoot is for up to five boots of Linux, each of which takes 4 to 10 s here when nothing else
+// runs.
 const linuxBoot = 5 * time.Minute
 
 // lives are what may happen to a machine from one boot to the next, until one that switches it off.

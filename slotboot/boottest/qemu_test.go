@@ -19,13 +19,14 @@ type machine struct {
 	disk     *disk
 	readOnly bool // the disk cannot be written
 	uefi     bool
-	reboots  bool          // a reset starts the machine again and does not end QEMU
-	until    string        // end as soon as the console has this; empty: wait for the machine to end
-	timeout  time.Duration // three times what it takes here, at least
-	record   string        // file for the log of all writes (QEMU's blklogwrites); empty: no log
-	direct   *direct       // nil: the firmware starts GRUB
-	memory   int           // MiB; 0: 256
-	network  bool          // the host is 10.0.2.2
+	reboots  bool // a reset starts the machine again and does not end QEMU
+	// end as soon as the console has this; empty: wait for the machine to end
+	until   string
+	timeout time.Duration // three times what it takes here, at least
+	record  string        // file for the log of all writes (QEMU's blklogwrites); empty: no log
+	direct  *direct       // nil: the firmware starts GRUB
+	memory  int           // MiB; 0: 256
+	network bool          // the host is 10.0.2.2
 }
 
 // direct is a kernel that QEMU starts without firmware and GRUB.
@@ -88,7 +89,8 @@ func (m machine) args(t testing.TB, dir, stubFile string) []string {
 	drive := "if=none,id=disk,format=raw,cache=unsafe,file=" + m.disk.path
 	device := "nvme,drive=disk,serial=boottest,bootindex=1"
 	if m.record != "" {
-		device = "virtio-blk-pci,drive=disk" // QEMU's NVMe forgets that a write is to be durable when it is done (FUA)
+		// QEMU's NVMe forgets that a write is to be durable when it is done (FUA)
+		device = "virtio-blk-pci,drive=disk"
 		drive = "if=none,id=disk,driver=blklogwrites,file.driver=raw,file.file.driver=file,file.file.filename=" + m.disk.path +
 			",log.driver=raw,log.file.driver=file,log.file.filename=" + m.record
 	}

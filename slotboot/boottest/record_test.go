@@ -10,7 +10,8 @@ import (
 // (drivers/md/dm-log-writes.c): little-endian, in sectors; the first has a head.
 const (
 	logMagic = 0x6a736677736872
-	logHead  = 28 // magic, version and number of entries of 8 bytes each, and 4 bytes of sector size
+	// magic, version and number of entries of 8 bytes each, and 4 bytes of sector size
+	logHead  = 28
 	logEntry = 32 // first sector, sectors, flags, length of data, of 8 bytes each
 
 	logFlush   = 1
@@ -59,11 +60,14 @@ type cutter struct {
 	writes []diskWrite
 	disk   []byte // with all that is durable before write next
 	next   int
-	super  int64 // where a superblock of ext4 begins, two sectors that ext4 relies on its disk not to tear; 0: nowhere
+	// where a superblock of ext4 begins, two sectors that ext4 relies on its disk not to tear; 0:
+	// nowhere
+	super int64
 }
 
-// cut is the disk when the power fails before write n, with n rising from call to call: whatever was flushed is there,
-// and of each write since then all, nothing, or some sectors, as chance has it.
+// cut is the disk when the power fails before write n, with n rising from call to call: whatever
+// was flushed is there, and of each write since then all, nothing, or some sectors, as chance has
+// it.
 func (c *cutter) cut(n int, chance *rand.Rand) []byte {
 	flushed := c.next
 	for i := c.next; i < n; i++ {

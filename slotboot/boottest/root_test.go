@@ -10,14 +10,15 @@ import (
 	"testing"
 )
 
-// systemRoot is the folder of a Debian with systemd that has the program, its units and what doc/initramfs.md asks for.
+// systemRoot is the folder of a Debian with systemd that has the program, its units and what
+// doc/initramfs.md asks for.
 type systemRoot struct {
 	dir    string
 	kernel string // its version
 }
 
-// newSystemRoot unpacks the root file system that DELTAUP_TEST_ROOT names, which bench/boot-root.sh makes, and installs
-// the kernel and everything of ours there.
+// newSystemRoot unpacks the root file system that DELTAUP_TEST_ROOT names, which bench/boot-root.sh
+// makes, and installs the kernel and everything of ours there.
 func newSystemRoot(t *testing.T) *systemRoot {
 	t.Helper()
 	packed := os.Getenv("DELTAUP_TEST_ROOT")
@@ -93,8 +94,8 @@ func (r *systemRoot) dracut(t *testing.T) []byte {
 	return readFile(t, r.path("boot/initrd.img"))
 }
 
-// configure makes it one machine: with a configuration of deltaup, and a report at the end of each boot, which is a
-// shell script whose lines begin with "LIFE".
+// configure makes it one machine: with a configuration of deltaup, and a report at the end of each
+// boot, which is a shell script whose lines begin with "LIFE".
 func (r *systemRoot) configure(t *testing.T, config, report string) {
 	t.Helper()
 	for name, text := range map[string]string{
@@ -145,8 +146,8 @@ systemctl stop deltaup-trace.service # this report is part of the boot that it r
 say "trace: $(sed -n 2p /run/deltaup/boot.trace):$(grep -o -e ' usr/lib/systemd/systemd -$' -e ' usr/bin/life -$' /run/deltaup/boot.trace | tr -d '\n')"
 `
 
-// recorded is what that says of a boot's trace. Only the recorder of the initramfs can have seen that systemd was run,
-// and only the one that took over from it that the report was.
+// recorded is what that says of a boot's trace. Only the recorder of the initramfs can have seen
+// that systemd was run, and only the one that took over from it that the report was.
 const recorded = "trace: lost 0: usr/lib/systemd/systemd - usr/bin/life -\n"
 
 // said is what the reports on a console say; all of the console is told when the test fails.

@@ -11,8 +11,8 @@ const (
 // stubStatus is QEMU's exit status after the stub: twice what it writes to portExit last, and one.
 const stubStatus = '\n'<<1 | 1
 
-// stubKernel is a kernel for GRUB's linux command on a BIOS (Documentation/x86/boot.rst, version 2.03): it prints
-// its command line and its initrd to portConsole, a line each, and ends QEMU.
+// stubKernel is a kernel for GRUB's linux command on a BIOS (Documentation/x86/boot.rst, version
+// 2.03): it prints its command line and its initrd to portConsole, a line each, and ends QEMU.
 func stubKernel() []byte {
 	b := make([]byte, 2*sector)
 	b[0x1f1] = 1                                        // sectors of setup code behind the first

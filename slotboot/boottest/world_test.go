@@ -17,7 +17,8 @@ import (
 // release is what one version consists of. Its kernel is the stub, and more.
 type release struct {
 	image, kernel, initrd []byte
-	made                  chunkstore.ID // of the initrd as an update makes it: the same files, compressed anew
+	// of the initrd as an update makes it: the same files, compressed anew
+	made chunkstore.ID
 }
 
 // whole tells whether a slot that begins with image has this release, with these files.

@@ -18,7 +18,8 @@ type HTTP struct {
 	HeaderFile      string `toml:"header_file"`      // lines of NAME: VALUE
 }
 
-// Web is [http]: how all servers are spoken to, but for those with a table of their own, which counts as a whole.
+// Web is [http]: how all servers are spoken to, but for those with a table of their own, which
+// counts as a whole.
 type Web struct {
 	HTTP
 	Host map[string]HTTP `toml:"host"` // by host, and port where a mirror's URL names one
@@ -32,8 +33,8 @@ func (h *HTTP) Secret() bool {
 	return h.CertificateFile != "" || h.KeyFile != "" || h.BearerFile != "" || h.HeaderFile != ""
 }
 
-// HTTPOf gives what counts for a server. What [http] has of secrets is for the servers of mirrors alone: another that is named
-// on the command line does not get it.
+// HTTPOf gives what counts for a server. What [http] has of secrets is for the servers of mirrors
+// alone: another that is named on the command line does not get it.
 func (c *Config) HTTPOf(host string) HTTP {
 	host = strings.ToLower(host)
 	if h, ok := c.HTTP.Host[host]; ok {

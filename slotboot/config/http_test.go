@@ -21,9 +21,10 @@ header_file = "/etc/deltaup/headers"
 		t.Fatal(err)
 	}
 	for host, want := range map[string]HTTP{
-		"mirror.example":      {Proxy: "http://proxy.example:3128", CAFile: "/etc/deltaup/ca.pem", BearerFile: "/etc/deltaup/token"},
-		"MIRROR.example":      {Proxy: "http://proxy.example:3128", CAFile: "/etc/deltaup/ca.pem", BearerFile: "/etc/deltaup/token"},
-		"mirror.example:8080": {Proxy: "http://proxy.example:3128", CAFile: "/etc/deltaup/ca.pem"}, // none of the mirrors
+		"mirror.example": {Proxy: "http://proxy.example:3128", CAFile: "/etc/deltaup/ca.pem", BearerFile: "/etc/deltaup/token"},
+		"MIRROR.example": {Proxy: "http://proxy.example:3128", CAFile: "/etc/deltaup/ca.pem", BearerFile: "/etc/deltaup/token"},
+		// none of the mirrors
+		"mirror.example:8080": {Proxy: "http://proxy.example:3128", CAFile: "/etc/deltaup/ca.pem"},
 		"other.example:8443":  {CertificateFile: "/etc/deltaup/client.pem", KeyFile: "/etc/deltaup/client.key", HeaderFile: "/etc/deltaup/headers"},
 		"stranger.example":    {Proxy: "http://proxy.example:3128", CAFile: "/etc/deltaup/ca.pem"},
 	} {

@@ -65,7 +65,8 @@ func located(file string, err error) error {
 	}
 	line, _ := wrong.Position()
 	text := strings.TrimPrefix(wrong.Error(), "toml: ")
-	if what, _, ok := strings.Cut(text, " into struct field "); ok { // names of Go say nothing to who wrote the file
+	// names of Go say nothing to who wrote the file
+	if what, _, ok := strings.Cut(text, " into struct field "); ok {
 		text = strings.Replace(what, "cannot decode ", "does not take a ", 1)
 	}
 	return &Error{File: file, Line: line, Key: strings.Join(wrong.Key(), "."), Text: text}

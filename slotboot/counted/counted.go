@@ -48,21 +48,24 @@ const (
 
 // State is what GRUB and userspace know of the slots. The zero State knows nothing.
 type State struct {
-	Slots  Slots    // as configured, not stored
-	Active string   // the slot that was marked good last; empty when the environment block does not tell
-	Trial  string   // the slot on trial, or that was; empty when there is none
-	Tries  int      // how often GRUB will still start the trial
-	Ended  Outcome  // not empty: GRUB has ended the trial and booted Active
-	ID     string   // what deltaup.env= tells userspace, so that it knows which block GRUB has read: letters and digits
-	Bad    []string // slots that GRUB does not boot unless nothing else does, in the order of Slots
-	Fault  Fault    // what the initramfs noted last
+	Slots Slots // as configured, not stored
+	// the slot that was marked good last; empty when the environment block does not tell
+	Active string
+	Trial  string  // the slot on trial, or that was; empty when there is none
+	Tries  int     // how often GRUB will still start the trial
+	Ended  Outcome // not empty: GRUB has ended the trial and booted Active
+	// what deltaup.env= tells userspace, so that it knows which block GRUB has read: letters and
+	// digits
+	ID    string
+	Bad   []string // slots that GRUB does not boot unless nothing else does, in the order of Slots
+	Fault Fault    // what the initramfs noted last
 }
 
 // Pending tells whether GRUB will start the trial, or is to end it, at the next boot.
 func (s State) Pending() bool { return s.Trial != "" && s.Ended == "" }
 
-// FellBack is the slot that the machine runs without: the active one when the initramfs has given it up, or the one whose
-// trial GRUB has ended, or "".
+// FellBack is the slot that the machine runs without: the active one when the initramfs has given
+// it up, or the one whose trial GRUB has ended, or "".
 func (s State) FellBack() string {
 	if s.Active != "" && s.IsBad(s.Active) {
 		return s.Active

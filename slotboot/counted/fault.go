@@ -10,7 +10,8 @@ import (
 	"deltaup/slotboot/grubenv"
 )
 
-// varFault is NAME:WHY:BOOTS, or empty. It is always there, so that the initramfs changes lines and adds none.
+// varFault is NAME:WHY:BOOTS, or empty. It is always there, so that the initramfs changes lines and
+// adds none.
 const varFault = "deltaup_fault"
 
 // MaxFaults is in how many boots in a row a slot may fail for something that may only be late
@@ -27,8 +28,8 @@ const (
 	FaultKernel  = "kernel"  // this slot's kernel or initrd lacks something
 )
 
-// Fault is the last failure that the initramfs noted; the zero Fault is none. The slot was given up for
-// it when it is marked bad.
+// Fault is the last failure that the initramfs noted; the zero Fault is none. The slot was given up
+// for it when it is marked bad.
 type Fault struct {
 	Slot  string
 	Why   string // one of the words above, or of a later deltaup
@@ -68,10 +69,10 @@ type FailedBoot struct {
 	Why      string
 }
 
-// Failed notes a failed boot. The slot is given up, which is a bad mark, when another one is neither bad nor the one
-// of a trial, and when the failure is definite or the last of MaxFaults in a row. Failures that are not
-// definite count only for the active slot: a trial has its tries, and what the machine fell back to is
-// the last good slot, for which it waits.
+// Failed notes a failed boot. The slot is given up, which is a bad mark, when another one is
+// neither bad nor the one of a trial, and when the failure is definite or the last of MaxFaults in
+// a row. Failures that are not definite count only for the active slot: a trial has its tries, and
+// what the machine fell back to is the last good slot, for which it waits.
 func (s State) Failed(b FailedBoot) State {
 	other := slices.ContainsFunc(s.Slots, func(name string) bool {
 		return name != b.Slot && name != s.Trial && !s.IsBad(name)
@@ -106,9 +107,9 @@ func (s State) Settled(slot string) State {
 	return s
 }
 
-// NoteFailed is the model of what dist/initramfs/deltaup.sh makes of an environment block in a failed boot: what
-// Update would with Failed. The shell changes the first sector only, of a block that is as Update leaves it and is the
-// one that GRUB has read; any other stays as it is.
+// NoteFailed is the model of what dist/initramfs/deltaup.sh makes of an environment block in a
+// failed boot: what Update would with Failed. The shell changes the first sector only, of a block
+// that is as Update leaves it and is the one that GRUB has read; any other stays as it is.
 func NoteFailed(env []byte, b FailedBoot) []byte {
 	block, err := grubenv.Parse(env)
 	if err != nil || b.ID == "" {
@@ -150,8 +151,8 @@ func printable(b []byte) []byte {
 	}, b)
 }
 
-// firstSector is our part of the block with a state, and with a newline at its end when closed. It is false when that is
-// more than a sector.
+// firstSector is our part of the block with a state, and with a newline at its end when closed. It
+// is false when that is more than a sector.
 func firstSector(block *grubenv.Block, s State, closed bool) ([]byte, bool) {
 	ours := new(grubenv.Block)
 	for _, name := range block.Names() {

@@ -62,7 +62,8 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-// TestNoteFailed holds the model of the shell to what Update writes, and to change no block that Update would write anew.
+// TestNoteFailed holds the model of the shell to what Update writes, and to change no block that
+// Update would write anew.
 func TestNoteFailed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "grubenv")
 	if err := grubenv.Create(path); err != nil {

@@ -101,7 +101,8 @@ func Of(block *grubenv.Block, slots Slots) State {
 	fault, _ := block.Get(varFault)
 	s.Fault = parseFault(fault, slots)
 	id, _ := block.Get(varID)
-	s.ID, _, _ = strings.Cut(id, " ") // as a script of GRUB does with a value that it takes for words
+	// as a script of GRUB does with a value that it takes for words
+	s.ID, _, _ = strings.Cut(id, " ")
 	for _, name := range slots {
 		if v, _ := block.Get(badPrefix + name); v == "1" {
 			s.Bad = append(s.Bad, name)

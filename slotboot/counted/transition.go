@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Activate puts slot on trial for the next tries (1 to MaxTries) boots and takes its bad
-// mark away. It replaces a trial that is pending. ErrNotTrial is wrapped for the slot that is
-// active already: MarkActive ends the trial of another. A slot that is bad itself is active no longer.
+// Activate puts slot on trial for the next tries (1 to MaxTries) boots and takes its bad mark away.
+// It replaces a trial that is pending. ErrNotTrial is wrapped for the slot that is active already:
+// MarkActive ends the trial of another. A slot that is bad itself is active no longer.
 func (s State) Activate(slot string, tries int) (State, error) {
 	if err := s.known("activate", slot); err != nil {
 		return s, err
@@ -26,8 +26,8 @@ func (s State) Activate(slot string, tries int) (State, error) {
 	return s, nil
 }
 
-// Install is what becomes of a slot that was filled and read back: it is put on trial as Activate does. When no slot is active
-// there is none to fall back to, and it becomes active at once.
+// Install is what becomes of a slot that was filled and read back: it is put on trial as Activate
+// does. When no slot is active there is none to fall back to, and it becomes active at once.
 func (s State) Install(slot string, tries int) (State, error) {
 	first := s.Active == ""
 	s, err := s.Activate(slot, tries)
@@ -37,8 +37,8 @@ func (s State) Install(slot string, tries int) (State, error) {
 	return s, err
 }
 
-// MarkGood makes slot, which is the one that booted, active when it is on trial, or when no
-// slot is known to be active, or the active one is bad. Nothing but its fault changes for the active slot.
+// MarkGood makes slot, which is the one that booted, active when it is on trial, or when no slot is
+// known to be active, or the active one is bad. Nothing but its fault changes for the active slot.
 // ErrNotTrial is wrapped for any other, and ErrBad when the slot is marked bad.
 func (s State) MarkGood(slot string) (State, error) {
 	if err := s.known("mark good", slot); err != nil {
@@ -69,9 +69,9 @@ func (s State) MarkActive(slot string) (State, error) {
 }
 
 // MarkBad keeps GRUB from booting slot: because it does not work, or because it is about to be
-// overwritten. A pending trial of it ends at the next boot, which gets deltaup.fellback. For
-// the active slot the first other good one that is not on trial becomes active. ErrLastGood is wrapped for it when
-// there is none, and for the last slot beside an active one that is bad itself.
+// overwritten. A pending trial of it ends at the next boot, which gets deltaup.fellback. For the
+// active slot the first other good one that is not on trial becomes active. ErrLastGood is wrapped
+// for it when there is none, and for the last slot beside an active one that is bad itself.
 func (s State) MarkBad(slot string) (State, error) {
 	if err := s.known("mark bad", slot); err != nil {
 		return s, err

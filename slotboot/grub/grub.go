@@ -44,7 +44,8 @@ type Config struct {
 	Args  []string      // of every kernel
 	Panic time.Duration // after which a kernel that panics reboots, in whole seconds; 0: 30 s
 
-	// Preamble is put in front of a whole grub.cfg as it is, such as the settings of a serial console.
+	// Preamble is put in front of a whole grub.cfg as it is, such as the settings of a serial
+	// console.
 	Preamble []string
 }
 

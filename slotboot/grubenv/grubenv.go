@@ -28,7 +28,8 @@ const (
 )
 
 var (
-	// ErrMalformed is wrapped when bytes are no environment block: too short, too long, or another first line.
+	// ErrMalformed is wrapped when bytes are no environment block: too short, too long, or another
+	// first line.
 	ErrMalformed = errors.New("not a GRUB environment block")
 	// ErrFull is wrapped when variables do not fit: ours, or those of others, in one sector.
 	ErrFull = errors.New("GRUB environment block is full")

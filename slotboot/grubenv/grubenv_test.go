@@ -208,7 +208,8 @@ func TestSaveEnv(t *testing.T) {
 	}
 }
 
-// FuzzParse demands one encoding: what was parsed and marshalled parses to the same and stays as it is.
+// FuzzParse demands one encoding: what was parsed and marshalled parses to the same and stays as it
+// is.
 func FuzzParse(f *testing.F) {
 	for _, s := range states {
 		f.Add(s.block)

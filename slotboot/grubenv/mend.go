@@ -16,7 +16,8 @@ import (
 	"deltaup/internal/plainfile"
 )
 
-// ErrForeign is wrapped when what lies in the place of a block never was one, so that it is not overwritten.
+// ErrForeign is wrapped when what lies in the place of a block never was one, so that it is not
+// overwritten.
 var ErrForeign = errors.New("holds something else than a GRUB environment block")
 
 // maxFile bounds what can have been a block.
@@ -24,7 +25,9 @@ const maxFile = 64 << 10
 
 // Place is the place of a block and what was found there.
 type Place struct {
-	Fault error // what keeps the block from being used: ErrMalformed or fs.ErrNotExist is wrapped; nil when it is sound
+	// what keeps the block from being used: ErrMalformed or fs.ErrNotExist is wrapped; nil when it
+	// is sound
+	Fault error
 	Block *Block
 
 	path string
@@ -33,9 +36,10 @@ type Place struct {
 	made []byte // what Apply wrote; nil when that was nothing
 }
 
-// Find looks at the place of a block. Of a damaged one the Block has what GRUB reads of it, and of others' variables what can
-// be made out besides. ErrForeign is wrapped for what must not be overwritten: something that is no file, or holds neither
-// the beginning of a block, nor as many bytes as one, nor nothing but zeros.
+// Find looks at the place of a block. Of a damaged one the Block has what GRUB reads of it, and of
+// others' variables what can be made out besides. ErrForeign is wrapped for what must not be
+// overwritten: something that is no file, or holds neither the beginning of a block, nor as many
+// bytes as one, nor nothing but zeros.
 func Find(path string) (*Place, error) {
 	p := &Place{path: path, Block: new(Block)}
 	b, err := plainfile.Read(path, maxFile)
@@ -84,8 +88,8 @@ func salvage(b []byte) (*Block, error) {
 	return block, nil
 }
 
-// recover takes a line for a variable that GRUB does not see, because of garbage before it, when it looks like one of
-// others. Ours are made anew when they are lost.
+// recover takes a line for a variable that GRUB does not see, because of garbage before it, when it
+// looks like one of others. Ours are made anew when they are lost.
 func (b *Block) recover(line string) {
 	name, value, ok := strings.Cut(line, "=")
 	odd := strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' || r == '\\' })
@@ -94,17 +98,18 @@ func (b *Block) recover(line string) {
 	}
 }
 
-// damaged tells what is left of a block from other files: the boot loader's configuration may lie at a path that
-// was mistaken for the block's.
+// damaged tells what is left of a block from other files: the boot loader's configuration may lie
+// at a path that was mistaken for the block's.
 func damaged(b []byte) bool {
 	head := strings.TrimSuffix(signature, "\n")
 	return len(b) == Size || len(bytes.Trim(b, "\x00")) == 0 ||
 		strings.HasPrefix(head, string(b)) || bytes.HasPrefix(b, []byte(head))
 }
 
-// Apply lets change alter the block, and writes it. A sound block is changed as [Update] does. A damaged one is overwritten in
-// place when it has a block's length; only what has another, which overwriting does not mend, is
-// replaced by a new file. GRUB finds either without replaying a journal when Apply returns.
+// Apply lets change alter the block, and writes it. A sound block is changed as [Update] does. A
+// damaged one is overwritten in place when it has a block's length; only what has another, which
+// overwriting does not mend, is replaced by a new file. GRUB finds either without replaying a
+// journal when Apply returns.
 func (p *Place) Apply(ctx context.Context, change func(*Block) error) error {
 	if p.Fault == nil {
 		return Update(ctx, p.path, func(b *Block) error {
@@ -132,7 +137,8 @@ func (p *Place) Apply(ctx context.Context, change func(*Block) error) error {
 	if err := overwrite(p.path, b); err != nil {
 		return err
 	}
-	return durable.SyncFileSystem(filepath.Dir(p.path)) // it may have had holes, which are filled now
+	// it may have had holes, which are filled now
+	return durable.SyncFileSystem(filepath.Dir(p.path))
 }
 
 // Undo brings back what Find has found, unless somebody else has changed the block since.
@@ -184,7 +190,8 @@ func overwrite(path string, b []byte) (err error) {
 	return durable.Overwrite(f, b)
 }
 
-// replace makes path hold b: in a new file with the mode and the owner of the one before, if there was one.
+// replace makes path hold b: in a new file with the mode and the owner of the one before, if there
+// was one.
 func replace(path string, b []byte, before fs.FileInfo) error {
 	dir := filepath.Dir(path)
 	f, err := durable.Create(dir)
@@ -197,7 +204,8 @@ func replace(path string, b []byte, before fs.FileInfo) error {
 	}
 	if before != nil {
 		if st, ok := before.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
-			if err := os.Chown(f.Name(), int(st.Uid), int(st.Gid)); err != nil && !errors.Is(err, syscall.EPERM) { // FAT has no owners
+			// FAT has no owners
+			if err := os.Chown(f.Name(), int(st.Uid), int(st.Gid)); err != nil && !errors.Is(err, syscall.EPERM) {
 				return err
 			}
 		}

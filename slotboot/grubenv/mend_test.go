@@ -45,17 +45,18 @@ func damages(t testing.TB) map[string]damage {
 	theirs := map[string]string{"saved_entry": "gnu-linux", "next_entry": "", "boot_success": "1"}
 	none := map[string]string{}
 	all := map[string]damage{
-		"sound":                   {whole, false, theirs, true, true},
-		"others' only":            {raw("saved_entry=2\n"), false, map[string]string{"saved_entry": "2"}, false, true},
-		"empty":                   {[]byte{}, false, none, false, false},
-		"zeros":                   {make([]byte, Size), false, none, false, true},
-		"few zeros":               {make([]byte, 100), false, none, false, false},
-		"many zeros":              {make([]byte, 4*Size), false, none, false, false},
-		"too many zeros":          {make([]byte, maxFile+1), true, nil, false, false},
-		"first sector zeros":      {join(make([]byte, Sector), string(whole[Sector:]), nil), false, theirs, false, true},
-		"second sector zeros":     {join(whole[:Sector], string(make([]byte, Sector)), nil), false, none, true, true},
-		"twice as long":           {join(whole, strings.Repeat("#", Size), nil), false, theirs, true, false},
-		"more behind it":          {join(raw(""), "x=1\ny=2\n", nil), false, map[string]string{"y": "2"}, false, false}, // x is in the comment
+		"sound":               {whole, false, theirs, true, true},
+		"others' only":        {raw("saved_entry=2\n"), false, map[string]string{"saved_entry": "2"}, false, true},
+		"empty":               {[]byte{}, false, none, false, false},
+		"zeros":               {make([]byte, Size), false, none, false, true},
+		"few zeros":           {make([]byte, 100), false, none, false, false},
+		"many zeros":          {make([]byte, 4*Size), false, none, false, false},
+		"too many zeros":      {make([]byte, maxFile+1), true, nil, false, false},
+		"first sector zeros":  {join(make([]byte, Sector), string(whole[Sector:]), nil), false, theirs, false, true},
+		"second sector zeros": {join(whole[:Sector], string(make([]byte, Sector)), nil), false, none, true, true},
+		"twice as long":       {join(whole, strings.Repeat("#", Size), nil), false, theirs, true, false},
+		// x is in the comment
+		"more behind it":          {join(raw(""), "x=1\ny=2\n", nil), false, map[string]string{"y": "2"}, false, false},
 		"other first line":        {join([]byte("# GRUB environment block\n"), string(whole[25:]), nil), false, theirs, false, true},
 		"line ends of DOS":        {bytes.ReplaceAll(whole, []byte("\n"), []byte("\r\n")), false, theirs, false, false},
 		"garbage, then a value":   {raw("x=1\ngarbage\nsaved_entry=2\nz=3\n"), false, map[string]string{"x": "1", "saved_entry": "2", "z": "3"}, false, true},
@@ -88,7 +89,8 @@ func damages(t testing.TB) map[string]damage {
 	return all
 }
 
-// TestMend makes a sound block of each damaged one: GRUB reads it, and others' variables that could be read are there.
+// TestMend makes a sound block of each damaged one: GRUB reads it, and others' variables that could
+// be read are there.
 func TestMend(t *testing.T) {
 	all := damages(t)
 	for name, d := range all {

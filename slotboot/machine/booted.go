@@ -18,9 +18,9 @@ type Slot struct {
 	Path string // block device or file
 }
 
-// Booted is the name of the slot that the machine runs from: the one that the kernel argument names, if what
-// is mounted is that slot. It wraps ErrNoSlot when there is no such argument, and ErrOtherSlot when
-// argument and mount do not agree, or the mounted one is none of slots.
+// Booted is the name of the slot that the machine runs from: the one that the kernel argument
+// names, if what is mounted is that slot. It wraps ErrNoSlot when there is no such argument, and
+// ErrOtherSlot when argument and mount do not agree, or the mounted one is none of slots.
 func (m Machine) Booted(slots []Slot) (string, error) {
 	name, ok, err := m.Arg(ArgSlot)
 	if err != nil {
@@ -72,7 +72,8 @@ func (m Machine) imageMount() (*mountinfo.Info, error) {
 	return found, nil
 }
 
-// behind tells whether the mount is of that slot: by the number of its device, or by the file or device behind a loop device.
+// behind tells whether the mount is of that slot: by the number of its device, or by the file or
+// device behind a loop device.
 func (m Machine) behind(mounted *mountinfo.Info, s Slot) (bool, error) {
 	var slot unix.Stat_t
 	err := unix.Stat(m.Path(s.Path), &slot)

@@ -23,8 +23,8 @@ const (
 	consoleLine  = 200 // bytes
 )
 
-// pstoreFiles are what kernels leave of a panic, with what systemd-pstore moves away first. They are matched below the
-// machine's root, whose own name is no pattern.
+// pstoreFiles are what kernels leave of a panic, with what systemd-pstore moves away first. They
+// are matched below the machine's root, whose own name is no pattern.
 var pstoreFiles = []string{
 	"var/lib/systemd/pstore/*/dmesg.txt",
 	"var/lib/systemd/pstore/*/*/dmesg.txt",
@@ -33,8 +33,9 @@ var pstoreFiles = []string{
 	"sys/fs/pstore/console-*",
 }
 
-// LastConsole is the end of what the machine said before it restarted: from pstore when a file there is younger than since,
-// else from the journal of the boot before when that was a boot of slot, else nothing. A slot of "" asks pstore only.
+// LastConsole is the end of what the machine said before it restarted: from pstore when a file
+// there is younger than since, else from the journal of the boot before when that was a boot of
+// slot, else nothing. A slot of "" asks pstore only.
 func (m Machine) LastConsole(ctx context.Context, slot string, since time.Time) []string {
 	if text := m.pstore(since); text != "" {
 		return lastLines(text)
@@ -55,7 +56,8 @@ func (m Machine) LastConsole(ctx context.Context, slot string, since time.Time) 
 	return lastLines(string(out))
 }
 
-// journal is journalctl on the boot before. It fails without systemd, a persistent journal or an earlier boot.
+// journal is journalctl on the boot before. It fails without systemd, a persistent journal or an
+// earlier boot.
 func journal(ctx context.Context, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "journalctl", append([]string{"--boot=-1", "--no-pager", "--quiet"}, args...)...)
 }
@@ -75,7 +77,8 @@ func lastBootOf(ctx context.Context, slot string) bool {
 	return found
 }
 
-// bootOf reads a kernel's log up to the line in which it prints its command line, and tells whether that is of the slot.
+// bootOf reads a kernel's log up to the line in which it prints its command line, and tells whether
+// that is of the slot.
 func bootOf(log io.Reader, slot string) bool {
 	lines := bufio.NewScanner(log)
 	for lines.Scan() {

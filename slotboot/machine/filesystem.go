@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNotMounted is wrapped when a path of a machine below another root lies on no file system of that machine's.
+// ErrNotMounted is wrapped when a path of a machine below another root lies on no file system of
+// that machine's.
 var ErrNotMounted = errors.New("the machine's file system is not known")
 
 // FileSystem is the file system that a path lies on.
@@ -29,8 +30,8 @@ type FileSystem struct {
 	Unknown string
 }
 
-// FileSystem tells about the file system of path, which need not exist yet. ErrNotMounted is wrapped when the path of
-// a machine that does not run lies on a file system of this one.
+// FileSystem tells about the file system of path, which need not exist yet. ErrNotMounted is
+// wrapped when the path of a machine that does not run lies on a file system of this one.
 func (m Machine) FileSystem(path string) (*FileSystem, error) {
 	full, err := m.Resolve(path)
 	if err != nil {
@@ -50,7 +51,8 @@ func (m Machine) FileSystem(path string) (*FileSystem, error) {
 	return f, nil
 }
 
-// mountOf finds the mount that a resolved path lies on, and gives the path as the mount table has it.
+// mountOf finds the mount that a resolved path lies on, and gives the path as the mount table has
+// it.
 func (m Machine) mountOf(full string) (*mountinfo.Info, string, error) {
 	real, existing, err := realPath(full)
 	if err != nil {
@@ -80,8 +82,8 @@ func (m Machine) mountOf(full string) (*mountinfo.Info, string, error) {
 	return mount, real, err
 }
 
-// realPath follows the links in front of a resolved path, as its root may have them, and gives the nearest folder or
-// file of it that exists, too.
+// realPath follows the links in front of a resolved path, as its root may have them, and gives the
+// nearest folder or file of it that exists, too.
 func realPath(full string) (real, existing string, err error) {
 	rest := ""
 	for existing = full; ; existing = filepath.Dir(existing) {
@@ -104,14 +106,16 @@ func (m Machine) mountByPath(path string) (*mountinfo.Info, error) {
 	}
 	best := list[0]
 	for _, i := range list[1:] {
-		if len(i.Mountpoint) >= len(best.Mountpoint) { // of two on one place the later one hides the other
+		// of two on one place the later one hides the other
+		if len(i.Mountpoint) >= len(best.Mountpoint) {
 			best = i
 		}
 	}
 	return best, nil
 }
 
-// mountByID asks the kernel which mount an existing path lies on: a mount may hide others that lie deeper.
+// mountByID asks the kernel which mount an existing path lies on: a mount may hide others that lie
+// deeper.
 func mountByID(list []*mountinfo.Info, path string) (*mountinfo.Info, error) {
 	var st unix.Statx_t
 	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_NO_AUTOMOUNT, unix.STATX_MNT_ID, &st); err != nil {
@@ -137,8 +141,9 @@ func foreign(list []*mountinfo.Info, mount *mountinfo.Info, root, path string) e
 	if mount.Root == "/" {
 		return nil
 	}
-	// A folder that was bound, or a subvolume. It is the machine's own when the whole file system is mounted there, or
-	// nowhere; otherwise it may be any folder of this machine's, as where an image is being made.
+	// A folder that was bound, or a subvolume. It is the machine's own when the whole file system
+	// is mounted there, or nowhere; otherwise it may be any folder of this machine's, as where an
+	// image is being made.
 	var outside *mountinfo.Info
 	for _, i := range list {
 		if i.Major != mount.Major || i.Minor != mount.Minor || !within(mount.Root, i.Root) || i.Root == mount.Root {

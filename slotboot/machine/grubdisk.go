@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lookForGRUB fills in what GRUB 2.06 makes of a file system: it writes to plain block lists only, does not know
-// some features of ext4, and finds the file system by its UUID. The machine is that of the kernel.
+// lookForGRUB fills in what GRUB 2.06 makes of a file system: it writes to plain block lists only,
+// does not know some features of ext4, and finds the file system by its UUID. The machine is that
+// of the kernel.
 func (m Machine) lookForGRUB(f *FileSystem, mount *mountinfo.Info) {
 	var read func(*os.File) (uuid string, unknown []string, err error)
 	switch f.Type {
@@ -136,7 +137,8 @@ var (
 	extROCompat = map[uint32]string{0x200: "bigalloc"}
 )
 
-// readExt reads the superblock of an ext2, ext3 or ext4: its UUID, and the features that GRUB refuses or cannot write with.
+// readExt reads the superblock of an ext2, ext3 or ext4: its UUID, and the features that GRUB
+// refuses or cannot write with.
 func readExt(f *os.File) (uuid string, unknown []string, err error) {
 	sb := make([]byte, extUUIDEnd)
 	if _, err := f.ReadAt(sb, extSuperblock); err != nil {

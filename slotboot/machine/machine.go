@@ -1,9 +1,10 @@
-// Package machine tells what the running machine knows of itself: how the kernel was started, which slot it
-// runs from, what kind of file system a path lies on, and what the last boot said before it ended.
+// Package machine tells what the running machine knows of itself: how the kernel was started, which
+// slot it runs from, what kind of file system a path lies on, and what the last boot said before it
+// ended.
 //
-// A [Machine] need not be the running one: an installer points Root at the folder where it has mounted the machine that it
-// sets up. What only a running kernel tells is not known of that machine, and what this kernel tells of its own
-// is not taken for it.
+// A [Machine] need not be the running one: an installer points Root at the folder where it has
+// mounted the machine that it sets up. What only a running kernel tells is not known of that
+// machine, and what this kernel tells of its own is not taken for it.
 package machine
 
 import (
@@ -28,13 +29,15 @@ const (
 	ArgFellBack = "deltaup.fellback" // the slot that GRUB would have booted
 	ArgEnv      = "deltaup.env"      // deltaup_id of the environment block that GRUB read
 	ArgImage    = "deltaup.image"    // where the initramfs finds the slot's image
-	ArgGrubenv  = "deltaup.grubenv"  // where the initramfs finds the environment block, as UUID=UUID:/PATH
+	// where the initramfs finds the environment block, as UUID=UUID:/PATH
+	ArgGrubenv = "deltaup.grubenv"
 )
 
 // Where the initramfs leaves what it mounted.
 const (
 	ImageMount = "/run/deltaup/image" // the slot's squashfs
-	RAMImages  = "/run/deltaup/ram"   // NAME.squashfs there is the copy that deltaup.toram runs from
+	// NAME.squashfs there is the copy that deltaup.toram runs from
+	RAMImages = "/run/deltaup/ram"
 )
 
 // maxText bounds what is read of a kernel's text file.
@@ -49,21 +52,22 @@ var (
 
 // Machine is the machine whose files lie below Root; "" and "/" are the running one.
 //
-// A Root that has a folder /proc/self of plain files is described by files alone, as in tests: /proc, /sys and /dev
-// below it are taken for those of its kernel. Any other Root is a machine that does not run. Its mounts and
-// devices are found in this kernel's tables, below Root.
+// A Root that has a folder /proc/self of plain files is described by files alone, as in tests:
+// /proc, /sys and /dev below it are taken for those of its kernel. Any other Root is a machine that
+// does not run. Its mounts and devices are found in this kernel's tables, below Root.
 type Machine struct{ Root string }
 
 // Running tells whether the machine is the one that this process runs on.
 func (m Machine) Running() bool { return filepath.Join("/", m.Root) == "/" }
 
-// Resolve is where the machine's path lies for this process, its symbolic links followed as the machine follows them.
+// Resolve is where the machine's path lies for this process, its symbolic links followed as the
+// machine follows them.
 func (m Machine) Resolve(path string) (string, error) {
 	return sysroot.Join(filepath.Join("/", m.Root), path)
 }
 
-// Path is Resolve for a path that is to be opened at once: that of the running machine is left to the kernel, and
-// one that cannot be resolved is a path that nothing can be opened by.
+// Path is Resolve for a path that is to be opened at once: that of the running machine is left to
+// the kernel, and one that cannot be resolved is a path that nothing can be opened by.
 func (m Machine) Path(path string) string {
 	if m.Running() {
 		return filepath.Join("/", path)
@@ -87,13 +91,15 @@ func (m Machine) described() bool {
 	return !m.isType("/proc/self", unix.PROC_SUPER_MAGIC)
 }
 
-// isType tells whether the machine's path lies on a file system with one of the kernel's magic numbers.
+// isType tells whether the machine's path lies on a file system with one of the kernel's magic
+// numbers.
 func (m Machine) isType(path string, magic ...int64) bool {
 	var fs unix.Statfs_t
 	return unix.Statfs(m.Path(path), &fs) == nil && slices.Contains(magic, int64(fs.Type))
 }
 
-// kernel is the machine whose /proc, /sys and /dev tell of the mounts and devices that m's files lie on.
+// kernel is the machine whose /proc, /sys and /dev tell of the mounts and devices that m's files
+// lie on.
 func (m Machine) kernel() Machine {
 	if m.described() {
 		return m
@@ -101,8 +107,8 @@ func (m Machine) kernel() Machine {
 	return Machine{}
 }
 
-// Arg is the value of a kernel argument, and whether it was given; the last one counts. ErrNoSlot is wrapped for a
-// machine that does not run.
+// Arg is the value of a kernel argument, and whether it was given; the last one counts. ErrNoSlot
+// is wrapped for a machine that does not run.
 func (m Machine) Arg(name string) (value string, ok bool, err error) {
 	if !m.Running() && !m.described() {
 		return "", false, fmt.Errorf("%w: the machine below %s does not run", ErrNoSlot, m.Root)

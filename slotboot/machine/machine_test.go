@@ -191,7 +191,8 @@ func TestFileSystem(t *testing.T) {
 	}
 }
 
-// TestExtFeatures has real mke2fs make each feature that GRUB 2.06 stumbles over, and those that it takes.
+// TestExtFeatures has real mke2fs make each feature that GRUB 2.06 stumbles over, and those that it
+// takes.
 func TestExtFeatures(t *testing.T) {
 	mke2fs, err := exec.LookPath("mke2fs")
 	if err != nil {
@@ -346,8 +347,9 @@ func TestFAT(t *testing.T) {
 	}
 }
 
-// TestNotRunning knows nothing of a machine that does not run but what is below its root: this kernel's arguments and
-// panics are its own, also where its /proc is mounted there, and a copy of a /proc is none.
+// TestNotRunning knows nothing of a machine that does not run but what is below its root: this
+// kernel's arguments and panics are its own, also where its /proc is mounted there, and a copy of a
+// /proc is none.
 func TestNotRunning(t *testing.T) {
 	f := newFake(t)
 	f.write("/proc/4711/mountinfo", "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n")

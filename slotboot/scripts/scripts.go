@@ -1,5 +1,5 @@
-// Package scripts runs the programs of a folder, as health checks and hooks are kept: one after the other in the order of
-// their names, each with a time limit and with the end of its output kept.
+// Package scripts runs the programs of a folder, as health checks and hooks are kept: one after the
+// other in the order of their names, each with a time limit and with the end of its output kept.
 package scripts
 
 import (
@@ -29,8 +29,9 @@ type Result struct {
 	Output string // the end of what it printed, on both streams
 }
 
-// Run runs all executable files of a folder that are not hidden, with env beside the environment of this process. A folder that
-// is not there has none. All are run, whatever the ones before did; err is for what is not a program's failure.
+// Run runs all executable files of a folder that are not hidden, with env beside the environment of
+// this process. A folder that is not there has none. All are run, whatever the ones before did; err
+// is for what is not a program's failure.
 func Run(ctx context.Context, dir string, env []string, timeout time.Duration) ([]Result, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

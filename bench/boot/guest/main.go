@@ -1,6 +1,7 @@
 // Command guest is the first process of a machine in which bench/boot.sh measures a boot. As /init
 // of the initramfs it mounts the image as deltaup's initramfs does, and starts systemd; as the unit
-// that systemd starts last (argument "report") it writes what the disk had to do and ends the machine.
+// that systemd starts last (argument "report") it writes what the disk had to do and ends the
+// machine.
 package main
 
 import (
@@ -84,7 +85,8 @@ func start() error {
 	return switchRoot()
 }
 
-// background starts deltaup and waits for the line that says that it has what it needs of this root.
+// background starts deltaup and waits for the line that says that it has what it needs of this
+// root.
 func background(args ...string) error {
 	cmd := exec.Command(deltaup, args...)
 	cmd.Stderr = os.Stderr

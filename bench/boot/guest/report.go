@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchDisk has the kernel note each request that it gives to the disk. For that the kernel patches its own code, with a trap in the
-// place meanwhile, which under QEMU's emulation another processor may run into and never leave: so there is none for that moment.
+// watchDisk has the kernel note each request that it gives to the disk. For that the kernel patches
+// its own code, with a trap in the place meanwhile, which under QEMU's emulation another processor
+// may run into and never leave: so there is none for that moment.
 func watchDisk() (err error) {
 	const second = "/sys/devices/system/cpu/cpu1/online"
 	if _, err := os.Stat(second); err == nil {
@@ -37,7 +38,8 @@ func watchDisk() (err error) {
 	return nil
 }
 
-// report writes, for bench/boot.sh: seconds since the kernel started, the disk's counters, the requests.
+// report writes, for bench/boot.sh: seconds since the kernel started, the disk's counters, the
+// requests.
 func report() error {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
@@ -132,7 +134,8 @@ func reportRecorder(out io.Writer) error {
 // traceWait is how long the unit has to notice that the boot is complete.
 const traceWait = 2 * time.Minute
 
-// takeTrace writes the trace: the unit's, or with pages that of the recorder of the initramfs, which it ends.
+// takeTrace writes the trace: the unit's, or with pages that of the recorder of the initramfs,
+// which it ends.
 func takeTrace(out io.Writer, mode string) error {
 	if mode == "pages" {
 		cmd := exec.Command(deltaup, "trace", "record", "-o", "-", "--until", "1ms", "--pages", "--image", "/dev/"+disk)

@@ -1,5 +1,6 @@
-// Command report reads what bench/boot.sh's machines wrote, IN/WAY.DISK.ROUND.report, prints a table of
-// medians, and writes OUT/boot.md, OUT/boot.json and for each disk OUT/DISK.svg: where on it each request lay, over time.
+// Command report reads what bench/boot.sh's machines wrote, IN/WAY.DISK.ROUND.report, prints a
+// table of medians, and writes OUT/boot.md, OUT/boot.json and for each disk OUT/DISK.svg: where on
+// it each request lay, over time.
 package main
 
 import (

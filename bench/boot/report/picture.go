@@ -24,8 +24,8 @@ const (
 	leastMark  = 1.5 // height of a request's mark
 )
 
-// draw writes a picture of boots from one disk, one above the other with common axes: time to the right, offset upward. A
-// request is a mark as high as it is long.
+// draw writes a picture of boots from one disk, one above the other with common axes: time to the
+// right, offset upward. A request is a mark as high as it is long.
 func draw(svg *strings.Builder, disk string, panels []panel) {
 	var seconds float64
 	var size int64 = 1

@@ -51,7 +51,8 @@ func median(values []float64) float64 {
 	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
 }
 
-// wanted is the share of path order's requests and added seconds that trace order with prefetch may need.
+// wanted is the share of path order's requests and added seconds that trace order with prefetch may
+// need.
 const wanted = 1.0 / 3
 
 // writePage writes the table and what it comes to.

@@ -18,7 +18,8 @@ import (
 type Family uint8
 
 const (
-	// GNU is GNU gzip since 1.2.4: blocks of up to 32767 symbols, ended early where that seems to pay.
+	// GNU is GNU gzip since 1.2.4: blocks of up to 32767 symbols, ended early where that seems to
+	// pay.
 	GNU Family = iota
 	// Zlib is zlib at its default memLevel 8: blocks of 16383 symbols. Python's gzip, Perl's
 	// IO::Compress, dpkg and most others use it.
@@ -71,8 +72,9 @@ func Encode(w io.Writer, plain []byte, p Params) error {
 
 // search holds the limits of one level: the same table in all programs of the family.
 type search struct {
-	good  int // from this length of the previous match on, chains are followed a quarter as far
-	lazy  int // matches of this length are taken at once; greedy levels: longest match whose inside is hashed
+	good int // from this length of the previous match on, chains are followed a quarter as far
+	// matches of this length are taken at once; greedy levels: longest match whose inside is hashed
+	lazy  int
 	nice  int // a match of this length ends the search
 	chain int // longest walk along a hash chain
 }

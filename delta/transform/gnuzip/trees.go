@@ -4,9 +4,11 @@ package gnuzip
 type trees struct {
 	literals, distances, bitLens tree
 
-	lastLiteral, lastDistance, lastBitLen int // last symbol with a code; lastBitLen: in the header's order
+	// last symbol with a code; lastBitLen: in the header's order
+	lastLiteral, lastDistance, lastBitLen int
 
-	dynamicBits, staticBits int // length of the block in own and in fixed codes, without its first three bits
+	// length of the block in own and in fixed codes, without its first three bits
+	dynamicBits, staticBits int
 }
 
 func (t *trees) reset() {
@@ -107,7 +109,8 @@ type tree struct {
 	parent [heapSize]uint16
 	length [heapSize]uint8
 
-	heap    [heapSize]uint16 // from 1: a heap of open nodes; from the end: nodes by falling frequency
+	// from 1: a heap of open nodes; from the end: nodes by falling frequency
+	heap    [heapSize]uint16
 	open    int
 	ordered int
 }

@@ -1,6 +1,6 @@
-// Package codec names the encoders whose output is fixed for ever: a recipe that names an encoder's id must
-// give the same bytes on every machine and with every later version of this program. Images and initrds have
-// a [Table] each, for one's output may change when the other's does not.
+// Package codec names the encoders whose output is fixed for ever: a recipe that names an encoder's
+// id must give the same bytes on every machine and with every later version of this program. Images
+// and initrds have a [Table] each, for one's output may change when the other's does not.
 package codec
 
 import (
@@ -33,9 +33,9 @@ type Table []Codec
 // defaultLevel is what an empty level means.
 const defaultLevel = "best"
 
-// Zstd gives the codecs with ids like "zstd-best.1" for a kind of "zstd" and generation 1. What an encoder writes
-// changes with its module, which golden hashes tell; then the kind gets a new generation. Generation 1 of
-// all kinds is klauspost/compress v1.20.
+// Zstd gives the codecs with ids like "zstd-best.1" for a kind of "zstd" and generation 1. What an
+// encoder writes changes with its module, which golden hashes tell; then the kind gets a new
+// generation. Generation 1 of all kinds is klauspost/compress v1.20.
 func Zstd(kind string, generation int) Table {
 	t := Table{
 		{Level: "fastest", Speed: zstd.SpeedFastest},

@@ -1,4 +1,5 @@
-// Package proof reads contents from where they are said to be and proves that they are what their ids say.
+// Package proof reads contents from where they are said to be and proves that they are what their
+// ids say.
 package proof
 
 import (
@@ -19,13 +20,15 @@ type Reader struct {
 	hasher  *chunkstore.Hasher
 }
 
-// NewReader reads content c from in. It uses h, which is the caller's, until the content is verified.
+// NewReader reads content c from in. It uses h, which is the caller's, until the content is
+// verified.
 func NewReader(in io.Reader, c *chunkstore.Content, h *chunkstore.Hasher) *Reader {
 	h.Reset()
 	return &Reader{in: in, content: c, hasher: h}
 }
 
-// Fill reads the next len(p) bytes. Errors wrap ErrContent when there are fewer, or are the source's.
+// Fill reads the next len(p) bytes. Errors wrap ErrContent when there are fewer, or are the
+// source's.
 func (r *Reader) Fill(p []byte) error {
 	if _, err := io.ReadFull(r.in, p); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -37,7 +40,8 @@ func (r *Reader) Fill(p []byte) error {
 	return err
 }
 
-// Verify demands that the content ends here and that its bytes have its id. Errors wrap ErrContent or are the source's.
+// Verify demands that the content ends here and that its bytes have its id. Errors wrap ErrContent
+// or are the source's.
 func (r *Reader) Verify() error {
 	var one [1]byte
 	if _, err := io.ReadFull(r.in, one[:]); err == nil {

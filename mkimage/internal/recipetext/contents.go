@@ -2,7 +2,8 @@ package recipetext
 
 import "deltaup/chunkstore"
 
-// Contents puts together the contents that a recipe's lines name. Files with the same content share one.
+// Contents puts together the contents that a recipe's lines name. Files with the same content share
+// one.
 type Contents struct {
 	known map[chunkstore.ID]*chunkstore.Content
 	open  *chunkstore.Content // takes the chunks that follow; nil: none can
@@ -77,7 +78,8 @@ func NewContentCheck(p chunkstore.Params) *ContentCheck {
 	}
 }
 
-// First reports whether c appears for the first time. Two contents with one id are an error that wraps chunkstore.ErrCorrupt.
+// First reports whether c appears for the first time. Two contents with one id are an error that
+// wraps chunkstore.ErrCorrupt.
 func (v *ContentCheck) First(c *chunkstore.Content) (bool, error) {
 	known := v.contents[c.ID]
 	if known == nil {

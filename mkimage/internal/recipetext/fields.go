@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// Fields takes a line's fields one by one. It keeps the first error, after which fields are zero. That a
-// number has no needless zero or sign, and an escape is needed, is for [Read] to see.
+// Fields takes a line's fields one by one. It keeps the first error, after which fields are zero.
+// That a number has no needless zero or sign, and an escape is needed, is for [Read] to see.
 type Fields struct {
 	Line int // number of the line, from 1
 

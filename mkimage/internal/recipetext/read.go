@@ -11,13 +11,14 @@ import (
 	"deltaup/chunkstore"
 )
 
-// LineFunc takes in one line. It returns b, which is empty, with the line appended as a Writer's caller writes what
-// was understood. It may leave errors of fields to the caller, which looks at them first.
+// LineFunc takes in one line. It returns b, which is empty, with the line appended as a Writer's
+// caller writes what was understood. It may leave errors of fields to the caller, which looks at
+// them first.
 type LineFunc func(f *Fields, b []byte) ([]byte, error)
 
-// Read reads a recipe: its first line, one for each of parameters, then as many as come for body, and
-// the last one. It accepts one spelling only and nothing behind the last line. Errors name format and line, and wrap
-// chunkstore.ErrCorrupt or chunkstore.ErrVersion, or are those of r.
+// Read reads a recipe: its first line, one for each of parameters, then as many as come for body,
+// and the last one. It accepts one spelling only and nothing behind the last line. Errors name
+// format and line, and wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion, or are those of r.
 func Read(r io.Reader, f Format, parameters []LineFunc, body LineFunc) error {
 	in := reader{in: bufio.NewReaderSize(r, 64<<10), format: f}
 	if err := in.read(parameters, body); err != nil {

@@ -1,11 +1,12 @@
-// Package recipetext is what the recipes of images (package mkimage) and of initrds (package mkimage/initrd)
-// have in common as files: text with one record a line, one space between fields, names escaped, the
-// chunks of a content listed where it appears first, and a last line that counts the others.
+// Package recipetext is what the recipes of images (package mkimage) and of initrds (package
+// mkimage/initrd) have in common as files: text with one record a line, one space between fields,
+// names escaped, the chunks of a content listed where it appears first, and a last line that counts
+// the others.
 //
-// A [Writer] writes a recipe's lines; [Read] hands them to the functions that understand them. There is one
-// spelling only: such a function gives the line back as the writer would write it, and Read demands the same bytes.
-// What a recipe must be besides is for the Validate of each kind, with [CheckParameters] and [ContentCheck].
-// Format: doc/recipe.md, doc/initrd.md.
+// A [Writer] writes a recipe's lines; [Read] hands them to the functions that understand them.
+// There is one spelling only: such a function gives the line back as the writer would write it, and
+// Read demands the same bytes. What a recipe must be besides is for the Validate of each kind, with
+// [CheckParameters] and [ContentCheck]. Format: doc/recipe.md, doc/initrd.md.
 package recipetext
 
 import (
@@ -40,7 +41,8 @@ func Corrupt(format string, args ...any) error {
 
 var codecSyntax = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
 
-// CheckParameters reports a codec id or sizes of chunks that no recipe has. Errors wrap chunkstore.ErrCorrupt.
+// CheckParameters reports a codec id or sizes of chunks that no recipe has. Errors wrap
+// chunkstore.ErrCorrupt.
 func CheckParameters(codec string, chunking chunkstore.Params) error {
 	if !codecSyntax.MatchString(codec) {
 		return Corrupt("%.70q is no codec id", codec)

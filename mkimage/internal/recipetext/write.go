@@ -9,7 +9,8 @@ import (
 	"deltaup/chunkstore"
 )
 
-// Writer writes a recipe line by line. It counts what it writes and keeps the first error for [Writer.Close].
+// Writer writes a recipe line by line. It counts what it writes and keeps the first error for
+// [Writer.Close].
 type Writer struct {
 	out     *bufio.Writer
 	name    string
@@ -42,8 +43,8 @@ func (w *Writer) Line(b []byte) {
 	w.err = err
 }
 
-// Chunks writes the chunks of c, which the line before names, unless they were written before or need no lines.
-// c may be nil.
+// Chunks writes the chunks of c, which the line before names, unless they were written before or
+// need no lines. c may be nil.
 func (w *Writer) Chunks(c *chunkstore.Content) {
 	if c == nil || w.listed[c.ID] {
 		return
@@ -69,7 +70,8 @@ func (w *Writer) Close() (int64, error) {
 	return w.written, nil
 }
 
-// impliedChunks reports whether c's chunks need no lines: there is none, or one that is the whole content.
+// impliedChunks reports whether c's chunks need no lines: there is none, or one that is the whole
+// content.
 func impliedChunks(c *chunkstore.Content) bool {
 	return len(c.Chunks) == 0 || len(c.Chunks) == 1 && c.Chunks[0].ID == c.ID
 }
@@ -102,7 +104,8 @@ func AppendContent(b []byte, c *chunkstore.Content) []byte {
 	return append(b, c.ID.String()...)
 }
 
-// AppendEscaped appends a name: every byte but printable ASCII, and '%' too, is %XX. [Fields.Escaped] reads it.
+// AppendEscaped appends a name: every byte but printable ASCII, and '%' too, is %XX.
+// [Fields.Escaped] reads it.
 func AppendEscaped[T string | []byte](b []byte, name T) []byte {
 	const digits = "0123456789ABCDEF"
 	for i := 0; i < len(name); i++ {

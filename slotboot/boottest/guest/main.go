@@ -71,7 +71,8 @@ func run() error {
 	return do(args["do"], slot, trial)
 }
 
-// do carries out a deed. One that is for a trial is done on trial only: else the machine is switched off.
+// do carries out a deed. One that is for a trial is done on trial only: else the machine is
+// switched off.
 func do(deed, slot string, trial bool) error {
 	change := func(change func(counted.State) (counted.State, error)) error {
 		_, err := counted.Update(context.Background(), env, slots, change)
@@ -116,8 +117,8 @@ func install(image string) error {
 	return off(unix.LINUX_REBOOT_CMD_POWER_OFF)
 }
 
-// rename puts slot b on trial as one must not: by renaming a new environment block over the old one, as careful
-// programs replace their files, every step synced.
+// rename puts slot b on trial as one must not: by renaming a new environment block over the old
+// one, as careful programs replace their files, every step synced.
 func rename() error {
 	const temp = "/run/grubenv"
 	if err := copyFile(temp, env); err != nil {
