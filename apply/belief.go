@@ -18,7 +18,9 @@ func (e *beliedError) Unwrap() error { return e.error }
 
 // errOtherChunks means that a seed has to be read because the release's contents are cut otherwise
 // than it.
-var errOtherChunks = errors.New("the release is cut into other chunks than a seed whose recipe is kept")
+var errOtherChunks = errors.New(
+	"the release is cut into other chunks than a seed whose recipe is kept",
+)
 
 // believes tells whether a seed's kept recipe was taken instead of reading it.
 func (u *Update) believes() bool {
@@ -69,7 +71,8 @@ func (u *Update) startOver(ctx context.Context, cause error) error {
 	switch {
 	case errors.Is(cause, errOtherChunks):
 	case u.believes():
-		u.events.warn("the kept recipe of a seed may be wrong, so the seeds are read anew: %v", cause)
+		u.events.warn("the kept recipe of a seed may be wrong, so the seeds are read anew: %v",
+			cause)
 	default:
 		u.events.warn("the medium of a seed is failing, so the seeds are read anew: %v", cause)
 	}
@@ -80,7 +83,8 @@ func (u *Update) startOver(ctx context.Context, cause error) error {
 // isPublished tells whether a recipe's text has a hash that the release tells of: its own, or that
 // of a release that a patch set leads from.
 func (u *Update) isPublished(text chunkstore.ID) bool {
-	if a := u.release.Artifact(mirror.ImageName); a != nil && a.Recipe != nil && a.Recipe.Text == text {
+	if a := u.release.Artifact(mirror.ImageName); a != nil && a.Recipe != nil &&
+		a.Recipe.Text == text {
 		return true
 	}
 	for i := range u.release.Patches {

@@ -67,14 +67,18 @@ func (c *cache) list(id chunkstore.ID) error {
 	}
 	for _, e := range entries {
 		offset, err := strconv.ParseInt(e.Name(), 10, 64)
-		if err != nil || strconv.FormatInt(offset, 10) != e.Name() || offset < 0 || !e.Type().IsRegular() {
+		if err != nil || strconv.FormatInt(offset, 10) != e.Name() || offset < 0 ||
+			!e.Type().IsRegular() {
 			continue // not ours
 		}
 		info, err := e.Info()
 		if err != nil {
 			return err
 		}
-		p := &part{path: c.path(id, offset), extent: delta.Extent{Offset: offset, Length: info.Size()}}
+		p := &part{
+			path:   c.path(id, offset),
+			extent: delta.Extent{Offset: offset, Length: info.Size()},
+		}
 		if p.extent.Length == 0 {
 			// A run was killed before the first byte; the name would be in the next one's way.
 			if err := os.Remove(p.path); err != nil {
@@ -97,7 +101,8 @@ func (c *cache) path(id chunkstore.ID, offset int64) string {
 
 func (c *cache) add(id chunkstore.ID, p *part) {
 	parts := c.parts[id]
-	i, _ := slices.BinarySearchFunc(parts, p.extent.Offset, func(x *part, offset int64) int { return cmp.Compare(x.extent.Offset, offset) })
+	i, _ := slices.BinarySearchFunc(parts, p.extent.Offset,
+		func(x *part, offset int64) int { return cmp.Compare(x.extent.Offset, offset) })
 	c.parts[id] = slices.Insert(parts, i, p)
 }
 
@@ -165,7 +170,8 @@ func (c *cache) readAt(id chunkstore.ID, p []byte, off int64) error {
 	for len(p) > 0 {
 		part, ok := c.find(id, off)
 		if !ok {
-			return fmt.Errorf("byte %d of %s: %w in the download cache", off, id, chunkstore.ErrNotFound)
+			return fmt.Errorf("byte %d of %s: %w in the download cache", off, id,
+				chunkstore.ErrNotFound)
 		}
 		n, err := readPart(part, p, off)
 		if err != nil {
@@ -222,7 +228,8 @@ func (c *cache) cut(id chunkstore.ID, e delta.Extent) error {
 		}
 		kept = append(kept, rest...)
 	}
-	slices.SortFunc(kept, func(x, y *part) int { return cmp.Compare(x.extent.Offset, y.extent.Offset) })
+	slices.SortFunc(kept,
+		func(x, y *part) int { return cmp.Compare(x.extent.Offset, y.extent.Offset) })
 	c.parts[id] = kept
 	return nil
 }

@@ -87,7 +87,13 @@ func (n needs) pieces() (out []delta.Piece) {
 	for i, s := range n.sets {
 		for k, g := range s.head.Groups {
 			if n.groups[i][k] {
-				out = append(out, delta.Piece{File: s.file(), Extent: delta.Extent{Offset: g.Offset, Length: g.Length}})
+				out = append(
+					out,
+					delta.Piece{
+						File:   s.file(),
+						Extent: delta.Extent{Offset: g.Offset, Length: g.Length},
+					},
+				)
 			}
 		}
 	}
@@ -163,7 +169,9 @@ func (e *patchError) leaveOut() {
 func (c *chain) reader(ctx context.Context, id chunkstore.ID) io.ReadCloser {
 	s, before := c.maker(id, len(c.sets))
 	if s == nil { // the seed had it when the chain was made
-		return io.NopCloser(&failed{c.seed.changed(fmt.Errorf("content %s: %w", id, chunkstore.ErrNotFound))})
+		return io.NopCloser(
+			&failed{c.seed.changed(fmt.Errorf("content %s: %w", id, chunkstore.ErrNotFound))},
+		)
 	}
 	return &patchReader{ctx: ctx, made: c.made(s, before, id)}
 }
@@ -203,7 +211,12 @@ func (m *made) at(off int64) error {
 			return err
 		}
 		if int64(len(p)) != e.Length {
-			return &patchError{m.set, e.Group, i, fmt.Errorf("%d bytes, not %d: %w", len(p), e.Length, chunkstore.ErrCorrupt)}
+			return &patchError{
+				m.set,
+				e.Group,
+				i,
+				fmt.Errorf("%d bytes, not %d: %w", len(p), e.Length, chunkstore.ErrCorrupt),
+			}
 		}
 		m.piece, m.offset = p, e.Offset
 		return nil

@@ -24,7 +24,8 @@ type early struct {
 // layEarly lays the plan's pieces beside the fetching that total counts, as soon as that will take
 // no more than earlyTime. It returns nil when that is not to be.
 func (u *Update) layEarly(ctx context.Context, total *counter) *early {
-	if u.image == nil || u.early != nil || u.plan.Route != delta.RouteBlocks || u.meta.line.Rate <= 0 {
+	if u.image == nil || u.early != nil || u.plan.Route != delta.RouteBlocks ||
+		u.meta.line.Rate <= 0 {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -74,7 +74,8 @@ func (c *counter) left() int64 { return c.total - c.done.Load() }
 
 // noSpace marks an error that means a full disk.
 func noSpace(err error) error {
-	if (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) && !errors.Is(err, ErrNoSpace) {
+	if (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) &&
+		!errors.Is(err, ErrNoSpace) {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
 	return err

@@ -47,7 +47,8 @@ func (u *Update) fetchAll(ctx context.Context, total *counter) error {
 			if bad, err = u.badExtents(ctx); err != nil || len(bad) == 0 {
 				return err
 			}
-			u.events.warn("%d pieces of what was fetched are corrupt, the first of them: %v", len(bad), bad[0].cause)
+			u.events.warn("%d pieces of what was fetched are corrupt, the first of them: %v",
+				len(bad), bad[0].cause)
 			err = u.discard(bad, got)
 		}
 		if err != nil {
@@ -115,7 +116,11 @@ func (u *Update) tryPatches(ctx context.Context) error {
 	if failed == 0 {
 		return fmt.Errorf("%w: a patch failed and then did not", ErrSeed)
 	}
-	u.events.warn("%d patches are of no use, and what they were to give is fetched otherwise; the first of them: %v", failed, first)
+	u.events.warn(
+		"%d patches are of no use, and what they were to give is fetched otherwise; the first of them: %v",
+		failed,
+		first,
+	)
 	return nil
 }
 
@@ -185,7 +190,8 @@ func (s *share) keep(left int64) {
 
 // fetchRange appends a range to the cache as it comes. Unless it is nil, came is told of the bytes
 // that came and of those that are left.
-func (u *Update) fetchRange(ctx context.Context, r delta.Range, came func(n int, left int64)) (reader io.Reader, err error) {
+func (u *Update) fetchRange(ctx context.Context, r delta.Range,
+	came func(n int, left int64)) (reader io.Reader, err error) {
 	read := u.r.Client.ReadPart
 	if u.wholeFiles {
 		read = u.r.Client.ReadRange
@@ -320,5 +326,6 @@ func (u *Update) hashCached(ctx context.Context) (chunkstore.ID, error) {
 
 // noRoom says that the state folder's file system is too small for a plan.
 func (u *Update) noRoom(free int64) error {
-	return fmt.Errorf("state folder %s: %w: %s are to be fetched, %s more than are free", u.state.dir, ErrNoSpace, human.Size(u.plan.Bytes), human.Size(u.plan.Bytes-free))
+	return fmt.Errorf("state folder %s: %w: %s are to be fetched, %s more than are free",
+		u.state.dir, ErrNoSpace, human.Size(u.plan.Bytes), human.Size(u.plan.Bytes-free))
 }

@@ -40,14 +40,23 @@ const windowSize = 8 << 20
 
 // newHeldSlot takes the hasher for what is behind the head, nil when that is not written in order.
 func newHeldSlot(s Slot, size int64, body *chunkstore.Hasher) *heldSlot {
-	return &heldSlot{Slot: s, size: size, written: newFront(), windows: make([]int64, size/windowSize+1), next: headSize, inOrder: body != nil, body: body}
+	return &heldSlot{
+		Slot:    s,
+		size:    size,
+		written: newFront(),
+		windows: make([]int64, size/windowSize+1),
+		next:    headSize,
+		inOrder: body != nil,
+		body:    body,
+	}
 }
 
 // WriteAt writes to the slot what lies behind the head and keeps the head. No byte may be written
 // twice.
 func (h *heldSlot) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off+int64(len(p)) > h.size {
-		return 0, fmt.Errorf("%w: it is longer than the %d bytes that the release says", errOtherImage, h.size)
+		return 0, fmt.Errorf("%w: it is longer than the %d bytes that the release says",
+			errOtherImage, h.size)
 	}
 	held := h.note(p, off)
 	if held < len(p) {

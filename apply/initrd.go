@@ -80,7 +80,8 @@ func (u *Update) loadInitrd(ctx context.Context) error {
 		return err
 	}
 	if !initrd.KnownCodec(parts.recipe.Codec) {
-		return fmt.Errorf("artifact %s: %q: %w", o.artifact.Name, parts.recipe.Codec, mkimage.ErrUnknownCodec)
+		return fmt.Errorf("artifact %s: %q: %w", o.artifact.Name, parts.recipe.Codec,
+			mkimage.ErrUnknownCodec)
 	}
 	for i := range u.recipe.Entries {
 		if e := &u.recipe.Entries[i]; e.Content != nil && e.Link == "" {
@@ -129,7 +130,8 @@ func (u *Update) locateInitrd(ctx context.Context, a *mirror.Artifact, parts *in
 	chunks := mirror.InitrdChunks(parts.recipe, u.recipe)
 	if a.Index == nil {
 		if len(chunks) > 0 {
-			return published(mirror.ReleasePath(u.release.Version), fmt.Errorf("no index for the initrd: %w", chunkstore.ErrCorrupt))
+			return published(mirror.ReleasePath(u.release.Version),
+				fmt.Errorf("no index for the initrd: %w", chunkstore.ErrCorrupt))
 		}
 		return nil
 	}
@@ -236,7 +238,8 @@ func (p provedImage) ReadAt(b []byte, off int64) (int, error) {
 }
 
 // content writes what the output is made of.
-func (u *Update) content(ctx context.Context, o *output, held *heldSlot, src *source, w io.Writer) error {
+func (u *Update) content(ctx context.Context, o *output, held *heldSlot, src *source,
+	w io.Writer) error {
 	if o.same != nil {
 		h := chunkstore.NewHasher()
 		_, err := io.Copy(io.MultiWriter(w, h), o.same.f.section())

@@ -72,7 +72,8 @@ func (u *Update) readInitrdSet(ctx context.Context, x *initrdSet, from *seed) er
 		return err
 	}
 	if x.head.SetSize() != x.patch.Set.Size || len(x.head.Groups) == 0 {
-		return published(x.name(), fmt.Errorf("it is not the set that the release names: %w", chunkstore.ErrCorrupt))
+		return published(x.name(),
+			fmt.Errorf("it is not the set that the release names: %w", chunkstore.ErrCorrupt))
 	}
 	first, err := u.readGroup(ctx, x.set, 0)
 	if err != nil {
@@ -83,7 +84,8 @@ func (u *Update) readInitrdSet(ctx context.Context, x *initrdSet, from *seed) er
 	}
 	u.initrdPieces = nil
 	for _, g := range x.head.Groups[1:] {
-		u.initrdPieces = append(u.initrdPieces, delta.Piece{File: x.file(), Extent: delta.Extent{Offset: g.Offset, Length: g.Length}})
+		u.initrdPieces = append(u.initrdPieces,
+			delta.Piece{File: x.file(), Extent: delta.Extent{Offset: g.Offset, Length: g.Length}})
 	}
 	return nil
 }
@@ -104,7 +106,11 @@ func (u *Update) readGroup(ctx context.Context, s *set, n int) ([]byte, error) {
 		if chunkstore.Sum(b) == g.Hash {
 			return b, nil
 		}
-		bad := badExtent{file: s.file(), Extent: e, cause: fmt.Errorf("%s: group %d: %w", s.name(), n, chunkstore.ErrCorrupt)}
+		bad := badExtent{
+			file:   s.file(),
+			Extent: e,
+			cause:  fmt.Errorf("%s: group %d: %w", s.name(), n, chunkstore.ErrCorrupt),
+		}
 		if err := u.discard([]badExtent{bad}, got); err != nil {
 			return nil, err
 		}

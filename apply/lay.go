@@ -19,26 +19,31 @@ import (
 // layPieces writes the image into the slot, piece by piece, from the seeds and from what was
 // fetched, and proves it. While fetching, unless it is nil, still counts, pieces are waited for,
 // and none is verified by itself: when the image is wrong it is laid once more.
-func (u *Update) layPieces(ctx context.Context, result *Result, fetching *counter) (*heldSlot, error) {
+func (u *Update) layPieces(ctx context.Context, result *Result,
+	fetching *counter) (*heldSlot, error) {
 	var copied, done atomic.Int64
 	held, err := u.fill(ctx, nil, func(ctx context.Context, held *heldSlot) error {
-		err := eachPiece(ctx, u.pieces.image, func(ctx context.Context, x blockmap.Piece, buf []byte) error {
-			if at, ok := u.pieces.at[x.Key]; ok {
-				n, err := at.seed.ReadAt(buf, at.offset)
-				if n < len(buf) || fetching == nil && blockmap.KeyOf(buf) != x.Key {
-					return fmt.Errorf("seed %s: %w", at.seed.Name(), errors.Join(ErrSeed, err))
+		err := eachPiece(
+			ctx,
+			u.pieces.image,
+			func(ctx context.Context, x blockmap.Piece, buf []byte) error {
+				if at, ok := u.pieces.at[x.Key]; ok {
+					n, err := at.seed.ReadAt(buf, at.offset)
+					if n < len(buf) || fetching == nil && blockmap.KeyOf(buf) != x.Key {
+						return fmt.Errorf("seed %s: %w", at.seed.Name(), errors.Join(ErrSeed, err))
+					}
+					copied.Add(1)
+				} else if err := u.fetchedPiece(ctx, x, buf, fetching != nil); err != nil {
+					return err
 				}
-				copied.Add(1)
-			} else if err := u.fetchedPiece(ctx, x, buf, fetching != nil); err != nil {
+				// else the stage is that one
+				if n := done.Add(int64(x.Length)); fetching == nil || fetching.left() <= 0 {
+					u.events.progress(StageRebuild, mirror.ImageName, n, u.image.Size)
+				}
+				_, err := held.WriteAt(buf, x.Offset)
 				return err
-			}
-			// else the stage is that one
-			if n := done.Add(int64(x.Length)); fetching == nil || fetching.left() <= 0 {
-				u.events.progress(StageRebuild, mirror.ImageName, n, u.image.Size)
-			}
-			_, err := held.WriteAt(buf, x.Offset)
-			return err
-		})
+			},
+		)
 		if err != nil {
 			return fmt.Errorf("copy into slot %s: %w", u.r.Slot.Name(), err)
 		}
@@ -54,9 +59,11 @@ func (u *Update) layPieces(ctx context.Context, result *Result, fetching *counte
 }
 
 // fetchedPiece reads a piece from the cache. One that may still be on its way is waited for.
-func (u *Update) fetchedPiece(ctx context.Context, x blockmap.Piece, buf []byte, fetching bool) error {
+func (u *Update) fetchedPiece(ctx context.Context, x blockmap.Piece, buf []byte,
+	fetching bool) error {
 	if fetching {
-		err := u.state.cache.await(ctx, func() bool { return u.state.cache.lacks(u.image.ID, pieceExtent(x)) == 0 })
+		err := u.state.cache.await(ctx,
+			func() bool { return u.state.cache.lacks(u.image.ID, pieceExtent(x)) == 0 })
 		if err != nil {
 			return err
 		}
@@ -66,33 +73,44 @@ func (u *Update) fetchedPiece(ctx context.Context, x blockmap.Piece, buf []byte,
 
 // holdsPieces fails with ErrVerify when the slot holds other pieces than were written to it.
 func (u *Update) holdsPieces(ctx context.Context) error {
-	return eachPiece(ctx, u.pieces.image, func(_ context.Context, x blockmap.Piece, buf []byte) error {
-		if x.Offset < headSize {
-			return nil // not written yet
-		}
-		if n, err := u.r.Slot.ReadMedium(buf, x.Offset); n < len(buf) || blockmap.KeyOf(buf) != x.Key {
-			return fmt.Errorf("slot %s: at %d: %w", u.r.Slot.Name(), x.Offset, errors.Join(ErrVerify, err))
-		}
-		return nil
-	})
+	return eachPiece(
+		ctx,
+		u.pieces.image,
+		func(_ context.Context, x blockmap.Piece, buf []byte) error {
+			if x.Offset < headSize {
+				return nil // not written yet
+			}
+			if n, err := u.r.Slot.ReadMedium(buf, x.Offset); n < len(buf) ||
+				blockmap.KeyOf(buf) != x.Key {
+				return fmt.Errorf("slot %s: at %d: %w", u.r.Slot.Name(), x.Offset,
+					errors.Join(ErrVerify, err))
+			}
+			return nil
+		},
+	)
 }
 
 // badPieces holds the pieces that were fetched against their keys.
 func (u *Update) badPieces(ctx context.Context) ([]badExtent, error) {
 	var found badExtents
-	err := eachPiece(ctx, u.pieces.image, func(_ context.Context, x blockmap.Piece, buf []byte) error {
-		if _, ok := u.pieces.at[x.Key]; ok {
+	err := eachPiece(
+		ctx,
+		u.pieces.image,
+		func(_ context.Context, x blockmap.Piece, buf []byte) error {
+			if _, ok := u.pieces.at[x.Key]; ok {
+				return nil
+			}
+			if err := u.state.cache.readAt(u.image.ID, buf, x.Offset); err != nil {
+				return err
+			}
+			if blockmap.KeyOf(buf) != x.Key {
+				found.add(badExtent{file: u.imageFile(), Extent: pieceExtent(x),
+					cause: fmt.Errorf("%s: piece at %d: %w", mirror.ImagePath(u.image.ID), x.Offset,
+						chunkstore.ErrCorrupt)})
+			}
 			return nil
-		}
-		if err := u.state.cache.readAt(u.image.ID, buf, x.Offset); err != nil {
-			return err
-		}
-		if blockmap.KeyOf(buf) != x.Key {
-			found.add(badExtent{file: u.imageFile(), Extent: pieceExtent(x),
-				cause: fmt.Errorf("%s: piece at %d: %w", mirror.ImagePath(u.image.ID), x.Offset, chunkstore.ErrCorrupt)})
-		}
-		return nil
-	})
+		},
+	)
 	return found.list, err
 }
 
@@ -105,7 +123,8 @@ var pieceBuffers = sync.Pool{New: func() any { b := make([]byte, blockmap.PieceM
 
 // eachPiece calls fn for all pieces, in about the order in which they lie, on all processors, with
 // a buffer of the piece's length.
-func eachPiece(ctx context.Context, m *blockmap.Map, fn func(ctx context.Context, x blockmap.Piece, buf []byte) error) error {
+func eachPiece(ctx context.Context, m *blockmap.Map,
+	fn func(ctx context.Context, x blockmap.Piece, buf []byte) error) error {
 	const batch = 16
 	g, groupCtx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))

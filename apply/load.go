@@ -45,7 +45,8 @@ func (u *Update) closeOn(route delta.Route, err error) error {
 // should be.
 func unusable(err error) bool {
 	return errors.Is(err, mirror.ErrMissing) || errors.Is(err, mirror.ErrLacking) || errors.Is(err, mirror.ErrDamaged) ||
-		errors.Is(err, chunkstore.ErrVersion) || errors.Is(err, chunkstore.ErrCorrupt)
+		errors.Is(err, chunkstore.ErrVersion) ||
+		errors.Is(err, chunkstore.ErrCorrupt)
 }
 
 // close gives a route up for this update.
@@ -186,7 +187,8 @@ func (u *Update) needRaw(x *chunkstore.Index, a *mirror.Artifact) (*chunkstore.C
 	}
 	c := &x.Raw[i].Content
 	if c.ID != a.ID || c.Size != a.Size {
-		return nil, fmt.Errorf("artifact %s: %w: not the one that the release names", a.Name, chunkstore.ErrCorrupt)
+		return nil, fmt.Errorf("artifact %s: %w: not the one that the release names", a.Name,
+			chunkstore.ErrCorrupt)
 	}
 	for _, chunk := range chunkstore.Distinct(one(c)) {
 		u.needOther(chunk)
@@ -199,7 +201,8 @@ func (u *Update) checkChunks() error {
 	for _, list := range []delta.List{u.chunks, u.other} {
 		for _, c := range list.Chunks {
 			if c.Size > chunkstore.ChunkMax {
-				return fmt.Errorf("release %s: chunk %s of %d bytes: %w: %w", u.release.Version, c.ID, c.Size, mirror.ErrDamaged, chunkstore.ErrCorrupt)
+				return fmt.Errorf("release %s: chunk %s of %d bytes: %w: %w", u.release.Version,
+					c.ID, c.Size, mirror.ErrDamaged, chunkstore.ErrCorrupt)
 			}
 		}
 	}

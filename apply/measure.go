@@ -83,7 +83,9 @@ func (u *Update) guessCPU() delta.CPU {
 		}
 		if encoders, err := mkimage.NewEncoders(s.codec); err == nil && cpu.Compress <= 0 {
 			if rate, err := encoders.Rate(s.blockSize, s.plain); err == nil {
-				cpu.Compress = rate * float64(encoders.Workers(s.blockSize, heapMax-heapOther-patchUnknown))
+				cpu.Compress = rate * float64(
+					encoders.Workers(s.blockSize, heapMax-heapOther-patchUnknown),
+				)
 			}
 		}
 		break
@@ -187,7 +189,10 @@ func (s *seed) sample() []byte {
 		block := make([]byte, r.BlockSize)
 		f, err := s.file(c.ID)
 		if err == nil {
-			_, err = io.ReadFull(io.NewSectionReader(f, (c.Size-int64(r.BlockSize))/2, int64(r.BlockSize)), block)
+			_, err = io.ReadFull(
+				io.NewSectionReader(f, (c.Size-int64(r.BlockSize))/2, int64(r.BlockSize)),
+				block,
+			)
 		}
 		if err == nil { // else it shows when the seed is used
 			sample = append(sample, block...)

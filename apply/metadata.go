@@ -33,7 +33,15 @@ type metadata struct {
 }
 
 func newMetadata(r Request, s *state) *metadata {
-	m := &metadata{client: r.Client, trust: r.Trust, state: s, line: r.Line, told: r.Line.Rate > 0, limit: r.RateLimit, used: map[chunkstore.ID]bool{}}
+	m := &metadata{
+		client: r.Client,
+		trust:  r.Trust,
+		state:  s,
+		line:   r.Line,
+		told:   r.Line.Rate > 0,
+		limit:  r.RateLimit,
+		used:   map[chunkstore.ID]bool{},
+	}
 	m.line.Rate = m.limited(m.line.Rate)
 	if m.line.RTT <= 0 && r.Trust != nil {
 		m.line.RTT = r.Trust.RTT()
@@ -70,7 +78,8 @@ func (m *metadata) release(ctx context.Context, channel, version string) (*mirro
 	return m.releaseFile(ctx, pointer.Version, pointer.Release)
 }
 
-func (m *metadata) signedRelease(ctx context.Context, channel, version string) (*mirror.Release, error) {
+func (m *metadata) signedRelease(ctx context.Context,
+	channel, version string) (*mirror.Release, error) {
 	var err error
 	if version != "" {
 		m.signed, err = m.trust.Find(ctx, version)
@@ -92,15 +101,18 @@ func (m *metadata) before(ctx context.Context, p *mirror.Patch) (*mirror.Release
 	case p.Release != nil:
 		return m.releaseFile(ctx, p.From, *p.Release)
 	case m.trust != nil:
-		return nil, fmt.Errorf("%s: %w: nothing that is signed names its hash", mirror.ReleasePath(p.From), mirror.ErrMissing)
+		return nil, fmt.Errorf("%s: %w: nothing that is signed names its hash",
+			mirror.ReleasePath(p.From), mirror.ErrMissing)
 	}
 	return m.client.Release(ctx, p.From, nil)
 }
 
 // releaseFile gives a release by its version and hash.
-func (m *metadata) releaseFile(ctx context.Context, version string, o mirror.Object) (*mirror.Release, error) {
+func (m *metadata) releaseFile(ctx context.Context, version string,
+	o mirror.Object) (*mirror.Release, error) {
 	name := mirror.ReleasePath(version)
-	stored, err := m.kept(o, func() ([]byte, error) { return m.client.ReleaseFile(ctx, version, o) })
+	stored, err := m.kept(o,
+		func() ([]byte, error) { return m.client.ReleaseFile(ctx, version, o) })
 	if err != nil {
 		return nil, err
 	}
@@ -109,13 +121,15 @@ func (m *metadata) releaseFile(ctx context.Context, version string, o mirror.Obj
 		return nil, published(name, err)
 	}
 	if release.Version != version {
-		return nil, published(name, fmt.Errorf("%w: it is of version %s", chunkstore.ErrCorrupt, release.Version))
+		return nil, published(name,
+			fmt.Errorf("%w: it is of version %s", chunkstore.ErrCorrupt, release.Version))
 	}
 	return release, nil
 }
 
 // object gives a metadata file's bytes, verified.
-func (m *metadata) object(ctx context.Context, name string, o mirror.Object, limit int64) ([]byte, error) {
+func (m *metadata) object(ctx context.Context, name string, o mirror.Object,
+	limit int64) ([]byte, error) {
 	return m.kept(o, func() ([]byte, error) { return m.client.Fetch(ctx, name, o, limit) })
 }
 

@@ -31,7 +31,8 @@ func (u *Update) findOutputs() error {
 			return fmt.Errorf("release %s: %s: %w", u.release.Version, name, ErrNoArtifact)
 		}
 		if a.Kind != mirror.KindRaw && a.Kind != mirror.KindInitrd {
-			return fmt.Errorf("release %s: %s: %w of kind %s: it goes to a slot", u.release.Version, name, ErrNoArtifact, mirror.KindRaw)
+			return fmt.Errorf("release %s: %s: %w of kind %s: it goes to a slot", u.release.Version,
+				name, ErrNoArtifact, mirror.KindRaw)
 		}
 		o := output{path: u.r.Outputs[name], artifact: *a}
 		if o.check() != nil {
@@ -53,7 +54,8 @@ func (o *output) write(content func(w io.Writer) error) error {
 		h := chunkstore.NewHasher()
 		err := content(io.MultiWriter(w, h))
 		if err == nil && h.ID() != o.artifact.ID {
-			err = fmt.Errorf("%w: its chunks or its recipe do not make its bytes: %w", mirror.ErrDamaged, chunkstore.ErrCorrupt)
+			err = fmt.Errorf("%w: its chunks or its recipe do not make its bytes: %w",
+				mirror.ErrDamaged, chunkstore.ErrCorrupt)
 		}
 		return err
 	})

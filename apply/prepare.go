@@ -19,8 +19,10 @@ func (u *Update) prepare(ctx context.Context) error {
 	if u.release, err = u.meta.release(ctx, u.r.Channel, u.r.Version); err != nil {
 		return err
 	}
-	if u.r.Compatible != "" && u.release.Compatible != "" && u.r.Compatible != u.release.Compatible {
-		return fmt.Errorf("release %s is for %q, this is %q: %w", u.release.Version, u.release.Compatible, u.r.Compatible, ErrIncompatible)
+	if u.r.Compatible != "" && u.release.Compatible != "" &&
+		u.r.Compatible != u.release.Compatible {
+		return fmt.Errorf("release %s is for %q, this is %q: %w", u.release.Version,
+			u.release.Compatible, u.r.Compatible, ErrIncompatible)
 	}
 	if u.r.Accept != nil {
 		if u.r.Outputs, err = u.r.Accept(u.release); err != nil {
@@ -112,8 +114,14 @@ func (u *Update) wanted(ctx context.Context) error {
 		return err
 	}
 	if capacity < image.Size {
-		return fmt.Errorf("slot %s: %w: the image of release %s has %s, %s more than it holds",
-			u.r.Slot.Name(), ErrNoSpace, u.release.Version, human.Size(image.Size), human.Size(image.Size-capacity))
+		return fmt.Errorf(
+			"slot %s: %w: the image of release %s has %s, %s more than it holds",
+			u.r.Slot.Name(),
+			ErrNoSpace,
+			u.release.Version,
+			human.Size(image.Size),
+			human.Size(image.Size-capacity),
+		)
 	}
 	if u.current, err = holds(ctx, u.r.Slot, image, u.r.ReadBack); err != nil {
 		return err
@@ -218,7 +226,8 @@ func one(c *chunkstore.Content) iter.Seq[*chunkstore.Content] {
 // holds tells whether the slot already has the image. Only what looks like it is read whole: a slot
 // that starts with zeros, which is what an interrupted update leaves, or with an image of another
 // length is not. Seen, unless nil, sees what is read.
-func holds(ctx context.Context, slot Slot, image *mirror.Artifact, seen func(p []byte, off int64)) (bool, error) {
+func holds(ctx context.Context, slot Slot, image *mirror.Artifact,
+	seen func(p []byte, off int64)) (bool, error) {
 	head := make([]byte, headSize)
 	if n, err := slot.ReadAt(head, 0); err != nil && err != io.EOF {
 		return false, fmt.Errorf("slot %s: %w", slot.Name(), err)

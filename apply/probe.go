@@ -60,7 +60,8 @@ func (u *Update) routeReadsSeeds(ctx context.Context, cpu delta.CPU) (bool, erro
 	o := u.options()
 	o.CPU = cpu
 	for {
-		plan, err := delta.NewPlan(delta.Need{Ways: u.guesses()}, have{cache: u.state.cache, seeds: u.seeds}, o)
+		plan, err := delta.NewPlan(delta.Need{Ways: u.guesses()},
+			have{cache: u.state.cache, seeds: u.seeds}, o)
 		if err != nil || rebuilds(plan.Route) {
 			return true, nil
 		}
@@ -82,7 +83,12 @@ func (u *Update) guesses() []delta.Way {
 		blocks.Closed = why.Error()
 	}
 	read := u.unread * usualRatio
-	chunks := delta.Way{Route: delta.RouteChunks, MetaRequests: 2, Guess: m.stored, Work: delta.Work{Decode: read + m.plain, Compress: m.plain}}
+	chunks := delta.Way{
+		Route:        delta.RouteChunks,
+		MetaRequests: 2,
+		Guess:        m.stored,
+		Work:         delta.Work{Decode: read + m.plain, Compress: m.plain},
+	}
 	ways := []delta.Way{blocks, chunks, whole}
 	if len(u.release.Patches) > 0 {
 		p := &u.release.Patches[0]
@@ -103,10 +109,12 @@ func (u *Update) probe(ctx context.Context) error {
 	}
 	s := u.newSet(&u.release.Patches[0], u.release)
 	head, size := s.patch.Head.Size, s.patch.Set.Size
-	if _, err := u.fetchExtent(ctx, s.file(), delta.Extent{Length: head}); err != nil || u.meta.line.Rate < probeFrom {
+	if _, err := u.fetchExtent(ctx, s.file(), delta.Extent{Length: head}); err != nil ||
+		u.meta.line.Rate < probeFrom {
 		return unlessUnusable(err)
 	}
-	_, err := u.fetchExtent(ctx, s.file(), delta.Extent{Offset: head, Length: min(probeSize, size-head)})
+	_, err := u.fetchExtent(ctx, s.file(),
+		delta.Extent{Offset: head, Length: min(probeSize, size-head)})
 	return unlessUnusable(err)
 }
 

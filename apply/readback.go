@@ -19,7 +19,8 @@ const (
 // readBack hashes size bytes that read gives, which is a ReadAt and is called with aligned buffers.
 // It reads on while it hashes. Unless it is nil, seen is shown all bytes in order before they are
 // hashed, and may change them.
-func readBack(ctx context.Context, size int64, read func(p []byte, off int64) (int, error), seen func(p []byte, off int64)) (chunkstore.ID, error) {
+func readBack(ctx context.Context, size int64, read func(p []byte, off int64) (int, error),
+	seen func(p []byte, off int64)) (chunkstore.ID, error) {
 	h := chunkstore.NewHasher()
 	free, full := make(chan []byte, backBuffers), make(chan []byte, backBuffers)
 	for range backBuffers {

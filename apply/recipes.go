@@ -78,7 +78,8 @@ func (r recipes) read(path string) (*mkimage.Recipe, error) {
 		return nil, err
 	}
 	defer f.Close() // read only
-	dec, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(keptWindow), zstd.WithDecoderLowmem(true))
+	dec, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderMaxWindow(keptWindow), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +108,8 @@ func (r recipes) put(f io.ReaderAt, size int64, recipe *mkimage.Recipe) error {
 	}
 	path := r.path(fingerprint)
 	err = durable.WriteFile(r.tmp, path, func(w io.Writer) error {
-		enc, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(keptWindow))
+		enc, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1),
+			zstd.WithWindowSize(keptWindow))
 		if err != nil {
 			return err
 		}
@@ -121,7 +123,9 @@ func (r recipes) put(f io.ReaderAt, size int64, recipe *mkimage.Recipe) error {
 }
 
 // forget drops one.
-func (r recipes) forget(fingerprint chunkstore.ID) error { return durable.Remove(r.path(fingerprint)) }
+func (r recipes) forget(fingerprint chunkstore.ID) error {
+	return durable.Remove(r.path(fingerprint))
+}
 
 // prune leaves newest, whatever the clock says, and so many others.
 func (r recipes) prune(others int, newest string) error {
@@ -134,7 +138,8 @@ func (r recipes) prune(others int, newest string) error {
 	}
 	var old []fs.FileInfo
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".zst" && e.Name() != filepath.Base(newest) {
+		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".zst" &&
+			e.Name() != filepath.Base(newest) {
 			old = append(old, info)
 		}
 	}

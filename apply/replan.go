@@ -16,7 +16,8 @@ import (
 func (u *Update) replan(ctx context.Context) error {
 	for {
 		ways := u.ways()
-		plan, err := delta.NewPlan(delta.Need{Ways: ways, Other: u.other, Pieces: u.initrdPieces}, have{cache: u.state.cache, seeds: u.seeds}, u.options())
+		plan, err := delta.NewPlan(delta.Need{Ways: ways, Other: u.other, Pieces: u.initrdPieces},
+			have{cache: u.state.cache, seeds: u.seeds}, u.options())
 		if errors.Is(err, chunkstore.ErrCorrupt) {
 			return published(mirror.IndexPath(u.release.Index.ID), err)
 		}
@@ -51,7 +52,12 @@ func (u *Update) replan(ctx context.Context) error {
 }
 
 func (u *Update) options() delta.Options {
-	o := delta.Options{Line: u.meta.line, CPU: u.cpu, Optimize: u.r.Optimize, Parallel: u.r.Parallel}
+	o := delta.Options{
+		Line:     u.meta.line,
+		CPU:      u.cpu,
+		Optimize: u.r.Optimize,
+		Parallel: u.r.Parallel,
+	}
 	if u.wholeFiles {
 		o.Whole = u.size
 	}

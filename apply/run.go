@@ -30,7 +30,12 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 		}
 	}
 	u.ready = false
-	result := Result{Version: u.release.Version, Route: u.quote.Route, ImageSize: u.quote.ImageSize, Current: u.current}
+	result := Result{
+		Version:   u.release.Version,
+		Route:     u.quote.Route,
+		ImageSize: u.quote.ImageSize,
+		Current:   u.current,
+	}
 	err := u.run(ctx, &result)
 	if u.turnsWhole(err) {
 		if err = u.findAnew(ctx); err == nil {
@@ -62,7 +67,9 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 		u.events.warn("the recipe of slot %s is not kept: %v", u.r.Slot.Name(), err)
 	}
 	stats := u.r.Client.Stats()
-	result.BytesFetched, result.Requests, result.Time = stats.BytesBody, stats.Requests, time.Since(start)
+	result.BytesFetched, result.Requests, result.Time = stats.BytesBody, stats.Requests, time.Since(
+		start,
+	)
 	return result, nil
 }
 
@@ -193,7 +200,8 @@ func (u *Update) otherWay(ctx context.Context, err error, copied bool) error {
 }
 
 // fill has write write the image to the slot, all but its superblock, and proves it meanwhile.
-func (u *Update) fill(ctx context.Context, body *chunkstore.Hasher, write func(context.Context, *heldSlot) error) (*heldSlot, error) {
+func (u *Update) fill(ctx context.Context, body *chunkstore.Hasher,
+	write func(context.Context, *heldSlot) error) (*heldSlot, error) {
 	if err := u.r.Slot.Begin(u.image.Size); err != nil {
 		return nil, noSpace(err)
 	}
@@ -291,7 +299,8 @@ func (u *Update) copyWhole(ctx context.Context) (*heldSlot, error) {
 }
 
 // copyInto writes and proves an image that needs no building.
-func (u *Update) copyInto(ctx context.Context, image func(write func(p []byte, off int64) error) error) (*heldSlot, error) {
+func (u *Update) copyInto(ctx context.Context,
+	image func(write func(p []byte, off int64) error) error) (*heldSlot, error) {
 	return u.fill(ctx, chunkstore.NewHasher(), func(ctx context.Context, held *heldSlot) error {
 		err := image(func(p []byte, off int64) error {
 			if err := ctx.Err(); err != nil {

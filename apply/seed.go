@@ -70,13 +70,21 @@ func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *recipes
 	if s.initrd != nil {
 		return s.initrd.read(ctx, s.f.section(), params)
 	}
-	progress := &progressReader{ctx: ctx, r: s.f.section(), total: s.f.size(), stage: StageSeed, of: s.path, events: e}
+	progress := &progressReader{
+		ctx:    ctx,
+		r:      s.f.section(),
+		total:  s.f.size(),
+		stage:  StageSeed,
+		of:     s.path,
+		events: e,
+	}
 	var err error
 	s.raw, err = chunkstore.NewSplitter(params).Split(progress, nil)
 	return err
 }
 
-func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *recipes, e *events) (err error) {
+func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *recipes,
+	e *events) (err error) {
 	var known *mkimage.Recipe
 	if s.believed = (chunkstore.ID{}); kept != nil && params == (chunkstore.Params{}) {
 		if recipe, fingerprint, err := kept.of(s.image); err == nil {
@@ -98,7 +106,13 @@ func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *re
 	}
 	s.params = s.derived.Recipe.Chunking
 	if bad := s.derived.Unreadable; len(bad) > 0 {
-		e.warn("seed %s is damaged: %d files cannot be read and are not used, the first of them %s: %v", s.path, len(bad), bad[0].Path, bad[0].Err)
+		e.warn(
+			"seed %s is damaged: %d files cannot be read and are not used, the first of them %s: %v",
+			s.path,
+			len(bad),
+			bad[0].Path,
+			bad[0].Err,
+		)
 		return nil
 	}
 	if s.derived.Recipe.Codec == "" || params != (chunkstore.Params{}) {
@@ -111,7 +125,8 @@ func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *re
 // stretches lists the stretches that the seed has as an image of that codec and block size stores
 // them.
 func (s *seed) stretches(r *mkimage.Recipe) []mkimage.Stretch {
-	if s.derived == nil || s.derived.Recipe.Codec != r.Codec || s.derived.Recipe.BlockSize != r.BlockSize {
+	if s.derived == nil || s.derived.Recipe.Codec != r.Codec ||
+		s.derived.Recipe.BlockSize != r.BlockSize {
 		return nil
 	}
 	return s.derived.Recipe.Layout()

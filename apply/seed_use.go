@@ -88,7 +88,8 @@ func notSlot(path, slot string) error {
 		return fmt.Errorf("slot: %w", err)
 	}
 	if os.SameFile(mine, other) || sameDevice(mine, other) {
-		return fmt.Errorf("seed %s: %w: it would be overwritten while it is read", path, ErrSlotIsSeed)
+		return fmt.Errorf("seed %s: %w: it would be overwritten while it is read", path,
+			ErrSlotIsSeed)
 	}
 	return nil
 }
@@ -126,7 +127,8 @@ func (u *Update) findImage(f io.ReaderAt, size int64) (*squashfs.Image, error) {
 	if m != nil || err != nil {
 		return m, err
 	}
-	if image := u.release.Artifact(mirror.ImageName); image == nil || image.Kind != mirror.KindSquashfs {
+	if image := u.release.Artifact(mirror.ImageName); image == nil ||
+		image.Kind != mirror.KindSquashfs {
 		return nil, nil
 	}
 	if m, err = squashfs.Find(f, size); errors.Is(err, squashfs.ErrCorrupt) {

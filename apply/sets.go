@@ -81,8 +81,13 @@ func (u *Update) findSets(ctx context.Context) error {
 			}
 			return err
 		}
-		if a := release.Artifact(mirror.ImageName); a == nil || a.Recipe == nil || a.Recipe.Text != p.Recipe {
-			u.events.warn("no way through the releases before: %s has another recipe than %s leads from", mirror.ReleasePath(p.From), mirror.PatchPath(p.Set.ID))
+		if a := release.Artifact(mirror.ImageName); a == nil || a.Recipe == nil ||
+			a.Recipe.Text != p.Recipe {
+			u.events.warn(
+				"no way through the releases before: %s has another recipe than %s leads from",
+				mirror.ReleasePath(p.From),
+				mirror.PatchPath(p.Set.ID),
+			)
 			return nil
 		}
 	}
@@ -91,7 +96,8 @@ func (u *Update) findSets(ctx context.Context) error {
 // seedOf finds the smallest of a release's sets that leads from a seed.
 func (u *Update) seedOf(release *mirror.Release) (from *seed, best *mirror.Patch) {
 	for _, s := range u.seeds.list {
-		if p := release.PatchFrom(s.recipe); p != nil && !s.recipe.IsZero() && (best == nil || p.Set.Size < best.Set.Size) {
+		if p := release.PatchFrom(s.recipe); p != nil && !s.recipe.IsZero() &&
+			(best == nil || p.Set.Size < best.Set.Size) {
 			from, best = s, p
 		}
 	}
@@ -139,8 +145,10 @@ func (u *Update) loadSet(ctx context.Context, s, before *set) error {
 	if s.head, err = u.readHead(ctx, s); err != nil {
 		return err
 	}
-	if s.head.From != s.patch.Recipe || s.head.To != s.recipe().Text || s.head.SetSize() != s.patch.Set.Size {
-		return published(s.name(), fmt.Errorf("it is not the set that the release names: %w", chunkstore.ErrCorrupt))
+	if s.head.From != s.patch.Recipe || s.head.To != s.recipe().Text ||
+		s.head.SetSize() != s.patch.Set.Size {
+		return published(s.name(),
+			fmt.Errorf("it is not the set that the release names: %w", chunkstore.ErrCorrupt))
 	}
 	if s.step, err = u.join(ctx, s, before); err != nil {
 		return err
@@ -192,7 +200,11 @@ func (u *Update) readHead(ctx context.Context, s *set) (*patchset.Head, error) {
 		if err == nil {
 			return h, nil
 		}
-		bad := badExtent{file: s.file(), Extent: delta.Extent{Length: s.patch.Head.Size}, cause: fmt.Errorf("%s: %w", s.name(), err)}
+		bad := badExtent{
+			file:   s.file(),
+			Extent: delta.Extent{Length: s.patch.Head.Size},
+			cause:  fmt.Errorf("%s: %w", s.name(), err),
+		}
 		if err := u.discard([]badExtent{bad}, got); err != nil {
 			return nil, err
 		}
@@ -207,11 +219,13 @@ func parseHead(b []byte, want mirror.Object) (*patchset.Head, error) {
 		return nil, err
 	}
 	if size != want.Size {
-		return nil, fmt.Errorf("%w: its head has %d bytes, not %d: %w", mirror.ErrOtherSet, size, want.Size, chunkstore.ErrCorrupt)
+		return nil, fmt.Errorf("%w: its head has %d bytes, not %d: %w", mirror.ErrOtherSet, size,
+			want.Size, chunkstore.ErrCorrupt)
 	}
 	h, err := patchset.ReadHead(b)
 	if err == nil && h.ID != want.ID {
-		err = fmt.Errorf("%w: its head has the hash %s, not %s: %w", mirror.ErrOtherSet, h.ID, want.ID, chunkstore.ErrCorrupt)
+		err = fmt.Errorf("%w: its head has the hash %s, not %s: %w", mirror.ErrOtherSet, h.ID,
+			want.ID, chunkstore.ErrCorrupt)
 	}
 	return h, err
 }

@@ -26,7 +26,8 @@ type source struct {
 type buffers struct{ plain, frame []byte }
 
 // newSource makes a source for a recipe, or for raw artifacts only when that is nil.
-func newSource(s *seeds, c *cache, at map[chunkstore.ID]chunkstore.Location, recipe *mkimage.Recipe) *source {
+func newSource(s *seeds, c *cache, at map[chunkstore.ID]chunkstore.Location,
+	recipe *mkimage.Recipe) *source {
 	src := &source{seeds: s, whole: map[*seed]mkimage.Source{}, cache: c, at: at}
 	src.buffers.New = func() any { return new(buffers) }
 	for _, seed := range s.list {
@@ -49,7 +50,12 @@ func (s *source) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser
 	if s.chain != nil && s.chain.gives(c.ID, len(s.chain.sets)) {
 		return s.chain.reader(ctx, c.ID), nil
 	}
-	return &assembly{ctx: ctx, source: s, chunks: c.Chunks, buffers: s.buffers.Get().(*buffers)}, nil
+	return &assembly{
+		ctx:     ctx,
+		source:  s,
+		chunks:  c.Chunks,
+		buffers: s.buffers.Get().(*buffers),
+	}, nil
 }
 
 // seedReader verifies a whole content that comes from a seed, so that an error names the seed.
@@ -205,7 +211,8 @@ func withStored(src *source) mkimage.Source {
 }
 
 // StoredBlock is mkimage.Stored's.
-func (c *copying) StoredBlock(content *chunkstore.Content, n int) (stored []byte, compressed, ok bool, err error) {
+func (c *copying) StoredBlock(content *chunkstore.Content,
+	n int) (stored []byte, compressed, ok bool, err error) {
 	seed := c.seeds.contents[content.ID]
 	from := c.stored[seed]
 	if from == nil {
@@ -218,7 +225,9 @@ func (c *copying) StoredBlock(content *chunkstore.Content, n int) (stored []byte
 }
 
 // StoredFragment is mkimage.Stored's.
-func (c *copying) StoredFragment(contents []chunkstore.ID) (stored []byte, compressed, ok bool, err error) {
+func (c *copying) StoredFragment(
+	contents []chunkstore.ID,
+) (stored []byte, compressed, ok bool, err error) {
 	for _, seed := range c.seeds.list {
 		from := c.stored[seed]
 		if from == nil {

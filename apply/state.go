@@ -53,7 +53,12 @@ func folderName(path string) string {
 	}
 	readable := strings.Map(func(r rune) rune {
 		switch {
-		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '.', r == '_', r == '-':
+		case 'a' <= r && r <= 'z',
+			'A' <= r && r <= 'Z',
+			'0' <= r && r <= '9',
+			r == '.',
+			r == '_',
+			r == '-':
 			return r
 		}
 		return '_'

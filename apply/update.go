@@ -73,7 +73,13 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	if r.Parallel <= 0 {
 		r.Parallel = delta.DefaultParallel
 	}
-	u := &Update{r: r, events: events{fn: r.Events}, cpu: r.CPU, found: newFound(), sizes: map[chunkstore.ID]int64{}}
+	u := &Update{
+		r:      r,
+		events: events{fn: r.Events},
+		cpu:    r.CPU,
+		found:  newFound(),
+		sizes:  map[chunkstore.ID]int64{},
+	}
 	slot := ""
 	if r.Slot != nil {
 		slot = r.Slot.Name()

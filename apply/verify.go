@@ -77,8 +77,19 @@ func (u *Update) badFrames(ctx context.Context, list delta.List) ([]badExtent, e
 			return err
 		}
 		at := list.Locations[i]
-		found.add(badExtent{file: delta.File{Kind: delta.PackFile, ID: at.Pack}, Extent: delta.Extent{Offset: at.Offset, Length: at.Length},
-			cause: fmt.Errorf("%s: chunk %s at %d: %w", mirror.PackPath(at.Pack), c.ID, at.Offset, err)})
+		found.add(
+			badExtent{
+				file:   delta.File{Kind: delta.PackFile, ID: at.Pack},
+				Extent: delta.Extent{Offset: at.Offset, Length: at.Length},
+				cause: fmt.Errorf(
+					"%s: chunk %s at %d: %w",
+					mirror.PackPath(at.Pack),
+					c.ID,
+					at.Offset,
+					err,
+				),
+			},
+		)
 		return nil
 	})
 	return found.list, err

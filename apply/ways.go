@@ -39,7 +39,9 @@ func (u *Update) ways() []delta.Way {
 
 // copies tells whether the image is to be laid from the copy of it that there is.
 func (u *Update) copies() bool {
-	return u.r.Copy != "" && u.r.Route == "" && u.image.Blockmap != nil && u.closed[delta.RouteBlocks] == nil && !u.prove
+	return u.r.Copy != "" && u.r.Route == "" && u.image.Blockmap != nil &&
+		u.closed[delta.RouteBlocks] == nil &&
+		!u.prove
 }
 
 // rebuilds tells whether a route makes the image of contents; the others copy bytes of it.
@@ -132,7 +134,10 @@ const (
 // chunksWay describes the route by chunks.
 func (u *Update) chunksWay(m missing) delta.Way {
 	// verified, then used
-	w := delta.Way{Route: delta.RouteChunks, Work: delta.Work{Compress: m.blocks, Decode: 2 * m.plain}}
+	w := delta.Way{
+		Route: delta.RouteChunks,
+		Work:  delta.Work{Compress: m.blocks, Decode: 2 * m.plain},
+	}
 	if u.indexed {
 		w.Chunks = u.chunks
 		return w
@@ -227,7 +232,13 @@ func (u *Update) patchWay(m missing) delta.Way {
 		u.addHeads(&w)
 		for _, s := range u.chain.sets {
 			if !u.fetchedWhole(s) {
-				w.Guess += u.state.cache.lacks(s.patch.Set.ID, delta.Extent{Offset: s.patch.Head.Size, Length: s.patch.Set.Size - s.patch.Head.Size})
+				w.Guess += u.state.cache.lacks(
+					s.patch.Set.ID,
+					delta.Extent{
+						Offset: s.patch.Head.Size,
+						Length: s.patch.Set.Size - s.patch.Head.Size,
+					},
+				)
 			}
 		}
 		if u.wholeFiles { // at worst what they give is known to be little when they are there

@@ -111,7 +111,13 @@ func newSession(ctx context.Context, o Options) (_ *session, remove func() error
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	s := &session{Options: o, ctx: ctx, dir: abs, start: time.Now(), stage: time.Now()}
-	s.report = &Report{Format: reportFormat, Date: s.start.UTC().Truncate(time.Second), Quick: o.Quick, Machine: thisMachine(abs), Runs: 3}
+	s.report = &Report{
+		Format:  reportFormat,
+		Date:    s.start.UTC().Truncate(time.Second),
+		Quick:   o.Quick,
+		Machine: thisMachine(abs),
+		Runs:    3,
+	}
 	if o.Quick {
 		s.report.Runs = 1
 	}

@@ -102,7 +102,8 @@ func (c *lineChart) draw(l layout) string {
 	}
 	at := spread(ends, 15, y.to, y.from)
 	for i, s := range named {
-		d.path([][2]float64{{x.to + 2, ends[i]}, {x.to + 12, at[i]}, {x.to + 16, at[i]}}, "leader "+s.class, "")
+		d.path([][2]float64{{x.to + 2, ends[i]}, {x.to + 12, at[i]}, {x.to + 16, at[i]}},
+			"leader "+s.class, "")
 		d.text(x.to+19, at[i]+4, "name "+s.class, "start", s.name)
 	}
 	return d.picture("chart "+l.class, c.label)

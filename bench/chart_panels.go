@@ -22,7 +22,14 @@ type curve struct {
 func newPanel(title, xTitle string, xName func(float64) string, y figure, curves ...curve) panel {
 	c := lineChart{label: title, x: xTitle, xName: xName, yName: y.tick, yUnit: y.unit, panel: true}
 	for _, v := range curves {
-		solid, hollow := series{name: v.name, class: v.class}, series{name: v.name, class: v.class + " dashed", hollow: true}
+		solid, hollow := series{
+			name:  v.name,
+			class: v.class,
+		}, series{
+			name:   v.name,
+			class:  v.class + " dashed",
+			hollow: true,
+		}
 		for i := range v.x {
 			p := [2]float64{v.x[i], v.y[i]}
 			at := &solid
@@ -34,7 +41,8 @@ func newPanel(title, xTitle string, xName func(float64) string, y figure, curves
 			}
 			at.points = append(at.points, p)
 			at.dots = append(at.dots, p)
-			at.dotTitles = append(at.dotTitles, fmt.Sprintf("%s%s: %s", prefixed(v.name), xName(p[0]), y.name(p[1])))
+			at.dotTitles = append(at.dotTitles,
+				fmt.Sprintf("%s%s: %s", prefixed(v.name), xName(p[0]), y.name(p[1])))
 		}
 		for _, s := range []series{solid, hollow} {
 			if len(s.points) > 0 {
@@ -82,21 +90,42 @@ func (s *Scale) sizePanels() []panel {
 	of := func(name, class string, value func(SizeStep) float64) curve {
 		c := curve{name: name, class: class}
 		for _, step := range s.Sizes {
-			c.x, c.y, c.computed = append(c.x, float64(step.Image)), append(c.y, value(step)), append(c.computed, step.Computed)
+			c.x, c.y, c.computed = append(c.x, float64(step.Image)), append(c.y,
+				value(step)), append(c.computed, step.Computed)
 		}
 		return c
 	}
 	const x = "image"
 	return []panel{
-		newPanel("bytes sent for the update", x, bytesName, sizes, of("", "c-deltaup", func(s SizeStep) float64 { return float64(s.Sent) })),
-		newPanel("time of plan and of pull", x, bytesName, times,
-			of("first plan", "c-casync", func(s SizeStep) float64 { return s.First.Wall.Seconds() }), of("plan", "c-zstd", func(s SizeStep) float64 { return s.Plan.Wall.Seconds() }),
-			of("pull", "c-deltaup", func(s SizeStep) float64 { return s.Pull.Wall.Seconds() })),
-		newPanel("peak memory of pull and publish", x, bytesName, memories,
-			of("pull", "c-deltaup", func(s SizeStep) float64 { return float64(s.Pull.Memory) / (1 << 20) }),
-			of("publish", "c-zstd", func(s SizeStep) float64 { return float64(s.Publish.Memory) / (1 << 20) })),
-		newPanel("time to publish", x, bytesName, times, of("", "c-zstd", func(s SizeStep) float64 { return s.Publish.Wall.Seconds() })),
-		newPanel("mirror with two releases", x, bytesName, sizes, of("", "c-zstd", func(s SizeStep) float64 { return float64(s.Mirror) })),
+		newPanel("bytes sent for the update", x, bytesName, sizes,
+			of("", "c-deltaup", func(s SizeStep) float64 { return float64(s.Sent) })),
+		newPanel(
+			"time of plan and of pull",
+			x,
+			bytesName,
+			times,
+			of("first plan", "c-casync",
+				func(s SizeStep) float64 { return s.First.Wall.Seconds() }),
+			of("plan", "c-zstd", func(s SizeStep) float64 { return s.Plan.Wall.Seconds() }),
+			of("pull", "c-deltaup", func(s SizeStep) float64 { return s.Pull.Wall.Seconds() }),
+		),
+		newPanel(
+			"peak memory of pull and publish",
+			x,
+			bytesName,
+			memories,
+			of("pull", "c-deltaup",
+				func(s SizeStep) float64 { return float64(s.Pull.Memory) / (1 << 20) }),
+			of(
+				"publish",
+				"c-zstd",
+				func(s SizeStep) float64 { return float64(s.Publish.Memory) / (1 << 20) },
+			),
+		),
+		newPanel("time to publish", x, bytesName, times,
+			of("", "c-zstd", func(s SizeStep) float64 { return s.Publish.Wall.Seconds() })),
+		newPanel("mirror with two releases", x, bytesName, sizes,
+			of("", "c-zstd", func(s SizeStep) float64 { return float64(s.Mirror) })),
 	}
 }
 
@@ -115,16 +144,48 @@ func (s *Scale) releasePanels() []panel {
 	const x = "releases on the mirror"
 	whole := func(v float64) string { return fmt.Sprintf("%.0f", v) }
 	return []panel{
-		newPanel("bytes sent: from the release before, and from the first", x, whole, sizes,
-			of("from the release before", "c-deltaup", func(s ReleaseStep) float64 { return float64(s.Next.Sent) }),
-			of("from the first", "c-casync", func(s ReleaseStep) float64 { return float64(s.First.Sent) })),
-		newPanel("time of the pull: from the release before, and from the first", x, whole, times,
-			of("from the release before", "c-deltaup", func(s ReleaseStep) float64 { return s.Next.Wall.Seconds() }),
-			of("from the first", "c-casync", func(s ReleaseStep) float64 { return s.First.Wall.Seconds() })),
-		newPanel("peak memory of pull and publish", x, whole, memories,
-			of("pull", "c-deltaup", func(s ReleaseStep) float64 { return float64(s.Next.Memory) / (1 << 20) }),
-			of("publish", "c-zstd", func(s ReleaseStep) float64 { return float64(s.Publish.Memory) / (1 << 20) })),
-		newPanel("time to publish one more", x, whole, times, of("", "c-zstd", func(s ReleaseStep) float64 { return s.Publish.Wall.Seconds() })),
-		newPanel("size of the mirror", x, whole, sizes, of("", "c-zstd", func(s ReleaseStep) float64 { return float64(s.Mirror) })),
+		newPanel(
+			"bytes sent: from the release before, and from the first",
+			x,
+			whole,
+			sizes,
+			of("from the release before", "c-deltaup",
+				func(s ReleaseStep) float64 { return float64(s.Next.Sent) }),
+			of(
+				"from the first",
+				"c-casync",
+				func(s ReleaseStep) float64 { return float64(s.First.Sent) },
+			),
+		),
+		newPanel(
+			"time of the pull: from the release before, and from the first",
+			x,
+			whole,
+			times,
+			of("from the release before", "c-deltaup",
+				func(s ReleaseStep) float64 { return s.Next.Wall.Seconds() }),
+			of(
+				"from the first",
+				"c-casync",
+				func(s ReleaseStep) float64 { return s.First.Wall.Seconds() },
+			),
+		),
+		newPanel(
+			"peak memory of pull and publish",
+			x,
+			whole,
+			memories,
+			of("pull", "c-deltaup",
+				func(s ReleaseStep) float64 { return float64(s.Next.Memory) / (1 << 20) }),
+			of(
+				"publish",
+				"c-zstd",
+				func(s ReleaseStep) float64 { return float64(s.Publish.Memory) / (1 << 20) },
+			),
+		),
+		newPanel("time to publish one more", x, whole, times,
+			of("", "c-zstd", func(s ReleaseStep) float64 { return s.Publish.Wall.Seconds() })),
+		newPanel("size of the mirror", x, whole, sizes,
+			of("", "c-zstd", func(s ReleaseStep) float64 { return float64(s.Mirror) })),
 	}
 }

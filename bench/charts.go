@@ -37,7 +37,8 @@ func colour(id string) string {
 }
 
 // timeCurves is a chart of time against x, which is one property of a line.
-func (r *Report) timeCurves(label, xTitle string, along []Line, x func(Line) float64, xMarks []float64, xName func(float64) string, weak bool) template.HTML {
+func (r *Report) timeCurves(label, xTitle string, along []Line, x func(Line) float64,
+	xMarks []float64, xName func(float64) string, weak bool) template.HTML {
 	c := lineChart{
 		label: label, x: xTitle, y: "time for the update", xMarks: xMarks, yMarks: secondMarks,
 		xName: xName, yName: tickSeconds, fine: fineSecondMarks,
@@ -54,7 +55,8 @@ func (r *Report) timeCurves(label, xTitle string, along []Line, x func(Line) flo
 			}
 			if p := r.point(m.id, line, weak, true); p != nil && m.name != "" {
 				s.dots = append(s.dots, [2]float64{x(line), p.Seconds})
-				s.dotTitles = append(s.dotTitles, fmt.Sprintf("%s, %v: %s measured", m.name, line, secondsName(p.Seconds)))
+				s.dotTitles = append(s.dotTitles,
+					fmt.Sprintf("%s, %v: %s measured", m.name, line, secondsName(p.Seconds)))
 			}
 		}
 		if len(s.points) > 0 {
@@ -75,7 +77,9 @@ type methodCurve struct{ id, name, title string }
 func (r *Report) curves() []methodCurve {
 	var faint, named []methodCurve
 	for _, m := range r.Methods {
-		if !ours(m.ID) && !slices.ContainsFunc(curveMethods, func(c struct{ id, name string }) bool { return c.id == m.ID }) {
+		if !ours(m.ID) &&
+			!slices.ContainsFunc(curveMethods,
+				func(c struct{ id, name string }) bool { return c.id == m.ID }) {
 			faint = append(faint, methodCurve{m.ID, "", m.Name})
 		}
 	}
@@ -89,20 +93,34 @@ func (r *Report) curves() []methodCurve {
 
 // crossover is time against bandwidth.
 func (r *Report) crossover(weak bool) template.HTML {
-	return r.timeCurves("Time for the update against bandwidth, a line for each tool", "bandwidth, with a round trip of "+milliseconds(curveRTT),
-		curveLines(), func(l Line) float64 { return l.Rate }, rateMarks, rateName, weak)
+	return r.timeCurves(
+		"Time for the update against bandwidth, a line for each tool",
+		"bandwidth, with a round trip of "+milliseconds(curveRTT),
+		curveLines(),
+		func(l Line) float64 { return l.Rate },
+		rateMarks,
+		rateName,
+		weak,
+	)
 }
 
 // roundTrips is time against the round trip.
 func (r *Report) roundTrips() template.HTML {
 	marks := []float64{5, 20, 50, 100, 200, 600}
-	return r.timeCurves("Time for the update against the round trip, a line for each tool", "round trip, at "+rateName(roundRate),
-		roundLines(), func(l Line) float64 { return float64(l.RTT) / float64(time.Millisecond) }, marks,
-		func(ms float64) string { return fmt.Sprintf("%g ms", ms) }, false)
+	return r.timeCurves(
+		"Time for the update against the round trip, a line for each tool",
+		"round trip, at "+rateName(roundRate),
+		roundLines(),
+		func(l Line) float64 { return float64(l.RTT) / float64(time.Millisecond) },
+		marks,
+		func(ms float64) string { return fmt.Sprintf("%g ms", ms) },
+		false,
+	)
 }
 
 // bars draws a row for each method, the smallest first.
-func (r *Report) bars(label string, classes []string, parts func(*Result) []float64, value func(float64) string) template.HTML {
+func (r *Report) bars(label string, classes []string, parts func(*Result) []float64,
+	value func(float64) string) template.HTML {
 	c := barChart{label: label, classes: classes}
 	for i := range r.Methods {
 		m := &r.Methods[i]
@@ -113,7 +131,8 @@ func (r *Report) bars(label string, classes []string, parts func(*Result) []floa
 		b.value = value(b.sum())
 		b.title = b.name + ": " + b.value
 		if len(b.parts) > 1 {
-			b.title += fmt.Sprintf(" (%s to download, %s to rebuild)", value(b.parts[0]), value(b.parts[1]))
+			b.title += fmt.Sprintf(" (%s to download, %s to rebuild)", value(b.parts[0]),
+				value(b.parts[1]))
 		}
 		c.bars = append(c.bars, b)
 	}
@@ -136,12 +155,16 @@ func (r *Report) memoryBars() template.HTML {
 
 // timeBars stacks download and rebuild on a line.
 func (r *Report) timeBars(line Line, weak bool) template.HTML {
-	return r.bars("Time for the update, download and rebuild stacked, a bar for each way", []string{"download", "rebuild"},
+	return r.bars(
+		"Time for the update, download and rebuild stacked, a bar for each way",
+		[]string{"download", "rebuild"},
 		func(m *Result) []float64 {
 			p := r.point(m.ID, line, weak, false)
 			if p == nil {
 				return nil
 			}
 			return []float64{p.Download, p.Seconds - p.Download}
-		}, secondsName)
+		},
+		secondsName,
+	)
 }

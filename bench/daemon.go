@@ -96,7 +96,11 @@ func rsyncServer(ctx context.Context, dir, scratch string) (*daemon, error) {
 		return nil, err
 	}
 	conf := filepath.Join(scratch, "rsyncd.conf")
-	text := fmt.Sprintf("use chroot = no\nlog file = %[1]s/rsyncd.log\nlock file = %[1]s/rsyncd.lock\n[pub]\npath = %[2]s\nread only = yes\n", scratch, dir)
+	text := fmt.Sprintf(
+		"use chroot = no\nlog file = %[1]s/rsyncd.log\nlock file = %[1]s/rsyncd.lock\n[pub]\npath = %[2]s\nread only = yes\n",
+		scratch,
+		dir,
+	)
 	if os.Geteuid() == 0 {
 		text += "uid = 0\ngid = 0\n"
 	}
@@ -104,7 +108,20 @@ func rsyncServer(ctx context.Context, dir, scratch string) (*daemon, error) {
 		return nil, err
 	}
 	d := &daemon{addr: addr, name: "rsync", requests: func() int64 { return 0 }}
-	return d, d.start(exec.CommandContext(ctx, "rsync", "--daemon", "--no-detach", "--config", conf, "--address", "127.0.0.1", "--port", port))
+	return d, d.start(
+		exec.CommandContext(
+			ctx,
+			"rsync",
+			"--daemon",
+			"--no-detach",
+			"--config",
+			conf,
+			"--address",
+			"127.0.0.1",
+			"--port",
+			port,
+		),
+	)
 }
 
 // start starts the server's process and waits until it answers.

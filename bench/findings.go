@@ -40,8 +40,16 @@ func (r *Report) measures() []measure {
 		{"time at " + fast.String(), secondsName, on(fast, false)},
 		{"time at " + lte.String() + ", weak CPU", secondsName, on(lte, true)},
 		{"CPU time on the target", secondsName, func(m *Result) float64 { return m.CPU.Median }},
-		{"peak memory on the target", memoryName, func(m *Result) float64 { return m.Memory.Median }},
-		{"CPU time of the publisher", secondsName, func(m *Result) float64 { return m.Publish.CPU.Seconds() }},
+		{
+			"peak memory on the target",
+			memoryName,
+			func(m *Result) float64 { return m.Memory.Median },
+		},
+		{
+			"CPU time of the publisher",
+			secondsName,
+			func(m *Result) float64 { return m.Publish.CPU.Seconds() },
+		},
 		{"stored on the server", bytesName, func(m *Result) float64 { return float64(m.Storage) }},
 	}
 }
@@ -67,7 +75,13 @@ func (r *Report) Standings() []Standing {
 			}
 			return fmt.Sprintf("%s (%s)", m.unit(m.value(p)), p.Name)
 		}
-		s := Standing{Measure: m.name, Ours: m.unit(ours), Image: tell(image), Any: tell(other), Ahead: ours < m.value(other)}
+		s := Standing{
+			Measure: m.name,
+			Ours:    m.unit(ours),
+			Image:   tell(image),
+			Any:     tell(other),
+			Ahead:   ours < m.value(other),
+		}
 		if ours > 0 {
 			s.Ratio = fmt.Sprintf("%.2g", m.value(other)/ours)
 		}

@@ -13,7 +13,8 @@ type grown struct {
 }
 
 func (g grown) String() string {
-	return fmt.Sprintf("%s: %s, from %s to %s", g.name, ratio(g.from, g.to), g.unit(g.from), g.unit(g.to))
+	return fmt.Sprintf("%s: %s, from %s to %s", g.name, ratio(g.from, g.to), g.unit(g.from),
+		g.unit(g.to))
 }
 
 // ratio says how often one figure is in another.
@@ -34,8 +35,14 @@ func (s *Scale) sizeGrowth() []string {
 		return nil
 	}
 	a, b := run[0], run[len(run)-1]
-	all := []string{fmt.Sprintf("The image grows %s, from %s to %s, by files that do not change; what changes stays the same.",
-		ratio(float64(a.Image), float64(b.Image)), bytesName(float64(a.Image)), bytesName(float64(b.Image)))}
+	all := []string{
+		fmt.Sprintf(
+			"The image grows %s, from %s to %s, by files that do not change; what changes stays the same.",
+			ratio(float64(a.Image), float64(b.Image)),
+			bytesName(float64(a.Image)),
+			bytesName(float64(b.Image)),
+		),
+	}
 	for _, g := range []grown{
 		{"bytes sent", float64(a.Sent), float64(b.Sent), bytesName},
 		{"time of the first plan (the seed is read once)", a.First.Wall.Seconds(), b.First.Wall.Seconds(), secondsName},
@@ -57,7 +64,14 @@ func (s *Scale) releaseGrowth() []string {
 		return nil
 	}
 	a, b := s.Releases[1], s.Releases[len(s.Releases)-1]
-	all := []string{fmt.Sprintf("From %d releases to %d, images of %s:", a.Releases, b.Releases, bytesName(float64(b.Image)))}
+	all := []string{
+		fmt.Sprintf(
+			"From %d releases to %d, images of %s:",
+			a.Releases,
+			b.Releases,
+			bytesName(float64(b.Image)),
+		),
+	}
 	for _, g := range []grown{
 		{"bytes sent to the one before", float64(a.Next.Sent), float64(b.Next.Sent), bytesName},
 		{"bytes sent to the first, which is ever further behind", float64(a.First.Sent), float64(b.First.Sent), bytesName},
@@ -69,7 +83,14 @@ func (s *Scale) releaseGrowth() []string {
 		all = append(all, g.String())
 	}
 	each := float64(b.Mirror-a.Mirror) / float64(b.Releases-a.Releases)
-	return append(all, fmt.Sprintf("each release adds %s to the mirror, of which its finished image is %s", bytesName(each), bytesName(float64(b.Image))))
+	return append(
+		all,
+		fmt.Sprintf(
+			"each release adds %s to the mirror, of which its finished image is %s",
+			bytesName(each),
+			bytesName(float64(b.Image)),
+		),
+	)
 }
 
 // about says where and when the scale was measured.
@@ -78,6 +99,16 @@ func (s *Scale) about() string {
 		return ""
 	}
 	m := &s.Machine
-	return fmt.Sprintf("A run of its own: %s, deltaup %s, files of the %s pair, level %s, one run for each figure, on %s, %d cores, %s of memory, scratch on %s, in %s.",
-		s.Date.Format("2 January 2006"), m.Commit, s.Subject, s.Level, m.CPU, m.Cores, memoryName(float64(m.Memory)), m.Disk, secondsName(s.Took.Seconds()))
+	return fmt.Sprintf(
+		"A run of its own: %s, deltaup %s, files of the %s pair, level %s, one run for each figure, on %s, %d cores, %s of memory, scratch on %s, in %s.",
+		s.Date.Format("2 January 2006"),
+		m.Commit,
+		s.Subject,
+		s.Level,
+		m.CPU,
+		m.Cores,
+		memoryName(float64(m.Memory)),
+		m.Disk,
+		secondsName(s.Took.Seconds()),
+	)
 }

@@ -67,7 +67,22 @@ var lines = []NamedLine{
 const curveRTT = 50 * time.Millisecond
 
 // curveRates are its bandwidths.
-var curveRates = []float64{64e3, 128e3, 256e3, 512e3, 1e6, 2e6, 4e6, 10e6, 20e6, 50e6, 100e6, 200e6, 500e6, 1e9}
+var curveRates = []float64{
+	64e3,
+	128e3,
+	256e3,
+	512e3,
+	1e6,
+	2e6,
+	4e6,
+	10e6,
+	20e6,
+	50e6,
+	100e6,
+	200e6,
+	500e6,
+	1e9,
+}
 
 // roundRate is the bandwidth of the chart of time against the round trip.
 const roundRate = 10e6

@@ -24,7 +24,8 @@ func (s *session) computeAll() error {
 				p := Point{Method: m.ID, Line: line, Weak: weak}
 				figures := m
 				// A first update goes the same way where that needs no recipe.
-				if route := plans[line]; route != "" && (m.ID == "deltaup" || m.ID == firstUpdate && route != "patch") {
+				if route := plans[line]; route != "" &&
+					(m.ID == "deltaup" || m.ID == firstUpdate && route != "patch") {
 					p.Route = route
 					if f := s.report.method(routeMethod(route)); f != nil && m.Route != route {
 						figures = f

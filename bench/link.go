@@ -41,7 +41,13 @@ func (l *shapedListener) Accept() (net.Conn, error) {
 
 // conn shapes the server's end of a connection.
 func (k *link) conn(c net.Conn) *shapedConn {
-	s := &shapedConn{Conn: c, link: k, queue: make(chan segment, queueSegments), quit: make(chan struct{}), gone: make(chan struct{})}
+	s := &shapedConn{
+		Conn:  c,
+		link:  k,
+		queue: make(chan segment, queueSegments),
+		quit:  make(chan struct{}),
+		gone:  make(chan struct{}),
+	}
 	k.pumps.Add(1)
 	go s.pump()
 	return s

@@ -28,9 +28,11 @@ type Machine struct {
 func thisMachine(scratch string) Machine {
 	m := Machine{
 		CPU: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(), Go: runtime.Version(),
-		System: strings.Trim(field("/etc/os-release", "PRETTY_NAME"), `"`), Disk: fileSystem(scratch),
+		System: strings.Trim(field("/etc/os-release", "PRETTY_NAME"),
+			`"`), Disk: fileSystem(scratch),
 	}
-	kib, _ := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
+	kib, _ := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10,
+		64)
 	m.Memory = kib << 10
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.Kernel = strings.TrimSpace(string(b))

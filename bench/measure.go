@@ -23,9 +23,16 @@ const pullLimit = 5 * time.Minute
 
 // pull lets a target update by a method over a line; on the weak CPU if weak is set.
 func (s *session) pull(m *method, line Line, weak bool) (sample, error) {
-	ctx, stop := context.WithTimeoutCause(s.ctx, pullLimit, fmt.Errorf("it takes longer than %v", pullLimit))
+	ctx, stop := context.WithTimeoutCause(s.ctx, pullLimit,
+		fmt.Errorf("it takes longer than %v", pullLimit))
 	defer stop()
-	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: m.of, kept: s.published(m), line: line}
+	t := &target{
+		subject: &s.report.Subject,
+		deltaup: s.deltaup,
+		of:      m.of,
+		kept:    s.published(m),
+		line:    line,
+	}
 	// deltaup would measure the loopback; it is to do here what it does on the lines of the charts
 	if line.Rate == 0 {
 		t.line = planLine
@@ -54,7 +61,8 @@ var planLine = Line{10e6, 50 * time.Millisecond}
 
 // withTarget makes a target with its line and calls fn. What the target used and its server sent is
 // in result.
-func (s *session) withTarget(ctx context.Context, t *target, line Line, weak bool, fn func() error, result *sample) error {
+func (s *session) withTarget(ctx context.Context, t *target, line Line, weak bool, fn func() error,
+	result *sample) error {
 	dir, err := os.MkdirTemp(s.dir, "target.")
 	if err != nil {
 		return err
@@ -84,7 +92,12 @@ func (s *session) withTarget(ctx context.Context, t *target, line Line, weak boo
 	if closed := server.close(); err == nil {
 		err = closed
 	}
-	*result = sample{Usage: t.used, sent: server.link.sent.Load(), received: server.link.received.Load(), requests: s.web.requests() - before}
+	*result = sample{
+		Usage:    t.used,
+		sent:     server.link.sent.Load(),
+		received: server.link.received.Load(),
+		requests: s.web.requests() - before,
+	}
 	if weak && s.quota == nil {
 		result.Wall += time.Duration(float64(result.CPU) * (1/weakShare - 1))
 	}
@@ -144,8 +157,15 @@ func (s *session) measureAll() error {
 			}
 			samples[i] = append(samples[i], got)
 			r.Route = got.route
-			s.Log("  %-28s %7.2f MB, %5d requests, %6.2f s, %6.2f s CPU, %5.0f MiB", m.name, float64(got.sent)/1e6, got.requests,
-				got.Wall.Seconds(), got.CPU.Seconds(), float64(got.Memory)/(1<<20))
+			s.Log(
+				"  %-28s %7.2f MB, %5d requests, %6.2f s, %6.2f s CPU, %5.0f MiB",
+				m.name,
+				float64(got.sent)/1e6,
+				got.requests,
+				got.Wall.Seconds(),
+				got.CPU.Seconds(),
+				float64(got.Memory)/(1<<20),
+			)
 		}
 	}
 	for i := range samples {

@@ -66,7 +66,8 @@ func (t *target) old() string { return t.subject.file(t.of, 0) }
 
 // curl fetches a file of the method's folder to the target's folder.
 func (t *target) curl(ctx context.Context, name string) error {
-	return t.run(ctx, "curl", "--silent", "--show-error", "--fail", "--output", name, t.url+"/"+name)
+	return t.run(ctx, "curl", "--silent", "--show-error", "--fail", "--output", name,
+		t.url+"/"+name)
 }
 
 // missing names the programs that a method lacks.

@@ -16,10 +16,12 @@ func chunkMethods() []method {
 				id: "casync-" + of, name: "casync, " + of, of: of, slow: of == "tar", needs: []string{"casync"},
 				settings: "make, then extract --seed=OLD; chunks of 64 KiB on average, zstd",
 				publish: func(ctx context.Context, p *publisher) error {
-					return p.run(ctx, "casync", "make", "--store=chunks.castr", "new.caibx", p.file(of, 1))
+					return p.run(ctx, "casync", "make", "--store=chunks.castr", "new.caibx",
+						p.file(of, 1))
 				},
 				pull: func(ctx context.Context, t *target) error {
-					return t.run(ctx, "casync", "extract", "--store="+t.url+"/chunks.castr", "--seed="+t.old(), t.url+"/new.caibx", t.out)
+					return t.run(ctx, "casync", "extract", "--store="+t.url+"/chunks.castr",
+						"--seed="+t.old(), t.url+"/new.caibx", t.out)
 				},
 			},
 			method{
@@ -33,10 +35,12 @@ func chunkMethods() []method {
 					if err := os.Mkdir(filepath.Join(p.dir, "chunks.castr"), 0o755); err != nil {
 						return err
 					}
-					return p.run(ctx, "desync", "make", "-s", "chunks.castr", "new.caibx", p.file(of, 1))
+					return p.run(ctx, "desync", "make", "-s", "chunks.castr", "new.caibx",
+						p.file(of, 1))
 				},
 				pull: func(ctx context.Context, t *target) error {
-					return t.run(ctx, "desync", "extract", "-s", t.url+"/chunks.castr", "--seed", t.old()+".caibx", t.url+"/new.caibx", t.out)
+					return t.run(ctx, "desync", "extract", "-s", t.url+"/chunks.castr", "--seed",
+						t.old()+".caibx", t.url+"/new.caibx", t.out)
 				},
 			},
 			method{
@@ -66,7 +70,8 @@ func chunkMethods() []method {
 					return os.Link(t.old(), filepath.Join(t.dir, "old", "file"))
 				},
 				pull: func(ctx context.Context, t *target) error {
-					err := t.run(ctx, "rsync", "--ignore-times", "--no-whole-file", "--compress", "--copy-dest="+filepath.Join(t.dir, "old"), t.rsync+"/file", t.dir+"/")
+					err := t.run(ctx, "rsync", "--ignore-times", "--no-whole-file", "--compress",
+						"--copy-dest="+filepath.Join(t.dir, "old"), t.rsync+"/file", t.dir+"/")
 					if err != nil {
 						return err
 					}

@@ -14,15 +14,33 @@ import (
 func deltaupMethods() []method {
 	routes := []struct{ id, name, settings, route string }{
 		{"deltaup", "deltaup", "pull --bandwidth --rtt: the quickest route for the line", ""},
-		{firstUpdate, "deltaup, first update", "the same, on a machine that keeps nothing of an earlier one", ""},
+		{
+			firstUpdate,
+			"deltaup, first update",
+			"the same, on a machine that keeps nothing of an earlier one",
+			"",
+		},
 		{"deltaup-bytes", "deltaup, fewest bytes", "pull --optimize bytes", ""},
 		{"deltaup-chunks", "deltaup, chunks only", "pull --route chunks", "chunks"},
-		{"deltaup-blocks", "deltaup, stored blocks", "pull --route blocks: nothing is compressed again", "blocks"},
+		{
+			"deltaup-blocks",
+			"deltaup, stored blocks",
+			"pull --route blocks: nothing is compressed again",
+			"blocks",
+		},
 		{"deltaup-whole", "deltaup, whole image", "pull --route whole", "whole"},
 	}
 	var all []method
 	for i, r := range routes {
-		m := method{id: r.id, name: r.name, of: "image", settings: r.settings, route: r.route, seed: copyState, pull: pullWith(r.id, r.route)}
+		m := method{
+			id:       r.id,
+			name:     r.name,
+			of:       "image",
+			settings: r.settings,
+			route:    r.route,
+			seed:     copyState,
+			pull:     pullWith(r.id, r.route),
+		}
 		if r.id == firstUpdate {
 			m.seed = nil
 		}
@@ -48,8 +66,9 @@ func publishMirror(ctx context.Context, p *publisher) error {
 			return err
 		}
 	}
-	return p.aside().run(ctx, p.deltaup.path, p.deltaup.command("plan", p.dir, "--version", "1", "--optimize", "bytes",
-		"--seed", p.file("image", 0), "--state", keptState(p.dir))...)
+	return p.aside().
+		run(ctx, p.deltaup.path, p.deltaup.command("plan", p.dir, "--version", "1", "--optimize", "bytes",
+			"--seed", p.file("image", 0), "--state", keptState(p.dir))...)
 }
 
 // keptState is the folder with the state that a target has; it lies beside the mirror.
@@ -72,7 +91,8 @@ func (d deltaup) publish(mirror string, version int, image string) []string {
 // pullWith makes a method's pull.
 func pullWith(id, route string) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
-		args := t.deltaup.command("pull", t.url, "--seed", t.old(), "--slot", t.out, "--state", t.state(), "--json")
+		args := t.deltaup.command("pull", t.url, "--seed", t.old(), "--slot", t.out, "--state",
+			t.state(), "--json")
 		switch {
 		case route != "":
 			args = append(args, "--route", route)

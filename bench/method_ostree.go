@@ -27,7 +27,9 @@ func ostreeMethods() []method {
 		if err := ostreeCommits(ctx, p); err != nil {
 			return err
 		}
-		err := p.run(ctx, "ostree", "--repo=.", "static-delta", "generate", "--inline", "--min-fallback-size=0", "--from="+ostreeCommit(p.dir, 0), "--to="+ostreeCommit(p.dir, 1))
+		err := p.run(ctx, "ostree", "--repo=.", "static-delta", "generate", "--inline",
+			"--min-fallback-size=0", "--from="+ostreeCommit(p.dir, 0),
+			"--to="+ostreeCommit(p.dir, 1))
 		if err != nil {
 			return err
 		}
@@ -72,8 +74,16 @@ func ostreeCommits(ctx context.Context, p *publisher) error {
 		return err
 	}
 	for version, h := range []*host{aside, &p.host} {
-		out, err := h.output(ctx, "ostree", "--repo=.", "commit", "--branch=os", "--tree=tar="+p.file("tree", version),
-			"--tar-autocreate-parents", "--subject=release")
+		out, err := h.output(
+			ctx,
+			"ostree",
+			"--repo=.",
+			"commit",
+			"--branch=os",
+			"--tree=tar="+p.file("tree", version),
+			"--tar-autocreate-parents",
+			"--subject=release",
+		)
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,8 @@ func patchMethods() []method {
 			return p.aside().run(ctx, "ln", p.file("image", 1), "new")
 		},
 		pull: func(ctx context.Context, t *target) error {
-			return t.run(ctx, "curl", "--silent", "--show-error", "--fail", "--output", t.out, t.url+"/new")
+			return t.run(ctx, "curl", "--silent", "--show-error", "--fail", "--output", t.out,
+				t.url+"/new")
 		},
 	}}
 	for _, of := range []string{"image", "tar"} {
@@ -36,13 +37,15 @@ func zstdPatch(of string) method {
 			if p.quick {
 				level = "-9"
 			}
-			return p.run(ctx, "zstd", "-q", level, "--long=31", "--patch-from="+p.file(of, 0), p.file(of, 1), "-o", "patch")
+			return p.run(ctx, "zstd", "-q", level, "--long=31", "--patch-from="+p.file(of, 0),
+				p.file(of, 1), "-o", "patch")
 		},
 		pull: func(ctx context.Context, t *target) error {
 			if err := t.curl(ctx, "patch"); err != nil {
 				return err
 			}
-			return t.run(ctx, "zstd", "-q", "-d", "--long=31", "--memory=2048MB", "--patch-from="+t.old(), "patch", "-o", t.out)
+			return t.run(ctx, "zstd", "-q", "-d", "--long=31", "--memory=2048MB",
+				"--patch-from="+t.old(), "patch", "-o", t.out)
 		},
 	}
 }
@@ -54,13 +57,15 @@ func xdelta(of string) method {
 		slow: of == "tar", long: of == "tar", id: "xdelta3-" + of, name: "xdelta3, " + of, of: of, needs: []string{"xdelta3", "curl"},
 		settings: "-9, lzma, a source window that holds the old file",
 		publish: func(ctx context.Context, p *publisher) error {
-			return p.run(ctx, "xdelta3", "-e", "-9", "-S", "lzma", "-B", window(p.subject), "-s", p.file(of, 0), p.file(of, 1), "patch")
+			return p.run(ctx, "xdelta3", "-e", "-9", "-S", "lzma", "-B", window(p.subject), "-s",
+				p.file(of, 0), p.file(of, 1), "patch")
 		},
 		pull: func(ctx context.Context, t *target) error {
 			if err := t.curl(ctx, "patch"); err != nil {
 				return err
 			}
-			return t.run(ctx, "xdelta3", "-d", "-B", window(t.subject), "-s", t.old(), "patch", t.out)
+			return t.run(ctx, "xdelta3", "-d", "-B", window(t.subject), "-s", t.old(), "patch",
+				t.out)
 		},
 	}
 }
@@ -94,7 +99,8 @@ func rdiff(of string) method {
 		settings: "signature and delta with default blocks, the delta compressed by zstd -9",
 		publish: func(ctx context.Context, p *publisher) error {
 			scratch := filepath.Dir(p.file(of, 0))
-			signature, delta := filepath.Join(scratch, "rdiff-"+of+".sig"), filepath.Join(scratch, "rdiff-"+of+".delta")
+			signature, delta := filepath.Join(scratch, "rdiff-"+of+".sig"), filepath.Join(scratch,
+				"rdiff-"+of+".delta")
 			if err := p.run(ctx, "rdiff", "signature", p.file(of, 0), signature); err != nil {
 				return err
 			}

@@ -25,7 +25,11 @@ func newNamespace(ctx context.Context) (*namespace, error) {
 		return nil, errors.New("network namespaces need root")
 	}
 	id := os.Getpid() % 100_000
-	n := &namespace{name: fmt.Sprintf("deltaup-%d", id), inside: fmt.Sprintf("dut%d", id), outside: fmt.Sprintf("dus%d", id)}
+	n := &namespace{
+		name:    fmt.Sprintf("deltaup-%d", id),
+		inside:  fmt.Sprintf("dut%d", id),
+		outside: fmt.Sprintf("dus%d", id),
+	}
 	third := os.Getpid() % 64 * 4 // a /30 of 198.51.100.0/24 for each process
 	n.address = fmt.Sprintf("198.51.100.%d", third+1)
 	target := fmt.Sprintf("198.51.100.%d/30", third+2)
@@ -62,7 +66,8 @@ func (n *namespace) prefix() []string { return []string{"ip", "netns", "exec", n
 // shape makes the interfaces a line. Rate 0 takes shaping away. What remains for a [link] is
 // returned by rest.
 func (n *namespace) shape(ctx context.Context, line Line) error {
-	return errors.Join(n.tc(ctx, n.outside, n.discipline(line)...), n.tc(ctx, n.inside, n.discipline(line)...))
+	return errors.Join(n.tc(ctx, n.outside, n.discipline(line)...),
+		n.tc(ctx, n.inside, n.discipline(line)...))
 }
 
 // rest is the part of a line that shape leaves to a [link].
@@ -78,14 +83,30 @@ func (n *namespace) discipline(line Line) []string {
 	half := line.RTT / 2
 	switch {
 	case n.netem && line.Rate > 0:
-		return []string{"netem", "delay", half.String(), "rate", fmt.Sprintf("%.0fbit", line.Rate), "limit", "10000"}
+		return []string{
+			"netem",
+			"delay",
+			half.String(),
+			"rate",
+			fmt.Sprintf("%.0fbit", line.Rate),
+			"limit",
+			"10000",
+		}
 	case n.netem:
 		return []string{"netem", "delay", half.String(), "limit", "100000"}
 	case line.Rate > 0:
 		// a hundredth of a second, which a timer may miss; two packets at least
 		burst := max(4<<10, line.Rate/8/100)
 		queue := max(64<<10, line.Rate/8*0.2)
-		return []string{"tbf", "rate", fmt.Sprintf("%.0fbit", line.Rate), "burst", fmt.Sprintf("%.0f", burst), "limit", fmt.Sprintf("%.0f", queue)}
+		return []string{
+			"tbf",
+			"rate",
+			fmt.Sprintf("%.0fbit", line.Rate),
+			"burst",
+			fmt.Sprintf("%.0f", burst),
+			"limit",
+			fmt.Sprintf("%.0f", queue),
+		}
 	}
 	return []string{"pfifo", "limit", "10000"}
 }
@@ -96,7 +117,9 @@ func (n *namespace) tc(ctx context.Context, dev string, discipline ...string) er
 	if dev == n.inside {
 		args = append(args, "-n", n.name)
 	}
-	return admin(ctx, append(append(args, "qdisc", "replace", "dev", dev, "root"), discipline...)...)
+	return admin(
+		ctx,
+		append(append(args, "qdisc", "replace", "dev", dev, "root"), discipline...)...)
 }
 
 // admin runs a command of iproute2.
@@ -105,7 +128,8 @@ func admin(ctx context.Context, argv ...string) error {
 	defer stop()
 	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s: %w%s", strings.Join(argv[:min(3, len(argv))], " "), err, lastLine(out))
+		return fmt.Errorf("%s: %w%s", strings.Join(argv[:min(3, len(argv))], " "), err,
+			lastLine(out))
 	}
 	return nil
 }

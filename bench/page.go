@@ -66,11 +66,25 @@ func (r *Report) about() string {
 	if r.Quick {
 		quick = " This was a quick run: one run for each figure, slow peers left out."
 	}
-	return fmt.Sprintf("Two real trees with %d and %d entries, boot/ left out: images of %s and %s (level %s), tars of %s and %s. "+
-		"Measured on %s, %d cores, %s of memory, %s, kernel %s, scratch on %s, in %s.%s",
-		s.Entries[0], s.Entries[1], bytesName(float64(s.ImageSize[0])), bytesName(float64(s.ImageSize[1])), s.Level,
-		bytesName(float64(s.TarSize[0])), bytesName(float64(s.TarSize[1])),
-		m.CPU, m.Cores, memoryName(float64(m.Memory)), m.System, m.Kernel, m.Disk, secondsName(r.Took.Seconds()), quick)
+	return fmt.Sprintf(
+		"Two real trees with %d and %d entries, boot/ left out: images of %s and %s (level %s), tars of %s and %s. "+
+			"Measured on %s, %d cores, %s of memory, %s, kernel %s, scratch on %s, in %s.%s",
+		s.Entries[0],
+		s.Entries[1],
+		bytesName(float64(s.ImageSize[0])),
+		bytesName(float64(s.ImageSize[1])),
+		s.Level,
+		bytesName(float64(s.TarSize[0])),
+		bytesName(float64(s.TarSize[1])),
+		m.CPU,
+		m.Cores,
+		memoryName(float64(m.Memory)),
+		m.System,
+		m.Kernel,
+		m.Disk,
+		secondsName(r.Took.Seconds()),
+		quick,
+	)
 }
 
 // how says what the figures are.
@@ -78,14 +92,26 @@ func (r *Report) how() []string {
 	shaping := "Lines: " + r.Shaping + "."
 	weak := fmt.Sprintf("The weak CPU is %.0f %% of one core (%s).", 100*r.Weak.Share, r.Weak.How)
 	if r.Weak.Computed {
-		weak += fmt.Sprintf(" Its times are computed: the time, and the CPU time %g times more.", 1/r.Weak.Share-1)
+		weak += fmt.Sprintf(" Its times are computed: the time, and the CPU time %g times more.",
+			1/r.Weak.Share-1)
 	}
 	var checks []string
 	for _, c := range r.LineChecks {
-		checks = append(checks, fmt.Sprintf("%v: %s, %s", c.Line, trimmed(milliseconds(c.RTT.Round(100*time.Microsecond))), rateName(c.Rate)))
+		checks = append(
+			checks,
+			fmt.Sprintf(
+				"%v: %s, %s",
+				c.Line,
+				trimmed(milliseconds(c.RTT.Round(100*time.Microsecond))),
+				rateName(c.Rate),
+			),
+		)
 	}
 	if len(checks) > 0 {
-		shaping += " What curl saw on those that updates were run on, a round trip on an open connection and the rate of a file’s bytes: " + strings.Join(checks, "; ") + "."
+		shaping += " What curl saw on those that updates were run on, a round trip on an open connection and the rate of a file’s bytes: " + strings.Join(
+			checks,
+			"; ",
+		) + "."
 	}
 	probe := "what a round trip of 400 ms (100 ms with more than 12 requests, 20 ms with more than 60, 5 ms with more than 500) adds to the time."
 	if r.Quick {
@@ -118,7 +144,11 @@ func (r *Report) how() []string {
 }
 
 // units are the functions that templates name.
-var units = map[string]func(float64) string{"bytes": bytesName, "memory": memoryName, "seconds": secondsName}
+var units = map[string]func(float64) string{
+	"bytes":   bytesName,
+	"memory":  memoryName,
+	"seconds": secondsName,
+}
 
 // Text writes a median with its extremes where runs differ.
 func (v Range) Text(unit string) string {
@@ -135,7 +165,8 @@ func (r *Report) lineRows() []lineRow {
 	best := map[Line]float64{}
 	for _, l := range lines {
 		for _, m := range r.Methods {
-			if p := r.point(m.ID, l.Line, false, false); p != nil && (best[l.Line] == 0 || p.Seconds < best[l.Line]) {
+			if p := r.point(m.ID, l.Line, false, false); p != nil &&
+				(best[l.Line] == 0 || p.Seconds < best[l.Line]) {
 				best[l.Line] = p.Seconds
 			}
 		}

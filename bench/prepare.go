@@ -17,7 +17,9 @@ func allMethods() []method {
 }
 
 // published is the folder that a method's server gives.
-func (s *session) published(m *method) string { return filepath.Join(s.dir, "pub", m.preparation()) }
+func (s *session) published(m *method) string {
+	return filepath.Join(s.dir, "pub", m.preparation())
+}
 
 // publishAll lets every method's publisher work: deltaup's alone, as it uses all cores, the others
 // two at a time. Only CPU time is comparable between them; wall time is told for deltaup and is an
@@ -73,7 +75,14 @@ func (s *session) publishAll() error {
 
 // newResult is a method's result before anything ran.
 func (s *session) newResult(m *method) Result {
-	r := Result{ID: m.id, Name: m.name, Of: m.of, Settings: m.settings, Shared: m.shares, Version: s.report.Machine.Commit}
+	r := Result{
+		ID:       m.id,
+		Name:     m.name,
+		Of:       m.of,
+		Settings: m.settings,
+		Shared:   m.shares,
+		Version:  s.report.Machine.Commit,
+	}
 	if len(m.needs) > 0 {
 		r.Version = toolVersion(m.needs[0])
 	}
@@ -101,7 +110,8 @@ func (s *session) dropUnpublished() {
 	for i := 0; i < len(s.methods); i++ {
 		m := &s.methods[i]
 		if _, err := os.Stat(s.published(m)); err != nil {
-			s.report.Skipped = append(s.report.Skipped, Skipped{m.name, "its publication was not made"})
+			s.report.Skipped = append(s.report.Skipped,
+				Skipped{m.name, "its publication was not made"})
 			s.methods = slices.Delete(s.methods, i, i+1)
 			s.report.Methods = slices.Delete(s.report.Methods, i, i+1)
 			i--
@@ -111,9 +121,15 @@ func (s *session) dropUnpublished() {
 
 // publish runs a method's preparation.
 func (s *session) publish(m *method, r *Result) {
-	ctx, stop := context.WithTimeoutCause(s.ctx, prepareLimit, fmt.Errorf("publishing takes longer than %v", prepareLimit))
+	ctx, stop := context.WithTimeoutCause(s.ctx, prepareLimit,
+		fmt.Errorf("publishing takes longer than %v", prepareLimit))
 	defer stop()
-	p := &publisher{host: host{dir: s.published(m)}, subject: &s.report.Subject, deltaup: s.deltaup, quick: s.Quick}
+	p := &publisher{
+		host:    host{dir: s.published(m)},
+		subject: &s.report.Subject,
+		deltaup: s.deltaup,
+		quick:   s.Quick,
+	}
 	err := os.Mkdir(p.dir, 0o755)
 	if err == nil {
 		err = m.publish(ctx, p)

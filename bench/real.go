@@ -31,7 +31,8 @@ var longestPoints = []float64{16, 40, 120, 240} // seconds
 func (s *session) runLines() error {
 	if err := s.checkLines(); err != nil {
 		s.Log("  what the lines are: %v", err)
-		s.report.Skipped = append(s.report.Skipped, Skipped{"a look at the lines themselves", err.Error()})
+		s.report.Skipped = append(s.report.Skipped,
+			Skipped{"a look at the lines themselves", err.Error()})
 	}
 	least := 0.0
 	for _, most := range longestPoints {
@@ -54,7 +55,9 @@ func (s *session) runLine(line Line, least, most float64) error {
 	var all []update
 	for i := range s.methods {
 		m := &s.methods[i]
-		if p := s.report.point(m.id, line, false, false); p != nil && !m.isRoute() && p.Seconds > least && p.Seconds <= most {
+		if p := s.report.point(m.id, line, false, false); p != nil && !m.isRoute() &&
+			p.Seconds > least &&
+			p.Seconds <= most {
 			all = append(all, update{m, p.Seconds})
 		}
 	}
@@ -69,11 +72,22 @@ func (s *session) runLine(line Line, least, most float64) error {
 		got, err := s.pull(u.m, line, false)
 		if err != nil {
 			s.Log("  %s: %v", u.m.name, err)
-			s.report.Skipped = append(s.report.Skipped, Skipped{u.m.name + " at " + line.String(), err.Error()})
+			s.report.Skipped = append(s.report.Skipped,
+				Skipped{u.m.name + " at " + line.String(), err.Error()})
 			continue
 		}
-		s.Log("  %-28s %-22v %6.1f s, computed %6.1f s", u.m.name, line, got.Wall.Seconds(), u.expected)
-		s.report.Points = append(s.report.Points, Point{Method: u.m.id, Line: line, Measured: true, Seconds: got.Wall.Seconds(), Route: got.route})
+		s.Log("  %-28s %-22v %6.1f s, computed %6.1f s", u.m.name, line, got.Wall.Seconds(),
+			u.expected)
+		s.report.Points = append(
+			s.report.Points,
+			Point{
+				Method:   u.m.id,
+				Line:     line,
+				Measured: true,
+				Seconds:  got.Wall.Seconds(),
+				Route:    got.route,
+			},
+		)
 	}
 	return nil
 }
@@ -121,7 +135,8 @@ func (s *session) checkLines() error {
 		if err != nil {
 			return fmt.Errorf("%v: %w", line, err)
 		}
-		s.Log("  %-22v round trip %v, %s", line, check.RTT.Round(100*time.Microsecond), rateName(check.Rate))
+		s.Log("  %-22v round trip %v, %s", line, check.RTT.Round(100*time.Microsecond),
+			rateName(check.Rate))
 		s.report.LineChecks = append(s.report.LineChecks, check)
 	}
 	return nil
@@ -130,8 +145,24 @@ func (s *session) checkLines() error {
 // lookAtLine asks for a byte twice on one connection, and for a file.
 func (t *target) lookAtLine(ctx context.Context) (rtt time.Duration, rate float64, err error) {
 	const format = "%{time_pretransfer} %{time_starttransfer} %{time_total} %{size_download}\n"
-	out, err := t.output(ctx, "curl", "--silent", "--show-error", "--fail", "--write-out", format,
-		t.url+"/byte", "--output", "first", t.url+"/byte", "--output", "again", t.url+"/file", "--output", "file")
+	out, err := t.output(
+		ctx,
+		"curl",
+		"--silent",
+		"--show-error",
+		"--fail",
+		"--write-out",
+		format,
+		t.url+"/byte",
+		"--output",
+		"first",
+		t.url+"/byte",
+		"--output",
+		"again",
+		t.url+"/file",
+		"--output",
+		"file",
+	)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -149,5 +180,7 @@ func (t *target) lookAtLine(ctx context.Context) (rtt time.Duration, rate float6
 	if file.total <= file.first {
 		return 0, 0, fmt.Errorf("curl: a file took no time: %.200q", out)
 	}
-	return time.Duration((open.first - open.before) * float64(time.Second)), file.size * 8 / (file.total - file.first), nil
+	return time.Duration(
+		(open.first - open.before) * float64(time.Second),
+	), file.size * 8 / (file.total - file.first), nil
 }

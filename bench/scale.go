@@ -57,7 +57,13 @@ func RunScale(ctx context.Context, o Options) (_ *Scale, err error) {
 	if err := subject.prepare(ctx, s.deltaup, 0, s.Pair[0]); err != nil {
 		return nil, err
 	}
-	scale := &Scale{Format: reportFormat, Date: s.report.Date, Machine: s.report.Machine, Subject: s.Name, Level: s.Level}
+	scale := &Scale{
+		Format:  reportFormat,
+		Date:    s.report.Date,
+		Machine: s.report.Machine,
+		Subject: s.Name,
+		Level:   s.Level,
+	}
 	for _, part := range []struct {
 		name string
 		run  func(*Scale) error
@@ -87,7 +93,8 @@ func (s *session) scaleSizes(scale *Scale) error {
 				why = fmt.Sprintf("it needs %s of disk", bytesName(float64(scaleCopies*size)))
 			}
 			s.Log("  an image of %6.0f MB: %s", float64(size)/1e6, why)
-			scale.Skipped = append(scale.Skipped, Skipped{"an image of " + bytesName(float64(size)), why})
+			scale.Skipped = append(scale.Skipped,
+				Skipped{"an image of " + bytesName(float64(size)), why})
 			if len(scale.Sizes) > 1 {
 				scale.Sizes = append(scale.Sizes, extrapolate(scale.Sizes, size))
 			}
@@ -101,9 +108,17 @@ func (s *session) scaleSizes(scale *Scale) error {
 			return fmt.Errorf("an image of %s: %w", bytesName(float64(size)), err)
 		}
 		perByte = time.Since(start).Seconds() / float64(size)
-		s.Log("  an image of %6.0f MB: %7d bytes, planned in %6.2f s, again in %5.2f s, pulled in %6.2f s with %4.0f MiB, published in %6.1f s with %4.0f MiB",
-			float64(step.Image)/1e6, step.Sent, step.First.Wall.Seconds(), step.Plan.Wall.Seconds(), step.Pull.Wall.Seconds(), float64(step.Pull.Memory)/(1<<20),
-			step.Publish.Wall.Seconds(), float64(step.Publish.Memory)/(1<<20))
+		s.Log(
+			"  an image of %6.0f MB: %7d bytes, planned in %6.2f s, again in %5.2f s, pulled in %6.2f s with %4.0f MiB, published in %6.1f s with %4.0f MiB",
+			float64(step.Image)/1e6,
+			step.Sent,
+			step.First.Wall.Seconds(),
+			step.Plan.Wall.Seconds(),
+			step.Pull.Wall.Seconds(),
+			float64(step.Pull.Memory)/(1<<20),
+			step.Publish.Wall.Seconds(),
+			float64(step.Publish.Memory)/(1<<20),
+		)
 		scale.Sizes = append(scale.Sizes, step)
 	}
 	return nil
@@ -167,11 +182,23 @@ func (s *session) update(u update, planOnly bool) (Update, error) {
 	var used sample
 	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: "image", kept: u.mirror}
 	err := s.withTarget(s.ctx, t, Line{}, false, func() error {
-		args := []string{t.url, "--seed", u.seed, "--state", cmp.Or(u.state, t.state()), "--json", "--optimize", "bytes"}
+		args := []string{
+			t.url,
+			"--seed",
+			u.seed,
+			"--state",
+			cmp.Or(u.state, t.state()),
+			"--json",
+			"--optimize",
+			"bytes",
+		}
 		if planOnly {
 			return t.run(s.ctx, s.deltaup.path, s.deltaup.command("plan", args...)...)
 		}
-		out, err := t.output(s.ctx, s.deltaup.path, s.deltaup.command("pull", append(args, "--slot", t.out)...)...)
+		out, err := t.output(
+			s.ctx,
+			s.deltaup.path,
+			s.deltaup.command("pull", append(args, "--slot", t.out)...)...)
 		if err != nil {
 			return err
 		}
@@ -202,6 +229,9 @@ func extrapolate(run []SizeStep, size int64) SizeStep {
 	}
 	return SizeStep{
 		Image: size, Computed: true, Mirror: along(a.Mirror, b.Mirror), Mkimage: usage(a.Mkimage, b.Mkimage),
-		Publish: usage(a.Publish, b.Publish), First: usage(a.First, b.First), Plan: usage(a.Plan, b.Plan), Pull: usage(a.Pull, b.Pull), Sent: along(a.Sent, b.Sent), Requests: along(a.Requests, b.Requests),
+		Publish: usage(
+			a.Publish,
+			b.Publish,
+		), First: usage(a.First, b.First), Plan: usage(a.Plan, b.Plan), Pull: usage(a.Pull, b.Pull), Sent: along(a.Sent, b.Sent), Requests: along(a.Requests, b.Requests),
 	}
 }

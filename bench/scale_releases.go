@@ -35,7 +35,12 @@ func (s *session) scaleReleases(scale *Scale) error {
 			return err
 		}
 		if slices.Contains(releaseCounts, n) {
-			step := ReleaseStep{Releases: n, Image: sizeOf(image(n)), Mirror: folderSize(mirror), Publish: h.used}
+			step := ReleaseStep{
+				Releases: n,
+				Image:    sizeOf(image(n)),
+				Mirror:   folderSize(mirror),
+				Publish:  h.used,
+			}
 			want, err := hashFile(image(n))
 			if err != nil {
 				return err
@@ -48,7 +53,14 @@ func (s *session) scaleReleases(scale *Scale) error {
 					return err
 				}
 			}
-			s.Log("  %2d releases: mirror %6.1f MB, next %7d bytes, from the first %8d bytes in %.2f s", n, float64(step.Mirror)/1e6, step.Next.Sent, step.First.Sent, step.First.Wall.Seconds())
+			s.Log(
+				"  %2d releases: mirror %6.1f MB, next %7d bytes, from the first %8d bytes in %.2f s",
+				n,
+				float64(step.Mirror)/1e6,
+				step.Next.Sent,
+				step.First.Sent,
+				step.First.Wall.Seconds(),
+			)
 			scale.Releases = append(scale.Releases, step)
 		}
 		if n > 2 {

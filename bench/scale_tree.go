@@ -121,7 +121,13 @@ func fillLength(n int64) (length int64) {
 func fill(w *tar.Writer, n int64) error {
 	random := rand.NewChaCha8([32]byte{})
 	for i := 0; n > 0; i++ {
-		h := &tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("./fill-%05d", i), Mode: 0o644, Size: min(n, fillSize), ModTime: time.Unix(1_700_000_000, 0)}
+		h := &tar.Header{
+			Typeflag: tar.TypeReg,
+			Name:     fmt.Sprintf("./fill-%05d", i),
+			Mode:     0o644,
+			Size:     min(n, fillSize),
+			ModTime:  time.Unix(1_700_000_000, 0),
+		}
 		if err := w.WriteHeader(h); err != nil {
 			return err
 		}

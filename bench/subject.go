@@ -44,7 +44,8 @@ func (s *Subject) sum(of string) string {
 
 // prepareSubject makes tars and images of two trees in dir. Each is a tar, a folder, or a squashfs
 // image.
-func prepareSubject(ctx context.Context, d deltaup, dir, name, level string, inputs [2]string) (*Subject, error) {
+func prepareSubject(ctx context.Context, d deltaup, dir, name, level string,
+	inputs [2]string) (*Subject, error) {
 	s := &Subject{Name: name, Level: level, dir: dir}
 	for v, input := range inputs {
 		if err := s.prepare(ctx, d, v, input); err != nil {
@@ -170,8 +171,24 @@ func openTree(ctx context.Context, path string) (io.ReadCloser, error) {
 	}
 	switch {
 	case st.IsDir():
-		return pipeFrom(exec.CommandContext(ctx, "tar", "-C", path, "--sort=name", "--numeric-owner", "--format=pax",
-			"--pax-option=delete=atime,delete=ctime", "--xattrs", "--one-file-system", "-cf", "-", "."), f)
+		return pipeFrom(
+			exec.CommandContext(
+				ctx,
+				"tar",
+				"-C",
+				path,
+				"--sort=name",
+				"--numeric-owner",
+				"--format=pax",
+				"--pax-option=delete=atime,delete=ctime",
+				"--xattrs",
+				"--one-file-system",
+				"-cf",
+				"-",
+				".",
+			),
+			f,
+		)
 	case string(magic) == "hsqs":
 		return pipeFrom(exec.CommandContext(ctx, "sqfs2tar", path), f)
 	}

@@ -19,26 +19,38 @@ func newDrawing(width, height float64) *drawing { return &drawing{width: width, 
 
 // String is the finished picture; label is what it shows, for readers that do not see it.
 func (d *drawing) picture(class, label string) string {
-	return fmt.Sprintf(`<svg class="%s" viewBox="0 0 %.0f %.0f" role="img" aria-label="%s">`, class, d.width, d.height, html.EscapeString(label)) +
+	return fmt.Sprintf(`<svg class="%s" viewBox="0 0 %.0f %.0f" role="img" aria-label="%s">`, class,
+		d.width, d.height, html.EscapeString(label)) +
 		d.b.String() + "</svg>"
 }
 
 func (d *drawing) text(x, y float64, class, anchor, s string) {
-	fmt.Fprintf(&d.b, `<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`, x, y, class, anchor, html.EscapeString(s))
+	fmt.Fprintf(&d.b, `<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`, x, y, class,
+		anchor, html.EscapeString(s))
 }
 
 func (d *drawing) line(x1, y1, x2, y2 float64, class string) {
-	fmt.Fprintf(&d.b, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" class="%s"/>`, x1, y1, x2, y2, class)
+	fmt.Fprintf(&d.b, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" class="%s"/>`, x1, y1, x2, y2,
+		class)
 }
 
 // rect draws a bar, with title as what a pointer is told.
 func (d *drawing) rect(x, y, w, h float64, class, title string) {
-	fmt.Fprintf(&d.b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="2" class="%s"><title>%s</title></rect>`,
-		x, y, max(w, 1), h, class, html.EscapeString(title))
+	fmt.Fprintf(
+		&d.b,
+		`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="2" class="%s"><title>%s</title></rect>`,
+		x,
+		y,
+		max(w, 1),
+		h,
+		class,
+		html.EscapeString(title),
+	)
 }
 
 func (d *drawing) dot(x, y, r float64, class, title string) {
-	fmt.Fprintf(&d.b, `<circle cx="%.1f" cy="%.1f" r="%.1f" class="%s"><title>%s</title></circle>`, x, y, r, class, html.EscapeString(title))
+	fmt.Fprintf(&d.b, `<circle cx="%.1f" cy="%.1f" r="%.1f" class="%s"><title>%s</title></circle>`,
+		x, y, r, class, html.EscapeString(title))
 }
 
 // path draws a line through points, with title as what a pointer is told.
@@ -81,7 +93,8 @@ func (a axis) at(v float64) float64 {
 
 // ticks are those of marks that the axis shows.
 func (a axis) ticks(marks []float64) []float64 {
-	return slices.DeleteFunc(slices.Clone(marks), func(v float64) bool { return v < a.min*0.999 || v > a.max*1.001 })
+	return slices.DeleteFunc(slices.Clone(marks),
+		func(v float64) bool { return v < a.min*0.999 || v > a.max*1.001 })
 }
 
 // spread moves positions apart until each has gap to the next, as little as that takes, and keeps

@@ -71,7 +71,8 @@ func (b *Batch) Add(c Chunk, plain []byte) error {
 		return nil
 	}
 	if c.Size != int64(len(plain)) || c.Size < 1 || c.Size > ChunkMax {
-		b.err = fmt.Errorf("add chunk %s: %w: %d bytes, expected %d", c.ID, ErrCorrupt, len(plain), c.Size)
+		b.err = fmt.Errorf("add chunk %s: %w: %d bytes, expected %d", c.ID, ErrCorrupt, len(plain),
+			c.Size)
 		return b.err
 	}
 	b.seen[c.ID] = struct{}{}
@@ -94,7 +95,8 @@ func (b *Batch) flush() error {
 		rest = rest[c.Size:]
 		workers.Go(func() error {
 			if got := Sum(plain); got != c.ID {
-				return fmt.Errorf("add chunk %s: %w: its bytes are those of %s", c.ID, ErrCorrupt, got)
+				return fmt.Errorf("add chunk %s: %w: its bytes are those of %s", c.ID, ErrCorrupt,
+					got)
 			}
 			frames[i] = EncodeFrame(make([]byte, 0, FrameMax(c.Size)), plain)
 			return nil

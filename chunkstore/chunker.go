@@ -101,7 +101,8 @@ func splitSmall(plain []byte, each func(Chunk, []byte) error) (Content, error) {
 	return c, nil
 }
 
-func (s *Splitter) splitLarge(r io.Reader, in *source, each func(Chunk, []byte) error) (Content, error) {
+func (s *Splitter) splitLarge(r io.Reader, in *source,
+	each func(Chunk, []byte) error) (Content, error) {
 	s.reset(r)
 	var c Content
 	for {

@@ -174,7 +174,8 @@ func (f *Folder) Index(image []Chunk, raw []RawList) (*Index, error) {
 				named[p.pack] = true
 				x.Packs = append(x.Packs, f.packs[p.pack])
 			}
-			list = append(list, Location{Pack: f.packs[p.pack].ID, Offset: p.offset, Length: int64(p.length)})
+			list = append(list,
+				Location{Pack: f.packs[p.pack].ID, Offset: p.offset, Length: int64(p.length)})
 		}
 		return list, nil
 	}

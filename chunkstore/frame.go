@@ -114,9 +114,11 @@ func checkFrame(c Chunk, length int64) error {
 	case c.IsHole():
 		return fmt.Errorf("chunk: %w: a hole has no frame", ErrCorrupt)
 	case c.Size < 1 || c.Size > ChunkMax:
-		return fmt.Errorf("chunk %s: %w: of %d bytes, at most %d are possible", c.ID, ErrCorrupt, c.Size, int64(ChunkMax))
+		return fmt.Errorf("chunk %s: %w: of %d bytes, at most %d are possible", c.ID, ErrCorrupt,
+			c.Size, int64(ChunkMax))
 	case length < frameMin || length > FrameMax(c.Size):
-		return fmt.Errorf("chunk %s: %w: frame of %d bytes for %d plain ones", c.ID, ErrCorrupt, length, c.Size)
+		return fmt.Errorf("chunk %s: %w: frame of %d bytes for %d plain ones", c.ID, ErrCorrupt,
+			length, c.Size)
 	}
 	return nil
 }

@@ -123,7 +123,8 @@ func (l *RawList) validate(packs map[ID]int64) error {
 		left -= c.Size
 	}
 	if left != 0 {
-		return fmt.Errorf("%w: its chunks do not add up to its %d bytes", ErrCorrupt, l.Content.Size)
+		return fmt.Errorf("%w: its chunks do not add up to its %d bytes", ErrCorrupt,
+			l.Content.Size)
 	}
 	if err := join(map[ID]Location{}, l.distinct(), l.Locations); err != nil {
 		return err
@@ -139,8 +140,10 @@ func validateLocations(packs map[ID]int64, locations []Location) error {
 			return fmt.Errorf("%w: pack %s is not in the list of packs", ErrCorrupt, l.Pack)
 		}
 		end := size - packTrailerSize - packEntrySize
-		if l.Length < frameMin || l.Length > FrameMax(ChunkMax) || l.Offset < packHeaderSize || l.Offset > end-l.Length {
-			return fmt.Errorf("%w: frame of %d bytes at %d in a pack of %d bytes", ErrCorrupt, l.Length, l.Offset, size)
+		if l.Length < frameMin || l.Length > FrameMax(ChunkMax) || l.Offset < packHeaderSize ||
+			l.Offset > end-l.Length {
+			return fmt.Errorf("%w: frame of %d bytes at %d in a pack of %d bytes", ErrCorrupt,
+				l.Length, l.Offset, size)
 		}
 	}
 	return nil

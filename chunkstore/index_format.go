@@ -41,7 +41,8 @@ func ParseIndex(b []byte) (*Index, error) {
 		return nil, fmt.Errorf("read index: %w", err)
 	}
 	if !bytes.Equal(again, b) {
-		return nil, fmt.Errorf("read index: %w: not in the one form that it is written in", ErrCorrupt)
+		return nil, fmt.Errorf("read index: %w: not in the one form that it is written in",
+			ErrCorrupt)
 	}
 	return x, nil
 }
@@ -54,7 +55,10 @@ type indexEncoder struct {
 }
 
 func (x *Index) encode() ([]byte, error) {
-	e := indexEncoder{b: binary.LittleEndian.AppendUint32([]byte(indexMagic), indexVersion), pack: map[ID]int{}}
+	e := indexEncoder{
+		b:    binary.LittleEndian.AppendUint32([]byte(indexMagic), indexVersion),
+		pack: map[ID]int{},
+	}
 	e.number(int64(len(x.Packs)))
 	for i, p := range x.Packs {
 		e.b = append(e.b, p.ID[:]...)
@@ -141,7 +145,14 @@ func decodeIndex(b []byte) (*Index, error) {
 	}
 	x := &Index{Packs: d.packs, Image: d.locations()}
 	for n := d.count(1 + 1 + 32 + 1 + 1 + 1); n > 0 && d.err == nil; n-- {
-		x.Raw = append(x.Raw, RawList{Name: string(d.bytes(d.count(1))), Content: d.content(), Locations: d.locations()})
+		x.Raw = append(
+			x.Raw,
+			RawList{
+				Name:      string(d.bytes(d.count(1))),
+				Content:   d.content(),
+				Locations: d.locations(),
+			},
+		)
 	}
 	if len(d.b) > 0 {
 		d.fail("bytes after its end")

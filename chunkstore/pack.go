@@ -122,7 +122,8 @@ func ReadPackTable(r io.ReaderAt, size int64) ([]PackEntry, error) {
 
 func readPackTable(r io.ReaderAt, size int64) ([]PackEntry, error) {
 	if size < packSizeMin {
-		return nil, fmt.Errorf("%w: of %d bytes, at least %d are needed", ErrCorrupt, size, packSizeMin)
+		return nil, fmt.Errorf("%w: of %d bytes, at least %d are needed", ErrCorrupt, size,
+			packSizeMin)
 	}
 	if err := readPackHeader(r); err != nil {
 		return nil, err
@@ -171,7 +172,8 @@ func parsePackTable(table []byte, end int64) ([]PackEntry, error) {
 		entries = append(entries, e)
 	}
 	if offset != end {
-		return nil, fmt.Errorf("%w: its frames end at %d, its table begins at %d", ErrCorrupt, offset, end)
+		return nil, fmt.Errorf("%w: its frames end at %d, its table begins at %d", ErrCorrupt,
+			offset, end)
 	}
 	return entries, nil
 }

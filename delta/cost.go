@@ -62,14 +62,20 @@ func (l Line) time(bytes int64, first, others, parallel int) time.Duration {
 // permit.
 func (c CPU) time(w Work) time.Duration {
 	compress := seconds(w.Compress, known(c.Compress, DefaultCPU.Compress))
-	feed := seconds(w.Decode, known(c.Decode, DefaultCPU.Decode)) + seconds(w.Patch, known(c.Patch, DefaultCPU.Patch))
+	feed := seconds(w.Decode, known(c.Decode, DefaultCPU.Decode)) + seconds(w.Patch,
+		known(c.Patch, DefaultCPU.Patch))
 	beside := time.Duration(besideShare * float64(min(compress, feed)))
-	return compress + feed - beside + seconds(w.Write, known(c.Write, DefaultCPU.Write)) + seconds(w.Scan, known(c.Scan, DefaultCPU.Scan))
+	return compress + feed - beside + seconds(w.Write, known(c.Write, DefaultCPU.Write)) + seconds(
+		w.Scan,
+		known(c.Scan, DefaultCPU.Scan),
+	)
 }
 
 // early is how much of the work is done in the time for which it goes on beside fetching.
 func (c CPU) early(w Work, beside time.Duration) time.Duration {
-	return time.Duration(earlyShare * float64(min(seconds(w.Write, known(c.Write, DefaultCPU.Write)), beside)))
+	return time.Duration(
+		earlyShare * float64(min(seconds(w.Write, known(c.Write, DefaultCPU.Write)), beside)),
+	)
 }
 
 // earlyShare is how much of what is written beside fetching is done when that ends, measured.

@@ -111,7 +111,14 @@ func judge(w Way, p, best *Plan, limit int64, o Optimize) Alternative {
 	if p == nil {
 		return Alternative{Route: w.Route, Why: w.Closed}
 	}
-	a := Alternative{Route: w.Route, Chosen: p == best, Exact: p.Exact, Bytes: p.Bytes, Requests: p.Requests, Time: p.Time}
+	a := Alternative{
+		Route:    w.Route,
+		Chosen:   p == best,
+		Exact:    p.Exact,
+		Bytes:    p.Bytes,
+		Requests: p.Requests,
+		Time:     p.Time,
+	}
 	bytes, longer := p.Bytes-best.Bytes, p.Time-best.Time
 	switch {
 	case a.Chosen:
@@ -152,8 +159,10 @@ func (p *Plan) add(ranges []Range) {
 // checkLocation refuses what no frame can be: a frame is a tag byte and at most the chunk's
 // plain bytes. It bounds what a wrong index can make a target fetch.
 func checkLocation(c chunkstore.Chunk, at chunkstore.Location) error {
-	if c.IsHole() || at.Offset < 0 || at.Length <= 0 || at.Length > c.Size+1 || at.Offset > math.MaxInt64-at.Length {
-		return fmt.Errorf("index: chunk %s of %d bytes cannot lie at %d+%d: %w", c.ID, c.Size, at.Offset, at.Length, chunkstore.ErrCorrupt)
+	if c.IsHole() || at.Offset < 0 || at.Length <= 0 || at.Length > c.Size+1 ||
+		at.Offset > math.MaxInt64-at.Length {
+		return fmt.Errorf("index: chunk %s of %d bytes cannot lie at %d+%d: %w", c.ID, c.Size,
+			at.Offset, at.Length, chunkstore.ErrCorrupt)
 	}
 	return nil
 }

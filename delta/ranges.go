@@ -55,7 +55,8 @@ func (b *builder) pieces(p *Plan, pieces []Piece, lists ...List) error {
 	}
 	for _, x := range pieces {
 		if x.Offset < 0 || x.Length <= 0 || x.Offset > math.MaxInt64-x.Length {
-			return fmt.Errorf("no piece can lie at %d+%d of %s: %w", x.Offset, x.Length, x.File.ID, chunkstore.ErrCorrupt)
+			return fmt.Errorf("no piece can lie at %d+%d of %s: %w", x.Offset, x.Length, x.File.ID,
+				chunkstore.ErrCorrupt)
 		}
 		n := need(x.File)
 		n.pieces = append(n.pieces, x.Extent)
@@ -63,7 +64,8 @@ func (b *builder) pieces(p *Plan, pieces []Piece, lists ...List) error {
 	seen := map[chunkstore.ID]bool{}
 	for _, list := range lists {
 		if len(list.Chunks) != len(list.Locations) {
-			return fmt.Errorf("index: %d locations for %d chunks: %w", len(list.Locations), len(list.Chunks), chunkstore.ErrCorrupt)
+			return fmt.Errorf("index: %d locations for %d chunks: %w", len(list.Locations),
+				len(list.Chunks), chunkstore.ErrCorrupt)
 		}
 		for i, c := range list.Chunks {
 			if seen[c.ID] {
@@ -175,7 +177,8 @@ func normalize(extents []Extent) []Extent {
 
 // subtract gives the parts of e that are in none of the normalized extents.
 func subtract(e Extent, extents []Extent) []Extent {
-	i, _ := slices.BinarySearchFunc(extents, e.Offset, func(x Extent, offset int64) int { return cmp.Compare(x.End(), offset+1) })
+	i, _ := slices.BinarySearchFunc(extents, e.Offset,
+		func(x Extent, offset int64) int { return cmp.Compare(x.End(), offset+1) })
 	var out []Extent
 	for _, x := range extents[i:] {
 		if x.Offset >= e.End() {

@@ -34,7 +34,8 @@ func (d *Device) bootFiles(s *config.Slot, release *mirror.Release) (bootFiles, 
 	for _, x := range []struct{ name, path string }{{mirror.KernelName, d.kernel(s)}, {mirror.InitrdName, d.initrd(s)}} {
 		a := release.Artifact(x.name)
 		if a == nil {
-			return nil, fmt.Errorf("release %s: %s: %w", release.Version, x.name, apply.ErrNoArtifact)
+			return nil, fmt.Errorf("release %s: %s: %w", release.Version, x.name,
+				apply.ErrNoArtifact)
 		}
 		f := &bootFile{artifact: a, path: x.path}
 		f.kept = f.verify() == nil
@@ -74,7 +75,8 @@ func (l bootFiles) hide() error {
 // show gives the files their names.
 func (l bootFiles) show() error {
 	for _, f := range l {
-		if err := durable.Rename(f.hidden(), f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := durable.Rename(f.hidden(), f.path); err != nil &&
+			!errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -102,7 +104,8 @@ func (f *bootFile) verify() error {
 		return err
 	}
 	if info.Size() != f.artifact.Size {
-		return fmt.Errorf("%s: %w: %d bytes, not %d", f.path, apply.ErrVerify, info.Size(), f.artifact.Size)
+		return fmt.Errorf("%s: %w: %d bytes, not %d", f.path, apply.ErrVerify, info.Size(),
+			f.artifact.Size)
 	}
 	id, err := hashMedium(file)
 	if err != nil {
@@ -147,7 +150,8 @@ func (d *Device) intact(s *config.Slot, rec *Record) error {
 		case medium.Failed(err):
 			err = fmt.Errorf("slot %s: %w: %w", s.Name, ErrNotWhole, err)
 		case err == nil && id != *want:
-			err = fmt.Errorf("slot %s: %w: %s is not what was installed", s.Name, ErrNotWhole, file.Name())
+			err = fmt.Errorf("slot %s: %w: %s is not what was installed", s.Name, ErrNotWhole,
+				file.Name())
 		}
 		return err
 	})
@@ -157,17 +161,22 @@ func (d *Device) intact(s *config.Slot, rec *Record) error {
 // when it does not yet.
 func (d *Device) knowFiles(s *config.Slot) error {
 	return d.changeRecords(func(r *records) error {
-		return d.eachBootFile(s, r.slot(s.Name), func(file *os.File, known *chunkstore.ID) (err error) {
-			if known.IsZero() {
-				*known, err = hashMedium(file)
-			}
-			return err
-		})
+		return d.eachBootFile(
+			s,
+			r.slot(s.Name),
+			func(file *os.File, known *chunkstore.ID) (err error) {
+				if known.IsZero() {
+					*known, err = hashMedium(file)
+				}
+				return err
+			},
+		)
 	})
 }
 
 // eachBootFile opens the kernel and the initrd of a slot; those that are missing are left out.
-func (d *Device) eachBootFile(s *config.Slot, rec *Record, do func(*os.File, *chunkstore.ID) error) error {
+func (d *Device) eachBootFile(s *config.Slot, rec *Record,
+	do func(*os.File, *chunkstore.ID) error) error {
 	for _, x := range []struct {
 		path string
 		id   *chunkstore.ID

@@ -46,7 +46,8 @@ func (d *Device) target(state counted.State, r *records, booted string) (*config
 		return 4
 	}
 	return slices.MinFunc(free, func(a, b *config.Slot) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(r.slot(a.Name).Order, r.slot(b.Name).Order))
+		return cmp.Or(cmp.Compare(rank(a), rank(b)),
+			cmp.Compare(r.slot(a.Name).Order, r.slot(b.Name).Order))
 	}), nil
 }
 
@@ -68,7 +69,8 @@ func (d *Device) Select(what string) (string, error) {
 			}
 		}
 		if len(others) != 1 {
-			return "", fmt.Errorf("%w: other could be any of %s", ErrNoSlot, strings.Join(others, ", "))
+			return "", fmt.Errorf("%w: other could be any of %s", ErrNoSlot,
+				strings.Join(others, ", "))
 		}
 		return others[0], nil
 	}

@@ -65,7 +65,9 @@ func (d *Damage) unreadable(off, n int64, err error) {
 
 func (d *Damage) add(r Range) {
 	d.Bytes += r.Length
-	if last := len(d.Ranges) - 1; last >= 0 && d.Ranges[last].Offset+d.Ranges[last].Length == r.Offset && d.Ranges[last].Error == r.Error {
+	if last := len(d.Ranges) - 1; last >= 0 &&
+		d.Ranges[last].Offset+d.Ranges[last].Length == r.Offset &&
+		d.Ranges[last].Error == r.Error {
 		d.Ranges[last].Length += r.Length
 		return
 	}
@@ -119,7 +121,8 @@ func (d *Damage) String() string {
 	}
 	text := fmt.Sprintf("%s: %d bytes at %d are wrong", d.What, d.Bytes, d.Ranges[0].Offset)
 	if d.Count > 1 {
-		text = fmt.Sprintf("%s: %d bytes at %d places are wrong, the first at %d", d.What, d.Bytes, d.Count, d.Ranges[0].Offset)
+		text = fmt.Sprintf("%s: %d bytes at %d places are wrong, the first at %d", d.What, d.Bytes,
+			d.Count, d.Ranges[0].Offset)
 	}
 	if err := d.Ranges[0].Error; err != "" {
 		text += ": " + err
@@ -134,7 +137,8 @@ func affected(path string, size int64, ranges []Range) (names []string) {
 		return nil
 	}
 	hit := func(off, end int64) bool {
-		i, _ := slices.BinarySearchFunc(ranges, off, func(r Range, off int64) int { return cmp.Compare(r.Offset+r.Length, off+1) })
+		i, _ := slices.BinarySearchFunc(ranges, off,
+			func(r Range, off int64) int { return cmp.Compare(r.Offset+r.Length, off+1) })
 		return off < end && i < len(ranges) && ranges[i].Offset < end
 	}
 	if hit(0, headSize) {
@@ -169,7 +173,8 @@ func affected(path string, size int64, ranges []Range) (names []string) {
 const headSize = 96
 
 // holds tells whether a file has data in a place that hit tells of.
-func holds(image *squashfs.Image, n *squashfs.Node, hit func(off, end int64) bool, fragments map[int]bool) bool {
+func holds(image *squashfs.Image, n *squashfs.Node, hit func(off, end int64) bool,
+	fragments map[int]bool) bool {
 	for b, err := range image.Blocks(n) {
 		if err == nil && hit(b.Offset, b.Offset+int64(b.Length)) {
 			return true

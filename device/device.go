@@ -94,7 +94,11 @@ func (d *Device) checkPaths() error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(paths)) {
 		if _, err := d.Machine.Resolve(paths[key]); errors.Is(err, unix.ELOOP) {
-			return &config.Error{File: d.Config.File, Key: key, Text: paths[key] + " goes round in symbolic links"}
+			return &config.Error{
+				File: d.Config.File,
+				Key:  key,
+				Text: paths[key] + " goes round in symbolic links",
+			}
 		}
 	}
 	return nil
@@ -137,7 +141,9 @@ func (d *Device) kernel(s *config.Slot) string { return d.path(filepath.Join(s.B
 func (d *Device) initrd(s *config.Slot) string { return d.path(filepath.Join(s.Boot, InitrdFile)) }
 
 // hasKernel tells whether a slot has a kernel and an initrd.
-func (d *Device) hasKernel(s *config.Slot) bool { return exists(d.kernel(s)) && exists(d.initrd(s)) }
+func (d *Device) hasKernel(s *config.Slot) bool {
+	return exists(d.kernel(s)) && exists(d.initrd(s))
+}
 
 // slot looks a name up.
 func (d *Device) slot(name string) (*config.Slot, error) {
@@ -154,7 +160,8 @@ func (d *Device) counted() (counted.State, error) {
 }
 
 // change applies a transition to the boot loader's state.
-func (d *Device) change(ctx context.Context, change func(counted.State) (counted.State, error)) (counted.State, error) {
+func (d *Device) change(ctx context.Context,
+	change func(counted.State) (counted.State, error)) (counted.State, error) {
 	s, err := counted.Update(ctx, d.grubenv(), d.names(), change)
 	return s, blockError(err)
 }

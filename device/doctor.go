@@ -74,9 +74,14 @@ func (x *doctor) booted() {
 	name, err := x.d.Booted()
 	switch {
 	case errors.Is(err, machine.ErrNoSlot):
-		x.unknown("boot one of the slots through GRUB's entry of deltaup", "the machine runs from no slot")
+		x.unknown("boot one of the slots through GRUB's entry of deltaup",
+			"the machine runs from no slot")
 	case err != nil:
-		x.wrong("let the configuration and the boot entry name the slots alike; deltaup boot setup writes the entry", "%v", err)
+		x.wrong(
+			"let the configuration and the boot entry name the slots alike; deltaup boot setup writes the entry",
+			"%v",
+			err,
+		)
 	default:
 		x.good("the machine runs from slot %s, as its kernel argument says", name)
 	}
@@ -94,10 +99,15 @@ func (x *doctor) grubenvPlace() *machine.FileSystem {
 		x.unknown("run deltaup doctor as root", "%s: %v", path, err)
 		return nil
 	case place.NotForGRUB != "":
-		x.wrong("let boot.grubenv be on a partition of its own with ext4 (mkfs.ext4 -O ^inline_data,^casefold,^ea_inode,^bigalloc) or FAT, without LVM and RAID",
-			"%s: GRUB cannot write there: %s", path, place.NotForGRUB)
+		x.wrong(
+			"let boot.grubenv be on a partition of its own with ext4 (mkfs.ext4 -O ^inline_data,^casefold,^ea_inode,^bigalloc) or FAT, without LVM and RAID",
+			"%s: GRUB cannot write there: %s",
+			path,
+			place.NotForGRUB,
+		)
 	case place.Unknown != "":
-		x.unknown("run deltaup doctor as root, with /dev and /sys", "%s: not known whether GRUB can write there: %s", path, place.Unknown)
+		x.unknown("run deltaup doctor as root, with /dev and /sys",
+			"%s: not known whether GRUB can write there: %s", path, place.Unknown)
 	default:
 		x.good("%s lies on %s, where GRUB can write", path, place.Type)
 	}
@@ -135,8 +145,11 @@ func (x *doctor) state() (state counted.State, ok bool) {
 		return state, false
 	}
 	if state.FellBack() == state.Active {
-		x.wrong("deltaup pull fills it anew; deltaup mark-active "+state.Active+" when what was missing is there again",
-			"slot %s is active, and the initramfs has given it up", state.Active)
+		x.wrong(
+			"deltaup pull fills it anew; deltaup mark-active "+state.Active+" when what was missing is there again",
+			"slot %s is active, and the initramfs has given it up",
+			state.Active,
+		)
 		return state, true
 	}
 	x.good("slot %s is active", state.Active)
@@ -161,7 +174,8 @@ func (x *doctor) noActive() {
 	case x.d.firstBootable() != "":
 		x.wrong("deltaup mark-active "+x.d.firstBootable(), "%s names no active slot", path)
 	default:
-		x.unknown("deltaup pull fills one, which then boots", "%s names no active slot: all are empty", path)
+		x.unknown("deltaup pull fills one, which then boots",
+			"%s names no active slot: all are empty", path)
 	}
 }
 
@@ -179,10 +193,17 @@ func (x *doctor) sameBlock() {
 	case mine == "":
 		x.wrong("deltaup boot setup, then reboot", "%s has no deltaup_id", x.d.Config.Boot.Grubenv)
 	case !passed || theirs == "":
-		x.unknown("deltaup boot setup, then reboot through its entry", "not proved that GRUB reads the same environment block: the kernel was not given %s=", machine.ArgEnv)
+		x.unknown("deltaup boot setup, then reboot through its entry",
+			"not proved that GRUB reads the same environment block: the kernel was not given %s=",
+			machine.ArgEnv)
 	case mine != theirs:
-		x.wrong("let boot.grubenv be the file that GRUB reads, or run deltaup boot setup again and reboot",
-			"GRUB read another environment block (%s) than %s (%s)", theirs, x.d.Config.Boot.Grubenv, mine)
+		x.wrong(
+			"let boot.grubenv be the file that GRUB reads, or run deltaup boot setup again and reboot",
+			"GRUB read another environment block (%s) than %s (%s)",
+			theirs,
+			x.d.Config.Boot.Grubenv,
+			mine,
+		)
 	default:
 		x.good("GRUB read this environment block when the machine started")
 	}
@@ -192,11 +213,17 @@ func (x *doctor) sameBlock() {
 func (x *doctor) slot(s *config.Slot, place *machine.FileSystem, state counted.State) {
 	at, err := x.d.Machine.FileSystem(s.Boot)
 	if err == nil && place != nil && at.Device != place.Device {
-		x.wrong("let all slots' boot folders be beside boot.grubenv: GRUB looks on one file system only",
-			"slot %s: %s is on another file system than %s", s.Name, s.Boot, x.d.Config.Boot.Grubenv)
+		x.wrong(
+			"let all slots' boot folders be beside boot.grubenv: GRUB looks on one file system only",
+			"slot %s: %s is on another file system than %s",
+			s.Name,
+			s.Boot,
+			x.d.Config.Boot.Grubenv,
+		)
 	}
 	if _, err := os.Stat(x.d.path(s.Path)); err != nil {
-		x.unknown("the first update makes a file; a device must be there", "slot %s: %v", s.Name, err)
+		x.unknown("the first update makes a file; a device must be there", "slot %s: %v", s.Name,
+			err)
 	}
 	missing := ""
 	for _, file := range []string{x.d.kernel(s), x.d.initrd(s)} {
@@ -210,7 +237,8 @@ func (x *doctor) slot(s *config.Slot, place *machine.FileSystem, state counted.S
 	case state.IsBad(s.Name):
 		x.unknown("deltaup pull", "slot %s holds nothing to boot: no %s", s.Name, missing)
 	default:
-		x.wrong("deltaup pull fills it; until then deltaup mark-bad "+s.Name, "slot %s would be booted and has no %s", s.Name, missing)
+		x.wrong("deltaup pull fills it; until then deltaup mark-bad "+s.Name,
+			"slot %s would be booted and has no %s", s.Name, missing)
 	}
 }
 
@@ -228,9 +256,17 @@ func (x *doctor) bootFiles(s *config.Slot, state counted.State) {
 	case state.IsBad(s.Name):
 		x.unknown("deltaup pull fills it", "%v", err)
 	case s.Name == next(state):
-		x.wrong("the next restart may be the last: deltaup repair, or deltaup mark-active of another slot, restart, deltaup pull", "%v", err)
+		x.wrong(
+			"the next restart may be the last: deltaup repair, or deltaup mark-active of another slot, restart, deltaup pull",
+			"%v",
+			err,
+		)
 	default:
-		x.wrong("deltaup mark-bad "+s.Name+", so that GRUB does not fall back to it; the next deltaup pull fills it", "%v", err)
+		x.wrong(
+			"deltaup mark-bad "+s.Name+", so that GRUB does not fall back to it; the next deltaup pull fills it",
+			"%v",
+			err,
+		)
 	}
 }
 
@@ -244,12 +280,14 @@ func (x *doctor) fallback(state counted.State) {
 		if err != nil || scrubs.damaged(s.Name, &rec) {
 			continue
 		}
-		if s.Name != next(state) && !state.IsBad(s.Name) && state.FellBack() != s.Name && x.d.bootable(s.Name) == nil {
+		if s.Name != next(state) && !state.IsBad(s.Name) && state.FellBack() != s.Name &&
+			x.d.bootable(s.Name) == nil {
 			others = append(others, s.Name)
 		}
 	}
 	if len(others) == 0 {
-		x.unknown("the next deltaup pull makes one", "there is no slot to fall back to beside %s", next(state))
+		x.unknown("the next deltaup pull makes one", "there is no slot to fall back to beside %s",
+			next(state))
 		return
 	}
 	x.good("GRUB can fall back from %s to %v", next(state), others)
@@ -264,7 +302,12 @@ func (x *doctor) stateFolder() {
 	}
 	switch place.Type {
 	case "overlay", "tmpfs", "ramfs", "squashfs", "rootfs":
-		x.wrong("let state be on the data partition: what is there is lost with the slot or the reboot", "%s lies on %s", x.d.Config.State, place.Type)
+		x.wrong(
+			"let state be on the data partition: what is there is lost with the slot or the reboot",
+			"%s lies on %s",
+			x.d.Config.State,
+			place.Type,
+		)
 	default:
 		x.good("%s lies on %s", x.d.Config.State, place.Type)
 	}

@@ -69,7 +69,8 @@ func (d *Device) fellBack(ctx context.Context, state counted.State, r *records) 
 	failed := r.failure(rec.Image)
 	switch {
 	case state.Fault.Slot == slot && state.IsBad(slot):
-		f.Reason, f.Console = describeFault(state.Fault), d.Machine.LastConsole(ctx, "", time.Now().Add(-recentFault))
+		f.Reason, f.Console = describeFault(state.Fault), d.Machine.LastConsole(ctx, "",
+			time.Now().Add(-recentFault))
 	case slot == state.Active:
 		f.Reason = "the initramfs could not boot it"
 	case failed != nil && !rec.Image.IsZero():
@@ -137,7 +138,8 @@ func (d *Device) settle(ctx context.Context, state counted.State) (counted.Fault
 	if err != nil || booted != fault.Slot || state.IsBad(booted) {
 		return counted.Fault{}, nil
 	}
-	_, err = d.change(ctx, func(s counted.State) (counted.State, error) { return s.Settled(booted), nil })
+	_, err = d.change(ctx,
+		func(s counted.State) (counted.State, error) { return s.Settled(booted), nil })
 	return fault, err
 }
 
@@ -159,7 +161,8 @@ func (d *Device) told() *Fallback {
 // parseTold decodes fallback.json; nil when it is none.
 func parseTold(b []byte) *Fallback {
 	var f Fallback
-	if json.Unmarshal(b, &f) != nil || f.Slot == "" || f.Order < 0 || len(f.Reason) > maxReason || len(f.Console) > maxConsole {
+	if json.Unmarshal(b, &f) != nil || f.Slot == "" || f.Order < 0 || len(f.Reason) > maxReason ||
+		len(f.Console) > maxConsole {
 		return nil
 	}
 	return &f

@@ -27,7 +27,8 @@ func (d *Device) makeBlock(ctx context.Context) error {
 }
 
 // applyFirst gives the environment block its first content; what it says of slots stays.
-func (d *Device) applyFirst(ctx context.Context, block *grubenv.Place, booted, active string) error {
+func (d *Device) applyFirst(ctx context.Context, block *grubenv.Place,
+	booted, active string) error {
 	err := block.Apply(ctx, func(b *grubenv.Block) error {
 		_, err := counted.Change(b, d.names(), func(s counted.State) (counted.State, error) {
 			if s.ID == "" {
@@ -84,7 +85,8 @@ func (d *Device) firstBootable() string {
 
 // othersBootable tells whether another slot has a kernel and an initrd.
 func (d *Device) othersBootable(slot string) bool {
-	return slices.ContainsFunc(d.Config.Slots, func(s config.Slot) bool { return s.Name != slot && d.hasKernel(&s) })
+	return slices.ContainsFunc(d.Config.Slots,
+		func(s config.Slot) bool { return s.Name != slot && d.hasKernel(&s) })
 }
 
 // newID is random; GRUB passes it to the kernel as deltaup.env=, which proves that it reads the

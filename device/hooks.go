@@ -13,7 +13,8 @@ const hookFolder = "/etc/deltaup/hook.d"
 
 // hooks runs the hooks with the variables of an event.
 func (d *Device) hooks(ctx context.Context, event, slot, version, reason string) error {
-	results, err := scripts.Run(ctx, d.path(hookFolder), d.variables(event, slot, version, reason), scripts.Timeout)
+	results, err := scripts.Run(ctx, d.path(hookFolder), d.variables(event, slot, version, reason),
+		scripts.Timeout)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,8 @@ func (d *Device) MarkGood(ctx context.Context) (slot string, changed bool, err e
 	if err != nil {
 		return slot, false, err
 	}
-	after, err := d.change(ctx, func(s counted.State) (counted.State, error) { return s.MarkGood(slot) })
+	after, err := d.change(ctx,
+		func(s counted.State) (counted.State, error) { return s.MarkGood(slot) })
 	if err != nil {
 		return slot, false, err
 	}

@@ -141,7 +141,8 @@ func (d *Device) noticeNext(ctx context.Context) error {
 func (d *Device) Notice(ctx context.Context) (lines []string, err error) {
 	f, late, err := d.observe(ctx)
 	if late.Slot != "" {
-		lines = append(lines, fmt.Sprintf("slot %s boots again: %s", late.Slot, describeFault(late)))
+		lines = append(lines,
+			fmt.Sprintf("slot %s boots again: %s", late.Slot, describeFault(late)))
 	}
 	if f != nil {
 		lines = append(lines, f.String())

@@ -14,7 +14,8 @@ import (
 
 // runs tells whether the booted slot runs the image. A slot that was filled by somebody else is
 // read once to find out.
-func (d *Device) runs(booted string, r *records, version string, image mirror.Object) (bool, error) {
+func (d *Device) runs(booted string, r *records, version string,
+	image mirror.Object) (bool, error) {
 	s := d.Config.Slot(booted)
 	if s == nil {
 		return false, nil

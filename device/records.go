@@ -137,7 +137,8 @@ func parseRecords(b []byte) (*records, error) {
 		return nil, fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
 	}
 	if head.Format != recordsFormat {
-		return nil, fmt.Errorf("%w: format %d, this program knows %d", chunkstore.ErrVersion, head.Format, recordsFormat)
+		return nil, fmt.Errorf("%w: format %d, this program knows %d", chunkstore.ErrVersion,
+			head.Format, recordsFormat)
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()

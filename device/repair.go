@@ -53,7 +53,8 @@ func (u *Update) running(r *apply.Request, records *records) error {
 	r.Channel = ""
 	if rec.Version != "" {
 		if r.Version != "" && r.Version != rec.Version {
-			return fmt.Errorf("slot %s runs release %s, not %s: %w", u.booted, rec.Version, r.Version, mirror.ErrOtherRelease)
+			return fmt.Errorf("slot %s runs release %s, not %s: %w", u.booted, rec.Version,
+				r.Version, mirror.ErrOtherRelease)
 		}
 		r.Version, u.image = rec.Version, rec.Image
 	}
@@ -64,9 +65,11 @@ func (u *Update) running(r *apply.Request, records *records) error {
 }
 
 // vetRepair decides whether a release is the one that runs, and is still wanted.
-func (u *Update) vetRepair(release *mirror.Release, image *mirror.Artifact, records *records, state counted.State) error {
+func (u *Update) vetRepair(release *mirror.Release, image *mirror.Artifact, records *records,
+	state counted.State) error {
 	if !u.image.IsZero() && image.ID != u.image {
-		return fmt.Errorf("release %s has the image %s, slot %s runs %s: %w", release.Version, image.ID, u.booted, u.image, mirror.ErrOtherRelease)
+		return fmt.Errorf("release %s has the image %s, slot %s runs %s: %w", release.Version,
+			image.ID, u.booted, u.image, mirror.ErrOtherRelease)
 	}
 	if f := records.failure(image.ID); f != nil && !u.o.Again {
 		return fmt.Errorf("release %s: %w: %s", release.Version, ErrRolledBack, f.Reason)
@@ -80,7 +83,8 @@ func (u *Update) vetRepair(release *mirror.Release, image *mirror.Artifact, reco
 		}
 		// an update that waits mends the machine as well
 		if s.Name == next(state) && (rec.Image == image.ID || !u.o.Again) {
-			return fmt.Errorf("%w: release %s is installed in slot %s", ErrReboot, cmp.Or(rec.Version, "of unknown version"), s.Name)
+			return fmt.Errorf("%w: release %s is installed in slot %s", ErrReboot,
+				cmp.Or(rec.Version, "of unknown version"), s.Name)
 		}
 		if rec.Image != image.ID {
 			continue

@@ -79,7 +79,8 @@ func (d *Device) older(state counted.State, r *records, booted, version string) 
 			}
 			continue
 		}
-		before := rec.Order <= r.slot(booted).Order && !state.IsBad(s.Name) && r.failure(rec.Image) == nil
+		before := rec.Order <= r.slot(booted).Order && !state.IsBad(s.Name) &&
+			r.failure(rec.Image) == nil
 		if before && (best == "" || rec.Order > r.slot(best).Order) {
 			best = s.Name
 		}

@@ -112,7 +112,13 @@ func (d *Device) scrubSlot(ctx context.Context, s *config.Slot, o *ScrubOptions)
 	if err != nil {
 		return err
 	}
-	x := &scrubber{d: d, s: s, o: o, rec: before, result: ScrubResult{Image: before.Image, Order: before.Order, Damage: []Damage{}}}
+	x := &scrubber{
+		d:      d,
+		s:      s,
+		o:      o,
+		rec:    before,
+		result: ScrubResult{Image: before.Image, Order: before.Order, Damage: []Damage{}},
+	}
 	if before.Image.IsZero() {
 		x.measureUnknown()
 	}
@@ -135,7 +141,8 @@ func (d *Device) scrubSlot(ctx context.Context, s *config.Slot, o *ScrubOptions)
 	if recordErr != nil {
 		return errors.Join(err, recordErr)
 	}
-	if !after.Image.IsZero() && (after.Image != x.result.Image || after.Order != before.Order || after.Whole != before.Whole && before.Whole) {
+	if !after.Image.IsZero() &&
+		(after.Image != x.result.Image || after.Order != before.Order || after.Whole != before.Whole && before.Whole) {
 		o.warn(fmt.Errorf("slot %s was written while it was read: it is not judged", s.Name))
 		return err
 	}

@@ -68,7 +68,8 @@ func parseScrubs(b []byte) (*scrubs, error) {
 		return nil, fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
 	}
 	if s.Format != scrubsFormat {
-		return nil, fmt.Errorf("%w: format %d, this program knows %d", chunkstore.ErrVersion, s.Format, scrubsFormat)
+		return nil, fmt.Errorf("%w: format %d, this program knows %d", chunkstore.ErrVersion,
+			s.Format, scrubsFormat)
 	}
 	for name, r := range s.Slots {
 		if r == nil {
@@ -81,7 +82,8 @@ func parseScrubs(b []byte) (*scrubs, error) {
 // of gives what is known of a slot as it is now; nil when it was not scrubbed since it was written.
 func (s *scrubs) of(slot string, rec *Record) *ScrubResult {
 	r := s.Slots[slot]
-	if r == nil || r.Order != rec.Order || !r.Image.IsZero() && r.Image != rec.Image || !rec.Whole && !rec.Image.IsZero() {
+	if r == nil || r.Order != rec.Order || !r.Image.IsZero() && r.Image != rec.Image ||
+		!rec.Whole && !rec.Image.IsZero() {
 		return nil
 	}
 	return r
@@ -149,7 +151,8 @@ func (x *doctor) scrubbed(slot, booted string) {
 		if slot != booted {
 			advice = "deltaup repair, or the next update, writes it anew; until then deltaup mark-bad " + slot + " keeps GRUB from falling back to it"
 		}
-		x.wrong(advice, "slot %s was damaged on %s: %s%s", slot, when, damage, firstOf(damage.Files))
+		x.wrong(advice, "slot %s was damaged on %s: %s%s", slot, when, damage,
+			firstOf(damage.Files))
 	}
 	if !bad && result.Complete {
 		x.good("slot %s was read on %s, all of its image", slot, when)

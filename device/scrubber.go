@@ -49,7 +49,9 @@ func (x *scrubber) image(ctx context.Context) error {
 	path := x.d.path(x.s.Path)
 	kept, err := x.d.readSums(x.rec.Image, x.rec.Size)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !x.rec.Image.IsZero() {
-		x.o.warn(fmt.Errorf("where an image in slot %s is damaged cannot be told: %w", x.s.Name, err))
+		x.o.warn(
+			fmt.Errorf("where an image in slot %s is damaged cannot be told: %w", x.s.Name, err),
+		)
 	}
 	now := newSummer()
 	damage, id, err := x.read(ctx, ScrubImage, path, x.rec.Size, now)
@@ -115,7 +117,8 @@ func (x *scrubber) add(d Damage) {
 
 // read reads size bytes of a file or device, -1 for all, and writes them to w: zeros for what
 // cannot be read, which is the damage that it tells.
-func (x *scrubber) read(ctx context.Context, what, path string, size int64, w io.Writer) (Damage, chunkstore.ID, error) {
+func (x *scrubber) read(ctx context.Context, what, path string, size int64,
+	w io.Writer) (Damage, chunkstore.ID, error) {
 	damage := Damage{What: what, Path: path}
 	f, err := plainfile.OpenDevice(path)
 	if err != nil {
@@ -161,7 +164,14 @@ func (x *scrubber) read(ctx context.Context, what, path string, size int64, w io
 			x.o.Progress(x.s.Name, what, off, size)
 		}
 		if damage.hopeless() {
-			damage.Error = cmp.Or(damage.Error, fmt.Sprintf("reading ended at %d of %d bytes: too much of it cannot be read", off, size))
+			damage.Error = cmp.Or(
+				damage.Error,
+				fmt.Sprintf(
+					"reading ended at %d of %d bytes: too much of it cannot be read",
+					off,
+					size,
+				),
+			)
 			break
 		}
 	}

@@ -147,7 +147,8 @@ func (d *Device) scripts(place *machine.FileSystem, o SetupOptions) ([]script, e
 		}
 		for _, other := range append(list, script{file: d.blockPath()}) {
 			if other.file == file {
-				return nil, fmt.Errorf("%s: %w: something else is written there, too", s.file, ErrOutput)
+				return nil, fmt.Errorf("%s: %w: something else is written there, too", s.file,
+					ErrOutput)
 			}
 		}
 		script, err := newScript(file, text, s.mode)
@@ -182,7 +183,8 @@ func (d *Device) grubConfig(place *machine.FileSystem) (*grub.Config, error) {
 			return nil, fmt.Errorf("slot %s: %w", s.Name, err)
 		}
 		if at.Device != place.Device {
-			return nil, fmt.Errorf("slot %s: %s: %w: it is on another file system than %s", s.Name, s.Boot, ErrUnfit, d.Config.Boot.Grubenv)
+			return nil, fmt.Errorf("slot %s: %s: %w: it is on another file system than %s", s.Name,
+				s.Boot, ErrUnfit, d.Config.Boot.Grubenv)
 		}
 		args := []string{machine.ArgImage + "=" + s.Image}
 		if place.UUID != "" { // else the initramfs has no name for BOOT, and gives nothing up

@@ -77,8 +77,15 @@ func (d *Device) Status(ctx context.Context) (*Status, error) {
 	scrubs, _ := d.scrubs() // the doctor tells of a file that is damaged
 	for _, c := range d.Config.Slots {
 		rec := r.slot(c.Name)
-		slot := SlotStatus{Name: c.Name, Path: c.Path, Booted: c.Name == s.Booted, Active: c.Name == state.Active,
-			Kernel: d.hasKernel(&c), Record: *rec, Scrub: scrubs.of(c.Name, rec)}
+		slot := SlotStatus{
+			Name:   c.Name,
+			Path:   c.Path,
+			Booted: c.Name == s.Booted,
+			Active: c.Name == state.Active,
+			Kernel: d.hasKernel(&c),
+			Record: *rec,
+			Scrub:  scrubs.of(c.Name, rec),
+		}
 		slot.State = slotState(state, &slot)
 		s.Slots = append(s.Slots, slot)
 	}

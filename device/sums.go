@@ -96,11 +96,14 @@ func parseSums(b []byte, size int64) (*sums, error) {
 		return nil, fmt.Errorf("sums: %w", chunkstore.ErrCorrupt)
 	}
 	if v := binary.LittleEndian.Uint32(b[8:]); v != sumsVersion {
-		return nil, fmt.Errorf("sums: %w: version %d, this program knows %d", chunkstore.ErrVersion, v, sumsVersion)
+		return nil, fmt.Errorf("sums: %w: version %d, this program knows %d", chunkstore.ErrVersion,
+			v, sumsVersion)
 	}
 	end := len(b) - len(chunkstore.ID{})
-	if int64(len(b)) != sumsLength(count) || binary.LittleEndian.Uint32(b[12:]) != sumBlock || binary.LittleEndian.Uint64(b[16:]) != uint64(size) {
-		return nil, fmt.Errorf("sums: %w: not those of an image of %d bytes", chunkstore.ErrCorrupt, size)
+	if int64(len(b)) != sumsLength(count) || binary.LittleEndian.Uint32(b[12:]) != sumBlock ||
+		binary.LittleEndian.Uint64(b[16:]) != uint64(size) {
+		return nil, fmt.Errorf("sums: %w: not those of an image of %d bytes", chunkstore.ErrCorrupt,
+			size)
 	}
 	if id := chunkstore.Sum(b[:end]); string(id[:]) != string(b[end:]) {
 		return nil, fmt.Errorf("sums: %w: they are damaged themselves", chunkstore.ErrCorrupt)
@@ -170,7 +173,10 @@ func (d *Device) pruneSums() error {
 	}
 	for _, e := range entries {
 		if _, parseErr := chunkstore.ParseID(e.Name()); parseErr == nil && !held[e.Name()] {
-			if removeErr := os.Remove(filepath.Join(d.sumsFolder(), e.Name())); !errors.Is(removeErr, fs.ErrNotExist) {
+			if removeErr := os.Remove(filepath.Join(d.sumsFolder(), e.Name())); !errors.Is(
+				removeErr,
+				fs.ErrNotExist,
+			) {
 				err = errors.Join(err, removeErr)
 			}
 		}

@@ -103,7 +103,8 @@ func (u *Update) choose(ctx context.Context) (state counted.State, err error) {
 		return state, err
 	}
 	if onTrial(state, u.booted) {
-		return state, fmt.Errorf("slot %s: %w: the other slot is what it falls back to", u.booted, ErrTrial)
+		return state, fmt.Errorf("slot %s: %w: the other slot is what it falls back to", u.booted,
+			ErrTrial)
 	}
 	records, err := u.d.records()
 	if err != nil {
@@ -172,7 +173,8 @@ func (u *Update) open(ctx context.Context, r apply.Request, state counted.State)
 
 // openSlot opens a slot to write to.
 func (d *Device) openSlot(s *config.Slot, readOnly bool) (*slotboot.Slot, error) {
-	return slotboot.Open(d.slotPath(s), slotboot.Options{ReadOnly: readOnly, Device: slotboot.IsDevice(s.Path)})
+	return slotboot.Open(d.slotPath(s),
+		slotboot.Options{ReadOnly: readOnly, Device: slotboot.IsDevice(s.Path)})
 }
 
 // slotPath is the path of a slot for this process; a link of the running machine stays one, so that
@@ -231,7 +233,8 @@ func (u *Update) vet(release *mirror.Release, state counted.State) error {
 		return err
 	}
 	if runs {
-		return fmt.Errorf("%w: slot %s runs release %s%s", ErrNothing, u.booted, release.Version, u.d.orRepair(u.booted))
+		return fmt.Errorf("%w: slot %s runs release %s%s", ErrNothing, u.booted, release.Version,
+			u.d.orRepair(u.booted))
 	}
 	if f := records.failure(image.ID); f != nil && !u.o.Again {
 		return fmt.Errorf("release %s: %w: %s", release.Version, ErrRolledBack, f.Reason)
@@ -243,7 +246,8 @@ func (u *Update) vet(release *mirror.Release, state counted.State) error {
 			continue
 		}
 		if s.Name == next(state) {
-			return fmt.Errorf("%w: release %s is installed in slot %s", ErrReboot, release.Version, s.Name)
+			return fmt.Errorf("%w: release %s is installed in slot %s", ErrReboot, release.Version,
+				s.Name)
 		}
 		if s.Name != u.target.Name && s.Name != u.booted && !rec.Pinned {
 			return &heldError{s}

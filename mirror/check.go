@@ -54,7 +54,9 @@ func Check(ctx context.Context, dir string, o CheckOptions) (*CheckReport, error
 		needs:   map[string][]string{},
 		report:  &CheckReport{Damaged: []Damage{}, Unreferenced: []string{}}, // never null in JSON
 	}
-	c.folder = sync.OnceValues(func() (*chunkstore.Folder, error) { return chunkstore.OpenFolder(c.path(packsDir), c.path(tmpDir)) })
+	c.folder = sync.OnceValues(
+		func() (*chunkstore.Folder, error) { return chunkstore.OpenFolder(c.path(packsDir), c.path(tmpDir)) },
+	)
 	_, err := Need(dir)
 	if err != nil {
 		return nil, err

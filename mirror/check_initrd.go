@@ -60,7 +60,8 @@ func (c *checker) initrdRecipe(version string, a *Artifact, image *mkimage.Recip
 
 // initrdIndex verifies where an initrd's own chunks lie. It tells whether recipe, which may be nil,
 // and they are good.
-func (c *checker) initrdIndex(version string, a *Artifact, recipe *initrd.Recipe, image *mkimage.Recipe) bool {
+func (c *checker) initrdIndex(version string, a *Artifact, recipe *initrd.Recipe,
+	image *mkimage.Recipe) bool {
 	var chunks []chunkstore.Chunk
 	if recipe != nil {
 		chunks = InitrdChunks(recipe, image)
@@ -100,11 +101,13 @@ func (c *checker) rebuild(ctx context.Context, a *Artifact, recipe *initrd.Recip
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case contents.failed, errors.Is(err, mkimage.ErrUnknownCodec): // found elsewhere, or for another deltaup to build
+	case contents.failed,
+		errors.Is(err, mkimage.ErrUnknownCodec): // found elsewhere, or for another deltaup to build
 	case err != nil:
 		c.damage(RecipePath(a.Recipe.ID), err.Error())
 	case w.hasher.ID() != a.ID:
-		c.damage(RecipePath(a.Recipe.ID), fmt.Sprintf("builds an initrd with the hash %s, not %s", w.hasher.ID(), a.ID))
+		c.damage(RecipePath(a.Recipe.ID),
+			fmt.Sprintf("builds an initrd with the hash %s, not %s", w.hasher.ID(), a.ID))
 	}
 	return nil
 }

@@ -130,7 +130,8 @@ func (c *checker) oldRecipe(p *Patch) *mkimage.Recipe {
 }
 
 // apply applies a whole set to contents out of the mirror's packs.
-func (c *checker) apply(ctx context.Context, f *os.File, p *Patch, from *mkimage.Recipe, to chunkstore.ID) error {
+func (c *checker) apply(ctx context.Context, f *os.File, p *Patch, from *mkimage.Recipe,
+	to chunkstore.ID) error {
 	folder, err := c.folder()
 	if err != nil {
 		return nil // a damaged pack, which is not the set's fault
@@ -150,7 +151,8 @@ type watchedContents struct {
 	failed   bool
 }
 
-func (w *watchedContents) Open(ctx context.Context, c *chunkstore.Content) (patchset.Reading, error) {
+func (w *watchedContents) Open(ctx context.Context,
+	c *chunkstore.Content) (patchset.Reading, error) {
 	r, err := w.contents.Open(ctx, c)
 	if err != nil {
 		w.failed = true

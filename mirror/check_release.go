@@ -130,7 +130,8 @@ func rawsAgree(r *Release, x *chunkstore.Index) error {
 		n++
 	}
 	if n != len(x.Raw) {
-		return fmt.Errorf("has the artifact %s, which %s lacks", x.Raw[n].Name, ReleasePath(r.Version))
+		return fmt.Errorf("has the artifact %s, which %s lacks", x.Raw[n].Name,
+			ReleasePath(r.Version))
 	}
 	return nil
 }
@@ -141,13 +142,15 @@ func (c *checker) packs(version, index string, x *chunkstore.Index, image []chun
 	wanted := map[chunkstore.ID][]chunkstore.PackEntry{}
 	want := func(chunks []chunkstore.Chunk, at []chunkstore.Location) {
 		for i, ch := range chunks {
-			wanted[at[i].Pack] = append(wanted[at[i].Pack], chunkstore.PackEntry{Chunk: ch, Offset: at[i].Offset, Length: at[i].Length})
+			wanted[at[i].Pack] = append(wanted[at[i].Pack],
+				chunkstore.PackEntry{Chunk: ch, Offset: at[i].Offset, Length: at[i].Length})
 		}
 	}
 	want(image, x.Image)
 	for i := range x.Raw {
 		l := &x.Raw[i]
-		want(chunkstore.Distinct(func(yield func(*chunkstore.Content) bool) { yield(&l.Content) }), l.Locations)
+		want(chunkstore.Distinct(func(yield func(*chunkstore.Content) bool) { yield(&l.Content) }),
+			l.Locations)
 	}
 	for _, p := range x.Packs {
 		name := PackPath(p.ID)
@@ -160,7 +163,15 @@ func (c *checker) packs(version, index string, x *chunkstore.Index, image []chun
 			continue
 		}
 		if lacks := missing(table, wanted[p.ID]); lacks != nil {
-			c.damage(index, fmt.Sprintf("places chunk %s at %d in %s, where it does not lie", lacks.ID, lacks.Offset, name))
+			c.damage(
+				index,
+				fmt.Sprintf(
+					"places chunk %s at %d in %s, where it does not lie",
+					lacks.ID,
+					lacks.Offset,
+					name,
+				),
+			)
 		}
 	}
 }
@@ -204,7 +215,8 @@ func checkFrames(ctx context.Context, f io.ReaderAt, size int64) error {
 			return err
 		}
 		if e.Length > chunkstore.FrameMax(e.Size) {
-			return fmt.Errorf("%w: chunk %s takes %d bytes, more than it can", chunkstore.ErrCorrupt, e.ID, e.Length)
+			return fmt.Errorf("%w: chunk %s takes %d bytes, more than it can",
+				chunkstore.ErrCorrupt, e.ID, e.Length)
 		}
 		if int64(cap(frame)) < e.Length {
 			frame = make([]byte, e.Length)

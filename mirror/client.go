@@ -28,7 +28,9 @@ var (
 	ErrNowhere = errors.New("there is no mirror")
 	// ErrPage is wrapped beside ErrDamaged when a web page comes in the place of a file, such as
 	// one that asks for a login.
-	ErrPage = errors.New("a web page came in its place, as where a network or a server asks for a login")
+	ErrPage = errors.New(
+		"a web page came in its place, as where a network or a server asks for a login",
+	)
 	// ErrDamaged is wrapped, together with chunkstore.ErrCorrupt, when what the
 	// mirrors send is not what its hash, size or format says.
 	ErrDamaged = errors.New("damaged on the mirror")

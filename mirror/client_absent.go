@@ -20,7 +20,8 @@ func (e *denied) Unwrap() error        { return e.error }
 // FetchOptional is FetchLatest of a file that need not be there. Whatever a server answers for what
 // it lacks is ErrMissing: 404, 410, 403, 400, a web page. One mirror that says so is enough: for
 // others that do not answer there is no wait.
-func (c *Client) FetchOptional(ctx context.Context, name string, limit int64, parse func([]byte) error) error {
+func (c *Client) FetchOptional(ctx context.Context, name string, limit int64,
+	parse func([]byte) error) error {
 	t := c.newTries(ctx, name)
 	t.optional = true
 	return c.fetchWhole(t, limit, true, parse)
@@ -54,7 +55,8 @@ func (t *tries) absentSomewhere() bool {
 func (t *tries) settle() {
 	for _, s := range t.c.sites {
 		trial := t.at(s)
-		if f := asFailure(trial.err); trial.err != nil && f.kind == deniedFailure && t.c.admits(t.ctx, s) {
+		if f := asFailure(trial.err); trial.err != nil && f.kind == deniedFailure &&
+			t.c.admits(t.ctx, s) {
 			trial.err = &failure{kind: missingFailure, err: f.err}
 		}
 	}
@@ -94,7 +96,13 @@ func (c *Client) noMirror(ctx context.Context, channel string, err error) error 
 		at = append(at, s.String())
 	}
 	return &noMirrorError{
-		text:  fmt.Sprintf("%v at %s: neither %s nor %s is there", ErrNowhere, strings.Join(at, ", nor at "), TimestampPath, PointerPath(channel)),
+		text: fmt.Sprintf(
+			"%v at %s: neither %s nor %s is there",
+			ErrNowhere,
+			strings.Join(at, ", nor at "),
+			TimestampPath,
+			PointerPath(channel),
+		),
 		cause: err,
 	}
 }

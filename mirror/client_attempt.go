@@ -38,7 +38,8 @@ func (c *Client) open(ctx context.Context, s *site, q request, retry bool) (*att
 	}
 	switch {
 	case q.length < 0 && ans.length > q.limit:
-		err = corruptf("%w: it has %d bytes, and at most %d are expected", ErrTooLong, ans.length, q.limit)
+		err = corruptf("%w: it has %d bytes, and at most %d are expected", ErrTooLong, ans.length,
+			q.limit)
 	case q.length < 0 && ans.length < 0:
 		err = a.grant(q.limit + 1)
 	case q.length < 0:

@@ -15,7 +15,8 @@ import (
 // Corrupt bytes are fetched again, from another mirror or past caches, before it fails.
 func (c *Client) Fetch(ctx context.Context, name string, o Object, limit int64) ([]byte, error) {
 	if o.Size < 0 || o.Size > limit {
-		return nil, damaged(name, fmt.Errorf("its size is given as %d bytes, at most %d are expected", o.Size, limit))
+		return nil, damaged(name,
+			fmt.Errorf("its size is given as %d bytes, at most %d are expected", o.Size, limit))
 	}
 	for {
 		b, r, err := c.readAll(ctx, name, o.Size)
@@ -30,7 +31,8 @@ func (c *Client) Fetch(ctx context.Context, name string, o Object, limit int64) 
 		}
 		cause := pageOr(b, errors.New("its hash is wrong"))
 		if r.total > o.Size && !errors.Is(cause, errPage) {
-			cause = fmt.Errorf("%w: it has %d bytes, not %d, and its hash is wrong", ErrTooLong, r.total, o.Size)
+			cause = fmt.Errorf("%w: it has %d bytes, not %d, and its hash is wrong", ErrTooLong,
+				r.total, o.Size)
 		}
 		if err := c.Blame(r, cause); err != nil {
 			return nil, err
@@ -38,7 +40,8 @@ func (c *Client) Fetch(ctx context.Context, name string, o Object, limit int64) 
 	}
 }
 
-func (c *Client) readAll(ctx context.Context, name string, size int64) ([]byte, *rangeReader, error) {
+func (c *Client) readAll(ctx context.Context, name string,
+	size int64) ([]byte, *rangeReader, error) {
 	r, err := c.readRange(ctx, name, 0, size, false)
 	if err != nil {
 		return nil, nil, err
@@ -110,19 +113,32 @@ const otherRelease = 16 << 10
 func (c *Client) ReleaseFile(ctx context.Context, version string, o Object) ([]byte, error) {
 	name := ReleasePath(version)
 	if o.Size < 0 || o.Size > MaxReleaseSize {
-		return nil, damaged(name, fmt.Errorf("its size is given as %d bytes, at most %d are expected", o.Size, MaxReleaseSize))
+		return nil, damaged(
+			name,
+			fmt.Errorf(
+				"its size is given as %d bytes, at most %d are expected",
+				o.Size,
+				MaxReleaseSize,
+			),
+		)
 	}
 	var file []byte
-	err := c.fetchWhole(c.newTries(ctx, name), min(o.Size+otherRelease, MaxReleaseSize), false, func(b []byte) error {
-		file = b
-		if objectOf(b) == o {
-			return nil
-		}
-		if r, err := ParseRelease(b); err == nil {
-			return fmt.Errorf("%w: it is of version %s and has the hash %s, not %s", ErrOtherRelease, r.Version, chunkstore.Sum(b), o.ID)
-		}
-		return fmt.Errorf("has %d of %d bytes, and its hash is wrong", len(b), o.Size)
-	})
+	err := c.fetchWhole(
+		c.newTries(ctx, name),
+		min(o.Size+otherRelease, MaxReleaseSize),
+		false,
+		func(b []byte) error {
+			file = b
+			if objectOf(b) == o {
+				return nil
+			}
+			if r, err := ParseRelease(b); err == nil {
+				return fmt.Errorf("%w: it is of version %s and has the hash %s, not %s",
+					ErrOtherRelease, r.Version, chunkstore.Sum(b), o.ID)
+			}
+			return fmt.Errorf("has %d of %d bytes, and its hash is wrong", len(b), o.Size)
+		},
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +177,8 @@ func (c *Client) Index(ctx context.Context, o Object) (*chunkstore.Index, error)
 // caches. What breaks off is begun anew, as the file may have changed; what parse refuses is asked
 // for again like any corrupt file, and then at the other mirrors. Its last errors are wrapped when
 // all have failed.
-func (c *Client) FetchLatest(ctx context.Context, name string, limit int64, parse func([]byte) error) error {
+func (c *Client) FetchLatest(ctx context.Context, name string, limit int64,
+	parse func([]byte) error) error {
 	return c.fetchWhole(c.newTries(ctx, name), limit, true, parse)
 }
 
@@ -173,7 +190,9 @@ func (c *Client) fetchWhole(t *tries, limit int64, fresh bool, parse func([]byte
 		if err != nil {
 			return err
 		}
-		b, err := c.readUnknown(t.ctx, s, request{name: t.name, length: -1, limit: limit, fresh: fresh || suspicion > 0}, t.sent > 1)
+		b, err := c.readUnknown(t.ctx, s,
+			request{name: t.name, length: -1, limit: limit, fresh: fresh || suspicion > 0},
+			t.sent > 1)
 		if err == nil {
 			t.progress(s, len(b))
 			if err = parse(b); err == nil {
@@ -199,7 +218,8 @@ func (c *Client) readUnknown(ctx context.Context, s *site, q request, retry bool
 	b, err := io.ReadAll(a)
 	_ = a.Close() // it was only read
 	if err == nil && int64(len(b)) > q.limit {
-		err = corruptf("%w: it goes on after the %d bytes that are expected at most", ErrTooLong, q.limit)
+		err = corruptf("%w: it goes on after the %d bytes that are expected at most", ErrTooLong,
+			q.limit)
 	}
 	return b, err
 }

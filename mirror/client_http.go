@@ -80,11 +80,13 @@ func (h HTTP) read() (c *credentials, err error) {
 			return nil, err
 		}
 		token := string(bytes.TrimSpace(b))
-		if token == "" || strings.ContainsAny(token, " \t") || !httpguts.ValidHeaderFieldValue(token) {
+		if token == "" || strings.ContainsAny(token, " \t") ||
+			!httpguts.ValidHeaderFieldValue(token) {
 			return nil, fmt.Errorf("bearer_file %s: wanted is one token, in one line", h.BearerFile)
 		}
 		if c.header.Get("Authorization") != "" {
-			return nil, fmt.Errorf("bearer_file %s: the file of headers has an Authorization, too", h.BearerFile)
+			return nil, fmt.Errorf("bearer_file %s: the file of headers has an Authorization, too",
+				h.BearerFile)
 		}
 		c.header.Set("Authorization", "Bearer "+token)
 	}
@@ -131,13 +133,32 @@ func (c *credentials) file(key, path string, secret bool) ([]byte, error) {
 		return nil, fmt.Errorf("%s %w", key, err)
 	}
 	if info, err := os.Stat(path); secret && err == nil && info.Mode()&0o006 != 0 {
-		c.warnings = append(c.warnings, fmt.Sprintf("%s: every user can read it or write to it (mode %04o)", path, info.Mode().Perm()))
+		c.warnings = append(
+			c.warnings,
+			fmt.Sprintf(
+				"%s: every user can read it or write to it (mode %04o)",
+				path,
+				info.Mode().Perm(),
+			),
+		)
 	}
 	return b, nil
 }
 
 // ownHeaders are those that a client sets itself, or that say how a connection is used.
-var ownHeaders = []string{"Host", "Range", "If-Range", "Accept-Encoding", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Te", "Trailer", "Expect"}
+var ownHeaders = []string{
+	"Host",
+	"Range",
+	"If-Range",
+	"Accept-Encoding",
+	"Content-Length",
+	"Transfer-Encoding",
+	"Connection",
+	"Upgrade",
+	"Te",
+	"Trailer",
+	"Expect",
+}
 
 // parseHeaders reads lines of NAME: VALUE. Its errors name a line and do not quote it.
 func parseHeaders(b []byte) (http.Header, error) {
@@ -196,7 +217,8 @@ func sameOrigin(mirror, u *url.URL) bool {
 		return false
 	}
 	from, to := port(mirror), port(u)
-	return mirror.Scheme == u.Scheme && from == to || mirror.Scheme == "http" && u.Scheme == "https" && from == "80" && to == "443"
+	return mirror.Scheme == u.Scheme && from == to ||
+		mirror.Scheme == "http" && u.Scheme == "https" && from == "80" && to == "443"
 }
 
 func port(u *url.URL) string {
@@ -212,7 +234,10 @@ func port(u *url.URL) string {
 // refusedByProxy gives up at once where a proxy refuses to connect.
 func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode >= 400 && resp.StatusCode < 500 {
-		return &failure{kind: refusedFailure, err: &denied{fmt.Errorf("the proxy: %w", statusError(resp))}}
+		return &failure{
+			kind: refusedFailure,
+			err:  &denied{fmt.Errorf("the proxy: %w", statusError(resp))},
+		}
 	}
 	return nil
 }

@@ -34,7 +34,8 @@ func (b *budget) reserve(n int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if left := b.max - b.used - b.reserved; n > left {
-		return fmt.Errorf("%w: %s are needed, %s more than are left of %s", ErrBudget, human.Size(n), human.Size(n-left), human.Size(b.max))
+		return fmt.Errorf("%w: %s are needed, %s more than are left of %s", ErrBudget,
+			human.Size(n), human.Size(n-left), human.Size(b.max))
 	}
 	b.reserved += n
 	return nil

@@ -34,7 +34,9 @@ type window struct {
 func newMeter(o ClientOptions) *meter {
 	return &meter{
 		min: o.MinRate, now: time.Now,
-		answered: window{length: o.Timeout}, all: window{length: o.Timeout * time.Duration(max(o.Retries, 0)+2)},
+		answered: window{
+			length: o.Timeout,
+		}, all: window{length: o.Timeout * time.Duration(max(o.Retries, 0)+2)},
 	}
 }
 
@@ -70,7 +72,15 @@ func (m *meter) judge(w *window, n int, waited time.Duration) {
 	}
 	if m.min > 0 && float64(w.got) < float64(m.min)*w.waited.Seconds() {
 		m.found++
-		m.err = &failure{kind: refusedFailure, err: fmt.Errorf("%d bytes in %v: %w", w.got, w.waited.Round(time.Millisecond), ErrSlow)}
+		m.err = &failure{
+			kind: refusedFailure,
+			err: fmt.Errorf(
+				"%d bytes in %v: %w",
+				w.got,
+				w.waited.Round(time.Millisecond),
+				ErrSlow,
+			),
+		}
 	}
 	w.waited, w.got = 0, 0
 }

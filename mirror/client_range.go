@@ -13,7 +13,8 @@ import (
 // an error. A broken answer is taken up again at the same byte, there or on another
 // mirror. The bytes are not verified: see [Client.Blame]. The reader is for one
 // goroutine and must be closed.
-func (c *Client) ReadRange(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
+func (c *Client) ReadRange(ctx context.Context, name string,
+	offset, length int64) (io.ReadCloser, error) {
 	r, err := c.readRange(ctx, name, offset, length, false)
 	if err != nil {
 		return nil, err
@@ -21,7 +22,8 @@ func (c *Client) ReadRange(ctx context.Context, name string, offset, length int6
 	return r, nil
 }
 
-func (c *Client) readRange(ctx context.Context, name string, offset, length int64, part bool) (*rangeReader, error) {
+func (c *Client) readRange(ctx context.Context, name string, offset, length int64,
+	part bool) (*rangeReader, error) {
 	if offset < 0 || length < 0 || offset > math.MaxInt64-length {
 		return nil, fmt.Errorf("%s: no such range: %d bytes from %d on", name, length, offset)
 	}
@@ -90,7 +92,13 @@ func (r *rangeReader) connect() error {
 			return err
 		}
 		r.site, r.suspicion = s, suspicion
-		q := request{name: r.name, offset: r.offset, length: r.left, fresh: suspicion > 0, part: r.part}
+		q := request{
+			name:   r.name,
+			offset: r.offset,
+			length: r.left,
+			fresh:  suspicion > 0,
+			part:   r.part,
+		}
 		r.answer, err = r.c.open(r.ctx, s, q, r.sent > 1)
 		if err == nil {
 			r.total, r.endless = r.answer.total, r.answer.whole && r.answer.total < 0

@@ -40,12 +40,22 @@ func checkResponse(resp *http.Response, q request) (*answer, error) {
 
 func checkWhole(resp *http.Response, q request) (*answer, error) {
 	if q.length < 0 {
-		return &answer{length: resp.ContentLength, total: resp.ContentLength, ranges: saysRanges(resp)}, nil
+		return &answer{
+			length: resp.ContentLength,
+			total:  resp.ContentLength,
+			ranges: saysRanges(resp),
+		}, nil
 	}
 	if end := q.offset + q.length; resp.ContentLength >= 0 && resp.ContentLength < end {
 		return nil, corruptf("has %d bytes, at least %d are expected", resp.ContentLength, end)
 	}
-	return &answer{length: q.length, skip: q.offset, whole: true, total: resp.ContentLength, ranges: saysRanges(resp)}, nil
+	return &answer{
+		length: q.length,
+		skip:   q.offset,
+		whole:  true,
+		total:  resp.ContentLength,
+		ranges: saysRanges(resp),
+	}, nil
 }
 
 // saysRanges tells whether a server announces that it sends ranges.
@@ -57,11 +67,13 @@ func checkPartial(resp *http.Response, q request) (*answer, error) {
 	end := q.offset + q.length
 	switch {
 	case q.length < 0 || !ok || first != q.offset || last >= end:
-		return nil, corruptf("comes with Content-Range %.60q for bytes %d-%d", header, q.offset, end-1)
+		return nil, corruptf("comes with Content-Range %.60q for bytes %d-%d", header, q.offset,
+			end-1)
 	case total >= 0 && total < end:
 		return nil, corruptf("has %d bytes, at least %d are expected", total, end)
 	case resp.ContentLength >= 0 && resp.ContentLength != last-first+1:
-		return nil, corruptf("comes with Content-Length %d and Content-Range %.60q", resp.ContentLength, header)
+		return nil, corruptf("comes with Content-Length %d and Content-Range %.60q",
+			resp.ContentLength, header)
 	}
 	return &answer{length: last - first + 1, total: total, ranges: true}, nil
 }

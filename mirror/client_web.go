@@ -54,7 +54,10 @@ func (c *Client) newWeb(base *url.URL) (*webSource, error) {
 		origin.own.TLSClientConfig = secrets.own
 	}
 	w := &webSource{
-		client: &http.Client{Transport: origin, CheckRedirect: checkRedirect}, userAgent: o.UserAgent, base: base, meter: newMeter(o),
+		client: &http.Client{
+			Transport:     origin,
+			CheckRedirect: checkRedirect,
+		}, userAgent: o.UserAgent, base: base, meter: newMeter(o),
 		watch: func(cancel context.CancelCauseFunc) *watchdog {
 			return newWatchdog(o.Timeout, c.active.Load, func() { cancel(errStalled) })
 		},
@@ -63,7 +66,12 @@ func (c *Client) newWeb(base *url.URL) (*webSource, error) {
 		c.log(Event{Mirror: w.String(), Text: text})
 	}
 	if base.Scheme == "http" && len(secrets.header) > 0 && !local(base.Hostname()) {
-		c.log(Event{Mirror: w.String(), Text: w.String() + ": the token or the headers for it are not encrypted on the way"})
+		c.log(
+			Event{
+				Mirror: w.String(),
+				Text:   w.String() + ": the token or the headers for it are not encrypted on the way",
+			},
+		)
 	}
 	return w, nil
 }
@@ -105,7 +113,13 @@ func (w *webSource) url(name string) string {
 
 func (w *webSource) open(ctx context.Context, q request) (*answer, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	body := &webBody{ctx: ctx, cancel: cancel, dog: w.watch(cancel), meter: w.meter, found: w.meter.verdicts()}
+	body := &webBody{
+		ctx:    ctx,
+		cancel: cancel,
+		dog:    w.watch(cancel),
+		meter:  w.meter,
+		found:  w.meter.verdicts(),
+	}
 	ans, err := w.send(ctx, q, body)
 	if err != nil {
 		_ = body.Close()

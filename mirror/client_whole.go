@@ -24,7 +24,8 @@ const (
 // ReadPart is [Client.ReadRange] for who does not want to pay for more than the range: a server
 // that answers with the whole file is hung up on before its first byte. When no other is left, the
 // error wraps ErrWholeFiles.
-func (c *Client) ReadPart(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
+func (c *Client) ReadPart(ctx context.Context, name string,
+	offset, length int64) (io.ReadCloser, error) {
 	r, err := c.readRange(ctx, name, offset, length, true)
 	if err != nil {
 		return nil, err
@@ -72,7 +73,14 @@ func (c *Client) learnRanges(s *site, q request, ans *answer) error {
 	now := s.ranges
 	c.mu.Unlock()
 	if now == sendsWhole && known != sendsWhole {
-		c.log(Event{Mirror: s.String(), Object: q.name, Err: ErrWholeFiles, Text: fmt.Sprintf("%s: %s: %v", s, q.name, ErrWholeFiles)})
+		c.log(
+			Event{
+				Mirror: s.String(),
+				Object: q.name,
+				Err:    ErrWholeFiles,
+				Text:   fmt.Sprintf("%s: %s: %v", s, q.name, ErrWholeFiles),
+			},
+		)
 	}
 	if q.part && ans.whole && ans.surplus(q) {
 		return errWhole

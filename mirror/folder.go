@@ -38,7 +38,18 @@ var (
 )
 
 // kinds are all folders of a mirror that readers ask for files from.
-var kinds = []string{metadataDir, channelsDir, releasesDir, recipesDir, indexesDir, imagesDir, packsDir, patchesDir, blockmapsDir, catalogsDir}
+var kinds = []string{
+	metadataDir,
+	channelsDir,
+	releasesDir,
+	recipesDir,
+	indexesDir,
+	imagesDir,
+	packsDir,
+	patchesDir,
+	blockmapsDir,
+	catalogsDir,
+}
 
 // Look tells what lies in dir. One file that only a mirror has makes a folder one: a mirror that
 // was copied in part or that a publisher was cut off from is a mirror, and an administrator may
@@ -60,7 +71,8 @@ func Look(dir string) (Folder, error) {
 		return 0, fmt.Errorf("%s is no folder: %w", dir, ErrNoMirror)
 	}
 	l := looker{dir: dir}
-	signed, err := l.any(metadataDir, func(name string) bool { return signedName.MatchString(path.Base(name)) })
+	signed, err := l.any(metadataDir,
+		func(name string) bool { return signedName.MatchString(path.Base(name)) })
 	if err != nil {
 		return 0, err
 	}
@@ -167,7 +179,8 @@ func (l *looker) hasFormat(name string) bool {
 // leftovers tells whether tmp/ is a publisher's.
 func (l *looker) leftovers() bool {
 	entries, err := os.ReadDir(filepath.Join(l.dir, tmpDir))
-	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !durable.IsTemp(e.Name()) })
+	return err == nil &&
+		!slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !durable.IsTemp(e.Name()) })
 }
 
 // strange reports, with ErrNoMirror, what a folder without a file of a mirror has instead.

@@ -44,7 +44,8 @@ func reason(err error) error {
 		return err
 	}
 	var number syscall.Errno
-	if !errors.As(at.Err, &number) && !errors.Is(at.Err, fs.ErrNotExist) && !errors.Is(at.Err, fs.ErrClosed) {
+	if !errors.As(at.Err, &number) && !errors.Is(at.Err, fs.ErrNotExist) &&
+		!errors.Is(at.Err, fs.ErrClosed) {
 		return errOutside
 	}
 	return at.Err

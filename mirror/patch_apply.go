@@ -13,8 +13,15 @@ import (
 // applySet reads a whole patch set as a target does, from its release's recipe and contents, and
 // demands that it gives all that it promises and the recipe whose text has the hash to. Nothing is
 // written.
-func applySet(ctx context.Context, set io.ReaderAt, p *Patch, from *mkimage.Recipe, old patchset.Contents,
-	to chunkstore.ID, progress func(done, total int64)) error {
+func applySet(
+	ctx context.Context,
+	set io.ReaderAt,
+	p *Patch,
+	from *mkimage.Recipe,
+	old patchset.Contents,
+	to chunkstore.ID,
+	progress func(done, total int64),
+) error {
 	s, err := openPatch(set, p, to)
 	if err != nil {
 		return err
@@ -23,7 +30,14 @@ func applySet(ctx context.Context, set io.ReaderAt, p *Patch, from *mkimage.Reci
 	if err != nil {
 		return err
 	}
-	a := &applier{ctx: ctx, set: s, step: step, old: old, splitter: chunkstore.NewSplitter(step.To.Chunking), group: -1}
+	a := &applier{
+		ctx:      ctx,
+		set:      s,
+		step:     step,
+		old:      old,
+		splitter: chunkstore.NewSplitter(step.To.Chunking),
+		group:    -1,
+	}
 	for i := 0; i < len(step.Entries); {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -71,7 +85,8 @@ func openSet(file io.ReaderAt, set, head Object) (*openedSet, error) {
 		return nil, err
 	}
 	if size != head.Size {
-		return nil, fmt.Errorf("%w: its head has %d bytes, not %d", chunkstore.ErrCorrupt, size, head.Size)
+		return nil, fmt.Errorf("%w: its head has %d bytes, not %d", chunkstore.ErrCorrupt, size,
+			head.Size)
 	}
 	if b, err = readAt(file, 0, size); err != nil {
 		return nil, err
@@ -135,7 +150,8 @@ func (a *applier) content(i int) (int, error) {
 		return 0, fmt.Errorf("content %s: %w", c.ID, err)
 	}
 	if got.ID != c.ID || got.Size != c.Size {
-		return 0, fmt.Errorf("content %s: %w: the set gives %s of %d bytes", c.ID, chunkstore.ErrCorrupt, got.ID, got.Size)
+		return 0, fmt.Errorf("content %s: %w: the set gives %s of %d bytes", c.ID,
+			chunkstore.ErrCorrupt, got.ID, got.Size)
 	}
 	if c.Chunks == nil {
 		c.Chunks = got.Chunks

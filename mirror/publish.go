@@ -83,7 +83,8 @@ func (p *Publication) Validate() error {
 		return err
 	}
 	if p.PatchFrom < 0 || p.PatchFrom > maxPatches {
-		return fmt.Errorf("patch sets from %d releases, 0 to %d are possible", p.PatchFrom, maxPatches)
+		return fmt.Errorf("patch sets from %d releases, 0 to %d are possible", p.PatchFrom,
+			maxPatches)
 	}
 	if p.Channel != "" {
 		if err := CheckName("channel", p.Channel); err != nil {
@@ -91,7 +92,8 @@ func (p *Publication) Validate() error {
 		}
 	}
 	if !validCompatible(p.Compatible) {
-		return fmt.Errorf("%q is no valid compatible string: at most %d printable ASCII characters", p.Compatible, maxCompatible)
+		return fmt.Errorf("%q is no valid compatible string: at most %d printable ASCII characters",
+			p.Compatible, maxCompatible)
 	}
 	seen := map[string]bool{}
 	if p.Image != "" {

@@ -74,7 +74,8 @@ func sameFile(ctx context.Context, built string, image *input) error {
 		return err
 	}
 	if id != image.object.ID {
-		return fmt.Errorf("%s: %w: the recipe builds other bytes than the image has", image.f.Name(), ErrMismatch)
+		return fmt.Errorf("%s: %w: the recipe builds other bytes than the image has",
+			image.f.Name(), ErrMismatch)
 	}
 	return nil
 }
@@ -113,7 +114,8 @@ func (u *publisher) intact(ctx context.Context, name string, o Object) error {
 }
 
 // release writes what describes the release and, as the last, the release file.
-func (u *publisher) release(ctx context.Context, in *inputs, s *storing, open *opened) (*Release, error) {
+func (u *publisher) release(ctx context.Context, in *inputs, s *storing,
+	open *opened) (*Release, error) {
 	r := &Release{Version: u.p.Version, Compatible: u.p.Compatible}
 	for _, f := range in.files {
 		r.Artifacts = append(r.Artifacts, Artifact{Name: f.name, Kind: f.kind, Object: f.object})
@@ -162,7 +164,8 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing, open *o
 }
 
 // writeIndex returns where all chunks of the release lie.
-func (u *publisher) writeIndex(r *Release, in *inputs, s *storing) (map[chunkstore.ID]chunkstore.Location, error) {
+func (u *publisher) writeIndex(r *Release, in *inputs,
+	s *storing) (map[chunkstore.ID]chunkstore.Location, error) {
 	index, at, err := s.index(in.recipe)
 	if err != nil {
 		return nil, fmt.Errorf("index: %w", err)
@@ -183,7 +186,8 @@ func (u *publisher) writeRecipe(r *Release, plain []byte) error {
 	return u.write(RecipePath(o.ID), stored)
 }
 
-func (u *publisher) writeBlockmap(ctx context.Context, r *Release, open *opened) (*blockmap.Map, error) {
+func (u *publisher) writeBlockmap(ctx context.Context, r *Release,
+	open *opened) (*blockmap.Map, error) {
 	image := r.Artifact(ImageName)
 	blocks, err := blockmap.Make(ctx, open.image, open.file, image.Size)
 	if err != nil {
@@ -198,7 +202,8 @@ func (u *publisher) writeBlockmap(ctx context.Context, r *Release, open *opened)
 	}
 	o := objectOf(file)
 	if o.Size > MaxBlockmapSize {
-		return nil, fmt.Errorf("block map of %d bytes is over the limit of %d", o.Size, MaxBlockmapSize)
+		return nil, fmt.Errorf("block map of %d bytes is over the limit of %d", o.Size,
+			MaxBlockmapSize)
 	}
 	image.Blockmap = &o
 	return blocks, u.write(BlockmapPath(o.ID), file)

@@ -32,7 +32,8 @@ func (u *publisher) takeApart(ctx context.Context, in *inputs) error {
 		var err error
 		in.initrd, err = u.newInitrd(ctx, f, in.recipe)
 		if errors.Is(err, initrd.ErrUnsupported) {
-			in.warnings = append(in.warnings, fmt.Sprintf("%s is published as it is: %v", f.f.Name(), err))
+			in.warnings = append(in.warnings,
+				fmt.Sprintf("%s is published as it is: %v", f.f.Name(), err))
 			return nil
 		}
 		if err != nil {
@@ -46,7 +47,8 @@ func (u *publisher) takeApart(ctx context.Context, in *inputs) error {
 	return nil
 }
 
-func (u *publisher) newInitrd(ctx context.Context, f *input, image *mkimage.Recipe) (_ *initrdInput, err error) {
+func (u *publisher) newInitrd(ctx context.Context, f *input,
+	image *mkimage.Recipe) (_ *initrdInput, err error) {
 	spool, err := durable.Create(u.tmp)
 	if err != nil {
 		return nil, err
@@ -56,9 +58,13 @@ func (u *publisher) newInitrd(ctx context.Context, f *input, image *mkimage.Reci
 			spool.Discard()
 		}
 	}()
-	recipe, source, err := initrd.NewRecipe(ctx, io.NewSectionReader(f.f, 0, f.object.Size), initrd.Options{
-		Level: levelOf(image), Chunking: image.Chunking, Spool: spool,
-	})
+	recipe, source, err := initrd.NewRecipe(
+		ctx,
+		io.NewSectionReader(f.f, 0, f.object.Size),
+		initrd.Options{
+			Level: levelOf(image), Chunking: image.Chunking, Spool: spool,
+		},
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,8 @@ import (
 
 // initrds makes patch sets from the initrds of old releases to the new one, a, whose chunks are on
 // the mirror. What is wrong with one of those is a warning, as in all.
-func (p *patching) initrds(ctx context.Context, releases []*Release, a *Artifact, recipe *initrd.Recipe) ([]InitrdPatch, error) {
+func (p *patching) initrds(ctx context.Context, releases []*Release, a *Artifact,
+	recipe *initrd.Recipe) ([]InitrdPatch, error) {
 	var patches []InitrdPatch
 	seen := map[chunkstore.ID]bool{a.ID: true}
 	for _, old := range releases {
@@ -36,7 +37,8 @@ func (p *patching) initrds(ctx context.Context, releases []*Release, a *Artifact
 }
 
 // fromInitrd makes one patch set, proves it and gives it its name.
-func (p *patching) fromInitrd(ctx context.Context, old *Release, recipe *initrd.Recipe) (*InitrdPatch, error) {
+func (p *patching) fromInitrd(ctx context.Context, old *Release,
+	recipe *initrd.Recipe) (*InitrdPatch, error) {
 	begin := time.Now()
 	from, err := readInitrd(p.u.path, old)
 	if err != nil {
@@ -48,12 +50,18 @@ func (p *patching) fromInitrd(ctx context.Context, old *Release, recipe *initrd.
 	}
 	defer f.Discard()
 	set, made, err := writeSet(f, func(w io.Writer) (*patchset.Stats, error) {
-		return initrdset.Make(ctx, w, from, recipe, p.to, p.folder, patchset.MakeOptions{Progress: p.u.progress(StepPatch, setName(InitrdName, old))})
+		return initrdset.Make(ctx, w, from, recipe, p.to, p.folder,
+			patchset.MakeOptions{Progress: p.u.progress(StepPatch, setName(InitrdName, old))})
 	})
 	if err != nil {
 		return nil, err
 	}
-	want := InitrdPatch{From: old.Version, Initrd: old.Artifact(InitrdName).ID, Set: set, Head: Object{ID: made.ID, Size: made.HeadSize}}
+	want := InitrdPatch{
+		From:   old.Version,
+		Initrd: old.Artifact(InitrdName).ID,
+		Set:    set,
+		Head:   Object{ID: made.ID, Size: made.HeadSize},
+	}
 	if err := applyInitrdSet(ctx, f, &want, from, p.to, patchset.FromStore(p.folder)); err != nil {
 		return nil, &sourceError{fmt.Errorf("apply it: %w", err)}
 	}
@@ -69,7 +77,8 @@ func (p *patching) fromInitrd(ctx context.Context, old *Release, recipe *initrd.
 // applyInitrdSet reads a whole patch set as a target does, and demands that it gives all that it
 // promises. from is the initrd that it leads from, whose contents old opens, image the one beside
 // the initrd that it leads to.
-func applyInitrdSet(ctx context.Context, file io.ReaderAt, p *InitrdPatch, from *initrd.Recipe, image *mkimage.Recipe, old patchset.Contents) error {
+func applyInitrdSet(ctx context.Context, file io.ReaderAt, p *InitrdPatch, from *initrd.Recipe,
+	image *mkimage.Recipe, old patchset.Contents) error {
 	opened, step, err := openInitrdSet(file, p, from, image)
 	if err != nil {
 		return err
@@ -79,10 +88,12 @@ func applyInitrdSet(ctx context.Context, file io.ReaderAt, p *InitrdPatch, from 
 		known[c.ID] = c
 	}
 	base := func(c *chunkstore.Content) (io.ReaderAt, error) { return old.Open(ctx, known[c.ID]) }
-	return step.Apply(ctx, opened.stored, base, func(*chunkstore.Content, []byte) error { return nil })
+	return step.Apply(ctx, opened.stored, base,
+		func(*chunkstore.Content, []byte) error { return nil })
 }
 
-func openInitrdSet(file io.ReaderAt, p *InitrdPatch, from *initrd.Recipe, image *mkimage.Recipe) (*openedSet, *initrdset.Set, error) {
+func openInitrdSet(file io.ReaderAt, p *InitrdPatch, from *initrd.Recipe,
+	image *mkimage.Recipe) (*openedSet, *initrdset.Set, error) {
 	opened, err := openSet(file, p.Set, p.Head)
 	if err != nil {
 		return nil, nil, err

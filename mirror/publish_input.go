@@ -96,14 +96,18 @@ func (in *inputs) add(name, kind, path string) error {
 		f.Close()
 		return err
 	}
-	in.files = append(in.files, &input{name: name, kind: kind, f: f, object: Object{Size: info.Size()}})
+	in.files = append(in.files,
+		&input{name: name, kind: kind, f: f, object: Object{Size: info.Size()}})
 	return nil
 }
 
 func readRecipe(path string) ([]byte, *mkimage.Recipe, error) {
 	plain, err := readSmall(path, MaxPlainRecipeSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%w: the image has no recipe beside it; make both with mkimage, or publish the file raw", err)
+		return nil, nil, fmt.Errorf(
+			"%w: the image has no recipe beside it; make both with mkimage, or publish the file raw",
+			err,
+		)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -124,7 +128,8 @@ func (u *publisher) verify(ctx context.Context, in *inputs, out io.WriterAt) (*o
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", u.p.Image, err)
 	}
-	d, err := mkimage.Derive(ctx, m, in.recipe.Chunking, mkimage.DeriveOptions{Progress: u.progress(StepVerify, "")})
+	d, err := mkimage.Derive(ctx, m, in.recipe.Chunking,
+		mkimage.DeriveOptions{Progress: u.progress(StepVerify, "")})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", u.p.Image, err)
 	}
@@ -133,15 +138,18 @@ func (u *publisher) verify(ctx context.Context, in *inputs, out io.WriterAt) (*o
 		return nil, err
 	}
 	if !bytes.Equal(derived.Bytes(), in.plain) {
-		return nil, fmt.Errorf("%s: %w: the image's own recipe is another one", u.p.Image, ErrMismatch)
+		return nil, fmt.Errorf("%s: %w: the image's own recipe is another one", u.p.Image,
+			ErrMismatch)
 	}
 	src := d.Source(in.recipe)
-	stats, err := mkimage.Build(ctx, in.recipe, src, out, mkimage.BuildOptions{Progress: u.progress(StepBuild, "")})
+	stats, err := mkimage.Build(ctx, in.recipe, src, out,
+		mkimage.BuildOptions{Progress: u.progress(StepBuild, "")})
 	if err != nil {
 		return nil, fmt.Errorf("build %s again: %w", u.p.Image, err)
 	}
 	if stats.Size != image.object.Size {
-		return nil, fmt.Errorf("%s: %w: the recipe builds %d bytes, the image has %d", u.p.Image, ErrMismatch, stats.Size, image.object.Size)
+		return nil, fmt.Errorf("%s: %w: the recipe builds %d bytes, the image has %d", u.p.Image,
+			ErrMismatch, stats.Size, image.object.Size)
 	}
 	return &opened{file: image.f, image: m, contents: d, source: src}, nil
 }

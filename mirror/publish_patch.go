@@ -135,7 +135,9 @@ func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
 	contents := patchset.FromStore(p.folder)
 	set, made, err := writeSet(f, func(w io.Writer) (*patchset.Stats, error) {
 		return patchset.Make(ctx, w, from, p.to, contents, p.new, patchset.MakeOptions{
-			ChunkCost: p.chunkCost(from), LeftOutCost: p.meta, Progress: p.u.progress(StepPatch, setName(ImageName, old)),
+			ChunkCost: p.chunkCost(
+				from,
+			), LeftOutCost: p.meta, Progress: p.u.progress(StepPatch, setName(ImageName, old)),
 		})
 	})
 	if err != nil {
@@ -169,7 +171,8 @@ func (p *patching) from(ctx context.Context, old *Release) (*Patch, error) {
 func setName(artifact string, old *Release) string { return artifact + " from " + old.Version }
 
 // writeSet writes a set into f. An error of making it is a sourceError.
-func writeSet(f io.Writer, make func(w io.Writer) (*patchset.Stats, error)) (Object, *patchset.Stats, error) {
+func writeSet(f io.Writer,
+	make func(w io.Writer) (*patchset.Stats, error)) (Object, *patchset.Stats, error) {
 	w := &setWriter{hasher: chunkstore.NewHasher(), w: bufio.NewWriterSize(f, 256<<10)}
 	stats, err := make(w)
 	if err == nil {
@@ -270,6 +273,7 @@ func (p *patching) oldBlocks(old *Release) *blockmap.Map {
 			return blocks
 		}
 	}
-	p.out.warn("%s, so that what stored blocks cost from %s is not known: %v", name, old.Version, err)
+	p.out.warn("%s, so that what stored blocks cost from %s is not known: %v", name, old.Version,
+		err)
 	return nil
 }

@@ -95,7 +95,8 @@ func (s *storing) image(ctx context.Context, r *mkimage.Recipe, src mkimage.Sour
 
 // content stores one content's chunks; it does not read a content that has no new ones.
 // buf has room for the largest chunk.
-func (s *storing) content(ctx context.Context, c *chunkstore.Content, src mkimage.Source, buf []byte) error {
+func (s *storing) content(ctx context.Context, c *chunkstore.Content, src mkimage.Source,
+	buf []byte) error {
 	last := -1 // the last chunk to be stored
 	for i, ch := range c.Chunks {
 		if s.lacks(ch) {

@@ -25,14 +25,18 @@ func ReadRelease(dir, version string) (*Release, error) {
 
 // ReadLocations tells from a mirror's folder where all chunks of a release with an image lie.
 func ReadLocations(dir string, r *Release) (map[chunkstore.ID]chunkstore.Location, error) {
-	at, err := readLocations(func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }, r)
+	at, err := readLocations(
+		func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) },
+		r,
+	)
 	if err != nil {
 		return nil, fmt.Errorf("version %s: %w: %w", r.Version, ErrDamaged, err)
 	}
 	return at, nil
 }
 
-func readLocations(path func(name string) string, r *Release) (map[chunkstore.ID]chunkstore.Location, error) {
+func readLocations(path func(name string) string,
+	r *Release) (map[chunkstore.ID]chunkstore.Location, error) {
 	var image []chunkstore.Chunk
 	if a := r.Artifact(ImageName); a != nil && a.Recipe != nil {
 		recipe, err := readStored(path, a.Recipe)

@@ -139,7 +139,8 @@ func (r *Release) validate() error {
 			return fmt.Errorf("artifact %q: %w", a.Name, err)
 		}
 		if a.Kind == KindInitrd && r.Artifacts[0].Kind != KindSquashfs {
-			return fmt.Errorf("artifact %q: is of kind %s beside no image of kind %s", a.Name, KindInitrd, KindSquashfs)
+			return fmt.Errorf("artifact %q: is of kind %s beside no image of kind %s", a.Name,
+				KindInitrd, KindSquashfs)
 		}
 	}
 	if err := r.Index.validate(MaxIndexSize); err != nil {
@@ -165,7 +166,8 @@ func (a *Artifact) validate(first bool) error {
 		return a.validateInitrd()
 	case KindSquashfs:
 		if a.Name != ImageName || !first {
-			return fmt.Errorf("only the first artifact, %q, can be of kind %s", ImageName, KindSquashfs)
+			return fmt.Errorf("only the first artifact, %q, can be of kind %s", ImageName,
+				KindSquashfs)
 		}
 		return a.validateImage()
 	}
@@ -193,7 +195,8 @@ func (o *RecipeObject) validate() error {
 		return fmt.Errorf("recipe: %w", err)
 	}
 	if o.Plain <= 0 || o.Plain > MaxPlainRecipeSize {
-		return fmt.Errorf("recipe: plain size %d is not within 1 to %d", o.Plain, int64(MaxPlainRecipeSize))
+		return fmt.Errorf("recipe: plain size %d is not within 1 to %d", o.Plain,
+			int64(MaxPlainRecipeSize))
 	}
 	if o.Text.IsZero() {
 		return fmt.Errorf("recipe: no hash of its text")
@@ -248,7 +251,8 @@ func decodeJSON(b []byte, what string, limit, format int, v any) error {
 		return fmt.Errorf("%s: %w: %w", what, chunkstore.ErrCorrupt, err)
 	}
 	if head.Format != format {
-		return fmt.Errorf("%s: %w: format %d, this program knows %d", what, chunkstore.ErrVersion, head.Format, format)
+		return fmt.Errorf("%s: %w: format %d, this program knows %d", what, chunkstore.ErrVersion,
+			head.Format, format)
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()

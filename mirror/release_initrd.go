@@ -40,7 +40,8 @@ const initrdDictionaryID = 1
 
 // encodeInitrdRecipe compresses an initrd's recipe for the mirror. Contents that the image has,
 // too, lose their chunk lists: one hole stands for several chunks.
-func encodeInitrdRecipe(r *initrd.Recipe, image *mkimage.Recipe) (stored []byte, o RecipeObject, err error) {
+func encodeInitrdRecipe(r *initrd.Recipe,
+	image *mkimage.Recipe) (stored []byte, o RecipeObject, err error) {
 	has := contentsOf(image)
 	chunks := map[*chunkstore.Content][]chunkstore.Chunk{}
 	for c := range r.Contents() {
@@ -57,13 +58,15 @@ func encodeInitrdRecipe(r *initrd.Recipe, image *mkimage.Recipe) (stored []byte,
 	if err != nil {
 		return nil, o, err
 	}
-	return encodeRecipe(plain.Bytes(), zstd.WithEncoderDictRaw(initrdDictionaryID, initrdset.Dictionary(image)))
+	return encodeRecipe(plain.Bytes(),
+		zstd.WithEncoderDictRaw(initrdDictionaryID, initrdset.Dictionary(image)))
 }
 
 // DecodeInitrd is Decode for an initrd's recipe, beside the recipe of the release's image. Contents
 // that the image has, too, have the chunks that they have there; when these are not known, a list
 // of the right size.
-func (o RecipeObject) DecodeInitrd(stored []byte, image *mkimage.Recipe) (r *initrd.Recipe, err error) {
+func (o RecipeObject) DecodeInitrd(stored []byte,
+	image *mkimage.Recipe) (r *initrd.Recipe, err error) {
 	err = o.decode(stored, func(in io.Reader) (err error) {
 		r, err = initrd.ParseRecipe(in)
 		return err
@@ -129,7 +132,10 @@ func (a *Artifact) validatePatches() error {
 		}
 		switch {
 		case from[p.Initrd]:
-			return fmt.Errorf("patch set from %q: leads from no initrd, from this one, or is the second one", p.From)
+			return fmt.Errorf(
+				"patch set from %q: leads from no initrd, from this one, or is the second one",
+				p.From,
+			)
 		}
 		from[p.Initrd] = true
 		if err := validateSet(p.Set, p.Head); err != nil {

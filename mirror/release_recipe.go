@@ -31,7 +31,11 @@ func encodeRecipe(plain []byte, more ...zstd.EOption) (stored []byte, o RecipeOb
 		return nil, o, fmt.Errorf("recipe of %d bytes (%d compressed) is over the limit of %d (%d)",
 			len(plain), len(stored), MaxPlainRecipeSize, MaxRecipeSize)
 	}
-	return stored, RecipeObject{Object: objectOf(stored), Plain: int64(len(plain)), Text: chunkstore.Sum(plain)}, nil
+	return stored, RecipeObject{
+		Object: objectOf(stored),
+		Plain:  int64(len(plain)),
+		Text:   chunkstore.Sum(plain),
+	}, nil
 }
 
 // Decode decompresses and parses a stored recipe, whose bytes the caller has verified against
@@ -49,7 +53,8 @@ func (o RecipeObject) Decode(stored []byte) (r *mkimage.Recipe, err error) {
 }
 
 // decode gives the text to parse.
-func (o RecipeObject) decode(stored []byte, parse func(io.Reader) error, more ...zstd.DOption) error {
+func (o RecipeObject) decode(stored []byte, parse func(io.Reader) error,
+	more ...zstd.DOption) error {
 	dec, err := zstd.NewReader(bytes.NewReader(stored), append(more, zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderMaxWindow(recipeWindow), zstd.WithDecoderLowmem(true))...)
 	if err != nil {
@@ -94,9 +99,11 @@ func (x *exactReader) Read(p []byte) (int, error) {
 	x.left -= int64(n)
 	switch {
 	case x.left < 0:
-		x.err = fmt.Errorf("%w: %w: longer than the release says", chunkstore.ErrCorrupt, chunkstore.ErrBomb)
+		x.err = fmt.Errorf("%w: %w: longer than the release says", chunkstore.ErrCorrupt,
+			chunkstore.ErrBomb)
 	case err == io.EOF && x.left > 0:
-		x.err = fmt.Errorf("%w: %d bytes shorter than the release says", chunkstore.ErrCorrupt, x.left)
+		x.err = fmt.Errorf("%w: %d bytes shorter than the release says", chunkstore.ErrCorrupt,
+			x.left)
 	case err != nil && err != io.EOF:
 		x.err = chunkstore.DecompressError(err)
 	default:

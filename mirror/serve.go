@@ -105,7 +105,8 @@ func servedName(urlPath string) (string, bool) {
 	if !ok || !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, "\\\x00") {
 		return "", false
 	}
-	if name == tmpDir || strings.HasPrefix(name, tmpDir+"/") || name[0] == '.' || strings.Contains(name, "/.") {
+	if name == tmpDir || strings.HasPrefix(name, tmpDir+"/") || name[0] == '.' ||
+		strings.Contains(name, "/.") {
 		return "", false
 	}
 	return name, true
@@ -120,7 +121,14 @@ func cacheControl(name string) string {
 			return cacheNever
 		}
 		return cacheForever
-	case packsDir, indexesDir, imagesDir, recipesDir, patchesDir, blockmapsDir, releasesDir, catalogsDir:
+	case packsDir,
+		indexesDir,
+		imagesDir,
+		recipesDir,
+		patchesDir,
+		blockmapsDir,
+		releasesDir,
+		catalogsDir:
 		return cacheForever
 	}
 	return cacheNever
@@ -144,7 +152,8 @@ type patientWriter struct {
 
 func (w *patientWriter) Write(p []byte) (int, error) {
 	// A writer that has no deadlines (a test's recorder) does without.
-	if err := w.c.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := w.c.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil &&
+		!errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	return w.ResponseWriter.Write(p)
@@ -160,8 +169,18 @@ func LogRequests(h http.Handler, w io.Writer) http.Handler {
 		defer func() {
 			mu.Lock()
 			defer mu.Unlock()
-			fmt.Fprintf(w, "%s %s %s %q %s %d %d %.3fs\n", start.UTC().Format(time.RFC3339), r.RemoteAddr,
-				r.Method, r.URL.Path, logRange(r), counted.status, counted.bytes, time.Since(start).Seconds())
+			fmt.Fprintf(
+				w,
+				"%s %s %s %q %s %d %d %.3fs\n",
+				start.UTC().Format(time.RFC3339),
+				r.RemoteAddr,
+				r.Method,
+				r.URL.Path,
+				logRange(r),
+				counted.status,
+				counted.bytes,
+				time.Since(start).Seconds(),
+			)
 		}()
 		h.ServeHTTP(counted, r)
 	})

@@ -49,7 +49,8 @@ type BuildStats struct {
 //
 // Errors wrap ErrContent with the path when src gives other bytes, ErrUnknownCodec,
 // or what src and out returned.
-func Build(ctx context.Context, r *Recipe, src Source, out io.WriterAt, o BuildOptions) (BuildStats, error) {
+func Build(ctx context.Context, r *Recipe, src Source, out io.WriterAt,
+	o BuildOptions) (BuildStats, error) {
 	if err := r.validate(true); err != nil {
 		return BuildStats{}, fmt.Errorf("build image: %w", err)
 	}
@@ -101,7 +102,13 @@ func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builde
 			return nil, err
 		}
 	}
-	b := &builder{recipe: r, src: src, items: planLayout(r), hasher: chunkstore.NewHasher(), progress: o.Progress}
+	b := &builder{
+		recipe:   r,
+		src:      src,
+		items:    planLayout(r),
+		hasher:   chunkstore.NewHasher(),
+		progress: o.Progress,
+	}
 	b.stored, _ = src.(Stored)
 	b.layOutHoles()
 
@@ -134,7 +141,12 @@ func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builde
 // trailer gives the image's trailer once all data is written.
 func (b *builder) trailer() []byte {
 	r := b.recipe
-	return Trailer{Codec: r.Codec, Chunking: r.Chunking, First: len(r.First), HotEnd: b.hotEnd}.encode()
+	return Trailer{
+		Codec:    r.Codec,
+		Chunking: r.Chunking,
+		First:    len(r.First),
+		HotEnd:   b.hotEnd,
+	}.encode()
 }
 
 // layOutHoles enters the contents that have no data, and counts the bytes of those that have.

@@ -43,8 +43,14 @@ type Unreadable struct {
 // With DeriveOptions.Known the files that it names, of the same size and with all chunks, are
 // believed to have its contents and are not read; when it is cut by other params, all are. Who
 // reads such a content later may find another one.
-func Derive(ctx context.Context, m *squashfs.Image, params chunkstore.Params, o DeriveOptions) (*Derived, error) {
-	d := &deriver{image: m, options: o, byData: make(map[chunkstore.ID]*place), files: make(map[int]*place)}
+func Derive(ctx context.Context, m *squashfs.Image, params chunkstore.Params,
+	o DeriveOptions) (*Derived, error) {
+	d := &deriver{
+		image:   m,
+		options: o,
+		byData:  make(map[chunkstore.ID]*place),
+		files:   make(map[int]*place),
+	}
 	d.out = &Derived{image: m, Recipe: new(Recipe)}
 	if err := d.run(ctx, params); err != nil {
 		return nil, fmt.Errorf("derive recipe: %w", err)
@@ -75,7 +81,9 @@ type place struct {
 }
 
 // small reports whether all of the content is in a fragment block.
-func (p *place) small(blockSize int) bool { return p.fragment >= 0 && p.node.Size < int64(blockSize) }
+func (p *place) small(blockSize int) bool {
+	return p.fragment >= 0 && p.node.Size < int64(blockSize)
+}
 
 func (d *deriver) run(ctx context.Context, params chunkstore.Params) error {
 	info := d.image.Info()
@@ -125,7 +133,8 @@ func (d *deriver) walk(ctx context.Context) error {
 			}
 			links[n.Inode] = len(r.Entries)
 		}
-		r.Entries = append(r.Entries, Entry{Entry: tree.Entry{Attr: n.Attr, Path: n.Path, Size: n.Size}})
+		r.Entries = append(r.Entries,
+			Entry{Entry: tree.Entry{Attr: n.Attr, Path: n.Path, Size: n.Size}})
 		if n.Type != squashfs.Regular || n.Size == 0 {
 			return nil
 		}
@@ -179,7 +188,8 @@ func (d *deriver) locate(n *squashfs.Node) (*place, error) {
 
 // tolerable reports whether an error only makes the recipe smaller.
 func (d *deriver) tolerable(err error) bool {
-	return d.options.Tolerant && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	return d.options.Tolerant && !errors.Is(err, context.Canceled) &&
+		!errors.Is(err, context.DeadlineExceeded)
 }
 
 // lose notes that the content of p can't be read, or returns the error if that is not permitted.

@@ -19,7 +19,8 @@ func (d *deriver) believe() {
 	}
 	contents := make(map[string]*chunkstore.Content)
 	for i := range known.Entries {
-		if e := &known.Entries[i]; e.Type == squashfs.Regular && e.Link == "" && len(e.Content.Chunks) > 0 {
+		if e := &known.Entries[i]; e.Type == squashfs.Regular && e.Link == "" &&
+			len(e.Content.Chunks) > 0 {
 			contents[e.Path] = e.Content
 		}
 	}
@@ -83,7 +84,8 @@ func (d *deriver) tasks(p *progress) ([]*task, error) {
 		}
 		t.places = append(t.places, pl)
 	}
-	slices.SortStableFunc(tasks, func(a, b *task) int { return cmp.Compare(a.position, b.position) })
+	slices.SortStableFunc(tasks,
+		func(a, b *task) int { return cmp.Compare(a.position, b.position) })
 	return tasks, nil
 }
 

@@ -26,7 +26,8 @@ func (d *Derived) File(id chunkstore.ID) (*squashfs.File, error) {
 // copy its blocks; r nil: no Stored.
 func (d *Derived) Source(r *Recipe) Source {
 	source := imageSource{d}
-	if r == nil || d.Recipe.Codec == "" || r.Codec != d.Recipe.Codec || r.BlockSize != d.Recipe.BlockSize {
+	if r == nil || d.Recipe.Codec == "" || r.Codec != d.Recipe.Codec ||
+		r.BlockSize != d.Recipe.BlockSize {
 		return source
 	}
 	return &storedSource{imageSource: source}
@@ -56,7 +57,8 @@ type storedSource struct {
 }
 
 // StoredBlock implements Stored.
-func (s *storedSource) StoredBlock(c *chunkstore.Content, n int) (stored []byte, compressed, ok bool, err error) {
+func (s *storedSource) StoredBlock(c *chunkstore.Content,
+	n int) (stored []byte, compressed, ok bool, err error) {
 	p := s.d.places[c.ID]
 	if p == nil || p.fragment >= 0 || p.node.Size != c.Size {
 		return nil, false, false, nil
@@ -88,7 +90,9 @@ func (s *storedSource) list(p *place) error {
 }
 
 // StoredFragment implements Stored.
-func (s *storedSource) StoredFragment(contents []chunkstore.ID) (stored []byte, compressed, ok bool, err error) {
+func (s *storedSource) StoredFragment(
+	contents []chunkstore.ID,
+) (stored []byte, compressed, ok bool, err error) {
 	index, ok := s.d.fragments[fragmentKey(contents)]
 	if !ok {
 		return nil, false, false, nil

@@ -123,8 +123,11 @@ func (b *builder) copyBlock(j *job, m member) error {
 func (j *job) copyStored(stored []byte, compressed, hole bool) error {
 	switch {
 	case len(stored) == 0 && hole && !compressed:
-	case len(stored) == 0, compressed && len(stored) >= j.size, !compressed && len(stored) != j.size:
-		return fmt.Errorf("%d stored bytes for %d plain ones: %w", len(stored), j.size, chunkstore.ErrCorrupt)
+	case len(stored) == 0,
+		compressed && len(stored) >= j.size,
+		!compressed && len(stored) != j.size:
+		return fmt.Errorf("%d stored bytes for %d plain ones: %w", len(stored), j.size,
+			chunkstore.ErrCorrupt)
 	}
 	j.scratch = append(j.scratch[:0], stored...)
 	j.stored, j.compressed, j.copied = j.scratch, compressed, true
@@ -157,7 +160,11 @@ func (b *builder) open(ctx context.Context, m member) (*contentReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open /%s: %w", m.path, err)
 	}
-	return &contentReader{in: in, reader: proof.NewReader(in, m.content, b.hasher), path: m.path}, nil
+	return &contentReader{
+		in:     in,
+		reader: proof.NewReader(in, m.content, b.hasher),
+		path:   m.path,
+	}, nil
 }
 
 // read fills p.

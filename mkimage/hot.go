@@ -12,7 +12,11 @@ func hotInodes(r *Recipe) map[string]int {
 	if len(r.First) == 0 {
 		return nil
 	}
-	h := heater{paths: make(tree.Paths, len(r.Entries)), files: make(map[string]int), folders: make(map[string]int)}
+	h := heater{
+		paths:   make(tree.Paths, len(r.Entries)),
+		files:   make(map[string]int),
+		folders: make(map[string]int),
+	}
 	ranks := make(map[string]int, len(r.First))
 	for i, path := range r.First {
 		ranks[path] = i + 1

@@ -8,7 +8,11 @@ import (
 
 // tree gives the image's tree for the writer, when all contents have their places.
 func (b *builder) tree() *squashfs.Entry {
-	t := treeMaker{b: b, inodes: make(map[string]*squashfs.Inode, len(b.recipe.Entries)), hot: hotInodes(b.recipe)}
+	t := treeMaker{
+		b:      b,
+		inodes: make(map[string]*squashfs.Inode, len(b.recipe.Entries)),
+		hot:    hotInodes(b.recipe),
+	}
 	root := t.take("")
 	root.Children = t.folder("")
 	return &root

@@ -27,7 +27,9 @@ type Entry struct {
 
 // hardLink gives the entry of a further name of an inode.
 func hardLink(path string, first *Entry) Entry {
-	return Entry{Entry: tree.Entry{Attr: first.Attr, Path: path, Size: first.Size, Link: first.Path}}
+	return Entry{
+		Entry: tree.Entry{Attr: first.Attr, Path: path, Size: first.Size, Link: first.Path},
+	}
 }
 
 // Recipe is everything but content that decides an image's bytes.

@@ -80,7 +80,8 @@ func (o Options) recipe(entries []tree.Entry) (*Recipe, error) {
 }
 
 // readContent fills in the content of entry i.
-func (r *Recipe) readContent(ctx context.Context, t tree.Tree, i int, s *chunkstore.Splitter, p *progress) error {
+func (r *Recipe) readContent(ctx context.Context, t tree.Tree, i int, s *chunkstore.Splitter,
+	p *progress) error {
 	e := &r.Entries[i]
 	if e.Size == 0 {
 		e.Content = emptyContent
@@ -96,7 +97,8 @@ func (r *Recipe) readContent(ctx context.Context, t tree.Tree, i int, s *chunkst
 		return fmt.Errorf("read /%s: %w", e.Path, err)
 	}
 	if c.Size != e.Size {
-		return fmt.Errorf("read /%s: it has %d bytes and had %d when it was listed", e.Path, c.Size, e.Size)
+		return fmt.Errorf("read /%s: it has %d bytes and had %d when it was listed", e.Path, c.Size,
+			e.Size)
 	}
 	e.Content = &c
 	return nil

@@ -11,7 +11,8 @@ import (
 
 // each calls functions for 0 to n-1, in about that order, and stops at the first error. It makes a
 // function for each of its goroutines; workers 0 is GOMAXPROCS of them.
-func each(ctx context.Context, n, workers int, newWorker func() func(ctx context.Context, i int) error) error {
+func each(ctx context.Context, n, workers int,
+	newWorker func() func(ctx context.Context, i int) error) error {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}

@@ -105,7 +105,8 @@ func (p *parser) hardLink(f *recipetext.Fields, b []byte) ([]byte, error) {
 	path, first := takePath(f), takePath(f)
 	i, ok := p.paths[first]
 	if !ok || p.recipe.Entries[i].Link != "" || first == "" {
-		return nil, corrupt("a hard link to %.200q, which is not the first name of an inode above", first)
+		return nil, corrupt("a hard link to %.200q, which is not the first name of an inode above",
+			first)
 	}
 	e := hardLink(path, &p.recipe.Entries[i])
 	p.contents.End()

@@ -12,7 +12,12 @@ import (
 
 // recipeFormat is described in doc/recipe.md. The longest legal line, an xattr of 64 KiB all
 // escaped, has 200 KB.
-var recipeFormat = recipetext.Format{Name: "recipe", Magic: "deltaup-recipe", Version: "1", LineMax: 1 << 20}
+var recipeFormat = recipetext.Format{
+	Name:    "recipe",
+	Magic:   "deltaup-recipe",
+	Version: "1",
+	LineMax: 1 << 20,
+}
 
 // Words that begin a line and are no entry's letter.
 const (
@@ -66,7 +71,8 @@ func (r *Recipe) ID() (chunkstore.ID, error) {
 // understood, and the same bytes are demanded.
 
 func (r *Recipe) appendImage(b []byte) []byte {
-	return fmt.Appendf(b, "%s block-size=%d codec=%s mtime=%d", wordImage, r.BlockSize, r.Codec, r.ModTime)
+	return fmt.Appendf(b, "%s block-size=%d codec=%s mtime=%d", wordImage, r.BlockSize, r.Codec,
+		r.ModTime)
 }
 
 func appendEntry(b []byte, e *Entry) []byte {
@@ -104,4 +110,6 @@ func appendOrder(b []byte, path string) []byte {
 }
 
 // appendPath writes a tree path with the leading slash that it has in recipes.
-func appendPath(b []byte, path string) []byte { return recipetext.AppendEscaped(append(b, '/'), path) }
+func appendPath(b []byte, path string) []byte {
+	return recipetext.AppendEscaped(append(b, '/'), path)
+}

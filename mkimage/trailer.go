@@ -22,7 +22,8 @@ type Trailer struct {
 const trailerFormat = "deltaup codec=%s chunks=%d,%d,%d first=%d hot=%d\n"
 
 func (t Trailer) encode() []byte {
-	b := fmt.Appendf(nil, trailerFormat, t.Codec, t.Chunking.Min, t.Chunking.Average, t.Chunking.Max, t.First, t.HotEnd)
+	b := fmt.Appendf(nil, trailerFormat, t.Codec, t.Chunking.Min, t.Chunking.Average,
+		t.Chunking.Max, t.First, t.HotEnd)
 	if t.First == 0 {
 		b = bytes.Replace(b, []byte(" hot=0\n"), []byte("\n"), 1)
 	}
@@ -46,8 +47,11 @@ func ReadTrailer(m *squashfs.Image) (t Trailer, ok bool, err error) {
 func parseTrailer(b []byte) (Trailer, bool) {
 	var t Trailer
 	// What does not scan to the end, or scans by chance, is not encoded as the same bytes.
-	fmt.Sscanf(string(b), trailerFormat, &t.Codec, &t.Chunking.Min, &t.Chunking.Average, &t.Chunking.Max, &t.First, &t.HotEnd)
-	if string(t.encode()) != string(b) || recipetext.CheckParameters(t.Codec, t.Chunking) != nil || t.First < 0 || t.HotEnd < 0 {
+	fmt.Sscanf(string(b), trailerFormat, &t.Codec, &t.Chunking.Min, &t.Chunking.Average,
+		&t.Chunking.Max, &t.First, &t.HotEnd)
+	if string(t.encode()) != string(b) || recipetext.CheckParameters(t.Codec, t.Chunking) != nil ||
+		t.First < 0 ||
+		t.HotEnd < 0 {
 		return Trailer{}, false
 	}
 	return t, true

@@ -30,7 +30,8 @@ func (s *treeSource) Open(_ context.Context, c *chunkstore.Content) (io.ReadClos
 // that have the size of a content, in parallel, and calls progress, which may be nil, as
 // [NewRecipe] does. Contents that t does not have are chunkstore.ErrNotFound when they are opened.
 // t must stay open while the source is used.
-func FindContents(ctx context.Context, r *Recipe, t tree.Tree, progress func(done, total int64)) (Source, error) {
+func FindContents(ctx context.Context, r *Recipe, t tree.Tree,
+	progress func(done, total int64)) (Source, error) {
 	wanted, sizes := make(map[chunkstore.ID]bool), make(map[int64]bool)
 	for c := range r.Contents() {
 		if hasData(c) {

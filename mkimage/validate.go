@@ -36,8 +36,10 @@ func (r *Recipe) Validate() error { return r.validate(false) }
 
 // validate lets contents pass whose chunks are not known when unknown is set.
 func (r *Recipe) validate(unknown bool) error {
-	if bits.OnesCount(uint(r.BlockSize)) != 1 || r.BlockSize < squashfs.BlockSizeMin || r.BlockSize > squashfs.BlockSizeMax {
-		return corrupt("block size %d is no power of two from %d to %d", r.BlockSize, squashfs.BlockSizeMin, squashfs.BlockSizeMax)
+	if bits.OnesCount(uint(r.BlockSize)) != 1 || r.BlockSize < squashfs.BlockSizeMin ||
+		r.BlockSize > squashfs.BlockSizeMax {
+		return corrupt("block size %d is no power of two from %d to %d", r.BlockSize,
+			squashfs.BlockSizeMin, squashfs.BlockSizeMax)
 	}
 	if err := recipetext.CheckParameters(r.Codec, r.Chunking); err != nil {
 		return err
@@ -103,7 +105,8 @@ func (v *validator) path(i int) error {
 		return corrupt("an empty name")
 	}
 	parent, name := splitPath(path)
-	if name == "" || name == "." || name == ".." || strings.IndexByte(name, 0) >= 0 || len(name) > squashfs.NameMax {
+	if name == "" || name == "." || name == ".." || strings.IndexByte(name, 0) >= 0 ||
+		len(name) > squashfs.NameMax {
 		return corrupt("%.300q is no file name", name)
 	}
 	if tree.Compare(v.recipe.Entries[i-1].Path, path) >= 0 {
@@ -121,8 +124,10 @@ func (v *validator) hardLink(e *Entry) error {
 		return corrupt("a hard link to %.200q, which does not come before it", e.Link)
 	}
 	first := &v.recipe.Entries[i]
-	if first.Link != "" || first.Type == squashfs.Directory || first.Type != e.Type || e.Content != nil {
-		return corrupt("a hard link to %.200q, which is not the first name of such an inode", e.Link)
+	if first.Link != "" || first.Type == squashfs.Directory || first.Type != e.Type ||
+		e.Content != nil {
+		return corrupt("a hard link to %.200q, which is not the first name of such an inode",
+			e.Link)
 	}
 	return nil
 }
@@ -140,14 +145,17 @@ func (v *validator) attr(e *Entry) error {
 		len(e.Target) > squashfs.TargetMax || strings.IndexByte(e.Target, 0) >= 0 {
 		return corrupt("a link target of %d bytes", len(e.Target))
 	}
-	if device := e.Type == squashfs.BlockDevice || e.Type == squashfs.CharDevice; e.Major > squashfs.MajorMax || e.Minor > squashfs.MinorMax ||
+	if device := e.Type == squashfs.BlockDevice || e.Type == squashfs.CharDevice; e.Major > squashfs.MajorMax ||
+		e.Minor > squashfs.MinorMax ||
 		!device && e.Major|e.Minor != 0 {
 		return corrupt("device number %d:%d", e.Major, e.Minor)
 	}
 	for i, x := range e.Xattrs {
 		prefix, suffix, _ := strings.Cut(x.Name, ".")
 		if prefix != "user" && prefix != "trusted" && prefix != "security" || suffix == "" ||
-			len(x.Name) > squashfs.XattrNameMax || strings.IndexByte(x.Name, 0) >= 0 || len(x.Value) > squashfs.XattrValueMax {
+			len(
+				x.Name,
+			) > squashfs.XattrNameMax || strings.IndexByte(x.Name, 0) >= 0 || len(x.Value) > squashfs.XattrValueMax {
 			return corrupt("xattr %.300q with %d bytes", x.Name, len(x.Value))
 		}
 		if i > 0 && e.Xattrs[i-1].Name >= x.Name {

@@ -132,7 +132,8 @@ func (s *Slot) StartWriteback(off, n int64) {
 
 func deviceSize(f *os.File) (int64, error) {
 	var size uint64
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.BLKGETSIZE64, uintptr(unsafe.Pointer(&size)))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.BLKGETSIZE64,
+		uintptr(unsafe.Pointer(&size)))
 	if errno != 0 {
 		return 0, fmt.Errorf("BLKGETSIZE64: %w", errno)
 	}

@@ -18,7 +18,9 @@ const clockSkew = 10 * time.Minute
 func (r *Repository) judgeBy(newest *metadata.Metadata[metadata.TimestampType]) {
 	r.floor = signedAt(r.set.Root.Signed.UnrecognizedFields, r.set.Root.Signed.Expires)
 	if newest != nil {
-		if at := signedAt(newest.Signed.UnrecognizedFields, newest.Signed.Expires); at.After(r.floor) {
+		if at := signedAt(newest.Signed.UnrecognizedFields, newest.Signed.Expires); at.After(
+			r.floor,
+		) {
 			r.floor = at
 		}
 	}
@@ -41,9 +43,13 @@ func (r *Repository) rootExpired() error {
 func (r *Repository) expired(role string, at time.Time) error {
 	switch now := r.set.RefTime.Add(r.o.Grace); {
 	case now.After(r.now):
-		return refuse(role, ErrExpired, " on %s, and it was %s by the publisher's clock when he signed what was trusted last", day(at), day(r.floor))
+		return refuse(role, ErrExpired,
+			" on %s, and it was %s by the publisher's clock when he signed what was trusted last",
+			day(at), day(r.floor))
 	case r.o.Grace > 0:
-		return refuse(role, ErrExpired, " on %s, longer ago than is accepted; by this machine's clock it is %s", day(at), day(r.now))
+		return refuse(role, ErrExpired,
+			" on %s, longer ago than is accepted; by this machine's clock it is %s", day(at),
+			day(r.now))
 	}
 	return refuse(role, ErrExpired, " on %s; by this machine's clock it is %s", day(at), day(r.now))
 }
@@ -54,11 +60,23 @@ func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 func (r *Repository) Warnings() []string {
 	var all []string
 	if r.now.Add(clockSkew).Before(r.floor) {
-		all = append(all, fmt.Sprintf("freshness is unproven: this machine's clock says %s, and the publisher signed at %s; a mirror that hides newer releases would not be noticed",
-			day(r.now), day(r.floor)))
+		all = append(
+			all,
+			fmt.Sprintf(
+				"freshness is unproven: this machine's clock says %s, and the publisher signed at %s; a mirror that hides newer releases would not be noticed",
+				day(r.now),
+				day(r.floor),
+			),
+		)
 	}
 	if r.unlearnt != nil {
-		all = append(all, fmt.Sprintf("what is remembered of installed releases could not be held against the list of all releases, and counts as it is: %v", r.unlearnt))
+		all = append(
+			all,
+			fmt.Sprintf(
+				"what is remembered of installed releases could not be held against the list of all releases, and counts as it is: %v",
+				r.unlearnt,
+			),
+		)
 	}
 	ref := r.set.RefTime.Add(r.o.Grace)
 	for _, m := range []struct {
@@ -71,7 +89,14 @@ func (r *Repository) Warnings() []string {
 		{metadata.TARGETS, r.set.Targets[metadata.TARGETS].Signed.Expires},
 	} {
 		if ref.After(m.expires) {
-			all = append(all, fmt.Sprintf("the signed %s expired on %s and is accepted all the same, as was asked for", m.role, day(m.expires)))
+			all = append(
+				all,
+				fmt.Sprintf(
+					"the signed %s expired on %s and is accepted all the same, as was asked for",
+					m.role,
+					day(m.expires),
+				),
+			)
 		}
 	}
 	return all

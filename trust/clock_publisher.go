@@ -31,9 +31,11 @@ func (p *Publisher) checkClock() error {
 	leap := max(lifetime(root, metadata.TIMESTAMP), lifetime(root, metadata.SNAPSHOT))
 	switch {
 	case now.Add(clockSkew).Before(last):
-		return fmt.Errorf("%w: it says %s, and %s was signed later, on %s", ErrClock, day(now), what, day(last))
+		return fmt.Errorf("%w: it says %s, and %s was signed later, on %s", ErrClock, day(now),
+			what, day(last))
 	case now.After(last.Add(leap)):
-		return fmt.Errorf("%w: it says %s, and nothing was signed since %s on %s, for %d days", ErrClock, day(now), what, day(last), int(now.Sub(last).Hours()/24))
+		return fmt.Errorf("%w: it says %s, and nothing was signed since %s on %s, for %d days",
+			ErrClock, day(now), what, day(last), int(now.Sub(last).Hours()/24))
 	}
 	return nil
 }
@@ -42,7 +44,13 @@ func (p *Publisher) checkClock() error {
 // neither says.
 func (p *Publisher) signedLast() (what string, last time.Time) {
 	root := &p.root().Signed
-	what, last = fmt.Sprintf("root %d", root.Version), signedAt(root.UnrecognizedFields, root.Expires)
+	what, last = fmt.Sprintf(
+		"root %d",
+		root.Version,
+	), signedAt(
+		root.UnrecognizedFields,
+		root.Expires,
+	)
 	t := &p.timestamp.Signed
 	if at := signedAt(t.UnrecognizedFields, t.Expires); at.After(last) {
 		what, last = fmt.Sprintf("timestamp %d", t.Version), at

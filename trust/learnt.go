@@ -83,7 +83,8 @@ func (r *Repository) sameKeys(root int64, roles ...string) bool {
 	return !slices.ContainsFunc(roles, func(role string) bool {
 		a, b := old.Signed.Roles[role], r.set.Root.Signed.Roles[role]
 		return a == nil || b == nil || a.Threshold != b.Threshold ||
-			!slices.Equal(slices.Sorted(slices.Values(a.KeyIDs)), slices.Sorted(slices.Values(b.KeyIDs)))
+			!slices.Equal(slices.Sorted(slices.Values(a.KeyIDs)),
+				slices.Sorted(slices.Values(b.KeyIDs)))
 	})
 }
 
@@ -136,7 +137,9 @@ func (r *Repository) relearn(ctx context.Context) error {
 }
 
 // signedClaims is what the present keys sign of the record, and the file of the installed release.
-func (r *Repository) signedClaims(ctx context.Context) (signed claims, file chunkstore.ID, err error) {
+func (r *Repository) signedClaims(
+	ctx context.Context,
+) (signed claims, file chunkstore.ID, err error) {
 	rec := &r.state.record
 	if rec.Installed != "" {
 		rel, err := r.Find(ctx, rec.Installed)
@@ -146,7 +149,12 @@ func (r *Repository) signedClaims(ctx context.Context) (signed claims, file chun
 			return claims{}, file, err
 		case known.IsZero() || known == rel.File.ID:
 			file = rel.File.ID
-			signed = claims{Installed: rel.Version, Serial: rel.Serial, Minimum: rel.Minimum, MinimumSerial: rel.MinimumSerial}
+			signed = claims{
+				Installed:     rel.Version,
+				Serial:        rel.Serial,
+				Minimum:       rel.Minimum,
+				MinimumSerial: rel.MinimumSerial,
+			}
 		}
 	}
 	if rec.Minimum == "" || rec.Minimum == signed.Minimum {

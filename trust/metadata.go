@@ -82,7 +82,8 @@ func wellFormed(b []byte, role string) error {
 	}
 	m := meta.Signed.Meta[refers]
 	if m.Version < 1 || m.Length < 1 || m.Hashes["sha256"] == "" {
-		return refuse(role, ErrMalformed, ": it does not name version, length and SHA-256 of %s", refers)
+		return refuse(role, ErrMalformed, ": it does not name version, length and SHA-256 of %s",
+			refers)
 	}
 	return nil
 }
@@ -113,7 +114,8 @@ func bounded(b []byte, role string) error {
 	maps.Copy(all, file.Signed.Meta)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if v := all[name].Version; v < 1 || v > maxNumber {
-			return refuse(role, ErrMalformed, ": version %d of %.80q, from 1 to %d are possible", v, strings.TrimSuffix(name, ".json"), maxNumber)
+			return refuse(role, ErrMalformed, ": version %d of %.80q, from 1 to %d are possible", v,
+				strings.TrimSuffix(name, ".json"), maxNumber)
 		}
 	}
 	return nil
@@ -132,7 +134,8 @@ func wellFormedKeys(b []byte) error {
 	}
 	for id, key := range root.Signed.Keys {
 		public, err := hex.DecodeString(key.Value.PublicKey)
-		if key.Type == metadata.KeyTypeEd25519 && (err != nil || len(public) != ed25519.PublicKeySize) {
+		if key.Type == metadata.KeyTypeEd25519 &&
+			(err != nil || len(public) != ed25519.PublicKeySize) {
 			return refuse(metadata.ROOT, ErrMalformed, ": key %.80q is none of Ed25519", id)
 		}
 	}
@@ -173,7 +176,11 @@ func signedAt(members map[string]any, expires time.Time) time.Time {
 // metaFile names a file of metadata by version, length and hash.
 func metaFile(version int64, b []byte) *metadata.MetaFiles {
 	sum := sha256.Sum256(b)
-	return &metadata.MetaFiles{Version: version, Length: int64(len(b)), Hashes: metadata.Hashes{"sha256": sum[:]}}
+	return &metadata.MetaFiles{
+		Version: version,
+		Length:  int64(len(b)),
+		Hashes:  metadata.Hashes{"sha256": sum[:]},
+	}
 }
 
 // targetFile names a file of the mirror, for us by BLAKE3 and for every other reader of TUF by
@@ -185,7 +192,11 @@ func targetFile(b []byte, custom any) (*metadata.TargetFiles, error) {
 		return nil, err
 	}
 	m := json.RawMessage(raw)
-	return &metadata.TargetFiles{Length: int64(len(b)), Hashes: metadata.Hashes{"sha256": sum[:]}, Custom: &m}, nil
+	return &metadata.TargetFiles{
+		Length: int64(len(b)),
+		Hashes: metadata.Hashes{"sha256": sum[:]},
+		Custom: &m,
+	}, nil
 }
 
 // customObject is the custom member of the catalog's target.
@@ -205,7 +216,8 @@ func listed(t *metadata.TargetsType) (releases []Release, cat *mirror.Object, er
 			continue // of no concern to us
 		}
 		refused := func(err error) error {
-			return fmt.Errorf("target %.100q: %w: %w", name, refuse(metadata.TARGETS, ErrMalformed, ""), err)
+			return fmt.Errorf("target %.100q: %w: %w", name,
+				refuse(metadata.TARGETS, ErrMalformed, ""), err)
 		}
 		if name == catalogPath {
 			var c customObject

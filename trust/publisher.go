@@ -103,7 +103,13 @@ func (p *Publisher) Add(_ context.Context, channel string, r *mirror.Release, in
 	if err != nil {
 		return err
 	}
-	entry := Release{Version: r.Version, Serial: p.catalog.next(), File: object, Compatible: r.Compatible, KernelArguments: info.KernelArguments}
+	entry := Release{
+		Version:         r.Version,
+		Serial:          p.catalog.next(),
+		File:            object,
+		Compatible:      r.Compatible,
+		KernelArguments: info.KernelArguments,
+	}
 	if old := p.catalog.find(r.Version); old != nil {
 		if old.File != object {
 			return fmt.Errorf("version %s: %w", r.Version, ErrSigned)
@@ -137,7 +143,8 @@ func (p *Publisher) minimum(r *Release, version string) error {
 		return fmt.Errorf("minimum version %s: %w", version, ErrUnknown)
 	}
 	if old.Serial > r.Serial {
-		return fmt.Errorf("minimum version %s: %w: it is newer than %s", version, ErrUnknown, r.Version)
+		return fmt.Errorf("minimum version %s: %w: it is newer than %s", version, ErrUnknown,
+			r.Version)
 	}
 	r.MinimumSerial = old.Serial
 	return nil

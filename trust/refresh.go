@@ -82,11 +82,17 @@ func (r *Repository) keepRoot(b []byte) error {
 func (r *Repository) followRoots(ctx context.Context) error {
 	for range maxRotations {
 		var file []byte
-		err := r.fetch(ctx, metadata.ROOT, mirror.MetadataPath(metadata.ROOT, r.set.Root.Signed.Version+1), maxRoot, func(b []byte) error {
-			file = b
-			_, err := r.set.UpdateRoot(b)
-			return judge(r.set, metadata.ROOT, b, err)
-		})
+		err := r.fetch(
+			ctx,
+			metadata.ROOT,
+			mirror.MetadataPath(metadata.ROOT, r.set.Root.Signed.Version+1),
+			maxRoot,
+			func(b []byte) error {
+				file = b
+				_, err := r.set.UpdateRoot(b)
+				return judge(r.set, metadata.ROOT, b, err)
+			},
+		)
 		// a mirror that hides it is found out when the timestamp expires
 		if errors.Is(err, mirror.ErrMissing) {
 			return nil
@@ -103,7 +109,8 @@ func (r *Repository) followRoots(ctx context.Context) error {
 
 // fetch reads a file that verify judges. Its error names the file and says what is wrong with it;
 // where several mirrors were asked, what was wrong with the last.
-func (r *Repository) fetch(ctx context.Context, role, name string, limit int64, verify func([]byte) error) error {
+func (r *Repository) fetch(ctx context.Context, role, name string, limit int64,
+	verify func([]byte) error) error {
 	var refused error
 	get := r.o.Client.FetchLatest
 	if role == metadata.ROOT { // the next one is there only if the keys have changed
@@ -141,24 +148,31 @@ func (r *Repository) timestamp(ctx context.Context) error {
 	}
 	var file []byte
 	start := time.Now()
-	err = r.fetch(ctx, metadata.TIMESTAMP, mirror.TimestampPath, maxTimestamp, func(b []byte) error {
-		before := r.set.Timestamp
-		r.judgeBy(nil) // what an older timestamp said of the time is no matter for a newer one
-		_, err := r.set.UpdateTimestamp(b)
-		if r.set.Timestamp != before {
-			file = b
-		}
-		r.judgeBy(r.set.Timestamp)
-		switch {
-		case errors.Is(err, &metadata.ErrEqualVersionNumber{}), errors.Is(err, &metadata.ErrExpiredMetadata{}):
-		case err != nil:
-			return judge(r.set, metadata.TIMESTAMP, b, err)
-		}
-		if r.set.Timestamp.Signed.IsExpired(r.set.RefTime) {
-			return r.expired(metadata.TIMESTAMP, r.set.Timestamp.Signed.Expires)
-		}
-		return nil
-	})
+	err = r.fetch(
+		ctx,
+		metadata.TIMESTAMP,
+		mirror.TimestampPath,
+		maxTimestamp,
+		func(b []byte) error {
+			before := r.set.Timestamp
+			r.judgeBy(nil) // what an older timestamp said of the time is no matter for a newer one
+			_, err := r.set.UpdateTimestamp(b)
+			if r.set.Timestamp != before {
+				file = b
+			}
+			r.judgeBy(r.set.Timestamp)
+			switch {
+			case errors.Is(err, &metadata.ErrEqualVersionNumber{}),
+				errors.Is(err, &metadata.ErrExpiredMetadata{}):
+			case err != nil:
+				return judge(r.set, metadata.TIMESTAMP, b, err)
+			}
+			if r.set.Timestamp.Signed.IsExpired(r.set.RefTime) {
+				return r.expired(metadata.TIMESTAMP, r.set.Timestamp.Signed.Expires)
+			}
+			return nil
+		},
+	)
 	r.rtt = time.Since(start)
 	if errors.Is(err, mirror.ErrMissing) {
 		_, none := r.o.Client.Pointer(ctx, r.o.Channel)
@@ -191,14 +205,20 @@ func (r *Repository) snapshot(ctx context.Context) error {
 	}
 	want := r.set.Timestamp.Signed.Meta[snapshotName]
 	var file []byte
-	err = r.fetch(ctx, metadata.SNAPSHOT, mirror.MetadataPath(metadata.SNAPSHOT, want.Version), min(want.Length, maxSnapshot), func(b []byte) error {
-		_, err := r.set.UpdateSnapshot(b, false)
-		if errors.Is(err, &metadata.ErrExpiredMetadata{}) && r.set.Snapshot != nil {
-			return r.expired(metadata.SNAPSHOT, r.set.Snapshot.Signed.Expires)
-		}
-		file = b
-		return judge(r.set, metadata.SNAPSHOT, b, err)
-	})
+	err = r.fetch(
+		ctx,
+		metadata.SNAPSHOT,
+		mirror.MetadataPath(metadata.SNAPSHOT, want.Version),
+		min(want.Length, maxSnapshot),
+		func(b []byte) error {
+			_, err := r.set.UpdateSnapshot(b, false)
+			if errors.Is(err, &metadata.ErrExpiredMetadata{}) && r.set.Snapshot != nil {
+				return r.expired(metadata.SNAPSHOT, r.set.Snapshot.Signed.Expires)
+			}
+			file = b
+			return judge(r.set, metadata.SNAPSHOT, b, err)
+		},
+	)
 	if err != nil {
 		return err
 	}
@@ -218,16 +238,22 @@ func (r *Repository) targets(ctx context.Context) error {
 	}
 	want := r.set.Snapshot.Signed.Meta[targetsName]
 	var file []byte
-	err = r.fetch(ctx, metadata.TARGETS, mirror.MetadataPath(metadata.TARGETS, want.Version), min(want.Length, maxTargets), func(b []byte) error {
-		file = b
-		_, err := r.set.UpdateTargets(b)
-		if errors.Is(err, &metadata.ErrExpiredMetadata{}) {
-			if m, wrong := metadata.Targets().FromBytes(b); wrong == nil {
-				return r.expired(metadata.TARGETS, m.Signed.Expires)
+	err = r.fetch(
+		ctx,
+		metadata.TARGETS,
+		mirror.MetadataPath(metadata.TARGETS, want.Version),
+		min(want.Length, maxTargets),
+		func(b []byte) error {
+			file = b
+			_, err := r.set.UpdateTargets(b)
+			if errors.Is(err, &metadata.ErrExpiredMetadata{}) {
+				if m, wrong := metadata.Targets().FromBytes(b); wrong == nil {
+					return r.expired(metadata.TARGETS, m.Signed.Expires)
+				}
 			}
-		}
-		return judge(r.set, metadata.TARGETS, b, err)
-	})
+			return judge(r.set, metadata.TARGETS, b, err)
+		},
+	)
 	if err != nil {
 		return err
 	}

@@ -79,12 +79,14 @@ func judgeSignatures(set *trustedmetadata.TrustedMetadata, role string, file any
 	if set != nil {
 		root = set.Root
 	}
-	if next, ok := file.(*metadata.Metadata[metadata.RootType]); ok && (root == nil || root.VerifyDelegate(role, next) == nil) {
+	if next, ok := file.(*metadata.Metadata[metadata.RootType]); ok &&
+		(root == nil || root.VerifyDelegate(role, next) == nil) {
 		root, own = next, true
 	}
 	r := root.Signed.Roles[role]
 	n := signatures(root, role, file)
-	wants := fmt.Sprintf("root %d asks for %d of %d keys of role %s", root.Signed.Version, r.Threshold, len(r.KeyIDs), role)
+	wants := fmt.Sprintf("root %d asks for %d of %d keys of role %s", root.Signed.Version,
+		r.Threshold, len(r.KeyIDs), role)
 	switch {
 	case own:
 		return refuse(role, ErrRootKeys, ": by %d, and %s", n, wants)

@@ -55,7 +55,8 @@ func (i Info) Validate() error {
 	}
 	switch {
 	case len(i.KernelArguments) > maxArguments || !printable(i.KernelArguments):
-		return fmt.Errorf("kernel arguments: at most %d printable ASCII characters are possible", maxArguments)
+		return fmt.Errorf("kernel arguments: at most %d printable ASCII characters are possible",
+			maxArguments)
 	case len(i.Notes) > maxNotes:
 		return fmt.Errorf("notes of %d bytes: at most %d are possible", len(i.Notes), maxNotes)
 	}
@@ -68,13 +69,15 @@ func (r *Release) validate() error {
 	}
 	switch {
 	case r.Serial > maxNumber || r.MinimumSerial > maxNumber:
-		return fmt.Errorf("serial %d with a minimum of %d: none beyond %d is possible", r.Serial, r.MinimumSerial, maxNumber)
+		return fmt.Errorf("serial %d with a minimum of %d: none beyond %d is possible", r.Serial,
+			r.MinimumSerial, maxNumber)
 	case r.Serial < 1 || r.MinimumSerial < 0 || r.MinimumSerial > r.Serial || (r.Minimum == "") != (r.MinimumSerial == 0):
 		return fmt.Errorf("serial %d with a minimum of %d", r.Serial, r.MinimumSerial)
 	case r.File.ID.IsZero() || r.File.Size < 1 || r.File.Size > mirror.MaxReleaseSize:
 		return fmt.Errorf("a release file of %d bytes", r.File.Size)
 	case len(r.Compatible) > maxCompatible || !printable(r.Compatible):
-		return fmt.Errorf("compatible: at most %d printable ASCII characters are possible", maxCompatible)
+		return fmt.Errorf("compatible: at most %d printable ASCII characters are possible",
+			maxCompatible)
 	case len(r.Channels) > maxChannels:
 		return fmt.Errorf("%d channels", len(r.Channels))
 	}

@@ -131,9 +131,11 @@ func (r *Repository) Permit(rel *Release) error {
 	rec := &r.state.record
 	switch {
 	case rel.Serial < rec.MinimumSerial:
-		return fmt.Errorf("release %s: %w: nothing older than %s is permitted here any more", rel.Version, ErrWithdrawn, rec.Minimum)
+		return fmt.Errorf("release %s: %w: nothing older than %s is permitted here any more",
+			rel.Version, ErrWithdrawn, rec.Minimum)
 	case rel.Serial < rec.Serial && !r.o.Downgrade:
-		return fmt.Errorf("release %s: %w: %s, which is newer, was installed here", rel.Version, ErrDowngrade, rec.Installed)
+		return fmt.Errorf("release %s: %w: %s, which is newer, was installed here", rel.Version,
+			ErrDowngrade, rec.Installed)
 	}
 	return nil
 }

@@ -51,7 +51,11 @@ func (p *Publisher) Keys() (roles []RoleInfo, unused []KeyInfo, err error) {
 	root := p.root()
 	for _, role := range Roles {
 		r := root.Signed.Roles[role]
-		info := RoleInfo{Role: role, Threshold: r.Threshold, Lifetime: int(lifetime(&root.Signed, role).Hours() / 24)}
+		info := RoleInfo{
+			Role:      role,
+			Threshold: r.Threshold,
+			Lifetime:  int(lifetime(&root.Signed, role).Hours() / 24),
+		}
 		switch role {
 		case metadata.ROOT:
 			info.Version, info.Expires = root.Signed.Version, root.Signed.Expires

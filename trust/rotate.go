@@ -65,7 +65,9 @@ func (p *Publisher) Rotate(c Change) error {
 	return writeFile(p.o.Keys[0], filepath.Join(p.o.Keys[0], rootFile), b)
 }
 
-func copyRoot(old *metadata.Metadata[metadata.RootType]) (*metadata.Metadata[metadata.RootType], error) {
+func copyRoot(
+	old *metadata.Metadata[metadata.RootType],
+) (*metadata.Metadata[metadata.RootType], error) {
 	b, err := old.ToBytes(false)
 	if err != nil {
 		return nil, err
@@ -74,12 +76,15 @@ func copyRoot(old *metadata.Metadata[metadata.RootType]) (*metadata.Metadata[met
 }
 
 // replaceKeys removes from root the keys that are to go and adds new ones in their place.
-func (p *Publisher) replaceKeys(root *metadata.Metadata[metadata.RootType], c Change, how InitOptions) error {
+func (p *Publisher) replaceKeys(root *metadata.Metadata[metadata.RootType], c Change,
+	how InitOptions) error {
 	for _, role := range Roles {
 		var gone []string
 		r := root.Signed.Roles[role]
 		for _, id := range r.KeyIDs {
-			if role == c.Role || c.Revoke != "" && len(c.Revoke) >= 8 && len(id) >= len(c.Revoke) && id[:len(c.Revoke)] == c.Revoke {
+			if role == c.Role ||
+				c.Revoke != "" && len(c.Revoke) >= 8 && len(id) >= len(c.Revoke) &&
+					id[:len(c.Revoke)] == c.Revoke {
 				gone = append(gone, id)
 			}
 		}
@@ -111,7 +116,11 @@ func (p *Publisher) replaceKeys(root *metadata.Metadata[metadata.RootType], c Ch
 		c.Revoke = ""
 	}
 	if c.Revoke != "" {
-		return fmt.Errorf("key %s: %w: the root has no such key (8 or more digits of its id are wanted)", c.Revoke, ErrUnknown)
+		return fmt.Errorf(
+			"key %s: %w: the root has no such key (8 or more digits of its id are wanted)",
+			c.Revoke,
+			ErrUnknown,
+		)
 	}
 	return nil
 }

@@ -14,7 +14,12 @@ import (
 
 // DefaultLifetimes is how many days the signatures of each role hold when a publisher says nothing
 // else.
-var DefaultLifetimes = map[string]int{metadata.ROOT: 730, metadata.TARGETS: 365, metadata.SNAPSHOT: 90, metadata.TIMESTAMP: 14}
+var DefaultLifetimes = map[string]int{
+	metadata.ROOT:      730,
+	metadata.TARGETS:   365,
+	metadata.SNAPSHOT:  90,
+	metadata.TIMESTAMP: 14,
+}
 
 // maxLifetime is how many days signatures may hold at most.
 const maxLifetime = 36500
@@ -100,7 +105,8 @@ func (p *Publisher) sealFor(targets bool, roots ...*metadata.Metadata[metadata.R
 
 // sign signs m anew with the role's keys of all roots, encodes it, and makes sure that a target
 // will read it.
-func sign[T metadata.Roles](p *Publisher, role string, m *metadata.Metadata[T], roots []*metadata.Metadata[metadata.RootType]) ([]byte, error) {
+func sign[T metadata.Roles](p *Publisher, role string, m *metadata.Metadata[T],
+	roots []*metadata.Metadata[metadata.RootType]) ([]byte, error) {
 	m.ClearSignatures()
 	done := map[string]bool{}
 	for i, root := range roots {
@@ -139,7 +145,8 @@ func sign[T metadata.Roles](p *Publisher, role string, m *metadata.Metadata[T], 
 }
 
 // signers opens as many of a role's keys as its threshold demands.
-func (p *Publisher) signers(role string, root *metadata.Metadata[metadata.RootType]) (map[string]signature.Signer, error) {
+func (p *Publisher) signers(role string,
+	root *metadata.Metadata[metadata.RootType]) (map[string]signature.Signer, error) {
 	r := root.Signed.Roles[role]
 	if r == nil {
 		return nil, fmt.Errorf("role %s: %w: the root has none", role, ErrMalformed)
@@ -156,7 +163,8 @@ func (p *Publisher) signers(role string, root *metadata.Metadata[metadata.RootTy
 		signers[id] = s
 	}
 	if len(signers) < r.Threshold {
-		return nil, fmt.Errorf("role %s: %w: %d of %d are needed, %d at hand", role, ErrKeys, r.Threshold, len(r.KeyIDs), len(signers))
+		return nil, fmt.Errorf("role %s: %w: %d of %d are needed, %d at hand", role, ErrKeys,
+			r.Threshold, len(r.KeyIDs), len(signers))
 	}
 	return signers, nil
 }

@@ -89,7 +89,8 @@ func readRecord(dir string) (*record, error) {
 		return nil, err
 	}
 	if r.Format != recordFormat || r.Root < 0 || r.Serial < 0 || r.MinimumSerial < 0 {
-		return nil, fmt.Errorf("format %d with root %d is none that this program writes", r.Format, r.Root)
+		return nil, fmt.Errorf("format %d with root %d is none that this program writes", r.Format,
+			r.Root)
 	}
 	return &r, nil
 }

@@ -56,7 +56,8 @@ func pack(t *testing.T) *stored {
 		s.plain = append(s.plain, p)
 		s.chunks = append(s.chunks, chunkstore.Chunk{ID: chunkstore.Sum(p), Size: int64(len(p))})
 	}
-	folder, err := chunkstore.OpenFolder(filepath.Join(s.root, "packs"), filepath.Join(s.root, "tmp"))
+	folder, err := chunkstore.OpenFolder(filepath.Join(s.root, "packs"),
+		filepath.Join(s.root, "tmp"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,8 @@ func testWrongSize(t *testing.T, open Open) {
 	store := open(t, s.root, s.at)
 	c := s.chunks[10]
 	for _, size := range []int64{-1, 0, 1, c.Size - 1, c.Size + 1, 1 << 50} {
-		wantError(t.Context(), t, store, chunkstore.Chunk{ID: c.ID, Size: size}, chunkstore.ErrCorrupt)
+		wantError(t.Context(), t, store, chunkstore.Chunk{ID: c.ID, Size: size},
+			chunkstore.ErrCorrupt)
 	}
 }
 
@@ -177,7 +179,8 @@ func testConcurrent(t *testing.T, open Open) {
 	}
 }
 
-func wantError(ctx context.Context, t *testing.T, store chunkstore.Store, c chunkstore.Chunk, want error) {
+func wantError(ctx context.Context, t *testing.T, store chunkstore.Store, c chunkstore.Chunk,
+	want error) {
 	t.Helper()
 	got, err := store.Chunk(ctx, c)
 	if !errors.Is(err, want) {

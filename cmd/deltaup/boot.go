@@ -16,7 +16,9 @@ func newBootCommand(env *Env) *cobra.Command {
 
 func newBootSetupCommand(env *Env) *cobra.Command {
 	var o device.SetupOptions
-	cmd := newMachineCommand("setup", "Write GRUB's environment block and scripts for the slots",
+	cmd := newMachineCommand(
+		"setup",
+		"Write GRUB's environment block and scripts for the slots",
 		`Setup makes the environment block of the configuration, lets the running slot be the active one, and
 writes deltaup.cfg beside the block: menu entries for a grub.cfg to source. They take no menu over
 and boot nothing until they are chosen. With --generator the same becomes a script for /etc/grub.d,
@@ -26,7 +28,8 @@ that is damaged, and what goes wrong leaves everything as it was.
 On a machine whose slots are all empty none is active: the first deltaup pull or install fills one, which then is.
 
 With --sysroot the machine's file systems have to be mounted below DIR: where BOOT lies and how GRUB finds it
-is what is mounted there. A FILE is a path of that machine.`, exactArgs(0),
+is what is mounted there. A FILE is a path of that machine.`,
+		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			files, err := d.Setup(ctx, o)
 			if err != nil {
@@ -36,11 +39,14 @@ is what is mounted there. A FILE is a path of that machine.`, exactArgs(0),
 				printf(env.Stdout, "%s\n", f)
 			}
 			return nil
-		})
+		},
+	)
 	f := cmd.Flags()
 	f.StringVar(&o.Part, "part", "", "write the menu entries to `FILE`")
-	f.StringVar(&o.Generator, "generator", "", "write a generator to `FILE`, such as /etc/grub.d/42_deltaup")
+	f.StringVar(&o.Generator, "generator", "",
+		"write a generator to `FILE`, such as /etc/grub.d/42_deltaup")
 	f.StringVar(&o.Whole, "whole", "", "write a whole grub.cfg to `FILE`")
-	f.StringVar(&o.Active, "active", "", "`SLOT` that boots at first, on a machine that runs from none and has one to boot")
+	f.StringVar(&o.Active, "active", "",
+		"`SLOT` that boots at first, on a machine that runs from none and has one to boot")
 	return cmd
 }

@@ -37,7 +37,8 @@ releases that need it, and lists files that no release needs.`,
 			return runCheck(cmd.Context(), env, &o)
 		},
 	}
-	cmd.Flags().BoolVar(&o.deep, "deep", false, "also apply each patch set to the release that it leads from")
+	cmd.Flags().
+		BoolVar(&o.deep, "deep", false, "also apply each patch set to the release that it leads from")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
 	return cmd
 }
@@ -55,7 +56,8 @@ func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
 	switch err := trust.Check(o.dir); {
 	case errors.Is(err, trust.ErrUnsigned):
 	case err != nil:
-		report.Damaged = append(report.Damaged, mirror.Damage{Name: "signed metadata", What: err.Error()})
+		report.Damaged = append(report.Damaged,
+			mirror.Damage{Name: "signed metadata", What: err.Error()})
 	}
 	if o.json {
 		if err := printJSON(env.Stdout, report); err != nil {
@@ -81,6 +83,13 @@ func printReport(w io.Writer, r *mirror.CheckReport) {
 	for _, name := range r.Unreferenced {
 		printf(w, "unreferenced: %s\n", human.Name(name))
 	}
-	printf(w, "%s, %s, %s: %d damaged, %d unreferenced\n", count(r.Releases, "release"), count(r.Files, "file"),
-		human.Size(r.Bytes), len(r.Damaged), len(r.Unreferenced))
+	printf(
+		w,
+		"%s, %s, %s: %d damaged, %d unreferenced\n",
+		count(r.Releases, "release"),
+		count(r.Files, "file"),
+		human.Size(r.Bytes),
+		len(r.Damaged),
+		len(r.Unreferenced),
+	)
 }

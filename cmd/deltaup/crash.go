@@ -29,7 +29,8 @@ func writeRuntime(fd uintptr, p unsafe.Pointer, n int32) int32 {
 		debug.SetTraceback("crash")
 		if crashNoticed.CompareAndSwap(false, true) {
 			// What is lost here cannot be told to anybody.
-			_, _, _ = syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&crashNotice[0])), uintptr(len(crashNotice)))
+			_, _, _ = syscall.RawSyscall(syscall.SYS_WRITE, fd,
+				uintptr(unsafe.Pointer(&crashNotice[0])), uintptr(len(crashNotice)))
 		}
 	}
 	written, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(p), uintptr(n))

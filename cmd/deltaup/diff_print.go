@@ -18,7 +18,8 @@ func printDiff(w io.Writer, o *diffOptions, r *diff.Report) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	printf(t, "\nroute\tfiles\tsize\tcost\t\n")
 	for _, c := range r.Routes {
-		printf(t, "%s\t%s\t%s\t%s\t\n", c.Route, humanize.Comma(int64(c.Files)), human.Size(c.Size), human.Size(c.Cost))
+		printf(t, "%s\t%s\t%s\t%s\t\n", c.Route, humanize.Comma(int64(c.Files)), human.Size(c.Size),
+			human.Size(c.Cost))
 	}
 	t.Flush()
 	printNames(w, &r.Names)
@@ -37,19 +38,31 @@ func printTotals(w io.Writer, r *diff.Report) {
 		printf(w, "by patches: %s in a patch set (%s of it the recipe), %s in chunks beside it\n",
 			human.Size(t.PatchSet), human.Size(t.Recipe), human.Size(t.LeftChunks))
 		if t.LeftOut > 0 {
-			printf(w, "to know where these chunks are: %s for recipe, index and requests\n", human.Size(t.LeftOut))
+			printf(w, "to know where these chunks are: %s for recipe, index and requests\n",
+				human.Size(t.LeftOut))
 		}
 	}
 	printf(w, "by chunks: %s, recipe and index not counted\n", human.Size(r.Whole.Chunks))
 	if r.Whole.Blocks > 0 {
-		printf(w, "by stored blocks: %s; without them %s are compressed again\n", human.Size(r.Whole.Blocks), human.Size(r.Whole.Compress))
+		printf(w, "by stored blocks: %s; without them %s are compressed again\n",
+			human.Size(r.Whole.Blocks), human.Size(r.Whole.Compress))
 	}
 }
 
 func printNames(w io.Writer, n *diff.Names) {
-	printf(w, "\n%s names: %s added (%s renamed or copied), %s removed, %s with another content, %s with another owner or mode alone, %s with another time stamp alone\n",
-		humanize.Comma(int64(n.Total)), humanize.Comma(int64(n.Added)), humanize.Comma(int64(n.Renamed)), humanize.Comma(int64(n.Removed)),
-		humanize.Comma(int64(n.Content)), humanize.Comma(int64(n.Owner)), humanize.Comma(int64(n.Times)))
+	printf(
+		w,
+		"\n%s names: %s added (%s renamed or copied), %s removed, %s with another content, %s with another owner or mode alone, %s with another time stamp alone\n",
+		humanize.Comma(int64(n.Total)),
+		humanize.Comma(int64(n.Added)),
+		humanize.Comma(int64(n.Renamed)),
+		humanize.Comma(int64(n.Removed)),
+		humanize.Comma(
+			int64(n.Content),
+		),
+		humanize.Comma(int64(n.Owner)),
+		humanize.Comma(int64(n.Times)),
+	)
 	if n.Owner > 0 {
 		printf(w, "another owner or mode: %s\n", example(n.OwnerExample, n.Owner))
 	}
@@ -57,8 +70,12 @@ func printNames(w io.Writer, n *diff.Names) {
 		printf(w, "another time stamp: %s\n", example(n.TimesExample, n.Times))
 	}
 	if n.Moved > 0 || n.Repacked > 0 {
-		printf(w, "%s unchanged files moved in the order of the data; %s of unchanged files lie in changed blocks\n",
-			humanize.Comma(int64(n.Moved)), human.Size(n.Repacked))
+		printf(
+			w,
+			"%s unchanged files moved in the order of the data; %s of unchanged files lie in changed blocks\n",
+			humanize.Comma(int64(n.Moved)),
+			human.Size(n.Repacked),
+		)
 	}
 }
 
@@ -91,11 +108,13 @@ func printCosts(w io.Writer, r *diff.Report) {
 	}
 	printf(w, "\ndirectories, with all below them:\n")
 	for _, d := range r.Directories {
-		printf(w, "%10s  %s (%s)\n", human.Size(d.Cost), human.Name("/"+d.Path), count(d.Files, "file"))
+		printf(w, "%10s  %s (%s)\n", human.Size(d.Cost), human.Name("/"+d.Path),
+			count(d.Files, "file"))
 	}
 	printf(w, "\nfiles:\n")
 	for _, f := range r.Files {
-		printf(w, "%10s  %-6s  %s, %s", human.Size(f.Cost), f.Route, human.Name("/"+f.Path), human.Size(f.Size))
+		printf(w, "%10s  %-6s  %s, %s", human.Size(f.Cost), f.Route, human.Name("/"+f.Path),
+			human.Size(f.Size))
 		switch {
 		case f.Base != "" && f.Base != f.Path:
 			printf(w, ", from %s", human.Name("/"+f.Base))

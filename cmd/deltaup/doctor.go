@@ -20,7 +20,9 @@ type doctorOptions struct {
 
 func newDoctorCommand(env *Env) *cobra.Command {
 	var o doctorOptions
-	cmd := newMachineCommand("doctor", "Look at all that updates and fallbacks rest on",
+	cmd := newMachineCommand(
+		"doctor",
+		"Look at all that updates and fallbacks rest on",
 		`Doctor looks whether the slots are what the configuration says, whether GRUB and this program use
 the same environment block on a file system that GRUB can write, whether each slot has
 kernel and initrd, and whether there is a slot to fall back to. For each finding it says what to do.
@@ -30,7 +32,8 @@ With --scrub, it first reads the images, kernels and initrds of all slots that G
 the running one included, from their media and holds them against the hashes that were
 remembered when they were installed. It gives way to whatever else wants the disk or the
 processor. What it found, and when, is remembered for later runs of doctor and status.
-Nothing else is written: deltaup repair mends what it finds.`, exactArgs(0),
+Nothing else is written: deltaup repair mends what it finds.`,
+		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			if err := o.scrubs(ctx, env, d); err != nil {
 				return err
@@ -44,11 +47,13 @@ Nothing else is written: deltaup repair mends what it finds.`, exactArgs(0),
 			}
 			printFindings(env.Stdout, findings)
 			return device.Sound(findings)
-		})
+		},
+	)
 	f := cmd.Flags()
 	f.BoolVar(&o.scrub, "scrub", false, "read all slots and compare them with what was installed")
 	f.StringVar(&o.slot, "slot", "", "with --scrub: read this `SLOT` only: a name, booted or other")
-	f.StringVar(&o.limitRate, "limit-rate", "", "with --scrub: read no more than `BYTES` a second, such as 20M")
+	f.StringVar(&o.limitRate, "limit-rate", "",
+		"with --scrub: read no more than `BYTES` a second, such as 20M")
 	f.BoolVar(&o.json, "json", false, "print a JSON array of findings")
 	return cmd
 }

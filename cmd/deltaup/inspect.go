@@ -66,7 +66,8 @@ type fact struct {
 // inUnits adds people's units to a large number of bytes.
 func (f fact) inUnits() string {
 	n, ok := f.value.(int64)
-	if !ok || n < 1000 || !strings.HasPrefix(f.name, "bytes") && !strings.HasSuffix(f.name, "bytes") {
+	if !ok || n < 1000 ||
+		!strings.HasPrefix(f.name, "bytes") && !strings.HasSuffix(f.name, "bytes") {
 		return ""
 	}
 	return " (" + human.Size(n) + ")"
@@ -176,9 +177,18 @@ func reportImage(ctx context.Context, m *squashfs.Image) (*report, error) {
 	}
 	info := m.Info()
 	r := &report{Kind: "squashfs image", Facts: facts{
-		{"bytes_used", info.BytesUsed}, {"compression", info.Compression}, {"block_size", info.BlockSize},
-		{"mtime", info.ModTime}, {"inodes", info.Inodes}, {"fragment_blocks", info.Fragments}, {"owners", info.IDs},
-		{"entries", entries}, {"folders", count[squashfs.Directory]}, {"files", count[squashfs.Regular]},
+		{
+			"bytes_used",
+			info.BytesUsed,
+		}, {"compression", info.Compression}, {"block_size", info.BlockSize},
+		{
+			"mtime",
+			info.ModTime,
+		}, {"inodes", info.Inodes}, {"fragment_blocks", info.Fragments}, {"owners", info.IDs},
+		{
+			"entries",
+			entries,
+		}, {"folders", count[squashfs.Directory]}, {"files", count[squashfs.Regular]},
 		{"symbolic_links", count[squashfs.Symlink]}, {"file_bytes", plain},
 	}}
 	if m.Start() > 0 {
@@ -189,12 +199,15 @@ func reportImage(ctx context.Context, m *squashfs.Image) (*report, error) {
 		return nil, err
 	}
 	if ok {
-		r.Facts = append(r.Facts, fact{"codec", told.Codec}, fact{"chunking", chunking(told.Chunking)}, fact{"first", told.First})
+		r.Facts = append(r.Facts, fact{"codec", told.Codec},
+			fact{"chunking", chunking(told.Chunking)}, fact{"first", told.First})
 	}
 	return r, nil
 }
 
-func chunking(p chunkstore.Params) string { return fmt.Sprintf("%d/%d/%d", p.Min, p.Average, p.Max) }
+func chunking(p chunkstore.Params) string {
+	return fmt.Sprintf("%d/%d/%d", p.Min, p.Average, p.Max)
+}
 
 func inspectRecipe(_ context.Context, f *os.File, size int64) (*report, error) {
 	return reportRecipe(io.NewSectionReader(f, 0, size))
@@ -202,7 +215,8 @@ func inspectRecipe(_ context.Context, f *os.File, size int64) (*report, error) {
 
 // inspectStoredRecipe reads a recipe as a mirror keeps it.
 func inspectStoredRecipe(_ context.Context, f *os.File, size int64) (*report, error) {
-	d, err := zstd.NewReader(io.NewSectionReader(f, 0, size), zstd.WithDecoderMaxMemory(mirror.MaxRecipeSize))
+	d, err := zstd.NewReader(io.NewSectionReader(f, 0, size),
+		zstd.WithDecoderMaxMemory(mirror.MaxRecipeSize))
 	if err != nil {
 		return nil, err
 	}
@@ -232,9 +246,18 @@ func reportRecipe(in io.Reader) (*report, error) {
 		distinct += c.Size
 	}
 	return &report{Kind: "recipe", Facts: facts{
-		{"version", 1}, {"codec", r.Codec}, {"codec_known", mkimage.KnownCodec(r.Codec)}, {"block_size", r.BlockSize},
-		{"mtime", r.ModTime}, {"chunking", chunking(r.Chunking)}, {"entries", len(r.Entries)}, {"hard_links", links},
-		{"contents", contents}, {"content_bytes", plain}, {"chunks", len(chunks)}, {"chunk_bytes", distinct}, {"first", len(r.First)},
+		{
+			"version",
+			1,
+		}, {"codec", r.Codec}, {"codec_known", mkimage.KnownCodec(r.Codec)}, {"block_size", r.BlockSize},
+		{
+			"mtime",
+			r.ModTime,
+		}, {"chunking", chunking(r.Chunking)}, {"entries", len(r.Entries)}, {"hard_links", links},
+		{
+			"contents",
+			contents,
+		}, {"content_bytes", plain}, {"chunks", len(chunks)}, {"chunk_bytes", distinct}, {"first", len(r.First)},
 	}}, nil
 }
 
@@ -283,9 +306,18 @@ func inspectIndex(_ context.Context, f *os.File, _ int64) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &report{Kind: "index", Facts: facts{{"packs", len(x.Packs)}, {"image_chunks", len(x.Image)}}}
+	r := &report{
+		Kind:  "index",
+		Facts: facts{{"packs", len(x.Packs)}, {"image_chunks", len(x.Image)}},
+	}
 	for _, raw := range x.Raw {
-		r.Facts = append(r.Facts, fact{"raw_" + raw.Name, fmt.Sprintf("%d bytes, %d chunks", raw.Content.Size, len(raw.Locations))})
+		r.Facts = append(
+			r.Facts,
+			fact{
+				"raw_" + raw.Name,
+				fmt.Sprintf("%d bytes, %d chunks", raw.Content.Size, len(raw.Locations)),
+			},
+		)
 	}
 	for _, p := range x.Packs {
 		r.Rows = append(r.Rows, packRow{p.ID, p.Size})

@@ -18,7 +18,8 @@ of the configuration. From a folder it needs no network.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.channel, "channel", "", "channel whose newest release is installed (default: the configuration's)")
+	f.StringVar(&o.channel, "channel", "",
+		"channel whose newest release is installed (default: the configuration's)")
 	f.StringVar(&o.version, "version", "", "release to install instead of the channel's newest")
 	o.trust.addFlags(f)
 	o.addUpdateFlags(f)

@@ -27,7 +27,8 @@ a channel's newest, snapshot and timestamp say that nothing newer exists. Privat
 encrypted with age under a passphrase. Root's are needed for keys rotate and keys revoke alone, and
 are best kept elsewhere: --keys may be repeated. See doc/keys.md for keys that were lost or stolen.`,
 	}
-	cmd.AddCommand(newKeysInitCommand(env), newKeysListCommand(env), newKeysRotateCommand(env), newKeysRevokeCommand(env))
+	cmd.AddCommand(newKeysInitCommand(env), newKeysListCommand(env), newKeysRotateCommand(env),
+		newKeysRevokeCommand(env))
 	return cmd
 }
 
@@ -53,14 +54,20 @@ func (o *keysOptions) flags(cmd *cobra.Command) {
 func (o *keysOptions) changeFlags(cmd *cobra.Command, quorum string) {
 	f := cmd.Flags()
 	f.StringArrayVar(&o.quorums, "quorum", nil, quorum)
-	f.StringArrayVar(&o.lifetimes, "lifetime", nil, "how many days a role's signatures hold, as `ROLE=DAYS` (default root=730, targets=365, snapshot=90, timestamp=14)")
+	f.StringArrayVar(
+		&o.lifetimes,
+		"lifetime",
+		nil,
+		"how many days a role's signatures hold, as `ROLE=DAYS` (default root=730, targets=365, snapshot=90, timestamp=14)",
+	)
 	o.workFlags(cmd)
 }
 
 // workFlags are for the commands that seal new keys and sign with them.
 func (o *keysOptions) workFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.IntVar(&o.work, "work", trust.DefaultWork, "how hard a passphrase is to try: scrypt's work factor, a power of two")
+	f.IntVar(&o.work, "work", trust.DefaultWork,
+		"how hard a passphrase is to try: scrypt's work factor, a power of two")
 	o.addClockFlag(f)
 }
 
@@ -96,7 +103,10 @@ otherwise root has three keys of which two have to sign, and every other role ha
 }
 
 func runKeysInit(ctx context.Context, env *Env, o *keysOptions) error {
-	how := trust.InitOptions{Quorums: map[string]trust.Quorum{"root": {Threshold: 2, Keys: 3}}, Work: o.work}
+	how := trust.InitOptions{
+		Quorums: map[string]trust.Quorum{"root": {Threshold: 2, Keys: 3}},
+		Work:    o.work,
+	}
 	var err error
 	if err = parseQuorums(o.quorums, how.Quorums); err != nil {
 		return err
@@ -169,7 +179,8 @@ func runKeysList(env *Env, o *keysOptions) error {
 func printRoles(w io.Writer, roles []trust.RoleInfo) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range roles {
-		version := fmt.Sprintf("version %d, expires %s", r.Version, r.Expires.UTC().Format("2006-01-02"))
+		version := fmt.Sprintf("version %d, expires %s", r.Version,
+			r.Expires.UTC().Format("2006-01-02"))
 		if r.Version == 0 {
 			version = "nothing signed yet"
 		}
@@ -276,7 +287,9 @@ func parseQuorums(args []string, into map[string]trust.Quorum) error {
 		t, err := strconv.Atoi(threshold)
 		n, err2 := strconv.Atoi(keys)
 		if !ok || !ok2 || err != nil || err2 != nil {
-			return &usageError{fmt.Errorf("--quorum %q: ROLE=THRESHOLD/KEYS is wanted, such as root=2/3", a)}
+			return &usageError{
+				fmt.Errorf("--quorum %q: ROLE=THRESHOLD/KEYS is wanted, such as root=2/3", a),
+			}
 		}
 		into[role] = trust.Quorum{Threshold: t, Keys: n}
 	}
@@ -290,7 +303,9 @@ func parseLifetimes(args []string) (map[string]int, error) {
 		role, days, ok := strings.Cut(a, "=")
 		n, err := strconv.Atoi(days)
 		if !ok || err != nil {
-			return nil, &usageError{fmt.Errorf("--lifetime %q: ROLE=DAYS is wanted, such as timestamp=14", a)}
+			return nil, &usageError{
+				fmt.Errorf("--lifetime %q: ROLE=DAYS is wanted, such as timestamp=14", a),
+			}
 		}
 		all[role] = n
 	}

@@ -20,15 +20,22 @@ type machineOptions struct {
 }
 
 func (o *machineOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.config, "config", "", "configuration `FILE` (default: the first of "+config.Places[0]+", "+config.Places[1]+", "+config.Places[2]+")")
-	f.StringVar(&o.sysroot, "sysroot", "", "work on the machine whose root folder is `DIR`, such as one that is being installed")
+	f.StringVar(
+		&o.config,
+		"config",
+		"",
+		"configuration `FILE` (default: the first of "+config.Places[0]+", "+config.Places[1]+", "+config.Places[2]+")",
+	)
+	f.StringVar(&o.sysroot, "sysroot", "",
+		"work on the machine whose root folder is `DIR`, such as one that is being installed")
 }
 
 // open reads the configuration.
 func (o *machineOptions) open() (*device.Device, error) { return device.Open(o.sysroot, o.config) }
 
 // newMachineCommand is a command with the flags of machineOptions.
-func newMachineCommand(use, short, long string, args cobra.PositionalArgs, run func(ctx context.Context, d *device.Device, args []string) error) *cobra.Command {
+func newMachineCommand(use, short, long string, args cobra.PositionalArgs,
+	run func(ctx context.Context, d *device.Device, args []string) error) *cobra.Command {
 	var o machineOptions
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long, Args: args,
@@ -49,7 +56,15 @@ func newMachineCommand(use, short, long string, args cobra.PositionalArgs, run f
 func atMostArgs(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > n {
-			return &usageError{fmt.Errorf("%s takes at most %d argument(s), got %d: usage: %s", cmd.CommandPath(), n, len(args), cmd.UseLine())}
+			return &usageError{
+				fmt.Errorf(
+					"%s takes at most %d argument(s), got %d: usage: %s",
+					cmd.CommandPath(),
+					n,
+					len(args),
+					cmd.UseLine(),
+				),
+			}
 		}
 		return nil
 	}

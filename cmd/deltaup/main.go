@@ -30,7 +30,8 @@ func main() {
 	captureLog(os.Stderr)
 	var files syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil && files.Cur < minFiles {
-		printf(os.Stderr, "deltaup: too many open files: ulimit -n permits %d, and %d are needed\n", files.Cur, minFiles)
+		printf(os.Stderr, "deltaup: too many open files: ulimit -n permits %d, and %d are needed\n",
+			files.Cur, minFiles)
 		os.Exit(exitFailure)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

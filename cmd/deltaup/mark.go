@@ -41,7 +41,8 @@ next boot is of the slot before. Failures in wanted.d are only told.`, exactArgs
 			}
 			return nil
 		})
-	cmd.Flags().BoolVar(&check, "check", false, "only when the health checks pass; mark it bad otherwise")
+	cmd.Flags().
+		BoolVar(&check, "check", false, "only when the health checks pass; mark it bad otherwise")
 	return cmd
 }
 
@@ -60,14 +61,18 @@ func judge(ctx context.Context, env *Env, d *device.Device) error {
 }
 
 func newHealthCommand(env *Env) *cobra.Command {
-	return newMachineCommand("health", "Run the health checks and mark nothing",
+	return newMachineCommand(
+		"health",
+		"Run the health checks and mark nothing",
 		`Health runs the programs in /etc/deltaup/check.d/required.d and wanted.d as mark-good --check does,
-and prints what failed. The exit code is 15 when a required one did.`, exactArgs(0),
+and prints what failed. The exit code is 15 when a required one did.`,
+		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			h, err := d.Check(ctx)
 			printHealth(env, h)
 			return err
-		})
+		},
+	)
 }
 
 func printHealth(env *Env, h device.Health) {
@@ -88,9 +93,12 @@ func printHealth(env *Env, h device.Health) {
 func newMarkBadCommand(env *Env) *cobra.Command {
 	var reason string
 	var ifTrial, restart bool
-	cmd := newMachineCommand("mark-bad [SLOT]", "Do not boot a slot any more",
+	cmd := newMachineCommand(
+		"mark-bad [SLOT]",
+		"Do not boot a slot any more",
 		`Mark-bad keeps a slot, by default the running one, from being booted, and its release from being
-installed again. The last good slot is refused. SLOT is a name, booted or other.`, atMostArgs(1),
+installed again. The last good slot is refused. SLOT is a name, booted or other.`,
+		atMostArgs(1),
 		func(ctx context.Context, d *device.Device, args []string) error {
 			if ifTrial {
 				if trial, err := d.OnTrial(); err != nil || !trial {
@@ -109,7 +117,8 @@ installed again. The last good slot is refused. SLOT is a name, booted or other.
 				return reboot(ctx)
 			}
 			return nil
-		})
+		},
+	)
 	f := cmd.Flags()
 	f.StringVar(&reason, "reason", "marked bad by hand", "`TEXT` that deltaup status shows")
 	f.BoolVar(&ifTrial, "if-trial", false, "do nothing unless the running slot is on trial")
@@ -126,9 +135,12 @@ func argument(args []string, otherwise string) string {
 }
 
 func newMarkActiveCommand(env *Env) *cobra.Command {
-	return newMachineCommand("mark-active [booted|other|SLOT]", "Have a slot boot from now on, without a trial",
+	return newMachineCommand(
+		"mark-active [booted|other|SLOT]",
+		"Have a slot boot from now on, without a trial",
 		`Mark-active makes a slot, by default the running one, the one that boots from now on. It is not
-put on trial: when it does not boot, nothing falls back. deltaup rollback puts an older slot on trial.`, atMostArgs(1),
+put on trial: when it does not boot, nothing falls back. deltaup rollback puts an older slot on trial.`,
+		atMostArgs(1),
 		func(ctx context.Context, d *device.Device, args []string) error {
 			slot, err := d.Select(argument(args, "booted"))
 			if err != nil {
@@ -139,16 +151,20 @@ put on trial: when it does not boot, nothing falls back. deltaup rollback puts a
 			}
 			printf(env.Stdout, "slot %s is active\n", slot)
 			return nil
-		})
+		},
+	)
 }
 
 func newRollbackCommand(env *Env) *cobra.Command {
 	var version string
 	var restart bool
-	cmd := newMachineCommand("rollback", "Go back to the release before, or to an older one",
+	cmd := newMachineCommand(
+		"rollback",
+		"Go back to the release before, or to an older one",
 		`Rollback has the slot boot next that holds the release before the running one, or the release of
 --to. It is a trial like that of a new release. The running release is not installed again
-until a newer one is published; deltaup pull --again does so all the same.`, exactArgs(0),
+until a newer one is published; deltaup pull --again does so all the same.`,
+		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			slot, err := d.Rollback(ctx, version)
 			if err != nil {
@@ -159,20 +175,31 @@ until a newer one is published; deltaup pull --again does so all the same.`, exa
 				return reboot(ctx)
 			}
 			return nil
-		})
+		},
+	)
 	cmd.Flags().StringVar(&version, "to", "", "`VERSION` to go to")
 	cmd.Flags().BoolVar(&restart, "reboot", false, "restart the machine then")
 	return cmd
 }
 
 func newPinCommand(env *Env) *cobra.Command {
-	return newMachineCommand("pin SLOT", "Keep a slot from being overwritten", "", exactArgs(1),
-		func(_ context.Context, d *device.Device, args []string) error { return pin(env, d, args[0], true) })
+	return newMachineCommand(
+		"pin SLOT",
+		"Keep a slot from being overwritten",
+		"",
+		exactArgs(1),
+		func(_ context.Context, d *device.Device, args []string) error { return pin(env, d, args[0], true) },
+	)
 }
 
 func newUnpinCommand(env *Env) *cobra.Command {
-	return newMachineCommand("unpin SLOT", "Let updates overwrite a slot again", "", exactArgs(1),
-		func(_ context.Context, d *device.Device, args []string) error { return pin(env, d, args[0], false) })
+	return newMachineCommand(
+		"unpin SLOT",
+		"Let updates overwrite a slot again",
+		"",
+		exactArgs(1),
+		func(_ context.Context, d *device.Device, args []string) error { return pin(env, d, args[0], false) },
+	)
 }
 
 func pin(env *Env, d *device.Device, what string, pinned bool) error {

@@ -64,7 +64,12 @@ where contents are found.`,
 			if o.fromRecipe != "" {
 				for _, name := range []string{"level", "block-size", "order", "trace", "previous", "owner", "mtime"} {
 					if cmd.Flags().Changed(name) {
-						return &usageError{fmt.Errorf("--%s and --from-recipe exclude each other: the recipe decides", name)}
+						return &usageError{
+							fmt.Errorf(
+								"--%s and --from-recipe exclude each other: the recipe decides",
+								name,
+							),
+						}
 					}
 				}
 			}
@@ -75,21 +80,33 @@ where contents are found.`,
 	f.SortFlags = false
 	f.StringVarP(&o.image, "output", "o", "", "the image to write; its recipe is IMAGE.recipe")
 	f.StringVar(&o.level, "level", "best", "compression: "+strings.Join(mkimage.Levels(), ", "))
-	f.StringVar(&o.blockSize, "block-size", "128K", "size of a data block, a power of two from 4K to 1M")
-	f.StringArrayVar(&o.exclude, "exclude", nil, "leave out what matches `PATTERN`, relative to the root; may be repeated")
-	f.StringArrayVar(&o.include, "include", nil, "keep what matches `PATTERN` though excluded; may be repeated")
+	f.StringVar(&o.blockSize, "block-size", "128K",
+		"size of a data block, a power of two from 4K to 1M")
+	f.StringArrayVar(&o.exclude, "exclude", nil,
+		"leave out what matches `PATTERN`, relative to the root; may be repeated")
+	f.StringArrayVar(&o.include, "include", nil,
+		"keep what matches `PATTERN` though excluded; may be repeated")
 	f.StringVar(&o.trees.Subdir, "subdir", "", "take the folder `DIR` of the input as the root")
-	f.BoolVar(&o.trees.OneFileSystem, "one-file-system", false, "keep what is mounted in a folder as empty folders")
-	f.BoolVar(&o.trees.KeepDirectorySymlink, "keep-directory-symlink", false, "keep a symbolic link to a folder when an archive has a folder of its name")
-	f.BoolVar(&o.trees.IgnoreZeros, "ignore-zeros", false, "read the archives too that follow the end of the first")
-	f.BoolVar(&o.trees.ContainerFiles, "container-files", false, "take layers and whiteouts of containers for files")
-	f.StringVar(&o.order, "order", "", "`FILE` with paths, one a line, whose data come first in the image")
-	f.StringArrayVar(&o.traces, "trace", nil, "`FILE` with what a boot read, whose data come first in that order; several are merged")
-	f.Float64Var(&o.traceShare, "trace-share", defaultTraceShare, "leave out files that fewer than this `SHARE` of the traces have")
-	f.StringVar(&o.previous, "previous", "", "`RECIPE` of the release before: its order is kept where the trace has not really changed")
+	f.BoolVar(&o.trees.OneFileSystem, "one-file-system", false,
+		"keep what is mounted in a folder as empty folders")
+	f.BoolVar(&o.trees.KeepDirectorySymlink, "keep-directory-symlink", false,
+		"keep a symbolic link to a folder when an archive has a folder of its name")
+	f.BoolVar(&o.trees.IgnoreZeros, "ignore-zeros", false,
+		"read the archives too that follow the end of the first")
+	f.BoolVar(&o.trees.ContainerFiles, "container-files", false,
+		"take layers and whiteouts of containers for files")
+	f.StringVar(&o.order, "order", "",
+		"`FILE` with paths, one a line, whose data come first in the image")
+	f.StringArrayVar(&o.traces, "trace", nil,
+		"`FILE` with what a boot read, whose data come first in that order; several are merged")
+	f.Float64Var(&o.traceShare, "trace-share", defaultTraceShare,
+		"leave out files that fewer than this `SHARE` of the traces have")
+	f.StringVar(&o.previous, "previous", "",
+		"`RECIPE` of the release before: its order is kept where the trace has not really changed")
 	f.StringVar(&o.owner, "owner", "", "owner of everything, as `UID:GID`")
 	f.StringVar(&o.mtime, "mtime", "", "latest time in the image, in `SECONDS` since 1970")
-	f.StringVar(&o.fromRecipe, "from-recipe", "", "make the image of this `RECIPE`; the argument gives the contents")
+	f.StringVar(&o.fromRecipe, "from-recipe", "",
+		"make the image of this `RECIPE`; the argument gives the contents")
 	return cmd
 }
 
@@ -122,7 +139,8 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	if err != nil {
 		return err
 	}
-	stats, err := writeImage(ctx, o.image, r, source, func(done, total int64) { status.show("compressing", done, total) })
+	stats, err := writeImage(ctx, o.image, r, source,
+		func(done, total int64) { status.show("compressing", done, total) })
 	if err != nil {
 		return err
 	}
@@ -135,7 +153,8 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 
 // recipe gives the recipe to build, that of the tree or the one asked for, and where its contents
 // are.
-func (o *mkimageOptions) recipe(ctx context.Context, t tree.Tree, recipes mkimage.Options) (*mkimage.Recipe, mkimage.Source, error) {
+func (o *mkimageOptions) recipe(ctx context.Context, t tree.Tree,
+	recipes mkimage.Options) (*mkimage.Recipe, mkimage.Source, error) {
 	if o.fromRecipe == "" {
 		return mkimage.NewRecipe(ctx, t, recipes)
 	}
@@ -176,7 +195,8 @@ func (o *mkimageOptions) parse(env *Env) (trees tree.Options, recipes mkimage.Op
 	if value != "" && o.fromRecipe == "" {
 		seconds, err := strconv.ParseUint(strings.TrimPrefix(value, "@"), 10, 32)
 		if err != nil {
-			return trees, recipes, fmt.Errorf("%s %q: want seconds since 1970, below 2^32", name, value)
+			return trees, recipes, fmt.Errorf("%s %q: want seconds since 1970, below 2^32", name,
+				value)
 		}
 		clamp := uint32(seconds)
 		trees.Clamp, recipes.ModTime = &clamp, &clamp
@@ -230,14 +250,16 @@ func readRecipe(path string) (*mkimage.Recipe, error) {
 const publisherMemory = 200 << 20
 
 // writeImage writes image and recipe under temporary names and renames both when they are whole.
-func writeImage(ctx context.Context, image string, r *mkimage.Recipe, source mkimage.Source, progress func(done, total int64)) (mkimage.BuildStats, error) {
+func writeImage(ctx context.Context, image string, r *mkimage.Recipe, source mkimage.Source,
+	progress func(done, total int64)) (mkimage.BuildStats, error) {
 	var stats mkimage.BuildStats
 	out, err := durable.Create(filepath.Dir(image))
 	if err != nil {
 		return stats, err
 	}
 	defer out.Discard()
-	stats, err = mkimage.Build(ctx, r, source, out, mkimage.BuildOptions{Memory: publisherMemory, Progress: progress})
+	stats, err = mkimage.Build(ctx, r, source, out,
+		mkimage.BuildOptions{Memory: publisherMemory, Progress: progress})
 	if err != nil {
 		return stats, err
 	}

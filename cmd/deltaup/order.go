@@ -34,7 +34,15 @@ func (o *mkimageOptions) dataOrder(stderr io.Writer, entries []tree.Entry) ([]st
 	}
 	t, unknown := t.Resolve(entries)
 	if len(unknown) > 0 {
-		warn(stderr, fmt.Sprintf("%s: no files of the tree: %s, first %s", files[0], count(len(unknown), "path"), human.Name("/"+unknown[0])))
+		warn(
+			stderr,
+			fmt.Sprintf(
+				"%s: no files of the tree: %s, first %s",
+				files[0],
+				count(len(unknown), "path"),
+				human.Name("/"+unknown[0]),
+			),
+		)
 	}
 	if o.previous == "" {
 		return t.Paths(), nil

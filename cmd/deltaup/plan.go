@@ -73,7 +73,18 @@ type jsonAlternative struct {
 func planJSON(q apply.Quote) any {
 	routes := []jsonAlternative{}
 	for _, a := range q.Alternatives {
-		routes = append(routes, jsonAlternative{string(a.Route), a.Chosen, a.Exact, a.Bytes, a.Requests, a.Time.Seconds(), a.Why})
+		routes = append(
+			routes,
+			jsonAlternative{
+				string(a.Route),
+				a.Chosen,
+				a.Exact,
+				a.Bytes,
+				a.Requests,
+				a.Time.Seconds(),
+				a.Why,
+			},
+		)
 	}
 	return struct {
 		apply.Quote
@@ -99,7 +110,8 @@ func printAlternatives(out io.Writer, q apply.Quote) {
 			printf(w, "%s\t-\t-\t-\t\t%s\n", a.Route, why)
 			continue
 		}
-		printf(w, "%s\t%s%s\t%d\t%v\t\t%s\n", a.Route, about, human.Size(a.Bytes), a.Requests, human.Duration(a.Time), why)
+		printf(w, "%s\t%s%s\t%d\t%v\t\t%s\n", a.Route, about, human.Size(a.Bytes), a.Requests,
+			human.Duration(a.Time), why)
 	}
 	_ = w.Flush() // nor is this
 }

@@ -70,20 +70,33 @@ promotes a release to another channel.`,
 	f.StringVar(&o.mirror, "mirror", "", "folder of the mirror")
 	f.StringVar(&o.version, "version", "", "version of the release")
 	f.StringVar(&o.channel, "channel", "stable", "channel whose pointer moves; empty moves none")
-	f.StringVar(&o.compatible, "compatible", "", "machines that the release is for; others refuse it")
+	f.StringVar(&o.compatible, "compatible", "",
+		"machines that the release is for; others refuse it")
 	f.StringVar(&o.kernel, "kernel", "", "kernel to publish beside the image")
 	f.StringVar(&o.initrd, "initrd", "", "initrd to publish beside the image")
-	f.StringArrayVar(&o.artifacts, "artifact", nil, "further file to publish raw, as `NAME=FILE`; may be repeated")
-	f.BoolVar(&o.raw, "raw", false, "IMAGE is no squashfs image of mkimage: publish it as chunks of its bytes")
-	f.IntVar(&o.patchFrom, "patch-from", 3, "make patch sets from this many releases before; 0 makes none")
+	f.StringArrayVar(&o.artifacts, "artifact", nil,
+		"further file to publish raw, as `NAME=FILE`; may be repeated")
+	f.BoolVar(&o.raw, "raw", false,
+		"IMAGE is no squashfs image of mkimage: publish it as chunks of its bytes")
+	f.IntVar(&o.patchFrom, "patch-from", 3,
+		"make patch sets from this many releases before; 0 makes none")
 	o.addFlags(f)
 	o.addClockFlag(f)
-	f.BoolVar(&o.unsigned, "unsigned", false, "add the release without a signature, though the mirror is signed: only who reads it unverified gets it")
-	f.StringVar(&o.info.Minimum, "minimum", "", "oldest version that a machine may go back to once it has this one (signed)")
-	f.StringVar(&o.info.KernelArguments, "kernel-arguments", "", "what to add to the kernel's command line (signed)")
+	f.BoolVar(
+		&o.unsigned,
+		"unsigned",
+		false,
+		"add the release without a signature, though the mirror is signed: only who reads it unverified gets it",
+	)
+	f.StringVar(&o.info.Minimum, "minimum", "",
+		"oldest version that a machine may go back to once it has this one (signed)")
+	f.StringVar(&o.info.KernelArguments, "kernel-arguments", "",
+		"what to add to the kernel's command line (signed)")
 	f.StringVar(&o.info.Notes, "notes", "", "what is new, for people (signed)")
-	f.BoolVar(&o.noWait, "no-wait", false, "fail when another publisher is at work instead of waiting for it")
-	f.BoolVar(&o.json, "json", false, "print events as JSON, one a line; their fields are in doc/mirror.md")
+	f.BoolVar(&o.noWait, "no-wait", false,
+		"fail when another publisher is at work instead of waiting for it")
+	f.BoolVar(&o.json, "json", false,
+		"print events as JSON, one a line; their fields are in doc/mirror.md")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing but errors and warnings")
 	return cmd
 }
@@ -132,7 +145,11 @@ func (o *publishOptions) publication() (mirror.Publication, error) {
 		return p, &usageError{errors.New("--unsigned and --keys exclude each other")}
 	}
 	if len(o.keys) == 0 && o.info != (trust.Info{}) {
-		return p, &usageError{errors.New("--minimum, --kernel-arguments and --notes are signed: they need --keys DIR")}
+		return p, &usageError{
+			errors.New(
+				"--minimum, --kernel-arguments and --notes are signed: they need --keys DIR",
+			),
+		}
 	}
 	return p, nil
 }

@@ -81,7 +81,8 @@ type jsonPatch struct {
 func publishedJSON(o *publishOptions, done *mirror.Published) any {
 	patches := []jsonPatch{}
 	for _, p := range done.Patches {
-		patches = append(patches, jsonPatch{p.Artifact, p.From, p.Size, p.Contents, p.Time.Seconds()})
+		patches = append(patches,
+			jsonPatch{p.Artifact, p.From, p.Size, p.Contents, p.Time.Seconds()})
 	}
 	return struct {
 		Event     string      `json:"event"`
@@ -135,7 +136,8 @@ func printPatches(w io.Writer, patches []mirror.PatchStats) {
 		if p.Artifact != mirror.ImageName {
 			what = p.Artifact + " patch"
 		}
-		printf(w, "  %s from %s: %s for %s, in %s", what, p.From, human.Size(p.Size), count(p.Contents, "file"), human.Duration(p.Time))
+		printf(w, "  %s from %s: %s for %s, in %s", what, p.From, human.Size(p.Size),
+			count(p.Contents, "file"), human.Duration(p.Time))
 		if peak, ok := peakMemory(); ok {
 			printf(w, " and at most %s of memory", human.Size(peak))
 		}

@@ -58,7 +58,8 @@ With --json, standard output has one JSON object a line; its "event" is quote,
 progress, warning, result or error.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.mirrors = append(args, o.mirrors...)
-			o.configured = len(o.mirrors) == 0 && o.slot == "" && len(o.seeds) == 0 && len(o.artifacts) == 0
+			o.configured = len(o.mirrors) == 0 && o.slot == "" && len(o.seeds) == 0 &&
+				len(o.artifacts) == 0
 			return runPull(cmd.Context(), env, &o)
 		},
 	}
@@ -113,7 +114,8 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	}
 	// Before anything is fetched: a slot that cannot be one is known at once. No file is made yet.
 	if o.slot != "" {
-		slot, err := slotboot.Open(o.slot, slotboot.Options{ReadOnly: o.dryRun || o.planOnly, Device: slotboot.IsDevice(o.slot)})
+		slot, err := slotboot.Open(o.slot,
+			slotboot.Options{ReadOnly: o.dryRun || o.planOnly, Device: slotboot.IsDevice(o.slot)})
 		if err != nil {
 			return out.failed(err)
 		}
@@ -184,7 +186,8 @@ func (o *pullOptions) configure() (*device.Device, error) {
 	return d, nil
 }
 
-func pull(ctx context.Context, maxBytes int64, dryRun bool, out reporter, prepare func() (update, error)) error {
+func pull(ctx context.Context, maxBytes int64, dryRun bool, out reporter,
+	prepare func() (update, error)) error {
 	u, err := prepare()
 	if err != nil {
 		return err
@@ -196,8 +199,14 @@ func pull(ctx context.Context, maxBytes int64, dryRun bool, out reporter, prepar
 		return nil
 	}
 	if maxBytes > 0 && q.MetaBytes+q.Bytes > maxBytes {
-		return fmt.Errorf("release %s takes %s, %s of it already fetched, which is %s more than --max-bytes permits: %w",
-			q.Version, human.Size(q.MetaBytes+q.Bytes), human.Size(q.MetaBytes), human.Size(q.MetaBytes+q.Bytes-maxBytes), mirror.ErrBudget)
+		return fmt.Errorf(
+			"release %s takes %s, %s of it already fetched, which is %s more than --max-bytes permits: %w",
+			q.Version,
+			human.Size(q.MetaBytes+q.Bytes),
+			human.Size(q.MetaBytes),
+			human.Size(q.MetaBytes+q.Bytes-maxBytes),
+			mirror.ErrBudget,
+		)
 	}
 	result, err := u.Run(ctx)
 	if err != nil {

@@ -57,7 +57,8 @@ type pullOptions struct {
 func (o *pullOptions) addUpdateFlags(f *pflag.FlagSet) {
 	o.machine.addFlags(f)
 	f.BoolVar(&o.again, "again", false, "install a release that was rolled back all the same")
-	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be fetched, and change nothing but the state folder")
+	f.BoolVar(&o.dryRun, "dry-run", false,
+		"say what would be fetched, and change nothing but the state folder")
 	f.BoolVar(&o.json, "json", false, "print events as JSON, one a line")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing but errors")
 }
@@ -66,25 +67,42 @@ func (o *pullOptions) addUpdateFlags(f *pflag.FlagSet) {
 func (o *pullOptions) addSourceFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.slot, "slot", "", "file or block device to write the image to")
 	f.StringArrayVar(&o.seeds, "seed", nil, "image or file to take content from; may be repeated")
-	f.StringVar(&o.channel, "channel", "", "channel whose newest release is pulled (default: the configuration's, or stable)")
+	f.StringVar(&o.channel, "channel", "",
+		"channel whose newest release is pulled (default: the configuration's, or stable)")
 	f.StringVar(&o.version, "version", "", "release to pull instead of the channel's newest")
-	f.StringVar(&o.compatible, "compatible", "", "what this machine is; a release made for others is refused")
-	f.StringArrayVar(&o.artifacts, "artifact", nil, "write an artifact beside the image (kernel, initrd, a raw one) to a file, as `NAME=FILE`; may be repeated")
-	f.StringArrayVar(&o.mirrors, "mirror", nil, "a further mirror, as the arguments; may be repeated")
+	f.StringVar(&o.compatible, "compatible", "",
+		"what this machine is; a release made for others is refused")
+	f.StringArrayVar(
+		&o.artifacts,
+		"artifact",
+		nil,
+		"write an artifact beside the image (kernel, initrd, a raw one) to a file, as `NAME=FILE`; may be repeated",
+	)
+	f.StringArrayVar(&o.mirrors, "mirror", nil,
+		"a further mirror, as the arguments; may be repeated")
 	o.trust.addFlags(f)
-	f.StringVar(&o.state, "state", "", "`DIR` for what outlives a run (default /var/lib/deltaup for root, else below ~/.local/state)")
+	f.StringVar(
+		&o.state,
+		"state",
+		"",
+		"`DIR` for what outlives a run (default /var/lib/deltaup for root, else below ~/.local/state)",
+	)
 }
 
 // addLineFlags adds the flags that say how the line is and how much of it may be used.
 func (o *pullOptions) addLineFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.bandwidth, "bandwidth", "", "what the line carries, as `RATE`: 1mbit, 2.5gbit, or in bytes 500kB (default: measured)")
+	f.StringVar(&o.bandwidth, "bandwidth", "",
+		"what the line carries, as `RATE`: 1mbit, 2.5gbit, or in bytes 500kB (default: measured)")
 	f.DurationVar(&o.rtt, "rtt", 0, "a round trip to the mirror, such as 50ms (default: measured)")
 	f.StringVar(&o.optimize, "optimize", "time", "what to keep small: `time` or bytes")
-	f.StringVar(&o.route, "route", "", "take only this `ROUTE`: patch, chunks, blocks or whole (default: the best)")
+	f.StringVar(&o.route, "route", "",
+		"take only this `ROUTE`: patch, chunks, blocks or whole (default: the best)")
 	f.StringVar(&o.limitRate, "limit-rate", "", "fetch no more than `BYTES` a second, such as 200k")
 	f.StringVar(&o.maxBytes, "max-bytes", "", "refuse to fetch more than `BYTES`, such as 50M")
-	f.DurationVar(&o.timeout, "timeout", time.Minute, "give up on a server that sends nothing for so long")
-	f.StringVar(&o.minRate, "min-rate", "64", "give up on a server that sends fewer than `BYTES` a second")
+	f.DurationVar(&o.timeout, "timeout", time.Minute,
+		"give up on a server that sends nothing for so long")
+	f.StringVar(&o.minRate, "min-rate", "64",
+		"give up on a server that sends fewer than `BYTES` a second")
 	o.http.addFlags(f)
 	f.IntVar(&o.parallel, "parallel", delta.DefaultParallel, "requests under way at once")
 }
@@ -113,7 +131,9 @@ func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err er
 	r = apply.Request{
 		Channel: o.channel, Version: o.version, Compatible: o.compatible,
 		Seeds: o.seeds, StateDir: o.state, Parallel: o.parallel, PlanOnly: o.planOnly,
-		RateLimit: float64(rate), Outputs: map[string]string{}, Optimize: delta.Optimize(o.optimize),
+		RateLimit: float64(
+			rate,
+		), Outputs: map[string]string{}, Optimize: delta.Optimize(o.optimize),
 		Route: delta.Route(o.route),
 	}
 	if r.Optimize != delta.ForTime && r.Optimize != delta.ForBytes {
@@ -163,7 +183,8 @@ func parseRate(flag, s string) (float64, error) {
 	}
 	parts := rateSyntax.FindStringSubmatch(s)
 	if parts == nil {
-		return 0, fmt.Errorf("%s %q: want bits per second such as 1mbit, or bytes such as 500kB", flag, s)
+		return 0, fmt.Errorf("%s %q: want bits per second such as 1mbit, or bytes such as 500kB",
+			flag, s)
 	}
 	n, err := strconv.ParseFloat(parts[1], 64)
 	if err != nil || n == 0 {

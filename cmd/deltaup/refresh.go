@@ -46,7 +46,8 @@ func runRefresh(ctx context.Context, env *Env, o *keysOptions) error {
 			return err
 		}
 		for _, r := range roles {
-			printf(env.Stdout, "%s: expires %s\n", r.Role, r.Expires.UTC().Format("2006-01-02 15:04"))
+			printf(env.Stdout, "%s: expires %s\n", r.Role,
+				r.Expires.UTC().Format("2006-01-02 15:04"))
 		}
 		return nil
 	})

@@ -33,8 +33,10 @@ The next update mends a machine as well. See also deltaup doctor --scrub, which 
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.BoolVar(&ifDamaged, "if-damaged", false, "only when the last scrub found a slot to be damaged")
-	f.StringVar(&o.version, "version", "", "the release that runs, where deltaup has not installed it")
+	f.BoolVar(&ifDamaged, "if-damaged", false,
+		"only when the last scrub found a slot to be damaged")
+	f.StringVar(&o.version, "version", "",
+		"the release that runs, where deltaup has not installed it")
 	o.trust.addFlags(f)
 	o.addUpdateFlags(f)
 	o.addLineFlags(f)

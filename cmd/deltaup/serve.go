@@ -35,7 +35,8 @@ well, see doc/nginx.md. The address that it listens on is printed first.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS` to listen on; port 0 takes a free one")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080",
+		"`ADDRESS` to listen on; port 0 takes a free one")
 	f.BoolVar(&o.log, "log", false, "print a line for each request to standard error")
 	return cmd
 }

@@ -28,13 +28,16 @@ type signingOptions struct {
 }
 
 func (o *signingOptions) addFlags(f *pflag.FlagSet) {
-	f.StringArrayVar(&o.keys, "keys", nil, "`DIR` with root.json and private keys; may be repeated for keys that lie elsewhere")
-	f.StringArrayVar(&o.passphraseFiles, "passphrase-file", nil, "`FILE` whose first line opens the keys; may be repeated (default: ask)")
+	f.StringArrayVar(&o.keys, "keys", nil,
+		"`DIR` with root.json and private keys; may be repeated for keys that lie elsewhere")
+	f.StringArrayVar(&o.passphraseFiles, "passphrase-file", nil,
+		"`FILE` whose first line opens the keys; may be repeated (default: ask)")
 }
 
 // addClockFlag is for the commands that sign by the clock.
 func (o *signingOptions) addClockFlag(f *pflag.FlagSet) {
-	f.BoolVar(&o.anyClock, "clock-is-right", false, "sign although the clock differs much from when the mirror was signed last")
+	f.BoolVar(&o.anyClock, "clock-is-right", false,
+		"sign although the clock differs much from when the mirror was signed last")
 }
 
 // publisher is what the library takes. A passphrase is asked for once and tried for every key.
@@ -105,7 +108,11 @@ func readPassphrase(path string) (string, error) {
 func askPassphrase(env *Env, prompt string) (string, error) {
 	in, ok := env.Stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return "", &usageError{errors.New("no terminal to ask for a passphrase on: --passphrase-file FILE names a file with one")}
+		return "", &usageError{
+			errors.New(
+				"no terminal to ask for a passphrase on: --passphrase-file FILE names a file with one",
+			),
+		}
 	}
 	printf(env.Stderr, "%s: ", prompt)
 	b, err := term.ReadPassword(int(in.Fd()))
@@ -134,7 +141,8 @@ func makeMirror(ctx context.Context, env *Env, dir string, fn func() error) erro
 }
 
 func locked(ctx context.Context, env *Env, dir string, fn func() error) error {
-	unlock, err := mirror.Lock(ctx, dir, func() { printf(env.Stderr, "deltaup: another publisher is at work, waiting for it\n") })
+	unlock, err := mirror.Lock(ctx, dir,
+		func() { printf(env.Stderr, "deltaup: another publisher is at work, waiting for it\n") })
 	if err != nil {
 		return err
 	}

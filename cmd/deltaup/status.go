@@ -17,10 +17,13 @@ import (
 
 func newStatusCommand(env *Env) *cobra.Command {
 	var asJSON bool
-	cmd := newMachineCommand("status", "Say which slot runs, which boots next, and what failed",
+	cmd := newMachineCommand(
+		"status",
+		"Say which slot runs, which boots next, and what failed",
 		`Status prints the running slot, the one that boots next, what each slot holds, and which releases
 did not stay: with the check that failed or what the boot loader saw, and the last lines of the
-console when pstore or the journal have them. It changes nothing.`, exactArgs(0),
+console when pstore or the journal have them. It changes nothing.`,
+		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			s, err := d.Status(ctx)
 			if err != nil {
@@ -39,8 +42,10 @@ console when pstore or the journal have them. It changes nothing.`, exactArgs(0)
 			printStatus(env.Stdout, s)
 			printTrust(env.Stdout, trusted)
 			return nil
-		})
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object; its fields are in doc/slots.md")
+		},
+	)
+	cmd.Flags().
+		BoolVar(&asJSON, "json", false, "print one JSON object; its fields are in doc/slots.md")
 	return cmd
 }
 
@@ -60,7 +65,8 @@ func printStatus(w io.Writer, s *device.Status) {
 	case s.Booted == "":
 		printf(w, "running: %s\n", s.BootedError)
 	case s.OnTrial:
-		printf(w, "running: slot %s, on trial, %s left\n", s.Booted, count(s.TriesLeft, "further boot"))
+		printf(w, "running: slot %s, on trial, %s left\n", s.Booted,
+			count(s.TriesLeft, "further boot"))
 	default:
 		printf(w, "running: slot %s\n", s.Booted)
 	}
@@ -81,11 +87,13 @@ func printStatus(w io.Writer, s *device.Status) {
 	}
 	printSlots(w, s)
 	printScrubs(w, s)
-	if f := s.Fallback; f != nil && !slices.ContainsFunc(s.Failed, func(x device.Failure) bool { return x.Slot == f.Slot }) {
+	if f := s.Fallback; f != nil &&
+		!slices.ContainsFunc(s.Failed, func(x device.Failure) bool { return x.Slot == f.Slot }) {
 		printConsole(w, f.Console)
 	}
 	for _, f := range s.Failed {
-		printf(w, "\nnot installed again: release %s (%s, slot %s): %s\n", orUnknown(f.Version), f.Time.Format(time.DateTime), f.Slot, f.Reason)
+		printf(w, "\nnot installed again: release %s (%s, slot %s): %s\n", orUnknown(f.Version),
+			f.Time.Format(time.DateTime), f.Slot, f.Reason)
 		printConsole(w, f.Console)
 	}
 }
@@ -107,7 +115,8 @@ func printTrust(w io.Writer, s trust.Status) {
 		printf(w, "\n")
 	}
 	if s.Insecure != nil {
-		printf(w, "a release was pulled without being verified, the last on %s\n", s.Insecure.Format(time.DateTime))
+		printf(w, "a release was pulled without being verified, the last on %s\n",
+			s.Insecure.Format(time.DateTime))
 	}
 }
 
@@ -118,7 +127,8 @@ func printScrubs(w io.Writer, s *device.Status) {
 			continue
 		}
 		for i := range slot.Scrub.Damage {
-			printf(w, "\ndamaged: slot %s, on %s: %s\n", slot.Name, slot.Scrub.Time.Format(time.DateTime), &slot.Scrub.Damage[i])
+			printf(w, "\ndamaged: slot %s, on %s: %s\n", slot.Name,
+				slot.Scrub.Time.Format(time.DateTime), &slot.Scrub.Damage[i])
 			for _, file := range slot.Scrub.Damage[i].Files {
 				printf(w, "    %s\n", file)
 			}
@@ -153,7 +163,8 @@ func printSlots(w io.Writer, s *device.Status) {
 		if slot.Scrub != nil && len(slot.Scrub.Damage) > 0 {
 			notes = append(notes, "damaged")
 		}
-		printf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", slot.Name, orUnknown(slot.Version), slot.State, size, installed, scrubbed, strings.Join(notes, ", "))
+		printf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", slot.Name, orUnknown(slot.Version), slot.State,
+			size, installed, scrubbed, strings.Join(notes, ", "))
 	}
 	t.Flush() // what a closed output means is found out at the next print
 }

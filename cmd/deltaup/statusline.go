@@ -90,7 +90,8 @@ func (s *statusLine) tick() {
 
 func (s *statusLine) draw() {
 	b := s.begun[s.what]
-	text := fmt.Sprintf("%s: %d %% of %s", s.what, int64(100*float64(s.done)/float64(max(s.total, 1))), human.Size(s.total))
+	text := fmt.Sprintf("%s: %d %% of %s", s.what,
+		int64(100*float64(s.done)/float64(max(s.total, 1))), human.Size(s.total))
 	if left, ok := remaining(time.Since(b.at), s.done-b.done, s.total-s.done); ok {
 		text += fmt.Sprintf(", %v left", human.Duration(left))
 	}

@@ -20,7 +20,13 @@ type systemd struct {
 }
 
 // bootedSystemd is this machine's.
-var bootedSystemd = systemd{"/run/systemd/system", "/run/dbus/system_bus_socket", "/run/systemd/private", time.Second, 60}
+var bootedSystemd = systemd{
+	"/run/systemd/system",
+	"/run/dbus/system_bus_socket",
+	"/run/systemd/private",
+	time.Second,
+	60,
+}
 
 // wait blocks until no job of the boot is left, boot-complete.target among them, or ctx ends. A
 // unit that failed makes no difference.
@@ -95,6 +101,7 @@ func systemState(ctx context.Context, conn *dbus.Conn) (state string, err error)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	manager := conn.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
-	err = manager.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, "org.freedesktop.systemd1.Manager", "SystemState").Store(&state)
+	err = manager.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, "org.freedesktop.systemd1.Manager", "SystemState").
+		Store(&state)
 	return state, err
 }

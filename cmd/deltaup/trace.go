@@ -21,7 +21,8 @@ func newTraceCommand(env *Env) *cobra.Command {
 		Use:   "trace",
 		Short: "Record what a boot reads, for mkimage --trace",
 	}
-	cmd.AddCommand(newTraceRecordCommand(env), newTraceMergeCommand(env), newTraceShowCommand(env), newTracePrefetchCommand(env))
+	cmd.AddCommand(newTraceRecordCommand(env), newTraceMergeCommand(env), newTraceShowCommand(env),
+		newTracePrefetchCommand(env))
 	return cmd
 }
 
@@ -43,7 +44,8 @@ median of its ranks in the traces that have it; times are medians too.`,
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "`FILE` to write; - is standard output")
-	cmd.Flags().Float64Var(&share, "trace-share", defaultTraceShare, "leave out files that fewer than this `SHARE` of the traces have")
+	cmd.Flags().
+		Float64Var(&share, "trace-share", defaultTraceShare, "leave out files that fewer than this `SHARE` of the traces have")
 	return cmd
 }
 
@@ -88,7 +90,8 @@ type traceReport struct {
 	Scatter *trace.Scatter `json:"scatter,omitempty"`
 }
 
-func showTrace(ctx context.Context, stdout io.Writer, t *trace.Trace, image string, asJSON bool) error {
+func showTrace(ctx context.Context, stdout io.Writer, t *trace.Trace, image string,
+	asJSON bool) error {
 	report := traceReport{Files: len(t.Files), Lost: t.Lost}
 	for i := range t.Files {
 		report.Bytes += t.Files[i].Bytes()
@@ -140,11 +143,22 @@ func printTrace(stdout io.Writer, t *trace.Trace, report *traceReport) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	printf(stdout, "%d files in %.1f s, %d events lost\n", report.Files, report.Seconds, report.Lost)
+	printf(stdout, "%d files in %.1f s, %d events lost\n", report.Files, report.Seconds,
+		report.Lost)
 	if s := report.Scatter; s != nil {
-		printf(stdout, "in the image: %d files (%d are not there), %s in %d blocks, %d ranges and %d seeks, within %s of %s; %d metadata blocks\n",
-			s.Files, s.Missing, human.Size(s.Bytes), s.Blocks, s.Ranges, s.Seeks,
-			human.Size(s.Span), human.Size(s.Data), s.Tables)
+		printf(
+			stdout,
+			"in the image: %d files (%d are not there), %s in %d blocks, %d ranges and %d seeks, within %s of %s; %d metadata blocks\n",
+			s.Files,
+			s.Missing,
+			human.Size(s.Bytes),
+			s.Blocks,
+			s.Ranges,
+			s.Seeks,
+			human.Size(s.Span),
+			human.Size(s.Data),
+			s.Tables,
+		)
 	}
 	return nil
 }

@@ -27,7 +27,8 @@ image must be mounted by a loop device, because from a disk itself squashfs read
 			return prefetch(cmd.Context(), env, args[0], limit)
 		},
 	}
-	cmd.Flags().StringVar(&limit, "max", "", "read at most so many `BYTES`, such as 64M (default: half of the memory that is free)")
+	cmd.Flags().
+		StringVar(&limit, "max", "", "read at most so many `BYTES`, such as 64M (default: half of the memory that is free)")
 	return cmd
 }
 

@@ -42,7 +42,12 @@ the kernel's tracing.`,
 	f.StringVar(&o.until, "until", "", "`WHEN` to end: boot-complete, taken or a duration")
 	f.StringVar(&o.Root, "root", "/", "`DIR` where the file system to watch is mounted")
 	f.BoolVar(&o.Pages, "pages", false, "record the bytes that came into memory too")
-	f.StringVar(&o.Image, "image", "", "with --pages: device or file of the squashfs `IMAGE` below the root (default: the only one mounted)")
+	f.StringVar(
+		&o.Image,
+		"image",
+		"",
+		"with --pages: device or file of the squashfs `IMAGE` below the root (default: the only one mounted)",
+	)
 	return cmd
 }
 
@@ -81,7 +86,8 @@ func untilFunc(until string) (func(context.Context) error, error) {
 	}
 	d, err := time.ParseDuration(until)
 	if err != nil || d <= 0 {
-		return nil, fmt.Errorf("--until %q: want boot-complete, taken or a duration such as 90s", until)
+		return nil, fmt.Errorf("--until %q: want boot-complete, taken or a duration such as 90s",
+			until)
 	}
 	return func(ctx context.Context) error {
 		select {

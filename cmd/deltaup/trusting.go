@@ -33,10 +33,25 @@ type trustOptions struct {
 }
 
 func (o *trustOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.root, "root", "", "`FILE` with the root of the publisher to trust (default: what --state trusts, or else "+strings.Join(rootPlaces, ", ")+")")
-	f.BoolVar(&o.insecure, "insecure", false, "believe what the mirror says, signed or not; deltaup status tells of it for ever")
-	f.BoolVar(&o.downgrade, "allow-downgrade", false, "permit a release older than the one that was installed")
-	f.StringVar(&o.acceptExpired, "accept-expired", "", "accept signatures this long after they expired, as `TIME`: 90d or 12h; for sticks that were written long ago")
+	f.StringVar(
+		&o.root,
+		"root",
+		"",
+		"`FILE` with the root of the publisher to trust (default: what --state trusts, or else "+strings.Join(
+			rootPlaces,
+			", ",
+		)+")",
+	)
+	f.BoolVar(&o.insecure, "insecure", false,
+		"believe what the mirror says, signed or not; deltaup status tells of it for ever")
+	f.BoolVar(&o.downgrade, "allow-downgrade", false,
+		"permit a release older than the one that was installed")
+	f.StringVar(
+		&o.acceptExpired,
+		"accept-expired",
+		"",
+		"accept signatures this long after they expired, as `TIME`: 90d or 12h; for sticks that were written long ago",
+	)
 }
 
 // check looks at the flags alone.
@@ -50,7 +65,8 @@ func (o *trustOptions) check() error {
 
 // repository asks what the publisher says; nil with --insecure, which is remembered when something
 // is to be installed.
-func (o *trustOptions) repository(ctx context.Context, client *mirror.Client, state, channel string, install bool) (*trust.Repository, error) {
+func (o *trustOptions) repository(ctx context.Context, client *mirror.Client, state, channel string,
+	install bool) (*trust.Repository, error) {
 	switch {
 	case o.insecure && install:
 		return nil, trust.MarkInsecure(state, time.Now())
@@ -65,7 +81,17 @@ func (o *trustOptions) repository(ctx context.Context, client *mirror.Client, st
 	if err != nil {
 		return nil, err
 	}
-	return trust.Refresh(ctx, trust.Options{Client: client, State: state, Channel: channel, Root: root, Grace: grace, Downgrade: o.downgrade})
+	return trust.Refresh(
+		ctx,
+		trust.Options{
+			Client:    client,
+			State:     state,
+			Channel:   channel,
+			Root:      root,
+			Grace:     grace,
+			Downgrade: o.downgrade,
+		},
+	)
 }
 
 // readRoot reads the root that was given, or the image's; nil when there is none.

@@ -37,7 +37,14 @@ func unknownCommand(parent *cobra.Command, args []string) error {
 			break
 		}
 	}
-	return &usageError{fmt.Errorf("unknown command %q%s (see %s --help)", name, suggest(parent, name, ""), parent.CommandPath())}
+	return &usageError{
+		fmt.Errorf(
+			"unknown command %q%s (see %s --help)",
+			name,
+			suggest(parent, name, ""),
+			parent.CommandPath(),
+		),
+	}
 }
 
 // suggest gives ", did you mean …?" when names of parent's commands are like the one that was

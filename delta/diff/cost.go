@@ -128,7 +128,9 @@ func leftOut(r *mkimage.Recipe) (int64, error) {
 	if _, err := r.WriteTo(&text); err != nil {
 		return 0, err
 	}
-	return int64(len(chunkstore.EncodeFrame(nil, text.Bytes()))+indexed*len(r.Chunks())) + requests, nil
+	return int64(
+		len(chunkstore.EncodeFrame(nil, text.Bytes()))+indexed*len(r.Chunks()),
+	) + requests, nil
 }
 
 // costFiles costs each content by the route that a target takes.
@@ -142,7 +144,11 @@ func (c *comparison) costFiles() {
 		}
 	}
 	patched := c.patched()
-	routes := map[Route]*RouteCost{Patch: {Route: Patch}, Chunks: {Route: Chunks}, Unchanged: {Route: Unchanged}}
+	routes := map[Route]*RouteCost{
+		Patch:     {Route: Patch},
+		Chunks:    {Route: Chunks},
+		Unchanged: {Route: Unchanged},
+	}
 	seen := map[*chunkstore.Content]bool{}
 	for i := range c.to.Recipe.Entries {
 		e := &c.to.Recipe.Entries[i]
@@ -175,7 +181,8 @@ func (c *comparison) costFiles() {
 		c.report.Whole.LeftOut = c.o.LeftOut
 	}
 	c.report.Routes = []RouteCost{*routes[Patch], *routes[Chunks], *routes[Unchanged]}
-	slices.SortStableFunc(c.report.Files, func(a, b FileCost) int { return cmp.Compare(b.Cost, a.Cost) })
+	slices.SortStableFunc(c.report.Files,
+		func(a, b FileCost) int { return cmp.Compare(b.Cost, a.Cost) })
 }
 
 // patched gives what the patch set's contents cost.

@@ -147,10 +147,18 @@ func (c *comparison) makePatches() error {
 			return err
 		}
 	}
-	c.stats, err = patchset.Make(c.ctx, io.Discard, c.from.Recipe, c.to.Recipe, c.from.Contents, c.to.Contents, patchset.MakeOptions{
-		ChunkCost: c.chunkCost, LeftOutCost: c.o.LeftOut,
-		Progress: func(done, total int64) { c.o.Progress(StepPatches, done, total) },
-	})
+	c.stats, err = patchset.Make(
+		c.ctx,
+		io.Discard,
+		c.from.Recipe,
+		c.to.Recipe,
+		c.from.Contents,
+		c.to.Contents,
+		patchset.MakeOptions{
+			ChunkCost: c.chunkCost, LeftOutCost: c.o.LeftOut,
+			Progress: func(done, total int64) { c.o.Progress(StepPatches, done, total) },
+		},
+	)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,15 @@ const (
 )
 
 // stateDirs are where systems keep what an image need not hold.
-var stateDirs = []string{"var/cache/", "var/log/", "var/tmp/", "tmp/", "run/", "var/lib/apt/lists/", "root/.cache/"}
+var stateDirs = []string{
+	"var/cache/",
+	"var/log/",
+	"var/tmp/",
+	"tmp/",
+	"run/",
+	"var/lib/apt/lists/",
+	"root/.cache/",
+}
 
 // findReasons looks for what need not have changed.
 func (c *comparison) findReasons() error {
@@ -88,24 +96,50 @@ func (c *comparison) findReasons() error {
 func (c *comparison) reason(r Reason) { c.report.Reasons = append(c.report.Reasons, r) }
 
 var sentences = map[string]string{
-	ReasonPyc:      "compiled Python differs in its source's time stamp alone: give sources fixed time stamps, or compile with --invalidation-mode unchecked-hash",
-	ReasonGzip:     "gzip files differ in their time stamp alone: compress with gzip -n",
-	ReasonFewBytes: fmt.Sprintf("files of the same size differ in at most %d bytes: a time stamp or a build id inside?", fewBytes),
-	ReasonLines:    "text files have the same lines in another order: sort what makes them",
-	ReasonState:    "caches, logs and other state that an image need not hold: leave them out with --exclude",
+	ReasonPyc:  "compiled Python differs in its source's time stamp alone: give sources fixed time stamps, or compile with --invalidation-mode unchecked-hash",
+	ReasonGzip: "gzip files differ in their time stamp alone: compress with gzip -n",
+	ReasonFewBytes: fmt.Sprintf(
+		"files of the same size differ in at most %d bytes: a time stamp or a build id inside?",
+		fewBytes,
+	),
+	ReasonLines: "text files have the same lines in another order: sort what makes them",
+	ReasonState: "caches, logs and other state that an image need not hold: leave them out with --exclude",
 }
 
 // formatReasons names what makes all blocks or all chunks others.
 func (c *comparison) formatReasons() {
 	from, to := c.from.Recipe, c.to.Recipe
 	if from.Codec != to.Codec {
-		c.reason(Reason{Kind: ReasonFormat, What: fmt.Sprintf("the codec changed from %q to %q: every block is compressed again", from.Codec, to.Codec)})
+		c.reason(
+			Reason{
+				Kind: ReasonFormat,
+				What: fmt.Sprintf(
+					"the codec changed from %q to %q: every block is compressed again",
+					from.Codec,
+					to.Codec,
+				),
+			},
+		)
 	}
 	if from.BlockSize != to.BlockSize {
-		c.reason(Reason{Kind: ReasonFormat, What: fmt.Sprintf("the block size changed from %d to %d: every block is compressed again", from.BlockSize, to.BlockSize)})
+		c.reason(
+			Reason{
+				Kind: ReasonFormat,
+				What: fmt.Sprintf(
+					"the block size changed from %d to %d: every block is compressed again",
+					from.BlockSize,
+					to.BlockSize,
+				),
+			},
+		)
 	}
 	if from.Chunking != to.Chunking {
-		c.reason(Reason{Kind: ReasonFormat, What: "contents are cut otherwise: hardly a chunk of a changed file is known"})
+		c.reason(
+			Reason{
+				Kind: ReasonFormat,
+				What: "contents are cut otherwise: hardly a chunk of a changed file is known",
+			},
+		)
 	}
 }
 

@@ -25,7 +25,8 @@ var ErrTooLarge = errors.New("the initrd's recipe is too large for a patch set")
 // Make writes the set that leads from the initrd old to the initrd new. image is the one beside
 // new; its chunks need not be known. store has the chunks of all contents of old, and those of new
 // that image lacks.
-func Make(ctx context.Context, w io.Writer, old, new *initrd.Recipe, image *mkimage.Recipe, store chunkstore.Store, o patchset.MakeOptions) (*patchset.Stats, error) {
+func Make(ctx context.Context, w io.Writer, old, new *initrd.Recipe, image *mkimage.Recipe,
+	store chunkstore.Store, o patchset.MakeOptions) (*patchset.Stats, error) {
 	from, err := oldListing(old, image)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,8 @@ func Make(ctx context.Context, w io.Writer, old, new *initrd.Recipe, image *mkim
 	}
 	o.ChunkLists = true // both sides know those of a listing
 	packs := patchset.FromStore(store)
-	return patchset.Make(ctx, w, from.recipe, to.recipe, &contents{from, byID(old), packs}, &contents{to, byID(new), packs}, o)
+	return patchset.Make(ctx, w, from.recipe, to.recipe, &contents{from, byID(old), packs},
+		&contents{to, byID(new), packs}, o)
 }
 
 // contents opens the contents of a listing. It is a patchset.Contents.

@@ -108,7 +108,8 @@ func (l *listing) add(name string, c *chunkstore.Content) {
 
 // free tells whether a path is one that a tree may have and is not in use.
 func (l *listing) free(p string) bool {
-	if l.paths[p] != nil || l.folders[p] || strings.IndexByte(p, 0) >= 0 || strings.HasSuffix(p, "/") {
+	if l.paths[p] != nil || l.folders[p] || strings.IndexByte(p, 0) >= 0 ||
+		strings.HasSuffix(p, "/") {
 		return false
 	}
 	for p != "" {
@@ -131,9 +132,15 @@ func (l *listing) finish() {
 		}})
 	}
 	for p := range l.folders {
-		l.recipe.Entries = append(l.recipe.Entries, mkimage.Entry{Entry: tree.Entry{Path: p, Attr: squashfs.Attr{Type: squashfs.Directory}}})
+		l.recipe.Entries = append(
+			l.recipe.Entries,
+			mkimage.Entry{
+				Entry: tree.Entry{Path: p, Attr: squashfs.Attr{Type: squashfs.Directory}},
+			},
+		)
 	}
-	slices.SortFunc(l.recipe.Entries, func(a, b mkimage.Entry) int { return tree.Compare(a.Path, b.Path) })
+	slices.SortFunc(l.recipe.Entries,
+		func(a, b mkimage.Entry) int { return tree.Compare(a.Path, b.Path) })
 }
 
 // anyChunks gives a valid list for a content whose chunks are not known.

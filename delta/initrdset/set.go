@@ -35,8 +35,11 @@ func Open(h *patchset.Head, old *initrd.Recipe, image *mkimage.Recipe, group []b
 	if s.step, err = h.Step(from.recipe); err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(s.step.To.Entries, func(e mkimage.Entry) bool { return e.Path == recipePath })
-	if i < 0 || len(s.step.Entries) == 0 || s.step.Entries[0].Content != s.step.To.Entries[i].Content || len(h.Groups) == 0 {
+	i := slices.IndexFunc(s.step.To.Entries,
+		func(e mkimage.Entry) bool { return e.Path == recipePath })
+	if i < 0 || len(s.step.Entries) == 0 ||
+		s.step.Entries[0].Content != s.step.To.Entries[i].Content ||
+		len(h.Groups) == 0 {
 		return nil, corrupt("it does not begin with a recipe")
 	}
 	if s.first, err = s.step.OpenGroup(0, group); err != nil {
@@ -76,8 +79,12 @@ func (s *Set) complete(from *listing, image *mkimage.Recipe) error {
 // from its beginning to its end, and verified. group gives the stored bytes of a group, base opens
 // a content of the old initrd. Errors in what the set or base gives wrap chunkstore.ErrCorrupt or
 // chunkstore.ErrVersion; those of the functions are returned as they are.
-func (s *Set) Apply(ctx context.Context, group func(n int) ([]byte, error), base func(c *chunkstore.Content) (io.ReaderAt, error),
-	write func(c *chunkstore.Content, piece []byte) error) error {
+func (s *Set) Apply(
+	ctx context.Context,
+	group func(n int) ([]byte, error),
+	base func(c *chunkstore.Content) (io.ReaderAt, error),
+	write func(c *chunkstore.Content, piece []byte) error,
+) error {
 	open, n := s.first, 0
 	for i := 1; i < len(s.step.Entries); i++ { // the first one is the recipe
 		e := &s.step.Entries[i]
@@ -114,5 +121,7 @@ func (s *Set) Apply(ctx context.Context, group func(n int) ([]byte, error), base
 }
 
 func corrupt(format string, args ...any) error {
-	return fmt.Errorf("patch set of an initrd: %w: "+format, append([]any{chunkstore.ErrCorrupt}, args...)...)
+	return fmt.Errorf(
+		"patch set of an initrd: %w: "+format,
+		append([]any{chunkstore.ErrCorrupt}, args...)...)
 }

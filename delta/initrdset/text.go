@@ -25,7 +25,8 @@ func Dictionary(image *mkimage.Recipe) []byte {
 		if e.Content == nil || e.Link != "" {
 			continue
 		}
-		b = fmt.Appendf(b, "f %04o %d %d %d 1 1 %d %s %s\n", e.Mode, e.UID, e.GID, e.ModTime, e.Content.Size, e.Content.ID, e.Path)
+		b = fmt.Appendf(b, "f %04o %d %d %d 1 1 %d %s %s\n", e.Mode, e.UID, e.GID, e.ModTime,
+			e.Content.Size, e.Content.ID, e.Path)
 		if len(b) > 2*dictionaryMax {
 			b = append(b[:0], b[len(b)-dictionaryMax:]...)
 		}
@@ -118,7 +119,8 @@ func TakeChunks(r *initrd.Recipe, image *mkimage.Recipe) error {
 		switch {
 		case same == nil:
 		case same.Size != c.Size:
-			return fmt.Errorf("%w: content %s has another size in the image", chunkstore.ErrCorrupt, c.ID)
+			return fmt.Errorf("%w: content %s has another size in the image", chunkstore.ErrCorrupt,
+				c.ID)
 		case len(same.Chunks) > 0 && r.Chunking == image.Chunking:
 			c.Chunks = same.Chunks
 		default:

@@ -66,7 +66,8 @@ func readBundle(b []byte, n int, most int64) ([][]byte, error) {
 			continue
 		}
 		if s.coder >= len(coders) {
-			return nil, fmt.Errorf("%w: coder %d, this program knows %d", chunkstore.ErrVersion, s.coder, len(coders))
+			return nil, fmt.Errorf("%w: coder %d, this program knows %d", chunkstore.ErrVersion,
+				s.coder, len(coders))
 		}
 		plain, err := coders[s.coder].decode(stored, s.plain)
 		if err != nil {

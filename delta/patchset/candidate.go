@@ -25,7 +25,8 @@ type candidate struct {
 
 // estimator is faster than the coders; what it gives is only compared.
 var estimator = sync.OnceValue(func() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
+		zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false))
 	if err != nil {
 		panic(err) // the options are constant
 	}
@@ -71,11 +72,13 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 
 // tooLong tells whether a patch is longer than a group may be.
 func (c *candidate) tooLong() bool {
-	return slices.ContainsFunc(c.streams, func(s suffix.Streams) bool { return s.Len() > groupPlainMax })
+	return slices.ContainsFunc(c.streams,
+		func(s suffix.Streams) bool { return s.Len() > groupPlainMax })
 }
 
 // small makes the candidate of a content of at most PieceMax bytes.
-func (m *maker) small(ctx context.Context, path string, c, base *chunkstore.Content) (*candidate, error) {
+func (m *maker) small(ctx context.Context, path string,
+	c, base *chunkstore.Content) (*candidate, error) {
 	plain, err := readContent(ctx, m.new, c)
 	if err != nil {
 		return nil, err
@@ -192,7 +195,8 @@ func (c *candidate) check(old, plain []byte) error {
 
 // window reads the part of base that resembles the piece of size bytes at offset of a content of
 // total bytes.
-func (m *maker) window(ctx context.Context, base *chunkstore.Content, offset, size, total int64) ([]byte, error) {
+func (m *maker) window(ctx context.Context, base *chunkstore.Content,
+	offset, size, total int64) ([]byte, error) {
 	if base.Size <= PieceMax {
 		return readContent(ctx, m.old, base)
 	}
@@ -251,7 +255,14 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 			}
 		}
 		s, cost := smallestDiff(index, plain)
-		e := Entry{Content: c, Base: base, Offset: off, Length: int64(len(plain)), length: int64(len(plain)), hash: chunkstore.Sum(plain)}
+		e := Entry{
+			Content: c,
+			Base:    base,
+			Offset:  off,
+			Length:  int64(len(plain)),
+			length:  int64(len(plain)),
+			hash:    chunkstore.Sum(plain),
+		}
 		if err := checkPiece(&e, &s, shifted{old, begin}, plain); err != nil {
 			return nil, err
 		}
@@ -266,7 +277,8 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 }
 
 // windowed makes the candidate of a small content whose base is larger than a window.
-func (m *maker) windowed(ctx context.Context, c, base *chunkstore.Content, plain, old []byte) (*candidate, error) {
+func (m *maker) windowed(ctx context.Context, c, base *chunkstore.Content,
+	plain, old []byte) (*candidate, error) {
 	release, err := m.room.take(ctx, searchRoom(len(old), len(plain)))
 	if err != nil {
 		return nil, err

@@ -46,12 +46,14 @@ func smallest(plain []byte) (id int, stored []byte) {
 // find out.
 func dense(plain []byte) bool {
 	const worthAsking = 1 << 20
-	return len(plain) >= worthAsking && len(estimator().EncodeAll(plain, nil)) > len(plain)-len(plain)/1000
+	return len(plain) >= worthAsking &&
+		len(estimator().EncodeAll(plain, nil)) > len(plain)-len(plain)/1000
 }
 
 func decodeStored(stored []byte, size int) ([]byte, error) {
 	if len(stored) != size {
-		return nil, fmt.Errorf("%w: %d bytes stored for %d", chunkstore.ErrCorrupt, len(stored), size)
+		return nil, fmt.Errorf("%w: %d bytes stored for %d", chunkstore.ErrCorrupt, len(stored),
+			size)
 	}
 	return bytes.Clone(stored), nil
 }
@@ -83,7 +85,8 @@ func decodeBrotli(stored []byte, size int) ([]byte, error) {
 		return nil, fmt.Errorf("%w: brotli: %w", chunkstore.ErrCorrupt, err)
 	}
 	if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-		return nil, fmt.Errorf("%w: brotli: %w: more than %d bytes", chunkstore.ErrCorrupt, chunkstore.ErrBomb, size)
+		return nil, fmt.Errorf("%w: brotli: %w: more than %d bytes", chunkstore.ErrCorrupt,
+			chunkstore.ErrBomb, size)
 	}
 	return plain, nil
 }

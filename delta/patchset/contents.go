@@ -16,7 +16,13 @@ type storeContents struct{ store chunkstore.Store }
 
 // Open implements Contents.
 func (s storeContents) Open(ctx context.Context, c *chunkstore.Content) (Reading, error) {
-	r := &chunkReading{ctx: ctx, store: s.store, content: c, ends: make([]int64, len(c.Chunks)), at: -1}
+	r := &chunkReading{
+		ctx:     ctx,
+		store:   s.store,
+		content: c,
+		ends:    make([]int64, len(c.Chunks)),
+		at:      -1,
+	}
 	end := int64(0)
 	for i, k := range c.Chunks {
 		end += k.Size
@@ -73,13 +79,15 @@ func readContent(ctx context.Context, from Contents, c *chunkstore.Content) ([]b
 		return nil, err
 	}
 	if chunkstore.Sum(b) != c.ID {
-		return nil, fmt.Errorf("content %v: %w: its bytes have another hash", c.ID, chunkstore.ErrCorrupt)
+		return nil, fmt.Errorf("content %v: %w: its bytes have another hash", c.ID,
+			chunkstore.ErrCorrupt)
 	}
 	return b, nil
 }
 
 // readPart fills b with the bytes of c from off on.
-func readPart(ctx context.Context, from Contents, c *chunkstore.Content, b []byte, off int64) error {
+func readPart(ctx context.Context, from Contents, c *chunkstore.Content, b []byte,
+	off int64) error {
 	r, err := from.Open(ctx, c)
 	if err != nil {
 		return fmt.Errorf("open content %v: %w", c.ID, err)

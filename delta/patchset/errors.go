@@ -6,4 +6,6 @@ import "errors"
 var ErrFrom = errors.New("the patch set leads from another release")
 
 // ErrPending is wrapped when a set needs chunk lists that the sets before it left out.
-var ErrPending = errors.New("the patch set needs the whole recipe of the release that it leads from")
+var ErrPending = errors.New(
+	"the patch set needs the whole recipe of the release that it leads from",
+)

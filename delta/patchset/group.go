@@ -33,14 +33,16 @@ func (s *Step) OpenGroup(n int, stored []byte) (*Group, error) {
 func (s *Step) openGroup(n int, stored []byte) (*Group, error) {
 	ref := s.head.Groups[n]
 	if int64(len(stored)) != ref.Length || chunkstore.Sum(stored) != ref.Hash {
-		return nil, fmt.Errorf("%w: its %d bytes have another hash", chunkstore.ErrCorrupt, len(stored))
+		return nil, fmt.Errorf("%w: its %d bytes have another hash", chunkstore.ErrCorrupt,
+			len(stored))
 	}
 	plain, err := readBundle(stored, suffix.NumStreams, ref.Plain)
 	if err != nil {
 		return nil, err
 	}
 	r := suffix.NewReader(suffix.Streams(plain))
-	first, _ := slices.BinarySearchFunc(s.Entries, n, func(e Entry, n int) int { return e.Group - n })
+	first, _ := slices.BinarySearchFunc(s.Entries, n,
+		func(e Entry, n int) int { return e.Group - n })
 	g := &Group{step: s, number: n, first: first}
 	for i := first; i < len(s.Entries) && s.Entries[i].Group == n; i++ {
 		e := &s.Entries[i]
@@ -75,7 +77,8 @@ func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) {
 	e := &g.step.Entries[i]
 	plain, err := g.content(i, e, base)
 	if err != nil {
-		return nil, fmt.Errorf("group %d of the patch set: content %v: %w", g.number, e.Content.ID, err)
+		return nil, fmt.Errorf("group %d of the patch set: content %v: %w", g.number, e.Content.ID,
+			err)
 	}
 	return plain, nil
 }
@@ -126,7 +129,8 @@ func (e *Entry) old(base io.ReaderAt) (io.ReaderAt, int64, error) {
 		t, _ := transform.ByID(e.Transform)
 		out, ok := t.Forward(b)
 		if !ok || len(out) > suffix.NewMax {
-			return nil, 0, fmt.Errorf("%w: transform %s does not apply to the base %v", chunkstore.ErrCorrupt, t.Name(), e.Base.ID)
+			return nil, 0, fmt.Errorf("%w: transform %s does not apply to the base %v",
+				chunkstore.ErrCorrupt, t.Name(), e.Base.ID)
 		}
 		b = out
 	}

@@ -21,10 +21,12 @@ const (
 // Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func HeadSize(first []byte) (int64, error) {
 	if len(first) < FixedSize || string(first[:len(magic)]) != magic {
-		return 0, fmt.Errorf("read patch set: %w: it does not begin like one", chunkstore.ErrCorrupt)
+		return 0, fmt.Errorf("read patch set: %w: it does not begin like one",
+			chunkstore.ErrCorrupt)
 	}
 	if v := binary.LittleEndian.Uint32(first[8:]); v != version {
-		return 0, fmt.Errorf("read patch set: %w: %d, this program knows %d", chunkstore.ErrVersion, v, version)
+		return 0, fmt.Errorf("read patch set: %w: %d, this program knows %d", chunkstore.ErrVersion,
+			v, version)
 	}
 	n := int64(binary.LittleEndian.Uint32(first[12:]))
 	if n < headMinSize || n > HeadMax {
@@ -73,17 +75,23 @@ func ReadHead(b []byte) (*Head, error) {
 		return nil, err
 	}
 	if n != int64(len(b)) {
-		return nil, fmt.Errorf("read patch set: %w: %d bytes of a head of %d", chunkstore.ErrCorrupt, len(b), n)
+		return nil, fmt.Errorf("read patch set: %w: %d bytes of a head of %d",
+			chunkstore.ErrCorrupt, len(b), n)
 	}
 	body := b[:len(b)-hashSize]
 	h := &Head{Size: n, ID: chunkstore.Sum(body)}
 	if h.ID != chunkstore.ID(b[len(b)-hashSize:]) {
-		return nil, fmt.Errorf("read patch set: %w: the head's checksum differs", chunkstore.ErrCorrupt)
+		return nil, fmt.Errorf("read patch set: %w: the head's checksum differs",
+			chunkstore.ErrCorrupt)
 	}
 	in := input{b: body[FixedSize:]}
 	h.From, h.To = in.id(), in.id()
 	for left := in.length(int64(len(in.b) / groupRefMin)); left > 0 && in.err == nil; left-- {
-		g := GroupRef{Length: int64(in.length(GroupMax)), Plain: int64(in.length(groupPlainMax)), Hash: in.id()}
+		g := GroupRef{
+			Length: int64(in.length(GroupMax)),
+			Plain:  int64(in.length(groupPlainMax)),
+			Hash:   in.id(),
+		}
 		h.Groups = append(h.Groups, g)
 	}
 	if in.err != nil {

@@ -64,5 +64,6 @@ func (m *maker) leaveOut() {
 	for i := range m.entries {
 		m.entries[i].Group = number[m.entries[i].Group]
 	}
-	m.stats.Entries = slices.DeleteFunc(m.stats.Entries, func(e EntryStats) bool { return out[e.Content] })
+	m.stats.Entries = slices.DeleteFunc(m.stats.Entries,
+		func(e EntryStats) bool { return out[e.Content] })
 }

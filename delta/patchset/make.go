@@ -28,7 +28,8 @@ const (
 // Make writes the set that leads from one release to another. old and new open the contents of
 // either. Equal arguments give equal bytes. Memory stays below 2 GiB whatever the contents' sizes.
 // Every patch is applied once before it is written.
-func Make(ctx context.Context, w io.Writer, from, to *mkimage.Recipe, old, new Contents, o MakeOptions) (*Stats, error) {
+func Make(ctx context.Context, w io.Writer, from, to *mkimage.Recipe, old, new Contents,
+	o MakeOptions) (*Stats, error) {
 	m := &maker{from: from, to: to, old: old, new: new, o: o, room: newRoom(), stats: &Stats{}}
 	if m.o.Workers <= 0 {
 		m.o.Workers = runtime.GOMAXPROCS(0)
@@ -99,7 +100,9 @@ func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
 	return m.write(w, renames)
 }
 
-func (m *maker) findSimilar(ctx context.Context) (map[*chunkstore.Content]*chunkstore.Content, error) {
+func (m *maker) findSimilar(
+	ctx context.Context,
+) (map[*chunkstore.Content]*chunkstore.Content, error) {
 	var wanted []*chunkstore.Content
 	for i, c := range m.contents {
 		m.total += c.Size
@@ -222,7 +225,8 @@ func (m *maker) compress(ctx context.Context) error {
 		g := &m.closed[i]
 		m.groups = append(m.groups, madeGroup{m.spooled, g.entries, sizes[i], g.dear})
 		m.spooled += int64(len(b))
-		m.head.Groups = append(m.head.Groups, GroupRef{Length: int64(len(b)), Plain: int64(g.streams.Len()), Hash: chunkstore.Sum(b)})
+		m.head.Groups = append(m.head.Groups,
+			GroupRef{Length: int64(len(b)), Plain: int64(g.streams.Len()), Hash: chunkstore.Sum(b)})
 	}
 	m.closed = nil
 	return nil

@@ -164,11 +164,16 @@ func (r *recipeReader) entry(p *pattern, path string) {
 	if e.Link != "" {
 		first, ok := r.inodes[e.Link]
 		if !ok || flags&^flagLink != 0 {
-			r.in[colTexts].fail("a hard link to %.200q, which is not the first name of an inode above", e.Link)
+			r.in[colTexts].fail(
+				"a hard link to %.200q, which is not the first name of an inode above",
+				e.Link,
+			)
 			return
 		}
 		inode := &r.to.Entries[first]
-		e = mkimage.Entry{Entry: tree.Entry{Attr: inode.Attr, Path: path, Size: inode.Size, Link: e.Link}}
+		e = mkimage.Entry{
+			Entry: tree.Entry{Attr: inode.Attr, Path: path, Size: inode.Size, Link: e.Link},
+		}
 	} else {
 		r.inode(flags, &e)
 		e.Path = path
@@ -198,7 +203,8 @@ func (r *recipeReader) inode(flags byte, e *mkimage.Entry) {
 	if flags&flagXattrs != 0 {
 		e.Xattrs = nil
 		for n := texts.length(int64(len(texts.b))); n > 0 && texts.err == nil; n-- {
-			e.Xattrs = append(e.Xattrs, squashfs.Xattr{Name: texts.text(), Value: []byte(texts.text())})
+			e.Xattrs = append(e.Xattrs,
+				squashfs.Xattr{Name: texts.text(), Value: []byte(texts.text())})
 		}
 	}
 	if flags&flagContent != 0 {

@@ -22,9 +22,12 @@ type recipeWriter struct {
 }
 
 // writeRecipe appends the patch from one recipe to another to the columns.
-func writeRecipe(c *columns, from, to *mkimage.Recipe, renames []rename, pending map[*chunkstore.Content]bool) {
+func writeRecipe(c *columns, from, to *mkimage.Recipe, renames []rename,
+	pending map[*chunkstore.Content]bool) {
 	w := &recipeWriter{columns: c, ledger: newLedger(from, to), pending: pending,
-		contentAt: make(map[chunkstore.ID]int), chunkAt: make(map[chunkstore.ID]int), madeAt: make(map[*chunkstore.Content]int)}
+		contentAt: make(
+			map[chunkstore.ID]int,
+		), chunkAt: make(map[chunkstore.ID]int), madeAt: make(map[*chunkstore.Content]int)}
 	for i, k := range w.contents {
 		w.contentAt[k.ID] = i
 	}
@@ -107,7 +110,9 @@ func (w *recipeWriter) entry(p *pattern, e *mkimage.Entry) {
 }
 
 func (w *recipeWriter) inode(x, e *mkimage.Entry) (flags byte) {
-	if e.Type != x.Type || e.Mode != x.Mode || e.UID != x.UID || e.GID != x.GID || e.Major != x.Major || e.Minor != x.Minor {
+	if e.Type != x.Type || e.Mode != x.Mode || e.UID != x.UID || e.GID != x.GID ||
+		e.Major != x.Major ||
+		e.Minor != x.Minor {
 		flags |= flagAttr
 		for _, n := range []uint32{uint32(e.Type), uint32(e.Mode), e.UID, e.GID, e.Major, e.Minor} {
 			w.number(colAttrs, uint64(n))
@@ -121,7 +126,11 @@ func (w *recipeWriter) inode(x, e *mkimage.Entry) (flags byte) {
 		flags |= flagTarget
 		w.text(colTexts, e.Target)
 	}
-	if !slices.EqualFunc(e.Xattrs, x.Xattrs, func(a, b squashfs.Xattr) bool { return a.Name == b.Name && bytes.Equal(a.Value, b.Value) }) {
+	if !slices.EqualFunc(
+		e.Xattrs,
+		x.Xattrs,
+		func(a, b squashfs.Xattr) bool { return a.Name == b.Name && bytes.Equal(a.Value, b.Value) },
+	) {
 		flags |= flagXattrs
 		w.number(colTexts, uint64(len(e.Xattrs)))
 		for _, a := range e.Xattrs {

@@ -64,7 +64,8 @@ func makeSketch(b []byte) sketch {
 
 // similar gives, for each of the contents without base, the most similar content of the old
 // release.
-func similar(ctx context.Context, from *mkimage.Recipe, old, new Contents, wanted []*chunkstore.Content) (
+func similar(ctx context.Context, from *mkimage.Recipe, old, new Contents,
+	wanted []*chunkstore.Content) (
 	map[*chunkstore.Content]*chunkstore.Content, error) {
 	owners := make(map[uint64][]*chunkstore.Content) // the wanted ones that have a hash
 	for _, c := range wanted {
@@ -85,7 +86,8 @@ func similar(ctx context.Context, from *mkimage.Recipe, old, new Contents, wante
 	best := make(map[*chunkstore.Content]int)
 	read := int64(0)
 	for c := range from.Contents() {
-		if len(owners) == 0 || c.Size < sketchLeast || c.Size > PieceMax || read+c.Size > sketchRead {
+		if len(owners) == 0 || c.Size < sketchLeast || c.Size > PieceMax ||
+			read+c.Size > sketchRead {
 			continue
 		}
 		read += c.Size

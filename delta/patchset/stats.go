@@ -1,9 +1,27 @@
 package patchset
 
 // columnNames names the streams of a head in tables.
-var columnNames = [numColumns]string{"recipe header", "recipe renames", "recipe steps", "recipe paths",
-	"recipe flags", "recipe attributes", "recipe times", "recipe texts", "recipe contents", "recipe sizes", "recipe ids", "recipe chunks", "recipe order",
-	"directory kinds", "directory bases", "directory transforms", "directory lengths", "directory pieces", "directory groups"}
+var columnNames = [numColumns]string{
+	"recipe header",
+	"recipe renames",
+	"recipe steps",
+	"recipe paths",
+	"recipe flags",
+	"recipe attributes",
+	"recipe times",
+	"recipe texts",
+	"recipe contents",
+	"recipe sizes",
+	"recipe ids",
+	"recipe chunks",
+	"recipe order",
+	"directory kinds",
+	"directory bases",
+	"directory transforms",
+	"directory lengths",
+	"directory pieces",
+	"directory groups",
+}
 
 // add sums what a bundle cost.
 func (s *Stats) add(names []string, sizes []streamSize) {

@@ -62,7 +62,8 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 	}
 	for _, c := range pending {
 		if !has[c] {
-			return nil, fmt.Errorf("recipe: %w: no chunk list of content %v", chunkstore.ErrCorrupt, c.ID)
+			return nil, fmt.Errorf("recipe: %w: no chunk list of content %v", chunkstore.ErrCorrupt,
+				c.ID)
 		}
 	}
 	if len(s.Pending) == 0 {
@@ -76,7 +77,8 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 func (s *Step) Finish() error {
 	for _, c := range s.Pending {
 		if c.Chunks == nil {
-			return fmt.Errorf("patch set: %w: content %v has no chunk list yet", chunkstore.ErrCorrupt, c.ID)
+			return fmt.Errorf("patch set: %w: content %v has no chunk list yet",
+				chunkstore.ErrCorrupt, c.ID)
 		}
 	}
 	id, err := s.To.ID()

@@ -35,7 +35,13 @@ func NewIndex(old []byte, start int64) *Index {
 	}
 	// With about as many prefixes as suffixes, a binary search begins where most of it is done.
 	size := min(max(bits.Len(uint(len(old)))-1, prefixMin), prefixMax)
-	x := &Index{old: old, start: start, sa: sorted(old), shift: prefixMax - size, bucket: make([]int32, 1<<size+1)}
+	x := &Index{
+		old:    old,
+		start:  start,
+		sa:     sorted(old),
+		shift:  prefixMax - size,
+		bucket: make([]int32, 1<<size+1),
+	}
 	for i := range old {
 		x.bucket[x.prefix(old[i:])+1]++
 	}

@@ -111,7 +111,8 @@ func (c *cursor) steps(oldSize, newSize int64) (copied, literal int64) {
 			c.fail("a seek too far")
 			break
 		}
-		if at += st.seek; st.copy > 0 && (at < 0 || st.copy > oldSize-at) || at < 0 || at > oldSize {
+		if at += st.seek; st.copy > 0 && (at < 0 || st.copy > oldSize-at) || at < 0 ||
+			at > oldSize {
 			c.fail("a copy from outside of the old content")
 			break
 		}

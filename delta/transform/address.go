@@ -157,7 +157,8 @@ func (c *addressCoder) forward(code []byte, base uint64, absolute bool) {
 			return
 		}
 		own, _ := c.function(base + uint64(field))
-		le.PutUint32(code[field:], c.word(origin(kind, base, next)+uint64(int64(int32(raw))), raw, own, kind != refBranch))
+		le.PutUint32(code[field:],
+			c.word(origin(kind, base, next)+uint64(int64(int32(raw))), raw, own, kind != refBranch))
 	})
 }
 

@@ -190,6 +190,7 @@ func (c *addressCoder) armUnpage(code []byte, at int, base uint64) bool {
 		return false
 	}
 	le.PutUint32(code[use:], in2&^(0xfff<<10)|uint32(target>>shift)&(0xfff>>shift)<<10)
-	armPutPage(code[at:], in, uint32((target&^(pageSize-1)-pc&^(pageSize-1))/pageSize)&(1<<pageBits-1))
+	armPutPage(code[at:], in,
+		uint32((target&^(pageSize-1)-pc&^(pageSize-1))/pageSize)&(1<<pageBits-1))
 	return true
 }

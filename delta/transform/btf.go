@@ -61,7 +61,8 @@ type btf struct {
 
 // parseBTF checks a section's header and walks its types once.
 func parseBTF(b []byte) (*btf, bool) {
-	if len(b) < btfHeaderSize || le.Uint16(b) != btfMagic || b[2] != 1 || le.Uint32(b[4:]) != btfHeaderSize {
+	if len(b) < btfHeaderSize || le.Uint16(b) != btfMagic || b[2] != 1 ||
+		le.Uint32(b[4:]) != btfHeaderSize {
 		return nil, false
 	}
 	part := func(at int) ([]byte, bool) {

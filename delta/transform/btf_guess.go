@@ -48,7 +48,8 @@ func (t *btf) guessType() uint32 {
 	})
 	slices.Sort(refers)
 	refers = slices.Compact(refers)
-	if len(refers) == 0 || refers[len(refers)-1] >= btfNoBase || int(refers[len(refers)-1]) < t.count {
+	if len(refers) == 0 || refers[len(refers)-1] >= btfNoBase ||
+		int(refers[len(refers)-1]) < t.count {
 		return btfNoBase
 	}
 	lowest := refers[len(refers)-1] - uint32(t.count) + 1 // all types that are referred to exist

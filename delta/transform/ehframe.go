@@ -17,7 +17,8 @@ const (
 // ehTable gives the entries of .eh_frame_hdr: pairs of a function's start and the place
 // of its unwind entry, both relative to the section, ascending by start.
 func ehTable(b []byte) ([]byte, bool) {
-	if len(b) < ehHeaderSize || b[0] != 1 || b[1] != ehPCRelative4 || b[2] != ehUnsigned4 || b[3] != ehTableRelative {
+	if len(b) < ehHeaderSize || b[0] != 1 || b[1] != ehPCRelative4 || b[2] != ehUnsigned4 ||
+		b[3] != ehTableRelative {
 		return nil, false
 	}
 	n := le.Uint32(b[8:])

@@ -71,10 +71,15 @@ func parseELF(b []byte) (f *elfFile, ok bool) {
 		return nil, false
 	}
 	at, n := le.Uint64(b[40:]), int(le.Uint16(b[60:]))
-	if le.Uint16(b[58:]) != elfSectionSize || n < 1 || n > elfSectionMax || at > uint64(len(b)) || uint64(len(b))-at < uint64(n)*elfSectionSize {
+	if le.Uint16(b[58:]) != elfSectionSize || n < 1 || n > elfSectionMax || at > uint64(len(b)) ||
+		uint64(len(b))-at < uint64(n)*elfSectionSize {
 		return nil, false
 	}
-	f = &elfFile{kind: le.Uint16(b[16:]), machine: le.Uint16(b[18:]), sections: make([]elfSection, n)}
+	f = &elfFile{
+		kind:     le.Uint16(b[16:]),
+		machine:  le.Uint16(b[18:]),
+		sections: make([]elfSection, n),
+	}
 	names := make([]uint32, n)
 	used := []extent{{0, elfHeaderSize}, {int(at), int(at) + n*elfSectionSize}}
 	for i := range f.sections {

@@ -76,7 +76,9 @@ func (gzipMember) Inverse(out []byte, limit int64) ([]byte, error) {
 	}
 	header, content := out[1+n:1+n+int(headerLen)], out[1+n+int(headerLen):]
 	w := &limitedBuffer{limit: limit - gzipTrailer}
-	w.b = append(make([]byte, 0, max(headerLen, min(uint64(max(limit, 0)), uint64(len(out))))), header...)
+	w.b = append(
+		make([]byte, 0, max(headerLen, min(uint64(max(limit, 0)), uint64(len(out))))),
+		header...)
 	if err := gnuzip.Encode(w, content, p); err != nil {
 		return nil, err
 	}

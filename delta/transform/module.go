@@ -101,6 +101,9 @@ func newRela(f *elfFile, s *elfSection, b []byte) (*relaRewriter, bool) {
 		return nil, false
 	}
 	symbols := f.symbolsOf(symtab, b)
-	named := strings.HasPrefix(s.name, ".rela.text") || strings.HasPrefix(s.name, ".rela.init.text") || strings.HasPrefix(s.name, ".rela.data") || strings.HasPrefix(s.name, ".rela.rodata")
+	named := strings.HasPrefix(s.name, ".rela.text") ||
+		strings.HasPrefix(s.name, ".rela.init.text") ||
+		strings.HasPrefix(s.name, ".rela.data") ||
+		strings.HasPrefix(s.name, ".rela.rodata")
 	return &relaRewriter{table: symbols, b: b, named: named, last: map[uint32]uint64{}}, true
 }

@@ -70,16 +70,19 @@ type programFile struct {
 
 func openProgram(b []byte) (*programFile, bool) {
 	f, ok := parseELF(b)
-	if !ok || f.kind != elfTypeExec && f.kind != elfTypeDyn || f.machine != elfMachineX86 && f.machine != elfMachineARM {
+	if !ok || f.kind != elfTypeExec && f.kind != elfTypeDyn ||
+		f.machine != elfMachineX86 && f.machine != elfMachineARM {
 		return nil, false
 	}
 	p := &programFile{elfFile: f}
 	for i := range f.sections {
 		s := &f.sections[i]
-		if s.flags&flagAlloc == 0 || s.mem == 0 || s.addr > 1<<62 || s.mem > 1<<62 || s.flags&flagTLS != 0 {
+		if s.flags&flagAlloc == 0 || s.mem == 0 || s.addr > 1<<62 || s.mem > 1<<62 ||
+			s.flags&flagTLS != 0 {
 			continue
 		}
-		if s.flags&(flagWrite|flagExec) == flagWrite && s.kind == 1 && s.size > 0 && len(p.written) < regionMax {
+		if s.flags&(flagWrite|flagExec) == flagWrite && s.kind == 1 && s.size > 0 &&
+			len(p.written) < regionMax {
 			p.written = append(p.written, s)
 		}
 		slots := s.flags&flagExec != 0 && s.name != ".text" || strings.HasPrefix(s.name, ".got")
@@ -134,7 +137,8 @@ func (p *programFile) data(b, plain []byte, inverse bool) bool {
 	// In their original form, symbols are needed for relocations.
 	for i := range p.sections {
 		s := &p.sections[i]
-		if (s.kind == sectionSymtab || s.kind == sectionDynsym) && !rewriteDynsym(s.of(b), p.strings(s, b), p.starts, p.regions, inverse) {
+		if (s.kind == sectionSymtab || s.kind == sectionDynsym) &&
+			!rewriteDynsym(s.of(b), p.strings(s, b), p.starts, p.regions, inverse) {
 			return false
 		}
 	}
@@ -178,7 +182,15 @@ func (p *programFile) relocations(s *elfSection, b, plain []byte, inverse bool) 
 	}
 	last, ok := uint64(0), true
 	for r := s.of(b); len(r) >= elfRelaSize && ok; r = r[elfRelaSize:] {
-		offset, info, sym, addend := le.Uint64(r), le.Uint64(r[8:]), le.Uint32(r[12:]), le.Uint64(r[16:])
+		offset, info, sym, addend := le.Uint64(
+			r,
+		), le.Uint64(
+			r[8:],
+		), le.Uint32(
+			r[12:],
+		), le.Uint64(
+			r[16:],
+		)
 		relative := p.isRelative(info)
 		if inverse {
 			offset += last
@@ -206,7 +218,8 @@ func (p *programFile) relocations(s *elfSection, b, plain []byte, inverse bool) 
 }
 
 func (p *programFile) isRelative(info uint64) bool {
-	return p.machine == elfMachineX86 && info == relativeX86 || p.machine == elfMachineARM && info == relativeARM
+	return p.machine == elfMachineX86 && info == relativeX86 ||
+		p.machine == elfMachineARM && info == relativeARM
 }
 
 // addAt adds to the eight bytes of data at an address, if that is data that nothing else rewrites.

@@ -27,7 +27,9 @@ type relaRewriter struct {
 
 func (r *relaRewriter) forward(records []byte) bool {
 	for ; len(records) >= elfRelaSize; records = records[elfRelaSize:] {
-		offset, kind, sym, addend := le.Uint64(records), le.Uint32(records[8:]), le.Uint32(records[12:]), le.Uint64(records[16:])
+		offset, kind, sym, addend := le.Uint64(records), le.Uint32(
+			records[8:],
+		), le.Uint32(records[12:]), le.Uint64(records[16:])
 		token, ok := r.table.token(sym)
 		if !ok {
 			return false
@@ -51,7 +53,9 @@ func (r *relaRewriter) forward(records []byte) bool {
 
 func (r *relaRewriter) inverse(records []byte) bool {
 	for ; len(records) >= elfRelaSize; records = records[elfRelaSize:] {
-		offset, kind, token, addend := le.Uint64(records), le.Uint32(records[8:]), le.Uint32(records[12:]), le.Uint64(records[16:])
+		offset, kind, token, addend := le.Uint64(records), le.Uint32(
+			records[8:],
+		), le.Uint32(records[12:]), le.Uint64(records[16:])
 		sym, ok := r.table.number(token)
 		if !ok {
 			return false

@@ -10,7 +10,11 @@ type tokens struct {
 }
 
 func newTokens(n int) *tokens {
-	return &tokens{of: make([]uint32, 0, n), index: make(map[uint32]uint32, n), next: map[uint32]uint32{}}
+	return &tokens{
+		of:    make([]uint32, 0, n),
+		index: make(map[uint32]uint32, n),
+		next:  map[uint32]uint32{},
+	}
 }
 
 // add gives the next thing a token, with the bits of mask only: the first free one from

@@ -143,11 +143,14 @@ func NoRanges() Fault {
 // then filler bytes until the client leaves.
 func Endless() Fault {
 	filler := bytes.Repeat([]byte("endless "), 4<<10)
-	return rewrite(func(h http.Header) { h.Del("Content-Length") }, func(w http.ResponseWriter, body []byte) {
-		for ok := send(w, body); ok; {
-			ok = send(w, filler)
-		}
-	})
+	return rewrite(
+		func(h http.Header) { h.Del("Content-Length") },
+		func(w http.ResponseWriter, body []byte) {
+			for ok := send(w, body); ok; {
+				ok = send(w, filler)
+			}
+		},
+	)
 }
 
 // rewrite gives an answer of next's with changed headers and a body sent by send.
@@ -181,7 +184,8 @@ func rewrite(headers func(http.Header), body func(http.ResponseWriter, []byte)) 
 }
 
 // serveChanged serves what change makes of the whole file, with ranges.
-func serveChanged(w http.ResponseWriter, r *http.Request, next http.Handler, change func([]byte) []byte) {
+func serveChanged(w http.ResponseWriter, r *http.Request, next http.Handler,
+	change func([]byte) []byte) {
 	rec := httptest.NewRecorder()
 	next.ServeHTTP(rec, withoutRange(r))
 	if rec.Code != http.StatusOK {

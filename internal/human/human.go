@@ -41,7 +41,8 @@ func notPrintable(r rune) bool { return !strconv.IsPrint(r) }
 func Name(s string) string {
 	switch {
 	case s == "" || s[0] == '"' || s[0] == ' ' || s[len(s)-1] == ' ' || strings.Contains(s+" ", " -> "),
-		!utf8.ValidString(s), strings.IndexFunc(s, notPrintable) >= 0:
+		!utf8.ValidString(s),
+		strings.IndexFunc(s, notPrintable) >= 0:
 		return strconv.Quote(s)
 	}
 	return s

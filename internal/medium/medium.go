@@ -48,9 +48,11 @@ func (r *Reader) Close() error {
 func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 	r.once.Do(func() {
 		// By its descriptor: the path may lead elsewhere by now.
-		r.direct, _ = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", r.f.Fd()), os.O_RDONLY|unix.O_DIRECT, 0)
+		r.direct, _ = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", r.f.Fd()),
+			os.O_RDONLY|unix.O_DIRECT, 0)
 	})
-	if r.direct != nil && len(p) > 0 && (uint64(uintptr(unsafe.Pointer(&p[0])))|uint64(off)|uint64(len(p)))%Align == 0 {
+	if r.direct != nil && len(p) > 0 &&
+		(uint64(uintptr(unsafe.Pointer(&p[0])))|uint64(off)|uint64(len(p)))%Align == 0 {
 		n, err := readDirect(r.direct, p, off)
 		// which a file system gives that takes O_DIRECT and does not have it
 		if !errors.Is(err, unix.EINVAL) {

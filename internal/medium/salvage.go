@@ -64,7 +64,14 @@ func Failed(err error) bool {
 		return false
 	}
 	switch errno {
-	case unix.EIO, unix.EREMOTEIO, unix.ENODATA, unix.EILSEQ, unix.EBADMSG, unix.EUCLEAN, unix.ETIMEDOUT, unix.ENOLINK:
+	case unix.EIO,
+		unix.EREMOTEIO,
+		unix.ENODATA,
+		unix.EILSEQ,
+		unix.EBADMSG,
+		unix.EUCLEAN,
+		unix.ETIMEDOUT,
+		unix.ENOLINK:
 		return true
 	}
 	return false

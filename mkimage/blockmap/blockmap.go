@@ -109,7 +109,8 @@ func Make(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (*M
 
 // Scan is [Make] for an image on a medium that has gone bad. A piece that cannot be read has the
 // key 0, and bad is how many they are.
-func Scan(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (_ *Map, bad int, err error) {
+func Scan(ctx context.Context, m *squashfs.Image, r io.ReaderAt,
+	size int64) (_ *Map, bad int, err error) {
 	var unread atomic.Int64
 	b, err := newMap(ctx, m, size, func(p []byte, off int64) (bool, error) {
 		if n, _ := r.ReadAt(p, off); n < len(p) {
@@ -122,7 +123,8 @@ func Scan(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (_ 
 }
 
 // newMap maps an image. Read fills p, or tells why not; without an error the piece has no key then.
-func newMap(ctx context.Context, m *squashfs.Image, size int64, read func(p []byte, off int64) (bool, error)) (*Map, error) {
+func newMap(ctx context.Context, m *squashfs.Image, size int64,
+	read func(p []byte, off int64) (bool, error)) (*Map, error) {
 	ends, err := cut(ctx, m, size)
 	if err != nil {
 		return nil, fmt.Errorf("map image: %w", err)
@@ -141,7 +143,8 @@ func newMap(ctx context.Context, m *squashfs.Image, size int64, read func(p []by
 }
 
 // hash enters the keys of some pieces.
-func (m *Map) hash(ctx context.Context, read func([]byte, int64) (bool, error), first, end int) error {
+func (m *Map) hash(ctx context.Context, read func([]byte, int64) (bool, error),
+	first, end int) error {
 	var buf []byte
 	for i := first; i < end; i++ {
 		if err := ctx.Err(); err != nil {

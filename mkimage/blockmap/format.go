@@ -81,8 +81,10 @@ func parse(file []byte, size int64) (*Map, error) {
 	end := int64(0)
 	for range count {
 		v, used := binary.Uvarint(plain)
-		if used <= 0 || used > lengthMax || used > 1 && plain[used-1] == 0 || v == 0 || v > PieceMax {
-			return nil, corrupt("piece %d of %d has no length in shortest form from 1 to %d", len(m.ends), count, PieceMax)
+		if used <= 0 || used > lengthMax || used > 1 && plain[used-1] == 0 || v == 0 ||
+			v > PieceMax {
+			return nil, corrupt("piece %d of %d has no length in shortest form from 1 to %d",
+				len(m.ends), count, PieceMax)
 		}
 		plain = plain[used:]
 		end += int64(v)
@@ -102,7 +104,8 @@ func parse(file []byte, size int64) (*Map, error) {
 
 // decompress gives the plain bytes of a frame, of which there are at most limit.
 func decompress(frame []byte, limit int64) ([]byte, error) {
-	dec, err := zstd.NewReader(bytes.NewReader(frame), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(windowMax))
+	dec, err := zstd.NewReader(bytes.NewReader(frame), zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderMaxWindow(windowMax))
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,8 @@ type BuildStats struct {
 //
 // Errors wrap mkimage.ErrContent with the file's name when src gives other bytes,
 // mkimage.ErrUnknownCodec, or what src and w returned.
-func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer, o BuildOptions) (BuildStats, error) {
+func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer,
+	o BuildOptions) (BuildStats, error) {
 	if err := r.Validate(); err != nil {
 		return BuildStats{}, fmt.Errorf("build initrd: %w", err)
 	}
@@ -41,7 +42,14 @@ func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer, o Bu
 	if err != nil {
 		return BuildStats{}, fmt.Errorf("build initrd: %w", err)
 	}
-	b := &builder{src: src, codec: c, out: counter{w: w}, progress: o.Progress, hasher: chunkstore.NewHasher(), buf: make([]byte, 64<<10)}
+	b := &builder{
+		src:      src,
+		codec:    c,
+		out:      counter{w: w},
+		progress: o.Progress,
+		hasher:   chunkstore.NewHasher(),
+		buf:      make([]byte, 64<<10),
+	}
 	for m := range r.members() {
 		if m.Content != nil {
 			b.total += m.Content.Size

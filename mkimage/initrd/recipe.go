@@ -10,7 +10,12 @@ import (
 
 // recipeFormat is described in doc/initrd.md. The longest legal line, name and target all escaped,
 // has 25 KB.
-var recipeFormat = recipetext.Format{Name: "initrd recipe", Magic: "deltaup-initrd", Version: "1", LineMax: 32 << 10}
+var recipeFormat = recipetext.Format{
+	Name:    "initrd recipe",
+	Magic:   "deltaup-initrd",
+	Version: "1",
+	LineMax: 32 << 10,
+}
 
 // Words and letters that begin a line.
 const (
@@ -80,7 +85,9 @@ func writeZeros(out *recipetext.Writer, n int64) {
 // The functions below are the one place that says how a line looks: the parser encodes what it
 // understood, and the same bytes are demanded.
 
-func (r *Recipe) appendCodec(b []byte) []byte { return append(append(b, wordCodec+" "...), r.Codec...) }
+func (r *Recipe) appendCodec(b []byte) []byte {
+	return append(append(b, wordCodec+" "...), r.Codec...)
+}
 
 func (s *Segment) appendWord(b []byte) []byte {
 	if s.Packed {

@@ -90,7 +90,8 @@ func (l *dirReader) overrun() error {
 
 // checkName refuses what no directory can hold.
 func checkName(name []byte) error {
-	if bytes.IndexByte(name, '/') >= 0 || bytes.IndexByte(name, 0) >= 0 || string(name) == "." || string(name) == ".." {
+	if bytes.IndexByte(name, '/') >= 0 || bytes.IndexByte(name, 0) >= 0 || string(name) == "." ||
+		string(name) == ".." {
 		return fmt.Errorf("%w: name %q", ErrCorrupt, name)
 	}
 	return nil
@@ -103,8 +104,15 @@ func (m *Image) child(item dirItem, path string) (*Node, error) {
 		return nil, err
 	}
 	if n.Type != item.typ || n.Inode != item.number {
-		return nil, fmt.Errorf("%w: %s: directory says inode %d of type %d, inode says %d of type %d",
-			ErrCorrupt, quote(path), item.number, item.typ, n.Inode, n.Type)
+		return nil, fmt.Errorf(
+			"%w: %s: directory says inode %d of type %d, inode says %d of type %d",
+			ErrCorrupt,
+			quote(path),
+			item.number,
+			item.typ,
+			n.Inode,
+			n.Type,
+		)
 	}
 	return n, nil
 }

@@ -101,7 +101,8 @@ func (f *File) readTail(p []byte, within int) (int, error) {
 	}
 	from, to := f.offset+within, f.offset+int(f.size%int64(f.m.info.BlockSize))
 	if to > len(plain) {
-		return 0, fmt.Errorf("%w: tail ends at %d of fragment block %d, which has %d bytes", ErrCorrupt, to, f.fragment, len(plain))
+		return 0, fmt.Errorf("%w: tail ends at %d of fragment block %d, which has %d bytes",
+			ErrCorrupt, to, f.fragment, len(plain))
 	}
 	return copy(p, plain[from:to]), nil
 }

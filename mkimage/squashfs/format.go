@@ -102,9 +102,11 @@ func (s *superblock) validate() error {
 	case s.Magic != superMagic:
 		return fmt.Errorf("%w: magic is %#08x, want %#08x", ErrCorrupt, s.Magic, superMagic)
 	case s.Major != versionMajor || s.Minor != versionMinor:
-		return fmt.Errorf("%w: format version %d.%d, want %d.%d", ErrUnsupported, s.Major, s.Minor, versionMajor, versionMinor)
+		return fmt.Errorf("%w: format version %d.%d, want %d.%d", ErrUnsupported, s.Major, s.Minor,
+			versionMajor, versionMinor)
 	case !validBlockSize(int64(s.BlockSize)) || bits.TrailingZeros32(s.BlockSize) != int(s.BlockLog):
-		return fmt.Errorf("%w: block size %d with logarithm %d", ErrCorrupt, s.BlockSize, s.BlockLog)
+		return fmt.Errorf("%w: block size %d with logarithm %d", ErrCorrupt, s.BlockSize,
+			s.BlockLog)
 	case s.Compressor < CompressorGzip || s.Compressor > CompressorZstd:
 		return fmt.Errorf("%w: compressor number %d", ErrUnsupported, s.Compressor)
 	case s.Inodes == 0 || s.IDs == 0:
@@ -130,7 +132,8 @@ func (s *superblock) validate() error {
 			continue
 		}
 		if t.start > end || t.start < superblockSize {
-			return fmt.Errorf("%w: %s table at %d, outside %d..%d", ErrCorrupt, t.name, t.start, superblockSize, end)
+			return fmt.Errorf("%w: %s table at %d, outside %d..%d", ErrCorrupt, t.name, t.start,
+				superblockSize, end)
 		}
 		end = t.start
 	}
@@ -178,7 +181,8 @@ func LengthWord(stored int, compressed bool) uint32 {
 func parseLengthWord(w uint32, blockSize int) (stored int, compressed bool, err error) {
 	stored = int(w &^ blockPlain)
 	if stored > blockSize {
-		return 0, false, fmt.Errorf("%w: block of %d stored bytes, block size %d", ErrCorrupt, stored, blockSize)
+		return 0, false, fmt.Errorf("%w: block of %d stored bytes, block size %d", ErrCorrupt,
+			stored, blockSize)
 	}
 	return stored, w&blockPlain == 0, nil
 }

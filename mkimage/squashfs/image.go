@@ -108,7 +108,8 @@ func (m *Image) open() error {
 
 func (m *Image) readSuperblock() (*superblock, error) {
 	if m.size < superblockSize {
-		return nil, fmt.Errorf("%w: %d bytes, a superblock has %d", ErrCorrupt, m.size, superblockSize)
+		return nil, fmt.Errorf("%w: %d bytes, a superblock has %d", ErrCorrupt, m.size,
+			superblockSize)
 	}
 	var buf [superblockSize]byte
 	if err := m.readFull(buf[:], 0); err != nil {
@@ -119,13 +120,15 @@ func (m *Image) readSuperblock() (*superblock, error) {
 		return nil, err
 	}
 	if s.Magic == bits.ReverseBytes32(superMagic) {
-		return nil, fmt.Errorf("%w: big-endian, format version %d", ErrUnsupported, bits.ReverseBytes16(s.Major))
+		return nil, fmt.Errorf("%w: big-endian, format version %d", ErrUnsupported,
+			bits.ReverseBytes16(s.Major))
 	}
 	if err := s.validate(); err != nil {
 		return nil, err
 	}
 	if s.BytesUsed > uint64(m.size) {
-		return nil, fmt.Errorf("%w: %d bytes, its superblock says %d", ErrCorrupt, m.size, s.BytesUsed)
+		return nil, fmt.Errorf("%w: %d bytes, its superblock says %d", ErrCorrupt, m.size,
+			s.BytesUsed)
 	}
 	return s, nil
 }
@@ -133,8 +136,17 @@ func (m *Image) readSuperblock() (*superblock, error) {
 // openTables finds the tables and reads the owners, which are few.
 func (m *Image) openTables(s *superblock) error {
 	m.inodes = metaTable{"inode", int64(s.InodeTable), int64(s.DirTable)}
-	m.dirs = metaTable{"directory", int64(s.DirTable), int64(min(s.FragmentTable, s.ExportTable, s.IDTable))}
-	m.fragments = lookupTable{"fragment", int64(s.FragmentTable), int64(s.Fragments), fragmentEntrySize}
+	m.dirs = metaTable{
+		"directory",
+		int64(s.DirTable),
+		int64(min(s.FragmentTable, s.ExportTable, s.IDTable)),
+	}
+	m.fragments = lookupTable{
+		"fragment",
+		int64(s.FragmentTable),
+		int64(s.Fragments),
+		fragmentEntrySize,
+	}
 	if s.FragmentTable == noTable && s.Fragments != 0 {
 		return fmt.Errorf("%w: %d fragment blocks and no fragment table", ErrCorrupt, s.Fragments)
 	}

@@ -37,7 +37,8 @@ func (m *Image) readMetaBlock(pos int64) (metaBlock, error) {
 		return metaBlock{}, err
 	}
 	if metaHeaderSize+n > len(buf) {
-		return metaBlock{}, fmt.Errorf("%w: %d stored bytes reach beyond the image's end", ErrCorrupt, n)
+		return metaBlock{}, fmt.Errorf("%w: %d stored bytes reach beyond the image's end",
+			ErrCorrupt, n)
 	}
 	stored := buf[metaHeaderSize : metaHeaderSize+n]
 	next := pos + metaHeaderSize + int64(n)
@@ -97,7 +98,8 @@ func (c *metaCursor) load() error {
 		return nil
 	}
 	if c.pos < c.table.start || c.pos >= c.table.end {
-		return fmt.Errorf("%w: position %d is outside of the %s table", ErrCorrupt, c.pos, c.table.name)
+		return fmt.Errorf("%w: position %d is outside of the %s table", ErrCorrupt, c.pos,
+			c.table.name)
 	}
 	b, err := c.m.metaBlock(c.pos)
 	if err != nil {
@@ -105,7 +107,8 @@ func (c *metaCursor) load() error {
 	}
 	// The end itself is allowed: what comes next then begins with the next block.
 	if c.off > len(b.plain) || c.off >= MetaBlockSize {
-		return fmt.Errorf("%w: offset %d in a metadata block of %d bytes in the %s table", ErrCorrupt, c.off, len(b.plain), c.table.name)
+		return fmt.Errorf("%w: offset %d in a metadata block of %d bytes in the %s table",
+			ErrCorrupt, c.off, len(b.plain), c.table.name)
 	}
 	c.block = b
 	if c.off == len(b.plain) {
@@ -157,8 +160,10 @@ func (t *lookupTable) validate(used int64) error {
 	if t.n == 0 {
 		return nil
 	}
-	if t.list < superblockSize || t.list > used || tableBlocks(t.n, t.size) > (used-t.list)/locationSize {
-		return fmt.Errorf("%w: %s table of %d entries at %d does not fit in", ErrCorrupt, t.name, t.n, t.list)
+	if t.list < superblockSize || t.list > used ||
+		tableBlocks(t.n, t.size) > (used-t.list)/locationSize {
+		return fmt.Errorf("%w: %s table of %d entries at %d does not fit in", ErrCorrupt, t.name,
+			t.n, t.list)
 	}
 	return nil
 }
@@ -166,7 +171,8 @@ func (t *lookupTable) validate(used int64) error {
 // lookup gives record i, and behind it whatever else its block holds.
 func (m *Image) lookup(t *lookupTable, i int64) ([]byte, error) {
 	if i < 0 || i >= t.n {
-		return nil, fmt.Errorf("%w: entry %d of the %s table, which has %d", ErrCorrupt, i, t.name, t.n)
+		return nil, fmt.Errorf("%w: entry %d of the %s table, which has %d", ErrCorrupt, i, t.name,
+			t.n)
 	}
 	at := i * int64(t.size)
 	var word [locationSize]byte
@@ -175,7 +181,8 @@ func (m *Image) lookup(t *lookupTable, i int64) ([]byte, error) {
 	}
 	pos := binary.LittleEndian.Uint64(word[:])
 	if pos >= uint64(t.list) {
-		return nil, fmt.Errorf("%w: a block of the %s table at %d, behind its list", ErrCorrupt, t.name, pos)
+		return nil, fmt.Errorf("%w: a block of the %s table at %d, behind its list", ErrCorrupt,
+			t.name, pos)
 	}
 	b, err := m.metaBlock(int64(pos))
 	if err != nil {
@@ -183,7 +190,8 @@ func (m *Image) lookup(t *lookupTable, i int64) ([]byte, error) {
 	}
 	off := int(at % MetaBlockSize)
 	if off+t.size > len(b.plain) {
-		return nil, fmt.Errorf("%w: entry %d of the %s table is behind its block's end", ErrCorrupt, i, t.name)
+		return nil, fmt.Errorf("%w: entry %d of the %s table is behind its block's end", ErrCorrupt,
+			i, t.name)
 	}
 	return b.plain[off:], nil
 }

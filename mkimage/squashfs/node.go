@@ -74,7 +74,8 @@ func (m *Image) readInode(n *Node) error {
 		return fmt.Errorf("%w: number %d of %d", ErrCorrupt, h.Number, m.info.Inodes)
 	}
 	if int(h.UID) >= len(m.ids) || int(h.GID) >= len(m.ids) {
-		return fmt.Errorf("%w: owner %d and group %d of %d ids", ErrCorrupt, h.UID, h.GID, len(m.ids))
+		return fmt.Errorf("%w: owner %d and group %d of %d ids", ErrCorrupt, h.UID, h.GID,
+			len(m.ids))
 	}
 	n.Type, n.Mode, n.ModTime, n.Inode = t, h.Mode&07777, h.ModTime, h.Number
 	n.UID, n.GID = m.ids[h.UID], m.ids[h.GID]
@@ -136,8 +137,10 @@ func (m *Image) readRegular(n *Node, cur *metaCursor, extended bool) (xattr uint
 	n.Links, n.Size = f.Links, int64(f.Size)
 	n.file = fileLocation{int64(f.Start), f.Fragment, f.Offset, cur.ref()}
 	if index, offset, ok := m.Fragment(n); ok {
-		if index >= m.info.Fragments || int64(offset)+n.Size%int64(m.info.BlockSize) > int64(m.info.BlockSize) {
-			return 0, fmt.Errorf("%w: tail at %d of fragment block %d of %d", ErrCorrupt, offset, index, m.info.Fragments)
+		if index >= m.info.Fragments ||
+			int64(offset)+n.Size%int64(m.info.BlockSize) > int64(m.info.BlockSize) {
+			return 0, fmt.Errorf("%w: tail at %d of fragment block %d of %d", ErrCorrupt, offset,
+				index, m.info.Fragments)
 		}
 	}
 	return f.Xattr, nil

@@ -36,7 +36,8 @@ func (s *search) partitions() (*Image, error) {
 		if entry[mbrType] == mbrProtective {
 			return s.gpt()
 		}
-		if m, err := s.at(int64(binary.LittleEndian.Uint32(entry[mbrFirst:])) * 512); m != nil || err != nil {
+		if m, err := s.at(int64(binary.LittleEndian.Uint32(entry[mbrFirst:])) * 512); m != nil ||
+			err != nil {
 			return m, err
 		}
 	}
@@ -59,7 +60,8 @@ func (s *search) gpt() (*Image, error) {
 		if length < gptEntryMin || length > maxGPTEntrySize || at > uint64(s.size/sector) {
 			return nil, nil
 		}
-		return s.gptEntries(io.NewSectionReader(s.r, int64(at)*sector, int64(n)*length), int64(n), length, sector)
+		return s.gptEntries(io.NewSectionReader(s.r, int64(at)*sector, int64(n)*length), int64(n),
+			length, sector)
 	}
 	return nil, nil
 }

@@ -56,7 +56,8 @@ func (m *Image) FragmentBlock(index int) (Block, error) {
 		b.Size = b.Length
 	}
 	if b.Length == 0 || e.Start > uint64(m.used) {
-		return Block{}, fmt.Errorf("fragment block %d: %w: %d bytes at %d", index, ErrCorrupt, b.Length, e.Start)
+		return Block{}, fmt.Errorf("fragment block %d: %w: %d bytes at %d", index, ErrCorrupt,
+			b.Length, e.Start)
 	}
 	b.Offset = int64(e.Start)
 	return b, nil
@@ -98,9 +99,11 @@ func (m *Image) checkBlock(b Block) error {
 	case b.Size < 0 || b.Size > m.info.BlockSize || b.Length < 0 || b.Length > m.info.BlockSize:
 		return fmt.Errorf("%w: block of %d stored and %d plain bytes", ErrCorrupt, b.Length, b.Size)
 	case b.Length != 0 && (b.Offset < superblockSize || b.Offset > m.used-int64(b.Length)):
-		return fmt.Errorf("%w: block of %d bytes at %d, outside of the image", ErrCorrupt, b.Length, b.Offset)
+		return fmt.Errorf("%w: block of %d bytes at %d, outside of the image", ErrCorrupt, b.Length,
+			b.Offset)
 	case b.Length != 0 && !b.Compressed && b.Length != b.Size:
-		return fmt.Errorf("%w: plain block at %d of %d bytes for %d", ErrCorrupt, b.Offset, b.Length, b.Size)
+		return fmt.Errorf("%w: plain block at %d of %d bytes for %d", ErrCorrupt, b.Offset,
+			b.Length, b.Size)
 	}
 	return nil
 }
@@ -122,10 +125,12 @@ func (m *Image) decompress(b Block, plain []byte) (int, error) {
 	}
 	n, err := m.codec.decompress(plain, stored)
 	if err != nil {
-		return 0, fmt.Errorf("%w: block at %d: %s: %w", ErrCorrupt, b.Offset, m.info.Compression, err)
+		return 0, fmt.Errorf("%w: block at %d: %s: %w", ErrCorrupt, b.Offset, m.info.Compression,
+			err)
 	}
 	if n != b.Size && !b.fragment {
-		return 0, fmt.Errorf("%w: block at %d has %d bytes, want %d", ErrCorrupt, b.Offset, n, b.Size)
+		return 0, fmt.Errorf("%w: block at %d has %d bytes, want %d", ErrCorrupt, b.Offset, n,
+			b.Size)
 	}
 	return n, nil
 }

@@ -140,7 +140,8 @@ func (w *walker) meet(n *Node) error {
 	case n.Type == Directory:
 		return fmt.Errorf("%w: directory %s has a second name", ErrCorrupt, quote(n.Path))
 	case ref != n.ref:
-		return fmt.Errorf("%w: two inodes have the number %d, one of them %s", ErrCorrupt, n.Inode, quote(n.Path))
+		return fmt.Errorf("%w: two inodes have the number %d, one of them %s", ErrCorrupt, n.Inode,
+			quote(n.Path))
 	}
 	return nil
 }

@@ -30,7 +30,8 @@ func (f *finisher) checkInode(in *Inode) error {
 		return nil
 	case Symlink:
 		if n := len(in.Target); n == 0 || n > targetMax || strings.Contains(in.Target, "\x00") {
-			return fmt.Errorf("symbolic link's target of %d bytes, want 1 to %d without zero bytes", n, targetMax)
+			return fmt.Errorf("symbolic link's target of %d bytes, want 1 to %d without zero bytes",
+				n, targetMax)
 		}
 		return nil
 	case BlockDevice, CharDevice:
@@ -73,7 +74,8 @@ func (f *finisher) checkData(d *Data) error {
 		}
 	}
 	if end > d.Start && (d.Start < f.w.dataStart || end > f.w.end) {
-		return fmt.Errorf("blocks at %d to %d, data were written at %d to %d", d.Start, end, f.w.dataStart, f.w.end)
+		return fmt.Errorf("blocks at %d to %d, data were written at %d to %d", d.Start, end,
+			f.w.dataStart, f.w.end)
 	}
 	if d.Holes != holes {
 		return fmt.Errorf("%d bytes in holes, by its blocks %d", d.Holes, holes)
@@ -109,10 +111,12 @@ func (f *finisher) writeInode(in *Inode) error {
 	b := f.record[:0]
 	switch in.Type {
 	case Symlink:
-		b = marshal(b, &symlinkInode{inodeHeader: h, Links: n.links, Length: uint32(len(in.Target))})
+		b = marshal(b,
+			&symlinkInode{inodeHeader: h, Links: n.links, Length: uint32(len(in.Target))})
 		b = append(b, in.Target...)
 	case BlockDevice, CharDevice:
-		b = marshal(b, &deviceInode{inodeHeader: h, Links: n.links, Device: makeDevice(in.Major, in.Minor)})
+		b = marshal(b,
+			&deviceInode{inodeHeader: h, Links: n.links, Device: makeDevice(in.Major, in.Minor)})
 	default:
 		b = marshal(b, &ipcInode{inodeHeader: h, Links: n.links})
 	}
@@ -138,7 +142,8 @@ func (f *finisher) writeFile(in *Inode) error {
 		d.Offset = 0
 	}
 	b := f.record[:0]
-	if d.Start > math.MaxUint32 || d.Size > math.MaxUint32 || d.Holes > 0 || n.links > 1 || n.xattr != noXattr {
+	if d.Start > math.MaxUint32 || d.Size > math.MaxUint32 || d.Holes > 0 || n.links > 1 ||
+		n.xattr != noXattr {
 		b = marshal(b, &extFileInode{
 			inodeHeader: f.header(in, true),
 			Start:       uint64(d.Start),

@@ -92,7 +92,8 @@ func (t *tail) pos() uint64 { return uint64(t.w.end) + uint64(t.Buffered()) }
 
 // writeRecords writes the metadata blocks of a lookup table of n records and
 // returns their absolute positions, in the form in which the table lists them.
-func (t *tail) writeRecords(n int, record func(b []byte, i int) []byte) (locations []byte, err error) {
+func (t *tail) writeRecords(n int,
+	record func(b []byte, i int) []byte) (locations []byte, err error) {
 	base := t.pos()
 	m := newMetaWriter(t, t.w.params.Compressor)
 	var b []byte

@@ -118,7 +118,8 @@ func checkChildren(e *Entry) error {
 		case name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00"):
 			return fmt.Errorf("%q is no file name", name)
 		case len(name) > linuxNameMax:
-			return fmt.Errorf("file name %.40q… of %d bytes, at most %d", name, len(name), linuxNameMax)
+			return fmt.Errorf("file name %.40q… of %d bytes, at most %d", name, len(name),
+				linuxNameMax)
 		case i > 0 && e.Children[i-1].Name >= name:
 			return fmt.Errorf("names out of order: %q before %q", e.Children[i-1].Name, name)
 		}
@@ -160,7 +161,8 @@ func (f *finisher) writeTables(root *Entry, sb *superblock) (err error) {
 	}
 	sb.FragmentTable = noTable
 	if n := len(f.w.fragments); n > 0 {
-		sb.FragmentTable, err = t.writeLookup(n, func(b []byte, i int) []byte { return marshal(b, &f.w.fragments[i]) })
+		sb.FragmentTable, err = t.writeLookup(n,
+			func(b []byte, i int) []byte { return marshal(b, &f.w.fragments[i]) })
 		if err != nil {
 			return err
 		}

@@ -61,13 +61,19 @@ func checkXattrs(set []Xattr) error {
 		_, _, ok := splitXattr(a.Name)
 		switch {
 		case !ok:
-			return fmt.Errorf("extended attribute %.40q: squashfs has only user., trusted. and security. ones", a.Name)
+			return fmt.Errorf(
+				"extended attribute %.40q: squashfs has only user., trusted. and security. ones",
+				a.Name,
+			)
 		case len(a.Name) > XattrNameMax:
-			return fmt.Errorf("extended attribute %.40q…: name of %d bytes, at most %d", a.Name, len(a.Name), XattrNameMax)
+			return fmt.Errorf("extended attribute %.40q…: name of %d bytes, at most %d", a.Name,
+				len(a.Name), XattrNameMax)
 		case len(a.Value) > XattrValueMax:
-			return fmt.Errorf("extended attribute %q: value of %d bytes, at most %d", a.Name, len(a.Value), XattrValueMax)
+			return fmt.Errorf("extended attribute %q: value of %d bytes, at most %d", a.Name,
+				len(a.Value), XattrValueMax)
 		case i > 0 && set[i-1].Name >= a.Name:
-			return fmt.Errorf("extended attributes out of order: %q before %q", set[i-1].Name, a.Name)
+			return fmt.Errorf("extended attributes out of order: %q before %q", set[i-1].Name,
+				a.Name)
 		}
 	}
 	if total > xattrSetMax { // our own reader would refuse it
@@ -143,7 +149,8 @@ func (x *xattrWriter) writeTo(t *tail) (table uint64, err error) {
 	if _, err := x.bytes.WriteTo(t); err != nil {
 		return 0, err
 	}
-	locations, err := t.writeRecords(len(x.ids), func(b []byte, i int) []byte { return marshal(b, &x.ids[i]) })
+	locations, err := t.writeRecords(len(x.ids),
+		func(b []byte, i int) []byte { return marshal(b, &x.ids[i]) })
 	if err != nil {
 		return 0, err
 	}

@@ -77,13 +77,15 @@ var errFinished = errors.New("squashfs writer: already finished")
 func NewWriter(out io.WriterAt, p Params) (*Writer, error) {
 	switch {
 	case !validBlockSize(int64(p.BlockSize)):
-		return nil, fmt.Errorf("squashfs writer: block size %d is no power of two from %d to %d", p.BlockSize, BlockSizeMin, BlockSizeMax)
+		return nil, fmt.Errorf("squashfs writer: block size %d is no power of two from %d to %d",
+			p.BlockSize, BlockSizeMin, BlockSizeMax)
 	case p.Compressor == nil || p.Compressor.ID() < CompressorGzip || p.Compressor.ID() > CompressorZstd:
 		return nil, errors.New("squashfs writer: no compressor that the format knows")
 	}
 	w := &Writer{out: out, params: p, dataStart: superblockSize}
 	if n := len(p.Compressor.Options()); n > MetaBlockSize {
-		return nil, fmt.Errorf("squashfs writer: compressor options of %d bytes, at most %d", n, MetaBlockSize)
+		return nil, fmt.Errorf("squashfs writer: compressor options of %d bytes, at most %d", n,
+			MetaBlockSize)
 	} else if n > 0 {
 		w.dataStart += metaHeaderSize + int64(n)
 	}
@@ -97,7 +99,8 @@ func (w *Writer) WriteBlock(stored []byte) (offset int64, err error) {
 		return 0, errFinished
 	}
 	if len(stored) == 0 || len(stored) > w.params.BlockSize {
-		return 0, fmt.Errorf("squashfs writer: block of %d stored bytes, want 1 to %d", len(stored), w.params.BlockSize)
+		return 0, fmt.Errorf("squashfs writer: block of %d stored bytes, want 1 to %d", len(stored),
+			w.params.BlockSize)
 	}
 	offset = w.end
 	return offset, w.append(stored)
@@ -183,7 +186,8 @@ func (w *Writer) close(sb *superblock) (size int64, err error) {
 		trailer = w.params.Trailer()
 	}
 	if len(trailer) > TrailerMax {
-		return 0, fmt.Errorf("squashfs writer: trailer of %d bytes, at most %d", len(trailer), TrailerMax)
+		return 0, fmt.Errorf("squashfs writer: trailer of %d bytes, at most %d", len(trailer),
+			TrailerMax)
 	}
 	size = (w.end + int64(len(trailer)) + PadSize - 1) / PadSize * PadSize
 	padding := make([]byte, size-w.end)

@@ -34,7 +34,12 @@ func (m *Image) openXattrs(s *superblock) error {
 		return fmt.Errorf("%w: xattrs at %d, their table at %d", ErrCorrupt, t.Pairs, s.XattrTable)
 	}
 	m.pairs = metaTable{"xattr", int64(t.Pairs), int64(s.XattrTable)}
-	m.xattrIDs = lookupTable{"xattr id", int64(s.XattrTable) + xattrTableSize, int64(t.Count), xattrIDSize}
+	m.xattrIDs = lookupTable{
+		"xattr id",
+		int64(s.XattrTable) + xattrTableSize,
+		int64(t.Count),
+		xattrIDSize,
+	}
 	return m.xattrIDs.validate(m.used)
 }
 
@@ -71,7 +76,8 @@ func (m *Image) readXattrs(index uint32) ([]Xattr, error) {
 		}
 		total += len(x.Name) + len(x.Value)
 		if total > xattrSetMax {
-			return nil, fmt.Errorf("%w: more than %d bytes of extended attributes on one inode", ErrUnsupported, xattrSetMax)
+			return nil, fmt.Errorf("%w: more than %d bytes of extended attributes on one inode",
+				ErrUnsupported, xattrSetMax)
 		}
 		set = append(set, x)
 	}

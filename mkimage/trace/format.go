@@ -19,7 +19,12 @@ const (
 )
 
 // format is spelt like a recipe, see doc/trace.md.
-var format = recipetext.Format{Name: "trace", Magic: "deltaup-trace", Version: "1", LineMax: maxLine}
+var format = recipetext.Format{
+	Name:    "trace",
+	Magic:   "deltaup-trace",
+	Version: "1",
+	LineMax: maxLine,
+}
 
 const (
 	wordLost = "lost"
@@ -121,7 +126,8 @@ func parseRanges(text string) ([]Range, error) {
 		offset, length, _ := strings.Cut(part, "+")
 		o, err := strconv.ParseInt(offset, 10, 64)
 		n, err2 := strconv.ParseInt(length, 10, 64)
-		if err != nil || err2 != nil || o < 0 || n <= 0 || o >= maxOffset || n > maxOffset-o || i > 0 && o <= ranges[i-1].End() {
+		if err != nil || err2 != nil || o < 0 || n <= 0 || o >= maxOffset || n > maxOffset-o ||
+			i > 0 && o <= ranges[i-1].End() {
 			return nil, recipetext.Corrupt("%.40q is no range behind the one before", part)
 		}
 		ranges[i] = Range{o, n}

@@ -128,7 +128,8 @@ func TakeOver(ctx context.Context) (*Trace, error) {
 // RecordOn is Record for the system proper: it takes over from a recording in the initramfs, if
 // there is one, and ends when wait returns or ctx ends. When wait fails there are both a trace and
 // its error.
-func RecordOn(ctx context.Context, o RecordOptions, wait func(context.Context) error) (*Trace, error) {
+func RecordOn(ctx context.Context, o RecordOptions,
+	wait func(context.Context) error) (*Trace, error) {
 	recording, stop := context.WithCancel(ctx)
 	defer stop()
 	started := make(chan struct{})
@@ -175,7 +176,9 @@ func Join(earlier, later *Trace) *Trace {
 			}
 			known := &joined.Files[i]
 			known.First = min(known.First, f.First)
-			known.Ranges = joinRanges(append(known.Ranges[:len(known.Ranges):len(known.Ranges)], f.Ranges...))
+			known.Ranges = joinRanges(
+				append(known.Ranges[:len(known.Ranges):len(known.Ranges)], f.Ranges...),
+			)
 		}
 	}
 	joined.sort()

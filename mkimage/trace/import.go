@@ -63,7 +63,8 @@ func readLines(rd io.Reader, l liner) (*Trace, error) {
 			return nil, fmt.Errorf("trace: line %d: %w", n, err)
 		}
 		if len(t.Files) == MaxFiles {
-			return nil, fmt.Errorf("trace: line %d: %w", n, recipetext.Corrupt("more than %d files", MaxFiles))
+			return nil, fmt.Errorf("trace: line %d: %w", n,
+				recipetext.Corrupt("more than %d files", MaxFiles))
 		}
 		if len(t.Files) > 0 {
 			at = max(at, t.Files[len(t.Files)-1].First)
@@ -72,7 +73,8 @@ func readLines(rd io.Reader, l liner) (*Trace, error) {
 		t.Files = append(t.Files, File{Path: name, First: at})
 	}
 	if errors.Is(in.Err(), bufio.ErrTooLong) {
-		return nil, fmt.Errorf("trace: line %d: %w", n+1, recipetext.Corrupt("longer than %d bytes", maxLine))
+		return nil, fmt.Errorf("trace: line %d: %w", n+1,
+			recipetext.Corrupt("longer than %d bytes", maxLine))
 	}
 	if in.Err() != nil {
 		return nil, fmt.Errorf("read trace: %w", in.Err())

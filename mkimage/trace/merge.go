@@ -43,7 +43,8 @@ func Merge(traces []*Trace, minShare float64) *Trace {
 	var latest time.Duration
 	for _, s := range order {
 		latest = max(latest, median(s.times))
-		merged.Files = append(merged.Files, File{Path: s.path, First: latest, Ranges: joinRanges(s.ranges)})
+		merged.Files = append(merged.Files,
+			File{Path: s.path, First: latest, Ranges: joinRanges(s.ranges)})
 	}
 	return merged
 }

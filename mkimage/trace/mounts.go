@@ -23,7 +23,8 @@ func mountedImage(image string) (device uint64, path string, err error) {
 		return 0, "", err
 	}
 	for _, file := range loops {
-		if backing, err := os.ReadFile(file); err == nil && sameFile(strings.TrimSuffix(string(backing), "\n"), image) {
+		if backing, err := os.ReadFile(file); err == nil &&
+			sameFile(strings.TrimSuffix(string(backing), "\n"), image) {
 			number, err := os.ReadFile(filepath.Join(filepath.Dir(file), "../dev"))
 			if err != nil {
 				return 0, "", err
@@ -59,7 +60,8 @@ func onlyMount() (device uint64, path string, err error) {
 	}
 	mounts := squashfsMounts(string(text))
 	if len(mounts) != 1 {
-		return 0, "", fmt.Errorf("%d squashfs images are mounted: say which one is meant", len(mounts))
+		return 0, "", fmt.Errorf("%d squashfs images are mounted: say which one is meant",
+			len(mounts))
 	}
 	for number, source := range mounts {
 		device, err = parseDevice(number)

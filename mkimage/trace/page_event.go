@@ -68,7 +68,9 @@ func tracefs() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", errors.New("no tracefs with filemap events at /sys/kernel/tracing: mount it, or record without pages")
+	return "", errors.New(
+		"no tracefs with filemap events at /sys/kernel/tracing: mount it, or record without pages",
+	)
 }
 
 // parsePageFormat understands a tracepoint's format file (Documentation/trace/events.rst):
@@ -87,16 +89,23 @@ func parsePageFormat(text string, pageSize int64) (pageFormat, error) {
 		if !strings.HasPrefix(line, "field:") || len(parts) < 3 {
 			continue
 		}
-		offset, err := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(parts[1]), "offset:"), 10, 12)
-		size, err2 := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(parts[2]), "size:"), 10, 8)
+		offset, err := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(parts[1]), "offset:"),
+			10, 12)
+		size, err2 := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(parts[2]), "size:"),
+			10, 8)
 		if err == nil && err2 == nil && size <= 8 && bits.OnesCount64(size) == 1 {
-			fields[parts[0][strings.LastIndexByte(parts[0], ' ')+1:]] = pageField{int(offset), int(size)}
+			fields[parts[0][strings.LastIndexByte(parts[0], ' ')+1:]] = pageField{
+				int(offset),
+				int(size),
+			}
 		}
 	}
 	// before Linux 6.0 each was a page
 	format.inode, format.index, format.order = fields["i_ino"], fields["index"], fields["order"]
 	if format.id == 0 || format.inode.size == 0 || format.index.size == 0 {
-		return pageFormat{}, errors.New("no id or no fields i_ino and index: the kernel's is another tracepoint")
+		return pageFormat{}, errors.New(
+			"no id or no fields i_ino and index: the kernel's is another tracepoint",
+		)
 	}
 	return format, nil
 }
@@ -141,7 +150,11 @@ func (f *pageFormat) sample(kind uint32, body []byte) (time.Duration, page, erro
 	if len(body) < 12 {
 		return 0, page{}, errSample
 	}
-	at, size, raw := binary.NativeEndian.Uint64(body), binary.NativeEndian.Uint32(body[8:]), body[12:]
+	at, size, raw := binary.NativeEndian.Uint64(
+		body,
+	), binary.NativeEndian.Uint32(
+		body[8:],
+	), body[12:]
 	if uint64(size) > uint64(len(raw)) || at >= uint64(maxTime) {
 		return 0, page{}, errSample
 	}

@@ -94,7 +94,8 @@ func ioctlString(fd int, request uint, s string) error {
 	if err != nil {
 		return err
 	}
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(unsafe.Pointer(arg)))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request),
+		uintptr(unsafe.Pointer(arg)))
 	runtime.KeepAlive(arg)
 	if errno != 0 {
 		return errno

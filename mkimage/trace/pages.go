@@ -62,7 +62,8 @@ func (p *pages) open(device uint64, image string) (err error) {
 		return err
 	}
 	for _, cpu := range cpus {
-		r, err := openRing(p.format.id, cpu, ringSize(len(cpus)), fmt.Sprintf("s_dev == %d", device))
+		r, err := openRing(p.format.id, cpu, ringSize(len(cpus)),
+			fmt.Sprintf("s_dev == %d", device))
 		if err != nil {
 			return err
 		}
@@ -178,7 +179,8 @@ func (p *pages) join(t *Trace) error {
 			return nil
 		}
 		named[uint64(n.Inode)] = len(read.Files)
-		read.Files = append(read.Files, File{Path: n.Path, First: f.First, Ranges: clip(joinRanges(f.Ranges), n.Size)})
+		read.Files = append(read.Files,
+			File{Path: n.Path, First: f.First, Ranges: clip(joinRanges(f.Ranges), n.Size)})
 		return nil
 	})
 	if err != nil {

@@ -68,7 +68,8 @@ func sweep(ctx context.Context, f *os.File, r Range) (int64, error) {
 			return at - r.Offset, err
 		}
 		for ; asked < min(at+stepsAhead*prefetchStep, r.End()); asked += prefetchStep {
-			err := unix.Fadvise(int(f.Fd()), asked, min(prefetchStep, r.End()-asked), unix.FADV_WILLNEED)
+			err := unix.Fadvise(int(f.Fd()), asked, min(prefetchStep, r.End()-asked),
+				unix.FADV_WILLNEED)
 			if err != nil && !errors.Is(err, unix.EINVAL) {
 				return at - r.Offset, os.NewSyscallError("fadvise", err)
 			}

@@ -98,7 +98,14 @@ func newWatch(root string) (*watch, error) {
 	if err != nil {
 		return nil, errors.Join(notPermitted("fanotify_init", err), dir.Close(), fds.Close())
 	}
-	w := &watch{events: os.NewFile(uintptr(fd), "fanotify"), fd: fd, root: dir, fds: fds, ignore: ignoreSeen, seen: make(map[inode]bool)}
+	w := &watch{
+		events: os.NewFile(uintptr(fd), "fanotify"),
+		fd:     fd,
+		root:   dir,
+		fds:    fds,
+		ignore: ignoreSeen,
+		seen:   make(map[inode]bool),
+	}
 	if err := unix.FanotifyMark(fd, unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, watched, unix.AT_FDCWD, root); err != nil {
 		w.close()
 		return nil, notPermitted("fanotify_mark", err)
@@ -153,7 +160,11 @@ func (w *watch) take(buf []byte, now time.Duration) error {
 		fd := int32(binary.NativeEndian.Uint32(buf[16:]))
 		pid := int32(binary.NativeEndian.Uint32(buf[20:]))
 		if version != unix.FANOTIFY_METADATA_VERSION || length < size || length > len(buf) {
-			return fmt.Errorf("fanotify event of version %d and %d bytes: the kernel's is another interface", version, length)
+			return fmt.Errorf(
+				"fanotify event of version %d and %d bytes: the kernel's is another interface",
+				version,
+				length,
+			)
 		}
 		buf = buf[length:]
 		if mask&unix.FAN_Q_OVERFLOW != 0 {

@@ -87,8 +87,13 @@ func checkEntry(e *Entry) error {
 	switch e.Type {
 	case squashfs.Symlink:
 		if len(e.Target) == 0 || len(e.Target) > pathMax || strings.IndexByte(e.Target, 0) >= 0 {
-			return fmt.Errorf("%w: the target of symbolic link %s has %d bytes, 1 to %d without zero bytes are possible",
-				ErrMalformed, show(e.Path), len(e.Target), pathMax)
+			return fmt.Errorf(
+				"%w: the target of symbolic link %s has %d bytes, 1 to %d without zero bytes are possible",
+				ErrMalformed,
+				show(e.Path),
+				len(e.Target),
+				pathMax,
+			)
 		}
 	case squashfs.BlockDevice, squashfs.CharDevice:
 		if e.Major > squashfs.MajorMax || e.Minor > squashfs.MinorMax {
@@ -119,9 +124,11 @@ func checkPath(path string) error {
 	for name := range strings.SplitSeq(path, "/") {
 		switch {
 		case name == "", name == ".", name == "..", strings.IndexByte(name, 0) >= 0:
-			return fmt.Errorf("%w: %s has the impossible name %q in it", ErrMalformed, show(path), name)
+			return fmt.Errorf("%w: %s has the impossible name %q in it", ErrMalformed, show(path),
+				name)
 		case len(name) > nameMax:
-			return fmt.Errorf("%w: a name in %s is too long (%d bytes)", ErrMalformed, show(path), len(name))
+			return fmt.Errorf("%w: a name in %s is too long (%d bytes)", ErrMalformed, show(path),
+				len(name))
 		}
 	}
 	return nil

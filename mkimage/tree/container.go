@@ -30,10 +30,15 @@ func checkContainer(entries []Entry) error {
 	}
 	switch what := top.what(); {
 	case what != "":
-		return fmt.Errorf("%w: it is %s, whose root file system is in its layers", ErrContainer, what)
+		return fmt.Errorf("%w: it is %s, whose root file system is in its layers", ErrContainer,
+			what)
 	case marks.n > 0:
-		return fmt.Errorf("%w: it is a layer with %d marks of what it removes from the layers below, first %s",
-			ErrContainer, marks.n, show("/"+marks.first))
+		return fmt.Errorf(
+			"%w: it is a layer with %d marks of what it removes from the layers below, first %s",
+			ErrContainer,
+			marks.n,
+			show("/"+marks.first),
+		)
 	}
 	return nil
 }
@@ -50,7 +55,11 @@ func isWhiteout(e *Entry) bool {
 	for _, x := range e.Xattrs {
 		_, rest, _ := strings.Cut(x.Name, ".")
 		switch rest {
-		case "overlay.opaque", "overlay.whiteout", "overlay.whiteouts", "overlay.redirect", "overlay.metacopy":
+		case "overlay.opaque",
+			"overlay.whiteout",
+			"overlay.whiteouts",
+			"overlay.redirect",
+			"overlay.metacopy":
 			return true
 		}
 	}

@@ -38,7 +38,13 @@ func FromFolder(ctx context.Context, dir string, o Options) (Tree, error) {
 		return nil, fmt.Errorf("read folder %s: %w", dir, err)
 	}
 	root = filepath.Join(root, sub)
-	w := &walker{collection: c, root: root, inodes: make(map[inode]uint32), xattrs: newXattrReader(), outputs: findOutputs(o.Outputs)}
+	w := &walker{
+		collection: c,
+		root:       root,
+		inodes:     make(map[inode]uint32),
+		xattrs:     newXattrReader(),
+		outputs:    findOutputs(o.Outputs),
+	}
 	if o.OneFileSystem {
 		if w.mount, err = mountOf(root); err != nil {
 			return nil, fmt.Errorf("read folder %s: %w", dir, err)
@@ -125,7 +131,10 @@ func (w *walker) lstat(full, path string) (folder *inode, err error) {
 		w.outputs.left.add(1, path)
 		return nil, nil
 	}
-	e := Entry{Path: path, Attr: squashfs.Attr{Mode: uint16(st.Mode & 0o7777), UID: st.Uid, GID: st.Gid}}
+	e := Entry{
+		Path: path,
+		Attr: squashfs.Attr{Mode: uint16(st.Mode & 0o7777), UID: st.Uid, GID: st.Gid},
+	}
 	var d data
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
@@ -146,7 +155,8 @@ func (w *walker) lstat(full, path string) (folder *inode, err error) {
 	case unix.S_IFSOCK:
 		e.Type = squashfs.Socket
 	default:
-		return nil, fmt.Errorf("%w: %q is of an unknown type (mode %o)", ErrMalformed, full, st.Mode)
+		return nil, fmt.Errorf("%w: %q is of an unknown type (mode %o)", ErrMalformed, full,
+			st.Mode)
 	}
 	set, err := w.xattrs.read(full)
 	if err != nil {
@@ -195,8 +205,12 @@ func openRegular(path string, size int64) (*os.File, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && (!info.Mode().IsRegular() || info.Size() != size) {
-		err = fmt.Errorf("changed since the folder was looked through: %v of %d bytes, was a regular file of %d",
-			info.Mode(), info.Size(), size)
+		err = fmt.Errorf(
+			"changed since the folder was looked through: %v of %d bytes, was a regular file of %d",
+			info.Mode(),
+			info.Size(),
+			size,
+		)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

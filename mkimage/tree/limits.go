@@ -37,7 +37,8 @@ func (b *budget) take(path, target string) error {
 	case b.names > namesMax:
 		return fmt.Errorf("%w: more than %d names", ErrTooLarge, namesMax)
 	case b.text > textMax:
-		return fmt.Errorf("%w: more than %d MiB of paths and link targets", ErrTooLarge, textMax>>20)
+		return fmt.Errorf("%w: more than %d MiB of paths and link targets", ErrTooLarge,
+			textMax>>20)
 	}
 	return nil
 }
@@ -63,7 +64,8 @@ func (b *budget) intern(set []squashfs.Xattr) ([]squashfs.Xattr, error) {
 		return known, nil
 	}
 	if b.xattrs += n; b.xattrs > xattrsMax {
-		return nil, fmt.Errorf("%w: more than %d MiB of different extended attributes", ErrTooLarge, xattrsMax>>20)
+		return nil, fmt.Errorf("%w: more than %d MiB of different extended attributes", ErrTooLarge,
+			xattrsMax>>20)
 	}
 	if b.sets == nil {
 		b.sets = make(map[[sha256.Size]byte][]squashfs.Xattr)

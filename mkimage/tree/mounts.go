@@ -28,7 +28,8 @@ func mountOf(dir string) (mount, error) {
 
 func mountID(dir string) (uint64, error) {
 	var stx unix.Statx_t
-	err := unix.Statx(unix.AT_FDCWD, dir, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_MNT_ID, &stx)
+	err := unix.Statx(unix.AT_FDCWD, dir, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT,
+		unix.STATX_MNT_ID, &stx)
 	if errors.Is(err, unix.ENOSYS) || err == nil && stx.Mask&unix.STATX_MNT_ID == 0 {
 		return 0, nil
 	}

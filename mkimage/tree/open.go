@@ -14,7 +14,9 @@ import (
 
 var (
 	// ErrKind is wrapped when an input is neither a folder, a tar archive nor a squashfs image.
-	ErrKind = errors.New("neither a folder, a tar archive (plain, gzip, zstd or xz) nor a squashfs image")
+	ErrKind = errors.New(
+		"neither a folder, a tar archive (plain, gzip, zstd or xz) nor a squashfs image",
+	)
 	// ErrMalformed is wrapped by every error about a tree that contradicts itself or its
 	// format: a truncated archive, a name that climbs out of the root, a link to nothing.
 	ErrMalformed = errors.New("malformed tree")
@@ -99,7 +101,9 @@ func openFile(ctx context.Context, f *os.File, mode os.FileMode, o Options) (Tre
 			return FromImage(ctx, f, o)
 		}
 		var other *foreignError
-		if whole := errors.As(err, &other) && other.fs; !whole && (kind == kindZeros || errors.Is(err, ErrKind)) && holdsImage(f) {
+		if whole := errors.As(err, &other) && other.fs; !whole &&
+			(kind == kindZeros || errors.Is(err, ErrKind)) &&
+			holdsImage(f) {
 			return FromImage(ctx, f, o)
 		}
 		if err != nil {

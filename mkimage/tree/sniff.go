@@ -59,7 +59,8 @@ func sniff(r io.Reader) (kind, error) {
 
 // isSkippableFrame reports whether a zstd skippable frame starts here: pzstd puts some first.
 func isSkippableFrame(head []byte) bool {
-	return len(head) >= 4 && head[0]&0xf0 == 0x50 && bytes.Equal(head[1:4], []byte{0x2a, 0x4d, 0x18})
+	return len(head) >= 4 && head[0]&0xf0 == 0x50 &&
+		bytes.Equal(head[1:4], []byte{0x2a, 0x4d, 0x18})
 }
 
 // isTarHeader reports whether block may be the first of an archive: its

@@ -100,7 +100,8 @@ func (s *spool) more(store bool) error {
 func (s *spool) drain() error {
 	for left := int64(tailMax); s.plain != nil; left -= int64(len(s.buf)) {
 		if left <= 0 {
-			return fmt.Errorf("unpack: %w: more than %d MiB behind the end of the archive", ErrTooLarge, tailMax>>20)
+			return fmt.Errorf("unpack: %w: more than %d MiB behind the end of the archive",
+				ErrTooLarge, tailMax>>20)
 		}
 		if err := s.more(false); err != nil {
 			return err
@@ -139,7 +140,10 @@ func decompress(r io.Reader) (io.Reader, func(), error) {
 	case kindTar, kindZeros:
 		return br, closer, nil
 	case kindImage:
-		return nil, nil, fmt.Errorf("%w: a squashfs image cannot be read from a stream, only from a file", ErrMalformed)
+		return nil, nil, fmt.Errorf(
+			"%w: a squashfs image cannot be read from a stream, only from a file",
+			ErrMalformed,
+		)
 	case kindGzip:
 		plain, err = newGunzip(br)
 	case kindZstd:

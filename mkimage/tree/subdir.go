@@ -46,7 +46,8 @@ func followInImage(m *squashfs.Image, dir string) (*squashfs.Node, error) {
 
 // followLinks resolves the symbolic links that lead to the folder dir. Look tells of a path without
 // links in front what it is; a target is not empty.
-func followLinks(dir string, look func(at string) (target string, folder bool, err error)) (string, error) {
+func followLinks(dir string,
+	look func(at string) (target string, folder bool, err error)) (string, error) {
 	at, rest, links := "", dir, 0
 	for rest != "" {
 		var base string
@@ -56,7 +57,8 @@ func followLinks(dir string, look func(at string) (target string, folder bool, e
 			continue
 		case "..":
 			if at == "" {
-				return "", fmt.Errorf("%w: symbolic links on the way to %s lead out of the tree", ErrMalformed, show(dir))
+				return "", fmt.Errorf("%w: symbolic links on the way to %s lead out of the tree",
+					ErrMalformed, show(dir))
 			}
 			at = parentOf(at)
 			continue
@@ -68,7 +70,8 @@ func followLinks(dir string, look func(at string) (target string, folder bool, e
 			return "", err
 		case target != "":
 			if links++; links > maxSymlinks {
-				return "", fmt.Errorf("%w: too many symbolic links on the way to %s", ErrMalformed, show(dir))
+				return "", fmt.Errorf("%w: too many symbolic links on the way to %s", ErrMalformed,
+					show(dir))
 			}
 			if strings.HasPrefix(target, "/") {
 				at = ""

@@ -102,7 +102,8 @@ func section(r io.Reader) (*io.SectionReader, bool) {
 }
 
 // indexTar reads all headers of a plain archive.
-func indexTar(ctx context.Context, archive *io.SectionReader, name string, o Options) (*finished, error) {
+func indexTar(ctx context.Context, archive *io.SectionReader, name string,
+	o Options) (*finished, error) {
 	c, err := newCollection(o)
 	if err != nil {
 		return nil, err

@@ -24,7 +24,8 @@ const globalsMax = 16 << 10
 // merge takes over a header. An empty value takes a record back.
 func (g *paxGlobals) merge(h *tar.Header) error {
 	if h.PAXRecords == nil { // archive/tar's way to say so
-		return fmt.Errorf("%w: the pax header for the whole archive %s has an impossible value", ErrMalformed, show(h.Name))
+		return fmt.Errorf("%w: the pax header for the whole archive %s has an impossible value",
+			ErrMalformed, show(h.Name))
 	}
 	if g.records == nil {
 		g.records = make(map[string]string)
@@ -65,7 +66,8 @@ func checkGlobal(key, value string) error {
 		ok = err == nil
 	}
 	if !ok {
-		return fmt.Errorf("%w: the pax header for the whole archive has %s=%s", ErrMalformed, key, show(value))
+		return fmt.Errorf("%w: the pax header for the whole archive has %s=%s", ErrMalformed, key,
+			show(value))
 	}
 	return nil
 }

@@ -35,7 +35,11 @@ type tarIndex struct {
 }
 
 func newTarIndex(c *collection, archive *io.SectionReader) *tarIndex {
-	return &tarIndex{collection: c, archive: archive, root: &tarName{file: &tarFile{Entry: c.implied()}}}
+	return &tarIndex{
+		collection: c,
+		archive:    archive,
+		root:       &tarName{file: &tarFile{Entry: c.implied()}},
+	}
 }
 
 // readAll reads the archive to its end, and those behind it if they are asked for, and completes
@@ -57,9 +61,13 @@ func (x *tarIndex) readAll(ctx context.Context) error {
 		return err
 	}
 	x.notes = x.globals.ignored.warn(x.notes, "pax headers for the whole archive not heeded")
-	x.notes = x.cut.warn(x.notes, "symbolic links replaced by folders of the archive, so that what lies behind them is cut off"+
-		" (as GNU tar does; --keep-directory-symlink keeps the links)")
-	x.notes = x.buried.warn(x.notes, "folders replaced by other files of the archive, with all in them (GNU tar would refuse)")
+	x.notes = x.cut.warn(
+		x.notes,
+		"symbolic links replaced by folders of the archive, so that what lies behind them is cut off"+
+			" (as GNU tar does; --keep-directory-symlink keeps the links)",
+	)
+	x.notes = x.buried.warn(x.notes,
+		"folders replaced by other files of the archive, with all in them (GNU tar would refuse)")
 	return nil
 }
 
@@ -112,8 +120,11 @@ func (x *tarIndex) nextArchive(ctx context.Context, end int64) (start int64, mor
 				return at, true, nil
 			}
 			if len(block) == blockSize && isTarHeader(block) {
-				x.notes = append(x.notes, fmt.Sprintf("another archive, which begins at byte %d, left out"+
-					" (as GNU tar does; --ignore-zeros reads it too)", at))
+				x.notes = append(
+					x.notes,
+					fmt.Sprintf("another archive, which begins at byte %d, left out"+
+						" (as GNU tar does; --ignore-zeros reads it too)", at),
+				)
 			}
 			return 0, false, nil
 		}
@@ -159,7 +170,8 @@ func (x *tarIndex) apply(h *tar.Header, cur *cursor) error {
 	if err := x.checkClimb(h.Name); err != nil && x.keeps(name) {
 		return err
 	}
-	if err := x.enter(h, name, cur); err != nil && (x.keeps(name) || !errors.Is(err, ErrMalformed)) {
+	if err := x.enter(h, name, cur); err != nil &&
+		(x.keeps(name) || !errors.Is(err, ErrMalformed)) {
 		return err
 	}
 	return nil
@@ -211,9 +223,17 @@ func (x *tarIndex) convert(f *tarFile, h *tar.Header, name string) error {
 	case squashfs.Symlink:
 		f.Target = strings.Clone(h.Linkname)
 	case squashfs.CharDevice, squashfs.BlockDevice:
-		if h.Devmajor < 0 || h.Devmajor > squashfs.MajorMax || h.Devminor < 0 || h.Devminor > squashfs.MinorMax {
-			return fmt.Errorf("%w: device %s has number %d:%d, an image holds up to %d:%d",
-				ErrMalformed, show(name), h.Devmajor, h.Devminor, squashfs.MajorMax, squashfs.MinorMax)
+		if h.Devmajor < 0 || h.Devmajor > squashfs.MajorMax || h.Devminor < 0 ||
+			h.Devminor > squashfs.MinorMax {
+			return fmt.Errorf(
+				"%w: device %s has number %d:%d, an image holds up to %d:%d",
+				ErrMalformed,
+				show(name),
+				h.Devmajor,
+				h.Devminor,
+				squashfs.MajorMax,
+				squashfs.MinorMax,
+			)
 		}
 		f.Major, f.Minor = uint32(h.Devmajor), uint32(h.Devminor)
 	}
@@ -246,7 +266,8 @@ func (x *tarIndex) checkClimb(name string) error {
 		case "", ".":
 		case "..":
 			if f := x.find(at); f != nil && f.Type == squashfs.Symlink {
-				return fmt.Errorf("%w: the name %s goes up from the symbolic link %s", ErrMalformed, show(name), show(at))
+				return fmt.Errorf("%w: the name %s goes up from the symbolic link %s", ErrMalformed,
+					show(name), show(at))
 			}
 			at = parentOf(at)
 		default:
@@ -275,5 +296,6 @@ func fileType(h *tar.Header, name string) (squashfs.Type, error) {
 	case tar.TypeBlock:
 		return squashfs.BlockDevice, nil
 	}
-	return squashfs.Regular, fmt.Errorf("%w: %s is of type %q, which means nothing here", ErrMalformed, show(name), h.Typeflag)
+	return squashfs.Regular, fmt.Errorf("%w: %s is of type %q, which means nothing here",
+		ErrMalformed, show(name), h.Typeflag)
 }

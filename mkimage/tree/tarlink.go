@@ -11,7 +11,8 @@ import (
 func (x *tarIndex) placeLink(to, target string) error {
 	clean, err := cleanName(target)
 	if err != nil {
-		return x.place(to, &tarFile{data: data{fault: fmt.Errorf("hard link %s: %w", show(to), err)}})
+		return x.place(to,
+			&tarFile{data: data{fault: fmt.Errorf("hard link %s: %w", show(to), err)}})
 	}
 	f := x.find(clean)
 	switch {
@@ -67,7 +68,8 @@ func (x *tarIndex) target(f *tarFile, name string) (*tarFile, error) {
 		}
 		next := x.find(at.Link)
 		if next == nil || at.resolving {
-			return nil, fmt.Errorf("%w: hard link %s leads to %s, which is missing", ErrMalformed, show(name), show(at.Link))
+			return nil, fmt.Errorf("%w: hard link %s leads to %s, which is missing", ErrMalformed,
+				show(name), show(at.Link))
 		}
 		if next.Type == squashfs.Directory {
 			return nil, linkToFolder(name, at.Link)
@@ -86,5 +88,6 @@ func (x *tarIndex) target(f *tarFile, name string) (*tarFile, error) {
 }
 
 func linkToFolder(name, target string) error {
-	return fmt.Errorf("%w: hard link %s leads to the folder %s", ErrMalformed, show(name), show(target))
+	return fmt.Errorf("%w: hard link %s leads to the folder %s", ErrMalformed, show(name),
+		show(target))
 }

@@ -69,7 +69,8 @@ func (x *tarIndex) walk(to, what string, create bool) (*tarName, error) {
 	own := len(rest) // how much of rest is the path's, not a link's target
 	for rest != "" {
 		if x.steps += 1 + len(rest)>>10; x.steps > stepsMax { // a long rest takes time to copy
-			return nil, fmt.Errorf("%w: the entries lie behind too many folders and links", ErrTooLarge)
+			return nil, fmt.Errorf("%w: the entries lie behind too many folders and links",
+				ErrTooLarge)
 		}
 		inTarget := len(rest) > own
 		var base string
@@ -111,7 +112,8 @@ func (x *tarIndex) walk(to, what string, create bool) (*tarName, error) {
 		case next.file.Type != squashfs.Directory && next.path == what:
 			return nil, fmt.Errorf("%w: %s is no folder", ErrMalformed, show(what))
 		case next.file.Type != squashfs.Directory:
-			return nil, fmt.Errorf("%w: %s lies below %s, which is no folder", ErrMalformed, show(what), show(next.path))
+			return nil, fmt.Errorf("%w: %s lies below %s, which is no folder", ErrMalformed,
+				show(what), show(next.path))
 		}
 		at = next
 	}
@@ -165,7 +167,8 @@ func (x *tarIndex) place(to string, f *tarFile) error {
 		return nil
 	case old.file.Type == squashfs.Symlink && f.Type == squashfs.Directory:
 		if x.options.KeepDirectorySymlink {
-			if _, err := x.walk(old.path, old.path, false); err == nil || errors.Is(err, errOutside) {
+			if _, err := x.walk(old.path, old.path, false); err == nil ||
+				errors.Is(err, errOutside) {
 				return err
 			}
 		}

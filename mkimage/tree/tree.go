@@ -58,7 +58,8 @@ func (t *finished) Close() error       { return t.close() }
 func (t *finished) Open(i int) (io.ReadCloser, error) {
 	e := &t.entries[i]
 	if e.Type != squashfs.Regular || e.Link != "" {
-		return nil, fmt.Errorf("read %q from %s: not the first name of a regular file", e.Path, t.name)
+		return nil, fmt.Errorf("read %q from %s: not the first name of a regular file", e.Path,
+			t.name)
 	}
 	r, err := t.open(e, t.data[i].handle)
 	if err != nil {

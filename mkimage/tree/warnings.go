@@ -19,7 +19,10 @@ func (c *collection) warnings() []string {
 		}
 	}
 	var w []string
-	w = xattrs.warn(w, "extended attributes left out that are not user., trusted. or security. (access control lists, say)")
+	w = xattrs.warn(
+		w,
+		"extended attributes left out that are not user., trusted. or security. (access control lists, say)",
+	)
 	w = early.warn(w, "modification times before 1970 became 0")
 	w = late.warn(w, "modification times after 2106 became the latest possible")
 	return w

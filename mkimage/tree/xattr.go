@@ -36,7 +36,8 @@ func (s *xattrSet) add(name, value string) {
 
 // setXattrs enters a set, sorted by name. Of two with one name the first stays.
 func (c *collection) setXattrs(e *Entry, d *data, s xattrSet) (err error) {
-	slices.SortStableFunc(s.kept, func(a, b squashfs.Xattr) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(s.kept,
+		func(a, b squashfs.Xattr) int { return cmp.Compare(a.Name, b.Name) })
 	s.kept = slices.CompactFunc(s.kept, func(a, b squashfs.Xattr) bool { return a.Name == b.Name })
 	d.droppedXattrs = uint16(min(s.dropped, 1<<16-1))
 	e.Xattrs, err = c.intern(s.kept)

@@ -15,7 +15,9 @@ const (
 
 var (
 	slotName   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,14}$`)
-	deviceSpec = regexp.MustCompile(`^(/dev/[A-Za-z0-9._,=/@%+-]+|(LABEL|UUID|PARTLABEL|PARTUUID)=[A-Za-z0-9._,=@%+-]+)(:/[A-Za-z0-9._,=/@%+-]+)?$`)
+	deviceSpec = regexp.MustCompile(
+		`^(/dev/[A-Za-z0-9._,=/@%+-]+|(LABEL|UUID|PARTLABEL|PARTUUID)=[A-Za-z0-9._,=@%+-]+)(:/[A-Za-z0-9._,=/@%+-]+)?$`,
+	)
 	// kernelArgs keeps to what stands for itself in scripts of GRUB.
 	expiry     = regexp.MustCompile(`^([0-9]{1,4}[dh])?$`)
 	kernelArgs = regexp.MustCompile(`^[A-Za-z0-9 ._,:=/@%+-]*$`)
@@ -45,7 +47,8 @@ func (c *Config) check() error {
 	case c.Boot.Attempts < 1 || c.Boot.Attempts > maxAttempts:
 		return bad("boot.attempts", "%d is not within 1 to %d", c.Boot.Attempts, maxAttempts)
 	case !kernelArgs.MatchString(c.Boot.Args):
-		return bad("boot.args", "%q has other characters than %s", c.Boot.Args, "letters, digits, spaces and ._,:=/@%+-")
+		return bad("boot.args", "%q has other characters than %s", c.Boot.Args,
+			"letters, digits, spaces and ._,:=/@%+-")
 	case len(c.Slots) < 2 || len(c.Slots) > maxSlots:
 		return bad("slot", "there are %d, wanted are 2 to %d", len(c.Slots), maxSlots)
 	}

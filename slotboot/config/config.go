@@ -83,7 +83,8 @@ func Find(root string) (string, error) {
 			return "", err
 		}
 	}
-	return "", fmt.Errorf("%w: none of %s, %s and %s exists", ErrNone, Places[0], Places[1], Places[2])
+	return "", fmt.Errorf("%w: none of %s, %s and %s exists", ErrNone, Places[0], Places[1],
+		Places[2])
 }
 
 // Slot gives the slot of that name, nil when there is none.

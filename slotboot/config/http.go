@@ -74,9 +74,14 @@ func (c *Config) checkHTTP(bad func(key, format string, args ...any) error) erro
 			return err
 		}
 	}
-	rest := slices.DeleteFunc(Hosts(c.Mirrors), func(host string) bool { _, own := c.HTTP.Host[host]; return own })
+	rest := slices.DeleteFunc(Hosts(c.Mirrors),
+		func(host string) bool { _, own := c.HTTP.Host[host]; return own })
 	if c.HTTP.Secret() && len(rest) > 1 {
-		return bad("http", "its certificate, token or headers would go to several servers, %s: each needs a table [http.host.\"NAME\"]", strings.Join(rest, " and "))
+		return bad(
+			"http",
+			"its certificate, token or headers would go to several servers, %s: each needs a table [http.host.\"NAME\"]",
+			strings.Join(rest, " and "),
+		)
 	}
 	return nil
 }

@@ -57,7 +57,12 @@ func located(file string, err error) error {
 	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
 		first := &unknown.Errors[0]
 		line, _ := first.Position()
-		return &Error{File: file, Line: line, Key: strings.Join(first.Key(), "."), Text: "unknown key"}
+		return &Error{
+			File: file,
+			Line: line,
+			Key:  strings.Join(first.Key(), "."),
+			Text: "unknown key",
+		}
 	}
 	var wrong *toml.DecodeError
 	if !errors.As(err, &wrong) {

@@ -116,7 +116,8 @@ func NoteFailed(env []byte, b FailedBoot) []byte {
 		return env
 	}
 	first, second := printable(env[:grubenv.Sector]), printable(env[grubenv.Sector:])
-	if len(first) < grubenv.Sector || bytes.ContainsRune(first, '\\') || bytes.Contains(second, []byte(grubenv.Prefix)) {
+	if len(first) < grubenv.Sector || bytes.ContainsRune(first, '\\') ||
+		bytes.Contains(second, []byte(grubenv.Prefix)) {
 		return env
 	}
 	var slots Slots

@@ -36,7 +36,8 @@ func (s Slots) Validate() error {
 	}
 	for i, name := range s {
 		if !validName(name) {
-			return fmt.Errorf("%w: %q is not a lower-case letter and up to %d letters, digits or _", ErrSlots, name, maxName-1)
+			return fmt.Errorf("%w: %q is not a lower-case letter and up to %d letters, digits or _",
+				ErrSlots, name, maxName-1)
 		}
 		if slices.Contains(s[:i], name) {
 			return fmt.Errorf("%w: %s is there twice", ErrSlots, name)
@@ -70,7 +71,8 @@ func Read(path string, slots Slots) (State, error) {
 // Update applies change to the state in the environment block at path and stores what it
 // returns by one in-place write; nothing is written when nothing changes, or change
 // fails. It returns the new state. Other users of the block are locked out meanwhile.
-func Update(ctx context.Context, path string, slots Slots, change func(State) (State, error)) (State, error) {
+func Update(ctx context.Context, path string, slots Slots,
+	change func(State) (State, error)) (State, error) {
 	if err := slots.Validate(); err != nil {
 		return State{}, err
 	}
@@ -118,7 +120,8 @@ func Of(block *grubenv.Block, slots Slots) State {
 			s.Trial, s.Ended = trial, outcome
 		}
 	}
-	if n, err := strconv.Atoi(tries); err == nil && tries == strconv.Itoa(n) && n >= 0 && n <= MaxTries {
+	if n, err := strconv.Atoi(tries); err == nil && tries == strconv.Itoa(n) && n >= 0 &&
+		n <= MaxTries {
 		s.Trial, s.Tries = trial, n
 	}
 	return s
@@ -135,7 +138,12 @@ func (s State) store(block *grubenv.Block) error {
 	if !ended {
 		tries = strconv.Itoa(s.Tries)
 	}
-	vars := map[string]string{varActive: s.Active, varTrial: s.Trial, varTries: tries, varFault: s.Fault.String()}
+	vars := map[string]string{
+		varActive: s.Active,
+		varTrial:  s.Trial,
+		varTries:  tries,
+		varFault:  s.Fault.String(),
+	}
 	for _, name := range s.Slots {
 		vars[badPrefix+name] = "0"
 		if s.IsBad(name) {

@@ -87,7 +87,8 @@ func (c *Config) Validate() error {
 	}
 	for _, w := range words {
 		if !word.MatchString(w) {
-			return fmt.Errorf("%w: kernel argument %q has characters that GRUB would interpret", ErrConfig, w)
+			return fmt.Errorf("%w: kernel argument %q has characters that GRUB would interpret",
+				ErrConfig, w)
 		}
 	}
 	return nil

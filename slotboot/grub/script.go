@@ -79,7 +79,8 @@ func (c *Config) start(w *writer, s Slot) {
 	w.line("function deltaup_start_%s {", s.Name)
 	w.line("  if [ -s ($deltaup_root)%s ]; then", s.Kernel)
 	w.line("    if [ -s ($deltaup_root)%s ]; then", s.Initrd)
-	w.line("      if linux ($deltaup_root)%s deltaup.slot=%s $deltaup_arg $deltaup_env %s; then", s.Kernel, s.Name, c.args(s))
+	w.line("      if linux ($deltaup_root)%s deltaup.slot=%s $deltaup_arg $deltaup_env %s; then",
+		s.Kernel, s.Name, c.args(s))
 	w.line("        if initrd ($deltaup_root)%s; then boot; fi", s.Initrd)
 	w.text(`
         deltaup_restart
@@ -165,7 +166,8 @@ func (c *Config) trial(w *writer) {
           set deltaup_arg=deltaup.trial
 `)
 	for _, s := range c.Slots {
-		w.line(`          if [ "x$deltaup_try" = "x%s" ]; then deltaup_start_%s; fi`, s.Name, s.Name)
+		w.line(`          if [ "x$deltaup_try" = "x%s" ]; then deltaup_start_%s; fi`, s.Name,
+			s.Name)
 	}
 	w.text(`
           # Still here: its kernel or initrd could not be loaded.

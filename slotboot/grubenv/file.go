@@ -92,7 +92,8 @@ func Update(ctx context.Context, path string, change func(*Block) error) (err er
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if was, err := before.Marshal(); bytes.Equal(old, after) || err == nil && bytes.Equal(was, after) {
+	if was, err := before.Marshal(); bytes.Equal(old, after) ||
+		err == nil && bytes.Equal(was, after) {
 		return nil
 	}
 	return durable.Overwrite(f, after)

@@ -173,7 +173,9 @@ func (p *Place) Undo() error {
 // mixed tells whether each sector of b is that of one of two blocks.
 func mixed(b, x, y []byte) bool {
 	for at := 0; at < Size; at += Sector {
-		if len(b) != Size || !bytes.Equal(b[at:at+Sector], x[at:at+Sector]) && !bytes.Equal(b[at:at+Sector], y[at:at+Sector]) {
+		if len(b) != Size ||
+			!bytes.Equal(b[at:at+Sector], x[at:at+Sector]) &&
+				!bytes.Equal(b[at:at+Sector], y[at:at+Sector]) {
 			return false
 		}
 	}
@@ -205,7 +207,8 @@ func replace(path string, b []byte, before fs.FileInfo) error {
 	if before != nil {
 		if st, ok := before.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
 			// FAT has no owners
-			if err := os.Chown(f.Name(), int(st.Uid), int(st.Gid)); err != nil && !errors.Is(err, syscall.EPERM) {
+			if err := os.Chown(f.Name(), int(st.Uid), int(st.Gid)); err != nil &&
+				!errors.Is(err, syscall.EPERM) {
 				return err
 			}
 		}

@@ -34,7 +34,8 @@ func (m Machine) Booted(slots []Slot) (string, error) {
 		return "", err
 	}
 	if mounted == nil {
-		return "", fmt.Errorf("%w: %s=%s, but neither %s nor / is a squashfs", ErrOtherSlot, ArgSlot, name, ImageMount)
+		return "", fmt.Errorf("%w: %s=%s, but neither %s nor / is a squashfs", ErrOtherSlot,
+			ArgSlot, name, ImageMount)
 	}
 	found := ""
 	for _, s := range slots {
@@ -50,9 +51,11 @@ func (m Machine) Booted(slots []Slot) (string, error) {
 	case name:
 		return name, nil
 	case "":
-		return "", fmt.Errorf("%w: %s=%s, but %s on %s is none of the slots", ErrOtherSlot, ArgSlot, name, mounted.Source, mounted.Mountpoint)
+		return "", fmt.Errorf("%w: %s=%s, but %s on %s is none of the slots", ErrOtherSlot, ArgSlot,
+			name, mounted.Source, mounted.Mountpoint)
 	}
-	return "", fmt.Errorf("%w: %s=%s, but slot %s is mounted on %s", ErrOtherSlot, ArgSlot, name, found, mounted.Mountpoint)
+	return "", fmt.Errorf("%w: %s=%s, but slot %s is mounted on %s", ErrOtherSlot, ArgSlot, name,
+		found, mounted.Mountpoint)
 }
 
 // imageMount is the mount of the image that the machine runs from; nil when there is none.
@@ -82,7 +85,11 @@ func (m Machine) behind(mounted *mountinfo.Info, s Slot) (bool, error) {
 		return false, err
 	}
 	if !missing && slot.Mode&unix.S_IFMT == unix.S_IFBLK &&
-		unix.Major(slot.Rdev) == uint32(mounted.Major) && unix.Minor(slot.Rdev) == uint32(mounted.Minor) {
+		unix.Major(
+			slot.Rdev,
+		) == uint32(
+			mounted.Major,
+		) && unix.Minor(slot.Rdev) == uint32(mounted.Minor) {
 		return true, nil
 	}
 	file, err := m.loopFile(mounted)
@@ -108,7 +115,9 @@ func (m Machine) behind(mounted *mountinfo.Info, s Slot) (bool, error) {
 
 // loopFile is the file behind the mount's loop device; "" when it is on another device.
 func (m Machine) loopFile(mounted *mountinfo.Info) (string, error) {
-	b, err := m.read(fmt.Sprintf("/sys/dev/block/%d:%d/loop/backing_file", mounted.Major, mounted.Minor))
+	b, err := m.read(
+		fmt.Sprintf("/sys/dev/block/%d:%d/loop/backing_file", mounted.Major, mounted.Minor),
+	)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

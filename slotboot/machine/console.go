@@ -59,7 +59,10 @@ func (m Machine) LastConsole(ctx context.Context, slot string, since time.Time) 
 // journal is journalctl on the boot before. It fails without systemd, a persistent journal or an
 // earlier boot.
 func journal(ctx context.Context, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, "journalctl", append([]string{"--boot=-1", "--no-pager", "--quiet"}, args...)...)
+	return exec.CommandContext(
+		ctx,
+		"journalctl",
+		append([]string{"--boot=-1", "--no-pager", "--quiet"}, args...)...)
 }
 
 // lastBootOf tells whether the boot before was of the slot.
@@ -101,7 +104,8 @@ func (m Machine) pstore(since time.Time) string {
 		for _, name := range files {
 			f := m.Path(name)
 			i, err := os.Stat(f)
-			if err == nil && i.Mode().IsRegular() && i.ModTime().After(since) && (info == nil || i.ModTime().After(info.ModTime())) {
+			if err == nil && i.Mode().IsRegular() && i.ModTime().After(since) &&
+				(info == nil || i.ModTime().After(info.ModTime())) {
 				youngest, info = f, i
 			}
 		}

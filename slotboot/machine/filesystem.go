@@ -45,7 +45,10 @@ func (m Machine) FileSystem(path string) (*FileSystem, error) {
 		Type:   mount.FSType,
 		Mount:  mount.Mountpoint,
 		Device: fmt.Sprintf("%d:%d", mount.Major, mount.Minor),
-		Inner:  filepath.Join(mount.Root, strings.TrimPrefix(full, strings.TrimSuffix(mount.Mountpoint, "/"))),
+		Inner: filepath.Join(
+			mount.Root,
+			strings.TrimPrefix(full, strings.TrimSuffix(mount.Mountpoint, "/")),
+		),
 	}
 	m.kernel().lookForGRUB(f, mount)
 	return f, nil
@@ -97,7 +100,9 @@ func realPath(full string) (real, existing string, err error) {
 
 // mountByPath finds the mount of a path by the names in the mount table alone.
 func (m Machine) mountByPath(path string) (*mountinfo.Info, error) {
-	list, err := m.mounts(func(i *mountinfo.Info) (skip, stop bool) { return !within(path, i.Mountpoint), false })
+	list, err := m.mounts(
+		func(i *mountinfo.Info) (skip, stop bool) { return !within(path, i.Mountpoint), false },
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -129,14 +134,24 @@ func mountByID(list []*mountinfo.Info, path string) (*mountinfo.Info, error) {
 			return i, nil
 		}
 	}
-	return nil, fmt.Errorf("%s: %w: it lies on a mount outside of this root folder; mount the file system on a folder inside", path, ErrNotMounted)
+	return nil, fmt.Errorf(
+		"%s: %w: it lies on a mount outside of this root folder; mount the file system on a folder inside",
+		path,
+		ErrNotMounted,
+	)
 }
 
 // foreign refuses a mount that is this machine's, not that of the one below root.
 func foreign(list []*mountinfo.Info, mount *mountinfo.Info, root, path string) error {
 	if !within(mount.Mountpoint, root) {
-		return fmt.Errorf("%s: %w: %s is a folder on what is mounted on %s here; mount the machine's own file system on %s, or below it",
-			path, ErrNotMounted, root, mount.Mountpoint, root)
+		return fmt.Errorf(
+			"%s: %w: %s is a folder on what is mounted on %s here; mount the machine's own file system on %s, or below it",
+			path,
+			ErrNotMounted,
+			root,
+			mount.Mountpoint,
+			root,
+		)
 	}
 	if mount.Root == "/" {
 		return nil
@@ -146,7 +161,8 @@ func foreign(list []*mountinfo.Info, mount *mountinfo.Info, root, path string) e
 	// image is being made.
 	var outside *mountinfo.Info
 	for _, i := range list {
-		if i.Major != mount.Major || i.Minor != mount.Minor || !within(mount.Root, i.Root) || i.Root == mount.Root {
+		if i.Major != mount.Major || i.Minor != mount.Minor || !within(mount.Root, i.Root) ||
+			i.Root == mount.Root {
 			continue
 		}
 		if within(i.Mountpoint, root) {
@@ -157,8 +173,14 @@ func foreign(list []*mountinfo.Info, mount *mountinfo.Info, root, path string) e
 	if outside == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w: %s is the folder %s of what is mounted on %s here; mount the machine's own file system instead",
-		path, ErrNotMounted, mount.Mountpoint, mount.Root, outside.Mountpoint)
+	return fmt.Errorf(
+		"%s: %w: %s is the folder %s of what is mounted on %s here; mount the machine's own file system instead",
+		path,
+		ErrNotMounted,
+		mount.Mountpoint,
+		mount.Root,
+		outside.Mountpoint,
+	)
 }
 
 func within(path, mount string) bool {

@@ -85,7 +85,8 @@ func (m Machine) linkedUUID(i *mountinfo.Info) string {
 		return ""
 	}
 	for _, l := range links {
-		if isDevice(m.Path("/dev/disk/by-uuid/"+l.Name()), unix.Mkdev(uint32(i.Major), uint32(i.Minor))) {
+		if isDevice(m.Path("/dev/disk/by-uuid/"+l.Name()),
+			unix.Mkdev(uint32(i.Major), uint32(i.Minor))) {
 			return l.Name()
 		}
 	}
@@ -179,7 +180,8 @@ func readFAT(f *os.File) (uuid string, unknown []string, err error) {
 	}
 	serial := 0
 	switch {
-	case strings.HasPrefix(string(b[fat16Type:]), "FAT12"), strings.HasPrefix(string(b[fat16Type:]), "FAT16"):
+	case strings.HasPrefix(string(b[fat16Type:]), "FAT12"),
+		strings.HasPrefix(string(b[fat16Type:]), "FAT16"):
 		serial = fat16Serial
 	case strings.HasPrefix(string(b[fat32Type:]), "FAT32"):
 		serial = fat32Serial

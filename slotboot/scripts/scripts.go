@@ -44,7 +44,8 @@ func Run(ctx context.Context, dir string, env []string, timeout time.Duration) (
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		info, err := os.Stat(path) // a link to a program is one
-		if err != nil || strings.HasPrefix(e.Name(), ".") || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+		if err != nil || strings.HasPrefix(e.Name(), ".") || !info.Mode().IsRegular() ||
+			info.Mode()&0o111 == 0 {
 			continue
 		}
 		r := Result{Path: path}

@@ -182,5 +182,6 @@ func switchRoot() error {
 	if err := unix.Chroot("."); err != nil {
 		return err
 	}
-	return unix.Exec("/sbin/init", []string{"/sbin/init"}, []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"})
+	return unix.Exec("/sbin/init", []string{"/sbin/init"},
+		[]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"})
 }

@@ -58,7 +58,8 @@ func report() error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "seconds %.3f\ncpu %.3f\nstat %s", float64(now.Nano())/1e9, cpu.Seconds(), stat)
+	fmt.Fprintf(out, "seconds %.3f\ncpu %.3f\nstat %s", float64(now.Nano())/1e9, cpu.Seconds(),
+		stat)
 	mode, err := kernelArgument("bench.mode")
 	if err != nil {
 		return err
@@ -138,7 +139,8 @@ const traceWait = 2 * time.Minute
 // which it ends.
 func takeTrace(out io.Writer, mode string) error {
 	if mode == "pages" {
-		cmd := exec.Command(deltaup, "trace", "record", "-o", "-", "--until", "1ms", "--pages", "--image", "/dev/"+disk)
+		cmd := exec.Command(deltaup, "trace", "record", "-o", "-", "--until", "1ms", "--pages",
+			"--image", "/dev/"+disk)
 		cmd.Stdout, cmd.Stderr = out, os.Stderr
 		return cmd.Run()
 	}

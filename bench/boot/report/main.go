@@ -54,8 +54,12 @@ func report(in, out string) error {
 		order = append(order, s)
 	}
 	slices.SortFunc(order, func(a, b subject) int {
-		return cmp.Or(cmp.Compare(slices.Index(disks, a.disk), slices.Index(disks, b.disk)),
-			cmp.Compare(slices.Index(ways, a.way), slices.Index(ways, b.way)), cmp.Compare(a.disk, b.disk), cmp.Compare(a.way, b.way))
+		return cmp.Or(
+			cmp.Compare(slices.Index(disks, a.disk), slices.Index(disks, b.disk)),
+			cmp.Compare(slices.Index(ways, a.way), slices.Index(ways, b.way)),
+			cmp.Compare(a.disk, b.disk),
+			cmp.Compare(a.way, b.way),
+		)
 	})
 	var rows []row
 	for _, s := range order {

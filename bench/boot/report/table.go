@@ -69,8 +69,21 @@ Made by `+"`make bench-boot`"+`. Medians; "added" is the seconds that the disk a
 		if r.Added != nil {
 			added = fmt.Sprintf("%.1f", *r.Added)
 		}
-		fmt.Fprintf(w, "| %s | %s | %d | %.1f | %.1f – %.1f | %s | %.0f | %.1f | %.0f | %.0f |\n", r.Disk, title(r.Way), r.Boots, r.Seconds,
-			r.Fastest, r.Slowest, added, r.Requests, r.Bytes/1e6, r.Bytes/1e3/max(r.Requests, 1), r.Seeks)
+		fmt.Fprintf(
+			w,
+			"| %s | %s | %d | %.1f | %.1f – %.1f | %s | %.0f | %.1f | %.0f | %.0f |\n",
+			r.Disk,
+			title(r.Way),
+			r.Boots,
+			r.Seconds,
+			r.Fastest,
+			r.Slowest,
+			added,
+			r.Requests,
+			r.Bytes/1e6,
+			r.Bytes/1e3/max(r.Requests, 1),
+			r.Seeks,
+		)
 	}
 	fmt.Fprintln(w)
 	for _, disk := range disks {
@@ -89,9 +102,11 @@ func writeShare(w io.Writer, disk string, path, prefetch *row) {
 	if path == nil || prefetch == nil {
 		return
 	}
-	fmt.Fprintf(w, "- %s: trace order with prefetch takes %.1f %% of path order's read requests", disk, 100*prefetch.Requests/path.Requests)
+	fmt.Fprintf(w, "- %s: trace order with prefetch takes %.1f %% of path order's read requests",
+		disk, 100*prefetch.Requests/path.Requests)
 	if path.Added != nil && prefetch.Added != nil && *path.Added > 0 {
-		fmt.Fprintf(w, ", and the disk adds %.0f %% of the seconds", 100**prefetch.Added / *path.Added)
+		fmt.Fprintf(w, ", and the disk adds %.0f %% of the seconds",
+			100**prefetch.Added / *path.Added)
 	}
 	fmt.Fprintf(w, " (wanted: at most %.0f %%).\n", 100*wanted)
 }

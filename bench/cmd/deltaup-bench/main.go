@@ -38,12 +38,19 @@ func run(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("deltaup-bench", flag.ContinueOnError)
 	f.StringVar(&o.Deltaup, "deltaup", "bin/deltaup", "the `binary` to measure")
 	f.StringVar(&o.Name, "name", "", "of the pair, for the report (default: the folder of OLD)")
-	f.StringVar(&o.Scratch, "scratch", "", "`folder` for tens of GB of scratch files (default: the system's)")
+	f.StringVar(&o.Scratch, "scratch", "",
+		"`folder` for tens of GB of scratch files (default: the system's)")
 	f.BoolVar(&o.Quick, "quick", false, "one run of each, no slow peers")
-	f.DurationVar(&o.Budget, "budget", 0, "the run ends within about this `time`, with fewer points if need be (default 19m; 115s with -quick, 1h with -scale)")
+	f.DurationVar(
+		&o.Budget,
+		"budget",
+		0,
+		"the run ends within about this `time`, with fewer points if need be (default 19m; 115s with -quick, 1h with -scale)",
+	)
 	f.StringVar(&o.Level, "level", "better", "deltaup mkimage --level")
 	only := f.String("only", "", "ids of the `methods` to run, separated by commas (default: all)")
-	out := f.String("o", "bench/results", "`folder` of results.json, scale.json, results.md and report.html")
+	out := f.String("o", "bench/results",
+		"`folder` of results.json, scale.json, results.md and report.html")
 	readme := f.String("readme", "", "put the first figures into this `file`, too")
 	scale := f.Bool("scale", false, "measure growth, and put it into the report of the folder")
 	render := f.Bool("render", false, "make no measurements but the report of the folder's figures")
@@ -89,7 +96,8 @@ func run(ctx context.Context, args []string) error {
 	}
 	start := time.Now()
 	o.Log = func(format string, args ...any) {
-		fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
+		fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(start).Seconds(),
+			fmt.Sprintf(format, args...))
 	}
 	if *scale {
 		return runScale(ctx, o, *out, *readme)

@@ -16,12 +16,81 @@ const (
 )
 
 var (
-	lengthExtra   = [lengthCodes]uint8{8: 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0}
-	distanceExtra = [distanceCodes]uint8{4: 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13}
-	bitLenExtra   = [bitLenCodes]uint8{16: 2, 3, 7}
+	lengthExtra = [lengthCodes]uint8{
+		8: 1,
+		1,
+		1,
+		1,
+		2,
+		2,
+		2,
+		2,
+		3,
+		3,
+		3,
+		3,
+		4,
+		4,
+		4,
+		4,
+		5,
+		5,
+		5,
+		5,
+		0,
+	}
+	distanceExtra = [distanceCodes]uint8{
+		4: 1,
+		1,
+		2,
+		2,
+		3,
+		3,
+		4,
+		4,
+		5,
+		5,
+		6,
+		6,
+		7,
+		7,
+		8,
+		8,
+		9,
+		9,
+		10,
+		10,
+		11,
+		11,
+		12,
+		12,
+		13,
+		13,
+	}
+	bitLenExtra = [bitLenCodes]uint8{16: 2, 3, 7}
 
 	// bitLenOrder is the order in which a block's header lists the lengths of the third alphabet.
-	bitLenOrder = [bitLenCodes]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
+	bitLenOrder = [bitLenCodes]uint8{
+		16,
+		17,
+		18,
+		0,
+		8,
+		7,
+		9,
+		6,
+		10,
+		5,
+		11,
+		4,
+		12,
+		3,
+		13,
+		2,
+		14,
+		1,
+		15,
+	}
 
 	lengthCode   [256]uint16         // by length less minMatch
 	lengthBase   [lengthCodes]uint16 // first length less minMatch of a code

@@ -21,8 +21,10 @@ func (t *trees) reset() {
 
 // build makes the three codes and the two lengths.
 func (t *trees) build() {
-	t.lastLiteral = t.buildOne(&t.literals, literalCodes, maxBits, lengthExtra[:], firstLength, &staticLiterals)
-	t.lastDistance = t.buildOne(&t.distances, distanceCodes, maxBits, distanceExtra[:], 0, &staticDistances)
+	t.lastLiteral = t.buildOne(&t.literals, literalCodes, maxBits, lengthExtra[:], firstLength,
+		&staticLiterals)
+	t.lastDistance = t.buildOne(&t.distances, distanceCodes, maxBits, distanceExtra[:], 0,
+		&staticDistances)
 	count := func(symbol, _, _ int) { t.bitLens.freq[symbol]++ }
 	runs(&t.literals.codes, t.lastLiteral, count)
 	runs(&t.distances.codes, t.lastDistance, count)
@@ -117,7 +119,8 @@ type tree struct {
 
 // buildOne makes the tree's codes, adds to the lengths of the block and returns the
 // last symbol in use.
-func (t *trees) buildOne(r *tree, alphabet, longest int, extra []uint8, extraFrom int, fixed *codes) int {
+func (t *trees) buildOne(r *tree, alphabet, longest int, extra []uint8, extraFrom int,
+	fixed *codes) int {
 	r.open, r.ordered = 0, heapSize
 	last := -1
 	for n := range alphabet {

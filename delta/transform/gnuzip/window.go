@@ -118,7 +118,8 @@ func (e *encoder) insertable(ahead int) bool {
 
 // reachable tells whether a match may be searched from a head of a chain.
 func (e *encoder) reachable(head int) bool {
-	return head != 0 && e.pos-head <= maxDistance && (e.family == Zlib || e.pos <= bufferSize-minLookahead)
+	return head != 0 && e.pos-head <= maxDistance &&
+		(e.family == Zlib || e.pos <= bufferSize-minLookahead)
 }
 
 // longest walks the chain for the longest match with the bytes at pos that exceeds
@@ -137,7 +138,8 @@ func (e *encoder) longest(at int) int {
 	end := binary.LittleEndian.Uint16(scan[best-1:])
 	for {
 		// A longer match has the same two bytes at its start, and where it is to become longer.
-		if binary.LittleEndian.Uint16(e.window[at+best-1:]) == end && binary.LittleEndian.Uint16(e.window[at:]) == start {
+		if binary.LittleEndian.Uint16(e.window[at+best-1:]) == end &&
+			binary.LittleEndian.Uint16(e.window[at:]) == start {
 			if n := common(scan, (*[maxMatch]byte)(e.window[at:])); n > best {
 				e.matchStart, best = at, n
 				if n >= nice {

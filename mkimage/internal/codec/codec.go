@@ -56,7 +56,8 @@ func (t Table) Find(id string) (*Codec, error) {
 			return &t[i], nil
 		}
 	}
-	return nil, fmt.Errorf("codec %.70q, this program has %s to %s: %w", id, t[0].ID, t[len(t)-1].ID, ErrUnknown)
+	return nil, fmt.Errorf("codec %.70q, this program has %s to %s: %w", id, t[0].ID,
+		t[len(t)-1].ID, ErrUnknown)
 }
 
 // Has reports whether there is a codec with the id.
@@ -75,7 +76,8 @@ func (t Table) ForLevel(level string) (id string, err error) {
 			return t[i].ID, nil
 		}
 	}
-	return "", fmt.Errorf("%w %q, there are %s", ErrUnknownLevel, level, strings.Join(t.Levels(), ", "))
+	return "", fmt.Errorf("%w %q, there are %s", ErrUnknownLevel, level,
+		strings.Join(t.Levels(), ", "))
 }
 
 // Levels names the levels, fastest first.

@@ -47,7 +47,8 @@ func (f *Fields) Word(word string) {
 
 // Has reports whether the next field has the form NAME=VALUE; then VALUE is what is taken next.
 func (f *Fields) Has(name string) bool {
-	if !f.more || len(f.rest) <= len(name) || string(f.rest[:len(name)]) != name || f.rest[len(name)] != '=' {
+	if !f.more || len(f.rest) <= len(name) || string(f.rest[:len(name)]) != name ||
+		f.rest[len(name)] != '=' {
 		return false
 	}
 	f.rest = f.rest[len(name)+1:]

@@ -87,11 +87,13 @@ func (r *reader) next() error {
 
 func (r *reader) header() error {
 	magic, version, _ := bytes.Cut(r.text, []byte(" "))
-	if _, err := strconv.ParseUint(string(version), 10, 32); string(magic) != r.format.Magic || err != nil {
+	if _, err := strconv.ParseUint(string(version), 10, 32); string(magic) != r.format.Magic ||
+		err != nil {
 		return Corrupt("not a %s: it does not begin with %q", r.format.Name, r.format.Magic)
 	}
 	if string(version) != r.format.Version {
-		return fmt.Errorf("version %s, this program reads version %s: %w", version, r.format.Version, chunkstore.ErrVersion)
+		return fmt.Errorf("version %s, this program reads version %s: %w", version,
+			r.format.Version, chunkstore.ErrVersion)
 	}
 	return nil
 }

@@ -23,7 +23,11 @@ type Writer struct {
 
 // NewWriter begins a recipe of the format with its first line.
 func NewWriter(w io.Writer, f Format) *Writer {
-	out := &Writer{out: bufio.NewWriterSize(w, 64<<10), name: f.Name, listed: make(map[chunkstore.ID]bool)}
+	out := &Writer{
+		out:    bufio.NewWriterSize(w, 64<<10),
+		name:   f.Name,
+		listed: make(map[chunkstore.ID]bool),
+	}
 	out.Line(append(append(append(out.Buf(), f.Magic...), ' '), f.Version...))
 	return out
 }

@@ -66,8 +66,17 @@ func run() error {
 		return err
 	}
 	slot, trial := args["deltaup.slot"], args["deltaup.trial"] != ""
-	fmt.Printf("guest: slot=%s trial=%v fellback=%s; active=%s trial=%s tries=%d ended=%s bad=%s\n",
-		slot, trial, args["deltaup.fellback"], s.Active, s.Trial, s.Tries, s.Ended, strings.Join(s.Bad, ","))
+	fmt.Printf(
+		"guest: slot=%s trial=%v fellback=%s; active=%s trial=%s tries=%d ended=%s bad=%s\n",
+		slot,
+		trial,
+		args["deltaup.fellback"],
+		s.Active,
+		s.Trial,
+		s.Tries,
+		s.Ended,
+		strings.Join(s.Bad, ","),
+	)
 	return do(args["do"], slot, trial)
 }
 
@@ -124,7 +133,8 @@ func rename() error {
 	if err := copyFile(temp, env); err != nil {
 		return err
 	}
-	_, err := counted.Update(context.Background(), temp, slots[:2], func(s counted.State) (counted.State, error) { return s.Activate("b", 3) })
+	_, err := counted.Update(context.Background(), temp, slots[:2],
+		func(s counted.State) (counted.State, error) { return s.Activate("b", 3) })
 	if err != nil {
 		return err
 	}
