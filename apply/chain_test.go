@@ -8,7 +8,7 @@ import (
 	"deltaup/apply"
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"

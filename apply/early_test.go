@@ -8,7 +8,7 @@ import (
 
 	"deltaup/apply"
 	"deltaup/delta"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 // TestSilentMirror: the slot keeps its old image when a mirror falls silent long before all is

@@ -12,7 +12,7 @@ import (
 	"deltaup/apply"
 	"deltaup/chunkstore"
 	"deltaup/delta"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 	"deltaup/slotboot"
 )

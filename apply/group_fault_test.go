@@ -5,7 +5,7 @@ import (
 
 	"deltaup/apply"
 	"deltaup/delta"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 // grouped is a system whose second version brings more than one group of a patch set holds.

@@ -11,8 +11,8 @@ import (
 	"deltaup/apply"
 	"deltaup/chunkstore"
 	"deltaup/delta"
-	"deltaup/internal/cpiotest"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/cpiotest"
+	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 )
 

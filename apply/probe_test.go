@@ -7,7 +7,7 @@ import (
 
 	"deltaup/apply"
 	"deltaup/delta"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 // large is a system of more than 16 MiB, most of which stays.

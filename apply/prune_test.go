@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/internal/mirrortest"
+	"deltaup/internal/test/mirrortest"
 	"deltaup/mkimage"
 )
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"deltaup/apply"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 )
 

@@ -11,8 +11,8 @@ import (
 	"deltaup/apply"
 	"deltaup/chunkstore"
 	"deltaup/delta"
-	"deltaup/internal/faultserver"
-	"deltaup/internal/mirrortest"
+	"deltaup/internal/test/faultserver"
+	"deltaup/internal/test/mirrortest"
 	"deltaup/mirror"
 	"deltaup/mkimage"
 )

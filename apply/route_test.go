@@ -6,7 +6,7 @@ import (
 
 	"deltaup/apply"
 	"deltaup/delta"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 // TestRoutes takes each route and checks that its quote is exact.

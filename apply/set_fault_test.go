@@ -11,7 +11,7 @@ import (
 
 	"deltaup/apply"
 	"deltaup/delta"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"deltaup/apply"
 	"deltaup/delta"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 )
 

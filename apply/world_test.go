@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"deltaup/internal/mirrortest"
+	"deltaup/internal/test/mirrortest"
 	"deltaup/mirror"
 )
 

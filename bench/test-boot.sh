@@ -35,5 +35,5 @@ else
 fi
 
 # Scenes that went well are many: only failures, summaries and durations are shown.
-DELTAUP_TEST_BOOT=$kernel go test -count=1 -timeout 60m -parallel 2 -v "$@" ./slotboot/boottest |
+DELTAUP_TEST_BOOT=$kernel go test -count=1 -timeout 60m -parallel 2 -v "$@" ./internal/test/boottest |
   { grep --line-buffered -Ev '^(=== |        --- PASS: TestTable)' || true; }

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"deltaup/internal/durable"
-	"deltaup/internal/durable/durabletest"
+	"deltaup/internal/test/durabletest"
 )
 
 // testFolder is a folder on disk and what tests do with it.

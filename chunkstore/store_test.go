@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"deltaup/chunkstore"
-	"deltaup/chunkstore/storetest"
+	"deltaup/internal/test/storetest"
 )
 
 func TestFolderStore(t *testing.T) {

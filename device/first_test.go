@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"deltaup/device"
-	"deltaup/internal/durable/durabletest"
+	"deltaup/internal/test/durabletest"
 )
 
 // newEmpty is a machine that an installer has booted: no slot runs, and none holds anything.

@@ -12,7 +12,7 @@ import (
 
 	"deltaup/device"
 	"deltaup/internal/durable"
-	"deltaup/internal/durable/durabletest"
+	"deltaup/internal/test/durabletest"
 	"deltaup/slotboot/counted"
 )
 

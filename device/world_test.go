@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"deltaup/chunkstore"
-	"deltaup/internal/cpiotest"
-	"deltaup/internal/mirrortest"
+	"deltaup/internal/test/cpiotest"
+	"deltaup/internal/test/mirrortest"
 	"deltaup/mirror"
 )
 

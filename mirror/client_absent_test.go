@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 // page answers as a login does.

@@ -4,7 +4,7 @@ import (
 	"io"
 	"testing"
 
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 // BenchmarkReadRange reads 16 MiB in one range over a loopback connection.

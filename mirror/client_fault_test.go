@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"deltaup/chunkstore"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 // reading is one way to read a mirror; check tells whether what came is right.

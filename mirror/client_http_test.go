@@ -23,7 +23,7 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/internal/nginxtest"
+	"deltaup/internal/test/nginxtest"
 )
 
 // secretFile makes a file that nobody else can read.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 func TestMaxBytes(t *testing.T) {

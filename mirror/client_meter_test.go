@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 // hands is a clock that tests set.

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"deltaup/chunkstore"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 // TestRefusals: what a caller is told of a mirror that does not just serve damaged files.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 func rangeHeader(r faultserver.Request) string { return r.Header.Get("Range") }

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"deltaup/chunkstore"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 // shelf is a mirror with one file of each kind that the client treats differently.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 func readPart(ctx context.Context, c *Client, name string, offset, length int64) ([]byte, error) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"deltaup/chunkstore"
-	"deltaup/internal/durable/durabletest"
+	"deltaup/internal/test/durabletest"
 	"deltaup/mirror"
 )
 

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"deltaup/chunkstore"
-	"deltaup/internal/cpiotest"
+	"deltaup/internal/test/cpiotest"
 	"deltaup/mkimage"
 	"deltaup/mkimage/initrd"
 )

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"deltaup/chunkstore"
-	"deltaup/internal/durable/durabletest"
+	"deltaup/internal/test/durabletest"
 )
 
 // testPackSize makes even small releases have several packs.

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"deltaup/chunkstore"
-	"deltaup/internal/nginxtest"
+	"deltaup/internal/test/nginxtest"
 )
 
 // served is a folder with a file of each kind, and files that are never served.

@@ -3,7 +3,7 @@ package trust_test
 import (
 	"testing"
 
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 	"deltaup/trust"
 )

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"deltaup/internal/durable/durabletest"
+	"deltaup/internal/test/durabletest"
 	"deltaup/trust"
 )
 

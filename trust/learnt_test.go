@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"deltaup/internal/durable/durabletest"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/durabletest"
+	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 	"deltaup/trust"
 )

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 // TestAbsentSpellings has a server that lacks a kind of file, and says so in one of the ways that

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"deltaup/chunkstore"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 )
 

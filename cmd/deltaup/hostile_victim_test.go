@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 	"deltaup/trust"
 )

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"deltaup/apply"
-	"deltaup/internal/faultserver"
-	"deltaup/internal/nginxtest"
+	"deltaup/internal/test/faultserver"
+	"deltaup/internal/test/nginxtest"
 	"deltaup/mirror"
 )
 

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/internal/cpiotest"
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/cpiotest"
+	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 	"deltaup/slotboot/counted"
 )

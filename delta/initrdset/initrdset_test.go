@@ -16,7 +16,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
-	"deltaup/internal/cpiotest"
+	"deltaup/internal/test/cpiotest"
 	"deltaup/mkimage"
 	"deltaup/mkimage/initrd"
 	"deltaup/mkimage/squashfs"

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"deltaup/internal/durable"
-	"deltaup/internal/durable/durabletest"
+	"deltaup/internal/test/durabletest"
 )
 
 func writeFile(tmp, path, text string) error {

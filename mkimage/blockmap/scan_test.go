@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"deltaup/internal/mirrortest"
+	"deltaup/internal/test/mirrortest"
 	"deltaup/mkimage/blockmap"
 	"deltaup/mkimage/squashfs"
 )

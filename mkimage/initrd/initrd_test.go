@@ -15,7 +15,7 @@ import (
 	"testing/iotest"
 
 	"deltaup/chunkstore"
-	"deltaup/internal/cpiotest"
+	"deltaup/internal/test/cpiotest"
 	"deltaup/mkimage"
 )
 

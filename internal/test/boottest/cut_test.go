@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"deltaup/internal/cpiotest"
+	"deltaup/internal/test/cpiotest"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
 	"deltaup/slotboot/grubenv"

@@ -35,7 +35,7 @@ func newSystemRoot(t *testing.T) *systemRoot {
 	r.run(t, "depmod", r.kernel)
 
 	r.write(t, "usr/bin/deltaup", program(t, "cmd/deltaup"), 0o755)
-	const dist = "../../dist/"
+	const dist = "../../../dist/"
 	for _, pattern := range []string{"*.service", "*.timer"} {
 		units, err := filepath.Glob(dist + "systemd/" + pattern)
 		if err != nil || len(units) == 0 {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/internal/cpiotest"
+	"deltaup/internal/test/cpiotest"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
 	"deltaup/slotboot/grubenv"
@@ -182,7 +182,7 @@ func guestInitrd(t testing.TB) []byte {
 // guestFiles are command guest and the modules that it loads.
 func guestFiles(t testing.TB) map[string][]byte {
 	t.Helper()
-	files := map[string][]byte{"init": program(t, "slotboot/boottest/guest")}
+	files := map[string][]byte{"init": program(t, "internal/test/boottest/guest")}
 	for name, module := range map[string]string{
 		"watchdog": "drivers/watchdog/watchdog", "softdog": "drivers/watchdog/softdog", "fat": "fs/fat/fat", "vfat": "fs/fat/vfat",
 		"nls_cp437": "fs/nls/nls_cp437", "nls_ascii": "fs/nls/nls_ascii", "squashfs": "fs/squashfs/squashfs",

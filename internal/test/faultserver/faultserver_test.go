@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/internal/faultserver"
+	"deltaup/internal/test/faultserver"
 )
 
 var content = []byte(strings.Repeat("0123456789", 1000))
