@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"deltaup/apply/cache"
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/delta/patchset"
@@ -16,7 +17,7 @@ import (
 type chain struct {
 	seed  *seed
 	sets  []*set
-	cache *cache                 // where the groups are
+	cache *cache.Cache           // where the groups are
 	has   map[chunkstore.ID]bool // contents of the seed
 	open  []openGroup            // the one used last comes first
 
@@ -254,7 +255,7 @@ func (c *chain) group(s *set, n int, entry int64) (*patchset.Group, error) {
 		c.keep(len(c.open), openMax-ref.Plain)
 	}
 	stored := make([]byte, ref.Length)
-	if err := c.cache.readAt(s.patch.Set.ID, stored, ref.Offset); err != nil {
+	if err := c.cache.ReadAt(s.patch.Set.ID, stored, ref.Offset); err != nil {
 		return nil, err
 	}
 	g, err := s.step.OpenGroup(n, stored)

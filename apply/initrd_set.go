@@ -100,7 +100,7 @@ func (u *Update) readGroup(ctx context.Context, s *set, n int) ([]byte, error) {
 			return nil, err
 		}
 		b := make([]byte, g.Length)
-		if err := u.state.cache.readAt(s.patch.Set.ID, b, g.Offset); err != nil {
+		if err := u.state.cache.ReadAt(s.patch.Set.ID, b, g.Offset); err != nil {
 			return nil, err
 		}
 		if chunkstore.Sum(b) == g.Hash {

@@ -61,7 +61,7 @@ func (u *Update) routeReadsSeeds(ctx context.Context, cpu delta.CPU) (bool, erro
 	o.CPU = cpu
 	for {
 		plan, err := delta.NewPlan(delta.Need{Ways: u.guesses()},
-			have{cache: u.state.cache, seeds: u.seeds}, o)
+			have{Cache: u.state.cache, seeds: u.seeds}, o)
 		if err != nil || rebuilds(plan.Route) {
 			return true, nil
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 
+	"deltaup/apply/cache"
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
 )
@@ -83,7 +84,7 @@ func (s *seeds) close() error {
 
 // have is what the target has: the seeds' chunks and the cache's bytes. It is a delta.Have.
 type have struct {
-	*cache
+	*cache.Cache
 	seeds *seeds
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"deltaup/apply/cache"
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
 )
@@ -15,7 +16,7 @@ import (
 type source struct {
 	seeds *seeds
 	whole map[*seed]mkimage.Source // the images and initrds among the seeds
-	cache *cache
+	cache *cache.Cache
 	at    map[chunkstore.ID]chunkstore.Location // of all chunks, on the mirror
 	// of patch sets; nil: contents do not come by patch
 	chain   *chain
@@ -26,7 +27,7 @@ type source struct {
 type buffers struct{ plain, frame []byte }
 
 // newSource makes a source for a recipe, or for raw artifacts only when that is nil.
-func newSource(s *seeds, c *cache, at map[chunkstore.ID]chunkstore.Location,
+func newSource(s *seeds, c *cache.Cache, at map[chunkstore.ID]chunkstore.Location,
 	recipe *mkimage.Recipe) *source {
 	src := &source{seeds: s, whole: map[*seed]mkimage.Source{}, cache: c, at: at}
 	src.buffers.New = func() any { return new(buffers) }
@@ -173,7 +174,7 @@ func (s *source) fetched(c chunkstore.Chunk, b *buffers) ([]byte, error) {
 		return nil, fmt.Errorf("chunk %s: %w in the release's index", c.ID, chunkstore.ErrNotFound)
 	}
 	b.frame = grow(b.frame, at.Length)
-	if err := s.cache.readAt(at.Pack, b.frame, at.Offset); err != nil {
+	if err := s.cache.ReadAt(at.Pack, b.frame, at.Offset); err != nil {
 		return b.plain[:0], err
 	}
 	return chunkstore.DecodeFrame(b.plain[:0], b.frame, c)

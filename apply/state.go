@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"deltaup/apply/cache"
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
 )
@@ -24,7 +25,7 @@ import (
 type state struct {
 	dir   string
 	lock  *os.File
-	cache *cache
+	cache *cache.Cache
 	kept  recipes
 }
 
@@ -96,8 +97,8 @@ func (s *state) prepare() error {
 	if err := durable.RemoveTemps(s.tmp()); err != nil {
 		return err
 	}
-	cache, err := openCache(filepath.Join(s.dir, "fetch"))
-	s.cache = cache
+	var err error
+	s.cache, err = cache.Open(filepath.Join(s.dir, "fetch"))
 	return err
 }
 
@@ -118,7 +119,7 @@ func (s *state) free() (int64, error) {
 
 // prune removes what a finished update leaves: everything fetched, and all metadata but keep.
 func (s *state) prune(keep map[chunkstore.ID]bool) error {
-	err := s.cache.clear()
+	err := s.cache.Clear()
 	entries, listErr := os.ReadDir(filepath.Join(s.dir, "meta"))
 	if listErr != nil && !errors.Is(listErr, os.ErrNotExist) {
 		err = errors.Join(err, listErr)

@@ -109,7 +109,7 @@ func (u *Update) badGroups(ctx context.Context) ([]badExtent, error) {
 				continue
 			}
 			stored := make([]byte, g.Length)
-			if err := u.state.cache.readAt(s.patch.Set.ID, stored, g.Offset); err != nil {
+			if err := u.state.cache.ReadAt(s.patch.Set.ID, stored, g.Offset); err != nil {
 				return nil, err
 			}
 			if chunkstore.Sum(stored) != g.Hash {

@@ -44,7 +44,8 @@ var floors = []struct {
 	{"delta/diff", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/squashfs", "delta/patchset", "delta/transform"}},
 	{"mirror", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset"}},
 	{"trust", []string{"chunkstore", "mirror"}},
-	{"apply", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset", "mirror", "trust"}},
+	{"apply/cache", []string{"chunkstore", "delta"}},
+	{"apply", []string{"apply/cache", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset", "mirror", "trust"}},
 	// Above apply and slotboot, which do not know each other.
 	{"device", []string{"chunkstore", "mkimage/squashfs", "mirror", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},
 	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/trace", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "trust", "apply", "device", "slotboot/config", "slotboot/counted", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},

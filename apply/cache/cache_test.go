@@ -1,10 +1,13 @@
-package apply
+package cache
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"deltaup/chunkstore"
@@ -12,9 +15,9 @@ import (
 	"deltaup/internal/durable"
 )
 
-func write(t *testing.T, c *cache, id chunkstore.ID, offset int64, p []byte) {
+func write(t *testing.T, c *Cache, id chunkstore.ID, offset int64, p []byte) {
 	t.Helper()
-	w, err := c.create(id, offset)
+	w, err := c.Create(id, offset)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +49,7 @@ func TestCacheAgainstModel(t *testing.T) {
 	for seed := range uint64(60) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		dir := filepath.Join(t.TempDir(), "fetch")
-		c, err := openCache(dir)
+		c, err := Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,12 +74,12 @@ func TestCacheAgainstModel(t *testing.T) {
 					write(t, c, id, int64(from), want[from:to])
 				}
 			case 1:
-				if err := c.cut(id, delta.Extent{Offset: int64(from), Length: int64(to - from)}); err != nil {
+				if err := c.Cut(id, delta.Extent{Offset: int64(from), Length: int64(to - from)}); err != nil {
 					t.Fatal(err)
 				}
 				clear(have[from:to])
 			case 2:
-				if c, err = openCache(dir); err != nil {
+				if c, err = Open(dir); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -88,7 +91,7 @@ func TestCacheAgainstModel(t *testing.T) {
 	}
 }
 
-func checkCache(t *testing.T, c *cache, id chunkstore.ID, want []byte, have []bool) {
+func checkCache(t *testing.T, c *Cache, id chunkstore.ID, want []byte, have []bool) {
 	t.Helper()
 	got := make([]bool, len(have))
 	for _, e := range c.Extents(id) {
@@ -96,7 +99,7 @@ func checkCache(t *testing.T, c *cache, id chunkstore.ID, want []byte, have []bo
 			got[i] = true
 		}
 		p := make([]byte, e.Length)
-		if err := c.readAt(id, p, e.Offset); err != nil {
+		if err := c.ReadAt(id, p, e.Offset); err != nil {
 			t.Error(err)
 		} else if !bytes.Equal(p, want[e.Offset:e.End()]) {
 			t.Errorf("extent %v reads other bytes than were written", e)
@@ -110,7 +113,7 @@ func checkCache(t *testing.T, c *cache, id chunkstore.ID, want []byte, have []bo
 }
 
 func TestCacheReadsAcrossParts(t *testing.T) {
-	c, err := openCache(filepath.Join(t.TempDir(), "fetch"))
+	c, err := Open(filepath.Join(t.TempDir(), "fetch"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,10 +122,10 @@ func TestCacheReadsAcrossParts(t *testing.T) {
 	write(t, c, id, 0, want[:100])
 	write(t, c, id, 200, want[200:])
 	p := make([]byte, 250)
-	if err := c.readAt(id, p, 20); err != nil || !bytes.Equal(p, want[20:270]) {
-		t.Errorf("readAt: %v, equal %v", err, bytes.Equal(p, want[20:270]))
+	if err := c.ReadAt(id, p, 20); err != nil || !bytes.Equal(p, want[20:270]) {
+		t.Errorf("ReadAt: %v, equal %v", err, bytes.Equal(p, want[20:270]))
 	}
-	if err := c.readAt(id, p, 100); err == nil {
+	if err := c.ReadAt(id, p, 100); err == nil {
 		t.Error("read beyond what is there")
 	}
 }
@@ -148,7 +151,7 @@ func TestCacheIgnoresStrangers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c, err := openCache(dir)
+	c, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,13 +164,13 @@ func TestCacheIgnoresStrangers(t *testing.T) {
 // TestCacheSyncs: all that was written is durable once the first of it is older than syncEvery,
 // parts that were ended included; no sooner.
 func TestCacheSyncs(t *testing.T) {
-	c, err := openCache(filepath.Join(t.TempDir(), "fetch"))
+	c, err := Open(filepath.Join(t.TempDir(), "fetch"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	one, two := chunkstore.Sum([]byte("1")), chunkstore.Sum([]byte("2"))
 	write(t, c, one, 0, []byte("ended"))
-	w, err := c.create(two, 5)
+	w, err := c.Create(two, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,5 +204,58 @@ func TestCacheSyncs(t *testing.T) {
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestMissing: what is missing of an extent is what no part has of it, in order.
+func TestMissing(t *testing.T) {
+	c, err := Open(filepath.Join(t.TempDir(), "fetch"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := chunkstore.Sum(nil)
+	write(t, c, id, 30, pattern(10))
+	write(t, c, id, 10, pattern(10))
+	for _, tt := range []struct {
+		e    delta.Extent
+		want []delta.Extent
+	}{
+		{delta.Extent{Offset: 0, Length: 50}, []delta.Extent{{Offset: 0, Length: 10}, {Offset: 20, Length: 10}, {Offset: 40, Length: 10}}},
+		{delta.Extent{Offset: 12, Length: 5}, nil},
+		{delta.Extent{Offset: 15, Length: 10}, []delta.Extent{{Offset: 20, Length: 5}}},
+		{delta.Extent{Offset: 40, Length: 1}, []delta.Extent{{Offset: 40, Length: 1}}},
+	} {
+		var n int64
+		for _, m := range tt.want {
+			n += m.Length
+		}
+		if got := c.Missing(id, tt.e); !slices.Equal(got, tt.want) || c.Lacks(id, tt.e) != n {
+			t.Errorf("of %v: missing %v, want %v; lacks %d", tt.e, got, tt.want, c.Lacks(id, tt.e))
+		}
+	}
+	if err := c.Clear(); err != nil || c.Lacks(id, delta.Extent{Length: 50}) != 50 {
+		t.Errorf("cleared: %v, %d of 50 bytes are missing", err, c.Lacks(id, delta.Extent{Length: 50}))
+	}
+}
+
+// TestAwait waits for bytes that another goroutine writes, and for none when its context ends.
+func TestAwait(t *testing.T) {
+	c, err := Open(filepath.Join(t.TempDir(), "fetch"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, all := chunkstore.Sum(nil), delta.Extent{Length: 100}
+	there := func() bool { return c.Lacks(id, all) == 0 }
+	done := make(chan error)
+	go func() { done <- c.Await(t.Context(), there) }()
+	write(t, c, id, 0, pattern(100))
+	if err := <-done; err != nil || !there() {
+		t.Errorf("awaited: %v, %d bytes are missing", err, c.Lacks(id, all))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { done <- c.Await(ctx, func() bool { return false }) }()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that ended: %v", err)
 	}
 }

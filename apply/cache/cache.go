@@ -1,4 +1,13 @@
-package apply
+// Package cache keeps on disk what an update has fetched of a mirror's files, so that a later run
+// fetches no byte of it again. [Open] lists what earlier runs left, [Cache.Create] takes bytes as
+// they arrive, [Cache.Missing] says what has still to be fetched, and [Cache.ReadAt] gives the
+// bytes back.
+//
+// The part ID/OFFSET of the folder holds the bytes of the mirror's file ID from OFFSET (decimal)
+// on. The length of the part says how many they are, so that a part is right at any moment without
+// further records. Nothing in the cache is trusted: the reader verifies, and has bad bytes removed
+// with [Cache.Cut].
+package cache
 
 import (
 	"cmp"
@@ -17,13 +26,9 @@ import (
 	"deltaup/internal/durable"
 )
 
-// cache keeps bytes of the mirror's files as they come, across runs. The part
-// fetch/ID/OFFSET holds the bytes of file ID from OFFSET (decimal) on; how many there
-// are is its length, so that a part is right at any moment without further records.
-// Nothing in it is trusted: whoever uses it verifies.
-//
-// Its methods may be used concurrently.
-type cache struct {
+// Cache is the fetched bytes of a mirror's files, in one folder. Several goroutines may use it at
+// once.
+type Cache struct {
 	dir   string
 	mu    sync.Mutex
 	parts map[chunkstore.ID][]*part // by offset
@@ -38,9 +43,10 @@ type part struct {
 	extent delta.Extent
 }
 
-// openCache lists what earlier runs left.
-func openCache(dir string) (*cache, error) {
-	c := &cache{dir: dir, parts: map[chunkstore.ID][]*part{}, grown: make(chan struct{})}
+// Open lists what earlier runs left in a folder, which need not exist yet. It ignores files of
+// other names.
+func Open(dir string) (*Cache, error) {
+	c := &Cache{dir: dir, parts: map[chunkstore.ID][]*part{}, grown: make(chan struct{})}
 	folders, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return c, nil
@@ -60,7 +66,7 @@ func openCache(dir string) (*cache, error) {
 	return c, nil
 }
 
-func (c *cache) list(id chunkstore.ID) error {
+func (c *Cache) list(id chunkstore.ID) error {
 	entries, err := os.ReadDir(c.folder(id))
 	if err != nil {
 		return err
@@ -93,13 +99,13 @@ func (c *cache) list(id chunkstore.ID) error {
 	return nil
 }
 
-func (c *cache) folder(id chunkstore.ID) string { return filepath.Join(c.dir, id.String()) }
+func (c *Cache) folder(id chunkstore.ID) string { return filepath.Join(c.dir, id.String()) }
 
-func (c *cache) path(id chunkstore.ID, offset int64) string {
+func (c *Cache) path(id chunkstore.ID, offset int64) string {
 	return filepath.Join(c.folder(id), strconv.FormatInt(offset, 10))
 }
 
-func (c *cache) add(id chunkstore.ID, p *part) {
+func (c *Cache) add(id chunkstore.ID, p *part) {
 	parts := c.parts[id]
 	i, _ := slices.BinarySearchFunc(parts, p.extent.Offset,
 		func(x *part, offset int64) int { return cmp.Compare(x.extent.Offset, offset) })
@@ -107,7 +113,7 @@ func (c *cache) add(id chunkstore.ID, p *part) {
 }
 
 // Extents lists the bytes of a file that are on disk.
-func (c *cache) Extents(id chunkstore.ID) []delta.Extent {
+func (c *Cache) Extents(id chunkstore.ID) []delta.Extent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out []delta.Extent
@@ -117,8 +123,8 @@ func (c *cache) Extents(id chunkstore.ID) []delta.Extent {
 	return out
 }
 
-// missing lists the bytes of e that are not on disk.
-func (c *cache) missing(id chunkstore.ID, e delta.Extent) (out []delta.Extent) {
+// Missing lists the bytes of e that are not on disk, in order.
+func (c *Cache) Missing(id chunkstore.ID, e delta.Extent) (out []delta.Extent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := e.Offset
@@ -140,16 +146,17 @@ func (c *cache) missing(id chunkstore.ID, e delta.Extent) (out []delta.Extent) {
 	return out
 }
 
-// lacks is how many bytes of e are not on disk.
-func (c *cache) lacks(id chunkstore.ID, e delta.Extent) (n int64) {
-	for _, m := range c.missing(id, e) {
+// Lacks counts the bytes of e that are not on disk.
+func (c *Cache) Lacks(id chunkstore.ID, e delta.Extent) (n int64) {
+	for _, m := range c.Missing(id, e) {
 		n += m.Length
 	}
 	return n
 }
 
-// await returns once there, which is asked again whenever a part has grown.
-func (c *cache) await(ctx context.Context, there func() bool) error {
+// Await returns when there is true or the context ends. It asks at once, and again whenever a part
+// has grown.
+func (c *Cache) Await(ctx context.Context, there func() bool) error {
 	for {
 		c.mu.Lock()
 		grown := c.grown
@@ -165,8 +172,9 @@ func (c *cache) await(ctx context.Context, there func() bool) error {
 	}
 }
 
-// readAt fills p with the bytes of file id from off on. It fails when not all are there.
-func (c *cache) readAt(id chunkstore.ID, p []byte, off int64) error {
+// ReadAt fills p with the bytes of file id from off on. When not all of them are on disk it fails
+// with chunkstore.ErrNotFound.
+func (c *Cache) ReadAt(id chunkstore.ID, p []byte, off int64) error {
 	for len(p) > 0 {
 		part, ok := c.find(id, off)
 		if !ok {
@@ -182,8 +190,8 @@ func (c *cache) readAt(id chunkstore.ID, p []byte, off int64) error {
 	return nil
 }
 
-// find gives the part with byte off.
-func (c *cache) find(id chunkstore.ID, off int64) (part, bool) {
+// find gives the part that has byte off.
+func (c *Cache) find(id chunkstore.ID, off int64) (part, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range c.parts[id] {
@@ -194,7 +202,7 @@ func (c *cache) find(id chunkstore.ID, off int64) (part, bool) {
 	return part{}, false
 }
 
-// readPart reads as much of p as the part has and at least one byte.
+// readPart fills as much of p as the part has, at least one byte.
 func readPart(part part, p []byte, off int64) (int, error) {
 	f, err := os.Open(part.path)
 	if err != nil {
@@ -212,8 +220,8 @@ func readPart(part part, p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// cut removes the bytes of e, so that they count as never fetched.
-func (c *cache) cut(id chunkstore.ID, e delta.Extent) error {
+// Cut removes the bytes of e, so that they count as never fetched.
+func (c *Cache) Cut(id chunkstore.ID, e delta.Extent) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var kept []*part
@@ -234,9 +242,9 @@ func (c *cache) cut(id chunkstore.ID, e delta.Extent) error {
 	return nil
 }
 
-// cutPart takes e out of p; what lies behind e becomes a part of its own first, so that a
-// crash in between loses nothing.
-func (c *cache) cutPart(id chunkstore.ID, p *part, e delta.Extent) ([]*part, error) {
+// cutPart takes e out of p. What lies behind e first becomes a part of its own, so that a crash in
+// between loses nothing.
+func (c *Cache) cutPart(id chunkstore.ID, p *part, e delta.Extent) ([]*part, error) {
 	var kept []*part
 	if n := p.extent.End() - e.End(); n > 0 && !c.has(id, e.End()) {
 		tail := &part{path: c.path(id, e.End()), extent: delta.Extent{Offset: e.End(), Length: n}}
@@ -262,12 +270,12 @@ func (c *cache) cutPart(id chunkstore.ID, p *part, e delta.Extent) ([]*part, err
 }
 
 // has tells whether a part starts at offset.
-func (c *cache) has(id chunkstore.ID, offset int64) bool {
+func (c *Cache) has(id chunkstore.ID, offset int64) bool {
 	return slices.ContainsFunc(c.parts[id], func(p *part) bool { return p.extent.Offset == offset })
 }
 
-// clear removes everything.
-func (c *cache) clear() error {
+// Clear removes everything.
+func (c *Cache) Clear() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.parts = map[chunkstore.ID][]*part{}

@@ -1,4 +1,4 @@
-package apply
+package cache
 
 import (
 	"errors"
@@ -17,17 +17,18 @@ import (
 // syncEvery is how much time's worth of fetched bytes a power cut may cost.
 const syncEvery = 3 * time.Second
 
-// partWriter appends to a new part of the cache. Every Write goes straight to the
-// file: what was written survives the death of the process.
-type partWriter struct {
-	cache *cache
+// Writer appends to a new part of the cache. Every Write goes straight to the file, so that what
+// was written survives the death of the process. A power cut costs at most the last 3 seconds.
+// Close it.
+type Writer struct {
+	cache *Cache
 	id    chunkstore.ID
 	part  *part
 	f     *os.File
 }
 
-// create starts the part of file id at offset.
-func (c *cache) create(id chunkstore.ID, offset int64) (*partWriter, error) {
+// Create starts the part of file id at offset, where there must be none yet.
+func (c *Cache) Create(id chunkstore.ID, offset int64) (*Writer, error) {
 	if err := durable.MkdirAll(c.folder(id)); err != nil {
 		return nil, err
 	}
@@ -40,11 +41,11 @@ func (c *cache) create(id chunkstore.ID, offset int64) (*partWriter, error) {
 	c.add(id, p)
 	c.mu.Unlock()
 	c.unsynced.add(p.path)
-	return &partWriter{cache: c, id: id, part: p, f: f}, nil
+	return &Writer{cache: c, id: id, part: p, f: f}, nil
 }
 
-// Write appends p.
-func (w *partWriter) Write(p []byte) (int, error) {
+// Write appends p. Readers may have it when Write returns.
+func (w *Writer) Write(p []byte) (int, error) {
 	n, err := w.f.Write(p)
 	w.cache.mu.Lock()
 	w.part.extent.Length += int64(n)
@@ -61,7 +62,7 @@ func (w *partWriter) Write(p []byte) (int, error) {
 }
 
 // Close ends the part. One that stayed empty is removed.
-func (w *partWriter) Close() error {
+func (w *Writer) Close() error {
 	if w.part.extent.Length > 0 {
 		return w.f.Close()
 	}
@@ -71,15 +72,15 @@ func (w *partWriter) Close() error {
 }
 
 // remove forgets a part.
-func (c *cache) remove(id chunkstore.ID, p *part) {
+func (c *Cache) remove(id chunkstore.ID, p *part) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.parts[id] = slices.DeleteFunc(c.parts[id], func(x *part) bool { return x == p })
 }
 
-// unsynced is the parts that have bytes which a power cut would cost. All are made durable
-// together, every syncEvery: what came in less time altogether never is, for it is used and removed
-// before the disk has it.
+// unsynced is the parts that have bytes which a power cut would cost. All of them are made durable
+// together, every syncEvery. An update that takes less time than that never waits for the disk: its
+// parts are used and removed before.
 type unsynced struct {
 	mu    sync.Mutex
 	paths map[string]bool
@@ -101,8 +102,8 @@ func (u *unsynced) forget(path string) {
 	delete(u.paths, path)
 }
 
-// sync makes all parts durable when it is time. The part at path is being written to, and stays one
-// of them.
+// sync makes all parts durable when it is time. The part at path is being written to, so it stays
+// one of them.
 func (u *unsynced) sync(now time.Time, path string) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -119,7 +120,7 @@ func (u *unsynced) sync(now time.Time, path string) error {
 	return nil
 }
 
-// syncPart makes a part and its name durable; one that was removed needs it no more.
+// syncPart makes a part and its name durable, unless the part was removed meanwhile.
 func syncPart(path string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
