@@ -8,9 +8,10 @@ import (
 	"strings"
 	"unsafe"
 
-	"deltaup/internal/human"
-
 	"golang.org/x/sys/unix"
+
+	"deltaup/internal/durable"
+	"deltaup/internal/human"
 )
 
 // Capacity is how many bytes fit: a device's size; for a file, what it occupies plus
@@ -66,7 +67,7 @@ func (s *Slot) reserve(size int64) error {
 		if err := s.open(0 /* a regular file */, os.O_CREATE|os.O_EXCL); err != nil {
 			return err
 		}
-		if err := syncFolder(filepath.Dir(s.path)); err != nil {
+		if err := durable.SyncFolder(filepath.Dir(s.path)); err != nil {
 			return err
 		}
 	}
@@ -161,16 +162,4 @@ func behindLoop(f *os.File) (string, error) {
 		}
 	}
 	return "", nil
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close() // read only
-	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
-		return err
-	}
-	return nil
 }
