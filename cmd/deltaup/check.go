@@ -59,20 +59,17 @@ func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
 		report.Damaged = append(report.Damaged,
 			mirror.Damage{Name: "signed metadata", What: err.Error()})
 	}
-	if o.json {
-		if err := printJSON(env.Stdout, report); err != nil {
-			return err
-		}
-	} else {
-		printReport(env.Stdout, report)
-	}
 	if n := len(report.Damaged); n > 0 {
-		return fmt.Errorf("%s: %s: %w", o.dir, count(n, "file"), mirror.ErrDamaged)
+		err = fmt.Errorf("%s: %s: %w", o.dir, count(n, "file"), mirror.ErrDamaged)
 	}
-	return nil
+	if o.json {
+		return printReport(env.Stdout, report, err)
+	}
+	printChecked(env.Stdout, report)
+	return err
 }
 
-func printReport(w io.Writer, r *mirror.CheckReport) {
+func printChecked(w io.Writer, r *mirror.CheckReport) {
 	for _, d := range r.Damaged {
 		printf(w, "damaged: %s: %s", human.Name(d.Name), d.What)
 		if len(d.Releases) > 0 {

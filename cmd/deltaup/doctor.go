@@ -40,10 +40,7 @@ Nothing else is written: deltaup repair mends what it finds.`,
 			}
 			findings := d.Doctor()
 			if o.json {
-				if err := printJSON(env.Stdout, findings); err != nil {
-					return err
-				}
-				return device.Sound(findings)
+				return printReport(env.Stdout, findings, device.Sound(findings))
 			}
 			printFindings(env.Stdout, findings)
 			return device.Sound(findings)

@@ -67,7 +67,7 @@ func TestMachineCodes(t *testing.T) {
 		install(t, exitNoSpace)
 	})
 	t.Run("reads back wrong", func(t *testing.T) {
-		if code, _ := explain(fmt.Errorf("slot b: %w", apply.ErrVerify)); code != exitVerify {
+		if code := explain(fmt.Errorf("slot b: %w", apply.ErrVerify)).Code; code != exitVerify {
 			t.Errorf("exit code %d", code)
 		}
 	})

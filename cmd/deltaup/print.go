@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -56,6 +57,36 @@ func printJSON(w io.Writer, v any) error {
 	enc := newJSON(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
+}
+
+// printFailure writes what ended a command, the last line of standard output.
+func printFailure(w io.Writer, f failure) {
+	// An unreadable stdout changes nothing: the exit code says it too.
+	_ = newJSON(w).Encode(struct {
+		Event string `json:"event"`
+		failure
+	}{"error", f})
+}
+
+// printReport writes a report as JSON. What the report finds wrong is err, which is returned.
+func printReport(w io.Writer, report any, err error) error {
+	if printErr := printJSON(w, report); printErr != nil {
+		return printErr
+	}
+	if err != nil {
+		return &reportedError{err}
+	}
+	return nil
+}
+
+// reportedError is what a report on standard output tells already.
+type reportedError struct{ error }
+
+func (e *reportedError) Unwrap() error { return e.error }
+
+func isReported(err error) bool {
+	var reported *reportedError
+	return errors.As(err, &reported)
 }
 
 // jsonWriter escapes what an Encoder leaves as it is and a terminal could take for a command. Such

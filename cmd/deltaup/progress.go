@@ -15,8 +15,7 @@ type reporter interface {
 	quote(apply.Quote)
 	event(apply.Event)
 	result(apply.Result)
-	// failed tells of an error, unless it is nil, as far as the exit message does not; it returns
-	// err.
+	// failed makes room for what is printed of an error, which it returns.
 	failed(err error) error
 	close()
 }
@@ -45,7 +44,7 @@ func (quietReporter) failed(err error) error { return err }
 func (quietReporter) close()                 {}
 
 // jsonReporter prints one object a line: an "event" beside the fields of apply.Quote,
-// apply.Event and apply.Result.
+// apply.Event and apply.Result. An error is the last one, and run's.
 type jsonReporter struct {
 	mu   sync.Mutex
 	out  *json.Encoder
@@ -105,22 +104,8 @@ func (j *jsonReporter) result(r apply.Result) {
 	}{"result", r, r.Time.Seconds()})
 }
 
-func (j *jsonReporter) failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	code, message := explain(err)
-	j.print(struct {
-		Event   string `json:"event"`
-		Message string `json:"message"`
-		Code    int    `json:"code"`
-	}{"error", message, code})
-	return err
-}
-
-func (j *jsonReporter) close() {}
+func (j *jsonReporter) failed(err error) error { return err }
+func (j *jsonReporter) close()                 {}
 
 // textReporter prints a few plain lines.
 type textReporter struct {

@@ -45,9 +45,6 @@ func (r *publishReporter) progress(step mirror.Step, of string, done, total int6
 
 func (r *publishReporter) failed(err error) error {
 	r.status.clear()
-	if r.json != nil {
-		return r.json.failed(err)
-	}
 	return err
 }
 

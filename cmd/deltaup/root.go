@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"deltaup/internal/human"
 
@@ -13,16 +14,25 @@ import (
 func run(ctx context.Context, env *Env, args []string) int {
 	root := newRootCommand(env)
 	root.SetArgs(args)
-	err := checkCommand(root, args)
+	cmd, err := root, checkCommand(root, args)
 	if err == nil {
-		err = root.ExecuteContext(ctx)
+		cmd, err = root.ExecuteContextC(ctx)
 	}
 	if err == nil {
 		return exitOK
 	}
-	code, message := explain(err)
-	printf(env.Stderr, "deltaup: %s\n", human.Line(message, maxMessage))
-	return code
+	f := explain(err)
+	if wantsJSON(cmd, args) && !isReported(err) {
+		printFailure(env.Stdout, f)
+	}
+	printf(env.Stderr, "deltaup: %s\n", human.Line(f.line(), maxMessage))
+	return f.Code
+}
+
+// wantsJSON tells whether --json was given, also behind a flag that was wrong.
+func wantsJSON(cmd *cobra.Command, args []string) bool {
+	f := cmd.Flags().Lookup("json")
+	return f != nil && (f.Value.String() == "true" || slices.Contains(args, "--json"))
 }
 
 func newRootCommand(env *Env) *cobra.Command {
