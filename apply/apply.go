@@ -26,8 +26,6 @@ var (
 	ErrSeed = errors.New("the seed is not what it was when it was read")
 	// ErrIncompatible is wrapped when the release is made for other machines.
 	ErrIncompatible = errors.New("the release is for other machines")
-	// ErrBusy is wrapped when another pull works with the same state folder.
-	ErrBusy = errors.New("another deltaup is at work here")
 	// ErrSlotIsSeed is wrapped when a seed is the slot itself.
 	ErrSlotIsSeed = errors.New("seed and slot are the same")
 	// ErrNoArtifact is wrapped when the release lacks an artifact that was asked for.

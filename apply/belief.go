@@ -64,7 +64,7 @@ func (u *Update) startOver(ctx context.Context, cause error) error {
 		if s.believed.IsZero() || errors.Is(cause, errOtherChunks) {
 			continue
 		}
-		if err := u.state.kept.forget(s.believed); err != nil {
+		if err := u.state.Recipes.Forget(s.believed); err != nil {
 			u.events.warn("a kept recipe: %v", err)
 		}
 	}
@@ -97,13 +97,13 @@ func (u *Update) isPublished(text chunkstore.ID) bool {
 
 // keepSeed keeps the recipe of a seed that was read, and how quickly it was.
 func (u *Update) keepSeed(s *seed) error {
-	if err := u.state.learnDecode(s.plain, s.rate); err != nil {
+	if err := u.state.LearnDecode(s.plain, s.rate); err != nil {
 		return err
 	}
 	if s.derived == nil || !s.believed.IsZero() || s.recipe.IsZero() || !u.isPublished(s.recipe) {
 		return nil
 	}
-	return u.state.kept.put(s.image, s.image.Size(), s.derived.Recipe)
+	return u.state.Recipes.Put(s.image, s.image.Size(), s.derived.Recipe)
 }
 
 // keepRecipe keeps the recipe of the image that was written, when it is known. The contents that
@@ -134,5 +134,5 @@ func (u *Update) keepRecipe(ctx context.Context) error {
 	if id, err := r.ID(); err != nil || id != u.image.Recipe.Text { // another is not this image's
 		return err
 	}
-	return u.state.kept.put(u.r.Slot, u.image.Size, r)
+	return u.state.Recipes.Put(u.r.Slot, u.image.Size, r)
 }

@@ -41,8 +41,8 @@ const (
 )
 
 func (u *Update) newChain(s *seed, sets []*set) *chain {
-	c := &chain{seed: s, sets: sets, cache: u.state.cache, has: map[chunkstore.ID]bool{},
-		tmp: u.state.tmp(), spools: map[chunkstore.ID]*durable.File{}}
+	c := &chain{seed: s, sets: sets, cache: u.state.Cache, has: map[chunkstore.ID]bool{},
+		tmp: u.state.Tmp(), spools: map[chunkstore.ID]*durable.File{}}
 	s.contents(func(x *chunkstore.Content) { c.has[x.ID] = true })
 	return c
 }

@@ -37,7 +37,7 @@ func (u *Update) layEarly(ctx context.Context, total *counter) *early {
 	near := int64(rate * earlyTime.Seconds())
 	go func() {
 		defer close(e.done)
-		if e.err = u.state.cache.Await(ctx, func() bool { return total.left() <= near }); e.err == nil {
+		if e.err = u.state.Cache.Await(ctx, func() bool { return total.left() <= near }); e.err == nil {
 			e.held, e.err = u.layPieces(ctx, &e.result, total)
 		}
 	}()

@@ -196,7 +196,7 @@ func (u *Update) fetchRange(ctx context.Context, r delta.Range,
 	if u.wholeFiles {
 		read = u.r.Client.ReadRange
 		// What is on disk behind the first gap comes once more.
-		if err := u.state.cache.Cut(r.File.ID, delta.Extent{Offset: r.Offset, Length: r.Length}); err != nil {
+		if err := u.state.Cache.Cut(r.File.ID, delta.Extent{Offset: r.Offset, Length: r.Length}); err != nil {
 			return nil, err
 		}
 	}
@@ -205,7 +205,7 @@ func (u *Update) fetchRange(ctx context.Context, r delta.Range,
 		return nil, &rangeError{r.File, err}
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
-	part, err := u.state.cache.Create(r.File.ID, r.Offset)
+	part, err := u.state.Cache.Create(r.File.ID, r.Offset)
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +268,7 @@ func objectPath(f delta.File) string {
 func (u *Update) discard(bad []badExtent, got []fetched) error {
 	for _, b := range bad {
 		// Cut before blaming: when all mirrors fail, a later run has to fetch it again.
-		if err := u.state.cache.Cut(b.file.ID, b.Extent); err != nil {
+		if err := u.state.Cache.Cut(b.file.ID, b.Extent); err != nil {
 			return noSpace(err)
 		}
 	}
@@ -303,7 +303,7 @@ func (u *Update) cachedImage(ctx context.Context, fn func(p []byte, off int64) e
 			return err
 		}
 		p := buf[:min(int64(len(buf)), u.image.Size-off)]
-		if err := u.state.cache.ReadAt(u.image.ID, p, off); err != nil {
+		if err := u.state.Cache.ReadAt(u.image.ID, p, off); err != nil {
 			return err
 		}
 		if err := fn(p, off); err != nil {
@@ -327,5 +327,5 @@ func (u *Update) hashCached(ctx context.Context) (chunkstore.ID, error) {
 // noRoom says that the state folder's file system is too small for a plan.
 func (u *Update) noRoom(free int64) error {
 	return fmt.Errorf("state folder %s: %w: %s are to be fetched, %s more than are free",
-		u.state.dir, ErrNoSpace, human.Size(u.plan.Bytes), human.Size(u.plan.Bytes-free))
+		u.state.Name(), ErrNoSpace, human.Size(u.plan.Bytes), human.Size(u.plan.Bytes-free))
 }

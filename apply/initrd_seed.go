@@ -34,7 +34,7 @@ func (u *Update) unpackSeeds(ctx context.Context) error {
 		if s.derived != nil {
 			continue
 		}
-		spool, err := durable.Create(u.state.tmp())
+		spool, err := durable.Create(u.state.Tmp())
 		if err != nil {
 			return noSpace(fmt.Errorf("state folder: %w", err))
 		}

@@ -100,7 +100,7 @@ func (u *Update) readGroup(ctx context.Context, s *set, n int) ([]byte, error) {
 			return nil, err
 		}
 		b := make([]byte, g.Length)
-		if err := u.state.cache.ReadAt(s.patch.Set.ID, b, g.Offset); err != nil {
+		if err := u.state.Cache.ReadAt(s.patch.Set.ID, b, g.Offset); err != nil {
 			return nil, err
 		}
 		if chunkstore.Sum(b) == g.Hash {
@@ -141,7 +141,7 @@ func (u *Update) makeInitrd(ctx context.Context) (bool, error) {
 
 func (x *initrdSet) make(ctx context.Context, u *Update) (err error) {
 	if x.spool == nil {
-		if x.spool, err = durable.Create(u.state.tmp()); err != nil {
+		if x.spool, err = durable.Create(u.state.Tmp()); err != nil {
 			return noSpace(fmt.Errorf("state folder: %w", err))
 		}
 	}

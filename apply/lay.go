@@ -62,13 +62,13 @@ func (u *Update) layPieces(ctx context.Context, result *Result,
 func (u *Update) fetchedPiece(ctx context.Context, x blockmap.Piece, buf []byte,
 	fetching bool) error {
 	if fetching {
-		err := u.state.cache.Await(ctx,
-			func() bool { return u.state.cache.Lacks(u.image.ID, pieceExtent(x)) == 0 })
+		err := u.state.Cache.Await(ctx,
+			func() bool { return u.state.Cache.Lacks(u.image.ID, pieceExtent(x)) == 0 })
 		if err != nil {
 			return err
 		}
 	}
-	return u.state.cache.ReadAt(u.image.ID, buf, x.Offset)
+	return u.state.Cache.ReadAt(u.image.ID, buf, x.Offset)
 }
 
 // holdsPieces fails with ErrVerify when the slot holds other pieces than were written to it.
@@ -100,7 +100,7 @@ func (u *Update) badPieces(ctx context.Context) ([]badExtent, error) {
 			if _, ok := u.pieces.at[x.Key]; ok {
 				return nil
 			}
-			if err := u.state.cache.ReadAt(u.image.ID, buf, x.Offset); err != nil {
+			if err := u.state.Cache.ReadAt(u.image.ID, buf, x.Offset); err != nil {
 				return err
 			}
 			if blockmap.KeyOf(buf) != x.Key {

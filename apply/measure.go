@@ -32,7 +32,7 @@ func (u *Update) measureCPU() {
 		}
 		rate := s.rate
 		if rate <= 0 {
-			rate = u.state.decodeRate()
+			rate = u.state.DecodeRate()
 		}
 		if rate <= 0 && (u.cpu.Decode <= 0 || u.cpu.Patch <= 0) {
 			rate = sampleRate(s.path)

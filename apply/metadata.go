@@ -1,17 +1,14 @@
 package apply
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
+	"deltaup/apply/state"
 	"deltaup/chunkstore"
 	"deltaup/delta"
-	"deltaup/internal/durable"
 	"deltaup/mirror"
 	"deltaup/trust"
 )
@@ -22,7 +19,7 @@ type metadata struct {
 	client *mirror.Client
 	trust  *trust.Repository // nil: nothing is verified
 	signed *trust.Release    // what trust says of the release
-	state  *state
+	state  *state.Folder
 	line   delta.Line             // as far as it is known: told, or measured while reading
 	told   bool                   // the rate was told
 	limit  float64                // of the rate that the client keeps to; 0: none
@@ -32,7 +29,7 @@ type metadata struct {
 	sure   bool // the rate comes from many bytes at once
 }
 
-func newMetadata(r Request, s *state) *metadata {
+func newMetadata(r Request, s *state.Folder) *metadata {
 	m := &metadata{
 		client: r.Client,
 		trust:  r.Trust,
@@ -136,7 +133,7 @@ func (m *metadata) object(ctx context.Context, name string, o mirror.Object,
 // kept gives an object's bytes as an earlier run kept them, or as fetch gives them, and keeps them.
 func (m *metadata) kept(o mirror.Object, fetch func() ([]byte, error)) ([]byte, error) {
 	m.used[o.ID] = true
-	if b, err := m.cached(o); err == nil {
+	if b, err := m.state.Meta(o.ID, o.Size); err == nil {
 		return b, nil
 	}
 	start := time.Now()
@@ -145,41 +142,14 @@ func (m *metadata) kept(o mirror.Object, fetch func() ([]byte, error)) ([]byte, 
 		return nil, err
 	}
 	m.measure(int64(len(b)), time.Since(start))
-	err = durable.WriteFile(m.state.tmp(), m.state.metaPath(o.ID), func(w io.Writer) error {
-		_, err := io.Copy(w, bytes.NewReader(b))
-		return err
-	})
-	if err != nil {
+	if err := m.state.PutMeta(o.ID, b); err != nil {
 		return nil, noSpace(fmt.Errorf("state folder: %w", err))
 	}
 	return b, nil
 }
 
 // has tells whether an earlier run seems to have kept an object.
-func (m *metadata) has(o mirror.Object) bool {
-	info, err := os.Stat(m.state.metaPath(o.ID))
-	return err == nil && info.Size() == o.Size
-}
-
-// cached reads an object that an earlier run kept; any error means to fetch it.
-func (m *metadata) cached(o mirror.Object) ([]byte, error) {
-	path := m.state.metaPath(o.ID)
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() != o.Size {
-		return nil, chunkstore.ErrCorrupt
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	if chunkstore.Sum(b) != o.ID {
-		return nil, chunkstore.ErrCorrupt
-	}
-	return b, nil
-}
+func (m *metadata) has(o mirror.Object) bool { return m.state.HasMeta(o.ID, o.Size) }
 
 const (
 	// measuredMax is the most that a rate from few bytes is believed, in bytes per second: 50

@@ -35,7 +35,7 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	for _, path := range u.r.Seeds {
-		if u.unbelieving || !u.state.kept.knows(path) {
+		if u.unbelieving || !u.state.Recipes.Knows(path) {
 			// else it shows when the seed is read
 			if f, size, err := squashfs.OpenMedium(path); err == nil {
 				u.unread += size
@@ -61,7 +61,7 @@ func (u *Update) routeReadsSeeds(ctx context.Context, cpu delta.CPU) (bool, erro
 	o.CPU = cpu
 	for {
 		plan, err := delta.NewPlan(delta.Need{Ways: u.guesses()},
-			have{Cache: u.state.cache, seeds: u.seeds}, o)
+			have{Cache: u.state.Cache, seeds: u.seeds}, o)
 		if err != nil || rebuilds(plan.Route) {
 			return true, nil
 		}

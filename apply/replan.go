@@ -17,7 +17,7 @@ func (u *Update) replan(ctx context.Context) error {
 	for {
 		ways := u.ways()
 		plan, err := delta.NewPlan(delta.Need{Ways: ways, Other: u.other, Pieces: u.initrdPieces},
-			have{Cache: u.state.cache, seeds: u.seeds}, u.options())
+			have{Cache: u.state.Cache, seeds: u.seeds}, u.options())
 		if errors.Is(err, chunkstore.ErrCorrupt) {
 			return published(mirror.IndexPath(u.release.Index.ID), err)
 		}

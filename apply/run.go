@@ -59,8 +59,8 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 			return Result{}, err
 		}
 	}
-	if err := u.state.prune(u.meta.used); err != nil {
-		u.events.warn("state folder %s: %v", u.state.dir, err)
+	if err := u.state.Prune(u.meta.used); err != nil {
+		u.events.warn("state folder %s: %v", u.state.Name(), err)
 	}
 	if err := u.keepRecipe(ctx); err != nil && ctx.Err() == nil {
 		// the next update takes longer
@@ -87,7 +87,7 @@ func (u *Update) run(ctx context.Context, result *Result) error {
 			return err
 		}
 	}
-	src := newSource(u.seeds, u.state.cache, u.at, nil)
+	src := newSource(u.seeds, u.state.Cache, u.at, nil)
 	for i := range u.outputs {
 		o := &u.outputs[i]
 		if err := o.write(func(w io.Writer) error { return u.content(ctx, o, held, src, w) }); err != nil {
@@ -101,8 +101,8 @@ func (u *Update) run(ctx context.Context, result *Result) error {
 		return err
 	}
 	if held.inOrder { // else it was busy with several things at once
-		if err := u.state.learn(u.image.Size, held.busy); err != nil {
-			u.events.warn("state folder %s: %v", u.state.dir, err)
+		if err := u.state.LearnWrite(u.image.Size, held.busy); err != nil {
+			u.events.warn("state folder %s: %v", u.state.Name(), err)
 		}
 	}
 	return nil
@@ -116,15 +116,15 @@ func (u *Update) fetch(ctx context.Context) error {
 			return noSpace(err)
 		}
 	}
-	free, err := u.state.free()
+	free, err := u.state.Free()
 	if err != nil {
 		return err
 	}
 	if free < u.plan.Bytes { // what is only kept to save time makes room
-		if err := u.state.kept.prune(0, ""); err != nil {
+		if err := u.state.Recipes.Clear(); err != nil {
 			return errors.Join(u.noRoom(free), err)
 		}
-		if free, err = u.state.free(); err != nil {
+		if free, err = u.state.Free(); err != nil {
 			return err
 		}
 	}
@@ -245,7 +245,7 @@ func (u *Update) rebuild(ctx context.Context, result *Result) (*heldSlot, error)
 
 // source gives what the plan's route builds the image from.
 func (u *Update) source() mkimage.Source {
-	src := newSource(u.seeds, u.state.cache, u.at, u.recipe)
+	src := newSource(u.seeds, u.state.Cache, u.at, u.recipe)
 	if u.plan.Route == delta.RoutePatch {
 		src.chain = u.chain
 	}
@@ -258,7 +258,7 @@ func (u *Update) source() mkimage.Source {
 // copyRaw writes an image that is no squashfs from its chunks.
 func (u *Update) copyRaw(ctx context.Context) (*heldSlot, error) {
 	held, err := u.copyInto(ctx, func(write func(p []byte, off int64) error) error {
-		r, err := newSource(u.seeds, u.state.cache, u.at, nil).Open(ctx, u.raw)
+		r, err := newSource(u.seeds, u.state.Cache, u.at, nil).Open(ctx, u.raw)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"deltaup/apply/state"
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
@@ -45,9 +46,9 @@ func (u *Update) openSeed(ctx context.Context, path string, e *events) (*seed, e
 	if s.image, err = u.findImage(f, f.size()); err != nil {
 		return nil, errors.Join(fmt.Errorf("seed %s: %w", path, err), f.Close())
 	}
-	var kept *recipes
+	var kept *state.Recipes
 	if !u.unbelieving {
-		kept = &u.state.kept
+		kept = &u.state.Recipes
 	}
 	if err := s.read(ctx, chunkstore.Params{}, kept, e); err != nil {
 		f.Close()
@@ -58,7 +59,7 @@ func (u *Update) openSeed(ctx context.Context, path string, e *events) (*seed, e
 
 // read reads all of the seed, cut by params; zero ones mean those of its image, whose recipe may
 // then be among the kept ones. kept may be nil.
-func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *recipes, e *events) error {
+func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *state.Recipes, e *events) error {
 	defer func() { s.lost = s.f.lost.Load() }()
 	if s.image != nil {
 		return s.readImage(ctx, params, kept, e)
@@ -83,11 +84,11 @@ func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *recipes
 	return err
 }
 
-func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *recipes,
+func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *state.Recipes,
 	e *events) (err error) {
 	var known *mkimage.Recipe
 	if s.believed = (chunkstore.ID{}); kept != nil && params == (chunkstore.Params{}) {
-		if recipe, fingerprint, err := kept.of(s.image); err == nil {
+		if recipe, fingerprint, err := kept.Of(s.image); err == nil {
 			known, s.believed = recipe, fingerprint
 		}
 	}

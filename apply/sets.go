@@ -193,7 +193,7 @@ func (u *Update) readHead(ctx context.Context, s *set) (*patchset.Head, error) {
 			return nil, err
 		}
 		b := make([]byte, s.patch.Head.Size)
-		if err := u.state.cache.ReadAt(s.patch.Set.ID, b, 0); err != nil {
+		if err := u.state.Cache.ReadAt(s.patch.Set.ID, b, 0); err != nil {
 			return nil, err
 		}
 		h, err := parseHead(b, s.patch.Head)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"deltaup/apply/state"
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
@@ -14,7 +15,7 @@ import (
 type Update struct {
 	r         Request
 	events    events
-	state     *state
+	state     *state.Folder
 	meta      *metadata
 	cpu       delta.CPU
 	seedBytes int64 // of all seeds
@@ -92,14 +93,14 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	if err := u.pickSeeds(slot); err != nil {
 		return nil, err
 	}
-	state, err := openState(r.StateDir, slot)
+	folder, err := state.Open(r.StateDir, slot)
 	if err != nil {
 		return nil, noSpace(err)
 	}
-	u.state = state
-	u.meta = newMetadata(r, state)
+	u.state = folder
+	u.meta = newMetadata(r, folder)
 	if u.cpu.Write <= 0 {
-		u.cpu.Write = state.writeRate()
+		u.cpu.Write = folder.WriteRate()
 	}
 	if err := u.prepare(ctx); err != nil {
 		return nil, errors.Join(err, u.Close())
@@ -108,7 +109,7 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 }
 
 // Close releases seeds and state folder.
-func (u *Update) Close() error { return errors.Join(u.found.close(), u.state.close()) }
+func (u *Update) Close() error { return errors.Join(u.found.close(), u.state.Close()) }
 
 func (f *found) close() error {
 	for _, o := range f.outputs {

@@ -63,7 +63,7 @@ func (u *Update) badImage(ctx context.Context) ([]badExtent, error) {
 // badFrames decodes the frames of all chunks of the list that no seed has.
 func (u *Update) badFrames(ctx context.Context, list delta.List) ([]badExtent, error) {
 	var found badExtents
-	src := newSource(&seeds{}, u.state.cache, u.at, nil)
+	src := newSource(&seeds{}, u.state.Cache, u.at, nil)
 	err := inParallel(ctx, len(list.Chunks), func(i int) error {
 		c := list.Chunks[i]
 		if _, ok := u.seeds.chunks[c.ID]; ok {
@@ -109,7 +109,7 @@ func (u *Update) badGroups(ctx context.Context) ([]badExtent, error) {
 				continue
 			}
 			stored := make([]byte, g.Length)
-			if err := u.state.cache.ReadAt(s.patch.Set.ID, stored, g.Offset); err != nil {
+			if err := u.state.Cache.ReadAt(s.patch.Set.ID, stored, g.Offset); err != nil {
 				return nil, err
 			}
 			if chunkstore.Sum(stored) != g.Hash {

@@ -232,7 +232,7 @@ func (u *Update) patchWay(m missing) delta.Way {
 		u.addHeads(&w)
 		for _, s := range u.chain.sets {
 			if !u.fetchedWhole(s) {
-				w.Guess += u.state.cache.Lacks(
+				w.Guess += u.state.Cache.Lacks(
 					s.patch.Set.ID,
 					delta.Extent{
 						Offset: s.patch.Head.Size,

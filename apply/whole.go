@@ -43,7 +43,7 @@ func (u *Update) notePacks(x *chunkstore.Index) {
 
 // lacks is how many bytes come when e of a file is fetched.
 func (u *Update) lacks(f delta.File, e delta.Extent) int64 {
-	n := u.state.cache.Lacks(f.ID, e)
+	n := u.state.Cache.Lacks(f.ID, e)
 	if n > 0 && u.wholeFiles {
 		return max(u.size(f), e.End())
 	}
@@ -66,10 +66,10 @@ func (u *Update) lacksPieces(pieces []delta.Piece) (n int64) {
 
 // toFetch gives what is to be fetched for e of a file.
 func (u *Update) toFetch(f delta.File, e delta.Extent) []delta.Range {
-	missing := u.state.cache.Missing(f.ID, e)
+	missing := u.state.Cache.Missing(f.ID, e)
 	if u.wholeFiles && len(missing) > 0 {
 		size := max(u.size(f), e.End())
-		first := u.state.cache.Missing(f.ID, delta.Extent{Length: size})[0].Offset
+		first := u.state.Cache.Missing(f.ID, delta.Extent{Length: size})[0].Offset
 		return []delta.Range{{File: f, Offset: first, Length: size - first, Skip: first}}
 	}
 	var ranges []delta.Range

@@ -9,6 +9,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"deltaup/apply"
+	"deltaup/apply/state"
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/device"
@@ -114,7 +115,7 @@ var outcomes = []outcome{
 	{is: apply.ErrSlotIsSeed, cause: "slot-is-seed"},
 	{is: apply.ErrIncompatible, cause: "incompatible"},
 	{is: apply.ErrNoArtifact, cause: "no-artifact"},
-	{is: apply.ErrBusy, cause: "busy", hint: "run the same command again when it is done"},
+	{is: state.ErrBusy, cause: "busy", hint: "run the same command again when it is done"},
 	{is: slotboot.ErrBusy, cause: "busy"},
 	{
 		is:    apply.ErrVerify,

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"deltaup/apply"
+	"deltaup/apply/state"
 	"deltaup/delta"
 )
 
@@ -157,7 +158,7 @@ func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err er
 		r.Outputs[name] = file
 	}
 	if r.StateDir == "" {
-		r.StateDir, err = apply.DefaultStateDir(os.Geteuid(), env.Getenv)
+		r.StateDir, err = state.DefaultDir(os.Geteuid(), env.Getenv)
 	}
 	return r, maxBytes, err
 }

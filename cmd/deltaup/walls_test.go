@@ -45,10 +45,11 @@ var floors = []struct {
 	{"mirror", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset"}},
 	{"trust", []string{"chunkstore", "mirror"}},
 	{"apply/cache", []string{"chunkstore", "delta"}},
-	{"apply", []string{"apply/cache", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset", "mirror", "trust"}},
+	{"apply/state", []string{"apply/cache", "chunkstore", "mirror", "mkimage", "mkimage/squashfs"}},
+	{"apply", []string{"apply/cache", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset", "mirror", "trust"}},
 	// Above apply and slotboot, which do not know each other.
 	{"device", []string{"chunkstore", "mkimage/squashfs", "mirror", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/trace", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "trust", "apply", "device", "slotboot/config", "slotboot/counted", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/trace", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.

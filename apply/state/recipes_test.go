@@ -1,4 +1,4 @@
-package apply
+package state
 
 import (
 	"fmt"
@@ -15,8 +15,8 @@ import (
 // back.
 func TestKeptRecipesAreFew(t *testing.T) {
 	dir := t.TempDir()
-	kept := recipes{dir: filepath.Join(dir, "recipes"), tmp: filepath.Join(dir, "tmp")}
-	if err := kept.prune(0, ""); err != nil {
+	kept := Recipes{dir: filepath.Join(dir, "recipes"), tmp: filepath.Join(dir, "tmp")}
+	if err := kept.Clear(); err != nil {
 		t.Errorf("nothing is kept yet: %v", err)
 	}
 	for n := range keptRecipes + 3 {
@@ -46,10 +46,10 @@ func TestKeptRecipesAreFew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := kept.put(f, size, recipe); err != nil {
+		if err := kept.Put(f, size, recipe); err != nil {
 			t.Fatal(err)
 		}
-		if !kept.knows(image) {
+		if !kept.Knows(image) {
 			t.Fatalf("recipe %d is not kept", n)
 		}
 		files, err := filepath.Glob(filepath.Join(kept.dir, "*"))
@@ -63,7 +63,7 @@ func TestKeptRecipesAreFew(t *testing.T) {
 			}
 		}
 	}
-	if err := kept.prune(0, ""); err != nil {
+	if err := kept.Clear(); err != nil {
 		t.Error(err)
 	}
 	if files, _ := filepath.Glob(filepath.Join(kept.dir, "*")); len(files) > 0 {

@@ -1,4 +1,4 @@
-package apply
+package state
 
 import (
 	"cmp"
@@ -19,14 +19,14 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// recipes keeps the recipes of images that were read or written, so that the next update need not
+// Recipes keeps the recipes of images that were read or written, so that the next update need not
 // read all of a seed to know what is in it. The folder, which all slots share, has a file for each:
-// its text in zstd, by the image's fingerprint. Only recipes that a publisher has published are
-// kept, so that what an image was when it was damaged is not.
+// its text in zstd, by the image's fingerprint.
 //
-// A recipe is believed: an image whose data were damaged later has the fingerprint that it had
-// before. See Update.startOver.
-type recipes struct{ dir, tmp string }
+// A kept recipe is no proof: an image whose data were damaged later has the fingerprint that it had
+// before. So callers keep only what a publisher has published, never what they read of a damaged
+// image.
+type Recipes struct{ dir, tmp string }
 
 // keptRecipes is how many are kept, those that were used last: of the slots of a machine, and of
 // what else is tried on it.
@@ -35,12 +35,12 @@ const keptRecipes = 6
 // keptWindow is the memory that one takes to be compressed and decompressed.
 const keptWindow = 1 << 20
 
-func (r recipes) path(fingerprint chunkstore.ID) string {
+func (r Recipes) path(fingerprint chunkstore.ID) string {
 	return filepath.Join(r.dir, fingerprint.String()+".zst")
 }
 
-// knows tells whether there seems to be one of an image.
-func (r recipes) knows(path string) bool {
+// Knows tells whether the recipe of the image in a file seems to be kept.
+func (r Recipes) Knows(path string) bool {
 	image, err := squashfs.OpenFile(path)
 	if err != nil {
 		return false
@@ -54,9 +54,9 @@ func (r recipes) knows(path string) bool {
 	return err == nil
 }
 
-// of gives the recipe of an image, and its fingerprint; any error means that the image is to be
-// read.
-func (r recipes) of(image *squashfs.Image) (*mkimage.Recipe, chunkstore.ID, error) {
+// Of gives the kept recipe of an image, and the image's fingerprint. Any error means that the image
+// has to be read.
+func (r Recipes) Of(image *squashfs.Image) (*mkimage.Recipe, chunkstore.ID, error) {
 	fingerprint, err := mkimage.Fingerprint(image)
 	if err != nil {
 		return nil, fingerprint, err
@@ -65,7 +65,7 @@ func (r recipes) of(image *squashfs.Image) (*mkimage.Recipe, chunkstore.ID, erro
 	return recipe, fingerprint, err
 }
 
-func (r recipes) read(path string) (*mkimage.Recipe, error) {
+func (r Recipes) read(path string) (*mkimage.Recipe, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
@@ -93,8 +93,8 @@ func (r recipes) read(path string) (*mkimage.Recipe, error) {
 	return recipe, nil
 }
 
-// put keeps the recipe of an image of size bytes, and drops those that were used least lately.
-func (r recipes) put(f io.ReaderAt, size int64, recipe *mkimage.Recipe) error {
+// Put keeps the recipe of an image of size bytes, and drops those that were not used for longest.
+func (r Recipes) Put(f io.ReaderAt, size int64, recipe *mkimage.Recipe) error {
 	image, err := squashfs.Open(f, size)
 	if err != nil {
 		return err
@@ -122,13 +122,16 @@ func (r recipes) put(f io.ReaderAt, size int64, recipe *mkimage.Recipe) error {
 	return r.prune(keptRecipes-1, path)
 }
 
-// forget drops one.
-func (r recipes) forget(fingerprint chunkstore.ID) error {
+// Forget drops the recipe of the image with that fingerprint.
+func (r Recipes) Forget(fingerprint chunkstore.ID) error {
 	return durable.Remove(r.path(fingerprint))
 }
 
+// Clear drops all recipes.
+func (r Recipes) Clear() error { return r.prune(0, "") }
+
 // prune leaves newest, whatever the clock says, and so many others.
-func (r recipes) prune(others int, newest string) error {
+func (r Recipes) prune(others int, newest string) error {
 	entries, err := os.ReadDir(r.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
