@@ -7,7 +7,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help bench-boot bench-scale bench-trace build test test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
+.PHONY: help bench-boot bench-scale bench-trace build test test-long test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ tools: ## the real tools that tests compare with (Debian; needs root, does nothi
 test: tools ## all tests, with every foreign oracle that the machine permits
 	DELTAUP_TEST_ALL=$$(bench/tools.sh --check && echo 1) $(GO) test -timeout 9m ./...
 	DELTAUP_TEST_ALL=$$(bench/tools.sh --check && echo 1) $(GO) test -C bench -timeout 9m ./...
+
+test-long: tools ## the tests that kill, cut and mutate at random or everywhere, three times as long as in test
+	DELTAUP_TEST_LONG=1 DELTAUP_TEST_ALL=$$(bench/tools.sh --check && echo 1) $(GO) test -timeout 30m ./...
 
 test-boot: ## counted boot with real GRUB, Linux, Debian and power cuts, in QEMU (installs it)
 	@bench/test-boot.sh

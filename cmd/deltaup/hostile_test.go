@@ -12,6 +12,7 @@ import (
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
+	"deltaup/internal/test/effort"
 	"deltaup/mirror"
 	"deltaup/trust"
 )
@@ -30,8 +31,12 @@ type attack struct {
 // TestHostileMirror holds each attack to its message and exit code. None may write to a slot,
 // activate one or be remembered.
 func TestHostileMirror(t *testing.T) {
-	for _, a := range attacks() {
+	for i, a := range attacks() {
+		if testing.Short() && !effort.Takes(i) {
+			continue
+		}
 		t.Run(a.what+"/"+a.how, func(t *testing.T) {
+			t.Parallel()
 			m := newVictim(t)
 			m.refuses(a.code, a.message, a.try(m)...)
 		})

@@ -3,16 +3,19 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
+	"deltaup/internal/test/effort"
 	"deltaup/mirror"
 	"deltaup/trust"
 )
@@ -57,10 +60,15 @@ var thefts = map[string]theft{
 // without options.
 func TestKeysPageThieves(t *testing.T) {
 	section := pageSection(t, "C")
-	for what, stolen := range thefts {
+	before := newRobbed(t)
+	for i, what := range slices.Sorted(maps.Keys(thefts)) {
+		stolen := thefts[what]
 		for _, restored := range []bool{true, false} {
+			if testing.Short() && !effort.Takes(i) {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s, a copy %t", what, restored), func(t *testing.T) {
-				m := newRobbed(t)
+				m := before.copy(t)
 				m.steal(stolen)
 				code, _, stderr := m.pullFrom("copy")
 				t.Logf("before: %d %s", code, stderr)
@@ -107,12 +115,28 @@ func TestKeysPageThieves(t *testing.T) {
 
 // robbed is a publisher as the page makes one, a copy of his mirror, and a machine that has his
 // release 2, all in the present folder.
-type robbed struct{ *victim }
+type robbed struct {
+	*victim
+	dir string
+}
+
+// copy gives the same for another test, in a folder that becomes the present one.
+func (m *robbed) copy(t *testing.T) *robbed {
+	t.Helper()
+	dir := t.TempDir()
+	must(t, os.CopyFS(dir, os.DirFS(m.dir)))
+	t.Chdir(dir)
+	return robbedIn(t, dir)
+}
+
+func robbedIn(t *testing.T, dir string) *robbed {
+	return &robbed{&victim{T: t, mirror: "mirror", p: &publisher{keys: "keys"}}, dir}
+}
 
 func newRobbed(t *testing.T) *robbed {
 	t.Helper()
-	images := t.TempDir()
-	t.Chdir(t.TempDir())
+	images, dir := t.TempDir(), t.TempDir()
+	t.Chdir(dir)
 	must(t, os.WriteFile("secret", []byte("correct horse\n"), 0o600))
 	for _, v := range []string{"v2", "v3", "evil"} {
 		tree := filepath.Join(images, v)
@@ -125,7 +149,7 @@ func newRobbed(t *testing.T) *robbed {
 	must(t, os.Mkdir("root", 0o700))
 	moveKeys(t, "root")
 	must(t, os.CopyFS("copy", os.DirFS("mirror")))
-	m := &robbed{&victim{T: t, mirror: "mirror", p: &publisher{keys: "keys"}}}
+	m := robbedIn(t, dir)
 	if code, _, stderr := m.pull("--root", "keys/root.json"); code != exitOK {
 		t.Fatal(stderr)
 	}

@@ -92,6 +92,9 @@ func TestSysroot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
+	if testing.Short() {
+		t.Skip("mounts and starts processes, with no goroutine of ours")
+	}
 	memory(t)
 	self, err := os.Executable()
 	if err != nil {

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"deltaup/internal/test/cpiotest"
+	"deltaup/internal/test/effort"
 	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 	"deltaup/slotboot/counted"
 )
 
-// kills is how often TestUpdateKilled kills.
-const kills = 100
+// kills is how often TestUpdateKilled kills in a long run.
+const kills = 120
 
 // smallMachine is a machine below a folder: slot a runs release 1, and a mirror has release 2.
 type smallMachine struct {
@@ -175,10 +176,7 @@ func TestUpdateKilled(t *testing.T) {
 	}
 
 	m.reset()
-	wanted := kills
-	if testing.Short() {
-		wanted /= 5
-	}
+	wanted := effort.Times(kills)
 	finished, killed := 0, 0
 	for killed < wanted {
 		onDisk := cached(t, m.path("/var/lib/deltaup"))
