@@ -12,6 +12,7 @@ import (
 	"deltaup/delta"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 // sampleBlocks is how many blocks of a seed, each from another file, tell how quick this machine
@@ -128,7 +129,7 @@ func readSample(path string) (*imageSample, error) {
 	splitter := chunkstore.NewSplitter(chunkstore.DefaultParams)
 	var took []time.Duration
 	err = m.Walk(func(n *squashfs.Node) error {
-		if n.Type != squashfs.Regular || n.Size < int64(s.blockSize) {
+		if n.Type != tree.Regular || n.Size < int64(s.blockSize) {
 			return nil
 		}
 		file, err := m.File(n)

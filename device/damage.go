@@ -13,6 +13,7 @@ import (
 	"deltaup/internal/medium"
 	"deltaup/internal/plainfile"
 	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 // Bounds of what is remembered of a damage.
@@ -161,7 +162,7 @@ func affected(path string, size int64, ranges []Range) (names []string) {
 	}
 	fragments := map[int]bool{}                   // those that were looked at
 	_ = image.Walk(func(n *squashfs.Node) error { // as far as it can be read
-		if n.Type == squashfs.Regular && len(names) < maxFiles && holds(image, n, hit, fragments) {
+		if n.Type == tree.Regular && len(names) < maxFiles && holds(image, n, hit, fragments) {
 			names = append(names, "/"+n.Path)
 		}
 		return nil

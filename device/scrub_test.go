@@ -15,6 +15,7 @@ import (
 	"deltaup/device"
 	"deltaup/internal/medium"
 	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 // place is where a slot can be damaged.
@@ -46,7 +47,7 @@ func (m *target) places(slot string) []place {
 	in := func(name, lies string, offset int64) place { return place{name, device.ScrubImage, path, offset, lies} }
 	list := []place{in("superblock", "superblock", 9), in("inode table", "tables", image.Info().Tables+9), in("last padding", "trailer or padding", info.Size()-1)}
 	err = image.Walk(func(n *squashfs.Node) error {
-		if n.Type != squashfs.Regular {
+		if n.Type != tree.Regular {
 			return nil
 		}
 		if index, offset, ok := image.Fragment(n); ok {

@@ -11,8 +11,8 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
+	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/squashfs"
-	"deltaup/mkimage/tree"
 )
 
 // makeImage makes a squashfs image, with its recipe beside it, of a folder with these files.
@@ -23,7 +23,7 @@ func makeImage(t testing.TB, files map[string][]byte) (path string) {
 		writeFile(t, filepath.Join(root, name), b)
 	}
 	clamp := uint32(1_000_000_000)
-	tr, err := tree.FromFolder(t.Context(), root, tree.Options{Owner: &tree.Owner{}, Clamp: &clamp})
+	tr, err := rootfs.FromFolder(t.Context(), root, rootfs.Options{Owner: &rootfs.Owner{}, Clamp: &clamp})
 	if err != nil {
 		t.Fatal(err)
 	}

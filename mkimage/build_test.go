@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
@@ -36,7 +37,7 @@ func checkContents(t *testing.T, image []byte, want *memTree) {
 			n.Target != f.Target || n.Major != f.Major || n.Minor != f.Minor || len(n.Xattrs) != len(f.Xattrs) {
 			return fmt.Errorf("%q is %+v, want %+v", n.Path, n.Attr, f.Attr)
 		}
-		if n.Type != squashfs.Regular {
+		if n.Type != tree.Regular {
 			return nil
 		}
 		if f.Link != "" {
@@ -100,7 +101,7 @@ func TestBuildDeterministic(t *testing.T) {
 	var plain []int // tar has no sockets; hard links come after their files
 	var links []int
 	for i, f := range zoo.files {
-		if f.Type != squashfs.Socket && f.Link == "" {
+		if f.Type != tree.Socket && f.Link == "" {
 			plain = append(plain, i)
 		} else if f.Link != "" {
 			links = append(links, i)
@@ -109,7 +110,7 @@ func TestBuildDeterministic(t *testing.T) {
 	var image []byte
 	for run, procs := range []int{1, 2, 8} {
 		runtime.GOMAXPROCS(procs)
-		archive, err := tree.FromTar(context.Background(), bytes.NewReader(zoo.writeTar(t, append(plain[:len(plain):len(plain)], links...))), tree.Options{})
+		archive, err := rootfs.FromTar(context.Background(), bytes.NewReader(zoo.writeTar(t, append(plain[:len(plain):len(plain)], links...))), rootfs.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -126,7 +126,7 @@ func (d *deriver) walk(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if n.Type != squashfs.Directory && n.Links > 1 {
+		if n.Type != tree.Directory && n.Links > 1 {
 			if first, ok := links[n.Inode]; ok {
 				r.Entries = append(r.Entries, hardLink(n.Path, &r.Entries[first]))
 				return nil
@@ -135,7 +135,7 @@ func (d *deriver) walk(ctx context.Context) error {
 		}
 		r.Entries = append(r.Entries,
 			Entry{Entry: tree.Entry{Attr: n.Attr, Path: n.Path, Size: n.Size}})
-		if n.Type != squashfs.Regular || n.Size == 0 {
+		if n.Type != tree.Regular || n.Size == 0 {
 			return nil
 		}
 		p, err := d.locate(n)

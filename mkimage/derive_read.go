@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"deltaup/chunkstore"
-	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 // believe gives the places the contents that the known recipe has for them.
@@ -19,7 +19,7 @@ func (d *deriver) believe() {
 	}
 	contents := make(map[string]*chunkstore.Content)
 	for i := range known.Entries {
-		if e := &known.Entries[i]; e.Type == squashfs.Regular && e.Link == "" &&
+		if e := &known.Entries[i]; e.Type == tree.Regular && e.Link == "" &&
 			len(e.Content.Chunks) > 0 {
 			contents[e.Path] = e.Content
 		}
@@ -151,7 +151,7 @@ func (d *deriver) fill() {
 	for i, e := range r.Entries {
 		err := lost[e.Link]
 		switch {
-		case e.Link != "" || e.Type != squashfs.Regular:
+		case e.Link != "" || e.Type != tree.Regular:
 		case e.Size == 0:
 			e.Content = emptyContent
 		default:

@@ -17,6 +17,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 func TestDerive(t *testing.T) {
@@ -243,9 +244,9 @@ func TestDeriveForeign(t *testing.T) {
 		switch {
 		case f.Link != "":
 			err = os.Link(filepath.Join(root, f.Link), path)
-		case f.Type == squashfs.Directory:
+		case f.Type == tree.Directory:
 			err = os.MkdirAll(path, 0o755)
-		case f.Type == squashfs.Regular:
+		case f.Type == tree.Regular:
 			err = os.WriteFile(path, f.data, 0o644)
 		}
 		if err != nil {
@@ -279,7 +280,7 @@ func TestDeriveForeign(t *testing.T) {
 			t.Errorf("%s: %d hard links", options, links)
 		}
 		for _, f := range want.files {
-			if f.Type != squashfs.Regular || f.Size == 0 || f.Link != "" {
+			if f.Type != tree.Regular || f.Size == 0 || f.Link != "" {
 				continue
 			}
 			in, err := d.Source(nil).Open(context.Background(), &chunkstore.Content{ID: chunkstore.Sum(f.data)})
@@ -340,7 +341,7 @@ func TestHotEnd(t *testing.T) {
 	}
 	named, ends := map[int64]bool{}, map[int64]int64{} // by where a block begins
 	err = m.Walk(func(n *squashfs.Node) error {
-		if n.Type != squashfs.Regular {
+		if n.Type != tree.Regular {
 			return nil
 		}
 		for b, err := range m.Blocks(n) {

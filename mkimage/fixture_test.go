@@ -63,13 +63,13 @@ type file struct {
 
 func regular(path string, data []byte) file {
 	e := tree.Entry{Path: path, Size: int64(len(data))}
-	e.Attr = squashfs.Attr{Type: squashfs.Regular, Mode: 0o644, ModTime: 1_700_000_000}
+	e.Attr = tree.Attr{Type: tree.Regular, Mode: 0o644, ModTime: 1_700_000_000}
 	return file{e, data}
 }
 
 func folder(path string) file {
 	e := tree.Entry{Path: path}
-	e.Attr = squashfs.Attr{Type: squashfs.Directory, Mode: 0o755, ModTime: 1_700_000_000}
+	e.Attr = tree.Attr{Type: tree.Directory, Mode: 0o755, ModTime: 1_700_000_000}
 	return file{Entry: e}
 }
 
@@ -109,25 +109,25 @@ func (t *memTree) Close() error       { return nil }
 // sizes around the block size, many small files.
 func zoo(blockSize int) *memTree {
 	at := func(f file, change func(*tree.Entry)) file { change(&f.Entry); return f }
-	special := func(path string, kind squashfs.Type, major, minor uint32) file {
+	special := func(path string, kind tree.Type, major, minor uint32) file {
 		return at(folder(path), func(e *tree.Entry) { e.Type, e.Mode, e.Major, e.Minor = kind, 0o620, major, minor })
 	}
 	files := []file{
-		folder("dev"), special("dev/null", squashfs.CharDevice, 1, 3), special("dev/sda", squashfs.BlockDevice, 8, 0),
-		special("dev/big", squashfs.BlockDevice, 0xfff, 0xfffff),
-		special("dev/pipe", squashfs.FIFO, 0, 0), special("dev/sock", squashfs.Socket, 0, 0),
+		folder("dev"), special("dev/null", tree.CharDevice, 1, 3), special("dev/sda", tree.BlockDevice, 8, 0),
+		special("dev/big", tree.BlockDevice, 0xfff, 0xfffff),
+		special("dev/pipe", tree.FIFO, 0, 0), special("dev/sock", tree.Socket, 0, 0),
 		at(folder("empty-dir"), func(e *tree.Entry) { e.Mode, e.UID, e.GID = 0o1777, 1000, 65534 }),
 		folder("etc"), regular("etc/empty", nil),
 		at(regular("etc/setuid file", realistic(1, 500)), func(e *tree.Entry) { e.Mode, e.UID = 0o4755, 4_000_000_000 }),
 		regular("etc/caf\xc3\xa9 100%", realistic(2, 60)),
 		regular("etc/bad\xff\x01name", realistic(2, 60)),
 		at(regular("etc/xattr", realistic(3, 70)), func(e *tree.Entry) {
-			e.Xattrs = []squashfs.Xattr{
+			e.Xattrs = []tree.Xattr{
 				{Name: "security.capability", Value: []byte("\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")},
 				{Name: "user.empty", Value: []byte{}}, {Name: "user.note", Value: []byte("some text")},
 			}
 		}),
-		at(folder("etc/link"), func(e *tree.Entry) { e.Type, e.Mode, e.Target = squashfs.Symlink, 0o777, "../no where" }),
+		at(folder("etc/link"), func(e *tree.Entry) { e.Type, e.Mode, e.Target = tree.Symlink, 0o777, "../no where" }),
 		folder("usr"), folder("usr/lib"),
 	}
 	for i, n := range []int{1, blockSize - 1, blockSize, blockSize + 1, 2 * blockSize, 3*blockSize + 777, 40_000, 700_001} {
@@ -173,9 +173,9 @@ func (t *memTree) writeTar(tb testing.TB, index []int) []byte {
 		h := &tar.Header{
 			Name: "./" + f.Path, Mode: int64(f.Mode), Uid: int(f.UID), Gid: int(f.GID), ModTime: time.Unix(int64(f.ModTime), 0),
 			Linkname: f.Target, Devmajor: int64(f.Major), Devminor: int64(f.Minor), Size: f.Size, Format: tar.FormatPAX,
-			Typeflag: map[squashfs.Type]byte{
-				squashfs.Directory: tar.TypeDir, squashfs.Regular: tar.TypeReg, squashfs.Symlink: tar.TypeSymlink,
-				squashfs.BlockDevice: tar.TypeBlock, squashfs.CharDevice: tar.TypeChar, squashfs.FIFO: tar.TypeFifo,
+			Typeflag: map[tree.Type]byte{
+				tree.Directory: tar.TypeDir, tree.Regular: tar.TypeReg, tree.Symlink: tar.TypeSymlink,
+				tree.BlockDevice: tar.TypeBlock, tree.CharDevice: tar.TypeChar, tree.FIFO: tar.TypeFifo,
 			}[f.Type],
 		}
 		if f.Link != "" {

@@ -1,7 +1,6 @@
 package mkimage
 
 import (
-	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -55,7 +54,7 @@ func (h *heater) links(r *Recipe) {
 	found := make(map[string]int)
 	for i := range r.Entries {
 		e := &r.Entries[i]
-		if e.Type != squashfs.Symlink || e.Link != "" {
+		if e.Type != tree.Symlink || e.Link != "" {
 			continue
 		}
 		target, ok := h.paths.Follow(e.Path)

@@ -4,12 +4,12 @@ import (
 	"maps"
 	"testing"
 
-	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 func symlink(path, target string) file {
 	f := folder(path)
-	f.Type, f.Mode, f.Target = squashfs.Symlink, 0o777, target
+	f.Type, f.Mode, f.Target = tree.Symlink, 0o777, target
 	return f
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 // tree gives the image's tree for the writer, when all contents have their places.
@@ -36,7 +37,7 @@ func (t *treeMaker) folder(path string) []squashfs.Entry {
 			break
 		}
 		child := t.take(name)
-		if e.Type == squashfs.Directory {
+		if e.Type == tree.Directory {
 			child.Children = t.folder(e.Path)
 		}
 		children = append(children, child)

@@ -15,7 +15,15 @@ import (
 	"io"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
+)
+
+// Limits of what a recipe may hold, in bytes.
+const (
+	BlockSizeMin = squashfs.BlockSizeMin
+	BlockSizeMax = squashfs.BlockSizeMax
+	NameMax      = squashfs.NameMax // of one name in a path
 )
 
 // Entry is one name of a recipe's tree.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"deltaup/chunkstore"
-	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -33,7 +32,7 @@ func NewRecipe(ctx context.Context, t tree.Tree, o Options) (*Recipe, Source, er
 	p := newProgress(o.Progress)
 	var files []int
 	for i := range r.Entries {
-		if e := &r.Entries[i]; e.Type == squashfs.Regular && e.Link == "" {
+		if e := &r.Entries[i]; e.Type == tree.Regular && e.Link == "" {
 			files = append(files, i)
 			p.total += e.Size
 		}

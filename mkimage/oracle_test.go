@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"deltaup/chunkstore"
-	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -96,13 +96,13 @@ func sortedJoin(s []string) string {
 // describeTree gives what describeTar gives of the same tree.
 func describeTree(t *testing.T, want tree.Tree) described {
 	t.Helper()
-	letters := map[squashfs.Type]byte{
-		squashfs.Directory: tar.TypeDir, squashfs.Regular: tar.TypeReg, squashfs.Symlink: tar.TypeSymlink,
-		squashfs.BlockDevice: tar.TypeBlock, squashfs.CharDevice: tar.TypeChar, squashfs.FIFO: tar.TypeFifo,
+	letters := map[tree.Type]byte{
+		tree.Directory: tar.TypeDir, tree.Regular: tar.TypeReg, tree.Symlink: tar.TypeSymlink,
+		tree.BlockDevice: tar.TypeBlock, tree.CharDevice: tar.TypeChar, tree.FIFO: tar.TypeFifo,
 	}
 	d := make(described)
 	for i, e := range want.Entries() {
-		if e.Type == squashfs.Socket {
+		if e.Type == tree.Socket {
 			continue // tar has none
 		}
 		name := "/" + e.Path
@@ -111,7 +111,7 @@ func describeTree(t *testing.T, want tree.Tree) described {
 			continue
 		}
 		hash := chunkstore.NewHasher()
-		if e.Type == squashfs.Regular {
+		if e.Type == tree.Regular {
 			in, err := want.Open(i)
 			if err != nil {
 				t.Fatal(err)
@@ -128,7 +128,7 @@ func describeTree(t *testing.T, want tree.Tree) described {
 			xattrs = append(xattrs, fmt.Sprintf("%s=%q", x.Name, x.Value))
 		}
 		device := ""
-		if e.Type == squashfs.BlockDevice || e.Type == squashfs.CharDevice {
+		if e.Type == tree.BlockDevice || e.Type == tree.CharDevice {
 			device = fmt.Sprintf("%d:%d", e.Major, e.Minor)
 		}
 		d[name] = fmt.Sprintf("%c %04o %d/%d @%d -> %q dev %s xattrs %d %q size %d %v", letters[e.Type], e.Mode, e.UID, e.GID,
@@ -166,11 +166,11 @@ func listTree(entries []tree.Entry) described {
 		letter := entryLetters[e.Type]
 		size := ""
 		switch e.Type {
-		case squashfs.Regular:
+		case tree.Regular:
 			letter, size = '-', strconv.FormatInt(e.Size, 10)
-		case squashfs.BlockDevice, squashfs.CharDevice:
+		case tree.BlockDevice, tree.CharDevice:
 			size = fmt.Sprintf("%d,%d", e.Major, e.Minor)
-		case squashfs.FIFO, squashfs.Socket:
+		case tree.FIFO, tree.Socket:
 			size = "0"
 		}
 		mode := []byte(fs.FileMode(e.Mode & 0o777).String())[1:]
@@ -198,7 +198,7 @@ func listTree(entries []tree.Entry) described {
 func oracleTrees(t *testing.T) map[string]tree.Tree {
 	trees := map[string]tree.Tree{"zoo": zoo(128 << 10)}
 	if name := os.Getenv("DELTAUP_TEST_TAR"); name != "" {
-		archive, err := tree.Open(context.Background(), name, tree.Options{})
+		archive, err := rootfs.Open(context.Background(), name, rootfs.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,7 +239,7 @@ func withoutSockets(t tree.Tree) tree.Tree {
 	}
 	var files []file
 	for _, f := range m.files {
-		if f.Type != squashfs.Socket {
+		if f.Type != tree.Socket {
 			files = append(files, f)
 		}
 	}
@@ -306,7 +306,7 @@ func readMounted(t *testing.T, root string, want *memTree) {
 		if info.ModTime().Unix() != int64(f.ModTime) {
 			t.Errorf("/%s: time %v", f.Path, info.ModTime())
 		}
-		if f.Type != squashfs.Regular {
+		if f.Type != tree.Regular {
 			continue
 		}
 		got, err := os.ReadFile(filepath.Join(root, f.Path))

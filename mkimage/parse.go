@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"deltaup/mkimage/internal/recipetext"
-	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -74,8 +73,8 @@ func (p *parser) body(f *recipetext.Fields, b []byte) ([]byte, error) {
 }
 
 // inode takes the line of a name that begins an inode.
-func (p *parser) inode(kind squashfs.Type, f *recipetext.Fields, b []byte) ([]byte, error) {
-	e := Entry{Entry: tree.Entry{Attr: squashfs.Attr{
+func (p *parser) inode(kind tree.Type, f *recipetext.Fields, b []byte) ([]byte, error) {
+	e := Entry{Entry: tree.Entry{Attr: tree.Attr{
 		Type:    kind,
 		Mode:    uint16(f.Number(8, 12)),
 		UID:     f.Uint32(),
@@ -84,17 +83,17 @@ func (p *parser) inode(kind squashfs.Type, f *recipetext.Fields, b []byte) ([]by
 	}}}
 	p.contents.End()
 	switch kind {
-	case squashfs.Regular:
+	case tree.Regular:
 		e.Content = p.contents.Take(f)
 		if e.Content == nil {
 			e.Content = emptyContent
 		}
 		e.Size = e.Content.Size
-	case squashfs.BlockDevice, squashfs.CharDevice:
+	case tree.BlockDevice, tree.CharDevice:
 		e.Major, e.Minor = f.Uint32(), f.Uint32()
 	}
 	e.Path = takePath(f)
-	if kind == squashfs.Symlink {
+	if kind == tree.Symlink {
 		e.Target = f.Escaped()
 	}
 	p.xattrs = true
@@ -128,7 +127,7 @@ func (p *parser) xattr(f *recipetext.Fields, b []byte) ([]byte, error) {
 	if !p.xattrs {
 		return nil, corrupt("an xattr that follows no entry")
 	}
-	x := squashfs.Xattr{Name: f.Escaped(), Value: []byte(f.Escaped())}
+	x := tree.Xattr{Name: f.Escaped(), Value: []byte(f.Escaped())}
 	e := &p.recipe.Entries[len(p.recipe.Entries)-1]
 	e.Xattrs = append(e.Xattrs, x)
 	return appendXattr(b, x), nil
@@ -144,8 +143,8 @@ func takePath(f *recipetext.Fields) string {
 }
 
 // typeOf is the way back from entryLetters.
-func typeOf(word string) (squashfs.Type, bool) {
-	for t := squashfs.Directory; t <= squashfs.Socket; t++ {
+func typeOf(word string) (tree.Type, bool) {
+	for t := tree.Directory; t <= tree.Socket; t++ {
 		if len(word) == 1 && entryLetters[t] == word[0] {
 			return t, true
 		}

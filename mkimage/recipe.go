@@ -7,7 +7,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage/internal/recipetext"
-	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 // recipeFormat is described in doc/recipe.md. The longest legal line, an xattr of 64 KiB all
@@ -29,13 +29,13 @@ const (
 
 // entryLetters gives the first letter of an entry's line.
 var entryLetters = [...]byte{
-	squashfs.Directory:   'd',
-	squashfs.Regular:     'f',
-	squashfs.Symlink:     'l',
-	squashfs.BlockDevice: 'b',
-	squashfs.CharDevice:  'c',
-	squashfs.FIFO:        'p',
-	squashfs.Socket:      's',
+	tree.Directory:   'd',
+	tree.Regular:     'f',
+	tree.Symlink:     'l',
+	tree.BlockDevice: 'b',
+	tree.CharDevice:  'c',
+	tree.FIFO:        'p',
+	tree.Socket:      's',
 }
 
 // WriteTo writes r as doc/recipe.md says. It does not validate.
@@ -88,19 +88,19 @@ func appendEntry(b []byte, e *Entry) []byte {
 	}
 	b = append(b, ' ')
 	switch e.Type {
-	case squashfs.Regular:
+	case tree.Regular:
 		b = append(recipetext.AppendContent(b, e.Content), ' ')
-	case squashfs.BlockDevice, squashfs.CharDevice:
+	case tree.BlockDevice, tree.CharDevice:
 		b = fmt.Appendf(b, "%d %d ", e.Major, e.Minor)
 	}
 	b = appendPath(b, e.Path)
-	if e.Type == squashfs.Symlink {
+	if e.Type == tree.Symlink {
 		b = recipetext.AppendEscaped(append(b, ' '), e.Target)
 	}
 	return b
 }
 
-func appendXattr(b []byte, x squashfs.Xattr) []byte {
+func appendXattr(b []byte, x tree.Xattr) []byte {
 	b = recipetext.AppendEscaped(append(b, wordXattr+" "...), x.Name)
 	return recipetext.AppendEscaped(append(b, ' '), x.Value)
 }

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"deltaup/chunkstore"
-	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -42,7 +41,7 @@ func FindContents(ctx context.Context, r *Recipe, t tree.Tree,
 	p := newProgress(progress)
 	var files []int
 	for i := range entries {
-		if e := &entries[i]; e.Type == squashfs.Regular && e.Link == "" && sizes[e.Size] {
+		if e := &entries[i]; e.Type == tree.Regular && e.Link == "" && sizes[e.Size] {
 			files = append(files, i)
 			p.total += e.Size
 		}

@@ -44,7 +44,7 @@ func (r *Recipe) validate(unknown bool) error {
 	if err := recipetext.CheckParameters(r.Codec, r.Chunking); err != nil {
 		return err
 	}
-	if len(r.Entries) == 0 || r.Entries[0].Path != "" || r.Entries[0].Type != squashfs.Directory {
+	if len(r.Entries) == 0 || r.Entries[0].Path != "" || r.Entries[0].Type != tree.Directory {
 		return corrupt("the first entry is not the root folder")
 	}
 	v := validator{
@@ -86,7 +86,7 @@ func (v *validator) entry(i int) error {
 	if err := v.attr(e); err != nil {
 		return err
 	}
-	if e.Type != squashfs.Regular {
+	if e.Type != tree.Regular {
 		if e.Size != 0 || e.Content != nil {
 			return corrupt("a content, and it is no regular file")
 		}
@@ -112,7 +112,7 @@ func (v *validator) path(i int) error {
 	if tree.Compare(v.recipe.Entries[i-1].Path, path) >= 0 {
 		return corrupt("not in path order")
 	}
-	if p, ok := v.byPath[parent]; !ok || v.recipe.Entries[p].Type != squashfs.Directory {
+	if p, ok := v.byPath[parent]; !ok || v.recipe.Entries[p].Type != tree.Directory {
 		return corrupt("its folder is missing")
 	}
 	return nil
@@ -124,7 +124,7 @@ func (v *validator) hardLink(e *Entry) error {
 		return corrupt("a hard link to %.200q, which does not come before it", e.Link)
 	}
 	first := &v.recipe.Entries[i]
-	if first.Link != "" || first.Type == squashfs.Directory || first.Type != e.Type ||
+	if first.Link != "" || first.Type == tree.Directory || first.Type != e.Type ||
 		e.Content != nil {
 		return corrupt("a hard link to %.200q, which is not the first name of such an inode",
 			e.Link)
@@ -133,7 +133,7 @@ func (v *validator) hardLink(e *Entry) error {
 }
 
 func (v *validator) attr(e *Entry) error {
-	if e.Type < squashfs.Directory || e.Type > squashfs.Socket || e.Mode > 0o7777 {
+	if e.Type < tree.Directory || e.Type > tree.Socket || e.Mode > 0o7777 {
 		return corrupt("type %d with mode %o", e.Type, e.Mode)
 	}
 	v.owners[e.UID] = true
@@ -141,11 +141,11 @@ func (v *validator) attr(e *Entry) error {
 	if len(v.owners) > squashfs.IDsMax {
 		return corrupt("more than %d different owners and groups", squashfs.IDsMax)
 	}
-	if link := e.Type == squashfs.Symlink; link != (e.Target != "") ||
+	if link := e.Type == tree.Symlink; link != (e.Target != "") ||
 		len(e.Target) > squashfs.TargetMax || strings.IndexByte(e.Target, 0) >= 0 {
 		return corrupt("a link target of %d bytes", len(e.Target))
 	}
-	if device := e.Type == squashfs.BlockDevice || e.Type == squashfs.CharDevice; e.Major > squashfs.MajorMax ||
+	if device := e.Type == tree.BlockDevice || e.Type == tree.CharDevice; e.Major > squashfs.MajorMax ||
 		e.Minor > squashfs.MinorMax ||
 		!device && e.Major|e.Minor != 0 {
 		return corrupt("device number %d:%d", e.Major, e.Minor)

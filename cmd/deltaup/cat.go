@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 func newCatCommand(env *Env) *cobra.Command {
@@ -33,7 +33,7 @@ func cat(ctx context.Context, stdout io.Writer, image, path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", image, err)
 	}
-	if n.Type == squashfs.Symlink {
+	if n.Type == tree.Symlink {
 		return fmt.Errorf("%s: %q is a symbolic link to %q", image, path, n.Target)
 	}
 	content, err := m.File(n)

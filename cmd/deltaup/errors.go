@@ -16,8 +16,8 @@ import (
 	"deltaup/internal/plainfile"
 	"deltaup/mirror"
 	"deltaup/mkimage"
+	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/squashfs"
-	"deltaup/mkimage/tree"
 	"deltaup/slotboot"
 	"deltaup/slotboot/config"
 	"deltaup/slotboot/counted"
@@ -160,10 +160,10 @@ var outcomes = []outcome{
 	{is: squashfs.ErrCorrupt, cause: "damaged-input"},
 	{is: squashfs.ErrUnsupported, cause: "unsupported-input"},
 	{is: chunkstore.ErrCorrupt, cause: "damaged-input"},
-	{is: tree.ErrKind, cause: "unsupported-input"},
-	{is: tree.ErrMalformed, cause: "damaged-input"},
-	{is: tree.ErrTooLarge, cause: "too-large", hint: "--exclude leaves things out"},
-	{is: tree.ErrContainer, cause: "container",
+	{is: rootfs.ErrKind, cause: "unsupported-input"},
+	{is: rootfs.ErrMalformed, cause: "damaged-input"},
+	{is: rootfs.ErrTooLarge, cause: "too-large", hint: "--exclude leaves things out"},
+	{is: rootfs.ErrContainer, cause: "container",
 		hint: "skopeo and umoci, undocker, or docker create and docker export give the root file system; --container-files takes the files as they are"},
 	{is: mkimage.ErrContent, cause: "input-changed", hint: "it may have changed while it was read"},
 	{is: errKind, cause: "unsupported-input"},

@@ -23,6 +23,7 @@ import (
 	"deltaup/mirror"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 func newInspectCommand(env *Env) *cobra.Command {
@@ -163,7 +164,7 @@ func inspectImage(ctx context.Context, f *os.File, size int64) (*report, error) 
 }
 
 func reportImage(ctx context.Context, m *squashfs.Image) (*report, error) {
-	count := make(map[squashfs.Type]int)
+	count := make(map[tree.Type]int)
 	var plain int64
 	entries := 0
 	err := m.Walk(func(n *squashfs.Node) error {
@@ -188,8 +189,8 @@ func reportImage(ctx context.Context, m *squashfs.Image) (*report, error) {
 		{
 			"entries",
 			entries,
-		}, {"folders", count[squashfs.Directory]}, {"files", count[squashfs.Regular]},
-		{"symbolic_links", count[squashfs.Symlink]}, {"file_bytes", plain},
+		}, {"folders", count[tree.Directory]}, {"files", count[tree.Regular]},
+		{"symbolic_links", count[tree.Symlink]}, {"file_bytes", plain},
 	}}
 	if m.Start() > 0 {
 		r.Facts = append(r.Facts, fact{"begins_at", m.Start()})

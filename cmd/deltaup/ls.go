@@ -15,6 +15,7 @@ import (
 
 	"deltaup/internal/human"
 	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 func newLsCommand(env *Env) *cobra.Command {
@@ -100,7 +101,7 @@ func openImage(path string) (*squashfs.ImageFile, error) {
 func listLine(n *squashfs.Node) string {
 	owner := fmt.Sprintf("%d/%d", n.UID, n.GID)
 	size := strconv.FormatInt(n.StatSize(), 10)
-	if n.Type == squashfs.BlockDevice || n.Type == squashfs.CharDevice {
+	if n.Type == tree.BlockDevice || n.Type == tree.CharDevice {
 		size = fmt.Sprintf("%3d,%3d", n.Major, n.Minor)
 	}
 	width := max(0, 26-len(owner))
@@ -110,7 +111,7 @@ func listLine(n *squashfs.Node) string {
 		path = human.Name(n.Path)
 	}
 	line := fmt.Sprintf("%s %s %*s %s %s", modeString(n), owner, width, size, when, path)
-	if n.Type == squashfs.Symlink {
+	if n.Type == tree.Symlink {
 		line += " -> " + human.Name(n.Target)
 	}
 	return line

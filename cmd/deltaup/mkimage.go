@@ -17,6 +17,7 @@ import (
 	"deltaup/internal/durable"
 	"deltaup/internal/human"
 	"deltaup/mkimage"
+	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -35,7 +36,7 @@ type mkimageOptions struct {
 	mtime      string
 	fromRecipe string
 	input      string
-	trees      tree.Options // flags that only the reading of trees is about
+	trees      rootfs.Options // flags that only the reading of trees is about
 }
 
 func newMkimageCommand(env *Env) *cobra.Command {
@@ -121,7 +122,7 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	t, err := tree.Open(ctx, o.input, trees)
+	t, err := rootfs.Open(ctx, o.input, trees)
 	if err != nil {
 		return err
 	}
@@ -167,15 +168,17 @@ func (o *mkimageOptions) recipe(ctx context.Context, t tree.Tree,
 }
 
 // parse turns the flags into what the libraries take.
-func (o *mkimageOptions) parse(env *Env) (trees tree.Options, recipes mkimage.Options, err error) {
+func (o *mkimageOptions) parse(
+	env *Env,
+) (trees rootfs.Options, recipes mkimage.Options, err error) {
 	trees = o.trees
-	trees.Filter = tree.Filter{Exclude: o.exclude, Include: o.include}
+	trees.Filter = rootfs.Filter{Exclude: o.exclude, Include: o.include}
 	trees.Stdin = env.Stdin
 	trees.Outputs = o.outputs()
 	// the recipe decides what they are
 	trees.ContainerFiles = trees.ContainerFiles || o.fromRecipe != ""
 	if o.owner != "" {
-		owner, err := tree.ParseOwner(o.owner)
+		owner, err := rootfs.ParseOwner(o.owner)
 		if err != nil {
 			return trees, recipes, err
 		}

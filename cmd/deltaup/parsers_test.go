@@ -21,7 +21,7 @@ var unfuzzed = map[string]string{
 	"cmd/deltaup.inspectStoredRecipe": "hands on to mkimage.ParseRecipe, which is fuzzed",
 	"mkimage/trace.ring.drain":        "the kernel's own memory; the records in it are fuzzed",
 	"mkimage/trace.watch.take":        "events of the kernel",
-	"mkimage/tree.ParseOwner":         "two decimal numbers of the command line",
+	"mkimage/rootfs.ParseOwner":       "two decimal numbers of the command line",
 }
 
 // TestParsersAreFuzzed demands for each parser of bytes from outside a fuzz target that runs it.

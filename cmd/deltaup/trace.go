@@ -12,8 +12,8 @@ import (
 
 	"deltaup/internal/durable"
 	"deltaup/internal/human"
+	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/trace"
-	"deltaup/mkimage/tree"
 )
 
 func newTraceCommand(env *Env) *cobra.Command {
@@ -114,7 +114,7 @@ func showTrace(ctx context.Context, stdout io.Writer, t *trace.Trace, image stri
 
 // scatter measures how t lies in an image.
 func scatter(ctx context.Context, t *trace.Trace, image string) (*trace.Scatter, error) {
-	names, err := tree.Open(ctx, image, tree.Options{ContainerFiles: true})
+	names, err := rootfs.Open(ctx, image, rootfs.Options{ContainerFiles: true})
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ import (
 type file struct {
 	path string
 	data []byte
-	attr func(*squashfs.Attr)
+	attr func(*tree.Attr)
 }
 
 // memTree is a tree in memory.
@@ -41,8 +41,8 @@ func (t *memTree) Open(i int) (io.ReadCloser, error) {
 
 func newTree(files []file) *memTree {
 	t := &memTree{data: map[string][]byte{}}
-	add := func(path string, kind squashfs.Type, mode uint16, f *file) {
-		e := tree.Entry{Path: path, Attr: squashfs.Attr{Type: kind, Mode: mode, ModTime: 1_000_000_000}}
+	add := func(path string, kind tree.Type, mode uint16, f *file) {
+		e := tree.Entry{Path: path, Attr: tree.Attr{Type: kind, Mode: mode, ModTime: 1_000_000_000}}
 		if f != nil {
 			e.Size = int64(len(f.data))
 			t.data[path] = f.data
@@ -53,15 +53,15 @@ func newTree(files []file) *memTree {
 		t.entries = append(t.entries, e)
 	}
 	known := map[string]bool{"": true}
-	add("", squashfs.Directory, 0o755, nil)
+	add("", tree.Directory, 0o755, nil)
 	for _, f := range files {
 		for i, c := range f.path {
 			if dir := f.path[:i]; c == '/' && !known[dir] {
 				known[dir] = true
-				add(dir, squashfs.Directory, 0o755, nil)
+				add(dir, tree.Directory, 0o755, nil)
 			}
 		}
-		add(f.path, squashfs.Regular, 0o644, &f)
+		add(f.path, tree.Regular, 0o644, &f)
 	}
 	slices.SortFunc(t.entries, func(a, b tree.Entry) int { return tree.Compare(a.Path, b.Path) })
 	return t
@@ -182,17 +182,17 @@ func TestCompare(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	attr := func(change func(a *squashfs.Attr)) func(*squashfs.Attr) { return change }
+	attr := func(change func(a *tree.Attr)) func(*tree.Attr) { return change }
 	a, b := noise(1, 100), noise(2, 100)
 	from := newRelease(t, mkimage.Options{}, file{path: "content", data: a}, file{path: "mode", data: a}, file{path: "time", data: a},
 		file{path: "xattr", data: a}, file{path: "both", data: a}, file{path: "gone", data: b}, file{path: "same", data: a}, file{path: "became/dir", data: a})
-	later := func(a *squashfs.Attr) { a.ModTime += 60 }
-	to := newRelease(t, mkimage.Options{}, file{path: "content", data: b, attr: later}, file{path: "mode", data: a, attr: attr(func(a *squashfs.Attr) { a.Mode = 0o600 })},
+	later := func(a *tree.Attr) { a.ModTime += 60 }
+	to := newRelease(t, mkimage.Options{}, file{path: "content", data: b, attr: later}, file{path: "mode", data: a, attr: attr(func(a *tree.Attr) { a.Mode = 0o600 })},
 		file{path: "time", data: a, attr: later}, file{path: "same", data: a},
-		file{path: "xattr", data: a, attr: attr(func(a *squashfs.Attr) {
-			a.Xattrs = []squashfs.Xattr{{Name: "user.a", Value: []byte("b")}}
+		file{path: "xattr", data: a, attr: attr(func(a *tree.Attr) {
+			a.Xattrs = []tree.Xattr{{Name: "user.a", Value: []byte("b")}}
 		})},
-		file{path: "both", data: a, attr: attr(func(a *squashfs.Attr) { a.UID = 5; a.ModTime++ })},
+		file{path: "both", data: a, attr: attr(func(a *tree.Attr) { a.UID = 5; a.ModTime++ })},
 		file{path: "moved", data: b}, file{path: "new", data: noise(3, 10)}, file{path: "became", data: a})
 	n := compare(t, from, to, Options{NoPatches: true}).Names
 	want := Names{Total: 10, Added: 2, Removed: 2, Content: 2, Owner: 3, Times: 1, Unchanged: 2, Renamed: 1,
@@ -208,7 +208,7 @@ func TestReasons(t *testing.T) {
 	for i := range 40 {
 		f := file{path: fmt.Sprintf("bin/%02d", i), data: noise(byte(i), 200<<10)}
 		old = append(old, f)
-		f.attr = func(a *squashfs.Attr) { a.ModTime++ }
+		f.attr = func(a *tree.Attr) { a.ModTime++ }
 		times = append(times, f)
 	}
 	state := append(slices.Clone(old), file{path: "var/cache/a", data: noise(99, 100)})

@@ -5,7 +5,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
-	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 // Names counts what changed in the tree. A name is counted once, under the first of these that
@@ -78,7 +78,7 @@ func (n *Names) count(o, e *mkimage.Entry) {
 	}
 }
 
-func sameXattr(a, b squashfs.Xattr) bool {
+func sameXattr(a, b tree.Xattr) bool {
 	return a.Name == b.Name && string(a.Value) == string(b.Value)
 }
 

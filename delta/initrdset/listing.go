@@ -11,7 +11,6 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
 	"deltaup/mkimage/initrd"
-	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -63,7 +62,7 @@ func newList(text []byte, r *initrd.Recipe, without map[chunkstore.ID]bool) (*li
 		text: text, textID: chunkstore.Sum(text),
 		paths: map[string]*chunkstore.Content{}, folders: map[string]bool{"": true, filesPath: true, oddPath: true},
 		recipe: &mkimage.Recipe{
-			BlockSize: squashfs.BlockSizeMin, Codec: "none", Chunking: chunkstore.DefaultParams,
+			BlockSize: mkimage.BlockSizeMin, Codec: "none", Chunking: chunkstore.DefaultParams,
 			First: []string{recipePath}, // its patch is to be the first one
 		},
 	}
@@ -113,7 +112,7 @@ func (l *listing) free(p string) bool {
 		return false
 	}
 	for p != "" {
-		if len(p)-strings.LastIndexByte(p, '/') > squashfs.NameMax || l.paths[p] != nil {
+		if len(p)-strings.LastIndexByte(p, '/') > mkimage.NameMax || l.paths[p] != nil {
 			return false
 		}
 		p = parent(p)
@@ -128,14 +127,14 @@ func (l *listing) finish() {
 	for p, c := range l.paths {
 		c.Chunks = anyChunks(c, l.recipe.Chunking)
 		l.recipe.Entries = append(l.recipe.Entries, mkimage.Entry{Content: c, Entry: tree.Entry{
-			Path: p, Size: c.Size, Attr: squashfs.Attr{Type: squashfs.Regular},
+			Path: p, Size: c.Size, Attr: tree.Attr{Type: tree.Regular},
 		}})
 	}
 	for p := range l.folders {
 		l.recipe.Entries = append(
 			l.recipe.Entries,
 			mkimage.Entry{
-				Entry: tree.Entry{Path: p, Attr: squashfs.Attr{Type: squashfs.Directory}},
+				Entry: tree.Entry{Path: p, Attr: tree.Attr{Type: tree.Directory}},
 			},
 		)
 	}

@@ -15,7 +15,6 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta/transform/gnuzip"
 	"deltaup/mkimage"
-	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -45,7 +44,7 @@ type file struct {
 	target string // of a symbolic link
 	link   string // of a hard link
 	mtime  uint32
-	xattrs []squashfs.Xattr
+	xattrs []tree.Xattr
 }
 
 // fixtureChunks makes contents of a few KB have several chunks.
@@ -56,7 +55,7 @@ func newRelease(t testing.TB, mtime uint32, chunks chunkstore.Params, files []fi
 	t.Helper()
 	r := &release{plain: make(map[chunkstore.ID][]byte), recipe: &mkimage.Recipe{
 		BlockSize: 4096, Codec: "zstd-better.1", ModTime: mtime, Chunking: chunks, First: first}}
-	byPath := map[string]mkimage.Entry{"": {Entry: tree.Entry{Attr: squashfs.Attr{Type: squashfs.Directory, Mode: 0o755, ModTime: mtime}}}}
+	byPath := map[string]mkimage.Entry{"": {Entry: tree.Entry{Attr: tree.Attr{Type: tree.Directory, Mode: 0o755, ModTime: mtime}}}}
 	made := make(map[chunkstore.ID]*chunkstore.Content)
 	splitter := chunkstore.NewSplitter(chunks)
 	for _, f := range files {
@@ -65,10 +64,10 @@ func newRelease(t testing.TB, mtime uint32, chunks chunkstore.Params, files []fi
 			e.Path = folder
 			byPath[folder] = e
 		}
-		e := mkimage.Entry{Entry: tree.Entry{Path: f.path, Attr: squashfs.Attr{
-			Type: squashfs.Regular, Mode: 0o644, UID: 3, ModTime: max(f.mtime, 1), Xattrs: f.xattrs}}}
+		e := mkimage.Entry{Entry: tree.Entry{Path: f.path, Attr: tree.Attr{
+			Type: tree.Regular, Mode: 0o644, UID: 3, ModTime: max(f.mtime, 1), Xattrs: f.xattrs}}}
 		if f.target != "" {
-			e.Type, e.Target = squashfs.Symlink, f.target
+			e.Type, e.Target = tree.Symlink, f.target
 		} else if f.link == "" {
 			c, err := splitter.Split(bytes.NewReader(f.plain), nil)
 			if err != nil {
@@ -135,7 +134,7 @@ func fixture(t testing.TB) (from, to *release) {
 	t.Helper()
 	same, module, library, log := text(1, 9000), text(2, 30000), text(3, 20000), text(4, 12000)
 	moved := text(5, 8000)
-	attr := []squashfs.Xattr{{Name: "security.capability", Value: []byte{1, 0, 0, 2}}}
+	attr := []tree.Xattr{{Name: "security.capability", Value: []byte{1, 0, 0, 2}}}
 	from = newRelease(t, 100, fixtureChunks, []file{
 		{path: "etc/motd", plain: []byte("hello\n"), mtime: 100},
 		{path: "etc/empty", mtime: 100},

@@ -13,7 +13,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/delta/suffix"
-	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 // chunkMap is a store in memory.
@@ -128,7 +128,7 @@ func smallFixture(t testing.TB) (from, to *release) {
 	from = newRelease(t, 1, small, []file{{path: "a", plain: text(1, 200)}, {path: "b/gone", plain: text(2, 90)},
 		{path: "b/link", target: "a"}, {path: "b/old", plain: text(3, 150), mtime: 7}, {path: "twin", link: "a"}})
 	to = newRelease(t, 2, small, []file{{path: "a", plain: changed(text(1, 200), 50)}, {path: "b/link", target: "b"},
-		{path: "b/new", plain: text(4, 80), xattrs: []squashfs.Xattr{{Name: "user.x", Value: []byte("1")}}},
+		{path: "b/new", plain: text(4, 80), xattrs: []tree.Xattr{{Name: "user.x", Value: []byte("1")}}},
 		{path: "b/newer", plain: changed(text(3, 150), 70), mtime: 7}, {path: "twin", link: "a"}})
 	return from, to
 }

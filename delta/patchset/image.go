@@ -2,10 +2,10 @@ package patchset
 
 import (
 	"context"
+	"io"
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
-	"deltaup/mkimage/squashfs"
 )
 
 // FromImage reads contents out of an image.
@@ -22,6 +22,6 @@ func (i imageContents) Open(_ context.Context, c *chunkstore.Content) (Reading, 
 }
 
 // fileReading is a file of an image, which needs no closing.
-type fileReading struct{ *squashfs.File }
+type fileReading struct{ io.ReaderAt }
 
 func (fileReading) Close() error { return nil }

@@ -6,7 +6,6 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
-	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -84,7 +83,7 @@ func newLedger(from, to *mkimage.Recipe) *ledger {
 // expect gives what an entry most likely is. Its path is not set.
 func (c *ledger) expect(p *pattern) mkimage.Entry {
 	if p == nil {
-		return mkimage.Entry{Entry: tree.Entry{Attr: squashfs.Attr{
+		return mkimage.Entry{Entry: tree.Entry{Attr: tree.Attr{
 			Type: c.last.Type, Mode: c.last.Mode, UID: c.last.UID, GID: c.last.GID, ModTime: c.last.ModTime}}}
 	}
 	e := *p.Entry

@@ -6,7 +6,6 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
-	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -69,7 +68,7 @@ func readRecipe(in *columnReader, from *mkimage.Recipe) (
 
 func (r *recipeReader) header() (entries, first int) {
 	in := &r.in[colHeader]
-	r.to.BlockSize = in.length(squashfs.BlockSizeMax)
+	r.to.BlockSize = in.length(mkimage.BlockSizeMax)
 	r.to.Codec = in.text()
 	r.to.ModTime = uint32(in.length(1<<32 - 1))
 	k := &r.to.Chunking
@@ -187,7 +186,7 @@ func (r *recipeReader) entry(p *pattern, path string) {
 func (r *recipeReader) inode(flags byte, e *mkimage.Entry) {
 	if flags&flagAttr != 0 {
 		in := &r.in[colAttrs]
-		e.Type = squashfs.Type(in.length(int64(squashfs.Socket)))
+		e.Type = tree.Type(in.length(int64(tree.Socket)))
 		e.Mode = uint16(in.length(0o7777))
 		for _, n := range []*uint32{&e.UID, &e.GID, &e.Major, &e.Minor} {
 			*n = uint32(in.length(1<<32 - 1))
@@ -204,14 +203,14 @@ func (r *recipeReader) inode(flags byte, e *mkimage.Entry) {
 		e.Xattrs = nil
 		for n := texts.length(int64(len(texts.b))); n > 0 && texts.err == nil; n-- {
 			e.Xattrs = append(e.Xattrs,
-				squashfs.Xattr{Name: texts.text(), Value: []byte(texts.text())})
+				tree.Xattr{Name: texts.text(), Value: []byte(texts.text())})
 		}
 	}
 	if flags&flagContent != 0 {
 		e.Content = r.content(e.Content)
 	}
 	e.Size = 0
-	if e.Type != squashfs.Regular {
+	if e.Type != tree.Regular {
 		e.Content = nil
 	} else if e.Content != nil {
 		e.Size = e.Content.Size

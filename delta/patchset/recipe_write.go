@@ -6,7 +6,6 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
-	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -129,7 +128,7 @@ func (w *recipeWriter) inode(x, e *mkimage.Entry) (flags byte) {
 	if !slices.EqualFunc(
 		e.Xattrs,
 		x.Xattrs,
-		func(a, b squashfs.Xattr) bool { return a.Name == b.Name && bytes.Equal(a.Value, b.Value) },
+		func(a, b tree.Xattr) bool { return a.Name == b.Name && bytes.Equal(a.Value, b.Value) },
 	) {
 		flags |= flagXattrs
 		w.number(colTexts, uint64(len(e.Xattrs)))
@@ -138,7 +137,7 @@ func (w *recipeWriter) inode(x, e *mkimage.Entry) (flags byte) {
 			w.text(colTexts, string(a.Value))
 		}
 	}
-	if e.Type == squashfs.Regular && !sameContent(e.Content, x.Content) {
+	if e.Type == tree.Regular && !sameContent(e.Content, x.Content) {
 		flags |= flagContent
 		w.content(x.Content, e.Content)
 	}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"deltaup/mkimage"
-	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -67,7 +66,7 @@ func findRenames(from, to *mkimage.Recipe) []rename {
 			gone[k] = slices.Delete(slices.Clone(gone[k]), n, n+1)
 			found = append(found, rename{candidate, e.Path})
 		}
-		if e.Type == squashfs.Directory {
+		if e.Type == tree.Directory {
 			origin[e.Path] = candidate
 		}
 	}

@@ -19,8 +19,8 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
 	"deltaup/mkimage/blockmap"
+	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/squashfs"
-	"deltaup/mkimage/tree"
 )
 
 // The golden block map was made by
@@ -139,7 +139,7 @@ func image(t testing.TB, files map[string][]byte) (*squashfs.Image, []byte) {
 	if err := os.Chtimes(dir, mtime, mtime); err != nil {
 		t.Fatal(err)
 	}
-	in, err := tree.Open(t.Context(), dir, tree.Options{})
+	in, err := rootfs.Open(t.Context(), dir, rootfs.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

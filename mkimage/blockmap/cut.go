@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 // cut gives the ends of the pieces of an image of that size.
@@ -53,7 +54,7 @@ func bounds(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error)
 	}
 	seen := map[uint32]bool{} // inodes of several names
 	err := m.Walk(func(n *squashfs.Node) error {
-		if n.Type != squashfs.Regular || n.Links > 1 && seen[n.Inode] {
+		if n.Type != tree.Regular || n.Links > 1 && seen[n.Inode] {
 			return ctx.Err()
 		}
 		if n.Links > 1 {

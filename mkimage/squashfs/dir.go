@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"deltaup/mkimage/tree"
 )
 
 // dirItem is one name of a listing.
@@ -12,7 +14,7 @@ type dirItem struct {
 	name   []byte // valid until the next item is read
 	ref    inodeRef
 	number uint32
-	typ    Type
+	typ    tree.Type
 }
 
 // dirReader reads a directory's names in the order in which they are stored.
@@ -71,7 +73,7 @@ func (l *dirReader) next() (dirItem, error) {
 		name:   name,
 		ref:    makeRef(int64(l.run.Block), int(e.Offset)),
 		number: l.run.Number + uint32(int32(e.Delta)),
-		typ:    Type(e.Type),
+		typ:    tree.Type(e.Type),
 	}, nil
 }
 

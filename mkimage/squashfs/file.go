@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"deltaup/mkimage/tree"
 )
 
 // File is the content of a regular file. It implements io.ReaderAt and is safe for
@@ -25,7 +27,7 @@ type File struct {
 
 // File opens a regular file's content. Nothing needs closing.
 func (m *Image) File(n *Node) (*File, error) {
-	if n.Type != Regular {
+	if n.Type != tree.Regular {
 		return nil, fmt.Errorf("open %s: no regular file", quote(n.Path))
 	}
 	f := &File{m: m, path: n.Path, size: n.Size, fragment: -1, list: m.blockList(n)}

@@ -1,6 +1,10 @@
 package squashfs
 
-import "fmt"
+import (
+	"fmt"
+
+	"deltaup/mkimage/tree"
+)
 
 // Inode types on disk: the basic ones have the numbers of [Type], the extended
 // ones, with room for extended attributes and large numbers, are extendedType higher.
@@ -19,12 +23,12 @@ type inodeHeader struct {
 const inodeHeaderSize = 16
 
 // kind takes the on-disk type apart.
-func (h *inodeHeader) kind() (t Type, extended bool, err error) {
+func (h *inodeHeader) kind() (t tree.Type, extended bool, err error) {
 	switch {
-	case h.Type >= uint16(Directory) && h.Type <= uint16(Socket):
-		return Type(h.Type), false, nil
-	case h.Type > extendedType && h.Type <= extendedType+uint16(Socket):
-		return Type(h.Type - extendedType), true, nil
+	case h.Type >= uint16(tree.Directory) && h.Type <= uint16(tree.Socket):
+		return tree.Type(h.Type), false, nil
+	case h.Type > extendedType && h.Type <= extendedType+uint16(tree.Socket):
+		return tree.Type(h.Type - extendedType), true, nil
 	}
 	return 0, false, fmt.Errorf("%w: inode type %d", ErrCorrupt, h.Type)
 }

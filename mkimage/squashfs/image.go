@@ -8,6 +8,8 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
+
+	"deltaup/mkimage/tree"
 )
 
 // Image is an open image. It is safe for concurrent use; what it holds in memory
@@ -30,7 +32,7 @@ type Image struct {
 
 	metaCache     cache[int64, metaBlock]
 	fragmentCache cache[int, []byte]
-	xattrCache    cache[uint32, []Xattr]
+	xattrCache    cache[uint32, []tree.Xattr]
 	buffers       sync.Pool // *[]byte of BlockSize bytes, for stored blocks
 }
 

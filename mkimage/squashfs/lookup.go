@@ -5,6 +5,8 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+
+	"deltaup/mkimage/tree"
 )
 
 // Lookup finds one path, written as in Node.Path; symbolic links are not followed. It
@@ -14,14 +16,14 @@ func (m *Image) Lookup(path string) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.Type != Directory {
+	if n.Type != tree.Directory {
 		return nil, fmt.Errorf("%w: the root is no directory", ErrCorrupt)
 	}
 	for rest := path; rest != ""; {
 		var name string
 		var below bool
 		name, rest, below = strings.Cut(rest, "/")
-		if n.Type != Directory || below && rest == "" {
+		if n.Type != tree.Directory || below && rest == "" {
 			return nil, fmt.Errorf("%s: %w", quote(path), fs.ErrNotExist)
 		}
 		item, err := m.find(n, name)

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+
+	"deltaup/mkimage/tree"
 )
 
 // manyNames has directories whose listings fill several metadata blocks, and one that begins within
@@ -15,10 +17,10 @@ func manyNames() map[string]*Inode {
 	for i := range 3000 {
 		name := fmt.Sprintf("%06x", uint32(i)*2654435761>>8) + strings.Repeat("n", i%190)
 		for _, dir := range []string{"a/", "b/", ""} {
-			inodes[dir+name] = &Inode{Attr: Attr{Type: FIFO, Mode: 0o644, ModTime: uint32(i)}}
+			inodes[dir+name] = &Inode{Attr: tree.Attr{Type: tree.FIFO, Mode: 0o644, ModTime: uint32(i)}}
 		}
 	}
-	inodes["a/0"] = &Inode{Attr: Attr{Type: FIFO}}
+	inodes["a/0"] = &Inode{Attr: tree.Attr{Type: tree.FIFO}}
 	return inodes
 }
 
@@ -137,7 +139,7 @@ func largeDirectory(tb testing.TB, n int) (m *Image, name func(i int) string) {
 	name = func(i int) string { return fmt.Sprintf("big/entry-%06d", i) }
 	inodes := map[string]*Inode{}
 	for i := range n {
-		inodes[name(i)] = &Inode{Attr: Attr{Type: FIFO, Mode: 0o644, ModTime: uint32(i)}}
+		inodes[name(i)] = &Inode{Attr: tree.Attr{Type: tree.FIFO, Mode: 0o644, ModTime: uint32(i)}}
 	}
 	out := &memory{}
 	newBuilder(tb, out, Params{}).finish(inodes)

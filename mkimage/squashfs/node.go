@@ -3,12 +3,14 @@ package squashfs
 import (
 	"bytes"
 	"fmt"
+
+	"deltaup/mkimage/tree"
 )
 
 // Node is one name in an image, with the inode behind it. It belongs to the image that
 // gave it. Xattrs is shared between nodes and must not be changed.
 type Node struct {
-	Attr
+	tree.Attr
 	Path  string // "" for the root, else slash-separated without leading slash: "usr/bin/env"
 	Inode uint32 // number, from 1 to Info.Inodes; names of one file (hard links) share it
 	Links uint32
@@ -39,9 +41,9 @@ type fileLocation struct {
 // listing as the format counts it, of a symbolic link its target's length.
 func (n *Node) StatSize() int64 {
 	switch n.Type {
-	case Directory:
+	case tree.Directory:
 		return int64(n.dir.size)
-	case Symlink:
+	case tree.Symlink:
 		return int64(len(n.Target))
 	}
 	return n.Size
@@ -82,15 +84,15 @@ func (m *Image) readInode(n *Node) error {
 
 	xattr := noXattr
 	switch t {
-	case Directory:
+	case tree.Directory:
 		xattr, err = n.readDirInode(&again, extended)
-	case Regular:
+	case tree.Regular:
 		xattr, err = m.readRegular(n, &again, extended)
-	case Symlink:
+	case tree.Symlink:
 		xattr, err = n.readSymlink(&again, extended)
-	case BlockDevice, CharDevice:
+	case tree.BlockDevice, tree.CharDevice:
 		xattr, err = n.readDevice(&again, extended)
-	case FIFO, Socket:
+	case tree.FIFO, tree.Socket:
 		xattr, err = n.readIPC(&again, extended)
 	}
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"testing"
+
+	"deltaup/mkimage/tree"
 )
 
 // benchImage has many names and some data, as a root file system has.
@@ -14,12 +16,12 @@ func benchImage(b *testing.B) (m *Image, plain int64) {
 	inodes := map[string]*Inode{}
 	for i := range 20_000 {
 		content := compressible(i, 100+i%100*30)
-		inodes[fmt.Sprintf("usr/share/d%03d/file%05d", i/100, i)] = &Inode{Attr: Attr{Type: Regular, Mode: 0o644}, Data: w.file(content)}
+		inodes[fmt.Sprintf("usr/share/d%03d/file%05d", i/100, i)] = &Inode{Attr: tree.Attr{Type: tree.Regular, Mode: 0o644}, Data: w.file(content)}
 		plain += int64(len(content))
 	}
 	for i := range 20 {
 		content := compressible(i, 1<<20)
-		inodes[fmt.Sprintf("usr/lib/large%02d", i)] = &Inode{Attr: Attr{Type: Regular, Mode: 0o644}, Data: w.file(content)}
+		inodes[fmt.Sprintf("usr/lib/large%02d", i)] = &Inode{Attr: tree.Attr{Type: tree.Regular, Mode: 0o644}, Data: w.file(content)}
 		plain += int64(len(content))
 	}
 	w.finish(inodes)
@@ -52,7 +54,7 @@ func BenchmarkReadAll(b *testing.B) {
 	buf := make([]byte, 128<<10)
 	for b.Loop() {
 		err := m.Walk(func(n *Node) error {
-			if n.Type != Regular {
+			if n.Type != tree.Regular {
 				return nil
 			}
 			f, err := m.File(n)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"deltaup/mkimage/tree"
 )
 
 // openFile opens the image in a file.
@@ -82,10 +84,10 @@ func compareImage(t *testing.T, m *Image, inodes map[string]*Inode, contents map
 			t.Errorf("%q: inode %d, its hard link has %d", p, n.Inode, number)
 		}
 		numbers[in] = n.Inode
-		if in.Type != Directory && uint64(n.Links) != linkCount(inodes, p) {
+		if in.Type != tree.Directory && uint64(n.Links) != linkCount(inodes, p) {
 			t.Errorf("%q: %d links, want %d", p, n.Links, linkCount(inodes, p))
 		}
-		if in.Type != Regular {
+		if in.Type != tree.Regular {
 			continue
 		}
 		if got, err := readAll(m, n); err != nil || !bytes.Equal(got, contents[p]) || n.Size != int64(len(contents[p])) {
@@ -109,13 +111,13 @@ func compareAttr(t *testing.T, p string, n *Node, in *Inode) {
 	if !attrEqual(got, want) {
 		t.Errorf("%q: read %+v, want %+v", p, got, want)
 	}
-	equal := func(a, b Xattr) bool { return a.Name == b.Name && bytes.Equal(a.Value, b.Value) }
+	equal := func(a, b tree.Xattr) bool { return a.Name == b.Name && bytes.Equal(a.Value, b.Value) }
 	if !slices.EqualFunc(n.Xattrs, in.Xattrs, equal) {
 		t.Errorf("%q: read %d attributes that differ from %d", p, len(n.Xattrs), len(in.Xattrs))
 	}
 }
 
-func attrEqual(a, b Attr) bool {
+func attrEqual(a, b tree.Attr) bool {
 	return a.Type == b.Type && a.Mode == b.Mode && a.UID == b.UID && a.GID == b.GID && a.ModTime == b.ModTime &&
 		a.Target == b.Target && a.Major == b.Major && a.Minor == b.Minor
 }
@@ -162,7 +164,7 @@ func tarOf(t testing.TB, inodes map[string]*Inode, contents map[string][]byte) [
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	first := map[*Inode]string{}
-	maps.DeleteFunc(inodes, func(p string, in *Inode) bool { return p == "" || in.Type == Socket })
+	maps.DeleteFunc(inodes, func(p string, in *Inode) bool { return p == "" || in.Type == tree.Socket })
 	for _, p := range slices.Sorted(maps.Keys(inodes)) {
 		in := inodes[p]
 		h := &tar.Header{
@@ -173,15 +175,15 @@ func tarOf(t testing.TB, inodes map[string]*Inode, contents map[string][]byte) [
 			h.Typeflag, h.Linkname = tar.TypeLink, link
 		} else {
 			first[in] = p
-			h.Typeflag = map[Type]byte{Directory: tar.TypeDir, Regular: tar.TypeReg, Symlink: tar.TypeSymlink,
-				BlockDevice: tar.TypeBlock, CharDevice: tar.TypeChar, FIFO: tar.TypeFifo}[in.Type]
+			h.Typeflag = map[tree.Type]byte{tree.Directory: tar.TypeDir, tree.Regular: tar.TypeReg, tree.Symlink: tar.TypeSymlink,
+				tree.BlockDevice: tar.TypeBlock, tree.CharDevice: tar.TypeChar, tree.FIFO: tar.TypeFifo}[in.Type]
 			if len(in.Xattrs) > 0 {
 				h.PAXRecords = map[string]string{}
 			}
 			for _, x := range in.Xattrs {
 				h.PAXRecords["SCHILY.xattr."+x.Name] = string(x.Value)
 			}
-			if in.Type == Regular {
+			if in.Type == tree.Regular {
 				h.Size = int64(len(contents[p]))
 			}
 		}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"deltaup/mkimage/tree"
 )
 
 // countingCodec counts decompressed blocks.
@@ -41,7 +43,7 @@ func writeFiles(t testing.TB, contents map[string][]byte) *Image {
 	b := newBuilder(t, out, Params{BlockSize: BlockSizeMin})
 	inodes := map[string]*Inode{}
 	for _, p := range slices.Sorted(maps.Keys(contents)) {
-		inodes[p] = &Inode{Attr: Attr{Type: Regular, Mode: 0o644}, Data: b.file(contents[p])}
+		inodes[p] = &Inode{Attr: tree.Attr{Type: tree.Regular, Mode: 0o644}, Data: b.file(contents[p])}
 	}
 	b.finish(inodes)
 	m, err := openBytes(out.b)
@@ -154,7 +156,7 @@ func TestReadSparse(t *testing.T) {
 		}
 		d.Lengths, d.Holes = append(d.Lengths, 0), d.Holes+blockSize
 	}
-	b.finish(map[string]*Inode{"f": {Attr: Attr{Type: Regular, Mode: 0o644}, Data: d}})
+	b.finish(map[string]*Inode{"f": {Attr: tree.Attr{Type: tree.Regular, Mode: 0o644}, Data: d}})
 	m, err := openBytes(out.b)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"deltaup/mkimage/tree"
 )
 
 var updateGolden = flag.Bool("update-golden", false, "make testdata/*.squashfs anew, with the machine's mksquashfs")
@@ -40,18 +42,18 @@ func goldenTree() (inodes map[string]*Inode, contents map[string][]byte) {
 		"sparse":   slices.Concat(make([]byte, 2*BlockSizeMin), compressible(2, BlockSizeMin), []byte("end")),
 	}
 	inodes = map[string]*Inode{
-		"bin":      {Attr: Attr{Type: Directory, Mode: 0o755, ModTime: 1700000001}},
-		"bin/tool": {Attr: Attr{Type: Regular, Mode: 0o4755, UID: 7, GID: 100000, ModTime: 1700000002}},
-		"dev":      {Attr: Attr{Type: Directory, Mode: 0o1777, Xattrs: []Xattr{{"user.dir", []byte("d")}}}},
-		"dev/disk": {Attr: Attr{Type: BlockDevice, Mode: 0o660, Major: 8, Minor: 300}},
-		"dev/fifo": {Attr: Attr{Type: FIFO, Mode: 0o644}},
-		"dev/null": {Attr: Attr{Type: CharDevice, Mode: 0o666, Major: 1, Minor: 3, Xattrs: []Xattr{{"trusted.null", []byte{0}}}}},
-		"dir":      {Attr: Attr{Type: Directory, Mode: 0o700}},
-		"empty":    {Attr: Attr{Type: Regular, Mode: 0o600}},
-		"hello":    {Attr: Attr{Type: Regular, Mode: 0o644, Xattrs: []Xattr{{"security.x", []byte("y")}, {"user.large", large}}}},
-		"link":     {Attr: Attr{Type: Symlink, Mode: 0o777, Target: "bin/tool"}},
-		"link-x":   {Attr: Attr{Type: Symlink, Mode: 0o777, Target: "/x", Xattrs: []Xattr{{"trusted.l", []byte("l")}}}},
-		"sparse":   {Attr: Attr{Type: Regular, Mode: 0o644, Xattrs: []Xattr{{"user.large", large}}}},
+		"bin":      {Attr: tree.Attr{Type: tree.Directory, Mode: 0o755, ModTime: 1700000001}},
+		"bin/tool": {Attr: tree.Attr{Type: tree.Regular, Mode: 0o4755, UID: 7, GID: 100000, ModTime: 1700000002}},
+		"dev":      {Attr: tree.Attr{Type: tree.Directory, Mode: 0o1777, Xattrs: []tree.Xattr{{Name: "user.dir", Value: []byte("d")}}}},
+		"dev/disk": {Attr: tree.Attr{Type: tree.BlockDevice, Mode: 0o660, Major: 8, Minor: 300}},
+		"dev/fifo": {Attr: tree.Attr{Type: tree.FIFO, Mode: 0o644}},
+		"dev/null": {Attr: tree.Attr{Type: tree.CharDevice, Mode: 0o666, Major: 1, Minor: 3, Xattrs: []tree.Xattr{{Name: "trusted.null", Value: []byte{0}}}}},
+		"dir":      {Attr: tree.Attr{Type: tree.Directory, Mode: 0o700}},
+		"empty":    {Attr: tree.Attr{Type: tree.Regular, Mode: 0o600}},
+		"hello":    {Attr: tree.Attr{Type: tree.Regular, Mode: 0o644, Xattrs: []tree.Xattr{{Name: "security.x", Value: []byte("y")}, {Name: "user.large", Value: large}}}},
+		"link":     {Attr: tree.Attr{Type: tree.Symlink, Mode: 0o777, Target: "bin/tool"}},
+		"link-x":   {Attr: tree.Attr{Type: tree.Symlink, Mode: 0o777, Target: "/x", Xattrs: []tree.Xattr{{Name: "trusted.l", Value: []byte("l")}}}},
+		"sparse":   {Attr: tree.Attr{Type: tree.Regular, Mode: 0o644, Xattrs: []tree.Xattr{{Name: "user.large", Value: large}}}},
 	}
 	inodes["dir/tool"], contents["dir/tool"] = inodes["bin/tool"], contents["bin/tool"]
 	return inodes, contents
@@ -127,7 +129,7 @@ func readEverything(b []byte, budget int) (digest string, err error) {
 			}
 		}
 		fmt.Fprintf(&out, "%q %d %d %d %+v\n", n.Path, n.Inode, n.Links, n.StatSize(), n.Attr)
-		if n.Type != Regular {
+		if n.Type != tree.Regular {
 			return nil
 		}
 		blocks := 0
@@ -260,7 +262,7 @@ func FuzzDecompress(f *testing.F) {
 		}
 		for _, n := range nodesOf(f, m) {
 			for b, err := range m.Blocks(n) {
-				if n.Type != Regular || err != nil || !b.Compressed {
+				if n.Type != tree.Regular || err != nil || !b.Compressed {
 					continue
 				}
 				stored, err := m.ReadStored(b, nil)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"deltaup/mkimage/tree"
 )
 
 // hostile is an image whose metadata are stored plain, so that tests can change them in place.
@@ -23,18 +25,18 @@ func newHostile(t *testing.T) *hostile {
 	t.Helper()
 	out := &memory{}
 	b := newBuilder(t, out, Params{BlockSize: BlockSizeMin, Compressor: plainCompressor{}})
-	xattrs := []Xattr{{"user.aa", []byte("1")}, {"user.bb", []byte("2")}}
-	shared := &Inode{Attr: Attr{Type: FIFO, Mode: 0o644}}
+	xattrs := []tree.Xattr{{Name: "user.aa", Value: []byte("1")}, {Name: "user.bb", Value: []byte("2")}}
+	shared := &Inode{Attr: tree.Attr{Type: tree.FIFO, Mode: 0o644}}
 	inodes := map[string]*Inode{
-		"aa":       {Attr: Attr{Type: FIFO, Mode: 0o644}},
-		"bb":       {Attr: Attr{Type: FIFO, Mode: 0o644}},
-		"file":     {Attr: Attr{Type: Regular, Mode: 0o644, Xattrs: xattrs}, Data: b.file(noise(1, 2*BlockSizeMin+10))},
-		"link":     {Attr: Attr{Type: Symlink, Mode: 0o777, Target: "target"}},
-		"sub/deep": {Attr: Attr{Type: Directory, Mode: 0o755}},
-		"sub/x":    {Attr: Attr{Type: FIFO, Mode: 0o644}},
-		"y1":       {Attr: Attr{Type: Directory, Mode: 0o755}},
-		"y2":       {Attr: Attr{Type: Directory, Mode: 0o755}},
-		"y3":       {Attr: Attr{Type: Directory, Mode: 0o755}},
+		"aa":       {Attr: tree.Attr{Type: tree.FIFO, Mode: 0o644}},
+		"bb":       {Attr: tree.Attr{Type: tree.FIFO, Mode: 0o644}},
+		"file":     {Attr: tree.Attr{Type: tree.Regular, Mode: 0o644, Xattrs: xattrs}, Data: b.file(noise(1, 2*BlockSizeMin+10))},
+		"link":     {Attr: tree.Attr{Type: tree.Symlink, Mode: 0o777, Target: "target"}},
+		"sub/deep": {Attr: tree.Attr{Type: tree.Directory, Mode: 0o755}},
+		"sub/x":    {Attr: tree.Attr{Type: tree.FIFO, Mode: 0o644}},
+		"y1":       {Attr: tree.Attr{Type: tree.Directory, Mode: 0o755}},
+		"y2":       {Attr: tree.Attr{Type: tree.Directory, Mode: 0o755}},
+		"y3":       {Attr: tree.Attr{Type: tree.Directory, Mode: 0o755}},
 	}
 	for i := range 600 {
 		inodes[fmt.Sprintf("y1/entry%06d", i)] = shared
@@ -121,7 +123,7 @@ func TestHostile(t *testing.T) {
 			put16(e, 2, binary.LittleEndian.Uint16(e[2:])-1)
 		}, "two inodes have the number", ErrCorrupt},
 		{"other inode number", func(h *hostile) { put16(h.entry("bb"), 2, 0x7fff) }, "directory says inode", ErrCorrupt},
-		{"other type", func(h *hostile) { put16(h.entry("bb"), 4, uint16(Socket)) }, "of type 7, inode says", ErrCorrupt},
+		{"other type", func(h *hostile) { put16(h.entry("bb"), 4, uint16(tree.Socket)) }, "of type 7, inode says", ErrCorrupt},
 		{"listing ends early", func(h *hostile) { put16(h.inode("sub"), 24, 10) }, "listing ends within an entry", ErrCorrupt},
 		// the same 600 names three times: more than the table holds
 		{"listing of another", func(h *hostile) {
@@ -227,17 +229,17 @@ func TestUnreasonable(t *testing.T) {
 	images := map[string][]byte{}
 	deep := strings.Repeat(strings.Repeat("d", 250)+"/", pathMax/250+1) + "end"
 	out := &memory{}
-	newBuilder(t, out, Params{}).finish(map[string]*Inode{deep: {Attr: Attr{Type: FIFO}}})
+	newBuilder(t, out, Params{}).finish(map[string]*Inode{deep: {Attr: tree.Attr{Type: tree.FIFO}}})
 	images["paths of more than 16384 bytes"] = out.b
 
-	var sets [2][]Xattr // of which each is small enough, not both in one
+	var sets [2][]tree.Xattr // of which each is small enough, not both in one
 	for i := range uint64(24) {
-		sets[i/12] = append(sets[i/12], Xattr{fmt.Sprintf("user.%02d", i), noise(i, XattrValueMax)})
+		sets[i/12] = append(sets[i/12], tree.Xattr{Name: fmt.Sprintf("user.%02d", i), Value: noise(i, XattrValueMax)})
 	}
 	out = &memory{}
 	newBuilder(t, out, Params{Compressor: plainCompressor{}}).finish(map[string]*Inode{
-		"a": {Attr: Attr{Type: FIFO, Xattrs: sets[0]}},
-		"b": {Attr: Attr{Type: FIFO, Xattrs: sets[1]}},
+		"a": {Attr: tree.Attr{Type: tree.FIFO, Xattrs: sets[0]}},
+		"b": {Attr: tree.Attr{Type: tree.FIFO, Xattrs: sets[1]}},
 	})
 	m, err := openBytes(out.b)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"deltaup/mkimage/tree"
+
 	caleb "github.com/CalebQ42/squashfs"
 )
 
@@ -19,7 +21,7 @@ func sampleTar(t testing.TB) (archive []byte, inodes map[string]*Inode, contents
 	t.Helper()
 	inodes, contents = sample(newBuilder(t, &memory{}, Params{}))
 	contents["code"] = ownCode(t, 300_000)
-	inodes["code"] = &Inode{Attr: Attr{Type: Regular, Mode: 0o755}}
+	inodes["code"] = &Inode{Attr: tree.Attr{Type: tree.Regular, Mode: 0o755}}
 	return tarOf(t, inodes, contents), inodes, contents
 }
 
@@ -131,7 +133,7 @@ func hasFilter(t *testing.T, m *Image) bool {
 func TestReadTar2sqfs(t *testing.T) {
 	_, inodes, contents := sampleTar(t)
 	in := inodes["xattrs"] // its largest value is more than tar2sqfs takes
-	in.Xattrs = slices.DeleteFunc(in.Xattrs, func(x Xattr) bool { return x.Name == "user.larger" })
+	in.Xattrs = slices.DeleteFunc(in.Xattrs, func(x tree.Xattr) bool { return x.Name == "user.larger" })
 	archive := tarOf(t, inodes, contents)
 	for _, args := range []string{"-c gzip", "-c xz -b 16384", "-c zstd -e -T", "-c lz4"} {
 		t.Run(args, func(t *testing.T) {
@@ -155,7 +157,7 @@ func TestCaleb(t *testing.T) {
 			}
 			compared := 0
 			for p, n := range nodesOf(t, m) {
-				if n.Type != Regular || !fs.ValidPath(p) || n.Size == 0 || p == "sparse-all" {
+				if n.Type != tree.Regular || !fs.ValidPath(p) || n.Size == 0 || p == "sparse-all" {
 					continue
 				}
 				got, err := readAll(m, n)

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"sync"
 	"testing"
+
+	"deltaup/mkimage/tree"
 )
 
 // TestReadLargeDirectory walks over a directory of 100,000 and finds names in it.
@@ -33,9 +35,9 @@ func TestReadLargeImage(t *testing.T) {
 	f := imageFile(t) // sparse: takes no room
 	b := newBuilder(t, f, Params{})
 	contents := map[string][]byte{"near": noise(1, 300_000), "far": noise(2, 300_000), "tail": []byte("short")}
-	inodes := map[string]*Inode{"attrs": {Attr: Attr{Type: FIFO, Mode: 0o644, Xattrs: []Xattr{{"trusted.x", []byte("y")}}}}}
+	inodes := map[string]*Inode{"attrs": {Attr: tree.Attr{Type: tree.FIFO, Mode: 0o644, Xattrs: []tree.Xattr{{Name: "trusted.x", Value: []byte("y")}}}}}
 	for _, p := range []string{"near", "far", "tail"} {
-		inodes[p] = &Inode{Attr: Attr{Type: Regular, Mode: 0o644}, Data: b.file(contents[p])}
+		inodes[p] = &Inode{Attr: tree.Attr{Type: tree.Regular, Mode: 0o644}, Data: b.file(contents[p])}
 		b.flush()
 		b.w.end += 3 << 30 // as if so much data had been written
 	}
@@ -59,7 +61,7 @@ func TestConcurrent(t *testing.T) {
 			wg.Go(func() {
 				read := 0
 				err := m.Walk(func(n *Node) error {
-					if n.Type != Regular {
+					if n.Type != tree.Regular {
 						return nil
 					}
 					got, err := readAll(m, n)

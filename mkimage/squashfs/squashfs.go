@@ -34,39 +34,6 @@ const (
 	PadSize   = 4 << 10 // an image ends at a multiple of this
 )
 
-// Type is the kind of an inode, basic and extended alike.
-type Type uint8
-
-// The seven inode types, with the numbers of the on-disk basic types.
-const (
-	Directory Type = iota + 1
-	Regular
-	Symlink
-	BlockDevice
-	CharDevice
-	FIFO
-	Socket
-)
-
-// Xattr is one extended attribute. Name has its prefix: "user.", "trusted." or "security.".
-type Xattr struct {
-	Name  string
-	Value []byte
-}
-
-// Attr is what every inode has.
-type Attr struct {
-	Type    Type
-	Mode    uint16 // permission, set-id and sticky bits only (07777)
-	UID     uint32
-	GID     uint32
-	ModTime uint32 // seconds since 1970
-	Target  string // symbolic links
-	Major   uint32 // devices
-	Minor   uint32
-	Xattrs  []Xattr // sorted by name
-}
-
 // Block is one stored piece of file data: a data block of a file or a fragment block.
 // A block with Length 0 is a hole: Size zero bytes that are stored nowhere.
 type Block struct {

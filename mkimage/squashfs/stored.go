@@ -6,6 +6,8 @@ import (
 	"io"
 	"iter"
 	"slices"
+
+	"deltaup/mkimage/tree"
 )
 
 // Blocks gives a regular file's data blocks in order, holes included, without
@@ -13,7 +15,7 @@ import (
 // sparse file is never in memory. After an error nothing follows.
 func (m *Image) Blocks(n *Node) iter.Seq2[Block, error] {
 	return func(yield func(Block, error) bool) {
-		if n.Type != Regular {
+		if n.Type != tree.Regular {
 			yield(Block{}, fmt.Errorf("blocks of %s: no regular file", quote(n.Path)))
 			return
 		}
@@ -30,7 +32,7 @@ func (m *Image) Blocks(n *Node) iter.Seq2[Block, error] {
 // Fragment tells where the tail of a regular file lies: in which fragment block, and
 // from which of its plain bytes on. The tail is Size modulo the block size bytes long.
 func (m *Image) Fragment(n *Node) (index, offset int, ok bool) {
-	if n.Type != Regular || n.file.fragment == NoFragment || n.Size%int64(m.info.BlockSize) == 0 {
+	if n.Type != tree.Regular || n.file.fragment == NoFragment || n.Size%int64(m.info.BlockSize) == 0 {
 		return 0, 0, false
 	}
 	return int(n.file.fragment), int(n.file.offset), true

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+
+	"deltaup/mkimage/tree"
 )
 
 // pathMax is how long a path may become, in bytes: four times what Linux opens by one name.
@@ -59,7 +61,7 @@ type walker struct {
 
 func (w *walker) visit(n *Node) error {
 	err := w.fn(n)
-	if n.Type != Directory {
+	if n.Type != tree.Directory {
 		return err
 	}
 	if err == fs.SkipDir {
@@ -137,7 +139,7 @@ func (w *walker) meet(n *Node) error {
 	switch {
 	case !met:
 		w.inodes[n.Inode] = n.ref
-	case n.Type == Directory:
+	case n.Type == tree.Directory:
 		return fmt.Errorf("%w: directory %s has a second name", ErrCorrupt, quote(n.Path))
 	case ref != n.ref:
 		return fmt.Errorf("%w: two inodes have the number %d, one of them %s", ErrCorrupt, n.Inode,

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"deltaup/mkimage/tree"
 )
 
 // metaAt gives the plain bytes of a table at a reference; the image is of plainCompressor,
@@ -32,7 +34,7 @@ func TestDirectoryIndex(t *testing.T) {
 		listed := 0
 		for i := range 800 {
 			name := fmt.Sprintf("%08d", i) + strings.Repeat("n", nameLen-8)
-			inodes[name] = &Inode{Attr: Attr{Type: FIFO}}
+			inodes[name] = &Inode{Attr: tree.Attr{Type: tree.FIFO}}
 			listed += dirEntrySize + nameLen
 		}
 		image, sb := plainImage(t, inodes)
@@ -41,7 +43,7 @@ func TestDirectoryIndex(t *testing.T) {
 		if err := unmarshal(b, &root); err != nil {
 			t.Fatal(err)
 		}
-		if typ, extended, err := root.kind(); typ != Directory || !extended || err != nil {
+		if typ, extended, err := root.kind(); typ != tree.Directory || !extended || err != nil {
 			t.Fatalf("root is of type %d", root.Type)
 		}
 		if root.Parent != sb.Inodes+1 {
@@ -81,9 +83,9 @@ func TestRunDelta(t *testing.T) {
 		between int // inodes in a/x, whose inode lies before those of a and b
 		entries int // in the first run of the root
 	}{{32765, 2}, {32766, 1}} {
-		inodes := map[string]*Inode{"b": {Attr: Attr{Type: FIFO}}}
+		inodes := map[string]*Inode{"b": {Attr: tree.Attr{Type: tree.FIFO}}}
 		for i := range c.between {
-			inodes[fmt.Sprintf("a/x/%05d", i)] = &Inode{Attr: Attr{Type: FIFO}}
+			inodes[fmt.Sprintf("a/x/%05d", i)] = &Inode{Attr: tree.Attr{Type: tree.FIFO}}
 		}
 		image, sb := plainImage(t, inodes)
 		var root dirInode

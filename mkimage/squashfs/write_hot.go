@@ -1,6 +1,10 @@
 package squashfs
 
-import "cmp"
+import (
+	"cmp"
+
+	"deltaup/mkimage/tree"
+)
 
 // hotEntry is an entry whose inode is hot.
 type hotEntry struct{ e, parent *Entry }
@@ -26,8 +30,8 @@ func (f *finisher) warm(e, parent *Entry) {
 func (f *finisher) compareHot(a, b hotEntry) int {
 	x, y := f.node(a.e.Inode), f.node(b.e.Inode)
 	i, j := f.numbers[a.e.Inode], f.numbers[b.e.Inode]
-	switch isDir := a.e.Inode.Type == Directory; {
-	case isDir != (b.e.Inode.Type == Directory):
+	switch isDir := a.e.Inode.Type == tree.Directory; {
+	case isDir != (b.e.Inode.Type == tree.Directory):
 		if isDir {
 			return 1
 		}

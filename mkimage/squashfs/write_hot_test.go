@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"deltaup/mkimage/tree"
 )
 
 // hotTree has 40 folders of 100 files, of which three are hot, and a hard link to one of them.
@@ -12,7 +14,7 @@ func hotTree(hot ...string) map[string]*Inode {
 	inodes := make(map[string]*Inode)
 	for i := range 40 {
 		for j := range 100 {
-			inodes[fmt.Sprintf("d%02d/sub/f%02d", i, j)] = &Inode{Attr: Attr{Type: FIFO, Mode: uint16(i), ModTime: uint32(j)}}
+			inodes[fmt.Sprintf("d%02d/sub/f%02d", i, j)] = &Inode{Attr: tree.Attr{Type: tree.FIFO, Mode: uint16(i), ModTime: uint32(j)}}
 		}
 	}
 	for i, p := range hot {
@@ -54,7 +56,7 @@ func TestHotInodes(t *testing.T) {
 		t.Errorf("listings at %d", listings)
 	}
 	for _, n := range all[:len(all)-6] {
-		if n.Type == Directory && int64(n.dir.start) >= listings[0] {
+		if n.Type == tree.Directory && int64(n.dir.start) >= listings[0] {
 			t.Errorf("the listing of %q lies among the hot ones", n.Path)
 		}
 	}

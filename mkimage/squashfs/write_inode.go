@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"deltaup/mkimage/tree"
 )
 
 // targetMax is the longest symbolic link that Linux follows, in bytes; PATH_MAX less its zero byte.
@@ -17,24 +19,24 @@ func (f *finisher) checkInode(in *Inode) error {
 	if in.Mode&^0o7777 != 0 {
 		return fmt.Errorf("mode %#o has bits beyond 07777", in.Mode)
 	}
-	if in.Data != nil && in.Type != Regular {
+	if in.Data != nil && in.Type != tree.Regular {
 		return errors.New("data of what is no regular file")
 	}
 	switch in.Type {
-	case Directory, FIFO, Socket:
+	case tree.Directory, tree.FIFO, tree.Socket:
 		return nil
-	case Regular:
+	case tree.Regular:
 		if in.Data != nil {
 			return f.checkData(in.Data)
 		}
 		return nil
-	case Symlink:
+	case tree.Symlink:
 		if n := len(in.Target); n == 0 || n > targetMax || strings.Contains(in.Target, "\x00") {
 			return fmt.Errorf("symbolic link's target of %d bytes, want 1 to %d without zero bytes",
 				n, targetMax)
 		}
 		return nil
-	case BlockDevice, CharDevice:
+	case tree.BlockDevice, tree.CharDevice:
 		if in.Major > MajorMax || in.Minor > MinorMax {
 			return fmt.Errorf("device %d:%d, at most %d:%d", in.Major, in.Minor, MajorMax, MinorMax)
 		}
@@ -102,7 +104,7 @@ func (f *finisher) header(in *Inode, extended bool) inodeHeader {
 
 // writeInode writes the record of anything but a directory, the basic one where it suffices.
 func (f *finisher) writeInode(in *Inode) error {
-	if in.Type == Regular {
+	if in.Type == tree.Regular {
 		return f.writeFile(in)
 	}
 	n := f.node(in)
@@ -110,11 +112,11 @@ func (f *finisher) writeInode(in *Inode) error {
 	h := f.header(in, extended)
 	b := f.record[:0]
 	switch in.Type {
-	case Symlink:
+	case tree.Symlink:
 		b = marshal(b,
 			&symlinkInode{inodeHeader: h, Links: n.links, Length: uint32(len(in.Target))})
 		b = append(b, in.Target...)
-	case BlockDevice, CharDevice:
+	case tree.BlockDevice, tree.CharDevice:
 		b = marshal(b,
 			&deviceInode{inodeHeader: h, Links: n.links, Device: makeDevice(in.Major, in.Minor)})
 	default:

@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"deltaup/mkimage/tree"
 )
 
 // finisher writes the metadata of one image. plan numbers and checks everything;
@@ -49,18 +51,18 @@ func (f *finisher) node(in *Inode) *node { return &f.nodes[f.numbers[in]-1] }
 
 // plan walks the tree in path order, checks it and gives numbers to inodes, owners and xattr sets.
 func (f *finisher) plan(root *Entry) error {
-	if root == nil || root.Inode == nil || root.Inode.Type != Directory {
+	if root == nil || root.Inode == nil || root.Inode.Type != tree.Directory {
 		return errors.New("the root is no directory")
 	}
 	return walk(root, func(e, parent *Entry) error {
 		if e.Inode == nil {
 			return errors.New("no inode")
 		}
-		if parent != nil && e.Inode.Type == Directory {
+		if parent != nil && e.Inode.Type == tree.Directory {
 			f.node(parent.Inode).links++
 		}
 		if number, seen := f.numbers[e.Inode]; seen {
-			if e.Inode.Type == Directory {
+			if e.Inode.Type == tree.Directory {
 				return errors.New("a directory with two names")
 			}
 			f.nodes[number-1].links++
@@ -85,7 +87,7 @@ func (f *finisher) add(in *Inode) (err error) {
 		return errors.New("too many inodes")
 	}
 	n := node{links: 1}
-	if in.Type == Directory {
+	if in.Type == tree.Directory {
 		n.links = 2
 	} else {
 		n.hot = in.Hot
@@ -109,7 +111,7 @@ const linuxNameMax = 255
 
 // checkChildren checks the names in a directory.
 func checkChildren(e *Entry) error {
-	if len(e.Children) > 0 && e.Inode.Type != Directory {
+	if len(e.Children) > 0 && e.Inode.Type != tree.Directory {
 		return errors.New("entries below what is no directory")
 	}
 	for i := range e.Children {
@@ -223,7 +225,7 @@ func (f *finisher) writeEntry(e, parent *Entry) error {
 		return nil
 	}
 	n.written = true
-	if e.Inode.Type == Directory {
+	if e.Inode.Type == tree.Directory {
 		return f.writeDir(e, parent)
 	}
 	n.ref = f.inodes.ref()

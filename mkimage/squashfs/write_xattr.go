@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+
+	"deltaup/mkimage/tree"
 )
 
 // xattrInlineMax is the size from which on, in bytes, a value that was seen before
@@ -28,7 +30,7 @@ func (x *xattrWriter) init(c Compressor) {
 }
 
 // add returns the index of a set, noXattr for the empty one.
-func (x *xattrWriter) add(set []Xattr) (uint32, error) {
+func (x *xattrWriter) add(set []tree.Xattr) (uint32, error) {
 	if len(set) == 0 {
 		return noXattr, nil
 	}
@@ -54,7 +56,7 @@ func (x *xattrWriter) add(set []Xattr) (uint32, error) {
 }
 
 // checkXattrs checks what the format can't hold or Linux would refuse.
-func checkXattrs(set []Xattr) error {
+func checkXattrs(set []tree.Xattr) error {
 	total := 0
 	for i, a := range set {
 		total += len(a.Name) + len(a.Value)
@@ -83,7 +85,7 @@ func checkXattrs(set []Xattr) error {
 }
 
 // xattrSetKey is equal for equal sets only.
-func xattrSetKey(set []Xattr) (key [sha256.Size]byte) {
+func xattrSetKey(set []tree.Xattr) (key [sha256.Size]byte) {
 	h := sha256.New()
 	var length [8]byte
 	for _, a := range set {
@@ -98,7 +100,7 @@ func xattrSetKey(set []Xattr) (key [sha256.Size]byte) {
 }
 
 // writePair writes one attribute and returns the plain bytes that it took.
-func (x *xattrWriter) writePair(a *Xattr) (int, error) {
+func (x *xattrWriter) writePair(a *tree.Xattr) (int, error) {
 	prefix, rest, _ := splitXattr(a.Name)
 	key := xattrKey{Type: prefix, NameSize: uint16(len(rest))}
 	value := a.Value

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+
+	"deltaup/mkimage/tree"
 )
 
 // Compressor compresses data of one image. Its methods are called from one goroutine at a time.
@@ -43,7 +45,7 @@ type Data struct {
 
 // Inode is one object of the tree. Hard links are several entries with the same *Inode.
 type Inode struct {
-	Attr
+	tree.Attr
 	Data *Data // regular files; nil for an empty one
 	// not 0: lies with all that is hot at the end of the inode table, in ascending order; not for
 	// directories, which follow from what is in them

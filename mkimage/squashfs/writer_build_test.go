@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"deltaup/mkimage/tree"
+
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -149,12 +151,12 @@ func (b *builder) finish(inodes map[string]*Inode) (size int64) {
 
 // makeTree makes nested entries of paths; "" is the root.
 func makeTree(inodes map[string]*Inode) *Entry {
-	all := map[string]*Inode{"": {Attr: Attr{Type: Directory, Mode: 0o755}}}
+	all := map[string]*Inode{"": {Attr: tree.Attr{Type: tree.Directory, Mode: 0o755}}}
 	for p, in := range inodes {
 		all[p] = in
 		for dir := path.Dir(p); p != "" && dir != "."; dir = path.Dir(dir) {
 			if all[dir] == nil && inodes[dir] == nil {
-				all[dir] = &Inode{Attr: Attr{Type: Directory, Mode: 0o755}}
+				all[dir] = &Inode{Attr: tree.Attr{Type: tree.Directory, Mode: 0o755}}
 			}
 		}
 	}

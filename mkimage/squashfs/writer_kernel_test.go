@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"deltaup/mkimage/tree"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -59,12 +61,12 @@ func mountImage(t *testing.T, image string) (dir string) {
 // linkCount is how many names an inode has; directories: 2 and their subdirectories.
 func linkCount(inodes map[string]*Inode, p string) (n uint64) {
 	for other, in := range inodes {
-		if inodes[p].Type != Directory && in == inodes[p] || inodes[p].Type == Directory && in.Type == Directory &&
+		if inodes[p].Type != tree.Directory && in == inodes[p] || inodes[p].Type == tree.Directory && in.Type == tree.Directory &&
 			other != "" && strings.TrimPrefix(path.Dir(other), ".") == p {
 			n++
 		}
 	}
-	if inodes[p].Type == Directory {
+	if inodes[p].Type == tree.Directory {
 		n += 2
 	}
 	return n
@@ -103,12 +105,12 @@ func compareKernel(t *testing.T, p string, in *Inode, content []byte) (st unix.S
 		t.Errorf("lstat %s: %v", p, err)
 		return st
 	}
-	format := map[Type]uint32{Directory: unix.S_IFDIR, Regular: unix.S_IFREG, Symlink: unix.S_IFLNK, BlockDevice: unix.S_IFBLK, CharDevice: unix.S_IFCHR, FIFO: unix.S_IFIFO, Socket: unix.S_IFSOCK}
+	format := map[tree.Type]uint32{tree.Directory: unix.S_IFDIR, tree.Regular: unix.S_IFREG, tree.Symlink: unix.S_IFLNK, tree.BlockDevice: unix.S_IFBLK, tree.CharDevice: unix.S_IFCHR, tree.FIFO: unix.S_IFIFO, tree.Socket: unix.S_IFSOCK}
 	if st.Mode != format[in.Type]|uint32(in.Mode) || st.Uid != in.UID || st.Gid != in.GID || int64(st.Mtim.Sec) != int64(in.ModTime) {
 		t.Errorf("%s: kernel says %+v, want %+v", p, st, in.Attr)
 	}
 	switch in.Type {
-	case Regular:
+	case tree.Regular:
 		got, err := os.ReadFile(p)
 		if err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%s: kernel reads %d bytes that differ from %d (%v)", p, len(got), len(content), err)
@@ -116,11 +118,11 @@ func compareKernel(t *testing.T, p string, in *Inode, content []byte) (st unix.S
 		if in.Data != nil && in.Data.Holes > 0 && st.Blocks != (st.Size-in.Data.Holes+511)/512 {
 			t.Errorf("%s: kernel says %d blocks of 512, %d bytes are in holes", p, st.Blocks, in.Data.Holes)
 		}
-	case Symlink:
+	case tree.Symlink:
 		if got, err := os.Readlink(p); err != nil || got != in.Target {
 			t.Errorf("%s: kernel says target %s, want %s (%v)", p, got, in.Target, err)
 		}
-	case BlockDevice, CharDevice:
+	case tree.BlockDevice, tree.CharDevice:
 		if unix.Major(st.Rdev) != in.Major || unix.Minor(st.Rdev) != in.Minor {
 			t.Errorf("%s: kernel says device %#x, want %d:%d", p, st.Rdev, in.Major, in.Minor)
 		}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"deltaup/mkimage/tree"
 )
 
 // runTool runs a foreign program. Without it the test is skipped, unless all tests were asked for.
@@ -53,48 +55,48 @@ func sample(b *builder) (inodes map[string]*Inode, contents map[string][]byte) {
 		"linked":        noise(4, blockSize+1),
 		"xattrs":        []byte("with attributes"),
 	}
-	in := func(a Attr) *Inode {
+	in := func(a tree.Attr) *Inode {
 		a.ModTime += 1700000000
 		return &Inode{Attr: a}
 	}
 	inodes = map[string]*Inode{
-		"":           in(Attr{Type: Directory, Mode: 0o755, ModTime: 1}),
-		"bin":        in(Attr{Type: Directory, Mode: 0o750, UID: 7, GID: 8, ModTime: 2}),
-		"bin/tool":   in(Attr{Type: Regular, Mode: 0o755}),
-		"bin/setuid": in(Attr{Type: Regular, Mode: 0o4755, GID: 4294967294}),
-		"empty":      in(Attr{Type: Regular, Mode: 0o600}),
-		"exact":      in(Attr{Type: Regular, Mode: 0o644}),
-		"etc/small":  in(Attr{Type: Regular, Mode: 0o644, UID: 100000, GID: 100001}),
-		"etc/small-too": in(Attr{Type: Regular, Mode: 0o444, Xattrs: []Xattr{
-			{"security.capability", capability},
-			{"user.large", large},
+		"":           in(tree.Attr{Type: tree.Directory, Mode: 0o755, ModTime: 1}),
+		"bin":        in(tree.Attr{Type: tree.Directory, Mode: 0o750, UID: 7, GID: 8, ModTime: 2}),
+		"bin/tool":   in(tree.Attr{Type: tree.Regular, Mode: 0o755}),
+		"bin/setuid": in(tree.Attr{Type: tree.Regular, Mode: 0o4755, GID: 4294967294}),
+		"empty":      in(tree.Attr{Type: tree.Regular, Mode: 0o600}),
+		"exact":      in(tree.Attr{Type: tree.Regular, Mode: 0o644}),
+		"etc/small":  in(tree.Attr{Type: tree.Regular, Mode: 0o644, UID: 100000, GID: 100001}),
+		"etc/small-too": in(tree.Attr{Type: tree.Regular, Mode: 0o444, Xattrs: []tree.Xattr{
+			{Name: "security.capability", Value: capability},
+			{Name: "user.large", Value: large},
 		}}),
-		"etc/link":       in(Attr{Type: Symlink, Mode: 0o777, Target: "../bin/tool"}),
-		"etc/link-xattr": in(Attr{Type: Symlink, Mode: 0o777, Target: strings.Repeat("x/", 2047) + "y", Xattrs: []Xattr{{"trusted.link", []byte("of a link")}}}),
-		"etc/dangling":   in(Attr{Type: Symlink, Mode: 0o777, Target: "/no/such file"}),
-		"sparse":         in(Attr{Type: Regular, Mode: 0o644}),
-		"sparse-all":     in(Attr{Type: Regular, Mode: 0o644}),
-		"linked":         in(Attr{Type: Regular, Mode: 0o640}),
-		"xattrs": in(Attr{Type: Regular, Mode: 0o644, Xattrs: []Xattr{
-			{"security.capability", capability},
-			{"trusted.t", []byte{0, 1, 2}},
-			{"user.empty", nil},
-			{"user.large", large},
-			{"user.larger", noise(8, 1<<16)},
+		"etc/link":       in(tree.Attr{Type: tree.Symlink, Mode: 0o777, Target: "../bin/tool"}),
+		"etc/link-xattr": in(tree.Attr{Type: tree.Symlink, Mode: 0o777, Target: strings.Repeat("x/", 2047) + "y", Xattrs: []tree.Xattr{{Name: "trusted.link", Value: []byte("of a link")}}}),
+		"etc/dangling":   in(tree.Attr{Type: tree.Symlink, Mode: 0o777, Target: "/no/such file"}),
+		"sparse":         in(tree.Attr{Type: tree.Regular, Mode: 0o644}),
+		"sparse-all":     in(tree.Attr{Type: tree.Regular, Mode: 0o644}),
+		"linked":         in(tree.Attr{Type: tree.Regular, Mode: 0o640}),
+		"xattrs": in(tree.Attr{Type: tree.Regular, Mode: 0o644, Xattrs: []tree.Xattr{
+			{Name: "security.capability", Value: capability},
+			{Name: "trusted.t", Value: []byte{0, 1, 2}},
+			{Name: "user.empty", Value: nil},
+			{Name: "user.large", Value: large},
+			{Name: "user.larger", Value: noise(8, 1<<16)},
 		}}),
-		"bin/sub":      in(Attr{Type: Directory, Mode: 0o755}),
-		"bin/sub/a":    in(Attr{Type: Directory, Mode: 0o700}),
-		"bin/sub/b":    in(Attr{Type: Directory, Mode: 0o711}),
-		"xattr-dir":    in(Attr{Type: Directory, Mode: 0o1777, Xattrs: []Xattr{{"user.dir", []byte("d")}}}),
-		"dev/null":     in(Attr{Type: CharDevice, Mode: 0o666, Major: 1, Minor: 3}),
-		"dev/big":      in(Attr{Type: CharDevice, Mode: 0o600, Major: MajorMax, Minor: MinorMax}),
-		"dev/disk":     in(Attr{Type: BlockDevice, Mode: 0o660, Major: 8, Minor: 300, Xattrs: []Xattr{{"trusted.disk", []byte("x")}}}),
-		"dev/fifo":     in(Attr{Type: FIFO, Mode: 0o644}),
-		"dev/fifo-x":   in(Attr{Type: FIFO, Mode: 0o644, Xattrs: []Xattr{{"trusted.fifo", []byte("x")}}}),
-		"dev/sock":     in(Attr{Type: Socket, Mode: 0o755}),
-		"dev/sock-x":   in(Attr{Type: Socket, Mode: 0o755, Xattrs: []Xattr{{"trusted.sock", []byte("x")}}}),
-		"odd/\xff\n é": in(Attr{Type: Regular, Mode: 0o644}),
-		"odd/" + strings.Repeat("n", linuxNameMax): in(Attr{Type: Regular, Mode: 0o644}),
+		"bin/sub":      in(tree.Attr{Type: tree.Directory, Mode: 0o755}),
+		"bin/sub/a":    in(tree.Attr{Type: tree.Directory, Mode: 0o700}),
+		"bin/sub/b":    in(tree.Attr{Type: tree.Directory, Mode: 0o711}),
+		"xattr-dir":    in(tree.Attr{Type: tree.Directory, Mode: 0o1777, Xattrs: []tree.Xattr{{Name: "user.dir", Value: []byte("d")}}}),
+		"dev/null":     in(tree.Attr{Type: tree.CharDevice, Mode: 0o666, Major: 1, Minor: 3}),
+		"dev/big":      in(tree.Attr{Type: tree.CharDevice, Mode: 0o600, Major: MajorMax, Minor: MinorMax}),
+		"dev/disk":     in(tree.Attr{Type: tree.BlockDevice, Mode: 0o660, Major: 8, Minor: 300, Xattrs: []tree.Xattr{{Name: "trusted.disk", Value: []byte("x")}}}),
+		"dev/fifo":     in(tree.Attr{Type: tree.FIFO, Mode: 0o644}),
+		"dev/fifo-x":   in(tree.Attr{Type: tree.FIFO, Mode: 0o644, Xattrs: []tree.Xattr{{Name: "trusted.fifo", Value: []byte("x")}}}),
+		"dev/sock":     in(tree.Attr{Type: tree.Socket, Mode: 0o755}),
+		"dev/sock-x":   in(tree.Attr{Type: tree.Socket, Mode: 0o755, Xattrs: []tree.Xattr{{Name: "trusted.sock", Value: []byte("x")}}}),
+		"odd/\xff\n é": in(tree.Attr{Type: tree.Regular, Mode: 0o644}),
+		"odd/" + strings.Repeat("n", linuxNameMax): in(tree.Attr{Type: tree.Regular, Mode: 0o644}),
 	}
 	for _, p := range slices.Sorted(maps.Keys(contents)) {
 		inodes[p].Data = b.file(contents[p])
@@ -127,7 +129,7 @@ func TestUnsquashfs(t *testing.T) {
 		name, target, _ := strings.Cut(m[5], " -> ")
 		listed[name] = append(m[1:5], target)
 	}
-	letter := map[Type]string{Directory: "d", Regular: "-", Symlink: "l", BlockDevice: "b", CharDevice: "c", FIFO: "p", Socket: "s"}
+	letter := map[tree.Type]string{tree.Directory: "d", tree.Regular: "-", tree.Symlink: "l", tree.BlockDevice: "b", tree.CharDevice: "c", tree.FIFO: "p", tree.Socket: "s"}
 	for p, in := range inodes {
 		got := listed[p]
 		if strings.Contains(p, "\n") || p == "" {
@@ -140,9 +142,9 @@ func TestUnsquashfs(t *testing.T) {
 		modTime := time.Unix(int64(in.ModTime), 0).UTC().Format("2006-01-02 15:04")
 		want := []string{letter[in.Type], fmt.Sprintf("%d/%d", in.UID, in.GID), got[2], modTime, in.Target}
 		switch in.Type {
-		case Regular:
+		case tree.Regular:
 			want[2] = fmt.Sprint(len(contents[p]))
-		case CharDevice:
+		case tree.CharDevice:
 			if in.Minor < 256 { // unsquashfs lists others wrongly
 				want[2] = fmt.Sprintf("%d,%d", in.Major, in.Minor)
 				got[2] = strings.ReplaceAll(got[2], " ", "")
@@ -172,7 +174,7 @@ func TestSqfs2tar(t *testing.T) {
 
 func compareTar(t *testing.T, archive []byte, inodes map[string]*Inode, contents map[string][]byte) {
 	t.Helper()
-	flag := map[Type]byte{Directory: tar.TypeDir, Regular: tar.TypeReg, Symlink: tar.TypeSymlink, BlockDevice: tar.TypeBlock, CharDevice: tar.TypeChar, FIFO: tar.TypeFifo}
+	flag := map[tree.Type]byte{tree.Directory: tar.TypeDir, tree.Regular: tar.TypeReg, tree.Symlink: tar.TypeSymlink, tree.BlockDevice: tar.TypeBlock, tree.CharDevice: tar.TypeChar, tree.FIFO: tar.TypeFifo}
 	seen := map[string]*Inode{}
 	r := tar.NewReader(bytes.NewReader(archive))
 	for {
@@ -199,7 +201,7 @@ func compareTar(t *testing.T, archive []byte, inodes map[string]*Inode, contents
 			t.Errorf("%s: sqfs2tar says %+v, want %+v", p, h, in.Attr)
 		}
 		got, err := io.ReadAll(r)
-		if err != nil || in.Type == Regular && !bytes.Equal(got, contents[p]) {
+		if err != nil || in.Type == tree.Regular && !bytes.Equal(got, contents[p]) {
 			t.Errorf("%s: content of %d bytes differs (%v), want %d", p, len(got), err, len(contents[p]))
 		}
 		for _, a := range in.Xattrs {
@@ -209,7 +211,7 @@ func compareTar(t *testing.T, archive []byte, inodes map[string]*Inode, contents
 		}
 	}
 	for p, in := range inodes {
-		if p != "" && in.Type != Socket && seen[p] == nil {
+		if p != "" && in.Type != tree.Socket && seen[p] == nil {
 			t.Errorf("%s: not in the tar of sqfs2tar", p)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"deltaup/mkimage/tree"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -22,9 +24,9 @@ func TestLargeDirectory(t *testing.T) {
 	inodes := map[string]*Inode{}
 	name := func(i int) string { return fmt.Sprintf("big/entry-%06d-%s", i, strings.Repeat("x", i%40)) }
 	for i := range n {
-		inodes[name(i)] = &Inode{Attr: Attr{Type: Regular, Mode: 0o644, UID: uint32(i % 100), ModTime: uint32(i)}}
+		inodes[name(i)] = &Inode{Attr: tree.Attr{Type: tree.Regular, Mode: 0o644, UID: uint32(i % 100), ModTime: uint32(i)}}
 	}
-	inodes["big/zz-last"] = &Inode{Attr: Attr{Type: Symlink, Mode: 0o777, Target: "x"}}
+	inodes["big/zz-last"] = &Inode{Attr: tree.Attr{Type: tree.Symlink, Mode: 0o777, Target: "x"}}
 	inodes["tiny/a"] = inodes[name(0)] // numbers far apart under one parent
 	inodes["tiny/b"] = inodes[name(n-1)]
 	inodes["tiny/c"] = inodes[name(1)]
@@ -69,7 +71,7 @@ func TestLargeDirectory(t *testing.T) {
 func TestIDs(t *testing.T) {
 	inodes := map[string]*Inode{}
 	for i := range IDsMax { // with the root's 0
-		inodes[fmt.Sprintf("d%03d/f%05d", i>>8, i)] = &Inode{Attr: Attr{Type: FIFO, UID: uint32(i), GID: uint32(i/2) << 1}}
+		inodes[fmt.Sprintf("d%03d/f%05d", i>>8, i)] = &Inode{Attr: tree.Attr{Type: tree.FIFO, UID: uint32(i), GID: uint32(i/2) << 1}}
 	}
 	f := imageFile(t)
 	newBuilder(t, f, Params{}).finish(inodes)
@@ -83,7 +85,7 @@ func TestIDs(t *testing.T) {
 		}
 	})
 
-	inodes["e"] = &Inode{Attr: Attr{Type: FIFO, UID: 1 << 31}}
+	inodes["e"] = &Inode{Attr: tree.Attr{Type: tree.FIFO, UID: 1 << 31}}
 	out := &memory{}
 	_, err := newBuilder(t, out, Params{}).w.Finish(makeTree(inodes))
 	if err == nil || !strings.Contains(err.Error(), "more than 65535 distinct owners") || !strings.Contains(err.Error(), `"e"`) {
@@ -112,7 +114,7 @@ func TestLargeSparseFile(t *testing.T) {
 	}
 	end := b.file(tail)
 	d.Fragment, d.Offset, d.Size = end.Fragment, end.Offset, blocks*blockSize+int64(len(tail))
-	in := &Inode{Attr: Attr{Type: Regular, Mode: 0o644}, Data: d}
+	in := &Inode{Attr: tree.Attr{Type: tree.Regular, Mode: 0o644}, Data: d}
 	b.finish(map[string]*Inode{"large": in})
 
 	if s := string(runTool(t, "unsquashfs", "-lln", f.Name())); !strings.Contains(s, fmt.Sprintf(" %d ", d.Size)) {
@@ -150,7 +152,7 @@ func TestLargeImage(t *testing.T) {
 	const blocks = 5 << 10 // 5 GiB
 	f := imageFile(t)
 	b := newBuilder(t, f, Params{BlockSize: blockSize})
-	regular := func(d *Data) *Inode { return &Inode{Attr: Attr{Type: Regular, Mode: 0o644}, Data: d} }
+	regular := func(d *Data) *Inode { return &Inode{Attr: tree.Attr{Type: tree.Regular, Mode: 0o644}, Data: d} }
 	contents := map[string][]byte{"near": noise(1, 3_000_000), "far": noise(2, 3_000_000), "tail": []byte("short")}
 	inodes := map[string]*Inode{"near": regular(b.file(contents["near"]))}
 	// As if so many blocks of zeros had been written plain; the image file is sparse.
@@ -162,7 +164,7 @@ func TestLargeImage(t *testing.T) {
 	inodes["far"] = regular(b.file(contents["far"]))
 	b.flush()
 	inodes["tail"] = regular(b.file(contents["tail"]))
-	inodes["attrs"] = &Inode{Attr: Attr{Type: FIFO, Mode: 0o644, Xattrs: []Xattr{{"trusted.x", []byte("y")}}}}
+	inodes["attrs"] = &Inode{Attr: tree.Attr{Type: tree.FIFO, Mode: 0o644, Xattrs: []tree.Xattr{{Name: "trusted.x", Value: []byte("y")}}}}
 	inodes["dense"] = regular(dense)
 	if size := b.finish(inodes); size < dense.Size {
 		t.Fatalf("the image has %d bytes, want more than %d", size, dense.Size)
@@ -200,8 +202,8 @@ func TestLargeImage(t *testing.T) {
 // TestDeepTree finishes a tree that is deeper than any recursion should be.
 func TestDeepTree(t *testing.T) {
 	const depth = 4000
-	newDir := func() *Inode { return &Inode{Attr: Attr{Type: Directory, Mode: 0o755}} }
-	e := Entry{Name: "bottom", Inode: &Inode{Attr: Attr{Type: FIFO, Mode: 0o644}}}
+	newDir := func() *Inode { return &Inode{Attr: tree.Attr{Type: tree.Directory, Mode: 0o755}} }
+	e := Entry{Name: "bottom", Inode: &Inode{Attr: tree.Attr{Type: tree.FIFO, Mode: 0o644}}}
 	for range depth {
 		e = Entry{Name: "d", Inode: newDir(), Children: []Entry{e}}
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"deltaup/mkimage/tree"
 )
 
 // TestDeterministic builds the same tree twice, over different garbage.
@@ -68,7 +70,7 @@ func TestWriteErrors(t *testing.T) {
 		if _, err := w.WriteFragment(make([]byte, 100), true); err != nil {
 			return err
 		}
-		file := &Inode{Attr: Attr{Type: Regular}, Data: &Data{Start: at, Lengths: []uint32{100}, Fragment: NoFragment, Size: 4096}}
+		file := &Inode{Attr: tree.Attr{Type: tree.Regular}, Data: &Data{Start: at, Lengths: []uint32{100}, Fragment: NoFragment, Size: 4096}}
 		_, err = w.Finish(makeTree(map[string]*Inode{"f": file}))
 		return err
 	}
@@ -124,18 +126,18 @@ func TestXattrSets(t *testing.T) {
 	x.init(plainCompressor{})
 	large := noise(1, 5000)
 	for i, c := range []struct {
-		set   []Xattr
+		set   []tree.Xattr
 		id    uint32
 		plain int // bytes that the set took
 	}{
 		{nil, noXattr, 0},
-		{[]Xattr{{"user.a", large}}, 0, 4 + 1 + 4 + 5000},
-		{[]Xattr{{"user.a", large}}, 0, 0},
-		{[]Xattr{{"user.b", large}}, 1, 4 + 1 + 4 + 8},
-		{[]Xattr{{"user.a", large}, {"user.b", large}}, 2, 2 * (4 + 1 + 4 + 8)},
-		{[]Xattr{{"trusted.a", []byte("small")}}, 3, 4 + 1 + 4 + 5},
-		{[]Xattr{{"security.a", []byte("small")}}, 4, 4 + 1 + 4 + 5},
-		{[]Xattr{{"user.a", nil}}, 5, 4 + 1 + 4},
+		{[]tree.Xattr{{Name: "user.a", Value: large}}, 0, 4 + 1 + 4 + 5000},
+		{[]tree.Xattr{{Name: "user.a", Value: large}}, 0, 0},
+		{[]tree.Xattr{{Name: "user.b", Value: large}}, 1, 4 + 1 + 4 + 8},
+		{[]tree.Xattr{{Name: "user.a", Value: large}, {Name: "user.b", Value: large}}, 2, 2 * (4 + 1 + 4 + 8)},
+		{[]tree.Xattr{{Name: "trusted.a", Value: []byte("small")}}, 3, 4 + 1 + 4 + 5},
+		{[]tree.Xattr{{Name: "security.a", Value: []byte("small")}}, 4, 4 + 1 + 4 + 5},
+		{[]tree.Xattr{{Name: "user.a", Value: nil}}, 5, 4 + 1 + 4},
 	} {
 		before := x.pairs.ref()
 		id, err := x.add(c.set)
@@ -158,9 +160,11 @@ func TestXattrSets(t *testing.T) {
 // TestRefusedTrees gives trees that the format or Linux does not permit.
 func TestRefusedTrees(t *testing.T) {
 	const blockSize = BlockSizeMin
-	dir := &Inode{Attr: Attr{Type: Directory}}
-	fifo := &Inode{Attr: Attr{Type: FIFO}}
-	in := func(a Attr) *Entry { return &Entry{Inode: dir, Children: []Entry{{Name: "x", Inode: &Inode{Attr: a}}}} }
+	dir := &Inode{Attr: tree.Attr{Type: tree.Directory}}
+	fifo := &Inode{Attr: tree.Attr{Type: tree.FIFO}}
+	in := func(a tree.Attr) *Entry {
+		return &Entry{Inode: dir, Children: []Entry{{Name: "x", Inode: &Inode{Attr: a}}}}
+	}
 	names := func(names ...string) *Entry {
 		e := &Entry{Inode: dir}
 		for _, n := range names {
@@ -169,12 +173,12 @@ func TestRefusedTrees(t *testing.T) {
 		return e
 	}
 	file := func(d Data) *Entry {
-		return &Entry{Inode: dir, Children: []Entry{{Name: "x", Inode: &Inode{Attr: Attr{Type: Regular}, Data: &d}}}}
+		return &Entry{Inode: dir, Children: []Entry{{Name: "x", Inode: &Inode{Attr: tree.Attr{Type: tree.Regular}, Data: &d}}}}
 	}
-	xattr := func(set ...Xattr) *Entry { return in(Attr{Type: FIFO, Xattrs: set}) }
-	var many []Xattr
+	xattr := func(set ...tree.Xattr) *Entry { return in(tree.Attr{Type: tree.FIFO, Xattrs: set}) }
+	var many []tree.Xattr
 	for i := range 17 {
-		many = append(many, Xattr{fmt.Sprintf("user.%02d", i), make([]byte, XattrValueMax)})
+		many = append(many, tree.Xattr{Name: fmt.Sprintf("user.%02d", i), Value: make([]byte, XattrValueMax)})
 	}
 	for _, c := range []struct {
 		root *Entry
@@ -195,20 +199,20 @@ func TestRefusedTrees(t *testing.T) {
 		{&Entry{Inode: dir, Children: []Entry{{Name: "x"}}}, `"x": no inode`},
 		{&Entry{Inode: dir, Children: []Entry{{Name: "x", Inode: dir}}}, "a directory with two names"},
 		{&Entry{Inode: dir, Children: []Entry{{Name: "x", Inode: fifo, Children: []Entry{{Name: "y", Inode: fifo}}}}}, "below what is no directory"},
-		{in(Attr{}), "unknown inode type 0"},
-		{in(Attr{Type: Socket + 1}), "unknown inode type 8"},
-		{in(Attr{Type: FIFO, Mode: 0o10000}), "mode 010000"},
-		{in(Attr{Type: Symlink}), "target of 0 bytes"},
-		{in(Attr{Type: Symlink, Target: strings.Repeat("t", 4096)}), "target of 4096 bytes"},
-		{in(Attr{Type: Symlink, Target: "a\x00b"}), "without zero bytes"},
-		{in(Attr{Type: CharDevice, Major: 4096}), "device 4096:0"},
-		{in(Attr{Type: BlockDevice, Minor: 1 << 20}), "device 0:1048576"},
-		{xattr(Xattr{Name: "system.posix_acl_access"}), "squashfs has only user., trusted. and security. ones"},
-		{xattr(Xattr{Name: "user."}), "squashfs has only"},
-		{xattr(Xattr{Name: "user." + strings.Repeat("n", 251)}), "name of 256 bytes"},
-		{xattr(Xattr{Name: "user.v", Value: make([]byte, 65537)}), "value of 65537 bytes"},
-		{xattr(Xattr{Name: "user.b"}, Xattr{Name: "user.a"}), "out of order"},
-		{xattr(Xattr{Name: "user.a"}, Xattr{Name: "user.a"}), "out of order"},
+		{in(tree.Attr{}), "unknown inode type 0"},
+		{in(tree.Attr{Type: tree.Socket + 1}), "unknown inode type 8"},
+		{in(tree.Attr{Type: tree.FIFO, Mode: 0o10000}), "mode 010000"},
+		{in(tree.Attr{Type: tree.Symlink}), "target of 0 bytes"},
+		{in(tree.Attr{Type: tree.Symlink, Target: strings.Repeat("t", 4096)}), "target of 4096 bytes"},
+		{in(tree.Attr{Type: tree.Symlink, Target: "a\x00b"}), "without zero bytes"},
+		{in(tree.Attr{Type: tree.CharDevice, Major: 4096}), "device 4096:0"},
+		{in(tree.Attr{Type: tree.BlockDevice, Minor: 1 << 20}), "device 0:1048576"},
+		{xattr(tree.Xattr{Name: "system.posix_acl_access"}), "squashfs has only user., trusted. and security. ones"},
+		{xattr(tree.Xattr{Name: "user."}), "squashfs has only"},
+		{xattr(tree.Xattr{Name: "user." + strings.Repeat("n", 251)}), "name of 256 bytes"},
+		{xattr(tree.Xattr{Name: "user.v", Value: make([]byte, 65537)}), "value of 65537 bytes"},
+		{xattr(tree.Xattr{Name: "user.b"}, tree.Xattr{Name: "user.a"}), "out of order"},
+		{xattr(tree.Xattr{Name: "user.a"}, tree.Xattr{Name: "user.a"}), "out of order"},
 		{file(Data{Size: -1, Fragment: NoFragment}), "size -1"},
 		{file(Data{Size: 1, Fragment: NoFragment}), "0 blocks for 1 bytes, want 1"},
 		{file(Data{Size: blockSize, Fragment: 0}), "0 blocks for 4096 bytes, want 1"},
@@ -237,7 +241,7 @@ func TestRefusedTrees(t *testing.T) {
 
 // TestErrorPath has an error name the path.
 func TestErrorPath(t *testing.T) {
-	inodes := map[string]*Inode{"usr/share/x": {Attr: Attr{Type: Symlink}}}
+	inodes := map[string]*Inode{"usr/share/x": {Attr: tree.Attr{Type: tree.Symlink}}}
 	_, err := newBuilder(t, &memory{}, Params{}).w.Finish(makeTree(inodes))
 	if err == nil || !strings.HasPrefix(err.Error(), `squashfs writer: "usr/share/x": symbolic link's target`) {
 		t.Errorf("got %v", err)
@@ -291,7 +295,7 @@ func TestUsedWriter(t *testing.T) {
 func BenchmarkFinish(b *testing.B) {
 	inodes := map[string]*Inode{}
 	for i := range 50_000 {
-		inodes[fmt.Sprintf("d%03d/file-%05d", i%500, i)] = &Inode{Attr: Attr{Type: Regular, Mode: 0o644, ModTime: 1_700_000_000 + uint32(i%1000)}}
+		inodes[fmt.Sprintf("d%03d/file-%05d", i%500, i)] = &Inode{Attr: tree.Attr{Type: tree.Regular, Mode: 0o644, ModTime: 1_700_000_000 + uint32(i%1000)}}
 	}
 	root := makeTree(inodes)
 	compressor := newZstd(b)

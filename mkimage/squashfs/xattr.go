@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"deltaup/mkimage/tree"
 )
 
 // xattrSetMax is how many bytes of names and values one inode may have here. Linux
@@ -44,11 +46,11 @@ func (m *Image) openXattrs(s *superblock) error {
 }
 
 // xattrs reads the set with a number of the xattr id table. The result may be shared.
-func (m *Image) xattrs(index uint32) ([]Xattr, error) {
+func (m *Image) xattrs(index uint32) ([]tree.Xattr, error) {
 	if index == noXattr || m.xattrIDs.n == 0 {
 		return nil, nil
 	}
-	return m.xattrCache.get(index, func() ([]Xattr, error) {
+	return m.xattrCache.get(index, func() ([]tree.Xattr, error) {
 		set, err := m.readXattrs(index)
 		if err != nil {
 			return nil, fmt.Errorf("xattr set %d: %w", index, err)
@@ -57,7 +59,7 @@ func (m *Image) xattrs(index uint32) ([]Xattr, error) {
 	})
 }
 
-func (m *Image) readXattrs(index uint32) ([]Xattr, error) {
+func (m *Image) readXattrs(index uint32) ([]tree.Xattr, error) {
 	b, err := m.lookup(&m.xattrIDs, int64(index))
 	if err != nil {
 		return nil, err
@@ -67,7 +69,7 @@ func (m *Image) readXattrs(index uint32) ([]Xattr, error) {
 		return nil, err
 	}
 	cur := m.cursor(&m.pairs, inodeRef(id.Ref))
-	var set []Xattr
+	var set []tree.Xattr
 	total := 0
 	for range id.Count {
 		x, err := m.readXattr(&cur)
@@ -81,7 +83,7 @@ func (m *Image) readXattrs(index uint32) ([]Xattr, error) {
 		}
 		set = append(set, x)
 	}
-	slices.SortFunc(set, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(set, func(a, b tree.Xattr) int { return strings.Compare(a.Name, b.Name) })
 	for i := 1; i < len(set); i++ {
 		if set[i].Name == set[i-1].Name {
 			return nil, fmt.Errorf("%w: attribute %q twice", ErrCorrupt, set[i].Name)
@@ -91,31 +93,31 @@ func (m *Image) readXattrs(index uint32) ([]Xattr, error) {
 }
 
 // readXattr reads one pair and leaves cur behind it.
-func (m *Image) readXattr(cur *metaCursor) (Xattr, error) {
+func (m *Image) readXattr(cur *metaCursor) (tree.Xattr, error) {
 	var key xattrKey
 	if err := cur.record(&key, xattrKeySize); err != nil {
-		return Xattr{}, err
+		return tree.Xattr{}, err
 	}
 	prefix, outOfLine, err := key.prefix()
 	if err != nil {
-		return Xattr{}, err
+		return tree.Xattr{}, err
 	}
 	n := int(key.NameSize)
 	if n == 0 || len(prefix)+n > XattrNameMax {
-		return Xattr{}, fmt.Errorf("%w: attribute name of %d bytes", ErrCorrupt, len(prefix)+n)
+		return tree.Xattr{}, fmt.Errorf("%w: attribute name of %d bytes", ErrCorrupt, len(prefix)+n)
 	}
 	name := make([]byte, n)
 	if err := cur.read(name); err != nil {
-		return Xattr{}, err
+		return tree.Xattr{}, err
 	}
 	if slices.Contains(name, 0) {
-		return Xattr{}, fmt.Errorf("%w: attribute name %q", ErrCorrupt, name)
+		return tree.Xattr{}, fmt.Errorf("%w: attribute name %q", ErrCorrupt, name)
 	}
 	value, err := m.readXattrValue(cur, outOfLine)
 	if err != nil {
-		return Xattr{}, fmt.Errorf("attribute %q: %w", prefix+string(name), err)
+		return tree.Xattr{}, fmt.Errorf("attribute %q: %w", prefix+string(name), err)
 	}
-	return Xattr{Name: prefix + string(name), Value: value}, nil
+	return tree.Xattr{Name: prefix + string(name), Value: value}, nil
 }
 
 // readXattrValue reads the value at cur, or the one that is referred to there.

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 // Scatter says how a trace lies in an image: what a disk has to do to serve a boot.
@@ -41,7 +42,7 @@ func Measure(t *Trace, r io.ReaderAt, size int64) (Scatter, error) {
 	for i := range t.Files {
 		f := &t.Files[i]
 		n, err := m.Lookup(f.Path)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && n.Type != squashfs.Regular {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && n.Type != tree.Regular {
 			s.Missing++
 			continue
 		}
@@ -155,7 +156,7 @@ func dataBytes(m *squashfs.Image) (int64, error) {
 	visited := make(map[int64]bool)
 	var sum int64
 	err := m.Walk(func(n *squashfs.Node) error {
-		if n.Type != squashfs.Regular {
+		if n.Type != tree.Regular {
 			return nil
 		}
 		stored, err := storedBlocks(m, n, nil)

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -38,7 +37,7 @@ func newResolver(entries []tree.Entry) *resolver {
 	r := &resolver{byPath: tree.NewPaths(entries), unversioned: make(map[string][]string)}
 	for i := range entries {
 		e := &entries[i]
-		if e.Type == squashfs.Regular {
+		if e.Type == tree.Regular {
 			key := tree.Unversioned(e.Path)
 			r.unversioned[key] = append(r.unversioned[key], e.Path)
 		}
@@ -50,7 +49,7 @@ func newResolver(entries []tree.Entry) *resolver {
 func (r *resolver) file(p string) (string, bool) {
 	p = strings.TrimPrefix(path.Clean("/"+p), "/")
 	if real, ok := r.byPath.Follow(p); ok {
-		return real, r.byPath[real].Type == squashfs.Regular
+		return real, r.byPath[real].Type == tree.Regular
 	}
 	if same := r.unversioned[tree.Unversioned(p)]; len(same) == 1 {
 		return same[0], true

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
@@ -64,14 +63,14 @@ func TestJoin(t *testing.T) {
 
 func TestResolve(t *testing.T) {
 	file := func(path string) tree.Entry {
-		return tree.Entry{Path: path, Attr: squashfs.Attr{Type: squashfs.Regular}}
+		return tree.Entry{Path: path, Attr: tree.Attr{Type: tree.Regular}}
 	}
 	link := func(path, target string) tree.Entry {
-		return tree.Entry{Path: path, Attr: squashfs.Attr{Type: squashfs.Symlink, Target: target}}
+		return tree.Entry{Path: path, Attr: tree.Attr{Type: tree.Symlink, Target: target}}
 	}
 	entries := []tree.Entry{
-		{Path: "", Attr: squashfs.Attr{Type: squashfs.Directory}},
-		{Path: "etc", Attr: squashfs.Attr{Type: squashfs.Directory}},
+		{Path: "", Attr: tree.Attr{Type: tree.Directory}},
+		{Path: "etc", Attr: tree.Attr{Type: tree.Directory}},
 		file("etc/a"), link("lib", "usr/lib"), file("lib64"), link("loop", "loop"),
 		file("usr/lib/libc.so.6"), link("usr/lib/libx.so.1", "libx.so.1.3"), file("usr/lib/libx.so.1.3"),
 		link("usr/lib/abs", "/etc/a"), link("up", "../../etc"),

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
 )
 
 // maxPageRanges bounds the ranges of all files of one recording.
@@ -169,7 +170,7 @@ func (p *pages) join(t *Trace) error {
 	named := make(map[uint64]int) // inode -> index in read.Files
 	err = m.Walk(func(n *squashfs.Node) error {
 		f := p.files[uint64(n.Inode)]
-		if f == nil || n.Type != squashfs.Regular || n.Path == "" {
+		if f == nil || n.Type != tree.Regular || n.Path == "" {
 			return nil
 		}
 		if i, ok := named[uint64(n.Inode)]; ok {

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"deltaup/mkimage"
+	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/squashfs"
-	"deltaup/mkimage/tree"
 )
 
 // orderedImage makes an image of ours with three files of random bytes, of which the first two lead
@@ -26,7 +26,7 @@ func orderedImage(t *testing.T, order []string) (file *os.File, hot, tables, use
 			t.Fatal(err)
 		}
 	}
-	files, err := tree.Open(t.Context(), dir, tree.Options{})
+	files, err := rootfs.Open(t.Context(), dir, rootfs.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

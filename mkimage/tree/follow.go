@@ -3,12 +3,10 @@ package tree
 import (
 	"path"
 	"strings"
-
-	"deltaup/mkimage/squashfs"
 )
 
-// maxSymlinks is how many symbolic links a path may lead through, as in Linux.
-const maxSymlinks = 40
+// MaxSymlinks is how many symbolic links a path may lead through, as in Linux.
+const MaxSymlinks = 40
 
 // Paths finds the entries of a tree by their paths.
 type Paths map[string]*Entry
@@ -25,7 +23,7 @@ func NewPaths(entries []Entry) Paths {
 // Follow resolves the symbolic links that a path leads through, the last name
 // among them; it fails when the tree has no such path or the links lead in a circle.
 func (p Paths) Follow(name string) (string, bool) {
-	for range maxSymlinks {
+	for range MaxSymlinks {
 		link, rest := p.firstLink(name)
 		if link == nil {
 			_, ok := p[name]
@@ -46,7 +44,7 @@ func (p Paths) firstLink(name string) (link *Entry, rest string) {
 		if i < len(name) && name[i] != '/' {
 			continue
 		}
-		if e := p[name[:i]]; e != nil && e.Type == squashfs.Symlink {
+		if e := p[name[:i]]; e != nil && e.Type == Symlink {
 			return e, name[i:]
 		}
 	}

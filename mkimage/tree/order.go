@@ -1,9 +1,6 @@
 package tree
 
-import (
-	"cmp"
-	"strings"
-)
+import "cmp"
 
 // Compare orders paths as a tree's entries are ordered: depth first, names by their bytes, a folder
 // before what is in it, so "a" < "a/b" < "a-b". The result is as of strings.Compare.
@@ -27,17 +24,4 @@ func Compare(a, b string) int {
 		return 1
 	}
 	return cmp.Compare(len(a), len(b))
-}
-
-// parentOf gives the path of the folder that holds path, which is not the root.
-func parentOf(path string) string {
-	return path[:max(strings.LastIndexByte(path, '/'), 0)]
-}
-
-// below reports whether path lies in the folder dir, at any depth.
-func below(path, dir string) bool {
-	if dir == "" {
-		return path != ""
-	}
-	return len(path) > len(dir) && path[len(dir)] == '/' && path[:len(dir)] == dir
 }

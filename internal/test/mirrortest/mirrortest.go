@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 
 	"deltaup/mkimage"
-	"deltaup/mkimage/tree"
+	"deltaup/mkimage/rootfs"
 )
 
 // Noise is n bytes that do not compress, the same for the same seed up to 65535.
@@ -43,7 +43,7 @@ func Image(ctx context.Context, folder, image, level string) error {
 // ImageOf is Image with any options.
 func ImageOf(ctx context.Context, folder, image string, o mkimage.Options) error {
 	clamp := uint32(1_700_000_000)
-	t, err := tree.FromFolder(ctx, folder, tree.Options{Owner: &tree.Owner{}, Clamp: &clamp})
+	t, err := rootfs.FromFolder(ctx, folder, rootfs.Options{Owner: &rootfs.Owner{}, Clamp: &clamp})
 	if err != nil {
 		return err
 	}

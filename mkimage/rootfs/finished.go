@@ -1,0 +1,66 @@
+package rootfs
+
+import (
+	"fmt"
+	"io"
+
+	"deltaup/mkimage/tree"
+)
+
+// finished is the Tree that all kinds of input end in.
+type finished struct {
+	name     string // of the input, for messages
+	entries  []tree.Entry
+	data     []data // beside entries
+	warnings []string
+	open     func(e *tree.Entry, handle int64) (io.ReadCloser, error)
+	close    func() error
+}
+
+func (t *finished) Entries() []tree.Entry { return t.entries }
+func (t *finished) Warnings() []string    { return t.warnings }
+func (t *finished) Close() error          { return t.close() }
+
+func (t *finished) Open(i int) (io.ReadCloser, error) {
+	e := &t.entries[i]
+	if e.Type != tree.Regular || e.Link != "" {
+		return nil, fmt.Errorf("read %q from %s: not the first name of a regular file", e.Path,
+			t.name)
+	}
+	r, err := t.open(e, t.data[i].handle)
+	if err != nil {
+		return nil, fmt.Errorf("read %q from %s: %w", e.Path, t.name, err)
+	}
+	return &exactReader{r: r, left: e.Size, path: e.Path, name: t.name}, nil
+}
+
+// exactReader turns a content that ends early, or any other failure, into an error
+// that names the file, and ends after the size that the entry promised.
+type exactReader struct {
+	r          io.ReadCloser
+	left       int64
+	path, name string
+}
+
+func (x *exactReader) Read(p []byte) (int, error) {
+	if x.left == 0 {
+		return 0, io.EOF
+	}
+	if int64(len(p)) > x.left {
+		p = p[:x.left]
+	}
+	n, err := x.r.Read(p)
+	x.left -= int64(n)
+	if err == io.EOF {
+		if x.left == 0 {
+			return n, io.EOF
+		}
+		err = fmt.Errorf("ends %d bytes early: %w", x.left, io.ErrUnexpectedEOF)
+	}
+	if err != nil {
+		return n, fmt.Errorf("read %q from %s: %w", x.path, x.name, err)
+	}
+	return n, nil
+}
+
+func (x *exactReader) Close() error { return x.r.Close() }

@@ -1,0 +1,222 @@
+package rootfs
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What is excluded may be as wrong as it likes, in an archive as elsewhere.
+func TestExcludedIsNotLookedAt(t *testing.T) {
+	long := strings.Repeat("n", 300)
+	wrong := []file{
+		{Name: "dev/x", Header: tar.Header{Typeflag: tar.TypeChar, Devmajor: 5000}},
+		{Name: "bad/owner", Header: tar.Header{Uid: math.MaxInt}},
+		{Name: "bad/type", Header: tar.Header{Typeflag: 'M'}},
+		{Name: "bad/xattr", Header: tar.Header{PAXRecords: map[string]string{"LIBARCHIVE.xattr.user.x": "*"}}},
+		{Name: "bad/xattr2", Header: tar.Header{PAXRecords: map[string]string{"SCHILY.xattr.user.x": strings.Repeat("v", 65537)}}},
+		plain("bad/"+long, "1"), plain("bad/"+strings.Repeat("a/", 2050)+"b", "1"), symlink("bad/target", strings.Repeat("t", 5000)),
+		link("bad/gone", "nowhere"), link("bad/out", "../x"), link("bad/folder", "bad"),
+		plain("bad/file", "1"), plain("bad/file/below", "1"),
+		symlink("bad/dangling", "nowhere"), plain("bad/dangling/behind", "1"), symlink("bad/loop", "loop"), plain("bad/loop/behind", "1"),
+		{Name: "bad/wh/.wh.x"},
+	}
+	o := Options{Filter: Filter{Exclude: []string{"bad", "dev"}}}
+	if got := summary(t, readTar(t, makeTar(t, append(wrong, plain("ok", "1"))...), o)); got != "ok:1" {
+		t.Errorf("got %s", got)
+	}
+	for _, f := range wrong { // each is seen where nothing excludes it, or it would prove nothing
+		switch f.Name {
+		case "bad/file", "bad/dangling", "bad/loop":
+			continue
+		}
+		files := []file{plain("bad/file", "1"), symlink("bad/dangling", "nowhere"), symlink("bad/loop", "loop"), f}
+		if _, err := FromTar(context.Background(), bytes.NewReader(makeTar(t, files...)), Options{}); err == nil {
+			t.Errorf("%.80q passes where it is not excluded", f.Name)
+		}
+	}
+}
+
+// Patterns are about names in the tree, as in a folder, not about spellings of an archive.
+func TestExcludeBehindLink(t *testing.T) {
+	archive := makeTar(t, folder("usr/lib"), symlink("lib", "usr/lib"), plain("lib/x", "1"), plain("lib/y", "2"))
+	for pattern, want := range map[string]string{
+		"usr/lib/x": "lib>usr/lib usr:d usr/lib:d usr/lib/y:2",
+		"lib/x":     "lib>usr/lib usr:d usr/lib:d usr/lib/x:1 usr/lib/y:2",
+		"lib":       "usr:d usr/lib:d usr/lib/x:1 usr/lib/y:2",
+	} {
+		if got := summary(t, readTar(t, archive, Options{Filter: Filter{Exclude: []string{pattern}}})); got != want {
+			t.Errorf("%s: got %s, want %s", pattern, got, want)
+		}
+	}
+}
+
+// The file stays that another name has, whichever name is excluded and whichever came first.
+func TestExcludedHardLinkTarget(t *testing.T) {
+	for _, files := range [][]file{{plain("a", "1"), link("b", "a")}, {link("b", "a"), plain("a", "1")}} {
+		for pattern, want := range map[string]string{"a": "b:1", "b": "a:1"} {
+			if got := summary(t, readTar(t, makeTar(t, files...), Options{Filter: Filter{Exclude: []string{pattern}}})); got != want {
+				t.Errorf("%s: got %s, want %s", pattern, got, want)
+			}
+		}
+	}
+}
+
+// The inode of an excluded name in an image is not read.
+func TestExcludedInImage(t *testing.T) {
+	dir := writeFolder(t, plain("a", "1"))
+	for _, name := range []string{"bad", "boot/bad"} {
+		must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755), os.Symlink(strings.Repeat("t", 200), filepath.Join(dir, name)))
+	}
+	path := filepath.Join(t.TempDir(), "image")
+	run(t, "mksquashfs", dir, path, "-noappend", "-no-progress", "-quiet", "-noI", "-noId", "-no-exports")
+	image, err := os.ReadFile(path)
+	must(t, err)
+	image = bytes.ReplaceAll(image, []byte(strings.Repeat("t", 200)), append([]byte(strings.Repeat("t", 199)), 0))
+	must(t, os.WriteFile(path, image, 0o600))
+	if _, err := Open(context.Background(), path, Options{}); err == nil {
+		t.Fatal("a target with a zero byte passes: the image is not as wrong as it should be")
+	}
+	tr := mustRead(t, path, Options{Filter: Filter{Exclude: []string{"bad", "boot"}}})
+	if got := summary(t, tr); got != "a:1" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestSubdir(t *testing.T) {
+	files := []file{plain("x", "1"), folder("root"), plain("root/etc/a", "2"), plain("root/b", "3"), folder("root/usr")}
+	dir := writeFolder(t, append([]file{folder("root/etc")}, files...)...)
+	must(t, os.Symlink("/root/usr/..", dir+"/l"), os.Symlink("../..", dir+"/out"), os.Link(dir+"/x", dir+"/root/x"))
+	archive, image := filepath.Join(t.TempDir(), "tar"), filepath.Join(t.TempDir(), "image")
+	run(t, "tar", "--sort=name", "-C", dir, "-cf", archive, ".")
+	run(t, "mksquashfs", dir, image, "-noappend", "-no-progress", "-quiet")
+	for _, input := range []string{dir, archive, image} {
+		for _, subdir := range []string{"root", "/root/", "./root/.", "l"} {
+			o := Options{Subdir: subdir, Filter: Filter{Exclude: []string{"b"}}}
+			if got, want := summary(t, mustRead(t, input, o)), "etc:d etc/a:2 usr:d x:1"; got != want {
+				t.Errorf("%s of %s: got %s, want %s", subdir, input, got, want)
+			}
+		}
+		for subdir, want := range map[string]error{"none": fs.ErrNotExist, "root/none/x": fs.ErrNotExist, "x": ErrMalformed, "out": ErrMalformed} {
+			if _, err := Open(context.Background(), input, Options{Subdir: subdir}); !errors.Is(err, want) || errors.Is(want, fs.ErrNotExist) && errors.Is(err, ErrMalformed) {
+				t.Errorf("%s of %s: got error %v", subdir, input, err)
+			}
+		}
+	}
+	// What lies outside is not looked at.
+	wrong := append(files, file{Name: "bad", Header: tar.Header{Uid: math.MaxInt}}, plain("x/below", ""))
+	if got := summary(t, readTar(t, makeTar(t, wrong...), Options{Subdir: "root/etc"})); got != "a:2" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestOneFileSystem(t *testing.T) {
+	dir := writeFolder(t, folder("mnt"), folder("bind"), folder("usr"), plain("usr/a", "1"), plain("f", "2"))
+	runtime.LockOSThread() // and never unlocked: the thread ends with its mounts
+	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
+		t.Skipf("no mounts of its own: %v", err)
+	}
+	must(t, unix.Mount("tmpfs", dir+"/mnt", "tmpfs", 0, "mode=0700"), os.WriteFile(dir+"/mnt/b", nil, 0o600),
+		unix.Mount(dir+"/usr", dir+"/bind", "", unix.MS_BIND, ""))
+	defer func() { must(t, unix.Unmount(dir+"/mnt", unix.MNT_DETACH), unix.Unmount(dir+"/bind", unix.MNT_DETACH)) }()
+	if got, want := summary(t, mustRead(t, dir, Options{})), "bind:d bind/a:1 f:2 mnt:d mnt/b: usr:d usr/a:1"; got != want {
+		t.Errorf("all: got %s, want %s", got, want)
+	}
+	one := Options{OneFileSystem: true}
+	tr := mustRead(t, dir, one)
+	if got, want := summary(t, tr), "bind:d f:2 mnt:d usr:d usr/a:1"; got != want {
+		t.Errorf("one: got %s, want %s", got, want)
+	}
+	if _, e := entry(t, tr, "mnt"); e.Mode != 0o700 {
+		t.Errorf("the mount point: got mode %o", e.Mode)
+	}
+	one.Subdir = "mnt"
+	if got := summary(t, mustRead(t, dir, one)); got != "b:" {
+		t.Errorf("the mounted one itself: got %s", got)
+	}
+}
+
+// What the caller writes is left out by what it is, not by its name.
+func TestOutputs(t *testing.T) {
+	dir := writeFolder(t, plain("a", "1"), folder("out"), plain("out/image", "2"), plain("deltaup-0123456789abcdef.tmp", "mine, though named so"),
+		plain("out/deltaup-0123456789abcdef.tmp", "3"), plain("out/other", "4"))
+	must(t, os.Link(dir+"/out/image", dir+"/again"))
+	by := filepath.Join(t.TempDir(), "by")
+	must(t, os.Symlink(dir+"/out", by))
+	for _, name := range []string{dir + "/out/image", by + "/image", dir + "/out/../out/image"} {
+		tr := mustRead(t, dir, Options{Outputs: []string{name, name + ".recipe", "/nowhere/image"}})
+		if got, want := summary(t, tr), "a:1 deltaup-0123456789abcdef.tmp:mine, though named so out:d out/other:4"; got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+		want := `3 names left out of what is written here, first at "/again"`
+		if w := tr.Warnings(); !slices.Equal(w, []string{want}) {
+			t.Errorf("%s: got warnings %q", name, w)
+		}
+	}
+	must(t, os.Symlink("out/other", dir+"/link"))
+	// the link is what an image replaces
+	tr := mustRead(t, dir, Options{Outputs: []string{dir + "/link"}})
+	if got := summary(t, tr); strings.Contains(got, "link>") || !strings.Contains(got, "out/other:4") {
+		t.Errorf("a symbolic link: got %s", got)
+	}
+}
+
+func TestForeign(t *testing.T) {
+	dir := t.TempDir()
+	with := func(magic map[int]string) string {
+		b := make([]byte, 1<<17)
+		for at, m := range magic {
+			copy(b[at:], m)
+		}
+		return string(b)
+	}
+	for want, content := range map[string]string{
+		"an ext4 file system":          with(map[int]string{0x438: "\x53\xef", 0x460: "\x42\x02"}),
+		"an ext3 file system":          with(map[int]string{0x438: "\x53\xef", 0x45c: "\x04"}),
+		"an ext2 file system":          with(map[int]string{0x438: "\x53\xef"}),
+		"an XFS file system":           with(map[int]string{0: "XFSB"}),
+		"a btrfs file system":          with(map[int]string{0x10040: "_BHRfS_M"}),
+		"an ISO 9660 file system":      with(map[int]string{0x8001: "CD001"}),
+		"a FAT file system":            with(map[int]string{0: "\xeb\x58\x90", 82: "FAT32   ", 510: "\x55\xaa"}),
+		"a disk with partitions (GPT)": with(map[int]string{510: "\x55\xaa", 512: "EFI PART"}),
+		"a disk with partitions, or":   with(map[int]string{510: "\x55\xaa"}),
+		"a zip archive":                with(map[int]string{0: "PK\x03\x04"}),
+		"compressed with bzip2":        "BZh91AY",
+		"a program":                    with(map[int]string{0: "\x7fELF"}),
+	} {
+		path := filepath.Join(dir, "f")
+		must(t, os.WriteFile(path, []byte(content), 0o600))
+		_, err := Open(context.Background(), path, Options{})
+		if !errors.Is(err, ErrKind) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got error %v", want, err)
+		}
+		_, err = FromTar(context.Background(), strings.NewReader(string(gzipped(t, []byte(content)))), Options{})
+		if !errors.Is(err, ErrKind) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s, compressed: got error %v", want, err)
+		}
+	}
+	image := filepath.Join(dir, "image")
+	run(t, "mksquashfs", writeFolder(t, plain("a", "1")), image, "-noappend", "-no-progress", "-quiet")
+	b, err := os.ReadFile(image)
+	must(t, err)
+	must(t, os.WriteFile(image, []byte(with(nil)+string(b)), 0o600)) // mksquashfs -offset
+	if got := summary(t, mustRead(t, image, Options{})); got != "a:1" {
+		t.Errorf("behind zeros: got %s", got)
+	}
+	// a file of a file system
+	must(t, os.WriteFile(image, []byte(with(map[int]string{0x438: "\x53\xef"})+string(b)), 0o600))
+	if _, err := Open(context.Background(), image, Options{}); !errors.Is(err, ErrKind) || !strings.Contains(err.Error(), "ext2") {
+		t.Errorf("in a file system: got error %v", err)
+	}
+}

@@ -1,0 +1,149 @@
+package rootfs
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// kind is what a file is by its first bytes.
+type kind int
+
+const (
+	kindTar kind = iota + 1
+	kindGzip
+	kindZstd
+	kindXZ
+	kindImage
+	kindZeros // an archive of nothing, or room in front of something
+)
+
+// archive reports whether it is a plain tar archive.
+func (k kind) archive() bool { return k == kindTar || k == kindZeros }
+
+// sniffLen is how many bytes tell the kind: a tar archive's first header would, file systems say
+// later what they are.
+const sniffLen = 0x10040 + 8
+
+// sniff reads up to sniffLen bytes.
+func sniff(r io.Reader) (kind, error) {
+	head, err := io.ReadAll(io.LimitReader(r, sniffLen))
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case len(head) == 0:
+		return 0, fmt.Errorf("%w: it is empty", ErrMalformed)
+	case bytes.HasPrefix(head, []byte("hsqs")), bytes.HasPrefix(head, []byte("sqsh")):
+		return kindImage, nil
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return kindGzip, nil
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), isSkippableFrame(head):
+		return kindZstd, nil
+	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
+		return kindXZ, nil
+	case len(head) < blockSize || !isTarHeader(head[:blockSize]):
+		return 0, foreign(head)
+	case !isZero(head[:blockSize]):
+		return kindTar, nil
+	}
+	if err := foreign(head); err != ErrKind {
+		return 0, err
+	}
+	return kindZeros, nil
+}
+
+// isSkippableFrame reports whether a zstd skippable frame starts here: pzstd puts some first.
+func isSkippableFrame(head []byte) bool {
+	return len(head) >= 4 && head[0]&0xf0 == 0x50 &&
+		bytes.Equal(head[1:4], []byte{0x2a, 0x4d, 0x18})
+}
+
+// isTarHeader reports whether block may be the first of an archive: its
+// checksum is right, or it is the zeros at an archive's end.
+func isTarHeader(block []byte) bool {
+	_, err := tar.NewReader(bytes.NewReader(block)).Next()
+	return !errors.Is(err, tar.ErrHeader)
+}
+
+// foreignError says what a file is that is no input. It is ErrKind.
+type foreignError struct {
+	name string
+	fs   bool // a whole file system: an image in it is a file of it
+}
+
+func (e *foreignError) Error() string { return ErrKind.Error() + ": it is " + e.name }
+func (e *foreignError) Unwrap() error { return ErrKind }
+
+// foreigners are file systems, disks and archives that are no input, by bytes at an offset.
+var foreigners = []struct {
+	offset int
+	magic  string
+	name   string
+}{
+	{extMagicAt, "\x53\xef", "an ext2, ext3 or ext4 file system" + mountIt}, // extName says which
+	{0, "XFSB", "an XFS file system" + mountIt},
+	{0x10040, "_BHRfS_M", "a btrfs file system" + mountIt},
+	{0x400, "\xe2\xe1\xf5\xe0", "an EROFS file system" + mountIt},
+	{0x400, "\x10\x20\xf5\xf2", "an F2FS file system" + mountIt},
+	{0, "\x45\x3d\xcd\x28", "a cramfs file system" + mountIt},
+	{0x8001, "CD001", "an ISO 9660 file system" + mountIt},
+	{3, "NTFS    ", "an NTFS file system" + mountIt},
+	{54, "FAT1", "a FAT file system" + mountIt},
+	{82, "FAT32", "a FAT file system" + mountIt},
+	{0, "LUKS\xba\xbe", "an encrypted disk (LUKS)"},
+	{0, "QFI\xfb", "a disk image of QEMU (qcow2)"},
+	{0, "KDMV", "a disk image of VMware"},
+	{0, "vhdxfile", "a disk image of Hyper-V"},
+	{0x200, "EFI PART", "a disk with partitions (GPT)"},
+	{0, "0707", "a cpio archive" + unpackIt},
+	{0, "PK\x03\x04", "a zip archive" + unpackIt},
+	{0, "!<arch>\n", "an ar archive, as Debian packages are" + unpackIt},
+	{0, "\xed\xab\xee\xdb", "an RPM package" + unpackIt},
+	{0, "7z\xbc\xaf\x27\x1c", "a 7z archive" + unpackIt},
+	{0, "BZh", "compressed with bzip2" + decompressIt},
+	{0, "\x04\x22\x4d\x18", "compressed with lz4" + decompressIt},
+	{0, "\x5d\x00\x00", "compressed with lzma" + decompressIt},
+	{0, "LZIP", "compressed with lzip" + decompressIt},
+	{0, "\x7fELF", "a program (ELF)"},
+	{510, "\x55\xaa", "a disk with partitions, or a boot sector"},
+}
+
+const (
+	extMagicAt   = 0x438
+	mountIt      = ": mount it and give the folder"
+	unpackIt     = ": unpack it and give the folder"
+	decompressIt = ": decompress it into mkimage -"
+)
+
+// foreign makes ErrKind say what a file is whose first bytes are head, if that is known.
+func foreign(head []byte) error {
+	for _, f := range foreigners {
+		if len(head) >= f.offset+len(f.magic) && string(head[f.offset:][:len(f.magic)]) == f.magic {
+			name := f.name
+			if f.offset == extMagicAt && len(head) >= 0x470 {
+				name = extName(head[0x400:]) + mountIt
+			}
+			return &foreignError{name, strings.HasSuffix(name, mountIt)}
+		}
+	}
+	return ErrKind
+}
+
+// extName tells the generations of the extended file system by the features that the superblock
+// lists.
+func extName(super []byte) string {
+	compatible := binary.LittleEndian.Uint32(super[0x5c:])
+	incompatible := binary.LittleEndian.Uint32(super[0x60:])
+	switch {
+	case incompatible&(0x40|0x80|0x200) != 0: // extents, 64 bits, flexible groups
+		return "an ext4 file system"
+	case compatible&0x4 != 0: // a journal
+		return "an ext3 file system"
+	}
+	return "an ext2 file system"
+}

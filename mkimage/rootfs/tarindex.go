@@ -1,0 +1,302 @@
+package rootfs
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path"
+	"strings"
+
+	"deltaup/mkimage/squashfs"
+	"deltaup/mkimage/tree"
+)
+
+// tarIndex applies the headers of an archive one after another.
+type tarIndex struct {
+	*collection
+	archive *io.SectionReader
+	root    *tarName
+	groups  uint32
+	pending []pendingLink
+	listed  int    // headers that describe a file
+	latest  string // name in the latest of them
+	globals paxGlobals
+
+	// lastDir is where walk came to last, with lastPath; nil when it may lie elsewhere now.
+	lastDir  *tarName
+	lastPath string
+	steps    int // that walk has made so far, of stepsMax
+
+	cut    tally // symbolic links whose place a folder took
+	buried tally // folders with something in them whose place something else took
+}
+
+func newTarIndex(c *collection, archive *io.SectionReader) *tarIndex {
+	return &tarIndex{
+		collection: c,
+		archive:    archive,
+		root:       &tarName{file: &tarFile{Entry: c.implied()}},
+	}
+}
+
+// readAll reads the archive to its end, and those behind it if they are asked for, and completes
+// the collection.
+func (x *tarIndex) readAll(ctx context.Context) error {
+	for start, more := int64(0), true; more; {
+		end, err := x.readOne(ctx, start)
+		if err != nil {
+			return err
+		}
+		if start, more, err = x.nextArchive(ctx, end); err != nil {
+			return err
+		}
+	}
+	if x.listed == 0 {
+		return fmt.Errorf("%w: the archive is empty", ErrMalformed)
+	}
+	if err := x.collect(); err != nil {
+		return err
+	}
+	x.notes = x.globals.ignored.warn(x.notes, "pax headers for the whole archive not heeded")
+	x.notes = x.cut.warn(
+		x.notes,
+		"symbolic links replaced by folders of the archive, so that what lies behind them is cut off"+
+			" (as GNU tar does; --keep-directory-symlink keeps the links)",
+	)
+	x.notes = x.buried.warn(x.notes,
+		"folders replaced by other files of the archive, with all in them (GNU tar would refuse)")
+	return nil
+}
+
+// readOne applies the archive that begins at start and gives the offset of the zeros that end it.
+func (x *tarIndex) readOne(ctx context.Context, start int64) (end int64, err error) {
+	cur := newCursor(x.archive)
+	cur.pos = start
+	tr := tar.NewReader(cur)
+	for {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		cur.mark()
+		h, err := tr.Next()
+		if err != nil && cur.atEnd() {
+			return cur.header, nil
+		}
+		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // names are checked here
+			return 0, x.brokenOff(err, cur.pos)
+		}
+		if err := x.apply(h, cur); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// gapMax is how many bytes of zeros behind an archive are searched for another one, unless it is to
+// be read: tar itself fills up to 10 KiB.
+const gapMax = 1 << 20
+
+// nextArchive looks for an archive behind the zeros at end. Like GNU tar it goes on to that
+// only if it is told to ignore zeros.
+func (x *tarIndex) nextArchive(ctx context.Context, end int64) (start int64, more bool, err error) {
+	buf := make([]byte, 64<<10)
+	for at := end; at < end+gapMax || x.options.IgnoreZeros && at < spoolMax; at += int64(len(buf)) {
+		if err := ctx.Err(); err != nil {
+			return 0, false, err
+		}
+		n, err := x.archive.ReadAt(buf, at)
+		if err != nil && err != io.EOF {
+			return 0, false, err
+		}
+		for i := 0; i < n; i += blockSize {
+			block := buf[i:min(i+blockSize, n)]
+			if isZero(block) {
+				continue
+			}
+			at := at + int64(i)
+			if x.options.IgnoreZeros {
+				return at, true, nil
+			}
+			if len(block) == blockSize && isTarHeader(block) {
+				x.notes = append(
+					x.notes,
+					fmt.Sprintf("another archive, which begins at byte %d, left out"+
+						" (as GNU tar does; --ignore-zeros reads it too)", at),
+				)
+			}
+			return 0, false, nil
+		}
+		if n < len(buf) {
+			break
+		}
+	}
+	return 0, false, nil
+}
+
+// isZero reports whether b has nothing but zeros.
+func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
+
+// brokenOff explains why no further header can be read.
+func (x *tarIndex) brokenOff(err error, pos int64) error {
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		after := "at its very beginning"
+		if x.listed > 0 {
+			after = "in or after " + show(x.latest)
+		}
+		return fmt.Errorf("%w: the archive is truncated: it breaks off %s", ErrMalformed, after)
+	}
+	if errors.Is(err, tar.ErrHeader) || errors.Is(err, tar.ErrFieldTooLong) {
+		return fmt.Errorf("%w: no valid header before byte %d: %w", ErrMalformed, pos, err)
+	}
+	return err
+}
+
+// apply takes over what one header says.
+func (x *tarIndex) apply(h *tar.Header, cur *cursor) error {
+	switch h.Typeflag {
+	case tar.TypeXGlobalHeader:
+		return x.globals.merge(h)
+	case 'V': // GNU: the volume's label
+		return nil
+	}
+	x.listed++
+	name, err := cleanName(h.Name)
+	if err != nil {
+		return err
+	}
+	x.latest = name
+	if err := x.checkClimb(h.Name); err != nil && x.keeps(name) {
+		return err
+	}
+	if err := x.enter(h, name, cur); err != nil &&
+		(x.keeps(name) || !errors.Is(err, ErrMalformed)) {
+		return err
+	}
+	return nil
+}
+
+// enter gives the file of a header its place.
+func (x *tarIndex) enter(h *tar.Header, name string, cur *cursor) error {
+	if h.Typeflag == tar.TypeLink {
+		return x.placeLink(name, h.Linkname)
+	}
+	f := &tarFile{}
+	if err := x.convert(f, h, name); errors.Is(err, ErrTooLarge) {
+		return err
+	} else if err != nil {
+		f.fault = err // it may be left out, or replaced
+	}
+	if f.Type == tree.Regular {
+		f.Size, f.handle = h.Size, cur.pos
+		if isSparse(h) {
+			f.handle = ^cur.header
+		}
+		if f.Size > sizeMax && x.keeps(name) { // before all of it is unpacked
+			return tooLong(name, f.Size)
+		}
+	}
+	return x.place(name, f)
+}
+
+// cleanName makes a name of the archive a path of a tree.
+func cleanName(name string) (string, error) {
+	clean := path.Clean(strings.TrimLeft(name, "/"))
+	if clean == "." {
+		return "", nil
+	}
+	if clean == ".." || strings.HasPrefix(clean, "../") {
+		return "", fmt.Errorf("%w: the name %s climbs out of the root", ErrMalformed, show(name))
+	}
+	return strings.Clone(clean), nil // not to keep the whole pax header in memory
+}
+
+// convert reads a header's attributes, but not where the content is.
+func (x *tarIndex) convert(f *tarFile, h *tar.Header, name string) error {
+	x.globals.apply(h)
+	var err error
+	if f.Type, err = fileType(h, name); err != nil {
+		return err
+	}
+	switch f.Type {
+	case tree.Symlink:
+		f.Target = strings.Clone(h.Linkname)
+	case tree.CharDevice, tree.BlockDevice:
+		if h.Devmajor < 0 || h.Devmajor > squashfs.MajorMax || h.Devminor < 0 ||
+			h.Devminor > squashfs.MinorMax {
+			return fmt.Errorf(
+				"%w: device %s has number %d:%d, an image holds up to %d:%d",
+				ErrMalformed,
+				show(name),
+				h.Devmajor,
+				h.Devminor,
+				squashfs.MajorMax,
+				squashfs.MinorMax,
+			)
+		}
+		f.Major, f.Minor = uint32(h.Devmajor), uint32(h.Devminor)
+	}
+	f.Mode = uint16(h.Mode & 0o7777)
+	x.setTime(&f.Entry, &f.data, h.ModTime.Unix())
+	uid, gid := int64(h.Uid), int64(h.Gid)
+	if uid < 0 || uid > math.MaxUint32 || gid < 0 || gid > math.MaxUint32 {
+		return fmt.Errorf("%w: %s has the owner %d:%d", ErrMalformed, show(name), uid, gid)
+	}
+	f.UID, f.GID = uint32(uid), uint32(gid)
+	set, err := paxXattrs(h.PAXRecords)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrMalformed, show(name), err)
+	}
+	return x.setXattrs(&f.Entry, &f.data, set)
+}
+
+// checkClimb refuses a name that goes up again from a symbolic link: it means something else than
+// its text.
+func (x *tarIndex) checkClimb(name string) error {
+	if !strings.Contains(name, "/..") {
+		return nil
+	}
+	if len(name) > pathMax {
+		return tooLongPath(name)
+	}
+	at := ""
+	for base := range strings.SplitSeq(name, "/") {
+		switch base {
+		case "", ".":
+		case "..":
+			if f := x.find(at); f != nil && f.Type == tree.Symlink {
+				return fmt.Errorf("%w: the name %s goes up from the symbolic link %s", ErrMalformed,
+					show(name), show(at))
+			}
+			at = parentOf(at)
+		default:
+			at = joinPath(at, base)
+		}
+	}
+	return nil
+}
+
+// fileType tells what a header describes.
+func fileType(h *tar.Header, name string) (tree.Type, error) {
+	switch h.Typeflag {
+	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
+		if strings.HasSuffix(h.Name, "/") { // how old archives, and some new ones, write folders
+			return tree.Directory, nil
+		}
+		return tree.Regular, nil
+	case tar.TypeDir, 'D': // GNU: a folder with a listing, of incremental dumps
+		return tree.Directory, nil
+	case tar.TypeSymlink:
+		return tree.Symlink, nil
+	case tar.TypeFifo:
+		return tree.FIFO, nil
+	case tar.TypeChar:
+		return tree.CharDevice, nil
+	case tar.TypeBlock:
+		return tree.BlockDevice, nil
+	}
+	return tree.Regular, fmt.Errorf("%w: %s is of type %q, which means nothing here",
+		ErrMalformed, show(name), h.Typeflag)
+}

@@ -1,0 +1,253 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"deltaup/mkimage/tree"
+)
+
+// tarName is a name in the tree that extraction has made so far.
+type tarName struct {
+	path     string
+	parent   *tarName            // nil for the root
+	file     *tarFile            // shared by hard links
+	children map[string]*tarName // of a folder
+}
+
+// tarFile is what one or more names lead to.
+type tarFile struct {
+	tree.Entry // without Path; of Type 0 while it is a hard link whose target was not there yet: Link
+	data
+	resolved  *tarFile // of a hard link, when its target was found
+	resolving bool
+}
+
+// child makes a folder's further name.
+func (n *tarName) child(base string, f *tarFile) *tarName {
+	c := &tarName{path: joinPath(n.path, base), parent: n, file: f}
+	if n.children == nil {
+		n.children = make(map[string]*tarName)
+	}
+	n.children[base] = c
+	return c
+}
+
+// sorted gives a folder's names in byte order.
+func (n *tarName) sorted() []*tarName {
+	children := make([]*tarName, 0, len(n.children))
+	for _, c := range n.children {
+		children = append(children, c)
+	}
+	slices.SortFunc(children, func(a, b *tarName) int { return strings.Compare(a.path, b.path) })
+	return children
+}
+
+func joinPath(dir, base string) string {
+	if dir == "" {
+		return base
+	}
+	return dir + "/" + base
+}
+
+// walk gives the folder at a clean path, through symbolic links as the kernel goes through them
+// when the tree is its root. Missing folders of the path itself are made if create is
+// set; where a link leads must be there. No step leads out of the tree.
+//
+// What is what lies there, for messages.
+func (x *tarIndex) walk(to, what string, create bool) (*tarName, error) {
+	if x.lastDir != nil && x.lastPath == to {
+		return x.lastDir, nil
+	}
+	at, rest := x.root, to
+	var link *tarName // the latest that was followed
+	links := 0
+	own := len(rest) // how much of rest is the path's, not a link's target
+	for rest != "" {
+		if x.steps += 1 + len(rest)>>10; x.steps > stepsMax { // a long rest takes time to copy
+			return nil, fmt.Errorf("%w: the entries lie behind too many folders and links",
+				ErrTooLarge)
+		}
+		inTarget := len(rest) > own
+		var base string
+		base, rest, _ = strings.Cut(rest, "/")
+		own = min(own, len(rest))
+		if base == "" || base == "." {
+			continue
+		}
+		if base == ".." { // of a link's target: the path is clean
+			if at = at.parent; at == nil {
+				return nil, behind(what, link, errOutside)
+			}
+			continue
+		}
+		next := at.children[base]
+		switch {
+		case next == nil && create && !inTarget:
+			if err := checkPath(joinPath(at.path, base)); err != nil {
+				return nil, err
+			}
+			if err := x.take(at.path, base); err != nil {
+				return nil, err
+			}
+			next = at.child(base, &tarFile{Entry: x.implied()})
+		case next == nil && link == nil:
+			return nil, fmt.Errorf("%s: %w", show(what), fs.ErrNotExist)
+		case next == nil:
+			return nil, behind(what, link, errDangling)
+		case next.file.Type == tree.Symlink:
+			link = next
+			if links++; links > tree.MaxSymlinks || len(next.file.Target) > pathMax {
+				return nil, behind(what, link, errCircle)
+			}
+			if strings.HasPrefix(next.file.Target, "/") {
+				at = x.root
+			}
+			rest = next.file.Target + "/" + rest
+			continue
+		case next.file.Type != tree.Directory && next.path == what:
+			return nil, fmt.Errorf("%w: %s is no folder", ErrMalformed, show(what))
+		case next.file.Type != tree.Directory:
+			return nil, fmt.Errorf("%w: %s lies below %s, which is no folder", ErrMalformed,
+				show(what), show(next.path))
+		}
+		at = next
+	}
+	x.lastPath, x.lastDir = to, at
+	return at, nil
+}
+
+// Where a symbolic link should not lead.
+var (
+	errOutside  = errors.New("which leads out of the tree")
+	errDangling = errors.New("which leads to no folder at this point of the archive")
+	errCircle   = errors.New("which leads through too many symbolic links, or in a circle")
+)
+
+// behind says why there is no place for what.
+func behind(what string, link *tarName, why error) error {
+	return fmt.Errorf("%w: %s lies behind the symbolic link %s -> %s, %w (--exclude leaves it out)",
+		ErrMalformed, show(what), show(link.path), show(link.file.Target), why)
+}
+
+// place gives a name of the archive its file. What is there already makes room as for GNU tar:
+// a folder keeps what is in it when it comes again, everything else is replaced.
+func (x *tarIndex) place(to string, f *tarFile) error {
+	if err := x.take(to, f.Target); err != nil {
+		return err
+	}
+	if to == "" {
+		if f.Type != tree.Directory {
+			return fmt.Errorf("%w: the root is no folder", ErrMalformed)
+		}
+		x.root.file = f
+		return nil
+	}
+	dir, err := x.walk(parentOf(to), to, true)
+	if err != nil {
+		return err
+	}
+	base := path.Base(to)
+	if err := checkPath(joinPath(dir.path, base)); err != nil {
+		return err
+	}
+	old := dir.children[base]
+	switch {
+	case old == nil:
+		dir.child(base, f)
+		return nil
+	case old.file == f:
+		return nil // a hard link that is there already
+	case old.file.Type == tree.Directory && f.Type == tree.Directory:
+		old.file = f
+		return nil
+	case old.file.Type == tree.Symlink && f.Type == tree.Directory:
+		if x.options.KeepDirectorySymlink {
+			if _, err := x.walk(old.path, old.path, false); err == nil ||
+				errors.Is(err, errOutside) {
+				return err
+			}
+		}
+		if x.keeps(old.path) {
+			x.cut.add(1, old.path)
+		}
+	case len(old.children) > 0 && x.keeps(old.path):
+		x.buried.add(1, old.path)
+	}
+	x.lastDir = nil // it may be, or have been reached through, what goes
+	dir.child(base, f)
+	return nil
+}
+
+// keeps reports whether what has this path may be in the result.
+func (x *tarIndex) keeps(path string) bool {
+	if sub := x.options.Subdir; sub != "" {
+		if path != sub && !below(path, sub) {
+			return false
+		}
+		path = strings.TrimPrefix(path[len(sub):], "/")
+	}
+	return x.filter.keeps(path)
+}
+
+// collect gives the collection what extraction has made and what is to be kept of it.
+func (x *tarIndex) collect() error {
+	root, err := x.walk(x.options.Subdir, x.options.Subdir, false)
+	if err != nil {
+		return err
+	}
+	for _, link := range x.pending { // all names are still there
+		if _, err := x.target(link.file, link.name); err != nil {
+			link.file.fault = err
+		}
+	}
+	x.collection.budget = budget{sets: x.sets} // from here on of what is kept
+	return x.collectFolder(root, "", verdict{})
+}
+
+// collectFolder adds the folder n, which has the path at in the result, and what is in it.
+func (x *tarIndex) collectFolder(n *tarName, at string, v verdict) error {
+	if err := x.collectFile(n, at); err != nil {
+		return err
+	}
+	names := n.sorted()
+	n.children = nil // each name is freed as soon as it is collected
+	for i, c := range names {
+		names[i] = nil
+		at := joinPath(at, path.Base(c.path))
+		v := x.filter.judge(v, at)
+		folder := c.file.Type == tree.Directory
+		if !v.keep() && !(folder && x.filter.reaches(at)) {
+			continue
+		}
+		var err error
+		if folder {
+			err = x.collectFolder(c, at, v)
+		} else {
+			err = x.collectFile(c, at)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *tarIndex) collectFile(n *tarName, at string) error {
+	f, err := x.target(n.file, n.path)
+	if err != nil {
+		return err
+	}
+	if start, sparse := sparseHandle(f.handle); sparse && f.fault == nil {
+		if _, err := openSparse(x.archive, start, f.Size); err != nil {
+			return fmt.Errorf("read sparse file %s: %w", show(at), err)
+		}
+	}
+	e := f.Entry
+	e.Path, e.Link = at, ""
+	return x.add(e, f.data)
+}
