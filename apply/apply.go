@@ -8,9 +8,10 @@ package apply
 
 import (
 	"errors"
-	"io"
 	"time"
 
+	"deltaup/apply/internal/nospace"
+	"deltaup/apply/slotwriter"
 	"deltaup/delta"
 	"deltaup/mirror"
 	"deltaup/trust"
@@ -18,9 +19,9 @@ import (
 
 var (
 	// ErrNoSpace is wrapped when the slot or the state folder's file system is too small.
-	ErrNoSpace = errors.New("not enough space")
+	ErrNoSpace = nospace.Err
 	// ErrVerify is wrapped when the slot reads back other bytes than were written.
-	ErrVerify = errors.New("the slot does not hold what was written")
+	ErrVerify = slotwriter.ErrVerify
 	// ErrSeed is wrapped when a seed gives other bytes than it gave when it was read in this
 	// update.
 	ErrSeed = errors.New("the seed is not what it was when it was read")
@@ -34,26 +35,13 @@ var (
 
 // Slot is the place that an image is written to; slotboot.Slot is one.
 type Slot interface {
-	io.ReaderAt
-	io.WriterAt
+	slotwriter.Slot
 	// Capacity is how many bytes fit: a device's size; for a file, what it has plus what its file
 	// system has free.
 	Capacity() (int64, error)
 	// Reserve claims the room for size bytes where the slot can; what it holds does not change. It
 	// wraps syscall.ENOSPC.
 	Reserve(size int64) error
-	// Begin makes the slot unbootable (its first 4 KiB become zero, durably) and sets a file's
-	// length.
-	Begin(size int64) error
-	// StartWriteback has n bytes that were written from off on go to the medium, and does not wait.
-	StartWriteback(off, n int64)
-	// ReadMedium reads like ReadAt, from the medium, whatever is in memory; quickly with an aligned
-	// buffer (medium.Buffer).
-	ReadMedium(p []byte, off int64) (int, error)
-	// Sync makes all writes durable.
-	Sync() error
-	// Name is how messages call it: its path.
-	Name() string
 }
 
 // Request says what to pull and where to.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"deltaup/apply/internal/nospace"
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
 	"deltaup/internal/durable"
@@ -67,7 +68,7 @@ func (c *chain) spooled(x *chunkstore.Content, m *made) (io.ReaderAt, error) {
 		}
 		f.Discard()
 	}
-	if errors.Is(noSpace(err), ErrNoSpace) {
+	if errors.Is(nospace.Mark(err), ErrNoSpace) {
 		return m, nil
 	}
 	return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"deltaup/apply/slotwriter"
 	"deltaup/delta"
 )
 
@@ -17,7 +18,7 @@ type early struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when what follows is there
 	result Result
-	held   *heldSlot
+	held   *slotwriter.Held
 	err    error
 }
 

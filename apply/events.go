@@ -2,12 +2,10 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
-	"syscall"
 )
 
 // events passes events on, one at a time. A nil fn drops them.
@@ -71,12 +69,3 @@ func (c *counter) add(n int) {
 
 // left is how much is still to be done.
 func (c *counter) left() int64 { return c.total - c.done.Load() }
-
-// noSpace marks an error that means a full disk.
-func noSpace(err error) error {
-	if (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) &&
-		!errors.Is(err, ErrNoSpace) {
-		return fmt.Errorf("%w: %w", ErrNoSpace, err)
-	}
-	return err
-}

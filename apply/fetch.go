@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
+	"deltaup/apply/internal/nospace"
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/internal/human"
@@ -144,7 +145,7 @@ func (u *Update) fetchRanges(ctx context.Context, total *counter) ([]fetched, er
 				share.keep(left)
 			})
 			if err != nil {
-				return noSpace(err)
+				return nospace.Mark(err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -244,7 +245,7 @@ func (u *Update) fetchExtent(ctx context.Context, f delta.File, e delta.Extent) 
 		start := time.Now()
 		reader, err := u.fetchRange(ctx, r, nil)
 		if err != nil {
-			return nil, noSpace(err)
+			return nil, nospace.Mark(err)
 		}
 		u.meta.measure(r.Skip+r.Length, time.Since(start))
 		got = append(got, fetched{r, reader})
@@ -269,7 +270,7 @@ func (u *Update) discard(bad []badExtent, got []fetched) error {
 	for _, b := range bad {
 		// Cut before blaming: when all mirrors fail, a later run has to fetch it again.
 		if err := u.state.Cache.Cut(b.file.ID, b.Extent); err != nil {
-			return noSpace(err)
+			return nospace.Mark(err)
 		}
 	}
 	blamed := map[io.Reader]error{}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"deltaup/apply/slotwriter"
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
@@ -195,13 +196,13 @@ type initrdSource struct {
 
 // newInitrdSource takes the image out of the slot that was written, which is nil when there is
 // none.
-func newInitrdSource(parts *initrdParts, held *heldSlot, rest *source) (*initrdSource, error) {
+func newInitrdSource(parts *initrdParts, held *slotwriter.Held, rest *source) (*initrdSource, error) {
 	s := &initrdSource{paths: parts.paths, set: parts.set, rest: rest}
 	if held == nil {
 		return s, nil
 	}
 	var err error
-	s.image, err = squashfs.Open(provedImage{held}, held.size)
+	s.image, err = squashfs.Open(held, held.Size())
 	return s, err
 }
 
@@ -225,20 +226,8 @@ func (s *initrdSource) Open(ctx context.Context, c *chunkstore.Content) (io.Read
 	return io.NopCloser(io.NewSectionReader(f, 0, f.Size())), nil
 }
 
-// provedImage reads an image that is in the slot but for its head.
-type provedImage struct{ *heldSlot }
-
-// ReadAt implements io.ReaderAt.
-func (p provedImage) ReadAt(b []byte, off int64) (int, error) {
-	n, err := p.Slot.ReadAt(b, off)
-	if off < headSize {
-		copy(b[:n], p.head[off:])
-	}
-	return n, err
-}
-
 // content writes what the output is made of.
-func (u *Update) content(ctx context.Context, o *output, held *heldSlot, src *source,
+func (u *Update) content(ctx context.Context, o *output, held *slotwriter.Held, src *source,
 	w io.Writer) error {
 	if o.same != nil {
 		h := chunkstore.NewHasher()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"deltaup/apply/internal/nospace"
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
 	"deltaup/mkimage"
@@ -36,7 +37,7 @@ func (u *Update) unpackSeeds(ctx context.Context) error {
 		}
 		spool, err := durable.Create(u.state.Tmp())
 		if err != nil {
-			return noSpace(fmt.Errorf("state folder: %w", err))
+			return nospace.Mark(fmt.Errorf("state folder: %w", err))
 		}
 		x := &unpacked{images: images, spool: spool}
 		if err = x.read(ctx, s.f.section(), s.params); err == nil {
@@ -45,7 +46,7 @@ func (u *Update) unpackSeeds(ctx context.Context) error {
 		}
 		spool.Discard()
 		if !errors.Is(err, initrd.ErrUnsupported) {
-			return noSpace(fmt.Errorf("seed %s: %w", s.path, err))
+			return nospace.Mark(fmt.Errorf("seed %s: %w", s.path, err))
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"deltaup/apply/internal/nospace"
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/delta/initrdset"
@@ -142,7 +143,7 @@ func (u *Update) makeInitrd(ctx context.Context) (bool, error) {
 func (x *initrdSet) make(ctx context.Context, u *Update) (err error) {
 	if x.spool == nil {
 		if x.spool, err = durable.Create(u.state.Tmp()); err != nil {
-			return noSpace(fmt.Errorf("state folder: %w", err))
+			return nospace.Mark(fmt.Errorf("state folder: %w", err))
 		}
 	}
 	made, end := map[chunkstore.ID]*io.SectionReader{}, int64(0)
@@ -153,7 +154,7 @@ func (x *initrdSet) make(ctx context.Context, u *Update) (err error) {
 			made[c.ID] = io.NewSectionReader(x.spool, end, c.Size)
 		}
 		if _, err := x.spool.WriteAt(piece, end); err != nil {
-			return noSpace(fmt.Errorf("state folder: %w", err))
+			return nospace.Mark(fmt.Errorf("state folder: %w", err))
 		}
 		end += int64(len(piece))
 		return nil

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
+	"deltaup/apply/slotwriter"
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
@@ -20,9 +22,9 @@ import (
 // fetched, and proves it. While fetching, unless it is nil, still counts, pieces are waited for,
 // and none is verified by itself: when the image is wrong it is laid once more.
 func (u *Update) layPieces(ctx context.Context, result *Result,
-	fetching *counter) (*heldSlot, error) {
+	fetching *counter) (*slotwriter.Held, error) {
 	var copied, done atomic.Int64
-	held, err := u.fill(ctx, nil, func(ctx context.Context, held *heldSlot) error {
+	held, err := u.fill(ctx, false, func(ctx context.Context, w io.WriterAt) error {
 		err := eachPiece(
 			ctx,
 			u.pieces.image,
@@ -40,7 +42,7 @@ func (u *Update) layPieces(ctx context.Context, result *Result,
 				if n := done.Add(int64(x.Length)); fetching == nil || fetching.left() <= 0 {
 					u.events.progress(StageRebuild, mirror.ImageName, n, u.image.Size)
 				}
-				_, err := held.WriteAt(buf, x.Offset)
+				_, err := w.WriteAt(buf, x.Offset)
 				return err
 			},
 		)
@@ -50,7 +52,7 @@ func (u *Update) layPieces(ctx context.Context, result *Result,
 		return nil
 	})
 	result.BlocksCopied, result.BlocksCompressed = int(copied.Load()), 0
-	if errors.Is(err, errOtherImage) {
+	if errors.Is(err, slotwriter.ErrOtherImage) {
 		if medium := u.holdsPieces(ctx); medium != nil {
 			err = medium
 		}
@@ -77,7 +79,7 @@ func (u *Update) holdsPieces(ctx context.Context) error {
 		ctx,
 		u.pieces.image,
 		func(_ context.Context, x blockmap.Piece, buf []byte) error {
-			if x.Offset < headSize {
+			if x.Offset < slotwriter.HeadSize {
 				return nil // not written yet
 			}
 			if n, err := u.r.Slot.ReadMedium(buf, x.Offset); n < len(buf) ||

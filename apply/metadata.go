@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"deltaup/apply/internal/nospace"
 	"deltaup/apply/state"
 	"deltaup/chunkstore"
 	"deltaup/delta"
@@ -143,7 +144,7 @@ func (m *metadata) kept(o mirror.Object, fetch func() ([]byte, error)) ([]byte, 
 	}
 	m.measure(int64(len(b)), time.Since(start))
 	if err := m.state.PutMeta(o.ID, b); err != nil {
-		return nil, noSpace(fmt.Errorf("state folder: %w", err))
+		return nil, nospace.Mark(fmt.Errorf("state folder: %w", err))
 	}
 	return b, nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"deltaup/apply/internal/nospace"
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
 	"deltaup/internal/medium"
@@ -62,7 +63,7 @@ func (o *output) write(content func(w io.Writer) error) error {
 	if err == nil {
 		err = o.check()
 	}
-	return noSpace(errors.Join(err, os.Remove(tmp)))
+	return nospace.Mark(errors.Join(err, os.Remove(tmp)))
 }
 
 // check reads the file from the medium; nil means that it holds the artifact.

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 
+	"deltaup/apply/slotwriter"
 	"deltaup/chunkstore"
 	"deltaup/internal/human"
 	"deltaup/mirror"
@@ -228,7 +229,7 @@ func one(c *chunkstore.Content) iter.Seq[*chunkstore.Content] {
 // length is not. Seen, unless nil, sees what is read.
 func holds(ctx context.Context, slot Slot, image *mirror.Artifact,
 	seen func(p []byte, off int64)) (bool, error) {
-	head := make([]byte, headSize)
+	head := make([]byte, slotwriter.HeadSize)
 	if n, err := slot.ReadAt(head, 0); err != nil && err != io.EOF {
 		return false, fmt.Errorf("slot %s: %w", slot.Name(), err)
 	} else if bytes.Equal(head[:n], make([]byte, n)) {
@@ -243,7 +244,7 @@ func holds(ctx context.Context, slot Slot, image *mirror.Artifact,
 			return false, nil
 		}
 	}
-	id, err := readBack(ctx, image.Size, slot.ReadAt, seen)
+	id, err := slotwriter.ReadBack(ctx, image.Size, slot.ReadAt, seen)
 	if err != nil && ctx.Err() == nil {
 		return false, nil
 	}

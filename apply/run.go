@@ -7,9 +7,8 @@ import (
 	"io"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"deltaup/chunkstore"
+	"deltaup/apply/internal/nospace"
+	"deltaup/apply/slotwriter"
 	"deltaup/delta"
 	"deltaup/mirror"
 	"deltaup/mkimage"
@@ -80,7 +79,7 @@ func (u *Update) run(ctx context.Context, result *Result) error {
 	if err := u.fetch(ctx); err != nil {
 		return err
 	}
-	var held *heldSlot
+	var held *slotwriter.Held
 	if u.image != nil {
 		var err error
 		if held, err = u.writeImage(ctx, result); err != nil {
@@ -97,11 +96,11 @@ func (u *Update) run(ctx context.Context, result *Result) error {
 	if held == nil {
 		return nil
 	}
-	if err := held.release(); err != nil {
+	if err := held.Release(); err != nil {
 		return err
 	}
-	if held.inOrder { // else it was busy with several things at once
-		if err := u.state.LearnWrite(u.image.Size, held.busy); err != nil {
+	if busy := held.Busy(); busy > 0 {
+		if err := u.state.LearnWrite(u.image.Size, busy); err != nil {
 			u.events.warn("state folder %s: %v", u.state.Name(), err)
 		}
 	}
@@ -113,7 +112,7 @@ func (u *Update) fetch(ctx context.Context) error {
 	if u.image != nil {
 		// Before the state folder is looked at: both may be on one file system.
 		if err := u.r.Slot.Reserve(u.image.Size); err != nil {
-			return noSpace(err)
+			return nospace.Mark(err)
 		}
 	}
 	free, err := u.state.Free()
@@ -142,7 +141,7 @@ func (u *Update) fetch(ctx context.Context) error {
 
 // writeImage writes and proves the image, all but its superblock. A rebuild that fails for the sake
 // of what was fetched or planned is done anew another way.
-func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, error) {
+func (u *Update) writeImage(ctx context.Context, result *Result) (*slotwriter.Held, error) {
 	if u.raw != nil {
 		return u.copyRaw(ctx)
 	}
@@ -156,7 +155,7 @@ func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, err
 			result.BlocksCopied, result.BlocksCompressed = 0, 0
 			return u.copyWhole(ctx)
 		}
-		var held *heldSlot
+		var held *slotwriter.Held
 		var err error
 		if u.plan.Route == delta.RouteBlocks {
 			held, err = u.layPieces(ctx, result, nil)
@@ -183,12 +182,12 @@ func (u *Update) writeImage(ctx context.Context, result *Result) (*heldSlot, err
 // which nothing else has proved; then it is fetched whole.
 func (u *Update) otherWay(ctx context.Context, err error, copied bool) error {
 	switch {
-	case errors.Is(err, errOtherImage) && u.believes():
+	case errors.Is(err, slotwriter.ErrOtherImage) && u.believes():
 		return &beliedError{err}
-	case errors.Is(err, errOtherImage) && copied && !u.prove:
+	case errors.Is(err, slotwriter.ErrOtherImage) && copied && !u.prove:
 		u.events.warn("%v; rebuilding it without copied blocks", err)
 		u.prove = true
-	case errors.Is(err, errOtherImage):
+	case errors.Is(err, slotwriter.ErrOtherImage):
 		u.events.warn("%v; fetching it whole", err)
 		for _, r := range []delta.Route{delta.RoutePatch, delta.RouteChunks, delta.RouteBlocks} {
 			u.closed[r] = err
@@ -199,33 +198,24 @@ func (u *Update) otherWay(ctx context.Context, err error, copied bool) error {
 	return nil
 }
 
-// fill has write write the image to the slot, all but its superblock, and proves it meanwhile.
-func (u *Update) fill(ctx context.Context, body *chunkstore.Hasher,
-	write func(context.Context, *heldSlot) error) (*heldSlot, error) {
-	if err := u.r.Slot.Begin(u.image.Size); err != nil {
-		return nil, noSpace(err)
+// fill has write write the image to the slot, all but its head, and proves it meanwhile.
+func (u *Update) fill(ctx context.Context, inOrder bool,
+	write func(context.Context, io.WriterAt) error) (*slotwriter.Held, error) {
+	o := slotwriter.Options{
+		InOrder:  inOrder,
+		ReadBack: u.r.ReadBack,
+		Progress: func(done, total int64) { // until all is written the stage is another one
+			u.events.progress(StageVerify, mirror.ImageName, done, total)
+		},
 	}
-	held := newHeldSlot(u.r.Slot, u.image.Size, body)
-	held.seen = u.r.ReadBack
-	var written time.Time
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return held.prove(ctx, u.image.ID, &u.events) })
-	g.Go(func() error {
-		err := write(ctx, held)
-		if written = time.Now(); err == nil && !held.written.reached(held.size) {
-			err = errOtherImage // it is shorter
-		}
-		return err
-	})
-	err := g.Wait()
-	held.spend(written)
-	return held, err
+	image := slotwriter.Image{ID: u.image.ID, Size: u.image.Size}
+	return slotwriter.Fill(ctx, u.r.Slot, image, o, write)
 }
 
 // rebuild makes the image from contents and blocks.
-func (u *Update) rebuild(ctx context.Context, result *Result) (*heldSlot, error) {
-	return u.fill(ctx, chunkstore.NewHasher(), func(ctx context.Context, held *heldSlot) error {
-		stats, err := mkimage.Build(ctx, u.recipe, u.source(), held, mkimage.BuildOptions{
+func (u *Update) rebuild(ctx context.Context, result *Result) (*slotwriter.Held, error) {
+	return u.fill(ctx, true, func(ctx context.Context, w io.WriterAt) error {
+		stats, err := mkimage.Build(ctx, u.recipe, u.source(), w, mkimage.BuildOptions{
 			Memory:   u.encoderMemory(u.plan.Route),
 			Encoders: u.encoders,
 			Progress: func(done, total int64) { u.events.progress(StageRebuild, mirror.ImageName, done, total) },
@@ -234,7 +224,7 @@ func (u *Update) rebuild(ctx context.Context, result *Result) (*heldSlot, error)
 		if errors.Is(err, mkimage.ErrContent) && !errors.Is(err, ErrSeed) {
 			// Seeds and frames are verified before Build sees them: it is the recipe that
 			// contradicts itself.
-			return fmt.Errorf("%w: %w", errOtherImage, err)
+			return fmt.Errorf("%w: %w", slotwriter.ErrOtherImage, err)
 		}
 		if err != nil {
 			return fmt.Errorf("rebuild into slot %s: %w", u.r.Slot.Name(), err)
@@ -256,7 +246,7 @@ func (u *Update) source() mkimage.Source {
 }
 
 // copyRaw writes an image that is no squashfs from its chunks.
-func (u *Update) copyRaw(ctx context.Context) (*heldSlot, error) {
+func (u *Update) copyRaw(ctx context.Context) (*slotwriter.Held, error) {
 	held, err := u.copyInto(ctx, func(write func(p []byte, off int64) error) error {
 		r, err := newSource(u.seeds, u.state.Cache, u.at, nil).Open(ctx, u.raw)
 		if err != nil {
@@ -280,19 +270,19 @@ func (u *Update) copyRaw(ctx context.Context) (*heldSlot, error) {
 			}
 		}
 	})
-	if errors.Is(err, errOtherImage) { // each chunk is right, so the list of them is not
+	if errors.Is(err, slotwriter.ErrOtherImage) { // each chunk is right, so the list of them is not
 		err = published(mirror.IndexPath(u.release.Index.ID), err)
 	}
 	return held, err
 }
 
 // copyWhole writes the image that was fetched whole, and whose hash is right.
-func (u *Update) copyWhole(ctx context.Context) (*heldSlot, error) {
+func (u *Update) copyWhole(ctx context.Context) (*slotwriter.Held, error) {
 	held, err := u.copyInto(ctx, func(write func(p []byte, off int64) error) error {
 		return u.cachedImage(ctx, write)
 	})
 	// the state folder gives other bytes than when they were verified
-	if errors.Is(err, errOtherImage) {
+	if errors.Is(err, slotwriter.ErrOtherImage) {
 		err = fmt.Errorf("slot %s: %w: %w", u.r.Slot.Name(), ErrVerify, err)
 	}
 	return held, err
@@ -300,13 +290,13 @@ func (u *Update) copyWhole(ctx context.Context) (*heldSlot, error) {
 
 // copyInto writes and proves an image that needs no building.
 func (u *Update) copyInto(ctx context.Context,
-	image func(write func(p []byte, off int64) error) error) (*heldSlot, error) {
-	return u.fill(ctx, chunkstore.NewHasher(), func(ctx context.Context, held *heldSlot) error {
+	image func(write func(p []byte, off int64) error) error) (*slotwriter.Held, error) {
+	return u.fill(ctx, true, func(ctx context.Context, w io.WriterAt) error {
 		err := image(func(p []byte, off int64) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			_, err := held.WriteAt(p, off)
+			_, err := w.WriteAt(p, off)
 			u.events.progress(StageRebuild, mirror.ImageName, off+int64(len(p)), u.image.Size)
 			return err
 		})

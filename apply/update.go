@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"deltaup/apply/internal/nospace"
 	"deltaup/apply/state"
 	"deltaup/chunkstore"
 	"deltaup/delta"
@@ -95,7 +96,7 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	}
 	folder, err := state.Open(r.StateDir, slot)
 	if err != nil {
-		return nil, noSpace(err)
+		return nil, nospace.Mark(err)
 	}
 	u.state = folder
 	u.meta = newMetadata(r, folder)

@@ -47,7 +47,9 @@ var floors = []struct {
 	{"trust", []string{"chunkstore", "mirror"}},
 	{"apply/cache", []string{"chunkstore", "delta"}},
 	{"apply/state", []string{"apply/cache", "chunkstore", "mirror", "mkimage", "mkimage/squashfs"}},
-	{"apply", []string{"apply/cache", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/initrdset", "mirror", "trust"}},
+	{"apply/internal/nospace", nil},
+	{"apply/slotwriter", []string{"apply/internal/nospace", "chunkstore"}},
+	{"apply", []string{"apply/cache", "apply/internal/nospace", "apply/slotwriter", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/initrdset", "mirror", "trust"}},
 	// Above apply and slotboot, which do not know each other.
 	{"device", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree", "mirror", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},
 	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},

@@ -1,4 +1,4 @@
-package apply
+package slotwriter
 
 import (
 	"context"
@@ -10,16 +10,16 @@ import (
 	"deltaup/internal/medium"
 )
 
-// What readBack reads at once, in bytes, and how many of these are under way.
+// What ReadBack reads at once, in bytes, and how many of these are under way.
 const (
 	backSize    = 1 << 20
 	backBuffers = 3
 )
 
-// readBack hashes size bytes that read gives, which is a ReadAt and is called with aligned buffers.
-// It reads on while it hashes. Unless it is nil, seen is shown all bytes in order before they are
-// hashed, and may change them.
-func readBack(ctx context.Context, size int64, read func(p []byte, off int64) (int, error),
+// ReadBack hashes the size bytes that read gives. It calls read, which is a ReadAt, with aligned
+// buffers, and goes on reading while it hashes. Unless it is nil, seen sees all bytes in order
+// before they are hashed, and may change them.
+func ReadBack(ctx context.Context, size int64, read func(p []byte, off int64) (int, error),
 	seen func(p []byte, off int64)) (chunkstore.ID, error) {
 	h := chunkstore.NewHasher()
 	free, full := make(chan []byte, backBuffers), make(chan []byte, backBuffers)
