@@ -16,20 +16,20 @@ import (
 // compresses them together.
 const groupSize = 4 << 20
 
-// Batch adds chunks to a [Folder]. It is for one goroutine, compresses on all
-// processors, and ends in Commit or Abort. The packs hold the chunks in the order of Add.
+// Batch adds chunks to a [Folder]. One goroutine uses it; it compresses on all processors. It ends
+// with Commit or Abort. The packs hold the chunks in the order of Add.
 type Batch struct {
 	folder *Folder
 	target int64
 	seen   map[ID]struct{}
 
-	group []Chunk // added, not yet written
-	plain []byte  // their bytes, one after another
+	group []Chunk // added, and not yet compressed and written
+	plain []byte  // their plain bytes, one after another
 
-	pack  *openPack // the one that is being written; nil when there is none
+	pack  *openPack // the pack that is being written; nil between two packs
 	full  []*openPack
 	stats BatchStats
-	err   error // the first one; nothing can be added after it
+	err   error // the first error, after which nothing can be added
 }
 
 // openPack is a pack under its temporary name.
@@ -37,26 +37,27 @@ type openPack struct {
 	file    *durable.File
 	buf     *bufio.Writer
 	w       *PackWriter
-	ref     PackRef     // once it is full
-	entries []PackEntry // the same
+	ref     PackRef     // set once the pack is full
+	entries []PackEntry // as ref
 }
 
 // BatchStats counts what a batch added.
 type BatchStats struct {
 	Chunks int
-	Plain  int64 // bytes of these chunks
-	Stored int64 // bytes of their frames
+	Plain  int64 // plain bytes of these chunks
+	Stored int64 // stored bytes of their frames
 }
 
 var errBatchEnded = errors.New("batch: it has ended")
 
-// NewBatch starts adding chunks; a new pack is begun when one holds target bytes.
+// NewBatch starts a batch. It begins a new pack whenever the last one holds target bytes.
 func (f *Folder) NewBatch(target int64) *Batch {
 	return &Batch{folder: f, target: target, seen: map[ID]struct{}{}}
 }
 
-// Add adds c unless folder or batch has it already; a hole is never added. plain
-// is verified against c and not kept. After an error the batch can only be aborted.
+// Add adds c unless c is a hole or the folder or the batch has it already. It verifies plain
+// against c, here or when it compresses, and does not keep it. An error about plain wraps
+// [ErrCorrupt]. After an error the batch can only be aborted.
 func (b *Batch) Add(c Chunk, plain []byte) error {
 	if b.err != nil {
 		return b.err
@@ -135,8 +136,8 @@ func (b *Batch) write(c Chunk, frame []byte) error {
 	return nil
 }
 
-// finish completes the pack at hand, reads its table as a reader will, and makes it
-// durable under its temporary name.
+// finish completes the open pack, reads its table back as a reader will, and makes it durable under
+// its temporary name.
 func (b *Batch) finish() error {
 	p := b.pack
 	id, size, err := p.w.Close()
@@ -159,9 +160,8 @@ func (b *Batch) finish() error {
 	return nil
 }
 
-// Commit makes the new packs durable and then visible to the folder's readers. After
-// an error some packs may lie in the folder: they are valid, and a folder that is
-// opened anew uses them.
+// Commit makes the new packs durable and then visible to the folder's readers. After an error the
+// folder may hold some of the packs. They are valid, and OpenFolder finds them.
 func (b *Batch) Commit() (added []PackRef, err error) {
 	defer b.Abort()
 	if b.err != nil {
@@ -194,7 +194,7 @@ func (b *Batch) Abort() {
 		b.pack.file.Discard()
 	}
 	for _, p := range b.full {
-		p.file.Discard() // nothing once it is committed
+		p.file.Discard() // does nothing to a committed file
 	}
 	b.pack, b.full, b.group, b.plain = nil, nil, nil, nil
 	if b.err == nil {
@@ -202,5 +202,5 @@ func (b *Batch) Abort() {
 	}
 }
 
-// Stats tells what Commit adds or has added; chunks that wait to be compressed are not in it yet.
+// Stats counts what the batch has compressed so far; after Commit that is all that it added.
 func (b *Batch) Stats() BatchStats { return b.stats }

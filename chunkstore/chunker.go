@@ -10,16 +10,16 @@ import (
 	"github.com/restic/chunker"
 )
 
-// Params says how contents are cut; all in bytes. It is part of a recipe.
+// Params says how contents are cut: the sizes of chunks, in bytes. It is part of a recipe.
 type Params struct{ Min, Average, Max int }
 
-// DefaultParams suits file contents: small enough that a change in a large file
-// costs little, large enough that a chunk compresses.
+// DefaultParams suits the contents of files. Its chunks are so small that a change in a large file
+// costs little, and so large that each compresses well.
 var DefaultParams = Params{Min: 16 << 10, Average: 64 << 10, Max: 512 << 10}
 
 // Bounds of Params.
 const (
-	ChunkMin = 64      // the rolling window: nothing shorter can be cut by it
+	ChunkMin = 64      // the length of the rolling window, which cuts nothing shorter
 	ChunkMax = 8 << 20 // bounds the memory that one chunk takes anywhere
 )
 
@@ -29,8 +29,8 @@ const (
 // in the BLAKE3 output stream of "deltaup chunking 1"; a test derives it again.
 const polynomial = chunker.Pol(0x34f609e09505e3)
 
-// Validate tells whether contents can be cut like that: sizes within ChunkMin and
-// ChunkMax, in ascending order, the average a power of two.
+// Validate checks that the sizes lie within ChunkMin and ChunkMax, ascend, and that the average is
+// a power of two. Its error wraps [ErrCorrupt].
 func (p Params) Validate() error {
 	var what string
 	switch {
@@ -46,17 +46,17 @@ func (p Params) Validate() error {
 	return fmt.Errorf("chunk sizes %d/%d/%d: %w: %s", p.Min, p.Average, p.Max, ErrCorrupt, what)
 }
 
-// Splitter cuts contents into chunks. It is reusable and not for concurrent use;
-// its memory is bounded by Params.Max and independent of the content's size.
+// Splitter cuts contents into chunks. It can be used again and again, by one goroutine. Its memory
+// is bounded by Params.Max, however large the content is.
 type Splitter struct {
 	params Params
 	whole  *Hasher
-	head   []byte           // the first Min+1 bytes, which tell small contents apart
+	head   []byte           // the first Min+1 bytes: a content that ends before is too small to cut
 	cutter *chunker.Chunker // made for the first content larger than Min
-	buf    []byte           // of the chunk at hand
+	buf    []byte           // of the current chunk
 }
 
-// NewSplitter returns a Splitter. It panics on Params that do not validate.
+// NewSplitter returns a Splitter. It panics when p does not validate.
 func NewSplitter(p Params) *Splitter {
 	if err := p.Validate(); err != nil {
 		panic(err)
@@ -64,11 +64,11 @@ func NewSplitter(p Params) *Splitter {
 	return &Splitter{params: p, whole: NewHasher(), head: make([]byte, p.Min+1)}
 }
 
-// Split reads r to its end in one pass and returns its content: id, size and chunks.
-// Neighbouring chunks that are wholly zero come as one hole.
+// Split reads r to its end in one pass and returns its content: id, size and chunks. It makes one
+// hole of neighbouring chunks that are all zeros.
 //
-// each, when it is not nil, is called for every chunk but holes, in order; plain is
-// only valid during the call. Errors of r and of each are returned as they are.
+// Split calls each, when it is not nil, for every chunk that is no hole, in order. plain is valid
+// during the call only. Split returns errors of r and of each as they are.
 func (s *Splitter) Split(r io.Reader, each func(c Chunk, plain []byte) error) (Content, error) {
 	if each == nil {
 		each = func(Chunk, []byte) error { return nil }
@@ -84,7 +84,7 @@ func (s *Splitter) Split(r io.Reader, each func(c Chunk, plain []byte) error) (C
 	return s.splitLarge(io.MultiReader(bytes.NewReader(s.head), in), in, each)
 }
 
-// splitSmall is splitLarge for contents that are too small to be cut: most files are.
+// splitSmall is splitLarge for contents that are too small to be cut, as most files are.
 func splitSmall(plain []byte, each func(Chunk, []byte) error) (Content, error) {
 	c := Content{ID: Sum(plain), Size: int64(len(plain))}
 	if c.Size == 0 {
@@ -133,7 +133,7 @@ func (s *Splitter) splitLarge(r io.Reader, in *source,
 	return c, nil
 }
 
-// reset points the cutter at r. Its tables and its buffer are kept.
+// reset points the cutter at r. The cutter keeps its tables and its buffer.
 func (s *Splitter) reset(r io.Reader) {
 	low, high := uint(s.params.Min), uint(s.params.Max)
 	if s.cutter == nil {
@@ -145,7 +145,7 @@ func (s *Splitter) reset(r io.Reader) {
 	s.whole.Reset()
 }
 
-// add takes one more piece into c and returns its chunk.
+// add appends a piece to c and returns its chunk.
 func (s *Splitter) add(c *Content, plain []byte) Chunk {
 	first := c.Size == 0
 	chunk := Chunk{Size: int64(len(plain))}
@@ -157,7 +157,7 @@ func (s *Splitter) add(c *Content, plain []byte) Chunk {
 			c.Chunks[n-1].Size += chunk.Size
 			return chunk
 		}
-	case first: // all that was hashed so far is this chunk
+	case first: // s.whole has hashed this chunk and nothing else
 		chunk.ID = s.whole.ID()
 	default:
 		chunk.ID = Sum(plain)
@@ -166,9 +166,8 @@ func (s *Splitter) add(c *Content, plain []byte) Chunk {
 	return chunk
 }
 
-// source remembers the error of a reader. Both io.ReadFull and the chunker take
-// io.ErrUnexpectedEOF from it for the end of the content, but there it is the
-// word of a truncated stream.
+// source remembers the error of a reader. io.ReadFull and the chunker take io.ErrUnexpectedEOF for
+// the end of the content, but a reader of a truncated stream means an error by it.
 type source struct {
 	r   io.Reader
 	err error // nil at io.EOF
@@ -188,7 +187,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// isZero compares p with itself one byte on, which runs at the speed of memcmp.
+// isZero tells whether p is all zeros. It compares p with itself one byte on, which runs at the
+// speed of memcmp.
 func isZero(p []byte) bool {
 	return len(p) == 0 || p[0] == 0 && bytes.Equal(p[:len(p)-1], p[1:])
 }

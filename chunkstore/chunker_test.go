@@ -50,8 +50,8 @@ func TestParams(t *testing.T) {
 	}
 }
 
-// splitPlainly is Split without its short cuts: every content through the chunker,
-// every hash by itself.
+// splitPlainly is Split without its shortcuts: it sends every content through the chunker and
+// computes every hash by itself.
 func splitPlainly(t *testing.T, p Params, data []byte) Content {
 	t.Helper()
 	c := Content{ID: Sum(data), Size: int64(len(data))}
@@ -97,7 +97,8 @@ func TestSplit(t *testing.T) {
 		"hole first":         slices.Concat(zero, random[:100_000]),
 		"constant":           bytes.Repeat([]byte{0xff}, 100<<10),
 	}
-	s := NewSplitter(p) // one for all: nothing may be left over from the content before
+	// one for all contents, to show that a content leaves nothing behind for the next
+	s := NewSplitter(p)
 	for name, data := range contents {
 		t.Run(name, func(t *testing.T) {
 			want := splitPlainly(t, p, data)
@@ -125,7 +126,8 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// checkPieces demands that the chunks that each was called with and the holes make up data.
+// checkPieces demands that data consists of the holes and of the chunks that Split called each
+// with.
 func checkPieces(t *testing.T, c Content, pieces []Chunk, plain, data []byte) {
 	t.Helper()
 	var again []byte
@@ -157,8 +159,8 @@ func describe(c Content) string {
 	return s
 }
 
-// TestSplitFixed holds where the default parameters cut: a change here makes
-// every chunk on every mirror useless.
+// TestSplitFixed pins where the default parameters cut. A change here makes every chunk on every
+// mirror useless.
 func TestSplitFixed(t *testing.T) {
 	c, err := NewSplitter(DefaultParams).Split(bytes.NewReader(randomBytes(42, 1<<20)), nil)
 	if err != nil {
@@ -174,7 +176,7 @@ func TestSplitFixed(t *testing.T) {
 	}
 }
 
-// TestSplitShift demands that an insertion changes the chunks around it only.
+// TestSplitShift demands that an insertion changes only the chunks around it.
 func TestSplitShift(t *testing.T) {
 	old := randomBytes(3, 4<<20)
 	edited := slices.Concat(old[:1<<20], []byte("inserted"), old[1<<20:])

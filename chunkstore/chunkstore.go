@@ -1,10 +1,10 @@
-// Package chunkstore is the ground floor: content and chunk ids, the
-// content-defined chunker, packs with their index, and stores of chunks.
+// Package chunkstore cuts contents into chunks and stores them: ids of contents and chunks, the
+// content-defined chunker, packs with their index, and stores of chunks. It is the lowest package:
+// it knows nothing of images, releases or mirrors.
 //
-// A publisher calls [Splitter.Split] on every content and [Folder.NewBatch] to
-// add what is new; a target reads chunks through a [Store], or reads pack ranges
-// itself and checks each frame with [DecodeFrame]. The package knows nothing of
-// images, releases or mirrors. Formats: doc/pack.md and doc/index.md.
+// A publisher calls [Splitter.Split] on every content and [Folder.NewBatch] to add the chunks that
+// are new. A target reads chunks through a [Store], or it reads ranges of packs itself and checks
+// each frame with [DecodeFrame]. Formats: doc/pack.md and doc/index.md.
 package chunkstore
 
 import (
@@ -12,19 +12,19 @@ import (
 	"errors"
 )
 
-// ID is the BLAKE3-256 of plain bytes; it names contents, chunks and, over a
-// whole file, the immutable files of a mirror. The zero ID is no hash: it marks a hole.
+// ID is the BLAKE3-256 of plain bytes. It names contents and chunks, and the immutable files of a
+// mirror by all of their bytes. The zero ID is no hash: it marks a hole.
 type ID [32]byte
 
-// Chunk is a piece of a content. A hole (zero ID) is a run of zero bytes of any
-// length: it is stored nowhere and fetched from nowhere.
+// Chunk is a piece of a content. A hole is a chunk with the zero ID: a run of zero bytes, of any
+// length, that nobody stores or fetches.
 type Chunk struct {
 	ID   ID
 	Size int64 // plain bytes, > 0
 }
 
-// Content is the bytes of one regular file (or raw artifact) by name: its id,
-// its size, and the chunks that make it up in order. An empty content has none.
+// Content names the bytes of one regular file or raw artifact: their id, their number, and the
+// chunks that they consist of, in order. An empty content has no chunks.
 type Content struct {
 	ID     ID
 	Size   int64
@@ -39,25 +39,25 @@ type Location struct {
 }
 
 var (
-	// ErrCorrupt is wrapped by every error about bytes that are not what their name, length or
-	// format says.
+	// ErrCorrupt says that bytes are not what their name, length or format says. Every such error
+	// wraps it.
 	ErrCorrupt = errors.New("corrupt")
-	// ErrBomb is wrapped beside ErrCorrupt when compressed bytes stand for more than they may: not
-	// one more is decompressed.
+	// ErrBomb says that compressed bytes decompress to more than their bound. Decompression stops
+	// at the bound, and the error wraps ErrCorrupt as well.
 	ErrBomb = errors.New("decompresses to more than it may")
-	// ErrVersion is wrapped when magic matches and the version is one that this program does not
+	// ErrVersion says that a file has the right magic and a version that this program does not
 	// know.
 	ErrVersion = errors.New("unknown format version")
-	// ErrNotFound is wrapped when a store has no such chunk.
+	// ErrNotFound says that a store lacks a chunk.
 	ErrNotFound = errors.New("not found")
 )
 
-// Store reads chunks by id. [Folder] is one, of packs in a local folder; storetest.Run is the suite
-// for any. A store holds no holes: asked for one it answers as for any chunk that it lacks.
+// Store reads chunks by id. [Folder] is a store of packs in a local folder; storetest.Run tests any
+// store. A store lacks every hole.
 type Store interface {
 	// Chunk returns the plain bytes of c, verified against c.ID and c.Size, or an
 	// error that wraps ErrNotFound, ErrCorrupt or ctx's.
 	Chunk(ctx context.Context, c Chunk) ([]byte, error)
-	// Locate tells where a chunk's frame lies; false when the store lacks it.
+	// Locate tells where a chunk's frame lies, or false when the store lacks the chunk.
 	Locate(id ID) (Location, bool)
 }

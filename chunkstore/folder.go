@@ -13,8 +13,8 @@ import (
 	"sync"
 )
 
-// Folder is a folder of packs, DIR/ab/abcd….pack, as a publisher keeps them. Its
-// read side is safe for concurrent use, also while a [Batch] is being filled.
+// Folder is a folder of packs, DIR/ab/abcd….pack, as a publisher keeps them. Goroutines may read it
+// at the same time, also while one of them fills a [Batch].
 type Folder struct {
 	dir, tmp string
 
@@ -23,23 +23,23 @@ type Folder struct {
 	chunks map[ID]place
 }
 
-// place is a Location in 16 bytes: there may be millions of them.
+// place is a Location in 16 bytes, since there may be millions of them.
 type place struct {
 	pack   uint32 // index in Folder.packs
 	length uint32
 	offset int64
 }
 
-// OpenFolder reads the tables of all packs below dir, which need not exist yet;
-// files that are not named like packs are left alone. New packs are written to
-// tmp first, a folder on the same file system. A damaged pack is [ErrCorrupt].
+// OpenFolder reads the tables of all packs below dir, which need not exist yet. It ignores files
+// that are not named like packs. tmp is a folder on the same file system, in which new packs are
+// written. A damaged pack is an error that wraps [ErrCorrupt].
 func OpenFolder(dir, tmp string) (*Folder, error) {
 	f := &Folder{dir: dir, tmp: tmp, chunks: map[ID]place{}}
 	ids, err := listPacks(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open packs: %w", err)
 	}
-	for _, id := range ids { // of the packs that have a chunk, the first is used
+	for _, id := range ids { // of several packs with the same chunk the first counts
 		path := filepath.Join(dir, PackPath(id))
 		if err := f.load(id, path); err != nil {
 			return nil, fmt.Errorf("open packs: %s: %w", path, err)
@@ -48,7 +48,7 @@ func OpenFolder(dir, tmp string) (*Folder, error) {
 	return f, nil
 }
 
-// listPacks returns the names of all packs below dir in order.
+// listPacks returns the ids of all packs below dir, ascending.
 func listPacks(dir string) ([]ID, error) {
 	folders, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +73,7 @@ func listPacks(dir string) ([]ID, error) {
 	return ids, nil
 }
 
-// load takes in one pack.
+// load reads the table of one pack.
 func (f *Folder) load(id ID, path string) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -105,8 +105,7 @@ func (f *Folder) add(pack PackRef, entries []PackEntry) {
 	}
 }
 
-// Locate implements [Store]. It knows what was there at OpenFolder and what has been committed
-// since.
+// Locate implements [Store]. It knows the packs that OpenFolder found and those committed since.
 func (f *Folder) Locate(id ID) (Location, bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
@@ -155,9 +154,9 @@ func (f *Folder) Packs() []PackRef {
 	})
 }
 
-// Index makes the index of a release whose chunks have all been committed: image
-// are those of the recipe (Recipe.Chunks), raw the other artifacts (their Locations
-// are filled in). A chunk that the folder lacks is [ErrNotFound].
+// Index makes the index of a release, whose chunks must all be committed. image is the recipe's
+// chunks (Recipe.Chunks), raw the other artifacts, whose Locations Index fills in. A chunk that the
+// folder lacks is an error that wraps [ErrNotFound].
 func (f *Folder) Index(image []Chunk, raw []RawList) (*Index, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()

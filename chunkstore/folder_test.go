@@ -15,7 +15,7 @@ import (
 	"deltaup/internal/test/durabletest"
 )
 
-// testFolder is a folder on disk and what tests do with it.
+// testFolder is a folder of packs on disk, with helpers.
 type testFolder struct {
 	*testing.T
 	packs, tmp string
@@ -109,7 +109,7 @@ func TestBatch(t *testing.T) {
 		t.Errorf("temporary files are left: %v", left)
 	}
 
-	// What is there is not written again, by this folder or by one opened anew.
+	// Neither this folder nor one opened anew writes again what is there.
 	for _, f := range []*Folder{f, d.open()} {
 		if packs, stats := d.mustAdd(f, 12_000, contents); len(packs) > 0 || stats != (BatchStats{}) {
 			t.Errorf("a second time: %d packs, %+v", len(packs), stats)
@@ -134,8 +134,8 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// TestBatchOrder demands that packs do not depend on the number of processors, and
-// hold the chunks in the order of Add.
+// TestBatchOrder demands that packs hold the chunks in the order of Add, whatever the number of
+// processors.
 func TestBatchOrder(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	contents := make([][]byte, 300)
@@ -238,7 +238,7 @@ func TestOpenFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// files with other names are not looked at
+	// OpenFolder ignores files with other names
 	for _, name := range []string{"README", filepath.Dir(PackPath(packs[0].ID)) + "/x.pack", "zz/" + filepath.Base(pack)} {
 		path := filepath.Join(d.packs, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -303,8 +303,8 @@ func TestFolderIndex(t *testing.T) {
 	}
 }
 
-// TestBatchCrash cuts the power before every step of a batch: the folder opens
-// again, all that it has is sound, what it had is there, and the batch succeeds then.
+// TestBatchCrash cuts the power before every step of a batch. The folder then opens again, still
+// has what it had, has nothing unsound, and takes the same batch.
 func TestBatchCrash(t *testing.T) {
 	old, contents := someContents(3), someContents(10)
 	for mode, restart := range map[string]func(*durabletest.Crash) bool{

@@ -19,15 +19,15 @@ const (
 // frameMin is the length of the shortest frame: the tag and one byte.
 const frameMin = 2
 
-// FrameMax is the most stored bytes that a frame of a chunk of size plain bytes can have.
+// FrameMax is how many stored bytes the frame of a chunk of size plain bytes has at most.
 func FrameMax(size int64) int64 { return size + 1 }
 
-// encoderWindow is how far back zstd looks in chunks of unusual size; an encoder
-// holds twice as much memory, whatever the chunks' size.
+// encoderWindow is how far back zstd looks, in bytes, in chunks larger than usual. An encoder takes
+// twice as much memory, whatever the size of the chunks.
 const encoderWindow = 1 << 20
 
-// encoder and decoder are shared by all: EncodeAll and DecodeAll are safe for
-// concurrent use, and an encoder of this level holds 35 MB for each processor.
+// All callers share one encoder and one decoder: EncodeAll and DecodeAll are safe for concurrent
+// use, and an encoder of this level takes 35 MB for each processor.
 var encoder = sync.OnceValue(func() *zstd.Encoder {
 	e, err := zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(zstd.SpeedBestCompression),
@@ -53,8 +53,9 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 	return d
 })
 
-// EncodeFrame appends the frame of plain to dst: zstd at its best, or plain where that is no
-// larger. The bytes may differ between versions of this program. Safe for concurrent use.
+// EncodeFrame appends the frame of plain to dst: compressed with zstd at its best level, or plain
+// where zstd saves nothing. Versions of this program may make different frames. It is safe for
+// concurrent use.
 func EncodeFrame(dst, plain []byte) []byte {
 	start := len(dst)
 	dst = append(dst, frameZstd)
@@ -66,9 +67,9 @@ func EncodeFrame(dst, plain []byte) []byte {
 	return dst
 }
 
-// DecodeFrame appends the plain bytes of a frame to dst. They are checked against
-// c.Size and c.ID, and no more than c.Size bytes are ever produced; every failure
-// wraps [ErrCorrupt]. Safe for concurrent use.
+// DecodeFrame appends the plain bytes of a frame to dst, after it has checked them against c.Size
+// and c.ID. It never makes more than c.Size bytes. Every error wraps [ErrCorrupt]. It is safe for
+// concurrent use.
 func DecodeFrame(dst, frame []byte, c Chunk) ([]byte, error) {
 	if err := checkFrame(c, int64(len(frame))); err != nil {
 		return nil, err
@@ -83,7 +84,7 @@ func DecodeFrame(dst, frame []byte, c Chunk) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("chunk %s: %w", c.ID, DecompressError(err))
 		}
-		dst = append(dst, plain...) // onto itself
+		dst = append(dst, plain...) // the bytes are in place already: no copy
 	default:
 		return nil, fmt.Errorf("chunk %s: %w: frame of unknown kind %d", c.ID, ErrCorrupt, frame[0])
 	}
@@ -96,8 +97,8 @@ func DecodeFrame(dst, frame []byte, c Chunk) ([]byte, error) {
 	return dst, nil
 }
 
-// DecompressError marks an error of a zstd decoder with bounds as one about bytes that are corrupt,
-// and as a bomb when it is one.
+// DecompressError adds [ErrCorrupt] to an error of a bounded zstd decoder, and [ErrBomb] too when
+// the decoder stopped at its bound.
 func DecompressError(err error) error {
 	for _, bomb := range []error{zstd.ErrDecoderSizeExceeded, zstd.ErrWindowSizeExceeded} {
 		if errors.Is(err, bomb) {
@@ -107,8 +108,8 @@ func DecompressError(err error) error {
 	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
 
-// checkFrame tells whether c can have a frame of length stored bytes. It bounds
-// what is read and allocated on behalf of one chunk.
+// checkFrame checks that c can have a frame of length stored bytes. It bounds what one chunk makes
+// a reader read and allocate.
 func checkFrame(c Chunk, length int64) error {
 	switch {
 	case c.IsHole():

@@ -89,7 +89,7 @@ func TestDecodeFrameCorrupt(t *testing.T) {
 	}
 }
 
-// zstdFrame is a frame without a content size that fits no chunk.
+// zstdFrame compresses plain into a frame that does not tell its content size.
 func zstdFrame(t *testing.T, plain []byte) []byte {
 	t.Helper()
 	frame := bytes.NewBuffer([]byte{frameZstd})
@@ -111,7 +111,7 @@ func FuzzDecodeFrame(f *testing.F) {
 		f.Add(EncodeFrame(nil, plain), int64(len(plain)))
 	}
 	f.Fuzz(func(t *testing.T, frame []byte, size int64) {
-		// Most inputs cannot have the right id: take what zstd makes of them.
+		// Hardly any input has the right id, so give it the id of what zstd makes of it.
 		c := Chunk{ID: ID{1}, Size: size}
 		if size > 0 && size < 1<<20 && len(frame) > 0 && frame[0] == frameZstd {
 			if plain, err := decoder().DecodeAll(frame[1:], make([]byte, 0, size)); err == nil {

@@ -15,7 +15,7 @@ import (
 //
 //	go test ./chunkstore -run Golden -update
 //
-// and are never made again for a version that is out: they stand for what lies on mirrors.
+// They stand for what lies on mirrors: nobody makes them again for a version that is out.
 var update = flag.Bool("update", false, "write the golden files anew")
 
 const goldenPack, goldenIndex = "v1.pack", "v1.index"
@@ -25,8 +25,8 @@ func goldenContents() [][]byte {
 	return [][]byte{[]byte("a"), text(5000), randomBytes(6, 700), bytes.Repeat([]byte{0, 1}, 1000)}
 }
 
-// goldenIndexValue has every feature of the format: several packs, jumps back and
-// forth, holes, an empty artifact.
+// goldenIndexValue uses every feature of the format: several packs, jumps back and forth, holes, an
+// empty artifact.
 func goldenIndexValue() *Index {
 	a, b := ID{0xaa}, ID{0xbb}
 	one, two, three := chunkOf([]byte("one")), chunkOf(text(40_000)), chunkOf(randomBytes(7, 20_000))
@@ -205,7 +205,7 @@ func TestGoldenDamaged(t *testing.T) {
 	}
 }
 
-// golden reads a golden file; with -update it is made first.
+// golden reads a golden file, which it makes first with -update.
 func golden(t testing.TB, name string, create func() []byte) []byte {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -224,7 +224,7 @@ func golden(t testing.TB, name string, create func() []byte) []byte {
 	return b
 }
 
-// repack writes a pack of the frames that b has.
+// repack writes a pack of the frames of pack b.
 func repack(t *testing.T, b []byte, entries []PackEntry) []byte {
 	t.Helper()
 	var buf bytes.Buffer

@@ -7,7 +7,7 @@ import (
 	"github.com/zeebo/blake3"
 )
 
-// holeText is the zero ID as text.
+// holeText is the text of the zero ID.
 const holeText = "-"
 
 // Sum is the ID of p.
@@ -22,7 +22,7 @@ func NewHasher() *Hasher { return &Hasher{h: blake3.New()} }
 // Write adds p. Its error is always nil.
 func (h *Hasher) Write(p []byte) (int, error) { return h.h.Write(p) }
 
-// ID is the id of all that was written so far; writing may go on.
+// ID is the id of all bytes written so far. Writing may go on after it.
 func (h *Hasher) ID() ID {
 	var id ID
 	h.h.Sum(id[:0])
@@ -32,7 +32,7 @@ func (h *Hasher) ID() ID {
 // Reset forgets what was written.
 func (h *Hasher) Reset() { h.h.Reset() }
 
-// ParseID reads 64 lower-case hex digits, the only form that an id has in names and files.
+// ParseID reads 64 lower-case hex digits, the only form of an id in names and files.
 func ParseID(s string) (ID, error) {
 	var id ID
 	if len(s) != hex.EncodedLen(len(id)) {
@@ -55,7 +55,7 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 // IsZero tells whether id marks a hole.
 func (id ID) IsZero() bool { return id == ID{} }
 
-// MarshalText is String, but "-" for the zero ID.
+// MarshalText is String, except that the zero ID is "-".
 func (id ID) MarshalText() ([]byte, error) {
 	if id.IsZero() {
 		return []byte(holeText), nil

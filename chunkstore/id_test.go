@@ -16,8 +16,8 @@ func TestSum(t *testing.T) {
 	}
 }
 
-// TestHasherGoesOn holds what Splitter relies on: asking for the id in between
-// changes nothing, wherever the block boundaries of BLAKE3 fall.
+// TestHasherGoesOn checks what Splitter relies on: ID changes nothing for later writes, wherever
+// the block boundaries of BLAKE3 fall.
 func TestHasherGoesOn(t *testing.T) {
 	data := randomBytes(1, 200<<10)
 	h := NewHasher()

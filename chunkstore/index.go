@@ -16,19 +16,18 @@ type PackRef struct {
 type RawList struct {
 	Name      string
 	Content   Content
-	Locations []Location // of the distinct chunks of Content, see Distinct
+	Locations []Location // one for each chunk of Distinct(Content)
 }
 
-// Index says where all chunks of one release lie. [Folder.Index] makes it; its
-// format is that of doc/index.md.
+// Index says where all chunks of one release lie. [Folder.Index] makes it. Format: doc/index.md.
 type Index struct {
-	Packs []PackRef  // the packs that the locations name, in order of first use: Image, then Raw
-	Image []Location // of the distinct chunks of the recipe's contents, see Distinct
+	Packs []PackRef  // the packs of the locations, in order of first use in Image, then in Raw
+	Image []Location // one for each chunk of Distinct(the recipe's contents)
 	Raw   []RawList  // in the publisher's order, no name twice
 }
 
-// Distinct returns the chunks of contents without holes and repetitions, in order
-// of first appearance. It is what the lists of an [Index] run parallel to.
+// Distinct returns the chunks of contents without holes and repetitions, in order of first
+// appearance. The lists of an [Index] run parallel to it.
 func Distinct(contents iter.Seq[*Content]) []Chunk {
 	var chunks []Chunk
 	seen := map[ID]struct{}{}
@@ -46,13 +45,13 @@ func Distinct(contents iter.Seq[*Content]) []Chunk {
 	return chunks
 }
 
-// distinct is Distinct of this raw artifact.
+// distinct is Distinct of the artifact's content.
 func (l *RawList) distinct() []Chunk {
 	return Distinct(func(yield func(*Content) bool) { yield(&l.Content) })
 }
 
-// Locations joins the recipe's chunks (Recipe.Chunks) and those of all raw artifacts
-// with their locations. It fails with [ErrCorrupt] when image is not what the index was made for.
+// Locations gives the location of each chunk of the recipe (Recipe.Chunks) and of all raw
+// artifacts. Its error wraps [ErrCorrupt] when image is not what the index was made for.
 func (x *Index) Locations(image []Chunk) (map[ID]Location, error) {
 	at := make(map[ID]Location, len(image))
 	if err := join(at, image, x.Image); err != nil {
@@ -79,7 +78,7 @@ func join(at map[ID]Location, chunks []Chunk, locations []Location) error {
 	return nil
 }
 
-// validate holds what both directions of the format demand beyond its syntax.
+// validate checks what reader and writer of the format demand beyond its syntax.
 func (x *Index) validate() error {
 	packs := make(map[ID]int64, len(x.Packs))
 	for _, p := range x.Packs {
@@ -132,7 +131,7 @@ func (l *RawList) validate(packs map[ID]int64) error {
 	return validateLocations(packs, l.Locations)
 }
 
-// validateLocations checks that each frame lies where its pack has frames.
+// validateLocations checks that each frame lies within the frames of its pack.
 func validateLocations(packs map[ID]int64, locations []Location) error {
 	for _, l := range locations {
 		size, ok := packs[l.Pack]

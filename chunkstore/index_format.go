@@ -16,8 +16,8 @@ const (
 	indexNameMax = 255 // bytes of an artifact's name
 )
 
-// MarshalBinary encodes x as doc/index.md has it, and reads it again before it
-// returns. It fails when x is not what [Index] says.
+// MarshalBinary encodes x as doc/index.md says, and reads the result back before it returns. It
+// fails when x is not as [Index] says; the error then wraps [ErrCorrupt].
 func (x *Index) MarshalBinary() ([]byte, error) {
 	b, err := x.encode()
 	if err != nil {
@@ -29,8 +29,8 @@ func (x *Index) MarshalBinary() ([]byte, error) {
 	return b, nil
 }
 
-// ParseIndex reads what MarshalBinary writes and nothing else. Its memory is
-// bounded by a multiple of len(b).
+// ParseIndex reads what MarshalBinary writes and nothing else. It takes memory in proportion to
+// len(b). Its errors wrap [ErrCorrupt] or [ErrVersion].
 func ParseIndex(b []byte) (*Index, error) {
 	x, err := decodeIndex(b)
 	if err != nil {
@@ -47,7 +47,7 @@ func ParseIndex(b []byte) (*Index, error) {
 	return x, nil
 }
 
-// indexEncoder keeps what the encoding of a location depends on.
+// indexEncoder holds the bytes so far and what the encoding of a location depends on.
 type indexEncoder struct {
 	b    []byte
 	pack map[ID]int // number of each pack
@@ -101,7 +101,7 @@ func (e *indexEncoder) content(c *Content) {
 	}
 }
 
-// locations writes a list; used counts the packs that have been named so far.
+// locations writes a list. used counts the packs that locations have named so far.
 func (e *indexEncoder) locations(list []Location, used *int) error {
 	e.number(int64(len(list)))
 	for _, l := range list {
@@ -123,7 +123,7 @@ func (e *indexEncoder) locations(list []Location, used *int) error {
 	return nil
 }
 
-// indexDecoder reads fields until its first error, after which it gives zeros.
+// indexDecoder reads fields. After its first error it gives zeros.
 type indexDecoder struct {
 	b     []byte
 	packs []PackRef
@@ -180,7 +180,7 @@ func (d *indexDecoder) number() int64 {
 	return int64(v)
 }
 
-// count reads the number of items that follow, of at least size bytes each.
+// count reads how many items follow, each of at least size bytes.
 func (d *indexDecoder) count(size int) int {
 	n := d.number()
 	if n > int64(len(d.b)/size) {

@@ -39,7 +39,7 @@ func TestEmptyIndex(t *testing.T) {
 	}
 }
 
-// TestIndexRefuses breaks a valid index in memory: it must not be written.
+// TestIndexRefuses breaks a valid index in memory, which MarshalBinary must refuse.
 func TestIndexRefuses(t *testing.T) {
 	for name, wreck := range map[string]func(x *Index){
 		"unknown pack":       func(x *Index) { x.Image[0].Pack = ID{0xcc} },
@@ -95,7 +95,7 @@ func TestIndexLocations(t *testing.T) {
 	}
 }
 
-// TestIndexSize holds the point of the format: neighbours cost three bytes.
+// TestIndexSize checks the point of the format: a neighbour costs three bytes.
 func TestIndexSize(t *testing.T) {
 	x := &Index{Packs: []PackRef{{ID{1}, 1 << 30}}}
 	l := Location{Pack: ID{1}, Offset: packHeaderSize}

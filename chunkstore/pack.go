@@ -17,7 +17,7 @@ const (
 	packTrailerSize = 4 + 32 + 8 // number of entries, BLAKE3-256 of the table, magic
 	packSizeMin     = packHeaderSize + frameMin + packEntrySize + packTrailerSize
 
-	// PackEntriesMax bounds the memory that a pack's table takes (10 MiB as stored).
+	// PackEntriesMax bounds the number of frames in a pack, and so its table (10 MiB as stored).
 	PackEntriesMax = 1 << 18
 )
 
@@ -35,7 +35,7 @@ type PackEntry struct {
 	Offset, Length int64 // of the frame, in the pack
 }
 
-// PackWriter writes one pack. It is for one goroutine; after an error it gives only that error.
+// PackWriter writes one pack. One goroutine uses it. After an error every call gives that error.
 type PackWriter struct {
 	w     io.Writer
 	whole *Hasher
@@ -45,21 +45,21 @@ type PackWriter struct {
 	err   error
 }
 
-// NewPackWriter writes a pack to w from its first byte on. Buffering is w's.
+// NewPackWriter begins a pack on w, in small writes: w should buffer them.
 func NewPackWriter(w io.Writer) *PackWriter {
 	p := &PackWriter{w: w, whole: NewHasher(), seen: map[ID]struct{}{}}
 	p.write(binary.LittleEndian.AppendUint32([]byte(packMagic), packVersion))
 	return p
 }
 
-// Len is the number of frames so far; a pack takes at most [PackEntriesMax].
+// Len is the number of frames so far, at most [PackEntriesMax].
 func (p *PackWriter) Len() int { return len(p.seen) }
 
-// Size is the number of bytes written so far; table and trailer follow with Close.
+// Size is the number of bytes written so far. Close adds the table and the trailer.
 func (p *PackWriter) Size() int64 { return p.size }
 
-// Add appends the frame of c (from [EncodeFrame]) and returns its offset in the
-// pack. It does not decode the frame. A chunk twice is an error.
+// Add appends the frame of c (from [EncodeFrame]) and returns its offset in the pack. It does not
+// decode the frame. Adding a chunk twice is an error.
 func (p *PackWriter) Add(c Chunk, frame []byte) (offset int64, err error) {
 	if p.err != nil {
 		return 0, p.err
@@ -82,7 +82,8 @@ func (p *PackWriter) Add(c Chunk, frame []byte) (offset int64, err error) {
 	return offset, p.err
 }
 
-// Close writes table and trailer and returns the pack's name and size. It does not close w.
+// Close writes the table and the trailer and returns the pack's id and size in bytes. It does not
+// close w.
 func (p *PackWriter) Close() (id ID, size int64, err error) {
 	if p.err == nil && len(p.seen) == 0 {
 		p.err = errors.New("close pack: it is empty")
@@ -110,8 +111,9 @@ func (p *PackWriter) write(b []byte) {
 	p.err = err
 }
 
-// ReadPackTable reads the table of a pack of size bytes. It checks all but the
-// frames, which [DecodeFrame] checks one by one, and the pack's name.
+// ReadPackTable reads the table of a pack of size bytes. It checks neither the pack's id nor the
+// frames, which [DecodeFrame] checks one by one, but everything else. Its errors wrap [ErrCorrupt]
+// or [ErrVersion], or are those of r.
 func ReadPackTable(r io.ReaderAt, size int64) ([]PackEntry, error) {
 	entries, err := readPackTable(r, size)
 	if err != nil {
@@ -150,7 +152,7 @@ func readPackTable(r io.ReaderAt, size int64) ([]PackEntry, error) {
 	return parsePackTable(table, start)
 }
 
-// parsePackTable reads the entries of frames that lie between the header and end.
+// parsePackTable reads the table of a pack whose frames lie between the header and end.
 func parsePackTable(table []byte, end int64) ([]PackEntry, error) {
 	entries := make([]PackEntry, 0, len(table)/packEntrySize)
 	seen := make(map[ID]struct{}, cap(entries))

@@ -56,7 +56,7 @@ func TestPackWriterFails(t *testing.T) {
 	}
 }
 
-// limitedWriter takes left bytes and fails then.
+// limitedWriter takes left bytes, then fails.
 type limitedWriter struct {
 	left int
 	err  error
@@ -71,8 +71,8 @@ func (w *limitedWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestPackTruncated cuts the golden pack at every length, with the size as it is
-// then and as it was before.
+// TestPackTruncated cuts the golden pack at every length. It tells the reader the size after the
+// cut and the size before.
 func TestPackTruncated(t *testing.T) {
 	b := golden(t, goldenPack, nil)
 	for n := range b {
@@ -100,7 +100,7 @@ func FuzzReadPackTable(f *testing.F) {
 		f.Add(d.wreck(golden(f, goldenPack, nil)))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		// Random changes never hit the table's checksum: put it right.
+		// No random change gives the table the right checksum, so make it right.
 		if n := len(b) - packTrailerSize; n > 0 {
 			count := int(binary.LittleEndian.Uint32(b[n:]))
 			if n-count*packEntrySize >= packHeaderSize {
