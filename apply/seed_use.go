@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 
+	"deltaup/internal/disk"
 	"deltaup/mirror"
 	"deltaup/mkimage/squashfs"
 )
@@ -138,17 +139,36 @@ func (u *Update) findImage(f io.ReaderAt, size int64) (*squashfs.Image, error) {
 }
 
 // noteSeeds warns of seeds that are no images where nothing but an image is wanted: they may have
-// been meant to be.
+// been meant to be. Of several images in one it tells which is used.
 func (u *Update) noteSeeds() {
 	if !u.rebuilds() || len(u.outputs) > 0 {
 		return
 	}
 	for _, path := range u.r.Seeds {
-		m, err := squashfs.OpenFile(path)
-		if err == nil {
-			m.Close() // read only
-		} else if errors.Is(err, squashfs.ErrCorrupt) {
-			u.events.warn("seed %s is no squashfs image: it counts as one file", path)
+		if note := noteSeed(path); note != "" {
+			u.events.warn("seed %s %s", path, note)
 		}
 	}
+}
+
+// noteSeed says what is odd about a seed; "" when nothing is.
+func noteSeed(path string) string {
+	f, size, err := squashfs.OpenMedium(path)
+	if err != nil {
+		return "" // who reads it will tell
+	}
+	defer f.Close() // read only
+	found, err := squashfs.FindAll(f, size)
+	if len(found) > 1 {
+		return fmt.Sprintf("has %d squashfs images, in %s: the first is used", len(found),
+			squashfs.Places(found))
+	}
+	if !errors.Is(err, squashfs.ErrCorrupt) {
+		return ""
+	}
+	what, err := disk.Describe(f, size)
+	if err == nil && what != "" {
+		what = ", " + what
+	}
+	return "is no squashfs image" + what + ": it counts as one file"
 }

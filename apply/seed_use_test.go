@@ -13,6 +13,7 @@ import (
 
 	"deltaup/apply"
 	"deltaup/delta"
+	"deltaup/internal/test/disktest"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -123,6 +124,38 @@ func TestSeedBehindOffset(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestSeedOfDisk: of a disk with several images the first is used, with a warning; a disk with other
+// file systems is named.
+func TestSeedOfDisk(t *testing.T) {
+	m := patched(t, 2, 1)
+	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
+	image := readFile(t, m.w.image[0])
+	size := (len(image) + 1<<20) >> 20 << 20
+	disk := make([]byte, 1<<20+2*size)
+	copy(disk[1<<20:], image)
+	copy(disk[1<<20+size:], image)
+	seed := filepath.Join(t.TempDir(), "disk")
+	pull := func(want string) {
+		t.Helper()
+		if err := os.WriteFile(seed, disk, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m.path += "2"
+		m.warnings, m.seeds = nil, []string{seed}
+		m.mustPull()
+		if len(m.warnings) != 1 || !strings.Contains(m.warnings[0], want) {
+			t.Errorf("warnings %q, want %s", m.warnings, want)
+		}
+	}
+	second := 1<<20 + size
+	disktest.MBR(disk, 0x83, 2048, uint32(second/512))
+	pull(fmt.Sprintf("seed %s has 2 squashfs images, in partition 1 at byte 1048576 and partition 2 at byte %d: the first is used", seed, second))
+	clear(disk[1<<20:])
+	copy(disk[second:], "XFSB")
+	pull(fmt.Sprintf("seed %s is no squashfs image, it is a disk with partitions (MBR): partition 1 at byte 1048576 is nothing known, "+
+		"partition 2 at byte %d is an XFS file system: it counts as one file", seed, second))
 }
 
 // TestSeedThatIsNoFile: what would make a pull wait for ever is refused at once.

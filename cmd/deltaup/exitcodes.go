@@ -129,6 +129,7 @@ var causes = []struct {
 	{exitUsage, "no-configuration"},
 	{exitUsage, "slot-is-seed"},
 	{exitUsage, "not-a-file"},
+	{exitUsage, "several-images"},
 	{exitUsage, "not-a-mirror"},
 	{exitInput, "damaged-input"},
 	{exitInput, "unsupported-input"},

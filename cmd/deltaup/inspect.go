@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/disk"
 	"deltaup/internal/human"
 	"deltaup/internal/plainfile"
 	"deltaup/mirror"
@@ -145,12 +146,18 @@ func inspect(ctx context.Context, path string) (*report, error) {
 			return r, nil
 		}
 	}
-	if m, err := squashfs.Find(f, size); err == nil {
-		r, err := reportImage(ctx, m)
+	if found, err := squashfs.FindAll(f, size); err == nil {
+		r, err := reportImage(ctx, found[0])
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
+		if len(found) > 1 {
+			r.Facts = append(r.Facts, fact{"images_at", squashfs.Places(found)})
+		}
 		return r, nil
+	}
+	if what, err := disk.Describe(f, size); err == nil && what != "" {
+		return nil, fmt.Errorf("%s: %w: %s", path, errKind, what)
 	}
 	return nil, fmt.Errorf("%s: %w", path, errKind)
 }

@@ -84,9 +84,9 @@ func listImage(ctx context.Context, out io.Writer, m *squashfs.Image, path strin
 	})
 }
 
-// openImage opens a squashfs image in a file or on a block device, wherever it begins there.
+// openImage opens the squashfs image in a file or on a block device, wherever it begins there.
 func openImage(path string) (*squashfs.ImageFile, error) {
-	f, err := squashfs.OpenFile(path)
+	f, err := squashfs.OpenOnly(path)
 	var noFile *fs.PathError
 	if errors.Is(err, squashfs.ErrNoFile) || errors.As(err, &noFile) { // they name the path
 		return nil, err

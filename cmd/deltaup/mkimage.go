@@ -88,6 +88,8 @@ where contents are found.`,
 	f.StringArrayVar(&o.include, "include", nil,
 		"keep what matches `PATTERN` though excluded; may be repeated")
 	f.StringVar(&o.trees.Subdir, "subdir", "", "take the folder `DIR` of the input as the root")
+	f.Int64Var(&o.trees.Offset, "offset", 0,
+		"the image of the input begins at this `BYTE`; by itself mkimage finds the only one")
 	f.BoolVar(&o.trees.OneFileSystem, "one-file-system", false,
 		"keep what is mounted in a folder as empty folders")
 	f.BoolVar(&o.trees.KeepDirectorySymlink, "keep-directory-symlink", false,
@@ -118,6 +120,9 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	if info, err := os.Stat(o.image); err == nil && !info.Mode().IsRegular() {
 		return &usageError{fmt.Errorf("-o %s: there is something that is no regular file", o.image)}
 	}
+	if err := o.keepsInputs(); err != nil {
+		return &usageError{err}
+	}
 	trees, recipes, err := o.parse(env)
 	if err != nil {
 		return &usageError{err}
@@ -146,9 +151,39 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 		return err
 	}
 	status.clear()
-	printf(env.Stdout, "%s: %d entries, %d contents with %s, image %s (%.1f %%), codec %s\n",
+	printf(env.Stdout, "%s: %d entries, %d contents with %s, image %s%s, codec %s\n",
 		o.image, len(r.Entries), stats.Contents, human.Size(stats.PlainBytes),
-		human.Size(stats.Size), 100*float64(stats.Size)/float64(max(stats.PlainBytes, 1)), r.Codec)
+		human.Size(stats.Size), ofPlain(stats), r.Codec)
+	return nil
+}
+
+// ofPlain is the image's share of the contents, in brackets. An image that is mostly tables has
+// none that means anything.
+func ofPlain(stats mkimage.BuildStats) string {
+	if stats.Size > stats.PlainBytes {
+		return ""
+	}
+	return fmt.Sprintf(" (%.1f %%)", 100*float64(stats.Size)/float64(stats.PlainBytes))
+}
+
+// keepsInputs fails when a file that is read would be replaced. Recipes may be, by a recipe: one
+// that is built from stays as it is, and that of the image before is often meant to go.
+func (o *mkimageOptions) keepsInputs() error {
+	inputs := append([]string{o.input, o.order}, o.traces...)
+	for output, inputs := range map[string][]string{
+		o.image:             append(inputs, o.fromRecipe, o.previous),
+		o.image + ".recipe": inputs,
+	} {
+		written, err := os.Stat(output)
+		if err != nil {
+			continue // nothing is replaced; who writes it tells what is wrong
+		}
+		for _, input := range inputs {
+			if read, err := os.Stat(input); err == nil && os.SameFile(read, written) {
+				return fmt.Errorf("-o %s: it would replace %s, which is read", o.image, input)
+			}
+		}
+	}
 	return nil
 }
 
@@ -177,6 +212,9 @@ func (o *mkimageOptions) parse(
 	trees.Outputs = o.outputs()
 	// the recipe decides what they are
 	trees.ContainerFiles = trees.ContainerFiles || o.fromRecipe != ""
+	if o.trees.Offset < 0 {
+		return trees, recipes, fmt.Errorf("--offset %d: want a byte of the input", o.trees.Offset)
+	}
 	if o.owner != "" {
 		owner, err := rootfs.ParseOwner(o.owner)
 		if err != nil {

@@ -2,34 +2,16 @@ package rootfs
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
-// FromImage reads the tree of a squashfs image of anybody's making, wherever in the file it begins
-// (squashfs.Find). The file must stay open until the tree is closed, which does not close it.
-func FromImage(ctx context.Context, f *os.File, o Options) (tree.Tree, error) {
-	t, err := fromImage(ctx, f, o)
-	if err != nil {
-		return nil, fmt.Errorf("read image %s: %w", f.Name(), err)
-	}
-	return t, nil
-}
-
-func fromImage(ctx context.Context, f *os.File, o Options) (*finished, error) {
-	size, err := f.Seek(0, io.SeekEnd) // Stat has no size for a block device
-	if err != nil {
-		return nil, err
-	}
-	m, err := squashfs.Find(f, size)
-	if err != nil {
-		return nil, err
-	}
+// fromImage reads the tree of a squashfs image of anybody's making, in a file of such a name. What
+// the image is read from must stay open until the tree is closed, which does not close it.
+func fromImage(ctx context.Context, name string, m *squashfs.Image, o Options) (*finished, error) {
 	c, err := newCollection(o)
 	if err != nil {
 		return nil, err
@@ -67,7 +49,7 @@ func fromImage(ctx context.Context, f *os.File, o Options) (*finished, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := c.finish(f.Name())
+	t, err := c.finish(name)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,8 @@ var (
 	// ErrMalformed is wrapped by every error about a tree that contradicts itself or its
 	// format: a truncated archive, a name that climbs out of the root, a link to nothing.
 	ErrMalformed = errors.New("malformed tree")
+	// ErrOffset is wrapped when Options.Offset is set for something that has none.
+	ErrOffset = errors.New("only an image in a file or on a block device has an offset")
 )
 
 // Options apply to every kind of input.
@@ -32,6 +34,8 @@ type Options struct {
 	TempDir string    // for archives that must be unpacked to be read; "": the system's
 	Stdin   io.Reader // what Open reads for the path "-"
 
+	// Offset is the byte of the file where the image begins; 0: where one is found.
+	Offset int64
 	// Subdir is the folder of the input that is taken as the root, as a path in it; "": all of it.
 	// Symbolic links in it lead through the input. What lies outside is not looked at.
 	Subdir string
@@ -67,9 +71,13 @@ func ParseOwner(s string) (Owner, error) {
 
 // Open reads the tree at path, whatever it is: a folder, a tar archive or a squashfs image, told
 // apart by their first bytes and not by their name. What is none of them may hold an image further
-// in, as a disk does in a partition. "-" is a tar archive on Options.Stdin.
+// in, as a disk does in a partition; several are squashfs.ErrSeveral unless Options.Offset says
+// which. "-" is a tar archive on Options.Stdin.
 func Open(ctx context.Context, path string, o Options) (tree.Tree, error) {
 	if path == "-" {
+		if o.Offset > 0 {
+			return nil, ErrOffset
+		}
 		if o.Stdin == nil {
 			return nil, errors.New("read tar archive: there is no standard input")
 		}
@@ -80,6 +88,9 @@ func Open(ctx context.Context, path string, o Options) (tree.Tree, error) {
 		return nil, err
 	}
 	if info.IsDir() {
+		if o.Offset > 0 {
+			return nil, fmt.Errorf("%s: %w", path, ErrOffset)
+		}
 		return FromFolder(ctx, path, o)
 	}
 	f, err := os.Open(path)
@@ -96,32 +107,70 @@ func Open(ctx context.Context, path string, o Options) (tree.Tree, error) {
 // openFile reads an archive or an image.
 func openFile(ctx context.Context, f *os.File, mode os.FileMode, o Options) (tree.Tree, error) {
 	// block devices; a pipe has no image and cannot be looked at twice
-	if mode.IsRegular() || mode.Type() == os.ModeDevice {
-		kind, err := sniff(io.NewSectionReader(f, 0, sniffLen))
-		if kind == kindImage {
-			return FromImage(ctx, f, o)
+	if !mode.IsRegular() && mode.Type() != os.ModeDevice {
+		if o.Offset > 0 {
+			return nil, fmt.Errorf("%s: %w", f.Name(), ErrOffset)
 		}
-		var other *foreignError
-		if whole := errors.As(err, &other) && other.fs; !whole &&
-			(kind == kindZeros || errors.Is(err, ErrKind)) &&
-			holdsImage(f) {
-			return FromImage(ctx, f, o)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Name(), err)
-		}
+		return FromTar(ctx, f, o)
 	}
-	return FromTar(ctx, f, o)
+	m, err := imageOf(f, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	if m == nil {
+		return FromTar(ctx, f, o)
+	}
+	t, err := fromImage(ctx, f.Name(), m, o)
+	if err != nil {
+		return nil, fmt.Errorf("read image %s: %w", f.Name(), err)
+	}
+	return t, nil
 }
 
-// holdsImage tells whether an image begins somewhere in a file that begins otherwise.
-func holdsImage(f *os.File) bool {
-	size, err := f.Seek(0, io.SeekEnd)
-	if err == nil {
-		_, err = squashfs.Find(f, size)
+// imageOf opens the image in a file; nil without an error means that it is an archive. What is
+// neither is ErrKind, which says what it is.
+func imageOf(f *os.File, o Options) (*squashfs.Image, error) {
+	size, err := f.Seek(0, io.SeekEnd) // Stat has no size for a block device
+	if err != nil {
+		return nil, err
 	}
-	_, seekErr := f.Seek(0, io.SeekStart) // where an archive is read from
-	return err == nil && seekErr == nil
+	if _, err := f.Seek(0, io.SeekStart); err != nil { // where an archive is read from
+		return nil, err
+	}
+	if o.Offset > 0 {
+		size -= o.Offset
+		return squashfs.Open(io.NewSectionReader(f, o.Offset, size), size)
+	}
+	kind, err := sniff(io.NewSectionReader(f, 0, sniffLen))
+	if kind == kindImage {
+		return squashfs.Open(f, size)
+	}
+	var other *foreignError
+	if errors.As(err, &other) && other.fs || kind != kindZeros && !errors.Is(err, ErrKind) {
+		return nil, err
+	}
+	m, searchErr := onlyImage(f, size)
+	if m != nil || searchErr != nil {
+		return m, searchErr
+	}
+	// an archive may follow zeros, and hold anything
+	if kind == kindZeros && o.IgnoreZeros {
+		return nil, nil
+	}
+	if diskErr := foreignDisk(f, size); diskErr != nil {
+		return nil, diskErr
+	}
+	return nil, err
+}
+
+// onlyImage opens the image that begins somewhere in a file that begins otherwise; nil when there
+// is none.
+func onlyImage(f *os.File, size int64) (*squashfs.Image, error) {
+	m, err := squashfs.FindOnly(f, size)
+	if errors.Is(err, squashfs.ErrCorrupt) || errors.Is(err, squashfs.ErrUnsupported) {
+		return nil, nil
+	}
+	return m, err
 }
 
 // owning is a tree whose file nobody else closes.

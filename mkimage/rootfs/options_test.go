@@ -15,6 +15,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"deltaup/internal/test/disktest"
+	"deltaup/mkimage/squashfs"
 )
 
 // What is excluded may be as wrong as it likes, in an archive as elsewhere.
@@ -181,10 +184,14 @@ func TestForeign(t *testing.T) {
 		}
 		return string(b)
 	}
+	ext := func(features map[int]string) string {
+		features[0x400], features[0x404], features[0x421], features[0x438] = "\x01", "\x01", "\x20", "\x53\xef"
+		return with(features)
+	}
 	for want, content := range map[string]string{
-		"an ext4 file system":          with(map[int]string{0x438: "\x53\xef", 0x460: "\x42\x02"}),
-		"an ext3 file system":          with(map[int]string{0x438: "\x53\xef", 0x45c: "\x04"}),
-		"an ext2 file system":          with(map[int]string{0x438: "\x53\xef"}),
+		"an ext4 file system":          ext(map[int]string{0x460: "\x42\x02"}),
+		"an ext3 file system":          ext(map[int]string{0x45c: "\x04"}),
+		"an ext2 file system":          ext(map[int]string{}),
 		"an XFS file system":           with(map[int]string{0: "XFSB"}),
 		"a btrfs file system":          with(map[int]string{0x10040: "_BHRfS_M"}),
 		"an ISO 9660 file system":      with(map[int]string{0x8001: "CD001"}),
@@ -215,8 +222,87 @@ func TestForeign(t *testing.T) {
 		t.Errorf("behind zeros: got %s", got)
 	}
 	// a file of a file system
-	must(t, os.WriteFile(image, []byte(with(map[int]string{0x438: "\x53\xef"})+string(b)), 0o600))
+	must(t, os.WriteFile(image, []byte(ext(map[int]string{})+string(b)), 0o600))
 	if _, err := Open(context.Background(), image, Options{}); !errors.Is(err, ErrKind) || !strings.Contains(err.Error(), "ext2") {
 		t.Errorf("in a file system: got error %v", err)
+	}
+}
+
+// What lies behind an offset or in a partition is named, with its place.
+func TestForeignInside(t *testing.T) {
+	dir := t.TempDir()
+	made := func(tool string, arguments ...string) []byte {
+		path := filepath.Join(dir, "made")
+		must(t, os.RemoveAll(path), os.WriteFile(path, nil, 0o600), os.Truncate(path, 2<<20))
+		run(t, tool, append(arguments, path)...)
+		b, err := os.ReadFile(path)
+		must(t, err)
+		return b
+	}
+	ext4, vfat := made("mkfs.ext4", "-q", "-F"), made("mkfs.vfat")
+	at := func(size int, fs map[int][]byte) []byte {
+		b := make([]byte, size)
+		for at, f := range fs {
+			copy(b[at:], f)
+		}
+		return b
+	}
+	two := map[int][]byte{1 << 20: vfat, 4 << 20: ext4}
+	both := "partition 1 at byte 1048576 is a FAT file system, partition 2 at byte 4194304 is an ext4 file system"
+	for name, c := range map[string]struct {
+		content []byte
+		want    string
+	}{
+		"behind 512 bytes":   {at(3<<20, map[int][]byte{512: ext4}), "an ext4 file system begins at byte 512: "},
+		"behind a MiB":       {at(4<<20, map[int][]byte{1 << 20: vfat}), "a FAT file system begins at byte 1048576: "},
+		"far behind":         {at(24<<20, map[int][]byte{21 << 20: ext4}), "an ext4 file system begins at byte 22020096: "},
+		"behind other bytes": {at(4<<20, map[int][]byte{0: []byte("hello"), 1 << 20: ext4}), "an ext4 file system begins at byte 1048576: "},
+		"a GPT":              {disktest.GPT(at(8<<20, two), 512, 2048, 8192), "a disk with partitions (GPT): " + both},
+		"an MBR":             {disktest.MBR(at(8<<20, two), 0x83, 2048, 8192), "a disk with partitions (MBR): " + both},
+		"an empty partition": {disktest.MBR(at(8<<20, nil), 0x83, 2048), "partition 1 at byte 1048576 is nothing known"},
+		"zeros alone":        {at(8<<20, nil), "the archive is empty"},
+	} {
+		path := filepath.Join(dir, "disk")
+		must(t, os.WriteFile(path, c.content, 0o600))
+		_, err := Open(context.Background(), path, Options{})
+		if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, ErrKind) == errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: got error %v", name, err)
+		}
+	}
+}
+
+// Of several images nobody but the caller knows which one is meant.
+func TestSeveralImages(t *testing.T) {
+	dir := t.TempDir()
+	image := func(content string) []byte {
+		path := filepath.Join(dir, "image")
+		run(t, "mksquashfs", writeFolder(t, plain("a", content)), path, "-noappend", "-no-progress", "-quiet")
+		b, err := os.ReadFile(path)
+		must(t, err)
+		return b
+	}
+	b := make([]byte, 4<<20)
+	copy(b[1<<20:], image("1"))
+	copy(b[2<<20:], image("2"))
+	path := filepath.Join(dir, "disk")
+	must(t, os.WriteFile(path, disktest.GPT(b, 512, 2048, 4096), 0o600))
+	_, err := Open(context.Background(), path, Options{})
+	if want := "partition 1 at byte 1048576 and partition 2 at byte 2097152"; !errors.Is(err, squashfs.ErrSeveral) || !strings.Contains(err.Error(), want) {
+		t.Errorf("got error %v", err)
+	}
+	for offset, want := range map[int64]string{1 << 20: "a:1", 2 << 20: "a:2"} {
+		if got := summary(t, mustRead(t, path, Options{Offset: offset})); got != want {
+			t.Errorf("offset %d: got %s", offset, got)
+		}
+	}
+	for _, offset := range []int64{1, 3 << 20, 1 << 40} {
+		if _, err := Open(context.Background(), path, Options{Offset: offset}); !errors.Is(err, squashfs.ErrCorrupt) {
+			t.Errorf("offset %d: got error %v", offset, err)
+		}
+	}
+	for _, other := range []string{dir, "-"} {
+		if _, err := Open(context.Background(), other, Options{Offset: 512, Stdin: strings.NewReader("")}); !errors.Is(err, ErrOffset) {
+			t.Errorf("%s: got error %v", other, err)
+		}
 	}
 }

@@ -3,11 +3,11 @@ package rootfs
 import (
 	"archive/tar"
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+
+	"deltaup/internal/disk"
 )
 
 // kind is what a file is by its first bytes.
@@ -27,7 +27,7 @@ func (k kind) archive() bool { return k == kindTar || k == kindZeros }
 
 // sniffLen is how many bytes tell the kind: a tar archive's first header would, file systems say
 // later what they are.
-const sniffLen = 0x10040 + 8
+const sniffLen = disk.HeadSize
 
 // sniff reads up to sniffLen bytes.
 func sniff(r io.Reader) (kind, error) {
@@ -72,30 +72,20 @@ func isTarHeader(block []byte) bool {
 
 // foreignError says what a file is that is no input. It is ErrKind.
 type foreignError struct {
-	name string
-	fs   bool // a whole file system: an image in it is a file of it
+	what string // a clause
+	fs   bool   // a whole file system: an image in it is a file of it
 }
 
-func (e *foreignError) Error() string { return ErrKind.Error() + ": it is " + e.name }
+func (e *foreignError) Error() string { return ErrKind.Error() + ": " + e.what }
 func (e *foreignError) Unwrap() error { return ErrKind }
 
-// foreigners are file systems, disks and archives that are no input, by bytes at an offset.
+// foreigners are disks, archives and other files that are no input, by bytes at an offset. The
+// package disk knows file systems.
 var foreigners = []struct {
 	offset int
 	magic  string
 	name   string
 }{
-	{extMagicAt, "\x53\xef", "an ext2, ext3 or ext4 file system" + mountIt}, // extName says which
-	{0, "XFSB", "an XFS file system" + mountIt},
-	{0x10040, "_BHRfS_M", "a btrfs file system" + mountIt},
-	{0x400, "\xe2\xe1\xf5\xe0", "an EROFS file system" + mountIt},
-	{0x400, "\x10\x20\xf5\xf2", "an F2FS file system" + mountIt},
-	{0, "\x45\x3d\xcd\x28", "a cramfs file system" + mountIt},
-	{0x8001, "CD001", "an ISO 9660 file system" + mountIt},
-	{3, "NTFS    ", "an NTFS file system" + mountIt},
-	{54, "FAT1", "a FAT file system" + mountIt},
-	{82, "FAT32", "a FAT file system" + mountIt},
-	{0, "LUKS\xba\xbe", "an encrypted disk (LUKS)"},
 	{0, "QFI\xfb", "a disk image of QEMU (qcow2)"},
 	{0, "KDMV", "a disk image of VMware"},
 	{0, "vhdxfile", "a disk image of Hyper-V"},
@@ -114,7 +104,6 @@ var foreigners = []struct {
 }
 
 const (
-	extMagicAt   = 0x438
 	mountIt      = ": mount it and give the folder"
 	unpackIt     = ": unpack it and give the folder"
 	decompressIt = ": decompress it into mkimage -"
@@ -122,28 +111,22 @@ const (
 
 // foreign makes ErrKind say what a file is whose first bytes are head, if that is known.
 func foreign(head []byte) error {
+	if name := disk.FileSystem(head); name != "" {
+		return &foreignError{"it is " + name + mountIt, true}
+	}
 	for _, f := range foreigners {
 		if len(head) >= f.offset+len(f.magic) && string(head[f.offset:][:len(f.magic)]) == f.magic {
-			name := f.name
-			if f.offset == extMagicAt && len(head) >= 0x470 {
-				name = extName(head[0x400:]) + mountIt
-			}
-			return &foreignError{name, strings.HasSuffix(name, mountIt)}
+			return &foreignError{what: "it is " + f.name}
 		}
 	}
 	return ErrKind
 }
 
-// extName tells the generations of the extended file system by the features that the superblock
-// lists.
-func extName(super []byte) string {
-	compatible := binary.LittleEndian.Uint32(super[0x5c:])
-	incompatible := binary.LittleEndian.Uint32(super[0x60:])
-	switch {
-	case incompatible&(0x40|0x80|0x200) != 0: // extents, 64 bits, flexible groups
-		return "an ext4 file system"
-	case compatible&0x4 != 0: // a journal
-		return "an ext3 file system"
+// foreignDisk says what lies on a disk that is no input; nil when nothing is known of it.
+func foreignDisk(r io.ReaderAt, size int64) error {
+	what, err := disk.Describe(r, size)
+	if err != nil || what == "" {
+		return err
 	}
-	return "an ext2 file system"
+	return &foreignError{what: what + ": mount the one that is meant and give the folder"}
 }

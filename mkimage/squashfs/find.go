@@ -6,22 +6,63 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"deltaup/internal/disk"
 )
 
 // ErrNoFile is wrapped when a path leads to neither a regular file nor a block device: opening a
 // FIFO would wait for a writer.
 var ErrNoFile = errors.New("neither a file nor a block device")
 
+// ErrSeveral is wrapped when there are several images and nobody has said which one is meant.
+var ErrSeveral = errors.New("more than one squashfs image is in it")
+
 // Find opens the image in r wherever it begins: at the start; in a partition of an MBR or a GPT; or
 // behind something else, as mksquashfs -offset and AppImages have it. Of several it takes the
-// first. What begins like an archive is not searched.
+// first; [FindAll] gives them all. What begins like an archive is not searched.
 //
 // An image that is not at the start is looked for at every byte of the first searchBytes, and then
 // at every MiB. The errors are those of [Open] at the start of r.
 func Find(r io.ReaderAt, size int64) (*Image, error) {
+	found, err := find(r, size, 1)
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// FindAll opens every image that Find would come upon; there is one at least. Where partitions hold
+// images, what lies outside of them is none. An image inside another one is a part of that.
+func FindAll(r io.ReaderAt, size int64) ([]*Image, error) { return find(r, size, maxCandidates) }
+
+// FindOnly opens the only image that FindAll gives; several are ErrSeveral, with their places.
+func FindOnly(r io.ReaderAt, size int64) (*Image, error) {
+	found, err := FindAll(r, size)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 1 {
+		return nil, fmt.Errorf("%w: %s", ErrSeveral, Places(found))
+	}
+	return found[0], nil
+}
+
+// Places tells where images begin.
+func Places(images []*Image) string {
+	places := make([]disk.Place, len(images))
+	for i, m := range images {
+		places[i] = m.place
+	}
+	return disk.Places(places)
+}
+
+func find(r io.ReaderAt, size int64, want int) ([]*Image, error) {
 	m, err := Open(r, size)
-	if err == nil || !errors.Is(err, ErrCorrupt) {
-		return m, err
+	if err == nil {
+		return []*Image{m}, nil
+	}
+	if !errors.Is(err, ErrCorrupt) {
+		return nil, err
 	}
 	head := make([]byte, min(headBytes, max(size, 0)))
 	if n, readErr := r.ReadAt(head, 0); readErr != nil && readErr != io.EOF {
@@ -29,22 +70,33 @@ func Find(r io.ReaderAt, size int64) (*Image, error) {
 	} else if head = head[:n]; begins(head) {
 		return nil, err
 	}
-	s := &search{r: r, size: size, left: maxCandidates}
-	for _, find := range []func() (*Image, error){s.partitions, s.start, s.steps} {
-		if m, findErr := find(); m != nil || findErr != nil {
-			return m, findErr
+	s := &search{r: r, size: size, want: want, left: maxCandidates}
+	for _, look := range []func() error{s.partitions, s.start, s.steps} {
+		if lookErr := look(); lookErr != nil {
+			return nil, lookErr
+		}
+		if s.done() {
+			break
 		}
 	}
-	return nil, err
+	if len(s.found) == 0 {
+		return nil, err
+	}
+	return s.found, nil
 }
 
 // OpenFile opens the image in a file or on a block device, found as [Find] does.
-func OpenFile(path string) (*ImageFile, error) {
+func OpenFile(path string) (*ImageFile, error) { return openFound(path, Find) }
+
+// OpenOnly opens the only image in a file or on a block device, found as [FindOnly] does.
+func OpenOnly(path string) (*ImageFile, error) { return openFound(path, FindOnly) }
+
+func openFound(path string, find func(io.ReaderAt, int64) (*Image, error)) (*ImageFile, error) {
 	f, size, err := OpenMedium(path)
 	if err != nil {
 		return nil, err
 	}
-	m, err := Find(f, size)
+	m, err := find(f, size)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -90,69 +142,105 @@ const (
 	headBytes     = 512
 )
 
-// search looks for an image that does not begin where the file does.
+// search looks for images that do not begin where the file does.
 type search struct {
-	r    io.ReaderAt
-	size int64
-	left int // candidates
+	r     io.ReaderAt
+	size  int64
+	want  int // images
+	left  int // candidates
+	found []*Image
+	// that partitions hold images is the whole answer
+	inPartitions bool
 }
 
-// at opens the image that begins at off, if one does. Only errors of reading are returned.
-func (s *search) at(off int64) (*Image, error) {
-	if off <= 0 || off > s.size-superblockSize || s.left == 0 {
-		return nil, nil
+func (s *search) done() bool {
+	return len(s.found) >= s.want || s.left == 0 || s.inPartitions
+}
+
+// end is where the last image that was found ends: what begins before that is a part of it.
+func (s *search) end() int64 {
+	if len(s.found) == 0 {
+		return 0
+	}
+	m := s.found[len(s.found)-1]
+	return m.place.Offset + m.used
+}
+
+// at opens the image that begins at a place, if one does. Only errors of reading are returned.
+func (s *search) at(p disk.Place) error {
+	if p.Offset <= 0 || p.Offset > s.size-superblockSize || s.left == 0 {
+		return nil
 	}
 	var magic [4]byte
-	if _, err := s.r.ReadAt(magic[:], off); err != nil {
-		return nil, unlessEOF(err)
+	if _, err := s.r.ReadAt(magic[:], p.Offset); err != nil {
+		return unlessEOF(err)
 	}
 	if string(magic[:]) != magicBytes {
-		return nil, nil
+		return nil
 	}
 	s.left--
-	m, err := Open(io.NewSectionReader(s.r, off, s.size-off), s.size-off)
+	room := s.size - p.Offset
+	m, err := Open(io.NewSectionReader(s.r, p.Offset, room), room)
 	if err != nil {
-		return nil, nil // it only looks like one, or is of no use: the next may be
+		return nil // it only looks like one, or is of no use: the next may be
 	}
-	m.start = off
-	return m, nil
+	m.place = p
+	s.found = append(s.found, m)
+	return nil
+}
+
+// partitions looks at the start of each partition.
+func (s *search) partitions() error {
+	_, places, err := disk.Partitions(s.r, s.size)
+	for _, p := range places {
+		if err == nil && !s.done() {
+			err = s.at(p)
+		}
+	}
+	s.inPartitions = len(s.found) > 0
+	return err
 }
 
 // start looks at every byte of the file's first part.
-func (s *search) start() (*Image, error) {
+func (s *search) start() error {
 	const window = 1 << 20
 	buf := make([]byte, min(window+len(magicBytes)-1, int(min(s.size, searchBytes))))
-	for off := int64(0); off < min(s.size, searchBytes); off += window {
+	for off := int64(0); off < min(s.size, searchBytes) && !s.done(); off += window {
 		n, err := s.r.ReadAt(buf, off)
 		if err != nil && err != io.EOF {
-			return nil, err
+			return err
 		}
-		for b, at := buf[:n], off; ; {
+		for b, at := buf[:n], off; !s.done(); {
 			i := bytes.Index(b, []byte(magicBytes))
 			if i < 0 {
 				break
 			}
-			if m, err := s.at(at + int64(i)); m != nil || err != nil {
-				return m, err
+			if at += int64(i); at >= s.end() {
+				if err := s.at(disk.Place{Offset: at}); err != nil {
+					return err
+				}
 			}
-			b, at = b[i+1:], at+int64(i)+1
+			b, at = b[i+1:], at+1
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // steps looks at every MiB of the rest.
-func (s *search) steps() (*Image, error) {
+func (s *search) steps() error {
 	for i := range int64(maxSteps) {
 		off := searchBytes + i*stepBytes
-		if off >= s.size {
+		if off >= s.size || s.done() {
 			break
 		}
-		if m, err := s.at(off); m != nil || err != nil {
-			return m, err
+		if off < s.end() {
+			continue
+		}
+		if err := s.at(disk.Place{Offset: off}); err != nil {
+			return err
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 func unlessEOF(err error) error {

@@ -1,6 +1,7 @@
 package squashfs
 
 import (
+	"archive/tar"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"deltaup/internal/test/disktest"
 )
 
 // behind puts an image at each of some places of a file of zeros.
@@ -17,31 +20,6 @@ func behind(image []byte, size int64, places ...int64) []byte {
 	b := make([]byte, size)
 	for _, at := range places {
 		copy(b[at:], image)
-	}
-	return b
-}
-
-// mbrDisk is a disk of size bytes whose entries of an MBR begin at such sectors.
-func mbrDisk(b []byte, kind byte, sectors ...uint32) []byte {
-	for i, first := range sectors {
-		entry := b[mbrEntries+i*mbrEntrySize:]
-		entry[mbrType] = kind
-		binary.LittleEndian.PutUint32(entry[mbrFirst:], first)
-	}
-	b[510], b[511] = 0x55, 0xaa
-	return b
-}
-
-// gptDisk is a disk whose entries of a GPT begin at such sectors.
-func gptDisk(b []byte, sector int64, firsts ...uint64) []byte {
-	mbrDisk(b, mbrProtective, 1)
-	header := b[sector:]
-	copy(header, gptMagic)
-	binary.LittleEndian.PutUint64(header[gptEntriesAt:], 2)
-	binary.LittleEndian.PutUint32(header[gptCount:], 128)
-	binary.LittleEndian.PutUint32(header[gptLength:], gptEntryMin)
-	for i, first := range firsts {
-		binary.LittleEndian.PutUint64(b[2*sector+int64(i)*gptEntryMin+gptFirst:], first)
 	}
 	return b
 }
@@ -62,9 +40,9 @@ func TestFind(t *testing.T) {
 		"across two windows":               {behind(image, 3<<20, 1<<20-2), 1<<20 - 2},
 		"the last bytes that are searched": {behind(image, 20<<20, searchBytes-1), searchBytes - 1},
 		"a whole MiB further in":           {behind(image, far+1<<20, far), far},
-		"a partition of an MBR":            {mbrDisk(behind(image, odd+1<<20, odd), 0x83, 63, uint32(odd/512)), odd},
-		"a partition of a GPT":             {gptDisk(behind(image, odd+1<<20, odd), 512, 34, uint64(odd/512)), odd},
-		"a GPT with sectors of 4 KiB":      {gptDisk(behind(image, 18<<20, searchBytes+4096), 4096, 0, searchBytes/4096+1), searchBytes + 4096},
+		"a partition of an MBR":            {disktest.MBR(behind(image, odd+1<<20, odd), 0x83, 63, uint32(odd/512)), odd},
+		"a partition of a GPT":             {disktest.GPT(behind(image, odd+1<<20, odd), 512, 34, uint64(odd/512)), odd},
+		"a GPT with sectors of 4 KiB":      {disktest.GPT(behind(image, 18<<20, searchBytes+4096), 4096, 0, searchBytes/4096+1), searchBytes + 4096},
 		"nowhere":                          {behind(image, odd+1<<20, odd), -1},
 		"the first of two":                 {behind(image, 1<<20, 100<<10, 300<<10), 100 << 10},
 		"one of two is damaged":            {append(behind(damaged, 1<<20, 4096), image...), 1 << 20},
@@ -99,6 +77,67 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestFindAll finds each image once, and none inside another.
+func TestFindAll(t *testing.T) {
+	image := goldenImages(t)["zstd"]
+	damaged := bytes.Clone(image)
+	damaged[40] ^= 0xff
+	far := int64(searchBytes + 3*stepBytes)
+	size := far + 1<<20
+	for name, c := range map[string]struct {
+		b    []byte
+		want string
+	}{
+		"at the start":       {append(bytes.Clone(image), behind(image, 1<<20, 8192)...), "byte 0"},
+		"one":                {behind(image, 1<<20, 5000), "byte 5000"},
+		"two behind offsets": {behind(image, 1<<20, 100<<10, 300<<10), "byte 102400 and byte 307200"},
+		"one of them far":    {behind(image, size, 5000, far), "byte 5000 and byte 19922944"},
+		"two in a GPT":       {disktest.GPT(behind(image, size, 1<<20, far), 512, 34, 2048, uint64(far/512)), "partition 2 at byte 1048576 and partition 3 at byte 19922944"},
+		"one in a GPT":       {disktest.GPT(behind(image, size, 1<<20, far), 512, 34, uint64(far/512)), "partition 2 at byte 19922944"},
+		"an entry twice":     {disktest.MBR(behind(image, size, 1<<20), 0x83, 2048, 2048), "partition 1 at byte 1048576"},
+		"two of three":       {append(behind(image, 1<<20, 100<<10, 300<<10), damaged...), "byte 102400 and byte 307200"},
+		"three":              {behind(image, 1<<20, 100<<10, 300<<10, 500<<10), "byte 102400, byte 307200 and byte 512000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found, err := FindAll(bytes.NewReader(c.b), int64(len(c.b)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := Places(found); got != c.want {
+				t.Errorf("found %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestFindAllNested: an image that is a file of another one is none of its own.
+func TestFindAllNested(t *testing.T) {
+	image := goldenImages(t)["zstd"]
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, err := range []error{
+		w.WriteHeader(&tar.Header{Name: "inner", Mode: 0o644, Size: int64(len(image))}),
+		func() error { _, err := w.Write(image); return err }(),
+		w.Close(),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := mksquashfs(t, b.Bytes(), "-noD", "-noF", "-offset", "5000")
+	outer, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(outer, image) {
+		t.Fatal("the inner image is not stored as it is")
+	}
+	found, err := FindAll(bytes.NewReader(outer), int64(len(outer)))
+	if err != nil || Places(found) != "byte 5000" {
+		t.Errorf("found %s, error %v", Places(found), err)
+	}
+}
+
 // TestFindMksquashfs finds what the real program puts behind an offset.
 func TestFindMksquashfs(t *testing.T) {
 	archive, inodes, contents := sampleTar(t)
@@ -120,11 +159,11 @@ func TestFindHostile(t *testing.T) {
 	image := goldenImages(t)["zstd"]
 	image[40] ^= 0xff
 	many := bytes.Repeat(append(bytes.Clone(image[:superblockSize]), make([]byte, 32)...), 8<<20/128)
-	endless := gptDisk(make([]byte, 1<<20), 512)
-	binary.LittleEndian.PutUint32(endless[512+gptCount:], 1<<32-1)
-	wild := gptDisk(make([]byte, 1<<20), 512, 1<<63, 1<<55, 2047)
-	far := gptDisk(make([]byte, 1<<20), 512)
-	binary.LittleEndian.PutUint64(far[512+gptEntriesAt:], 1<<63)
+	endless := disktest.GPT(make([]byte, 1<<20), 512)
+	binary.LittleEndian.PutUint32(endless[512+disktest.GPTCount:], 1<<32-1)
+	wild := disktest.GPT(make([]byte, 1<<20), 512, 1<<63, 1<<55, 2047)
+	far := disktest.GPT(make([]byte, 1<<20), 512)
+	binary.LittleEndian.PutUint64(far[512+disktest.GPTEntriesAt:], 1<<63)
 	for name, b := range map[string][]byte{"many superblocks": append([]byte("X"), many...), "entries without end": endless, "wild entries": wild, "a table far away": far} {
 		r := &countingReader{ReaderAt: bytes.NewReader(b)}
 		if m, err := Find(r, int64(len(b))); !errors.Is(err, ErrCorrupt) {
@@ -184,8 +223,8 @@ func TestOpenFileRefuses(t *testing.T) {
 func FuzzFind(f *testing.F) {
 	image := goldenImages(f)["zstd"]
 	f.Add(append(make([]byte, 700), image...))
-	f.Add(mbrDisk(behind(image, 4<<10, 1024), 0x83, 2))
-	f.Add(gptDisk(behind(image, 32<<10, 20<<10), 512, 40))
+	f.Add(disktest.MBR(behind(image, 4<<10, 1024), 0x83, 2))
+	f.Add(disktest.GPT(behind(image, 32<<10, 20<<10), 512, 40))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := Find(bytes.NewReader(b), int64(len(b)))
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"deltaup/internal/disk"
 	"deltaup/mkimage/tree"
 )
 
@@ -16,9 +17,9 @@ import (
 // is small caches of decompressed blocks, never tables or listings.
 type Image struct {
 	r     io.ReaderAt
-	size  int64 // bytes of r
-	start int64 // of the image in what Find was given
-	used  int64 // superblock.BytesUsed
+	size  int64      // bytes of r
+	place disk.Place // of the image in what Find was given
+	used  int64      // superblock.BytesUsed
 	info  Info
 	codec decompressor
 	root  inodeRef
@@ -182,7 +183,7 @@ func (m *Image) Info() Info {
 }
 
 // Start is where the image begins in what [Find] was given; 0 with [Open].
-func (m *Image) Start() int64 { return m.start }
+func (m *Image) Start() int64 { return m.place.Offset }
 
 // Size is how many bytes there are from the image's start on; an image may end before that.
 func (m *Image) Size() int64 { return m.size }
