@@ -139,7 +139,7 @@ func (l bootFiles) note(rec *Record) {
 }
 
 // intact compares a slot's kernel and initrd with what is known of them, and wraps ErrNotWhole when
-// they differ. GRUB cannot tell that a file was cut off or changed; it starts it.
+// they differ. No boot loader can tell that a file was cut off or changed: it would be started.
 func (d *Device) intact(s *config.Slot, rec *Record) error {
 	return d.eachBootFile(s, rec, func(file *os.File, want *chunkstore.ID) error {
 		if want.IsZero() {

@@ -40,7 +40,7 @@ func (d *Device) target(state counted.State, r *records, booted string) (*config
 			return 1
 		case scrubs.damaged(s.Name, rec), state.IsBad(s.Name), state.FellBack() == s.Name:
 			return 2
-		case s.Name != next(state):
+		case s.Name != state.Next():
 			return 3
 		}
 		return 4

@@ -5,15 +5,13 @@
 // [Open] comes first. [Device.Prepare] and [Update.Run] bring the newest release into a slot that
 // is not in use and put it on trial; [Device.MarkGood] keeps it. [Device.Rollback],
 // [Device.MarkBad] and [Device.MarkActive] choose what boots instead. Rebuilding is package apply's
-// work, the boot loader's state that of package counted.
+// work; what boots when is decided by package counted and carried out by a [Loader].
 package device
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -21,17 +19,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"deltaup/internal/plainfile"
 	"deltaup/slotboot/config"
-	"deltaup/slotboot/counted"
-	"deltaup/slotboot/grubenv"
 	"deltaup/slotboot/machine"
-)
-
-// Names of the files in a slot's boot folder.
-const (
-	KernelFile = "vmlinuz"
-	InitrdFile = "initrd.img"
 )
 
 var (
@@ -48,10 +37,6 @@ var (
 	ErrBusy = errors.New("another update is under way")
 	// ErrNoSlot is wrapped when there is no slot for what was asked for.
 	ErrNoSlot = errors.New("no such slot")
-	// ErrNoBlock is wrapped when there is no environment block.
-	ErrNoBlock = errors.New("no environment block")
-	// ErrBlock is wrapped when the environment block is damaged.
-	ErrBlock = errors.New("environment block")
 	// ErrNotWhole is wrapped when a slot is to be booted that holds no whole image with its kernel.
 	ErrNotWhole = errors.New("the slot holds nothing to boot")
 )
@@ -60,11 +45,14 @@ var (
 type Device struct {
 	Config  *config.Config
 	Machine machine.Machine
+
+	loader Loader
 }
 
-// Open reads the configuration in file, or where it is looked for below root when file is "". A
-// root of "" is that of the running machine. Errors are those of package config.
-func Open(root, file string) (*Device, error) {
+// Open reads the configuration in file, or in the first of its usual places below root when file is
+// "". A root of "" is that of the running machine. The boot loader is one of loaders. Errors are
+// those of package config.
+func Open(root, file string, loaders Loaders) (*Device, error) {
 	root, err := filepath.Abs(cmp.Or(root, "/"))
 	if err != nil {
 		return nil, err
@@ -79,6 +67,9 @@ func Open(root, file string) (*Device, error) {
 		return nil, err
 	}
 	d := &Device{Config: c, Machine: machine.Machine{Root: root}}
+	if d.loader, err = loaders.open(d.Machine, c); err != nil {
+		return nil, err
+	}
 	if err := d.checkPaths(); err != nil {
 		return nil, err
 	}
@@ -87,7 +78,7 @@ func Open(root, file string) (*Device, error) {
 
 // checkPaths refuses a configuration whose paths go round in symbolic links.
 func (d *Device) checkPaths() error {
-	paths := map[string]string{"boot.grubenv": d.Config.Boot.Grubenv, "state": d.Config.State}
+	paths := map[string]string{"state": d.Config.State}
 	for _, s := range d.Config.Slots {
 		paths["slot "+s.Name+": path"] = s.Path
 		paths["slot "+s.Name+": boot"] = s.Boot
@@ -107,11 +98,7 @@ func (d *Device) checkPaths() error {
 // Booted is the name of the slot that the machine runs from. Errors are those of
 // [machine.Machine.Booted].
 func (d *Device) Booted() (string, error) {
-	var slots []machine.Slot
-	for _, s := range d.Config.Slots {
-		slots = append(slots, machine.Slot{Name: s.Name, Path: s.Path})
-	}
-	return d.Machine.Booted(slots)
+	return d.Machine.Booted(d.Config.Slots)
 }
 
 // bootedOrNone is Booted, or "" on a machine that runs from no slot, such as one that is being
@@ -124,21 +111,18 @@ func (d *Device) bootedOrNone() (string, error) {
 	return name, err
 }
 
-// names are the slots as package counted wants them.
-func (d *Device) names() counted.Slots {
-	var names counted.Slots
-	for _, s := range d.Config.Slots {
-		names = append(names, s.Name)
-	}
-	return names
-}
-
 func (d *Device) path(path string) string { return d.Machine.Path(path) }
-func (d *Device) grubenv() string         { return d.path(d.Config.Boot.Grubenv) }
 func (d *Device) state() string           { return d.path(d.Config.State) }
 
-func (d *Device) kernel(s *config.Slot) string { return d.path(filepath.Join(s.Boot, KernelFile)) }
-func (d *Device) initrd(s *config.Slot) string { return d.path(filepath.Join(s.Boot, InitrdFile)) }
+// kernel is the path of a slot's kernel for this process.
+func (d *Device) kernel(s *config.Slot) string {
+	return d.path(filepath.Join(s.Boot, config.KernelFile))
+}
+
+// initrd is the path of a slot's initrd for this process.
+func (d *Device) initrd(s *config.Slot) string {
+	return d.path(filepath.Join(s.Boot, config.InitrdFile))
+}
 
 // hasKernel tells whether a slot has a kernel and an initrd.
 func (d *Device) hasKernel(s *config.Slot) bool {
@@ -151,50 +135,6 @@ func (d *Device) slot(name string) (*config.Slot, error) {
 		return s, nil
 	}
 	return nil, fmt.Errorf("%w: %q", ErrNoSlot, name)
-}
-
-// counted is the boot loader's state.
-func (d *Device) counted() (counted.State, error) {
-	s, err := counted.Read(d.grubenv(), d.names())
-	return s, blockError(err)
-}
-
-// change applies a transition to the boot loader's state.
-func (d *Device) change(ctx context.Context,
-	change func(counted.State) (counted.State, error)) (counted.State, error) {
-	s, err := counted.Update(ctx, d.grubenv(), d.names(), change)
-	return s, blockError(err)
-}
-
-// blockError says of an error of the environment block that it is one.
-func blockError(err error) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: %w", ErrNoBlock, err)
-	case errors.Is(err, grubenv.ErrMalformed), errors.Is(err, plainfile.ErrKind):
-		return fmt.Errorf("%w: %w", ErrBlock, err)
-	}
-	return err
-}
-
-// next is the slot that boots next as far as the state tells; "" when it tells nothing.
-func next(s counted.State) string {
-	if s.Pending() && s.Tries > 0 && !s.IsBad(s.Trial) {
-		return s.Trial
-	}
-	if s.Active != "" && s.IsBad(s.Active) { // the initramfs has given it up
-		for _, name := range s.Slots {
-			if name != s.Trial && !s.IsBad(name) {
-				return name
-			}
-		}
-	}
-	return s.Active
-}
-
-// onTrial tells whether booted is a slot that nobody has marked good yet.
-func onTrial(s counted.State, booted string) bool {
-	return booted != "" && s.Pending() && s.Trial == booted
 }
 
 // exists tells whether there is a file of some length.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"deltaup/device"
+	"deltaup/slotboot/loader"
 )
 
 func TestDoctor(t *testing.T) {
@@ -13,10 +14,10 @@ func TestDoctor(t *testing.T) {
 	levels := func() string {
 		text := ""
 		for _, f := range m.Doctor() {
-			if f.Level != device.Good {
+			if f.Level != loader.Good {
 				text += f.Level + ": " + f.What + "\n"
 			}
-			if f.Level == device.Wrong && f.Advice == "" {
+			if f.Level == loader.Wrong && f.Advice == "" {
 				t.Errorf("no advice: %s", f.What)
 			}
 		}
@@ -78,7 +79,7 @@ func TestDamaged(t *testing.T) {
 	m.markGood()
 	wrong := func() (told []string) {
 		for _, f := range m.Doctor() {
-			if f.Level == device.Wrong {
+			if f.Level == loader.Wrong {
 				told = append(told, f.What+" -> "+f.Advice)
 			}
 		}

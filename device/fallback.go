@@ -13,10 +13,15 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// outcomes says what counted's outcomes mean.
-var outcomes = map[counted.Outcome]string{
-	counted.Unconfirmed: "it was not marked good in any of its boots",
-	counted.Unloadable:  "GRUB could not load its kernel or initrd",
+// describeOutcome says how the boot loader ended a trial.
+func (d *Device) describeOutcome(o counted.Outcome) string {
+	switch o {
+	case counted.Unconfirmed:
+		return "it was not marked good in any of its boots"
+	case counted.Unloadable:
+		return d.loader.Name() + " could not load its kernel or initrd"
+	}
+	return ""
 }
 
 // faults says what the words of the initramfs mean.
@@ -76,7 +81,7 @@ func (d *Device) fellBack(ctx context.Context, state counted.State, r *records) 
 	case failed != nil && !rec.Image.IsZero():
 		f.Reason, f.Console = failed.Reason, failed.Console
 	default:
-		f.Reason, f.Console = outcomes[state.Ended], d.Machine.LastConsole(ctx, slot, rec.Installed)
+		f.Reason, f.Console = d.describeOutcome(state.Ended), d.Machine.LastConsole(ctx, slot, rec.Installed)
 	}
 	return f
 }
@@ -93,7 +98,7 @@ func (d *Device) Observe(ctx context.Context) error {
 // observe gives the fallback that there is, and the fault of the running slot in boots before this
 // one.
 func (d *Device) observe(ctx context.Context) (*Fallback, counted.Fault, error) {
-	state, err := d.counted()
+	state, err := d.loader.Read()
 	if err != nil {
 		return nil, counted.Fault{}, err
 	}
@@ -138,7 +143,7 @@ func (d *Device) settle(ctx context.Context, state counted.State) (counted.Fault
 	if err != nil || booted != fault.Slot || state.IsBad(booted) {
 		return counted.Fault{}, nil
 	}
-	_, err = d.change(ctx,
+	_, err = d.loader.Change(ctx,
 		func(s counted.State) (counted.State, error) { return s.Settled(booted), nil })
 	return fault, err
 }

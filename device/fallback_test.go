@@ -8,8 +8,10 @@ import (
 	"testing"
 
 	"deltaup/device"
+	"deltaup/internal/test/grubtest"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grubenv"
+	"deltaup/slotboot/loader"
 )
 
 const logHook = "#!/bin/sh\necho \"$DELTAUP_EVENT $DELTAUP_SLOT $DELTAUP_VERSION $DELTAUP_BOOTED $DELTAUP_REASON\" >>$DELTAUP_ROOT/log\n"
@@ -24,8 +26,8 @@ func (m *target) fails(slot, why string) {
 	}
 	id, _ := block.Get("deltaup_id")
 	before := m.read(m.path(m.Config.Boot.Grubenv))
-	after := string(counted.NoteFailed([]byte(before), counted.FailedBoot{
-		Slot: slot, ID: id, Why: why, Trial: strings.Contains(cmdline, "deltaup.trial"), FellBack: strings.Contains(cmdline, "deltaup.fellback"),
+	after := string(grubtest.NoteFailed([]byte(before), id, counted.FailedBoot{
+		Slot: slot, Why: why, Trial: strings.Contains(cmdline, "deltaup.trial"), FellBack: strings.Contains(cmdline, "deltaup.fellback"),
 	}))
 	if after == before {
 		m.t.Fatalf("%s of slot %s is not noted", why, slot)
@@ -83,7 +85,7 @@ func TestGivenUp(t *testing.T) {
 	}
 	wrong := 0
 	for _, f := range m.Doctor() {
-		if f.Level == device.Wrong && strings.Contains(f.What, "given it up") {
+		if f.Level == loader.Wrong && strings.Contains(f.What, "given it up") {
 			wrong++
 		}
 	}

@@ -1,52 +1,32 @@
 package device
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"path/filepath"
 	"slices"
 
-	"deltaup/internal/durable"
 	"deltaup/slotboot/config"
 	"deltaup/slotboot/counted"
-	"deltaup/slotboot/grubenv"
 )
 
-// makeBlock makes the environment block of a machine whose slots are empty.
-func (d *Device) makeBlock(ctx context.Context) error {
-	if err := durable.MkdirAll(filepath.Dir(d.blockPath())); err != nil {
-		return err
+// first is the transition of a state that was just made: it gets an id, and a slot that boots at
+// first. A state that has an active slot keeps it.
+func (d *Device) first(booted, active string) counted.Transition {
+	return func(s counted.State) (counted.State, error) {
+		if s.ID == "" {
+			s.ID = newID()
+		}
+		if s.Active != "" {
+			return s, nil
+		}
+		return d.chooseFirst(s, booted, active)
 	}
-	block, err := grubenv.Find(d.blockPath())
-	if err != nil {
-		return err
-	}
-	return d.applyFirst(ctx, block, "", "")
 }
 
-// applyFirst gives the environment block its first content; what it says of slots stays.
-func (d *Device) applyFirst(ctx context.Context, block *grubenv.Place,
-	booted, active string) error {
-	err := block.Apply(ctx, func(b *grubenv.Block) error {
-		_, err := counted.Change(b, d.names(), func(s counted.State) (counted.State, error) {
-			if s.ID == "" {
-				s.ID = newID()
-			}
-			if s.Active != "" {
-				return s, nil
-			}
-			return d.first(s, booted, active)
-		})
-		return err
-	})
-	return blockError(err)
-}
-
-// first chooses the slot that boots at first, and marks the empty ones bad. There is none as long
-// as all are empty.
-func (d *Device) first(s counted.State, booted, active string) (counted.State, error) {
+// chooseFirst makes the running slot active, or the one that was named, and marks the empty ones
+// bad. None is active as long as all are empty.
+func (d *Device) chooseFirst(s counted.State, booted, active string) (counted.State, error) {
 	var err error
 	switch {
 	case booted != "":
@@ -89,8 +69,7 @@ func (d *Device) othersBootable(slot string) bool {
 		func(s config.Slot) bool { return s.Name != slot && d.hasKernel(&s) })
 }
 
-// newID is random; GRUB passes it to the kernel as deltaup.env=, which proves that it reads the
-// environment block that is written here.
+// newID is random: no two states that were made have the same id.
 func newID() string {
 	id := make([]byte, 4)
 	rand.Read(id) // never fails

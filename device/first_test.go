@@ -6,6 +6,7 @@ import (
 
 	"deltaup/device"
 	"deltaup/internal/test/durabletest"
+	"deltaup/slotboot/loader"
 )
 
 // newEmpty is a machine that an installer has booted: no slot runs, and none holds anything.
@@ -126,7 +127,7 @@ func TestFirstActive(t *testing.T) {
 	m.install("b", 1)
 	_, err = m.Setup(t.Context(), device.SetupOptions{})
 	wantErr(t, err, device.ErrNoActive)
-	if err := m.update(2); !errors.Is(err, device.ErrNoBlock) {
+	if err := m.update(2); !errors.Is(err, loader.ErrNone) {
 		t.Errorf("an installation beside a slot that nobody knows: %v", err)
 	}
 	if _, err := m.Setup(t.Context(), device.SetupOptions{Active: "b"}); err != nil {
@@ -141,7 +142,7 @@ func TestFirstActive(t *testing.T) {
 func TestNoPlace(t *testing.T) {
 	m := newEmpty(t)
 	m.write("/proc/self/mountinfo", "20 1 0:30 / / rw - overlay overlay rw\n")
-	wantErr(t, m.update(2), device.ErrUnfit)
+	wantErr(t, m.update(2), loader.ErrUnfit)
 }
 
 // TestBlockDamaged follows the doctor's advice on each damaged block.
@@ -165,12 +166,12 @@ func TestBlockDamaged(t *testing.T) {
 			}
 			advised := false
 			for _, f := range m.Doctor() {
-				advised = advised || f.Level == device.Wrong && (f.Advice == "deltaup boot setup mends it" || f.Advice == "deltaup boot setup makes it" || f.Advice == "deltaup mark-active b")
+				advised = advised || f.Level == loader.Wrong && (f.Advice == "deltaup boot setup mends it" || f.Advice == "deltaup boot setup makes it" || f.Advice == "deltaup mark-active b")
 			}
 			if !advised {
 				t.Errorf("doctor: %+v", m.Doctor())
 			}
-			if err := m.update(3); name != "no variables" && !errors.Is(err, device.ErrBlock) && !errors.Is(err, device.ErrNoBlock) {
+			if err := m.update(3); name != "no variables" && !errors.Is(err, loader.ErrDamaged) && !errors.Is(err, loader.ErrNone) {
 				t.Errorf("update: %v", err)
 			}
 			if _, err := m.Setup(t.Context(), device.SetupOptions{}); err != nil {

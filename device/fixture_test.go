@@ -10,10 +10,17 @@ import (
 	"deltaup/apply"
 	"deltaup/chunkstore"
 	"deltaup/device"
+	"deltaup/internal/test/grubtest"
 	"deltaup/mirror"
 	"deltaup/slotboot/config"
-	"deltaup/slotboot/counted"
+	"deltaup/slotboot/grub"
+	"deltaup/slotboot/machine"
 )
+
+// loaders are those of these tests.
+var loaders = device.Loaders{
+	"grub": func(m machine.Machine, c *config.Config) (device.Loader, error) { return grub.New(m, c) },
+}
 
 // target is a device of files below a folder, which runs from slot a with version 1.
 type target struct {
@@ -37,8 +44,8 @@ func newTarget(t testing.TB, slots ...string) *target {
 	m.write(config.Places[0], toml.String())
 	m.write("/data/.keep", "")
 	m.install("a", 1)
-	m.runs(counted.Choice{Slot: "a"})
-	d, err := device.Open(m.root, "")
+	m.runs(grubtest.Choice{Slot: "a"})
+	d, err := device.Open(m.root, "", loaders)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +86,7 @@ func (m *target) install(slot string, version int) {
 }
 
 // runs sets what the kernel says after GRUB's choice.
-func (m *target) runs(c counted.Choice) {
+func (m *target) runs(c grubtest.Choice) {
 	m.t.Helper()
 	m.write("/proc/cmdline", strings.Join(c.Args(), " ")+"\n")
 	m.write("/proc/self/mountinfo", `20 1 0:30 / / rw - overlay overlay rw
@@ -103,14 +110,10 @@ func (m *target) loads() map[string]bool {
 }
 
 // choose is what GRUB would do now; nothing changes.
-func (m *target) choose() counted.Choice {
+func (m *target) choose() grubtest.Choice {
 	m.t.Helper()
-	var names counted.Slots
-	for _, s := range m.Config.Slots {
-		names = append(names, s.Name)
-	}
 	env := []byte(m.read(m.path(m.Config.Boot.Grubenv)))
-	return counted.Select(counted.Machine{Slots: names, Env: env, Loads: m.loads()})
+	return grubtest.Choose(grubtest.Start{Slots: m.Config.Names(), Env: env, Loads: m.loads()})
 }
 
 // reboot lets GRUB choose, and gives the slot that runs then.

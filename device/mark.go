@@ -62,8 +62,8 @@ func (d *Device) OnTrial() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	state, err := d.counted()
-	return onTrial(state, booted), err
+	state, err := d.loader.Read()
+	return state.OnTrial(booted), err
 }
 
 // MarkGood keeps the slot that the machine runs from. It tells whether that changed anything.
@@ -71,11 +71,11 @@ func (d *Device) MarkGood(ctx context.Context) (slot string, changed bool, err e
 	if slot, err = d.Booted(); err != nil {
 		return "", false, err
 	}
-	before, err := d.counted()
+	before, err := d.loader.Read()
 	if err != nil {
 		return slot, false, err
 	}
-	after, err := d.change(ctx,
+	after, err := d.loader.Change(ctx,
 		func(s counted.State) (counted.State, error) { return s.MarkGood(slot) })
 	if err != nil {
 		return slot, false, err
@@ -112,7 +112,7 @@ func (d *Device) MarkBad(ctx context.Context, slot, reason string) error {
 	if err := d.know(s); err != nil {
 		return err
 	}
-	if _, err := d.change(ctx, func(s counted.State) (counted.State, error) { return s.MarkBad(slot) }); err != nil {
+	if _, err := d.loader.Change(ctx, func(s counted.State) (counted.State, error) { return s.MarkBad(slot) }); err != nil {
 		return err
 	}
 	version := ""
@@ -173,7 +173,7 @@ func (d *Device) MarkActive(ctx context.Context, slot string) error {
 	if err := d.bootable(slot); err != nil {
 		return err
 	}
-	_, err := d.change(ctx, func(s counted.State) (counted.State, error) {
+	_, err := d.loader.Change(ctx, func(s counted.State) (counted.State, error) {
 		if s.IsBad(slot) {
 			var err error
 			if s, err = s.Activate(slot, 1); err != nil { // takes the mark away

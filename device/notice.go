@@ -68,7 +68,7 @@ func (d *Device) writeNotice(path, text string) error {
 
 // troubles are the lines of what this boot lacks, or "".
 func (d *Device) troubles(ctx context.Context) (string, error) {
-	state, err := d.counted()
+	state, err := d.loader.Read()
 	if err != nil {
 		return "", err
 	}
@@ -111,7 +111,7 @@ func (d *Device) noticeNext(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	state, err := d.counted()
+	state, err := d.loader.Read()
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (d *Device) noticeNext(ctx context.Context) error {
 			return err
 		}
 	}
-	if n := next(state); n != booted && n != "" {
+	if n := state.Next(); n != booted && n != "" {
 		return d.notify(ctx, fmt.Sprintf("slot %s boots at the next restart", n))
 	}
 	if err := durable.Remove(d.path(rebootMarker)); err != nil {

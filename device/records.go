@@ -17,6 +17,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
 	"deltaup/internal/plainfile"
+	"deltaup/internal/undo"
 )
 
 // recordsFormat is the only version of slots.json that this program knows; the format is in
@@ -241,14 +242,14 @@ func lock(path string, how int) (unlock func(), err error) {
 }
 
 // guardRecords has slots.json and what lies beside it be as they are now when all is taken back.
-func (d *Device) guardRecords(u *undo) error {
-	if err := u.mkdirAll(d.state()); err != nil {
+func (d *Device) guardRecords(u *undo.List) error {
+	if err := u.MkdirAll(d.state()); err != nil {
 		return err
 	}
 	for _, path := range []string{filepath.Join(d.state(), "slots.lock"), d.recordsPath()} {
-		if err := u.keep(path); err != nil {
+		if err := u.Keep(path); err != nil {
 			return err
 		}
 	}
-	return u.mkdirAll(filepath.Join(d.state(), "tmp"))
+	return u.MkdirAll(filepath.Join(d.state(), "tmp"))
 }

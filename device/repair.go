@@ -82,7 +82,7 @@ func (u *Update) vetRepair(release *mirror.Release, image *mirror.Artifact, reco
 			continue
 		}
 		// an update that waits mends the machine as well
-		if s.Name == next(state) && (rec.Image == image.ID || !u.o.Again) {
+		if s.Name == state.Next() && (rec.Image == image.ID || !u.o.Again) {
 			return fmt.Errorf("%w: release %s is installed in slot %s", ErrReboot,
 				cmp.Or(rec.Version, "of unknown version"), s.Name)
 		}

@@ -18,7 +18,7 @@ func (d *Device) Rollback(ctx context.Context, version string) (slot string, err
 	if err != nil {
 		return "", err
 	}
-	state, err := d.counted()
+	state, err := d.loader.Read()
 	if err != nil {
 		return "", err
 	}
@@ -27,14 +27,14 @@ func (d *Device) Rollback(ctx context.Context, version string) (slot string, err
 		return "", err
 	}
 	const reason = "rolled back by hand"
-	if onTrial(state, booted) && (version == "" || version == r.slot(state.Active).Version) {
+	if state.OnTrial(booted) && (version == "" || version == r.slot(state.Active).Version) {
 		if err := d.MarkBad(ctx, booted, reason); err != nil {
 			return "", err
 		}
-		if state, err = d.counted(); err != nil { // the active slot may be bad itself
+		if state, err = d.loader.Read(); err != nil { // the active slot may be bad itself
 			return "", err
 		}
-		return next(state), d.noticeNext(ctx)
+		return state.Next(), d.noticeNext(ctx)
 	}
 	if slot, err = d.older(state, r, booted, version); err != nil {
 		return "", err
@@ -44,8 +44,8 @@ func (d *Device) Rollback(ctx context.Context, version string) (slot string, err
 			return "", err
 		}
 	}
-	_, err = d.change(ctx, func(s counted.State) (counted.State, error) {
-		// the running slot is another: a trial, or one that GRUB could not do without
+	_, err = d.loader.Change(ctx, func(s counted.State) (counted.State, error) {
+		// the running slot is another: a trial, or one that the boot loader could not do without
 		if slot == s.Active && !s.IsBad(slot) {
 			return s.MarkActive(slot)
 		}

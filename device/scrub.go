@@ -18,7 +18,7 @@ import (
 
 // ScrubOptions say what is read, and how quickly.
 type ScrubOptions struct {
-	Slot string // the only one to read; "": all that GRUB may boot
+	Slot string // the only one to read; "": all that the boot loader may boot
 	// bytes per second at most; 0: as quickly as an idle disk gives them
 	Rate     int64
 	Progress func(slot, what string, done, total int64) // may be nil
@@ -63,7 +63,7 @@ func (o *ScrubOptions) warn(err error) {
 }
 
 func (d *Device) scrubAll(ctx context.Context, o ScrubOptions) error {
-	state, err := d.counted()
+	state, err := d.loader.Read()
 	if err != nil && o.Slot == "" {
 		o.warn(err) // no reason not to read the slots
 	}
@@ -91,7 +91,7 @@ func (d *Device) scrubAll(ctx context.Context, o ScrubOptions) error {
 	return nil
 }
 
-// holdsSome tells whether a slot is read: GRUB may boot it, or it was asked for by name and holds
+// holdsSome tells whether a slot is read: the boot loader may boot it, or it was asked for by name and holds
 // something.
 func (d *Device) holdsSome(s *config.Slot, state counted.State, named bool) (bool, error) {
 	r, err := d.records()

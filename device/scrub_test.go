@@ -16,6 +16,7 @@ import (
 	"deltaup/internal/medium"
 	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
+	"deltaup/slotboot/loader"
 )
 
 // place is where a slot can be damaged.
@@ -125,7 +126,7 @@ func (m *target) damage(slot string) []device.Damage {
 // wrongs are what the doctor says is wrong.
 func (m *target) wrongs() (text string) {
 	for _, f := range m.Doctor() {
-		if f.Level == device.Wrong {
+		if f.Level == loader.Wrong {
 			text += f.What + " -> " + f.Advice + "\n"
 		}
 	}

@@ -128,7 +128,7 @@ func (d *Device) keepScrub(slot string, result *ScrubResult) error {
 func (x *doctor) scrubbed(slot, booted string) {
 	s, err := x.d.scrubs()
 	if err != nil {
-		x.unknown("deltaup doctor --scrub", "%v", err)
+		x.Unknown("deltaup doctor --scrub", "%v", err)
 		return
 	}
 	rec, err := x.d.record(slot)
@@ -149,13 +149,14 @@ func (x *doctor) scrubbed(slot, booted string) {
 		bad = true
 		advice := "deltaup repair puts release " + rec.Version + " into another slot anew, and an update helps as well"
 		if slot != booted {
-			advice = "deltaup repair, or the next update, writes it anew; until then deltaup mark-bad " + slot + " keeps GRUB from falling back to it"
+			advice = "deltaup repair, or the next update, writes it anew; until then deltaup mark-bad " + slot +
+				" keeps " + x.d.loader.Name() + " from falling back to it"
 		}
-		x.wrong(advice, "slot %s was damaged on %s: %s%s", slot, when, damage,
+		x.Wrong(advice, "slot %s was damaged on %s: %s%s", slot, when, damage,
 			firstOf(damage.Files))
 	}
 	if !bad && result.Complete {
-		x.good("slot %s was read on %s, all of its image", slot, when)
+		x.Good("slot %s was read on %s, all of its image", slot, when)
 	}
 }
 

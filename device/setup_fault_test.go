@@ -14,6 +14,7 @@ import (
 	"deltaup/internal/durable"
 	"deltaup/internal/test/durabletest"
 	"deltaup/slotboot/counted"
+	"deltaup/slotboot/grub"
 )
 
 // before are the states of a machine that setup may find; each is made from one that was just set
@@ -81,7 +82,9 @@ func (m *target) tree() map[string]string {
 }
 
 func (m *target) setup() error {
-	_, err := m.Setup(m.t.Context(), device.SetupOptions{Part: "/boot/deltaup/deltaup.cfg", Whole: "/boot/grub/grub.cfg", Generator: "/etc/grub.d/42_deltaup"})
+	_, err := m.Setup(m.t.Context(), device.SetupOptions{Outputs: map[string]string{
+		grub.OutputPart: "/boot/deltaup/deltaup.cfg", grub.OutputWhole: "/boot/grub/grub.cfg", grub.OutputGenerator: "/etc/grub.d/42_deltaup",
+	}})
 	return err
 }
 
@@ -156,7 +159,7 @@ func TestSetupKilled(t *testing.T) {
 					if now := m.names(); now != want {
 						t.Errorf("step %d: there is\n%s\nnot\n%s", n, now, want)
 					}
-					if _, err := counted.Read(m.path("/boot/deltaup/grubenv"), counted.Slots{"a", "b"}); err != nil {
+					if _, err := grub.ReadState(m.path("/boot/deltaup/grubenv"), counted.Slots{"a", "b"}); err != nil {
 						t.Errorf("step %d: %v", n, err)
 					}
 				}

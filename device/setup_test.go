@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"deltaup/device"
+	"deltaup/slotboot/grub"
+	"deltaup/slotboot/loader"
 )
 
 // TestSetup is repeated without harm, and refuses what GRUB could not write.
@@ -14,7 +16,9 @@ func TestSetup(t *testing.T) {
 	m := newTarget(t)
 	m.mustUpdate(2)
 	before := m.read(m.path("/boot/deltaup/grubenv"))
-	files, err := m.Setup(t.Context(), device.SetupOptions{Whole: m.path("/boot/grub/grub.cfg"), Generator: m.path("/etc/grub.d/42_deltaup")})
+	files, err := m.Setup(t.Context(), device.SetupOptions{Outputs: map[string]string{
+		grub.OutputWhole: m.path("/boot/grub/grub.cfg"), grub.OutputGenerator: m.path("/etc/grub.d/42_deltaup"),
+	}})
 	if err != nil || len(files) != 3 {
 		t.Fatalf("got %v, %v", files, err)
 	}
@@ -35,7 +39,7 @@ func TestSetup(t *testing.T) {
 	mounts := m.read(m.path("/proc/self/mountinfo"))
 	m.write("/proc/self/mountinfo", strings.Replace(mounts, "vfat", "btrfs", 1))
 	_, err = m.Setup(t.Context(), device.SetupOptions{})
-	wantErr(t, err, device.ErrUnfit)
+	wantErr(t, err, loader.ErrUnfit)
 }
 
 // TestSetupGrubenv tells the initramfs where the environment block lies, by the UUID of its file

@@ -50,11 +50,11 @@ type SlotStatus struct {
 // it tells, and so is an environment block that is damaged or missing.
 func (d *Device) Status(ctx context.Context) (*Status, error) {
 	s := &Status{Failed: []Failure{}}
-	state, err := d.counted()
+	state, err := d.loader.Read()
 	if err != nil {
-		state, s.BlockError = counted.State{Slots: d.names()}, err.Error()
+		state, s.BlockError = counted.State{Slots: d.Config.Names()}, err.Error()
 	}
-	s.FellBack, s.Next = state.FellBack(), next(state)
+	s.FellBack, s.Next = state.FellBack(), state.Next()
 	r, err := d.records()
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (d *Device) Status(ctx context.Context) (*Status, error) {
 	if s.Booted, err = d.Booted(); err != nil {
 		s.BootedError = err.Error()
 	}
-	s.OnTrial = onTrial(state, s.Booted)
+	s.OnTrial = state.OnTrial(s.Booted)
 	if state.Pending() {
 		s.TriesLeft = state.Tries
 	}

@@ -14,6 +14,7 @@ import (
 	"deltaup/slotboot"
 	"deltaup/slotboot/config"
 	"deltaup/slotboot/counted"
+	"deltaup/slotboot/loader"
 )
 
 // UpdateOptions say what is out of the ordinary about an update.
@@ -39,7 +40,7 @@ type Update struct {
 	image   chunkstore.ID // that a repair is of; zero: the version tells
 	unlock  func()
 
-	first      bool // there is no environment block yet
+	first      bool // the boot loader has no state yet
 	unfinished bool // an installation into the target was cut off
 }
 
@@ -102,7 +103,7 @@ func (u *Update) choose(ctx context.Context) (state counted.State, err error) {
 	if state, err = u.state(ctx); err != nil {
 		return state, err
 	}
-	if onTrial(state, u.booted) {
+	if state.OnTrial(u.booted) {
 		return state, fmt.Errorf("slot %s: %w: the other slot is what it falls back to", u.booted,
 			ErrTrial)
 	}
@@ -118,13 +119,12 @@ func (u *Update) choose(ctx context.Context) (state counted.State, err error) {
 }
 
 // state notes what the boot loader did, and gives its state. An empty machine that no boot loader
-// was set up on has none yet: the first installation makes the environment block.
+// was set up on has none yet: the first installation makes it.
 func (u *Update) state(ctx context.Context) (counted.State, error) {
-	state, err := u.d.counted()
-	if errors.Is(err, ErrNoBlock) && u.booted == "" && u.d.firstBootable() == "" {
+	state, err := u.d.loader.Read()
+	if errors.Is(err, loader.ErrNone) && u.booted == "" && u.d.firstBootable() == "" {
 		u.first = true
-		_, err = u.d.grubPlace()
-		return counted.State{Slots: u.d.names()}, err
+		return counted.State{Slots: u.d.Config.Names()}, u.d.loader.Check()
 	}
 	if err != nil {
 		return state, err
@@ -132,7 +132,7 @@ func (u *Update) state(ctx context.Context) (counted.State, error) {
 	if err := u.d.Observe(ctx); err != nil {
 		return state, err
 	}
-	return u.d.counted()
+	return u.d.loader.Read()
 }
 
 // fill puts what the configuration tells into the request.
@@ -245,7 +245,7 @@ func (u *Update) vet(release *mirror.Release, state counted.State) error {
 		if !rec.Whole || rec.Image != image.ID {
 			continue
 		}
-		if s.Name == next(state) {
+		if s.Name == state.Next() {
 			return fmt.Errorf("%w: release %s is installed in slot %s", ErrReboot, release.Version,
 				s.Name)
 		}

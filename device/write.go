@@ -68,11 +68,11 @@ func (u *Update) spoil(ctx context.Context) error {
 // mark notes what the target is to hold, and marks it bad. The boot folder exists afterwards.
 func (u *Update) mark(ctx context.Context) error {
 	if u.first {
-		if err := u.d.makeBlock(ctx); err != nil {
+		if err := u.d.loader.Create(ctx, u.d.first("", "")); err != nil {
 			return err
 		}
 	}
-	state, err := u.d.counted()
+	state, err := u.d.loader.Read()
 	if err == nil {
 		_, err = u.markBad(state)
 	}
@@ -96,7 +96,7 @@ func (u *Update) mark(ctx context.Context) error {
 	if err := durable.MkdirAll(u.d.path(u.target.Boot)); err != nil {
 		return err
 	}
-	_, err = u.d.change(ctx, u.markBad)
+	_, err = u.d.loader.Change(ctx, u.markBad)
 	return err
 }
 
@@ -116,15 +116,15 @@ func (u *Update) activate(ctx context.Context) error {
 	if err := u.files.show(); err != nil {
 		return err
 	}
-	// GRUB replays no journal: what was renamed must have reached its place before GRUB is told of
-	// it.
+	// Boot loaders replay no journal: what was renamed must have reached its place before they are
+	// told of it.
 	if err := durable.SyncFileSystem(u.d.path(u.target.Boot)); err != nil {
 		return err
 	}
 	if err := u.files.verify(); err != nil {
 		return err
 	}
-	_, err := u.d.change(ctx, func(s counted.State) (counted.State, error) {
+	_, err := u.d.loader.Change(ctx, func(s counted.State) (counted.State, error) {
 		if u.booted == "" && !u.d.othersBootable(u.target.Name) {
 			return s.Install(u.target.Name, u.d.Config.Boot.Attempts)
 		}

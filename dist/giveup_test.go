@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"deltaup/internal/test/grubtest"
 	"deltaup/slotboot/counted"
+	"deltaup/slotboot/grub"
 	"deltaup/slotboot/grubenv"
 )
 
@@ -23,7 +25,7 @@ func (l *lab) bootPartition(fs, name string, s counted.State) (device string) {
 	if err := grubenv.Create(block); err != nil {
 		l.t.Fatal(err)
 	}
-	if _, err := counted.Update(l.t.Context(), block, s.Slots, func(counted.State) (counted.State, error) { return s, nil }); err != nil {
+	if _, err := grub.ChangeState(l.t.Context(), block, s.Slots, func(counted.State) (counted.State, error) { return s, nil }); err != nil {
 		l.t.Fatal(err)
 	}
 	image := filepath.Join(l.dir, name+".image")
@@ -122,12 +124,12 @@ func TestGiveUp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := counted.Of(parsed, slots)
+			s := grub.StateOf(parsed, slots)
 			if s.Fault.String() != x.fault || s.IsBad("b") != x.bad || (x.fault == "") != bytes.Equal(before, after) {
 				t.Errorf("noted %+v\n%s", s, out)
 			}
 			loads := map[string]bool{"a": true, "b": true}
-			if c := counted.Select(counted.Machine{Slots: slots, Env: after, Loads: loads}); x.bad && (c.Slot != "a" || c.FellBack != "b") {
+			if c := grubtest.Choose(grubtest.Start{Slots: slots, Env: after, Loads: loads}); x.bad && (c.Slot != "a" || c.FellBack != "b") {
 				t.Errorf("GRUB boots %q", c.Args())
 			}
 			if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || bytes.Contains(mounts, []byte(device+" ")) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"deltaup/internal/test/grubtest"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grubenv"
 )
@@ -19,6 +20,7 @@ import (
 // noting is one environment block, and the boot that failed.
 type noting struct {
 	env  []byte
+	id   string // that the kernel was given
 	boot counted.FailedBoot
 }
 
@@ -63,9 +65,10 @@ func anyNoting(t *testing.T, r *rand.Rand) noting {
 	if err != nil {
 		return anyNoting(t, r)
 	}
-	return noting{env, counted.FailedBoot{
-		Slot: pick(names...), ID: pick("5ac07e11", "5ac07e11", "5ac07e11", "5ac07e11", "5ac07e11", "5ac07e12", ""),
-		Trial: r.IntN(4) == 0, FellBack: r.IntN(4) == 0, Why: pick(whys...),
+	slot := pick(names...)
+	id := pick("5ac07e11", "5ac07e11", "5ac07e11", "5ac07e11", "5ac07e11", "5ac07e12", "")
+	return noting{env, id, counted.FailedBoot{
+		Slot: slot, Trial: r.IntN(4) == 0, FellBack: r.IntN(4) == 0, Why: pick(whys...),
 	}}
 }
 
@@ -161,7 +164,7 @@ done 2>"$3"`
 			t.Parallel()
 			dir, log := quickDir(t), filepath.Join(t.TempDir(), "log")
 			for i, c := range cases {
-				id, cmdline := c.boot.ID, "quiet"
+				id, cmdline := c.id, "quiet"
 				if id == "" {
 					id = "-"
 				}
@@ -197,7 +200,7 @@ done 2>"$3"`
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := counted.NoteFailed(c.env, c.boot)
+				want := grubtest.NoteFailed(c.env, c.id, c.boot)
 				if !bytes.Equal(got, want) && wrong < 5 {
 					wrong++
 					t.Errorf("case %d, %+v of\n%q\ngives\n%q, want\n%q", i, c.boot, c.env, got, want)

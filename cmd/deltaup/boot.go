@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"deltaup/device"
+	"deltaup/slotboot/grub"
 )
 
 func newBootCommand(env *Env) *cobra.Command {
@@ -15,7 +16,7 @@ func newBootCommand(env *Env) *cobra.Command {
 }
 
 func newBootSetupCommand(env *Env) *cobra.Command {
-	var o device.SetupOptions
+	var part, generator, whole, active string
 	cmd := newMachineCommand(
 		"setup",
 		"Write GRUB's environment block and scripts for the slots",
@@ -31,6 +32,14 @@ With --sysroot the machine's file systems have to be mounted below DIR: where BO
 is what is mounted there. A FILE is a path of that machine.`,
 		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
+			o := device.SetupOptions{Outputs: map[string]string{}, Active: active}
+			for output, path := range map[string]string{
+				grub.OutputPart: part, grub.OutputGenerator: generator, grub.OutputWhole: whole,
+			} {
+				if path != "" {
+					o.Outputs[output] = path
+				}
+			}
 			files, err := d.Setup(ctx, o)
 			if err != nil {
 				return err
@@ -42,11 +51,11 @@ is what is mounted there. A FILE is a path of that machine.`,
 		},
 	)
 	f := cmd.Flags()
-	f.StringVar(&o.Part, "part", "", "write the menu entries to `FILE`")
-	f.StringVar(&o.Generator, "generator", "",
+	f.StringVar(&part, "part", "", "write the menu entries to `FILE`")
+	f.StringVar(&generator, "generator", "",
 		"write a generator to `FILE`, such as /etc/grub.d/42_deltaup")
-	f.StringVar(&o.Whole, "whole", "", "write a whole grub.cfg to `FILE`")
-	f.StringVar(&o.Active, "active", "",
+	f.StringVar(&whole, "whole", "", "write a whole grub.cfg to `FILE`")
+	f.StringVar(&active, "active", "",
 		"`SLOT` that boots at first, on a machine that runs from none and has one to boot")
 	return cmd
 }

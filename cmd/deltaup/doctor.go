@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"deltaup/device"
+	"deltaup/slotboot/loader"
 )
 
 // doctorOptions are the command's flags.
@@ -55,7 +56,7 @@ Nothing else is written: deltaup repair mends what it finds.`,
 	return cmd
 }
 
-func printFindings(w io.Writer, findings []device.Finding) {
+func printFindings(w io.Writer, findings loader.Findings) {
 	for _, f := range findings {
 		printf(w, "%-8s %s\n", f.Level, f.What)
 		if f.Advice != "" {

@@ -21,7 +21,7 @@ import (
 	"deltaup/slotboot"
 	"deltaup/slotboot/config"
 	"deltaup/slotboot/counted"
-	"deltaup/slotboot/grubenv"
+	"deltaup/slotboot/loader"
 	"deltaup/slotboot/machine"
 	"deltaup/trust"
 )
@@ -93,17 +93,18 @@ var outcomes = []outcome{
 	{is: device.ErrTrial, cause: "on-trial", hint: "deltaup mark-good or mark-bad ends the trial"},
 	{is: device.ErrUnhealthy, cause: "unhealthy"},
 	{is: device.ErrBusy, cause: "busy", hint: "run the same command again when it is done"},
+	{is: loader.ErrBusy, cause: "busy", hint: "run the same command again when it is done"},
 	{is: device.ErrNoSlot, cause: "no-slot"},
 	{is: device.ErrUnknownRelease, cause: "unknown-release", hint: "--version tells"},
 	{is: device.ErrNotWhole, cause: "unfinished-slot", hint: "deltaup pull fills it"},
-	{is: device.ErrNoBlock, cause: "no-boot-state", hint: "deltaup boot setup makes it"},
-	{is: device.ErrBlock, cause: "damaged-boot-state", hint: "deltaup boot setup mends it"},
-	{is: device.ErrUnknown, cause: "unknown-boot-disk", hint: "/dev and /sys have to be there"},
-	{is: device.ErrOutput, cause: "usage"},
-	{is: grubenv.ErrForeign, cause: "foreign-boot-state", hint: "deltaup doctor says what helps"},
+	{is: loader.ErrNone, cause: "no-boot-state", hint: "deltaup boot setup makes it"},
+	{is: loader.ErrDamaged, cause: "damaged-boot-state", hint: "deltaup boot setup mends it"},
+	{is: loader.ErrUnknown, cause: "unknown-boot-disk", hint: "/dev and /sys have to be there"},
+	{is: loader.ErrOutput, cause: "usage"},
+	{is: loader.ErrForeign, cause: "foreign-boot-state", hint: "deltaup doctor says what helps"},
 	{is: machine.ErrNotMounted, cause: "not-mounted"},
 	{is: device.ErrUnsound, cause: "unsound"},
-	{is: device.ErrUnfit, cause: "unfit-boot-folder", hint: "deltaup doctor says what is needed"},
+	{is: loader.ErrUnfit, cause: "unfit-boot-folder", hint: "deltaup doctor says what is needed"},
 	{is: device.ErrNoActive, cause: "usage", hint: "--active SLOT tells"},
 	{is: machine.ErrOtherSlot, cause: "booted-slot-in-doubt", hint: "deltaup doctor says more"},
 	{is: machine.ErrNoSlot, cause: "not-booted-from-slot", hint: "boot a slot through GRUB's entry of deltaup"},

@@ -31,7 +31,9 @@ func (o *machineOptions) addFlags(f *pflag.FlagSet) {
 }
 
 // open reads the configuration.
-func (o *machineOptions) open() (*device.Device, error) { return device.Open(o.sysroot, o.config) }
+func (o *machineOptions) open() (*device.Device, error) {
+	return device.Open(o.sysroot, o.config, loaders)
+}
 
 // newMachineCommand is a command with the flags of machineOptions.
 func newMachineCommand(use, short, long string, args cobra.PositionalArgs,

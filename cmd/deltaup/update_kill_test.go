@@ -14,6 +14,7 @@ import (
 	"deltaup/internal/test/cpiotest"
 	"deltaup/internal/test/effort"
 	"deltaup/internal/test/faultserver"
+	"deltaup/internal/test/grubtest"
 	"deltaup/mirror"
 	"deltaup/slotboot/counted"
 )
@@ -125,7 +126,7 @@ func (m *smallMachine) checkNext(made []byte) string {
 		loads[slot] = kernelErr == nil && initrdErr == nil
 	}
 	env := m.readFile(m.path("/boot/deltaup/grubenv"))
-	next := counted.Select(counted.Machine{Slots: counted.Slots{"a", "b"}, Env: env, Loads: loads}).Slot
+	next := grubtest.Choose(grubtest.Start{Slots: counted.Slots{"a", "b"}, Env: env, Loads: loads}).Slot
 	whole := m.holds("/data/a", "image1") && m.holds("/boot/a/vmlinuz", "kernel1")
 	if next == "b" {
 		initrd, err := os.ReadFile(m.path("/boot/b/initrd.img"))

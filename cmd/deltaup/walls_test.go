@@ -16,16 +16,19 @@ var floors = []struct {
 	imports []string
 }{
 	{"chunkstore", nil},
-	{"slotboot/grubenv", nil},
-	{"slotboot/counted", []string{"slotboot/grubenv"}},
-	{"slotboot/grub", []string{"slotboot/counted"}},
+	{"internal/undo", nil},
 	{"slotboot", nil},
-	{"slotboot/machine", nil},
+	{"slotboot/counted", nil},
 	{"slotboot/scripts", nil},
 	{"dist", nil}, // units and initramfs scripts, with their tests only
 	// beside slotboot, which is told what it needs: other boot loaders and tools can do without a
 	// file
 	{"slotboot/config", nil},
+	{"slotboot/machine", []string{"slotboot/config"}},
+	{"slotboot/loader", []string{"slotboot/counted"}},
+	// one boot loader, which only cmd/deltaup knows by name
+	{"slotboot/grubenv", nil},
+	{"slotboot/grub", []string{"slotboot/config", "slotboot/counted", "slotboot/grubenv", "slotboot/loader", "slotboot/machine"}},
 	{"mkimage/tree", nil},
 	{"mkimage/squashfs", []string{"mkimage/tree"}},
 	{"mkimage/rootfs", []string{"mkimage/squashfs", "mkimage/tree"}},
@@ -51,8 +54,8 @@ var floors = []struct {
 	{"apply/slotwriter", []string{"apply/internal/nospace", "chunkstore"}},
 	{"apply", []string{"apply/cache", "apply/internal/nospace", "apply/slotwriter", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/initrdset", "mirror", "trust"}},
 	// Above apply and slotboot, which do not know each other.
-	{"device", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree", "mirror", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grubenv", "slotboot/machine", "slotboot/scripts"}},
+	{"device", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree", "mirror", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.
@@ -78,6 +81,40 @@ func TestWalls(t *testing.T) {
 	}
 	if len(imports) < len(floors) {
 		t.Errorf("saw %d packages, the list has %d", len(imports), len(floors))
+	}
+}
+
+// apart lists packages that must not reach others, by whatever way.
+var apart = map[string][]string{
+	"device": {"slotboot/grub", "slotboot/grubenv"}, // it knows no boot loader by name
+}
+
+// TestApart follows the imports of each package in apart.
+func TestApart(t *testing.T) {
+	imports := ourImports(t)
+	for pkg, others := range apart {
+		reached := map[string]bool{}
+		var follow func(pkg string)
+		follow = func(pkg string) {
+			for _, i := range imports[pkg] {
+				if !reached[i] {
+					reached[i] = true
+					follow(i)
+				}
+			}
+		}
+		follow(pkg)
+		if len(reached) == 0 {
+			t.Errorf("%s imports nothing: is it still there?", pkg)
+		}
+		for _, other := range others {
+			if imports[other] == nil {
+				t.Errorf("there is no package %s", other)
+			}
+			if reached[other] {
+				t.Errorf("%s reaches %s", pkg, other)
+			}
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // Limits.
 const (
-	maxAttempts = 9 // boot scripts enumerate them
+	maxAttempts = 9 // boot loaders cannot count further
 	maxSlots    = 8
 )
 
@@ -18,8 +18,8 @@ var (
 	deviceSpec = regexp.MustCompile(
 		`^(/dev/[A-Za-z0-9._,=/@%+-]+|(LABEL|UUID|PARTLABEL|PARTUUID)=[A-Za-z0-9._,=@%+-]+)(:/[A-Za-z0-9._,=/@%+-]+)?$`,
 	)
-	// kernelArgs keeps to what stands for itself in scripts of GRUB.
-	expiry     = regexp.MustCompile(`^([0-9]{1,4}[dh])?$`)
+	expiry = regexp.MustCompile(`^([0-9]{1,4}[dh])?$`)
+	// kernelArgs keeps to what stands for itself in the scripts of boot loaders.
 	kernelArgs = regexp.MustCompile(`^[A-Za-z0-9 ._,:=/@%+-]*$`)
 )
 
@@ -40,8 +40,6 @@ func (c *Config) check() error {
 		return bad("accept_expired", "%q is no time such as 90d or 12h", c.AcceptExpired)
 	case !filepath.IsAbs(c.State):
 		return bad("state", "%q is no absolute path", c.State)
-	case c.Boot.Loader != "grub":
-		return bad("boot.loader", "%q is not known; only grub is", c.Boot.Loader)
 	case !filepath.IsAbs(c.Boot.Grubenv):
 		return bad("boot.grubenv", "%q is no absolute path", c.Boot.Grubenv)
 	case c.Boot.Attempts < 1 || c.Boot.Attempts > maxAttempts:

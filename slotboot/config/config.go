@@ -45,9 +45,9 @@ type Config struct {
 	File string `toml:"-"` // that it was read from
 }
 
-// Boot says how the machine boots.
+// Boot says how the machine boots. Whether there is such a loader is not checked here.
 type Boot struct {
-	Loader   string `toml:"loader"`   // grub, the default and the only one
+	Loader   string `toml:"loader"`   // default grub
 	Grubenv  string `toml:"grubenv"`  // GRUB's environment block; default /boot/deltaup/grubenv
 	Attempts int    `toml:"attempts"` // boots that a new image gets to be marked good, 1 to 9; default 3
 	Args     string `toml:"args"`     // kernel arguments of every slot
@@ -63,6 +63,12 @@ type Slot struct {
 	// is Path, which a file has no use for.
 	Image string `toml:"image"`
 }
+
+// The files in a slot's boot folder.
+const (
+	KernelFile = "vmlinuz"
+	InitrdFile = "initrd.img"
+)
 
 // Find gives the file that counts below root, "/" on a running machine. ErrNone is wrapped when
 // there is none.
@@ -85,6 +91,15 @@ func Find(root string) (string, error) {
 	}
 	return "", fmt.Errorf("%w: none of %s, %s and %s exists", ErrNone, Places[0], Places[1],
 		Places[2])
+}
+
+// Names are the names of the slots, in their order.
+func (c *Config) Names() []string {
+	names := make([]string, len(c.Slots))
+	for i, s := range c.Slots {
+		names[i] = s.Name
+	}
+	return names
 }
 
 // Slot gives the slot of that name, nil when there is none.

@@ -93,7 +93,6 @@ func TestRefused(t *testing.T) {
 		{`"/media/usb"`, `""`, `f: mirrors: has an empty entry`},
 		{`state = "/data/deltaup"`, `state = "data"`, `f: state: "data" is no absolute path`},
 		{`"90d"`, `"soon"`, `f: accept_expired: "soon" is no time such as 90d or 12h`},
-		{`loader = "grub"`, `loader = "lilo"`, `f: boot.loader: "lilo" is not known`},
 		{`"/boot/efi/grubenv"`, `"grubenv"`, `f: boot.grubenv: "grubenv" is no absolute path`},
 		{`attempts = 5`, `attempts = 0`, `f: boot.attempts: 0 is not within 1 to 9`},
 		{`attempts = 5`, `attempts = 10`, `f: boot.attempts: 10 is not within 1 to 9`},

@@ -1,22 +1,15 @@
 package counted
 
 import (
-	"bytes"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-
-	"deltaup/slotboot/grubenv"
 )
 
-// varFault is NAME:WHY:BOOTS, or empty. It is always there, so that the initramfs changes lines and
-// adds none.
-const varFault = "deltaup_fault"
-
-// MaxFaults is in how many boots in a row a slot may fail for something that may only be late
-// before the initramfs gives it up.
-const MaxFaults = 3
+// maxFaults is the number of boots in a row after which the initramfs gives a slot up whose medium
+// may only be late.
+const maxFaults = 3
 
 // What the initramfs says of a boot that it cannot carry on.
 const (
@@ -28,22 +21,22 @@ const (
 	FaultKernel  = "kernel"  // this slot's kernel or initrd lacks something
 )
 
-// Fault is the last failure that the initramfs noted; the zero Fault is none. The slot was given up
-// for it when it is marked bad.
+// Fault is a failure that the initramfs noted; the zero Fault is none. If the slot is marked bad,
+// it was given up for it.
 type Fault struct {
 	Slot  string
 	Why   string // one of the words above, or of a later deltaup
 	Boots int    // in a row that failed, 1 to 9
 }
 
-// Definite tells whether a failure counts at once: nothing that appears later would mend it.
+// Definite tells whether a failure counts at once, because waiting would not mend it.
 func Definite(why string) bool { return why == FaultMissing || why == FaultImage }
 
 var faultWord = regexp.MustCompile(`^[a-z]{1,8}$`)
 
-// parseFault reads the value of varFault; what is none counts as if it were not there.
-func parseFault(value string, slots Slots) Fault {
-	parts := strings.Split(value, ":")
+// ParseFault reads the text that [Fault.String] makes. Anything else is the zero Fault.
+func ParseFault(text string, slots Slots) Fault {
+	parts := strings.Split(text, ":")
 	if len(parts) != 3 || !slices.Contains(slots, parts[0]) || !faultWord.MatchString(parts[1]) {
 		return Fault{}
 	}
@@ -53,6 +46,7 @@ func parseFault(value string, slots Slots) Fault {
 	return Fault{Slot: parts[0], Why: parts[1], Boots: int(parts[2][0] - '0')}
 }
 
+// String is SLOT:WHY:BOOTS, or empty for no fault. It is what the initramfs writes.
 func (f Fault) String() string {
 	if f.Slot == "" {
 		return ""
@@ -62,22 +56,18 @@ func (f Fault) String() string {
 
 // FailedBoot is a boot that the initramfs cannot carry on.
 type FailedBoot struct {
-	Slot     string // deltaup.slot
-	ID       string // deltaup.env
-	Trial    bool   // deltaup.trial
-	FellBack bool   // deltaup.fellback
-	Why      string
+	Slot     string // that the boot loader started
+	Trial    bool   // the boot was a try of a trial
+	FellBack bool   // another slot would have been booted
+	Why      string // one of the words above
 }
 
-// Failed notes a failed boot. The slot is given up, which is a bad mark, when another one is
-// neither bad nor the one of a trial, and when the failure is definite or the last of MaxFaults in
-// a row. Failures that are not definite count only for the active slot: a trial has its tries, and
-// what the machine fell back to is the last good slot, for which it waits.
+// Failed is the state after a failed boot. The slot is given up, that is marked bad, on two
+// conditions. Another slot is neither bad nor the one of a trial. And the failure is definite, or
+// the last of three in a row. Failures that are not definite count only for the active slot: a
+// trial has its tries, and for the last good slot, which the machine fell back to, it waits.
 func (s State) Failed(b FailedBoot) State {
-	other := slices.ContainsFunc(s.Slots, func(name string) bool {
-		return name != b.Slot && name != s.Trial && !s.IsBad(name)
-	})
-	if !other || !slices.Contains(s.Slots, b.Slot) || s.IsBad(b.Slot) {
+	if s.otherGood(b.Slot) == "" || !slices.Contains(s.Slots, b.Slot) || s.IsBad(b.Slot) {
 		return s
 	}
 	fault := Fault{Slot: b.Slot, Why: b.Why, Boots: 1}
@@ -86,11 +76,11 @@ func (s State) Failed(b FailedBoot) State {
 			return s
 		}
 		if s.Fault.Slot == b.Slot {
-			fault.Boots = min(s.Fault.Boots+1, MaxFaults)
+			fault.Boots = min(s.Fault.Boots+1, maxFaults)
 		}
 	}
 	s.Fault = fault
-	if Definite(b.Why) || fault.Boots == MaxFaults {
+	if Definite(b.Why) || fault.Boots == maxFaults {
 		s = s.withBad(b.Slot, true)
 		if b.Slot == s.Trial && s.Pending() {
 			s.Tries = 0
@@ -99,75 +89,10 @@ func (s State) Failed(b FailedBoot) State {
 	return s
 }
 
-// Settled takes the fault of a slot away that has booted after all.
+// Settled forgets the fault of a slot that has booted after all.
 func (s State) Settled(slot string) State {
 	if s.Fault.Slot == slot && !s.IsBad(slot) {
 		s.Fault = Fault{}
 	}
 	return s
-}
-
-// NoteFailed is the model of what dist/initramfs/deltaup.sh makes of an environment block in a
-// failed boot: what Update would with Failed. The shell changes the first sector only, of a block
-// that is as Update leaves it and is the one that GRUB has read; any other stays as it is.
-func NoteFailed(env []byte, b FailedBoot) []byte {
-	block, err := grubenv.Parse(env)
-	if err != nil || b.ID == "" {
-		return env
-	}
-	first, second := printable(env[:grubenv.Sector]), printable(env[grubenv.Sector:])
-	if len(first) < grubenv.Sector || bytes.ContainsRune(first, '\\') ||
-		bytes.Contains(second, []byte(grubenv.Prefix)) {
-		return env
-	}
-	var slots Slots
-	for _, name := range block.Names() {
-		if slot, ok := strings.CutPrefix(name, badPrefix); ok {
-			slots = append(slots, slot)
-		}
-	}
-	if slots.Validate() != nil {
-		return env
-	}
-	closed := env[grubenv.Sector-1] == '\n'
-	s := Of(block, slots)
-	before, ok := firstSector(block, s, closed)
-	if !ok || s.ID != b.ID || !bytes.Equal(before, env[:grubenv.Sector]) {
-		return env
-	}
-	after, ok := firstSector(block, s.Failed(b), closed)
-	if !ok {
-		return env
-	}
-	return slices.Concat(after, env[grubenv.Sector:])
-}
-
-// printable leaves out what the shell cannot hold.
-func printable(b []byte) []byte {
-	return bytes.Map(func(r rune) rune {
-		if r != '\n' && (r < ' ' || r > '~') {
-			return -1
-		}
-		return r
-	}, b)
-}
-
-// firstSector is our part of the block with a state, and with a newline at its end when closed. It
-// is false when that is more than a sector.
-func firstSector(block *grubenv.Block, s State, closed bool) ([]byte, bool) {
-	ours := new(grubenv.Block)
-	for _, name := range block.Names() {
-		value, _ := block.Get(name)
-		if strings.HasPrefix(name, grubenv.Prefix) && ours.Set(name, value) != nil {
-			return nil, false
-		}
-	}
-	if closed && ours.Set("closed", "") != nil || s.store(ours) != nil {
-		return nil, false
-	}
-	b, err := ours.Marshal()
-	if err != nil {
-		return nil, false
-	}
-	return b[:grubenv.Sector], true
 }

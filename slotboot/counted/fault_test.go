@@ -1,14 +1,6 @@
 package counted
 
-import (
-	"bytes"
-	"os"
-	"path/filepath"
-	"strings"
-	"testing"
-
-	"deltaup/slotboot/grubenv"
-)
+import "testing"
 
 // TestFailed says which failures count at once, which after how many boots, and which never.
 func TestFailed(t *testing.T) {
@@ -62,51 +54,16 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-// TestNoteFailed holds the model of the shell to what Update writes, and to change no block that
-// Update would write anew.
-func TestNoteFailed(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "grubenv")
-	if err := grubenv.Create(path); err != nil {
-		t.Fatal(err)
-	}
-	set := func(change func(State) State) []byte {
-		t.Helper()
-		if _, err := Update(t.Context(), path, abc, func(s State) (State, error) { return change(s), nil }); err != nil {
-			t.Fatal(err)
+// TestFaultText reads the text of every fault back, and takes nothing else for one.
+func TestFaultText(t *testing.T) {
+	for _, want := range []Fault{{}, {"a", FaultImage, 1}, {"c", FaultDevice, 9}, {"b", "cosmic", 3}} {
+		if got := ParseFault(want.String(), abc); got != want {
+			t.Errorf("%q gives %+v", want, got)
 		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
 	}
-	boot := FailedBoot{Slot: "a", ID: "5ac07e11", Why: FaultImage}
-	before := set(func(State) State { return State{Slots: abc, Active: "a", ID: boot.ID} })
-	got := NoteFailed(before, boot)
-	if want := set(func(s State) State { return s.Failed(boot) }); !bytes.Equal(got, want) || bytes.Equal(got, before) {
-		t.Errorf("the model writes %q, want %q", got, want)
-	}
-	if c := Select(Machine{Slots: abc, Env: got, Loads: map[string]bool{"a": true, "b": true, "c": true}}); c.Slot != "b" || c.FellBack != "a" {
-		t.Errorf("GRUB boots %+v", c)
-	}
-	if block, _ := grubenv.LoadEnv(got); Of(block, abc).FellBack() != "a" {
-		t.Error("the state does not tell of the fallback")
-	}
-	swap := func(x, y string) []byte {
-		b := bytes.Replace(before, []byte(x), []byte(y), 1)
-		return append(b, bytes.Repeat([]byte("#"), grubenv.Size)...)[:grubenv.Size]
-	}
-	for name, env := range map[string][]byte{
-		"cut":                before[:grubenv.Sector],
-		"another block":      swap("5ac07e11", "5ac07e12"),
-		"an older deltaup's": swap("deltaup_fault=\n", ""),
-		"unsorted":           swap("deltaup_active=a\ndeltaup_bad_a=0\n", "deltaup_bad_a=0\ndeltaup_active=a\n"),
-		"another mark":       swap("deltaup_bad_b=0", "deltaup_bad_b=x"),
-		"a trial of nothing": swap("deltaup_tries=0", "deltaup_tries=3"),
-		"ours in the second": append(bytes.Clone(before[:900]), []byte("\ndeltaup_active=b\n"+strings.Repeat("#", 106))...),
-	} {
-		if got := NoteFailed(env, boot); !bytes.Equal(got, env) {
-			t.Errorf("%s: changed to %q", name, got)
+	for _, text := range []string{"a", "a:image", "z:image:1", "a:image:0", "a:image:10", "a:Image:1", "a::1", "a:image:1:", "a:longerthan:1"} {
+		if got := ParseFault(text, abc); got != (Fault{}) {
+			t.Errorf("%q gives %+v", text, got)
 		}
 	}
 }

@@ -6,8 +6,9 @@ import (
 )
 
 // Activate puts slot on trial for the next tries (1 to MaxTries) boots and takes its bad mark away.
-// It replaces a trial that is pending. ErrNotTrial is wrapped for the slot that is active already:
-// MarkActive ends the trial of another. A slot that is bad itself is active no longer.
+// It replaces a trial that is pending. ErrNotTrial is wrapped for the active slot: MarkActive ends
+// the trial of another. An active slot that is bad can be put on trial all the same; the first other
+// good one becomes active then, as in MarkBad, or none when there is no such slot.
 func (s State) Activate(slot string, tries int) (State, error) {
 	if err := s.known("activate", slot); err != nil {
 		return s, err
@@ -19,15 +20,15 @@ func (s State) Activate(slot string, tries int) (State, error) {
 		if !s.IsBad(slot) {
 			return s, fmt.Errorf("activate slot %s: %w: it is active", slot, ErrNotTrial)
 		}
-		s.Active = ""
+		s.Active = s.otherGood(slot)
 	}
 	s = s.withBad(slot, false).Settled(slot)
 	s.Trial, s.Tries, s.Ended = slot, tries, ""
 	return s, nil
 }
 
-// Install is what becomes of a slot that was filled and read back: it is put on trial as Activate
-// does. When no slot is active there is none to fall back to, and it becomes active at once.
+// Install puts a slot on trial that was filled and read back, as Activate does. When no slot is
+// active there is none to fall back to, and the slot becomes active at once.
 func (s State) Install(slot string, tries int) (State, error) {
 	first := s.Active == ""
 	s, err := s.Activate(slot, tries)
@@ -37,9 +38,9 @@ func (s State) Install(slot string, tries int) (State, error) {
 	return s, err
 }
 
-// MarkGood makes slot, which is the one that booted, active when it is on trial, or when no slot is
-// known to be active, or the active one is bad. Nothing but its fault changes for the active slot.
-// ErrNotTrial is wrapped for any other, and ErrBad when the slot is marked bad.
+// MarkGood makes the slot that has booted active: when it is on trial, when no slot is known to be
+// active, or when the active one is bad. If it is active already, only its fault is forgotten.
+// ErrNotTrial is wrapped for any other slot, and ErrBad for one that is marked bad.
 func (s State) MarkGood(slot string) (State, error) {
 	if err := s.known("mark good", slot); err != nil {
 		return s, err
@@ -68,23 +69,21 @@ func (s State) MarkActive(slot string) (State, error) {
 	return s.active(slot), nil
 }
 
-// MarkBad keeps GRUB from booting slot: because it does not work, or because it is about to be
-// overwritten. A pending trial of it ends at the next boot, which gets deltaup.fellback. For the
-// active slot the first other good one that is not on trial becomes active. ErrLastGood is wrapped
-// for it when there is none, and for the last slot beside an active one that is bad itself.
+// MarkBad keeps the boot loader from booting slot: because it does not work, or because it is about
+// to be overwritten. A pending trial of it ends at the next boot. In place of the active slot the
+// first other good one that is not on trial becomes active. ErrLastGood is wrapped when there is
+// none, and for the last good slot beside an active one that is bad.
 func (s State) MarkBad(slot string) (State, error) {
 	if err := s.known("mark bad", slot); err != nil {
 		return s, err
 	}
 	if slot == s.Active || s.Active != "" && s.IsBad(s.Active) {
-		i := slices.IndexFunc(s.Slots, func(other string) bool {
-			return other != slot && other != s.Trial && !s.IsBad(other)
-		})
-		if i < 0 && !s.IsBad(slot) {
+		other := s.otherGood(slot)
+		if other == "" && !s.IsBad(slot) {
 			return s, fmt.Errorf("mark slot %s bad: %w", slot, ErrLastGood)
 		}
-		if slot == s.Active && i >= 0 {
-			s.Active = s.Slots[i]
+		if slot == s.Active && other != "" {
+			s.Active = other
 		}
 	}
 	if slot == s.Trial {
@@ -92,9 +91,6 @@ func (s State) MarkBad(slot string) (State, error) {
 	}
 	return s.Settled(slot).withBad(slot, true), nil
 }
-
-// IsBad tells whether slot is marked bad.
-func (s State) IsBad(slot string) bool { return slices.Contains(s.Bad, slot) }
 
 func (s State) known(op, slot string) error {
 	if !slices.Contains(s.Slots, slot) {

@@ -12,26 +12,26 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew: go test ./slotboot/grub -update")
 
-// config is a machine with the slots of names.
-func config(names ...string) *Config {
-	c := &Config{
+// newScript is the script of a machine with the slots of names.
+func newScript(names ...string) *Script {
+	s := &Script{
 		UUID: "0fc63daf-8483-4772-8e79-3d69d8477de4", Env: "/deltaup/grubenv",
 		Args: []string{"root=/dev/ram0", "console=ttyS0,115200n8"}, Panic: 10 * time.Second,
 		Preamble: []string{"serial --unit=0", "terminal_output serial"},
 	}
 	for _, name := range names {
-		c.Slots = append(c.Slots, Slot{Name: name, Kernel: "/deltaup/" + name + "/vmlinuz", Initrd: "/deltaup/" + name + "/initrd.img"})
+		s.Entries = append(s.Entries, Entry{Slot: name, Kernel: "/deltaup/" + name + "/vmlinuz", Initrd: "/deltaup/" + name + "/initrd.img"})
 	}
-	c.Slots[0].Args = []string{"deltaup.toram"}
-	return c
+	s.Entries[0].Args = []string{"deltaup.toram"}
+	return s
 }
 
 // TestGolden shows what is written; GRUB's own parser reads it.
 func TestGolden(t *testing.T) {
 	for name, write := range map[string]func() ([]byte, error){
-		"part.cfg":   config("a", "b").Part,
-		"whole.cfg":  config("a", "b", "old").Whole,
-		"42_deltaup": config("a", "b").Generator,
+		"part.cfg":   newScript("a", "b").Part,
+		"whole.cfg":  newScript("a", "b", "old").Whole,
+		"42_deltaup": newScript("a", "b").Generator,
 	} {
 		got, err := write()
 		if err != nil {
@@ -71,18 +71,18 @@ func TestScriptCheck(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
-	c := config("a", "b", "c", "d", "e", "f", "g", "h")
-	part, err := c.Part()
+	s := newScript("a", "b", "c", "d", "e", "f", "g", "h")
+	part, err := s.Part()
 	if err != nil {
 		t.Fatal(err)
 	}
 	check("part", part)
-	whole, err := c.Whole()
+	whole, err := s.Whole()
 	if err != nil {
 		t.Fatal(err)
 	}
 	check("whole", whole)
-	generator, err := c.Generator()
+	generator, err := s.Generator()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,23 +97,23 @@ func TestScriptCheck(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	for name, spoil := range map[string]func(*Config){
-		"one slot":      func(c *Config) { c.Slots = c.Slots[:1] },
-		"a slot twice":  func(c *Config) { c.Slots[1].Name = c.Slots[0].Name },
-		"a slot's name": func(c *Config) { c.Slots[1].Name = "b;reboot" },
-		"kernel":        func(c *Config) { c.Slots[1].Kernel = "/a b" },
-		"initrd":        func(c *Config) { c.Slots[1].Initrd = "relative" },
-		"no initrd":     func(c *Config) { c.Slots[1].Initrd = "" },
-		"environment":   func(c *Config) { c.Env = "/x;y" },
-		"UUID":          func(c *Config) { c.UUID = "label" },
-		"argument":      func(c *Config) { c.Args = []string{"$root"} },
-		"two arguments": func(c *Config) { c.Slots[0].Args = []string{"a b"} },
-		"quote":         func(c *Config) { c.Args = []string{"a'"} },
-		"panic":         func(c *Config) { c.Panic = time.Millisecond },
+	for name, spoil := range map[string]func(*Script){
+		"one slot":      func(s *Script) { s.Entries = s.Entries[:1] },
+		"a slot twice":  func(s *Script) { s.Entries[1].Slot = s.Entries[0].Slot },
+		"a slot's name": func(s *Script) { s.Entries[1].Slot = "b;reboot" },
+		"kernel":        func(s *Script) { s.Entries[1].Kernel = "/a b" },
+		"initrd":        func(s *Script) { s.Entries[1].Initrd = "relative" },
+		"no initrd":     func(s *Script) { s.Entries[1].Initrd = "" },
+		"environment":   func(s *Script) { s.Env = "/x;y" },
+		"UUID":          func(s *Script) { s.UUID = "label" },
+		"argument":      func(s *Script) { s.Args = []string{"$root"} },
+		"two arguments": func(s *Script) { s.Entries[0].Args = []string{"a b"} },
+		"quote":         func(s *Script) { s.Args = []string{"a'"} },
+		"panic":         func(s *Script) { s.Panic = time.Millisecond },
 	} {
-		c := config("a", "b")
-		spoil(c)
-		if _, err := c.Whole(); !errors.Is(err, ErrConfig) {
+		s := newScript("a", "b")
+		spoil(s)
+		if _, err := s.Whole(); !errors.Is(err, ErrScript) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -7,32 +7,32 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// Part is a script for "source": functions and menu entries. It neither sets the default nor the
+// Part is a script to be sourced: functions and menu entries. It sets neither the default nor the
 // time-out, and boots nothing until its entry is chosen.
-func (c *Config) Part() ([]byte, error) {
-	if err := c.Validate(); err != nil {
+func (s *Script) Part() ([]byte, error) {
+	if err := s.validate(); err != nil {
 		return nil, err
 	}
 	w := new(writer)
 	w.text(head)
-	for _, s := range c.Slots {
-		c.start(w, s)
+	for _, e := range s.Entries {
+		s.start(w, e)
 	}
-	c.prepare(w)
-	c.choose(w)
-	c.boot(w)
-	c.entries(w)
+	s.prepare(w)
+	s.choose(w)
+	s.boot(w)
+	s.entries(w)
 	return []byte(w.String()), nil
 }
 
 // Whole is a grub.cfg that boots the counted entry at once, without a menu.
-func (c *Config) Whole() ([]byte, error) {
-	part, err := c.Part()
+func (s *Script) Whole() ([]byte, error) {
+	part, err := s.Part()
 	if err != nil {
 		return nil, err
 	}
 	w := new(writer)
-	for _, line := range c.Preamble {
+	for _, line := range s.Preamble {
 		w.line("%s", line)
 	}
 	w.line("set default=%s\nset timeout=0\n\n%s", ID, strings.TrimSuffix(string(part), "\n"))
@@ -40,8 +40,8 @@ func (c *Config) Whole() ([]byte, error) {
 }
 
 // Generator is a shell script for /etc/grub.d that prints Part.
-func (c *Config) Generator() ([]byte, error) {
-	part, err := c.Part()
+func (s *Script) Generator() ([]byte, error) {
+	part, err := s.Part()
 	if err != nil {
 		return nil, err
 	}
@@ -75,13 +75,13 @@ function deltaup_restart {
 `
 
 // start writes the function that starts a slot's kernel, or returns when there is none.
-func (c *Config) start(w *writer, s Slot) {
-	w.line("function deltaup_start_%s {", s.Name)
-	w.line("  if [ -s ($deltaup_root)%s ]; then", s.Kernel)
-	w.line("    if [ -s ($deltaup_root)%s ]; then", s.Initrd)
+func (s *Script) start(w *writer, e Entry) {
+	w.line("function deltaup_start_%s {", e.Slot)
+	w.line("  if [ -s ($deltaup_root)%s ]; then", e.Kernel)
+	w.line("    if [ -s ($deltaup_root)%s ]; then", e.Initrd)
 	w.line("      if linux ($deltaup_root)%s deltaup.slot=%s $deltaup_arg $deltaup_env %s; then",
-		s.Kernel, s.Name, c.args(s))
-	w.line("        if initrd ($deltaup_root)%s; then boot; fi", s.Initrd)
+		e.Kernel, e.Slot, s.args(e))
+	w.line("        if initrd ($deltaup_root)%s; then boot; fi", e.Initrd)
 	w.text(`
         deltaup_restart
       fi
@@ -93,16 +93,16 @@ func (c *Config) start(w *writer, s Slot) {
 }
 
 // prepare writes the function that finds BOOT.
-func (c *Config) prepare(w *writer) {
+func (s *Script) prepare(w *writer) {
 	w.line("function deltaup_prepare {\n  set deltaup_root=$root")
-	if c.UUID != "" {
-		w.line("  search --no-floppy --fs-uuid --set=deltaup_root %s", c.UUID)
+	if s.UUID != "" {
+		w.line("  search --no-floppy --fs-uuid --set=deltaup_root %s", s.UUID)
 	}
 	w.line("  set deltaup_arg=\n  set deltaup_env=\n}\n")
 }
 
-// choose writes the function that does what counted.Select says, for a GRUB that can test.
-func (c *Config) choose(w *writer) {
+// choose writes the function that applies the rules of doc/boot.md, for a GRUB that can test.
+func (s *Script) choose(w *writer) {
 	w.text(`
 function deltaup_choose {
   if [ "x$deltaup_id" != "x" ]; then set deltaup_env=deltaup.env=$deltaup_id; fi
@@ -110,8 +110,8 @@ function deltaup_choose {
   # The slot that was marked good last.
   set deltaup_first=
 `)
-	for _, s := range c.Slots {
-		w.line(`  if [ "x$deltaup_active" = "x%s" ]; then set deltaup_first=%s; fi`, s.Name, s.Name)
+	for _, e := range s.Entries {
+		w.line(`  if [ "x$deltaup_active" = "x%s" ]; then set deltaup_first=%s; fi`, e.Slot, e.Slot)
 	}
 	w.text(`
 
@@ -129,10 +129,10 @@ function deltaup_choose {
   if [ "x$deltaup_tries" = "xk" ]; then set deltaup_next=ended; fi
   if [ "x$deltaup_next" != "x" ]; then
 `)
-	for _, s := range c.Slots {
-		w.line(`    if [ "x$deltaup_trial" = "x%s" ]; then`, s.Name)
-		w.line(`      set deltaup_try=%s`, s.Name)
-		w.line(`      if [ "x$deltaup_bad_%s" = "x1" ]; then`, s.Name)
+	for _, e := range s.Entries {
+		w.line(`    if [ "x$deltaup_trial" = "x%s" ]; then`, e.Slot)
+		w.line(`      set deltaup_try=%s`, e.Slot)
+		w.line(`      if [ "x$deltaup_bad_%s" = "x1" ]; then`, e.Slot)
 		w.text(`
         if [ "x$deltaup_next" != "xended" ]; then set deltaup_next=u; fi
       fi
@@ -144,49 +144,49 @@ function deltaup_choose {
   fi
 
 `)
-	c.trial(w)
-	c.rest(w)
+	s.trial(w)
+	s.rest(w)
 	w.line("}\n")
 }
 
 // trial writes how a trial is counted, started and ended.
-func (c *Config) trial(w *writer) {
+func (s *Script) trial(w *writer) {
 	w.text(`
   if [ "x$deltaup_try" != "x" ]; then
     if [ "x$deltaup_next" != "xended" ]; then
       set deltaup_arg=deltaup.fellback=$deltaup_try
       set deltaup_tries=$deltaup_next
 `)
-	w.line("      save_env --file ($deltaup_root)%s deltaup_tries", c.Env)
+	w.line("      save_env --file ($deltaup_root)%s deltaup_tries", s.Env)
 	w.line("      set deltaup_tries=")
-	w.line("      load_env --skip-sig --file ($deltaup_root)%s deltaup_tries", c.Env)
+	w.line("      load_env --skip-sig --file ($deltaup_root)%s deltaup_tries", s.Env)
 	w.text(`
       if [ "x$deltaup_next" != "xu" ]; then
         if [ "x$deltaup_tries" = "x$deltaup_next" ]; then
           set deltaup_arg=deltaup.trial
 `)
-	for _, s := range c.Slots {
-		w.line(`          if [ "x$deltaup_try" = "x%s" ]; then deltaup_start_%s; fi`, s.Name,
-			s.Name)
+	for _, e := range s.Entries {
+		w.line(`          if [ "x$deltaup_try" = "x%s" ]; then deltaup_start_%s; fi`, e.Slot,
+			e.Slot)
 	}
 	w.text(`
           # Still here: its kernel or initrd could not be loaded.
           set deltaup_arg=deltaup.fellback=$deltaup_try
           set deltaup_tries=k
 `)
-	w.line("          save_env --file ($deltaup_root)%s deltaup_tries", c.Env)
+	w.line("          save_env --file ($deltaup_root)%s deltaup_tries", s.Env)
 	w.line("        fi\n      fi\n    fi")
-	for _, s := range c.Slots {
-		w.line(`    if [ "x$deltaup_try" = "x%s" ]; then set deltaup_bad_%s=1; fi`, s.Name, s.Name)
+	for _, e := range s.Entries {
+		w.line(`    if [ "x$deltaup_try" = "x%s" ]; then set deltaup_bad_%s=1; fi`, e.Slot, e.Slot)
 	}
 	w.line("  fi\n")
 }
 
 // rest writes what is booted when there is no trial to start.
-func (c *Config) rest(w *writer) {
-	for _, s := range c.Slots {
-		w.line(`  if [ "x$deltaup_first" = "x%s" ]; then`, s.Name)
-		w.line(`    if [ "x$deltaup_bad_%s" != "x1" ]; then deltaup_start_%s; fi`, s.Name, s.Name)
+func (s *Script) rest(w *writer) {
+	for _, e := range s.Entries {
+		w.line(`  if [ "x$deltaup_first" = "x%s" ]; then`, e.Slot)
+		w.line(`    if [ "x$deltaup_bad_%s" != "x1" ]; then deltaup_start_%s; fi`, e.Slot, e.Slot)
 		w.line(`  fi`)
 	}
 	w.text(`
@@ -196,22 +196,22 @@ func (c *Config) rest(w *writer) {
     if [ "x$deltaup_first" != "x" ]; then set deltaup_arg=deltaup.fellback=$deltaup_first; fi
   fi
 `)
-	for _, s := range c.Slots {
-		w.line(`  if [ "x$deltaup_bad_%s" != "x1" ]; then deltaup_start_%s; fi`, s.Name, s.Name)
+	for _, e := range s.Entries {
+		w.line(`  if [ "x$deltaup_bad_%s" != "x1" ]; then deltaup_start_%s; fi`, e.Slot, e.Slot)
 	}
 }
 
 // boot writes the function that is the counted entry.
-func (c *Config) boot(w *writer) {
+func (s *Script) boot(w *writer) {
 	vars := []string{"deltaup_active", "deltaup_trial", "deltaup_tries", "deltaup_id"}
-	for _, s := range c.Slots {
-		vars = append(vars, "deltaup_bad_"+s.Name)
+	for _, e := range s.Entries {
+		vars = append(vars, "deltaup_bad_"+e.Slot)
 	}
 	w.line("function deltaup_boot {\n  deltaup_prepare")
 	for _, v := range vars {
 		w.line("  set %s=", v)
 	}
-	w.line("  load_env --skip-sig --file ($deltaup_root)%s %s", c.Env, strings.Join(vars, " "))
+	w.line("  load_env --skip-sig --file ($deltaup_root)%s %s", s.Env, strings.Join(vars, " "))
 	w.text(`
   if [ "x1" = "x2" ]; then
     # This GRUB has no "test": nothing can be compared, so that a trial has to wait.
@@ -222,8 +222,8 @@ func (c *Config) boot(w *writer) {
 
   # Nothing has booted: whatever loads is better than nothing.
 `)
-	for _, s := range c.Slots {
-		w.line("  deltaup_start_%s", s.Name)
+	for _, e := range s.Entries {
+		w.line("  deltaup_start_%s", e.Slot)
 	}
 	w.text(`
   echo "deltaup: no slot has a kernel and an initrd that GRUB can load"
@@ -234,10 +234,10 @@ func (c *Config) boot(w *writer) {
 }
 
 // entries writes the menu.
-func (c *Config) entries(w *writer) {
+func (s *Script) entries(w *writer) {
 	w.line("menuentry \"deltaup\" --id %s --unrestricted {\n  deltaup_boot\n}", ID)
-	for _, s := range c.Slots {
-		w.line("\nmenuentry \"deltaup: slot %s, not counted\" --id %s-%s {", s.Name, ID, s.Name)
-		w.line("  deltaup_prepare\n  deltaup_start_%s\n}", s.Name)
+	for _, e := range s.Entries {
+		w.line("\nmenuentry \"deltaup: slot %s, not counted\" --id %s-%s {", e.Slot, ID, e.Slot)
+		w.line("  deltaup_prepare\n  deltaup_start_%s\n}", e.Slot)
 	}
 }

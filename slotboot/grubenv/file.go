@@ -16,7 +16,7 @@ import (
 	"deltaup/internal/plainfile"
 )
 
-// lockPoll is how often Update tries to lock a file that somebody else has locked.
+// lockPoll is how often Change tries to lock a file that somebody else has locked.
 const lockPoll = 50 * time.Millisecond
 
 // Create makes the file at path hold an empty block, durably: GRUB, which replays no
@@ -61,12 +61,12 @@ func read(f *os.File) ([]byte, *Block, error) {
 	return b, block, nil
 }
 
-// Update lets change alter the block in the file at path and writes it back: in
+// Change lets change alter the block in the file at path and writes it back: in
 // place, with one write of Size bytes and one fsync, because GRUB does not see a
 // renamed file before its file system's journal is replayed. What change leaves as it was
 // is not written. The file is locked meanwhile; ctx ends the wait for the lock. An
 // error of change is returned as it is, and nothing is written.
-func Update(ctx context.Context, path string, change func(*Block) error) (err error) {
+func Change(ctx context.Context, path string, change func(*Block) error) (err error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err

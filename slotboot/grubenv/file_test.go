@@ -46,8 +46,8 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// TestUpdateInPlace demands the same inode and size, and another user's variables.
-func TestUpdateInPlace(t *testing.T) {
+// TestChangeInPlace demands the same inode and size, and another user's variables.
+func TestChangeInPlace(t *testing.T) {
 	path := newFile(t)
 	if err := os.WriteFile(path, raw("saved_entry=2\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func TestUpdateInPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = Update(t.Context(), path, func(b *Block) error { return b.Set("deltaup_active", "a") })
+	err = Change(t.Context(), path, func(b *Block) error { return b.Set("deltaup_active", "a") })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,18 +78,18 @@ func TestUpdateInPlace(t *testing.T) {
 	}
 }
 
-// TestUpdateWithoutChange writes nothing, even where Marshal would lay the block out anew.
-func TestUpdateWithoutChange(t *testing.T) {
+// TestChangeWithoutChange writes nothing, even where Marshal would lay the block out anew.
+func TestChangeWithoutChange(t *testing.T) {
 	path := newFile(t)
 	foreign := raw("saved_entry=2\ngarbage\ndeltaup_active=a\n")
 	if err := os.WriteFile(path, foreign, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	failed := errors.New("failed")
-	if err := Update(t.Context(), path, func(b *Block) error { b.Unset("saved_entry"); return failed }); err != failed {
+	if err := Change(t.Context(), path, func(b *Block) error { b.Unset("saved_entry"); return failed }); err != failed {
 		t.Errorf("error %v", err)
 	}
-	if err := Update(t.Context(), path, func(b *Block) error { return b.Set("saved_entry", "2") }); err != nil {
+	if err := Change(t.Context(), path, func(b *Block) error { return b.Set("saved_entry", "2") }); err != nil {
 		t.Error(err)
 	}
 	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, foreign) {
@@ -97,7 +97,7 @@ func TestUpdateWithoutChange(t *testing.T) {
 	}
 }
 
-func TestUpdateLocks(t *testing.T) {
+func TestChangeLocks(t *testing.T) {
 	path := newFile(t)
 	const users = 8
 	var wg sync.WaitGroup
@@ -105,7 +105,7 @@ func TestUpdateLocks(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			err := Update(t.Context(), path, func(b *Block) error { return b.Set("user_"+string(rune('a'+i)), "1") })
+			err := Change(t.Context(), path, func(b *Block) error { return b.Set("user_"+string(rune('a'+i)), "1") })
 			if err != nil {
 				t.Error(err)
 			}
@@ -126,7 +126,7 @@ func TestUpdateLocks(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*lockPoll+time.Millisecond)
 	defer cancel()
-	err = Update(ctx, path, func(*Block) error { t.Error("changed a locked block"); return nil })
+	err = Change(ctx, path, func(*Block) error { t.Error("changed a locked block"); return nil })
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
 	}

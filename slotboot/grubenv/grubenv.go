@@ -1,7 +1,7 @@
 // Package grubenv reads and writes GRUB's environment block: a file of 1024 bytes
 // that GRUB overwrites in place, sector for sector, without knowing its file
 // system. [Parse] sees what GRUB's load_env sees, damage included; [Block.Marshal]
-// has one encoding; [Read] and [Update] work on files.
+// has one encoding; [Read] and [Change] work on files.
 //
 // A block that this package writes keeps the variables that begin with [Prefix]
 // in its first sector and those of others in its second, so that no write of ours

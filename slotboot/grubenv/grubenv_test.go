@@ -177,37 +177,6 @@ func TestEditenv(t *testing.T) {
 	}
 }
 
-// TestSaveEnv holds SaveEnv to what grub-editenv makes of the same block, byte for byte.
-func TestSaveEnv(t *testing.T) {
-	tool, err := exec.LookPath("grub-editenv")
-	if err != nil {
-		if os.Getenv("DELTAUP_TEST_ALL") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	file := filepath.Join(t.TempDir(), "grubenv")
-	for name, s := range states {
-		for _, v := range []variable{{"x", "7"}, {"y", "long value"}, {"new", "1"}} {
-			if err := os.WriteFile(file, s.block, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			_, toolErr := exec.Command(tool, file, "set", v.name+"="+v.value).CombinedOutput()
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, ok := SaveEnv(s.block, v.name, v.value)
-			if ok != (toolErr == nil) {
-				t.Errorf("%s, %s: SaveEnv says %v, grub-editenv %v", name, v.name, ok, toolErr)
-			}
-			if ok && !bytes.Equal(got, want) {
-				t.Errorf("%s, %s=%s:\n got %q\nwant %q", name, v.name, v.value, got, want)
-			}
-		}
-	}
-}
-
 // FuzzParse demands one encoding: what was parsed and marshalled parses to the same and stays as it
 // is.
 func FuzzParse(f *testing.F) {
@@ -222,7 +191,6 @@ func FuzzParse(f *testing.F) {
 		if !ok {
 			return
 		}
-		SaveEnv(b, "deltaup_tries", "2")
 		out, err := block.Marshal()
 		if err != nil {
 			return

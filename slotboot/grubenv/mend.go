@@ -106,13 +106,13 @@ func damaged(b []byte) bool {
 		strings.HasPrefix(head, string(b)) || bytes.HasPrefix(b, []byte(head))
 }
 
-// Apply lets change alter the block, and writes it. A sound block is changed as [Update] does. A
+// Apply lets change alter the block, and writes it. A sound block is changed as [Change] does. A
 // damaged one is overwritten in place when it has a block's length; only what has another, which
 // overwriting does not mend, is replaced by a new file. GRUB finds either without replaying a
 // journal when Apply returns.
 func (p *Place) Apply(ctx context.Context, change func(*Block) error) error {
 	if p.Fault == nil {
-		return Update(ctx, p.path, func(b *Block) error {
+		return Change(ctx, p.path, func(b *Block) error {
 			for _, v := range p.Block.vars {
 				b.recover(v.name + "=" + v.value)
 			}

@@ -39,6 +39,8 @@ type damage struct {
 	inPlace bool              // the file stays the same one
 }
 
+func join(before []byte, text string) []byte { return append(bytes.Clone(before), text...) }
+
 // damages are states by name.
 func damages(t testing.TB) map[string]damage {
 	whole := full(t)
@@ -52,16 +54,16 @@ func damages(t testing.TB) map[string]damage {
 		"few zeros":           {make([]byte, 100), false, none, false, false},
 		"many zeros":          {make([]byte, 4*Size), false, none, false, false},
 		"too many zeros":      {make([]byte, maxFile+1), true, nil, false, false},
-		"first sector zeros":  {join(make([]byte, Sector), string(whole[Sector:]), nil), false, theirs, false, true},
-		"second sector zeros": {join(whole[:Sector], string(make([]byte, Sector)), nil), false, none, true, true},
-		"twice as long":       {join(whole, strings.Repeat("#", Size), nil), false, theirs, true, false},
+		"first sector zeros":  {join(make([]byte, Sector), string(whole[Sector:])), false, theirs, false, true},
+		"second sector zeros": {join(whole[:Sector], string(make([]byte, Sector))), false, none, true, true},
+		"twice as long":       {join(whole, strings.Repeat("#", Size)), false, theirs, true, false},
 		// x is in the comment
-		"more behind it":          {join(raw(""), "x=1\ny=2\n", nil), false, map[string]string{"y": "2"}, false, false},
-		"other first line":        {join([]byte("# GRUB environment block\n"), string(whole[25:]), nil), false, theirs, false, true},
+		"more behind it":          {join(raw(""), "x=1\ny=2\n"), false, map[string]string{"y": "2"}, false, false},
+		"other first line":        {join([]byte("# GRUB environment block\n"), string(whole[25:])), false, theirs, false, true},
 		"line ends of DOS":        {bytes.ReplaceAll(whole, []byte("\n"), []byte("\r\n")), false, theirs, false, false},
 		"garbage, then a value":   {raw("x=1\ngarbage\nsaved_entry=2\nz=3\n"), false, map[string]string{"x": "1", "saved_entry": "2", "z": "3"}, false, true},
-		"garbage in the middle":   {join(whole[:600], "\xff\x00\xfe\n", whole[604:]), false, theirs, true, true},
-		"garbage over ours":       {join(whole[:30], "\xff\xfe\xfd", whole[33:]), false, theirs, false, true},
+		"garbage in the middle":   {join(whole[:600], "\xff\x00\xfe\n"+string(whole[604:])), false, theirs, true, true},
+		"garbage over ours":       {join(whole[:30], "\xff\xfe\xfd"+string(whole[33:])), false, theirs, false, true},
 		"noise of a block's size": {bytes.Repeat([]byte{0xa5, 0x5a}, Size/2), false, none, false, true},
 		"noise of another size":   {bytes.Repeat([]byte{0xa5, 0x5a}, 300), true, nil, false, false},
 		"a grub.cfg":              {[]byte("search.fs_uuid 1234-ABCD root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n"), true, nil, false, false},
@@ -192,7 +194,7 @@ func TestUndoMeanwhile(t *testing.T) {
 	if err := p.Apply(t.Context(), func(b *Block) error { return b.Set("deltaup_active", "a") }); err != nil {
 		t.Fatal(err)
 	}
-	if err := Update(t.Context(), path, func(b *Block) error { return b.Set("deltaup_active", "b") }); err != nil {
+	if err := Change(t.Context(), path, func(b *Block) error { return b.Set("deltaup_active", "b") }); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Undo(); err == nil {

@@ -10,18 +10,14 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
-)
 
-// Slot is a slot as far as it matters here.
-type Slot struct {
-	Name string
-	Path string // block device or file
-}
+	"deltaup/slotboot/config"
+)
 
 // Booted is the name of the slot that the machine runs from: the one that the kernel argument
 // names, if what is mounted is that slot. It wraps ErrNoSlot when there is no such argument, and
 // ErrOtherSlot when argument and mount do not agree, or the mounted one is none of slots.
-func (m Machine) Booted(slots []Slot) (string, error) {
+func (m Machine) Booted(slots []config.Slot) (string, error) {
 	name, ok, err := m.Arg(ArgSlot)
 	if err != nil {
 		return "", err
@@ -77,7 +73,7 @@ func (m Machine) imageMount() (*mountinfo.Info, error) {
 
 // behind tells whether the mount is of that slot: by the number of its device, or by the file or
 // device behind a loop device.
-func (m Machine) behind(mounted *mountinfo.Info, s Slot) (bool, error) {
+func (m Machine) behind(mounted *mountinfo.Info, s config.Slot) (bool, error) {
 	var slot unix.Stat_t
 	err := unix.Stat(m.Path(s.Path), &slot)
 	missing := errors.Is(err, fs.ErrNotExist)
@@ -85,11 +81,7 @@ func (m Machine) behind(mounted *mountinfo.Info, s Slot) (bool, error) {
 		return false, err
 	}
 	if !missing && slot.Mode&unix.S_IFMT == unix.S_IFBLK &&
-		unix.Major(
-			slot.Rdev,
-		) == uint32(
-			mounted.Major,
-		) && unix.Minor(slot.Rdev) == uint32(mounted.Minor) {
+		slot.Rdev == unix.Mkdev(uint32(mounted.Major), uint32(mounted.Minor)) {
 		return true, nil
 	}
 	file, err := m.loopFile(mounted)

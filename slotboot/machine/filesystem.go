@@ -20,14 +20,13 @@ type FileSystem struct {
 	Type   string // ext4, vfat, ...
 	Mount  string // where it is mounted, as this process sees it
 	Device string // "MAJOR:MINOR"
-	UUID   string // as GRUB's search knows it; "" when it is not known
 	Inner  string // the path within the file system, with a slash in front
 
-	// NotForGRUB says why GRUB cannot write an environment block there, "" when it can; see
-	// https://www.gnu.org/software/grub/manual/grub/html_node/Environment-block.html.
-	NotForGRUB string
-	// Unknown says what of NotForGRUB and UUID could not be found out, "" when all could.
-	Unknown string
+	// The rest is known of FAT, ext2, ext3 and ext4 alone.
+	UUID     string   // as udev and GRUB spell it; "" when it is not known
+	Layer    string   // what lies between it and the disk, such as LVM; "" for a plain partition
+	Features []string // those of ext4 that other readers than Linux may not know, such as casefold
+	Unknown  string   // what of these could not be found out, "" when all could
 }
 
 // FileSystem tells about the file system of path, which need not exist yet. ErrNotMounted is
@@ -50,7 +49,7 @@ func (m Machine) FileSystem(path string) (*FileSystem, error) {
 			strings.TrimPrefix(full, strings.TrimSuffix(mount.Mountpoint, "/")),
 		),
 	}
-	m.kernel().lookForGRUB(f, mount)
+	m.kernel().lookAtDisk(f, mount)
 	return f, nil
 }
 

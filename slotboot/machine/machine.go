@@ -24,13 +24,10 @@ import (
 
 // Kernel arguments of a slot's boot.
 const (
-	ArgSlot     = "deltaup.slot"     // the slot that GRUB booted
+	ArgSlot     = "deltaup.slot"     // the slot that the boot loader started
 	ArgTrial    = "deltaup.trial"    // is there when the boot is counted
-	ArgFellBack = "deltaup.fellback" // the slot that GRUB would have booted
-	ArgEnv      = "deltaup.env"      // deltaup_id of the environment block that GRUB read
+	ArgFellBack = "deltaup.fellback" // the slot that would have been booted
 	ArgImage    = "deltaup.image"    // where the initramfs finds the slot's image
-	// where the initramfs finds the environment block, as UUID=UUID:/PATH
-	ArgGrubenv = "deltaup.grubenv"
 )
 
 // Where the initramfs leaves what it mounted.

@@ -7,12 +7,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"deltaup/slotboot/config"
 )
 
 // fake is a machine of files below a folder.
@@ -72,7 +75,7 @@ func TestArg(t *testing.T) {
 }
 
 func TestBooted(t *testing.T) {
-	slots := []Slot{{"a", "/dev/slot-a"}, {"b", "/data/b.squashfs"}, {"c", "/data/c.squashfs"}}
+	slots := []config.Slot{{Name: "a", Path: "/dev/slot-a"}, {Name: "b", Path: "/data/b.squashfs"}, {Name: "c", Path: "/data/c.squashfs"}}
 	const (
 		root  = "0:30 / / overlay overlay"
 		a     = "8:3 / /run/deltaup/image squashfs /dev/sda3"
@@ -131,7 +134,7 @@ func TestBootedLinks(t *testing.T) {
 	}
 	f.boots("deltaup.slot=b", "7:0 / /run/deltaup/image squashfs /dev/loop0")
 	f.write("/sys/dev/block/7:0/loop/backing_file", "/mnt/disk/slots/b\n")
-	if got, err := f.Booted([]Slot{{"b", "/slots/b"}}); got != "b" || err != nil {
+	if got, err := f.Booted([]config.Slot{{Name: "b", Path: "/slots/b"}}); got != "b" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
@@ -148,7 +151,7 @@ func TestFileSystem(t *testing.T) {
 			FileSystem{Type: "vfat", Mount: "/boot", Device: "8:1", Inner: "/deltaup/grubenv", UUID: "ABCD-1234"}},
 		"hidden by a later mount": {"/boot/deltaup/grubenv",
 			[]string{"8:1 / /boot vfat /dev/sda1", "0:9 / /boot tmpfs tmpfs"}, nil,
-			FileSystem{Type: "tmpfs", Mount: "/boot", Device: "0:9", Inner: "/deltaup/grubenv", NotForGRUB: "GRUB does not write to tmpfs"}},
+			FileSystem{Type: "tmpfs", Mount: "/boot", Device: "0:9", Inner: "/deltaup/grubenv"}},
 		"folder of a file system": {"/boot/deltaup/grubenv",
 			[]string{"8:1 /@boot /boot vfat /dev/sda1"}, nil,
 			FileSystem{Type: "vfat", Mount: "/boot", Device: "8:1", Inner: "/@boot/deltaup/grubenv", UUID: "ABCD-1234"}},
@@ -157,16 +160,16 @@ func TestFileSystem(t *testing.T) {
 			FileSystem{Type: "vfat", Mount: "/boot", Device: "8:1", Inner: "/deltaup/new", UUID: "ABCD-1234"}},
 		"LVM": {"/boot/deltaup/grubenv",
 			[]string{"253:0 / / vfat /dev/mapper/vg-boot"}, map[string]string{"253:0/dm/uuid": "LVM-abc\n"},
-			FileSystem{Type: "vfat", Mount: "/", Device: "253:0", Inner: "/boot/deltaup/grubenv", NotForGRUB: "it lies on LVM, which GRUB does not write to"}},
+			FileSystem{Type: "vfat", Mount: "/", Device: "253:0", Inner: "/boot/deltaup/grubenv", Layer: "LVM"}},
 		"crypt": {"/boot/deltaup/grubenv",
 			[]string{"253:0 / / vfat /dev/mapper/c"}, map[string]string{"253:0/dm/uuid": "CRYPT-LUKS2-abc\n"},
-			FileSystem{Type: "vfat", Mount: "/", Device: "253:0", Inner: "/boot/deltaup/grubenv", NotForGRUB: "it lies on an encrypted device, which GRUB does not write to"}},
+			FileSystem{Type: "vfat", Mount: "/", Device: "253:0", Inner: "/boot/deltaup/grubenv", Layer: "an encrypted device"}},
 		"RAID": {"/boot/deltaup/grubenv",
 			[]string{"9:0 / / vfat /dev/md0"}, map[string]string{"9:0/md/level": "raid1\n"},
-			FileSystem{Type: "vfat", Mount: "/", Device: "9:0", Inner: "/boot/deltaup/grubenv", NotForGRUB: "it lies on RAID, which GRUB does not write to"}},
+			FileSystem{Type: "vfat", Mount: "/", Device: "9:0", Inner: "/boot/deltaup/grubenv", Layer: "RAID"}},
 		"btrfs": {"/boot/deltaup/grubenv",
 			[]string{"0:25 / / btrfs /dev/sda1"}, nil,
-			FileSystem{Type: "btrfs", Mount: "/", Device: "0:25", Inner: "/boot/deltaup/grubenv", NotForGRUB: "GRUB does not write to btrfs"}},
+			FileSystem{Type: "btrfs", Mount: "/", Device: "0:25", Inner: "/boot/deltaup/grubenv"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
@@ -184,15 +187,15 @@ func TestFileSystem(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if *got != x.want {
+			if !reflect.DeepEqual(*got, x.want) {
 				t.Errorf("got  %+v\nwant %+v", *got, x.want)
 			}
 		})
 	}
 }
 
-// TestExtFeatures has real mke2fs make each feature that GRUB 2.06 stumbles over, and those that it
-// takes.
+// TestExtFeatures has real mke2fs make each feature that boot loaders stumble over, and those that
+// they take.
 func TestExtFeatures(t *testing.T) {
 	mke2fs, err := exec.LookPath("mke2fs")
 	if err != nil {
@@ -206,11 +209,11 @@ func TestExtFeatures(t *testing.T) {
 	}
 	for features, want := range map[string]string{
 		"metadata_csum,64bit,has_journal": "",
-		"inline_data":                     "GRUB does not know its feature inline_data",
-		"casefold":                        "GRUB does not know its feature casefold",
-		"bigalloc":                        "GRUB does not know its feature bigalloc",
-		"ea_inode":                        "GRUB does not know its feature ea_inode",
-		"ea_inode,inline_data":            "GRUB does not know its feature ea_inode, inline_data",
+		"inline_data":                     "inline_data",
+		"casefold":                        "casefold",
+		"bigalloc":                        "bigalloc",
+		"ea_inode":                        "ea_inode",
+		"ea_inode,inline_data":            "ea_inode, inline_data",
 	} {
 		t.Run(features, func(t *testing.T) {
 			f := newFake(t)
@@ -223,7 +226,7 @@ func TestExtFeatures(t *testing.T) {
 			f.write("/sys/dev/block/8:1/uevent", "MAJOR=8\nDEVNAME=sda1\n")
 			f.write("/boot/grubenv", "")
 			got, err := f.FileSystem("/boot/grubenv")
-			if err != nil || got.NotForGRUB != want {
+			if err != nil || strings.Join(got.Features, ", ") != want || got.Unknown != "" {
 				t.Errorf("got %+v, %v, want %q", got, err, want)
 			}
 		})
@@ -280,7 +283,7 @@ func TestHere(t *testing.T) {
 		t.Error("runs from a slot")
 	}
 	fs, err := m.FileSystem("/proc/self/mountinfo")
-	if err != nil || fs.Type != "proc" || fs.NotForGRUB == "" {
+	if err != nil || fs.Type != "proc" {
 		t.Errorf("got %+v, %v", fs, err)
 	}
 }
@@ -337,7 +340,7 @@ func TestFAT(t *testing.T) {
 		f.boots("", "8:1 / / vfat /dev/sda1")
 		f.write("/sys/dev/block/8:1/uevent", "MAJOR=8\nDEVNAME=sda1\n")
 		got, err := f.FileSystem("/boot/deltaup/grubenv")
-		if err != nil || got.UUID != "0ABC-12DE" || got.NotForGRUB+got.Unknown != "" {
+		if err != nil || got.UUID != "0ABC-12DE" || got.Layer+got.Unknown != "" || got.Features != nil {
 			t.Errorf("FAT%s: got %+v, %v", bits, got, err)
 		}
 		f.write("/dev/sda1", strings.Repeat("no FAT ", 100))

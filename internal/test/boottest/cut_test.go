@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"deltaup/internal/test/cpiotest"
+	"deltaup/internal/test/grubtest"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
 	"deltaup/slotboot/grubenv"
@@ -107,11 +108,11 @@ boot = "/boot/deltaup/b"
 func updateDisk(t *testing.T, fs string, active, spare release) *disk {
 	t.Helper()
 	l := layout{fs: fs, boot: 24 * mib, files: map[string][]byte{envPath: envOf(t, twoSlots, counted.State{Active: "a"})}}
-	cfg := &grub.Config{UUID: l.uuid(), Env: envPath, Preamble: []string{"serial", "terminal_output serial"}}
+	cfg := &grub.Script{UUID: l.uuid(), Env: envPath, Preamble: []string{"serial", "terminal_output serial"}}
 	for i, r := range []release{active, spare} {
 		folder := "/deltaup/" + twoSlots[i]
-		slot := grub.Slot{Name: twoSlots[i], Kernel: folder + "/vmlinuz", Initrd: folder + "/initrd.img"}
-		cfg.Slots = append(cfg.Slots, slot)
+		slot := grub.Entry{Slot: twoSlots[i], Kernel: folder + "/vmlinuz", Initrd: folder + "/initrd.img"}
+		cfg.Entries = append(cfg.Entries, slot)
 		l.files[slot.Kernel], l.files[slot.Initrd] = r.kernel, r.initrd
 		l.raw = append(l.raw, append(bytes.Clone(r.image), make([]byte, slotSize-len(r.image))...))
 	}
@@ -290,7 +291,7 @@ func grubRead(boot, name string) []byte {
 // view is what one reader of BOOT makes of it.
 type view struct {
 	state  counted.State
-	choice counted.Choice
+	choice grubtest.Choice
 	files  map[string]bootFiles // of each slot
 }
 
@@ -304,9 +305,9 @@ func newView(read func(name string) []byte) view {
 		loads[slot] = len(files.kernel) > 0 && len(files.initrd) > 0
 	}
 	env := read(envPath)
-	v.choice = counted.Select(counted.Machine{Slots: twoSlots, Env: env, Loads: loads})
+	v.choice = grubtest.Choose(grubtest.Start{Slots: twoSlots, Env: env, Loads: loads})
 	if block, ok := grubenv.LoadEnv(env); ok {
-		v.state = counted.Of(block, twoSlots)
+		v.state = grub.StateOf(block, twoSlots)
 	}
 	return v
 }

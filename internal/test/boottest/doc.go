@@ -3,7 +3,7 @@
 // make test-boot, which installs QEMU, GRUB and a kernel first.
 //
 //   - TestTable boots hundreds of states of the environment block and holds what GRUB does to
-//     counted.Select. The kernel is a stub that prints its command line and switches the machine off.
+//     grubtest.Choose. The kernel is a stub that prints its command line and switches the machine off.
 //   - TestLife boots Linux: trials that are marked good, panic, hang, or lack their kernel.
 //   - TestSystem and TestDracut boot a real Debian under systemd: an update over the network, and trials that fail.
 //   - TestPowerCut records every write of "deltaup install", cuts the power between any two, and compares what GRUB

@@ -112,7 +112,7 @@ func linuxDisk(t *testing.T, uefi bool, fs string, s counted.State, deeds, damag
 	l := layout{fs: fs, boot: 64 * mib, uefi: uefi, raw: raw}
 	kernel, initrd := linuxKernel(t), guestInitrd(t)
 	l.files = map[string][]byte{"/deltaup/vmlinuz": kernel, "/deltaup/initrd.img": initrd, envPath: envOf(t, slots, s)}
-	cfg := &grub.Config{
+	cfg := &grub.Script{
 		UUID: l.uuid(), Env: envPath, Panic: time.Second, Preamble: []string{"serial", "terminal_output serial"},
 		Args: []string{"console=ttyS0", "quiet", "no_timer_check", "edd=off", "boot=/dev/nvme0n1p2", "bootfs=" + fs},
 	}
@@ -120,7 +120,7 @@ func linuxDisk(t *testing.T, uefi bool, fs string, s counted.State, deeds, damag
 		cfg.Args = append(cfg.Args, "modules=fat,vfat,nls_cp437,nls_ascii")
 	}
 	for _, name := range slots {
-		slot := grub.Slot{Name: name, Kernel: "/deltaup/vmlinuz", Initrd: "/deltaup/initrd.img", Args: []string{"do=" + deeds[name]}}
+		slot := grub.Entry{Slot: name, Kernel: "/deltaup/vmlinuz", Initrd: "/deltaup/initrd.img", Args: []string{"do=" + deeds[name]}}
 		switch damage[name] {
 		case "missing":
 			slot.Kernel = "/deltaup/missing"
@@ -131,7 +131,7 @@ func linuxDisk(t *testing.T, uefi bool, fs string, s counted.State, deeds, damag
 			slot.Initrd = "/deltaup/truncated"
 			l.files[slot.Initrd] = initrd[:64<<10] // within its init
 		}
-		cfg.Slots = append(cfg.Slots, slot)
+		cfg.Entries = append(cfg.Entries, slot)
 	}
 	whole, err := cfg.Whole()
 	if err != nil {
@@ -149,7 +149,7 @@ func envOf(t *testing.T, slots counted.Slots, s counted.State) []byte {
 		t.Fatal(err)
 	}
 	s.Slots = slots
-	if _, err := counted.Update(t.Context(), path, slots, func(counted.State) (counted.State, error) { return s, nil }); err != nil {
+	if _, err := grub.ChangeState(t.Context(), path, slots, func(counted.State) (counted.State, error) { return s, nil }); err != nil {
 		t.Fatal(err)
 	}
 	return readFile(t, path)

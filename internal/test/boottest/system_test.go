@@ -225,7 +225,7 @@ func TestGiveUp(t *testing.T) {
 	if !ok {
 		t.Fatal("no environment block")
 	}
-	if s := counted.Of(env, slots); s.Active != "c" || !s.IsBad("c") || !s.IsBad("a") || s.IsBad("b") || s.Fault.String() != "a:image:1" {
+	if s := grub.StateOf(env, slots); s.Active != "c" || !s.IsBad("c") || !s.IsBad("a") || s.IsBad("b") || s.Fault.String() != "a:image:1" {
 		t.Errorf("at the end: %+v", s)
 	}
 }
@@ -268,13 +268,13 @@ func (l *systemSlots) config(state, args string) string {
 func (l *systemSlots) disk(t *testing.T, state counted.State, files bootFiles, parts ...[]byte) *disk {
 	t.Helper()
 	on := layout{fs: l.fs, boot: 256 * mib, raw: parts, files: map[string][]byte{envPath: envOf(t, slots[:len(l.slots)], state)}}
-	cfg := &grub.Config{UUID: on.uuid(), Env: envPath, Args: strings.Fields(l.args), Preamble: []string{"serial", "terminal_output serial"}}
+	cfg := &grub.Script{UUID: on.uuid(), Env: envPath, Args: strings.Fields(l.args), Preamble: []string{"serial", "terminal_output serial"}}
 	for _, s := range l.slots {
-		slot := grub.Slot{
-			Name: s.name, Kernel: "/deltaup/" + s.name + "/vmlinuz", Initrd: "/deltaup/" + s.name + "/initrd.img",
-			Args: []string{deltaupmachine.ArgImage + "=" + s.image, deltaupmachine.ArgGrubenv + "=UUID=" + on.uuid() + ":" + envPath},
+		slot := grub.Entry{
+			Slot: s.name, Kernel: "/deltaup/" + s.name + "/vmlinuz", Initrd: "/deltaup/" + s.name + "/initrd.img",
+			Args: []string{deltaupmachine.ArgImage + "=" + s.image, grub.ArgGrubenv + "=UUID=" + on.uuid() + ":" + envPath},
 		}
-		cfg.Slots = append(cfg.Slots, slot)
+		cfg.Entries = append(cfg.Entries, slot)
 		if !state.IsBad(s.name) {
 			on.files[slot.Kernel], on.files[slot.Initrd] = files.kernel, files.initrd
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"deltaup/internal/test/grubtest"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
 	"deltaup/slotboot/grubenv"
@@ -34,7 +35,7 @@ type scene struct {
 	lacks    []string
 }
 
-// TestTable holds real GRUB to counted.Select, on every scene.
+// TestTable holds real GRUB to grubtest.Choose, on every scene.
 func TestTable(t *testing.T) {
 	scenes := slices.Concat(products(), damagedBlocks(), damagedSlots(), missingModules())
 	var agreed atomic.Int64
@@ -62,7 +63,7 @@ func (s *scene) play(t *testing.T) bool {
 	if l.fs == "" {
 		l.fs = "ext4"
 	}
-	m := counted.Machine{Slots: slots, Env: s.env, ReadOnly: s.readOnly, Loads: map[string]bool{}}
+	m := grubtest.Start{Slots: slots, Env: s.env, ReadOnly: s.readOnly, Loads: map[string]bool{}}
 	if s.env != nil {
 		l.files[envPath] = s.env
 	}
@@ -105,11 +106,11 @@ func (s *scene) play(t *testing.T) bool {
 }
 
 // stubConfig describes a machine with stub kernels, which are put into l.
-func stubConfig(l *layout, damage map[string]string) *grub.Config {
-	c := &grub.Config{UUID: l.uuid(), Env: envPath, Preamble: []string{"serial", "terminal_output serial"}}
+func stubConfig(l *layout, damage map[string]string) *grub.Script {
+	c := &grub.Script{UUID: l.uuid(), Env: envPath, Preamble: []string{"serial", "terminal_output serial"}}
 	for _, name := range slots {
-		slot := grub.Slot{Name: name, Kernel: "/deltaup/" + name + "/vmlinuz", Initrd: "/deltaup/" + name + "/initrd.img"}
-		c.Slots = append(c.Slots, slot)
+		slot := grub.Entry{Slot: name, Kernel: "/deltaup/" + name + "/vmlinuz", Initrd: "/deltaup/" + name + "/initrd.img"}
+		c.Entries = append(c.Entries, slot)
 		l.files[slot.Kernel] = stubKernel()
 		l.files[slot.Initrd] = []byte("initrd of " + name)
 		damageFile(l.files, slot, damage[name])
@@ -118,22 +119,22 @@ func stubConfig(l *layout, damage map[string]string) *grub.Config {
 }
 
 // expect is the model's choice; the model has all modules.
-func (s *scene) expect(m counted.Machine) counted.Choice {
+func (s *scene) expect(m grubtest.Start) grubtest.Choice {
 	whole := m.Env
 	for _, module := range s.lacks {
 		switch module {
 		case "loadenv": // nothing is known, and nothing can be counted
 			m.Env = nil
 		case "linux": // taken as true, and then there is no kernel to start
-			return counted.Choice{Env: counted.Select(m).Env}
+			return grubtest.Choice{Env: grubtest.Choose(m).Env}
 		case "test": // the active slot: that is all that can be told
 			if block, ok := grubenv.LoadEnv(m.Env); ok {
 				active, _ := block.Get("deltaup_active")
-				return counted.Choice{Slot: active, Env: whole}
+				return grubtest.Choice{Slot: active, Env: whole}
 			}
 		}
 	}
-	c := counted.Select(m)
+	c := grubtest.Choose(m)
 	if m.Env == nil {
 		c.Env = whole
 	}
@@ -141,7 +142,7 @@ func (s *scene) expect(m counted.Machine) counted.Choice {
 }
 
 // damageFile spoils one slot's files.
-func damageFile(files map[string][]byte, slot grub.Slot, how string) {
+func damageFile(files map[string][]byte, slot grub.Entry, how string) {
 	switch how {
 	case "":
 	case "no kernel":

@@ -18,6 +18,7 @@ import (
 
 	"deltaup/internal/durable"
 	"deltaup/slotboot/counted"
+	"deltaup/slotboot/grub"
 )
 
 const (
@@ -61,7 +62,7 @@ func run() error {
 	case "rename":
 		return rename()
 	}
-	s, err := counted.Read(env, slots)
+	s, err := grub.ReadState(env, slots)
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func run() error {
 // switched off.
 func do(deed, slot string, trial bool) error {
 	change := func(change func(counted.State) (counted.State, error)) error {
-		_, err := counted.Update(context.Background(), env, slots, change)
+		_, err := grub.ChangeState(context.Background(), env, slots, change)
 		if err != nil {
 			return err
 		}
@@ -133,7 +134,7 @@ func rename() error {
 	if err := copyFile(temp, env); err != nil {
 		return err
 	}
-	_, err := counted.Update(context.Background(), temp, slots[:2],
+	_, err := grub.ChangeState(context.Background(), temp, slots[:2],
 		func(s counted.State) (counted.State, error) { return s.Activate("b", 3) })
 	if err != nil {
 		return err

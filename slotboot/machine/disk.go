@@ -13,37 +13,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lookForGRUB fills in what GRUB 2.06 makes of a file system: it writes to plain block lists only,
-// does not know some features of ext4, and finds the file system by its UUID. The machine is that
-// of the kernel.
-func (m Machine) lookForGRUB(f *FileSystem, mount *mountinfo.Info) {
-	var read func(*os.File) (uuid string, unknown []string, err error)
+// lookAtDisk fills in what the disk tells of a FAT or an ext2, ext3 or ext4. The machine is that of
+// the kernel.
+func (m Machine) lookAtDisk(f *FileSystem, mount *mountinfo.Info) {
+	var read func(*os.File) (uuid string, features []string, err error)
 	switch f.Type {
 	case "vfat", "msdos":
 		read = readFAT
 	case "ext2", "ext3", "ext4":
 		read = readExt
 	default:
-		f.NotForGRUB = "GRUB does not write to " + f.Type
 		return
 	}
 	layer, err := m.layer(f.Device)
 	if err != nil {
 		f.Unknown = err.Error()
 	}
-	if layer != "" {
-		f.NotForGRUB = "it lies on " + layer + ", which GRUB does not write to"
+	if f.Layer = layer; layer != "" {
 		f.UUID = m.linkedUUID(mount)
 		return
 	}
 	device, err := m.openDevice(f.Device)
 	if err == nil {
-		var unknown []string
-		f.UUID, unknown, err = read(device)
+		f.UUID, f.Features, err = read(device)
 		device.Close() // read only
-		if len(unknown) > 0 {
-			f.NotForGRUB = "GRUB does not know its feature " + strings.Join(unknown, ", ")
-		}
 	}
 	if f.UUID == "" {
 		f.UUID = m.linkedUUID(mount)
@@ -133,14 +126,14 @@ const (
 	extUUIDEnd    = 0x78
 )
 
+// The features of ext4 that other readers than Linux may not know.
 var (
 	extIncompat = map[uint32]string{0x400: "ea_inode", 0x8000: "inline_data", 0x20000: "casefold"}
 	extROCompat = map[uint32]string{0x200: "bigalloc"}
 )
 
-// readExt reads the superblock of an ext2, ext3 or ext4: its UUID, and the features that GRUB
-// refuses or cannot write with.
-func readExt(f *os.File) (uuid string, unknown []string, err error) {
+// readExt reads the superblock of an ext2, ext3 or ext4: its UUID and the features above.
+func readExt(f *os.File) (uuid string, features []string, err error) {
 	sb := make([]byte, extUUIDEnd)
 	if _, err := f.ReadAt(sb, extSuperblock); err != nil {
 		return "", nil, fmt.Errorf("%s: superblock: %w", f.Name(), err)
@@ -155,15 +148,15 @@ func readExt(f *os.File) (uuid string, unknown []string, err error) {
 		bits := binary.LittleEndian.Uint32(sb[part.at:])
 		for bit := uint32(1); bit != 0; bit <<= 1 {
 			if name := part.names[bit]; name != "" && bits&bit != 0 {
-				unknown = append(unknown, name)
+				features = append(features, name)
 			}
 		}
 	}
 	id := sb[extUUIDAt:extUUIDEnd]
-	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:]), unknown, nil
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:]), features, nil
 }
 
-// Fields of a FAT's first sector. The names of the type are what GRUB looks at, too.
+// Fields of a FAT's first sector. Boot loaders look at the names of the type, too.
 const (
 	fatSector   = 512
 	fat16Serial = 0x27 // of FAT12 as well
@@ -172,8 +165,8 @@ const (
 	fat32Type   = 0x52
 )
 
-// readFAT reads the first sector of a FAT: its serial number, as GRUB spells it.
-func readFAT(f *os.File) (uuid string, unknown []string, err error) {
+// readFAT reads the first sector of a FAT: its serial number, as udev and GRUB spell it.
+func readFAT(f *os.File) (uuid string, features []string, err error) {
 	b := make([]byte, fatSector)
 	if _, err := f.ReadAt(b, 0); err != nil {
 		return "", nil, fmt.Errorf("%s: first sector: %w", f.Name(), err)

@@ -33,40 +33,6 @@ func LoadEnv(b []byte) (*Block, bool) {
 	return block, true
 }
 
-// SaveEnv is what GRUB's save_env makes of the file b for one variable. It is false
-// when GRUB refuses: no block, no padding that ends in a newline, no room. The first
-// occurrence of a name is the one that changes.
-func SaveEnv(b []byte, name, value string) ([]byte, bool) {
-	if _, ok := LoadEnv(b); !ok {
-		return nil, false
-	}
-	text := bytes.TrimRight(b, string(padding))
-	if len(text) == 0 || text[len(text)-1] != '\n' {
-		return nil, false
-	}
-	padded := len(b) - len(text)
-	line := name + "=" + escaper.Replace(value)
-	for p := len(signature); p+len(name)+1 < len(text); p = nextLine(b, p) {
-		if !bytes.HasPrefix(b[p:], []byte(name+"=")) {
-			continue
-		}
-		end := nextLine(b, p+len(name)+1) - 1
-		grows := len(line) - (end - p)
-		if end >= len(b) || grows > padded {
-			return nil, false
-		}
-		return pad(join(b[:p], line, text[min(end, len(text)):]), len(b)), true
-	}
-	if len(line)+1 > padded {
-		return nil, false
-	}
-	return pad(join(text, line, []byte("\n")), len(b)), true
-}
-
-func join(before []byte, line string, after []byte) []byte {
-	return append(append(bytes.Clone(before), line...), after...)
-}
-
 // pad fills b up to size bytes.
 func pad(b []byte, size int) []byte {
 	return append(b, bytes.Repeat([]byte{padding}, size-len(b))...)
