@@ -74,7 +74,7 @@ func TestBundleBounds(t *testing.T) {
 	}
 	for id := range coders {
 		plain := text(1, 3000)
-		stored := coders[id].encode(plain)
+		stored := encoders[id](plain)
 		if got, err := coders[id].decode(stored, len(plain)); err != nil || !bytes.Equal(got, plain) {
 			t.Errorf("coder %s: %v", coders[id].name, err)
 		}
@@ -281,7 +281,7 @@ func storedBundle(streams [][]byte) (b []byte) {
 // FuzzCoders: stored bytes of any kind give exactly the size or an error.
 func FuzzCoders(f *testing.F) {
 	for id := range coders {
-		f.Add(uint8(id), 300, coders[id].encode(text(1, 300)))
+		f.Add(uint8(id), 300, encoders[id](text(1, 300)))
 	}
 	f.Fuzz(func(t *testing.T, id uint8, size int, stored []byte) {
 		if int(id) >= len(coders) || size < 0 || size > 1<<16 {
