@@ -13,11 +13,11 @@ import (
 	"deltaup/mirror"
 )
 
-// Check holds the signed metadata of a mirror's folder together: each root is signed by the one
-// before it, all else by the last, and each release is the one that was signed. It does not tell
-// whose mirror it is, nor whether signatures have expired, nor what has been removed of old
-// releases. A mirror without metadata is ErrUnsigned; one that lacks the first root, and has other
-// metadata, is damaged.
+// Check verifies the signed metadata of a mirror's folder: each root is signed by the root before
+// it, everything else by the last root, and each release file is the one that was signed. Check
+// ignores whose mirror it is, whether signatures have expired, and which release files were
+// removed. The error for a mirror without metadata wraps [ErrUnsigned]. A mirror that has other
+// metadata but lacks the first root is damaged.
 func Check(dir string) error {
 	p := &Publisher{o: PublisherOptions{Mirror: dir}}
 	name := mirror.MetadataPath(metadata.ROOT, 1)
@@ -48,8 +48,8 @@ func Check(dir string) error {
 	return nil
 }
 
-// rootless tells a mirror that was never signed from one that has lost the root that name is, the
-// first.
+// rootless gives the error for a mirror without the first root, whose path is name: it tells a
+// mirror that was never signed from one that has lost its root.
 func (p *Publisher) rootless(name string) error {
 	others, err := os.ReadDir(p.path(path.Dir(name)))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

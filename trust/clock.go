@@ -9,12 +9,12 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
-// clockSkew is how far behind the publisher's clock a target's may be and still be believed.
+// clockSkew is how far two clocks that are right may differ.
 const clockSkew = 10 * time.Minute
 
-// judgeBy sets the time by which expiry is judged: what the clock says, but never before the root
-// and this timestamp, if any, were signed. Only the newest timestamp counts: none that is older is
-// ever taken again, and a publisher whose clock was ahead once sets that right with the next.
+// judgeBy sets the time by which expiry is judged: what this machine's clock says, but no earlier
+// than the root and the newest timestamp, which may be nil, were signed. Older timestamps do not
+// count: when the publisher's clock was once ahead, the next timestamp corrects that.
 func (r *Repository) judgeBy(newest *metadata.Metadata[metadata.TimestampType]) {
 	r.floor = signedAt(r.set.Root.Signed.UnrecognizedFields, r.set.Root.Signed.Expires)
 	if newest != nil {
@@ -39,7 +39,7 @@ func (r *Repository) rootExpired() error {
 	return nil
 }
 
-// expired says since when nobody has vouched for a role.
+// expired makes the refusal of a role's metadata that expired at a time.
 func (r *Repository) expired(role string, at time.Time) error {
 	switch now := r.set.RefTime.Add(r.o.Grace); {
 	case now.After(r.now):
@@ -56,7 +56,7 @@ func (r *Repository) expired(role string, at time.Time) error {
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 
-// Warnings tells what of this machine's trust is not proven.
+// Warnings lists, in sentences for people, what this machine trusts without proof.
 func (r *Repository) Warnings() []string {
 	var all []string
 	if r.now.Add(clockSkew).Before(r.floor) {
@@ -69,12 +69,12 @@ func (r *Repository) Warnings() []string {
 			),
 		)
 	}
-	if r.unlearnt != nil {
+	if r.relearnErr != nil {
 		all = append(
 			all,
 			fmt.Sprintf(
 				"what is remembered of installed releases could not be held against the list of all releases, and counts as it is: %v",
-				r.unlearnt,
+				r.relearnErr,
 			),
 		)
 	}
@@ -102,7 +102,8 @@ func (r *Repository) Warnings() []string {
 	return all
 }
 
-// readTimes reads from kept metadata when what was trusted last was signed, and when it expires.
+// readTimes reads from the kept root and timestamp when the later of them was signed, and when the
+// timestamp expires. A time that nothing tells is zero.
 func readTimes(dir string, root int64) (signed, expires time.Time, err error) {
 	s := &state{dir: dir}
 	if root > 0 {

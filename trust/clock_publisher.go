@@ -7,14 +7,13 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
-// firstDay is before anything was ever signed with this program: a clock that says less was never
-// set.
+// firstDay is earlier than this program. A clock that shows an earlier day was never set.
 var firstDay = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// checkClock refuses, with ErrClock, to sign by a clock that cannot be right by what the mirror was
-// signed with last: what is signed by a clock that is ahead freezes machines, and what is signed by
-// one that is behind has expired at once. A clock that says more than when all that is signed on a
-// schedule has expired may be right, too; somebody has to say so.
+// checkClock refuses, with ErrClock, to sign by a clock that contradicts the last signature on the
+// mirror. Signatures by a clock that is ahead freeze machines; those by a clock that is behind
+// expire at once. When the clock says that every scheduled signature has expired since, it may
+// still be right, but the publisher has to say so.
 func (p *Publisher) checkClock() error {
 	now := p.o.Now().UTC()
 	if p.o.AnyClock {
@@ -40,8 +39,7 @@ func (p *Publisher) checkClock() error {
 	return nil
 }
 
-// signedLast tells which of root and timestamp says that it was signed later, and when; zero when
-// neither says.
+// signedLast tells which of root and timestamp was signed later, and when: zero when neither says.
 func (p *Publisher) signedLast() (what string, last time.Time) {
 	root := &p.root().Signed
 	what, last = fmt.Sprintf(

@@ -9,7 +9,7 @@ import (
 	"deltaup/trust"
 )
 
-// TestPublisherClock holds each way of signing to when the mirror was signed last.
+// TestPublisherClock demands that each way of signing compares the clock with the last signature.
 func TestPublisherClock(t *testing.T) {
 	year := 365 * dayLong
 	acts := map[string]func(s *site) error{
@@ -53,7 +53,7 @@ func TestPublisherClock(t *testing.T) {
 	}
 }
 
-// TestInitClock has nothing to compare with but this program's own age.
+// TestInitClock: before the first signature only firstDay can show that a clock is wrong.
 func TestInitClock(t *testing.T) {
 	s := &site{t: t, dir: t.TempDir() + "/mirror", keys: t.TempDir() + "/keys", now: time.Unix(1000, 0)}
 	how := trust.InitOptions{Passphrase: passphrase, Work: 1}
@@ -65,9 +65,9 @@ func TestInitClock(t *testing.T) {
 	s.must(err)
 }
 
-// TestLeap follows a machine that saw what was signed by a clock 14 years ahead, by each way of
-// signing, until the publisher's clock is right again: nothing but signing again is needed. The
-// snapshot, too, holds no longer than it should.
+// TestLeap shows a machine what a publisher signed by a clock 14 years ahead, by each way of
+// signing, and then sets the clock right. Signing again must be all that it takes, and the snapshot
+// must hold no longer than it should.
 func TestLeap(t *testing.T) {
 	for what, act := range map[string]func(s *site){
 		"publish": func(s *site) { s.publish("2", "stable", trust.Info{}) },
@@ -94,7 +94,7 @@ func TestLeap(t *testing.T) {
 				t.Fatalf("nobody has looked at the clock: %v", err)
 			}
 			s.anyClock = true
-			if what == "rotate" { // a root that was signed by the wrong clock, too
+			if what == "rotate" { // the wrong clock signs a root as well
 				s.rotate(trust.Change{})
 			} else {
 				s.refresh()
@@ -119,7 +119,8 @@ func TestLeap(t *testing.T) {
 	}
 }
 
-// TestSignedAfterExpiry ignores a signed time behind the file's own expiry: the floor stays.
+// TestSignedAfterExpiry demands that a signed time after the file's own expiry leaves the floor
+// where it is.
 func TestSignedAfterExpiry(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -134,5 +135,5 @@ func TestSignedAfterExpiry(t *testing.T) {
 		t.Errorf("the floor is %v", st.Signed)
 	}
 	s.now = epoch.Add(dayLong)
-	s.refresh() // nor does the publisher go by it
+	s.refresh() // the publisher ignores it too
 }

@@ -34,8 +34,8 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// TestSnapshotRefreshed holds refresh to signing the snapshot again in time, and no more often than
-// needed.
+// TestSnapshotRefreshed demands that Refresh signs the snapshot again in time, and no more often
+// than needed.
 func TestSnapshotRefreshed(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -54,7 +54,7 @@ func TestSnapshotRefreshed(t *testing.T) {
 	}
 }
 
-// TestNoClock is a machine whose clock starts in 1970 at each boot.
+// TestNoClock follows a machine whose clock starts in 1970 at each boot.
 func TestNoClock(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -80,13 +80,14 @@ func TestNoClock(t *testing.T) {
 	}
 }
 
-// TestClockSetBack cannot make valid again what had expired when something newer was signed.
+// TestClockSetBack demands that setting a clock back does not revive metadata that had expired when
+// something newer was signed.
 func TestClockSetBack(t *testing.T) {
 	s := newSite(t, nil)
 	m := s.newTarget()
 	m.o.Now = func() time.Time { return epoch }
 	s.publish("1", "stable", trust.Info{})
-	s.now, s.anyClock = epoch.Add(731*dayLong), true // by then the root has expired
+	s.now, s.anyClock = epoch.Add(731*dayLong), true // the root has expired by then
 	s.publish("2", "stable", trust.Info{})
 	if _, err := m.refresh(); err == nil {
 		if _, err = m.refresh(); !errors.Is(err, trust.ErrExpired) {
@@ -97,8 +98,8 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// TestFastForward lets a stolen key sign far ahead, and the machine recover when the key is
-// revoked.
+// TestFastForward signs far ahead with a stolen key, and demands that the machine recovers when the
+// publisher revokes the key.
 func TestFastForward(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})

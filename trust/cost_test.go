@@ -8,8 +8,8 @@ import (
 	"deltaup/trust"
 )
 
-// TestCost holds trust to what it may cost, on a mirror with 50 releases. Bytes are all that the
-// server sends, headers included.
+// TestCost bounds the requests and bytes of a refresh on a mirror with 50 releases. Bytes are all
+// that the server sends, headers included.
 func TestCost(t *testing.T) {
 	s := newSite(t, map[string]trust.Quorum{"root": {Threshold: 2, Keys: 3}, "targets": {Threshold: 2, Keys: 2}})
 	all := versions(50)

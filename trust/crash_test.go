@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
-	// Everything here is synced again and again; on a busy disk nothing else would take time.
+	// Everything here is synced again and again, which would take all the time on a busy disk.
 	if dir, err := os.MkdirTemp("/dev/shm", "deltaup-trust"); err == nil {
 		defer os.RemoveAll(dir)
 		os.Setenv("TMPDIR", dir)
@@ -21,8 +21,8 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// crashes cuts the power before each step of work, on copies of a site, and calls after with what
-// is left: once on the worst disk, once on the kindest.
+// crashes cuts the power before each step of work, on a copy of a site, and calls after with what
+// is left: once with a disk that keeps nothing unsynced, once with a disk that keeps everything.
 func crashes(t *testing.T, s *site, work func(*site) error, after func(*site)) {
 	t.Helper()
 	for _, keep := range []bool{false, true} {
@@ -58,8 +58,8 @@ func crashes(t *testing.T, s *site, work func(*site) error, after func(*site)) {
 	}
 }
 
-// TestPublishCrash demands that a reader finds the old state or the new one, and that publishing
-// again succeeds.
+// TestPublishCrash demands that a reader finds either the old state or the new one, and that
+// publishing again succeeds.
 func TestPublishCrash(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -79,8 +79,8 @@ func TestPublishCrash(t *testing.T) {
 	}
 }
 
-// TestRotateCrash demands that a reader who has the old root, and one who has the newest, find a
-// valid state, and that replacing the keys again succeeds.
+// TestRotateCrash demands that readers with the old root and with the newest root find a valid
+// state, and that replacing the keys again succeeds.
 func TestRotateCrash(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -103,7 +103,7 @@ func TestRotateCrash(t *testing.T) {
 	}
 }
 
-// TestInitCrash demands that a first signing that was cut off can be made anew, or has been done.
+// TestInitCrash demands that an interrupted first signing either is complete or can be made anew.
 func TestInitCrash(t *testing.T) {
 	s := newSite(t, nil)
 	s.must(os.RemoveAll(s.dir))
@@ -120,7 +120,7 @@ func TestInitCrash(t *testing.T) {
 	})
 }
 
-// TestRefreshCrash cuts the power while a target keeps what it trusts.
+// TestRefreshCrash cuts the power while a target writes down what it trusts.
 func TestRefreshCrash(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})

@@ -18,7 +18,7 @@ import (
 	"deltaup/mirror"
 )
 
-// signedFiles makes the metadata of an empty mirror: file by role, and a second root.
+// signedFiles makes the metadata of an empty mirror, by role, and the root that follows.
 func signedFiles(tb testing.TB) (files map[string][]byte, next []byte) {
 	tb.Helper()
 	o := PublisherOptions{Mirror: filepath.Join(tb.TempDir(), "mirror"), Keys: []string{filepath.Join(tb.TempDir(), "keys")},
@@ -44,9 +44,9 @@ func signedFiles(tb testing.TB) (files map[string][]byte, next []byte) {
 	return files, read(mirror.MetadataPath(metadata.ROOT, 2))
 }
 
-// trustedBefore gives what a target trusts when it reads a role's file, the files below it being
-// right. To verify these takes longer than all that a fuzzer is after: it is done once, and each
-// run has a copy.
+// trustedBefore gives what a target trusts when it comes to read a role's file. It verifies the
+// files before that one once and gives each run a copy, since verifying takes longer than the code
+// that the fuzzer tries.
 func trustedBefore(f *testing.F, files map[string][]byte) func(role string) *trustedmetadata.TrustedMetadata {
 	f.Helper()
 	sets := map[string]trustedmetadata.TrustedMetadata{}
@@ -71,8 +71,8 @@ func trustedBefore(f *testing.F, files map[string][]byte) func(role string) *tru
 	}
 }
 
-// FuzzMetadata gives a target any file in the place of each role's. It must not panic, and must
-// believe nothing but what was signed.
+// FuzzMetadata gives a target any bytes as each role's file. The target must not panic, and must
+// believe only what was signed.
 func FuzzMetadata(f *testing.F) {
 	files, next := signedFiles(f)
 	trusted := trustedBefore(f, files)
@@ -112,7 +112,7 @@ func FuzzMetadata(f *testing.F) {
 			return
 		}
 		if role == metadata.TIMESTAMP {
-			for range 2 { // against none, and against the one that was trusted
+			for range 2 { // with no timestamp trusted before, and with one
 				got, err := set.UpdateTimestamp(b)
 				if err == nil && got.Signed.Version != 1 {
 					t.Errorf("believed timestamp %d", got.Signed.Version)
@@ -155,8 +155,7 @@ func TestExampleRelease(t *testing.T) {
 	}
 }
 
-// FuzzRelease demands that what is taken for a release is the same when it is written and read
-// again.
+// FuzzRelease demands that what parses as a release is the same after it is written and read again.
 func FuzzRelease(f *testing.F) {
 	f.Add([]byte(exampleRelease))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -175,7 +174,7 @@ func FuzzRelease(f *testing.F) {
 	})
 }
 
-// FuzzCatalog is FuzzRelease for catalogs.
+// FuzzCatalog demands the same of catalogs.
 func FuzzCatalog(f *testing.F) {
 	c := catalog{Releases: []Release{{Version: "1", Serial: 1, File: objectOf([]byte("1"))}, {Version: "2", Serial: 4, File: objectOf([]byte("2"))}}}
 	seed, err := c.marshal()

@@ -14,7 +14,7 @@ import (
 	"deltaup/trust"
 )
 
-// TestUpdater reads a mirror with go-tuf's own client: what we sign is plain TUF.
+// TestUpdater reads a mirror with go-tuf's own client, to show that the metadata is plain TUF.
 func TestUpdater(t *testing.T) {
 	s := newSite(t, map[string]trust.Quorum{"root": {Threshold: 2, Keys: 3}})
 	s.publish("1", "stable", trust.Info{})

@@ -15,13 +15,14 @@ import (
 	"deltaup/mirror"
 )
 
-// InitOptions say what [Init] makes. Absent roles have one key, and their default lifetime.
+// InitOptions say what [Init] makes. A role absent from Quorums has one key; one absent from
+// Lifetimes has its default.
 type InitOptions struct {
 	Quorums   map[string]Quorum
-	Lifetimes map[string]int // days
+	Lifetimes map[string]int // days, by role
 	// Passphrase protects all new keys.
 	Passphrase string
-	Work       int // scrypt's, as a power of two; 0 is DefaultWork
+	Work       int // scrypt's work factor, as the exponent of two; 0 is DefaultWork
 }
 
 func (o *InitOptions) validate() error {
@@ -51,8 +52,9 @@ func (o *InitOptions) validate() error {
 }
 
 // Init makes the keys of all roles and the first root of a mirror, and signs that the mirror is
-// empty as yet. The caller holds the mirror's lock. The root lies on the mirror and beside the
-// keys, whence targets get it. ErrInitialized is wrapped when either place has one.
+// still empty. The caller holds the mirror's lock. Init writes the root to the mirror and to the
+// first folder of keys, from which people take it to targets. When either place has a root already,
+// the error wraps ErrInitialized.
 func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -68,7 +70,7 @@ func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
 		}
 	}
 	root := metadata.Root()
-	root.Signed.Version = 0 // newRoot counts
+	root.Signed.Version = 0 // newRoot makes it 1
 	p.roots = []*metadata.Metadata[metadata.RootType]{root}
 	p.targets, p.snapshot, p.timestamp, p.catalog = metadata.Targets(), metadata.Snapshot(), metadata.Timestamp(), &catalog{}
 	p.targets.Signed.Version, p.snapshot.Signed.Version, p.timestamp.Signed.Version = 0, 0, 0
@@ -102,8 +104,8 @@ func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
 	if err := p.sealFor(true, root); err != nil {
 		return nil, err
 	}
-	// Beside the keys first: from there on the mirror can be signed, and nobody asks it for its
-	// first root.
+	// The copy beside the keys comes first: with it the publisher can sign, and no target asks the
+	// mirror for its first root.
 	if err := writeFile(o.Keys[0], filepath.Join(o.Keys[0], rootFile), b); err != nil {
 		return nil, err
 	}

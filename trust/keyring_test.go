@@ -10,7 +10,7 @@ import (
 	"deltaup/trust"
 )
 
-// TestKeyFolderNames signs with keys in folders whose names would mean something to a shell.
+// TestKeyFolderNames signs with keys in folders whose names mean something to a shell.
 func TestKeyFolderNames(t *testing.T) {
 	for _, name := range []string{"k[1]", "k*", "k?", `k\`, "k{a,b}", "[", "k-x.age"} {
 		s := newSite(t, nil)
@@ -32,7 +32,7 @@ func TestKeyFolderNames(t *testing.T) {
 	}
 }
 
-// TestKeyFilesPrivate looks at the modes of what is made under umasks that take too little and too
+// TestKeyFilesPrivate checks the modes of new files under umasks that take away too little and too
 // much.
 func TestKeyFilesPrivate(t *testing.T) {
 	for _, umask := range []int{0, 0o277} {
@@ -49,7 +49,7 @@ func TestKeyFilesPrivate(t *testing.T) {
 		syscall.Umask(old)
 		if umask == 0 {
 			s.must(err)
-		} // the other cannot write to the mirror's new folders, unless it is root
+		} // under the other umask only root can write to the mirror's new folders
 		info, err := os.Stat(s.keys)
 		s.must(err)
 		if info.Mode().Perm() != 0o700 {

@@ -23,26 +23,26 @@ import (
 )
 
 const (
-	rootFile   = "root.json" // of a folder of keys: the newest root, as targets get it
+	rootFile   = "root.json" // in a folder of keys: the newest root, in the form that targets read
 	keySuffix  = ".age"
-	keyIDShort = 16      // hex digits of a key's id in its file's name
+	keyIDShort = 16      // hex digits of a key's id in the name of its file
 	maxKeyFile = 4 << 10 // bytes
 	pemType    = "PRIVATE KEY"
 )
 
-// DefaultWork is the scrypt work factor, as a power of two, that protects private keys: about a
-// second and 256 MiB for each try of a passphrase.
+// DefaultWork is the scrypt work factor, as the exponent of two, of new private keys: each try of a
+// passphrase takes about a second and 256 MiB.
 const DefaultWork = 18
 
-// Passphrases gives what may open the key in a file, in the order in which it is to be tried.
+// Passphrases gives the passphrases to try on the key in a file, in that order.
 type Passphrases func(path string) ([]string, error)
 
-// keyRing is folders of private keys, each a file ROLE-ID.age: a PKCS#8 key in PEM, encrypted with
-// age under a passphrase. A key is decrypted when it is first needed.
+// keyRing reads folders of private keys. Each key is a file ROLE-ID.age: a PKCS#8 key in PEM,
+// encrypted with age under a passphrase. keyRing decrypts a key when it is first needed.
 type keyRing struct {
 	dirs        []string
 	passphrases Passphrases
-	opened      map[string]ed25519.PrivateKey // by id
+	opened      map[string]ed25519.PrivateKey // decrypted keys, by id
 }
 
 func newKeyRing(dirs []string, p Passphrases) *keyRing {
@@ -52,13 +52,13 @@ func newKeyRing(dirs []string, p Passphrases) *keyRing {
 // keyFile is the name of a key's file.
 func keyFile(role, id string) string { return role + "-" + id[:keyIDShort] + keySuffix }
 
-// find gives the path of a key's file; false when no folder has it.
+// find gives the path of a key's file, or false when no folder has it.
 func (r *keyRing) find(id string) (string, bool) {
 	if len(id) < keyIDShort {
 		return "", false
 	}
 	for _, dir := range r.dirs {
-		entries, _ := os.ReadDir(dir) // one that cannot be read has no key to offer
+		entries, _ := os.ReadDir(dir) // an unreadable folder offers no key
 		for _, e := range entries {
 			if short, ok := keyOf(e.Name()); ok && short == id[:keyIDShort] {
 				return filepath.Join(dir, e.Name()), true
@@ -68,7 +68,7 @@ func (r *keyRing) find(id string) (string, bool) {
 	return "", false
 }
 
-// keyOf is the shortened id in the name of a key's file; false for the name of another file.
+// keyOf gives the shortened id in the name of a key's file, or false for another file's name.
 func keyOf(name string) (short string, ok bool) {
 	name, ok = strings.CutSuffix(name, keySuffix)
 	if i := strings.LastIndexByte(name, '-'); ok && i >= 0 {
@@ -77,13 +77,13 @@ func keyOf(name string) (short string, ok bool) {
 	return "", false
 }
 
-// has tells whether a key is at hand.
+// has tells whether there is a file of the key.
 func (r *keyRing) has(id string) bool {
 	_, ok := r.find(id)
 	return ok || r.opened[id] != nil
 }
 
-// signer decrypts a key.
+// signer gives a signer with the key, which it decrypts if that has not been done.
 func (r *keyRing) signer(id string) (signature.Signer, error) {
 	key := r.opened[id]
 	if key == nil {
@@ -126,7 +126,8 @@ func (r *keyRing) open(path, id string) (ed25519.PrivateKey, error) {
 	return nil, ErrPassphrase
 }
 
-// add makes a new key and writes it, durably, into the first folder.
+// add makes a new key and writes it durably into the first folder. It returns the public key and
+// its id.
 func (r *keyRing) add(role, passphrase string, work int) (*metadata.Key, string, error) {
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -183,8 +184,8 @@ func encryptKey(key ed25519.PrivateKey, passphrase string, work int) ([]byte, er
 	return b.Bytes(), err
 }
 
-// decryptKey opens a key's file; ErrPassphrase is wrapped when it is sealed under another
-// passphrase.
+// decryptKey decrypts the content of a key's file. Its error wraps ErrPassphrase when the
+// passphrase is wrong.
 func decryptKey(sealed []byte, passphrase string) (ed25519.PrivateKey, error) {
 	id, err := age.NewScryptIdentity(passphrase)
 	if err != nil {
@@ -217,7 +218,7 @@ func decryptKey(sealed []byte, passphrase string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// files lists the key files of all folders by the shortened id in their names.
+// files gives the paths of the key files of all folders, by the shortened id in their names.
 func (r *keyRing) files() (map[string]string, error) {
 	found := map[string]string{}
 	for _, dir := range r.dirs {
@@ -234,8 +235,7 @@ func (r *keyRing) files() (map[string]string, error) {
 	return found, nil
 }
 
-// readRoot reads the root that lies beside the keys; of several, the newest folder's that has one
-// first.
+// readRoot reads the root beside the keys, from the first folder that has one.
 func (r *keyRing) readRoot() ([]byte, error) {
 	for _, dir := range r.dirs {
 		b, err := readSmall(filepath.Join(dir, rootFile), maxRoot)
@@ -252,7 +252,7 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() // read only
+	defer f.Close() // nothing was written
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {
 		err = fmt.Errorf("%s: longer than %d bytes", path, limit)
@@ -260,7 +260,7 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	return b, err
 }
 
-// writeFile replaces a file durably; its temporary name lies in tmp.
+// writeFile replaces a file durably, by way of a temporary file in the folder tmp.
 func writeFile(tmp, path string, b []byte) error {
 	return durable.WriteFile(tmp, path, func(w io.Writer) error {
 		_, err := w.Write(b)

@@ -12,44 +12,49 @@ import (
 	"deltaup/internal/durable"
 )
 
-// learntFile tells under which roots a target has learnt what its state folder holds. What was
-// learnt under keys that a root has replaced does not count (TUF 1.0, 5.3.11): else a thief who
-// signs the highest of all numbers would rule the machine for ever after.
+// learntFile notes under which roots a target has learnt what its state folder holds. What it
+// learnt under keys that a root has since replaced does not count (TUF 1.0, 5.3.11). Otherwise a
+// thief who once signed the highest number could stop all updates for ever.
 //
-// It is a file of its own, which earlier versions of this program neither read nor write: an older
-// image must go on with the state folder. What is missing, damaged or about another record is not
-// known, and is learnt anew.
+// It is apart from state.json because an older image, whose program does not know it, must be able
+// to go on with the state folder. When the file is missing, damaged or about another record, the
+// target learns anew.
 const learntFile = "learnt.json"
 
 // learntFormat is the only version of learnt.json that this program knows.
 const learntFormat = 1
 
-// learnt is the content of learnt.json. Roots are version numbers; 0 is one that is not known.
+// learnt is the content of learnt.json. Roots are version numbers; 0 means that the root is not
+// known.
 type learnt struct {
-	Format   int           `json:"format"`                  // 1
-	Metadata int64         `json:"metadata_root,omitempty"` // under which timestamp and snapshot were kept
-	Release  int64         `json:"release_root,omitempty"`  // under which Claims were signed
-	File     chunkstore.ID `json:"release_file"`            // of the installed release; zero when it is not known
-	Claims   claims        `json:"claims"`                  // what the record had when this was written
+	Format int `json:"format"` // 1
+	// the root under which timestamp and snapshot were kept
+	Metadata int64 `json:"metadata_root,omitempty"`
+	// the root under which Claims were signed
+	Release int64 `json:"release_root,omitempty"`
+	// the installed release's; zero when not known
+	File chunkstore.ID `json:"release_file"`
+	// the record's when this file was written
+	Claims claims `json:"claims"`
 }
 
-// readLearnt reads the file beside the record.
+// readLearnt reads learnt.json and drops what does not fit the record.
 func (s *state) readLearnt() error {
 	b, err := s.read(learntFile, maxRecord)
 	if err != nil {
 		return err
 	}
 	s.learnt = parseLearnt(b)
-	if s.learnt.Claims != s.record.claims { // another program has installed something
+	if s.learnt.Claims != s.record.claims { // an older program has installed a release since
 		s.learnt.File = chunkstore.ID{}
-		if s.learnt.Release != s.record.Root { // else it had that root, too
+		if s.learnt.Release != s.record.Root { // equal: it installed under that same root
 			s.learnt.Release = 0
 		}
 	}
 	return nil
 }
 
-// parseLearnt decodes the file; what is no such file is one that knows nothing.
+// parseLearnt decodes learnt.json. Anything else than such a file gives the zero value.
 func parseLearnt(b []byte) learnt {
 	var l learnt
 	if decodeStrict(b, &l) != nil || l.Format != learntFormat || l.Metadata < 0 || l.Release < 0 {
@@ -58,8 +63,8 @@ func parseLearnt(b []byte) learnt {
 	return l
 }
 
-// saveLearnt makes the file durable, about the record as it is. The record is saved before: a crash
-// in between makes the file one about another record.
+// saveLearnt writes learnt.json durably, about the record as it is. Callers save the record first:
+// after a crash in between, learnt.json is about another record and does not count.
 func (s *state) saveLearnt() error {
 	s.learnt.Format, s.learnt.Claims = learntFormat, s.record.claims
 	b, err := json.MarshalIndent(&s.learnt, "", "  ")
@@ -69,8 +74,8 @@ func (s *state) saveLearnt() error {
 	return s.write(learntFile, append(b, '\n'))
 }
 
-// sameKeys tells whether roles have the keys and thresholds that they had under an earlier root
-// that was kept.
+// sameKeys tells whether the roles still have the keys and thresholds of an earlier root, which the
+// state folder keeps.
 func (r *Repository) sameKeys(root int64, roles ...string) bool {
 	b, err := r.state.read(rootName(root), maxRoot)
 	if err != nil || b == nil {
@@ -88,9 +93,10 @@ func (r *Repository) sameKeys(root int64, roles ...string) bool {
 	})
 }
 
-// forget removes the kept timestamp and snapshot once the keys of either were replaced: a thief of
-// both may have used one to push on what the other is held against. Where it is not known under
-// which root they were kept, their signatures decide.
+// forget removes the kept timestamp and snapshot once the publisher has replaced the keys of
+// either. It removes both because a thief of both keys may have raised, with one, the version that
+// the other is compared with. Where the root under which they were kept is not known, it leaves
+// them: their signatures decide later whether they count.
 func (r *Repository) forget(context.Context) error {
 	l, now := &r.state.learnt, r.set.Root.Signed.Version
 	if l.Metadata == now {
@@ -107,10 +113,10 @@ func (r *Repository) forget(context.Context) error {
 	return r.state.saveLearnt()
 }
 
-// relearn holds what is remembered of installed releases against what the present keys sign, once
-// the keys of targets were replaced or it is not known under which it was learnt. What they do not
-// sign is forgotten. While the catalog cannot be had all stays as it is, which can only refuse too
-// much, and Warnings tells so.
+// relearn compares what the record says of installed releases with what the present keys sign. It
+// does so once the publisher has replaced the keys of targets, or when the root under which it was
+// learnt is not known. It forgets what the present keys do not sign. While it cannot get the
+// catalog it changes nothing, which can only refuse too much, and Warnings says so.
 func (r *Repository) relearn(ctx context.Context) error {
 	l, rec, now := &r.state.learnt, &r.state.record, r.set.Root.Signed.Version
 	if rec.claims == (claims{}) || l.Release == now && l.Claims == rec.claims {
@@ -121,7 +127,7 @@ func (r *Repository) relearn(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		if r.unlearnt = err; err != nil {
+		if r.relearnErr = err; err != nil {
 			return nil
 		}
 		l.File = file
@@ -136,7 +142,8 @@ func (r *Repository) relearn(ctx context.Context) error {
 	return r.state.saveLearnt()
 }
 
-// signedClaims is what the present keys sign of the record, and the file of the installed release.
+// signedClaims gives the part of the record that the present keys sign, and the release file of the
+// installed release.
 func (r *Repository) signedClaims(
 	ctx context.Context,
 ) (signed claims, file chunkstore.ID, err error) {

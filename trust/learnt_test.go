@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	most  = 1<<31 - 1     // the highest number that is possible
-	exact = 1<<53 + 1     // the first that not every reader of JSON has exactly
-	top   = math.MaxInt64 // what fits
+	most  = 1<<31 - 1     // the highest number that the format permits
+	exact = 1<<53 + 1     // the first that some readers of JSON round
+	top   = math.MaxInt64 // the highest that fits a variable
 )
 
-// thieves are ways to choose numbers, by what is chosen.
+// thieves are the numbers that a thief may sign, by what he raises.
 var thieves = map[string]numbers{
 	"the next serial":                      {serial: 3},
 	"a serial further on":                  {serial: 4},
@@ -39,12 +39,13 @@ var thieves = map[string]numbers{
 	"the highest version of the timestamp": {timestamp: top},
 }
 
-// beyond tells numbers that this program does not read from a mirror, though it once did.
-func (n numbers) beyond() bool {
+// outOfBounds tells whether this program refuses such numbers on a mirror, which earlier versions
+// of it believed.
+func (n numbers) outOfBounds() bool {
 	return max(n.serial, n.minimumSerial, n.targets, n.snapshot, n.timestamp) > most
 }
 
-// record is state.json as this program has always written it.
+// record is state.json with the members that every version of this program writes.
 type record struct {
 	Format        int    `json:"format"`
 	Root          int64  `json:"root,omitempty"`
@@ -56,7 +57,7 @@ type record struct {
 
 func (m *target) path(name string) string { return filepath.Join(m.o.State, "trust", name) }
 
-// record reads state.json, and demands that a program that knows no more members could.
+// record reads state.json and demands that it has no members that earlier versions do not know.
 func (m *target) record() (r record) {
 	m.t.Helper()
 	b, err := os.ReadFile(m.path("state.json"))
@@ -71,9 +72,10 @@ func (m *target) record() (r record) {
 	return r
 }
 
-// became makes the state folder one that an earlier version of this program has left after it
-// installed release n of a mirror: it believed each number, and did not note under which root.
-func (m *target) became(s *site, n numbers) {
+// leftByEarlierVersion changes the state folder to what an earlier version of this program leaves
+// after it has installed a release with the numbers n: it believed each number and did not note
+// under which root.
+func (m *target) leftByEarlierVersion(s *site, n numbers) {
 	m.t.Helper()
 	r := m.record()
 	r.Installed, r.Serial = "thief", 3
@@ -96,7 +98,7 @@ func (m *target) became(s *site, n numbers) {
 	s.must(os.Remove(m.path("learnt.json")))
 }
 
-// installs refreshes, demands a version, and notes that it was installed.
+// installs refreshes, demands that stable points to a version, and notes that it was installed.
 func (m *target) installs(version string) {
 	m.t.Helper()
 	r, err := m.refresh()
@@ -115,8 +117,9 @@ func (m *target) installs(version string) {
 	}
 }
 
-// victim is a site with releases 1 and 2, and a machine that has 2 and then took what a thief
-// signs. beyond is planted, as only an earlier version of this program has taken it.
+// newVictim makes a site with releases 1 and 2, and a machine that has installed 2 and then what a
+// thief signs. It plants numbers out of bounds in the state folder, since only an earlier version
+// of this program takes them.
 func newVictim(t *testing.T, n numbers, old bool) (*site, *target) {
 	t.Helper()
 	s := newSite(t, nil)
@@ -128,7 +131,7 @@ func newVictim(t *testing.T, n numbers, old bool) (*site, *target) {
 	thief.publish("thief", "stable", trust.Info{})
 	thief.signs(n)
 	if old {
-		m.became(thief, n)
+		m.leftByEarlierVersion(thief, n)
 	} else {
 		m.reads(thief.dir)
 		m.installs("thief")
@@ -144,13 +147,13 @@ func (s *site) rotateAll() {
 	}
 }
 
-// TestThieves does what doc/keys.md C says, for each thief, and demands that the machine takes the
-// good release and goes by it: with a state folder of this program and of an earlier one, that saw
-// the new roots or has yet to see them.
+// TestThieves does what doc/keys.md C says, for each thief, and demands that the machine then takes
+// the good release and remembers it. The state folder is of this program and of an earlier version,
+// which has seen the new roots or has yet to see them.
 func TestThieves(t *testing.T) {
 	for what, n := range thieves {
 		for _, old := range []bool{true, false} {
-			if !old && n.beyond() {
+			if !old && n.outOfBounds() {
 				continue // TestBounds
 			}
 			t.Run(fmt.Sprintf("%s, old %t", what, old), func(t *testing.T) {
@@ -180,8 +183,8 @@ func TestThieves(t *testing.T) {
 	}
 }
 
-// TestThiefAfterRoots is a machine that an earlier version of this program has led to the newest
-// root already, where it stood for ever.
+// TestThiefAfterRoots frees a machine that an earlier version of this program has led to the newest
+// root, where it was stuck for ever.
 func TestThiefAfterRoots(t *testing.T) {
 	n := numbers{serial: top, minimum: "thief", minimumSerial: top}
 	s, m := newVictim(t, n, true)
@@ -196,8 +199,8 @@ func TestThiefAfterRoots(t *testing.T) {
 	m.installs("2")
 }
 
-// TestThiefOfGoodRelease is about a thief who signs a release of the publisher's anew, with a
-// serial of his own.
+// TestThiefOfGoodRelease: a thief signs one of the publisher's releases anew, with a serial of his
+// own.
 func TestThiefOfGoodRelease(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -214,8 +217,8 @@ func TestThiefOfGoodRelease(t *testing.T) {
 	}
 }
 
-// TestOtherFileOfTheVersion is about a thief whose release has a version that the publisher uses
-// later, for other bytes.
+// TestOtherFileOfTheVersion: a thief signs a release with a version that the publisher uses later,
+// for other bytes.
 func TestOtherFileOfTheVersion(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -231,8 +234,8 @@ func TestOtherFileOfTheVersion(t *testing.T) {
 	m.installs("2")
 }
 
-// TestBounds refuses numbers that nobody counts up to, on machines and where releases are
-// published; nothing overflows.
+// TestBounds demands that targets and publishers refuse numbers out of bounds, and that nothing
+// overflows.
 func TestBounds(t *testing.T) {
 	for what, n := range thieves {
 		s := newSite(t, nil)
@@ -242,10 +245,10 @@ func TestBounds(t *testing.T) {
 		s.signs(n)
 		before := s.read("metadata/timestamp.json")
 		_, err := m.refresh()
-		if n.beyond() != errors.Is(err, trust.ErrMalformed) || err != nil && !strings.Contains(err.Error(), fmt.Sprint(most)) {
+		if n.outOfBounds() != errors.Is(err, trust.ErrMalformed) || err != nil && !strings.Contains(err.Error(), fmt.Sprint(most)) {
 			t.Errorf("%s: a machine: %v", what, err)
 		}
-		if !n.beyond() && n.timestamp == 0 {
+		if !n.outOfBounds() && n.timestamp == 0 {
 			continue
 		}
 		for act, do := range map[string]func() error{
@@ -268,11 +271,11 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestLastSerial does not count beyond the highest.
+// TestLastSerial demands that nobody counts beyond the highest serial.
 func TestLastSerial(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
-	s.catalogs(most)
+	s.signSerial(most)
 	err := s.tryPublish("2", "stable", trust.Info{})
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("serial %d with a minimum of 0: none beyond %d is possible", int64(most)+1, most)) {
 		t.Errorf("one more: %v", err)
@@ -280,8 +283,8 @@ func TestLastSerial(t *testing.T) {
 	s.newTarget().wants("1")
 }
 
-// TestRoutineRotation keeps what the new keys still sign: the serial of the installed release and
-// the minimum that another one asked for. It reads the catalog once.
+// TestRoutineRotation demands that a target keeps what the new keys still sign: the serial of the
+// installed release and the minimum that another release asked for. It reads the catalog once.
 func TestRoutineRotation(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		s := newSite(t, nil)
@@ -327,8 +330,7 @@ func TestRoutineRotation(t *testing.T) {
 	}
 }
 
-// TestNoCatalog keeps what is remembered as long as it cannot be held against anything, and says
-// so.
+// TestNoCatalog demands that a target without the catalog keeps what it remembers, and says so.
 func TestNoCatalog(t *testing.T) {
 	s, m := newVictim(t, numbers{serial: 9, minimum: "thief", minimumSerial: 9}, false)
 	s.rotateAll()
@@ -348,8 +350,7 @@ func TestNoCatalog(t *testing.T) {
 	m.installs("2")
 }
 
-// TestLearntFile is nothing that a machine depends on: whatever it holds, a healthy machine stays
-// as it is.
+// TestLearntFile demands that a healthy machine stays as it is, whatever learnt.json holds.
 func TestLearntFile(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -379,8 +380,8 @@ func TestLearntFile(t *testing.T) {
 	}
 }
 
-// TestOneOfTwoKeysReplaced drops timestamp and snapshot both when the key of one was replaced: the
-// thief had both.
+// TestOneOfTwoKeysReplaced demands that a target drops both timestamp and snapshot when the key of
+// one was replaced, since the thief had both.
 func TestOneOfTwoKeysReplaced(t *testing.T) {
 	for _, role := range []string{"timestamp", "snapshot"} {
 		s := newSite(t, nil)
@@ -401,8 +402,8 @@ func TestOneOfTwoKeysReplaced(t *testing.T) {
 	}
 }
 
-// TestWithoutCopy is the publisher whose mirror the thief wrote to and who has no copy of it: he
-// signs anew, from nothing, what is on the mirror and his.
+// TestWithoutCopy: a thief has written to the mirror, of which the publisher has no copy. The
+// publisher signs anew, from nothing, those releases on the mirror that are his.
 func TestWithoutCopy(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -415,7 +416,7 @@ func TestWithoutCopy(t *testing.T) {
 	poor.installs("thief")
 	n := numbers{serial: top, minimum: "thief", minimumSerial: top, targets: top, snapshot: top, timestamp: top}
 	thief.signs(n)
-	poor.became(thief, n)
+	poor.leftByEarlierVersion(thief, n)
 
 	s.must(os.Remove(filepath.Join(s.dir, "metadata/timestamp.json")))
 	s.rotateAll()
@@ -428,8 +429,8 @@ func TestWithoutCopy(t *testing.T) {
 	}
 }
 
-// TestRecoveryCrash cuts the power at each step of the refresh that forgets, and of the note that
-// the good release was installed.
+// TestRecoveryCrash cuts the power at each step of the refresh that forgets what a thief signed,
+// and of the note that the good release was installed.
 func TestRecoveryCrash(t *testing.T) {
 	s, base := newVictim(t, numbers{serial: top, minimum: "thief", minimumSerial: top, timestamp: top}, true)
 	s.rotateAll()

@@ -20,7 +20,7 @@ import (
 	"deltaup/mirror"
 )
 
-// Sizes, in bytes, that no file of a role may exceed; a reader allocates up to them.
+// The largest sizes of a role's files, in bytes. A reader allocates up to them.
 const (
 	maxRoot      = 64 << 10
 	maxTimestamp = 16 << 10
@@ -31,23 +31,23 @@ const (
 // maxRotations is how many new roots a target follows in one refresh.
 const maxRotations = 256
 
-// Members of our own in signed metadata, which TUF lets everybody add.
+// Members that deltaup adds to signed metadata, as TUF permits.
 const (
-	signedMember = "x-signed" // of root and timestamp: when it was signed
-	// of root: how long the publisher's signatures hold, by role
+	signedMember = "x-signed" // in root and timestamp: when it was signed
+	// in root: for how many days the publisher's signatures hold, by role
 	lifetimesMember = "x-lifetime-days"
-	catalogMember   = "x-catalog" // of targets: which target is the catalog
+	catalogMember   = "x-catalog" // in targets: the path of the catalog
 )
 
-// The names by which signed metadata calls other metadata.
+// The names of other metadata in signed metadata.
 const (
 	snapshotName = metadata.SNAPSHOT + ".json"
 	targetsName  = metadata.TARGETS + ".json"
 )
 
-// wellFormed looks at what comes from a mirror before go-tuf does, which takes some malformed
-// members for pointers that it follows. Neither its size nor its depth is of concern here: both are
-// bounded, by the reader and by encoding/json. Its error is a [Refusal].
+// wellFormed checks a file from a mirror before go-tuf reads it, which panics over some malformed
+// members: it follows pointers that they leave nil. The reader has bounded the file's size, and
+// encoding/json bounds its depth. The error is a [Refusal].
 func wellFormed(b []byte, role string) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
@@ -88,7 +88,8 @@ func wellFormed(b []byte, role string) error {
 	return nil
 }
 
-// sound is wellFormed and bounded, for all that is not yet trusted. Its error is a [Refusal].
+// sound checks a file that is not yet trusted: it is wellFormed and bounded. The error is a
+// [Refusal].
 func sound(b []byte, role string) error {
 	if err := wellFormed(b, role); err != nil {
 		return err
@@ -96,9 +97,9 @@ func sound(b []byte, role string) error {
 	return bounded(b, role)
 }
 
-// bounded looks at the versions that a file tells, of itself and of other files, before they are
-// counted on from. What a target has kept is not held to it: earlier versions of this program have
-// trusted more. Its error is a [Refusal].
+// bounded checks the versions in a file, its own and those of other files, before anybody adds to
+// them. Kept files need not pass, since earlier versions of this program trusted higher numbers.
+// The error is a [Refusal].
 func bounded(b []byte, role string) error {
 	type numbered struct{ Version int64 }
 	var file struct {
@@ -121,8 +122,8 @@ func bounded(b []byte, role string) error {
 	return nil
 }
 
-// wellFormedKeys looks at the keys of a root: crypto/ed25519 panics over a public key of another
-// length.
+// wellFormedKeys checks the keys of a root, since crypto/ed25519 panics over a public key of
+// another length.
 func wellFormedKeys(b []byte) error {
 	var root struct {
 		Signed struct {
@@ -162,8 +163,8 @@ func hasNull(v any) bool {
 	return false
 }
 
-// signedAt reads when a root or a timestamp was signed; zero when it does not say, or says that it
-// had expired by then.
+// signedAt reads when a root or a timestamp was signed: zero when it does not say, or says that it
+// was signed after it expired.
 func signedAt(members map[string]any, expires time.Time) time.Time {
 	s, _ := members[signedMember].(string)
 	t, err := time.Parse(time.RFC3339, s)
@@ -173,7 +174,7 @@ func signedAt(members map[string]any, expires time.Time) time.Time {
 	return t
 }
 
-// metaFile names a file of metadata by version, length and hash.
+// metaFile describes a file of metadata by version, length and SHA-256.
 func metaFile(version int64, b []byte) *metadata.MetaFiles {
 	sum := sha256.Sum256(b)
 	return &metadata.MetaFiles{
@@ -183,8 +184,8 @@ func metaFile(version int64, b []byte) *metadata.MetaFiles {
 	}
 }
 
-// targetFile names a file of the mirror, for us by BLAKE3 and for every other reader of TUF by
-// SHA-256.
+// targetFile describes a file of the mirror: custom holds what deltaup reads, the SHA-256 is for
+// every other reader of TUF.
 func targetFile(b []byte, custom any) (*metadata.TargetFiles, error) {
 	sum := sha256.Sum256(b)
 	raw, err := json.Marshal(custom)
@@ -204,8 +205,8 @@ type customObject struct {
 	File mirror.Object `json:"file"`
 }
 
-// listed reads the releases that targets metadata lists, and where the catalog is. Its error is a
-// [Refusal], or wraps mirror.ErrName.
+// listed reads the releases in targets metadata, and the id and size of the catalog: nil when there
+// is none. The error wraps a [Refusal] or mirror.ErrName.
 func listed(t *metadata.TargetsType) (releases []Release, cat *mirror.Object, err error) {
 	catalogPath, _ := t.UnrecognizedFields[catalogMember].(string)
 	for name, file := range t.Targets {
@@ -213,7 +214,7 @@ func listed(t *metadata.TargetsType) (releases []Release, cat *mirror.Object, er
 			return nil, nil, fmt.Errorf("target %.100q: %w", name, mirror.ErrName)
 		}
 		if file.Custom == nil {
-			continue // of no concern to us
+			continue // no file of deltaup's
 		}
 		refused := func(err error) error {
 			return fmt.Errorf("target %.100q: %w: %w", name,

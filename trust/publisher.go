@@ -12,24 +12,25 @@ import (
 	"deltaup/mirror"
 )
 
-// PublisherOptions say with what a mirror is signed.
+// PublisherOptions say which mirror to sign, with which keys and by which clock.
 type PublisherOptions struct {
-	Mirror      string   // folder
+	Mirror      string   // its folder
 	Keys        []string // folders of private keys; the first gets new ones
 	Passphrases Passphrases
 	Now         func() time.Time // nil: time.Now
-	// sign by a clock that is in doubt: somebody has made sure that it is right
+	// AnyClock permits a clock that ErrClock would refuse, once somebody has made sure that it is
+	// right.
 	AnyClock bool
 }
 
-// Publisher signs one mirror. Its methods change the mirror: the caller holds its lock
-// ([mirror.Lock]), as [mirror.Publication].Seal has it. It is for one goroutine.
+// Publisher signs one mirror, which its methods change. The caller holds the mirror's lock
+// ([mirror.Lock]), as it does in [mirror.Publication].Seal. One goroutine uses it.
 type Publisher struct {
 	o    PublisherOptions
 	ring *keyRing
 
-	// What the mirror has, verified from the root that lies beside the keys on.
-	// the last is the newest; at most the one before it
+	// The mirror's metadata, verified with the root beside the keys and those that follow it. The
+	// last of roots is the newest; at most one comes before it.
 	roots     []*metadata.Metadata[metadata.RootType]
 	targets   *metadata.Metadata[metadata.TargetsType]
 	snapshot  *metadata.Metadata[metadata.SnapshotType]
@@ -37,8 +38,8 @@ type Publisher struct {
 	catalog   *catalog
 }
 
-// OpenPublisher reads what the mirror has and verifies it. Whatever is there was signed with the
-// mirror's keys, or it fails. No key is opened yet.
+// OpenPublisher reads the mirror's metadata. It fails unless all of it was signed with the mirror's
+// keys. It does not open any private key.
 func OpenPublisher(o PublisherOptions) (*Publisher, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -53,8 +54,8 @@ func OpenPublisher(o PublisherOptions) (*Publisher, error) {
 	return p, nil
 }
 
-// Reload reads the mirror again: another publisher may have signed something since. Keys that were
-// opened stay open.
+// Reload reads the mirror again, since another publisher may have signed something. Open keys stay
+// open.
 func (p *Publisher) Reload() error {
 	fresh := &Publisher{o: p.o, ring: p.ring}
 	if err := fresh.load(); err != nil {
@@ -64,15 +65,16 @@ func (p *Publisher) Reload() error {
 	return nil
 }
 
-// root is the newest.
+// root is the newest root.
 func (p *Publisher) root() *metadata.Metadata[metadata.RootType] { return p.roots[len(p.roots)-1] }
 
 func (p *Publisher) path(name string) string {
 	return filepath.Join(p.o.Mirror, filepath.FromSlash(name))
 }
 
-// Ready makes sure, before anything costly is done, that a release can be signed: it looks at the
-// clock and opens the keys of targets, snapshot and timestamp.
+// Ready checks the clock and opens the keys of targets, snapshot and timestamp. A caller learns
+// from it, before it does anything costly, whether it can sign a release. Errors wrap ErrClock,
+// ErrKeys or ErrPassphrase.
 func (p *Publisher) Ready() error {
 	if err := p.checkClock(); err != nil {
 		return err
@@ -85,9 +87,10 @@ func (p *Publisher) Ready() error {
 	return nil
 }
 
-// Add signs a release, and with a channel that it is that channel's newest. A release that was
-// signed before keeps its serial, and what is said of it is replaced. Everything is durable before
-// timestamp.json leads to it.
+// Add signs a release, and, unless channel is "", that it is the channel's newest. A release that
+// was signed before keeps its serial and gets the new info. Everything is durable before
+// timestamp.json leads to it. An error wraps ErrSigned when the version was signed with other
+// bytes, ErrUnknown when info.Minimum was never signed.
 func (p *Publisher) Add(_ context.Context, channel string, r *mirror.Release, info Info) error {
 	if err := info.Validate(); err != nil {
 		return err
@@ -129,7 +132,7 @@ func (p *Publisher) Add(_ context.Context, channel string, r *mirror.Release, in
 	return p.seal(true)
 }
 
-// minimum fills in the oldest version that a machine may go back to.
+// minimum fills in r.Minimum, the oldest version that a machine may go back to, and its serial.
 func (p *Publisher) minimum(r *Release, version string) error {
 	if version == "" {
 		return nil
@@ -150,7 +153,7 @@ func (p *Publisher) minimum(r *Release, version string) error {
 	return nil
 }
 
-// enter puts a release into the catalog, and writes and lists that.
+// enter puts a release into the catalog, writes the catalog and lists it in targets.
 func (p *Publisher) enter(r Release) error {
 	if old := p.catalog.find(r.Version); old != nil {
 		*old = r
@@ -183,7 +186,8 @@ func (p *Publisher) enter(r Release) error {
 	return nil
 }
 
-// point makes a release its channel's newest, and leaves out releases that are no channel's.
+// point makes r the newest release of channel in targets, and removes releases that are no
+// channel's newest any more. file is the release file.
 func (p *Publisher) point(channel string, r Release, file []byte) error {
 	all, _, err := listed(&p.targets.Signed)
 	if err != nil {
@@ -216,7 +220,7 @@ func (p *Publisher) point(channel string, r Release, file []byte) error {
 		slices.Sort(r.Channels)
 	}
 	if len(r.Channels) == 0 {
-		return nil // in the catalog only
+		return nil // the release is in the catalog only
 	}
 	if err := r.validate(); err != nil {
 		return err

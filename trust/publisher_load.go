@@ -12,7 +12,7 @@ import (
 	"deltaup/mirror"
 )
 
-// load reads what the mirror has, verified from the root beside the keys on.
+// load reads and verifies the mirror's metadata, beginning with the root beside the keys.
 func (p *Publisher) load() error {
 	root, err := p.ring.readRoot()
 	if err != nil {
@@ -21,7 +21,8 @@ func (p *Publisher) load() error {
 	return p.loadFrom(root)
 }
 
-// loadFrom reads what the mirror has, verified from a root on.
+// loadFrom reads and verifies the mirror's metadata. It begins with a root and follows those after
+// it.
 func (p *Publisher) loadFrom(newest []byte) error {
 	set, err := newSet(newest)
 	if err != nil {
@@ -45,8 +46,8 @@ func (p *Publisher) loadFrom(newest []byte) error {
 		files = append(files, b)
 		p.roots = append(p.roots, set.Root)
 	}
-	// A rotation that was cut off between the new root and what it signs has left what the root
-	// before it signs.
+	// A rotation that was interrupted after the new root leaves files that only the root before it
+	// has signed.
 	first := max(len(files)-2, 0)
 	files, p.roots = files[first:], p.roots[first:]
 	err = p.loadBelow(files[len(files)-1])
@@ -56,13 +57,14 @@ func (p *Publisher) loadFrom(newest []byte) error {
 	return err
 }
 
-// loadBelow reads what the root signs. A mirror without a timestamp has nothing yet.
+// loadBelow reads and verifies what the root signs: timestamp, snapshot, targets, catalog. A mirror
+// without a timestamp has none of them yet.
 func (p *Publisher) loadBelow(root []byte) error {
 	set, err := trustedmetadata.New(root)
 	if err != nil {
 		return judge(nil, metadata.ROOT, root, err)
 	}
-	set.RefTime = time.Unix(0, 0) // what has expired is signed anew, not refused
+	set.RefTime = time.Unix(0, 0) // a publisher signs anew what has expired
 	p.catalog = &catalog{}
 	p.targets = metadata.Targets()
 	p.targets.Signed.Version = 0

@@ -13,14 +13,14 @@ import (
 	"deltaup/mirror"
 )
 
-// The names of kept files.
+// The names of kept files in stateDir.
 const (
 	timestampFile = "timestamp.json"
 	snapshotFile  = "snapshot.json"
 	targetsFile   = "targets.json"
 )
 
-// openRoot finds the root to begin with.
+// openRoot begins with the root that the options give or with the kept one, whichever is newer.
 func (r *Repository) openRoot(context.Context) error {
 	s := r.state
 	var kept []byte
@@ -36,11 +36,11 @@ func (r *Repository) openRoot(context.Context) error {
 			return fmt.Errorf("the root that was given: %w", err)
 		}
 		version := set.Root.Signed.Version
-		if kept == nil || version > s.record.Root { // its owner knows more than this machine
+		if kept == nil || version > s.record.Root { // the options know more than the state folder
 			r.set = set
 			return r.keepRoot(r.o.Root)
 		}
-		// Roots before the first that this machine was given are not there to compare with.
+		// The state folder has no root from before the first one that this machine was given.
 		same, err := s.read(rootName(version), maxRoot)
 		if err != nil {
 			return err
@@ -68,7 +68,7 @@ func newSet(root []byte) (*trustedmetadata.TrustedMetadata, error) {
 	return set, judge(nil, metadata.ROOT, root, err)
 }
 
-// keepRoot makes the newest root durable, then the note that it is the newest.
+// keepRoot writes the newest root durably, then the note that it is the newest.
 func (r *Repository) keepRoot(b []byte) error {
 	version := r.set.Root.Signed.Version
 	if err := r.state.write(rootName(version), b); err != nil {
@@ -78,7 +78,7 @@ func (r *Repository) keepRoot(b []byte) error {
 	return r.state.save()
 }
 
-// followRoots follows the publisher's roots to the newest.
+// followRoots reads root after root, each signed by the one before it, up to the newest.
 func (r *Repository) followRoots(ctx context.Context) error {
 	for range maxRotations {
 		var file []byte
@@ -93,7 +93,7 @@ func (r *Repository) followRoots(ctx context.Context) error {
 				return judge(r.set, metadata.ROOT, b, err)
 			},
 		)
-		// a mirror that hides it is found out when the timestamp expires
+		// When a mirror hides a root, the old root's timestamp expires.
 		if errors.Is(err, mirror.ErrMissing) {
 			return nil
 		}
@@ -107,13 +107,13 @@ func (r *Repository) followRoots(ctx context.Context) error {
 	return refuse(metadata.ROOT, ErrMalformed, ": more than %d new roots", maxRotations)
 }
 
-// fetch reads a file that verify judges. Its error names the file and says what is wrong with it;
-// where several mirrors were asked, what was wrong with the last.
+// fetch reads a file and has verify judge it. Its error names the file and says what is wrong with
+// it; where it asked several mirrors, what is wrong with the last one's.
 func (r *Repository) fetch(ctx context.Context, role, name string, limit int64,
 	verify func([]byte) error) error {
 	var refused error
 	get := r.o.Client.FetchLatest
-	if role == metadata.ROOT { // the next one is there only if the keys have changed
+	if role == metadata.ROOT { // the next root exists only when the publisher has changed something
 		get = r.o.Client.FetchOptional
 	}
 	err := get(ctx, name, limit, func(b []byte) error {
@@ -131,7 +131,7 @@ func (r *Repository) fetch(ctx context.Context, role, name string, limit int64,
 	return err
 }
 
-// timestamp reads the timestamp, against the one that was trusted last.
+// timestamp reads the timestamp, which must not be older than the kept one.
 func (r *Repository) timestamp(ctx context.Context) error {
 	r.judgeBy(nil)
 	if err := r.rootExpired(); err != nil {
@@ -142,8 +142,8 @@ func (r *Repository) timestamp(ctx context.Context) error {
 		return err
 	}
 	if kept != nil && wellFormed(kept, metadata.TIMESTAMP) == nil {
-		// An error means that it has expired, and still counts, or that its keys were replaced, and
-		// it does not.
+		// Either the kept timestamp has expired, and its version counts all the same, or its keys
+		// were replaced, and it does not count.
 		_, _ = r.set.UpdateTimestamp(kept)
 	}
 	var file []byte
@@ -155,7 +155,7 @@ func (r *Repository) timestamp(ctx context.Context) error {
 		maxTimestamp,
 		func(b []byte) error {
 			before := r.set.Timestamp
-			r.judgeBy(nil) // what an older timestamp said of the time is no matter for a newer one
+			r.judgeBy(nil) // the kept timestamp's signed time does not count for a newer one
 			_, err := r.set.UpdateTimestamp(b)
 			if r.set.Timestamp != before {
 				file = b
@@ -181,24 +181,24 @@ func (r *Repository) timestamp(ctx context.Context) error {
 		}
 		return fmt.Errorf("%w: it has no %s", ErrUnsigned, mirror.TimestampPath)
 	}
-	if file != nil { // an expired one, too: nothing older will be trusted after it
+	if file != nil { // keep even an expired one, so that nothing older is trusted after it
 		err = errors.Join(err, r.state.write(timestampFile, file))
 	}
 	if err == nil {
-		err = r.rootExpired() // by the time that the timestamp tells
+		err = r.rootExpired() // with the timestamp's signed time
 	}
 	return err
 }
 
-// snapshot takes the kept snapshot when the timestamp still names it, and the mirror's otherwise.
+// snapshot takes the kept snapshot if the timestamp still names it, otherwise the mirror's.
 func (r *Repository) snapshot(ctx context.Context) error {
 	kept, err := r.state.read(snapshotFile, maxSnapshot)
 	if err != nil {
 		return err
 	}
 	if kept != nil && wellFormed(kept, metadata.SNAPSHOT) == nil {
-		// An error means that there is a newer one, against which it is still held, or that its
-		// keys were replaced.
+		// Either there is a newer snapshot, which must not be older than the kept one in any
+		// version, or the keys were replaced, and the kept one does not count.
 		if _, err := r.set.UpdateSnapshot(kept, true); err == nil {
 			return nil
 		}
@@ -225,7 +225,7 @@ func (r *Repository) snapshot(ctx context.Context) error {
 	return r.state.write(snapshotFile, file)
 }
 
-// targets takes the kept targets when the snapshot still names them, and the mirror's otherwise.
+// targets takes the kept targets if the snapshot still names them, otherwise the mirror's.
 func (r *Repository) targets(ctx context.Context) error {
 	kept, err := r.state.read(targetsFile, maxTargets)
 	if err != nil {
@@ -265,7 +265,7 @@ func (r *Repository) targets(ctx context.Context) error {
 
 func (r *Repository) list() error {
 	var err error
-	if r.releases, r.where, err = listed(&r.set.Targets[metadata.TARGETS].Signed); err != nil {
+	if r.releases, r.catalogFile, err = listed(&r.set.Targets[metadata.TARGETS].Signed); err != nil {
 		return fmt.Errorf("signed targets: %w", err)
 	}
 	return nil

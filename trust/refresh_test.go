@@ -11,8 +11,8 @@ import (
 	"deltaup/trust"
 )
 
-// TestCancelledBeforePointer: a target that is interrupted while it finds out whether there is a
-// mirror at all does not say that the mirror is unsigned.
+// TestCancelledBeforePointer demands that a target that is interrupted while it looks for any
+// mirror does not call the mirror unsigned.
 func TestCancelledBeforePointer(t *testing.T) {
 	s := newSite(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -8,24 +8,26 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
 )
 
-// Refusal is why a file of signed metadata is not believed. It wraps one of this package's errors.
+// Refusal is the error for a file of signed metadata that is not believed. It wraps one of this
+// package's errors.
 type Refusal struct {
-	// Role is the one that the refusal is about. It is the file's own but for what a file says of
-	// another: a timestamp that names an older snapshot is refused for the role snapshot.
-	Role string
-	is   error
-	text string
+	// Role is the role that the refusal is about. It is the file's role, or that of another file
+	// that it names wrongly: a timestamp that names an older snapshot is refused for the role
+	// snapshot.
+	Role  string
+	cause error
+	text  string
 }
 
 func (r *Refusal) Error() string { return r.text }
-func (r *Refusal) Unwrap() error { return r.is }
+func (r *Refusal) Unwrap() error { return r.cause }
 
-// refuse makes a Refusal; the format's text follows is.
-func refuse(role string, is error, format string, args ...any) *Refusal {
-	return &Refusal{Role: role, is: is, text: is.Error() + fmt.Sprintf(format, args...)}
+// refuse makes a Refusal that wraps cause. Its text is cause's, followed by the formatted text.
+func refuse(role string, cause error, format string, args ...any) *Refusal {
+	return &Refusal{Role: role, cause: cause, text: cause.Error() + fmt.Sprintf(format, args...)}
 }
 
-// pageError is about a web page in the place of metadata. It reads as error alone.
+// pageError says that a web page came instead of metadata. Its text is that of error alone.
 type pageError struct {
 	error
 	refusal *Refusal
@@ -33,9 +35,9 @@ type pageError struct {
 
 func (e *pageError) Unwrap() []error { return []error{e.error, e.refusal} }
 
-// judge puts go-tuf's judgement of a file in the words of this package: what of it was refused, so
-// far as a reader can tell. set is what was trusted when err came, nil when b was to be the first
-// root.
+// judge turns go-tuf's error about a file into an error of this package, as precisely as the file
+// permits. b is the file; set is what was trusted when go-tuf refused it, or nil when b was to be
+// the first root.
 func judge(set *trustedmetadata.TrustedMetadata, role string, b []byte, err error) error {
 	var known *Refusal
 	switch {
@@ -59,7 +61,7 @@ func judge(set *trustedmetadata.TrustedMetadata, role string, b []byte, err erro
 	return refuse(role, ErrMalformed, ": %v", err)
 }
 
-// decode reads a role's metadata, unverified.
+// decode decodes a role's metadata without verifying it.
 func decode(role string, b []byte) (any, error) {
 	switch role {
 	case metadata.ROOT:
@@ -72,8 +74,8 @@ func decode(role string, b []byte) (any, error) {
 	return metadata.Timestamp().FromBytes(b)
 }
 
-// judgeSignatures tells a file that nobody of the publisher's has signed from one that too few
-// have.
+// judgeSignatures tells a file that none of the publisher's keys has signed from one that too few
+// have signed.
 func judgeSignatures(set *trustedmetadata.TrustedMetadata, role string, file any) error {
 	root, own := (*metadata.Metadata[metadata.RootType])(nil), false
 	if set != nil {
@@ -96,7 +98,7 @@ func judgeSignatures(set *trustedmetadata.TrustedMetadata, role string, file any
 	return refuse(role, ErrThreshold, ": by %d, and %s", n, wants)
 }
 
-// signatures counts how many of a role's keys have signed a file.
+// signatures counts the keys of a role that have signed a file.
 func signatures(root *metadata.Metadata[metadata.RootType], role string, file any) int {
 	r := root.Signed.Roles[role]
 	for n := range r.KeyIDs {
@@ -109,8 +111,8 @@ func signatures(root *metadata.Metadata[metadata.RootType], role string, file an
 	return len(r.KeyIDs)
 }
 
-// judgeVersion finds out which version is too old. A file whose version is another than the one by
-// which it was named, and not older, is no rollback.
+// judgeVersion finds out which version is wrong. A version that differs from the one that other
+// metadata names, without being older than what was trusted, is no rollback.
 func judgeVersion(set *trustedmetadata.TrustedMetadata, file any) error {
 	switch m := file.(type) {
 	case *metadata.Metadata[metadata.RootType]:

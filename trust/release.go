@@ -10,43 +10,45 @@ import (
 	"deltaup/mirror"
 )
 
-// Limits of what a publisher may say of a release.
+// Limits of what a publisher may say about a release.
 const (
 	maxCompatible = 256  // bytes
-	maxArguments  = 2048 // of a kernel command line
+	maxArguments  = 2048 // bytes of the kernel's arguments
 	maxNotes      = 2048
 	maxChannels   = 64
 )
 
-// maxNumber is the highest serial, and the highest version of signed metadata. A publisher counts
-// by one and never gets there; each reader of JSON has such numbers exactly.
+// maxNumber is the highest serial, and the highest version of signed metadata. A publisher who
+// counts by one never gets there, and every reader of JSON reads such numbers exactly.
 const maxNumber = 1<<31 - 1
 
-// Release is what is signed of a release: the custom member of its target, and, without Notes and
-// Channels, its entry in the catalog.
+// Release is what the publisher signs about a release: the custom member of its target, and,
+// without Notes and Channels, its entry in the catalog. Format: doc/trust.md.
 type Release struct {
 	Version string        `json:"version"`
 	Serial  int64         `json:"serial"` // from 1 to 2147483647, in the order in which a mirror's releases were first signed
 	File    mirror.Object `json:"file"`   // the release file, which names all else by hash
-	// Compatible is the machines that it is for; "" is all.
+	// Compatible names the machines that the release is for; "" is all.
 	Compatible string `json:"compatible,omitempty"`
-	// Minimum is the oldest version that a machine may go back to once this release was installed;
-	// "" is any.
-	Minimum         string   `json:"minimum,omitempty"`
-	MinimumSerial   int64    `json:"minimum_serial,omitempty"`   // that version's
-	KernelArguments string   `json:"kernel_arguments,omitempty"` // to add to the kernel's command line
-	Notes           string   `json:"notes,omitempty"`            // for people
-	Channels        []string `json:"channels,omitempty"`         // whose newest release it is, sorted
+	// Minimum is the oldest version that a machine may go back to once it has installed this
+	// release; "" is any.
+	Minimum       string `json:"minimum,omitempty"`
+	MinimumSerial int64  `json:"minimum_serial,omitempty"` // serial of that version
+	// added to the kernel's command line
+	KernelArguments string `json:"kernel_arguments,omitempty"`
+	Notes           string `json:"notes,omitempty"` // for people
+	// the channels whose newest release it is, sorted
+	Channels []string `json:"channels,omitempty"`
 }
 
-// Info is what a publisher says of a release beside its files.
+// Info is what a publisher says about a release besides its files.
 type Info struct {
-	Minimum         string // a version that was signed before, or the release's own; "" is any
+	Minimum         string // an earlier signed version or the release's own; "" is any
 	KernelArguments string
 	Notes           string
 }
 
-// Validate reports what cannot be signed, without a look at the mirror.
+// Validate reports what cannot be signed on any mirror.
 func (i Info) Validate() error {
 	if i.Minimum != "" {
 		if err := mirror.CheckName("version", i.Minimum); err != nil {
@@ -116,8 +118,8 @@ const (
 	maxReleases = 100_000
 )
 
-// catalog is all releases that were ever signed for a mirror, in order of their serials. It is a
-// target, so that what is asked for on each poll does not grow with it.
+// catalog lists all releases that were ever signed for a mirror, in order of their serials. It is a
+// file of its own, so that what a target reads at each poll does not grow with it.
 type catalog struct {
 	Format   int       `json:"format"` // 1
 	Releases []Release `json:"releases"`
@@ -169,7 +171,7 @@ func (c *catalog) validate() error {
 	return nil
 }
 
-// find returns the entry of a version, nil when there is none.
+// find returns the entry of a version, or nil when there is none.
 func (c *catalog) find(version string) *Release {
 	i := slices.IndexFunc(c.Releases, func(r Release) bool { return r.Version == version })
 	if i < 0 {
@@ -178,7 +180,7 @@ func (c *catalog) find(version string) *Release {
 	return &c.Releases[i]
 }
 
-// next is the serial of a further release.
+// next is the serial of the next release.
 func (c *catalog) next() int64 {
 	if len(c.Releases) == 0 {
 		return 1
@@ -186,7 +188,8 @@ func (c *catalog) next() int64 {
 	return c.Releases[len(c.Releases)-1].Serial + 1
 }
 
-// decodeStrict decodes one JSON value, all of whose members are known, and nothing behind it.
+// decodeStrict decodes one JSON value into v. It refuses unknown members and anything behind the
+// value.
 func decodeStrict(b []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()

@@ -11,44 +11,45 @@ import (
 	"deltaup/mirror"
 )
 
-// Options say what a target trusts, and how far.
+// Options say what a target trusts, and within what bounds.
 type Options struct {
 	Client *mirror.Client
 	State  string // the target's state folder
-	// Channel is the one whose pointer an unsigned mirror would have: without it too, there is no
-	// mirror. Its default is stable.
+	// Channel is a channel of the mirror; "" is stable. Where metadata is missing, its pointer
+	// tells an unsigned mirror from a place without a mirror.
 	Channel string
-	Root    []byte // a root that its owner vouches for; nil: what it has trusted before
-	// Grace is how long after its expiry metadata is still accepted, as on a stick that was written
-	// long ago.
+	Root    []byte // a root that the machine's owner vouches for; nil: the kept one
+	// Grace is for how long after its expiry metadata is still accepted, as on a stick that
+	// somebody wrote long ago.
 	Grace time.Duration
-	// Downgrade permits releases older than the one that was installed.
+	// Downgrade permits releases older than the installed one.
 	Downgrade bool
 	Now       func() time.Time // nil: time.Now
 }
 
-// Repository is what a mirror's publisher says at this moment, as far as a target can know.
+// Repository is the verified metadata of a mirror: what its publisher says now, as far as a target
+// can know.
 type Repository struct {
-	o        Options
-	state    *state
-	set      *trustedmetadata.TrustedMetadata
-	releases []Release
-	catalog  *catalog       // nil: not read
-	where    *mirror.Object // of the catalog
-	now      time.Time      // by this machine's clock
-	floor    time.Time      // when what is trusted was signed, by its publisher's clock
-	// why what is remembered of installed releases was not held against the catalog
-	unlearnt error
-	rtt      time.Duration // that asking for the timestamp took
+	o           Options
+	state       *state
+	set         *trustedmetadata.TrustedMetadata
+	releases    []Release
+	catalog     *catalog       // nil: not read yet
+	catalogFile *mirror.Object // the catalog's id and size; nil: the mirror has none
+	now         time.Time      // what this machine's clock said
+	floor       time.Time      // when root or timestamp was signed, by the publisher's clock
+	// why relearn could not read the catalog
+	relearnErr error
+	rtt        time.Duration // how long the timestamp took to come
 }
 
 // RTT is how long the timestamp took to come, about a round trip to the mirror.
 func (r *Repository) RTT() time.Duration { return r.rtt }
 
-// Refresh reads what the publisher says now: newer roots, the timestamp, and what of snapshot and
-// targets has changed. Each file is verified before it is kept, and kept before the next is asked
-// for. When nothing has changed it asks twice: whether there is a newer root, and for the
-// timestamp.
+// Refresh reads what the publisher says now: newer roots, the timestamp, and snapshot and targets
+// if they have changed. It verifies each file before it keeps it, and keeps it before it asks for
+// the next. When nothing has changed it makes two requests: for a newer root and for the timestamp.
+// Errors wrap those of this package or of the client.
 func Refresh(ctx context.Context, o Options) (*Repository, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -65,7 +66,7 @@ func Refresh(ctx context.Context, o Options) (*Repository, error) {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
 	defer unlock()
-	if err := s.load(); err != nil { // another process may have been at work
+	if err := s.load(); err != nil { // another process may have changed it
 		return nil, err
 	}
 	r := &Repository{o: o, state: s, now: o.Now().UTC()}
@@ -77,7 +78,8 @@ func Refresh(ctx context.Context, o Options) (*Repository, error) {
 	return r, nil
 }
 
-// Newest gives a channel's newest release.
+// Newest gives a channel's newest release. Its error wraps ErrUnknown when there is no such
+// channel.
 func (r *Repository) Newest(channel string) (*Release, error) {
 	for i := range r.releases {
 		if slices.Contains(r.releases[i].Channels, channel) {
@@ -87,8 +89,8 @@ func (r *Repository) Newest(channel string) (*Release, error) {
 	return nil, fmt.Errorf("channel %.140q: %w", channel, ErrUnknown)
 }
 
-// Find gives the release of a version, of all that were ever signed; for one that is no channel's
-// newest it reads the catalog first.
+// Find gives the release of a version, among all that were ever signed. It reads the catalog unless
+// the release is some channel's newest. Its error wraps ErrUnknown when there is no such version.
 func (r *Repository) Find(ctx context.Context, version string) (*Release, error) {
 	for i := range r.releases {
 		if r.releases[i].Version == version {
@@ -104,17 +106,17 @@ func (r *Repository) Find(ctx context.Context, version string) (*Release, error)
 	return nil, fmt.Errorf("version %.140q: %w", version, ErrUnknown)
 }
 
-// readCatalog reads the catalog unless it was read. A mirror without one has an empty one.
+// readCatalog reads the catalog once. A mirror without one counts as having an empty one.
 func (r *Repository) readCatalog(ctx context.Context) error {
 	if r.catalog != nil {
 		return nil
 	}
-	if r.where == nil {
+	if r.catalogFile == nil {
 		r.catalog = &catalog{}
 		return nil
 	}
-	name := mirror.CatalogPath(r.where.ID)
-	b, err := r.o.Client.Fetch(ctx, name, *r.where, maxCatalog)
+	name := mirror.CatalogPath(r.catalogFile.ID)
+	b, err := r.o.Client.Fetch(ctx, name, *r.catalogFile, maxCatalog)
 	if err != nil {
 		return err
 	}
@@ -124,9 +126,9 @@ func (r *Repository) readCatalog(ctx context.Context) error {
 	return nil
 }
 
-// Permit refuses, with ErrDowngrade, a release that is older than the one that was installed last,
-// unless the options permit it; and in any case, with ErrWithdrawn, one that is older than an
-// installed release permits.
+// Permit refuses two kinds of releases: with ErrDowngrade those older than the one that was
+// installed last, unless the options permit them, and with ErrWithdrawn, in any case, those older
+// than an installed release permits.
 func (r *Repository) Permit(rel *Release) error {
 	rec := &r.state.record
 	switch {
@@ -140,7 +142,7 @@ func (r *Repository) Permit(rel *Release) error {
 	return nil
 }
 
-// Installed remembers, durably, that a release was installed.
+// Installed notes durably that a release was installed.
 func (r *Repository) Installed(rel *Release) error {
 	root := r.set.Root.Signed.Version
 	err := r.state.change(func(rec *record, l *learnt) {
@@ -149,7 +151,7 @@ func (r *Repository) Installed(rel *Release) error {
 			rec.Minimum, rec.MinimumSerial = rel.Minimum, rel.MinimumSerial
 			l.Release = root
 		}
-		// under which the minimum was learnt that stays, if that was earlier
+		// a minimum that stays was learnt under an earlier root, which then counts for all claims
 		l.Release = min(l.Release, root)
 	})
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
-// Roles are the names of all roles, in the order in which they vouch for each other.
+// Roles are the names of all roles, each before those that it vouches for.
 var Roles = []string{metadata.ROOT, metadata.TARGETS, metadata.SNAPSHOT, metadata.TIMESTAMP}
 
 // maxKeys is how many keys a role may have.
 const maxKeys = 16
 
-// Quorum is how many keys a role has and how many of them have to sign.
+// Quorum is how many keys a role has, and how many of them must sign.
 type Quorum struct{ Threshold, Keys int }
 
 func (q Quorum) validate(role string) error {
@@ -25,14 +25,15 @@ func (q Quorum) validate(role string) error {
 	return nil
 }
 
-// KeyInfo is one key, as [Publisher.Keys] tells of it.
+// KeyInfo describes one key for [Publisher.Keys].
 type KeyInfo struct {
 	Role string `json:"role"` // "" for a key that the root does not have any more
-	ID   string `json:"id"`   // 64 hex digits, fewer for a key that the root does not have
+	// 64 hex digits; only the first 16 for a key that the root does not have
+	ID   string `json:"id"`
 	File string `json:"file"` // of the private key; "" when it is not at hand
 }
 
-// RoleInfo is what [Publisher.Keys] tells of a role.
+// RoleInfo describes one role for [Publisher.Keys].
 type RoleInfo struct {
 	Role      string    `json:"role"`
 	Version   int64     `json:"version"` // of its metadata; 0: none
@@ -42,7 +43,7 @@ type RoleInfo struct {
 	Keys      []KeyInfo `json:"keys"`
 }
 
-// Keys tells of all roles and keys, and of key files that are of no use any more.
+// Keys describes all roles with their keys, and key files whose keys the root does not have.
 func (p *Publisher) Keys() (roles []RoleInfo, unused []KeyInfo, err error) {
 	files, err := p.ring.files()
 	if err != nil {

@@ -10,20 +10,21 @@ import (
 	"deltaup/mirror"
 )
 
-// Change is what [Publisher.Rotate] does.
+// Change says what [Publisher.Rotate] changes. The zero value changes nothing: it only signs a new
+// root.
 type Change struct {
-	Role       string         // whose keys are replaced by as many new ones; "": none
-	Revoke     string         // id of one key, or the beginning of one, that is replaced; ""
-	Quorum     Quorum         // of Role from now on; zero: as it was
-	Lifetimes  map[string]int // days, by role; those absent stay
-	Passphrase string         // of new keys
-	Work       int            // scrypt's, as a power of two; 0 is DefaultWork
+	Role       string         // the role whose keys are replaced by new ones; "": none
+	Revoke     string         // id, or its first 8 digits or more, of one key to replace; "": none
+	Quorum     Quorum         // of Role from now on; zero: as before
+	Lifetimes  map[string]int // days, by role; absent roles keep theirs
+	Passphrase string         // protects new keys
+	Work       int            // scrypt's work factor, as the exponent of two; 0 is DefaultWork
 }
 
-// Rotate publishes a new root: with new keys in place of old ones, other thresholds or other
-// lifetimes, or only signed anew. Enough keys of the old root must be at hand. What the changed
-// roles sign is signed anew first, by old and new keys where the old are at hand, so that whoever
-// reads meanwhile finds one state or the other.
+// Rotate publishes a new root: with new keys in place of old ones, with other thresholds or
+// lifetimes, or only signed anew. Enough keys of the old root must be at hand, else the error wraps
+// ErrKeys. Rotate signs first what the changed roles sign, with the new keys and with those old
+// ones that are at hand, so that readers meanwhile find either state valid.
 func (p *Publisher) Rotate(c Change) error {
 	how := InitOptions{Lifetimes: c.Lifetimes, Passphrase: c.Passphrase, Work: c.Work}
 	if c.Role == "" && c.Revoke == "" {
@@ -43,7 +44,7 @@ func (p *Publisher) Rotate(c Change) error {
 	if err != nil {
 		return err
 	}
-	// Before a key is made: without these nothing can be done.
+	// Without these keys nothing can be done, so look before making new ones.
 	if _, err := p.signers(metadata.ROOT, old); err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func copyRoot(
 	return new(metadata.Metadata[metadata.RootType]).FromBytes(b)
 }
 
-// replaceKeys removes from root the keys that are to go and adds new ones in their place.
+// replaceKeys removes from root the keys that c names and adds new ones in their place.
 func (p *Publisher) replaceKeys(root *metadata.Metadata[metadata.RootType], c Change,
 	how InitOptions) error {
 	for _, role := range Roles {
@@ -125,7 +126,7 @@ func (p *Publisher) replaceKeys(root *metadata.Metadata[metadata.RootType], c Ch
 	return nil
 }
 
-// setLifetimes notes how many days the signatures of each role hold.
+// setLifetimes notes in root for how many days the signatures of each role hold.
 func setLifetimes(root *metadata.Metadata[metadata.RootType], days map[string]int) {
 	all := map[string]any{}
 	for _, role := range Roles {
@@ -140,7 +141,7 @@ func setLifetimes(root *metadata.Metadata[metadata.RootType], days map[string]in
 	root.Signed.UnrecognizedFields[lifetimesMember] = all
 }
 
-// newRoot signs root as the next version, by its own keys and those of the newest that there is.
+// newRoot signs root as the next version, with its own keys and with those of the newest root.
 func (p *Publisher) newRoot(root *metadata.Metadata[metadata.RootType]) ([]byte, error) {
 	now := p.o.Now().UTC().Truncate(time.Second)
 	root.Signed.Version++
@@ -154,7 +155,7 @@ func (p *Publisher) newRoot(root *metadata.Metadata[metadata.RootType]) ([]byte,
 	return b, err
 }
 
-// signRoot is sign, but for that the keys of both roots must be at hand.
+// signRoot is sign for a root, and demands the keys of both roots.
 func signRoot(p *Publisher, root, old *metadata.Metadata[metadata.RootType]) ([]byte, error) {
 	if _, err := p.signers(metadata.ROOT, old); err != nil {
 		return nil, err

@@ -12,8 +12,8 @@ import (
 	"deltaup/mirror"
 )
 
-// DefaultLifetimes is how many days the signatures of each role hold when a publisher says nothing
-// else.
+// DefaultLifetimes is for how many days the signatures of each role hold unless a publisher says
+// otherwise.
 var DefaultLifetimes = map[string]int{
 	metadata.ROOT:      730,
 	metadata.TARGETS:   365,
@@ -21,15 +21,15 @@ var DefaultLifetimes = map[string]int{
 	metadata.TIMESTAMP: 14,
 }
 
-// maxLifetime is how many days signatures may hold at most.
+// maxLifetime is for how many days signatures may hold at most.
 const maxLifetime = 36500
 
-// lifetime is how long a role's signatures hold, as the root says.
+// lifetime is for how long a role's signatures hold, as the root says.
 func lifetime(root *metadata.RootType, role string) time.Duration {
 	days := DefaultLifetimes[role]
 	if all, ok := root.UnrecognizedFields[lifetimesMember].(map[string]any); ok {
 		switch n := all[role].(type) {
-		case float64: // as it was read
+		case float64: // encoding/json reads numbers as float64
 			if n >= 1 && n <= maxLifetime {
 				days = int(n)
 			}
@@ -40,9 +40,9 @@ func lifetime(root *metadata.RootType, role string) time.Duration {
 	return time.Duration(days) * 24 * time.Hour
 }
 
-// Refresh says again that nothing newer exists: it signs the timestamp anew, and the snapshot once
-// half of its life is over, or when it would hold for longer than it should. So long as the
-// snapshot stays, a target that polls reads the timestamp alone.
+// Refresh says again that nothing newer exists. It signs the timestamp anew. It signs the snapshot
+// anew once half of its lifetime is over, or when it holds for longer than it should. As long as
+// the snapshot stays the same, a target that polls reads the timestamp alone.
 func (p *Publisher) Refresh() error {
 	if p.timestamp.Signed.Version == 0 {
 		return fmt.Errorf("%s: %w", mirror.TimestampPath, ErrUnsigned)
@@ -53,18 +53,19 @@ func (p *Publisher) Refresh() error {
 	return p.seal(false)
 }
 
-// seal signs and writes what has to be, the timestamp last. With targets set they have changed.
+// seal signs and writes the files that have changed or that expire soon, the timestamp last.
+// targets says that the targets have changed.
 func (p *Publisher) seal(targets bool) error { return p.sealFor(targets, p.root()) }
 
-// sealFor signs so that each of the roots finds enough signatures of its own keys, as far as their
-// keys are at hand; those of the last must be.
+// sealFor is seal for readers with any of the roots: it signs with the keys of each root. The keys
+// of the last root must be at hand; those of the others may be lost.
 func (p *Publisher) sealFor(targets bool, roots ...*metadata.Metadata[metadata.RootType]) error {
 	now := p.o.Now().UTC().Truncate(time.Second)
 	newest := roots[len(roots)-1]
 	expires := func(role string) time.Time { return now.Add(lifetime(&newest.Signed, role)) }
 	left, whole := p.snapshot.Signed.Expires.Sub(now), lifetime(&newest.Signed, metadata.SNAPSHOT)
 	snapshot := targets || newest.VerifyDelegate(metadata.SNAPSHOT, p.snapshot) != nil ||
-		// more than it should: signed by a clock that was ahead
+		// longer than it should: the clock was ahead when it was signed
 		left < whole/2 || left > whole+clockSkew
 	if newest.VerifyDelegate(metadata.TARGETS, p.targets) != nil {
 		targets, snapshot = true, true
@@ -103,8 +104,8 @@ func (p *Publisher) sealFor(targets bool, roots ...*metadata.Metadata[metadata.R
 	return p.write(mirror.TimestampPath, b)
 }
 
-// sign signs m anew with the role's keys of all roots, encodes it, and makes sure that a target
-// will read it.
+// sign signs m anew with the role's keys of all roots and encodes it. It reads the result back as a
+// target will.
 func sign[T metadata.Roles](p *Publisher, role string, m *metadata.Metadata[T],
 	roots []*metadata.Metadata[metadata.RootType]) ([]byte, error) {
 	m.ClearSignatures()
@@ -112,7 +113,7 @@ func sign[T metadata.Roles](p *Publisher, role string, m *metadata.Metadata[T],
 	for i, root := range roots {
 		signers, err := p.signers(role, root)
 		if i < len(roots)-1 && errors.Is(err, ErrKeys) {
-			continue // lost keys; targets that still have the old root find their way all the same
+			continue // lost keys; targets with the old root first follow to the new one
 		}
 		if err != nil {
 			return nil, err
@@ -144,7 +145,8 @@ func sign[T metadata.Roles](p *Publisher, role string, m *metadata.Metadata[T],
 	return b, nil
 }
 
-// signers opens as many of a role's keys as its threshold demands.
+// signers opens as many of a role's keys as its threshold demands, by id. Its error wraps ErrKeys
+// when fewer are at hand.
 func (p *Publisher) signers(role string,
 	root *metadata.Metadata[metadata.RootType]) (map[string]signature.Signer, error) {
 	r := root.Signed.Roles[role]
@@ -169,7 +171,7 @@ func (p *Publisher) signers(role string,
 	return signers, nil
 }
 
-// write puts a file of the mirror in place, durably.
+// write replaces a file of the mirror durably.
 func (p *Publisher) write(name string, b []byte) error {
 	return writeFile(p.path("tmp"), p.path(name), b)
 }

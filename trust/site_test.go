@@ -12,7 +12,7 @@ import (
 	"deltaup/trust"
 )
 
-// epoch is when the tests' publishers begin.
+// epoch is the time at which the tests' publishers begin.
 var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const passphrase = "correct horse"
@@ -22,13 +22,13 @@ func passphrases(string) ([]string, error) { return []string{passphrase}, nil }
 // site is a publisher with a mirror.
 type site struct {
 	t    testing.TB
-	dir  string // the mirror
+	dir  string // the mirror's folder
 	keys string
 	now  time.Time
 
-	anyClock bool // sign by whatever now says
+	anyClock bool // sign by whatever clock
 
-	image string // what an image's content begins with
+	image string // the beginning of each image's content
 }
 
 // newSite makes keys and an empty signed mirror.
@@ -54,7 +54,7 @@ func (s *site) open() *trust.Publisher {
 	return p
 }
 
-// publish publishes a version, whose content its name decides, and signs it.
+// publish publishes and signs a version. The version's name decides its content.
 func (s *site) publish(version, channel string, info trust.Info) {
 	s.t.Helper()
 	if err := s.tryPublish(version, channel, info); err != nil {
@@ -95,7 +95,7 @@ func (s *site) must(err error) {
 	}
 }
 
-// root gives the newest root, as targets get it.
+// root gives the newest root, in the form that targets read.
 func (s *site) root() []byte {
 	s.t.Helper()
 	b, err := os.ReadFile(filepath.Join(s.keys, "root.json"))
@@ -117,7 +117,7 @@ func (s *site) newTarget() *target {
 	return m
 }
 
-// reads makes a machine ask another mirror, a folder or a URL.
+// reads makes a machine ask other mirrors, each a folder or a URL.
 func (m *target) reads(where ...string) {
 	m.t.Helper()
 	c, err := mirror.NewClient(where, mirror.ClientOptions{Retries: -1, Timeout: 2 * time.Second})
@@ -143,7 +143,7 @@ func (m *target) newest() string {
 	return rel.Version
 }
 
-// wants refreshes and demands a version.
+// wants refreshes and demands that stable points to a version.
 func (m *target) wants(version string) {
 	m.t.Helper()
 	if got := m.newest(); got != version {
@@ -162,7 +162,7 @@ func copyTree(t testing.TB, to, from string) {
 	}
 }
 
-// copyOf gives a copy of a mirror.
+// copyOf copies the mirror and gives the copy's folder.
 func (s *site) copyOf() string {
 	s.t.Helper()
 	dir := filepath.Join(s.t.TempDir(), "copy")

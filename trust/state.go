@@ -29,25 +29,26 @@ const recordFormat = 1
 
 const maxRecord = 64 << 10 // bytes
 
-// record is what a target remembers beside signed metadata.
+// record is what a target remembers besides signed metadata.
 type record struct {
 	Format int   `json:"format"`         // 1
 	Root   int64 `json:"root,omitempty"` // version of the newest root; 0: none
 	claims
-	Insecure *time.Time `json:"insecure,omitempty"` // when a release was last pulled unverified
+	Insecure *time.Time `json:"insecure,omitempty"` // when a release was last pulled without verification
 }
 
-// claims is what a target remembers of the releases that it installed, as they were signed then. A
-// serial may be one that no release can have any more: earlier versions of this program knew no
-// bound.
+// claims is what a target remembers of the releases that it installed, as they were signed then.
+// Serials may exceed maxNumber: earlier versions of this program knew no bound.
 type claims struct {
-	Installed     string `json:"installed,omitempty"` // version of the signed release that was installed last
-	Serial        int64  `json:"installed_serial,omitempty"`
-	MinimumSerial int64  `json:"minimum_serial,omitempty"` // the highest that an installed release asked for
-	Minimum       string `json:"minimum,omitempty"`        // its version
+	// version of the release that was installed last
+	Installed string `json:"installed,omitempty"`
+	Serial    int64  `json:"installed_serial,omitempty"`
+	// the highest that an installed release demanded
+	MinimumSerial int64  `json:"minimum_serial,omitempty"`
+	Minimum       string `json:"minimum,omitempty"` // the version with that serial
 }
 
-// state is the open folder. Its methods are for one goroutine.
+// state is the open folder. One goroutine uses it.
 type state struct {
 	dir    string
 	record record
@@ -63,8 +64,7 @@ func openState(base string) (*state, error) {
 	return s, s.load()
 }
 
-// load reads the record, and under which roots it was learnt, anew: another process may have
-// changed it.
+// load reads state.json and learnt.json anew, since another process may have changed them.
 func (s *state) load() error {
 	r, err := readRecord(s.dir)
 	if err != nil {
@@ -95,7 +95,7 @@ func readRecord(dir string) (*record, error) {
 	return &r, nil
 }
 
-// save makes the record durable.
+// save writes the record durably.
 func (s *state) save() error {
 	b, err := json.MarshalIndent(&s.record, "", "  ")
 	if err != nil {
@@ -110,7 +110,7 @@ func (s *state) tmp() string { return filepath.Join(s.dir, "tmp") }
 
 func (s *state) write(name string, b []byte) error { return writeFile(s.tmp(), s.path(name), b) }
 
-// read gives a kept file, nil when there is none.
+// read gives the bytes of a kept file, or nil when there is none.
 func (s *state) read(name string, limit int64) ([]byte, error) {
 	b, err := readSmall(s.path(name), limit)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -121,8 +121,8 @@ func (s *state) read(name string, limit int64) ([]byte, error) {
 
 func rootName(version int64) string { return fmt.Sprintf("%d.root.json", version) }
 
-// lock keeps other processes from the folder until unlock; it waits for them. They hold it for as
-// long as a few small files take.
+// lock waits for other processes and keeps them from the folder until unlock. Each holds the lock
+// only while it reads and writes a few small files.
 func (s *state) lock() (unlock func(), err error) {
 	f, err := os.OpenFile(s.path("lock"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -144,7 +144,7 @@ func (s *state) lock() (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// change changes the record, and under which root it was learnt, under the lock.
+// change loads the record and learnt, has fn change them, and saves both, all under the lock.
 func (s *state) change(fn func(*record, *learnt)) error {
 	unlock, err := s.lock()
 	if err != nil {
@@ -161,8 +161,8 @@ func (s *state) change(fn func(*record, *learnt)) error {
 	return s.saveLearnt()
 }
 
-// MarkInsecure remembers in a target's state folder that a release is pulled without being
-// verified.
+// MarkInsecure notes in a target's state folder, base, that a release is pulled without
+// verification.
 func MarkInsecure(base string, now time.Time) error {
 	s, err := openState(base)
 	if err == nil {
@@ -175,18 +175,20 @@ func MarkInsecure(base string, now time.Time) error {
 	return nil
 }
 
-// Status is what a target's state folder tells about trust.
+// Status is what a target's state folder says about trust.
 type Status struct {
-	Root      int64      `json:"root"`                // version of the trusted root; 0: none
-	Signed    *time.Time `json:"signed,omitempty"`    // the newest signed time that was trusted, which is the clock's floor
-	Expires   *time.Time `json:"expires,omitempty"`   // when the newest timestamp does
-	Installed string     `json:"installed,omitempty"` // the signed version that was installed last
+	Root int64 `json:"root"` // version of the trusted root; 0: none
+	// when the root or the timestamp was signed, whichever is later
+	Signed    *time.Time `json:"signed,omitempty"`
+	Expires   *time.Time `json:"expires,omitempty"`   // when the newest timestamp expires
+	Installed string     `json:"installed,omitempty"` // the version that was installed last
 	Minimum   string     `json:"minimum,omitempty"`   // the oldest version that may be installed
-	Insecure  *time.Time `json:"insecure,omitempty"`  // when a release was last pulled unverified; nil: never
+	// when a release was last pulled without verification; nil: never
+	Insecure *time.Time `json:"insecure,omitempty"`
 }
 
-// ReadStatus reads what a target's state folder tells about trust. It changes nothing, and a folder
-// that is not there is an empty one.
+// ReadStatus reads what a target's state folder says about trust. It changes nothing. A missing
+// folder counts as empty.
 func ReadStatus(base string) (Status, error) {
 	dir := filepath.Join(base, stateDir)
 	r, err := readRecord(dir)

@@ -27,8 +27,8 @@ type (
 	targets   = metadata.TargetsType
 )
 
-// thief is somebody with all online keys of a site, as they are now, and a copy of its mirror that
-// machines are made to read.
+// thief has all online keys of a site, as they are now, and a copy of its mirror, which machines
+// are made to read.
 func (s *site) thief() *site {
 	s.t.Helper()
 	keys := filepath.Join(s.t.TempDir(), "stolen")
@@ -36,7 +36,7 @@ func (s *site) thief() *site {
 	return &site{t: s.t, dir: s.copyOf(), keys: keys, now: s.now, anyClock: true, image: "evil "}
 }
 
-// numbers are what a thief writes where a publisher counts; 0 leaves what is there.
+// numbers replace those that a publisher counts up; 0 leaves a number as it is.
 type numbers struct {
 	serial                       int64 // of the newest release
 	minimum                      string
@@ -44,7 +44,7 @@ type numbers struct {
 	targets, snapshot, timestamp int64 // versions
 }
 
-// signs changes what the mirror's metadata say to these numbers, and signs all of it.
+// signs puts these numbers into the mirror's metadata and signs it.
 func (s *site) signs(n numbers) {
 	s.t.Helper()
 	ts := read[timestamp](s, mirror.TimestampPath)
@@ -65,11 +65,11 @@ func (s *site) signs(n numbers) {
 		s.must(err)
 		*file.Custom = b
 	}
-	s.sealed(ts, snap, tg, n)
+	s.signAll(ts, snap, tg, n)
 }
 
-// sealed signs all three with these versions.
-func (s *site) sealed(ts *metadata.Metadata[timestamp], snap *metadata.Metadata[snapshot], tg *metadata.Metadata[targets], n numbers) {
+// signAll signs the three with the versions in n.
+func (s *site) signAll(ts *metadata.Metadata[timestamp], snap *metadata.Metadata[snapshot], tg *metadata.Metadata[targets], n numbers) {
 	s.t.Helper()
 	next := func(version *int64, to int64) int64 {
 		if *version++; to != 0 {
@@ -94,7 +94,7 @@ func (s *site) forgeTimestamp(change func(*timestamp)) {
 	sign(s, metadata.TIMESTAMP, mirror.TimestampPath, ts, ts.Signed.Version)
 }
 
-// read is a file of the mirror.
+// read gives a file of the mirror.
 func (s *site) read(name string) string {
 	s.t.Helper()
 	b, err := os.ReadFile(filepath.Join(s.dir, filepath.FromSlash(name)))
@@ -109,8 +109,8 @@ func read[T metadata.Roles](s *site, name string) *metadata.Metadata[T] {
 	return m
 }
 
-// sign signs metadata with the keys of a role and puts it on the mirror. It gives how other
-// metadata has to name it.
+// sign signs metadata with the keys of a role and writes it to the mirror. It returns the
+// description by which other metadata names it.
 func sign[T metadata.Roles](s *site, role, name string, m *metadata.Metadata[T], version int64) *metadata.MetaFiles {
 	s.t.Helper()
 	m.ClearSignatures()
@@ -157,8 +157,8 @@ func private(t testing.TB, path string) ed25519.PrivateKey {
 	return key.(ed25519.PrivateKey)
 }
 
-// catalogs gives the last release of the catalog a serial, and signs that.
-func (s *site) catalogs(serial int64) {
+// signSerial gives the last release of the catalog a serial and signs the catalog.
+func (s *site) signSerial(serial int64) {
 	s.t.Helper()
 	ts := read[timestamp](s, mirror.TimestampPath)
 	snap := read[snapshot](s, mirror.MetadataPath(metadata.SNAPSHOT, ts.Signed.Meta["snapshot.json"].Version))
@@ -182,5 +182,5 @@ func (s *site) catalogs(serial int64) {
 	delete(tg.Signed.Targets, old)
 	tg.Signed.Targets[name] = &metadata.TargetFiles{Length: object.Size, Hashes: metadata.Hashes{"sha256": sum[:]}, Custom: &raw}
 	tg.Signed.UnrecognizedFields["x-catalog"] = name
-	s.sealed(ts, snap, tg, numbers{})
+	s.signAll(ts, snap, tg, numbers{})
 }

@@ -20,7 +20,7 @@ func TestFollow(t *testing.T) {
 		t.Errorf("a mirror without releases: %v", err)
 	}
 	s.publish("1", "stable", trust.Info{KernelArguments: "quiet", Notes: "first"})
-	m.o.Root = nil // it knows by now
+	m.o.Root = nil // the state folder has a root by now
 	m.wants("1")
 	s.publish("2", "testing", trust.Info{})
 	m.wants("1")
@@ -135,7 +135,7 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// TestLostKeys replaces keys whose private halves are gone.
+// TestLostKeys replaces keys whose private halves are lost.
 func TestLostKeys(t *testing.T) {
 	s := newSite(t, map[string]trust.Quorum{"root": {Threshold: 1, Keys: 2}})
 	s.publish("1", "stable", trust.Info{})
@@ -163,8 +163,8 @@ func TestWrongPassphrase(t *testing.T) {
 	}
 }
 
-// TestSignedOnce refuses to sign a version with other bytes, though its release file is gone, and
-// to make keys anew.
+// TestSignedOnce demands that a publisher refuses to sign a version with other bytes, though its
+// release file is gone, and to make keys anew.
 func TestSignedOnce(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -179,7 +179,8 @@ func TestSignedOnce(t *testing.T) {
 	}
 }
 
-// TestPublisherBelievesItsKeys refuses to sign on top of what somebody else put on the mirror.
+// TestPublisherBelievesItsKeys demands that a publisher refuses to sign on top of what somebody
+// else put on the mirror.
 func TestPublisherBelievesItsKeys(t *testing.T) {
 	s, other := newSite(t, nil), newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -203,7 +204,8 @@ func TestPublisherBelievesItsKeys(t *testing.T) {
 	}
 }
 
-// TestOtherRoot refuses another publisher's root, and takes a newer one of the owner's.
+// TestOtherRoot demands that a target refuses another publisher's root, and takes a newer root of
+// its own publisher.
 func TestOtherRoot(t *testing.T) {
 	s, other := newSite(t, nil), newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -226,7 +228,7 @@ func TestOtherRoot(t *testing.T) {
 	}
 }
 
-// TestInsecure is remembered for ever.
+// TestInsecure demands that a target remembers an unverified pull for ever.
 func TestInsecure(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
