@@ -29,7 +29,7 @@ func newReporter(env *Env, o *pullOptions) reporter {
 	case o.quiet:
 		return quietReporter{}
 	case isTerminal(env.Stdout):
-		return newBarReporter(env, env.Stdout)
+		return newTerminalReporter(env)
 	}
 	return newTextReporter(env)
 }
@@ -169,6 +169,9 @@ func (t *textReporter) event(e apply.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e.Warning != "" {
+		if t.line.terminal != nil {
+			t.line.clear() // most likely the same screen
+		}
 		warn(t.err, e.Warning)
 		return
 	}

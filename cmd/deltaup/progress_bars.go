@@ -1,3 +1,5 @@
+//go:build !target
+
 package main
 
 import (
@@ -23,7 +25,9 @@ type barReporter struct {
 	names    map[string]int      // how many bars had a name
 }
 
-func newBarReporter(env *Env, terminal io.Writer) *barReporter {
+// newTerminalReporter is for people who look on.
+func newTerminalReporter(env *Env) reporter {
+	terminal := env.Stdout
 	b := &barReporter{
 		terminal: terminal,
 		progress: mpb.New(mpb.WithOutput(terminal), mpb.WithWidth(60)),
