@@ -12,6 +12,7 @@
 package counted
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -126,12 +127,10 @@ func (s State) Next() string {
 	if s.Pending() && s.Tries > 0 && !s.IsBad(s.Trial) {
 		return s.Trial
 	}
-	if s.Active != "" && s.IsBad(s.Active) {
-		if other := s.otherGood(s.Active); other != "" {
-			return other
-		}
+	if s.Active == "" || !s.IsBad(s.Active) {
+		return s.Active
 	}
-	return s.Active
+	return cmp.Or(s.otherGood(s.Active), s.Slots[0]) // when all are bad, whatever loads
 }
 
 // otherGood is the first slot beside slot that is neither bad nor the one of a trial, or "".
