@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"syscall"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -16,7 +17,6 @@ import (
 	"deltaup/internal/plainfile"
 	"deltaup/mirror"
 	"deltaup/mkimage"
-	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/squashfs"
 	"deltaup/slotboot"
 	"deltaup/slotboot/config"
@@ -25,9 +25,6 @@ import (
 	"deltaup/slotboot/machine"
 	"deltaup/trust"
 )
-
-// errKind is what inspect says of a file that is none of deltaup's.
-var errKind = errors.New("neither an image nor a recipe, pack or index")
 
 // usageError is a wrong command line.
 type usageError struct{ err error }
@@ -49,7 +46,9 @@ const (
 )
 
 // outcomes is looked through in order; the first that matches wins.
-var outcomes = []outcome{
+var outcomes = slices.Concat(ourOutcomes, publisherOutcomes, systemOutcomes)
+
+var ourOutcomes = []outcome{
 	{is: context.Canceled, cause: "interrupted"},
 	{is: syscall.EMFILE, cause: "too-many-files", hint: "ulimit -n permits too few; 64 suffice"},
 	{
@@ -166,14 +165,11 @@ var outcomes = []outcome{
 	{is: squashfs.ErrCorrupt, cause: "damaged-input"},
 	{is: squashfs.ErrUnsupported, cause: "unsupported-input"},
 	{is: chunkstore.ErrCorrupt, cause: "damaged-input"},
-	{is: rootfs.ErrOffset, cause: "usage"},
-	{is: rootfs.ErrKind, cause: "unsupported-input"},
-	{is: rootfs.ErrMalformed, cause: "damaged-input"},
-	{is: rootfs.ErrTooLarge, cause: "too-large", hint: "--exclude leaves things out"},
-	{is: rootfs.ErrContainer, cause: "container",
-		hint: "skopeo and umoci, undocker, or docker create and docker export give the root file system; --container-files takes the files as they are"},
 	{is: mkimage.ErrContent, cause: "input-changed", hint: "it may have changed while it was read"},
-	{is: errKind, cause: "unsupported-input"},
+}
+
+// systemOutcomes are of errors that no package of ours has a name for.
+var systemOutcomes = []outcome{
 	{is: plainfile.ErrKind, cause: "unsupported-input"},
 	{is: fs.ErrNotExist, cause: "no-file"},
 }

@@ -2,7 +2,13 @@
 
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"deltaup/mkimage/rootfs"
+)
 
 // publisherCommands are those that only publishers and operators have, in the order of an image's
 // journey. The build for targets (-tags target) goes without them and without what they alone need.
@@ -17,4 +23,24 @@ func publisherCommands(env *Env) []*cobra.Command {
 		newDiffCommand(env),
 		newInspectCommand(env),
 	}
+}
+
+// traceReaders are the commands for traces that were recorded: an image is laid out elsewhere than
+// where it boots.
+func traceReaders(env *Env) []*cobra.Command {
+	return []*cobra.Command{newTraceMergeCommand(env), newTraceShowCommand(env)}
+}
+
+// errKind is what inspect says of a file that is none of deltaup's.
+var errKind = errors.New("neither an image nor a recipe, pack or index")
+
+// publisherOutcomes are of errors that only the commands above make.
+var publisherOutcomes = []outcome{
+	{is: rootfs.ErrOffset, cause: "usage"},
+	{is: rootfs.ErrKind, cause: "unsupported-input"},
+	{is: rootfs.ErrMalformed, cause: "damaged-input"},
+	{is: rootfs.ErrTooLarge, cause: "too-large", hint: "--exclude leaves things out"},
+	{is: rootfs.ErrContainer, cause: "container",
+		hint: "skopeo and umoci, undocker, or docker create and docker export give the root file system; --container-files takes the files as they are"},
+	{is: errKind, cause: "unsupported-input"},
 }
