@@ -8,34 +8,33 @@ type Line struct {
 	RTT  time.Duration // one round trip; 0: not known
 }
 
-// DefaultLine stands in for what is not known of a line.
+// DefaultLine stands in for the properties of a line that are not known.
 var DefaultLine = Line{Rate: 1e6, RTT: 50 * time.Millisecond}
 
-// CPU is how fast a machine works, each kind of [Work] in bytes per second with all its
-// processors; 0: not known.
+// CPU is how fast a machine does each kind of [Work], in bytes per second, with all its processors;
+// 0: not known.
 type CPU struct {
 	Compress, Decode, Patch, Write, Scan float64
 }
 
-// DefaultCPU stands in for what is not known of a machine: a small one.
+// DefaultCPU stands in for the speeds that are not known. It is a small machine.
 var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 600e6, Scan: 800e6}
 
-// DefaultParallel is how many requests are under way at once when nobody says otherwise: enough
-// that many small ranges do not wait for each other on a fast line with a long round trip, few
-// enough for any server.
+// DefaultParallel is how many requests are under way at once by default. It suffices to fill a fast
+// line with a long round trip by small ranges, and is few enough for any server.
 const DefaultParallel = 8
 
 const (
 	defaultMaxRange = 8 << 20
 
-	// What a request may be worth in bytes: below, headers weigh more than the
-	// gap; above, a wrong idea of the line would fetch too much of nothing.
+	// Bounds of RequestCost. A gap below the lower one costs less than a request's headers. The
+	// upper one limits what a wrong estimate of the line makes a target fetch in vain.
 	minRequestCost = 4 << 10
 	maxRequestCost = 256 << 10
 )
 
-// RequestCost is how many bytes the line carries in the time that one more request takes: a
-// gap between two pieces is fetched along when it is no longer than that.
+// RequestCost is how many bytes the line carries in the time that one more request takes. A plan
+// fetches a gap between two pieces along with them when the gap is no longer than that.
 func (l Line) RequestCost() int64 {
 	l = l.orDefault()
 	return int64(min(max(l.Rate*l.RTT.Seconds(), minRequestCost), maxRequestCost))
@@ -49,40 +48,42 @@ func (l Line) orDefault() Line {
 	return l
 }
 
-// time is how long it takes to fetch so much in so many requests, of which the first
-// follow each other and the others are under way parallel at once.
+// time is how long it takes to fetch a number of bytes in first requests, one after another, and
+// then others requests, of which up to parallel are under way at once.
 func (l Line) time(bytes int64, first, others, parallel int) time.Duration {
 	l = l.orDefault()
 	trips := first + (others+parallel-1)/parallel
 	return time.Duration(trips)*l.RTT + seconds(bytes, l.Rate)
 }
 
-// time is how long the work takes once all is fetched. Contents are read, patched and compressed
-// one after another, and compressing goes on beside the rest as far as a few blocks on their way
-// permit.
+// time is how long the work takes when everything is fetched. Reading, patching and compressing
+// follow each other for each content. Compressing overlaps with the rest only as far as the few
+// blocks in the queue permit.
 func (c CPU) time(w Work) time.Duration {
 	compress := seconds(w.Compress, known(c.Compress, DefaultCPU.Compress))
 	feed := seconds(w.Decode, known(c.Decode, DefaultCPU.Decode)) + seconds(w.Patch,
 		known(c.Patch, DefaultCPU.Patch))
-	beside := time.Duration(besideShare * float64(min(compress, feed)))
-	return compress + feed - beside + seconds(w.Write, known(c.Write, DefaultCPU.Write)) + seconds(
+	overlap := time.Duration(overlapShare * float64(min(compress, feed)))
+	return compress + feed - overlap + seconds(w.Write, known(c.Write, DefaultCPU.Write)) + seconds(
 		w.Scan,
 		known(c.Scan, DefaultCPU.Scan),
 	)
 }
 
-// early is how much of the work is done in the time for which it goes on beside fetching.
-func (c CPU) early(w Work, beside time.Duration) time.Duration {
+// early is how much of the work is done by the end of fetching, when the image is written for
+// overlap of that time.
+func (c CPU) early(w Work, overlap time.Duration) time.Duration {
 	return time.Duration(
-		earlyShare * float64(min(seconds(w.Write, known(c.Write, DefaultCPU.Write)), beside)),
+		earlyShare * float64(min(seconds(w.Write, known(c.Write, DefaultCPU.Write)), overlap)),
 	)
 }
 
-// earlyShare is how much of what is written beside fetching is done when that ends, measured.
+// earlyShare is the part of the time of writing that an overlap with fetching saves, as measured.
 const earlyShare = 0.75
 
-// besideShare is how much of the shorter of two kinds of work is done beside the other, measured.
-const besideShare = 0.4
+// overlapShare is the part of the shorter of two kinds of work that overlaps with the longer, as
+// measured.
+const overlapShare = 0.4
 
 func known(rate, otherwise float64) float64 {
 	if rate > 0 {

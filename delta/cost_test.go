@@ -15,8 +15,7 @@ func TestTime(t *testing.T) {
 		CPU:      CPU{Compress: 100, Decode: 100, Patch: 50, Write: 1000},
 		Parallel: 4,
 	})
-	// Two rounds of requests, 5000 bytes, and the work, of which 0.4 times 3 s are beside the
-	// other.
+	// Two round trips, 5000 bytes, and the work, of which 0.4 times 3 s overlap.
 	if want := (2+10+3+2+2+1)*time.Second - 1200*time.Millisecond; err != nil || p.Time != want {
 		t.Errorf("%v, want %v (%v)", p.Time, want, err)
 	}

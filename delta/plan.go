@@ -12,11 +12,12 @@ import (
 	"deltaup/internal/human"
 )
 
-// NewPlan decides how to get the image and what to fetch. Of the ways that take no more bytes
-// than the whole image it takes the quickest, or with ForBytes the one of the
-// fewest bytes; of equals the one that comes first in need.Ways.
+// NewPlan decides by which way to get the image and what to fetch. It considers the ways that take
+// no more bytes than the whole image. Of these it chooses the quickest, or with ForBytes the one
+// with the fewest bytes, and of equals the first in need.Ways.
 //
-// Errors wrap ErrNoRoute, or chunkstore.ErrCorrupt for places that nothing of that size can have.
+// Errors wrap ErrNoRoute, or chunkstore.ErrCorrupt for a location where nothing of that size can
+// lie.
 func NewPlan(need Need, have Have, o Options) (*Plan, error) {
 	if o.MaxRange <= 0 {
 		o.MaxRange = defaultMaxRange
@@ -61,7 +62,7 @@ func NewPlan(need Need, have Have, o Options) (*Plan, error) {
 	return best, nil
 }
 
-// plan makes the plan of one way, its time left out.
+// plan makes the plan of one way, without its time.
 func (b *builder) plan(w Way, need Need) (*Plan, error) {
 	p := &Plan{Route: w.Route, Exact: w.MetaRequests == 0}
 	if !p.Exact {
@@ -78,7 +79,7 @@ func (b *builder) plan(w Way, need Need) (*Plan, error) {
 	return p, b.pieces(p, slices.Concat(w.Pieces, need.Pieces), w.Chunks, need.Other)
 }
 
-// wholeBytes is what the whole image takes.
+// wholeBytes is how many bytes RouteWhole takes.
 func wholeBytes(plans []*Plan) int64 {
 	for _, p := range plans {
 		if p != nil && p.Route == RouteWhole {
@@ -106,7 +107,7 @@ func compare(p, q *Plan, o Optimize) int {
 	return cmp.Or(cmp.Compare(p.Time, q.Time), cmp.Compare(p.Bytes, q.Bytes))
 }
 
-// judge says what became of a way.
+// judge describes the way w, whose plan is p, beside the best plan.
 func judge(w Way, p, best *Plan, limit int64, o Optimize) Alternative {
 	if p == nil {
 		return Alternative{Route: w.Route, Why: w.Closed}
@@ -136,7 +137,7 @@ func judge(w Way, p, best *Plan, limit int64, o Optimize) Alternative {
 	return a
 }
 
-// roughly gives a duration as precisely as an estimate deserves.
+// roughly rounds a duration as an estimate deserves.
 func roughly(d time.Duration) time.Duration {
 	switch {
 	case d < 10*time.Millisecond:
@@ -147,7 +148,7 @@ func roughly(d time.Duration) time.Duration {
 	return d.Round(time.Second)
 }
 
-// add enters finished ranges.
+// add appends ranges and counts them.
 func (p *Plan) add(ranges []Range) {
 	for _, r := range ranges {
 		p.Bytes += r.Skip + r.Length
@@ -156,8 +157,8 @@ func (p *Plan) add(ranges []Range) {
 	p.Ranges = append(p.Ranges, ranges...)
 }
 
-// checkLocation refuses what no frame can be: a frame is a tag byte and at most the chunk's
-// plain bytes. It bounds what a wrong index can make a target fetch.
+// checkLocation refuses a location that c's frame cannot have: a frame is a tag byte and at most
+// c.Size bytes. It bounds what a wrong index can make a target fetch.
 func checkLocation(c chunkstore.Chunk, at chunkstore.Location) error {
 	if c.IsHole() || at.Offset < 0 || at.Length <= 0 || at.Length > c.Size+1 ||
 		at.Offset > math.MaxInt64-at.Length {

@@ -27,7 +27,7 @@ func id(kind byte, n int) (id chunkstore.ID) {
 	return id
 }
 
-// list lays chunks of these stored lengths out in pack 0, each behind a gap.
+// list lays out chunks of these stored lengths in pack 0, each after a gap.
 func list(lengths, gaps []int64) List {
 	var l List
 	var at int64
@@ -40,10 +40,10 @@ func list(lengths, gaps []int64) List {
 	return l
 }
 
-// chunkNeed is a release that comes by chunks only.
+// chunkNeed is a release that only chunks lead to.
 func chunkNeed(l List) Need { return Need{Ways: []Way{{Route: RouteChunks, Chunks: l}}} }
 
-// wholeWay is the finished image.
+// wholeWay is the way of the finished image.
 func wholeWay(size int64) Way {
 	return Way{Route: RouteWhole, Pieces: []Piece{{File{ImageFile, id('i', 0)}, Extent{0, size}}}}
 }
@@ -56,7 +56,7 @@ func offsets(p *Plan) (out [][2]int64) {
 }
 
 func TestRanges(t *testing.T) {
-	line := Line{Rate: 1e6, RTT: 10 * time.Millisecond} // a request is worth 10,000 bytes
+	line := Line{Rate: 1e6, RTT: 10 * time.Millisecond} // a request costs 10,000 bytes
 	tests := []struct {
 		name          string
 		lengths, gaps []int64
@@ -94,7 +94,7 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-// TestSets plans a set's groups beside the chunks that the set leaves out.
+// TestSets plans a patch set's groups beside the chunks that the patch set leaves out.
 func TestSets(t *testing.T) {
 	set := File{SetFile, id('s', 0)}
 	way := Way{Route: RoutePatch, Chunks: list([]int64{100}, []int64{7}), Pieces: []Piece{
@@ -164,7 +164,7 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-// TestBytesOnDisk: what an earlier run left decides for the route that it was fetched for.
+// TestBytesOnDisk demands that what an earlier run left on disk favours its route.
 func TestBytesOnDisk(t *testing.T) {
 	chunks := list([]int64{1000, 1000}, []int64{0, 0})
 	need := Need{Ways: []Way{{Route: RouteChunks, Chunks: chunks}, wholeWay(1500)}}

@@ -9,8 +9,8 @@ import (
 	"deltaup/chunkstore"
 )
 
-// TestProperties draws needs and haves at random and checks what every plan must keep to, byte by
-// byte.
+// TestProperties draws needs and haves at random and checks, byte by byte, what holds for every
+// plan.
 func TestProperties(t *testing.T) {
 	for seed := range uint64(2000) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -34,7 +34,7 @@ func TestProperties(t *testing.T) {
 	}
 }
 
-// randomChunks lays chunks out in packs, which they share with those of other lists.
+// randomChunks lays out chunks in packs, which they share with the chunks of other lists.
 func randomChunks(rnd *rand.Rand, from, n int, ends []int64, have target) (l List) {
 	for i := range n {
 		file := rnd.IntN(len(ends))
@@ -90,7 +90,7 @@ func randomCase(rnd *rand.Rand) (Need, target) {
 	return need, have
 }
 
-// checkChoice checks that no other way is better, each planned alone.
+// checkChoice plans each way alone and checks that none is better.
 func checkChoice(t *testing.T, seed uint64, need Need, have target, o Options, p *Plan) {
 	t.Helper()
 	alone := map[Route]*Plan{}
@@ -129,7 +129,8 @@ func checkChoice(t *testing.T, seed uint64, need Need, have target, o Options, p
 func checkPlan(t *testing.T, seed uint64, need Need, have target, o Options, p *Plan) {
 	t.Helper()
 	way := need.Ways[slices.IndexFunc(need.Ways, func(w Way) bool { return w.Route == p.Route })]
-	wanted := map[chunkstore.ID]map[int64]bool{} // file -> bytes that must be fetched
+	// by file: offsets of the bytes that must be fetched
+	wanted := map[chunkstore.ID]map[int64]bool{}
 	pieces := map[chunkstore.ID][]Extent{}
 	want := func(file chunkstore.ID, e Extent) (missing bool) {
 		if wanted[file] == nil {
@@ -201,8 +202,9 @@ func onDisk(extents []Extent, at int64) bool {
 	return slices.ContainsFunc(extents, func(e Extent) bool { return e.Offset <= at && at < e.End() })
 }
 
-// TestWholeFileProperties: on mirrors that send whole files each file is fetched once, all that is
-// needed of it comes, nothing costs more than the whole image, and the quote is what comes.
+// TestWholeFileProperties checks plans for mirrors that send whole files: each file comes once with
+// all that is needed of it, nothing costs more than the whole image, and the plan counts what
+// comes.
 func TestWholeFileProperties(t *testing.T) {
 	for seed := range uint64(2000) {
 		rnd := rand.New(rand.NewPCG(seed, 2))

@@ -9,21 +9,21 @@ import (
 	"deltaup/chunkstore"
 )
 
-// builder turns what is needed into ranges.
+// builder makes the ranges of plans.
 type builder struct {
 	have     Have
-	gap      int64 // longest gap that is fetched along
+	gap      int64 // longest gap to fetch along with the pieces around it
 	maxRange int64
 	size     func(File) int64 // see Options.Whole
 }
 
-// fileNeed is what is needed of one file.
+// fileNeed is the part of one file that is needed.
 type fileNeed struct {
 	pieces []Extent
-	chunks []Extent // those of the pieces that are chunks
+	chunks []Extent // the pieces that are frames of chunks
 }
 
-// whole plans the missing bytes of a piece that can be cut anywhere.
+// whole plans the missing bytes of a piece that may be cut anywhere.
 func (b *builder) whole(p *Plan, w Piece) {
 	extents := normalize(b.have.Extents(w.File.ID))
 	left := subtract(w.Extent, extents)
@@ -42,7 +42,8 @@ func (b *builder) whole(p *Plan, w Piece) {
 	p.add(ranges)
 }
 
-// pieces plans pieces, and the frames of all chunks in the lists that no seed has, each once.
+// pieces plans pieces and the frames of those chunks in lists that no seed has. It counts the
+// chunks in p.
 func (b *builder) pieces(p *Plan, pieces []Piece, lists ...List) error {
 	var files []File // in order of first need
 	needs := map[File]*fileNeed{}
@@ -117,16 +118,17 @@ func (b *builder) file(p *Plan, file File, need *fileNeed) {
 	p.add(ranges)
 }
 
-// allOf is the one request for a file that comes whole, or for what is on disk of its beginning and
-// the rest. A file is no smaller than the end of what is needed of it.
+// allOf is the one request for a file that the mirror sends whole. Its range begins behind what is
+// on disk of the file's beginning. The file counts as no smaller than end, the end of what is
+// needed of it.
 func (b *builder) allOf(file File, extents []Extent, end int64) []Range {
 	size := max(b.size(file), end)
 	first := subtract(Extent{0, size}, extents)[0].Offset
 	return []Range{{File: file, Offset: first, Length: size - first, Skip: first}}
 }
 
-// joins tells whether the next missing piece is fetched in the same request as r: when the gap
-// is cheap, none of its bytes is on disk already, and r does not get too long.
+// joins tells whether r and the next missing piece become one request: the gap between them is
+// cheap, none of its bytes is on disk, and the request does not get too long.
 func (b *builder) joins(r Range, next Extent, extents []Extent) bool {
 	end := r.Offset + r.Length
 	if next.Offset-end > b.gap || next.End()-r.Offset > b.maxRange {
@@ -139,15 +141,14 @@ func (b *builder) joins(r Range, next Extent, extents []Extent) bool {
 	return len(left) == 1 && left[0].Length == next.Offset-end
 }
 
-// missing lists the bytes of pieces that are in no extent, in order and each once, cut at
-// pieces. A piece whose missing bytes all belong to pieces before it (they overlap in a
-// wrong index only) gives none.
+// missing lists the bytes of pieces that are in none of the normalized extents, each once, by
+// offset, cut between pieces. It sorts pieces. Pieces overlap only in a wrong index.
 func missing(pieces, extents []Extent) []Extent {
 	slices.SortFunc(pieces, func(x, y Extent) int {
 		return cmp.Or(cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.Length, y.Length))
 	})
 	var out []Extent
-	var done int64 // everything before is dealt with
+	var done int64 // end of the pieces so far
 	for _, x := range pieces {
 		start := max(x.Offset, done)
 		if start < x.End() {
@@ -175,7 +176,7 @@ func normalize(extents []Extent) []Extent {
 	return out
 }
 
-// subtract gives the parts of e that are in none of the normalized extents.
+// subtract gives the parts of e that lie in none of the normalized extents.
 func subtract(e Extent, extents []Extent) []Extent {
 	i, _ := slices.BinarySearchFunc(extents, e.Offset,
 		func(x Extent, offset int64) int { return cmp.Compare(x.End(), offset+1) })

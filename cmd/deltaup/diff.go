@@ -76,17 +76,17 @@ func runDiff(ctx context.Context, env *Env, o *diffOptions) error {
 // topFiles is how many files and directories are shown without --all.
 const topFiles = 20
 
-// diffSteps is how people are told of a step.
-var diffSteps = map[diff.Step]string{
-	diff.StepChunks:  "compressing chunks",
-	diff.StepPatches: "making patches",
-	diff.StepReasons: "looking for reasons",
+// diffPhases names the phases for people.
+var diffPhases = map[diff.Phase]string{
+	diff.PhaseChunks:  "compressing chunks",
+	diff.PhasePatches: "making patches",
+	diff.PhaseReasons: "looking for reasons",
 }
 
 func (o *diffOptions) compare(ctx context.Context, status *statusLine) (*diff.Report, error) {
 	options := diff.Options{
 		NoPatches: o.noPatches,
-		Progress:  func(step diff.Step, done, total int64) { status.show(diffSteps[step], done, total) },
+		Progress:  func(phase diff.Phase, done, total int64) { status.show(diffPhases[phase], done, total) },
 	}
 	old, new := o.old, o.new
 	if o.mirror != "" {

@@ -18,14 +18,14 @@ import (
 	"deltaup/mkimage"
 )
 
-// costChunks finds what each chunk that from lacks costs.
+// costChunks finds the stored length of each chunk that the old release lacks.
 func (c *comparison) costChunks() error {
 	has := map[chunkstore.ID]bool{}
 	for _, ch := range c.from.Recipe.Chunks() {
 		has[ch.ID] = true
 	}
 	c.frames = map[chunkstore.ID]int64{}
-	var missing []*chunkstore.Content // with chunks that were not seen before
+	var missing []*chunkstore.Content // contents with chunks that are not in c.frames yet
 	var total int64
 	for content := range c.to.Recipe.Contents() {
 		fresh := false
@@ -55,12 +55,12 @@ func (c *comparison) costChunks() error {
 	return nil
 }
 
-// compress makes the frames of missing chunks to see how long they are.
+// compress measures the frames of missing chunks by making them.
 func (c *comparison) compress(contents []*chunkstore.Content, total int64) error {
 	var (
 		mu      sync.Mutex
 		done    int64
-		lengths = map[chunkstore.ID]int64{} // c.frames is read meanwhile
+		lengths = map[chunkstore.ID]int64{} // apart from c.frames, which encode reads
 	)
 	g, ctx := errgroup.WithContext(c.ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -77,7 +77,7 @@ func (c *comparison) compress(contents []*chunkstore.Content, total int64) error
 			defer mu.Unlock()
 			maps.Copy(lengths, frames)
 			done += content.Size
-			c.o.Progress(StepChunks, done, total)
+			c.o.Progress(PhaseChunks, done, total)
 			return nil
 		})
 	}
@@ -88,7 +88,7 @@ func (c *comparison) compress(contents []*chunkstore.Content, total int64) error
 	return nil
 }
 
-// encode gives the lengths of one content's missing frames.
+// encode gives the stored lengths of one content's missing chunks.
 func (c *comparison) encode(content *chunkstore.Content) (map[chunkstore.ID]int64, error) {
 	in, err := c.to.Contents.Open(c.ctx, content)
 	if err != nil {
@@ -112,16 +112,16 @@ func (c *comparison) encode(content *chunkstore.Content) (map[chunkstore.ID]int6
 	return frames, nil
 }
 
-// chunkCost is what a content costs by chunks.
+// chunkCost is how many bytes of frames a content costs by chunks.
 func (c *comparison) chunkCost(content *chunkstore.Content) (cost int64) {
 	for _, ch := range content.Chunks {
-		cost += c.frames[ch.ID] // 0 for what from has
+		cost += c.frames[ch.ID] // 0 for chunks of the old release
 	}
 	return cost
 }
 
-// leftOut estimates Options.LeftOut: a recipe is compressed as one, and an index has a few bytes
-// for each chunk.
+// leftOut estimates Options.LeftOut: the compressed recipe, a few bytes of the index for each
+// chunk, and the cost of requests.
 func leftOut(r *mkimage.Recipe) (int64, error) {
 	const indexed, requests = 4, 12 << 10
 	var text bytes.Buffer
@@ -133,7 +133,7 @@ func leftOut(r *mkimage.Recipe) (int64, error) {
 	) + requests, nil
 }
 
-// costFiles costs each content by the route that a target takes.
+// costFiles finds what each content costs by the route that a target takes.
 func (c *comparison) costFiles() {
 	has, oldPaths := map[chunkstore.ID]bool{}, map[string]bool{}
 	for i := range c.from.Recipe.Entries {
@@ -185,13 +185,14 @@ func (c *comparison) costFiles() {
 		func(a, b FileCost) int { return cmp.Compare(b.Cost, a.Cost) })
 }
 
-// patched gives what the patch set's contents cost.
+// patched gives the costs of the contents that the patch set makes.
 func (c *comparison) patched() map[chunkstore.ID]FileCost {
 	costs := map[chunkstore.ID]FileCost{}
 	if c.stats == nil {
 		return costs
 	}
-	// Shares of a group are estimates: they are made to add up to what all groups have.
+	// The shares of contents in a group are estimates. Scale them so that they add up to all
+	// groups.
 	estimated := int64(0)
 	for i := range c.stats.Entries {
 		estimated += c.stats.Entries[i].Cost
@@ -199,7 +200,7 @@ func (c *comparison) patched() map[chunkstore.ID]FileCost {
 	scale := float64(c.stats.Size-c.stats.HeadSize) / float64(max(estimated, 1))
 	for i := range c.stats.Entries {
 		e := &c.stats.Entries[i]
-		f := costs[e.Content.ID] // the pieces of a large content add up
+		f := costs[e.Content.ID] // a large content has several entries, which add up
 		f.Route = Patch
 		f.Cost += int64(float64(e.Cost)*scale + 0.5)
 		if f.Base == "" {
@@ -213,15 +214,15 @@ func (c *comparison) patched() map[chunkstore.ID]FileCost {
 	return costs
 }
 
-// DirCost is what all files below a directory cost.
+// DirCost is how many files below a directory a target lacks, and what they cost in bytes.
 type DirCost struct {
 	Path  string `json:"path"`
 	Files int    `json:"files"`
 	Cost  int64  `json:"cost"`
 }
 
-// costDirectories sums files by directory. A directory of which nearly all is in one of its own
-// directories is left out: that one says more.
+// costDirectories sums the costs of files by directory. It leaves out a directory when one of its
+// subdirectories has nearly all of the cost, since that one says more.
 func (c *comparison) costDirectories() {
 	sums := map[string]*DirCost{}
 	for i := range c.report.Files {
@@ -234,7 +235,7 @@ func (c *comparison) costDirectories() {
 			sums[dir].Cost += f.Cost
 		}
 	}
-	dearest := map[string]int64{} // child of each directory
+	dearest := map[string]int64{} // cost of the dearest subdirectory, by directory
 	for dir, s := range sums {
 		parent := path.Dir(dir)
 		dearest[parent] = max(dearest[parent], s.Cost)

@@ -1,9 +1,8 @@
 // Package diff tells a publisher what the step from one release to the next costs a target, and
-// what made it cost that: by route, by directory and by file, what changed in name only, and what
-// looks as if it need not be.
+// why: by route, directory and file, what changed only in name, and what looks avoidable.
 //
-// [Compare] takes two recipes with their contents. It changes nothing and says nothing about a
-// particular target: it assumes one that has all of the old release and nothing else.
+// [Compare] takes two recipes with their contents and changes nothing. It assumes a target that has
+// all of the old release and nothing else.
 package diff
 
 import (
@@ -17,55 +16,59 @@ import (
 	"deltaup/mkimage/blockmap"
 )
 
-// Side is a release that is compared.
+// Side is one of the two releases that are compared.
 type Side struct {
 	Recipe   *mkimage.Recipe
 	Contents patchset.Contents
-	Blocks   *blockmap.Map // of the image; nil on either side: what stored blocks cost is not known
+	// of the image; nil on either side: the cost of stored blocks is not known
+	Blocks *blockmap.Map
 }
 
 // Options says how to compare; the zero value is usable.
 type Options struct {
-	// Frame is how many bytes a mirror stores for a chunk; nil: chunks are compressed to know it.
+	// Frame gives how many bytes a mirror stores for a chunk. nil: Compare compresses chunks to
+	// find out.
 	Frame func(c chunkstore.Chunk) int64
-	// what a patch set that leaves contents out costs besides, see mirror.LeftOutCost; 0: it is
-	// estimated
+	// LeftOut is the further cost, in bytes, of a patch set that leaves contents out, as
+	// mirror.LeftOutCost gives it; 0: Compare estimates it.
 	LeftOut   int64
-	NoPatches bool // cost by chunks alone, which is quick
-	Progress  func(step Step, done, total int64)
+	NoPatches bool // only the cost by chunks, which is quick to find
+	Progress  func(phase Phase, done, total int64)
 }
 
-// Step is a part of comparing that takes time.
-type Step string
+// Phase is a part of comparing that takes time.
+type Phase string
 
-// The steps in their order.
+// The phases in their order.
 const (
-	StepChunks  Step = "chunks"  // compress chunks
-	StepPatches Step = "patches" // make a patch set
-	StepReasons Step = "reasons" // look for reasons
+	PhaseChunks  Phase = "chunks"  // compress chunks
+	PhasePatches Phase = "patches" // make a patch set
+	PhaseReasons Phase = "reasons" // look for reasons
 )
 
 // Report is what [Compare] found. Sizes are in bytes.
 type Report struct {
-	Routes      []RouteCost `json:"routes"`      // how the new release's files come: patch, chunks, unchanged
-	Whole       Totals      `json:"totals"`      // what a target takes in all, by way
-	Names       Names       `json:"names"`       // what changed in the tree
-	Reasons     []Reason    `json:"reasons"`     // what looks avoidable, the dearest first
-	Directories []DirCost   `json:"directories"` // dearest first; a directory counts all below it
-	Files       []FileCost  `json:"files"`       // all that cost something, dearest first
+	// by which route the new release's files come: patch, chunks, unchanged
+	Routes  []RouteCost `json:"routes"`
+	Whole   Totals      `json:"totals"`  // what a target fetches in all, by each route
+	Names   Names       `json:"names"`   // what changed in the tree
+	Reasons []Reason    `json:"reasons"` // what looks avoidable, in order of cost
+	// in order of cost; a directory counts all files below it
+	Directories []DirCost  `json:"directories"`
+	Files       []FileCost `json:"files"` // files that cost something, in order of cost
 }
 
-// Route is how a file's content is got.
+// Route is how a target gets a file's content.
 type Route string
 
 // The routes.
 const (
 	Patch     Route = "patch"
 	Chunks    Route = "chunks"
-	Unchanged Route = "unchanged" // the old release has the content, be it by another name
+	Unchanged Route = "unchanged" // the old release has the content, perhaps by another name
 )
 
-// RouteCost sums the files of one route. Files with the same content count once.
+// RouteCost sums the files of one route. Files with the same content count as one.
 type RouteCost struct {
 	Route Route `json:"route"`
 	Files int   `json:"files"`
@@ -73,33 +76,37 @@ type RouteCost struct {
 	Cost  int64 `json:"cost"`
 }
 
-// Totals are the costs of the step as a whole. What is not known is 0.
+// Totals are the costs of the whole step, in bytes. What is not known is 0.
 type Totals struct {
-	PatchSet   int64 `json:"patch_set,omitempty"`   // the file, head and recipe included
-	Recipe     int64 `json:"recipe,omitempty"`      // of it, the recipe's patch
-	LeftChunks int64 `json:"left_chunks,omitempty"` // chunks that are fetched beside the patch set
-	LeftOut    int64 `json:"left_out,omitempty"`    // what is fetched to know where these are: recipe, index, requests
-	Chunks     int64 `json:"chunks"`                // all missing chunks, by the chunk route alone
-	Blocks     int64 `json:"blocks,omitempty"`      // all missing stored blocks, by that route alone
-	Compress   int64 `json:"compress,omitempty"`    // plain bytes that a target compresses again
+	PatchSet   int64 `json:"patch_set,omitempty"`   // the whole patch set, with its head and recipe
+	Recipe     int64 `json:"recipe,omitempty"`      // the recipe's patch in it
+	LeftChunks int64 `json:"left_chunks,omitempty"` // chunks fetched beside the patch set
+	// what finding those chunks costs: recipe, index, requests
+	LeftOut int64 `json:"left_out,omitempty"`
+	Chunks  int64 `json:"chunks"` // all missing chunks, by the chunk route alone
+	// all missing stored blocks, by the block route alone
+	Blocks   int64 `json:"blocks,omitempty"`
+	Compress int64 `json:"compress,omitempty"` // plain bytes that a target compresses again
 }
 
-// FileCost is what one content costs, under the first of its paths.
+// FileCost is what one content costs, in bytes, under the first of its paths.
 type FileCost struct {
-	Path      string `json:"path"`
-	Route     Route  `json:"route"`
-	Size      int64  `json:"size"`
-	Cost      int64  `json:"cost"`
-	New       bool   `json:"new,omitempty"`       // the old release has no such path
-	Base      string `json:"base,omitempty"`      // path of the old content that the patch needs
-	Transform string `json:"transform,omitempty"` // what both were put through before they were compared
+	Path  string `json:"path"`
+	Route Route  `json:"route"`
+	Size  int64  `json:"size"`
+	Cost  int64  `json:"cost"`
+	New   bool   `json:"new,omitempty"`  // the old release has no such path
+	Base  string `json:"base,omitempty"` // path of the old content that the patch changes
+	// the transform that both contents went through first
+	Transform string `json:"transform,omitempty"`
 }
 
-// Compare costs the step from one release to another.
+// Compare finds what the step from one release to another costs. Errors are those of ctx and of
+// reading the contents.
 func Compare(ctx context.Context, from, to Side, o Options) (*Report, error) {
 	c := &comparison{ctx: ctx, from: from, to: to, o: o}
 	if o.Progress == nil {
-		c.o.Progress = func(Step, int64, int64) {}
+		c.o.Progress = func(Phase, int64, int64) {}
 	}
 	if err := c.run(); err != nil {
 		return nil, fmt.Errorf("compare releases: %w", err)
@@ -114,8 +121,8 @@ type comparison struct {
 	o        Options
 	report   Report
 
-	frames map[chunkstore.ID]int64 // stored bytes of the chunks that from lacks
-	stats  *patchset.Stats         // nil without patches
+	frames map[chunkstore.ID]int64 // stored bytes of the chunks that the old release lacks
+	stats  *patchset.Stats         // nil with Options.NoPatches
 }
 
 func (c *comparison) run() error {
@@ -130,7 +137,7 @@ func (c *comparison) run() error {
 	if c.from.Blocks != nil && c.to.Blocks != nil {
 		c.report.Whole.Blocks = c.to.Blocks.Lacking(c.from.Blocks)
 	}
-	if c.to.Recipe.Codec != "" { // else nobody compresses like that again
+	if c.to.Recipe.Codec != "" { // "": no target can compress like that
 		c.report.Whole.Compress = c.to.Recipe.Lacking(c.from.Recipe)
 	}
 	c.costFiles()
@@ -139,7 +146,7 @@ func (c *comparison) run() error {
 	return c.findReasons()
 }
 
-// makePatches makes the patch set that a publisher would make.
+// makePatches makes the patch set that a publisher would publish, and keeps only its statistics.
 func (c *comparison) makePatches() error {
 	var err error
 	if c.o.LeftOut == 0 {
@@ -156,7 +163,7 @@ func (c *comparison) makePatches() error {
 		c.to.Contents,
 		patchset.MakeOptions{
 			ChunkCost: c.chunkCost, LeftOutCost: c.o.LeftOut,
-			Progress: func(done, total int64) { c.o.Progress(StepPatches, done, total) },
+			Progress: func(done, total int64) { c.o.Progress(PhasePatches, done, total) },
 		},
 	)
 	if err != nil {

@@ -288,7 +288,7 @@ func TestLongestRise(t *testing.T) {
 	}
 }
 
-// broken are contents that can't be read.
+// broken are contents that nobody can read.
 type broken struct{ err error }
 
 func (b broken) Open(context.Context, *chunkstore.Content) (patchset.Reading, error) {

@@ -8,26 +8,29 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// Names counts what changed in the tree. A name is counted once, under the first of these that
-// fits, from top to bottom.
+// Names counts the changes in the tree. From Added to Unchanged each name counts once, under the
+// first that fits.
 type Names struct {
-	Total     int `json:"total"`     // names of the new release
-	Added     int `json:"added"`     // of them, those that the old one lacks
-	Removed   int `json:"removed"`   // names that only the old one has
-	Content   int `json:"content"`   // another kind of file, content, link target or device number
-	Owner     int `json:"owner"`     // another owner, mode or extended attributes
-	Times     int `json:"times"`     // another time stamp and nothing else
-	Unchanged int `json:"unchanged"` // nothing else
+	Total   int `json:"total"`   // names of the new release
+	Added   int `json:"added"`   // names that only the new release has
+	Removed int `json:"removed"` // names that only the old release has
+	// the type of file, content, link target or device number differs
+	Content   int `json:"content"`
+	Owner     int `json:"owner"`     // the owner, mode or extended attributes differ
+	Times     int `json:"times"`     // only the time stamp differs
+	Unchanged int `json:"unchanged"` // nothing differs
 
-	Renamed  int   `json:"renamed"`  // added names whose content the old release has, too
-	Moved    int   `json:"moved"`    // contents of both that are at another place in the order of the data
-	Repacked int64 `json:"repacked"` // plain bytes of unchanged contents in blocks that the old image lacks
+	Renamed int `json:"renamed"` // added names whose content the old release has too
+	// contents of both releases whose place in the order of the data differs
+	Moved int `json:"moved"`
+	// plain bytes of unchanged contents in blocks that the old image lacks
+	Repacked int64 `json:"repacked"`
 
-	TimesExample string `json:"times_example,omitempty"` // a name of Times
+	TimesExample string `json:"times_example,omitempty"` // one of the names that Times counts
 	OwnerExample string `json:"owner_example,omitempty"`
 }
 
-// compareNames holds the trees against each other.
+// compareNames compares the two trees name by name.
 func (c *comparison) compareNames() {
 	n := &c.report.Names
 	old := map[string]*mkimage.Entry{}
@@ -58,7 +61,7 @@ func (c *comparison) compareNames() {
 	c.compareOrder()
 }
 
-// count counts a name that both releases have.
+// count counts a name that both releases have, as o in the old one and e in the new one.
 func (n *Names) count(o, e *mkimage.Entry) {
 	switch {
 	case o.Type != e.Type || o.Link != e.Link || !sameBytes(o, e) || o.Target != e.Target || o.Major != e.Major || o.Minor != e.Minor:
@@ -89,13 +92,13 @@ func sameBytes(o, e *mkimage.Entry) bool {
 	return o.Content.ID == e.Content.ID
 }
 
-// compareOrder counts contents that changed places and what that does to blocks.
+// compareOrder counts contents that changed places, and the bytes of blocks that changed with them.
 func (c *comparison) compareOrder() {
 	place := map[chunkstore.ID]int{}
 	for i, content := range c.from.Recipe.DataOrder() {
 		place[content.ID] = i
 	}
-	var places []int // in from, of the contents of both, in the order of to
+	var places []int // places in the old order of the contents of both releases, in the new order
 	for _, content := range c.to.Recipe.DataOrder() {
 		if i, ok := place[content.ID]; ok {
 			places = append(places, i)
@@ -124,7 +127,7 @@ func (c *comparison) compareOrder() {
 
 // longestRise is the length of the longest rising subsequence.
 func longestRise(list []int) int {
-	var ends []int // the smallest end of a rise of each length
+	var ends []int // by length: the smallest end of a rising subsequence
 	for _, v := range list {
 		i, _ := slices.BinarySearch(ends, v)
 		if i == len(ends) {

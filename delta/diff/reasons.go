@@ -17,7 +17,7 @@ type Reason struct {
 	Kind    string `json:"kind"`
 	What    string `json:"what"` // one sentence
 	Files   int    `json:"files"`
-	Cost    int64  `json:"cost"` // of those files
+	Cost    int64  `json:"cost"` // of the affected files, in bytes
 	Example string `json:"example,omitempty"`
 }
 
@@ -31,11 +31,11 @@ const (
 	ReasonFewBytes = "few"    // a file of the same size with a few other bytes
 	ReasonLines    = "lines"  // the same lines in another order
 	ReasonState    = "state"  // caches, logs and other state
-	fewBytes       = 16       // at most, for ReasonFewBytes
-	inspectMax     = 16 << 20 // bytes of a file that is looked into
+	fewBytes       = 16       // the most differing bytes for ReasonFewBytes
+	inspectMax     = 16 << 20 // bytes; larger files are not looked into
 )
 
-// stateDirs are where systems keep what an image need not hold.
+// stateDirs are directories for caches, logs and other state, which an image need not have.
 var stateDirs = []string{
 	"var/cache/",
 	"var/log/",
@@ -46,7 +46,7 @@ var stateDirs = []string{
 	"root/.cache/",
 }
 
-// findReasons looks for what need not have changed.
+// findReasons looks for changes that look avoidable.
 func (c *comparison) findReasons() error {
 	c.formatReasons()
 	n := &c.report.Names
@@ -69,7 +69,7 @@ func (c *comparison) findReasons() error {
 	}
 	for i := range c.report.Files {
 		f := &c.report.Files[i]
-		c.o.Progress(StepReasons, int64(i), int64(len(c.report.Files)))
+		c.o.Progress(PhaseReasons, int64(i), int64(len(c.report.Files)))
 		kind, err := c.lookInto(f, old[f.Path], current[f.Path])
 		if err != nil {
 			return err
@@ -78,7 +78,7 @@ func (c *comparison) findReasons() error {
 			continue
 		}
 		if found[kind] == nil {
-			// files come dearest first
+			// files come in order of cost, so this one costs most
 			found[kind] = &Reason{Kind: kind, What: sentences[kind], Example: f.Path}
 		}
 		found[kind].Files++
@@ -106,7 +106,7 @@ var sentences = map[string]string{
 	ReasonState: "caches, logs and other state that an image need not hold: leave them out with --exclude",
 }
 
-// formatReasons names what makes all blocks or all chunks others.
+// formatReasons finds the settings whose change changes all blocks or all chunks.
 func (c *comparison) formatReasons() {
 	from, to := c.from.Recipe, c.to.Recipe
 	if from.Codec != to.Codec {
@@ -143,7 +143,7 @@ func (c *comparison) formatReasons() {
 	}
 }
 
-// lookInto gives the kind of reason for which a file costs something, "" for none that is known.
+// lookInto gives the kind of the reason for which a file costs something, or "" when it finds none.
 func (c *comparison) lookInto(f *FileCost, old, current *chunkstore.Content) (string, error) {
 	for _, dir := range stateDirs {
 		if strings.HasPrefix(f.Path, dir) {
@@ -201,8 +201,8 @@ func kindOfChange(path string, a, b []byte) string {
 	return ""
 }
 
-// differences gives the first and last place at which two strings of the same length differ, and at
-// how many they do.
+// differences compares two strings of the same length: it gives the first and the last place at
+// which they differ, and the number of such places.
 func differences(a, b []byte) (first, last, count int) {
 	first, last = -1, -1
 	for i := range a {
@@ -217,7 +217,7 @@ func differences(a, b []byte) (first, last, count int) {
 	return first, last, count
 }
 
-// sameLines tells whether two texts have the same lines, in whatever order.
+// sameLines tells whether two texts have the same lines, in any order.
 func sameLines(a, b []byte) bool {
 	if bytes.IndexByte(a, 0) >= 0 || bytes.IndexByte(b, 0) >= 0 {
 		return false

@@ -2,8 +2,9 @@ package diff
 
 import "testing"
 
-// FuzzKindOfChange compares any two files of a size: equal ones have no reason to differ, and the
-// order does not matter to the others but for a file's own marks.
+// FuzzKindOfChange compares any two files of one size. Equal files have no reason to differ. For
+// others the order of the two does not matter, except that marks of the format are read from one of
+// them.
 func FuzzKindOfChange(f *testing.F) {
 	f.Add("a.pyc", []byte("0123\x00\x00\x00\x0012345678"), []byte("0123\x00\x00\x00\x0087654321"))
 	f.Add("a.gz", []byte("\x1f\x8b\x08\x00\x01\x02\x03\x04\x00\x03"), []byte("\x1f\x8b\x08\x00\x04\x03\x02\x01\x00\x03"))

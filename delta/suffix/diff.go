@@ -2,16 +2,17 @@ package suffix
 
 import "encoding/binary"
 
-// By how many bytes a match elsewhere must beat going on where the last match left off, for
-// Search.Diff.
+// Values for Search.Diff: by how many bytes a match elsewhere must beat the continuation of the
+// last match.
 const (
-	ProgramGain = 8 // many short matches: pays where bytes differ here and there
-	// few long ones: pays where contents have insertions and new bytes compress well
+	ProgramGain = 8 // makes many short matches, for contents in which single bytes differ
+	// TextGain makes few long matches, for contents with insertions whose new bytes compress well.
 	TextGain = 32
 )
 
-// Diff makes a patch. The time is linear in the length of new, whatever the contents are: where a
-// search for matches costs too much, only some positions are searched for.
+// Diff makes a patch. gain is the number of bytes by which a match elsewhere must beat the
+// continuation of the last match. The time is linear in the length of the new content, whatever the
+// contents are: where looking up matches costs too much, Diff looks up only some positions.
 func (s *Search) Diff(gain int) Streams {
 	w := writer{old: s.x.old, new: s.new, base: s.x.start}
 	if len(w.old) > 0 {
@@ -31,17 +32,18 @@ type writer struct {
 	base     int64 // position of old in the old content
 	s        Streams
 
-	done int // bytes of new that are written
-	// where the copy at hand begins in new; it is extended backwards by the match after it
+	done int // bytes of new that the streams make so far
+	// where the current copy begins in new, extended backward from its match
 	last int
-	pos  int   // and in old
-	at   int64 // old position behind the last copy
+	pos  int   // where it begins in old
+	at   int64 // position in the old content behind the last copy
 
-	zeros, diffs int // run at hand: bytes without difference, then differing ones
+	zeros, diffs int // the current run: equal bytes, then differing bytes
 }
 
-// between writes what lies between the beginnings of two matches: a copy that extends a forward,
-// what extends b backward is left to the next call, literals for the rest.
+// between writes the bytes from the current copy, that of match a, up to that of match b. It
+// extends a forward and b backward, writes a's copy, and literals for the bytes between the two.
+// The next call writes b's copy.
 func (w *writer) between(a, b match) {
 	forward := w.forward(w.pos, w.last, b.start)
 	backward := 0
@@ -49,7 +51,7 @@ func (w *writer) between(a, b match) {
 		backward = w.backward(b.pos, b.start, w.last)
 	}
 	if overlap := w.last + forward - (b.start - backward); overlap > 0 {
-		// Both claim some bytes: give each to the one that gets more of them right.
+		// Both copies cover some bytes. Cut where most of these come out right.
 		cut := w.split(w.pos+forward-overlap, w.last+forward-overlap, b.pos-backward, overlap)
 		forward += cut - overlap
 		backward -= cut
@@ -58,7 +60,8 @@ func (w *writer) between(a, b match) {
 	w.pos, w.last = b.pos-backward, b.start-backward
 }
 
-// forward tells how far a copy from pos to start reaches before it is wrong more often than right.
+// forward gives the length of a copy from pos in old to start in new at which it has most right
+// bytes for its wrong ones. It ends before limit in new.
 func (w *writer) forward(pos, start, limit int) int {
 	right, best, length := 0, 0, 0
 	for i := 0; start+i < limit && pos+i < len(w.old); i++ {
@@ -72,7 +75,7 @@ func (w *writer) forward(pos, start, limit int) int {
 	return length
 }
 
-// backward is forward in the other direction: limit < start.
+// backward is forward in the other direction: it covers bytes of new from start down to limit.
 func (w *writer) backward(pos, start, limit int) int {
 	right, best, length := 0, 0, 0
 	for i := 1; start-i >= limit && pos-i >= 0; i++ {
@@ -86,8 +89,8 @@ func (w *writer) backward(pos, start, limit int) int {
 	return length
 }
 
-// split tells how many of n bytes of new from start on go to the copy from a; the rest go to that
-// from b.
+// split shares n bytes of new from start on between a copy from a and one from b, positions in old.
+// It gives how many the first one gets.
 func (w *writer) split(a, start, b, n int) int {
 	score, best, cut := 0, 0, 0
 	for i := range n {
@@ -124,7 +127,7 @@ func (w *writer) step(pos, start, length, end int) {
 	w.done = end
 }
 
-// difference adds one copied byte's difference to the run at hand.
+// difference adds the difference of one copied byte to the current run.
 func (w *writer) difference(d byte) {
 	if d != 0 {
 		w.diffs++
@@ -137,7 +140,7 @@ func (w *writer) difference(d byte) {
 	w.zeros++
 }
 
-// run writes the run at hand.
+// run writes the current run.
 func (w *writer) run() {
 	if w.zeros+w.diffs == 0 {
 		return

@@ -11,7 +11,7 @@ import (
 // diff makes a patch from old to new; both may be empty.
 func diff(old, new []byte) Streams { return NewIndex(old, 0).Search(new).Diff(ProgramGain) }
 
-// FuzzPatch: streams of any kind give an error or exactly the size that was asked for.
+// FuzzPatch demands that any streams give an error or exactly the size asked for.
 func FuzzPatch(f *testing.F) {
 	old := bytes.Repeat([]byte("what the old content holds, "), 20)
 	for _, new := range [][]byte{nil, old, append([]byte("new"), old[7:]...), bytes.ReplaceAll(old, []byte("old"), []byte("very new"))} {
@@ -30,7 +30,7 @@ func FuzzPatch(f *testing.F) {
 		if len(got) != int(size) {
 			t.Fatalf("%d bytes instead of %d", len(got), size)
 		}
-		// What can be applied alone can be taken off joined streams, twice.
+		// A patch that can be applied alone can be read from joined streams twice.
 		double := splitStreams(b)
 		double.Append(&s)
 		r := NewReader(double)
@@ -45,7 +45,7 @@ func FuzzPatch(f *testing.F) {
 	})
 }
 
-// FuzzDiff: any two contents give a patch that leads from one to the other.
+// FuzzDiff demands that any two contents give a patch from one to the other.
 func FuzzDiff(f *testing.F) {
 	f.Add([]byte("abcabcabcabcabcabc abracadabra"), []byte("abcabcabcXabcabcabc abracadabra!"), uint8(8))
 	f.Add([]byte{}, []byte{1}, uint8(0))
@@ -58,7 +58,7 @@ func FuzzDiff(f *testing.F) {
 	})
 }
 
-// joinStreams and splitStreams make one input of all streams.
+// joinStreams and splitStreams turn streams into one input and back.
 func joinStreams(s Streams) (b []byte) {
 	for _, p := range s {
 		b = binary.AppendUvarint(b, uint64(len(p)))
@@ -103,7 +103,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// program gives something like machine code and a version of it in which addresses moved.
+// program gives bytes that resemble machine code, and a version in which addresses moved.
 func program(n int) (old, new []byte) {
 	r := rand.New(rand.NewPCG(9, 9))
 	old = random(r, n, 64)

@@ -6,19 +6,19 @@ import (
 	"math/bits"
 )
 
-// Index is an old content, or a window of one, made ready to be searched. It takes about six times
-// the window's size in memory, and twelve times while it is made. It is safe for concurrent use.
+// Index is an old content, or a window of one, prepared for searches. It takes about six times the
+// window's size in memory, and twelve times while it is made. It is safe for concurrent use.
 type Index struct {
 	old    []byte
-	start  int64 // of old in the old content
+	start  int64 // position of old in the old content
 	sa     []int32
-	shift  int     // of the first three bytes as a number, to get a prefix
-	bucket []int32 // bucket[p] to bucket[p+1]: suffixes with prefix p
+	shift  int     // by how many bits to shift the first three bytes to get a prefix
+	bucket []int32 // sa[bucket[p]:bucket[p+1]] are the suffixes with prefix p
 }
 
 const (
-	// compareMax bounds the work of one comparison in the binary search; what matches so far is
-	// extended afterwards, once.
+	// compareMax bounds the bytes that each comparison in the binary search looks at. longest
+	// extends the result once, at its end.
 	compareMax = 4 << 10
 	// matchLeast is the least length of a match in bytes.
 	matchLeast = 2
@@ -26,14 +26,14 @@ const (
 	prefixMax  = 24 // bits
 )
 
-// NewIndex indexes old, which it keeps, at most WindowMax bytes; more panic. start is where old
-// lies in the old content, of which it may be a window: patches count positions from the content's
-// beginning.
+// NewIndex indexes old, which it keeps. It panics over more than WindowMax bytes. old may be a
+// window of the old content: start is its position there, since patches count positions from the
+// content's beginning.
 func NewIndex(old []byte, start int64) *Index {
 	if len(old) > WindowMax {
 		panic(fmt.Sprintf("suffix: an index of %d bytes", len(old)))
 	}
-	// With about as many prefixes as suffixes, a binary search begins where most of it is done.
+	// About as many prefixes as suffixes save most steps of each binary search.
 	size := min(max(bits.Len(uint(len(old)))-1, prefixMin), prefixMax)
 	x := &Index{
 		old:    old,
@@ -51,7 +51,7 @@ func NewIndex(old []byte, start int64) *Index {
 	return x
 }
 
-// prefix is the first bits of p as a number; missing bytes count as zero.
+// prefix is the number that the first bits of p make. Missing bytes count as zero.
 func (x *Index) prefix(p []byte) int {
 	if len(p) >= 3 {
 		return (int(p[0])<<16 | int(p[1])<<8 | int(p[2])) >> x.shift
@@ -63,9 +63,9 @@ func (x *Index) prefix(p []byte) int {
 	return n >> x.shift
 }
 
-// longest gives the position and length of a longest match of the beginning of p among the suffixes
-// that have its prefix, 0 when there is none of matchLeast bytes, and about how many steps that
-// took.
+// longest gives the position in old and the length of a longest match for the beginning of p, among
+// the suffixes with p's prefix. Both are 0 when there is no match of matchLeast bytes. work is
+// about how many steps it took.
 func (x *Index) longest(p []byte) (pos, length, work int) {
 	if len(p) < matchLeast || len(x.old) == 0 {
 		return 0, 0, 1
@@ -76,8 +76,8 @@ func (x *Index) longest(p []byte) (pos, length, work int) {
 		return 0, 0, 1
 	}
 	head := p[:min(len(p), compareMax)]
-	// The suffixes in low to high are those around p; both ends have lowLen and highLen bytes in
-	// common with it.
+	// p lies between the suffixes at lo and at hi, which have lowLen and highLen bytes in common
+	// with it.
 	lowLen, highLen := -1, -1
 	lo, hi := low-1, high
 	for hi-lo > 1 {

@@ -9,20 +9,20 @@ import (
 	"slices"
 )
 
-// Reader takes patches off joined streams, one after another. Its memory beside the streams is
-// constant.
+// Reader reads patches from joined streams, one after another. Beside the streams it takes constant
+// memory.
 type Reader struct {
 	left Streams
 	err  error
 }
 
-// NewReader reads patches from s, which must not change while it is used.
+// NewReader returns a Reader of s, which must not change while the Reader is in use.
 func NewReader(s Streams) *Reader { return &Reader{left: s} }
 
-// Next gives the streams of the next patch, which makes newSize bytes out of an old content of
-// oldSize: parts of the joined streams, not copies. Every length and position is checked, so that
-// Patch of the result can fail for reading old only. Otherwise the error wraps ErrCorrupt, and so
-// will all later ones.
+// Next gives the streams of the next patch, as parts of the joined streams, not copies. The patch
+// makes newSize bytes out of an old content of oldSize bytes. Next checks every length and
+// position, so that Patch with the result fails only when it cannot read old. An error of Next
+// wraps ErrCorrupt; later calls then fail too.
 func (r *Reader) Next(oldSize, newSize int64) (Streams, error) {
 	if r.err != nil {
 		return Streams{}, r.err
@@ -49,7 +49,7 @@ func (r *Reader) Next(oldSize, newSize int64) (Streams, error) {
 	return patch, nil
 }
 
-// Done is an error that wraps ErrCorrupt when bytes are left over.
+// Done returns an error that wraps ErrCorrupt when bytes are left over.
 func (r *Reader) Done() error {
 	if n := r.left.Len(); r.err == nil && n > 0 {
 		r.err = fmt.Errorf("%w: %d bytes after the last patch", ErrCorrupt, n)
@@ -57,7 +57,7 @@ func (r *Reader) Done() error {
 	return r.err
 }
 
-// cursor reads streams and keeps the first error, after which it gives zeros.
+// cursor reads streams. It keeps its first error and gives zeros after it.
 type cursor struct {
 	s   Streams
 	err error
@@ -69,7 +69,7 @@ func (c *cursor) fail(what string) {
 	}
 }
 
-// number reads one varint, at most most.
+// number reads one varint of at most most.
 func (c *cursor) number(stream int, most int64) int64 {
 	v, n := binary.Uvarint(c.s[stream])
 	if n <= 0 || v > uint64(most) {
@@ -91,7 +91,7 @@ func (c *cursor) signed(stream int) int64 {
 	return v
 }
 
-// skip passes over n bytes and gives them.
+// skip gives the next n bytes.
 func (c *cursor) skip(stream int, n int64) []byte {
 	if n > int64(len(c.s[stream])) {
 		c.fail("a stream ends early")
@@ -102,7 +102,8 @@ func (c *cursor) skip(stream int, n int64) []byte {
 	return p
 }
 
-// steps passes over the steps of a patch and gives how many bytes they copy and take from Literals.
+// steps skips the steps of a patch. It gives how many bytes they copy and how many they take from
+// Literals.
 func (c *cursor) steps(oldSize, newSize int64) (copied, literal int64) {
 	at := int64(0)
 	for copied+literal < newSize && c.err == nil {
@@ -123,10 +124,11 @@ func (c *cursor) steps(oldSize, newSize int64) (copied, literal int64) {
 	return copied, literal
 }
 
-// step is one record of a patch.
+// step is one record of a patch: it moves the old position by seek, copies copy bytes, and takes
+// extra bytes from Literals.
 type step struct{ copy, extra, seek int64 }
 
-// step reads a step that makes at least one byte and at most left.
+// step reads a step, which must make at least one byte and at most left.
 func (c *cursor) step(left int64) step {
 	st := step{copy: c.number(Copies, left)}
 	st.extra = c.number(Extras, left-st.copy)
@@ -137,7 +139,7 @@ func (c *cursor) step(left int64) step {
 	return st
 }
 
-// runs passes over the runs that cover copied bytes and gives how many of those differ.
+// runs skips the runs that cover copied bytes. It gives how many of those bytes differ.
 func (c *cursor) runs(copied int64) (differing int64) {
 	for first := true; copied > 0 && c.err == nil; first = false {
 		zeros := c.number(Runs, copied)
@@ -157,13 +159,13 @@ func (c *cursor) runs(copied int64) (differing int64) {
 	return differing
 }
 
-// batchMax is how many steps are known before old is read: reads go through old from front to back
-// within a batch.
+// batchMax is how many steps Patch gathers before it reads old. Within a batch it reads old from
+// front to back.
 const batchMax = 128 << 10
 
-// Patch appends to dst the newSize bytes that one patch makes out of old, which it reads in few
-// passes from front to back, for what old is read from may be compressed. It takes 4 MiB of memory
-// at most beside dst. Errors wrap ErrCorrupt or are those of old.
+// Patch appends to dst the newSize bytes that one patch makes out of old. It reads old in few
+// passes from front to back, since old may be compressed. It takes at most 4 MiB of memory beside
+// dst. Errors wrap ErrCorrupt or are those of old.
 func Patch(dst []byte, old io.ReaderAt, oldSize int64, s Streams, newSize int64) ([]byte, error) {
 	r := NewReader(s)
 	s, err := r.Next(oldSize, newSize)
@@ -191,19 +193,20 @@ type patcher struct {
 	cursor
 	old    io.ReaderAt
 	out    []byte
-	done   int   // bytes of out whose steps were read
+	done   int   // bytes of out whose steps have been read
 	at     int64 // position in old
 	copies []copied
 	run    runner
 }
 
-// copied is one copy of a batch: so many bytes from an old position to one of out.
+// copied is one copy of a batch: len bytes from position old of the old content to position at of
+// out.
 type copied struct {
 	old     int64
 	at, len int32
 }
 
-// gather reads the next steps. It puts their literals in place.
+// gather reads the steps of the next batch and puts their literals in place.
 func (p *patcher) gather() {
 	p.copies = p.copies[:0]
 	for p.done < len(p.out) && len(p.copies) < batchMax && p.err == nil {
@@ -218,7 +221,7 @@ func (p *patcher) gather() {
 	}
 }
 
-// read makes the batch's copies and adds the differences to them.
+// read copies old bytes for the batch and adds the differences to them.
 func (p *patcher) read() error {
 	sorted := p.copies
 	if !slices.IsSortedFunc(sorted, byOld) {
@@ -241,7 +244,7 @@ func (p *patcher) read() error {
 
 func byOld(a, b copied) int { return cmp.Compare(a.old, b.old) }
 
-// runner adds differences to copied bytes; a run may go on over several copies.
+// runner adds differences to copied bytes. A run may span several copies.
 type runner struct{ zeros, diffs int64 }
 
 func (r *runner) add(c *cursor, p []byte) {

@@ -1,16 +1,16 @@
 package suffix
 
-// sorted gives the suffix array of text: the starts of its suffixes in their order. It is SA-IS, in
-// linear time (Nong, Zhang, Chan: "Two Efficient Algorithms for Linear Time Suffix Array
-// Construction").
+// sorted gives the suffix array of text: the starts of its suffixes in their order. It takes linear
+// time by the algorithm SA-IS (Nong, Zhang, Chan: "Two Efficient Algorithms for Linear Time Suffix
+// Array Construction"), whose terms L, S and LMS this file uses.
 func sorted(text []byte) []int32 {
 	sa := make([]int32, len(text))
 	induce(text, sa, 255)
 	return sa
 }
 
-// induce fills sa, which has text's length, with the suffix array of text, whose symbols are 0 to
-// upper.
+// induce fills sa, which is as long as text, with the suffix array of text. The symbols of text are
+// 0 to upper.
 func induce[T byte | int32](text []T, sa []int32, upper int) {
 	n := len(text)
 	if n < 2 {
@@ -18,7 +18,7 @@ func induce[T byte | int32](text []T, sa []int32, upper int) {
 		return
 	}
 	s := newSorter(text, sa, upper)
-	var lms []int32 // starts of the left-most S suffixes in the order of text
+	var lms []int32 // starts of the leftmost S suffixes (LMS), in the order of text
 	for i := 1; i < n; i++ {
 		if s.lms(i) {
 			lms = append(lms, int32(i))
@@ -28,8 +28,8 @@ func induce[T byte | int32](text []T, sa []int32, upper int) {
 	if len(lms) == 0 {
 		return
 	}
-	// The LMS substrings are in order now. Number them, equal ones alike, and sort the shorter text
-	// of their numbers.
+	// The LMS substrings are in order now. Number them, equal ones alike. The suffix array of the
+	// shorter text of these numbers gives the order of the LMS suffixes.
 	order := make([]int32, 0, len(lms))
 	for _, v := range sa {
 		if s.lms(int(v)) {
@@ -48,14 +48,14 @@ func induce[T byte | int32](text []T, sa []int32, upper int) {
 	s.sort(order)
 }
 
-// sorter is the induced sorting of one text.
+// sorter is the state of the induced sorting of one text.
 type sorter[T byte | int32] struct {
 	text   []T
 	sa     []int32
 	small  []uint64 // bit i: suffix i is S type, smaller than suffix i+1
-	first  []int32  // of each symbol: where its L suffixes begin
-	firstS []int32  // of each symbol: where its S suffixes begin
-	at     []int32  // scratch
+	first  []int32  // by symbol: where its L suffixes begin in sa
+	firstS []int32  // by symbol: where its S suffixes begin in sa
+	at     []int32  // by symbol: next free place in sa; scratch of sort
 }
 
 func newSorter[T byte | int32](text []T, sa []int32, upper int) *sorter[T] {
@@ -125,8 +125,8 @@ func (s *sorter[T]) sort(lms []int32) {
 	}
 }
 
-// names numbers LMS substrings. Two of them never start beside each other, so half a start is
-// enough of an index.
+// names holds the numbers of LMS substrings. No two of them start at neighbouring places, so half
+// of the start serves as index.
 type names struct {
 	at  []int32
 	top int
@@ -134,9 +134,9 @@ type names struct {
 
 func (n *names) of(start int32) int32 { return n.at[start>>1] }
 
-// names numbers the LMS substrings in their order, equal ones alike.
+// names numbers the LMS substrings by their order; equal ones get the same number.
 func (s *sorter[T]) names(lms, order []int32) *names {
-	end := make([]int32, len(s.text)/2+1) // where each LMS substring ends
+	end := make([]int32, len(s.text)/2+1) // where each LMS substring ends, by half of its start
 	for i, start := range lms {
 		stop := len(s.text)
 		if i+1 < len(lms) {
@@ -155,7 +155,7 @@ func (s *sorter[T]) names(lms, order []int32) *names {
 	return n
 }
 
-// equal compares two LMS substrings, the symbol at which the next one starts included.
+// equal compares two LMS substrings, with the symbol at which the next one starts.
 func (s *sorter[T]) equal(a, aEnd, b, bEnd int32) bool {
 	n := int32(len(s.text))
 	if aEnd-a != bEnd-b || aEnd == n || bEnd == n {

@@ -2,23 +2,24 @@ package suffix
 
 import "fmt"
 
-// Search makes patches from one old content to one new one. What it looks up for one patch serves
-// the next, for which it takes eight times the new content's size in memory. It is not safe for
+// Search makes patches from one old content to one new content. It keeps what it looks up for one
+// patch for the next, which takes eight times the new content's size in memory. It is not safe for
 // concurrent use.
 type Search struct {
 	x     *Index
 	new   []byte
-	found []place // parallel to new
-	work  int     // of the patch at hand
+	found []place // parallel to new; empty when there is no old content
+	work  int     // steps taken for the current patch
 }
 
-// place is what was found for one position of the new content.
+// place is the longest match for one position of the new content.
 type place struct {
 	pos   int32
 	known int32 // length plus one; 0: not looked up
 }
 
-// Search begins the search for new, which may be empty and is kept; more than NewMax bytes panic.
+// Search prepares patches to new, which may be empty and which Search keeps. It panics over more
+// than NewMax bytes.
 func (x *Index) Search(new []byte) *Search {
 	if len(new) > NewMax {
 		panic(fmt.Sprintf("suffix: a patch to %d bytes", len(new)))
@@ -32,17 +33,16 @@ func (x *Index) Search(new []byte) *Search {
 
 const (
 	// workRate bounds the steps of a patch for each byte of the new content. Programs and text take
-	// 5 to 25; only contents that repeat themselves in long, slightly different pieces come to
-	// more.
+	// 5 to 25. Only contents that repeat long, slightly different pieces take more.
 	workRate  = 64
-	workAhead = 1 << 20 // steps that may be taken before they are earned
-	// stallMax ends the search for a better beginning of a match after so many steps without
-	// change: otherwise long repetitions take quadratic time.
+	workAhead = 1 << 20 // steps that may exceed the rate
+	// stallMax is after how many steps without change the search for a better beginning of a match
+	// ends. Without it long repetitions take quadratic time.
 	stallMax = 64
 )
 
-// longest is Index.longest for the new content from at on. When the work so far is more than the
-// bytes before at are worth, it finds nothing: then only some positions are looked up.
+// longest is Index.longest for the new content from at on. When the work so far exceeds the bound
+// for the bytes before at, it looks nothing up and finds nothing.
 func (s *Search) longest(at int) (pos, length int) {
 	f := &s.found[at]
 	if f.known == 0 {
@@ -56,18 +56,18 @@ func (s *Search) longest(at int) (pos, length int) {
 	return int(f.pos), int(f.known) - 1
 }
 
-// match says that new[start:start+length] resembles old from pos on.
+// match says that new[start:start+length] equals or resembles old[pos:pos+length].
 type match struct{ start, pos, length int }
 
-// matches finds the matches of bsdiff: places where new agrees with old and not with the
-// continuation of the match before.
+// matches calls each for the matches that bsdiff finds: places where new agrees with old better
+// than the continuation of the match before does, by gain bytes.
 func (s *Search) matches(gain int, each func(match)) {
 	old, new := s.x.old, s.new
 	var at, length, pos int
-	shift := 0 // old position minus new position of the match that is being continued
+	shift := 0 // position in old less position in new, of the match that continues
 	s.work = 0
 	for at < len(new) {
-		score := 0 // of the bytes in at to scored, how many the continuation gets right
+		score := 0 // how many bytes of new[at:scored] the continuation gets right
 		stalled := 0
 		at += length
 		scored := at
@@ -83,7 +83,7 @@ func (s *Search) matches(gain int, each func(match)) {
 				break
 			}
 			if at == scored {
-				scored++ // it was not counted
+				scored++ // score does not include it
 			} else if o := at + shift; o >= 0 && o < len(old) && old[o] == new[at] {
 				score--
 			}

@@ -11,12 +11,12 @@ import (
 // pair is an old and a new content.
 type pair struct{ old, new []byte }
 
-// hardPairs are contents of about n bytes in which matches are poor, or many and alike.
+// hardPairs are contents of about n bytes whose matches are poor, or many and alike.
 func hardPairs(n int) map[string]pair {
 	r := rand.New(rand.NewPCG(7, 7))
-	// Each gives another content of its kind at each call.
+	// Each function gives another content of its kind at each call.
 	unit := random(r, 4000, 256)
-	repeated := func() (p []byte) { // a unit again and again, with one byte changed
+	repeated := func() (p []byte) { // a unit again and again, each time with one byte changed
 		for len(p) < n {
 			p = append(p, unit...)
 			p[len(p)-1-r.IntN(len(unit))]++
@@ -63,7 +63,7 @@ func hardPairs(n int) map[string]pair {
 	}
 }
 
-// TestWorkIsBounded counts the steps of hard pairs.
+// TestWorkIsBounded counts the steps that hard pairs take.
 func TestWorkIsBounded(t *testing.T) {
 	bounded := false
 	for name, p := range hardPairs(200 << 10) {
@@ -75,7 +75,7 @@ func TestWorkIsBounded(t *testing.T) {
 			if err != nil || !bytes.Equal(got, p.new) {
 				t.Errorf("%s: the patch gives other bytes (%v)", name, err)
 			}
-			// What is over the bound is one look-up.
+			// One look-up may exceed the bound.
 			if most := len(p.new)*workRate + workAhead + len(p.new)/16 + 24*compareMax; s.work > most {
 				t.Errorf("%s: %d steps for %d bytes, at most %d are permitted", name, s.work, len(p.new), most)
 			}
@@ -87,7 +87,7 @@ func TestWorkIsBounded(t *testing.T) {
 	}
 }
 
-// BenchmarkHard makes patches of hard pairs: no pair takes many times longer than another.
+// BenchmarkHard makes patches of hard pairs. No pair should take many times longer than another.
 func BenchmarkHard(b *testing.B) {
 	pairs := hardPairs(1 << 20)
 	for _, name := range slices.Sorted(maps.Keys(pairs)) {

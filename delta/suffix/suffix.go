@@ -1,13 +1,12 @@
-// Package suffix makes and applies binary patches in the manner of bsdiff
-// (Colin Percival, "Naive differences of executable code"): approximate matches are found through
-// a suffix array of the old content and extended in both directions over bytes that differ here and
-// there, as addresses do in a program that was built again.
+// Package suffix makes and applies binary patches in the manner of bsdiff (Colin Percival, "Naive
+// differences of executable code"). It finds matches through a suffix array of the old content and
+// extends them in both directions over single bytes that differ, as addresses do in a program that
+// was built again.
 //
-// [NewIndex] sorts an old content, [Index.Search] finds what a new one has of it, and [Search.Diff]
-// gives a patch as [Streams]: six streams of unlike statistics, so that many patches can be joined
-// stream by stream and compressed together. A patch needs no lengths of its own: [Reader] takes
-// patch after patch off joined streams, for each says by itself where it ends. Format:
-// doc/patchset.md.
+// [NewIndex] sorts an old content, [Index.Search] takes a new one, and [Search.Diff] gives a patch
+// as [Streams]: six streams, each of one kind of numbers or bytes, so that many patches can be
+// joined stream by stream and compressed together. [Reader] reads patch after patch from joined
+// streams; a patch tells by itself where it ends. [Patch] applies one. Format: doc/patchset.md.
 package suffix
 
 import "errors"
@@ -17,27 +16,27 @@ var ErrCorrupt = errors.New("corrupt patch")
 
 // Bounds that hold for every patch.
 const (
-	// NewMax is the most bytes that one patch makes. Larger contents are cut into pieces, each a
-	// patch of its own.
+	// NewMax is how many bytes one patch makes at most. Callers cut larger contents into pieces
+	// with a patch each.
 	NewMax = 16 << 20
-	// WindowMax is the most bytes of an old content that one patch can copy from.
+	// WindowMax is from how many bytes of an old content one patch copies at most.
 	WindowMax = 64 << 20
 )
 
-// Number of streams, and what each holds. Numbers are unsigned LEB128 varints.
+// The streams. All but Diffs and Literals hold unsigned LEB128 varints.
 const (
-	Copies = iota // of each step: how many bytes are old bytes plus differences
-	Extras        // of each step: how many bytes follow from Literals
-	Seeks         // of each step: how far the old position moves before the step, zigzag
-	// over the copied bytes of a patch: length of a run without difference, then of one of
-	// differing bytes, and so on
+	Copies = iota // for each step: how many bytes are old bytes plus differences
+	Extras        // for each step: how many bytes from Literals follow
+	Seeks         // for each step: how far the old position moves before it, zigzag
+	// Runs has the lengths of the runs of all copied bytes of a patch: of equal bytes, of differing
+	// bytes, of equal bytes, and so on.
 	Runs
 	Diffs    // the differing bytes: new minus old, modulo 256
-	Literals // new bytes that come from nowhere
+	Literals // new bytes that are not copied
 	NumStreams
 )
 
-// Streams is one patch, or several patches joined: Streams[Copies], Streams[Extras] and so on.
+// Streams is one patch, or several patches joined, by stream: s[Copies], s[Extras] and so on.
 type Streams [NumStreams][]byte
 
 // Append joins another patch to s.

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// random gives n bytes of an alphabet of size symbols.
+// random gives n bytes from an alphabet of symbols symbols.
 func random(r *rand.Rand, n, symbols int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -92,7 +92,7 @@ func check(t *testing.T, old, new []byte, start int64) Streams {
 	return s
 }
 
-// offset is a content of which only what is behind start may be read.
+// offset is a content that may be read only from start on.
 type offset struct {
 	p     []byte
 	start int64

@@ -11,7 +11,7 @@ type bitWriter struct {
 	err error
 }
 
-// bits writes the low n bits of v; n is at most 16, and v has no others.
+// bits writes the low n bits of v. n is at most 16, and v has no higher bits.
 func (w *bitWriter) bits(v uint32, n uint) {
 	w.acc |= uint64(v) << w.n
 	w.n += n
@@ -29,7 +29,7 @@ func (w *bitWriter) code(c code) {
 	w.bits(uint32(c.value), uint(c.bits))
 }
 
-// align fills the byte begun with zeros.
+// align fills the current byte with zeros.
 func (w *bitWriter) align() {
 	if w.n > 0 {
 		w.bits(0, 8-w.n)

@@ -2,12 +2,12 @@ package gnuzip
 
 // symbol is a literal (distance 0) or a match.
 type symbol struct {
-	distance uint16 // of a match
-	value    uint8  // the literal; a match: its length less minMatch
+	distance uint16 // of a match; 0: a literal
+	value    uint8  // the literal, or the match's length less minMatch
 }
 
-// literal enters a byte and tells whether the block is full. pos is the byte's
-// position as the original programs know it at that moment.
+// literal enters a byte and tells whether the block is full. pos is the position that the original
+// programs have at that moment.
 func (e *encoder) literal(c byte, pos int) bool {
 	e.symbols = append(e.symbols, symbol{value: c})
 	e.block.literals.freq[c]++
@@ -32,8 +32,9 @@ func (e *encoder) full(pos int) bool {
 	return len(e.symbols) == e.blockSymbols
 }
 
-// worthEnding is GNU gzip's guess, made every 4096 symbols, that a new block with its
-// own trees would do better: few matches, and an estimated output below half of the input.
+// worthEnding tells whether GNU gzip would end the block. Every 4096 symbols gzip guesses whether a
+// new block with its own trees compresses better: it does so when there are few matches and the
+// estimated output is below half of the input.
 func (e *encoder) worthEnding(pos int) bool {
 	bits := len(e.symbols) * 8
 	for code, n := range e.block.distances.freq[:distanceCodes] {
@@ -54,7 +55,8 @@ const (
 	dynamic
 )
 
-// endBlock writes the symbols entered since the last block in the shortest of the three ways.
+// endBlock writes the symbols entered since the last block as the shortest of the three kinds of
+// blocks.
 func (e *encoder) endBlock(last bool) {
 	t := &e.block
 	t.build()
@@ -81,7 +83,7 @@ func (e *encoder) endBlock(last bool) {
 	e.blockStart = e.pos
 }
 
-// writeSymbols writes the block's symbols and its end in the given codes.
+// writeSymbols writes the block's symbols and its end with the given codes.
 func (e *encoder) writeSymbols(literals, distances *codes) {
 	for _, s := range e.symbols {
 		if s.distance == 0 {

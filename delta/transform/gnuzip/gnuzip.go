@@ -1,12 +1,11 @@
-// Package gnuzip writes deflate streams (RFC 1951) that equal, bit for bit, those of
-// GNU gzip and of zlib. Decompressing a .gz file loses nothing when its compressed
-// bytes can be made again from the decompressed ones; that is what this package is for.
+// Package gnuzip writes deflate streams (RFC 1951) that equal, bit for bit, those of GNU gzip and
+// of zlib. With it a .gz file can be stored decompressed, because its compressed bytes can be made
+// again.
 //
-// Both programs descend from the same deflate: hash chains over a sliding window of
-// 32 KiB, lazy matching, Huffman trees built with a heap. [Encode] follows every
-// decision of theirs, also those that do not matter to a decompressor: which of two
-// equally long matches wins, where a block ends, how ties in a tree are broken. It
-// makes no attempt at speed beyond theirs.
+// Both programs descend from the same deflate: hash chains over a sliding window of 32 KiB, lazy
+// matching, Huffman trees built with a heap. [Encode] makes every decision as they do, also where a
+// decompressor does not care: which of two equally long matches wins, where a block ends, how ties
+// in a tree are broken. It does not try to be faster than they are.
 package gnuzip
 
 import (
@@ -14,19 +13,19 @@ import (
 	"io"
 )
 
-// Family is the program whose decisions are followed.
+// Family is the program whose decisions Encode follows.
 type Family uint8
 
 const (
-	// GNU is GNU gzip since 1.2.4: blocks of up to 32767 symbols, ended early where that seems to
-	// pay.
+	// GNU is GNU gzip since 1.2.4. Its blocks have up to 32767 symbols and end early where that
+	// seems to pay.
 	GNU Family = iota
-	// Zlib is zlib at its default memLevel 8: blocks of 16383 symbols. Python's gzip, Perl's
-	// IO::Compress, dpkg and most others use it.
+	// Zlib is zlib at its default memLevel 8. Its blocks have 16383 symbols. Python's gzip, Perl's
+	// IO::Compress, dpkg and most other programs use it.
 	Zlib
 )
 
-// Params says which program is followed, and at which level.
+// Params says which program Encode follows, and at which level.
 type Params struct {
 	Family Family
 	Level  int // 1 to 9
@@ -40,8 +39,9 @@ func (p Params) Valid() bool {
 	return p.Family <= Zlib && p.Level >= 1 && p.Level <= 9
 }
 
-// Encode writes plain to w as one deflate stream, as the program would on being given
-// all of plain at once. It stops at w's first error and returns it.
+// Encode writes plain to w as one deflate stream, as the program does when it gets all of plain at
+// once. It stops at w's first error and returns it. For parameters that do not exist it returns
+// ErrParams.
 func Encode(w io.Writer, plain []byte, p Params) error {
 	if !p.Valid() {
 		return ErrParams
@@ -70,10 +70,10 @@ func Encode(w io.Writer, plain []byte, p Params) error {
 	return e.out.close()
 }
 
-// search holds the limits of one level: the same table in all programs of the family.
+// search holds the limits of one level. Both programs have the same table.
 type search struct {
-	good int // from this length of the previous match on, chains are followed a quarter as far
-	// matches of this length are taken at once; greedy levels: longest match whose inside is hashed
+	good int // from this length of the previous match on, follow chains a quarter as far
+	// take a match of this length at once; in greedy levels: longest match whose inside is hashed
 	lazy  int
 	nice  int // a match of this length ends the search
 	chain int // longest walk along a hash chain

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// corpus is contents that reach every kind of block, match and end of input.
+// corpus is a set of contents that lead to every kind of block, match and end of input.
 func corpus(t testing.TB) map[string][]byte {
 	rnd := rand.NewChaCha8([32]byte{7})
 	random := make([]byte, 200_000)
@@ -64,7 +64,7 @@ func encode(t testing.TB, plain []byte, p Params) []byte {
 	return b.Bytes()
 }
 
-// need skips a test whose oracle is missing, unless all are asked for.
+// need skips a test whose oracle is missing, or fails it when all oracles must be there.
 func need(t *testing.T, tool string) {
 	if _, err := exec.LookPath(tool); err != nil {
 		if os.Getenv("DELTAUP_TEST_ALL") != "" {
@@ -94,7 +94,7 @@ func TestEqualsGzip(t *testing.T) {
 	}
 }
 
-// small leaves out what takes long, in a short test.
+// small leaves out, in short mode, the contents that take long.
 func small(c map[string][]byte) map[string][]byte {
 	if testing.Short() {
 		maps.DeleteFunc(c, func(_ string, b []byte) bool { return len(b) > 100_000 })
@@ -102,7 +102,7 @@ func small(c map[string][]byte) map[string][]byte {
 	return c
 }
 
-// levels are those that are compared with the oracles.
+// levels are the levels that tests compare with the oracles.
 func levels() []int {
 	if testing.Short() {
 		return []int{1, 6, 9}
@@ -110,7 +110,7 @@ func levels() []int {
 	return []int{1, 2, 3, 4, 5, 6, 7, 8, 9}
 }
 
-// zlibScript deflates its input at all levels; each stream is preceded by its length.
+// zlibScript deflates its input at all levels and writes each stream after its length.
 const zlibScript = `
 import sys, zlib, struct
 plain = sys.stdin.buffer.read()
@@ -143,7 +143,7 @@ func TestEqualsZlib(t *testing.T) {
 	}
 }
 
-// TestGolden holds the encoder to its streams also where no oracle is at hand.
+// TestGolden pins the encoder's streams, for machines without the oracles.
 func TestGolden(t *testing.T) {
 	const want = "07cbb52195a70978e52ca881542fcf8cc2c7295776abc33f89fb9b7dee889451"
 	c := corpus(t)
@@ -167,7 +167,7 @@ func TestParams(t *testing.T) {
 	}
 }
 
-// TestStops holds Encode to giving up at the first error of its writer.
+// TestStops demands that Encode stops at the first error of its writer.
 func TestStops(t *testing.T) {
 	w := &failing{}
 	if err := Encode(w, make([]byte, 1<<20), Params{GNU, 6}); err != io.ErrShortWrite {
@@ -179,7 +179,7 @@ type failing struct{}
 
 func (*failing) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 
-// FuzzEncode holds every stream to decompressing to what went in.
+// FuzzEncode demands that every stream decompresses to what went in.
 func FuzzEncode(f *testing.F) {
 	for _, b := range corpus(f) {
 		f.Add(b[:min(len(b), 2_000)], byte(9)) // TestEqualsGzip has the long ones

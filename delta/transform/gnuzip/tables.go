@@ -69,7 +69,8 @@ var (
 	}
 	bitLenExtra = [bitLenCodes]uint8{16: 2, 3, 7}
 
-	// bitLenOrder is the order in which a block's header lists the lengths of the third alphabet.
+	// bitLenOrder is the order in which a block's header lists the code lengths of the third
+	// alphabet.
 	bitLenOrder = [bitLenCodes]uint8{
 		16,
 		17,
@@ -92,11 +93,11 @@ var (
 		15,
 	}
 
-	lengthCode   [256]uint16         // by length less minMatch
-	lengthBase   [lengthCodes]uint16 // first length less minMatch of a code
+	lengthCode   [256]uint16         // code of a length, by length less minMatch
+	lengthBase   [lengthCodes]uint16 // first length of a code, less minMatch
 	distanceBase [distanceCodes]uint16
-	nearCode     [256]uint8 // of distances up to 256, by distance less 1
-	farCode      [256]uint8 // of longer ones, by (distance less 1) / 128
+	nearCode     [256]uint8 // codes of distances up to 256, by distance less 1
+	farCode      [256]uint8 // codes of longer distances, by (distance less 1) / 128
 
 	staticLiterals, staticDistances codes
 )
@@ -155,16 +156,16 @@ func distanceCode(distance uint16) uint16 {
 	return uint16(farCode[far>>7])
 }
 
-// code is one prefix code: its bits as they are written, low bit first.
+// code is the prefix code of one symbol: its bits in the order of writing, low bit first.
 type code struct {
 	value uint16
 	bits  uint8
 }
 
-// codes has room for the largest alphabet.
+// codes holds the codes of an alphabet, by symbol. It has room for the largest alphabet.
 type codes [288]code
 
-// assign gives the symbols up to last their codes by their lengths (RFC 1951, 3.2.2).
+// assign gives the symbols up to last their codes, which follow from the lengths (RFC 1951, 3.2.2).
 func (c *codes) assign(last int) {
 	var count, next [maxBits + 1]uint16
 	for _, x := range c[:last+1] {

@@ -1,13 +1,13 @@
 package gnuzip
 
-// trees collects a block's frequencies and builds its codes from them.
+// trees counts the symbols of a block and builds its codes from the counts.
 type trees struct {
 	literals, distances, bitLens tree
 
-	// last symbol with a code; lastBitLen: in the header's order
+	// the last symbol of each alphabet with a code; lastBitLen counts in the header's order
 	lastLiteral, lastDistance, lastBitLen int
 
-	// length of the block in own and in fixed codes, without its first three bits
+	// bits of the block with its own codes and with fixed codes, less its first three bits
 	dynamicBits, staticBits int
 }
 
@@ -19,7 +19,7 @@ func (t *trees) reset() {
 	t.dynamicBits, t.staticBits = 0, 0
 }
 
-// build makes the three codes and the two lengths.
+// build makes the codes of the three alphabets, dynamicBits and staticBits.
 func (t *trees) build() {
 	t.lastLiteral = t.buildOne(&t.literals, literalCodes, maxBits, lengthExtra[:], firstLength,
 		&staticLiterals)
@@ -36,8 +36,8 @@ func (t *trees) build() {
 	t.dynamicBits += 3*(t.lastBitLen+1) + 5 + 5 + 4
 }
 
-// runs calls emit for each symbol of the third alphabet that codes the lengths up to
-// last, with its extra bits. A run ends with the first alphabet: it is never shared.
+// runs codes the code lengths of the symbols up to last, and calls emit for each symbol of the
+// third alphabet with its extra bits. No run spans two alphabets.
 func runs(c *codes, last int, emit func(symbol, extra, bits int)) {
 	previous, count := -1, 0
 	next := int(c[0].bits)
@@ -73,7 +73,7 @@ func runs(c *codes, last int, emit func(symbol, extra, bits int)) {
 	}
 }
 
-// runLimits gives the longest run that one symbol holds, and the shortest worth one.
+// runLimits gives the longest run that one symbol codes, and the shortest that is coded as a run.
 func runLimits(next, current int) (longest, shortest int) {
 	switch next {
 	case 0:
@@ -84,7 +84,7 @@ func runLimits(next, current int) (longest, shortest int) {
 	return 7, 4
 }
 
-// writeHeader writes the codes of a dynamic block (RFC 1951, 3.2.7).
+// writeHeader writes the code lengths of a dynamic block (RFC 1951, 3.2.7).
 func (t *trees) writeHeader(w *bitWriter) {
 	w.bits(uint32(t.lastLiteral+1-257), 5)
 	w.bits(uint32(t.lastDistance+1-1), 5)
@@ -100,25 +100,25 @@ func (t *trees) writeHeader(w *bitWriter) {
 	runs(&t.distances.codes, t.lastDistance, emit)
 }
 
-// heapSize holds all nodes of the largest alphabet's tree, counted from 1.
+// heapSize is room for all nodes of the largest alphabet's tree, counted from 1.
 const heapSize = 2*literalCodes + 1
 
-// tree is one alphabet's frequencies and the Huffman code made of them.
+// tree is one alphabet's frequencies and the Huffman code that is built from them.
 type tree struct {
-	freq   [heapSize]uint16 // by symbol; behind the alphabet: inner nodes
+	freq   [heapSize]uint16 // by symbol; behind the alphabet, by inner node
 	codes  codes
 	depth  [heapSize]uint8
 	parent [heapSize]uint16
 	length [heapSize]uint8
 
-	// from 1: a heap of open nodes; from the end: nodes by falling frequency
+	// from 1 on: a heap of open nodes; from the end down: joined nodes, rarest first
 	heap    [heapSize]uint16
 	open    int
 	ordered int
 }
 
-// buildOne makes the tree's codes, adds to the lengths of the block and returns the
-// last symbol in use.
+// buildOne makes the tree's codes, adds the bits that they take to dynamicBits and staticBits, and
+// returns the last symbol in use.
 func (t *trees) buildOne(r *tree, alphabet, longest int, extra []uint8, extraFrom int,
 	fixed *codes) int {
 	r.open, r.ordered = 0, heapSize
@@ -131,7 +131,7 @@ func (t *trees) buildOne(r *tree, alphabet, longest int, extra []uint8, extraFro
 			last = n
 		}
 	}
-	// At least two codes, since some decoders want them.
+	// Make at least two codes, which some decoders need.
 	for r.open < 2 {
 		n := 0
 		if last < 2 {
@@ -166,7 +166,7 @@ func (t *trees) buildOne(r *tree, alphabet, longest int, extra []uint8, extraFro
 	return last
 }
 
-// join makes the Huffman tree: the two rarest nodes become one until one is left.
+// join makes the Huffman tree: it joins the two rarest nodes until one is left.
 func (r *tree) join(alphabet int) {
 	for n := r.open / 2; n >= 1; n-- {
 		r.sink(n)
@@ -192,7 +192,7 @@ func (r *tree) join(alphabet int) {
 	r.heap[r.ordered] = r.heap[1]
 }
 
-// before orders nodes in the heap: by frequency, then by depth.
+// before tells whether node a comes before b in the heap: by frequency, then by depth.
 func (r *tree) before(a, b uint16) bool {
 	return r.freq[a] < r.freq[b] || r.freq[a] == r.freq[b] && r.depth[a] <= r.depth[b]
 }
@@ -212,7 +212,7 @@ func (r *tree) sink(at int) {
 	r.heap[at] = node
 }
 
-// limit gives the symbols up to last their lengths, none above longest.
+// limit sets the code lengths of the symbols up to last, none above longest.
 func (r *tree) limit(last, longest int) {
 	var count [maxBits + 1]int
 	over := 0

@@ -10,10 +10,10 @@ const (
 	bufferSize = 2 * windowSize
 	minMatch   = 3
 	maxMatch   = 258
-	// minLookahead is how many bytes must lie ahead for a match to be searched, except at the end.
+	// minLookahead is how many bytes must lie ahead, except at the end, before a match is searched.
 	minLookahead = maxMatch + minMatch + 1
 	maxDistance  = windowSize - minLookahead
-	// tooFar is the distance from which a match of three bytes costs more than three literals.
+	// tooFar is the distance beyond which a match of three bytes costs more than three literals.
 	tooFar = 4096
 
 	hashBits  = 15
@@ -21,31 +21,32 @@ const (
 	hashShift = (hashBits + minMatch - 1) / minMatch
 )
 
-// encoder is the state of one stream. The window's bytes, positions in it and hash
-// chains are kept as the original programs keep them, since their limits show in the
-// output: position 0 is never matched, and GNU gzip compares beyond the end of input.
+// encoder is the state of one stream. It keeps the window, positions in it and the hash chains
+// exactly as the original programs do, because their limits show in the output: they never match
+// position 0, and GNU gzip compares beyond the end of input.
 type encoder struct {
 	family       Family
 	level        int
 	search       search
-	blockSymbols int // a block ends at this many
+	blockSymbols int // symbols after which a block ends
 
-	src []byte // not yet in the window
+	src []byte // input that is not yet in the window
 
-	window     [bufferSize + maxMatch]byte // the last bytes stay zero: room for comparisons
-	head       [1 << hashBits]uint16       // latest position of a hash; 0: none
-	prev       [windowSize]uint16          // position before it with the same hash
+	// the bytes behind bufferSize stay zero, as room for comparisons
+	window     [bufferSize + maxMatch]byte
+	head       [1 << hashBits]uint16 // latest position with a hash; 0: none
+	prev       [windowSize]uint16    // position before a position, with the same hash
 	hash       uint32
-	pos        int // in the window, of the byte that is coded next
-	ahead      int // bytes known from pos on
-	blockStart int // may be negative: slid out of the window
+	pos        int // position in the window of the next byte to code
+	ahead      int // bytes in the window from pos on
+	blockStart int // negative once it has slid out of the window
 	ended      bool
 
 	matchStart int
-	prevLength int // what a longer match must exceed
+	prevLength int // length that the next match must exceed
 
 	symbols []symbol
-	matches int // among symbols
+	matches int // number of matches among symbols
 	block   trees
 	out     bitWriter
 }
@@ -60,7 +61,7 @@ func (e *encoder) start() {
 	e.roll(e.window[1])
 }
 
-// fill moves the window on when it is nearly used up, and reads into the room behind.
+// fill slides the window when it is nearly used up, and copies input into the free room.
 func (e *encoder) fill() {
 	if e.pos >= windowSize+maxDistance {
 		copy(e.window[:windowSize], e.window[windowSize:bufferSize])
@@ -100,8 +101,8 @@ func (e *encoder) roll(c byte) {
 	e.hash = (e.hash<<hashShift ^ uint32(c)) & hashMask
 }
 
-// insert enters the three bytes at a position into the hash chains and gives the
-// latest earlier position with the same hash.
+// insert enters the three bytes at a position into the hash chains. It gives the latest earlier
+// position with the same hash.
 func (e *encoder) insert(at int) int {
 	e.roll(e.window[at+minMatch-1])
 	h := e.head[e.hash]
@@ -110,20 +111,21 @@ func (e *encoder) insert(at int) int {
 	return int(h)
 }
 
-// insertable tells whether a position still has three bytes. GNU gzip enters the last
-// two all the same, which shows nowhere but keeps its rolling hash going.
+// insertable tells whether a position is entered into the hash chains: zlib demands three bytes
+// there, GNU gzip does not.
 func (e *encoder) insertable(ahead int) bool {
 	return e.family == GNU || ahead >= minMatch
 }
 
-// reachable tells whether a match may be searched from a head of a chain.
+// reachable tells whether the encoder may search a match from the head of a chain.
 func (e *encoder) reachable(head int) bool {
 	return head != 0 && e.pos-head <= maxDistance &&
 		(e.family == Zlib || e.pos <= bufferSize-minLookahead)
 }
 
-// longest walks the chain for the longest match with the bytes at pos that exceeds
-// prevLength, sets matchStart to its position and returns its length, or prevLength.
+// longest follows the chain from position at. It looks for the longest match with the bytes at pos
+// that exceeds prevLength. It sets matchStart to that match's position and returns its length, or
+// returns prevLength when there is none.
 func (e *encoder) longest(at int) int {
 	chain, nice, best := e.search.chain, e.search.nice, e.prevLength
 	if e.prevLength >= e.search.good {
@@ -137,7 +139,7 @@ func (e *encoder) longest(at int) int {
 	start := binary.LittleEndian.Uint16(scan[:])
 	end := binary.LittleEndian.Uint16(scan[best-1:])
 	for {
-		// A longer match has the same two bytes at its start, and where it is to become longer.
+		// A longer match has the same two bytes at its start and at the end of the best one so far.
 		if binary.LittleEndian.Uint16(e.window[at+best-1:]) == end &&
 			binary.LittleEndian.Uint16(e.window[at:]) == start {
 			if n := common(scan, (*[maxMatch]byte)(e.window[at:])); n > best {
@@ -157,7 +159,7 @@ func (e *encoder) longest(at int) int {
 	return min(best, e.ahead)
 }
 
-// common gives how many bytes a and b have in common at their start.
+// common gives how many bytes a and b have in common at their beginnings.
 func common(a, b *[maxMatch]byte) int {
 	n := 0
 	for ; n+8 <= maxMatch; n += 8 {
@@ -171,7 +173,7 @@ func common(a, b *[maxMatch]byte) int {
 	return n
 }
 
-// greedy codes all of the input, taking every match that is found: levels 1 to 3.
+// greedy codes all of the input and takes every match that it finds: levels 1 to 3.
 func (e *encoder) greedy() {
 	e.prevLength = minMatch - 1
 	length := 0
@@ -211,7 +213,8 @@ func (e *encoder) greedy() {
 	}
 }
 
-// lazy codes all of the input, taking a match only when the next byte begins none that is longer.
+// lazy codes all of the input and takes a match only when the next byte does not begin a longer
+// one: levels 4 to 9.
 func (e *encoder) lazy() {
 	length, waiting := minMatch-1, false
 	for e.ahead > 0 && e.out.err == nil {
@@ -250,7 +253,7 @@ func (e *encoder) lazy() {
 	}
 }
 
-// takePrevious codes the match that began one byte before pos.
+// takePrevious codes the match that begins one byte before pos.
 func (e *encoder) takePrevious(start int) {
 	last := e.pos + e.ahead - minMatch // the last position with three bytes
 	full := e.match(e.pos-1-start, e.prevLength, e.pos)
