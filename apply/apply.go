@@ -14,6 +14,7 @@ import (
 	"deltaup/apply/slotwriter"
 	"deltaup/delta"
 	"deltaup/mirror"
+	"deltaup/mirror/client"
 	"deltaup/trust"
 )
 
@@ -46,7 +47,7 @@ type Slot interface {
 
 // Request says what to pull and where to.
 type Request struct {
-	Client *mirror.Client
+	Client *client.Client
 	// what the publisher says, see trust.Refresh; nil: whatever the mirror says is believed
 	Trust      *trust.Repository
 	Channel    string   // whose newest release; "" with Version

@@ -14,6 +14,7 @@ import (
 	"deltaup/delta"
 	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
+	"deltaup/mirror/client"
 	"deltaup/slotboot"
 )
 
@@ -27,18 +28,18 @@ func TestFaults(t *testing.T) {
 		fault faultserver.Fault
 		want  error // nil: it gets by
 	}{
-		{"404", faultserver.Status(404, 0), mirror.ErrMissing},
+		{"404", faultserver.Status(404, 0), client.ErrMissing},
 		{"416", faultserver.Status(416, 0), mirror.ErrDamaged},
-		{"500", faultserver.Status(500, 0), mirror.ErrUnreachable},
+		{"500", faultserver.Status(500, 0), client.ErrUnreachable},
 		{"flipped byte", faultserver.Flip(60), mirror.ErrDamaged},
 		{"truncated file", faultserver.Shorten(50), mirror.ErrDamaged},
 		{"empty file", faultserver.Shorten(0), mirror.ErrDamaged},
-		{"cut at once", faultserver.Cut(0), mirror.ErrUnreachable},
+		{"cut at once", faultserver.Cut(0), client.ErrUnreachable},
 		{"reset", faultserver.ResetConnection(100 << 10), errAny}, // most tries bring some bytes
 		{"length too small", faultserver.ContentLength(-10), errAny},
 		{"length too large", faultserver.ContentLength(10), errAny},
 		{"no ranges", faultserver.NoRanges(), nil},
-		{"stall", faultserver.Stall(-1), mirror.ErrUnreachable},
+		{"stall", faultserver.Stall(-1), client.ErrUnreachable},
 		{"other file", faultserver.Replace([]byte("<html>Please log in</html>")), mirror.ErrDamaged},
 		{"endless", faultserver.Endless(), errAny},
 	}
@@ -81,7 +82,7 @@ func checkFault(t *testing.T, m *target, kind string, err, want error) {
 	case want == nil:
 		t.Errorf("the pull failed: %v", err)
 	case want == errAny:
-		if !errors.Is(err, mirror.ErrDamaged) && !errors.Is(err, mirror.ErrUnreachable) {
+		if !errors.Is(err, mirror.ErrDamaged) && !errors.Is(err, client.ErrUnreachable) {
 			t.Errorf("got %v, want damaged or unreachable", err)
 		}
 	case !errors.Is(err, want):
@@ -237,7 +238,7 @@ func TestResume(t *testing.T) {
 				if err == nil {
 					break
 				}
-				if !errors.Is(err, mirror.ErrMissing) {
+				if !errors.Is(err, client.ErrMissing) {
 					t.Fatal(err)
 				}
 			}

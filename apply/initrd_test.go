@@ -14,6 +14,9 @@ import (
 	"deltaup/internal/test/cpiotest"
 	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
+	"deltaup/mirror/client"
+	"deltaup/mirror/publish"
+	"deltaup/mirror/serve"
 )
 
 // ownSize is what an initrd of initrdWorld has that the image has not.
@@ -43,15 +46,15 @@ func newInitrdTargetOf(t *testing.T, patchFrom int, own func(version int) map[st
 		if err := os.WriteFile(path, packed, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, err := mirror.Publish(context.Background(), filepath.Join(dir, "mirror"), mirror.Publication{
+		_, err := publish.Add(context.Background(), filepath.Join(dir, "mirror"), publish.Publication{
 			Version: string(rune('1' + i)), Channel: "stable", Image: image, PatchFrom: patchFrom,
-			Artifacts: []mirror.File{{Name: "initrd", Path: path}},
+			Artifacts: []publish.File{{Name: "initrd", Path: path}},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	m.server = faultserver.New(t, mirror.Handler(filepath.Join(dir, "mirror")))
+	m.server = faultserver.New(t, serve.Handler(filepath.Join(dir, "mirror")))
 	m.urls = []string{m.server.URL}
 	file = filepath.Join(t.TempDir(), "initrd.img")
 	m.with = func(r *apply.Request) {
@@ -354,11 +357,11 @@ func TestPullInitrdSeedChanges(t *testing.T) {
 // release reads a release of the mirror.
 func (m *target) release(version string) *mirror.Release {
 	m.t.Helper()
-	client, err := mirror.NewClient(m.urls, mirror.ClientOptions{})
+	reader, err := client.New(m.urls, client.Options{})
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	release, err := client.Release(m.t.Context(), version, nil)
+	release, err := reader.Release(m.t.Context(), version, nil)
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
+	"deltaup/mirror/client"
 	"deltaup/mkimage"
 )
 
@@ -44,7 +45,7 @@ func (u *Update) closeOn(route delta.Route, err error) error {
 // unusable tells whether an error is about a file that is missing on the mirror or not what it
 // should be.
 func unusable(err error) bool {
-	return errors.Is(err, mirror.ErrMissing) || errors.Is(err, mirror.ErrLacking) || errors.Is(err, mirror.ErrDamaged) ||
+	return errors.Is(err, client.ErrMissing) || errors.Is(err, client.ErrLacking) || errors.Is(err, mirror.ErrDamaged) ||
 		errors.Is(err, chunkstore.ErrVersion) ||
 		errors.Is(err, chunkstore.ErrCorrupt)
 }

@@ -11,13 +11,14 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
+	"deltaup/mirror/client"
 	"deltaup/trust"
 )
 
 // metadata reads the small files of a release through the state folder, so that a
 // second run asks the mirror for the pointer only.
 type metadata struct {
-	client *mirror.Client
+	client *client.Client
 	trust  *trust.Repository // nil: nothing is verified
 	signed *trust.Release    // what trust says of the release
 	state  *state.Folder
@@ -100,7 +101,7 @@ func (m *metadata) before(ctx context.Context, p *mirror.Patch) (*mirror.Release
 		return m.releaseFile(ctx, p.From, *p.Release)
 	case m.trust != nil:
 		return nil, fmt.Errorf("%s: %w: nothing that is signed names its hash",
-			mirror.ReleasePath(p.From), mirror.ErrMissing)
+			mirror.ReleasePath(p.From), client.ErrMissing)
 	}
 	return m.client.Release(ctx, p.From, nil)
 }

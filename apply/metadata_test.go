@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/mirror"
+	"deltaup/mirror/client"
 )
 
 // TestMeasure: few bytes are not believed beyond 50 Mbit/s, many are, but from a mirror on this
@@ -22,11 +22,11 @@ func TestMeasure(t *testing.T) {
 		{"http://localhost/", 2 << 20, measuredMax},
 		{"/srv/mirror", 2 << 20, measuredMax},
 	} {
-		client, err := mirror.NewClient([]string{tt.mirror}, mirror.ClientOptions{})
+		reader, err := client.New([]string{tt.mirror}, client.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := newMetadata(Request{Client: client}, nil)
+		m := newMetadata(Request{Client: reader}, nil)
 		m.measure(tt.bytes, 10*time.Millisecond)
 		if m.line.Rate != tt.want {
 			t.Errorf("%s, %d bytes: %.0f, want %.0f", tt.mirror, tt.bytes, m.line.Rate, tt.want)

@@ -12,7 +12,7 @@ import (
 	"deltaup/apply"
 	"deltaup/delta"
 	"deltaup/internal/test/faultserver"
-	"deltaup/mirror"
+	"deltaup/mirror/client"
 )
 
 // TestPatch pulls through one set: pointer, release, head, groups, and nothing else.
@@ -72,7 +72,7 @@ func TestResumeSet(t *testing.T) {
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, mirror.ErrUnreachable) {
+		if !errors.Is(err, client.ErrUnreachable) {
 			t.Fatal(err)
 		}
 		m.checkUnbootable()

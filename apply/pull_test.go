@@ -11,6 +11,8 @@ import (
 	"deltaup/apply"
 	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
+	"deltaup/mirror/publish"
+	"deltaup/mirror/serve"
 )
 
 // TestPull checks that what the server sends is exactly what was quoted.
@@ -183,8 +185,8 @@ func TestRawImage(t *testing.T) {
 	if err := os.WriteFile(disk, content, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, err := mirror.Publish(t.Context(), filepath.Join(dir, "mirror"), mirror.Publication{
-		Version: "raw", Channel: "stable", Artifacts: []mirror.File{{Name: mirror.ImageName, Path: disk}},
+	_, err := publish.Add(t.Context(), filepath.Join(dir, "mirror"), publish.Publication{
+		Version: "raw", Channel: "stable", Artifacts: []publish.File{{Name: mirror.ImageName, Path: disk}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -240,7 +242,7 @@ func TestBusy(t *testing.T) {
 
 func TestFailover(t *testing.T) {
 	m := newTarget(t)
-	bad := faultserver.New(t, mirror.Handler(m.w.mirror))
+	bad := faultserver.New(t, serve.Handler(m.w.mirror))
 	bad.Add(faultserver.Rule{Path: "packs/", Fault: faultserver.Flip(40 << 10)}, faultserver.Rule{Path: "recipes/", Fault: faultserver.Status(404, 0)})
 	m.urls = []string{bad.URL, m.server.URL}
 	m.mustPull()

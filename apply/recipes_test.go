@@ -13,7 +13,7 @@ import (
 	"deltaup/delta"
 	"deltaup/internal/test/faultserver"
 	"deltaup/internal/test/mirrortest"
-	"deltaup/mirror"
+	"deltaup/mirror/publish"
 	"deltaup/mkimage"
 )
 
@@ -197,7 +197,7 @@ func TestKeptOfOtherChunks(t *testing.T) {
 		if err := mirrortest.ImageOf(t.Context(), folder, w.image[v], o); err != nil {
 			t.Fatal(err)
 		}
-		_, err := mirror.Publish(context.Background(), w.mirror, mirror.Publication{
+		_, err := publish.Add(context.Background(), w.mirror, publish.Publication{
 			Version: string(rune('1' + v)), Channel: "stable", Image: w.image[v], PatchFrom: 1,
 		})
 		if err != nil {

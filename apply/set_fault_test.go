@@ -12,7 +12,8 @@ import (
 	"deltaup/apply"
 	"deltaup/delta"
 	"deltaup/internal/test/faultserver"
-	"deltaup/mirror"
+	"deltaup/mirror/publish"
+	"deltaup/mirror/serve"
 )
 
 // TestSetFaults: whatever is wrong with a set, the pull completes without it, and says so.
@@ -45,7 +46,7 @@ func TestSetFaults(t *testing.T) {
 
 			// Another mirror has it in good order.
 			m = patched(t, 2, 1)
-			bad := faultserver.New(t, mirror.Handler(m.w.mirror))
+			bad := faultserver.New(t, serve.Handler(m.w.mirror))
 			bad.Add(faultserver.Rule{Path: "patches/", Fault: fault})
 			m.urls = []string{bad.URL, m.server.URL}
 			if _, r := m.mustPull(); r.Route != "patch" || m.server.Requests("packs/")+bad.Requests("packs/") > 0 {
@@ -80,7 +81,7 @@ func TestEveryByteOfASet(t *testing.T) {
 			"usr/bin":  noise(1, 90<<10),
 			"usr/new":  noise(uint64(i), 60),
 		}
-		image, err := w.release(i+1, files, mirror.Publication{PatchFrom: 1})
+		image, err := w.release(i+1, files, publish.Publication{PatchFrom: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

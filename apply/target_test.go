@@ -13,7 +13,8 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/internal/test/faultserver"
-	"deltaup/mirror"
+	"deltaup/mirror/client"
+	"deltaup/mirror/serve"
 	"deltaup/slotboot"
 )
 
@@ -39,7 +40,7 @@ func newTargetOf(t testing.TB, w *world) *target {
 	t.Helper()
 	dir := t.TempDir()
 	m := &target{
-		t: t, w: w, server: faultserver.New(t, mirror.Handler(w.mirror)),
+		t: t, w: w, server: faultserver.New(t, serve.Handler(w.mirror)),
 		path: filepath.Join(dir, "slot"), state: filepath.Join(dir, "state"),
 		seeds: []string{filepath.Join(dir, "seed")},
 	}
@@ -83,7 +84,7 @@ func readFile(t testing.TB, path string) []byte {
 // start prepares a pull; done closes what it opened.
 func (m *target) start() (u *apply.Update, done func(), err error) {
 	m.t.Helper()
-	client, err := mirror.NewClient(m.urls, mirror.ClientOptions{
+	reader, err := client.New(m.urls, client.Options{
 		Timeout: 700 * time.Millisecond, Retries: 2, RetryDelay: time.Millisecond,
 	})
 	if err != nil {
@@ -94,7 +95,7 @@ func (m *target) start() (u *apply.Update, done func(), err error) {
 		return nil, nil, err
 	}
 	r := apply.Request{
-		Client: client, Channel: "stable", Seeds: m.seeds, Slot: slot, StateDir: m.state,
+		Client: reader, Channel: "stable", Seeds: m.seeds, Slot: slot, StateDir: m.state,
 		CPU: delta.CPU{Scan: 1}, // as steady has it
 		Events: func(e apply.Event) {
 			if e.Warning != "" {

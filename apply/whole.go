@@ -7,6 +7,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
+	"deltaup/mirror/client"
 )
 
 // learnRanges finds out whether the mirrors send parts of files, which decides what a plan costs.
@@ -19,7 +20,7 @@ func (u *Update) learnRanges(ctx context.Context) {
 // turnsWhole tells whether err means that the mirrors send only whole files, which was not known
 // before. From then on it is.
 func (u *Update) turnsWhole(err error) bool {
-	if u.wholeFiles || !errors.Is(err, mirror.ErrWholeFiles) {
+	if u.wholeFiles || !errors.Is(err, client.ErrWholeFiles) {
 		return false
 	}
 	u.wholeFiles = true

@@ -13,7 +13,7 @@ import (
 	"deltaup/apply"
 	"deltaup/delta"
 	"deltaup/internal/test/faultserver"
-	"deltaup/mirror"
+	"deltaup/mirror/serve"
 )
 
 // wholeFrom ignores ranges from the nth request on. Before, and with lying set always, answers say
@@ -119,7 +119,7 @@ func TestWholeFilesLater(t *testing.T) {
 			_, _ = w.Write(rec.Body.Bytes())
 		}})
 		if rnd.IntN(3) == 0 { // a second mirror, without ranges or with them
-			second := faultserver.New(t, mirror.Handler(m.w.mirror))
+			second := faultserver.New(t, serve.Handler(m.w.mirror))
 			if rnd.IntN(2) == 0 {
 				second.Add(faultserver.Rule{Fault: faultserver.NoRanges()})
 			}

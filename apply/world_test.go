@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"deltaup/internal/test/mirrortest"
-	"deltaup/mirror"
+	"deltaup/mirror/publish"
 )
 
 // world is two releases of a small system on a mirror. It is made once and never changed.
@@ -66,8 +66,8 @@ func (w *world) make() (err error) {
 		if err := os.WriteFile(w.kernel[i], kernel(i), 0o644); err != nil {
 			return err
 		}
-		w.image[i], err = w.release(i+1, system(i+1), mirror.Publication{
-			Compatible: "board-a", PackSize: 512 << 10, Artifacts: []mirror.File{{Name: "kernel", Path: w.kernel[i]}},
+		w.image[i], err = w.release(i+1, system(i+1), publish.Publication{
+			Compatible: "board-a", PackSize: 512 << 10, Artifacts: []publish.File{{Name: "kernel", Path: w.kernel[i]}},
 		})
 		if err != nil {
 			return err
@@ -77,7 +77,7 @@ func (w *world) make() (err error) {
 }
 
 // release makes an image of files and publishes it as p says. It gives the image's path.
-func (w *world) release(version int, files map[string][]byte, p mirror.Publication) (image string, err error) {
+func (w *world) release(version int, files map[string][]byte, p publish.Publication) (image string, err error) {
 	folder := filepath.Join(w.dir, fmt.Sprintf("tree%d", version))
 	if err := mirrortest.WriteFiles(folder, files); err != nil {
 		return "", err
@@ -87,7 +87,7 @@ func (w *world) release(version int, files map[string][]byte, p mirror.Publicati
 		return "", err
 	}
 	p.Version, p.Channel = fmt.Sprint(version), "stable"
-	got, err := mirror.Publish(context.Background(), w.mirror, p)
+	got, err := publish.Add(context.Background(), w.mirror, p)
 	if err == nil && len(got.Warnings) > 0 {
 		err = errors.New(got.Warnings[0])
 	}
@@ -157,7 +157,7 @@ func worldOf(t testing.TB, name string, files func(version int) map[string][]byt
 	}
 	w := &world{dir: dir, mirror: filepath.Join(dir, "mirror")}
 	for version := 1; version <= releases; version++ {
-		image, err := w.release(version, files(version), mirror.Publication{PatchFrom: from, PackSize: 128 << 10})
+		image, err := w.release(version, files(version), publish.Publication{PatchFrom: from, PackSize: 128 << 10})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/device"
 	"deltaup/internal/test/grubtest"
-	"deltaup/mirror"
+	"deltaup/mirror/client"
 	"deltaup/slotboot/config"
 	"deltaup/slotboot/grub"
 	"deltaup/slotboot/machine"
@@ -170,11 +170,11 @@ func (m *target) status() *device.Status {
 // prepare prepares an update to the newest release of a mirror that ends with version.
 func (m *target) prepare(version int, o device.UpdateOptions) (*device.Update, error) {
 	m.t.Helper()
-	client, err := mirror.NewClient([]string{m.w.mirror[version-1]}, mirror.ClientOptions{})
+	reader, err := client.New([]string{m.w.mirror[version-1]}, client.Options{})
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	return m.Prepare(m.t.Context(), apply.Request{Client: client}, o)
+	return m.Prepare(m.t.Context(), apply.Request{Client: reader}, o)
 }
 
 // update updates to version.

@@ -15,22 +15,24 @@ import (
 	"deltaup/device"
 	"deltaup/internal/durable"
 	"deltaup/mirror"
+	"deltaup/mirror/client"
+	"deltaup/mirror/serve"
 )
 
 // repair repairs from the mirror that ends with version, and gives what it took.
 func (m *target) repair(version int, o device.UpdateOptions) (apply.Result, error) {
 	m.t.Helper()
-	client, err := mirror.NewClient([]string{m.w.mirror[version-1]}, mirror.ClientOptions{})
+	reader, err := client.New([]string{m.w.mirror[version-1]}, client.Options{})
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	return m.repairFrom(client, o)
+	return m.repairFrom(reader, o)
 }
 
-func (m *target) repairFrom(client *mirror.Client, o device.UpdateOptions) (apply.Result, error) {
+func (m *target) repairFrom(reader *client.Client, o device.UpdateOptions) (apply.Result, error) {
 	m.t.Helper()
 	o.Repair = true
-	u, err := m.Prepare(m.t.Context(), apply.Request{Client: client, Optimize: delta.ForBytes}, o)
+	u, err := m.Prepare(m.t.Context(), apply.Request{Client: reader, Optimize: delta.ForBytes}, o)
 	if err != nil {
 		return apply.Result{}, err
 	}
@@ -130,7 +132,7 @@ func TestRepairRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	// An image of that version that is another one.
-	if _, err := m.repair(1, device.UpdateOptions{}); !errors.Is(err, mirror.ErrMissing) {
+	if _, err := m.repair(1, device.UpdateOptions{}); !errors.Is(err, client.ErrMissing) {
 		t.Errorf("a mirror without the release: %v", err)
 	}
 	if _, err := m.repair(3, device.UpdateOptions{}); err != nil {
@@ -172,11 +174,11 @@ func TestRepairRolledBack(t *testing.T) {
 func TestRepairVersion(t *testing.T) {
 	m := newTarget(t)
 	m.flip("/data/a.squashfs", 9)
-	client, err := mirror.NewClient([]string{m.w.mirror[2]}, mirror.ClientOptions{})
+	reader, err := client.New([]string{m.w.mirror[2]}, client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := m.Prepare(t.Context(), apply.Request{Client: client, Version: "1"}, device.UpdateOptions{Repair: true})
+	u, err := m.Prepare(t.Context(), apply.Request{Client: reader, Version: "1"}, device.UpdateOptions{Repair: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,11 +189,11 @@ func TestRepairVersion(t *testing.T) {
 	m.checkHolds("b", 1)
 
 	known := onB(t)
-	client, err = mirror.NewClient([]string{known.w.mirror[2]}, mirror.ClientOptions{})
+	reader, err = client.New([]string{known.w.mirror[2]}, client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = known.Prepare(t.Context(), apply.Request{Client: client, Version: "3"}, device.UpdateOptions{Repair: true})
+	_, err = known.Prepare(t.Context(), apply.Request{Client: reader, Version: "3"}, device.UpdateOptions{Repair: true})
 	wantErr(t, err, mirror.ErrOtherRelease)
 }
 
@@ -235,7 +237,7 @@ func TestRepairNothingElse(t *testing.T) {
 func TestRepairWithoutBlockmap(t *testing.T) {
 	m := onB(t)
 	m.flip("/data/b.squashfs", m.places("b")[3].offset)
-	files := mirror.Handler(m.w.mirror[2])
+	files := serve.Handler(m.w.mirror[2])
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "blockmaps/") {
 			http.NotFound(w, r)
@@ -244,11 +246,11 @@ func TestRepairWithoutBlockmap(t *testing.T) {
 		files.ServeHTTP(w, r)
 	}))
 	defer server.Close()
-	client, err := mirror.NewClient([]string{server.URL}, mirror.ClientOptions{})
+	reader, err := client.New([]string{server.URL}, client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := m.repairFrom(client, device.UpdateOptions{})
+	r, err := m.repairFrom(reader, device.UpdateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,13 +336,13 @@ func TestUpdateFromDamaged(t *testing.T) {
 // TestRepairEnds: a context that has ended ends a repair.
 func TestRepairEnds(t *testing.T) {
 	m := onB(t)
-	client, err := mirror.NewClient([]string{m.w.mirror[2]}, mirror.ClientOptions{})
+	reader, err := client.New([]string{m.w.mirror[2]}, client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := m.Prepare(ctx, apply.Request{Client: client}, device.UpdateOptions{Repair: true}); !errors.Is(err, context.Canceled) {
+	if _, err := m.Prepare(ctx, apply.Request{Client: reader}, device.UpdateOptions{Repair: true}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"deltaup/internal/test/cpiotest"
 	"deltaup/internal/test/mirrortest"
 	"deltaup/mirror"
+	"deltaup/mirror/publish"
 )
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
@@ -65,9 +66,9 @@ func (w *world) make() (err error) {
 		}
 		w.mirror[i] = filepath.Join(w.dir, fmt.Sprintf("mirror%d", i+1))
 		for j := range i + 1 {
-			p, err := mirror.Publish(context.Background(), w.mirror[i], mirror.Publication{
+			p, err := publish.Add(context.Background(), w.mirror[i], publish.Publication{
 				Version: fmt.Sprint(j + 1), Channel: "stable", Compatible: "board-a", Image: w.image[j], PatchFrom: 1,
-				Artifacts: []mirror.File{{Name: mirror.KernelName, Path: w.kernel[j]}, {Name: mirror.InitrdName, Path: w.initrd[j]}},
+				Artifacts: []publish.File{{Name: mirror.KernelName, Path: w.kernel[j]}, {Name: mirror.InitrdName, Path: w.initrd[j]}},
 			})
 			if err != nil {
 				return err

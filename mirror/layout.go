@@ -3,25 +3,42 @@ package mirror
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"deltaup/chunkstore"
 )
 
 // The folders of a mirror. All names are relative to its root and use slashes.
 const (
-	channelsDir  = "channels"
-	releasesDir  = "releases"
+	ChannelsDir  = "channels"
+	ReleasesDir  = "releases"
 	recipesDir   = "recipes"
 	indexesDir   = "indexes"
 	imagesDir    = "images"
-	packsDir     = "packs"
+	PacksDir     = "packs"
 	patchesDir   = "patches"
 	blockmapsDir = "blockmaps"
-	metadataDir  = "metadata" // what package trust signs
-	catalogsDir  = "catalogs" // lists of releases that it refers to
-	tmpDir       = "tmp"      // files that are being written; leftovers are of no use to anybody
-	lockName     = ".lock"    // held by the publisher at work
+	MetadataDir  = "metadata" // what package trust signs
+	CatalogsDir  = "catalogs" // lists of releases that it refers to
+	TmpDir       = "tmp"      // files that are being written; leftovers are of no use to anybody
+	LockName     = ".lock"    // held by the publisher at work
 )
+
+// Dirs are all folders of a mirror that readers ask for files from.
+func Dirs() []string {
+	return []string{
+		MetadataDir, ChannelsDir, ReleasesDir, recipesDir, indexesDir, imagesDir, PacksDir, patchesDir,
+		blockmapsDir, CatalogsDir,
+	}
+}
+
+// Immutable tells whether a file never changes under its name, because a hash or a version is in
+// it.
+func Immutable(name string) bool {
+	kind, _, _ := strings.Cut(name, "/")
+	return slices.Contains(Dirs(), kind) && kind != ChannelsDir && name != TimestampPath
+}
 
 // Sizes, in bytes, that no file of its kind may exceed; a reader allocates up to them.
 const (
@@ -40,7 +57,7 @@ const (
 const maxName = 128
 
 // PackPath is where the pack with this id lies.
-func PackPath(id chunkstore.ID) string { return hashPath(packsDir, id, ".pack") }
+func PackPath(id chunkstore.ID) string { return hashPath(PacksDir, id, ".pack") }
 
 // RecipePath is where the stored (compressed) recipe with this id lies.
 func RecipePath(id chunkstore.ID) string { return hashPath(recipesDir, id, ".recipe.zst") }
@@ -58,23 +75,23 @@ func PatchPath(id chunkstore.ID) string { return hashPath(patchesDir, id, ".patc
 func BlockmapPath(id chunkstore.ID) string { return hashPath(blockmapsDir, id, ".blockmap") }
 
 // ReleasePath is where the release file of a version lies. The version must be a [ValidName].
-func ReleasePath(version string) string { return releasesDir + "/" + version + ".json" }
+func ReleasePath(version string) string { return ReleasesDir + "/" + version + ".json" }
 
 // TimestampPath is where the signed metadata that a reader asks for first lies. It is the only
 // signed file that changes, and the pointer of a signed mirror: what it does not lead to does not
 // count.
-const TimestampPath = metadataDir + "/timestamp.json"
+const TimestampPath = MetadataDir + "/timestamp.json"
 
 // MetadataPath is where a version of a role's signed metadata lies.
 func MetadataPath(role string, version int64) string {
-	return fmt.Sprintf("%s/%d.%s.json", metadataDir, version, role)
+	return fmt.Sprintf("%s/%d.%s.json", MetadataDir, version, role)
 }
 
 // CatalogPath is where the catalog with this id lies.
-func CatalogPath(id chunkstore.ID) string { return hashPath(catalogsDir, id, ".json") }
+func CatalogPath(id chunkstore.ID) string { return hashPath(CatalogsDir, id, ".json") }
 
 // PointerPath is where the pointer of a channel lies. The channel must be a [ValidName].
-func PointerPath(channel string) string { return channelsDir + "/" + channel + ".json" }
+func PointerPath(channel string) string { return ChannelsDir + "/" + channel + ".json" }
 
 // hashPath spreads a kind's files over 256 folders by the first byte of their hash.
 func hashPath(kind string, id chunkstore.ID, suffix string) string {
@@ -109,4 +126,20 @@ func ValidName(s string) bool {
 		}
 	}
 	return true
+}
+
+// HashName takes a hash-named file's kind and hash from its name; false for all other files.
+func HashName(name string) (kind string, id chunkstore.ID, ok bool) {
+	for kind, path := range map[string]func(chunkstore.ID) string{
+		PacksDir: PackPath, indexesDir: IndexPath, imagesDir: ImagePath, recipesDir: RecipePath,
+		patchesDir: PatchPath, blockmapsDir: BlockmapPath, CatalogsDir: CatalogPath,
+	} {
+		if !strings.HasPrefix(name, kind+"/") {
+			continue
+		}
+		hash, _, _ := strings.Cut(name[strings.LastIndexByte(name, '/')+1:], ".")
+		id, err := chunkstore.ParseID(hash)
+		return kind, id, err == nil && path(id) == name
+	}
+	return "", chunkstore.ID{}, false
 }

@@ -11,7 +11,7 @@ const pointerFormat = 1
 
 // Pointer is the file channels/NAME.json: which release is a channel's newest.
 // It is the only kind of file on a mirror that changes, and nothing but this file
-// and [Client.Pointer] knows its form, so that signed metadata can take its place.
+// and package client knows its form, so that signed metadata can take its place.
 type Pointer struct {
 	Format  int           `json:"format"` // 1
 	Channel string        `json:"channel"`

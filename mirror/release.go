@@ -28,8 +28,8 @@ const (
 
 // Limits of a release file.
 const (
-	maxArtifacts  = 256
-	maxCompatible = 256
+	MaxArtifacts  = 256
+	MaxCompatible = 256
 )
 
 // Artifact is one file of a release.
@@ -89,7 +89,7 @@ func (r Release) Marshal() ([]byte, error) {
 // Object is the release's file: its hash and size.
 func (r *Release) Object() (Object, error) {
 	b, err := r.Marshal()
-	return objectOf(b), err
+	return ObjectOf(b), err
 }
 
 // ParseRelease decodes a release file and verifies its sum, names and sizes.
@@ -120,10 +120,10 @@ func (r *Release) validate() error {
 	switch {
 	case r.Previous == r.Version:
 		return fmt.Errorf("%q is its own previous version", r.Previous)
-	case !validCompatible(r.Compatible):
+	case !ValidCompatible(r.Compatible):
 		return fmt.Errorf("%q is no valid compatible string", r.Compatible)
-	case len(r.Artifacts) == 0 || len(r.Artifacts) > maxArtifacts:
-		return fmt.Errorf("%d artifacts, 1 to %d are possible", len(r.Artifacts), maxArtifacts)
+	case len(r.Artifacts) == 0 || len(r.Artifacts) > MaxArtifacts:
+		return fmt.Errorf("%d artifacts, 1 to %d are possible", len(r.Artifacts), MaxArtifacts)
 	}
 	seen := map[string]bool{}
 	for i := range r.Artifacts {
@@ -214,15 +214,15 @@ func (o Object) validate(limit int64) error {
 	return nil
 }
 
-// validCompatible holds the string to printable ASCII, so that it can be compared and shown as it
+// ValidCompatible holds the string to printable ASCII, so that it can be compared and shown as it
 // is.
-func validCompatible(s string) bool {
+func ValidCompatible(s string) bool {
 	for _, c := range []byte(s) {
 		if c < 0x20 || c > 0x7e {
 			return false
 		}
 	}
-	return len(s) <= maxCompatible
+	return len(s) <= MaxCompatible
 }
 
 // encodeJSON is the one encoding of releases and pointers: two spaces of indent, a newline at the

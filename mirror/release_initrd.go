@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"iter"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -38,9 +39,9 @@ func (a *Artifact) PatchFrom(initrd chunkstore.ID) *InitrdPatch {
 // initrdDictionaryID is in the frame header of an initrd's stored recipe.
 const initrdDictionaryID = 1
 
-// encodeInitrdRecipe compresses an initrd's recipe for the mirror. Contents that the image has,
+// EncodeInitrdRecipe compresses an initrd's recipe for the mirror. Contents that the image has,
 // too, lose their chunk lists: one hole stands for several chunks.
-func encodeInitrdRecipe(r *initrd.Recipe,
+func EncodeInitrdRecipe(r *initrd.Recipe,
 	image *mkimage.Recipe) (stored []byte, o RecipeObject, err error) {
 	has := contentsOf(image)
 	chunks := map[*chunkstore.Content][]chunkstore.Chunk{}
@@ -58,7 +59,7 @@ func encodeInitrdRecipe(r *initrd.Recipe,
 	if err != nil {
 		return nil, o, err
 	}
-	return encodeRecipe(plain.Bytes(),
+	return EncodeRecipe(plain.Bytes(),
 		zstd.WithEncoderDictRaw(initrdDictionaryID, initrdset.Dictionary(image)))
 }
 
@@ -86,14 +87,19 @@ func (o RecipeObject) DecodeInitrd(stored []byte,
 // InitrdChunks lists the chunks of the contents that an initrd has and the image has not, which is
 // what the initrd's own index locates.
 func InitrdChunks(r *initrd.Recipe, image *mkimage.Recipe) []chunkstore.Chunk {
+	return chunkstore.Distinct(InitrdContents(r, image))
+}
+
+// InitrdContents gives the contents that an initrd has and the image has not.
+func InitrdContents(r *initrd.Recipe, image *mkimage.Recipe) iter.Seq[*chunkstore.Content] {
 	has := contentsOf(image)
-	return chunkstore.Distinct(func(yield func(*chunkstore.Content) bool) {
+	return func(yield func(*chunkstore.Content) bool) {
 		for c := range r.Contents() {
 			if has[c.ID] == nil && !yield(c) {
 				return
 			}
 		}
-	})
+	}
 }
 
 func contentsOf(image *mkimage.Recipe) map[chunkstore.ID]*chunkstore.Content {
@@ -121,8 +127,8 @@ func (a *Artifact) validateInitrd() error {
 }
 
 func (a *Artifact) validatePatches() error {
-	if len(a.Patches) > maxPatches {
-		return fmt.Errorf("%d patch sets, at most %d are possible", len(a.Patches), maxPatches)
+	if len(a.Patches) > MaxPatches {
+		return fmt.Errorf("%d patch sets, at most %d are possible", len(a.Patches), MaxPatches)
 	}
 	from := map[chunkstore.ID]bool{{}: true, a.ID: true}
 	for i := range a.Patches {

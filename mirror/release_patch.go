@@ -6,8 +6,8 @@ import (
 	"deltaup/chunkstore"
 )
 
-// maxPatches is the most patch sets that one release lists.
-const maxPatches = 64
+// MaxPatches is the most patch sets that one release lists.
+const MaxPatches = 64
 
 // Patch is a patch set that leads to the image of the release that lists it, and what the step
 // costs by other routes.
@@ -40,8 +40,8 @@ func (r *Release) PatchFrom(recipe chunkstore.ID) *Patch {
 }
 
 func (r *Release) validatePatches() error {
-	if len(r.Patches) > maxPatches {
-		return fmt.Errorf("%d patch sets, at most %d are possible", len(r.Patches), maxPatches)
+	if len(r.Patches) > MaxPatches {
+		return fmt.Errorf("%d patch sets, at most %d are possible", len(r.Patches), MaxPatches)
 	}
 	image := r.Artifact(ImageName)
 	if len(r.Patches) > 0 && (image == nil || image.Recipe == nil) {
@@ -85,4 +85,15 @@ func (p *Patch) validate() error {
 		}
 	}
 	return nil
+}
+
+// LeftOutCost is how many bytes a target fetches, besides chunks, when a patch set of a release's
+// image leaves contents out: recipe and index, and what three requests are worth.
+func LeftOutCost(r *Release) int64 {
+	const request = 4 << 10
+	n := r.Index.Size + 3*request
+	if a := r.Artifact(ImageName); a != nil && a.Recipe != nil {
+		n += a.Recipe.Size
+	}
+	return n
 }

@@ -16,8 +16,8 @@ import (
 // target needs in memory beside the recipe.
 const recipeWindow = 8 << 20
 
-// encodeRecipe compresses a recipe for the mirror.
-func encodeRecipe(plain []byte, more ...zstd.EOption) (stored []byte, o RecipeObject, err error) {
+// EncodeRecipe compresses a recipe for the mirror.
+func EncodeRecipe(plain []byte, more ...zstd.EOption) (stored []byte, o RecipeObject, err error) {
 	enc, err := zstd.NewWriter(nil, append(more, zstd.WithEncoderLevel(zstd.SpeedBestCompression),
 		zstd.WithWindowSize(recipeWindow), zstd.WithEncoderConcurrency(1))...)
 	if err != nil {
@@ -32,7 +32,7 @@ func encodeRecipe(plain []byte, more ...zstd.EOption) (stored []byte, o RecipeOb
 			len(plain), len(stored), MaxPlainRecipeSize, MaxRecipeSize)
 	}
 	return stored, RecipeObject{
-		Object: objectOf(stored),
+		Object: ObjectOf(stored),
 		Plain:  int64(len(plain)),
 		Text:   chunkstore.Sum(plain),
 	}, nil
@@ -110,22 +110,4 @@ func (x *exactReader) Read(p []byte) (int, error) {
 		return n, err
 	}
 	return 0, x.err
-}
-
-// readStored reads a recipe from a mirror's folder and verifies it; path turns names into paths.
-func readStored(path func(name string) string, o *RecipeObject) (*mkimage.Recipe, error) {
-	stored, err := readVerified(path(RecipePath(o.ID)), o.Object, MaxRecipeSize)
-	if err != nil {
-		return nil, err
-	}
-	return o.Decode(stored)
-}
-
-// readVerified reads a whole file that must be o, of at most limit bytes.
-func readVerified(path string, o Object, limit int64) ([]byte, error) {
-	b, err := readSmall(path, limit)
-	if err == nil && objectOf(b) != o {
-		err = fmt.Errorf("%s: %w: it has another hash", path, chunkstore.ErrCorrupt)
-	}
-	return b, err
 }

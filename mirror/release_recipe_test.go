@@ -4,19 +4,28 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/test/mirrortest"
 	"deltaup/mkimage"
 )
 
 // someRecipe is a recipe as a file.
 func someRecipe(t testing.TB) []byte {
 	t.Helper()
-	t1, _ := trees()
-	plain, err := os.ReadFile(makeImage(t, t1) + RecipeSuffix)
+	folder, image := t.TempDir(), filepath.Join(t.TempDir(), "image")
+	files := map[string][]byte{"bin/big": mirrortest.Noise(10, 500<<10), "etc/small": []byte("one\n")}
+	if err := mirrortest.WriteFiles(folder, files); err != nil {
+		t.Fatal(err)
+	}
+	if err := mirrortest.Image(t.Context(), folder, image, "fastest"); err != nil {
+		t.Fatal(err)
+	}
+	plain, err := os.ReadFile(image + ".recipe")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +34,7 @@ func someRecipe(t testing.TB) []byte {
 
 func TestRecipeRoundTrip(t *testing.T) {
 	plain := someRecipe(t)
-	stored, o, err := encodeRecipe(plain)
+	stored, o, err := EncodeRecipe(plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +53,7 @@ func TestRecipeRoundTrip(t *testing.T) {
 
 func TestDamagedRecipes(t *testing.T) {
 	plain := someRecipe(t)
-	stored, o, err := encodeRecipe(plain)
+	stored, o, err := EncodeRecipe(plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +120,7 @@ func FuzzRecipeDecode(f *testing.F) {
 		if !raw {
 			stored = enc.EncodeAll(text, nil)
 		}
-		o := RecipeObject{Object: objectOf(stored), Plain: plain, Text: chunkstore.Sum(text)}
+		o := RecipeObject{Object: ObjectOf(stored), Plain: plain, Text: chunkstore.Sum(text)}
 		r, err := o.Decode(stored)
 		if err != nil && !errors.Is(err, chunkstore.ErrCorrupt) && !errors.Is(err, chunkstore.ErrVersion) {
 			t.Errorf("error %v", err)

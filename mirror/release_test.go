@@ -145,7 +145,7 @@ func TestInvalidReleases(t *testing.T) {
 		"long compatible":         func(r *Release) { r.Compatible = strings.Repeat("x", 257) },
 		"control in compatible":   func(r *Release) { r.Compatible = "a\x1b[2J" },
 		"no artifacts":            func(r *Release) { r.Artifacts = nil },
-		"too many artifacts":      func(r *Release) { r.Artifacts = make([]Artifact, maxArtifacts+1) },
+		"too many artifacts":      func(r *Release) { r.Artifacts = make([]Artifact, MaxArtifacts+1) },
 		"path as artifact":        func(r *Release) { r.Artifacts[1].Name = "a/b" },
 		"two of a name":           func(r *Release) { r.Artifacts[2].Name = KernelName },
 		"unknown kind":            func(r *Release) { r.Artifacts[1].Kind = "tar" },
@@ -169,7 +169,7 @@ func TestInvalidReleases(t *testing.T) {
 		"patches to raw": func(r *Release) {
 			r.Artifacts[0].Kind, r.Artifacts[0].Recipe, r.Artifacts[0].Blockmap = KindRaw, nil, nil
 		},
-		"too many patches":      func(r *Release) { r.Patches = make([]Patch, maxPatches+1) },
+		"too many patches":      func(r *Release) { r.Patches = make([]Patch, MaxPatches+1) },
 		"path as patch's from":  func(r *Release) { r.Patches[0].From = "a/b" },
 		"patch from itself":     func(r *Release) { r.Patches[0].From = r.Version },
 		"patch from its recipe": func(r *Release) { r.Patches[0].Recipe = r.Artifacts[0].Recipe.Text },

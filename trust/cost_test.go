@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"deltaup/internal/test/faultserver"
-	"deltaup/mirror"
+	"deltaup/mirror/serve"
 	"deltaup/trust"
 )
 
@@ -17,7 +17,7 @@ func TestCost(t *testing.T) {
 		s.publish(v, "stable", trust.Info{KernelArguments: "root=/dev/vg/a quiet", Notes: "Release " + v + " closes a hole in the resolver."})
 		s.refresh()
 	}
-	server := faultserver.New(t, mirror.Handler(s.dir))
+	server := faultserver.New(t, serve.Handler(s.dir))
 	m := s.newTarget()
 	m.reads(server.URL)
 	costs := func(what string, requests int, bytes int64, ask func()) {

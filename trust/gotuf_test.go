@@ -10,7 +10,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata/config"
 	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
 
-	"deltaup/mirror"
+	"deltaup/mirror/serve"
 	"deltaup/trust"
 )
 
@@ -22,7 +22,7 @@ func TestUpdater(t *testing.T) {
 	s.rotate(trust.Change{Role: "targets"})
 	s.publish("2", "stable", trust.Info{Minimum: "1"})
 
-	server := httptest.NewServer(mirror.Handler(s.dir))
+	server := httptest.NewServer(serve.Handler(s.dir))
 	defer server.Close()
 	c, err := config.New(server.URL+"/metadata", first)
 	s.must(err)

@@ -13,6 +13,7 @@ import (
 	"deltaup/internal/test/durabletest"
 	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
+	"deltaup/mirror/serve"
 	"deltaup/trust"
 )
 
@@ -290,7 +291,7 @@ func TestRoutineRotation(t *testing.T) {
 		s := newSite(t, nil)
 		s.publish("1", "stable", trust.Info{})
 		s.publish("2", "stable", trust.Info{Minimum: "2"})
-		server := faultserver.New(t, mirror.Handler(s.dir))
+		server := faultserver.New(t, serve.Handler(s.dir))
 		m := s.newTarget()
 		m.reads(server.URL)
 		m.installs("2")

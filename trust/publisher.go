@@ -24,7 +24,7 @@ type PublisherOptions struct {
 }
 
 // Publisher signs one mirror, which its methods change. The caller holds the mirror's lock
-// ([mirror.Lock]), as it does in [mirror.Publication].Seal. One goroutine uses it.
+// as it does in the Seal of package publish. One goroutine uses it.
 type Publisher struct {
 	o    PublisherOptions
 	ring *keyRing

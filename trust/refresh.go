@@ -11,6 +11,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
 
 	"deltaup/mirror"
+	"deltaup/mirror/client"
 )
 
 // The names of kept files in stateDir.
@@ -94,7 +95,7 @@ func (r *Repository) followRoots(ctx context.Context) error {
 			},
 		)
 		// When a mirror hides a root, the old root's timestamp expires.
-		if errors.Is(err, mirror.ErrMissing) {
+		if errors.Is(err, client.ErrMissing) {
 			return nil
 		}
 		if err != nil {
@@ -122,7 +123,7 @@ func (r *Repository) fetch(ctx context.Context, role, name string, limit int64,
 		}
 		return refused
 	})
-	if errors.Is(err, mirror.ErrPage) {
+	if errors.Is(err, client.ErrPage) {
 		return &pageError{err, refuse(role, ErrMalformed, "")}
 	}
 	if err != nil && refused != nil && errors.Is(err, refused) {
@@ -174,7 +175,7 @@ func (r *Repository) timestamp(ctx context.Context) error {
 		},
 	)
 	r.rtt = time.Since(start)
-	if errors.Is(err, mirror.ErrMissing) {
+	if errors.Is(err, client.ErrMissing) {
 		_, none := r.o.Client.Pointer(ctx, r.o.Channel)
 		if none != nil && (ctx.Err() != nil || errors.Is(none, mirror.ErrNowhere)) {
 			return none

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"deltaup/mirror"
+	"deltaup/mirror/client"
 	"deltaup/trust"
 )
 
@@ -25,9 +26,9 @@ func TestCancelledBeforePointer(t *testing.T) {
 	}))
 	defer srv.Close()
 	o := s.newTarget().o
-	client, err := mirror.NewClient([]string{srv.URL}, mirror.ClientOptions{})
+	reader, err := client.New([]string{srv.URL}, client.Options{})
 	s.must(err)
-	o.Client = client
+	o.Client = reader
 	if _, err := trust.Refresh(ctx, o); !errors.Is(err, context.Canceled) || errors.Is(err, trust.ErrUnsigned) {
 		t.Error(err)
 	}

@@ -9,11 +9,12 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
 
 	"deltaup/mirror"
+	"deltaup/mirror/client"
 )
 
 // Options say what a target trusts, and within what bounds.
 type Options struct {
-	Client *mirror.Client
+	Client *client.Client
 	State  string // the target's state folder
 	// Channel is a channel of the mirror; "" is stable. Where metadata is missing, its pointer
 	// tells an unsigned mirror from a place without a mirror.

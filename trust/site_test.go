@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"deltaup/mirror"
+	"deltaup/mirror/client"
+	"deltaup/mirror/publish"
 	"deltaup/trust"
 )
 
@@ -70,8 +72,8 @@ func (s *site) tryPublish(version, channel string, info trust.Info) error {
 	}
 	file := filepath.Join(s.t.TempDir(), "image")
 	s.must(os.WriteFile(file, []byte(s.image+version), 0o644))
-	_, err = mirror.Publish(s.t.Context(), s.dir, mirror.Publication{
-		Version: version, Channel: channel, Artifacts: []mirror.File{{Name: mirror.ImageName, Path: file}},
+	_, err = publish.Add(s.t.Context(), s.dir, publish.Publication{
+		Version: version, Channel: channel, Artifacts: []publish.File{{Name: mirror.ImageName, Path: file}},
 		Seal: func(ctx context.Context, r *mirror.Release) error { return p.Add(ctx, channel, r, info) },
 	})
 	return err
@@ -120,7 +122,7 @@ func (s *site) newTarget() *target {
 // reads makes a machine ask other mirrors, each a folder or a URL.
 func (m *target) reads(where ...string) {
 	m.t.Helper()
-	c, err := mirror.NewClient(where, mirror.ClientOptions{Retries: -1, Timeout: 2 * time.Second})
+	c, err := client.New(where, client.Options{Retries: -1, Timeout: 2 * time.Second})
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -2,8 +2,8 @@
 // (TUF): what a publisher signs and what a target believes. Whoever else controls the mirror can
 // then withhold updates, and nothing else.
 //
-// A publisher makes keys once with [Init]. [Publisher.Add] signs each release while package mirror
-// publishes it, and [Publisher.Refresh], called on a schedule, says that nothing newer exists.
+// A publisher makes keys once with [Init]. [Publisher.Add] signs each release while package publish
+// adds it, and [Publisher.Refresh], called on a schedule, says that nothing newer exists.
 // [Publisher.Rotate] replaces keys.
 //
 // A target begins with [Refresh], which reads what is new since the last time. The target then

@@ -13,6 +13,7 @@ import (
 
 	"deltaup/internal/human"
 	"deltaup/mirror"
+	"deltaup/mirror/check"
 	"deltaup/trust"
 )
 
@@ -45,7 +46,7 @@ releases that need it, and lists files that no release needs.`,
 
 func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
 	status := newStatusLine(env)
-	report, err := mirror.Check(ctx, o.dir, mirror.CheckOptions{
+	report, err := check.Mirror(ctx, o.dir, check.Options{
 		Deep:     o.deep,
 		Progress: func(done, total int64) { status.show("checking", done, total) },
 	})
@@ -57,7 +58,7 @@ func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
 	case errors.Is(err, trust.ErrUnsigned):
 	case err != nil:
 		report.Damaged = append(report.Damaged,
-			mirror.Damage{Name: "signed metadata", What: err.Error()})
+			check.Damage{Name: "signed metadata", What: err.Error()})
 	}
 	if n := len(report.Damaged); n > 0 {
 		err = fmt.Errorf("%s: %s: %w", o.dir, count(n, "file"), mirror.ErrDamaged)
@@ -69,7 +70,7 @@ func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
 	return err
 }
 
-func printChecked(w io.Writer, r *mirror.CheckReport) {
+func printChecked(w io.Writer, r *check.Report) {
 	for _, d := range r.Damaged {
 		printf(w, "damaged: %s: %s", human.Name(d.Name), d.What)
 		if len(d.Releases) > 0 {

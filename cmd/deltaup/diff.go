@@ -14,6 +14,7 @@ import (
 	"deltaup/delta/diff"
 	"deltaup/delta/patchset"
 	"deltaup/mirror"
+	"deltaup/mirror/folder"
 	"deltaup/mkimage"
 	"deltaup/mkimage/blockmap"
 	"deltaup/mkimage/squashfs"
@@ -118,7 +119,7 @@ func (o *diffOptions) compare(ctx context.Context, status *statusLine) (*diff.Re
 
 // onMirror finds the image of a version.
 func onMirror(dir, version string) (string, *mirror.Release, error) {
-	r, err := mirror.ReadRelease(dir, version)
+	r, err := folder.ReadRelease(dir, version)
 	if err != nil {
 		return "", nil, err
 	}
@@ -133,7 +134,7 @@ var errNoSquashfs = errors.New("has no squashfs image with a recipe")
 
 // framesOf tells how long the stored chunks of a release are.
 func framesOf(dir string, r *mirror.Release) (func(chunkstore.Chunk) int64, error) {
-	at, err := mirror.ReadLocations(dir, r)
+	at, err := folder.ReadLocations(dir, r)
 	if err != nil {
 		return nil, err
 	}

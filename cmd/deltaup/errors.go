@@ -16,6 +16,9 @@ import (
 	"deltaup/device"
 	"deltaup/internal/plainfile"
 	"deltaup/mirror"
+	"deltaup/mirror/client"
+	"deltaup/mirror/folder"
+	"deltaup/mirror/publish"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
 	"deltaup/slotboot"
@@ -125,37 +128,37 @@ var ourOutcomes = []outcome{
 	{is: apply.ErrNoSpace, cause: "no-space", hint: "nothing fetched is lost"},
 	{is: syscall.ENOSPC, cause: "no-space", hint: "free some space and run the same command again"},
 	// and one is to be made; who wants one that is there gets ErrNowhere
-	{is: mirror.ErrNoMirror, cause: "not-a-mirror"},
+	{is: folder.ErrNoMirror, cause: "not-a-mirror"},
 	{
-		is:    mirror.ErrSigned,
+		is:    publish.ErrSigned,
 		cause: "no-keys",
 		hint:  "--keys DIR signs it; --unsigned is for those who read the mirror unverified",
 	},
-	{is: mirror.ErrExists, cause: "version-exists", hint: "publish it under a new version"},
+	{is: publish.ErrExists, cause: "version-exists", hint: "publish it under a new version"},
 	{is: mirror.ErrBusy, cause: "busy"},
-	{is: mirror.ErrTooLong, cause: "too-long"},
-	{is: mirror.ErrEncoding, cause: "unasked-compression"},
+	{is: client.ErrTooLong, cause: "too-long"},
+	{is: client.ErrEncoding, cause: "unasked-compression"},
 	{is: chunkstore.ErrBomb, cause: "bomb"},
-	{is: mirror.ErrSlow, cause: "too-slow", hint: "another mirror; --min-rate says what is too slow"},
+	{is: client.ErrSlow, cause: "too-slow", hint: "another mirror; --min-rate says what is too slow"},
 	{is: mirror.ErrOtherRelease, cause: "other-release"},
 	{is: mirror.ErrOtherSet, cause: "other-patch-set"},
-	{is: mirror.ErrPage, cause: "web-page", hint: "is the address right, and is the network open?"},
+	{is: client.ErrPage, cause: "web-page", hint: "is the address right, and is the network open?"},
 	{is: mirror.ErrDamaged, cause: "damaged-mirror"},
-	{is: mirror.ErrMissing, cause: "not-on-mirror"},
+	{is: client.ErrMissing, cause: "not-on-mirror"},
 	// Routes that failed have said why, above; what is left are codecs and formats.
 	{is: delta.ErrNoRoute, cause: "no-route", hint: "a newer deltaup may know the codec"},
-	{is: mirror.ErrBudget, cause: "over-budget", hint: "nothing fetched is lost"},
+	{is: client.ErrBudget, cause: "over-budget", hint: "nothing fetched is lost"},
 	{
-		is:    mirror.ErrDenied,
+		is:    client.ErrDenied,
 		cause: "denied",
 		hint:  "are the address, and the password, token or certificate for it, right?",
 	},
 	{
-		is:    mirror.ErrUnreachable,
+		is:    client.ErrUnreachable,
 		cause: "unreachable",
 		hint:  "run the same command again later: nothing fetched is lost",
 	},
-	{is: mirror.ErrMismatch, cause: "mismatched-input"},
+	{is: publish.ErrMismatch, cause: "mismatched-input"},
 	{is: squashfs.ErrNoFile, cause: "not-a-file"},
 	{
 		is:    squashfs.ErrSeveral,

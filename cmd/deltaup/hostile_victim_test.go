@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"deltaup/internal/test/faultserver"
-	"deltaup/mirror"
+	"deltaup/mirror/serve"
 	"deltaup/trust"
 )
 
@@ -40,7 +40,7 @@ func newVictim(t *testing.T) *victim {
 	dir := t.TempDir()
 	m := &victim{T: t, p: p, mirror: filepath.Join(dir, "mirror"), root: filepath.Join(dir, "root")}
 	m.put(3)
-	m.server = faultserver.New(t, mirror.Handler(m.mirror))
+	m.server = faultserver.New(t, serve.Handler(m.mirror))
 	must(t, os.CopyFS(m.root, os.DirFS(p.root)))
 	m.before = m.kept()
 	return m

@@ -7,12 +7,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"deltaup/device"
-	"deltaup/mirror"
+	"deltaup/mirror/client"
 	"deltaup/slotboot/config"
 )
 
 // httpOptions are the flags that say how the servers of mirrors are spoken to.
-type httpOptions struct{ mirror.HTTP }
+type httpOptions struct{ client.HTTP }
 
 func (o *httpOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(
@@ -34,7 +34,7 @@ func (o *httpOptions) addFlags(f *pflag.FlagSet) {
 // settings gives what counts for each server: what the flags say, and else what the configuration
 // of d does; d may be nil.
 func (o *httpOptions) settings(mirrors []string,
-	d *device.Device) (func(host string) mirror.HTTP, error) {
+	d *device.Device) (func(host string) client.HTTP, error) {
 	if hosts := config.Hosts(mirrors); o.Secret() && len(hosts) > 1 {
 		return nil, &usageError{
 			fmt.Errorf(
@@ -43,10 +43,10 @@ func (o *httpOptions) settings(mirrors []string,
 			),
 		}
 	}
-	return func(host string) mirror.HTTP {
-		var h mirror.HTTP
+	return func(host string) client.HTTP {
+		var h client.HTTP
 		if d != nil {
-			h = mirror.HTTP(d.Config.HTTPOf(host))
+			h = client.HTTP(d.Config.HTTPOf(host))
 			for _, path := range []*string{&h.CAFile, &h.CertificateFile, &h.KeyFile, &h.BearerFile, &h.HeaderFile} {
 				if *path != "" {
 					*path = d.Machine.Path(*path)

@@ -8,14 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"deltaup/mirror"
+	"deltaup/mirror/serve"
 )
 
 // TestHTTPSettings updates a machine from a server that wants a token, by configuration and by
 // flag.
 func TestHTTPSettings(t *testing.T) {
 	m := newVictim(t)
-	files := mirror.Handler(m.mirror)
+	files := serve.Handler(m.mirror)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer secret" {
 			http.Error(w, "", http.StatusForbidden)

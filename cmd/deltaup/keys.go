@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"deltaup/mirror"
+	"deltaup/mirror/folder"
 	"deltaup/trust"
 )
 
@@ -152,7 +152,7 @@ func newKeysListCommand(env *Env) *cobra.Command {
 }
 
 func runKeysList(env *Env, o *keysOptions) error {
-	if _, err := mirror.Need(o.mirror); err != nil {
+	if _, err := folder.Need(o.mirror); err != nil {
 		return err
 	}
 	p, err := trust.OpenPublisher(o.publisher(env, o.mirror))

@@ -16,7 +16,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"deltaup/mirror"
+	"deltaup/mirror/serve"
 )
 
 // TestOnePlace demands that whatever this package prints for people goes by printf, and JSON by
@@ -200,7 +200,7 @@ func TestListNames(t *testing.T) {
 // TestServeLog: what clients ask for stands in one line of the log.
 func TestServeLog(t *testing.T) {
 	var log bytes.Buffer
-	h := mirror.LogRequests(mirror.Handler(t.TempDir()), lineWriter{w: &log})
+	h := serve.LogRequests(serve.Handler(t.TempDir()), lineWriter{w: &log})
 	r, err := http.NewRequest(http.MethodGet, "http://x/", nil)
 	must(t, err)
 	r.URL.Path, r.RemoteAddr, r.Method = "/"+hostileText, hostileText, "GET"

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"deltaup/mirror"
+	"deltaup/mirror/folder"
+	"deltaup/mirror/publish"
 	"deltaup/trust"
 )
 
@@ -102,8 +104,8 @@ promotes a release to another channel.`,
 }
 
 // publication turns the flags into what the library takes.
-func (o *publishOptions) publication() (mirror.Publication, error) {
-	p := mirror.Publication{
+func (o *publishOptions) publication() (publish.Publication, error) {
+	p := publish.Publication{
 		Version:    o.version,
 		Channel:    o.channel,
 		Compatible: o.compatible,
@@ -118,22 +120,22 @@ func (o *publishOptions) publication() (mirror.Publication, error) {
 		return p, &usageError{errors.New("publish needs --version V")}
 	}
 	if o.raw {
-		p.Artifacts = append(p.Artifacts, mirror.File{Name: mirror.ImageName, Path: o.image})
+		p.Artifacts = append(p.Artifacts, publish.File{Name: mirror.ImageName, Path: o.image})
 	} else {
 		p.Image = o.image
 	}
 	if o.kernel != "" {
-		p.Artifacts = append(p.Artifacts, mirror.File{Name: mirror.KernelName, Path: o.kernel})
+		p.Artifacts = append(p.Artifacts, publish.File{Name: mirror.KernelName, Path: o.kernel})
 	}
 	if o.initrd != "" {
-		p.Artifacts = append(p.Artifacts, mirror.File{Name: mirror.InitrdName, Path: o.initrd})
+		p.Artifacts = append(p.Artifacts, publish.File{Name: mirror.InitrdName, Path: o.initrd})
 	}
 	for _, a := range o.artifacts {
 		name, path, ok := strings.Cut(a, "=")
 		if !ok || path == "" {
 			return p, &usageError{fmt.Errorf("--artifact %s: NAME=FILE is wanted", a)}
 		}
-		p.Artifacts = append(p.Artifacts, mirror.File{Name: name, Path: path})
+		p.Artifacts = append(p.Artifacts, publish.File{Name: name, Path: path})
 	}
 	if err := p.Validate(); err != nil {
 		return p, &usageError{err}
@@ -161,7 +163,7 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 	}
 	out := newPublishReporter(env, o)
 	p.Waiting = func() { printf(env.Stderr, "deltaup: another publisher is at work, waiting for it\n") }
-	if _, err := mirror.Look(o.mirror); err != nil { // before the keys are opened
+	if _, err := folder.Look(o.mirror); err != nil { // before the keys are opened
 		return out.failed(err)
 	}
 	if len(o.keys) > 0 {
@@ -172,7 +174,7 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 	// for the rest of the process: a library must not decide that
 	debug.SetMemoryLimit(publishMemory)
 	p.Progress = out.progress
-	done, err := mirror.Publish(ctx, o.mirror, p)
+	done, err := publish.Add(ctx, o.mirror, p)
 	if err != nil {
 		return out.failed(err)
 	}

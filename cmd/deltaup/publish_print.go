@@ -10,6 +10,7 @@ import (
 	"deltaup/apply"
 	"deltaup/internal/human"
 	"deltaup/mirror"
+	"deltaup/mirror/publish"
 )
 
 // publishReporter tells people or programs how publishing goes.
@@ -31,7 +32,7 @@ func newPublishReporter(env *Env, o *publishOptions) *publishReporter {
 	return r
 }
 
-func (r *publishReporter) progress(step mirror.Step, of string, done, total int64) {
+func (r *publishReporter) progress(step publish.Stage, of string, done, total int64) {
 	if r.json != nil {
 		r.json.event(apply.Event{Stage: apply.Stage(step), Of: of, Done: done, Total: total})
 		return
@@ -48,7 +49,7 @@ func (r *publishReporter) failed(err error) error {
 	return err
 }
 
-func (r *publishReporter) published(done *mirror.Published) {
+func (r *publishReporter) published(done *publish.Result) {
 	r.status.clear()
 	for _, w := range done.Warnings {
 		if r.json != nil {
@@ -75,7 +76,7 @@ type jsonPatch struct {
 }
 
 // publishedJSON is the result as programs read it; its fields are documented in doc/mirror.md.
-func publishedJSON(o *publishOptions, done *mirror.Published) any {
+func publishedJSON(o *publishOptions, done *publish.Result) any {
 	patches := []jsonPatch{}
 	for _, p := range done.Patches {
 		patches = append(patches,
@@ -96,16 +97,16 @@ func publishedJSON(o *publishOptions, done *mirror.Published) any {
 }
 
 // publishSteps is how people are told of a step.
-var publishSteps = map[mirror.Step]string{
-	mirror.StepHash:   "hashing the files",
-	mirror.StepVerify: "reading the image",
-	mirror.StepBuild:  "building the image again",
-	mirror.StepStore:  "storing new chunks",
-	mirror.StepPatch:  "making the patch set",
-	mirror.StepProve:  "applying the patch set",
+var publishSteps = map[publish.Stage]string{
+	publish.StageHash:   "hashing the files",
+	publish.StageVerify: "reading the image",
+	publish.StageBuild:  "building the image again",
+	publish.StageStore:  "storing new chunks",
+	publish.StagePatch:  "making the patch set",
+	publish.StageProve:  "applying the patch set",
 }
 
-func printPublished(w io.Writer, o *publishOptions, done *mirror.Published) {
+func printPublished(w io.Writer, o *publishOptions, done *publish.Result) {
 	version := done.Release.Version
 	if done.Existed {
 		printf(w, "version %s: on the mirror already, with the same bytes\n", version)
@@ -127,7 +128,7 @@ func printPublished(w io.Writer, o *publishOptions, done *mirror.Published) {
 }
 
 // printPatches tells what each patch set has, and what making them took.
-func printPatches(w io.Writer, patches []mirror.PatchStats) {
+func printPatches(w io.Writer, patches []publish.PatchStats) {
 	for _, p := range patches {
 		what := "patch"
 		if p.Artifact != mirror.ImageName {

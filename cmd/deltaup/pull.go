@@ -12,7 +12,7 @@ import (
 	"deltaup/apply"
 	"deltaup/device"
 	"deltaup/internal/human"
-	"deltaup/mirror"
+	"deltaup/mirror/client"
 	"deltaup/slotboot"
 	"deltaup/slotboot/config"
 )
@@ -98,13 +98,13 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	if err != nil {
 		return err
 	}
-	r.Client, err = mirror.NewClient(o.mirrors, mirror.ClientOptions{
+	r.Client, err = client.New(o.mirrors, client.Options{
 		HTTP:      servers,
 		Timeout:   o.timeout,
 		MinRate:   minRate,
 		RateLimit: int64(r.RateLimit),
 		MaxBytes:  maxBytes,
-		Log:       func(e mirror.Event) { out.event(apply.Event{Warning: e.Text}) },
+		Log:       func(e client.Event) { out.event(apply.Event{Warning: e.Text}) },
 	})
 	if err != nil && o.fromConfig {
 		err = fmt.Errorf("%s: mirrors: %w", d.Config.File, err)
@@ -205,7 +205,7 @@ func pull(ctx context.Context, maxBytes int64, dryRun bool, out reporter,
 			human.Size(q.MetaBytes+q.Bytes),
 			human.Size(q.MetaBytes),
 			human.Size(q.MetaBytes+q.Bytes-maxBytes),
-			mirror.ErrBudget,
+			client.ErrBudget,
 		)
 	}
 	result, err := u.Run(ctx)

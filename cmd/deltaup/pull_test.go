@@ -19,7 +19,7 @@ import (
 	"deltaup/apply"
 	"deltaup/internal/test/faultserver"
 	"deltaup/internal/test/nginxtest"
-	"deltaup/mirror"
+	"deltaup/mirror/serve"
 )
 
 // deltaup runs a command line in-process.
@@ -93,7 +93,7 @@ func TestPullKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := faultserver.New(t, mirror.Handler(mirrorDir))
+	server := faultserver.New(t, serve.Handler(mirrorDir))
 	kinds := []string{"packs/", "patches/", "images/"}
 	for _, kind := range kinds {
 		server.Add(faultserver.Rule{Path: kind, Fault: faultserver.Slow(800 << 10)})
@@ -290,7 +290,7 @@ func startPython(t testing.TB, dir string) (url string) {
 func TestPullBudget(t *testing.T) {
 	memory(t)
 	mirrorDir, v1, v2 := releases(t)
-	server := faultserver.New(t, mirror.Handler(mirrorDir))
+	server := faultserver.New(t, serve.Handler(mirrorDir))
 	dir := t.TempDir()
 	slot := filepath.Join(dir, "slot")
 	args := []string{"pull", server.URL, "--seed", v1, "--slot", slot, "--state", filepath.Join(dir, "state"), "--insecure", "--max-bytes"}

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"deltaup/internal/human"
-
 	"github.com/spf13/cobra"
+
+	"deltaup/internal/human"
 )
 
 // run runs one command line and returns the process's exit code.

@@ -10,7 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"deltaup/mirror"
+	"deltaup/mirror/folder"
+	"deltaup/mirror/serve"
 )
 
 // serveOptions are the command's flags and argument.
@@ -49,13 +50,13 @@ func runServe(ctx context.Context, env *Env, o *serveOptions) error {
 	if err != nil {
 		return err
 	}
-	if _, err := mirror.Need(o.dir); err != nil {
+	if _, err := folder.Need(o.dir); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	h := mirror.Handler(o.dir)
+	h := serve.Handler(o.dir)
 	if o.log {
-		h = mirror.LogRequests(h, lineWriter{w: env.Stderr})
+		h = serve.LogRequests(h, lineWriter{w: env.Stderr})
 	}
 	printf(env.Stdout, "serving %s on http://%s\n", o.dir, l.Addr())
-	return mirror.Serve(ctx, l, h)
+	return serve.Until(ctx, l, h)
 }

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"deltaup/internal/durable"
-	"deltaup/mirror"
+	"deltaup/mirror/folder"
 	"deltaup/trust"
 )
 
@@ -123,7 +123,7 @@ func askPassphrase(env *Env, prompt string) (string, error) {
 // withMirror runs fn while no other publisher is at work on the mirror. It is one that is there;
 // makeMirror says otherwise.
 func withMirror(ctx context.Context, env *Env, dir string, fn func() error) error {
-	if _, err := mirror.Need(dir); err != nil {
+	if _, err := folder.Need(dir); err != nil {
 		return err
 	}
 	return locked(ctx, env, dir, fn)
@@ -131,7 +131,7 @@ func withMirror(ctx context.Context, env *Env, dir string, fn func() error) erro
 
 // makeMirror is withMirror for a mirror that is made when nothing or an empty folder is there.
 func makeMirror(ctx context.Context, env *Env, dir string, fn func() error) error {
-	if _, err := mirror.Look(dir); err != nil {
+	if _, err := folder.Look(dir); err != nil {
 		return err
 	}
 	if err := durable.MkdirAll(dir); err != nil {
@@ -141,7 +141,7 @@ func makeMirror(ctx context.Context, env *Env, dir string, fn func() error) erro
 }
 
 func locked(ctx context.Context, env *Env, dir string, fn func() error) error {
-	unlock, err := mirror.Lock(ctx, dir,
+	unlock, err := folder.Lock(ctx, dir,
 		func() { printf(env.Stderr, "deltaup: another publisher is at work, waiting for it\n") })
 	if err != nil {
 		return err

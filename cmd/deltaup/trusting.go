@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"deltaup/internal/plainfile"
-	"deltaup/mirror"
+	"deltaup/mirror/client"
 	"deltaup/slotboot/machine"
 	"deltaup/trust"
 )
@@ -65,7 +65,7 @@ func (o *trustOptions) check() error {
 
 // repository asks what the publisher says; nil with --insecure, which is remembered when something
 // is to be installed.
-func (o *trustOptions) repository(ctx context.Context, client *mirror.Client, state, channel string,
+func (o *trustOptions) repository(ctx context.Context, reader *client.Client, state, channel string,
 	install bool) (*trust.Repository, error) {
 	switch {
 	case o.insecure && install:
@@ -84,7 +84,7 @@ func (o *trustOptions) repository(ctx context.Context, client *mirror.Client, st
 	return trust.Refresh(
 		ctx,
 		trust.Options{
-			Client:    client,
+			Client:    reader,
 			State:     state,
 			Channel:   channel,
 			Root:      root,

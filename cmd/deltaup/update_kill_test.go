@@ -15,7 +15,7 @@ import (
 	"deltaup/internal/test/effort"
 	"deltaup/internal/test/faultserver"
 	"deltaup/internal/test/grubtest"
-	"deltaup/mirror"
+	"deltaup/mirror/serve"
 	"deltaup/slotboot/counted"
 )
 
@@ -148,7 +148,7 @@ func (m *smallMachine) checkNext(made []byte) string {
 func TestUpdateKilled(t *testing.T) {
 	memory(t)
 	m := newSmallMachine(t)
-	server := faultserver.New(t, mirror.Handler(m.mirror))
+	server := faultserver.New(t, serve.Handler(m.mirror))
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

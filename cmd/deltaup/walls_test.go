@@ -46,16 +46,23 @@ var floors = []struct {
 	{"delta/initrdset", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/tree", "delta/patchset"}},
 	{"delta", []string{"chunkstore"}},
 	{"delta/diff", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/tree", "delta/patchset", "delta/transform"}},
-	{"mirror", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "delta", "delta/patchset", "delta/initrdset"}},
-	{"trust", []string{"chunkstore", "mirror"}},
+	{"mirror", []string{"chunkstore", "mkimage", "mkimage/initrd", "delta/patchset", "delta/initrdset"}},
+	{"mirror/internal/inside", nil},
+	{"mirror/internal/verify", []string{"chunkstore", "mkimage", "mkimage/initrd", "delta/patchset", "delta/initrdset", "mirror"}},
+	{"mirror/client", []string{"chunkstore", "mkimage", "mirror", "mirror/internal/inside"}},
+	{"mirror/serve", []string{"chunkstore", "mirror", "mirror/internal/inside"}},
+	{"mirror/folder", []string{"chunkstore", "mirror", "mirror/internal/verify"}},
+	{"mirror/publish", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "delta/patchset", "delta/initrdset", "mirror", "mirror/folder", "mirror/internal/verify"}},
+	{"mirror/check", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "delta/patchset", "mirror", "mirror/folder", "mirror/internal/verify"}},
+	{"trust", []string{"chunkstore", "mirror", "mirror/client"}},
 	{"apply/cache", []string{"chunkstore", "delta"}},
 	{"apply/state", []string{"apply/cache", "chunkstore", "mirror", "mkimage", "mkimage/squashfs"}},
 	{"apply/internal/nospace", nil},
 	{"apply/slotwriter", []string{"apply/internal/nospace", "chunkstore"}},
-	{"apply", []string{"apply/cache", "apply/internal/nospace", "apply/slotwriter", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/initrdset", "mirror", "trust"}},
+	{"apply", []string{"apply/cache", "apply/internal/nospace", "apply/slotwriter", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/initrdset", "mirror", "mirror/client", "trust"}},
 	// Above apply and slotboot, which do not know each other.
-	{"device", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree", "mirror", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
+	{"device", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree", "mirror", "mirror/client", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.
@@ -86,7 +93,11 @@ func TestWalls(t *testing.T) {
 
 // apart lists packages that must not reach others, by whatever way.
 var apart = map[string][]string{
-	"device": {"slotboot/grub", "slotboot/grubenv"}, // it knows no boot loader by name
+	// it knows no boot loader by name, and like all that carries out updates it does not publish
+	"device":        {"slotboot/grub", "slotboot/grubenv", "mirror/publish", "mirror/check", "mirror/serve"},
+	"apply":         {"mirror/publish", "mirror/check", "mirror/serve"},
+	"trust":         {"mirror/publish", "mirror/check", "mirror/serve"},
+	"mirror/client": {"mirror/publish", "mirror/check", "mirror/serve"},
 }
 
 // TestApart follows the imports of each package in apart.

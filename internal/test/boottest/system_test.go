@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"deltaup/mirror"
+	"deltaup/mirror/serve"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
 	"deltaup/slotboot/grubenv"
@@ -52,7 +52,7 @@ func TestSystem(t *testing.T) {
 	root := newSystemRoot(t)
 	dir := tempDir(t)
 	folder := filepath.Join(dir, "mirror")
-	server := httptest.NewServer(mirror.Handler(folder))
+	server := httptest.NewServer(serve.Handler(folder))
 	defer server.Close()
 	_, port, _ := strings.Cut(strings.TrimPrefix(server.URL, "http://"), ":")
 	kernel, initrd := only(t, "boot/vmlinuz-*"), root.path("boot/initrd.img")

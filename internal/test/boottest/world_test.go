@@ -12,6 +12,7 @@ import (
 	"deltaup/internal/test/cpiotest"
 	"deltaup/internal/test/mirrortest"
 	"deltaup/mirror"
+	"deltaup/mirror/publish"
 )
 
 // release is what one version consists of. Its kernel is the stub, and more.
@@ -56,9 +57,9 @@ func newWorld(t testing.TB) *world {
 			t.Fatal(err)
 		}
 		r.image = readFile(t, file("image"))
-		p, err := mirror.Publish(t.Context(), w.mirror, mirror.Publication{
+		p, err := publish.Add(t.Context(), w.mirror, publish.Publication{
 			Version: fmt.Sprint(version), Channel: "stable", Image: file("image"), PatchFrom: 1,
-			Artifacts: []mirror.File{{Name: mirror.KernelName, Path: file("kernel")}, {Name: mirror.InitrdName, Path: file("initrd")}},
+			Artifacts: []publish.File{{Name: mirror.KernelName, Path: file("kernel")}, {Name: mirror.InitrdName, Path: file("initrd")}},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -6,7 +6,7 @@
 // rules, for the rerun once the cause is gone. [Server.Requests] and
 // [Server.BodyBytes] tell what was asked for and sent since the last [Server.Reset].
 //
-//	f := faultserver.New(t, mirror.Handler(dir))
+//	f := faultserver.New(t, serve.Handler(dir))
 //	f.Add(faultserver.Rule{Path: "packs/", Nth: 2, Fault: faultserver.Cut(1000)})
 //	pull(f.URL) // the second request for a pack breaks off after 1000 bytes
 package faultserver

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"testing"
 
 	"deltaup/mkimage"
 	"deltaup/mkimage/rootfs"
@@ -65,4 +66,26 @@ func ImageOf(ctx context.Context, folder, image string, o mkimage.Options) error
 		return err
 	}
 	return os.WriteFile(image+".recipe", text.Bytes(), 0o644)
+}
+
+// WriteFile writes a file, and the folders that it lies in.
+func WriteFile(t testing.TB, path string, b []byte) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// LinkAll makes symbolic links below dir: of what names say to where.
+func LinkAll(t testing.TB, dir string, links map[string]string) {
+	t.Helper()
+	for name, to := range links {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -1,0 +1,73 @@
+package check_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"deltaup/internal/test/mirrortest"
+	"deltaup/internal/test/publishtest"
+	"deltaup/mirror"
+	"deltaup/mirror/folder"
+)
+
+// TestCheckBuildsInitrds makes releases whose initrd is another one than their recipe builds, and
+// whose patch sets have the right hashes and are not what the release says.
+func TestCheckBuildsInitrds(t *testing.T) {
+	whole := publishtest.TwoReleases(t)
+	r1, err := folder.ReadRelease(whole, "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r2, err := folder.ReadRelease(whole, "2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := os.ReadFile(filepath.Join(whole, mirror.PatchPath(r2.Artifact(mirror.InitrdName).Patches[0].Set.ID)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := r2.Patches[0]
+	for what, c := range map[string]struct {
+		change func(a *mirror.Artifact, p *mirror.InitrdPatch, dir string)
+		patch  bool // is to blame, and not the recipe
+		want   string
+	}{
+		"another hash": {func(a *mirror.Artifact, _ *mirror.InitrdPatch, _ string) {
+			a.ID = r1.Artifact(mirror.InitrdName).ID
+			a.Patches = nil
+		},
+			false, "builds an initrd with the hash"},
+		"an image's set": {func(_ *mirror.Artifact, p *mirror.InitrdPatch, _ string) { p.Set, p.Head = image.Set, image.Head }, true, "another release"},
+		"another head":   {func(_ *mirror.Artifact, p *mirror.InitrdPatch, _ string) { p.Head.ID = image.Head.ID }, true, "its head has the hash"},
+		"a damaged group": {func(_ *mirror.Artifact, p *mirror.InitrdPatch, dir string) {
+			p.Set = storeSet(t, dir, publishtest.Flip(set, len(set)-1))
+		},
+			true, "group"},
+		"more after its end": {func(_ *mirror.Artifact, p *mirror.InitrdPatch, dir string) {
+			p.Set = storeSet(t, dir, append(bytes.Clone(set), 0))
+		},
+			true, "it should have"},
+	} {
+		dir := publishtest.Copy(t, whole)
+		r := *r2
+		r.Artifacts = slices.Clone(r.Artifacts)
+		a := r.Artifact(mirror.InitrdName)
+		a.Patches = slices.Clone(a.Patches)
+		p := &a.Patches[0]
+		c.change(a, p, dir)
+		mirrortest.WriteFile(t, filepath.Join(dir, mirror.ReleasePath("2")), publishtest.Marshal(t, r))
+		mirrortest.WriteFile(t, filepath.Join(dir, mirror.PointerPath("stable")), publishtest.Marshal(t, mirror.Pointer{Channel: "stable", Version: "2", Release: mirror.ObjectOf(publishtest.Marshal(t, r))}))
+		name := mirror.RecipePath(a.Recipe.ID)
+		if c.patch {
+			name = mirror.PatchPath(p.Set.ID)
+		}
+		report := publishtest.Check(t, dir)
+		if len(report.Damaged) != 1 || report.Damaged[0].Name != name || !strings.Contains(report.Damaged[0].What, c.want) {
+			t.Errorf("%s: %+v", what, report.Damaged)
+		}
+	}
+}

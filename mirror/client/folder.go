@@ -1,0 +1,94 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"deltaup/mirror/internal/inside"
+)
+
+// errNoFolder is what comes of a mirror's folder that is not there.
+var errNoFolder = errors.New("no such folder")
+
+// addressSyntax is what only an address on the network looks like, its scheme left out or cut off:
+// a host and a port, and this machine's name.
+var addressSyntax = regexp.MustCompile(
+	`^(?i:https?:|([^/@]*@)?([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]+(/|$)|([^/@]*@)?(localhost|\[[0-9a-f:.]+\])(/|$))`,
+)
+
+// parseFolder takes a mirror's folder as users write it. What is no folder and looks like an
+// address is refused at once.
+func parseFolder(s string) (source, error) {
+	if _, err := os.Lstat(s); err != nil && addressSyntax.MatchString(s) {
+		shown, _, _ := strings.Cut(s, "?")
+		host, _, _ := strings.Cut(shown, "/")
+		shown = shown[strings.LastIndex(host, "@")+1:] // no password, and no token
+		return nil, fmt.Errorf(
+			"%q is no folder; an address on the network begins with http:// or https://",
+			shown,
+		)
+	}
+	return folderSource(s), nil
+}
+
+// folderSource is a mirror in a local folder.
+type folderSource string
+
+func (d folderSource) slow() bool { return false }
+
+func (d folderSource) String() string { return string(d) }
+
+func (d folderSource) open(_ context.Context, q request) (*answer, error) {
+	path := filepath.FromSlash(q.name)
+	if !filepath.IsLocal(path) {
+		return nil, &failure{kind: refusedFailure, err: errors.New("not a name within a mirror")}
+	}
+	f, info, err := inside.Open(string(d), path)
+	if err != nil {
+		return nil, d.failure(err)
+	}
+	if short := q.offset + max(q.length, 0); info.Size() < short {
+		_ = f.Close() // nothing was read
+		return nil, corruptf("has %d bytes, at least %d are expected", info.Size(), short)
+	}
+	length := q.length
+	if length < 0 {
+		length = info.Size()
+	}
+	body := struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(f, q.offset, length), f}
+	return &answer{body: body, length: length, total: info.Size(), ranges: true}, nil
+}
+
+// failure tells a file that is not there from a mirror that is not there. Neither
+// gets better by waiting.
+func (d folderSource) failure(err error) error {
+	if errors.Is(err, inside.ErrOutside) || errors.Is(err, inside.ErrIrregular) {
+		return &failure{kind: corruptFailure, err: err}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return &failure{kind: refusedFailure, err: err}
+	}
+	if _, gone := os.Stat(string(d)); gone != nil {
+		return &failure{kind: refusedFailure, err: errNoFolder}
+	}
+	return &failure{kind: missingFailure, err: err}
+}
+
+// hint tells who meant an address how one begins.
+func (d folderSource) hint() string {
+	first, _, _ := strings.Cut(string(d), "/")
+	if strings.Contains(strings.Trim(first, "."), ".") {
+		return " (an address on the network begins with https://)"
+	}
+	return ""
+}

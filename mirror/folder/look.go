@@ -1,0 +1,196 @@
+// Package folder knows a mirror that lies in a folder of this machine: it tells the folder from
+// others ([Look], [Need]), locks it, and reads releases out of it.
+package folder
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"deltaup/internal/durable"
+	"deltaup/mirror"
+	"deltaup/mirror/internal/verify"
+)
+
+// ErrNoMirror is wrapped when a folder holds other things than a mirror.
+var ErrNoMirror = errors.New("no mirror")
+
+// State is what [Look] finds where a mirror is, or is to be.
+type State int
+
+const (
+	Missing State = iota // nothing is there
+	// a folder without files, or with those that a publisher has at its very beginning
+	Empty
+	Unsigned // a mirror, whole or in part
+	Signed   // a mirror with signed metadata
+)
+
+// signedName are the names in metadata/ that a mirror has from its first signature on; versionName
+// are the others.
+var (
+	signedName  = regexp.MustCompile(`^(timestamp|[0-9]{1,19}\.root)\.json$`)
+	versionName = regexp.MustCompile(`^[0-9]{1,19}\.(targets|snapshot)\.json$`)
+)
+
+// Look tells what lies in dir. One file that only a mirror has makes a folder one: a mirror that
+// was copied in part or that a publisher was cut off from is a mirror, and an administrator may
+// have put files of his own beside it. Without such a file a folder is empty only when nothing else
+// is there. ErrNoMirror is wrapped for all else: a file, a link that leads nowhere, a folder of
+// other things.
+func Look(dir string) (State, error) {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(dir); err == nil {
+			return 0, fmt.Errorf("%s is %w: it is a link that leads nowhere", dir, ErrNoMirror)
+		}
+		return Missing, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if !info.IsDir() {
+		return 0, fmt.Errorf("%s is no folder: %w", dir, ErrNoMirror)
+	}
+	l := looker{dir: dir}
+	signed, err := l.any(mirror.MetadataDir,
+		func(name string) bool { return signedName.MatchString(path.Base(name)) })
+	if err != nil {
+		return 0, err
+	}
+	if signed {
+		return Signed, nil
+	}
+	for _, kind := range mirror.Dirs() {
+		found, err := l.any(kind, l.ours)
+		if err != nil {
+			return 0, err
+		}
+		if found {
+			return Unsigned, nil
+		}
+	}
+	return Empty, l.strange()
+}
+
+// Need is Look for those who want a mirror that is there. When none is, ErrNowhere is wrapped, as
+// by a client; beside it ErrNoMirror, or fs.ErrNotExist when nothing is there.
+func Need(dir string) (State, error) {
+	what, err := Look(dir)
+	switch {
+	case err != nil:
+	case what == Missing:
+		err = &fs.PathError{Op: "open mirror", Path: dir, Err: syscall.ENOENT}
+	case what == Empty:
+		err = fmt.Errorf("%s is %w: it is empty", dir, ErrNoMirror)
+	}
+	if errors.Is(err, ErrNoMirror) || errors.Is(err, fs.ErrNotExist) {
+		err = mirror.Nowhere(err.Error(), err)
+	}
+	return what, err
+}
+
+// looker looks into one folder.
+type looker struct {
+	dir   string
+	other string // the first file seen that is none of a mirror's
+}
+
+// any tells whether a file of a kind is as wanted. Names that it tries are relative to the mirror.
+func (l *looker) any(kind string, wanted func(name string) bool) (bool, error) {
+	entries, err := os.ReadDir(filepath.Join(l.dir, kind))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return false, nil // a file in its place is found by strange
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		names := []string{kind + "/" + e.Name()}
+		if len(e.Name()) == 2 { // one of the folders by hash
+			below, err := os.ReadDir(filepath.Join(l.dir, kind, e.Name()))
+			if err != nil && !errors.Is(err, syscall.ENOTDIR) {
+				return false, err
+			}
+			if err == nil {
+				names = names[:0]
+			}
+			for _, b := range below {
+				names = append(names, kind+"/"+e.Name()+"/"+b.Name())
+			}
+		}
+		if slices.ContainsFunc(names, wanted) {
+			return true, nil
+		}
+		if l.other == "" && len(names) > 0 {
+			l.other = names[0]
+		}
+	}
+	return false, nil
+}
+
+// ours tells whether a file is one that only a mirror has.
+func (l *looker) ours(name string) bool {
+	kind, file, _ := strings.Cut(name, "/")
+	switch kind {
+	case mirror.MetadataDir:
+		return versionName.MatchString(file)
+	case mirror.ChannelsDir, mirror.ReleasesDir:
+		stem, ok := strings.CutSuffix(file, ".json")
+		return ok && mirror.ValidName(stem) && l.hasFormat(name)
+	}
+	_, _, ok := mirror.HashName(name)
+	return ok
+}
+
+// hasFormat tells whether a file says of which format it is, as ours do; whether it is damaged
+// beyond that is Check's concern.
+func (l *looker) hasFormat(name string) bool {
+	file := filepath.Join(l.dir, filepath.FromSlash(name))
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	b, err := verify.Small(file, mirror.MaxReleaseSize)
+	var head struct {
+		Format int    `json:"format"`
+		Sum    string `json:"sum"`
+	}
+	return err == nil && json.Unmarshal(b, &head) == nil && head.Format > 0 && head.Sum != ""
+}
+
+// leftovers tells whether tmp/ is a publisher's.
+func (l *looker) leftovers() bool {
+	entries, err := os.ReadDir(filepath.Join(l.dir, mirror.TmpDir))
+	return err == nil &&
+		!slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !durable.IsTemp(e.Name()) })
+}
+
+// strange reports, with ErrNoMirror, what a folder without a file of a mirror has instead.
+func (l *looker) strange() error {
+	entries, err := os.ReadDir(l.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case name == mirror.LockName, name == mirror.TmpDir && l.leftovers():
+		case name == "lost+found": // of a file system of its own
+		case slices.Contains(mirror.Dirs(), name) && !e.Type().IsRegular():
+		default:
+			l.other = name
+		}
+	}
+	if l.other == "" {
+		return nil
+	}
+	return fmt.Errorf("%s is %w: it holds other things, such as %q", l.dir, ErrNoMirror, l.other)
+}

@@ -1,0 +1,207 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
+	"deltaup/mirror"
+	"deltaup/mkimage"
+)
+
+// Apply reads a whole patch set as a target does, from its release's recipe and contents, and
+// demands that it gives all that it promises and the recipe whose text has the hash to. Nothing is
+// written.
+func Apply(
+	ctx context.Context,
+	set io.ReaderAt,
+	p *mirror.Patch, from *mkimage.Recipe,
+	old patchset.Contents,
+	to chunkstore.ID,
+	progress func(done, total int64),
+) error {
+	s, err := OpenPatch(set, p, to)
+	if err != nil {
+		return err
+	}
+	step, err := s.Head.Step(from)
+	if err != nil {
+		return err
+	}
+	a := &applier{
+		ctx:      ctx,
+		set:      s,
+		step:     step,
+		old:      old,
+		splitter: chunkstore.NewSplitter(step.To.Chunking),
+		group:    -1,
+	}
+	for i := 0; i < len(step.Entries); {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if i, err = a.content(i); err != nil {
+			return err
+		}
+		progress(s.Head.Groups[a.group].Offset, p.Set.Size)
+	}
+	return step.Finish()
+}
+
+// Set is a patch set whose head is what a release says.
+type Set struct {
+	file io.ReaderAt
+	Head *patchset.Head
+}
+
+// OpenPatch opens the set of an image and holds it against the release's entry and the hash of the
+// recipe's text.
+func OpenPatch(file io.ReaderAt, p *mirror.Patch, to chunkstore.ID) (*Set, error) {
+	s, err := OpenSet(file, p.Set, p.Head)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case s.Head.From != p.Recipe:
+		err = fmt.Errorf("it leads from the recipe %s", s.Head.From)
+	case s.Head.To != to:
+		err = fmt.Errorf("it leads to the recipe %s", s.Head.To)
+	default:
+		return s, nil
+	}
+	return nil, fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
+}
+
+// OpenSet reads a set's head and holds it against what the release says.
+func OpenSet(file io.ReaderAt, set, head mirror.Object) (*Set, error) {
+	b, err := readAt(file, 0, min(patchset.FixedSize, set.Size))
+	if err != nil {
+		return nil, err
+	}
+	size, err := patchset.HeadSize(b)
+	if err != nil {
+		return nil, err
+	}
+	if size != head.Size {
+		return nil, fmt.Errorf("%w: its head has %d bytes, not %d", chunkstore.ErrCorrupt, size,
+			head.Size)
+	}
+	if b, err = readAt(file, 0, size); err != nil {
+		return nil, err
+	}
+	h, err := patchset.ReadHead(b)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case h.ID != head.ID:
+		err = fmt.Errorf("its head has the hash %s", h.ID)
+	case h.SetSize() != set.Size:
+		err = fmt.Errorf("it should have %d bytes", h.SetSize())
+	default:
+		return &Set{file, h}, nil
+	}
+	return nil, fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
+}
+
+// stored reads the bytes of group n.
+func (s *Set) stored(n int) ([]byte, error) {
+	return readAt(s.file, s.Head.Groups[n].Offset, s.Head.Groups[n].Length)
+}
+
+// Group reads and decodes group n of a step.
+func (s *Set) Group(step *patchset.Step, n int) (*patchset.Group, error) {
+	stored, err := s.stored(n)
+	if err != nil {
+		return nil, err
+	}
+	return step.OpenGroup(n, stored)
+}
+
+func readAt(r io.ReaderAt, offset, length int64) ([]byte, error) {
+	b := make([]byte, length)
+	if n, err := r.ReadAt(b, offset); n < len(b) {
+		return nil, err
+	}
+	return b, nil
+}
+
+// applier gives the contents of a step one after another.
+type applier struct {
+	ctx      context.Context
+	set      *Set
+	step     *patchset.Step
+	old      patchset.Contents
+	splitter *chunkstore.Splitter
+
+	group int // that is open, -1 for none
+	open  *patchset.Group
+}
+
+// content makes the content of entry i, verifies it and cuts it. It returns the next content's
+// entry.
+func (a *applier) content(i int) (int, error) {
+	c := a.step.Entries[i].Content
+	in := &entryReader{a: a, c: c, next: i}
+	got, err := a.splitter.Split(in, nil)
+	if err != nil {
+		return 0, fmt.Errorf("content %s: %w", c.ID, err)
+	}
+	if got.ID != c.ID || got.Size != c.Size {
+		return 0, fmt.Errorf("content %s: %w: the set gives %s of %d bytes", c.ID,
+			chunkstore.ErrCorrupt, got.ID, got.Size)
+	}
+	if c.Chunks == nil {
+		c.Chunks = got.Chunks
+	}
+	return in.next, nil
+}
+
+// entryReader reads the pieces of one content in order.
+type entryReader struct {
+	a     *applier
+	c     *chunkstore.Content
+	next  int // entry
+	piece []byte
+}
+
+func (r *entryReader) Read(b []byte) (int, error) {
+	for len(r.piece) == 0 {
+		entries := r.a.step.Entries
+		if r.next == len(entries) || entries[r.next].Content != r.c {
+			return 0, io.EOF
+		}
+		var err error
+		if r.piece, err = r.a.piece(r.next); err != nil {
+			return 0, err
+		}
+		r.next++
+	}
+	n := copy(b, r.piece)
+	r.piece = r.piece[n:]
+	return n, nil
+}
+
+// piece makes one entry's bytes.
+func (a *applier) piece(i int) ([]byte, error) {
+	e := &a.step.Entries[i]
+	if e.Group != a.group {
+		a.open = nil // not two groups in memory
+		g, err := a.set.Group(a.step, e.Group)
+		if err != nil {
+			return nil, err
+		}
+		a.group, a.open = e.Group, g
+	}
+	if e.Base == nil {
+		return a.open.Content(i, nil)
+	}
+	base, err := a.old.Open(a.ctx, e.Base)
+	if err != nil {
+		return nil, err
+	}
+	defer base.Close()
+	return a.open.Content(i, base)
+}

@@ -1,0 +1,223 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
+	"deltaup/internal/durable"
+	"deltaup/mirror"
+	"deltaup/mirror/internal/verify"
+	"deltaup/mkimage/blockmap"
+)
+
+// add writes everything that a new release needs and then the release file.
+func (u *publisher) add(ctx context.Context, in *inputs, done *Result) error {
+	s, err := u.newStoring(in, done)
+	if err != nil {
+		return err
+	}
+	defer s.batch.Abort()
+	var image *durable.File
+	var open *opened
+	if in.recipe != nil {
+		// The copy on the mirror is the rebuilt image, which thereby is proven to be the same.
+		if image, err = durable.Create(u.tmp); err != nil {
+			return err
+		}
+		defer image.Discard()
+		if open, err = u.verify(ctx, in, image); err != nil {
+			return err
+		}
+		if err := sameFile(ctx, image.Name(), in.files[0]); err != nil {
+			return err
+		}
+		if err := s.image(ctx, in.recipe, open.source); err != nil {
+			return err
+		}
+	}
+	for _, f := range in.files {
+		if f.kind == mirror.KindRaw {
+			if err := s.raw(ctx, f); err != nil {
+				return err
+			}
+		}
+	}
+	if in.initrd != nil {
+		if err := s.initrd(ctx, in.initrd, in.recipe); err != nil {
+			return err
+		}
+	}
+	if err := s.commit(); err != nil {
+		return err
+	}
+	if image != nil {
+		if err := u.commitFile(ctx, image, mirror.ImagePath(in.files[0].object.ID), in.files[0].object); err != nil {
+			return err
+		}
+	}
+	done.Release, err = u.release(ctx, in, s, open)
+	return err
+}
+
+// sameFile holds what was built against the image that is published.
+func sameFile(ctx context.Context, built string, image *input) error {
+	f, err := os.Open(built)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	id, err := verify.Hash(ctx, f, nil)
+	if err != nil {
+		return err
+	}
+	if id != image.object.ID {
+		return fmt.Errorf("%s: %w: the recipe builds other bytes than the image has",
+			image.f.Name(), ErrMismatch)
+	}
+	return nil
+}
+
+// commitFile gives a file its name on the mirror, unless it is there. A damaged one is replaced.
+func (u *publisher) commitFile(ctx context.Context, f *durable.File, name string, o mirror.Object) error {
+	if _, err := os.Stat(u.path(name)); err == nil {
+		err := u.intact(ctx, name, o)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return f.Commit(u.path(name))
+}
+
+// intact holds a file of the mirror against its size and hash. Errors say what is wrong, or are the
+// context's.
+func (u *publisher) intact(ctx context.Context, name string, o mirror.Object) error {
+	f, err := os.Open(u.path(name))
+	if err != nil {
+		return err
+	}
+	defer f.Close() // read only
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != o.Size {
+		return fmt.Errorf("has %d of %d bytes", info.Size(), o.Size)
+	}
+	id, err := verify.Hash(ctx, f, nil)
+	if err == nil && id != o.ID {
+		err = fmt.Errorf("has the hash %s", id)
+	}
+	return err
+}
+
+// release writes what describes the release and, as the last, the release file.
+func (u *publisher) release(ctx context.Context, in *inputs, s *storing,
+	open *opened) (*mirror.Release, error) {
+	r := &mirror.Release{Version: u.p.Version, Compatible: u.p.Compatible}
+	for _, f := range in.files {
+		r.Artifacts = append(r.Artifacts, mirror.Artifact{Name: f.name, Kind: f.kind, Object: f.object})
+	}
+	at, err := u.writeIndex(r, in, s)
+	if err != nil {
+		return nil, err
+	}
+	if in.initrd != nil {
+		if err := u.writeInitrd(r, in, s); err != nil {
+			return nil, fmt.Errorf("initrd: %w", err)
+		}
+	}
+	r.Previous = u.previous(s.out)
+	if open != nil {
+		if err := u.writeRecipe(r, in.plain); err != nil {
+			return nil, err
+		}
+		blocks, err := u.writeBlockmap(ctx, r, open)
+		if err != nil {
+			return nil, err
+		}
+		p := &patching{
+			u: u, to: in.recipe, text: r.Artifact(mirror.ImageName).Recipe.Text, new: patchset.FromImage(open.contents),
+			blocks: blocks, chunks: at, folder: s.folder, meta: mirror.LeftOutCost(r), out: s.out,
+		}
+		before := u.before(r.Previous, s.out)
+		if r.Patches, err = p.all(ctx, before); err != nil {
+			return nil, err
+		}
+		if in.initrd != nil {
+			a := r.Artifact(mirror.InitrdName)
+			if a.Patches, err = p.initrds(ctx, before, a, in.initrd.recipe); err != nil {
+				return nil, err
+			}
+		}
+	}
+	b, err := r.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	if r, err = mirror.ParseRelease(b); err != nil {
+		return nil, fmt.Errorf("read back: %w", err)
+	}
+	return r, u.write(mirror.ReleasePath(r.Version), b)
+}
+
+// writeIndex returns where all chunks of the release lie.
+func (u *publisher) writeIndex(r *mirror.Release, in *inputs,
+	s *storing) (map[chunkstore.ID]chunkstore.Location, error) {
+	index, at, err := s.index(in.recipe)
+	if err != nil {
+		return nil, fmt.Errorf("index: %w", err)
+	}
+	r.Index = mirror.ObjectOf(index)
+	return at, u.write(mirror.IndexPath(r.Index.ID), index)
+}
+
+func (u *publisher) writeRecipe(r *mirror.Release, plain []byte) error {
+	stored, o, err := mirror.EncodeRecipe(plain)
+	if err != nil {
+		return err
+	}
+	if _, err := o.Decode(stored); err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	r.Artifact(mirror.ImageName).Recipe = &o
+	return u.write(mirror.RecipePath(o.ID), stored)
+}
+
+func (u *publisher) writeBlockmap(ctx context.Context, r *mirror.Release, open *opened) (*blockmap.Map, error) {
+	image := r.Artifact(mirror.ImageName)
+	blocks, err := blockmap.Make(ctx, open.image, open.file, image.Size)
+	if err != nil {
+		return nil, err
+	}
+	file, err := blocks.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	if blocks, err = blockmap.Parse(file, image.Size); err != nil {
+		return nil, fmt.Errorf("read back: %w", err)
+	}
+	o := mirror.ObjectOf(file)
+	if o.Size > mirror.MaxBlockmapSize {
+		return nil, fmt.Errorf("block map of %d bytes is over the limit of %d", o.Size,
+			mirror.MaxBlockmapSize)
+	}
+	image.Blockmap = &o
+	return blocks, u.write(mirror.BlockmapPath(o.ID), file)
+}
+
+// write makes a small file durable under its name, unless it is there with these bytes.
+func (u *publisher) write(name string, b []byte) error {
+	path := u.path(name)
+	if old, err := verify.Small(path, int64(len(b))); err == nil && bytes.Equal(old, b) {
+		return nil
+	}
+	return durable.WriteFile(u.tmp, path, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}

@@ -1,0 +1,259 @@
+// Package publish adds releases to a mirror: [Add] takes an image apart and proves its recipe,
+// stores the chunks that the mirror lacks, makes patch sets, and moves a channel's pointer last.
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"deltaup/internal/durable"
+	"deltaup/mirror"
+	"deltaup/mirror/folder"
+	"deltaup/mirror/internal/verify"
+)
+
+var (
+	// ErrExists is wrapped when a version is published again with other bytes.
+	ErrExists = errors.New("the version exists with other bytes")
+	// ErrSigned is wrapped when a release would be added unsigned to a signed mirror.
+	ErrSigned = errors.New("the mirror is signed, and the release would not be")
+	// ErrMismatch is wrapped when an image and the recipe beside it do not belong together.
+	ErrMismatch = errors.New("image and recipe do not belong together")
+)
+
+// DefaultPackSize is about how many bytes a pack has, unless a publication says otherwise.
+const DefaultPackSize = 16 << 20
+
+// RecipeSuffix is added to an image's path to find its recipe.
+const RecipeSuffix = ".recipe"
+
+// File is a raw artifact to publish.
+type File struct {
+	Name string // a [ValidName]
+	Path string
+}
+
+// Publication is what [Add] is to add to a mirror.
+type Publication struct {
+	Version    string
+	Channel    string // whose pointer is moved; "" moves none
+	Compatible string
+	Image      string // path of a squashfs image whose recipe lies beside it; "" when all artifacts are raw
+	Artifacts  []File // raw artifacts, in the order in which the release lists them
+	PackSize   int64  // about how many bytes a new pack has; 0 is DefaultPackSize
+	// from how many releases before it, followed back from the channel's pointer, patch sets are
+	// made
+	PatchFrom int
+
+	// Seal, when not nil, is called once the release and all that it needs are durable and before
+	// the channel's pointer moves, with the mirror locked: it signs the release. After its error
+	// nothing has moved.
+	Seal func(ctx context.Context, r *mirror.Release) error
+	// Unsigned permits a signed mirror although Seal is nil: those who read the mirror unverified
+	// get the release.
+	Unsigned bool
+
+	NoWait  bool   // refuse with ErrBusy instead of waiting for another publisher
+	Waiting func() // called once when waiting for another publisher begins; may be nil
+
+	// Progress, when not nil, is told how far a stage has come, in bytes, by one goroutine at a
+	// time. of is the patch set that it is about, such as "image from 1", and else "".
+	Progress func(step Stage, of string, done, total int64)
+}
+
+// Stage is a part of publishing that takes time.
+type Stage string
+
+// The stages in their order. Not every publication needs all.
+const (
+	StageHash   Stage = "hash"   // hash the files
+	StageVerify Stage = "verify" // read all contents of the image and hold them against the recipe
+	StageBuild  Stage = "build"  // build the image again from recipe and contents
+	StageStore  Stage = "store"  // store chunks that the mirror lacks
+	StagePatch  Stage = "patch"  // make patch sets; begins anew for each
+	StageProve  Stage = "prove"  // apply each patch set to the release that it leads from
+)
+
+// Result is what [Add] added.
+type Result struct {
+	Release   *mirror.Release
+	Existed   bool  // the version was there with the same bytes; at most the pointer moved
+	Moved     bool  // the pointer moved
+	Chunks    int   // distinct chunks that the release needs
+	NewChunks int   // of them, those that the mirror did not have
+	NewPacks  int   // packs added
+	NewBytes  int64 // their size
+
+	Patches []PatchStats // newest first, as the release lists them
+	// why there is no patch set from a release from which one was wanted, or an initrd is raw
+	Warnings []string
+}
+
+// Validate reports what can't be published for its names, without a look at any file.
+func (p *Publication) Validate() error {
+	if err := mirror.CheckName("version", p.Version); err != nil {
+		return err
+	}
+	if p.PatchFrom < 0 || p.PatchFrom > mirror.MaxPatches {
+		return fmt.Errorf("patch sets from %d releases, 0 to %d are possible", p.PatchFrom,
+			mirror.MaxPatches)
+	}
+	if p.Channel != "" {
+		if err := mirror.CheckName("channel", p.Channel); err != nil {
+			return err
+		}
+	}
+	if !mirror.ValidCompatible(p.Compatible) {
+		return fmt.Errorf("%q is no valid compatible string: at most %d printable ASCII characters",
+			p.Compatible, mirror.MaxCompatible)
+	}
+	seen := map[string]bool{}
+	if p.Image != "" {
+		seen[mirror.ImageName] = true
+	}
+	for _, a := range p.Artifacts {
+		if err := mirror.CheckName("artifact", a.Name); err != nil {
+			return err
+		}
+		if seen[a.Name] {
+			return fmt.Errorf("two artifacts named %q", a.Name)
+		}
+		seen[a.Name] = true
+	}
+	if len(seen) == 0 || len(seen) > mirror.MaxArtifacts {
+		return fmt.Errorf("%d artifacts, 1 to %d are possible", len(seen), mirror.MaxArtifacts)
+	}
+	return nil
+}
+
+// Add adds a release to the mirror in dir, which it makes when nothing or an empty folder is
+// there, and then moves the channel's pointer. Everything else is durable before the pointer moves.
+// A run that was cut off at any point leaves a valid mirror; the same call then completes it. A
+// version that exists with the same bytes is left as it is, and the pointer moves.
+//
+// Errors wrap ErrNoMirror, ErrSigned, ErrExists, ErrBusy, ErrMismatch, ErrDamaged (the mirror is),
+// chunkstore.ErrCorrupt or squashfs.ErrCorrupt (the input is).
+func Add(ctx context.Context, dir string, p Publication) (*Result, error) {
+	done, err := add(ctx, dir, p)
+	if err != nil {
+		return nil, fmt.Errorf("publish version %s: %w", p.Version, err)
+	}
+	return done, nil
+}
+
+func add(ctx context.Context, dir string, p Publication) (*Result, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	if err := p.admit(dir); err != nil { // before anything is written, be it the lock
+		return nil, err
+	}
+	if err := durable.MkdirAll(dir); err != nil {
+		return nil, err
+	}
+	wait := p.Waiting
+	switch {
+	case p.NoWait:
+		wait = nil
+	case wait == nil:
+		wait = func() {}
+	}
+	unlock, err := folder.Lock(ctx, dir, wait)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := p.admit(dir); err != nil { // another publisher may have been at work
+		return nil, err
+	}
+	u := &publisher{dir: dir, tmp: filepath.Join(dir, mirror.TmpDir), p: p}
+	if err := u.recover(); err != nil {
+		return nil, fmt.Errorf("take up the mirror: %w", err)
+	}
+	in, err := u.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer in.close()
+	release, err := u.existing(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	done := &Result{Release: release, Existed: release != nil, Warnings: in.warnings}
+	if release == nil {
+		if err := u.add(ctx, in, done); err != nil {
+			return nil, err
+		}
+	}
+	if p.Seal != nil {
+		if err := p.Seal(ctx, done.Release); err != nil {
+			return nil, fmt.Errorf("sign it: %w", err)
+		}
+	}
+	done.Moved, err = u.movePointer(done.Release)
+	return done, err
+}
+
+// admit refuses folders that this publication is not for.
+func (p *Publication) admit(dir string) error {
+	what, err := folder.Look(dir)
+	if err == nil && what == folder.Signed && p.Seal == nil && !p.Unsigned {
+		err = fmt.Errorf("%s: %w", dir, ErrSigned)
+	}
+	return err
+}
+
+// publisher is one run of Add; it holds the mirror's lock.
+type publisher struct {
+	dir string
+	tmp string
+	p   Publication
+}
+
+// recover clears what a run that was cut off has left. Files that it renamed and
+// did not get to sync are complete and will be used, so their names are made durable now.
+func (u *publisher) recover() error {
+	if err := durable.RemoveTemps(u.tmp); err != nil {
+		return err
+	}
+	return filepath.WalkDir(u.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return durable.SyncFolder(path)
+	})
+}
+
+func (u *publisher) path(name string) string {
+	return filepath.Join(u.dir, filepath.FromSlash(name))
+}
+
+func (u *publisher) progress(s Stage, of string) func(done, total int64) {
+	if u.p.Progress == nil {
+		return func(done, total int64) {}
+	}
+	return func(done, total int64) { u.p.Progress(s, of, done, total) }
+}
+
+// movePointer makes r its channel's newest release.
+func (u *publisher) movePointer(r *mirror.Release) (moved bool, err error) {
+	if u.p.Channel == "" {
+		return false, nil
+	}
+	file, err := r.Object()
+	if err != nil {
+		return false, err
+	}
+	b, err := mirror.Pointer{Channel: u.p.Channel, Version: r.Version, Release: file}.Marshal()
+	if err != nil {
+		return false, err
+	}
+	name := u.path(mirror.PointerPath(u.p.Channel))
+	if old, err := verify.Small(name, mirror.MaxPointerSize); err == nil && string(old) == string(b) {
+		return false, nil
+	}
+	return true, u.write(mirror.PointerPath(u.p.Channel), b)
+}
