@@ -5,16 +5,18 @@ import (
 	"slices"
 )
 
-// Addresses in code become words that say what lies there rather than where. The high
-// byte tells how; any other word is the original one.
+// addressCoder replaces an address in code by a word of four bytes that says what lies there, not
+// where. The word's high byte is its kind. A word with any other high byte is the original one.
 const (
-	// low 24 bits: number of the function less that of the referring one, biased
+	// low 24 bits: number of the function less that of the function that refers to it, plus
+	// wordBias
 	wordFunction = 0xc0
-	wordSlot     = 0xc1 // 4 bits: region; 20 bits: distance from its beginning
-	wordRecent   = 0xc2 // how many other addresses were referred to since this one was
-	// the next of the list: a region, and the distance from the address last listed of it
+	wordSlot     = 0xc1 // 4 bits: region; 20 bits: distance from the region's beginning
+	wordRecent   = 0xc2 // low 24 bits: how many other addresses the code has used since this one
+	// the address is next in the list: 4 bits: region; 28 bits: distance from the region's last
+	// listed address, plus listedBias
 	wordNext = 0xc3
-	wordRaw  = 0xc4 // the next of the list is the original word
+	wordRaw  = 0xc4 // the original word is next in the list
 	wordLast = 0xc4
 
 	wordBias   = 1 << 23
@@ -25,20 +27,20 @@ const (
 // region is a section as it lies in memory.
 type region struct {
 	from, to uint64
-	// of equal size, kept in order: addresses are told by their distance from the beginning
+	// an array whose order new versions keep: words give the distance from its beginning
 	slots bool
-	last  uint64 // address last listed
+	last  uint64 // the last address that was listed
 }
 
-// addressCoder turns addresses in code into words and back. Both directions go through
-// the code in the same order.
+// addressCoder turns addresses in code into words and back. Both directions visit the code in the
+// same order, so that they have the same state at each address.
 type addressCoder struct {
-	starts  []uint64 // of functions, ascending
+	starts  []uint64 // addresses of functions, ascending
 	regions []region // ascending; at most regionMax
-	recent  recent   // addresses, less the lowest one
+	recent  recent   // addresses used, less low
 	low     uint64
 
-	listed []uint32 // forward: what the words leave out; inverse: what is left of it
+	listed []uint32 // forward: what the words do not hold; inverse: what is left of that
 }
 
 func newAddressCoder(starts []uint64, regions []region) *addressCoder {
@@ -66,7 +68,8 @@ func (c *addressCoder) region(addr uint64) int {
 	return -1
 }
 
-// function gives the number of the last function that starts at or before an address; -1: none.
+// function gives the number of the last function that starts at or before an address, or -1 when
+// there is none. start says that it starts at the address.
 func (c *addressCoder) function(addr uint64) (n int, start bool) {
 	n, start = slices.BinarySearch(c.starts, addr)
 	if !start {
@@ -75,8 +78,8 @@ func (c *addressCoder) function(addr uint64) (n int, start bool) {
 	return n, start
 }
 
-// word gives what stands for target in function own, where the original word is raw.
-// other says whether addresses that are neither of functions nor of slots are coded.
+// word gives the word for the address target, to which function own refers with the original word
+// raw. Only with other does it replace addresses that are neither of functions nor in slots.
 func (c *addressCoder) word(target uint64, raw uint32, own int, other bool) uint32 {
 	if n, ok := c.function(target); ok {
 		if d := n - own + wordBias; d >= 0 && d < 2*wordBias {
@@ -106,8 +109,8 @@ func (c *addressCoder) word(target uint64, raw uint32, own int, other bool) uint
 	return raw
 }
 
-// target gives the address for which a word stands. isRaw: it is no address, but the original word
-// itself.
+// target undoes word: it gives the address that a word stands for. With isRaw it gives the original
+// word instead, which was not replaced. ok is false for a word that word never gives.
 func (c *addressCoder) target(word uint32, own int) (target uint64, raw uint32, isRaw, ok bool) {
 	low := int(word & 0xffffff)
 	switch word >> 24 {
@@ -148,8 +151,8 @@ func (c *addressCoder) target(word uint32, own int) (target uint64, raw uint32, 
 	return 0, 0, false, false
 }
 
-// forward rewrites the addresses in code that is loaded at base. absolute: numbers may
-// be addresses, as in programs that are not position independent.
+// forward rewrites the addresses in code that is loaded at base. absolute says that numbers in the
+// code may be addresses, as in programs that are not position independent.
 func (c *addressCoder) forward(code []byte, base uint64, absolute bool) {
 	x86Refs(code, func(kind, field, next int) {
 		raw := le.Uint32(code[field:])
@@ -181,7 +184,7 @@ func (c *addressCoder) inverse(code []byte, base uint64, absolute bool) bool {
 	return good
 }
 
-// origin is what a field's number counts from.
+// origin is the address from which a field's number counts.
 func origin(kind int, base uint64, next int) uint64 {
 	if kind == refAbsolute {
 		return 0

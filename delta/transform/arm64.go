@@ -1,29 +1,29 @@
 package transform
 
-// Fields of A64 instructions that hold addresses (Arm ARM, C4.1): branches count
-// instructions in 26 bits; ADRP counts pages of 4 KiB in 21 bits, and the instruction
-// that uses its register adds 12 bits.
+// Fields of A64 instructions that hold addresses (Arm ARM, C4.1). A branch counts instructions in
+// 26 bits. ADRP counts pages of 4 KiB in 21 bits, and the instruction that uses its register adds
+// 12 bits.
 //
-// No file is large enough for a branch or page number whose highest bits are 10. These
-// mark what is coded: 2 bits, then a word of addressCoder without the bits that it
-// does not need.
+// No file is large enough for a branch or page number whose highest bits are 10. These two bits
+// mark a field that was replaced. After them comes a word of addressCoder without the bits that the
+// field does not need.
 const (
 	branchBits = 26
 	pageBits   = 21
 	pageSize   = 1 << 12
 
-	// armReach is how many instructions behind an ADRP its use is looked for.
+	// armReach is how many instructions after an ADRP may use its register.
 	armReach = 16
 )
 
-// Kinds of coded branches: the two bits behind the mark.
+// Kinds of replaced branches: the two bits behind the mark.
 const (
 	branchFunction = 0 // or 1: 23 bits, as wordFunction
-	branchRaw      = 2 // the list has the original
+	branchRaw      = 2 // the original number is next in the list
 	branchSlot     = 3 // 4 bits: region; 18 bits: distance in instructions
 )
 
-// armCode rewrites A64 code that is loaded at base, or undoes that.
+// armCode rewrites the addresses in A64 code that is loaded at base, or with inverse undoes that.
 func (c *addressCoder) armCode(code []byte, base uint64, inverse bool) bool {
 	for at := 0; at+4 <= len(code); at += 4 {
 		in := le.Uint32(code[at:])
@@ -107,8 +107,8 @@ func (c *addressCoder) armTarget(imm uint32, pc uint64) (uint32, bool) {
 	return uint32((target-pc)/4) & (1<<branchBits - 1), true
 }
 
-// armUse finds the instruction that completes the address of an ADRP: where it is, and
-// by how many bits its 12 are shifted. 0: none.
+// armUse finds the instruction that completes the address of the ADRP at at. It gives its place, or
+// 0 when there is none, and by how many bits its 12 bits are shifted.
 func armUse(code []byte, at int) (use int, shift uint) {
 	reg := le.Uint32(code[at:]) & 31
 	for i := at + 4; i+4 <= len(code) && i <= at+4*armReach; i += 4 {
@@ -121,7 +121,7 @@ func armUse(code []byte, at int) (use int, shift uint) {
 			return i, 0
 		case in&0x3f000000 == 0x39000000: // load or store of 1 << shift bytes
 			return i, uint(in >> 30)
-		case in&0x3f000000 == 0x3d000000: // the same of a vector register
+		case in&0x3f000000 == 0x3d000000: // the same with a vector register
 			if in>>23&1 == 1 && in>>30 == 0 {
 				return i, 4
 			}
@@ -146,7 +146,7 @@ func (c *addressCoder) armPage(code []byte, at int, base uint64) {
 		in2 := le.Uint32(code[use:])
 		rest := uint64(in2>>10&0xfff) << shift
 		if rest >= pageSize {
-			return // no linker writes this
+			return // no linker makes this
 		}
 		pc := base + uint64(at)
 		target := pc&^(pageSize-1) + signed(page, pageBits)*pageSize + rest

@@ -1,6 +1,7 @@
 package transform
 
-// Kinds of BTF types (Linux, Documentation/bpf/btf.rst) that the walk must tell apart.
+// Sizes and kinds of types in BTF, the kernel's type information (Linux,
+// Documentation/bpf/btf.rst).
 const (
 	btfMagic      = 0xeb9f
 	btfHeaderSize = 24
@@ -26,11 +27,11 @@ const (
 	btfKinds     = 20
 )
 
-// btfShape says which words of a type are names and which are numbers of other types.
+// btfShape says which words of a type's description are names and which are numbers of other types.
 type btfShape struct {
-	refers bool   // the third word of the type itself is the number of a type
-	fixed  string // words that follow: n name, t type, o offset, . none of these
-	each   string // words that follow as often as the type says
+	refers bool   // the third word of the common part is the number of a type
+	fixed  string // words that follow once: n name, t type, o offset, . anything else
+	each   string // words that follow for each member
 }
 
 var btfShapes = [btfKinds]btfShape{
@@ -53,13 +54,13 @@ var btfShapes = [btfKinds]btfShape{
 	btfEnum64:    {each: "n.."},
 }
 
-// btf is the layout of a BTF section, which a rewriting does not change.
+// btf is the layout of a BTF section. Rewriting does not change it.
 type btf struct {
 	types, strings []byte
-	count          int // of types
+	count          int // number of types
 }
 
-// parseBTF checks a section's header and walks its types once.
+// parseBTF finds the parts of a section and checks that its types are well-formed.
 func parseBTF(b []byte) (*btf, bool) {
 	if len(b) < btfHeaderSize || le.Uint16(b) != btfMagic || b[2] != 1 ||
 		le.Uint32(b[4:]) != btfHeaderSize {
@@ -83,9 +84,9 @@ func parseBTF(b []byte) (*btf, bool) {
 	return &t, t.walk(func(n int, word byte, p []byte) { t.count = n + 1 })
 }
 
-// walk calls visit for the words of all types: n counts types from 0, word is what it
-// is: n a name, t a type, o an offset, h the description of the type itself. visit may change p,
-// but for a description. It gives false where the types do not end with the section.
+// walk calls visit for each word p of all types. n counts types from 0. word is the kind of the
+// word: n name, t type, o offset, h kind and size of the type, . anything else. visit may change p
+// unless it is an h. walk returns false when the types do not end where the section does.
 func (t *btf) walk(visit func(n int, word byte, p []byte)) bool {
 	b := t.types
 	for n := 0; len(b) > 0; n++ {

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// guessName takes the largest name for the last string.
+// guessName guesses the number of the first name of the module's own: it takes the highest name
+// that a type has for the last string of the section.
 func (t *btf) guessName() uint32 {
 	largest := uint32(0)
 	t.walk(func(_ int, word byte, p []byte) {
@@ -23,9 +24,9 @@ func (t *btf) guessName() uint32 {
 	return largest - last
 }
 
-// guessType uses that functions refer to function prototypes: of all numbers that the
-// first type may have, it takes that which makes most of them do so, or another that
-// comes near and explains the other references better.
+// guessType guesses the number of the first type of the module's own. Functions refer to
+// prototypes, so a good guess makes most of them do so. Of the guesses that come near the best in
+// this, guessType takes the one that explains the other references best.
 func (t *btf) guessType() uint32 {
 	const functionMax, protoMax, closeMax = 64, 8192, 32
 	var protos []int
@@ -52,9 +53,10 @@ func (t *btf) guessType() uint32 {
 		int(refers[len(refers)-1]) < t.count {
 		return btfNoBase
 	}
-	lowest := refers[len(refers)-1] - uint32(t.count) + 1 // all types that are referred to exist
-	// The function that refers to the highest number refers to one of the module's own types, if
-	// any does.
+	// lower, and the highest reference would lead beyond the last type
+	lowest := refers[len(refers)-1] - uint32(t.count) + 1
+	// If any function refers to a type of the module's own, the one with the highest reference
+	// does.
 	slices.Sort(functions)
 	functions = functions[max(0, len(functions)-functionMax):]
 	type candidate struct {
@@ -81,7 +83,7 @@ func (t *btf) guessType() uint32 {
 	return best
 }
 
-// votes counts the functions whose type is a prototype if the first type has that number.
+// votes counts the functions that refer to a prototype if the first type has the number first.
 func votes(functions []uint32, protos []int, first uint32) int {
 	n := 0
 	for _, f := range functions {
@@ -92,8 +94,8 @@ func votes(functions []uint32, protos []int, first uint32) int {
 	return n
 }
 
-// fit counts the types that are referred to as their kind wants: functions and sections never,
-// others always.
+// fit counts the types that references treat as usual if the first type has the number first:
+// nothing refers to functions and sections, and something refers to each other type.
 func fit(kinds, refers []uint32, first uint32) int {
 	at, _ := slices.BinarySearch(refers, first)
 	refers = refers[at:]

@@ -1,38 +1,39 @@
 package transform
 
-// A module's BTF goes on from the kernel's: its types and names are numbered from where
-// that ends, and refer to that. The kernel's numbers change with every build, and the
-// order of types, too, since the program that writes them works in parallel. They become:
+// A module's BTF continues the kernel's: its types and names are numbered from where the kernel's
+// end, and refer to the kernel's. The kernel's numbers change with every build. So does the order
+// of types, since the program that writes them works in parallel. References become:
 //
-//	0            as it is: no type, no name
-//	own name     btfLocalNext where names are referred to in their order, else btfLocal | token
-//	own type     with a name: btfLocal | btfNamed | token of kind and name
-//	other type   1 + how many others were referred to since it was, or
-//	base type    btfNext
-//	base name    likewise
-//	own type     btfLocal | its number less that of the last one coded so, biased
-//	offset       less that of the member before
+//	0                as it is: no type, no name
+//	own name         btfLocalNext if it is the next string, else btfLocal | token
+//	base name        recent: 1 + how many other base names were used since, else btfNext
+//	own named type   btfLocal | btfNamed | token of kind and name
+//	other own type   recent: 1 + how many other such types and base types were used since,
+//	                 else btfLocal | its number less that of the last one, plus btfBias
+//	base type        recent: the same, else btfNext
+//	offset           less that of the member before
 //
-// The numbers for which btfNext stands are listed behind the file.
+// Own names and types are the module's, base names and types the kernel's. Lists behind the file
+// hold the numbers for which btfNext stands.
 const (
 	btfLocal     = 1 << 31
 	btfLocalNext = 1<<32 - 1
 	btfNamed     = 1 << 30
 	btfBias      = 1 << 29
 	btfNext      = btfLocal - 1
-	btfNoBase    = btfLocal - 1 // first own number when it cannot be told
+	btfNoBase    = btfLocal - 1 // the first own number when there is no good guess
 )
 
-// btfBase is what is not in the section itself.
+// btfBase is what inverse needs beside the rewritten section.
 type btfBase struct {
-	firstType, firstName uint32 // numbers from which on they are the module's own
+	firstType, firstName uint32 // the lowest numbers of the module's own types and names
 	types, names         []uint32
 }
 
-// names are the section's own strings by where they begin.
+// btfNames are the strings of the section, numbered in their order, with tokens.
 type btfNames struct {
 	tokens *tokens
-	number map[uint32]uint32 // by offset
+	number map[uint32]uint32 // by offset in the section's strings
 	starts []uint32
 }
 
@@ -51,8 +52,8 @@ func (t *btf) names() *btfNames {
 	return names
 }
 
-// named gives tokens to those of the section's types that have a name of its own. The
-// names must be in their original form.
+// named gives tokens to the types whose names are the module's own. It needs the names in their
+// original form.
 func (t *btf) named(firstName uint32) *tokens {
 	tokens := newTokens(t.count)
 	first := false
@@ -74,7 +75,7 @@ func (t *btf) named(firstName uint32) *tokens {
 	return tokens
 }
 
-// forward rewrites the types and gives what the section lacks then.
+// forward rewrites the types and gives what inverse needs beside them.
 func (t *btf) forward() (*btfBase, bool) {
 	base := &btfBase{firstType: t.guessType(), firstName: t.guessName()}
 	return base, t.forwardTypes(base) && t.forwardNames(base)
@@ -211,7 +212,8 @@ func (t *btf) inverseTypes(base *btfBase) bool {
 	return ok
 }
 
-// append writes the base behind a file.
+// append appends the base to a file: the two lists, then their lengths, firstType and firstName, in
+// four bytes each.
 func (r *btfBase) append(b []byte) []byte {
 	for _, l := range [][]uint32{r.types, r.names} {
 		for _, v := range l {
@@ -224,7 +226,7 @@ func (r *btfBase) append(b []byte) []byte {
 	return le.AppendUint32(b, r.firstName)
 }
 
-// cutBase reads what append wrote from the end of b, and gives what lies before.
+// cutBase reads what append has appended to b, and gives the file before it.
 func cutBase(b []byte) (*btfBase, []byte, bool) {
 	const fixed = 16
 	if len(b) < fixed {

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// splitModule makes a relocatable file whose BTF goes on from a kernel's with
-// firstType-1 types and firstName bytes of names. In a later kernel, some of the
-// types and names of the kernel that it refers to have moved, and its functions come first.
+// splitModule makes a relocatable file whose BTF continues that of a kernel with firstType-1 types
+// and firstName bytes of names. With later, some types and names of the kernel have moved, and the
+// module's functions come first.
 func splitModule(firstType, firstName uint32, later bool) []byte {
 	moved := func(v uint32) uint32 {
 		if later && v > 500 {
@@ -61,7 +61,7 @@ func splitModule(firstType, firstName uint32, later bool) []byte {
 	return relocatable(append(append(section, types...), strings...))
 }
 
-// relocatable makes an ELF file of a BTF section alone.
+// relocatable makes an ELF file with a BTF section alone.
 func relocatable(btf []byte) []byte {
 	const names = "\x00.BTF\x00.shstrtab\x00"
 	b := make([]byte, elfHeaderSize)
@@ -113,7 +113,7 @@ func TestGuessBase(t *testing.T) {
 	}
 }
 
-// TestBTFIgnoresBase holds the rewritten types to being the same on any kernel.
+// TestBTFIgnoresBase demands that the rewritten types are the same for any kernel.
 func TestBTFIgnoresBase(t *testing.T) {
 	a, b := btfOf(t, splitModule(95000, 1700000, false)), btfOf(t, splitModule(95246, 1704094, false))
 	if bytes.Equal(a.types, b.types) {
@@ -130,7 +130,7 @@ func TestBTFIgnoresBase(t *testing.T) {
 }
 
 func TestBTFOrder(t *testing.T) {
-	// Functions before their prototypes or behind: what refers by name does not care.
+	// References by name stay the same whether functions come before or after their prototypes.
 	count := func(b *btf) (n int) {
 		b.walk(func(_ int, word byte, p []byte) {
 			if word == 't' && le.Uint32(p)>>30 == 3 {

@@ -1,7 +1,7 @@
 package transform
 
-// For lists the transforms worth trying for a content, best first; often none.
-// The name may be a path; it is only a hint, and the content decides.
+// For lists the ids of the transforms worth trying on a content, best first; often there are none.
+// The content decides; name, which may be a path, is only a hint.
 func For(name string, plain []byte) []uint8 {
 	if len(plain) > MaxContent {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestInstructionsAgainstObjdump holds the length decoder to objdump's view of a real program.
+// TestInstructionsAgainstObjdump compares the length decoder with objdump on a real program.
 func TestInstructionsAgainstObjdump(t *testing.T) {
 	const program = "/bin/ls"
 	if _, err := exec.LookPath("objdump"); err != nil {
@@ -59,7 +59,7 @@ func TestInstructionsAgainstObjdump(t *testing.T) {
 	}
 }
 
-// layout is a program in memory: functions, data and slots, as they lie in one version.
+// layout is where functions, data and slots lie in memory in one version of a program.
 type layout struct {
 	text, data, got uint64
 	starts          []uint64
@@ -69,7 +69,7 @@ func (l *layout) coder() *addressCoder {
 	return newAddressCoder(l.starts, []region{{from: l.text, to: l.text + 0x10000}, {from: l.data, to: l.data + 0x8000}, {from: l.got, to: l.got + 0x100, slots: true}})
 }
 
-// twoLayouts are versions between which all has moved.
+// twoLayouts are two versions between which everything has moved.
 func twoLayouts() [2]*layout {
 	return [2]*layout{
 		{text: 0x1000, data: 0x20000, got: 0x30000, starts: []uint64{0x1000, 0x1400, 0x1800}},
@@ -77,7 +77,7 @@ func twoLayouts() [2]*layout {
 	}
 }
 
-// TestX86IgnoresLayout holds code that does the same in both layouts to being the same.
+// TestX86IgnoresLayout demands that code that does the same in both layouts becomes the same.
 func TestX86IgnoresLayout(t *testing.T) {
 	var out [2][]byte
 	for i, l := range twoLayouts() {
@@ -111,7 +111,7 @@ func TestX86IgnoresLayout(t *testing.T) {
 	}
 }
 
-// TestARMIgnoresLayout is the same for A64 code.
+// TestARMIgnoresLayout demands the same of A64 code.
 func TestARMIgnoresLayout(t *testing.T) {
 	var out [2][]byte
 	for i, l := range twoLayouts() {
@@ -150,7 +150,7 @@ func TestARMIgnoresLayout(t *testing.T) {
 	}
 }
 
-// TestAnyCode holds both coders to giving back any bytes, however little they look like code.
+// TestAnyCode demands that both coders give back any bytes, however little they look like code.
 func TestAnyCode(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	l := twoLayouts()[0]
@@ -187,7 +187,7 @@ func TestAnyCode(t *testing.T) {
 	}
 }
 
-// TestTokensCollide holds tokens to being distinct and soon found when all hashes are equal.
+// TestTokensCollide demands that tokens are distinct and quickly found when all hashes are equal.
 func TestTokensCollide(t *testing.T) {
 	const n = 200_000
 	tok := newTokens(0)
@@ -204,7 +204,7 @@ func TestTokensCollide(t *testing.T) {
 	}
 }
 
-// TestRecent holds the list to what it says: a value's distance in other values.
+// TestRecent demands that use gives how many other values were used since.
 func TestRecent(t *testing.T) {
 	var r recent
 	for i, step := range []struct {

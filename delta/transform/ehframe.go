@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Encodings of pointers in unwind tables (Linux Standard Base, Exception Frames): the
-// only ones that are rewritten, and what all x86-64 and arm64 compilers use.
+// Encodings of pointers in unwind tables (Linux Standard Base, Exception Frames). The transform
+// rewrites no others; all compilers for x86-64 and arm64 use these.
 const (
 	ehPCRelative4   = 0x1b
 	ehUnsigned4     = 0x03
@@ -14,8 +14,8 @@ const (
 	ehHeaderSize    = 12
 )
 
-// ehTable gives the entries of .eh_frame_hdr: pairs of a function's start and the place
-// of its unwind entry, both relative to the section, ascending by start.
+// ehTable gives the table of .eh_frame_hdr: pairs of a function's start and the place of its unwind
+// entry, four bytes each, relative to the section, ascending by start.
 func ehTable(b []byte) ([]byte, bool) {
 	if len(b) < ehHeaderSize || b[0] != 1 || b[1] != ehPCRelative4 || b[2] != ehUnsigned4 ||
 		b[3] != ehTableRelative {
@@ -28,7 +28,7 @@ func ehTable(b []byte) ([]byte, bool) {
 	return b[ehHeaderSize : ehHeaderSize+n*8], true
 }
 
-// rewriteEHTable makes each pair relative to the one before.
+// rewriteEHTable makes each pair relative to the one before, or with inverse undoes that.
 func rewriteEHTable(table []byte, inverse bool) {
 	var start, place uint32
 	for ; len(table) >= 8; table = table[8:] {
@@ -46,7 +46,8 @@ func rewriteEHTable(table []byte, inverse bool) {
 	}
 }
 
-// ehStarts gives the functions' starts out of a table in its original form.
+// ehStarts gives the addresses of functions from a table in its original form, of a section at
+// addr.
 func ehStarts(table []byte, addr uint64) []uint64 {
 	starts := make([]uint64, 0, len(table)/8)
 	for ; len(table) >= 8; table = table[8:] {
@@ -56,10 +57,10 @@ func ehStarts(table []byte, addr uint64) []uint64 {
 	return slices.Compact(starts)
 }
 
-// rewriteEHFrame makes the entries of .eh_frame relative: a function's start to the end
-// of the one before, the distance to the common entry to that of the one before, and
-// the pointer into the exception table (of C++) to the one before. It stops, in both
-// directions at the same entry, where it does not understand one.
+// rewriteEHFrame makes the entries of .eh_frame relative: a function's start to the end of the
+// function before, the place of its common entry to that of the one before, and its pointer into
+// the exception table (of C++) to the one before. At an entry that it does not understand it stops,
+// in both directions at the same one.
 func rewriteEHFrame(b []byte, inverse bool) {
 	var end, common, table uint32
 	commons := map[uint32]ehCommon{}
@@ -75,7 +76,7 @@ func rewriteEHFrame(b []byte, inverse bool) {
 			at = next
 			continue
 		}
-		place := uint32(at+4) - id // of the common entry
+		place := uint32(at+4) - id // place of the common entry
 		if inverse {
 			place = (id ^ ehEntry) + common
 			le.PutUint32(b[at+4:], uint32(at+4)-place)
@@ -97,11 +98,11 @@ func rewriteEHFrame(b []byte, inverse bool) {
 	}
 }
 
-// ehEntry marks the entry of a function, since 0 would mean a common entry.
+// ehEntry marks the rewritten entry of a function, since 0 means a common entry.
 const ehEntry = 1 << 31
 
-// relate turns a number that counts from its own place into one that counts from
-// another, or back; it gives what the number stands for.
+// relate turns a number that counts from its own place into one that counts from another, or with
+// inverse back. It gives the position that the number stands for.
 func relate(p []byte, place, from uint32, inverse bool) uint32 {
 	v := le.Uint32(p)
 	if inverse {
@@ -112,13 +113,13 @@ func relate(p []byte, place, from uint32, inverse bool) uint32 {
 	return v + place
 }
 
-// ehCommon is what a common entry says of the entries that refer to it.
+// ehCommon is what a common entry says about the entries that refer to it.
 type ehCommon struct {
-	known bool // functions' starts count from their own place, in four bytes
-	table bool // and so do pointers into an exception table, which are there
+	known bool // the start of the function counts from its own place, in four bytes
+	table bool // there is a pointer into an exception table that does so too
 }
 
-// parseCommon reads a common entry, from behind its id.
+// parseCommon reads the part of a common entry behind its id.
 func parseCommon(b []byte) (c ehCommon) {
 	if len(b) < 2 || b[0] != 1 {
 		return c

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// le is the byte order of all files that are rewritten here.
+// le is the byte order of all files that the package rewrites.
 var le = binary.LittleEndian
 
 // Sizes of the records of a 64-bit ELF file (ELF-64 Object File Format, version 1.5).
@@ -16,7 +16,7 @@ const (
 	elfSectionSize     = 64
 	elfSymbolSize      = 24
 	elfRelaSize        = 24
-	elfSectionMax      = 4096 // sections of a file that is rewritten
+	elfSectionMax      = 4096 // most sections of a file that the package rewrites
 	elfTypeRel         = 1
 	elfTypeExec        = 2
 	elfTypeDyn         = 3
@@ -37,13 +37,13 @@ const (
 	symbolKindFile     = 4
 )
 
-// elfFile is the outline of a 64-bit little-endian ELF file. It holds no content: the
-// same outline serves a file and its rewritten image, whose headers are equal.
+// elfFile is the outline of a 64-bit little-endian ELF file. It holds no content, so that it serves
+// both the file and its rewritten form, whose headers are equal.
 type elfFile struct {
 	kind, machine uint16
 	sections      []elfSection
 
-	symbols     *symbolTable // the last one read
+	symbols     *symbolTable // the symbol table that was read last
 	symbolsFrom *elfSection
 }
 
@@ -52,20 +52,20 @@ type elfSection struct {
 	name      string
 	kind      uint32
 	flags     uint64
-	addr, mem uint64 // where it lies in memory, and how much of it
-	off, size int    // in the file; size is 0 where nothing is stored
+	addr, mem uint64 // its address and size in memory
+	off, size int    // its place in the file; size is 0 when the file has no bytes of it
 	link      int
 	info      int
 	entry     uint64
 }
 
-// of gives the section's bytes in a file.
+// of gives the section's bytes in the file b.
 func (s *elfSection) of(b []byte) []byte {
 	return b[s.off : s.off+s.size : s.off+s.size]
 }
 
-// parseELF reads the outline. ok is false unless every section lies within the file,
-// and apart from the headers and all others: what is rewritten must not overlap.
+// parseELF reads the outline of a file. ok is false unless every section lies within the file and
+// overlaps neither the headers nor another section.
 func parseELF(b []byte) (f *elfFile, ok bool) {
 	if len(b) < elfHeaderSize || !bytes.HasPrefix(b, []byte("\x7fELF\x02\x01\x01")) {
 		return nil, false
@@ -142,11 +142,11 @@ func (f *elfFile) at(i int) *elfSection {
 	return &f.sections[i]
 }
 
-// stringMax is how much of a name counts: it bounds the time that broken string tables take.
+// stringMax is how many bytes of a name count. It bounds the time that broken string tables take.
 const stringMax = 1024
 
-// stringAt gives the zero-terminated string at an offset of a string table, cut off at
-// stringMax; empty where there is none.
+// stringAt gives the zero-terminated string at an offset in a string table, cut off at stringMax.
+// It is empty when the offset lies outside.
 func stringAt(table []byte, at uint32) string {
 	if uint64(at) >= uint64(len(table)) {
 		return ""

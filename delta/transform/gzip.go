@@ -11,8 +11,8 @@ import (
 	"deltaup/delta/transform/gnuzip"
 )
 
-// gzipMember unpacks a file that is one gzip member (RFC 1952) whose compressed bytes
-// GNU gzip or zlib would make again. The output is
+// gzipMember unpacks a file that is one gzip member (RFC 1952), if GNU gzip or zlib makes its
+// compressed bytes again. The output is
 //
 //	byte     encoder: family << 4 | level
 //	uvarint  length of the member's header
@@ -22,7 +22,7 @@ import (
 // The trailer follows from the content.
 type gzipMember struct{}
 
-// certain implements certain: the encoder is found by making the stream again.
+// certain: Forward finds the encoder by making the stream again.
 func (gzipMember) certain() {}
 
 func (gzipMember) Name() string { return "gzip" }
@@ -31,8 +31,8 @@ const (
 	gzipTrailer    = 8
 	gzipFixed      = 10
 	gzipHeaderMax  = 64 << 10
-	gzipMaxContent = MaxContent // of the decompressed bytes
-	deflateMost    = 1032       // no stream gives more bytes for one of its own
+	gzipMaxContent = MaxContent // decompressed bytes
+	deflateMost    = 1032       // deflate decompresses one byte to no more bytes
 )
 
 func (gzipMember) Forward(plain []byte) ([]byte, bool) {
@@ -88,13 +88,13 @@ func (gzipMember) Inverse(out []byte, limit int64) ([]byte, error) {
 	return gzipTrail(w.b, content), nil
 }
 
-// gzipTrail appends a member's trailer.
+// gzipTrail appends the trailer of a member with this content.
 func gzipTrail(b, content []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(content))
 	return binary.LittleEndian.AppendUint32(b, uint32(len(content)))
 }
 
-// gzipHeader gives the length of the header that begins b.
+// gzipHeader gives the length of the header at the beginning of b.
 func gzipHeader(b []byte) (int, bool) {
 	if len(b) < gzipFixed+gzipTrailer || b[0] != 0x1f || b[1] != 0x8b || b[2] != 8 {
 		return 0, false
@@ -123,7 +123,7 @@ func gzipHeader(b []byte) (int, bool) {
 	return at, at <= len(b)-gzipTrailer && at <= gzipHeaderMax
 }
 
-// gzipParams finds the encoder that makes stream out of content, the likely ones first.
+// gzipParams finds the encoder that makes stream out of content. It tries likely ones first.
 func gzipParams(header, stream, content []byte) (gnuzip.Params, bool) {
 	levels := []int{6, 9, 5, 7, 8, 4, 3, 2, 1}
 	switch header[8] { // XFL
@@ -146,7 +146,7 @@ func gzipParams(header, stream, content []byte) (gnuzip.Params, bool) {
 
 var errDiffers = errors.New("bytes differ")
 
-// comparer takes what it wants and stops at the first byte that differs.
+// comparer accepts the bytes that it wants and fails at the first byte that differs.
 type comparer struct{ want []byte }
 
 func (c *comparer) Write(p []byte) (int, error) {
@@ -157,7 +157,7 @@ func (c *comparer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// limitedBuffer takes up to limit bytes.
+// limitedBuffer accepts up to limit bytes.
 type limitedBuffer struct {
 	b     []byte
 	limit int64

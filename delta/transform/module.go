@@ -2,10 +2,9 @@ package transform
 
 import "strings"
 
-// kernelModule rewrites relocatable ELF files, of which Linux kernel modules are the
-// important kind. The output is a file of the same length and headers with the symbol
-// table, the relocations and the type information (BTF) rewritten in place, followed
-// by tables of the latter.
+// kernelModule rewrites relocatable ELF files, such as Linux kernel modules. The output is a file
+// of the same length and headers, in which the symbol table, the relocations, branches in x86-64
+// code and the type information (BTF) are rewritten in place. What btfBase.append writes follows.
 type kernelModule struct{}
 
 func (kernelModule) Name() string { return "module" }
@@ -86,7 +85,7 @@ func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {
 	return plain, nil
 }
 
-// strings gives the string table of a symbol table.
+// strings gives the string table of the symbol table s in b.
 func (f *elfFile) strings(s *elfSection, b []byte) []byte {
 	if t := f.at(s.link); t != nil {
 		return t.of(b)
@@ -94,7 +93,8 @@ func (f *elfFile) strings(s *elfSection, b []byte) []byte {
 	return nil
 }
 
-// newRela prepares to rewrite a section of relocations; b has a final symbol table.
+// newRela prepares to rewrite a section of relocations. The symbol table in b must have its
+// original form.
 func newRela(f *elfFile, s *elfSection, b []byte) (*relaRewriter, bool) {
 	symtab := f.at(s.link)
 	if symtab == nil || symtab.kind != sectionSymtab {

@@ -2,8 +2,8 @@ package transform
 
 import "slices"
 
-// code rewrites the branches between functions of each of a module's sections of code.
-// Other addresses are left to relocations, and read as zero.
+// code rewrites the branches between functions within each section of a module's code. All other
+// addresses are left to relocations and are zero in the code.
 func (t *symbolTable) code(b []byte, inverse bool) bool {
 	for i := range t.file.sections {
 		s := &t.file.sections[i]

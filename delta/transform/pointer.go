@@ -5,17 +5,19 @@ import (
 	"slices"
 )
 
-// Pointers in data become words of eight bytes whose high half tells how to read them.
+// pointerCoder replaces pointers in data by words of eight bytes. The high half of a word says how
+// to read the low half.
 const (
-	// in the high byte, three zeros; low half: number of the function less that of the last one
+	// high byte, then three zero bytes; low half: number of the function less that of the last one
 	pointerFunction = 0xf0
-	// in the high byte, two zeros, the region; low half: distance from the last address in it
+	// high byte, two zero bytes, the region; low half: distance from the last address in the region
 	pointerRegion = 0xf1
 )
 
-// pointerCoder turns pointers that follow each other in data into words and back.
+// pointerCoder turns pointers into words and back, in the order in which they lie in data.
 type pointerCoder struct {
-	absolute bool // the order says nothing: functions and addresses are counted from the first
+	// count from the first function and the region's beginning, since the order has no meaning
+	absolute bool
 	starts   []uint64
 	regions  []region
 	function uint32
@@ -30,7 +32,8 @@ func newPointerCoder(starts []uint64, regions []region) *pointerCoder {
 	return &pointerCoder{starts: starts, regions: regions[:min(len(regions), 256)]}
 }
 
-// word gives what stands for an address, or the address itself.
+// word gives the word for an address, or the address itself if it is neither a function's nor in a
+// region.
 func (c *pointerCoder) word(addr uint64) uint64 {
 	if n, ok := slices.BinarySearch(c.starts, addr); ok {
 		d := uint32(n) - c.function

@@ -2,16 +2,15 @@ package transform
 
 import "strings"
 
-// Relocations that put the load address plus their addend in place.
+// Types of relocations that store the load address plus their addend.
 const (
 	relativeX86 = 8
 	relativeARM = 1027
 )
 
-// program rewrites ELF programs and shared libraries: addresses in code, unwind tables,
-// dynamic symbols and relocations. The output is a file of the same length and headers,
-// rewritten in place, followed by a list of addresses that code refers to (four bytes
-// each), and the length of that list.
+// program rewrites ELF programs and shared libraries: addresses in code, unwind tables, dynamic
+// symbols and relocations. The output is a file of the same length and headers, rewritten in place,
+// then the list of addressCoder (four bytes each), then the length of that list in four bytes.
 type program struct{}
 
 func (program) Name() string { return "program" }
@@ -63,9 +62,9 @@ func (program) Inverse(out []byte, limit int64) ([]byte, error) {
 // programFile is the outline of a program.
 type programFile struct {
 	*elfFile
-	starts  []uint64      // of functions; known once the unwind table has its original form
-	regions []region      // of memory
-	written []*elfSection // that relocations may point into
+	starts  []uint64      // of functions; from the unwind table in its original form
+	regions []region      // sections in memory
+	written []*elfSection // writable data, whose pointers may be rewritten
 }
 
 func openProgram(b []byte) (*programFile, bool) {
@@ -91,7 +90,7 @@ func openProgram(b []byte) (*programFile, bool) {
 	return p, true
 }
 
-// readStarts takes the functions from the unwind table, in its original form.
+// readStarts reads the functions from the unwind table in b, which must have its original form.
 func (p *programFile) readStarts(b []byte) {
 	if s := p.section(".eh_frame_hdr"); s != nil {
 		if table, ok := ehTable(s.of(b)); ok {
@@ -100,7 +99,8 @@ func (p *programFile) readStarts(b []byte) {
 	}
 }
 
-// code rewrites the program's code and gives the list of addresses that goes with it.
+// code rewrites the program's code, or undoes that with listed. It gives the list that goes with
+// the code; in the inverse direction, what is left of it.
 func (p *programFile) code(b []byte, listed []uint32, inverse bool) ([]uint32, bool) {
 	s := p.section(".text")
 	if s == nil {
@@ -120,8 +120,8 @@ func (p *programFile) code(b []byte, listed []uint32, inverse bool) ([]uint32, b
 	return c.listed, true
 }
 
-// data rewrites all but the code. plain is the file in its original form, which in the
-// inverse direction b becomes step by step.
+// data rewrites everything but the code. plain is the file in its original form: in the inverse
+// direction b itself, which gets that form step by step.
 func (p *programFile) data(b, plain []byte, inverse bool) bool {
 	if s := p.section(".eh_frame_hdr"); s != nil {
 		if table, ok := ehTable(s.of(b)); ok {
@@ -134,7 +134,8 @@ func (p *programFile) data(b, plain []byte, inverse bool) bool {
 	if s := p.section(".eh_frame"); s != nil {
 		rewriteEHFrame(s.of(b), inverse)
 	}
-	// In their original form, symbols are needed for relocations.
+	// Symbols come before relocations, which in the inverse direction need them in their original
+	// form.
 	for i := range p.sections {
 		s := &p.sections[i]
 		if (s.kind == sectionSymtab || s.kind == sectionDynsym) &&
@@ -151,7 +152,8 @@ func (p *programFile) data(b, plain []byte, inverse bool) bool {
 	return p.kind != elfTypeExec || p.pointers(b, inverse)
 }
 
-// pointers rewrites the pointers in the data of a program that has no relocations for them.
+// pointers rewrites the pointers in the data of a program that has no relocations for them, as one
+// that is not position independent.
 func (p *programFile) pointers(b []byte, inverse bool) bool {
 	c := newPointerCoder(p.starts, p.regions)
 	for _, s := range p.written {
@@ -171,9 +173,9 @@ func (p *programFile) pointers(b []byte, inverse bool) bool {
 	return true
 }
 
-// relocations rewrites a section of relocations: offsets relative to the one before,
-// symbols by name, the addresses that loading adds to as words. Where these addresses
-// are also in the data that is relocated, they are taken off there.
+// relocations rewrites a section of relocations: an offset becomes relative to the one before, a
+// symbol becomes its token, and an address that the loader moves becomes a word of pointerCoder.
+// Where the relocated data holds the address too, it is subtracted there.
 func (p *programFile) relocations(s *elfSection, b, plain []byte, inverse bool) bool {
 	c := newPointerCoder(p.starts, p.regions)
 	var symbols *symbolTable
@@ -222,7 +224,7 @@ func (p *programFile) isRelative(info uint64) bool {
 		p.machine == elfMachineARM && info == relativeARM
 }
 
-// addAt adds to the eight bytes of data at an address, if that is data that nothing else rewrites.
+// addAt adds v to the eight bytes at an address, if they lie in writable data.
 func (p *programFile) addAt(b []byte, addr, v uint64) {
 	for _, s := range p.written {
 		if d := addr - s.addr; addr >= s.addr && d < uint64(s.size) && uint64(s.size)-d >= 8 {

@@ -2,13 +2,14 @@ package transform
 
 import "slices"
 
-// recentMax bounds the time that a look into recent takes.
+// recentMax bounds the length of recent, and so the time that a search takes.
 const recentMax = 256
 
-// recent is a list of values, the last used one first.
+// recent is a list of values, the one used last first.
 type recent []uint32
 
-// use moves v to the front and tells how far behind it was; -1: it was not there.
+// use moves or adds v to the front. It gives the place that v had, or -1 when it was not in the
+// list.
 func (r *recent) use(v uint32) int {
 	i := slices.Index(*r, v)
 	at := i
@@ -23,7 +24,8 @@ func (r *recent) use(v uint32) int {
 	return i
 }
 
-// get gives the value for which v stands in a BTF section: a recent one, or the next of a list.
+// get gives the number for which v stands in a rewritten BTF section: a recent one, or for btfNext
+// the next of list.
 func (r *recent) get(v uint32, list *[]uint32) (uint32, bool) {
 	if v == btfNext {
 		if len(*list) == 0 {

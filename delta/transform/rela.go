@@ -1,6 +1,6 @@
 package transform
 
-// Relocation types of x86-64 whose addend lies 4 below what they refer to.
+// Relocation types of x86-64 whose addend is 4 less than the offset that they refer to.
 const (
 	relocPC32  = 2
 	relocPLT32 = 4
@@ -13,13 +13,13 @@ const (
 //	u32 symbol   its token
 //	u64 addend   below
 //
-// An addend to a section symbol is an address in that section. Where the relocations
-// belong to a program or its data, it becomes the token of the string or symbol there
-// and the distance from it. Elsewhere (tables that go through the code from front to
-// back) it becomes the distance from the last such addend.
+// An addend to a section symbol is an address in that section. In relocations of code or data
+// (named) it becomes the token of the string or symbol there and the distance from it. In other
+// relocations, which mostly go through the code from front to back, it becomes the distance from
+// the last addend to the same symbol.
 type relaRewriter struct {
 	table *symbolTable
-	b     []byte // the file; the sections that are referred to are final
+	b     []byte // the file, in which string tables have their original form
 	named bool
 	prev  uint64
 	last  map[uint32]uint64
@@ -86,7 +86,8 @@ func bias(kind uint32) uint64 {
 	return 0
 }
 
-// name turns an address in a section into a token (high half) and a distance; token 0: no name.
+// name turns an address in a section into a token (high half) and the distance from its anchor (low
+// half). Token 0 means that there is no anchor, and the low half is the address.
 func (r *relaRewriter) name(section int, target uint64) (uint64, bool) {
 	a := r.table.in(section, r.b)
 	if int64(target) >= 0 {

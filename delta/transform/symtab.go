@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// symbol is what others refer to of an entry of a symbol table.
+// symbol is the part of a symbol table's entry that other tables refer to.
 type symbol struct {
 	name    uint32
-	kind    uint8 // STT_
+	kind    uint8 // STT_… of ELF
 	section uint16
 	value   uint64
 }
@@ -19,13 +19,13 @@ type symbolTable struct {
 	symbols []symbol
 	strings []byte
 	tokens  *tokens
-	within  map[int][]symbol // by section: what lies there, in order of addresses
+	within  map[int][]symbol // by section: its symbols, in order of addresses
 	anchors map[int]*anchors // by section
 }
 
-// rewriteSymtab makes each entry of a relocatable file's table relative to the one
-// before: the name to the end of that one's name, the value to that of the last symbol
-// in the same section.
+// rewriteSymtab makes each entry of a relocatable file's symbol table relative to entries before
+// it: the name to the end of the name before, the value to that of the last symbol in the same
+// section. With inverse it undoes that.
 func rewriteSymtab(table, strings []byte, inverse bool) {
 	next := uint32(1)
 	last := map[uint16]uint64{}
@@ -45,9 +45,9 @@ func rewriteSymtab(table, strings []byte, inverse bool) {
 	}
 }
 
-// rewriteDynsym does so with the names of a program's table, which are sorted by hash,
-// so that their values are better told apart from each other: a function by its number,
-// others by their distance from the region they are in.
+// rewriteDynsym does so with the names of a program's symbol table. The table is sorted by hash, so
+// values do not depend on those before: they become words of pointerCoder that give a function's
+// number or the distance from a region's beginning.
 func rewriteDynsym(table, strings []byte, starts []uint64, regions []region, inverse bool) bool {
 	next := uint32(1)
 	c := newPointerCoder(starts, regions)
@@ -73,7 +73,7 @@ func rewriteDynsym(table, strings []byte, starts []uint64, regions []region, inv
 	return true
 }
 
-// symbolsOf gives the symbols of a table, whose section in b is final.
+// symbolsOf gives the symbols of a table, which must have its original form in b.
 func (f *elfFile) symbolsOf(s *elfSection, b []byte) *symbolTable {
 	if f.symbols == nil || f.symbolsFrom != s {
 		f.symbols, f.symbolsFrom = readSymbols(f, s, b), s
@@ -81,7 +81,7 @@ func (f *elfFile) symbolsOf(s *elfSection, b []byte) *symbolTable {
 	return f.symbols
 }
 
-// token gives what stands for the symbol of that number.
+// token gives the token of the symbol with a number.
 func (t *symbolTable) token(number uint32) (uint32, bool) {
 	if t == nil || int64(number) >= int64(len(t.symbols)) {
 		return 0, false
@@ -98,7 +98,7 @@ func (t *symbolTable) number(token uint32) (uint32, bool) {
 	return n, ok
 }
 
-// readSymbols reads the symbol table that a section of relocations refers to.
+// readSymbols reads the symbol table in section s of b.
 func readSymbols(f *elfFile, s *elfSection, b []byte) *symbolTable {
 	t := &symbolTable{file: f, within: map[int][]symbol{}, anchors: map[int]*anchors{}}
 	if str := f.at(s.link); str != nil {
@@ -129,14 +129,13 @@ func readSymbols(f *elfFile, s *elfSection, b []byte) *symbolTable {
 	return t
 }
 
-// anchors are the named places of a section: its symbols, or the
-// strings of a string table.
+// anchors are the named places of a section: its symbols, or its strings if it is a string table.
 type anchors struct {
 	values []uint64 // ascending
 	tokens *tokens
 }
 
-// in gives the anchors of a section, whose contents must be final.
+// in gives the anchors of a section of b, which must have its original form.
 func (t *symbolTable) in(section int, b []byte) *anchors {
 	if a := t.anchors[section]; a != nil {
 		return a

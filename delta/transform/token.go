@@ -1,12 +1,12 @@
 package transform
 
-// A token stands for a thing (a symbol, a string) by a hash of its name, so that a
-// reference to it reads the same in both versions wherever the thing lies in either.
-// Things with one name are told apart by their order.
+// tokens are numbers for named things, such as symbols and strings. A token is a hash of the name,
+// so that a reference reads the same in two versions, wherever the thing lies in either. Of things
+// with one name, later ones get the next free tokens.
 type tokens struct {
-	of    []uint32          // by the thing's number; 0: it has none
-	index map[uint32]uint32 // its inverse
-	next  map[uint32]uint32 // of a token that is taken: where to go on looking for a free one
+	of    []uint32          // token by the thing's number; 0: it has none
+	index map[uint32]uint32 // the thing's number by token
+	next  map[uint32]uint32 // by taken token: where to go on looking for a free one
 }
 
 func newTokens(n int) *tokens {
@@ -17,8 +17,7 @@ func newTokens(n int) *tokens {
 	}
 }
 
-// add gives the next thing a token, with the bits of mask only: the first free one from
-// its hash on.
+// add gives the next thing a token within mask: the first free one from its hash on.
 func (t *tokens) add(hash, mask uint32) {
 	from := hash & mask
 	free := from
@@ -31,8 +30,8 @@ func (t *tokens) add(hash, mask uint32) {
 			break
 		}
 	}
-	// Whoever comes this way again starts behind: else many things of one name, or
-	// names made to collide, would take quadratic time.
+	// Let the next search that comes along here go on behind free. Otherwise many things of one
+	// name, or names made to collide, take quadratic time.
 	for at := from; at != free; {
 		n, seen := t.next[at]
 		if !seen {
@@ -50,8 +49,8 @@ func (t *tokens) skip() {
 	t.of = append(t.of, 0)
 }
 
-// hashName is FNV-1a over a name without the digits behind its last dot, which
-// compilers count up through a file.
+// hashName is the FNV-1a of a name. It leaves out digits behind the last dot, since compilers count
+// these up through a file.
 func hashName(name string) uint32 {
 	end := len(name)
 	for end > 0 && name[end-1] >= '0' && name[end-1] <= '9' {

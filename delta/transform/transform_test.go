@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// samples are committed files with the transform that is for them.
+// samples are files in testdata with the id of the transform for each.
 var samples = map[string]uint8{
 	"text.gz": idGzip, "module.o": idModule, "pie": idProgram, "fixed": idProgram, "library.so": idProgram,
 }
@@ -26,8 +26,8 @@ func sample(t testing.TB, name string) []byte {
 	return b
 }
 
-// golden holds the behaviour of each id: SHA-256 of what Forward gives for the samples.
-// A changed hash means that a new id is due.
+// golden pins the behaviour of each id: the SHA-256 of what Forward gives for the samples. When a
+// hash changes, the transform needs a new id.
 var golden = map[string]string{
 	"text.gz":    "918739a4c7cd89abf378a9f750a56eb9e0c2ed5c2c997bc03360dabf2bbb1b50",
 	"module.o":   "dd16395ccc3db990d8dc8cf7635606e42c7cf033f212c2e25107a823bbb114a0",
@@ -94,7 +94,7 @@ func TestFor(t *testing.T) {
 	}
 }
 
-// systemFiles are programs and libraries of this machine, as far as there are any.
+// systemFiles are programs and libraries of this machine, if there are any.
 func systemFiles(t testing.TB) map[string][]byte {
 	exe, err := os.Executable()
 	if err != nil {
@@ -148,8 +148,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestMutated holds Exact to giving nothing, or what comes back exactly, and Inverse
-// to neither panicking nor exceeding its limit, on files that are nearly right.
+// TestMutated tries files that are nearly right. Exact must give nothing, or what comes back
+// exactly. Inverse must neither panic nor exceed its limit.
 func TestMutated(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	rounds := 2000

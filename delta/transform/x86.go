@@ -1,13 +1,13 @@
 package transform
 
-// A length decoder for x86-64 code (Intel SDM volume 2, appendix A). It knows where an
-// instruction ends and which four bytes of it hold an address, and no more. What it
-// finds depends on no byte of these four, so that rewriting them changes no decision.
+// This file is a length decoder for x86-64 code (Intel SDM volume 2, appendix A). It only finds
+// where an instruction ends and which four bytes of it hold an address. What it finds does not
+// depend on these four bytes, so that it finds the same after they are rewritten.
 
-// How the operands of an opcode lie in its bytes.
+// Kinds of opcodes: what follows the opcode.
 const (
 	opNone     = iota
-	opModRM    // ModRM, with what follows from it
+	opModRM    // ModRM, with the addressing form that it begins
 	opImm8     // a byte
 	opImmZ     // four bytes; two with an operand size prefix
 	opImm16    // two bytes
@@ -15,9 +15,9 @@ const (
 	opModImmZ  // ModRM and opImmZ
 	opRel32    // a branch over four bytes
 	opMove     // B8 to BF: four bytes, eight with REX.W
-	opOffset   // A0 to A3: eight bytes
+	opOffset   // A0 to A3: an address of eight bytes
 	opEnter    // three bytes
-	opGroup3   // F6, F7: ModRM; a test has an immediate
+	opGroup3   // F6, F7: ModRM, and for a test an immediate
 	opPrefix   //
 	opInvalid  //
 	opTwoBytes // 0F
@@ -25,14 +25,14 @@ const (
 	opEVEX     // 62
 )
 
-// opcodes are the one-byte opcodes, sixteen to a row.
+// opcodes are the kinds of the one-byte opcodes, sixteen to a row.
 var opcodes = expand("" +
 	"mmmm1zxxmmmm1zxT" + "mmmm1zxxmmmm1zxx" + "mmmm1zPxmmmm1zPx" + "mmmm1zPxmmmm1zPx" +
 	"PPPPPPPPPPPPPPPP" + "................" + "xxEmPPPPzZ1I...." + "1111111111111111" +
 	"IZxImmmmmmmmmmmm" + "..........x....." + "OOOO....1z......" + "11111111MMMMMMMM" +
 	"II2.VVIZe.2..1x." + "mmmmxxx.mmmmmmmm" + "11111111rrx1...." + "P.PP..33......mm")
 
-// opcodes0F are those behind a byte 0F; 38 and 3A lead to more.
+// opcodes0F are the kinds of the opcodes behind a byte 0F; 38 and 3A lead to further maps.
 var opcodes0F = expand("" +
 	"mmmmx.....x.xm.I" + "mmmmmmmmmmmmmmmm" + "mmmmxxxxmmmmmmmm" + "........xxxxxxxx" +
 	"mmmmmmmmmmmmmmmm" + "mmmmmmmmmmmmmmmm" + "mmmmmmmmmmmmmmmm" + "IIIImmm.mmmmmmmm" +
@@ -50,15 +50,15 @@ func expand(rows string) (t [256]uint8) {
 	return t
 }
 
-// What the four bytes are.
+// What the four bytes of an address are.
 const (
-	refBranch   = iota // distance of a branch's target from the next instruction
-	refRelative        // distance of data from the next instruction
-	refAbsolute        // number that may be an address: displacement or immediate
+	refBranch   = iota // a branch's distance from the next instruction
+	refRelative        // the distance of data from the next instruction
+	refAbsolute        // a displacement or immediate that may be an address
 )
 
-// x86Refs calls visit for each address in code, in their order: field is where its four
-// bytes lie, next where the instruction ends. visit may change those four bytes.
+// x86Refs calls visit for each address in code, in order. Its four bytes begin at field, and the
+// instruction ends at next. visit may change the four bytes.
 func x86Refs(code []byte, visit func(kind, field, next int)) {
 	for at := 0; at < len(code); {
 		in := x86Instruction(code[at:])
@@ -73,17 +73,17 @@ func x86Refs(code []byte, visit func(kind, field, next int)) {
 	}
 }
 
-// instruction is what x86Instruction finds; positions are 0 where there is no such field of four
-// bytes.
+// instruction is what x86Instruction finds. A position is 0 when the instruction has no such field
+// of four bytes.
 type instruction struct {
 	length                         int
 	displacement, displacementKind int
 	immediate, immediateKind       int
 }
 
-// x86Instruction reads the instruction that b begins with. Of bytes that are none it
-// takes those that it had to look at, lest their meaning change when the bytes behind
-// them are read as an instruction and rewritten.
+// x86Instruction reads the instruction at the beginning of b. Of bytes that are no instruction it
+// skips those that it looked at: otherwise a rewriting of the bytes behind could change how these
+// read.
 func x86Instruction(b []byte) (in instruction) {
 	at, short, wide := 0, false, false
 	var kind uint8
@@ -95,7 +95,7 @@ func x86Instruction(b []byte) (in instruction) {
 		op = b[at]
 		kind = opcodes[op]
 		short = short || op == 0x66
-		wide = op&0xf8 == 0x48 // REX.W counts only right before the opcode
+		wide = op&0xf8 == 0x48 // REX.W counts only directly before the opcode
 		if kind != opPrefix && at > 0 {
 			wide = b[at-1]&0xf8 == 0x48
 		}
@@ -169,7 +169,8 @@ func x86Instruction(b []byte) (in instruction) {
 	return in
 }
 
-// modRM gives where the addressing form that begins with modrm ends.
+// modRM notes the displacement of the addressing form of modrm, whose other bytes begin at at, and
+// gives where the form ends.
 func (in *instruction) modRM(b []byte, at int, modrm byte) int {
 	mod, rm := modrm>>6, modrm&7
 	if mod == 3 {
@@ -193,7 +194,7 @@ func (in *instruction) modRM(b []byte, at int, modrm byte) int {
 	return at + int(mod)
 }
 
-// x86Map reads an opcode of one of the maps behind 0F and gives the place behind it.
+// x86Map reads an opcode of map m behind 0F. It gives the opcode's kind and the place behind it.
 func x86Map(b []byte, at, m int, vector bool) (uint8, int) {
 	if at >= len(b) {
 		return opInvalid, len(b)
