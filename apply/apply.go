@@ -34,7 +34,7 @@ var (
 	ErrNoArtifact = errors.New("the release has no such artifact")
 )
 
-// Slot is the place that an image is written to; slotboot.Slot is one.
+// Slot is the place that an image is written to; slotboot.File is one.
 type Slot interface {
 	slotwriter.Slot
 	// Capacity is how many bytes fit: a device's size; for a file, what it has plus what its file

@@ -15,7 +15,7 @@ import (
 
 // brokenSlot is a slot whose medium fails in one of several ways.
 type brokenSlot struct {
-	*slotboot.Slot
+	*slotboot.File
 	capacity   int64 // 0: as it is
 	beginError error
 	writeError error // of every write beyond 100 KiB
@@ -27,14 +27,14 @@ func (s *brokenSlot) Capacity() (int64, error) {
 	if s.capacity > 0 {
 		return s.capacity, nil
 	}
-	return s.Slot.Capacity()
+	return s.File.Capacity()
 }
 
 func (s *brokenSlot) Begin(size int64) error {
 	if s.beginError != nil {
 		return s.beginError
 	}
-	return s.Slot.Begin(size)
+	return s.File.Begin(size)
 }
 
 func (s *brokenSlot) WriteAt(p []byte, off int64) (int, error) {
@@ -44,11 +44,11 @@ func (s *brokenSlot) WriteAt(p []byte, off int64) (int, error) {
 	if s.deaf && off == 0 {
 		return len(p), nil
 	}
-	return s.Slot.WriteAt(p, off)
+	return s.File.WriteAt(p, off)
 }
 
 func (s *brokenSlot) ReadMedium(p []byte, off int64) (int, error) {
-	n, err := s.Slot.ReadMedium(p, off)
+	n, err := s.File.ReadMedium(p, off)
 	if s.flip >= off && s.flip < off+int64(n) && s.flip > 0 {
 		p[s.flip-off] ^= 0x10
 	}
@@ -72,9 +72,9 @@ func TestBrokenSlot(t *testing.T) {
 			t.Run(tt.name+"/"+route, func(t *testing.T) {
 				m := newTarget(t)
 				m.take(route)
-				m.wrap = func(s *slotboot.Slot) apply.Slot {
+				m.wrap = func(s *slotboot.File) apply.Slot {
 					broken := tt.slot
-					broken.Slot = s
+					broken.File = s
 					return &broken
 				}
 				_, _, err := m.pull()
@@ -154,12 +154,12 @@ func TestDevice(t *testing.T) {
 
 // countedSlot counts the bytes that are read of a slot.
 type countedSlot struct {
-	*slotboot.Slot
+	*slotboot.File
 	read int64
 }
 
 func (s *countedSlot) ReadAt(p []byte, off int64) (int, error) {
-	n, err := s.Slot.ReadAt(p, off)
+	n, err := s.File.ReadAt(p, off)
 	s.read += int64(n)
 	return n, err
 }
@@ -174,7 +174,7 @@ func TestSlotWithAnImage(t *testing.T) {
 			t.Fatal(err)
 		}
 		var slot *countedSlot
-		m.wrap = func(s *slotboot.Slot) apply.Slot { slot = &countedSlot{Slot: s}; return slot }
+		m.wrap = func(s *slotboot.File) apply.Slot { slot = &countedSlot{File: s}; return slot }
 		u, done, err := m.start()
 		if err != nil {
 			t.Fatal(err)

@@ -27,7 +27,7 @@ type target struct {
 	seeds  []string // default: a copy of version 1's image
 	path   string   // of the slot
 	state  string
-	wrap   func(*slotboot.Slot) apply.Slot // what becomes of the slot; nil: nothing
+	wrap   func(*slotboot.File) apply.Slot // what becomes of the slot; nil: nothing
 	with   func(*apply.Request)            // last changes; may be nil
 
 	warnings []string

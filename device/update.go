@@ -31,7 +31,7 @@ type Update struct {
 	o       UpdateOptions
 	booted  string // "" when the machine runs from no slot
 	target  *config.Slot
-	slot    *slotboot.Slot
+	slot    *slotboot.File
 	apply   *apply.Update
 	release *mirror.Release
 	files   bootFiles
@@ -156,7 +156,7 @@ func (u *Update) open(ctx context.Context, r apply.Request, state counted.State)
 	if u.slot, err = u.d.openSlot(u.target, u.o.DryRun); err != nil {
 		return err
 	}
-	r.Slot = &spoilingSlot{Slot: u.slot, spoil: func() error { return u.spoil(ctx) }}
+	r.Slot = &spoilingSlot{File: u.slot, spoil: func() error { return u.spoil(ctx) }}
 	u.sums = newSummer()
 	r.ReadBack = u.sums.seen
 	r.Accept = func(release *mirror.Release) (map[string]string, error) {
@@ -172,7 +172,7 @@ func (u *Update) open(ctx context.Context, r apply.Request, state counted.State)
 }
 
 // openSlot opens a slot to write to.
-func (d *Device) openSlot(s *config.Slot, readOnly bool) (*slotboot.Slot, error) {
+func (d *Device) openSlot(s *config.Slot, readOnly bool) (*slotboot.File, error) {
 	return slotboot.Open(d.slotPath(s),
 		slotboot.Options{ReadOnly: readOnly, Device: slotboot.IsDevice(s.Path)})
 }

@@ -164,7 +164,7 @@ func (u *Update) warn(err error) {
 
 // spoilingSlot makes the slot unbootable before its first write.
 type spoilingSlot struct {
-	*slotboot.Slot
+	*slotboot.File
 	spoil func() error
 }
 
@@ -176,5 +176,5 @@ func (s *spoilingSlot) Begin(size int64) error {
 	if err := s.spoil(); err != nil {
 		return fmt.Errorf("make slot %s unbootable: %w", s.Name(), err)
 	}
-	return s.Slot.Begin(size)
+	return s.File.Begin(size)
 }

@@ -29,7 +29,7 @@ func TestKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]error{
-		at("dangling"): fs.ErrNotExist, at("tonew"): fs.ErrNotExist, at("pipe"): ErrKind, dir: ErrKind, "/dev/null": ErrKind,
+		at("dangling"): fs.ErrNotExist, at("tonew"): fs.ErrNotExist, at("pipe"): errKind, dir: errKind, "/dev/null": errKind,
 		at("loop"): unix.ELOOP, at("folder/file"): fs.ErrNotExist, at("file/file"): unix.ENOTDIR, "/dev/deltaup-none": fs.ErrNotExist,
 		at("file"): nil, at("link"): nil, at("missing"): nil,
 	} {

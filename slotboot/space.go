@@ -14,9 +14,9 @@ import (
 	"deltaup/internal/human"
 )
 
-// Capacity is how many bytes fit: a device's size; for a file, what it occupies plus
+// Capacity is the number of bytes that fit: the size of a device; for a file, what it occupies and
 // what its file system has free for this user.
-func (s *Slot) Capacity() (int64, error) {
+func (s *File) Capacity() (int64, error) {
 	size, err := s.capacity()
 	if err != nil {
 		return 0, fmt.Errorf("slot %s: capacity: %w", s.path, err)
@@ -24,7 +24,7 @@ func (s *Slot) Capacity() (int64, error) {
 	return size, nil
 }
 
-func (s *Slot) capacity() (int64, error) {
+func (s *File) capacity() (int64, error) {
 	if s.device {
 		return deviceSize(s.f)
 	}
@@ -43,10 +43,10 @@ func (s *Slot) capacity() (int64, error) {
 	return occupied + int64(sfs.Bavail)*int64(sfs.Bsize), nil
 }
 
-// Reserve claims the room for an image of size bytes, so that a full disk is told
-// before work is put into one; syscall.ENOSPC is wrapped when it does not fit. What the
-// slot holds does not change. File systems that cannot reserve are taken at their word.
-func (s *Slot) Reserve(size int64) error {
+// Reserve claims the room for an image of size bytes, so that a full disk ends an update before its
+// work. It wraps syscall.ENOSPC when the image does not fit. What the slot holds does not change. On
+// a file system that cannot reserve, nothing is claimed.
+func (s *File) Reserve(size int64) error {
 	err := s.reserve(size)
 	if err != nil {
 		return fmt.Errorf("slot %s: reserve %s: %w", s.path, human.Size(size), err)
@@ -54,7 +54,7 @@ func (s *Slot) Reserve(size int64) error {
 	return nil
 }
 
-func (s *Slot) reserve(size int64) error {
+func (s *File) reserve(size int64) error {
 	if s.device {
 		has, err := deviceSize(s.f)
 		if err == nil && has < size {
@@ -86,9 +86,9 @@ func (s *Slot) reserve(size int64) error {
 	return err
 }
 
-// Begin makes the slot unbootable: its first 4 KiB are zero, durably, when Begin returns. A file is
-// then size bytes long. Room is reserved first: when there is too little, nothing has changed.
-func (s *Slot) Begin(size int64) error {
+// Begin makes the slot unbootable: when it returns, the first 4 KiB are zero on the medium, and a
+// file is size bytes long. It reserves the room first; when there is too little, nothing changes.
+func (s *File) Begin(size int64) error {
 	if err := s.Reserve(size); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (s *Slot) Begin(size int64) error {
 	return nil
 }
 
-func (s *Slot) begin(size int64) error {
+func (s *File) begin(size int64) error {
 	if _, err := s.f.WriteAt(make([]byte, min(headSize, size)), 0); err != nil {
 		return err
 	}
@@ -116,16 +116,16 @@ func (s *Slot) begin(size int64) error {
 }
 
 // Sync makes all writes durable.
-func (s *Slot) Sync() error {
+func (s *File) Sync() error {
 	if s.f == nil {
 		return nil
 	}
 	return s.f.Sync()
 }
 
-// StartWriteback has the kernel begin to write what was written to n bytes from off on to the
-// medium, and does not wait for it. It is for speed alone: Sync tells of errors.
-func (s *Slot) StartWriteback(off, n int64) {
+// StartWriteback has the kernel begin to put n bytes from off on onto the medium, and does not wait
+// for it. It is for speed alone: Sync tells of errors.
+func (s *File) StartWriteback(off, n int64) {
 	if s.f != nil {
 		unix.SyncFileRange(int(s.f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
 	}

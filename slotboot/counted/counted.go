@@ -29,8 +29,6 @@ const (
 )
 
 var (
-	// ErrUnknownSlot is wrapped when a slot is not among the configured ones.
-	ErrUnknownSlot = errors.New("no such slot")
 	// ErrNotTrial is wrapped when a slot is to be marked good that is neither active nor on trial.
 	ErrNotTrial = errors.New("slot is not on trial")
 	// ErrBad is wrapped when a bad slot is to be marked good or active.
@@ -39,6 +37,8 @@ var (
 	ErrLastGood = errors.New("no other good slot")
 	// ErrSlots is wrapped when a set of slot names is not usable.
 	ErrSlots = errors.New("slot names")
+
+	errUnknownSlot = errors.New("no such slot")
 )
 
 // Slots are the names of all slots, in the order in which the boot loader tries them when nothing

@@ -94,7 +94,7 @@ func (s State) MarkBad(slot string) (State, error) {
 
 func (s State) known(op, slot string) error {
 	if !slices.Contains(s.Slots, slot) {
-		return fmt.Errorf("%s: %w: %q", op, ErrUnknownSlot, slot)
+		return fmt.Errorf("%s: %w: %q", op, errUnknownSlot, slot)
 	}
 	return nil
 }

@@ -18,12 +18,12 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// ErrScript is wrapped when a Script cannot be written in GRUB's language.
-var ErrScript = errors.New("grub configuration")
+// errScript is wrapped when a Script cannot be written in GRUB's language.
+var errScript = errors.New("grub configuration")
 
-// ID is the id of the entry that boots by the counted state; those of single slots
-// are ID-NAME. GRUB_DEFAULT=deltaup makes it the default of a Debian grub.cfg.
-const ID = "deltaup"
+// entryID is the id of the menu entry that boots by the counted state. Those of single slots are
+// entryID-NAME. GRUB_DEFAULT=deltaup makes it the default of a Debian grub.cfg.
+const entryID = "deltaup"
 
 // defaultPanic is long enough to read a panic on a console.
 const defaultPanic = 30 * time.Second
@@ -64,16 +64,16 @@ var (
 	uuid = regexp.MustCompile(`^[A-Fa-f0-9-]{9,36}$`)
 )
 
-// validate wraps ErrScript when the script cannot be written.
+// validate wraps errScript when the script cannot be written.
 func (s *Script) validate() error {
 	if err := s.slots().Validate(); err != nil {
-		return fmt.Errorf("%w: %w", ErrScript, err)
+		return fmt.Errorf("%w: %w", errScript, err)
 	}
 	if s.UUID != "" && !uuid.MatchString(s.UUID) {
-		return fmt.Errorf("%w: %q is not a UUID", ErrScript, s.UUID)
+		return fmt.Errorf("%w: %q is not a UUID", errScript, s.UUID)
 	}
 	if s.Panic < 0 || s.Panic%time.Second != 0 {
-		return fmt.Errorf("%w: panic after %v, which is not in whole seconds", ErrScript, s.Panic)
+		return fmt.Errorf("%w: panic after %v, which is not in whole seconds", errScript, s.Panic)
 	}
 	paths, words := []string{s.Env}, slices.Clone(s.Args)
 	for _, e := range s.Entries {
@@ -82,13 +82,13 @@ func (s *Script) validate() error {
 	}
 	for _, p := range paths {
 		if !path.MatchString(p) {
-			return fmt.Errorf("%w: %q is not a plain absolute path", ErrScript, p)
+			return fmt.Errorf("%w: %q is not a plain absolute path", errScript, p)
 		}
 	}
 	for _, w := range words {
 		if !word.MatchString(w) {
 			return fmt.Errorf("%w: kernel argument %q has characters that GRUB would interpret",
-				ErrScript, w)
+				errScript, w)
 		}
 	}
 	return nil

@@ -113,7 +113,7 @@ func TestValidate(t *testing.T) {
 	} {
 		s := newScript("a", "b")
 		spoil(s)
-		if _, err := s.Whole(); !errors.Is(err, ErrScript) {
+		if _, err := s.Whole(); !errors.Is(err, errScript) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

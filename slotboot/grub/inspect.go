@@ -99,7 +99,7 @@ func (l *Loader) inspectBoot(x *loader.Findings) {
 	if err != nil {
 		return // told already
 	}
-	theirs, passed, err := l.machine.Arg(ArgEnv)
+	theirs, passed, err := l.machine.Arg(argEnv)
 	switch {
 	case err != nil:
 		x.Unknown("", "GRUB's kernel arguments: %v", err)
@@ -108,7 +108,7 @@ func (l *Loader) inspectBoot(x *loader.Findings) {
 	case !passed || theirs == "":
 		x.Unknown("deltaup boot setup, then reboot through its entry",
 			"not proved that GRUB reads the same environment block: the kernel was not given %s=",
-			ArgEnv)
+			argEnv)
 	case state.ID != theirs:
 		x.Wrong("let boot.grubenv be the file that GRUB reads, "+
 			"or run deltaup boot setup again and reboot",

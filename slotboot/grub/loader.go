@@ -15,11 +15,11 @@ import (
 	"deltaup/slotboot/machine"
 )
 
-// Kernel arguments of GRUB's boots, beside those that every boot loader gives.
-const (
-	ArgEnv     = "deltaup.env"     // deltaup_id of the environment block that GRUB read
-	ArgGrubenv = "deltaup.grubenv" // where the initramfs finds that block: UUID=UUID:/PATH
-)
+// argEnv is the kernel argument with the deltaup_id of the environment block that GRUB read.
+const argEnv = "deltaup.env"
+
+// ArgGrubenv is the kernel argument by which the initramfs finds that block: UUID=UUID:/PATH.
+const ArgGrubenv = "deltaup.grubenv"
 
 // Loader is the GRUB of one machine. It implements device.Loader.
 type Loader struct {

@@ -35,7 +35,7 @@ func (s *Script) Whole() ([]byte, error) {
 	for _, line := range s.Preamble {
 		w.line("%s", line)
 	}
-	w.line("set default=%s\nset timeout=0\n\n%s", ID, strings.TrimSuffix(string(part), "\n"))
+	w.line("set default=%s\nset timeout=0\n\n%s", entryID, strings.TrimSuffix(string(part), "\n"))
 	return []byte(w.String()), nil
 }
 
@@ -235,9 +235,9 @@ func (s *Script) boot(w *writer) {
 
 // entries writes the menu.
 func (s *Script) entries(w *writer) {
-	w.line("menuentry \"deltaup\" --id %s --unrestricted {\n  deltaup_boot\n}", ID)
+	w.line("menuentry \"deltaup\" --id %s --unrestricted {\n  deltaup_boot\n}", entryID)
 	for _, e := range s.Entries {
-		w.line("\nmenuentry \"deltaup: slot %s, not counted\" --id %s-%s {", e.Slot, ID, e.Slot)
+		w.line("\nmenuentry \"deltaup: slot %s, not counted\" --id %s-%s {", e.Slot, entryID, e.Slot)
 		w.line("  deltaup_prepare\n  deltaup_start_%s\n}", e.Slot)
 	}
 }

@@ -1,7 +1,6 @@
 package grub
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,9 +9,6 @@ import (
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grubenv"
 )
-
-// ErrID is wrapped when a state's ID has other characters than letters and digits.
-var ErrID = errors.New("id of the environment block")
 
 // The variables of the environment block. A slot NAME that is bad has badPrefix+NAME=1. All are
 // always there, so that GRUB and the initramfs change lines and add none.
@@ -88,7 +84,8 @@ func SetState(block *grubenv.Block, s counted.State) error {
 	if strings.ContainsFunc(s.ID, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	}) {
-		return fmt.Errorf("%w: %q", ErrID, s.ID)
+		return fmt.Errorf("id of the environment block: %q has other characters than letters and digits",
+			s.ID)
 	}
 	if block.Unset(varID); s.ID != "" {
 		vars[varID] = s.ID

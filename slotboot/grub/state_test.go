@@ -14,12 +14,23 @@ import (
 
 var abc = counted.Slots{"a", "b", "c"}
 
-// TestState stores every state that there can be and reads it back.
-func TestState(t *testing.T) {
+// newBlock is a file with an empty environment block.
+func newBlock(t *testing.T) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "grubenv")
-	if err := grubenv.Create(path); err != nil {
+	empty, err := new(grubenv.Block).Marshal()
+	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(path, empty, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestState stores every state that there can be and reads it back.
+func TestState(t *testing.T) {
+	path := newBlock(t)
 	if s, err := ReadState(path, abc); err != nil || !reflect.DeepEqual(s, counted.State{Slots: abc}) {
 		t.Fatalf("a new block: %+v, %v", s, err)
 	}
@@ -49,10 +60,7 @@ func TestState(t *testing.T) {
 
 // TestForgetsSlots: marks of slots that are no longer configured go away.
 func TestForgetsSlots(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "grubenv")
-	if err := grubenv.Create(path); err != nil {
-		t.Fatal(err)
-	}
+	path := newBlock(t)
 	set := func(s counted.State) (counted.State, error) { return s.MarkBad("c") }
 	if _, err := ChangeState(t.Context(), path, abc, set); err != nil {
 		t.Fatal(err)

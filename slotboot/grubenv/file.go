@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 
@@ -19,25 +18,7 @@ import (
 // lockPoll is how often Change tries to lock a file that somebody else has locked.
 const lockPoll = 50 * time.Millisecond
 
-// Create makes the file at path hold an empty block, durably: GRUB, which replays no
-// journal, finds it too. A file that is there already is left as it is when it
-// holds a block, and is an error otherwise.
-func Create(path string) error {
-	_, err := Read(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	empty, err := new(Block).Marshal()
-	if err == nil {
-		err = replace(path, empty, nil)
-	}
-	if err != nil {
-		return fmt.Errorf("create environment block: %w", err)
-	}
-	return nil
-}
-
-// Read is the block that the file at path holds.
+// Read gives the block in the file at path.
 func Read(path string) (*Block, error) {
 	f, err := plainfile.Open(path)
 	if err != nil {
@@ -61,11 +42,10 @@ func read(f *os.File) ([]byte, *Block, error) {
 	return b, block, nil
 }
 
-// Change lets change alter the block in the file at path and writes it back: in
-// place, with one write of Size bytes and one fsync, because GRUB does not see a
-// renamed file before its file system's journal is replayed. What change leaves as it was
-// is not written. The file is locked meanwhile; ctx ends the wait for the lock. An
-// error of change is returned as it is, and nothing is written.
+// Change lets change alter the block in the file at path, and writes it back in place, by one write
+// of Size bytes and one fsync: GRUB does not see a renamed file before somebody replays the journal.
+// Nothing is written when nothing changes or change fails; an error of change is given as it is. The
+// file is locked meanwhile; the end of ctx ends the wait for the lock.
 func Change(ctx context.Context, path string, change func(*Block) error) (err error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {

@@ -16,34 +16,11 @@ import (
 // newFile is a new environment block.
 func newFile(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "boot", "grubenv")
-	if err := Create(path); err != nil {
+	path := filepath.Join(t.TempDir(), "grubenv")
+	if err := os.WriteFile(path, raw(""), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path
-}
-
-func TestCreate(t *testing.T) {
-	path := newFile(t)
-	got, err := os.ReadFile(path)
-	if err != nil || !bytes.Equal(got, raw("")) {
-		t.Fatalf("%q, %v", got, err)
-	}
-	if err := os.WriteFile(path, raw("x=1\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := Create(path); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := Read(path); err != nil || len(b.vars) != 1 {
-		t.Errorf("Create has changed a block: %v, %v", b, err)
-	}
-	if err := os.WriteFile(path, []byte("torn"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := Create(path); !errors.Is(err, ErrMalformed) {
-		t.Errorf("Create over a foreign file: %v", err)
-	}
 }
 
 // TestChangeInPlace demands the same inode and size, and another user's variables.

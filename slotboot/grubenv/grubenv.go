@@ -1,11 +1,10 @@
-// Package grubenv reads and writes GRUB's environment block: a file of 1024 bytes
-// that GRUB overwrites in place, sector for sector, without knowing its file
-// system. [Parse] sees what GRUB's load_env sees, damage included; [Block.Marshal]
-// has one encoding; [Read] and [Change] work on files.
+// Package grubenv reads and writes GRUB's environment block: a file of 1024 bytes that GRUB
+// overwrites in place, sector by sector, past its file system. [Parse] reads bytes as GRUB's
+// load_env does, damaged ones too. [Block.Marshal] has one encoding. [Read] and [Change] work on
+// files, and [Find] mends them.
 //
-// A block that this package writes keeps the variables that begin with [Prefix]
-// in its first sector and those of others in its second, so that no write of ours
-// can be torn between two sectors.
+// This package writes the variables that begin with [Prefix] into the first sector of a block and
+// those of others into the second. So a disk never tears a change of ours.
 package grubenv
 
 import (
@@ -16,7 +15,7 @@ import (
 )
 
 const (
-	// Size is the length of a block in bytes. GRUB loads others too; nobody makes them.
+	// Size is the length of a block in bytes. GRUB loads other lengths too, but nobody makes them.
 	Size = 1024
 	// Sector is what a disk writes whole or not at all.
 	Sector = 512
@@ -28,11 +27,11 @@ const (
 )
 
 var (
-	// ErrMalformed is wrapped when bytes are no environment block: too short, too long, or another
-	// first line.
+	// ErrMalformed is wrapped for bytes that are no environment block: they have another length, or
+	// another first line.
 	ErrMalformed = errors.New("not a GRUB environment block")
-	// ErrFull is wrapped when variables do not fit: ours, or those of others, in one sector.
-	ErrFull = errors.New("GRUB environment block is full")
+	// errFull says that ours, or the variables of others, do not fit into one sector.
+	errFull = errors.New("GRUB environment block is full")
 )
 
 // variable is one assignment; name and value are free of NUL.
@@ -41,9 +40,8 @@ type variable struct{ name, value string }
 // Block is a set of variables with unique names. The zero Block is empty.
 type Block struct{ vars []variable }
 
-// Parse reads a block of [Size] bytes as [LoadEnv] does. ErrMalformed is wrapped for
-// another size, and for anything without the first line of a block; what follows
-// that line is never an error.
+// Parse reads a block of [Size] bytes as [LoadEnv] does. It wraps ErrMalformed for another size, and
+// for bytes without the first line of a block. Whatever follows that line is no error.
 func Parse(b []byte) (*Block, error) {
 	if len(b) != Size {
 		return nil, fmt.Errorf("%w: %d bytes, not %d", ErrMalformed, len(b), Size)
@@ -55,7 +53,7 @@ func Parse(b []byte) (*Block, error) {
 	return block, nil
 }
 
-// put sets a variable without looking at its name; a repeated one keeps its first place.
+// put sets a variable with any name; one that is there keeps its place.
 func (b *Block) put(name, value string) {
 	if i := b.index(name); i >= 0 {
 		b.vars[i].value = value
@@ -76,7 +74,8 @@ func (b *Block) Get(name string) (value string, ok bool) {
 	return "", false
 }
 
-// Set gives a variable a value. Names are letters, digits and "_"; values must not hold NUL.
+// Set gives a variable a value. It fails for a name that has other characters than letters, digits
+// and "_", or begins with a digit, and for a value with a NUL.
 func (b *Block) Set(name, value string) error {
 	if !plain(name) {
 		return fmt.Errorf("set %q: not a variable name of GRUB", name)
@@ -115,10 +114,10 @@ func plain(name string) bool {
 	return name != ""
 }
 
-// Marshal is the one encoding of the block, Size bytes: our variables sorted in the
-// first sector, the others as they come in the second, both filled up with a
-// comment. Variables with names that GRUB's script cannot say are what garbage
-// parses into, and are left out. ErrFull is wrapped when a sector does not suffice.
+// Marshal is the one encoding of the block, in Size bytes. The first sector has our variables,
+// sorted, and the second those of others, in their order. A comment fills either. Variables with
+// names that GRUB's script cannot say come from garbage, and are left out. Marshal fails when a
+// sector does not suffice.
 func (b *Block) Marshal() ([]byte, error) {
 	var ours, theirs []variable
 	for _, v := range b.vars {
@@ -147,7 +146,7 @@ func fill(b []byte, vars []variable, end int, closed bool) ([]byte, error) {
 		b = append(b, v.name+"="+escaper.Replace(v.value)+"\n"...)
 	}
 	if len(b) > end || closed && len(b) > end-2 {
-		return nil, ErrFull
+		return nil, errFull
 	}
 	b = pad(b, end)
 	if closed {

@@ -112,7 +112,7 @@ func TestMarshalSectors(t *testing.T) {
 }
 
 func TestMarshalFull(t *testing.T) {
-	for name, want := range map[string]error{"deltaup_x": ErrFull, "x": ErrFull} {
+	for name, want := range map[string]error{"deltaup_x": errFull, "x": errFull} {
 		var b Block
 		if err := b.Set(name, strings.Repeat("v", Sector-len(name)-1)); err != nil {
 			t.Fatal(err)
@@ -161,7 +161,7 @@ func TestEditenv(t *testing.T) {
 			}
 		}
 		again, err := block.Marshal()
-		if errors.Is(err, ErrFull) {
+		if errors.Is(err, errFull) {
 			continue
 		}
 		if err != nil {

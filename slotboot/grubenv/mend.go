@@ -16,18 +16,19 @@ import (
 	"deltaup/internal/plainfile"
 )
 
-// ErrForeign is wrapped when what lies in the place of a block never was one, so that it is not
-// overwritten.
+// ErrForeign is wrapped when what lies in the place of a block never was one.
 var ErrForeign = errors.New("holds something else than a GRUB environment block")
 
 // maxFile bounds what can have been a block.
 const maxFile = 64 << 10
 
-// Place is the place of a block and what was found there.
+// Place is the place of a block, and what lies there.
 type Place struct {
-	// what keeps the block from being used: ErrMalformed or fs.ErrNotExist is wrapped; nil when it
-	// is sound
+	// Fault is why the block cannot be used, nil when it is sound. It wraps ErrMalformed or
+	// fs.ErrNotExist.
 	Fault error
+	// Block has what can be read. Of a damaged block that is what GRUB reads of it, and of the
+	// variables of others also those that garbage hides from GRUB.
 	Block *Block
 
 	path string
@@ -36,10 +37,9 @@ type Place struct {
 	made []byte // what Apply wrote; nil when that was nothing
 }
 
-// Find looks at the place of a block. Of a damaged one the Block has what GRUB reads of it, and of
-// others' variables what can be made out besides. ErrForeign is wrapped for what must not be
-// overwritten: something that is no file, or holds neither the beginning of a block, nor as many
-// bytes as one, nor nothing but zeros.
+// Find looks at the place of a block. It wraps ErrForeign unless what lies there may be overwritten:
+// nothing, a file that begins as a block as far as it goes, one that is as long as a block, or one
+// that has only zeros.
 func Find(path string) (*Place, error) {
 	p := &Place{path: path, Block: new(Block)}
 	b, err := plainfile.Read(path, maxFile)
@@ -88,8 +88,8 @@ func salvage(b []byte) (*Block, error) {
 	return block, nil
 }
 
-// recover takes a line for a variable that GRUB does not see, because of garbage before it, when it
-// looks like one of others. Ours are made anew when they are lost.
+// recover adds the variable of others that a line looks like, if garbage before it hides it from
+// GRUB. Ours are made anew when they are lost.
 func (b *Block) recover(line string) {
 	name, value, ok := strings.Cut(line, "=")
 	odd := strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' || r == '\\' })
@@ -98,18 +98,17 @@ func (b *Block) recover(line string) {
 	}
 }
 
-// damaged tells what is left of a block from other files: the boot loader's configuration may lie
-// at a path that was mistaken for the block's.
+// damaged tells what is left of a block from other files. A path that was mistaken for the block's
+// may be that of GRUB's configuration.
 func damaged(b []byte) bool {
 	head := strings.TrimSuffix(signature, "\n")
 	return len(b) == Size || len(bytes.Trim(b, "\x00")) == 0 ||
 		strings.HasPrefix(head, string(b)) || bytes.HasPrefix(b, []byte(head))
 }
 
-// Apply lets change alter the block, and writes it. A sound block is changed as [Change] does. A
-// damaged one is overwritten in place when it has a block's length; only what has another, which
-// overwriting does not mend, is replaced by a new file. GRUB finds either without replaying a
-// journal when Apply returns.
+// Apply lets change alter the block, and writes it. A sound block is changed as by [Change]. A
+// damaged one is overwritten in place when it has a block's length, and else replaced by a new file.
+// When Apply returns, GRUB finds either without replaying a journal.
 func (p *Place) Apply(ctx context.Context, change func(*Block) error) error {
 	if p.Fault == nil {
 		return Change(ctx, p.path, func(b *Block) error {

@@ -12,23 +12,25 @@ import (
 	"time"
 
 	"deltaup/internal/test/cpiotest"
+	"deltaup/internal/test/grubtest"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
-	"deltaup/slotboot/grubenv"
 )
 
 // linuxBoot is for up to five boots of Linux, each of which takes 4 to 10 s here when nothing else
 // runs.
 const linuxBoot = 5 * time.Minute
 
-// lives are what may happen to a machine from one boot to the next, until one that switches it off.
-var lives = []struct {
+// life is what happens to a machine from one boot to the next, until one that switches it off.
+type life struct {
 	name   string
 	start  counted.State
 	deeds  map[string]string // of each slot, see package guest
 	damage map[string]string // of each slot's kernel or initrd
 	boots  []string          // what each boot sees
-}{
+}
+
+var lives = []life{
 	{
 		name: "commit", start: counted.State{Active: "a", Trial: "b", Tries: 3}, deeds: map[string]string{"b": "good"},
 		boots: []string{
@@ -88,7 +90,7 @@ func TestLife(t *testing.T) {
 				t.Run(firmware+","+fs+","+life.name, func(t *testing.T) {
 					t.Parallel()
 					start := time.Now()
-					d := linuxDisk(t, firmware == "uefi", fs, life.start, life.deeds, life.damage)
+					d := linuxDisk(t, life, firmware == "uefi", fs)
 					console, _ := machine{disk: d, uefi: firmware == "uefi", reboots: true, timeout: linuxBoot}.boot(t)
 					var said []string
 					for line := range strings.Lines(console) {
@@ -106,12 +108,12 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// linuxDisk is a disk with three slots, whose kernel and initrd are the same files.
-func linuxDisk(t *testing.T, uefi bool, fs string, s counted.State, deeds, damage map[string]string, raw ...[]byte) *disk {
+// linuxDisk is the disk at the start of a life. Its three slots have the same kernel and initrd.
+func linuxDisk(t *testing.T, x life, uefi bool, fs string) *disk {
 	t.Helper()
-	l := layout{fs: fs, boot: 64 * mib, uefi: uefi, raw: raw}
+	l := layout{fs: fs, boot: 64 * mib, uefi: uefi}
 	kernel, initrd := linuxKernel(t), guestInitrd(t)
-	l.files = map[string][]byte{"/deltaup/vmlinuz": kernel, "/deltaup/initrd.img": initrd, envPath: envOf(t, slots, s)}
+	l.files = map[string][]byte{"/deltaup/vmlinuz": kernel, "/deltaup/initrd.img": initrd, envPath: envOf(t, slots, x.start)}
 	cfg := &grub.Script{
 		UUID: l.uuid(), Env: envPath, Panic: time.Second, Preamble: []string{"serial", "terminal_output serial"},
 		Args: []string{"console=ttyS0", "quiet", "no_timer_check", "edd=off", "boot=/dev/nvme0n1p2", "bootfs=" + fs},
@@ -120,8 +122,8 @@ func linuxDisk(t *testing.T, uefi bool, fs string, s counted.State, deeds, damag
 		cfg.Args = append(cfg.Args, "modules=fat,vfat,nls_cp437,nls_ascii")
 	}
 	for _, name := range slots {
-		slot := grub.Entry{Slot: name, Kernel: "/deltaup/vmlinuz", Initrd: "/deltaup/initrd.img", Args: []string{"do=" + deeds[name]}}
-		switch damage[name] {
+		slot := grub.Entry{Slot: name, Kernel: "/deltaup/vmlinuz", Initrd: "/deltaup/initrd.img", Args: []string{"do=" + x.deeds[name]}}
+		switch x.damage[name] {
 		case "missing":
 			slot.Kernel = "/deltaup/missing"
 		case "truncated":
@@ -144,15 +146,8 @@ func linuxDisk(t *testing.T, uefi bool, fs string, s counted.State, deeds, damag
 // envOf is the environment block of a state of slots.
 func envOf(t *testing.T, slots counted.Slots, s counted.State) []byte {
 	t.Helper()
-	path := filepath.Join(tempDir(t), "grubenv")
-	if err := grubenv.Create(path); err != nil {
-		t.Fatal(err)
-	}
 	s.Slots = slots
-	if _, err := grub.ChangeState(t.Context(), path, slots, func(counted.State) (counted.State, error) { return s, nil }); err != nil {
-		t.Fatal(err)
-	}
-	return readFile(t, path)
+	return grubtest.Block(t, s)
 }
 
 // kernelFolder holds an unpacked package of a Debian kernel.

@@ -7,6 +7,7 @@ package grubtest
 import (
 	"slices"
 	"strconv"
+	"testing"
 
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
@@ -135,4 +136,18 @@ func (g *run) save(value string) {
 	if b, ok := SaveEnv(g.Env, varTries, value); ok && !g.ReadOnly {
 		g.Env = b
 	}
+}
+
+// Block is an environment block with a state and nothing else.
+func Block(t testing.TB, s counted.State) []byte {
+	t.Helper()
+	block := new(grubenv.Block)
+	if err := grub.SetState(block, s); err != nil {
+		t.Fatal(err)
+	}
+	b, err := block.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -18,15 +18,7 @@ var abc = counted.Slots{"a", "b", "c"}
 // TestChooseLife boots a trial that nobody marks good until it has fallen back.
 func TestChooseLife(t *testing.T) {
 	m := grubtest.Start{Slots: abc, Loads: map[string]bool{"a": true, "b": true, "c": true}}
-	block := new(grubenv.Block)
-	if err := grub.SetState(block, counted.State{Slots: abc, Active: "a", Trial: "b", Tries: 3}); err != nil {
-		t.Fatal(err)
-	}
-	env, err := block.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Env = env
+	m.Env = grubtest.Block(t, counted.State{Slots: abc, Active: "a", Trial: "b", Tries: 3})
 	for i, want := range []grubtest.Choice{{Slot: "b"}, {Slot: "b"}, {Slot: "b"}, {Slot: "a", FellBack: "b"}, {Slot: "a"}} {
 		before := m.Env
 		got := grubtest.Choose(m)
@@ -57,7 +49,7 @@ func differences(x, y []byte) (n int) {
 // that ChangeState would write anew.
 func TestNoteFailed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "grubenv")
-	if err := grubenv.Create(path); err != nil {
+	if err := os.WriteFile(path, grubtest.Block(t, counted.State{Slots: abc}), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	set := func(change func(counted.State) counted.State) []byte {

@@ -1,3 +1,6 @@
+// Package slotboot opens the places that images are written to. A [File] is the file or the block
+// device of a slot: it is opened for one process alone, cannot be booted from before its first write
+// until its superblock is written, and is read back past the page cache.
 package slotboot
 
 import (
@@ -17,22 +20,22 @@ import (
 // ErrBusy is wrapped when a slot is mounted, in use by a loop device, or open in another deltaup.
 var ErrBusy = errors.New("slot is in use")
 
-// ErrKind is wrapped when no image can be written to what lies at a slot's path.
-var ErrKind = errors.New("is neither a file nor a block device")
+// errKind is what lies at a slot's path and cannot hold an image.
+var errKind = errors.New("is neither a file nor a block device")
 
 // headSize is what Begin clears: the superblock and whatever a kernel probes for beside it.
 const headSize = 4 << 10
 
 // Options says how to open a slot.
 type Options struct {
-	ReadOnly bool // only look: nothing is created, locked or refused for being in use
-	Device   bool // no file is made when nothing is there: a device is missing
+	ReadOnly bool // only look: make and lock nothing, and refuse nothing for being in use
+	Device   bool // the path is a device's: make no file when nothing is there
 }
 
-// Slot is a file or a block device that one image is written to. A file that does
-// not exist is made by the first Reserve or Begin. Its methods are not for concurrent
-// use, reads, writes and StartWriteback excepted.
-type Slot struct {
+// File is the file or the block device of a slot. One image is written to it. A file that does not
+// exist is made by the first Reserve or Begin. Reads, writes and StartWriteback may run at the same
+// time; the other methods may not.
+type File struct {
 	path     string
 	readOnly bool
 	device   bool
@@ -40,11 +43,11 @@ type Slot struct {
 	medium   *medium.Reader // of f
 }
 
-// Open opens the slot at path, following symbolic links such as those in
-// /dev/disk. Unless o.ReadOnly it is locked for this process; ErrBusy is wrapped when it
-// is mounted, behind a loop device, or locked by another.
-func Open(path string, o Options) (*Slot, error) {
-	s := &Slot{path: path, readOnly: o.ReadOnly}
+// Open opens the slot at path, behind symbolic links such as those in /dev/disk. Unless o.ReadOnly
+// it locks the slot for this process, and wraps ErrBusy when the slot is mounted, behind a loop
+// device, or locked by another.
+func Open(path string, o Options) (*File, error) {
+	s := &File{path: path, readOnly: o.ReadOnly}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !o.Device {
@@ -64,8 +67,8 @@ func Open(path string, o Options) (*Slot, error) {
 	return s, nil
 }
 
-// canMake refuses a path where nothing is, and no file can be made.
-func (s *Slot) canMake() error {
+// canMake refuses a path where no file can be made.
+func (s *File) canMake() error {
 	if to, err := os.Readlink(s.path); err == nil {
 		return fmt.Errorf("is a link to %s, where nothing is: %w", to, fs.ErrNotExist)
 	}
@@ -86,17 +89,17 @@ func (s *Slot) canMake() error {
 	return nil
 }
 
-// IsDevice tells a device from a file by its path: it need not be there.
+// IsDevice tells a device from a file by its path alone.
 func IsDevice(path string) bool {
 	path = filepath.Clean(path)
 	return strings.HasPrefix(path, "/dev/") && !strings.HasPrefix(path, "/dev/shm/")
 }
 
 // open opens the slot, whose kind mode tells.
-func (s *Slot) open(mode fs.FileMode, flags int) error {
+func (s *File) open(mode fs.FileMode, flags int) error {
 	s.device = mode&fs.ModeDevice != 0 && mode&fs.ModeCharDevice == 0
 	if !s.device && !mode.IsRegular() {
-		return ErrKind
+		return errKind
 	}
 	if s.readOnly {
 		flags |= os.O_RDONLY
@@ -128,7 +131,7 @@ func (s *Slot) open(mode fs.FileMode, flags int) error {
 }
 
 // claim locks f for this process and looks for other users of a file.
-func (s *Slot) claim(f *os.File) error {
+func (s *File) claim(f *os.File) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return fmt.Errorf("%w: another deltaup writes to it", ErrBusy)
@@ -150,10 +153,10 @@ func (s *Slot) claim(f *os.File) error {
 }
 
 // Name is the path that the slot was opened by.
-func (s *Slot) Name() string { return s.path }
+func (s *File) Name() string { return s.path }
 
 // Close releases the slot.
-func (s *Slot) Close() error {
+func (s *File) Close() error {
 	if s.f == nil {
 		return nil
 	}
@@ -161,7 +164,7 @@ func (s *Slot) Close() error {
 }
 
 // ReadAt reads what the slot holds; a file that does not exist holds nothing.
-func (s *Slot) ReadAt(p []byte, off int64) (int, error) {
+func (s *File) ReadAt(p []byte, off int64) (int, error) {
 	if s.f == nil {
 		return 0, io.EOF
 	}
@@ -169,16 +172,16 @@ func (s *Slot) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // WriteAt writes to the slot, after Begin.
-func (s *Slot) WriteAt(p []byte, off int64) (int, error) {
+func (s *File) WriteAt(p []byte, off int64) (int, error) {
 	if s.f == nil {
 		return 0, fmt.Errorf("slot %s: %w", s.path, fs.ErrNotExist)
 	}
 	return s.f.WriteAt(p, off)
 }
 
-// ReadMedium reads like ReadAt, from the medium, whatever is in memory. It is quick with a
+// ReadMedium is ReadAt past the page cache: it reads what the medium holds. It is quick with a
 // [medium.Buffer] and an aligned offset.
-func (s *Slot) ReadMedium(p []byte, off int64) (int, error) {
+func (s *File) ReadMedium(p []byte, off int64) (int, error) {
 	if s.f == nil {
 		return 0, io.EOF
 	}

@@ -71,7 +71,7 @@ func slots(t *testing.T, path string, old []byte) {
 	}
 }
 
-func read(t *testing.T, s *Slot, n int) []byte {
+func read(t *testing.T, s *File, n int) []byte {
 	t.Helper()
 	p := make([]byte, n)
 	if _, err := s.ReadAt(p, 0); err != nil {
