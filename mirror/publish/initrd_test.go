@@ -194,12 +194,9 @@ func TestPublishInitrdPatchFailing(t *testing.T) {
 	}
 }
 
-// TestPublishInitrdCrash cuts the power at every write of publishing an image with an initrd and
+// TestPublishInitrdCrash cuts the power at the writes of publishing an image with an initrd and
 // patch sets of both.
 func TestPublishInitrdCrash(t *testing.T) {
-	if testing.Short() {
-		t.Skip("minutes under the race detector")
-	}
 	v1, v2 := publishtest.Trees()
 	p1, _ := publishtest.Initrd(t, "1", v1)
 	base := t.TempDir()

@@ -13,6 +13,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/internal/test/durabletest"
+	"deltaup/internal/test/effort"
 	"deltaup/internal/test/mirrortest"
 	"deltaup/internal/test/publishtest"
 	"deltaup/mirror"
@@ -192,7 +193,7 @@ func testCrash(t *testing.T, disk, base string, p publish.Publication, want map[
 	// The first steps sync the folders that are there, which changes nothing that could be seen.
 	first := countFolders(t, base)
 	n := first
-	for ; ; n++ {
+	for ; ; n += effort.Stride() {
 		dir := publishtest.Copy(t, base)
 		crash := durabletest.CrashAt(t, n)
 		_, err := publish.Add(t.Context(), dir, p)

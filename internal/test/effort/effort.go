@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-func share() int {
+// Stride is the distance between those steps of a long walk that a test takes: 1 in a long run.
+func Stride() int {
 	switch {
 	case testing.Short():
 		return 15
@@ -19,7 +20,7 @@ func share() int {
 }
 
 // Times gives how many of n repetitions are made, at least one.
-func Times(n int) int { return max(1, n/share()) }
+func Times(n int) int { return max(1, n/Stride()) }
 
 // Takes tells whether case i of a walk through many belongs to this run. Case 0 always does.
-func Takes(i int) bool { return i%share() == 0 }
+func Takes(i int) bool { return i%Stride() == 0 }
