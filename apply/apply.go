@@ -1,9 +1,27 @@
-// Package apply carries an update out on a target. [Prepare] fetches a release's
-// metadata, looks at the seeds and quotes; [Update.Run] fetches what is missing, rebuilds the
-// image into the slot, reads it back and only then writes its superblock.
+// Package apply carries an update out on a target. [Prepare] fetches a release's metadata, looks at
+// the seeds and quotes. [Update.Run] fetches what is missing, rebuilds the image into the slot, reads
+// it back and only then writes its superblock. Both take the steps in the order of doc/pull.md.
 //
-// Everything fetched goes to the state folder first, where the next run finds
-// it: a run that is killed at any moment costs no byte twice.
+// Everything fetched goes to the state folder first (packages state and cache), where the next run
+// finds it: a run that is killed at any moment costs no byte twice. Package slotwriter puts the image
+// into the slot.
+//
+// # Routes
+//
+// How a target gets what it lacks is a route: a file route_NAME.go with an implementation of the
+// interface route, and a line in the table of newRoutes. A route makes an offer, and package delta
+// chooses among the offers. What is wrong with a route closes it, and another one goes on with what
+// was fetched. Nothing but the table knows which routes there are.
+//
+// A route that mixes others (a piece by patches, another as a stored block) holds those that it
+// mixes. Its offer has the pieces of all of them, its verify calls theirs, and its write builds like
+// package mkimage's Build from a source that asks each of them in turn: what withStored is to the
+// seeds' blocks, it is to the fetched ones.
+//
+// A route whose offer has a time Beside is written beside the end of fetching, see writeBeside: its
+// write waits for bytes with cache.Await. To rebuild beside fetching, a route does the same in its
+// source. How far ahead of its bytes a route may begin is decided in one place, writeBeside, and what
+// it is worth in another, delta.CPU's writtenBeside.
 package apply
 
 import (
@@ -66,7 +84,7 @@ type Request struct {
 	// what is known of this machine; what is zero is measured or delta.DefaultCPU
 	CPU      delta.CPU
 	Optimize delta.Optimize // "": for time
-	Route    delta.Route    // the only one to be taken; "": the best
+	Route    delta.Route    // the only one to be taken, one of Routes; "": the best
 	Parallel int            // requests under way at once; 0: delta.DefaultParallel
 	Events   func(Event)    // may be nil; called by one goroutine at a time
 

@@ -124,7 +124,7 @@ func (c *chain) gives(id chunkstore.ID, sets int) bool {
 	}
 	for _, i := range s.entries[id] {
 		e := &s.step.Entries[i]
-		if s.dead[e.Group] || s.wrong[i] || e.Base != nil && !c.gives(e.Base.ID, before) {
+		if s.unusable[e.Group] || s.wrong[i] || e.Base != nil && !c.gives(e.Base.ID, before) {
 			return false
 		}
 	}
@@ -160,7 +160,7 @@ func (e *patchError) Unwrap() error { return e.err }
 // leaveOut makes the chain do without what failed.
 func (e *patchError) leaveOut() {
 	if e.entry < 0 {
-		e.set.dead[e.group] = true
+		e.set.unusable[e.group] = true
 	} else {
 		e.set.wrong[e.entry] = true
 	}

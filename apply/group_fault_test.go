@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"deltaup/apply"
-	"deltaup/delta"
 	"deltaup/internal/test/faultserver"
 )
 
@@ -25,7 +24,7 @@ func TestBadGroup(t *testing.T) {
 		t.Skip("making the set takes ten seconds")
 	}
 	m := newTargetOf(t, worldOf(t, "grouped", grouped, 2, 1))
-	m.with = func(r *apply.Request) { r.Line, r.CPU, r.Route = thin, steady, delta.RoutePatch }
+	m.with = func(r *apply.Request) { r.Line, r.CPU, r.Route = thin, steady, "patch" }
 	size := setSize(t, m.w)
 	m.server.Add(faultserver.Rule{Path: "patches/", Fault: faultserver.Flip(size - 1)})
 	q, r := m.mustPull()

@@ -148,7 +148,7 @@ func (u *Update) locateInitrd(ctx context.Context, a *mirror.Artifact, parts *in
 	if err != nil {
 		return published(name, err)
 	}
-	u.notePacks(index)
+	u.fetcher.notePacks(index)
 	parts.chunks = delta.List{Chunks: chunks, Locations: index.Image}
 	return nil
 }

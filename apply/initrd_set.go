@@ -33,7 +33,7 @@ func (u *Update) openInitrdSet(ctx context.Context, o *output) (*initrdSet, erro
 	if p == nil || u.initrdClosed {
 		return nil, nil
 	}
-	x := &initrdSet{set: u.newSet(&mirror.Patch{From: p.From, Set: p.Set, Head: p.Head}, u.release)}
+	x := &initrdSet{set: u.fetcher.newSet(&mirror.Patch{From: p.From, Set: p.Set, Head: p.Head}, u.release)}
 	x.small = p.Set.Size <= smallSet
 	err := u.readInitrdSet(ctx, x, from)
 	if err == nil {
@@ -69,14 +69,14 @@ func (u *Update) closeInitrdSet(err error) error {
 // readInitrdSet reads head and first group, and plans for the others.
 func (u *Update) readInitrdSet(ctx context.Context, x *initrdSet, from *seed) error {
 	var err error
-	if x.head, err = u.readHead(ctx, x.set); err != nil {
+	if x.head, err = u.fetcher.readHead(ctx, x.set); err != nil {
 		return err
 	}
 	if x.head.SetSize() != x.patch.Set.Size || len(x.head.Groups) == 0 {
 		return published(x.name(),
 			fmt.Errorf("it is not the set that the release names: %w", chunkstore.ErrCorrupt))
 	}
-	first, err := u.readGroup(ctx, x.set, 0)
+	first, err := u.fetcher.readGroup(ctx, x.set, 0)
 	if err != nil {
 		return err
 	}
@@ -89,33 +89,6 @@ func (u *Update) readInitrdSet(ctx context.Context, x *initrdSet, from *seed) er
 			delta.Piece{File: x.file(), Extent: delta.Extent{Offset: g.Offset, Length: g.Length}})
 	}
 	return nil
-}
-
-// readGroup reads a group's stored bytes, fetching what is missing of it.
-func (u *Update) readGroup(ctx context.Context, s *set, n int) ([]byte, error) {
-	g := s.head.Groups[n]
-	e := delta.Extent{Offset: g.Offset, Length: g.Length}
-	for {
-		got, err := u.fetchExtent(ctx, s.file(), e)
-		if err != nil {
-			return nil, err
-		}
-		b := make([]byte, g.Length)
-		if err := u.state.Cache.ReadAt(s.patch.Set.ID, b, g.Offset); err != nil {
-			return nil, err
-		}
-		if chunkstore.Sum(b) == g.Hash {
-			return b, nil
-		}
-		bad := badExtent{
-			file:   s.file(),
-			Extent: e,
-			cause:  fmt.Errorf("%s: group %d: %w", s.name(), n, chunkstore.ErrCorrupt),
-		}
-		if err := u.discard([]badExtent{bad}, got); err != nil {
-			return nil, err
-		}
-	}
 }
 
 // makeInitrd makes what the patch set of an initrd gives, before anything is written that would
@@ -131,8 +104,8 @@ func (u *Update) makeInitrd(ctx context.Context) (bool, error) {
 	if err == nil {
 		return true, nil
 	}
-	if u.believes() && unusable(err) { // a base may be another one
-		return false, &beliedError{err}
+	if u.usesKept() && unusable(err) { // a base may be another one
+		return false, &keptError{err}
 	}
 	if err := u.closeInitrdSet(err); err != nil {
 		return false, err
@@ -147,7 +120,7 @@ func (x *initrdSet) make(ctx context.Context, u *Update) (err error) {
 		}
 	}
 	made, end := map[chunkstore.ID]*io.SectionReader{}, int64(0)
-	group := func(n int) ([]byte, error) { return u.readGroup(ctx, x.set, n) }
+	group := func(n int) ([]byte, error) { return u.fetcher.readGroup(ctx, x.set, n) }
 	base := func(c *chunkstore.Content) (io.ReaderAt, error) { return u.seeds.fileOf(c.ID) }
 	err = x.Apply(ctx, group, base, func(c *chunkstore.Content, piece []byte) error {
 		if made[c.ID] == nil {

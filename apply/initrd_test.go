@@ -83,7 +83,7 @@ func TestPullInitrd(t *testing.T) {
 		only      delta.Route
 		route     string
 	}{
-		"patch": {1, true, "", "patch"}, "chunks": {0, true, delta.RouteChunks, "chunks"}, "no seed": {0, false, "", "whole"},
+		"patch": {1, true, "", "patch"}, "chunks": {0, true, "chunks", "chunks"}, "no seed": {0, false, "", "whole"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, file := newInitrdTarget(t, c.patchFrom)

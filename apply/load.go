@@ -2,83 +2,14 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
-	"deltaup/mirror/client"
 	"deltaup/mkimage"
 )
-
-// load fetches what is missing to plan a route exactly. A patch set or a block map that
-// cannot be used closes its route; everything else that fails is an error.
-func (u *Update) load(ctx context.Context, route delta.Route) error {
-	switch route {
-	case delta.RoutePatch:
-		if !u.chain.loaded() {
-			return u.closeOn(delta.RoutePatch, u.loadSets(ctx))
-		}
-		return u.loadIndex(ctx) // for what the sets leave out
-	case delta.RouteBlocks:
-		return u.closeOn(delta.RouteBlocks, u.loadPieces(ctx))
-	default:
-		if !u.whole { // it tells how much is needed, and so whether the index is
-			return u.loadWholeRecipe(ctx)
-		}
-		return u.loadIndex(ctx)
-	}
-}
-
-// closeOn closes a route, with a warning, when err says that its files are of no use: missing,
-// damaged or of a later format. It passes other errors on.
-func (u *Update) closeOn(route delta.Route, err error) error {
-	if err == nil || !unusable(err) {
-		return err
-	}
-	u.close(route, err)
-	return nil
-}
-
-// unusable tells whether an error is about a file that is missing on the mirror or not what it
-// should be.
-func unusable(err error) bool {
-	return errors.Is(err, client.ErrMissing) || errors.Is(err, client.ErrLacking) || errors.Is(err, mirror.ErrDamaged) ||
-		errors.Is(err, chunkstore.ErrVersion) ||
-		errors.Is(err, chunkstore.ErrCorrupt)
-}
-
-// close gives a route up for this update.
-func (u *Update) close(route delta.Route, err error) {
-	u.events.warn("the route %s is given up: %v", route, err)
-	u.closed[route] = err
-	if route == delta.RoutePatch && !u.whole {
-		u.setRecipe(nil) // it came from there, and nothing else has proved it
-	}
-}
-
-// noRoute lets a caller see why no route is left: err, which names the reasons, wraps those of the
-// routes that failed too.
-func (u *Update) noRoute(err error) error {
-	if !errors.Is(err, delta.ErrNoRoute) {
-		return err
-	}
-	causes := []error{err}
-	for _, why := range u.closed {
-		causes = append(causes, why)
-	}
-	return &routeError{err, causes}
-}
-
-// routeError reads as error alone.
-type routeError struct {
-	error
-	causes []error
-}
-
-func (e *routeError) Unwrap() []error { return e.causes }
 
 // setRecipe takes what is known of the image's contents and looks for them in the seeds.
 func (u *Update) setRecipe(r *mkimage.Recipe) {
@@ -88,17 +19,17 @@ func (u *Update) setRecipe(r *mkimage.Recipe) {
 
 // loadRecipe gets the recipe: out of the patch sets where there are any, else whole.
 func (u *Update) loadRecipe(ctx context.Context) error {
-	if u.chain != nil && u.closed[delta.RoutePatch] == nil {
-		if err := u.closeOn(delta.RoutePatch, u.loadSets(ctx)); err != nil || u.recipe != nil {
+	if p := u.patch; p.chain != nil && u.closed[p.name()] == nil {
+		if err := u.closeOn(p.close, p.loadSets(ctx)); err != nil || u.recipe != nil {
 			return err
 		}
 	}
-	return u.loadWholeRecipe(ctx)
+	return u.loadOwnRecipe(ctx)
 }
 
-// loadWholeRecipe gets the recipe with all chunks; seeds that were cut otherwise are cut anew.
-func (u *Update) loadWholeRecipe(ctx context.Context) error {
-	if u.whole {
+// loadOwnRecipe gets the recipe with all chunks; seeds that were cut otherwise are cut anew.
+func (u *Update) loadOwnRecipe(ctx context.Context) error {
+	if u.ownRecipe {
 		return nil
 	}
 	r, err := u.readRecipe(ctx, u.release)
@@ -109,14 +40,14 @@ func (u *Update) loadWholeRecipe(ctx context.Context) error {
 		if s.params == r.Chunking {
 			continue
 		}
-		if !s.believed.IsZero() {
-			return &beliedError{fmt.Errorf("seed %s: %w", s.path, errOtherChunks)}
+		if !s.keptAs.IsZero() {
+			return &keptError{fmt.Errorf("seed %s: %w", s.path, errOtherChunks)}
 		}
 		if err := s.read(ctx, r.Chunking, nil, &u.events); err != nil {
 			return s.changed(err)
 		}
 	}
-	u.whole = true
+	u.ownRecipe = true
 	u.setRecipe(r)
 	return nil
 }
@@ -150,17 +81,17 @@ func (u *Update) loadIndex(ctx context.Context) error {
 	if err != nil {
 		return published(name, err)
 	}
-	if err := u.loadWholeRecipe(ctx); err != nil {
+	if err := u.loadOwnRecipe(ctx); err != nil {
 		return err
 	}
-	u.notePacks(index)
+	u.fetcher.notePacks(index)
 	chunks := u.recipe.Chunks()
 	if u.at, err = index.Locations(chunks); err != nil {
 		return published(name, err)
 	}
 	u.other = delta.List{}
 	if u.image != nil && !u.rebuilds() {
-		if u.raw, err = u.needRaw(index, u.image); err != nil {
+		if u.rawImage, err = u.needRaw(index, u.image); err != nil {
 			return published(name, err)
 		}
 	}
@@ -173,7 +104,7 @@ func (u *Update) loadIndex(ctx context.Context) error {
 			return published(name, err)
 		}
 	}
-	u.chunks = delta.List{Chunks: chunks, Locations: index.Image}
+	u.imageChunks = delta.List{Chunks: chunks, Locations: index.Image}
 	u.indexed = true
 	u.addInitrd()
 	u.seeds.find(u.contents())
@@ -199,7 +130,7 @@ func (u *Update) needRaw(x *chunkstore.Index, a *mirror.Artifact) (*chunkstore.C
 
 // checkChunks bounds the memory that one chunk takes.
 func (u *Update) checkChunks() error {
-	for _, list := range []delta.List{u.chunks, u.other} {
+	for _, list := range []delta.List{u.imageChunks, u.other} {
 		for _, c := range list.Chunks {
 			if c.Size > chunkstore.ChunkMax {
 				return fmt.Errorf("release %s: chunk %s of %d bytes: %w: %w", u.release.Version,

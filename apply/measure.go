@@ -171,7 +171,7 @@ func (u *Update) compressRate(r *mkimage.Recipe, sample []byte) float64 {
 		return 0
 	}
 	u.encoders = encoders
-	return rate * float64(encoders.Workers(r.BlockSize, u.encoderMemory(delta.RoutePatch)))
+	return rate * float64(encoders.Workers(r.BlockSize, u.encoderMemory(u.patch.chain)))
 }
 
 // sample gives a block from the middle of each of some large files all over a seed.

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"deltaup/delta"
 	"deltaup/delta/patchset"
 	"deltaup/mkimage"
 )
@@ -23,9 +22,9 @@ const transformCopies = 3
 // patchUnknown stands for a chain whose sets are not known yet.
 const patchUnknown = 32 << 20
 
-// encoderMemory is what a route leaves to the encoders of its rebuild, of which there is one in any
-// case.
-func (u *Update) encoderMemory(route delta.Route) int64 {
+// encoderMemory is what a rebuild leaves to its encoders, of which there is one in any case. Chain
+// is what gives contents by patch; nil: none come by patch.
+func (u *Update) encoderMemory(chain *chain) int64 {
 	left := int64(heapMax - heapOther)
 	for _, s := range u.seeds.list {
 		if s.derived != nil {
@@ -35,8 +34,8 @@ func (u *Update) encoderMemory(route delta.Route) int64 {
 	if u.recipe != nil {
 		left -= recipeMemory(u.recipe)
 	}
-	if route == delta.RoutePatch && u.chain != nil {
-		left -= u.chain.memory()
+	if chain != nil {
+		left -= chain.memory()
 	}
 	return max(left, 1)
 }

@@ -29,7 +29,7 @@ func TestPatch(t *testing.T) {
 		}
 	}
 	for _, a := range q.Alternatives {
-		if a.Chosen != (a.Route == delta.RoutePatch) || a.Chosen == (a.Why != "") || a.Requests == 0 && a.Bytes > 0 {
+		if a.Chosen != (a.Route == "patch") || a.Chosen == (a.Why != "") || a.Requests == 0 && a.Bytes > 0 {
 			t.Errorf("alternative %+v", a)
 		}
 	}

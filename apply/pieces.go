@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"deltaup/delta"
 	"deltaup/mirror"
 	"deltaup/mkimage/blockmap"
 	"deltaup/mkimage/squashfs"
@@ -38,8 +42,18 @@ type pieceAt struct {
 	offset int64
 }
 
+// read reads the piece x into buf, and holds it against its key if check is set.
+func (at pieceAt) read(x blockmap.Piece, buf []byte, check bool) error {
+	n, err := at.seed.ReadAt(buf, at.offset)
+	if n < len(buf) || check && blockmap.KeyOf(buf) != x.Key {
+		return fmt.Errorf("seed %s: %w", at.seed.Name(), errors.Join(ErrSeed, err))
+	}
+	return nil
+}
+
 // loadPieces fetches the image's block map and looks for its pieces in the seeds.
-func (u *Update) loadPieces(ctx context.Context) error {
+func (r *blocksRoute) loadPieces(ctx context.Context) error {
+	u := r.u
 	name := mirror.BlockmapPath(u.image.Blockmap.ID)
 	stored, err := u.meta.object(ctx, name, *u.image.Blockmap, mirror.MaxBlockmapSize)
 	if err != nil {
@@ -49,7 +63,7 @@ func (u *Update) loadPieces(ctx context.Context) error {
 	if err != nil {
 		return published(name, err)
 	}
-	p := &u.pieces
+	p := &r.pieces
 	if p.at == nil {
 		p.at = map[blockmap.Key]pieceAt{}
 		start := time.Now()
@@ -181,4 +195,43 @@ func (r *countedReads) ReadAt(p []byte, off int64) (int, error) {
 	n, err := r.ReaderAt.ReadAt(p, off)
 	r.total.add(n)
 	return n, err
+}
+
+// each calls fn for all pieces of the image, as eachPiece does.
+func (p *pieces) each(ctx context.Context,
+	fn func(ctx context.Context, x blockmap.Piece, buf []byte) error) error {
+	return eachPiece(ctx, p.image, fn)
+}
+
+func pieceExtent(x blockmap.Piece) delta.Extent {
+	return delta.Extent{Offset: x.Offset, Length: int64(x.Length)}
+}
+
+// pieceBuffers are *[]byte that hold a piece.
+var pieceBuffers = sync.Pool{New: func() any { b := make([]byte, blockmap.PieceMax); return &b }}
+
+// eachPiece calls fn for all pieces, in about the order in which they lie, on all processors, with
+// a buffer of the piece's length.
+func eachPiece(ctx context.Context, m *blockmap.Map,
+	fn func(ctx context.Context, x blockmap.Piece, buf []byte) error) error {
+	const batch = 16
+	g, groupCtx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for first := 0; first < m.Len() && groupCtx.Err() == nil; first += batch {
+		g.Go(func() error {
+			buf := pieceBuffers.Get().(*[]byte)
+			defer pieceBuffers.Put(buf)
+			for i := first; i < min(first+batch, m.Len()); i++ {
+				x := m.Piece(i)
+				if err := fn(groupCtx, x, (*buf)[:x.Length]); err != nil {
+					return err
+				}
+			}
+			return groupCtx.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
 }

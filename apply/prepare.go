@@ -36,10 +36,10 @@ func (u *Update) prepare(ctx context.Context) error {
 // findWay finds out what is still to be made, reads the seeds and plans.
 func (u *Update) findWay(ctx context.Context) error {
 	err := u.find(ctx)
-	if u.turnsWhole(err) {
+	if u.fetcher.turnsWhole(err) {
 		return u.findAnew(ctx)
 	}
-	if u.belied(err) {
+	if u.blamesKept(err) {
 		return u.startOver(ctx, err)
 	}
 	u.ready = err == nil
@@ -49,7 +49,7 @@ func (u *Update) findWay(ctx context.Context) error {
 // findAnew does so once more.
 func (u *Update) findAnew(ctx context.Context) error {
 	err := u.found.close()
-	if u.found = newFound(); err != nil {
+	if u.found = u.newFound(); err != nil {
 		return err
 	}
 	return u.findWay(ctx)
@@ -63,13 +63,13 @@ func (u *Update) find(ctx context.Context) error {
 		u.setQuote()
 		return nil
 	}
-	u.learnRanges(ctx)
+	u.fetcher.learnRanges(ctx, u.release)
 	u.noteSeeds()
 	reads, err := u.readsSeeds(ctx)
 	if err != nil {
 		return err
 	}
-	if u.seedless = !reads; reads {
+	if u.filesUnread = !reads; reads {
 		if err := u.openSeeds(ctx); err != nil {
 			return err
 		}
@@ -106,6 +106,7 @@ func (u *Update) wanted(ctx context.Context) error {
 	if image == nil {
 		return fmt.Errorf("release %s: image: %w", u.release.Version, ErrNoArtifact)
 	}
+	u.fetcher.sizes[image.ID] = image.Size
 	if u.r.Slot == nil {
 		u.image = image
 		return nil
@@ -175,10 +176,10 @@ func (u *Update) openSeeds(ctx context.Context) error {
 
 // openCopy makes the copy of the image a seed like others, when it cannot be laid piece by piece.
 func (u *Update) openCopy(ctx context.Context) error {
-	if u.r.Copy == "" || u.copied || u.image == nil || u.copies() {
+	if u.r.Copy == "" || u.copyIsSeed || u.image == nil || u.laysCopy() {
 		return nil
 	}
-	u.copied = true
+	u.copyIsSeed = true
 	seed, err := u.openSeed(ctx, u.r.Copy, &u.events)
 	if err != nil {
 		if ctx.Err() == nil { // it is damaged, so much that it is of no use
@@ -193,7 +194,7 @@ func (u *Update) openCopy(ctx context.Context) error {
 // contents gives the contents that are needed, as far as they are known.
 func (u *Update) contents() iter.Seq[*chunkstore.Content] {
 	return func(yield func(*chunkstore.Content) bool) {
-		if u.raw != nil && !yield(u.raw) {
+		if u.rawImage != nil && !yield(u.rawImage) {
 			return
 		}
 		if u.rebuilds() && u.recipe != nil {

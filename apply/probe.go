@@ -26,7 +26,7 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	if u.r.Route != "" || u.r.Optimize == delta.ForBytes || u.image.Size < wholeMin {
-		return u.r.Route == "" || rebuilds(u.r.Route), nil
+		return u.r.Route == "" || u.readsFiles(u.r.Route), nil
 	}
 	if err := u.probe(ctx); err != nil {
 		return true, err
@@ -35,7 +35,7 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	for _, path := range u.r.Seeds {
-		if u.unbelieving || !u.state.Recipes.Knows(path) {
+		if u.ignoreKept || !u.state.Recipes.Knows(path) {
 			// else it shows when the seed is read
 			if f, size, err := squashfs.OpenMedium(path); err == nil {
 				u.unread += size
@@ -60,79 +60,43 @@ func (u *Update) routeReadsSeeds(ctx context.Context, cpu delta.CPU) (bool, erro
 	o := u.options()
 	o.CPU = cpu
 	for {
-		plan, err := delta.NewPlan(delta.Need{Ways: u.guesses()},
-			have{Cache: u.state.Cache, seeds: u.seeds}, o)
-		if err != nil || rebuilds(plan.Route) {
+		plan, err := delta.NewPlan(delta.Need{Offers: u.guesses()}, u.have(), o)
+		if err != nil || u.readsFiles(plan.Route) {
 			return true, nil
 		}
 		if plan.Exact {
 			return false, nil
 		}
-		if err := u.load(ctx, plan.Route); err != nil {
+		if err := u.named(plan.Route).load(ctx); err != nil {
 			return true, err
 		}
 	}
 }
 
-// guesses describes the routes for a target whose seeds are of the release before, as far as they
-// have not been looked into.
-func (u *Update) guesses() []delta.Way {
-	m := u.missing()
-	blocks, whole := u.blocksWay(m), u.wholeWay()
-	if why := u.closed[delta.RouteBlocks]; why != nil {
-		blocks.Closed = why.Error()
-	}
-	read := u.unread * usualRatio
-	chunks := delta.Way{
-		Route:        delta.RouteChunks,
-		MetaRequests: 2,
-		Guess:        m.stored,
-		Work:         delta.Work{Decode: read + m.plain, Compress: m.plain},
-	}
-	ways := []delta.Way{blocks, chunks, whole}
-	if len(u.release.Patches) > 0 {
-		p := &u.release.Patches[0]
-		ways = append(ways, delta.Way{Route: delta.RoutePatch, MetaRequests: 2, Guess: p.Set.Size,
-			Work: delta.Work{Decode: read + p.Compress, Patch: p.Compress, Compress: p.Compress}})
-	}
-	for i := range ways {
-		ways[i].Work.Write += u.image.Size
-	}
-	return ways
-}
-
 // probe measures the line, unless it was told, with bytes of the patch set that a target of the
 // release before takes: its head, and, when that was quick, some of the rest.
 func (u *Update) probe(ctx context.Context) error {
-	if u.wholeFiles || u.meta.told || u.r.Client.Local() || len(u.release.Patches) == 0 {
+	if u.fetcher.wholeFiles || u.meta.told || u.r.Client.Local() || len(u.release.Patches) == 0 {
 		return nil
 	}
-	s := u.newSet(&u.release.Patches[0], u.release)
+	s := u.fetcher.newSet(&u.release.Patches[0], u.release)
 	head, size := s.patch.Head.Size, s.patch.Set.Size
-	if _, err := u.fetchExtent(ctx, s.file(), delta.Extent{Length: head}); err != nil ||
+	if _, err := u.fetcher.extent(ctx, s.file(), delta.Extent{Length: head}); err != nil ||
 		u.meta.line.Rate < probeFrom {
-		return unlessUnusable(err)
+		return ignoreUnusable(err)
 	}
-	_, err := u.fetchExtent(ctx, s.file(),
+	_, err := u.fetcher.extent(ctx, s.file(),
 		delta.Extent{Offset: head, Length: min(probeSize, size-head)})
-	return unlessUnusable(err)
-}
-
-// unlessUnusable drops the error of a file that is of no use: who needs it will find out.
-func unlessUnusable(err error) error {
-	if err != nil && unusable(err) {
-		return nil
-	}
-	return err
+	return ignoreUnusable(err)
 }
 
 // readSeedsNow reads the seeds' files, which were to be done without, and finds the routes from
 // them.
 func (u *Update) readSeedsNow(ctx context.Context) error {
-	if !u.seedless {
+	if !u.filesUnread {
 		return nil
 	}
-	u.seedless = false
+	u.filesUnread = false
 	if err := u.openSeeds(ctx); err != nil {
 		return err
 	}
@@ -141,7 +105,7 @@ func (u *Update) readSeedsNow(ctx context.Context) error {
 
 // findRoutes finds out what leads from the seeds to the image.
 func (u *Update) findRoutes(ctx context.Context) error {
-	if err := u.findSets(ctx); err != nil {
+	if err := u.patch.find(ctx); err != nil {
 		return err
 	}
 	u.measureCPU()

@@ -32,7 +32,7 @@ func TestSeedsNotRead(t *testing.T) {
 		{delta.Line{Rate: 1e10, RTT: time.Microsecond}, delta.ForTime, "", "whole", false},
 		{delta.Line{Rate: 1e10, RTT: time.Microsecond}, delta.ForBytes, "", "blocks", true},
 		{thin, delta.ForTime, "", "chunks", true},
-		{thin, delta.ForTime, delta.RouteWhole, "whole", false},
+		{thin, delta.ForTime, "whole", "whole", false},
 	} {
 		t.Run(fmt.Sprint(tt.want, tt.reads), func(t *testing.T) {
 			m := newTargetOf(t, w)

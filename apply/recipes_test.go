@@ -118,7 +118,7 @@ func TestBeliedRecipe(t *testing.T) {
 	for name, at := range damages(t, good) {
 		bad := bytes.Clone(good)
 		bad[at] ^= 1
-		for _, route := range []delta.Route{"", delta.RouteChunks} {
+		for _, route := range []delta.Route{"", "chunks"} {
 			t.Run(name+" "+string(route), func(t *testing.T) {
 				m := patched(t, 2, 1)
 				inner := m.with
@@ -223,7 +223,7 @@ func TestKeptOfOtherChunks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m.with = func(r *apply.Request) { r.Line, r.CPU, r.Route = thin, steady, delta.RouteChunks }
+			m.with = func(r *apply.Request) { r.Line, r.CPU, r.Route = thin, steady, "chunks" }
 			m.again()
 			if after, _ := filepath.Glob(kept); len(m.warnings) > 0 || len(before) != 2 || len(after) != 2 {
 				t.Errorf("warnings %q; %d recipes kept, then %d", m.warnings, len(before), len(after))

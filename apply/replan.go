@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"deltaup/chunkstore"
 	"deltaup/delta"
@@ -15,13 +14,12 @@ import (
 // missing, it fetches them and plans again.
 func (u *Update) replan(ctx context.Context) error {
 	for {
-		ways := u.ways()
-		plan, err := delta.NewPlan(delta.Need{Ways: ways, Other: u.other, Pieces: u.initrdPieces},
-			have{Cache: u.state.Cache, seeds: u.seeds}, u.options())
+		need := delta.Need{Offers: u.offers(), Other: u.other, Pieces: u.initrdPieces}
+		plan, err := delta.NewPlan(need, u.have(), u.options())
 		if errors.Is(err, chunkstore.ErrCorrupt) {
 			return published(mirror.IndexPath(u.release.Index.ID), err)
 		}
-		if errors.Is(err, delta.ErrNoRoute) && u.seedless && u.r.Route == "" {
+		if errors.Is(err, delta.ErrNoRoute) && u.filesUnread && u.r.Route == "" {
 			if err := u.readSeedsNow(ctx); err != nil {
 				return err
 			}
@@ -30,17 +28,14 @@ func (u *Update) replan(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("release %s: %w", u.release.Version, u.noRoute(err))
 		}
-		u.plan, u.way = plan, delta.Way{}
-		if i := slices.IndexFunc(ways, func(w delta.Way) bool { return w.Route == plan.Route }); i >= 0 {
-			u.way = ways[i]
-		}
+		u.take(plan, need.Offers)
 		if plan.Exact {
 			return nil
 		}
-		if err := u.load(ctx, plan.Route); err != nil && !u.turnsWhole(err) {
+		if err := u.route.load(ctx); err != nil && !u.fetcher.turnsWhole(err) {
 			return err
 		}
-		if u.r.Copy != "" && !u.copied && !u.copies() {
+		if u.r.Copy != "" && !u.copyIsSeed && !u.laysCopy() {
 			if err := u.openCopy(ctx); err != nil {
 				return err
 			}
@@ -51,6 +46,22 @@ func (u *Update) replan(ctx context.Context) error {
 	}
 }
 
+// take makes a plan the update's, with its route and that route's offer.
+func (u *Update) take(plan *delta.Plan, offers []delta.Offer) {
+	u.plan, u.route, u.offer = plan, nil, delta.Offer{}
+	for _, o := range offers {
+		if o.Route == plan.Route {
+			u.route, u.offer = u.named(o.Route), o
+		}
+	}
+	if u.image != nil && !u.rebuilds() {
+		u.route = u.raw
+	}
+}
+
+// have is what the target has of what is needed.
+func (u *Update) have() delta.Have { return have{Cache: u.state.Cache, seeds: u.seeds} }
+
 func (u *Update) options() delta.Options {
 	o := delta.Options{
 		Line:     u.meta.line,
@@ -58,8 +69,8 @@ func (u *Update) options() delta.Options {
 		Optimize: u.r.Optimize,
 		Parallel: u.r.Parallel,
 	}
-	if u.wholeFiles {
-		o.Whole = u.size
+	if u.fetcher.wholeFiles {
+		o.Whole = u.fetcher.size
 	}
 	return o
 }
@@ -72,7 +83,7 @@ func (u *Update) setQuote() {
 		MetaBytes:    stats.BytesBody,
 		MetaRequests: stats.Requests,
 		Current:      u.current,
-		WholeFiles:   u.wholeFiles,
+		WholeFiles:   u.fetcher.wholeFiles,
 	}
 	if signed := u.meta.signed; signed != nil {
 		u.quote.KernelArguments, u.quote.Notes = signed.KernelArguments, signed.Notes
@@ -84,21 +95,11 @@ func (u *Update) setQuote() {
 	if p == nil {
 		return
 	}
-	if u.image != nil {
-		u.quote.Route = u.route()
-	}
-	if p.Route == delta.RoutePatch {
-		u.quote.Sets = len(u.chain.sets)
+	if u.route != nil {
+		u.quote.Route = string(u.route.name())
+		u.route.describe(&u.quote)
 	}
 	u.quote.Bytes, u.quote.Requests, u.quote.Time = p.Bytes, p.Requests, p.Time
 	u.quote.ChunksHave, u.quote.ChunksCached, u.quote.ChunksFetch = p.ChunksHave, p.ChunksCached, p.ChunksFetch
 	u.quote.Alternatives = p.Alternatives
-}
-
-// route names the plan's route; a raw image has no other than by chunks.
-func (u *Update) route() string {
-	if u.raw != nil {
-		return string(delta.RouteChunks)
-	}
-	return string(u.plan.Route)
 }

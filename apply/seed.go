@@ -29,7 +29,7 @@ type seed struct {
 	raw    chunkstore.Content // of any other file
 
 	// fingerprint of an image whose kept recipe was taken instead of reading it; zero: it was read
-	believed chunkstore.ID
+	keptAs chunkstore.ID
 
 	plain int64   // bytes that were read of an image
 	rate  float64 // of them, per second; 0: none were
@@ -47,7 +47,7 @@ func (u *Update) openSeed(ctx context.Context, path string, e *events) (*seed, e
 		return nil, errors.Join(fmt.Errorf("seed %s: %w", path, err), f.Close())
 	}
 	var kept *state.Recipes
-	if !u.unbelieving {
+	if !u.ignoreKept {
 		kept = &u.state.Recipes
 	}
 	if err := s.read(ctx, chunkstore.Params{}, kept, e); err != nil {
@@ -87,9 +87,9 @@ func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *state.R
 func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *state.Recipes,
 	e *events) (err error) {
 	var known *mkimage.Recipe
-	if s.believed = (chunkstore.ID{}); kept != nil && params == (chunkstore.Params{}) {
+	if s.keptAs = (chunkstore.ID{}); kept != nil && params == (chunkstore.Params{}) {
 		if recipe, fingerprint, err := kept.Of(s.image); err == nil {
-			known, s.believed = recipe, fingerprint
+			known, s.keptAs = recipe, fingerprint
 		}
 	}
 	start := time.Now()

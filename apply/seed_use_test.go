@@ -69,7 +69,7 @@ func TestUnusableSeeds(t *testing.T) {
 
 // TestSeedDamagedInside: what can be read of a seed is used, whichever way the image comes.
 func TestSeedDamagedInside(t *testing.T) {
-	for _, route := range []delta.Route{delta.RoutePatch, delta.RouteChunks, delta.RouteBlocks} {
+	for _, route := range []delta.Route{"patch", "chunks", "blocks"} {
 		t.Run(string(route), func(t *testing.T) {
 			m := patched(t, 2, 1)
 			b := readFile(t, m.w.image[0])
@@ -80,7 +80,7 @@ func TestSeedDamagedInside(t *testing.T) {
 			}
 			m.seeds = []string{damaged}
 			m.with = func(r *apply.Request) {
-				if r.Line, r.CPU = thin, steady; route != delta.RoutePatch {
+				if r.Line, r.CPU = thin, steady; route != "patch" {
 					r.Route = route
 				}
 			}
@@ -102,7 +102,7 @@ func TestSeedBehindOffset(t *testing.T) {
 			return append(append(disk[:1<<20], p...), disk[1<<20:]...)
 		},
 	} {
-		for _, route := range []delta.Route{"", delta.RouteBlocks, delta.RouteChunks} {
+		for _, route := range []delta.Route{"", "blocks", "chunks"} {
 			t.Run(fmt.Sprint(name, " ", route), func(t *testing.T) {
 				m, plain := patched(t, 2, 1), patched(t, 2, 1)
 				with := func(r *apply.Request) { r.Line, r.CPU, r.Route = thin, steady, route }

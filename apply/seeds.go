@@ -51,13 +51,9 @@ func (s *seeds) find(needed iter.Seq[*chunkstore.Content]) {
 	}
 }
 
-// stretches gives the keys of the stretches of r's image that a seed has as they are stored; none
-// when prove is set.
-func (s *seeds) stretches(r *mkimage.Recipe, prove bool) map[chunkstore.ID]bool {
+// stretches gives the keys of the stretches of r's image that a seed has as they are stored.
+func (s *seeds) stretches(r *mkimage.Recipe) map[chunkstore.ID]bool {
 	out := map[chunkstore.ID]bool{}
-	if prove {
-		return out
-	}
 	for _, seed := range s.list {
 		for _, x := range seed.stretches(r) {
 			out[x.Key()] = true

@@ -64,9 +64,9 @@ func (m *target) take(route string) {
 	m.with = func(r *apply.Request) {}
 	switch route {
 	case "blocks":
-		m.with = func(r *apply.Request) { r.Route = delta.RouteBlocks }
+		m.with = func(r *apply.Request) { r.Route = "blocks" }
 	case "early":
-		m.with = func(r *apply.Request) { r.Route, r.Line = delta.RouteBlocks, fast }
+		m.with = func(r *apply.Request) { r.Route, r.Line = "blocks", fast }
 	case "whole":
 		m.seeds = nil
 	}

@@ -18,14 +18,12 @@ type Update struct {
 	events    events
 	state     *state.Folder
 	meta      *metadata
+	fetcher   *fetcher
 	cpu       delta.CPU
 	seedBytes int64 // of all seeds
 	release   *mirror.Release
 
-	unbelieving bool // kept recipes are not believed any more
-	wholeFiles  bool // the mirrors send only whole files
-
-	sizes map[chunkstore.ID]int64 // of the mirror's patch sets and packs, as far as they are known
+	ignoreKept bool // seeds are read even when their recipes are kept
 	*found
 }
 
@@ -33,38 +31,42 @@ type Update struct {
 // mirror.
 type found struct {
 	seeds    *seeds
-	image    *mirror.Artifact    // nil when no image is to be written
-	current  bool                // the slot holds the image
-	raw      *chunkstore.Content // of an image that is raw
+	image    *mirror.Artifact // nil when no image is to be written
+	current  bool             // the slot holds the image
 	outputs  []output
 	encoders *mkimage.Encoders // that Update.cpu was measured with; nil: none
 
-	// What is known of the image so far; see load.
-	// contents that come by patch lack their chunks unless whole is set
-	recipe       *mkimage.Recipe
-	whole        bool // recipe is the mirror's own
-	indexed      bool // at, chunks and other are there
-	at           map[chunkstore.ID]chunkstore.Location
-	chunks       delta.List    // of the image's contents
-	other        delta.List    // of raw artifacts, and of an initrd
-	initrdPieces []delta.Piece // of the patch set of an initrd
-	pieces       pieces
-	chain        *chain // of patch sets to the image; nil: there is none
+	// What is known of the image's contents so far, see load.go. Contents that come by patch lack
+	// their chunks unless ownRecipe is set.
+	recipe      *mkimage.Recipe
+	ownRecipe   bool                // recipe is the mirror's own
+	rawImage    *chunkstore.Content // of an image that was published raw
+	indexed     bool                // at, imageChunks and other are there
+	at          map[chunkstore.ID]chunkstore.Location
+	imageChunks delta.List
+	other       delta.List // chunks of raw artifacts, and of an initrd
 
-	closed       map[delta.Route]error // routes that failed, and why
-	initrdClosed bool                  // no patch set gives an initrd any more
-	unread       int64                 // bytes of seeds that are read to know the files in them
-	copied       bool                  // the copy of the image is one of the seeds
-	seedless     bool                  // the seeds' files are not read: stored bytes come sooner
-	prove        bool                  // blocks of the seeds are not copied any more
-	way          delta.Way             // of the plan
-	early        *early                // the image, when it was written while it was fetched
-	plan         *delta.Plan
-	quote        Quote
-	ready        bool // all of this was found, and no Run has used it
+	initrdPieces []delta.Piece // of the patch set of an initrd
+	initrdClosed bool          // no patch set gives an initrd any more
+
+	routes
+	closed      map[delta.Route]error // routes that failed, and why
+	unread      int64                 // bytes of seeds that are read to know the files in them
+	filesUnread bool                  // the files in the seeds are not read: it would take too long
+	copyIsSeed  bool                  // the copy of the image is one of the seeds
+	noCopies    bool                  // blocks of the seeds are not copied any more
+
+	plan    *delta.Plan
+	route   route       // the plan's; nil when no image is wanted
+	offer   delta.Offer // the route's
+	written *writing    // the image, when it was written while it was fetched
+	quote   Quote
+	ready   bool // all of this was found, and no Run has used it
 }
 
-func newFound() *found { return &found{seeds: &seeds{}, closed: map[delta.Route]error{}} }
+func (u *Update) newFound() *found {
+	return &found{seeds: &seeds{}, closed: map[delta.Route]error{}, routes: newRoutes(u)}
+}
 
 // Prepare fetches the metadata, locks the slot's state folder, reads the seeds and plans.
 // Nothing but the state folder is written to.
@@ -79,9 +81,8 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 		r:      r,
 		events: events{fn: r.Events},
 		cpu:    r.CPU,
-		found:  newFound(),
-		sizes:  map[chunkstore.ID]int64{},
 	}
+	u.found = u.newFound()
 	slot := ""
 	if r.Slot != nil {
 		slot = r.Slot.Name()
@@ -100,6 +101,14 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	}
 	u.state = folder
 	u.meta = newMetadata(r, folder)
+	u.fetcher = &fetcher{
+		client:   r.Client,
+		cache:    folder.Cache,
+		meta:     u.meta,
+		parallel: r.Parallel,
+		events:   &u.events,
+		sizes:    map[chunkstore.ID]int64{},
+	}
 	if u.cpu.Write <= 0 {
 		u.cpu.Write = folder.WriteRate()
 	}
@@ -118,8 +127,8 @@ func (f *found) close() error {
 			o.initrd.set.close()
 		}
 	}
-	f.chain.close()
-	return errors.Join(f.seeds.close(), f.pieces.close())
+	f.patch.chain.close()
+	return errors.Join(f.seeds.close(), f.blocks.pieces.close())
 }
 
 // Quote says what Run will take.

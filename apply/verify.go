@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
+	"deltaup/apply/internal/nospace"
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
@@ -24,40 +26,23 @@ type badExtent struct {
 	group int
 }
 
-// badExtents verifies everything in the cache that will be used.
-func (u *Update) badExtents(ctx context.Context) ([]badExtent, error) {
+// verify gives what is wrong of everything in the cache that the plan uses. An image that was
+// written while it was fetched has proved what its route fetched.
+func (u *Update) verify(ctx context.Context) ([]badExtent, error) {
 	bad, err := u.badFrames(ctx, u.other)
-	if err != nil || !u.rebuilds() {
+	if err != nil || u.route == nil {
 		return bad, err
 	}
-	more, err := u.badFrames(ctx, u.way.Chunks)
+	more, err := u.badFrames(ctx, u.offer.Chunks)
 	bad = append(bad, more...)
 	if err != nil {
 		return nil, err
 	}
-	switch u.plan.Route {
-	case delta.RoutePatch:
-		more, err = u.badGroups(ctx)
-	case delta.RouteBlocks:
-		if u.early == nil { // else they have proved themselves
-			more, err = u.badPieces(ctx)
-		}
-	case delta.RouteWhole:
-		more, err = u.badImage(ctx)
-	default:
+	if u.written != nil {
 		return bad, nil
 	}
+	more, err = u.route.verify(ctx)
 	return append(bad, more...), err
-}
-
-// badImage hashes the image that was fetched whole.
-func (u *Update) badImage(ctx context.Context) ([]badExtent, error) {
-	id, err := u.hashCached(ctx)
-	if err != nil || id == u.image.ID {
-		return nil, err
-	}
-	return []badExtent{{file: u.imageFile(), Extent: delta.Extent{Length: u.image.Size},
-		cause: fmt.Errorf("%s: %w", mirror.ImagePath(u.image.ID), chunkstore.ErrCorrupt)}}, nil
 }
 
 // badFrames decodes the frames of all chunks of the list that no seed has.
@@ -77,51 +62,48 @@ func (u *Update) badFrames(ctx context.Context, list delta.List) ([]badExtent, e
 			return err
 		}
 		at := list.Locations[i]
-		found.add(
-			badExtent{
-				file:   delta.File{Kind: delta.PackFile, ID: at.Pack},
-				Extent: delta.Extent{Offset: at.Offset, Length: at.Length},
-				cause: fmt.Errorf(
-					"%s: chunk %s at %d: %w",
-					mirror.PackPath(at.Pack),
-					c.ID,
-					at.Offset,
-					err,
-				),
-			},
-		)
+		found.add(badExtent{
+			file:   delta.File{Kind: delta.PackFile, ID: at.Pack},
+			Extent: delta.Extent{Offset: at.Offset, Length: at.Length},
+			cause: fmt.Errorf("%s: chunk %s at %d: %w", mirror.PackPath(at.Pack), c.ID, at.Offset,
+				err),
+		})
 		return nil
 	})
 	return found.list, err
 }
 
-// badGroups hashes the groups that the plan needs.
-func (u *Update) badGroups(ctx context.Context) ([]badExtent, error) {
-	wanted := map[delta.Piece]bool{}
-	for _, p := range u.way.Pieces {
-		wanted[p] = true
+// discard cuts bad bytes out of the cache and blames the mirrors that they came from. Bytes that an
+// earlier run left are given one more chance, others as many as there are mirrors. After that a
+// patch set's group is left out, with a warning; what else is wrong is the error.
+func (f *fetcher) discard(bad []badExtent, got []fetched) error {
+	for _, b := range bad {
+		// Cut before blaming: when all mirrors fail, a later run has to fetch it again.
+		if err := f.cache.Cut(b.file.ID, b.Extent); err != nil {
+			return nospace.Mark(err)
+		}
 	}
-	var bad []badExtent
-	for _, s := range u.chain.sets {
-		for n, g := range s.head.Groups {
-			e := delta.Extent{Offset: g.Offset, Length: g.Length}
-			if !wanted[delta.Piece{File: s.file(), Extent: e}] {
+	blamed := map[io.Reader]error{}
+	for _, b := range bad {
+		for _, r := range got {
+			if r.File != b.file || r.Offset >= b.End() || b.Offset >= r.Offset+r.Length {
 				continue
 			}
-			stored := make([]byte, g.Length)
-			if err := u.state.Cache.ReadAt(s.patch.Set.ID, stored, g.Offset); err != nil {
-				return nil, err
+			err, known := blamed[r.r]
+			if !known {
+				err = f.client.Blame(r.r, b.cause)
+				blamed[r.r] = err
 			}
-			if chunkstore.Sum(stored) != g.Hash {
-				bad = append(bad, badExtent{file: s.file(), Extent: e, set: s, group: n,
-					cause: fmt.Errorf("%s: group %d: %w", s.name(), n, chunkstore.ErrCorrupt)})
+			if err != nil && b.set == nil {
+				return &rangeError{b.file, err}
 			}
-			if err := ctx.Err(); err != nil {
-				return nil, err
+			if err != nil && !b.set.unusable[b.group] {
+				b.set.unusable[b.group] = true
+				f.events.warn("%v; what the group was to give is fetched otherwise", err)
 			}
 		}
 	}
-	return bad, nil
+	return nil
 }
 
 // badExtents collects what several goroutines find.

@@ -70,16 +70,15 @@ func (c CPU) time(w Work) time.Duration {
 	)
 }
 
-// early is how much of the work is done by the end of fetching, when the image is written for
-// overlap of that time.
-func (c CPU) early(w Work, overlap time.Duration) time.Duration {
-	return time.Duration(
-		earlyShare * float64(min(seconds(w.Write, known(c.Write, DefaultCPU.Write)), overlap)),
-	)
+// writtenBeside is how much of the work is done in a time for which the image is written beside
+// fetching.
+func (c CPU) writtenBeside(w Work, fetching time.Duration) time.Duration {
+	write := seconds(w.Write, known(c.Write, DefaultCPU.Write))
+	return time.Duration(writtenShare * float64(min(write, fetching)))
 }
 
-// earlyShare is the part of the time of writing that an overlap with fetching saves, as measured.
-const earlyShare = 0.75
+// writtenShare is the part of the time of writing that an overlap with fetching saves, as measured.
+const writtenShare = 0.75
 
 // overlapShare is the part of the shorter of two kinds of work that overlaps with the longer, as
 // measured.

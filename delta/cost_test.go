@@ -6,11 +6,11 @@ import (
 )
 
 func TestTime(t *testing.T) {
-	way := Way{Route: RoutePatch, Work: Work{Compress: 300, Decode: 200, Patch: 100, Write: 1000}}
+	offer := Offer{Route: routePatch, Work: Work{Compress: 300, Decode: 200, Patch: 100, Write: 1000}}
 	for i := range 5 {
-		way.Pieces = append(way.Pieces, Piece{File{SetFile, id('s', i)}, Extent{0, 1000}})
+		offer.Pieces = append(offer.Pieces, Piece{File{SetFile, id('s', i)}, Extent{0, 1000}})
 	}
-	p, err := NewPlan(Need{Ways: []Way{way}}, target{}, Options{
+	p, err := NewPlan(Need{Offers: []Offer{offer}}, target{}, Options{
 		Line:     Line{Rate: 500, RTT: time.Second},
 		CPU:      CPU{Compress: 100, Decode: 100, Patch: 50, Write: 1000},
 		Parallel: 4,

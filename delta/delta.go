@@ -1,10 +1,10 @@
-// Package delta decides by which route a target gets an image. The caller describes each route as
-// far as it knows it, as a [Way]. [NewPlan] chooses the best of them for a line and a machine,
-// lists its requests, estimates its time, and says why the others lost. The package fetches
-// nothing.
+// Package delta decides how an update travels. For each route to the image the caller says what it
+// costs, as far as that is known ([Offer]). [NewPlan] takes the best of these for a line and a
+// machine, with its exact bytes and requests and its estimated time, and says why the others lost.
+// It fetches nothing itself, and knows no route by name.
 //
-// A way whose metadata the target lacks takes part with an estimate from the release file. When
-// such a way is the best, the caller fetches its metadata and plans anew.
+// A route whose metadata have not been fetched yet takes part with what the release file tells of
+// it. When it is the best, the caller fetches its metadata and plans anew.
 package delta
 
 import (
@@ -17,19 +17,8 @@ import (
 // ErrNoRoute is wrapped when no way to get the image is open.
 var ErrNoRoute = errors.New("no way to get the image")
 
-// Route says by what kind of pieces a way gets the image.
+// Route is the name of a route, as plans and messages have it.
 type Route string
-
-// The routes. All but RouteWhole rebuild the image, and take from seeds what these have.
-const (
-	RoutePatch  Route = "patch"  // contents by patches, and by chunks where the patch set has none
-	RouteChunks Route = "chunks" // contents by chunks
-	RouteBlocks Route = "blocks" // stored blocks, by range from the finished image
-	RouteWhole  Route = "whole"  // the finished image
-)
-
-// Routes lists all routes. Of routes that are equally good, the first is preferred.
-func Routes() []Route { return []Route{RoutePatch, RouteBlocks, RouteChunks, RouteWhole} }
 
 // Kind says what a file of the mirror is.
 type Kind uint8
@@ -66,10 +55,13 @@ type List struct {
 	Locations []chunkstore.Location
 }
 
-// Way describes one way to get an image: what it fetches and what work it makes.
-type Way struct {
+// Offer is what a route to the image costs.
+type Offer struct {
 	Route  Route
-	Closed string // why this way cannot be taken; "" when it can
+	Closed string // why it cannot be taken; "" when it can
+	// Whole says that Pieces are the whole image. They may be cut anywhere, and no offer of more
+	// bytes is taken.
+	Whole bool
 
 	// The metadata that must be fetched, one file after another, before Pieces and Chunks are
 	// known: its bytes and requests. While MetaRequests is not 0, Guess estimates the bytes of
@@ -78,16 +70,15 @@ type Way struct {
 	MetaRequests int
 	Guess        int64
 
-	// Pieces are in any order. The whole image is one piece, which may be cut anywhere.
-	Pieces []Piece
-	Chunks List // fetched unless a seed has them
+	Pieces []Piece // in any order
+	Chunks List    // fetched unless a seed has them
 	Work   Work
-	// Early is for how long writing the image overlaps with the end of fetching; 0: writing
-	// follows.
-	Early time.Duration
+	// Beside is for how long the image is written beside the end of fetching; 0: it is written when
+	// all is fetched.
+	Beside time.Duration
 }
 
-// Work is the work that a way makes for the machine.
+// Work is what a route gives the machine to do.
 type Work struct {
 	Compress int64 // plain bytes of blocks that are compressed
 	Decode   int64 // plain bytes of fetched chunks and blocks
@@ -98,9 +89,9 @@ type Work struct {
 
 // Need is everything that a target needs for a release, whether it has it or not.
 type Need struct {
-	Ways  []Way // ways to get the image; none when no image is wanted
-	Other List  // chunks of other artifacts, needed by every way
-	// Pieces, too, are needed by every way.
+	Offers []Offer // of the routes to the image; none when no image is wanted
+	Other  List    // chunks of other artifacts, needed by every route
+	// Pieces, too, are needed by every route.
 	Pieces []Piece
 }
 
@@ -163,10 +154,10 @@ type Plan struct {
 	ChunksCached int // needed chunks that lie complete on disk from earlier runs
 	ChunksFetch  int // needed chunks that are fetched, wholly or in part
 
-	Alternatives []Alternative // all ways, in the order given, the chosen one too
+	Alternatives []Alternative // all offers, in the order given, the chosen one too
 }
 
-// Alternative is the plan's judgement of one way.
+// Alternative is the plan's judgement of one offer.
 type Alternative struct {
 	Route    Route         `json:"route"`
 	Chosen   bool          `json:"chosen"`

@@ -12,9 +12,9 @@ import (
 	"deltaup/internal/human"
 )
 
-// NewPlan decides by which way to get the image and what to fetch. It considers the ways that take
-// no more bytes than the whole image. Of these it chooses the quickest, or with ForBytes the one
-// with the fewest bytes, and of equals the first in need.Ways.
+// NewPlan decides by which route to get the image and what to fetch. It considers the offers that
+// take no more bytes than the whole image. Of these it chooses the quickest, or with ForBytes the one
+// with the fewest bytes, and of equals the first in need.Offers.
 //
 // Errors wrap ErrNoRoute, or chunkstore.ErrCorrupt for a location where nothing of that size can
 // lie.
@@ -26,63 +26,63 @@ func NewPlan(need Need, have Have, o Options) (*Plan, error) {
 		o.Parallel = DefaultParallel
 	}
 	b := builder{have: have, gap: o.Line.RequestCost(), maxRange: o.MaxRange, size: o.Whole}
-	if len(need.Ways) == 0 {
-		p, err := b.plan(Way{}, need)
+	if len(need.Offers) == 0 {
+		p, err := b.plan(Offer{}, need)
 		if err != nil {
 			return nil, err
 		}
 		p.Time = o.Line.time(p.Bytes, 0, p.Requests, o.Parallel)
 		return p, nil
 	}
-	plans := make([]*Plan, len(need.Ways))
-	for i, w := range need.Ways {
-		if w.Closed != "" {
+	plans := make([]*Plan, len(need.Offers))
+	for i, offer := range need.Offers {
+		if offer.Closed != "" {
 			continue
 		}
-		p, err := b.plan(w, need)
+		p, err := b.plan(offer, need)
 		if err != nil {
 			return nil, err
 		}
-		fetch := o.Line.time(p.Bytes, w.MetaRequests, p.Requests-w.MetaRequests, o.Parallel)
-		p.Time = fetch + o.CPU.time(w.Work) - o.CPU.early(w.Work, min(fetch, w.Early))
+		fetch := o.Line.time(p.Bytes, offer.MetaRequests, p.Requests-offer.MetaRequests, o.Parallel)
+		p.Time = fetch + o.CPU.time(offer.Work) - o.CPU.writtenBeside(offer.Work, min(fetch, offer.Beside))
 		plans[i] = p
 	}
-	limit := wholeBytes(plans)
+	limit := wholeBytes(need.Offers, plans)
 	best := choose(plans, limit, o.Optimize)
 	if best == nil {
 		var why []string
-		for _, w := range need.Ways {
-			why = append(why, fmt.Sprintf("%s: %s", w.Route, w.Closed))
+		for _, offer := range need.Offers {
+			why = append(why, fmt.Sprintf("%s: %s", offer.Route, offer.Closed))
 		}
 		return nil, fmt.Errorf("%w: %s", ErrNoRoute, strings.Join(why, "; "))
 	}
-	for i, w := range need.Ways {
-		best.Alternatives = append(best.Alternatives, judge(w, plans[i], best, limit, o.Optimize))
+	for i, offer := range need.Offers {
+		best.Alternatives = append(best.Alternatives, judge(offer, plans[i], best, limit, o.Optimize))
 	}
 	return best, nil
 }
 
-// plan makes the plan of one way, without its time.
-func (b *builder) plan(w Way, need Need) (*Plan, error) {
-	p := &Plan{Route: w.Route, Exact: w.MetaRequests == 0}
+// plan makes the plan of one offer, without its time.
+func (b *builder) plan(offer Offer, need Need) (*Plan, error) {
+	p := &Plan{Route: offer.Route, Exact: offer.MetaRequests == 0}
 	if !p.Exact {
-		p.Bytes = w.MetaBytes + w.Guess
-		p.Requests = w.MetaRequests + int((w.Guess+b.maxRange-1)/b.maxRange)
+		p.Bytes = offer.MetaBytes + offer.Guess
+		p.Requests = offer.MetaRequests + int((offer.Guess+b.maxRange-1)/b.maxRange)
 		return p, b.pieces(p, need.Pieces, need.Other)
 	}
-	if w.Route == RouteWhole {
-		for _, piece := range w.Pieces {
+	if offer.Whole {
+		for _, piece := range offer.Pieces {
 			b.whole(p, piece)
 		}
 		return p, b.pieces(p, need.Pieces, need.Other)
 	}
-	return p, b.pieces(p, slices.Concat(w.Pieces, need.Pieces), w.Chunks, need.Other)
+	return p, b.pieces(p, slices.Concat(offer.Pieces, need.Pieces), offer.Chunks, need.Other)
 }
 
-// wholeBytes is how many bytes RouteWhole takes.
-func wholeBytes(plans []*Plan) int64 {
-	for _, p := range plans {
-		if p != nil && p.Route == RouteWhole {
+// wholeBytes is what the whole image takes.
+func wholeBytes(offers []Offer, plans []*Plan) int64 {
+	for i, p := range plans {
+		if p != nil && offers[i].Whole {
 			return p.Bytes
 		}
 	}
@@ -107,13 +107,13 @@ func compare(p, q *Plan, o Optimize) int {
 	return cmp.Or(cmp.Compare(p.Time, q.Time), cmp.Compare(p.Bytes, q.Bytes))
 }
 
-// judge describes the way w, whose plan is p, beside the best plan.
-func judge(w Way, p, best *Plan, limit int64, o Optimize) Alternative {
+// judge describes the offer, whose plan is p, beside the best plan.
+func judge(offer Offer, p, best *Plan, limit int64, o Optimize) Alternative {
 	if p == nil {
-		return Alternative{Route: w.Route, Why: w.Closed}
+		return Alternative{Route: offer.Route, Why: offer.Closed}
 	}
 	a := Alternative{
-		Route:    w.Route,
+		Route:    offer.Route,
 		Chosen:   p == best,
 		Exact:    p.Exact,
 		Bytes:    p.Bytes,

@@ -41,11 +41,12 @@ func list(lengths, gaps []int64) List {
 }
 
 // chunkNeed is a release that only chunks lead to.
-func chunkNeed(l List) Need { return Need{Ways: []Way{{Route: RouteChunks, Chunks: l}}} }
+func chunkNeed(l List) Need { return Need{Offers: []Offer{{Route: routeChunks, Chunks: l}}} }
 
-// wholeWay is the way of the finished image.
-func wholeWay(size int64) Way {
-	return Way{Route: RouteWhole, Pieces: []Piece{{File{ImageFile, id('i', 0)}, Extent{0, size}}}}
+// wholeOffer is the offer of the finished image.
+func wholeOffer(size int64) Offer {
+	image := Piece{File{ImageFile, id('i', 0)}, Extent{0, size}}
+	return Offer{Route: routeWhole, Whole: true, Pieces: []Piece{image}}
 }
 
 func offsets(p *Plan) (out [][2]int64) {
@@ -97,11 +98,11 @@ func TestRanges(t *testing.T) {
 // TestSets plans a patch set's groups beside the chunks that the patch set leaves out.
 func TestSets(t *testing.T) {
 	set := File{SetFile, id('s', 0)}
-	way := Way{Route: RoutePatch, Chunks: list([]int64{100}, []int64{7}), Pieces: []Piece{
+	offer := Offer{Route: routePatch, Chunks: list([]int64{100}, []int64{7}), Pieces: []Piece{
 		{set, Extent{1000, 500}}, {set, Extent{400, 600}}, {set, Extent{200_000, 10}},
 	}}
 	have := target{extents: map[chunkstore.ID][]Extent{set.ID: {{0, 450}}}}
-	p, err := NewPlan(Need{Ways: []Way{way}}, have, Options{})
+	p, err := NewPlan(Need{Offers: []Offer{offer}}, have, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,33 +112,33 @@ func TestSets(t *testing.T) {
 	}
 }
 
-// TestRoute lets ways of known sizes compete.
+// TestRoute lets offers of known sizes compete.
 func TestRoute(t *testing.T) {
 	const mb = 1e6
-	patch := Way{Route: RoutePatch, Pieces: []Piece{{File{SetFile, id('s', 0)}, Extent{0, 5 * mb}}}, Work: Work{Patch: 100 * mb, Compress: 200 * mb}}
-	chunks := Way{Route: RouteChunks, MetaBytes: 1 * mb, MetaRequests: 2, Guess: 35 * mb, Work: Work{Decode: 100 * mb, Compress: 200 * mb}}
-	blocks := Way{Route: RouteBlocks, Pieces: []Piece{{File{ImageFile, id('i', 0)}, Extent{96, 45 * mb}}}, Work: Work{Decode: 100 * mb}}
-	whole := wholeWay(130 * mb)
+	patch := Offer{Route: routePatch, Pieces: []Piece{{File{SetFile, id('s', 0)}, Extent{0, 5 * mb}}}, Work: Work{Patch: 100 * mb, Compress: 200 * mb}}
+	chunks := Offer{Route: routeChunks, MetaBytes: 1 * mb, MetaRequests: 2, Guess: 35 * mb, Work: Work{Decode: 100 * mb, Compress: 200 * mb}}
+	blocks := Offer{Route: routeBlocks, Pieces: []Piece{{File{ImageFile, id('i', 0)}, Extent{96, 45 * mb}}}, Work: Work{Decode: 100 * mb}}
+	whole := wholeOffer(130 * mb)
 	cpu := CPU{Compress: 100e6, Decode: 400e6, Patch: 100e6, Write: 500e6}
-	closed := func(w Way) Way { w.Closed = "shut"; return w }
+	closed := func(w Offer) Offer { w.Closed = "shut"; return w }
 	tests := []struct {
-		name  string
-		ways  []Way
-		o     Options
-		route Route
-		exact bool
-		bytes int64
-		err   error
+		name   string
+		offers []Offer
+		o      Options
+		route  Route
+		exact  bool
+		bytes  int64
+		err    error
 	}{
-		{"a thin line", []Way{patch, chunks, blocks, whole}, Options{Line: Line{Rate: 125e3}}, RoutePatch, true, 5 * mb, nil},
-		{"1 Gbit/s", []Way{patch, chunks, blocks, whole}, Options{Line: Line{Rate: 125e6}}, RouteBlocks, true, 45 * mb, nil},
-		{"1 Gbit/s, for bytes", []Way{patch, chunks, blocks, whole}, Options{Line: Line{Rate: 125e6}, Optimize: ForBytes}, RoutePatch, true, 5 * mb, nil},
-		{"no set", []Way{closed(patch), chunks, blocks, whole}, Options{Line: Line{Rate: 125e3}}, RouteChunks, false, 36 * mb, nil},
-		{"whole only", []Way{closed(patch), closed(chunks), closed(blocks), whole}, Options{}, RouteWhole, true, 130 * mb, nil},
-		{"10 Gbit/s and little to write", []Way{patch, chunks, blocks, wholeWay(46 * mb)}, Options{Line: Line{Rate: 1250e6, RTT: time.Microsecond}}, RouteWhole, true, 46 * mb, nil},
-		{"all need more than the image", []Way{patch, chunks, blocks, wholeWay(4 * mb)}, Options{}, RouteWhole, true, 4 * mb, nil},
-		{"a slow machine would rather fetch", []Way{patch, blocks, whole}, Options{Line: Line{Rate: 2e6}, CPU: CPU{Compress: 2e6}}, RouteBlocks, true, 45 * mb, nil},
-		{"nothing", []Way{closed(patch), closed(whole)}, Options{}, "", false, 0, ErrNoRoute},
+		{"a thin line", []Offer{patch, chunks, blocks, whole}, Options{Line: Line{Rate: 125e3}}, routePatch, true, 5 * mb, nil},
+		{"1 Gbit/s", []Offer{patch, chunks, blocks, whole}, Options{Line: Line{Rate: 125e6}}, routeBlocks, true, 45 * mb, nil},
+		{"1 Gbit/s, for bytes", []Offer{patch, chunks, blocks, whole}, Options{Line: Line{Rate: 125e6}, Optimize: ForBytes}, routePatch, true, 5 * mb, nil},
+		{"no set", []Offer{closed(patch), chunks, blocks, whole}, Options{Line: Line{Rate: 125e3}}, routeChunks, false, 36 * mb, nil},
+		{"whole only", []Offer{closed(patch), closed(chunks), closed(blocks), whole}, Options{}, routeWhole, true, 130 * mb, nil},
+		{"10 Gbit/s and little to write", []Offer{patch, chunks, blocks, wholeOffer(46 * mb)}, Options{Line: Line{Rate: 1250e6, RTT: time.Microsecond}}, routeWhole, true, 46 * mb, nil},
+		{"all need more than the image", []Offer{patch, chunks, blocks, wholeOffer(4 * mb)}, Options{}, routeWhole, true, 4 * mb, nil},
+		{"a slow machine would rather fetch", []Offer{patch, blocks, whole}, Options{Line: Line{Rate: 2e6}, CPU: CPU{Compress: 2e6}}, routeBlocks, true, 45 * mb, nil},
+		{"nothing", []Offer{closed(patch), closed(whole)}, Options{}, "", false, 0, ErrNoRoute},
 		{"no image wanted", nil, Options{}, "", true, 0, nil},
 	}
 	for _, tt := range tests {
@@ -145,18 +146,18 @@ func TestRoute(t *testing.T) {
 			if tt.o.CPU == (CPU{}) {
 				tt.o.CPU = cpu
 			}
-			p, err := NewPlan(Need{Ways: tt.ways}, target{}, tt.o)
+			p, err := NewPlan(Need{Offers: tt.offers}, target{}, tt.o)
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("error %v, want %v", err, tt.err)
 			}
 			if err != nil {
 				return
 			}
-			if p.Route != tt.route || p.Bytes != tt.bytes || len(tt.ways) > 0 && p.Exact != tt.exact {
+			if p.Route != tt.route || p.Bytes != tt.bytes || len(tt.offers) > 0 && p.Exact != tt.exact {
 				t.Errorf("%v with %d bytes, exact %v, want %v with %d: %+v", p.Route, p.Bytes, p.Exact, tt.route, tt.bytes, p.Alternatives)
 			}
 			for i, a := range p.Alternatives {
-				if a.Route != tt.ways[i].Route || a.Chosen != (a.Route == p.Route) || a.Chosen == (a.Why != "") {
+				if a.Route != tt.offers[i].Route || a.Chosen != (a.Route == p.Route) || a.Chosen == (a.Why != "") {
 					t.Errorf("alternative %+v", a)
 				}
 			}
@@ -167,14 +168,14 @@ func TestRoute(t *testing.T) {
 // TestBytesOnDisk demands that what an earlier run left on disk favours its route.
 func TestBytesOnDisk(t *testing.T) {
 	chunks := list([]int64{1000, 1000}, []int64{0, 0})
-	need := Need{Ways: []Way{{Route: RouteChunks, Chunks: chunks}, wholeWay(1500)}}
+	need := Need{Offers: []Offer{{Route: routeChunks, Chunks: chunks}, wholeOffer(1500)}}
 	have := target{extents: map[chunkstore.ID][]Extent{id('i', 0): {{100, 700}}}}
 	for _, tt := range []struct {
 		chunk bool // a seed has the first chunk
 		have  target
 		route Route
 		bytes int64
-	}{{false, target{}, RouteWhole, 1500}, {true, target{}, RouteChunks, 1000}, {true, have, RouteWhole, 800}} {
+	}{{false, target{}, routeWhole, 1500}, {true, target{}, routeChunks, 1000}, {true, have, routeWhole, 800}} {
 		tt.have.chunks = map[chunkstore.ID]bool{id('c', 0): tt.chunk}
 		p, err := NewPlan(need, tt.have, Options{Optimize: ForBytes})
 		if err != nil {
@@ -200,7 +201,7 @@ func TestWrongPlaces(t *testing.T) {
 		if name == "too long" {
 			continue
 		}
-		need = Need{Ways: []Way{{Route: RouteBlocks, Pieces: []Piece{{File{}, Extent{at.Offset, at.Length}}}}}}
+		need = Need{Offers: []Offer{{Route: routeBlocks, Pieces: []Piece{{File{}, Extent{at.Offset, at.Length}}}}}}
 		if _, err := NewPlan(need, target{}, Options{}); !errors.Is(err, chunkstore.ErrCorrupt) {
 			t.Errorf("%s, as a block: %v, want ErrCorrupt", name, err)
 		}

@@ -57,12 +57,12 @@ func randomCase(rnd *rand.Rand) (Need, target) {
 	have := target{chunks: map[chunkstore.ID]bool{}, extents: map[chunkstore.ID][]Extent{}}
 	ends := make([]int64, 1+rnd.IntN(3))
 	need := Need{Other: randomChunks(rnd, 100, rnd.IntN(5), ends, have)}
-	for i, route := range []Route{RoutePatch, RouteChunks, RouteBlocks} {
-		w := Way{Route: route, Work: Work{Compress: rnd.Int64N(1e5), Patch: rnd.Int64N(1e5)}}
-		if route != RouteBlocks {
+	for i, route := range []Route{routePatch, routeChunks, routeBlocks} {
+		w := Offer{Route: route, Work: Work{Compress: rnd.Int64N(1e5), Patch: rnd.Int64N(1e5)}}
+		if route != routeBlocks {
 			w.Chunks = randomChunks(rnd, i*40, rnd.IntN(20), ends, have)
 		}
-		if route != RouteChunks {
+		if route != routeChunks {
 			file := File{Kind(2 - i/2), id(byte('s'+i), 0)}
 			at := int64(0)
 			for range rnd.IntN(20) {
@@ -79,9 +79,9 @@ func randomCase(rnd *rand.Rand) (Need, target) {
 		case 1:
 			w.MetaRequests, w.MetaBytes, w.Guess = 1+rnd.IntN(3), rnd.Int64N(1000), rnd.Int64N(5000)
 		}
-		need.Ways = append(need.Ways, w)
+		need.Offers = append(need.Offers, w)
 	}
-	need.Ways = append(need.Ways, wholeWay(1+rnd.Int64N(20000)))
+	need.Offers = append(need.Offers, wholeOffer(1+rnd.Int64N(20000)))
 	for _, file := range []chunkstore.ID{id('p', 0), id('p', 1), id('i', 0), id('s', 0), id('u', 0)} {
 		for range rnd.IntN(4) {
 			have.extents[file] = append(have.extents[file], Extent{rnd.Int64N(10000), rnd.Int64N(1500)})
@@ -90,19 +90,19 @@ func randomCase(rnd *rand.Rand) (Need, target) {
 	return need, have
 }
 
-// checkChoice plans each way alone and checks that none is better.
+// checkChoice plans each offer alone and checks that none is better.
 func checkChoice(t *testing.T, seed uint64, need Need, have target, o Options, p *Plan) {
 	t.Helper()
 	alone := map[Route]*Plan{}
-	for i, w := range need.Ways {
+	for i, w := range need.Offers {
 		a := p.Alternatives[i]
 		if w.Closed != "" {
 			if a.Why != w.Closed || a.Chosen {
-				t.Errorf("seed %d: alternative %+v for a way that is %s", seed, a, w.Closed)
+				t.Errorf("seed %d: alternative %+v for an offer that is %s", seed, a, w.Closed)
 			}
 			continue
 		}
-		q, err := NewPlan(Need{Ways: []Way{w}, Other: need.Other}, have, o)
+		q, err := NewPlan(Need{Offers: []Offer{w}, Other: need.Other}, have, o)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -114,7 +114,7 @@ func checkChoice(t *testing.T, seed uint64, need Need, have target, o Options, p
 			t.Errorf("seed %d: alternative %+v of a plan for %s", seed, a, p.Route)
 		}
 	}
-	limit := alone[RouteWhole].Bytes
+	limit := alone[routeWhole].Bytes
 	if p.Bytes > limit {
 		t.Errorf("seed %d: %d bytes, the whole image has %d", seed, p.Bytes, limit)
 	}
@@ -128,7 +128,7 @@ func checkChoice(t *testing.T, seed uint64, need Need, have target, o Options, p
 // checkPlan checks the ranges of a plan.
 func checkPlan(t *testing.T, seed uint64, need Need, have target, o Options, p *Plan) {
 	t.Helper()
-	way := need.Ways[slices.IndexFunc(need.Ways, func(w Way) bool { return w.Route == p.Route })]
+	offer := need.Offers[slices.IndexFunc(need.Offers, func(w Offer) bool { return w.Route == p.Route })]
 	// by file: offsets of the bytes that must be fetched
 	wanted := map[chunkstore.ID]map[int64]bool{}
 	pieces := map[chunkstore.ID][]Extent{}
@@ -145,11 +145,11 @@ func checkPlan(t *testing.T, seed uint64, need Need, have target, o Options, p *
 		}
 		return missing
 	}
-	for _, x := range way.Pieces {
+	for _, x := range offer.Pieces {
 		want(x.File.ID, x.Extent)
 	}
 	total, fetch := 0, 0
-	for _, l := range []List{need.Other, way.Chunks} {
+	for _, l := range []List{need.Other, offer.Chunks} {
 		for i, c := range l.Chunks {
 			total++
 			if at := l.Locations[i]; !have.chunks[c.ID] && want(at.Pack, Extent{at.Offset, at.Length}) {
@@ -181,7 +181,7 @@ func checkPlan(t *testing.T, seed uint64, need Need, have target, o Options, p *
 			}
 		}
 		whole := func(e Extent) bool { return e.Offset <= r.Offset && r.Offset+r.Length <= e.End() }
-		if r.Length > o.MaxRange && (p.Route == RouteWhole && r.File.Kind == ImageFile || !slices.ContainsFunc(pieces[r.File.ID], whole)) {
+		if r.Length > o.MaxRange && (p.Route == routeWhole && r.File.Kind == ImageFile || !slices.ContainsFunc(pieces[r.File.ID], whole)) {
 			t.Fatalf("seed %d: a range of several pieces and %d bytes is longer than %d", seed, r.Length, o.MaxRange)
 		}
 	}
@@ -216,7 +216,7 @@ func TestWholeFileProperties(t *testing.T) {
 			Optimize: []Optimize{ForTime, ForBytes}[rnd.IntN(2)],
 			Whole: func(f File) int64 {
 				if f.Kind == ImageFile {
-					return need.Ways[len(need.Ways)-1].Pieces[0].Length
+					return need.Offers[len(need.Offers)-1].Pieces[0].Length
 				}
 				if sizes[f] == 0 {
 					sizes[f] = 1 + rnd.Int64N(60000)
@@ -244,7 +244,7 @@ func TestWholeFileProperties(t *testing.T) {
 		if !p.Exact {
 			continue
 		}
-		way := need.Ways[slices.IndexFunc(need.Ways, func(w Way) bool { return w.Route == p.Route })]
+		offer := need.Offers[slices.IndexFunc(need.Offers, func(w Offer) bool { return w.Route == p.Route })]
 		check := func(f File, e Extent) {
 			for at := e.Offset; at < e.End(); at++ {
 				if !onDisk(have.extents[f.ID], at) && !seen[f] {
@@ -252,10 +252,10 @@ func TestWholeFileProperties(t *testing.T) {
 				}
 			}
 		}
-		for _, x := range way.Pieces {
+		for _, x := range offer.Pieces {
 			check(x.File, x.Extent)
 		}
-		for _, l := range []List{need.Other, way.Chunks} {
+		for _, l := range []List{need.Other, offer.Chunks} {
 			for i, c := range l.Chunks {
 				if at := l.Locations[i]; !have.chunks[c.ID] {
 					check(File{PackFile, at.Pack}, Extent{at.Offset, at.Length})

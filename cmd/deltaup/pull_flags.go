@@ -140,7 +140,7 @@ func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err er
 	if r.Optimize != delta.ForTime && r.Optimize != delta.ForBytes {
 		return r, 0, fmt.Errorf("--optimize %q: want time or bytes", o.optimize)
 	}
-	if r.Route != "" && !slices.Contains(delta.Routes(), r.Route) {
+	if r.Route != "" && !slices.Contains(apply.Routes(), r.Route) {
 		return r, 0, fmt.Errorf("--route %q: want patch, chunks, blocks or whole", o.route)
 	}
 	if r.Line.RTT = o.rtt; o.rtt < 0 {

@@ -20,7 +20,7 @@ func TestSilentMirror(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newTarget(t)
-			m.with = func(r *apply.Request) { r.Route, r.Line, r.Parallel = delta.RouteBlocks, line, 1 }
+			m.with = func(r *apply.Request) { r.Route, r.Line, r.Parallel = "blocks", line, 1 }
 			old := noise(5, 1<<20)
 			if err := os.WriteFile(m.path, old, 0o644); err != nil {
 				t.Fatal(err)

@@ -10,11 +10,11 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// beliedError is a failure for which a kept recipe that was believed may be the reason. Nothing is
-// given up for its sake: the update starts over without believing any.
-type beliedError struct{ error }
+// keptError is a failure for which a kept recipe may be the reason. Nothing else is given up for its
+// sake: the update starts over and reads the seeds.
+type keptError struct{ error }
 
-func (e *beliedError) Unwrap() error { return e.error }
+func (e *keptError) Unwrap() error { return e.error }
 
 // errOtherChunks means that a seed has to be read because the release's contents are cut otherwise
 // than it.
@@ -22,20 +22,20 @@ var errOtherChunks = errors.New(
 	"the release is cut into other chunks than a seed whose recipe is kept",
 )
 
-// believes tells whether a seed's kept recipe was taken instead of reading it.
-func (u *Update) believes() bool {
+// usesKept tells whether a seed's kept recipe was taken instead of reading it.
+func (u *Update) usesKept() bool {
 	for _, s := range u.seeds.list {
-		if !s.believed.IsZero() {
+		if !s.keptAs.IsZero() {
 			return true
 		}
 	}
 	return false
 }
 
-// belied tells whether err is to be met by starting over.
-func (u *Update) belied(err error) bool {
-	var belied *beliedError
-	return errors.As(err, &belied) || errors.Is(err, ErrSeed) && u.believes()
+// blamesKept tells whether a kept recipe may be the reason for err.
+func (u *Update) blamesKept(err error) bool {
+	var kept *keptError
+	return errors.As(err, &kept) || errors.Is(err, ErrSeed) && u.usesKept()
 }
 
 // rounds is how often an update is begun anew because a seed's medium is failing under it.
@@ -49,34 +49,34 @@ func (u *Update) failing() bool {
 			return true
 		}
 	}
-	for _, f := range u.pieces.files {
-		if f.lost.Load() > u.pieces.lost[f.seedMedium] {
+	for _, f := range u.blocks.pieces.files {
+		if f.lost.Load() > u.blocks.pieces.lost[f.seedMedium] {
 			return true
 		}
 	}
 	return false
 }
 
-// startOver forgets the kept recipes that were believed, with a warning, believes none from now on,
-// reads the seeds and plans anew. What was fetched stays.
+// startOver forgets the kept recipes that were used, with a warning, uses none from now on, reads the
+// seeds and plans anew. What was fetched stays.
 func (u *Update) startOver(ctx context.Context, cause error) error {
 	for _, s := range u.seeds.list {
-		if s.believed.IsZero() || errors.Is(cause, errOtherChunks) {
+		if s.keptAs.IsZero() || errors.Is(cause, errOtherChunks) {
 			continue
 		}
-		if err := u.state.Recipes.Forget(s.believed); err != nil {
+		if err := u.state.Recipes.Forget(s.keptAs); err != nil {
 			u.events.warn("a kept recipe: %v", err)
 		}
 	}
 	switch {
 	case errors.Is(cause, errOtherChunks):
-	case u.believes():
+	case u.usesKept():
 		u.events.warn("the kept recipe of a seed may be wrong, so the seeds are read anew: %v",
 			cause)
 	default:
 		u.events.warn("the medium of a seed is failing, so the seeds are read anew: %v", cause)
 	}
-	u.unbelieving = true
+	u.ignoreKept = true
 	return u.findAnew(ctx)
 }
 
@@ -100,7 +100,7 @@ func (u *Update) keepSeed(s *seed) error {
 	if err := u.state.LearnDecode(s.plain, s.rate); err != nil {
 		return err
 	}
-	if s.derived == nil || !s.believed.IsZero() || s.recipe.IsZero() || !u.isPublished(s.recipe) {
+	if s.derived == nil || !s.keptAs.IsZero() || s.recipe.IsZero() || !u.isPublished(s.recipe) {
 		return nil
 	}
 	return u.state.Recipes.Put(s.image, s.image.Size(), s.derived.Recipe)
@@ -114,10 +114,10 @@ func (u *Update) keepRecipe(ctx context.Context) error {
 		return nil
 	}
 	r := u.recipe
-	if !u.whole {
-		u.chain.close()
+	if !u.ownRecipe {
+		u.patch.chain.close()
 		err := u.seeds.close()
-		u.chain, u.seeds, u.encoders = nil, &seeds{}, nil
+		u.patch.chain, u.seeds, u.encoders = nil, &seeds{}, nil
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,155 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
+	"deltaup/mirror"
+	"deltaup/mkimage"
+)
+
+// maxSets is the longest way through releases in between. Each step needs a release file, and a
+// recipe and a decoded group in memory.
+const maxSets = 8
+
+// find looks for the patch sets that lead from a seed's recipe to the release: one, or several
+// through releases in between. When a seed is of the release itself, there are none.
+func (r *patchRoute) find(ctx context.Context) error {
+	u := r.u
+	text := u.image.Recipe.Text
+	for _, s := range u.seeds.list {
+		if s.recipe == text {
+			r.chain = u.newChain(s, nil)
+			if !u.ownRecipe {
+				u.setRecipe(s.derived.Recipe)
+			}
+			return nil
+		}
+	}
+	if !slices.ContainsFunc(u.seeds.list, func(s *seed) bool { return !s.recipe.IsZero() }) {
+		return nil
+	}
+	var sets []*set // from the last to the first
+	var bytes int64
+	release := u.release
+	for {
+		if seed, p := r.seedOf(release); seed != nil {
+			sets = append(sets, u.fetcher.newSet(p, release))
+			slices.Reverse(sets)
+			r.chain = u.newChain(seed, sets)
+			return nil
+		}
+		if len(release.Patches) == 0 || len(sets) == maxSets-1 {
+			return nil
+		}
+		// The oldest: the fewest steps.
+		p := &release.Patches[len(release.Patches)-1]
+		if bytes += p.Set.Size; bytes >= u.image.Size {
+			return nil
+		}
+		sets = append(sets, u.fetcher.newSet(p, release))
+		var err error
+		if release, err = r.before(ctx, p); release == nil || err != nil {
+			return err
+		}
+	}
+}
+
+// before gives the release that a set leads from; nil, after a warning, when it is of no use.
+func (r *patchRoute) before(ctx context.Context, p *mirror.Patch) (*mirror.Release, error) {
+	release, err := r.u.meta.before(ctx, p)
+	if err != nil && unusable(err) {
+		r.u.events.warn("no way through the releases before: %v", err)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	a := release.Artifact(mirror.ImageName)
+	if a == nil || a.Recipe == nil || a.Recipe.Text != p.Recipe {
+		r.u.events.warn("no way through the releases before: %s has another recipe than %s leads from",
+			mirror.ReleasePath(p.From), mirror.PatchPath(p.Set.ID))
+		return nil, nil
+	}
+	return release, nil
+}
+
+// seedOf finds the smallest of a release's sets that leads from a seed.
+func (r *patchRoute) seedOf(release *mirror.Release) (from *seed, best *mirror.Patch) {
+	for _, s := range r.u.seeds.list {
+		if p := release.PatchFrom(s.recipe); p != nil && !s.recipe.IsZero() &&
+			(best == nil || p.Set.Size < best.Set.Size) {
+			from, best = s, p
+		}
+	}
+	return from, best
+}
+
+// loadSets fetches the heads of the chain's sets and learns the release's recipe from them.
+func (r *patchRoute) loadSets(ctx context.Context) error {
+	var before *set
+	for _, s := range r.chain.sets {
+		if err := r.loadSet(ctx, s, before); err != nil {
+			return err
+		}
+		before = s
+	}
+	if !r.u.ownRecipe {
+		r.u.setRecipe(before.step.To)
+	}
+	return nil
+}
+
+// loadSet fetches a set's head and joins it with the recipe that it leads from: the seed's, or the
+// one that the set before leads to.
+func (r *patchRoute) loadSet(ctx context.Context, s, before *set) error {
+	if s.step != nil {
+		return nil
+	}
+	var err error
+	if s.head, err = r.u.fetcher.readHead(ctx, s); err != nil {
+		return err
+	}
+	if s.head.From != s.patch.Recipe || s.head.To != s.recipe().Text ||
+		s.head.SetSize() != s.patch.Set.Size {
+		return published(s.name(),
+			fmt.Errorf("it is not the set that the release names: %w", chunkstore.ErrCorrupt))
+	}
+	if s.step, err = r.join(ctx, s, before); err != nil {
+		return err
+	}
+	s.entries = map[chunkstore.ID][]int{}
+	for i := range s.step.Entries {
+		id := s.step.Entries[i].Content.ID
+		s.entries[id] = append(s.entries[id], i)
+	}
+	return nil
+}
+
+// join applies a set's recipe patch. A recipe on the way is fetched whole only when the set refers
+// to chunk lists that the sets before left out.
+func (r *patchRoute) join(ctx context.Context, s, before *set) (*patchset.Step, error) {
+	step, err := s.after(before, r.chain.seed)
+	if errors.Is(err, patchset.ErrPending) {
+		var from *mkimage.Recipe
+		if from, err = r.u.readRecipe(ctx, before.to); err != nil {
+			return nil, err
+		}
+		step, err = s.head.Step(from)
+	}
+	if err != nil {
+		return nil, published(s.name(), err)
+	}
+	return step, nil
+}
+
+func (s *set) after(before *set, seed *seed) (*patchset.Step, error) {
+	if before == nil {
+		return s.head.Step(seed.derived.Recipe)
+	}
+	return s.head.StepAfter(before.step)
+}

@@ -1,0 +1,236 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"deltaup/apply/slotwriter"
+	"deltaup/chunkstore"
+	"deltaup/delta"
+	"deltaup/mirror"
+	"deltaup/mirror/client"
+	"deltaup/mkimage"
+)
+
+// route is a way to get the image and to put it into the slot. A new one is a file with this
+// interface and a line in newRoutes.
+type route interface {
+	// name is what plans, quotes and messages call it.
+	name() delta.Route
+	// readsFiles tells whether it needs to know the files in the seeds. Else it only copies bytes
+	// of the image.
+	readsFiles() bool
+
+	// offer says what it costs as far as that is known, without what writing the image costs on any
+	// route, and with the reason when it cannot be taken. L is what the seeds lack.
+	offer(l lacking) delta.Offer
+	// guess is the offer before anybody knows the files in the seeds: for a target whose seeds are
+	// of the release before.
+	guess(l lacking) delta.Offer
+	// load fetches the metadata without which the offer is no exact one. Those that are of no use
+	// close the route.
+	load(ctx context.Context) error
+	// describe adds to the quote what only this route has.
+	describe(q *Quote)
+
+	// verify gives the pieces of the offer that are not what they have to be. Chunks are verified
+	// for it.
+	verify(ctx context.Context) ([]badExtent, error)
+	// write puts the image into the slot, all but its head, and proves it. When its offer says that
+	// it goes on beside fetching, and fetching is not nil, bytes are still on their way and none
+	// is verified.
+	write(ctx context.Context, result *Result, fetching *counter) (*slotwriter.Held, error)
+
+	// lost closes the route when it is of no use without a file that the mirrors cannot give. It
+	// tells whether it is closed.
+	lost(file delta.File, err error) bool
+	// failed says what becomes of the update after an error of write: nil means that something is
+	// given up, and that a new plan can go on; an error ends the run.
+	failed(ctx context.Context, err error, result *Result) error
+}
+
+// routes is the table of the routes to an image that is rebuilt. Others have one route, raw.
+type routes struct {
+	patch  *patchRoute
+	blocks *blocksRoute
+	whole  *wholeRoute
+	raw    *rawRoute
+	table  []route // those that are as good as others in the order of preference
+}
+
+func newRoutes(u *Update) routes {
+	r := routes{
+		patch:  &patchRoute{rebuilding: rebuilding{u: u}},
+		blocks: &blocksRoute{u: u},
+		whole:  &wholeRoute{u: u},
+		raw:    &rawRoute{u: u},
+	}
+	r.table = []route{r.patch, r.blocks, &chunksRoute{rebuilding: rebuilding{u: u}}, r.whole}
+	return r
+}
+
+// Routes lists the names of all routes.
+func Routes() []delta.Route {
+	var names []delta.Route
+	for _, r := range newRoutes(nil).table {
+		names = append(names, r.name())
+	}
+	return names
+}
+
+// named gives a route of the table, or nil.
+func (r *routes) named(name delta.Route) route {
+	for _, x := range r.table {
+		if x.name() == name {
+			return x
+		}
+	}
+	return nil
+}
+
+// readsFiles tells whether the route of that name needs to know the files in the seeds.
+func (r *routes) readsFiles(name delta.Route) bool {
+	x := r.named(name)
+	return x != nil && x.readsFiles()
+}
+
+// offers says what each route of the table costs as far as that is known; nothing when the image is
+// not rebuilt. A raw image's chunks are among those of the other artifacts.
+func (u *Update) offers() []delta.Offer {
+	if !u.rebuilds() {
+		return nil
+	}
+	l := u.lacking()
+	var offers []delta.Offer
+	for _, r := range u.table {
+		o := r.offer(l)
+		o.Work.Write += u.image.Size
+		if why := u.closedFor(r); why != "" {
+			o.Closed = why
+		} else if o.Closed == "" && r.readsFiles() {
+			o.Closed = u.unreadable()
+		}
+		offers = append(offers, o)
+	}
+	return offers
+}
+
+// guesses are the offers before anybody knows the files in the seeds.
+func (u *Update) guesses() []delta.Offer {
+	l := u.lacking()
+	var offers []delta.Offer
+	for _, r := range u.table {
+		o := r.guess(l)
+		o.Work.Write += u.image.Size
+		if why := u.closed[r.name()]; why != nil && !r.readsFiles() {
+			o.Closed = why.Error()
+		}
+		offers = append(offers, o)
+	}
+	return offers
+}
+
+// closedFor says why the route is not taken whatever it costs; "" when it may be.
+func (u *Update) closedFor(r route) string {
+	switch why := u.closed[r.name()]; {
+	case why != nil:
+		return why.Error()
+	case u.laysCopy() && r != route(u.blocks):
+		return "a copy of the image has nearly all of it"
+	case u.r.Route != "" && r.name() != u.r.Route:
+		return fmt.Sprintf("only the route %s was asked for", u.r.Route)
+	}
+	return ""
+}
+
+// unreadable says why no route can be taken that reads files; "" when one can.
+func (u *Update) unreadable() string {
+	switch {
+	case u.filesUnread:
+		return "reading the seeds' files takes longer than another way in all"
+	case u.recipe != nil && !mkimage.KnownCodec(u.recipe.Codec):
+		return fmt.Sprintf("its codec %q is not known here", u.recipe.Codec)
+	}
+	return ""
+}
+
+// searchShare is the part of the whole image that is spent on finding out whether another route
+// costs less, when nothing but that can tell. When the search is in vain, its bytes are spent
+// beside the image.
+const searchShare = 16
+
+// limitSearch closes an offer of which it is only hoped that it costs less than the whole image,
+// when finding out costs too much. Most is what the route may fetch at worst.
+func (u *Update) limitSearch(o *delta.Offer, most int64) {
+	if o.Closed != "" || u.r.Route != "" || o.MetaBytes+most <= u.image.Size {
+		return
+	}
+	if u.meta.spent()+o.MetaBytes > u.image.Size/searchShare {
+		o.Closed = "to find out whether it costs less takes too much of what it could save"
+	}
+}
+
+// addMeta adds a metadata file to what has to be fetched for an offer.
+func (u *Update) addMeta(o *delta.Offer, file mirror.Object) {
+	o.MetaRequests++
+	if !u.meta.has(file) {
+		o.MetaBytes += file.Size
+	}
+}
+
+func (u *Update) imageFile() delta.File { return delta.File{Kind: delta.ImageFile, ID: u.image.ID} }
+
+// close gives a route up for this update, with a warning.
+func (u *Update) close(r route, err error) {
+	u.events.warn("the route %s is given up: %v", r.name(), err)
+	u.closed[r.name()] = err
+}
+
+// closeOn closes a route, with a warning, when err says that its files are of no use: missing,
+// damaged or of a later format. It passes other errors on.
+func (u *Update) closeOn(close func(error), err error) error {
+	if err == nil || !unusable(err) {
+		return err
+	}
+	close(err)
+	return nil
+}
+
+// unusable tells whether an error is about a file that is missing on the mirror or not what it
+// should be.
+func unusable(err error) bool {
+	return errors.Is(err, client.ErrMissing) || errors.Is(err, client.ErrLacking) ||
+		errors.Is(err, mirror.ErrDamaged) || errors.Is(err, chunkstore.ErrVersion) ||
+		errors.Is(err, chunkstore.ErrCorrupt)
+}
+
+// ignoreUnusable drops an error that says that a file is of no use. A route that needs the file
+// meets the error again.
+func ignoreUnusable(err error) error {
+	if err != nil && unusable(err) {
+		return nil
+	}
+	return err
+}
+
+// noRoute lets a caller see why no route is left: err, which names the reasons, wraps those of the
+// routes that failed too.
+func (u *Update) noRoute(err error) error {
+	if !errors.Is(err, delta.ErrNoRoute) {
+		return err
+	}
+	causes := []error{err}
+	for _, why := range u.closed {
+		causes = append(causes, why)
+	}
+	return &routeError{err, causes}
+}
+
+// routeError reads as error alone.
+type routeError struct {
+	error
+	causes []error
+}
+
+func (e *routeError) Unwrap() []error { return e.causes }
