@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"context"
 	"errors"
 	"io"
 
@@ -12,12 +13,12 @@ import (
 
 // entry makes one entry of a set. Its base comes first: nothing is in memory for the entry while
 // that is made.
-func (c *chain) entry(s *set, before, i int) ([]byte, error) {
+func (c *chain) entry(ctx context.Context, s *set, before, i int) ([]byte, error) {
 	e := &s.step.Entries[i]
 	var base io.ReaderAt
 	if e.Base != nil {
 		var err error
-		if base, err = c.base(e.Base, before); err != nil {
+		if base, err = c.base(ctx, e.Base, before); err != nil {
 			return nil, err
 		}
 	}
@@ -34,19 +35,19 @@ func (c *chain) entry(s *set, before, i int) ([]byte, error) {
 }
 
 // base opens a content of the release that a set leads from.
-func (c *chain) base(x *chunkstore.Content, sets int) (io.ReaderAt, error) {
+func (c *chain) base(ctx context.Context, x *chunkstore.Content, sets int) (io.ReaderAt, error) {
 	s, before := c.maker(x.ID, sets)
 	switch {
 	case s == nil:
-		f, err := c.seed.file(x.ID)
+		f, err := c.seed.file(ctx, x.ID)
 		if err != nil {
 			return nil, c.seed.changed(err)
 		}
 		return &seedFile{c.seed, f}, nil
 	case x.Size > patchset.PieceMax:
-		return c.spooled(x, c.made(s, before, x.ID))
+		return c.spooled(x, c.made(ctx, s, before, x.ID))
 	}
-	m := c.made(s, before, x.ID)
+	m := c.made(ctx, s, before, x.ID)
 	if err := m.at(0); err != nil && err != io.EOF {
 		return nil, err
 	}

@@ -70,12 +70,12 @@ func (x *unpacked) contents(fn func(c *chunkstore.Content)) {
 }
 
 // file opens a content in the spool.
-func (x *unpacked) file(id chunkstore.ID) (io.ReaderAt, error) {
+func (x *unpacked) file(ctx context.Context, id chunkstore.ID) (io.ReaderAt, error) {
 	for c := range x.recipe.Contents() {
 		if c.ID != id {
 			continue
 		}
-		r, err := x.source.Open(context.Background(), c) // which does not block
+		r, err := x.source.Open(ctx, c)
 		if err != nil {
 			return nil, err
 		}
@@ -85,14 +85,14 @@ func (x *unpacked) file(id chunkstore.ID) (io.ReaderAt, error) {
 }
 
 // fileOf opens a content that a seed has, whether it is needed as it is or as a base only.
-func (s *seeds) fileOf(id chunkstore.ID) (io.ReaderAt, error) {
+func (s *seeds) fileOf(ctx context.Context, id chunkstore.ID) (io.ReaderAt, error) {
 	for _, seed := range s.list {
 		has := false
 		seed.contents(func(c *chunkstore.Content) { has = has || c.ID == id })
 		if !has {
 			continue
 		}
-		f, err := seed.file(id)
+		f, err := seed.file(ctx, id)
 		if err != nil {
 			return nil, seed.changed(err)
 		}

@@ -121,7 +121,7 @@ func (x *initrdSet) make(ctx context.Context, u *Update) (err error) {
 	}
 	made, end := map[chunkstore.ID]*io.SectionReader{}, int64(0)
 	group := func(n int) ([]byte, error) { return u.fetcher.readGroup(ctx, x.set, n) }
-	base := func(c *chunkstore.Content) (io.ReaderAt, error) { return u.seeds.fileOf(c.ID) }
+	base := func(c *chunkstore.Content) (io.ReaderAt, error) { return u.seeds.fileOf(ctx, c.ID) }
 	err = x.Apply(ctx, group, base, func(c *chunkstore.Content, piece []byte) error {
 		if made[c.ID] == nil {
 			made[c.ID] = io.NewSectionReader(x.spool, end, c.Size)

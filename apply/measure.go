@@ -2,6 +2,7 @@ package apply
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"io/fs"
 	"runtime"
@@ -26,7 +27,7 @@ const patchShare = 11
 // measureCPU fills in what was not told of the machine: how quickly it compresses, on bytes of a
 // seed, and how quickly it read the seeds, now or in an earlier update, or at least a few blocks of
 // one.
-func (u *Update) measureCPU() {
+func (u *Update) measureCPU(ctx context.Context) {
 	for _, s := range u.seeds.list {
 		if s.derived == nil {
 			continue
@@ -45,7 +46,7 @@ func (u *Update) measureCPU() {
 			u.cpu.Patch = rate / patchShare
 		}
 		r := s.derived.Recipe
-		if sample := s.sample(); u.cpu.Compress <= 0 && len(sample) > 0 {
+		if sample := s.sample(ctx); u.cpu.Compress <= 0 && len(sample) > 0 {
 			u.cpu.Compress = u.compressRate(r, sample)
 		}
 	}
@@ -175,7 +176,7 @@ func (u *Update) compressRate(r *mkimage.Recipe, sample []byte) float64 {
 }
 
 // sample gives a block from the middle of each of some large files all over a seed.
-func (s *seed) sample() []byte {
+func (s *seed) sample(ctx context.Context) []byte {
 	r := s.derived.Recipe
 	var large []*chunkstore.Content
 	for c := range r.Contents() {
@@ -188,7 +189,7 @@ func (s *seed) sample() []byte {
 	for i := range n {
 		c := large[i*len(large)/n]
 		block := make([]byte, r.BlockSize)
-		f, err := s.file(c.ID)
+		f, err := s.file(ctx, c.ID)
 		if err == nil {
 			_, err = io.ReadFull(
 				io.NewSectionReader(f, (c.Size-int64(r.BlockSize))/2, int64(r.BlockSize)),

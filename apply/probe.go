@@ -108,6 +108,6 @@ func (u *Update) findRoutes(ctx context.Context) error {
 	if err := u.patch.find(ctx); err != nil {
 		return err
 	}
-	u.measureCPU()
+	u.measureCPU(ctx)
 	return nil
 }

@@ -160,12 +160,12 @@ func (s *seed) source(r *mkimage.Recipe) mkimage.Source {
 }
 
 // file opens a content for random access. What it reads is not verified.
-func (s *seed) file(id chunkstore.ID) (io.ReaderAt, error) {
+func (s *seed) file(ctx context.Context, id chunkstore.ID) (io.ReaderAt, error) {
 	switch {
 	case s.derived != nil:
 		return s.derived.File(id)
 	case s.initrd != nil:
-		return s.initrd.file(id)
+		return s.initrd.file(ctx, id)
 	}
 	return s.f, nil
 }

@@ -142,7 +142,7 @@ func (a *assembly) next() error {
 
 func (a *assembly) fromSeed(at place, c chunkstore.Chunk) error {
 	if a.openedF == nil || a.open.seed != at.seed || a.open.content != at.content {
-		f, err := at.seed.file(at.content.ID)
+		f, err := at.seed.file(a.ctx, at.content.ID)
 		if err != nil {
 			return at.seed.changed(err)
 		}

@@ -1,0 +1,117 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"deltaup/apply/internal/nospace"
+	"deltaup/internal/human"
+)
+
+// fetch makes sure of the room and fetches until all that is planned is on disk and verified.
+func (u *Update) fetch(ctx context.Context) error {
+	if err := u.makeRoom(); err != nil { // step 6
+		return err
+	}
+	if err := u.fetchAll(ctx); err != nil { // steps 7 and 8
+		return err
+	}
+	if made, err := u.makeInitrd(ctx); made || err != nil {
+		return err
+	}
+	return u.fetch(ctx) // once: by another plan
+}
+
+// makeRoom makes sure of the room in the slot and in the state folder.
+func (u *Update) makeRoom() error {
+	if u.image != nil {
+		// Before the state folder is looked at: both may be on one file system.
+		if err := u.r.Slot.Reserve(u.image.Size); err != nil {
+			return nospace.Mark(err)
+		}
+	}
+	free, err := u.state.Free()
+	if err != nil {
+		return err
+	}
+	if free < u.plan.Bytes { // what is only kept to save time makes room
+		if err := u.state.Recipes.Clear(); err != nil {
+			return errors.Join(u.noRoom(free), err)
+		}
+		if free, err = u.state.Free(); err != nil {
+			return err
+		}
+	}
+	if free < u.plan.Bytes {
+		return u.noRoom(free)
+	}
+	return nil
+}
+
+// noRoom says that the state folder's file system is too small for the plan.
+func (u *Update) noRoom(free int64) error {
+	return fmt.Errorf("state folder %s: %w: %s are to be fetched, %s more than are free",
+		u.state.Name(), ErrNoSpace, human.Size(u.plan.Bytes), human.Size(u.plan.Bytes-free))
+}
+
+// fetchAll fetches until all that is planned is on disk and verified. What cannot be had changes
+// the plan as long as there is another route.
+func (u *Update) fetchAll(ctx context.Context) error {
+	total := &counter{total: u.plan.Bytes, stage: StageFetch, events: &u.events}
+	for {
+		got, fetchErr := u.fetchOnce(ctx, total)
+		if fetchErr == nil {
+			bad, err := u.verify(ctx)
+			if err != nil || len(bad) == 0 {
+				return err
+			}
+			u.events.warn("%d pieces of what was fetched are corrupt, the first of them: %v",
+				len(bad), bad[0].cause)
+			fetchErr = u.fetcher.discard(bad, got)
+		}
+		if fetchErr != nil {
+			if err := u.giveUp(ctx, fetchErr); err != nil {
+				return err
+			}
+		}
+		if err := u.replan(ctx); err != nil {
+			return err
+		}
+		total.total = total.done.Load() + u.plan.Bytes
+	}
+}
+
+// fetchOnce fetches the plan's ranges, and has the image written beside that where the route does.
+func (u *Update) fetchOnce(ctx context.Context, total *counter) ([]fetched, error) {
+	writing := u.writeBeside(ctx, total)
+	got, err := u.fetcher.ranges(ctx, u.plan.Ranges, total)
+	if writing.end(err) {
+		u.written = writing
+	}
+	return got, err
+}
+
+// giveUp closes what an error of fetching or of making contents says is of no use, with a warning.
+// It returns the error when nothing is left open by that.
+func (u *Update) giveUp(ctx context.Context, err error) error {
+	var patch *patchError
+	if errors.As(err, &patch) {
+		if u.usesKept() { // a base may be another one
+			return &keptError{err}
+		}
+		return u.patch.tryAll(ctx)
+	}
+	if u.fetcher.turnsWhole(err) {
+		return nil
+	}
+	var r *rangeError
+	if errors.As(err, &r) && unusable(err) {
+		for _, route := range u.table {
+			if route.lost(r.file, err) {
+				return nil
+			}
+		}
+	}
+	return err
+}
