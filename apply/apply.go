@@ -1,10 +1,11 @@
 // Package apply carries an update out on a target. [Prepare] fetches a release's metadata, looks at
-// the seeds and quotes. [Update.Run] fetches what is missing, rebuilds the image into the slot, reads
-// it back and only then writes its superblock. Both take the steps in the order of doc/pull.md.
+// the seeds and quotes. [Update.Run] fetches what is missing, rebuilds the image into the slot,
+// reads it back and only then writes its superblock. Both take the steps in the order of
+// doc/pull.md.
 //
 // Everything fetched goes to the state folder first (packages state and cache), where the next run
-// finds it: a run that is killed at any moment costs no byte twice. Package slotwriter puts the image
-// into the slot.
+// finds it: a run that is killed at any moment costs no byte twice. Package slotwriter puts the
+// image into the slot.
 //
 // # Routes
 //
@@ -14,14 +15,14 @@
 // was fetched. Nothing but the table knows which routes there are.
 //
 // A route that mixes others (a piece by patches, another as a stored block) holds those that it
-// mixes. Its offer has the pieces of all of them, its verify calls theirs, and its write builds like
-// package mkimage's Build from a source that asks each of them in turn: what withStored is to the
-// seeds' blocks, it is to the fetched ones.
+// mixes. Its offer has the pieces of all of them, its verify calls theirs, and its write builds
+// like package mkimage's Build from a source that asks each of them in turn: what withStored is to
+// the seeds' blocks, it is to the fetched ones.
 //
 // A route whose offer has a time Beside is written beside the end of fetching, see writeBeside: its
 // write waits for bytes with cache.Await. To rebuild beside fetching, a route does the same in its
-// source. How far ahead of its bytes a route may begin is decided in one place, writeBeside, and what
-// it is worth in another, delta.CPU's writtenBeside.
+// source. How far ahead of its bytes a route may begin is decided in one place, writeBeside, and
+// what it is worth in another, delta.CPU's writtenBeside.
 package apply
 
 import (
@@ -66,22 +67,22 @@ type Slot interface {
 // Request says what to pull and where to.
 type Request struct {
 	Client *client.Client
-	// what the publisher says, see trust.Refresh; nil: whatever the mirror says is believed
+	// what the publisher has signed, see trust.Refresh; nil: what the mirror says is believed
 	Trust      *trust.Repository
 	Channel    string   // whose newest release; "" with Version
 	Version    string   // a certain release; "": the channel's newest
 	Compatible string   // what this machine is; "": not checked
 	Seeds      []string // squashfs images and other files or block devices, only ever read
-	Copy       string   // a copy of the image itself, damaged as it may be, that is only ever read; "": there is none
+	Copy       string   // a copy of the wanted image, perhaps damaged, only ever read; "": there is none
 	Slot       Slot     // nil: only Outputs are wanted, unless PlanOnly is set
-	// the image is planned for although there is no Slot; then there is no Run
+	// the image is planned for although there is no Slot, and Run is an error
 	PlanOnly bool
 	Outputs  map[string]string // raw artifacts to write: name -> file
 	StateDir string            // holds a folder for each slot, and what they share
-	// what is known of the line; what is zero is measured with the metadata, see doc/pull.md
+	// as far as the line is known; zero fields are measured with the metadata, see doc/pull.md
 	Line      delta.Line
 	RateLimit float64 // bytes per second that the client keeps to; 0: none
-	// what is known of this machine; what is zero is measured or delta.DefaultCPU
+	// as far as this machine is known; zero fields are measured, or taken from delta.DefaultCPU
 	CPU      delta.CPU
 	Optimize delta.Optimize // "": for time
 	Route    delta.Route    // the only one to be taken, one of Routes; "": the best
@@ -134,8 +135,8 @@ type Quote struct {
 	Current      bool          `json:"current"`               // the slot already holds the image
 	WholeFiles   bool          `json:"whole_files,omitempty"` // the mirrors send no parts of files, which the plan reckons with
 
-	// What the publisher has signed beside the release's files, for who boots it and for people;
-	// any text.
+	// What the publisher has signed beside the release's files, any text: for whoever boots the
+	// release, and for people to read.
 	KernelArguments string `json:"kernel_arguments,omitempty"`
 	Notes           string `json:"notes,omitempty"`
 

@@ -15,8 +15,8 @@ type writing struct {
 	err    error
 }
 
-// writeBeside has the plan's route write the image beside the fetching that total counts, as soon as
-// that will take no longer than the route's offer says. It returns nil when the route does not
+// writeBeside has the plan's route write the image beside the fetching that total counts, as soon
+// as that will take no longer than the route's offer says. It returns nil when the route does not
 // write beside fetching, or has done so before.
 func (u *Update) writeBeside(ctx context.Context, total *counter) *writing {
 	if u.image == nil || u.written != nil || u.offer.Beside <= 0 {

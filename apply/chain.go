@@ -48,7 +48,7 @@ func (c *chain) loaded() bool {
 	return len(c.sets) == 0 || c.sets[len(c.sets)-1].step != nil
 }
 
-// chunks is how many bytes of chunks the release says that its way from the seed takes.
+// chunks is how many bytes the way from the seed takes by chunks, as the releases say.
 func (c *chain) chunks() (n int64) {
 	for _, s := range c.sets {
 		n += s.patch.Chunks
@@ -56,7 +56,7 @@ func (c *chain) chunks() (n int64) {
 	return n
 }
 
-// needs is what contents take of a chain's sets.
+// needs is what some contents need of a chain's sets.
 type needs struct {
 	sets    []*set
 	groups  [][]bool              // of each set, those that are needed
@@ -97,8 +97,8 @@ func (n needs) pieces() (out []delta.Piece) {
 	return out
 }
 
-// maker gives the last of the first so many sets that makes a content; nil when the seed has it or
-// there is none.
+// maker gives the set that makes a content, of the first so many the last that does. It is nil when
+// the seed has the content, or no set makes it.
 func (c *chain) maker(id chunkstore.ID, sets int) (s *set, before int) {
 	if c.has[id] {
 		return nil, 0
@@ -142,7 +142,7 @@ func (c *chain) mark(groups [][]bool, id chunkstore.ID, sets int) {
 	}
 }
 
-// group gives a decoded group, out of which an entry that takes so much memory will be made.
+// group gives a decoded group, to make an entry of it that takes so much memory.
 func (c *chain) group(s *set, n int, entry int64) (*patchset.Group, error) {
 	for i, o := range c.open {
 		if o.set == s && o.n == n {

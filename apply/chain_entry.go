@@ -54,8 +54,8 @@ func (c *chain) base(ctx context.Context, x *chunkstore.Content, sets int) (io.R
 	return patchset.Bytes(m.piece), nil
 }
 
-// spooled gives a content that is made in pieces as a file: the patches that need it read it from
-// all over. Without room for one its pieces are made when they are needed, again and again.
+// spooled gives a content that is made in pieces as a file, for the patches that need it read all
+// over it. When there is no room for the file, pieces are made each time that they are needed.
 func (c *chain) spooled(x *chunkstore.Content, m *made) (io.ReaderAt, error) {
 	if f := c.spools[x.ID]; f != nil {
 		return f, nil

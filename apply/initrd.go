@@ -196,7 +196,8 @@ type initrdSource struct {
 
 // newInitrdSource takes the image out of the slot that was written, which is nil when there is
 // none.
-func newInitrdSource(parts *initrdParts, held *slotwriter.Held, rest *source) (*initrdSource, error) {
+func newInitrdSource(parts *initrdParts, held *slotwriter.Held,
+	rest *source) (*initrdSource, error) {
 	s := &initrdSource{paths: parts.paths, set: parts.set, rest: rest}
 	if held == nil {
 		return s, nil

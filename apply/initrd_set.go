@@ -33,7 +33,8 @@ func (u *Update) openInitrdSet(ctx context.Context, o *output) (*initrdSet, erro
 	if p == nil || u.initrdClosed {
 		return nil, nil
 	}
-	x := &initrdSet{set: u.fetcher.newSet(&mirror.Patch{From: p.From, Set: p.Set, Head: p.Head}, u.release)}
+	patch := &mirror.Patch{From: p.From, Set: p.Set, Head: p.Head}
+	x := &initrdSet{set: u.fetcher.newSet(patch, u.release)}
 	x.small = p.Set.Size <= smallSet
 	err := u.readInitrdSet(ctx, x, from)
 	if err == nil {

@@ -10,8 +10,8 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// keptError is a failure for which a kept recipe may be the reason. Nothing else is given up for its
-// sake: the update starts over and reads the seeds.
+// keptError is a failure for which a kept recipe may be the reason. Nothing else is given up for
+// its sake: the update starts over and reads the seeds.
 type keptError struct{ error }
 
 func (e *keptError) Unwrap() error { return e.error }
@@ -41,8 +41,8 @@ func (u *Update) blamesKept(err error) bool {
 // rounds is how often an update is begun anew because a seed's medium is failing under it.
 const rounds = 3
 
-// failing tells whether a seed could not be read where it could be before: another look tells what
-// is left of it.
+// failing tells whether a seed could not be read where it could be read before. Then the seeds are
+// read again, to see what is left of it.
 func (u *Update) failing() bool {
 	for _, s := range u.seeds.list {
 		if s.f.lost.Load() > s.lost {
@@ -57,8 +57,8 @@ func (u *Update) failing() bool {
 	return false
 }
 
-// startOver forgets the kept recipes that were used, with a warning, uses none from now on, reads the
-// seeds and plans anew. What was fetched stays.
+// startOver forgets the kept recipes that were used, with a warning, uses none from now on, reads
+// the seeds and plans anew. What was fetched stays.
 func (u *Update) startOver(ctx context.Context, cause error) error {
 	for _, s := range u.seeds.list {
 		if s.keptAs.IsZero() || errors.Is(cause, errOtherChunks) {

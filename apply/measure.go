@@ -20,8 +20,8 @@ import (
 // is; fewer of large ones.
 func sampleBlocks(blockSize int) int { return min(max(4, 2<<20/blockSize), 16) }
 
-// patchShare is how much longer bytes take that come by patch than bytes that are read from a seed:
-// what is around a patch, transforms and hashes, counts for more than the patch itself.
+// patchShare is how many times longer a byte takes that comes by patch than one that is read from a
+// seed. Transforms and hashes around a patch take more of that than the patch itself.
 const patchShare = 11
 
 // measureCPU fills in what was not told of the machine: how quickly it compresses, on bytes of a
@@ -52,7 +52,8 @@ func (u *Update) measureCPU(ctx context.Context) {
 	}
 }
 
-// anyCPU is what is known of the machine, and otherwise more than any of so many processors can do.
+// anyCPU is what is known of the machine, and for the rest more than any machine of so many
+// processors can do.
 func (u *Update) anyCPU() delta.CPU {
 	processors := float64(runtime.GOMAXPROCS(0))
 	cpu := u.cpu
@@ -68,8 +69,8 @@ func (u *Update) anyCPU() delta.CPU {
 }
 
 // guessCPU is what is known of the machine before the files in the seeds are read. What was not
-// told is measured on a few of them: how quickly they are read, which is decompressing, cutting and
-// hashing, and how quickly blocks of them are compressed.
+// told is measured on a few of these files: how quickly they are read (decompressed, cut and
+// hashed), and how quickly blocks of them are compressed.
 func (u *Update) guessCPU() delta.CPU {
 	cpu := u.cpu
 	for _, path := range u.r.Seeds {

@@ -5,7 +5,8 @@ import (
 	"deltaup/mkimage"
 )
 
-// What a pull plans to have in memory; doc/pull.md adds it up. Encoders get what the rest leaves.
+// What a pull plans to have in memory, in bytes. doc/pull.md adds it up. Encoders get what the rest
+// leaves.
 const (
 	heapMax   = 100 << 20 // all together
 	heapOther = 4 << 20   // buffers of files, hashes, lines
@@ -15,8 +16,8 @@ const (
 	heapChunk = 300 // of a chunk, with where it lies
 )
 
-// transformCopies is what a patch with a transform takes: base and content, both rewritten and
-// longer for it, and tables.
+// transformCopies is how many times its length an entry with a transform takes: for base and
+// content, both rewritten and longer for it, and for tables.
 const transformCopies = 3
 
 // patchUnknown stands for a chain whose sets are not known yet.

@@ -154,18 +154,18 @@ func (m *metadata) kept(o mirror.Object, fetch func() ([]byte, error)) ([]byte, 
 func (m *metadata) has(o mirror.Object) bool { return m.state.HasMeta(o.ID, o.Size) }
 
 const (
-	// measuredMax is the most that a rate from few bytes is believed, in bytes per second: 50
+	// measuredMax is the highest rate, in bytes per second, that a few bytes are believed: 50
 	// Mbit/s. They are no ground for fetching tens of times the bytes to save a second.
 	measuredMax = 6.25e6
-	// measuredSome is from how many bytes on there is a rate at all: less says more of the server
+	// measuredSome is how many bytes it takes to tell a rate at all: fewer say more of the server
 	// than of the line.
 	measuredSome = 64 << 10
-	// measuredMany is how many bytes in one piece are believed whatever they say.
+	// measuredMany is how many bytes in one piece are believed whatever rate they tell.
 	measuredMany = 1 << 20
 )
 
 // measure learns the line's rate from n bytes that came in one piece. A mirror on this machine
-// tells nothing of a line: beyond measuredMax it is not believed at all.
+// tells nothing of a line: it is never believed beyond measuredMax.
 func (m *metadata) measure(n int64, took time.Duration) {
 	took = max(took-m.line.RTT, time.Millisecond)
 	m.bytes += n
@@ -183,8 +183,8 @@ func (m *metadata) measure(n int64, took time.Duration) {
 // spent is how many bytes have been fetched to plan with.
 func (m *metadata) spent() int64 { return m.bytes }
 
-// published marks an error in what the publisher wrote: the bytes are those of the hash, and still
-// wrong.
+// published marks an error in what the publisher wrote: the bytes have the right hash, and are
+// wrong all the same.
 func published(name string, err error) error {
 	if errors.Is(err, chunkstore.ErrVersion) {
 		return fmt.Errorf("%s: %w", name, err)

@@ -33,7 +33,7 @@ func (u *Update) prepare(ctx context.Context) error {
 	return u.findWay(ctx)
 }
 
-// findWay finds out what is still to be made, reads the seeds and plans.
+// findWay finds out what has still to be made, reads the seeds and plans.
 func (u *Update) findWay(ctx context.Context) error {
 	err := u.find(ctx)
 	if u.fetcher.turnsWhole(err) {
@@ -94,7 +94,7 @@ func (u *Update) find(ctx context.Context) error {
 // rebuilds tells whether the image is wanted and is one that has a recipe.
 func (u *Update) rebuilds() bool { return u.image != nil && u.image.Kind == mirror.KindSquashfs }
 
-// wanted finds out what is still to be made of the release's artifacts.
+// wanted finds out which of the release's artifacts have still to be made.
 func (u *Update) wanted(ctx context.Context) error {
 	if err := u.findOutputs(); err != nil {
 		return err
@@ -174,7 +174,8 @@ func (u *Update) openSeeds(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// openCopy makes the copy of the image a seed like others, when it cannot be laid piece by piece.
+// openCopy makes the copy of the image a seed like others when the image is not laid from it piece
+// by piece.
 func (u *Update) openCopy(ctx context.Context) error {
 	if u.r.Copy == "" || u.copyIsSeed || u.image == nil || u.laysCopy() {
 		return nil
@@ -225,9 +226,9 @@ func one(c *chunkstore.Content) iter.Seq[*chunkstore.Content] {
 	return slices.Values([]*chunkstore.Content{c})
 }
 
-// holds tells whether the slot already has the image. Only what looks like it is read whole: a slot
-// that starts with zeros, which is what an interrupted update leaves, or with an image of another
-// length is not. Seen, unless nil, sees what is read.
+// holds tells whether the slot already has the image. It reads the slot whole only when that looks
+// so. A slot that starts with zeros, as an interrupted update leaves one, does not, nor does one
+// that starts with an image of another length. Seen, unless nil, sees what is read.
 func holds(ctx context.Context, slot Slot, image *mirror.Artifact,
 	seen func(p []byte, off int64)) (bool, error) {
 	head := make([]byte, slotwriter.HeadSize)

@@ -8,19 +8,18 @@ import (
 )
 
 const (
-	// wholeMin is the size of images below which the seeds are read without a thought: it takes no
-	// time.
+	// wholeMin is the size of an image below which the seeds are always read: it takes no time.
 	wholeMin = 16 << 20
-	// probeFrom is the rate from which on a line may be one on which the whole image is there
-	// before the seeds are read.
+	// probeFrom is the least rate, in bytes per second, of a line on which the whole image may be
+	// there before the seeds are read.
 	probeFrom = 2.5e6
 	// probeSize is how many bytes tell such a line's rate.
 	probeSize = 1 << 20
 )
 
 // readsSeeds decides whether the files in the seeds are read. On a fast line it takes less time to
-// fetch the image whole, or the stored blocks of it that the seeds lack, to know which their stored
-// bytes are enough.
+// fetch the image whole, or those of its stored blocks that the seeds lack. To know these, the
+// stored bytes of the seeds are enough.
 func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	if !u.rebuilds() || len(u.outputs) > 0 || len(u.r.Seeds) == 0 || u.r.Copy != "" {
 		return true, nil
@@ -90,8 +89,7 @@ func (u *Update) probe(ctx context.Context) error {
 	return ignoreUnusable(err)
 }
 
-// readSeedsNow reads the seeds' files, which were to be done without, and finds the routes from
-// them.
+// readSeedsNow reads the files in the seeds after all, and finds the routes from them.
 func (u *Update) readSeedsNow(ctx context.Context) error {
 	if !u.filesUnread {
 		return nil

@@ -59,7 +59,7 @@ func (u *Update) take(plan *delta.Plan, offers []delta.Offer) {
 	}
 }
 
-// have is what the target has of what is needed.
+// have is what the target has already.
 func (u *Update) have() delta.Have { return have{Cache: u.state.Cache, seeds: u.seeds} }
 
 func (u *Update) options() delta.Options {
@@ -100,6 +100,7 @@ func (u *Update) setQuote() {
 		u.route.describe(&u.quote)
 	}
 	u.quote.Bytes, u.quote.Requests, u.quote.Time = p.Bytes, p.Requests, p.Time
-	u.quote.ChunksHave, u.quote.ChunksCached, u.quote.ChunksFetch = p.ChunksHave, p.ChunksCached, p.ChunksFetch
+	u.quote.ChunksHave, u.quote.ChunksCached = p.ChunksHave, p.ChunksCached
+	u.quote.ChunksFetch = p.ChunksFetch
 	u.quote.Alternatives = p.Alternatives
 }

@@ -7,8 +7,8 @@ import (
 	"deltaup/delta"
 )
 
-// TestRouteTable: routes have names of their own, by which they are found, and are preferred in that
-// order.
+// TestRouteTable: routes have names of their own, by which they are found, and are preferred in
+// that order.
 func TestRouteTable(t *testing.T) {
 	if got, want := Routes(), []delta.Route{"patch", "blocks", "chunks", "whole"}; !slices.Equal(got, want) {
 		t.Errorf("routes %q, want %q", got, want)

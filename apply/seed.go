@@ -57,9 +57,10 @@ func (u *Update) openSeed(ctx context.Context, path string, e *events) (*seed, e
 	return s, nil
 }
 
-// read reads all of the seed, cut by params; zero ones mean those of its image, whose recipe may
-// then be among the kept ones. kept may be nil.
-func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *state.Recipes, e *events) error {
+// read reads all of the seed and cuts it by params. Zero params mean those of its image. Then the
+// image's recipe may be among the kept ones, unless kept is nil.
+func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *state.Recipes,
+	e *events) error {
 	defer func() { s.lost = s.f.lost.Load() }()
 	if s.image != nil {
 		return s.readImage(ctx, params, kept, e)
@@ -147,8 +148,8 @@ func (s *seed) contents(fn func(c *chunkstore.Content)) {
 	}
 }
 
-// source gives whole contents, to build an image of that recipe, which may be nil; nil when the
-// seed has only one.
+// source gives whole contents, to build an image of the recipe r, which may be nil. It is nil when
+// the seed is one content.
 func (s *seed) source(r *mkimage.Recipe) mkimage.Source {
 	switch {
 	case s.derived != nil:
@@ -170,7 +171,7 @@ func (s *seed) file(ctx context.Context, id chunkstore.ID) (io.ReaderAt, error) 
 	return s.f, nil
 }
 
-// changed wraps the error of a read that worked when the seed was read first.
+// changed marks the error of a read that worked when the seed was first read.
 func (s *seed) changed(err error) error {
 	return fmt.Errorf("seed %s: %w: %w", s.path, ErrSeed, err)
 }

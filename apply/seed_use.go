@@ -16,8 +16,8 @@ import (
 // errEmpty means that a seed has no bytes.
 var errEmpty = errors.New("it is empty")
 
-// pickSeeds keeps those of the request's seeds that may be of use: a seed only saves bytes, so that
-// one which cannot be used is a warning. What can never be one is an error: the slot itself, a
+// pickSeeds keeps those of the request's seeds that may be of use. A seed only saves bytes, so that
+// one which cannot be used is a warning. What can never be a seed is an error: the slot itself, a
 // FIFO, a folder.
 func (u *Update) pickSeeds(slot string) error {
 	var usable []string
@@ -108,7 +108,8 @@ func sameDevice(a, b os.FileInfo) bool {
 // squashfsMagic begins every squashfs image.
 const squashfsMagic = "hsqs"
 
-// imageAtStart opens what begins like an image; nil without an error means that it does not.
+// imageAtStart opens an image that begins where the file does. It returns nil when none begins
+// there.
 func imageAtStart(f io.ReaderAt, size int64) (*squashfs.Image, error) {
 	magic := make([]byte, len(squashfsMagic))
 	if _, err := f.ReadAt(magic, 0); err != nil && err != io.EOF {
@@ -120,9 +121,9 @@ func imageAtStart(f io.ReaderAt, size int64) (*squashfs.Image, error) {
 	return squashfs.Open(f, size)
 }
 
-// findImage opens the image in a seed, wherever in it that begins; nil without an error means that
-// there is none. For a release whose image is no squashfs, what surrounds one in a seed is as good
-// as that.
+// findImage opens the image in a seed, wherever in it that begins. It returns nil when there is
+// none. It does not search for a release whose image is no squashfs: such an image may need the
+// bytes around a squashfs in the seed as much as those in it.
 func (u *Update) findImage(f io.ReaderAt, size int64) (*squashfs.Image, error) {
 	m, err := imageAtStart(f, size)
 	if m != nil || err != nil {
@@ -138,8 +139,8 @@ func (u *Update) findImage(f io.ReaderAt, size int64) (*squashfs.Image, error) {
 	return m, err
 }
 
-// noteSeeds warns of seeds that are no images where nothing but an image is wanted: they may have
-// been meant to be. Of several images in one it tells which is used.
+// noteSeeds warns of seeds that are no images where nothing but an image is wanted: the caller may
+// have meant images. Of several images in one seed it tells which is used.
 func (u *Update) noteSeeds() {
 	if !u.rebuilds() || len(u.outputs) > 0 {
 		return
@@ -155,7 +156,7 @@ func (u *Update) noteSeeds() {
 func noteSeed(path string) string {
 	f, size, err := squashfs.OpenMedium(path)
 	if err != nil {
-		return "" // who reads it will tell
+		return "" // the error shows when the seed is read
 	}
 	defer f.Close() // read only
 	found, err := squashfs.FindAll(f, size)

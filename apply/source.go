@@ -75,8 +75,8 @@ func (r *seedReader) Read(p []byte) (int, error) {
 	switch {
 	case err != nil && err != io.EOF:
 		return n, r.seed.changed(err)
-	// At the last byte, not at EOF: who knows the size need not read on until there, nor looks at
-	// an error beside all the bytes that it wanted.
+	// At the last byte, not at EOF: a reader that knows the size need not read until EOF, and
+	// overlooks an error beside the last bytes that it wants.
 	case n > 0 && r.read == r.content.Size && r.hasher.ID() != r.content.ID,
 		err == io.EOF && r.read != r.content.Size:
 		return 0, r.seed.changed(fmt.Errorf("content %s: %w", r.content.ID, chunkstore.ErrCorrupt))
@@ -180,7 +180,7 @@ func (s *source) fetched(c chunkstore.Chunk, b *buffers) ([]byte, error) {
 	return chunkstore.DecodeFrame(b.plain[:0], b.frame, c)
 }
 
-// grow gives n bytes with whatever content; both kinds of caller have checked n against
+// grow gives n bytes of any content, in p's memory where they fit. Callers have checked n against
 // chunkstore.ChunkMax.
 func grow(p []byte, n int64) []byte {
 	if int64(cap(p)) < n {
@@ -196,8 +196,8 @@ type copying struct {
 	stored map[*seed]mkimage.Stored
 }
 
-// withStored gives src with stored blocks, or src itself when there are none of the image's codec
-// and block size.
+// withStored adds the stored blocks of the seeds to src. When no seed has the image's codec and
+// block size, that is src itself.
 func withStored(src *source) mkimage.Source {
 	c := &copying{source: src, stored: map[*seed]mkimage.Stored{}}
 	for seed, s := range src.whole {

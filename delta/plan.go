@@ -44,7 +44,8 @@ func NewPlan(need Need, have Have, o Options) (*Plan, error) {
 			return nil, err
 		}
 		fetch := o.Line.time(p.Bytes, offer.MetaRequests, p.Requests-offer.MetaRequests, o.Parallel)
-		p.Time = fetch + o.CPU.time(offer.Work) - o.CPU.writtenBeside(offer.Work, min(fetch, offer.Beside))
+		beside := o.CPU.writtenBeside(offer.Work, min(fetch, offer.Beside))
+		p.Time = fetch + o.CPU.time(offer.Work) - beside
 		plans[i] = p
 	}
 	limit := wholeBytes(need.Offers, plans)

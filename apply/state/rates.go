@@ -12,8 +12,8 @@ import (
 )
 
 // rates is what an update learns for the next quote. The file rates.json in a slot's folder is
-// about the slot's medium, which cannot be measured without writing to it; the one beside the slots'
-// folders is about the machine.
+// about the slot's medium, which cannot be measured without writing to it; the one beside the
+// slots' folders is about the machine.
 type rates struct {
 	Write  float64 `json:"write,omitempty"`  // bytes of an image per second: written, made durable and read back
 	Decode float64 `json:"decode,omitempty"` // plain bytes of seeds per second that were read
