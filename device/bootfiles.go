@@ -15,8 +15,8 @@ import (
 	"deltaup/slotboot/config"
 )
 
-// bootFile is the kernel or the initrd of a slot that is being written. Until all of the slot is
-// proved it lies beside its name, so that no boot loader finds it.
+// bootFile is the kernel or the initrd of a slot that is being written. It lies beside its name,
+// where no boot loader finds it, until the whole slot is proved.
 type bootFile struct {
 	artifact *mirror.Artifact
 	path     string // where the boot loader looks for it
@@ -25,10 +25,10 @@ type bootFile struct {
 
 func (f *bootFile) hidden() string { return f.path + ".next" }
 
-// bootFiles are both.
+// bootFiles are the kernel and the initrd of a slot.
 type bootFiles []*bootFile
 
-// bootFiles finds out what is to be written for a release, which needs both a kernel and an initrd.
+// bootFiles finds out what has to be written for a release. A release needs a kernel and an initrd.
 func (d *Device) bootFiles(s *config.Slot, release *mirror.Release) (bootFiles, error) {
 	var files bootFiles
 	for _, x := range []struct{ name, path string }{{mirror.KernelName, d.kernel(s)}, {mirror.InitrdName, d.initrd(s)}} {
@@ -55,7 +55,7 @@ func (l bootFiles) outputs() map[string]string {
 	return m
 }
 
-// hide takes the slot's files out of the boot loader's sight, durably: those that are right stay
+// hide takes the slot's files out of the boot loader's sight, durably. Those that are right move
 // beside their name.
 func (l bootFiles) hide() error {
 	for _, f := range l {
@@ -139,7 +139,7 @@ func (l bootFiles) note(rec *Record) {
 }
 
 // intact compares a slot's kernel and initrd with what is known of them, and wraps ErrNotWhole when
-// they differ. No boot loader can tell that a file was cut off or changed: it would be started.
+// they differ. A boot loader cannot tell that a file was cut off or changed, and starts it.
 func (d *Device) intact(s *config.Slot, rec *Record) error {
 	return d.eachBootFile(s, rec, func(file *os.File, want *chunkstore.ID) error {
 		if want.IsZero() {
@@ -157,8 +157,8 @@ func (d *Device) intact(s *config.Slot, rec *Record) error {
 	})
 }
 
-// knowFiles has the record name the kernel and the initrd of a slot that has just booted with them,
-// when it does not yet.
+// knowFiles puts the kernel and the initrd of a slot that has just booted with them into its
+// record, unless they are there.
 func (d *Device) knowFiles(s *config.Slot) error {
 	return d.changeRecords(func(r *records) error {
 		return d.eachBootFile(
@@ -174,7 +174,7 @@ func (d *Device) knowFiles(s *config.Slot) error {
 	})
 }
 
-// eachBootFile opens the kernel and the initrd of a slot; those that are missing are left out.
+// eachBootFile opens the kernel and the initrd of a slot, and leaves out a missing one.
 func (d *Device) eachBootFile(s *config.Slot, rec *Record,
 	do func(*os.File, *chunkstore.ID) error) error {
 	for _, x := range []struct {

@@ -10,9 +10,9 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// target is the slot that the next image goes to: of those that are neither booted nor pinned the
-// one whose installation was cut off, else one that is empty, else one that is damaged or marked
-// bad, else the oldest. So an update that was cut off goes on where it was.
+// target is the slot that the next image goes to. It is neither the running slot nor a pinned one.
+// One whose installation was cut off comes first, so that the update goes on where it was; then an
+// empty one, then one that is damaged or marked bad, then the oldest.
 func (d *Device) target(state counted.State, r *records, booted string) (*config.Slot, error) {
 	var free []*config.Slot
 	var pinned []string
@@ -29,8 +29,8 @@ func (d *Device) target(state counted.State, r *records, booted string) (*config
 	if len(free) == 0 {
 		return nil, fmt.Errorf("%w to write to: pinned: %s", ErrNoSlot, strings.Join(pinned, ", "))
 	}
-	scrubs, _ := d.scrubs() // one that is damaged tells of none
-	// rank puts the slot that would be missed least first.
+	scrubs, _ := d.scrubs() // a damaged file tells of no scrub
+	// rank puts the slot first that is missed least.
 	rank := func(s *config.Slot) int {
 		rec := r.slot(s.Name)
 		switch {
@@ -51,8 +51,8 @@ func (d *Device) target(state counted.State, r *records, booted string) (*config
 	}), nil
 }
 
-// Select turns what people call a slot into its name: booted, other, or the name itself. ErrNoSlot
-// is wrapped when there is no such slot, or other could be several.
+// Select gives the name of the slot that people call booted, other, or by its name. It wraps
+// ErrNoSlot when there is no such slot, or several others.
 func (d *Device) Select(what string) (string, error) {
 	switch what {
 	case "booted":

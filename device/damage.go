@@ -20,7 +20,7 @@ import (
 const (
 	maxRanges = 64
 	maxFiles  = 20
-	// runs that cannot be read, after which a file is given up: a disk takes its time over each
+	// runs that cannot be read, after which reading ends: a disk takes its time over each
 	maxUnreadable = 1024
 	maxPlaces     = 1 << 16 // ranges of which the files are looked for
 )
@@ -45,7 +45,7 @@ type Range struct {
 	Error  string `json:"error,omitempty"` // of reading; "": it gives other bytes
 }
 
-// any tells whether there is damage at certain places, or the file could not be read to its end.
+// any tells whether some place is damaged, or the file could not be read to its end.
 func (d *Damage) any() bool { return d.Count > 0 || d.Error != "" }
 
 // hopeless tells whether reading on is a waste of time.
@@ -78,8 +78,8 @@ func (d *Damage) add(r Range) {
 	}
 }
 
-// compare adds the blocks that have other sums than before. Those of which a part cannot be read
-// are told already.
+// compare adds the blocks that have other sums than before. A block with a part that cannot be read
+// is there already.
 func (d *Damage) compare(kept, now *sums) {
 	unreadable := d.Ranges
 	d.Ranges, d.Count, d.Bytes = nil, 0, 0
@@ -102,7 +102,7 @@ func (d *Damage) compare(kept, now *sums) {
 	next(kept.size)
 }
 
-// bound leaves as much as is remembered.
+// bound cuts the lists to what is remembered.
 func (d *Damage) bound() {
 	d.Ranges, d.Files = d.Ranges[:min(len(d.Ranges), maxRanges)], d.Files[:min(len(d.Files), maxFiles)]
 }
@@ -131,8 +131,8 @@ func (d *Damage) String() string {
 	return text
 }
 
-// affected says what of an image lies in some ranges, which are in order: files, and parts that are
-// none. What cannot be found out, since the tables themselves are damaged, is left out.
+// affected names what of an image lies in some ranges, which are in order: files, and parts such as
+// its tables. When the tables themselves are damaged, it leaves out what they no longer tell.
 func affected(path string, size int64, ranges []Range) (names []string) {
 	if len(ranges) == 0 {
 		return nil
@@ -173,7 +173,7 @@ func affected(path string, size int64, ranges []Range) (names []string) {
 // headSize is what an image's superblock takes.
 const headSize = 96
 
-// holds tells whether a file has data in a place that hit tells of.
+// holds tells whether a file has data in a place that hit knows.
 func holds(image *squashfs.Image, n *squashfs.Node, hit func(off, end int64) bool,
 	fragments map[int]bool) bool {
 	for b, err := range image.Blocks(n) {
@@ -194,8 +194,8 @@ func holds(image *squashfs.Image, n *squashfs.Node, hit func(off, end int64) boo
 	return bad
 }
 
-// openImage opens the image in a file or device of end bytes; it is nil when there is none, or one
-// that is damaged at its very head.
+// openImage opens the image in a file or device of end bytes. The image is nil when there is none,
+// or its superblock is damaged.
 func openImage(path string) (f *os.File, image *squashfs.Image, end int64, err error) {
 	if f, err = plainfile.OpenDevice(path); err != nil {
 		return nil, nil, 0, err

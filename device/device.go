@@ -1,11 +1,11 @@
-// Package device updates the machine that it runs on: it knows from the configuration which slots
-// there are, from the boot loader's state which of them boots next, and from its own records what
-// each of them holds.
+// Package device updates the machine that it runs on. The configuration tells it which slots there
+// are, the boot loader's state which of them boots next, and its own records what each of them
+// holds.
 //
 // [Open] comes first. [Device.Prepare] and [Update.Run] bring the newest release into a slot that
 // is not in use and put it on trial; [Device.MarkGood] keeps it. [Device.Rollback],
-// [Device.MarkBad] and [Device.MarkActive] choose what boots instead. Rebuilding is package apply's
-// work; what boots when is decided by package counted and carried out by a [Loader].
+// [Device.MarkBad] and [Device.MarkActive] choose what boots instead. Package apply rebuilds
+// images, package counted has the rules of what boots when, and a [Loader] carries them out.
 package device
 
 import (
@@ -30,14 +30,14 @@ var (
 	ErrReboot = errors.New("reboot needed")
 	// ErrRolledBack is wrapped when the wanted release was installed before and did not stay.
 	ErrRolledBack = errors.New("the release was rolled back")
-	// ErrTrial is wrapped when the running slot is still on trial, so that the other must not be
-	// touched.
+	// ErrTrial is wrapped when the running slot is on trial: the other is what it falls back to.
 	ErrTrial = errors.New("the running slot is on trial")
 	// ErrBusy is wrapped when another update is under way.
 	ErrBusy = errors.New("another update is under way")
 	// ErrNoSlot is wrapped when there is no slot for what was asked for.
 	ErrNoSlot = errors.New("no such slot")
-	// ErrNotWhole is wrapped when a slot is to be booted that holds no whole image with its kernel.
+	// ErrNotWhole is wrapped when a slot is chosen to boot that has no whole image, kernel and
+	// initrd.
 	ErrNotWhole = errors.New("the slot holds nothing to boot")
 )
 

@@ -46,8 +46,8 @@ func describeFault(f counted.Fault) string {
 	return text
 }
 
-// recentFault is how long ago a console may have been kept that is that of a boot which did not
-// leave the initramfs.
+// recentFault is the greatest age of a console that is taken for that of a boot which ended in the
+// initramfs.
 const recentFault = time.Hour
 
 // Fallback is a slot that the machine runs without.
@@ -59,8 +59,8 @@ type Fallback struct {
 	Console []string  `json:"console,omitempty"` // the last lines before the machine restarted
 }
 
-// fellBack is the fallback that the state tells of; nil when there is none. What is remembered of
-// it comes first.
+// fellBack is the fallback that the state tells of, as it was told before, or as it can be made out
+// now; nil when there is none.
 func (d *Device) fellBack(ctx context.Context, state counted.State, r *records) *Fallback {
 	slot := state.FellBack()
 	if slot == "" {
@@ -81,22 +81,23 @@ func (d *Device) fellBack(ctx context.Context, state counted.State, r *records) 
 	case failed != nil && !rec.Image.IsZero():
 		f.Reason, f.Console = failed.Reason, failed.Console
 	default:
-		f.Reason, f.Console = d.describeOutcome(state.Ended), d.Machine.LastConsole(ctx, slot, rec.Installed)
+		f.Reason = d.describeOutcome(state.Ended)
+		f.Console = d.Machine.LastConsole(ctx, slot, rec.Installed)
 	}
 	return f
 }
 
-// Observe notes what the boot loader and the initramfs did since the last look. A fallback is told
-// to the hooks, once. A release that did not survive its trial is remembered, with the last lines
-// of the console, so that it is not installed again; that of a slot which was good before is not to
-// blame for its medium.
+// Observe notes what the boot loader and the initramfs did since the last look, and tells a
+// fallback to the hooks, once. It remembers a release that did not survive its trial, with the last
+// lines of the console, so that no update installs it again. The release of a slot that was good
+// before is not remembered: the medium is to blame.
 func (d *Device) Observe(ctx context.Context) error {
 	_, _, err := d.observe(ctx)
 	return err
 }
 
-// observe gives the fallback that there is, and the fault of the running slot in boots before this
-// one.
+// observe gives the fallback, nil when there is none, and the fault of the running slot in the
+// boots before this one.
 func (d *Device) observe(ctx context.Context) (*Fallback, counted.Fault, error) {
 	state, err := d.loader.Read()
 	if err != nil {
@@ -139,7 +140,7 @@ func (d *Device) observe(ctx context.Context) (*Fallback, counted.Fault, error) 
 func (d *Device) settle(ctx context.Context, state counted.State) (counted.Fault, error) {
 	fault := state.Fault
 	booted, err := d.Booted()
-	// one that is in doubt is others' matter
+	// others tell of a running slot that is in doubt
 	if err != nil || booted != fault.Slot || state.IsBad(booted) {
 		return counted.Fault{}, nil
 	}
@@ -153,8 +154,8 @@ const maxTold = 64 << 10
 
 func (d *Device) toldPath() string { return filepath.Join(d.state(), "fallback.json") }
 
-// told is the fallback that was told last; nil when there is none, or the file cannot be read: it
-// is told again then.
+// told is the fallback that was told last. It is nil when there is none, or when the file cannot be
+// read: then it is told again.
 func (d *Device) told() *Fallback {
 	b, err := plainfile.Read(d.toldPath(), maxTold)
 	if err != nil {
@@ -163,7 +164,7 @@ func (d *Device) told() *Fallback {
 	return parseTold(b)
 }
 
-// parseTold decodes fallback.json; nil when it is none.
+// parseTold decodes fallback.json. It is nil for anything else.
 func parseTold(b []byte) *Fallback {
 	var f Fallback
 	if json.Unmarshal(b, &f) != nil || f.Slot == "" || f.Order < 0 || len(f.Reason) > maxReason ||
@@ -189,7 +190,7 @@ func (d *Device) tell(f *Fallback) error {
 	return d.replace(d.toldPath(), append(b, '\n'))
 }
 
-// untell forgets the fallback that was told, so that the next one is told again, also of the same
+// untell forgets the fallback that was told. So the next one is told, even of the same
 // installation.
 func (d *Device) untell() error {
 	if d.told() == nil {

@@ -10,8 +10,8 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// first is the transition of a state that was just made: it gets an id, and a slot that boots at
-// first. A state that has an active slot keeps it.
+// first is the transition of a setup: it gives a state its id, and a slot that boots at first,
+// unless the state has them.
 func (d *Device) first(booted, active string) counted.Transition {
 	return func(s counted.State) (counted.State, error) {
 		if s.ID == "" {
@@ -24,8 +24,8 @@ func (d *Device) first(booted, active string) counted.Transition {
 	}
 }
 
-// chooseFirst makes the running slot active, or the one that was named, and marks the empty ones
-// bad. None is active as long as all are empty.
+// chooseFirst makes the running slot active, or the named one, and marks the empty ones bad. While
+// all are empty none is active.
 func (d *Device) chooseFirst(s counted.State, booted, active string) (counted.State, error) {
 	var err error
 	switch {

@@ -21,13 +21,13 @@ type Loader interface {
 	Name() string
 
 	// Read gives the state. It wraps loader.ErrNone before the first setup, and loader.ErrDamaged
-	// for a state that the boot loader cannot use either.
+	// for a state that cannot be used.
 	Read() (counted.State, error)
 
-	// Change replaces the state by the one that follows, and gives that. Other changes wait
-	// meanwhile. Nothing is written when nothing changes or t fails; an error of t is given as it
-	// is. When Change succeeds, the boot loader sees the new state, whatever happens to the power.
-	// When it fails or is cut off, the boot loader sees the old state or the new one.
+	// Change replaces the state by the one that t gives. Other changes wait meanwhile. It writes
+	// nothing when nothing changes or t fails; an error of t is given as it is. After a success the
+	// boot loader sees the new state, even after a power cut. After an error or a power cut within
+	// Change it sees the old state or the new one.
 	Change(ctx context.Context, t counted.Transition) (counted.State, error)
 
 	// Check tells whether a setup is possible. It wraps loader.ErrUnfit when the boot loader cannot
@@ -35,16 +35,16 @@ type Loader interface {
 	// and loader.ErrForeign when something else lies there.
 	Check() error
 
-	// Create makes the state, or mends what is left of it, and then is Change. It is for the first
-	// installation of a machine that nobody has set up.
+	// Create makes the state, or mends what is left of it, and applies t. The first installation of
+	// a machine that nobody has set up needs it.
 	Create(ctx context.Context, t counted.Transition) error
 
-	// Setup is Check, Create, and whatever has the boot loader start the slots. It can be repeated.
-	// It gives the files that it has written.
+	// Setup is Check and Create, and has the boot loader start slots by the state. It can be
+	// repeated. It gives the files that it has written.
 	Setup(ctx context.Context, o loader.Setup) (files []string, err error)
 
-	// Inspect tells what the doctor wants to know, and changes nothing. The command setup is what
-	// mends a state.
+	// Inspect tells the doctor what it finds, and changes nothing. Its advice for a state that is
+	// damaged or missing is the command setup.
 	Inspect(setup string) loader.Inspection
 }
 

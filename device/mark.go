@@ -26,8 +26,8 @@ type Health struct {
 	Wanted   []scripts.Result // failures of these are only told
 }
 
-// Check runs all health checks. ErrUnhealthy is wrapped when a required one failed; the results are
-// there all the same.
+// Check runs all health checks. It wraps ErrUnhealthy when a required one failed, and gives the
+// results even then.
 func (d *Device) Check(ctx context.Context) (Health, error) {
 	booted, err := d.bootedOrNone()
 	if err != nil {
@@ -86,8 +86,8 @@ func (d *Device) MarkGood(ctx context.Context) (slot string, changed bool, err e
 		rec := r.slot(slot)
 		version = rec.Version
 		if changed {
-			// A slot that boots was whole when it was activated, though a power cut may have come
-			// before that was noted.
+			// A slot that boots was whole when it was activated. A power cut may have kept that
+			// from being noted.
 			rec.Whole = !rec.Image.IsZero()
 			r.forgive(slot)
 		}
@@ -127,8 +127,8 @@ func (d *Device) MarkBad(ctx context.Context, slot, reason string) error {
 	return d.hooks(ctx, "bad", slot, version, reason)
 }
 
-// know makes sure that the record of a slot names its image, which then has no version when
-// somebody else put it there.
+// know makes sure that the record of a slot names its image. An image that somebody else put there
+// has no version.
 func (d *Device) know(s *config.Slot) error {
 	r, err := d.records()
 	if err != nil || !r.slot(s.Name).Image.IsZero() {
@@ -145,8 +145,8 @@ func (d *Device) know(s *config.Slot) error {
 	})
 }
 
-// bootable refuses a slot that has no whole image, kernel and initrd. A slot that this program did
-// not fill is believed when it has a kernel and an initrd.
+// bootable refuses a slot that has no whole image, kernel and initrd. Of a slot that somebody else
+// filled, it looks at kernel and initrd alone.
 func (d *Device) bootable(slot string) error {
 	s, err := d.slot(slot)
 	if err != nil {

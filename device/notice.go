@@ -18,8 +18,8 @@ import (
 // maxNotice is how long a line of a notice may be, in bytes.
 const maxNotice = 600
 
-// What tells people and programs that a reboot waits, or that the machine has fallen back. All of
-// it is in /run, and so is gone after that.
+// The files that tell people and programs that a reboot waits, or that the machine has fallen back.
+// They are in /run, and so a reboot removes them.
 const (
 	motdFile     = "/run/motd.d/50-deltaup"  // pam_motd shows it at log-in
 	rebootMarker = "/run/reboot-required"    // Debian's, that monitoring looks for
@@ -41,7 +41,7 @@ func (d *Device) notify(ctx context.Context, text string) error {
 		return err
 	}
 	if filepath.Clean(d.path("/")) != "/" {
-		return nil // those who are logged in here are not there
+		return nil // on another machine's root: nobody who is logged in here is on that machine
 	}
 	wall, err := exec.LookPath("wall")
 	if err != nil {
@@ -102,7 +102,7 @@ func (d *Device) noData() string {
 	return line
 }
 
-// String is what people are told.
+// String says it in a line.
 func (f *Fallback) String() string { return fmt.Sprintf("slot %s was given up: %s", f.Slot, f.Reason) }
 
 // noticeNext brings the notice in line with what boots next.
@@ -136,8 +136,8 @@ func (d *Device) noticeNext(ctx context.Context) error {
 	return d.writeNotice(motdFile, troubles)
 }
 
-// Notice tells at a boot what went wrong in those before: to the hooks, once, to those who log in,
-// and as lines for the journal.
+// Notice tells what went wrong in the boots before this one: once to the hooks, to those who log
+// in, and as lines for the journal.
 func (d *Device) Notice(ctx context.Context) (lines []string, err error) {
 	f, late, err := d.observe(ctx)
 	if late.Slot != "" {

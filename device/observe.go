@@ -12,8 +12,8 @@ import (
 	"deltaup/slotboot/config"
 )
 
-// runs tells whether the booted slot runs the image. A slot that was filled by somebody else is
-// read once to find out.
+// runs tells whether the machine runs from the image. It reads a slot that somebody else filled,
+// once.
 func (d *Device) runs(booted string, r *records, version string,
 	image mirror.Object) (bool, error) {
 	s := d.Config.Slot(booted)
@@ -40,8 +40,8 @@ func (d *Device) runs(booted string, r *records, version string,
 	})
 }
 
-// identify hashes the image in a slot. It gives no id when there is none, or it has another size
-// than want (0: any).
+// identify hashes the image in a slot. The id is zero when there is none, or when its size is
+// another than want (0: any).
 func (d *Device) identify(s *config.Slot, want int64) (id chunkstore.ID, size int64, err error) {
 	f, err := plainfile.OpenDevice(d.path(s.Path))
 	if err != nil {

@@ -82,8 +82,8 @@ func (r *records) failure(image chunkstore.ID) *Failure {
 	return nil
 }
 
-// fail remembers that what the slot holds did not stay. What is remembered of the image already is
-// kept: the first reason is the one that people look for.
+// fail remembers that the image in a slot did not stay. An image that failed before keeps its first
+// reason: that is what people look for.
 func (r *records) fail(slot, reason string, console []string) {
 	rec := r.slot(slot)
 	if rec.Image.IsZero() || r.failure(rec.Image) != nil {
@@ -125,8 +125,8 @@ func (d *Device) records() (*records, error) {
 	return r, nil
 }
 
-// parseRecords decodes slots.json. It wraps chunkstore.ErrVersion for a later format and
-// chunkstore.ErrCorrupt for what is none.
+// parseRecords decodes slots.json. It wraps chunkstore.ErrVersion for a later format, and
+// chunkstore.ErrCorrupt for anything else that it cannot read.
 func parseRecords(b []byte) (*records, error) {
 	var head struct {
 		Format int `json:"format"`
@@ -193,7 +193,7 @@ func (d *Device) lockState() (unlock func(), err error) {
 	return lock(filepath.Join(d.state(), "slots.lock"), unix.LOCK_EX)
 }
 
-// replace writes a file of the state folder anew, durably, with what killed processes left removed.
+// replace writes a file of the state folder anew, durably, and removes what killed processes left.
 // The caller has locked the state.
 func (d *Device) replace(path string, b []byte) error {
 	tmp := filepath.Join(d.state(), "tmp")
@@ -223,7 +223,7 @@ func (d *Device) lockUpdates() (unlock func(), err error) {
 	return unlock, err
 }
 
-// lock locks a file that stays behind.
+// lock locks a file, and makes it if it is missing.
 func lock(path string, how int) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -241,7 +241,7 @@ func lock(path string, how int) (unlock func(), err error) {
 	}
 }
 
-// guardRecords has slots.json and what lies beside it be as they are now when all is taken back.
+// guardRecords remembers slots.json and what lies beside it, for when all is taken back.
 func (d *Device) guardRecords(u *undo.List) error {
 	if err := u.MkdirAll(d.state()); err != nil {
 		return err

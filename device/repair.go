@@ -13,12 +13,11 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// ErrUnknownRelease is wrapped when a repair is to install the running release and nothing says
-// which one that is.
+// ErrUnknownRelease is wrapped when nothing tells which release runs, so that it cannot be
+// repaired.
 var ErrUnknownRelease = errors.New("nobody has told which release it holds")
 
-// Damaged lists the slots that the last scrub found to be damaged, as far as they have not been
-// written since.
+// Damaged lists the slots that the last scrub found damaged and that nobody has written since.
 func (d *Device) Damaged() ([]string, error) {
 	r, err := d.records()
 	if err != nil {
@@ -46,8 +45,8 @@ func (d *Device) orRepair(slot string) string {
 	return ", which is damaged: deltaup repair installs it anew"
 }
 
-// running has a repair ask for the release that runs. A version in r is for where the records have
-// none; ErrOtherRelease of package mirror is wrapped when they have another.
+// running asks for the release that runs. A version in r counts when the records have none; when
+// they have another, mirror.ErrOtherRelease is wrapped.
 func (u *Update) running(r *apply.Request, records *records) error {
 	rec := records.slot(u.booted)
 	r.Channel = ""
@@ -64,7 +63,7 @@ func (u *Update) running(r *apply.Request, records *records) error {
 	return nil
 }
 
-// vetRepair decides whether a release is the one that runs, and is still wanted.
+// vetRepair refuses a release that is not the one that runs, or that is not needed any more.
 func (u *Update) vetRepair(release *mirror.Release, image *mirror.Artifact, records *records,
 	state counted.State) error {
 	if !u.image.IsZero() && image.ID != u.image {
@@ -74,7 +73,7 @@ func (u *Update) vetRepair(release *mirror.Release, image *mirror.Artifact, reco
 	if f := records.failure(image.ID); f != nil && !u.o.Again {
 		return fmt.Errorf("release %s: %w: %s", release.Version, ErrRolledBack, f.Reason)
 	}
-	scrubs, _ := u.d.scrubs() // one that is damaged tells of none
+	scrubs, _ := u.d.scrubs() // a damaged file tells of no scrub
 	for i := range u.d.Config.Slots {
 		s := &u.d.Config.Slots[i]
 		rec := records.slot(s.Name)

@@ -7,12 +7,12 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// Rollback has an older release boot next: the one of that version, or with "" the one that was
-// installed before the running one. The running release is remembered as one that did not stay. It
-// gives the slot that boots next.
+// Rollback has an older release boot next, and gives its slot: the release of that version, or with
+// "" the one that was installed before the running one. The running release is remembered as one
+// that did not stay.
 //
-// A release that is on trial is marked bad, so that the boot loader falls back; any other
-// older one is put on trial itself.
+// When the running release is on trial it is marked bad, and the boot loader falls back. Otherwise
+// the older one is put on trial.
 func (d *Device) Rollback(ctx context.Context, version string) (slot string, err error) {
 	booted, err := d.Booted()
 	if err != nil {

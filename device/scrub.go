@@ -32,14 +32,14 @@ const (
 	ScrubInitrd = "initrd"
 )
 
-// Scrub reads images, kernels and initrds from their media, past the page cache, whenever nobody
-// else wants the disk, and holds them against the hashes that are remembered. What it found is
-// remembered in turn, until the next scrub or until the slot is written anew: [Device.Status] and
-// [Device.Doctor] tell it. Nothing that it reads is changed.
+// Scrub reads images, kernels and initrds from their media, past the page cache, and compares them
+// with the hashes that were remembered. It reads when nobody else wants the disk, and changes
+// nothing that it reads. [Device.Status] and [Device.Doctor] tell what it found, until the next
+// scrub or until the slot is written anew.
 //
-// An image of which no hash is known yet, since a factory has put it there, is taken to be right
-// when it can be read. ErrBusy is wrapped when another scrub is under way. When ctx ends, what was
-// found to be damaged until then is remembered.
+// An image without a hash, which a factory has put there, is taken to be right when it can be read.
+// ErrBusy is wrapped when another scrub is under way. When ctx ends, the damage found until then is
+// remembered.
 func (d *Device) Scrub(ctx context.Context, o ScrubOptions) error {
 	if err := durable.MkdirAll(d.state()); err != nil {
 		return err
@@ -91,15 +91,15 @@ func (d *Device) scrubAll(ctx context.Context, o ScrubOptions) error {
 	return nil
 }
 
-// holdsSome tells whether a slot is read: the boot loader may boot it, or it was asked for by name and holds
-// something.
+// holdsSome tells whether a slot is read: it holds something, and the boot loader may boot it or
+// somebody has named it.
 func (d *Device) holdsSome(s *config.Slot, state counted.State, named bool) (bool, error) {
 	r, err := d.records()
 	if err != nil {
 		return false, err
 	}
 	rec := r.slot(s.Name)
-	if !rec.Whole && !rec.Image.IsZero() { // it is being written, or that was cut off
+	if !rec.Whole && !rec.Image.IsZero() { // an update writes it, or was cut off
 		return false, nil
 	}
 	given := state.IsBad(s.Name) || state.FellBack() == s.Name

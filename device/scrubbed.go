@@ -57,8 +57,8 @@ func (d *Device) scrubs() (*scrubs, error) {
 	return s, nil
 }
 
-// parseScrubs decodes scrub.json. It wraps chunkstore.ErrVersion for a later format and
-// chunkstore.ErrCorrupt for what is none.
+// parseScrubs decodes scrub.json. It wraps chunkstore.ErrVersion for a later format, and
+// chunkstore.ErrCorrupt for anything else that it cannot read.
 func parseScrubs(b []byte) (*scrubs, error) {
 	if len(b) > maxRecords {
 		return nil, fmt.Errorf("%w: longer than %d bytes", chunkstore.ErrCorrupt, maxRecords)
@@ -79,7 +79,7 @@ func parseScrubs(b []byte) (*scrubs, error) {
 	return &s, nil
 }
 
-// of gives what is known of a slot as it is now; nil when it was not scrubbed since it was written.
+// of gives the last scrub of what a slot holds now; nil when there was none.
 func (s *scrubs) of(slot string, rec *Record) *ScrubResult {
 	r := s.Slots[slot]
 	if r == nil || r.Order != rec.Order || !r.Image.IsZero() && r.Image != rec.Image ||
@@ -95,8 +95,7 @@ func (s *scrubs) damaged(slot string, rec *Record) bool {
 	return r != nil && len(r.Damage) > 0
 }
 
-// keepScrub remembers what a scrub found, durably. What was remembered and cannot be read any more
-// is given up.
+// keepScrub remembers what a scrub found, durably. It writes a damaged file anew.
 func (d *Device) keepScrub(slot string, result *ScrubResult) error {
 	unlock, err := d.lockState()
 	if err != nil {
@@ -123,8 +122,8 @@ func (d *Device) keepScrub(slot string, result *ScrubResult) error {
 	return d.replace(d.scrubsPath(), append(b, '\n'))
 }
 
-// scrubbed has the doctor tell what the last scrub of a slot's image found. Kernel and initrd he
-// has just looked at himself.
+// scrubbed tells what the last scrub of a slot's image found. The doctor has just looked at kernel
+// and initrd.
 func (x *doctor) scrubbed(slot, booted string) {
 	s, err := x.d.scrubs()
 	if err != nil {

@@ -29,8 +29,8 @@ type scrubber struct {
 	result ScrubResult
 }
 
-// measureUnknown finds out how much there is to read when nothing is known of the slot: an image,
-// or else all of it.
+// measureUnknown finds out how much is read of a slot of which nothing is known: its image, or all
+// of the slot when there is none.
 func (x *scrubber) measureUnknown() {
 	f, image, end, err := openImage(x.d.path(x.s.Path))
 	if err != nil {
@@ -79,7 +79,7 @@ func (x *scrubber) image(ctx context.Context) error {
 	return nil
 }
 
-// baseline remembers the hash of an image that somebody else has put there.
+// baseline remembers the hash of an image that somebody else put there.
 func (x *scrubber) baseline(id chunkstore.ID) error {
 	if x.rec.Size == 0 {
 		return nil
@@ -115,8 +115,8 @@ func (x *scrubber) add(d Damage) {
 	x.result.Damage = append(x.result.Damage, d)
 }
 
-// read reads size bytes of a file or device, -1 for all, and writes them to w: zeros for what
-// cannot be read, which is the damage that it tells.
+// read reads size bytes of a file or device, -1 for all, and writes them to w. What it cannot read
+// is the damage that it gives, and zeros for w.
 func (x *scrubber) read(ctx context.Context, what, path string, size int64,
 	w io.Writer) (Damage, chunkstore.ID, error) {
 	damage := Damage{What: what, Path: path}

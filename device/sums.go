@@ -23,8 +23,8 @@ const (
 	maxSums     = (1 << 40) / sumBlock // of an image of 1 TiB
 )
 
-// sums are the first eight bytes of the hash of each block of an image. They find damage; that an
-// image is right only its own hash proves.
+// sums are the first eight bytes of the hash of each block of an image. They find damage. Only the
+// hash of all of the image proves that it is right.
 type sums struct {
 	size int64 // of the image
 	keys []uint64
@@ -68,7 +68,7 @@ func (s *summer) done() *sums {
 	return &s.sums
 }
 
-// seen takes bytes of an image from off on, in order; from 0 on it begins anew.
+// seen takes the next bytes of an image, at off. At 0 it begins anew.
 func (s *summer) seen(p []byte, off int64) {
 	if off == 0 {
 		*s = *newSummer()
@@ -89,7 +89,7 @@ func (s *sums) marshal() []byte {
 }
 
 // parseSums decodes the sums of an image of size bytes. It wraps chunkstore.ErrVersion for a later
-// format and chunkstore.ErrCorrupt for what is none.
+// format, and chunkstore.ErrCorrupt for anything else that it cannot read.
 func parseSums(b []byte, size int64) (*sums, error) {
 	count := (size + sumBlock - 1) / sumBlock
 	if len(b) < sumsHead || string(b[:8]) != sumsMagic {
@@ -124,7 +124,7 @@ func (d *Device) sumsPath(image chunkstore.ID) string {
 	return filepath.Join(d.sumsFolder(), image.String())
 }
 
-// readSums gives what is kept of an image; any error means that nothing of use is.
+// readSums gives the sums that are kept of an image. After any error there are none.
 func (d *Device) readSums(image chunkstore.ID, size int64) (*sums, error) {
 	f, err := plainfile.Open(d.sumsPath(image))
 	if err != nil {

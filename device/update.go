@@ -17,7 +17,7 @@ import (
 	"deltaup/slotboot/loader"
 )
 
-// UpdateOptions say what is out of the ordinary about an update.
+// UpdateOptions are for updates that are out of the ordinary.
 type UpdateOptions struct {
 	Again   bool // also a release that was rolled back
 	Repair  bool // the running release is installed anew
@@ -44,12 +44,12 @@ type Update struct {
 	unfinished bool // an installation into the target was cut off
 }
 
-// Prepare finds the slot that the release goes to and quotes what it takes. Of r, what the
-// configuration tells is filled in: channel and machine unless they are set, seeds, slot, files and
-// state folder. Nothing but the state folder is written to.
+// Prepare finds the slot that the release goes to, and quotes what the update takes. It fills
+// seeds, slot, files and state folder into r, and channel and machine unless they are set. It
+// writes to the state folder alone.
 //
-// With UpdateOptions.Repair the release is the running one, made of what is good of the running
-// image and of what has to be fetched.
+// With UpdateOptions.Repair the release is the running one. It is made of what is good of the
+// running image, and of what has to be fetched.
 //
 // Errors wrap ErrNothing, ErrReboot, ErrRolledBack, ErrTrial, ErrBusy, ErrNoSlot,
 // ErrUnknownRelease, and those of package apply.
@@ -118,8 +118,8 @@ func (u *Update) choose(ctx context.Context) (state counted.State, err error) {
 	return state, nil
 }
 
-// state notes what the boot loader did, and gives its state. An empty machine that no boot loader
-// was set up on has none yet: the first installation makes it.
+// state notes what the boot loader did, and gives its state. On an empty machine without a state
+// the first installation makes it.
 func (u *Update) state(ctx context.Context) (counted.State, error) {
 	state, err := u.d.loader.Read()
 	if errors.Is(err, loader.ErrNone) && u.booted == "" && u.d.firstBootable() == "" {
@@ -177,8 +177,8 @@ func (d *Device) openSlot(s *config.Slot, readOnly bool) (*slotboot.File, error)
 		slotboot.Options{ReadOnly: readOnly, Device: slotboot.IsDevice(s.Path)})
 }
 
-// slotPath is the path of a slot for this process; a link of the running machine stays one, so that
-// a link that leads nowhere is told from a file that is not there yet.
+// slotPath is the path of a slot for this process. A link of the running machine stays one: a link
+// that leads nowhere is not the same as a file that is not there yet.
 func (d *Device) slotPath(s *config.Slot) string {
 	full := d.path(s.Path)
 	if d.Machine.Running() {
@@ -191,8 +191,8 @@ func (d *Device) slotPath(s *config.Slot) string {
 	return full
 }
 
-// CheckTarget finds out, before anything is fetched, whether there is a slot that an update can be
-// written to. Errors are those of [Device.Prepare].
+// CheckTarget tells, before anything is fetched, whether an update can be written to some slot.
+// Errors are those of [Device.Prepare].
 func (d *Device) CheckTarget(ctx context.Context, readOnly bool) error {
 	unlock, err := d.lockUpdates()
 	if err != nil {
@@ -215,7 +215,7 @@ type heldError struct{ slot *config.Slot }
 
 func (e *heldError) Error() string { return "slot " + e.slot.Name + " holds the release" }
 
-// vet decides whether the release is wanted at all.
+// vet refuses a release that is not wanted.
 func (u *Update) vet(release *mirror.Release, state counted.State) error {
 	image := release.Artifact(mirror.ImageName)
 	if image == nil {
@@ -256,7 +256,7 @@ func (u *Update) vet(release *mirror.Release, state counted.State) error {
 	return nil
 }
 
-// Quote says what Run will take.
+// Quote says what Run takes.
 func (u *Update) Quote() apply.Quote { return u.apply.Quote() }
 
 // Slot is the name of the slot that is written.

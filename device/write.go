@@ -13,9 +13,9 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// Run brings the release into the slot and puts it on trial. Before the first write the slot is
-// marked bad and loses its kernel, so that no boot loader starts half of it; when all of it has
-// been read back it is activated.
+// Run brings the release into the slot and puts it on trial. Before the first write it marks the
+// slot bad and takes its kernel away, so that no boot loader starts half of it. It activates the
+// slot when all of it has been read back.
 func (u *Update) Run(ctx context.Context) (apply.Result, error) {
 	if u.o.DryRun {
 		return apply.Result{}, errors.New("this update was only quoted")
@@ -65,7 +65,7 @@ func (u *Update) spoil(ctx context.Context) error {
 	return nil
 }
 
-// mark notes what the target is to hold, and marks it bad. The boot folder exists afterwards.
+// mark notes what the target will hold, marks it bad, and makes its boot folder.
 func (u *Update) mark(ctx context.Context) error {
 	if u.first {
 		if err := u.d.loader.Create(ctx, u.d.first("", "")); err != nil {
@@ -100,8 +100,8 @@ func (u *Update) mark(ctx context.Context) error {
 	return err
 }
 
-// markBad is the transition of the target's first write. The only good slot is not given up, unless
-// it is one that an installer has filled and was cut off behind, so that nobody noted that it is
+// markBad is the transition before the first write to the target. It refuses the only good slot.
+// The exception is a slot that an installer filled before it was cut off: nobody noted that it is
 // whole.
 func (u *Update) markBad(s counted.State) (counted.State, error) {
 	if u.booted == "" && u.unfinished && s.Active == u.target.Name {
@@ -110,13 +110,13 @@ func (u *Update) markBad(s counted.State) (counted.State, error) {
 	return s.MarkBad(u.target.Name)
 }
 
-// activate puts the target, which was read back, on trial. The first of an empty machine becomes
-// the good one: there is none to fall back to.
+// activate puts the target on trial, after it was read back. The first slot of an empty machine
+// becomes active at once: there is none to fall back to.
 func (u *Update) activate(ctx context.Context) error {
 	if err := u.files.show(); err != nil {
 		return err
 	}
-	// Boot loaders replay no journal: what was renamed must have reached its place before they are
+	// Boot loaders replay no journal: a renamed file must have reached its place before they are
 	// told of it.
 	if err := durable.SyncFileSystem(u.d.path(u.target.Boot)); err != nil {
 		return err
@@ -151,7 +151,7 @@ func (u *Update) keepSums() error {
 	return u.d.keepSums(image.ID, sums)
 }
 
-// hooks runs the hooks of an event. Those before an installation can prevent it.
+// hooks runs the hooks of an event. One that fails before an installation prevents it.
 func (u *Update) hooks(ctx context.Context, event string) error {
 	return u.d.hooks(ctx, event, u.target.Name, u.release.Version, "")
 }

@@ -1,6 +1,6 @@
 // Package slotboot opens the places that images are written to. A [File] is the file or the block
-// device of a slot: it is opened for one process alone, cannot be booted from before its first write
-// until its superblock is written, and is read back past the page cache.
+// device of a slot: it is opened for one process alone, cannot be booted from before its first
+// write until its superblock is written, and is read back past the page cache.
 package slotboot
 
 import (

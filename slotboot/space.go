@@ -44,8 +44,8 @@ func (s *File) capacity() (int64, error) {
 }
 
 // Reserve claims the room for an image of size bytes, so that a full disk ends an update before its
-// work. It wraps syscall.ENOSPC when the image does not fit. What the slot holds does not change. On
-// a file system that cannot reserve, nothing is claimed.
+// work. It wraps syscall.ENOSPC when the image does not fit. What the slot holds does not change.
+// On a file system that cannot reserve, nothing is claimed.
 func (s *File) Reserve(size int64) error {
 	err := s.reserve(size)
 	if err != nil {

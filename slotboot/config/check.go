@@ -23,7 +23,7 @@ var (
 	kernelArgs = regexp.MustCompile(`^[A-Za-z0-9 ._,:=/@%+-]*$`)
 )
 
-// check looks at what the types of the fields do not tell.
+// check looks at what the types of the fields permit and a machine does not.
 func (c *Config) check() error {
 	bad := func(key, format string, args ...any) error {
 		return &Error{File: c.File, Key: key, Text: fmt.Sprintf(format, args...)}
@@ -61,7 +61,7 @@ func (c *Config) check() error {
 	return nil
 }
 
-// checkSlot looks at one slot, and that it shares nothing with those before it.
+// checkSlot looks at one slot, which must share nothing with those before it.
 func (c *Config) checkSlot(i int) error {
 	s := &c.Slots[i]
 	bad := func(key, format string, args ...any) error {
@@ -96,5 +96,5 @@ func (c *Config) checkSlot(i int) error {
 	return nil
 }
 
-// onDevice tells a device from a file by its path: it need not be there yet.
+// onDevice tells a device from a file by its path alone.
 func onDevice(path string) bool { return strings.HasPrefix(filepath.Clean(path), "/dev/") }

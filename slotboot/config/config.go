@@ -1,8 +1,8 @@
 // Package config reads the configuration of a machine with slots: deltaup.toml.
 //
-// [Find] says which file counts and [Load] reads it. A key that is unknown, of the wrong type or
-// out of range is an [Error] that names file, line and key: a misspelt key must not be a default in
-// disguise.
+// [Find] tells which file counts, and [Load] reads it. A key that is unknown, of the wrong type or
+// out of range is an [Error] that names file, line and key. So a misspelt key never passes for a
+// default.
 package config
 
 import (
@@ -18,8 +18,8 @@ import (
 // ErrNone is wrapped when there is no configuration.
 var ErrNone = errors.New("no configuration")
 
-// Places are where the file is looked for. The first that exists counts, as a whole: what it does
-// not set has its default, not the value of a later file.
+// Places are where Find looks for the file. The first that exists counts, as a whole: a key that it
+// does not set has its default, and not the value of a later file.
 var Places = []string{
 	"/etc/deltaup/deltaup.toml",
 	"/run/deltaup/deltaup.toml",
@@ -34,8 +34,8 @@ type Config struct {
 	Mirrors    []string `toml:"mirrors"`    // URLs or folders, the preferred one first; may be empty
 	Channel    string   `toml:"channel"`    // default stable
 	Compatible string   `toml:"compatible"` // what this machine is; "": not checked
-	// AcceptExpired is how long after they expired signatures are still accepted, as on sticks: 90d
-	// or 12h; "" is not at all.
+	// AcceptExpired is how long expired signatures are still accepted, such as 90d or 12h; "": not
+	// at all.
 	AcceptExpired string `toml:"accept_expired"`
 	State         string `toml:"state"` // folder of what outlives images; default /var/lib/deltaup
 	Boot          Boot   `toml:"boot"`
@@ -58,9 +58,9 @@ type Slot struct {
 	Name string `toml:"name"` // [a-z][a-z0-9_]{0,14}
 	Path string `toml:"path"` // a partition or logical volume below /dev, or a file
 	Boot string `toml:"boot"` // folder of its kernel and initrd, on a file system that the boot loader reads
-	// Image is how the initramfs finds the slot: a device, or DEVICE:/PATH of a file in its file
-	// system, with DEVICE a path below /dev or LABEL=, UUID=, PARTLABEL= or PARTUUID=. The default
-	// is Path, which a file has no use for.
+	// Image is how the initramfs finds the slot: DEVICE, or DEVICE:/PATH of a file in its file
+	// system. DEVICE is a path below /dev, or LABEL=, UUID=, PARTLABEL= or PARTUUID=. A device has
+	// the default Path; a file has none.
 	Image string `toml:"image"`
 }
 

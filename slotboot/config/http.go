@@ -18,8 +18,7 @@ type HTTP struct {
 	HeaderFile      string `toml:"header_file"`      // lines of NAME: VALUE
 }
 
-// Web is [http]: how all servers are spoken to, but for those with a table of their own, which
-// counts as a whole.
+// Web is [http]: how servers are spoken to. A server with a table of its own takes that as a whole.
 type Web struct {
 	HTTP
 	Host map[string]HTTP `toml:"host"` // by host, and port where a mirror's URL names one
@@ -28,13 +27,13 @@ type Web struct {
 // hostName is what a URL may have as host and port.
 var hostName = regexp.MustCompile(`^([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$`)
 
-// Secret tells whether it has what only the server that it is for should see.
+// Secret tells whether it has something that no other server may see.
 func (h *HTTP) Secret() bool {
 	return h.CertificateFile != "" || h.KeyFile != "" || h.BearerFile != "" || h.HeaderFile != ""
 }
 
-// HTTPOf gives what counts for a server. What [http] has of secrets is for the servers of mirrors
-// alone: another that is named on the command line does not get it.
+// HTTPOf gives what counts for a server. The secrets of [http] are for the servers of mirrors
+// alone: another one that the command line names does not get them.
 func (c *Config) HTTPOf(host string) HTTP {
 	host = strings.ToLower(host)
 	if h, ok := c.HTTP.Host[host]; ok {

@@ -11,7 +11,7 @@ import (
 	"deltaup/internal/plainfile"
 )
 
-// Load reads and checks the file at path. What is wrong with it is an [Error].
+// Load reads and checks the file at path. Whatever is wrong with it is an [Error].
 func Load(path string) (*Config, error) {
 	f, err := plainfile.Open(path)
 	if err != nil {
@@ -51,7 +51,7 @@ func parse(file string, b []byte) (*Config, error) {
 	return c, nil
 }
 
-// located turns an error of the TOML library into ours; of several unknown keys the first is told.
+// located turns an error of the TOML library into ours. It names the first of several unknown keys.
 func located(file string, err error) error {
 	var unknown *toml.StrictMissingError
 	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
@@ -70,7 +70,7 @@ func located(file string, err error) error {
 	}
 	line, _ := wrong.Position()
 	text := strings.TrimPrefix(wrong.Error(), "toml: ")
-	// names of Go say nothing to who wrote the file
+	// names of Go mean nothing to the author of the file
 	if what, _, ok := strings.Cut(text, " into struct field "); ok {
 		text = strings.Replace(what, "cannot decode ", "does not take a ", 1)
 	}

@@ -7,8 +7,8 @@ import (
 
 // Activate puts slot on trial for the next tries (1 to MaxTries) boots and takes its bad mark away.
 // It replaces a trial that is pending. ErrNotTrial is wrapped for the active slot: MarkActive ends
-// the trial of another. An active slot that is bad can be put on trial all the same; the first other
-// good one becomes active then, as in MarkBad, or none when there is no such slot.
+// the trial of another. An active slot that is bad can be put on trial all the same; the first
+// other good one becomes active then, as in MarkBad, or none when there is no such slot.
 func (s State) Activate(slot string, tries int) (State, error) {
 	if err := s.known("activate", slot); err != nil {
 		return s, err

@@ -1,5 +1,5 @@
-// Package grub boots slots with GRUB. [Loader] is the boot loader of one machine: it keeps the state
-// of package counted in an environment block, and writes the scripts that GRUB runs.
+// Package grub boots slots with GRUB. [Loader] is the boot loader of one machine: it keeps the
+// state of package counted in an environment block, and writes the scripts that GRUB runs.
 //
 // A [Script] is the part of grub.cfg that boots by the rules of counted boot: [Script.Part] for a
 // grub.cfg of somebody else's, which gets entries among others, [Script.Whole] for a machine that

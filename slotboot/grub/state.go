@@ -24,8 +24,8 @@ const (
 // codes are what GRUB leaves in varTries when it ends a trial.
 var codes = map[counted.Outcome]string{counted.Unconfirmed: "u", counted.Unloadable: "k"}
 
-// StateOf is the state that a block tells. A value that is no slot, or no number of tries, counts as
-// if it were not there. So does a trial of the active slot.
+// StateOf is the state that a block tells. A value that is no slot, or no number of tries, counts
+// as if it were not there. So does a trial of the active slot.
 func StateOf(block *grubenv.Block, slots counted.Slots) counted.State {
 	s := counted.State{Slots: slots}
 	if name, _ := block.Get(varActive); slices.Contains(slots, name) {

@@ -7,8 +7,8 @@ import (
 
 // LoadEnv reads a file of any size as GRUB's load_env does (grub-core/lib/envblk.c). Of a repeated
 // name the last value counts. A line without "=" takes the next line into its name, and what that
-// held is lost. A line without an end is dropped. LoadEnv is false for a file that does not begin as
-// a block.
+// held is lost. A line without an end is dropped. LoadEnv is false for a file that does not begin
+// as a block.
 func LoadEnv(b []byte) (*Block, bool) {
 	if len(b) <= len(signature) || !bytes.HasPrefix(b, []byte(signature)) {
 		return nil, false
@@ -38,8 +38,8 @@ func pad(b []byte, size int) []byte {
 	return append(b, bytes.Repeat([]byte{padding}, size-len(b))...)
 }
 
-// nextLine is the start of the line after the one that p lies in. A backslash hides a newline behind
-// it.
+// nextLine is the start of the line after the one that p lies in. A backslash hides a newline
+// behind it.
 func nextLine(b []byte, p int) int {
 	for p < len(b) && b[p] != '\n' {
 		if b[p] == '\\' {

@@ -43,9 +43,9 @@ func read(f *os.File) ([]byte, *Block, error) {
 }
 
 // Change lets change alter the block in the file at path, and writes it back in place, by one write
-// of Size bytes and one fsync: GRUB does not see a renamed file before somebody replays the journal.
-// Nothing is written when nothing changes or change fails; an error of change is given as it is. The
-// file is locked meanwhile; the end of ctx ends the wait for the lock.
+// of Size bytes and one fsync: GRUB does not see a renamed file before somebody replays the
+// journal. Nothing is written when nothing changes or change fails; an error of change is given as
+// it is. The file is locked meanwhile; the end of ctx ends the wait for the lock.
 func Change(ctx context.Context, path string, change func(*Block) error) (err error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {

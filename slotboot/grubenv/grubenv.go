@@ -40,8 +40,8 @@ type variable struct{ name, value string }
 // Block is a set of variables with unique names. The zero Block is empty.
 type Block struct{ vars []variable }
 
-// Parse reads a block of [Size] bytes as [LoadEnv] does. It wraps ErrMalformed for another size, and
-// for bytes without the first line of a block. Whatever follows that line is no error.
+// Parse reads a block of [Size] bytes as [LoadEnv] does. It wraps ErrMalformed for another size,
+// and for bytes without the first line of a block. Whatever follows that line is no error.
 func Parse(b []byte) (*Block, error) {
 	if len(b) != Size {
 		return nil, fmt.Errorf("%w: %d bytes, not %d", ErrMalformed, len(b), Size)

@@ -37,9 +37,9 @@ type Place struct {
 	made []byte // what Apply wrote; nil when that was nothing
 }
 
-// Find looks at the place of a block. It wraps ErrForeign unless what lies there may be overwritten:
-// nothing, a file that begins as a block as far as it goes, one that is as long as a block, or one
-// that has only zeros.
+// Find looks at the place of a block. It wraps ErrForeign unless what lies there may be
+// overwritten: nothing, a file that begins as a block as far as it goes, one that is as long as a
+// block, or one that has only zeros.
 func Find(path string) (*Place, error) {
 	p := &Place{path: path, Block: new(Block)}
 	b, err := plainfile.Read(path, maxFile)
@@ -107,8 +107,8 @@ func damaged(b []byte) bool {
 }
 
 // Apply lets change alter the block, and writes it. A sound block is changed as by [Change]. A
-// damaged one is overwritten in place when it has a block's length, and else replaced by a new file.
-// When Apply returns, GRUB finds either without replaying a journal.
+// damaged one is overwritten in place when it has a block's length, and else replaced by a new
+// file. When Apply returns, GRUB finds either without replaying a journal.
 func (p *Place) Apply(ctx context.Context, change func(*Block) error) error {
 	if p.Fault == nil {
 		return Change(ctx, p.path, func(b *Block) error {

@@ -44,8 +44,8 @@ func (m *marked) Unwrap() []error { return []error{m.error, m.kind} }
 type Setup struct {
 	// First is applied to the state that is there, or to one that knows nothing.
 	First counted.Transition
-	// Outputs are paths of files to write, by what they are: each boot loader has names for its own.
-	// When there are none, the boot loader chooses what it needs.
+	// Outputs are paths of files to write, by what they are: each boot loader has names for its
+	// own. When there are none, the boot loader chooses what it needs.
 	Outputs map[string]string
 	// Undo learns how each step is taken back, also when the setup fails.
 	Undo *undo.List

@@ -14,16 +14,16 @@ import (
 	"deltaup/slotboot/config"
 )
 
-// Booted is the name of the slot that the machine runs from: the one that the kernel argument
-// names, if what is mounted is that slot. It wraps ErrNoSlot when there is no such argument, and
-// ErrOtherSlot when argument and mount do not agree, or the mounted one is none of slots.
+// Booted is the name of the slot that the machine runs from. The kernel argument and the mount must
+// agree on it. Booted wraps ErrNoSlot when there is no argument, and ErrOtherSlot when the mount is
+// of another slot or of none.
 func (m Machine) Booted(slots []config.Slot) (string, error) {
-	name, ok, err := m.Arg(ArgSlot)
+	name, ok, err := m.Arg(argSlot)
 	if err != nil {
 		return "", err
 	}
 	if !ok {
-		return "", fmt.Errorf("%w: the kernel argument %s= is missing", ErrNoSlot, ArgSlot)
+		return "", fmt.Errorf("%w: the kernel argument %s= is missing", ErrNoSlot, argSlot)
 	}
 	mounted, err := m.imageMount()
 	if err != nil {
@@ -31,7 +31,7 @@ func (m Machine) Booted(slots []config.Slot) (string, error) {
 	}
 	if mounted == nil {
 		return "", fmt.Errorf("%w: %s=%s, but neither %s nor / is a squashfs", ErrOtherSlot,
-			ArgSlot, name, ImageMount)
+			argSlot, name, imageFolder)
 	}
 	found := ""
 	for _, s := range slots {
@@ -47,32 +47,32 @@ func (m Machine) Booted(slots []config.Slot) (string, error) {
 	case name:
 		return name, nil
 	case "":
-		return "", fmt.Errorf("%w: %s=%s, but %s on %s is none of the slots", ErrOtherSlot, ArgSlot,
+		return "", fmt.Errorf("%w: %s=%s, but %s on %s is none of the slots", ErrOtherSlot, argSlot,
 			name, mounted.Source, mounted.Mountpoint)
 	}
-	return "", fmt.Errorf("%w: %s=%s, but slot %s is mounted on %s", ErrOtherSlot, ArgSlot, name,
+	return "", fmt.Errorf("%w: %s=%s, but slot %s is mounted on %s", ErrOtherSlot, argSlot, name,
 		found, mounted.Mountpoint)
 }
 
 // imageMount is the mount of the image that the machine runs from; nil when there is none.
 func (m Machine) imageMount() (*mountinfo.Info, error) {
 	list, err := m.mounts(func(i *mountinfo.Info) (skip, stop bool) {
-		return i.FSType != "squashfs" || i.Mountpoint != ImageMount && i.Mountpoint != "/", false
+		return i.FSType != "squashfs" || i.Mountpoint != imageFolder && i.Mountpoint != "/", false
 	})
 	if err != nil {
 		return nil, err
 	}
 	var found *mountinfo.Info
 	for _, i := range list {
-		if found == nil || i.Mountpoint == ImageMount {
+		if found == nil || i.Mountpoint == imageFolder {
 			found = i
 		}
 	}
 	return found, nil
 }
 
-// behind tells whether the mount is of that slot: by the number of its device, or by the file or
-// device behind a loop device.
+// behind tells whether the mount is of that slot, by the number of its device, or by the file or
+// device behind its loop device.
 func (m Machine) behind(mounted *mountinfo.Info, s config.Slot) (bool, error) {
 	var slot unix.Stat_t
 	err := unix.Stat(m.Path(s.Path), &slot)
@@ -88,7 +88,7 @@ func (m Machine) behind(mounted *mountinfo.Info, s config.Slot) (bool, error) {
 	if err != nil || file == "" {
 		return false, err
 	}
-	if file == path.Join(RAMImages, s.Name+".squashfs") {
+	if file == path.Join(ramImages, s.Name+".squashfs") {
 		return true, nil
 	}
 	if missing {
@@ -100,7 +100,7 @@ func (m Machine) behind(mounted *mountinfo.Info, s config.Slot) (bool, error) {
 	}
 	fileInfo, err := os.Stat(m.Path(file))
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // deleted, or on a file system that nobody sees any more
+		return false, nil // deleted, or on a file system that is mounted no more
 	}
 	return err == nil && os.SameFile(slotInfo, fileInfo), err
 }

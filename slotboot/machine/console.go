@@ -23,8 +23,8 @@ const (
 	consoleLine  = 200 // bytes
 )
 
-// pstoreFiles are what kernels leave of a panic, with what systemd-pstore moves away first. They
-// are matched below the machine's root, whose own name is no pattern.
+// pstoreFiles are what kernels leave of a panic, those first that systemd-pstore has moved. They
+// are patterns below the machine's root. The root itself is none.
 var pstoreFiles = []string{
 	"var/lib/systemd/pstore/*/dmesg.txt",
 	"var/lib/systemd/pstore/*/*/dmesg.txt",
@@ -33,19 +33,19 @@ var pstoreFiles = []string{
 	"sys/fs/pstore/console-*",
 }
 
-// LastConsole is the end of what the machine said before it restarted: from pstore when a file
-// there is younger than since, else from the journal of the boot before when that was a boot of
-// slot, else nothing. A slot of "" asks pstore only.
+// LastConsole is the end of what the machine said before it restarted. It comes from pstore when a
+// file there is younger than since, or else from the journal when the boot before was of slot. A
+// slot of "" asks pstore only.
 func (m Machine) LastConsole(ctx context.Context, slot string, since time.Time) []string {
 	if text := m.pstore(since); text != "" {
 		return lastLines(text)
 	}
 	if slot == "" || !m.Running() {
-		return nil // the journal is this machine's
+		return nil // the journal here is another machine's
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	// The boot before is another one when the failed boot did not get as far as its journal.
+	// A boot that failed early has no journal: the one before this boot is then another boot's.
 	if !lastBootOf(ctx, slot) {
 		return nil
 	}
@@ -76,17 +76,17 @@ func lastBootOf(ctx context.Context, slot string) bool {
 	}
 	found := bootOf(io.LimitReader(out, maxText), slot)
 	cancel()
-	cmd.Wait() // its end was ours
+	cmd.Wait() // we have ended it
 	return found
 }
 
-// bootOf reads a kernel's log up to the line in which it prints its command line, and tells whether
-// that is of the slot.
+// bootOf reads a kernel's log up to the line with its command line, and tells whether that names
+// the slot.
 func bootOf(log io.Reader, slot string) bool {
 	lines := bufio.NewScanner(log)
 	for lines.Scan() {
 		if _, args, ok := strings.Cut(lines.Text(), "ommand line: "); ok {
-			return slices.Contains(strings.Fields(args), ArgSlot+"="+slot)
+			return slices.Contains(strings.Fields(args), argSlot+"="+slot)
 		}
 	}
 	return false
@@ -116,7 +116,7 @@ func (m Machine) pstore(since time.Time) string {
 	return textEnd(youngest)
 }
 
-// textEnd is as much of the end of a file as is read of one, "" when it cannot be read.
+// textEnd is the end of a file, at most maxText bytes; "" when it cannot be read.
 func textEnd(file string) string {
 	f, err := plainfile.Open(file)
 	if err != nil {
@@ -135,7 +135,7 @@ func textEnd(file string) string {
 	return string(b)
 }
 
-// lastLines keeps the end of a text, as printable ASCII: it is shown on terminals.
+// lastLines keeps the end of a text, in printable ASCII, for terminals.
 func lastLines(text string) []string {
 	var lines []string
 	for line := range strings.Lines(text) {

@@ -29,8 +29,8 @@ type FileSystem struct {
 	Unknown  string   // what of these could not be found out, "" when all could
 }
 
-// FileSystem tells about the file system of path, which need not exist yet. ErrNotMounted is
-// wrapped when the path of a machine that does not run lies on a file system of this one.
+// FileSystem tells about the file system of path, which need not exist yet. It wraps ErrNotMounted
+// when the path is of a machine that does not run, and lies on a file system of this one.
 func (m Machine) FileSystem(path string) (*FileSystem, error) {
 	full, err := m.Resolve(path)
 	if err != nil {
@@ -53,7 +53,7 @@ func (m Machine) FileSystem(path string) (*FileSystem, error) {
 	return f, nil
 }
 
-// mountOf finds the mount that a resolved path lies on, and gives the path as the mount table has
+// mountOf finds the mount that a resolved path lies on. It gives the path as the mount table has
 // it.
 func (m Machine) mountOf(full string) (*mountinfo.Info, string, error) {
 	real, existing, err := realPath(full)
@@ -84,8 +84,8 @@ func (m Machine) mountOf(full string) (*mountinfo.Info, string, error) {
 	return mount, real, err
 }
 
-// realPath follows the links in front of a resolved path, as its root may have them, and gives the
-// nearest folder or file of it that exists, too.
+// realPath follows the links in a resolved path, which the path of its root may have. It also gives
+// the nearest parent that exists.
 func realPath(full string) (real, existing string, err error) {
 	rest := ""
 	for existing = full; ; existing = filepath.Dir(existing) {

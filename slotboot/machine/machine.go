@@ -3,8 +3,8 @@
 // ended.
 //
 // A [Machine] need not be the running one: an installer points Root at the folder where it has
-// mounted the machine that it sets up. What only a running kernel tells is not known of that
-// machine, and what this kernel tells of its own is not taken for it.
+// mounted the machine that it sets up. Of that machine nothing is known that only its own running
+// kernel tells, and what this kernel tells of itself is not taken for it.
 package machine
 
 import (
@@ -22,19 +22,17 @@ import (
 	"deltaup/internal/sysroot"
 )
 
-// Kernel arguments of a slot's boot.
-const (
-	ArgSlot     = "deltaup.slot"     // the slot that the boot loader started
-	ArgTrial    = "deltaup.trial"    // is there when the boot is counted
-	ArgFellBack = "deltaup.fellback" // the slot that would have been booted
-	ArgImage    = "deltaup.image"    // where the initramfs finds the slot's image
-)
+// argSlot is the kernel argument with the slot that the boot loader started.
+const argSlot = "deltaup.slot"
+
+// ArgImage is the kernel argument by which the initramfs finds the slot's image.
+const ArgImage = "deltaup.image"
 
 // Where the initramfs leaves what it mounted.
 const (
-	ImageMount = "/run/deltaup/image" // the slot's squashfs
-	// NAME.squashfs there is the copy that deltaup.toram runs from
-	RAMImages = "/run/deltaup/ram"
+	imageFolder = "/run/deltaup/image" // the slot's squashfs
+	// NAME.squashfs in it is the copy that deltaup.toram runs from
+	ramImages = "/run/deltaup/ram"
 )
 
 // maxText bounds what is read of a kernel's text file.
@@ -63,8 +61,8 @@ func (m Machine) Resolve(path string) (string, error) {
 	return sysroot.Join(filepath.Join("/", m.Root), path)
 }
 
-// Path is Resolve for a path that is to be opened at once: that of the running machine is left to
-// the kernel, and one that cannot be resolved is a path that nothing can be opened by.
+// Path is Resolve for a path that is opened at once. The kernel resolves that of the running
+// machine. Of a path that cannot be resolved, it gives one that opens nothing.
 func (m Machine) Path(path string) string {
 	if m.Running() {
 		return filepath.Join("/", path)
@@ -104,8 +102,8 @@ func (m Machine) kernel() Machine {
 	return Machine{}
 }
 
-// Arg is the value of a kernel argument, and whether it was given; the last one counts. ErrNoSlot
-// is wrapped for a machine that does not run.
+// Arg is the value of a kernel argument, and whether it was given. The last one counts. Arg wraps
+// ErrNoSlot for a machine that does not run.
 func (m Machine) Arg(name string) (value string, ok bool, err error) {
 	if !m.Running() && !m.described() {
 		return "", false, fmt.Errorf("%w: the machine below %s does not run", ErrNoSlot, m.Root)

@@ -1,5 +1,5 @@
-// Package scripts runs the programs of a folder, as health checks and hooks are kept: one after the
-// other in the order of their names, each with a time limit and with the end of its output kept.
+// Package scripts runs the programs in a folder, such as health checks and hooks: one after the
+// other in the order of their names, each with a time limit. It keeps the end of what each printed.
 package scripts
 
 import (
@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Timeout is what one program has.
+// Timeout is how long one program may take.
 const Timeout = 2 * time.Minute
 
 // maxOutput is how much of the end of a program's output is kept.
@@ -29,9 +29,9 @@ type Result struct {
 	Output string // the end of what it printed, on both streams
 }
 
-// Run runs all executable files of a folder that are not hidden, with env beside the environment of
-// this process. A folder that is not there has none. All are run, whatever the ones before did; err
-// is for what is not a program's failure.
+// Run runs all executable files in a folder that are not hidden, with env beside the environment of
+// this process. It runs all of them, even after one has failed. A missing folder has none. The
+// error is not for failures of programs: a Result has those.
 func Run(ctx context.Context, dir string, env []string, timeout time.Duration) ([]Result, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -58,7 +58,7 @@ func Run(ctx context.Context, dir string, env []string, timeout time.Duration) (
 	return results, nil
 }
 
-// runOne runs a program in a process group of its own, which ends with it.
+// runOne runs a program in a process group of its own. When the time is over all of the group ends.
 func runOne(ctx context.Context, path string, env []string, timeout time.Duration) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -68,7 +68,7 @@ func runOne(ctx context.Context, path string, env []string, timeout time.Duratio
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
-	cmd.WaitDelay = time.Second // for what it left behind with our pipes
+	cmd.WaitDelay = time.Second // for children that hold our pipes
 	err := cmd.Run()
 	if limited.Err() != nil && ctx.Err() == nil {
 		err = fmt.Errorf("not done within %v", timeout)

@@ -1,7 +1,7 @@
 // Package loadertest has the tests that every device.Loader passes: [Run] sets a boot loader up,
 // lets trials begin, be marked good or bad, and fall back, damages its state, and cuts the power at
-// each durable step. [Toy] is a second boot loader beside GRUB, which proves that the interface does
-// not ask for GRUB.
+// each durable step. [Toy] is a second boot loader beside GRUB, which proves that the interface
+// does not ask for GRUB.
 package loadertest
 
 import (
@@ -420,8 +420,8 @@ func testDamaged(t *testing.T, b *Bench, name string) {
 	}
 }
 
-// testPowerCuts cuts the power at each step of a setup, and of each kind of change: what boots then,
-// and all of the state, is the old or the new. The same command goes on.
+// testPowerCuts cuts the power at each step of a setup, and of each kind of change: what boots
+// then, and all of the state, is the old or the new. The same command goes on.
 func testPowerCuts(t *testing.T, open func(t *testing.T) *Bench) {
 	none := counted.State{Slots: slots}
 	steady := counted.State{Slots: slots, Active: "a", ID: "5ac07e11"}

@@ -18,8 +18,8 @@ import (
 	"deltaup/slotboot/machine"
 )
 
-// Toy is a boot loader that keeps the state in one plain file, as JSON. It boots nothing; [Toy.Boot]
-// says what it would start. It implements device.Loader.
+// Toy is a boot loader that keeps the state in one plain file, as JSON. It boots nothing;
+// [Toy.Boot] says what it would start. It implements device.Loader.
 type Toy struct {
 	machine machine.Machine
 	config  *config.Config
