@@ -14,11 +14,11 @@ import (
 const (
 	maxLine   = 1 << 20 // bytes of one line
 	maxPath   = 4095    // PATH_MAX without its zero byte
-	maxRanges = 1 << 14 // of one file
+	maxRanges = 1 << 14 // ranges of one file
 	maxOffset = 1 << 50 // bytes: no file of an image is larger
 )
 
-// format is spelt like a recipe, see doc/trace.md.
+// format is the spelling that traces share with recipes, see doc/trace.md.
 var format = recipetext.Format{
 	Name:    "trace",
 	Magic:   "deltaup-trace",
@@ -45,7 +45,7 @@ func appendLost(b []byte, lost int64) []byte {
 	return strconv.AppendInt(append(b, wordLost+" "...), lost, 10)
 }
 
-// append adds f's line: microseconds, bytes, path, ranges.
+// append appends f's line to b: microseconds, bytes, path, ranges.
 func (f *File) append(b []byte) []byte {
 	b = fmt.Appendf(b, "%d %d ", f.First.Microseconds(), f.Bytes())
 	b = append(recipetext.AppendEscaped(b, f.Path), ' ')
@@ -61,9 +61,9 @@ func (f *File) append(b []byte) []byte {
 	return b
 }
 
-// Parse reads what Trace.WriteTo wrote and nothing else: what it accepts is written as
-// the same bytes again. Errors name the line and wrap chunkstore.ErrCorrupt or
-// chunkstore.ErrVersion, or are those of rd.
+// Parse reads what Trace.WriteTo writes and nothing else: WriteTo writes what Parse accepts as the
+// same bytes again. Errors name the line and wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion,
+// or are those of rd.
 func Parse(rd io.Reader) (*Trace, error) {
 	p := parser{seen: make(map[string]bool)}
 	if err := recipetext.Read(rd, format, []recipetext.LineFunc{p.lost}, p.file); err != nil {
@@ -85,7 +85,7 @@ func (p *parser) lost(f *recipetext.Fields, b []byte) ([]byte, error) {
 
 func (p *parser) file(f *recipetext.Fields, b []byte) ([]byte, error) {
 	file := File{First: time.Duration(f.Number(10, 50)) * time.Microsecond}
-	f.Number(10, 62) // bytes, which the ranges tell
+	f.Number(10, 62) // bytes: the sum of the ranges, which Parse checks by writing the line again
 	file.Path = f.Escaped()
 	var err error
 	if file.Ranges, err = parseRanges(f.Text()); err == nil {
@@ -97,7 +97,7 @@ func (p *parser) file(f *recipetext.Fields, b []byte) ([]byte, error) {
 	return file.append(b), err
 }
 
-// add takes a file that may stand behind those before it.
+// add appends a file, unless it is out of order or there already.
 func (p *parser) add(file File) error {
 	files := p.trace.Files
 	switch {
@@ -135,7 +135,7 @@ func parseRanges(text string) ([]Range, error) {
 	return ranges, nil
 }
 
-// checkPath refuses what cannot name a file of an image.
+// checkPath refuses a path that cannot name a file of an image.
 func checkPath(path string) error {
 	if path == "" || len(path) > maxPath || strings.Contains(path, "\x00") {
 		return recipetext.Corrupt("%.40q is no path", path)

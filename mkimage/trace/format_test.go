@@ -47,7 +47,7 @@ func TestParseRefuses(t *testing.T) {
 	const head = "deltaup-trace 1\nlost 0\n"
 	for name, c := range map[string]struct {
 		text string
-		want string // in the message
+		want string // part of the message
 	}{
 		"nothing":             {"", "line 1"},
 		"another file":        {"#!/bin/sh\n", "not a trace"},
@@ -80,8 +80,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// FuzzRead reads anything in any form. What is a trace of ours is written as the same bytes again;
-// whatever comes out can be written and parsed.
+// FuzzRead reads any bytes. WriteTo must write what Parse accepts as the same bytes again, and
+// Parse must accept what WriteTo writes of any trace that Read gives.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(sampleText))
 	f.Add([]byte("/usr/bin/ls\n# no\n../x\n"))

@@ -13,15 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// handoverName is the abstract socket where a recorder that began in the initramfs waits
-// for the one that goes on. It is in no file system, so switch_root does not lose it.
+// handoverName is the abstract socket at which the recorder in the initramfs waits for the recorder
+// that goes on. It lies in no file system, so it survives switch_root.
 const handoverName = "@deltaup-trace"
 
-// handoverTimeout is for one trace to cross the socket.
+// handoverTimeout is how long one trace may take to cross the socket.
 const handoverTimeout = 10 * time.Second
 
-// RecordUntilTaken is Record for the initramfs: it records until a later process calls
-// TakeOver, and gives it the trace. It returns nil then, or ctx's error.
+// RecordUntilTaken is Record for the initramfs: it records until a later process calls TakeOver,
+// sends it the trace, and returns nil. When ctx ends first it returns ctx's error.
 func RecordUntilTaken(ctx context.Context, o RecordOptions) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", handoverName)
 	if err != nil {
@@ -56,7 +56,7 @@ func RecordUntilTaken(ctx context.Context, o RecordOptions) error {
 	return errors.Join(sendTrace(conn, t), conn.Close())
 }
 
-// acceptOwn waits for a connection of this process's own user; all others are turned away.
+// acceptOwn waits for a connection of this process's own user and turns away all others.
 func acceptOwn(l net.Listener) (net.Conn, error) {
 	for {
 		conn, err := l.Accept()
@@ -66,12 +66,12 @@ func acceptOwn(l net.Listener) (net.Conn, error) {
 		if ownPeer(conn) == nil {
 			return conn, nil
 		}
-		conn.Close() // nothing was exchanged
+		conn.Close() // turned away
 	}
 }
 
-// ownPeer checks that the other end belongs to this process's own user: an abstract
-// socket has no owner, so anybody might have made it first.
+// ownPeer checks that the other end belongs to this process's own user. An abstract socket has no
+// owner, so anybody may have made it first.
 func ownPeer(conn net.Conn) error {
 	raw, err := conn.(*net.UnixConn).SyscallConn()
 	if err != nil {
@@ -101,8 +101,8 @@ func sendTrace(conn net.Conn, t *Trace) error {
 	return nil
 }
 
-// TakeOver ends a recording that RecordUntilTaken began and gives what it saw; an empty
-// trace when there is none. Call it once an own recording has started, and Join the two.
+// TakeOver ends a recording that RecordUntilTaken began and gives its trace, or an empty trace when
+// there is none. Start another recording first, so that nothing is missed, and Join the two traces.
 func TakeOver(ctx context.Context) (*Trace, error) {
 	conn, err := (&net.Dialer{Timeout: handoverTimeout}).DialContext(ctx, "unix", handoverName)
 	if errors.Is(err, unix.ECONNREFUSED) {
@@ -111,7 +111,7 @@ func TakeOver(ctx context.Context) (*Trace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take the early trace over: %w", err)
 	}
-	defer conn.Close() // it is only read from
+	defer conn.Close() // nothing was written
 	if err = ownPeer(conn); err == nil {
 		err = conn.SetDeadline(time.Now().Add(handoverTimeout))
 	}
@@ -125,9 +125,9 @@ func TakeOver(ctx context.Context) (*Trace, error) {
 	return t, nil
 }
 
-// RecordOn is Record for the system proper: it takes over from a recording in the initramfs, if
-// there is one, and ends when wait returns or ctx ends. When wait fails there are both a trace and
-// its error.
+// RecordOn is Record for the system after the initramfs: it takes over from a recording there, if
+// there is one, and ends when wait returns or ctx ends. When wait fails it returns both the trace
+// and wait's error.
 func RecordOn(ctx context.Context, o RecordOptions,
 	wait func(context.Context) error) (*Trace, error) {
 	recording, stop := context.WithCancel(ctx)
@@ -162,7 +162,7 @@ func RecordOn(ctx context.Context, o RecordOptions,
 	return Join(early, t), waitErr
 }
 
-// Join gives what two recordings of one boot saw, the earlier of two sightings of a file.
+// Join joins two traces of one boot. Of a file in both, the earlier first access counts.
 func Join(earlier, later *Trace) *Trace {
 	joined := &Trace{Lost: earlier.Lost + later.Lost}
 	index := make(map[string]int)

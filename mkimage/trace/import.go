@@ -15,12 +15,12 @@ import (
 	"deltaup/mkimage/internal/recipetext"
 )
 
-// peekSize is how much of a file tells what it is.
+// peekSize is how many bytes of a file decide in which form it is.
 const peekSize = 64 << 10
 
-// Read reads a trace in any form: what Trace.WriteTo wrote, the output of
-// strace -f -e trace=%file, or paths, one a line, empty lines and those that begin with "#"
-// left out. Errors are as Parse's.
+// Read reads a trace in any of three forms: what Trace.WriteTo writes, the output of strace -f -e
+// trace=%file, or a list of paths, one a line, in which it skips empty lines and those that begin
+// with "#". Errors are like Parse's.
 func Read(rd io.Reader) (*Trace, error) {
 	in := bufio.NewReaderSize(rd, peekSize)
 	head, err := in.Peek(peekSize)
@@ -36,12 +36,13 @@ func Read(rd io.Reader) (*Trace, error) {
 	return readLines(in, list{})
 }
 
-// liner takes one line of a foreign format and gives the path that it tells of: "" when none.
+// liner reads lines of a foreign format. For each it gives the path in the line, or "" when there
+// is none, and when the file was accessed.
 type liner interface {
 	line(text string) (path string, at time.Duration, err error)
 }
 
-// readLines makes a trace of the files that the lines tell of, in their order.
+// readLines makes a trace of the files in the lines, in their order.
 func readLines(rd io.Reader, l liner) (*Trace, error) {
 	in := bufio.NewScanner(rd)
 	in.Buffer(nil, maxLine)
@@ -54,7 +55,7 @@ func readLines(rd io.Reader, l liner) (*Trace, error) {
 		if err != nil {
 			return nil, fmt.Errorf("trace: line %d: %w", n, err)
 		}
-		// Rooted before it is cleaned, so that ".." cannot lead out of the image.
+		// The slash in front keeps ".." from leading out of the image.
 		name = strings.TrimPrefix(path.Clean("/"+name), "/")
 		if name == "" || seen[name] {
 			continue
@@ -92,25 +93,25 @@ func (list) line(text string) (string, time.Duration, error) {
 	return text, 0, nil
 }
 
-// straceCall is a system call, as strace prints it, that opens what it names. Before it may
-// stand a process number (-f, -o) and a time (-t, -r, -ttt). The groups: process, seconds,
-// folder (of -y), path.
+// straceCall matches a system call that opens what it names, as strace prints it. A process number
+// (-f, -o) and a time (-t, -r, -ttt) may stand before it. The groups: process, seconds, folder (of
+// -y), path.
 var straceCall = regexp.MustCompile(`(?m)^(?:\[pid +)?(\d+)?\]? *(?:(\d+\.\d+|[\d:.]+) +)?` +
 	`(?:open|creat|openat|openat2|execve|execveat|uselib)\(` +
 	`(?:(?:AT_FDCWD|\d+)(?:<((?:[^>\\]|\\.)*)>)?, )?"((?:[^"\\]|\\.)*)"`)
 
-// straceEnd is how a call ends that another process's line interrupted.
+// straceEnd matches the end of a call that another process's line interrupted.
 var straceEnd = regexp.MustCompile(`^(?:\[pid +)?(\d+)?\]? *(?:[\d:.]+ +)?<\.\.\. \w+ resumed>`)
 
 // strace reads the lines of strace.
 type strace struct {
-	pending map[string]string // process: the path of its unfinished call
+	pending map[string]string // path of the unfinished call, by process
 	start   float64           // seconds of the first line with a time
 }
 
 func newStrace() *strace { return &strace{pending: make(map[string]string)} }
 
-// maxPending bounds how many calls are unfinished at once.
+// maxPending bounds how many calls may be unfinished at once.
 const maxPending = 1 << 15
 
 func (s *strace) line(text string) (string, time.Duration, error) {
@@ -144,7 +145,7 @@ func (s *strace) line(text string) (string, time.Duration, error) {
 	return succeeded(name, text), s.since(call[2]), nil
 }
 
-// since is the time between the first line and the one with this time, where strace -ttt gave one.
+// since is the time from the first line to the one with this time stamp, of strace -ttt.
 func (s *strace) since(stamp string) time.Duration {
 	at, err := strconv.ParseFloat(stamp, 64)
 	if err != nil || at < 0 || at > 1<<40 {
@@ -156,7 +157,7 @@ func (s *strace) since(stamp string) time.Duration {
 	return max(0, time.Duration((at-s.start)*1e6)*time.Microsecond)
 }
 
-// succeeded gives name back if the call at the end of the line did what it was asked.
+// succeeded gives name back if the line says that the call succeeded, else "".
 func succeeded(name, text string) string {
 	i := strings.LastIndex(text, " = ")
 	if i < 0 || strings.HasPrefix(text[i:], " = -1 ") || strings.HasPrefix(text[i:], " = ?") {
@@ -197,7 +198,7 @@ func unquote(text string) (string, error) {
 	return string(b), nil
 }
 
-// octal counts the octal digits, at most three, at the front of text.
+// octal counts the octal digits at the front of text, at most three.
 func octal(text string) int {
 	n := 0
 	for n < 3 && n < len(text) && '0' <= text[n] && text[n] <= '7' {

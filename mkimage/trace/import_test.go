@@ -46,7 +46,7 @@ func TestReadStrace(t *testing.T) {
 		"interrupted, bad": {"7 openat(AT_FDCWD, \"/a\", O_RDONLY <unfinished ...>\n7 <... openat resumed>) = -1 ENOENT (No such file or directory)", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// A line before tells that it is strace's output at all.
+			// The first line shows that this is strace's output.
 			got, err := Read(strings.NewReader("execve(\"/x\", [], 0) = 0\n" + c.text + "\n"))
 			if err != nil || !slices.Equal(got.Paths(), append([]string{"x"}, c.want...)) {
 				t.Errorf("got %q, error %v, want %q", got.Paths(), err, c.want)
@@ -55,7 +55,7 @@ func TestReadStrace(t *testing.T) {
 	}
 }
 
-// TestStrace reads what the real strace writes.
+// TestStrace reads the output of a real strace.
 func TestStrace(t *testing.T) {
 	strace := needTool(t, "strace")
 	dir := t.TempDir()

@@ -2,7 +2,7 @@ package trace
 
 import "testing"
 
-// FuzzKernelText gives any text where the kernel lists processors and devices.
+// FuzzKernelText parses any text as the kernel's lists of processors and devices.
 func FuzzKernelText(f *testing.F) {
 	for _, s := range []string{"0-3,8", "0", "16383", "8:1", "4095:1048575"} {
 		f.Add(s)

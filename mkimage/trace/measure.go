@@ -12,24 +12,27 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// Scatter says how a trace lies in an image: what a disk has to do to serve a boot.
+// Scatter says how the files of a trace lie in an image, and so what a disk has to do to serve a
+// boot.
 type Scatter struct {
-	Files   int   `json:"files"`   // of the trace that the image has, with data
-	Missing int   `json:"missing"` // of the trace that the image has not
-	Bytes   int64 `json:"bytes"`   // stored bytes that are read, each once
+	Files   int   `json:"files"`   // files of the trace that the image has, with data
+	Missing int   `json:"missing"` // files of the trace that the image lacks
+	Bytes   int64 `json:"bytes"`   // stored bytes of the blocks that are read, each counted once
 	Blocks  int   `json:"blocks"`  // data and fragment blocks
-	Ranges  int   `json:"ranges"`  // runs of adjacent blocks among them: the requests of a perfect sweep
-	Seeks   int   `json:"seeks"`   // blocks that do not follow the one read before, in the order of the trace
-	Span    int64 `json:"span"`    // bytes from the first of the blocks to the end of the last
-	Data    int64 `json:"data"`    // stored bytes of all files of the image
-	Tables  int   `json:"tables"`  // metadata blocks that are read to open the image and find the files
+	// runs of adjacent blocks among them: the requests of a perfect sweep over the disk
+	Ranges int `json:"ranges"`
+	// blocks that do not follow the block before, in the order of the trace
+	Seeks  int   `json:"seeks"`
+	Span   int64 `json:"span"`   // bytes from the first of the blocks to the end of the last
+	Data   int64 `json:"data"`   // stored bytes of all files of the image
+	Tables int   `json:"tables"` // metadata blocks read to open the image and find the files
 }
 
-// stretch is a run of stored bytes of an image.
-type stretch struct{ offset, end int64 }
+// extent is a run of stored bytes of an image.
+type extent struct{ offset, end int64 }
 
-// Measure opens the image in r, which has size bytes, and tells where the blocks lie that t's files
-// need. Of a file whose ranges are known only the blocks that they touch are counted.
+// Measure opens the image in r, which has size bytes, and finds the blocks that t's files need. Of
+// a file with Ranges it counts only the blocks that these touch.
 func Measure(t *Trace, r io.ReaderAt, size int64) (Scatter, error) {
 	tables := &tableReader{ReaderAt: r, blocks: make(map[int64]bool)}
 	m, err := squashfs.Open(tables, size)
@@ -38,7 +41,7 @@ func Measure(t *Trace, r io.ReaderAt, size int64) (Scatter, error) {
 	}
 	s := Scatter{}
 	visited := make(map[int64]bool)
-	var blocks []stretch
+	var blocks []extent
 	for i := range t.Files {
 		f := &t.Files[i]
 		n, err := m.Lookup(f.Path)
@@ -58,7 +61,7 @@ func Measure(t *Trace, r io.ReaderAt, size int64) (Scatter, error) {
 		}
 		for _, b := range stored {
 			if visited[b.offset] {
-				continue // in memory by now
+				continue // read already, by another name
 			}
 			visited[b.offset] = true
 			if len(blocks) == 0 || blocks[len(blocks)-1].end != b.offset {
@@ -73,13 +76,13 @@ func Measure(t *Trace, r io.ReaderAt, size int64) (Scatter, error) {
 	return s, err
 }
 
-// tableReader notes where is read.
+// tableReader notes the offsets of reads.
 type tableReader struct {
 	io.ReaderAt
 	blocks map[int64]bool
 }
 
-// locationSize is how much is read of a table's list of its blocks, which is no block.
+// locationSize is the size of reads from a table's list of blocks, which is itself no block.
 const locationSize = 8
 
 func (r *tableReader) ReadAt(p []byte, off int64) (int, error) {
@@ -89,7 +92,7 @@ func (r *tableReader) ReadAt(p []byte, off int64) (int, error) {
 	return r.ReaderAt.ReadAt(p, off)
 }
 
-// behind counts the places at or behind an offset.
+// behind counts the noted offsets at or behind an offset.
 func (r *tableReader) behind(offset int64) (n int) {
 	for at := range r.blocks {
 		if at >= offset {
@@ -99,9 +102,9 @@ func (r *tableReader) behind(offset int64) (n int) {
 	return n
 }
 
-// count sums the blocks, which it sorts.
-func (s *Scatter) count(blocks []stretch) {
-	slices.SortFunc(blocks, func(a, b stretch) int { return cmp.Compare(a.offset, b.offset) })
+// count fills in the figures of the blocks, which it sorts.
+func (s *Scatter) count(blocks []extent) {
+	slices.SortFunc(blocks, func(a, b extent) int { return cmp.Compare(a.offset, b.offset) })
 	s.Blocks = len(blocks)
 	for i, b := range blocks {
 		s.Bytes += b.end - b.offset
@@ -114,16 +117,16 @@ func (s *Scatter) count(blocks []stretch) {
 	}
 }
 
-// storedBlocks gives the blocks of n that the ranges touch, all when there are none.
-func storedBlocks(m *squashfs.Image, n *squashfs.Node, ranges []Range) ([]stretch, error) {
-	var stored []stretch
+// storedBlocks gives the blocks of n that the ranges touch, or all when there are no ranges.
+func storedBlocks(m *squashfs.Image, n *squashfs.Node, ranges []Range) ([]extent, error) {
+	var stored []extent
 	var at int64
 	for b, err := range m.Blocks(n) {
 		if err != nil {
 			return nil, err
 		}
 		if b.Length > 0 && touches(ranges, at, at+int64(b.Size)) {
-			stored = append(stored, stretch{b.Offset, b.Offset + int64(b.Length)})
+			stored = append(stored, extent{b.Offset, b.Offset + int64(b.Length)})
 		}
 		at += int64(b.Size)
 	}
@@ -132,12 +135,12 @@ func storedBlocks(m *squashfs.Image, n *squashfs.Node, ranges []Range) ([]stretc
 		if err != nil {
 			return nil, err
 		}
-		stored = append(stored, stretch{b.Offset, b.Offset + int64(b.Length)})
+		stored = append(stored, extent{b.Offset, b.Offset + int64(b.Length)})
 	}
 	return stored, nil
 }
 
-// touches tells whether a range has a byte of those from offset to end; no ranges have all.
+// touches tells whether a range has one of the bytes from offset to end. Without ranges it is true.
 func touches(ranges []Range, offset, end int64) bool {
 	if len(ranges) == 0 {
 		return true
@@ -151,7 +154,7 @@ func touches(ranges []Range, offset, end int64) bool {
 	return i < len(ranges) && ranges[i].Offset < end
 }
 
-// dataBytes sums the stored bytes of all files, each block once.
+// dataBytes sums the stored bytes of all files. It counts each block once.
 func dataBytes(m *squashfs.Image) (int64, error) {
 	visited := make(map[int64]bool)
 	var sum int64

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// makeImage has mksquashfs put files with random bytes of these sizes into an image, in the
-// order of their names, blocks of 4 KiB, tails in blocks of their own unless fragments is set.
+// makeImage makes an image of files of random bytes with mksquashfs, in the order of their names,
+// with blocks of 4 KiB. Unless fragments is set, tails have blocks of their own.
 func makeImage(t *testing.T, sizes map[string]int, fragments bool) string {
 	t.Helper()
 	mksquashfs := needTool(t, "mksquashfs")
@@ -75,7 +75,7 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
-// TestMeasureFragments has small files share a block, which is read once.
+// TestMeasureFragments demands that a block that small files share counts once.
 func TestMeasureFragments(t *testing.T) {
 	image := makeImage(t, map[string]int{"a": 1000, "b": 1000, "c": 1000}, true)
 	got, err := measure(t, paths("c", "a"), image)

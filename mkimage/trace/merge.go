@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Merge joins traces of several boots or machines. A file keeps its place if at least the
-// share minShare of the traces, 0 to 1, have it; the order is that of the median of its ranks in
-// those that do. Medians hold against one boot that was late with something, and ranks, other
-// than times, compare slow machines with fast ones.
+// Merge joins traces of several boots or machines. It drops files that fewer than the share
+// minShare of the traces, 0 to 1, have. It orders the others by the median of their ranks in those
+// traces that have them. A median ignores one boot that was late with something, and ranks, unlike
+// times, compare slow machines with fast ones.
 //
-// First is the median too, raised where that is needed to stay in order; Ranges are
-// the union. Lost is the sum.
+// First of a file is the median too, raised where the order demands it. Ranges are the union, and
+// Lost is the sum.
 func Merge(traces []*Trace, minShare float64) *Trace {
 	seen := make(map[string]*sightings)
 	var order []*sightings
@@ -49,13 +49,13 @@ func Merge(traces []*Trace, minShare float64) *Trace {
 	return merged
 }
 
-// sightings is what several traces tell of one file.
+// sightings is what several traces say about one file.
 type sightings struct {
 	path   string
 	ranks  []float64
 	times  []time.Duration
 	ranges []Range
-	rank   float64 // the median
+	rank   float64 // median of ranks
 }
 
 // median gives the middle value, or the mean of the two in the middle. It sorts values.

@@ -10,10 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountedImage gives the number of the block device that an image is mounted from, as the kernel
-// writes it (major<<20 | minor), and a path to read the image from. image is a block device or a
-// file; a loop device over it is what is mounted. "" is the only squashfs that this process sees
-// mounted.
+// mountedImage gives the number of the block device from which an image is mounted, as the kernel
+// has it (major<<20 | minor), and a path to read the image from. image is a block device, or a file
+// that is mounted through a loop device. "" means the only squashfs that this process sees mounted.
 func mountedImage(image string) (device uint64, path string, err error) {
 	if image == "" {
 		return onlyMount()
@@ -70,8 +69,8 @@ func onlyMount() (device uint64, path string, err error) {
 	return device, path, err
 }
 
-// squashfsMounts gives the squashfs file systems of a mountinfo: device number and path. Format:
-// proc(5).
+// squashfsMounts gives the squashfs file systems in the text of a mountinfo file: mount point by
+// device number, MAJOR:MINOR. Format: proc(5).
 func squashfsMounts(mountinfo string) map[string]string {
 	mounts := make(map[string]string)
 	for line := range strings.Lines(mountinfo) {
@@ -100,5 +99,5 @@ func parseDevice(number string) (uint64, error) {
 	return kernelDevice(uint32(major), uint32(minor)), nil
 }
 
-// kernelDevice is the kernel's own dev_t, which differs from that of system calls.
+// kernelDevice is the kernel's internal dev_t, which differs from that of system calls.
 func kernelDevice(major, minor uint32) uint64 { return uint64(major)<<20 | uint64(minor) }

@@ -8,9 +8,10 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// Resolve gives t with its paths as a tree has them, and the paths that mean no file there. A path
-// may lead through symbolic links, and where the tree has no such file, the only one whose path
-// differs in version numbers alone stands for it: a trace was often recorded on the release before.
+// Resolve gives t with the paths of a tree, and the paths of t that name no file there. A path may
+// lead through symbolic links. Where the tree lacks a file, Resolve takes the one whose path
+// differs in version numbers only, if there is exactly one, since a trace was often recorded on the
+// release before.
 func (t *Trace) Resolve(entries []tree.Entry) (resolved *Trace, unknown []string) {
 	r := newResolver(entries)
 	resolved = &Trace{Lost: t.Lost}
@@ -27,10 +28,10 @@ func (t *Trace) Resolve(entries []tree.Entry) (resolved *Trace, unknown []string
 	return resolved, unknown
 }
 
-// resolver finds files by the paths of another machine.
+// resolver finds files of a tree by the paths of another machine.
 type resolver struct {
 	byPath      tree.Paths
-	unversioned map[string][]string // regular files by their path without version numbers
+	unversioned map[string][]string // regular files, by their path without version numbers
 }
 
 func newResolver(entries []tree.Entry) *resolver {
@@ -57,10 +58,10 @@ func (r *resolver) file(p string) (string, bool) {
 	return "", false
 }
 
-// Keep is the order wanted with as much of the previous one as still holds, so that
-// blocks stay what they were and a target copies them. A path keeps its place among those that
-// both have unless its rank there moved by more than a twentieth of them: two boots
-// of one system differ by less. What is new, or moved, follows the path that wanted has before it.
+// Keep gives the order wanted, but keeps as much as possible of the previous order, so that blocks
+// stay the same and targets copy them. Paths in both orders keep their previous places among each
+// other, except those whose rank moved by more than a twentieth of these paths: two boots of one
+// system differ by less. A new or moved path follows the path that wanted has before it.
 func Keep(previous, wanted []string) []string {
 	old := ranks(previous, ranks(wanted, nil))
 	now := ranks(wanted, old)
@@ -72,7 +73,7 @@ func Keep(previous, wanted []string) []string {
 		}
 	}
 	stays := ranks(kept, nil)
-	behind := make(map[string][]string) // kept path, "" for the front: what follows it
+	behind := make(map[string][]string) // the paths that follow a kept path, or "", the front
 	anchor := ""
 	for _, p := range wanted {
 		if _, ok := stays[p]; ok {
@@ -88,7 +89,7 @@ func Keep(previous, wanted []string) []string {
 	return order
 }
 
-// ranks numbers paths in their order, leaving out those that are not in among, unless that is nil.
+// ranks numbers the paths that are in among, in their order; nil is all paths.
 func ranks(paths []string, among map[string]int) map[string]int {
 	m := make(map[string]int, len(paths))
 	for _, p := range paths {

@@ -15,31 +15,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pageEvent is the kernel's filemap tracepoint that tells of a page, or a folio of 2^order pages,
-// that entered memory. Its fields: include/trace/events/filemap.h.
+// pageEvent is the kernel's tracepoint for a page, or a folio of 2^order pages, that enters the
+// page cache. Its fields: include/trace/events/filemap.h.
 const pageEvent = "events/filemap/mm_filemap_add_to_page_cache"
 
-// maxPageFormat bounds the text that describes it.
+// maxPageFormat bounds the text that describes pageEvent, in bytes.
 const maxPageFormat = 64 << 10
 
-// page is what it tells of one, as a range of bytes of a file.
+// page is what one event says: a range of bytes of a file.
 type page struct {
 	inode uint64
 	Range
 }
 
-// pageFormat says where the tracepoint has its fields, which is another place on 32 bits and in
-// other kernels.
+// pageFormat says where the tracepoint's fields lie. That differs between kernels, and between 32
+// and 64 bits.
 type pageFormat struct {
 	id                  uint64
 	inode, index, order pageField
 	pageSize            int64
 }
 
-// pageField is an unsigned number of 1, 2, 4 or 8 bytes in a raw sample; of 0 bytes: there is none.
+// pageField is an unsigned number of 1, 2, 4 or 8 bytes in a raw sample, or of 0 bytes when the
+// kernel has no such field.
 type pageField struct{ offset, size int }
 
-// readPageFormat reads the running kernel's.
+// readPageFormat reads the format of the running kernel.
 func readPageFormat() (pageFormat, error) {
 	tracing, err := tracefs()
 	if err != nil {
@@ -49,7 +50,7 @@ func readPageFormat() (pageFormat, error) {
 	if err != nil {
 		return pageFormat{}, notPermitted("open tracefs", err)
 	}
-	defer f.Close() // only read
+	defer f.Close() // nothing was written
 	text, err := io.ReadAll(io.LimitReader(f, maxPageFormat))
 	if err != nil {
 		return pageFormat{}, err
@@ -61,7 +62,7 @@ func readPageFormat() (pageFormat, error) {
 	return format, nil
 }
 
-// tracefs finds where the kernel's tracing is mounted.
+// tracefs finds where the kernel's tracing file system is mounted.
 func tracefs() (string, error) {
 	for _, dir := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
 		if _, err := os.Stat(filepath.Join(dir, pageEvent)); err == nil {
@@ -73,7 +74,7 @@ func tracefs() (string, error) {
 	)
 }
 
-// parsePageFormat understands a tracepoint's format file (Documentation/trace/events.rst):
+// parsePageFormat parses a tracepoint's format file (Documentation/trace/events.rst):
 //
 //	ID: 600
 //		field:unsigned long i_ino;	offset:16;	size:8;	signed:0;
@@ -83,7 +84,8 @@ func parsePageFormat(text string, pageSize int64) (pageFormat, error) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if id, ok := strings.CutPrefix(line, "ID: "); ok {
-			format.id, _ = strconv.ParseUint(id, 10, 31) // none is found below
+			// 0, which is refused below, if it is no number
+			format.id, _ = strconv.ParseUint(id, 10, 31)
 		}
 		parts := strings.Split(line, ";")
 		if !strings.HasPrefix(line, "field:") || len(parts) < 3 {
@@ -100,7 +102,7 @@ func parsePageFormat(text string, pageSize int64) (pageFormat, error) {
 			}
 		}
 	}
-	// before Linux 6.0 each was a page
+	// kernels before Linux 6.0 have no order: each event is one page
 	format.inode, format.index, format.order = fields["i_ino"], fields["index"], fields["order"]
 	if format.id == 0 || format.inode.size == 0 || format.index.size == 0 {
 		return pageFormat{}, errors.New(
@@ -110,7 +112,7 @@ func parsePageFormat(text string, pageSize int64) (pageFormat, error) {
 	return format, nil
 }
 
-// value gives the field of a raw sample.
+// value gives the number in a raw sample, or false when the sample is too short.
 func (f pageField) value(raw []byte) (uint64, bool) {
 	if f.size == 0 {
 		return 0, true
@@ -130,19 +132,19 @@ func (f pageField) value(raw []byte) (uint64, bool) {
 	}
 }
 
-// maxTime is more than any machine has been up, in what a trace can hold.
+// maxTime is longer than any machine has been up, and fits a trace.
 const maxTime = 1 << 59 * time.Nanosecond
 
 var errSample = errors.New("no sample of a page")
 
-// sample takes a record of a ring: when a page came into memory, on CLOCK_MONOTONIC, and which. It
-// is of no bytes when the record tells of something else. What the kernel says of lost events is
-// not taken here, but from ring.lost.
+// sample decodes a record of a ring: which page came into memory, and when by CLOCK_MONOTONIC. The
+// page has no bytes when the record is of another kind. sample ignores records of lost events,
+// which ring.lost counts.
 func (f *pageFormat) sample(kind uint32, body []byte) (time.Duration, page, error) {
 	switch kind {
 	case unix.PERF_RECORD_SAMPLE:
 	case unix.PERF_RECORD_THROTTLE:
-		return 0, page{}, errSample // an unknown number is missing behind it
+		return 0, page{}, errSample // an unknown number of events is missing after it
 	default:
 		return 0, page{}, nil
 	}

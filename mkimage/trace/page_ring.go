@@ -16,43 +16,43 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sizes of the rings, in bytes; a page takes 64 of them. Nobody is woken before a quarter is full,
-// which is 16 MiB in pages of 4 KiB: a boot does it a few times, and squashfs needs a tenth of a
-// second for what is free then.
+// Sizes of the rings, in bytes. An event takes 64 bytes. The kernel wakes the reader when a quarter
+// is full, which is 16 MiB in pages of 4 KiB. A boot fills a quarter a few times, and squashfs
+// takes a tenth of a second to fill the rest.
 const (
 	maxRing  = 1 << 20
 	minRing  = 64 << 10
-	maxRings = 16 << 20 // of all, unless even the smallest are more
+	maxRings = 16 << 20 // all rings together, unless minRing for each is more
 )
 
-// ringSize is that of each of so many rings.
+// ringSize is the size of each ring of a number of rings.
 func ringSize(rings int) int {
 	most := max(maxRings/max(rings, 1), minRing)
 	return min(1<<(bits.Len(uint(most))-1), maxRing)
 }
 
-// ring is what a processor's tracepoint writes into and one reader takes from: the ring buffer of
-// perf events in memory that both share, perf_event_open(2). The kernel writes text for nobody, and
-// what is left of a recorder that was killed ends with it.
+// ring is the ring buffer of perf events of one processor's tracepoint, in memory that the kernel
+// writes and one reader reads, see perf_event_open(2). Unlike the tracing files, it has no text to
+// parse, and the kernel removes it when the recorder is killed.
 type ring struct {
 	file *os.File
-	fd   int // of file
+	fd   int // file's descriptor
 	mem  []byte
 	meta *unix.PerfEventMmapPage // the first page of mem
 	data []byte                  // the rest, a power of two
-	told int64                   // lost events that records told of
+	told int64                   // lost events, by the records of losses
 
-	counts bool // the kernel counts lost events beside the records, as it does from Linux 6.0 on
+	counts bool // the kernel counts lost events itself, as it does from Linux 6.0 on
 }
 
-// openRing makes the ring of a tracepoint's events on one processor that pass a filter, yet to be
-// enabled.
+// openRing makes the ring of a tracepoint's events on one processor that pass a filter. The caller
+// enables it.
 func openRing(event uint64, cpu, size int, filter string) (_ *ring, err error) {
 	attr := unix.PerfEventAttr{
 		Type:        unix.PERF_TYPE_TRACEPOINT,
 		Size:        uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
 		Config:      event,
-		Sample:      1, // each event
+		Sample:      1, // every event
 		Sample_type: unix.PERF_SAMPLE_TIME | unix.PERF_SAMPLE_RAW,
 		Read_format: unix.PERF_FORMAT_LOST,
 		Bits:        unix.PerfBitDisabled | unix.PerfBitWatermark | unix.PerfBitUseClockID,
@@ -80,7 +80,7 @@ func openRing(event uint64, cpu, size int, filter string) (_ *ring, err error) {
 		return nil, notPermitted("map a ring of events", err)
 	}
 	r.meta, r.data = (*unix.PerfEventMmapPage)(unsafe.Pointer(&r.mem[0])), r.mem[os.Getpagesize():]
-	// Go's poller takes the file only now: without a ring it would be reported as hung up.
+	// Give the file to Go's poller only now: without a ring the poller reports it as hung up.
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
@@ -103,7 +103,7 @@ func ioctlString(fd int, request uint, s string) error {
 	return nil
 }
 
-// enable begins or ends the writing into the ring.
+// enable starts or stops the kernel's writing into the ring.
 func (r *ring) enable(on bool) error {
 	request := uint(unix.PERF_EVENT_IOC_DISABLE)
 	if on {
@@ -112,7 +112,7 @@ func (r *ring) enable(on bool) error {
 	return os.NewSyscallError("enable the tracepoint", unix.IoctlSetInt(r.fd, request, 0))
 }
 
-// read calls drain whenever the ring is filled as far as is worth it, until stop.
+// read calls drain whenever a quarter of the ring is full, until stop.
 func (r *ring) read(drain func(*ring) error) error {
 	conn, err := r.file.SyscallConn()
 	if err != nil {
@@ -129,14 +129,14 @@ func (r *ring) read(drain func(*ring) error) error {
 	return errors.Join(drained, err)
 }
 
-// stop ends read, and each later one.
+// stop ends read, and every later call of it.
 func (r *ring) stop() error { return r.file.SetReadDeadline(time.Now()) }
 
-// drain calls take with each record that is in the ring: its kind and what is behind its header,
-// which is valid during the call.
+// drain calls take with each record in the ring: its kind and the bytes behind its header, which
+// are valid during the call.
 func (r *ring) drain(take func(kind uint32, body []byte)) error {
 	head := atomic.LoadUint64(&r.meta.Data_head)
-	tail := r.meta.Data_tail // nobody else writes it
+	tail := r.meta.Data_tail // only this reader writes it
 	err := records(r.data, tail, head, func(kind uint32, body []byte) {
 		if kind == unix.PERF_RECORD_LOST && len(body) >= 16 {
 			r.told += int64(binary.NativeEndian.Uint64(body[8:]) & (1<<32 - 1))
@@ -147,8 +147,8 @@ func (r *ring) drain(take func(kind uint32, body []byte)) error {
 	return err
 }
 
-// records calls take with each record from tail to head, in a ring of a power of two bytes. A
-// record begins with struct perf_event_header: u32 type, u16 misc, u16 size of all of it, a
+// records calls take with each record from tail to head, in a ring whose size is a power of two. A
+// record begins with struct perf_event_header: u32 type, u16 misc, u16 size of the whole record, a
 // multiple of 8.
 func records(ring []byte, tail, head uint64, take func(kind uint32, body []byte)) error {
 	const header = 8
@@ -177,13 +177,14 @@ func records(ring []byte, tail, head uint64, take func(kind uint32, body []byte)
 	return nil
 }
 
-// lost is how many events the ring had no room for. A kernel that does not count them has told of
-// them before the next event that had room, so that what was lost at the very end is missing.
+// lost is how many events the ring had no room for. A kernel that does not count them writes a
+// record of them before the next event that has room, so that events lost at the very end are
+// missing.
 func (r *ring) lost() (int64, error) {
 	if !r.counts {
 		return r.told, nil
 	}
-	var values [2]uint64 // of PERF_FORMAT_LOST: events, lost ones
+	var values [2]uint64 // with PERF_FORMAT_LOST: the number of events, the number of lost events
 	buf := make([]byte, unsafe.Sizeof(values))
 	n, err := unix.Read(r.fd, buf)
 	if err != nil || n < len(buf) {
@@ -203,7 +204,7 @@ func (r *ring) close() error {
 	return errors.Join(err, unix.Close(r.fd))
 }
 
-// onlineCPUs numbers the processors that run now, from a list such as 0-3,8.
+// onlineCPUs gives the numbers of the processors that are online, from a list such as 0-3,8.
 func onlineCPUs() ([]int, error) {
 	text, err := os.ReadFile("/sys/devices/system/cpu/online")
 	if err != nil {
@@ -212,7 +213,7 @@ func onlineCPUs() ([]int, error) {
 	return parseCPUs(strings.TrimSpace(string(text)))
 }
 
-// maxCPUs is more than any kernel is built for.
+// maxCPUs is more processors than any kernel supports.
 const maxCPUs = 1 << 14
 
 func parseCPUs(list string) ([]int, error) {

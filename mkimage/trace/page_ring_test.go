@@ -16,14 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// update makes the golden files anew, of the running kernel; needs root:
+// update makes the golden files anew with the running kernel, as root:
 //
 //	go test ./mkimage/trace -run GoldenPages -update
 var update = flag.Bool("update", false, "write the golden files anew")
 
 const (
-	goldenFormat = "testdata/pages.format" // of the tracepoint, Linux 6.18 on amd64
-	// what was written into an empty ring while files were read
+	goldenFormat = "testdata/pages.format" // format of the tracepoint, Linux 6.18 on amd64
+	// what the kernel wrote into an empty ring while files were read
 	goldenRing = "testdata/pages.ring"
 )
 
@@ -72,7 +72,7 @@ func startRings(t *testing.T, image string) *pages {
 	return p
 }
 
-// golden reads the golden files, the ring's bytes at the start of a ring.
+// golden reads the golden files. It puts the ring's bytes at the start of a ring.
 func golden(t testing.TB) (format string, ring []byte, head uint64) {
 	t.Helper()
 	text, err := os.ReadFile(goldenFormat)
@@ -87,7 +87,7 @@ func golden(t testing.TB) (format string, ring []byte, head uint64) {
 	return string(text), ring, uint64(copy(ring, data))
 }
 
-// taken gives what pages make of a ring.
+// taken gives what pages records of a ring.
 func taken(t testing.TB, format string, ring []byte, tail, head uint64) *pages {
 	t.Helper()
 	p := &pages{files: make(map[uint64]*File)}
@@ -115,15 +115,15 @@ func TestGoldenPages(t *testing.T) {
 	for inode, f := range p.files {
 		ranges[inode] = f.Ranges
 	}
-	// small and medium to their ends and past them, a page of large and the one behind it.
+	// small and medium to their ends and past them, a page of large and the page behind it
 	want := map[uint64][]Range{3: {{0, 8192}}, 2: {{0, 258048}}, 1: {{409600, 8192}}}
 	if !reflect.DeepEqual(ranges, want) || !slices.IsSorted(at) || at[0] < time.Hour || p.lost != 0 {
 		t.Errorf("%v at %v, %d lost", ranges, at, p.lost)
 	}
 }
 
-// FuzzPages has hostile rings and formats: no page lies outside of what a file can be, and it makes
-// no difference where in the ring the records lie.
+// FuzzPages reads hostile rings with hostile formats. No page may lie outside of what a file can
+// be, and it must make no difference where in the ring the records lie.
 func FuzzPages(f *testing.F) {
 	text, ring, head := golden(f)
 	f.Add(text, ring[:head], uint16(0), uint16(head))
@@ -172,7 +172,7 @@ func TestRecords(t *testing.T) {
 	all := slices.Concat(record(9, "one-----"), record(2, strings.Repeat("lost", 4)), record(9, ""), record(9, "four----"))
 	for shift := uint64(0); shift < 128; shift += 8 {
 		ring := make([]byte, 64)
-		tail := ^uint64(127) + shift // a kernel's counters may run over
+		tail := ^uint64(127) + shift // a kernel's counters may wrap around
 		for i, b := range all[:64] {
 			ring[(tail+uint64(i))%64] = b
 		}
@@ -254,9 +254,9 @@ func TestPages(t *testing.T) {
 	sample(2_500_000_999, 0x2e, 0)
 	sample(2_600_000_000, 0x2e, 1)
 	sample(2_700_000_000, 7, 2)
-	sample(2_400_000_000, 0x2e, 2) // of another processor
+	sample(2_400_000_000, 0x2e, 2) // from another processor's ring
 	sample(2_400_000_000, 0x2e, 9)
-	p.record(unix.PERF_RECORD_LOST, make([]byte, 16), 0) // counted by the ring
+	p.record(unix.PERF_RECORD_LOST, make([]byte, 16), 0) // ring.lost counts it
 	want := map[uint64]*File{
 		0x2e: {First: time.Hour + 2400*time.Millisecond, Ranges: []Range{{0, 3 * 4096}, {9 * 4096, 4096}}},
 		7:    {First: time.Hour + 2700*time.Millisecond, Ranges: []Range{{2 * 4096, 4096}}},
@@ -277,7 +277,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("%d lost, want 6; files %v", p.lost, p.files)
 	}
 	p.ranges = maxPageRanges
-	sample(1, 7, 3) // follows on the last
+	sample(1, 7, 3) // continues the last range
 	sample(1, 7, 5)
 	if p.lost != 7 {
 		t.Errorf("%d lost, want 7", p.lost)
@@ -287,7 +287,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestRingLost has more pages than a ring holds, which nobody reads.
+// TestRingLost has the kernel write more events than a ring holds, while nobody reads it.
 func TestRingLost(t *testing.T) {
 	image := makeImage(t, map[string]int{"large": 1 << 20, "small": 100}, true)
 	root := overlay(t, image)
@@ -329,7 +329,7 @@ func TestRingLost(t *testing.T) {
 	use(t, root, "taskset -c 0 cat large >/dev/null")
 	drain()
 	fit := samples
-	// now the kernel has room to tell of what was lost
+	// now there is room for the record of lost events
 	use(t, root, "taskset -c 0 cat small >/dev/null")
 	if err := r.enable(false); err != nil {
 		t.Fatal(err)

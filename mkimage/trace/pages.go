@@ -14,27 +14,28 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// maxPageRanges bounds the ranges of all files of one recording.
+// maxPageRanges bounds the number of ranges in one recording.
 const maxPageRanges = 1 << 20
 
-// pages records which pages of an image's files come into memory: a tracepoint of the kernel's
-// writes them into a ring for each processor, see ring. All that it needs
-// until the end is held open: switch_root takes the paths away from a process that stays behind.
+// pages records which pages of an image's files come into memory. A tracepoint of the kernel writes
+// them into a ring for each processor, see ring. pages holds open everything that it needs until
+// the end, because switch_root takes paths away from a process that stays behind.
 type pages struct {
 	image   *os.File
 	format  pageFormat
 	rings   []*ring
 	readers errgroup.Group // one for each ring
 
-	mu     sync.Mutex       // of what follows
-	files  map[uint64]*File // by inode number
-	inode  uint64           // of the page before, whose file is last: pages mostly come in runs
+	mu    sync.Mutex       // guards the fields below
+	files map[uint64]*File // by inode number
+	// inode of the page before, whose file is last: pages mostly come in runs
+	inode  uint64
 	last   *File
-	ranges int // of all files
+	ranges int // number of ranges of all files
 	lost   int64
 }
 
-// startPages begins to record. image "" is the only squashfs that is mounted.
+// startPages begins to record. image is as for mountedImage.
 func startPages(image string) (*pages, error) {
 	device, image, err := mountedImage(image)
 	if err != nil {
@@ -78,7 +79,7 @@ func (p *pages) open(device uint64, image string) (err error) {
 	return nil
 }
 
-// drain takes what is in a ring.
+// drain records what is in a ring.
 func (p *pages) drain(r *ring) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,7 +87,8 @@ func (p *pages) drain(r *ring) error {
 	return r.drain(func(kind uint32, body []byte) { p.record(kind, body, slept) })
 }
 
-// record takes one record of a ring. slept is what its clock leaves out.
+// record records one record of a ring. slept is the time of suspensions, which the ring's clock
+// leaves out.
 func (p *pages) record(kind uint32, body []byte, slept time.Duration) {
 	at, page, err := p.format.sample(kind, body)
 	switch {
@@ -97,7 +99,7 @@ func (p *pages) record(kind uint32, body []byte, slept time.Duration) {
 	}
 }
 
-// page notes one that came into memory.
+// page notes a page that came into memory at a time since the kernel started.
 func (p *pages) page(at time.Duration, page page) {
 	if p.last == nil || p.inode != page.inode {
 		f := p.files[page.inode]
@@ -111,11 +113,11 @@ func (p *pages) page(at time.Duration, page page) {
 		}
 		p.inode, p.last = page.inode, f
 	}
-	p.last.First = min(p.last.First, at) // another processor's ring may have been read before
+	p.last.First = min(p.last.First, at) // another processor's ring may have been read first
 	p.add(p.last, page.Range)
 }
 
-// add joins r to f's last range where it follows on it, as readahead has it.
+// add appends r to f, or joins it to f's last range if it follows that, as with readahead.
 func (p *pages) add(f *File, r Range) {
 	if n := len(f.Ranges); n > 0 && f.Ranges[n-1].End() == r.Offset {
 		f.Ranges[n-1].Length += r.Length
@@ -129,7 +131,7 @@ func (p *pages) add(f *File, r Range) {
 	f.Ranges = append(f.Ranges, r)
 }
 
-// finish ends the recording and adds to t what it saw.
+// finish ends the recording and adds what it saw to t.
 func (p *pages) finish(t *Trace) error {
 	for _, r := range p.rings {
 		if err := errors.Join(r.enable(false), r.stop()); err != nil {
@@ -152,7 +154,7 @@ func (p *pages) finish(t *Trace) error {
 	return p.join(t)
 }
 
-// join finds the paths of inodes in the image and joins their pages to t's files.
+// join finds the paths of the inodes in the image and adds their ranges to t's files.
 func (p *pages) join(t *Trace) error {
 	size, err := p.image.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -167,7 +169,7 @@ func (p *pages) join(t *Trace) error {
 		opened[f.Path] = true
 	}
 	read := &Trace{Lost: p.lost}
-	named := make(map[uint64]int) // inode -> index in read.Files
+	named := make(map[uint64]int) // index in read.Files, by inode
 	err = m.Walk(func(n *squashfs.Node) error {
 		f := p.files[uint64(n.Inode)]
 		if f == nil || n.Type != tree.Regular || n.Path == "" {
@@ -175,7 +177,7 @@ func (p *pages) join(t *Trace) error {
 		}
 		if i, ok := named[uint64(n.Inode)]; ok {
 			if opened[n.Path] && !opened[read.Files[i].Path] {
-				read.Files[i].Path = n.Path // of hard links, the one by which it was opened
+				read.Files[i].Path = n.Path // of hard links the one by which the file was opened
 			}
 			return nil
 		}
@@ -191,7 +193,7 @@ func (p *pages) join(t *Trace) error {
 	return nil
 }
 
-// clip cuts ranges at a file's end: squashfs reads ahead past it.
+// clip cuts ranges at a file's end, since squashfs reads ahead past it.
 func clip(ranges []Range, size int64) []Range {
 	kept := ranges[:0]
 	for _, r := range ranges {
@@ -202,18 +204,18 @@ func clip(ranges []Range, size int64) []Range {
 	return kept[:min(len(kept), maxRanges)]
 }
 
-// close ends the recording, wherever it stands.
+// close ends the recording and frees what it holds, also in the middle of it.
 func (p *pages) close() error {
 	var errs []error
 	for _, r := range p.rings {
 		errs = append(errs, r.stop())
 	}
-	p.readers.Wait() // its error, if any, was finish's
+	p.readers.Wait() // finish has returned its error
 	for _, r := range p.rings {
 		errs = append(errs, r.close())
 	}
 	if p.image != nil {
-		p.image.Close() // only read
+		p.image.Close() // nothing was written
 	}
 	return errors.Join(errs...)
 }

@@ -13,18 +13,18 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// prefetchStep is how many bytes are asked for at once: 127 pages, the most that one request to an
-// NVMe disk can name, so that the kernel makes one of it. With 512 KiB it would be two, and disks
-// that take more lose little.
+// prefetchStep is how many bytes Prefetch asks for at once: 127 pages, the most that one request to
+// many an NVMe disk can name. The kernel would split 512 KiB into two requests. Disks that take
+// larger requests lose little.
 const prefetchStep = 127 * 4096
 
-// Prefetch reads into the page cache what a boot needs of the image in f, a block device or a file:
-// its tables, then the data that lead the image ([mkimage.Options].Order), in one sweep of large
-// requests. It reads at most limit bytes and returns how many. An image without an order has only
-// its tables read.
+// Prefetch reads what a boot needs of the image in f, a block device or a file, into the page
+// cache: its tables, then the data that lead the image ([mkimage.Options].Order), in one sweep of
+// large requests. It reads at most limit bytes and returns how many it read. Of an image without an
+// order it reads only the tables.
 //
-// It helps where squashfs reads through that cache: when the image is mounted by a loop device on
-// f. Mounted from a block device itself, squashfs reads past it.
+// Prefetch helps when the image is mounted through a loop device on f, since squashfs then reads
+// through the page cache of f. Mounted directly from a block device, squashfs bypasses that cache.
 func Prefetch(ctx context.Context, f *os.File, limit int64) (int64, error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -39,7 +39,7 @@ func Prefetch(ctx context.Context, f *os.File, limit int64) (int64, error) {
 		return 0, fmt.Errorf("prefetch %s: %w", f.Name(), err)
 	}
 	info := m.Info()
-	tables := info.Tables &^ 4095 // steps from there on are whole pages
+	tables := info.Tables &^ 4095 // begin at a page, so that steps are whole pages
 	var read int64
 	for _, part := range []Range{
 		{tables, info.BytesUsed - tables},
@@ -55,11 +55,11 @@ func Prefetch(ctx context.Context, f *os.File, limit int64) (int64, error) {
 	return read, nil
 }
 
-// stepsAhead is how many steps are asked for before the first of them is waited for: the disk is
+// stepsAhead is how many steps sweep asks for before it waits for the first, so that the disk is
 // never idle.
 const stepsAhead = 4
 
-// sweep reads a range from front to back, some steps ahead.
+// sweep reads a range from front to back. It asks for some steps ahead.
 func sweep(ctx context.Context, f *os.File, r Range) (int64, error) {
 	buf := make([]byte, prefetchStep)
 	asked := r.Offset

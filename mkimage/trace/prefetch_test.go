@@ -13,8 +13,8 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// orderedImage makes an image of ours with three files of random bytes, of which the first two lead
-// it, and gives where its parts end.
+// orderedImage builds an image with three files of random bytes, of which order leads, and gives
+// where its parts end.
 func orderedImage(t *testing.T, order []string) (file *os.File, hot, tables, used int64) {
 	t.Helper()
 	dir := t.TempDir()
@@ -78,8 +78,8 @@ func TestPrefetch(t *testing.T) {
 	}
 }
 
-// TestPrefetchNoOrder reads no data of an image that nothing leads, and nothing of what is no
-// image.
+// TestPrefetchNoOrder demands that Prefetch reads no data of an image without an order, and nothing
+// of a file that is no image.
 func TestPrefetchNoOrder(t *testing.T) {
 	file, _, tables, used := orderedImage(t, nil)
 	if n, err := Prefetch(t.Context(), file, 1<<40); err != nil || n != used-tables/4096*4096 {

@@ -12,24 +12,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrPermission is wrapped when this process may not watch: it takes CAP_SYS_ADMIN.
+// ErrPermission is wrapped when this process may not record, which takes CAP_SYS_ADMIN.
 var ErrPermission = errors.New("recording takes root's rights (CAP_SYS_ADMIN)")
 
 // RecordOptions says what to record. The zero value records the mount at / until the context ends.
 type RecordOptions struct {
-	Root    string // a mount point; what is opened of its file system is recorded, as paths below it; "": "/"
-	Pages   bool   // also record which bytes come into memory, see doc/trace.md
-	Image   string // with Pages: the squashfs image below Root, a block device or a file; "": the only one that is mounted
-	Started func() // called once watching has begun, so that no later access is missed; may be nil
+	// a mount point; Record records what is opened of its file system, as paths below it; "": "/"
+	Root  string
+	Pages bool // also record which ranges of files come into memory, see doc/trace.md
+	// with Pages: the squashfs image below Root, a block device or a file; "": the only mounted one
+	Image   string
+	Started func() // called once every later access is recorded; may be nil
 }
 
-// Record watches until ctx ends, and then gives what was read: each regular file with the
-// time of its first open, exec or read. Files that are no longer there are left out.
+// Record records until ctx ends. It then gives each regular file that was read, with the time of
+// its first open, exec or read. It leaves out files that are no longer there.
 //
-// The files are learnt from fanotify with a mark on the file system, since services have mounts of
-// their own of it, each only once: a file that was seen is marked to be ignored. What the kernel's
-// queue cannot hold is counted in Lost. Memory is bounded by MaxFiles and 2^20 ranges. Errors wrap
-// ErrPermission.
+// Record learns of files from fanotify. It marks the file system, not a mount, since services have
+// mounts of their own. It marks each file that it has seen as ignored. Lost counts what does not
+// fit the kernel's queue. MaxFiles and 2^20 ranges bound the memory. Errors wrap ErrPermission, or
+// are those of system calls.
 func Record(ctx context.Context, o RecordOptions) (*Trace, error) {
 	if o.Root == "" {
 		o.Root = "/"
@@ -61,24 +63,25 @@ func Record(ctx context.Context, o RecordOptions) (*Trace, error) {
 	return &w.trace, nil
 }
 
-// watch takes fanotify's events of one file system.
+// watch reads fanotify's events of one file system.
 type watch struct {
 	events *os.File
-	fd     int // of events
+	fd     int // events' descriptor
 	root   *os.File
-	// /proc/self/fd, held because switch_root takes /proc away from a process that stays behind
+	// /proc/self/fd, held open because switch_root takes /proc away from a process that stays
+	// behind
 	fds *os.File
-	// flags that mark a file to be ignored; 0: the kernel cannot without keeping it in memory
+	// flags that mark a file as ignored; 0: the kernel would keep every such file in memory
 	ignore uint
 	seen   map[inode]bool
-	tops   []string // folders of the root, once they are needed
+	tops   []string // folders in the root, listed when first needed
 	trace  Trace
 }
 
-// inode names a file while it is open.
+// inode identifies a file while it is open.
 type inode struct{ dev, ino uint64 }
 
-// Flags of fanotify that golang.org/x/sys has no names for or that need several.
+// Flags of fanotify: combinations, and those that golang.org/x/sys does not name.
 const (
 	watched    = unix.FAN_OPEN | unix.FAN_OPEN_EXEC | unix.FAN_ACCESS
 	ignoreSeen = unix.FAN_MARK_ADD | unix.FAN_MARK_IGNORED_MASK | unix.FAN_MARK_IGNORED_SURV_MODIFY | unix.FAN_MARK_EVICTABLE
@@ -113,7 +116,7 @@ func newWatch(root string) (*watch, error) {
 	return w, nil
 }
 
-// notPermitted gives err with the call's name, as ErrPermission where that is what it means.
+// notPermitted gives err with the call's name, wrapped in ErrPermission if it means that.
 func notPermitted(call string, err error) error {
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("%s: %w", call, ErrPermission)
@@ -122,12 +125,12 @@ func notPermitted(call string, err error) error {
 }
 
 func (w *watch) close() {
-	w.events.Close() // nothing is written through any
+	w.events.Close() // nothing was written to any
 	w.root.Close()
 	w.fds.Close()
 }
 
-// run takes events until ctx ends, and then those that are queued.
+// run handles events until ctx ends, and then those that are still queued.
 func (w *watch) run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { w.events.SetReadDeadline(time.Now()) })
 	defer stop()
@@ -135,7 +138,7 @@ func (w *watch) run(ctx context.Context) error {
 	for {
 		n, err := w.events.Read(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			// The deadline may hide events that wait: the file itself has the last word.
+			// The deadline may hide queued events, so ask the file itself.
 			n, err = unix.Read(w.fd, buf)
 			if errors.Is(err, unix.EAGAIN) {
 				return nil
@@ -150,7 +153,7 @@ func (w *watch) run(ctx context.Context) error {
 	}
 }
 
-// take handles a buffer of events. Layout: fanotify(7), struct fanotify_event_metadata.
+// take handles a buffer of events, each a struct fanotify_event_metadata, see fanotify(7).
 func (w *watch) take(buf []byte, now time.Duration) error {
 	const size = int(unsafe.Sizeof(unix.FanotifyEventMetadata{}))
 	for len(buf) >= size {
@@ -183,7 +186,7 @@ func (w *watch) take(buf []byte, now time.Duration) error {
 	return nil
 }
 
-// see notes the file that fd is open on, the first time.
+// see notes the file that fd has open, unless it is noted already.
 func (w *watch) see(fd int, now time.Duration) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
@@ -206,22 +209,22 @@ func (w *watch) see(fd int, now time.Duration) {
 	w.trace.Files = append(w.trace.Files, File{Path: path, First: now})
 }
 
-// ignoreFile spares further events of a file that was seen.
+// ignoreFile asks the kernel for no further events of a file that was seen.
 func (w *watch) ignoreFile(fd int) {
 	if w.ignore == 0 {
 		return
 	}
-	// Without FAN_MARK_EVICTABLE (before Linux 5.19) a mark would keep every file's inode in
+	// Without FAN_MARK_EVICTABLE, as before Linux 5.19, each mark would keep a file's inode in
 	// memory.
 	if err := unix.FanotifyMark(w.fd, w.ignore, watched, fd, ""); errors.Is(err, unix.EINVAL) {
 		w.ignore = 0
 	}
 }
 
-// sinceBoot is the time since the kernel started, which all processes agree on.
+// sinceBoot is the time since the kernel started, by a clock that all processes share.
 func sinceBoot() time.Duration { return clock(unix.CLOCK_BOOTTIME).Truncate(time.Microsecond) }
 
-// suspended is how long of it the machine has slept, which CLOCK_MONOTONIC leaves out.
+// suspended is for how long of that time the machine has slept, which CLOCK_MONOTONIC leaves out.
 func suspended() time.Duration {
 	return (clock(unix.CLOCK_BOOTTIME) - clock(unix.CLOCK_MONOTONIC)).Round(time.Millisecond)
 }

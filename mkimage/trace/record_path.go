@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// path gives the path below the root of what fd is open on. The root's own path is asked
-// for anew, because switch_root moves it.
+// path gives the path, below the root, of the file that fd has open. It asks for the root's own
+// path each time, because switch_root moves the root.
 func (w *watch) path(fd int, id inode) (string, bool) {
 	file, err := w.readlink(fd)
 	if err != nil {
@@ -22,8 +22,8 @@ func (w *watch) path(fd int, id inode) (string, bool) {
 	root = strings.TrimSuffix(root, "/") + "/"
 	path, below := strings.CutPrefix(file, root)
 	if !below && root != "/" {
-		// Seen from a chroot, what others read by mounts of their own lies below the path of the
-		// chroot.
+		// In a chroot, files that others read through mounts of their own have the chroot's path in
+		// front.
 		if _, rest, ok := strings.Cut(file, root); ok && w.is(rest, id) {
 			return rest, checkPath(rest) == nil
 		}
@@ -33,19 +33,19 @@ func (w *watch) path(fd int, id inode) (string, bool) {
 			path, below = found, true
 		}
 	}
-	// What is hidden below another mount by now is still known by its name.
+	// A file that another mount hides by now still has its name.
 	return path, below && checkPath(path) == nil
 }
 
-// readlink gives the path of what fd is open on.
+// readlink gives the path of the file that fd has open.
 func (w *watch) readlink(fd int) (string, error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(int(w.fds.Fd()), strconv.Itoa(fd), buf)
 	return string(buf[:max(n, 0)]), err
 }
 
-// find looks for a file by the rest of its path. Services see the root, and /usr or /etc in it, by
-// mounts of their own, and when such a mount is gone, paths begin at it.
+// find looks for a file by the end of its path. Services see the root, and /usr or /etc in it,
+// through mounts of their own. When such a mount is gone, paths begin at its mount point.
 func (w *watch) find(rest string, id inode) (string, bool) {
 	if w.is(rest, id) {
 		return rest, true
@@ -61,14 +61,14 @@ func (w *watch) find(rest string, id inode) (string, bool) {
 	return "", false
 }
 
-// is tells whether a path below the root leads to a file.
+// is tells whether a path below the root leads to the file id.
 func (w *watch) is(path string, id inode) bool {
 	var st unix.Stat_t
 	err := unix.Fstatat(int(w.root.Fd()), path, &st, 0)
 	return err == nil && id == inode{uint64(st.Dev), st.Ino}
 }
 
-// folders lists the folders of the root; what it cannot read is left out.
+// folders lists the folders in the root. It leaves out what it cannot read.
 func (w *watch) folders() []string {
 	tops := []string{}
 	fd, err := unix.Openat(int(w.root.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -76,7 +76,7 @@ func (w *watch) folders() []string {
 		return tops
 	}
 	dir := os.NewFile(uintptr(fd), "root")
-	defer dir.Close() // only read
+	defer dir.Close() // nothing was written
 	entries, _ := dir.ReadDir(-1)
 	for _, e := range entries {
 		if e.IsDir() {

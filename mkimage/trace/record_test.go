@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// overlay mounts image, and above it an overlay with an empty upper folder on tmpfs, as a running
-// system has it. It skips where mounting is not permitted.
+// overlay mounts image, and over it an overlay with an empty upper folder on tmpfs, as on a running
+// system. It skips the test where mounting is not permitted.
 func overlay(t *testing.T, image string) (root string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -49,7 +49,7 @@ func overlay(t *testing.T, image string) (root string) {
 	return root
 }
 
-// use reads files as another process, because a recorder leaves out its own.
+// use reads files in another process, because a recorder leaves out its own accesses.
 func use(t *testing.T, root string, commands string) {
 	t.Helper()
 	cmd := exec.Command("sh", "-ec", commands)
@@ -59,7 +59,7 @@ func use(t *testing.T, root string, commands string) {
 	}
 }
 
-// recordWhile records until do has returned.
+// recordWhile records while do runs.
 func recordWhile(t *testing.T, o RecordOptions, do func()) *Trace {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -85,7 +85,7 @@ func TestRecord(t *testing.T) {
 	got := recordWhile(t, RecordOptions{Root: root}, func() {
 		use(t, root, "cat x >/dev/null; cat etc/a 'usr/b c' >/dev/null; cat x >/dev/null; ls usr >/dev/null; echo >new; rm new")
 	})
-	// What the upper folder holds is recorded too, unless it is gone by then.
+	// Record records files of the upper folder too, unless they are gone by then.
 	files := slices.DeleteFunc(got.Paths(), func(p string) bool { return p == "new" })
 	if want := []string{"x", "etc/a", "usr/b c"}; !slices.Equal(files, want) || got.Lost != 0 {
 		t.Errorf("recorded %q, %d lost, want %q", files, got.Lost, want)
@@ -95,8 +95,9 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// TestRecordPrivate reads by mounts of another namespace, as services do that systemd shields from
-// others: of the whole and of a folder of it, before and after they are gone.
+// TestRecordPrivate reads through mounts in another namespace, like those that systemd gives
+// services: of the whole file system and of a folder of it, while the mounts are there and after
+// they are gone.
 func TestRecordPrivate(t *testing.T) {
 	root := overlay(t, makeImage(t, map[string]int{"etc/a": 10, "usr/x/b": 10, "usr/x/c": 10}, true))
 	w, err := newWatch(root)
@@ -109,7 +110,8 @@ func TestRecordPrivate(t *testing.T) {
 	defer w.close()
 	over, stop := context.WithCancel(t.Context())
 	stop()
-	// Private itself, for unshare cannot make all mounts so where the root is none.
+	// Make the mount private here: where the root is no mount, unshare cannot make all mounts
+	// private.
 	const private = `unshare --mount --propagation unchanged sh -ec 'mount --make-private "$PWD"; mount --bind -o ro "$PWD/usr" "$PWD/usr"; cat "$PWD/%s" >/dev/null; %s'`
 	use(t, root, fmt.Sprintf(private, "usr/x/b", "exit"))
 	use(t, root, fmt.Sprintf(private, "etc/a", "exit"))
@@ -129,7 +131,7 @@ func TestRecordPrivate(t *testing.T) {
 	if n, err := out.Read(make([]byte, 1)); n != 1 {
 		t.Errorf("the other namespace: %v", err)
 	}
-	err = w.run(over) // takes what is queued
+	err = w.run(over) // handle what is queued
 	if _, err := in.Write([]byte("\n")); err != nil {
 		t.Error(err)
 	}
@@ -164,7 +166,7 @@ func TestRecordPages(t *testing.T) {
 	}
 }
 
-// needTracefs mounts the kernel's tracing where no boot did.
+// needTracefs mounts the kernel's tracing file system unless it is mounted.
 func needTracefs(t *testing.T) {
 	t.Helper()
 	if _, err := tracefs(); err == nil {
@@ -184,7 +186,7 @@ func needTracefs(t *testing.T) {
 	}
 }
 
-// TestHandover begins in one recorder and ends in another, as across switch_root.
+// TestHandover begins a recording in one recorder and ends it in another, as across switch_root.
 func TestHandover(t *testing.T) {
 	root := overlay(t, makeImage(t, map[string]int{"early": 10, "both": 10, "late": 10}, true))
 	recording := make(chan struct{})
@@ -214,7 +216,7 @@ func TestHandover(t *testing.T) {
 	if want := []string{"early", "both", "late"}; !slices.Equal(got.Paths(), want) {
 		t.Errorf("recorded %q, want %q", got.Paths(), want)
 	}
-	// Without an early one there is nothing to take over.
+	// Without an earlier recorder there is nothing to take over.
 	none, err := TakeOver(t.Context())
 	if err != nil || len(none.Files) != 0 {
 		t.Errorf("took over %+v, %v", none, err)
@@ -236,8 +238,8 @@ func TestRecordOnGivesBoth(t *testing.T) {
 	}
 }
 
-// TestRecordEvents sees that a buffer of the kernel's is understood, and that one of another
-// version is refused.
+// TestRecordEvents demands that take understands a buffer of the kernel's and refuses one of
+// another version.
 func TestRecordEvents(t *testing.T) {
 	w := &watch{seen: make(map[inode]bool)}
 	event := make([]byte, 24)

@@ -1,9 +1,9 @@
-// Package trace knows what a boot reads. A Recorder watches a running system and gives a
-// Trace; Merge joins those of several boots and machines; Trace.Paths is the order in
-// which mkimage lays contents out, and Measure tells how scattered a trace lies in an image.
+// Package trace finds out which files a boot reads. [Record] watches a running system and gives a
+// [Trace]. [Merge] joins traces of several boots and machines. [Trace.Paths] is an order in which
+// mkimage can lay out contents, [Measure] tells how scattered the files of a trace lie in an image,
+// and [Prefetch] reads them ahead at boot.
 //
-// Format of the file: doc/trace.md. The package draws no conclusion about layout: that is
-// mkimage's.
+// Format of the file: doc/trace.md. Package mkimage decides how an order lays out an image.
 package trace
 
 import (
@@ -12,20 +12,21 @@ import (
 	"time"
 )
 
-// MaxFiles bounds a trace that is read or recorded: more files than any boot opens.
+// MaxFiles bounds the number of files in a trace. No boot opens as many.
 const MaxFiles = 1 << 20
 
 // Trace is what one boot read, or several joined by Merge.
 type Trace struct {
 	Files []File // in order of first access; no path twice
-	Lost  int64  // accesses that the kernel did not tell, or that MaxFiles left no room for
+	Lost  int64  // accesses that the kernel did not report or for which MaxFiles left no room
 }
 
 // File is one file that was read.
 type File struct {
-	Path   string        // in the image, as in tree.Entry: no slash in front
-	First  time.Duration // when it was first opened or read, since the kernel started
-	Ranges []Range       // that came into memory, ascending and apart; none: not known
+	Path  string        // path in the image, as in tree.Entry: no slash in front
+	First time.Duration // from the start of the kernel to the first open, exec or read
+	// ranges that came into memory, ascending, with gaps between them; none: not known
+	Ranges []Range
 }
 
 // Range is a run of bytes of a file.
@@ -52,13 +53,12 @@ func (t *Trace) Paths() []string {
 	return paths
 }
 
-// sort puts files into order of first access, those of one instant as they were.
+// sort sorts files by first access. Files of one instant keep their order.
 func (t *Trace) sort() {
 	slices.SortStableFunc(t.Files, func(a, b File) int { return cmp.Compare(a.First, b.First) })
 }
 
-// joinRanges gives ranges in ascending order, those that touch or overlap as one.
-// It works in place.
+// joinRanges sorts ranges and joins those that touch or overlap. It works in place.
 func joinRanges(ranges []Range) []Range {
 	slices.SortFunc(ranges, func(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) })
 	joined := ranges[:0]
