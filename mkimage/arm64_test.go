@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestSameBytesOnArm64 runs the golden tests, whose hashes are those of this machine, in an
-// emulator of another.
+// TestSameBytesOnArm64 runs the golden tests in an emulator of arm64, with the same hashes as on
+// this machine.
 func TestSameBytesOnArm64(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it compiles for another machine")

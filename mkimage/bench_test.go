@@ -10,7 +10,7 @@ import (
 	"deltaup/chunkstore"
 )
 
-// benchTree is about 16 MB in small and large files.
+// benchTree has about 16 MB in small and large files.
 func benchTree() *memTree {
 	files := []file{folder("usr")}
 	for i := range 1000 {
@@ -57,7 +57,7 @@ func BenchmarkBuild(b *testing.B) {
 	}
 }
 
-// BenchmarkBuildCopied builds from an image that has every block already.
+// BenchmarkBuildCopied builds from an image that has every block.
 func BenchmarkBuildCopied(b *testing.B) {
 	tree := benchTree()
 	r, image, _ := makeImage(b, tree, Options{Level: "fastest"})
@@ -79,8 +79,8 @@ func BenchmarkDerive(b *testing.B) {
 	}
 }
 
-// benchRecipe has 10,000 files in 100 folders, every fifth of them of several chunks, as much as an
-// image of 300 MB.
+// benchRecipe has 10,000 files in 100 folders, like an image of 300 MB. Every fifth file has
+// several chunks.
 func benchRecipe() *Recipe {
 	r := &Recipe{BlockSize: DefaultBlockSize, Codec: codecs[0].ID, Chunking: chunkstore.DefaultParams}
 	r.Entries = []Entry{{Entry: folder("").Entry}}

@@ -16,13 +16,13 @@ import (
 // ErrContent is wrapped when a source gives other bytes than the recipe names.
 var ErrContent = proof.ErrContent
 
-// BuildOptions says how to build; nothing in it changes the image. The zero value is usable.
+// BuildOptions says how to build. It does not change the image. The zero value is usable.
 type BuildOptions struct {
-	// compressing goroutines; 0: as many as fit GOMAXPROCS and Memory
+	// Workers is the number of compressing goroutines; 0: as many as fit GOMAXPROCS and Memory.
 	Workers int
-	// bytes that encoders and buffers may take when Workers is 0; 0: 90 MiB
+	// Memory is how many bytes encoders and buffers may take when Workers is 0; 0: 90 MiB.
 	Memory int64
-	// to be used when they are of the recipe's codec; nil: the build makes its own
+	// Encoders are used if they are of the recipe's codec. nil: the build makes its own.
 	Encoders *Encoders
 	Progress func(done, total int64) // plain bytes laid out; called by one goroutine at a time
 }
@@ -32,23 +32,23 @@ const defaultMemory = 90 << 20
 
 // BuildStats says what a build did.
 type BuildStats struct {
-	Size             int64 // of the image in bytes, padding included
-	Contents         int   // distinct ones that have data
-	PlainBytes       int64 // of Contents
+	Size             int64 // bytes of the image, with padding
+	Contents         int   // distinct contents with data
+	PlainBytes       int64 // plain bytes of Contents
 	BlocksCopied     int   // data and fragment blocks taken from Stored as they were
-	BlocksCompressed int   // data and fragment blocks made here, those stored plain included
-	BlocksHole       int   // data blocks of zeros, which take no room
+	BlocksCompressed int   // data and fragment blocks made here, also those stored plain
+	BlocksHole       int   // data blocks of zeros, which take no room in the image
 	BytesCopied      int64 // stored bytes of BlocksCopied
 	Fragments        int   // fragment blocks, copied or made
 }
 
-// Build writes the image of r to out, in order except for the superblock: the
-// first 96 bytes are written by the very last WriteAt. Contents come from src; when src
-// implements [Stored], blocks that it has are copied. The image depends on r alone. Contents whose
-// Chunks are nil, because nobody cut them yet, are taken for contents that have data.
+// Build writes the image of r to out. It writes in order except for the superblock: the very last
+// WriteAt writes the first 96 bytes. Contents come from src. When src implements [Stored], Build
+// copies the blocks that it has. The image depends on r alone. Contents with nil Chunks, which
+// nobody has cut yet, count as contents with data.
 //
-// Errors wrap ErrContent with the path when src gives other bytes, ErrUnknownCodec,
-// or what src and out returned.
+// Errors wrap ErrContent, with the path, when src gives other bytes, ErrUnknownCodec, or errors of
+// src and out.
 func Build(ctx context.Context, r *Recipe, src Source, out io.WriterAt,
 	o BuildOptions) (BuildStats, error) {
 	if err := r.validate(true); err != nil {
@@ -67,31 +67,31 @@ func Build(ctx context.Context, r *Recipe, src Source, out io.WriterAt,
 	return b.stats, nil
 }
 
-// builder is one run of Build: a feeder that reads plain or stored blocks in data order, workers
-// that compress, and an appender that writes in the same order. The number of jobs bounds how far
-// the feeder runs ahead, and the memory.
+// builder is one run of Build: a feeder reads plain or stored blocks in data order, workers
+// compress them, and an appender writes them in the same order. The number of jobs bounds how far
+// the feeder runs ahead, and so the memory.
 type builder struct {
 	recipe   *Recipe
 	src      Source
-	stored   Stored // src, or nil
+	stored   Stored // src if it is a Stored, else nil
 	writer   *squashfs.Writer
 	encoders []*zstd.Encoder
-	hasher   *chunkstore.Hasher // the feeder's
+	hasher   *chunkstore.Hasher // of the feeder
 	items    []item
 	data     map[*chunkstore.Content]*squashfs.Data
 
-	free  chan *job // not in use
-	work  chan *job // to be compressed
-	order chan *job // to be written, in order
+	free  chan *job // jobs not in use
+	work  chan *job // jobs to compress
+	order chan *job // jobs to write, in order
 
 	progress    func(done, total int64)
 	done, total int64
-	hotEnd      int64 // in the image, of the data that r.First leads with
+	hotEnd      int64 // end, in the image, of the data of r.First
 	stats       BuildStats
 }
 
-// blocksPerWorker is how many jobs there are for each worker: one in its hands, one read or waiting
-// to be written.
+// blocksPerWorker is how many jobs there are for each worker: one that it compresses, and others
+// that wait to be compressed or written.
 const blocksPerWorker = 3
 
 func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builder, error) {
@@ -130,15 +130,16 @@ func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builde
 		b.free <- newJob(r.BlockSize)
 	}
 	b.writer, err = squashfs.NewWriter(out, squashfs.Params{
-		BlockSize:  r.BlockSize,
-		ModTime:    r.ModTime,
-		Compressor: metadataCompressor{b.encoders[0]}, // not before the workers are done with it
+		BlockSize: r.BlockSize,
+		ModTime:   r.ModTime,
+		// used only after the workers are done with it
+		Compressor: metadataCompressor{b.encoders[0]},
 		Trailer:    b.trailer,
 	})
 	return b, err
 }
 
-// trailer gives the image's trailer once all data is written.
+// trailer gives the image's trailer, once all data is written.
 func (b *builder) trailer() []byte {
 	r := b.recipe
 	return Trailer{
@@ -149,7 +150,7 @@ func (b *builder) trailer() []byte {
 	}.encode()
 }
 
-// layOutHoles enters the contents that have no data, and counts the bytes of those that have.
+// layOutHoles enters the places of contents without data, and counts the bytes of the others.
 func (b *builder) layOutHoles() {
 	b.data = make(map[*chunkstore.Content]*squashfs.Data)
 	for c := range b.recipe.Contents() {

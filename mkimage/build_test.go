@@ -62,7 +62,7 @@ func TestBuild(t *testing.T) {
 	for _, blockSize := range blockSizes() {
 		for _, level := range Levels() {
 			if level == "best" && blockSize != 128<<10 {
-				continue // slow, and the codec makes no difference here
+				continue // slow, and the codec makes no difference to this test
 			}
 			t.Run(fmt.Sprint(level, blockSize), func(t *testing.T) {
 				tree := zoo(blockSize)
@@ -93,12 +93,14 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// TestBuildDeterministic builds on 1, 2 and 8 processors, from a tar in order and from shuffled
-// ones.
+// TestBuildDeterministic demands the same image on 1, 2 and 8 processors, from a tar in order and
+// from shuffled tars.
 func TestBuildDeterministic(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	zoo := zoo(32 << 10)
-	var plain []int // tar has no sockets; hard links come after their files
+	// entries that are neither sockets, which tar does not have, nor hard links, which come after
+	// their files
+	var plain []int
 	var links []int
 	for i, f := range zoo.files {
 		if f.Type != tree.Socket && f.Link == "" {
@@ -236,7 +238,7 @@ func TestBuildErrors(t *testing.T) {
 
 var errFull = errors.New("no space left")
 
-// fullDisk takes so many bytes and no more.
+// fullDisk takes left bytes, then fails.
 type fullDisk struct{ left int }
 
 func (d *fullDisk) WriteAt(p []byte, _ int64) (int, error) {
@@ -246,7 +248,7 @@ func (d *fullDisk) WriteAt(p []byte, _ int64) (int, error) {
 	return len(p), nil
 }
 
-// TestNewRecipeNamesWhatChanged covers a file that is cut while it is read.
+// TestNewRecipeNamesWhatChanged cuts a file short while NewRecipe reads it.
 func TestNewRecipeNamesWhatChanged(t *testing.T) {
 	tree := newTree(regular("etc", realistic(1, 1000)))
 	tree.files[1].data = tree.files[1].data[:999]
@@ -292,8 +294,7 @@ func TestProgress(t *testing.T) {
 	done()
 }
 
-// TestBuildGolden fails when anything about the image's bytes changed for which there is no new
-// recipe version or codec id.
+// TestBuildGolden fails when the image's bytes change without a new recipe version or codec id.
 func TestBuildGolden(t *testing.T) {
 	const (
 		ordered   = "0e4273aaa5905433eddb23c27effaeaf20aabbd692417fe8351811edfbed169f"
@@ -321,7 +322,7 @@ func TestBuildGolden(t *testing.T) {
 	}
 }
 
-// TestBuildWithoutChunks builds from a recipe whose contents nobody has cut yet.
+// TestBuildWithoutChunks builds from a recipe whose contents nobody has cut.
 func TestBuildWithoutChunks(t *testing.T) {
 	tree := newTree(folder("usr"), regular("usr/big", realistic(1, 700<<10)), regular("usr/small", realistic(2, 900)), regular("usr/empty", nil))
 	r, image, _ := makeImage(t, tree, Options{Level: "fastest"})

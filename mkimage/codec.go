@@ -10,13 +10,13 @@ import (
 // ErrUnknownCodec is wrapped when a recipe names a codec that this program does not have.
 var ErrUnknownCodec = codec.ErrUnknown
 
-// codecs are those of blocks.
+// codecs are the codecs of blocks.
 var codecs = codec.Zstd("zstd", 1)
 
-// KnownCodec reports whether Build can compress with the codec id.
+// KnownCodec reports whether Build has the codec with this id.
 func KnownCodec(id string) bool { return codecs.Has(id) }
 
-// CodecFor gives the codec id of a level by name, see [Levels]; "" is the best.
+// CodecFor gives the id of the codec of a level, see [Levels]; "" is the best.
 func CodecFor(level string) (id string, err error) { return codecs.ForLevel(level) }
 
 // Levels names the compression levels, fastest first.
@@ -28,8 +28,8 @@ type metadataCompressor struct{ encoder *zstd.Encoder }
 // ID implements squashfs.Compressor.
 func (m metadataCompressor) ID() uint16 { return squashfs.CompressorZstd }
 
-// Options implements squashfs.Compressor. They would name a level for tools that append to
-// an image; the kernel does not look at zstd's.
+// Options implements squashfs.Compressor. An image without options is complete: they only name a
+// level for tools that append to an image, and the kernel ignores those of zstd.
 func (m metadataCompressor) Options() []byte { return nil }
 
 // Compress implements squashfs.Compressor.

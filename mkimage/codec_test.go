@@ -14,12 +14,12 @@ import (
 	"deltaup/mkimage/internal/codec"
 )
 
-// goldenSizes are the blocks whose encodings are fixed.
+// goldenSizes are the sizes of the blocks whose encodings the test pins.
 var goldenSizes = []int{1, 100, 4096, 8192, 65_536, 70_001, 131_072, 131_072, 500_000, 1 << 20}
 
-// TestCodecGolden fails when an update of the zstd module changed what an encoder writes. Then
-// the codec ids need a new generation, and images of the old one are taken whole by targets:
-// do not just put the new hashes in.
+// TestCodecGolden fails when an update of the zstd module changes what an encoder writes. The codec
+// ids then need a new generation, and targets take images of the old one whole: do not just put the
+// new hashes in.
 func TestCodecGolden(t *testing.T) {
 	want := map[string]string{
 		"zstd-fastest.1": "066597a0987dd38c400f7dd0f92ff415c027a63d777bedb267ff468687e55bce",
@@ -50,8 +50,8 @@ func encoderFor(t *testing.T, c *codec.Codec) *zstd.Encoder {
 	return e
 }
 
-// TestEncoderForgets proves that a block's encoding does not depend on what the encoder did
-// before: blocks come to workers in any order.
+// TestEncoderForgets demands that a block's encoding does not depend on what the encoder did
+// before, since blocks come to workers in any order.
 func TestEncoderForgets(t *testing.T) {
 	for _, c := range codecs {
 		t.Run(c.ID, func(t *testing.T) {
@@ -67,8 +67,8 @@ func TestEncoderForgets(t *testing.T) {
 	}
 }
 
-// TestFramesSuitTheKernel checks what fs/squashfs refuses: checksums, and windows larger than the
-// block.
+// TestFramesSuitTheKernel demands frames without what fs/squashfs refuses: checksums, and windows
+// larger than the block.
 func TestFramesSuitTheKernel(t *testing.T) {
 	for _, c := range codecs {
 		e := encoderFor(t, &c)
@@ -84,7 +84,7 @@ func TestFramesSuitTheKernel(t *testing.T) {
 	}
 }
 
-// TestEncoderCost keeps the figures right by which Build bounds its memory.
+// TestEncoderCost checks the figures by which Build bounds its memory.
 func TestEncoderCost(t *testing.T) {
 	plain := realistic(5, 1<<20)
 	for _, c := range codecs {
@@ -120,7 +120,8 @@ func TestWorkers(t *testing.T) {
 	}
 }
 
-// TestEncodersAreKept: a second build takes the encoders of the first one, or of a measurement.
+// TestEncodersAreKept demands that a build uses the encoders of a build, or of a measurement,
+// before it.
 func TestEncodersAreKept(t *testing.T) {
 	e, err := NewEncoders("zstd-fastest.1")
 	if err != nil {

@@ -6,11 +6,11 @@ import (
 	"deltaup/chunkstore"
 )
 
-// emptyContent is the content of empty files. It has no data and no chunks.
+// emptyContent is the content of empty files. It has neither data nor chunks.
 var emptyContent = &chunkstore.Content{ID: chunkstore.Sum(nil)}
 
-// hasData reports whether anything of c is stored in an image: it is neither empty nor all holes.
-// A content whose chunks are not known yet is taken for one that has data.
+// hasData reports whether an image stores bytes of c: c is neither empty nor all holes. A content
+// whose chunks are not known yet counts as having data.
 func hasData(c *chunkstore.Content) bool {
 	if c.Chunks == nil {
 		return c.Size > 0
@@ -23,7 +23,7 @@ func hasData(c *chunkstore.Content) bool {
 	return false
 }
 
-// Contents gives the distinct contents that are not empty, in order of first appearance.
+// Contents gives the distinct contents of r that are not empty, in order of first appearance.
 func (r *Recipe) Contents() iter.Seq[*chunkstore.Content] {
 	return func(yield func(*chunkstore.Content) bool) {
 		for c := range r.firstPaths() {
@@ -34,7 +34,7 @@ func (r *Recipe) Contents() iter.Seq[*chunkstore.Content] {
 	}
 }
 
-// firstPaths gives what Contents gives, with the first path of each.
+// firstPaths gives the contents that Contents gives, each with its first path.
 func (r *Recipe) firstPaths() iter.Seq2[*chunkstore.Content, string] {
 	return func(yield func(*chunkstore.Content, string) bool) {
 		seen := make(map[*chunkstore.Content]bool)
@@ -51,5 +51,5 @@ func (r *Recipe) firstPaths() iter.Seq2[*chunkstore.Content, string] {
 	}
 }
 
-// Chunks gives the distinct chunks of all contents, holes left out, in order of first appearance.
+// Chunks gives the distinct chunks of all contents, without holes, in order of first appearance.
 func (r *Recipe) Chunks() []chunkstore.Chunk { return chunkstore.Distinct(r.Contents()) }

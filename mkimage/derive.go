@@ -10,39 +10,41 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// DeriveOptions says how to derive; the zero value is usable.
+// DeriveOptions says how to derive. The zero value is usable.
 type DeriveOptions struct {
-	Workers int // reading goroutines; 0: GOMAXPROCS
-	// leave out what can't be read, and list it, instead of failing
+	Workers int // number of reading goroutines; 0: GOMAXPROCS
+	// Tolerant has Derive leave out and list what it cannot read, instead of failing.
 	Tolerant bool
-	Known    *Recipe                 // of this image, from elsewhere; see Derive
+	Known    *Recipe                 // a recipe of this image, from elsewhere; see Derive
 	Progress func(done, total int64) // plain bytes read; called by one goroutine at a time
 }
 
-// Derived is a recipe that was made from an image, and the way back to the image's bytes.
+// Derived is a recipe made from an image, with the places of its contents in the image.
 type Derived struct {
-	Recipe     *Recipe      // Codec is "" when the image does not tell; then Build refuses it
-	Unreadable []Unreadable // with DeriveOptions.Tolerant: files that are not in Recipe
+	// Codec is "" when the image does not tell it; Build then refuses the recipe
+	Recipe     *Recipe
+	Unreadable []Unreadable // files left out of Recipe, with DeriveOptions.Tolerant
 
 	image     *squashfs.Image
-	places    map[chunkstore.ID]*place // of every content with bytes
-	fragments map[chunkstore.ID]int    // key of the contents in a fragment block -> its index
+	places    map[chunkstore.ID]*place // by id, of every content that is not empty
+	fragments map[chunkstore.ID]int    // index of a fragment block, by the key of its contents
 }
 
-// Unreadable is a file of a damaged image that is left out or, when Err is one of the tree
-// itself, the last name that could be read.
+// Unreadable is a file of a damaged image that Derive left out. When Err is about the tree itself,
+// it is the last name that Derive could read.
 type Unreadable struct {
 	Path string
 	Err  error
 }
 
-// Derive reads all of m once and gives its recipe, contents cut by params (zero: as the
-// image says, else the default). For an image made by Build the recipe equals the original.
-// An image of foreign making gives a recipe without a codec.
+// Derive reads all of m once and gives its recipe. It cuts contents by params; zero params are
+// those in the image's trailer, else the default. For an image made by Build the recipe equals the
+// original. For another image the recipe has no codec.
 //
-// With DeriveOptions.Known the files that it names, of the same size and with all chunks, are
-// believed to have its contents and are not read; when it is cut by other params, all are. Who
-// reads such a content later may find another one.
+// With DeriveOptions.Known, Derive does not read files that have the same path and size in that
+// recipe, with known chunks: it believes that they have that recipe's contents. A later reader of
+// such a content may find other bytes. Derive reads all files when the known recipe was cut by
+// other params.
 func Derive(ctx context.Context, m *squashfs.Image, params chunkstore.Params,
 	o DeriveOptions) (*Derived, error) {
 	d := &deriver{
@@ -64,23 +66,23 @@ type deriver struct {
 	options DeriveOptions
 	out     *Derived
 
-	blocks int64                    // that were counted against blocksMax
-	places []*place                 // distinct ones
-	byData map[chunkstore.ID]*place // by a hash of where the data are
-	files  map[int]*place           // of the entry with this index
+	blocks int64                    // data blocks so far, at most blocksMax
+	places []*place                 // the distinct places
+	byData map[chunkstore.ID]*place // by a hash of where the data lie
+	files  map[int]*place           // by the entry's index
 }
 
-// place is where one content lies in an image; files with the same data share one.
+// place is where one content lies in an image. Files with the same stored data share a place.
 type place struct {
-	node     *squashfs.Node // of the first file there
-	start    int64          // first stored data block, 0 for none
-	fragment int            // fragment block with the tail, -1 for none
-	offset   int            // of the tail in it
+	node     *squashfs.Node // the first file with these data
+	start    int64          // offset of the first stored data block; 0: none
+	fragment int            // index of the fragment block with the tail; -1: none
+	offset   int            // offset of the tail in it
 	content  *chunkstore.Content
-	err      error // with DeriveOptions.Tolerant: why there is no content
+	err      error // why there is no content, with DeriveOptions.Tolerant
 }
 
-// small reports whether all of the content is in a fragment block.
+// small reports whether the whole content lies in a fragment block.
 func (p *place) small(blockSize int) bool {
 	return p.fragment >= 0 && p.node.Size < int64(blockSize)
 }
@@ -116,9 +118,9 @@ func (d *deriver) run(ctx context.Context, params chunkstore.Params) error {
 	return nil
 }
 
-// walk collects the tree, and where each file's data are.
+// walk collects the tree and the place of each file.
 func (d *deriver) walk(ctx context.Context) error {
-	links := make(map[uint32]int) // first entry of each inode with several names
+	links := make(map[uint32]int) // first entry of each inode with several names, by inode
 	r := d.out.Recipe
 	last := ""
 	err := d.image.Walk(func(n *squashfs.Node) error {
@@ -155,7 +157,7 @@ func (d *deriver) walk(ctx context.Context) error {
 	return err
 }
 
-// locate finds where a file's data are; files with the same data share a place.
+// locate finds the place of a file.
 func (d *deriver) locate(n *squashfs.Node) (*place, error) {
 	blockSize := int64(d.out.Recipe.BlockSize)
 	if d.blocks += n.Size/blockSize + 1; d.blocks > blocksMax {
@@ -186,13 +188,13 @@ func (d *deriver) locate(n *squashfs.Node) (*place, error) {
 	return p, nil
 }
 
-// tolerable reports whether an error only makes the recipe smaller.
+// tolerable reports whether the options permit to go on after an error.
 func (d *deriver) tolerable(err error) bool {
 	return d.options.Tolerant && !errors.Is(err, context.Canceled) &&
 		!errors.Is(err, context.DeadlineExceeded)
 }
 
-// lose notes that the content of p can't be read, or returns the error if that is not permitted.
+// lose notes that the content of p cannot be read, or returns the error if that is not tolerable.
 func (d *deriver) lose(p *place, err error) error {
 	err = fmt.Errorf("/%s: %w", p.node.Path, err)
 	if !d.tolerable(err) {

@@ -11,8 +11,7 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// FuzzDerive reads damaged images of ours. What it makes of them must be a recipe that parses, or
-// none that validates.
+// FuzzDerive reads damaged images made by Build. If the recipe validates, it must also parse.
 func FuzzDerive(f *testing.F) {
 	small := newTree(folder("a"), regular("a/b", []byte("some bytes")), regular("a/c", realistic(1, 5000)),
 		regular("empty", nil), regular("zeros", make([]byte, 9000)))

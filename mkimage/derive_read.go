@@ -11,7 +11,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// believe gives the places the contents that the known recipe has for them.
+// believe gives places the contents that the known recipe has for their files.
 func (d *deriver) believe() {
 	known := d.options.Known
 	if known == nil || known.Chunking != d.out.Recipe.Chunking {
@@ -31,8 +31,8 @@ func (d *deriver) believe() {
 	}
 }
 
-// readAll reads every content that is not known once, in the order in which they lie, the contents
-// of one fragment block together.
+// readAll reads every content that is not known once, in the order of the image. It reads the
+// contents of one fragment block together.
 func (d *deriver) readAll(ctx context.Context) error {
 	p := newProgress(d.options.Progress)
 	tasks, err := d.tasks(p)
@@ -50,9 +50,9 @@ func (d *deriver) readAll(ctx context.Context) error {
 	})
 }
 
-// task is what one goroutine reads at a time: a file, or the small files of one fragment block.
+// task is what one goroutine reads at a time: one file, or the small files of one fragment block.
 type task struct {
-	fragment int // -1: a file
+	fragment int // -1: one file
 	position int64
 	places   []*place
 }
@@ -89,7 +89,7 @@ func (d *deriver) tasks(p *progress) ([]*task, error) {
 	return tasks, nil
 }
 
-// placeReader fills in the contents of places, in one goroutine.
+// placeReader fills in the contents of places. One goroutine uses it.
 type placeReader struct {
 	d        *deriver
 	splitter *chunkstore.Splitter
@@ -141,8 +141,8 @@ func (r *placeReader) split(ctx context.Context, p *place, in io.Reader) error {
 	return nil
 }
 
-// fill gives the entries their contents, shared where the bytes are the same, and
-// leaves out the files that could not be read, with their hard links.
+// fill gives the entries their contents. Entries with the same bytes share one. It drops files that
+// could not be read, with their hard links.
 func (d *deriver) fill() {
 	r := d.out.Recipe
 	d.out.places = make(map[chunkstore.ID]*place)
@@ -168,7 +168,7 @@ func (d *deriver) fill() {
 	r.Entries = kept
 }
 
-// contentOf gives the content at a place, the same for all places with the same bytes.
+// contentOf gives the content at a place: one and the same for all places with the same bytes.
 func (d *deriver) contentOf(p *place) (*chunkstore.Content, error) {
 	if p.err != nil {
 		return nil, p.err
@@ -181,7 +181,7 @@ func (d *deriver) contentOf(p *place) (*chunkstore.Content, error) {
 	return known.content, nil
 }
 
-// indexFragments enters the fragment blocks that hold nothing but whole contents without gaps.
+// indexFragments enters the fragment blocks that consist of whole contents without gaps.
 func (d *deriver) indexFragments() {
 	blockSize := d.out.Recipe.BlockSize
 	members := make(map[int][]*place)
@@ -209,7 +209,8 @@ func (d *deriver) indexFragments() {
 	}
 }
 
-// recoverOrder sets First from where the contents lie, when the trailer says how many it names.
+// recoverOrder sets First from the order of the contents in the image. The trailer says how many
+// paths First has.
 func (d *deriver) recoverOrder(t Trailer) {
 	r := d.out.Recipe
 	var members []*place
@@ -224,7 +225,7 @@ func (d *deriver) recoverOrder(t Trailer) {
 		if position[p] = p.start; p.small(r.BlockSize) {
 			b, err := d.image.FragmentBlock(p.fragment)
 			if err != nil {
-				// it was readable a moment ago; without a codec nothing is made of the recipe
+				// It was readable a moment ago. Without a codec nobody builds from the recipe.
 				return
 			}
 			position[p] = b.Offset
@@ -232,7 +233,7 @@ func (d *deriver) recoverOrder(t Trailer) {
 		members = append(members, p)
 	}
 	if t.First > len(members) {
-		return // a trailer that is not this image's
+		return // the trailer is not this image's
 	}
 	slices.SortFunc(members, func(a, b *place) int {
 		return cmp.Or(cmp.Compare(position[a], position[b]), cmp.Compare(a.offset, b.offset))

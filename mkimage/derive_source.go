@@ -11,8 +11,8 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// File opens the content with this id for random access; fs.ErrNotExist is wrapped when
-// the image has none. What it reads is not verified.
+// File opens the content with an id for random access. It does not verify what it reads. Its error
+// wraps fs.ErrNotExist when the image does not have the content.
 func (d *Derived) File(id chunkstore.ID) (*squashfs.File, error) {
 	p := d.places[id]
 	if p == nil {
@@ -21,9 +21,9 @@ func (d *Derived) File(id chunkstore.ID) (*squashfs.File, error) {
 	return d.image.File(p.node)
 }
 
-// Source reads contents from the image, as it is now: Build is what verifies them. It implements
-// [Stored] too when the image was made with r's codec and block size, so that Build(r) can
-// copy its blocks; r nil: no Stored.
+// Source gives contents from the image as it is now. It does not verify them; Build does. It
+// implements [Stored] too when the image has r's codec and block size, so that a build of r can
+// copy its blocks. With r nil it does not.
 func (d *Derived) Source(r *Recipe) Source {
 	source := imageSource{d}
 	if r == nil || d.Recipe.Codec == "" || r.Codec != d.Recipe.Codec ||
@@ -33,7 +33,7 @@ func (d *Derived) Source(r *Recipe) Source {
 	return &storedSource{imageSource: source}
 }
 
-// imageSource is a Source of an image's contents.
+// imageSource is a Source of the contents of an image.
 type imageSource struct{ d *Derived }
 
 // Open implements Source.
@@ -45,13 +45,13 @@ func (s imageSource) Open(_ context.Context, c *chunkstore.Content) (io.ReadClos
 	return io.NopCloser(io.NewSectionReader(f, 0, f.Size())), nil
 }
 
-// storedSource also gives the image's stored blocks. It is safe for concurrent use, but made for
-// one caller that asks for the blocks of a content in order.
+// storedSource also gives the image's stored blocks. It is safe for concurrent use, but quick only
+// for one caller that asks for the blocks of a content in order.
 type storedSource struct {
 	imageSource
 
 	mu     sync.Mutex
-	id     chunkstore.ID // of the content that was asked for last
+	id     chunkstore.ID // the content that was asked for last
 	blocks []squashfs.Block
 	buffer []byte
 }
@@ -76,7 +76,7 @@ func (s *storedSource) StoredBlock(c *chunkstore.Content,
 	return s.read(s.blocks[n])
 }
 
-// list reads a content's block list; Derive has bounded its length.
+// list reads the block list of the content at p. Derive has bounded its length.
 func (s *storedSource) list(p *place) error {
 	s.id, s.blocks = chunkstore.ID{}, s.blocks[:0]
 	for b, err := range s.d.image.Blocks(p.node) {

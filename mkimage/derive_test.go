@@ -48,7 +48,7 @@ func TestDerive(t *testing.T) {
 	}
 }
 
-// TestBuildCopiesWhatStayed changes some files and counts what is compressed anew.
+// TestBuildCopiesWhatStayed changes some files and counts the blocks that Build compresses anew.
 func TestBuildCopiesWhatStayed(t *testing.T) {
 	old := zoo(64 << 10)
 	_, image, made := makeImage(t, old, Options{BlockSize: 64 << 10, Level: "fastest"})
@@ -78,7 +78,7 @@ func TestBuildCopiesWhatStayed(t *testing.T) {
 		t.Errorf("copied %d blocks, compressed %d", stats.BlocksCopied, stats.BlocksCompressed)
 	}
 	for path, n := range changed.opens {
-		if n > 2 { // by NewRecipe and by the first Build
+		if n > 2 { // NewRecipe and the first Build open each content
 			if f, err := seed.File(chunkstore.Sum(contentOf(t, changed, path))); err == nil && f.Size() >= 64<<10 {
 				t.Errorf("%s was opened %d times though all of its blocks were there", path, n)
 			}
@@ -115,7 +115,7 @@ func TestSourceOfAnotherCodec(t *testing.T) {
 	}
 }
 
-// lyingStored gives stored blocks that can't be.
+// lyingStored gives stored blocks with impossible lengths.
 type lyingStored struct {
 	Source
 	stored     []byte
@@ -149,7 +149,7 @@ func TestBuildRefusesStoredLengths(t *testing.T) {
 	}
 }
 
-// TestDeriveDamaged flips a byte in the middle of the data: one block becomes unreadable.
+// TestDeriveDamaged flips a byte in the middle of the data, which makes one block unreadable.
 func TestDeriveDamaged(t *testing.T) {
 	tree := zoo(64 << 10)
 	r, image, _ := makeImage(t, tree, Options{BlockSize: 64 << 10, Level: "fastest"})
@@ -208,7 +208,7 @@ func TestDeriveDamaged(t *testing.T) {
 	}
 }
 
-// TestDeriveCutMetadata takes the directory table away in mid-walk.
+// TestDeriveTolerantOfMetadata damages the directory table, which ends the walk early.
 func TestDeriveTolerantOfMetadata(t *testing.T) {
 	_, image, _ := makeImage(t, zoo(64<<10), Options{BlockSize: 64 << 10, Level: "fastest"})
 	damaged := 0
@@ -217,7 +217,7 @@ func TestDeriveTolerantOfMetadata(t *testing.T) {
 		copy(b[at:], "\xff\xff\xff\xff\xff\xff\xff\xff")
 		m, err := squashfs.Open(bytes.NewReader(b), int64(len(b)))
 		if err != nil {
-			continue // nothing of it can be used
+			continue // no file of it can be read
 		}
 		d, err := Derive(context.Background(), m, chunkstore.DefaultParams, DeriveOptions{Tolerant: true})
 		if err != nil {
@@ -327,7 +327,7 @@ func TestTrailer(t *testing.T) {
 	}
 }
 
-// TestHotEnd finds all that the order names before the trailer's mark, and nothing else.
+// TestHotEnd demands that the data of the order, and nothing else, lie before the trailer's HotEnd.
 func TestHotEnd(t *testing.T) {
 	order := []string{"usr/lib/small-010", "usr/lib/size-5", "usr/lib/small-002"}
 	r, image, _ := makeImage(t, zoo(4096), Options{BlockSize: 4096, Level: "fastest", Order: order})
@@ -339,7 +339,7 @@ func TestHotEnd(t *testing.T) {
 	if err != nil || !ok || trailer.First != len(r.First) {
 		t.Fatalf("%+v, %v, %v", trailer, ok, err)
 	}
-	named, ends := map[int64]bool{}, map[int64]int64{} // by where a block begins
+	named, ends := map[int64]bool{}, map[int64]int64{} // by the offset of a block
 	err = m.Walk(func(n *squashfs.Node) error {
 		if n.Type != tree.Regular {
 			return nil

@@ -11,15 +11,15 @@ import (
 	"deltaup/mkimage/internal/codec"
 )
 
-// Encoders are encoders of one codec, made when they are first needed and kept. They are most of
-// the memory that a build takes, so who builds again after a failure, or measures before it builds,
-// passes the same ones on. They are for one build, or one measurement, at a time.
+// Encoders are encoders of one codec. Each is made when it is first needed, and kept. They take
+// most of the memory of a build, so a caller that builds again after a failure, or measures before
+// it builds, should pass the same Encoders. One build or measurement uses them at a time.
 type Encoders struct {
 	codec *codec.Codec
 	list  []*zstd.Encoder
 }
 
-// NewEncoders gives the encoders of a codec id. The error wraps ErrUnknownCodec.
+// NewEncoders returns Encoders of the codec with an id. Its error wraps ErrUnknownCodec.
 func NewEncoders(id string) (*Encoders, error) {
 	c, err := codecs.Find(id)
 	if err != nil {
@@ -28,7 +28,7 @@ func NewEncoders(id string) (*Encoders, error) {
 	return &Encoders{codec: c}, nil
 }
 
-// Codec is the id of their codec.
+// Codec is the id of the codec.
 func (e *Encoders) Codec() string { return e.codec.ID }
 
 // take gives n encoders, one for each goroutine.
@@ -43,9 +43,9 @@ func (e *Encoders) take(n int) ([]*zstd.Encoder, error) {
 	return e.list[:n], nil
 }
 
-// Rate measures how many plain bytes a second one encoder compresses, on a sample of what it will
-// be given: of its blocks one that less than a quarter of them are quicker than, for on a busy
-// machine half may be interrupted by whatever else runs.
+// Rate measures how many plain bytes one encoder compresses in a second, on a sample of what it
+// will compress. It measures each block of the sample and gives the rate at the upper quartile,
+// since on a busy machine other programs may interrupt half of the blocks.
 func (e *Encoders) Rate(blockSize int, sample []byte) (float64, error) {
 	if len(sample) == 0 {
 		return 0, errors.New("compression rate: no sample")
@@ -55,7 +55,8 @@ func (e *Encoders) Rate(blockSize int, sample []byte) (float64, error) {
 		return 0, err
 	}
 	buf := make([]byte, 0, blockSize+blockSize/2)
-	list[0].EncodeAll(sample[:min(blockSize, len(sample))], buf) // the encoder takes its memory
+	// the first call makes the encoder allocate
+	list[0].EncodeAll(sample[:min(blockSize, len(sample))], buf)
 	var rates []float64
 	for b := range slices.Chunk(sample, blockSize) {
 		start := time.Now()
@@ -66,7 +67,7 @@ func (e *Encoders) Rate(blockSize int, sample []byte) (float64, error) {
 	return rates[len(rates)-1-(len(rates)-1)/4], nil
 }
 
-// encoderCost is the bytes of memory that one encoder takes, measured.
+// encoderCost is how many bytes of memory one encoder takes, as measured.
 var encoderCost = map[zstd.EncoderLevel]int64{
 	zstd.SpeedFastest:           4 << 20,
 	zstd.SpeedDefault:           5 << 20,
@@ -74,20 +75,22 @@ var encoderCost = map[zstd.EncoderLevel]int64{
 	zstd.SpeedBestCompression:   38 << 20,
 }
 
-// Workers tells how many encoders a build runs at once within memory bytes, the blocks that they
-// work on included: at least one, and no more than there are processors.
+// Workers tells how many encoders a build runs at once when they and their blocks may take memory
+// bytes: at least one, and at most the number of processors.
 func (e *Encoders) Workers(blockSize int, memory int64) int {
 	each := encoderCost[e.codec.Speed] + 2*blocksPerWorker*int64(blockSize)
 	return int(max(1, min(int64(runtime.GOMAXPROCS(0)), memory/each)))
 }
 
-// zstdWindow is the encoders' window: no block is larger, and the encoders' buffers grow with it.
+// zstdWindow is the encoders' window, in bytes. No block is larger, and a larger window would take
+// more memory.
 const zstdWindow = 1 << 20
 
 // newEncoder makes an encoder for one goroutine.
 //
-// The kernel refuses a frame whose window is larger than the squashfs block, so frames are
-// single segments, whose window is their content; and it gives EIO for frames with a checksum.
+// The kernel refuses a frame whose window is larger than the squashfs block. So frames are single
+// segments, whose window is the size of their content. It also refuses frames with a checksum
+// (EIO).
 func newEncoder(c *codec.Codec) (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(c.Speed),

@@ -10,7 +10,7 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// feed reads all blocks, stored or plain, in data order.
+// feed reads all blocks, stored or plain, in data order, and dispatches them.
 func (b *builder) feed(ctx context.Context) error {
 	for _, it := range b.items {
 		var err error
@@ -34,7 +34,7 @@ func (b *builder) feedContent(ctx context.Context, m member) error {
 		Size:     m.content.Size,
 	}
 	b.data[m.content] = data
-	var in *contentReader // nil as long as all blocks could be copied
+	var in *contentReader // nil as long as every block could be copied
 	defer func() { in.close() }()
 	for n := range data.Lengths {
 		size := min(m.content.Size-int64(n)*int64(b.recipe.BlockSize), int64(b.recipe.BlockSize))
@@ -104,7 +104,7 @@ func (b *builder) feedFragment(ctx context.Context, members []member) error {
 	return nil
 }
 
-// copyBlock takes a data block from Stored, if it is there.
+// copyBlock copies a data block from Stored, if Stored has it.
 func (b *builder) copyBlock(j *job, m member) error {
 	if b.stored == nil {
 		return nil
@@ -119,7 +119,7 @@ func (b *builder) copyBlock(j *job, m member) error {
 	return nil
 }
 
-// copyStored takes a stored block whose length is possible.
+// copyStored copies a stored block, and refuses an impossible length.
 func (j *job) copyStored(stored []byte, compressed, hole bool) error {
 	switch {
 	case len(stored) == 0 && hole && !compressed:
@@ -134,7 +134,7 @@ func (j *job) copyStored(stored []byte, compressed, hole bool) error {
 	return nil
 }
 
-// readWhole reads a small content into p, which has its size.
+// readWhole reads a whole small content into p, which has its size.
 func (b *builder) readWhole(ctx context.Context, m member, p []byte) error {
 	in, err := b.open(ctx, m)
 	if err != nil {
@@ -147,14 +147,14 @@ func (b *builder) readWhole(ctx context.Context, m member, p []byte) error {
 	return in.verify()
 }
 
-// contentReader reads one content and proves it. The nil reader is a content that needs no reading.
+// contentReader reads one content and verifies it. A nil contentReader does nothing.
 type contentReader struct {
 	in     io.Closer
 	reader *proof.Reader
 	path   string
 }
 
-// open begins to read a content; one at a time.
+// open begins to read a content. Only one content is open at a time.
 func (b *builder) open(ctx context.Context, m member) (*contentReader, error) {
 	in, err := b.src.Open(ctx, m.content)
 	if err != nil {
@@ -170,7 +170,7 @@ func (b *builder) open(ctx context.Context, m member) (*contentReader, error) {
 // read fills p.
 func (c *contentReader) read(p []byte) error { return c.named(c.reader.Fill(p)) }
 
-// skip reads n buffers full, for the hash's sake.
+// skip reads n times the length of buffer, because verify needs a hash of all bytes.
 func (c *contentReader) skip(n int, buffer []byte) error {
 	for range n {
 		if err := c.read(buffer); err != nil {
@@ -180,7 +180,7 @@ func (c *contentReader) skip(n int, buffer []byte) error {
 	return nil
 }
 
-// verify demands the end of the content and its id.
+// verify checks that the content ends here and has its id.
 func (c *contentReader) verify() error {
 	if c == nil {
 		return nil
@@ -197,6 +197,6 @@ func (c *contentReader) named(err error) error {
 
 func (c *contentReader) close() {
 	if c != nil {
-		c.in.Close() // nothing was written: what matters was verified
+		c.in.Close() // nothing was written, and verify has checked the bytes
 	}
 }

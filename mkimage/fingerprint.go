@@ -8,11 +8,11 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// Fingerprint names an image by the hash of its superblock, its tables and, if it is one of ours,
-// its trailer. Since they have all names and times, and where each block is stored in how many
-// bytes, an image with other contents hardly ever has the same one: only when no time was changed,
-// and what was changed takes as many bytes when it is compressed. An image whose data were damaged
-// has it, too.
+// Fingerprint names an image by the hash of its superblock, its tables and, if Build made it, its
+// trailer. These hold all names and times, and the place and length of each stored block. So an
+// image with other contents hardly ever has the same fingerprint: only when no time changed and
+// each changed block compresses to the same number of bytes. Damage to the data does not change the
+// fingerprint.
 func Fingerprint(m *squashfs.Image) (chunkstore.ID, error) {
 	h := chunkstore.NewHasher()
 	if _, err := io.Copy(h, m.Metadata()); err != nil {

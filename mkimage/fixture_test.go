@@ -20,8 +20,9 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// realistic gives n bytes that compress about as the files of a root file system do: words, records
-// that differ a little, noise and zeros, in stretches. The same seed gives the same bytes for ever.
+// realistic gives n bytes that compress about as well as the files of a root file system: runs of
+// words, of records that differ a little, of noise and of zeros. The same seed always gives the
+// same bytes.
 func realistic(seed uint64, n int) []byte {
 	random := rand.NewPCG(seed, 1)
 	words := make([]string, 256)
@@ -80,7 +81,7 @@ type memTree struct {
 	mu    sync.Mutex
 }
 
-// newTree makes a tree, adding the root and putting the names in order.
+// newTree makes a tree of files. It adds the root and sorts the names.
 func newTree(files ...file) *memTree {
 	files = append([]file{folder("")}, files...)
 	slices.SortFunc(files, func(a, b file) int { return tree.Compare(a.Path, b.Path) })
@@ -105,8 +106,8 @@ func (t *memTree) Open(i int) (io.ReadCloser, error) {
 func (t *memTree) Warnings() []string { return nil }
 func (t *memTree) Close() error       { return nil }
 
-// zoo is a tree with every kind of entry, with what is hard about contents: duplicates, holes,
-// sizes around the block size, many small files.
+// zoo is a tree with every kind of entry and with contents that are hard to get right: duplicates,
+// holes, sizes around the block size, many small files.
 func zoo(blockSize int) *memTree {
 	at := func(f file, change func(*tree.Entry)) file { change(&f.Entry); return f }
 	special := func(path string, kind tree.Type, major, minor uint32) file {
@@ -155,7 +156,7 @@ func zoo(blockSize int) *memTree {
 	return t
 }
 
-// blockSizes are those that images are tested with; the largest makes large trees.
+// blockSizes are the block sizes that tests use. The largest makes large trees.
 func blockSizes() []int {
 	if testing.Short() {
 		return []int{4 << 10, 128 << 10}
@@ -163,7 +164,7 @@ func blockSizes() []int {
 	return []int{4 << 10, 16 << 10, 128 << 10, 1 << 20}
 }
 
-// writeTar gives the tree as a tar archive, its entries in the order given by index.
+// writeTar writes the tree as a tar archive, with the entries in the order of index.
 func (t *memTree) writeTar(tb testing.TB, index []int) []byte {
 	tb.Helper()
 	var b bytes.Buffer
@@ -200,7 +201,7 @@ func (t *memTree) writeTar(tb testing.TB, index []int) []byte {
 	return b.Bytes()
 }
 
-// memFile is an image in memory. It demands that the superblock is the last thing written.
+// memFile is an image in memory. It demands that the superblock is written last.
 type memFile struct {
 	b      []byte
 	sealed bool
@@ -217,7 +218,7 @@ func (m *memFile) WriteAt(p []byte, off int64) (int, error) {
 	return copy(m.b[off:], p), nil
 }
 
-// makeImage runs both steps.
+// makeImage makes a recipe of a tree and builds its image.
 func makeImage(tb testing.TB, t tree.Tree, o Options) (*Recipe, []byte, BuildStats) {
 	tb.Helper()
 	r, source, err := NewRecipe(context.Background(), t, o)
@@ -264,7 +265,7 @@ func recipeText(tb testing.TB, r *Recipe) string {
 	return b.String()
 }
 
-// needTool skips the test when a foreign tool is missing, unless all tests are asked for.
+// needTool skips the test when a foreign tool is missing, or fails it when all tests must run.
 func needTool(tb testing.TB, name string) {
 	tb.Helper()
 	if _, err := exec.LookPath(name); err == nil {

@@ -4,9 +4,10 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// hotInodes gives the entries whose inodes are to lie together, with their order, from 1 on: the
-// files that r.First names and the symbolic links that lead to them, or to a folder above them, as
-// early as the first of what is there. The writer adds the folders. It depends on the recipe alone.
+// hotInodes gives the paths of the entries whose inodes shall lie together, with their ranks, from
+// 1 on. These are the files in r.First and the symbolic links that lead to such a file or to a
+// folder above one; a link to a folder has the rank of the first hot entry below, by path it. The
+// writer adds the folders. The result depends on the recipe alone.
 func hotInodes(r *Recipe) map[string]int {
 	if len(r.First) == 0 {
 		return nil
@@ -31,14 +32,14 @@ func hotInodes(r *Recipe) map[string]int {
 	return h.files
 }
 
-// heater collects what is hot.
+// heater collects hot entries: those that a boot needs.
 type heater struct {
 	paths   tree.Paths
-	files   map[string]int // and links: their ranks
+	files   map[string]int // ranks of files and links, by path
 	folders map[string]int // rank of the first file below
 }
 
-// heat marks what is no folder.
+// heat marks an entry that is no folder as hot.
 func (h *heater) heat(path string, rank int) {
 	h.files[path] = rank
 	for path != "" {
@@ -49,7 +50,7 @@ func (h *heater) heat(path string, rank int) {
 	}
 }
 
-// links marks the symbolic links that lead to what is hot by then.
+// links marks the symbolic links that lead to hot entries.
 func (h *heater) links(r *Recipe) {
 	found := make(map[string]int)
 	for i := range r.Entries {

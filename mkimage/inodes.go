@@ -7,7 +7,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// tree gives the image's tree for the writer, when all contents have their places.
+// tree gives the image's tree for the writer, once all contents have their places.
 func (b *builder) tree() *squashfs.Entry {
 	t := treeMaker{
 		b:      b,
@@ -19,15 +19,16 @@ func (b *builder) tree() *squashfs.Entry {
 	return &root
 }
 
-// treeMaker turns the list of entries into a tree.
+// treeMaker makes a tree of the list of entries.
 type treeMaker struct {
 	b      *builder
-	next   int // index of the entry that comes next
+	next   int // index of the next entry
 	inodes map[string]*squashfs.Inode
-	hot    map[string]int // rank of an entry, from 1 on
+	hot    map[string]int // ranks of hotInodes, by path
 }
 
-// folder takes all that is below path: entries are in path order, so a folder's names follow it.
+// folder takes all entries below path. They follow the folder's own, since entries are in path
+// order.
 func (t *treeMaker) folder(path string) []squashfs.Entry {
 	var children []squashfs.Entry
 	for t.next < len(t.b.recipe.Entries) {
@@ -54,13 +55,13 @@ func (t *treeMaker) take(name string) squashfs.Entry {
 	}
 	inode := &squashfs.Inode{Attr: e.Attr, Hot: t.hot[e.Path]}
 	if e.Content != nil {
-		inode.Data = t.b.data[e.Content] // none for an empty file
+		inode.Data = t.b.data[e.Content] // nil for an empty file
 	}
 	t.inodes[e.Path] = inode
 	return squashfs.Entry{Name: name, Inode: inode}
 }
 
-// splitPath takes the last name off a path; the root's own is its folder.
+// splitPath splits a path into the folder and the last name. The folder of the root is the root.
 func splitPath(path string) (parent, name string) {
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
 		return path[:i], path[i+1:]

@@ -9,42 +9,45 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// zeros is what holes are compared with.
+// zeros is a block of zeros, for comparisons.
 var zeros [squashfs.BlockSizeMax]byte
 
-// job is one block on its way through a builder. Jobs are used again and again with their buffers.
+// job is one block on its way through a builder. The builder uses jobs and their buffers again and
+// again.
 type job struct {
-	// where it goes: a data block is in target at number; a fragment block has members
+	// Where the block goes: a data block is number number of target; a fragment block has the tails
+	// of members.
 	target  *squashfs.Data
 	number  int
 	members []*squashfs.Data // nil for a data block
-	hot     bool             // r.First leads with it
+	hot     bool             // one of the blocks of r.First
 
-	plain      []byte // to compress; empty when the block was copied
-	size       int    // plain bytes
-	stored     []byte // what will be written; empty for a hole
+	plain      []byte // bytes to compress; empty when the block was copied
+	size       int    // number of plain bytes
+	stored     []byte // bytes to write; empty for a hole
 	compressed bool
 	copied     bool
-	scratch    []byte        // the room for stored
-	ready      chan struct{} // receives once stored is right
+	scratch    []byte        // room for stored
+	ready      chan struct{} // receives once stored is final
 }
 
 func newJob(blockSize int) *job {
 	return &job{
-		plain:   make([]byte, 0, blockSize),
-		scratch: make([]byte, 0, blockSize+blockSize>>6+64), // room for what grows when compressed
+		plain: make([]byte, 0, blockSize),
+		// some blocks grow when they are compressed
+		scratch: make([]byte, 0, blockSize+blockSize>>6+64),
 		ready:   make(chan struct{}, 1),
 	}
 }
 
-// fresh makes a used job ready to take a block of size plain bytes.
+// fresh prepares a used job for a block of size plain bytes.
 func (j *job) fresh(size int) {
 	j.target, j.number, j.members, j.hot = nil, 0, nil, false
 	j.plain, j.size, j.stored = j.plain[:0], size, nil
 	j.compressed, j.copied = false, false
 }
 
-// compress fills stored from plain. A fragment block is never a hole.
+// compress sets stored from plain. A fragment block is never a hole.
 func (j *job) compress(e *zstd.Encoder) {
 	if j.members == nil && bytes.Equal(j.plain, zeros[:len(j.plain)]) {
 		return
@@ -56,7 +59,7 @@ func (j *job) compress(e *zstd.Encoder) {
 	}
 }
 
-// take waits for a job that is not in use.
+// take waits for a free job.
 func (b *builder) take(ctx context.Context, size int) (*job, error) {
 	select {
 	case j := <-b.free:
@@ -67,7 +70,8 @@ func (b *builder) take(ctx context.Context, size int) (*job, error) {
 	}
 }
 
-// dispatch hands a filled job on. It never blocks: the channels have room for all jobs.
+// dispatch passes a filled job on to the appender, and to the workers unless its block was copied.
+// It never blocks, since the channels have room for all jobs.
 func (b *builder) dispatch(j *job, m member) {
 	j.hot = m.rank < len(b.recipe.First)
 	b.order <- j
@@ -78,7 +82,7 @@ func (b *builder) dispatch(j *job, m member) {
 	}
 }
 
-// append writes the jobs in order and gives them back.
+// append writes the blocks in order and frees their jobs.
 func (b *builder) append(ctx context.Context) error {
 	for j := range b.order {
 		select {
@@ -101,7 +105,7 @@ func (b *builder) append(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// place writes one block and enters where it lies.
+// place writes one block and notes where it lies.
 func (b *builder) place(j *job) error {
 	switch {
 	case j.copied:
@@ -125,13 +129,13 @@ func (b *builder) place(j *job) error {
 	}
 	if len(j.stored) == 0 {
 		j.target.Holes += int64(j.size)
-		return nil // its length word stays 0
+		return nil // a hole: its length word stays 0
 	}
 	offset, err := b.writer.WriteBlock(j.stored)
 	if err != nil {
 		return err
 	}
-	if j.target.Start == 0 { // no block lies there: it is the superblock's place
+	if j.target.Start == 0 { // not set yet: no block lies at 0, where the superblock is
 		j.target.Start = offset
 	}
 	j.target.Lengths[j.number] = squashfs.LengthWord(len(j.stored), j.compressed)

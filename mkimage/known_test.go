@@ -20,7 +20,7 @@ func openImage(t *testing.T, image []byte) *squashfs.Image {
 	return m
 }
 
-// withoutData gives an image all of whose data are lost.
+// withoutData gives an image without its data.
 func withoutData(t *testing.T, image []byte) []byte {
 	t.Helper()
 	b := bytes.Clone(image)
@@ -28,7 +28,7 @@ func withoutData(t *testing.T, image []byte) []byte {
 	return b
 }
 
-// TestDeriveKnown takes contents from a known recipe. What is not read need not be there.
+// TestDeriveKnown derives with a known recipe. The image lacks the data that Derive need not read.
 func TestDeriveKnown(t *testing.T) {
 	r, image, _ := makeImage(t, zoo(64<<10), Options{BlockSize: 64 << 10, Level: "fastest", Order: []string{"usr/lib/size-5"}})
 	want := recipeText(t, r)
@@ -36,7 +36,7 @@ func TestDeriveKnown(t *testing.T) {
 		t.Error("from a known recipe and no data comes another recipe")
 	}
 
-	// Contents without chunks, and those of files that are not known, are read.
+	// Derive reads contents without chunks, and files that the known recipe does not have.
 	part := *r
 	part.Entries = append([]Entry(nil), r.Entries...)
 	lost, wanted := 0, int64(0)
@@ -69,7 +69,7 @@ func TestDeriveKnown(t *testing.T) {
 		t.Errorf("read %d of %d bytes, all contents have %d", read, wanted, all)
 	}
 
-	// Cut otherwise it is of no use.
+	// A known recipe that was cut by other params is of no use.
 	params := chunkstore.Params{Min: 4 << 10, Average: 16 << 10, Max: 64 << 10}
 	other, err := Derive(context.Background(), openImage(t, image), params, DeriveOptions{Known: r, Progress: progress})
 	if err != nil || other.Recipe.Chunking != params || read != all {
@@ -92,8 +92,8 @@ func TestFingerprint(t *testing.T) {
 	if fingerprint(withoutData(t, image)) != want {
 		t.Error("data count")
 	}
-	// In a partition there may be something behind the image, and behind a short padding before it
-	// is read.
+	// In a partition other bytes may follow the image, also within what ReadTrailer reads when the
+	// padding is short.
 	m := openImage(t, image)
 	trailer, err := m.Trailer()
 	if err != nil {

@@ -6,25 +6,26 @@ import (
 	"deltaup/chunkstore"
 )
 
-// item is one stretch of an image's data area: the blocks of one content, or one fragment block.
+// item is one part of an image's data area: the data blocks of one content, or one fragment block.
 type item struct {
-	members  []member // in the order of their bytes; exactly one unless fragment
+	members  []member // in the order of their bytes; exactly one unless fragment is set
 	fragment bool
 }
 
 // member is a content in an item.
 type member struct {
 	content *chunkstore.Content
-	path    string // the content's first path in path order
-	rank    int    // its place in the data order that was asked for
+	path    string // the content's first path, in path order
+	rank    int    // its place in the order of rankContents
 }
 
-// planLayout decides where every content goes, from the recipe alone, before a byte is read.
+// planLayout decides the order of all contents in the image. It needs the recipe alone, and reads
+// no content.
 //
-// Contents come in the order of r.First, then in path order. A content of at least a
-// block has its own item; a smaller one joins a fragment block, which lies where its
-// first member's rank puts it. So the fragment blocks and the large contents each keep the
-// order asked for, and the physical order of all is again an order that gives the same layout.
+// The contents of r.First come first, in that order; the others follow in path order. A content of
+// at least a block has its own item. A smaller one joins a fragment block, which lies at the rank
+// of its first member. So large contents and fragment blocks each keep the order, and a recipe with
+// the resulting order as First has the same layout.
 func planLayout(r *Recipe) []item {
 	members, hot := rankContents(r)
 	p := packer{blockSize: int64(r.BlockSize)}
@@ -43,8 +44,8 @@ func planLayout(r *Recipe) []item {
 	return mergeItems(large, p.closed)
 }
 
-// rankContents gives all contents that have data in the order asked for; the first hot of them are
-// r.First's.
+// rankContents gives all contents with data, those of r.First first and the others in path order.
+// hot is the number of those of r.First.
 func rankContents(r *Recipe) (members []member, hot int) {
 	byPath := make(map[string]*chunkstore.Content)
 	var cold []member
@@ -82,7 +83,7 @@ func rankContents(r *Recipe) (members []member, hot int) {
 	return members, hot
 }
 
-// mergeItems merges two lists that are each in the order of their first members' ranks.
+// mergeItems merges two lists, each in the order of its first members' ranks.
 func mergeItems(a, b []item) []item {
 	merged := make([]item, 0, len(a)+len(b))
 	for len(a) > 0 && len(b) > 0 {
@@ -95,21 +96,20 @@ func mergeItems(a, b []item) []item {
 	return append(append(merged, a...), b...)
 }
 
-// fragmentWindow is the share of a block, counted from its end, in which a fragment block is
-// closed. A large one finds a common boundary again sooner after a change, a small one
-// fills blocks better: on two releases of Debian, 1/2 leaves them 73 % full, 1/3 78 %, 1/4 80 %
-// and none at all 83 %, and from 1/4 on the loss of compression is below 0.1 %.
+// A fragment block ends within its last 1/fragmentWindow. With a larger window two images have the
+// same boundaries again sooner after a change; a smaller one fills blocks better. On two releases
+// of Debian a window of 1/2 leaves blocks 73 % full, 1/3 78 %, 1/4 80 %, and no window 83 %. With
+// 1/4 and less the loss of compression is below 0.1 %.
 const fragmentWindow = 4
 
-// packer collects small contents into fragment blocks. Where a block ends depends
-// on the paths in it and not on how full it is: of the contents that end in
-// the block's last quarter it ends with the one whose path has the smallest hash. So after a
-// content was added, removed or changed in size, the blocks soon begin and end with the same
-// contents as before, and stay what they were.
+// packer collects small contents into fragment blocks. Where a block ends depends on the paths in
+// it, not on how full it is: of the contents that end in the block's last quarter, it ends with the
+// one whose path has the smallest hash. So when a content is added, removed or changes its size,
+// the blocks after it soon begin and end with the same contents as before, and stay the same.
 type packer struct {
 	blockSize int64
 	open      []member
-	size      int64 // of open
+	size      int64 // bytes of open
 	closed    []item
 }
 
@@ -127,7 +127,7 @@ func (p *packer) flush() {
 	}
 }
 
-// close makes a block of the first n open members; n > 0.
+// close makes a fragment block of the first n open members; n > 0.
 func (p *packer) close(n int) {
 	p.closed = append(p.closed, item{members: p.open[:n:n], fragment: true})
 	for _, m := range p.open[:n] {
@@ -136,7 +136,7 @@ func (p *packer) close(n int) {
 	p.open = p.open[n:]
 }
 
-// boundary tells how many of the open members belong to the block that is to be closed.
+// boundary tells how many of the open members go into the next block.
 func (p *packer) boundary() int {
 	var (
 		end    int64
@@ -159,7 +159,7 @@ func (p *packer) boundary() int {
 	return cut
 }
 
-// pathKey is a number that depends on a path only and is as random as a hash.
+// pathKey is a hash of a path.
 func pathKey(path string) uint64 {
 	sum := chunkstore.Sum([]byte(path))
 	return binary.BigEndian.Uint64(sum[:8])

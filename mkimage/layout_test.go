@@ -8,7 +8,7 @@ import (
 	"deltaup/chunkstore"
 )
 
-// sizedRecipe is a recipe of files with the given sizes that no bytes belong to: enough to plan.
+// sizedRecipe is a recipe of files with sizes but without bytes, which suffices for planLayout.
 func sizedRecipe(blockSize int, sizes map[string]int64) *Recipe {
 	var files []file
 	for path, size := range sizes {
@@ -28,7 +28,7 @@ func sizedRecipe(blockSize int, sizes map[string]int64) *Recipe {
 	return r
 }
 
-// shape gives the paths of each item, fragment blocks in brackets.
+// shape gives the paths of each item, in brackets for a fragment block.
 func shape(items []item) (s []string) {
 	for _, it := range items {
 		var paths []string
@@ -76,7 +76,7 @@ func TestPlanLayout(t *testing.T) {
 	}
 }
 
-// manyFiles gives sizes for small files of the kind that a root file system has.
+// manyFiles gives sizes of small files as a root file system has them.
 func manyFiles(n int) map[string]int64 {
 	sizes := make(map[string]int64, n)
 	for i := range n {
@@ -97,8 +97,8 @@ func smallRecipe(sizes map[string]int64) *Recipe {
 	return r
 }
 
-// TestFragmentsResynchronise changes one file among thousands and demands that nearly all
-// fragment blocks hold the same contents as before.
+// TestFragmentsResynchronise changes one file among thousands and demands that nearly all fragment
+// blocks have the same contents as before.
 func TestFragmentsResynchronise(t *testing.T) {
 	const n = 3000
 	sizes := manyFiles(n)
@@ -143,7 +143,8 @@ func TestFragmentsResynchronise(t *testing.T) {
 			cases++
 		}
 	}
-	// A size change alone keeps the paths of its block: shape does not count that one.
+	// A file that only changes its size may keep the paths of its block the same, and shape then
+	// does not count that block.
 	if average := float64(sum) / float64(cases); average > 2.5 || worst > len(blocks)/3 {
 		t.Errorf("%.1f blocks differ on average, %d at worst", average, worst)
 	}

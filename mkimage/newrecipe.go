@@ -8,22 +8,23 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// DefaultBlockSize is the block size when none is asked for, in bytes.
+// DefaultBlockSize is the default block size, in bytes.
 const DefaultBlockSize = 128 << 10
 
-// Options says what a recipe holds besides the tree. The zero value is usable.
+// Options says what a recipe has besides the tree. The zero value is usable.
 type Options struct {
 	BlockSize int               // bytes; 0: DefaultBlockSize
 	Level     string            // one of Levels; "": "best"
-	ModTime   *uint32           // of the image; nil: the newest time in the tree
+	ModTime   *uint32           // time of the image; nil: the newest time in the tree
 	Chunking  chunkstore.Params // zero: chunkstore.DefaultParams
-	// paths as in tree.Entry whose data come first, in this order; what has no data is ignored
+	// Order lists paths, as in tree.Entry, whose data come first, in this order. Paths without data
+	// are ignored.
 	Order    []string
 	Progress func(done, total int64) // plain bytes read; called by one goroutine at a time
 }
 
-// NewRecipe reads all contents of t once, in parallel, and gives the recipe and a
-// Source that reads the contents from t again. t must stay open while the source is used.
+// NewRecipe reads all contents of t once, in parallel. It gives the recipe and a Source that reads
+// the contents from t again. t must stay open while the Source is in use.
 func NewRecipe(ctx context.Context, t tree.Tree, o Options) (*Recipe, Source, error) {
 	r, err := o.recipe(t.Entries())
 	if err != nil {
@@ -52,7 +53,7 @@ func NewRecipe(ctx context.Context, t tree.Tree, o Options) (*Recipe, Source, er
 	return r, source, nil
 }
 
-// recipe gives a recipe that lacks only the contents and the order.
+// recipe gives a recipe without contents and order.
 func (o Options) recipe(entries []tree.Entry) (*Recipe, error) {
 	r := &Recipe{BlockSize: o.BlockSize, Chunking: o.Chunking, Entries: make([]Entry, len(entries))}
 	if r.BlockSize == 0 {
@@ -90,7 +91,7 @@ func (r *Recipe) readContent(ctx context.Context, t tree.Tree, i int, s *chunkst
 	if err != nil {
 		return fmt.Errorf("open /%s: %w", e.Path, err)
 	}
-	defer in.Close() // it was only read
+	defer in.Close() // nothing was written
 	c, err := s.Split(p.reader(ctx, in), nil)
 	if err != nil {
 		return fmt.Errorf("read /%s: %w", e.Path, err)
@@ -103,8 +104,8 @@ func (r *Recipe) readContent(ctx context.Context, t tree.Tree, i int, s *chunkst
 	return nil
 }
 
-// shareContents makes entries with the same bytes share one Content, the one of the
-// first, and gives the index of the entry that each content can be read from.
+// shareContents makes entries with the same bytes share the Content of the first. It gives the
+// index of an entry from which each content can be read.
 func (r *Recipe) shareContents() map[chunkstore.ID]int {
 	first := make(map[chunkstore.ID]int)
 	for i := range r.Entries {
@@ -121,9 +122,9 @@ func (r *Recipe) shareContents() map[chunkstore.ID]int {
 	return first
 }
 
-// setOrder sets First so that the contents of paths lead, in the order in which they then
-// lie in the image, each named by its content's first path. That spelling is the one
-// that can be told from an image, so Derive gives the same.
+// setOrder sets First so that the contents of paths come first. First then has them in the order of
+// the resulting image, each by its content's first path, so that Derive gives the same from the
+// image.
 func (r *Recipe) setOrder(paths []string) {
 	contents := make(map[string]*chunkstore.Content)
 	for i := range r.Entries {
@@ -149,7 +150,7 @@ func (r *Recipe) setOrder(paths []string) {
 	r.First = firstMembers(planLayout(r), len(r.First))
 }
 
-// firstMembers gives the paths of the first n contents of a layout.
+// firstMembers gives the paths of the first n contents in a layout.
 func firstMembers(items []item, n int) []string {
 	var paths []string
 	for _, it := range items {

@@ -23,10 +23,10 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// described is an entry as a foreign tool tells it, in words that can be compared.
+// described maps paths to descriptions of entries that can be compared between tools.
 type described map[string]string
 
-// differ reports the first few entries that two descriptions don't share.
+// differ reports the first few entries that differ between two descriptions.
 func (d described) differ(t *testing.T, oracle string, want described) {
 	t.Helper()
 	shown := 0
@@ -90,10 +90,10 @@ func sortedJoin(s []string) string {
 	for _, x := range s {
 		seen[x] = true
 	}
-	return fmt.Sprint(seen) // maps print sorted
+	return fmt.Sprint(seen) // maps print in order of keys
 }
 
-// describeTree gives what describeTar gives of the same tree.
+// describeTree describes a tree as describeTar describes its archive.
 func describeTree(t *testing.T, want tree.Tree) described {
 	t.Helper()
 	letters := map[tree.Type]byte{
@@ -103,7 +103,7 @@ func describeTree(t *testing.T, want tree.Tree) described {
 	d := make(described)
 	for i, e := range want.Entries() {
 		if e.Type == tree.Socket {
-			continue // tar has none
+			continue // tar has no sockets
 		}
 		name := "/" + e.Path
 		if e.Link != "" {
@@ -159,7 +159,7 @@ func describeList(t *testing.T, list string) described {
 	return d
 }
 
-// listTree gives what describeList gives of the same tree.
+// listTree describes a tree as describeList describes its list.
 func listTree(entries []tree.Entry) described {
 	d := make(described)
 	for _, e := range entries {
@@ -193,8 +193,8 @@ func listTree(entries []tree.Entry) described {
 	return d
 }
 
-// oracleTrees are the input of the tests against foreign tools. DELTAUP_TEST_TAR names a
-// further one: the tar archive of a whole root file system, by hand.
+// oracleTrees are the trees of the tests against foreign tools. DELTAUP_TEST_TAR can name another
+// one, such as the tar archive of a whole root file system.
 func oracleTrees(t *testing.T) map[string]tree.Tree {
 	trees := map[string]tree.Tree{"zoo": zoo(128 << 10)}
 	if name := os.Getenv("DELTAUP_TEST_TAR"); name != "" {
@@ -222,7 +222,7 @@ func TestSqfs2tarAgrees(t *testing.T) {
 	needTool(t, "sqfs2tar")
 	for name, want := range oracleTrees(t) {
 		t.Run(name, func(t *testing.T) {
-			// Without sockets there is nothing to complain about, so complaints are errors.
+			// Without sockets there is nothing to complain about, so every complaint is an error.
 			out, err := exec.Command("sqfs2tar", "--no-skip", "--root-becomes", ".", writeImage(t, withoutSockets(want))).Output()
 			if err != nil {
 				t.Fatalf("sqfs2tar: %v", err)
@@ -257,7 +257,7 @@ func TestUnsquashfsAgrees(t *testing.T) {
 				t.Fatalf("unsquashfs: %v", err)
 			}
 			got, expected := describeList(t, string(out)), listTree(want.Entries())
-			delete(got, "/dev/big") // unsquashfs shows device numbers of eight bits
+			delete(got, "/dev/big") // unsquashfs shows only eight bits of device numbers
 			delete(expected, "/dev/big")
 			got.differ(t, "unsquashfs", expected)
 		})

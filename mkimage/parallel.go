@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// each calls functions for 0 to n-1, in about that order, and stops at the first error. It makes a
-// function for each of its goroutines; workers 0 is GOMAXPROCS of them.
+// each calls a function for each number from 0 to n-1, in about that order, until the first error.
+// It runs workers goroutines, or GOMAXPROCS with workers 0, and makes a function for each
+// goroutine.
 func each(ctx context.Context, n, workers int,
 	newWorker func() func(ctx context.Context, i int) error) error {
 	if workers <= 0 {
@@ -43,9 +44,9 @@ func each(ctx context.Context, n, workers int,
 	return group.Wait()
 }
 
-// progress adds up what several goroutines read.
+// progress adds up and reports what several goroutines read.
 type progress struct {
-	call  func(done, total int64) // may be nil
+	call  func(done, total int64) // nil: nobody listens
 	total int64
 
 	mu   sync.Mutex
@@ -64,7 +65,7 @@ func (p *progress) add(n int64) {
 	p.call(p.done, p.total)
 }
 
-// reader counts what is read from r and ends with ctx.
+// reader counts what is read from r, and fails when ctx ends.
 func (p *progress) reader(ctx context.Context, r io.Reader) io.Reader {
 	return &progressReader{ctx, r, p}
 }

@@ -10,9 +10,9 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// ParseRecipe reads what [Recipe.WriteTo] wrote and nothing else: what it accepts
-// encodes to the same bytes again and passes [Recipe.Validate]. Errors name the line and wrap
-// chunkstore.ErrCorrupt or chunkstore.ErrVersion, or are those of rd.
+// ParseRecipe reads what [Recipe.WriteTo] writes of a valid recipe and nothing else: WriteTo writes
+// what it accepts as the same bytes again. Errors name the line and wrap chunkstore.ErrCorrupt or
+// chunkstore.ErrVersion, or are those of rd.
 func ParseRecipe(rd io.Reader) (*Recipe, error) {
 	p := &parser{recipe: new(Recipe), paths: make(map[string]int)}
 	parameters := []recipetext.LineFunc{p.image, recipetext.Chunking(&p.recipe.Chunking)}
@@ -29,13 +29,13 @@ func ParseRecipe(rd io.Reader) (*Recipe, error) {
 	return p.recipe, nil
 }
 
-// parser holds what has been read so far.
+// parser holds what ParseRecipe has read so far.
 type parser struct {
 	recipe   *Recipe
-	lines    []int // of each entry
+	lines    []int // line numbers of the entries
 	paths    map[string]int
 	contents recipetext.Contents
-	xattrs   bool // may follow
+	xattrs   bool // xattr lines may follow
 }
 
 func (p *parser) image(f *recipetext.Fields, b []byte) ([]byte, error) {
@@ -46,7 +46,7 @@ func (p *parser) image(f *recipetext.Fields, b []byte) ([]byte, error) {
 	return p.recipe.appendImage(b), nil
 }
 
-// body takes one line between the parameters and the end.
+// body reads one line between the parameters and the end.
 func (p *parser) body(f *recipetext.Fields, b []byte) ([]byte, error) {
 	word := f.Text()
 	if word != wordOrder && len(p.recipe.First) > 0 {
@@ -72,7 +72,7 @@ func (p *parser) body(f *recipetext.Fields, b []byte) ([]byte, error) {
 	return p.inode(kind, f, b)
 }
 
-// inode takes the line of a name that begins an inode.
+// inode reads the line of the first name of an inode.
 func (p *parser) inode(kind tree.Type, f *recipetext.Fields, b []byte) ([]byte, error) {
 	e := Entry{Entry: tree.Entry{Attr: tree.Attr{
 		Type:    kind,
@@ -133,7 +133,8 @@ func (p *parser) xattr(f *recipetext.Fields, b []byte) ([]byte, error) {
 	return appendXattr(b, x), nil
 }
 
-// takePath takes a path as recipes write it and gives it as trees do, without the leading slash.
+// takePath reads a path as recipes have it, and gives it as trees have it, without the leading
+// slash.
 func takePath(f *recipetext.Fields) string {
 	path, ok := strings.CutPrefix(f.Escaped(), "/")
 	if !ok {
@@ -142,7 +143,7 @@ func takePath(f *recipetext.Fields) string {
 	return path
 }
 
-// typeOf is the way back from entryLetters.
+// typeOf gives the type of an entry's letter in entryLetters.
 func typeOf(word string) (tree.Type, bool) {
 	for t := tree.Directory; t <= tree.Socket; t++ {
 		if len(word) == 1 && entryLetters[t] == word[0] {
@@ -152,5 +153,5 @@ func typeOf(word string) (tree.Type, bool) {
 	return 0, false
 }
 
-// corrupt is an error that wraps chunkstore.ErrCorrupt.
+// corrupt makes an error that wraps chunkstore.ErrCorrupt.
 func corrupt(format string, args ...any) error { return recipetext.Corrupt(format, args...) }

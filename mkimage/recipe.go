@@ -10,7 +10,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// recipeFormat is described in doc/recipe.md. The longest legal line, an xattr of 64 KiB all
+// recipeFormat is the format in doc/recipe.md. The longest legal line, an xattr of 64 KiB all
 // escaped, has 200 KB.
 var recipeFormat = recipetext.Format{
 	Name:    "recipe",
@@ -19,7 +19,7 @@ var recipeFormat = recipetext.Format{
 	LineMax: 1 << 20,
 }
 
-// Words that begin a line and are no entry's letter.
+// Words that begin a line, besides the letters of entries.
 const (
 	wordImage    = "image"
 	wordHardLink = "h"
@@ -27,7 +27,7 @@ const (
 	wordOrder    = "order"
 )
 
-// entryLetters gives the first letter of an entry's line.
+// entryLetters gives the first letter of an entry's line, by the entry's type.
 var entryLetters = [...]byte{
 	tree.Directory:   'd',
 	tree.Regular:     'f',
@@ -38,7 +38,7 @@ var entryLetters = [...]byte{
 	tree.Socket:      's',
 }
 
-// WriteTo writes r as doc/recipe.md says. It does not validate.
+// WriteTo writes r as doc/recipe.md says. It does not validate r.
 func (r *Recipe) WriteTo(w io.Writer) (int64, error) {
 	out := recipetext.NewWriter(w, recipeFormat)
 	out.Line(r.appendImage(out.Buf()))
@@ -67,8 +67,8 @@ func (r *Recipe) ID() (chunkstore.ID, error) {
 	return h.ID(), err
 }
 
-// The functions below are the one place that says how a line looks: the parser encodes what it
-// understood, and the same bytes are demanded.
+// Only the functions below say how a line looks: the parser encodes what it has read with them and
+// demands the same bytes.
 
 func (r *Recipe) appendImage(b []byte) []byte {
 	return fmt.Appendf(b, "%s block-size=%d codec=%s mtime=%d", wordImage, r.BlockSize, r.Codec,
@@ -109,7 +109,7 @@ func appendOrder(b []byte, path string) []byte {
 	return appendPath(append(b, wordOrder+" "...), path)
 }
 
-// appendPath writes a tree path with the leading slash that it has in recipes.
+// appendPath appends a path of a tree with the leading slash that it has in recipes.
 func appendPath(b []byte, path string) []byte {
 	return recipetext.AppendEscaped(append(b, '/'), path)
 }

@@ -13,13 +13,13 @@ import (
 	"deltaup/chunkstore"
 )
 
-// go test ./mkimage -run Golden -update makes testdata anew; a released format's files never
-// change.
+// update makes testdata anew: go test ./mkimage -run Golden -update. The files of a released format
+// never change.
 var update = flag.Bool("update", false, "write the golden files")
 
 const goldenRecipe = "testdata/recipe-1.recipe"
 
-// goldenOptions are those of testdata/recipe-1.recipe, which is the zoo's.
+// goldenOptions are the options of testdata/recipe-1.recipe, a recipe of the zoo.
 func goldenOptions() Options {
 	return Options{BlockSize: 64 << 10, Order: []string{"usr/lib/small-007", "usr/lib/size-5", "usr/lib/small-003"}}
 }
@@ -229,7 +229,7 @@ func TestParseRecipeVersion(t *testing.T) {
 }
 
 func FuzzParseRecipe(f *testing.F) {
-	// Short seeds: the golden file takes the fuzzer minutes to make smaller.
+	// Short seeds, since the fuzzer takes minutes to minimize the golden file.
 	f.Add([]byte(sample))
 	f.Add([]byte("deltaup-recipe 1\nimage block-size=4096 codec=x mtime=0\nchunks min=64 average=64 max=64\nd 0755 0 0 0 /\nend 4\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -2,14 +2,15 @@ package mkimage
 
 import "deltaup/chunkstore"
 
-// Stretch is a piece of an image's data area: all data blocks of one content, or one fragment
+// Stretch is one part of an image's data area: all data blocks of one content, or one fragment
 // block.
 type Stretch struct {
-	Contents []*chunkstore.Content // in the order of their bytes; exactly one unless Fragment
+	// in the order of their bytes; exactly one unless Fragment is set
+	Contents []*chunkstore.Content
 	Fragment bool
 }
 
-// Blocks is how many blocks a stretch has in an image of that block size, holes included.
+// Blocks is how many blocks the stretch has in an image with blocks of blockSize bytes, with holes.
 func (s *Stretch) Blocks(blockSize int) int {
 	if s.Fragment {
 		return 1
@@ -17,8 +18,8 @@ func (s *Stretch) Blocks(blockSize int) int {
 	return int((s.Contents[0].Size + int64(blockSize) - 1) / int64(blockSize))
 }
 
-// Key names a stretch by the contents in it. Stretches with equal keys in images of one codec and
-// one block size are the same stored bytes.
+// Key names a stretch by its contents. In images of one codec and one block size, stretches with
+// equal keys have the same stored bytes.
 func (s *Stretch) Key() chunkstore.ID {
 	ids := make([]chunkstore.ID, len(s.Contents))
 	for i, c := range s.Contents {
@@ -27,7 +28,7 @@ func (s *Stretch) Key() chunkstore.ID {
 	return fragmentKey(ids)
 }
 
-// fragmentKey names a fragment block by the contents in it.
+// fragmentKey names a fragment block by its contents.
 func fragmentKey(contents []chunkstore.ID) chunkstore.ID {
 	h := chunkstore.NewHasher()
 	for i := range contents {
@@ -36,8 +37,8 @@ func fragmentKey(contents []chunkstore.ID) chunkstore.ID {
 	return h.ID()
 }
 
-// Layout gives the data area of the image in the order in which Build lays it out. Blocks follow
-// each other without gaps, from the superblock's end on; holes take no room.
+// Layout gives the data area of the image in the order of Build. From the end of the superblock on,
+// blocks follow each other without gaps. Holes take no room.
 func (r *Recipe) Layout() []Stretch {
 	items := planLayout(r)
 	out := make([]Stretch, len(items))
@@ -50,8 +51,7 @@ func (r *Recipe) Layout() []Stretch {
 	return out
 }
 
-// DataOrder gives the contents that have data in the image, in the order in which Build lays them
-// out.
+// DataOrder gives the contents with data, in the order in which they lie in the image.
 func (r *Recipe) DataOrder() []*chunkstore.Content {
 	var order []*chunkstore.Content
 	for _, it := range planLayout(r) {
@@ -62,8 +62,9 @@ func (r *Recipe) DataOrder() []*chunkstore.Content {
 	return order
 }
 
-// Lacking sums the plain bytes of r's blocks that an image of old, which may be nil, does not have
-// as r's image stores them: what a target that has old alone compresses again. Holes do not count.
+// Lacking sums the plain bytes of the blocks of r's image that an image of old does not store in
+// the same way. A target that has old alone compresses these again. Holes do not count. old may be
+// nil.
 func (r *Recipe) Lacking(old *Recipe) int64 {
 	has := make(map[chunkstore.ID]bool)
 	if old != nil && old.Codec == r.Codec && old.BlockSize == r.BlockSize {

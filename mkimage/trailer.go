@@ -9,13 +9,13 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// Trailer is what an image of ours tells about its recipe and the rest of the image
-// does not: one line of text behind the last table, see doc/image.md.
+// Trailer is one line of text behind the last table of an image that Build made. It tells the part
+// of the recipe that the rest of the image does not tell. Format: doc/image.md.
 type Trailer struct {
 	Codec    string            // Recipe.Codec
 	Chunking chunkstore.Params // Recipe.Chunking
-	First    int               // length of Recipe.First
-	// where the data of Recipe.First end in the image; 0 when there are none
+	First    int               // number of paths in Recipe.First
+	// HotEnd is the offset in the image at which the data of Recipe.First end; 0: there are none.
 	HotEnd int64
 }
 
@@ -30,23 +30,23 @@ func (t Trailer) encode() []byte {
 	return b
 }
 
-// ReadTrailer reads the trailer of an image; ok is false when the image was not made by Build.
+// ReadTrailer reads the trailer of an image. ok is false when Build did not make the image.
 func ReadTrailer(m *squashfs.Image) (t Trailer, ok bool, err error) {
 	b, err := m.Trailer()
 	if err != nil {
 		return Trailer{}, false, err
 	}
 	if i := bytes.IndexByte(b, '\n'); i >= 0 {
-		b = b[:i+1] // behind a short padding may be what a larger image left
+		b = b[:i+1] // behind a short padding there may be the rest of a larger image
 	}
 	t, ok = parseTrailer(b)
 	return t, ok && m.Info().Compression == "zstd", nil
 }
 
-// parseTrailer reads a trailer; false when b is no trailer of ours.
+// parseTrailer parses a trailer. It gives false when b is none.
 func parseTrailer(b []byte) (Trailer, bool) {
 	var t Trailer
-	// What does not scan to the end, or scans by chance, is not encoded as the same bytes.
+	// If b does not scan to its end, or scans by chance, encode does not give the same bytes.
 	fmt.Sscanf(string(b), trailerFormat, &t.Codec, &t.Chunking.Min, &t.Chunking.Average,
 		&t.Chunking.Max, &t.First, &t.HotEnd)
 	if string(t.encode()) != string(b) || recipetext.CheckParameters(t.Codec, t.Chunking) != nil ||

@@ -13,7 +13,7 @@ import (
 // treeSource reads contents from a tree.
 type treeSource struct {
 	tree    tree.Tree
-	entries map[chunkstore.ID]int // that have a content
+	entries map[chunkstore.ID]int // index of an entry that has a content
 }
 
 // Open implements Source.
@@ -25,10 +25,10 @@ func (s *treeSource) Open(_ context.Context, c *chunkstore.Content) (io.ReadClos
 	return s.tree.Open(i)
 }
 
-// FindContents gives a Source of r's contents that are in t, wherever in it. It reads the files
-// that have the size of a content, in parallel, and calls progress, which may be nil, as
-// [NewRecipe] does. Contents that t does not have are chunkstore.ErrNotFound when they are opened.
-// t must stay open while the source is used.
+// FindContents gives a Source of those contents of r that are in t, at any path. It reads the files
+// that have the size of a content, in parallel, and calls progress, unless that is nil, as
+// [NewRecipe] does. Opening a content that t lacks fails with an error that wraps
+// chunkstore.ErrNotFound. t must stay open while the Source is in use.
 func FindContents(ctx context.Context, r *Recipe, t tree.Tree,
 	progress func(done, total int64)) (Source, error) {
 	wanted, sizes := make(map[chunkstore.ID]bool), make(map[int64]bool)
@@ -47,7 +47,7 @@ func FindContents(ctx context.Context, r *Recipe, t tree.Tree,
 		}
 	}
 	source := &treeSource{tree: t, entries: make(map[chunkstore.ID]int)}
-	var mu sync.Mutex // of source.entries
+	var mu sync.Mutex // guards source.entries
 	err := each(ctx, len(files), 0, func() func(context.Context, int) error {
 		h, buffer := chunkstore.NewHasher(), make([]byte, 64<<10)
 		return func(ctx context.Context, n int) error {
@@ -56,7 +56,7 @@ func FindContents(ctx context.Context, r *Recipe, t tree.Tree,
 			if err != nil {
 				return fmt.Errorf("open /%s: %w", entries[i].Path, err)
 			}
-			defer in.Close() // it was only read
+			defer in.Close() // nothing was written
 			h.Reset()
 			if _, err := io.CopyBuffer(h, p.reader(ctx, in), buffer); err != nil {
 				return fmt.Errorf("read /%s: %w", entries[i].Path, err)

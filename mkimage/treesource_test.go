@@ -11,7 +11,7 @@ import (
 	"deltaup/chunkstore"
 )
 
-// TestFindContents builds a recipe from a tree in which its contents have other names.
+// TestFindContents builds an image from a tree in which the recipe's contents have other names.
 func TestFindContents(t *testing.T) {
 	ctx := context.Background()
 	large, small := realistic(1, 300_000), realistic(2, 5000)
@@ -49,7 +49,7 @@ func TestFindContents(t *testing.T) {
 	}
 }
 
-// TestFindContentsError names the file that can't be read.
+// TestFindContentsError demands that the error names the file that cannot be read.
 func TestFindContentsError(t *testing.T) {
 	files := newTree(regular("a", []byte("12345")), regular("b", []byte("67890")))
 	r, _, _ := makeImage(t, files, Options{})

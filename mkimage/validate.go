@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// blocksMax bounds the data blocks of all contents, because Build keeps four bytes for
-	// each of them, holes included: 2 TiB of contents at the default block size.
+	// blocksMax bounds the number of data blocks of all contents, with holes, because Build keeps
+	// four bytes for each: 2 TiB of contents at the default block size.
 	blocksMax = 1 << 24
 
 	pathMax = 64 << 10 // bytes of one path
 )
 
-// entryError is what is wrong with one entry.
+// entryError says what is wrong with one entry.
 type entryError struct {
 	index int // in Recipe.Entries
 	path  string
@@ -30,11 +30,11 @@ type entryError struct {
 func (e *entryError) Error() string { return fmt.Sprintf("entry /%.200s: %v", e.path, e.err) }
 func (e *entryError) Unwrap() error { return e.err }
 
-// Validate reports the first thing that makes r no recipe of an image. Its errors wrap
-// chunkstore.ErrCorrupt. A codec that this program does not know is valid: see [KnownCodec].
+// Validate reports the first thing that is wrong with r. Its errors wrap chunkstore.ErrCorrupt. A
+// codec that this program does not know is valid, see [KnownCodec].
 func (r *Recipe) Validate() error { return r.validate(false) }
 
-// validate lets contents pass whose chunks are not known when unknown is set.
+// validate is Validate. With unknown set, contents may have unknown chunks.
 func (r *Recipe) validate(unknown bool) error {
 	if bits.OnesCount(uint(r.BlockSize)) != 1 || r.BlockSize < squashfs.BlockSizeMin ||
 		r.BlockSize > squashfs.BlockSizeMax {
@@ -69,7 +69,7 @@ type validator struct {
 	byPath   map[string]int
 	contents *recipetext.ContentCheck
 	owners   map[uint32]bool
-	bytes    int64 // of all distinct contents
+	bytes    int64 // of all distinct contents so far
 	blocks   int64
 }
 
@@ -95,7 +95,7 @@ func (v *validator) entry(i int) error {
 	return v.content(e)
 }
 
-// path checks the name, its place in the order and that its folder is there.
+// path checks an entry's name and order, and that its folder is there.
 func (v *validator) path(i int) error {
 	path := v.recipe.Entries[i].Path
 	if len(path) > pathMax {
@@ -165,7 +165,7 @@ func (v *validator) attr(e *Entry) error {
 	return nil
 }
 
-// content checks a regular file's content: at its first appearance all of it.
+// content checks a regular file's content, and its chunks at its first appearance.
 func (v *validator) content(e *Entry) error {
 	c := e.Content
 	if c == nil || e.Size != c.Size || c.Size < 0 || c.ID.IsZero() {
@@ -189,7 +189,7 @@ func (v *validator) content(e *Entry) error {
 	return v.contents.Chunks(c)
 }
 
-// first checks the paths of the data order.
+// first checks the paths in First.
 func (v *validator) first() error {
 	seen := make(map[*chunkstore.Content]bool)
 	for _, path := range v.recipe.First {

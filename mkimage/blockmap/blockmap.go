@@ -1,10 +1,10 @@
-// Package blockmap cuts a squashfs image into pieces with a key each, so that a target finds in the
-// images that it has what another image stores too, without decompressing anything. Where an image
-// is cut is decided by its stored blocks: blocks of the same bytes are pieces of the same key,
-// wherever they lie.
+// Package blockmap cuts a squashfs image into pieces, each with a key. With them a target finds
+// what another image stores in the images that it has, without decompressing anything. The cuts
+// follow the image's stored blocks, so that equal blocks are pieces with equal keys, wherever they
+// lie.
 //
-// [Make] maps an image that is there; a publisher stores the map of each image, which [Parse] reads
-// on a target. Laying the pieces one after another gives the image. Format: doc/blockmap.md.
+// [Make] makes the map of an image. A publisher stores the map of each image, and [Parse] reads it
+// on a target. The pieces of a map, one after another, are the image. Format: doc/blockmap.md.
 package blockmap
 
 import (
@@ -22,18 +22,18 @@ import (
 )
 
 const (
-	// PieceMin is the size of blocks, in bytes, from which on each is a piece of its own.
+	// PieceMin is the size, in bytes, from which on a block is a piece of its own.
 	PieceMin = 4 << 10
-	// PieceMax is the size of the largest piece: that of a squashfs block.
+	// PieceMax is the size, in bytes, of the largest piece: that of a squashfs block.
 	PieceMax = squashfs.BlockSizeMax
 )
 
-// Key names a piece: the first eight bytes of the BLAKE3-256 of its bytes, little-endian. It finds
-// pieces, and tells damaged ones by accident; that an image is right the hash of the whole of it
-// proves.
+// Key names a piece: the first eight bytes of the BLAKE3-256 of its bytes, little-endian. It serves
+// to find pieces and to notice accidental damage. Only the hash of the whole image proves that the
+// image is right.
 type Key uint64
 
-// KeyOf names the piece that consists of b.
+// KeyOf gives the key of the piece b.
 func KeyOf(b []byte) Key {
 	id := chunkstore.Sum(b)
 	return Key(binary.LittleEndian.Uint64(id[:]))
@@ -41,12 +41,12 @@ func KeyOf(b []byte) Key {
 
 // Piece is a run of an image's bytes.
 type Piece struct {
-	Offset int64 // in the image
+	Offset int64 // in the image, in bytes
 	Length int   // 1 to PieceMax
 	Key    Key
 }
 
-// Map is the pieces of an image, which follow each other without gaps from its first byte to its
+// Map has the pieces of an image, which follow each other without gaps from its first byte to its
 // last.
 type Map struct {
 	ends []int64
@@ -56,7 +56,7 @@ type Map struct {
 // Len is the number of pieces.
 func (m *Map) Len() int { return len(m.ends) }
 
-// Piece gives piece i, from 0 on.
+// Piece gives piece i, counted from 0.
 func (m *Map) Piece(i int) Piece {
 	start := int64(0)
 	if i > 0 {
@@ -65,7 +65,7 @@ func (m *Map) Piece(i int) Piece {
 	return Piece{Offset: start, Length: int(m.ends[i] - start), Key: m.keys[i]}
 }
 
-// Size is the number of the image's bytes.
+// Size is the number of bytes of the image.
 func (m *Map) Size() int64 {
 	if len(m.ends) == 0 {
 		return 0
@@ -73,7 +73,7 @@ func (m *Map) Size() int64 {
 	return m.ends[len(m.ends)-1]
 }
 
-// Lacking is how many bytes of the image are in no piece of old, which may be nil.
+// Lacking is how many bytes of the image lie in pieces that old lacks. old may be nil.
 func (m *Map) Lacking(old *Map) int64 {
 	has := map[Key]bool{}
 	if old != nil {
@@ -90,10 +90,9 @@ func (m *Map) Lacking(old *Map) int64 {
 	return n
 }
 
-// Make maps an image: the first size bytes of r, of which m was opened. It reads all of them, on
-// all processors. What is behind the image's last table (a trailer, padding, the rest of a
-// partition) is as good as any other bytes. Errors wrap squashfs.ErrCorrupt, or are those of
-// reading.
+// Make maps an image: the first size bytes of r, from which m was opened. It reads all of them, on
+// all processors. It cuts what lies behind the image's last table (a trailer, padding, the rest of
+// a partition) like other bytes. Errors wrap squashfs.ErrCorrupt, or are those of ctx and r.
 func Make(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (*Map, error) {
 	return newMap(ctx, m, size, func(p []byte, off int64) (bool, error) {
 		n, err := r.ReadAt(p, off)
@@ -107,8 +106,8 @@ func Make(ctx context.Context, m *squashfs.Image, r io.ReaderAt, size int64) (*M
 	})
 }
 
-// Scan is [Make] for an image on a medium that has gone bad. A piece that cannot be read has the
-// key 0, and bad is how many they are.
+// Scan is [Make] for an image on a bad medium. A piece that cannot be read has the key 0; bad
+// counts these.
 func Scan(ctx context.Context, m *squashfs.Image, r io.ReaderAt,
 	size int64) (_ *Map, bad int, err error) {
 	var unread atomic.Int64
@@ -122,7 +121,8 @@ func Scan(ctx context.Context, m *squashfs.Image, r io.ReaderAt,
 	return b, int(unread.Load()), err
 }
 
-// newMap maps an image. Read fills p, or tells why not; without an error the piece has no key then.
+// newMap maps an image. read fills a buffer from an offset. When it gives false without an error,
+// the piece gets the key 0.
 func newMap(ctx context.Context, m *squashfs.Image, size int64,
 	read func(p []byte, off int64) (bool, error)) (*Map, error) {
 	ends, err := cut(ctx, m, size)
@@ -142,7 +142,7 @@ func newMap(ctx context.Context, m *squashfs.Image, size int64,
 	return b, nil
 }
 
-// hash enters the keys of some pieces.
+// hash enters the keys of a share of the pieces.
 func (m *Map) hash(ctx context.Context, read func([]byte, int64) (bool, error),
 	first, end int) error {
 	var buf []byte

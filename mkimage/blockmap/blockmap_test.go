@@ -32,7 +32,7 @@ const golden = "testdata/blockmap-2.blockmap"
 
 var mtime = time.Unix(1_700_000_000, 0)
 
-// images are of each kind that mksquashfs makes.
+// images makes an image of each kind that mksquashfs can make.
 func images(t testing.TB) []string {
 	t.Helper()
 	paths, err := filepath.Glob("../squashfs/testdata/*.squashfs")
@@ -73,8 +73,8 @@ func encode(t testing.TB, m *blockmap.Map) []byte {
 	return file
 }
 
-// checkPieces demands that pieces lie one after another, have the keys of their bytes, and that of
-// two neighbours one is large.
+// checkPieces demands that the pieces lie one after another and have the keys of their bytes, and
+// that of two neighbours one is large.
 func checkPieces(t *testing.T, m *blockmap.Map, b []byte) {
 	t.Helper()
 	end, last := int64(0), blockmap.PieceMax
@@ -160,8 +160,8 @@ func image(t testing.TB, files map[string][]byte) (*squashfs.Image, []byte) {
 	return open(t, path)
 }
 
-// TestShift changes an image near its start, so that all that follows lies elsewhere: the pieces
-// behind are found all the same.
+// TestShift changes an image near its start, so that everything after that lies elsewhere, and
+// demands that the pieces there are found all the same.
 func TestShift(t *testing.T) {
 	files := map[string][]byte{}
 	for i := range 20 {
@@ -202,7 +202,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestMakeFails: damaged images and files that cannot be read.
+// TestMakeFails tries damaged images and files that cannot be read.
 func TestMakeFails(t *testing.T) {
 	m, b := open(t, images(t)[0])
 	if _, err := blockmap.Make(t.Context(), m, bytes.NewReader(b[:len(b)-1]), int64(len(b))); err == nil {
@@ -236,7 +236,7 @@ func TestMakeFails(t *testing.T) {
 	}
 }
 
-// mapFile makes a block map's file of what is compressed in it.
+// mapFile makes a block map's file with plain compressed in it.
 func mapFile(t testing.TB, count int, plain []byte) []byte {
 	t.Helper()
 	enc, err := zstd.NewWriter(nil)
@@ -248,7 +248,7 @@ func mapFile(t testing.TB, count int, plain []byte) []byte {
 	return enc.EncodeAll(plain, binary.LittleEndian.AppendUint32(head, uint32(count)))
 }
 
-// plainMap is the inside of a map of two pieces, of 100 and 5000 bytes.
+// plainMap is the uncompressed part of a map of two pieces, of 100 and 5000 bytes.
 func plainMap() []byte {
 	return append([]byte{100, 0x88, 0x27}, make([]byte, 16)...)
 }

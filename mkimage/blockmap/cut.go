@@ -8,7 +8,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// cut gives the ends of the pieces of an image of that size.
+// cut gives the ends of the pieces of an image of size bytes.
 func cut(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error) {
 	bounds, err := bounds(ctx, m, size)
 	if err != nil {
@@ -23,13 +23,13 @@ func cut(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error) {
 	return c.ends, nil
 }
 
-// boundsMax is how many boundaries of an image of so many bytes are taken note of. An image has two
-// for each block; one whose blocks are so small that there are more is cut less finely behind the
-// first.
+// boundsMax is how many boundaries bounds collects of an image of size bytes. An image has up to
+// two for each block. When small blocks make more than that, the image is cut less finely behind
+// the collected ones.
 func boundsMax(size int64) int { return int(size/512) + 4096 }
 
-// bounds gives where stored blocks and tables begin and end, in order and each once, all between 0
-// and size.
+// bounds gives the offsets at which stored blocks and tables begin and end, between 0 and size,
+// ascending, each once.
 func bounds(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error) {
 	var list []int64
 	limit := boundsMax(size)
@@ -52,7 +52,7 @@ func bounds(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error)
 			return nil, err
 		}
 	}
-	seen := map[uint32]bool{} // inodes of several names
+	seen := map[uint32]bool{} // inodes with several names
 	err := m.Walk(func(n *squashfs.Node) error {
 		if n.Type != tree.Regular || n.Links > 1 && seen[n.Inode] {
 			return ctx.Err()
@@ -83,16 +83,16 @@ func bounds(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error)
 	return slices.Compact(list), nil
 }
 
-// cutter makes pieces of segments, which are stored blocks and what lies between them. A segment of
-// PieceMin or more is a piece, or several; so that pieces find together again behind a difference,
-// shorter ones are joined with each other alone.
+// cutter makes pieces of segments: stored blocks and what lies between them. A segment of PieceMin
+// bytes or more is one piece or several. Shorter segments are joined only with each other, so that
+// behind a difference two images soon have the same pieces again.
 type cutter struct {
 	ends []int64
-	from int64 // where the segments begin that are joined and no piece yet
+	from int64 // where the joined segments begin that are no piece yet
 	at   int64 // where the next segment begins
 }
 
-// segment enters the next segment, which reaches up to end.
+// segment adds the next segment, which ends at end.
 func (c *cutter) segment(end int64) {
 	if end-c.at < PieceMin {
 		c.at = end
@@ -108,7 +108,7 @@ func (c *cutter) segment(end int64) {
 	c.piece(end)
 }
 
-// close ends the piece of joined segments.
+// close makes a piece of the joined segments.
 func (c *cutter) close() {
 	if c.at > c.from {
 		c.piece(c.at)

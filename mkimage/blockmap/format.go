@@ -19,27 +19,27 @@ const (
 	keySize    = 8
 	lengthMax  = 3 // bytes of a length, which is at most PieceMax
 
-	windowMax = 1 << 20 // of the zstd frame
+	windowMax = 1 << 20 // bytes: the window of the zstd frame
 )
 
-// countMax is the most pieces that an image of so many bytes can have: of two neighbours one has
-// PieceMin bytes or is what is left of more than PieceMax.
+// countMax is how many pieces an image of size bytes has at most: of two neighbours one has at
+// least PieceMin bytes, or is the rest of a segment longer than PieceMax.
 func countMax(size int64) int64 { return size/(PieceMin/2) + 16 }
 
-// MarshalBinary encodes m as doc/blockmap.md has it.
+// MarshalBinary encodes m as doc/blockmap.md says.
 func (m *Map) MarshalBinary() ([]byte, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression),
 		zstd.WithWindowSize(windowMax), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return nil, fmt.Errorf("encode block map: %w", err)
 	}
-	defer enc.Close() // nothing is written
+	defer enc.Close() // EncodeAll has written everything
 	out := binary.LittleEndian.AppendUint32([]byte(magic), version)
 	out = binary.LittleEndian.AppendUint32(out, uint32(m.Len()))
 	return enc.EncodeAll(m.plain(), out), nil
 }
 
-// plain gives what is compressed in the file: all lengths, then all keys.
+// plain gives what the file holds compressed: all lengths, then all keys.
 func (m *Map) plain() []byte {
 	out := make([]byte, 0, m.Len()*(lengthMax+keySize))
 	for i := range m.ends {
@@ -51,8 +51,8 @@ func (m *Map) plain() []byte {
 	return out
 }
 
-// Parse decodes the map of an image of size bytes. It takes no more memory than such an image's
-// largest map. Errors wrap chunkstore.ErrCorrupt, also when the map is that of an image of another
+// Parse decodes the map of an image of size bytes. It takes no more memory than the largest map of
+// such an image. Errors wrap chunkstore.ErrCorrupt, also when the map is of an image of another
 // size, or chunkstore.ErrVersion.
 func Parse(file []byte, size int64) (*Map, error) {
 	m, err := parse(file, size)
@@ -102,7 +102,7 @@ func parse(file []byte, size int64) (*Map, error) {
 	return m, nil
 }
 
-// decompress gives the plain bytes of a frame, of which there are at most limit.
+// decompress gives the plain bytes of a frame, at most limit.
 func decompress(frame []byte, limit int64) ([]byte, error) {
 	dec, err := zstd.NewReader(bytes.NewReader(frame), zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderMaxWindow(windowMax))

@@ -13,7 +13,7 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// badSector is a medium of which one byte cannot be read.
+// badSector is a medium with one byte that cannot be read.
 type badSector struct {
 	io.ReaderAt
 	at int64
@@ -26,7 +26,7 @@ func (b badSector) ReadAt(p []byte, off int64) (int, error) {
 	return b.ReaderAt.ReadAt(p, off)
 }
 
-// TestScan: a piece that cannot be read is left out, and no other.
+// TestScan demands that only the piece that cannot be read is left out.
 func TestScan(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "image")

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestBoot lets a real kernel unpack an initrd with everything, as its maker wrote it and as it is
-// rebuilt, and demands the same files. It needs QEMU and a kernel for amd64: that of
+// TestBoot lets a real kernel unpack an initrd with every kind of part, once as its maker wrote it
+// and once rebuilt, and demands the same files. It needs QEMU and a kernel for amd64: that of
 // DELTAUP_TEST_KERNEL, or the one in /boot.
 func TestBoot(t *testing.T) {
 	kernel := findKernel(t)
@@ -23,7 +23,7 @@ func TestBoot(t *testing.T) {
 	if out, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("compile: %v\n%s", err, out)
 	}
-	// More than the window, and a repetition over more than the window.
+	// Longer than the window, with a repetition at a distance beyond the window.
 	if err := os.WriteFile(filepath.Join(dir, "large"), goldenPlain(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func findKernel(t *testing.T) string {
 	return found[len(found)-1]
 }
 
-// boot gives the lines that bootinit wrote.
+// boot boots a kernel with an initrd and gives the lines that bootinit writes.
 func boot(t *testing.T, kernel string, initrd []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "initrd")

@@ -15,24 +15,24 @@ import (
 	"deltaup/mkimage/internal/proof"
 )
 
-// BuildOptions says how to build; nothing in it changes the initrd. The zero value is usable.
+// BuildOptions says how to build. It does not change the initrd. The zero value is usable.
 type BuildOptions struct {
 	Progress func(done, total int64) // bytes of contents read
 }
 
 // BuildStats says what a build did.
 type BuildStats struct {
-	Size  int64 // of the initrd in bytes
-	Files int   // whose contents were read; the same content may be in several
-	Plain int64 // bytes of the archives and the zeros among them, unpacked
+	Size  int64 // bytes of the initrd
+	Files int   // files whose contents were read; several may have the same content
+	Plain int64 // unpacked bytes of the archives and the zeros between them
 }
 
-// Build writes the initrd of r to w, from its first byte on. Contents come from src and are
-// verified; it opens one at a time, and again for every file with the same content. The initrd
-// depends on r alone. It takes up to 50 MiB of memory, whatever the initrd's size.
+// Build writes the initrd of r to w, from its first byte on. It opens contents in src, one at a
+// time, again for every file with the same content, and verifies them. The initrd depends on r
+// alone. Build takes up to 50 MiB of memory, whatever the initrd's size.
 //
-// Errors wrap mkimage.ErrContent with the file's name when src gives other bytes,
-// mkimage.ErrUnknownCodec, or what src and w returned.
+// Errors wrap mkimage.ErrContent, with the file's name, when src gives other bytes,
+// mkimage.ErrUnknownCodec, or errors of src and w.
 func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer,
 	o BuildOptions) (BuildStats, error) {
 	if err := r.Validate(); err != nil {
@@ -69,7 +69,7 @@ type builder struct {
 	src    mkimage.Source
 	codec  *codec.Codec
 	out    counter
-	zstd   *zstd.Encoder // of the first frame on
+	zstd   *zstd.Encoder // nil before the first frame
 	hasher *chunkstore.Hasher
 	buf    []byte
 
@@ -78,7 +78,7 @@ type builder struct {
 	stats       BuildStats
 }
 
-// counter counts the bytes that are written through it.
+// counter counts the bytes written through it.
 type counter struct {
 	w io.Writer
 	n int64
@@ -101,7 +101,8 @@ func (b *builder) segment(ctx context.Context, s *Segment) error {
 		}
 		return z.Close()
 	}
-	// After a frame, which may have any length, a kernel looks for a plain archive only here.
+	// A frame may have any length, and after it a kernel looks for a plain archive only at a
+	// multiple of 4.
 	if _, err := b.out.Write(padding[:align(b.out.n)]); err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func (b *builder) segment(ctx context.Context, s *Segment) error {
 	return out.Flush()
 }
 
-// encoder begins a frame.
+// encoder gives the encoder, ready to begin a frame.
 func (b *builder) encoder() (*zstd.Encoder, error) {
 	if b.zstd != nil {
 		b.zstd.Reset(&b.out)
@@ -153,13 +154,13 @@ func (b *builder) member(ctx context.Context, a *Archive, m *Member, w io.Writer
 	return err
 }
 
-// content copies a content and proves it.
+// content copies a content and verifies it.
 func (b *builder) content(ctx context.Context, c *chunkstore.Content, w io.Writer) error {
 	in, err := b.open(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer in.Close() // nothing was written: what matters is verified
+	defer in.Close() // nothing was written, and the bytes are verified
 	b.stats.Files++
 	r := proof.NewReader(in, c, b.hasher)
 	for left := c.Size; left > 0; {
@@ -181,7 +182,7 @@ func (b *builder) content(ctx context.Context, c *chunkstore.Content, w io.Write
 	return r.Verify()
 }
 
-// open asks the source, but not for a content that is nothing but holes.
+// open opens a content. It asks the source unless the content is nothing but holes.
 func (b *builder) open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
 	if !slices.ContainsFunc(c.Chunks, func(k chunkstore.Chunk) bool { return !k.IsHole() }) {
 		return io.NopCloser(io.LimitReader(zeroReader{}, c.Size)), nil

@@ -15,14 +15,14 @@ import (
 	"deltaup/mkimage/internal/codec"
 )
 
-// goldenPlain is longer than the window and than many blocks, and ends within one.
+// goldenPlain is longer than the window and many blocks, and ends within a block.
 func goldenPlain() []byte {
 	b := append(realistic(1, 3<<20), realistic(2, 2<<20)...)
 	return append(b, realistic(1, 1<<20+77)...)
 }
 
-// TestCodecGolden fails when an update of the zstd module changed what an encoder writes. Then
-// the codec ids need a new generation; do not just put the new hashes in.
+// TestCodecGolden fails when an update of the zstd module changes what an encoder writes. The codec
+// ids then need a new generation: do not just put the new hashes in.
 func TestCodecGolden(t *testing.T) {
 	want := map[string]string{
 		"zstd-stream-fastest.1": "cf9367e12f0be5bd80a57bcf2f082881e69f9dbd44faa5175e5e72aa27bb4d75",
@@ -71,8 +71,8 @@ func writeTo(tb testing.TB, z *zstd.Encoder, plain []byte, size int) {
 	}
 }
 
-// TestPiecesDoNotMatter: the frame depends on the bytes alone, not on how they come, nor on what
-// the encoder did before.
+// TestPiecesDoNotMatter demands that a frame depends on the bytes alone: neither on the pieces in
+// which they come nor on what the encoder did before.
 func TestPiecesDoNotMatter(t *testing.T) {
 	plain, sizes := goldenPlain(), []int{1000, 65_536, 131_072, 300_000}
 	if testing.Short() {
@@ -101,7 +101,8 @@ func TestPiecesDoNotMatter(t *testing.T) {
 	}
 }
 
-// TestFramesSuitTheKernel: one frame, with a window that every kernel's decompress_unzstd.c takes.
+// TestFramesSuitTheKernel demands one frame, with a window that every kernel's decompress_unzstd.c
+// takes.
 func TestFramesSuitTheKernel(t *testing.T) {
 	plain := goldenPlain()
 	for _, c := range codecs {
@@ -137,7 +138,7 @@ func frameSize(tb testing.TB, b []byte) int {
 	return int(n)
 }
 
-// TestEncoderCost keeps the figure right by which Build's memory is told.
+// TestEncoderCost checks the memory that newEncoder and Build promise.
 func TestEncoderCost(t *testing.T) {
 	plain := goldenPlain()
 	for _, c := range codecs {
@@ -158,7 +159,7 @@ func TestEncoderCost(t *testing.T) {
 	}
 }
 
-// TestLevels holds the codecs against those of images.
+// TestLevels demands the same levels as for images.
 func TestLevels(t *testing.T) {
 	for i, level := range mkimage.Levels() {
 		id, err := CodecFor(level)

@@ -18,10 +18,10 @@ import (
 	"deltaup/mkimage"
 )
 
-// smallChunks make several chunks of small files.
+// smallChunks cut small files into several chunks.
 var smallChunks = chunkstore.Params{Min: 512, Average: 1024, Max: 4096}
 
-// realistic gives n bytes that compress about as files do; always the same for a seed.
+// realistic gives n bytes that compress about as well as files do, always the same for a seed.
 func realistic(seed uint64, n int) []byte {
 	random := rand.NewPCG(seed, 1)
 	var b []byte
@@ -66,7 +66,7 @@ func pipe(tb testing.TB, dir string, stdin []byte, name string, args ...string) 
 	return out.Bytes()
 }
 
-// zooNames are the files of zoo in the order in which they are archived.
+// zooNames are the files of zoo in the order of the archive.
 var zooNames = []string{
 	".", "bin", "dev", "dev/console", "empty", "etc", "etc/100% odd name\twith \xff and ü", "init",
 	"lib", "lib/a.ko", "lib/b.ko", "lib/again.ko", "lib/holes", "link", "pipe", "second name",
@@ -104,7 +104,7 @@ func zoo(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	if err := unix.Mknod(path("dev/console"), unix.S_IFCHR|0o600, int(unix.Mkdev(5, 1))); err != nil {
-		write("dev/console", nil) // only root makes devices
+		write("dev/console", nil) // only root can make devices
 	}
 	for i, name := range zooNames {
 		at := time.Unix(1_700_000_000+int64(i), 0)
@@ -115,7 +115,7 @@ func zoo(tb testing.TB) string {
 	return dir
 }
 
-// archive packs names of dir with a program and its options.
+// archive packs files of dir with a program and its options.
 func archive(tb testing.TB, dir string, names []string, program ...string) []byte {
 	tb.Helper()
 	var list []byte
@@ -139,10 +139,10 @@ func member(m Member, data string) []byte {
 	return append(b, padding[:align(int64(len(b)))]...)
 }
 
-// end is a trailer as it is usual.
+// end is the usual trailer.
 var end = string(member(Member{Name: trailerName, Links: 1}, ""))
 
-// memorySpool is a Spool.
+// memorySpool is a Spool in memory.
 type memorySpool struct{ b []byte }
 
 func (s *memorySpool) WriteAt(p []byte, off int64) (int, error) {
@@ -154,7 +154,7 @@ func (s *memorySpool) ReadAt(p []byte, off int64) (int, error) {
 	return bytes.NewReader(s.b).ReadAt(p, off)
 }
 
-// takeApart makes a recipe, and holds what the parser makes of its text against it.
+// takeApart makes a recipe and demands that its text parses to the same recipe.
 func takeApart(tb testing.TB, initrd []byte, level string) (*Recipe, mkimage.Source) {
 	tb.Helper()
 	r, src, err := NewRecipe(context.Background(), bytes.NewReader(initrd), Options{Level: level, Chunking: smallChunks, Spool: new(memorySpool)})
@@ -182,7 +182,7 @@ func recipeText(tb testing.TB, r *Recipe) []byte {
 	return b.Bytes()
 }
 
-// build builds and holds the result against the recipe.
+// build builds an initrd and verifies it against the recipe.
 func build(tb testing.TB, r *Recipe, src mkimage.Source) []byte {
 	tb.Helper()
 	var b bytes.Buffer
@@ -199,7 +199,7 @@ func build(tb testing.TB, r *Recipe, src mkimage.Source) []byte {
 	return b.Bytes()
 }
 
-// sourceFunc is a mkimage.Source.
+// sourceFunc is a mkimage.Source made of a function.
 type sourceFunc func(c *chunkstore.Content) (io.ReadCloser, error)
 
 func (f sourceFunc) Open(_ context.Context, c *chunkstore.Content) (io.ReadCloser, error) {

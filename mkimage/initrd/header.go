@@ -4,23 +4,23 @@ import (
 	"fmt"
 )
 
-// A header is a magic of 6 digits and 13 fields of 8 hex digits, in this order; see
-// Documentation/driver-api/early-userspace/buffer-format.rst of the kernel.
+// A header is a magic of 6 digits and 13 fields of 8 hex digits, in the order of header's fields;
+// see Documentation/driver-api/early-userspace/buffer-format.rst of the kernel.
 const (
 	headerSize = 6 + 13*8
 	magicNew   = "070701"
 	magicCRC   = "070702"
 )
 
-// align is how many bytes bring n to a multiple of 4: headers, names and data are padded so.
+// align is how many bytes bring n to a multiple of 4. Writers pad headers with names, and data, so.
 func align(n int64) int64 { return -n & 3 }
 
-// header is a member's header before name and data are read.
+// header is a member's header without name and data.
 type header struct {
 	crc          bool
-	lower, upper bool // which letters its digits have
+	lower, upper bool // which letters are among its digits
 	member       Member
-	size         uint32 // bytes of the data
+	size         uint32 // bytes of data
 	nameSize     uint32 // bytes of the name with its NUL
 }
 
@@ -77,8 +77,8 @@ func (h *header) fields() [13]*uint32 {
 	}
 }
 
-// appendHead encodes the header of m with name and padding, up to its data. A trailer's
-// padding belongs to the zeros that follow it, for not all writers pad it.
+// appendHead appends the header of m with name and padding, up to its data. The padding of a
+// trailer counts among the zeros after it, because not all writers pad trailers.
 func (a *Archive) appendHead(b []byte, m *Member) []byte {
 	start := len(b)
 	h := header{crc: a.CRC, member: *m, size: uint32(m.size()), nameSize: uint32(len(m.Name) + 1)}
@@ -93,7 +93,7 @@ func (a *Archive) appendHead(b []byte, m *Member) []byte {
 
 var padding [4]byte
 
-// stored is how many bytes m takes in its archive, padding included.
+// stored is how many bytes m takes in its archive, with padding.
 func (m *Member) stored() int64 {
 	n := int64(headerSize + len(m.Name) + 1)
 	if !m.isTrailer() {

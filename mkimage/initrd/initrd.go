@@ -1,14 +1,14 @@
-// Package initrd takes a Linux initrd apart and puts it together again, so that its
-// files travel as contents like those of an image:
+// Package initrd takes a Linux initrd apart and puts it together again, so that its files can be
+// contents like those of an image:
 //
 //	initrd --NewRecipe--> recipe             (publisher: unpacks it once)
 //	recipe + contents --Build--> new initrd  (publisher and every target: the same bytes)
 //
-// An initrd is a row of cpio archives, plain or compressed. The new one has the same
-// archives byte for byte; what was compressed, whoever did it, is compressed again as
-// Zstandard by a codec that the [Recipe] names. So it differs from the old one, and it is
-// the new one that is published and booted. The package does not look for contents; the
-// caller's mkimage.Source does. Format of recipes and rules of archives: doc/initrd.md.
+// An initrd is a sequence of cpio archives, plain or compressed. The new initrd has the same
+// archives byte for byte. [Build] compresses again whatever was compressed, as Zstandard, by a
+// codec that the [Recipe] names. So the new initrd differs from the old one, and the publisher
+// publishes the new one. The caller's mkimage.Source finds contents. Format of recipes and rules of
+// archives: doc/initrd.md.
 package initrd
 
 import (
@@ -19,19 +19,19 @@ import (
 	"deltaup/mkimage/internal/recipetext"
 )
 
-// ErrUnsupported is wrapped when an initrd can't be taken apart: an unknown compression,
-// bytes that belong to no archive, a damaged stream. It can still be published as it is.
+// ErrUnsupported is wrapped when an initrd cannot be taken apart: an unknown compression, bytes
+// that belong to no archive, or a damaged stream. A publisher can still publish it as it is.
 var ErrUnsupported = errors.New("the initrd can't be taken apart")
 
-// Recipe is everything but content that decides an initrd's bytes.
+// Recipe is everything except contents that decides an initrd's bytes.
 type Recipe struct {
-	Codec    string            // id of level and encoder generation, see CodecFor
+	Codec    string            // id of a codec, see CodecFor
 	Chunking chunkstore.Params // how contents were cut
 	Segments []Segment
 }
 
-// Segment is a part of an initrd that is plain, or compressed as one Zstandard frame.
-// No plain one follows another.
+// Segment is a part of an initrd: plain, or compressed as one Zstandard frame. No plain segment
+// follows a plain one.
 type Segment struct {
 	Packed   bool // compressed
 	Archives []Archive
@@ -40,36 +40,37 @@ type Segment struct {
 
 // Archive is one cpio archive in the "newc" format.
 type Archive struct {
-	Zeros   int64    // zero bytes between what comes before in the segment and the first header
+	// zero bytes before the first header, since the beginning of the segment or the archive before
+	Zeros   int64
 	CRC     bool     // magic 070702 instead of 070701
 	Lower   bool     // header digits a to f instead of A to F
-	Members []Member // in order; the last is the trailer, which nothing else is named like
+	Members []Member // in order; the last, and no other, is named like the trailer
 }
 
-// Member is one header of an archive with name and data. The header's fields are kept as they
-// are, meaningful or not. All times are in seconds since 1970.
+// Member is one header of an archive with its name and data. It has the header's fields as they
+// are, meaningful or not. Times are in seconds since 1970.
 type Member struct {
-	Name                 string // without the final NUL, with any others before it
+	Name                 string // without the final NUL, with NULs before that
 	Mode                 uint32 // type and permissions as in stat(2), at most 16 bits
 	UID, GID             uint32
 	ModTime              uint32
 	Links, Inode         uint32
-	DevMajor, DevMinor   uint32 // of the file system that it came from
-	RDevMajor, RDevMinor uint32 // of a device
-	Check                uint32 // with magic 070702: the sum of the data's bytes
+	DevMajor, DevMinor   uint32 // the file system's on which the file was
+	RDevMajor, RDevMinor uint32 // a device's number
+	Check                uint32 // with CRC: the sum of the data's bytes
 	Target               string // of a symlink
-	// of a regular file that has data, else nil; shared by members with the same bytes
+	// of a regular file with data, else nil; members with the same bytes share it
 	Content *chunkstore.Content
 }
 
-// Limits of what is read, from initrds and from recipes. A kernel unpacks to memory.
+// Limits of initrds and recipes. They exceed what a kernel, which unpacks to memory, has room for.
 const (
 	segmentsMax = 1 << 10
-	archivesMax = 1 << 10 // in one segment
-	membersMax  = 1 << 18 // in all
-	plainMax    = 4 << 30 // bytes of all archives and zeros
-	nameMax     = 4095    // bytes, and a NUL: the kernel's PATH_MAX
-	targetMax   = 4096    // bytes: the same, no NUL needed
+	archivesMax = 1 << 10 // archives in one segment
+	membersMax  = 1 << 18 // members in all archives
+	plainMax    = 4 << 30 // unpacked bytes of all archives and zeros
+	nameMax     = 4095    // bytes: the kernel's PATH_MAX less a NUL
+	targetMax   = 4096    // bytes: the kernel's PATH_MAX
 )
 
 // File types in a mode, as in stat(2).
@@ -95,7 +96,7 @@ func (m *Member) isDevice() bool {
 	return t == modeBlock || t == modeChar
 }
 
-// size is the number of the data's bytes.
+// size is the number of bytes of m's data.
 func (m *Member) size() int64 {
 	switch {
 	case m.Content != nil:

@@ -19,7 +19,8 @@ import (
 	"deltaup/mkimage"
 )
 
-// packers are the compressions that are taken apart, as initramfs-tools and dracut call them.
+// packers are the commands for all compressions that NewRecipe knows, as initramfs-tools and dracut
+// call them.
 var packers = map[string][]string{
 	"gzip":   {"gzip", "-n", "-9", "-c"},
 	"zstd":   {"zstd", "-q", "-19", "-T0", "-c"},
@@ -34,8 +35,8 @@ func pack(tb testing.TB, packer string, plain []byte) []byte {
 	return pipe(tb, "", plain, packers[packer][0], packers[packer][1:]...)
 }
 
-// TestOneArchive takes a compressed archive through every compression and writer of archives: the
-// rebuilt one must decompress to the same bytes.
+// TestOneArchive takes an archive through every compression and every writer of archives. The
+// rebuilt initrd must decompress to the same bytes.
 func TestOneArchive(t *testing.T) {
 	dir := zoo(t)
 	archives := map[string][]byte{
@@ -59,7 +60,7 @@ func TestOneArchive(t *testing.T) {
 	}
 }
 
-// pieces is an initrd with everything: microcode in front, several streams, padding.
+// pieces are the parts of an initrd of every kind: microcode in front, several streams, padding.
 type pieces struct {
 	early, main, second, late []byte
 }
@@ -76,7 +77,7 @@ func newPieces(tb testing.TB) pieces {
 
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
-// TestSegments takes initrds of several parts apart. want is the plain form of each part.
+// TestSegments takes apart initrds of several parts.
 func TestSegments(t *testing.T) {
 	p := newPieces(t)
 	zeros := func(n int) []byte { return make([]byte, n) }
@@ -136,7 +137,8 @@ func TestSegments(t *testing.T) {
 	}
 }
 
-// TestPlainAfterFrame: a kernel looks for a plain archive only at multiples of 4 of the file.
+// TestPlainAfterFrame demands that plain archives begin at multiples of 4 in the file, where a
+// kernel looks for them.
 func TestPlainAfterFrame(t *testing.T) {
 	seen := map[int]bool{}
 	for n := range 40 {
@@ -156,8 +158,8 @@ func TestPlainAfterFrame(t *testing.T) {
 	}
 }
 
-// TestTools holds what tools of distributions list and unpack of the rebuilt initrd against the old
-// one.
+// TestTools demands that tools of distributions list and unpack the same from the rebuilt initrd as
+// from the old one.
 func TestTools(t *testing.T) {
 	p := newPieces(t)
 	old := join(p.early, pack(t, "gzip", p.main))
@@ -267,7 +269,8 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// TestCallersErrors: what the caller's reader, spool and context say is not blamed on the initrd.
+// TestCallersErrors demands that errors of the caller's reader, spool and context are not
+// ErrUnsupported.
 func TestCallersErrors(t *testing.T) {
 	initrd := pack(t, "gzip", newPieces(t).main)
 	fail := errors.New("the disk is gone")
@@ -344,7 +347,7 @@ func TestBuildErrors(t *testing.T) {
 	}
 }
 
-// TestProgress holds the reported figures against the recipe.
+// TestProgress compares the reported figures with the recipe.
 func TestProgress(t *testing.T) {
 	r, src := takeApart(t, newPieces(t).main, "fastest")
 	var last, want int64
@@ -367,7 +370,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestVerify: another initrd is not taken for the recipe's.
+// TestVerify demands that Verify refuses another initrd than the recipe's.
 func TestVerify(t *testing.T) {
 	p := newPieces(t)
 	r, _ := takeApart(t, p.main, "fastest")
@@ -379,7 +382,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestKeep takes an initrd apart with a spool that keeps some contents only.
+// TestKeep takes an initrd apart with a Keep that wants some contents only.
 func TestKeep(t *testing.T) {
 	files := map[string][]byte{"d": nil}
 	for i, name := range []string{"a", "b", "c", "f"} {

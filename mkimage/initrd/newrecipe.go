@@ -11,26 +11,28 @@ import (
 	"deltaup/mkimage"
 )
 
-// Options says what a recipe holds besides the initrd. The zero value is usable.
+// Options says what a recipe has besides the initrd. The zero value is usable.
 type Options struct {
 	Level string // one of mkimage.Levels; "": "best"
-	// zero: chunkstore.DefaultParams; that of the image beside it, so that both share chunks
+	// Chunking should be that of the image beside the initrd, so that both share chunks. Zero is
+	// chunkstore.DefaultParams.
 	Chunking chunkstore.Params
-	Spool    Spool // takes the unpacked contents; nil: no source of contents
-	// Keep tells whether the source is to have a content; nil: it has all. One that it is not to
-	// have takes room in the spool only until the next.
+	Spool    Spool // gets the unpacked contents; nil: there is no source of contents
+	// Keep tells whether the source shall have a content; nil: it has all. Other contents take room
+	// place in the spool only until the next content.
 	Keep func(c *chunkstore.Content) bool
 }
 
-// Spool keeps unpacked contents, for an initrd can't be read at random; an *os.File is one.
+// Spool keeps unpacked contents, since nobody can read a compressed initrd at random. An *os.File
+// is one.
 type Spool interface {
 	io.WriterAt
 	io.ReaderAt
 }
 
-// NewRecipe unpacks the initrd that r reads and gives its recipe and a source of its contents,
-// which reads o.Spool; what it opens is an io.ReaderAt, too. What can't be taken apart is
-// ErrUnsupported.
+// NewRecipe unpacks the initrd that r reads. It gives the recipe and a source of the contents,
+// which reads o.Spool. What the source opens is an io.ReaderAt too. Errors wrap ErrUnsupported when
+// the initrd cannot be taken apart, or are those of r, ctx and o.Spool.
 func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.Source, error) {
 	recipe := &Recipe{Chunking: o.Chunking}
 	if recipe.Chunking == (chunkstore.Params{}) {
@@ -60,7 +62,8 @@ func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.So
 		return nil, nil, fmt.Errorf("make initrd recipe: %w", in.err)
 	case take.err != nil:
 		return nil, nil, fmt.Errorf("make initrd recipe: spool: %w", take.err)
-	case err != nil && !errors.Is(err, ErrUnsupported): // a decoder's error, or an end too early
+	// an error of a decoder, or the initrd ends too early
+	case err != nil && !errors.Is(err, ErrUnsupported):
 		return nil, nil, fmt.Errorf("make initrd recipe: %w: %v", ErrUnsupported, err)
 	case err != nil:
 		return nil, nil, fmt.Errorf("make initrd recipe: %w", err)
@@ -68,8 +71,9 @@ func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.So
 	return recipe, spoolSource{take.spool, take.offsets}, nil
 }
 
-// Verify takes the initrd that in reads apart and reports when it is not one that Build makes of
-// a recipe with the archives of r. That its frames are the codec's is not seen here.
+// Verify takes apart the initrd that in reads and compares it with r. It returns an error that
+// wraps mkimage.ErrContent when its segments, archives or contents differ. It does not check that
+// the codec of r made its frames.
 func (r *Recipe) Verify(ctx context.Context, in io.Reader) error {
 	other, _, err := NewRecipe(ctx, in, Options{Chunking: r.Chunking})
 	if err != nil {
@@ -104,7 +108,7 @@ func (r *Recipe) Contents() iter.Seq[*chunkstore.Content] {
 	}
 }
 
-// Chunks gives the distinct chunks of all contents, holes left out, in order of first appearance.
+// Chunks gives the distinct chunks of all contents, without holes, in order of first appearance.
 func (r *Recipe) Chunks() []chunkstore.Chunk { return chunkstore.Distinct(r.Contents()) }
 
 func (r *Recipe) members() iter.Seq[*Member] {
@@ -121,13 +125,13 @@ func (r *Recipe) members() iter.Seq[*Member] {
 	}
 }
 
-// taker takes the contents of files as they pass.
+// taker cuts the contents of files as they are unpacked, and spools them.
 type taker struct {
 	splitter *chunkstore.Splitter
 	spool    Spool
 	keep     func(c *chunkstore.Content) bool
-	size     int64 // of the spool: where the next byte goes
-	err      error // of the spool
+	size     int64 // bytes of the spool: where the next byte goes
+	err      error // the spool's first error
 	contents map[chunkstore.ID]*chunkstore.Content
 	offsets  map[chunkstore.ID]int64 // in the spool
 }
@@ -151,7 +155,7 @@ func (t *taker) content(r io.Reader) (*chunkstore.Content, error) {
 	return &c, nil
 }
 
-// Write keeps what is read of a content.
+// Write spools bytes of the current content.
 func (t *taker) Write(p []byte) (int, error) {
 	if t.spool == nil {
 		return len(p), nil
@@ -162,7 +166,7 @@ func (t *taker) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// spoolSource gives the contents of an initrd that was taken apart.
+// spoolSource is a source of the contents in a spool.
 type spoolSource struct {
 	spool   Spool
 	offsets map[chunkstore.ID]int64
@@ -177,13 +181,13 @@ func (s spoolSource) Open(_ context.Context, c *chunkstore.Content) (io.ReadClos
 	return spooled{io.NewSectionReader(s.spool, offset, c.Size)}, nil
 }
 
-// spooled is an opened content.
+// spooled is an open content.
 type spooled struct{ *io.SectionReader }
 
-// Close does nothing: the spool is the caller's.
+// Close does nothing, since the spool is the caller's.
 func (spooled) Close() error { return nil }
 
-// caller is the caller's reader. It remembers its error, which says nothing of the initrd.
+// caller is the caller's reader. It remembers the reader's error, which is not about the initrd.
 type caller struct {
 	ctx context.Context
 	r   io.Reader

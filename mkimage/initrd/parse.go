@@ -7,9 +7,9 @@ import (
 	"deltaup/mkimage/internal/recipetext"
 )
 
-// ParseRecipe reads what [Recipe.WriteTo] wrote and nothing else: what it accepts
-// encodes to the same bytes again and passes [Recipe.Validate]. Errors wrap
-// chunkstore.ErrCorrupt or chunkstore.ErrVersion, or are those of rd.
+// ParseRecipe reads what [Recipe.WriteTo] writes of a valid recipe and nothing else: WriteTo writes
+// what it accepts as the same bytes again. Errors wrap chunkstore.ErrCorrupt or
+// chunkstore.ErrVersion, or are those of rd.
 func ParseRecipe(rd io.Reader) (*Recipe, error) {
 	p := &parser{recipe: new(Recipe)}
 	parameters := []recipetext.LineFunc{p.codec, recipetext.Chunking(&p.recipe.Chunking)}
@@ -23,12 +23,12 @@ func ParseRecipe(rd io.Reader) (*Recipe, error) {
 	return p.recipe, nil
 }
 
-// parser holds what has been read so far.
+// parser holds what ParseRecipe has read so far.
 type parser struct {
 	recipe   *Recipe
 	members  int
-	inode    uint32 // of the last member
-	zeros    int64  // of the last line, not yet in the recipe
+	inode    uint32 // the last member's
+	zeros    int64  // zero bytes from the last line, not yet in the recipe
 	contents recipetext.Contents
 }
 
@@ -38,7 +38,7 @@ func (p *parser) codec(f *recipetext.Fields, b []byte) ([]byte, error) {
 	return p.recipe.appendCodec(b), nil
 }
 
-// body takes one line between the parameters and the end.
+// body reads one line between the parameters and the end.
 func (p *parser) body(f *recipetext.Fields, b []byte) ([]byte, error) {
 	word := f.Text()
 	if word == recipetext.WordChunk {
@@ -69,7 +69,7 @@ func (p *parser) segment(packed bool, b []byte) ([]byte, error) {
 	return s.appendWord(b), nil
 }
 
-// endSegment gives zeros that no archive follows to their segment.
+// endSegment gives zeros without an archive after them to their segment.
 func (p *parser) endSegment() {
 	if s := p.lastSegment(); s != nil {
 		s.Zeros = p.zeros
@@ -84,7 +84,7 @@ func (p *parser) lastSegment() *Segment {
 	return nil
 }
 
-// lastArchive gives the archive that members go to, nil when none can follow here.
+// lastArchive gives the archive for the next member, or nil when no member can follow.
 func (p *parser) lastArchive() *Archive {
 	s := p.lastSegment()
 	if s == nil || len(s.Archives) == 0 || p.zeros > 0 {
@@ -118,7 +118,7 @@ func (p *parser) skip(f *recipetext.Fields, b []byte) ([]byte, error) {
 	return appendZeros(b, p.zeros), nil
 }
 
-// member takes a line that is one header of an archive.
+// member reads the line of one member.
 func (p *parser) member(letter byte, f *recipetext.Fields, b []byte) ([]byte, error) {
 	a := p.lastArchive()
 	if a == nil {
@@ -142,7 +142,7 @@ func (p *parser) member(letter byte, f *recipetext.Fields, b []byte) ([]byte, er
 	return b, nil
 }
 
-// fields takes what follows a member's letter.
+// fields reads the fields after a member's letter.
 func (p *parser) fields(m *Member, letter byte, f *recipetext.Fields) {
 	m.Mode |= uint32(f.Number(8, 16))
 	m.UID, m.GID, m.ModTime = f.Uint32(), f.Uint32(), f.Uint32()

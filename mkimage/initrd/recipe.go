@@ -8,8 +8,8 @@ import (
 	"deltaup/mkimage/internal/recipetext"
 )
 
-// recipeFormat is described in doc/initrd.md. The longest legal line, name and target all escaped,
-// has 25 KB.
+// recipeFormat is the format in doc/initrd.md. The longest legal line, with name and target all
+// escaped, has 25 KB.
 var recipeFormat = recipetext.Format{
 	Name:    "initrd recipe",
 	Magic:   "deltaup-initrd",
@@ -29,7 +29,7 @@ const (
 	letterEnd  = 't' // the trailer
 )
 
-// letters gives the first letter of a member's line by its type.
+// letters gives the first letter of a member's line, by the type in its mode.
 var letters = map[uint32]byte{
 	modeDir:    'd',
 	modeFile:   letterFile,
@@ -48,7 +48,7 @@ func letterOf(m *Member) (byte, bool) {
 	return l, ok
 }
 
-// WriteTo writes r as doc/initrd.md says. It does not validate.
+// WriteTo writes r as doc/initrd.md says. It does not validate r.
 func (r *Recipe) WriteTo(w io.Writer) (int64, error) {
 	out := recipetext.NewWriter(w, recipeFormat)
 	out.Line(r.appendCodec(out.Buf()))
@@ -82,8 +82,8 @@ func writeZeros(out *recipetext.Writer, n int64) {
 	}
 }
 
-// The functions below are the one place that says how a line looks: the parser encodes what it
-// understood, and the same bytes are demanded.
+// Only the functions below say how a line looks: the parser encodes what it has read with them and
+// demands the same bytes.
 
 func (r *Recipe) appendCodec(b []byte) []byte {
 	return append(append(b, wordCodec+" "...), r.Codec...)
@@ -113,8 +113,9 @@ func appendZeros(b []byte, n int64) []byte {
 	return strconv.AppendInt(append(b, wordZeros+" "...), n, 10)
 }
 
-// appendMember writes a member whose predecessor in the archive has the given inode: numbers
-// that rise by one stay as they are when a file comes or goes before them.
+// appendMember appends the line of a member. It writes the inode less that of the member before,
+// inode, so that the lines of inodes that rise by one stay the same when a file comes or goes
+// before them.
 func appendMember(b []byte, m *Member, inode uint32) []byte {
 	letter, _ := letterOf(m)
 	b = append(b, letter)
@@ -139,7 +140,7 @@ func appendMember(b []byte, m *Member, inode uint32) []byte {
 	return appendRare(b, m, letter)
 }
 
-// appendRare writes the fields that are zero in most archives.
+// appendRare appends the fields that are zero in most archives.
 func appendRare(b []byte, m *Member, letter byte) []byte {
 	if m.DevMajor|m.DevMinor != 0 {
 		b = fmt.Appendf(b, " dev=%d:%d", m.DevMajor, m.DevMinor)

@@ -180,7 +180,8 @@ func FuzzParseRecipe(f *testing.F) {
 	})
 }
 
-// FuzzNewRecipe: what is taken apart is put together so that it is taken apart to the same.
+// FuzzNewRecipe demands that an initrd that was taken apart and put together can be taken apart to
+// the same recipe.
 func FuzzNewRecipe(f *testing.F) {
 	file := member(Member{Name: "file", Mode: modeFile, Links: 1}, "some data")
 	link := member(Member{Name: "link", Mode: modeLink, Inode: 7}, "target")
@@ -207,7 +208,7 @@ func FuzzNewRecipe(f *testing.F) {
 	})
 }
 
-// BenchmarkBuild compresses; the real measure is doc/initrd.md's.
+// BenchmarkBuild measures compressing; bench/results has figures of real initrds.
 func BenchmarkBuild(b *testing.B) {
 	plain := join(member(Member{Name: "f", Mode: modeFile}, string(goldenPlain())), []byte(end))
 	for _, level := range mkimage.Levels() {

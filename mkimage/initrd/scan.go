@@ -10,20 +10,20 @@ import (
 
 // scanner takes initrds apart.
 type scanner struct {
-	content func(r io.Reader) (*chunkstore.Content, error) // takes a file's data
+	content func(r io.Reader) (*chunkstore.Content, error) // called with a file's data
 	members int
-	plain   int64 // bytes read of the archives and the zeros among them
+	plain   int64 // unpacked bytes read of archives and zeros
 	head    [headerSize]byte
 	name    [nameMax + 1]byte
 }
 
-// bufferSize must hold any part's head that an unpacker peeks at.
+// bufferSize, in bytes, must hold what an unpacker peeks at.
 const bufferSize = 64 << 10
 
 // input is a stream of archives and zeros.
 type input struct {
 	*bufio.Reader
-	pos   int64 // bytes read
+	pos   int64 // bytes read so far
 	total *int64
 }
 
@@ -31,7 +31,7 @@ func (s *scanner) input(r io.Reader) *input {
 	return &input{Reader: bufio.NewReaderSize(r, bufferSize), total: &s.plain}
 }
 
-// full reads into p.
+// full fills p.
 func (in *input) full(p []byte) error {
 	n, err := io.ReadFull(in.Reader, p)
 	if err != nil {
@@ -64,14 +64,14 @@ func (in *input) zeros() (int64, error) {
 		for n < len(b) && b[n] == 0 {
 			n++
 		}
-		in.Discard(n) // what is buffered can be discarded
+		in.Discard(n) // these bytes are in the buffer
 		if err := in.count(int64(n)); err != nil {
 			return 0, err
 		}
 	}
 }
 
-// pad reads the zeros that align what was read to 4 bytes.
+// pad skips the zeros up to a multiple of 4.
 func (in *input) pad() error {
 	var b [4]byte
 	p := b[:align(in.pos)]
@@ -84,7 +84,7 @@ func (in *input) pad() error {
 	return nil
 }
 
-// initrd reads a whole file as the kernel does, init/initramfs.c: unpack_to_rootfs.
+// initrd reads a whole file as the kernel does (unpack_to_rootfs in init/initramfs.c).
 func (s *scanner) initrd(r io.Reader) ([]Segment, error) {
 	in := s.input(r)
 	var segments []Segment
@@ -120,7 +120,7 @@ func (s *scanner) initrd(r io.Reader) ([]Segment, error) {
 		seg := &segments[len(segments)-1]
 		if isPlain {
 			if len(segments) > 1 {
-				zeros, in.pos = 0, 0 // they aligned it, which Build does anew
+				zeros, in.pos = 0, 0 // they only aligned the archive, which Build does anew
 			}
 			err = s.archive(in, seg, zeros)
 		} else {
@@ -132,12 +132,12 @@ func (s *scanner) initrd(r io.Reader) ([]Segment, error) {
 	}
 }
 
-// packed reads a segment that is compressed.
+// packed reads a compressed segment.
 func (s *scanner) packed(in *input, seg *Segment) error {
 	name, plain, err := unpack(in.Reader)
 	if err == nil {
 		err = s.archives(s.input(plain), seg)
-		plain.Close() // at the end of the stream the decoder has verified all
+		plain.Close() // at the end of the stream the decoder has verified everything
 	}
 	if err != nil {
 		return fmt.Errorf("unpack %s: %w", name, err)
@@ -228,7 +228,7 @@ func (s *scanner) header(in *input) (*header, error) {
 	return h, in.pad()
 }
 
-// data reads what follows a header with its padding.
+// data reads a member's data and their padding.
 func (s *scanner) data(in *input, h *header) error {
 	m := &h.member
 	if h.size > 0 {

@@ -7,8 +7,8 @@ import (
 	"io"
 )
 
-// unpacker begins to decompress one stream that in is at; the reader ends with the stream,
-// and then in is at the first byte after it. The kernel, too, unpacks stream by stream.
+// unpacker opens the compressed stream at which in is. The reader that it gives ends with the
+// stream, and leaves in at the first byte after it. The kernel, too, unpacks stream by stream.
 type unpacker func(in *bufio.Reader) (io.ReadCloser, error)
 
 var unpackers = []struct {
@@ -22,9 +22,10 @@ var unpackers = []struct {
 	{"lz4", "\x02\x21\x4c\x18", openLZ4},
 }
 
-// unpack finds the unpacker for what in is at.
+// unpack opens the stream at which in is, by the compression that its first bytes tell, which name
+// names.
 func unpack(in *bufio.Reader) (name string, plain io.ReadCloser, err error) {
-	head, _ := in.Peek(6) // what is missing matches nothing
+	head, _ := in.Peek(6) // too few bytes match no magic
 	for _, u := range unpackers {
 		if bytes.HasPrefix(head, []byte(u.magic)) {
 			plain, err = u.open(in)
@@ -43,12 +44,12 @@ func openGzip(in *bufio.Reader) (io.ReadCloser, error) {
 	return z, nil
 }
 
-// parts reads the bytes of one stream whose length is only told by its parts: it passes on
-// part after part, so that a decoder that reads ahead ends where the stream ends.
+// parts reads the bytes of one stream whose parts tell their own lengths. It ends where the stream
+// ends, even when a decoder tries to read ahead.
 type parts struct {
 	in   *bufio.Reader
-	left int64        // bytes of the part at hand
-	next func() error // peeks at the next part and sets left, and next to nil for the last
+	left int64        // bytes left of the current part
+	next func() error // peeks at the next part and sets left; sets next to nil at the last part
 }
 
 func (p *parts) Read(b []byte) (int, error) {
@@ -65,7 +66,7 @@ func (p *parts) Read(b []byte) (int, error) {
 	return n, notEOF(err)
 }
 
-// notEOF makes the end of the file an error in the middle of a stream.
+// notEOF turns io.EOF into io.ErrUnexpectedEOF, for the middle of a stream.
 func notEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

@@ -10,8 +10,8 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// The "legacy" frame of lz4 is the one that the kernel knows, doc/lz4_Frame_format.md of
-// lz4: blocks of 8 MiB, each with its length in front, without an end mark.
+// The kernel knows the "legacy" frame of lz4 (doc/lz4_Frame_format.md of lz4): blocks of 8 MiB,
+// each with its length in front, without an end mark.
 const (
 	lz4Plain     = 8 << 20
 	lz4StoredMax = lz4Plain + lz4Plain/255 + 16
@@ -20,7 +20,7 @@ const (
 type lz4Reader struct {
 	in            *bufio.Reader
 	stored, plain []byte
-	rest          []byte // of plain
+	rest          []byte // unread part of plain
 }
 
 func openLZ4(in *bufio.Reader) (io.ReadCloser, error) {
@@ -41,7 +41,7 @@ func (l *lz4Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// block reads a block. Zeros where a length should be are padding after the stream.
+// block reads the next block. Zeros in the place of a length are padding after the stream.
 func (l *lz4Reader) block() error {
 	head, err := l.in.Peek(4)
 	if err != nil && err != io.EOF {

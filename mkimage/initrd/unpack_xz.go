@@ -19,23 +19,23 @@ func openXz(in *bufio.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(z), nil
 }
 
-// Sizes of The .xz File Format, version 1.2.0.
+// Sizes in "The .xz File Format", version 1.2.0, in bytes.
 const (
 	xzHeaderSize = 12
 	xzFooterSize = 12
 )
 
-// xzWalk finds the parts of one stream. It checks no more than it needs; the decoder
-// does the rest. Only the filter LZMA2 alone is known, as to the decoder.
+// xzWalk finds the parts of one stream. It checks only what it needs; the decoder checks the rest.
+// Like the decoder it knows no filter but LZMA2.
 type xzWalk struct {
 	parts
 	check   int64  // bytes of the check after each block
 	block   int64  // bytes of the block's data so far
 	index   int64  // bytes of the index so far
-	numbers uint64 // of the index, still to come
+	numbers uint64 // numbers of the index that are still to come
 }
 
-// xzStream reads the bytes of one stream: a header, blocks, an index of them, a footer.
+// xzStream reads the bytes of one stream: a header, blocks, an index of the blocks, a footer.
 func xzStream(in *bufio.Reader) io.Reader {
 	w := &xzWalk{parts: parts{in: in}}
 	w.next = w.streamHeader
@@ -72,11 +72,11 @@ func (w *xzWalk) blockHeader() error {
 	return nil
 }
 
-// checkXzFilter bounds the dictionary that a block's header asks the decoder to take.
+// checkXzFilter bounds the dictionary that a block's header makes the decoder allocate.
 func checkXzFilter(b []byte) error {
 	flags := b[1]
 	rest := b[2:]
-	for _, present := range []byte{0x40, 0x80} { // compressed and uncompressed size
+	for _, present := range []byte{0x40, 0x80} { // the compressed size, the uncompressed size
 		if flags&present != 0 {
 			_, n := binary.Uvarint(rest)
 			if n <= 0 {
@@ -96,7 +96,7 @@ func checkXzFilter(b []byte) error {
 	return nil
 }
 
-// chunk takes one chunk of LZMA2; a control byte of 0 is their end.
+// chunk finds the next chunk of LZMA2. A control byte of 0 ends them.
 func (w *xzWalk) chunk() error {
 	b, err := w.in.Peek(1)
 	if err != nil {
@@ -111,7 +111,7 @@ func (w *xzWalk) chunk() error {
 		w.left = 3 + int64(binary.BigEndian.Uint16(b[1:])) + 1
 	} else {
 		w.left = 5 + int64(binary.BigEndian.Uint16(b[3:])) + 1
-		if control >= 0xc0 { // with new properties
+		if control >= 0xc0 { // new properties follow
 			w.left++
 		}
 	}
@@ -146,7 +146,7 @@ func (w *xzWalk) indexNumber() error {
 	return err
 }
 
-// number makes the number that comes next the part at hand.
+// number makes the next number the current part.
 func (w *xzWalk) number() (uint64, error) {
 	b, err := w.in.Peek(binary.MaxVarintLen64)
 	v, n := binary.Uvarint(b)

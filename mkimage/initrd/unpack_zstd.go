@@ -7,8 +7,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// windowMax is the largest window that the kernel's decompress_unzstd.c takes, in bytes; xz
-// dictionaries, which the kernel does not bound, may have as much (xz -9 has 64 MiB).
+// windowMax is the largest window, in bytes, that the kernel's decompress_unzstd.c takes. It bounds
+// xz dictionaries too, which the kernel does not bound (xz -9 has 64 MiB).
 const windowMax = 128 << 20
 
 func openZstd(in *bufio.Reader) (io.ReadCloser, error) {
@@ -25,8 +25,8 @@ func openZstd(in *bufio.Reader) (io.ReadCloser, error) {
 	return z.IOReadCloser(), nil
 }
 
-// zstdFrame reads the bytes of one frame: a header, blocks of which each tells its length
-// and whether it is the last, a checksum. RFC 8878, section 3.1.1.
+// zstdFrame reads the bytes of one frame (RFC 8878, section 3.1.1): a header, blocks that each tell
+// their length and whether they are the last, and a checksum.
 func zstdFrame(in *bufio.Reader, h *zstd.Header) *parts {
 	p := &parts{in: in, left: int64(h.HeaderSize)}
 	p.next = func() error {
@@ -36,7 +36,7 @@ func zstdFrame(in *bufio.Reader, h *zstd.Header) *parts {
 		}
 		v := int64(b[0]) | int64(b[1])<<8 | int64(b[2])<<16
 		size := v >> 3
-		const repeat = 1 // a block of one byte, which is repeated size times
+		const repeat = 1 // a block that stores one byte and repeats it
 		if v>>1&3 == repeat {
 			size = 1
 		}

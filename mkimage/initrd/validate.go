@@ -7,8 +7,8 @@ import (
 	"deltaup/mkimage/internal/recipetext"
 )
 
-// Validate reports the first thing that makes r no recipe of an initrd. Its errors wrap
-// chunkstore.ErrCorrupt. A codec that this program does not know is valid: see [KnownCodec].
+// Validate reports the first thing that is wrong with r. Its errors wrap chunkstore.ErrCorrupt. A
+// codec that this program does not know is valid, see [KnownCodec].
 func (r *Recipe) Validate() error {
 	if err := recipetext.CheckParameters(r.Codec, r.Chunking); err != nil {
 		return err
@@ -34,7 +34,7 @@ func (r *Recipe) Validate() error {
 type validator struct {
 	contents *recipetext.ContentCheck
 	members  int
-	plain    int64 // bytes
+	plain    int64 // unpacked bytes so far
 }
 
 func (v *validator) segment(s *Segment) error {
@@ -63,7 +63,7 @@ func (v *validator) segment(s *Segment) error {
 	return v.count(s.Zeros)
 }
 
-// count takes n more bytes.
+// count adds n bytes.
 func (v *validator) count(n int64) error {
 	if n < 0 || n > plainMax-v.plain {
 		return corrupt("more than %d bytes", int64(plainMax))
@@ -90,8 +90,8 @@ func (v *validator) member(m *Member, last bool) error {
 	return v.count(m.stored())
 }
 
-// validate holds what both an initrd's and a recipe's members must be. The kernel would
-// pass over names and targets that are longer.
+// validate checks what holds for members of initrds and of recipes. The kernel skips members with
+// longer names and targets.
 func (m *Member) validate() error {
 	kind := m.Mode & modeType
 	_, known := letterOf(m)
@@ -110,7 +110,7 @@ func (m *Member) validate() error {
 	return nil
 }
 
-// content checks a file's content, at its first appearance all of it.
+// content checks a file's content, and its chunks at its first appearance.
 func (v *validator) content(c *chunkstore.Content) error {
 	if c.Size <= 0 || c.ID.IsZero() {
 		return corrupt("a content of %d bytes", c.Size)

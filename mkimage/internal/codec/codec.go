@@ -1,6 +1,7 @@
-// Package codec names the encoders whose output is fixed for ever: a recipe that names an encoder's
-// id must give the same bytes on every machine and with every later version of this program. Images
-// and initrds have a [Table] each, for one's output may change when the other's does not.
+// Package codec names encoders whose output never changes: a recipe that names an encoder's id must
+// give the same bytes on every machine and with every later version of this program. Images and
+// initrds have a [Table] each, since the output for one may change when that for the other does
+// not.
 package codec
 
 import (
@@ -16,26 +17,26 @@ import (
 var (
 	// ErrUnknown is wrapped when a recipe names a codec that this program does not have.
 	ErrUnknown = fmt.Errorf("unknown codec: %w", chunkstore.ErrVersion)
-	// ErrUnknownLevel is wrapped when there is no level of a name.
+	// ErrUnknownLevel is wrapped when there is no level with a name.
 	ErrUnknownLevel = errors.New("unknown compression level")
 )
 
-// Codec is an encoder of one level.
+// Codec is an encoder with one level.
 type Codec struct {
 	Level string // as on the command line
-	ID    string // kind, level and generation
+	ID    string // KIND-LEVEL.GENERATION
 	Speed zstd.EncoderLevel
 }
 
-// Table has a codec for each level, fastest first.
+// Table has the codecs of all levels, fastest first.
 type Table []Codec
 
 // defaultLevel is what an empty level means.
 const defaultLevel = "best"
 
-// Zstd gives the codecs with ids like "zstd-best.1" for a kind of "zstd" and generation 1. What an
-// encoder writes changes with its module, which golden hashes tell; then the kind gets a new
-// generation. Generation 1 of all kinds is klauspost/compress v1.20.
+// Zstd gives the codecs of a kind and a generation, with ids like "zstd-best.1" for kind "zstd" and
+// generation 1. When a new version of the module writes other bytes, which golden hashes show, the
+// kind needs a new generation. Generation 1 of all kinds is klauspost/compress v1.20.
 func Zstd(kind string, generation int) Table {
 	t := Table{
 		{Level: "fastest", Speed: zstd.SpeedFastest},
@@ -66,7 +67,7 @@ func (t Table) Has(id string) bool {
 	return err == nil
 }
 
-// ForLevel gives the codec id of a level by name; "" is the best. Its errors wrap ErrUnknownLevel.
+// ForLevel gives the id of the codec with a level; "" is the best. Its errors wrap ErrUnknownLevel.
 func (t Table) ForLevel(level string) (id string, err error) {
 	if level == "" {
 		level = defaultLevel

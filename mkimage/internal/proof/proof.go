@@ -1,5 +1,4 @@
-// Package proof reads contents from where they are said to be and proves that they are what their
-// ids say.
+// Package proof reads contents and verifies that their bytes have their ids.
 package proof
 
 import (
@@ -10,24 +9,24 @@ import (
 	"deltaup/chunkstore"
 )
 
-// ErrContent is wrapped when a source gives other bytes than the recipe names.
+// ErrContent is wrapped when a source gives other bytes than a recipe names.
 var ErrContent = errors.New("content differs from the recipe")
 
-// Reader reads one content. What it gave is proven when Verify has returned nil.
+// Reader reads one content. Its bytes are unverified until Verify returns nil.
 type Reader struct {
 	in      io.Reader
 	content *chunkstore.Content
 	hasher  *chunkstore.Hasher
 }
 
-// NewReader reads content c from in. It uses h, which is the caller's, until the content is
-// verified.
+// NewReader returns a Reader of content c from in. It resets and uses the caller's hasher h until
+// Verify returns.
 func NewReader(in io.Reader, c *chunkstore.Content, h *chunkstore.Hasher) *Reader {
 	h.Reset()
 	return &Reader{in: in, content: c, hasher: h}
 }
 
-// Fill reads the next len(p) bytes. Errors wrap ErrContent when there are fewer, or are the
+// Fill reads the next len(p) bytes. Its error wraps ErrContent when there are fewer, or is the
 // source's.
 func (r *Reader) Fill(p []byte) error {
 	if _, err := io.ReadFull(r.in, p); err != nil {
@@ -40,8 +39,8 @@ func (r *Reader) Fill(p []byte) error {
 	return err
 }
 
-// Verify demands that the content ends here and that its bytes have its id. Errors wrap ErrContent
-// or are the source's.
+// Verify checks that the content ends here and that its bytes have its id. Its error wraps
+// ErrContent or is the source's.
 func (r *Reader) Verify() error {
 	var one [1]byte
 	if _, err := io.ReadFull(r.in, one[:]); err == nil {

@@ -19,7 +19,7 @@ func TestReader(t *testing.T) {
 		name string
 		in   io.Reader
 		is   error
-		want string // in the error
+		want string // part of the error
 	}{
 		{"the content", strings.NewReader(text), nil, ""},
 		{"byte by byte", iotest.OneByteReader(strings.NewReader(text)), nil, ""},
@@ -31,7 +31,7 @@ func TestReader(t *testing.T) {
 		{"error within", io.MultiReader(strings.NewReader(text[:5]), iotest.ErrReader(failure)), failure, ""},
 		{"error at the end", io.MultiReader(strings.NewReader(text), iotest.ErrReader(failure)), failure, ""},
 	} {
-		r := NewReader(tt.in, c, h) // the hasher has the last case's bytes
+		r := NewReader(tt.in, c, h) // the hasher still has the bytes of the case before
 		err := r.Fill(make([]byte, 4))
 		if err == nil {
 			err = r.Fill(make([]byte, len(text)-4))

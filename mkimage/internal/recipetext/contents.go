@@ -2,22 +2,21 @@ package recipetext
 
 import "deltaup/chunkstore"
 
-// Contents puts together the contents that a recipe's lines name. Files with the same content share
-// one.
+// Contents collects the contents that a recipe's lines name. Files with the same content share one.
 type Contents struct {
 	known map[chunkstore.ID]*chunkstore.Content
-	open  *chunkstore.Content // takes the chunks that follow; nil: none can
+	open  *chunkstore.Content // the content of the chunk lines that follow; nil: none may follow
 }
 
-// End says that the lines that follow do not belong to the content taken last.
+// End says that no chunk lines of the last content follow.
 func (c *Contents) End() { c.open = nil }
 
-// Take takes the two fields of [AppendContent]; nil is the empty content.
+// Take reads the two fields of [AppendContent]. It gives nil for the empty content.
 func (c *Contents) Take(f *Fields) *chunkstore.Content {
 	size := int64(f.Number(10, 63))
 	text := f.Text()
 	if size == 0 {
-		return nil // that no id was given is for Read to see
+		return nil // Read refuses any text but noID, which AppendContent writes
 	}
 	id, err := chunkstore.ParseID(text)
 	if err != nil || id.IsZero() {
@@ -31,7 +30,7 @@ func (c *Contents) Take(f *Fields) *chunkstore.Content {
 		return known
 	}
 	taken := &chunkstore.Content{ID: id, Size: size}
-	taken.Chunks = []chunkstore.Chunk{{ID: id, Size: size}} // until chunk lines say otherwise
+	taken.Chunks = []chunkstore.Chunk{{ID: id, Size: size}} // unless chunk lines follow
 	if c.known == nil {
 		c.known = make(map[chunkstore.ID]*chunkstore.Content)
 	}
@@ -39,7 +38,7 @@ func (c *Contents) Take(f *Fields) *chunkstore.Content {
 	return taken
 }
 
-// Chunk is the [LineFunc] of a chunk's line, without its word.
+// Chunk is the [LineFunc] of a chunk's line. The caller has read its word.
 func (c *Contents) Chunk(f *Fields, b []byte) ([]byte, error) {
 	if c.open == nil {
 		return nil, Corrupt("a chunk that follows no file with a new content")
@@ -62,14 +61,14 @@ func (c *Contents) Chunk(f *Fields, b []byte) ([]byte, error) {
 	return appendChunk(b, k), nil
 }
 
-// ContentCheck validates contents: each when it appears first.
+// ContentCheck validates the contents of a recipe, each at its first appearance.
 type ContentCheck struct {
 	chunkMax int64
 	contents map[chunkstore.ID]*chunkstore.Content
-	chunks   map[chunkstore.ID]int64 // sizes
+	chunks   map[chunkstore.ID]int64 // sizes of chunks, by id
 }
 
-// NewContentCheck begins with the contents of a recipe that were cut as p says.
+// NewContentCheck returns a check of contents that were cut as p says.
 func NewContentCheck(p chunkstore.Params) *ContentCheck {
 	return &ContentCheck{
 		chunkMax: int64(p.Max),
@@ -78,7 +77,7 @@ func NewContentCheck(p chunkstore.Params) *ContentCheck {
 	}
 }
 
-// First reports whether c appears for the first time. Two contents with one id are an error that
+// First reports whether c appears for the first time. Its error, when another content has c's id,
 // wraps chunkstore.ErrCorrupt.
 func (v *ContentCheck) First(c *chunkstore.Content) (bool, error) {
 	known := v.contents[c.ID]
@@ -92,7 +91,7 @@ func (v *ContentCheck) First(c *chunkstore.Content) (bool, error) {
 	return false, nil
 }
 
-// Chunks reports what is wrong with c's chunks. Errors wrap chunkstore.ErrCorrupt.
+// Chunks checks c's chunks. Its errors wrap chunkstore.ErrCorrupt.
 func (v *ContentCheck) Chunks(c *chunkstore.Content) error {
 	left := c.Size
 	for _, k := range c.Chunks {

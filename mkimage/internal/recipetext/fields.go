@@ -5,24 +5,25 @@ import (
 	"strconv"
 )
 
-// Fields takes a line's fields one by one. It keeps the first error, after which fields are zero.
-// That a number has no needless zero or sign, and an escape is needed, is for [Read] to see.
+// Fields reads the fields of a line one by one. It keeps its first error, after which fields are
+// zero. It accepts needless zeros, signs and escapes; [Read] refuses them when it compares the line
+// with its one spelling.
 type Fields struct {
 	Line int // number of the line, from 1
 
 	rest []byte
-	more bool // a field, maybe empty, is left
+	more bool // a field is left; it may be empty
 	err  error
 }
 
-// Fail sets the line's error, if it has none, to one that wraps chunkstore.ErrCorrupt.
+// Fail sets the error, unless there is one, to one that wraps chunkstore.ErrCorrupt.
 func (f *Fields) Fail(format string, args ...any) {
 	if f.err == nil {
 		f.err = Corrupt(format, args...)
 	}
 }
 
-// next gives the next field. It is only valid until the next line.
+// next gives the next field, which is valid until the next line.
 func (f *Fields) next() []byte {
 	if !f.more {
 		f.Fail("too few fields")
@@ -35,17 +36,17 @@ func (f *Fields) next() []byte {
 	return field
 }
 
-// Text takes a field as it is.
+// Text reads a field as it is.
 func (f *Fields) Text() string { return string(f.next()) }
 
-// Word takes the word that must begin the line.
+// Word reads the word that must begin the line.
 func (f *Fields) Word(word string) {
 	if string(f.next()) != word {
 		f.Fail("expected a line %q", word)
 	}
 }
 
-// Has reports whether the next field has the form NAME=VALUE; then VALUE is what is taken next.
+// Has reports whether the next field has the form NAME=VALUE. If so, the next call reads VALUE.
 func (f *Fields) Has(name string) bool {
 	if !f.more || len(f.rest) <= len(name) || string(f.rest[:len(name)]) != name ||
 		f.rest[len(name)] != '=' {
@@ -55,7 +56,8 @@ func (f *Fields) Has(name string) bool {
 	return true
 }
 
-// Named demands a field of the form NAME=VALUE and gives f, to take VALUE from.
+// Named demands that the next field has the form NAME=VALUE. It returns f, whose next call reads
+// VALUE.
 func (f *Fields) Named(name string) *Fields {
 	if !f.Has(name) {
 		f.Fail("expected %s=", name)
@@ -63,16 +65,16 @@ func (f *Fields) Named(name string) *Fields {
 	return f
 }
 
-// Number takes a number without sign that has at most that many bits.
+// Number reads an unsigned number of at most bits bits.
 func (f *Fields) Number(base, bits int) uint64 { return f.parse(f.next(), base, bits) }
 
-// Uint32 takes a decimal number.
+// Uint32 reads a decimal number.
 func (f *Fields) Uint32() uint32 { return uint32(f.Number(10, 32)) }
 
-// Int takes a decimal number below 2^31.
+// Int reads a decimal number below 2^31.
 func (f *Fields) Int() int { return int(f.Number(10, 31)) }
 
-// Int32 takes a decimal number that may have a sign.
+// Int32 reads a decimal number that may have a sign.
 func (f *Fields) Int32() int32 {
 	s := f.next()
 	v, err := strconv.ParseInt(string(s), 10, 32)
@@ -82,7 +84,7 @@ func (f *Fields) Int32() int32 {
 	return int32(v)
 }
 
-// Pair takes two decimal numbers in one field, with a colon between them.
+// Pair reads two decimal numbers in one field, with a colon between them.
 func (f *Fields) Pair() (uint32, uint32) {
 	a, b, _ := bytes.Cut(f.next(), []byte(":"))
 	return uint32(f.parse(a, 10, 32)), uint32(f.parse(b, 10, 32))
@@ -97,7 +99,7 @@ func (f *Fields) parse(s []byte, base, bits int) uint64 {
 	return v
 }
 
-// Escaped takes a name that [AppendEscaped] wrote.
+// Escaped reads a name that [AppendEscaped] wrote.
 func (f *Fields) Escaped() string {
 	s := f.next()
 	if bytes.IndexByte(s, '%') < 0 {

@@ -11,14 +11,15 @@ import (
 	"deltaup/chunkstore"
 )
 
-// LineFunc takes in one line. It returns b, which is empty, with the line appended as a Writer's
-// caller writes what was understood. It may leave errors of fields to the caller, which looks at
-// them first.
+// LineFunc parses the fields of one line. It appends the line to b, which is empty, as a Writer's
+// caller writes what it has parsed, and returns b. It may ignore errors of f, which its caller
+// checks first.
 type LineFunc func(f *Fields, b []byte) ([]byte, error)
 
-// Read reads a recipe: its first line, one for each of parameters, then as many as come for body,
-// and the last one. It accepts one spelling only and nothing behind the last line. Errors name
-// format and line, and wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion, or are those of r.
+// Read reads a recipe: the first line, one line for each of parameters, any number of lines for
+// body, and the last line. It accepts one spelling only and nothing behind the last line. Errors
+// name the format and the line, and wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion, or are
+// those of r.
 func Read(r io.Reader, f Format, parameters []LineFunc, body LineFunc) error {
 	in := reader{in: bufio.NewReaderSize(r, 64<<10), format: f}
 	if err := in.read(parameters, body); err != nil {
@@ -30,9 +31,9 @@ func Read(r io.Reader, f Format, parameters []LineFunc, body LineFunc) error {
 type reader struct {
 	in     *bufio.Reader
 	format Format
-	number int    // of the current line, from 1
-	text   []byte // of the current line; overwritten by the next
-	again  []byte // the line encoded again
+	number int    // number of the current line, from 1
+	text   []byte // the current line; the next overwrites it
+	again  []byte // buffer of the line that was encoded again
 }
 
 func (r *reader) read(parameters []LineFunc, body LineFunc) error {
@@ -98,7 +99,7 @@ func (r *reader) header() error {
 	return nil
 }
 
-// line lets take understand the current line and demands that it encodes to what was read.
+// line has take parse the current line and demands that it encodes to the same bytes.
 func (r *reader) line(take LineFunc) error {
 	f := Fields{Line: r.number, rest: r.text, more: true}
 	again, err := take(&f, r.again[:0])
@@ -129,7 +130,7 @@ func (r *reader) end() error {
 	return nil
 }
 
-// Chunking gives the function that reads the line of [AppendChunking].
+// Chunking gives the function that parses the line of [AppendChunking] into p.
 func Chunking(p *chunkstore.Params) LineFunc {
 	return func(f *Fields, b []byte) ([]byte, error) {
 		f.Word(wordChunks)

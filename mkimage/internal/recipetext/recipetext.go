@@ -1,12 +1,12 @@
-// Package recipetext is what the recipes of images (package mkimage) and of initrds (package
-// mkimage/initrd) have in common as files: text with one record a line, one space between fields,
-// names escaped, the chunks of a content listed where it appears first, and a last line that counts
-// the others.
+// Package recipetext reads and writes the text format that recipes of images (package mkimage),
+// recipes of initrds (package mkimage/initrd) and traces share: one record a line, one space
+// between fields, escaped names, the chunks of a content after the line where it first appears, and
+// a last line that counts the others.
 //
-// A [Writer] writes a recipe's lines; [Read] hands them to the functions that understand them.
-// There is one spelling only: such a function gives the line back as the writer would write it, and
-// Read demands the same bytes. What a recipe must be besides is for the Validate of each kind, with
-// [CheckParameters] and [ContentCheck]. Format: doc/recipe.md, doc/initrd.md.
+// A [Writer] writes lines. [Read] hands each line to a function that parses it. There is one
+// spelling only: the function encodes what it has parsed, and Read demands the same bytes. The
+// Validate of each kind of recipe checks everything else, with [CheckParameters] and
+// [ContentCheck]. Formats: doc/recipe.md, doc/initrd.md, doc/trace.md.
 package recipetext
 
 import (
@@ -18,10 +18,10 @@ import (
 
 // Format is a kind of recipe.
 type Format struct {
-	Name    string // of such a file, for errors
-	Magic   string // its first word
-	Version string // behind it, a decimal number; readers know one
-	LineMax int    // bytes of a line with its end
+	Name    string // name of such a file in errors
+	Magic   string // the first word
+	Version string // the second word: the only version that this program reads
+	LineMax int    // most bytes of a line, with its end
 }
 
 const (
@@ -31,18 +31,17 @@ const (
 	// WordChunk begins a chunk's line.
 	WordChunk = "+"
 
-	noID = "-" // in place of the id of a hole, or of an empty content
+	noID = "-" // stands for the id of a hole or of an empty content
 )
 
-// Corrupt is an error about a recipe that wraps chunkstore.ErrCorrupt.
+// Corrupt makes an error about a recipe. It wraps chunkstore.ErrCorrupt.
 func Corrupt(format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, chunkstore.ErrCorrupt)...)
 }
 
 var codecSyntax = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
 
-// CheckParameters reports a codec id or sizes of chunks that no recipe has. Errors wrap
-// chunkstore.ErrCorrupt.
+// CheckParameters checks a codec id and the sizes of chunks. Its errors wrap chunkstore.ErrCorrupt.
 func CheckParameters(codec string, chunking chunkstore.Params) error {
 	if !codecSyntax.MatchString(codec) {
 		return Corrupt("%.70q is no codec id", codec)

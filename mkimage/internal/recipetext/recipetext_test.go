@@ -27,7 +27,7 @@ type item struct {
 	number        uint64
 	signed        int32
 	mode          uint32 // octal
-	major, minor  uint32 // left out when zero
+	major, minor  uint32 // optional: 0:0 is left out
 	content       *chunkstore.Content
 	withoutFile   bool
 	lineOfTheItem int
@@ -220,7 +220,7 @@ func TestReadVersion(t *testing.T) {
 	}
 }
 
-// TestReadLongLine: a line may be longer than the buffer that it is read through.
+// TestReadLongLine reads a line that is longer than the reader's buffer.
 func TestReadLongLine(t *testing.T) {
 	name := strings.Repeat("x", 150_000)
 	l, err := parse(strings.NewReader(strings.Replace(sample, "7777 name", "7777 "+name, 1)))
@@ -229,7 +229,7 @@ func TestReadLongLine(t *testing.T) {
 	}
 }
 
-// TestReadError: an error of the reader is no damage, wherever it comes.
+// TestReadError demands that an error of the reader is not ErrCorrupt, wherever it comes.
 func TestReadError(t *testing.T) {
 	failure := errors.New("cable pulled")
 	for _, n := range []int{0, 5, 12, len(sample) - 1, len(sample)} {
@@ -240,14 +240,14 @@ func TestReadError(t *testing.T) {
 	}
 }
 
-// TestWriteError: the error comes out of Close, and names what was written.
+// TestWriteError demands that Close returns the error and names the format.
 func TestWriteError(t *testing.T) {
 	l, err := parse(strings.NewReader(sample))
 	if err != nil {
 		t.Fatal(err)
 	}
 	failure := errors.New("disk full")
-	for range 100_000 / 50 { // beyond the buffer
+	for range 100_000 / 50 { // more than the buffer
 		l.items = append(l.items, item{withoutFile: true, name: strings.Repeat("x", 50)})
 	}
 	if _, err := l.write(failingWriter{failure}); !errors.Is(err, failure) || !strings.HasPrefix(err.Error(), "write list: ") {
@@ -278,8 +278,9 @@ func TestContentCheck(t *testing.T) {
 	hole := func(n int64) chunkstore.Chunk { return chunkstore.Chunk{Size: n} }
 	chunk := func(c byte, n int64) chunkstore.Chunk { return chunkstore.Chunk{ID: id(c), Size: n} }
 	for _, c := range []struct {
-		name   string
-		chunks []chunkstore.Chunk // of 1000 bytes with id a, the longest chunk has 600
+		name string
+		// of a content of 1000 bytes with id a, cut into at most 600 bytes
+		chunks []chunkstore.Chunk
 		ok     bool
 	}{
 		{"two", []chunkstore.Chunk{chunk('b', 600), chunk('c', 400)}, true},
@@ -313,7 +314,7 @@ func TestContentCheck(t *testing.T) {
 	}
 }
 
-// FuzzRead: what is accepted is written as the same bytes.
+// FuzzRead demands that the writer writes what Read accepts as the same bytes.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(sample))
 	f.Add([]byte("test-list 3\nchunks min=1 average=1 max=1\nend 2\n"))

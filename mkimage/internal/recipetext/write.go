@@ -15,13 +15,13 @@ type Writer struct {
 	out     *bufio.Writer
 	name    string
 	buf     []byte
-	listed  map[chunkstore.ID]bool // contents whose chunks were written
+	listed  map[chunkstore.ID]bool // contents whose chunks have been written
 	lines   int
 	written int64
 	err     error
 }
 
-// NewWriter begins a recipe of the format with its first line.
+// NewWriter writes the first line of a recipe of a format.
 func NewWriter(w io.Writer, f Format) *Writer {
 	out := &Writer{
 		out:    bufio.NewWriterSize(w, 64<<10),
@@ -32,10 +32,10 @@ func NewWriter(w io.Writer, f Format) *Writer {
 	return out
 }
 
-// Buf gives an empty buffer to append the next line to, which is used again for each.
+// Buf gives an empty buffer for the next line. Each call gives the same buffer.
 func (w *Writer) Buf() []byte { return w.buf[:0] }
 
-// Line writes a line, given without its end.
+// Line writes a line, which b holds without its end.
 func (w *Writer) Line(b []byte) {
 	w.buf = append(b, '\n')
 	if w.err != nil {
@@ -47,8 +47,8 @@ func (w *Writer) Line(b []byte) {
 	w.err = err
 }
 
-// Chunks writes the chunks of c, which the line before names, unless they were written before or
-// need no lines. c may be nil.
+// Chunks writes the chunks of c, which the line before names, unless it has written them before or
+// they need no lines. c may be nil.
 func (w *Writer) Chunks(c *chunkstore.Content) {
 	if c == nil || w.listed[c.ID] {
 		return
@@ -62,7 +62,8 @@ func (w *Writer) Chunks(c *chunkstore.Content) {
 	}
 }
 
-// Close writes the last line and gives the number of bytes written in all.
+// Close writes the last line. It gives the number of bytes of the whole recipe, and the first
+// error.
 func (w *Writer) Close() (int64, error) {
 	w.Line(appendEnd(w.Buf(), w.lines))
 	if w.err == nil {
@@ -74,7 +75,7 @@ func (w *Writer) Close() (int64, error) {
 	return w.written, nil
 }
 
-// impliedChunks reports whether c's chunks need no lines: there is none, or one that is the whole
+// impliedChunks reports whether c's chunks need no lines: c has none, or one that is the whole
 // content.
 func impliedChunks(c *chunkstore.Content) bool {
 	return len(c.Chunks) == 0 || len(c.Chunks) == 1 && c.Chunks[0].ID == c.ID
@@ -108,7 +109,7 @@ func AppendContent(b []byte, c *chunkstore.Content) []byte {
 	return append(b, c.ID.String()...)
 }
 
-// AppendEscaped appends a name: every byte but printable ASCII, and '%' too, is %XX.
+// AppendEscaped appends a name. It writes '%' and every byte that is no printable ASCII as %XX.
 // [Fields.Escaped] reads it.
 func AppendEscaped[T string | []byte](b []byte, name T) []byte {
 	const digits = "0123456789ABCDEF"
