@@ -32,6 +32,7 @@ var faults = map[string]string{
 	counted.FaultMount:   "the file system that holds it could not be mounted",
 	counted.FaultRead:    "its medium could not be read",
 	counted.FaultKernel:  "its kernel and initrd could not mount it",
+	counted.FaultData:    "the data partition was missing or could not be mounted",
 }
 
 // describeFault says what the initramfs noted.
@@ -73,7 +74,7 @@ func (d *Device) fellBack(ctx context.Context, state counted.State, r *records) 
 	f := &Fallback{Slot: slot, Order: rec.Order, Time: time.Now().UTC().Truncate(time.Second)}
 	failed := r.failure(rec.Image)
 	switch {
-	case state.Fault.Slot == slot && state.IsBad(slot):
+	case state.Fault.Slot == slot && state.Fault.Why != counted.FaultData && state.IsBad(slot):
 		f.Reason, f.Console = describeFault(state.Fault), d.Machine.LastConsole(ctx, "",
 			time.Now().Add(-recentFault))
 	case slot == state.Active:
@@ -136,12 +137,20 @@ func (d *Device) observe(ctx context.Context) (*Fallback, counted.Fault, error) 
 	return f, late, errors.Join(err, d.hooks(ctx, "fallback", f.Slot, rec.Version, f.Reason))
 }
 
-// settle forgets the fault of a slot that has booted after all.
+// settle forgets the fault of a slot that has booted after all. While the data partition is missing
+// its fault stays, so that the next boot does not begin to count again.
 func (d *Device) settle(ctx context.Context, state counted.State) (counted.Fault, error) {
 	fault := state.Fault
 	booted, err := d.Booted()
 	// others tell of a running slot that is in doubt
-	if err != nil || booted != fault.Slot || state.IsBad(booted) {
+	if err != nil || booted == "" {
+		return counted.Fault{}, nil
+	}
+	if fault.Why == counted.FaultData {
+		if d.noData() != "" {
+			return counted.Fault{}, nil
+		}
+	} else if booted != fault.Slot || state.IsBad(booted) {
 		return counted.Fault{}, nil
 	}
 	_, err = d.loader.Change(ctx,

@@ -204,6 +204,41 @@ func TestNoticeNoData(t *testing.T) {
 	}
 }
 
+// TestNoticeNoDataCounted: while the data partition is missing its fault stays, and the hooks are
+// told once a boot; a boot that has it forgets the fault.
+func TestNoticeNoDataCounted(t *testing.T) {
+	m := newTarget(t)
+	m.write("/etc/deltaup/hook.d/log", logHook)
+	for range 3 {
+		m.fails("a", counted.FaultData)
+	}
+	const text = "the data partition LABEL=data did not appear, in 3 boots in a row: memory takes its place"
+	const fault = "slot a: the data partition was missing or could not be mounted, in 3 boots in a row"
+	m.write("/run/deltaup/nodata", text+"\n")
+	for range 2 {
+		if lines := m.notice(); !slices.Equal(lines, []string{text}) {
+			t.Errorf("notice: %q", lines)
+		}
+	}
+	if s := m.status(); s.Fault != fault || s.NoData != text || s.FellBack != "" {
+		t.Errorf("status: %+v", s)
+	}
+	if got := m.read(m.path("/log")); got != "no-data a  a "+text+"\n" {
+		t.Errorf("hooks: %q", got)
+	}
+	if err := os.RemoveAll(m.path("/run/deltaup/nodata")); err != nil {
+		t.Fatal(err)
+	}
+	m.reboot()
+	want := []string{"slot a boots again: the data partition was missing or could not be mounted, in 3 boots in a row"}
+	if lines := m.notice(); !slices.Equal(lines, want) {
+		t.Errorf("notice: %q", lines)
+	}
+	if s := m.status(); s.Fault != "" || s.NoData != "" {
+		t.Errorf("status: %+v", s)
+	}
+}
+
 // TestNoticeBad shows why a slot was marked bad, whose hooks have run.
 func TestNoticeBad(t *testing.T) {
 	m := newTarget(t)

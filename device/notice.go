@@ -25,6 +25,7 @@ const (
 	rebootMarker = "/run/reboot-required"    // Debian's, that monitoring looks for
 	noticeTmp    = "/run/deltaup/notice.tmp" // on the same file system
 	noDataFile   = "/run/deltaup/nodata"     // the initramfs's
+	noDataTold   = "/run/deltaup/nodata.told"
 )
 
 // notify tells those who are logged in, or will be, that a reboot waits.
@@ -152,6 +153,24 @@ func (d *Device) Notice(ctx context.Context) (lines []string, err error) {
 	}
 	if lacks := d.noData(); lacks != "" {
 		lines = append(lines, lacks)
+		err = errors.Join(err, d.tellNoData(ctx, lacks))
 	}
 	return lines, errors.Join(err, d.noticeNext(ctx))
+}
+
+// tellNoData tells the hooks, once a boot, that the data partition is missing.
+func (d *Device) tellNoData(ctx context.Context, lacks string) error {
+	if _, err := os.Stat(d.path(noDataTold)); err == nil {
+		return nil
+	}
+	booted, err := d.bootedOrNone()
+	if err != nil {
+		return err
+	}
+	r, err := d.records()
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.writeNotice(noDataTold, lacks+"\n"),
+		d.hooks(ctx, "no-data", booted, r.slot(booted).Version, lacks))
 }

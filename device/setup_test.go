@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"deltaup/device"
+	"deltaup/slotboot/config"
 	"deltaup/slotboot/grub"
 	"deltaup/slotboot/loader"
 )
@@ -63,6 +64,23 @@ func TestSetupGrubenv(t *testing.T) {
 	m.write("/sys/dev/block/8:1/uevent", "DEVNAME=sda1\n")
 	if got := script(); strings.Count(got, " deltaup.grubenv=UUID=0FC6-3DAF:/deltaup/grubenv") != 2 {
 		t.Errorf("not an argument of both kernels:\n%s", got)
+	}
+}
+
+// TestSetupData turns boot.data into what the initramfs goes by.
+func TestSetupData(t *testing.T) {
+	m := newTarget(t)
+	for data, want := range map[string]string{
+		config.DataFallback: "", config.DataOptional: " deltaup.nodata ", config.DataRequired: " deltaup.nodata=never ",
+	} {
+		m.Config.Boot.Data = data
+		if _, err := m.Setup(t.Context(), device.SetupOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		script := m.read(m.path("/boot/deltaup/deltaup.cfg"))
+		if want == "" && strings.Contains(script, "nodata") || strings.Count(script, want) < 2 {
+			t.Errorf("%s:\n%s", data, script)
+		}
 	}
 }
 

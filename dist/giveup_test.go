@@ -70,6 +70,7 @@ func TestGiveUp(t *testing.T) {
 	trial := counted.State{Slots: slots, Active: "a", Trial: "b", Tries: 2, ID: "5ac07e11"}
 	const none = " deltaup.image=/dev/none-such"
 	missing := " deltaup.image=" + l.data + ":/slots/none"
+	noData := " deltaup.data=LABEL=none-such deltaup.image=" + l.slot
 	noFS := " deltaup.image=" + zeros + ":/x"
 	for i, x := range []struct {
 		name, fs string
@@ -95,7 +96,13 @@ func TestGiveUp(t *testing.T) {
 		{"last good", "ext4", counted.State{Slots: slots, Active: "b", Bad: []string{"a"}, ID: "5ac07e11"}, missing, 1, "", false, "there is no other slot that is good"},
 		{"trial", "ext4", trial, missing + " deltaup.trial", 1, "b:missing:1", true, "slot b is given up"},
 		{"trial's device", "ext4", trial, none + " deltaup.trial", 3, "", false, "did not appear"},
-		{"data missing", "ext4", steady, " deltaup.data=LABEL=none-such deltaup.image=" + l.slot, 3, "", false, "the data partition LABEL=none-such did not appear"},
+		{"data missing", "ext4", steady, noData, 1, "b:data:1", false, "memory takes its place after 3 such boots in a row; this is number 1"},
+		{"data missing, twice", "ext4", steady, noData, 2, "b:data:2", false, "the data partition LABEL=none-such did not appear"},
+		{"data that cannot be mounted", "ext4", steady, " deltaup.data=" + zeros + " deltaup.image=" + l.slot, 2, "b:data:2", false, "cannot be mounted"},
+		{"data missing, last good", "ext4", counted.State{Slots: slots, Active: "b", Bad: []string{"a"}, ID: "5ac07e11"}, noData + " deltaup.fellback=a", 2, "b:data:2", false, "this is number 2"},
+		{"data missing, trial", "ext4", trial, noData + " deltaup.trial", 4, "", false, "slot b cannot boot: the data partition LABEL=none-such did not appear"},
+		{"data required", "ext4", steady, noData + " deltaup.nodata=never", 4, "", false, "slot b cannot boot: the data partition LABEL=none-such did not appear"},
+		{"data and slot missing", "ext4", steady, " deltaup.data=LABEL=none-such" + none, 3, "b:device:3", true, "slot b is given up: the next"},
 		{"data for the overlay", "ext4", steady, " deltaup.overlay=data deltaup.image=" + l.slot, 3, "", false, "needs deltaup.data="},
 		{"another block", "ext4", counted.State{Slots: slots, Active: "b", ID: "5ac07e12"}, missing, 1, "", false, "or not what GRUB has read"},
 	} {
@@ -135,6 +142,85 @@ func TestGiveUp(t *testing.T) {
 		})
 	}
 	l.detach("cut.squashfs")
+}
+
+// TestDataFallback: the third boot in a row without the data partition has memory in its place, and so
+// have those that follow, which write nothing. A boot that has its data uses them.
+func TestDataFallback(t *testing.T) {
+	l := newLab(t)
+	slots := counted.Slots{"a", "b"}
+	device := l.bootPartition("ext4", "boot", counted.State{Slots: slots, Active: "b", ID: "5ac07e11"})
+	noted := func() (counted.Fault, []byte) {
+		t.Helper()
+		env := l.block("boot")
+		block, err := grubenv.Parse(env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return grub.StateOf(block, slots).Fault, env
+	}
+	start := "deltaup.slot=b deltaup.env=5ac07e11 deltaup.grubenv=" + device + ":/deltaup/grubenv deltaup.image=" + l.slot
+	for n := 1; n < 3; n++ {
+		if out, err := l.boot(start+" deltaup.data=LABEL=none-such", "true"); err == nil || !strings.HasSuffix(out, "restarting in 10 seconds\nrestarted\n") {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	const told = `grep -qx "the data partition LABEL=none-such did not appear, in 3 boots in a row: memory takes its place" "$DELTAUP_RUN/nodata" && echo x >"$root/data/x"`
+	var third []byte
+	for n := range 3 {
+		out, err := l.boot(start+" deltaup.data=LABEL=none-such", told)
+		if err != nil || !strings.Contains(out, "memory takes its place") {
+			t.Fatalf("%v: %s", err, out)
+		}
+		fault, env := noted()
+		if want := (counted.Fault{Slot: "b", Why: counted.FaultData, Boots: 3}); fault != want {
+			t.Errorf("noted %+v", fault)
+		}
+		if n > 0 && !bytes.Equal(env, third) {
+			t.Error("the block has changed again")
+		}
+		third = env
+	}
+	out, err := l.boot(start+" deltaup.data="+l.data, `[ -f "$root/data/slots/b.squashfs" ] && ! [ -e "$DELTAUP_RUN/nodata" ]`)
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestDataUncounted: where boots cannot be counted, the machine waits in one boot and then goes on.
+func TestDataUncounted(t *testing.T) {
+	l := newLab(t)
+	const told = `grep -qx "the data partition LABEL=none-such did not appear: memory takes its place" "$DELTAUP_RUN/nodata"`
+	for name, args := range map[string]string{
+		"an older boot entry": "",
+		"no BOOT":             " deltaup.env=5ac07e11 deltaup.grubenv=UUID=none-such:/deltaup/grubenv",
+		"no block":            " deltaup.env=5ac07e11 deltaup.grubenv=" + l.data + ":/none",
+	} {
+		out, err := l.boot("deltaup.slot=a deltaup.data=LABEL=none-such deltaup.image="+l.slot+args, told)
+		if err != nil || !strings.Contains(out, "such boots cannot be counted: waiting on") {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
+	}
+}
+
+// TestDataFull: an overlay that cannot be kept on the data partition counts as if that were missing.
+func TestDataFull(t *testing.T) {
+	l := newLab(t)
+	l.write("full/deltaup/overlay", "a file in the folder's place\n")
+	disk := filepath.Join(l.dir, "full.image")
+	run(t, "mke2fs", "-q", "-t", "ext4", "-d", filepath.Join(l.dir, "full"), disk, "1M")
+	content, err := os.ReadFile(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := "deltaup.slot=a deltaup.overlay=data deltaup.data=" + l.loop("full.disk", content) + " deltaup.image=" + l.slot
+	const told = `grep -q "cannot be made: memory takes its place" "$DELTAUP_RUN/nodata" && echo 8 >"$root/etc/version"`
+	if out, err := l.boot(args, told); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := l.boot(args+" deltaup.nodata=never", "true"); err == nil || !strings.HasSuffix(out, "restarting in 10 seconds\nrestarted\n") {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 // TestNotNoted boots where nothing can be noted: it restarts as ever, and says why.

@@ -25,7 +25,7 @@ type noting struct {
 }
 
 // whys are all words that the script says, and one that counts as those that it does not know.
-var whys = []string{counted.FaultMissing, counted.FaultImage, counted.FaultDevice, counted.FaultMount, counted.FaultRead, counted.FaultKernel}
+var whys = []string{counted.FaultMissing, counted.FaultImage, counted.FaultDevice, counted.FaultMount, counted.FaultRead, counted.FaultKernel, counted.FaultData}
 
 // anyNoting is a block as deltaup leaves it, with or without variables of others, and a boot that
 // goes with it.

@@ -166,7 +166,7 @@ func TestRestart(t *testing.T) {
 		{"no file", "deltaup.slot=b deltaup.image=" + l.data + ":/slots/none", "there is no file /slots/none on " + l.data},
 		{"half an image", "deltaup.slot=b deltaup.image=" + l.data + ":/slots/cut.squashfs", "is no squashfs image, or one that was not written to its end"},
 		{"no file system", "deltaup.slot=b deltaup.image=" + l.slot + "x:/x", "did not appear"},
-		{"no data", "deltaup.slot=a deltaup.data=LABEL=none-such" + device, "the data partition LABEL=none-such did not appear"},
+		{"no data", "deltaup.slot=a deltaup.nodata=never deltaup.data=LABEL=none-such" + device, "the data partition LABEL=none-such did not appear"},
 		{"data for the overlay", "deltaup.slot=a deltaup.overlay=data" + device, "deltaup.overlay=data needs deltaup.data="},
 		{"overlay", "deltaup.slot=a deltaup.overlay=disk" + device, "deltaup.overlay= is neither tmpfs nor data"},
 	} {

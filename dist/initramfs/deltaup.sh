@@ -6,7 +6,8 @@
 : "${DELTAUP_RUN:=/run/deltaup}"
 : "${DELTAUP_REBOOT:=deltaup_reboot}"
 : "${DELTAUP_WAIT:=30}" # seconds that a device has to appear
-DELTAUP_FAULTS=3 # boots in a row after which a slot is given up whose device may only be late
+# Boots in a row after which a slot is given up whose device may only be late, and the data partition is done without.
+DELTAUP_FAULTS=3
 
 # deltaup_arg NAME prints the value of a kernel argument; the last one counts. It fails when there is none.
 deltaup_arg() {
@@ -35,6 +36,10 @@ deltaup_fail() {
 	deltaup_level=3
 	deltaup_say "slot ${deltaup_slot:-unknown} cannot boot: $2"
 	[ "$1" = - ] || deltaup_note "$1" || true
+	deltaup_restart
+}
+
+deltaup_restart() {
 	deltaup_say "restarting in 10 seconds"
 	$DELTAUP_REBOOT
 }
@@ -66,9 +71,17 @@ deltaup_device() {
 	readlink -f "$deltaup_path"
 }
 
+# deltaup_mount ARGUMENTS mounts, in two tries: a medium may err once, and what follows a failure is costly.
+deltaup_mount() {
+	mount "$@" && return 0
+	sleep 1
+	mount "$@"
+}
+
 # deltaup_note WHY notes the failure in GRUB's environment block, which gives the slot up when it is time. BOOT is mounted
-# for this moment only.
+# for this moment only. deltaup_boots is the number of boots in a row that failed, or nothing when that was not noted.
 deltaup_note() {
+	deltaup_boots=''
 	deltaup_block=$(deltaup_arg deltaup.grubenv) && deltaup_id=$(deltaup_arg deltaup.env) || return 0 # an older boot entry
 	deltaup_boot=$(deltaup_device "${deltaup_block%%:*}") || {
 		deltaup_say "that is not noted: the device ${deltaup_block%%:*} did not appear"
@@ -88,16 +101,27 @@ deltaup_note() {
 
 # deltaup_env_note FILE WHY does that to a file. It writes what the Go package slotboot/counted would, or nothing.
 deltaup_env_note() {
+	deltaup_boots=''
 	deltaup_env_read "$1" || {
 		deltaup_say "that is not noted: $1 is not as deltaup leaves it, or not what GRUB has read"
 		return 1
 	}
-	deltaup_env_decide "$2" || return 0
-	deltaup_env_write "$1" || {
-		deltaup_say "that is not noted: $1 cannot be written"
-		return 1
+	deltaup_before=$deltaup_fault
+	deltaup_env_decide "$2" || {
+		deltaup_boots=''
+		return 0
 	}
-	if [ "$deltaup_given" = 1 ]; then
+	# One that boots without its data for days writes nothing.
+	if [ "$2" != data ] || [ "$deltaup_fault" != "$deltaup_before" ]; then
+		deltaup_env_write "$1" || {
+			deltaup_boots=''
+			deltaup_say "that is not noted: $1 cannot be written"
+			return 1
+		}
+	fi
+	if [ "$2" = data ]; then
+		deltaup_say "memory takes its place after $DELTAUP_FAULTS such boots in a row; this is number $deltaup_boots"
+	elif [ "$deltaup_given" = 1 ]; then
 		deltaup_say "slot $deltaup_slot is given up: the next boot is of another slot"
 	else
 		deltaup_say "slot $deltaup_slot is given up after $DELTAUP_FAULTS such boots in a row; this is number $deltaup_boots"
@@ -224,7 +248,12 @@ deltaup_env_sound() {
 
 # deltaup_env_decide WHY says what is to be noted: deltaup_given=1 when the slot is given up. It fails when nothing is.
 deltaup_env_decide() {
-	deltaup_is "$deltaup_slot" "$deltaup_slots" && ! deltaup_is "$deltaup_slot" "$deltaup_bad" || return 1
+	deltaup_is "$deltaup_slot" "$deltaup_slots" || return 1
+	if [ "$1" = data ]; then
+		deltaup_env_data
+		return
+	fi
+	! deltaup_is "$deltaup_slot" "$deltaup_bad" || return 1
 	deltaup_other=''
 	for deltaup_name in $deltaup_slots; do
 		[ "$deltaup_name" = "$deltaup_slot" ] || [ "$deltaup_name" = "$deltaup_trial" ] ||
@@ -248,6 +277,17 @@ deltaup_env_decide() {
 		;;
 	esac
 	deltaup_fault=$deltaup_slot:$1:$deltaup_boots
+}
+
+# deltaup_env_data does that for the data partition, which is the same for every slot: no slot is given up.
+deltaup_env_data() {
+	! deltaup_arg deltaup.trial >/dev/null || return 1 # GRUB counts it
+	deltaup_given=0 deltaup_boots=1
+	case $deltaup_fault in
+	"$deltaup_slot":* | *:data:*) deltaup_boots=$((${deltaup_fault##*:} + 1)) ;;
+	esac
+	[ $deltaup_boots -lt $DELTAUP_FAULTS ] || deltaup_boots=$DELTAUP_FAULTS
+	deltaup_fault=$deltaup_slot:data:$deltaup_boots
 }
 
 # deltaup_env_write FILE writes the first sector anew, in place and in one piece, and reads it back.
@@ -303,28 +343,70 @@ deltaup_image_fault() {
 deltaup_data() {
 	deltaup_data_spec=$(deltaup_arg deltaup.data) || return 0
 	mkdir -p "$DELTAUP_RUN/data"
-	deltaup_data_device=$(deltaup_device "$deltaup_data_spec") || {
-		deltaup_no_data "the data partition $deltaup_data_spec did not appear"
-		return
-	}
-	mount "$deltaup_data_device" "$DELTAUP_RUN/data" || deltaup_no_data "the data partition $deltaup_data_spec cannot be mounted"
+	deltaup_data_mount || deltaup_no_data "$deltaup_data_why"
 }
 
-# deltaup_no_data TEXT goes on with memory in its place where a kernel argument permits that; deltaup notice tells of it.
+# deltaup_data_mount sets deltaup_data_device, or deltaup_data_why when it fails.
+deltaup_data_mount() {
+	deltaup_data_why="the data partition $deltaup_data_spec did not appear"
+	deltaup_path=$(deltaup_device "$deltaup_data_spec") || return 1
+	deltaup_data_why="the data partition $deltaup_data_spec cannot be mounted"
+	deltaup_mount "$deltaup_path" "$DELTAUP_RUN/data" || return 1
+	deltaup_data_device=$deltaup_path
+}
+
+# deltaup_no_data TEXT goes on with memory in place of the data partition when it is time, and else restarts the machine;
+# deltaup notice tells of it. It fails when the boot cannot go on.
 deltaup_no_data() {
-	deltaup_arg deltaup.nodata >/dev/null || {
+	deltaup_level=3
+	deltaup_data_text=$1
+	case $(deltaup_arg deltaup.nodata || echo fallback) in
+	never)
 		deltaup_fail - "$1"
 		return 1
-	}
+		;;
+	fallback)
+		deltaup_count_data "$1" || return 1
+		[ -n "$deltaup_data_text" ] || return 0 # it is there after all
+		;;
+	esac
 	deltaup_data_device=tmpfs
 	mount -t tmpfs -o mode=0755 deltaup-data "$DELTAUP_RUN/data" || {
-		deltaup_fail - "$1, and there is no memory in its place"
+		deltaup_fail - "$deltaup_data_text, and there is no memory in its place"
 		return 1
 	}
-	deltaup_level=3
-	deltaup_say "$1: memory takes its place"
+	deltaup_say "$deltaup_data_text: memory takes its place"
 	deltaup_level=6
-	echo "$1: memory takes its place" >"$DELTAUP_RUN/nodata"
+	echo "$deltaup_data_text: memory takes its place" >"$DELTAUP_RUN/nodata"
+}
+
+# deltaup_count_data TEXT counts the boots in a row that lack their data, and restarts until it is time. Boots that cannot be
+# counted wait for as long as they would take, and then it is time as well. A trial has its tries, which GRUB counts.
+deltaup_count_data() {
+	if deltaup_arg deltaup.trial >/dev/null; then
+		deltaup_fail - "$1"
+		return 1
+	fi
+	deltaup_say "slot $deltaup_slot lacks its data: $1"
+	deltaup_note data || true
+	case $deltaup_boots in
+	"$DELTAUP_FAULTS") deltaup_data_text="$1, in $DELTAUP_FAULTS boots in a row" ;;
+	?)
+		deltaup_restart
+		return 1
+		;;
+	*)
+		[ -z "${deltaup_data_device:-}" ] || return 0
+		deltaup_say "such boots cannot be counted: waiting on"
+		for deltaup_name in 2 3; do
+			if deltaup_data_mount; then
+				deltaup_data_text=''
+				deltaup_level=6
+				return 0
+			fi
+		done
+		;;
+	esac
 }
 
 # deltaup_find finds the slot's image: deltaup_image is a device or a file then.
@@ -346,7 +428,7 @@ deltaup_find() {
 		deltaup_disk=$DELTAUP_RUN/data
 	else
 		mkdir -p "$deltaup_disk"
-		mount "$deltaup_image" "$deltaup_disk" || {
+		deltaup_mount "$deltaup_image" "$deltaup_disk" || {
 			deltaup_fail mount "the device ${deltaup_spec%%:*}, which holds the slot, cannot be mounted"
 			return 1
 		}
@@ -428,7 +510,7 @@ deltaup_squashfs() {
 		}
 	fi
 	mkdir -p "$DELTAUP_RUN/image"
-	mount -t squashfs -o ro "$deltaup_image" "$DELTAUP_RUN/image" || {
+	deltaup_mount -t squashfs -o ro "$deltaup_image" "$DELTAUP_RUN/image" || {
 		deltaup_why=$(deltaup_image_fault "$deltaup_image")
 		[ -n "$deltaup_why" ] || deltaup_why=$(deltaup_blame squashfs image)
 		deltaup_fail_image "$deltaup_why"
@@ -484,6 +566,10 @@ deltaup_upper() {
 			return 1
 		}
 		deltaup_upper_dir=$DELTAUP_RUN/data/deltaup/overlay/$deltaup_slot
+		# On a partition that is full, or damaged and so read-only, it cannot be made.
+		if [ "$deltaup_data_device" != tmpfs ] && ! mkdir -p "$deltaup_upper_dir/upper" "$deltaup_upper_dir/work"; then
+			deltaup_no_data "the overlay's folder on the data partition $deltaup_data_spec cannot be made" || return 1
+		fi
 		;;
 	*)
 		deltaup_fail - "deltaup.overlay= is neither tmpfs nor data"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,7 @@ var (
 		`^(/dev/[A-Za-z0-9._,=/@%+-]+|(LABEL|UUID|PARTLABEL|PARTUUID)=[A-Za-z0-9._,=@%+-]+)(:/[A-Za-z0-9._,=/@%+-]+)?$`,
 	)
 	expiry = regexp.MustCompile(`^([0-9]{1,4}[dh])?$`)
+	noData = regexp.MustCompile(`(^| )deltaup\.nodata(=| |$)`)
 	// kernelArgs keeps to what stands for itself in the scripts of boot loaders.
 	kernelArgs = regexp.MustCompile(`^[A-Za-z0-9 ._,:=/@%+-]*$`)
 )
@@ -47,6 +49,11 @@ func (c *Config) check() error {
 	case !kernelArgs.MatchString(c.Boot.Args):
 		return bad("boot.args", "%q has other characters than %s", c.Boot.Args,
 			"letters, digits, spaces and ._,:=/@%+-")
+	case !slices.Contains([]string{DataFallback, DataOptional, DataRequired}, c.Boot.Data):
+		return bad("boot.data", "%q is neither %s, %s nor %s", c.Boot.Data, DataFallback, DataOptional,
+			DataRequired)
+	case c.Boot.Data != DataFallback && noData.MatchString(c.Boot.Args):
+		return bad("boot.args", "deltaup.nodata= and boot.data exclude each other")
 	case len(c.Slots) < 2 || len(c.Slots) > maxSlots:
 		return bad("slot", "there are %d, wanted are 2 to %d", len(c.Slots), maxSlots)
 	}

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"deltaup/internal/sysroot"
 )
@@ -51,6 +52,26 @@ type Boot struct {
 	Grubenv  string `toml:"grubenv"`  // GRUB's environment block; default /boot/deltaup/grubenv
 	Attempts int    `toml:"attempts"` // boots that a new image gets to be marked good, 1 to 9; default 3
 	Args     string `toml:"args"`     // kernel arguments of every slot
+	Data     string `toml:"data"`     // what becomes of a boot without the data partition; default DataFallback
+}
+
+// What becomes of a boot whose data partition is missing or cannot be mounted.
+const (
+	DataFallback = "fallback" // after some boots in a row memory takes its place
+	DataOptional = "optional" // memory takes its place at once
+	DataRequired = "required" // the machine restarts until it is there
+)
+
+// KernelArgs are the arguments of every slot's kernel: Args, and what tells the initramfs of Data.
+func (b Boot) KernelArgs() []string {
+	args := strings.Fields(b.Args)
+	switch b.Data { // DataFallback is what the initramfs does by itself
+	case DataOptional:
+		args = append(args, "deltaup.nodata")
+	case DataRequired:
+		args = append(args, "deltaup.nodata=never")
+	}
+	return args
 }
 
 // Slot is a place for one image with its kernel and initrd.

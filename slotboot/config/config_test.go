@@ -20,6 +20,7 @@ loader = "grub"
 grubenv = "/boot/efi/grubenv"
 attempts = 5
 args = "console=ttyS0,115200 deltaup.overlay=data"
+data = "required"
 
 [[slot]]
 name = "a"
@@ -53,7 +54,7 @@ func TestParse(t *testing.T) {
 	if len(c.Mirrors) != 2 || c.Channel != "beta" || c.Compatible != "board-a" || c.State != "/data/deltaup" || c.File != "f" || c.AcceptExpired != "90d" {
 		t.Errorf("got %+v", c)
 	}
-	if want := (Boot{"grub", "/boot/efi/grubenv", 5, "console=ttyS0,115200 deltaup.overlay=data"}); c.Boot != want {
+	if want := (Boot{"grub", "/boot/efi/grubenv", 5, "console=ttyS0,115200 deltaup.overlay=data", DataRequired}); c.Boot != want {
 		t.Errorf("boot: got %+v, want %+v", c.Boot, want)
 	}
 	a := Slot{"a", "/dev/disk/by-partlabel/slot-a", "/boot/deltaup/a", "/dev/disk/by-partlabel/slot-a"}
@@ -74,7 +75,7 @@ func TestDefaults(t *testing.T) {
 	if c.Channel != "stable" || c.State != "/var/lib/deltaup" || c.Compatible != "" || len(c.Mirrors) != 0 {
 		t.Errorf("got %+v", c)
 	}
-	if want := (Boot{Loader: "grub", Grubenv: "/boot/deltaup/grubenv", Attempts: 3}); c.Boot != want {
+	if want := (Boot{Loader: "grub", Grubenv: "/boot/deltaup/grubenv", Attempts: 3, Data: DataFallback}); c.Boot != want {
 		t.Errorf("boot: got %+v, want %+v", c.Boot, want)
 	}
 }
@@ -84,7 +85,7 @@ func TestRefused(t *testing.T) {
 	for _, x := range []struct{ old, new, want string }{
 		{`channel = "beta"`, `chanel = "beta"`, `f:2: chanel: unknown key`},
 		{`attempts = 5`, `attemps = 5`, `f:10: boot.attemps: unknown key`},
-		{`name = "b"`, `name = "b"` + "\n" + `pth = "/x"`, `f:20: slot.pth: unknown key`},
+		{`name = "b"`, `name = "b"` + "\n" + `pth = "/x"`, `f:21: slot.pth: unknown key`},
 		{`attempts = 5`, `attempts = "5"`, `f:10: boot.attempts: does not take a TOML string`},
 		{`channel = "beta"`, `channel = 5`, `f:2: channel: does not take a TOML integer`},
 		{`channel = "beta"`, `channel = "beta`, `f:2: `},
@@ -97,6 +98,8 @@ func TestRefused(t *testing.T) {
 		{`attempts = 5`, `attempts = 0`, `f: boot.attempts: 0 is not within 1 to 9`},
 		{`attempts = 5`, `attempts = 10`, `f: boot.attempts: 10 is not within 1 to 9`},
 		{`console=ttyS0`, `$(reboot)`, `f: boot.args: `},
+		{`data = "required"`, `data = "must"`, `f: boot.data: "must" is neither fallback, optional nor required`},
+		{`console=ttyS0,115200`, `quiet deltaup.nodata=fallback`, `f: boot.args: deltaup.nodata= and boot.data exclude each other`},
 		{`name = "b"`, `name = "B"`, `f: slot 2 ("B"): name: wanted`},
 		{`name = "b"`, `name = "a"`, `f: slot 2 ("a"): name: slot 1 has it too`},
 		{`"/data/slots/b.squashfs"`, `"/dev//disk/by-partlabel/slot-a"`, `f: slot 2 ("b"): path: slot 1 has it too`},

@@ -32,8 +32,9 @@ func parse(file string, b []byte) (*Config, error) {
 	c := &Config{
 		Channel: "stable",
 		State:   "/var/lib/deltaup",
-		Boot:    Boot{Loader: "grub", Grubenv: "/boot/deltaup/grubenv", Attempts: 3},
-		File:    file,
+		Boot: Boot{Loader: "grub", Grubenv: "/boot/deltaup/grubenv", Attempts: 3,
+			Data: DataFallback},
+		File: file,
 	}
 	dec := toml.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()

@@ -8,7 +8,7 @@ import (
 )
 
 // maxFaults is the number of boots in a row after which the initramfs gives a slot up whose medium
-// may only be late.
+// may only be late, or does without the data partition.
 const maxFaults = 3
 
 // What the initramfs says of a boot that it cannot carry on.
@@ -19,10 +19,11 @@ const (
 	FaultMount   = "mount"   // the file system that holds the slot cannot be mounted
 	FaultRead    = "read"    // the medium has errors
 	FaultKernel  = "kernel"  // this slot's kernel or initrd lacks something
+	FaultData    = "data"    // the data partition, which is no fault of the slot's
 )
 
 // Fault is a failure that the initramfs noted; the zero Fault is none. If the slot is marked bad,
-// it was given up for it.
+// it was given up for it, unless it is FaultData.
 type Fault struct {
 	Slot  string
 	Why   string // one of the words above, or of a later deltaup
@@ -66,7 +67,13 @@ type FailedBoot struct {
 // conditions. Another slot is neither bad nor the one of a trial. And the failure is definite, or
 // the last of three in a row. Failures that are not definite count only for the active slot: a
 // trial has its tries, and for the last good slot, which the machine fell back to, it waits.
+//
+// FaultData gives no slot up, because every slot has the same data partition. It counts in each
+// boot but a trial's; the third in a row goes on without.
 func (s State) Failed(b FailedBoot) State {
+	if b.Why == FaultData {
+		return s.failedForData(b)
+	}
 	if s.otherGood(b.Slot) == "" || !slices.Contains(s.Slots, b.Slot) || s.IsBad(b.Slot) {
 		return s
 	}
@@ -89,9 +96,21 @@ func (s State) Failed(b FailedBoot) State {
 	return s
 }
 
-// Settled forgets the fault of a slot that has booted after all.
+func (s State) failedForData(b FailedBoot) State {
+	if b.Trial || !slices.Contains(s.Slots, b.Slot) {
+		return s
+	}
+	fault := Fault{Slot: b.Slot, Why: FaultData, Boots: 1}
+	if s.Fault.Slot == b.Slot || s.Fault.Why == FaultData {
+		fault.Boots = min(s.Fault.Boots+1, maxFaults)
+	}
+	s.Fault = fault
+	return s
+}
+
+// Settled forgets the fault of a slot that has booted after all, with its data.
 func (s State) Settled(slot string) State {
-	if s.Fault.Slot == slot && !s.IsBad(slot) {
+	if s.Fault.Why == FaultData || s.Fault.Slot == slot && !s.IsBad(slot) {
 		s.Fault = Fault{}
 	}
 	return s

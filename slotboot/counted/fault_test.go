@@ -44,6 +44,15 @@ func TestFailed(t *testing.T) {
 		"after a trial of two":   {State{Slots: two, Active: "a", Trial: "b", Ended: Unloadable}, FailedBoot{Slot: "a", Why: FaultImage}, State{Active: "a", Trial: "b", Ended: Unloadable}},
 		"from the menu, late":    {steady, FailedBoot{Slot: "b", Why: FaultDevice}, steady},
 		"from the menu, damaged": {steady, FailedBoot{Slot: "b", Why: FaultImage}, given(steady, "b", FaultImage, 1)},
+		"data, once":             {steady, FailedBoot{Slot: "a", Why: FaultData}, late(steady, FaultData, 1)},
+		"data, three times":      {late(steady, FaultData, 2), FailedBoot{Slot: "a", Why: FaultData}, late(steady, FaultData, 3)},
+		"data, for days":         {late(steady, FaultData, 3), FailedBoot{Slot: "a", Why: FaultData}, late(steady, FaultData, 3)},
+		"data, on a trial":       {trial, FailedBoot{Slot: "b", Trial: true, Why: FaultData}, trial},
+		"data, last good":        {late(given(State{Slots: two, Active: "a"}, "b", FaultImage, 1), FaultData, 2), FailedBoot{Slot: "a", FellBack: true, Why: FaultData}, late(State{Slots: two, Active: "a", Bad: []string{"b"}}, FaultData, 3)},
+		"data, after a trial":    {ended, FailedBoot{Slot: "a", Why: FaultData}, late(ended, FaultData, 1)},
+		"data, the other slot":   {late(steady, FaultData, 2), FailedBoot{Slot: "b", Why: FaultData}, State{Active: "a", Fault: Fault{"b", FaultData, 3}}},
+		"data after its device":  {late(steady, FaultDevice, 1), FailedBoot{Slot: "a", Why: FaultData}, late(steady, FaultData, 2)},
+		"its device after data":  {late(steady, FaultData, 3), FailedBoot{Slot: "a", Why: FaultDevice}, given(steady, "a", FaultDevice, 3)},
 		"unknown slot":           {steady, FailedBoot{Slot: "z", Why: FaultImage}, steady},
 		"no active slot":         {State{Slots: two}, FailedBoot{Slot: "a", Why: FaultImage}, given(State{Slots: two}, "a", FaultImage, 1)},
 	} {
@@ -64,6 +73,27 @@ func TestFaultText(t *testing.T) {
 	for _, text := range []string{"a", "a:image", "z:image:1", "a:image:0", "a:image:10", "a:Image:1", "a::1", "a:image:1:", "a:longerthan:1"} {
 		if got := ParseFault(text, abc); got != (Fault{}) {
 			t.Errorf("%q gives %+v", text, got)
+		}
+	}
+}
+
+// TestSettled forgets what a boot has shown to be over.
+func TestSettled(t *testing.T) {
+	two := Slots{"a", "b"}
+	for name, c := range map[string]struct {
+		fault Fault
+		bad   []string
+		kept  bool
+	}{
+		"its own":                 {Fault{"a", FaultDevice, 2}, nil, false},
+		"another slot's":          {Fault{"b", FaultDevice, 2}, nil, true},
+		"of what was given up":    {Fault{"b", FaultImage, 1}, []string{"b"}, true},
+		"the data, at any slot":   {Fault{"b", FaultData, 2}, nil, false},
+		"the data, at a bad slot": {Fault{"b", FaultData, 2}, []string{"b"}, false},
+	} {
+		s := State{Slots: two, Active: "a", Bad: c.bad, Fault: c.fault}
+		if got := s.Settled("a").Fault; (got != Fault{}) != c.kept {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func (l *Loader) outputPath(path string, others []output) (string, error) {
 
 // script is the machine as GRUB sees it.
 func (l *Loader) script(place *machine.FileSystem) (*Script, error) {
-	s := &Script{UUID: place.UUID, Env: place.Inner, Args: strings.Fields(l.config.Boot.Args)}
+	s := &Script{UUID: place.UUID, Env: place.Inner, Args: l.config.Boot.KernelArgs()}
 	for i := range l.config.Slots {
 		slot := &l.config.Slots[i]
 		at, err := l.machine.FileSystem(slot.Boot)
