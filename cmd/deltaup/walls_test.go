@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// floors lists the packages from the ground up: a package may import those above
-// it in this list and no other of ours. internal/* serves all and imports nothing of ours, but for
-// internal/test/*, which only tests import, and which imports what it tests with.
+// floors lists the packages from the ground up: a package may import those above it in this list
+// and no other of ours. internal/* serves all and imports nothing of ours but internal/*.
+// internal/test/*, which only tests import, imports what it tests with.
 var floors = []struct {
 	pkg     string
 	imports []string
