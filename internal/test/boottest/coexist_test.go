@@ -39,7 +39,7 @@ func TestCoexist(t *testing.T) {
 				"source /deltaup/deltaup.cfg", "",
 			}, "\n"))
 			d := newDisk(t, l)
-			console, stub := machine{disk: d, timeout: stubBoot}.boot(t)
+			console, stub := qemu{disk: d, timeout: stubBoot}.boot(t)
 			said, initrd, _ := strings.Cut(stub, "\n")
 			_, args, _ := strings.Cut(said, " ") // behind BOOT_IMAGE
 			if strings.Join(strings.Fields(args), " ") != c.args || initrd != "initrd of "+c.initrd+"\n" {

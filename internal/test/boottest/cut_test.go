@@ -142,7 +142,7 @@ func record(t *testing.T, w *world, fs, deed string, spare release) *recording {
 	if fs == "vfat" {
 		modules += ",fat,vfat,nls_cp437,nls_ascii"
 	}
-	console, _ := machine{disk: d, record: log, timeout: linuxBoot, direct: &direct{
+	console, _ := qemu{disk: d, record: log, timeout: linuxBoot, direct: &direct{
 		kernel: only(t, "boot/vmlinuz-*"), initrd: initrd,
 		args: "console=ttyS0 quiet no_timer_check panic=1 deltaup.slot=a image=/dev/vda3 boot=/dev/vda2 bootfs=" + fs + " modules=" + modules + " do=" + deed,
 	}}.boot(t)
@@ -264,7 +264,7 @@ func (r *recording) boot(t *testing.T, dir string, image []byte, seen view) (fau
 	t.Helper()
 	d := &disk{path: filepath.Join(dir, "disk")}
 	writeFile(t, d.path, image)
-	console, stub := machine{disk: d, timeout: stubBoot}.boot(t)
+	console, stub := qemu{disk: d, timeout: stubBoot}.boot(t)
 	said, initrd, _ := strings.Cut(stub, "\n")
 	slot := seen.choice.Slot
 	if !strings.Contains(said, strings.Join(seen.choice.Args(), " ")+" ") || initrd != string(seen.files[slot].initrd)+"\n" {

@@ -99,10 +99,10 @@ func newDisk(t testing.TB, l layout) *disk {
 		put(r, d.raw[i])
 	}
 	if l.uefi {
-		makeFAT(t, d.path, starts[0], parts[0].size, "EF1", map[string][]byte{"/EFI/BOOT/BOOTX64.EFI": efiLoader(t)})
+		fat{starts[0], parts[0].size, "EF1"}.make(t, d.path, map[string][]byte{"/EFI/BOOT/BOOTX64.EFI": efiLoader(t)})
 	}
 	if l.fs == "vfat" {
-		makeFAT(t, d.path, d.boot, l.boot, bootFAT, l.files)
+		fat{d.boot, l.boot, bootFAT}.make(t, d.path, l.files)
 		return d
 	}
 	tree := filepath.Join(dir, "tree")
@@ -117,11 +117,17 @@ func newDisk(t testing.TB, l layout) *disk {
 	return d
 }
 
-// makeFAT makes a FAT file system with files at an offset of the image.
-func makeFAT(t testing.TB, image string, off, size int64, id string, files map[string][]byte) {
+// fat is a FAT file system within an image of a disk.
+type fat struct {
+	off, size int64
+	id        string
+}
+
+// make makes the file system in the image, with files.
+func (f fat) make(t testing.TB, image string, files map[string][]byte) {
 	t.Helper()
-	tool(t, "mkfs.fat", "-i", id, "--offset", fmt.Sprint(off/sector), image, fmt.Sprint(size>>10))
-	at := fmt.Sprintf("%s@@%d", image, off)
+	tool(t, "mkfs.fat", "-i", f.id, "--offset", fmt.Sprint(f.off/sector), image, fmt.Sprint(f.size>>10))
+	at := fmt.Sprintf("%s@@%d", image, f.off)
 	var folders []string
 	for name := range files {
 		for dir := path.Dir(name); dir != "/"; dir = path.Dir(dir) {

@@ -91,7 +91,7 @@ func TestLife(t *testing.T) {
 					t.Parallel()
 					start := time.Now()
 					d := linuxDisk(t, life, firmware == "uefi", fs)
-					console, _ := machine{disk: d, uefi: firmware == "uefi", reboots: true, timeout: linuxBoot}.boot(t)
+					console, _ := qemu{disk: d, uefi: firmware == "uefi", reboots: true, timeout: linuxBoot}.boot(t)
 					var said []string
 					for line := range strings.Lines(console) {
 						if _, text, ok := strings.Cut(line, "guest: "); ok {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// machine is one virtual machine.
-type machine struct {
+// qemu is one run of a virtual machine.
+type qemu struct {
 	disk     *disk
 	readOnly bool // the disk cannot be written
 	uefi     bool
@@ -34,7 +34,7 @@ type direct struct{ kernel, initrd, args string }
 
 // boot runs the machine until it ends and returns what it printed: console is the serial line,
 // stub what the stub kernel says.
-func (m machine) boot(t testing.TB) (console, stub string) {
+func (m qemu) boot(t testing.TB) (console, stub string) {
 	t.Helper()
 	dir := tempDir(t)
 	stubFile := filepath.Join(dir, "stub")
@@ -68,7 +68,7 @@ func (m machine) boot(t testing.TB) (console, stub string) {
 }
 
 // watch reads the console until it ends, or says what the machine is run for.
-func (m machine) watch(console io.Reader) (text string, ended bool) {
+func (m qemu) watch(console io.Reader) (text string, ended bool) {
 	var b strings.Builder
 	buf := make([]byte, 4096)
 	for {
@@ -84,7 +84,7 @@ func (m machine) watch(console io.Reader) (text string, ended bool) {
 }
 
 // args are QEMU's, for a machine whose files lie in dir.
-func (m machine) args(t testing.TB, dir, stubFile string) []string {
+func (m qemu) args(t testing.TB, dir, stubFile string) []string {
 	t.Helper()
 	drive := "if=none,id=disk,format=raw,cache=unsafe,file=" + m.disk.path
 	device := "nvme,drive=disk,serial=boottest,bootindex=1"

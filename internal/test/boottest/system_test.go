@@ -12,7 +12,7 @@ import (
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
 	"deltaup/slotboot/grubenv"
-	deltaupmachine "deltaup/slotboot/machine"
+	"deltaup/slotboot/machine"
 )
 
 // systemBoot is for up to three boots of Debian and an update, which together take 2 to 4 minutes
@@ -83,7 +83,7 @@ func TestSystem(t *testing.T) {
 	publish(2)
 
 	start := time.Now()
-	console, _ := machine{disk: d, reboots: true, until: "LIFE done", timeout: systemBoot, memory: 1024, network: true}.boot(t)
+	console, _ := qemu{disk: d, reboots: true, until: "LIFE done", timeout: systemBoot, memory: 1024, network: true}.boot(t)
 	t.Logf("two boots and an update in %v", time.Since(start).Round(time.Second))
 	all := said(t, console)
 	wantSaid(t, all,
@@ -160,7 +160,7 @@ func TestDracut(t *testing.T) {
 		bootFiles{readFile(t, only(t, "boot/vmlinuz-*")), initrd}, readFile(t, data))
 
 	start := time.Now()
-	console, _ := machine{disk: d, reboots: true, until: "LIFE done", timeout: systemBoot, memory: 1024}.boot(t)
+	console, _ := qemu{disk: d, reboots: true, until: "LIFE done", timeout: systemBoot, memory: 1024}.boot(t)
 	t.Logf("a restart by the initramfs and three boots in %v", time.Since(start).Round(time.Second))
 	wantSaid(t, console,
 		"deltaup: slot b cannot boot: there is no file /slots/b.squashfs on /dev/nvme0n1p3",
@@ -206,7 +206,7 @@ func TestGiveUp(t *testing.T) {
 		append(image, make([]byte, mib-len(image)%mib)...), damaged)
 
 	start := time.Now()
-	console, _ := machine{disk: d, reboots: true, until: "LIFE done", timeout: systemBoot, memory: 1024}.boot(t)
+	console, _ := qemu{disk: d, reboots: true, until: "LIFE done", timeout: systemBoot, memory: 1024}.boot(t)
 	t.Logf("four restarts by the initramfs and a boot in %v", time.Since(start).Round(time.Second))
 	wantSaid(t, console,
 		"slot c cannot boot: the device /dev/disk/by-partlabel/lost did not appear", "after 3 such boots in a row; this is number 1",
@@ -272,7 +272,7 @@ func (l *systemSlots) disk(t *testing.T, state counted.State, files bootFiles, p
 	for _, s := range l.slots {
 		slot := grub.Entry{
 			Slot: s.name, Kernel: "/deltaup/" + s.name + "/vmlinuz", Initrd: "/deltaup/" + s.name + "/initrd.img",
-			Args: []string{deltaupmachine.ArgImage + "=" + s.image, grub.ArgGrubenv + "=UUID=" + on.uuid() + ":" + envPath},
+			Args: []string{machine.ArgImage + "=" + s.image, grub.ArgGrubenv + "=UUID=" + on.uuid() + ":" + envPath},
 		}
 		cfg.Entries = append(cfg.Entries, slot)
 		if !state.IsBad(s.name) {

@@ -79,7 +79,7 @@ func (s *scene) play(t *testing.T) bool {
 	d := newDisk(t, l)
 	want := s.expect(m)
 
-	vm := machine{disk: d, timeout: stubBoot, readOnly: s.readOnly}
+	vm := qemu{disk: d, timeout: stubBoot, readOnly: s.readOnly}
 	if want.Slot == "" {
 		vm.until = nothingLoads
 	}
