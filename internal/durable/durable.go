@@ -1,11 +1,11 @@
-// Package durable writes files so that after a power cut each is there whole or
-// not at all: temporary file, fsync, close, rename, fsync of the folder.
+// Package durable writes files so that after a power cut each is there whole or not at all, by
+// these steps: temporary file, fsync, close, rename, fsync of the folder.
 //
-// [WriteFile] does all of it for a file whose name is known, [WriteSecret] for one that only its
-// owner may read; [Create], [File.Seal] and [File.Commit] are its parts for files that are named
-// only once they are written, or that become visible together. Temporary files lie in a folder of
-// the caller's on the same file system; [RemoveTemps] clears what a crash left there. Every step
-// can be made to fail, see [SetHook].
+// [WriteFile] does all steps for a file whose name is known, and [WriteSecret] for one that only
+// its owner may read. [Create], [File.Seal] and [File.Commit] are for files that get their name
+// only when they are written, or that become visible together. The caller gives a folder for
+// temporary files on the same file system; [RemoveTemps] removes what a crash left there. Tests can
+// make each step fail with [SetHook].
 package durable
 
 import (
@@ -25,16 +25,16 @@ const (
 	tempPrefix = "deltaup-"
 	tempSuffix = ".tmp"
 
-	fileMode   = 0o644 // before the umask: a mirror is for web servers to read
+	fileMode   = 0o644 // before the umask, since web servers read a mirror
 	folderMode = 0o755
 
-	// Whatever the umask is.
+	// These hold under every umask.
 	secretMode       = 0o600
 	secretFolderMode = 0o700
 )
 
-// File is a file that is being written under a temporary name. It is for one
-// goroutine; every File ends in Commit or Discard.
+// File is a file that is being written under a temporary name. One goroutine uses it. It ends with
+// Commit or Discard.
 type File struct {
 	f      *os.File
 	name   string
@@ -42,7 +42,7 @@ type File struct {
 	done   bool // committed or discarded
 }
 
-// Create opens a new temporary file in the folder tmp, which is made if it is missing.
+// Create opens a new temporary file in the folder tmp, which it makes if it is missing.
 func Create(tmp string) (*File, error) { return create(tmp, fileMode) }
 
 func create(tmp string, mode fs.FileMode) (*File, error) {
@@ -52,7 +52,7 @@ func create(tmp string, mode fs.FileMode) (*File, error) {
 	if err := step(Step{Op: OpCreate, Path: tmp}); err != nil {
 		return nil, err
 	}
-	// Not os.CreateTemp: its files are their owner's only, whatever the umask says.
+	// Not os.CreateTemp, whose files only their owner may read, whatever the umask is.
 	name := filepath.Join(tmp, fmt.Sprintf("%s%016x%s", tempPrefix, rand.Uint64(), tempSuffix))
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
@@ -72,7 +72,7 @@ func (f *File) Write(p []byte) (int, error) {
 	return f.f.Write(p)
 }
 
-// WriteAt writes p at off; it is not to be mixed with Write.
+// WriteAt writes p at off. A File takes either Write or WriteAt, not both.
 func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	if err := step(Step{Op: OpWrite, Path: f.name}); err != nil {
 		return 0, err
@@ -80,11 +80,11 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	return f.f.WriteAt(p, off)
 }
 
-// ReadAt reads what was written, until Seal.
+// ReadAt reads what has been written. It works until Seal.
 func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
 
-// Seal makes the bytes durable and closes the file; it can no longer be read or
-// written, only committed. A second call does nothing.
+// Seal makes the bytes durable and closes the file, which after that can only be committed or
+// discarded. A second call does nothing.
 func (f *File) Seal() error {
 	if f.sealed {
 		return nil
@@ -99,9 +99,9 @@ func (f *File) Seal() error {
 	return f.f.Close()
 }
 
-// Commit seals the file and gives it its name, replacing what had it; missing
-// parent folders are made. When it returns nil the file is durable under path.
-// After an error the file may or may not be there, but never in part.
+// Commit seals the file and renames it to path, in place of a file there. It makes missing parent
+// folders. When it returns nil, the file is durable under path. After an error either the whole
+// file or what was there before is at path.
 func (f *File) Commit(path string) error {
 	if f.done {
 		return fmt.Errorf("commit %s: %w", path, fs.ErrClosed)
@@ -123,8 +123,8 @@ func (f *File) Commit(path string) error {
 	return SyncFolder(dir)
 }
 
-// Discard removes the temporary file; after Commit it does nothing, so that it
-// can be deferred. What it cannot remove, RemoveTemps will.
+// Discard removes the temporary file. After Commit it does nothing, so that callers can defer it.
+// RemoveTemps removes what Discard cannot.
 func (f *File) Discard() {
 	if f.done {
 		return
@@ -139,8 +139,8 @@ func (f *File) Discard() {
 	}
 }
 
-// WriteFile makes path hold what write writes, durably, or leaves it as it was. The
-// temporary file lies in tmp. Errors of write are returned as they are.
+// WriteFile durably replaces the file at path by what write writes, or leaves it as it was. The
+// temporary file lies in tmp. WriteFile returns errors of write as they are.
 func WriteFile(tmp, path string, write func(io.Writer) error) error {
 	f, err := Create(tmp)
 	if err != nil {
@@ -149,7 +149,7 @@ func WriteFile(tmp, path string, write func(io.Writer) error) error {
 	return f.write(path, write)
 }
 
-// WriteSecret is WriteFile for a file that its owner alone may read and write, from its first byte
+// WriteSecret is WriteFile for a file that only its owner may read and write, from its first byte
 // on and under every umask.
 func WriteSecret(tmp, path string, write func(io.Writer) error) error {
 	f, err := create(tmp, secretMode)
@@ -163,7 +163,7 @@ func WriteSecret(tmp, path string, write func(io.Writer) error) error {
 	return f.write(path, write)
 }
 
-// write fills the file and names it, or discards it.
+// write fills the file and commits it, or discards it.
 func (f *File) write(path string, write func(io.Writer) error) error {
 	defer f.Discard()
 	w := bufio.NewWriterSize(f, 256<<10)
@@ -176,14 +176,14 @@ func (f *File) write(path string, write func(io.Writer) error) error {
 	return f.Commit(path)
 }
 
-// MkdirAll makes a folder and its missing parents, each durable in its own parent.
+// MkdirAll makes a folder and its missing parents, and makes each durable in its parent.
 func MkdirAll(dir string) error { return mkdirAll(dir, folderMode) }
 
-// MkdirSecret is MkdirAll for a folder that its owner alone may enter, from the moment on when it
-// is there and under every umask. A folder that is there already stays as it is.
+// MkdirSecret is MkdirAll for a folder that only its owner may enter, from the first moment and
+// under every umask. An existing folder keeps its mode.
 func MkdirSecret(dir string) error { return mkdirAll(dir, secretFolderMode) }
 
-// mkdirAll gives the folder this mode, and its missing parents the usual one.
+// mkdirAll makes a folder with a mode, and its missing parents with the usual mode.
 func mkdirAll(dir string, mode fs.FileMode) error {
 	info, err := os.Stat(dir)
 	if err == nil {
@@ -214,7 +214,7 @@ func mkdirAll(dir string, mode fs.FileMode) error {
 	return SyncFolder(parent)
 }
 
-// Remove removes a file durably; a file that is not there is no error.
+// Remove removes a file durably. A missing file is no error.
 func Remove(path string) error {
 	if err := step(Step{Op: OpRemove, Path: path}); err != nil {
 		return err
@@ -228,7 +228,7 @@ func Remove(path string) error {
 	return SyncFolder(filepath.Dir(path))
 }
 
-// Rename gives a file another name in the same file system, durably, replacing what had it.
+// Rename durably renames a file within a file system, in place of a file that has the new name.
 func Rename(from, to string) error {
 	if err := step(Step{Op: OpRename, Path: from, To: to}); err != nil {
 		return err
@@ -244,13 +244,13 @@ func Rename(from, to string) error {
 	return SyncFolder(filepath.Dir(to))
 }
 
-// IsTemp tells whether a file has the name of a temporary one.
+// IsTemp tells whether a name is that of a temporary file.
 func IsTemp(name string) bool {
 	return strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
 }
 
-// RemoveTemps removes the temporary files that crashed processes left in tmp. The
-// caller makes sure (by a lock) that nobody is writing there.
+// RemoveTemps removes the temporary files that crashed processes left in tmp. The caller makes
+// sure, by a lock, that nobody writes there.
 func RemoveTemps(tmp string) error {
 	entries, err := os.ReadDir(tmp)
 	if errors.Is(err, fs.ErrNotExist) {

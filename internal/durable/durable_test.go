@@ -156,7 +156,7 @@ func TestRemoveTemps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Seal(); err != nil { // and the process ends here
+	if err := f.Seal(); err != nil { // then the process ends
 		t.Fatal(err)
 	}
 	mine := filepath.Join(root, "mine.tmp")
@@ -172,7 +172,7 @@ func TestRemoveTemps(t *testing.T) {
 	wantFile(t, mine, "mine")
 }
 
-// TestSteps holds the order that everything rests on.
+// TestSteps pins the order of steps, on which durability rests.
 func TestSteps(t *testing.T) {
 	root := t.TempDir()
 	path := filepath.Join(root, "new", "file")
@@ -190,8 +190,8 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// TestCrash cuts the power before every step of replacing a file: the old bytes or
-// the new ones are there, the new ones once the call has succeeded.
+// TestCrash cuts the power before every step of replacing a file. The file must then have the old
+// bytes or the new ones, and the new ones if the call succeeded.
 func TestCrash(t *testing.T) {
 	for n := 1; ; n++ {
 		root := t.TempDir()
@@ -226,8 +226,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestCrashLoses shows that the simulated disk forgets what was not synced: a
-// writer that leaves a step out is found out.
+// TestCrashLoses demands that the simulated disk loses what was not synced, so that tests detect a
+// writer that leaves out a step.
 func TestCrashLoses(t *testing.T) {
 	root := t.TempDir()
 	c := durabletest.CrashAt(t, 4) // create, write, write | sync

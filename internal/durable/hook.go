@@ -5,10 +5,10 @@ import "sync/atomic"
 // Op is one kind of change to a disk.
 type Op string
 
-// The changes that this package makes, in the order in which a file meets them.
+// The kinds of changes that this package makes, in their order for one file.
 const (
 	OpMkdir      Op = "mkdir"
-	OpCreate     Op = "create" // Path is the folder: the file has no name yet
+	OpCreate     Op = "create" // Path is the folder, since the file has no name yet
 	OpWrite      Op = "write"
 	OpSync       Op = "sync"
 	OpRename     Op = "rename"
@@ -16,7 +16,7 @@ const (
 	OpRemove     Op = "remove"
 )
 
-// Step is one change that is about to be made.
+// Step is one change to the disk, before it is made.
 type Step struct {
 	Op   Op
 	Path string
@@ -25,9 +25,9 @@ type Step struct {
 
 var hook atomic.Pointer[func(Step) error]
 
-// SetHook has fn called before every step of every file; an error of fn is
-// returned in place of doing the step. It is for tests only, see durabletest, and
-// holds for the whole process until restore is called.
+// SetHook has the package call fn before every step. If fn returns an error, the step is not done
+// and returns that error. The hook is for tests only, see durabletest. It applies to the whole
+// process until restore is called.
 func SetHook(fn func(Step) error) (restore func()) {
 	old := hook.Swap(&fn)
 	return func() { hook.Store(old) }

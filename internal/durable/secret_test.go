@@ -12,8 +12,9 @@ import (
 	"deltaup/internal/durable"
 )
 
-// TestSecret looks at a file's mode before its first byte, while it is written and afterwards,
-// under several umasks. No other test of this package runs meanwhile: a umask is the process's.
+// TestSecret checks a file's mode before its first byte, during writing and afterwards, under
+// several umasks. No other test of this package runs meanwhile, since the umask is that of the
+// whole process.
 func TestSecret(t *testing.T) {
 	for _, umask := range []int{0o000, 0o022, 0o077, 0o277, 0o777} {
 		dir := t.TempDir()
@@ -56,7 +57,7 @@ func TestSecret(t *testing.T) {
 	}
 }
 
-// TestSecretDiscarded leaves nothing behind when writing fails.
+// TestSecretDiscarded demands that nothing is left behind when writing fails.
 func TestSecretDiscarded(t *testing.T) {
 	dir := t.TempDir()
 	errWrite := errors.New("no more")
@@ -66,7 +67,7 @@ func TestSecretDiscarded(t *testing.T) {
 	wantEmpty(t, dir)
 }
 
-// TestMkdirSecretKeeps leaves a folder that is there as it is.
+// TestMkdirSecretKeeps demands that an existing folder keeps its mode.
 func TestMkdirSecretKeeps(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o750); err != nil {

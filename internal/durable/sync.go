@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Overwrite writes p over the beginning of a file that was opened for writing, with one write and
-// one fsync: for files that a boot loader finds by their place on the disk.
+// Overwrite overwrites the beginning of f with p, by one write and one fsync. It is for files that
+// a boot loader finds by their place on the disk, which a rename would change.
 func Overwrite(f *os.File, p []byte) error {
 	if err := step(Step{Op: OpWrite, Path: f.Name()}); err != nil {
 		return err
@@ -24,14 +24,14 @@ func Overwrite(f *os.File, p []byte) error {
 	return f.Sync()
 }
 
-// SyncFileSystem writes back everything of the file system that a folder lies on, what its journal
-// holds included, to its place on the disk, and has the disk empty its cache behind it: for boot
-// loaders, which replay no journal.
+// SyncFileSystem writes everything of a folder's file system to its final place on the disk, also
+// what only the journal holds, and flushes the disk's cache. It is for boot loaders, which replay
+// no journal.
 //
 // Linux does so only when asked twice. Ext4's syncfs commits the journal, flushes the disk's cache,
-// and then puts the metadata in place; its fsync of a folder commits alone, and flushes nothing
-// when all is committed. FAT's syncfs flushes nothing, its fsync does. The second syncfs flushes
-// what the first has put in place.
+// and only then puts the metadata in place. Ext4's fsync of a folder only commits, and flushes
+// nothing when everything is committed. FAT's syncfs flushes nothing; its fsync does. The second
+// syncfs flushes what the first has put in place.
 func SyncFileSystem(dir string) error {
 	if err := step(Step{Op: OpSyncFolder, Path: dir}); err != nil {
 		return err
@@ -40,7 +40,7 @@ func SyncFileSystem(dir string) error {
 	if err != nil {
 		return fmt.Errorf("sync %s: %w", dir, err)
 	}
-	defer unix.Close(fd) // read only
+	defer unix.Close(fd) // nothing was written
 	for n := 0; n < 2 && err == nil; n++ {
 		if err = unix.Syncfs(fd); err == nil {
 			err = unix.Fsync(fd)
@@ -52,8 +52,7 @@ func SyncFileSystem(dir string) error {
 	return nil
 }
 
-// SyncFolder makes the names in a folder durable, for files that are not written
-// through File.
+// SyncFolder makes the names in a folder durable, for files that others than File have written.
 func SyncFolder(dir string) error {
 	if err := step(Step{Op: OpSyncFolder, Path: dir}); err != nil {
 		return err
@@ -62,10 +61,10 @@ func SyncFolder(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close() // read only: nothing is lost with its error
+	defer d.Close() // nothing was written
 	err = d.Sync()
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		return nil // a file system (FUSE, CIFS) that has no fsync of folders
+		return nil // this file system (FUSE, CIFS) has no fsync of folders
 	}
 	return err
 }

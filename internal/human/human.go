@@ -1,6 +1,6 @@
-// Package human makes what people read of what machines have: one printable line of any text, a
-// name that can be read back, sizes and times in the units of people. Texts that nobody has signed,
-// names in images and lines of a kernel's console go through it before a terminal sees them.
+// Package human writes what machines have for people: any text as one printable line, names that
+// can be read back, sizes and times in handy units. Texts that nobody has signed, names in images
+// and lines of a kernel's console go through it before a terminal shows them.
 package human
 
 import (
@@ -12,15 +12,15 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Line makes one line of s: runs of line breaks, of what a terminal could take for a command and of
-// what turns the direction of writing become a space, other bytes that are not UTF-8 become U+FFFD.
-// Of what is longer than most bytes the start is left, and "…".
+// Line makes one printable line of s. It replaces each run of line breaks, of what a terminal could
+// take for a command, and of what turns the direction of writing by a space, and each other byte
+// that is not UTF-8 by U+FFFD. It cuts off what is longer than most bytes and appends "…".
 func Line(s string, most int) string {
 	cut := len(s) > most
 	if cut {
 		end := most
 		for i := 0; i < utf8.UTFMax && end > 0 && !utf8.RuneStart(s[end]); i++ {
-			end-- // not into a character
+			end-- // do not cut within a character
 		}
 		s = s[:end]
 	}
@@ -36,8 +36,8 @@ func Line(s string, most int) string {
 
 func notPrintable(r rune) bool { return !strconv.IsPrint(r) }
 
-// Name gives a file's name as it is, or quoted as in Go where it could be misread: so no two names
-// look the same, and strconv.Unquote gives back what begins with a quotation mark.
+// Name gives a file's name as it is, or quoted as in Go where it could be misread. No two names
+// look the same, and strconv.Unquote gives back a name that begins with a quotation mark.
 func Name(s string) string {
 	switch {
 	case s == "" || s[0] == '"' || s[0] == ' ' || s[len(s)-1] == ' ' || strings.Contains(s+" ", " -> "),
@@ -48,7 +48,7 @@ func Name(s string) string {
 	return s
 }
 
-// Size gives a number of bytes with two digits at least, in powers of a thousand: 999 B, 4.2 kB,
+// Size writes a number of bytes with two or three digits, in powers of a thousand: 999 B, 4.2 kB,
 // 133 MB.
 func Size(n int64) string {
 	if n < 0 {
@@ -57,7 +57,7 @@ func Size(n int64) string {
 	return humanize.Bytes(uint64(n))
 }
 
-// Duration gives a time as precisely as an estimate deserves.
+// Duration rounds a time as an estimate deserves.
 func Duration(d time.Duration) time.Duration {
 	switch {
 	case d < 10*time.Second:

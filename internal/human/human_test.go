@@ -44,7 +44,8 @@ func TestSizeAndDuration(t *testing.T) {
 	}
 }
 
-// What a link is called and where it leads can be told apart in a line that shows both.
+// TestNameBesideTarget demands that a reader can tell a link's name from its target in a line that
+// shows both.
 func TestNameBesideTarget(t *testing.T) {
 	lines := make(map[string][2]string)
 	parts := []string{"x", "->", "x ->", "-> x", "x -> x", "x -", "> x", " "}
@@ -59,7 +60,7 @@ func TestNameBesideTarget(t *testing.T) {
 	}
 }
 
-// FuzzLine holds lines to be printable, and names to be printable and to be told apart.
+// FuzzLine demands that lines and names are printable, and that no two names look the same.
 func FuzzLine(f *testing.F) {
 	for _, s := range []string{"", "a", "a\x1b[2J\nb", "\"a\"", "a -> b", "ä\xff", " "} {
 		f.Add(s, 10)

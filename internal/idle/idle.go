@@ -1,5 +1,5 @@
-// Package idle does work that has time: it gives way to whatever else wants the processor or the
-// disk.
+// Package idle does work that can wait. The work gives way to everything else that wants the
+// processor or the disk.
 package idle
 
 import (
@@ -10,28 +10,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What ioprio_set(2) takes, of which package unix has no constants.
+// Arguments of ioprio_set(2), for which package unix has no constants.
 const (
 	whoProcess = 1
 	classShift = 13
 	classIdle  = 3
 )
 
-// niceMost is the least claim on the processor.
+// niceMost is the nice value with the lowest priority.
 const niceMost = 19
 
-// Do runs fn on a thread of its own, which reads from disks only when nobody else does (schedulers
-// that know classes, such as BFQ, see to that) and has the lowest priority at the processor.
-// Goroutines that fn starts run as others do. It returns when fn has.
+// Do runs fn and returns when fn returns. fn runs on a thread of its own, with the lowest priority
+// for the processor. The thread reads from disks only when nobody else does, with schedulers that
+// know classes, such as BFQ. Goroutines that fn starts have normal priority.
 //
-// An error of the kernel's, which some sandboxes forbid to ask, is passed to warn, and fn runs all
-// the same.
+// When the kernel refuses the priorities, as in some sandboxes, Do passes the error to warn and
+// runs fn all the same.
 func Do(warn func(error), fn func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// and never unlocked: the thread, which cannot get its priority back, ends with the
-		// goroutine
+		// Never unlock the thread: it cannot get its priority back, so it must end with the
+		// goroutine.
 		runtime.LockOSThread()
 		if err := lower(); err != nil {
 			warn(err)
@@ -41,13 +41,13 @@ func Do(warn func(error), fn func()) {
 	<-done
 }
 
-// lower is for the calling thread.
+// lower lowers the priorities of the calling thread.
 func lower() error {
-	var disk, processor error // a sandbox may forbid one of them
+	var disk, processor error // a sandbox may forbid only one of them
 	if _, _, errno := unix.Syscall(unix.SYS_IOPRIO_SET, whoProcess, 0, classIdle<<classShift); errno != 0 {
 		disk = fmt.Errorf("idle I/O priority: %w", errno)
 	}
-	// 0: the calling thread, as Linux has it
+	// 0 means the calling thread, on Linux
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, niceMost); err != nil {
 		processor = fmt.Errorf("nice: %w", err)
 	}

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// priorities are those of the calling thread: of its I/O, and of the processor (20 minus nice, as
-// the call gives it).
+// priorities gives the I/O class of the calling thread, and 20 minus its nice value, as the system
+// call does.
 func priorities(t *testing.T) (class, nice int) {
 	t.Helper()
 	io, _, errno := unix.Syscall(unix.SYS_IOPRIO_GET, whoProcess, 0, 0)
@@ -21,7 +21,7 @@ func priorities(t *testing.T) (class, nice int) {
 	return int(io >> classShift), 20 - n
 }
 
-// TestDo: fn is idle, and nobody else becomes so.
+// TestDo demands that fn is idle, and that no other thread becomes idle.
 func TestDo(t *testing.T) {
 	classBefore, niceBefore := priorities(t)
 	var class, nice int
@@ -29,7 +29,7 @@ func TestDo(t *testing.T) {
 	if class != classIdle || nice != niceMost {
 		t.Errorf("class %d, nice %d", class, nice)
 	}
-	for range 100 { // whatever threads are there
+	for range 100 { // look at as many threads as there may be
 		done := make(chan [2]int)
 		go func() { c, n := priorities(t); done <- [2]int{c, n} }()
 		if got := <-done; got != [2]int{classBefore, niceBefore} {

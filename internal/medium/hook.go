@@ -7,8 +7,9 @@ import (
 
 var hook atomic.Pointer[func(path string, off, n int64) error]
 
-// SetHook has fn called before every read of a file by [Copy] or through a [Salvage]; an error of
-// fn is the read's. It is for tests only, and holds for the whole process until restore is called.
+// SetHook has the package call fn before every read by [Copy] or through a [Salvage]. If fn returns
+// an error, the read fails with it. The hook is for tests only. It applies to the whole process
+// until restore is called.
 func SetHook(fn func(path string, off, n int64) error) (restore func()) {
 	old := hook.Swap(&fn)
 	return func() { hook.Store(old) }

@@ -1,4 +1,5 @@
-// Package medium reads what files and block devices have stored, past the page cache.
+// Package medium reads files and block devices from the medium that stores them, past the page
+// cache.
 package medium
 
 import (
@@ -12,29 +13,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Align is what addresses, offsets and lengths of reads have to be multiples of to go past the page
-// cache: a page, and no less than the sector of any disk.
+// Align is the size, in bytes, of which addresses, offsets and lengths of reads past the page cache
+// must be multiples: a page, and no less than a sector of any disk.
 const Align = 4 << 10
 
-// Buffer gives n bytes at a multiple of Align.
+// Buffer gives n bytes at an address that is a multiple of Align.
 func Buffer(n int) []byte {
 	b := make([]byte, n+Align-1)
 	skip := int(-uintptr(unsafe.Pointer(&b[0])) & (Align - 1))
 	return b[skip : skip+n : skip+n]
 }
 
-// Reader reads a file or block device from what it is stored on, with O_DIRECT where that is
-// possible. It may be used concurrently.
+// Reader reads a file or block device from its medium, with O_DIRECT where possible. It is safe for
+// concurrent use.
 type Reader struct {
 	f      *os.File
 	once   sync.Once
-	direct *os.File // nil: not possible
+	direct *os.File // f, opened with O_DIRECT; nil: not possible
 }
 
-// NewReader makes one for f, which must stay open.
+// NewReader returns a Reader of f, which must stay open.
 func NewReader(f *os.File) *Reader { return &Reader{f: f} }
 
-// Close leaves f open.
+// Close closes the Reader and leaves f open.
 func (r *Reader) Close() error {
 	if r.direct == nil {
 		return nil
@@ -42,19 +43,19 @@ func (r *Reader) Close() error {
 	return r.direct.Close()
 }
 
-// ReadAt reads len(p) bytes from the medium; what was written there and is in memory goes out
-// first. It is quick when p and off are aligned. At the end of a file it returns what there is and
-// io.EOF.
+// ReadAt reads len(p) bytes from the medium. It first writes out what is still in memory of them.
+// It is quick when the address of p, len(p) and off are multiples of Align. At the end of the file
+// it returns the bytes before the end and io.EOF.
 func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 	r.once.Do(func() {
-		// By its descriptor: the path may lead elsewhere by now.
+		// Open it by its descriptor, since its path may lead elsewhere by now.
 		r.direct, _ = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", r.f.Fd()),
 			os.O_RDONLY|unix.O_DIRECT, 0)
 	})
 	if r.direct != nil && len(p) > 0 &&
 		(uint64(uintptr(unsafe.Pointer(&p[0])))|uint64(off)|uint64(len(p)))%Align == 0 {
 		n, err := readDirect(r.direct, p, off)
-		// which a file system gives that takes O_DIRECT and does not have it
+		// some file systems accept O_DIRECT in open and refuse reads with EINVAL
 		if !errors.Is(err, unix.EINVAL) {
 			return n, err
 		}
@@ -65,7 +66,7 @@ func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 	return r.f.ReadAt(p, off)
 }
 
-// Copy writes all of a file or block device to w, as its medium has it.
+// Copy writes all bytes of a file or block device to w, as its medium has them.
 func Copy(w io.Writer, f *os.File) error {
 	r := NewReader(f)
 	buf := Buffer(1 << 20)
@@ -87,8 +88,8 @@ func Copy(w io.Writer, f *os.File) error {
 	}
 }
 
-// readDirect fills p. Unlike [os.File.ReadAt] it does not ask on from within a sector, where a file
-// may end.
+// readDirect fills p. Unlike [os.File.ReadAt] it stops after a read that ends within a sector,
+// where the file ends.
 func readDirect(f *os.File, p []byte, off int64) (n int, err error) {
 	for n < len(p) && n%Align == 0 {
 		m, err := unix.Pread(int(f.Fd()), p[n:], off+int64(n))
@@ -108,7 +109,7 @@ func readDirect(f *os.File, p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// drop makes later reads of a range come from the medium.
+// drop drops a range from the page cache, so that later reads come from the medium.
 func (r *Reader) drop(off, n int64) error {
 	fd := int(r.f.Fd())
 	const out = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
@@ -117,6 +118,6 @@ func (r *Reader) drop(off, n int64) error {
 			return err
 		}
 	}
-	first := off &^ (Align - 1) // pages that are named in part alone would stay
+	first := off &^ (Align - 1) // the kernel would keep pages that the range only touches
 	return unix.Fadvise(fd, first, off+n-first+Align, unix.FADV_DONTNEED)
 }

@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// TestReadWritten: what was just written is read, by the way past the cache and by the other one,
-// in aligned pieces and from anywhere to anywhere.
+// TestReadWritten demands that ReadAt gives what was just written, with O_DIRECT and without it, in
+// aligned pieces and from anywhere to anywhere.
 func TestReadWritten(t *testing.T) {
-	for _, dir := range []string{t.TempDir(), "/dev/shm"} { // the latter may have no O_DIRECT
+	for _, dir := range []string{t.TempDir(), "/dev/shm"} { // /dev/shm may lack O_DIRECT
 		f, err := os.CreateTemp(dir, "deltaup-medium")
 		if err != nil {
 			t.Skip(err)

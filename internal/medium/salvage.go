@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Salvage is an [io.ReaderAt] that reads on where a medium fails: it gives zeros for what cannot be
-// read. Who uses it must know by other means what the bytes ought to be.
+// Salvage is an [io.ReaderAt] that reads on where a medium fails: it gives zeros for bytes that
+// cannot be read. Its user must verify the bytes by other means.
 type Salvage struct {
 	R    io.ReaderAt
-	Size int64 // of what R reads: nothing is made up behind its end
-	// is told of each run of bytes that is zero for that; may be nil
+	Size int64 // bytes of R, behind which Salvage makes up nothing
+	// Bad is called for each run of bytes that cannot be read; may be nil.
 	Bad func(off, n int64, err error)
 }
 
-// ReadAt reads len(p) bytes. Its errors are io.EOF, and those that no sector is to blame for: see
+// ReadAt reads len(p) bytes. Its errors are io.EOF, and errors that are not the medium's, see
 // [Failed].
 func (s *Salvage) ReadAt(p []byte, off int64) (int, error) {
 	n, err := s.read(p, off)
@@ -29,8 +29,8 @@ func (s *Salvage) ReadAt(p []byte, off int64) (int, error) {
 		n, err = s.ReadAt(p[:left], off)
 		return n, cmp.Or(err, io.EOF)
 	}
-	// Once more, in the smallest pieces that a disk may have, so that no good byte is given up for
-	// a bad neighbour.
+	// Read again, in the smallest sectors of any disk, so that no good byte is lost for a bad
+	// neighbour.
 	for n = 0; n < len(p); {
 		at := off + int64(n)
 		piece := p[n:min(len(p), n+int(Align-at%Align))]
@@ -56,8 +56,8 @@ func (s *Salvage) read(p []byte, off int64) (int, error) {
 	return s.R.ReadAt(p, off)
 }
 
-// Failed tells whether err is the medium's, about the place that was to be read: another one may be
-// read.
+// Failed tells whether err says that the medium could not read one place. Others may still be
+// readable.
 func Failed(err error) bool {
 	var errno unix.Errno
 	if err == nil || err == io.EOF || errors.Is(err, fs.ErrClosed) || !errors.As(err, &errno) {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// badSectors is a disk on which reading any of some sectors fails, and with it all of the read.
+// badSectors is a disk with bad sectors. A read that includes one fails as a whole.
 type badSectors struct {
 	data []byte
 	bad  []int64 // offsets in bytes
@@ -58,7 +58,7 @@ func TestSalvage(t *testing.T) {
 	if n, err := s.ReadAt(p, int64(len(data))); n != 0 || err != io.EOF {
 		t.Errorf("behind the end: %d, %v", n, err)
 	}
-	// What no sector is to blame for stays an error.
+	// Errors that are not about a sector stay errors.
 	for _, err := range []error{unix.EINVAL, unix.ENOMEM, os.ErrClosed, unix.ENXIO} {
 		s := &Salvage{R: &badSectors{data, []int64{0}, err}, Size: 4096}
 		if _, got := s.ReadAt(p, 0); !errors.Is(got, err) {

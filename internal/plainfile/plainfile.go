@@ -1,6 +1,5 @@
-// Package plainfile opens files that somebody has named, without waiting for what may stand in
-// their place: a named pipe blocks whoever opens it until somebody writes, and a device may do
-// anything.
+// Package plainfile opens files that somebody has named, and refuses anything else in their place:
+// opening a named pipe blocks until somebody writes to it, and opening a device may do anything.
 package plainfile
 
 import (
@@ -13,20 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrTooLong is wrapped when a file holds more than it may.
+// ErrTooLong is wrapped when a file exceeds its limit.
 var ErrTooLong = errors.New("too long")
 
-// ErrKind is wrapped when a path is not of a kind that can be read as a file.
+// ErrKind is wrapped when a path leads to something that cannot be read as a file.
 var ErrKind = errors.New("not a regular file")
 
-// Open opens a regular file for reading.
+// Open opens a regular file for reading. Errors wrap ErrKind or are those of the system.
 func Open(path string) (*os.File, error) { return open(path, false) }
 
 // OpenDevice opens a regular file or a block device for reading.
 func OpenDevice(path string) (*os.File, error) { return open(path, true) }
 
 func open(path string, device bool) (*os.File, error) {
-	info, err := os.Stat(path) // first: opening a device can already do something
+	info, err := os.Stat(path) // look first: opening a device may already do something
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +36,7 @@ func open(path string, device bool) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info, err = f.Stat(); err == nil { // somebody may have exchanged it
+	if info, err = f.Stat(); err == nil { // somebody may have replaced it meanwhile
 		err = check(path, info.Mode(), device)
 	}
 	if err == nil {
@@ -71,19 +70,20 @@ func check(path string, mode fs.FileMode, device bool) error {
 	return &kindError{path, kind}
 }
 
-// kindError is an ErrKind that says what the path is instead.
+// kindError is an ErrKind that says what the path leads to.
 type kindError struct{ path, kind string }
 
 func (e *kindError) Error() string   { return e.path + ": is " + e.kind }
 func (e *kindError) Is(t error) bool { return t == ErrKind }
 
-// Read is what a regular file holds. One of more than limit bytes is an error.
+// Read gives the bytes of a regular file, at most limit. The error for a longer file wraps
+// ErrTooLong.
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() // read only
+	defer f.Close() // nothing was written
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {
 		err = fmt.Errorf("%s: %w: more than %d bytes", path, ErrTooLong, limit)

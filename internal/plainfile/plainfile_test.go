@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestOpen returns at once for a pipe that nobody writes to.
+// TestOpen demands that Open refuses a pipe to which nobody writes, at once.
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }

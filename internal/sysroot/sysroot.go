@@ -1,6 +1,6 @@
-// Package sysroot finds the files of a machine whose root folder is a folder here, such as one that
-// is being installed. Its symbolic links mean what they mean to that machine: one to /efi leads to
-// /efi below the root.
+// Package sysroot finds the files of a machine whose root is a folder of this machine, such as one
+// that is being installed. Symbolic links lead where they lead on that machine: a link to /efi
+// leads to /efi below the root.
 package sysroot
 
 import (
@@ -10,12 +10,12 @@ import (
 	securejoin "github.com/cyphar/filepath-securejoin"
 )
 
-// Join is where the machine's path lies here, with all symbolic links followed below root; nothing
-// leads out of it. What does not exist is taken as it is written. A path that goes round in links
-// is an error.
+// Join gives the place below root of a path of the machine. It follows all symbolic links, and none
+// leads out of root. It takes parts that do not exist as they are written. A loop of links is an
+// error.
 //
-// The machine's files must not change meanwhile: somebody who may write to them could exchange a
-// folder for a link.
+// The machine's files must not change meanwhile, since whoever may write to them could replace a
+// folder by a link.
 func Join(root, path string) (string, error) {
 	full, err := securejoin.SecureJoin(filepath.Clean(root), path)
 	if err != nil {

@@ -16,9 +16,9 @@ func TestJoin(t *testing.T) {
 		}
 	}
 	for link, to := range map[string]string{
-		"boot/grub": "/efi/grub",                   // as the machine writes it
-		"boot/up":   "../../../../../../../../efi", // a root's parent is itself
-		"boot/cfg":  "grub/grub.cfg",               // to a file that is not there, by another link
+		"boot/grub": "/efi/grub",                   // an absolute link, as the machine has it
+		"boot/up":   "../../../../../../../../efi", // the parent of the root is the root
+		"boot/cfg":  "grub/grub.cfg",               // leads through another link to a missing file
 		"boot/gone": "/nowhere/file",
 		"loop1":     "loop2",
 		"loop2":     "/loop1",
@@ -35,7 +35,7 @@ func TestJoin(t *testing.T) {
 		"/boot/gone":             "/nowhere/file",
 		"/../../etc/passwd":      "/etc/passwd",
 		"boot/new/file":          "/boot/new/file",
-		"/boot/grub/../../x":     "/x", // links first, as a kernel does
+		"/boot/grub/../../x":     "/x", // follow links before "..", as a kernel does
 		"/efi/grub/../grub/a..b": "/efi/grub/a..b",
 	} {
 		got, err := Join(root, path)

@@ -6,14 +6,15 @@ import (
 	"testing"
 )
 
-// TestCoexist sources the part in the grub.cfg of a distribution: whatever was the default stays
-// it, with no write to the environment block, and each of our entries can be made the default.
+// TestCoexist sources deltaup's script in the grub.cfg of a distribution. The distribution's
+// default must stay the default, without a write to the environment block, and each of deltaup's
+// entries must be able to become the default.
 func TestCoexist(t *testing.T) {
 	env := block("deltaup_active=a", "deltaup_trial=b", "deltaup_tries=3", "saved_entry=debian")
 	counted := bytes.Replace(env, []byte("tries=3"), []byte("tries=2"), 1)
 	for name, c := range map[string]struct {
 		choice string // line of the distribution's grub.cfg
-		args   string // that the kernel gets
+		args   string // arguments that the kernel gets
 		initrd string
 		env    []byte
 	}{
@@ -41,7 +42,7 @@ func TestCoexist(t *testing.T) {
 			d := newDisk(t, l)
 			console, stub := qemu{disk: d, timeout: stubBoot}.boot(t)
 			said, initrd, _ := strings.Cut(stub, "\n")
-			_, args, _ := strings.Cut(said, " ") // behind BOOT_IMAGE
+			_, args, _ := strings.Cut(said, " ") // the words behind BOOT_IMAGE
 			if strings.Join(strings.Fields(args), " ") != c.args || initrd != "initrd of "+c.initrd+"\n" {
 				t.Errorf("GRUB started %q with %q\n%s", said, initrd, console)
 			}

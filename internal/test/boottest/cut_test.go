@@ -18,14 +18,14 @@ import (
 	"deltaup/slotboot/grubenv"
 )
 
-// bootEvery is how many cuts there are to each that real GRUB is started on.
+// bootEvery says that real GRUB starts on one of so many cuts.
 const bootEvery = 10
 
-// recordings is how often an update is recorded and cut at its activation: when the kernel writes
-// what differs from run to run.
+// recordings is how often the test records an update and cuts it at its activation, since the
+// kernel's order of writes differs from run to run.
 const recordings = 5
 
-// slotSize is that of a slot's partition.
+// slotSize is the size of a slot's partition, in bytes.
 const slotSize = 4 * mib
 
 var cuts = flag.Int("cuts", 300, "how often the power is cut in each record")
@@ -33,8 +33,8 @@ var cuts = flag.Int("cuts", 300, "how often the power is cut in each record")
 var twoSlots = counted.Slots{"a", "b"}
 
 // TestPowerCut records all writes of an update, from before it begins until the machine is off, and
-// cuts the power anywhere in it. GRUB, which replays no journal, and Linux, which does, must then
-// choose the same slot, and that must be whole.
+// cuts the power between any two. GRUB, which replays no journal, and Linux, which does, must then
+// choose the same slot, and that slot must be whole.
 func TestPowerCut(t *testing.T) {
 	w := newWorld(t)
 	for _, fs := range []string{"ext4", "vfat"} {
@@ -64,7 +64,7 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// TestPowerCutNegative: the same cuts find out an activation by rename.
+// TestPowerCutNegative demands that the same cuts detect an activation by rename, which is wrong.
 func TestPowerCutNegative(t *testing.T) {
 	w := newWorld(t)
 	for _, fs := range []string{"ext4", "vfat"} {
@@ -80,7 +80,7 @@ func TestPowerCutNegative(t *testing.T) {
 	}
 }
 
-// recording is the writes of one machine's run.
+// recording has the writes of one run of a machine.
 type recording struct {
 	w      *world
 	disk   *disk
@@ -88,7 +88,7 @@ type recording struct {
 	writes []diskWrite
 	faults []string
 	chosen map[string]int // how often GRUB chose a slot
-	boots  int            // how often it was really asked
+	boots  int            // how often real GRUB was started
 }
 
 // updateConfig is the guest's configuration.
@@ -103,7 +103,7 @@ path = "/dev/vda4"
 boot = "/boot/deltaup/b"
 `
 
-// updateDisk is the disk of a machine with a release in slot a, which is active, and spare in slot
+// updateDisk makes the disk of a machine with active in slot a, the active slot, and spare in slot
 // b.
 func updateDisk(t *testing.T, fs string, active, spare release) *disk {
 	t.Helper()
@@ -124,7 +124,8 @@ func updateDisk(t *testing.T, fs string, active, spare release) *disk {
 	return newDisk(t, l)
 }
 
-// record has a machine with version 1 in slot a and spare in slot b do a deed of command guest.
+// record runs a machine with version 1 in slot a and spare in slot b, which does a deed of command
+// guest, and records its writes.
 func record(t *testing.T, w *world, fs, deed string, spare release) *recording {
 	t.Helper()
 	d := updateDisk(t, fs, w.old, spare)
@@ -163,7 +164,7 @@ func record(t *testing.T, w *world, fs, deed string, spare release) *recording {
 	return r
 }
 
-// replay cuts the power n times, evenly over the record and after its end, and returns what GRUB
+// replay cuts the power n times, evenly over the record and after its end. It returns what GRUB
 // sees at the end.
 func (r *recording) replay(t *testing.T, n int) view {
 	t.Helper()
@@ -193,9 +194,9 @@ func (r *recording) replay(t *testing.T, n int) view {
 	return last
 }
 
-// activations cuts the power right behind each write of an environment block that puts slot b on
-// trial, so that it has reached the disk while of all that the disk was free to write before or
-// after it one write has not. It returns how many cuts there were.
+// activations cuts the power directly after each write of an environment block that puts slot b on
+// trial. The block has reached the disk, and each time another one of the writes that the disk
+// could have done before or after it has not. It returns the number of cuts.
 func (r *recording) activations(t *testing.T) int {
 	t.Helper()
 	dir, n, flushed := tempDir(t), 0, 0
@@ -259,7 +260,7 @@ func (r *recording) check(t *testing.T, dir string, image []byte) (seen view, fa
 	return seen, fmt.Sprintf("GRUB boots slot %s, which is not whole: %+v", slot, seen.state)
 }
 
-// boot starts real GRUB on a disk after a power cut: it must do what was found of its view.
+// boot starts real GRUB on a disk after a power cut. GRUB must do what the model finds from seen.
 func (r *recording) boot(t *testing.T, dir string, image []byte, seen view) (fault string) {
 	t.Helper()
 	d := &disk{path: filepath.Join(dir, "disk")}
@@ -278,8 +279,8 @@ func (r *recording) boot(t *testing.T, dir string, image []byte, seen view) (fau
 	return ""
 }
 
-// grubRead reads a file with GRUB's own file systems, no journal replayed; nil when it is not
-// there.
+// grubRead reads a file with GRUB's own file system drivers, which replay no journal. It gives nil
+// when there is no such file.
 func grubRead(boot, name string) []byte {
 	out, err := exec.Command("grub-fstest", boot, "cat", name).Output()
 	if err != nil {
@@ -288,14 +289,14 @@ func grubRead(boot, name string) []byte {
 	return out
 }
 
-// view is what one reader of BOOT makes of it.
+// view is what one reader finds in BOOT.
 type view struct {
 	state  counted.State
 	choice grubtest.Choice
-	files  map[string]bootFiles // of each slot
+	files  map[string]bootFiles // by slot
 }
 
-// newView reads BOOT. What is there and not empty is something that GRUB tries to load.
+// newView reads BOOT. GRUB tries to load every file that is there and not empty.
 func newView(read func(name string) []byte) view {
 	v := view{files: map[string]bootFiles{}}
 	loads := map[string]bool{}
@@ -321,7 +322,7 @@ func (v view) String() string {
 	return text
 }
 
-// sees tells whether two readers would do the same, now and on the boots to come.
+// sees tells whether two readers will do the same, at this boot and later ones.
 func (v view) sees(o view) bool {
 	return v.choice.Slot == o.choice.Slot && bytes.Equal(v.choice.Env, o.choice.Env)
 }

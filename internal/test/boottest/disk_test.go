@@ -23,11 +23,11 @@ const (
 
 // layout is what a disk holds: a partition for UEFI's files, BOOT, and raw partitions.
 type layout struct {
-	fs    string            // of BOOT: "ext4" or "vfat"
+	fs    string            // file system of BOOT: "ext4" or "vfat"
 	boot  int64             // size of BOOT in bytes
 	files map[string][]byte // of BOOT, by path
 	uefi  bool
-	raw   [][]byte // contents of further partitions, whole sectors
+	raw   [][]byte // contents of further partitions, in whole sectors
 	lacks []string // modules that GRUB does not get
 }
 
@@ -39,7 +39,7 @@ type disk struct {
 	raw  []int64 // offsets of the raw partitions
 }
 
-// uuid is how GRUB's search knows BOOT.
+// uuid is the name by which GRUB's search finds BOOT.
 func (l *layout) uuid() string {
 	if l.fs == "vfat" {
 		return bootFAT[:4] + "-" + bootFAT[4:]
@@ -47,7 +47,7 @@ func (l *layout) uuid() string {
 	return bootUUID
 }
 
-// newDisk makes a disk with a table of primary partitions: UEFI, BOOT, the raw ones.
+// newDisk makes a disk with primary partitions: UEFI's, BOOT, and the raw ones.
 func newDisk(t testing.TB, l layout) *disk {
 	t.Helper()
 	dir := tempDir(t)
@@ -145,18 +145,18 @@ func (f fat) make(t testing.TB, image string, files map[string][]byte) {
 	}
 }
 
-// read is a file of BOOT as it lies there, no journal replayed; nil when it is not there.
+// read gives a file of BOOT without replaying a journal, or nil when there is no such file.
 func (d *disk) read(t testing.TB, name string) []byte {
 	t.Helper()
 	return readFrom(t, d.fs, d.path, d.boot, name)
 }
 
-// readFrom reads a file of a file system that lies at an offset of an image; nil when it is not
-// there.
+// readFrom reads a file from a file system at an offset in an image. It gives nil when there is no
+// such file.
 func readFrom(t testing.TB, fs, image string, off int64, name string) []byte {
 	t.Helper()
 	dir := tempDir(t)
-	defer os.RemoveAll(dir) // there are thousands
+	defer os.RemoveAll(dir) // thousands of calls would leave thousands of folders
 	out := filepath.Join(dir, "file")
 	if fs == "vfat" {
 		cmd := exec.Command("mcopy", "-n", "-i", fmt.Sprintf("%s@@%d", image, off), "::"+name, out)
@@ -178,7 +178,7 @@ const (
 	efiModules  = "/usr/lib/grub/x86_64-efi"
 )
 
-// modules are what distributions put into the GRUBs that they sign, as far as the script needs it.
+// modules are those modules in the GRUBs that distributions sign which the script needs.
 var modules = strings.Fields("part_msdos ext2 fat normal configfile linux test loadenv search search_fs_uuid echo sleep reboot serial terminal minicmd")
 
 var cores struct {
@@ -186,8 +186,8 @@ var cores struct {
 	made map[string][]byte
 }
 
-// core is GRUB in one file, which reads its configuration from BOOT; modules that are not in it are
-// nowhere.
+// core makes GRUB in one file, which reads its configuration from BOOT. There are no other modules
+// than those in it.
 func core(t testing.TB, format, folder string, mods []string) []byte {
 	t.Helper()
 	cores.Lock()
@@ -205,12 +205,12 @@ func core(t testing.TB, format, folder string, mods []string) []byte {
 	return cores.made[key]
 }
 
-// biosLoader is the code of the first sector, and what it loads from the second on. That is where
-// both expect it by default.
+// biosLoader gives the code of the first sector, and what it loads from the second sector on, the
+// default place.
 func biosLoader(t testing.TB, lacks []string) (loader, rest []byte) {
 	mods := slices.DeleteFunc(append([]string{"biosdisk"}, modules...), func(m string) bool { return slices.Contains(lacks, m) })
 	loader = readFile(t, biosModules+"/boot.img")[:440]
-	copy(loader[0x66:], "\x90\x90") // believe the BIOS about the drive's number
+	copy(loader[0x66:], "\x90\x90") // use the drive's number that the BIOS gives
 	return loader, core(t, "i386-pc", biosModules, mods)
 }
 

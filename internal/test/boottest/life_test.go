@@ -17,7 +17,7 @@ import (
 	"deltaup/slotboot/grub"
 )
 
-// linuxBoot is for up to five boots of Linux, each of which takes 4 to 10 s here when nothing else
+// linuxBoot is enough for five boots of Linux, each of which takes 4 to 10 s when nothing else
 // runs.
 const linuxBoot = 5 * time.Minute
 
@@ -25,9 +25,9 @@ const linuxBoot = 5 * time.Minute
 type life struct {
 	name   string
 	start  counted.State
-	deeds  map[string]string // of each slot, see package guest
-	damage map[string]string // of each slot's kernel or initrd
-	boots  []string          // what each boot sees
+	deeds  map[string]string // by slot, see command guest
+	damage map[string]string // what is wrong with a slot's kernel or initrd, by slot
+	boots  []string          // what each boot reports
 }
 
 var lives = []life{
@@ -50,7 +50,7 @@ var lives = []life{
 		boots: []string{"slot=a trial=false fellback=b; active=a trial=b tries=0 ended=unloadable bad="},
 	}, {
 		name: "truncated kernel", start: counted.State{Active: "a", Trial: "b", Tries: 3}, damage: map[string]string{"b": "truncated"},
-		// GRUB loads what there is of it; it resets the machine at once, every time.
+		// GRUB loads what is left of the kernel, which resets the machine at once, every time.
 		boots: []string{"slot=a trial=false fellback=b; active=a trial=b tries=0 ended=unconfirmed bad="},
 	}, {
 		name: "truncated initrd", start: counted.State{Active: "a", Trial: "b", Tries: 1}, damage: map[string]string{"b": "truncated initrd"},
@@ -131,7 +131,7 @@ func linuxDisk(t *testing.T, x life, uefi bool, fs string) *disk {
 			l.files[slot.Kernel] = kernel[:len(kernel)/2]
 		case "truncated initrd":
 			slot.Initrd = "/deltaup/truncated"
-			l.files[slot.Initrd] = initrd[:64<<10] // within its init
+			l.files[slot.Initrd] = initrd[:64<<10] // ends within init
 		}
 		cfg.Entries = append(cfg.Entries, slot)
 	}
@@ -143,14 +143,14 @@ func linuxDisk(t *testing.T, x life, uefi bool, fs string) *disk {
 	return newDisk(t, l)
 }
 
-// envOf is the environment block of a state of slots.
+// envOf encodes a state of slots as an environment block.
 func envOf(t *testing.T, slots counted.Slots, s counted.State) []byte {
 	t.Helper()
 	s.Slots = slots
 	return grubtest.Block(t, s)
 }
 
-// kernelFolder holds an unpacked package of a Debian kernel.
+// kernelFolder is the folder of an unpacked package of a Debian kernel.
 func kernelFolder() string { return os.Getenv("DELTAUP_TEST_BOOT") }
 
 func linuxKernel(t testing.TB) []byte {
@@ -158,7 +158,7 @@ func linuxKernel(t testing.TB) []byte {
 	return readFile(t, only(t, "boot/vmlinuz-*"))
 }
 
-// only is the one file of the kernel's package that pattern matches.
+// only gives the one file of the kernel's package that pattern matches.
 func only(t testing.TB, pattern string) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(kernelFolder(), pattern))
@@ -168,7 +168,7 @@ func only(t testing.TB, pattern string) string {
 	return found[0]
 }
 
-// guestInitrd is an initrd with command guest as init.
+// guestInitrd makes an initrd with command guest as init.
 func guestInitrd(t testing.TB) []byte {
 	t.Helper()
 	return cpiotest.Root(guestFiles(t))
@@ -190,19 +190,19 @@ func guestFiles(t testing.TB) map[string][]byte {
 	return files
 }
 
-// program is a static command of this module, built once.
+// program gives a static command of this module, which it builds once.
 func program(t testing.TB, folder string) []byte {
 	t.Helper()
 	return built(t, path.Base(folder), "build", folder)
 }
 
-// suite is the static tests of a package of this module, built once.
+// suite gives the static test binary of a package of this module, which it builds once.
 func suite(t testing.TB, folder string) []byte {
 	t.Helper()
 	return built(t, path.Base(folder)+".test", "test -c", folder)
 }
 
-// built is what a command of go makes of a package.
+// built gives what a go command makes of a package.
 func built(t testing.TB, name, command, folder string) []byte {
 	t.Helper()
 	programs.Lock()

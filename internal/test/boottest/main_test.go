@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// work is the folder for whatever one run makes; in memory where that can be.
+// work is the folder for everything that one run makes, in memory if possible.
 var work string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }

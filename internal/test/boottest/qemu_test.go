@@ -19,10 +19,10 @@ type qemu struct {
 	disk     *disk
 	readOnly bool // the disk cannot be written
 	uefi     bool
-	reboots  bool // a reset starts the machine again and does not end QEMU
-	// end as soon as the console has this; empty: wait for the machine to end
+	reboots  bool // a reset starts the machine again instead of ending QEMU
+	// text on the console that ends the run; empty: wait for the machine to end
 	until   string
-	timeout time.Duration // three times what it takes here, at least
+	timeout time.Duration // at least three times the usual time
 	record  string        // file for the log of all writes (QEMU's blklogwrites); empty: no log
 	direct  *direct       // nil: the firmware starts GRUB
 	memory  int           // MiB; 0: 256
@@ -32,8 +32,8 @@ type qemu struct {
 // direct is a kernel that QEMU starts without firmware and GRUB.
 type direct struct{ kernel, initrd, args string }
 
-// boot runs the machine until it ends and returns what it printed: console is the serial line,
-// stub what the stub kernel says.
+// boot runs the machine until it ends. It returns the text on the serial line, and the text that
+// the stub kernel prints.
 func (m qemu) boot(t testing.TB) (console, stub string) {
 	t.Helper()
 	dir := tempDir(t)
@@ -67,7 +67,7 @@ func (m qemu) boot(t testing.TB) (console, stub string) {
 	return text, string(said)
 }
 
-// watch reads the console until it ends, or says what the machine is run for.
+// watch reads the console until it ends or has the text m.until.
 func (m qemu) watch(console io.Reader) (text string, ended bool) {
 	var b strings.Builder
 	buf := make([]byte, 4096)
@@ -77,19 +77,19 @@ func (m qemu) watch(console io.Reader) (text string, ended bool) {
 		if m.until != "" && strings.Contains(b.String(), m.until) {
 			return b.String(), true
 		}
-		if err != nil { // the end, or what Wait tells better
+		if err != nil { // the end, or an error that Wait explains better
 			return b.String(), false
 		}
 	}
 }
 
-// args are QEMU's, for a machine whose files lie in dir.
+// args are the arguments of QEMU, for a machine whose files lie in dir.
 func (m qemu) args(t testing.TB, dir, stubFile string) []string {
 	t.Helper()
 	drive := "if=none,id=disk,format=raw,cache=unsafe,file=" + m.disk.path
 	device := "nvme,drive=disk,serial=boottest,bootindex=1"
 	if m.record != "" {
-		// QEMU's NVMe forgets that a write is to be durable when it is done (FUA)
+		// QEMU's NVMe disk ignores the flag for a durable write (FUA)
 		device = "virtio-blk-pci,drive=disk"
 		drive = "if=none,id=disk,driver=blklogwrites,file.driver=raw,file.file.driver=file,file.file.filename=" + m.disk.path +
 			",log.driver=raw,log.file.driver=file,log.file.filename=" + m.record

@@ -6,11 +6,11 @@ import (
 	"math/rand/v2"
 )
 
-// The log that QEMU's driver blklogwrites writes, which is that of Linux's dm-log-writes
-// (drivers/md/dm-log-writes.c): little-endian, in sectors; the first has a head.
+// The log of QEMU's driver blklogwrites, in the format of Linux's dm-log-writes
+// (drivers/md/dm-log-writes.c): little-endian, in sectors, of which the first has the head.
 const (
 	logMagic = 0x6a736677736872
-	// magic, version and number of entries of 8 bytes each, and 4 bytes of sector size
+	// magic, version and number of entries, of 8 bytes each, then the sector size, of 4 bytes
 	logHead  = 28
 	logEntry = 32 // first sector, sectors, flags, length of data, of 8 bytes each
 
@@ -23,8 +23,8 @@ const (
 type diskWrite struct {
 	off   int64
 	data  []byte
-	flush bool // all that came before is on the disk
-	fua   bool // and so is this, when it is done
+	flush bool // everything written before is on the disk
+	fua   bool // this write is on the disk when it is done
 }
 
 // parseLog reads a log.
@@ -55,19 +55,18 @@ func parseLog(b []byte) ([]diskWrite, error) {
 	return writes, nil
 }
 
-// cutter makes what a disk holds after the power was cut.
+// cutter computes what a disk holds after a power cut.
 type cutter struct {
 	writes []diskWrite
-	disk   []byte // with all that is durable before write next
+	disk   []byte // with everything that is durable before write next
 	next   int
-	// where a superblock of ext4 begins, two sectors that ext4 relies on its disk not to tear; 0:
-	// nowhere
+	// offset of a superblock of ext4, whose two sectors no disk may tear, as ext4 assumes; 0: none
 	super int64
 }
 
-// cut is the disk when the power fails before write n, with n rising from call to call: whatever
-// was flushed is there, and of each write since then all, nothing, or some sectors, as chance has
-// it.
+// cut gives the disk when the power fails before write n. n must rise from call to call. Whatever
+// was flushed is there. Of each write since then chance decides whether all, none or some of its
+// sectors are there.
 func (c *cutter) cut(n int, chance *rand.Rand) []byte {
 	flushed := c.next
 	for i := c.next; i < n; i++ {

@@ -10,15 +10,15 @@ import (
 	"testing"
 )
 
-// systemRoot is the folder of a Debian with systemd that has the program, its units and what
+// systemRoot is the root folder of a Debian with systemd, with deltaup, its units and what
 // doc/initramfs.md asks for.
 type systemRoot struct {
 	dir    string
-	kernel string // its version
+	kernel string // the kernel's version
 }
 
 // newSystemRoot unpacks the root file system that DELTAUP_TEST_ROOT names, which bench/boot-root.sh
-// makes, and installs the kernel and everything of ours there.
+// makes, and installs the kernel and deltaup in it.
 func newSystemRoot(t *testing.T) *systemRoot {
 	t.Helper()
 	packed := os.Getenv("DELTAUP_TEST_ROOT")
@@ -60,7 +60,7 @@ func (r *systemRoot) write(t *testing.T, name string, b []byte, mode os.FileMode
 	}
 }
 
-// run runs a program of the root file system in it.
+// run runs a program of the root folder in a chroot.
 func (r *systemRoot) run(t *testing.T, name string, args ...string) {
 	t.Helper()
 	path := "/usr/sbin/" + name
@@ -94,8 +94,8 @@ func (r *systemRoot) dracut(t *testing.T) []byte {
 	return readFile(t, r.path("boot/initrd.img"))
 }
 
-// configure makes it one machine: with a configuration of deltaup, and a report at the end of each
-// boot, which is a shell script whose lines begin with "LIFE".
+// configure configures deltaup, and installs a shell script that reports at the end of each boot,
+// in lines that begin with "LIFE".
 func (r *systemRoot) configure(t *testing.T, config, report string) {
 	t.Helper()
 	for name, text := range map[string]string{
@@ -113,7 +113,8 @@ func (r *systemRoot) configure(t *testing.T, config, report string) {
 	r.run(t, "systemctl", "enable", "life.service", "deltaup-mark-good.service", "deltaup-trial.timer", "deltaup-notice.service", "deltaup-trace.service")
 }
 
-// network has it ask for an address; a machine without a network would wait for one.
+// network has the machine ask for an address. A machine without a network would wait for one, so it
+// is not the default.
 func (r *systemRoot) network(t *testing.T) {
 	t.Helper()
 	r.write(t, "etc/systemd/network/80-dhcp.network", []byte("[Match]\nName=e*\n[Network]\nDHCP=yes\n"), 0o644)
@@ -121,7 +122,7 @@ func (r *systemRoot) network(t *testing.T) {
 	r.run(t, "systemctl", "enable", "systemd-networkd.service", "systemd-networkd-wait-online.service")
 }
 
-// image makes an image of it as one version.
+// image makes an image of the folder as one version.
 func (r *systemRoot) image(t *testing.T, version int) (path string) {
 	t.Helper()
 	r.write(t, "usr/lib/release", fmt.Appendln(nil, version), 0o644)
@@ -131,7 +132,7 @@ func (r *systemRoot) image(t *testing.T, version int) (path string) {
 	return path
 }
 
-// reportStart is the beginning of a report.
+// reportStart is the beginning of a report's script.
 const reportStart = `#!/bin/sh
 exec >/dev/console 2>&1
 say() { echo "LIFE $*"; }
@@ -146,11 +147,11 @@ systemctl stop deltaup-trace.service # this report is part of the boot that it r
 say "trace: $(sed -n 2p /run/deltaup/boot.trace):$(grep -o -e ' usr/lib/systemd/systemd -$' -e ' usr/bin/life -$' /run/deltaup/boot.trace | tr -d '\n')"
 `
 
-// recorded is what that says of a boot's trace. Only the recorder of the initramfs can have seen
-// that systemd was run, and only the one that took over from it that the report was.
+// recorded is what reportStart prints about a boot's trace. Only the recorder in the initramfs can
+// have seen systemd start, and only the recorder that took over can have seen the report start.
 const recorded = "trace: lost 0: usr/lib/systemd/systemd - usr/bin/life -\n"
 
-// said is what the reports on a console say; all of the console is told when the test fails.
+// said gives what the reports on a console say. When the test fails it logs the whole console.
 func said(t *testing.T, console string) string {
 	t.Helper()
 	var b strings.Builder

@@ -10,7 +10,7 @@ import (
 	"deltaup/slotboot/grubenv"
 )
 
-// block is a block of Size bytes with lines behind its first.
+// block is an environment block of Size bytes with lines behind its first.
 func block(lines ...string) []byte {
 	b := []byte("# GRUB Environment Block\n")
 	for _, line := range lines {
@@ -19,7 +19,7 @@ func block(lines ...string) []byte {
 	return append(b, bytes.Repeat([]byte{'#'}, grubenv.Size-len(b))...)
 }
 
-// products are the values that each variable can have, combined.
+// products are all combinations of the values that each variable can have.
 func products() []scene {
 	var scenes []scene
 	for _, active := range []string{"a", "b", "", "zz"} {
@@ -41,7 +41,7 @@ func products() []scene {
 			scenes = append(scenes, scene{name: "bad=" + bad + ",tries=" + tries, env: block(lines...)})
 		}
 	}
-	for _, bad := range []string{"a", "b", "ab", "abc"} { // as the initramfs leaves it
+	for _, bad := range []string{"a", "b", "ab", "abc"} { // as the initramfs writes them
 		for _, active := range []string{"a", "b"} {
 			lines := []string{"deltaup_active=" + active}
 			for _, name := range slots {
@@ -54,7 +54,7 @@ func products() []scene {
 	return scenes
 }
 
-// damagedBlocks are files that are no block of ours, or not any more.
+// damagedBlocks are files that are no environment block, or a damaged one.
 func damagedBlocks() []scene {
 	const active, trial, tries = "deltaup_active=b", "deltaup_trial=c", "deltaup_tries=2"
 	good := block(active, trial, tries, "deltaup_id=5ac07e11")
@@ -149,7 +149,7 @@ func damagedSlots() []scene {
 	return scenes
 }
 
-// missingModules are GRUBs that lack a module that the script names.
+// missingModules are GRUBs without one of the modules that the script names.
 func missingModules() []scene {
 	var scenes []scene
 	for _, lacks := range [][]string{{"test"}, {"loadenv"}, {"search", "search_fs_uuid"}, {"echo", "sleep", "reboot"}, {"linux"}, {"loadenv", "test"}} {

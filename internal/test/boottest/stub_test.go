@@ -8,7 +8,8 @@ const (
 	portExit    = 0xf4
 )
 
-// stubStatus is QEMU's exit status after the stub: twice what it writes to portExit last, and one.
+// stubStatus is QEMU's exit status after the stub: twice the byte that the stub writes to portExit,
+// plus one.
 const stubStatus = '\n'<<1 | 1
 
 // stubKernel is a kernel for GRUB's linux command on a BIOS (Documentation/x86/boot.rst, version

@@ -15,16 +15,15 @@ import (
 	"deltaup/slotboot/machine"
 )
 
-// systemBoot is for up to three boots of Debian and an update, which together take 2 to 4 minutes
-// here when nothing else runs.
+// systemBoot is enough for three boots of Debian and an update, which together take 2 to 4 minutes
+// when nothing else runs.
 const systemBoot = 30 * time.Minute
 
-// systemArgs are kernel arguments of a Debian.
+// systemArgs are the kernel arguments of a Debian.
 const systemArgs = "console=ttyS0 no_timer_check edd=off systemd.show_status=0 deltaup.trace"
 
 // lifeReport has release 1 run the suite of slots, make the logical volume that is slot b, update
-// itself by the unit, and write GRUB's configuration anew, by which release 2 is to run from
-// memory.
+// itself by the unit, and write GRUB's configuration anew, by which release 2 runs from memory.
 const lifeReport = reportStart + `
 if [ "$release" = 1 ]; then
 	DELTAUP_TEST_SLOTS="/dev/nvme0n1p4 /boot/slot" slotboot.test -test.run TestGiven -test.v | sed 's/^/LIFE suite: /'
@@ -44,9 +43,9 @@ else
 fi
 `
 
-// TestSystem is one whole life of a real Debian with initramfs-tools: it boots under systemd from a
-// partition, pulls the next release over the network by its unit from a signed mirror into a
-// logical volume, reboots into that through GRUB, and its unit marks it good.
+// TestSystem follows a real Debian with initramfs-tools through its whole life. It boots under
+// systemd from a partition. Its unit pulls the next release over the network from a signed mirror
+// into a logical volume. It reboots into that through GRUB, and its unit marks it good.
 func TestSystem(t *testing.T) {
 	t.Parallel()
 	root := newSystemRoot(t)
@@ -102,8 +101,8 @@ func TestSystem(t *testing.T) {
 	}
 }
 
-// dracutReport leaves something in the overlay, puts an image into slot b and that on trial; when
-// it did not stay, the report ends.
+// dracutReport leaves a file in the overlay, installs an image into slot b and puts b on trial.
+// When the file is gone, the report ends.
 const dracutReport = reportStart + `
 if ! [ -e /data/slots/b.squashfs ]; then
 	echo kept >/etc/kept
@@ -121,8 +120,8 @@ else
 fi
 `
 
-// hangingCheck is a health check that does not end. It ends the time of the trial instead: how long
-// a boot takes here nobody knows.
+// hangingCheck is a health check that does not end. It lets the time of the trial run out itself,
+// since nobody knows how long a boot takes here.
 const hangingCheck = `#!/bin/sh
 echo LIFE a check hangs >/dev/console
 mkdir -p /run/systemd/system/deltaup-trial.timer.d
@@ -132,10 +131,10 @@ systemctl restart deltaup-trial.timer
 sleep 1000
 `
 
-// TestDracut boots a Debian with an initrd of dracut and a FAT BOOT. The slot on trial holds no
-// image: the initramfs says so, ends the trial at its first boot, and restarts. GRUB falls back to
-// a slot in a file of the data partition, on which its overlay is kept, too. Then the slot on trial
-// has an image, whose health check never ends: the time of the trial does, and GRUB falls back
+// TestDracut boots a Debian with an initrd of dracut and a FAT BOOT. First the slot on trial holds
+// no image: the initramfs says so, ends the trial at its first boot, and restarts. GRUB falls back
+// to a slot in a file of the data partition, which also keeps its overlay. Then the slot on trial
+// has an image whose health check never ends: the time of the trial runs out, and GRUB falls back
 // again.
 func TestDracut(t *testing.T) {
 	t.Parallel()
@@ -180,7 +179,7 @@ func TestDracut(t *testing.T) {
 	}
 }
 
-// giveUpReport ends with what the machine tells of its fallback.
+// giveUpReport ends with what the machine says about its fallback.
 const giveUpReport = reportStart + `
 noticed
 say "motd: $(cat /run/motd.d/50-deltaup)"
@@ -190,9 +189,9 @@ systemctl --failed --no-legend | sed 's/^/LIFE failed unit: /'
 say done
 `
 
-// TestGiveUp boots a machine, with initrds of initramfs-tools, whose active slot c has lost its
-// disk, and whose next one has a damaged image. The initramfs gives up c at its third boot and a at
-// its first. Slot b boots, and all that is to tell of it does.
+// TestGiveUp boots a machine with initrds of initramfs-tools, whose active slot c has lost its
+// disk, and whose slot a has a damaged image. The initramfs gives up c at its third boot and a at
+// its first. Slot b boots, and everything that reports a fallback reports it.
 func TestGiveUp(t *testing.T) {
 	t.Parallel()
 	root := newSystemRoot(t)
@@ -230,17 +229,18 @@ func TestGiveUp(t *testing.T) {
 	}
 }
 
-// systemSlots is the slots, a and b or more, of a Debian whose disk has BOOT in its second
+// systemSlots are the slots, a and b or more, of a Debian whose disk has BOOT in its second
 // partition.
 type systemSlots struct {
 	slots []systemSlot
-	args  string // kernel arguments of all
-	fs    string // of BOOT
+	args  string // kernel arguments of all slots
+	fs    string // file system of BOOT
 }
 
 type systemSlot struct{ name, path, image string }
 
-// systemLayout names the slots' paths; images are those of slots that are files.
+// systemLayout makes slots with these paths. images are the images of slots that are files, by
+// path.
 func systemLayout(paths []string, images map[string]string) *systemSlots {
 	l := &systemSlots{args: systemArgs, fs: "ext4"}
 	for i, path := range paths {
@@ -253,7 +253,8 @@ func systemLayout(paths []string, images map[string]string) *systemSlots {
 	return l
 }
 
-// config is the slots' part of deltaup.toml; args are those that deltaup boot setup writes.
+// config is the slots' part of deltaup.toml. args are the kernel arguments that deltaup boot setup
+// writes.
 func (l *systemSlots) config(state, args string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "state = %q\n[boot]\ngrubenv = %q\nargs = %q\n", state, "/boot"+envPath, args)
@@ -263,8 +264,8 @@ func (l *systemSlots) config(state, args string) string {
 	return b.String()
 }
 
-// disk is a disk with partitions of these contents behind BOOT, where both slots have the same
-// files.
+// disk makes a disk with partitions of these contents behind BOOT, in which both slots have the
+// same files.
 func (l *systemSlots) disk(t *testing.T, state counted.State, files bootFiles, parts ...[]byte) *disk {
 	t.Helper()
 	on := layout{fs: l.fs, boot: 256 * mib, raw: parts, files: map[string][]byte{envPath: envOf(t, slots[:len(l.slots)], state)}}

@@ -17,7 +17,7 @@ import (
 const (
 	envPath = "/deltaup/grubenv"
 
-	// stubBoot is far above the 0.3 s that GRUB and the stub take.
+	// stubBoot is far longer than the 0.3 s that GRUB and the stub take.
 	stubBoot = time.Minute
 
 	nothingLoads = "restarting in 10 s" // GRUB's last words
@@ -25,11 +25,11 @@ const (
 
 var slots = counted.Slots{"a", "b", "c"}
 
-// scene is one state of a machine that GRUB is started on.
+// scene is one state of a machine on which GRUB starts.
 type scene struct {
 	name     string
 	env      []byte            // nil: no file
-	damage   map[string]string // what is wrong with a slot: see damageFile
+	damage   map[string]string // what is wrong with a slot, by slot: see damageFile
 	readOnly bool
 	fs       string // ext4 when empty
 	lacks    []string
@@ -57,7 +57,7 @@ func TestTable(t *testing.T) {
 	t.Logf("GRUB and the model agree on %d of %d states", agreed.Load(), len(scenes))
 }
 
-// play boots the scene and tells whether GRUB did what the model says.
+// play boots the scene and tells whether GRUB does what the model says.
 func (s *scene) play(t *testing.T) bool {
 	l := layout{fs: s.fs, boot: 4 * mib, files: map[string][]byte{}, lacks: s.lacks}
 	if l.fs == "" {
@@ -105,7 +105,7 @@ func (s *scene) play(t *testing.T) bool {
 	return !t.Failed()
 }
 
-// stubConfig describes a machine with stub kernels, which are put into l.
+// stubConfig describes a machine with stub kernels, which it puts into l.
 func stubConfig(l *layout, damage map[string]string) *grub.Script {
 	c := &grub.Script{UUID: l.uuid(), Env: envPath, Preamble: []string{"serial", "terminal_output serial"}}
 	for _, name := range slots {
@@ -118,16 +118,16 @@ func stubConfig(l *layout, damage map[string]string) *grub.Script {
 	return c
 }
 
-// expect is the model's choice; the model has all modules.
+// expect is the model's choice, corrected for a missing module, of which the model knows nothing.
 func (s *scene) expect(m grubtest.Start) grubtest.Choice {
 	whole := m.Env
 	for _, module := range s.lacks {
 		switch module {
-		case "loadenv": // nothing is known, and nothing can be counted
+		case "loadenv": // the script knows nothing and can count nothing
 			m.Env = nil
-		case "linux": // taken as true, and then there is no kernel to start
+		case "linux": // the script takes it for true, and then has no kernel to start
 			return grubtest.Choice{Env: grubtest.Choose(m).Env}
-		case "test": // the active slot: that is all that can be told
+		case "test": // the script can only tell the active slot
 			if block, ok := grubenv.LoadEnv(m.Env); ok {
 				active, _ := block.Get("deltaup_active")
 				return grubtest.Choice{Slot: active, Env: whole}
@@ -141,7 +141,7 @@ func (s *scene) expect(m grubtest.Start) grubtest.Choice {
 	return c
 }
 
-// damageFile spoils one slot's files.
+// damageFile damages the files of one slot.
 func damageFile(files map[string][]byte, slot grub.Entry, how string) {
 	switch how {
 	case "":
@@ -163,7 +163,7 @@ func damageFile(files map[string][]byte, slot grub.Entry, how string) {
 	}
 }
 
-// kernelArgs splits a command line as GRUB has quoted it.
+// kernelArgs splits a command line that GRUB has quoted.
 func kernelArgs(line string) []string {
 	var args []string
 	var arg []byte

@@ -15,23 +15,23 @@ import (
 	"deltaup/mirror/publish"
 )
 
-// release is what one version consists of. Its kernel is the stub, and more.
+// release has the files of one version. Its kernel begins with the stub.
 type release struct {
 	image, kernel, initrd []byte
-	// of the initrd as an update makes it: the same files, compressed anew
+	// id of the initrd that an update makes: the same files, compressed anew
 	made chunkstore.ID
 }
 
-// whole tells whether a slot that begins with image has this release, with these files.
+// whole tells whether a slot with these files, whose bytes begin with image, has this release.
 func (r *release) whole(image []byte, files bootFiles) bool {
 	return bytes.Equal(image[:len(r.image)], r.image) && bytes.Equal(files.kernel, r.kernel) &&
 		(bytes.Equal(files.initrd, r.initrd) || chunkstore.Sum(files.initrd) == r.made)
 }
 
-// bootFiles are what lies on BOOT for one slot.
+// bootFiles are the files of one slot on BOOT.
 type bootFiles struct{ kernel, initrd []byte }
 
-// world is two versions and a mirror with both.
+// world has two versions and a mirror with both.
 type world struct {
 	old, new release
 	mirror   string // folder

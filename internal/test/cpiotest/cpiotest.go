@@ -15,14 +15,14 @@ func Initrd(files map[string][]byte) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	for i, name := range slices.Sorted(maps.Keys(files)) {
-		z.Write(member(name, i+1, 0o100644, files[name])) // to memory
+		z.Write(member(name, i+1, 0o100644, files[name])) // never fails: it writes to memory
 	}
 	z.Write(trailer())
 	z.Close()
 	return b.Bytes()
 }
 
-// Root packs files that a kernel is started with: executable, in their folders, with a console, not
+// Root packs files as the root of a kernel: executable, with their folders and a console, not
 // compressed.
 func Root(files map[string][]byte) []byte {
 	folders := []string{"dev"}
@@ -50,8 +50,8 @@ func Root(files map[string][]byte) []byte {
 
 func trailer() []byte { return member("TRAILER!!!", 0, 0, nil) }
 
-// member is a header with name and data, both padded to multiples of 4. A device is the console,
-// 5:1.
+// member encodes a header with name and data, both padded to multiples of 4. A device is the
+// console, 5:1.
 func member(name string, inode, mode int, data []byte) []byte {
 	major, minor := 0, 0
 	if mode&0o170000 == 0o020000 {

@@ -1,5 +1,5 @@
-// Package durabletest stops package durable in the middle of its work, as a
-// power cut would, for tests of what is built upon it:
+// Package durabletest stops package durable in the middle of its work, as a power cut does, for
+// tests of its users:
 //
 //	for n := 1; ; n++ {
 //		c := durabletest.CrashAt(t, n)
@@ -22,11 +22,11 @@ import (
 	"deltaup/internal/durable"
 )
 
-// ErrCrash is what every step from the crash on returns.
+// ErrCrash is what every step returns from the crash on.
 var ErrCrash = errors.New("simulated power cut")
 
-// Crash is one power cut to come. Tests that use it cannot run in parallel with
-// others that write through package durable.
+// Crash is a power cut that will come. Tests that use it cannot run in parallel with others that
+// write through package durable.
 type Crash struct {
 	t       testing.TB
 	mu      sync.Mutex
@@ -36,17 +36,17 @@ type Crash struct {
 
 	dirty   map[string]bool // files written since their last sync
 	renames []rename        // not yet synced in their folder
-	folders []string        // made and not yet synced in their parent
+	folders []string        // made, and not yet synced in their parent
 }
 
 type rename struct {
 	from, to string
-	old      []byte // what to held
+	old      []byte // what the new name held before
 	had      bool
 }
 
-// CrashAt cuts the power before step n (from 1 on): that step and all later ones
-// are not done and return ErrCrash.
+// CrashAt cuts the power before step n, counted from 1: that step and all later ones do nothing and
+// return ErrCrash.
 func CrashAt(t testing.TB, n int) *Crash {
 	c := &Crash{t: t, at: n, dirty: map[string]bool{}}
 	c.restore = durable.SetHook(c.step)
@@ -54,9 +54,9 @@ func CrashAt(t testing.TB, n int) *Crash {
 	return c
 }
 
-// Restart ends the cut and brings the disk into the worst state that a machine may
-// find after it: unsynced data cut to half, renames and folders that were not synced undone. It
-// tells whether the power was cut at all.
+// Restart ends the power cut. It brings the disk into the worst state that a machine may find: it
+// cuts unsynced files to half, and undoes renames and folders that were not synced. It tells
+// whether the power was cut at all.
 func (c *Crash) Restart() bool {
 	c.t.Helper()
 	c.unhook()
@@ -86,7 +86,7 @@ func (c *Crash) Restart() bool {
 	return true
 }
 
-// Keep is Restart for the kindest disk: all that was done before the cut is there.
+// Keep is Restart for a disk that keeps everything, synced or not.
 func (c *Crash) Keep() bool {
 	c.unhook()
 	c.mu.Lock()

@@ -1,6 +1,6 @@
-// Package effort says how much of an endless matter a test does: kills at random instants, crashes
-// after each step, all cases of a table that costs seconds each. With DELTAUP_TEST_LONG set (make
-// test-long) it does all, in a short run (make race) a fifteenth, else a third.
+// Package effort says how many of very many cases a test tries: kills at random instants, crashes
+// after each step, all rows of a table that take seconds each. With DELTAUP_TEST_LONG set (make
+// test-long) a test tries all, in a short run (make race) a fifteenth, else a third.
 package effort
 
 import (
@@ -19,8 +19,8 @@ func Stride() int {
 	return 3
 }
 
-// Times gives how many of n repetitions are made, at least one.
+// Times gives how many of n repetitions to make, at least one.
 func Times(n int) int { return max(1, n/Stride()) }
 
-// Takes tells whether case i of a walk through many belongs to this run. Case 0 always does.
+// Takes tells whether to try case i, counted from 0. It is true of case 0.
 func Takes(i int) bool { return i%Stride() == 0 }

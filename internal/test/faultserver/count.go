@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// countingWriter tells how much of a body is written.
+// countingWriter reports how much of a body is written.
 type countingWriter struct {
 	http.ResponseWriter
 	count  func(status, n int)
@@ -25,7 +25,7 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	w.count(w.status, len(p)) // before the client can have seen it
+	w.count(w.status, len(p)) // count before the client can see the bytes
 	n, err := w.ResponseWriter.Write(p)
 	w.count(w.status, n-len(p))
 	return n, err

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// Fault answers a request wrongly; next would answer it well.
+// Fault answers a request wrongly. next answers it correctly.
 type Fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
-// Status answers with a status alone. A retryAfter of 0 sends no such header; it is in whole
-// seconds.
+// Status answers with a status alone, and with a Retry-After header of whole seconds unless
+// retryAfter is 0.
 func Status(code int, retryAfter time.Duration) Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		if retryAfter > 0 {
@@ -24,9 +24,9 @@ func Status(code int, retryAfter time.Duration) Fault {
 	}
 }
 
-// Header sets a header of the right answer; an empty value removes it. The body
-// follows as far as the protocol lets it: with a Content-Length below its size it is
-// cut there, with one above the connection closes early.
+// Header sets a header of the correct answer, or removes it with an empty value. The body follows
+// as far as the protocol permits: a Content-Length below its size cuts it there, and one above
+// closes the connection early.
 func Header(key, value string) Fault {
 	return rewrite(func(h http.Header) {
 		if value == "" {
@@ -37,8 +37,8 @@ func Header(key, value string) Fault {
 	}, nil)
 }
 
-// ContentLength adds n to the length that the answer states; its body stays as it is,
-// or is cut where the stated length ends.
+// ContentLength adds n to the length that the answer states. The body stays the same, or ends where
+// the stated length does.
 func ContentLength(n int64) Fault {
 	return rewrite(func(h http.Header) {
 		length, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
@@ -48,7 +48,7 @@ func ContentLength(n int64) Fault {
 	}, nil)
 }
 
-// Cut closes the connection in an orderly way after n bytes of the body. All n arrive.
+// Cut closes the connection in an orderly way after n bytes of the body, all of which arrive.
 func Cut(n int64) Fault {
 	return rewrite(nil, func(w http.ResponseWriter, body []byte) {
 		send(w, body[:min(n, int64(len(body)))])
@@ -69,14 +69,14 @@ func ResetConnection(n int64) Fault {
 			conn = c.Conn
 		}
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // fails only when the connection is gone
+			_ = tcp.SetLinger(0) // fails only on a closed connection
 		}
 		_ = conn.Close()
 	})
 }
 
-// Stall sends n bytes of the body and then nothing until the client leaves. With a
-// negative n not even the header comes.
+// Stall sends n bytes of the body and then nothing until the client leaves. With a negative n it
+// does not even send the header.
 func Stall(n int64) Fault {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if n >= 0 {
@@ -89,7 +89,7 @@ func Stall(n int64) Fault {
 	}
 }
 
-// Slow sends the body at about so many bytes per second, in at most 100 steps per second.
+// Slow sends the body at about bytesPerSecond, in at most 100 steps a second.
 func Slow(bytesPerSecond int) Fault {
 	return rewrite(nil, func(w http.ResponseWriter, body []byte) {
 		step := max(bytesPerSecond/100, 1)
@@ -104,7 +104,7 @@ func Slow(bytesPerSecond int) Fault {
 	})
 }
 
-// Flip inverts the byte of the file that lies at offset, wherever an answer has it.
+// Flip inverts the byte at offset in the file, in every answer that has it.
 func Flip(offset int64) Fault {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		serveChanged(w, r, next, func(file []byte) []byte {
@@ -116,7 +116,8 @@ func Flip(offset int64) Fault {
 	}
 }
 
-// Shorten serves the file as if it had n bytes: whole and in ranges, 416 beyond.
+// Shorten serves the file as if it had n bytes, whole and in ranges, with status 416 for ranges
+// beyond.
 func Shorten(n int64) Fault {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		serveChanged(w, r, next, func(file []byte) []byte {
@@ -132,15 +133,15 @@ func Replace(other []byte) Fault {
 	}
 }
 
-// NoRanges ignores ranges: 200 and the whole file.
+// NoRanges ignores ranges: it answers 200 with the whole file.
 func NoRanges() Fault {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		next.ServeHTTP(w, withoutRange(r))
 	}
 }
 
-// Endless sends the right answer's status and body, without Content-Length, and
-// then filler bytes until the client leaves.
+// Endless sends the status and the body of the correct answer, without Content-Length, and then
+// filler bytes until the client leaves.
 func Endless() Fault {
 	filler := bytes.Repeat([]byte("endless "), 4<<10)
 	return rewrite(
@@ -153,8 +154,8 @@ func Endless() Fault {
 	)
 }
 
-// rewrite gives an answer of next's with changed headers and a body sent by send.
-// Either may be nil. The answer is held in memory.
+// rewrite answers as next does, with headers that headers changes and a body that body sends.
+// Either may be nil. It holds the answer in memory.
 func rewrite(headers func(http.Header), body func(http.ResponseWriter, []byte)) Fault {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		rec := httptest.NewRecorder()
@@ -172,7 +173,7 @@ func rewrite(headers func(http.Header), body func(http.ResponseWriter, []byte)) 
 		content := rec.Body.Bytes()
 		stated, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
 		if err == nil && stated < int64(len(content)) {
-			content = content[:max(stated, 0)] // net/http refuses a longer write as a whole
+			content = content[:max(stated, 0)] // net/http refuses the whole of a longer write
 		}
 		w.WriteHeader(rec.Code)
 		if body == nil {
@@ -183,7 +184,7 @@ func rewrite(headers func(http.Header), body func(http.ResponseWriter, []byte)) 
 	}
 }
 
-// serveChanged serves what change makes of the whole file, with ranges.
+// serveChanged serves, with ranges, what change makes of the whole file.
 func serveChanged(w http.ResponseWriter, r *http.Request, next http.Handler,
 	change func([]byte) []byte) {
 	rec := httptest.NewRecorder()
@@ -202,7 +203,7 @@ func withoutRange(r *http.Request) *http.Request {
 	return r
 }
 
-// send writes and flushes; false when the client has left.
+// send writes and flushes p. It gives false when the client has left.
 func send(w http.ResponseWriter, p []byte) bool {
 	if _, err := w.Write(p); err != nil {
 		return false

@@ -1,10 +1,9 @@
-// Package faultserver is a web server for tests that misbehaves as it is told and
-// counts what it sends.
+// Package faultserver is a web server for tests. It misbehaves on demand and counts what it sends.
 //
-// [New] starts one in front of any handler. [Server.Add] adds a [Rule]: which
-// requests, by path and by number, meet which [Fault]. [Server.Clear] removes all
-// rules, for the rerun once the cause is gone. [Server.Requests] and
-// [Server.BodyBytes] tell what was asked for and sent since the last [Server.Reset].
+// [New] starts a server in front of any handler. [Server.Add] adds a [Rule], which says which
+// requests, by path and number, meet which [Fault]. [Server.Clear] removes all rules, to try again
+// without faults. [Server.Requests] and [Server.BodyBytes] count requests and bytes since the last
+// [Server.Reset].
 //
 //	f := faultserver.New(t, serve.Handler(dir))
 //	f.Add(faultserver.Rule{Path: "packs/", Nth: 2, Fault: faultserver.Cut(1000)})
@@ -20,13 +19,13 @@ import (
 	"testing"
 )
 
-// Rule says which requests meet a fault. Of several rules that match a request the
-// first counts; all of them number it.
+// Rule says which requests meet a fault. Every rule that matches a request numbers it, and the
+// first one with a fault for it applies.
 type Rule struct {
-	// Path is which files: a folder and all below it ("packs/"), a pattern of
-	// path.Match ("releases/*.json"), or "" for all. No leading slash.
+	// Path says which files: a folder and everything below it ("packs/"), a pattern of path.Match
+	// ("releases/*.json"), or "" for all. It has no leading slash.
 	Path string
-	// Nth is which of the rule's requests, the first being 1; 0 is all.
+	// Nth says which of the rule's requests, counted from 1; 0 is all.
 	Nth   int
 	Fault Fault
 }
@@ -44,7 +43,7 @@ type Request struct {
 	Path   string // no leading slash
 	Header http.Header
 	Status int
-	Body   int64 // bytes of the body that were handed to the connection
+	Body   int64 // bytes of the body passed to the connection
 }
 
 // Server is a web server with faults. All methods may be called at any time, from any goroutine.
@@ -77,7 +76,7 @@ func New(tb testing.TB, next http.Handler) *Server {
 	return s
 }
 
-// Add adds a rule; it numbers requests from now on.
+// Add adds rules, which number requests from now on.
 func (s *Server) Add(rules ...Rule) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,8 +92,8 @@ func (s *Server) Clear() {
 	s.rules = nil
 }
 
-// Log is all requests since the last Reset, in order of arrival. Those under way
-// have the bytes sent so far.
+// Log gives all requests since the last Reset, in order of arrival. Those under way have the bytes
+// sent so far.
 func (s *Server) Log() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,8 +115,8 @@ func (s *Server) Requests(path string) int {
 	return n
 }
 
-// BodyBytes is how many bytes of bodies were sent of files that match path since the
-// last Reset. Of an answer that breaks off, the client may have got less.
+// BodyBytes is how many bytes of bodies the server has sent of files that match path since the last
+// Reset. When an answer breaks off, the client may have received less.
 func (s *Server) BodyBytes(path string) int64 {
 	n := int64(0)
 	for _, r := range s.Log() {
@@ -128,11 +127,11 @@ func (s *Server) BodyBytes(path string) int64 {
 	return n
 }
 
-// WireBytes is how many bytes were written to all connections, headers included, since the last
-// Reset.
+// WireBytes is how many bytes the server has written to all connections, with headers, since the
+// last Reset.
 func (s *Server) WireBytes() int64 { return s.wire.sent.Load() }
 
-// Reset sets all counts to zero; rules stay, with their numbers.
+// Reset sets all counts to zero. Rules stay, with their numbers.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +139,8 @@ func (s *Server) Reset() {
 	s.wire.sent.Store(0)
 }
 
-// ServeHTTP counts, and answers with the fault of the first rule that matches or as next does.
+// ServeHTTP counts the request. It answers with the fault of the first rule that applies, or as
+// next does.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	entry := &Request{Path: strings.TrimPrefix(r.URL.Path, "/"), Header: r.Header.Clone()}
 	fault := s.enter(entry)

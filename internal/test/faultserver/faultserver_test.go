@@ -25,7 +25,7 @@ type got struct {
 	status int
 	header http.Header
 	body   []byte
-	err    error // of the body, or of the request when status is 0
+	err    error // error of the body, or of the request when status is 0
 }
 
 func get(t *testing.T, url, ranged string) got {

@@ -1,5 +1,5 @@
-// Package mirrortest makes what tests publish: contents that do not compress, folders of files, and
-// images of them.
+// Package mirrortest makes what tests publish: bytes that do not compress, folders of files, and
+// images of folders.
 package mirrortest
 
 import (
@@ -14,14 +14,14 @@ import (
 	"deltaup/mkimage/rootfs"
 )
 
-// Noise is n bytes that do not compress, the same for the same seed up to 65535.
+// Noise gives n bytes that do not compress. They depend on the low 16 bits of seed.
 func Noise(seed uint64, n int) []byte {
 	p := make([]byte, n)
 	rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(p) // never fails
 	return p
 }
 
-// WriteFiles writes files, by their paths, below a folder.
+// WriteFiles writes files, by path, below a folder.
 func WriteFiles(folder string, files map[string][]byte) error {
 	for name, content := range files {
 		path := filepath.Join(folder, name)
@@ -35,13 +35,13 @@ func WriteFiles(folder string, files map[string][]byte) error {
 	return nil
 }
 
-// Image makes an image of a folder with a level of mkimage, and its recipe beside it. The same
-// files give the same bytes.
+// Image makes an image of a folder with a compression level of mkimage, and its recipe beside it.
+// The same files give the same bytes.
 func Image(ctx context.Context, folder, image, level string) error {
 	return ImageOf(ctx, folder, image, mkimage.Options{Level: level})
 }
 
-// ImageOf is Image with any options.
+// ImageOf is Image with other options.
 func ImageOf(ctx context.Context, folder, image string, o mkimage.Options) error {
 	clamp := uint32(1_700_000_000)
 	t, err := rootfs.FromFolder(ctx, folder, rootfs.Options{Owner: &rootfs.Owner{}, Clamp: &clamp})

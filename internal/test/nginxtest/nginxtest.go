@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// frame is the part of an nginx configuration around doc/nginx.conf: one process in
-// the foreground that keeps all its files below its prefix.
+// frame is the nginx configuration around doc/nginx.conf: one process in the foreground, with all
+// its files below its prefix.
 const frame = `
 daemon off;
 master_process off;
@@ -34,16 +34,15 @@ http {
 }
 `
 
-// Start serves dir on a free port of the loopback until the test ends and returns the
-// server's URL. Where nginx is not installed the test is skipped, or fails when
-// DELTAUP_TEST_ALL is set.
+// Start serves dir on a free port of the loopback until the test ends, and returns the server's
+// URL. Where nginx is not installed it skips the test, or fails it when DELTAUP_TEST_ALL is set.
 func Start(t testing.TB, dir string) (url string) {
 	t.Helper()
 	return "http://" + start(t, dir, "")
 }
 
-// StartTLS is Start over TLS, with directives beside those of doc/nginx.conf that name a
-// certificate at least.
+// StartTLS is Start over TLS. directives come beside those of doc/nginx.conf and must name a
+// certificate.
 func StartTLS(t testing.TB, dir, directives string) (url string) {
 	t.Helper()
 	return "https://" + start(t, dir, " ssl;\n"+directives)
@@ -60,18 +59,18 @@ func StartWithoutRanges(t testing.TB, dir string) (url string) {
 	return "http://" + startSite(t, dir, "", strings.Replace(site, ranges, "max_ranges 0;", 1))
 }
 
-// start starts a server; more follows the address that it listens on.
+// start starts a server. more follows the address in the listen directive.
 func start(t testing.TB, dir, more string) (addr string) {
 	t.Helper()
 	return startSite(t, dir, more, configuration(t))
 }
 
-// startSite starts a server with that configuration.
+// startSite starts a server with a configuration of the site.
 func startSite(t testing.TB, dir, more, site string) (addr string) {
 	t.Helper()
 	nginx := find(t)
 	prefix := t.TempDir()
-	// nginx can't take port 0: a free one is chosen here, and another if somebody was faster.
+	// nginx does not take port 0, so choose a free port, and another when somebody was faster.
 	var err error
 	for range 3 {
 		addr := freeAddress(t)
@@ -118,7 +117,7 @@ func configuration(t testing.TB) string {
 	return ""
 }
 
-// run starts one nginx and waits until it answers.
+// run starts nginx and waits until it answers.
 func run(t testing.TB, nginx, prefix, dir, addr, more, site string) error {
 	if more == "" {
 		more = ";"

@@ -1,4 +1,4 @@
-// Package storetest is the one suite that every [chunkstore.Store] passes.
+// Package storetest tests any [chunkstore.Store].
 package storetest
 
 import (
@@ -16,8 +16,8 @@ import (
 	"deltaup/chunkstore"
 )
 
-// Open gives a store that reads the packs at root/packs/ab/abcd….pack. at is where
-// their chunks lie. The suite changes files below root while the store is open.
+// Open opens a store of the packs at root/packs/ab/abcd….pack, whose chunks lie at at. The suite
+// changes files below root while the store is open.
 type Open func(t *testing.T, root string, at map[chunkstore.ID]chunkstore.Location) chunkstore.Store
 
 // Run runs the suite against the store that open gives.
@@ -31,7 +31,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("concurrent", func(t *testing.T) { testConcurrent(t, open) })
 }
 
-// stored is a folder of packs and what is in it.
+// stored is a folder of packs and what they hold.
 type stored struct {
 	root   string
 	plain  [][]byte
@@ -118,7 +118,7 @@ func testHole(t *testing.T, open Open) {
 	wantError(t.Context(), t, store, chunkstore.Chunk{Size: 1 << 50}, chunkstore.ErrNotFound)
 }
 
-// testWrongSize asks for what is there under sizes that it does not have.
+// testWrongSize asks for stored chunks with wrong sizes.
 func testWrongSize(t *testing.T, open Open) {
 	s := pack(t)
 	store := open(t, s.root, s.at)
@@ -129,7 +129,8 @@ func testWrongSize(t *testing.T, open Open) {
 	}
 }
 
-// testDamaged flips a bit in each of some frames: these chunks are refused, all others read.
+// testDamaged flips a bit in each of some frames. The store must refuse these chunks and read all
+// others.
 func testDamaged(t *testing.T, open Open) {
 	s := pack(t)
 	store := open(t, s.root, s.at)

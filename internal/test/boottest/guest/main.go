@@ -1,5 +1,5 @@
-// Command guest is the init of the machines that package boottest boots: it says how it was booted,
-// does what its slot is there for (do= on the kernel's command line), and restarts or switches off.
+// Command guest is the init of the machines that package boottest boots. It says how it was booted,
+// does its slot's deed (do= on the kernel's command line), and restarts or switches off.
 package main
 
 import (
@@ -34,7 +34,7 @@ func main() {
 	off(unix.LINUX_REBOOT_CMD_POWER_OFF)
 }
 
-// run mounts what is needed and does the deed.
+// run mounts what the deed needs and does it.
 func run() error {
 	for _, m := range [][3]string{{"devtmpfs", "/dev", "devtmpfs"}, {"proc", "/proc", "proc"}, {"sysfs", "/sys", "sysfs"}} {
 		if err := mount(m[0], m[1], m[2]); err != nil {
@@ -81,8 +81,7 @@ func run() error {
 	return do(args["do"], slot, trial)
 }
 
-// do carries out a deed. One that is for a trial is done on trial only: else the machine is
-// switched off.
+// do does a deed. A deed for trials happens on trial only: otherwise do switches the machine off.
 func do(deed, slot string, trial bool) error {
 	change := func(change func(counted.State) (counted.State, error)) error {
 		_, err := grub.ChangeState(context.Background(), env, slots, change)
@@ -127,8 +126,8 @@ func install(image string) error {
 	return off(unix.LINUX_REBOOT_CMD_POWER_OFF)
 }
 
-// rename puts slot b on trial as one must not: by renaming a new environment block over the old
-// one, as careful programs replace their files, every step synced.
+// rename puts slot b on trial in a wrong way: it renames a new environment block over the old one,
+// with every step synced, as careful programs replace files.
 func rename() error {
 	const temp = "/run/grubenv"
 	if err := copyFile(temp, env); err != nil {
@@ -162,7 +161,7 @@ func copyFile(to, from string) error {
 	return os.WriteFile(to, b, 0o644)
 }
 
-// hang starts the watchdog and feeds it no more.
+// hang starts the watchdog and never feeds it.
 func hang() error {
 	if err := loadModule("/modules/watchdog.ko"); err != nil {
 		return err
@@ -180,7 +179,7 @@ func hang() error {
 	select {}
 }
 
-// off unmounts BOOT and ends the machine's run.
+// off unmounts BOOT and switches off or restarts, as how says.
 func off(how int) error {
 	if err := unix.Unmount(bootDir, 0); err != nil {
 		fmt.Printf("guest: unmount: %v\n", err)
@@ -198,7 +197,8 @@ func mount(device, dir, kind string) error {
 	return nil
 }
 
-// kernelArgs are the words of the kernel's command line; one without "=" has itself as value.
+// kernelArgs gives the words NAME=VALUE of the kernel's command line. A word without "=" has itself
+// as value.
 func kernelArgs() (map[string]string, error) {
 	b, err := os.ReadFile("/proc/cmdline")
 	if err != nil {
@@ -220,14 +220,14 @@ func loadModule(path string, params ...string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() // read only: nothing is lost with its error
+	defer f.Close() // nothing was written
 	if err := unix.FinitModule(int(f.Fd()), strings.Join(params, " "), 0); err != nil {
 		return fmt.Errorf("load %s: %w", filepath.Base(path), err)
 	}
 	return nil
 }
 
-// waitFor waits for a device that its driver is still looking for.
+// waitFor waits until a driver has found a device.
 func waitFor(path string) error {
 	for range 600 {
 		_, err := os.Stat(path)

@@ -1,13 +1,13 @@
-// Package v1 stands in for the generated package of that name in sigstore's
-// protobuf-specs, of which sigstore's signature package, and so go-tuf, needs the numbers of two
-// enumerations and nothing else. The generated one brings the protobuf runtime and its
-// reflection along, which would make the program 4 MB larger; go.mod replaces it.
+// Package v1 replaces the generated package of that name in sigstore's protobuf-specs. sigstore's
+// signature package, and so go-tuf, needs only the numbers of two enumerations in it. The generated
+// package imports the protobuf runtime and its reflection, which makes the program 4 MB larger.
+// go.mod has the replacement.
 //
 // The numbers are those of protos/sigstore_common.proto, v0.5.0. A version of sigstore that needs
 // more than these fails to compile.
 package v1
 
-// HashAlgorithm is the enumeration of that name.
+// HashAlgorithm is the number of a hash algorithm.
 type HashAlgorithm int32
 
 // The hash algorithms that sigstore's signature package names.
@@ -18,7 +18,7 @@ const (
 	HashAlgorithm_SHA2_512                   HashAlgorithm = 3
 )
 
-// PublicKeyDetails is the enumeration of that name.
+// PublicKeyDetails is the number of a kind of public key.
 type PublicKeyDetails int32
 
 // The kinds of keys that sigstore's signature package names.
