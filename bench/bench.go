@@ -1,10 +1,10 @@
-// Package bench measures what an update costs, to download and to rebuild, beside other tools that
-// could have brought it: each is run for real, over a line that is really shaped, and each result
-// is compared with what was wanted. [Run] makes a [Report]; [Report.WriteFiles] writes it as JSON,
-// Markdown and one HTML page with its charts.
+// Package bench measures what an update costs, to download and to rebuild, with deltaup and with
+// other tools. It really runs each tool, over a line that is really shaped, and compares each
+// result with the new release. [Run] makes a [Report]. [Report.WriteFiles] writes it as JSON,
+// Markdown and one HTML page with charts.
 //
-// Figures are of processes, bytes of the server's end of the connections. The package drives the
-// binary of deltaup like any other tool, and imports nothing of it.
+// Times and memory are those of processes; bytes are counted at the server's end of connections.
+// The package runs the binary of deltaup like any other tool, and imports nothing of deltaup.
 package bench
 
 import (
@@ -17,24 +17,26 @@ import (
 	"time"
 )
 
-// Options say what is measured.
+// Options say what to measure.
 type Options struct {
-	Deltaup string        // the binary
-	Name    string        // of the pair, for the report
-	Pair    [2]string     // old and new: tars, folders or squashfs images
-	Scratch string        // where a folder is made, which takes some tens of GB in a full run; "": the system's
-	Quick   bool          // one run of each, no slow peers
-	Budget  time.Duration // the run ends within about this time, with fewer points if need be
+	Deltaup string    // path of the binary
+	Name    string    // name of the pair, for the report
+	Pair    [2]string // old and new: tars, folders or squashfs images
+	// folder in which Run makes a scratch folder, some tens of GB in a full run; "": the system's
+	Scratch string
+	Quick   bool          // one run of each method, no slow methods
+	Budget  time.Duration // about the longest time of the run, which then has fewer points
 	Level   string        // deltaup mkimage --level
-	Only    []string      // ids of methods; nil: all
+	Only    []string      // ids of methods to run; nil: all
 	Log     func(format string, args ...any)
 }
 
-// weakShare is the weak CPU: a quarter of one core.
+// weakShare is the share of one core that is the weak CPU.
 const weakShare = 0.25
 
-// roundTripProbe is the line that tells how many round trips a method takes one after another: long
-// enough to stand out of what runs differ by, short where there are many.
+// roundTripProbe is the line that shows how many round trips a method takes one after another. Its
+// round trip is long enough to exceed the differences between runs, and shorter for methods with
+// many requests.
 func roundTripProbe(m *Result, quick bool) Line {
 	switch n := m.Requests.Median; {
 	case n > 500:
@@ -47,18 +49,17 @@ func roundTripProbe(m *Result, quick bool) Line {
 	return Line{RTT: 400 * time.Millisecond}
 }
 
-// Shares of the budget, after which the parts that all methods go through several times are cut
-// short.
+// Shares of the budget that bound the parts with several runs of all methods.
 const (
-	runsShare  = 0.5  // no further run on the loopback begins
-	probeShare = 0.65 // no second look at the round trips
-	linesShare = 0.2  // kept free for updates on real lines
+	runsShare  = 0.5  // after this share no further run on the loopback begins
+	probeShare = 0.65 // after this share no second probe of round trips begins
+	linesShare = 0.2  // this share is kept for updates on real lines
 )
 
-// weakLimit is how long one update on the weak CPU may take; longer ones are computed.
+// weakLimit is how long an update on the weak CPU may take. Longer ones are computed.
 const weakLimit = 40 * time.Second
 
-// late tells whether a share of the budget is used up.
+// late tells whether this share of the budget is used up.
 func (s *session) late(share float64) bool {
 	return time.Since(s.start).Seconds() > share*s.Budget.Seconds()
 }
@@ -74,15 +75,16 @@ type session struct {
 	start   time.Time
 	deltaup deltaup
 	report  *Report
-	network *namespace // nil: the loopback
-	quota   *quota     // nil: none could be made
-	methods []method   // that work
+	network *namespace // nil: targets use the loopback
+	quota   *quota     // nil: it could not be made
+	methods []method   // methods that have not failed
 	web     *daemon
-	rsync   *daemon // nil: not installed
+	rsync   *daemon // nil: rsync is not installed
 	stage   time.Time
 }
 
-// Run measures. What fails for one method is told in the report; an error is one of the whole run.
+// Run measures and gives the report. The report has the failures of single methods; an error is
+// about the whole run.
 func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	s, remove, err := newSession(ctx, o)
 	if err != nil {
@@ -96,8 +98,8 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	return s.report, nil
 }
 
-// newSession makes a session with its host, scratch folder and empty report. remove takes both
-// away.
+// newSession makes a session with its host, scratch folder and empty report. remove removes host
+// and folder.
 func newSession(ctx context.Context, o Options) (_ *session, remove func() error, err error) {
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
@@ -131,7 +133,7 @@ func newSession(ctx context.Context, o Options) (_ *session, remove func() error
 	}, nil
 }
 
-// run goes through the parts. Those that only refine the report come last, and get what time is
+// run runs the parts of the session. Parts that only refine the report come last, with what time is
 // left.
 func (s *session) run() error {
 	stop, err := s.startServers()
@@ -162,7 +164,7 @@ func (s *session) run() error {
 		{"lines", s.runLines},
 	} {
 		s.Log("%s", part.name)
-		if err := part.run(); err != nil { // the other parts are worth a report
+		if err := part.run(); err != nil { // the other parts are still worth a report
 			s.Log("  %s: %v", part.name, err)
 			s.report.Skipped = append(s.report.Skipped, Skipped{part.name, err.Error()})
 		}
@@ -174,7 +176,7 @@ func (s *session) run() error {
 	return nil
 }
 
-// startServers starts the servers of the folder pub.
+// startServers starts the servers that serve the folder pub.
 func (s *session) startServers() (stop func(), err error) {
 	pub := filepath.Join(s.dir, "pub")
 	if err := os.Mkdir(pub, 0o755); err != nil {
@@ -194,17 +196,17 @@ func (s *session) startServers() (stop func(), err error) {
 	return func() { s.web.stop(); s.rsync.stop() }, nil
 }
 
-// done books the time since the last part.
+// done notes the time since the last part under name.
 func (s *session) done(name string) {
 	s.report.Stages = append(s.report.Stages, Stage{name, time.Since(s.stage)})
 	s.stage = time.Now()
 }
 
-// left is what remains of the budget.
+// left is the rest of the budget.
 func (s *session) left() time.Duration { return s.Budget - time.Since(s.start) }
 
-// makeHost makes the target's network and CPU, as far as the machine permits, and says in the
-// report what it is. The function that it returns takes them away.
+// makeHost makes the target's network and CPU, as far as the machine permits, and describes them in
+// the report. remove removes them.
 func (s *session) makeHost() (remove func()) {
 	var err error
 	if s.network, err = newNamespace(s.ctx); err != nil {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// probe measures the page from beside it, in a frame of a certain width: the page itself has no
+// probe shows the page in a frame of a certain width and measures it, since the page itself has no
 // script.
 const probe = `<!DOCTYPE html><html><head><meta charset="utf-8"><link rel="icon" href="data:,"></head><body style="margin:0">
 <iframe style="border:0;width:%[1]dpx;height:%[2]dpx;color-scheme:%[3]s" srcdoc="%[4]s"></iframe>
@@ -41,7 +41,7 @@ addEventListener("load", () => {
 });
 </script></body></html>`
 
-// seen is what probe tells.
+// seen is what probe reports.
 type seen struct {
 	Dark      bool
 	Scroll    float64
@@ -53,9 +53,9 @@ type seen struct {
 	}
 }
 
-// TestBrowser opens the last report and a sample in Chromium, at the width of a desk and of a
-// phone, light and dark: no message on its console, every chart visible and as wide as the page,
-// its letters legible and inside. DELTAUP_SCREENSHOTS names a folder for pictures.
+// TestBrowser opens the last report and a sample in Chromium, at the widths of a desk and a phone,
+// light and dark. It demands no message on the console, and every chart visible, as wide as the
+// page, with legible letters inside. DELTAUP_SCREENSHOTS names a folder for pictures.
 func TestBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a browser")
@@ -101,7 +101,7 @@ func checkPage(t *testing.T, s seen, width int, scheme string) {
 	}
 }
 
-// look opens a page and tells what is there.
+// look opens a page and gives what probe reports.
 func look(t *testing.T, chromium, page string, width int, scheme string) seen {
 	t.Helper()
 	dir := t.TempDir()

@@ -6,15 +6,15 @@ import "strings"
 type bar struct {
 	name  string
 	mark  bool      // one of deltaup's
-	parts []float64 // stacked
-	value string    // written at its end
+	parts []float64 // lengths, stacked
+	value string    // text at its end
 	title string
 }
 
 // barChart has a row for each bar.
 type barChart struct {
 	label   string
-	classes []string // of the parts
+	classes []string // CSS classes of the parts
 	bars    []bar
 }
 

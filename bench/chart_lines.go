@@ -7,46 +7,46 @@ import (
 	"strings"
 )
 
-// series is a line of a chart.
+// series is one curve of a chart.
 type series struct {
-	name   string // short: it stands beside the line; "": nothing does
-	class  string // colour, and dashes for what is no image in the end
+	name   string // short name beside the curve; "": none
+	class  string // CSS class: colour, and dashes when the result is no image
 	points [][2]float64
-	notes  []string // of each point; drawn where it changes
-	title  string   // what a pointer is told; "": nothing
+	notes  []string // note of each point, drawn where it changes
+	title  string   // text for a pointer over the curve; "": none
 	dots   [][2]float64
-	hollow bool // dots are computed
+	hollow bool // the points are computed
 
 	dotTitles []string
 }
 
-// lineChart is a chart of some series, both axes logarithmic, or both linear from zero.
+// lineChart is a chart of some series. Its axes are both logarithmic, or both linear from zero.
 type lineChart struct {
 	label          string    // what it shows
 	x, y           string    // what the axes show
 	xMarks, yMarks []float64 // of logarithmic axes
-	fine           []float64 // marks of y where it has few of yMarks
+	fine           []float64 // marks of y when few of yMarks lie on it
 	xName, yName   func(float64) string
 	series         []series
-	yUnit          func(most float64) float64 // of linear axes: marks are round multiples of it
-	// small, linear, one of several: no names beside the lines
+	yUnit          func(most float64) float64 // on linear axes: marks are round multiples of it
+	// Panel charts are small and linear, without names beside the curves.
 	panel bool
 }
 
-// layout is a chart's size for a kind of screen.
+// layout is the size of a chart for a kind of screen.
 type layout struct {
 	class         string
 	width, height float64
-	names         float64 // room beside the lines
+	names         float64 // room for names beside the curves
 }
 
-// layouts are those of a desk and of a phone; the style sheet shows one of them.
+// layouts are for the screens of a desk and of a phone. The style sheet shows one of them.
 var layouts = []layout{{"wide", 820, 430, 170}, {"narrow", 372, 400, 106}}
 
-// panels are the layouts of small charts, two of which stand beside each other on a desk.
+// panels are the layouts of small charts, of which a desk's screen shows two side by side.
 var panels = []layout{{"wide", 400, 230, 22}, {"narrow", 372, 220, 22}}
 
-// svg draws the chart for both kinds of screen.
+// svg draws the chart for all layouts.
 func (c *lineChart) svg() string {
 	var b strings.Builder
 	sizes := layouts
@@ -111,7 +111,7 @@ func (c *lineChart) draw(l layout) string {
 
 // panelNames writes the names of a panel's series above their ends.
 func (c *lineChart) panelNames(d *drawing, x, y axis, all []series, ends []float64) {
-	last := map[string]int{} // a curve that goes on as computed is named where that ends
+	last := map[string]int{} // a curve that continues as computed has its name at the end of that
 	for i, s := range all {
 		last[s.name] = i
 	}
@@ -150,7 +150,7 @@ func (c *lineChart) grid(d *drawing, x, y axis, l layout) {
 	for i, v := range ticks {
 		d.line(x.at(v), y.to, x.at(v), y.from, "grid")
 		if l.class == "narrow" && len(ticks) > 4 && i%2 == 1 {
-			continue // no room for all
+			continue // there is no room for all marks
 		}
 		anchor := "middle"
 		if i == 0 && x.at(v)-x.from < 12 {
@@ -163,8 +163,8 @@ func (c *lineChart) grid(d *drawing, x, y axis, l layout) {
 	d.text(x.to, y.from+36, "title", "end", c.x)
 }
 
-// notes writes what a series says of its points where that changes, beside the point where no other
-// note is; a note that finds no room is left to the point's title.
+// notes writes the notes of a series where they change, beside the point, unless another note is
+// there. A note without room is only in the point's title.
 func (c *lineChart) notes(d *drawing, x, y axis, s series) {
 	var taken []box
 	last := ""
@@ -189,14 +189,14 @@ func (c *lineChart) notes(d *drawing, x, y axis, s series) {
 	}
 }
 
-// box is the room of a text.
+// box is the room that a text takes.
 type box struct{ x, y, w, h float64 }
 
 func (b box) meets(o box) bool {
 	return b.x < o.x+o.w && o.x < b.x+b.w && b.y < o.y+o.h && o.y < b.y+b.h
 }
 
-// evenMarks are at most six round multiples of a unit from zero to about most.
+// evenMarks gives at most six round multiples of a unit, from zero to about most.
 func evenMarks(most, unit float64) []float64 {
 	most /= unit
 	if !(most > 0) || math.IsInf(most, 1) {

@@ -11,14 +11,14 @@ type panel struct {
 	SVG   template.HTML
 }
 
-// curve is a series of a panel.
+// curve is one series of a panel.
 type curve struct {
 	name, class string
 	x, y        []float64
 	computed    []bool
 }
 
-// newPanel draws curves over x from zero on; computed points are hollow.
+// newPanel draws curves over x, from zero on. Computed points are hollow.
 func newPanel(title, xTitle string, xName func(float64) string, y figure, curves ...curve) panel {
 	c := lineChart{label: title, x: xTitle, xName: xName, yName: y.tick, yUnit: y.unit, panel: true}
 	for _, v := range curves {
@@ -60,10 +60,10 @@ func prefixed(name string) string {
 	return name + ", "
 }
 
-// figure is what a panel's y axis shows.
+// figure says what a panel's y axis shows and how.
 type figure struct {
-	name, tick func(float64) string       // in full, and short on the axis
-	unit       func(most float64) float64 // of which marks are round multiples
+	name, tick func(float64) string       // write a value in full, and short for the axis
+	unit       func(most float64) float64 // the unit of which marks are round multiples
 }
 
 func one(float64) float64 { return 1 }
@@ -79,10 +79,10 @@ var (
 	}}
 )
 
-// mebibytes writes MiB.
+// mebibytes writes a number of MiB.
 func mebibytes(n float64) string { return digits(n) + " MiB" }
 
-// sizePanels show what grows with the image.
+// sizePanels show how figures grow with the image.
 func (s *Scale) sizePanels() []panel {
 	if s == nil || len(s.Sizes) < 2 {
 		return nil
@@ -129,14 +129,14 @@ func (s *Scale) sizePanels() []panel {
 	}
 }
 
-// releasePanels show what grows with the releases on the mirror.
+// releasePanels show how figures grow with the releases on the mirror.
 func (s *Scale) releasePanels() []panel {
 	if s == nil || len(s.Releases) < 3 {
 		return nil
 	}
 	of := func(name, class string, value func(ReleaseStep) float64) curve {
 		c := curve{name: name, class: class}
-		for _, step := range s.Releases[1:] { // the first leads nowhere
+		for _, step := range s.Releases[1:] { // nothing leads to the first release
 			c.x, c.y = append(c.x, float64(step.Releases)), append(c.y, value(step))
 		}
 		return c

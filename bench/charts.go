@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// curveMethods are the lines of the charts of time that have a colour and a name. Patches from
-// image to image lie on one another, so one of them stands for all; other methods are faint lines
-// whose names a pointer is told.
+// curveMethods are the methods whose curves in charts of time have a colour and a name. The curves
+// of patches from image to image coincide, so one stands for all. Other methods have faint curves,
+// whose names only a pointer shows.
 var curveMethods = []struct{ id, name string }{
 	{"curl", "whole image"},
 	{"zsync-image", "zsync"},
@@ -26,8 +26,7 @@ var curveMethods = []struct{ id, name string }{
 	{"deltaup", "deltaup"},
 }
 
-// colour is a method's class in the style sheet: the tool's colour, dashes when the result is not
-// an image.
+// colour is the CSS class of a method: the tool's colour, and dashes when the result is no image.
 func colour(id string) string {
 	tool, of, _ := strings.Cut(id, "-")
 	if of == "tar" || tool == "ostree" {
@@ -36,7 +35,7 @@ func colour(id string) string {
 	return "c-" + tool
 }
 
-// timeCurves is a chart of time against x, which is one property of a line.
+// timeCurves is a chart of time against x, a property of lines.
 func (r *Report) timeCurves(label, xTitle string, along []Line, x func(Line) float64,
 	xMarks []float64, xName func(float64) string, weak bool) template.HTML {
 	c := lineChart{
@@ -69,11 +68,11 @@ func (r *Report) timeCurves(label, xTitle string, along []Line, x func(Line) flo
 	return template.HTML(c.svg())
 }
 
-// methodCurve is the curve of a method: its name beside the line, or "", and what a pointer is
-// told.
+// methodCurve is the curve of a method: its name beside the curve, or "", and its text for a
+// pointer.
 type methodCurve struct{ id, name, title string }
 
-// curves are the methods of the charts of time, from back to front.
+// curves are the curves of the charts of time, from back to front.
 func (r *Report) curves() []methodCurve {
 	var faint, named []methodCurve
 	for _, m := range r.Methods {
@@ -91,7 +90,7 @@ func (r *Report) curves() []methodCurve {
 	return append(faint, named...)
 }
 
-// crossover is time against bandwidth.
+// crossover is the chart of time against bandwidth.
 func (r *Report) crossover(weak bool) template.HTML {
 	return r.timeCurves(
 		"Time for the update against bandwidth, a line for each tool",
@@ -104,7 +103,7 @@ func (r *Report) crossover(weak bool) template.HTML {
 	)
 }
 
-// roundTrips is time against the round trip.
+// roundTrips is the chart of time against the round trip.
 func (r *Report) roundTrips() template.HTML {
 	marks := []float64{5, 20, 50, 100, 200, 600}
 	return r.timeCurves(
@@ -118,7 +117,7 @@ func (r *Report) roundTrips() template.HTML {
 	)
 }
 
-// bars draws a row for each method, the smallest first.
+// bars draws a row for each method, the smallest sum first.
 func (r *Report) bars(label string, classes []string, parts func(*Result) []float64,
 	value func(float64) string) template.HTML {
 	c := barChart{label: label, classes: classes}
@@ -140,7 +139,7 @@ func (r *Report) bars(label string, classes []string, parts func(*Result) []floa
 	return template.HTML(c.svg())
 }
 
-// ours tells deltaup's methods.
+// ours tells whether a method is one of deltaup's.
 func ours(id string) bool { return id == "deltaup" || strings.HasPrefix(id, "deltaup-") }
 
 func (r *Report) byteBars() template.HTML {
@@ -153,7 +152,7 @@ func (r *Report) memoryBars() template.HTML {
 		func(m *Result) []float64 { return []float64{m.Memory.Median} }, memoryName)
 }
 
-// timeBars stacks download and rebuild on a line.
+// timeBars is the chart of download and rebuild times on a line, stacked.
 func (r *Report) timeBars(line Line, weak bool) template.HTML {
 	return r.bars(
 		"Time for the update, download and rebuild stacked, a bar for each way",

@@ -13,39 +13,41 @@ import (
 	"time"
 )
 
-// Usage is what commands took.
+// Usage is the time and memory that commands took.
 type Usage struct {
-	Wall   time.Duration `json:"wall_ns"`
-	CPU    time.Duration `json:"cpu_ns"`     // user and system, children included
-	Memory int64         `json:"peak_bytes"` // of the largest process, resident; 0: unknown
+	Wall time.Duration `json:"wall_ns"`
+	CPU  time.Duration `json:"cpu_ns"` // user and system time, with children
+	// peak resident bytes of the largest process; 0: unknown
+	Memory int64 `json:"peak_bytes"`
 }
 
-// add takes in a command that ran after the others.
+// add adds a command that ran after the others.
 func (u *Usage) add(v Usage) {
 	u.Wall += v.Wall
 	u.CPU += v.CPU
 	u.Memory = max(u.Memory, v.Memory)
 }
 
-// host is where commands run: a publisher, or a target with its network and CPU.
+// host is a place where commands run: a publisher, or a target with its network and CPU.
 type host struct {
 	dir    string   // working folder
 	prefix []string // puts a command into the host's network namespace and control group
-	env    []string // beside this process's own
+	env    []string // added to this process's environment
 	used   Usage
 }
 
-// run runs a command in the host's folder and adds what it took.
+// run runs a command in the host's folder and adds its usage.
 func (h *host) run(ctx context.Context, name string, args ...string) error {
 	_, err := h.output(ctx, name, args...)
 	return err
 }
 
-// output is run that returns standard output.
+// output is run, and returns the command's standard output.
 func (h *host) output(ctx context.Context, name string, args ...string) ([]byte, error) {
 	argv := append([]string{}, h.prefix...)
 	peak := ""
-	// a resident peak of its own: a child of this process would start with this one's
+	// GNU time measures the peak, since a child of this process would begin with the peak of this
+	// one
 	if timePath != "" {
 		f, err := os.CreateTemp("", "deltaup-bench-*.peak")
 		if err != nil {
@@ -64,7 +66,7 @@ func (h *host) output(ctx context.Context, name string, args ...string) ([]byte,
 	cmd.Env = append(os.Environ(), h.env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	// The whole group ends with the context: a wrapper's child must not stay behind.
+	// Kill the whole group with the context, so that no wrapper's child stays behind.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	start := time.Now()
@@ -86,7 +88,7 @@ func (h *host) output(ctx context.Context, name string, args ...string) ([]byte,
 	return stdout.Bytes(), nil
 }
 
-// timePath is GNU time, or "".
+// timePath is the path of GNU time, or "".
 var timePath = func() string {
 	path, err := exec.LookPath("time")
 	if err != nil {
@@ -95,7 +97,7 @@ var timePath = func() string {
 	return path
 }()
 
-// readPeak reads what GNU time wrote: KiB.
+// readPeak reads the peak that GNU time wrote, in KiB. It returns bytes.
 func readPeak(path string) int64 {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -108,7 +110,7 @@ func readPeak(path string) int64 {
 	return kib << 10
 }
 
-// lastLine is what a failed command said last.
+// lastLine is the last line that a failed command wrote.
 func lastLine(stderr []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(stderr)), "\n")
 	last := lines[len(lines)-1]

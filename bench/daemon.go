@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// daemon is a real server of a folder on the loopback.
+// daemon is a real server that serves a folder on the loopback.
 type daemon struct {
 	addr     string
 	name     string       // for the report
-	requests func() int64 // so far
-	stop     func()       // ends it
+	requests func() int64 // number of requests so far
+	stop     func()       // ends the server
 }
 
-// webServer serves dir by nginx, or by Go's server where nginx is not installed.
+// webServer serves dir with nginx, or with Go's server when nginx is not installed.
 func webServer(ctx context.Context, dir, scratch string) (*daemon, error) {
 	nginx, err := findTool("nginx")
 	if err != nil {
@@ -76,7 +76,7 @@ func goServer(dir string) (*daemon, error) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = s.Serve(l) // ends by stop
+		_ = s.Serve(l) // until stop
 	}()
 	stop := func() {
 		_ = s.Close()
@@ -85,7 +85,7 @@ func goServer(dir string) (*daemon, error) {
 	return &daemon{l.Addr().String(), "Go's net/http", requests.Load, stop}, nil
 }
 
-// rsyncServer serves dir as the module pub. Requests are not counted.
+// rsyncServer serves dir as rsync's module pub. It does not count requests.
 func rsyncServer(ctx context.Context, dir, scratch string) (*daemon, error) {
 	addr, err := freeAddress()
 	if err != nil {
@@ -143,7 +143,7 @@ func (d *daemon) start(cmd *exec.Cmd) error {
 	return errors.New(d.name + " does not answer")
 }
 
-// freeAddress is a port that nobody listens on just now.
+// freeAddress gives an address with a port that nobody listens on.
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -152,7 +152,7 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// findTool looks for a program on the PATH and where Debian keeps those of the administrator.
+// findTool looks for a program on the PATH and in the folders of Debian's administrative programs.
 func findTool(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {

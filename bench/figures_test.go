@@ -102,7 +102,7 @@ func TestAxis(t *testing.T) {
 	}
 }
 
-// TestMinutes wants marks of whole minutes where seconds are many.
+// TestMinutes demands marks at whole minutes on an axis of many seconds.
 func TestMinutes(t *testing.T) {
 	got := evenMarks(800, times.unit(800))
 	if !slices.Equal(got, []float64{0, 300, 600}) || times.tick(got[2]) != "10 min" || times.unit(50) != 1 {
@@ -129,7 +129,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// TestExtrapolate continues the line through the last two sizes.
+// TestExtrapolate demands a point on the line through the last two sizes.
 func TestExtrapolate(t *testing.T) {
 	run := []SizeStep{{Image: 1, Sent: 99}, {Image: 100, Sent: 10, Mirror: 200}, {Image: 200, Sent: 12, Mirror: 400}}
 	got := extrapolate(run, 800)

@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// Standing is where deltaup stands in one measure, whether it is ahead or behind.
+// Standing compares deltaup with the other tools in one measure.
 type Standing struct {
 	Measure string
-	Ours    string // figure and way
-	Image   string // the best other tool that ends in the image
-	Any     string // the best other tool, whatever it ends in
-	Ahead   bool   // of every other tool
-	Ratio   string // the best other tool's figure over ours
+	Ours    string // deltaup's figure and route
+	Image   string // the best other tool whose result is the image
+	Any     string // the best other tool, whatever its result
+	Ahead   bool   // deltaup is better than every other tool
+	Ratio   string // the best other tool's figure divided by deltaup's
 }
 
-// measure is a figure of which less is better.
+// measure is a figure, of which less is better.
 type measure struct {
 	name  string
 	unit  func(float64) string
@@ -54,7 +54,7 @@ func (r *Report) measures() []measure {
 	}
 }
 
-// Standings compares deltaup, as it is used by default, with the best of the others in each
+// Standings compares deltaup with its default settings with the best of the others, in each
 // measure.
 func (r *Report) Standings() []Standing {
 	own := r.method("deltaup")
@@ -90,12 +90,12 @@ func (r *Report) Standings() []Standing {
 	return all
 }
 
-// baseline tells methods that need no work from the publisher, in measures of that work.
+// baseline tells whether m measures work of the publisher and p needs none.
 func (r *Report) baseline(m measure, p *Result) bool {
 	return strings.Contains(m.name, "publisher") && p.Publish.CPU == 0
 }
 
-// best is the other tool with the least of a measure; nil when there is none.
+// best gives the other tool with the least of a measure, or nil when there is none.
 func (r *Report) best(m measure, of func(*Result) bool) *Result {
 	var best *Result
 	for i := range r.Methods {
@@ -107,7 +107,8 @@ func (r *Report) best(m measure, of func(*Result) bool) *Result {
 	return best
 }
 
-// quickest says which tool is the quickest on which bandwidths, deltaup's routes taken together.
+// quickest says, in a sentence, which tool is quickest at which bandwidths. deltaup's routes count
+// as one tool.
 func (r *Report) quickest(weak, imageOnly bool) string {
 	type stretch struct {
 		name     string

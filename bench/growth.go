@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// grown is a figure at the start and the end of a scale.
+// grown is a figure at the beginning and at the end of a scale.
 type grown struct {
 	name     string
 	from, to float64
@@ -17,7 +17,7 @@ func (g grown) String() string {
 		g.unit(g.to))
 }
 
-// ratio says how often one figure is in another.
+// ratio says how many times from goes into to.
 func ratio(from, to float64) string {
 	if from == 0 {
 		return "?"
@@ -25,7 +25,7 @@ func ratio(from, to float64) string {
 	return digits(to/from) + " times"
 }
 
-// sizeGrowth says how figures grow from the smallest image to the largest that was run.
+// sizeGrowth says how figures grow from the smallest image to the largest measured one.
 func (s *Scale) sizeGrowth() []string {
 	if s == nil {
 		return nil

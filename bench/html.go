@@ -13,19 +13,19 @@ import (
 //go:embed report.html.tmpl
 var htmlText string
 
-// htmlPage is page with its pictures.
+// htmlPage is a page with its pictures.
 type htmlPage struct {
 	*page
 	Crossover, CrossoverWeak, RoundTrips template.HTML
 	Bytes, Memory, Time, TimeWeak        template.HTML
 	BarLine                              string
-	Tools                                []string // of the curves, as their colours are called
+	Tools                                []string // classes of the curves' colours
 	WeakPercent                          float64
 	SizePanels, ReleasePanels            []panel
 }
 
-// HTML is the report as one page that needs nothing else: no script, no font, no picture from
-// elsewhere.
+// HTML renders the report as one page that needs nothing else: no script, and no font or picture
+// from elsewhere.
 func (r *Report) HTML() ([]byte, error) {
 	t, err := template.New("report.html").Funcs(helpers).Parse(htmlText)
 	if err != nil {
@@ -41,7 +41,7 @@ func (r *Report) HTML() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// curveTools are the tools that curves are drawn of.
+// curveTools are the tools with coloured curves.
 func curveTools() []string {
 	var tools []string
 	for _, m := range curveMethods {

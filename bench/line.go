@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Line is a line between a mirror and a target.
+// Line is the network between a mirror and a target.
 type Line struct {
-	Rate float64       `json:"bits_per_second"` // in each direction; 0: as fast as the machine is
-	RTT  time.Duration `json:"rtt_ns"`          // round trip
+	Rate float64       `json:"bits_per_second"` // in each direction; 0: no limit
+	RTT  time.Duration `json:"rtt_ns"`          // one round trip
 }
 
-// String is such as "10 Mbit/s, 50 ms".
+// String writes a line like "10 Mbit/s, 50 ms".
 func (l Line) String() string {
 	switch {
 	case l.Rate == 0 && l.RTT == 0:
@@ -37,7 +37,7 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.4g ms", float64(d)/float64(time.Millisecond))
 }
 
-// flags are the line as deltaup's pull and plan take it.
+// flags are the flags that tell deltaup's pull and plan about the line.
 func (l Line) flags() []string {
 	if l.Rate == 0 {
 		return nil
@@ -45,7 +45,7 @@ func (l Line) flags() []string {
 	return []string{"--bandwidth", fmt.Sprintf("%.0fbit", l.Rate), "--rtt", l.RTT.String()}
 }
 
-// NamedLine is a line with the kind of place where it is found.
+// NamedLine is a line with a name for the kind of place that has it.
 type NamedLine struct {
 	Name string `json:"name"`
 	Line

@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// computeAll computes every method's time on every line of the report. Which route deltaup takes on
-// a line is what its planner says, asked for that line on that CPU.
+// computeAll computes every method's time on every line of the report. deltaup's planner says which
+// route it takes on each line and CPU.
 func (s *session) computeAll() error {
 	var plans map[Line]string
 	for _, weak := range []bool{false, true} {
-		// a quick run takes the routes of this machine's CPU for the weak one, too
+		// a quick run uses the routes of this machine's CPU for the weak CPU too
 		if !weak || !s.Quick {
 			var err error
 			if plans, err = s.plans(weak); err != nil {
@@ -23,7 +23,7 @@ func (s *session) computeAll() error {
 			for _, line := range reportLines() {
 				p := Point{Method: m.ID, Line: line, Weak: weak}
 				figures := m
-				// A first update goes the same way where that needs no recipe.
+				// A first update takes the same route when that needs no recipe.
 				if route := plans[line]; route != "" &&
 					(m.ID == "deltaup" || m.ID == firstUpdate && route != "patch") {
 					p.Route = route
@@ -39,7 +39,8 @@ func (s *session) computeAll() error {
 	return nil
 }
 
-// plans asks deltaup's planner for the route on each line; none without deltaup among the methods.
+// plans asks deltaup's planner for the route on each line. Without deltaup among the methods it
+// gives none.
 func (s *session) plans(weak bool) (map[Line]string, error) {
 	i := slices.IndexFunc(s.methods, func(m method) bool { return m.id == "deltaup" })
 	if i < 0 {
@@ -49,7 +50,7 @@ func (s *session) plans(weak bool) (map[Line]string, error) {
 	if err := p.between(curveLines(), 0, len(curveRates)-1); err != nil {
 		return nil, err
 	}
-	if weak { // there is no chart of the weak CPU on the other lines
+	if weak { // no chart shows the weak CPU on the other lines
 		return p.routes, nil
 	}
 	if err := p.between(roundLines(), 0, len(curveRTTs)-1); err != nil {
@@ -67,7 +68,7 @@ func (s *session) plans(weak bool) (map[Line]string, error) {
 	return p.routes, nil
 }
 
-// planner asks for routes, each once.
+// planner asks deltaup's planner for routes, once for each line.
 type planner struct {
 	s      *session
 	m      *method
@@ -75,8 +76,8 @@ type planner struct {
 	routes map[Line]string
 }
 
-// between fills in the routes of lines from one to another. Along a curve each route has one
-// stretch, so that between two lines of the same route there is no other.
+// between finds the routes of the lines along[from:to+1]. Along a curve the lines of one route lie
+// together, so that between two lines with the same route no other route occurs.
 func (p *planner) between(along []Line, from, to int) error {
 	first, err := p.on(along[from])
 	if err != nil {
@@ -102,7 +103,7 @@ func (p *planner) between(along []Line, from, to int) error {
 	return p.between(along, mid, to)
 }
 
-// nearest is the route on the curve's line of the nearest rate.
+// nearest gives the route on the curve's line with the nearest rate.
 func (p *planner) nearest(line Line) string {
 	best := curveLines()[0]
 	for _, l := range curveLines() {
@@ -113,7 +114,7 @@ func (p *planner) nearest(line Line) string {
 	return p.routes[best]
 }
 
-// on is the route on a line.
+// on gives the route on a line.
 func (p *planner) on(line Line) (string, error) {
 	if route, ok := p.routes[line]; ok {
 		return route, nil
@@ -123,7 +124,7 @@ func (p *planner) on(line Line) (string, error) {
 	return e.Route, err
 }
 
-// planOn runs the planner on a target; the line is only told, not made.
+// planOn runs the planner on a target. It tells the planner about the line and does not shape it.
 func (s *session) planOn(m *method, line Line, weak bool) (e pullEvent, err error) {
 	ctx, stop := context.WithTimeout(s.ctx, pullLimit)
 	defer stop()

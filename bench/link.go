@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// link is a line in user space: the connections of its listeners share the line's rate
-// in each direction, and what the server sends arrives a round trip later. The first answer on a
-// connection waits another round trip, which is what TCP's handshake takes. Slow start, windows and
-// loss are not emulated. It counts what passes.
+// link emulates a line in user space and counts the bytes that pass. The connections of its
+// listeners share the line's rate in each direction. What the server sends arrives a round trip
+// later. The first answer on a connection waits another round trip, for TCP's handshake. link does
+// not emulate slow start, windows and loss.
 type link struct {
 	line     Line
 	down, up pace
-	sent     atomic.Int64 // bytes to the target, in TCP's payload
-	received atomic.Int64 // bytes from the target
+	sent     atomic.Int64 // bytes of TCP payload to the target
+	received atomic.Int64 // bytes of TCP payload from the target
 	pumps    sync.WaitGroup
 }
 
@@ -53,17 +53,17 @@ func (k *link) conn(c net.Conn) *shapedConn {
 	return s
 }
 
-// pace spreads bytes over time.
+// pace spreads bytes over time, at a rate.
 type pace struct {
-	bits float64 // a second; 0: no limit
+	bits float64 // bits a second; 0: no limit
 	mu   sync.Mutex
 	next time.Time
 }
 
-// paceBurst is what an idle line may catch up with, as sleeping is not exact.
+// paceBurst is how much an idle line may catch up, since sleeping is not exact.
 const paceBurst = 2 * time.Millisecond
 
-// take books n bytes and returns when the last of them has left.
+// take books n bytes and gives the time at which the last of them has left.
 func (p *pace) take(n int) time.Time {
 	now := time.Now()
 	if p.bits == 0 {
@@ -79,8 +79,8 @@ func (p *pace) take(n int) time.Time {
 }
 
 const (
-	segmentSize   = 16 << 10 // what a connection sends before another has its turn
-	queueSegments = 8192     // 128 MiB under way on a connection: no window slows it down
+	segmentSize   = 16 << 10 // bytes that a connection sends before another one has its turn
+	queueSegments = 8192     // 128 MiB under way on a connection, so that no window slows it down
 )
 
 // segment is a piece of a stream on its way.
@@ -96,7 +96,7 @@ type shapedConn struct {
 	begun  bool
 	queue  chan segment
 	quit   chan struct{} // closed by Close
-	gone   chan struct{} // closed when the pump has ended
+	gone   chan struct{} // closed when pump has ended
 	closed sync.Once
 }
 
@@ -108,12 +108,12 @@ func (s *shapedConn) Write(p []byte) (int, error) {
 		delay *= 2
 	}
 	size := segmentSize
-	if rate := s.link.line.Rate; rate > 0 { // small enough that connections share a thin line
+	if rate := s.link.line.Rate; rate > 0 { // so small that connections share a slow line
 		size = max(512, min(size, int(rate/8/50)))
 	}
 	for done := 0; done < len(p); {
 		n := min(size, len(p)-done)
-		select { // alone, because of several cases that are ready any may be taken
+		select { // a select of its own, since select takes any of several ready cases
 		case <-s.quit:
 			return done, net.ErrClosed
 		default:
@@ -133,7 +133,7 @@ func (s *shapedConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Read returns what the target sent when the line has carried it.
+// Read returns bytes of the target once the line has carried them.
 func (s *shapedConn) Read(p []byte) (int, error) {
 	n, err := s.Conn.Read(p[:min(len(p), segmentSize)])
 	s.link.received.Add(int64(n))
@@ -141,7 +141,7 @@ func (s *shapedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close lets what is under way arrive first.
+// Close waits until what is under way has arrived.
 func (s *shapedConn) Close() error {
 	s.closed.Do(func() { close(s.quit) })
 	return nil
@@ -150,7 +150,7 @@ func (s *shapedConn) Close() error {
 // pump delivers what is due, then closes the connection.
 func (s *shapedConn) pump() {
 	defer s.link.pumps.Done()
-	defer s.Conn.Close() // the other side may have been faster
+	defer s.Conn.Close() // the other side may have closed it
 	defer close(s.gone)
 	for {
 		select {

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// TestLink sends through a line in a bubble, whose clock is exact.
+// TestLink sends through a link in a synctest bubble, whose clock is exact.
 func TestLink(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		line Line
 		send int
-		want time.Duration // when the last byte has arrived
+		want time.Duration // the time until the last byte arrives
 	}{
 		{"nothing", Line{}, 100_000, 0},
 		{"rate", Line{Rate: 80_000}, 20_000, 2 * time.Second},
@@ -54,7 +54,7 @@ func TestLink(t *testing.T) {
 	}
 }
 
-// TestLinkShares lets two connections share a line.
+// TestLinkShares has two connections share a line.
 func TestLinkShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newLink(Line{Rate: 80_000})
@@ -78,7 +78,7 @@ func TestLinkShares(t *testing.T) {
 	})
 }
 
-// TestLinkUp paces what the target sends.
+// TestLinkUp demands that the line paces what the target sends.
 func TestLinkUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newLink(Line{Rate: 80_000})

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine is what the figures were measured on.
+// Machine describes the machine that measured the figures.
 type Machine struct {
 	CPU    string `json:"cpu"`
 	Cores  int    `json:"cores"`
@@ -43,13 +43,13 @@ func thisMachine(scratch string) Machine {
 	return m
 }
 
-// field is the value of the first line "name: value" or "name=value" of a file.
+// field gives the value in the first line "name: value" or "name=value" of a file.
 func field(path, name string) string {
 	f, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
-	defer f.Close() // it is only read
+	defer f.Close() // nothing was written
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		key, value, ok := strings.Cut(lines.Text(), ":")
@@ -63,7 +63,7 @@ func field(path, name string) string {
 	return ""
 }
 
-// freeSpace is how many bytes may be written to a folder's file system; 0 when that is not known.
+// freeSpace is how many bytes are free in a folder's file system; 0: not known.
 func freeSpace(dir string) int64 {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
@@ -78,7 +78,7 @@ func fileSystem(dir string) string {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return ""
 	}
-	kind := int64(uint32(st.Type)) // its type differs between architectures
+	kind := int64(uint32(st.Type)) // the field's type differs between architectures
 	switch kind {
 	case unix.EXT4_SUPER_MAGIC:
 		return "ext4"
@@ -96,7 +96,7 @@ func fileSystem(dir string) string {
 
 var versionNumber = regexp.MustCompile(`\d+(\.\d+)+[\w.+~-]*`)
 
-// toolVersion is what a tool says of itself, or what its package does.
+// toolVersion gives the version that a tool, or its package, tells.
 func toolVersion(tool string) string {
 	for _, args := range [][]string{{tool, "--version"}, {tool, "-V"}} {
 		out, _ := exec.Command(args[0], args[1:]...).CombinedOutput()
@@ -110,7 +110,7 @@ func toolVersion(tool string) string {
 	return moduleVersion(tool)
 }
 
-// moduleVersion is the version of the Go module that a tool was built of, or "".
+// moduleVersion is the version of the Go module that a tool was built from, or "".
 func moduleVersion(tool string) string {
 	path, err := exec.LookPath(tool)
 	if err != nil {
@@ -120,7 +120,7 @@ func moduleVersion(tool string) string {
 	if err != nil {
 		return ""
 	}
-	for _, m := range append(info.Deps, &info.Main) { // it may have been built from another module
+	for _, m := range append(info.Deps, &info.Main) { // another module's build may include it
 		if m.Path == info.Path || strings.HasPrefix(info.Path, m.Path+"/") {
 			return m.Version
 		}

@@ -18,7 +18,7 @@ var helpers = map[string]any{
 	"float":   func(n int64) float64 { return float64(n) },
 }
 
-// Markdown is the report as a page of tables.
+// Markdown renders the report as a page of tables.
 func (r *Report) Markdown() ([]byte, error) {
 	t, err := template.New("results.md").Funcs(helpers).Parse(markdownText)
 	if err != nil {

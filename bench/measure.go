@@ -21,7 +21,7 @@ type sample struct {
 // pullLimit is how long an update may take.
 const pullLimit = 5 * time.Minute
 
-// pull lets a target update by a method over a line; on the weak CPU if weak is set.
+// pull updates a target by a method over a line, on the weak CPU if weak is set.
 func (s *session) pull(m *method, line Line, weak bool) (sample, error) {
 	ctx, stop := context.WithTimeoutCause(s.ctx, pullLimit,
 		fmt.Errorf("it takes longer than %v", pullLimit))
@@ -33,7 +33,7 @@ func (s *session) pull(m *method, line Line, weak bool) (sample, error) {
 		kept:    s.published(m),
 		line:    line,
 	}
-	// deltaup would measure the loopback; it is to do here what it does on the lines of the charts
+	// deltaup would measure the loopback, but shall do here what it does on the lines of the charts
 	if line.Rate == 0 {
 		t.line = planLine
 	}
@@ -45,7 +45,7 @@ func (s *session) pull(m *method, line Line, weak bool) (sample, error) {
 			}
 		}
 		if !s.Quick {
-			unix.Sync() // what others wrote is not this one's work
+			unix.Sync() // so that this update does not write what others have left
 		}
 		if err := m.pull(ctx, t); err != nil {
 			return err
@@ -56,11 +56,11 @@ func (s *session) pull(m *method, line Line, weak bool) (sample, error) {
 	return result, err
 }
 
-// planLine is the line that deltaup is told of where none is in the way.
+// planLine is the line that deltaup is told on the loopback.
 var planLine = Line{10e6, 50 * time.Millisecond}
 
-// withTarget makes a target with its line and calls fn. What the target used and its server sent is
-// in result.
+// withTarget makes a target with its line and calls fn. It puts into result what the target used
+// and what its server sent.
 func (s *session) withTarget(ctx context.Context, t *target, line Line, weak bool, fn func() error,
 	result *sample) error {
 	dir, err := os.MkdirTemp(s.dir, "target.")
@@ -104,7 +104,7 @@ func (s *session) withTarget(ctx context.Context, t *target, line Line, weak boo
 	return err
 }
 
-// connect gives a target its addresses.
+// connect opens the server's ports and gives the target their URLs.
 func (s *session) connect(ctx context.Context, server *server, address string, t *target) error {
 	folder := filepath.Base(t.kept)
 	addr, err := server.port(ctx, address, s.web.addr)
@@ -120,7 +120,7 @@ func (s *session) connect(ctx context.Context, server *server, address string, t
 	return err
 }
 
-// check compares an update's result with what was wanted.
+// check compares the result of an update with the new release.
 func (s *session) check(ctx context.Context, m *method, t *target) error {
 	if m.check != nil {
 		return m.check(ctx, t)
@@ -135,7 +135,7 @@ func (s *session) check(ctx context.Context, m *method, t *target) error {
 	return nil
 }
 
-// measureAll runs every method several times in turn without a line in the way.
+// measureAll runs every method several times in turn on the loopback.
 func (s *session) measureAll() error {
 	samples := make([][]sample, len(s.methods))
 	for n := range s.report.Runs {
@@ -175,7 +175,7 @@ func (s *session) measureAll() error {
 	return s.ctx.Err()
 }
 
-// dropFailed moves the methods that failed at some time to the skipped ones: half of a method's
+// dropFailed moves methods that failed in any run to the skipped ones, since half of a method's
 // figures would mislead.
 func (s *session) dropFailed() {
 	for i := 0; i < len(s.methods); i++ {
@@ -188,7 +188,7 @@ func (s *session) dropFailed() {
 	}
 }
 
-// take makes figures of samples.
+// take computes the figures of samples.
 func (r *Result) take(samples []sample) {
 	collect := func(value func(sample) float64) Range {
 		var v []float64
@@ -210,7 +210,7 @@ func (s *session) probeRoundTrips() error {
 	for i := range s.methods {
 		m, r := &s.methods[i], &s.report.Methods[i]
 		line, least := roundTripProbe(r, s.Quick), pullLimit
-		// what disturbs a run makes it longer
+		// a disturbance only makes a run longer, so the least counts
 		for n := 0; n == 0 || n < min(2, s.report.Runs) && least < 20*time.Second && !s.late(probeShare); n++ {
 			got, err := s.pull(m, line, false)
 			if err != nil {
@@ -226,10 +226,10 @@ func (s *session) probeRoundTrips() error {
 	return nil
 }
 
-// weakened computes a method's time on the weak CPU, without a line in the way.
+// weakened computes a method's time, in seconds, on the weak CPU and the loopback.
 func weakened(r *Result) float64 { return r.Wall.Median + r.CPU.Median*(1/weakShare-1) }
 
-// measureWeak runs every method once on the weak CPU; a quick run computes that.
+// measureWeak runs every method once on the weak CPU. A quick run computes the times instead.
 func (s *session) measureWeak() error {
 	if s.Quick {
 		s.report.Weak.Computed = true

@@ -14,26 +14,28 @@ type method struct {
 	id       string
 	name     string
 	of       string   // what is transferred: image, tar or tree
-	settings string   // how the tool is used, for the report
-	needs    []string // programs
+	settings string   // how the bench uses the tool, for the report
+	needs    []string // programs that must be installed
 	shares   string   // id of the method whose preparation it uses; "": its own
-	slow     bool     // left out of a quick run
-	long     bool     // its preparation is long, and begins before the others'
-	skip     string   // why it is not run at all; ""
-	route    string   // deltaup: the route that it is held to; "": what the planner takes
+	slow     bool     // a quick run leaves it out
+	long     bool     // its preparation takes long, and begins before the others'
+	skip     string   // why it does not run at all; "": it runs
+	route    string   // deltaup's route; "": the planner chooses
 
-	// publish makes what the server keeps, in p.dir; before calls that are not counted use p.aside.
+	// publish makes what the server keeps, in p.dir. Commands that shall not count run on p.aside.
 	publish func(ctx context.Context, p *publisher) error
-	// seed makes what the target has from its last update besides old image and tar; nil: nothing.
+	// seed makes what the target has from its last update, besides the old image and tar; nil:
+	// nothing.
 	seed func(ctx context.Context, t *target) error
 	// pull makes t.out from what the target has and what the server gives.
 	pull func(ctx context.Context, t *target) error
-	// check says what is wrong with the result; nil: t.out must have the hash of the new image or
+	// check says what is wrong with the result. nil: t.out must have the hash of the new image or
 	// tar.
 	check func(ctx context.Context, t *target) error
 }
 
-// publisher is where a method's preparation runs: [host.run] is counted, aside is not.
+// publisher is where a method's preparation runs. What [host.run] runs counts, what runs on aside
+// does not.
 type publisher struct {
 	host
 	subject *Subject
@@ -41,10 +43,10 @@ type publisher struct {
 	quick   bool
 }
 
-// aside is a host beside p whose usage nobody counts.
+// aside is another host in p's folder, whose usage does not count.
 func (p *publisher) aside() *host { return &host{dir: p.dir} }
 
-// file is the old (0) or new (1) image or tar.
+// file is the path of the old (0) or new (1) image or tar.
 func (p *publisher) file(of string, version int) string { return p.subject.file(of, version) }
 
 // target is where an update runs.
@@ -53,24 +55,24 @@ type target struct {
 	subject *Subject
 	deltaup deltaup
 	of      string
-	kept    string // what the method's publish left for targets: state of the last update
+	kept    string // what the method's publish has left for targets: the state of the last update
 	url     string // of the method's folder
 	rsync   string // of the method's folder
-	line    Line   // that deltaup is told of
-	out     string // the result
-	route   string // deltaup: the route that was taken
+	line    Line   // the line that deltaup is told
+	out     string // path of the result
+	route   string // the route that deltaup took
 }
 
-// old is what the target has.
+// old is the path of what the target has.
 func (t *target) old() string { return t.subject.file(t.of, 0) }
 
-// curl fetches a file of the method's folder to the target's folder.
+// curl fetches a file of the method's folder into the target's folder.
 func (t *target) curl(ctx context.Context, name string) error {
 	return t.run(ctx, "curl", "--silent", "--show-error", "--fail", "--output", name,
 		t.url+"/"+name)
 }
 
-// missing names the programs that a method lacks.
+// missing names the programs of the method that are not installed.
 func (m *method) missing() []string {
 	var missing []string
 	for _, name := range m.needs {
@@ -92,10 +94,10 @@ func (m *method) preparation() string {
 // deltaup is the program under test.
 type deltaup struct {
 	path     string
-	insecure map[string]bool // commands that want --insecure for a mirror that nobody signed
+	insecure map[string]bool // commands that need --insecure for an unsigned mirror
 }
 
-// findDeltaup looks at a deltaup binary.
+// findDeltaup finds out what a deltaup binary is.
 func findDeltaup(ctx context.Context, path string) (deltaup, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -112,7 +114,7 @@ func findDeltaup(ctx context.Context, path string) (deltaup, error) {
 	return d, nil
 }
 
-// command is a command line of deltaup for a mirror that nobody signed.
+// command is a command line of deltaup for an unsigned mirror.
 func (d deltaup) command(name string, args ...string) []string {
 	args = append([]string{name}, args...)
 	if d.insecure[name] {

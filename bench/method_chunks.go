@@ -28,7 +28,7 @@ func chunkMethods() []method {
 				id: "desync-" + of, name: "desync, " + of, of: of, slow: of == "tar", needs: []string{"desync"},
 				settings: "make, then extract --seed with the old index; chunks of 64 KiB on average, zstd, 10 at once",
 				publish: func(ctx context.Context, p *publisher) error {
-					// The seed's index lies beside it, as it is left by the last update.
+					// The seed's index lies beside it, as after the last update.
 					if err := p.aside().run(ctx, "desync", "make", p.file(of, 0)+".caibx", p.file(of, 0)); err != nil {
 						return err
 					}
@@ -62,7 +62,7 @@ func chunkMethods() []method {
 				publish: func(ctx context.Context, p *publisher) error {
 					return os.Link(p.file(of, 1), filepath.Join(p.dir, "file"))
 				},
-				// of the same name, or it is not looked at
+				// zsync only looks at a seed of the same name
 				seed: func(ctx context.Context, t *target) error {
 					if err := os.Mkdir(filepath.Join(t.dir, "old"), 0o755); err != nil {
 						return err

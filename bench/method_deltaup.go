@@ -9,7 +9,7 @@ import (
 )
 
 // deltaupMethods are deltaup's routes. All share one mirror. Their targets have the recipe of the
-// old image, as machines have it that deltaup has updated before or tried to; but for one, which
+// old image, like machines that deltaup has updated before, except for one method, whose target
 // reads the image.
 func deltaupMethods() []method {
 	routes := []struct{ id, name, settings, route string }{
@@ -54,11 +54,11 @@ func deltaupMethods() []method {
 	return all
 }
 
-// firstUpdate is the method whose target has no state.
+// firstUpdate is the id of the method whose target has no state.
 const firstUpdate = "deltaup-first"
 
-// publishMirror publishes both images; the second one is counted, with its patch set. Beside the
-// mirror lies the state that targets have.
+// publishMirror publishes both images. It counts the second one, with its patch set. It leaves the
+// state that targets have beside the mirror.
 func publishMirror(ctx context.Context, p *publisher) error {
 	for version, h := range []*host{p.aside(), &p.host} {
 		args := p.deltaup.publish(p.dir, version+1, p.file("image", version))
@@ -71,10 +71,10 @@ func publishMirror(ctx context.Context, p *publisher) error {
 			"--seed", p.file("image", 0), "--state", keptState(p.dir))...)
 }
 
-// keptState is the folder with the state that a target has; it lies beside the mirror.
+// keptState is the folder with the state that targets have, beside the mirror.
 func keptState(mirror string) string { return mirror + ".kept" }
 
-// copyState gives a target its state folder.
+// copyState copies the kept state to a target.
 func copyState(ctx context.Context, t *target) error {
 	aside := host{dir: t.dir}
 	return aside.run(ctx, "cp", "-a", keptState(t.kept), t.state())
@@ -83,12 +83,12 @@ func copyState(ctx context.Context, t *target) error {
 // state is a target's state folder.
 func (t *target) state() string { return filepath.Join(t.dir, "state") }
 
-// publish is the command that publishes an image as a numbered release.
+// publish is the command line that publishes an image as a numbered release.
 func (d deltaup) publish(mirror string, version int, image string) []string {
 	return d.command("publish", "--mirror", mirror, "--version", fmt.Sprint(version), image)
 }
 
-// pullWith makes a method's pull.
+// pullWith gives the pull of a method that is held to a route.
 func pullWith(id, route string) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
 		args := t.deltaup.command("pull", t.url, "--seed", t.old(), "--slot", t.out, "--state",
@@ -111,7 +111,7 @@ func pullWith(id, route string) func(context.Context, *target) error {
 	}
 }
 
-// pullEvent is what is read of a line of pull --json, and of plan --json.
+// pullEvent has the members that the bench reads from a line of pull --json and plan --json.
 type pullEvent struct {
 	Event    string  `json:"event"`
 	Route    string  `json:"route"`
@@ -132,7 +132,7 @@ func lastEvent(out []byte) (e pullEvent, err error) {
 	return e, nil
 }
 
-// plan asks deltaup's planner for the route that it takes on a line.
+// plan asks deltaup's planner which route it takes on a line.
 func (t *target) plan(ctx context.Context, line Line) (pullEvent, error) {
 	args := t.deltaup.command("plan", t.url, "--seed", t.old(), "--state", t.state(), "--json")
 	out, err := t.output(ctx, t.deltaup.path, append(args, line.flags()...)...)

@@ -9,9 +9,8 @@ import (
 	"strings"
 )
 
-// ostreeMethods pull a tree, file by file or by a static delta. A file tree is what OSTree is made
-// for: there is no image in the end, and its check is that of every object against the commit's
-// checksums.
+// ostreeMethods pull a tree, file by file or by a static delta. OSTree is made for trees of files:
+// the result is no image, and the check compares every object with the commit's checksums.
 func ostreeMethods() []method {
 	m := method{
 		slow: true, id: "ostree", name: "OSTree, files", of: "tree", needs: []string{"ostree"},
@@ -66,8 +65,8 @@ func ostreeMethods() []method {
 	return []method{m, d, o}
 }
 
-// ostreeCommits makes the publisher's repository with both trees and a repository as a target has
-// it, with the first.
+// ostreeCommits makes the publisher's repository, with both trees, and a target's repository, with
+// the first.
 func ostreeCommits(ctx context.Context, p *publisher) error {
 	aside := p.aside()
 	if err := aside.run(ctx, "ostree", "--repo=.", "init", "--mode=archive"); err != nil {
@@ -108,10 +107,10 @@ func ostreeCommits(ctx context.Context, p *publisher) error {
 	return nil
 }
 
-// ostreeKept is the repository that a target has; it lies beside the published folder.
+// ostreeKept is the repository that targets have, beside the published folder.
 func ostreeKept(published string) string { return published + ".kept" }
 
-// ostreeCommit is a published commit's checksum, or "".
+// ostreeCommit gives the checksum of a published commit, or "".
 func ostreeCommit(published string, version int) string {
 	b, err := os.ReadFile(filepath.Join(published, fmt.Sprintf("commit-%d", version)))
 	if err != nil {
@@ -120,7 +119,7 @@ func ostreeCommit(published string, version int) string {
 	return string(b)
 }
 
-// ostreeTarget gives the target a repository: objects by links, settings of its own.
+// ostreeTarget gives the target a repository of its own, whose objects are links to the kept one's.
 func ostreeTarget(ctx context.Context, t *target) error {
 	aside := host{dir: t.dir}
 	for _, argv := range [][]string{

@@ -25,8 +25,8 @@ func patchMethods() []method {
 	return all
 }
 
-// zstdPatch is the compressor with the old file as its dictionary. To level 19 a dictionary of
-// hundreds of MB is many minutes of work before the first byte.
+// zstdPatch is zstd with the old file as its dictionary. At level 19 it takes many minutes for a
+// dictionary of hundreds of MB before it writes the first byte.
 func zstdPatch(of string) method {
 	level := map[string]string{"image": "-19", "tar": "-15"}[of]
 	return method{
@@ -50,7 +50,7 @@ func zstdPatch(of string) method {
 	}
 }
 
-// xdelta must see all of the source to find what moved.
+// xdelta is xdelta3 with a window over the whole source, without which it misses what moved.
 func xdelta(of string) method {
 	window := func(s *Subject) string { return fmt.Sprint(min(powerOfTwo(sizeOf(s.file(of, 0))), 2<<30-1)) }
 	return method{
@@ -70,7 +70,7 @@ func xdelta(of string) method {
 	}
 }
 
-// bsdiff on the tar would take most of the run for itself.
+// bsdiff is bsdiff. On the tar it would take most of the run.
 func bsdiff(of string) method {
 	skip := ""
 	if of == "tar" {
@@ -92,7 +92,7 @@ func bsdiff(of string) method {
 	}
 }
 
-// rdiff leaves compression to others.
+// rdiff is rdiff with zstd, since rdiff does not compress.
 func rdiff(of string) method {
 	return method{
 		id: "rdiff-" + of, slow: of == "tar", name: "rdiff, " + of, of: of, needs: []string{"rdiff", "zstd", "curl"},

@@ -1,11 +1,11 @@
 package bench
 
-// headerShare is what Ethernet, IP and TCP add to a full segment: 1514 bytes carry 1448.
+// headerShare is the factor that the headers of Ethernet, IP and TCP add: 1514 bytes carry 1448.
 const headerShare = 1514.0 / 1448
 
-// compute estimates a method's time on a line from what was measured without one: its time on the
-// loopback, its bytes in both directions, and the round trips that it takes one after another.
-// Tools that rebuild while they fetch do better.
+// compute estimates a method's time on a line, in seconds, from measurements without one: its time
+// on the loopback, its bytes in both directions, and the round trips that it takes one after
+// another. Tools that rebuild while they fetch are quicker than that.
 func compute(m *Result, line Line, weak bool) (seconds, download float64) {
 	local := m.Wall.Median
 	if weak {
@@ -18,7 +18,7 @@ func compute(m *Result, line Line, weak bool) (seconds, download float64) {
 	return local + download, download
 }
 
-// routeMethod is the method whose figures are those of a route of deltaup.
+// routeMethod is the id of the method that has the figures of a route of deltaup.
 func routeMethod(route string) string {
 	switch route {
 	case "patch":
@@ -31,7 +31,7 @@ func routeMethod(route string) string {
 	return "deltaup-whole"
 }
 
-// reportLines are all lines of tables and charts, each once.
+// reportLines are the lines of all tables and charts, each once.
 func reportLines() []Line {
 	var all []Line
 	seen := map[Line]bool{}
@@ -59,7 +59,7 @@ func curveLines() []Line {
 	return all
 }
 
-// roundLines are those of the chart of time against the round trip.
+// roundLines are the lines of the chart of time against the round trip.
 func roundLines() []Line {
 	var all []Line
 	for _, rtt := range curveRTTs {

@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// namespace is a target's network: a pair of virtual interfaces whose rate and delay the kernel
-// shapes with tc. Needs root, iproute2 and the kernel's tbf; where it lacks netem the delay is left
-// to a [link].
+// namespace is a target's network: a pair of virtual interfaces, whose rate and delay the kernel
+// shapes with tc. It needs root, iproute2 and the kernel's tbf. Where the kernel lacks netem, a
+// [link] makes the delay.
 type namespace struct {
-	name, inside, outside string // the namespace, its interface, and the server's
-	address               string // of the server
-	netem                 bool   // the kernel can delay
+	name, inside, outside string // names of the namespace, its interface and the server's interface
+	address               string // the server's address
+	netem                 bool   // the kernel can delay packets
 }
 
-// newNamespace makes a namespace without shaping. Its addresses are from TEST-NET-2.
+// newNamespace makes a namespace without shaping, with addresses of TEST-NET-2.
 func newNamespace(ctx context.Context) (*namespace, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("network namespaces need root")
@@ -30,7 +30,7 @@ func newNamespace(ctx context.Context) (*namespace, error) {
 		inside:  fmt.Sprintf("dut%d", id),
 		outside: fmt.Sprintf("dus%d", id),
 	}
-	third := os.Getpid() % 64 * 4 // a /30 of 198.51.100.0/24 for each process
+	third := os.Getpid() % 64 * 4 // each process has a /30 of 198.51.100.0/24
 	n.address = fmt.Sprintf("198.51.100.%d", third+1)
 	target := fmt.Sprintf("198.51.100.%d/30", third+2)
 	steps := [][]string{
@@ -54,17 +54,17 @@ func newNamespace(ctx context.Context) (*namespace, error) {
 	return n, nil
 }
 
-// remove deletes the namespace and, with it, both interfaces.
+// remove removes the namespace, and with it both interfaces.
 func (n *namespace) remove() error {
-	// also after the run was cancelled
+	// the run may be cancelled
 	return admin(context.Background(), "ip", "netns", "del", n.name)
 }
 
-// prefix puts a command into the namespace.
+// prefix is the prefix of commands that run in the namespace.
 func (n *namespace) prefix() []string { return []string{"ip", "netns", "exec", n.name} }
 
-// shape makes the interfaces a line. Rate 0 takes shaping away. What remains for a [link] is
-// returned by rest.
+// shape shapes the interfaces like a line. Rate 0 removes shaping. rest gives the part that it
+// leaves to a [link].
 func (n *namespace) shape(ctx context.Context, line Line) error {
 	return errors.Join(n.tc(ctx, n.outside, n.discipline(line)...),
 		n.tc(ctx, n.inside, n.discipline(line)...))
@@ -78,7 +78,7 @@ func (n *namespace) rest(line Line) Line {
 	return Line{RTT: line.RTT}
 }
 
-// discipline is a line as tc takes it, for one direction.
+// discipline gives the arguments of tc for one direction of a line.
 func (n *namespace) discipline(line Line) []string {
 	half := line.RTT / 2
 	switch {
@@ -95,7 +95,7 @@ func (n *namespace) discipline(line Line) []string {
 	case n.netem:
 		return []string{"netem", "delay", half.String(), "limit", "100000"}
 	case line.Rate > 0:
-		// a hundredth of a second, which a timer may miss; two packets at least
+		// bytes of a hundredth of a second, by which a timer may be late; at least two packets
 		burst := max(4<<10, line.Rate/8/100)
 		queue := max(64<<10, line.Rate/8*0.2)
 		return []string{

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// page is what the templates of Markdown and HTML are given.
+// page is the data of the templates of Markdown and HTML.
 type page struct {
 	R                                                    *Report
 	When                                                 string
@@ -17,14 +17,14 @@ type page struct {
 	Lines                                                []NamedLine
 	LineRows                                             []lineRow
 	Measured                                             []measuredRow
-	Scale                                                *Scale // nil: there was none
+	Scale                                                *Scale // nil: none
 	AboutScale                                           string
 	SizeGrowth, ReleaseGrowth                            []string
 	How                                                  []string
 	Quickest, QuickestAny, QuickestWeak, QuickestWeakAny string
 }
 
-// RequestsText writes the number of requests, where there is one.
+// RequestsText writes the number of requests, or a dash without one.
 func (r Result) RequestsText() string {
 	if r.Requests.Max == 0 {
 		return ""
@@ -32,7 +32,7 @@ func (r Result) RequestsText() string {
 	return fmt.Sprintf("%.0f", r.Requests.Median)
 }
 
-// lineRow is a method's times on the named lines.
+// lineRow has a method's times on the named lines.
 type lineRow struct {
 	Name  string
 	Ours  bool
@@ -41,10 +41,10 @@ type lineRow struct {
 
 type lineCell struct {
 	Text string
-	Best bool // of all methods
+	Best bool // the best of all methods
 }
 
-// measuredRow compares a time that was measured on a line with the computed one.
+// measuredRow compares a time measured on a line with the computed one.
 type measuredRow struct {
 	Name, Line, Measured, Computed, Ratio string
 }
@@ -59,7 +59,7 @@ func (r *Report) page() *page {
 	}
 }
 
-// about describes subject and machine in two sentences.
+// about describes the subject and the machine in two sentences.
 func (r *Report) about() string {
 	s, m := &r.Subject, &r.Machine
 	quick := ""
@@ -87,7 +87,7 @@ func (r *Report) about() string {
 	)
 }
 
-// how says what the figures are.
+// how says how the figures were measured.
 func (r *Report) how() []string {
 	shaping := "Lines: " + r.Shaping + "."
 	weak := fmt.Sprintf("The weak CPU is %.0f %% of one core (%s).", 100*r.Weak.Share, r.Weak.How)
@@ -143,14 +143,14 @@ func (r *Report) how() []string {
 	}
 }
 
-// units are the functions that templates name.
+// units are the functions that write figures, by their names in templates.
 var units = map[string]func(float64) string{
 	"bytes":   bytesName,
 	"memory":  memoryName,
 	"seconds": secondsName,
 }
 
-// Text writes a median with its extremes where runs differ.
+// Text writes the median, with the extremes when runs differ.
 func (v Range) Text(unit string) string {
 	name := units[unit]
 	median, least, most := name(v.Median), name(v.Min), name(v.Max)

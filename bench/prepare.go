@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// allMethods are the tools, deltaup first.
+// allMethods are the methods of all tools, deltaup's first.
 func allMethods() []method {
 	return slices.Concat(deltaupMethods(), patchMethods(), chunkMethods(), ostreeMethods())
 }
 
-// published is the folder that a method's server gives.
+// published is the folder that the server serves for a method.
 func (s *session) published(m *method) string {
 	return filepath.Join(s.dir, "pub", m.preparation())
 }
 
-// publishAll lets every method's publisher work: deltaup's alone, as it uses all cores, the others
-// two at a time. Only CPU time is comparable between them; wall time is told for deltaup and is an
-// upper bound for the others.
+// publishAll runs the preparation of every method: deltaup's alone, since it uses all cores, the
+// others two at a time. Only CPU time can be compared between them. Wall time is exact for deltaup
+// and an upper bound for the others.
 func (s *session) publishAll() error {
 	var chosen []method
 	for _, m := range allMethods() {
@@ -47,7 +47,7 @@ func (s *session) publishAll() error {
 	for i := range chosen {
 		results[i] = s.newResult(&chosen[i])
 	}
-	// two cores are done sooner when the short ones come last
+	// two cores finish sooner when the short ones come last
 	for _, long := range []bool{true, false} {
 		for i := range chosen {
 			m := &chosen[i]
@@ -57,7 +57,7 @@ func (s *session) publishAll() error {
 			}
 		}
 	}
-	_ = group.Wait() // failures are in the results
+	_ = group.Wait() // the results have the failures
 	for i := range chosen {
 		if k := slices.IndexFunc(chosen, func(m method) bool { return m.id == chosen[i].shares }); k >= 0 {
 			results[i].Publish, results[i].Storage = results[k].Publish, results[k].Storage
@@ -73,7 +73,7 @@ func (s *session) publishAll() error {
 	return s.ctx.Err()
 }
 
-// newResult is a method's result before anything ran.
+// newResult is a method's result before anything has run.
 func (s *session) newResult(m *method) Result {
 	r := Result{
 		ID:       m.id,
@@ -89,7 +89,7 @@ func (s *session) newResult(m *method) Result {
 	return r
 }
 
-// leftOut says why a method is not run; "" when it is.
+// leftOut says why a method does not run, or "" when it does.
 func (s *session) leftOut(m *method) string {
 	missing := m.missing()
 	switch {
@@ -99,13 +99,14 @@ func (s *session) leftOut(m *method) string {
 		return fmt.Sprintf("%s is not installed", missing[0])
 	case m.skip != "":
 		return m.skip
-	case s.Quick && m.slow && s.Only == nil: // what is asked for by name is run
+	// a quick run, too, runs methods that are asked for by name
+	case s.Quick && m.slow && s.Only == nil:
 		return "left out of a quick run"
 	}
 	return ""
 }
 
-// dropUnpublished drops methods whose shared preparation failed.
+// dropUnpublished drops the methods whose shared preparation has failed.
 func (s *session) dropUnpublished() {
 	for i := 0; i < len(s.methods); i++ {
 		m := &s.methods[i]
@@ -153,7 +154,7 @@ func folderSize(dir string) (n int64) {
 				n += info.Size()
 			}
 		}
-		return nil // what can't be read counts nothing
+		return nil // unreadable files do not count
 	})
 	return n
 }

@@ -14,11 +14,11 @@ type quota struct {
 	dir string
 }
 
-// quotaPeriod is what the kernel deals the share out in, in microseconds. A short one makes a slow
-// core rather than one that stops now and then.
+// quotaPeriod is the period, in microseconds, in which the kernel deals out the share. A short one
+// makes a slow core, not one that stops now and then.
 const quotaPeriod = 20_000
 
-// newQuota makes a group with share of one core, in version 2 of control groups or version 1.
+// newQuota makes a group with a share of one core, with version 2 of control groups or version 1.
 func newQuota(share float64) (*quota, error) {
 	us := strconv.Itoa(int(share * quotaPeriod))
 	period := strconv.Itoa(quotaPeriod)
@@ -39,8 +39,8 @@ func newQuota(share float64) (*quota, error) {
 	return nil, errors.Join(errs...)
 }
 
-// makeGroup makes a group below root, which must be a control group's file system with the
-// settings' controller.
+// makeGroup makes a group below root, a file system of control groups with the controller of the
+// settings.
 func makeGroup(root string, settings [][2]string) (*quota, error) {
 	if _, err := os.Stat(filepath.Join(root, "cgroup.procs")); err != nil {
 		return nil, fmt.Errorf("control group: %w", err)
@@ -50,7 +50,7 @@ func makeGroup(root string, settings [][2]string) (*quota, error) {
 		return nil, fmt.Errorf("control group: %w", err)
 	}
 	for _, s := range settings {
-		// Without O_CREATE: a controller that is not there must not become a file.
+		// Without O_CREATE, so that a missing controller does not become a file.
 		f, err := os.OpenFile(filepath.Join(q.dir, s[0]), os.O_WRONLY, 0)
 		if err == nil {
 			_, err = f.WriteString(s[1])
@@ -66,12 +66,12 @@ func makeGroup(root string, settings [][2]string) (*quota, error) {
 // remove removes the group, which must be empty.
 func (q *quota) remove() error { return os.Remove(q.dir) }
 
-// prefix puts a command into the group.
+// prefix is the prefix of commands that run in the group.
 func (q *quota) prefix() []string {
 	return []string{"sh", "-c", `echo $$ > "$0/cgroup.procs" && exec "$@"`, q.dir}
 }
 
-// version names what enforces the quota, for the report.
+// version says what enforces the quota, for the report.
 func (q *quota) version() string {
 	if strings.HasPrefix(q.dir, "/sys/fs/cgroup/cpu/") {
 		return "control group v1, cpu.cfs_quota_us"

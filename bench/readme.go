@@ -13,16 +13,16 @@ import (
 //go:embed readme.md.tmpl
 var readmeText string
 
-// What stands between these lines of a README is the bench's.
+// The bench replaces what a README has between these lines.
 const (
 	readmeBegin = "<!-- from bench/results -->\n"
 	readmeEnd   = "<!-- end -->\n"
 )
 
-// errNoPlace: a README without the lines that say where the figures go.
+// errNoPlace is the error for a README without these lines.
 var errNoPlace = errors.New("no place for the bench's figures")
 
-// WriteReadme puts the figures of the first page into a README, between its marks.
+// WriteReadme puts the report's figures into a README, between its marks.
 func (r *Report) WriteReadme(path string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -35,7 +35,7 @@ func (r *Report) WriteReadme(path string) error {
 	return os.WriteFile(path, quoted, 0o644)
 }
 
-// quote gives a README with the report's figures.
+// quote gives a README with the report's figures between its marks.
 func (r *Report) quote(readme []byte) ([]byte, error) {
 	before, rest, ok := bytes.Cut(readme, []byte(readmeBegin))
 	if !ok {

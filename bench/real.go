@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// realLines are those that updates are run on for real, in order of preference.
+// realLines are the lines on which updates really run, in order of preference.
 var realLines = []Line{
 	{1e9, 5 * time.Millisecond},
 	{10e6, curveRTT},
@@ -23,11 +23,11 @@ var realLines = []Line{
 	{64e3, 600 * time.Millisecond},
 }
 
-// longestPoints are the longest updates that are run for real, by their computed time: first all
-// short ones, then, as long as the budget lasts, longer ones.
-var longestPoints = []float64{16, 40, 120, 240} // seconds
+// longestPoints bound the computed times of the updates that really run, in seconds: first all
+// short ones run, then longer ones as long as the budget lasts.
+var longestPoints = []float64{16, 40, 120, 240}
 
-// runLines runs updates on real lines, the shortest first.
+// runLines runs updates on real lines, the shortest ones first.
 func (s *session) runLines() error {
 	if err := s.checkLines(); err != nil {
 		s.Log("  what the lines are: %v", err)
@@ -46,7 +46,8 @@ func (s *session) runLines() error {
 	return nil
 }
 
-// runLine runs the updates on a line whose computed time is more than least seconds and up to most.
+// runLine runs the updates on a line whose computed time is more than least and at most most
+// seconds.
 func (s *session) runLine(line Line, least, most float64) error {
 	type update struct {
 		m        *method
@@ -92,18 +93,19 @@ func (s *session) runLine(line Line, least, most float64) error {
 	return nil
 }
 
-// isRoute tells methods that are one of deltaup's routes: the planner's choice is run instead.
+// isRoute tells whether the method is a single route of deltaup. On real lines the planner's choice
+// runs instead.
 func (m *method) isRoute() bool { return m.route != "" }
 
-// LineCheck is what a real line was found to be.
+// LineCheck has the measurements of a real line.
 type LineCheck struct {
 	Line Line          `json:"line"`
-	RTT  time.Duration `json:"rtt_ns"`          // of a request on a connection that is open
-	Rate float64       `json:"bits_per_second"` // of a longer answer, in HTTP's body
+	RTT  time.Duration `json:"rtt_ns"`          // time of a request on an open connection
+	Rate float64       `json:"bits_per_second"` // rate of the body of a longer answer
 }
 
-// checkedLines is how many of the real lines are looked at: a quick run comes to the first ones
-// only.
+// checkedLines is how many of the real lines checkLines measures. A quick run gets only to the
+// first ones.
 func (s *session) checkedLines() int {
 	if s.Quick {
 		return 2
@@ -111,8 +113,8 @@ func (s *session) checkedLines() int {
 	return len(realLines)
 }
 
-// checkLines looks at the real lines by curl: what a round trip takes on a connection that is open,
-// and how fast a file comes that takes two seconds, on a thin line longer.
+// checkLines measures the real lines with curl: the time of a round trip on an open connection, and
+// the rate of a file that takes two seconds, or longer on a slow line.
 func (s *session) checkLines() error {
 	folder := filepath.Join(s.dir, "pub", "line")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -122,7 +124,8 @@ func (s *session) checkLines() error {
 		return err
 	}
 	for _, line := range realLines[:min(len(realLines), s.checkedLines())] {
-		size := max(64<<10, int(line.Rate/8*2)) // a thin line's burst must not be most of it
+		// on a slow line the burst must not be most of the file
+		size := max(64<<10, int(line.Rate/8*2))
 		if err := os.WriteFile(filepath.Join(folder, "file"), bytes.Repeat([]byte("0123456789abcdef"), size/16), 0o644); err != nil {
 			return err
 		}
@@ -142,7 +145,7 @@ func (s *session) checkLines() error {
 	return nil
 }
 
-// lookAtLine asks for a byte twice on one connection, and for a file.
+// lookAtLine measures a line: it asks for a byte twice on one connection, and for a file.
 func (t *target) lookAtLine(ctx context.Context) (rtt time.Duration, rate float64, err error) {
 	const format = "%{time_pretransfer} %{time_starttransfer} %{time_total} %{size_download}\n"
 	out, err := t.output(

@@ -5,38 +5,38 @@ import (
 	"time"
 )
 
-// Report is everything that a run found out, as results.json holds it.
+// Report is everything that a run finds out. results.json holds it.
 type Report struct {
 	Format  int           `json:"format"` // 1
 	Date    time.Time     `json:"date"`
 	Took    time.Duration `json:"took_ns"`
 	Quick   bool          `json:"quick"`
-	Runs    int           `json:"runs"` // of each method on the loopback
+	Runs    int           `json:"runs"` // runs of each method on the loopback
 	Machine Machine       `json:"machine"`
 	Server  string        `json:"server"`
-	Shaping string        `json:"shaping"` // how lines were made
+	Shaping string        `json:"shaping"` // how the lines were made
 	Weak    Weak          `json:"weak_cpu"`
 	Subject Subject       `json:"subject"`
-	Methods []Result      `json:"methods"` // deltaup's first
+	Methods []Result      `json:"methods"` // deltaup's methods first
 	Skipped []Skipped     `json:"skipped"`
 	Points  []Point       `json:"points"` // times on lines, measured and computed
-	Stages  []Stage       `json:"stages"` // how long the run's parts took
+	Stages  []Stage       `json:"stages"` // how long the parts of the run took
 
-	LineChecks []LineCheck `json:"line_checks"` // what the lines were on which updates were run for real
+	LineChecks []LineCheck `json:"line_checks"` // measurements of the real lines
 
-	Scale *Scale `json:"-"` // of a run of its own, in a file of its own; nil: there was none
+	Scale *Scale `json:"-"` // from another run, in another file; nil: none
 }
 
-// Weak is the emulated weak CPU.
+// Weak describes the emulated weak CPU.
 type Weak struct {
 	Share float64 `json:"share"` // of one core
 	How   string  `json:"how"`
-	// Computed is set when no control group could be made: times are those of one core, CPU time
-	// divided by Share.
+	// Computed is set when no control group could be made. Times are then computed from those of
+	// one core, with the CPU time divided by Share.
 	Computed bool `json:"computed"`
 }
 
-// Skipped is a method that was not run.
+// Skipped is a method that did not run, and why.
 type Skipped struct {
 	Name string `json:"name"`
 	Why  string `json:"why"`
@@ -48,7 +48,7 @@ type Stage struct {
 	Took time.Duration `json:"took_ns"`
 }
 
-// Result is a method's figures on the loopback, without a line in the way.
+// Result has a method's figures on the loopback, without a shaped line.
 type Result struct {
 	ID       string `json:"id"`
 	Name     string `json:"name"`
@@ -57,20 +57,21 @@ type Result struct {
 	Version  string `json:"version"`
 
 	Publish Usage  `json:"publish"`           // of the new release
-	Shared  string `json:"shared,omitempty"`  // id of the method whose publication it uses
-	Storage int64  `json:"server_bytes"`      // what the server keeps for it
-	Route   string `json:"route,omitempty"`   // deltaup's, on the loopback
+	Shared  string `json:"shared,omitempty"`  // id of the method whose preparation it uses
+	Storage int64  `json:"server_bytes"`      // bytes that the server keeps
+	Route   string `json:"route,omitempty"`   // deltaup's route on the loopback
 	Failure string `json:"failure,omitempty"` // why there are no figures
 
-	Sent     Range `json:"sent_bytes"`     // by the server: TCP's payload, headers of HTTP included
-	Received Range `json:"received_bytes"` // by the server
-	Requests Range `json:"requests"`       // of HTTP; 0: rsync has none
+	Sent     Range `json:"sent_bytes"`     // TCP payload that the server sent, with HTTP headers
+	Received Range `json:"received_bytes"` // TCP payload that the server received
+	Requests Range `json:"requests"`       // HTTP requests; 0 for rsync
 	Wall     Range `json:"wall_seconds"`
 	CPU      Range `json:"cpu_seconds"`
 	Memory   Range `json:"peak_bytes"` // of the largest process on the target
 
-	Rounds   float64 `json:"round_trips"`       // one after another: what a longer round trip adds, in round trips
-	WeakWall float64 `json:"weak_wall_seconds"` // on the weak CPU; 0: not run
+	// round trips one after another: the added time divided by an added round trip
+	Rounds   float64 `json:"round_trips"`
+	WeakWall float64 `json:"weak_wall_seconds"` // on the weak CPU; 0: did not run
 }
 
 // Range is the median of some runs and their extremes.
@@ -80,7 +81,7 @@ type Range struct {
 	Max    float64 `json:"max"`
 }
 
-// rangeOf sorts v.
+// rangeOf gives the range of v, which it sorts.
 func rangeOf(v []float64) Range {
 	if len(v) == 0 {
 		return Range{}
@@ -98,37 +99,38 @@ type Point struct {
 	Method   string  `json:"method"`
 	Line     Line    `json:"line"`
 	Weak     bool    `json:"weak_cpu"`
-	Measured bool    `json:"measured"` // run for real; else computed
+	Measured bool    `json:"measured"` // measured on a real line, else computed
 	Seconds  float64 `json:"seconds"`
-	Download float64 `json:"download_seconds,omitempty"` // the line's part of a computed time
-	Route    string  `json:"route,omitempty"`            // that deltaup's planner takes
+	// the part of a computed time that the line takes
+	Download float64 `json:"download_seconds,omitempty"`
+	Route    string  `json:"route,omitempty"` // the route of deltaup's planner
 }
 
-// SizeStep is deltaup at one image size, with the same change in the tree.
+// SizeStep has deltaup's figures for one image size, with the same change in the tree.
 type SizeStep struct {
 	Image    int64 `json:"image_bytes"`
-	Computed bool  `json:"computed"` // from the two largest sizes that were run
+	Computed bool  `json:"computed"` // from the two largest measured sizes
 	Mirror   int64 `json:"mirror_bytes"`
 	Mkimage  Usage `json:"mkimage"`    // of the second release
 	Publish  Usage `json:"publish"`    // of the second release
-	First    Usage `json:"first_plan"` // that reads the old image
-	Plan     Usage `json:"plan"`       // with its recipe kept, like the pull
+	First    Usage `json:"first_plan"` // a plan that reads the old image
+	Plan     Usage `json:"plan"`       // a plan with the kept recipe, like the pull
 	Pull     Usage `json:"pull"`
 	Sent     int64 `json:"sent_bytes"`
 	Requests int64 `json:"requests"`
 }
 
-// ReleaseStep is deltaup with so many releases on the mirror.
+// ReleaseStep has deltaup's figures for a number of releases on the mirror.
 type ReleaseStep struct {
 	Releases int    `json:"releases"`
 	Image    int64  `json:"image_bytes"`
 	Mirror   int64  `json:"mirror_bytes"`
-	Publish  Usage  `json:"publish"` // of the last one
+	Publish  Usage  `json:"publish"` // of the last release
 	Next     Update `json:"next"`    // from the release before
 	First    Update `json:"first"`   // from the first release
 }
 
-// Update is one pull.
+// Update has the figures of one pull.
 type Update struct {
 	Usage
 	Sent     int64  `json:"sent_bytes"`
@@ -136,7 +138,7 @@ type Update struct {
 	Route    string `json:"route"`
 }
 
-// method finds a result; nil when the method was not run or failed.
+// method gives the result of a method, or nil when the method did not run or failed.
 func (r *Report) method(id string) *Result {
 	for i := range r.Methods {
 		if m := &r.Methods[i]; m.ID == id && m.Failure == "" {
@@ -146,7 +148,7 @@ func (r *Report) method(id string) *Result {
 	return nil
 }
 
-// point finds a computed or measured time; nil when there is none.
+// point gives a computed or measured time, or nil when there is none.
 func (r *Report) point(method string, line Line, weak, measured bool) *Point {
 	for i := range r.Points {
 		p := &r.Points[i]
@@ -157,5 +159,5 @@ func (r *Report) point(method string, line Line, weak, measured bool) *Point {
 	return nil
 }
 
-// Ours tells deltaup's own ways.
+// Ours tells whether the method is one of deltaup's.
 func (r Result) Ours() bool { return ours(r.ID) }

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// results is the checked-in report of the last full run.
+// results is the folder of the committed report of the last full run.
 const results = "results"
 
-// TestResults renders the checked-in figures once more: page and tables must be what they say.
+// TestResults renders the committed figures again and demands the committed page and tables.
 //
 //	go run -C bench ./cmd/deltaup-bench -render -readme ../README.md -o results
 func TestResults(t *testing.T) {
@@ -60,7 +60,7 @@ func lastResults(t *testing.T) *Report {
 	return r
 }
 
-// TestRead refuses what it does not know, and takes a report without a scale.
+// TestRead demands that Read refuses unknown formats, and takes a report without a scale.
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	put := func(name, text string) {
@@ -95,8 +95,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestHTML looks at a page whose figures are known: it must be well-formed, need nothing from
-// elsewhere, and show every chart and name.
+// TestHTML demands that the page of a sample is well-formed, needs nothing from elsewhere, and
+// shows every chart and name.
 func TestHTML(t *testing.T) {
 	b, err := sampleReport().HTML()
 	if err != nil {
@@ -134,7 +134,7 @@ func TestHTML(t *testing.T) {
 	}
 }
 
-// TestStandings tells what is worse as it tells what is better.
+// TestStandings demands that Standings tells where deltaup is worse as well as where it is better.
 func TestStandings(t *testing.T) {
 	ahead := map[string]bool{}
 	for _, s := range sampleReport().Standings() {
@@ -145,7 +145,7 @@ func TestStandings(t *testing.T) {
 	}
 }
 
-// TestMarkdown looks for tables of one width.
+// TestMarkdown demands that all rows of a table have the same number of columns.
 func TestMarkdown(t *testing.T) {
 	b, err := sampleReport().Markdown()
 	if err != nil {
@@ -170,7 +170,7 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
-// sampleReport is a report with figures that nobody measured.
+// sampleReport is a report with invented figures.
 func sampleReport() *Report {
 	method := func(id, name, of string, mb, wall, memory float64) Result {
 		return Result{

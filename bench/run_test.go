@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// testLine is one of the report's, and quick.
+// testLine is a quick one of the report's lines.
 var testLine = Line{roundRate, curveRTTs[0]}
 
-// TestRun measures a small pair with what is installed. One tool is replaced by one that gives
-// wrong bytes: it must be found out.
+// TestRun measures a small pair with the installed tools. It replaces one tool by one that gives
+// wrong bytes, which Run must notice.
 func TestRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs other programs for some seconds")
@@ -55,7 +55,7 @@ func TestRun(t *testing.T) {
 	nothingLeft(t, dir)
 }
 
-// TestRunScale measures small images, the last of which has no place on any disk, and few releases.
+// TestRunScale measures small images and few releases. The last image fits no disk.
 func TestRunScale(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs other programs for some seconds")
@@ -63,7 +63,7 @@ func TestRunScale(t *testing.T) {
 	dir, binary := workplace(t)
 	oldSizes, oldCounts, oldEdits := scaleSizes, releaseCounts, editEvery
 	t.Cleanup(func() { scaleSizes, releaseCounts, editEvery = oldSizes, oldCounts, oldEdits })
-	// in few files
+	// few files, so edit every fourth
 	scaleSizes, releaseCounts, editEvery = []int64{1e6, 3e6, 1e18}, []int{1, 2, 5}, 4
 	s, err := RunScale(t.Context(), Options{
 		Deltaup: binary, Name: "small", Pair: trees(t, dir), Scratch: dir, Budget: time.Minute, Level: "fastest", Log: t.Logf,
@@ -88,8 +88,8 @@ func TestRunScale(t *testing.T) {
 	nothingLeft(t, dir)
 }
 
-// TestScaledTree writes two edits of a tree over one another: the second must be what it is by
-// itself.
+// TestScaledTree writes two edits of a tree to the same path. The second must be the same as when
+// it is written alone.
 func TestScaledTree(t *testing.T) {
 	dir := t.TempDir()
 	s := &session{report: &Report{}}
@@ -132,11 +132,11 @@ func TestScaledTree(t *testing.T) {
 	}
 }
 
-// workplace is a folder, in memory where that can be, and a binary to measure.
+// workplace gives a folder, in memory if possible, and a binary to measure.
 func workplace(t *testing.T) (dir, binary string) {
 	t.Helper()
 	if _, err := os.Stat("/dev/shm"); err == nil {
-		t.Setenv("TMPDIR", "/dev/shm") // what is synced need not reach a disk
+		t.Setenv("TMPDIR", "/dev/shm") // synced files need not reach a disk
 	}
 	dir = t.TempDir()
 	binary = filepath.Join(dir, "deltaup")
@@ -156,7 +156,7 @@ func nothingLeft(t *testing.T, dir string) {
 	}
 }
 
-// checkFigures looks at a method that must have run unless its tool is missing.
+// checkFigures checks the figures of a method, which must have run unless its tool is missing.
 func checkFigures(t *testing.T, r *Report, m *method, why string) {
 	t.Helper()
 	f := r.method(m.id)
@@ -178,15 +178,15 @@ func checkFigures(t *testing.T, r *Report, m *method, why string) {
 	}
 }
 
-// setLines changes which lines are run until the test ends.
+// setLines changes the real lines until the test ends.
 func setLines(t *testing.T, real []Line) {
 	old := realLines
 	realLines = real
 	t.Cleanup(func() { realLines = old })
 }
 
-// liar puts a program on the PATH that makes a patch and, with -d, a file of the wrong bytes. With
-// one argument, as when it is asked for its version, it writes nothing.
+// liar puts a program on the PATH that makes a patch and, with -d, a file of wrong bytes. With one
+// argument, as for its version, it writes nothing.
 func liar(t *testing.T, dir, name string) {
 	t.Helper()
 	bin := filepath.Join(dir, "bin")
@@ -200,8 +200,8 @@ func liar(t *testing.T, dir, name string) {
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 }
 
-// trees makes two folders, the second with some bytes of some files changed, and a boot folder that
-// is left out.
+// trees makes two folders. The second has some changed bytes in some files. Both have a boot
+// folder, which the bench leaves out.
 func trees(t *testing.T, dir string) (pair [2]string) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -232,7 +232,7 @@ func trees(t *testing.T, dir string) (pair [2]string) {
 	return pair
 }
 
-// TestWithin tells what lies below boot from what is called like it.
+// TestWithin demands that within tells names below boot from names that only begin like it.
 func TestWithin(t *testing.T) {
 	for name, want := range map[string]bool{
 		"boot/vmlinuz": true, "./boot/grub/grub.cfg": true, "./boot/": false, "boot": false, "./bootstrap/x": false, "usr/boot/x": false, "/boot/x": true,

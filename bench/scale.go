@@ -10,29 +10,29 @@ import (
 	"time"
 )
 
-// Scale is how deltaup's figures grow: with the image while the change stays the same, and with the
-// releases on the mirror. It takes as long as all else together, so that it is a run of its own,
-// with its own date, and scale.json beside the report's own files. Its trees are some of a real
-// tree's files, a few of them edited from one release to the next, and for size random files that
-// stay the same.
+// Scale is how deltaup's figures grow: with the image when the change stays the same, and with the
+// number of releases on the mirror. Measuring it takes as long as everything else together, so it
+// is a run of its own, with its own date, in scale.json beside the report's other files. Its trees
+// have some of a real tree's files, of which a few are edited from one release to the next, and
+// random files, which give the size and stay the same.
 type Scale struct {
 	Format   int           `json:"format"` // 1
 	Date     time.Time     `json:"date"`
 	Took     time.Duration `json:"took_ns"`
 	Machine  Machine       `json:"machine"`
-	Subject  string        `json:"subject"` // whose files are edited
+	Subject  string        `json:"subject"` // the tree whose files are edited
 	Level    string        `json:"level"`   // deltaup mkimage --level
 	Sizes    []SizeStep    `json:"sizes"`
 	Releases []ReleaseStep `json:"releases"`
 	Skipped  []Skipped     `json:"skipped"`
 }
 
-// scaleSizes are the sizes of images; those that a run has no time or no disk for are computed from
-// the two largest that it had.
+// scaleSizes are the sizes of images, in bytes. A run that lacks the time or the disk for a size
+// computes it from the two largest that it has measured.
 var scaleSizes = []int64{100e6, 500e6, 2e9, 8e9}
 
-// scaleCopies is how often a size lies in the scratch folder at most: both images, both again on
-// the mirror with the chunks beside them or else a tar and a slot, and some room for others.
+// scaleCopies is how many times an image's size the scratch folder takes at most: both images, both
+// again on the mirror with the chunks beside them, or a tar and a slot, and some room for others.
 const scaleCopies = 6
 
 // RunScale measures the scale on the old tree of the pair.
@@ -69,7 +69,7 @@ func RunScale(ctx context.Context, o Options) (_ *Scale, err error) {
 		run  func(*Scale) error
 	}{{"releases", s.scaleReleases}, {"sizes", s.scaleSizes}} {
 		s.Log("%s", part.name)
-		if err := part.run(scale); err != nil { // what there is until then is worth a report
+		if err := part.run(scale); err != nil { // what was measured so far is worth a report
 			s.Log("  %s: %v", part.name, err)
 			scale.Skipped = append(scale.Skipped, Skipped{part.name, err.Error()})
 		}
@@ -81,10 +81,10 @@ func RunScale(ctx context.Context, o Options) (_ *Scale, err error) {
 	return scale, nil
 }
 
-// scaleSizes measures a step of the same change at several image sizes.
+// scaleSizes measures the step with the same change at several image sizes.
 func (s *session) scaleSizes(scale *Scale) error {
 	base := s.report.Subject.ImageSize[0]
-	perByte := 0.0 // seconds that the last step took
+	perByte := 0.0 // seconds a byte that the last step took
 	for _, size := range scaleSizes {
 		late := time.Duration(perByte*float64(size)*float64(time.Second)) > s.left()
 		if late || freeSpace(s.dir) < scaleCopies*size {
@@ -129,7 +129,7 @@ func (s *session) sizeStep(t scaled) (step SizeStep, err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return step, err
 	}
-	defer os.RemoveAll(dir) // the scratch folder goes in the end
+	defer os.RemoveAll(dir) // the whole scratch folder is removed in the end
 	mirror := filepath.Join(s.dir, "pub", "scale")
 	defer os.RemoveAll(mirror)
 	archive := filepath.Join(dir, "tree.tar")
@@ -156,7 +156,7 @@ func (s *session) sizeStep(t scaled) (step SizeStep, err error) {
 	if err != nil {
 		return step, err
 	}
-	if err := os.Remove(images[1]); err != nil { // the slot has its place
+	if err := os.Remove(images[1]); err != nil { // make room for the slot
 		return step, err
 	}
 	u := update{mirror: mirror, seed: images[0], want: want, state: filepath.Join(dir, "state")}
@@ -172,12 +172,12 @@ func (s *session) sizeStep(t scaled) (step SizeStep, err error) {
 	return step, err
 }
 
-// update is one from an image to a mirror's newest release, whose image has the hash that is
-// wanted.
+// update is an update from the image seed to the newest release of a mirror, whose image has the
+// hash want.
 type update struct{ mirror, seed, want, state string }
 
-// update plans or pulls, told to keep the bytes small. A state folder "" is the target's own, which
-// is empty.
+// update plans or pulls, with the fewest bytes. The state folder "" is the target's own, which is
+// empty.
 func (s *session) update(u update, planOnly bool) (Update, error) {
 	var used sample
 	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: "image", kept: u.mirror}
@@ -216,7 +216,7 @@ func (s *session) update(u update, planOnly bool) (Update, error) {
 	return Update{Usage: used.Usage, Sent: used.sent, Requests: used.requests, Route: t.route}, err
 }
 
-// extrapolate computes a larger step along the line through the two largest of at least two.
+// extrapolate computes a larger step, on the line through the last two of run.
 func extrapolate(run []SizeStep, size int64) SizeStep {
 	a, b := run[len(run)-2], run[len(run)-1]
 	x := float64(size-a.Image) / float64(b.Image-a.Image)

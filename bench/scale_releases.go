@@ -7,21 +7,21 @@ import (
 	"slices"
 )
 
-// releaseImage is about the size of the image of the scale by releases.
+// releaseImage is about the size, in bytes, of the images of scaleReleases.
 const releaseImage = 20e6
 
-// releaseCounts are the releases after which it is measured.
+// releaseCounts are the numbers of releases at which it measures.
 var releaseCounts = []int{1, 2, 5, 10, 20, 50}
 
-// scaleReleases publishes one edited tree after another.
+// scaleReleases publishes one edited tree after another and measures how figures grow.
 func (s *session) scaleReleases(scale *Scale) error {
 	dir := filepath.Join(s.dir, "scale")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) // the scratch folder goes in the end
+	defer os.RemoveAll(dir) // the whole scratch folder is removed in the end
 	t := scaled{keep: releaseImage / float64(s.report.Subject.ImageSize[0])}
-	mirror := filepath.Join(s.dir, "pub", "scale") // where the web server finds it
+	mirror := filepath.Join(s.dir, "pub", "scale") // below the web server's folder
 	defer os.RemoveAll(mirror)
 	archive := filepath.Join(dir, "tree.tar")
 	image := func(n int) string { return filepath.Join(dir, fmt.Sprintf("%d.squashfs", n)) }

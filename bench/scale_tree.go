@@ -18,19 +18,19 @@ func (s *session) eachEntry(fn func(*tar.Header, io.Reader) error) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() // it is only read
+	defer f.Close() // nothing was written
 	return eachEntry(f, fn)
 }
 
-// scaled is a tree of a scale, made from the subject's old one.
+// scaled is a tree of a scale, made from the subject's old tree.
 type scaled struct {
 	keep  float64 // share of the files that stay
 	fill  int64   // bytes of random files
-	edits uint64  // edited so many times: a few files differ from those of one edit less
+	edits uint64  // number of edits: a few files differ from those after one edit less
 }
 
-// write writes the tree as a tar. The random files come first, and are left as they are in a tar of
-// the same fill that is there already: they are most of it.
+// write writes the tree as a tar. The random files, which are most of it, come first. When path
+// already has a tar of the same fill, write leaves them as they are.
 func (t scaled) write(s *session, path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -62,7 +62,8 @@ func (t scaled) write(s *session, path string) error {
 	return errors.Join(err, out.close())
 }
 
-// keeps decides by the path, so that all releases keep the same files.
+// keeps tells whether a file stays. It decides by the path, so that all releases keep the same
+// files.
 func (t scaled) keeps(h *tar.Header) bool {
 	name := h.Name
 	if h.Typeflag == tar.TypeLink {
@@ -73,16 +74,16 @@ func (t scaled) keeps(h *tar.Header) bool {
 	return position(name) < t.keep
 }
 
-// position is a number of [0, 1) that hangs on the text alone.
+// position is a number in [0, 1) that depends on the text alone.
 func position(text string) float64 {
 	sum := sha256.Sum256([]byte(text))
 	return float64(binary.LittleEndian.Uint32(sum[:])) / (1 << 32)
 }
 
-// editEvery: with each edit one of so many files changes.
+// editEvery says that each edit changes one of so many files.
 var editEvery uint64 = 200
 
-// copy copies a file with the edits that fall on it: each overwrites 32 bytes in one place.
+// copy copies a file with its edits, each of which overwrites 32 bytes in one place.
 func (t scaled) copy(w io.Writer, h *tar.Header, content io.Reader) error {
 	if t.edits == 0 || h.Typeflag != tar.TypeReg || h.Size < 1024 || h.Size > 1<<20 {
 		_, err := io.Copy(w, content)
@@ -102,11 +103,11 @@ func (t scaled) copy(w io.Writer, h *tar.Header, content io.Reader) error {
 	return err
 }
 
-// fillSize is the size of a random file.
+// fillSize is the size of a random file, in bytes.
 const fillSize = 1 << 20
 
-// fillLength is how long the files of fill are in a tar: whole blocks of 512 bytes, with one for
-// each header.
+// fillLength is the length of fill's files in a tar: whole blocks of 512 bytes, and one for each
+// header.
 func fillLength(n int64) (length int64) {
 	files := (n + fillSize - 1) / fillSize
 	length = files * 512
@@ -117,7 +118,7 @@ func fillLength(n int64) (length int64) {
 	return length
 }
 
-// fill adds random files of n bytes in all.
+// fill adds random files of n bytes in all, always the same.
 func fill(w *tar.Writer, n int64) error {
 	random := rand.NewChaCha8([32]byte{})
 	for i := 0; n > 0; i++ {
@@ -139,7 +140,7 @@ func fill(w *tar.Writer, n int64) error {
 	return nil
 }
 
-// image makes the image of a tree by way of an archive, which stays for the next one.
+// image makes the image of the tree from a tar at archive, which stays for the next call.
 func (t scaled) image(s *session, archive, path string) (Usage, error) {
 	if err := t.write(s, archive); err != nil {
 		return Usage{}, err

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// server is a publisher's end of a line: ports that pass connections on to real servers on the
-// loopback, shaped and counted.
+// server is the publisher's end of a line. Its ports forward connections to real servers on the
+// loopback, and shape and count them.
 type server struct {
 	link  *link
 	ports []net.Listener
@@ -19,7 +19,7 @@ type server struct {
 // newServer makes a server without ports.
 func newServer(line Line) *server { return &server{link: newLink(line)} }
 
-// port opens a port on an address that leads to another.
+// port opens a port on an address that forwards to another address.
 func (s *server) port(ctx context.Context, address, to string) (addr string, err error) {
 	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 	if err != nil {
@@ -31,7 +31,7 @@ func (s *server) port(ctx context.Context, address, to string) (addr string, err
 		for {
 			c, err := shaped.Accept()
 			if err != nil {
-				return // closed
+				return // close has closed l
 			}
 			s.work.Go(func() { s.forward(ctx, c, to) })
 		}
@@ -41,15 +41,15 @@ func (s *server) port(ctx context.Context, address, to string) (addr string, err
 
 // forward carries a connection until both sides have ended.
 func (s *server) forward(ctx context.Context, c net.Conn, to string) {
-	defer c.Close() // what is under way still arrives
+	defer c.Close() // Close waits until what is under way has arrived
 	d, err := new(net.Dialer).DialContext(ctx, "tcp", to)
 	if err != nil {
-		return // the target finds a connection that ends at once
+		return // the target sees that its connection ends at once
 	}
-	defer d.Close() // nothing is unsent
+	defer d.Close() // everything has been sent
 	var up sync.WaitGroup
 	up.Go(func() {
-		_, _ = io.Copy(d, c) // either end may go first
+		_, _ = io.Copy(d, c) // either end may close first
 		_ = d.(*net.TCPConn).CloseWrite()
 	})
 	_, _ = io.Copy(c, d)
@@ -57,7 +57,7 @@ func (s *server) forward(ctx context.Context, c net.Conn, to string) {
 	up.Wait()
 }
 
-// close ends the server; what is under way arrives first.
+// close closes the server once what is under way has arrived.
 func (s *server) close() error {
 	var errs []error
 	for _, l := range s.ports {

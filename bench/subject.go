@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// Subject is the pair of releases that all tools are given, boot/ left out.
+// Subject is the pair of releases that all tools get, without boot/.
 type Subject struct {
 	Name      string    `json:"name"`
 	ImageSize [2]int64  `json:"image_bytes"` // old, new
@@ -23,18 +23,20 @@ type Subject struct {
 	ImageSum  [2]string `json:"image_sha256"`
 	TarSum    [2]string `json:"tar_sha256"`
 	Level     string    `json:"level"`
-	Mkimage   [2]Usage  `json:"mkimage"` // making each image; on every publisher's bill, so on none in the table
+	// making each image; every publisher pays it, so the table leaves it out
+	Mkimage [2]Usage `json:"mkimage"`
 
 	dir string
 }
 
-// file is the old (0) or new (1) image, tar, or the tar that OSTree takes: a tree without devices.
+// file is the path of the old (0) or new (1) image, tar, or "tree": the tar that OSTree takes,
+// without devices.
 func (s *Subject) file(of string, version int) string {
 	name := map[string]string{"image": "squashfs", "tar": "tar", "tree": "tree.tar"}[of]
 	return filepath.Join(s.dir, fmt.Sprintf("v%d.%s", version+1, name))
 }
 
-// sum is the hash of the new file.
+// sum is the SHA-256 of the new file, in hex.
 func (s *Subject) sum(of string) string {
 	if of == "image" {
 		return s.ImageSum[1]
@@ -42,8 +44,8 @@ func (s *Subject) sum(of string) string {
 	return s.TarSum[1]
 }
 
-// prepareSubject makes tars and images of two trees in dir. Each is a tar, a folder, or a squashfs
-// image.
+// prepareSubject makes tars and images of two trees in dir. Each tree is a tar, a folder, or a
+// squashfs image.
 func prepareSubject(ctx context.Context, d deltaup, dir, name, level string,
 	inputs [2]string) (*Subject, error) {
 	s := &Subject{Name: name, Level: level, dir: dir}
@@ -55,7 +57,7 @@ func prepareSubject(ctx context.Context, d deltaup, dir, name, level string,
 	return s, nil
 }
 
-// prepare makes tars and image of one version.
+// prepare makes the tars and the image of one version.
 func (s *Subject) prepare(ctx context.Context, d deltaup, v int, input string) error {
 	if err := s.writeTars(ctx, input, v); err != nil {
 		return fmt.Errorf("%s: %w", input, err)
@@ -104,7 +106,7 @@ func (s *Subject) writeTars(ctx context.Context, input string, v int) error {
 	return errors.Join(err, whole.close(), tree.close(), r.Close())
 }
 
-// within tells whether a tar's name lies below a folder of the root; the folder itself does not.
+// within tells whether a name in a tar lies below a folder of the root. The folder itself does not.
 func within(name, folder string) bool {
 	rest, ok := strings.CutPrefix(strings.TrimLeft(name, "./"), folder+"/")
 	return ok && rest != ""
@@ -116,7 +118,7 @@ func eachEntry(r io.Reader, fn func(*tar.Header, io.Reader) error) error {
 	for {
 		h, err := t.Next()
 		if err == io.EOF {
-			// a process that writes it must not die of a closed pipe
+			// read to the end, so that the writing process does not die of a closed pipe
 			_, err = io.Copy(io.Discard, r)
 			return err
 		}
@@ -129,7 +131,7 @@ func eachEntry(r io.Reader, fn func(*tar.Header, io.Reader) error) error {
 	}
 }
 
-// tarFile is a tar that is written to a file.
+// tarFile writes a tar to a file.
 type tarFile struct {
 	*tar.Writer
 	f *os.File
@@ -143,7 +145,7 @@ func newTarFile(path string) (*tarFile, error) {
 	return &tarFile{tar.NewWriter(f), f}, nil
 }
 
-// header leaves devices out, which have no content.
+// header writes a header, unless it is that of a device.
 func (t *tarFile) header(h *tar.Header) error {
 	if h.Typeflag == tar.TypeChar || h.Typeflag == tar.TypeBlock {
 		return nil
@@ -195,13 +197,13 @@ func openTree(ctx context.Context, path string) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// pipe is the output of a command.
+// pipe reads the output of a command.
 type pipe struct {
 	io.ReadCloser
 	cmd *exec.Cmd
 }
 
-// pipeFrom starts a command; f is not needed any more.
+// pipeFrom starts a command and closes f, the command's input.
 func pipeFrom(cmd *exec.Cmd, f *os.File) (io.ReadCloser, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
@@ -229,7 +231,7 @@ func hashFile(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close() // it is only read
+	defer f.Close() // nothing was written
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return "", err

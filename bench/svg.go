@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// drawing is an SVG picture that is written from back to front. Colours and fonts come from the
-// page's style sheet, by class, so that one picture serves light and dark.
+// drawing is an SVG picture, drawn from back to front. Colours and fonts come from the page's style
+// sheet, by class, so that one picture serves light and dark pages.
 type drawing struct {
 	b             strings.Builder
 	width, height float64
@@ -17,7 +17,7 @@ type drawing struct {
 
 func newDrawing(width, height float64) *drawing { return &drawing{width: width, height: height} }
 
-// String is the finished picture; label is what it shows, for readers that do not see it.
+// picture is the finished picture. label says what it shows, for readers who do not see it.
 func (d *drawing) picture(class, label string) string {
 	return fmt.Sprintf(`<svg class="%s" viewBox="0 0 %.0f %.0f" role="img" aria-label="%s">`, class,
 		d.width, d.height, html.EscapeString(label)) +
@@ -34,7 +34,7 @@ func (d *drawing) line(x1, y1, x2, y2 float64, class string) {
 		class)
 }
 
-// rect draws a bar, with title as what a pointer is told.
+// rect draws a bar. title is the text for a pointer over it.
 func (d *drawing) rect(x, y, w, h float64, class, title string) {
 	fmt.Fprintf(
 		&d.b,
@@ -53,7 +53,7 @@ func (d *drawing) dot(x, y, r float64, class, title string) {
 		x, y, r, class, html.EscapeString(title))
 }
 
-// path draws a line through points, with title as what a pointer is told.
+// path draws a line through points. title is the text for a pointer over it.
 func (d *drawing) path(points [][2]float64, class, title string) {
 	if len(points) == 0 {
 		return
@@ -73,7 +73,7 @@ func (d *drawing) path(points [][2]float64, class, title string) {
 	fmt.Fprintf(&d.b, `" class="%s"><title>%s</title></path>`, class, html.EscapeString(title))
 }
 
-// axis maps values to a picture's coordinates, by their logarithm unless linear is set.
+// axis maps values to coordinates of a picture, by their logarithms unless linear is set.
 type axis struct {
 	min, max float64 // values
 	from, to float64 // coordinates
@@ -91,14 +91,14 @@ func (a axis) at(v float64) float64 {
 	return a.from + (v-lo)/(hi-lo)*(a.to-a.from)
 }
 
-// ticks are those of marks that the axis shows.
+// ticks gives those of marks that lie on the axis.
 func (a axis) ticks(marks []float64) []float64 {
 	return slices.DeleteFunc(slices.Clone(marks),
 		func(v float64) bool { return v < a.min*0.999 || v > a.max*1.001 })
 }
 
-// spread moves positions apart until each has gap to the next, as little as that takes, and keeps
-// them within from and to. It returns them in the order of its argument.
+// spread moves positions apart, as little as necessary, until neighbours are at least gap apart,
+// and keeps them between from and to. It returns them in the order of at.
 func spread(at []float64, gap, from, to float64) []float64 {
 	order := make([]int, len(at))
 	for i := range order {

@@ -9,7 +9,7 @@ import (
 
 // Figures as people read them: three digits and a unit.
 
-// bytesName writes powers of ten.
+// bytesName writes bytes in powers of a thousand.
 func bytesName(n float64) string {
 	switch {
 	case n >= 1e9:
@@ -22,7 +22,7 @@ func bytesName(n float64) string {
 	return fmt.Sprintf("%.0f B", n)
 }
 
-// memoryName writes powers of two.
+// memoryName writes bytes in powers of 1024.
 func memoryName(n float64) string {
 	if n >= 2<<30 {
 		return digits(n/(1<<30)) + " GiB"
@@ -30,7 +30,7 @@ func memoryName(n float64) string {
 	return digits(n/(1<<20)) + " MiB"
 }
 
-// secondsName is such as 0.42 s, 3 min 20 s, 2.5 h.
+// secondsName writes seconds like 0.42 s, 3 min 20 s, 2.5 h.
 func secondsName(s float64) string {
 	switch {
 	case s >= 48*3600:
@@ -44,7 +44,7 @@ func secondsName(s float64) string {
 	return digits(s) + " s"
 }
 
-// digits writes three of them.
+// digits writes three digits.
 func digits(v float64) string {
 	switch {
 	case v >= 99.95 || v == 0:
@@ -55,7 +55,7 @@ func digits(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-// trimmed takes zeros behind a point away: 3.00 MB becomes 3 MB.
+// trimmed removes zeros behind a point: 3.00 MB becomes 3 MB.
 func trimmed(name string) string {
 	number, unit, _ := strings.Cut(name, " ")
 	if strings.Contains(number, ".") {
@@ -67,7 +67,7 @@ func trimmed(name string) string {
 	return number + " " + unit
 }
 
-// tickSeconds is a time on an axis. Three digits: 3 × 0.05 is not quite 0.15.
+// tickSeconds writes a time on an axis, in three digits since 3 × 0.05 is not exactly 0.15.
 func tickSeconds(s float64) string {
 	switch {
 	case s >= 86400:
@@ -82,7 +82,7 @@ func tickSeconds(s float64) string {
 
 var (
 	secondMarks = []float64{0.1, 1, 10, 60, 600, 3600, 6 * 3600, 86400}
-	// fineSecondMarks are for an axis that has few of those.
+	// fineSecondMarks are for an axis with few of secondMarks.
 	fineSecondMarks = []float64{
 		0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, 86400,
 	}

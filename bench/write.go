@@ -15,10 +15,10 @@ const (
 	scaleName   = "scale.json"
 )
 
-// reportFormat is the format of both.
+// reportFormat is the format number of both JSON files.
 const reportFormat = 1
 
-// Read reads results.json of a folder, and scale.json when it is there.
+// Read reads results.json of a folder, and scale.json if there is one.
 func Read(dir string) (*Report, error) {
 	r := new(Report)
 	if err := decode(filepath.Join(dir, resultsName), r, &r.Format); err != nil {
@@ -29,7 +29,7 @@ func Read(dir string) (*Report, error) {
 	return r, err
 }
 
-// ReadScale reads scale.json of a folder; nil when it is not there.
+// ReadScale reads scale.json of a folder. It gives nil when there is none.
 func ReadScale(dir string) (*Scale, error) {
 	s := new(Scale)
 	err := decode(filepath.Join(dir, scaleName), s, &s.Format)
@@ -42,7 +42,7 @@ func ReadScale(dir string) (*Scale, error) {
 	return s, nil
 }
 
-// decode reads a file of a known format.
+// decode reads a JSON file, and refuses another format than reportFormat.
 func decode(path string, v any, format *int) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -57,14 +57,14 @@ func decode(path string, v any, format *int) error {
 	return nil
 }
 
-// encode writes what [decode] reads.
+// encode encodes what [decode] reads.
 func encode(v any) ([]byte, error) {
 	b, err := json.MarshalIndent(v, "", " ")
 	return append(b, '\n'), err
 }
 
-// WriteFiles writes results.json, results.md, report.html, and scale.json where there is a scale,
-// to dir, which is made when it does not exist.
+// WriteFiles writes results.json, results.md, report.html and, if there is a scale, scale.json to
+// dir, which it makes if necessary.
 func (r *Report) WriteFiles(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -91,7 +91,7 @@ func (r *Report) WriteFiles(dir string) error {
 	return r.Scale.WriteFile(dir)
 }
 
-// WriteFile writes scale.json to dir, which is made when it does not exist.
+// WriteFile writes scale.json to dir, which it makes if necessary.
 func (s *Scale) WriteFile(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

@@ -1,7 +1,7 @@
 // Command guest is the first process of a machine in which bench/boot.sh measures a boot. As /init
-// of the initramfs it mounts the image as deltaup's initramfs does, and starts systemd; as the unit
-// that systemd starts last (argument "report") it writes what the disk had to do and ends the
-// machine.
+// of the initramfs it mounts the image like deltaup's initramfs and starts systemd. As the unit
+// that systemd starts last (argument "report") it reports what the disk had to do and switches the
+// machine off.
 package main
 
 import (
@@ -22,7 +22,7 @@ const (
 	deltaup  = "/run/bench/deltaup"
 	reportTo = "/dev/ttyS1"
 
-	traceFile = "/run/deltaup/boot.trace" // where the unit writes
+	traceFile = "/run/deltaup/boot.trace" // where the unit writes its trace
 )
 
 func main() {
@@ -40,7 +40,7 @@ func main() {
 	fmt.Fprintln(os.Stderr, "guest: power off:", err)
 }
 
-// start is the initramfs; it returns only when something went wrong.
+// start is the initramfs. It returns only when something goes wrong.
 func start() error {
 	for _, m := range []struct{ source, target, kind, data string }{
 		{"dev", "/dev", "devtmpfs", ""}, {"proc", "/proc", "proc", ""}, {"sys", "/sys", "sysfs", ""},
@@ -71,7 +71,7 @@ func start() error {
 	if err := mountImage(mode); err != nil {
 		return err
 	}
-	// From before the switch of roots on, until the unit takes over.
+	// Record from before the switch of roots until the unit takes over.
 	record := []string{"trace", "record", "--until", "taken", "--root", newRoot}
 	switch mode {
 	case "pages":
@@ -85,7 +85,7 @@ func start() error {
 	return switchRoot()
 }
 
-// background starts deltaup and waits for the line that says that it has what it needs of this
+// background starts deltaup and waits for its line that says that it needs nothing more of this
 // root.
 func background(args ...string) error {
 	cmd := exec.Command(deltaup, args...)
@@ -103,7 +103,7 @@ func background(args ...string) error {
 	return nil
 }
 
-// mountImage mounts the disk's image and an overlay in memory above it.
+// mountImage mounts the disk's image and, over it, an overlay in memory.
 func mountImage(mode string) error {
 	device := "/dev/" + disk
 	if mode == "prefetch" {
@@ -112,8 +112,8 @@ func mountImage(mode string) error {
 		}
 	}
 	if mode == "loop" || mode == "prefetch" {
-		// squashfs reads past the page cache of its device; with a loop device between, what is
-		// read ahead of it is of use.
+		// squashfs bypasses the page cache of its device. With a loop device between them, reading
+		// ahead into that cache helps.
 		var err error
 		if device, err = loopDevice(device); err != nil {
 			return err
@@ -150,7 +150,7 @@ TTYPath=/dev/console
 `), 0o644)
 }
 
-// installRecorder puts the unit and the program into the new root that take the recording over.
+// installRecorder installs the unit and the program that take over the recording into the new root.
 func installRecorder(units string) error {
 	const service = "deltaup-trace.service"
 	wants := filepath.Join(units, "sysinit.target.wants")

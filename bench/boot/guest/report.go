@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchDisk has the kernel note each request that it gives to the disk. For that the kernel patches
-// its own code, with a trap in the place meanwhile, which under QEMU's emulation another processor
-// may run into and never leave: so there is none for that moment.
+// watchDisk has the kernel note each request that it sends to the disk. To do so the kernel patches
+// its own code, and sets a trap there meanwhile. Under QEMU's emulation another processor may run
+// into the trap and never leave it, so watchDisk takes the second processor offline for that moment.
 func watchDisk() (err error) {
 	const second = "/sys/devices/system/cpu/cpu1/online"
 	if _, err := os.Stat(second); err == nil {
@@ -38,7 +38,7 @@ func watchDisk() (err error) {
 	return nil
 }
 
-// report writes, for bench/boot.sh: seconds since the kernel started, the disk's counters, the
+// report writes for bench/boot.sh: seconds since the kernel's start, the disk's counters, the
 // requests.
 func report() error {
 	var now unix.Timespec
@@ -85,7 +85,8 @@ func report() error {
 	return err
 }
 
-// taskTime is how long all tasks have run on all processors: field 8 of their lines, nanoseconds.
+// taskTime is for how long tasks have run on all processors: field 8 of the processors' lines in
+// schedstat, in nanoseconds.
 func taskTime() (time.Duration, error) {
 	text, err := os.ReadFile("/proc/schedstat")
 	if err != nil {
@@ -106,7 +107,7 @@ func taskTime() (time.Duration, error) {
 	return sum, nil
 }
 
-// reportRecorder writes the most memory that a running recorder has taken, in KiB.
+// reportRecorder writes the peak memory of a running recorder, in KiB.
 func reportRecorder(out io.Writer) error {
 	files, err := filepath.Glob("/proc/[0-9]*/status")
 	if err != nil {
@@ -116,7 +117,7 @@ func reportRecorder(out io.Writer) error {
 	for _, file := range files {
 		status, err := os.ReadFile(file)
 		if err != nil || !strings.HasPrefix(string(status), "Name:\tdeltaup\n") {
-			continue // it may have ended
+			continue // the process may have ended
 		}
 		for line := range strings.Lines(string(status)) {
 			if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
@@ -132,11 +133,11 @@ func reportRecorder(out io.Writer) error {
 	return err
 }
 
-// traceWait is how long the unit has to notice that the boot is complete.
+// traceWait is how long the unit may take to notice that the boot is complete.
 const traceWait = 2 * time.Minute
 
-// takeTrace writes the trace: the unit's, or with pages that of the recorder of the initramfs,
-// which it ends.
+// takeTrace writes the trace: the unit's, or in the mode with pages that of the initramfs's
+// recorder, which it ends.
 func takeTrace(out io.Writer, mode string) error {
 	if mode == "pages" {
 		cmd := exec.Command(deltaup, "trace", "record", "-o", "-", "--until", "1ms", "--pages",

@@ -20,7 +20,7 @@ func mount(source, target, kind string, flags uintptr, data string) error {
 	return nil
 }
 
-// loadModules loads the folder's modules in the order of their names.
+// loadModules loads the modules in a folder in the order of their names.
 func loadModules(dir string) error {
 	files, err := filepath.Glob(dir + "/*.ko")
 	if err != nil {
@@ -61,7 +61,7 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, data, 0o755)
 }
 
-// loopDevice puts a loop device over another device.
+// loopDevice sets up a loop device over another device.
 func loopDevice(device string) (string, error) {
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {

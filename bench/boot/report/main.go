@@ -1,6 +1,6 @@
-// Command report reads what bench/boot.sh's machines wrote, IN/WAY.DISK.ROUND.report, prints a
-// table of medians, and writes OUT/boot.md, OUT/boot.json and for each disk OUT/DISK.svg: where on
-// it each request lay, over time.
+// Command report reads the reports of bench/boot.sh's machines, IN/WAY.DISK.ROUND.report. It prints
+// a table of medians and writes OUT/boot.md, OUT/boot.json and, for each disk, OUT/DISK.svg: where
+// on the disk each request lies, over time.
 package main
 
 import (
@@ -29,13 +29,13 @@ func main() {
 // subject is one way of booting from one disk.
 type subject struct{ way, disk string }
 
-// Orders of tables and pictures; what is not here comes first.
+// Orders of tables and pictures. Anything else comes first.
 var (
 	ways  = []string{"path", "msqfs", "trace", "loop", "prefetch"}
 	disks = []string{"free", "hdd", "emmc"}
 )
 
-// titles says what the ways are.
+// titles describes the ways.
 var titles = map[string]string{
 	"path": "path order", "msqfs": "mksquashfs zstd-15", "trace": "trace order",
 	"loop": "trace order, loop device", "prefetch": "trace order, loop device, prefetch",
@@ -111,7 +111,7 @@ func readAll(dir string) (map[subject][]boot, error) {
 	return boots, nil
 }
 
-// panelsByDisk takes of each subject the boot in the middle.
+// panelsByDisk makes a panel of the middle boot of each subject.
 func panelsByDisk(order []subject, boots map[subject][]boot) map[string][]panel {
 	panels := make(map[string][]panel)
 	for _, s := range order {

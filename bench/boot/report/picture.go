@@ -12,20 +12,20 @@ type panel struct {
 	boot boot
 }
 
-// Measures of a picture, in its own units.
+// Sizes in a picture, in its own units.
 const (
 	width      = 960.0
 	left       = 64.0
 	right      = 20.0
 	top        = 48.0
 	plotHeight = 120.0
-	panelSpace = 34.0 // above a plot, for its title
+	panelSpace = 34.0 // room above a plot for its title
 	bottom     = 40.0
-	leastMark  = 1.5 // height of a request's mark
+	leastMark  = 1.5 // least height of a request's mark
 )
 
 // draw writes a picture of boots from one disk, one above the other with common axes: time to the
-// right, offset upward. A request is a mark as high as it is long.
+// right, offset upward. The height of a request's mark is the request's length.
 func draw(svg *strings.Builder, disk string, panels []panel) {
 	var seconds float64
 	var size int64 = 1

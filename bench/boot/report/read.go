@@ -10,33 +10,33 @@ import (
 	"strings"
 )
 
-// boot is what one machine did until its boot was complete.
+// boot is what one machine reports about its boot.
 type boot struct {
-	seconds  float64 // since the kernel started
-	requests int     // that the disk was given
+	seconds  float64 // from the kernel's start to the complete boot
+	requests int     // requests sent to the disk
 	bytes    int64
-	seeks    int // requests that do not follow the one before
+	seeks    int // requests that do not follow the request before
 	issued   []request
 }
 
-// request is one that the block layer gave to the disk.
+// request is a read that the block layer sent to the disk.
 type request struct {
 	at     float64 // seconds since the kernel started
 	offset int64   // bytes
 	length int64
 }
 
-// issue is the kernel's event block_rq_issue of an NVMe disk, whose first major number is 259; the
+// issue matches the kernel's event block_rq_issue of an NVMe disk, whose major number is 259. The
 // groups: seconds, first sector, number of sectors.
 var issue = regexp.MustCompile(` (\d+\.\d+): block_rq_issue: 259,0 R\S* \d+ \(\) (\d+) \+ (\d+) `)
 
-// readBoot reads one report; one without its last line, or without the seconds, is an error.
+// readBoot reads one report. A report without its last line or without the seconds is an error.
 func readBoot(file string) (boot, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return boot{}, err
 	}
-	defer f.Close() // only read
+	defer f.Close() // nothing was written
 	var b boot
 	var end int64
 	complete := false
@@ -60,7 +60,7 @@ func readBoot(file string) (boot, error) {
 			return boot{}, err
 		}
 		if at > b.seconds {
-			continue // the report itself is read from the disk
+			continue // a read of the report program itself
 		}
 		r := request{at, sector * 512, count * 512}
 		if r.offset != end {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// machine writes what one machine reports: requests are offset and length in sectors.
+// machine writes the report of one machine. requests are offset and length, in sectors.
 func machine(t *testing.T, dir, name string, seconds float64, requests ...[2]int) {
 	t.Helper()
 	var b strings.Builder
@@ -84,7 +84,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// TestUnfinished refuses what a machine wrote that did not get to its end.
+// TestUnfinished demands that readBoot refuses the report of a machine that did not finish it.
 func TestUnfinished(t *testing.T) {
 	for name, text := range map[string]string{
 		"no end": "seconds 3.000\r\n", "no seconds": "end\r\n", "no number": "seconds x\r\nend\r\n", "something behind the end": "seconds 3.0\nend\nmore\n",

@@ -6,21 +6,24 @@ import (
 	"slices"
 )
 
-// row is a line of the table: medians of several boots.
+// row is a row of the table: medians of several boots.
 type row struct {
-	Disk     string   `json:"disk"`
-	Way      string   `json:"way"`
-	Boots    int      `json:"boots"`
-	Seconds  float64  `json:"seconds"`         // from the kernel's start to boot-complete, by the guest's clock
-	Fastest  float64  `json:"fastest"`         // the least and the most of Seconds
-	Slowest  float64  `json:"slowest"`         //
-	Added    *float64 `json:"added,omitempty"` // seconds more than the same image takes from a free disk
-	Requests float64  `json:"requests"`        // reads that the block layer gave to the disk
-	Bytes    float64  `json:"bytes"`           // that they asked for
-	Seeks    float64  `json:"seeks"`           // reads that do not begin where the one before ended
+	Disk  string `json:"disk"`
+	Way   string `json:"way"`
+	Boots int    `json:"boots"`
+	// from the kernel's start to boot-complete.target, by the guest's clock
+	Seconds float64 `json:"seconds"`
+	Fastest float64 `json:"fastest"` // the least of Seconds
+	Slowest float64 `json:"slowest"` //
+	// seconds more than the same image takes from a disk without delay
+	Added    *float64 `json:"added,omitempty"`
+	Requests float64  `json:"requests"` // reads that the block layer sent to the disk
+	Bytes    float64  `json:"bytes"`    // bytes of these reads
+	// reads that do not begin where the read before ended
+	Seeks float64 `json:"seeks"`
 }
 
-// summarize makes the row of one subject.
+// summarize makes the row of a subject.
 func summarize(s subject, boots map[subject][]boot) row {
 	b := boots[s]
 	seconds := sorted(b, func(b boot) float64 { return b.seconds })
@@ -46,16 +49,16 @@ func sorted(boots []boot, value func(boot) float64) []float64 {
 	return values
 }
 
-// median is the middle of sorted values, or the mean of the two in the middle.
+// median gives the middle of sorted values, or the mean of the two in the middle.
 func median(values []float64) float64 {
 	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
 }
 
-// wanted is the share of path order's requests and added seconds that trace order with prefetch may
-// need.
+// wanted is the share of the requests and added seconds of path order that trace order with
+// prefetch may take.
 const wanted = 1.0 / 3
 
-// writePage writes the table and what it comes to.
+// writePage writes the table and a conclusion.
 func writePage(w io.Writer, rows []row) {
 	fmt.Fprint(w, `# A boot from slow disks
 
@@ -97,7 +100,7 @@ Made by `+"`make bench-boot`"+`. Medians; "added" is the seconds that the disk a
 	}
 }
 
-// writeShare says how the last way compares with the first.
+// writeShare compares trace order with prefetch with path order.
 func writeShare(w io.Writer, disk string, path, prefetch *row) {
 	if path == nil || prefetch == nil {
 		return

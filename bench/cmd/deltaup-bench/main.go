@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string) error {
 	if *scale {
 		return runScale(ctx, o, *out, *readme)
 	}
-	growth, err := bench.ReadScale(*out) // before the work: a file that is no good must not cost it
+	growth, err := bench.ReadScale(*out) // before the work, which a broken file must not waste
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func run(ctx context.Context, args []string) error {
 	return write(report, *out, *readme)
 }
 
-// runScale measures growth and makes the folder's report anew, when there is one.
+// runScale measures growth and renders the folder's report anew, if there is one.
 func runScale(ctx context.Context, o bench.Options, out, readme string) error {
 	scale, err := bench.RunScale(ctx, o)
 	if err != nil {
@@ -124,7 +124,7 @@ func runScale(ctx context.Context, o bench.Options, out, readme string) error {
 		return err
 	}
 	report, err := bench.Read(out)
-	if errors.Is(err, fs.ErrNotExist) { // the report's own run comes later
+	if errors.Is(err, fs.ErrNotExist) { // there is no report yet
 		return nil
 	}
 	if err != nil {
