@@ -136,7 +136,7 @@ func (r *patchRoute) join(ctx context.Context, s, before *set) (*patchset.Step, 
 	step, err := s.after(before, r.chain.seed)
 	if errors.Is(err, patchset.ErrPending) {
 		var from *mkimage.Recipe
-		if from, err = r.u.readRecipe(ctx, before.to); err != nil {
+		if from, err = r.u.meta.recipe(ctx, before.to); err != nil {
 			return nil, err
 		}
 		step, err = s.head.Step(from)

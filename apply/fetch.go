@@ -97,7 +97,7 @@ func (u *Update) fetchOnce(ctx context.Context, total *counter) ([]fetched, erro
 func (u *Update) giveUp(ctx context.Context, err error) error {
 	var patch *patchError
 	if errors.As(err, &patch) {
-		if u.usesKept() { // a base may be another one
+		if u.seeds.useKept() { // a base may be another one
 			return &keptError{err}
 		}
 		return u.patch.tryAll(ctx)

@@ -105,7 +105,7 @@ func (u *Update) makeInitrd(ctx context.Context) (bool, error) {
 	if err == nil {
 		return true, nil
 	}
-	if u.usesKept() && unusable(err) { // a base may be another one
+	if u.seeds.useKept() && unusable(err) { // a base may be another one
 		return false, &keptError{err}
 	}
 	if err := u.closeInitrdSet(err); err != nil {

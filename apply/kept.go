@@ -22,10 +22,10 @@ var errOtherChunks = errors.New(
 	"the release is cut into other chunks than a seed whose recipe is kept",
 )
 
-// usesKept tells whether a seed's kept recipe was taken instead of reading it.
-func (u *Update) usesKept() bool {
-	for _, s := range u.seeds.list {
-		if !s.keptAs.IsZero() {
+// useKept tells whether a seed's kept recipe was taken instead of reading it.
+func (s *seeds) useKept() bool {
+	for _, seed := range s.list {
+		if !seed.keptAs.IsZero() {
 			return true
 		}
 	}
@@ -35,7 +35,7 @@ func (u *Update) usesKept() bool {
 // blamesKept tells whether a kept recipe may be the reason for err.
 func (u *Update) blamesKept(err error) bool {
 	var kept *keptError
-	return errors.As(err, &kept) || errors.Is(err, ErrSeed) && u.usesKept()
+	return errors.As(err, &kept) || errors.Is(err, ErrSeed) && u.seeds.useKept()
 }
 
 // rounds is how often an update is begun anew because a seed's medium is failing under it.
@@ -70,7 +70,7 @@ func (u *Update) startOver(ctx context.Context, cause error) error {
 	}
 	switch {
 	case errors.Is(cause, errOtherChunks):
-	case u.usesKept():
+	case u.seeds.useKept():
 		u.events.warn("the kept recipe of a seed may be wrong, so the seeds are read anew: %v",
 			cause)
 	default:
@@ -80,15 +80,15 @@ func (u *Update) startOver(ctx context.Context, cause error) error {
 	return u.findAnew(ctx)
 }
 
-// isPublished tells whether a recipe's text has a hash that the release tells of: its own, or that
+// tellsOf tells whether a release names the hash of a recipe's text: its own, or that
 // of a release that a patch set leads from.
-func (u *Update) isPublished(text chunkstore.ID) bool {
-	if a := u.release.Artifact(mirror.ImageName); a != nil && a.Recipe != nil &&
+func tellsOf(r *mirror.Release, text chunkstore.ID) bool {
+	if a := r.Artifact(mirror.ImageName); a != nil && a.Recipe != nil &&
 		a.Recipe.Text == text {
 		return true
 	}
-	for i := range u.release.Patches {
-		if u.release.Patches[i].Recipe == text {
+	for i := range r.Patches {
+		if r.Patches[i].Recipe == text {
 			return true
 		}
 	}
@@ -100,7 +100,7 @@ func (u *Update) keepSeed(s *seed) error {
 	if err := u.state.LearnDecode(s.plain, s.rate); err != nil {
 		return err
 	}
-	if s.derived == nil || !s.keptAs.IsZero() || s.recipe.IsZero() || !u.isPublished(s.recipe) {
+	if s.derived == nil || !s.keptAs.IsZero() || s.recipe.IsZero() || !tellsOf(u.release, s.recipe) {
 		return nil
 	}
 	return u.state.Recipes.Put(s.image, s.image.Size(), s.derived.Recipe)
@@ -117,7 +117,7 @@ func (u *Update) keepRecipe(ctx context.Context) error {
 	if !u.ownRecipe {
 		u.patch.chain.close()
 		err := u.seeds.close()
-		u.patch.chain, u.seeds, u.encoders = nil, &seeds{}, nil
+		u.patch.chain, u.seeds, u.machine.encoders = nil, &seeds{}, nil
 		if err != nil {
 			return err
 		}

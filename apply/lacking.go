@@ -42,7 +42,7 @@ func (u *Update) lacking() lacking {
 		ratio := float64(u.image.Size) / float64(total)
 		l.stored = int64(float64(l.blocks) * ratio)
 		if l.chunks = l.stored; u.ownRecipe {
-			l.chunks = int64(float64(u.lackingChunks()) * ratio)
+			l.chunks = int64(float64(u.seeds.lacking(u.recipe)) * ratio)
 		}
 	}
 	// of one set the release knows it better
@@ -85,13 +85,3 @@ const (
 	unknownShare = 4 // the part of an image that an unknown seed is taken to lack
 	usualRatio   = 3 // plain bytes for a stored one
 )
-
-// lackingChunks is how many plain bytes the chunks have that no seed has.
-func (u *Update) lackingChunks() (n int64) {
-	for _, c := range u.recipe.Chunks() {
-		if _, ok := u.seeds.chunks[c.ID]; !ok {
-			n += c.Size
-		}
-	}
-	return n
-}

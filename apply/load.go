@@ -20,7 +20,7 @@ func (u *Update) setRecipe(r *mkimage.Recipe) {
 // loadRecipe gets the recipe: out of the patch sets where there are any, else whole.
 func (u *Update) loadRecipe(ctx context.Context) error {
 	if p := u.patch; p.chain != nil && u.closed[p.name()] == nil {
-		if err := u.closeOn(p.close, p.loadSets(ctx)); err != nil || u.recipe != nil {
+		if err := closeOn(p.close, p.loadSets(ctx)); err != nil || u.recipe != nil {
 			return err
 		}
 	}
@@ -32,7 +32,7 @@ func (u *Update) loadOwnRecipe(ctx context.Context) error {
 	if u.ownRecipe {
 		return nil
 	}
-	r, err := u.readRecipe(ctx, u.release)
+	r, err := u.meta.recipe(ctx, u.release)
 	if err != nil {
 		return err
 	}
@@ -50,24 +50,6 @@ func (u *Update) loadOwnRecipe(ctx context.Context) error {
 	u.ownRecipe = true
 	u.setRecipe(r)
 	return nil
-}
-
-// readRecipe reads a release's recipe. Outputs alone need it too: the index runs parallel to it.
-func (u *Update) readRecipe(ctx context.Context, release *mirror.Release) (*mkimage.Recipe, error) {
-	image := release.Artifact(mirror.ImageName)
-	if image == nil || image.Recipe == nil {
-		return &mkimage.Recipe{Chunking: chunkstore.DefaultParams}, nil
-	}
-	name := mirror.RecipePath(image.Recipe.ID)
-	stored, err := u.meta.object(ctx, name, image.Recipe.Object, mirror.MaxRecipeSize)
-	if err != nil {
-		return nil, err
-	}
-	recipe, err := image.Recipe.Decode(stored)
-	if err != nil {
-		return nil, published(name, err)
-	}
-	return recipe, nil
 }
 
 // loadIndex reads recipe and index and checks that they belong together.

@@ -24,39 +24,45 @@ func sampleBlocks(blockSize int) int { return min(max(4, 2<<20/blockSize), 16) }
 // seed. Transforms and hashes around a patch take more of that than the patch itself.
 const patchShare = 11
 
-// measureCPU fills in what was not told of the machine: how quickly it compresses, on bytes of a
-// seed, and how quickly it read the seeds, now or in an earlier update, or at least a few blocks of
-// one.
-func (u *Update) measureCPU(ctx context.Context) {
-	for _, s := range u.seeds.list {
+// machine is what is known of how quickly this machine works.
+type machine struct {
+	cpu      delta.CPU
+	encoders *mkimage.Encoders // that compressing was measured with, kept for the rebuild; nil: none
+}
+
+// measure fills in what was not told of the machine: how quickly it compresses, on bytes of a seed
+// and with encoders that have so much memory, and how quickly it reads seeds. It read them just now,
+// or did so earlier (0: never), or else it reads a few blocks.
+func (m *machine) measure(ctx context.Context, seeds *seeds, earlier float64, memory int64) {
+	for _, s := range seeds.list {
 		if s.derived == nil {
 			continue
 		}
 		rate := s.rate
 		if rate <= 0 {
-			rate = u.state.DecodeRate()
+			rate = earlier
 		}
-		if rate <= 0 && (u.cpu.Decode <= 0 || u.cpu.Patch <= 0) {
+		if rate <= 0 && (m.cpu.Decode <= 0 || m.cpu.Patch <= 0) {
 			rate = sampleRate(s.path)
 		}
-		if u.cpu.Decode <= 0 {
-			u.cpu.Decode = rate
+		if m.cpu.Decode <= 0 {
+			m.cpu.Decode = rate
 		}
-		if u.cpu.Patch <= 0 {
-			u.cpu.Patch = rate / patchShare
+		if m.cpu.Patch <= 0 {
+			m.cpu.Patch = rate / patchShare
 		}
 		r := s.derived.Recipe
-		if sample := s.sample(ctx); u.cpu.Compress <= 0 && len(sample) > 0 {
-			u.cpu.Compress = u.compressRate(r, sample)
+		if sample := s.sample(ctx); m.cpu.Compress <= 0 && len(sample) > 0 {
+			m.cpu.Compress = m.compressRate(r, sample, memory)
 		}
 	}
 }
 
-// anyCPU is what is known of the machine, and for the rest more than any machine of so many
+// atMost is what is known of the machine, and for the rest more than any machine of so many
 // processors can do.
-func (u *Update) anyCPU() delta.CPU {
+func (m *machine) atMost() delta.CPU {
 	processors := float64(runtime.GOMAXPROCS(0))
-	cpu := u.cpu
+	cpu := m.cpu
 	for _, x := range []struct {
 		rate *float64
 		most float64 // of one processor
@@ -68,12 +74,12 @@ func (u *Update) anyCPU() delta.CPU {
 	return cpu
 }
 
-// guessCPU is what is known of the machine before the files in the seeds are read. What was not
+// guess is what is known of the machine before the files in the seeds are read. What was not
 // told is measured on a few of these files: how quickly they are read (decompressed, cut and
 // hashed), and how quickly blocks of them are compressed.
-func (u *Update) guessCPU() delta.CPU {
-	cpu := u.cpu
-	for _, path := range u.r.Seeds {
+func (m *machine) guess(seeds []string) delta.CPU {
+	cpu := m.cpu
+	for _, path := range seeds {
 		s, err := readSample(path)
 		if err != nil || s.read <= 0 {
 			continue // it shows when the seed is read, or is none of ours
@@ -163,7 +169,7 @@ func readSample(path string) (*imageSample, error) {
 
 // compressRate measures on a sample how quickly a recipe's blocks are compressed, with the encoders
 // that the rebuild takes too; 0 when the codec is not known.
-func (u *Update) compressRate(r *mkimage.Recipe, sample []byte) float64 {
+func (m *machine) compressRate(r *mkimage.Recipe, sample []byte, memory int64) float64 {
 	encoders, err := mkimage.NewEncoders(r.Codec)
 	if err != nil {
 		return 0
@@ -172,8 +178,8 @@ func (u *Update) compressRate(r *mkimage.Recipe, sample []byte) float64 {
 	if err != nil {
 		return 0
 	}
-	u.encoders = encoders
-	return rate * float64(encoders.Workers(r.BlockSize, u.encoderMemory(u.patch.chain)))
+	m.encoders = encoders
+	return rate * float64(encoders.Workers(r.BlockSize, memory))
 }
 
 // sample gives a block from the middle of each of some large files all over a seed.

@@ -19,17 +19,18 @@ func TestGuessCPU(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, image := range images {
-		u := &Update{r: Request{Seeds: []string{other, image}}}
-		if cpu := u.guessCPU(); cpu.Decode <= 0 || cpu.Patch <= 0 || cpu.Patch >= cpu.Decode || cpu.Compress != 0 {
+		var m machine
+		seeds := []string{other, image}
+		if cpu := m.guess(seeds); cpu.Decode <= 0 || cpu.Patch <= 0 || cpu.Patch >= cpu.Decode || cpu.Compress != 0 {
 			t.Errorf("%s, which is not of ours: %+v", image, cpu)
 		}
-		u.cpu = delta.CPU{Decode: 7, Patch: 5, Compress: 3}
-		if cpu := u.guessCPU(); cpu != u.cpu {
-			t.Errorf("%+v was told, %+v is taken", u.cpu, cpu)
+		m.cpu = delta.CPU{Decode: 7, Patch: 5, Compress: 3}
+		if cpu := m.guess(seeds); cpu != m.cpu {
+			t.Errorf("%+v was told, %+v is taken", m.cpu, cpu)
 		}
 	}
-	u := &Update{r: Request{Seeds: []string{other, filepath.Join(t.TempDir(), "none")}}}
-	if cpu := u.guessCPU(); cpu != (delta.CPU{}) {
+	var m machine
+	if cpu := m.guess([]string{other, filepath.Join(t.TempDir(), "none")}); cpu != (delta.CPU{}) {
 		t.Errorf("nothing to measure on: %+v", cpu)
 	}
 }

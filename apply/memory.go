@@ -23,17 +23,17 @@ const transformCopies = 3
 // patchUnknown stands for a chain whose sets are not known yet.
 const patchUnknown = 32 << 20
 
-// encoderMemory is what a rebuild leaves to its encoders, of which there is one in any case. Chain
-// is what gives contents by patch; nil: none come by patch.
-func (u *Update) encoderMemory(chain *chain) int64 {
+// encoderMemory is what the rebuild of a recipe leaves to its encoders, in bytes; one works in any
+// case. Recipe is nil when it is not known yet, chain when no contents come by patch.
+func encoderMemory(seeds *seeds, recipe *mkimage.Recipe, chain *chain) int64 {
 	left := int64(heapMax - heapOther)
-	for _, s := range u.seeds.list {
+	for _, s := range seeds.list {
 		if s.derived != nil {
 			left -= recipeMemory(s.derived.Recipe)
 		}
 	}
-	if u.recipe != nil {
-		left -= recipeMemory(u.recipe)
+	if recipe != nil {
+		left -= recipeMemory(recipe)
 	}
 	if chain != nil {
 		left -= chain.memory()

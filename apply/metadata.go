@@ -12,6 +12,7 @@ import (
 	"deltaup/delta"
 	"deltaup/mirror"
 	"deltaup/mirror/client"
+	"deltaup/mkimage"
 	"deltaup/trust"
 )
 
@@ -132,6 +133,24 @@ func (m *metadata) object(ctx context.Context, name string, o mirror.Object,
 	return m.kept(o, func() ([]byte, error) { return m.client.Fetch(ctx, name, o, limit) })
 }
 
+// recipe reads a release's recipe. Outputs alone need it too: the index runs parallel to it.
+func (m *metadata) recipe(ctx context.Context, release *mirror.Release) (*mkimage.Recipe, error) {
+	image := release.Artifact(mirror.ImageName)
+	if image == nil || image.Recipe == nil {
+		return &mkimage.Recipe{Chunking: chunkstore.DefaultParams}, nil
+	}
+	name := mirror.RecipePath(image.Recipe.ID)
+	stored, err := m.object(ctx, name, image.Recipe.Object, mirror.MaxRecipeSize)
+	if err != nil {
+		return nil, err
+	}
+	recipe, err := image.Recipe.Decode(stored)
+	if err != nil {
+		return nil, published(name, err)
+	}
+	return recipe, nil
+}
+
 // kept gives an object's bytes as an earlier run kept them, or as fetch gives them, and keeps them.
 func (m *metadata) kept(o mirror.Object, fetch func() ([]byte, error)) ([]byte, error) {
 	m.used[o.ID] = true
@@ -148,6 +167,14 @@ func (m *metadata) kept(o mirror.Object, fetch func() ([]byte, error)) ([]byte, 
 		return nil, nospace.Mark(fmt.Errorf("state folder: %w", err))
 	}
 	return b, nil
+}
+
+// addTo adds a metadata file to what has to be fetched for an offer.
+func (m *metadata) addTo(o *delta.Offer, file mirror.Object) {
+	o.MetaRequests++
+	if !m.has(file) {
+		o.MetaBytes += file.Size
+	}
 }
 
 // has tells whether an earlier run seems to have kept an object.

@@ -71,7 +71,7 @@ func (r *blocksRoute) loadPieces(ctx context.Context) error {
 			if err := p.addSeed(ctx, path, &u.events); ctx.Err() != nil {
 				return ctx.Err()
 			} else if err != nil {
-				u.unusableSeed(path, err)
+				u.events.unusableSeed(path, err)
 			}
 		}
 		if u.r.Copy != "" {
@@ -79,8 +79,8 @@ func (r *blocksRoute) loadPieces(ctx context.Context) error {
 				return fmt.Errorf("seed %s: %w", u.r.Copy, err)
 			}
 		}
-		if p.read > 0 && u.cpu.Scan <= 0 {
-			u.cpu.Scan = float64(p.read) / time.Since(start).Seconds()
+		if p.read > 0 && u.machine.cpu.Scan <= 0 {
+			u.machine.cpu.Scan = float64(p.read) / time.Since(start).Seconds()
 		}
 	}
 	p.lost = map[*seedMedium]int64{}

@@ -49,6 +49,7 @@ func (u *Update) findWay(ctx context.Context) error {
 // findAnew does so once more.
 func (u *Update) findAnew(ctx context.Context) error {
 	err := u.found.close()
+	u.machine.encoders = nil
 	if u.found = u.newFound(); err != nil {
 		return err
 	}

@@ -44,7 +44,8 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	}
 	// To measure this machine takes time as well, and on a fast line the answer is often the same
 	// on any.
-	for _, cpu := range []func() delta.CPU{u.anyCPU, u.guessCPU} {
+	guess := func() delta.CPU { return u.machine.guess(u.r.Seeds) }
+	for _, cpu := range []func() delta.CPU{u.machine.atMost, guess} {
 		reads, err := u.routeReadsSeeds(ctx, cpu())
 		if err != nil || !reads {
 			return reads, err
@@ -106,6 +107,7 @@ func (u *Update) findRoutes(ctx context.Context) error {
 	if err := u.patch.find(ctx); err != nil {
 		return err
 	}
-	u.measureCPU(ctx)
+	memory := encoderMemory(u.seeds, u.recipe, u.patch.chain)
+	u.machine.measure(ctx, u.seeds, u.state.DecodeRate(), memory)
 	return nil
 }

@@ -35,8 +35,8 @@ func (r *rebuilding) build(ctx context.Context, chain *chain,
 	u := r.u
 	return u.fill(ctx, true, func(ctx context.Context, w io.WriterAt) error {
 		stats, err := mkimage.Build(ctx, u.recipe, r.source(chain), w, mkimage.BuildOptions{
-			Memory:   u.encoderMemory(chain),
-			Encoders: u.encoders,
+			Memory:   encoderMemory(u.seeds, u.recipe, chain),
+			Encoders: u.machine.encoders,
 			Progress: func(done, total int64) {
 				u.events.progress(StageRebuild, mirror.ImageName, done, total)
 			},

@@ -65,7 +65,7 @@ func (u *Update) have() delta.Have { return have{Cache: u.state.Cache, seeds: u.
 func (u *Update) options() delta.Options {
 	o := delta.Options{
 		Line:     u.meta.line,
-		CPU:      u.cpu,
+		CPU:      u.machine.cpu,
 		Optimize: u.r.Optimize,
 		Parallel: u.r.Parallel,
 	}

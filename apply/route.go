@@ -171,14 +171,6 @@ func (u *Update) limitSearch(o *delta.Offer, most int64) {
 	}
 }
 
-// addMeta adds a metadata file to what has to be fetched for an offer.
-func (u *Update) addMeta(o *delta.Offer, file mirror.Object) {
-	o.MetaRequests++
-	if !u.meta.has(file) {
-		o.MetaBytes += file.Size
-	}
-}
-
 func (u *Update) imageFile() delta.File { return delta.File{Kind: delta.ImageFile, ID: u.image.ID} }
 
 // close gives a route up for this update, with a warning.
@@ -189,7 +181,7 @@ func (u *Update) close(r route, err error) {
 
 // closeOn closes a route, with a warning, when err says that its files are of no use: missing,
 // damaged or of a later format. It passes other errors on.
-func (u *Update) closeOn(close func(error), err error) error {
+func closeOn(close func(error), err error) error {
 	if err == nil || !unusable(err) {
 		return err
 	}

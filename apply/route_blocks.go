@@ -56,10 +56,10 @@ func (r *blocksRoute) offer(l lacking) delta.Offer {
 			o.Work.Write += int64(x.Length)
 		}
 	case u.r.Copy != "": // which lacks next to nothing
-		u.addMeta(&o, *u.image.Blockmap)
+		u.meta.addTo(&o, *u.image.Blockmap)
 		o.Work = delta.Work{Scan: u.image.Size}
 	default:
-		u.addMeta(&o, *u.image.Blockmap)
+		u.meta.addTo(&o, *u.image.Blockmap)
 		o.Guess = l.stored
 		o.Work = delta.Work{Write: l.stored, Scan: u.seedBytes}
 		if u.patch.chain == nil && u.recipe == nil {
@@ -72,7 +72,7 @@ func (r *blocksRoute) offer(l lacking) delta.Offer {
 func (r *blocksRoute) guess(l lacking) delta.Offer { return r.offer(l) }
 
 func (r *blocksRoute) load(ctx context.Context) error {
-	return r.u.closeOn(r.close, r.loadPieces(ctx))
+	return closeOn(r.close, r.loadPieces(ctx))
 }
 
 func (r *blocksRoute) close(err error) { r.u.close(r, err) }

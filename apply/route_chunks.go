@@ -62,8 +62,8 @@ func (r *chunksRoute) write(ctx context.Context, result *Result,
 
 // addIndex adds what has to be fetched before chunks can be.
 func (u *Update) addIndex(o *delta.Offer) {
-	u.addMeta(o, u.release.Index)
+	u.meta.addTo(o, u.release.Index)
 	if recipe := u.image.Recipe; recipe != nil && !u.ownRecipe {
-		u.addMeta(o, recipe.Object)
+		u.meta.addTo(o, recipe.Object)
 	}
 }

@@ -128,7 +128,7 @@ func (r *patchRoute) withChunks(contents []*chunkstore.Content) iter.Seq[*chunks
 // load fetches the heads, and then the index for what the sets leave out.
 func (r *patchRoute) load(ctx context.Context) error {
 	if !r.chain.loaded() {
-		return r.u.closeOn(r.close, r.loadSets(ctx))
+		return closeOn(r.close, r.loadSets(ctx))
 	}
 	return r.u.loadIndex(ctx)
 }

@@ -27,7 +27,7 @@ func (u *Update) pickSeeds(slot string) error {
 			return err
 		}
 		if err != nil {
-			u.unusableSeed(path, err)
+			u.events.unusableSeed(path, err)
 			continue
 		}
 		usable = append(usable, path)
@@ -38,17 +38,17 @@ func (u *Update) pickSeeds(slot string) error {
 }
 
 // unusableSeed tells of a seed that is left out.
-func (u *Update) unusableSeed(path string, err error) {
+func (e *events) unusableSeed(path string, err error) {
 	var at *os.PathError
 	if errors.As(err, &at) {
 		err = at.Err // its path is in the message already
 	}
-	u.events.warn("seed %s cannot be used: %v", path, err)
+	e.warn("seed %s cannot be used: %v", path, err)
 }
 
 // leaveOut does without a seed from now on.
 func (u *Update) leaveOut(path string, err error) {
-	u.unusableSeed(path, err)
+	u.events.unusableSeed(path, err)
 	u.r.Seeds = slices.DeleteFunc(slices.Clone(u.r.Seeds), func(s string) bool { return s == path })
 }
 

@@ -70,6 +70,16 @@ func (s *seeds) plain() (n int64) {
 	return n
 }
 
+// lacking is how many plain bytes the chunks of r have that no seed has.
+func (s *seeds) lacking(r *mkimage.Recipe) (n int64) {
+	for _, c := range r.Chunks() {
+		if _, ok := s.chunks[c.ID]; !ok {
+			n += c.Size
+		}
+	}
+	return n
+}
+
 func (s *seeds) close() error {
 	var err error
 	for _, seed := range s.list {

@@ -19,7 +19,7 @@ type Update struct {
 	state     *state.Folder
 	meta      *metadata
 	fetcher   *fetcher
-	cpu       delta.CPU
+	machine   machine
 	seedBytes int64 // of all seeds
 	release   *mirror.Release
 
@@ -30,11 +30,10 @@ type Update struct {
 // found is what was found out about an update, all of it from the state folder, the seeds and the
 // mirror.
 type found struct {
-	seeds    *seeds
-	image    *mirror.Artifact // nil when no image is to be written
-	current  bool             // the slot holds the image
-	outputs  []output
-	encoders *mkimage.Encoders // that Update.cpu was measured with; nil: none
+	seeds   *seeds
+	image   *mirror.Artifact // nil when no image is to be written
+	current bool             // the slot holds the image
+	outputs []output
 
 	// What is known of the image's contents so far, see load.go. Contents that come by patch lack
 	// their chunks unless ownRecipe is set.
@@ -78,9 +77,9 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 		r.Parallel = delta.DefaultParallel
 	}
 	u := &Update{
-		r:      r,
-		events: events{fn: r.Events},
-		cpu:    r.CPU,
+		r:       r,
+		events:  events{fn: r.Events},
+		machine: machine{cpu: r.CPU},
 	}
 	u.found = u.newFound()
 	slot := ""
@@ -109,8 +108,8 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 		events:   &u.events,
 		sizes:    map[chunkstore.ID]int64{},
 	}
-	if u.cpu.Write <= 0 {
-		u.cpu.Write = folder.WriteRate()
+	if u.machine.cpu.Write <= 0 {
+		u.machine.cpu.Write = folder.WriteRate()
 	}
 	if err := u.prepare(ctx); err != nil {
 		return nil, errors.Join(err, u.Close())

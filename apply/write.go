@@ -27,7 +27,7 @@ func (u *Update) otherImage(ctx context.Context, err error, result *Result) erro
 	switch copied := result.BlocksCopied > 0; {
 	case !errors.Is(err, slotwriter.ErrOtherImage):
 		return u.giveUp(ctx, err)
-	case u.usesKept():
+	case u.seeds.useKept():
 		return &keptError{err}
 	case copied && !u.noCopies:
 		u.events.warn("%v; rebuilding it without copied blocks", err)
