@@ -106,12 +106,19 @@ func (u *Update) giveUp(ctx context.Context, err error) error {
 		return nil
 	}
 	var r *rangeError
-	if errors.As(err, &r) && unusable(err) {
-		for _, route := range u.table {
-			if route.lost(r.file, err) {
-				return nil
-			}
+	if !errors.As(err, &r) || !unusable(err) {
+		return err
+	}
+	for _, route := range u.table {
+		if route.lost(r.file, err) {
+			return nil
 		}
+	}
+	if o := u.initrd(); o != nil && o.initrd != nil && o.initrd.set.is(r.file) {
+		if err := u.closeInitrdSet(err); err != nil {
+			return err
+		}
+		return u.loadInitrd(ctx)
 	}
 	return err
 }

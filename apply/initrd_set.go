@@ -148,6 +148,9 @@ func (x *initrdSet) open(id chunkstore.ID) io.ReadCloser {
 	return io.NopCloser(io.NewSectionReader(r, 0, r.Size()))
 }
 
+// is tells whether the set is that file of the mirror.
+func (x *initrdSet) is(file delta.File) bool { return x != nil && x.file() == file }
+
 func (x *initrdSet) close() {
 	if x != nil && x.spool != nil {
 		x.spool.Discard()

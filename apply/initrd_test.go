@@ -2,7 +2,9 @@ package apply_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -368,8 +370,8 @@ func (m *target) release(version string) *mirror.Release {
 	return release
 }
 
-// TestPullInitrdGroups has a set of two groups: the second is quoted, and when it is damaged the
-// initrd comes by chunks.
+// TestPullInitrdGroups has a set of two groups: the second is quoted, and when it is damaged, or
+// gone since the first was fetched, the initrd comes by chunks.
 func TestPullInitrdGroups(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes a patch set of 9 MB")
@@ -388,13 +390,23 @@ func TestPullInitrdGroups(t *testing.T) {
 	}
 	m.with = wanted
 	set := m.release("2").Artifact("initrd").Patches[0].Set
-	for name, bad := range map[string]bool{"sound": false, "damaged": true} {
+	gone := func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.HasSuffix(r.Header.Get("Range"), fmt.Sprint("-", set.Size-1)) {
+			http.NotFound(w, r) // the last group
+			return
+		}
+		next.ServeHTTP(w, r)
+	}
+	for name, fault := range map[string]faultserver.Fault{
+		"sound": nil, "damaged": faultserver.Flip(set.Size - 9), "gone": gone,
+	} {
+		bad := fault != nil
 		t.Run(name, func(t *testing.T) {
 			m.t, m.state, m.warnings = t, state+"-"+name, nil
 			m.server.Clear()
 			m.server.Reset()
 			if bad {
-				m.server.Add(faultserver.Rule{Path: mirror.PatchPath(set.ID), Fault: faultserver.Flip(set.Size - 9)})
+				m.server.Add(faultserver.Rule{Path: mirror.PatchPath(set.ID), Fault: fault})
 			}
 			if err := os.RemoveAll(m.path); err != nil {
 				t.Fatal(err)

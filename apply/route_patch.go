@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 
 	"deltaup/apply/slotwriter"
 	"deltaup/chunkstore"
@@ -178,7 +179,8 @@ func (r *patchRoute) write(ctx context.Context, result *Result,
 }
 
 func (r *patchRoute) lost(file delta.File, err error) bool {
-	if file.Kind != delta.SetFile {
+	if r.chain == nil ||
+		!slices.ContainsFunc(r.chain.sets, func(s *set) bool { return s.file() == file }) {
 		return false
 	}
 	r.close(err)
