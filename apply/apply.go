@@ -9,20 +9,20 @@
 //
 // # Routes
 //
-// How a target gets what it lacks is a route: a file route_NAME.go with an implementation of the
-// interface route, and a line in the table of newRoutes. A route makes an offer, and package delta
-// chooses among the offers. What is wrong with a route closes it, and another one goes on with what
-// was fetched. Nothing but the table knows which routes there are.
+// A route is a way to get the image and to put it into the slot: by patches, by chunks, by stored
+// blocks, or whole. Each has a file route_NAME.go, which implements the interface route, and a
+// place in the table that newRoutes makes. A route makes an offer, and package delta chooses among
+// the offers. When something is wrong with a route, the route closes, and another one goes on with
+// what was fetched.
 //
-// A route that mixes others (a piece by patches, another as a stored block) holds those that it
-// mixes. Its offer has the pieces of all of them, its verify calls theirs, and its write builds
-// like package mkimage's Build from a source that asks each of them in turn: what withStored is to
-// the seeds' blocks, it is to the fetched ones.
+// A route that mixes others (one piece by patches, another as a stored block) holds the routes that
+// it mixes. Its offer has the pieces of all of them, and its verify calls theirs. Its write builds
+// the image from a source that asks each of them in turn, as withStored asks the seeds first.
 //
-// A route whose offer has a time Beside is written beside the end of fetching, see writeBeside: its
-// write waits for bytes with cache.Await. To rebuild beside fetching, a route does the same in its
-// source. How far ahead of its bytes a route may begin is decided in one place, writeBeside, and
-// what it is worth in another, delta.CPU's writtenBeside.
+// A route may write while its last bytes are still fetched. Its offer says for how long (Beside),
+// writeBeside starts it, and its write waits for bytes with cache.Await, as that of route_blocks.go
+// does. A route that rebuilds beside fetching waits in its source. What that saves is reckoned in
+// package delta.
 package apply
 
 import (

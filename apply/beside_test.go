@@ -47,11 +47,11 @@ func TestSilentMirror(t *testing.T) {
 	}
 }
 
-// TestEarlyDamage: bytes that turn out damaged after the image was made with them are fetched
+// TestBesideDamage: bytes that turn out damaged after the image was made with them are fetched
 // again.
-func TestEarlyDamage(t *testing.T) {
+func TestBesideDamage(t *testing.T) {
 	m := newTarget(t)
-	m.take("early")
+	m.take("beside")
 	other := faultserver.New(t, m.server)
 	other.Add(faultserver.Rule{Path: "images/", Fault: faultserver.Flip(20000)})
 	m.urls = []string{other.URL, m.server.URL}

@@ -135,7 +135,7 @@ func TestUnknownVersion(t *testing.T) {
 
 // TestSeedChanges overwrites the seed between quote and run.
 func TestSeedChanges(t *testing.T) {
-	for _, route := range []string{"chunks", "blocks", "early"} {
+	for _, route := range []string{"chunks", "blocks", "beside"} {
 		t.Run(route, func(t *testing.T) {
 			m := newTarget(t)
 			m.take(route)
@@ -209,7 +209,7 @@ func interrupted(t *testing.T, m *target) {
 
 // TestResume cuts the connection for good after some bytes, again and again.
 func TestResume(t *testing.T) {
-	for _, route := range []string{"chunks", "blocks", "early", "whole"} {
+	for _, route := range []string{"chunks", "blocks", "beside", "whole"} {
 		t.Run(route, func(t *testing.T) {
 			m := newTarget(t)
 			m.take(route)

@@ -111,9 +111,9 @@ func damages(t *testing.T, image []byte) map[string]int {
 	}
 }
 
-// TestBeliedRecipe damages a seed whose recipe is kept. The update finds out whatever it uses of
+// TestWrongKeptRecipe damages a seed whose recipe is kept. The update finds out whatever it uses of
 // it, reads the seed, and goes on as if it had never believed; the next one does not believe again.
-func TestBeliedRecipe(t *testing.T) {
+func TestWrongKeptRecipe(t *testing.T) {
 	good := readFile(t, patchedWorld(t, 2, 1).image[0])
 	for name, at := range damages(t, good) {
 		bad := bytes.Clone(good)
@@ -238,74 +238,6 @@ func TestKeptOfOtherChunks(t *testing.T) {
 	}
 }
 
-// TestStartOverFails: an update that cannot go on after it found a recipe wrong goes on in its next
-// run.
-func TestStartOverFails(t *testing.T) {
-	m := patched(t, 2, 1)
-	good := readFile(t, m.w.image[0])
-	seed := m.seedOf(good)
-	m.again()
-	bad := bytes.Clone(good)
-	bad[damages(t, good)["a file that is copied"]] ^= 1
-	if err := os.WriteFile(seed, bad, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	m.path = filepath.Join(t.TempDir(), "slot")
-	u, done, err := m.start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer done()
-	m.server.Add(faultserver.Rule{Path: "indexes/", Fault: faultserver.Status(503, 0)}, faultserver.Rule{Path: "images/", Fault: faultserver.Status(503, 0)})
-	if _, err := u.Run(t.Context()); err == nil {
-		t.Fatal("without an index it went on")
-	}
-	m.checkUnbootable()
-	m.server.Clear()
-	for n := range 2 { // and once more when all is done
-		r, err := u.Run(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if m.checkSlot(m.w.image[1]); r.Current != (n > 0) || r.ImageSize != int64(len(readFile(t, m.w.image[1]))) {
-			t.Errorf("run %d: %+v", n, r)
-		}
-	}
-}
-
-// TestRunTwice runs an update with an initrd whose first run fails, and then once more.
-func TestRunTwice(t *testing.T) {
-	m, file := newInitrdTarget(t, 1)
-	b := readFile(t, m.w.image[0])
-	seed := m.seedOf(b)
-	m.again()
-	b[bytes.Index(b, system(2)["usr/lib/lib5.so"][:64])+5] ^= 1
-	if err := os.WriteFile(seed, b, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	os.Remove(file)
-	m.path = filepath.Join(t.TempDir(), "slot")
-	u, done, err := m.start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer done()
-	for _, path := range []string{"indexes/", "images/", "recipes/"} {
-		m.server.Add(faultserver.Rule{Path: path, Fault: faultserver.Status(503, 0)})
-	}
-	if _, err := u.Run(t.Context()); err == nil {
-		t.Fatal("without an index it went on")
-	}
-	m.server.Clear()
-	for range 2 {
-		if _, err := u.Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		m.wantInitrd(file)
-		m.checkSlot(m.w.image[1])
-	}
-}
-
 // TestDamagedKeptRecipe: a kept recipe that cannot be read is no worse than none.
 func TestDamagedKeptRecipe(t *testing.T) {
 	for name, damage := range map[string]func(b []byte) []byte{
@@ -334,9 +266,9 @@ func TestDamagedKeptRecipe(t *testing.T) {
 	}
 }
 
-// TestBeliedInitrd makes an initrd of files of an image whose recipe is kept; one of them was
+// TestWrongKeptRecipeOfInitrd makes an initrd of files of an image whose recipe is kept; one of them was
 // damaged.
-func TestBeliedInitrd(t *testing.T) {
+func TestWrongKeptRecipeOfInitrd(t *testing.T) {
 	m, file := newInitrdTarget(t, 1)
 	inner := m.with
 	m.with = func(r *apply.Request) { inner(r); r.Slot = nil }

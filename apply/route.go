@@ -13,50 +13,50 @@ import (
 	"deltaup/mkimage"
 )
 
-// route is a way to get the image and to put it into the slot. A new one is a file with this
-// interface and a line in newRoutes.
+// route is a way to get the image and to put it into the slot. A new route is a file that
+// implements this interface, and an entry of the table in newRoutes.
 type route interface {
 	// name is what plans, quotes and messages call it.
 	name() delta.Route
-	// readsFiles tells whether it needs to know the files in the seeds. Else it only copies bytes
-	// of the image.
+	// readsFiles tells whether it needs to know the files in the seeds. A route that does not only
+	// copies bytes of the image.
 	readsFiles() bool
 
-	// offer says what it costs as far as that is known, without what writing the image costs on any
-	// route, and with the reason when it cannot be taken. L is what the seeds lack.
+	// offer says what the route costs as far as that is known, or why it cannot be taken. L is what
+	// the seeds lack. The caller adds the writing of the image, which each route costs.
 	offer(l lacking) delta.Offer
-	// guess is the offer before anybody knows the files in the seeds: for a target whose seeds are
-	// of the release before.
+	// guess is the offer as long as the files in the seeds are not known. It takes the seeds for
+	// images of the release before.
 	guess(l lacking) delta.Offer
-	// load fetches the metadata without which the offer is no exact one. Those that are of no use
-	// close the route.
+	// load fetches metadata that the offer lacks to be exact. When they are of no use, it closes
+	// the route.
 	load(ctx context.Context) error
 	// describe adds to the quote what only this route has.
 	describe(q *Quote)
 
-	// verify gives the pieces of the offer that are not what they have to be. Chunks are verified
-	// for it.
+	// verify gives the fetched pieces of the offer that are not what they have to be. The caller
+	// verifies the chunks.
 	verify(ctx context.Context) ([]badExtent, error)
-	// write puts the image into the slot, all but its head, and proves it. When its offer says that
-	// it goes on beside fetching, and fetching is not nil, bytes are still on their way and none
-	// is verified.
+	// write puts the image into the slot, all but its head, and proves it. Fetching is nil unless
+	// the offer has a time Beside. Unless it is nil, bytes are still on their way, and none has
+	// been verified.
 	write(ctx context.Context, result *Result, fetching *counter) (*slotwriter.Held, error)
 
-	// lost closes the route when it is of no use without a file that the mirrors cannot give. It
-	// tells whether it is closed.
+	// lost closes the route if it needs a file that the mirrors cannot give. It tells whether it
+	// has closed the route.
 	lost(file delta.File, err error) bool
-	// failed says what becomes of the update after an error of write: nil means that something is
-	// given up, and that a new plan can go on; an error ends the run.
+	// failed decides what becomes of the run after an error of write. It gives something up and
+	// returns nil, so that a new plan can go on, or it returns the error that ends the run.
 	failed(ctx context.Context, err error, result *Result) error
 }
 
-// routes is the table of the routes to an image that is rebuilt. Others have one route, raw.
+// routes is the routes to an image. One that was published raw has the route raw alone.
 type routes struct {
 	patch  *patchRoute
 	blocks *blocksRoute
 	whole  *wholeRoute
 	raw    *rawRoute
-	table  []route // those that are as good as others in the order of preference
+	table  []route // of all others; of equal offers the first is taken
 }
 
 func newRoutes(u *Update) routes {

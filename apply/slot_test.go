@@ -68,7 +68,7 @@ func TestBrokenSlot(t *testing.T) {
 		{"reads back wrong", brokenSlot{flip: 200 << 10}, apply.ErrVerify, true},
 		{"superblock does not stay", brokenSlot{deaf: true}, apply.ErrVerify, true},
 	} {
-		for _, route := range []string{"rebuild", "blocks", "early", "whole"} {
+		for _, route := range []string{"rebuild", "blocks", "beside", "whole"} {
 			t.Run(tt.name+"/"+route, func(t *testing.T) {
 				m := newTarget(t)
 				m.take(route)

@@ -58,14 +58,14 @@ func newTargetOf(t testing.TB, w *world) *target {
 	return m
 }
 
-// take makes the target go by one route: "blocks"; "early", which is blocks that are laid while
+// take makes the target go by one route: "blocks"; "beside", which is blocks that are laid while
 // they are fetched; "whole", for want of a seed; or another, which is the best one otherwise.
 func (m *target) take(route string) {
 	m.with = func(r *apply.Request) {}
 	switch route {
 	case "blocks":
 		m.with = func(r *apply.Request) { r.Route = "blocks" }
-	case "early":
+	case "beside":
 		m.with = func(r *apply.Request) { r.Route, r.Line = "blocks", fast }
 	case "whole":
 		m.seeds = nil

@@ -148,8 +148,8 @@ func TestWholeFilesLater(t *testing.T) {
 	}
 }
 
-// TestForeignSeedIsNotDear: what is fetched only to decide is little beside what it may save.
-func TestForeignSeedIsNotDear(t *testing.T) {
+// TestForeignSeedCostsLittle: what is fetched only to decide is little beside what it may save.
+func TestForeignSeedCostsLittle(t *testing.T) {
 	for _, optimize := range []delta.Optimize{delta.ForTime, delta.ForBytes} {
 		m := patched(t, 2, 1)
 		m.seeds = []string{newWorld(t).image[0]}
