@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"deltaup/device"
-	"deltaup/slotboot/grub"
 )
 
 func newBootCommand(env *Env) *cobra.Command {
@@ -16,7 +15,8 @@ func newBootCommand(env *Env) *cobra.Command {
 }
 
 func newBootSetupCommand(env *Env) *cobra.Command {
-	var part, generator, whole, active string
+	var active string
+	outputs := map[string]*string{}
 	cmd := newMachineCommand(
 		"setup",
 		"Write GRUB's environment block and scripts for the slots",
@@ -33,11 +33,9 @@ is what is mounted there. A FILE is a path of that machine.`,
 		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			o := device.SetupOptions{Outputs: map[string]string{}, Active: active}
-			for output, path := range map[string]string{
-				grub.OutputPart: part, grub.OutputGenerator: generator, grub.OutputWhole: whole,
-			} {
-				if path != "" {
-					o.Outputs[output] = path
+			for name, path := range outputs {
+				if *path != "" {
+					o.Outputs[name] = *path
 				}
 			}
 			files, err := d.Setup(ctx, o)
@@ -51,10 +49,9 @@ is what is mounted there. A FILE is a path of that machine.`,
 		},
 	)
 	f := cmd.Flags()
-	f.StringVar(&part, "part", "", "write the menu entries to `FILE`")
-	f.StringVar(&generator, "generator", "",
-		"write a generator to `FILE`, such as /etc/grub.d/42_deltaup")
-	f.StringVar(&whole, "whole", "", "write a whole grub.cfg to `FILE`")
+	for _, o := range setupOutputs {
+		outputs[o.name] = f.String(o.name, "", o.usage)
+	}
 	f.StringVar(&active, "active", "",
 		"`SLOT` that boots at first, on a machine that runs from none and has one to boot")
 	return cmd

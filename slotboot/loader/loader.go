@@ -19,7 +19,7 @@ var (
 	// ErrForeign is wrapped when something else lies in the place of the state. A setup leaves it
 	// alone: it may be somebody's file.
 	ErrForeign = errors.New("something else lies in the place of the boot loader's state")
-	// ErrUnfit is wrapped when the boot loader could not use a state where it is to lie.
+	// ErrUnfit is wrapped when the boot loader could not use a state where the configuration has it.
 	ErrUnfit = errors.New("not a place for the boot loader's state")
 	// ErrUnknown is wrapped when it cannot be found out how the boot loader sees that place.
 	ErrUnknown = errors.New("it is not known how the boot loader sees it")
@@ -47,6 +47,6 @@ type Setup struct {
 	// Outputs are paths of files to write, by what they are: each boot loader has names for its
 	// own. When there are none, the boot loader chooses what it needs.
 	Outputs map[string]string
-	// Undo learns how each step is taken back, also when the setup fails.
+	// Undo learns how each step is taken back, even those of a setup that fails.
 	Undo *undo.List
 }
