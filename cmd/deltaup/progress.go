@@ -107,9 +107,8 @@ func (j *jsonReporter) result(r apply.Result) {
 func (j *jsonReporter) failed(err error) error { return err }
 func (j *jsonReporter) close()                 {}
 
-// textReporter prints a few plain lines.
+// textReporter prints a few plain lines. The line's lock is held for all of them.
 type textReporter struct {
-	mu   sync.Mutex
 	out  io.Writer
 	err  io.Writer
 	line statusLine // of the stage that is under way
@@ -122,8 +121,8 @@ func newTextReporter(env *Env) *textReporter {
 }
 
 func (t *textReporter) quote(q apply.Quote) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.line.mu.Lock()
+	defer t.line.mu.Unlock()
 	if q.Current {
 		printf(t.out, "release %s: the slot already holds it\n", q.Version)
 		if q.Requests == 0 {
@@ -166,16 +165,16 @@ var routes = map[string]string{
 }
 
 func (t *textReporter) event(e apply.Event) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.line.mu.Lock()
+	defer t.line.mu.Unlock()
 	if e.Warning != "" {
 		if t.line.terminal != nil {
-			t.line.clear() // most likely the same screen
+			t.line.hide() // most likely the same screen
 		}
 		warn(t.err, e.Warning)
 		return
 	}
-	t.line.show(stageName(e), e.Done, e.Total)
+	t.line.set(stageName(e), e.Done, e.Total)
 }
 
 // stageName is how people are told of a stage: "seed /dev/sda2", "fetch", "verify image".
@@ -187,9 +186,9 @@ func stageName(e apply.Event) string {
 }
 
 func (t *textReporter) result(r apply.Result) {
-	t.line.clear()
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.line.mu.Lock()
+	defer t.line.mu.Unlock()
+	t.line.hide()
 	if r.Route == "none" && r.Current {
 		return
 	}

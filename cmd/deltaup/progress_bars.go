@@ -46,8 +46,8 @@ func (b *barReporter) event(e apply.Event) {
 		b.textReporter.event(e)
 		return
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.line.mu.Lock()
+	defer b.line.mu.Unlock()
 	stage := stageName(e)
 	bar := b.bars[stage]
 	if bar == nil || bar.Completed() && e.Done < e.Total {
@@ -99,8 +99,8 @@ func (b *barReporter) failed(err error) error {
 }
 
 func (b *barReporter) close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.line.mu.Lock()
+	defer b.line.mu.Unlock()
 	for _, bar := range b.bars {
 		if !bar.Completed() {
 			bar.Abort(false)

@@ -112,6 +112,7 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	if err != nil {
 		return &usageError{err}
 	}
+	defer r.Client.Close()
 	// Before anything is fetched: a slot that cannot be one is known at once. No file is made yet.
 	if o.slot != "" {
 		slot, err := slotboot.Open(o.slot,

@@ -29,8 +29,8 @@ type statusLine struct {
 	prefix   string
 	every    time.Duration
 
-	mu    sync.Mutex
-	what  string // the step
+	mu    sync.Mutex // for the line, and whatever else is printed on its terminal
+	what  string     // the step
 	done  int64
 	total int64
 	begun map[string]start // when each step began
@@ -64,6 +64,14 @@ func (s *statusLine) show(what string, done, total int64) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.set(what, done, total)
+}
+
+// set is show with the lock held.
+func (s *statusLine) set(what string, done, total int64) {
+	if s.w == nil {
+		return
+	}
 	if s.begun == nil {
 		s.begun = map[string]start{}
 	}
@@ -121,6 +129,11 @@ func remaining(ran time.Duration, done, left int64) (time.Duration, bool) {
 func (s *statusLine) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.hide()
+}
+
+// hide is clear with the lock held.
+func (s *statusLine) hide() {
 	if s.timer != nil {
 		s.timer.Stop()
 		s.timer = nil

@@ -157,8 +157,8 @@ func (c *comparison) makePatches() error {
 	c.stats, err = patchset.Make(
 		c.ctx,
 		io.Discard,
-		c.from.Recipe,
-		c.to.Recipe,
+		rebuildable(c.from.Recipe),
+		rebuildable(c.to.Recipe),
 		c.from.Contents,
 		c.to.Contents,
 		patchset.MakeOptions{
@@ -171,4 +171,19 @@ func (c *comparison) makePatches() error {
 	}
 	c.report.Whole.PatchSet, c.report.Whole.Recipe = c.stats.Size, c.stats.Recipe
 	return nil
+}
+
+// rebuildable gives a recipe of an image of another tool the codec that mkimage would take: a patch
+// set leads to an image that targets can build. Nothing else of the recipe changes.
+func rebuildable(r *mkimage.Recipe) *mkimage.Recipe {
+	if r.Codec != "" {
+		return r
+	}
+	codec, err := mkimage.CodecFor("")
+	if err != nil {
+		return r // there always is one
+	}
+	ours := *r
+	ours.Codec = codec
+	return &ours
 }

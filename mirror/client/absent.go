@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"deltaup/mirror"
 )
@@ -67,10 +68,15 @@ func (t *tries) settle() {
 // admits tells whether a mirror sends us anything at all at this moment: then what it denies it
 // does not have. It is asked for a byte of what it has sent before, or else of the files by which a
 // mirror is known.
+//
+// What it answers well counts for a while, for the next file that it denies.
 func (c *Client) admits(ctx context.Context, s *site) bool {
 	c.mu.Lock()
-	names := []string{s.proof}
+	names, admitted := []string{s.proof}, s.admitted
 	c.mu.Unlock()
+	if !admitted.IsZero() && time.Since(admitted) < admittedFor {
+		return true
+	}
 	if names[0] == "" {
 		names = []string{mirror.TimestampPath, mirror.PointerPath("stable")}
 	}
@@ -78,6 +84,9 @@ func (c *Client) admits(ctx context.Context, s *site) bool {
 		a, err := c.open(ctx, s, request{name: name, length: 1, fresh: true}, false)
 		if err == nil {
 			_ = a.Close() // nothing of it is of interest
+			c.mu.Lock()
+			s.admitted = time.Now()
+			c.mu.Unlock()
 			return true
 		}
 	}

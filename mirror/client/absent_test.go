@@ -122,6 +122,23 @@ func TestAbsences(t *testing.T) {
 	}
 }
 
+// TestAdmittedOnce: a server that denies many files is asked once whether it sends anything.
+func TestAdmittedOnce(t *testing.T) {
+	s := newShelf(t)
+	s.put(t, mirror.TimestampPath, []byte("{}"))
+	srv := s.serve(t)
+	srv.Add(faultserver.Rule{Path: s.name, Fault: faultserver.Status(403, 0)})
+	c := testClient(t, quick(), srv.URL)
+	for range 4 {
+		_, err := readRange(t.Context(), c, s.name, 10, 20)
+		wantSentinel(t, err, ErrMissing, s.name)
+	}
+	if n := c.Stats().Requests; n != 5 {
+		t.Errorf("%d requests for 4 files that are denied", n)
+	}
+	c.Close()
+}
+
 // TestNoMirror: what is said of an address with nothing of a mirror.
 func TestNoMirror(t *testing.T) {
 	s := newShelf(t)

@@ -172,6 +172,15 @@ func (o *Options) setDefaults() {
 	}
 }
 
+// Close drops the connections that are kept for another request. What is under way goes on.
+func (c *Client) Close() {
+	for _, s := range c.sites {
+		if w, ok := s.source.(*webSource); ok {
+			w.client.CloseIdleConnections()
+		}
+	}
+}
+
 // Stats tells what the client has done so far.
 func (c *Client) Stats() Stats {
 	c.mu.Lock()

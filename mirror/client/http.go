@@ -13,6 +13,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -126,7 +127,10 @@ func (c *credentials) certificate(h HTTP) error {
 func (c *credentials) file(key, path string, secret bool) ([]byte, error) {
 	b, err := plainfile.Read(path, maxSecretFile)
 	var at *fs.PathError
-	if errors.As(err, &at) {
+	switch {
+	case errors.As(err, &at) && secret && !looksLikePath(path): // it may be the secret itself
+		return nil, fmt.Errorf("%s: wanted is the path of a file, not what is in it: %w", key, at.Err)
+	case errors.As(err, &at):
 		err = fmt.Errorf("%s: %w", path, at.Err)
 	}
 	if err != nil {
@@ -143,6 +147,18 @@ func (c *credentials) file(key, path string, secret bool) ([]byte, error) {
 		)
 	}
 	return b, nil
+}
+
+// looksLikePath tells whether a text begins as a path does, and leads into a folder that is there.
+func looksLikePath(s string) bool {
+	for _, start := range []string{"/", "./", "../"} {
+		if strings.HasPrefix(s, start) {
+			dir := filepath.Dir(s)
+			info, err := os.Stat(dir)
+			return dir != "/" && err == nil && info.IsDir()
+		}
+	}
+	return false
 }
 
 // ownHeaders are those that a client sets itself, or that say how a connection is used.
@@ -208,6 +224,12 @@ func (t *originTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Header[name] = values
 	}
 	return t.own.RoundTrip(r)
+}
+
+// CloseIdleConnections is what an [http.Client] calls by this name.
+func (t *originTransport) CloseIdleConnections() {
+	t.own.CloseIdleConnections()
+	t.other.CloseIdleConnections()
 }
 
 // sameOrigin tells whether u is on the server of a mirror: same scheme, host and port, or the https

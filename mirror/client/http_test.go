@@ -109,7 +109,10 @@ func TestSecretFiles(t *testing.T) {
 		"bearer_file ":                        {BearerFile: secretFile(t, "secret secret")},
 		"one line":                            {BearerFile: secretFile(t, "secret\nsecret")},
 		"bearer_file " + fifo + ": is a pipe": {BearerFile: fifo},
-		"no such file":                        {BearerFile: "/nosuch/file"},
+		"no such file":                        {BearerFile: filepath.Join(t.TempDir(), "file")},
+		"bearer_file: wanted is the path":     {BearerFile: "secrettoken.c2Vj+cmV0/dG9r=="},
+		"header_file: wanted is the path":     {HeaderFile: "Authorization: Bearer sec/ret"},
+		"key_file: wanted is the path":        {CertificateFile: secretFile(t, ""), KeyFile: "/" + strings.Repeat("secret", 999)},
 		"line 2: wanted":                      {HeaderFile: secretFile(t, "X-A: b\nsecret")},
 		"line 1: Range":                       {HeaderFile: secretFile(t, "range: secret")},
 		"line 1: wanted":                      {HeaderFile: secretFile(t, "X-A: secret\x00")},
@@ -253,6 +256,7 @@ func (a *authority) issue(name string) (made *authority, cert, key string) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true,
+		DNSNames: []string{"mirror.invalid"},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	parent, signer := a.cert, a.key
@@ -401,4 +405,70 @@ func TestSOCKS(t *testing.T) {
 		t.Errorf("%x, %v", got, err)
 	}
 	c.sites[0].source.(*webSource).client.Transport.(*originTransport).own.CloseIdleConnections()
+}
+
+// TestCertificateNotForProxy: a proxy that is spoken to in TLS, and asks for a certificate, gets none.
+// The mirror behind it does.
+func TestCertificateNotForProxy(t *testing.T) {
+	s := newShelf(t)
+	ca, caFile, _ := (&authority{t: t}).issue("authority")
+	_, serverCert, serverKey := ca.issue("server")
+	_, cert, key := ca.issue("client")
+	pair, err := tls.LoadX509KeyPair(serverCert, serverKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	shown := map[string][]int{}
+	start := func(who string, next http.Handler) *httptest.Server {
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			shown[who] = append(shown[who], len(r.TLS.PeerCertificates))
+			mu.Unlock()
+			next.ServeHTTP(w, r)
+		}))
+		srv.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequestClientCert}
+		srv.StartTLS()
+		t.Cleanup(srv.Close)
+		return srv
+	}
+	store := start("mirror", serve.Handler(s.dir))
+	proxy := start("proxy", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect {
+			serve.Handler(s.dir).ServeHTTP(w, r)
+			return
+		}
+		to, err := net.Dial("tcp", store.Listener.Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer to.Close()
+		from, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer from.Close()
+		io.WriteString(from, "HTTP/1.1 200 OK\r\n\r\n")
+		go io.Copy(to, buffered)
+		io.Copy(from, to)
+	}))
+	for _, mirror := range []string{"http://mirror.invalid", "https://mirror.invalid"} {
+		clear(shown)
+		c := testClient(t, with(HTTP{CAFile: caFile, CertificateFile: cert, KeyFile: key, Proxy: proxy.URL}), mirror)
+		if got, err := readRange(t.Context(), c, s.name, 10, 20); err != nil || !bytes.Equal(got, s.pack[10:30]) {
+			t.Fatalf("%s: %x, %v", mirror, got, err)
+		}
+		c.Close()
+		want := "map[proxy:[0]]"
+		if strings.HasPrefix(mirror, "https") {
+			want = "map[mirror:[1] proxy:[0]]"
+		}
+		mu.Lock()
+		if fmt.Sprint(shown) != want {
+			t.Errorf("%s: certificates shown: %v, want %s", mirror, shown, want)
+		}
+		mu.Unlock()
+	}
 }

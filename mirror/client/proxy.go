@@ -1,12 +1,16 @@
 package client
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http/httpproxy"
 )
@@ -67,4 +71,53 @@ func checkProxy(s string) error {
 		return nil
 	}
 	return errProxy
+}
+
+// throughTLS tells whether a mirror is asked through a proxy that is spoken to in TLS.
+func throughTLS(proxy func(*http.Request) (*url.URL, error), mirror *url.URL) bool {
+	if proxy == nil {
+		return false
+	}
+	for _, scheme := range []string{"http", "https"} { // a server may redirect to its https
+		u := *mirror
+		u.Scheme = scheme
+		if p, err := proxy(&http.Request{URL: &u}); err == nil && p != nil && p.Scheme == "https" {
+			return true
+		}
+	}
+	return false
+}
+
+// proxyDialer dials what is spoken to in TLS before anything else: a proxy, or the mirror itself
+// where no proxy is in between. The client's certificate is for the mirror alone; a transport would
+// show it to a proxy that asks for one. What goes through the proxy has its own TLS inside of this.
+func proxyDialer(mirror *url.URL, c *credentials,
+	timeout time.Duration) func(context.Context, string, string) (net.Conn, error) {
+	dial := http.DefaultTransport.(*http.Transport).DialContext
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		config := &tls.Config{}
+		switch {
+		case strings.EqualFold(host, mirror.Hostname()):
+			config = c.own.Clone()
+			config.NextProtos = []string{"h2", "http/1.1"}
+		case c.tls != nil:
+			config = c.tls.Clone()
+		}
+		config.ServerName = host
+		ctx, cancel := context.WithTimeout(ctx, timeout) // certificates take seconds over a thin line
+		defer cancel()
+		secure := tls.Client(conn, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return secure, nil
+	}
 }

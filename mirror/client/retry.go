@@ -13,6 +13,7 @@ const (
 	maxPause      = time.Minute
 	maxRetryAfter = 2 * time.Minute // what a server may ask for; it is asked again then
 	failedLately  = time.Minute     // how long a mirror that failed is asked last
+	admittedFor   = time.Minute     // how long a mirror that sends something is not doubted
 	hopeless      = 2               // a suspicion from which on a mirror gets no further chance
 )
 
@@ -22,7 +23,8 @@ type site struct {
 	failed    time.Time // when a request failed for a reason that may pass
 	notBefore time.Time // it asked to be left alone until then
 	ranges    rangeSupport
-	proof     string // the first file that it has sent
+	proof     string    // the first file that it has sent
+	admitted  time.Time // when it last sent that on being asked whether it sends anything
 	// suspicions has the files that came corrupt from it: 1 once, 2 also past all caches.
 	suspicions map[string]int
 }

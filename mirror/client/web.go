@@ -52,6 +52,9 @@ func (c *Client) newWeb(base *url.URL) (*webSource, error) {
 	if secrets.own != nil {
 		origin.own = t.Clone()
 		origin.own.TLSClientConfig = secrets.own
+		if throughTLS(proxy, base) {
+			origin.own.DialTLSContext = proxyDialer(base, secrets, o.Timeout)
+		}
 	}
 	w := &webSource{
 		client: &http.Client{
