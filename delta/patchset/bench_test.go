@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// benchStep is a step of 16 files of 128 KiB with a change every 2,000 bytes.
+// benchStep is a step in which 16 files of 128 KiB change every 2,000 bytes.
 func benchStep(b *testing.B) (from, to *release, plain int64) {
 	var files [2][]file
 	for i := range uint64(16) {

@@ -8,13 +8,14 @@ import (
 	"deltaup/chunkstore"
 )
 
-// A bundle is several streams, each compressed by its own coder: first a table of plain size, coder
-// and stored size of each, then their stored bytes. The number of streams is known to the reader.
+// A bundle is several streams, each compressed by its own coder. It begins with a table of the
+// plain size, coder and stored size of each stream. The stored bytes follow. The reader knows the
+// number of streams.
 
-// streamSize is what a bundle costs for one of its streams.
+// streamSize has the coder, and the plain and stored bytes, of one stream of a bundle.
 type streamSize struct{ coder, plain, stored int }
 
-// appendBundle appends a bundle of streams to b, which it compresses side by side.
+// appendBundle appends a bundle of streams to b. It compresses the streams in parallel.
 func appendBundle(b []byte, streams [][]byte) ([]byte, []streamSize) {
 	sizes := make([]streamSize, len(streams))
 	stored := make([][]byte, len(streams))
@@ -43,8 +44,8 @@ func appendBundle(b []byte, streams [][]byte) ([]byte, []streamSize) {
 	return b, sizes
 }
 
-// readBundle decodes a bundle of n streams that is all of b. Together they have at most most bytes,
-// which is the memory it takes.
+// readBundle decodes the bundle b of n streams. It refuses more than most plain bytes in all, and
+// takes no more memory than these.
 func readBundle(b []byte, n int, most int64) ([][]byte, error) {
 	sizes := make([]streamSize, n)
 	in := input{b: b}
@@ -78,7 +79,7 @@ func readBundle(b []byte, n int, most int64) ([][]byte, error) {
 	return streams, in.end()
 }
 
-// input reads fields off its bytes until its first error, after which it gives zeros.
+// input reads fields from bytes. After its first error it gives zeros.
 type input struct {
 	b   []byte
 	err error
@@ -121,7 +122,7 @@ func (in *input) length(most int64) int {
 	return int(v)
 }
 
-// below reads a number smaller than n, an index.
+// below reads an index below n.
 func (in *input) below(n int) int {
 	v := in.number()
 	if in.err == nil && v >= uint64(n) {
@@ -141,7 +142,7 @@ func (in *input) byte() byte {
 	return v
 }
 
-// bytes gives n bytes, which are not copied.
+// bytes gives the next n bytes without copying them.
 func (in *input) bytes(n int) []byte {
 	if n > len(in.b) {
 		in.fail("it ends early")
@@ -159,7 +160,7 @@ func (in *input) id() (id chunkstore.ID) {
 	return id
 }
 
-// end is the first error, or one when bytes are left over.
+// end gives the first error, or an error when bytes are left over.
 func (in *input) end() error {
 	if in.err == nil && len(in.b) > 0 {
 		in.fail("%d bytes are left over", len(in.b))

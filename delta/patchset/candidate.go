@@ -14,28 +14,28 @@ import (
 	"deltaup/delta/transform"
 )
 
-// candidate is one way to give a content: an entry and its patch, or several of each for a large
-// one.
+// candidate is one way to make a content: an entry and its patch, or several of each for a large
+// content.
 type candidate struct {
 	entries []Entry
 	streams []suffix.Streams
 	cost    int64 // estimated stored bytes
-	chunks  int64 // what it costs by chunks, see MakeOptions.ChunkCost
+	chunks  int64 // bytes that the content costs by chunks, see MakeOptions.ChunkCost
 }
 
-// estimator is faster than the coders; what it gives is only compared.
+// estimator is faster than the coders. Its results only serve comparisons.
 var estimator = sync.OnceValue(func() *zstd.Encoder {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
 		zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false))
 	if err != nil {
-		panic(err) // the options are constant
+		panic(err) // constant options
 	}
 	return e
 })
 
-// estimate is about what s costs when it is compressed alone.
+// estimate is about how many bytes s takes when it is compressed alone.
 func estimate(s *suffix.Streams) int64 {
-	const frame = 8 // bytes of a frame's header and end, which a stream in a group does not have
+	const frame = 8 // bytes of a frame's header and end, which a stream in a group lacks
 	n := int64(0)
 	for _, p := range s {
 		if len(p) > 0 {
@@ -45,7 +45,7 @@ func estimate(s *suffix.Streams) int64 {
 	return n
 }
 
-// best gives the cheapest candidate for content i, nil when there is none that a set can have.
+// best gives the cheapest candidate for content i, or nil when no candidate fits a group.
 func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	c, base := m.contents[i], m.patterns[i]
 	if base == nil {
@@ -70,7 +70,7 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	return found, nil
 }
 
-// tooLong tells whether a patch is longer than a group may be.
+// tooLong tells whether a patch of c is longer than a group may be.
 func (c *candidate) tooLong() bool {
 	return slices.ContainsFunc(c.streams,
 		func(s suffix.Streams) bool { return s.Len() > groupPlainMax })
@@ -108,13 +108,13 @@ func (m *maker) small(ctx context.Context, path string,
 	return best, best.check(old, plain)
 }
 
-// poor tells whether so much of a content of one entry comes from nowhere that it may cost less
-// without base.
+// poor tells whether so many bytes of a content with one entry are literals that it may cost less
+// without a base.
 func (c *candidate) poor() bool {
 	return float64(len(c.streams[0][suffix.Literals])) > 0.2*float64(c.entries[0].length)
 }
 
-// cheaper gives the candidate with the smaller estimate, of equals a.
+// cheaper gives the candidate with the smaller estimate, or a when they are equal.
 func cheaper(a, b *candidate) *candidate {
 	if b.cost < a.cost {
 		return b
@@ -122,16 +122,16 @@ func cheaper(a, b *candidate) *candidate {
 	return a
 }
 
-// form is an entry with what is compared for it: base and content, either as they are or
+// form is an entry with the bytes of its base and its content, both as they are or both
 // transformed.
 type form struct {
 	entry      Entry
 	old, plain []byte
 }
 
-// newForm gives the form in which an entry is compared: put through a transform that applies to
-// both sides, or else as it is. A transform that applies hardly ever does harm, and to try both
-// takes long.
+// newForm gives the form in which an entry's patch is made: transformed if a transform applies to
+// both sides, else as they are. It does not try both, which takes long, since a transform that
+// applies hardly ever does harm.
 func newForm(path string, e Entry, old, plain []byte) form {
 	f := form{e, old, plain}
 	for _, id := range transform.For(path, plain) {
@@ -142,7 +142,7 @@ func newForm(path string, e Entry, old, plain []byte) form {
 	return f
 }
 
-// transformed puts both sides of f through a transform. ok is false when it does not apply.
+// transformed transforms both sides of f. ok is false when the transform does not apply.
 func (f form) transformed(id uint8) (_ form, ok bool) {
 	t, ok := transform.ByID(id)
 	if !ok || f.entry.Base != nil && f.entry.Base.Size > PieceMax {
@@ -158,7 +158,7 @@ func (f form) transformed(id uint8) (_ form, ok bool) {
 	return f, ok && len(f.old) <= suffix.NewMax
 }
 
-// candidate makes the patch of f.
+// candidate makes the candidate of f.
 func (m *maker) candidate(ctx context.Context, f form) (*candidate, error) {
 	release, err := m.room.take(ctx, searchRoom(len(f.old), len(f.plain)))
 	if err != nil {
@@ -170,13 +170,14 @@ func (m *maker) candidate(ctx context.Context, f form) (*candidate, error) {
 	return &candidate{entries: []Entry{f.entry}, streams: []suffix.Streams{s}, cost: cost}, nil
 }
 
-// smallestDiff makes the patch with each gain and gives the one with the smaller estimate.
+// smallestDiff makes a patch with each gain and gives the one with the smaller estimate, and the
+// estimate.
 func smallestDiff(x *suffix.Index, plain []byte) (suffix.Streams, int64) {
 	search := x.Search(plain)
 	s := search.Diff(suffix.ProgramGain)
 	cost := estimate(&s)
 	if len(s[suffix.Literals]) == len(plain) {
-		return s, cost // nothing matches
+		return s, cost // no match at all
 	}
 	other := search.Diff(suffix.TextGain)
 	if c := estimate(&other); c < cost {
@@ -185,7 +186,7 @@ func smallestDiff(x *suffix.Index, plain []byte) (suffix.Streams, int64) {
 	return s, cost
 }
 
-// check applies a candidate of one entry.
+// check applies a candidate of one entry and demands that it gives plain.
 func (c *candidate) check(old, plain []byte) error {
 	e := &c.entries[0]
 	g := Group{step: &Step{Entries: c.entries}, patches: c.streams}
@@ -193,8 +194,8 @@ func (c *candidate) check(old, plain []byte) error {
 	return c.verify(got, err, plain)
 }
 
-// window reads the part of base that resembles the piece of size bytes at offset of a content of
-// total bytes.
+// window reads the window of base for the piece of size bytes at offset in a content of total
+// bytes.
 func (m *maker) window(ctx context.Context, base *chunkstore.Content,
 	offset, size, total int64) ([]byte, error) {
 	if base.Size <= PieceMax {
@@ -206,8 +207,8 @@ func (m *maker) window(ctx context.Context, base *chunkstore.Content,
 }
 
 // windowOf gives the window of a base for a piece: at most suffix.WindowMax bytes around the place
-// that the piece would have if both contents had one size, on a grid, so that neighbouring pieces
-// share windows.
+// where the piece would lie if the base were scaled to the content's size. Windows lie on a grid,
+// so that neighbouring pieces share them.
 func windowOf(base, offset, size, total int64) (begin, length int64) {
 	const grid = suffix.WindowMax / 2
 	if base <= suffix.WindowMax {
@@ -218,10 +219,11 @@ func windowOf(base, offset, size, total int64) (begin, length int64) {
 	return begin, min(suffix.WindowMax, base-begin)
 }
 
-// largeMax bounds the streams of one large content in memory; one that is so new comes in chunks.
+// largeMax bounds the bytes of one large content's streams, which are in memory. A content with
+// more new bytes comes in chunks.
 const largeMax = 512 << 20
 
-// large makes the entries of a content above PieceMax.
+// large makes the candidate of a content above PieceMax.
 func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candidate, error) {
 	window := 0
 	if base != nil {
@@ -245,7 +247,7 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 			at, n := windowOf(base.Size, off, int64(len(plain)), c.Size)
 			if at != begin || n != length {
 				begin, length, index, old = at, n, nil, nil
-				// an index takes most of the memory that there is: the last one goes first
+				// free the last index before making the next: an index takes most of the memory
 				runtime.GC()
 				old = make([]byte, n)
 				if err := readPart(ctx, m.old, base, old, at); err != nil {
@@ -276,7 +278,7 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 	return found, nil
 }
 
-// windowed makes the candidate of a small content whose base is larger than a window.
+// windowed is small for a content whose base is larger than a window.
 func (m *maker) windowed(ctx context.Context, c, base *chunkstore.Content,
 	plain, old []byte) (*candidate, error) {
 	release, err := m.room.take(ctx, searchRoom(len(old), len(plain)))
@@ -293,7 +295,7 @@ func (m *maker) windowed(ctx context.Context, c, base *chunkstore.Content,
 	return &candidate{entries: []Entry{e}, streams: []suffix.Streams{s}, cost: cost}, nil
 }
 
-// checkPiece applies a patch that has no transform.
+// checkPiece applies a patch without a transform and demands that it gives plain.
 func checkPiece(e *Entry, s *suffix.Streams, old shifted, plain []byte) error {
 	size := int64(0)
 	if e.Base != nil {
@@ -306,7 +308,7 @@ func checkPiece(e *Entry, s *suffix.Streams, old shifted, plain []byte) error {
 	return err
 }
 
-// shifted is a window of a content as a ReaderAt of the whole of it.
+// shifted reads a window of a content by offsets in the whole content.
 type shifted struct {
 	window Bytes
 	begin  int64

@@ -7,7 +7,7 @@ import (
 	"deltaup/chunkstore"
 )
 
-// unlistedStep gives a set and its step, to a recipe that lacks chunk lists.
+// unlistedStep makes a set and its step, whose recipe lacks chunk lists.
 func unlistedStep(t *testing.T, from, to *release) ([]byte, *Step) {
 	t.Helper()
 	set, _ := makeSet(t, from, to, MakeOptions{})
@@ -22,7 +22,7 @@ func unlistedStep(t *testing.T, from, to *release) ([]byte, *Step) {
 	return set, s
 }
 
-// TestStepAfter goes through a release whose chunk lists are not known, and back.
+// TestStepAfter goes on from a release with unknown chunk lists, and back.
 func TestStepAfter(t *testing.T) {
 	from, to := fixture(t)
 	_, first := unlistedStep(t, from, to)
@@ -54,7 +54,8 @@ func TestStepAfter(t *testing.T) {
 	}
 }
 
-// TestStepAfterLists: a set that refers to chunk lists which the set before left out says so.
+// TestStepAfterLists demands ErrPending of a set that refers to chunk lists which the set before it
+// left out.
 func TestStepAfterLists(t *testing.T) {
 	from, to := fixture(t)
 	there, first := unlistedStep(t, from, to)

@@ -10,16 +10,16 @@ import (
 	"deltaup/chunkstore"
 )
 
-// coder is how a stream of a bundle is stored.
+// coder is one way to store a stream of a bundle.
 type coder struct {
 	name string
-	// decode gives exactly size bytes, none of them shared with stored, or an error. Whatever
-	// stored is, it takes memory in proportion to size.
+	// decode gives exactly size bytes, or an error. The result shares no memory with stored.
+	// Whatever stored holds, decode takes memory in proportion to size.
 	decode func(stored []byte, size int) ([]byte, error)
 }
 
-// coders are the registered ones by id. An id's decoder never changes; doc/patchset.md says what
-// each is worth.
+// coders are the coders by id. What an id's decoder does never changes. doc/patchset.md compares
+// them.
 var coders = [...]coder{
 	0: {"stored", decodeStored},
 	1: {"brotli", decodeBrotli},

@@ -6,30 +6,31 @@ import (
 	"deltaup/chunkstore"
 )
 
-// Columns of a head's bundle: values of a kind lie together, so that they compress. The first ones
-// are the recipe's patch, the rest the directory. doc/patchset.md says what each holds.
+// Columns of a head's bundle. Values of one kind lie together, so that they compress well. The
+// first columns are the recipe's patch, the others the directory. Format: doc/patchset.md.
 const (
 	colHeader   = iota // the recipe's parameters
-	colRenames         // pairs of paths
-	colSteps           // how the list of entries comes about
-	colPaths           // of new entries
-	colFlags           // of each entry: what differs from its pattern
+	colRenames         // pairs of an old and a new path
+	colSteps           // which patterns the list of entries keeps, deletes and inserts around
+	colPaths           // paths of new entries
+	colFlags           // what differs from its pattern, for each entry
 	colAttrs           // types, modes, owners, devices
 	colTimes           // modification times
 	colTexts           // link targets, hard links, xattrs
-	colContents        // which content a file has
+	colContents        // contents of files
 	colSizes           // of new contents
-	colIDs             // of new contents and new chunks
+	colIDs             // ids of new contents and new chunks
 	colChunks          // chunk lists
-	colOrder           // the data order that was asked for
+	colOrder           // the order of data, Recipe.First
 	recipeColumns
 
-	colKinds     = iota - 1 // of each new content with data: whether the set has it, and its base
-	colBases                // bases that are not the pattern's
-	colTransform            // of each entry
-	colLengths              // of transformed contents
-	colPieces               // hashes of pieces
-	colGroups               // how many entries each group has
+	// for each new content with data: whether the set has it, and which base
+	colKinds     = iota - 1
+	colBases     // bases that are not those of patterns
+	colTransform // transform of each entry
+	colLengths   // lengths of transformed contents
+	colPieces    // hashes of the pieces of large contents
+	colGroups    // number of entries of each group
 	numColumns
 )
 
@@ -45,7 +46,7 @@ func (c *columns) text(col int, s string) {
 	c[col] = append(c[col], s...)
 }
 
-// columnReader reads the columns of a head; each has its own error.
+// columnReader reads the columns of a head. Each column has its own error.
 type columnReader [numColumns]input
 
 func readColumns(streams [][]byte) *columnReader {
@@ -56,7 +57,7 @@ func readColumns(streams [][]byte) *columnReader {
 	return r
 }
 
-// err is the first error of the columns from first to the one before limit.
+// err gives the first error of the columns from first up to limit, without limit.
 func (r *columnReader) err(first, limit int) error {
 	for i := first; i < limit; i++ {
 		if r[i].err != nil {
@@ -66,7 +67,7 @@ func (r *columnReader) err(first, limit int) error {
 	return nil
 }
 
-// end demands that these columns have been read to their ends.
+// end is err, and also an error when one of these columns is not read to its end.
 func (r *columnReader) end(first, limit int) error {
 	if err := r.err(first, limit); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"deltaup/chunkstore"
 )
 
-// FromStore reads contents out of their chunks.
+// FromStore opens contents whose chunks are in s.
 func FromStore(s chunkstore.Store) Contents { return storeContents{s} }
 
 type storeContents struct{ store chunkstore.Store }
@@ -31,7 +31,7 @@ func (s storeContents) Open(ctx context.Context, c *chunkstore.Content) (Reading
 	return r, nil
 }
 
-// chunkReading keeps the chunk that it read last.
+// chunkReading reads a content chunk by chunk. It keeps the last chunk.
 type chunkReading struct {
 	ctx     context.Context
 	store   chunkstore.Store
@@ -72,7 +72,7 @@ func (r *chunkReading) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// readContent reads c whole and verifies it.
+// readContent reads all of c and verifies it.
 func readContent(ctx context.Context, from Contents, c *chunkstore.Content) ([]byte, error) {
 	b := make([]byte, c.Size)
 	if err := readPart(ctx, from, c, b, 0); err != nil {
@@ -85,14 +85,14 @@ func readContent(ctx context.Context, from Contents, c *chunkstore.Content) ([]b
 	return b, nil
 }
 
-// readPart fills b with the bytes of c from off on.
+// readPart fills b with the bytes of c from off on, unverified.
 func readPart(ctx context.Context, from Contents, c *chunkstore.Content, b []byte,
 	off int64) error {
 	r, err := from.Open(ctx, c)
 	if err != nil {
 		return fmt.Errorf("open content %v: %w", c.ID, err)
 	}
-	defer r.Close() // it was only read
+	defer r.Close() // nothing was written
 	if n, err := r.ReadAt(b, off); n < len(b) {
 		return fmt.Errorf("read content %v: %w", c.ID, err)
 	}

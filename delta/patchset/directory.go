@@ -9,25 +9,25 @@ import (
 
 // What a set has of a new content.
 const (
-	kindNone    = iota // nothing: its chunks cost less
-	kindPattern        // a patch whose base is the content of the pattern
+	kindNone    = iota // nothing, since its chunks cost less
+	kindPattern        // a patch whose base is the pattern's content
 	kindBase           // a patch with another base
-	kindWhole          // all of it, without base
+	kindWhole          // all of its bytes, without a base
 	kindsEnd
 )
 
-// listing is what both sides know of a set's directory: the new contents with data, in data order,
-// and the base that each most likely has.
+// listing is the part of a set's directory that writer and reader both know: the new contents with
+// data, in data order, and the most likely base of each.
 type listing struct {
-	bases    []*chunkstore.Content // all of the old release
+	bases    []*chunkstore.Content // all contents of the old release
 	contents []*chunkstore.Content
-	patterns []*chunkstore.Content // parallel to contents; nil: none
-	paths    []string              // likewise: the first path of each
+	patterns []*chunkstore.Content // most likely bases, parallel to contents; nil: none
+	paths    []string              // first path of each content, parallel to contents
 	oldPaths map[*chunkstore.Content]string
 }
 
-// newListing lists the new contents of to; origins gives the path in from that a path of to had,
-// when it is another.
+// newListing lists the new contents of to. origins gives the path in from of each renamed path of
+// to.
 func newListing(from, to *mkimage.Recipe, origins map[string]string) *listing {
 	l := new(listing)
 	old := make(map[chunkstore.ID]bool)
@@ -74,12 +74,12 @@ func firstPaths(r *mkimage.Recipe) map[*chunkstore.Content]string {
 	return first
 }
 
-// originsOf inverts the renames of patterns.
+// originsOf gives the old path by the new one, from the renames of patterns.
 func originsOf(renamed map[string]string) map[string]string {
 	origins := make(map[string]string, len(renamed))
 	for old, path := range renamed {
-		// Of several paths that became one, the first one is kept: the result may not depend on the
-		// map's order.
+		// When several paths became one, the first counts: the result must not depend on the map's
+		// order.
 		if other, ok := origins[path]; !ok || old < other {
 			origins[path] = old
 		}
@@ -95,8 +95,8 @@ func pieces(c *chunkstore.Content) int {
 	return int((c.Size + LargePiece - 1) / LargePiece)
 }
 
-// writeDirectory appends entries, which are in the listing's order, to the columns. groups counts
-// the entries of each group.
+// writeDirectory appends entries to the columns. They are in the listing's order. groups has the
+// number of entries of each group.
 func writeDirectory(c *columns, l *listing, entries []Entry, groups []int) {
 	at := make(map[*chunkstore.Content]int, len(l.bases))
 	for i, b := range l.bases {
@@ -142,10 +142,10 @@ type directoryReader struct {
 	*listing
 	in      *columnReader
 	entries []Entry
-	last    int // index of the base told last, plus one
+	last    int // index of the last base in colBases, plus one
 }
 
-// readDirectory gives the entries; groups is how many groups there are.
+// readDirectory gives the entries of a directory with groups groups.
 func readDirectory(in *columnReader, l *listing, groups int) ([]Entry, error) {
 	r := directoryReader{listing: l, in: in}
 	for i := range l.contents {
@@ -167,7 +167,7 @@ func readDirectory(in *columnReader, l *listing, groups int) ([]Entry, error) {
 	return r.entries, in.end(recipeColumns, numColumns)
 }
 
-// content reads what the set has of content i.
+// content reads the entries of content i.
 func (r *directoryReader) content(i int) {
 	c := r.contents[i]
 	e := Entry{Content: c, Length: c.Size, hash: c.ID, length: c.Size}
@@ -196,7 +196,7 @@ func (r *directoryReader) content(i int) {
 	r.entries = append(r.entries, e)
 }
 
-// pieces adds the entries of a large content.
+// pieces reads the entries of a large content.
 func (r *directoryReader) pieces(e Entry) {
 	in := &r.in[colPieces]
 	for left := e.Content.Size; left > 0 && in.err == nil; left -= e.Length {
@@ -207,7 +207,7 @@ func (r *directoryReader) pieces(e Entry) {
 	}
 }
 
-// transform reads how e is transformed.
+// transform reads the transform of e, with the length and the hash that go with it.
 func (r *directoryReader) transform(e *Entry) {
 	in := &r.in[colTransform]
 	if e.Transform = in.byte(); e.Transform == 0 {

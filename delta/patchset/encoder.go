@@ -7,14 +7,14 @@ import (
 	"github.com/andybalholm/brotli"
 )
 
-// encoders are the other half of coders, by the same ids. They are a table of their own, so that a
-// program which only decodes is built without: that of brotli alone takes 700 kB.
+// encoders are the encoders of coders, by the same ids. They are in another table so that a program
+// that only decodes is built without them: brotli's encoder alone takes 700 kB.
 var encoders = [len(coders)]func(plain []byte) []byte{
 	0: func(p []byte) []byte { return p },
 	1: encodeBrotli,
 }
 
-// smallest compresses plain with the coder that makes it smallest, of equals the one with the
+// smallest compresses plain with the coder that makes it smallest, or of several the one with the
 // smallest id.
 func smallest(plain []byte) (id int, stored []byte) {
 	stored = plain
@@ -29,8 +29,8 @@ func smallest(plain []byte) (id int, stored []byte) {
 	return id, stored
 }
 
-// dense tells whether plain is compressed already, which takes the best coders longest of all to
-// find out.
+// dense tells whether plain is compressed already. The best coders take longest of all to find that
+// out.
 func dense(plain []byte) bool {
 	const worthAsking = 1 << 20
 	return len(plain) >= worthAsking &&
@@ -40,7 +40,7 @@ func dense(plain []byte) bool {
 const (
 	brotliQuality   = 11
 	brotliWindowMin = 10 // log2
-	brotliWindowMax = 23 // the decoder takes the window in memory
+	brotliWindowMax = 23 // log2; the decoder takes the window in memory
 )
 
 func encodeBrotli(plain []byte) []byte {
@@ -52,7 +52,7 @@ func encodeBrotli(plain []byte) []byte {
 		err = w.Close()
 	}
 	if err != nil {
-		panic(err) // a Buffer takes all
+		panic(err) // a Buffer never fails
 	}
 	return b.Bytes()
 }

@@ -2,10 +2,10 @@ package patchset
 
 import "errors"
 
-// ErrFrom is returned for a recipe that the set does not lead from.
+// ErrFrom says that a set does not lead from the given recipe.
 var ErrFrom = errors.New("the patch set leads from another release")
 
-// ErrPending is wrapped when a set needs chunk lists that the sets before it left out.
+// ErrPending says that a set needs chunk lists that a set before it left out.
 var ErrPending = errors.New(
 	"the patch set needs the whole recipe of the release that it leads from",
 )

@@ -37,7 +37,7 @@ type reading struct{ io.ReaderAt }
 
 func (reading) Close() error { return nil }
 
-// file is one name of a release; folders above it come by themselves.
+// file is one name of a release. The folders above it are made too.
 type file struct {
 	path   string
 	plain  []byte
@@ -47,7 +47,7 @@ type file struct {
 	xattrs []tree.Xattr
 }
 
-// fixtureChunks makes contents of a few KB have several chunks.
+// fixtureChunks cuts contents of a few KB into several chunks.
 var fixtureChunks = chunkstore.Params{Min: 512, Average: 1024, Max: 4096}
 
 // newRelease makes a release of files, in any order.
@@ -117,7 +117,7 @@ func changed(p []byte, step int) []byte {
 	return slices.Insert(p, len(p)/3, []byte("something new")...)
 }
 
-// gzipped gives what gzip -9n makes.
+// gzipped compresses p like gzip -9n.
 func gzipped(t testing.TB, p []byte) []byte {
 	t.Helper()
 	b := bytes.NewBuffer([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3})
@@ -125,11 +125,11 @@ func gzipped(t testing.TB, p []byte) []byte {
 		t.Fatal(err)
 	}
 	end := binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(p))
-	b.Write(binary.LittleEndian.AppendUint32(end, uint32(len(p)))) // a Buffer takes all
+	b.Write(binary.LittleEndian.AppendUint32(end, uint32(len(p)))) // a Buffer never fails
 	return b.Bytes()
 }
 
-// fixture is a step with a bit of everything. It depends on nothing but this file.
+// fixture is a step with a bit of everything. It depends on this file alone.
 func fixture(t testing.TB) (from, to *release) {
 	t.Helper()
 	same, module, library, log := text(1, 9000), text(2, 30000), text(3, 20000), text(4, 12000)
@@ -185,7 +185,7 @@ func makeSet(t testing.TB, from, to *release, o MakeOptions) ([]byte, *Stats) {
 	return b.Bytes(), s
 }
 
-// open reads a set's head.
+// open reads the head of a set.
 func open(set []byte) (*Head, error) {
 	n, err := HeadSize(set)
 	if err != nil {
@@ -194,8 +194,8 @@ func open(set []byte) (*Head, error) {
 	return ReadHead(set[:min(int64(len(set)), n)])
 }
 
-// applySet gives the contents that a set makes, and its step. The chunk lists of pending contents
-// are filled in.
+// applySet gives the step of a set and the contents that it makes. It fills in the chunk lists of
+// pending contents.
 func applySet(set []byte, from *release) (*Step, map[chunkstore.ID][]byte, error) {
 	h, err := open(set)
 	if err != nil {
@@ -215,7 +215,7 @@ func applySet(set []byte, from *release) (*Step, map[chunkstore.ID][]byte, error
 		if err != nil {
 			return nil, nil, err
 		}
-		clear(stored) // the caller's again
+		clear(stored) // the group must not need it any more
 		for i, e := range s.Entries {
 			if e.Group != n {
 				continue

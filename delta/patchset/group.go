@@ -11,17 +11,17 @@ import (
 	"deltaup/delta/transform"
 )
 
-// Group is a decoded group. Its methods are safe for concurrent use.
+// Group is a decoded group of a set. It is safe for concurrent use.
 type Group struct {
 	step    *Step
 	number  int
 	first   int              // index of its first entry
-	patches []suffix.Streams // of its entries
+	patches []suffix.Streams // patches of its entries
 }
 
-// OpenGroup verifies and decodes group n of s from its stored bytes, which may be overwritten
-// afterwards. It keeps GroupRef.Plain bytes of memory, and takes a window of at most 8 MiB more
-// while it decodes. Errors name the group and wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+// OpenGroup verifies and decodes group n of s from its stored bytes, which the caller may overwrite
+// afterwards. The Group keeps GroupRef.Plain bytes of memory. Decoding takes a window of at most 8
+// MiB more. Errors name the group and wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func (s *Step) OpenGroup(n int, stored []byte) (*Group, error) {
 	g, err := s.openGroup(n, stored)
 	if err != nil {
@@ -58,21 +58,21 @@ func (s *Step) openGroup(n int, stored []byte) (*Group, error) {
 	return g, nil
 }
 
-// oldLength bounds the positions that a patch may copy from.
+// oldLength is the length of the old content that e's patch copies from, or a bound of it.
 func (e *Entry) oldLength() int64 {
 	switch {
 	case e.Base == nil:
 		return 0
 	case e.Transform != 0:
-		return suffix.NewMax // what it is is known once the base was transformed
+		return suffix.NewMax // the length is known only after the base is transformed
 	}
 	return e.Base.Size
 }
 
-// Content gives the plain bytes of entry i of Step.Entries, which belongs to this group. base reads
-// the bytes of Entry.Base, Bytes without a copy, and is not used (nil) when there is none. What it
-// gives is verified: a base that is not what it claims to be is an error that wraps
-// chunkstore.ErrCorrupt, as is everything else but an error of base.
+// Content gives the plain bytes of entry i of Step.Entries, which must belong to this group. base
+// reads the bytes of Entry.Base; it may be nil when the entry has no base. With [Bytes] as base it
+// makes no copy. Content verifies the result, and so notices a wrong base. Errors wrap
+// chunkstore.ErrCorrupt, except those of base.
 func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) {
 	e := &g.step.Entries[i]
 	plain, err := g.content(i, e, base)
@@ -99,7 +99,7 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 		return nil, err
 	}
 	if e.Transform != 0 {
-		t, _ := transform.ByID(e.Transform) // the directory was checked
+		t, _ := transform.ByID(e.Transform) // readDirectory has checked the id
 		if plain, err = t.Inverse(plain, e.Length); err != nil {
 			return nil, fmt.Errorf("%w: transform %s: %w", chunkstore.ErrCorrupt, t.Name(), err)
 		}
@@ -110,7 +110,7 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 	return plain, nil
 }
 
-// old gives what the patch is applied to.
+// old gives the old content that e's patch copies from, and its length.
 func (e *Entry) old(base io.ReaderAt) (io.ReaderAt, int64, error) {
 	if e.Base == nil {
 		return Bytes(nil), 0, nil
@@ -137,7 +137,7 @@ func (e *Entry) old(base io.ReaderAt) (io.ReaderAt, int64, error) {
 	return Bytes(b), int64(len(b)), nil
 }
 
-// Bytes reads bytes that are in memory.
+// Bytes is an io.ReaderAt of bytes in memory.
 type Bytes []byte
 
 // ReadAt implements io.ReaderAt.

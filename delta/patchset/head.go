@@ -7,18 +7,17 @@ import (
 	"deltaup/chunkstore"
 )
 
-// Layout of a head; doc/patchset.md has it in full. The version and the head's size are
-// little-endian.
+// Layout of a head; doc/patchset.md has it in full. Version and head size are little-endian.
 const (
 	magic   = "DUPSET\r\n"
 	version = 1
 
 	hashSize    = len(chunkstore.ID{})
-	groupRefMin = 1 + 1 + hashSize // least bytes of a group in the table
+	groupRefMin = 1 + 1 + hashSize // the fewest bytes of a group in the table
 )
 
-// HeadSize tells from a set's first FixedSize bytes how many bytes its head has, those included.
-// Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+// HeadSize gives the number of bytes of a set's head, with the first FixedSize bytes, which it
+// takes. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func HeadSize(first []byte) (int64, error) {
 	if len(first) < FixedSize || string(first[:len(magic)]) != magic {
 		return 0, fmt.Errorf("read patch set: %w: it does not begin like one",
@@ -38,7 +37,7 @@ func HeadSize(first []byte) (int64, error) {
 // headMinSize is the size of a head with empty columns and no groups.
 const headMinSize = int64(FixedSize + 2*hashSize + 1 + int(numColumns) + hashSize)
 
-// encode fills in ID, Size and the groups' offsets, and gives the head's bytes.
+// encode gives the bytes of the head. It fills in ID, Size and the groups' offsets.
 func (h *Head) encode() []byte {
 	b := binary.LittleEndian.AppendUint32([]byte(magic), version)
 	b = append(b, 0, 0, 0, 0)
@@ -67,8 +66,8 @@ func (h *Head) place() {
 	}
 }
 
-// ReadHead reads a head of exactly the bytes that HeadSize tells. It keeps b. Errors wrap
-// chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+// ReadHead reads the head in b, which has exactly HeadSize bytes. It verifies the checksum and
+// keeps b. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func ReadHead(b []byte) (*Head, error) {
 	n, err := HeadSize(b)
 	if err != nil {

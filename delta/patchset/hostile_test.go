@@ -27,7 +27,7 @@ func (m chunkMap) Locate(chunkstore.ID) (chunkstore.Location, bool) {
 	return chunkstore.Location{}, false
 }
 
-// TestEveryByte flips each byte of a set: the head or the right group must be blamed.
+// TestEveryByte flips each byte of a set. The error must be about the head or the right group.
 func TestEveryByte(t *testing.T) {
 	from, to := fixture(t)
 	set, stats := makeSet(t, from, to, MakeOptions{})
@@ -120,8 +120,7 @@ func goldenHead(f *testing.F) ([]byte, *Head) {
 	return set, h
 }
 
-// smallFixture is a step of a few short files: a fuzzer's inputs are the quicker tried the shorter
-// they are.
+// smallFixture is a step of a few short files, since a fuzzer tries short inputs faster.
 func smallFixture(t testing.TB) (from, to *release) {
 	t.Helper()
 	small := chunkstore.Params{Min: 64, Average: 64, Max: 256}
@@ -133,13 +132,13 @@ func smallFixture(t testing.TB) (from, to *release) {
 	return from, to
 }
 
-// FuzzReadHead: what is accepted encodes to the same bytes again.
+// FuzzReadHead demands that what ReadHead accepts encodes to the same bytes.
 func FuzzReadHead(f *testing.F) {
 	set, h := goldenHead(f)
 	f.Add(set[:h.Size])
 	f.Add((&Head{bundle: make([]byte, numColumns)}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		// With a right checksum the fuzzer comes further.
+		// With the right checksum the fuzzer gets further.
 		if len(b) > FixedSize+hashSize {
 			binary.LittleEndian.PutUint32(b[12:], uint32(len(b)))
 			sum := chunkstore.Sum(b[:len(b)-hashSize])
@@ -156,7 +155,7 @@ func FuzzReadHead(f *testing.F) {
 	})
 }
 
-// FuzzStep: columns of any bytes give an error or a step that the groups can be opened with.
+// FuzzStep demands that columns of any bytes give an error or a step whose groups can be opened.
 func FuzzStep(f *testing.F) {
 	from, to := smallFixture(f)
 	for _, step := range [][2]*release{{from, to}, {from, from}} {
@@ -200,7 +199,7 @@ func FuzzStep(f *testing.F) {
 	})
 }
 
-// joinColumns and splitColumns make one input of all columns.
+// joinColumns and splitColumns turn columns into one input and back.
 func joinColumns(streams [][]byte) (b []byte) {
 	for _, s := range streams {
 		b = binary.AppendUvarint(b, uint64(len(s)))
@@ -221,7 +220,7 @@ func splitColumns(b []byte) [][]byte {
 	return streams
 }
 
-// FuzzGroup: stored bytes of any kind give an error or contents that are what they should be.
+// FuzzGroup demands that any stored bytes give an error or the right contents.
 func FuzzGroup(f *testing.F) {
 	from, to := smallFixture(f)
 	set, _ := makeSet(f, from, to, MakeOptions{})
@@ -263,7 +262,7 @@ func FuzzGroup(f *testing.F) {
 	})
 }
 
-// storedBundle is a bundle that is not compressed, so that a fuzzer can change what is in it.
+// storedBundle is an uncompressed bundle, so that a fuzzer can change its content.
 func storedBundle(streams [][]byte) (b []byte) {
 	for _, s := range streams {
 		b = binary.AppendUvarint(b, uint64(len(s)))
@@ -278,7 +277,7 @@ func storedBundle(streams [][]byte) (b []byte) {
 	return b
 }
 
-// FuzzCoders: stored bytes of any kind give exactly the size or an error.
+// FuzzCoders demands that any stored bytes decode to exactly the size, or give an error.
 func FuzzCoders(f *testing.F) {
 	for id := range coders {
 		f.Add(uint8(id), 300, encoders[id](text(1, 300)))

@@ -8,7 +8,7 @@ import (
 	"deltaup/mkimage"
 )
 
-// FromImage reads contents out of an image.
+// FromImage opens contents of an image.
 func FromImage(d *mkimage.Derived) Contents { return imageContents{d} }
 
 type imageContents struct{ d *mkimage.Derived }
@@ -21,7 +21,7 @@ func (i imageContents) Open(_ context.Context, c *chunkstore.Content) (Reading, 
 	return fileReading{f}, nil
 }
 
-// fileReading is a file of an image, which needs no closing.
+// fileReading is a file in an image, which needs no closing.
 type fileReading struct{ io.ReaderAt }
 
 func (fileReading) Close() error { return nil }

@@ -7,42 +7,42 @@ import (
 )
 
 const (
-	// chunkListed is about what one chunk takes in the recipe's patch, which has the chunk lists of
-	// contents that are left out.
+	// chunkListed is about how many bytes one chunk takes in the recipe's patch. The patch has the
+	// chunk lists of contents that are left out.
 	chunkListed = 36
-	// dearShare is the share of MakeOptions.LeftOutCost by which a patch must be larger than the
-	// chunks to be thought of: what is less adds up to it too seldom to be grouped alone, which
-	// costs bytes.
-	dearShare = 64
+	// A patch must exceed the content's chunks by 1/costlyShare of MakeOptions.LeftOutCost to count
+	// as costly. Smaller savings add up to LeftOutCost too seldom: groups for one content alone
+	// compress worse.
+	costlyShare = 64
 )
 
-// dear is a content whose patch is larger than its chunks. It has groups of its own, so that it can
-// be taken out again when all are known.
-type dear struct {
+// costly is a content whose patch is larger than its chunks. It has groups of its own, so that
+// leaveOut can remove it once all groups are known.
+type costly struct {
 	content *chunkstore.Content
-	chunks  int64 // bytes
-	stored  int64 // bytes of its groups
+	chunks  int64 // bytes that it costs by chunks
+	stored  int64 // stored bytes of its groups
 }
 
-// dear gives nil for a candidate that belongs in the set.
-func (m *maker) dear(c *candidate) *dear {
-	if m.o.ChunkCost == nil || c.cost < c.chunks+m.o.LeftOutCost/dearShare {
+// costly gives the costly content of a candidate, or nil when its patch is worth its bytes.
+func (m *maker) costly(c *candidate) *costly {
+	if m.o.ChunkCost == nil || c.cost < c.chunks+m.o.LeftOutCost/costlyShare {
 		return nil
 	}
-	return &dear{content: c.entries[0].Content, chunks: c.chunks}
+	return &costly{content: c.entries[0].Content, chunks: c.chunks}
 }
 
-// leaveOut takes out the contents that cost less by chunks, if they save what one of them costs a
-// target besides.
+// leaveOut removes the contents that cost less by chunks, if that saves at least
+// MakeOptions.LeftOutCost in all.
 func (m *maker) leaveOut() {
 	saved, out := int64(0), map[*chunkstore.Content]bool{}
 	for i := range m.groups {
-		if d := m.groups[i].dear; d != nil {
+		if d := m.groups[i].costly; d != nil {
 			d.stored += m.head.Groups[i].Length
 		}
 	}
 	for i := range m.groups {
-		if d := m.groups[i].dear; d != nil && d.stored >= d.chunks && !out[d.content] {
+		if d := m.groups[i].costly; d != nil && d.stored >= d.chunks && !out[d.content] {
 			saved += d.stored - d.chunks
 			out[d.content] = true
 		}
@@ -50,12 +50,12 @@ func (m *maker) leaveOut() {
 	if len(out) == 0 || saved < m.o.LeftOutCost {
 		return
 	}
-	number := make([]int, len(m.groups)) // of each group that stays
+	number := make([]int, len(m.groups)) // new number of each group that stays
 	var groups []madeGroup
 	var refs []GroupRef
 	for i, g := range m.groups {
 		number[i] = len(groups)
-		if g.dear == nil || !out[g.dear.content] {
+		if g.costly == nil || !out[g.costly.content] {
 			groups, refs = append(groups, g), append(refs, m.head.Groups[i])
 		}
 	}

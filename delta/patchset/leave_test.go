@@ -9,14 +9,14 @@ import (
 	"deltaup/chunkstore"
 )
 
-// noise gives n bytes that nothing shortens.
+// noise gives n bytes that do not compress.
 func noise(seed uint64, n int) []byte {
 	b := make([]byte, n)
 	rand.NewChaCha8([32]byte{byte(seed)}).Read(b)
 	return b
 }
 
-// frames gives what the missing chunks of contents cost as a mirror stores them.
+// frames gives the stored bytes of the missing chunks of a content, as on a mirror.
 func frames(from, to *release) func(c *chunkstore.Content) int64 {
 	has := make(map[chunkstore.ID]bool)
 	for _, k := range from.recipe.Chunks() {
@@ -34,8 +34,8 @@ func frames(from, to *release) func(c *chunkstore.Content) int64 {
 	}
 }
 
-// TestLeftOut has a content that is several old ones in a row, of which a patch knows one: by
-// chunks it is nearly there.
+// TestLeftOut has a content that joins several old contents. A patch knows only one of them as
+// base, whereas the old release has nearly all of its chunks.
 func TestLeftOut(t *testing.T) {
 	var parts [][]byte
 	var old []file
@@ -64,7 +64,7 @@ func TestLeftOut(t *testing.T) {
 	if len(all) != 4 {
 		t.Fatalf("no content saves 10 MiB, but the set has %q", all)
 	}
-	// What is new and random costs the same in the set as by chunks, and there without a request.
+	// New random bytes cost the same in the set as by chunks, and need no further request there.
 	if got := paths(MakeOptions{LeftOutCost: 600 << 10}); !slices.Equal(got, slices.DeleteFunc(all, func(p string) bool { return p == "joined" })) {
 		t.Errorf("the set has %q", got)
 	}

@@ -17,17 +17,18 @@ import (
 )
 
 const (
-	// groupTarget is the bytes of streams at which a group is closed: a larger one compresses
-	// better, a smaller one is applied in less memory and repaired with fewer bytes.
+	// groupTarget is the size of streams, in bytes, at which a group is closed. A larger group
+	// compresses better. A smaller one takes less memory to apply and fewer bytes to fetch again.
 	groupTarget = 8 << 20
-	// batchSize is the plain bytes of contents that are worked on before their groups are
-	// compressed: it bounds memory.
+	// batchSize is the plain bytes of the contents whose patches are made before their groups are
+	// compressed. It bounds the memory.
 	batchSize = 192 << 20
 )
 
-// Make writes the set that leads from one release to another. old and new open the contents of
-// either. Equal arguments give equal bytes. Memory stays below 2 GiB whatever the contents' sizes.
-// Every patch is applied once before it is written.
+// Make writes the set that leads from one release to another to w. old and new open the contents of
+// the two. Equal arguments give equal bytes. Make takes less than 2 GiB of memory, whatever the
+// sizes of contents. It applies every patch before it writes it. Errors are those of ctx, w, old
+// and new, or wrap chunkstore.ErrCorrupt.
 func Make(ctx context.Context, w io.Writer, from, to *mkimage.Recipe, old, new Contents,
 	o MakeOptions) (*Stats, error) {
 	m := &maker{from: from, to: to, old: old, new: new, o: o, room: newRoom(), stats: &Stats{}}
@@ -54,11 +55,11 @@ type maker struct {
 	groups  []madeGroup // parallel to head.Groups
 	open    openGroup
 	closed  []openGroup
-	spool   *os.File // stored groups
+	spool   *os.File // temporary file of stored groups
 	spooled int64
 	stats   *Stats
 	telling sync.Mutex
-	done    int64 // plain bytes of contents whose patches were found
+	done    int64 // plain bytes of contents whose patches are made
 	total   int64
 }
 
@@ -66,15 +67,15 @@ type maker struct {
 type openGroup struct {
 	streams suffix.Streams
 	entries int
-	dear    *dear
+	costly  *costly
 }
 
 // madeGroup is a group in the spool.
 type madeGroup struct {
-	at      int64 // in the spool
+	at      int64 // offset in the spool
 	entries int
 	sizes   []streamSize
-	dear    *dear
+	costly  *costly
 }
 
 func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
@@ -88,7 +89,7 @@ func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
 		return err
 	}
 	defer func() {
-		m.spool.Close() // it is thrown away
+		m.spool.Close() // nobody reads it again
 		if e := os.Remove(m.spool.Name()); err == nil {
 			err = e
 		}
@@ -113,7 +114,7 @@ func (m *maker) findSimilar(
 	return similar(ctx, m.from, m.old, m.new, wanted)
 }
 
-// patches makes the patches of all contents, batch by batch, and the groups.
+// patches makes the patches of all contents and their groups, batch by batch.
 func (m *maker) patches(ctx context.Context) error {
 	for i := 0; i < len(m.contents); {
 		end, size := i, int64(0)
@@ -147,7 +148,7 @@ func (m *maker) patches(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// matched tells that the patch of a content has been found.
+// matched reports that the patch of a content of size bytes is made.
 func (m *maker) matched(size int64) {
 	m.telling.Lock()
 	defer m.telling.Unlock()
@@ -156,12 +157,12 @@ func (m *maker) matched(size int64) {
 	}
 }
 
-// add puts a content's patches into groups; c nil: the set does not have it.
+// add puts the patches of content i into groups. c is nil when the set does not have it.
 func (m *maker) add(i int, c *candidate) {
 	if c == nil {
 		return
 	}
-	alone := m.dear(c)
+	alone := m.costly(c)
 	if alone != nil {
 		m.close()
 	}
@@ -171,7 +172,7 @@ func (m *maker) add(i int, c *candidate) {
 			m.close()
 		}
 		c.entries[n].Group = len(m.groups) + len(m.closed)
-		m.open.dear = alone
+		m.open.costly = alone
 		m.open.streams.Append(s)
 		m.open.entries++
 	}
@@ -223,7 +224,7 @@ func (m *maker) compress(ctx context.Context) error {
 			return err
 		}
 		g := &m.closed[i]
-		m.groups = append(m.groups, madeGroup{m.spooled, g.entries, sizes[i], g.dear})
+		m.groups = append(m.groups, madeGroup{m.spooled, g.entries, sizes[i], g.costly})
 		m.spooled += int64(len(b))
 		m.head.Groups = append(m.head.Groups,
 			GroupRef{Length: int64(len(b)), Plain: int64(g.streams.Len()), Hash: chunkstore.Sum(b)})
@@ -232,7 +233,7 @@ func (m *maker) compress(ctx context.Context) error {
 	return nil
 }
 
-// write writes the set, after it has been read again.
+// write reads the head back and writes the set.
 func (m *maker) write(w io.Writer, renames []rename) (err error) {
 	pending := make(map[*chunkstore.Content]bool)
 	if !m.o.ChunkLists {
@@ -276,7 +277,7 @@ func (m *maker) write(w io.Writer, renames []rename) (err error) {
 	return nil
 }
 
-// check reads the head that is about to be written.
+// check reads back the head that write is about to write.
 func (m *maker) check(b []byte) error {
 	if len(b) > HeadMax {
 		return fmt.Errorf("a head of %d bytes, at most %d are permitted", len(b), HeadMax)
@@ -299,7 +300,7 @@ func (m *maker) check(b []byte) error {
 	return s.Finish()
 }
 
-// verify demands that a patch that was applied gave what it was made for.
+// verify demands that applying a patch gave want.
 func (c *candidate) verify(got []byte, err error, want []byte) error {
 	if err == nil && !bytes.Equal(got, want) {
 		err = fmt.Errorf("%w: the patch gives other bytes", chunkstore.ErrCorrupt)

@@ -16,9 +16,9 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// BenchmarkPair makes and applies the set between two real images, named by DELTAUP_OLD and
-// DELTAUP_NEW, and prints what it consists of. doc/patchset.md has its results for two releases of
-// Debian:
+// BenchmarkPair makes and applies the set between two real images, which DELTAUP_OLD and
+// DELTAUP_NEW name, and prints what the set consists of. doc/patchset.md has its results for two
+// releases of Debian:
 //
 //	DELTAUP_OLD=v1.squashfs DELTAUP_NEW=v2.squashfs go test -run '^$' -bench Pair -benchtime 1x ./delta/patchset
 func BenchmarkPair(b *testing.B) {
@@ -96,7 +96,7 @@ func table(s *patchset.Stats) string {
 	for _, e := range largest[:min(10, len(largest))] {
 		fmt.Fprintf(w, "%s\t\t%d\t%d\t\n", e.Path, e.Content.Size, e.Cost)
 	}
-	w.Flush() // to memory
+	w.Flush() // never fails
 	return out.String()
 }
 

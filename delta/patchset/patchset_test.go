@@ -21,7 +21,7 @@ func recipeText(t testing.TB, r *mkimage.Recipe) string {
 	return b.String()
 }
 
-// checkSet applies a set and compares everything with the release that it leads to.
+// checkSet applies a set and compares the result with the release that it leads to.
 func checkSet(t testing.TB, set []byte, from, to *release) *Step {
 	t.Helper()
 	s, made, err := applySet(set, from)
@@ -71,7 +71,7 @@ func TestEverythingNewHasAnEntry(t *testing.T) {
 	}
 }
 
-// TestBases looks at which base each content got.
+// TestBases checks the base of each content.
 func TestBases(t *testing.T) {
 	from, to := fixture(t)
 	set, _ := makeSet(t, from, to, MakeOptions{})
@@ -110,7 +110,7 @@ func TestBases(t *testing.T) {
 	}
 }
 
-// TestTouch: a release that differs in times alone costs next to nothing.
+// TestTouch demands that a release that differs only in times costs next to nothing.
 func TestTouch(t *testing.T) {
 	var files [2][]file
 	for i := range 3000 {
@@ -140,7 +140,7 @@ func TestLargeContent(t *testing.T) {
 	big := make([]byte, PieceMax+3<<20+17)
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range big {
-		if i>>16%32 == 0 { // zeros between take little time
+		if i>>16%32 == 0 { // mostly zeros, which take little time
 			big[i] = byte(r.Uint32())
 		}
 	}
@@ -173,7 +173,7 @@ func TestChunkCost(t *testing.T) {
 		if c.Size > 10000 {
 			return 1 << 30
 		}
-		return 1 - int64(len(c.Chunks))*chunkListed // which is added to it
+		return 1 - int64(len(c.Chunks))*chunkListed // so that the cost is 1 with the chunk list
 	}})
 	s := checkSet(t, set, from, to)
 	for _, e := range s.Entries {
@@ -191,8 +191,7 @@ func TestChunkCost(t *testing.T) {
 	}
 }
 
-// TestOtherChunking: a release whose contents are cut in another way shares contents, not chunk
-// lists.
+// TestOtherChunking demands that a release that is cut otherwise shares contents, not chunk lists.
 func TestOtherChunking(t *testing.T) {
 	files := []file{{path: "a", plain: text(1, 9000)}, {path: "b", plain: text(2, 9000)}, {path: "c", plain: text(1, 9000)}, {path: "d"}}
 	from := newRelease(t, 1, fixtureChunks, files)
@@ -231,8 +230,7 @@ func TestWrongContents(t *testing.T) {
 	}
 }
 
-// usesBase tells whether an entry has the base and copies from it, which its group's patches do
-// when it is the base of an entry.
+// usesBase tells whether an entry has the base with this id.
 func usesBase(s *Step, id chunkstore.ID) bool {
 	return slices.ContainsFunc(s.Entries, func(e Entry) bool { return e.Base != nil && e.Base.ID == id })
 }

@@ -9,7 +9,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// Flags of an entry: what differs from its pattern, or from nothing when it has none.
+// Flags of an entry: what differs from its pattern, or from the zero entry when it has none.
 const (
 	flagLink = 1 << iota
 	flagAttr
@@ -20,51 +20,51 @@ const (
 	flagsEnd
 )
 
-// How a content is told.
+// How colContents tells a content.
 const (
 	contentEmpty = iota
 	contentNew   // size, id and chunk list follow
-	contentOld   // one of the old release
-	contentMade  // told before, by contentNew or contentRecut
-	contentRecut // one of the old release with another chunk list
+	contentOld   // a content of the old release
+	contentMade  // a content that contentNew or contentRecut has told before
+	contentRecut // a content of the old release with another chunk list
 	contentKinds
 )
 
-// Forms of a chunk list: left out; none or one chunk that is the content; otherwise the number of
-// chunks plus one.
+// Forms of a chunk list: listPending is one that is left out, listImplied no chunk or one chunk
+// that is the whole content. Otherwise the form is the number of chunks plus one.
 const (
 	listPending = iota
 	listImplied
 )
 
-// Forms of a chunk: a hole, a new chunk, otherwise a zigzag step from the old chunk after the last
-// one told, plus two.
+// Forms of a chunk: a hole, a new chunk, or from chunkOld on an old chunk. The form less chunkOld
+// is its distance, zigzag, from the old chunk after the last one that was told.
 const (
 	chunkHole = iota
 	chunkNew
 	chunkOld
 )
 
-// How the list of entries goes on after a number of patterns that are kept.
+// How the list of entries goes on after a number of kept patterns.
 const (
 	stepInsert = iota
 	stepDelete
 )
 
-// ledger is what writer and reader of a recipe's patch both know at each point. Everything in here
-// is a function of what was written so far.
+// ledger is what writer and reader of a recipe's patch both know at each point. All of it follows
+// from from and from what was written so far.
 type ledger struct {
 	from, to *mkimage.Recipe
 	renamed  map[string]string
-	contents []*chunkstore.Content // of from
-	chunks   []chunkstore.Chunk    // of from
-	empty    *chunkstore.Content   // of empty files: one for all, as Validate demands
-	made     []*chunkstore.Content // told by the patch so far
+	contents []*chunkstore.Content // contents of from
+	chunks   []chunkstore.Chunk    // chunks of from
+	empty    *chunkstore.Content   // the content of all empty files, as Validate demands
+	made     []*chunkstore.Content // contents that the patch has told so far
 
-	times       map[uint32]uint32 // what a modification time of the old release last became
-	last        tree.Entry        // the entry before that is no hard link
-	lastContent int               // index of the content of from told last, plus one
-	lastChunk   int               // likewise
+	times       map[uint32]uint32 // the last new time of each modification time of the old release
+	last        tree.Entry        // the last entry that is no hard link
+	lastContent int               // index of the last told content of from, plus one
+	lastChunk   int               // the same for chunks
 }
 
 func newLedger(from, to *mkimage.Recipe) *ledger {
@@ -80,7 +80,7 @@ func newLedger(from, to *mkimage.Recipe) *ledger {
 	return l
 }
 
-// expect gives what an entry most likely is. Its path is not set.
+// expect gives the most likely entry for a pattern, which may be nil, without its path.
 func (c *ledger) expect(p *pattern) mkimage.Entry {
 	if p == nil {
 		return mkimage.Entry{Entry: tree.Entry{Attr: tree.Attr{
@@ -100,7 +100,7 @@ func (c *ledger) expect(p *pattern) mkimage.Entry {
 	return e
 }
 
-// told takes note of an entry.
+// told notes an entry that was told.
 func (c *ledger) told(p *pattern, e *mkimage.Entry) {
 	if e.Link != "" {
 		return
@@ -111,7 +111,7 @@ func (c *ledger) told(p *pattern, e *mkimage.Entry) {
 	}
 }
 
-// path gives the path that one of the old tree has after the renames.
+// path gives the path after the renames of a path of the old tree.
 func (c *ledger) path(old string) string {
 	if p, ok := c.renamed[old]; ok {
 		return p
@@ -119,5 +119,5 @@ func (c *ledger) path(old string) string {
 	return old
 }
 
-// sizeMax bounds the sum of all contents, so that it cannot overflow.
+// sizeMax bounds the sum of the sizes of all contents, so that it cannot overflow.
 const sizeMax = math.MaxInt64 / 4

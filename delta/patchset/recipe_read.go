@@ -11,23 +11,23 @@ import (
 
 const (
 	recipePathMax  = 64 << 10  // bytes of one path, as in package mkimage
-	recipePathsMax = 128 << 20 // bytes of the paths that renames make
+	recipePathsMax = 128 << 20 // bytes of all paths after renames
 )
 
-// recipeReader applies the patch from one recipe to another.
+// recipeReader applies a recipe's patch.
 type recipeReader struct {
 	in *columnReader
 	*ledger
-	inodes  map[string]int // of the new tree, by path: no hard links
-	size    int64          // of all new contents
+	inodes  map[string]int // entries of the new tree, without hard links, by path
+	size    int64          // bytes of all new contents
 	pending []*chunkstore.Content
-	lacking bool // from has contents whose chunk lists are not known
-	missed  bool // and one of them is referred to
+	lacking bool // from has contents with unknown chunk lists
+	missed  bool // the patch refers to one of them
 }
 
-// readRecipe applies the patch in the columns to from. The result passes mkimage.Recipe.Validate
-// but for the chunk lists of the pending contents, which are nil, as are those that from lacks. It
-// shares contents with from.
+// readRecipe applies the patch in the columns to from. The result is valid except for the chunk
+// lists of pending contents, and those that from lacks, which are nil. It shares contents with
+// from.
 func readRecipe(in *columnReader, from *mkimage.Recipe) (
 	to *mkimage.Recipe, pending []*chunkstore.Content, renamed map[string]string, err error) {
 	to = new(mkimage.Recipe)
@@ -50,7 +50,8 @@ func readRecipe(in *columnReader, from *mkimage.Recipe) (
 	if err := in.end(0, recipeColumns); err != nil {
 		return nil, nil, nil, err
 	}
-	// For the lists that are not known stand others that make the content one with data.
+	// Validate with made-up chunk lists in place of unknown ones, which make these contents have
+	// data.
 	unknown := unlistedOf(to)
 	for _, c := range unknown {
 		n := min(c.Size, int64(max(1, to.Chunking.Max)))
@@ -89,7 +90,7 @@ func (r *recipeReader) renames() []rename {
 	return list
 }
 
-// patterns is the function patterns within the bounds of memory.
+// patterns calls the function patterns unless the result would take too much memory.
 func (r *recipeReader) patterns(renames []rename) ([]pattern, map[string]string, error) {
 	grow, sum := 0, 0
 	for _, n := range renames {
@@ -106,7 +107,7 @@ func (r *recipeReader) patterns(renames []rename) ([]pattern, map[string]string,
 	return list, renamed, nil
 }
 
-// entries makes count entries.
+// entries reads count entries.
 func (r *recipeReader) entries(list []pattern, count int) {
 	steps := &r.in[colSteps]
 	r.to.Entries = make([]mkimage.Entry, 0, count)
@@ -136,7 +137,7 @@ func (r *recipeReader) entries(list []pattern, count int) {
 	}
 }
 
-// path reads the path of a new entry; before is the one of the entry before it.
+// path reads the path of a new entry. before is the path of the entry before it.
 func (r *recipeReader) path(before string) string {
 	in := &r.in[colPaths]
 	shared := in.length(int64(len(before)))
@@ -150,7 +151,7 @@ func (r *recipeReader) path(before string) string {
 	return before[:shared] + rest
 }
 
-// entry makes the next entry, unless an error came before.
+// entry reads the next entry, unless there has been an error.
 func (r *recipeReader) entry(p *pattern, path string) {
 	e := r.expect(p)
 	flags := r.in[colFlags].byte()
@@ -182,7 +183,7 @@ func (r *recipeReader) entry(p *pattern, path string) {
 	r.to.Entries = append(r.to.Entries, e)
 }
 
-// inode reads what differs from e.
+// inode reads into e what differs from it, as flags say.
 func (r *recipeReader) inode(flags byte, e *mkimage.Entry) {
 	if flags&flagAttr != 0 {
 		in := &r.in[colAttrs]

@@ -5,10 +5,10 @@ import (
 	"deltaup/mkimage"
 )
 
-// unlisted tells whether the chunk list of a content with bytes is not known.
+// unlisted tells whether the chunk list of a content is not known.
 func unlisted(c *chunkstore.Content) bool { return c.Chunks == nil }
 
-// unlistedOf gives the contents of a recipe whose chunk lists are not known.
+// unlistedOf gives the contents of a recipe with unknown chunk lists.
 func unlistedOf(r *mkimage.Recipe) (list []*chunkstore.Content) {
 	for c := range r.Contents() {
 		if unlisted(c) {
@@ -18,7 +18,7 @@ func unlistedOf(r *mkimage.Recipe) (list []*chunkstore.Content) {
 	return list
 }
 
-// content reads a content that is not the pattern's, x, which may be nil.
+// content reads a content that differs from the pattern's, x, which may be nil.
 func (r *recipeReader) content(x *chunkstore.Content) *chunkstore.Content {
 	in := &r.in[colContents]
 	kind := in.below(contentKinds)

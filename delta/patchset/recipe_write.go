@@ -13,14 +13,14 @@ import (
 type recipeWriter struct {
 	*columns
 	*ledger
-	pending map[*chunkstore.Content]bool // contents whose chunk lists are left out
+	pending map[*chunkstore.Content]bool // contents whose chunk lists the patch leaves out
 
-	contentAt map[chunkstore.ID]int // in contents
-	chunkAt   map[chunkstore.ID]int // in chunks
+	contentAt map[chunkstore.ID]int // index in contents
+	chunkAt   map[chunkstore.ID]int // index in chunks
 	madeAt    map[*chunkstore.Content]int
 }
 
-// writeRecipe appends the patch from one recipe to another to the columns.
+// writeRecipe appends the patch from one recipe to another to c.
 func writeRecipe(c *columns, from, to *mkimage.Recipe, renames []rename,
 	pending map[*chunkstore.Content]bool) {
 	w := &recipeWriter{columns: c, ledger: newLedger(from, to), pending: pending,
@@ -55,7 +55,7 @@ func (w *recipeWriter) header() {
 	w.number(colHeader, uint64(len(to.First)))
 }
 
-// entries merges the patterns with the new entries, both in path order.
+// entries writes the new entries against the patterns, both in path order.
 func (w *recipeWriter) entries(renames []rename) {
 	var list []pattern
 	list, w.renamed = patterns(w.from, renames)
@@ -93,7 +93,7 @@ func commonPrefix(a, b string) int {
 	return n
 }
 
-// entry writes what differs from the pattern.
+// entry writes what differs from the pattern in an entry.
 func (w *recipeWriter) entry(p *pattern, e *mkimage.Entry) {
 	x := w.expect(p)
 	flags := byte(0)
@@ -144,8 +144,8 @@ func (w *recipeWriter) inode(x, e *mkimage.Entry) (flags byte) {
 	return flags
 }
 
-// order writes the paths that lead the data area: 0 for the one that follows in the old list,
-// otherwise an entry's index plus one.
+// order writes Recipe.First: 0 for the path that follows in the old list, otherwise an entry's
+// index plus one.
 func (w *recipeWriter) order() {
 	at := paths(w.to)
 	place := make(map[string]int)

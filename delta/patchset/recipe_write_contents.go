@@ -6,12 +6,12 @@ import (
 	"deltaup/chunkstore"
 )
 
-// sameContent tells whether two contents have the same bytes and chunks; either may be nil.
+// sameContent tells whether two contents, which may be nil, have the same bytes and chunks.
 func sameContent(a, b *chunkstore.Content) bool {
 	return a == b || a != nil && b != nil && a.ID == b.ID && slices.Equal(a.Chunks, b.Chunks)
 }
 
-// content writes a content that is not the pattern's, x, which may be nil.
+// content writes a content that differs from the pattern's, x, which may be nil.
 func (w *recipeWriter) content(x, c *chunkstore.Content) {
 	if c.Size == 0 {
 		w.number(colContents, contentEmpty)

@@ -8,17 +8,17 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// rename is a path of the old tree and the one that takes its place in the new tree. What is below
-// a folder moves along.
+// rename is a path of the old tree and the path that takes its place in the new tree. Everything
+// below a folder moves with it.
 type rename struct{ old, new string }
 
-// split cuts a path into folder and name; the folder of a name in the root is "".
+// split splits a path into folder and name. The folder of a name in the root is "".
 func split(path string) (folder, name string) {
 	cut := strings.LastIndexByte(path, '/')
 	return path[:max(cut, 0)], path[cut+1:]
 }
 
-// join is the way back from split.
+// join undoes split.
 func join(folder, name string) string {
 	if folder == "" {
 		return name
@@ -26,20 +26,21 @@ func join(folder, name string) string {
 	return folder + "/" + name
 }
 
-// findRenames pairs paths of the new tree that the old one lacks with paths of the old tree that
-// are gone, when they differ in version numbers only: usr/lib/modules/6.1.0-54-cloud-amd64,
+// findRenames pairs paths that only the old tree has with paths that only the new tree has, when
+// they differ in version numbers only, such as in usr/lib/modules/6.1.0-54-cloud-amd64 and
 // usr/lib/libfoo.so.3.0.2.
 func findRenames(from, to *mkimage.Recipe) []rename {
 	type key struct{ folder, name string }
 	olds, news := paths(from), paths(to)
-	gone := make(map[key][]int) // by folder and unversioned name
+	// entries that only the old tree has, by folder and unversioned name
+	gone := make(map[key][]int)
 	for i := range from.Entries {
 		folder, name := split(from.Entries[i].Path)
 		k := key{folder, tree.Unversioned(name)}
 		gone[k] = append(gone[k], i)
 	}
 	var found []rename
-	origin := make(map[string]string) // of each folder of the new tree that has one
+	origin := make(map[string]string) // old path of each folder of the new tree that has one
 	for i := range to.Entries {
 		e := &to.Entries[i]
 		folder, name := split(e.Path)
@@ -73,7 +74,7 @@ func findRenames(from, to *mkimage.Recipe) []rename {
 	return found
 }
 
-// paths gives the index of each entry by its path.
+// paths gives the index of each entry, by its path.
 func paths(r *mkimage.Recipe) map[string]int {
 	m := make(map[string]int, len(r.Entries))
 	for i := range r.Entries {
@@ -82,20 +83,21 @@ func paths(r *mkimage.Recipe) map[string]int {
 	return m
 }
 
-// pattern is an entry of the old tree under the path that it has after the renames: what an entry
-// of the new tree is compared with.
+// pattern is an entry of the old tree with its path after the renames. The entry of the new tree
+// with that path is written as its difference from the pattern.
 type pattern struct {
 	path string
 	*mkimage.Entry
 }
 
-// patterns gives the old tree's entries after the renames, in path order.
+// patterns gives the entries of the old tree after the renames, in path order, and the new path of
+// each path that changes.
 func patterns(from *mkimage.Recipe, renames []rename) (list []pattern, renamed map[string]string) {
 	explicit := make(map[string]string, len(renames))
 	for _, r := range renames {
 		explicit[r.old] = r.new
 	}
-	renamed = make(map[string]string) // what is not in here keeps its path
+	renamed = make(map[string]string) // paths that are not in it stay
 	list = make([]pattern, len(from.Entries))
 	for i := range from.Entries {
 		e := &from.Entries[i]

@@ -10,20 +10,20 @@ import (
 
 const (
 	sketchSize   = 16       // hashes kept of a content
-	sketchSample = 1<<6 - 1 // of the rolling hashes, one in 64 is looked at
+	sketchSample = 1<<6 - 1 // one rolling hash in 64 is in the sample
 	sketchWindow = 32       // bytes of a rolling hash
-	sketchLeast  = 256      // bytes of a content that is worth a sketch
-	sketchShared = 3        // hashes in common that make a base
-	// contents that are looked for by one hash; what more have in common says little of each
+	sketchLeast  = 256      // bytes of the smallest content that gets a sketch
+	sketchShared = 3        // least number of common hashes for a base
+	// most contents for one hash: a hash that more share says little about each
 	sketchOwners = 256
-	sketchRead   = 2 << 30 // bytes of the old release that are read for it, at most
+	sketchRead   = 2 << 30 // most bytes of the old release that similar reads
 )
 
-// sketch is the smallest of a sample of the hashes of all windows of a content: contents that share
-// much of their bytes share some of them.
+// sketch holds the smallest hashes in a sample of the hashes of all windows of a content. Contents
+// with many common bytes have some of them in common.
 type sketch []uint64
 
-// mix makes a byte's random number for the rolling hash.
+// mix gives the pseudo-random number of a byte for the rolling hash.
 func mix(v uint64) uint64 {
 	v = (v + 1) * 0x9e3779b97f4a7c15
 	v ^= v >> 29
@@ -42,7 +42,7 @@ func makeSketch(b []byte) sketch {
 	var s sketch
 	hash := uint64(0)
 	for i, c := range b {
-		hash = hash<<1 ^ hash>>63 ^ byteMix[c] // cyclic polynomial
+		hash = hash<<1 ^ hash>>63 ^ byteMix[c] // a cyclic polynomial
 		if i >= sketchWindow {
 			old := byteMix[b[i-sketchWindow]]
 			hash ^= old<<sketchWindow | old>>(64-sketchWindow)
@@ -62,12 +62,11 @@ func makeSketch(b []byte) sketch {
 	return s
 }
 
-// similar gives, for each of the contents without base, the most similar content of the old
-// release.
+// similar gives the most similar content of the old release for each content without a base.
 func similar(ctx context.Context, from *mkimage.Recipe, old, new Contents,
 	wanted []*chunkstore.Content) (
 	map[*chunkstore.Content]*chunkstore.Content, error) {
-	owners := make(map[uint64][]*chunkstore.Content) // the wanted ones that have a hash
+	owners := make(map[uint64][]*chunkstore.Content) // the contents without a base that have a hash
 	for _, c := range wanted {
 		if c.Size < sketchLeast || c.Size > PieceMax {
 			continue

@@ -23,7 +23,7 @@ var columnNames = [numColumns]string{
 	"directory groups",
 }
 
-// add sums what a bundle cost.
+// add adds the sizes of a bundle.
 func (s *Stats) add(names []string, sizes []streamSize) {
 next:
 	for i, z := range sizes {

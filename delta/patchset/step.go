@@ -7,8 +7,8 @@ import (
 	"deltaup/mkimage"
 )
 
-// Step applies the recipe's patch to from. It proves from by the head's hash of it, and, when
-// nothing is pending, To by its hash. Step.To shares contents with from. Errors wrap
+// Step applies the recipe's patch to from. It verifies from by its hash in the head, and To too
+// unless chunk lists are pending. Step.To shares contents with from. Errors wrap
 // chunkstore.ErrCorrupt or chunkstore.ErrVersion, or ErrFrom when from is another recipe.
 func (h *Head) Step(from *mkimage.Recipe) (*Step, error) {
 	id, err := from.ID()
@@ -25,11 +25,11 @@ func (h *Head) Step(from *mkimage.Recipe) (*Step, error) {
 	return s, nil
 }
 
-// StepAfter applies the recipe's patch to the recipe that another step leads to, whose pending
-// chunk lists need not be known: they stay pending. Without them that recipe cannot be proved by
-// its hash; that the other set's head leads there is demanded, contents are proved by their ids
-// anyway, and an image by its own hash. Errors are those of Step, or wrap ErrPending when this set
-// refers to the chunk lists that are missing.
+// StepAfter applies the recipe's patch to the recipe that another step leads to. Chunk lists that
+// are pending there may stay pending. Without them StepAfter cannot verify that recipe by its hash.
+// It demands instead that the other set's head leads to the recipe from which this set leads;
+// contents are verified by their ids anyway, and an image by its own hash. Errors are those of
+// Step, or wrap ErrPending when this set refers to missing chunk lists.
 func (h *Head) StepAfter(before *Step) (*Step, error) {
 	if h.From != before.head.To {
 		return nil, fmt.Errorf("%w: from %v, not %v", ErrFrom, h.From, before.head.To)
@@ -72,7 +72,7 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 	return s, nil
 }
 
-// Finish proves To by its hash once all Pending contents have their chunk lists. The error wraps
+// Finish verifies To by its hash, once all Pending contents have their chunk lists. The error wraps
 // chunkstore.ErrCorrupt.
 func (s *Step) Finish() error {
 	for _, c := range s.Pending {

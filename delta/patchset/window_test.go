@@ -6,8 +6,7 @@ import (
 	"deltaup/delta/suffix"
 )
 
-// TestWindowOf holds the windows of large bases to their size and to the place that a piece has in
-// them.
+// TestWindowOf checks the sizes of windows of large bases, and the places of pieces in them.
 func TestWindowOf(t *testing.T) {
 	const mib = 1 << 20
 	for _, size := range []int64{17 * mib, 64 * mib, 64*mib + 1, 97*mib + 5, 283 * mib, 5 << 30} {
@@ -27,7 +26,7 @@ func TestWindowOf(t *testing.T) {
 				}
 				windows[begin] = true
 			}
-			// An index takes long: neighbouring pieces share it.
+			// Neighbouring pieces must share an index, which takes long to make.
 			if most := base/(suffix.WindowMax/2) + 2; int64(len(windows)) > most {
 				t.Errorf("%d windows of %d bytes for %d", len(windows), base, size)
 			}
