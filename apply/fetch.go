@@ -17,7 +17,7 @@ func (u *Update) fetch(ctx context.Context) error {
 	if err := u.fetchAll(ctx); err != nil { // steps 7 and 8
 		return err
 	}
-	if made, err := u.makeInitrd(ctx); made || err != nil {
+	if made, err := u.makeParts(ctx); made || err != nil {
 		return err
 	}
 	return u.fetch(ctx) // once: by another plan
@@ -114,11 +114,10 @@ func (u *Update) giveUp(ctx context.Context, err error) error {
 			return nil
 		}
 	}
-	if o := u.initrd(); o != nil && o.initrd != nil && o.initrd.set.is(r.file) {
-		if err := u.closeInitrdSet(err); err != nil {
-			return err
+	for _, o := range u.rebuilt() {
+		if o.parts != nil && o.parts.set.is(r.file) {
+			return u.withoutSet(ctx, o, err)
 		}
-		return u.loadInitrd(ctx)
 	}
 	return err
 }

@@ -88,7 +88,11 @@ func (u *Update) loadIndex(ctx context.Context) error {
 	}
 	u.imageChunks = delta.List{Chunks: chunks, Locations: index.Image}
 	u.indexed = true
-	u.addInitrd()
+	for _, o := range u.rebuilt() {
+		if o.parts != nil {
+			u.needParts(o)
+		}
+	}
 	u.seeds.find(u.contents())
 	return u.checkChunks()
 }

@@ -10,6 +10,7 @@ import (
 
 	"deltaup/apply/internal/nospace"
 	"deltaup/chunkstore"
+	"deltaup/delta"
 	"deltaup/internal/durable"
 	"deltaup/internal/medium"
 	"deltaup/mirror"
@@ -20,8 +21,12 @@ type output struct {
 	path     string
 	artifact mirror.Artifact
 	content  *chunkstore.Content // of a raw artifact
-	initrd   *initrdParts        // of an initrd that is rebuilt; nil: not known yet
 	same     *seed               // that is the artifact; nil: none is
+
+	// of an artifact that is rebuilt beside the image
+	parts  *parts        // nil: not known yet
+	pieces []delta.Piece // of its patch set
+	closed bool          // no patch set gives it any more
 }
 
 // findOutputs looks the wanted artifacts up and drops those whose file is right already.
@@ -31,7 +36,7 @@ func (u *Update) findOutputs() error {
 		if a == nil {
 			return fmt.Errorf("release %s: %s: %w", u.release.Version, name, ErrNoArtifact)
 		}
-		if a.Kind != mirror.KindRaw && a.Kind != mirror.KindInitrd {
+		if a.Kind != mirror.KindRaw && a.Beside() == nil {
 			return fmt.Errorf("release %s: %s: %w of kind %s: it goes to a slot", u.release.Version,
 				name, ErrNoArtifact, mirror.KindRaw)
 		}

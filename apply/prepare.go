@@ -86,7 +86,7 @@ func (u *Update) find(ctx context.Context) error {
 		}
 	}
 	if err = u.replan(ctx); err == nil {
-		err = u.loadInitrd(ctx)
+		err = u.loadParts(ctx)
 	}
 	u.setQuote()
 	return err
@@ -155,7 +155,7 @@ func (u *Update) openSeeds(ctx context.Context) error {
 	if err := u.openCopy(ctx); err != nil {
 		return err
 	}
-	if u.current && u.initrd() != nil { // the slot is not written any more
+	if u.current && len(u.rebuilt()) > 0 { // the slot is not written any more
 		if seed, err := u.openSeed(ctx, u.r.Slot.Name(), &u.events); err == nil {
 			u.seeds.list = append(u.seeds.list, seed)
 		}
@@ -166,8 +166,8 @@ func (u *Update) openSeeds(ctx context.Context) error {
 		}
 	}
 	u.findSame()
-	// the copied image has all that there is in its initrd, or nearly
-	if o := u.initrd(); o != nil && o.same == nil && u.r.Copy == "" {
+	// the copied image has all that there is in what is built beside it, or nearly
+	if u.r.Copy == "" {
 		if err := u.unpackSeeds(ctx); err != nil {
 			return err
 		}
@@ -210,10 +210,10 @@ func (u *Update) contents() iter.Seq[*chunkstore.Content] {
 			if o.content != nil && !yield(o.content) {
 				return
 			}
-			if o.initrd == nil {
+			if o.parts == nil {
 				continue
 			}
-			for c := range o.initrd.recipe.Contents() {
+			for c := range o.parts.recipe.Contents() {
 				if !yield(c) {
 					return
 				}

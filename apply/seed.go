@@ -13,8 +13,8 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// seed is one local source of content: a squashfs image or an initrd, whose files are its
-// contents, or any other file, which is one content. It is only ever read.
+// seed is one local source of content: a squashfs image, or an artifact that is rebuilt beside one,
+// whose files are its contents; or any other file, which is one content. It is only ever read.
 type seed struct {
 	path  string
 	f     *seedMedium
@@ -25,7 +25,7 @@ type seed struct {
 	derived *mkimage.Derived  // of an image
 	// of the text of an image's recipe; zero when the image is not ours or damaged
 	recipe chunkstore.ID
-	initrd *unpacked          // of an initrd that was taken apart
+	apart  *unpacked          // nil: it was not taken apart
 	raw    chunkstore.Content // of any other file
 
 	// fingerprint of an image whose kept recipe was taken instead of reading it; zero: it was read
@@ -69,8 +69,8 @@ func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *state.R
 		params = chunkstore.DefaultParams
 	}
 	s.params = params
-	if s.initrd != nil {
-		return s.initrd.read(ctx, s.f.section(), params)
+	if s.apart != nil {
+		return s.apart.read(ctx, s.f.section(), params)
 	}
 	progress := &progressReader{
 		ctx:    ctx,
@@ -141,8 +141,8 @@ func (s *seed) contents(fn func(c *chunkstore.Content)) {
 		for c := range s.derived.Recipe.Contents() {
 			fn(c)
 		}
-	case s.initrd != nil:
-		s.initrd.contents(fn)
+	case s.apart != nil:
+		s.apart.contents(fn)
 	default:
 		fn(&s.raw)
 	}
@@ -154,8 +154,8 @@ func (s *seed) source(r *mkimage.Recipe) mkimage.Source {
 	switch {
 	case s.derived != nil:
 		return s.derived.Source(r)
-	case s.initrd != nil:
-		return s.initrd.source
+	case s.apart != nil:
+		return s.apart.source
 	}
 	return nil
 }
@@ -165,8 +165,8 @@ func (s *seed) file(ctx context.Context, id chunkstore.ID) (io.ReaderAt, error) 
 	switch {
 	case s.derived != nil:
 		return s.derived.File(id)
-	case s.initrd != nil:
-		return s.initrd.file(ctx, id)
+	case s.apart != nil:
+		return s.apart.file(ctx, id)
 	}
 	return s.f, nil
 }
@@ -177,8 +177,8 @@ func (s *seed) changed(err error) error {
 }
 
 func (s *seed) close() error {
-	if s.initrd != nil {
-		s.initrd.spool.Discard()
+	if s.apart != nil {
+		s.apart.spool.Discard()
 	}
 	return s.f.Close()
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // set is a patch set: of the image, one step on the way from a seed to the release, or of an
-// initrd.
+// artifact beside it.
 type set struct {
 	patch *mirror.Patch
 	small bool            // it is fetched whole at once

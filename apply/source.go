@@ -15,7 +15,7 @@ import (
 // every chunk is verified by its id on its way.
 type source struct {
 	seeds *seeds
-	whole map[*seed]mkimage.Source // the images and initrds among the seeds
+	whole map[*seed]mkimage.Source // the images among the seeds, and what was taken apart
 	cache *cache.Cache
 	at    map[chunkstore.ID]chunkstore.Location // of all chunks, on the mirror
 	// of patch sets; nil: contents do not come by patch

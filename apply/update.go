@@ -43,10 +43,7 @@ type found struct {
 	indexed     bool                // at, imageChunks and other are there
 	at          map[chunkstore.ID]chunkstore.Location
 	imageChunks delta.List
-	other       delta.List // chunks of raw artifacts, and of an initrd
-
-	initrdPieces []delta.Piece // of the patch set of an initrd
-	initrdClosed bool          // no patch set gives an initrd any more
+	other       delta.List // chunks of raw artifacts, and of what is built beside the image
 
 	routes
 	closed      map[delta.Route]error // routes that failed, and why
@@ -122,8 +119,8 @@ func (u *Update) Close() error { return errors.Join(u.found.close(), u.state.Clo
 
 func (f *found) close() error {
 	for _, o := range f.outputs {
-		if o.initrd != nil {
-			o.initrd.set.close()
+		if o.parts != nil {
+			o.parts.set.close()
 		}
 	}
 	f.patch.chain.close()

@@ -12,10 +12,10 @@ import (
 // releaseFormat is the only version of release files that this program knows.
 const releaseFormat = 1
 
-// Artifact kinds.
+// Artifact kinds. Those of package artifact, of artifacts that are rebuilt from a recipe beside a
+// squashfs image, have the names that they have there.
 const (
 	KindSquashfs = "squashfs" // rebuilt from a recipe
-	KindInitrd   = "initrd"   // rebuilt from a recipe, beside a squashfs image
 	KindRaw      = "raw"      // put together from its chunks
 )
 
@@ -38,15 +38,16 @@ type Artifact struct {
 	Kind string `json:"kind"`
 	// the finished file's hash and size; a squashfs image also lies whole at [ImagePath]
 	Object
-	Recipe *RecipeObject `json:"recipe,omitempty"` // KindSquashfs and KindInitrd have one, for mkimage and for package initrd
+	// all kinds but KindRaw have one: for package mkimage, or for package artifact
+	Recipe *RecipeObject `json:"recipe,omitempty"`
 	// Blockmap is a mkimage.Blockmap of the image; only KindSquashfs has one, and not always.
 	Blockmap *Object `json:"blockmap,omitempty"`
-	// Index is a chunkstore.Index of the chunks, see InitrdChunks, that an initrd needs beside the
-	// image's contents; only KindInitrd has one, when there are any.
+	// Index is a chunkstore.Index of the chunks, see artifact.OwnChunks, that an artifact of another kind
+	// needs beside the image's contents. It has one when there are any.
 	Index *Object `json:"index,omitempty"`
-	// Patches are patch sets of package initrdset that lead to an initrd, newest first; only
-	// KindInitrd has any.
-	Patches []InitrdPatch `json:"patches,omitempty"`
+	// Patches are patch sets of package artifact that lead to an artifact of another kind, newest
+	// first. Those to the image are the release's.
+	Patches []Patch `json:"patches,omitempty"`
 }
 
 // Release is the file releases/VERSION.json.
@@ -138,9 +139,9 @@ func (r *Release) validate() error {
 		if err := a.validate(i == 0); err != nil {
 			return fmt.Errorf("artifact %q: %w", a.Name, err)
 		}
-		if a.Kind == KindInitrd && r.Artifacts[0].Kind != KindSquashfs {
+		if a.Beside() != nil && r.Artifacts[0].Kind != KindSquashfs {
 			return fmt.Errorf("artifact %q: is of kind %s beside no image of kind %s", a.Name,
-				KindInitrd, KindSquashfs)
+				a.Kind, KindSquashfs)
 		}
 	}
 	if err := r.Index.validate(MaxIndexSize); err != nil {
@@ -159,11 +160,6 @@ func (a *Artifact) validate(first bool) error {
 			return fmt.Errorf("is raw and has a recipe, a block map, an index or patch sets")
 		}
 		return nil
-	case KindInitrd:
-		if a.Name != InitrdName {
-			return fmt.Errorf("only %q can be of kind %s", InitrdName, KindInitrd)
-		}
-		return a.validateInitrd()
 	case KindSquashfs:
 		if a.Name != ImageName || !first {
 			return fmt.Errorf("only the first artifact, %q, can be of kind %s", ImageName,
@@ -171,7 +167,13 @@ func (a *Artifact) validate(first bool) error {
 		}
 		return a.validateImage()
 	}
-	return fmt.Errorf("unknown kind %q", a.Kind)
+	switch k := a.Beside(); {
+	case k == nil:
+		return fmt.Errorf("unknown kind %q", a.Kind)
+	case a.Name != k.Name():
+		return fmt.Errorf("only %q can be of kind %s", k.Name(), a.Kind)
+	}
+	return a.validateBeside()
 }
 
 // validateImage looks at what only a squashfs image has.

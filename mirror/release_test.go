@@ -34,9 +34,9 @@ func someRelease() Release {
 		Patches: []Patch{
 			{
 				From: "1.9", Recipe: chunkstore.Sum([]byte("text of 1.9")), Set: object("head and groups"), Head: object("head"),
-				Chunks: 1000, Blocks: 2000, Compress: 3000,
+				Costs: &Costs{Chunks: 1000, Blocks: 2000, Compress: 3000},
 			},
-			{From: "1.8", Recipe: chunkstore.Sum([]byte("text of 1.8")), Set: object("another set"), Head: object("another")},
+			{From: "1.8", Recipe: chunkstore.Sum([]byte("text of 1.8")), Set: object("another set"), Head: object("another"), Costs: &Costs{}},
 		},
 	}
 }

@@ -32,22 +32,22 @@ func TestCheckBuildsInitrds(t *testing.T) {
 	}
 	image := r2.Patches[0]
 	for what, c := range map[string]struct {
-		change func(a *mirror.Artifact, p *mirror.InitrdPatch, dir string)
+		change func(a *mirror.Artifact, p *mirror.Patch, dir string)
 		patch  bool // is to blame, and not the recipe
 		want   string
 	}{
-		"another hash": {func(a *mirror.Artifact, _ *mirror.InitrdPatch, _ string) {
+		"another hash": {func(a *mirror.Artifact, _ *mirror.Patch, _ string) {
 			a.ID = r1.Artifact(mirror.InitrdName).ID
 			a.Patches = nil
 		},
-			false, "builds an initrd with the hash"},
-		"an image's set": {func(_ *mirror.Artifact, p *mirror.InitrdPatch, _ string) { p.Set, p.Head = image.Set, image.Head }, true, "another release"},
-		"another head":   {func(_ *mirror.Artifact, p *mirror.InitrdPatch, _ string) { p.Head.ID = image.Head.ID }, true, "its head has the hash"},
-		"a damaged group": {func(_ *mirror.Artifact, p *mirror.InitrdPatch, dir string) {
+			false, "builds an artifact with the hash"},
+		"an image's set": {func(_ *mirror.Artifact, p *mirror.Patch, _ string) { p.Set, p.Head = image.Set, image.Head }, true, "another release"},
+		"another head":   {func(_ *mirror.Artifact, p *mirror.Patch, _ string) { p.Head.ID = image.Head.ID }, true, "its head has the hash"},
+		"a damaged group": {func(_ *mirror.Artifact, p *mirror.Patch, dir string) {
 			p.Set = storeSet(t, dir, publishtest.Flip(set, len(set)-1))
 		},
 			true, "group"},
-		"more after its end": {func(_ *mirror.Artifact, p *mirror.InitrdPatch, dir string) {
+		"more after its end": {func(_ *mirror.Artifact, p *mirror.Patch, dir string) {
 			p.Set = storeSet(t, dir, append(bytes.Clone(set), 0))
 		},
 			true, "it should have"},

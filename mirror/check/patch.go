@@ -61,16 +61,27 @@ func (c *checker) mapImage(ctx context.Context, a *mirror.Artifact) (*blockmap.M
 	return blockmap.Make(ctx, m, f, a.Size)
 }
 
-// patches verifies a release's patch sets: their heads, and all groups of those whose old release
-// is there.
-func (c *checker) patches(ctx context.Context, r *mirror.Release) error {
-	for i := range r.Patches {
-		p := &r.Patches[i]
+// ends are both ends of the patch sets that lead to one artifact.
+type ends interface {
+	// joins holds an opened set against the release's entry.
+	joins(s *verify.Set, p *mirror.Patch) error
+	// lead finds what a set leads from, with its contents, nil when it is not on the mirror any more
+	// or damaged, which is said elsewhere.
+	lead(p *mirror.Patch, old patchset.Contents) verify.Lead
+	// check looks into a set.
+	check(ctx context.Context, s *verify.Set, p *mirror.Patch) error
+}
+
+// patches verifies the patch sets that lead to an artifact: their heads, and all groups of those
+// whose old release is there.
+func (c *checker) patches(ctx context.Context, version string, list []mirror.Patch, e ends) error {
+	for i := range list {
+		p := &list[i]
 		name := mirror.PatchPath(p.Set.ID)
-		if !c.object(r.Version, name, p.Set.Size) {
+		if !c.object(version, name, p.Set.Size) {
 			continue
 		}
-		err := c.patch(ctx, p, r.Artifact(mirror.ImageName).Recipe.Text)
+		err := c.patch(ctx, p, e)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -81,42 +92,59 @@ func (c *checker) patches(ctx context.Context, r *mirror.Release) error {
 	return nil
 }
 
-func (c *checker) patch(ctx context.Context, p *mirror.Patch, to chunkstore.ID) error {
+func (c *checker) patch(ctx context.Context, p *mirror.Patch, e ends) error {
 	f, err := os.Open(c.path(mirror.PatchPath(p.Set.ID)))
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	set, err := verify.OpenPatch(f, p, to)
+	defer f.Close() // read only
+	s, err := verify.OpenSet(f, p)
 	if err != nil {
 		return err
 	}
-	from := c.oldRecipe(p)
-	if from == nil {
+	if err := e.joins(s, p); err != nil {
+		return err
+	}
+	return e.check(ctx, s, p)
+}
+
+// apply applies a whole set to contents out of the mirror's packs.
+func (c *checker) apply(ctx context.Context, s *verify.Set, p *mirror.Patch, e ends) error {
+	folder, err := c.folder()
+	if err != nil {
+		return nil // a damaged pack, which is not the set's fault
+	}
+	old := &watchedContents{contents: patchset.FromStore(folder)}
+	lead := e.lead(p, old)
+	if lead == nil {
 		return nil
 	}
-	if c.options.Deep {
-		return c.apply(ctx, f, p, from, to)
-	}
-	step, err := set.Head.Step(from)
-	if err != nil {
-		return err
-	}
-	for n := range set.Head.Groups {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if _, err := set.Group(step, n); err != nil {
-			return err
-		}
+	err = lead.Apply(ctx, s, func(done, total int64) {})
+	if err != nil && !old.failed {
+		return fmt.Errorf("does not apply: %w", err)
 	}
 	return nil
 }
 
-// oldRecipe finds the recipe that a set leads from, nil when it is not on the mirror any more or
-// damaged, which is said elsewhere.
-func (c *checker) oldRecipe(p *mirror.Patch) *mkimage.Recipe {
-	old, err := verify.Release(c.path(mirror.ReleasePath(p.From)))
+// imageEnds are the ends of patch sets that lead to the image.
+type imageEnds struct {
+	*checker
+	to chunkstore.ID // the text of its recipe
+}
+
+func (e *imageEnds) joins(s *verify.Set, p *mirror.Patch) error { return s.Joins(p, e.to) }
+
+func (e *imageEnds) lead(p *mirror.Patch, old patchset.Contents) verify.Lead {
+	from := e.from(p)
+	if from == nil {
+		return nil
+	}
+	return &verify.ImageLead{From: from, Old: old, To: e.to}
+}
+
+// from finds the recipe that a set leads from, nil as lead says.
+func (e *imageEnds) from(p *mirror.Patch) *mkimage.Recipe {
+	old, err := verify.Release(e.path(mirror.ReleasePath(p.From)))
 	if err != nil {
 		return nil
 	}
@@ -124,24 +152,33 @@ func (c *checker) oldRecipe(p *mirror.Patch) *mkimage.Recipe {
 	if a == nil || a.Recipe == nil || a.Recipe.Text != p.Recipe {
 		return nil // the version was published anew with another image
 	}
-	r, err := verify.Recipe(c.path, a.Recipe)
+	r, err := verify.Recipe(e.path, a.Recipe)
 	if err != nil {
 		return nil
 	}
 	return r
 }
 
-// apply applies a whole set to contents out of the mirror's packs.
-func (c *checker) apply(ctx context.Context, f *os.File, p *mirror.Patch, from *mkimage.Recipe,
-	to chunkstore.ID) error {
-	folder, err := c.folder()
-	if err != nil {
-		return nil // a damaged pack, which is not the set's fault
+// check decodes all groups, or applies the set when it is to be thorough.
+func (e *imageEnds) check(ctx context.Context, s *verify.Set, p *mirror.Patch) error {
+	if e.options.Deep {
+		return e.apply(ctx, s, p, e)
 	}
-	old := &watchedContents{contents: patchset.FromStore(folder)}
-	err = verify.Apply(ctx, f, p, from, old, to, func(done, total int64) {})
-	if err != nil && !old.failed {
-		return fmt.Errorf("does not apply: %w", err)
+	from := e.from(p)
+	if from == nil {
+		return nil
+	}
+	step, err := s.Head.Step(from)
+	if err != nil {
+		return err
+	}
+	for n := range s.Head.Groups {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := s.Group(step, n); err != nil {
+			return err
+		}
 	}
 	return nil
 }

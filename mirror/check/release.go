@@ -41,14 +41,18 @@ func (c *checker) release(ctx context.Context, version string) error {
 		if err := c.blockmap(ctx, version, a, whole); err != nil {
 			return err
 		}
-		if i := r.Artifact(mirror.InitrdName); i != nil && i.Kind == mirror.KindInitrd {
-			if err := c.initrd(ctx, r, recipe); err != nil {
+		for _, a := range r.Beside() {
+			if err := c.beside(ctx, version, a, recipe); err != nil {
 				return err
 			}
 		}
 	}
 	c.index(version, r, image, known)
-	return c.patches(ctx, r)
+	if len(r.Patches) == 0 {
+		return nil
+	}
+	to := r.Artifact(mirror.ImageName).Recipe.Text
+	return c.patches(ctx, version, r.Patches, &imageEnds{c, to})
 }
 
 // index verifies a release's index and the packs in it. image are the recipe's chunks, if they are

@@ -47,9 +47,11 @@ func (u *publisher) add(ctx context.Context, in *inputs, done *Result) error {
 			}
 		}
 	}
-	if in.initrd != nil {
-		if err := s.initrd(ctx, in.initrd, in.recipe); err != nil {
-			return err
+	for _, f := range in.files {
+		if f.apart != nil {
+			if err := s.beside(ctx, f.apart, in.recipe); err != nil {
+				return err
+			}
 		}
 	}
 	if err := s.commit(); err != nil {
@@ -126,9 +128,12 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing,
 	if err != nil {
 		return nil, err
 	}
-	if in.initrd != nil {
-		if err := u.writeInitrd(r, in, s); err != nil {
-			return nil, fmt.Errorf("initrd: %w", err)
+	for i, f := range in.files {
+		if f.apart == nil {
+			continue
+		}
+		if err := u.writeBeside(&r.Artifacts[i], f.apart, in.recipe, s); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
 	r.Previous = u.previous(s.out)
@@ -140,17 +145,22 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing,
 		if err != nil {
 			return nil, err
 		}
-		p := &patching{
-			u: u, to: in.recipe, text: r.Artifact(mirror.ImageName).Recipe.Text, new: patchset.FromImage(open.contents),
-			blocks: blocks, chunks: at, folder: s.folder, meta: mirror.LeftOutCost(r), out: s.out,
-		}
+		p := &patching{u: u, to: in.recipe, folder: s.folder, out: s.out}
 		before := u.before(r.Previous, s.out)
-		if r.Patches, err = p.all(ctx, before); err != nil {
+		r.Patches, err = p.all(ctx, before, &imageGoal{
+			patching: p, text: r.Artifact(mirror.ImageName).Recipe.Text,
+			new: patchset.FromImage(open.contents), blocks: blocks, chunks: at,
+			meta: mirror.LeftOutCost(r),
+		})
+		if err != nil {
 			return nil, err
 		}
-		if in.initrd != nil {
-			a := r.Artifact(mirror.InitrdName)
-			if a.Patches, err = p.initrds(ctx, before, a, in.initrd.recipe); err != nil {
+		for i, f := range in.files {
+			if f.apart == nil {
+				continue
+			}
+			a := &r.Artifacts[i]
+			if a.Patches, err = p.all(ctx, before, &besideGoal{p, a, f.apart}); err != nil {
 				return nil, err
 			}
 		}

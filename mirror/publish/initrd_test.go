@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"deltaup/artifact"
 	"deltaup/chunkstore"
 	"deltaup/internal/test/cpiotest"
 	"deltaup/internal/test/mirrortest"
@@ -17,7 +18,6 @@ import (
 	"deltaup/mirror/internal/verify"
 	"deltaup/mirror/publish"
 	"deltaup/mkimage"
-	"deltaup/mkimage/initrd"
 )
 
 func TestPublishInitrd(t *testing.T) {
@@ -29,7 +29,7 @@ func TestPublishInitrd(t *testing.T) {
 		t.Errorf("warnings %q", done.Warnings)
 	}
 	a := done.Release.Artifact(mirror.InitrdName)
-	if a.Kind != mirror.KindInitrd || a.Recipe == nil || a.Index == nil {
+	if a.Beside() == nil || a.Recipe == nil || a.Index == nil {
 		t.Fatalf("published as %+v", a)
 	}
 	image, r := initrdOf(t, dir, done.Release)
@@ -43,7 +43,7 @@ func TestPublishInitrd(t *testing.T) {
 		}
 	}
 	var extra int64
-	for _, c := range mirror.InitrdChunks(r, image) {
+	for _, c := range artifact.OwnChunks(r, image) {
 		extra += c.Size
 	}
 	if want := int64(len(own) + len("#!/bin/sh\n1")); extra != want {
@@ -63,19 +63,19 @@ func TestPublishInitrd(t *testing.T) {
 }
 
 // initrdOf reads the recipes of a release's image and initrd.
-func initrdOf(t testing.TB, dir string, release *mirror.Release) (*mkimage.Recipe, *initrd.Recipe) {
+func initrdOf(t testing.TB, dir string, release *mirror.Release) (*mkimage.Recipe, artifact.Recipe) {
 	t.Helper()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	image, err := verify.Recipe(path, release.Artifact(mirror.ImageName).Recipe)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := release.Artifact(mirror.InitrdName).Recipe
-	stored, err := os.ReadFile(path(mirror.RecipePath(o.ID)))
+	a := release.Artifact(mirror.InitrdName)
+	stored, err := os.ReadFile(path(mirror.RecipePath(a.Recipe.ID)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := o.DecodeInitrd(stored, image)
+	r, err := a.DecodeBeside(stored, image)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,20 +107,20 @@ func TestDecodeInitrdWithoutChunks(t *testing.T) {
 	for c := range image.Contents() {
 		c.Chunks = nil
 	}
-	o := release.Artifact(mirror.InitrdName).Recipe
-	stored, err := os.ReadFile(filepath.Join(dir, mirror.RecipePath(o.ID)))
+	a := release.Artifact(mirror.InitrdName)
+	stored, err := os.ReadFile(filepath.Join(dir, mirror.RecipePath(a.Recipe.ID)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := o.DecodeInitrd(stored, image)
+	r, err := a.DecodeBeside(stored, image)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(mirror.InitrdChunks(r, image)); n == 0 {
+	if n := len(artifact.OwnChunks(r, image)); n == 0 {
 		t.Error("no chunks of its own")
 	}
 	image.Entries = image.Entries[:1]
-	if _, err := o.DecodeInitrd(stored, image); !errors.Is(err, chunkstore.ErrCorrupt) {
+	if _, err := a.DecodeBeside(stored, image); !errors.Is(err, chunkstore.ErrCorrupt) {
 		t.Errorf("beside another image: %v", err)
 	}
 }

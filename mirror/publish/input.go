@@ -22,6 +22,7 @@ type input struct {
 	kind   string
 	f      *os.File
 	object mirror.Object // of the whole file, as it was when it was hashed
+	apart  *apart        // nil: it is the image, or raw
 }
 
 // inputs are all files to publish, the image first.
@@ -29,7 +30,6 @@ type inputs struct {
 	files  []*input
 	recipe *mkimage.Recipe // of the image, nil without one
 	plain  []byte          // the recipe as a file
-	initrd *initrdInput    // nil: there is none, or it is raw
 
 	warnings []string
 }
@@ -37,9 +37,9 @@ type inputs struct {
 func (in *inputs) close() {
 	for _, f := range in.files {
 		f.f.Close() // read only
-	}
-	if in.initrd != nil {
-		in.initrd.spool.Discard()
+		if f.apart != nil {
+			f.apart.spool.Discard()
+		}
 	}
 }
 

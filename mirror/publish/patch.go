@@ -16,12 +16,11 @@ import (
 	"deltaup/mirror/folder"
 	"deltaup/mirror/internal/verify"
 	"deltaup/mkimage"
-	"deltaup/mkimage/blockmap"
 )
 
 // PatchStats is what making one patch set took.
 type PatchStats struct {
-	Artifact string // ImageName or InitrdName
+	Artifact string // its name
 	From     string
 	Size     int64 // bytes of the set
 	Contents int   // that it gives
@@ -31,14 +30,31 @@ type PatchStats struct {
 // patching makes the patch sets of a new release whose chunks are on the mirror.
 type patching struct {
 	u      *publisher
-	to     *mkimage.Recipe
-	text   chunkstore.ID // hash of to as a file
-	new    patchset.Contents
-	blocks *blockmap.Map                         // of to's image
-	chunks map[chunkstore.ID]chunkstore.Location // of the whole release
+	to     *mkimage.Recipe // of the image
 	folder *chunkstore.Folder
-	meta   int64 // LeftOutCost
 	out    *Result
+}
+
+// goal is what patch sets lead to: one artifact of the new release.
+type goal interface {
+	// name is the artifact's.
+	name() string
+	// base is what a set from an old release leads from, and ok whether it can lead from that
+	// release.
+	base(old *mirror.Release) (id chunkstore.ID, ok bool)
+	// self is what base gives for the goal itself.
+	self() chunkstore.ID
+	// from reads what a set from an old release leads from. Its errors are sourceErrors.
+	from(old *mirror.Release) (leading, error)
+}
+
+// leading is one way to a goal.
+type leading interface {
+	verify.Lead
+	// make writes the set.
+	make(ctx context.Context, w io.Writer, progress func(done, total int64)) (*patchset.Stats, error)
+	// complete fills in what a release says of the set, all but From, Set and Head.
+	complete(p *mirror.Patch) error
 }
 
 // previous gives the version that the channel points to, "" when there is none.
@@ -82,21 +98,28 @@ func (u *publisher) before(previous string, out *Result) []*mirror.Release {
 	return list
 }
 
-// all makes patch sets from the old releases. What is wrong with one of those is a warning: the new
-// release is as good without a patch set from it.
-func (p *patching) all(ctx context.Context, releases []*mirror.Release) ([]mirror.Patch, error) {
+// all makes patch sets to a goal from the old releases. What is wrong with one of those is a
+// warning: the new release is as good without a patch set from it.
+func (p *patching) all(ctx context.Context, releases []*mirror.Release,
+	g goal) ([]mirror.Patch, error) {
 	var patches []mirror.Patch
-	recipes := map[chunkstore.ID]bool{p.text: true}
+	seen := map[chunkstore.ID]bool{g.self(): true}
 	for _, old := range releases {
-		a := old.Artifact(mirror.ImageName)
-		if a == nil || a.Recipe == nil || recipes[a.Recipe.Text] {
-			continue // nothing to lead from, or a set has been made from the same image
+		base, ok := g.base(old)
+		if !ok || seen[base] {
+			continue // nothing to lead from, or a set has been made from the same
 		}
-		recipes[a.Recipe.Text] = true
-		patch, err := p.from(ctx, old)
+		seen[base] = true
+		patch, err := p.one(ctx, old, g)
 		if err == nil {
 			patches = append(patches, *patch)
-		} else if err = p.without(ctx, "patch set from "+old.Version, err); err != nil {
+			continue
+		}
+		what := "patch set from " + old.Version
+		if g.name() != mirror.ImageName {
+			what = "patch set from the " + g.name() + " of " + old.Version
+		}
+		if err = p.without(ctx, what, err); err != nil {
 			return nil, err
 		}
 	}
@@ -123,55 +146,44 @@ type sourceError struct{ err error }
 func (e *sourceError) Error() string { return e.err.Error() }
 func (e *sourceError) Unwrap() error { return e.err }
 
-// from makes one patch set, proves it and gives it its name.
-func (p *patching) from(ctx context.Context, old *mirror.Release) (*mirror.Patch, error) {
-	begin := time.Now()
-	from, err := verify.Recipe(p.u.path, old.Artifact(mirror.ImageName).Recipe)
+// one makes one patch set, proves it and gives it its name.
+func (p *patching) one(ctx context.Context, old *mirror.Release, g goal) (*mirror.Patch, error) {
+	begin, of := time.Now(), g.name()+" from "+old.Version
+	lead, err := g.from(old)
 	if err != nil {
-		return nil, &sourceError{err}
+		return nil, err
 	}
 	f, err := durable.Create(p.u.tmp)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Discard()
-	contents := patchset.FromStore(p.folder)
 	set, made, err := writeSet(f, func(w io.Writer) (*patchset.Stats, error) {
-		return patchset.Make(ctx, w, from, p.to, contents, p.new, patchset.MakeOptions{
-			ChunkCost: p.chunkCost(
-				from,
-			), LeftOutCost: p.meta, Progress: p.u.progress(StagePatch, setName(mirror.ImageName, old)),
-		})
+		return lead.make(ctx, w, p.u.progress(StagePatch, of))
 	})
 	if err != nil {
 		return nil, err
 	}
-	file, err := old.Object()
-	if err != nil {
-		return nil, &sourceError{err}
+	want := &mirror.Patch{
+		From: old.Version,
+		Set:  set,
+		Head: mirror.Object{ID: made.ID, Size: made.HeadSize},
 	}
-	want := mirror.Patch{
-		From:    old.Version,
-		Release: &file,
-		Recipe:  old.Artifact(mirror.ImageName).Recipe.Text,
-		Set:     set,
-		Head:    mirror.Object{ID: made.ID, Size: made.HeadSize},
+	if err := lead.complete(want); err != nil {
+		return nil, err
 	}
-	if err := verify.Apply(ctx, f, &want, from, contents, p.text, p.u.progress(StageProve, setName(mirror.ImageName, old))); err != nil {
+	if err := verify.Apply(ctx, f, want, lead, p.u.progress(StageProve, of)); err != nil {
 		return nil, &sourceError{fmt.Errorf("apply it: %w", err)}
 	}
-	p.costs(&want, from, old)
 	if err := p.u.commitFile(ctx, f, mirror.PatchPath(set.ID), set); err != nil {
 		return nil, err
 	}
 	p.out.Patches = append(p.out.Patches, PatchStats{
-		Artifact: mirror.ImageName, From: old.Version, Size: set.Size, Contents: countContents(made), Time: time.Since(begin),
+		Artifact: g.name(), From: old.Version, Size: set.Size, Contents: countContents(made),
+		Time: time.Since(begin),
 	})
-	return &want, nil
+	return want, nil
 }
-
-// setName is what people call the patch set from an artifact of an old release.
-func setName(artifact string, old *mirror.Release) string { return artifact + " from " + old.Version }
 
 // writeSet writes a set into f. An error of making it is a sourceError.
 func writeSet(f io.Writer,
@@ -216,56 +228,4 @@ func (w *setWriter) Write(b []byte) (int, error) {
 		w.err = err
 	}
 	return n, err
-}
-
-// chunkCost gives what a content costs a target by chunks that has the old release.
-func (p *patching) chunkCost(from *mkimage.Recipe) func(c *chunkstore.Content) int64 {
-	has := chunksOf(from)
-	return func(c *chunkstore.Content) (n int64) {
-		for _, ch := range c.Chunks {
-			if !ch.IsHole() && !has[ch.ID] {
-				n += p.chunks[ch.ID].Length
-			}
-		}
-		return n
-	}
-}
-
-func chunksOf(r *mkimage.Recipe) map[chunkstore.ID]bool {
-	has := map[chunkstore.ID]bool{}
-	for _, ch := range r.Chunks() {
-		has[ch.ID] = true
-	}
-	return has
-}
-
-// costs fills in what the step costs by the other routes.
-func (p *patching) costs(patch *mirror.Patch, from *mkimage.Recipe, old *mirror.Release) {
-	has := chunksOf(from)
-	for _, ch := range p.to.Chunks() {
-		if !has[ch.ID] {
-			patch.Chunks += p.chunks[ch.ID].Length
-		}
-	}
-	patch.Blocks, patch.Compress = p.blocks.Lacking(p.oldBlocks(old)), p.to.Lacking(from)
-}
-
-// oldBlocks reads the block map of a release's image. Without one, nil, the whole image is taken
-// for new.
-func (p *patching) oldBlocks(old *mirror.Release) *blockmap.Map {
-	a := old.Artifact(mirror.ImageName)
-	if a.Blockmap == nil {
-		return nil
-	}
-	name := mirror.BlockmapPath(a.Blockmap.ID)
-	file, err := verify.Small(p.u.path(name), mirror.MaxBlockmapSize)
-	if err == nil {
-		var blocks *blockmap.Map
-		if blocks, err = blockmap.Parse(file, a.Size); err == nil {
-			return blocks
-		}
-	}
-	p.out.warn("%s, so that what stored blocks cost from %s is not known: %v", name, old.Version,
-		err)
-	return nil
 }

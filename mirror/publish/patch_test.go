@@ -48,7 +48,8 @@ func wantApplied(t testing.TB, dir string, r *mirror.Release, from string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	err = verify.Apply(t.Context(), f, &r.Patches[i], recipe, patchset.FromStore(folder), r.Artifact(mirror.ImageName).Recipe.Text, func(done, total int64) {})
+	lead := &verify.ImageLead{From: recipe, Old: patchset.FromStore(folder), To: r.Artifact(mirror.ImageName).Recipe.Text}
+	err = verify.Apply(t.Context(), f, &r.Patches[i], lead, func(done, total int64) {})
 	if err != nil {
 		t.Errorf("the patch set from %s to %s: %v", from, r.Version, err)
 	}

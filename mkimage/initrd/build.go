@@ -50,7 +50,7 @@ func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer,
 		hasher:   chunkstore.NewHasher(),
 		buf:      make([]byte, 64<<10),
 	}
-	for m := range r.members() {
+	for m := range r.Members() {
 		if m.Content != nil {
 			b.total += m.Content.Size
 		}

@@ -351,7 +351,7 @@ func TestBuildErrors(t *testing.T) {
 func TestProgress(t *testing.T) {
 	r, src := takeApart(t, newPieces(t).main, "fastest")
 	var last, want int64
-	for m := range r.members() {
+	for m := range r.Members() {
 		if m.Content != nil {
 			want += m.Content.Size
 		}

@@ -97,7 +97,7 @@ func (r *Recipe) Verify(ctx context.Context, in io.Reader) error {
 func (r *Recipe) Contents() iter.Seq[*chunkstore.Content] {
 	return func(yield func(*chunkstore.Content) bool) {
 		seen := make(map[*chunkstore.Content]bool)
-		for m := range r.members() {
+		for m := range r.Members() {
 			if c := m.Content; c != nil && !seen[c] {
 				seen[c] = true
 				if !yield(c) {
@@ -111,7 +111,8 @@ func (r *Recipe) Contents() iter.Seq[*chunkstore.Content] {
 // Chunks gives the distinct chunks of all contents, without holes, in order of first appearance.
 func (r *Recipe) Chunks() []chunkstore.Chunk { return chunkstore.Distinct(r.Contents()) }
 
-func (r *Recipe) members() iter.Seq[*Member] {
+// Members gives the members of all archives in order.
+func (r *Recipe) Members() iter.Seq[*Member] {
 	return func(yield func(*Member) bool) {
 		for _, s := range r.Segments {
 			for _, a := range s.Archives {

@@ -8,47 +8,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
 	"deltaup/mirror"
-	"deltaup/mkimage"
 )
-
-// Apply reads a whole patch set as a target does, from its release's recipe and contents, and
-// demands that it gives all that it promises and the recipe whose text has the hash to. Nothing is
-// written.
-func Apply(
-	ctx context.Context,
-	set io.ReaderAt,
-	p *mirror.Patch, from *mkimage.Recipe,
-	old patchset.Contents,
-	to chunkstore.ID,
-	progress func(done, total int64),
-) error {
-	s, err := OpenPatch(set, p, to)
-	if err != nil {
-		return err
-	}
-	step, err := s.Head.Step(from)
-	if err != nil {
-		return err
-	}
-	a := &applier{
-		ctx:      ctx,
-		set:      s,
-		step:     step,
-		old:      old,
-		splitter: chunkstore.NewSplitter(step.To.Chunking),
-		group:    -1,
-	}
-	for i := 0; i < len(step.Entries); {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if i, err = a.content(i); err != nil {
-			return err
-		}
-		progress(s.Head.Groups[a.group].Offset, p.Set.Size)
-	}
-	return step.Finish()
-}
 
 // Set is a patch set whose head is what a release says.
 type Set struct {
@@ -56,26 +16,23 @@ type Set struct {
 	Head *patchset.Head
 }
 
-// OpenPatch opens the set of an image and holds it against the release's entry and the hash of the
-// recipe's text.
-func OpenPatch(file io.ReaderAt, p *mirror.Patch, to chunkstore.ID) (*Set, error) {
-	s, err := OpenSet(file, p.Set, p.Head)
-	if err != nil {
-		return nil, err
-	}
+// Joins holds the set of an image against the release's entry and the hash of the text of the recipe
+// that it has to lead to.
+func (s *Set) Joins(p *mirror.Patch, to chunkstore.ID) (err error) {
 	switch {
 	case s.Head.From != p.Recipe:
 		err = fmt.Errorf("it leads from the recipe %s", s.Head.From)
 	case s.Head.To != to:
 		err = fmt.Errorf("it leads to the recipe %s", s.Head.To)
 	default:
-		return s, nil
+		return nil
 	}
-	return nil, fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
+	return fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
 }
 
 // OpenSet reads a set's head and holds it against what the release says.
-func OpenSet(file io.ReaderAt, set, head mirror.Object) (*Set, error) {
+func OpenSet(file io.ReaderAt, p *mirror.Patch) (*Set, error) {
+	set, head := p.Set, p.Head
 	b, err := readAt(file, 0, min(patchset.FixedSize, set.Size))
 	if err != nil {
 		return nil, err

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 
+	"deltaup/artifact"
 	"deltaup/chunkstore"
 	"deltaup/internal/plainfile"
 	"deltaup/mirror"
 	"deltaup/mkimage"
-	"deltaup/mkimage/initrd"
 )
 
 // Small reads a whole file that may not be longer than limit.
@@ -67,19 +67,20 @@ func Recipe(path func(name string) string, o *mirror.RecipeObject) (*mkimage.Rec
 	return o.Decode(stored)
 }
 
-// Initrd reads the recipe of a release's initrd from a mirror's folder, with the image's, which
-// it needs.
-func Initrd(path func(name string) string, r *mirror.Release) (*initrd.Recipe, error) {
+// Beside reads the recipe of an artifact of r from a mirror's folder, with the image's, which it
+// needs.
+func Beside(path func(name string) string, r *mirror.Release,
+	a *mirror.Artifact) (artifact.Recipe, error) {
 	image, err := Recipe(path, r.Artifact(mirror.ImageName).Recipe)
 	if err != nil {
 		return nil, err
 	}
-	o := r.Artifact(mirror.InitrdName).Recipe
+	o := a.Recipe
 	stored, err := Verified(path(mirror.RecipePath(o.ID)), o.Object, mirror.MaxRecipeSize)
 	if err != nil {
 		return nil, err
 	}
-	return o.DecodeInitrd(stored, image)
+	return a.DecodeBeside(stored, image)
 }
 
 // Hash hashes r to its end; step, which may be nil, is told of each piece.

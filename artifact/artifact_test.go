@@ -1,4 +1,4 @@
-package initrdset
+package artifact
 
 import (
 	"bytes"
@@ -18,18 +18,20 @@ import (
 	"deltaup/delta/patchset"
 	"deltaup/internal/test/cpiotest"
 	"deltaup/mkimage"
-	"deltaup/mkimage/initrd"
 	"deltaup/mkimage/tree"
 )
 
 var update = flag.Bool("update", false, "write the golden set anew")
 
-// golden was made by go test ./delta/initrdset -run Golden -update.
+// golden was made by go test ./artifact -run Golden -update.
 const golden = "testdata/v1.set"
+
+// kind is what the tests take apart.
+var kind = ByName("initrd")
 
 // side is an initrd that was taken apart; it stores its chunks.
 type side struct {
-	recipe *initrd.Recipe
+	recipe Recipe
 	files  map[chunkstore.ID][]byte // also those of single chunks
 }
 
@@ -46,13 +48,13 @@ func (s *side) Locate(chunkstore.ID) (chunkstore.Location, bool) { return chunks
 
 func takeApart(t testing.TB, files map[string][]byte) *side {
 	t.Helper()
-	r, _, err := initrd.NewRecipe(t.Context(), bytes.NewReader(cpiotest.Initrd(files)), initrd.Options{})
+	r, _, err := kind.TakeApart(t.Context(), bytes.NewReader(cpiotest.Initrd(files)), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &side{recipe: r, files: map[chunkstore.ID][]byte{}}
 	for _, b := range files {
-		c, err := chunkstore.NewSplitter(r.Chunking).Split(bytes.NewReader(b), func(k chunkstore.Chunk, plain []byte) error {
+		c, err := chunkstore.NewSplitter(r.Chunking()).Split(bytes.NewReader(b), func(k chunkstore.Chunk, plain []byte) error {
 			s.files[k.ID] = bytes.Clone(plain)
 			return nil
 		})
@@ -107,14 +109,14 @@ func fixture(t testing.TB) (old, new *side, image *mkimage.Recipe) {
 func mustMake(t testing.TB, old, new *side, image *mkimage.Recipe) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if _, err := Make(t.Context(), &b, old.recipe, new.recipe, image, both(old, new), patchset.MakeOptions{Temp: t.TempDir()}); err != nil {
+	if _, err := Make(t.Context(), &b, kind, old.recipe, new.recipe, image, both(old, new), patchset.MakeOptions{Temp: t.TempDir()}); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
 }
 
 // open is Open of a whole set.
-func open(t testing.TB, set []byte, old *initrd.Recipe, image *mkimage.Recipe) (*patchset.Head, *Set, error) {
+func open(t testing.TB, set []byte, old Recipe, image *mkimage.Recipe) (*patchset.Head, *Set, error) {
 	t.Helper()
 	size, err := patchset.HeadSize(set)
 	if err != nil {
@@ -124,7 +126,7 @@ func open(t testing.TB, set []byte, old *initrd.Recipe, image *mkimage.Recipe) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(h, old, image, stored(set, h, 0))
+	s, err := Open(h, kind, old, image, stored(set, h, 0))
 	return h, s, err
 }
 
@@ -180,9 +182,9 @@ func TestSet(t *testing.T) {
 	}
 	wantApplied(t, set, old, new, image)
 	// Taken apart otherwise, it is the same initrd.
-	r := *old.recipe
+	r := *old.recipe.(initrdRecipe).Recipe
 	r.Codec, r.Chunking = "another.1", chunkstore.Params{Min: 1 << 10, Average: 2 << 10, Max: 4 << 10}
-	if _, _, err := open(t, set, &r, image); err != nil {
+	if _, _, err := open(t, set, initrdRecipe{&r}, image); err != nil {
 		t.Errorf("another codec and other chunks: %v", err)
 	}
 	if _, _, err := open(t, set, new.recipe, image); !errors.Is(err, patchset.ErrFrom) {
@@ -235,7 +237,7 @@ func TestDamage(t *testing.T) {
 	for i := range h.Groups[0].Length {
 		group := bytes.Clone(stored(set, h, 0))
 		group[i] ^= 0x10
-		if _, err := Open(h, old.recipe, image, group); !errors.Is(err, chunkstore.ErrCorrupt) {
+		if _, err := Open(h, kind, old.recipe, image, group); !errors.Is(err, chunkstore.ErrCorrupt) {
 			t.Fatalf("byte %d of the group: %v", i, err)
 		}
 	}
@@ -262,7 +264,7 @@ func TestIncomplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, err := oldListing(old.recipe, image)
+	from, err := oldListing(kind, old.recipe, image)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +279,7 @@ func TestTakeChunks(t *testing.T) {
 	for c := range image.Contents() {
 		c.Size++
 	}
-	if err := TakeChunks(new.recipe, image); !errors.Is(err, chunkstore.ErrCorrupt) {
+	if err := takeChunks(new.recipe, image); !errors.Is(err, chunkstore.ErrCorrupt) {
 		t.Errorf("contents of other sizes: %v", err)
 	}
 }
@@ -298,7 +300,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(text)
 	f.Add([]byte(fmt.Sprintf("deltaup-initrd 1\ncodec x\nchunks min=64 average=64 max=64\nframe\ncpio newc upper\nf 0644 0 0 1 1 1 70 %v x\n+ 70 -\nt 0 0 0 0 1 0\nend 8\n", chunkstore.Sum(text))))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		r, err := parse(text, image)
+		r, err := parse(kind, text, image)
 		if err != nil {
 			if !errors.Is(err, chunkstore.ErrCorrupt) && !errors.Is(err, chunkstore.ErrVersion) {
 				t.Errorf("error %v", err)
@@ -308,14 +310,14 @@ func FuzzParse(f *testing.F) {
 		if _, err := newListing(r, image); err != nil {
 			t.Errorf("new listing: %v", err)
 		}
-		if _, err := oldListing(r, image); err != nil {
+		if _, err := oldListing(kind, r, image); err != nil {
 			t.Errorf("old listing: %v", err)
 		}
 		again, err := recipeText(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := parse(again, image); err != nil {
+		if _, err := parse(kind, again, image); err != nil {
 			t.Errorf("%v of\n%s", err, again)
 		}
 	})

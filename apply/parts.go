@@ -6,31 +6,31 @@ import (
 	"io"
 
 	"deltaup/apply/slotwriter"
+	"deltaup/artifact"
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
 	"deltaup/mkimage"
-	"deltaup/mkimage/initrd"
 	"deltaup/mkimage/squashfs"
 )
 
-// initrdParts is what an initrd is built from.
-type initrdParts struct {
-	recipe *initrd.Recipe
+// parts is what an artifact is rebuilt from beside the image.
+type parts struct {
+	recipe artifact.Recipe
 	// that gives the contents that neither image nor seeds have; nil: they come by chunks
-	set    *initrdSet
+	set    *partsSet
 	chunks delta.List               // of contents that the release's image lacks
 	paths  map[chunkstore.ID]string // where the image has the others
 }
 
-// initrd gives the output that is to be rebuilt, nil when there is none.
-func (u *Update) initrd() *output {
+// rebuilt gives the outputs that are to be rebuilt beside the image: not those that a seed is.
+func (u *Update) rebuilt() (list []*output) {
 	for i := range u.outputs {
-		if u.outputs[i].artifact.Kind == mirror.KindInitrd {
-			return &u.outputs[i]
+		if o := &u.outputs[i]; o.artifact.Beside() != nil && o.same == nil {
+			list = append(list, o)
 		}
 	}
-	return nil
+	return list
 }
 
 // needsIndex tells whether something has to come by chunks of the release's own index.
@@ -43,8 +43,7 @@ func (u *Update) needsIndex() bool {
 			return true
 		}
 	}
-	o := u.initrd()
-	return o != nil && o.same == nil && u.image == nil && !u.seedIsImage()
+	return len(u.rebuilt()) > 0 && u.image == nil && !u.seedIsImage()
 }
 
 // seedIsImage tells whether a seed is the release's image, and takes its recipe then.
@@ -58,11 +57,16 @@ func (u *Update) seedIsImage() bool {
 	return false
 }
 
-// loadInitrd gets the recipe of an initrd that is wanted, out of a patch set where one leads from a
-// seed, and plans again with what it needs beside the contents of the image.
-func (u *Update) loadInitrd(ctx context.Context) error {
-	o := u.initrd()
-	if o == nil || o.same != nil {
+// loadParts gets the recipes of the outputs that are rebuilt beside the image, out of a patch set
+// where one leads from a seed, and plans again with what they need beside the contents of the image.
+func (u *Update) loadParts(ctx context.Context) error {
+	var lacking []*output
+	for _, o := range u.rebuilt() {
+		if o.parts == nil {
+			lacking = append(lacking, o)
+		}
+	}
+	if len(lacking) == 0 {
 		return nil
 	}
 	if u.recipe == nil {
@@ -70,35 +74,46 @@ func (u *Update) loadInitrd(ctx context.Context) error {
 			return err
 		}
 	}
-	parts := &initrdParts{paths: map[chunkstore.ID]string{}}
-	var err error
-	if parts.set, err = u.openInitrdSet(ctx, o); err != nil {
-		return err
-	}
-	if parts.set != nil {
-		parts.recipe = parts.set.Recipe
-	} else if err := u.loadInitrdRecipe(ctx, o, parts); err != nil {
-		return err
-	}
-	if !initrd.KnownCodec(parts.recipe.Codec) {
-		return fmt.Errorf("artifact %s: %q: %w", o.artifact.Name, parts.recipe.Codec,
-			mkimage.ErrUnknownCodec)
-	}
+	paths := map[chunkstore.ID]string{}
 	for i := range u.recipe.Entries {
 		if e := &u.recipe.Entries[i]; e.Content != nil && e.Link == "" {
-			parts.paths[e.Content.ID] = e.Path
+			paths[e.Content.ID] = e.Path
 		}
 	}
-	if o.initrd != nil {
-		o.initrd.set.close()
+	for _, o := range lacking {
+		x, err := u.partsOf(ctx, o)
+		if err != nil {
+			return err
+		}
+		x.paths = paths
+		o.parts = x
+		u.needParts(o)
 	}
-	o.initrd = parts
-	u.addInitrd()
 	u.seeds.find(u.contents())
 	if err := u.checkChunks(); err != nil {
 		return err
 	}
 	return u.replan(ctx)
+}
+
+// partsOf gets the recipe of an output, and finds out where its contents come from.
+func (u *Update) partsOf(ctx context.Context, o *output) (*parts, error) {
+	x := &parts{}
+	var err error
+	if x.set, err = u.openPartsSet(ctx, o); err != nil {
+		return nil, err
+	}
+	if x.set != nil {
+		x.recipe = x.set.Recipe
+	} else if err := u.loadPartsRecipe(ctx, o, x); err != nil {
+		return nil, err
+	}
+	if codec, known := x.recipe.Codec(); !known {
+		x.set.close()
+		return nil, fmt.Errorf("artifact %s: %q: %w", o.artifact.Name, codec,
+			mkimage.ErrUnknownCodec)
+	}
+	return x, nil
 }
 
 // findSame finds the seeds that are the outputs as they are to be.
@@ -113,26 +128,26 @@ func (u *Update) findSame() {
 	}
 }
 
-// loadInitrdRecipe fetches the recipe as it lies on the mirror, and where its chunks are.
-func (u *Update) loadInitrdRecipe(ctx context.Context, o *output, parts *initrdParts) error {
+// loadPartsRecipe fetches the recipe as it lies on the mirror, and where its chunks are.
+func (u *Update) loadPartsRecipe(ctx context.Context, o *output, x *parts) error {
 	name := mirror.RecipePath(o.artifact.Recipe.ID)
 	stored, err := u.meta.object(ctx, name, o.artifact.Recipe.Object, mirror.MaxRecipeSize)
 	if err != nil {
 		return err
 	}
-	if parts.recipe, err = o.artifact.Recipe.DecodeInitrd(stored, u.recipe); err != nil {
+	if x.recipe, err = o.artifact.DecodeBeside(stored, u.recipe); err != nil {
 		return published(name, err)
 	}
-	return u.locateInitrd(ctx, &o.artifact, parts)
+	return u.locateOwn(ctx, &o.artifact, x)
 }
 
-// locateInitrd finds the chunks that the initrd has and the image lacks.
-func (u *Update) locateInitrd(ctx context.Context, a *mirror.Artifact, parts *initrdParts) error {
-	chunks := mirror.InitrdChunks(parts.recipe, u.recipe)
+// locateOwn finds the chunks that the artifact has and the image lacks.
+func (u *Update) locateOwn(ctx context.Context, a *mirror.Artifact, x *parts) error {
+	chunks := artifact.OwnChunks(x.recipe, u.recipe)
 	if a.Index == nil {
 		if len(chunks) > 0 {
 			return published(mirror.ReleasePath(u.release.Version),
-				fmt.Errorf("no index for the initrd: %w", chunkstore.ErrCorrupt))
+				fmt.Errorf("no index for the %s: %w", a.Name, chunkstore.ErrCorrupt))
 		}
 		return nil
 	}
@@ -149,29 +164,25 @@ func (u *Update) locateInitrd(ctx context.Context, a *mirror.Artifact, parts *in
 		return published(name, err)
 	}
 	u.fetcher.notePacks(index)
-	parts.chunks = delta.List{Chunks: chunks, Locations: index.Image}
+	x.chunks = delta.List{Chunks: chunks, Locations: index.Image}
 	return nil
 }
 
-// addInitrd adds the chunks of the initrd to what is needed: its own, and without an image to take
-// the other contents from, those of them too.
-func (u *Update) addInitrd() {
-	o := u.initrd()
-	if o == nil || o.initrd == nil {
-		return
-	}
+// needParts adds the chunks of an output that is rebuilt to what is needed: its own, and without an
+// image to take the other contents from, those of them too.
+func (u *Update) needParts(o *output) {
 	if u.at == nil {
 		u.at = map[chunkstore.ID]chunkstore.Location{}
 	}
-	for i, c := range o.initrd.chunks.Chunks {
-		u.at[c.ID] = o.initrd.chunks.Locations[i]
+	for i, c := range o.parts.chunks.Chunks {
+		u.at[c.ID] = o.parts.chunks.Locations[i]
 		u.needOther(c)
 	}
 	if u.image != nil || !u.indexed {
 		return
 	}
-	for c := range o.initrd.recipe.Contents() {
-		if o.initrd.paths[c.ID] == "" {
+	for c := range o.parts.recipe.Contents() {
+		if o.parts.paths[c.ID] == "" {
 			continue
 		}
 		for _, chunk := range chunkstore.Distinct(one(c)) {
@@ -186,19 +197,19 @@ func (u *Update) needOther(c chunkstore.Chunk) {
 	u.other.Locations = append(u.other.Locations, u.at[c.ID])
 }
 
-// initrdSource gives the contents of an initrd.
-type initrdSource struct {
+// partsSource gives the contents of an artifact beside the image.
+type partsSource struct {
 	image *squashfs.Image // the release's, in the slot; nil: it is a seed, or there is none
 	paths map[chunkstore.ID]string
-	set   *initrdSet
+	set   *partsSet
 	rest  *source
 }
 
-// newInitrdSource takes the image out of the slot that was written, which is nil when there is
+// newPartsSource takes the image out of the slot that was written, which is nil when there is
 // none.
-func newInitrdSource(parts *initrdParts, held *slotwriter.Held,
-	rest *source) (*initrdSource, error) {
-	s := &initrdSource{paths: parts.paths, set: parts.set, rest: rest}
+func newPartsSource(x *parts, held *slotwriter.Held,
+	rest *source) (*partsSource, error) {
+	s := &partsSource{paths: x.paths, set: x.set, rest: rest}
 	if held == nil {
 		return s, nil
 	}
@@ -208,7 +219,7 @@ func newInitrdSource(parts *initrdParts, held *slotwriter.Held,
 }
 
 // Open implements mkimage.Source.
-func (s *initrdSource) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
+func (s *partsSource) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
 	if r := s.set.open(c.ID); r != nil {
 		return r, nil
 	}
@@ -238,12 +249,12 @@ func (u *Update) content(ctx context.Context, o *output, held *slotwriter.Held, 
 		}
 		return err
 	}
-	if o.initrd != nil {
-		from, err := newInitrdSource(o.initrd, held, src)
+	if o.parts != nil {
+		from, err := newPartsSource(o.parts, held, src)
 		if err != nil {
 			return err
 		}
-		_, err = initrd.Build(ctx, o.initrd.recipe, from, w, initrd.BuildOptions{})
+		_, err = o.parts.recipe.Build(ctx, from, w)
 		return err
 	}
 	r, err := src.Open(ctx, o.content)

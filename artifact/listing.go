@@ -1,4 +1,4 @@
-package initrdset
+package artifact
 
 import (
 	"bytes"
@@ -10,19 +10,18 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
-	"deltaup/mkimage/initrd"
 	"deltaup/mkimage/tree"
 )
 
 // Paths of a listing.
 const (
 	recipePath = "recipe" // a recipe, or what it is compared with
-	filesPath  = "files"  // folder of contents, each under its first name in the initrd
+	filesPath  = "files"  // folder of contents, each under its first name in the artifact
 	oddPath    = "odd"    // folder of those whose name is none for a tree, or is in use: numbers
 )
 
-// listing is one end of a set: a text and the contents of an initrd, in the form of a recipe of an
-// image that is never built. Chunks do not matter in it.
+// listing is one end of a set: the text of a recipe and contents of it, in the form of a recipe of
+// an image that is never built. Chunks do not matter in it.
 type listing struct {
 	recipe *mkimage.Recipe
 	text   []byte
@@ -34,30 +33,27 @@ type listing struct {
 
 func (l *listing) reader() io.ReaderAt { return bytes.NewReader(l.text) }
 
-// oldListing has all contents of the older initrd. Its text is a dictionary for recipes beside the
-// image: see Dictionary, with the older initrd's own recipe behind it.
-func oldListing(old *initrd.Recipe, image *mkimage.Recipe) (*listing, error) {
+// oldListing has all contents of the older artifact. Its text is a dictionary for recipes beside
+// the image: see Dictionary, with the older one's own recipe behind it.
+func oldListing(k Kind, old Recipe, image *mkimage.Recipe) (*listing, error) {
 	text, err := stripped(old)
 	if err != nil {
 		return nil, err
 	}
-	return newList(append(Dictionary(image), text...), old, nil)
+	return newList(append(Dictionary(k, image), text...), old, nil)
 }
 
-// newListing has the new initrd's recipe, and those of its contents that the image lacks.
-func newListing(new *initrd.Recipe, image *mkimage.Recipe) (*listing, error) {
+// newListing has the new artifact's recipe, and those of its contents that the image lacks.
+func newListing(new Recipe, image *mkimage.Recipe) (*listing, error) {
 	text, err := recipeText(new)
 	if err != nil {
 		return nil, err
 	}
-	has := map[chunkstore.ID]bool{}
-	for c := range image.Contents() {
-		has[c.ID] = true
-	}
-	return newList(text, new, has)
+	return newList(text, new, byID(image))
 }
 
-func newList(text []byte, r *initrd.Recipe, without map[chunkstore.ID]bool) (*listing, error) {
+func newList(text []byte, r Recipe,
+	without map[chunkstore.ID]*chunkstore.Content) (*listing, error) {
 	l := &listing{
 		text: text, textID: chunkstore.Sum(text),
 		paths: map[string]*chunkstore.Content{}, folders: map[string]bool{"": true, filesPath: true, oddPath: true},
@@ -68,29 +64,14 @@ func newList(text []byte, r *initrd.Recipe, without map[chunkstore.ID]bool) (*li
 	}
 	l.paths[recipePath] = &chunkstore.Content{ID: l.textID, Size: int64(len(text))}
 	seen := map[chunkstore.ID]bool{l.textID: true}
-	for m := range files(r) {
-		if c := m.Content; !without[c.ID] && !seen[c.ID] {
+	for name, c := range r.Files() {
+		if without[c.ID] == nil && !seen[c.ID] {
 			seen[c.ID] = true
-			l.add(m.Name, &chunkstore.Content{ID: c.ID, Size: c.Size})
+			l.add(name, &chunkstore.Content{ID: c.ID, Size: c.Size})
 		}
 	}
 	l.finish()
 	return l, l.recipe.Validate()
-}
-
-// files gives the members with a content.
-func files(r *initrd.Recipe) func(yield func(*initrd.Member) bool) {
-	return func(yield func(*initrd.Member) bool) {
-		for _, s := range r.Segments {
-			for _, a := range s.Archives {
-				for i := range a.Members {
-					if m := &a.Members[i]; m.Content != nil && !yield(m) {
-						return
-					}
-				}
-			}
-		}
-	}
 }
 
 // add finds a path for a content.
@@ -140,14 +121,4 @@ func (l *listing) finish() {
 	}
 	slices.SortFunc(l.recipe.Entries,
 		func(a, b mkimage.Entry) int { return tree.Compare(a.Path, b.Path) })
-}
-
-// anyChunks gives a valid list for a content whose chunks are not known.
-func anyChunks(c *chunkstore.Content, cut chunkstore.Params) []chunkstore.Chunk {
-	n := min(c.Size, int64(cut.Max))
-	list := []chunkstore.Chunk{{ID: c.ID, Size: n}}
-	if n < c.Size {
-		list = append(list, chunkstore.Chunk{Size: c.Size - n})
-	}
-	return list
 }

@@ -7,23 +7,25 @@ import (
 	"io"
 
 	"deltaup/apply/internal/nospace"
+	"deltaup/artifact"
 	"deltaup/chunkstore"
 	"deltaup/internal/durable"
 	"deltaup/mkimage"
-	"deltaup/mkimage/initrd"
 )
 
-// unpacked is a seed that is an initrd and was taken apart. Its spool, a file in the state folder,
-// has what no image among the seeds has: next to nothing when one of them is the image that the
-// initrd belongs to.
+// unpacked is a seed that is an artifact of a kind and was taken apart. Its spool, a file in the
+// state folder, has what no image among the seeds has: next to nothing when one of them is the image
+// that the artifact belongs to.
 type unpacked struct {
-	recipe *initrd.Recipe
+	kind   artifact.Kind
+	recipe artifact.Recipe
 	source mkimage.Source // of what is in the spool
 	images map[chunkstore.ID]bool
 	spool  *durable.File
 }
 
-// unpackSeeds takes apart the seeds that are initrds; others stay what they are.
+// unpackSeeds takes apart the seeds that are of a kind of which an output is wanted; others stay
+// what they are.
 func (u *Update) unpackSeeds(ctx context.Context) error {
 	images := map[chunkstore.ID]bool{}
 	for _, s := range u.seeds.list {
@@ -31,31 +33,43 @@ func (u *Update) unpackSeeds(ctx context.Context) error {
 			s.contents(func(c *chunkstore.Content) { images[c.ID] = true })
 		}
 	}
-	for _, s := range u.seeds.list {
-		if s.derived != nil {
-			continue
-		}
-		spool, err := durable.Create(u.state.Tmp())
-		if err != nil {
-			return nospace.Mark(fmt.Errorf("state folder: %w", err))
-		}
-		x := &unpacked{images: images, spool: spool}
-		if err = x.read(ctx, s.f.section(), s.params); err == nil {
-			s.initrd = x
-			continue
-		}
-		spool.Discard()
-		if !errors.Is(err, initrd.ErrUnsupported) {
-			return nospace.Mark(fmt.Errorf("seed %s: %w", s.path, err))
+	for _, o := range u.rebuilt() {
+		for _, s := range u.seeds.list {
+			if s.derived != nil || s.apart != nil {
+				continue
+			}
+			if err := u.unpack(ctx, s, o.artifact.Beside(), images); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// read takes the initrd apart and cuts its contents by params.
+// unpack takes a seed apart, if it is of kind k.
+func (u *Update) unpack(ctx context.Context, s *seed, k artifact.Kind,
+	images map[chunkstore.ID]bool) error {
+	spool, err := durable.Create(u.state.Tmp())
+	if err != nil {
+		return nospace.Mark(fmt.Errorf("state folder: %w", err))
+	}
+	x := &unpacked{kind: k, images: images, spool: spool}
+	if err = x.read(ctx, s.f.section(), s.params); err == nil {
+		s.apart = x
+		return nil
+	}
+	spool.Discard()
+	if !errors.Is(err, artifact.ErrUnsupported) {
+		return nospace.Mark(fmt.Errorf("seed %s: %w", s.path, err))
+	}
+	return nil
+}
+
+// read takes the seed apart and cuts its contents by params.
 func (x *unpacked) read(ctx context.Context, r io.Reader, params chunkstore.Params) (err error) {
-	x.recipe, x.source, err = initrd.NewRecipe(ctx, r, initrd.Options{
-		Chunking: params, Spool: x.spool, Keep: func(c *chunkstore.Content) bool { return !x.images[c.ID] },
+	x.recipe, x.source, err = x.kind.TakeApart(ctx, r, artifact.Options{
+		Chunking: params, Spool: x.spool,
+		Keep: func(c *chunkstore.Content) bool { return !x.images[c.ID] },
 	})
 	return err
 }
@@ -79,7 +93,7 @@ func (x *unpacked) file(ctx context.Context, id chunkstore.ID) (io.ReaderAt, err
 		if err != nil {
 			return nil, err
 		}
-		return r.(io.ReaderAt), nil // as NewRecipe says
+		return r.(io.ReaderAt), nil // as TakeApart says
 	}
 	return nil, fmt.Errorf("content %v: %w", id, chunkstore.ErrNotFound)
 }

@@ -10,9 +10,9 @@ import (
 	"deltaup/mkimage"
 )
 
-// FuzzDecodeInitrd: a text of any kind, compressed as recipes of initrds are, gives an error or a
+// FuzzDecodeBeside: a text of any kind, compressed as recipes of initrds are, gives an error or a
 // recipe with chunks for all contents.
-func FuzzDecodeInitrd(f *testing.F) {
+func FuzzDecodeBeside(f *testing.F) {
 	image, err := mkimage.ParseRecipe(strings.NewReader(shortRecipe))
 	if err != nil {
 		f.Fatal(err)
@@ -31,7 +31,8 @@ func FuzzDecodeInitrd(f *testing.F) {
 			stored = enc.EncodeAll(text, nil)
 		}
 		o := RecipeObject{Object: ObjectOf(stored), Plain: int64(len(text)), Text: chunkstore.Sum(text)}
-		r, err := o.DecodeInitrd(stored, image)
+		a := Artifact{Name: "initrd", Kind: "initrd", Recipe: &o}
+		r, err := a.DecodeBeside(stored, image)
 		if err != nil {
 			if !errors.Is(err, chunkstore.ErrCorrupt) && !errors.Is(err, chunkstore.ErrVersion) {
 				t.Errorf("error %v", err)

@@ -1,0 +1,178 @@
+package artifact
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
+	"deltaup/mkimage"
+)
+
+// Make writes the patch set that leads from the artifact old to the artifact new, both of kind k:
+// for a target that has old and has, or is about to have, the image beside new. It holds the recipe
+// of new and those of its contents that neither the image nor old has. The image's chunks need not
+// be known. store has the chunks of all contents of old, and those of new that the image lacks.
+//
+// The file is a set of package patchset between two listings of contents that both sides make for
+// themselves, see listing. Format: doc/initrd.md.
+func Make(ctx context.Context, w io.Writer, k Kind, old, new Recipe, image *mkimage.Recipe,
+	store chunkstore.Store, o patchset.MakeOptions) (*patchset.Stats, error) {
+	from, err := oldListing(k, old, image)
+	if err != nil {
+		return nil, err
+	}
+	to, err := newListing(new, image)
+	if err != nil {
+		return nil, err
+	}
+	o.ChunkLists = true // both sides know those of a listing
+	packs := patchset.FromStore(store)
+	return patchset.Make(ctx, w, from.recipe, to.recipe, &contents{from, byID(old), packs},
+		&contents{to, byID(new), packs}, o)
+}
+
+// contents opens the contents of a listing. It is a patchset.Contents.
+type contents struct {
+	*listing
+	known map[chunkstore.ID]*chunkstore.Content // with their chunks, which a listing lacks
+	packs patchset.Contents
+}
+
+// byID gives the contents of a recipe, of an artifact or an image.
+func byID(r interface {
+	Contents() iter.Seq[*chunkstore.Content]
+}) map[chunkstore.ID]*chunkstore.Content {
+	known := map[chunkstore.ID]*chunkstore.Content{}
+	for c := range r.Contents() {
+		known[c.ID] = c
+	}
+	return known
+}
+
+// Open implements patchset.Contents.
+func (c *contents) Open(ctx context.Context, x *chunkstore.Content) (patchset.Reading, error) {
+	if x.ID == c.textID {
+		return textReading{c.reader()}, nil
+	}
+	return c.packs.Open(ctx, c.known[x.ID])
+}
+
+type textReading struct{ io.ReaderAt }
+
+// Close implements patchset.Reading.
+func (textReading) Close() error { return nil }
+
+// Set is a set together with the recipe that its first group gives.
+type Set struct {
+	// Recipe is the new artifact's. Contents have the chunks that they have in the image, when
+	// these are known; all others have a list of the right size that nothing can be fetched by.
+	Recipe Recipe
+
+	step  *patchset.Step
+	first *patchset.Group
+}
+
+// Open reads the new artifact's recipe. old is the recipe of the artifact that the set leads from,
+// made with whatever options, image the one beside the new artifact, and group the stored bytes of
+// the set's first group. Errors wrap chunkstore.ErrCorrupt, chunkstore.ErrVersion, or
+// patchset.ErrFrom when old or image is another one.
+func Open(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe, group []byte) (*Set, error) {
+	from, err := oldListing(k, old, image)
+	if err != nil {
+		return nil, err
+	}
+	s := new(Set)
+	if s.step, err = h.Step(from.recipe); err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(s.step.To.Entries,
+		func(e mkimage.Entry) bool { return e.Path == recipePath })
+	if i < 0 || len(s.step.Entries) == 0 ||
+		s.step.Entries[0].Content != s.step.To.Entries[i].Content ||
+		len(h.Groups) == 0 {
+		return nil, corrupt("it does not begin with a recipe")
+	}
+	if s.first, err = s.step.OpenGroup(0, group); err != nil {
+		return nil, err
+	}
+	text, err := s.first.Content(0, from.reader())
+	if err != nil {
+		return nil, err
+	}
+	if s.Recipe, err = parse(k, text, image); err != nil {
+		return nil, err
+	}
+	return s, s.complete(from, image)
+}
+
+// complete demands that image, old artifact and set together have all contents.
+func (s *Set) complete(from *listing, image *mkimage.Recipe) error {
+	has := byID(image)
+	maps.Copy(has, byID(from.recipe))
+	for i := range s.step.Entries {
+		c := s.step.Entries[i].Content
+		has[c.ID] = c
+	}
+	for c := range s.Recipe.Contents() {
+		if has[c.ID] == nil {
+			return corrupt("it lacks content %v", c.ID)
+		}
+	}
+	return nil
+}
+
+// Apply makes the contents that only the set has and gives them to write, one after another, each
+// from its beginning to its end, and verified. group gives the stored bytes of a group, base opens
+// a content of the old artifact. Errors in what the set or base gives wrap chunkstore.ErrCorrupt or
+// chunkstore.ErrVersion; those of the functions are returned as they are.
+func (s *Set) Apply(
+	ctx context.Context,
+	group func(n int) ([]byte, error),
+	base func(c *chunkstore.Content) (io.ReaderAt, error),
+	write func(c *chunkstore.Content, piece []byte) error,
+) error {
+	open, n := s.first, 0
+	for i := 1; i < len(s.step.Entries); i++ { // the first one is the recipe
+		e := &s.step.Entries[i]
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if e.Group != n {
+			stored, err := group(e.Group)
+			if err != nil {
+				return err
+			}
+			open = nil // not two in memory
+			if open, err = s.step.OpenGroup(e.Group, stored); err != nil {
+				return err
+			}
+			n = e.Group
+		}
+		var old io.ReaderAt
+		if e.Base != nil {
+			var err error
+			if old, err = base(e.Base); err != nil {
+				return err
+			}
+		}
+		piece, err := open.Content(i, old)
+		if err != nil {
+			return err
+		}
+		if err := write(e.Content, piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf(
+		"patch set beside an image: %w: "+format,
+		append([]any{chunkstore.ErrCorrupt}, args...)...)
+}

@@ -1,0 +1,145 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"deltaup/artifact"
+	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
+	"deltaup/mirror"
+	"deltaup/mirror/internal/verify"
+	"deltaup/mkimage"
+)
+
+// beside verifies an artifact that is rebuilt beside the image: its recipe, that all chunks are there
+// which the image lacks, that it builds what is published, and the patch sets that lead to it. image
+// is the image's recipe, nil when it is not known. The error is the context's.
+func (c *checker) beside(ctx context.Context, version string, a *mirror.Artifact,
+	image *mkimage.Recipe) error {
+	recipe := c.besideRecipe(version, a, image)
+	if c.besideIndex(version, a, recipe, image) {
+		if err := c.rebuild(ctx, a, recipe); err != nil {
+			return err
+		}
+	}
+	return c.patches(ctx, version, a.Patches, &besideEnds{c, a, image})
+}
+
+// besideRecipe returns an artifact's stored recipe, nil when it or the image's is damaged.
+func (c *checker) besideRecipe(version string, a *mirror.Artifact,
+	image *mkimage.Recipe) artifact.Recipe {
+	name := mirror.RecipePath(a.Recipe.ID)
+	if !c.object(version, name, a.Recipe.Size) || image == nil {
+		return nil
+	}
+	stored, err := verify.Small(c.path(name), mirror.MaxRecipeSize)
+	if err == nil {
+		var r artifact.Recipe
+		if r, err = a.DecodeBeside(stored, image); err == nil {
+			return r
+		}
+	}
+	c.damage(name, err.Error())
+	return nil
+}
+
+// besideIndex verifies where an artifact's own chunks lie. It tells whether recipe, which may be
+// nil, and they are good.
+func (c *checker) besideIndex(version string, a *mirror.Artifact, recipe artifact.Recipe,
+	image *mkimage.Recipe) bool {
+	var chunks []chunkstore.Chunk
+	if recipe != nil {
+		chunks = artifact.OwnChunks(recipe, image)
+	}
+	if a.Index == nil {
+		if len(chunks) > 0 {
+			c.damage(mirror.ReleasePath(version), "has no index for the "+a.Name)
+		}
+		return recipe != nil && len(chunks) == 0
+	}
+	x := c.readIndex(version, *a.Index)
+	if x == nil {
+		c.blind = true
+		return false
+	}
+	name := mirror.IndexPath(a.Index.ID)
+	good := recipe != nil
+	if good {
+		if _, err := x.Locations(chunks); err != nil {
+			c.damage(name, err.Error())
+			chunks, good = nil, false
+		}
+	}
+	c.packs(version, name, x, chunks)
+	return good
+}
+
+// rebuild builds an artifact out of the mirror's packs, for it lies nowhere whole.
+func (c *checker) rebuild(ctx context.Context, a *mirror.Artifact, recipe artifact.Recipe) error {
+	folder, err := c.folder()
+	if err != nil {
+		return nil // a damaged pack, which is found elsewhere
+	}
+	contents := &watchedContents{contents: patchset.FromStore(folder)}
+	w := verify.NewWriter(io.Discard)
+	_, err = recipe.Build(ctx, contentSource{contents}, w)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case contents.failed,
+		errors.Is(err, mkimage.ErrUnknownCodec): // found elsewhere, or for another deltaup to build
+	case err != nil:
+		c.damage(mirror.RecipePath(a.Recipe.ID), err.Error())
+	case w.ID() != a.ID:
+		c.damage(mirror.RecipePath(a.Recipe.ID),
+			fmt.Sprintf("builds an artifact with the hash %s, not %s", w.ID(), a.ID))
+	}
+	return nil
+}
+
+// contentSource is a mkimage.Source.
+type contentSource struct{ contents patchset.Contents }
+
+func (s contentSource) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
+	r, err := s.contents.Open(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(r, 0, c.Size), r}, nil
+}
+
+// besideEnds are the ends of patch sets that lead to an artifact beside the image.
+type besideEnds struct {
+	*checker
+	artifact *mirror.Artifact
+	image    *mkimage.Recipe // nil when it is not known
+}
+
+func (e *besideEnds) joins(*verify.Set, *mirror.Patch) error { return nil }
+
+func (e *besideEnds) lead(p *mirror.Patch, old patchset.Contents) verify.Lead {
+	r, err := verify.Release(e.path(mirror.ReleasePath(p.From)))
+	if err != nil || e.image == nil {
+		return nil
+	}
+	a := r.Artifact(e.artifact.Name)
+	if a == nil || a.Kind != e.artifact.Kind || a.ID != p.File {
+		return nil // the version was published anew with another one
+	}
+	from, err := verify.Beside(e.path, r, a)
+	if err != nil {
+		return nil
+	}
+	return &verify.BesideLead{Kind: a.Beside(), From: from, Old: old, Image: e.image}
+}
+
+// check applies the set: it is small.
+func (e *besideEnds) check(ctx context.Context, s *verify.Set, p *mirror.Patch) error {
+	return e.apply(ctx, s, p, e)
+}

@@ -1,0 +1,143 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"deltaup/artifact"
+	"deltaup/internal/durable"
+	"deltaup/mirror"
+	"deltaup/mirror/internal/verify"
+	"deltaup/mkimage"
+)
+
+// apart is an artifact that was taken apart, to be rebuilt beside the image.
+type apart struct {
+	kind   artifact.Kind
+	recipe artifact.Recipe
+	source mkimage.Source
+	spool  *durable.File // what source reads
+}
+
+// takeApart makes each artifact that has the name of a kind one that is rebuilt, if it can be taken
+// apart. What is published then is what its recipe builds.
+func (u *publisher) takeApart(ctx context.Context, in *inputs) error {
+	if in.recipe == nil {
+		return nil
+	}
+	for _, f := range in.files[1:] {
+		k := artifact.ByName(f.name)
+		if k == nil {
+			continue
+		}
+		var err error
+		f.apart, err = u.newApart(ctx, f, k, in.recipe)
+		if errors.Is(err, artifact.ErrUnsupported) {
+			in.warnings = append(in.warnings,
+				fmt.Sprintf("%s is published as it is: %v", f.f.Name(), err))
+			continue
+		}
+		if err == nil {
+			f.kind = k.Name()
+			f.object, err = u.build(ctx, f.apart)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.f.Name(), err)
+		}
+	}
+	return nil
+}
+
+func (u *publisher) newApart(ctx context.Context, f *input, k artifact.Kind,
+	image *mkimage.Recipe) (_ *apart, err error) {
+	spool, err := durable.Create(u.tmp)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			spool.Discard()
+		}
+	}()
+	x := &apart{kind: k, spool: spool}
+	x.recipe, x.source, err = k.TakeApart(ctx, io.NewSectionReader(f.f, 0, f.object.Size),
+		artifact.Options{Level: levelOf(image), Chunking: image.Chunking, Spool: spool})
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// levelOf names the level of an image's codec, "" when it is not known.
+func levelOf(image *mkimage.Recipe) string {
+	for _, level := range mkimage.Levels() {
+		if id, err := mkimage.CodecFor(level); err == nil && id == image.Codec {
+			return level
+		}
+	}
+	return ""
+}
+
+// build builds the artifact and proves that the recipe is one of what was built.
+func (u *publisher) build(ctx context.Context, x *apart) (mirror.Object, error) {
+	f, err := durable.Create(u.tmp)
+	if err != nil {
+		return mirror.Object{}, err
+	}
+	defer f.Discard()
+	w := verify.NewWriter(f)
+	size, err := x.recipe.Build(ctx, x.source, w)
+	if err != nil {
+		return mirror.Object{}, err
+	}
+	if err := x.recipe.Verify(ctx, io.NewSectionReader(f, 0, size)); err != nil {
+		return mirror.Object{}, fmt.Errorf("take apart what was built: %w", err)
+	}
+	return mirror.Object{ID: w.ID(), Size: size}, nil
+}
+
+// beside stores the chunks of what the image lacks.
+func (s *storing) beside(ctx context.Context, x *apart, image *mkimage.Recipe) error {
+	buf := make([]byte, image.Chunking.Max)
+	for c := range artifact.Own(x.recipe, image) {
+		if err := s.content(ctx, c, x.source, buf); err != nil {
+			return fmt.Errorf("store content %s of the %s: %w", c.ID, x.kind.Name(), err)
+		}
+	}
+	return nil
+}
+
+// writeBeside writes the recipe of artifact a, and where the chunks lie that the image lacks.
+func (u *publisher) writeBeside(a *mirror.Artifact, x *apart, image *mkimage.Recipe,
+	s *storing) error {
+	stored, o, err := mirror.EncodeBeside(x.kind, x.recipe, image)
+	if err != nil {
+		return err
+	}
+	a.Recipe = &o
+	back, err := a.DecodeBeside(stored, image)
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	if err := u.write(mirror.RecipePath(o.ID), stored); err != nil {
+		return err
+	}
+	chunks := artifact.OwnChunks(back, image)
+	if len(chunks) == 0 {
+		return nil
+	}
+	index, err := s.folder.Index(chunks, nil)
+	if err != nil {
+		return err
+	}
+	file, err := index.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	object := mirror.ObjectOf(file)
+	a.Index = &object
+	s.out.Chunks += len(chunks)
+	return u.write(mirror.IndexPath(object.ID), file)
+}

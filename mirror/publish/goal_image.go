@@ -1,0 +1,122 @@
+package publish
+
+import (
+	"context"
+	"io"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/patchset"
+	"deltaup/mirror"
+	"deltaup/mirror/internal/verify"
+	"deltaup/mkimage"
+	"deltaup/mkimage/blockmap"
+)
+
+// imageGoal is the image as a goal.
+type imageGoal struct {
+	*patching
+	text   chunkstore.ID // hash of its recipe as a file
+	new    patchset.Contents
+	blocks *blockmap.Map
+	chunks map[chunkstore.ID]chunkstore.Location // of the whole release
+	meta   int64                                 // LeftOutCost
+}
+
+func (g *imageGoal) name() string { return mirror.ImageName }
+
+func (g *imageGoal) self() chunkstore.ID { return g.text }
+
+func (g *imageGoal) base(old *mirror.Release) (id chunkstore.ID, ok bool) {
+	a := old.Artifact(mirror.ImageName)
+	if a == nil || a.Recipe == nil {
+		return id, false
+	}
+	return a.Recipe.Text, true
+}
+
+func (g *imageGoal) from(old *mirror.Release) (leading, error) {
+	from, err := verify.Recipe(g.u.path, old.Artifact(mirror.ImageName).Recipe)
+	if err != nil {
+		return nil, &sourceError{err}
+	}
+	return &imageLead{
+		verify.ImageLead{From: from, Old: patchset.FromStore(g.folder), To: g.text}, g, old,
+	}, nil
+}
+
+// imageLead leads from the image of an old release.
+type imageLead struct {
+	verify.ImageLead
+	goal *imageGoal
+	old  *mirror.Release
+}
+
+func (l *imageLead) make(ctx context.Context, w io.Writer,
+	progress func(done, total int64)) (*patchset.Stats, error) {
+	return patchset.Make(ctx, w, l.From, l.goal.to, l.Old, l.goal.new, patchset.MakeOptions{
+		ChunkCost: l.goal.chunkCost(l.From), LeftOutCost: l.goal.meta, Progress: progress,
+	})
+}
+
+func (l *imageLead) complete(p *mirror.Patch) error {
+	file, err := l.old.Object()
+	if err != nil {
+		return &sourceError{err}
+	}
+	p.Release, p.Recipe = &file, l.old.Artifact(mirror.ImageName).Recipe.Text
+	p.Costs = l.goal.costs(l.From, l.old)
+	return nil
+}
+
+// chunkCost gives what a content costs a target by chunks that has the old release.
+func (g *imageGoal) chunkCost(from *mkimage.Recipe) func(c *chunkstore.Content) int64 {
+	has := chunksOf(from)
+	return func(c *chunkstore.Content) (n int64) {
+		for _, ch := range c.Chunks {
+			if !ch.IsHole() && !has[ch.ID] {
+				n += g.chunks[ch.ID].Length
+			}
+		}
+		return n
+	}
+}
+
+func chunksOf(r *mkimage.Recipe) map[chunkstore.ID]bool {
+	has := map[chunkstore.ID]bool{}
+	for _, ch := range r.Chunks() {
+		has[ch.ID] = true
+	}
+	return has
+}
+
+// costs is what the step from an old release costs by the other routes.
+func (g *imageGoal) costs(from *mkimage.Recipe, old *mirror.Release) *mirror.Costs {
+	costs, has := &mirror.Costs{}, chunksOf(from)
+	for _, ch := range g.to.Chunks() {
+		if !has[ch.ID] {
+			costs.Chunks += g.chunks[ch.ID].Length
+		}
+	}
+	costs.Blocks, costs.Compress = g.blocks.Lacking(g.oldBlocks(old)), g.to.Lacking(from)
+	return costs
+}
+
+// oldBlocks reads the block map of a release's image. Without one, nil, the whole image is taken
+// for new.
+func (g *imageGoal) oldBlocks(old *mirror.Release) *blockmap.Map {
+	a := old.Artifact(mirror.ImageName)
+	if a.Blockmap == nil {
+		return nil
+	}
+	name := mirror.BlockmapPath(a.Blockmap.ID)
+	file, err := verify.Small(g.u.path(name), mirror.MaxBlockmapSize)
+	if err == nil {
+		var blocks *blockmap.Map
+		if blocks, err = blockmap.Parse(file, a.Size); err == nil {
+			return blocks
+		}
+	}
+	g.out.warn("%s, so that what stored blocks cost from %s is not known: %v", name, old.Version,
+		err)
+	return nil
+}
