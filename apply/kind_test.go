@@ -1,0 +1,127 @@
+package apply_test
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"deltaup/apply"
+	"deltaup/artifact"
+	"deltaup/chunkstore"
+	"deltaup/internal/test/cpiotest"
+	"deltaup/internal/test/faultserver"
+	"deltaup/internal/test/toykind"
+	"deltaup/mirror"
+	"deltaup/mirror/check"
+	"deltaup/mirror/publish"
+	"deltaup/mirror/serve"
+)
+
+// newKindTarget makes a target whose mirror has the world's releases, with an initrd and an artifact
+// of a kind that no package but its own knows, and patch sets to all of them.
+func newKindTarget(t *testing.T) (m *target, dir string) {
+	t.Helper()
+	t.Cleanup(artifact.Register(toykind.Kind{}))
+	m = newTarget(t)
+	dir = t.TempDir()
+	for i, image := range m.w.image {
+		lib := string(system(i + 1)["usr/lib/lib0.so"])
+		own := growingInitrd(i + 1)
+		inside := map[string][]byte{"usr/lib/lib0.so": []byte(lib)}
+		maps.Copy(inside, own)
+		files := []publish.File{{Name: "initrd", Path: filepath.Join(dir, "initrd")},
+			{Name: toykind.Name, Path: filepath.Join(dir, "toy")}}
+		for n, b := range [][]byte{cpiotest.Initrd(inside),
+			toykind.Pack([2]string{"lib0", lib}, [2]string{"init", string(own["init"])}, [2]string{"lib", lib})} {
+			if err := os.WriteFile(files[n].Path, b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		done, err := publish.Add(context.Background(), filepath.Join(dir, "mirror"), publish.Publication{
+			Version: string(rune('1' + i)), Channel: "stable", Image: image, PatchFrom: 1, Artifacts: files,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(done.Warnings) > 0 || len(done.Patches) != 3*i {
+			t.Errorf("patch sets %+v, warnings %q", done.Patches, done.Warnings)
+		}
+	}
+	m.server = faultserver.New(t, serve.Handler(filepath.Join(dir, "mirror")))
+	m.urls = []string{m.server.URL}
+	return m, filepath.Join(dir, "mirror")
+}
+
+// TestAnyKind publishes, checks and pulls an artifact of a kind that is in no list: beside another
+// one, from its patch set, by chunks, and after its set was damaged.
+func TestAnyKind(t *testing.T) {
+	m, dir := newKindTarget(t)
+	release := m.release("2")
+	a := release.Artifact(toykind.Name)
+	if a.Kind != toykind.Name || a.Recipe == nil || a.Index == nil || len(a.Patches) != 1 {
+		t.Fatalf("published as %+v", a)
+	}
+	report, err := check.Mirror(t.Context(), dir, check.Options{Deep: true})
+	if err != nil || len(report.Damaged) > 0 || len(report.Unreferenced) > 0 {
+		t.Errorf("check: %+v, %v", report, err)
+	}
+	toy, initrd := filepath.Join(t.TempDir(), "toy"), filepath.Join(t.TempDir(), "initrd")
+	outputs := map[string]string{toykind.Name: toy, "initrd": initrd}
+	m.with = func(r *apply.Request) {
+		r.Outputs, r.Version, r.Slot, r.StateDir = outputs, "1", nil, r.StateDir+"-old"
+	}
+	if _, _, err := m.pull(); err != nil {
+		t.Fatal(err)
+	}
+	old := map[string][]byte{toy: readFile(t, toy), initrd: readFile(t, initrd)}
+	state := m.state
+	for name, c := range map[string]struct {
+		old     bool
+		damaged string
+		sets    int // that are asked for, of those beside the image
+		own     bool
+	}{
+		"patch sets":  {old: true, sets: 2},
+		"chunks":      {own: true},
+		"damaged set": {old: true, damaged: mirror.PatchPath(a.Patches[0].Set.ID), sets: 2, own: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m.t, m.state = t, state+"-"+name[:2]
+			m.server.Clear()
+			m.server.Reset()
+			if c.damaged != "" {
+				m.server.Add(faultserver.Rule{Path: c.damaged, Fault: faultserver.Flip(a.Patches[0].Set.Size - 3)})
+			}
+			for path, b := range old {
+				if !c.old {
+					b = nil
+				}
+				if err := os.WriteFile(path, b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.RemoveAll(m.path); err != nil {
+				t.Fatal(err)
+			}
+			m.with = func(r *apply.Request) { r.Outputs, r.Optimize = outputs, "bytes" }
+			m.mustPull()
+			for name, path := range outputs {
+				if chunkstore.Sum(readFile(t, path)) != release.Artifact(name).ID {
+					t.Errorf("the file is not the published %s", name)
+				}
+			}
+			sets := 0
+			for _, name := range []string{toykind.Name, "initrd"} {
+				if m.server.Requests(mirror.PatchPath(release.Artifact(name).Patches[0].Set.ID)) > 0 {
+					sets++
+				}
+			}
+			if own := m.server.Requests(mirror.IndexPath(a.Index.ID)) > 0; sets != c.sets || own != c.own {
+				t.Errorf("%d patch sets were asked for, the index %v", sets, own)
+			}
+		})
+	}
+	m.t = t
+}
