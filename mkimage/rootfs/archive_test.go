@@ -18,7 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// randomBytes do not compress, so that a truncation anywhere takes something away.
+// randomBytes gives bytes that do not compress, so that a truncation anywhere loses some.
 func randomBytes(n int) string {
 	b := make([]byte, n)
 	rand.New(rand.NewSource(1)).Read(b)
@@ -47,7 +47,7 @@ func zstded(t testing.TB, plain []byte) []byte {
 	return w.EncodeAll(plain, nil)
 }
 
-// xzed compresses with the real xz, in two streams with padding between as "xz -c >>" leaves them.
+// xzed compresses with the real xz, into two streams with padding between them, like "xz -c >>".
 func xzed(t testing.TB, plain []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -88,7 +88,7 @@ func TestCompressed(t *testing.T) {
 			}
 			checkSame(t, describe(t, mustRead(t, path, Options{TempDir: temp})), want)
 			checkSame(t, describe(t, readTar(t, archive, Options{TempDir: temp})), want)
-			stdin := iotest.HalfReader(bytes.NewReader(archive)) // cannot seek
+			stdin := iotest.HalfReader(bytes.NewReader(archive)) // a reader that cannot seek
 			checkSame(t, describe(t, mustRead(t, "-", Options{TempDir: temp, Stdin: stdin})), want)
 			checkOnly(t, temp, "misnamed.zip")
 
@@ -103,7 +103,7 @@ func TestCompressed(t *testing.T) {
 	}
 }
 
-// checkOnly demands that a folder holds this file alone: spools have no name.
+// checkOnly demands that a folder holds this file alone, since spools have no name.
 func checkOnly(t *testing.T, dir, name string) {
 	t.Helper()
 	found, err := os.ReadDir(dir)
@@ -112,7 +112,8 @@ func checkOnly(t *testing.T, dir, name string) {
 	}
 }
 
-// A plain archive in a file is read in place: there is nowhere to spool to.
+// TestPlainFileIsNotCopied demands that a plain archive in a file is read in place, where there is
+// nowhere to spool to.
 func TestPlainFileIsNotCopied(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.tar")
 	if err := os.WriteFile(path, makeTar(t, plain("a", "1")), 0o600); err != nil {
@@ -185,7 +186,7 @@ func TestParseOwner(t *testing.T) {
 	}
 }
 
-// A content that is shorter than its header said must not pass for whole.
+// TestContentCutOff demands an error for a content that is shorter than its header says.
 func TestContentCutOff(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.tar")
 	if err := os.WriteFile(path, makeTar(t, plain("a", randomBytes(5000))), 0o600); err != nil {
@@ -207,7 +208,8 @@ func TestContentCutOff(t *testing.T) {
 	}
 }
 
-// Sparse files in a row, in every format that GNU tar writes, beside one that is not sparse.
+// TestSparse reads sparse files in a row, in every format that GNU tar writes, beside one that is
+// not sparse.
 func TestSparse(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 5 {
@@ -215,7 +217,7 @@ func TestSparse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for at := 0; at <= i*9; at++ { // up to 37 pieces: more than fit one header
+		for at := 0; at <= i*9; at++ { // up to 37 pieces, more than fit one header
 			if _, err := f.WriteAt([]byte(randomBytes(5000+i)), int64(at)<<18+int64(i)); err != nil {
 				t.Fatal(err)
 			}

@@ -11,34 +11,35 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// Limits of what goes in; all are those of Linux or of the format.
+// Limits of entries, from Linux or from the format.
 const (
 	nameMax   = 255      // bytes of one name
 	pathMax   = 4095     // bytes of a path, and of a symbolic link's target
-	depthMax  = 1024     // names in a path; only an archive made to harm has more
+	depthMax  = 1024     // names in a path; only a hostile archive has more
 	xattrMax  = 64 << 10 // bytes of one extended attribute's value, and of one file's names
 	groupNone = 0
 )
 
-// data is what an entry needs besides, until the tree is finished and to be opened.
+// data is what the collection knows about an entry besides the entry itself, until the tree is
+// finished and then to open contents.
 type data struct {
-	handle int64 // where the content is; the meaning is the source's own
+	handle int64 // where the content is, in terms of the source
 	group  uint32
-	// What could not be taken over, counted when it is known which entries stay.
+	// What the entry has lost. Warnings count it once it is known which entries stay.
 	droppedXattrs uint16
 	early, late   bool
-	fault         error // why the entry cannot be taken over; it matters only if the entry stays
+	fault         error // why the entry is invalid; an error only if the entry stays
 }
 
-// collection gathers the entries of a tree in any order. Entries of one inode
-// have the same group, which is not groupNone.
+// collection collects the entries of a tree, in any order. Entries of one inode have the same
+// group, which is not groupNone.
 type collection struct {
 	budget
 	options Options
 	filter  *filter
 	entries []tree.Entry
 	data    []data
-	notes   []string // warnings that concern no single entry
+	notes   []string // warnings that are not about single entries
 }
 
 func newCollection(o Options) (*collection, error) {
@@ -50,10 +51,10 @@ func newCollection(o Options) (*collection, error) {
 	return &collection{options: o, filter: f}, nil
 }
 
-// add appends an entry. Whether an image can hold it is checked in the end, if it stays.
+// add appends an entry. finish checks whether an image can hold it, if it stays.
 func (c *collection) add(e tree.Entry, d data) error {
 	if e.Type == tree.Symlink {
-		e.Mode = 0o777 // Linux knows no other, but other systems and archives do
+		e.Mode = 0o777 // Linux knows no other mode; other systems and archives do
 	}
 	if err := c.take(e.Path, e.Target); err != nil {
 		return err
@@ -63,7 +64,7 @@ func (c *collection) add(e tree.Entry, d data) error {
 	return nil
 }
 
-// setTime takes over a modification time in seconds since 1970, whatever it is.
+// setTime sets a modification time from any number of seconds since 1970.
 func (c *collection) setTime(e *tree.Entry, d *data, sec int64) {
 	if clamp := c.options.Clamp; clamp != nil {
 		sec = min(sec, int64(*clamp))
@@ -72,7 +73,8 @@ func (c *collection) setTime(e *tree.Entry, d *data, sec int64) {
 	e.ModTime = uint32(min(max(sec, 0), math.MaxUint32))
 }
 
-// implied is a folder that nothing describes: root's, 0755, as old as the clamp.
+// implied is the entry of a folder that the input does not describe: of root, 0755, with
+// Options.Clamp as its time.
 func (c *collection) implied() tree.Entry {
 	e := tree.Entry{Attr: tree.Attr{Type: tree.Directory, Mode: 0o755}}
 	if c.options.Clamp != nil {
@@ -114,7 +116,7 @@ func checkEntry(e *tree.Entry) error {
 	return nil
 }
 
-// checkPath accepts clean relative paths only, and "" for the root.
+// checkPath accepts clean relative paths, and "" for the root.
 func checkPath(path string) error {
 	if path == "" {
 		return nil
@@ -139,7 +141,7 @@ func tooLongPath(path string) error {
 	return fmt.Errorf("%w: the path %s is too long (%d bytes)", ErrMalformed, show(path), len(path))
 }
 
-// show quotes a path for a message, shortened when somebody made it long.
+// show quotes a path for a message, and shortens a long one.
 func show(path string) string {
 	if len(path) > 200 {
 		path = path[:197] + "..."
@@ -147,7 +149,7 @@ func show(path string) string {
 	return fmt.Sprintf("%q", path)
 }
 
-// finish makes a tree of what was gathered. The caller adds open and close.
+// finish makes a tree of the collected entries. The caller adds open and close.
 func (c *collection) finish(name string) (*finished, error) {
 	sort.Sort(byPath{c})
 	parents, err := c.parents()
@@ -201,7 +203,7 @@ func (s byPath) Swap(i, j int) {
 	s.data[i], s.data[j] = s.data[j], s.data[i]
 }
 
-// parents gives the index of each entry's folder, and finds what is no tree.
+// parents gives the index of each entry's folder. It fails when the entries are no tree.
 func (c *collection) parents() ([]int32, error) {
 	if len(c.entries) == 0 || c.entries[0].Path != "" || c.entries[0].Type != tree.Directory {
 		return nil, fmt.Errorf("%w: the root is no folder", ErrMalformed)
@@ -211,7 +213,7 @@ func (c *collection) parents() ([]int32, error) {
 	}
 	parents := make([]int32, len(c.entries))
 	parents[0] = -1
-	at := int32(0) // the folder that the entry before lies in, or that it is
+	at := int32(0) // the entry before if it is a folder, else its folder
 	for i := 1; i < len(c.entries); i++ {
 		path := c.entries[i].Path
 		if path == c.entries[i-1].Path {
@@ -231,7 +233,7 @@ func (c *collection) parents() ([]int32, error) {
 	return parents, nil
 }
 
-// leaveOut removes what the filter does not keep.
+// leaveOut removes the entries that the filter does not keep.
 func (c *collection) leaveOut(parents []int32) {
 	if len(c.filter.exclude) == 0 {
 		return
@@ -255,11 +257,11 @@ func (c *collection) leaveOut(parents []int32) {
 			n++
 		}
 	}
-	clear(c.entries[n:]) // so that their strings are freed
+	clear(c.entries[n:]) // frees their strings
 	c.entries, c.data = c.entries[:n], c.data[:n]
 }
 
-// link makes the first name of each group the file and the others links to it.
+// link makes the first entry of each group the file, and the others hard links to it.
 func (c *collection) link() {
 	first := make(map[uint32]int)
 	for i := range c.entries {

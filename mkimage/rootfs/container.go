@@ -9,15 +9,15 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// ErrContainer is wrapped when a tree is not a root file system but what container tools keep one
-// in: an image as a layout of layers, or one layer with marks of what it removes from those below.
-// Options.ContainerFiles takes all of it for files.
+// ErrContainer is wrapped when a tree is no root file system but a container image in layers, or a
+// layer with marks of files that it removes from the layers below. With Options.ContainerFiles
+// these files and marks count as files of the tree.
 var ErrContainer = errors.New("of a container, no root file system")
 
-// whiteout is what OCI and Docker put before the name of a file that a layer removes.
+// whiteout is the prefix with which OCI and Docker mark the name of a file that a layer removes.
 const whiteout = ".wh."
 
-// checkContainer refuses whole container images and layers that remove something.
+// checkContainer refuses container images, and layers that remove files.
 func checkContainer(entries []tree.Entry) error {
 	var marks tally
 	var top layout
@@ -43,7 +43,7 @@ func checkContainer(entries []tree.Entry) error {
 	return nil
 }
 
-// isWhiteout recognizes the marks of OCI layers (names) and of overlayfs (a device
+// isWhiteout tells whether an entry is a mark of an OCI layer (a name) or of overlayfs (a device
 // 0:0, or extended attributes).
 func isWhiteout(e *tree.Entry) bool {
 	if strings.HasPrefix(path.Base(e.Path), whiteout) {
@@ -66,12 +66,12 @@ func isWhiteout(e *tree.Entry) bool {
 	return false
 }
 
-// layout gathers what the root and its folders have of a container image's parts.
+// layout collects the parts of a container image that a tree has.
 type layout struct {
 	ociLayout, index, manifest, repositories, blobs, layerTar, hashName bool
 }
 
-// look takes note of one entry.
+// look notes one entry.
 func (l *layout) look(e *tree.Entry) {
 	dir, name := path.Split(e.Path)
 	depth := strings.Count(dir, "/")
@@ -98,7 +98,7 @@ func (l *layout) look(e *tree.Entry) {
 	}
 }
 
-// what names the container image, or is empty.
+// what names the kind of container image, or is "" when the tree is none.
 func (l *layout) what() string {
 	switch {
 	case l.manifest && (l.repositories || l.layerTar || l.blobs && !l.ociLayout):
@@ -111,7 +111,7 @@ func (l *layout) what() string {
 	return ""
 }
 
-// isHashName recognizes a SHA-256 in hexadecimal, with or without a suffix.
+// isHashName tells whether a name is a SHA-256 in hexadecimal, with or without a suffix.
 func isHashName(name string) bool {
 	name = strings.TrimSuffix(strings.TrimSuffix(name, ".json"), ".tar")
 	return len(name) == 64 && strings.Trim(name, "0123456789abcdef") == ""

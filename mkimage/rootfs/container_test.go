@@ -15,7 +15,7 @@ func TestContainer(t *testing.T) {
 	opaque := file{Name: "d", Header: tar.Header{Typeflag: tar.TypeDir, Format: tar.FormatPAX, PAXRecords: map[string]string{"SCHILY.xattr.trusted.overlay.opaque": "y"}}}
 	for name, c := range map[string]struct {
 		files []file
-		want  string // in the error; "": none
+		want  string // part of the error; "": no error
 	}{
 		"layout":               {[]file{plain("oci-layout", "{}"), plain("index.json", "{}"), plain("blobs/sha256/"+hash, "")}, "OCI layout"},
 		"saved":                {[]file{plain("manifest.json", "[]"), plain("repositories", "{}"), plain(hash+"/layer.tar", "")}, "docker save"},

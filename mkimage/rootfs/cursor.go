@@ -8,28 +8,28 @@ import (
 // blockSize is the unit of a tar archive.
 const blockSize = 512
 
-// cursor reads a tar archive's headers for archive/tar through a small buffer,
-// knows where it stands, and skips contents without reading them.
+// cursor reads the headers of a tar archive for archive/tar, through a small buffer. It knows its
+// position, and skips contents without reading them.
 type cursor struct {
 	r        *io.SectionReader
 	pos      int64
-	buf      []byte // what lies at bufStart
+	buf      []byte // bytes of the archive from bufStart on
 	bufStart int64
 	space    [8 << 10]byte
 
-	// header is where the first whole block since mark was read, or -1. That is
-	// the first header of the next entry: archive/tar reads headers block by block,
-	// and what it skips before one in smaller or larger pieces.
+	// header is the position of the first whole block that was read since mark, or -1. There the
+	// first header of the next entry lies: archive/tar reads headers block by block, and what it
+	// skips before a header in smaller or larger pieces.
 	header int64
 }
 
 func newCursor(r *io.SectionReader) *cursor { return &cursor{r: r, header: -1} }
 
-// mark is called before each entry.
+// mark begins the next entry.
 func (c *cursor) mark() { c.header = -1 }
 
-// atEnd reports whether what was read since mark is the block of zeros that ends an
-// archive; archive/tar takes any end of the file between two blocks for one.
+// atEnd reports whether the block of zeros that ends an archive was read since mark. archive/tar
+// takes the end of the file after any block for the end of the archive.
 func (c *cursor) atEnd() bool {
 	var block [blockSize]byte
 	if c.header < 0 {

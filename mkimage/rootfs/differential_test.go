@@ -19,9 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLikeGNUTar unpacks random archives with the real tar and demands the same tree of the archive
-// as of the folder. It does so twice: as anybody would, when tar puts off links that are absolute
-// or climb, and with names as they are in a root of tar's own, when it follows all of them.
+// TestLikeGNUTar unpacks random archives with the real tar and demands the same tree from the
+// archive as from the folder. It does so twice: with default options, with which tar delays links
+// that are absolute or climb, and with -P in a chroot, where tar follows all links.
 func TestLikeGNUTar(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can unpack owners and devices")
@@ -47,14 +47,14 @@ func TestLikeGNUTar(t *testing.T) {
 		}
 		for _, chroot := range []bool{false, true} {
 			if !chroot && (lost || o.KeepDirectorySymlink && strings.Contains(list, "-> /")) {
-				continue // a link that was put off is not kept
+				continue // tar does not keep a delayed link
 			}
 			dir, ok := oracle.unpack(t, archive, o.KeepDirectorySymlink, chroot)
 			switch {
-			case chroot && strings.Contains(list, "a/.."): // with -P it would make the folder a
+			case chroot && strings.Contains(list, "a/.."): // with -P tar would make the folder a
 			case !ok && err != nil:
 				refused++
-			case !ok: // what tar refuses we may complete
+			case !ok: // FromTar may complete what tar refuses
 			case err != nil && chroot && strings.Contains(err.Error(), "out of the tree"):
 			case err != nil:
 				fail("tar unpacks it (chroot: %v), and we do not: %v", chroot, err)
@@ -80,9 +80,9 @@ func TestLikeGNUTar(t *testing.T) {
 	}
 }
 
-// randomArchive makes a small archive whose names meet often, and a list of what is in it. Lost
-// tells that a link which tar puts off is replaced: when the file system gives the inode's number
-// to what replaces it, tar makes the link all the same.
+// randomArchive makes a small archive whose names often collide, and a list of its entries. lost
+// says that another entry replaces a link that tar delays: when the file system reuses the inode
+// number for that entry, tar makes the link all the same.
 func randomArchive(t *testing.T, r *rand.Rand) (archive []byte, list string, lost bool) {
 	pick := func(from ...string) string { return from[r.Intn(len(from))] }
 	leaf := func() string {
@@ -91,10 +91,10 @@ func randomArchive(t *testing.T, r *rand.Rand) (archive []byte, list string, los
 	folder := func() string { return pick("a", "b", "c", "a/b", "l", "l", "m", "c/l", "l/d") }
 	link := func() string { return pick("l", "l", "m", "c/l", "c/l", "a/l", "b") }
 	targets := []string{"a", "a", "b", "b", "a/b", "m", "../a", "../b", "/a", "/a/b", "/l", "b/../a", ".", "..", "../..", "nowhere", "/nowhere", "./a//b"}
-	// One for all: of a folder that is listed under two spellings tar itself may take the older
-	// attributes.
+	// One prefix for all names: of a folder that is listed under two spellings tar may take the
+	// older attributes.
 	prefix := pick("", "", "./", "/", ".//")
-	earlier := []string{"x"} // files that hard links may lead to
+	earlier := []string{"x"} // names of files for hard links
 	putOff := make(map[string]bool)
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -151,8 +151,8 @@ func randomArchive(t *testing.T, r *rand.Rand) (archive []byte, list string, los
 	return b.Bytes(), list, lost
 }
 
-// writeGlobal writes a pax header for all entries that follow. Archive/tar permits no empty
-// values, which take a record back.
+// writeGlobal writes a pax header for all entries that follow. archive/tar's writer refuses empty
+// values, which remove a record.
 func writeGlobal(t testing.TB, out *bytes.Buffer, records map[string]string) {
 	t.Helper()
 	var body string
@@ -174,10 +174,10 @@ func writeGlobal(t testing.TB, out *bytes.Buffer, records map[string]string) {
 	out.Write(b.Bytes())
 }
 
-// tarOracle is the real tar, with what it needs to run in a root of its own.
+// tarOracle is the real tar, with the files that it needs in a chroot.
 type tarOracle struct {
 	tar    string
-	loader string   // of programs
+	loader string   // dynamic loader of programs
 	files  []string // libraries
 	copies string
 }
@@ -202,7 +202,7 @@ func newTarOracle(t *testing.T) *tarOracle {
 	return o
 }
 
-// copyTo makes hard links to copies of all that tar needs.
+// copyTo makes hard links to copies of all files that tar needs.
 func (o *tarOracle) copyTo(t *testing.T, dir string) {
 	if o.copies == "" {
 		o.copies = t.TempDir()
@@ -216,9 +216,9 @@ func (o *tarOracle) copyTo(t *testing.T, dir string) {
 	}
 }
 
-const oracleDir = ".oracle" // in the root of tar's own
+const oracleDir = ".oracle" // folder of tar's files in the chroot
 
-// unpack unpacks an archive into a new folder and reports whether tar is content.
+// unpack unpacks an archive into a new folder. ok says that tar succeeded.
 func (o *tarOracle) unpack(t *testing.T, archive []byte, keep, chroot bool) (dir string, ok bool) {
 	dir, err := os.MkdirTemp(t.TempDir(), "")
 	must(t, err, os.Chmod(dir, 0o755))

@@ -9,31 +9,30 @@ import (
 
 // Filter leaves entries out by name. The order of its patterns does not matter.
 //
-// A pattern is a path relative to the root, always the whole path: "boot" is the folder
-// boot in the root and no other. A leading or trailing slash and "./" mean nothing.
-// Within one name, "*" stands for any bytes, "?" for one character, "[a-z]" for one of a
-// class, and a backslash takes the next character as it is, all as in path.Match. A name
-// "**" stands for any number of names, none included; at the end of a pattern for one or more.
+// A pattern matches whole paths, relative to the root: "boot" matches only the folder boot in the
+// root. A leading slash, a trailing slash and "./" mean nothing. Within one name, as in path.Match,
+// "*" matches any bytes, "?" one character, "[a-z]" one character of a class, and a backslash the
+// next character literally. A name "**" matches any number of names, also none; at the end of a
+// pattern it matches one or more.
 //
 //	boot            the folder boot and all in it
 //	boot/*          all in boot, not boot itself; boot/** says the same
 //	**/*.pyc        such names at any depth, the root included
 //	var/**/log      var/log, var/a/log, var/a/b/log
 //
-// An entry stays out when it, or a folder that it lies in, matches an Exclude pattern, unless
-// it, or a folder that it lies in, matches an Include pattern. The folders above an
-// entry that stays are kept, with their own attributes; the root always is. Include alone
-// leaves nothing out. When the first name of a file with several hard links stays out, the next
-// name becomes the file.
+// Filter leaves out an entry when it, or a folder above it, matches an Exclude pattern, and neither
+// it nor a folder above it matches an Include pattern. It keeps the root, and the folders above a
+// kept entry with their own attributes. Include alone leaves nothing out. When the first name of a
+// file with several hard links is left out, the next name becomes the file.
 type Filter struct{ Exclude, Include []string }
 
 // pattern is one pattern, name by name.
 type pattern []string
 
-// filter is a Filter ready for use.
+// filter is a parsed Filter.
 type filter struct{ exclude, include []pattern }
 
-// verdict is what the patterns say of an entry, those of the folders above it included.
+// verdict is what the patterns say about an entry and the folders above it.
 type verdict struct{ excluded, included bool }
 
 func (v verdict) keep() bool { return v.included || !v.excluded }
@@ -82,7 +81,7 @@ func parsePattern(s string) (pattern, error) {
 	return p, nil
 }
 
-// judge gives the verdict on path, given that on the folder it lies in.
+// judge gives the verdict on path. parent is the verdict on its folder.
 func (f *filter) judge(parent verdict, path string) verdict {
 	if len(f.exclude) == 0 || path == "" {
 		return parent
@@ -95,7 +94,7 @@ func (f *filter) judge(parent verdict, path string) verdict {
 	}
 }
 
-// keeps reports whether path stays, going by it and the folders above it.
+// keeps reports whether path stays. It judges path and all folders above it.
 func (f *filter) keeps(path string) bool {
 	if len(f.exclude) == 0 {
 		return true
@@ -109,15 +108,15 @@ func (f *filter) keeps(path string) bool {
 	return f.judge(v, path).keep()
 }
 
-// reaches reports whether something below the folder path may match an Include pattern.
+// reaches reports whether an entry below the folder path may match an Include pattern.
 func (f *filter) reaches(path string) bool {
 	names := strings.Split(path, "/")
 	return slices.ContainsFunc(f.include, func(p pattern) bool { return p.reaches(names) })
 }
 
-// match reports whether the pattern matches exactly these names. A "**" takes as few as it can; on
-// a mismatch only the latest one takes one more, so the work is bounded by the product of the
-// lengths.
+// match reports whether the pattern matches exactly these names. A "**" takes as few names as
+// possible. After a mismatch only the last "**" takes one more, so the product of the lengths
+// bounds the work.
 func (p pattern) match(names []string) bool {
 	retryP, retryN := -1, 0
 	i, n := 0, 0
@@ -127,7 +126,7 @@ func (p pattern) match(names []string) bool {
 			retryP, retryN = i, n
 			i++
 			if i == len(p) {
-				return true // it takes the names that are left, one at least
+				return true // it takes all names that are left, at least one
 			}
 			continue
 		case i < len(p) && matchName(p[i], names[n]):
@@ -143,7 +142,7 @@ func (p pattern) match(names []string) bool {
 	return i == len(p)
 }
 
-// reaches reports whether the pattern can match a path that starts with names and goes on.
+// reaches reports whether the pattern can match a longer path that begins with names.
 func (p pattern) reaches(names []string) bool {
 	for i, name := range names {
 		switch {
@@ -160,5 +159,5 @@ func (p pattern) reaches(names []string) bool {
 
 func matchName(pattern, name string) bool {
 	ok, err := path.Match(pattern, name)
-	return ok && err == nil // the pattern's syntax was checked by parsePattern
+	return ok && err == nil // parsePattern has checked the pattern
 }

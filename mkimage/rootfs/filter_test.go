@@ -11,7 +11,7 @@ import (
 func TestPatternMatch(t *testing.T) {
 	for _, c := range []struct {
 		pattern string
-		yes, no string // space-separated
+		yes, no string // paths, separated by spaces
 	}{
 		{"boot", "boot", "bootx boot/x a/boot"},
 		{"/boot/", "boot", "boot/x"},
@@ -91,7 +91,8 @@ func TestLeaveOut(t *testing.T) {
 	}
 }
 
-// What is left out is not looked at: a folder that cannot be read does no harm.
+// TestReachesBelow checks which folders need reading: a folder that is left out need not even be
+// readable.
 func TestReachesBelow(t *testing.T) {
 	f, err := newFilter(Filter{Exclude: []string{"*"}, Include: []string{"a/*/c", "x/**/y"}})
 	if err != nil {
@@ -106,7 +107,7 @@ func TestReachesBelow(t *testing.T) {
 	}
 }
 
-// matchSlowly is the definition of pattern.match.
+// matchSlowly is the definition of pattern.match, for comparison.
 func matchSlowly(p pattern, names []string) bool {
 	switch {
 	case len(p) == 0:
@@ -141,7 +142,7 @@ func FuzzPattern(f *testing.F) {
 	})
 }
 
-// Squashfs types in messages of the tests below.
+// typeNames are the names of types in messages of the tests below.
 var typeNames = map[tree.Type]string{
 	tree.Directory: "d", tree.Regular: "f", tree.Symlink: "l",
 	tree.BlockDevice: "b", tree.CharDevice: "c", tree.FIFO: "p", tree.Socket: "s",

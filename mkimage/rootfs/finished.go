@@ -7,11 +7,11 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// finished is the Tree that all kinds of input end in.
+// finished is the tree.Tree that every kind of input gives.
 type finished struct {
-	name     string // of the input, for messages
+	name     string // the input's name, for messages
 	entries  []tree.Entry
-	data     []data // beside entries
+	data     []data // parallel to entries
 	warnings []string
 	open     func(e *tree.Entry, handle int64) (io.ReadCloser, error)
 	close    func() error
@@ -34,8 +34,8 @@ func (t *finished) Open(i int) (io.ReadCloser, error) {
 	return &exactReader{r: r, left: e.Size, path: e.Path, name: t.name}, nil
 }
 
-// exactReader turns a content that ends early, or any other failure, into an error
-// that names the file, and ends after the size that the entry promised.
+// exactReader reads exactly the size of an entry. An early end or another failure is an error that
+// names the file.
 type exactReader struct {
 	r          io.ReadCloser
 	left       int64

@@ -15,15 +15,15 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// FromFolder reads the tree below the folder dir, other file systems mounted in it included unless
-// Options.OneFileSystem is set. The root's attributes are those of dir itself. Anything that cannot
-// be looked at is an error; what Options.Filter leaves out is not looked at.
+// FromFolder reads the tree below the folder dir, with other file systems that are mounted in it
+// unless Options.OneFileSystem is set. The root has the attributes of dir. A file that cannot be
+// read is an error, unless Options.Filter leaves it out.
 //
-// Its archive gives the same tree but for hard links of devices, pipes and sockets, which
-// neither GNU tar nor bsdtar records, and for sockets, which no archive holds.
+// A tar archive of dir gives the same tree, except for hard links of devices, pipes and sockets,
+// which neither GNU tar nor bsdtar records, and for sockets, which no archive holds.
 //
-// Without root, owners are those of the files (Options.Owner gives others) and
-// "trusted." attributes are not to be seen.
+// A process that is not root cannot see "trusted." attributes, and its files have its own owner,
+// which Options.Owner can replace.
 func FromFolder(ctx context.Context, dir string, o Options) (tree.Tree, error) {
 	c, err := newCollection(o)
 	if err != nil {
@@ -64,7 +64,7 @@ func FromFolder(ctx context.Context, dir string, o Options) (tree.Tree, error) {
 	return t, nil
 }
 
-// inode tells a file with several names.
+// inode identifies a file with several names.
 type inode struct{ dev, ino uint64 }
 
 func inodeOf(st *unix.Stat_t) inode { return inode{uint64(st.Dev), st.Ino} }
@@ -75,10 +75,10 @@ type walker struct {
 	inodes  map[inode]uint32
 	xattrs  *xattrReader
 	outputs *outputs
-	mount   mount // the only one to look at, with Options.OneFileSystem
+	mount   mount // the only mount to read, with Options.OneFileSystem
 }
 
-// visit adds the entry path, which the filter has judged, and all below it.
+// visit adds the entry path, on which the filter's verdict is v, and everything below it.
 func (w *walker) visit(ctx context.Context, path string, v verdict) error {
 	full := w.root
 	if path != "" {
@@ -120,7 +120,7 @@ func (w *walker) visit(ctx context.Context, path string, v verdict) error {
 	return nil
 }
 
-// lstat adds the entry for the file at full. Of a folder it gives the inode.
+// lstat adds the entry path for the file at full. For a folder it returns the inode.
 func (w *walker) lstat(full, path string) (folder *inode, err error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(full, &st); err != nil {
@@ -172,7 +172,7 @@ func (w *walker) lstat(full, path string) (folder *inode, err error) {
 	return folder, w.add(e, d)
 }
 
-// group numbers the files with several names.
+// group gives the number of a file with several names.
 func (w *walker) group(id inode) uint32 {
 	g, known := w.inodes[id]
 	if !known {
@@ -182,7 +182,7 @@ func (w *walker) group(id inode) uint32 {
 	return g
 }
 
-// readNames lists a folder, names in byte order.
+// readNames lists the names in a folder in byte order.
 func readNames(dir string) ([]string, error) {
 	f, err := openQuietly(dir, unix.O_DIRECTORY)
 	if err != nil {

@@ -28,7 +28,7 @@ func must(t testing.TB, errs ...error) {
 	}
 }
 
-// makeEverything fills a folder with whatever a file system of this machine can hold and this user
+// makeEverything fills a folder with every kind of file that the file system can hold and this user
 // may make.
 func makeEverything(t testing.TB) string {
 	t.Helper()
@@ -52,7 +52,7 @@ func makeEverything(t testing.TB) string {
 	must(t, os.MkdirAll(p(deep), 0o755), os.WriteFile(p(deep+"file"), []byte("deep"), 0o644))
 	setXattr(t, dir, "user.root", "of the root")
 	setXattr(t, p("usr/bin/env"), "user.b", "1\x00\xff\n")
-	setXattr(t, p("usr/bin/env"), "user.a=b%", "") // no "=" in a pax key
+	setXattr(t, p("usr/bin/env"), "user.a=b%", "") // pax keys hold no "="
 	setXattr(t, p("usr"), "user.dir", strings.Repeat("v", 3000))
 	if os.Geteuid() == 0 {
 		must(t,
@@ -76,7 +76,7 @@ func makeEverything(t testing.TB) string {
 	return dir
 }
 
-// setXattr sets an attribute; a file system without them gives a smaller test.
+// setXattr sets an extended attribute, unless the file system has none.
 func setXattr(t testing.TB, path, name, value string) {
 	t.Helper()
 	err := unix.Lsetxattr(path, name, []byte(value), 0)
@@ -87,7 +87,8 @@ func setXattr(t testing.TB, path, name, value string) {
 	must(t, err)
 }
 
-// A folder and its archive are the same tree, whichever tar made it.
+// TestFolderEqualsItsTar demands the same tree from a folder and from its archives by different
+// programs.
 func TestFolderEqualsItsTar(t *testing.T) {
 	dir := makeEverything(t)
 	want := mustRead(t, dir, Options{})
@@ -136,7 +137,8 @@ func (d dereferenced) Open(i int) (io.ReadCloser, error) {
 	return d.Tree.Open(i)
 }
 
-// Formats without sub-second times, xattrs or long names lose only those.
+// TestFolderEqualsItsOldTar demands that formats without fractions of seconds, xattrs or long names
+// lose only these.
 func TestFolderEqualsItsOldTar(t *testing.T) {
 	dir := makeEverything(t)
 	want := describe(t, withoutXattrs{mustRead(t, dir, Options{})})
@@ -157,7 +159,7 @@ func (w withoutXattrs) Entries() []tree.Entry {
 
 func TestFolderSocket(t *testing.T) {
 	dir := t.TempDir()
-	t.Chdir(dir) // a socket's path must be short
+	t.Chdir(dir) // the path of a socket must be short
 	l, err := net.Listen("unix", "socket")
 	must(t, err)
 	defer l.Close()
@@ -166,7 +168,8 @@ func TestFolderSocket(t *testing.T) {
 	}
 }
 
-// Tar programs write such links as files of their own; a folder shows them as they are.
+// TestFolderLinksOfOtherTypes demands hard links of devices and pipes from a folder. Tar programs
+// write them as separate files.
 func TestFolderLinksOfOtherTypes(t *testing.T) {
 	dir := t.TempDir()
 	must(t, unix.Mkfifo(dir+"/b", 0o600), os.Link(dir+"/b", dir+"/a"),
@@ -218,7 +221,8 @@ func TestFolderErrors(t *testing.T) {
 	}
 }
 
-// What replaced a file since the walk is not read for it, and nothing hangs.
+// TestFolderChanged demands that FromFolder does not read what replaces a file after the walk, and
+// does not hang.
 func TestFolderChanged(t *testing.T) {
 	dir := writeFolder(t, plain("a", "123"), plain("secret", "abc"))
 	tr := mustRead(t, dir, Options{})
@@ -237,10 +241,11 @@ func TestFolderChanged(t *testing.T) {
 	}
 }
 
-// Reading leaves no trace in access times, where the user may say so.
+// TestFolderAccessTime demands that reading does not change access times, where the user may ask
+// for that.
 func TestFolderAccessTime(t *testing.T) {
 	dir := writeFolder(t, plain("a", "123"))
-	old := []unix.Timespec{{Sec: 1000}, {Sec: 2000}} // relatime would move this one
+	old := []unix.Timespec{{Sec: 1000}, {Sec: 2000}} // relatime would update this one
 	must(t, unix.UtimesNanoAt(unix.AT_FDCWD, dir+"/a", old, 0), unix.UtimesNanoAt(unix.AT_FDCWD, dir, old, 0))
 	tr := mustRead(t, dir, Options{})
 	if got := content(t, tr, 1); got != "123" {
@@ -257,7 +262,7 @@ func TestFolderAccessTime(t *testing.T) {
 
 func TestFolderOtherXattrs(t *testing.T) {
 	dir := writeFolder(t, plain("a", "1"), plain("b", "2"))
-	// An access control list as the kernel takes it: version 2, then tag, permissions and id of
+	// An access control list in the kernel's format: version 2, then tag, permissions and id of
 	// each entry.
 	acl := "\x02\x00\x00\x00" + "\x01\x00\x06\x00\xff\xff\xff\xff" + "\x02\x00\x04\x00\xe8\x03\x00\x00" +
 		"\x04\x00\x04\x00\xff\xff\xff\xff" + "\x10\x00\x04\x00\xff\xff\xff\xff" + "\x20\x00\x04\x00\xff\xff\xff\xff"

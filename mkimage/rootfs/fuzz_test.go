@@ -16,8 +16,8 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// FuzzFromTar demands of every archive an error that says what kind it is, or a proper
-// tree whose contents give their sizes or an error.
+// FuzzFromTar demands for any archive either an error of a known kind or a proper tree, whose
+// contents have their sizes or give an error.
 func FuzzFromTar(f *testing.F) {
 	f.Add(makeTar(f, plain("a", "1"), folder("b"), plain("b/c", "2"), link("b/d", "a"), symlink("e", "a")), byte(0))
 	f.Add(makeTar(f, folder("usr/lib"), symlink("l", "usr/lib"), plain("l/a", "1"), link("b", "l/a"), folder("l"), symlink("c", "../x"), symlink("d", "/c/d")), byte(fuzzKeep))
@@ -86,7 +86,7 @@ func FuzzFromTar(f *testing.F) {
 	})
 }
 
-// Bits of what FuzzFromTar does with an archive.
+// Bits that say how FuzzFromTar reads an archive.
 const (
 	fuzzKeep = 1 << iota
 	fuzzOn
@@ -106,9 +106,10 @@ func fuzzOptions(how byte, temp string) Options {
 	return o
 }
 
-// setChecksum makes a changed header valid; without it no mutation would get any further.
+// setChecksum makes the checksum of a changed header right. Otherwise no mutation would get any
+// further.
 func setChecksum(header []byte) {
-	sum := 8 * int(' ') // the checksum's own bytes count as spaces
+	sum := 8 * int(' ') // the bytes of the checksum count as spaces
 	for i, b := range header {
 		if i < 148 || i >= 156 {
 			sum += int(b)

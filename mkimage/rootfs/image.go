@@ -9,8 +9,8 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// fromImage reads the tree of a squashfs image of anybody's making, in a file of such a name. What
-// the image is read from must stay open until the tree is closed, which does not close it.
+// fromImage reads the tree of any squashfs image, in a file named name. The reader of the image
+// must stay open until the tree is closed, which does not close it.
 func fromImage(ctx context.Context, name string, m *squashfs.Image, o Options) (*finished, error) {
 	c, err := newCollection(o)
 	if err != nil {

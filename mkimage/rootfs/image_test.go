@@ -12,11 +12,12 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// A folder and the image that the real mksquashfs makes of it are the same tree.
+// TestImageEqualsItsFolder demands the same tree from a folder and from the image that the real
+// mksquashfs makes of it.
 func TestImageEqualsItsFolder(t *testing.T) {
 	dir := makeEverything(t)
 	must(t, os.Link(dir+"/pipe", dir+"/pipe2"))
-	// mksquashfs has no times before 1970 either, but its own idea of them
+	// mksquashfs, which has no times before 1970 either, replaces them by others
 	early := filepath.Join(dir, "usr.conf")
 	must(t, os.Chtimes(early, at(1), at(1)))
 	want := mustRead(t, dir, Options{})
@@ -34,7 +35,7 @@ func TestImageEqualsItsFolder(t *testing.T) {
 	}
 }
 
-// An image behind an offset is the same tree as one at the start of its file; zeros alone are an
+// TestImageBehindOffset demands the same tree from an image behind an offset. Zeros alone are an
 // empty archive.
 func TestImageBehindOffset(t *testing.T) {
 	dir := writeFolder(t, plain("a", "1"), folder("boot"), plain("boot/x", "2"))

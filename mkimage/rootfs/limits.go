@@ -9,21 +9,21 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// ErrTooLarge is wrapped when a tree is larger than an image is meant to be, so that what
-// reads it needs bounded time and memory, whatever the input claims.
+// ErrTooLarge is wrapped when a tree exceeds the limits of this package. These bound the time and
+// memory of reading, whatever the input claims.
 var ErrTooLarge = errors.New("too large")
 
-// Limits of a whole tree. They are far above any root file system and within what a machine
-// of 8 GiB works off. Names that a later entry of an archive replaces count as well.
+// Limits of a whole tree. They are far above any root file system, and a machine with 8 GiB of
+// memory can handle them. Names that a later entry of an archive replaces count too.
 const (
 	namesMax  = 8 << 20   // names
 	textMax   = 512 << 20 // bytes of all paths and targets of symbolic links
 	xattrsMax = 128 << 20 // bytes of all distinct sets of extended attributes
-	sizeMax   = 256 << 30 // bytes of all contents, holes included: each is hashed byte by byte
-	stepsMax  = 1 << 30   // names looked up on the way to where an archive's entries go
+	sizeMax   = 256 << 30 // bytes of all contents, with holes, since all are hashed byte by byte
+	stepsMax  = 1 << 30   // names looked up to find the places of an archive's entries
 )
 
-// budget counts what was taken of the limits that concern memory.
+// budget counts what a tree takes of the limits on memory.
 type budget struct {
 	names, text, xattrs int
 	sets                map[[sha256.Size]byte][]tree.Xattr
@@ -43,7 +43,7 @@ func (b *budget) take(path, target string) error {
 	return nil
 }
 
-// intern gives the set that is equal to set and the same for all files that have it.
+// intern gives one and the same set for all equal sets.
 func (b *budget) intern(set []tree.Xattr) ([]tree.Xattr, error) {
 	if len(set) == 0 {
 		return nil, nil
@@ -74,7 +74,7 @@ func (b *budget) intern(set []tree.Xattr) ([]tree.Xattr, error) {
 	return set, nil
 }
 
-// checkSize refuses contents that would be read for hours.
+// checkSize refuses contents that would take hours to read.
 func checkSize(entries []tree.Entry) error {
 	var total int64
 	largest := 0
@@ -93,7 +93,8 @@ func checkSize(entries []tree.Entry) error {
 	return nil
 }
 
-// tooLong names the file that makes a tree too large, or the largest so far.
+// tooLong is the error for contents that are too large. It names the file that exceeds the limit,
+// or the largest one.
 func tooLong(path string, size int64) error {
 	return fmt.Errorf("%w: more than %d GiB of contents, holes included; %s alone has %d bytes",
 		ErrTooLarge, sizeMax>>30, show(path), size)

@@ -19,7 +19,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// sparseHeader is a GNU sparse file of nothing but a hole.
+// sparseHeader is the header of a GNU sparse file that is one hole.
 func sparseHeader(t testing.TB, name string, size int64) []byte {
 	h := makeTar(t, file{Name: name, Header: tar.Header{Format: tar.FormatGNU}})[:blockSize]
 	h[156] = tar.TypeGNUSparse
@@ -29,7 +29,7 @@ func sparseHeader(t testing.TB, name string, size int64) []byte {
 			b[i], n = byte(n), n>>8
 		}
 	}
-	number(h[386:398], size) // the only piece: nothing, at the end
+	number(h[386:398], size) // the only piece is empty and lies at the end
 	number(h[398:410], 0)
 	number(h[483:495], size)
 	setChecksum(h)
@@ -67,7 +67,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// endless is a compressed stream of a beginning and zeros without end.
+// endless is a compressed stream of beginning and then zeros without end.
 func endless(t *testing.T, beginning []byte) io.Reader {
 	r, w := io.Pipe()
 	t.Cleanup(func() { r.Close() })
@@ -84,7 +84,8 @@ func endless(t *testing.T, beginning []byte) io.Reader {
 	return r
 }
 
-// A bomb is defused by what its headers say, and behind the end of the archive by its length.
+// TestBomb demands that headers that claim too much end the reading, and behind the end of the
+// archive the length does.
 func TestBomb(t *testing.T) {
 	header := makeTar(t, plain("a", "1"))
 	huge := bytes.Clone(header[:blockSize])
@@ -104,7 +105,7 @@ func TestBomb(t *testing.T) {
 	}
 }
 
-// Zeros take no room while they are unpacked.
+// TestSpoolHoles demands that unpacked zeros take no room in the spool.
 func TestSpoolHoles(t *testing.T) {
 	archive := zstded(t, makeTar(t, plain("a", "begin"+strings.Repeat("\x00", 16<<20)+"end"), plain("b", "1")))
 	s, err := newSpool(context.Background(), bytes.NewReader(archive), t.TempDir())
@@ -126,7 +127,7 @@ func TestXattrLimit(t *testing.T) {
 	c := &collection{}
 	value := bytes.Repeat([]byte("v"), 1<<20)
 	var e tree.Entry
-	for i := range xattrsMax>>20 + 10 { // the same ones count once
+	for i := range xattrsMax>>20 + 10 { // equal sets count once
 		var set xattrSet
 		set.add("user.a", string(value))
 		if err := c.setXattrs(&e, &data{}, set); err != nil {
@@ -145,7 +146,7 @@ func TestXattrLimit(t *testing.T) {
 	}
 }
 
-// Folders that nothing describes count: each name may imply a thousand.
+// TestNamesLimit demands that implied folders count, since each name may imply a thousand.
 func TestNamesLimit(t *testing.T) {
 	b := budget{names: namesMax - 2}
 	x := newTarIndex(&collection{budget: b, filter: &filter{}}, nil)
@@ -161,8 +162,8 @@ func TestNamesLimit(t *testing.T) {
 	}
 }
 
-// Names that go up, links and records for all entries are made to take time here that their
-// archives do not show.
+// TestSlowArchives reads small archives in which names that go up, links and global records could
+// take very long.
 func TestSlowArchives(t *testing.T) {
 	must := func(err error, want error) {
 		t.Helper()
@@ -198,7 +199,7 @@ func TestSlowArchives(t *testing.T) {
 		_, err := FromTar(context.Background(), bytes.NewReader(c.archive), c.o)
 		t.Run(name, func(t *testing.T) { must(err, c.want) })
 	}
-	if took := time.Since(start); took > time.Minute { // a quadratic step alone takes minutes
+	if took := time.Since(start); took > time.Minute { // one quadratic step would take minutes
 		t.Errorf("took %v", took)
 	}
 

@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mount tells a mounted file system: by its device, as other tools do, and by the number of the
-// mount where the kernel tells it (since Linux 5.8), so that a folder mounted once more elsewhere
-// counts too.
+// mount identifies a mounted file system by its device, as other tools do, and, where the kernel
+// tells it (since Linux 5.8), by the number of the mount. With that number a folder that is also
+// mounted elsewhere counts as another mount.
 type mount struct {
 	dev uint64
 	id  uint64 // 0: unknown
 }
 
-// mountOf gives the mount that a folder lies in.
+// mountOf gives the mount in which a folder lies.
 func mountOf(dir string) (mount, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(dir, &st); err != nil {
@@ -39,7 +39,7 @@ func mountID(dir string) (uint64, error) {
 	return stx.Mnt_id, nil
 }
 
-// ends reports whether a folder is where another file system is mounted.
+// ends reports whether another file system is mounted at a folder.
 func (m mount) ends(dir string, folder *inode) (bool, error) {
 	if folder.dev != m.dev {
 		return true, nil
@@ -48,16 +48,16 @@ func (m mount) ends(dir string, folder *inode) (bool, error) {
 	return m.id != 0 && id != m.id, err
 }
 
-// outputs are the files that are written while, or before, a folder is read.
+// outputs are files that the caller writes before or while it reads a folder.
 type outputs struct {
 	files   map[inode]bool
-	folders map[inode]bool // that they lie in, with their temporary files
+	folders map[inode]bool // folders of the outputs and of their temporary files
 	left    tally
 }
 
-// findOutputs looks for what is there of the outputs already; a symbolic link in the place of one
-// is replaced, so it counts itself. What cannot be looked at is not in the folder, or reading it
-// tells.
+// findOutputs finds those outputs that exist already. A symbolic link in the place of one counts
+// itself, since the caller will replace it. It ignores outputs that it cannot examine: either they
+// do not lie in the folder that is read, or reading that gives the error.
 func findOutputs(paths []string) *outputs {
 	o := &outputs{files: make(map[inode]bool), folders: make(map[inode]bool)}
 	for _, path := range paths {

@@ -18,10 +18,10 @@ var (
 	ErrKind = errors.New(
 		"neither a folder, a tar archive (plain, gzip, zstd or xz) nor a squashfs image",
 	)
-	// ErrMalformed is wrapped by every error about a tree that contradicts itself or its
-	// format: a truncated archive, a name that climbs out of the root, a link to nothing.
+	// ErrMalformed is wrapped by every error about an input that contradicts itself or its format:
+	// a truncated archive, a name that climbs out of the root, a link to nothing.
 	ErrMalformed = errors.New("malformed tree")
-	// ErrOffset is wrapped when Options.Offset is set for something that has none.
+	// ErrOffset is wrapped when Options.Offset is set for an input without an offset.
 	ErrOffset = errors.New("only an image in a file or on a block device has an offset")
 )
 
@@ -29,36 +29,38 @@ var (
 type Options struct {
 	Filter Filter
 	Owner  *Owner // owner of all entries; nil: as the input says
-	// later modification times become this (SOURCE_DATE_EPOCH); nil: as the input says
+	// Clamp replaces later modification times (SOURCE_DATE_EPOCH); nil: as the input says.
 	Clamp   *uint32
-	TempDir string    // for archives that must be unpacked to be read; "": the system's
+	TempDir string    // folder for unpacked archives; "": the system's
 	Stdin   io.Reader // what Open reads for the path "-"
 
-	// Offset is the byte of the file where the image begins; 0: where one is found.
+	// Offset is the offset of the image in the file, in bytes; 0: Open finds the image.
 	Offset int64
-	// Subdir is the folder of the input that is taken as the root, as a path in it; "": all of it.
-	// Symbolic links in it lead through the input. What lies outside is not looked at.
+	// Subdir is the path of a folder in the input that becomes the root; "": the input's root.
+	// Symbolic links in the path lead through the input. Nothing outside of the folder is read.
 	Subdir string
-	// OneFileSystem keeps the mount points of other file systems in a folder as empty folders.
+	// OneFileSystem leaves out other file systems mounted in a folder. Their mount points become
+	// empty folders.
 	OneFileSystem bool
-	// Outputs are files that are left out of a folder, whatever names they have in it, because
-	// the caller writes them; temporary files of such writes are left out as well.
+	// Outputs are files that the caller writes. They, and temporary files of writing them, are left
+	// out of a folder, whatever their names in it are.
 	Outputs []string
-	// KeepDirectorySymlink lets a symbolic link to a folder stay when an archive has a folder of
-	// its name. Otherwise the folder takes its place. As in GNU tar.
+	// KeepDirectorySymlink keeps a symbolic link to a folder when the archive has a folder with its
+	// name. Otherwise the folder replaces the link. GNU tar has the same option.
 	KeepDirectorySymlink bool
-	// IgnoreZeros reads on behind the end of an archive, as GNU tar's option of that name: several
-	// archives written one after another are read as one.
+	// IgnoreZeros reads on behind the end of an archive, like GNU tar's option, so that several
+	// archives one after another are read as one.
 	IgnoreZeros bool
-	// ContainerFiles takes the files of a container image, and the marks of a layer, for
-	// files of the tree. Otherwise they are ErrContainer.
+	// ContainerFiles takes the files of a container image, and the marks of a layer, for files of
+	// the tree. Without it they are an error that wraps ErrContainer.
 	ContainerFiles bool
 }
 
 // Owner is a numeric user and group.
 type Owner struct{ UID, GID uint32 }
 
-// ParseOwner reads an owner as "UID:GID", both decimal: names are those of one machine.
+// ParseOwner reads an owner as "UID:GID", both decimal. It takes no names, whose meaning differs
+// between machines.
 func ParseOwner(s string) (Owner, error) {
 	user, group, _ := strings.Cut(s, ":")
 	uid, err := strconv.ParseUint(user, 10, 32)
@@ -69,10 +71,11 @@ func ParseOwner(s string) (Owner, error) {
 	return Owner{uint32(uid), uint32(gid)}, nil
 }
 
-// Open reads the tree at path, whatever it is: a folder, a tar archive or a squashfs image, told
-// apart by their first bytes and not by their name. What is none of them may hold an image further
-// in, as a disk does in a partition; several are squashfs.ErrSeveral unless Options.Offset says
-// which. "-" is a tar archive on Options.Stdin.
+// Open reads the tree at path: a folder, a tar archive or a squashfs image. It tells these apart by
+// their first bytes, not by their names. In another file it looks for an image further in, such as
+// in a partition of a disk; several images are an error that wraps squashfs.ErrSeveral unless
+// Options.Offset says which one. "-" is a tar archive on Options.Stdin. Errors wrap ErrKind,
+// ErrMalformed, ErrOffset, ErrTooLarge, ErrContainer or squashfs's, or are those of the system.
 func Open(ctx context.Context, path string, o Options) (tree.Tree, error) {
 	if path == "-" {
 		if o.Offset > 0 {
@@ -106,7 +109,7 @@ func Open(ctx context.Context, path string, o Options) (tree.Tree, error) {
 
 // openFile reads an archive or an image.
 func openFile(ctx context.Context, f *os.File, mode os.FileMode, o Options) (tree.Tree, error) {
-	// block devices; a pipe has no image and cannot be looked at twice
+	// Only files and block devices can hold an image: a pipe cannot be read twice.
 	if !mode.IsRegular() && mode.Type() != os.ModeDevice {
 		if o.Offset > 0 {
 			return nil, fmt.Errorf("%s: %w", f.Name(), ErrOffset)
@@ -127,14 +130,14 @@ func openFile(ctx context.Context, f *os.File, mode os.FileMode, o Options) (tre
 	return t, nil
 }
 
-// imageOf opens the image in a file; nil without an error means that it is an archive. What is
-// neither is ErrKind, which says what it is.
+// imageOf opens the image in a file. It gives nil without an error for an archive. For anything
+// else the error wraps ErrKind and says what the file is.
 func imageOf(f *os.File, o Options) (*squashfs.Image, error) {
-	size, err := f.Seek(0, io.SeekEnd) // Stat has no size for a block device
+	size, err := f.Seek(0, io.SeekEnd) // Stat does not tell the size of a block device
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil { // where an archive is read from
+	if _, err := f.Seek(0, io.SeekStart); err != nil { // an archive is read from here
 		return nil, err
 	}
 	if o.Offset > 0 {
@@ -153,7 +156,7 @@ func imageOf(f *os.File, o Options) (*squashfs.Image, error) {
 	if m != nil || searchErr != nil {
 		return m, searchErr
 	}
-	// an archive may follow zeros, and hold anything
+	// an archive with anything in it may follow zeros
 	if kind == kindZeros && o.IgnoreZeros {
 		return nil, nil
 	}
@@ -163,8 +166,7 @@ func imageOf(f *os.File, o Options) (*squashfs.Image, error) {
 	return nil, err
 }
 
-// onlyImage opens the image that begins somewhere in a file that begins otherwise; nil when there
-// is none.
+// onlyImage opens the only image further in a file. It gives nil when there is none.
 func onlyImage(f *os.File, size int64) (*squashfs.Image, error) {
 	m, err := squashfs.FindOnly(f, size)
 	if errors.Is(err, squashfs.ErrCorrupt) || errors.Is(err, squashfs.ErrUnsupported) {
@@ -173,7 +175,7 @@ func onlyImage(f *os.File, size int64) (*squashfs.Image, error) {
 	return m, err
 }
 
-// owning is a tree whose file nobody else closes.
+// owning is a tree that closes its file.
 type owning struct {
 	tree.Tree
 	f *os.File

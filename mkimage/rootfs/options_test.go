@@ -20,7 +20,7 @@ import (
 	"deltaup/mkimage/squashfs"
 )
 
-// What is excluded may be as wrong as it likes, in an archive as elsewhere.
+// TestExcludedIsNotLookedAt demands that excluded entries of an archive may be invalid.
 func TestExcludedIsNotLookedAt(t *testing.T) {
 	long := strings.Repeat("n", 300)
 	wrong := []file{
@@ -39,7 +39,8 @@ func TestExcludedIsNotLookedAt(t *testing.T) {
 	if got := summary(t, readTar(t, makeTar(t, append(wrong, plain("ok", "1"))...), o)); got != "ok:1" {
 		t.Errorf("got %s", got)
 	}
-	for _, f := range wrong { // each is seen where nothing excludes it, or it would prove nothing
+	// each must be an error when nothing excludes it, or the test would prove nothing
+	for _, f := range wrong {
 		switch f.Name {
 		case "bad/file", "bad/dangling", "bad/loop":
 			continue
@@ -51,7 +52,7 @@ func TestExcludedIsNotLookedAt(t *testing.T) {
 	}
 }
 
-// Patterns are about names in the tree, as in a folder, not about spellings of an archive.
+// TestExcludeBehindLink demands that patterns match names in the tree, not the archive's spellings.
 func TestExcludeBehindLink(t *testing.T) {
 	archive := makeTar(t, folder("usr/lib"), symlink("lib", "usr/lib"), plain("lib/x", "1"), plain("lib/y", "2"))
 	for pattern, want := range map[string]string{
@@ -65,7 +66,8 @@ func TestExcludeBehindLink(t *testing.T) {
 	}
 }
 
-// The file stays that another name has, whichever name is excluded and whichever came first.
+// TestExcludedHardLinkTarget demands that a file stays as long as one of its names does, whichever
+// name is excluded and whichever comes first.
 func TestExcludedHardLinkTarget(t *testing.T) {
 	for _, files := range [][]file{{plain("a", "1"), link("b", "a")}, {link("b", "a"), plain("a", "1")}} {
 		for pattern, want := range map[string]string{"a": "b:1", "b": "a:1"} {
@@ -76,7 +78,7 @@ func TestExcludedHardLinkTarget(t *testing.T) {
 	}
 }
 
-// The inode of an excluded name in an image is not read.
+// TestExcludedInImage demands that the inode of an excluded name in an image is not read.
 func TestExcludedInImage(t *testing.T) {
 	dir := writeFolder(t, plain("a", "1"))
 	for _, name := range []string{"bad", "boot/bad"} {
@@ -117,7 +119,7 @@ func TestSubdir(t *testing.T) {
 			}
 		}
 	}
-	// What lies outside is not looked at.
+	// Entries outside of the folder may be invalid.
 	wrong := append(files, file{Name: "bad", Header: tar.Header{Uid: math.MaxInt}}, plain("x/below", ""))
 	if got := summary(t, readTar(t, makeTar(t, wrong...), Options{Subdir: "root/etc"})); got != "a:2" {
 		t.Errorf("got %s", got)
@@ -126,7 +128,8 @@ func TestSubdir(t *testing.T) {
 
 func TestOneFileSystem(t *testing.T) {
 	dir := writeFolder(t, folder("mnt"), folder("bind"), folder("usr"), plain("usr/a", "1"), plain("f", "2"))
-	runtime.LockOSThread() // and never unlocked: the thread ends with its mounts
+	// never unlocked, so that the thread and its mounts end with the goroutine
+	runtime.LockOSThread()
 	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
 		t.Skipf("no mounts of its own: %v", err)
 	}
@@ -150,7 +153,7 @@ func TestOneFileSystem(t *testing.T) {
 	}
 }
 
-// What the caller writes is left out by what it is, not by its name.
+// TestOutputs demands that outputs are left out by their inode, not by their name.
 func TestOutputs(t *testing.T) {
 	dir := writeFolder(t, plain("a", "1"), folder("out"), plain("out/image", "2"), plain("deltaup-0123456789abcdef.tmp", "mine, though named so"),
 		plain("out/deltaup-0123456789abcdef.tmp", "3"), plain("out/other", "4"))
@@ -168,7 +171,7 @@ func TestOutputs(t *testing.T) {
 		}
 	}
 	must(t, os.Symlink("out/other", dir+"/link"))
-	// the link is what an image replaces
+	// the image will replace the link
 	tr := mustRead(t, dir, Options{Outputs: []string{dir + "/link"}})
 	if got := summary(t, tr); strings.Contains(got, "link>") || !strings.Contains(got, "out/other:4") {
 		t.Errorf("a symbolic link: got %s", got)
@@ -221,14 +224,15 @@ func TestForeign(t *testing.T) {
 	if got := summary(t, mustRead(t, image, Options{})); got != "a:1" {
 		t.Errorf("behind zeros: got %s", got)
 	}
-	// a file of a file system
+	// a file in another file system
 	must(t, os.WriteFile(image, []byte(ext(map[int]string{})+string(b)), 0o600))
 	if _, err := Open(context.Background(), image, Options{}); !errors.Is(err, ErrKind) || !strings.Contains(err.Error(), "ext2") {
 		t.Errorf("in a file system: got error %v", err)
 	}
 }
 
-// What lies behind an offset or in a partition is named, with its place.
+// TestForeignInside demands that the error names what lies behind an offset or in a partition, with
+// its place.
 func TestForeignInside(t *testing.T) {
 	dir := t.TempDir()
 	made := func(tool string, arguments ...string) []byte {
@@ -271,7 +275,7 @@ func TestForeignInside(t *testing.T) {
 	}
 }
 
-// Of several images nobody but the caller knows which one is meant.
+// TestSeveralImages demands that Open does not choose among several images.
 func TestSeveralImages(t *testing.T) {
 	dir := t.TempDir()
 	image := func(content string) []byte {

@@ -2,12 +2,12 @@ package rootfs
 
 import "strings"
 
-// parentOf gives the path of the folder that holds path, which is not the root.
+// parentOf gives the path of the folder of path, which must not be the root.
 func parentOf(path string) string {
 	return path[:max(strings.LastIndexByte(path, '/'), 0)]
 }
 
-// below reports whether path lies in the folder dir, at any depth.
+// below reports whether path lies below the folder dir, at any depth.
 func below(path, dir string) bool {
 	if dir == "" {
 		return path != ""

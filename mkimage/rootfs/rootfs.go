@@ -1,13 +1,11 @@
-// Package rootfs reads a root file system's tree from where it is: a folder, a
-// tar archive or a squashfs image of anybody. It gives the entries in path order
-// and opens their contents; what becomes of them is package mkimage's business.
+// Package rootfs reads the tree of a root file system from a folder, a tar archive or any squashfs
+// image. It gives a [tree.Tree], with the entries in path order.
 //
-// Start with [Open], which tells the kinds apart by looking, or with one of
-// [FromFolder], [FromTar] and [FromImage]. A folder, its tar and an image made of
-// either give the same entries.
+// Begin with [Open], which finds out what kind of input it has, or with [FromFolder] or [FromTar].
+// A folder, its tar and an image made from either give the same entries.
 //
-// Inputs are not trusted: names are checked, and what contradicts itself is an error that wraps
-// [ErrMalformed]; what would take hours or all memory is [ErrTooLarge]. What Options.Filter leaves
-// out, or what lies outside Options.Subdir, is not looked at further than it takes to know that.
-// Layers of containers are not put together: see [ErrContainer].
+// The package does not trust its inputs. It checks names; an input that contradicts itself is an
+// error that wraps [ErrMalformed], and one that would take hours or all memory wraps [ErrTooLarge].
+// It examines entries that Options.Filter leaves out, or that lie outside Options.Subdir, only as
+// far as it takes to know that. It does not put together layers of containers, see [ErrContainer].
 package rootfs

@@ -18,12 +18,12 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// file is one name of a small tree that a test makes.
+// file is one entry of a small tree that a test makes.
 type file struct {
 	Name    string
 	Dir     bool
 	Content string
-	Header  tar.Header // the rest, where a test needs it
+	Header  tar.Header // other fields, where a test needs them
 }
 
 // makeTar writes an archive with exactly these entries.
@@ -53,7 +53,7 @@ func makeTar(t testing.TB, files ...file) []byte {
 	return b.Bytes()
 }
 
-// writeFolder makes a folder with these plain files and folders.
+// writeFolder makes a folder of plain files and folders.
 func writeFolder(t testing.TB, files ...file) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -72,7 +72,7 @@ func writeFolder(t testing.TB, files ...file) string {
 	return dir
 }
 
-// mustRead opens a tree, which is closed when the test ends.
+// mustRead opens a tree and closes it when the test ends.
 func mustRead(t testing.TB, path string, o Options) tree.Tree {
 	t.Helper()
 	tr, err := Open(context.Background(), path, o)
@@ -133,7 +133,7 @@ func content(t testing.TB, tr tree.Tree, i int) string {
 	return string(b)
 }
 
-// describe gives a line for each entry with all that it has, its content's hash included.
+// describe gives a line for each entry with everything that it has, and the hash of its content.
 func describe(t testing.TB, tr tree.Tree) []string {
 	t.Helper()
 	var lines []string
@@ -177,7 +177,7 @@ func checkSame(t testing.TB, got, want []string) {
 	}
 }
 
-// checkTree holds a tree against what the Tree interface promises.
+// checkTree checks what the Tree interface promises.
 func checkTree(t testing.TB, tr tree.Tree) {
 	t.Helper()
 	entries := tr.Entries()
@@ -210,7 +210,7 @@ func checkTree(t testing.TB, tr tree.Tree) {
 	}
 }
 
-// tool finds a foreign program. Without it the test is skipped, unless all tests were asked for.
+// tool finds a foreign program. Without it the test is skipped, or fails when all tests must run.
 func tool(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)

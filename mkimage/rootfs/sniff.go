@@ -10,7 +10,7 @@ import (
 	"deltaup/internal/disk"
 )
 
-// kind is what a file is by its first bytes.
+// kind is the kind of a file, by its first bytes.
 type kind int
 
 const (
@@ -19,17 +19,17 @@ const (
 	kindZstd
 	kindXZ
 	kindImage
-	kindZeros // an archive of nothing, or room in front of something
+	kindZeros // an empty archive, or room before something else
 )
 
-// archive reports whether it is a plain tar archive.
+// archive reports whether the file is a plain tar archive.
 func (k kind) archive() bool { return k == kindTar || k == kindZeros }
 
-// sniffLen is how many bytes tell the kind: a tar archive's first header would, file systems say
-// later what they are.
+// sniffLen is how many bytes sniff needs. The first header of a tar archive would suffice for
+// archives; file systems have their magic later.
 const sniffLen = disk.HeadSize
 
-// sniff reads up to sniffLen bytes.
+// sniff tells the kind of a file. It reads up to sniffLen bytes.
 func sniff(r io.Reader) (kind, error) {
 	head, err := io.ReadAll(io.LimitReader(r, sniffLen))
 	if err != nil {
@@ -57,30 +57,31 @@ func sniff(r io.Reader) (kind, error) {
 	return kindZeros, nil
 }
 
-// isSkippableFrame reports whether a zstd skippable frame starts here: pzstd puts some first.
+// isSkippableFrame reports whether head is the beginning of a skippable frame of zstd, with which
+// pzstd begins.
 func isSkippableFrame(head []byte) bool {
 	return len(head) >= 4 && head[0]&0xf0 == 0x50 &&
 		bytes.Equal(head[1:4], []byte{0x2a, 0x4d, 0x18})
 }
 
-// isTarHeader reports whether block may be the first of an archive: its
-// checksum is right, or it is the zeros at an archive's end.
+// isTarHeader reports whether block may be the first of an archive: its checksum is right, or it is
+// the zeros at the end of an archive.
 func isTarHeader(block []byte) bool {
 	_, err := tar.NewReader(bytes.NewReader(block)).Next()
 	return !errors.Is(err, tar.ErrHeader)
 }
 
-// foreignError says what a file is that is no input. It is ErrKind.
+// foreignError is an ErrKind that says what a file is.
 type foreignError struct {
-	what string // a clause
-	fs   bool   // a whole file system: an image in it is a file of it
+	what string // a clause that describes the file
+	fs   bool   // a whole file system, in which an image is a file
 }
 
 func (e *foreignError) Error() string { return ErrKind.Error() + ": " + e.what }
 func (e *foreignError) Unwrap() error { return ErrKind }
 
-// foreigners are disks, archives and other files that are no input, by bytes at an offset. The
-// package disk knows file systems.
+// foreigners are kinds of files that are no input, such as disks and archives, by bytes at an
+// offset. Package disk knows file systems.
 var foreigners = []struct {
 	offset int
 	magic  string
@@ -109,7 +110,7 @@ const (
 	decompressIt = ": decompress it into mkimage -"
 )
 
-// foreign makes ErrKind say what a file is whose first bytes are head, if that is known.
+// foreign makes an ErrKind that says what a file with the first bytes head is, if that is known.
 func foreign(head []byte) error {
 	if name := disk.FileSystem(head); name != "" {
 		return &foreignError{"it is " + name + mountIt, true}
@@ -122,7 +123,8 @@ func foreign(head []byte) error {
 	return ErrKind
 }
 
-// foreignDisk says what lies on a disk that is no input; nil when nothing is known of it.
+// foreignDisk makes an ErrKind that says what lies on a disk. It gives nil when nothing is known
+// about it.
 func foreignDisk(r io.ReaderAt, size int64) error {
 	what, err := disk.Describe(r, size)
 	if err != nil || what == "" {

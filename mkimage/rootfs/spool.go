@@ -14,24 +14,24 @@ import (
 	"github.com/mikelolasagasti/xz"
 )
 
-// windowMax is how far back compressed data may refer, and so what decompression keeps in
-// memory: what zstd itself accepts unasked, and twice what "xz -9" needs.
+// windowMax is how many bytes back compressed data may refer, which decompression keeps in memory.
+// zstd accepts as much by default; "xz -9" needs half of it.
 const windowMax = 128 << 20
 
-// What a stream may unpack to, in bytes. All of it is read, zeros are not stored.
+// How many bytes a stream may unpack to. All of them are read; zeros are not stored.
 const (
 	spoolMax = 2 * sizeMax
-	tailMax  = 1 << 30 // behind the end of the archive
+	tailMax  = 1 << 30 // bytes behind the end of the archive
 )
 
-// spool is what a stream has unpacked to so far, in a file without a name. It reads on
-// only as far as it is asked to, so that an archive that is refused by its headers takes neither
-// the time nor the room of its contents.
+// spool keeps what a stream has unpacked to so far in a file without a name. It reads on only as
+// far as a caller asks, so that an archive that is refused for its headers takes neither the time
+// nor the room of its contents.
 type spool struct {
-	plain  io.Reader // nil when it is at its end
-	closer func()    // of plain
+	plain  io.Reader // nil at its end
+	closer func()    // closes plain
 	file   *os.File
-	size   int64 // bytes that plain has given
+	size   int64 // bytes that plain has given so far
 	buf    []byte
 }
 
@@ -59,7 +59,7 @@ func newSpool(ctx context.Context, r io.Reader, tempDir string) (*spool, error) 
 	return s, nil
 }
 
-// ReadAt implements io.ReaderAt. It is for one goroutine until drain was called.
+// ReadAt implements io.ReaderAt. Before drain only one goroutine may call it.
 func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 	for s.plain != nil && s.size < off+int64(len(p)) {
 		if err := s.more(true); err != nil {
@@ -69,7 +69,7 @@ func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 	return s.file.ReadAt(p, off)
 }
 
-// more reads a buffer full.
+// more unpacks one buffer, and stores it if store is set.
 func (s *spool) more(store bool) error {
 	n, err := io.ReadFull(s.plain, s.buf)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
@@ -85,7 +85,7 @@ func (s *spool) more(store bool) error {
 		return nil
 	}
 	if isZero(s.buf[:n]) {
-		err = s.file.Truncate(s.size + int64(n)) // a hole
+		err = s.file.Truncate(s.size + int64(n)) // zeros become a hole
 	} else {
 		_, err = s.file.WriteAt(s.buf[:n], s.size)
 	}
@@ -96,7 +96,7 @@ func (s *spool) more(store bool) error {
 	return nil
 }
 
-// drain reads what is left and stores none of it: checksums lie at the end.
+// drain unpacks the rest without storing it, because checksums lie at the end.
 func (s *spool) drain() error {
 	for left := int64(tailMax); s.plain != nil; left -= int64(len(s.buf)) {
 		if left <= 0 {
@@ -117,13 +117,14 @@ func (s *spool) end() {
 	}
 }
 
-// Close gives the room back.
+// Close frees the room.
 func (s *spool) Close() error {
 	s.end()
 	return s.file.Close()
 }
 
-// decompress gives the plain bytes of a stream of any kind but an image.
+// decompress gives the plain bytes of a stream of any kind except an image, and a function that
+// frees the decompressor.
 func decompress(r io.Reader) (io.Reader, func(), error) {
 	br := bufio.NewReaderSize(r, 128<<10)
 	head, err := br.Peek(sniffLen)
@@ -159,8 +160,8 @@ func decompress(r io.Reader) (io.Reader, func(), error) {
 	return damageReader{plain}, closer, nil
 }
 
-// gunzip reads gzip members one after another and, like gzip itself, zeros behind them, with
-// which tapes are filled up.
+// gunzip reads gzip members one after another. Like gzip it ignores zeros behind them, with which
+// tapes are padded.
 type gunzip struct {
 	*gzip.Reader
 	r *bufio.Reader
@@ -199,7 +200,7 @@ func (g *gunzip) Read(p []byte) (int, error) {
 	}
 }
 
-// ignoreEOF lets the next read find the end once more.
+// ignoreEOF drops io.EOF, which the next read finds again.
 func ignoreEOF(err error) error {
 	if err == io.EOF {
 		return nil
@@ -207,7 +208,7 @@ func ignoreEOF(err error) error {
 	return err
 }
 
-// damageReader marks the errors of a decompressor as those of its input.
+// damageReader marks errors of a decompressor as damage of its input.
 type damageReader struct{ r io.Reader }
 
 func (d damageReader) Read(p []byte) (int, error) {
@@ -218,7 +219,7 @@ func (d damageReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// contextReader ends reading when the context ends.
+// contextReader fails when its context ends.
 type contextReader struct {
 	ctx context.Context
 	r   io.Reader

@@ -12,11 +12,11 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// cleanSubdir makes a path that somebody gave for Options.Subdir one from the input's root.
+// cleanSubdir makes Options.Subdir a clean path from the input's root.
 func cleanSubdir(dir string) string { return strings.TrimPrefix(path.Join("/", dir), "/") }
 
-// followInFolder resolves the symbolic links of a path below root, and none of them leads
-// out of it: root is what they take for the root, as after a chroot.
+// followInFolder resolves the symbolic links in a path below root, as after a chroot to root: none
+// leads out of it.
 func followInFolder(root, dir string) (string, error) {
 	return followLinks(dir, func(at string) (target string, folder bool, err error) {
 		info, err := os.Lstat(filepath.Join(root, at))
@@ -30,7 +30,7 @@ func followInFolder(root, dir string) (string, error) {
 	})
 }
 
-// followInImage is followInFolder for an image, and gives the folder.
+// followInImage is followInFolder in an image. It gives the folder.
 func followInImage(m *squashfs.Image, dir string) (*squashfs.Node, error) {
 	resolved, err := followLinks(dir, func(at string) (target string, folder bool, err error) {
 		n, err := m.Lookup(at)
@@ -45,8 +45,8 @@ func followInImage(m *squashfs.Image, dir string) (*squashfs.Node, error) {
 	return m.Lookup(resolved)
 }
 
-// followLinks resolves the symbolic links that lead to the folder dir. Look tells of a path without
-// links in front what it is; a target is not empty.
+// followLinks resolves the symbolic links in the path dir of a folder. look examines a path without
+// links before its last name, and gives the target of a link, which is not empty.
 func followLinks(dir string,
 	look func(at string) (target string, folder bool, err error)) (string, error) {
 	at, rest, links := "", dir, 0

@@ -11,33 +11,34 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// FromTar reads the tree that a tar archive holds, in any of the formats that archive/tar
-// knows (v7, ustar, pax, GNU, sparse files included), plain or compressed with gzip,
-// zstd or xz. It needs no privileges and keeps all attributes; owners by number, names of users
-// mean nothing. What follows the end of the archive is ignored, as by tar itself, unless
-// Options.IgnoreZeros is set; another archive there is a warning.
+// FromTar reads the tree in a tar archive of any format that archive/tar knows (v7, ustar, pax,
+// GNU, with sparse files), plain or compressed with gzip, zstd or xz. It needs no privileges and
+// keeps all attributes. Owners are numbers; names of users mean nothing. Like tar it ignores what
+// follows the end of the archive, unless Options.IgnoreZeros is set. Another archive there is a
+// warning.
 //
-// When r is plain and implements io.ReaderAt and io.Seeker (a file), contents are later
-// read in place, and r must stay open until the tree is closed, which does not close it.
-// All else is first spooled, decompressed, to a file without a name in Options.TempDir.
+// When r is plain and implements io.ReaderAt and io.Seeker, like a file, the tree reads contents
+// from r. r must then stay open until the tree is closed, which does not close r. FromTar unpacks
+// anything else to a file without a name in Options.TempDir.
 //
-// The tree is what GNU tar makes of the archive in an empty folder that it takes for the root, in
-// order:
+// The tree is the one that GNU tar makes when it unpacks the archive, entry by entry, into an empty
+// folder as its root:
 //
-//   - Of a name that comes twice the last wins. A folder listed again has its attributes updated and keeps what is in it.
-//   - What lies behind a symbolic link goes where the link leads, at this point of the archive. That
-//     must be a folder inside the tree.
-//   - A folder takes a symbolic link's place (a warning), unless Options.KeepDirectorySymlink is set and the
-//     link leads to a folder.
+//   - Of several entries with one name the last counts. A folder that is listed again gets the new
+//     attributes and keeps its content.
+//   - A name behind a symbolic link goes where the link leads at this point of the archive. That
+//     must be a folder in the tree.
+//   - A folder replaces a symbolic link with its name (a warning), unless the link leads to a folder
+//     and Options.KeepDirectorySymlink is set.
 //   - A hard link gets the file that its target is at this point of the archive.
-//   - Pax records for the whole archive hold for times, owners and extended attributes.
+//   - Global pax records apply to times, owners and extended attributes.
 //
-// Where tar refuses an entry and goes on, FromTar fails, but for three cases that it completes: a
-// hard link whose target comes later; another file in place of a folder with something in it, which
-// all goes (a warning); and names that go up by ".." and stay in the tree.
+// Where tar refuses an entry and goes on, FromTar fails, with three exceptions: a hard link whose
+// target comes later, another file in the place of a folder that is not empty, which it removes (a
+// warning), and names that go up by ".." and stay in the tree.
 //
-// Folders that are not listed, the root among them, are root's with mode 0755 and Options.Clamp
-// or 0 as time.
+// Folders that are not listed, also the root, are owned by root and have the mode 0755 and the time
+// Options.Clamp, or 0.
 func FromTar(ctx context.Context, r io.Reader, o Options) (tree.Tree, error) {
 	t, err := fromTar(ctx, r, o)
 	if err != nil {
@@ -46,7 +47,7 @@ func FromTar(ctx context.Context, r io.Reader, o Options) (tree.Tree, error) {
 	return t, nil
 }
 
-// nameOf is what messages call a reader.
+// nameOf is the name of a reader in messages.
 func nameOf(r io.Reader) string {
 	if named, ok := r.(interface{ Name() string }); ok {
 		return named.Name()
@@ -79,8 +80,8 @@ func fromTar(ctx context.Context, r io.Reader, o Options) (*finished, error) {
 	return t, nil
 }
 
-// section is the rest of r from where it stands; false when r cannot seek, as a
-// pipe cannot, although it is an os.File. R stays where it stands.
+// section gives the rest of r from its position on, which stays the same. It gives false when r
+// cannot seek, such as an os.File that is a pipe.
 func section(r io.Reader) (*io.SectionReader, bool) {
 	ra, ok := r.(interface {
 		io.ReaderAt
@@ -103,7 +104,7 @@ func section(r io.Reader) (*io.SectionReader, bool) {
 	return io.NewSectionReader(ra, start, max(end-start, 0)), true
 }
 
-// indexTar reads all headers of a plain archive.
+// indexTar reads all headers of a plain archive and gives the tree.
 func indexTar(ctx context.Context, archive *io.SectionReader, name string,
 	o Options) (*finished, error) {
 	c, err := newCollection(o)
@@ -127,11 +128,11 @@ func indexTar(ctx context.Context, archive *io.SectionReader, name string,
 	return t, nil
 }
 
-// The handle of a regular file is the offset of its bytes in the archive. A sparse file's
-// bytes are not one run: its handle is the complement of the offset of its first header.
+// sparseHandle decodes data.handle of a regular file: the offset of its bytes in the archive, or
+// the complement of the offset of its first header if it is sparse and so not one run of bytes.
 func sparseHandle(handle int64) (start int64, sparse bool) { return ^handle, handle < 0 }
 
-// openSparse reads a sparse file by going through its headers once more.
+// openSparse reads a sparse file by reading its headers again.
 func openSparse(archive *io.SectionReader, start, size int64) (io.Reader, error) {
 	tr := tar.NewReader(io.NewSectionReader(archive, start, archive.Size()-start))
 	h, err := tr.Next()

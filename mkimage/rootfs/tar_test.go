@@ -26,7 +26,7 @@ func symlink(name, target string) file {
 func plain(name, content string) file { return file{Name: name, Content: content} }
 func folder(name string) file         { return file{Name: name, Dir: true} }
 
-// summary is a tree in one line: path, type, content or target, links as "=".
+// summary writes a tree in one line: path, type, content or target, with "=" for hard links.
 func summary(t *testing.T, tr tree.Tree) string {
 	t.Helper()
 	checkTree(t, tr)
@@ -96,7 +96,7 @@ func TestTarShapes(t *testing.T) {
 	}
 }
 
-// makeTarRaw is makeTar that also writes what archive/tar's writer refuses or repairs.
+// makeTarRaw is makeTar, and also writes what archive/tar's writer refuses or repairs.
 func makeTarRaw(t *testing.T, files []file) []byte {
 	for i, f := range files {
 		if f.Header.Typeflag == tar.TypeXGlobalHeader {

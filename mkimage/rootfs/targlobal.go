@@ -9,21 +9,20 @@ import (
 	"time"
 )
 
-// paxGlobals are the records of pax headers for all entries that follow. Those that say what a tree
-// is told, times, owners and extended attributes, hold for each entry that has no such record
-// itself.
+// paxGlobals are the records of global pax headers, which apply to all entries that follow. Records
+// of times, owners and extended attributes apply to each entry that has no such record itself.
 type paxGlobals struct {
 	records map[string]string
-	ignored tally // headers with records that are not heeded
+	ignored tally // headers with records that FromTar ignores
 }
 
-// globalsMax is how many bytes of records may hold at a time. Each entry takes the time to apply
-// them.
+// globalsMax is how many bytes of records may apply at a time, since applying them takes time for
+// each entry.
 const globalsMax = 16 << 10
 
-// merge takes over a header. An empty value takes a record back.
+// merge adds the records of a header. An empty value removes a record.
 func (g *paxGlobals) merge(h *tar.Header) error {
-	if h.PAXRecords == nil { // archive/tar's way to say so
+	if h.PAXRecords == nil { // archive/tar makes nil of a header without records
 		return fmt.Errorf("%w: the pax header for the whole archive %s has an impossible value",
 			ErrMalformed, show(h.Name))
 	}
@@ -39,7 +38,7 @@ func (g *paxGlobals) merge(h *tar.Header) error {
 			g.records[key] = value
 		case key == "path", key == "linkpath", key == "size", strings.HasPrefix(key, "GNU.sparse."):
 			strange = 1
-		} // comments, times and names of users that no image has
+		} // comments, and times and names that no image has
 	}
 	g.ignored.add(strange, h.Name)
 	size := 0
@@ -55,7 +54,7 @@ func (g *paxGlobals) merge(h *tar.Header) error {
 	return nil
 }
 
-// checkGlobal refuses what apply could not use.
+// checkGlobal refuses a record that apply cannot use.
 func checkGlobal(key, value string) error {
 	ok := true
 	switch key {
@@ -72,7 +71,7 @@ func checkGlobal(key, value string) error {
 	return nil
 }
 
-// apply gives a header the records that it has not itself.
+// apply adds to a header the records that it does not have itself.
 func (g *paxGlobals) apply(h *tar.Header) {
 	for key, value := range g.records {
 		if _, own := h.PAXRecords[key]; own {

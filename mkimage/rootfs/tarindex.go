@@ -15,24 +15,25 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// tarIndex applies the headers of an archive one after another.
+// tarIndex builds a tree from the headers of an archive, one after another.
 type tarIndex struct {
 	*collection
 	archive *io.SectionReader
 	root    *tarName
 	groups  uint32
 	pending []pendingLink
-	listed  int    // headers that describe a file
-	latest  string // name in the latest of them
+	listed  int    // number of headers that describe a file
+	latest  string // name in the last header
 	globals paxGlobals
 
-	// lastDir is where walk came to last, with lastPath; nil when it may lie elsewhere now.
+	// lastDir is the folder that walk found last, for lastPath; nil when another folder may be
+	// there now.
 	lastDir  *tarName
 	lastPath string
-	steps    int // that walk has made so far, of stepsMax
+	steps    int // steps of walk so far, at most stepsMax
 
-	cut    tally // symbolic links whose place a folder took
-	buried tally // folders with something in them whose place something else took
+	cut    tally // symbolic links that a folder has replaced
+	buried tally // folders that were not empty and that something else has replaced
 }
 
 func newTarIndex(c *collection, archive *io.SectionReader) *tarIndex {
@@ -43,8 +44,8 @@ func newTarIndex(c *collection, archive *io.SectionReader) *tarIndex {
 	}
 }
 
-// readAll reads the archive to its end, and those behind it if they are asked for, and completes
-// the collection.
+// readAll reads the archive, and with Options.IgnoreZeros those behind it, and fills the
+// collection.
 func (x *tarIndex) readAll(ctx context.Context) error {
 	for start, more := int64(0), true; more; {
 		end, err := x.readOne(ctx, start)
@@ -72,7 +73,7 @@ func (x *tarIndex) readAll(ctx context.Context) error {
 	return nil
 }
 
-// readOne applies the archive that begins at start and gives the offset of the zeros that end it.
+// readOne reads the archive that begins at start. It gives the offset of the zeros at its end.
 func (x *tarIndex) readOne(ctx context.Context, start int64) (end int64, err error) {
 	cur := newCursor(x.archive)
 	cur.pos = start
@@ -86,7 +87,7 @@ func (x *tarIndex) readOne(ctx context.Context, start int64) (end int64, err err
 		if err != nil && cur.atEnd() {
 			return cur.header, nil
 		}
-		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // names are checked here
+		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // cleanName checks names
 			return 0, x.brokenOff(err, cur.pos)
 		}
 		if err := x.apply(h, cur); err != nil {
@@ -95,12 +96,12 @@ func (x *tarIndex) readOne(ctx context.Context, start int64) (end int64, err err
 	}
 }
 
-// gapMax is how many bytes of zeros behind an archive are searched for another one, unless it is to
-// be read: tar itself fills up to 10 KiB.
+// gapMax is how many zeros behind an archive nextArchive skips to find another archive for a
+// warning. tar pads archives with up to 10 KiB.
 const gapMax = 1 << 20
 
-// nextArchive looks for an archive behind the zeros at end. Like GNU tar it goes on to that
-// only if it is told to ignore zeros.
+// nextArchive looks for another archive behind the zeros at end. Only with Options.IgnoreZeros, as
+// in GNU tar, is it to be read.
 func (x *tarIndex) nextArchive(ctx context.Context, end int64) (start int64, more bool, err error) {
 	buf := make([]byte, 64<<10)
 	for at := end; at < end+gapMax || x.options.IgnoreZeros && at < spoolMax; at += int64(len(buf)) {
@@ -136,10 +137,10 @@ func (x *tarIndex) nextArchive(ctx context.Context, end int64) (start int64, mor
 	return 0, false, nil
 }
 
-// isZero reports whether b has nothing but zeros.
+// isZero reports whether b is all zeros.
 func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
 
-// brokenOff explains why no further header can be read.
+// brokenOff makes the error for an archive whose next header, at pos, cannot be read.
 func (x *tarIndex) brokenOff(err error, pos int64) error {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 		after := "at its very beginning"
@@ -154,12 +155,12 @@ func (x *tarIndex) brokenOff(err error, pos int64) error {
 	return err
 }
 
-// apply takes over what one header says.
+// apply applies one header to the tree.
 func (x *tarIndex) apply(h *tar.Header, cur *cursor) error {
 	switch h.Typeflag {
 	case tar.TypeXGlobalHeader:
 		return x.globals.merge(h)
-	case 'V': // GNU: the volume's label
+	case 'V': // GNU: label of the volume
 		return nil
 	}
 	x.listed++
@@ -178,7 +179,7 @@ func (x *tarIndex) apply(h *tar.Header, cur *cursor) error {
 	return nil
 }
 
-// enter gives the file of a header its place.
+// enter puts the file of a header in its place.
 func (x *tarIndex) enter(h *tar.Header, name string, cur *cursor) error {
 	if h.Typeflag == tar.TypeLink {
 		return x.placeLink(name, h.Linkname)
@@ -187,21 +188,21 @@ func (x *tarIndex) enter(h *tar.Header, name string, cur *cursor) error {
 	if err := x.convert(f, h, name); errors.Is(err, ErrTooLarge) {
 		return err
 	} else if err != nil {
-		f.fault = err // it may be left out, or replaced
+		f.fault = err // no error if the entry is left out or replaced
 	}
 	if f.Type == tree.Regular {
 		f.Size, f.handle = h.Size, cur.pos
 		if isSparse(h) {
 			f.handle = ^cur.header
 		}
-		if f.Size > sizeMax && x.keeps(name) { // before all of it is unpacked
+		if f.Size > sizeMax && x.keeps(name) { // fail before unpacking all of it
 			return tooLong(name, f.Size)
 		}
 	}
 	return x.place(name, f)
 }
 
-// cleanName makes a name of the archive a path of a tree.
+// cleanName makes a path of the tree from a name in the archive.
 func cleanName(name string) (string, error) {
 	clean := path.Clean(strings.TrimLeft(name, "/"))
 	if clean == "." {
@@ -210,10 +211,10 @@ func cleanName(name string) (string, error) {
 	if clean == ".." || strings.HasPrefix(clean, "../") {
 		return "", fmt.Errorf("%w: the name %s climbs out of the root", ErrMalformed, show(name))
 	}
-	return strings.Clone(clean), nil // not to keep the whole pax header in memory
+	return strings.Clone(clean), nil // do not keep the whole pax header in memory
 }
 
-// convert reads a header's attributes, but not where the content is.
+// convert reads a header's attributes into f, without the place of the content.
 func (x *tarIndex) convert(f *tarFile, h *tar.Header, name string) error {
 	x.globals.apply(h)
 	var err error
@@ -252,8 +253,8 @@ func (x *tarIndex) convert(f *tarFile, h *tar.Header, name string) error {
 	return x.setXattrs(&f.Entry, &f.data, set)
 }
 
-// checkClimb refuses a name that goes up again from a symbolic link: it means something else than
-// its text.
+// checkClimb refuses a name that goes up from a symbolic link, since such a name does not mean what
+// its text says.
 func (x *tarIndex) checkClimb(name string) error {
 	if !strings.Contains(name, "/..") {
 		return nil
@@ -278,15 +279,15 @@ func (x *tarIndex) checkClimb(name string) error {
 	return nil
 }
 
-// fileType tells what a header describes.
+// fileType gives the type of the file that a header describes.
 func fileType(h *tar.Header, name string) (tree.Type, error) {
 	switch h.Typeflag {
 	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
-		if strings.HasSuffix(h.Name, "/") { // how old archives, and some new ones, write folders
+		if strings.HasSuffix(h.Name, "/") { // old archives, and some new ones, mark folders so
 			return tree.Directory, nil
 		}
 		return tree.Regular, nil
-	case tar.TypeDir, 'D': // GNU: a folder with a listing, of incremental dumps
+	case tar.TypeDir, 'D': // GNU: a folder with a listing, in incremental dumps
 		return tree.Directory, nil
 	case tar.TypeSymlink:
 		return tree.Symlink, nil

@@ -7,7 +7,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// placeLink enters a hard link.
+// placeLink puts a hard link in its place.
 func (x *tarIndex) placeLink(to, target string) error {
 	clean, err := cleanName(target)
 	if err != nil {
@@ -17,7 +17,7 @@ func (x *tarIndex) placeLink(to, target string) error {
 	f := x.find(clean)
 	switch {
 	case f == nil:
-		f = &tarFile{Entry: tree.Entry{Link: clean}} // it may come yet
+		f = &tarFile{Entry: tree.Entry{Link: clean}} // the target may come later
 		x.pending = append(x.pending, pendingLink{f, to})
 	case f.Type == tree.Directory:
 		f = &tarFile{data: data{fault: linkToFolder(to, clean)}}
@@ -27,13 +27,14 @@ func (x *tarIndex) placeLink(to, target string) error {
 	return x.place(to, f)
 }
 
-// pendingLink is a hard link that came before its target, with its name.
+// pendingLink is a hard link that comes before its target, with its name.
 type pendingLink struct {
 	file *tarFile
 	name string
 }
 
-// find gives the file at a clean path, links followed but for the last name; nil if there is none.
+// find gives the file at a clean path, or nil when there is none. It follows links except in the
+// last name.
 func (x *tarIndex) find(at string) *tarFile {
 	if at == "" {
 		return x.root.file
@@ -56,8 +57,7 @@ func (x *tarIndex) share(f *tarFile) {
 	}
 }
 
-// target gives the file itself for a hard link that came before its target. The
-// name is one that leads to f.
+// target gives the file for a hard link f that came before its target. name is a name of f.
 func (x *tarIndex) target(f *tarFile, name string) (*tarFile, error) {
 	var chain []*tarFile
 	at := f

@@ -11,7 +11,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// tarName is a name in the tree that extraction has made so far.
+// tarName is a name in the tree so far.
 type tarName struct {
 	path     string
 	parent   *tarName            // nil for the root
@@ -19,15 +19,16 @@ type tarName struct {
 	children map[string]*tarName // of a folder
 }
 
-// tarFile is what one or more names lead to.
+// tarFile is the file of one or more names.
 type tarFile struct {
-	tree.Entry // without Path; of Type 0 while it is a hard link whose target was not there yet: Link
+	// without Path; of Type 0 while it is a hard link whose target, Link, has not come yet
+	tree.Entry
 	data
-	resolved  *tarFile // of a hard link, when its target was found
+	resolved  *tarFile // the target of such a hard link, once it is found
 	resolving bool
 }
 
-// child makes a folder's further name.
+// child adds a name to a folder.
 func (n *tarName) child(base string, f *tarFile) *tarName {
 	c := &tarName{path: joinPath(n.path, base), parent: n, file: f}
 	if n.children == nil {
@@ -37,7 +38,7 @@ func (n *tarName) child(base string, f *tarFile) *tarName {
 	return c
 }
 
-// sorted gives a folder's names in byte order.
+// sorted gives the names in a folder in byte order.
 func (n *tarName) sorted() []*tarName {
 	children := make([]*tarName, 0, len(n.children))
 	for _, c := range n.children {
@@ -54,21 +55,21 @@ func joinPath(dir, base string) string {
 	return dir + "/" + base
 }
 
-// walk gives the folder at a clean path, through symbolic links as the kernel goes through them
-// when the tree is its root. Missing folders of the path itself are made if create is
-// set; where a link leads must be there. No step leads out of the tree.
+// walk gives the folder at a clean path. It follows symbolic links like a kernel whose root is the
+// tree, and never leaves the tree. With create it makes missing folders of the path itself; the
+// target of a link must be there.
 //
-// What is what lies there, for messages.
+// what names the thing in that folder, for messages.
 func (x *tarIndex) walk(to, what string, create bool) (*tarName, error) {
 	if x.lastDir != nil && x.lastPath == to {
 		return x.lastDir, nil
 	}
 	at, rest := x.root, to
-	var link *tarName // the latest that was followed
+	var link *tarName // the last link that was followed
 	links := 0
-	own := len(rest) // how much of rest is the path's, not a link's target
+	own := len(rest) // names at the end of rest that are the path's own, not of a link's target
 	for rest != "" {
-		if x.steps += 1 + len(rest)>>10; x.steps > stepsMax { // a long rest takes time to copy
+		if x.steps += 1 + len(rest)>>10; x.steps > stepsMax { // copying a long rest takes time
 			return nil, fmt.Errorf("%w: the entries lie behind too many folders and links",
 				ErrTooLarge)
 		}
@@ -79,7 +80,7 @@ func (x *tarIndex) walk(to, what string, create bool) (*tarName, error) {
 		if base == "" || base == "." {
 			continue
 		}
-		if base == ".." { // of a link's target: the path is clean
+		if base == ".." { // in a link's target, since the path is clean
 			if at = at.parent; at == nil {
 				return nil, behind(what, link, errOutside)
 			}
@@ -121,21 +122,21 @@ func (x *tarIndex) walk(to, what string, create bool) (*tarName, error) {
 	return at, nil
 }
 
-// Where a symbolic link should not lead.
+// Why a symbolic link cannot be followed.
 var (
 	errOutside  = errors.New("which leads out of the tree")
 	errDangling = errors.New("which leads to no folder at this point of the archive")
 	errCircle   = errors.New("which leads through too many symbolic links, or in a circle")
 )
 
-// behind says why there is no place for what.
+// behind makes the error for what, whose place lies behind a link that cannot be followed.
 func behind(what string, link *tarName, why error) error {
 	return fmt.Errorf("%w: %s lies behind the symbolic link %s -> %s, %w (--exclude leaves it out)",
 		ErrMalformed, show(what), show(link.path), show(link.file.Target), why)
 }
 
-// place gives a name of the archive its file. What is there already makes room as for GNU tar:
-// a folder keeps what is in it when it comes again, everything else is replaced.
+// place gives a name of the archive its file. As in GNU tar, a folder that comes again keeps its
+// content, and anything else is replaced.
 func (x *tarIndex) place(to string, f *tarFile) error {
 	if err := x.take(to, f.Target); err != nil {
 		return err
@@ -161,7 +162,7 @@ func (x *tarIndex) place(to string, f *tarFile) error {
 		dir.child(base, f)
 		return nil
 	case old.file == f:
-		return nil // a hard link that is there already
+		return nil // the hard link is there already
 	case old.file.Type == tree.Directory && f.Type == tree.Directory:
 		old.file = f
 		return nil
@@ -178,12 +179,12 @@ func (x *tarIndex) place(to string, f *tarFile) error {
 	case len(old.children) > 0 && x.keeps(old.path):
 		x.buried.add(1, old.path)
 	}
-	x.lastDir = nil // it may be, or have been reached through, what goes
+	x.lastDir = nil // the replaced name may be the folder or lead to it
 	dir.child(base, f)
 	return nil
 }
 
-// keeps reports whether what has this path may be in the result.
+// keeps reports whether the entry at a path may stay in the tree.
 func (x *tarIndex) keeps(path string) bool {
 	if sub := x.options.Subdir; sub != "" {
 		if path != sub && !below(path, sub) {
@@ -194,28 +195,28 @@ func (x *tarIndex) keeps(path string) bool {
 	return x.filter.keeps(path)
 }
 
-// collect gives the collection what extraction has made and what is to be kept of it.
+// collect adds the entries of the finished tree that stay to the collection.
 func (x *tarIndex) collect() error {
 	root, err := x.walk(x.options.Subdir, x.options.Subdir, false)
 	if err != nil {
 		return err
 	}
-	for _, link := range x.pending { // all names are still there
+	for _, link := range x.pending { // while all names are there
 		if _, err := x.target(link.file, link.name); err != nil {
 			link.file.fault = err
 		}
 	}
-	x.collection.budget = budget{sets: x.sets} // from here on of what is kept
+	x.collection.budget = budget{sets: x.sets} // from now on it counts what stays
 	return x.collectFolder(root, "", verdict{})
 }
 
-// collectFolder adds the folder n, which has the path at in the result, and what is in it.
+// collectFolder adds the folder n, whose path becomes at, and everything in it.
 func (x *tarIndex) collectFolder(n *tarName, at string, v verdict) error {
 	if err := x.collectFile(n, at); err != nil {
 		return err
 	}
 	names := n.sorted()
-	n.children = nil // each name is freed as soon as it is collected
+	n.children = nil // frees each name as soon as it is collected
 	for i, c := range names {
 		names[i] = nil
 		at := joinPath(at, path.Base(c.path))

@@ -30,11 +30,12 @@ func TestTreeOpenRefuses(t *testing.T) {
 	}
 }
 
-// Every truncation of an archive is an error that says so, or that it is no archive at all.
+// TestTarTruncated demands for every truncation an error that says so, or that the input is no
+// archive.
 func TestTarTruncated(t *testing.T) {
 	archive := makeTar(t, plain("a", strings.Repeat("1", 700)), folder("b"), plain("b/"+strings.Repeat("c", 150), "2"),
 		file{Name: "d", Content: "x", Header: tar.Header{PAXRecords: map[string]string{"SCHILY.xattr.user.a": "v"}}})
-	end := len(archive) - 1024 // two blocks of zeros, of which one is enough
+	end := len(archive) - 1024 // two blocks of zeros; one suffices
 	for n := range end + blockSize {
 		_, err := FromTar(context.Background(), bytes.NewReader(archive[:n]), Options{})
 		switch {
@@ -84,7 +85,8 @@ func TestTarsConcatenated(t *testing.T) {
 	}
 }
 
-// What the end of a stream says of what came before is heeded, though nothing of it is kept.
+// TestTarStreamEnd demands that checksums at the end of a stream are checked, though its last bytes
+// are not stored.
 func TestTarStreamEnd(t *testing.T) {
 	archive := gzipped(t, makeTar(t, plain("a", randomBytes(5000))))
 	archive[len(archive)-6] ^= 1 // the checksum
@@ -132,7 +134,8 @@ func TestTarKeepDirectorySymlink(t *testing.T) {
 	}
 }
 
-// Links always have one mode: an archive of another system, the folder and the image agree.
+// TestSymlinkMode demands that symbolic links always have the same mode, in an archive of another
+// system, a folder and an image.
 func TestSymlinkMode(t *testing.T) {
 	l := symlink("l", "f")
 	l.Header.Mode = 0o644
@@ -141,7 +144,7 @@ func TestSymlinkMode(t *testing.T) {
 	}
 }
 
-// A long chain of hard links that come before their targets needs no stack.
+// TestTarLinkChain demands that a long chain of hard links before their targets takes no stack.
 func TestTarLinkChain(t *testing.T) {
 	const n = 20000
 	var files []file
@@ -165,7 +168,7 @@ func TestTarTrailingGarbage(t *testing.T) {
 	}
 }
 
-// An archive starts where the reader stands.
+// TestTarFromMiddle demands that an archive begins at the reader's position.
 func TestTarFromMiddle(t *testing.T) {
 	r := bytes.NewReader(slices.Concat([]byte("before"), makeTar(t, plain("a", "1"), plain("b", "2"))))
 	if _, err := r.Seek(6, io.SeekStart); err != nil {
@@ -180,7 +183,8 @@ func TestTarFromMiddle(t *testing.T) {
 	}
 }
 
-// Old archives, and some new ones, mark folders by a slash alone.
+// TestTarSlashMakesFolder reads folders that are marked by a slash alone, as in old archives and
+// some new ones.
 func TestTarSlashMakesFolder(t *testing.T) {
 	for _, typeflag := range []byte{tar.TypeReg, 0, 'D'} {
 		archive := makeTar(t, folder("a/"))
@@ -200,7 +204,8 @@ func TestGlobalHeaderWarned(t *testing.T) {
 	}
 }
 
-// Records for all entries hold until another header changes them or an entry has its own.
+// TestGlobalHeaderHeeded demands that global records apply until another global header changes
+// them, except to entries with records of their own.
 func TestGlobalHeaderHeeded(t *testing.T) {
 	one := func(f file) []byte { b := makeTar(t, f); return b[:len(b)-2*blockSize] }
 	var b bytes.Buffer

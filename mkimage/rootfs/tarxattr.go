@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// Keys of pax records that hold extended attributes: star's and GNU tar's with the
-// bytes as they are, libarchive's with the name URL-encoded and the value in base64, GNU
-// tar's own for SELinux labels, and access control lists in text form.
+// Keys of pax records of extended attributes: star's and GNU tar's, with plain bytes; libarchive's,
+// with the name URL-encoded and the value in base64; GNU tar's for SELinux labels; and those of
+// access control lists in text form.
 const (
 	paxSchily     = "SCHILY.xattr."
 	paxLibarchive = "LIBARCHIVE.xattr."
@@ -26,14 +26,15 @@ func isXattrKey(key string) bool {
 		key == paxSELinux || key == paxACLAccess || key == paxACLDefault
 }
 
-// gnuName undoes what GNU tar does to names, in which pax permits no "=".
+// gnuName undoes GNU tar's encoding of names, since pax permits no "=" in keys.
 var gnuName = strings.NewReplacer("%3D", "=", "%25", "%")
 
-// paxXattrs gathers a header's extended attributes. bsdtar writes each in two ways.
+// paxXattrs collects the extended attributes of a header. bsdtar writes each of them twice, in two
+// forms.
 func paxXattrs(records map[string]string) (xattrSet, error) {
 	var set xattrSet
 	values := make(map[string]string)
-	keys := slices.Sorted(maps.Keys(records)) // should two mean the same name
+	keys := slices.Sorted(maps.Keys(records)) // in a fixed order, since two keys may mean one name
 	for _, key := range keys {
 		if encoded, ok := strings.CutPrefix(key, paxLibarchive); ok {
 			name, err := url.PathUnescape(encoded)
@@ -48,7 +49,7 @@ func paxXattrs(records map[string]string) (xattrSet, error) {
 		}
 	}
 	if label, ok := records[paxSELinux]; ok {
-		values["security.selinux"] = label + "\x00" // as the kernel gives it
+		values["security.selinux"] = label + "\x00" // as the kernel has it
 	}
 	for _, key := range keys {
 		switch name, ok := strings.CutPrefix(key, paxSchily); {

@@ -2,7 +2,7 @@ package rootfs
 
 import "fmt"
 
-// warnings counts what the entries that stay have lost.
+// warnings says, in sentences with counts, what the entries that stay have lost.
 func (c *collection) warnings() []string {
 	var xattrs, early, late tally
 	for i := range c.entries {
@@ -28,7 +28,7 @@ func (c *collection) warnings() []string {
 	return w
 }
 
-// tally counts what a warning is about and remembers the first that it met.
+// tally counts the entries that a warning is about, and remembers the first.
 type tally struct {
 	n     int
 	first string

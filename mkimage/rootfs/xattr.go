@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// xattrSet gathers the extended attributes of one file.
+// xattrSet collects the extended attributes of one file.
 type xattrSet struct {
 	kept    []tree.Xattr
 	dropped int
 }
 
-// add takes an attribute when an image can hold it.
+// add adds an attribute if an image can hold it, else it counts it as dropped.
 func (s *xattrSet) add(name, value string) {
 	prefix, rest, _ := strings.Cut(name, ".")
 	switch prefix {
@@ -34,7 +34,8 @@ func (s *xattrSet) add(name, value string) {
 	s.kept = append(s.kept, tree.Xattr{Name: name, Value: []byte(value)})
 }
 
-// setXattrs enters a set, sorted by name. Of two with one name the first stays.
+// setXattrs sets the extended attributes of an entry, sorted by name. Of two with one name the
+// first stays.
 func (c *collection) setXattrs(e *tree.Entry, d *data, s xattrSet) (err error) {
 	slices.SortStableFunc(s.kept,
 		func(a, b tree.Xattr) int { return cmp.Compare(a.Name, b.Name) })
@@ -44,15 +45,15 @@ func (c *collection) setXattrs(e *tree.Entry, d *data, s xattrSet) (err error) {
 	return err
 }
 
-// xattrReader reads extended attributes of files. It is not for concurrent use.
+// xattrReader reads extended attributes of files. It is not safe for concurrent use.
 type xattrReader struct{ names, value []byte }
 
 func newXattrReader() *xattrReader {
-	// The kernel gives no more than this for either.
+	// The kernel gives no more for either.
 	return &xattrReader{names: make([]byte, xattrMax), value: make([]byte, xattrMax)}
 }
 
-// read gets the attributes of the file at path itself, symbolic links not followed.
+// read reads the attributes of the file at path. It does not follow symbolic links.
 func (x *xattrReader) read(path string) (xattrSet, error) {
 	var set xattrSet
 	n, err := unix.Llistxattr(path, x.names)
@@ -65,7 +66,7 @@ func (x *xattrReader) read(path string) (xattrSet, error) {
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(x.names[:n]), "\x00"), "\x00") {
 		n, err := unix.Lgetxattr(path, name, x.value)
 		if errors.Is(err, unix.ENODATA) {
-			continue // listed and not there: removed meanwhile, or a listing that tells too much
+			continue // it was removed meanwhile, or the listing has too many names
 		}
 		if err != nil {
 			return set, fmt.Errorf("read extended attribute %q of %q: %w", name, path, err)

@@ -11,7 +11,7 @@ const MaxSymlinks = 40
 // Paths finds the entries of a tree by their paths.
 type Paths map[string]*Entry
 
-// NewPaths makes the Paths of a tree, which they share.
+// NewPaths makes the Paths of a tree, whose entries they share.
 func NewPaths(entries []Entry) Paths {
 	p := make(Paths, len(entries))
 	for i := range entries {
@@ -20,8 +20,8 @@ func NewPaths(entries []Entry) Paths {
 	return p
 }
 
-// Follow resolves the symbolic links that a path leads through, the last name
-// among them; it fails when the tree has no such path or the links lead in a circle.
+// Follow resolves the symbolic links in a path, also in its last name. It gives false when the tree
+// has no such path or the links lead in a circle.
 func (p Paths) Follow(name string) (string, bool) {
 	for range MaxSymlinks {
 		link, rest := p.firstLink(name)
@@ -38,7 +38,7 @@ func (p Paths) Follow(name string) (string, bool) {
 	return "", false
 }
 
-// firstLink finds the first symbolic link on the way to name, and what of name comes behind it.
+// firstLink finds the first symbolic link in the path name, and the rest of name behind it.
 func (p Paths) firstLink(name string) (link *Entry, rest string) {
 	for i := 0; i <= len(name); i++ {
 		if i < len(name) && name[i] != '/' {

@@ -3,7 +3,7 @@ package tree
 // Type is the type of an inode.
 type Type uint8
 
-// The seven types. Formats store these numbers: they never change.
+// The seven types. Formats store these numbers, so they never change.
 const (
 	Directory Type = iota + 1
 	Regular
@@ -20,10 +20,10 @@ type Xattr struct {
 	Value []byte
 }
 
-// Attr is what every inode has.
+// Attr has the attributes of an inode.
 type Attr struct {
 	Type    Type
-	Mode    uint16 // permission, set-id and sticky bits only (07777)
+	Mode    uint16 // permission, set-id and sticky bits (07777) and no others
 	UID     uint32
 	GID     uint32
 	ModTime uint32 // seconds since 1970

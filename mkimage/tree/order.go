@@ -2,8 +2,9 @@ package tree
 
 import "cmp"
 
-// Compare orders paths as a tree's entries are ordered: depth first, names by their bytes, a folder
-// before what is in it, so "a" < "a/b" < "a-b". The result is as of strings.Compare.
+// Compare compares two paths by path order, the order of a tree's entries: depth first, names by
+// their bytes, a folder before its content, so "a" < "a/b" < "a-b". The result is like that of
+// strings.Compare.
 func Compare(a, b string) int {
 	n := min(len(a), len(b))
 	for i := 0; i < n; i++ {
@@ -11,7 +12,7 @@ func Compare(a, b string) int {
 		if x == y {
 			continue
 		}
-		// The path whose name ends here is, or lies below, the shorter name.
+		// The name that ends here is the shorter one.
 		if x == '/' {
 			return -1
 		}

@@ -16,14 +16,14 @@ func TestCompareOrdersComponents(t *testing.T) {
 	}
 }
 
-// FuzzCompare holds Compare against the definition: the names compared one by one.
+// FuzzCompare compares Compare with its definition: the names compared one by one.
 func FuzzCompare(f *testing.F) {
 	f.Add("a/b", "a-b")
 	f.Add("", "a")
 	f.Add("usr/bin/env", "usr/bin")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		if slices.Contains(names(a), "") || slices.Contains(names(b), "") {
-			return // no paths
+			return // these are no paths
 		}
 		if got, want := Compare(a, b), slices.Compare(names(a), names(b)); got != want {
 			t.Errorf("Compare(%q, %q) = %d, want %d", a, b, got, want)

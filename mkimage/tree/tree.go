@@ -1,6 +1,6 @@
-// Package tree says what a tree of files is: its entries, what every inode has, their order, and
-// where paths with symbolic links in them lead. It knows no format: package rootfs reads trees,
-// package squashfs stores them.
+// Package tree defines trees of files: entries, attributes of inodes, path order, and where paths
+// with symbolic links lead. It knows no format. Package rootfs reads trees, and package squashfs
+// stores them.
 package tree
 
 import "io"
@@ -10,21 +10,21 @@ type Entry struct {
 	Attr
 	Path string // "" for the root, else slash-separated without leading slash: "usr/bin/env"
 	Size int64  // regular files: bytes
-	// of a hard link: Path of the first name (in path order) of the same inode, else ""; then all
-	// else but Path is that inode's
+	// Link is set for a hard link: the Path of the first name, in path order, of the same inode.
+	// All other fields but Path are then that inode's.
 	Link string
 }
 
-// Tree is a tree whose contents can be opened, in any order and concurrently.
+// Tree is a tree whose contents can be opened, in any order, also concurrently.
 //
-// Entries are in path order: depth first, the names of a folder in byte order, a folder
-// before what is in it, exactly one root first, every parent present.
+// Entries are in path order, see [Compare]. The root comes first, and every entry's folder is among
+// them.
 type Tree interface {
 	Entries() []Entry
-	// Open reads the content of entry i, a regular file that is no hard link. The
-	// reader yields exactly Size bytes, or an error that names the path.
+	// Open opens the content of entry i, a regular file that is no hard link. The reader gives
+	// exactly Size bytes, or an error that names the path.
 	Open(i int) (io.ReadCloser, error)
-	// Warnings tells what could not be taken over, one sentence each, with counts.
+	// Warnings says what the tree lacks of its input, in sentences with counts.
 	Warnings() []string
 	Close() error
 }
