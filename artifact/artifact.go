@@ -87,11 +87,8 @@ type Recipe interface {
 	Bare() Recipe
 }
 
-// kinds are the ones that this program knows, in the order in which a file is tried as one of them.
+// kinds are the ones that this program knows.
 var kinds = []Kind{initrdKind{}}
-
-// Kinds gives all kinds, in the order in which a file is to be tried as one of them.
-func Kinds() []Kind { return kinds }
 
 // ByName finds a kind, nil when there is none of that name.
 func ByName(name string) Kind {

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"reflect"
 	"slices"
@@ -251,4 +252,26 @@ func FuzzParsePointer(f *testing.F) {
 			t.Errorf("pointer %+v", p)
 		}
 	})
+}
+
+// TestPatchSpelling holds the JSON of patch sets, to an image and to an initrd, to what releases have
+// had from the beginning.
+func TestPatchSpelling(t *testing.T) {
+	id := strings.Repeat("ab", 32)
+	for _, want := range []string{
+		`{"from":"1","release":{"blake3":"ID","size":5},"recipe":"ID","set":{"blake3":"ID","size":9},` +
+			`"head":{"blake3":"ID","size":3},"chunks":7,"blocks":0,"compress":0}`,
+		`{"from":"1","recipe":"ID","set":{"blake3":"ID","size":9},"head":{"blake3":"ID","size":3},` +
+			`"chunks":0,"blocks":0,"compress":0}`,
+		`{"from":"1","initrd":"ID","set":{"blake3":"ID","size":9},"head":{"blake3":"ID","size":3}}`,
+	} {
+		want = strings.ReplaceAll(want, "ID", id)
+		var p Patch
+		if err := json.Unmarshal([]byte(want), &p); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := json.Marshal(p); err != nil || string(got) != want {
+			t.Errorf("%s became %s, %v", want, got, err)
+		}
+	}
 }
