@@ -80,11 +80,9 @@ func (j *jsonReporter) event(e apply.Event) {
 		}{"warning", e.Warning})
 		return
 	}
-	if same := e.Stage == j.at.Stage && e.Of == j.at.Of; time.Since(j.last) < progressEvery &&
-		(same || e.Done < e.Total) {
+	if !j.due(e) {
 		return
 	}
-	j.last, j.at = time.Now(), e
 	j.print(struct {
 		Event string      `json:"event"`
 		Stage apply.Stage `json:"stage"`
@@ -92,6 +90,16 @@ func (j *jsonReporter) event(e apply.Event) {
 		Done  int64       `json:"done"`
 		Total int64       `json:"total"`
 	}{"progress", e.Stage, e.Of, e.Done, e.Total})
+}
+
+// due tells whether progress is to be printed, with the lock held.
+func (j *jsonReporter) due(e apply.Event) bool {
+	if same := e.Stage == j.at.Stage && e.Of == j.at.Of; time.Since(j.last) < progressEvery &&
+		(same || e.Done < e.Total) {
+		return false
+	}
+	j.last, j.at = time.Now(), e
+	return true
 }
 
 func (j *jsonReporter) result(r apply.Result) {

@@ -16,6 +16,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 
 	"deltaup/apply"
+	"deltaup/mirror/publish"
 )
 
 // TestStatusLineElsewhere: where there is no terminal, a line comes now and then, also while
@@ -54,6 +55,32 @@ func TestStatusLineTerminal(t *testing.T) {
 	s.clear()
 	s.clear()
 	want := "\r\x1b[Kreading: 0 % of 100 B\r\x1b[Kreading: 1 % of 100 B\r\x1b[Kreading: 50 % of 100 B\r\x1b[K"
+	if out.String() != want {
+		t.Errorf("%q", out.String())
+	}
+}
+
+// TestPublishProgress tells people and programs how far all patch sets have come.
+func TestPublishProgress(t *testing.T) {
+	var out bytes.Buffer
+	p := publish.Progress{Stage: publish.StagePatch, Of: "image from 12", Done: 43e6, Total: 100e6, Set: 2, Sets: 5, Left: 82 * time.Second}
+	people := &publishReporter{status: &statusLine{w: &out, terminal: os.Stdin, every: time.Hour}}
+	people.progress(p)
+	p.Left = 0
+	people.progress(p)
+	people.progress(publish.Progress{Stage: publish.StageHash, Done: 1, Total: 2})
+	people.status.clear()
+	want := "\r\x1b[Kpatch set 2 of 5, image from 12: 43 % of 100 MB, 1m22s left in all" +
+		"\r\x1b[Kpatch set 2 of 5, image from 12: 43 % of 100 MB\r\x1b[Khashing the files: 50 % of 2 B\r\x1b[K"
+	if out.String() != want {
+		t.Errorf("%q", out.String())
+	}
+	out.Reset()
+	programs := &publishReporter{json: &jsonReporter{out: newJSON(&out)}}
+	p.Left = 82 * time.Second
+	programs.progress(p)
+	programs.progress(p)
+	want = `{"event":"progress","stage":"patch","of":"image from 12","done":43000000,"total":100000000,"set":2,"sets":5,"seconds_left":82}` + "\n"
 	if out.String() != want {
 		t.Errorf("%q", out.String())
 	}

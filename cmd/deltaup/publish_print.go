@@ -3,7 +3,9 @@
 package main
 
 import (
+	"fmt"
 	"io"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -32,16 +34,36 @@ func newPublishReporter(env *Env, o *publishOptions) *publishReporter {
 	return r
 }
 
-func (r *publishReporter) progress(step publish.Stage, of string, done, total int64) {
+func (r *publishReporter) progress(p publish.Progress) {
 	if r.json != nil {
-		r.json.event(apply.Event{Stage: apply.Stage(step), Of: of, Done: done, Total: total})
+		r.json.publishing(p)
 		return
 	}
-	what := publishSteps[step]
-	if of != "" {
-		what += " of the " + of
+	if p.Set == 0 {
+		r.status.show(publishSteps[p.Stage], p.Done, p.Total)
+		return
 	}
-	r.status.show(what, done, total)
+	r.status.showAll(fmt.Sprintf("%s %d of %d, %s", publishSteps[p.Stage], p.Set, p.Sets, p.Of),
+		p.Done, p.Total, p.Left)
+}
+
+// publishing prints progress as event does, with which patch set it is and when all are made.
+func (j *jsonReporter) publishing(p publish.Progress) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.due(apply.Event{Stage: apply.Stage(p.Stage), Of: p.Of, Done: p.Done, Total: p.Total}) {
+		return
+	}
+	j.print(struct {
+		Event string        `json:"event"`
+		Stage publish.Stage `json:"stage"`
+		Of    string        `json:"of,omitempty"`
+		Done  int64         `json:"done"`
+		Total int64         `json:"total"`
+		Set   int           `json:"set,omitempty"`
+		Sets  int           `json:"sets,omitempty"`
+		Left  float64       `json:"seconds_left,omitempty"`
+	}{"progress", p.Stage, p.Of, p.Done, p.Total, p.Set, p.Sets, p.Left.Round(time.Second).Seconds()})
 }
 
 func (r *publishReporter) failed(err error) error {
@@ -102,8 +124,8 @@ var publishSteps = map[publish.Stage]string{
 	publish.StageVerify: "reading the image",
 	publish.StageBuild:  "building the image again",
 	publish.StageStore:  "storing new chunks",
-	publish.StagePatch:  "making the patch set",
-	publish.StageProve:  "applying the patch set",
+	publish.StagePatch:  "patch set",
+	publish.StageProve:  "applying patch set",
 }
 
 func printPublished(w io.Writer, o *publishOptions, done *publish.Result) {

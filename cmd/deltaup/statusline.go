@@ -33,6 +33,7 @@ type statusLine struct {
 	what  string     // the step
 	done  int64
 	total int64
+	all   *time.Duration   // what is left of more than the step, 0 not known yet; nil: the step counts
 	begun map[string]start // when each step began
 	shown string           // on the terminal
 	timer *time.Timer      // to the next line; nil between clear and show
@@ -67,8 +68,22 @@ func (s *statusLine) show(what string, done, total int64) {
 	s.set(what, done, total)
 }
 
+// showAll is show of a step that is a part of something, of which that much time is left; 0: not
+// known yet.
+func (s *statusLine) showAll(what string, done, total int64, left time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = &left
+	s.update(what, done, total)
+}
+
 // set is show with the lock held.
 func (s *statusLine) set(what string, done, total int64) {
+	s.all = nil
+	s.update(what, done, total)
+}
+
+func (s *statusLine) update(what string, done, total int64) {
 	if s.w == nil {
 		return
 	}
@@ -100,7 +115,11 @@ func (s *statusLine) draw() {
 	b := s.begun[s.what]
 	text := fmt.Sprintf("%s: %d %% of %s", s.what,
 		int64(100*float64(s.done)/float64(max(s.total, 1))), human.Size(s.total))
-	if left, ok := remaining(time.Since(b.at), s.done-b.done, s.total-s.done); ok {
+	if s.all != nil {
+		if *s.all > 0 {
+			text += fmt.Sprintf(", %v left in all", human.Duration(*s.all))
+		}
+	} else if left, ok := remaining(time.Since(b.at), s.done-b.done, s.total-s.done); ok {
 		text += fmt.Sprintf(", %v left", human.Duration(left))
 	}
 	if s.terminal == nil {

@@ -145,14 +145,20 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing,
 		if err != nil {
 			return nil, err
 		}
-		p := &patching{u: u, to: in.recipe, folder: s.folder, out: s.out}
+		p := &patching{u: u, to: in.recipe, folder: s.folder, work: newWork(u.p.Progress), out: s.out}
 		before := u.before(r.Previous, s.out)
-		r.Patches, err = p.all(ctx, before, &imageGoal{
+		toImage := &imageGoal{
 			patching: p, text: r.Artifact(mirror.ImageName).Recipe.Text,
 			new: patchset.FromImage(open.contents), blocks: blocks, chunks: at,
 			meta: mirror.LeftOutCost(r),
-		})
-		if err != nil {
+		}
+		p.expect(before, toImage)
+		for i, f := range in.files {
+			if f.apart != nil {
+				p.expect(before, &besideGoal{p, &r.Artifacts[i], f.apart})
+			}
+		}
+		if r.Patches, err = p.all(ctx, before, toImage); err != nil {
 			return nil, err
 		}
 		for i, f := range in.files {

@@ -30,6 +30,9 @@ func (g *besideGoal) base(old *mirror.Release) (id chunkstore.ID, ok bool) {
 	return a.ID, true
 }
 
+// size is that of the whole artifact: what of it is new is known when both are taken apart.
+func (g *besideGoal) size(*mirror.Release) int64 { return g.artifact.Size }
+
 func (g *besideGoal) from(old *mirror.Release) (leading, error) {
 	a := old.Artifact(g.name())
 	from, err := verify.Beside(g.u.path, old, a)

@@ -34,6 +34,24 @@ func (g *imageGoal) base(old *mirror.Release) (id chunkstore.ID, ok bool) {
 	return a.Recipe.Text, true
 }
 
+// size is 0 when the old recipe cannot be read: the warning comes when the set is made.
+func (g *imageGoal) size(old *mirror.Release) (n int64) {
+	from, err := verify.Recipe(g.u.path, old.Artifact(mirror.ImageName).Recipe)
+	if err != nil {
+		return 0
+	}
+	has := map[chunkstore.ID]bool{}
+	for c := range from.Contents() {
+		has[c.ID] = true
+	}
+	for c := range g.to.Contents() {
+		if !has[c.ID] {
+			n += c.Size
+		}
+	}
+	return n
+}
+
 func (g *imageGoal) from(old *mirror.Release) (leading, error) {
 	from, err := verify.Recipe(g.u.path, old.Artifact(mirror.ImageName).Recipe)
 	if err != nil {

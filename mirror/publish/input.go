@@ -68,7 +68,7 @@ func (u *publisher) open(ctx context.Context) (_ *inputs, err error) {
 	for _, f := range in.files {
 		total += f.object.Size
 	}
-	progress := u.progress(StageHash, "")
+	progress := u.progress(StageHash)
 	for _, f := range in.files {
 		id, err := verify.Hash(ctx, io.NewSectionReader(f.f, 0, f.object.Size), func(n int) {
 			done += int64(n)
@@ -130,7 +130,7 @@ func (u *publisher) verify(ctx context.Context, in *inputs, out io.WriterAt) (*o
 		return nil, fmt.Errorf("%s: %w", u.p.Image, err)
 	}
 	d, err := mkimage.Derive(ctx, m, in.recipe.Chunking,
-		mkimage.DeriveOptions{Progress: u.progress(StageVerify, "")})
+		mkimage.DeriveOptions{Progress: u.progress(StageVerify)})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", u.p.Image, err)
 	}
@@ -144,7 +144,7 @@ func (u *publisher) verify(ctx context.Context, in *inputs, out io.WriterAt) (*o
 	}
 	src := d.Source(in.recipe)
 	stats, err := mkimage.Build(ctx, in.recipe, src, out,
-		mkimage.BuildOptions{Progress: u.progress(StageBuild, "")})
+		mkimage.BuildOptions{Progress: u.progress(StageBuild)})
 	if err != nil {
 		return nil, fmt.Errorf("build %s again: %w", u.p.Image, err)
 	}

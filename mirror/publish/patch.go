@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"time"
 
 	"deltaup/chunkstore"
@@ -32,6 +33,7 @@ type patching struct {
 	u      *publisher
 	to     *mkimage.Recipe // of the image
 	folder *chunkstore.Folder
+	work   *work // all of them
 	out    *Result
 }
 
@@ -44,6 +46,8 @@ type goal interface {
 	base(old *mirror.Release) (id chunkstore.ID, ok bool)
 	// self is what base gives for the goal itself.
 	self() chunkstore.ID
+	// size is about how many plain bytes a set from an old release has to find patches for.
+	size(old *mirror.Release) int64
 	// from reads what a set from an old release leads from. Its errors are sourceErrors.
 	from(old *mirror.Release) (leading, error)
 }
@@ -98,19 +102,35 @@ func (u *publisher) before(previous string, out *Result) []*mirror.Release {
 	return list
 }
 
+// basesOf gives the releases that sets to a goal lead from. The others have nothing to lead from,
+// or a set leads from the same.
+func basesOf(g goal, releases []*mirror.Release) iter.Seq[*mirror.Release] {
+	return func(yield func(*mirror.Release) bool) {
+		seen := map[chunkstore.ID]bool{g.self(): true}
+		for _, old := range releases {
+			base, ok := g.base(old)
+			if !ok || seen[base] {
+				continue
+			}
+			seen[base] = true
+			if !yield(old) {
+				return
+			}
+		}
+	}
+}
+
+// setName is what people call a patch set.
+func setName(g goal, old *mirror.Release) string { return g.name() + " from " + old.Version }
+
 // all makes patch sets to a goal from the old releases. What is wrong with one of those is a
 // warning: the new release is as good without a patch set from it.
 func (p *patching) all(ctx context.Context, releases []*mirror.Release,
 	g goal) ([]mirror.Patch, error) {
 	var patches []mirror.Patch
-	seen := map[chunkstore.ID]bool{g.self(): true}
-	for _, old := range releases {
-		base, ok := g.base(old)
-		if !ok || seen[base] {
-			continue // nothing to lead from, or a set has been made from the same
-		}
-		seen[base] = true
+	for old := range basesOf(g, releases) {
 		patch, err := p.one(ctx, old, g)
+		p.work.finished(setName(g, old))
 		if err == nil {
 			patches = append(patches, *patch)
 			continue
@@ -148,7 +168,7 @@ func (e *sourceError) Unwrap() error { return e.err }
 
 // one makes one patch set, proves it and gives it its name.
 func (p *patching) one(ctx context.Context, old *mirror.Release, g goal) (*mirror.Patch, error) {
-	begin, of := time.Now(), g.name()+" from "+old.Version
+	begin, of := time.Now(), setName(g, old)
 	lead, err := g.from(old)
 	if err != nil {
 		return nil, err
@@ -159,7 +179,7 @@ func (p *patching) one(ctx context.Context, old *mirror.Release, g goal) (*mirro
 	}
 	defer f.Discard()
 	set, made, err := writeSet(f, func(w io.Writer) (*patchset.Stats, error) {
-		return lead.make(ctx, w, p.u.progress(StagePatch, of))
+		return lead.make(ctx, w, p.work.progress(StagePatch, of))
 	})
 	if err != nil {
 		return nil, err
@@ -172,7 +192,7 @@ func (p *patching) one(ctx context.Context, old *mirror.Release, g goal) (*mirro
 	if err := lead.complete(want); err != nil {
 		return nil, err
 	}
-	if err := verify.Apply(ctx, f, want, lead, p.u.progress(StageProve, of)); err != nil {
+	if err := verify.Apply(ctx, f, want, lead, p.work.progress(StageProve, of)); err != nil {
 		return nil, &sourceError{fmt.Errorf("apply it: %w", err)}
 	}
 	if err := p.u.commitFile(ctx, f, mirror.PatchPath(set.ID), set); err != nil {

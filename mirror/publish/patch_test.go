@@ -61,7 +61,11 @@ func TestPublishPatches(t *testing.T) {
 	for i, tree := range publishtest.Steps() {
 		p := publishtest.Patched([]string{"1", "2", "3"}[i], publishtest.Image(t, tree), 3)
 		seen, sets := map[publish.Stage]bool{}, map[string]int64{}
-		p.Progress = func(s publish.Stage, of string, done, total int64) {
+		p.Progress = func(p publish.Progress) {
+			s, of, done, total := p.Stage, p.Of, p.Done, p.Total
+			if (of != "") != (p.Set > 0) || p.Set > p.Sets || of != "" && p.Sets != i {
+				t.Errorf("version %d: %q is set %d of %d", i+1, of, p.Set, p.Sets)
+			}
 			seen[s] = seen[s] || done > 0 && total > 0
 			if s == publish.StagePatch {
 				if done <= sets[of] && total > 0 {
@@ -208,8 +212,8 @@ func TestPublishPatchCancelled(t *testing.T) {
 	for _, at := range []publish.Stage{publish.StagePatch, publish.StageProve} {
 		ctx, cancel := context.WithCancel(t.Context())
 		p := publishtest.Patched("2", publishtest.Image(t, trees[1]), 3)
-		p.Progress = func(step publish.Stage, _ string, done, total int64) {
-			if step == at {
+		p.Progress = func(p publish.Progress) {
+			if p.Stage == at {
 				cancel()
 			}
 		}

@@ -59,9 +59,8 @@ type Publication struct {
 	NoWait  bool   // refuse with ErrBusy instead of waiting for another publisher
 	Waiting func() // called once when waiting for another publisher begins; may be nil
 
-	// Progress, when not nil, is told how far a stage has come, in bytes, by one goroutine at a
-	// time. of is the patch set that it is about, such as "image from 1", and else "".
-	Progress func(step Stage, of string, done, total int64)
+	// Progress, when not nil, is told how far a stage has come, by one goroutine at a time.
+	Progress func(Progress)
 }
 
 // Stage is a part of publishing that takes time.
@@ -231,11 +230,11 @@ func (u *publisher) path(name string) string {
 	return filepath.Join(u.dir, filepath.FromSlash(name))
 }
 
-func (u *publisher) progress(s Stage, of string) func(done, total int64) {
+func (u *publisher) progress(s Stage) func(done, total int64) {
 	if u.p.Progress == nil {
 		return func(done, total int64) {}
 	}
-	return func(done, total int64) { u.p.Progress(s, of, done, total) }
+	return func(done, total int64) { u.p.Progress(Progress{Stage: s, Done: done, Total: total}) }
 }
 
 // movePointer makes r its channel's newest release.

@@ -251,8 +251,8 @@ func TestPublishCancelled(t *testing.T) {
 	v1, _ := publishtest.Kernels()
 	ctx, cancel := context.WithCancel(t.Context())
 	p := publishtest.Raw(t, "1", v1)
-	p.Progress = func(step publish.Stage, _ string, done, total int64) {
-		if step == publish.StageStore && done > total/2 {
+	p.Progress = func(p publish.Progress) {
+		if p.Stage == publish.StageStore && p.Done > p.Total/2 {
 			cancel()
 		}
 	}

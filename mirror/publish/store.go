@@ -39,7 +39,7 @@ func (u *publisher) newStoring(in *inputs, out *Result) (*storing, error) {
 		batch:    folder.NewBatch(size),
 		added:    map[chunkstore.ID]bool{},
 		out:      out,
-		progress: u.progress(StageStore, ""),
+		progress: u.progress(StageStore),
 	}
 	if in.recipe != nil {
 		for _, c := range in.recipe.DataOrder() {
