@@ -51,3 +51,32 @@ func Boot(s counted.State, loads map[string]bool) (Started, counted.State) {
 	}
 	return Started{}, s
 }
+
+// states are states that a machine can come to have.
+func states() []counted.State {
+	var all []counted.State
+	for _, active := range []string{"", "a", "b"} {
+		for _, trial := range []string{"", "a", "b", "c"} {
+			for _, bad := range [][]string{nil, {"a"}, {"b"}, {"a", "b"}, {"a", "b", "c"}} {
+				s := counted.State{Slots: slots, Active: active, Bad: bad, ID: "5ac07e11"}
+				if trial == "" || trial == active {
+					all = append(all, s)
+					continue
+				}
+				s.Trial = trial
+				for tries := range 3 {
+					s.Tries = tries
+					all = append(all, s)
+				}
+				for _, ended := range []counted.Outcome{counted.Unconfirmed, counted.Unloadable} {
+					s.Tries, s.Ended = 0, ended
+					all = append(all, s)
+				}
+			}
+		}
+	}
+	fault := counted.Fault{Slot: "a", Why: counted.FaultDevice, Boots: 2}
+	return append(all,
+		counted.State{Slots: slots, Active: "a", Fault: fault},
+		counted.State{Slots: slots, Active: "a", Trial: "b", Tries: counted.MaxTries, ID: "x1"})
+}
