@@ -16,8 +16,8 @@ type keptError struct{ error }
 
 func (e *keptError) Unwrap() error { return e.error }
 
-// errOtherChunks means that a seed has to be read because the release's contents are cut otherwise
-// than it.
+// errOtherChunks means that the release's contents are cut otherwise than a kept recipe says, so
+// that the seed has to be read.
 var errOtherChunks = errors.New(
 	"the release is cut into other chunks than a seed whose recipe is kept",
 )
@@ -38,8 +38,8 @@ func (u *Update) blamesKept(err error) bool {
 	return errors.As(err, &kept) || errors.Is(err, ErrSeed) && u.seeds.useKept()
 }
 
-// rounds is how often an update is begun anew because a seed's medium is failing under it.
-const rounds = 3
+// maxRounds is how often an update is begun anew because a seed's medium fails.
+const maxRounds = 3
 
 // failing tells whether a seed could not be read where it could be read before. Then the seeds are
 // read again, to see what is left of it.

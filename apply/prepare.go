@@ -33,7 +33,8 @@ func (u *Update) prepare(ctx context.Context) error {
 	return u.findWay(ctx)
 }
 
-// findWay finds out what has still to be made, reads the seeds and plans.
+// findWay takes the steps 3 to 5 of doc/pull.md: it finds out what has still to be made, reads the
+// seeds and plans.
 func (u *Update) findWay(ctx context.Context) error {
 	err := u.find(ctx)
 	if u.fetcher.turnsWhole(err) {
@@ -46,7 +47,7 @@ func (u *Update) findWay(ctx context.Context) error {
 	return err
 }
 
-// findAnew does so once more.
+// findAnew forgets what was found, and finds it once more.
 func (u *Update) findAnew(ctx context.Context) error {
 	err := u.found.close()
 	u.machine.encoders = nil

@@ -28,7 +28,7 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 		ImageSize: u.quote.ImageSize,
 		Current:   u.current,
 	}
-	if err := u.runUntilSure(ctx, &result); err != nil {
+	if err := u.runAgain(ctx, &result); err != nil {
 		return Result{}, err
 	}
 	if err := u.cleanUp(ctx); err != nil {
@@ -40,16 +40,17 @@ func (u *Update) Run(ctx context.Context) (Result, error) {
 	return result, nil
 }
 
-// runUntilSure runs the steps, and again from the seeds on when it turns out that what was planned
-// with is not so: the mirrors send only whole files, a kept recipe is wrong, a seed's medium fails.
-func (u *Update) runUntilSure(ctx context.Context, result *Result) error {
+// runAgain takes the steps, and takes them again from the seeds on when the plan went by something
+// that turns out wrong: the mirrors send only whole files, a kept recipe is not that of the seed,
+// or a seed's medium fails.
+func (u *Update) runAgain(ctx context.Context, result *Result) error {
 	err := u.steps(ctx, result)
 	if u.fetcher.turnsWhole(err) {
 		if err = u.findAnew(ctx); err == nil {
 			err = u.steps(ctx, result)
 		}
 	}
-	for n := 0; n < rounds && (u.blamesKept(err) || errors.Is(err, ErrSeed) && u.failing()); n++ {
+	for n := 0; n < maxRounds && (u.blamesKept(err) || errors.Is(err, ErrSeed) && u.failing()); n++ {
 		if err = u.startOver(ctx, err); err == nil {
 			result.BlocksCopied, result.BlocksCompressed = 0, 0
 			err = u.steps(ctx, result)
@@ -58,7 +59,7 @@ func (u *Update) runUntilSure(ctx context.Context, result *Result) error {
 	return err
 }
 
-// steps takes the steps that doc/pull.md numbers, from 6 on. Prepare took those before.
+// steps takes the steps 6 to 13 of doc/pull.md, "Order of work". Prepare has taken those before.
 func (u *Update) steps(ctx context.Context, result *Result) error {
 	u.ready = false
 	if u.image == nil && len(u.outputs) == 0 {
@@ -92,7 +93,8 @@ func (u *Update) steps(ctx context.Context, result *Result) error {
 	return u.makeBootable(image) // 13
 }
 
-// cleanUp is step 14.
+// cleanUp is step 14. It notes which release is installed, removes what was fetched, and keeps the
+// recipe of the new image.
 func (u *Update) cleanUp(ctx context.Context) error {
 	// what runs already permits nothing older
 	if signed := u.meta.signed; signed != nil && u.r.Slot != nil && u.r.Copy == "" {

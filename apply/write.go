@@ -21,8 +21,8 @@ func (u *Update) write(ctx context.Context, result *Result) (*slotwriter.Held, e
 }
 
 // otherImage decides what to do after an error of writing the image. An image that is not the
-// published one is tried once without copied blocks, which nothing else has proved; then it is
-// fetched whole. It returns the error when nothing is left to be tried.
+// published one is built once more without copied blocks, which nothing else has proved. Then it is
+// fetched whole. When nothing is left to be tried, otherImage returns the error.
 func (u *Update) otherImage(ctx context.Context, err error, result *Result) error {
 	switch copied := result.BlocksCopied > 0; {
 	case !errors.Is(err, slotwriter.ErrOtherImage):
@@ -89,7 +89,8 @@ func (u *Update) writeOutputs(ctx context.Context, image *slotwriter.Held) error
 	return nil
 }
 
-// makeBootable writes the superblock, and keeps how quickly the slot took the image.
+// makeBootable writes the superblock, and keeps for the next quote how quickly the slot took the
+// image.
 func (u *Update) makeBootable(image *slotwriter.Held) error {
 	if err := image.Release(); err != nil {
 		return err
