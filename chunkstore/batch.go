@@ -36,7 +36,7 @@ type Batch struct {
 type openPack struct {
 	file    *durable.File
 	buf     *bufio.Writer
-	w       *PackWriter
+	w       *packWriter
 	ref     PackRef     // set once the pack is full
 	entries []PackEntry // as ref
 }
@@ -44,8 +44,8 @@ type openPack struct {
 // BatchStats counts what a batch added.
 type BatchStats struct {
 	Chunks int
-	Plain  int64 // plain bytes of these chunks
-	Stored int64 // stored bytes of their frames
+	plain  int64 // plain bytes of these chunks
+	stored int64 // stored bytes of their frames
 }
 
 var errBatchEnded = errors.New("batch: it has ended")
@@ -122,15 +122,15 @@ func (b *Batch) write(c Chunk, frame []byte) error {
 			return fmt.Errorf("create pack: %w", err)
 		}
 		buf := bufio.NewWriterSize(file, 1<<20)
-		b.pack = &openPack{file: file, buf: buf, w: NewPackWriter(buf)}
+		b.pack = &openPack{file: file, buf: buf, w: newPackWriter(buf)}
 	}
-	if _, err := b.pack.w.Add(c, frame); err != nil {
+	if _, err := b.pack.w.add(c, frame); err != nil {
 		return err
 	}
 	b.stats.Chunks++
-	b.stats.Plain += c.Size
-	b.stats.Stored += int64(len(frame))
-	if b.pack.w.Size() >= b.target || b.pack.w.Len() == PackEntriesMax {
+	b.stats.plain += c.Size
+	b.stats.stored += int64(len(frame))
+	if b.pack.w.size >= b.target || b.pack.w.len() == packEntriesMax {
 		return b.finish()
 	}
 	return nil
@@ -140,7 +140,7 @@ func (b *Batch) write(c Chunk, frame []byte) error {
 // its temporary name.
 func (b *Batch) finish() error {
 	p := b.pack
-	id, size, err := p.w.Close()
+	id, size, err := p.w.close()
 	if err == nil {
 		err = p.buf.Flush()
 	}

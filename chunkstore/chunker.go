@@ -19,7 +19,7 @@ var DefaultParams = Params{Min: 16 << 10, Average: 64 << 10, Max: 512 << 10}
 
 // Bounds of Params.
 const (
-	ChunkMin = 64      // the length of the rolling window, which cuts nothing shorter
+	chunkMin = 64      // the length of the rolling window, which cuts nothing shorter
 	ChunkMax = 8 << 20 // bounds the memory that one chunk takes anywhere
 )
 
@@ -29,13 +29,13 @@ const (
 // in the BLAKE3 output stream of "deltaup chunking 1"; a test derives it again.
 const polynomial = chunker.Pol(0x34f609e09505e3)
 
-// Validate checks that the sizes lie within ChunkMin and ChunkMax, ascend, and that the average is
+// Validate checks that the sizes lie within chunkMin and ChunkMax, ascend, and that the average is
 // a power of two. Its error wraps [ErrCorrupt].
 func (p Params) Validate() error {
 	var what string
 	switch {
-	case p.Min < ChunkMin || p.Max > ChunkMax:
-		what = fmt.Sprintf("not within %d to %d bytes", ChunkMin, ChunkMax)
+	case p.Min < chunkMin || p.Max > ChunkMax:
+		what = fmt.Sprintf("not within %d to %d bytes", chunkMin, ChunkMax)
 	case p.Min > p.Average || p.Average > p.Max:
 		what = "not in ascending order"
 	case bits.OnesCount(uint(p.Average)) != 1:

@@ -1,14 +1,12 @@
 package chunkstore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -143,15 +141,6 @@ func (f *Folder) Chunk(ctx context.Context, c Chunk) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return plain, nil
-}
-
-// Packs returns all packs, sorted by id.
-func (f *Folder) Packs() []PackRef {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return slices.SortedFunc(slices.Values(f.packs), func(a, b PackRef) int {
-		return bytes.Compare(a.ID[:], b.ID[:])
-	})
 }
 
 // Index makes the index of a release, whose chunks must all be committed. image is the recipe's

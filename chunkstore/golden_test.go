@@ -120,13 +120,13 @@ var indexDamages = []damage{
 func TestGoldenPack(t *testing.T) {
 	b := golden(t, goldenPack, func() []byte {
 		var buf bytes.Buffer
-		w := NewPackWriter(&buf)
+		w := newPackWriter(&buf)
 		for _, plain := range goldenContents() {
-			if _, err := w.Add(chunkOf(plain), EncodeFrame(nil, plain)); err != nil {
+			if _, err := w.add(chunkOf(plain), EncodeFrame(nil, plain)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, _, err := w.Close(); err != nil {
+		if _, _, err := w.close(); err != nil {
 			t.Fatal(err)
 		}
 		return buf.Bytes()
@@ -228,14 +228,14 @@ func golden(t testing.TB, name string, create func() []byte) []byte {
 func repack(t *testing.T, b []byte, entries []PackEntry) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	w := NewPackWriter(&buf)
+	w := newPackWriter(&buf)
 	for _, e := range entries {
-		offset, err := w.Add(e.Chunk, b[e.Offset:e.Offset+e.Length])
+		offset, err := w.add(e.Chunk, b[e.Offset:e.Offset+e.Length])
 		if err != nil || offset != e.Offset {
 			t.Fatalf("Add gives offset %d, %v; want %d", offset, err, e.Offset)
 		}
 	}
-	id, size, err := w.Close()
+	id, size, err := w.close()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,8 @@ const (
 	packTrailerSize = 4 + 32 + 8 // number of entries, BLAKE3-256 of the table, magic
 	packSizeMin     = packHeaderSize + frameMin + packEntrySize + packTrailerSize
 
-	// PackEntriesMax bounds the number of frames in a pack, and so its table (10 MiB as stored).
-	PackEntriesMax = 1 << 18
+	// packEntriesMax bounds the number of frames in a pack, and so its table (10 MiB as stored).
+	packEntriesMax = 1 << 18
 )
 
 // PackPath is a pack's path below a folder of packs: "ab/abcd….pack".
@@ -35,8 +35,8 @@ type PackEntry struct {
 	Offset, Length int64 // of the frame, in the pack
 }
 
-// PackWriter writes one pack. One goroutine uses it. After an error every call gives that error.
-type PackWriter struct {
+// packWriter writes one pack. One goroutine uses it. After an error every call gives that error.
+type packWriter struct {
 	w     io.Writer
 	whole *Hasher
 	size  int64
@@ -45,22 +45,19 @@ type PackWriter struct {
 	err   error
 }
 
-// NewPackWriter begins a pack on w, in small writes: w should buffer them.
-func NewPackWriter(w io.Writer) *PackWriter {
-	p := &PackWriter{w: w, whole: NewHasher(), seen: map[ID]struct{}{}}
+// newPackWriter begins a pack on w, in small writes: w should buffer them.
+func newPackWriter(w io.Writer) *packWriter {
+	p := &packWriter{w: w, whole: NewHasher(), seen: map[ID]struct{}{}}
 	p.write(binary.LittleEndian.AppendUint32([]byte(packMagic), packVersion))
 	return p
 }
 
-// Len is the number of frames so far, at most [PackEntriesMax].
-func (p *PackWriter) Len() int { return len(p.seen) }
+// len is the number of frames so far, at most [packEntriesMax].
+func (p *packWriter) len() int { return len(p.seen) }
 
-// Size is the number of bytes written so far. Close adds the table and the trailer.
-func (p *PackWriter) Size() int64 { return p.size }
-
-// Add appends the frame of c (from [EncodeFrame]) and returns its offset in the pack. It does not
+// add appends the frame of c (from [EncodeFrame]) and returns its offset in the pack. It does not
 // decode the frame. Adding a chunk twice is an error.
-func (p *PackWriter) Add(c Chunk, frame []byte) (offset int64, err error) {
+func (p *packWriter) add(c Chunk, frame []byte) (offset int64, err error) {
 	if p.err != nil {
 		return 0, p.err
 	}
@@ -70,7 +67,7 @@ func (p *PackWriter) Add(c Chunk, frame []byte) (offset int64, err error) {
 	if _, ok := p.seen[c.ID]; ok {
 		return 0, fmt.Errorf("add to pack: chunk %s is there already", c.ID)
 	}
-	if len(p.seen) == PackEntriesMax {
+	if len(p.seen) == packEntriesMax {
 		return 0, errors.New("add to pack: it is full")
 	}
 	p.seen[c.ID] = struct{}{}
@@ -82,9 +79,9 @@ func (p *PackWriter) Add(c Chunk, frame []byte) (offset int64, err error) {
 	return offset, p.err
 }
 
-// Close writes the table and the trailer and returns the pack's id and size in bytes. It does not
+// close writes the table and the trailer and returns the pack's id and size in bytes. It does not
 // close w.
-func (p *PackWriter) Close() (id ID, size int64, err error) {
+func (p *packWriter) close() (id ID, size int64, err error) {
 	if p.err == nil && len(p.seen) == 0 {
 		p.err = errors.New("close pack: it is empty")
 	}
@@ -101,7 +98,7 @@ func (p *PackWriter) Close() (id ID, size int64, err error) {
 	return p.whole.ID(), p.size, nil
 }
 
-func (p *PackWriter) write(b []byte) {
+func (p *packWriter) write(b []byte) {
 	if p.err != nil {
 		return
 	}
@@ -139,7 +136,7 @@ func readPackTable(r io.ReaderAt, size int64) ([]PackEntry, error) {
 	}
 	count := int64(binary.LittleEndian.Uint32(trailer[:]))
 	start := size - packTrailerSize - count*packEntrySize
-	if count < 1 || count > PackEntriesMax || start < packHeaderSize {
+	if count < 1 || count > packEntriesMax || start < packHeaderSize {
 		return nil, fmt.Errorf("%w: %d entries in %d bytes", ErrCorrupt, count, size)
 	}
 	table := make([]byte, count*packEntrySize)

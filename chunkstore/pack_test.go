@@ -11,11 +11,11 @@ import (
 func TestPackWriterRefuses(t *testing.T) {
 	plain := []byte("some bytes")
 	c, frame := chunkOf(plain), EncodeFrame(nil, plain)
-	w := NewPackWriter(io.Discard)
-	if _, err := w.Add(c, frame); err != nil {
+	w := newPackWriter(io.Discard)
+	if _, err := w.add(c, frame); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Add(c, frame); err == nil {
+	if _, err := w.add(c, frame); err == nil {
 		t.Error("a chunk twice is taken")
 	}
 	other := Chunk{ID: ID{1}, Size: c.Size}
@@ -28,17 +28,17 @@ func TestPackWriterRefuses(t *testing.T) {
 		"long":      {other, make([]byte, c.Size+2)},
 		"too large": {Chunk{ID: ID{1}, Size: ChunkMax + 1}, frame},
 	} {
-		if _, err := w.Add(test.c, test.frame); !errors.Is(err, ErrCorrupt) {
+		if _, err := w.add(test.c, test.frame); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v, want ErrCorrupt", name, err)
 		}
 	}
-	if _, _, err := w.Close(); err != nil {
+	if _, _, err := w.close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Add(other, frame); err == nil {
+	if _, err := w.add(other, frame); err == nil {
 		t.Error("a chunk is taken after Close")
 	}
-	if _, _, err := NewPackWriter(io.Discard).Close(); err == nil {
+	if _, _, err := newPackWriter(io.Discard).close(); err == nil {
 		t.Error("an empty pack is written")
 	}
 }
@@ -48,9 +48,9 @@ func TestPackWriterFails(t *testing.T) {
 	plain := text(5000)
 	frame := EncodeFrame(nil, plain)
 	for room := 0; room < packSizeMin+len(frame)-frameMin; room += 7 {
-		w := NewPackWriter(&limitedWriter{left: room, err: errFull})
-		_, addErr := w.Add(chunkOf(plain), frame)
-		if _, _, err := w.Close(); err != errFull {
+		w := newPackWriter(&limitedWriter{left: room, err: errFull})
+		_, addErr := w.add(chunkOf(plain), frame)
+		if _, _, err := w.close(); err != errFull {
 			t.Fatalf("with room for %d bytes: Add %v, Close %v; want %v", room, addErr, err, errFull)
 		}
 	}
@@ -125,16 +125,16 @@ func BenchmarkPackWriter(b *testing.B) {
 	frame := EncodeFrame(nil, plain)
 	b.SetBytes(int64(len(frame)))
 	b.ReportAllocs()
-	w := NewPackWriter(io.Discard)
+	w := newPackWriter(io.Discard)
 	for i := 0; b.Loop(); i++ {
-		if w.Len() == 1000 {
-			if _, _, err := w.Close(); err != nil {
+		if w.len() == 1000 {
+			if _, _, err := w.close(); err != nil {
 				b.Fatal(err)
 			}
-			w = NewPackWriter(io.Discard)
+			w = newPackWriter(io.Discard)
 		}
 		c := Chunk{ID: ID{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24), 1}, Size: int64(len(plain))}
-		if _, err := w.Add(c, frame); err != nil {
+		if _, err := w.add(c, frame); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -8,8 +8,8 @@ type Line struct {
 	RTT  time.Duration // one round trip; 0: not known
 }
 
-// DefaultLine stands in for the properties of a line that are not known.
-var DefaultLine = Line{Rate: 1e6, RTT: 50 * time.Millisecond}
+// defaultLine stands in for the properties of a line that are not known.
+var defaultLine = Line{Rate: 1e6, RTT: 50 * time.Millisecond}
 
 // CPU is how fast a machine does each kind of [Work], in bytes per second, with all its processors;
 // 0: not known.
@@ -17,8 +17,8 @@ type CPU struct {
 	Compress, Decode, Patch, Write, Scan float64
 }
 
-// DefaultCPU stands in for the speeds that are not known. It is a small machine.
-var DefaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 600e6, Scan: 800e6}
+// defaultCPU stands in for the speeds that are not known. It is a small machine.
+var defaultCPU = CPU{Compress: 60e6, Decode: 200e6, Patch: 25e6, Write: 600e6, Scan: 800e6}
 
 // DefaultParallel is how many requests are under way at once by default. It suffices to fill a fast
 // line with a long round trip by small ranges, and is few enough for any server.
@@ -41,9 +41,9 @@ func (l Line) RequestCost() int64 {
 }
 
 func (l Line) orDefault() Line {
-	l.Rate = known(l.Rate, DefaultLine.Rate)
+	l.Rate = known(l.Rate, defaultLine.Rate)
 	if l.RTT <= 0 {
-		l.RTT = DefaultLine.RTT
+		l.RTT = defaultLine.RTT
 	}
 	return l
 }
@@ -60,20 +60,20 @@ func (l Line) time(bytes int64, first, others, parallel int) time.Duration {
 // follow each other for each content. Compressing overlaps with the rest only as far as the few
 // blocks in the queue permit.
 func (c CPU) time(w Work) time.Duration {
-	compress := seconds(w.Compress, known(c.Compress, DefaultCPU.Compress))
-	feed := seconds(w.Decode, known(c.Decode, DefaultCPU.Decode)) + seconds(w.Patch,
-		known(c.Patch, DefaultCPU.Patch))
+	compress := seconds(w.Compress, known(c.Compress, defaultCPU.Compress))
+	feed := seconds(w.Decode, known(c.Decode, defaultCPU.Decode)) + seconds(w.Patch,
+		known(c.Patch, defaultCPU.Patch))
 	overlap := time.Duration(overlapShare * float64(min(compress, feed)))
-	return compress + feed - overlap + seconds(w.Write, known(c.Write, DefaultCPU.Write)) + seconds(
+	return compress + feed - overlap + seconds(w.Write, known(c.Write, defaultCPU.Write)) + seconds(
 		w.Scan,
-		known(c.Scan, DefaultCPU.Scan),
+		known(c.Scan, defaultCPU.Scan),
 	)
 }
 
 // writtenBeside is how much of the work is done in a time for which the image is written beside
 // fetching.
 func (c CPU) writtenBeside(w Work, fetching time.Duration) time.Duration {
-	write := seconds(w.Write, known(c.Write, DefaultCPU.Write))
+	write := seconds(w.Write, known(c.Write, defaultCPU.Write))
 	return time.Duration(writtenShare * float64(min(write, fetching)))
 }
 

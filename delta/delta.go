@@ -129,9 +129,9 @@ type Options struct {
 	Line     Line
 	CPU      CPU
 	Optimize Optimize
-	// MaxRange is the longest range, in bytes; default 8 MiB. Longer runs are split between pieces,
+	// maxRange is the longest range, in bytes; default 8 MiB. Longer runs are split between pieces,
 	// so that they can be fetched in parallel and, one by one, from another mirror.
-	MaxRange int64
+	maxRange int64
 	Parallel int // requests under way at once, as the estimate assumes; default DefaultParallel
 	// Whole gives the size of a file, for mirrors that send only whole files: each file of which
 	// anything is needed then comes whole, once. nil: the mirrors send ranges.

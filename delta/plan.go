@@ -19,13 +19,13 @@ import (
 // Errors wrap ErrNoRoute, or chunkstore.ErrCorrupt for a location where nothing of that size can
 // lie.
 func NewPlan(need Need, have Have, o Options) (*Plan, error) {
-	if o.MaxRange <= 0 {
-		o.MaxRange = defaultMaxRange
+	if o.maxRange <= 0 {
+		o.maxRange = defaultMaxRange
 	}
 	if o.Parallel <= 0 {
 		o.Parallel = DefaultParallel
 	}
-	b := builder{have: have, gap: o.Line.RequestCost(), maxRange: o.MaxRange, size: o.Whole}
+	b := builder{have: have, gap: o.Line.RequestCost(), maxRange: o.maxRange, size: o.Whole}
 	if len(need.Offers) == 0 {
 		p, err := b.plan(Offer{}, need)
 		if err != nil {

@@ -81,7 +81,7 @@ func TestRanges(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			have := target{extents: map[chunkstore.ID][]Extent{id('p', 0): tt.extents}}
-			p, err := NewPlan(chunkNeed(list(tt.lengths, tt.gaps)), have, Options{Line: line, MaxRange: tt.maxRange})
+			p, err := NewPlan(chunkNeed(list(tt.lengths, tt.gaps)), have, Options{Line: line, maxRange: tt.maxRange})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,7 +16,7 @@ func TestProperties(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		need, have := randomCase(rnd)
 		o := Options{
-			MaxRange: 1 + rnd.Int64N(3000),
+			maxRange: 1 + rnd.Int64N(3000),
 			Line:     Line{Rate: float64(1 + rnd.IntN(1e6)), RTT: time.Duration(rnd.IntN(100)) * time.Millisecond},
 			Optimize: []Optimize{ForTime, ForBytes}[rnd.IntN(2)],
 		}
@@ -181,8 +181,8 @@ func checkPlan(t *testing.T, seed uint64, need Need, have target, o Options, p *
 			}
 		}
 		whole := func(e Extent) bool { return e.Offset <= r.Offset && r.Offset+r.Length <= e.End() }
-		if r.Length > o.MaxRange && (p.Route == routeWhole && r.File.Kind == ImageFile || !slices.ContainsFunc(pieces[r.File.ID], whole)) {
-			t.Fatalf("seed %d: a range of several pieces and %d bytes is longer than %d", seed, r.Length, o.MaxRange)
+		if r.Length > o.maxRange && (p.Route == routeWhole && r.File.Kind == ImageFile || !slices.ContainsFunc(pieces[r.File.ID], whole)) {
+			t.Fatalf("seed %d: a range of several pieces and %d bytes is longer than %d", seed, r.Length, o.maxRange)
 		}
 	}
 	for file, rest := range wanted {
@@ -211,7 +211,7 @@ func TestWholeFileProperties(t *testing.T) {
 		need, have := randomCase(rnd)
 		sizes := map[File]int64{}
 		o := Options{
-			MaxRange: 1 + rnd.Int64N(3000),
+			maxRange: 1 + rnd.Int64N(3000),
 			Line:     Line{Rate: float64(1 + rnd.IntN(1e6)), RTT: time.Duration(rnd.IntN(100)) * time.Millisecond},
 			Optimize: []Optimize{ForTime, ForBytes}[rnd.IntN(2)],
 			Whole: func(f File) int64 {

@@ -82,7 +82,7 @@ func BenchmarkDerive(b *testing.B) {
 // benchRecipe has 10,000 files in 100 folders, like an image of 300 MB. Every fifth file has
 // several chunks.
 func benchRecipe() *Recipe {
-	r := &Recipe{BlockSize: DefaultBlockSize, Codec: codecs[0].ID, Chunking: chunkstore.DefaultParams}
+	r := &Recipe{BlockSize: defaultBlockSize, Codec: codecs[0].ID, Chunking: chunkstore.DefaultParams}
 	r.Entries = []Entry{{Entry: folder("").Entry}}
 	id := func(n int) chunkstore.ID { return chunkstore.Sum(fmt.Append(nil, n)) }
 	for i := range 10_000 {

@@ -18,8 +18,6 @@ var ErrContent = proof.ErrContent
 
 // BuildOptions says how to build. It does not change the image. The zero value is usable.
 type BuildOptions struct {
-	// Workers is the number of compressing goroutines; 0: as many as fit GOMAXPROCS and Memory.
-	Workers int
 	// Memory is how many bytes encoders and buffers may take when Workers is 0; 0: 90 MiB.
 	Memory int64
 	// Encoders are used if they are of the recipe's codec. nil: the build makes its own.
@@ -37,9 +35,9 @@ type BuildStats struct {
 	PlainBytes       int64 // plain bytes of Contents
 	BlocksCopied     int   // data and fragment blocks taken from Stored as they were
 	BlocksCompressed int   // data and fragment blocks made here, also those stored plain
-	BlocksHole       int   // data blocks of zeros, which take no room in the image
-	BytesCopied      int64 // stored bytes of BlocksCopied
-	Fragments        int   // fragment blocks, copied or made
+	blocksHole       int   // data blocks of zeros, which take no room in the image
+	bytesCopied      int64 // stored bytes of BlocksCopied
+	fragments        int   // fragment blocks, copied or made
 }
 
 // Build writes the image of r to out. It writes in order except for the superblock: the very last
@@ -96,7 +94,7 @@ const blocksPerWorker = 3
 
 func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builder, error) {
 	encoders := o.Encoders
-	if encoders == nil || encoders.Codec() != r.Codec {
+	if encoders == nil || encoders.codec.ID != r.Codec {
 		var err error
 		if encoders, err = NewEncoders(r.Codec); err != nil {
 			return nil, err
@@ -112,14 +110,11 @@ func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builde
 	b.stored, _ = src.(Stored)
 	b.layOutHoles()
 
-	workers := o.Workers
-	if workers <= 0 {
-		memory := o.Memory
-		if memory <= 0 {
-			memory = defaultMemory
-		}
-		workers = encoders.Workers(r.BlockSize, memory)
+	memory := o.Memory
+	if memory <= 0 {
+		memory = defaultMemory
 	}
+	workers := encoders.Workers(r.BlockSize, memory)
 	var err error
 	if b.encoders, err = encoders.take(workers); err != nil {
 		return nil, err

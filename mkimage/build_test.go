@@ -85,7 +85,7 @@ func TestBuild(t *testing.T) {
 				if again, _ := build(t, parsed, source); !bytes.Equal(again, image) {
 					t.Error("the recipe gives another image")
 				}
-				if stats.BlocksHole < 5 || stats.BlocksCopied != 0 || stats.Contents != len(r.DataOrder()) {
+				if stats.blocksHole < 5 || stats.BlocksCopied != 0 || stats.Contents != len(r.DataOrder()) {
 					t.Errorf("stats %+v", stats)
 				}
 			})
@@ -134,14 +134,14 @@ func TestBuildSmallTrees(t *testing.T) {
 		"empty":          newTree(),
 		"one empty file": newTree(regular("file", nil)),
 		"one byte":       newTree(regular("file", []byte("x"))),
-		"one block":      newTree(regular("file", realistic(1, DefaultBlockSize))),
+		"one block":      newTree(regular("file", realistic(1, defaultBlockSize))),
 		"only zeros":     newTree(regular("large", make([]byte, 300_000)), regular("small", make([]byte, 3))),
 		"deep":           newTree(folder("a"), folder("a/b"), folder("a/b/c"), folder("a.b"), regular("a/b/c/d", []byte("x"))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, image, stats := makeImage(t, tree, Options{})
 			checkContents(t, image, tree)
-			if name == "only zeros" && (stats.BlocksCompressed != 0 || stats.Fragments != 0 || stats.PlainBytes != 0) {
+			if name == "only zeros" && (stats.BlocksCompressed != 0 || stats.fragments != 0 || stats.PlainBytes != 0) {
 				t.Errorf("zeros were stored: %+v", stats)
 			}
 			if got := derive(t, image, DeriveOptions{}); recipeText(t, got.Recipe) != recipeText(t, r) {

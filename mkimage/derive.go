@@ -12,7 +12,6 @@ import (
 
 // DeriveOptions says how to derive. The zero value is usable.
 type DeriveOptions struct {
-	Workers int // number of reading goroutines; 0: GOMAXPROCS
 	// Tolerant has Derive leave out and list what it cannot read, instead of failing.
 	Tolerant bool
 	Known    *Recipe                 // a recipe of this image, from elsewhere; see Derive

@@ -39,7 +39,7 @@ func (d *deriver) readAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return each(ctx, len(tasks), d.options.Workers, func() func(context.Context, int) error {
+	return each(ctx, len(tasks), func() func(context.Context, int) error {
 		r := placeReader{d: d, splitter: chunkstore.NewSplitter(d.out.Recipe.Chunking), progress: p}
 		return func(ctx context.Context, i int) error {
 			if t := tasks[i]; t.fragment >= 0 {

@@ -34,10 +34,10 @@ func TestDerive(t *testing.T) {
 				if !bytes.Equal(again, image) {
 					t.Error("the derived recipe gives another image")
 				}
-				if stats.BlocksCompressed != 0 || stats.BlocksCopied != made.BlocksCompressed+made.BlocksHole {
+				if stats.BlocksCompressed != 0 || stats.BlocksCopied != made.BlocksCompressed+made.blocksHole {
 					t.Errorf("copied %d blocks and compressed %d, first there were %d", stats.BlocksCopied, stats.BlocksCompressed, made.BlocksCompressed)
 				}
-				if stats.BytesCopied == 0 || stats.Size != made.Size {
+				if stats.bytesCopied == 0 || stats.Size != made.Size {
 					t.Errorf("stats %+v", stats)
 				}
 				if plain, _ := build(t, d.Recipe, d.Source(nil)); !bytes.Equal(plain, image) {
@@ -131,7 +131,7 @@ func (l lyingStored) StoredFragment([]chunkstore.ID) ([]byte, bool, bool, error)
 }
 
 func TestBuildRefusesStoredLengths(t *testing.T) {
-	small, large := newTree(regular("f", realistic(1, 100))), newTree(regular("f", realistic(1, DefaultBlockSize)))
+	small, large := newTree(regular("f", realistic(1, 100))), newTree(regular("f", realistic(1, defaultBlockSize)))
 	for _, tree := range []*memTree{small, large} {
 		r, source, err := NewRecipe(context.Background(), tree, Options{Level: "fastest"})
 		if err != nil {

@@ -28,9 +28,6 @@ func NewEncoders(id string) (*Encoders, error) {
 	return &Encoders{codec: c}, nil
 }
 
-// Codec is the id of the codec.
-func (e *Encoders) Codec() string { return e.codec.ID }
-
 // take gives n encoders, one for each goroutine.
 func (e *Encoders) take(n int) ([]*zstd.Encoder, error) {
 	for len(e.list) < n {

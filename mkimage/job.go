@@ -110,11 +110,11 @@ func (b *builder) place(j *job) error {
 	switch {
 	case j.copied:
 		b.stats.BlocksCopied++
-		b.stats.BytesCopied += int64(len(j.stored))
+		b.stats.bytesCopied += int64(len(j.stored))
 	case len(j.stored) > 0:
 		b.stats.BlocksCompressed++
 	default:
-		b.stats.BlocksHole++
+		b.stats.blocksHole++
 	}
 	if j.members != nil {
 		index, err := b.writer.WriteFragment(j.stored, j.compressed)
@@ -124,7 +124,7 @@ func (b *builder) place(j *job) error {
 		for _, d := range j.members {
 			d.Fragment = index
 		}
-		b.stats.Fragments++
+		b.stats.fragments++
 		return nil
 	}
 	if len(j.stored) == 0 {

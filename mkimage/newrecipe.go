@@ -8,12 +8,12 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// DefaultBlockSize is the default block size, in bytes.
-const DefaultBlockSize = 128 << 10
+// defaultBlockSize is the default block size, in bytes.
+const defaultBlockSize = 128 << 10
 
 // Options says what a recipe has besides the tree. The zero value is usable.
 type Options struct {
-	BlockSize int               // bytes; 0: DefaultBlockSize
+	BlockSize int               // bytes; 0: defaultBlockSize
 	Level     string            // one of Levels; "": "best"
 	ModTime   *uint32           // time of the image; nil: the newest time in the tree
 	Chunking  chunkstore.Params // zero: chunkstore.DefaultParams
@@ -38,7 +38,7 @@ func NewRecipe(ctx context.Context, t tree.Tree, o Options) (*Recipe, Source, er
 			p.total += e.Size
 		}
 	}
-	err = each(ctx, len(files), 0, func() func(context.Context, int) error {
+	err = each(ctx, len(files), func() func(context.Context, int) error {
 		s := chunkstore.NewSplitter(r.Chunking)
 		return func(ctx context.Context, n int) error { return r.readContent(ctx, t, files[n], s, p) }
 	})
@@ -57,7 +57,7 @@ func NewRecipe(ctx context.Context, t tree.Tree, o Options) (*Recipe, Source, er
 func (o Options) recipe(entries []tree.Entry) (*Recipe, error) {
 	r := &Recipe{BlockSize: o.BlockSize, Chunking: o.Chunking, Entries: make([]Entry, len(entries))}
 	if r.BlockSize == 0 {
-		r.BlockSize = DefaultBlockSize
+		r.BlockSize = defaultBlockSize
 	}
 	if r.Chunking == (chunkstore.Params{}) {
 		r.Chunking = chunkstore.DefaultParams

@@ -10,13 +10,9 @@ import (
 )
 
 // each calls a function for each number from 0 to n-1, in about that order, until the first error.
-// It runs workers goroutines, or GOMAXPROCS with workers 0, and makes a function for each
-// goroutine.
-func each(ctx context.Context, n, workers int,
+// It runs GOMAXPROCS goroutines, and makes a function for each of them.
+func each(ctx context.Context, n int,
 	newWorker func() func(ctx context.Context, i int) error) error {
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
 	group, ctx := errgroup.WithContext(ctx)
 	next := make(chan int)
 	group.Go(func() error {
@@ -30,7 +26,7 @@ func each(ctx context.Context, n, workers int,
 		}
 		return nil
 	})
-	for range workers {
+	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() error {
 			work := newWorker()
 			for i := range next {

@@ -7,15 +7,7 @@ import "deltaup/chunkstore"
 type Stretch struct {
 	// in the order of their bytes; exactly one unless Fragment is set
 	Contents []*chunkstore.Content
-	Fragment bool
-}
-
-// Blocks is how many blocks the stretch has in an image with blocks of blockSize bytes, with holes.
-func (s *Stretch) Blocks(blockSize int) int {
-	if s.Fragment {
-		return 1
-	}
-	return int((s.Contents[0].Size + int64(blockSize) - 1) / int64(blockSize))
+	fragment bool
 }
 
 // Key names a stretch by its contents. In images of one codec and one block size, stretches with
@@ -43,7 +35,7 @@ func (r *Recipe) Layout() []Stretch {
 	items := planLayout(r)
 	out := make([]Stretch, len(items))
 	for i, it := range items {
-		out[i].Fragment = it.fragment
+		out[i].fragment = it.fragment
 		for _, m := range it.members {
 			out[i].Contents = append(out[i].Contents, m.content)
 		}

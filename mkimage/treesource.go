@@ -48,7 +48,7 @@ func FindContents(ctx context.Context, r *Recipe, t tree.Tree,
 	}
 	source := &treeSource{tree: t, entries: make(map[chunkstore.ID]int)}
 	var mu sync.Mutex // guards source.entries
-	err := each(ctx, len(files), 0, func() func(context.Context, int) error {
+	err := each(ctx, len(files), func() func(context.Context, int) error {
 		h, buffer := chunkstore.NewHasher(), make([]byte, 64<<10)
 		return func(ctx context.Context, n int) error {
 			i := files[n]

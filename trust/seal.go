@@ -12,9 +12,9 @@ import (
 	"deltaup/mirror"
 )
 
-// DefaultLifetimes is for how many days the signatures of each role hold unless a publisher says
+// defaultLifetimes is for how many days the signatures of each role hold unless a publisher says
 // otherwise.
-var DefaultLifetimes = map[string]int{
+var defaultLifetimes = map[string]int{
 	metadata.ROOT:      730,
 	metadata.TARGETS:   365,
 	metadata.SNAPSHOT:  90,
@@ -26,7 +26,7 @@ const maxLifetime = 36500
 
 // lifetime is for how long a role's signatures hold, as the root says.
 func lifetime(root *metadata.RootType, role string) time.Duration {
-	days := DefaultLifetimes[role]
+	days := defaultLifetimes[role]
 	if all, ok := root.UnrecognizedFields[lifetimesMember].(map[string]any); ok {
 		switch n := all[role].(type) {
 		case float64: // encoding/json reads numbers as float64

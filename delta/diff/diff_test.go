@@ -213,16 +213,16 @@ func TestReasons(t *testing.T) {
 	}
 	state := append(slices.Clone(old), file{path: "var/cache/a", data: noise(99, 100)})
 	from := newRelease(t, mkimage.Options{}, old...)
-	if r := compare(t, from, newRelease(t, mkimage.Options{}, times...), Options{}).reason(ReasonTimes); r == nil || r.Files != 40 {
+	if r := compare(t, from, newRelease(t, mkimage.Options{}, times...), Options{}).reason(reasonTimes); r == nil || r.Files != 40 {
 		t.Errorf("all times changed: %+v", r)
 	}
-	if r := compare(t, from, newRelease(t, mkimage.Options{}, state...), Options{}).reason(ReasonState); r == nil || r.Files != 1 || r.Cost < 100 || r.Example != "var/cache/a" {
+	if r := compare(t, from, newRelease(t, mkimage.Options{}, state...), Options{}).reason(reasonState); r == nil || r.Files != 1 || r.Cost < 100 || r.Example != "var/cache/a" {
 		t.Errorf("a cache: %+v", r)
 	}
 	r := compare(t, from, newRelease(t, mkimage.Options{Level: "best", BlockSize: 64 << 10, Chunking: chunkstore.Params{Min: 8 << 10, Average: 32 << 10, Max: 64 << 10}}, old...), Options{})
 	n := 0
 	for _, reason := range r.Reasons {
-		if reason.Kind == ReasonFormat {
+		if reason.Kind == reasonFormat {
 			n++
 		}
 	}
@@ -239,7 +239,7 @@ func TestReasons(t *testing.T) {
 	slices.Reverse(first)
 	sorted := newRelease(t, mkimage.Options{}, small...)
 	moved := compare(t, sorted, newRelease(t, mkimage.Options{Order: first}, small...), Options{NoPatches: true})
-	if got := moved.reason(ReasonOrder); got == nil || got.Files != 299 || moved.Names.Repacked < 1<<20 {
+	if got := moved.reason(reasonOrder); got == nil || got.Files != 299 || moved.Names.Repacked < 1<<20 {
 		t.Errorf("another order: %+v, %+v", got, moved.Names)
 	}
 	if got := compare(t, sorted, sorted, Options{NoPatches: true}); len(got.Reasons) != 0 || got.Names.Moved != 0 {
@@ -260,15 +260,15 @@ func TestKindOfChange(t *testing.T) {
 		a, b []byte
 		want string
 	}{
-		"pyc":               {"a.pyc", pyc(0, 1), pyc(0, 0x01020304), ReasonPyc},
-		"pyc with hash":     {"a.pyc", pyc(1, 1), pyc(1, 2), ReasonFewBytes},
-		"pyc of other size": {"a.pyc", append(pyc(0, 1), 1), append(pyc(0, 1), 2), ReasonFewBytes},
-		"short pyc":         {"a.pyc", []byte("a"), []byte("b"), ReasonFewBytes},
-		"gzip":              {"a.gz", gzip(1, "data"), gzip(9, "data"), ReasonGzip},
-		"gzip of others":    {"a.gz", gzip(1, "data"), gzip(1, "date"), ReasonFewBytes},
-		"few":               {"a", noise(1, 100), append(noise(1, 90), noise(2, 10)...), ReasonFewBytes},
+		"pyc":               {"a.pyc", pyc(0, 1), pyc(0, 0x01020304), reasonPyc},
+		"pyc with hash":     {"a.pyc", pyc(1, 1), pyc(1, 2), reasonFewBytes},
+		"pyc of other size": {"a.pyc", append(pyc(0, 1), 1), append(pyc(0, 1), 2), reasonFewBytes},
+		"short pyc":         {"a.pyc", []byte("a"), []byte("b"), reasonFewBytes},
+		"gzip":              {"a.gz", gzip(1, "data"), gzip(9, "data"), reasonGzip},
+		"gzip of others":    {"a.gz", gzip(1, "data"), gzip(1, "date"), reasonFewBytes},
+		"few":               {"a", noise(1, 100), append(noise(1, 90), noise(2, 10)...), reasonFewBytes},
 		"many":              {"a", noise(1, 100), noise(2, 100), ""},
-		"lines":             {"a", []byte("a long line of some text\nanother one of the length\nend\n"), []byte("another one of the length\na long line of some text\nend\n"), ReasonLines},
+		"lines":             {"a", []byte("a long line of some text\nanother one of the length\nend\n"), []byte("another one of the length\na long line of some text\nend\n"), reasonLines},
 		"same":              {"a", noise(1, 100), noise(1, 100), ""},
 	} {
 		if got := kindOfChange(c.path, c.a, c.b); got != c.want {

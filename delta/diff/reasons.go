@@ -23,15 +23,15 @@ type Reason struct {
 
 // Kinds of reasons.
 const (
-	ReasonFormat   = "format" // another codec, block size or chunking
-	ReasonTimes    = "times"  // time stamps of names
-	ReasonOrder    = "order"  // data in another order
-	ReasonPyc      = "pyc"    // compiled Python that holds its source's time stamp
-	ReasonGzip     = "gzip"   // gzip members that hold a time stamp
-	ReasonFewBytes = "few"    // a file of the same size with a few other bytes
-	ReasonLines    = "lines"  // the same lines in another order
-	ReasonState    = "state"  // caches, logs and other state
-	fewBytes       = 16       // the most differing bytes for ReasonFewBytes
+	reasonFormat   = "format" // another codec, block size or chunking
+	reasonTimes    = "times"  // time stamps of names
+	reasonOrder    = "order"  // data in another order
+	reasonPyc      = "pyc"    // compiled Python that holds its source's time stamp
+	reasonGzip     = "gzip"   // gzip members that hold a time stamp
+	reasonFewBytes = "few"    // a file of the same size with a few other bytes
+	reasonLines    = "lines"  // the same lines in another order
+	reasonState    = "state"  // caches, logs and other state
+	fewBytes       = 16       // the most differing bytes for reasonFewBytes
 	inspectMax     = 16 << 20 // bytes; larger files are not looked into
 )
 
@@ -51,11 +51,11 @@ func (c *comparison) findReasons() error {
 	c.formatReasons()
 	n := &c.report.Names
 	if both := n.Total - n.Added; n.Times > 0 && n.Times*10 >= both {
-		c.reason(Reason{Kind: ReasonTimes, Files: n.Times, Example: n.TimesExample,
+		c.reason(Reason{Kind: reasonTimes, Files: n.Times, Example: n.TimesExample,
 			What: "time stamps are all that changed of many names: make the image with a fixed --mtime or SOURCE_DATE_EPOCH, or from files that keep theirs"})
 	}
 	if kept := n.Moved; kept > 0 && n.Repacked > 1<<20 && kept*10 >= c.report.Routes[2].Files {
-		c.reason(Reason{Kind: ReasonOrder, Files: n.Moved,
+		c.reason(Reason{Kind: reasonOrder, Files: n.Moved,
 			What: "unchanged files lie in another order, so that their blocks are compressed again: keep the --order file, or give --previous"})
 	}
 	found := map[string]*Reason{}
@@ -96,14 +96,14 @@ func (c *comparison) findReasons() error {
 func (c *comparison) reason(r Reason) { c.report.Reasons = append(c.report.Reasons, r) }
 
 var sentences = map[string]string{
-	ReasonPyc:  "compiled Python differs in its source's time stamp alone: give sources fixed time stamps, or compile with --invalidation-mode unchecked-hash",
-	ReasonGzip: "gzip files differ in their time stamp alone: compress with gzip -n",
-	ReasonFewBytes: fmt.Sprintf(
+	reasonPyc:  "compiled Python differs in its source's time stamp alone: give sources fixed time stamps, or compile with --invalidation-mode unchecked-hash",
+	reasonGzip: "gzip files differ in their time stamp alone: compress with gzip -n",
+	reasonFewBytes: fmt.Sprintf(
 		"files of the same size differ in at most %d bytes: a time stamp or a build id inside?",
 		fewBytes,
 	),
-	ReasonLines: "text files have the same lines in another order: sort what makes them",
-	ReasonState: "caches, logs and other state that an image need not hold: leave them out with --exclude",
+	reasonLines: "text files have the same lines in another order: sort what makes them",
+	reasonState: "caches, logs and other state that an image need not hold: leave them out with --exclude",
 }
 
 // formatReasons finds the settings whose change changes all blocks or all chunks.
@@ -112,7 +112,7 @@ func (c *comparison) formatReasons() {
 	if from.Codec != to.Codec {
 		c.reason(
 			Reason{
-				Kind: ReasonFormat,
+				Kind: reasonFormat,
 				What: fmt.Sprintf(
 					"the codec changed from %q to %q: every block is compressed again",
 					from.Codec,
@@ -124,7 +124,7 @@ func (c *comparison) formatReasons() {
 	if from.BlockSize != to.BlockSize {
 		c.reason(
 			Reason{
-				Kind: ReasonFormat,
+				Kind: reasonFormat,
 				What: fmt.Sprintf(
 					"the block size changed from %d to %d: every block is compressed again",
 					from.BlockSize,
@@ -136,7 +136,7 @@ func (c *comparison) formatReasons() {
 	if from.Chunking != to.Chunking {
 		c.reason(
 			Reason{
-				Kind: ReasonFormat,
+				Kind: reasonFormat,
 				What: "contents are cut otherwise: hardly a chunk of a changed file is known",
 			},
 		)
@@ -147,7 +147,7 @@ func (c *comparison) formatReasons() {
 func (c *comparison) lookInto(f *FileCost, old, current *chunkstore.Content) (string, error) {
 	for _, dir := range stateDirs {
 		if strings.HasPrefix(f.Path, dir) {
-			return ReasonState, nil
+			return reasonState, nil
 		}
 	}
 	if old == nil || current == nil || old.Size != current.Size || old.Size > inspectMax {
@@ -190,13 +190,13 @@ func kindOfChange(path string, a, b []byte) string {
 	case count == 0:
 		return ""
 	case strings.HasSuffix(path, ".pyc") && len(a) >= 16 && binary.LittleEndian.Uint32(a[4:]) == 0 && first >= 8 && last < 12:
-		return ReasonPyc // PEP 552: magic, flags, the source's time and size
+		return reasonPyc // PEP 552: magic, flags, the source's time and size
 	case len(a) >= 10 && a[0] == 0x1f && a[1] == 0x8b && first >= 4 && last < 8:
-		return ReasonGzip // RFC 1952: MTIME
+		return reasonGzip // RFC 1952: MTIME
 	case sameLines(a, b):
-		return ReasonLines
+		return reasonLines
 	case count <= fewBytes:
-		return ReasonFewBytes
+		return reasonFewBytes
 	}
 	return ""
 }

@@ -116,9 +116,9 @@ func (w *writer) step(pos, start, length, end int) {
 	if length == 0 {
 		seek = 0
 	}
-	w.s[Copies] = binary.AppendUvarint(w.s[Copies], uint64(length))
-	w.s[Extras] = binary.AppendUvarint(w.s[Extras], uint64(end-start-length))
-	w.s[Seeks] = binary.AppendVarint(w.s[Seeks], seek)
+	w.s[copies] = binary.AppendUvarint(w.s[copies], uint64(length))
+	w.s[extras] = binary.AppendUvarint(w.s[extras], uint64(end-start-length))
+	w.s[seeks] = binary.AppendVarint(w.s[seeks], seek)
 	w.at += seek + int64(length)
 	for i := range length {
 		w.difference(w.new[start+i] - w.old[pos+i])
@@ -131,7 +131,7 @@ func (w *writer) step(pos, start, length, end int) {
 func (w *writer) difference(d byte) {
 	if d != 0 {
 		w.diffs++
-		w.s[Diffs] = append(w.s[Diffs], d)
+		w.s[diffs] = append(w.s[diffs], d)
 		return
 	}
 	if w.diffs > 0 {
@@ -145,9 +145,9 @@ func (w *writer) run() {
 	if w.zeros+w.diffs == 0 {
 		return
 	}
-	w.s[Runs] = binary.AppendUvarint(w.s[Runs], uint64(w.zeros))
+	w.s[runs] = binary.AppendUvarint(w.s[runs], uint64(w.zeros))
 	if w.diffs > 0 {
-		w.s[Runs] = binary.AppendUvarint(w.s[Runs], uint64(w.diffs))
+		w.s[runs] = binary.AppendUvarint(w.s[runs], uint64(w.diffs))
 	}
 	w.zeros, w.diffs = 0, 0
 }

@@ -34,7 +34,7 @@ func (r *Reader) Next(oldSize, newSize int64) (Streams, error) {
 	c := cursor{s: r.left}
 	copied, literal := c.steps(oldSize, newSize)
 	differing := c.runs(copied)
-	c.skip(Diffs, differing)
+	c.skip(diffs, differing)
 	c.skip(Literals, literal)
 	if c.err != nil {
 		r.err = c.err
@@ -130,9 +130,9 @@ type step struct{ copy, extra, seek int64 }
 
 // step reads a step, which must make at least one byte and at most left.
 func (c *cursor) step(left int64) step {
-	st := step{copy: c.number(Copies, left)}
-	st.extra = c.number(Extras, left-st.copy)
-	st.seek = c.signed(Seeks)
+	st := step{copy: c.number(copies, left)}
+	st.extra = c.number(extras, left-st.copy)
+	st.seek = c.signed(seeks)
 	if st.copy+st.extra == 0 {
 		c.fail("an empty step")
 	}
@@ -142,14 +142,14 @@ func (c *cursor) step(left int64) step {
 // runs skips the runs that cover copied bytes. It gives how many of those bytes differ.
 func (c *cursor) runs(copied int64) (differing int64) {
 	for first := true; copied > 0 && c.err == nil; first = false {
-		zeros := c.number(Runs, copied)
+		zeros := c.number(runs, copied)
 		if zeros == 0 && !first {
 			c.fail("an empty run")
 		}
 		if copied -= zeros; copied == 0 {
 			break
 		}
-		n := c.number(Runs, copied)
+		n := c.number(runs, copied)
 		if n == 0 {
 			c.fail("an empty run")
 		}
@@ -250,9 +250,9 @@ type runner struct{ zeros, diffs int64 }
 func (r *runner) add(c *cursor, p []byte) {
 	for len(p) > 0 && c.err == nil {
 		if r.zeros == 0 && r.diffs == 0 {
-			r.zeros = c.number(Runs, math.MaxInt32)
-			if len(c.s[Runs]) > 0 {
-				r.diffs = c.number(Runs, math.MaxInt32)
+			r.zeros = c.number(runs, math.MaxInt32)
+			if len(c.s[runs]) > 0 {
+				r.diffs = c.number(runs, math.MaxInt32)
 			}
 		}
 		n := min(r.zeros, int64(len(p)))
@@ -262,7 +262,7 @@ func (r *runner) add(c *cursor, p []byte) {
 		if r.zeros > 0 {
 			n = 0
 		}
-		for i, d := range c.skip(Diffs, n) {
+		for i, d := range c.skip(diffs, n) {
 			p[i] += d
 		}
 		r.diffs -= n

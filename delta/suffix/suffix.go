@@ -25,13 +25,13 @@ const (
 
 // The streams. All but Diffs and Literals hold unsigned LEB128 varints.
 const (
-	Copies = iota // for each step: how many bytes are old bytes plus differences
-	Extras        // for each step: how many bytes from Literals follow
-	Seeks         // for each step: how far the old position moves before it, zigzag
-	// Runs has the lengths of the runs of all copied bytes of a patch: of equal bytes, of differing
+	copies = iota // for each step: how many bytes are old bytes plus differences
+	extras        // for each step: how many bytes from Literals follow
+	seeks         // for each step: how far the old position moves before it, zigzag
+	// runs has the lengths of the runs of all copied bytes of a patch: of equal bytes, of differing
 	// bytes, of equal bytes, and so on.
-	Runs
-	Diffs    // the differing bytes: new minus old, modulo 256
+	runs
+	diffs    // the differing bytes: new minus old, modulo 256
 	Literals // new bytes that are not copied
 	NumStreams
 )

@@ -3,7 +3,7 @@ package transform
 // For lists the ids of the transforms worth trying on a content, best first; often there are none.
 // The content decides; name, which may be a path, is only a hint.
 func For(name string, plain []byte) []uint8 {
-	if len(plain) > MaxContent {
+	if len(plain) > maxContent {
 		return nil
 	}
 	if _, ok := gzipHeader(plain); ok {

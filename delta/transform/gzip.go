@@ -31,13 +31,13 @@ const (
 	gzipTrailer    = 8
 	gzipFixed      = 10
 	gzipHeaderMax  = 64 << 10
-	gzipMaxContent = MaxContent // decompressed bytes
+	gzipMaxContent = maxContent // decompressed bytes
 	deflateMost    = 1032       // deflate decompresses one byte to no more bytes
 )
 
 func (gzipMember) Forward(plain []byte) ([]byte, bool) {
 	headerLen, ok := gzipHeader(plain)
-	if !ok || len(plain) > MaxContent {
+	if !ok || len(plain) > maxContent {
 		return nil, false
 	}
 	body := bytes.NewReader(plain[headerLen : len(plain)-gzipTrailer])
@@ -67,12 +67,12 @@ func (gzipMember) Forward(plain []byte) ([]byte, bool) {
 
 func (gzipMember) Inverse(out []byte, limit int64) ([]byte, error) {
 	if len(out) < 2 {
-		return nil, ErrCorrupt
+		return nil, errCorrupt
 	}
 	p := gnuzip.Params{Family: gnuzip.Family(out[0] >> 4), Level: int(out[0] & 15)}
 	headerLen, n := binary.Uvarint(out[1:])
 	if !p.Valid() || n <= 0 || headerLen > gzipHeaderMax || headerLen > uint64(len(out)-1-n) {
-		return nil, ErrCorrupt
+		return nil, errCorrupt
 	}
 	header, content := out[1+n:1+n+int(headerLen)], out[1+n+int(headerLen):]
 	w := &limitedBuffer{limit: limit - gzipTrailer}
@@ -83,7 +83,7 @@ func (gzipMember) Inverse(out []byte, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(w.b)) > w.limit {
-		return nil, ErrTooLong
+		return nil, errTooLong
 	}
 	return gzipTrail(w.b, content), nil
 }
@@ -165,7 +165,7 @@ type limitedBuffer struct {
 
 func (l *limitedBuffer) Write(p []byte) (int, error) {
 	if int64(len(l.b)+len(p)) > l.limit {
-		return 0, ErrTooLong
+		return 0, errTooLong
 	}
 	l.b = append(l.b, p...)
 	return len(p), nil

@@ -10,7 +10,7 @@ type kernelModule struct{}
 func (kernelModule) Name() string { return "module" }
 
 func (kernelModule) Forward(plain []byte) ([]byte, bool) {
-	if len(plain) > MaxContent {
+	if len(plain) > maxContent {
 		return nil, false
 	}
 	f, ok := parseELF(plain)
@@ -50,14 +50,14 @@ func (kernelModule) Forward(plain []byte) ([]byte, bool) {
 func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {
 	base, plain, ok := cutBase(out)
 	if !ok {
-		return nil, ErrCorrupt
+		return nil, errCorrupt
 	}
 	f, ok := parseELF(plain)
 	if !ok || f.kind != elfTypeRel {
-		return nil, ErrCorrupt
+		return nil, errCorrupt
 	}
 	if int64(len(plain)) > limit {
-		return nil, ErrTooLong
+		return nil, errTooLong
 	}
 	for i := range f.sections {
 		if s := &f.sections[i]; s.kind == sectionSymtab {
@@ -71,15 +71,15 @@ func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {
 		}
 		r, ok := newRela(f, s, plain)
 		if !ok || !r.inverse(s.of(plain)) {
-			return nil, ErrCorrupt
+			return nil, errCorrupt
 		}
 	}
 	if f.machine == elfMachineX86 && f.symbols != nil && !f.symbols.code(plain, true) {
-		return nil, ErrCorrupt
+		return nil, errCorrupt
 	}
 	if s := f.section(".BTF"); s != nil {
 		if t, ok := parseBTF(s.of(plain)); ok && !t.inverse(base) {
-			return nil, ErrCorrupt
+			return nil, errCorrupt
 		}
 	}
 	return plain, nil

@@ -16,7 +16,7 @@ type program struct{}
 func (program) Name() string { return "program" }
 
 func (program) Forward(plain []byte) ([]byte, bool) {
-	if len(plain) > MaxContent {
+	if len(plain) > maxContent {
 		return nil, false
 	}
 	p, ok := openProgram(plain)
@@ -37,24 +37,24 @@ func (program) Forward(plain []byte) ([]byte, bool) {
 
 func (program) Inverse(out []byte, limit int64) ([]byte, error) {
 	if len(out) < 4 {
-		return nil, ErrCorrupt
+		return nil, errCorrupt
 	}
 	n := uint64(le.Uint32(out[len(out)-4:]))
 	out = out[:len(out)-4]
 	if n*4 > uint64(len(out)) {
-		return nil, ErrCorrupt
+		return nil, errCorrupt
 	}
 	listed := words(out[len(out)-int(n)*4:])
 	plain := out[:len(out)-int(n)*4]
 	if int64(len(plain)) > limit {
-		return nil, ErrTooLong
+		return nil, errTooLong
 	}
 	p, ok := openProgram(plain)
 	if !ok || !p.data(plain, plain, true) {
-		return nil, ErrCorrupt
+		return nil, errCorrupt
 	}
 	if left, ok := p.code(plain, listed, true); !ok || len(left) > 0 {
-		return nil, ErrCorrupt
+		return nil, errCorrupt
 	}
 	return plain, nil
 }

@@ -19,14 +19,14 @@ import (
 	"errors"
 )
 
-// MaxContent is the length in bytes above which no transform applies to a content.
-const MaxContent = 16 << 20
+// maxContent is the length in bytes above which no transform applies to a content.
+const maxContent = 16 << 20
 
-// ErrCorrupt is what Inverse returns for bytes that Forward never gives.
-var ErrCorrupt = errors.New("not the output of this transform")
+// errCorrupt is what Inverse returns for bytes that Forward never gives.
+var errCorrupt = errors.New("not the output of this transform")
 
-// ErrTooLong is what Inverse returns when the content exceeds the limit.
-var ErrTooLong = errors.New("transformed content exceeds its limit")
+// errTooLong is what Inverse returns when the content exceeds the limit.
+var errTooLong = errors.New("transformed content exceeds its limit")
 
 // A Transform is one reversible rewriting. Its methods are pure functions of their
 // arguments, equal on all architectures, and safe for concurrent use.
@@ -40,7 +40,7 @@ type Transform interface {
 
 	// Inverse gives back what Forward was given, at most limit bytes. It may overwrite out and
 	// return a part of it, which saves the memory of a second large content. Hostile input gives an
-	// error that wraps ErrCorrupt or ErrTooLong, never a panic, and takes memory in proportion to
+	// error that wraps errCorrupt or errTooLong, never a panic, and takes memory in proportion to
 	// out and limit.
 	Inverse(out []byte, limit int64) ([]byte, error)
 }

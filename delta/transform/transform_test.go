@@ -81,7 +81,7 @@ func TestFor(t *testing.T) {
 			t.Errorf("%s: %v, want %d first", name, ids, id)
 		}
 	}
-	big := append(sample(t, "pie"), make([]byte, MaxContent)...)
+	big := append(sample(t, "pie"), make([]byte, maxContent)...)
 	for name, plain := range map[string][]byte{"empty": nil, "text": []byte("hello"), "magic": []byte("\x7fELF"), "big": big} {
 		if ids := For(name, plain); len(ids) != 0 {
 			t.Errorf("%s: %v", name, ids)
@@ -110,7 +110,7 @@ func systemFiles(t testing.TB) map[string][]byte {
 	}
 	files := map[string][]byte{}
 	for _, p := range paths {
-		if b, err := os.ReadFile(p); err == nil && len(b) <= MaxContent {
+		if b, err := os.ReadFile(p); err == nil && len(b) <= maxContent {
 			files[p] = b
 		}
 	}
@@ -138,7 +138,7 @@ func TestRoundTrip(t *testing.T) {
 			if err != nil || !bytes.Equal(back, plain) {
 				t.Errorf("%s: %s gives back other bytes: %v", name, registry[id].Name(), err)
 			}
-			if _, err := registry[id].Inverse(out, int64(len(plain))-1); !errors.Is(err, ErrTooLong) {
+			if _, err := registry[id].Inverse(out, int64(len(plain))-1); !errors.Is(err, errTooLong) {
 				t.Errorf("%s: %s beyond the limit: %v", name, registry[id].Name(), err)
 			}
 		}
@@ -173,7 +173,7 @@ func TestMutated(t *testing.T) {
 		for range rounds {
 			changed := mutate(rnd, plain)
 			if out, ok := Exact(tr, changed); ok {
-				if back, err := tr.Inverse(out, MaxContent); err != nil || !bytes.Equal(back, changed) {
+				if back, err := tr.Inverse(out, maxContent); err != nil || !bytes.Equal(back, changed) {
 					t.Fatalf("%s: %v", name, err)
 				}
 			}
@@ -210,7 +210,7 @@ func checkInverse(t *testing.T, tr Transform, out []byte, limit int64) {
 	t.Helper()
 	plain, err := tr.Inverse(bytes.Clone(out), limit)
 	switch {
-	case err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrTooLong):
+	case err != nil && !errors.Is(err, errCorrupt) && !errors.Is(err, errTooLong):
 		t.Fatalf("%s: %v", tr.Name(), err)
 	case err == nil && int64(len(plain)) > limit:
 		t.Fatalf("%s: %d bytes, limit %d", tr.Name(), len(plain), limit)

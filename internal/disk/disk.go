@@ -15,14 +15,14 @@ import (
 // Place is where on a disk something begins.
 type Place struct {
 	Offset    int64 // bytes from the disk's start
-	Partition int   // its number, as the kernel counts; 0: in no partition
+	partition int   // its number, as the kernel counts; 0: in no partition
 }
 
 func (p Place) String() string {
-	if p.Partition == 0 {
+	if p.partition == 0 {
 		return fmt.Sprintf("byte %d", p.Offset)
 	}
-	return fmt.Sprintf("partition %d at byte %d", p.Partition, p.Offset)
+	return fmt.Sprintf("partition %d at byte %d", p.partition, p.Offset)
 }
 
 // Places lists places as a sentence does.

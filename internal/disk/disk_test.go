@@ -158,7 +158,7 @@ func FuzzDescribe(f *testing.F) {
 			t.Fatalf("%d partitions, error %v", len(parts), err)
 		}
 		for _, p := range parts {
-			if p.Offset <= 0 || p.Offset >= int64(len(b)) || p.Partition < 1 {
+			if p.Offset <= 0 || p.Offset >= int64(len(b)) || p.partition < 1 {
 				t.Errorf("%v of %d bytes", p, len(b))
 			}
 		}

@@ -64,7 +64,7 @@ type tableReader struct {
 func (t *tableReader) add(offset int64, number int) {
 	same := func(p Place) bool { return p.Offset == offset }
 	if offset > 0 && offset < t.size && !slices.ContainsFunc(t.parts, same) {
-		t.parts = append(t.parts, Place{Offset: offset, Partition: number})
+		t.parts = append(t.parts, Place{Offset: offset, partition: number})
 	}
 }
 

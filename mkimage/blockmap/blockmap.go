@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// PieceMin is the size, in bytes, from which on a block is a piece of its own.
-	PieceMin = 4 << 10
+	// pieceMin is the size, in bytes, from which on a block is a piece of its own.
+	pieceMin = 4 << 10
 	// PieceMax is the size, in bytes, of the largest piece: that of a squashfs block.
 	PieceMax = squashfs.BlockSizeMax
 )

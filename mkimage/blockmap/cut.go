@@ -83,7 +83,7 @@ func bounds(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error)
 	return slices.Compact(list), nil
 }
 
-// cutter makes pieces of segments: stored blocks and what lies between them. A segment of PieceMin
+// cutter makes pieces of segments: stored blocks and what lies between them. A segment of pieceMin
 // bytes or more is one piece or several. Shorter segments are joined only with each other, so that
 // behind a difference two images soon have the same pieces again.
 type cutter struct {
@@ -94,9 +94,9 @@ type cutter struct {
 
 // segment adds the next segment, which ends at end.
 func (c *cutter) segment(end int64) {
-	if end-c.at < PieceMin {
+	if end-c.at < pieceMin {
 		c.at = end
-		if c.at-c.from >= PieceMin {
+		if c.at-c.from >= pieceMin {
 			c.piece(end)
 		}
 		return

@@ -23,8 +23,8 @@ const (
 )
 
 // countMax is how many pieces an image of size bytes has at most: of two neighbours one has at
-// least PieceMin bytes, or is the rest of a segment longer than PieceMax.
-func countMax(size int64) int64 { return size/(PieceMin/2) + 16 }
+// least pieceMin bytes, or is the rest of a segment longer than PieceMax.
+func countMax(size int64) int64 { return size/(pieceMin/2) + 16 }
 
 // MarshalBinary encodes m as doc/blockmap.md says.
 func (m *Map) MarshalBinary() ([]byte, error) {

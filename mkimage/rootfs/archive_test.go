@@ -86,14 +86,14 @@ func TestCompressed(t *testing.T) {
 			if err := os.WriteFile(path, archive, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			checkSame(t, describe(t, mustRead(t, path, Options{TempDir: temp})), want)
-			checkSame(t, describe(t, readTar(t, archive, Options{TempDir: temp})), want)
+			checkSame(t, describe(t, mustRead(t, path, Options{tempDir: temp})), want)
+			checkSame(t, describe(t, readTar(t, archive, Options{tempDir: temp})), want)
 			stdin := iotest.HalfReader(bytes.NewReader(archive)) // a reader that cannot seek
-			checkSame(t, describe(t, mustRead(t, "-", Options{TempDir: temp, Stdin: stdin})), want)
+			checkSame(t, describe(t, mustRead(t, "-", Options{tempDir: temp, Stdin: stdin})), want)
 			checkOnly(t, temp, "misnamed.zip")
 
 			for _, n := range []int{3, 7, 20, 600, len(archive) / 2, len(archive) - 2000} {
-				_, err := FromTar(context.Background(), iotest.OneByteReader(bytes.NewReader(archive[:n])), Options{TempDir: temp})
+				_, err := FromTar(context.Background(), iotest.OneByteReader(bytes.NewReader(archive[:n])), Options{tempDir: temp})
 				if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrKind) {
 					t.Errorf("%d of %d bytes: got error %v", n, len(archive), err)
 				}
@@ -119,7 +119,7 @@ func TestPlainFileIsNotCopied(t *testing.T) {
 	if err := os.WriteFile(path, makeTar(t, plain("a", "1")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	nowhere := Options{TempDir: "/nonexistent"}
+	nowhere := Options{tempDir: "/nonexistent"}
 	if got := summary(t, mustRead(t, path, nowhere)); got != "a:1" {
 		t.Errorf("got %s", got)
 	}

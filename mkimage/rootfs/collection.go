@@ -178,7 +178,7 @@ func (c *collection) finish(name string) (*finished, error) {
 	c.sets = nil
 	if o := c.options.Owner; o != nil {
 		for i := range c.entries {
-			c.entries[i].UID, c.entries[i].GID = o.UID, o.GID
+			c.entries[i].UID, c.entries[i].GID = o.uid, o.gid
 		}
 	}
 	return &finished{

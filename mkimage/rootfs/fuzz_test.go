@@ -96,7 +96,7 @@ const (
 )
 
 func fuzzOptions(how byte, temp string) Options {
-	o := Options{TempDir: temp, KeepDirectorySymlink: how&fuzzKeep != 0, IgnoreZeros: how&fuzzOn != 0, ContainerFiles: how&fuzzContainer != 0}
+	o := Options{tempDir: temp, KeepDirectorySymlink: how&fuzzKeep != 0, IgnoreZeros: how&fuzzOn != 0, ContainerFiles: how&fuzzContainer != 0}
 	if how&fuzzSubdir != 0 {
 		o.Subdir = "b"
 	}

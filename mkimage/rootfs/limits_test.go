@@ -98,7 +98,7 @@ func TestBomb(t *testing.T) {
 		"zeros": {nil, ErrMalformed}, "a huge file": {huge, ErrTooLarge}, "zeros behind the end": {header, ErrTooLarge},
 	} {
 		temp := t.TempDir()
-		_, err := FromTar(context.Background(), endless(t, c.beginning), Options{TempDir: temp})
+		_, err := FromTar(context.Background(), endless(t, c.beginning), Options{tempDir: temp})
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: got error %v", name, err)
 		}

@@ -31,7 +31,7 @@ type Options struct {
 	Owner  *Owner // owner of all entries; nil: as the input says
 	// Clamp replaces later modification times (SOURCE_DATE_EPOCH); nil: as the input says.
 	Clamp   *uint32
-	TempDir string    // folder for unpacked archives; "": the system's
+	tempDir string    // folder for unpacked archives; "": the system's
 	Stdin   io.Reader // what Open reads for the path "-"
 
 	// Offset is the offset of the image in the file, in bytes; 0: Open finds the image.
@@ -57,7 +57,7 @@ type Options struct {
 }
 
 // Owner is a numeric user and group.
-type Owner struct{ UID, GID uint32 }
+type Owner struct{ uid, gid uint32 }
 
 // ParseOwner reads an owner as "UID:GID", both decimal. It takes no names, whose meaning differs
 // between machines.

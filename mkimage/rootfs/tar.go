@@ -65,7 +65,7 @@ func fromTar(ctx context.Context, r io.Reader, o Options) (*finished, error) {
 			return indexTar(ctx, archive, nameOf(r), o)
 		}
 	}
-	s, err := newSpool(ctx, r, o.TempDir)
+	s, err := newSpool(ctx, r, o.tempDir)
 	if err != nil {
 		return nil, err
 	}

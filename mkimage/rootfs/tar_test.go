@@ -225,7 +225,7 @@ func TestTimesOwnerAndClamp(t *testing.T) {
 			[]string{`1 modification times before 1970 became 0, first at "/b"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.o.Owner = &Owner{UID: 7, GID: 8}
+			c.o.Owner = &Owner{uid: 7, gid: 8}
 			tr := readTar(t, archive, c.o)
 			var times []uint32
 			for _, e := range tr.Entries() {

@@ -26,18 +26,18 @@ var errTooLong = errors.New("decompresses to more than its size")
 // newDecompressor gives the decompressor for a superblock's compressor number, and its name.
 func newDecompressor(id uint16) (string, decompressor, error) {
 	switch id {
-	case CompressorGzip:
+	case compressorGzip:
 		return "gzip", new(gzipDecompressor), nil
-	case CompressorXZ:
+	case compressorXZ:
 		return "xz", new(xzDecompressor), nil
-	case CompressorLZ4:
+	case compressorLZ4:
 		return "lz4", lz4Decompressor{}, nil
 	case CompressorZstd:
 		d, err := newZstdDecompressor()
 		return "zstd", d, err
-	case CompressorLZMA:
+	case compressorLZMA:
 		return "", nil, fmt.Errorf("%w: compressed with lzma", ErrUnsupported)
-	case CompressorLZO:
+	case compressorLZO:
 		return "", nil, fmt.Errorf("%w: compressed with lzo", ErrUnsupported)
 	}
 	return "", nil, fmt.Errorf("%w: compressor number %d", ErrUnsupported, id)

@@ -47,11 +47,11 @@ const (
 
 // Compressors, as numbered in the superblock.
 const (
-	CompressorGzip uint16 = 1 // bare zlib streams
-	CompressorLZMA uint16 = 2
-	CompressorLZO  uint16 = 3
-	CompressorXZ   uint16 = 4
-	CompressorLZ4  uint16 = 5
+	compressorGzip uint16 = 1 // bare zlib streams
+	compressorLZMA uint16 = 2
+	compressorLZO  uint16 = 3
+	compressorXZ   uint16 = 4
+	compressorLZ4  uint16 = 5
 	CompressorZstd uint16 = 6
 )
 
@@ -107,7 +107,7 @@ func (s *superblock) validate() error {
 	case !validBlockSize(int64(s.BlockSize)) || bits.TrailingZeros32(s.BlockSize) != int(s.BlockLog):
 		return fmt.Errorf("%w: block size %d with logarithm %d", ErrCorrupt, s.BlockSize,
 			s.BlockLog)
-	case s.Compressor < CompressorGzip || s.Compressor > CompressorZstd:
+	case s.Compressor < compressorGzip || s.Compressor > CompressorZstd:
 		return fmt.Errorf("%w: compressor number %d", ErrUnsupported, s.Compressor)
 	case s.Inodes == 0 || s.IDs == 0:
 		return fmt.Errorf("%w: %d inodes, %d ids", ErrCorrupt, s.Inodes, s.IDs)
@@ -156,10 +156,10 @@ func metaHeader(n int, compressed bool) uint16 {
 	return uint16(n) | metaPlain
 }
 
-// parseMetaHeader gives the stored bytes that follow a metadata block's header, 1 to MetaBlockSize.
+// parseMetaHeader gives the stored bytes that follow a metadata block's header, 1 to metaBlockSize.
 func parseMetaHeader(h uint16) (n int, compressed bool, err error) {
 	n = int(h &^ metaPlain)
-	if n == 0 || n > MetaBlockSize {
+	if n == 0 || n > metaBlockSize {
 		return 0, false, fmt.Errorf("%w: metadata block of %d stored bytes", ErrCorrupt, n)
 	}
 	return n, h&metaPlain == 0, nil
@@ -196,7 +196,7 @@ func makeRef(block int64, offset int) inodeRef { return inodeRef(block<<16 | int
 // block is the metadata block's position relative to its table.
 func (r inodeRef) block() int64 { return int64(r >> 16) }
 
-// offset is the position in the plain block; valid below MetaBlockSize.
+// offset is the position in the plain block; valid below metaBlockSize.
 func (r inodeRef) offset() int { return int(r & 0xffff) }
 
 // marshal appends the fixed part r, a pointer to one of the record structs.

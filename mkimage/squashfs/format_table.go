@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// A lookup table is records of one size in metadata blocks of MetaBlockSize plain
+// A lookup table is records of one size in metadata blocks of metaBlockSize plain
 // bytes (the last may be shorter), followed by the plain list of the blocks' absolute positions,
 // 8 bytes each. The superblock points to that list, for xattrs to an xattrTable before it.
 
 // tableBlocks is how many metadata blocks a lookup table of n records takes.
 func tableBlocks(n int64, recordSize int) int64 {
-	return (n*int64(recordSize) + MetaBlockSize - 1) / MetaBlockSize
+	return (n*int64(recordSize) + metaBlockSize - 1) / metaBlockSize
 }
 
 // fragmentEntry is a record of the fragment table.

@@ -47,13 +47,13 @@ const (
 // Info is what the superblock tells, and the compressor's options.
 type Info struct {
 	Compression       string // "gzip", "xz", "lz4" or "zstd"
-	CompressorOptions []byte // as stored, nil when the image has none; layout by compressor
+	compressorOptions []byte // as stored, nil when the image has none; layout by compressor
 	BlockSize         int    // bytes
 	ModTime           uint32 // of the image itself, seconds since 1970
 	Inodes            int    // the highest inode number; each Node.Inode is from 1 to this
 	Fragments         int    // fragment blocks
 	IDs               int    // distinct owners and groups
-	Flags             uint16 // as stored
+	flags             uint16 // as stored
 	// where the tables begin; in images of mksquashfs and of Writer all data lies before them
 	Tables    int64
 	BytesUsed int64 // end of the last table; padding may follow
@@ -87,7 +87,7 @@ func (m *Image) open() error {
 		Inodes:      int(s.Inodes),
 		Fragments:   int(s.Fragments),
 		IDs:         int(s.IDs),
-		Flags:       s.Flags,
+		flags:       s.Flags,
 		Tables:      int64(s.InodeTable),
 		BytesUsed:   m.used,
 	}
@@ -103,7 +103,7 @@ func (m *Image) open() error {
 		if err != nil {
 			return fmt.Errorf("compressor options: %w", err)
 		}
-		m.info.CompressorOptions = slices.Clone(b.plain)
+		m.info.compressorOptions = slices.Clone(b.plain)
 	}
 	_, err = m.Lookup("")
 	return err
@@ -178,7 +178,7 @@ func (m *Image) openTables(s *superblock) error {
 // Info gives the superblock's facts.
 func (m *Image) Info() Info {
 	info := m.info
-	info.CompressorOptions = slices.Clone(info.CompressorOptions)
+	info.compressorOptions = slices.Clone(info.compressorOptions)
 	return info
 }
 

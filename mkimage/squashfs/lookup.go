@@ -92,7 +92,7 @@ func (m *Image) skipTo(l *dirReader, n *Node, name string) error {
 		return fmt.Errorf("%w: a run at %d of %d bytes", ErrCorrupt, run.Index, l.left)
 	}
 	// All of the table's blocks but the last are full.
-	offset := (int64(n.dir.start.offset()) + int64(run.Index)) % MetaBlockSize
+	offset := (int64(n.dir.start.offset()) + int64(run.Index)) % metaBlockSize
 	l.left -= int64(run.Index)
 	l.cur = m.cursor(&m.dirs, makeRef(int64(run.Block), int(offset)))
 	ahead := *l

@@ -8,7 +8,7 @@ import (
 
 // metaBlock is one decompressed metadata block.
 type metaBlock struct {
-	plain []byte // 1 to MetaBlockSize bytes, shared: not to be changed
+	plain []byte // 1 to metaBlockSize bytes, shared: not to be changed
 	next  int64  // position behind its stored bytes, where the next block of the table starts
 }
 
@@ -28,7 +28,7 @@ func (m *Image) readMetaBlock(pos int64) (metaBlock, error) {
 		return metaBlock{}, fmt.Errorf("%w: outside of the image", ErrCorrupt)
 	}
 	// Header and payload in one read: what is read too much is little.
-	buf := make([]byte, min(metaHeaderSize+MetaBlockSize, m.used-pos))
+	buf := make([]byte, min(metaHeaderSize+metaBlockSize, m.used-pos))
 	if err := m.readFull(buf, pos); err != nil {
 		return metaBlock{}, err
 	}
@@ -45,7 +45,7 @@ func (m *Image) readMetaBlock(pos int64) (metaBlock, error) {
 	if !compressed {
 		return metaBlock{stored, next}, nil
 	}
-	plain := make([]byte, MetaBlockSize)
+	plain := make([]byte, metaBlockSize)
 	k, err := m.codec.decompress(plain, stored)
 	if err != nil {
 		return metaBlock{}, fmt.Errorf("%w: %s: %w", ErrCorrupt, m.info.Compression, err)
@@ -106,7 +106,7 @@ func (c *metaCursor) load() error {
 		return fmt.Errorf("%s table: %w", c.table.name, err)
 	}
 	// The end itself is allowed: what comes next then begins with the next block.
-	if c.off > len(b.plain) || c.off >= MetaBlockSize {
+	if c.off > len(b.plain) || c.off >= metaBlockSize {
 		return fmt.Errorf("%w: offset %d in a metadata block of %d bytes in the %s table",
 			ErrCorrupt, c.off, len(b.plain), c.table.name)
 	}
@@ -152,7 +152,7 @@ type lookupTable struct {
 	name string
 	list int64 // position of the list of the table's blocks
 	n    int64 // records
-	size int   // bytes of a record, a divisor of MetaBlockSize
+	size int   // bytes of a record, a divisor of metaBlockSize
 }
 
 // validate checks that the list lies within the image.
@@ -176,7 +176,7 @@ func (m *Image) lookup(t *lookupTable, i int64) ([]byte, error) {
 	}
 	at := i * int64(t.size)
 	var word [locationSize]byte
-	if err := m.readFull(word[:], t.list+at/MetaBlockSize*locationSize); err != nil {
+	if err := m.readFull(word[:], t.list+at/metaBlockSize*locationSize); err != nil {
 		return nil, fmt.Errorf("%s table: %w", t.name, err)
 	}
 	pos := binary.LittleEndian.Uint64(word[:])
@@ -188,7 +188,7 @@ func (m *Image) lookup(t *lookupTable, i int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s table: %w", t.name, err)
 	}
-	off := int(at % MetaBlockSize)
+	off := int(at % metaBlockSize)
 	if off+t.size > len(b.plain) {
 		return nil, fmt.Errorf("%w: entry %d of the %s table is behind its block's end", ErrCorrupt,
 			i, t.name)

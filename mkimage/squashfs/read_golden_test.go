@@ -278,7 +278,7 @@ func FuzzDecompress(f *testing.F) {
 		f.Fatalf("%d seeds", seeds)
 	}
 	var codecs []decompressor
-	for _, id := range []uint16{CompressorGzip, CompressorXZ, CompressorLZ4, CompressorZstd} {
+	for _, id := range []uint16{compressorGzip, compressorXZ, compressorLZ4, CompressorZstd} {
 		_, codec, err := newDecompressor(id)
 		if err != nil {
 			f.Fatal(err)

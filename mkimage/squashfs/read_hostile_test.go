@@ -168,7 +168,7 @@ func TestHostile(t *testing.T) {
 		{"magic", func(h *hostile) { h.b[0] = 'x' }, "magic", ErrCorrupt},
 		{"big endian", func(h *hostile) { copy(h.b, "sqsh") }, "big-endian", ErrUnsupported},
 		{"version 3.1", func(h *hostile) { put16(h.b, 28, 3); put16(h.b, 30, 1) }, "version 3.1", ErrUnsupported},
-		{"lzma", func(h *hostile) { put16(h.b, 20, CompressorLZMA) }, "lzma", ErrUnsupported},
+		{"lzma", func(h *hostile) { put16(h.b, 20, compressorLZMA) }, "lzma", ErrUnsupported},
 		{"compressor 77", func(h *hostile) { put16(h.b, 20, 77) }, "compressor number 77", ErrUnsupported},
 		{"fragments", func(h *hostile) { put32(h.b, 16, 1<<32-1) }, "fragment table of 4294967295 entries", ErrCorrupt},
 		{"no fragment table", func(h *hostile) { put64(h.b, 80, noTable) }, "no fragment table", ErrCorrupt},

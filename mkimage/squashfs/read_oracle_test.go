@@ -54,7 +54,7 @@ func TestReadOwn(t *testing.T) {
 	m := openFile(t, image)
 	compareImage(t, m, inodes, contents)
 	if info := m.Info(); info.Compression != "gzip" || info.ModTime != 77 || info.BlockSize != 128<<10 ||
-		!bytes.Equal(info.CompressorOptions, plainCompressor{}.Options()) {
+		!bytes.Equal(info.compressorOptions, plainCompressor{}.Options()) {
 		t.Errorf("info is %+v", info)
 	}
 }

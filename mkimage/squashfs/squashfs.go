@@ -24,7 +24,7 @@ var (
 const (
 	BlockSizeMin  = 4 << 10
 	BlockSizeMax  = 1 << 20
-	MetaBlockSize = 8 << 10 // plain bytes of a metadata block
+	metaBlockSize = 8 << 10 // plain bytes of a metadata block
 	NameMax       = 256     // bytes of one file name (the kernel's SQUASHFS_NAME_LEN)
 	// bytes of a symbolic link's target as read; the kernel reads up to a page
 	TargetMax = 65535

@@ -171,7 +171,7 @@ type blockMark struct {
 
 // marksEvery is as many length words as a metadata block holds, so that marks
 // are few beside what the image itself holds.
-const marksEvery = MetaBlockSize / lengthWordSize
+const marksEvery = metaBlockSize / lengthWordSize
 
 func (m *Image) blockList(n *Node) *blockList {
 	_, _, inFragment := m.Fragment(n)

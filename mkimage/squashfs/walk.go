@@ -116,7 +116,7 @@ func (w *walker) list(n *Node) ([]dirItem, error) {
 		// An entry may begin in one block and end in the next.
 		w.blocks[from], w.blocks[l.cur.pos] = struct{}{}, struct{}{}
 		w.listed += before - l.left
-		if w.listed > int64(len(w.blocks))*MetaBlockSize {
+		if w.listed > int64(len(w.blocks))*metaBlockSize {
 			return nil, fmt.Errorf("%w: directories share their listings", ErrCorrupt)
 		}
 		item.name = slices.Clone(item.name)

@@ -62,7 +62,7 @@ func (f *finisher) writeDir(e, parent *Entry) error {
 // that end where a block ends: a lookup then reads about one block.
 func (f *finisher) writeListing(children []Entry) (listing, error) {
 	l := listing{ref: f.dirs.ref()}
-	indexed := listingSize(children) > MetaBlockSize
+	indexed := listingSize(children) > metaBlockSize
 	last := f.dirs.start // block that the index has
 	var b []byte
 	for len(children) > 0 {
@@ -107,7 +107,7 @@ func (f *finisher) runLength(children []Entry, indexed bool) int {
 		delta := int64(f.numbers[children[i].Inode]) - number
 		if i == dirRunMax || f.node(children[i].Inode).ref.block() != first.ref.block() ||
 			delta < math.MinInt16 || delta > math.MaxInt16 ||
-			indexed && i > 0 && pos >= MetaBlockSize {
+			indexed && i > 0 && pos >= metaBlockSize {
 			return i
 		}
 		pos += dirEntrySize + len(children[i].Name)

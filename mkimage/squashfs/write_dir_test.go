@@ -49,7 +49,7 @@ func TestDirectoryIndex(t *testing.T) {
 		if root.Parent != sb.Inodes+1 {
 			t.Errorf("root's parent is inode %d, want %d", root.Parent, sb.Inodes+1)
 		}
-		if want := listed / MetaBlockSize; int(root.Indexes) != want {
+		if want := listed / metaBlockSize; int(root.Indexes) != want {
 			t.Errorf("names of %d bytes: %d index entries, want %d", nameLen, root.Indexes, want)
 		}
 		b = b[extDirInodeSize:]
@@ -66,10 +66,10 @@ func TestDirectoryIndex(t *testing.T) {
 			b = b[dirIndexSize+n:]
 			// As Linux does: the block from the entry, the offset in it from the position in the
 			// listing.
-			if want := uint32(i+1) * (metaHeaderSize + MetaBlockSize); x.Block != want {
+			if want := uint32(i+1) * (metaHeaderSize + metaBlockSize); x.Block != want {
 				t.Errorf("index entry %d is for the block at %d, want %d", i, x.Block, want)
 			}
-			run := metaAt(image, sb.DirTable, makeRef(int64(x.Block), int(x.Index+uint32(root.Offset))%MetaBlockSize))
+			run := metaAt(image, sb.DirTable, makeRef(int64(x.Block), int(x.Index+uint32(root.Offset))%metaBlockSize))
 			if got := string(run[dirHeaderSize+dirEntrySize:][:n]); got != name {
 				t.Errorf("index entry %d leads to %.10q, want %.10q", i, got, name)
 			}

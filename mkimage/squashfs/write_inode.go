@@ -167,7 +167,7 @@ func (f *finisher) writeFile(in *Inode) error {
 	}
 	// A block list can be long: it goes out in pieces.
 	for _, word := range d.Lengths {
-		if len(b) >= MetaBlockSize {
+		if len(b) >= metaBlockSize {
 			if err := f.inodes.write(b); err != nil {
 				return err
 			}

@@ -12,14 +12,14 @@ import (
 type metaWriter struct {
 	out        io.Writer
 	compressor Compressor
-	plain      []byte  // the unfinished block, less than MetaBlockSize
+	plain      []byte  // the unfinished block, less than metaBlockSize
 	stored     []byte  // scratch: header and compressed bytes of one block
 	start      int64   // where the unfinished block will lie, from the stream's first block on
 	blocks     []int64 // where all finished blocks lie
 }
 
 func newMetaWriter(out io.Writer, c Compressor) *metaWriter {
-	return &metaWriter{out: out, compressor: c, plain: make([]byte, 0, MetaBlockSize)}
+	return &metaWriter{out: out, compressor: c, plain: make([]byte, 0, metaBlockSize)}
 }
 
 // ref is the reference to the next record.
@@ -28,10 +28,10 @@ func (m *metaWriter) ref() inodeRef { return makeRef(m.start, len(m.plain)) }
 // write appends a record, or a piece of one.
 func (m *metaWriter) write(p []byte) error {
 	for len(p) > 0 {
-		n := min(len(p), MetaBlockSize-len(m.plain))
+		n := min(len(p), metaBlockSize-len(m.plain))
 		m.plain = append(m.plain, p[:n]...)
 		p = p[n:]
-		if len(m.plain) == MetaBlockSize {
+		if len(m.plain) == metaBlockSize {
 			if err := m.flush(); err != nil {
 				return err
 			}

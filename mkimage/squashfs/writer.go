@@ -81,13 +81,13 @@ func NewWriter(out io.WriterAt, p Params) (*Writer, error) {
 	case !validBlockSize(int64(p.BlockSize)):
 		return nil, fmt.Errorf("squashfs writer: block size %d is no power of two from %d to %d",
 			p.BlockSize, BlockSizeMin, BlockSizeMax)
-	case p.Compressor == nil || p.Compressor.ID() < CompressorGzip || p.Compressor.ID() > CompressorZstd:
+	case p.Compressor == nil || p.Compressor.ID() < compressorGzip || p.Compressor.ID() > CompressorZstd:
 		return nil, errors.New("squashfs writer: no compressor that the format knows")
 	}
 	w := &Writer{out: out, params: p, dataStart: superblockSize}
-	if n := len(p.Compressor.Options()); n > MetaBlockSize {
+	if n := len(p.Compressor.Options()); n > metaBlockSize {
 		return nil, fmt.Errorf("squashfs writer: compressor options of %d bytes, at most %d", n,
-			MetaBlockSize)
+			metaBlockSize)
 	} else if n > 0 {
 		w.dataStart += metaHeaderSize + int64(n)
 	}

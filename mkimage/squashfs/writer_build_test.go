@@ -34,7 +34,7 @@ func (z zstdCompressor) Compress(dst, plain []byte) []byte { return z.EncodeAll(
 // plainCompressor stores all as it is and has an options block.
 type plainCompressor struct{}
 
-func (plainCompressor) ID() uint16                        { return CompressorGzip }
+func (plainCompressor) ID() uint16                        { return compressorGzip }
 func (plainCompressor) Options() []byte                   { return []byte{9, 0, 0, 0, 15, 0, 0, 0} }
 func (plainCompressor) Compress(dst, plain []byte) []byte { return nil }
 

@@ -146,7 +146,7 @@ func TestXattrSets(t *testing.T) {
 		}
 		// All blocks are plain: a stored one has a header more.
 		position := func(r inodeRef) int {
-			return int(r.block()/(metaHeaderSize+MetaBlockSize))*MetaBlockSize + r.offset()
+			return int(r.block()/(metaHeaderSize+metaBlockSize))*metaBlockSize + r.offset()
 		}
 		if got := position(x.pairs.ref()) - position(before); got != c.plain {
 			t.Errorf("set %d takes %d bytes, want %d", i, got, c.plain)

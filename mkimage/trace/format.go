@@ -49,22 +49,22 @@ func appendLost(b []byte, lost int64) []byte {
 func (f *File) append(b []byte) []byte {
 	b = fmt.Appendf(b, "%d %d ", f.First.Microseconds(), f.Bytes())
 	b = append(recipetext.AppendEscaped(b, f.Path), ' ')
-	if len(f.Ranges) == 0 {
+	if len(f.ranges) == 0 {
 		return append(b, noRanges...)
 	}
-	for i, r := range f.Ranges {
+	for i, r := range f.ranges {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = fmt.Appendf(b, "%d+%d", r.Offset, r.Length)
+		b = fmt.Appendf(b, "%d+%d", r.offset, r.length)
 	}
 	return b
 }
 
-// Parse reads what Trace.WriteTo writes and nothing else: WriteTo writes what Parse accepts as the
+// parse reads what Trace.WriteTo writes and nothing else: WriteTo writes what parse accepts as the
 // same bytes again. Errors name the line and wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion,
 // or are those of rd.
-func Parse(rd io.Reader) (*Trace, error) {
+func parse(rd io.Reader) (*Trace, error) {
 	p := parser{seen: make(map[string]bool)}
 	if err := recipetext.Read(rd, format, []recipetext.LineFunc{p.lost}, p.file); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (p *parser) file(f *recipetext.Fields, b []byte) ([]byte, error) {
 	f.Number(10, 62) // bytes: the sum of the ranges, which Parse checks by writing the line again
 	file.Path = f.Escaped()
 	var err error
-	if file.Ranges, err = parseRanges(f.Text()); err == nil {
+	if file.ranges, err = parseRanges(f.Text()); err == nil {
 		err = checkPath(file.Path)
 	}
 	if err == nil {
@@ -105,15 +105,15 @@ func (p *parser) add(file File) error {
 		return recipetext.Corrupt("%q is there twice", file.Path)
 	case len(files) > 0 && file.First < files[len(files)-1].First:
 		return recipetext.Corrupt("%q is out of order", file.Path)
-	case len(files) == MaxFiles:
-		return recipetext.Corrupt("more than %d files", MaxFiles)
+	case len(files) == maxFiles:
+		return recipetext.Corrupt("more than %d files", maxFiles)
 	}
 	p.seen[file.Path] = true
 	p.trace.Files = append(files, file)
 	return nil
 }
 
-func parseRanges(text string) ([]Range, error) {
+func parseRanges(text string) ([]byteRange, error) {
 	if text == noRanges {
 		return nil, nil
 	}
@@ -121,16 +121,16 @@ func parseRanges(text string) ([]Range, error) {
 	if len(parts) > maxRanges {
 		return nil, recipetext.Corrupt("more than %d ranges", maxRanges)
 	}
-	ranges := make([]Range, len(parts))
+	ranges := make([]byteRange, len(parts))
 	for i, part := range parts {
 		offset, length, _ := strings.Cut(part, "+")
 		o, err := strconv.ParseInt(offset, 10, 64)
 		n, err2 := strconv.ParseInt(length, 10, 64)
 		if err != nil || err2 != nil || o < 0 || n <= 0 || o >= maxOffset || n > maxOffset-o ||
-			i > 0 && o <= ranges[i-1].End() {
+			i > 0 && o <= ranges[i-1].end() {
 			return nil, recipetext.Corrupt("%.40q is no range behind the one before", part)
 		}
-		ranges[i] = Range{o, n}
+		ranges[i] = byteRange{o, n}
 	}
 	return ranges, nil
 }

@@ -14,9 +14,9 @@ import (
 var sample = &Trace{
 	Lost: 3,
 	Files: []File{
-		{Path: "usr/lib/systemd/systemd", First: 1500 * time.Millisecond, Ranges: []Range{{0, 8192}, {65536, 4096}}},
+		{Path: "usr/lib/systemd/systemd", First: 1500 * time.Millisecond, ranges: []byteRange{{0, 8192}, {65536, 4096}}},
 		{Path: "etc/a b%\n\xff", First: 1500 * time.Millisecond},
-		{Path: "usr/bin/ls", First: 2 * time.Hour, Ranges: []Range{{0, 142144}}},
+		{Path: "usr/bin/ls", First: 2 * time.Hour, ranges: []byteRange{{0, 142144}}},
 	},
 }
 
@@ -37,7 +37,7 @@ func TestWriteTo(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	got, err := Parse(strings.NewReader(sampleText))
+	got, err := parse(strings.NewReader(sampleText))
 	if err != nil || !reflect.DeepEqual(got, sample) {
 		t.Fatalf("parsed %+v, error %v", got, err)
 	}
@@ -68,13 +68,13 @@ func TestParseRefuses(t *testing.T) {
 		"bytes after the end": {head + "end 2\nx", "bytes after"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Parse(strings.NewReader(c.text))
+			_, err := parse(strings.NewReader(c.text))
 			if !errors.Is(err, chunkstore.ErrCorrupt) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want an error with %q", err, c.want)
 			}
 		})
 	}
-	_, err := Parse(strings.NewReader("deltaup-trace 2\n"))
+	_, err := parse(strings.NewReader("deltaup-trace 2\n"))
 	if !errors.Is(err, chunkstore.ErrVersion) {
 		t.Errorf("version 2 gave %v", err)
 	}
@@ -99,7 +99,7 @@ func FuzzRead(f *testing.F) {
 		if bytes.HasPrefix(data, []byte("deltaup-trace ")) && !bytes.Equal(b.Bytes(), data) {
 			t.Fatalf("%q was written as %q", data, b.Bytes())
 		}
-		again, err := Parse(&b)
+		again, err := parse(&b)
 		if err != nil || !reflect.DeepEqual(again, got) {
 			t.Fatalf("%+v came back as %+v, error %v", got, again, err)
 		}

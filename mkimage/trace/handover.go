@@ -20,7 +20,7 @@ const handoverName = "@deltaup-trace"
 // handoverTimeout is how long one trace may take to cross the socket.
 const handoverTimeout = 10 * time.Second
 
-// RecordUntilTaken is Record for the initramfs: it records until a later process calls TakeOver,
+// RecordUntilTaken records in the initramfs: until a later process calls takeOver,
 // sends it the trace, and returns nil. When ctx ends first it returns ctx's error.
 func RecordUntilTaken(ctx context.Context, o RecordOptions) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", handoverName)
@@ -35,7 +35,7 @@ func RecordUntilTaken(ctx context.Context, o RecordOptions) error {
 	g, recording := errgroup.WithContext(recording)
 	g.Go(func() error {
 		var err error
-		t, err = Record(recording, o)
+		t, err = recordReads(recording, o)
 		return err
 	})
 	g.Go(func() error {
@@ -101,9 +101,9 @@ func sendTrace(conn net.Conn, t *Trace) error {
 	return nil
 }
 
-// TakeOver ends a recording that RecordUntilTaken began and gives its trace, or an empty trace when
+// takeOver ends a recording that RecordUntilTaken began and gives its trace, or an empty trace when
 // there is none. Start another recording first, so that nothing is missed, and Join the two traces.
-func TakeOver(ctx context.Context) (*Trace, error) {
+func takeOver(ctx context.Context) (*Trace, error) {
 	conn, err := (&net.Dialer{Timeout: handoverTimeout}).DialContext(ctx, "unix", handoverName)
 	if errors.Is(err, unix.ECONNREFUSED) {
 		return &Trace{}, nil
@@ -117,7 +117,7 @@ func TakeOver(ctx context.Context) (*Trace, error) {
 	}
 	var t *Trace
 	if err == nil {
-		t, err = Parse(io.LimitReader(conn, 1<<30))
+		t, err = parse(io.LimitReader(conn, 1<<30))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("take the early trace over: %w", err)
@@ -125,7 +125,7 @@ func TakeOver(ctx context.Context) (*Trace, error) {
 	return t, nil
 }
 
-// RecordOn is Record for the system after the initramfs: it takes over from a recording there, if
+// RecordOn records the system after the initramfs: it takes over from a recording there, if
 // there is one, and ends when wait returns or ctx ends. When wait fails it returns both the trace
 // and wait's error.
 func RecordOn(ctx context.Context, o RecordOptions,
@@ -143,7 +143,7 @@ func RecordOn(ctx context.Context, o RecordOptions,
 		case <-recording.Done():
 			return nil
 		}
-		t, err := TakeOver(recording)
+		t, err := takeOver(recording)
 		if err != nil {
 			return err
 		}
@@ -153,17 +153,17 @@ func RecordOn(ctx context.Context, o RecordOptions,
 		}
 		return nil
 	})
-	t, err := Record(recording, o)
+	t, err := recordReads(recording, o)
 	stop()
 	waitErr := waited.Wait()
 	if err != nil {
 		return nil, err
 	}
-	return Join(early, t), waitErr
+	return join(early, t), waitErr
 }
 
-// Join joins two traces of one boot. Of a file in both, the earlier first access counts.
-func Join(earlier, later *Trace) *Trace {
+// join joins two traces of one boot. Of a file in both, the earlier first access counts.
+func join(earlier, later *Trace) *Trace {
 	joined := &Trace{Lost: earlier.Lost + later.Lost}
 	index := make(map[string]int)
 	for _, t := range []*Trace{earlier, later} {
@@ -176,8 +176,8 @@ func Join(earlier, later *Trace) *Trace {
 			}
 			known := &joined.Files[i]
 			known.First = min(known.First, f.First)
-			known.Ranges = joinRanges(
-				append(known.Ranges[:len(known.Ranges):len(known.Ranges)], f.Ranges...),
+			known.ranges = joinRanges(
+				append(known.ranges[:len(known.ranges):len(known.ranges)], f.ranges...),
 			)
 		}
 	}

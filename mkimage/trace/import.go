@@ -29,7 +29,7 @@ func Read(rd io.Reader) (*Trace, error) {
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte(format.Magic+" ")):
-		return Parse(in)
+		return parse(in)
 	case straceCall.Match(head):
 		return readLines(in, newStrace())
 	}
@@ -63,9 +63,9 @@ func readLines(rd io.Reader, l liner) (*Trace, error) {
 		if err := checkPath(name); err != nil {
 			return nil, fmt.Errorf("trace: line %d: %w", n, err)
 		}
-		if len(t.Files) == MaxFiles {
+		if len(t.Files) == maxFiles {
 			return nil, fmt.Errorf("trace: line %d: %w", n,
-				recipetext.Corrupt("more than %d files", MaxFiles))
+				recipetext.Corrupt("more than %d files", maxFiles))
 		}
 		if len(t.Files) > 0 {
 			at = max(at, t.Files[len(t.Files)-1].First)

@@ -52,7 +52,7 @@ func Measure(t *Trace, r io.ReaderAt, size int64) (Scatter, error) {
 		if err != nil {
 			return Scatter{}, fmt.Errorf("measure /%s: %w", f.Path, err)
 		}
-		stored, err := storedBlocks(m, n, f.Ranges)
+		stored, err := storedBlocks(m, n, f.ranges)
 		if err != nil {
 			return Scatter{}, fmt.Errorf("measure /%s: %w", f.Path, err)
 		}
@@ -118,7 +118,7 @@ func (s *Scatter) count(blocks []extent) {
 }
 
 // storedBlocks gives the blocks of n that the ranges touch, or all when there are no ranges.
-func storedBlocks(m *squashfs.Image, n *squashfs.Node, ranges []Range) ([]extent, error) {
+func storedBlocks(m *squashfs.Image, n *squashfs.Node, ranges []byteRange) ([]extent, error) {
 	var stored []extent
 	var at int64
 	for b, err := range m.Blocks(n) {
@@ -141,17 +141,17 @@ func storedBlocks(m *squashfs.Image, n *squashfs.Node, ranges []Range) ([]extent
 }
 
 // touches tells whether a range has one of the bytes from offset to end. Without ranges it is true.
-func touches(ranges []Range, offset, end int64) bool {
+func touches(ranges []byteRange, offset, end int64) bool {
 	if len(ranges) == 0 {
 		return true
 	}
-	i, _ := slices.BinarySearchFunc(ranges, offset, func(r Range, offset int64) int {
-		if r.End() <= offset {
+	i, _ := slices.BinarySearchFunc(ranges, offset, func(r byteRange, offset int64) int {
+		if r.end() <= offset {
 			return -1
 		}
 		return 1
 	})
-	return i < len(ranges) && ranges[i].Offset < end
+	return i < len(ranges) && ranges[i].offset < end
 }
 
 // dataBytes sums the stored bytes of all files. It counts each block once.

@@ -58,8 +58,8 @@ func TestMeasure(t *testing.T) {
 		"backwards":    {paths("b", "a"), Scatter{Files: 2, Bytes: 20480, Blocks: 5, Ranges: 1, Seeks: 2, Span: 20480}},
 		"with a gap":   {paths("a", "c"), Scatter{Files: 2, Bytes: 12288, Blocks: 3, Ranges: 2, Seeks: 2, Span: 24576}},
 		"not there":    {paths("a", "x", "d"), Scatter{Files: 1, Missing: 2, Bytes: 8192, Blocks: 2, Ranges: 1, Seeks: 1, Span: 8192}},
-		"one page":     {&Trace{Files: []File{{Path: "b", Ranges: []Range{{4096, 1}}}}}, Scatter{Files: 1, Bytes: 4096, Blocks: 1, Ranges: 1, Seeks: 1, Span: 4096}},
-		"two of three": {&Trace{Files: []File{{Path: "b", Ranges: []Range{{0, 1}, {8192, 4096}}}}}, Scatter{Files: 1, Bytes: 8192, Blocks: 2, Ranges: 2, Seeks: 2, Span: 12288}},
+		"one page":     {&Trace{Files: []File{{Path: "b", ranges: []byteRange{{4096, 1}}}}}, Scatter{Files: 1, Bytes: 4096, Blocks: 1, Ranges: 1, Seeks: 1, Span: 4096}},
+		"two of three": {&Trace{Files: []File{{Path: "b", ranges: []byteRange{{0, 1}, {8192, 4096}}}}}, Scatter{Files: 1, Bytes: 8192, Blocks: 2, Ranges: 2, Seeks: 2, Span: 12288}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.want.Data = 28672

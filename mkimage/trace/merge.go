@@ -28,7 +28,7 @@ func Merge(traces []*Trace, minShare float64) *Trace {
 			}
 			s.ranks = append(s.ranks, float64(rank))
 			s.times = append(s.times, f.First)
-			s.ranges = append(s.ranges, f.Ranges...)
+			s.ranges = append(s.ranges, f.ranges...)
 		}
 	}
 	order = slices.DeleteFunc(order, func(s *sightings) bool {
@@ -44,7 +44,7 @@ func Merge(traces []*Trace, minShare float64) *Trace {
 	for _, s := range order {
 		latest = max(latest, median(s.times))
 		merged.Files = append(merged.Files,
-			File{Path: s.path, First: latest, Ranges: joinRanges(s.ranges)})
+			File{Path: s.path, First: latest, ranges: joinRanges(s.ranges)})
 	}
 	return merged
 }
@@ -54,7 +54,7 @@ type sightings struct {
 	path   string
 	ranks  []float64
 	times  []time.Duration
-	ranges []Range
+	ranges []byteRange
 	rank   float64 // median of ranks
 }
 

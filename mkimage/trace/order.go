@@ -22,7 +22,7 @@ func (t *Trace) Resolve(entries []tree.Entry) (resolved *Trace, unknown []string
 			unknown = append(unknown, f.Path)
 		} else if !seen[path] {
 			seen[path] = true
-			resolved.Files = append(resolved.Files, File{path, f.First, f.Ranges})
+			resolved.Files = append(resolved.Files, File{path, f.First, f.ranges})
 		}
 	}
 	return resolved, unknown

@@ -39,23 +39,23 @@ func TestMerge(t *testing.T) {
 }
 
 func TestMergeKeepsWhatIsKnown(t *testing.T) {
-	a := &Trace{Lost: 1, Files: []File{{"x", 4, []Range{{0, 10}}}, {"y", 8, nil}}}
-	b := &Trace{Lost: 2, Files: []File{{"x", 2, []Range{{5, 10}, {100, 1}}}, {"y", 20, nil}}}
+	a := &Trace{Lost: 1, Files: []File{{"x", 4, []byteRange{{0, 10}}}, {"y", 8, nil}}}
+	b := &Trace{Lost: 2, Files: []File{{"x", 2, []byteRange{{5, 10}, {100, 1}}}, {"y", 20, nil}}}
 	got := Merge([]*Trace{a, b}, 1)
-	want := &Trace{Lost: 3, Files: []File{{"x", 3, []Range{{0, 15}, {100, 1}}}, {"y", 14, nil}}}
+	want := &Trace{Lost: 3, Files: []File{{"x", 3, []byteRange{{0, 15}, {100, 1}}}, {"y", 14, nil}}}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if len(a.Files[0].Ranges) != 1 || a.Files[0].Ranges[0] != (Range{0, 10}) {
+	if len(a.Files[0].ranges) != 1 || a.Files[0].ranges[0] != (byteRange{0, 10}) {
 		t.Errorf("an input was changed: %v", a)
 	}
 }
 
 func TestJoin(t *testing.T) {
-	early := &Trace{Lost: 1, Files: []File{{"init", 5, nil}, {"libc", 6, []Range{{0, 4}}}}}
-	late := &Trace{Files: []File{{"libc", 3, []Range{{4, 4}}}, {"sh", 9, nil}}}
-	got := Join(early, late)
-	want := &Trace{Lost: 1, Files: []File{{"libc", 3, []Range{{0, 8}}}, {"init", 5, nil}, {"sh", 9, nil}}}
+	early := &Trace{Lost: 1, Files: []File{{"init", 5, nil}, {"libc", 6, []byteRange{{0, 4}}}}}
+	late := &Trace{Files: []File{{"libc", 3, []byteRange{{4, 4}}}, {"sh", 9, nil}}}
+	got := join(early, late)
+	want := &Trace{Lost: 1, Files: []File{{"libc", 3, []byteRange{{0, 8}}}, {"init", 5, nil}, {"sh", 9, nil}}}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

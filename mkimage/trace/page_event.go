@@ -25,7 +25,7 @@ const maxPageFormat = 64 << 10
 // page is what one event says: a range of bytes of a file.
 type page struct {
 	inode uint64
-	Range
+	byteRange
 }
 
 // pageFormat says where the tracepoint's fields lie. That differs between kernels, and between 32
@@ -168,5 +168,5 @@ func (f *pageFormat) sample(kind uint32, body []byte) (time.Duration, page, erro
 		return 0, page{}, errSample
 	}
 	length := f.pageSize << order
-	return time.Duration(at), page{inode, Range{int64(index) * f.pageSize, length}}, nil
+	return time.Duration(at), page{inode, byteRange{int64(index) * f.pageSize, length}}, nil
 }

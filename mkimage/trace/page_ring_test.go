@@ -111,12 +111,12 @@ func TestGoldenPages(t *testing.T) {
 	}
 	p := taken(t, format, ring, 0, head)
 	at := []time.Duration{p.files[3].First, p.files[2].First, p.files[1].First}
-	ranges := map[uint64][]Range{}
+	ranges := map[uint64][]byteRange{}
 	for inode, f := range p.files {
-		ranges[inode] = f.Ranges
+		ranges[inode] = f.ranges
 	}
 	// small and medium to their ends and past them, a page of large and the page behind it
-	want := map[uint64][]Range{3: {{0, 8192}}, 2: {{0, 258048}}, 1: {{409600, 8192}}}
+	want := map[uint64][]byteRange{3: {{0, 8192}}, 2: {{0, 258048}}, 1: {{409600, 8192}}}
 	if !reflect.DeepEqual(ranges, want) || !slices.IsSorted(at) || at[0] < time.Hour || p.lost != 0 {
 		t.Errorf("%v at %v, %d lost", ranges, at, p.lost)
 	}
@@ -150,8 +150,8 @@ func FuzzPages(f *testing.F) {
 			t.Fatalf("%v and %v: %+v and %+v", errs[0], errs[1], got[0], got[1])
 		}
 		for _, file := range got[0].files {
-			for _, r := range file.Ranges {
-				if r.Offset < 0 || r.Length <= 0 || r.Offset >= maxOffset || r.End() > maxOffset+1<<28 {
+			for _, r := range file.ranges {
+				if r.offset < 0 || r.length <= 0 || r.offset >= maxOffset || r.end() > maxOffset+1<<28 {
 					t.Fatalf("range %v", r)
 				}
 			}
@@ -258,8 +258,8 @@ func TestPages(t *testing.T) {
 	sample(2_400_000_000, 0x2e, 9)
 	p.record(unix.PERF_RECORD_LOST, make([]byte, 16), 0) // ring.lost counts it
 	want := map[uint64]*File{
-		0x2e: {First: time.Hour + 2400*time.Millisecond, Ranges: []Range{{0, 3 * 4096}, {9 * 4096, 4096}}},
-		7:    {First: time.Hour + 2700*time.Millisecond, Ranges: []Range{{2 * 4096, 4096}}},
+		0x2e: {First: time.Hour + 2400*time.Millisecond, ranges: []byteRange{{0, 3 * 4096}, {9 * 4096, 4096}}},
+		7:    {First: time.Hour + 2700*time.Millisecond, ranges: []byteRange{{2 * 4096, 4096}}},
 	}
 	if !reflect.DeepEqual(p.files, want) || p.lost != 0 || p.ranges != 3 {
 		t.Errorf("%d lost, %d ranges, files %v", p.lost, p.ranges, p.files)
@@ -282,7 +282,7 @@ func TestPages(t *testing.T) {
 	if p.lost != 7 {
 		t.Errorf("%d lost, want 7", p.lost)
 	}
-	if got := clip([]Range{{0, 4096}, {8192, 4096}}, 5000); !slices.Equal(got, []Range{{0, 4096}}) {
+	if got := clip([]byteRange{{0, 4096}, {8192, 4096}}, 5000); !slices.Equal(got, []byteRange{{0, 4096}}) {
 		t.Errorf("clipped to %v", got)
 	}
 }
@@ -301,7 +301,7 @@ func TestRingLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := openRing(format.id, 0, os.Getpagesize(), fmt.Sprintf("s_dev == %d", device))
-	if errors.Is(err, ErrPermission) {
+	if errors.Is(err, errPermission) {
 		t.Skip(err)
 	}
 	if err != nil {

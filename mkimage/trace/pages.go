@@ -94,7 +94,7 @@ func (p *pages) record(kind uint32, body []byte, slept time.Duration) {
 	switch {
 	case err != nil:
 		p.lost++
-	case page.Length > 0:
+	case page.length > 0:
 		p.page((at + slept).Truncate(time.Microsecond), page)
 	}
 }
@@ -104,7 +104,7 @@ func (p *pages) page(at time.Duration, page page) {
 	if p.last == nil || p.inode != page.inode {
 		f := p.files[page.inode]
 		if f == nil {
-			if len(p.files) == MaxFiles {
+			if len(p.files) == maxFiles {
 				p.lost++
 				return
 			}
@@ -114,13 +114,13 @@ func (p *pages) page(at time.Duration, page page) {
 		p.inode, p.last = page.inode, f
 	}
 	p.last.First = min(p.last.First, at) // another processor's ring may have been read first
-	p.add(p.last, page.Range)
+	p.add(p.last, page.byteRange)
 }
 
 // add appends r to f, or joins it to f's last range if it follows that, as with readahead.
-func (p *pages) add(f *File, r Range) {
-	if n := len(f.Ranges); n > 0 && f.Ranges[n-1].End() == r.Offset {
-		f.Ranges[n-1].Length += r.Length
+func (p *pages) add(f *File, r byteRange) {
+	if n := len(f.ranges); n > 0 && f.ranges[n-1].end() == r.offset {
+		f.ranges[n-1].length += r.length
 		return
 	}
 	if p.ranges == maxPageRanges {
@@ -128,7 +128,7 @@ func (p *pages) add(f *File, r Range) {
 		return
 	}
 	p.ranges++
-	f.Ranges = append(f.Ranges, r)
+	f.ranges = append(f.ranges, r)
 }
 
 // finish ends the recording and adds what it saw to t.
@@ -183,21 +183,21 @@ func (p *pages) join(t *Trace) error {
 		}
 		named[uint64(n.Inode)] = len(read.Files)
 		read.Files = append(read.Files,
-			File{Path: n.Path, First: f.First, Ranges: clip(joinRanges(f.Ranges), n.Size)})
+			File{Path: n.Path, First: f.First, ranges: clip(joinRanges(f.ranges), n.Size)})
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("image %s: %w", p.image.Name(), err)
 	}
-	*t = *Join(t, read)
+	*t = *join(t, read)
 	return nil
 }
 
 // clip cuts ranges at a file's end, since squashfs reads ahead past it.
-func clip(ranges []Range, size int64) []Range {
+func clip(ranges []byteRange, size int64) []byteRange {
 	kept := ranges[:0]
 	for _, r := range ranges {
-		if r.Length = min(r.Length, size-r.Offset); r.Length > 0 {
+		if r.length = min(r.length, size-r.offset); r.length > 0 {
 			kept = append(kept, r)
 		}
 	}

@@ -41,11 +41,11 @@ func Prefetch(ctx context.Context, f *os.File, limit int64) (int64, error) {
 	info := m.Info()
 	tables := info.Tables &^ 4095 // begin at a page, so that steps are whole pages
 	var read int64
-	for _, part := range []Range{
+	for _, part := range []byteRange{
 		{tables, info.BytesUsed - tables},
 		{0, min(trailer.HotEnd, info.Tables)},
 	} {
-		part.Length = min(part.Length, limit-read)
+		part.length = min(part.length, limit-read)
 		n, err := sweep(ctx, f, part)
 		read += n
 		if err != nil {
@@ -60,23 +60,23 @@ func Prefetch(ctx context.Context, f *os.File, limit int64) (int64, error) {
 const stepsAhead = 4
 
 // sweep reads a range from front to back. It asks for some steps ahead.
-func sweep(ctx context.Context, f *os.File, r Range) (int64, error) {
+func sweep(ctx context.Context, f *os.File, r byteRange) (int64, error) {
 	buf := make([]byte, prefetchStep)
-	asked := r.Offset
-	for at := r.Offset; at < r.End(); at += prefetchStep {
+	asked := r.offset
+	for at := r.offset; at < r.end(); at += prefetchStep {
 		if err := ctx.Err(); err != nil {
-			return at - r.Offset, err
+			return at - r.offset, err
 		}
-		for ; asked < min(at+stepsAhead*prefetchStep, r.End()); asked += prefetchStep {
-			err := unix.Fadvise(int(f.Fd()), asked, min(prefetchStep, r.End()-asked),
+		for ; asked < min(at+stepsAhead*prefetchStep, r.end()); asked += prefetchStep {
+			err := unix.Fadvise(int(f.Fd()), asked, min(prefetchStep, r.end()-asked),
 				unix.FADV_WILLNEED)
 			if err != nil && !errors.Is(err, unix.EINVAL) {
-				return at - r.Offset, os.NewSyscallError("fadvise", err)
+				return at - r.offset, os.NewSyscallError("fadvise", err)
 			}
 		}
-		if _, err := f.ReadAt(buf[:min(prefetchStep, r.End()-at)], at); err != nil {
-			return at - r.Offset, err
+		if _, err := f.ReadAt(buf[:min(prefetchStep, r.end()-at)], at); err != nil {
+			return at - r.offset, err
 		}
 	}
-	return max(r.Length, 0), nil
+	return max(r.length, 0), nil
 }

@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrPermission is wrapped when this process may not record, which takes CAP_SYS_ADMIN.
-var ErrPermission = errors.New("recording takes root's rights (CAP_SYS_ADMIN)")
+// errPermission is wrapped when this process may not record, which takes CAP_SYS_ADMIN.
+var errPermission = errors.New("recording takes root's rights (CAP_SYS_ADMIN)")
 
 // RecordOptions says what to record. The zero value records the mount at / until the context ends.
 type RecordOptions struct {
-	// a mount point; Record records what is opened of its file system, as paths below it; "": "/"
+	// a mount point; what is opened of its file system is recorded, as paths below it; "": "/"
 	Root  string
 	Pages bool // also record which ranges of files come into memory, see doc/trace.md
 	// with Pages: the squashfs image below Root, a block device or a file; "": the only mounted one
@@ -25,14 +25,14 @@ type RecordOptions struct {
 	Started func() // called once every later access is recorded; may be nil
 }
 
-// Record records until ctx ends. It then gives each regular file that was read, with the time of
+// recordReads records until ctx ends. It then gives each regular file that was read, with the time of
 // its first open, exec or read. It leaves out files that are no longer there.
 //
-// Record learns of files from fanotify. It marks the file system, not a mount, since services have
+// recordReads learns of files from fanotify. It marks the file system, not a mount, since services have
 // mounts of their own. It marks each file that it has seen as ignored. Lost counts what does not
-// fit the kernel's queue. MaxFiles and 2^20 ranges bound the memory. Errors wrap ErrPermission, or
+// fit the kernel's queue. maxFiles and 2^20 ranges bound the memory. Errors wrap errPermission, or
 // are those of system calls.
-func Record(ctx context.Context, o RecordOptions) (*Trace, error) {
+func recordReads(ctx context.Context, o RecordOptions) (*Trace, error) {
 	if o.Root == "" {
 		o.Root = "/"
 	}
@@ -116,10 +116,10 @@ func newWatch(root string) (*watch, error) {
 	return w, nil
 }
 
-// notPermitted gives err with the call's name, wrapped in ErrPermission if it means that.
+// notPermitted gives err with the call's name, wrapped in errPermission if it means that.
 func notPermitted(call string, err error) error {
 	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("%s: %w", call, ErrPermission)
+		return fmt.Errorf("%s: %w", call, errPermission)
 	}
 	return os.NewSyscallError(call, err)
 }
@@ -201,7 +201,7 @@ func (w *watch) see(fd int, now time.Duration) {
 	if !ok {
 		return
 	}
-	if len(w.trace.Files) == MaxFiles {
+	if len(w.trace.Files) == maxFiles {
 		w.trace.Lost++
 		return
 	}

@@ -70,8 +70,8 @@ func recordWhile(t *testing.T, o RecordOptions, do func()) *Trace {
 			do()
 		}()
 	}
-	got, err := Record(ctx, o)
-	if errors.Is(err, ErrPermission) {
+	got, err := recordReads(ctx, o)
+	if errors.Is(err, errPermission) {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -85,7 +85,7 @@ func TestRecord(t *testing.T) {
 	got := recordWhile(t, RecordOptions{Root: root}, func() {
 		use(t, root, "cat x >/dev/null; cat etc/a 'usr/b c' >/dev/null; cat x >/dev/null; ls usr >/dev/null; echo >new; rm new")
 	})
-	// Record records files of the upper folder too, unless they are gone by then.
+	// Recorded are files of the upper folder too, unless they are gone by then.
 	files := slices.DeleteFunc(got.Paths(), func(p string) bool { return p == "new" })
 	if want := []string{"x", "etc/a", "usr/b c"}; !slices.Equal(files, want) || got.Lost != 0 {
 		t.Errorf("recorded %q, %d lost, want %q", files, got.Lost, want)
@@ -101,7 +101,7 @@ func TestRecord(t *testing.T) {
 func TestRecordPrivate(t *testing.T) {
 	root := overlay(t, makeImage(t, map[string]int{"etc/a": 10, "usr/x/b": 10, "usr/x/c": 10}, true))
 	w, err := newWatch(root)
-	if errors.Is(err, ErrPermission) {
+	if errors.Is(err, errPermission) {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -154,11 +154,11 @@ func TestRecordPages(t *testing.T) {
 		t.Fatalf("recorded %q, %d lost, want %q", got.Paths(), got.Lost, want)
 	}
 	small, large := got.Files[0], got.Files[1]
-	if !slices.Equal(small.Ranges, []Range{{0, 100}}) {
-		t.Errorf("of the small file came %v", small.Ranges)
+	if !slices.Equal(small.ranges, []byteRange{{0, 100}}) {
+		t.Errorf("of the small file came %v", small.ranges)
 	}
-	if !touches(large.Ranges, 512*4096, 513*4096) || large.Bytes() < 4096 || large.Bytes() > 3<<20 {
-		t.Errorf("of the large file came %v", large.Ranges)
+	if !touches(large.ranges, 512*4096, 513*4096) || large.Bytes() < 4096 || large.Bytes() > 3<<20 {
+		t.Errorf("of the large file came %v", large.ranges)
 	}
 	left, err := filepath.Glob("/sys/kernel/*/instances/deltaup-*")
 	if err != nil || len(left) > 0 {
@@ -197,7 +197,7 @@ func TestHandover(t *testing.T) {
 	select {
 	case <-recording:
 	case err := <-early:
-		if errors.Is(err, ErrPermission) {
+		if errors.Is(err, errPermission) {
 			t.Skip(err)
 		}
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestHandover(t *testing.T) {
 		t.Errorf("recorded %q, want %q", got.Paths(), want)
 	}
 	// Without an earlier recorder there is nothing to take over.
-	none, err := TakeOver(t.Context())
+	none, err := takeOver(t.Context())
 	if err != nil || len(none.Files) != 0 {
 		t.Errorf("took over %+v, %v", none, err)
 	}
@@ -230,7 +230,7 @@ func TestRecordOnGivesBoth(t *testing.T) {
 		use(t, root, "cat a >/dev/null")
 		return broken
 	})
-	if errors.Is(err, ErrPermission) {
+	if errors.Is(err, errPermission) {
 		t.Skip(err)
 	}
 	if !errors.Is(err, broken) || got == nil || !slices.Equal(got.Paths(), []string{"a"}) {

@@ -1,4 +1,4 @@
-// Package trace finds out which files a boot reads. [Record] watches a running system and gives a
+// Package trace finds out which files a boot reads. [RecordOn] watches a running system and gives a
 // [Trace]. [Merge] joins traces of several boots and machines. [Trace.Paths] is an order in which
 // mkimage can lay out contents, [Measure] tells how scattered the files of a trace lie in an image,
 // and [Prefetch] reads them ahead at boot.
@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// MaxFiles bounds the number of files in a trace. No boot opens as many.
-const MaxFiles = 1 << 20
+// maxFiles bounds the number of files in a trace. No boot opens as many.
+const maxFiles = 1 << 20
 
 // Trace is what one boot read, or several joined by Merge.
 type Trace struct {
 	Files []File // in order of first access; no path twice
-	Lost  int64  // accesses that the kernel did not report or for which MaxFiles left no room
+	Lost  int64  // accesses that the kernel did not report or for which maxFiles left no room
 }
 
 // File is one file that was read.
@@ -26,20 +26,20 @@ type File struct {
 	Path  string        // path in the image, as in tree.Entry: no slash in front
 	First time.Duration // from the start of the kernel to the first open, exec or read
 	// ranges that came into memory, ascending, with gaps between them; none: not known
-	Ranges []Range
+	ranges []byteRange
 }
 
-// Range is a run of bytes of a file.
-type Range struct{ Offset, Length int64 }
+// byteRange is a run of bytes of a file.
+type byteRange struct{ offset, length int64 }
 
-// End is the offset behind the last byte.
-func (r Range) End() int64 { return r.Offset + r.Length }
+// end is the offset behind the last byte.
+func (r byteRange) end() int64 { return r.offset + r.length }
 
 // Bytes is how many bytes came into memory; 0: not known.
 func (f *File) Bytes() int64 {
 	var n int64
-	for _, r := range f.Ranges {
-		n += r.Length
+	for _, r := range f.ranges {
+		n += r.length
 	}
 	return n
 }
@@ -59,12 +59,12 @@ func (t *Trace) sort() {
 }
 
 // joinRanges sorts ranges and joins those that touch or overlap. It works in place.
-func joinRanges(ranges []Range) []Range {
-	slices.SortFunc(ranges, func(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) })
+func joinRanges(ranges []byteRange) []byteRange {
+	slices.SortFunc(ranges, func(a, b byteRange) int { return cmp.Compare(a.offset, b.offset) })
 	joined := ranges[:0]
 	for _, r := range ranges {
-		if n := len(joined); n > 0 && r.Offset <= joined[n-1].End() {
-			joined[n-1].Length = max(joined[n-1].End(), r.End()) - joined[n-1].Offset
+		if n := len(joined); n > 0 && r.offset <= joined[n-1].end() {
+			joined[n-1].length = max(joined[n-1].end(), r.end()) - joined[n-1].offset
 		} else {
 			joined = append(joined, r)
 		}

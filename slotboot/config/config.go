@@ -136,15 +136,15 @@ func (c *Config) Slot(name string) *Slot {
 // Error is what is wrong with a file, and where.
 type Error struct {
 	File string
-	Line int    // 0: nowhere in particular
+	line int    // 0: nowhere in particular
 	Key  string // as slot.path; "": none in particular
 	Text string
 }
 
 func (e *Error) Error() string {
 	at := e.File
-	if e.Line > 0 {
-		at = fmt.Sprintf("%s:%d", e.File, e.Line)
+	if e.line > 0 {
+		at = fmt.Sprintf("%s:%d", e.File, e.line)
 	}
 	if e.Key == "" {
 		return at + ": " + e.Text

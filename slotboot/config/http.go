@@ -27,8 +27,8 @@ type Web struct {
 // hostName is what a URL may have as host and port.
 var hostName = regexp.MustCompile(`^([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$`)
 
-// Secret tells whether it has something that no other server may see.
-func (h *HTTP) Secret() bool {
+// secret tells whether it has something that no other server may see.
+func (h *HTTP) secret() bool {
 	return h.CertificateFile != "" || h.KeyFile != "" || h.BearerFile != "" || h.HeaderFile != ""
 }
 
@@ -75,7 +75,7 @@ func (c *Config) checkHTTP(bad func(key, format string, args ...any) error) erro
 	}
 	rest := slices.DeleteFunc(Hosts(c.Mirrors),
 		func(host string) bool { _, own := c.HTTP.Host[host]; return own })
-	if c.HTTP.Secret() && len(rest) > 1 {
+	if c.HTTP.secret() && len(rest) > 1 {
 		return bad(
 			"http",
 			"its certificate, token or headers would go to several servers, %s: each needs a table [http.host.\"NAME\"]",

@@ -60,7 +60,7 @@ func located(file string, err error) error {
 		line, _ := first.Position()
 		return &Error{
 			File: file,
-			Line: line,
+			line: line,
 			Key:  strings.Join(first.Key(), "."),
 			Text: "unknown key",
 		}
@@ -75,5 +75,5 @@ func located(file string, err error) error {
 	if what, _, ok := strings.Cut(text, " into struct field "); ok {
 		text = strings.Replace(what, "cannot decode ", "does not take a ", 1)
 	}
-	return &Error{File: file, Line: line, Key: strings.Join(wrong.Key(), "."), Text: text}
+	return &Error{File: file, line: line, Key: strings.Join(wrong.Key(), "."), Text: text}
 }

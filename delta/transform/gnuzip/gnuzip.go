@@ -31,8 +31,8 @@ type Params struct {
 	Level  int // 1 to 9
 }
 
-// ErrParams is returned for a family or level that does not exist.
-var ErrParams = errors.New("gnuzip: no such parameters")
+// errParams is returned for a family or level that does not exist.
+var errParams = errors.New("gnuzip: no such parameters")
 
 // Valid tells whether the parameters exist.
 func (p Params) Valid() bool {
@@ -41,10 +41,10 @@ func (p Params) Valid() bool {
 
 // Encode writes plain to w as one deflate stream, as the program does when it gets all of plain at
 // once. It stops at w's first error and returns it. For parameters that do not exist it returns
-// ErrParams.
+// errParams.
 func Encode(w io.Writer, plain []byte, p Params) error {
 	if !p.Valid() {
-		return ErrParams
+		return errParams
 	}
 	e := &encoder{
 		family: p.Family,

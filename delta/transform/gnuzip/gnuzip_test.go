@@ -166,7 +166,7 @@ func TestGolden(t *testing.T) {
 
 func TestParams(t *testing.T) {
 	for _, p := range []Params{{GNU, 0}, {GNU, 10}, {Zlib, -1}, {2, 6}} {
-		if err := Encode(io.Discard, nil, p); err != ErrParams {
+		if err := Encode(io.Discard, nil, p); err != errParams {
 			t.Errorf("%v: %v", p, err)
 		}
 	}

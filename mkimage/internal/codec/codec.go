@@ -17,13 +17,13 @@ import (
 var (
 	// ErrUnknown is wrapped when a recipe names a codec that this program does not have.
 	ErrUnknown = fmt.Errorf("unknown codec: %w", chunkstore.ErrVersion)
-	// ErrUnknownLevel is wrapped when there is no level with a name.
-	ErrUnknownLevel = errors.New("unknown compression level")
+	// errUnknownLevel is wrapped when there is no level with a name.
+	errUnknownLevel = errors.New("unknown compression level")
 )
 
 // Codec is an encoder with one level.
 type Codec struct {
-	Level string // as on the command line
+	level string // as on the command line
 	ID    string // KIND-LEVEL.GENERATION
 	Speed zstd.EncoderLevel
 }
@@ -39,13 +39,13 @@ const defaultLevel = "best"
 // kind needs a new generation. Generation 1 of all kinds is klauspost/compress v1.20.
 func Zstd(kind string, generation int) Table {
 	t := Table{
-		{Level: "fastest", Speed: zstd.SpeedFastest},
-		{Level: "default", Speed: zstd.SpeedDefault},
-		{Level: "better", Speed: zstd.SpeedBetterCompression},
-		{Level: "best", Speed: zstd.SpeedBestCompression},
+		{level: "fastest", Speed: zstd.SpeedFastest},
+		{level: "default", Speed: zstd.SpeedDefault},
+		{level: "better", Speed: zstd.SpeedBetterCompression},
+		{level: "best", Speed: zstd.SpeedBestCompression},
 	}
 	for i := range t {
-		t[i].ID = fmt.Sprintf("%s-%s.%d", kind, t[i].Level, generation)
+		t[i].ID = fmt.Sprintf("%s-%s.%d", kind, t[i].level, generation)
 	}
 	return t
 }
@@ -67,17 +67,17 @@ func (t Table) Has(id string) bool {
 	return err == nil
 }
 
-// ForLevel gives the id of the codec with a level; "" is the best. Its errors wrap ErrUnknownLevel.
+// ForLevel gives the id of the codec with a level; "" is the best. Its errors wrap errUnknownLevel.
 func (t Table) ForLevel(level string) (id string, err error) {
 	if level == "" {
 		level = defaultLevel
 	}
 	for i := range t {
-		if t[i].Level == level {
+		if t[i].level == level {
 			return t[i].ID, nil
 		}
 	}
-	return "", fmt.Errorf("%w %q, there are %s", ErrUnknownLevel, level,
+	return "", fmt.Errorf("%w %q, there are %s", errUnknownLevel, level,
 		strings.Join(t.Levels(), ", "))
 }
 
@@ -85,7 +85,7 @@ func (t Table) ForLevel(level string) (id string, err error) {
 func (t Table) Levels() []string {
 	names := make([]string, len(t))
 	for i := range t {
-		names[i] = t[i].Level
+		names[i] = t[i].level
 	}
 	return names
 }

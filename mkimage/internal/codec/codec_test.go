@@ -19,13 +19,13 @@ func TestTable(t *testing.T) {
 		{"better", "kind-better.7", zstd.SpeedBetterCompression},
 		{"best", "kind-best.7", zstd.SpeedBestCompression},
 	} {
-		if id, err := table.ForLevel(want.Level); err != nil || id != want.ID {
-			t.Errorf("level %s is %q, %v", want.Level, id, err)
+		if id, err := table.ForLevel(want.level); err != nil || id != want.ID {
+			t.Errorf("level %s is %q, %v", want.level, id, err)
 		}
 		if c, err := table.Find(want.ID); err != nil || *c != want || !table.Has(want.ID) {
 			t.Errorf("%s is %+v, %v", want.ID, c, err)
 		}
-		if table.Levels()[i] != want.Level {
+		if table.Levels()[i] != want.level {
 			t.Errorf("levels %v", table.Levels())
 		}
 	}
@@ -39,7 +39,7 @@ func TestForLevel(t *testing.T) {
 	if id, err := table.ForLevel(""); err != nil || id != "kind-best.1" {
 		t.Errorf("the empty level is %q, %v", id, err)
 	}
-	if _, err := table.ForLevel("ultra"); !errors.Is(err, ErrUnknownLevel) || !strings.Contains(err.Error(), "fastest, default, better, best") {
+	if _, err := table.ForLevel("ultra"); !errors.Is(err, errUnknownLevel) || !strings.Contains(err.Error(), "fastest, default, better, best") {
 		t.Errorf("an unknown level: %v", err)
 	}
 }

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// kept are exported symbols that no other package needs, and why they stay.
+var kept = map[string]string{
+	"internal/medium.SetHook":    "tests of device let a medium fail by it",
+	"mkimage.Options.Chunking":   "tests of apply and of diff want small chunks",
+	"mkimage/rootfs.FromTar":     "tests of mkimage have archives in memory",
+	"trust.Options.Now":          "tests turn the clock",
+	"trust.PublisherOptions.Now": "tests turn the clock",
+	"trust.Roles":                "tests of the commands go through all roles",
+}
+
+// moving are packages that are looked at when they have come to rest.
+var moving = []string{"mirror", "apply", "device", "slotboot", "artifact", "mkimage/initrd", "delta/patchset", "delta/initrdset"}
+
+// TestExports: what a package exports another one uses, be it one below internal/test; files of tests
+// do not count. Methods that an interface wants and fields with a tag need no other use.
+func TestExports(t *testing.T) {
+	if testing.Short() {
+		t.Skip("type-checks everything")
+	}
+	p := checkedProgram(t)
+	p.findUses()
+	var found []string
+	for _, pkg := range p.ours {
+		if !testOnly(ourPath(pkg)) && pkg.Name() != "main" &&
+			!slices.ContainsFunc(moving, func(m string) bool { return strings.HasPrefix(ourPath(pkg), m) }) {
+			found = append(found, p.unused(pkg)...)
+		}
+	}
+	for _, name := range found {
+		if kept[name] == "" {
+			t.Errorf("%s: exported, and no other package uses it", name)
+		}
+	}
+	for name := range kept {
+		if !slices.Contains(found, name) {
+			t.Errorf("%s is in the list for nothing", name)
+		}
+	}
+}
+
+func ourPath(p *types.Package) string { return strings.TrimPrefix(p.Path(), "deltaup/") }
+
+// program is all of our packages, without their tests.
+type program struct {
+	fset       *token.FileSet
+	ours       []*types.Package // each behind those that it imports
+	info       map[*types.Package]*types.Info
+	interfaces []*types.Interface // of ours and of what they import
+	used       map[types.Object]bool
+}
+
+// checkedProgram type-checks our packages, each with the ones that it imports.
+func checkedProgram(t *testing.T) *program {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Dir,GoFiles,Export", "deltaup/...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	must(t, err)
+	type listed struct {
+		ImportPath, Dir, Export string
+		GoFiles                 []string
+	}
+	exports := map[string]string{}
+	p := &program{fset: token.NewFileSet(), info: map[*types.Package]*types.Info{}, used: map[types.Object]bool{}}
+	foreign := importer.ForCompiler(p.fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
+	known := map[string]*types.Package{}
+	config := types.Config{Importer: importerFunc(func(path string) (*types.Package, error) {
+		if pkg := known[path]; pkg != nil {
+			return pkg, nil
+		}
+		pkg, err := foreign.Import(path)
+		if err == nil {
+			known[path] = pkg
+			p.addInterfaces(pkg)
+		}
+		return pkg, err
+	})}
+	p.interfaces = append(p.interfaces, types.Universe.Lookup("error").Type().Underlying().(*types.Interface))
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var l listed
+		must(t, dec.Decode(&l))
+		exports[l.ImportPath] = l.Export
+		if !strings.HasPrefix(l.ImportPath, "deltaup/") {
+			continue
+		}
+		var files []*ast.File
+		for _, name := range l.GoFiles {
+			file, err := parser.ParseFile(p.fset, filepath.Join(l.Dir, name), nil, 0)
+			must(t, err)
+			files = append(files, file)
+		}
+		info := &types.Info{
+			Uses: map[*ast.Ident]types.Object{}, Defs: map[*ast.Ident]types.Object{},
+			Selections: map[*ast.SelectorExpr]*types.Selection{}, Types: map[ast.Expr]types.TypeAndValue{},
+		}
+		pkg, err := config.Check(l.ImportPath, p.fset, files, info)
+		must(t, err)
+		known[l.ImportPath], p.info[pkg] = pkg, info
+		p.ours = append(p.ours, pkg)
+		p.addInterfaces(pkg)
+	}
+	for _, path := range []string{"encoding", "encoding/json"} { // what they want nobody need name
+		_, err := config.Importer.Import(path)
+		must(t, err)
+	}
+	return p
+}
+
+type importerFunc func(path string) (*types.Package, error)
+
+func (f importerFunc) Import(path string) (*types.Package, error) { return f(path) }
+
+func (p *program) addInterfaces(pkg *types.Package) {
+	for _, name := range pkg.Scope().Names() {
+		if n, ok := pkg.Scope().Lookup(name).(*types.TypeName); ok {
+			if i, ok := n.Type().Underlying().(*types.Interface); ok {
+				p.interfaces = append(p.interfaces, i)
+			}
+		}
+	}
+}
+
+// findUses marks what packages use of others.
+func (p *program) findUses() {
+	for _, pkg := range p.ours {
+		info := p.info[pkg]
+		for _, o := range info.Uses {
+			p.use(pkg, o)
+		}
+		for _, s := range info.Selections {
+			p.useEmbedded(pkg, s)
+		}
+		for e, tv := range info.Types {
+			lit, ok := e.(*ast.CompositeLit)
+			if !ok || len(lit.Elts) == 0 {
+				continue
+			}
+			s, ok := tv.Type.Underlying().(*types.Struct)
+			if _, keyed := lit.Elts[0].(*ast.KeyValueExpr); !ok || keyed {
+				continue
+			}
+			for f := range s.Fields() {
+				p.use(pkg, f)
+			}
+		}
+	}
+}
+
+// useEmbedded marks the fields by which a selected one was come to.
+func (p *program) useEmbedded(pkg *types.Package, s *types.Selection) {
+	t := s.Recv()
+	for _, i := range s.Index()[:len(s.Index())-1] {
+		if ptr, ok := t.Underlying().(*types.Pointer); ok {
+			t = ptr.Elem()
+		}
+		f := t.Underlying().(*types.Struct).Field(i)
+		p.use(pkg, f)
+		t = f.Type()
+	}
+}
+
+// use marks what another package uses, and the types by which that is described.
+func (p *program) use(by *types.Package, o types.Object) {
+	if o.Pkg() == nil || o.Pkg() == by || p.info[o.Pkg()] == nil {
+		return
+	}
+	switch x := o.(type) {
+	case *types.Func:
+		o = x.Origin()
+	case *types.Var:
+		o = x.Origin()
+	}
+	if p.used[o] {
+		return
+	}
+	p.used[o] = true
+	p.useTypes(by, o.Type(), map[types.Type]bool{})
+	if n, ok := o.(*types.TypeName); ok {
+		p.useTypes(by, n.Type().Underlying(), map[types.Type]bool{})
+	}
+}
+
+// useTypes marks the named types that t is made of.
+func (p *program) useTypes(by *types.Package, t types.Type, seen map[types.Type]bool) {
+	if seen[t] {
+		return
+	}
+	seen[t] = true
+	switch x := t.(type) {
+	case *types.Named:
+		p.use(by, x.Obj())
+		for a := range x.TypeArgs().Types() {
+			p.useTypes(by, a, seen)
+		}
+	case *types.Alias:
+		p.use(by, x.Obj())
+		p.useTypes(by, types.Unalias(x), seen)
+	case *types.Signature:
+		for v := range x.Params().Variables() {
+			p.useTypes(by, v.Type(), seen)
+		}
+		for v := range x.Results().Variables() {
+			p.useTypes(by, v.Type(), seen)
+		}
+	case *types.Struct:
+		for f := range x.Fields() {
+			if f.Exported() {
+				p.useTypes(by, f.Type(), seen)
+			}
+		}
+	case *types.Map:
+		p.useTypes(by, x.Key(), seen)
+		p.useTypes(by, x.Elem(), seen)
+	case *types.Interface:
+		for m := range x.Methods() {
+			p.useTypes(by, m.Type(), seen)
+		}
+	case interface{ Elem() types.Type }: // a pointer, a slice, an array, a channel
+		p.useTypes(by, x.Elem(), seen)
+	}
+}
+
+// unused are the exported symbols of a package that no other uses.
+func (p *program) unused(pkg *types.Package) (names []string) {
+	report := func(o types.Object, format string, args ...any) {
+		if o.Exported() && !p.used[o] {
+			names = append(names, ourPath(pkg)+"."+fmt.Sprintf(format, args...))
+		}
+	}
+	for _, name := range pkg.Scope().Names() {
+		o := pkg.Scope().Lookup(name)
+		if c, ok := o.(*types.Const); ok && p.used[enumeration(c)] {
+			continue
+		}
+		report(o, "%s", name)
+		n, ok := o.(*types.TypeName)
+		if !ok || !o.Exported() || n.IsAlias() {
+			continue
+		}
+		named := n.Type().(*types.Named)
+		for m := range named.Methods() {
+			if !p.wanted(named, m) {
+				report(m, "%s.%s", name, m.Name())
+			}
+		}
+		if s, ok := named.Underlying().(*types.Struct); ok {
+			for i := range s.NumFields() {
+				if s.Tag(i) == "" && !s.Field(i).Embedded() {
+					report(s.Field(i), "%s.%s", name, s.Field(i).Name())
+				}
+			}
+		}
+	}
+	return names
+}
+
+// enumeration is the type whose values a constant is one of; nil when it has none of its own.
+func enumeration(c *types.Const) types.Object {
+	if n, ok := c.Type().(*types.Named); ok {
+		return n.Obj()
+	}
+	return nil
+}
+
+// wanted tells whether a method is there for an interface, also one that only package errors knows.
+func (p *program) wanted(t *types.Named, m *types.Func) bool {
+	if slices.Contains([]string{"Unwrap", "Is", "As"}, m.Name()) {
+		return true
+	}
+	for _, i := range p.interfaces {
+		if o, _, _ := types.LookupFieldOrMethod(i, false, m.Pkg(), m.Name()); o != nil &&
+			(types.Implements(t, i) || types.Implements(types.NewPointer(t), i)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,4 @@
+package blockmap
+
+// PieceMin is for tests.
+const PieceMin = pieceMin
