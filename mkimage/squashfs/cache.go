@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// cache keeps the values used last. It is meant for a few dozen at most and safe for
-// concurrent use; values are shared and must not be changed.
+// cache keeps the values that were used last, a few dozen at most. It is safe for concurrent use.
+// Callers share values and must not change them.
 type cache[K comparable, V any] struct {
 	mu      sync.Mutex
 	max     int
-	entries []cacheEntry[K, V] // the one used last is the last
+	entries []cacheEntry[K, V] // in order of use, the one used last at the end
 }
 
 type cacheEntry[K comparable, V any] struct {
@@ -18,8 +18,8 @@ type cacheEntry[K comparable, V any] struct {
 	value V
 }
 
-// get returns the value for key, from load when it is not there. Two callers at
-// once may both load the same value, which does no harm.
+// get returns the value for key, which it loads if necessary. Two concurrent callers may both load
+// the same value, which does no harm.
 func (c *cache[K, V]) get(key K, load func() (V, error)) (V, error) {
 	if v, ok := c.lookup(key); ok {
 		return v, nil

@@ -13,17 +13,17 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// decompressor turns the stored bytes of one block into plain ones. It is safe for concurrent use.
+// decompressor decompresses the stored bytes of blocks. It is safe for concurrent use.
 type decompressor interface {
-	// decompress fills dst from its beginning and tells how many bytes it wrote. It is an
-	// error when stored holds more than len(dst) plain bytes.
+	// decompress fills dst from its beginning and returns the number of bytes. More than len(dst)
+	// plain bytes are an error.
 	decompress(dst, stored []byte) (int, error)
 }
 
-// errTooLong is a block that decompresses to more than its place allows.
+// errTooLong is the error for a block that decompresses to more bytes than it may.
 var errTooLong = errors.New("decompresses to more than its size")
 
-// newDecompressor gives the decompressor for a superblock's compressor number, and its name.
+// newDecompressor gives the name and the decompressor of a superblock's compressor number.
 func newDecompressor(id uint16) (string, decompressor, error) {
 	switch id {
 	case compressorGzip:
@@ -43,7 +43,7 @@ func newDecompressor(id uint16) (string, decompressor, error) {
 	return "", nil, fmt.Errorf("%w: compressor number %d", ErrUnsupported, id)
 }
 
-// gzipDecompressor reads what squashfs calls gzip: zlib streams. The readers are kept for reuse.
+// gzipDecompressor reads what squashfs calls gzip: zlib streams. It keeps readers for reuse.
 type gzipDecompressor struct{ readers sync.Pool }
 
 func (d *gzipDecompressor) decompress(dst, stored []byte) (int, error) {
@@ -62,7 +62,7 @@ func (d *gzipDecompressor) decompress(dst, stored []byte) (int, error) {
 	return readInto(dst, r)
 }
 
-// xzDecompressor reads xz streams, those with a branch filter (mksquashfs -Xbcj) included.
+// xzDecompressor reads xz streams, also with a branch filter (mksquashfs -Xbcj).
 type xzDecompressor struct{ readers sync.Pool }
 
 func (d *xzDecompressor) decompress(dst, stored []byte) (int, error) {
@@ -72,7 +72,7 @@ func (d *xzDecompressor) decompress(dst, stored []byte) (int, error) {
 	if ok {
 		err = r.Reset(in)
 	} else {
-		// Linux takes no dictionary larger than a block, so mksquashfs makes none.
+		// Linux accepts no dictionary larger than a block.
 		r, err = xz.NewReader(in, BlockSizeMax)
 	}
 	if err != nil {
@@ -82,7 +82,7 @@ func (d *xzDecompressor) decompress(dst, stored []byte) (int, error) {
 	return readInto(dst, r)
 }
 
-// readInto reads r to its end, so that its checksum is looked at too.
+// readInto reads r to its end, so that r checks its checksum.
 func readInto(dst []byte, r io.Reader) (int, error) {
 	var beyond [1]byte
 	n := 0
@@ -116,13 +116,13 @@ func (lz4Decompressor) decompress(dst, stored []byte) (int, error) {
 	return lz4.UncompressBlock(stored, dst)
 }
 
-// zstdDecompressor reads zstd frames. Its decoder never has goroutines, as it decodes whole blocks
-// only.
+// zstdDecompressor reads zstd frames. Its decoder only decodes whole blocks and so starts no
+// goroutines.
 type zstdDecompressor struct{ dec *zstd.Decoder }
 
 func newZstdDecompressor() (*zstdDecompressor, error) {
 	dec, err := zstd.NewReader(nil,
-		zstd.WithDecoderConcurrency(0), // as many blocks at once as there are processors
+		zstd.WithDecoderConcurrency(0), // one block at a time for each processor
 		zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxMemory(BlockSizeMax),
 		zstd.WithDecodeAllCapLimit(true))

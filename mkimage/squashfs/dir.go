@@ -17,12 +17,12 @@ type dirItem struct {
 	typ    tree.Type
 }
 
-// dirReader reads a directory's names in the order in which they are stored.
+// dirReader reads the names in a directory in the order of the listing.
 type dirReader struct {
 	cur  metaCursor
-	left int64 // plain bytes
+	left int64 // plain bytes of the listing that are left
 	run  dirHeader
-	more int // entries of run
+	more int // entries of run that are left
 	name [NameMax]byte
 }
 
@@ -34,7 +34,7 @@ func (m *Image) readDir(n *Node) *dirReader {
 	}
 }
 
-// next gives the next name; io.EOF behind the last one.
+// next gives the next name, or io.EOF after the last one.
 func (l *dirReader) next() (dirItem, error) {
 	if l.more == 0 {
 		if l.left == 0 {
@@ -77,7 +77,7 @@ func (l *dirReader) next() (dirItem, error) {
 	}, nil
 }
 
-// take reads a record of the listing.
+// take reads a record of size bytes of the listing into r.
 func (l *dirReader) take(r any, size int) error {
 	if l.left < int64(size) {
 		return l.overrun()
@@ -90,7 +90,7 @@ func (l *dirReader) overrun() error {
 	return fmt.Errorf("%w: listing ends within an entry", ErrCorrupt)
 }
 
-// checkName refuses what no directory can hold.
+// checkName refuses a name that no directory can have.
 func checkName(name []byte) error {
 	if bytes.IndexByte(name, '/') >= 0 || bytes.IndexByte(name, 0) >= 0 || string(name) == "." ||
 		string(name) == ".." {
@@ -99,7 +99,7 @@ func checkName(name []byte) error {
 	return nil
 }
 
-// child reads the inode behind a name and holds both against each other.
+// child reads the inode of a name, and demands that name and inode agree.
 func (m *Image) child(item dirItem, path string) (*Node, error) {
 	n, err := m.node(item.ref, path)
 	if err != nil {
@@ -126,5 +126,5 @@ func joinPath(dir, name string) string {
 	return dir + "/" + name
 }
 
-// quote makes a path from an image fit for a message.
+// quote quotes a path from an image for a message.
 func quote(path string) string { return strconv.Quote(path) }

@@ -8,24 +8,23 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// File is the content of a regular file. It implements io.ReaderAt and is safe for
-// concurrent use; it keeps the block that it read last, so that reading in order (through
-// io.NewSectionReader) decompresses each block once. Calls wait for one another: who wants to read
-// one content in parallel opens it several times.
+// File is the content of a regular file. It implements io.ReaderAt and is safe for concurrent use.
+// It keeps the last block, so that reading in order (through io.NewSectionReader) decompresses each
+// block once. Calls wait for each other: to read one content in parallel, open it several times.
 type File struct {
 	m        *Image
 	path     string
 	size     int64
-	fragment int // fragment block with the tail, -1 for none
-	offset   int // of the tail in the fragment block's plain bytes
+	fragment int // index of the fragment block with the tail; -1: none
+	offset   int // offset of the tail in the fragment block's plain bytes
 
 	mu    sync.Mutex
 	list  *blockList
-	index int64  // block that plain holds
-	plain []byte // empty at first
+	index int64  // number of the block in plain
+	plain []byte // the last block; empty at first
 }
 
-// File opens a regular file's content. Nothing needs closing.
+// File opens the content of a regular file. It needs no closing.
 func (m *Image) File(n *Node) (*File, error) {
 	if n.Type != tree.Regular {
 		return nil, fmt.Errorf("open %s: no regular file", quote(n.Path))
@@ -37,7 +36,7 @@ func (m *Image) File(n *Node) (*File, error) {
 	return f, nil
 }
 
-// Size is the content's length in bytes.
+// Size is the length of the content in bytes.
 func (f *File) Size() int64 { return f.size }
 
 // ReadAt implements io.ReaderAt.
@@ -65,7 +64,7 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 	return n, end
 }
 
-// readBlock reads from one block or the tail: p is not empty and ends within the file.
+// readBlock reads into p from one block or the tail. p is not empty and ends within the file.
 func (f *File) readBlock(p []byte, off int64) (int, error) {
 	bs := int64(f.m.info.BlockSize)
 	i, within := off/bs, int(off%bs)
@@ -95,7 +94,7 @@ func (f *File) readBlock(p []byte, off int64) (int, error) {
 	return copy(p, f.plain[within:]), nil
 }
 
-// readTail reads from the fragment block.
+// readTail reads into p from the tail, from its byte within on.
 func (f *File) readTail(p []byte, within int) (int, error) {
 	plain, err := f.m.fragment(f.fragment)
 	if err != nil {

@@ -10,19 +10,20 @@ import (
 	"deltaup/internal/disk"
 )
 
-// ErrNoFile is wrapped when a path leads to neither a regular file nor a block device: opening a
+// ErrNoFile is wrapped when a path leads to neither a regular file nor a block device. Opening a
 // FIFO would wait for a writer.
 var ErrNoFile = errors.New("neither a file nor a block device")
 
-// ErrSeveral is wrapped when there are several images and nobody has said which one is meant.
+// ErrSeveral is wrapped when there are several images and the caller wants the only one.
 var ErrSeveral = errors.New("more than one squashfs image is in it")
 
-// Find opens the image in r wherever it begins: at the start; in a partition of an MBR or a GPT; or
-// behind something else, as mksquashfs -offset and AppImages have it. Of several it takes the
-// first; [FindAll] gives them all. What begins like an archive is not searched.
+// Find opens the image in r, which has size bytes. The image may begin at the start of r, in a
+// partition of an MBR or a GPT, or behind something else, as with mksquashfs -offset and in
+// AppImages. Of several images Find opens the first; [FindAll] opens all. Find does not search an
+// archive.
 //
-// An image that is not at the start is looked for at every byte of the first searchBytes, and then
-// at every MiB. The errors are those of [Open] at the start of r.
+// Find looks for an image at every byte of the first searchBytes, and then at every MiB. When it
+// finds none, its error is that of [Open] at the start of r.
 func Find(r io.ReaderAt, size int64) (*Image, error) {
 	found, err := find(r, size, 1)
 	if err != nil {
@@ -31,11 +32,12 @@ func Find(r io.ReaderAt, size int64) (*Image, error) {
 	return found[0], nil
 }
 
-// FindAll opens every image that Find would come upon; there is one at least. Where partitions hold
-// images, what lies outside of them is none. An image inside another one is a part of that.
+// FindAll opens every image in r, at least one. When partitions hold images, images outside of
+// partitions do not count. An image inside another image is a part of that and does not count.
 func FindAll(r io.ReaderAt, size int64) ([]*Image, error) { return find(r, size, maxCandidates) }
 
-// FindOnly opens the only image that FindAll gives; several are ErrSeveral, with their places.
+// FindOnly opens the only image that FindAll finds. For several images the error wraps ErrSeveral
+// and names their places.
 func FindOnly(r io.ReaderAt, size int64) (*Image, error) {
 	found, err := FindAll(r, size)
 	if err != nil {
@@ -47,7 +49,7 @@ func FindOnly(r io.ReaderAt, size int64) (*Image, error) {
 	return found[0], nil
 }
 
-// Places tells where images begin.
+// Places lists, for a message, where images begin.
 func Places(images []*Image) string {
 	places := make([]disk.Place, len(images))
 	for i, m := range images {
@@ -103,8 +105,8 @@ func openFound(path string, find func(io.ReaderAt, int64) (*Image, error)) (*Ima
 	return &ImageFile{Image: m, f: f}, nil
 }
 
-// OpenMedium opens a file or a block device for reading, and gives its size. Anything else is
-// ErrNoFile, without waiting.
+// OpenMedium opens a file or a block device for reading, and gives its size in bytes. For anything
+// else the error wraps ErrNoFile, without waiting.
 func OpenMedium(path string) (*os.File, int64, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -117,14 +119,14 @@ func OpenMedium(path string) (*os.File, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	size, err := f.Seek(0, io.SeekEnd) // Stat has no size for a block device
+	size, err := f.Seek(0, io.SeekEnd) // Stat does not tell the size of a block device
 	if err != nil {
 		return nil, 0, errors.Join(err, f.Close())
 	}
 	return f, size, nil
 }
 
-// ImageFile is an image with the file that it is in.
+// ImageFile is an image with the open file that holds it.
 type ImageFile struct {
 	*Image
 	f *os.File
@@ -134,22 +136,22 @@ type ImageFile struct {
 func (f *ImageFile) Close() error { return f.f.Close() }
 
 const (
-	searchBytes = 16 << 20 // of a file, at every byte of which an image may begin
-	stepBytes   = 1 << 20  // behind them one may begin where partitions do
+	searchBytes = 16 << 20 // the first bytes of a file, at each of which an image may begin
+	stepBytes   = 1 << 20  // behind these an image may begin at each multiple, like partitions
 	maxSteps    = 1 << 16
-	// images that are looked into: who writes magic numbers all over gets no further
+	// the most images that search opens, so that magic numbers everywhere cannot slow it down
 	maxCandidates = 64
 	headBytes     = 512
 )
 
-// search looks for images that do not begin where the file does.
+// search looks for images that do not begin at the start of a file.
 type search struct {
 	r     io.ReaderAt
 	size  int64
-	want  int // images
-	left  int // candidates
+	want  int // images that are still wanted
+	left  int // candidates that may still be opened
 	found []*Image
-	// that partitions hold images is the whole answer
+	// when partitions hold images, search looks nowhere else
 	inPartitions bool
 }
 
@@ -157,7 +159,7 @@ func (s *search) done() bool {
 	return len(s.found) >= s.want || s.left == 0 || s.inPartitions
 }
 
-// end is where the last image that was found ends: what begins before that is a part of it.
+// end is where the last found image ends. An image that begins before that is a part of it.
 func (s *search) end() int64 {
 	if len(s.found) == 0 {
 		return 0
@@ -166,7 +168,7 @@ func (s *search) end() int64 {
 	return m.place.Offset + m.used
 }
 
-// at opens the image that begins at a place, if one does. Only errors of reading are returned.
+// at opens the image that begins at a place, if there is one. It returns only errors of reading.
 func (s *search) at(p disk.Place) error {
 	if p.Offset <= 0 || p.Offset > s.size-superblockSize || s.left == 0 {
 		return nil
@@ -182,14 +184,14 @@ func (s *search) at(p disk.Place) error {
 	room := s.size - p.Offset
 	m, err := Open(io.NewSectionReader(s.r, p.Offset, room), room)
 	if err != nil {
-		return nil // it only looks like one, or is of no use: the next may be
+		return nil // it only looks like an image, or is of no use; look further
 	}
 	m.place = p
 	s.found = append(s.found, m)
 	return nil
 }
 
-// partitions looks at the start of each partition.
+// partitions looks for images at the starts of partitions.
 func (s *search) partitions() error {
 	_, places, err := disk.Partitions(s.r, s.size)
 	for _, p := range places {
@@ -201,7 +203,7 @@ func (s *search) partitions() error {
 	return err
 }
 
-// start looks at every byte of the file's first part.
+// start looks for images at every one of the first searchBytes.
 func (s *search) start() error {
 	const window = 1 << 20
 	buf := make([]byte, min(window+len(magicBytes)-1, int(min(s.size, searchBytes))))
@@ -226,7 +228,7 @@ func (s *search) start() error {
 	return nil
 }
 
-// steps looks at every MiB of the rest.
+// steps looks for images at every stepBytes of the rest.
 func (s *search) steps() error {
 	for i := range int64(maxSteps) {
 		off := searchBytes + i*stepBytes
@@ -250,10 +252,10 @@ func unlessEOF(err error) error {
 	return err
 }
 
-const magicBytes = "hsqs" // superMagic as it lies on disk
+const magicBytes = "hsqs" // superMagic in the order of bytes on disk
 
-// begins tells whether a file is what its first bytes say, so that an image further in is but a
-// part of it: an image, or an archive.
+// begins tells whether head is the beginning of an image or an archive, in which an image further
+// in is only a part.
 func begins(head []byte) bool {
 	for _, magic := range []string{
 		magicBytes, "sqsh",

@@ -15,7 +15,7 @@ import (
 	"deltaup/internal/test/disktest"
 )
 
-// behind puts an image at each of some places of a file of zeros.
+// behind makes a file of zeros with an image at each of some places.
 func behind(image []byte, size int64, places ...int64) []byte {
 	b := make([]byte, size)
 	for _, at := range places {
@@ -27,12 +27,12 @@ func behind(image []byte, size int64, places ...int64) []byte {
 func TestFind(t *testing.T) {
 	image := goldenImages(t)["zstd"]
 	damaged := bytes.Clone(image)
-	damaged[40] ^= 0xff // the reference to the root
+	damaged[40] ^= 0xff // in the reference to the root
 	far := int64(searchBytes + 3*stepBytes)
 	odd := int64(searchBytes + 5*512)
 	for name, c := range map[string]struct {
 		b    []byte
-		want int64 // -1: none
+		want int64 // offset of the image; -1: none
 	}{
 		"at the start":                     {image, 0},
 		"an offset of mksquashfs":          {behind(image, 1<<20, 4096), 4096},
@@ -77,7 +77,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestFindAll finds each image once, and none inside another.
+// TestFindAll demands each image once, and none inside another.
 func TestFindAll(t *testing.T) {
 	image := goldenImages(t)["zstd"]
 	damaged := bytes.Clone(image)
@@ -110,7 +110,7 @@ func TestFindAll(t *testing.T) {
 	}
 }
 
-// TestFindAllNested: an image that is a file of another one is none of its own.
+// TestFindAllNested demands that an image that is a file in another image does not count.
 func TestFindAllNested(t *testing.T) {
 	image := goldenImages(t)["zstd"]
 	var b bytes.Buffer
@@ -138,7 +138,7 @@ func TestFindAllNested(t *testing.T) {
 	}
 }
 
-// TestFindMksquashfs finds what the real program puts behind an offset.
+// TestFindMksquashfs finds an image that the real program puts behind an offset.
 func TestFindMksquashfs(t *testing.T) {
 	archive, inodes, contents := sampleTar(t)
 	for _, offset := range []string{"1", "512", "5000", "1M"} {
@@ -154,7 +154,7 @@ func TestFindMksquashfs(t *testing.T) {
 	}
 }
 
-// TestFindHostile: many things that look like images cost few reads.
+// TestFindHostile demands that many places that look like images cost few reads.
 func TestFindHostile(t *testing.T) {
 	image := goldenImages(t)["zstd"]
 	image[40] ^= 0xff
@@ -175,7 +175,7 @@ func TestFindHostile(t *testing.T) {
 	}
 }
 
-// countingReader counts reads, and fails at an offset unless that is 0.
+// countingReader counts reads. It fails at an offset, unless that is 0.
 type countingReader struct {
 	io.ReaderAt
 	calls int
@@ -189,7 +189,8 @@ func (r *countingReader) ReadAt(p []byte, off int64) (int, error) {
 	return r.ReaderAt.ReadAt(p, off)
 }
 
-// TestFindReadError: a medium that cannot be read is told from one without an image.
+// TestFindReadError demands that an unreadable medium gives another error than one without an
+// image.
 func TestFindReadError(t *testing.T) {
 	b := behind(goldenImages(t)["zstd"], 3<<20, 2<<20)
 	if _, err := Find(&countingReader{ReaderAt: bytes.NewReader(b), bad: 1500 << 10}, int64(len(b))); !errors.Is(err, syscall.EIO) {
@@ -219,7 +220,7 @@ func TestOpenFileRefuses(t *testing.T) {
 	}
 }
 
-// FuzzFind looks for images in arbitrary bytes: it ends, and what it finds can be opened again.
+// FuzzFind looks for images in any bytes. It must end, and what it finds can be opened again.
 func FuzzFind(f *testing.F) {
 	image := goldenImages(f)["zstd"]
 	f.Add(append(make([]byte, 700), image...))

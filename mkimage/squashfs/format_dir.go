@@ -2,23 +2,24 @@ package squashfs
 
 import "fmt"
 
-// A directory's listing is runs of a dirHeader and its entries, in the directory
-// table's metadata; names are in byte order over all runs.
+// A directory's listing lies in the metadata of the directory table. It consists of runs, each a
+// dirHeader and its entries. The names of all runs together are in byte order.
 
-// dirRunMax is how many entries a dirHeader may have.
+// dirRunMax is how many entries a run has at most.
 const dirRunMax = 256
 
-// dirSizeExtra is what a directory inode's size is above its listing's plain bytes.
+// dirSizeExtra is by how much the size in a directory's inode exceeds the plain bytes of the
+// listing.
 const dirSizeExtra = 3
 
-// dirHeader starts a run of entries whose inodes lie in one metadata block.
+// dirHeader begins a run of entries, whose inodes lie in one metadata block.
 type dirHeader struct {
 	Count  uint32 // entries that follow, less 1
-	Block  uint32 // the inodes' metadata block, relative to the inode table
-	Number uint32 // the entries' inode numbers are relative to this
+	Block  uint32 // position of the inodes' metadata block, relative to the inode table
+	Number uint32 // inode number to which those of the entries are relative
 }
 
-// entries is how many entries follow, 1 to dirRunMax.
+// entries gives the number of entries that follow, 1 to dirRunMax.
 func (h *dirHeader) entries() (int, error) {
 	if h.Count >= dirRunMax {
 		return 0, fmt.Errorf("%w: directory run of %d entries", ErrCorrupt, int64(h.Count)+1)
@@ -26,22 +27,23 @@ func (h *dirHeader) entries() (int, error) {
 	return int(h.Count) + 1, nil
 }
 
-// dirEntry is one name; NameSize + 1 bytes of it follow, without a zero byte.
+// dirEntry is one entry. NameSize + 1 bytes of the name follow, without a zero byte.
 type dirEntry struct {
-	Offset   uint16 // of the inode in the plain metadata block
+	Offset   uint16 // offset of the inode in the plain metadata block
 	Delta    int16  // inode number less dirHeader.Number
-	Type     uint16 // Type of the inode: always the basic one
+	Type     uint16 // type of the inode, always that of the basic inode
 	NameSize uint16 // bytes of the name, less 1
 }
 
 // nameLen is how many bytes of name follow, 1 to NameMax.
 func (e *dirEntry) nameLen() (int, error) { return nameLen(uint32(e.NameSize)) }
 
-// dirIndex tells an extended directory inode's reader where a run starts, so that a
-// lookup need not go through the whole listing; NameSize + 1 bytes of the run's first name follow.
+// dirIndex is an entry in the index of an extended directory inode. It says where a run begins, so
+// that a lookup need not read the whole listing. NameSize + 1 bytes of the run's first name follow.
 type dirIndex struct {
 	Index uint32 // plain bytes of the listing before the run's dirHeader
-	// metadata block in which that dirHeader starts, relative to the directory table
+	// position of the metadata block in which that dirHeader begins, relative to the directory
+	// table
 	Block    uint32
 	NameSize uint32 // bytes of the name, less 1
 }

@@ -10,7 +10,7 @@ import (
 // ones, with room for extended attributes and large numbers, are extendedType higher.
 const extendedType = 7
 
-// inodeHeader starts every inode.
+// inodeHeader begins every inode.
 type inodeHeader struct {
 	Type    uint16 // Type, or Type + extendedType
 	Mode    uint16 // permission bits, 07777
@@ -22,7 +22,7 @@ type inodeHeader struct {
 
 const inodeHeaderSize = 16
 
-// kind takes the on-disk type apart.
+// kind decodes the type on disk.
 func (h *inodeHeader) kind() (t tree.Type, extended bool, err error) {
 	switch {
 	case h.Type >= uint16(tree.Directory) && h.Type <= uint16(tree.Socket):
@@ -33,17 +33,17 @@ func (h *inodeHeader) kind() (t tree.Type, extended bool, err error) {
 	return 0, false, fmt.Errorf("%w: inode type %d", ErrCorrupt, h.Type)
 }
 
-// dirInode is a basic directory; the whole inode.
+// dirInode is a whole basic directory inode.
 type dirInode struct {
 	inodeHeader
-	Block  uint32 // metadata block of the listing, relative to the directory table
+	Block  uint32 // position of the listing's metadata block, relative to the directory table
 	Links  uint32 // 2 + subdirectories
 	Size   uint16 // plain bytes of the listing + 3 (Linux counts "." and ".." in); 3 or less: empty
-	Offset uint16 // of the listing in the plain block
+	Offset uint16 // offset of the listing in the plain block
 	Parent uint32 // inode number of the parent; the root's is superblock.Inodes + 1
 }
 
-// extDirInode is an extended directory; Indexes times a dirIndex with its name follow.
+// extDirInode is an extended directory inode. Indexes times a dirIndex with its name follow.
 type extDirInode struct {
 	inodeHeader
 	Links   uint32 // as in dirInode
@@ -55,17 +55,17 @@ type extDirInode struct {
 	Xattr   uint32 // index into the xattr id table, or noXattr
 }
 
-// fileInode is a basic regular file: below 4 GiB, one link, no holes counted. A
-// length word (see parseLengthWord) for each data block follows: fileBlocks of them.
+// fileInode is the basic inode of a regular file: below 4 GiB, one link, holes not counted.
+// fileBlocks length words (see parseLengthWord) follow, one for each data block.
 type fileInode struct {
 	inodeHeader
 	Start    uint32 // position of the first data block; the others follow without gaps
 	Fragment uint32 // index into the fragment table, or NoFragment
-	Offset   uint32 // of the tail in the plain fragment block
+	Offset   uint32 // offset of the tail in the plain fragment block
 	Size     uint32 // bytes of the file
 }
 
-// extFileInode is an extended regular file; length words follow as for fileInode.
+// extFileInode is the extended inode of a regular file. Length words follow as for fileInode.
 type extFileInode struct {
 	inodeHeader
 	Start    uint64 // as in fileInode
@@ -77,22 +77,22 @@ type extFileInode struct {
 	Xattr    uint32 // index into the xattr id table, or noXattr
 }
 
-// symlinkInode is a symbolic link; Length bytes of target follow, without a zero
-// byte. In an extended one the xattr index (4 bytes) follows the target.
+// symlinkInode is the inode of a symbolic link. Length bytes of the target follow, without a zero
+// byte. In an extended inode the xattr index (4 bytes) follows the target.
 type symlinkInode struct {
 	inodeHeader
 	Links  uint32 // names
 	Length uint32 // bytes of the target
 }
 
-// deviceInode is a basic block or character device; the whole inode.
+// deviceInode is the whole basic inode of a block or character device.
 type deviceInode struct {
 	inodeHeader
 	Links  uint32 // names
 	Device uint32 // see makeDevice
 }
 
-// extDeviceInode is an extended block or character device; the whole inode.
+// extDeviceInode is the whole extended inode of a block or character device.
 type extDeviceInode struct {
 	inodeHeader
 	Links  uint32 // names
@@ -100,20 +100,20 @@ type extDeviceInode struct {
 	Xattr  uint32 // index into the xattr id table, or noXattr
 }
 
-// ipcInode is a basic FIFO or socket; the whole inode.
+// ipcInode is the whole basic inode of a FIFO or socket.
 type ipcInode struct {
 	inodeHeader
 	Links uint32 // names
 }
 
-// extIPCInode is an extended FIFO or socket; the whole inode.
+// extIPCInode is the whole extended inode of a FIFO or socket.
 type extIPCInode struct {
 	inodeHeader
 	Links uint32 // names
 	Xattr uint32 // index into the xattr id table, or noXattr
 }
 
-// Sizes of the fixed parts, header included.
+// Sizes of the fixed parts with the header, in bytes.
 const (
 	dirInodeSize       = inodeHeaderSize + 16
 	extDirInodeSize    = inodeHeaderSize + 24
@@ -126,11 +126,11 @@ const (
 	extIPCInodeSize    = inodeHeaderSize + 8
 )
 
-// lengthWordSize is the size of one entry of a file's block list.
+// lengthWordSize is the size of one entry of a file's block list, in bytes.
 const lengthWordSize = 4
 
-// fileBlocks is how many length words a file of size bytes has: the tail that
-// is shorter than a block lies in a fragment or has a word of its own.
+// fileBlocks is how many length words a file of size bytes has. A tail shorter than a block has a
+// word of its own unless it lies in a fragment block.
 func fileBlocks(size int64, blockSize int, inFragment bool) int64 {
 	n := size / int64(blockSize)
 	if size%int64(blockSize) != 0 && !inFragment {
@@ -139,13 +139,13 @@ func fileBlocks(size int64, blockSize int, inFragment bool) int64 {
 	return n
 }
 
-// makeDevice puts a device number together as Linux's new_encode_dev does: the low
-// 8 bits of minor, 12 bits of major, the upper 12 bits of minor.
+// makeDevice encodes a device number like Linux's new_encode_dev: from the lowest bit on, the low 8
+// bits of minor, 12 bits of major, the upper 12 bits of minor.
 func makeDevice(major, minor uint32) uint32 {
 	return minor&0xff | major<<8 | minor&^0xff<<12
 }
 
-// parseDevice is the inverse of makeDevice.
+// parseDevice undoes makeDevice.
 func parseDevice(d uint32) (major, minor uint32) {
 	return d >> 8 & MajorMax, d&0xff | d>>12&0xfff00
 }

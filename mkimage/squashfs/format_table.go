@@ -21,29 +21,29 @@ type fragmentEntry struct {
 	Unused uint32 // 0
 }
 
-// Extended attributes lie in metadata blocks of their own: for each distinct set
-// its pairs one after another, each an xattrKey with its name and an xattrValue with its bytes.
+// Extended attributes lie in metadata blocks of their own. The pairs of each distinct set follow
+// each other. A pair is an xattrKey with its name and an xattrValue with its bytes.
 
-// xattrKey is the first part of a pair; NameSize bytes follow, the name without its prefix.
+// xattrKey is the first part of a pair. NameSize bytes follow: the name without its prefix.
 type xattrKey struct {
-	Type     uint16 // index into xattrPrefixes, | xattrOutOfLine
+	Type     uint16 // index into xattrPrefixes, perhaps | xattrOutOfLine
 	NameSize uint16 // bytes of the name without prefix
 }
 
-// xattrValue is the second part; Size bytes follow. For an out-of-line value Size is
-// xattrRefSize and what follows refers to an xattrValue elsewhere among the pairs.
+// xattrValue is the second part of a pair. Size bytes follow. For an out-of-line value Size is
+// xattrRefSize, and a reference to an xattrValue elsewhere among the pairs follows.
 type xattrValue struct {
 	Size uint32 // bytes
 }
 
 // xattrID is a record of the xattr id table: one set.
 type xattrID struct {
-	Ref   uint64 // first pair: an inodeRef relative to xattrTable.Pairs
+	Ref   uint64 // inodeRef of the first pair, relative to xattrTable.Pairs
 	Count uint32 // pairs
-	Size  uint32 // plain bytes of the pairs as they lie there
+	Size  uint32 // plain bytes of the pairs
 }
 
-// xattrTable stands before the xattr id table's list of locations.
+// xattrTable lies before the list of the xattr id table's blocks.
 type xattrTable struct {
 	Pairs  uint64 // position of the first metadata block of pairs
 	Count  uint32 // records of the id table
@@ -52,17 +52,17 @@ type xattrTable struct {
 
 const xattrOutOfLine uint16 = 0x100
 
-// Limits of Linux, which no other bound of the format undercuts.
+// Limits of Linux. No bound of the format is lower.
 const (
 	XattrNameMax  = 255     // bytes of a name with its prefix
 	XattrValueMax = 1 << 16 // bytes of a value
 )
 
-// xattrPrefixes are the namespaces that the format knows, by their number.
+// xattrPrefixes are the namespaces that the format knows, by number.
 var xattrPrefixes = []string{"user.", "trusted.", "security."}
 
-// splitXattr gives the number of name's namespace and the rest of name; false when the format has
-// no such namespace.
+// splitXattr gives the number of a name's namespace and the rest of the name. ok is false when the
+// format has no such namespace.
 func splitXattr(name string) (prefix uint16, rest string, ok bool) {
 	for i, p := range xattrPrefixes {
 		if rest, ok := strings.CutPrefix(name, p); ok && rest != "" {

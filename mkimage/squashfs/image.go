@@ -13,12 +13,12 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// Image is an open image. It is safe for concurrent use; what it holds in memory
-// is small caches of decompressed blocks, never tables or listings.
+// Image is an open image. It is safe for concurrent use. In memory it holds the owners and small
+// caches of decompressed blocks, but no other tables or listings.
 type Image struct {
 	r     io.ReaderAt
 	size  int64      // bytes of r
-	place disk.Place // of the image in what Find was given
+	place disk.Place // place of the image in the reader that Find was given
 	used  int64      // superblock.BytesUsed
 	info  Info
 	codec decompressor
@@ -26,7 +26,7 @@ type Image struct {
 
 	inodes    metaTable
 	dirs      metaTable
-	pairs     metaTable // of xattrs
+	pairs     metaTable // metadata of xattr pairs
 	fragments lookupTable
 	xattrIDs  lookupTable
 	ids       []uint32
@@ -37,31 +37,31 @@ type Image struct {
 	buffers       sync.Pool // *[]byte of BlockSize bytes, for stored blocks
 }
 
-// What the caches of an image hold at most.
+// Limits of the caches of an image.
 const (
 	metaCacheBlocks    = 64
-	fragmentCacheBytes = 1 << 20 // but two blocks at least
+	fragmentCacheBytes = 1 << 20 // but at least two blocks
 	xattrCacheSets     = 64
 )
 
-// Info is what the superblock tells, and the compressor's options.
+// Info has the facts in the superblock and the options of the compressor.
 type Info struct {
 	Compression       string // "gzip", "xz", "lz4" or "zstd"
-	compressorOptions []byte // as stored, nil when the image has none; layout by compressor
+	compressorOptions []byte // as stored, in the compressor's layout; nil: none
 	BlockSize         int    // bytes
-	ModTime           uint32 // of the image itself, seconds since 1970
+	ModTime           uint32 // time of the image itself, in seconds since 1970
 	Inodes            int    // the highest inode number; each Node.Inode is from 1 to this
-	Fragments         int    // fragment blocks
-	IDs               int    // distinct owners and groups
+	Fragments         int    // number of fragment blocks
+	IDs               int    // number of distinct owners and groups
 	flags             uint16 // as stored
-	// where the tables begin; in images of mksquashfs and of Writer all data lies before them
+	// Tables is where the tables begin. In images of mksquashfs and of Writer all data lies before.
 	Tables    int64
 	BytesUsed int64 // end of the last table; padding may follow
 }
 
-// Open reads the superblock and the owners of the image in r. Size is how many bytes r has;
-// an image may end before that, as in a partition. An image that is no squashfs 4.0 or has a
-// compressor unknown here is ErrUnsupported, a damaged one ErrCorrupt.
+// Open opens the image in r, which has size bytes. The image may end before that, as in a
+// partition. Open reads the superblock and the owners. Its error wraps ErrUnsupported for an image
+// that is no squashfs 4.0 or has an unknown compressor, and ErrCorrupt for a damaged image.
 func Open(r io.ReaderAt, size int64) (*Image, error) {
 	m := &Image{r: r, size: size}
 	if err := m.open(); err != nil {
@@ -136,7 +136,7 @@ func (m *Image) readSuperblock() (*superblock, error) {
 	return s, nil
 }
 
-// openTables finds the tables and reads the owners, which are few.
+// openTables finds the tables, and reads the owners, which are few.
 func (m *Image) openTables(s *superblock) error {
 	m.inodes = metaTable{"inode", int64(s.InodeTable), int64(s.DirTable)}
 	m.dirs = metaTable{
@@ -175,24 +175,24 @@ func (m *Image) openTables(s *superblock) error {
 	return nil
 }
 
-// Info gives the superblock's facts.
+// Info gives facts about the image.
 func (m *Image) Info() Info {
 	info := m.info
 	info.compressorOptions = slices.Clone(info.compressorOptions)
 	return info
 }
 
-// Start is where the image begins in what [Find] was given; 0 with [Open].
+// Start is the offset of the image in the reader that [Find] was given; 0 with [Open].
 func (m *Image) Start() int64 { return m.place.Offset }
 
-// Size is how many bytes there are from the image's start on; an image may end before that.
+// Size is how many bytes the reader has from the image's start on. The image may end before that.
 func (m *Image) Size() int64 { return m.size }
 
-// ReadAt reads bytes as they are stored, from the image's start on.
+// ReadAt reads stored bytes. Offsets count from the image's start.
 func (m *Image) ReadAt(p []byte, off int64) (int, error) { return m.r.ReadAt(p, off) }
 
-// Trailer gives what follows the last table, at most TrailerMax bytes, without the
-// zero bytes at its end. In an image of unknown making that may be anything.
+// Trailer gives the bytes behind the last table, at most TrailerMax, without the zeros at their
+// end. In an image that [Writer] did not make these may be anything.
 func (m *Image) Trailer() ([]byte, error) {
 	buf := make([]byte, min(TrailerMax, m.size-m.used))
 	if err := m.readFull(buf, m.used); err != nil {
@@ -201,8 +201,7 @@ func (m *Image) Trailer() ([]byte, error) {
 	return bytes.TrimRight(buf, "\x00"), nil
 }
 
-// Metadata streams what is stored of everything but data: the superblock, and from the first table
-// to the end of the last one.
+// Metadata reads the stored bytes of everything except data: the superblock, then all tables.
 func (m *Image) Metadata() io.Reader {
 	return io.MultiReader(
 		io.NewSectionReader(m.r, 0, superblockSize),

@@ -9,8 +9,8 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// Lookup finds one path, written as in Node.Path; symbolic links are not followed. It
-// wraps fs.ErrNotExist when there is none.
+// Lookup finds one path, written as in Node.Path. It does not follow symbolic links. Its error
+// wraps fs.ErrNotExist when there is no such path.
 func (m *Image) Lookup(path string) (*Node, error) {
 	n, err := m.node(m.root, "")
 	if err != nil {
@@ -37,8 +37,8 @@ func (m *Image) Lookup(path string) (*Node, error) {
 	return n, nil
 }
 
-// find gives the item of directory n with a name. Linux does not insist on the order of names, but
-// where there is an index only the order tells where to look.
+// find gives the item with a name in directory n. Like Linux it does not demand that names are in
+// order, but an index can only tell where to look if they are.
 func (m *Image) find(n *Node, name string) (dirItem, error) {
 	l := m.readDir(n)
 	indexed := n.dir.indexes > 0
@@ -61,12 +61,12 @@ func (m *Image) find(n *Node, name string) (dirItem, error) {
 	}
 }
 
-// skipTo moves l, which is at the beginning of directory n, to the last run in n's index that does
-// not begin behind a name.
+// skipTo moves l from the beginning of directory n to the last run in n's index that does not begin
+// after name.
 func (m *Image) skipTo(l *dirReader, n *Node, name string) error {
 	cur := m.cursor(&m.inodes, n.dir.index)
 	var run dirIndex
-	var first []byte // name of the run
+	var first []byte // first name of the run
 	var buf [NameMax]byte
 	for range n.dir.indexes {
 		var x dirIndex
@@ -91,7 +91,7 @@ func (m *Image) skipTo(l *dirReader, n *Node, name string) error {
 	if int64(run.Index) > l.left {
 		return fmt.Errorf("%w: a run at %d of %d bytes", ErrCorrupt, run.Index, l.left)
 	}
-	// All of the table's blocks but the last are full.
+	// All blocks of the table except the last are full.
 	offset := (int64(n.dir.start.offset()) + int64(run.Index)) % metaBlockSize
 	l.left -= int64(run.Index)
 	l.cur = m.cursor(&m.dirs, makeRef(int64(run.Block), int(offset)))

@@ -10,8 +10,8 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// manyNames has directories whose listings fill several metadata blocks, and one that begins within
-// a block.
+// manyNames has directories whose listings fill several metadata blocks, also one that begins
+// within a block.
 func manyNames() map[string]*Inode {
 	inodes := map[string]*Inode{}
 	for i := range 3000 {
@@ -24,8 +24,8 @@ func manyNames() map[string]*Inode {
 	return inodes
 }
 
-// TestLookupIndexed finds every name, and none beside it, in directories with an index, ours and
-// those of other tools.
+// TestLookupIndexed demands every name, and no name beside it, in directories with an index, of
+// Writer and of other tools.
 func TestLookupIndexed(t *testing.T) {
 	inodes := manyNames()
 	archive := tarOf(t, inodes, nil)
@@ -69,7 +69,7 @@ func TestLookupIndexed(t *testing.T) {
 	}
 }
 
-// TestLookupCost reads only a little of a large directory.
+// TestLookupCost demands that a lookup reads only a little of a large directory.
 func TestLookupCost(t *testing.T) {
 	m, name := largeDirectory(t, 20_000)
 	blocks := 0
@@ -91,13 +91,13 @@ type readerAt func(p []byte, off int64) (int, error)
 
 func (r readerAt) ReadAt(p []byte, off int64) (int, error) { return r(p, off) }
 
-// TestHostileIndex has indexes that lead elsewhere.
+// TestHostileIndex looks up names through indexes that lead elsewhere.
 func TestHostileIndex(t *testing.T) {
 	const last = "y1/entry000599"
 	for _, c := range []struct {
 		name   string
 		damage func(inode, index []byte)
-		want   string // in the error
+		want   string // part of the error
 		is     error
 	}{
 		{"nothing", func(_, _ []byte) {}, "", nil},
@@ -112,7 +112,8 @@ func TestHostileIndex(t *testing.T) {
 		{"block that is none", func(_, index []byte) { index[4]++ }, "directory index: ", ErrCorrupt},
 		{"another name", func(_, index []byte) { index[dirIndexSize] = 'E' }, `not with "Entry`, ErrCorrupt},
 		{"long name", func(_, index []byte) { put32(index, 8, 1<<31) }, "name of 2147483649 bytes", ErrCorrupt},
-		{"name behind all", func(_, index []byte) { index[dirIndexSize] = 'z' }, "", nil}, // then all is searched
+		// the whole listing is searched then
+		{"name behind all", func(_, index []byte) { index[dirIndexSize] = 'z' }, "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHostile(t)
@@ -150,7 +151,7 @@ func largeDirectory(tb testing.TB, n int) (m *Image, name func(i int) string) {
 	return m, name
 }
 
-// BenchmarkLookup finds names all over a directory of 100,000.
+// BenchmarkLookup looks up names everywhere in a directory of 100,000.
 func BenchmarkLookup(b *testing.B) {
 	const n = 100_000
 	m, name := largeDirectory(b, n)

@@ -9,10 +9,10 @@ import (
 // metaBlock is one decompressed metadata block.
 type metaBlock struct {
 	plain []byte // 1 to metaBlockSize bytes, shared: not to be changed
-	next  int64  // position behind its stored bytes, where the next block of the table starts
+	next  int64  // position behind its stored bytes, where the next block begins
 }
 
-// metaBlock reads the metadata block at a position of the image, through the cache.
+// metaBlock gives the metadata block at a position, from the cache if possible.
 func (m *Image) metaBlock(pos int64) (metaBlock, error) {
 	return m.metaCache.get(pos, func() (metaBlock, error) {
 		b, err := m.readMetaBlock(pos)
@@ -27,7 +27,7 @@ func (m *Image) readMetaBlock(pos int64) (metaBlock, error) {
 	if pos < superblockSize || pos > m.used-metaHeaderSize {
 		return metaBlock{}, fmt.Errorf("%w: outside of the image", ErrCorrupt)
 	}
-	// Header and payload in one read: what is read too much is little.
+	// Read header and payload at once, since that reads little too much.
 	buf := make([]byte, min(metaHeaderSize+metaBlockSize, m.used-pos))
 	if err := m.readFull(buf, pos); err != nil {
 		return metaBlock{}, err
@@ -56,7 +56,7 @@ func (m *Image) readMetaBlock(pos int64) (metaBlock, error) {
 	return metaBlock{plain[:k], next}, nil
 }
 
-// readFull fills p from position off of the image.
+// readFull fills p with the bytes of the image from off on.
 func (m *Image) readFull(p []byte, off int64) error {
 	n, err := m.r.ReadAt(p, off)
 	if n == len(p) {
@@ -68,28 +68,28 @@ func (m *Image) readFull(p []byte, off int64) error {
 	return fmt.Errorf("read %d bytes at %d: %w", len(p), off, err)
 }
 
-// metaTable is a stretch of the image that holds metadata blocks.
+// metaTable is a part of the image that consists of metadata blocks.
 type metaTable struct {
 	name       string
-	start, end int64 // a block starts at or behind start and before end
+	start, end int64 // a block begins at or behind start and before end
 }
 
-// metaCursor reads the plain bytes of a metaTable in order. A copy of it reads on by itself.
+// metaCursor reads the plain bytes of a metaTable in order. A copy reads on independently.
 type metaCursor struct {
 	m     *Image
 	table *metaTable
-	pos   int64 // of the current block; the next one to load while block.plain is nil
-	off   int   // of the next byte in the block; may be its end
+	pos   int64 // position of the current block, or while block.plain is nil of the next to load
+	off   int   // offset of the next byte in the block; may be the block's end
 	block metaBlock
 }
 
-// cursor starts at a reference relative to table. The block is not read yet.
+// cursor gives a cursor at a reference relative to table. It reads nothing yet.
 func (m *Image) cursor(table *metaTable, ref inodeRef) metaCursor {
-	// A reference's block is below 1<<48: the sum cannot overflow.
+	// The sum cannot overflow, since ref.block is below 1<<48.
 	return metaCursor{m: m, table: table, pos: table.start + ref.block(), off: ref.offset()}
 }
 
-// load makes the current block present, or the one behind it when the current is used up.
+// load reads the current block, or the next one when the current block is used up.
 func (c *metaCursor) load() error {
 	if c.block.plain != nil && c.off >= len(c.block.plain) {
 		c.pos, c.off, c.block = c.block.next, 0, metaBlock{}
@@ -105,7 +105,7 @@ func (c *metaCursor) load() error {
 	if err != nil {
 		return fmt.Errorf("%s table: %w", c.table.name, err)
 	}
-	// The end itself is allowed: what comes next then begins with the next block.
+	// The end of the block is valid: the next byte is then the first of the next block.
 	if c.off > len(b.plain) || c.off >= metaBlockSize {
 		return fmt.Errorf("%w: offset %d in a metadata block of %d bytes in the %s table",
 			ErrCorrupt, c.off, len(b.plain), c.table.name)
@@ -117,7 +117,7 @@ func (c *metaCursor) load() error {
 	return nil
 }
 
-// ref is where the next byte lies, relative to the table.
+// ref is the reference to the next byte, relative to the table.
 func (c *metaCursor) ref() inodeRef {
 	pos, off := c.pos, c.off
 	if c.block.plain != nil && off == len(c.block.plain) {
@@ -126,7 +126,7 @@ func (c *metaCursor) ref() inodeRef {
 	return makeRef(pos-c.table.start, off)
 }
 
-// read fills p, from as many blocks as it takes.
+// read fills p, from as many blocks as necessary.
 func (c *metaCursor) read(p []byte) error {
 	for len(p) > 0 {
 		if err := c.load(); err != nil {
@@ -138,7 +138,7 @@ func (c *metaCursor) read(p []byte) error {
 	return nil
 }
 
-// record reads the fixed part of a record of size bytes into r, a pointer to its struct.
+// record reads the fixed part of a record, of size bytes, into r, a pointer to its struct.
 func (c *metaCursor) record(r any, size int) error {
 	var buf [64]byte
 	if err := c.read(buf[:size]); err != nil {
@@ -147,15 +147,15 @@ func (c *metaCursor) record(r any, size int) error {
 	return unmarshal(buf[:size], r)
 }
 
-// lookupTable is a table of records of one size that are found by their number.
+// lookupTable is a table of numbered records of one size.
 type lookupTable struct {
 	name string
 	list int64 // position of the list of the table's blocks
-	n    int64 // records
+	n    int64 // number of records
 	size int   // bytes of a record, a divisor of metaBlockSize
 }
 
-// validate checks that the list lies within the image.
+// validate checks that the list lies within the first used bytes of the image.
 func (t *lookupTable) validate(used int64) error {
 	if t.n == 0 {
 		return nil
@@ -168,7 +168,7 @@ func (t *lookupTable) validate(used int64) error {
 	return nil
 }
 
-// lookup gives record i, and behind it whatever else its block holds.
+// lookup gives the bytes of a metadata block from record i on.
 func (m *Image) lookup(t *lookupTable, i int64) ([]byte, error) {
 	if i < 0 || i >= t.n {
 		return nil, fmt.Errorf("%w: entry %d of the %s table, which has %d", ErrCorrupt, i, t.name,

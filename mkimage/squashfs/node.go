@@ -7,14 +7,14 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// Node is one name in an image, with the inode behind it. It belongs to the image that
-// gave it. Xattrs is shared between nodes and must not be changed.
+// Node is one name in an image, with its inode. It is valid for the image that gave it. Nodes share
+// Xattrs, which nobody may change.
 type Node struct {
 	tree.Attr
 	Path  string // "" for the root, else slash-separated without leading slash: "usr/bin/env"
-	Inode uint32 // number, from 1 to Info.Inodes; names of one file (hard links) share it
+	Inode uint32 // number, from 1 to Info.Inodes; hard links of one file have the same
 	Links uint32
-	Size  int64 // regular files: bytes; 0 for all else
+	Size  int64 // bytes of a regular file; else 0
 
 	ref  inodeRef
 	dir  dirLocation  // directories
@@ -25,20 +25,20 @@ type Node struct {
 type dirLocation struct {
 	start   inodeRef // relative to the directory table
 	size    uint32   // as stored: with dirSizeExtra
-	index   inodeRef // of the directory index, relative to the inode table
-	indexes int      // its entries
+	index   inodeRef // reference to the directory index, relative to the inode table
+	indexes int      // entries of the index
 }
 
 // fileLocation is where a regular file's data lie.
 type fileLocation struct {
-	start    int64 // of the first stored block
+	start    int64 // position of the first stored block
 	fragment uint32
-	offset   uint32   // in the plain fragment block
-	list     inodeRef // of the length words, relative to the inode table
+	offset   uint32   // offset of the tail in the plain fragment block
+	list     inodeRef // reference to the length words, relative to the inode table
 }
 
-// StatSize is the size that the kernel's stat gives: of a directory its
-// listing as the format counts it, of a symbolic link its target's length.
+// StatSize is the size that the kernel's stat gives: for a directory the size of its listing as the
+// format counts it, for a symbolic link the length of its target.
 func (n *Node) StatSize() int64 {
 	switch n.Type {
 	case tree.Directory:
@@ -49,7 +49,7 @@ func (n *Node) StatSize() int64 {
 	return n.Size
 }
 
-// node reads the inode at ref for the name path.
+// node reads the inode at ref as the node with a path.
 func (m *Image) node(ref inodeRef, path string) (*Node, error) {
 	n := &Node{Path: path, ref: ref}
 	if err := m.readInode(n); err != nil {
@@ -63,7 +63,7 @@ func (m *Image) node(ref inodeRef, path string) (*Node, error) {
 
 func (m *Image) readInode(n *Node) error {
 	cur := m.cursor(&m.inodes, n.ref)
-	again := cur // the records contain the header
+	again := cur // records begin with the header
 	var h inodeHeader
 	if err := cur.record(&h, inodeHeaderSize); err != nil {
 		return err
@@ -102,7 +102,8 @@ func (m *Image) readInode(n *Node) error {
 	return err
 }
 
-// readDirInode reads a directory's inode and returns its xattr index; so do its neighbours below.
+// readDirInode reads the inode of a directory and returns its xattr index. The functions below do
+// the same for other types.
 func (n *Node) readDirInode(cur *metaCursor, extended bool) (xattr uint32, err error) {
 	if !extended {
 		var d dirInode

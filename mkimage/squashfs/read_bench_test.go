@@ -8,7 +8,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// benchImage has many names and some data, as a root file system has.
+// benchImage has many names and some data, like a root file system.
 func benchImage(b *testing.B) (m *Image, plain int64) {
 	b.Helper()
 	out := &memory{}
@@ -32,7 +32,7 @@ func benchImage(b *testing.B) (m *Image, plain int64) {
 	return m, plain
 }
 
-// BenchmarkWalk goes over 20,000 names.
+// BenchmarkWalk walks over 20,000 names.
 func BenchmarkWalk(b *testing.B) {
 	m, _ := benchImage(b)
 	b.ReportAllocs()

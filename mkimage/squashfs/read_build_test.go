@@ -47,13 +47,14 @@ func readAll(m *Image, n *Node) ([]byte, error) {
 	return io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
 }
 
-// nodesOf gives all names of an image and checks the order of the walk.
+// nodesOf gives all nodes of an image, by path, and checks the order of the walk.
 func nodesOf(t testing.TB, m *Image) map[string]*Node {
 	t.Helper()
 	nodes := map[string]*Node{}
 	last := ""
 	err := m.Walk(func(n *Node) error {
-		key := strings.ReplaceAll(n.Path, "/", "\x00") // path order: the separator below all else
+		// in path order the separator comes before everything else
+		key := strings.ReplaceAll(n.Path, "/", "\x00")
 		if len(nodes) == 0 != (key == "") || len(nodes) > 0 && key <= last {
 			t.Errorf("%q comes after %q", n.Path, last)
 		}
@@ -67,8 +68,8 @@ func nodesOf(t testing.TB, m *Image) map[string]*Node {
 	return nodes
 }
 
-// compareImage holds all that is read from an image against a tree. The root's own
-// attributes are compared when the tree has them.
+// compareImage compares everything in an image with a tree, with the root's attributes if the tree
+// has them.
 func compareImage(t *testing.T, m *Image, inodes map[string]*Inode, contents map[string][]byte) {
 	t.Helper()
 	nodes := nodesOf(t, m)
@@ -122,7 +123,7 @@ func attrEqual(a, b tree.Attr) bool {
 		a.Target == b.Target && a.Major == b.Major && a.Minor == b.Minor
 }
 
-// compareStored puts a content together from its blocks and its fragment.
+// compareStored puts a content together from its blocks and its fragment, and compares it.
 func compareStored(t *testing.T, m *Image, n *Node, content []byte) {
 	t.Helper()
 	var got []byte
@@ -158,7 +159,7 @@ func compareStored(t *testing.T, m *Image, n *Node, content []byte) {
 	}
 }
 
-// tarOf writes a tree as a tar; sockets, which a tar cannot hold, are left out of the tree.
+// tarOf writes a tree as a tar. It removes sockets, which a tar cannot hold, from the tree.
 func tarOf(t testing.TB, inodes map[string]*Inode, contents map[string][]byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -202,7 +203,7 @@ func tarOf(t testing.TB, inodes map[string]*Inode, contents map[string][]byte) [
 	return out.Bytes()
 }
 
-// mksquashfs makes an image of a tar with the real program, and returns its path.
+// mksquashfs makes an image of a tar with the real program, and returns the image's path.
 func mksquashfs(t testing.TB, archive []byte, args ...string) string {
 	t.Helper()
 	image := filepath.Join(t.TempDir(), "image.squashfs")
@@ -210,7 +211,7 @@ func mksquashfs(t testing.TB, archive []byte, args ...string) string {
 	return image
 }
 
-// pipeTool is runTool with a standard input.
+// pipeTool is runTool with in as standard input.
 func pipeTool(t testing.TB, in []byte, name string, args ...string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {

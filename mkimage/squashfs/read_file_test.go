@@ -27,7 +27,7 @@ func (c *countingCodec) decompress(dst, stored []byte) (int, error) {
 	return c.decompressor.decompress(dst, stored)
 }
 
-// compressible gives n bytes that shrink and repeat nowhere.
+// compressible gives n bytes that compress and have no repeated parts.
 func compressible(seed, n int) []byte {
 	var b bytes.Buffer
 	for i := 0; b.Len() < n; i++ {
@@ -36,7 +36,7 @@ func compressible(seed, n int) []byte {
 	return b.Bytes()[:n]
 }
 
-// writeFiles makes an image of files in memory, blocks of 4 KiB.
+// writeFiles makes an image of files, in memory, with blocks of 4 KiB.
 func writeFiles(t testing.TB, contents map[string][]byte) *Image {
 	t.Helper()
 	out := &memory{}
@@ -53,7 +53,7 @@ func writeFiles(t testing.TB, contents map[string][]byte) *Image {
 	return m
 }
 
-// TestReadOnce reads in order, in small pieces, and counts decompressed blocks.
+// TestReadOnce reads in order, in small pieces, and demands that each block is decompressed once.
 func TestReadOnce(t *testing.T) {
 	contents := map[string][]byte{"large": compressible(1, 10*BlockSizeMin+100)}
 	for i := range 40 {
@@ -99,7 +99,7 @@ func TestReadOnce(t *testing.T) {
 	}
 }
 
-// TestReadAt reads at random places, many at once, through one File and through several.
+// TestReadAt reads at random places, concurrently, through one File and through several.
 func TestReadAt(t *testing.T) {
 	content := slices.Concat(compressible(1, 5*BlockSizeMin), make([]byte, 3*BlockSizeMin), noise(2, BlockSizeMin), compressible(3, 77))
 	m := writeFiles(t, map[string][]byte{"f": content})
@@ -141,7 +141,7 @@ func TestReadAt(t *testing.T) {
 	}
 }
 
-// TestReadSparse reads far apart in a file of a TiB, whose list has marks.
+// TestReadSparse reads places far apart in a file of 1 TiB, whose block list has marks.
 func TestReadSparse(t *testing.T) {
 	const blockSize = 128 << 10
 	const blocks = 8 << 20
@@ -184,7 +184,7 @@ func TestReadSparse(t *testing.T) {
 	}
 }
 
-// failingReader fails once at each call of its counter.
+// failingReader fails at one of its calls.
 type failingReader struct {
 	io.ReaderAt
 	fail atomic.Bool
@@ -199,7 +199,7 @@ func (r *failingReader) ReadAt(p []byte, off int64) (int, error) {
 	return r.ReaderAt.ReadAt(p, off)
 }
 
-// TestReadAgain reads on after the medium failed once.
+// TestReadAgain reads on after the medium has failed once.
 func TestReadAgain(t *testing.T) {
 	content := append(noise(1, 20*BlockSizeMin), "tail"...)
 	m := writeFiles(t, map[string][]byte{"f": content})
@@ -246,7 +246,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// TestWalkSkips leaves parts of a tree out.
+// TestWalkSkips walks with errors that leave out parts of the tree.
 func TestWalkSkips(t *testing.T) {
 	m := writeFiles(t, map[string][]byte{"a/1": nil, "a/2": nil, "b/1": nil, "b/2": nil, "c": nil})
 	errOwn := errors.New("own")

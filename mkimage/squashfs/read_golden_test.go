@@ -20,7 +20,7 @@ import (
 
 var updateGolden = flag.Bool("update-golden", false, "make testdata/*.squashfs anew, with the machine's mksquashfs")
 
-// golden are the images in testdata and what mksquashfs 4.5.1 was told when it made them.
+// golden are the images in testdata, with the options of mksquashfs 4.5.1 that made them.
 //
 //	go test ./mkimage/squashfs -run TestGolden -update-golden
 var golden = map[string]string{
@@ -32,7 +32,7 @@ var golden = map[string]string{
 	"metadata": "-comp gzip -noI -noId -noX -exports -no-fragments",
 }
 
-// goldenTree is what the golden images hold.
+// goldenTree is the tree in the golden images.
 func goldenTree() (inodes map[string]*Inode, contents map[string][]byte) {
 	large := []byte(strings.Repeat("a value that is stored once, ", 10))
 	contents = map[string][]byte{
@@ -61,7 +61,7 @@ func goldenTree() (inodes map[string]*Inode, contents map[string][]byte) {
 
 func goldenPath(name string) string { return filepath.Join("testdata", name+".squashfs") }
 
-// goldenImages gives all golden images; it fails the test when there are none.
+// goldenImages gives all golden images, and fails the test when there are none.
 func goldenImages(t testing.TB) map[string][]byte {
 	t.Helper()
 	images := map[string][]byte{}
@@ -75,7 +75,7 @@ func goldenImages(t testing.TB) map[string][]byte {
 	return images
 }
 
-// TestGolden reads the images that are kept.
+// TestGolden reads the golden images and compares them with goldenTree.
 func TestGolden(t *testing.T) {
 	inodes, contents := goldenTree()
 	if *updateGolden {
@@ -105,11 +105,11 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// errBudget ends readEverything when it has read enough.
+// errBudget ends readEverything when its budget is used up.
 var errBudget = errors.New("budget used up")
 
-// readEverything reads all that can be read of an image, within a budget of bytes and
-// names. The digest is all of it in one string.
+// readEverything reads everything in an image, within a budget of bytes and names. digest has all
+// of it in one string.
 func readEverything(b []byte, budget int) (digest string, err error) {
 	m, err := openBytes(b)
 	if err != nil {
@@ -122,7 +122,7 @@ func readEverything(b []byte, budget int) (digest string, err error) {
 		if budget -= 100 + len(n.Path) + len(n.Target); budget < 0 {
 			return errBudget
 		}
-		// An index may hide a name that Walk finds.
+		// A hostile index may hide a name that Walk finds.
 		if lookups++; lookups < 100 {
 			if _, err := m.Lookup(n.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
@@ -147,7 +147,7 @@ func readEverything(b []byte, budget int) (digest string, err error) {
 		if err != nil {
 			return err
 		}
-		// A content may be endless zeros: its beginning, and its end out of order.
+		// A content may be endless zeros, so read only its beginning, and its end out of order.
 		part := min(f.Size(), int64(max(budget, 0)))
 		budget -= int(part)
 		head := make([]byte, part)
@@ -181,8 +181,8 @@ func checkError(t *testing.T, err error) {
 	}
 }
 
-// TestTruncated cuts golden images off at every length, once as they are and once
-// with a superblock that agrees.
+// TestTruncated truncates golden images at every length, once as they are and once with a
+// superblock that has the new length.
 func TestTruncated(t *testing.T) {
 	for name, whole := range goldenImages(t) {
 		want, err := readEverything(whole, 1<<20)
@@ -208,8 +208,8 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// TestFlipped changes each byte of the golden images (of plain data, a few). There are no
-// checksums: what is read may be other bytes.
+// TestFlipped changes each byte of the golden images, but only a few of plain data. The format has
+// no checksums, so reading may give other bytes.
 func TestFlipped(t *testing.T) {
 	flips := []byte{0x01, 0x80, 0xff}
 	for name, whole := range goldenImages(t) {
@@ -237,7 +237,7 @@ func TestFlipped(t *testing.T) {
 	}
 }
 
-// FuzzOpen reads everything out of arbitrary bytes.
+// FuzzOpen reads everything in any bytes.
 func FuzzOpen(f *testing.F) {
 	images := goldenImages(f)
 	if len(images) < 6 {
@@ -252,7 +252,7 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-// FuzzDecompress gives every decompressor arbitrary bytes.
+// FuzzDecompress gives every decompressor any bytes.
 func FuzzDecompress(f *testing.F) {
 	seeds := 0
 	for name, b := range goldenImages(f) {

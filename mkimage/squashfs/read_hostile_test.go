@@ -13,14 +13,14 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// hostile is an image whose metadata are stored plain, so that tests can change them in place.
+// hostile is an image with plain metadata, which tests can change in place.
 type hostile struct {
 	t *testing.T
 	m *Image
 	b []byte
 }
 
-// newHostile makes the image that the cases below damage.
+// newHostile makes the image that the tests below damage.
 func newHostile(t *testing.T) *hostile {
 	t.Helper()
 	out := &memory{}
@@ -49,7 +49,7 @@ func newHostile(t *testing.T) *hostile {
 	return &hostile{t, m, out.b}
 }
 
-// inode is the position of a path's inode.
+// inode gives the image from the inode of a path on.
 func (h *hostile) inode(path string) []byte {
 	h.t.Helper()
 	n, err := h.m.Lookup(path)
@@ -59,7 +59,7 @@ func (h *hostile) inode(path string) []byte {
 	return h.b[h.m.inodes.start+n.ref.block()+metaHeaderSize+int64(n.ref.offset()):]
 }
 
-// entry is the position of the first dirEntry with a name.
+// entry gives the image from the first dirEntry with a name on.
 func (h *hostile) entry(name string) []byte {
 	h.t.Helper()
 	pattern := append([]byte{byte(len(name) - 1), 0}, name...)
@@ -73,8 +73,8 @@ func (h *hostile) entry(name string) []byte {
 // rename changes a name in place.
 func (h *hostile) rename(from, to string) { copy(h.entry(from)[dirEntrySize:], to) }
 
-// link makes the entry of one name lead to the inode of a path, which has to lie in the same
-// metadata block.
+// link makes the entry of a name lead to the inode of a path, which must lie in the same metadata
+// block.
 func (h *hostile) link(name, path string) {
 	h.t.Helper()
 	n, err := h.m.Lookup(path)
@@ -98,7 +98,7 @@ func put16(b []byte, at int, v uint16) { binary.LittleEndian.PutUint16(b[at:], v
 func put32(b []byte, at int, v uint32) { binary.LittleEndian.PutUint32(b[at:], v) }
 func put64(b []byte, at int, v uint64) { binary.LittleEndian.PutUint64(b[at:], v) }
 
-// TestHostile damages one thing at a time.
+// TestHostile damages the image in one place at a time.
 func TestHostile(t *testing.T) {
 	const file, link, dir = "file", "link", "y2"
 	tests := []struct {
@@ -125,7 +125,7 @@ func TestHostile(t *testing.T) {
 		{"other inode number", func(h *hostile) { put16(h.entry("bb"), 2, 0x7fff) }, "directory says inode", ErrCorrupt},
 		{"other type", func(h *hostile) { put16(h.entry("bb"), 4, uint16(tree.Socket)) }, "of type 7, inode says", ErrCorrupt},
 		{"listing ends early", func(h *hostile) { put16(h.inode("sub"), 24, 10) }, "listing ends within an entry", ErrCorrupt},
-		// the same 600 names three times: more than the table holds
+		// the same 600 names three times, more than the table has
 		{"listing of another", func(h *hostile) {
 			n, err := h.m.Lookup("y1")
 			if err != nil {
@@ -205,7 +205,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestUnsorted reads a directory that is out of order, as Linux does.
+// TestUnsorted reads a directory that is out of order, which Linux accepts.
 func TestUnsorted(t *testing.T) {
 	h := newHostile(t)
 	aa, bb := h.entry("aa")[dirEntrySize:], h.entry("bb")[dirEntrySize:]
@@ -215,7 +215,7 @@ func TestUnsorted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nodes := nodesOf(t, m) // checks the order
+	nodes := nodesOf(t, m) // nodesOf checks the order
 	for _, p := range []string{"aa", "zz", "sub/x"} {
 		n, err := m.Lookup(p)
 		if err != nil || nodes[p] == nil || nodes[p].Inode != n.Inode {
@@ -224,7 +224,7 @@ func TestUnsorted(t *testing.T) {
 	}
 }
 
-// TestUnreasonable has images that are valid and not read here.
+// TestUnreasonable demands that the package refuses some valid but unreasonable images.
 func TestUnreasonable(t *testing.T) {
 	images := map[string][]byte{}
 	deep := strings.Repeat(strings.Repeat("d", 250)+"/", pathMax/250+1) + "end"
@@ -232,7 +232,7 @@ func TestUnreasonable(t *testing.T) {
 	newBuilder(t, out, Params{}).finish(map[string]*Inode{deep: {Attr: tree.Attr{Type: tree.FIFO}}})
 	images["paths of more than 16384 bytes"] = out.b
 
-	var sets [2][]tree.Xattr // of which each is small enough, not both in one
+	var sets [2][]tree.Xattr // each is small enough, both together are not
 	for i := range uint64(24) {
 		sets[i/12] = append(sets[i/12], tree.Xattr{Name: fmt.Sprintf("user.%02d", i), Value: noise(i, XattrValueMax)})
 	}
@@ -257,7 +257,7 @@ func TestUnreasonable(t *testing.T) {
 	}
 }
 
-// TestBlockArguments gives blocks that no image told of.
+// TestBlockArguments reads blocks that no image has given.
 func TestBlockArguments(t *testing.T) {
 	h := newHostile(t)
 	end := h.m.used

@@ -16,7 +16,7 @@ import (
 	caleb "github.com/CalebQ42/squashfs"
 )
 
-// sampleTar is the sample as a tar, with something in it that looks like a program.
+// sampleTar is the sample as a tar, with a file that looks like a program.
 func sampleTar(t testing.TB) (archive []byte, inodes map[string]*Inode, contents map[string][]byte) {
 	t.Helper()
 	inodes, contents = sample(newBuilder(t, &memory{}, Params{}))
@@ -25,7 +25,7 @@ func sampleTar(t testing.TB) (archive []byte, inodes map[string]*Inode, contents
 	return tarOf(t, inodes, contents), inodes, contents
 }
 
-// ownCode gives n bytes out of the middle of the running program.
+// ownCode gives n bytes from the middle of the running program.
 func ownCode(t testing.TB, n int) []byte {
 	t.Helper()
 	f, err := os.Open("/proc/self/exe")
@@ -40,7 +40,7 @@ func ownCode(t testing.TB, n int) []byte {
 	return b
 }
 
-// TestReadOwn reads what our writer makes.
+// TestReadOwn reads images of Writer.
 func TestReadOwn(t *testing.T) {
 	for _, blockSize := range []int{BlockSizeMin, 128 << 10, BlockSizeMax} {
 		image, inodes, contents := writeSample(t, Params{BlockSize: blockSize, Trailer: trailer("trail\x00er")})
@@ -59,8 +59,8 @@ func TestReadOwn(t *testing.T) {
 	}
 }
 
-// TestReadMksquashfs reads what mksquashfs makes, with all its compressors and whatever else
-// changes the format.
+// TestReadMksquashfs reads images of mksquashfs with all its compressors and with the other options
+// that change the format.
 func TestReadMksquashfs(t *testing.T) {
 	archive, inodes, contents := sampleTar(t)
 	for _, args := range []string{
@@ -129,10 +129,10 @@ func hasFilter(t *testing.T, m *Image) bool {
 	return false
 }
 
-// TestReadTar2sqfs reads what squashfs-tools-ng makes.
+// TestReadTar2sqfs reads images of squashfs-tools-ng.
 func TestReadTar2sqfs(t *testing.T) {
 	_, inodes, contents := sampleTar(t)
-	in := inodes["xattrs"] // its largest value is more than tar2sqfs takes
+	in := inodes["xattrs"] // tar2sqfs does not accept its largest value
 	in.Xattrs = slices.DeleteFunc(in.Xattrs, func(x tree.Xattr) bool { return x.Name == "user.larger" })
 	archive := tarOf(t, inodes, contents)
 	for _, args := range []string{"-c gzip", "-c xz -b 16384", "-c zstd -e -T", "-c lz4"} {
@@ -144,8 +144,8 @@ func TestReadTar2sqfs(t *testing.T) {
 	}
 }
 
-// TestCaleb compares contents with those that another reader gets. That one does not read
-// the lz4 blocks of squashfs, empty files, and files that end in a hole.
+// TestCaleb compares contents with those that another reader gives. That reader cannot read
+// squashfs's lz4 blocks, empty files, and files that end in a hole.
 func TestCaleb(t *testing.T) {
 	archive, _, _ := sampleTar(t)
 	for _, comp := range []string{"gzip", "xz", "zstd"} {

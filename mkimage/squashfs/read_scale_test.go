@@ -11,7 +11,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// TestReadLargeDirectory walks over a directory of 100,000 and finds names in it.
+// TestReadLargeDirectory walks over a directory of 100,000 names and looks up some of them.
 func TestReadLargeDirectory(t *testing.T) {
 	const n = 100_000
 	m, name := largeDirectory(t, n)
@@ -30,16 +30,16 @@ func TestReadLargeDirectory(t *testing.T) {
 	}
 }
 
-// TestReadLargeImage has data and all tables behind 4 GiB.
+// TestReadLargeImage reads an image with data and all tables beyond 4 GiB.
 func TestReadLargeImage(t *testing.T) {
-	f := imageFile(t) // sparse: takes no room
+	f := imageFile(t) // sparse, so it takes no room
 	b := newBuilder(t, f, Params{})
 	contents := map[string][]byte{"near": noise(1, 300_000), "far": noise(2, 300_000), "tail": []byte("short")}
 	inodes := map[string]*Inode{"attrs": {Attr: tree.Attr{Type: tree.FIFO, Mode: 0o644, Xattrs: []tree.Xattr{{Name: "trusted.x", Value: []byte("y")}}}}}
 	for _, p := range []string{"near", "far", "tail"} {
 		inodes[p] = &Inode{Attr: tree.Attr{Type: tree.Regular, Mode: 0o644}, Data: b.file(contents[p])}
 		b.flush()
-		b.w.end += 3 << 30 // as if so much data had been written
+		b.w.end += 3 << 30 // as if the builder had written so much data
 	}
 	if size := b.finish(inodes); size < 9<<30 {
 		t.Fatalf("the image has %d bytes, want more than 9 GiB", size)

@@ -10,9 +10,9 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// Blocks gives a regular file's data blocks in order, holes included, without
-// the tail that lies in a fragment. It reads the list as it goes: the list of a huge
-// sparse file is never in memory. After an error nothing follows.
+// Blocks gives the data blocks of a regular file in order, with holes, without a tail in a fragment
+// block. It reads the block list on the way, so that the list of a huge sparse file is never in
+// memory. After an error it gives nothing more.
 func (m *Image) Blocks(n *Node) iter.Seq2[Block, error] {
 	return func(yield func(Block, error) bool) {
 		if n.Type != tree.Regular {
@@ -29,8 +29,9 @@ func (m *Image) Blocks(n *Node) iter.Seq2[Block, error] {
 	}
 }
 
-// Fragment tells where the tail of a regular file lies: in which fragment block, and
-// from which of its plain bytes on. The tail is Size modulo the block size bytes long.
+// Fragment gives the index of the fragment block with the tail of a regular file, and the tail's
+// offset in the plain bytes of that block. The tail has n.Size modulo the block size bytes. ok is
+// false when no tail lies in a fragment block.
 func (m *Image) Fragment(n *Node) (index, offset int, ok bool) {
 	if n.Type != tree.Regular || n.file.fragment == NoFragment || n.Size%int64(m.info.BlockSize) == 0 {
 		return 0, 0, false
@@ -38,8 +39,8 @@ func (m *Image) Fragment(n *Node) (index, offset int, ok bool) {
 	return int(n.file.fragment), int(n.file.offset), true
 }
 
-// FragmentBlock gives fragment block index. How many plain bytes a compressed one holds is
-// known only after decompression: its Size is then the block size.
+// FragmentBlock gives the fragment block with an index. The Size of a compressed one is the block
+// size, since only decompression tells its plain bytes.
 func (m *Image) FragmentBlock(index int) (Block, error) {
 	raw, err := m.lookup(&m.fragments, int64(index))
 	if err != nil {
@@ -65,7 +66,7 @@ func (m *Image) FragmentBlock(index int) (Block, error) {
 	return b, nil
 }
 
-// ReadStored appends a block's bytes, as they lie in the image, to dst. A hole has none.
+// ReadStored appends the stored bytes of a block to dst. A hole has none.
 func (m *Image) ReadStored(b Block, dst []byte) ([]byte, error) {
 	if b.Length == 0 {
 		return dst, nil
@@ -81,7 +82,8 @@ func (m *Image) ReadStored(b Block, dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// ReadBlock appends a block's plain bytes to dst: b.Size of them, or fewer for a fragment block.
+// ReadBlock appends the plain bytes of a block to dst: b.Size of them, or fewer for a fragment
+// block.
 func (m *Image) ReadBlock(b Block, dst []byte) ([]byte, error) {
 	if err := m.checkBlock(b); err != nil {
 		return dst, err
@@ -95,7 +97,7 @@ func (m *Image) ReadBlock(b Block, dst []byte) ([]byte, error) {
 	return dst[:n+k], nil
 }
 
-// checkBlock bounds a block by the image and its block size.
+// checkBlock checks a block against the image's size and block size.
 func (m *Image) checkBlock(b Block) error {
 	switch {
 	case b.Size < 0 || b.Size > m.info.BlockSize || b.Length < 0 || b.Length > m.info.BlockSize:
@@ -110,7 +112,8 @@ func (m *Image) checkBlock(b Block) error {
 	return nil
 }
 
-// decompress fills plain, of b.Size bytes, with a block that checkBlock has passed.
+// decompress fills plain, which has b.Size bytes, with the plain bytes of a block that checkBlock
+// has checked. It returns their number.
 func (m *Image) decompress(b Block, plain []byte) (int, error) {
 	if b.Length == 0 {
 		clear(plain)
@@ -137,7 +140,7 @@ func (m *Image) decompress(b Block, plain []byte) (int, error) {
 	return n, nil
 }
 
-// fragment gives the plain bytes of a fragment block, which are shared: not to be changed.
+// fragment gives the plain bytes of a fragment block, which are shared, so nobody may change them.
 func (m *Image) fragment(index int) ([]byte, error) {
 	return m.fragmentCache.get(index, func() ([]byte, error) {
 		b, err := m.FragmentBlock(index)
@@ -152,25 +155,25 @@ func (m *Image) fragment(index int) ([]byte, error) {
 	})
 }
 
-// blockList reads the length words of a file, in order or from anywhere.
+// blockList reads the block list of a file, in order or from any block on.
 type blockList struct {
 	m      *Image
-	size   int64 // bytes of the file
-	total  int64 // blocks
-	next   int64 // block to read next
-	offset int64 // where it is stored
+	size   int64 // size of the file in bytes
+	total  int64 // number of blocks
+	next   int64 // number of the next block
+	offset int64 // offset of the next stored block
 	cur    metaCursor
-	marks  []blockMark // of every marksEvery-th block that was met
+	marks  []blockMark // one for every marksEvery-th block so far
 }
 
-// blockMark is a place from which a list can be read again.
+// blockMark is a place from which a blockList can read again.
 type blockMark struct {
 	ref    inodeRef
 	offset int64
 }
 
-// marksEvery is as many length words as a metadata block holds, so that marks
-// are few beside what the image itself holds.
+// marksEvery is the number of length words in a metadata block. Marks are then few compared with
+// what the image itself stores.
 const marksEvery = metaBlockSize / lengthWordSize
 
 func (m *Image) blockList(n *Node) *blockList {
@@ -192,7 +195,7 @@ func (l *blockList) read() (Block, error) {
 	if l.next == int64(len(l.marks))*marksEvery {
 		l.marks = append(l.marks, blockMark{l.cur.ref(), l.offset})
 	}
-	cur := l.cur // moves on only when all went well, so that a failed read can be done again
+	cur := l.cur // l.cur moves only on success, so that a failed read can be repeated
 	var word [lengthWordSize]byte
 	if err := cur.read(word[:]); err != nil {
 		return Block{}, fmt.Errorf("length of block %d: %w", l.next, err)

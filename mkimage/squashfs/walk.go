@@ -10,13 +10,13 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// pathMax is how long a path may become, in bytes: four times what Linux opens by one name.
+// pathMax is the longest path in bytes, four times the longest that Linux can open.
 const pathMax = 16 << 10
 
-// Walk calls fn for every name, depth first, the names of a directory in byte order, a
-// directory before what is in it. Hard links come once per name. An
-// fs.SkipDir from fn leaves out the directory (or, from another type, the rest of the
-// directory it is in), fs.SkipAll ends the walk; any other error is returned as it is.
+// Walk calls fn for every name in path order: depth first, the names of a directory in byte order,
+// a directory before its content. Each name of a hard link counts. When fn returns fs.SkipDir for a
+// directory, Walk leaves out its content; for another type, the rest of the directory that it is
+// in. fs.SkipAll ends the walk. Walk returns any other error of fn as it is.
 func (m *Image) Walk(fn func(n *Node) error) error {
 	root, err := m.Lookup("")
 	if err != nil {
@@ -25,13 +25,13 @@ func (m *Image) Walk(fn func(n *Node) error) error {
 	return m.WalkFrom(root, fn)
 }
 
-// WalkFrom is Walk of the subtree below n, n included.
+// WalkFrom is Walk of the subtree of n, with n.
 func (m *Image) WalkFrom(n *Node, fn func(n *Node) error) error {
 	return m.WalkWanted(n, func(string) bool { return true }, fn)
 }
 
-// WalkWanted is WalkFrom of those names below n whose paths are wanted, and lie in folders that
-// are. Of all others the image need not have more than the name: their inodes are not read.
+// WalkWanted is WalkFrom of those names below n for which want is true of the path and of all
+// folders above it. It does not read the inodes of other names, which may be missing.
 func (m *Image) WalkWanted(n *Node, want func(path string) bool, fn func(n *Node) error) error {
 	w := walker{
 		m:      m,
@@ -47,16 +47,16 @@ func (m *Image) WalkWanted(n *Node, want func(path string) bool, fn func(n *Node
 	return err
 }
 
-// walker is one walk. Its work is bounded by the metadata that the image really holds: no directory
-// is entered twice, so there is no way round in circles, and the listings together are no longer
-// than the blocks that they lie in.
+// walker is the state of one walk. The metadata in the image bounds its work: it enters no
+// directory twice, and so never goes in circles, and the listings together are no longer than the
+// blocks in which they lie.
 type walker struct {
 	m      *Image
 	want   func(path string) bool
 	fn     func(n *Node) error
-	inodes map[uint32]inodeRef // by number, all that were met
-	blocks map[int64]struct{}  // positions of the directory table's blocks that were read
-	listed int64               // plain bytes of listings that were read
+	inodes map[uint32]inodeRef // inodes so far, by number
+	blocks map[int64]struct{}  // positions of the directory table's blocks that have been read
+	listed int64               // plain bytes of listings that have been read
 }
 
 func (w *walker) visit(n *Node) error {
@@ -97,7 +97,7 @@ func (w *walker) visit(n *Node) error {
 	return nil
 }
 
-// list reads the names of directory n and puts them in order.
+// list reads the names in directory n and sorts them.
 func (w *walker) list(n *Node) ([]dirItem, error) {
 	var items []dirItem
 	l := w.m.readDir(n)
@@ -113,7 +113,7 @@ func (w *walker) list(n *Node) ([]dirItem, error) {
 		if len(n.Path)+1+len(item.name) > pathMax {
 			return nil, fmt.Errorf("%w: paths of more than %d bytes", ErrUnsupported, pathMax)
 		}
-		// An entry may begin in one block and end in the next.
+		// An entry may begin in one block and end in another.
 		w.blocks[from], w.blocks[l.cur.pos] = struct{}{}, struct{}{}
 		w.listed += before - l.left
 		if w.listed > int64(len(w.blocks))*metaBlockSize {
@@ -122,7 +122,7 @@ func (w *walker) list(n *Node) ([]dirItem, error) {
 		item.name = slices.Clone(item.name)
 		items = append(items, item)
 	}
-	// Linux does not insist on the order. Where names are in order already this costs nothing.
+	// Linux accepts names in any order. Sorting names that are in order costs nothing.
 	slices.SortFunc(items, func(a, b dirItem) int { return bytes.Compare(a.name, b.name) })
 	for i := 1; i < len(items); i++ {
 		if bytes.Equal(items[i].name, items[i-1].name) {
@@ -132,8 +132,8 @@ func (w *walker) list(n *Node) ([]dirItem, error) {
 	return items, nil
 }
 
-// meet takes note of an inode. Only names of one and the same inode may have its number,
-// and a directory has one name.
+// meet notes an inode. Only names of the same inode may have its number, and a directory has only
+// one name.
 func (w *walker) meet(n *Node) error {
 	ref, met := w.inodes[n.Inode]
 	switch {

@@ -5,15 +5,15 @@ import (
 	"math"
 )
 
-// listing says where a directory's entries lie.
+// listing says where the listing of a directory lies.
 type listing struct {
-	ref     inodeRef // in the directory table
+	ref     inodeRef // reference into the directory table
 	size    int64    // plain bytes
 	index   []byte   // dirIndex records with their names
-	indexes int      // how many
+	indexes int      // number of records in index
 }
 
-// writeDir writes a directory's listing and inode, after all of its children's inodes.
+// writeDir writes the listing and the inode of a directory, after the inodes of all its children.
 func (f *finisher) writeDir(e, parent *Entry) error {
 	l, err := f.writeListing(e.Children)
 	if err != nil {
@@ -22,7 +22,8 @@ func (f *finisher) writeDir(e, parent *Entry) error {
 	if l.size+dirSizeExtra > math.MaxUint32 {
 		return fmt.Errorf("directory listing of %d bytes, at most 4 GiB", l.size)
 	}
-	// mksquashfs gives the root a number that no inode has; 0 would hide ".." from some programs.
+	// Like mksquashfs, give the root's parent a number that no inode has: 0 would hide ".." from
+	// some programs.
 	up := uint32(len(f.nodes)) + 1
 	if parent != nil {
 		up = f.numbers[parent.Inode]
@@ -57,13 +58,13 @@ func (f *finisher) writeDir(e, parent *Entry) error {
 	return f.inodes.write(b)
 }
 
-// writeListing writes a directory's entries as runs. A listing that fills more than
-// a metadata block gets an index with one entry for each further block, and runs
-// that end where a block ends: a lookup then reads about one block.
+// writeListing writes the entries of a directory as runs. A listing of more than one metadata block
+// gets an index with an entry for each further block, and its runs end where blocks end, so that a
+// lookup reads about one block.
 func (f *finisher) writeListing(children []Entry) (listing, error) {
 	l := listing{ref: f.dirs.ref()}
 	indexed := listingSize(children) > metaBlockSize
-	last := f.dirs.start // block that the index has
+	last := f.dirs.start // the last block with an index entry
 	var b []byte
 	for len(children) > 0 {
 		run := children[:f.runLength(children, indexed)]
@@ -87,7 +88,7 @@ func (f *finisher) writeListing(children []Entry) (listing, error) {
 	return l, nil
 }
 
-// listingSize is about how many plain bytes the entries take, never more than they do.
+// listingSize estimates the plain bytes of the entries. It is never too high.
 func listingSize(children []Entry) int {
 	n := (len(children) + dirRunMax - 1) / dirRunMax * dirHeaderSize
 	for i := range children {
@@ -96,9 +97,9 @@ func listingSize(children []Entry) int {
 	return n
 }
 
-// runLength is how many of the entries can share one header: their inodes are in the same metadata
-// block and their numbers near the first one's; when indexed, all but the first start in the
-// current block.
+// runLength is how many of the entries can share a header. Their inodes must lie in the same
+// metadata block and have numbers near the first one's. With indexed, all entries but the first
+// must begin in the current block.
 func (f *finisher) runLength(children []Entry, indexed bool) int {
 	first := f.node(children[0].Inode)
 	number := int64(f.numbers[children[0].Inode])

@@ -8,8 +8,8 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// metaAt gives the plain bytes of a table at a reference; the image is of plainCompressor,
-// and what is read must not go on in a further metadata block.
+// metaAt gives the plain bytes of a table from a reference on, up to the end of the metadata block.
+// The image must be of plainCompressor.
 func metaAt(image []byte, table uint64, ref inodeRef) []byte {
 	return image[int64(table)+ref.block()+metaHeaderSize+int64(ref.offset()):]
 }
@@ -26,8 +26,8 @@ func plainImage(t *testing.T, inodes map[string]*Inode) ([]byte, superblock) {
 	return out.b, sb
 }
 
-// TestDirectoryIndex checks that each index entry leads to the run that it names,
-// and that there is one for every metadata block of the listing but the first.
+// TestDirectoryIndex demands that each index entry leads to the run that it names, and that there
+// is an entry for every metadata block of the listing except the first.
 func TestDirectoryIndex(t *testing.T) {
 	for _, nameLen := range []int{8, 30, 50} {
 		inodes := map[string]*Inode{}
@@ -64,8 +64,8 @@ func TestDirectoryIndex(t *testing.T) {
 			}
 			name := string(b[dirIndexSize:][:n])
 			b = b[dirIndexSize+n:]
-			// As Linux does: the block from the entry, the offset in it from the position in the
-			// listing.
+			// Like Linux, take the block from the entry, and the offset in it from the position in
+			// the listing.
 			if want := uint32(i+1) * (metaHeaderSize + metaBlockSize); x.Block != want {
 				t.Errorf("index entry %d is for the block at %d, want %d", i, x.Block, want)
 			}
@@ -77,11 +77,11 @@ func TestDirectoryIndex(t *testing.T) {
 	}
 }
 
-// TestRunDelta has inode numbers in one run as far apart as fits, and one further.
+// TestRunDelta has inode numbers as far apart as one run permits, and one further.
 func TestRunDelta(t *testing.T) {
 	for _, c := range []struct {
-		between int // inodes in a/x, whose inode lies before those of a and b
-		entries int // in the first run of the root
+		between int // number of inodes in a/x, which come before those of a and b
+		entries int // number of entries in the first run of the root
 	}{{32765, 2}, {32766, 1}} {
 		inodes := map[string]*Inode{"b": {Attr: tree.Attr{Type: tree.FIFO}}}
 		for i := range c.between {

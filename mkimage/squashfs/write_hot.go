@@ -6,10 +6,10 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// hotEntry is an entry whose inode is hot.
+// hotEntry is an entry with a hot inode, and its folder's entry.
 type hotEntry struct{ e, parent *Entry }
 
-// warm notes a hot inode, and that the directory with it is hot.
+// warm notes a hot inode, and makes its directory hot.
 func (f *finisher) warm(e, parent *Entry) {
 	n := f.node(e.Inode)
 	if n.hot == 0 {
@@ -24,9 +24,9 @@ func (f *finisher) warm(e, parent *Entry) {
 	}
 }
 
-// compareHot orders hot inodes: first all that are no directories, in the order of their use; then
-// the directories, the one that is used first, the root, at the end. One that is used as early as
-// another is below it when its number is higher.
+// compareHot orders hot inodes: first all except directories, in the order of their use, then the
+// directories, with the one used first, the root, at the end. Of two directories used at the same
+// time the one with the higher number lies below the other and comes first.
 func (f *finisher) compareHot(a, b hotEntry) int {
 	x, y := f.node(a.e.Inode), f.node(b.e.Inode)
 	i, j := f.numbers[a.e.Inode], f.numbers[b.e.Inode]

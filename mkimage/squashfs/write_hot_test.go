@@ -9,7 +9,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// hotTree has 40 folders of 100 files, of which three are hot, and a hard link to one of them.
+// hotTree has 40 folders of 100 files, some of which are hot, and a hard link to one of these.
 func hotTree(hot ...string) map[string]*Inode {
 	inodes := make(map[string]*Inode)
 	for i := range 40 {
@@ -24,8 +24,8 @@ func hotTree(hot ...string) map[string]*Inode {
 	return inodes
 }
 
-// TestHotInodes finds what is hot at the end of the inode table, in its order, and the folders
-// above it behind that.
+// TestHotInodes demands the hot inodes at the end of the inode table, in their order, and the
+// folders above them behind that.
 func TestHotInodes(t *testing.T) {
 	out := &memory{}
 	newBuilder(t, out, Params{}).finish(hotTree("d30/sub/f99", "d20/sub/f50", "d20/sub/f02"))
@@ -47,7 +47,7 @@ func TestHotInodes(t *testing.T) {
 	if !slices.Equal(last, want) {
 		t.Errorf("at the end are %q, want %q", last, want)
 	}
-	// Their listings are the last, in the same order.
+	// The listings of these folders come last, in the same order.
 	var listings []int64
 	for _, n := range all[len(all)-6:] {
 		listings = append(listings, int64(n.dir.start))

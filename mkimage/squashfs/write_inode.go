@@ -11,10 +11,11 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// targetMax is the longest symbolic link that Linux follows, in bytes; PATH_MAX less its zero byte.
+// targetMax is the length, in bytes, of the longest symbolic link that Linux follows: PATH_MAX less
+// a zero byte.
 const targetMax = 4095
 
-// checkInode checks all of an inode that its record could not hold or Linux would refuse.
+// checkInode refuses an inode that its record cannot hold or that Linux refuses.
 func (f *finisher) checkInode(in *Inode) error {
 	if in.Mode&^0o7777 != 0 {
 		return fmt.Errorf("mode %#o has bits beyond 07777", in.Mode)
@@ -45,7 +46,7 @@ func (f *finisher) checkInode(in *Inode) error {
 	return fmt.Errorf("unknown inode type %d", in.Type)
 }
 
-// checkData checks that a file's data lie where data were written.
+// checkData checks that the data of a file lie where the Writer has written data.
 func (f *finisher) checkData(d *Data) error {
 	blockSize := f.w.params.BlockSize
 	if d.Size < 0 {
@@ -85,7 +86,7 @@ func (f *finisher) checkData(d *Data) error {
 	return nil
 }
 
-// header makes the common start of an inode's record.
+// header makes the header of an inode's record.
 func (f *finisher) header(in *Inode, extended bool) inodeHeader {
 	n := f.node(in)
 	h := inodeHeader{
@@ -102,7 +103,7 @@ func (f *finisher) header(in *Inode, extended bool) inodeHeader {
 	return h
 }
 
-// writeInode writes the record of anything but a directory, the basic one where it suffices.
+// writeInode writes the record of any inode except a directory: the basic record if that suffices.
 func (f *finisher) writeInode(in *Inode) error {
 	if in.Type == tree.Regular {
 		return f.writeFile(in)
@@ -122,21 +123,21 @@ func (f *finisher) writeInode(in *Inode) error {
 	default:
 		b = marshal(b, &ipcInode{inodeHeader: h, Links: n.links})
 	}
-	if extended { // the extended records of these types are the basic ones and the xattr index
+	if extended { // the extended records of these types are the basic ones with the xattr index
 		b = binary.LittleEndian.AppendUint32(b, n.xattr)
 	}
 	f.record = b
 	return f.inodes.write(b)
 }
 
-// writeFile writes a regular file's record and its block list.
+// writeFile writes the record and the block list of a regular file.
 func (f *finisher) writeFile(in *Inode) error {
 	n := f.node(in)
 	d := Data{Fragment: NoFragment}
 	if in.Data != nil {
 		d = *in.Data
 	}
-	// What the caller says about what is not there makes no difference.
+	// Without stored blocks Start means nothing, so the image must not depend on it.
 	if !slices.ContainsFunc(d.Lengths, func(word uint32) bool { return word != 0 }) {
 		d.Start = 0
 	}
@@ -165,7 +166,7 @@ func (f *finisher) writeFile(in *Inode) error {
 			Size:        uint32(d.Size),
 		})
 	}
-	// A block list can be long: it goes out in pieces.
+	// Write the block list, which can be long, in pieces.
 	for _, word := range d.Lengths {
 		if len(b) >= metaBlockSize {
 			if err := f.inodes.write(b); err != nil {

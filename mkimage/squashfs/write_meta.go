@@ -8,21 +8,21 @@ import (
 	"math"
 )
 
-// metaWriter cuts a stream of records into metadata blocks and compresses them one by one.
+// metaWriter cuts a stream of records into metadata blocks and compresses each of them.
 type metaWriter struct {
 	out        io.Writer
 	compressor Compressor
 	plain      []byte  // the unfinished block, less than metaBlockSize
-	stored     []byte  // scratch: header and compressed bytes of one block
-	start      int64   // where the unfinished block will lie, from the stream's first block on
-	blocks     []int64 // where all finished blocks lie
+	stored     []byte  // header and compressed bytes of one block; scratch
+	start      int64   // position of the unfinished block, from the first block on
+	blocks     []int64 // positions of the finished blocks, from the first block on
 }
 
 func newMetaWriter(out io.Writer, c Compressor) *metaWriter {
 	return &metaWriter{out: out, compressor: c, plain: make([]byte, 0, metaBlockSize)}
 }
 
-// ref is the reference to the next record.
+// ref is the reference to the next byte.
 func (m *metaWriter) ref() inodeRef { return makeRef(m.start, len(m.plain)) }
 
 // write appends a record, or a piece of one.
@@ -40,7 +40,7 @@ func (m *metaWriter) write(p []byte) error {
 	return nil
 }
 
-// flush finishes the block, unless it is empty.
+// flush finishes the current block, unless it is empty.
 func (m *metaWriter) flush() error {
 	if len(m.plain) == 0 {
 		return nil
@@ -67,7 +67,7 @@ func (m *metaWriter) flush() error {
 	return nil
 }
 
-// tail is what follows the data: it buffers, and knows where it is.
+// tail writes what follows the data, through a buffer, and knows its position.
 type tail struct {
 	*bufio.Writer
 	w *Writer
@@ -77,7 +77,7 @@ func newTail(w *Writer) *tail {
 	return &tail{bufio.NewWriterSize(appendFunc(w.append), 256<<10), w}
 }
 
-// appendFunc makes an io.Writer of Writer.append.
+// appendFunc makes Writer.append an io.Writer.
 type appendFunc func(p []byte) error
 
 func (f appendFunc) Write(p []byte) (int, error) {
@@ -90,8 +90,8 @@ func (f appendFunc) Write(p []byte) (int, error) {
 // pos is the absolute position of the next byte.
 func (t *tail) pos() uint64 { return uint64(t.w.end) + uint64(t.Buffered()) }
 
-// writeRecords writes the metadata blocks of a lookup table of n records and
-// returns their absolute positions, in the form in which the table lists them.
+// writeRecords writes the metadata blocks of a lookup table of n records. It returns the table's
+// list of their absolute positions.
 func (t *tail) writeRecords(n int,
 	record func(b []byte, i int) []byte) (locations []byte, err error) {
 	base := t.pos()
@@ -112,7 +112,7 @@ func (t *tail) writeRecords(n int,
 	return locations, nil
 }
 
-// writeLookup writes a whole lookup table and returns the position of its list of locations.
+// writeLookup writes a whole lookup table and returns the position of its list of blocks.
 func (t *tail) writeLookup(n int, record func(b []byte, i int) []byte) (list uint64, err error) {
 	locations, err := t.writeRecords(n, record)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// finisher writes the metadata of one image. plan numbers and checks everything;
-// writeTables writes it.
+// finisher writes the metadata of one image. plan numbers and checks everything, writeTables writes
+// it.
 type finisher struct {
 	w       *Writer
 	numbers map[*Inode]uint32 // inode numbers, from 1 on in path order
@@ -24,18 +24,18 @@ type finisher struct {
 
 	inodes   *metaWriter
 	dirs     *metaWriter
-	dirBytes bytes.Buffer // the finished blocks of dirs, which follow the inodes
+	dirBytes bytes.Buffer // the finished blocks of dirs, which come after the inodes
 	record   []byte       // scratch
 }
 
-// node is what the finisher knows of one inode.
+// node is what the finisher knows about one inode.
 type node struct {
 	links    uint32 // names; for a directory 2 + subdirectories
 	uid, gid uint16 // indexes into the id table
 	xattr    uint32 // index into the xattr id table, or noXattr
-	hot      int    // Inode.Hot; of a directory the smallest below it
+	hot      int    // Inode.Hot; of a directory the least below it
 	written  bool
-	ref      inodeRef // once written
+	ref      inodeRef // reference to the inode, once it is written
 }
 
 func newFinisher(w *Writer) *finisher {
@@ -46,7 +46,7 @@ func newFinisher(w *Writer) *finisher {
 	return f
 }
 
-// node gives the finisher's knowledge of an inode that plan has seen.
+// node gives the node of an inode, which plan must have seen.
 func (f *finisher) node(in *Inode) *node { return &f.nodes[f.numbers[in]-1] }
 
 // plan walks the tree in path order, checks it and gives numbers to inodes, owners and xattr sets.
@@ -81,9 +81,9 @@ func (f *finisher) plan(root *Entry) error {
 	})
 }
 
-// add gives a number to an inode that was not seen before.
+// add gives a number to a new inode.
 func (f *finisher) add(in *Inode) (err error) {
-	if int64(len(f.nodes)) >= math.MaxUint32-1 { // the root's parent is one more
+	if int64(len(f.nodes)) >= math.MaxUint32-1 { // the root's parent takes one more number
 		return errors.New("too many inodes")
 	}
 	n := node{links: 1}
@@ -106,7 +106,7 @@ func (f *finisher) add(in *Inode) (err error) {
 	return nil
 }
 
-// linuxNameMax is NAME_MAX: a longer name could be stored but not opened.
+// linuxNameMax is Linux's NAME_MAX. An image can hold a longer name, but nobody can open it.
 const linuxNameMax = 255
 
 // checkChildren checks the names in a directory.
@@ -148,7 +148,7 @@ func (t *idTable) add(id uint32) (uint16, error) {
 	return i, nil
 }
 
-// writeTables writes all tables in the order that Linux demands and enters where they are in sb.
+// writeTables writes all tables, in the order that Linux demands, and notes their positions in sb.
 func (f *finisher) writeTables(root *Entry, sb *superblock) (err error) {
 	t := newTail(f.w)
 	sb.InodeTable = t.pos()
@@ -193,9 +193,9 @@ func (f *finisher) writeTables(root *Entry, sb *superblock) (err error) {
 	return t.Flush()
 }
 
-// writeInodes writes all inodes and directories. A directory's listing tells where the inodes in it
-// are, so they come first. Below what is not hot nothing is: the hot inodes, then the directories
-// above them, can be last.
+// writeInodes writes all inodes and listings. A listing needs the references of its inodes, so
+// these come first. The hot inodes, and then the directories above them, come last, which works
+// because no hot inode lies below a directory that is not hot.
 func (f *finisher) writeInodes(root *Entry) error {
 	err := walk(root, nil, func(e, parent *Entry) error {
 		if f.node(e.Inode).hot != 0 {
@@ -218,7 +218,7 @@ func (f *finisher) writeInodes(root *Entry) error {
 	return f.dirs.flush()
 }
 
-// writeEntry writes an entry's inode, unless another name of it has come before.
+// writeEntry writes the inode of an entry, unless another name of it came before.
 func (f *finisher) writeEntry(e, parent *Entry) error {
 	n := f.node(e.Inode)
 	if n.written {
@@ -232,13 +232,13 @@ func (f *finisher) writeEntry(e, parent *Entry) error {
 	return f.writeInode(e.Inode)
 }
 
-// walk visits the tree depth first in the order of names: enter before an entry's
-// children, leave after them; either may be nil, and parent is nil for the root. It
-// does not recurse, for trees may be deep. Errors get the entry's path.
+// walk visits the tree depth first, in the order of names. It calls enter before an entry's
+// children and leave after them. Either may be nil; parent is nil for the root. It does not
+// recurse, since trees may be deep. It adds the entry's path to errors.
 func walk(root *Entry, enter, leave func(e, parent *Entry) error) error {
 	type frame struct {
 		e    *Entry
-		next int // child to visit
+		next int // next child to visit
 	}
 	var stack []frame
 	visit := func(fn func(e, parent *Entry) error, e, parent *Entry) error {

@@ -9,17 +9,17 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// xattrInlineMax is the size from which on, in bytes, a value that was seen before
-// is not written again; smaller ones compress better than a reference, and cost no second lookup.
+// xattrInlineMax is the size, in bytes, from which on a repeated value becomes a reference. Smaller
+// values compress better than a reference, and cost no second lookup.
 const xattrInlineMax = 128
 
 // xattrWriter collects the distinct sets of extended attributes.
 type xattrWriter struct {
 	pairs  *metaWriter
 	bytes  bytes.Buffer                   // the finished blocks of pairs
-	ids    []xattrID                      // the sets
-	sets   map[[sha256.Size]byte]uint32   // their indexes, by what is in them
-	values map[[sha256.Size]byte]inodeRef // where large values are
+	ids    []xattrID                      // the records of the sets
+	sets   map[[sha256.Size]byte]uint32   // index of each set, by its hash
+	values map[[sha256.Size]byte]inodeRef // references to large values, by hash
 	record []byte                         // scratch
 }
 
@@ -29,7 +29,7 @@ func (x *xattrWriter) init(c Compressor) {
 	x.values = map[[sha256.Size]byte]inodeRef{}
 }
 
-// add returns the index of a set, noXattr for the empty one.
+// add returns the index of a set, which it writes if it is new; noXattr for the empty set.
 func (x *xattrWriter) add(set []tree.Xattr) (uint32, error) {
 	if len(set) == 0 {
 		return noXattr, nil
@@ -55,7 +55,7 @@ func (x *xattrWriter) add(set []tree.Xattr) (uint32, error) {
 	return i, nil
 }
 
-// checkXattrs checks what the format can't hold or Linux would refuse.
+// checkXattrs refuses sets that the format cannot hold or that Linux refuses.
 func checkXattrs(set []tree.Xattr) error {
 	total := 0
 	for i, a := range set {
@@ -78,13 +78,13 @@ func checkXattrs(set []tree.Xattr) error {
 				a.Name)
 		}
 	}
-	if total > xattrSetMax { // our own reader would refuse it
+	if total > xattrSetMax { // this package's reader refuses it
 		return fmt.Errorf("%d bytes of extended attributes, at most %d", total, xattrSetMax)
 	}
 	return nil
 }
 
-// xattrSetKey is equal for equal sets only.
+// xattrSetKey is a hash of a set.
 func xattrSetKey(set []tree.Xattr) (key [sha256.Size]byte) {
 	h := sha256.New()
 	var length [8]byte
@@ -99,7 +99,7 @@ func xattrSetKey(set []tree.Xattr) (key [sha256.Size]byte) {
 	return key
 }
 
-// writePair writes one attribute and returns the plain bytes that it took.
+// writePair writes one attribute and returns the number of its plain bytes.
 func (x *xattrWriter) writePair(a *tree.Xattr) (int, error) {
 	prefix, rest, _ := splitXattr(a.Name)
 	key := xattrKey{Type: prefix, NameSize: uint16(len(rest))}
@@ -122,7 +122,7 @@ func (x *xattrWriter) writePair(a *tree.Xattr) (int, error) {
 	return n + len(b), x.pairs.write(b)
 }
 
-// find tells where a large value was written before.
+// find gives the reference to a large value that was written before.
 func (x *xattrWriter) find(value []byte) (ref inodeRef, seen bool) {
 	if len(value) < xattrInlineMax {
 		return 0, false
@@ -131,15 +131,15 @@ func (x *xattrWriter) find(value []byte) (ref inodeRef, seen bool) {
 	return ref, seen
 }
 
-// remember notes that a value is about to be written.
+// remember notes the place of a value that is about to be written.
 func (x *xattrWriter) remember(value []byte) {
 	if len(value) >= xattrInlineMax {
 		x.values[sha256.Sum256(value)] = x.pairs.ref()
 	}
 }
 
-// writeTo writes the pairs and the xattr id table and returns the table's position,
-// noTable when there are none.
+// writeTo writes the pairs and the xattr id table. It returns the position of the xattrTable
+// record, or noTable when there are no sets.
 func (x *xattrWriter) writeTo(t *tail) (table uint64, err error) {
 	if len(x.ids) == 0 {
 		return noTable, nil

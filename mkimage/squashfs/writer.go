@@ -9,73 +9,73 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// Compressor compresses data of one image. Its methods are called from one goroutine at a time.
+// Compressor compresses the metadata of one image. One goroutine at a time calls its methods.
 type Compressor interface {
-	// ID is the compressor's number in the superblock, one of Compressor….
+	// ID is the compressor's number in the superblock, one of the constants Compressor….
 	ID() uint16
-	// Options is the payload of the compressor options block, nil for none.
+	// Options is the content of the block of compressor options; nil: none.
 	Options() []byte
-	// Compress appends the compressed form of plain to dst. When it returns nil, or
-	// appends no less than len(plain) bytes, plain is stored as it is.
+	// Compress appends the compressed form of plain to dst. When it returns nil, or appends at
+	// least len(plain) bytes, plain is stored as it is.
 	Compress(dst, plain []byte) []byte
 }
 
-// Params is what an image's writer must know beforehand.
+// Params are the parameters of an image.
 type Params struct {
 	BlockSize  int        // bytes of a data block: a power of two, BlockSizeMin to BlockSizeMax
-	ModTime    uint32     // of the image, seconds since 1970
-	Compressor Compressor // for metadata; data come compressed
-	// gives what lies behind the last table, within the padding: at most TrailerMax bytes; called
-	// by Finish; nil: nothing
+	ModTime    uint32     // time of the image, in seconds since 1970
+	Compressor Compressor // for metadata; callers compress data
+	// Trailer gives at most TrailerMax bytes, which Finish writes behind the last table, before the
+	// padding; nil: none.
 	Trailer func() []byte
 }
 
 // TrailerMax is the largest trailer, in bytes.
 const TrailerMax = 256
 
-// Data says where a regular file's bytes lie in the image.
+// Data says where the bytes of a regular file lie in the image.
 type Data struct {
 	Start    int64    // position of the first stored block; the others follow without gaps
 	Lengths  []uint32 // a word for each block, see [LengthWord]
 	Fragment uint32   // index of the fragment block with the tail, or NoFragment
-	Offset   uint32   // of the tail in the plain fragment block
+	Offset   uint32   // offset of the tail in the plain fragment block
 	Size     int64    // bytes of the file
 	Holes    int64    // bytes of Size that are in holes
 }
 
-// Inode is one object of the tree. Hard links are several entries with the same *Inode.
+// Inode is one inode of the tree. Hard links are entries with the same *Inode.
 type Inode struct {
 	tree.Attr
-	Data *Data // regular files; nil for an empty one
-	// not 0: lies with all that is hot at the end of the inode table, in ascending order; not for
-	// directories, which follow from what is in them
+	Data *Data // of a regular file; nil: an empty one
+	// Hot, if it is not 0, makes the inode hot: hot inodes lie at the end of the inode table, in
+	// ascending order of Hot. Directories above hot inodes are hot by themselves.
 	Hot int
 }
 
-// Entry is one name of the tree. The root's name is not looked at.
+// Entry is one name of the tree. The name of the root is ignored.
 type Entry struct {
 	Name     string
 	Inode    *Inode
-	Children []Entry // directories: strictly sorted by the bytes of their names
+	Children []Entry // of a directory, strictly sorted by the bytes of their names
 }
 
-// Writer lays out one image: first its data, block by block, then with [Writer.Finish]
-// all else. It is not for concurrent use.
+// Writer writes one image: first its data, block by block, then with [Writer.Finish] everything
+// else. It is not safe for concurrent use.
 type Writer struct {
 	out       io.WriterAt
 	params    Params
-	dataStart int64 // where the first block lies
-	end       int64 // where the next write goes
+	dataStart int64 // position of the first block
+	end       int64 // position of the next write
 	fragments []fragmentEntry
 	finished  bool
 }
 
-// errFinished is what a Writer answers after Finish.
+// errFinished is the error of a Writer after Finish.
 var errFinished = errors.New("squashfs writer: already finished")
 
-// NewWriter prepares an image in out. Nothing is written before the first block;
-// bytes 0 to 96, the superblock, are written last of all. All bytes up to the
-// image's size are written, so what out held before makes no difference.
+// NewWriter returns a Writer of an image in out. It writes nothing itself. The Writer writes every
+// byte up to the image's size, so that it does not matter what out held before, and the superblock,
+// bytes 0 to 96, last of all.
 func NewWriter(out io.WriterAt, p Params) (*Writer, error) {
 	switch {
 	case !validBlockSize(int64(p.BlockSize)):
@@ -95,7 +95,7 @@ func NewWriter(out io.WriterAt, p Params) (*Writer, error) {
 	return w, nil
 }
 
-// WriteBlock appends one stored data block, 1 to BlockSize bytes, and returns its position.
+// WriteBlock writes one stored data block, of 1 to BlockSize bytes, and returns its position.
 func (w *Writer) WriteBlock(stored []byte) (offset int64, err error) {
 	if w.finished {
 		return 0, errFinished
@@ -108,8 +108,8 @@ func (w *Writer) WriteBlock(stored []byte) (offset int64, err error) {
 	return offset, w.append(stored)
 }
 
-// WriteFragment appends one stored fragment block, 1 to BlockSize bytes, enters it
-// in the fragment table and returns its index there.
+// WriteFragment writes one stored fragment block, of 1 to BlockSize bytes, and returns its index in
+// the fragment table.
 func (w *Writer) WriteFragment(stored []byte, compressed bool) (index uint32, err error) {
 	if int64(len(w.fragments)) >= int64(NoFragment) {
 		return 0, errors.New("squashfs writer: too many fragment blocks")
@@ -125,10 +125,10 @@ func (w *Writer) WriteFragment(stored []byte, compressed bool) (index uint32, er
 	return uint32(len(w.fragments) - 1), nil
 }
 
-// End is where the next block will lie.
+// End is the position of the next block.
 func (w *Writer) End() int64 { return w.end }
 
-// append writes p behind all that was written before.
+// append writes p behind everything that was written before.
 func (w *Writer) append(p []byte) error {
 	if _, err := w.out.WriteAt(p, w.end); err != nil {
 		return fmt.Errorf("write image at byte %d: %w", w.end, err)
@@ -137,10 +137,10 @@ func (w *Writer) append(p []byte) error {
 	return nil
 }
 
-// Finish writes all metadata of the tree below root, the padding and at the very
-// last, in one call, the superblock. It returns the image's size in bytes, a
-// multiple of PadSize. The tree is checked before anything is written; an
-// error about it names the path. The Writer can't be used afterwards.
+// Finish writes all metadata of the tree below root, the padding and last of all, in one call, the
+// superblock. It returns the image's size in bytes, a multiple of PadSize. It checks the tree
+// before it writes anything; an error about the tree names the path. The Writer cannot be used
+// afterwards.
 func (w *Writer) Finish(root *Entry) (size int64, err error) {
 	if w.finished {
 		return 0, errFinished
@@ -158,8 +158,7 @@ func (w *Writer) Finish(root *Entry) (size int64, err error) {
 		Fragments:  uint32(len(w.fragments)),
 		Compressor: w.params.Compressor.ID(),
 		BlockLog:   uint16(bits.TrailingZeros(uint(w.params.BlockSize))),
-		// The two flags promise nothing that a reader relies on; mksquashfs sets them by default as
-		// well.
+		// No reader relies on these two flags. mksquashfs sets them by default too.
 		Flags: flagExport | flagDuplicates,
 		IDs:   uint16(len(f.ids.list)),
 		Major: versionMajor,

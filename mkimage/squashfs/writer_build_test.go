@@ -15,7 +15,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// zstdCompressor is what a kernel reads: no checksum, no window larger than the block.
+// zstdCompressor makes frames that a kernel reads: without a checksum, with a window no larger than
+// the block.
 type zstdCompressor struct{ *zstd.Encoder }
 
 func newZstd(t testing.TB) zstdCompressor {
@@ -31,14 +32,14 @@ func (z zstdCompressor) ID() uint16                        { return CompressorZs
 func (z zstdCompressor) Options() []byte                   { return nil }
 func (z zstdCompressor) Compress(dst, plain []byte) []byte { return z.EncodeAll(plain, dst) }
 
-// plainCompressor stores all as it is and has an options block.
+// plainCompressor stores everything plain and has an options block.
 type plainCompressor struct{}
 
 func (plainCompressor) ID() uint16                        { return compressorGzip }
 func (plainCompressor) Options() []byte                   { return []byte{9, 0, 0, 0, 15, 0, 0, 0} }
 func (plainCompressor) Compress(dst, plain []byte) []byte { return nil }
 
-// memory is an image in memory, over bytes that were not zero before; it keeps the order of writes.
+// memory is an image in memory, over bytes that are not zero before. It notes the writes in order.
 type memory struct {
 	b      []byte
 	writes [][2]int64 // start, end
@@ -53,8 +54,8 @@ func (m *memory) WriteAt(p []byte, off int64) (int, error) {
 	return copy(m.b[off:], p), nil
 }
 
-// builder makes images the simple way: blocks in the order of calls, tails in
-// fragment blocks that are closed when full, blocks of zeros as holes.
+// builder makes simple images: blocks in the order of calls, tails in fragment blocks that it
+// closes when they are full, blocks of zeros as holes.
 type builder struct {
 	t    testing.TB
 	w    *Writer
@@ -76,7 +77,7 @@ func newBuilder(t testing.TB, out io.WriterAt, p Params) *builder {
 	return &builder{t: t, w: w}
 }
 
-// file lays out one file's content. Tails go to a fragment block.
+// file writes the content of one file. The tail goes into a fragment block.
 func (b *builder) file(content []byte) *Data {
 	b.t.Helper()
 	blockSize := b.w.params.BlockSize
@@ -138,7 +139,7 @@ func (b *builder) flush() {
 // trailer makes a Params.Trailer.
 func trailer(text string) func() []byte { return func() []byte { return []byte(text) } }
 
-// finish writes the image; missing parents become directories 0755 of root.
+// finish writes the image. Missing parents become directories 0755 of root.
 func (b *builder) finish(inodes map[string]*Inode) (size int64) {
 	b.t.Helper()
 	b.flush()
@@ -180,7 +181,7 @@ func makeTree(inodes map[string]*Inode) *Entry {
 	return &root
 }
 
-// imageFile makes a file for an image in a folder of the test's own.
+// imageFile makes a file for an image in a folder of the test.
 func imageFile(t testing.TB) *os.File {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "image.squashfs"))

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canMount tells whether this machine lets us mount an image of mksquashfs.
+// canMount tells whether the test can mount an image of mksquashfs.
 var canMount = sync.OnceValue(func() error {
 	dir, err := os.MkdirTemp("", "canmount")
 	if err != nil {
@@ -39,7 +39,7 @@ var canMount = sync.OnceValue(func() error {
 	return nil
 })
 
-// mountImage mounts an image with the kernel until the test's end; it skips where that is not
+// mountImage mounts an image until the end of the test. It skips the test where mounting is not
 // permitted.
 func mountImage(t *testing.T, image string) (dir string) {
 	t.Helper()
@@ -58,7 +58,8 @@ func mountImage(t *testing.T, image string) (dir string) {
 	return dir
 }
 
-// linkCount is how many names an inode has; directories: 2 and their subdirectories.
+// linkCount is the number of names of an inode; for a directory 2 and the number of its
+// subdirectories.
 func linkCount(inodes map[string]*Inode, p string) (n uint64) {
 	for other, in := range inodes {
 		if inodes[p].Type != tree.Directory && in == inodes[p] || inodes[p].Type == tree.Directory && in.Type == tree.Directory &&
@@ -72,7 +73,7 @@ func linkCount(inodes map[string]*Inode, p string) (n uint64) {
 	return n
 }
 
-// TestKernel has the kernel read everything: attributes, extended ones, every byte.
+// TestKernel has the kernel read everything: attributes, extended attributes, every byte.
 func TestKernel(t *testing.T) {
 	for _, p := range []Params{
 		{BlockSize: BlockSizeMin},
@@ -98,7 +99,7 @@ func TestKernel(t *testing.T) {
 	}
 }
 
-// compareKernel compares what the kernel says about one mounted path.
+// compareKernel compares what the kernel says about one mounted path with the tree.
 func compareKernel(t *testing.T, p string, in *Inode, content []byte) (st unix.Stat_t) {
 	t.Helper()
 	if err := unix.Lstat(p, &st); err != nil {

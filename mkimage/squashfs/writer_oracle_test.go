@@ -18,7 +18,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// runTool runs a foreign program. Without it the test is skipped, unless all tests were asked for.
+// runTool runs a foreign program. Without it the test is skipped, or fails when all tests must run.
 func runTool(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
@@ -38,7 +38,7 @@ func runTool(t testing.TB, name string, args ...string) []byte {
 	return out
 }
 
-// sample is one tree with everything, and the contents of its files.
+// sample is a tree with every kind of inode, and the contents of its files.
 func sample(b *builder) (inodes map[string]*Inode, contents map[string][]byte) {
 	capability := []byte("\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")
 	large := noise(7, 9000)
@@ -133,7 +133,7 @@ func TestUnsquashfs(t *testing.T) {
 	for p, in := range inodes {
 		got := listed[p]
 		if strings.Contains(p, "\n") || p == "" {
-			continue // takes two lines; is listed without a name
+			continue // a name with a line break takes two lines; the root has no name
 		}
 		if got == nil {
 			t.Errorf("%s: not listed by unsquashfs", p)
@@ -145,7 +145,7 @@ func TestUnsquashfs(t *testing.T) {
 		case tree.Regular:
 			want[2] = fmt.Sprint(len(contents[p]))
 		case tree.CharDevice:
-			if in.Minor < 256 { // unsquashfs lists others wrongly
+			if in.Minor < 256 { // unsquashfs lists larger numbers wrongly
 				want[2] = fmt.Sprintf("%d,%d", in.Major, in.Minor)
 				got[2] = strings.ReplaceAll(got[2], " ", "")
 			}
@@ -187,7 +187,7 @@ func compareTar(t *testing.T, archive []byte, inodes map[string]*Inode, contents
 		p := strings.TrimSuffix(h.Name, "/")
 		in := inodes[p]
 		if in == nil {
-			continue // a parent that was not given
+			continue // an implied parent
 		}
 		seen[p] = in
 		if h.Typeflag == tar.TypeLink {
@@ -217,7 +217,7 @@ func compareTar(t *testing.T, archive []byte, inodes map[string]*Inode, contents
 	}
 }
 
-// TestRdsquashfs lets squashfs-tools-ng describe the tree and read one file.
+// TestRdsquashfs has squashfs-tools-ng describe the tree and read one file.
 func TestRdsquashfs(t *testing.T) {
 	image, _, contents := writeSample(t, Params{Compressor: plainCompressor{}})
 	if got := runTool(t, "rdsquashfs", "-c", "/bin/tool", image); !bytes.Equal(got, contents["bin/tool"]) {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLargeDirectory looks names up in a directory of 100,000 with the kernel, which uses our
+// TestLargeDirectory looks up names in a directory of 100,000 with the kernel, which uses the
 // index.
 func TestLargeDirectory(t *testing.T) {
 	const n = 100_000
@@ -27,7 +27,7 @@ func TestLargeDirectory(t *testing.T) {
 		inodes[name(i)] = &Inode{Attr: tree.Attr{Type: tree.Regular, Mode: 0o644, UID: uint32(i % 100), ModTime: uint32(i)}}
 	}
 	inodes["big/zz-last"] = &Inode{Attr: tree.Attr{Type: tree.Symlink, Mode: 0o777, Target: "x"}}
-	inodes["tiny/a"] = inodes[name(0)] // numbers far apart under one parent
+	inodes["tiny/a"] = inodes[name(0)] // inode numbers far apart in one directory
 	inodes["tiny/b"] = inodes[name(n-1)]
 	inodes["tiny/c"] = inodes[name(1)]
 	b.finish(inodes)
@@ -43,7 +43,7 @@ func TestLargeDirectory(t *testing.T) {
 	}
 
 	dir := mountImage(t, f.Name())
-	// Lookups before the listing, so that they are not answered by its cache.
+	// Look up names before listing the directory, so that the cache of the listing does not answer.
 	for _, i := range []int{0, 1, 255, 256, 257, 49_999, 50_000, 77_777, n - 2, n - 1} {
 		var st unix.Stat_t
 		if err := unix.Lstat(filepath.Join(dir, name(i)), &st); err != nil || int64(st.Mtim.Sec) != int64(i) {
@@ -70,7 +70,7 @@ func TestLargeDirectory(t *testing.T) {
 // TestIDs fills the id table.
 func TestIDs(t *testing.T) {
 	inodes := map[string]*Inode{}
-	for i := range IDsMax { // with the root's 0
+	for i := range IDsMax { // these and the root's 0
 		inodes[fmt.Sprintf("d%03d/f%05d", i>>8, i)] = &Inode{Attr: tree.Attr{Type: tree.FIFO, UID: uint32(i), GID: uint32(i/2) << 1}}
 	}
 	f := imageFile(t)
@@ -96,7 +96,7 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// TestLargeSparseFile is a file over 4 GiB that is mostly holes.
+// TestLargeSparseFile writes a file of more than 4 GiB that is mostly holes.
 func TestLargeSparseFile(t *testing.T) {
 	const blockSize = BlockSizeMax
 	const blocks = 5 << 10 // 5 GiB
@@ -145,8 +145,8 @@ func TestLargeSparseFile(t *testing.T) {
 	}
 }
 
-// TestLargeImage has all its tables and some data beyond 4 GiB, and a file over 4 GiB without
-// holes.
+// TestLargeImage writes an image with all tables and some data beyond 4 GiB, and with a file of
+// more than 4 GiB without holes.
 func TestLargeImage(t *testing.T) {
 	const blockSize = BlockSizeMax
 	const blocks = 5 << 10 // 5 GiB
@@ -155,7 +155,7 @@ func TestLargeImage(t *testing.T) {
 	regular := func(d *Data) *Inode { return &Inode{Attr: tree.Attr{Type: tree.Regular, Mode: 0o644}, Data: d} }
 	contents := map[string][]byte{"near": noise(1, 3_000_000), "far": noise(2, 3_000_000), "tail": []byte("short")}
 	inodes := map[string]*Inode{"near": regular(b.file(contents["near"]))}
-	// As if so many blocks of zeros had been written plain; the image file is sparse.
+	// As if the builder had written so many plain blocks of zeros. The image file is sparse.
 	dense := &Data{Start: b.w.end, Fragment: NoFragment, Size: blocks * blockSize}
 	for range blocks {
 		dense.Lengths = append(dense.Lengths, LengthWord(blockSize, false))
@@ -199,7 +199,7 @@ func TestLargeImage(t *testing.T) {
 	}
 }
 
-// TestDeepTree finishes a tree that is deeper than any recursion should be.
+// TestDeepTree finishes a tree that is too deep for recursion.
 func TestDeepTree(t *testing.T) {
 	const depth = 4000
 	newDir := func() *Inode { return &Inode{Attr: tree.Attr{Type: tree.Directory, Mode: 0o755}} }

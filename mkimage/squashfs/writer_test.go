@@ -11,7 +11,7 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// TestDeterministic builds the same tree twice, over different garbage.
+// TestDeterministic builds the same tree twice, over different bytes, and demands the same image.
 func TestDeterministic(t *testing.T) {
 	build := func(garbage []byte) *memory {
 		out := &memory{b: garbage}
@@ -56,7 +56,7 @@ func (f *failing) WriteAt(p []byte, off int64) (int, error) {
 	return f.memory.WriteAt(p, off)
 }
 
-// TestWriteErrors fails every write in turn; none but a complete image may have a superblock.
+// TestWriteErrors fails every write in turn. Only a complete image may have a superblock.
 func TestWriteErrors(t *testing.T) {
 	build := func(out *failing) error {
 		w, err := NewWriter(out, Params{BlockSize: BlockSizeMin, Compressor: plainCompressor{}})
@@ -93,9 +93,9 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
-// TestTrailer puts the trailer behind the last table, whether or not it fits in the last page.
+// TestTrailer demands the trailer behind the last table, whether or not it fits into the last page.
 func TestTrailer(t *testing.T) {
-	for used := range 24 { // moves the end of the tables over a page's end
+	for used := range 24 { // moves the end of the tables across the end of a page
 		text := strings.Repeat("t", TrailerMax)
 		out := &memory{}
 		b := newBuilder(t, out, Params{Trailer: trailer(text), Compressor: plainCompressor{}})
@@ -120,7 +120,7 @@ func TestTrailer(t *testing.T) {
 	}
 }
 
-// TestXattrSets counts what is stored of repeated sets and values.
+// TestXattrSets counts the stored bytes of repeated sets and values.
 func TestXattrSets(t *testing.T) {
 	var x xattrWriter
 	x.init(plainCompressor{})
@@ -128,7 +128,7 @@ func TestXattrSets(t *testing.T) {
 	for i, c := range []struct {
 		set   []tree.Xattr
 		id    uint32
-		plain int // bytes that the set took
+		plain int // plain bytes of the set
 	}{
 		{nil, noXattr, 0},
 		{[]tree.Xattr{{Name: "user.a", Value: large}}, 0, 4 + 1 + 4 + 5000},
@@ -144,7 +144,7 @@ func TestXattrSets(t *testing.T) {
 		if err != nil || id != c.id {
 			t.Errorf("set %d: id %d, want %d (%v)", i, id, c.id, err)
 		}
-		// All blocks are plain: a stored one has a header more.
+		// All blocks are plain, so a stored block only adds a header.
 		position := func(r inodeRef) int {
 			return int(r.block()/(metaHeaderSize+metaBlockSize))*metaBlockSize + r.offset()
 		}
@@ -157,7 +157,7 @@ func TestXattrSets(t *testing.T) {
 	}
 }
 
-// TestRefusedTrees gives trees that the format or Linux does not permit.
+// TestRefusedTrees demands that Finish refuses trees that the format or Linux does not permit.
 func TestRefusedTrees(t *testing.T) {
 	const blockSize = BlockSizeMin
 	dir := &Inode{Attr: tree.Attr{Type: tree.Directory}}
@@ -239,7 +239,7 @@ func TestRefusedTrees(t *testing.T) {
 	}
 }
 
-// TestErrorPath has an error name the path.
+// TestErrorPath demands that an error names the path.
 func TestErrorPath(t *testing.T) {
 	inodes := map[string]*Inode{"usr/share/x": {Attr: tree.Attr{Type: tree.Symlink}}}
 	_, err := newBuilder(t, &memory{}, Params{}).w.Finish(makeTree(inodes))
@@ -271,7 +271,7 @@ func TestRefusedTrailer(t *testing.T) {
 	}
 }
 
-// TestUsedWriter asks for more than a Writer gives.
+// TestUsedWriter demands errors of a Writer after Finish.
 func TestUsedWriter(t *testing.T) {
 	b := newBuilder(t, &memory{}, Params{BlockSize: BlockSizeMin})
 	for _, n := range []int{0, BlockSizeMin + 1} {

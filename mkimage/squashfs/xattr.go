@@ -8,12 +8,12 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// xattrSetMax is how many bytes of names and values one inode may have here. Linux
-// lists 64 KiB of names at most; what has more values than this is no root file system.
+// xattrSetMax is how many bytes of names and values one inode may have at most. Linux lists at most
+// 64 KiB of names, and no root file system has this many bytes of values.
 const xattrSetMax = 1 << 20
 
-// openXattrs finds the xattr tables. An image without them has none, whatever its
-// inodes say: Linux reads it so too.
+// openXattrs finds the xattr tables. In an image without them no inode has xattrs, whatever its
+// record says, as in Linux.
 func (m *Image) openXattrs(s *superblock) error {
 	if s.XattrTable == noTable {
 		return nil
@@ -45,7 +45,7 @@ func (m *Image) openXattrs(s *superblock) error {
 	return m.xattrIDs.validate(m.used)
 }
 
-// xattrs reads the set with a number of the xattr id table. The result may be shared.
+// xattrs gives the set with an index in the xattr id table. Callers may share it.
 func (m *Image) xattrs(index uint32) ([]tree.Xattr, error) {
 	if index == noXattr || m.xattrIDs.n == 0 {
 		return nil, nil
@@ -92,7 +92,7 @@ func (m *Image) readXattrs(index uint32) ([]tree.Xattr, error) {
 	return set, nil
 }
 
-// readXattr reads one pair and leaves cur behind it.
+// readXattr reads one pair. It leaves cur behind the pair.
 func (m *Image) readXattr(cur *metaCursor) (tree.Xattr, error) {
 	var key xattrKey
 	if err := cur.record(&key, xattrKeySize); err != nil {
@@ -120,7 +120,8 @@ func (m *Image) readXattr(cur *metaCursor) (tree.Xattr, error) {
 	return tree.Xattr{Name: prefix + string(name), Value: value}, nil
 }
 
-// readXattrValue reads the value at cur, or the one that is referred to there.
+// readXattrValue reads the value at cur, or with outOfLine the value to which the reference at cur
+// leads.
 func (m *Image) readXattrValue(cur *metaCursor, outOfLine bool) ([]byte, error) {
 	var head xattrValue
 	if err := cur.record(&head, xattrValueSize); err != nil {
