@@ -10,8 +10,9 @@ import (
 
 // events passes events on, one at a time. A nil fn drops them.
 type events struct {
-	mu sync.Mutex
-	fn func(Event)
+	mu   sync.Mutex
+	fn   func(Event)
+	harm map[string]bool // seeds of which all or a part cannot be used
 }
 
 func (e *events) send(event Event) {
@@ -29,6 +30,24 @@ func (e *events) progress(stage Stage, of string, done, total int64) {
 
 func (e *events) warn(format string, args ...any) {
 	e.send(Event{Warning: fmt.Sprintf(format, args...)})
+}
+
+// harmed warns of a seed of which all or a part cannot be used.
+func (e *events) harmed(path, format string, args ...any) {
+	e.mu.Lock()
+	if e.harm == nil {
+		e.harm = map[string]bool{}
+	}
+	e.harm[path] = true
+	e.mu.Unlock()
+	e.warn("seed %s "+format, append([]any{path}, args...)...)
+}
+
+// isHarmed tells whether harmed was told of a seed.
+func (e *events) isHarmed(path string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.harm[path]
 }
 
 // progressReader tells of what is read, and stops when its context ends.

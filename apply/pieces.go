@@ -122,7 +122,7 @@ func (p *pieces) addSeed(ctx context.Context, path string, e *events) error {
 		}
 	}
 	if bad += int(medium.lost.Load()); bad > 0 {
-		e.warn("seed %s is damaged: %d places in it cannot be read and are not used", path, bad)
+		e.harmed(path, "is damaged: %d places in it cannot be read and are not used", bad)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (e *events) unusableSeed(path string, err error) {
 	if errors.As(err, &at) {
 		err = at.Err // its path is in the message already
 	}
-	e.warn("seed %s cannot be used: %v", path, err)
+	e.harmed(path, "cannot be used: %v", err)
 }
 
 // leaveOut does without a seed from now on.

@@ -129,3 +129,7 @@ func (f *found) close() error {
 
 // Quote says what Run will take.
 func (u *Update) Quote() Quote { return u.quote }
+
+// Harmed tells whether all or a part of a seed was found to be of no use while the update was
+// prepared, for damage as a rule.
+func (u *Update) Harmed(seed string) bool { return u.events.isHarmed(seed) }

@@ -14,6 +14,7 @@ import (
 	"deltaup/delta"
 	"deltaup/device"
 	"deltaup/internal/durable"
+	"deltaup/internal/human"
 	"deltaup/mirror"
 	"deltaup/mirror/client"
 	"deltaup/mirror/serve"
@@ -330,6 +331,35 @@ func TestUpdateFromDamaged(t *testing.T) {
 				m.checkHolds("a", 3)
 			}
 		}
+	}
+}
+
+// TestUpdateAdvisesRepair: who updates from a damaged image is told what that costs, and of the way
+// that costs less.
+func TestUpdateAdvisesRepair(t *testing.T) {
+	for name, spoil := range map[string]func(m *target){
+		"whole": func(*target) {},
+		"inode table": func(m *target) {
+			for _, p := range m.places("b") {
+				if p.name == "inode table" {
+					m.flip(p.file, p.offset)
+				}
+			}
+		},
+	} {
+		m := onB(t)
+		spoil(m)
+		removeAll(t, m.path("/var/lib/deltaup/recipes"))
+		var warnings []string
+		u, err := m.prepare(3, device.UpdateOptions{DryRun: true, Warning: func(s string) { warnings = append(warnings, s) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "slot b, which runs, is damaged, and this update fetches " + human.Size(u.Quote().Bytes)
+		if got := strings.Join(warnings, "\n"); strings.Contains(got, want) != (name != "whole") || strings.Contains(got, "repair") != (name != "whole") {
+			t.Errorf("%s: warnings %q, want %s", name, warnings, want)
+		}
+		u.Close()
 	}
 }
 

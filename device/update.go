@@ -10,6 +10,7 @@ import (
 
 	"deltaup/apply"
 	"deltaup/chunkstore"
+	"deltaup/internal/human"
 	"deltaup/mirror"
 	"deltaup/slotboot"
 	"deltaup/slotboot/config"
@@ -167,8 +168,24 @@ func (u *Update) open(ctx context.Context, r apply.Request, state counted.State)
 		u.files, err = u.d.bootFiles(u.target, release)
 		return u.files.outputs(), err
 	}
-	u.apply, err = apply.Prepare(ctx, r)
-	return err
+	if u.apply, err = apply.Prepare(ctx, r); err != nil {
+		return err
+	}
+	u.adviseRepair()
+	return nil
+}
+
+// adviseRepair warns that the running image is damaged: patches lead from one that is whole alone.
+func (u *Update) adviseRepair() {
+	running := u.d.Config.Slot(u.booted)
+	quote := u.apply.Quote()
+	if running == nil || u.o.Repair || u.o.Warning == nil || quote.Bytes == 0 ||
+		!u.apply.Harmed(u.d.path(running.Path)) {
+		return
+	}
+	u.o.Warning(fmt.Sprintf("slot %s, which runs, is damaged, and this update fetches %s for it; "+
+		"on a thin line deltaup repair comes first: it fetches what is damaged, and the update after it "+
+		"goes by patches", running.Name, human.Size(quote.Bytes)))
 }
 
 // openSlot opens a slot to write to.
