@@ -54,6 +54,9 @@ func vast(version int) map[string][]byte {
 
 // TestVastChain makes a large content out of one that a set before makes.
 func TestVastChain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow under the race detector, and alike in what runs beside what")
+	}
 	m := newTargetOf(t, worldOf(t, "vast", vast, 3, 1))
 	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
 	q, r := m.mustPull()

@@ -57,6 +57,9 @@ func (l *lab) block(name string) []byte {
 // TestGiveUp boots slots that fail, each as often as it says, and looks at what the initramfs
 // leaves for GRUB.
 func TestGiveUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a shell's: no goroutine of ours")
+	}
 	l := newLab(t)
 	zeros := l.loop("zeros", make([]byte, 1<<20))
 	cut, err := os.ReadFile(filepath.Join(l.dir, "image"))

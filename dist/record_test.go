@@ -23,6 +23,9 @@ func (l *lab) slotWith(name, program string) (device string) {
 
 // TestRecord boots with a recorder, which the next one takes over from.
 func TestRecord(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a shell's: no goroutine of ours")
+	}
 	l := newLab(t)
 	program := filepath.Join(l.dir, "deltaup")
 	if out, err := exec.Command("go", "build", "-o", program, "deltaup/cmd/deltaup").CombinedOutput(); err != nil {

@@ -165,6 +165,9 @@ func TestNamesLimit(t *testing.T) {
 // TestSlowArchives reads small archives in which names that go up, links and global records could
 // take very long.
 func TestSlowArchives(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine")
+	}
 	must := func(err error, want error) {
 		t.Helper()
 		if !errors.Is(err, want) {

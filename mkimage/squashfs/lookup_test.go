@@ -27,6 +27,9 @@ func manyNames() map[string]*Inode {
 // TestLookupIndexed demands every name, and no name beside it, in directories with an index, of
 // Writer and of other tools.
 func TestLookupIndexed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine")
+	}
 	inodes := manyNames()
 	archive := tarOf(t, inodes, nil)
 	images := map[string]func(t *testing.T) *Image{

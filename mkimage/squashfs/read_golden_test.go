@@ -211,6 +211,9 @@ func TestTruncated(t *testing.T) {
 // TestFlipped changes each byte of the golden images, but only a few of plain data. The format has
 // no checksums, so reading may give other bytes.
 func TestFlipped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine")
+	}
 	flips := []byte{0x01, 0x80, 0xff}
 	for name, whole := range goldenImages(t) {
 		m, err := openBytes(whole)

@@ -18,6 +18,9 @@ import (
 // TestLargeDirectory looks up names in a directory of 100,000 with the kernel, which uses the
 // index.
 func TestLargeDirectory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine")
+	}
 	const n = 100_000
 	f := imageFile(t)
 	b := newBuilder(t, f, Params{})
