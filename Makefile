@@ -15,6 +15,7 @@ help: ## this list
 build: ## bin/deltaup, and bin/deltaup-target, which has only what a target needs; static and stripped
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/deltaup ./cmd/deltaup
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -tags target -o bin/deltaup-target ./cmd/deltaup
+	@stat -c '%n: %s bytes' bin/deltaup bin/deltaup-target
 
 tools: ## the real tools that tests compare with (Debian; needs root, does nothing when all are there)
 	@bench/tools.sh

@@ -18,7 +18,6 @@ import (
 	"deltaup/mirror"
 	"deltaup/mirror/client"
 	"deltaup/mirror/folder"
-	"deltaup/mirror/publish"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
 	"deltaup/slotboot"
@@ -129,12 +128,6 @@ var ourOutcomes = []outcome{
 	{is: syscall.ENOSPC, cause: "no-space", hint: "free some space and run the same command again"},
 	// and one is to be made; who wants one that is there gets ErrNowhere
 	{is: folder.ErrNoMirror, cause: "not-a-mirror"},
-	{
-		is:    publish.ErrSigned,
-		cause: "no-keys",
-		hint:  "--keys DIR signs it; --unsigned is for those who read the mirror unverified",
-	},
-	{is: publish.ErrExists, cause: "version-exists", hint: "publish it under a new version"},
 	{is: mirror.ErrBusy, cause: "busy"},
 	{is: client.ErrTooLong, cause: "too-long"},
 	{is: client.ErrEncoding, cause: "unasked-compression"},
@@ -158,7 +151,6 @@ var ourOutcomes = []outcome{
 		cause: "unreachable",
 		hint:  "run the same command again later: nothing fetched is lost",
 	},
-	{is: publish.ErrMismatch, cause: "mismatched-input"},
 	{is: squashfs.ErrNoFile, cause: "not-a-file"},
 	{
 		is:    squashfs.ErrSeveral,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"deltaup/mirror/publish"
 	"deltaup/mkimage/rootfs"
 )
 
@@ -36,6 +37,13 @@ var errKind = errors.New("neither an image nor a recipe, pack or index")
 
 // publisherOutcomes are of errors that only the commands above make.
 var publisherOutcomes = []outcome{
+	{
+		is:    publish.ErrSigned,
+		cause: "no-keys",
+		hint:  "--keys DIR signs it; --unsigned is for those who read the mirror unverified",
+	},
+	{is: publish.ErrExists, cause: "version-exists", hint: "publish it under a new version"},
+	{is: publish.ErrMismatch, cause: "mismatched-input"},
 	{is: rootfs.ErrOffset, cause: "usage"},
 	{is: rootfs.ErrKind, cause: "unsupported-input"},
 	{is: rootfs.ErrMalformed, cause: "damaged-input"},

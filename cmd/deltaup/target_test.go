@@ -1,12 +1,22 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 )
+
+// maxTarget is how many bytes the command for targets may have, stripped.
+const maxTarget = 12_500_000
+
+// publishersAlone are packages that the command for targets does without.
+var publishersAlone = []string{
+	"deltaup/mkimage/rootfs", "deltaup/delta/diff", "deltaup/mirror/publish", "deltaup/mirror/check", "deltaup/mirror/serve",
+	"github.com/vbauerster/mpb/v8", "archive/tar",
+}
 
 // TestTargetBuild builds the command for targets: it has all that a machine needs, and nothing of a
 // publisher.
@@ -15,8 +25,20 @@ func TestTargetBuild(t *testing.T) {
 		t.Skip("builds the command")
 	}
 	binary := filepath.Join(t.TempDir(), "deltaup")
-	if out, err := exec.Command("go", "build", "-tags", "target", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", "target", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	if info, err := os.Stat(binary); err != nil || info.Size() > maxTarget {
+		t.Errorf("%v; the command for targets has %d bytes, and may have %d", err, info.Size(), maxTarget)
+	}
+	deps, err := exec.Command("go", "list", "-deps", "-tags", "target", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dep := range strings.Lines(string(deps)) {
+		if slices.Contains(publishersAlone, strings.TrimSpace(dep)) {
+			t.Errorf("the command for targets imports %s", dep)
+		}
 	}
 	out, err := exec.Command(binary, "--help").Output()
 	if err != nil {
