@@ -1,9 +1,9 @@
-// Package disk tells what lies where on a disk or in an image of one: partitions by their table,
-// and file systems by their signatures. It reads headers alone and trusts nothing in them; what it
-// says is for finding things and for messages, not for mounting.
+// Package disk finds out what lies where on a disk or in an image of one: partitions by their
+// table, and file systems by their signatures. It only reads headers, and trusts nothing in them.
+// Its results serve to find things and for messages, not for mounting.
 //
-// Call [Partitions] for the table, [FileSystem] for what begins at a place, and [Describe] for
-// one line about all of it.
+// [Partitions] reads the table, [FileSystem] names the file system at a place, and [Describe]
+// describes the whole disk in one line.
 package disk
 
 import (
@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// Place is where on a disk something begins.
+// Place is a place on a disk at which something begins.
 type Place struct {
 	Offset    int64 // bytes from the disk's start
-	partition int   // its number, as the kernel counts; 0: in no partition
+	partition int   // number of the partition, as the kernel counts; 0: in no partition
 }
 
 func (p Place) String() string {
@@ -25,7 +25,7 @@ func (p Place) String() string {
 	return fmt.Sprintf("partition %d at byte %d", p.partition, p.Offset)
 }
 
-// Places lists places as a sentence does.
+// Places lists places for a sentence.
 func Places(places []Place) string {
 	words := make([]string, len(places))
 	for i, p := range places {
@@ -37,13 +37,13 @@ func Places(places []Place) string {
 	return strings.Join(words, "")
 }
 
-// maxTold is how many partitions a line names.
+// maxTold is how many partitions a line names at most.
 const maxTold = 8
 
-// Describe says in one line what the disk in r is, in which no squashfs image that can be opened
-// was found: the file system at its start, what its partitions hold, or a file system further in.
-// It looks for the latter at every sector of the first 16 MiB, and then at every MiB. It is ""
-// where nothing is known of it.
+// Describe says in one line what is on the disk in r, which has size bytes and no readable squashfs
+// image: the file system at its start, the contents of its partitions, or a file system further in.
+// It looks for the last at every sector of the first 16 MiB, and then at every MiB. It gives ""
+// when it recognizes nothing.
 func Describe(r io.ReaderAt, size int64) (string, error) {
 	head, err := headAt(r, 0)
 	if err != nil {
@@ -89,13 +89,14 @@ func describePartitions(r io.ReaderAt, table string, parts []Place) (string, err
 const (
 	sector = 512
 
-	searchBytes = 16 << 20 // of a disk, at every sector of which a file system may begin
-	stepBytes   = 1 << 20  // behind them one may begin at multiples of this
+	// the first bytes of a disk, at each sector of which a file system may begin
+	searchBytes = 16 << 20
+	stepBytes   = 1 << 20 // behind these a file system may begin at multiples of this
 	maxSteps    = 1 << 16
 	windowBytes = 1 << 20
 )
 
-// inside finds the first file system that begins further in.
+// inside finds the first file system that begins after the start of the disk.
 func inside(r io.ReaderAt, size int64) (int64, string, error) {
 	buf := make([]byte, windowBytes+HeadSize)
 	for off := int64(0); off < min(size, searchBytes); off += windowBytes {

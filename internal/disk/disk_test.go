@@ -18,7 +18,7 @@ import (
 func TestPartitions(t *testing.T) {
 	const size = 8 << 20
 	empty := func() []byte { return make([]byte, size) }
-	// an extended partition with three links, the last of which leads back to the first
+	// an extended partition with three links, of which the last leads back to the first
 	logical := disktest.MBR(empty(), 0x83, 2048, 4096)
 	logical[mbrEntries+mbrEntrySize+mbrType] = 0x05
 	for i, next := range []uint32{1024, 2048, 1024} {
@@ -55,7 +55,7 @@ func TestPartitions(t *testing.T) {
 	}
 }
 
-// TestRealFileSystems: what the real tools make is named, and nothing else in it is.
+// TestRealFileSystems demands the right name for what real tools make, and no other name within it.
 func TestRealFileSystems(t *testing.T) {
 	for _, c := range []struct{ want, tool, arguments string }{
 		{"an ext2 file system", "mkfs.ext2", "-q -F"},
@@ -105,7 +105,7 @@ func TestRealFileSystems(t *testing.T) {
 	}
 }
 
-// TestNotFileSystems: bytes that only look like a superblock are none.
+// TestNotFileSystems demands no name for bytes that only look like a superblock.
 func TestNotFileSystems(t *testing.T) {
 	b := make([]byte, HeadSize)
 	copy(b[0x438:], "\x53\xef")
@@ -127,7 +127,7 @@ func TestDescribeMany(t *testing.T) {
 	}
 }
 
-// unreadable fails everywhere but at the start.
+// unreadable fails everywhere except at the start.
 type unreadable struct{}
 
 func (unreadable) ReadAt(p []byte, off int64) (int, error) {
@@ -143,7 +143,7 @@ func TestDescribeReadError(t *testing.T) {
 	}
 }
 
-// FuzzDescribe describes arbitrary disks: it ends, and no partition lies outside.
+// FuzzDescribe describes any disk. It must end, and no partition may lie outside of the disk.
 func FuzzDescribe(f *testing.F) {
 	f.Add(disktest.MBR(make([]byte, 4096), 0x83, 1, 2))
 	f.Add(disktest.MBR(make([]byte, 4096), 0x05, 1, 2))

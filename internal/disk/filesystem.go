@@ -5,18 +5,18 @@ import (
 	"math/bits"
 )
 
-// HeadSize is how many bytes tell what begins somewhere; fewer do where less is there.
+// HeadSize is how many bytes FileSystem needs, unless the disk ends before.
 const HeadSize = 0x10040 + 8
 
-// signature is one of the bytes at a place that a file system has.
+// signature is what a file system has at a fixed place.
 type signature struct {
 	offset int
 	magic  string
 	name   string
-	sound  func(head []byte) bool // what else has to be right; nil: nothing
+	sound  func(head []byte) bool // a further check; nil: none
 }
 
-// signatures are looked through in order; the first that matches wins.
+// signatures are tried in order. The first that matches counts.
 var signatures = []signature{
 	{extSuper + 0x38, "\x53\xef", "", isExt}, // extName names it
 	{0, "XFSB", "an XFS file system", nil},
@@ -35,8 +35,8 @@ var signatures = []signature{
 	{4096 - 10, "SWAPSPACE2", "swap space", nil},
 }
 
-// FileSystem names what begins with head, its first HeadSize bytes or all of them: "an ext4 file
-// system". It is "" when that is not known.
+// FileSystem names the file system whose first HeadSize bytes, or all of whose bytes, are head: "an
+// ext4 file system". It gives "" when it does not know it.
 func FileSystem(head []byte) string {
 	for _, s := range signatures {
 		if len(head) < s.offset+len(s.magic) || string(head[s.offset:][:len(s.magic)]) != s.magic ||
@@ -51,14 +51,15 @@ func FileSystem(head []byte) string {
 	return ""
 }
 
-// extSuper is where the superblock of the extended file system begins, extLen how much of it tells.
+// extSuper is where the superblock of the extended file system begins, extLen how many bytes of it
+// matter.
 const (
 	extSuper = 0x400
 	extLen   = 0x64
 )
 
-// isExt tells a superblock from two bytes that happen to be right: blocks have a size that there
-// is, and their groups are not larger than a block of bits.
+// isExt tells a superblock from two bytes that match by chance: the block size must exist, and a
+// group must have no more blocks than a block has bits.
 func isExt(head []byte) bool {
 	if len(head) < extSuper+extLen {
 		return false
@@ -70,8 +71,7 @@ func isExt(head []byte) bool {
 		word(0x20) > 0 && word(0x20) <= 8<<(10+blockLog)
 }
 
-// extName tells the generations of the extended file system by the features that the superblock
-// lists.
+// extName tells ext2, ext3 and ext4 by the features in the superblock.
 func extName(super []byte) string {
 	compatible := binary.LittleEndian.Uint32(super[0x5c:])
 	incompatible := binary.LittleEndian.Uint32(super[0x60:])
@@ -84,8 +84,8 @@ func extName(super []byte) string {
 	return "an ext2 file system"
 }
 
-// isBootSector tells whether the sector is what FAT and its like begin with. FAT gives the size of
-// a sector as a number, exFAT none here.
+// isBootSector tells whether a sector is the first of FAT or a similar file system. FAT has the
+// size of a sector there, exFAT zero.
 func isBootSector(head []byte) bool {
 	if len(head) < mbrSize || head[510] != 0x55 || head[511] != 0xaa {
 		return false

@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// Where partition tables have what is needed of them. Of an MBR (the first sector): four entries of
-// 16 bytes, each with its type and its first sector; an extended partition begins with a sector of
-// the same form, whose second entry leads to the next. Of a GPT (the second sector): where its
-// entries lie, how many and how long they are; of an entry its first sector. All numbers are
+// Offsets in partition tables. An MBR (the first sector) has four entries of 16 bytes, each with
+// its type and its first sector. An extended partition begins with a sector of the same form, whose
+// second entry leads to the next such sector. A GPT's header (the second sector) says where its
+// entries lie, how many and how long they are. Each entry has its first sector. All numbers are
 // little-endian.
 const (
 	mbrSize, mbrEntries, mbrEntrySize, mbrType, mbrFirst = 512, 446, 16, 4, 8
 
-	mbrProtective = 0xee // the type of an entry that stands for a GPT
-	firstLogical  = 5    // the number of the first partition in an extended one
+	mbrProtective = 0xee // type of an entry that stands for a GPT
+	firstLogical  = 5    // number of the first partition in an extended one
 
 	gptMagic                                         = "EFI PART"
 	gptHeaderSize, gptEntriesAt, gptCount, gptLength = 92, 72, 80, 84
@@ -25,9 +25,10 @@ const (
 	maxGPTEntrySize = 4 << 10
 )
 
-// Partitions reads a disk's partition table, "MBR" or "GPT", and gives where its partitions begin,
-// in the table's order. Those that begin beyond the end, and all but the first that begin at one
-// place, are left out. Without a table there are none.
+// Partitions reads the partition table of the disk in r, which has size bytes. It gives the kind of
+// the table, "MBR" or "GPT", and where the partitions begin, in the table's order. It leaves out
+// partitions that begin beyond the end, and all but the first that begin at the same place. Without
+// a table it gives "" and no partitions.
 func Partitions(r io.ReaderAt, size int64) (table string, parts []Place, err error) {
 	t := tableReader{r: r, size: size}
 	mbr, err := t.mbr(0)
@@ -68,12 +69,12 @@ func (t *tableReader) add(offset int64, number int) {
 	}
 }
 
-// mbr is a sector with four entries.
+// mbr is a sector with four partition entries.
 type mbr [mbrSize]byte
 
 func (m *mbr) entry(i int) []byte { return m[mbrEntries+i*mbrEntrySize:][:mbrEntrySize] }
 
-// first gives an entry's first sector.
+// first gives the first sector of an entry.
 func first(entry []byte) int64 { return int64(binary.LittleEndian.Uint32(entry[mbrFirst:])) }
 
 func isExtended(entry []byte) bool {
@@ -81,7 +82,7 @@ func isExtended(entry []byte) bool {
 	return t == 0x05 || t == 0x0f || t == 0x85
 }
 
-// mbr reads such a sector; nil without an error means that there is none.
+// mbr reads the mbr at an offset. It gives nil without an error when there is none.
 func (t *tableReader) mbr(off int64) (*mbr, error) {
 	m := new(mbr)
 	if _, err := t.r.ReadAt(m[:], off); err != nil {
@@ -93,8 +94,8 @@ func (t *tableReader) mbr(off int64) (*mbr, error) {
 	return m, nil
 }
 
-// extended follows the chain of an extended partition: each link has a partition, whose place
-// counts from the link, and the next link, which counts from the first.
+// extended follows the chain of an extended partition. Each link has a partition, whose place
+// counts from the link, and the place of the next link, which counts from the first link.
 func (t *tableReader) extended(base int64) error {
 	at := base
 	for number := firstLogical; number < maxPartitions; number++ {

@@ -1,5 +1,5 @@
-// Package undo takes back what a command did before it failed. The command notes in a [List] how
-// each of its steps is taken back, and on an error runs it.
+// Package undo undoes what a command did before it failed. The command notes in a [List] how to
+// undo each of its steps, and runs the list on an error.
 package undo
 
 import (
@@ -14,16 +14,16 @@ import (
 	"deltaup/internal/plainfile"
 )
 
-// maxFile bounds what is remembered of a file, in bytes.
+// maxFile bounds how many bytes of a file Keep remembers.
 const maxFile = 16 << 20
 
-// List is what takes the steps of a command back. The zero List is empty.
+// List says how to undo the steps of a command. The zero List is empty.
 type List struct{ steps []func() error }
 
-// Push adds how one step is taken back.
+// Push adds a function that undoes one step.
 func (l *List) Push(step func() error) { l.steps = append(l.steps, step) }
 
-// Run takes all steps back, the last first. An error of one does not keep it from the others.
+// Run undoes all steps, the last one first. It goes on after errors and joins them.
 func (l *List) Run() error {
 	var all error
 	for _, step := range slices.Backward(l.steps) {
@@ -35,7 +35,7 @@ func (l *List) Run() error {
 	return all
 }
 
-// MkdirAll makes a folder with its parents. Run removes those that were missing.
+// MkdirAll makes a folder and its missing parents. Run removes those that were missing.
 func (l *List) MkdirAll(dir string) error {
 	for parent := dir; ; parent = filepath.Dir(parent) {
 		_, err := os.Lstat(parent)
@@ -45,12 +45,12 @@ func (l *List) MkdirAll(dir string) error {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		defer l.Push(func() error { return durable.Remove(parent) }) // the parents first
+		defer l.Push(func() error { return durable.Remove(parent) }) // the list has parents first
 	}
 	return durable.MkdirAll(dir)
 }
 
-// Keep remembers a file, or that there is none. Run restores it.
+// Keep remembers the file at path, or that there is none. Run restores that.
 func (l *List) Keep(path string) error {
 	old, err := plainfile.Read(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,8 +75,8 @@ func (l *List) Keep(path string) error {
 	return nil
 }
 
-// WriteFile writes a file so that a boot loader finds it, which replays no journal. Missing folders
-// are made. Run restores what was there before.
+// WriteFile writes a file so durably that a boot loader, which replays no journal, finds it. It
+// makes missing folders. Run restores what was there before.
 func (l *List) WriteFile(path string, content []byte, mode fs.FileMode) error {
 	f := file{path, content, mode}
 	if err := l.MkdirAll(filepath.Dir(path)); err != nil {
@@ -92,18 +92,18 @@ func (l *List) WriteFile(path string, content []byte, mode fs.FileMode) error {
 	return f.replace()
 }
 
-// file is what a file is to hold.
+// file is a file with the content that it shall have.
 type file struct {
 	path    string
 	content []byte
 	mode    fs.FileMode
 }
 
-// tmp is a folder for this file alone. So a killed process leaves nothing beside the file that
-// other tools could take for one of theirs.
+// tmp is a folder for temporary files of this file alone. A killed process then leaves nothing
+// beside the file that other tools could take for one of theirs.
 func (f *file) tmp() string { return f.path + ".new" }
 
-// clear removes what a killed process left.
+// clear removes what a killed process has left.
 func (f *file) clear() error {
 	if err := durable.RemoveTemps(f.tmp()); err != nil {
 		return err

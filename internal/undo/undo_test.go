@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// TestRun takes back folders that were made, files that were written anew, and files that were
-// changed, also behind a step that cannot be taken back.
+// TestRun undoes new folders, new files and changed files, also after a step that cannot be undone.
 func TestRun(t *testing.T) {
 	root := t.TempDir()
 	old, kept := filepath.Join(root, "old"), filepath.Join(root, "kept")

@@ -157,7 +157,8 @@ func metaHeader(n int, compressed bool) uint16 {
 	return uint16(n) | metaPlain
 }
 
-// parseMetaHeader gives the stored bytes that follow a metadata block's header, 1 to metaBlockSize.
+// parseMetaHeader decodes the header of a metadata block. n is the number of stored bytes that
+// follow, 1 to metaBlockSize.
 func parseMetaHeader(h uint16) (n int, compressed bool, err error) {
 	n = int(h &^ metaPlain)
 	if n == 0 || n > metaBlockSize {
@@ -197,7 +198,7 @@ func makeRef(block int64, offset int) inodeRef { return inodeRef(block<<16 | int
 // block is the position of the metadata block, relative to its table.
 func (r inodeRef) block() int64 { return int64(r >> 16) }
 
-// offset is the position in the plain block; valid below metaBlockSize.
+// offset is the offset in the plain block. It is valid below metaBlockSize.
 func (r inodeRef) offset() int { return int(r & 0xffff) }
 
 // marshal appends the fixed part r, a pointer to a record's struct, to b.

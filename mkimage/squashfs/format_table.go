@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// A lookup table is records of one size in metadata blocks of metaBlockSize plain
-// bytes (the last may be shorter), followed by the plain list of the blocks' absolute positions,
-// 8 bytes each. The superblock points to that list, for xattrs to an xattrTable before it.
+// A lookup table has records of one size in metadata blocks of metaBlockSize plain bytes, of which
+// the last may be shorter. The plain list of the blocks' absolute positions follows, 8 bytes each.
+// The superblock has the position of that list, or for xattrs of an xattrTable before it.
 
 // tableBlocks is how many metadata blocks a lookup table of n records takes.
 func tableBlocks(n int64, recordSize int) int64 {

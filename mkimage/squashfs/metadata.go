@@ -8,7 +8,7 @@ import (
 
 // metaBlock is one decompressed metadata block.
 type metaBlock struct {
-	plain []byte // 1 to metaBlockSize bytes, shared: not to be changed
+	plain []byte // 1 to metaBlockSize bytes, shared, so nobody may change them
 	next  int64  // position behind its stored bytes, where the next block begins
 }
 
