@@ -17,6 +17,7 @@ import (
 	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
 	"deltaup/mirror/client"
+	"deltaup/mirror/folder"
 	"deltaup/mirror/publish"
 	"deltaup/mirror/serve"
 )
@@ -48,7 +49,7 @@ func newInitrdTargetOf(t *testing.T, patchFrom int, own func(version int) map[st
 		if err := os.WriteFile(path, packed, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, err := publish.Add(context.Background(), filepath.Join(dir, "mirror"), publish.Publication{
+		_, err := publish.Add(context.Background(), folder.At(filepath.Join(dir, "mirror")), publish.Publication{
 			Version: string(rune('1' + i)), Channel: "stable", Image: image, PatchFrom: patchFrom,
 			Artifacts: []publish.File{{Name: "initrd", Path: path}},
 		})

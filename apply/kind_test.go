@@ -15,6 +15,7 @@ import (
 	"deltaup/internal/test/toykind"
 	"deltaup/mirror"
 	"deltaup/mirror/check"
+	"deltaup/mirror/folder"
 	"deltaup/mirror/publish"
 	"deltaup/mirror/serve"
 )
@@ -39,7 +40,7 @@ func newKindTarget(t *testing.T) (m *target, dir string) {
 				t.Fatal(err)
 			}
 		}
-		done, err := publish.Add(context.Background(), filepath.Join(dir, "mirror"), publish.Publication{
+		done, err := publish.Add(context.Background(), folder.At(filepath.Join(dir, "mirror")), publish.Publication{
 			Version: string(rune('1' + i)), Channel: "stable", Image: image, PatchFrom: 1, Artifacts: files,
 		})
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"deltaup/apply"
 	"deltaup/internal/test/faultserver"
 	"deltaup/mirror"
+	"deltaup/mirror/folder"
 	"deltaup/mirror/publish"
 	"deltaup/mirror/serve"
 )
@@ -185,7 +186,7 @@ func TestRawImage(t *testing.T) {
 	if err := os.WriteFile(disk, content, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, err := publish.Add(t.Context(), filepath.Join(dir, "mirror"), publish.Publication{
+	_, err := publish.Add(t.Context(), folder.At(filepath.Join(dir, "mirror")), publish.Publication{
 		Version: "raw", Channel: "stable", Artifacts: []publish.File{{Name: mirror.ImageName, Path: disk}},
 	})
 	if err != nil {

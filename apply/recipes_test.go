@@ -13,6 +13,7 @@ import (
 	"deltaup/delta"
 	"deltaup/internal/test/faultserver"
 	"deltaup/internal/test/mirrortest"
+	"deltaup/mirror/folder"
 	"deltaup/mirror/publish"
 	"deltaup/mkimage"
 )
@@ -185,19 +186,19 @@ func TestKeptOfOtherChunks(t *testing.T) {
 	dir := t.TempDir()
 	w := &world{dir: dir, mirror: filepath.Join(dir, "mirror")}
 	for v := range 2 {
-		folder := filepath.Join(dir, "tree", string(rune('1'+v)))
-		if err := mirrortest.WriteFiles(folder, growing(v+1)); err != nil {
+		files := filepath.Join(dir, "tree", string(rune('1'+v)))
+		if err := mirrortest.WriteFiles(files, growing(v+1)); err != nil {
 			t.Fatal(err)
 		}
-		w.image[v] = folder + ".squashfs"
+		w.image[v] = files + ".squashfs"
 		o := mkimage.Options{Level: "better"}
 		if v == 1 {
 			o.Chunking = chunkstore.Params{Min: 4 << 10, Average: 16 << 10, Max: 64 << 10}
 		}
-		if err := mirrortest.ImageOf(t.Context(), folder, w.image[v], o); err != nil {
+		if err := mirrortest.ImageOf(t.Context(), files, w.image[v], o); err != nil {
 			t.Fatal(err)
 		}
-		_, err := publish.Add(context.Background(), w.mirror, publish.Publication{
+		_, err := publish.Add(context.Background(), folder.At(w.mirror), publish.Publication{
 			Version: string(rune('1' + v)), Channel: "stable", Image: w.image[v], PatchFrom: 1,
 		})
 		if err != nil {

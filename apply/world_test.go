@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"deltaup/internal/test/mirrortest"
+	"deltaup/mirror/folder"
 	"deltaup/mirror/publish"
 )
 
@@ -78,16 +79,16 @@ func (w *world) make() (err error) {
 
 // release makes an image of files and publishes it as p says. It gives the image's path.
 func (w *world) release(version int, files map[string][]byte, p publish.Publication) (image string, err error) {
-	folder := filepath.Join(w.dir, fmt.Sprintf("tree%d", version))
-	if err := mirrortest.WriteFiles(folder, files); err != nil {
+	root := filepath.Join(w.dir, fmt.Sprintf("tree%d", version))
+	if err := mirrortest.WriteFiles(root, files); err != nil {
 		return "", err
 	}
 	p.Image = filepath.Join(w.dir, fmt.Sprintf("v%d.squashfs", version))
-	if err := makeImage(folder, p.Image); err != nil {
+	if err := makeImage(root, p.Image); err != nil {
 		return "", err
 	}
 	p.Version, p.Channel = fmt.Sprint(version), "stable"
-	got, err := publish.Add(context.Background(), w.mirror, p)
+	got, err := publish.Add(context.Background(), folder.At(w.mirror), p)
 	if err == nil && len(got.Warnings) > 0 {
 		err = errors.New(got.Warnings[0])
 	}

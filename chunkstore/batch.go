@@ -4,12 +4,9 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
-
-	"deltaup/internal/durable"
 )
 
 // groupSize is how many plain bytes a batch gathers for each processor before it
@@ -34,7 +31,7 @@ type Batch struct {
 
 // openPack is a pack under its temporary name.
 type openPack struct {
-	file    *durable.File
+	file    PackDraft
 	buf     *bufio.Writer
 	w       *packWriter
 	ref     PackRef     // set once the pack is full
@@ -117,7 +114,7 @@ func (b *Batch) flush() error {
 
 func (b *Batch) write(c Chunk, frame []byte) error {
 	if b.pack == nil {
-		file, err := durable.Create(b.folder.tmp)
+		file, err := b.folder.files.Create()
 		if err != nil {
 			return fmt.Errorf("create pack: %w", err)
 		}
@@ -176,7 +173,7 @@ func (b *Batch) Commit() (added []PackRef, err error) {
 		}
 	}
 	for _, p := range b.full {
-		if err := p.file.Commit(filepath.Join(b.folder.dir, PackPath(p.ref.ID))); err != nil {
+		if err := p.file.Commit(p.ref.ID); err != nil {
 			return nil, fmt.Errorf("commit pack %s: %w", p.ref.ID, err)
 		}
 	}

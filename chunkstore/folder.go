@@ -2,19 +2,14 @@ package chunkstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 )
 
-// Folder is a folder of packs, DIR/ab/abcd….pack, as a publisher keeps them. Goroutines may read it
-// at the same time, also while one of them fills a [Batch].
+// Folder is all packs of a mirror, as a publisher keeps them. Goroutines may read it at the same
+// time, also while one of them fills a [Batch].
 type Folder struct {
-	dir, tmp string
+	files PackFiles
 
 	mu     sync.RWMutex
 	packs  []PackRef
@@ -31,62 +26,35 @@ type place struct {
 // OpenFolder reads the tables of all packs below dir, which need not exist yet. It ignores files
 // that are not named like packs. tmp is a folder on the same file system, in which new packs are
 // written. A damaged pack is an error that wraps [ErrCorrupt].
-func OpenFolder(dir, tmp string) (*Folder, error) {
-	f := &Folder{dir: dir, tmp: tmp, chunks: map[ID]place{}}
-	ids, err := listPacks(dir)
+func OpenFolder(dir, tmp string) (*Folder, error) { return OpenPacks(localPacks{dir, tmp}) }
+
+// OpenPacks is OpenFolder for packs that lie anywhere.
+func OpenPacks(files PackFiles) (*Folder, error) {
+	f := &Folder{files: files, chunks: map[ID]place{}}
+	ids, err := files.List()
 	if err != nil {
 		return nil, fmt.Errorf("open packs: %w", err)
 	}
 	for _, id := range ids { // of several packs with the same chunk the first counts
-		path := filepath.Join(dir, PackPath(id))
-		if err := f.load(id, path); err != nil {
-			return nil, fmt.Errorf("open packs: %s: %w", path, err)
+		if err := f.load(id); err != nil {
+			return nil, fmt.Errorf("open packs: %s: %w", files.Name(id), err)
 		}
 	}
 	return f, nil
 }
 
-// listPacks returns the ids of all packs below dir, ascending.
-func listPacks(dir string) ([]ID, error) {
-	folders, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	var ids []ID
-	for _, sub := range folders {
-		if !sub.IsDir() {
-			continue
-		}
-		files, err := os.ReadDir(filepath.Join(dir, sub.Name()))
-		if err != nil {
-			return nil, err
-		}
-		for _, file := range files {
-			id, err := ParseID(strings.TrimSuffix(file.Name(), packSuffix))
-			if err == nil && sub.Name()+"/"+file.Name() == PackPath(id) {
-				ids = append(ids, id)
-			}
-		}
-	}
-	return ids, nil
-}
-
 // load reads the table of one pack.
-func (f *Folder) load(id ID, path string) error {
-	file, err := os.Open(path)
+func (f *Folder) load(id ID) error {
+	file, err := f.files.Open(id)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	info, err := file.Stat()
+	defer file.Close() // read only
+	entries, err := ReadPackTable(file, file.Size())
 	if err != nil {
 		return err
 	}
-	entries, err := ReadPackTable(file, info.Size())
-	if err != nil {
-		return err
-	}
-	f.add(PackRef{ID: id, Size: info.Size()}, entries)
+	f.add(PackRef{ID: id, Size: file.Size()}, entries)
 	return nil
 }
 
@@ -126,8 +94,8 @@ func (f *Folder) Chunk(ctx context.Context, c Chunk) ([]byte, error) {
 	if err := checkFrame(c, l.Length); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(f.dir, PackPath(l.Pack))
-	file, err := os.Open(path)
+	path := f.files.Name(l.Pack)
+	file, err := f.files.Open(l.Pack)
 	if err != nil {
 		return nil, fmt.Errorf("chunk %s: %w", c.ID, err)
 	}

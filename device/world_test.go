@@ -12,6 +12,7 @@ import (
 	"deltaup/internal/test/cpiotest"
 	"deltaup/internal/test/mirrortest"
 	"deltaup/mirror"
+	"deltaup/mirror/folder"
 	"deltaup/mirror/publish"
 )
 
@@ -66,7 +67,7 @@ func (w *world) make() (err error) {
 		}
 		w.mirror[i] = filepath.Join(w.dir, fmt.Sprintf("mirror%d", i+1))
 		for j := range i + 1 {
-			p, err := publish.Add(context.Background(), w.mirror[i], publish.Publication{
+			p, err := publish.Add(context.Background(), folder.At(w.mirror[i]), publish.Publication{
 				Version: fmt.Sprint(j + 1), Channel: "stable", Compatible: "board-a", Image: w.image[j], PatchFrom: 1,
 				Artifacts: []publish.File{{Name: mirror.KernelName, Path: w.kernel[j]}, {Name: mirror.InitrdName, Path: w.initrd[j]}},
 			})

@@ -6,8 +6,10 @@ var (
 	// ErrNowhere is wrapped when an address has nothing of a mirror, or a mirror's folder is not
 	// there.
 	ErrNowhere = errors.New("there is no mirror")
-	// ErrDamaged is wrapped, together with chunkstore.ErrCorrupt, when what the
-	// mirrors send is not what its hash, size or format says.
+	// ErrNoMirror is wrapped when other things than a mirror are in its place.
+	ErrNoMirror = errors.New("no mirror")
+	// ErrDamaged is wrapped, together with chunkstore.ErrCorrupt, when a file of a mirror is not
+	// what its hash, size or format says.
 	ErrDamaged = errors.New("damaged on the mirror")
 	// ErrOtherRelease is wrapped beside ErrDamaged when a well-formed release file lies in the
 	// place of another.

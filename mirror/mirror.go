@@ -1,9 +1,9 @@
 // Package mirror is the format of a mirror, a static folder that any web server or object store
 // serves: releases, pointers, where each file lies, which names and sizes are permitted.
 //
-// Below it, package publish writes a mirror, client reads it from a target, check verifies it, serve
-// serves it, and folder knows one that lies in a folder of this machine. Whose hashes count is a
-// matter of package trust, and what is fetched, one of package delta.
+// Below it, package publish writes a mirror, client reads it from a target, check verifies it,
+// serve serves it, and folder knows one that lies in a folder of this machine. Whose hashes count
+// is a matter of package trust, and what is fetched, one of package delta.
 //
 // Everything but the channel pointers is immutable and named by its hash or its
 // version; a pointer moves last. Layout and files: doc/mirror.md.

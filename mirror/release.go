@@ -267,6 +267,16 @@ func decodeJSON(b []byte, what string, limit, format int, v any) error {
 	return nil
 }
 
+// HasFormat tells whether b says of which format it is and has a sum, as releases and pointers of
+// all formats do.
+func HasFormat(b []byte) bool {
+	var head struct {
+		Format int    `json:"format"`
+		Sum    string `json:"sum"`
+	}
+	return json.Unmarshal(b, &head) == nil && head.Format > 0 && head.Sum != ""
+}
+
 // sameBytes refuses what has another encoding than ours, a wrong sum included.
 func sameBytes(marshal func() ([]byte, error), b []byte, what string) error {
 	again, err := marshal()

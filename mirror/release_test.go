@@ -224,7 +224,11 @@ func FuzzParseRelease(f *testing.F) {
 		b = resum(b)
 		r, err := ParseRelease(b)
 		if err != nil {
+			HasFormat(b)
 			return
+		}
+		if !HasFormat(b) {
+			t.Errorf("%q does not say of which format it is", b)
 		}
 		if again := marshal(t, *r); !bytes.Equal(again, b) {
 			t.Errorf("%q is encoded as %q", b, again)

@@ -1,10 +1,10 @@
 package trust
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 
@@ -13,20 +13,20 @@ import (
 	"deltaup/mirror"
 )
 
-// Check verifies the signed metadata of a mirror's folder: each root is signed by the root before
-// it, everything else by the last root, and each release file is the one that was signed. Check
-// ignores whose mirror it is, whether signatures have expired, and which release files were
-// removed. The error for a mirror without metadata wraps [ErrUnsigned]. A mirror that has other
-// metadata but lacks the first root is damaged.
-func Check(dir string) error {
-	p := &Publisher{o: PublisherOptions{Mirror: dir}}
+// Check verifies the signed metadata of a mirror: each root is signed by the root before it,
+// everything else by the last root, and each release file is the one that was signed. Check ignores
+// whose mirror it is, whether signatures have expired, and which release files were removed. The
+// error for a mirror without metadata wraps [ErrUnsigned]. A mirror that has other metadata but
+// lacks the first root is damaged.
+func Check(ctx context.Context, m mirror.Store) error {
+	p := &Publisher{o: PublisherOptions{Mirror: m}}
 	name := mirror.MetadataPath(metadata.ROOT, 1)
-	root, err := readSmall(p.path(name), maxRoot)
+	root, err := mirror.ReadFile(ctx, p.o.Mirror, name, maxRoot)
 	if errors.Is(err, fs.ErrNotExist) {
-		return p.rootless(name)
+		return p.rootless(ctx, name)
 	}
 	if err == nil {
-		err = p.loadFrom(root)
+		err = p.loadFrom(ctx, root)
 	}
 	if err != nil {
 		return err
@@ -34,7 +34,7 @@ func Check(dir string) error {
 	for i := range p.catalog.Releases {
 		r := &p.catalog.Releases[i]
 		name := mirror.ReleasePath(r.Version)
-		b, err := readSmall(p.path(name), mirror.MaxReleaseSize)
+		b, err := mirror.ReadFile(ctx, p.o.Mirror, name, mirror.MaxReleaseSize)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -50,14 +50,14 @@ func Check(dir string) error {
 
 // rootless gives the error for a mirror without the first root, whose path is name: it tells a
 // mirror that was never signed from one that has lost its root.
-func (p *Publisher) rootless(name string) error {
-	others, err := os.ReadDir(p.path(path.Dir(name)))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (p *Publisher) rootless(ctx context.Context, name string) error {
+	others, err := p.o.Mirror.List(ctx, path.Dir(name))
+	if err != nil {
 		return err
 	}
 	for _, other := range others {
-		if strings.HasSuffix(other.Name(), ".json") {
-			return fmt.Errorf("%s is missing, and %s is there", name, other.Name())
+		if strings.HasSuffix(other.Name, ".json") {
+			return fmt.Errorf("%s is missing, and %s is there", name, path.Base(other.Name))
 		}
 	}
 	return fmt.Errorf("%w: it has no %s", ErrUnsigned, name)

@@ -1,12 +1,14 @@
 package trust_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"deltaup/mirror/folder"
 	"deltaup/trust"
 )
 
@@ -15,7 +17,7 @@ func TestCheck(t *testing.T) {
 	s.publish("1", "stable", trust.Info{})
 	s.rotate(trust.Change{Role: "targets"})
 	s.publish("2", "stable", trust.Info{})
-	s.must(trust.Check(s.dir))
+	s.must(trust.Check(context.Background(), folder.At(s.dir)))
 	good := s.copyOf()
 	for _, name := range []string{
 		"metadata/2.root.json", "metadata/timestamp.json", "metadata/4.targets.json", "metadata/4.snapshot.json", "releases/1.json",
@@ -24,7 +26,7 @@ func TestCheck(t *testing.T) {
 		b, err := os.ReadFile(filepath.Join(s.dir, name))
 		s.must(err)
 		s.must(os.WriteFile(filepath.Join(s.dir, name), b[:len(b)-9], 0o644))
-		if err := trust.Check(s.dir); err == nil || !strings.Contains(err.Error(), name) {
+		if err := trust.Check(context.Background(), folder.At(s.dir)); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s cut: %v", name, err)
 		}
 	}
@@ -32,11 +34,11 @@ func TestCheck(t *testing.T) {
 		dir := t.TempDir()
 		s.must(os.Mkdir(filepath.Join(dir, "metadata"), 0o755))
 		s.must(os.WriteFile(filepath.Join(dir, "metadata", name), []byte(`{"signed":`), 0o644))
-		if err := trust.Check(dir); err == nil || errors.Is(err, trust.ErrUnsigned) || !strings.Contains(err.Error(), name) {
+		if err := trust.Check(context.Background(), folder.At(dir)); err == nil || errors.Is(err, trust.ErrUnsigned) || !strings.Contains(err.Error(), name) {
 			t.Errorf("nothing but %s, malformed: %v", name, err)
 		}
 	}
-	if err := trust.Check(t.TempDir()); !errors.Is(err, trust.ErrUnsigned) {
+	if err := trust.Check(context.Background(), folder.At(t.TempDir())); !errors.Is(err, trust.ErrUnsigned) {
 		t.Errorf("no mirror: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -14,8 +15,8 @@ func TestPublisherClock(t *testing.T) {
 	year := 365 * dayLong
 	acts := map[string]func(s *site) error{
 		"publish": func(s *site) error { return s.tryPublish("2", "stable", trust.Info{}) },
-		"refresh": func(s *site) error { return s.open().Refresh() },
-		"rotate":  func(s *site) error { return s.open().Rotate(trust.Change{}) },
+		"refresh": func(s *site) error { return s.open().Refresh(context.Background()) },
+		"rotate":  func(s *site) error { return s.open().Rotate(context.Background(), trust.Change{}) },
 		"ready":   func(s *site) error { return s.open().Ready() },
 	}
 	for _, c := range []struct {
@@ -57,11 +58,11 @@ func TestPublisherClock(t *testing.T) {
 func TestInitClock(t *testing.T) {
 	s := &site{t: t, dir: t.TempDir() + "/mirror", keys: t.TempDir() + "/keys", now: time.Unix(1000, 0)}
 	how := trust.InitOptions{Passphrase: passphrase, Work: 1}
-	if _, err := trust.Init(s.options(), how); !errors.Is(err, trust.ErrClock) {
+	if _, err := trust.Init(context.Background(), s.options(), how); !errors.Is(err, trust.ErrClock) {
 		t.Errorf("in 1970: %v", err)
 	}
 	s.now = epoch
-	_, err := trust.Init(s.options(), how)
+	_, err := trust.Init(context.Background(), s.options(), how)
 	s.must(err)
 }
 
@@ -90,7 +91,7 @@ func TestLeap(t *testing.T) {
 				t.Fatalf("while the clock is ahead: %v", err)
 			}
 			s.now, s.anyClock = right, false
-			if err := s.open().Refresh(); !errors.Is(err, trust.ErrClock) {
+			if err := s.open().Refresh(context.Background()); !errors.Is(err, trust.ErrClock) {
 				t.Fatalf("nobody has looked at the clock: %v", err)
 			}
 			s.anyClock = true

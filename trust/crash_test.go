@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -88,13 +89,13 @@ func TestRotateCrash(t *testing.T) {
 	for _, role := range trust.Roles {
 		t.Run(role, func(t *testing.T) {
 			change := trust.Change{Role: role, Passphrase: passphrase, Work: 1}
-			crashes(t, s, func(c *site) error { return c.open().Rotate(change) }, func(c *site) {
+			crashes(t, s, func(c *site) error { return c.open().Rotate(context.Background(), change) }, func(c *site) {
 				m := *old
 				m.o.State = t.TempDir()
 				m.reads(c.dir)
 				m.wants("1")
 				c.newTarget().wants("1")
-				s.must(c.open().Rotate(change))
+				s.must(c.open().Rotate(context.Background(), change))
 				m.wants("1")
 				c.publish("2", "stable", trust.Info{})
 				m.wants("2")
@@ -111,8 +112,8 @@ func TestInitCrash(t *testing.T) {
 	s.must(os.MkdirAll(s.dir, 0o755))
 	s.must(os.MkdirAll(s.keys, 0o755))
 	how := trust.InitOptions{Passphrase: passphrase, Work: 1}
-	crashes(t, s, func(c *site) error { _, err := trust.Init(c.options(), how); return err }, func(c *site) {
-		if _, err := trust.Init(c.options(), how); err != nil && !errors.Is(err, trust.ErrInitialized) {
+	crashes(t, s, func(c *site) error { _, err := trust.Init(context.Background(), c.options(), how); return err }, func(c *site) {
+		if _, err := trust.Init(context.Background(), c.options(), how); err != nil && !errors.Is(err, trust.ErrInitialized) {
 			t.Fatal(err)
 		}
 		c.publish("1", "stable", trust.Info{})

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -16,19 +17,21 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
 
 	"deltaup/mirror"
+	"deltaup/mirror/folder"
 )
 
 // signedFiles makes the metadata of an empty mirror, by role, and the root that follows.
 func signedFiles(tb testing.TB) (files map[string][]byte, next []byte) {
 	tb.Helper()
-	o := PublisherOptions{Mirror: filepath.Join(tb.TempDir(), "mirror"), Keys: []string{filepath.Join(tb.TempDir(), "keys")},
+	dir := filepath.Join(tb.TempDir(), "mirror")
+	o := PublisherOptions{Mirror: folder.At(dir), Keys: []string{filepath.Join(tb.TempDir(), "keys")},
 		Passphrases: func(string) ([]string, error) { return []string{"x"}, nil }}
-	p, err := Init(o, InitOptions{Passphrase: "x", Work: 1})
+	p, err := Init(context.Background(), o, InitOptions{Passphrase: "x", Work: 1})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	read := func(name string) []byte {
-		b, err := os.ReadFile(filepath.Join(o.Mirror, name))
+		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -38,7 +41,7 @@ func signedFiles(tb testing.TB) (files map[string][]byte, next []byte) {
 		metadata.ROOT: read(mirror.MetadataPath(metadata.ROOT, 1)), metadata.TARGETS: read(mirror.MetadataPath(metadata.TARGETS, 1)),
 		metadata.SNAPSHOT: read(mirror.MetadataPath(metadata.SNAPSHOT, 1)), metadata.TIMESTAMP: read(mirror.TimestampPath),
 	}
-	if err := p.Rotate(Change{Role: metadata.ROOT, Passphrase: "x", Work: 1}); err != nil {
+	if err := p.Rotate(context.Background(), Change{Role: metadata.ROOT, Passphrase: "x", Work: 1}); err != nil {
 		tb.Fatal(err)
 	}
 	return files, read(mirror.MetadataPath(metadata.ROOT, 2))

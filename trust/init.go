@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,7 +56,7 @@ func (o *InitOptions) validate() error {
 // still empty. The caller holds the mirror's lock. Init writes the root to the mirror and to the
 // first folder of keys, from which people take it to targets. When either place has a root already,
 // the error wraps ErrInitialized.
-func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
+func Init(ctx context.Context, o PublisherOptions, how InitOptions) (*Publisher, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -63,11 +64,8 @@ func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
 		return nil, err
 	}
 	p := &Publisher{o: o, ring: newKeyRing(o.Keys, o.Passphrases)}
-	first := p.path(mirror.MetadataPath(metadata.ROOT, 1))
-	for _, path := range []string{first, filepath.Join(o.Keys[0], rootFile)} {
-		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			return nil, errors.Join(fmt.Errorf("%s: %w", path, ErrInitialized), err)
-		}
+	if err := p.first(ctx); err != nil {
+		return nil, err
 	}
 	root := metadata.Root()
 	root.Signed.Version = 0 // newRoot makes it 1
@@ -101,7 +99,7 @@ func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.sealFor(true, root); err != nil {
+	if err := p.sealFor(ctx, true, root); err != nil {
 		return nil, err
 	}
 	// The copy beside the keys comes first: with it the publisher can sign, and no target asks the
@@ -109,5 +107,22 @@ func Init(o PublisherOptions, how InitOptions) (*Publisher, error) {
 	if err := writeFile(o.Keys[0], filepath.Join(o.Keys[0], rootFile), b); err != nil {
 		return nil, err
 	}
-	return p, p.write(mirror.MetadataPath(metadata.ROOT, root.Signed.Version), b)
+	return p, p.o.Mirror.Write(ctx, mirror.MetadataPath(metadata.ROOT, root.Signed.Version), b)
+}
+
+// first refuses a mirror or a folder of keys that has a root already.
+func (p *Publisher) first(ctx context.Context) error {
+	name := mirror.MetadataPath(metadata.ROOT, 1)
+	f, err := p.o.Mirror.Open(ctx, name)
+	if err == nil {
+		_ = f.Close() // nothing was read
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("%s/%s: %w", p.o.Mirror, name, ErrInitialized), err)
+	}
+	path := filepath.Join(p.o.Keys[0], rootFile)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("%s: %w", path, ErrInitialized), err)
+	}
+	return nil
 }

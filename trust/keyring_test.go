@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,7 +45,7 @@ func TestKeyFilesPrivate(t *testing.T) {
 			err = os.Chmod(s.dir, 0o700)
 		}
 		if err == nil {
-			_, err = trust.Init(s.options(), trust.InitOptions{Passphrase: passphrase, Work: 1})
+			_, err = trust.Init(context.Background(), s.options(), trust.InitOptions{Passphrase: passphrase, Work: 1})
 		}
 		syscall.Umask(old)
 		if umask == 0 {

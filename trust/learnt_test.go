@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -255,9 +256,9 @@ func TestBounds(t *testing.T) {
 		for act, do := range map[string]func() error{
 			"publish": func() error { return s.tryPublish("2", "stable", trust.Info{}) },
 			"refresh": func() error {
-				p, err := trust.OpenPublisher(s.options())
+				p, err := trust.OpenPublisher(context.Background(), s.options())
 				if err == nil {
-					err = p.Refresh()
+					err = p.Refresh(context.Background())
 				}
 				return err
 			},

@@ -3,7 +3,6 @@ package trust
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 
 // PublisherOptions say which mirror to sign, with which keys and by which clock.
 type PublisherOptions struct {
-	Mirror      string   // its folder
+	Mirror      mirror.Store
 	Keys        []string // folders of private keys; the first gets new ones
 	Passphrases Passphrases
 	Now         func() time.Time // nil: time.Now
@@ -40,7 +39,7 @@ type Publisher struct {
 
 // OpenPublisher reads the mirror's metadata. It fails unless all of it was signed with the mirror's
 // keys. It does not open any private key.
-func OpenPublisher(o PublisherOptions) (*Publisher, error) {
+func OpenPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -48,7 +47,7 @@ func OpenPublisher(o PublisherOptions) (*Publisher, error) {
 		return nil, fmt.Errorf("no folder of keys: %w", ErrKeys)
 	}
 	p := &Publisher{o: o, ring: newKeyRing(o.Keys, o.Passphrases)}
-	if err := p.Reload(); err != nil {
+	if err := p.Reload(ctx); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -56,9 +55,9 @@ func OpenPublisher(o PublisherOptions) (*Publisher, error) {
 
 // Reload reads the mirror again, since another publisher may have signed something. Open keys stay
 // open.
-func (p *Publisher) Reload() error {
+func (p *Publisher) Reload(ctx context.Context) error {
 	fresh := &Publisher{o: p.o, ring: p.ring}
-	if err := fresh.load(); err != nil {
+	if err := fresh.load(ctx); err != nil {
 		return fmt.Errorf("signed metadata of %s: %w", p.o.Mirror, err)
 	}
 	*p = *fresh
@@ -67,10 +66,6 @@ func (p *Publisher) Reload() error {
 
 // root is the newest root.
 func (p *Publisher) root() *metadata.Metadata[metadata.RootType] { return p.roots[len(p.roots)-1] }
-
-func (p *Publisher) path(name string) string {
-	return filepath.Join(p.o.Mirror, filepath.FromSlash(name))
-}
 
 // Ready checks the clock and opens the keys of targets, snapshot and timestamp. A caller learns
 // from it, before it does anything costly, whether it can sign a release. Errors wrap ErrClock,
@@ -91,7 +86,7 @@ func (p *Publisher) Ready() error {
 // was signed before keeps its serial and gets the new info. Everything is durable before
 // timestamp.json leads to it. An error wraps ErrSigned when the version was signed with other
 // bytes, ErrUnknown when info.Minimum was never signed.
-func (p *Publisher) Add(_ context.Context, channel string, r *mirror.Release, info Info) error {
+func (p *Publisher) Add(ctx context.Context, channel string, r *mirror.Release, info Info) error {
 	if err := info.Validate(); err != nil {
 		return err
 	}
@@ -122,14 +117,14 @@ func (p *Publisher) Add(_ context.Context, channel string, r *mirror.Release, in
 	if err := p.minimum(&entry, info.Minimum); err != nil {
 		return err
 	}
-	if err := p.enter(entry); err != nil {
+	if err := p.enter(ctx, entry); err != nil {
 		return err
 	}
 	entry.Notes = info.Notes
 	if err := p.point(channel, entry, file); err != nil {
 		return err
 	}
-	return p.seal(true)
+	return p.seal(ctx, true)
 }
 
 // minimum fills in r.Minimum, the oldest version that a machine may go back to, and its serial.
@@ -154,7 +149,7 @@ func (p *Publisher) minimum(r *Release, version string) error {
 }
 
 // enter puts a release into the catalog, writes the catalog and lists it in targets.
-func (p *Publisher) enter(r Release) error {
+func (p *Publisher) enter(ctx context.Context, r Release) error {
 	if old := p.catalog.find(r.Version); old != nil {
 		*old = r
 	} else {
@@ -169,7 +164,7 @@ func (p *Publisher) enter(r Release) error {
 	}
 	object := objectOf(b)
 	name := mirror.CatalogPath(object.ID)
-	if err := p.write(name, b); err != nil {
+	if err := p.o.Mirror.Write(ctx, name, b); err != nil {
 		return err
 	}
 	t := &p.targets.Signed

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,17 +14,17 @@ import (
 )
 
 // load reads and verifies the mirror's metadata, beginning with the root beside the keys.
-func (p *Publisher) load() error {
+func (p *Publisher) load(ctx context.Context) error {
 	root, err := p.ring.readRoot()
 	if err != nil {
 		return err
 	}
-	return p.loadFrom(root)
+	return p.loadFrom(ctx, root)
 }
 
 // loadFrom reads and verifies the mirror's metadata. It begins with a root and follows those after
 // it.
-func (p *Publisher) loadFrom(newest []byte) error {
+func (p *Publisher) loadFrom(ctx context.Context, newest []byte) error {
 	set, err := newSet(newest)
 	if err != nil {
 		return fmt.Errorf("the root to begin with: %w", err)
@@ -32,7 +33,7 @@ func (p *Publisher) loadFrom(newest []byte) error {
 	p.roots = append(p.roots, set.Root)
 	for {
 		name := mirror.MetadataPath(metadata.ROOT, set.Root.Signed.Version+1)
-		b, err := p.read(name, metadata.ROOT, maxRoot)
+		b, err := p.read(ctx, name, metadata.ROOT, maxRoot)
 		if errors.Is(err, fs.ErrNotExist) {
 			break
 		}
@@ -50,16 +51,16 @@ func (p *Publisher) loadFrom(newest []byte) error {
 	// has signed.
 	first := max(len(files)-2, 0)
 	files, p.roots = files[first:], p.roots[first:]
-	err = p.loadBelow(files[len(files)-1])
+	err = p.loadBelow(ctx, files[len(files)-1])
 	if len(files) == 2 && (errors.Is(err, ErrSignature) || errors.Is(err, ErrThreshold)) {
-		err = p.loadBelow(files[0])
+		err = p.loadBelow(ctx, files[0])
 	}
 	return err
 }
 
 // loadBelow reads and verifies what the root signs: timestamp, snapshot, targets, catalog. A mirror
 // without a timestamp has none of them yet.
-func (p *Publisher) loadBelow(root []byte) error {
+func (p *Publisher) loadBelow(ctx context.Context, root []byte) error {
 	set, err := trustedmetadata.New(root)
 	if err != nil {
 		return judge(nil, metadata.ROOT, root, err)
@@ -73,7 +74,7 @@ func (p *Publisher) loadBelow(root []byte) error {
 	p.timestamp = metadata.Timestamp()
 	p.timestamp.Signed.Version = 0
 	name := mirror.TimestampPath
-	b, err := p.read(name, metadata.TIMESTAMP, maxTimestamp)
+	b, err := p.read(ctx, name, metadata.TIMESTAMP, maxTimestamp)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -85,7 +86,7 @@ func (p *Publisher) loadBelow(root []byte) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	name = mirror.MetadataPath(metadata.SNAPSHOT, set.Timestamp.Signed.Meta[snapshotName].Version)
-	if b, err = p.read(name, metadata.SNAPSHOT, maxSnapshot); err == nil {
+	if b, err = p.read(ctx, name, metadata.SNAPSHOT, maxSnapshot); err == nil {
 		_, err = set.UpdateSnapshot(b, false)
 		err = judge(set, metadata.SNAPSHOT, b, err)
 	}
@@ -93,7 +94,7 @@ func (p *Publisher) loadBelow(root []byte) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	name = mirror.MetadataPath(metadata.TARGETS, set.Snapshot.Signed.Meta[targetsName].Version)
-	if b, err = p.read(name, metadata.TARGETS, maxTargets); err == nil {
+	if b, err = p.read(ctx, name, metadata.TARGETS, maxTargets); err == nil {
 		_, err = set.UpdateTargets(b)
 		err = judge(set, metadata.TARGETS, b, err)
 	}
@@ -101,24 +102,24 @@ func (p *Publisher) loadBelow(root []byte) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	p.timestamp, p.snapshot, p.targets = set.Timestamp, set.Snapshot, set.Targets[metadata.TARGETS]
-	return p.loadCatalog()
+	return p.loadCatalog(ctx)
 }
 
-func (p *Publisher) read(name, role string, limit int64) ([]byte, error) {
-	b, err := readSmall(p.path(name), limit)
+func (p *Publisher) read(ctx context.Context, name, role string, limit int64) ([]byte, error) {
+	b, err := mirror.ReadFile(ctx, p.o.Mirror, name, limit)
 	if err == nil {
 		err = sound(b, role)
 	}
 	return b, err
 }
 
-func (p *Publisher) loadCatalog() error {
+func (p *Publisher) loadCatalog(ctx context.Context) error {
 	_, object, err := listed(&p.targets.Signed)
 	if err != nil || object == nil {
 		return err
 	}
 	name := mirror.CatalogPath(object.ID)
-	b, err := readSmall(p.path(name), maxCatalog)
+	b, err := mirror.ReadFile(ctx, p.o.Mirror, name, maxCatalog)
 	if err == nil {
 		err = p.targets.Signed.Targets[name].VerifyLengthHashes(b)
 	}

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -25,7 +26,7 @@ type Change struct {
 // lifetimes, or only signed anew. Enough keys of the old root must be at hand, else the error wraps
 // ErrKeys. Rotate signs first what the changed roles sign, with the new keys and with those old
 // ones that are at hand, so that readers meanwhile find either state valid.
-func (p *Publisher) Rotate(c Change) error {
+func (p *Publisher) Rotate(ctx context.Context, c Change) error {
 	how := InitOptions{Lifetimes: c.Lifetimes, Passphrase: c.Passphrase, Work: c.Work}
 	if c.Role == "" && c.Revoke == "" {
 		how.Passphrase = "none needed"
@@ -56,10 +57,11 @@ func (p *Publisher) Rotate(c Change) error {
 	if err != nil {
 		return err
 	}
-	if err := p.sealFor(false, old, root); err != nil {
+	if err := p.sealFor(ctx, false, old, root); err != nil {
 		return err
 	}
-	if err := p.write(mirror.MetadataPath(metadata.ROOT, root.Signed.Version), b); err != nil {
+	if err := p.o.Mirror.Write(ctx, mirror.MetadataPath(metadata.ROOT, root.Signed.Version),
+		b); err != nil {
 		return err
 	}
 	p.roots = append(p.roots, root)

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -43,23 +44,26 @@ func lifetime(root *metadata.RootType, role string) time.Duration {
 // Refresh says again that nothing newer exists. It signs the timestamp anew. It signs the snapshot
 // anew once half of its lifetime is over, or when it holds for longer than it should. As long as
 // the snapshot stays the same, a target that polls reads the timestamp alone.
-func (p *Publisher) Refresh() error {
+func (p *Publisher) Refresh(ctx context.Context) error {
 	if p.timestamp.Signed.Version == 0 {
 		return fmt.Errorf("%s: %w", mirror.TimestampPath, ErrUnsigned)
 	}
 	if err := p.checkClock(); err != nil {
 		return err
 	}
-	return p.seal(false)
+	return p.seal(ctx, false)
 }
 
 // seal signs and writes the files that have changed or that expire soon, the timestamp last.
 // targets says that the targets have changed.
-func (p *Publisher) seal(targets bool) error { return p.sealFor(targets, p.root()) }
+func (p *Publisher) seal(ctx context.Context, targets bool) error {
+	return p.sealFor(ctx, targets, p.root())
+}
 
 // sealFor is seal for readers with any of the roots: it signs with the keys of each root. The keys
 // of the last root must be at hand; those of the others may be lost.
-func (p *Publisher) sealFor(targets bool, roots ...*metadata.Metadata[metadata.RootType]) error {
+func (p *Publisher) sealFor(ctx context.Context, targets bool,
+	roots ...*metadata.Metadata[metadata.RootType]) error {
 	now := p.o.Now().UTC().Truncate(time.Second)
 	newest := roots[len(roots)-1]
 	expires := func(role string) time.Time { return now.Add(lifetime(&newest.Signed, role)) }
@@ -77,7 +81,8 @@ func (p *Publisher) sealFor(targets bool, roots ...*metadata.Metadata[metadata.R
 		if err != nil {
 			return err
 		}
-		if err := p.write(mirror.MetadataPath(metadata.TARGETS, t.Version), b); err != nil {
+		if err := p.o.Mirror.Write(ctx, mirror.MetadataPath(metadata.TARGETS, t.Version),
+			b); err != nil {
 			return err
 		}
 		p.snapshot.Signed.Meta[targetsName] = metaFile(t.Version, b)
@@ -89,7 +94,8 @@ func (p *Publisher) sealFor(targets bool, roots ...*metadata.Metadata[metadata.R
 		if err != nil {
 			return err
 		}
-		if err := p.write(mirror.MetadataPath(metadata.SNAPSHOT, s.Version), b); err != nil {
+		if err := p.o.Mirror.Write(ctx, mirror.MetadataPath(metadata.SNAPSHOT, s.Version),
+			b); err != nil {
 			return err
 		}
 		p.timestamp.Signed.Meta[snapshotName] = metaFile(s.Version, b)
@@ -101,7 +107,7 @@ func (p *Publisher) sealFor(targets bool, roots ...*metadata.Metadata[metadata.R
 	if err != nil {
 		return err
 	}
-	return p.write(mirror.TimestampPath, b)
+	return p.o.Mirror.Write(ctx, mirror.TimestampPath, b)
 }
 
 // sign signs m anew with the role's keys of all roots and encodes it. It reads the result back as a
@@ -169,11 +175,6 @@ func (p *Publisher) signers(role string,
 			r.Threshold, len(r.KeyIDs), len(signers))
 	}
 	return signers, nil
-}
-
-// write replaces a file of the mirror durably.
-func (p *Publisher) write(name string, b []byte) error {
-	return writeFile(p.path("tmp"), p.path(name), b)
 }
 
 func objectOf(b []byte) mirror.Object {

@@ -10,6 +10,7 @@ import (
 
 	"deltaup/mirror"
 	"deltaup/mirror/client"
+	"deltaup/mirror/folder"
 	"deltaup/mirror/publish"
 	"deltaup/trust"
 )
@@ -37,19 +38,19 @@ type site struct {
 func newSite(t testing.TB, quorums map[string]trust.Quorum) *site {
 	t.Helper()
 	s := &site{t: t, dir: filepath.Join(t.TempDir(), "mirror"), keys: filepath.Join(t.TempDir(), "keys"), now: epoch, image: "image "}
-	if _, err := trust.Init(s.options(), trust.InitOptions{Quorums: quorums, Passphrase: passphrase, Work: 1}); err != nil {
+	if _, err := trust.Init(context.Background(), s.options(), trust.InitOptions{Quorums: quorums, Passphrase: passphrase, Work: 1}); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
 func (s *site) options() trust.PublisherOptions {
-	return trust.PublisherOptions{Mirror: s.dir, Keys: []string{s.keys}, Passphrases: passphrases, AnyClock: s.anyClock, Now: func() time.Time { return s.now }}
+	return trust.PublisherOptions{Mirror: folder.At(s.dir), Keys: []string{s.keys}, Passphrases: passphrases, AnyClock: s.anyClock, Now: func() time.Time { return s.now }}
 }
 
 func (s *site) open() *trust.Publisher {
 	s.t.Helper()
-	p, err := trust.OpenPublisher(s.options())
+	p, err := trust.OpenPublisher(context.Background(), s.options())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -66,13 +67,13 @@ func (s *site) publish(version, channel string, info trust.Info) {
 
 func (s *site) tryPublish(version, channel string, info trust.Info) error {
 	s.t.Helper()
-	p, err := trust.OpenPublisher(s.options())
+	p, err := trust.OpenPublisher(context.Background(), s.options())
 	if err != nil {
 		return err
 	}
 	file := filepath.Join(s.t.TempDir(), "image")
 	s.must(os.WriteFile(file, []byte(s.image+version), 0o644))
-	_, err = publish.Add(s.t.Context(), s.dir, publish.Publication{
+	_, err = publish.Add(s.t.Context(), folder.At(s.dir), publish.Publication{
 		Version: version, Channel: channel, Artifacts: []publish.File{{Name: mirror.ImageName, Path: file}},
 		Seal: func(ctx context.Context, r *mirror.Release) error { return p.Add(ctx, channel, r, info) },
 	})
@@ -81,13 +82,13 @@ func (s *site) tryPublish(version, channel string, info trust.Info) error {
 
 func (s *site) refresh() {
 	s.t.Helper()
-	s.must(s.open().Refresh())
+	s.must(s.open().Refresh(context.Background()))
 }
 
 func (s *site) rotate(c trust.Change) {
 	s.t.Helper()
 	c.Passphrase, c.Work = passphrase, 1
-	s.must(s.open().Rotate(c))
+	s.must(s.open().Rotate(context.Background(), c))
 }
 
 func (s *site) must(err error) {

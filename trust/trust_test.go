@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -130,7 +131,7 @@ func TestRevoke(t *testing.T) {
 	s.must(os.Remove(unused[0].File))
 	s.publish("2", "stable", trust.Info{})
 	m.wants("2")
-	if err := s.open().Rotate(trust.Change{Revoke: key.ID[:12], Passphrase: passphrase, Work: 1}); !errors.Is(err, trust.ErrUnknown) {
+	if err := s.open().Rotate(context.Background(), trust.Change{Revoke: key.ID[:12], Passphrase: passphrase, Work: 1}); !errors.Is(err, trust.ErrUnknown) {
 		t.Errorf("revoked twice: %v", err)
 	}
 }
@@ -156,7 +157,7 @@ func TestWrongPassphrase(t *testing.T) {
 	s := newSite(t, nil)
 	o := s.options()
 	o.Passphrases = func(string) ([]string, error) { return []string{"a", "b"}, nil }
-	p, err := trust.OpenPublisher(o)
+	p, err := trust.OpenPublisher(context.Background(), o)
 	s.must(err)
 	if err := p.Ready(); !errors.Is(err, trust.ErrPassphrase) {
 		t.Errorf("a wrong passphrase: %v", err)
@@ -174,7 +175,7 @@ func TestSignedOnce(t *testing.T) {
 		t.Errorf("signed twice: %v", err)
 	}
 	s.newTarget().wants("1")
-	if _, err := trust.Init(s.options(), trust.InitOptions{Passphrase: passphrase, Work: 1}); !errors.Is(err, trust.ErrInitialized) {
+	if _, err := trust.Init(context.Background(), s.options(), trust.InitOptions{Passphrase: passphrase, Work: 1}); !errors.Is(err, trust.ErrInitialized) {
 		t.Errorf("keys made twice: %v", err)
 	}
 }
@@ -198,7 +199,7 @@ func TestPublisherBelievesItsKeys(t *testing.T) {
 		b, err := os.ReadFile(filepath.Join(other.dir, damage.name))
 		s.must(err)
 		s.must(os.WriteFile(filepath.Join(s.dir, damage.name), b, 0o644))
-		if _, err := trust.OpenPublisher(s.options()); !errors.Is(err, damage.is) || !strings.Contains(err.Error(), damage.name) {
+		if _, err := trust.OpenPublisher(context.Background(), s.options()); !errors.Is(err, damage.is) || !strings.Contains(err.Error(), damage.name) {
 			t.Errorf("%s of another publisher: %v", what, err)
 		}
 	}

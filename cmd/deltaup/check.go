@@ -14,6 +14,7 @@ import (
 	"deltaup/internal/human"
 	"deltaup/mirror"
 	"deltaup/mirror/check"
+	"deltaup/mirror/folder"
 	"deltaup/trust"
 )
 
@@ -54,7 +55,7 @@ func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
 	if err != nil {
 		return err
 	}
-	switch err := trust.Check(o.dir); {
+	switch err := trust.Check(ctx, folder.At(o.dir)); {
 	case errors.Is(err, trust.ErrUnsigned):
 	case err != nil:
 		report.Damaged = append(report.Damaged,

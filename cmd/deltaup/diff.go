@@ -92,15 +92,15 @@ func (o *diffOptions) compare(ctx context.Context, status *statusLine) (*diff.Re
 	old, new := o.old, o.new
 	if o.mirror != "" {
 		var err error
-		if old, _, err = onMirror(o.mirror, o.old); err != nil {
+		if old, _, err = onMirror(ctx, o.mirror, o.old); err != nil {
 			return nil, err
 		}
 		var release *mirror.Release
-		if new, release, err = onMirror(o.mirror, o.new); err != nil {
+		if new, release, err = onMirror(ctx, o.mirror, o.new); err != nil {
 			return nil, err
 		}
 		options.LeftOut = mirror.LeftOutCost(release)
-		if options.Frame, err = framesOf(o.mirror, release); err != nil {
+		if options.Frame, err = framesOf(ctx, o.mirror, release); err != nil {
 			return nil, err
 		}
 	}
@@ -118,8 +118,8 @@ func (o *diffOptions) compare(ctx context.Context, status *statusLine) (*diff.Re
 }
 
 // onMirror finds the image of a version.
-func onMirror(dir, version string) (string, *mirror.Release, error) {
-	r, err := folder.ReadRelease(dir, version)
+func onMirror(ctx context.Context, dir, version string) (string, *mirror.Release, error) {
+	r, err := mirror.ReadRelease(ctx, folder.At(dir), version)
 	if err != nil {
 		return "", nil, err
 	}
@@ -133,8 +133,9 @@ func onMirror(dir, version string) (string, *mirror.Release, error) {
 var errNoSquashfs = errors.New("has no squashfs image with a recipe")
 
 // framesOf tells how long the stored chunks of a release are.
-func framesOf(dir string, r *mirror.Release) (func(chunkstore.Chunk) int64, error) {
-	at, err := folder.ReadLocations(dir, r)
+func framesOf(ctx context.Context, dir string,
+	r *mirror.Release) (func(chunkstore.Chunk) int64, error) {
+	at, err := mirror.ReadLocations(ctx, folder.At(dir), r)
 	if err != nil {
 		return nil, err
 	}

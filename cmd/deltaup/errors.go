@@ -17,7 +17,6 @@ import (
 	"deltaup/internal/plainfile"
 	"deltaup/mirror"
 	"deltaup/mirror/client"
-	"deltaup/mirror/folder"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
 	"deltaup/slotboot"
@@ -127,7 +126,7 @@ var ourOutcomes = []outcome{
 	{is: apply.ErrNoSpace, cause: "no-space", hint: "nothing fetched is lost"},
 	{is: syscall.ENOSPC, cause: "no-space", hint: "free some space and run the same command again"},
 	// and one is to be made; who wants one that is there gets ErrNowhere
-	{is: folder.ErrNoMirror, cause: "not-a-mirror"},
+	{is: mirror.ErrNoMirror, cause: "not-a-mirror"},
 	{is: mirror.ErrBusy, cause: "busy"},
 	{is: client.ErrTooLong, cause: "too-long"},
 	{is: client.ErrEncoding, cause: "unasked-compression"},

@@ -79,7 +79,7 @@ func contentAttacks() []attack {
 // release3 is the release that the mirror offers.
 func (m *victim) release3() *mirror.Release {
 	m.Helper()
-	r, err := folder.ReadRelease(m.p.states[3], "3")
+	r, err := mirror.ReadRelease(m.T.Context(), folder.At(m.p.states[3]), "3")
 	must(m.T, err)
 	return r
 }
@@ -114,7 +114,7 @@ func bomb(size int) []byte {
 // bombFrames puts a bomb in the place of each chunk of a pack, of as many bytes as it has there.
 func (m *victim) bombFrames(pack []byte) []byte {
 	m.Helper()
-	at, err := folder.ReadLocations(m.p.states[3], m.release3())
+	at, err := mirror.ReadLocations(m.T.Context(), folder.At(m.p.states[3]), m.release3())
 	must(m.T, err)
 	id := chunkstore.Sum(pack)
 	for _, l := range at {

@@ -14,6 +14,7 @@ import (
 
 	"deltaup/internal/test/effort"
 	"deltaup/mirror"
+	"deltaup/mirror/folder"
 	"deltaup/trust"
 )
 
@@ -171,13 +172,13 @@ func rollbackAttacks() []attack {
 			return []string{"--version", "1", "--allow-downgrade"}
 		}},
 		{"freeze", "the timestamp of 30 days ago, signed anew by nobody since", exitFrozen, `metadata/timestamp.json: expired on DATE; by this machine's clock it is DATE (is the clock right? --accept-expired takes it for some time longer)`, func(m *victim) []string {
-			p, err := trust.OpenPublisher(trust.PublisherOptions{
-				Mirror: m.mirror, Keys: []string{m.p.keys},
+			p, err := trust.OpenPublisher(m.T.Context(), trust.PublisherOptions{
+				Mirror: folder.At(m.mirror), Keys: []string{m.p.keys},
 				Passphrases: func(string) ([]string, error) { return []string{"correct horse"}, nil },
 				Now:         func() time.Time { return time.Now().Add(-30 * 24 * time.Hour) }, AnyClock: true,
 			})
 			must(m.T, err)
-			must(m.T, p.Refresh())
+			must(m.T, p.Refresh(m.T.Context()))
 			return nil
 		}},
 		{"expired below a fresh timestamp", "root, its successor withheld", exitExpired, `the root: expired on DATE; by this machine's clock it is DATE (is the clock right? --accept-expired takes it for some time longer)`, func(m *victim) []string {

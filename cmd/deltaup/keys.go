@@ -118,7 +118,7 @@ func runKeysInit(ctx context.Context, env *Env, o *keysOptions) error {
 		return err
 	}
 	return makeMirror(ctx, env, o.mirror, func() error {
-		p, err := trust.Init(o.publisher(env, o.mirror), how)
+		p, err := trust.Init(ctx, o.publisher(env, o.mirror), how)
 		if err != nil {
 			return fmt.Errorf("make keys: %w", err)
 		}
@@ -143,7 +143,7 @@ func newKeysListCommand(env *Env) *cobra.Command {
 			if err := o.check(cmd); err != nil {
 				return err
 			}
-			return runKeysList(env, &o)
+			return runKeysList(cmd.Context(), env, &o)
 		},
 	}
 	o.flags(cmd)
@@ -151,11 +151,11 @@ func newKeysListCommand(env *Env) *cobra.Command {
 	return cmd
 }
 
-func runKeysList(env *Env, o *keysOptions) error {
+func runKeysList(ctx context.Context, env *Env, o *keysOptions) error {
 	if _, err := folder.Need(o.mirror); err != nil {
 		return err
 	}
-	p, err := trust.OpenPublisher(o.publisher(env, o.mirror))
+	p, err := trust.OpenPublisher(ctx, o.publisher(env, o.mirror))
 	if err != nil {
 		return err
 	}
@@ -260,11 +260,11 @@ func runKeysChange(ctx context.Context, env *Env, o *keysOptions, c trust.Change
 	}
 	c.Work = o.work
 	return withMirror(ctx, env, o.mirror, func() error {
-		p, err := trust.OpenPublisher(o.publisher(env, o.mirror))
+		p, err := trust.OpenPublisher(ctx, o.publisher(env, o.mirror))
 		if err != nil {
 			return err
 		}
-		if err := p.Rotate(c); err != nil {
+		if err := p.Rotate(ctx, c); err != nil {
 			return fmt.Errorf("replace keys: %w", err)
 		}
 		roles, unused, err := p.Keys()

@@ -17,6 +17,7 @@ import (
 
 	"deltaup/internal/test/effort"
 	"deltaup/mirror"
+	"deltaup/mirror/folder"
 	"deltaup/trust"
 )
 
@@ -226,16 +227,16 @@ func TestKeysPageClock(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			section := pageSection(t, "G")
 			m := newRobbed(t)
-			p, err := trust.OpenPublisher(trust.PublisherOptions{
-				Mirror: "mirror", Keys: []string{"keys", "root"}, AnyClock: true,
+			p, err := trust.OpenPublisher(t.Context(), trust.PublisherOptions{
+				Mirror: folder.At("mirror"), Keys: []string{"keys", "root"}, AnyClock: true,
 				Passphrases: func(string) ([]string, error) { return []string{"correct horse"}, nil },
 				Now:         func() time.Time { return time.Now().AddDate(14, 0, 0) },
 			})
 			must(t, err)
 			if what == "root" {
-				must(t, p.Rotate(trust.Change{}))
+				must(t, p.Rotate(t.Context(), trust.Change{}))
 			} else {
-				must(t, p.Refresh())
+				must(t, p.Refresh(t.Context()))
 			}
 			for range 2 {
 				code, _, stderr := m.pull()

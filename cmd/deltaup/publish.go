@@ -167,14 +167,14 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 		return out.failed(err)
 	}
 	if len(o.keys) > 0 {
-		if p.Seal, err = o.seal(env); err != nil {
+		if p.Seal, err = o.seal(ctx, env); err != nil {
 			return out.failed(err)
 		}
 	}
 	// for the rest of the process: a library must not decide that
 	debug.SetMemoryLimit(publishMemory)
 	p.Progress = out.progress
-	done, err := publish.Add(ctx, o.mirror, p)
+	done, err := publish.Add(ctx, folder.At(o.mirror), p)
 	if err != nil {
 		return out.failed(err)
 	}
@@ -184,9 +184,10 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 
 // seal gives what signs the release. That the keys can be opened is made sure of now; the mirror is
 // read again once nobody else changes it.
-func (o *publishOptions) seal(env *Env) (func(context.Context, *mirror.Release) error, error) {
+func (o *publishOptions) seal(ctx context.Context,
+	env *Env) (func(context.Context, *mirror.Release) error, error) {
 	options := o.publisher(env, o.mirror)
-	p, err := trust.OpenPublisher(options)
+	p, err := trust.OpenPublisher(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +195,7 @@ func (o *publishOptions) seal(env *Env) (func(context.Context, *mirror.Release) 
 		return nil, err
 	}
 	return func(ctx context.Context, r *mirror.Release) error {
-		if err := p.Reload(); err != nil {
+		if err := p.Reload(ctx); err != nil {
 			return err
 		}
 		return p.Add(ctx, o.channel, r, o.info)

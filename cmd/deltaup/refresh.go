@@ -34,11 +34,11 @@ for a timer and a cron line. It needs the keys of timestamp and snapshot only.`,
 
 func runRefresh(ctx context.Context, env *Env, o *keysOptions) error {
 	return withMirror(ctx, env, o.mirror, func() error {
-		p, err := trust.OpenPublisher(o.publisher(env, o.mirror))
+		p, err := trust.OpenPublisher(ctx, o.publisher(env, o.mirror))
 		if err != nil {
 			return err
 		}
-		if err := p.Refresh(); err != nil {
+		if err := p.Refresh(ctx); err != nil {
 			return fmt.Errorf("refresh: %w", err)
 		}
 		roles, _, err := p.Keys()

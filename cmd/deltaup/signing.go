@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"deltaup/internal/durable"
 	"deltaup/mirror/folder"
 	"deltaup/trust"
 )
@@ -44,7 +43,7 @@ func (o *signingOptions) addClockFlag(f *pflag.FlagSet) {
 func (o *signingOptions) publisher(env *Env, dir string) trust.PublisherOptions {
 	var known []string
 	return trust.PublisherOptions{
-		Mirror:   dir,
+		Mirror:   folder.At(dir),
 		Keys:     o.keys,
 		AnyClock: o.anyClock,
 		Passphrases: func(path string) ([]string, error) {
@@ -134,14 +133,11 @@ func makeMirror(ctx context.Context, env *Env, dir string, fn func() error) erro
 	if _, err := folder.Look(dir); err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(dir); err != nil {
-		return err
-	}
 	return locked(ctx, env, dir, fn)
 }
 
 func locked(ctx context.Context, env *Env, dir string, fn func() error) error {
-	unlock, err := folder.Lock(ctx, dir,
+	unlock, err := folder.At(dir).Lock(ctx,
 		func() { printf(env.Stderr, "deltaup: another publisher is at work, waiting for it\n") })
 	if err != nil {
 		return err

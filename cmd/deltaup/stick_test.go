@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"deltaup/mirror/folder"
 	"deltaup/trust"
 )
 
@@ -15,15 +16,15 @@ import (
 // verified as from any mirror.
 func TestStick(t *testing.T) {
 	m := newVictim(t)
-	p, err := trust.OpenPublisher(trust.PublisherOptions{
-		Mirror: m.mirror, Keys: []string{m.p.keys},
+	p, err := trust.OpenPublisher(t.Context(), trust.PublisherOptions{
+		Mirror: folder.At(m.mirror), Keys: []string{m.p.keys},
 		Passphrases: func(string) ([]string, error) { return []string{"correct horse"}, nil },
 		// and valid for 14 days
 		Now:      func() time.Time { return time.Now().Add(-30 * 24 * time.Hour) },
 		AnyClock: true,
 	})
 	must(t, err)
-	must(t, p.Refresh())
+	must(t, p.Refresh(t.Context()))
 	config := filepath.Join(m.root, "etc/deltaup/deltaup.toml")
 	slots, err := os.ReadFile(config)
 	must(t, err)

@@ -19,8 +19,8 @@ import (
 // is the image's recipe, nil when it is not known. The error is the context's.
 func (c *checker) beside(ctx context.Context, version string, a *mirror.Artifact,
 	image *mkimage.Recipe) error {
-	recipe := c.besideRecipe(version, a, image)
-	if c.besideIndex(version, a, recipe, image) {
+	recipe := c.besideRecipe(ctx, version, a, image)
+	if c.besideIndex(ctx, version, a, recipe, image) {
 		if err := c.rebuild(ctx, a, recipe); err != nil {
 			return err
 		}
@@ -29,13 +29,13 @@ func (c *checker) beside(ctx context.Context, version string, a *mirror.Artifact
 }
 
 // besideRecipe returns an artifact's stored recipe, nil when it or the image's is damaged.
-func (c *checker) besideRecipe(version string, a *mirror.Artifact,
+func (c *checker) besideRecipe(ctx context.Context, version string, a *mirror.Artifact,
 	image *mkimage.Recipe) artifact.Recipe {
 	name := mirror.RecipePath(a.Recipe.ID)
 	if !c.object(version, name, a.Recipe.Size) || image == nil {
 		return nil
 	}
-	stored, err := verify.Small(c.path(name), mirror.MaxRecipeSize)
+	stored, err := mirror.ReadFile(ctx, c.mirror, name, mirror.MaxRecipeSize)
 	if err == nil {
 		var r artifact.Recipe
 		if r, err = a.DecodeBeside(stored, image); err == nil {
@@ -48,7 +48,8 @@ func (c *checker) besideRecipe(version string, a *mirror.Artifact,
 
 // besideIndex verifies where an artifact's own chunks lie. It tells whether recipe, which may be
 // nil, and they are good.
-func (c *checker) besideIndex(version string, a *mirror.Artifact, recipe artifact.Recipe,
+func (c *checker) besideIndex(ctx context.Context, version string, a *mirror.Artifact,
+	recipe artifact.Recipe,
 	image *mkimage.Recipe) bool {
 	var chunks []chunkstore.Chunk
 	if recipe != nil {
@@ -60,7 +61,7 @@ func (c *checker) besideIndex(version string, a *mirror.Artifact, recipe artifac
 		}
 		return recipe != nil && len(chunks) == 0
 	}
-	x := c.readIndex(version, *a.Index)
+	x := c.readIndex(ctx, version, *a.Index)
 	if x == nil {
 		c.blind = true
 		return false
@@ -73,7 +74,7 @@ func (c *checker) besideIndex(version string, a *mirror.Artifact, recipe artifac
 			chunks, good = nil, false
 		}
 	}
-	c.packs(version, name, x, chunks)
+	c.packs(ctx, version, name, x, chunks)
 	return good
 }
 
@@ -123,8 +124,8 @@ type besideEnds struct {
 
 func (e *besideEnds) joins(*verify.Set, *mirror.Patch) error { return nil }
 
-func (e *besideEnds) lead(p *mirror.Patch, old patchset.Contents) verify.Lead {
-	r, err := verify.Release(e.path(mirror.ReleasePath(p.From)))
+func (e *besideEnds) lead(ctx context.Context, p *mirror.Patch, old patchset.Contents) verify.Lead {
+	r, err := verify.Release(ctx, e.mirror, p.From)
 	if err != nil || e.image == nil {
 		return nil
 	}
@@ -132,7 +133,7 @@ func (e *besideEnds) lead(p *mirror.Patch, old patchset.Contents) verify.Lead {
 	if a == nil || a.Kind != e.artifact.Kind || a.ID != p.File {
 		return nil // the version was published anew with another one
 	}
-	from, err := verify.Beside(e.path, r, a)
+	from, err := verify.Beside(ctx, e.mirror, r, a)
 	if err != nil {
 		return nil
 	}

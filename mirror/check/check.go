@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -52,7 +51,7 @@ type Options struct {
 // unreferenced.
 func Mirror(ctx context.Context, dir string, o Options) (*Report, error) {
 	c := &checker{
-		dir:     dir,
+		mirror:  folder.At(dir),
 		options: o,
 		damaged: map[string]string{},
 		needs:   map[string][]string{},
@@ -60,7 +59,7 @@ func Mirror(ctx context.Context, dir string, o Options) (*Report, error) {
 	}
 	c.folder = sync.OnceValues(
 		func() (*chunkstore.Folder, error) {
-			return chunkstore.OpenFolder(c.path(mirror.PacksDir), c.path(mirror.TmpDir))
+			return verify.OpenPacks(ctx, c.mirror)
 		},
 	)
 	_, err := folder.Need(dir)
@@ -76,7 +75,7 @@ func Mirror(ctx context.Context, dir string, o Options) (*Report, error) {
 
 // checker is one run of Mirror.
 type checker struct {
-	dir     string
+	mirror  mirror.Store
 	options Options
 	report  *Report
 	files   map[string]int64    // all files and their sizes, as listed at the start
@@ -93,15 +92,15 @@ type checker struct {
 func (c *checker) run(ctx context.Context) (*Report, error) {
 	// Releases are read before files are listed, so that a publisher at work does not
 	// make files appear needed and missing: it writes a release after all that it needs.
-	pointers, err := c.list(mirror.ChannelsDir, ".json")
+	pointers, err := c.list(ctx, mirror.ChannelsDir, ".json")
 	if err != nil {
 		return nil, err
 	}
-	versions, err := c.list(mirror.ReleasesDir, ".json")
+	versions, err := c.list(ctx, mirror.ReleasesDir, ".json")
 	if err != nil {
 		return nil, err
 	}
-	if c.files, err = c.walk(); err != nil {
+	if c.files, err = c.walk(ctx); err != nil {
 		return nil, err
 	}
 	for _, size := range c.files {
@@ -119,15 +118,15 @@ func (c *checker) run(ctx context.Context) (*Report, error) {
 		}
 	}
 	for _, channel := range pointers {
-		c.pointer(channel)
+		c.pointer(ctx, channel)
 	}
 	return c.finish(), nil
 }
 
 // pointer verifies a channel's pointer against the release that it names.
-func (c *checker) pointer(channel string) {
+func (c *checker) pointer(ctx context.Context, channel string) {
 	name := mirror.PointerPath(channel)
-	p, err := verify.Pointer(c.path(name))
+	p, err := verify.Pointer(ctx, c.mirror, channel)
 	if err != nil {
 		c.damage(name, err.Error())
 		return
@@ -136,7 +135,7 @@ func (c *checker) pointer(channel string) {
 	c.need(name, p.Version)
 	release := mirror.ReleasePath(p.Version)
 	c.need(release, p.Version)
-	b, err := verify.Small(c.path(release), mirror.MaxReleaseSize)
+	b, err := mirror.ReadFile(ctx, c.mirror, release, mirror.MaxReleaseSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		c.damage(release, "is missing")
@@ -148,8 +147,6 @@ func (c *checker) pointer(channel string) {
 		c.damage(release, fmt.Sprintf("is not the one that %s names", name))
 	}
 }
-
-func (c *checker) path(name string) string { return filepath.Join(c.dir, filepath.FromSlash(name)) }
 
 // damage notes what is wrong with a file; the first finding stays.
 func (c *checker) damage(name, what string) {
@@ -198,7 +195,8 @@ func (c *checker) verified(name string) { c.step(c.files[name]) }
 
 // signed tells the files whose use package trust knows.
 func signed(name string) bool {
-	return strings.HasPrefix(name, mirror.MetadataDir+"/") || strings.HasPrefix(name, mirror.CatalogsDir+"/")
+	return strings.HasPrefix(name, mirror.MetadataDir+"/") ||
+		strings.HasPrefix(name, mirror.CatalogsDir+"/")
 }
 
 func (c *checker) finish() *Report {

@@ -2,12 +2,9 @@ package check
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -20,47 +17,32 @@ import (
 )
 
 // list gives the names of the mirror's files of one folder, without the suffix.
-func (c *checker) list(folder, suffix string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(c.dir, folder))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (c *checker) list(ctx context.Context, folder, suffix string) ([]string, error) {
+	entries, err := c.mirror.List(ctx, folder)
+	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), suffix); ok && mirror.ValidName(name) {
+		name, ok := strings.CutSuffix(strings.TrimPrefix(e.Name, folder+"/"), suffix)
+		if ok && mirror.ValidName(name) {
 			names = append(names, name)
 		}
 	}
 	return names, nil
 }
 
-// walk lists all files of the mirror but hidden ones and those of tmp/.
-func (c *checker) walk() (map[string]int64, error) {
+// walk lists all files of the mirror and their sizes.
+func (c *checker) walk(ctx context.Context) (map[string]int64, error) {
+	entries, err := c.mirror.List(ctx, "")
+	if err != nil {
+		return nil, err
+	}
 	files := map[string]int64{}
-	err := fs.WalkDir(os.DirFS(c.dir), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if name != "." && (strings.HasPrefix(d.Name(), ".") || name == mirror.TmpDir) {
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if d.IsDir() {
-			return nil
-		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // a file that was replaced meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		files[name] = info.Size()
-		return nil
-	})
-	return files, err
+	for _, e := range entries {
+		files[e.Name] = e.Size
+	}
+	return files, nil
 }
 
 // hashNamed verifies all files that are named by their hash, packs with all that is in them.
@@ -88,17 +70,18 @@ func (c *checker) hashNamed(ctx context.Context) error {
 
 // hashed verifies one file that is named by its hash.
 func (c *checker) hashed(ctx context.Context, name, kind string, id chunkstore.ID) error {
-	f, err := os.Open(c.path(name))
+	f, err := c.mirror.Open(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	if kind == mirror.PacksDir {
-		if err := checkFrames(ctx, f, c.files[name]); err != nil {
+		if err := checkFrames(ctx, f, f.Size()); err != nil {
 			return err
 		}
 	}
-	got, err := verify.Hash(ctx, f, func(n int) { c.step(int64(n)) })
+	got, err := verify.Hash(ctx, io.NewSectionReader(f, 0, f.Size()),
+		func(n int) { c.step(int64(n)) })
 	if err != nil {
 		return err
 	}

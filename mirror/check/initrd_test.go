@@ -18,11 +18,11 @@ import (
 // whose patch sets have the right hashes and are not what the release says.
 func TestCheckBuildsInitrds(t *testing.T) {
 	whole := publishtest.TwoReleases(t)
-	r1, err := folder.ReadRelease(whole, "1")
+	r1, err := mirror.ReadRelease(t.Context(), folder.At(whole), "1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r2, err := folder.ReadRelease(whole, "2")
+	r2, err := mirror.ReadRelease(t.Context(), folder.At(whole), "2")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 
 	"deltaup/chunkstore"
@@ -19,7 +18,8 @@ import (
 
 // blockmap verifies the block map of a release's image, and holds it against the image when that is
 // whole.
-func (c *checker) blockmap(ctx context.Context, version string, a *mirror.Artifact, whole bool) error {
+func (c *checker) blockmap(ctx context.Context, version string, a *mirror.Artifact,
+	whole bool) error {
 	if a.Blockmap == nil {
 		return nil
 	}
@@ -27,7 +27,7 @@ func (c *checker) blockmap(ctx context.Context, version string, a *mirror.Artifa
 	if !c.object(version, name, a.Blockmap.Size) {
 		return nil
 	}
-	file, err := verify.Small(c.path(name), mirror.MaxBlockmapSize)
+	file, err := mirror.ReadFile(ctx, c.mirror, name, mirror.MaxBlockmapSize)
 	var blocks *blockmap.Map
 	if err == nil {
 		blocks, err = blockmap.Parse(file, a.Size)
@@ -49,7 +49,7 @@ func (c *checker) blockmap(ctx context.Context, version string, a *mirror.Artifa
 
 // mapImage maps an image on the mirror.
 func (c *checker) mapImage(ctx context.Context, a *mirror.Artifact) (*blockmap.Map, error) {
-	f, err := os.Open(c.path(mirror.ImagePath(a.ID)))
+	f, err := c.mirror.Open(ctx, mirror.ImagePath(a.ID))
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ type ends interface {
 	joins(s *verify.Set, p *mirror.Patch) error
 	// lead finds what a set leads from, with its contents, nil when it is not on the mirror any more
 	// or damaged, which is said elsewhere.
-	lead(p *mirror.Patch, old patchset.Contents) verify.Lead
+	lead(ctx context.Context, p *mirror.Patch, old patchset.Contents) verify.Lead
 	// check looks into a set.
 	check(ctx context.Context, s *verify.Set, p *mirror.Patch) error
 }
@@ -93,7 +93,7 @@ func (c *checker) patches(ctx context.Context, version string, list []mirror.Pat
 }
 
 func (c *checker) patch(ctx context.Context, p *mirror.Patch, e ends) error {
-	f, err := os.Open(c.path(mirror.PatchPath(p.Set.ID)))
+	f, err := c.mirror.Open(ctx, mirror.PatchPath(p.Set.ID))
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (c *checker) apply(ctx context.Context, s *verify.Set, p *mirror.Patch, e e
 		return nil // a damaged pack, which is not the set's fault
 	}
 	old := &watchedContents{contents: patchset.FromStore(folder)}
-	lead := e.lead(p, old)
+	lead := e.lead(ctx, p, old)
 	if lead == nil {
 		return nil
 	}
@@ -134,8 +134,8 @@ type imageEnds struct {
 
 func (e *imageEnds) joins(s *verify.Set, p *mirror.Patch) error { return s.Joins(p, e.to) }
 
-func (e *imageEnds) lead(p *mirror.Patch, old patchset.Contents) verify.Lead {
-	from := e.from(p)
+func (e *imageEnds) lead(ctx context.Context, p *mirror.Patch, old patchset.Contents) verify.Lead {
+	from := e.from(ctx, p)
 	if from == nil {
 		return nil
 	}
@@ -143,8 +143,8 @@ func (e *imageEnds) lead(p *mirror.Patch, old patchset.Contents) verify.Lead {
 }
 
 // from finds the recipe that a set leads from, nil as lead says.
-func (e *imageEnds) from(p *mirror.Patch) *mkimage.Recipe {
-	old, err := verify.Release(e.path(mirror.ReleasePath(p.From)))
+func (e *imageEnds) from(ctx context.Context, p *mirror.Patch) *mkimage.Recipe {
+	old, err := verify.Release(ctx, e.mirror, p.From)
 	if err != nil {
 		return nil
 	}
@@ -152,7 +152,7 @@ func (e *imageEnds) from(p *mirror.Patch) *mkimage.Recipe {
 	if a == nil || a.Recipe == nil || a.Recipe.Text != p.Recipe {
 		return nil // the version was published anew with another image
 	}
-	r, err := verify.Recipe(e.path, a.Recipe)
+	r, err := mirror.ReadRecipe(ctx, e.mirror, a.Recipe)
 	if err != nil {
 		return nil
 	}
@@ -164,7 +164,7 @@ func (e *imageEnds) check(ctx context.Context, s *verify.Set, p *mirror.Patch) e
 	if e.options.Deep {
 		return e.apply(ctx, s, p, e)
 	}
-	from := e.from(p)
+	from := e.from(ctx, p)
 	if from == nil {
 		return nil
 	}

@@ -24,11 +24,11 @@ func TestCheckWrongSets(t *testing.T) {
 	for i, tree := range trees {
 		publishtest.Publish(t, whole, publishtest.Patched([]string{"1", "2", "3"}[i], publishtest.Image(t, tree), 3))
 	}
-	r2, err := folder.ReadRelease(whole, "2")
+	r2, err := mirror.ReadRelease(t.Context(), folder.At(whole), "2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r3, err := folder.ReadRelease(whole, "3")
+	r3, err := mirror.ReadRelease(t.Context(), folder.At(whole), "3")
 	if err != nil {
 		t.Fatal(err)
 	}

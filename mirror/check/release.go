@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"deltaup/chunkstore"
 	"deltaup/mirror"
@@ -19,7 +18,7 @@ func (c *checker) release(ctx context.Context, version string) error {
 	c.report.Releases++
 	name := mirror.ReleasePath(version)
 	c.need(name, version)
-	r, err := verify.Release(c.path(name))
+	r, err := verify.Release(ctx, c.mirror, version)
 	switch {
 	case err != nil:
 		c.damage(name, err.Error())
@@ -34,7 +33,7 @@ func (c *checker) release(ctx context.Context, version string) error {
 	known := true // all that the index has to fit to
 	if a := &r.Artifacts[0]; a.Kind == mirror.KindSquashfs {
 		whole := c.object(version, mirror.ImagePath(a.ID), a.Size)
-		recipe := c.recipe(version, *a.Recipe)
+		recipe := c.recipe(ctx, version, *a.Recipe)
 		if known = recipe != nil; known {
 			image = recipe.Chunks()
 		}
@@ -47,7 +46,7 @@ func (c *checker) release(ctx context.Context, version string) error {
 			}
 		}
 	}
-	c.index(version, r, image, known)
+	c.index(ctx, version, r, image, known)
 	if len(r.Patches) == 0 {
 		return nil
 	}
@@ -57,9 +56,10 @@ func (c *checker) release(ctx context.Context, version string) error {
 
 // index verifies a release's index and the packs in it. image are the recipe's chunks, if they are
 // known.
-func (c *checker) index(version string, r *mirror.Release, image []chunkstore.Chunk, known bool) {
+func (c *checker) index(ctx context.Context, version string, r *mirror.Release,
+	image []chunkstore.Chunk, known bool) {
 	name := mirror.IndexPath(r.Index.ID)
-	x := c.readIndex(version, r.Index)
+	x := c.readIndex(ctx, version, r.Index)
 	if x == nil {
 		c.blind = true
 		return
@@ -73,16 +73,17 @@ func (c *checker) index(version string, r *mirror.Release, image []chunkstore.Ch
 	if err := rawsAgree(r, x); err != nil {
 		c.damage(name, err.Error())
 	}
-	c.packs(version, name, x, image)
+	c.packs(ctx, version, name, x, image)
 }
 
 // recipe returns a stored recipe, nil when it is damaged.
-func (c *checker) recipe(version string, o mirror.RecipeObject) *mkimage.Recipe {
+func (c *checker) recipe(ctx context.Context, version string,
+	o mirror.RecipeObject) *mkimage.Recipe {
 	name := mirror.RecipePath(o.ID)
 	if !c.object(version, name, o.Size) {
 		return nil
 	}
-	stored, err := verify.Small(c.path(name), mirror.MaxRecipeSize)
+	stored, err := mirror.ReadFile(ctx, c.mirror, name, mirror.MaxRecipeSize)
 	if err == nil {
 		var r *mkimage.Recipe
 		if r, err = o.Decode(stored); err == nil {
@@ -94,12 +95,13 @@ func (c *checker) recipe(version string, o mirror.RecipeObject) *mkimage.Recipe 
 }
 
 // readIndex returns an index, nil when it is damaged.
-func (c *checker) readIndex(version string, o mirror.Object) *chunkstore.Index {
+func (c *checker) readIndex(ctx context.Context, version string,
+	o mirror.Object) *chunkstore.Index {
 	name := mirror.IndexPath(o.ID)
 	if !c.object(version, name, o.Size) {
 		return nil
 	}
-	b, err := verify.Small(c.path(name), mirror.MaxIndexSize)
+	b, err := mirror.ReadFile(ctx, c.mirror, name, mirror.MaxIndexSize)
 	if err == nil {
 		var x *chunkstore.Index
 		if x, err = chunkstore.ParseIndex(b); err == nil {
@@ -123,7 +125,8 @@ func rawsAgree(r *mirror.Release, x *chunkstore.Index) error {
 		}
 		l := &x.Raw[n]
 		if l.Name != a.Name || l.Content.ID != a.ID || l.Content.Size != a.Size {
-			return fmt.Errorf("has another artifact %s than %s", l.Name, mirror.ReleasePath(r.Version))
+			return fmt.Errorf("has another artifact %s than %s", l.Name,
+				mirror.ReleasePath(r.Version))
 		}
 		n++
 	}
@@ -136,7 +139,8 @@ func rawsAgree(r *mirror.Release, x *chunkstore.Index) error {
 
 // packs verifies that every chunk of a release lies where its index says. image are the
 // recipe's chunks, nil when they are not known.
-func (c *checker) packs(version, index string, x *chunkstore.Index, image []chunkstore.Chunk) {
+func (c *checker) packs(ctx context.Context, version, index string, x *chunkstore.Index,
+	image []chunkstore.Chunk) {
 	wanted := map[chunkstore.ID][]chunkstore.PackEntry{}
 	want := func(chunks []chunkstore.Chunk, at []chunkstore.Location) {
 		for i, ch := range chunks {
@@ -155,7 +159,7 @@ func (c *checker) packs(version, index string, x *chunkstore.Index, image []chun
 		if !c.object(version, name, p.Size) {
 			continue
 		}
-		table, err := packTable(c.path(name))
+		table, err := c.packTable(ctx, name)
 		if err != nil {
 			c.damage(name, err.Error())
 			continue
@@ -188,17 +192,13 @@ func missing(table, wanted []chunkstore.PackEntry) *chunkstore.PackEntry {
 	return nil
 }
 
-func packTable(path string) ([]chunkstore.PackEntry, error) {
-	f, err := os.Open(path)
+func (c *checker) packTable(ctx context.Context, name string) ([]chunkstore.PackEntry, error) {
+	f, err := c.mirror.Open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	return chunkstore.ReadPackTable(f, info.Size())
+	defer f.Close() // read only
+	return chunkstore.ReadPackTable(f, f.Size())
 }
 
 // checkFrames decodes every chunk of a pack.

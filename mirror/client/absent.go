@@ -98,7 +98,8 @@ func (c *Client) noMirror(ctx context.Context, channel string, err error) error 
 	if !errors.Is(err, ErrMissing) {
 		return err
 	}
-	signed := c.FetchLatest(ctx, mirror.TimestampPath, mirror.MaxPointerSize, func([]byte) error { return nil })
+	signed := c.FetchLatest(ctx, mirror.TimestampPath, mirror.MaxPointerSize,
+		func([]byte) error { return nil })
 	if !errors.Is(signed, ErrMissing) || ctx.Err() != nil {
 		return err
 	}

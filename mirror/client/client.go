@@ -1,5 +1,5 @@
-// Package client reads a mirror from a target, over HTTP or from a folder: [New] makes a [Client] of
-// one or more mirrors that hold the same files.
+// Package client reads a mirror from a target, over HTTP or from a folder: [New] makes a [Client]
+// of one or more mirrors that hold the same files.
 //
 // A client holds bytes against hashes that its caller names, tries again, goes on where an answer
 // broke off, and turns to another mirror when one fails or sends damaged bytes.

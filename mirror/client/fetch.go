@@ -14,7 +14,8 @@ import (
 
 // Fetch reads a whole file of at most limit bytes into memory and verifies it.
 // Corrupt bytes are fetched again, from another mirror or past caches, before it fails.
-func (c *Client) Fetch(ctx context.Context, name string, o mirror.Object, limit int64) ([]byte, error) {
+func (c *Client) Fetch(ctx context.Context, name string, o mirror.Object, limit int64) ([]byte,
+	error) {
 	if o.Size < 0 || o.Size > limit {
 		return nil, damaged(name,
 			fmt.Errorf("its size is given as %d bytes, at most %d are expected", o.Size, limit))
@@ -62,12 +63,13 @@ func (c *Client) Pointer(ctx context.Context, channel string) (*mirror.Pointer, 
 		return nil, fmt.Errorf("channel %.140q: %w: not a valid name", channel, ErrMissing)
 	}
 	var p *mirror.Pointer
-	err := c.FetchLatest(ctx, mirror.PointerPath(channel), mirror.MaxPointerSize, func(b []byte) (err error) {
-		if p, err = mirror.ParsePointer(b); err == nil && p.Channel != channel {
-			err = fmt.Errorf("is the pointer of channel %q", p.Channel)
-		}
-		return err
-	})
+	err := c.FetchLatest(ctx, mirror.PointerPath(channel), mirror.MaxPointerSize,
+		func(b []byte) (err error) {
+			if p, err = mirror.ParsePointer(b); err == nil && p.Channel != channel {
+				err = fmt.Errorf("is the pointer of channel %q", p.Channel)
+			}
+			return err
+		})
 	if err != nil {
 		return nil, c.noMirror(ctx, channel, err)
 	}
@@ -76,7 +78,8 @@ func (c *Client) Pointer(ctx context.Context, channel string) (*mirror.Pointer, 
 
 // Release reads a version's release file, verified against want unless that is nil:
 // then only the file's own sum protects it from accidents.
-func (c *Client) Release(ctx context.Context, version string, want *mirror.Object) (*mirror.Release, error) {
+func (c *Client) Release(ctx context.Context, version string, want *mirror.Object) (*mirror.Release,
+	error) {
 	if !mirror.ValidName(version) {
 		return nil, fmt.Errorf("version %.140q: %w: not a valid name", version, ErrMissing)
 	}

@@ -129,7 +129,8 @@ func (c *credentials) file(key, path string, secret bool) ([]byte, error) {
 	var at *fs.PathError
 	switch {
 	case errors.As(err, &at) && secret && !looksLikePath(path): // it may be the secret itself
-		return nil, fmt.Errorf("%s: wanted is the path of a file, not what is in it: %w", key, at.Err)
+		return nil, fmt.Errorf("%s: wanted is the path of a file, not what is in it: %w", key,
+			at.Err)
 	case errors.As(err, &at):
 		err = fmt.Errorf("%s: %w", path, at.Err)
 	}

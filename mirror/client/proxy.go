@@ -33,7 +33,8 @@ func proxyOf(configured string) (func(*http.Request) (*url.URL, error), error) {
 		c.HTTPProxy, c.HTTPSProxy, c.CGI = configured, configured, false
 	} else {
 		all := environment("ALL_PROXY")
-		for name, value := range map[string]*string{"HTTP_PROXY": &c.HTTPProxy, "HTTPS_PROXY": &c.HTTPSProxy} {
+		for name, value := range map[string]*string{"HTTP_PROXY": &c.HTTPProxy,
+			"HTTPS_PROXY": &c.HTTPSProxy} {
 			if *value == "" {
 				name, *value = "ALL_PROXY", all
 			}

@@ -43,7 +43,8 @@ func (c *Client) Ranges(ctx context.Context, name string) bool {
 		support, ailing := s.ranges, time.Since(s.failed) < failedLately
 		c.mu.Unlock()
 		if support == rangesUnknown && !ailing {
-			if a, err := c.open(ctx, s, request{name: name, length: 1, part: true}, false); err == nil {
+			if a, err := c.open(ctx, s, request{name: name, length: 1, part: true},
+				false); err == nil {
 				_, _ = io.Copy(io.Discard, a) // so that the connection stays
 				_ = a.Close()
 			}

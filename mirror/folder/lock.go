@@ -16,10 +16,9 @@ import (
 // lockPoll is how long a waiting publisher sleeps between two attempts.
 const lockPoll = 200 * time.Millisecond
 
-// Lock takes the mirror's lock, which the kernel frees when its holder dies, and which a
-// publisher holds while it works. With wait nil it gives up with ErrBusy at once; else wait is called before
-// it begins to wait. The caller calls unlock.
-func Lock(ctx context.Context, dir string, wait func()) (unlock func(), err error) {
+// lock takes the lock of the mirror in dir, which the kernel frees when its holder dies. It is
+// [Folder.Lock] for a folder that is there.
+func lock(ctx context.Context, dir string, wait func()) (unlock func(), err error) {
 	// The file stays behind: removing it would let two publishers lock two files of that name.
 	f, err := os.OpenFile(filepath.Join(dir, mirror.LockName), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {

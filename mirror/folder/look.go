@@ -1,9 +1,6 @@
-// Package folder knows a mirror that lies in a folder of this machine: it tells the folder from
-// others ([Look], [Need]), locks it, and reads releases out of it.
 package folder
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,22 +13,8 @@ import (
 	"syscall"
 
 	"deltaup/internal/durable"
+	"deltaup/internal/plainfile"
 	"deltaup/mirror"
-	"deltaup/mirror/internal/verify"
-)
-
-// ErrNoMirror is wrapped when a folder holds other things than a mirror.
-var ErrNoMirror = errors.New("no mirror")
-
-// State is what [Look] finds where a mirror is, or is to be.
-type State int
-
-const (
-	Missing State = iota // nothing is there
-	// a folder without files, or with those that a publisher has at its very beginning
-	Empty
-	Unsigned // a mirror, whole or in part
-	Signed   // a mirror with signed metadata
 )
 
 // signedName are the names in metadata/ that a mirror has from its first signature on; versionName
@@ -46,19 +29,20 @@ var (
 // have put files of his own beside it. Without such a file a folder is empty only when nothing else
 // is there. ErrNoMirror is wrapped for all else: a file, a link that leads nowhere, a folder of
 // other things.
-func Look(dir string) (State, error) {
+func Look(dir string) (mirror.State, error) {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(dir); err == nil {
-			return 0, fmt.Errorf("%s is %w: it is a link that leads nowhere", dir, ErrNoMirror)
+			return 0, fmt.Errorf("%s is %w: it is a link that leads nowhere", dir,
+				mirror.ErrNoMirror)
 		}
-		return Missing, nil
+		return mirror.Missing, nil
 	}
 	if err != nil {
 		return 0, err
 	}
 	if !info.IsDir() {
-		return 0, fmt.Errorf("%s is no folder: %w", dir, ErrNoMirror)
+		return 0, fmt.Errorf("%s is no folder: %w", dir, mirror.ErrNoMirror)
 	}
 	l := looker{dir: dir}
 	signed, err := l.any(mirror.MetadataDir,
@@ -67,7 +51,7 @@ func Look(dir string) (State, error) {
 		return 0, err
 	}
 	if signed {
-		return Signed, nil
+		return mirror.Signed, nil
 	}
 	for _, kind := range mirror.Dirs() {
 		found, err := l.any(kind, l.ours)
@@ -75,24 +59,24 @@ func Look(dir string) (State, error) {
 			return 0, err
 		}
 		if found {
-			return Unsigned, nil
+			return mirror.Unsigned, nil
 		}
 	}
-	return Empty, l.strange()
+	return mirror.Empty, l.strange()
 }
 
 // Need is Look for those who want a mirror that is there. When none is, ErrNowhere is wrapped, as
 // by a client; beside it ErrNoMirror, or fs.ErrNotExist when nothing is there.
-func Need(dir string) (State, error) {
+func Need(dir string) (mirror.State, error) {
 	what, err := Look(dir)
 	switch {
 	case err != nil:
-	case what == Missing:
+	case what == mirror.Missing:
 		err = &fs.PathError{Op: "open mirror", Path: dir, Err: syscall.ENOENT}
-	case what == Empty:
-		err = fmt.Errorf("%s is %w: it is empty", dir, ErrNoMirror)
+	case what == mirror.Empty:
+		err = fmt.Errorf("%s is %w: it is empty", dir, mirror.ErrNoMirror)
 	}
-	if errors.Is(err, ErrNoMirror) || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, mirror.ErrNoMirror) || errors.Is(err, fs.ErrNotExist) {
 		err = mirror.Nowhere(err.Error(), err)
 	}
 	return what, err
@@ -151,19 +135,15 @@ func (l *looker) ours(name string) bool {
 	return ok
 }
 
-// hasFormat tells whether a file says of which format it is, as ours do; whether it is damaged
-// beyond that is Check's concern.
+// hasFormat tells whether a file is like a release or a pointer; whether it is damaged is a check's
+// concern.
 func (l *looker) hasFormat(name string) bool {
 	file := filepath.Join(l.dir, filepath.FromSlash(name))
 	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
 		return false
 	}
-	b, err := verify.Small(file, mirror.MaxReleaseSize)
-	var head struct {
-		Format int    `json:"format"`
-		Sum    string `json:"sum"`
-	}
-	return err == nil && json.Unmarshal(b, &head) == nil && head.Format > 0 && head.Sum != ""
+	b, err := plainfile.Read(file, mirror.MaxReleaseSize)
+	return err == nil && mirror.HasFormat(b)
 }
 
 // leftovers tells whether tmp/ is a publisher's.
@@ -192,5 +172,6 @@ func (l *looker) strange() error {
 	if l.other == "" {
 		return nil
 	}
-	return fmt.Errorf("%s is %w: it holds other things, such as %q", l.dir, ErrNoMirror, l.other)
+	return fmt.Errorf("%s is %w: it holds other things, such as %q", l.dir, mirror.ErrNoMirror,
+		l.other)
 }

@@ -27,21 +27,21 @@ func TestLook(t *testing.T) {
 	for _, c := range []struct {
 		what  string
 		files map[string]string
-		want  folder.State
+		want  mirror.State
 		wrong string // of the error, which wraps ErrNoMirror
 	}{
-		{what: "nothing", files: map[string]string{}, want: folder.Empty},
-		{what: "a file system's own folder", files: map[string]string{"lost+found/": ""}, want: folder.Empty},
-		{what: "a publisher's lock", files: map[string]string{".lock": ""}, want: folder.Empty},
-		{what: "what a publisher leaves that is cut off at once", files: map[string]string{".lock": "", "tmp/deltaup-0123.tmp": "x", "packs/ab/": "", "images/": ""}, want: folder.Empty},
-		{what: "a pack, and no release as yet", files: map[string]string{".lock": "", "tmp/": "", pack: "x"}, want: folder.Unsigned},
-		{what: "a copy in part, without a lock", files: map[string]string{pack: "x", "releases/": ""}, want: folder.Unsigned},
-		{what: "a pointer alone", files: map[string]string{"channels/stable.json": string(pointer)}, want: folder.Unsigned},
-		{what: "other files beside", files: map[string]string{pack: "x", "index.html": "x", ".htaccess": "x"}, want: folder.Unsigned},
-		{what: "signatures that were cut off", files: map[string]string{"metadata/1.targets.json": "x", ".lock": ""}, want: folder.Unsigned},
-		{what: "the first root", files: map[string]string{"metadata/1.root.json": "x"}, want: folder.Signed},
-		{what: "a copy without roots", files: map[string]string{"metadata/timestamp.json": "x", pack: "x"}, want: folder.Signed},
-		{what: "packs behind a link", files: map[string]string{"packs=>elsewhere": "", "elsewhere/" + pack[len("packs/"):]: "x"}, want: folder.Unsigned},
+		{what: "nothing", files: map[string]string{}, want: mirror.Empty},
+		{what: "a file system's own folder", files: map[string]string{"lost+found/": ""}, want: mirror.Empty},
+		{what: "a publisher's lock", files: map[string]string{".lock": ""}, want: mirror.Empty},
+		{what: "what a publisher leaves that is cut off at once", files: map[string]string{".lock": "", "tmp/deltaup-0123.tmp": "x", "packs/ab/": "", "images/": ""}, want: mirror.Empty},
+		{what: "a pack, and no release as yet", files: map[string]string{".lock": "", "tmp/": "", pack: "x"}, want: mirror.Unsigned},
+		{what: "a copy in part, without a lock", files: map[string]string{pack: "x", "releases/": ""}, want: mirror.Unsigned},
+		{what: "a pointer alone", files: map[string]string{"channels/stable.json": string(pointer)}, want: mirror.Unsigned},
+		{what: "other files beside", files: map[string]string{pack: "x", "index.html": "x", ".htaccess": "x"}, want: mirror.Unsigned},
+		{what: "signatures that were cut off", files: map[string]string{"metadata/1.targets.json": "x", ".lock": ""}, want: mirror.Unsigned},
+		{what: "the first root", files: map[string]string{"metadata/1.root.json": "x"}, want: mirror.Signed},
+		{what: "a copy without roots", files: map[string]string{"metadata/timestamp.json": "x", pack: "x"}, want: mirror.Signed},
+		{what: "packs behind a link", files: map[string]string{"packs=>elsewhere": "", "elsewhere/" + pack[len("packs/"):]: "x"}, want: mirror.Unsigned},
 
 		{what: "a home", files: map[string]string{".profile": "x", "images/cat.jpg": "x"}, wrong: `holds other things, such as ".profile"`},
 		{what: "pictures", files: map[string]string{"images/cat.jpg": "x"}, wrong: `such as "images/cat.jpg"`},
@@ -74,7 +74,7 @@ func TestLook(t *testing.T) {
 				if err != nil || got != c.want {
 					t.Errorf("%v, %v; want %v", got, err, c.want)
 				}
-			} else if !errors.Is(err, folder.ErrNoMirror) || !strings.Contains(err.Error(), c.wrong) {
+			} else if !errors.Is(err, mirror.ErrNoMirror) || !strings.Contains(err.Error(), c.wrong) {
 				t.Errorf("%v, %v; want %q", got, err, c.wrong)
 			}
 			link := filepath.Join(t.TempDir(), "link")
@@ -97,23 +97,23 @@ func must(t *testing.T, err error) {
 func TestLookAtNone(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing")
-	if got, err := folder.Look(missing); err != nil || got != folder.Missing {
+	if got, err := folder.Look(missing); err != nil || got != mirror.Missing {
 		t.Errorf("nothing there: %v, %v", got, err)
 	}
 	if _, err := folder.Need(missing); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, mirror.ErrNowhere) {
 		t.Errorf("nothing there: %v", err)
 	}
-	if _, err := folder.Need(dir); !errors.Is(err, folder.ErrNoMirror) || !errors.Is(err, mirror.ErrNowhere) {
+	if _, err := folder.Need(dir); !errors.Is(err, mirror.ErrNoMirror) || !errors.Is(err, mirror.ErrNowhere) {
 		t.Errorf("empty: %v", err)
 	}
 	link, file := filepath.Join(dir, "link"), filepath.Join(dir, "file")
 	must(t, os.Symlink(missing, link))
 	must(t, os.WriteFile(file, nil, 0o644))
 	for _, path := range []string{link, file} {
-		if _, err := folder.Look(path); !errors.Is(err, folder.ErrNoMirror) {
+		if _, err := folder.Look(path); !errors.Is(err, mirror.ErrNoMirror) {
 			t.Errorf("%s: %v", path, err)
 		}
-		if _, err := publish.Add(t.Context(), path, raw("1", file)); !errors.Is(err, folder.ErrNoMirror) {
+		if _, err := publish.Add(t.Context(), folder.At(path), raw("1", file)); !errors.Is(err, mirror.ErrNoMirror) {
 			t.Errorf("publish to %s: %v", path, err)
 		}
 	}
@@ -131,10 +131,10 @@ func TestPublishElsewhere(t *testing.T) {
 	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "image")
 	must(t, os.WriteFile(file, []byte("image"), 0o644))
 	must(t, os.WriteFile(filepath.Join(dir, "letter"), nil, 0o644))
-	if _, err := publish.Add(t.Context(), dir, raw("1", file)); !errors.Is(err, folder.ErrNoMirror) {
+	if _, err := publish.Add(t.Context(), folder.At(dir), raw("1", file)); !errors.Is(err, mirror.ErrNoMirror) {
 		t.Errorf("published: %v", err)
 	}
-	if _, err := check.Mirror(t.Context(), dir, check.Options{}); !errors.Is(err, folder.ErrNoMirror) {
+	if _, err := check.Mirror(t.Context(), dir, check.Options{}); !errors.Is(err, mirror.ErrNoMirror) {
 		t.Errorf("checked: %v", err)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
@@ -150,14 +150,14 @@ func TestPublishUnsigned(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(dir, "metadata"), 0o755))
 	must(t, os.WriteFile(filepath.Join(dir, "metadata/1.root.json"), nil, 0o644))
 	p := raw("1", file)
-	if _, err := publish.Add(t.Context(), dir, p); !errors.Is(err, publish.ErrSigned) {
+	if _, err := publish.Add(t.Context(), folder.At(dir), p); !errors.Is(err, publish.ErrSigned) {
 		t.Errorf("unsigned: %v", err)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("%d entries, %v", len(entries), err)
 	}
 	p.Unsigned = true
-	if _, err := publish.Add(t.Context(), dir, p); err != nil {
+	if _, err := publish.Add(t.Context(), folder.At(dir), p); err != nil {
 		t.Error(err)
 	}
 }
@@ -170,7 +170,7 @@ func TestFirstPublishCrash(t *testing.T) {
 	for n := 1; ; n++ {
 		dir := filepath.Join(t.TempDir(), "mirror")
 		cut := durabletest.CrashAt(t, n)
-		_, err := publish.Add(t.Context(), dir, raw("1", file))
+		_, err := publish.Add(t.Context(), folder.At(dir), raw("1", file))
 		if !cut.Keep() {
 			must(t, err)
 			if n < 10 {
@@ -181,7 +181,7 @@ func TestFirstPublishCrash(t *testing.T) {
 		if _, err := folder.Look(dir); err != nil {
 			t.Fatalf("step %d: %v", n, err)
 		}
-		if _, err := publish.Add(t.Context(), dir, raw("1", file)); err != nil {
+		if _, err := publish.Add(t.Context(), folder.At(dir), raw("1", file)); err != nil {
 			t.Fatalf("step %d: %v", n, err)
 		}
 	}

@@ -5,11 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
-	"deltaup/internal/durable"
 	"deltaup/mirror"
 	"deltaup/mirror/internal/verify"
 	"deltaup/mkimage/blockmap"
@@ -17,23 +15,23 @@ import (
 
 // add writes everything that a new release needs and then the release file.
 func (u *publisher) add(ctx context.Context, in *inputs, done *Result) error {
-	s, err := u.newStoring(in, done)
+	s, err := u.newStoring(ctx, in, done)
 	if err != nil {
 		return err
 	}
 	defer s.batch.Abort()
-	var image *durable.File
+	var image mirror.Draft
 	var open *opened
 	if in.recipe != nil {
 		// The copy on the mirror is the rebuilt image, which thereby is proven to be the same.
-		if image, err = durable.Create(u.tmp); err != nil {
+		if image, err = u.store.Create(ctx); err != nil {
 			return err
 		}
 		defer image.Discard()
 		if open, err = u.verify(ctx, in, image); err != nil {
 			return err
 		}
-		if err := sameFile(ctx, image.Name(), in.files[0]); err != nil {
+		if err := sameFile(ctx, image, in.files[0]); err != nil {
 			return err
 		}
 		if err := s.image(ctx, in.recipe, open.source); err != nil {
@@ -58,7 +56,8 @@ func (u *publisher) add(ctx context.Context, in *inputs, done *Result) error {
 		return err
 	}
 	if image != nil {
-		if err := u.commitFile(ctx, image, mirror.ImagePath(in.files[0].object.ID), in.files[0].object); err != nil {
+		if err := u.commitFile(ctx, image, mirror.ImagePath(in.files[0].object.ID),
+			in.files[0].object); err != nil {
 			return err
 		}
 	}
@@ -67,13 +66,8 @@ func (u *publisher) add(ctx context.Context, in *inputs, done *Result) error {
 }
 
 // sameFile holds what was built against the image that is published.
-func sameFile(ctx context.Context, built string, image *input) error {
-	f, err := os.Open(built)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	id, err := verify.Hash(ctx, f, nil)
+func sameFile(ctx context.Context, built io.ReaderAt, image *input) error {
+	id, err := verify.Hash(ctx, io.NewSectionReader(built, 0, image.object.Size), nil)
 	if err != nil {
 		return err
 	}
@@ -85,32 +79,27 @@ func sameFile(ctx context.Context, built string, image *input) error {
 }
 
 // commitFile gives a file its name on the mirror, unless it is there. A damaged one is replaced.
-func (u *publisher) commitFile(ctx context.Context, f *durable.File, name string, o mirror.Object) error {
-	if _, err := os.Stat(u.path(name)); err == nil {
-		err := u.intact(ctx, name, o)
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
+func (u *publisher) commitFile(ctx context.Context, f mirror.Draft, name string,
+	o mirror.Object) error {
+	err := u.intact(ctx, name, o)
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	return f.Commit(u.path(name))
+	return f.Commit(ctx, name)
 }
 
 // intact holds a file of the mirror against its size and hash. Errors say what is wrong, or are the
 // context's.
 func (u *publisher) intact(ctx context.Context, name string, o mirror.Object) error {
-	f, err := os.Open(u.path(name))
+	f, err := u.store.Open(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close() // read only
-	info, err := f.Stat()
-	if err != nil {
-		return err
+	if f.Size() != o.Size {
+		return fmt.Errorf("has %d of %d bytes", f.Size(), o.Size)
 	}
-	if info.Size() != o.Size {
-		return fmt.Errorf("has %d of %d bytes", info.Size(), o.Size)
-	}
-	id, err := verify.Hash(ctx, f, nil)
+	id, err := verify.Hash(ctx, io.NewSectionReader(f, 0, o.Size), nil)
 	if err == nil && id != o.ID {
 		err = fmt.Errorf("has the hash %s", id)
 	}
@@ -122,9 +111,10 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing,
 	open *opened) (*mirror.Release, error) {
 	r := &mirror.Release{Version: u.p.Version, Compatible: u.p.Compatible}
 	for _, f := range in.files {
-		r.Artifacts = append(r.Artifacts, mirror.Artifact{Name: f.name, Kind: f.kind, Object: f.object})
+		r.Artifacts = append(r.Artifacts, mirror.Artifact{Name: f.name, Kind: f.kind,
+			Object: f.object})
 	}
-	at, err := u.writeIndex(r, in, s)
+	at, err := u.writeIndex(ctx, r, in, s)
 	if err != nil {
 		return nil, err
 	}
@@ -132,13 +122,13 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing,
 		if f.apart == nil {
 			continue
 		}
-		if err := u.writeBeside(&r.Artifacts[i], f.apart, in.recipe, s); err != nil {
+		if err := u.writeBeside(ctx, &r.Artifacts[i], f.apart, in.recipe, s); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	r.Previous = u.previous(s.out)
+	r.Previous = u.previous(ctx, s.out)
 	if open != nil {
-		if err := u.writeRecipe(r, in.plain); err != nil {
+		if err := u.writeRecipe(ctx, r, in.plain); err != nil {
 			return nil, err
 		}
 		blocks, err := u.writeBlockmap(ctx, r, open)
@@ -146,16 +136,16 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing,
 			return nil, err
 		}
 		p := &patching{u: u, to: in.recipe, folder: s.folder, work: newWork(u.p.Progress), out: s.out}
-		before := u.before(r.Previous, s.out)
+		before := u.before(ctx, r.Previous, s.out)
 		toImage := &imageGoal{
 			patching: p, text: r.Artifact(mirror.ImageName).Recipe.Text,
 			new: patchset.FromImage(open.contents), blocks: blocks, chunks: at,
 			meta: mirror.LeftOutCost(r),
 		}
-		p.expect(before, toImage)
+		p.expect(ctx, before, toImage)
 		for i, f := range in.files {
 			if f.apart != nil {
-				p.expect(before, &besideGoal{p, &r.Artifacts[i], f.apart})
+				p.expect(ctx, before, &besideGoal{p, &r.Artifacts[i], f.apart})
 			}
 		}
 		if r.Patches, err = p.all(ctx, before, toImage); err != nil {
@@ -178,21 +168,21 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing,
 	if r, err = mirror.ParseRelease(b); err != nil {
 		return nil, fmt.Errorf("read back: %w", err)
 	}
-	return r, u.write(mirror.ReleasePath(r.Version), b)
+	return r, u.write(ctx, mirror.ReleasePath(r.Version), b)
 }
 
 // writeIndex returns where all chunks of the release lie.
-func (u *publisher) writeIndex(r *mirror.Release, in *inputs,
+func (u *publisher) writeIndex(ctx context.Context, r *mirror.Release, in *inputs,
 	s *storing) (map[chunkstore.ID]chunkstore.Location, error) {
 	index, at, err := s.index(in.recipe)
 	if err != nil {
 		return nil, fmt.Errorf("index: %w", err)
 	}
 	r.Index = mirror.ObjectOf(index)
-	return at, u.write(mirror.IndexPath(r.Index.ID), index)
+	return at, u.write(ctx, mirror.IndexPath(r.Index.ID), index)
 }
 
-func (u *publisher) writeRecipe(r *mirror.Release, plain []byte) error {
+func (u *publisher) writeRecipe(ctx context.Context, r *mirror.Release, plain []byte) error {
 	stored, o, err := mirror.EncodeRecipe(plain)
 	if err != nil {
 		return err
@@ -201,10 +191,11 @@ func (u *publisher) writeRecipe(r *mirror.Release, plain []byte) error {
 		return fmt.Errorf("read back: %w", err)
 	}
 	r.Artifact(mirror.ImageName).Recipe = &o
-	return u.write(mirror.RecipePath(o.ID), stored)
+	return u.write(ctx, mirror.RecipePath(o.ID), stored)
 }
 
-func (u *publisher) writeBlockmap(ctx context.Context, r *mirror.Release, open *opened) (*blockmap.Map, error) {
+func (u *publisher) writeBlockmap(ctx context.Context, r *mirror.Release,
+	open *opened) (*blockmap.Map, error) {
 	image := r.Artifact(mirror.ImageName)
 	blocks, err := blockmap.Make(ctx, open.image, open.file, image.Size)
 	if err != nil {
@@ -223,17 +214,14 @@ func (u *publisher) writeBlockmap(ctx context.Context, r *mirror.Release, open *
 			mirror.MaxBlockmapSize)
 	}
 	image.Blockmap = &o
-	return blocks, u.write(mirror.BlockmapPath(o.ID), file)
+	return blocks, u.write(ctx, mirror.BlockmapPath(o.ID), file)
 }
 
 // write makes a small file durable under its name, unless it is there with these bytes.
-func (u *publisher) write(name string, b []byte) error {
-	path := u.path(name)
-	if old, err := verify.Small(path, int64(len(b))); err == nil && bytes.Equal(old, b) {
+func (u *publisher) write(ctx context.Context, name string, b []byte) error {
+	old, err := mirror.ReadFile(ctx, u.store, name, int64(len(b)))
+	if err == nil && bytes.Equal(old, b) {
 		return nil
 	}
-	return durable.WriteFile(u.tmp, path, func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	})
+	return u.store.Write(ctx, name, b)
 }

@@ -6,19 +6,17 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 
 	"deltaup/chunkstore"
 	"deltaup/mirror"
-	"deltaup/mirror/internal/verify"
 )
 
 // existing returns the release when the mirror has that version with the same bytes,
 // nil when it lacks the version.
 func (u *publisher) existing(ctx context.Context, in *inputs) (*mirror.Release, error) {
 	name := mirror.ReleasePath(u.p.Version)
-	b, err := verify.Small(u.path(name), mirror.MaxReleaseSize)
+	b, err := mirror.ReadFile(ctx, u.store, name, mirror.MaxReleaseSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -73,13 +71,13 @@ func (u *publisher) present(ctx context.Context, r *mirror.Release) error {
 			return fmt.Errorf("the version is there, but %s: %w: %w", name, mirror.ErrDamaged, err)
 		}
 	}
-	return u.presentPacks(indexes)
+	return u.presentPacks(ctx, indexes)
 }
 
 // presentPacks makes sure that the packs that indexes name are there.
-func (u *publisher) presentPacks(indexes []chunkstore.ID) error {
+func (u *publisher) presentPacks(ctx context.Context, indexes []chunkstore.ID) error {
 	for _, id := range indexes {
-		b, err := verify.Small(u.path(mirror.IndexPath(id)), mirror.MaxIndexSize)
+		b, err := mirror.ReadFile(ctx, u.store, mirror.IndexPath(id), mirror.MaxIndexSize)
 		if err != nil {
 			return err
 		}
@@ -89,14 +87,24 @@ func (u *publisher) presentPacks(indexes []chunkstore.ID) error {
 		}
 		for _, p := range x.Packs {
 			name := mirror.PackPath(p.ID)
-			info, err := os.Stat(u.path(name))
-			if err == nil && info.Size() != p.Size {
-				err = fmt.Errorf("has %d of %d bytes", info.Size(), p.Size)
-			}
-			if err != nil {
-				return fmt.Errorf("the version is there, but %s: %w: %w", name, mirror.ErrDamaged, err)
+			if err := u.hasSize(ctx, name, p.Size); err != nil {
+				return fmt.Errorf("the version is there, but %s: %w: %w", name, mirror.ErrDamaged,
+					err)
 			}
 		}
+	}
+	return nil
+}
+
+// hasSize holds a file of the mirror against its size.
+func (u *publisher) hasSize(ctx context.Context, name string, size int64) error {
+	f, err := u.store.Open(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // read only
+	if f.Size() != size {
+		return fmt.Errorf("has %d of %d bytes", f.Size(), size)
 	}
 	return nil
 }

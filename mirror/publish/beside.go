@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"deltaup/artifact"
-	"deltaup/internal/durable"
 	"deltaup/mirror"
 	"deltaup/mirror/internal/verify"
 	"deltaup/mkimage"
@@ -18,7 +17,7 @@ type apart struct {
 	kind   artifact.Kind
 	recipe artifact.Recipe
 	source mkimage.Source
-	spool  *durable.File // what source reads
+	spool  mirror.Draft // what source reads
 }
 
 // takeApart makes each artifact that has the name of a kind one that is rebuilt, if it can be taken
@@ -52,7 +51,7 @@ func (u *publisher) takeApart(ctx context.Context, in *inputs) error {
 
 func (u *publisher) newApart(ctx context.Context, f *input, k artifact.Kind,
 	image *mkimage.Recipe) (_ *apart, err error) {
-	spool, err := durable.Create(u.tmp)
+	spool, err := u.store.Create(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +81,7 @@ func levelOf(image *mkimage.Recipe) string {
 
 // build builds the artifact and proves that the recipe is one of what was built.
 func (u *publisher) build(ctx context.Context, x *apart) (mirror.Object, error) {
-	f, err := durable.Create(u.tmp)
+	f, err := u.store.Create(ctx)
 	if err != nil {
 		return mirror.Object{}, err
 	}
@@ -110,7 +109,8 @@ func (s *storing) beside(ctx context.Context, x *apart, image *mkimage.Recipe) e
 }
 
 // writeBeside writes the recipe of artifact a, and where the chunks lie that the image lacks.
-func (u *publisher) writeBeside(a *mirror.Artifact, x *apart, image *mkimage.Recipe,
+func (u *publisher) writeBeside(ctx context.Context, a *mirror.Artifact, x *apart,
+	image *mkimage.Recipe,
 	s *storing) error {
 	stored, o, err := mirror.EncodeBeside(x.kind, x.recipe, image)
 	if err != nil {
@@ -121,7 +121,7 @@ func (u *publisher) writeBeside(a *mirror.Artifact, x *apart, image *mkimage.Rec
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
-	if err := u.write(mirror.RecipePath(o.ID), stored); err != nil {
+	if err := u.write(ctx, mirror.RecipePath(o.ID), stored); err != nil {
 		return err
 	}
 	chunks := artifact.OwnChunks(back, image)
@@ -139,5 +139,5 @@ func (u *publisher) writeBeside(a *mirror.Artifact, x *apart, image *mkimage.Rec
 	object := mirror.ObjectOf(file)
 	a.Index = &object
 	s.out.Chunks += len(chunks)
-	return u.write(mirror.IndexPath(object.ID), file)
+	return u.write(ctx, mirror.IndexPath(object.ID), file)
 }

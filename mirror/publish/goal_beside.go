@@ -31,11 +31,11 @@ func (g *besideGoal) base(old *mirror.Release) (id chunkstore.ID, ok bool) {
 }
 
 // size is that of the whole artifact: what of it is new is known when both are taken apart.
-func (g *besideGoal) size(*mirror.Release) int64 { return g.artifact.Size }
+func (g *besideGoal) size(context.Context, *mirror.Release) int64 { return g.artifact.Size }
 
-func (g *besideGoal) from(old *mirror.Release) (leading, error) {
+func (g *besideGoal) from(ctx context.Context, old *mirror.Release) (leading, error) {
 	a := old.Artifact(g.name())
-	from, err := verify.Beside(g.u.path, old, a)
+	from, err := verify.Beside(ctx, g.u.store, old, a)
 	if err != nil {
 		return nil, &sourceError{err}
 	}
@@ -60,7 +60,7 @@ func (l *besideLead) make(ctx context.Context, w io.Writer,
 		patchset.MakeOptions{Progress: progress})
 }
 
-func (l *besideLead) complete(p *mirror.Patch) error {
+func (l *besideLead) complete(_ context.Context, p *mirror.Patch) error {
 	p.File = l.old
 	return nil
 }

@@ -35,8 +35,8 @@ func (g *imageGoal) base(old *mirror.Release) (id chunkstore.ID, ok bool) {
 }
 
 // size is 0 when the old recipe cannot be read: the warning comes when the set is made.
-func (g *imageGoal) size(old *mirror.Release) (n int64) {
-	from, err := verify.Recipe(g.u.path, old.Artifact(mirror.ImageName).Recipe)
+func (g *imageGoal) size(ctx context.Context, old *mirror.Release) (n int64) {
+	from, err := mirror.ReadRecipe(ctx, g.u.store, old.Artifact(mirror.ImageName).Recipe)
 	if err != nil {
 		return 0
 	}
@@ -52,8 +52,8 @@ func (g *imageGoal) size(old *mirror.Release) (n int64) {
 	return n
 }
 
-func (g *imageGoal) from(old *mirror.Release) (leading, error) {
-	from, err := verify.Recipe(g.u.path, old.Artifact(mirror.ImageName).Recipe)
+func (g *imageGoal) from(ctx context.Context, old *mirror.Release) (leading, error) {
+	from, err := mirror.ReadRecipe(ctx, g.u.store, old.Artifact(mirror.ImageName).Recipe)
 	if err != nil {
 		return nil, &sourceError{err}
 	}
@@ -76,13 +76,13 @@ func (l *imageLead) make(ctx context.Context, w io.Writer,
 	})
 }
 
-func (l *imageLead) complete(p *mirror.Patch) error {
+func (l *imageLead) complete(ctx context.Context, p *mirror.Patch) error {
 	file, err := l.old.Object()
 	if err != nil {
 		return &sourceError{err}
 	}
 	p.Release, p.Recipe = &file, l.old.Artifact(mirror.ImageName).Recipe.Text
-	p.Costs = l.goal.costs(l.From, l.old)
+	p.Costs = l.goal.costs(ctx, l.From, l.old)
 	return nil
 }
 
@@ -108,26 +108,27 @@ func chunksOf(r *mkimage.Recipe) map[chunkstore.ID]bool {
 }
 
 // costs is what the step from an old release costs by the other routes.
-func (g *imageGoal) costs(from *mkimage.Recipe, old *mirror.Release) *mirror.Costs {
+func (g *imageGoal) costs(ctx context.Context, from *mkimage.Recipe,
+	old *mirror.Release) *mirror.Costs {
 	costs, has := &mirror.Costs{}, chunksOf(from)
 	for _, ch := range g.to.Chunks() {
 		if !has[ch.ID] {
 			costs.Chunks += g.chunks[ch.ID].Length
 		}
 	}
-	costs.Blocks, costs.Compress = g.blocks.Lacking(g.oldBlocks(old)), g.to.Lacking(from)
+	costs.Blocks, costs.Compress = g.blocks.Lacking(g.oldBlocks(ctx, old)), g.to.Lacking(from)
 	return costs
 }
 
 // oldBlocks reads the block map of a release's image. Without one, nil, the whole image is taken
 // for new.
-func (g *imageGoal) oldBlocks(old *mirror.Release) *blockmap.Map {
+func (g *imageGoal) oldBlocks(ctx context.Context, old *mirror.Release) *blockmap.Map {
 	a := old.Artifact(mirror.ImageName)
 	if a.Blockmap == nil {
 		return nil
 	}
 	name := mirror.BlockmapPath(a.Blockmap.ID)
-	file, err := verify.Small(g.u.path(name), mirror.MaxBlockmapSize)
+	file, err := mirror.ReadFile(ctx, g.u.store, name, mirror.MaxBlockmapSize)
 	if err == nil {
 		var blocks *blockmap.Map
 		if blocks, err = blockmap.Parse(file, a.Size); err == nil {

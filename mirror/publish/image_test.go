@@ -13,6 +13,7 @@ import (
 	"deltaup/internal/test/mirrortest"
 	"deltaup/internal/test/publishtest"
 	"deltaup/mirror"
+	"deltaup/mirror/folder"
 	"deltaup/mirror/internal/verify"
 	"deltaup/mirror/publish"
 	"deltaup/mkimage"
@@ -22,7 +23,7 @@ import (
 // wantRebuilt rebuilds a version's image from what lies on the mirror, as a target would.
 func wantRebuilt(t testing.TB, dir, version, image string) {
 	t.Helper()
-	r, err := verify.Release(filepath.Join(dir, mirror.ReleasePath(version)))
+	r, err := verify.Release(t.Context(), folder.At(dir), version)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func TestPublishWrongImage(t *testing.T) {
 			path := mirrortest.WriteFile(t, filepath.Join(t.TempDir(), "image"), c.image)
 			mirrortest.WriteFile(t, path+publish.RecipeSuffix, c.recipe)
 			dir := filepath.Join(t.TempDir(), "mirror")
-			_, err := publish.Add(t.Context(), dir, publishtest.Tree("1", path))
+			_, err := publish.Add(t.Context(), folder.At(dir), publishtest.Tree("1", path))
 			found := false
 			for _, is := range c.is {
 				found = found || errors.Is(err, is)
@@ -161,7 +162,7 @@ func TestPublishImageAgain(t *testing.T) {
 	if done := publishtest.Publish(t, dir, publishtest.Tree("1", image)); !done.Existed || done.Moved {
 		t.Errorf("again: %+v", done)
 	}
-	if _, err := publish.Add(t.Context(), dir, publishtest.Tree("1", publishtest.Image(t, t2))); !errors.Is(err, publish.ErrExists) {
+	if _, err := publish.Add(t.Context(), folder.At(dir), publishtest.Tree("1", publishtest.Image(t, t2))); !errors.Is(err, publish.ErrExists) {
 		t.Errorf("another image: %v", err)
 	}
 	if after := publishtest.Snapshot(t, dir); !reflect.DeepEqual(after, before) {
@@ -176,7 +177,7 @@ func TestPublishImageAgain(t *testing.T) {
 		if err := os.Remove(filepath.Join(broken, name)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := publish.Add(t.Context(), broken, publishtest.Tree("1", image)); !errors.Is(err, mirror.ErrDamaged) || !strings.Contains(err.Error(), name) {
+		if _, err := publish.Add(t.Context(), folder.At(broken), publishtest.Tree("1", image)); !errors.Is(err, mirror.ErrDamaged) || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
 		}
 		// The way out that doc/mirror.md gives: without its release file the release is stored
@@ -203,7 +204,7 @@ func TestPublishDamagedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	mirrortest.WriteFile(t, name, publishtest.Flip(good, len(good)/2))
-	if _, err := publish.Add(t.Context(), dir, p); !errors.Is(err, mirror.ErrDamaged) {
+	if _, err := publish.Add(t.Context(), folder.At(dir), p); !errors.Is(err, mirror.ErrDamaged) {
 		t.Errorf("published again: %v", err)
 	}
 	if err := os.Remove(filepath.Join(dir, mirror.ReleasePath("1"))); err != nil {

@@ -15,7 +15,7 @@ import (
 	"deltaup/internal/test/mirrortest"
 	"deltaup/internal/test/publishtest"
 	"deltaup/mirror"
-	"deltaup/mirror/internal/verify"
+	"deltaup/mirror/folder"
 	"deltaup/mirror/publish"
 	"deltaup/mkimage"
 )
@@ -66,7 +66,7 @@ func TestPublishInitrd(t *testing.T) {
 func initrdOf(t testing.TB, dir string, release *mirror.Release) (*mkimage.Recipe, artifact.Recipe) {
 	t.Helper()
 	path := func(name string) string { return filepath.Join(dir, name) }
-	image, err := verify.Recipe(path, release.Artifact(mirror.ImageName).Recipe)
+	image, err := mirror.ReadRecipe(t.Context(), folder.At(dir), release.Artifact(mirror.ImageName).Recipe)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func wantMissingSeen(t *testing.T, dir string, p publish.Publication, name strin
 	if r := publishtest.Check(t, broken); len(r.Damaged) != 1 || r.Damaged[0].Name != name {
 		t.Errorf("without %s: damage %v", name, r.Damaged)
 	}
-	if _, err := publish.Add(t.Context(), broken, p); !errors.Is(err, mirror.ErrDamaged) {
+	if _, err := publish.Add(t.Context(), folder.At(broken), p); !errors.Is(err, mirror.ErrDamaged) {
 		t.Errorf("without %s: published again: %v", name, err)
 	}
 }

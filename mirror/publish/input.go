@@ -103,7 +103,7 @@ func (in *inputs) add(name, kind, path string) error {
 }
 
 func readRecipe(path string) ([]byte, *mkimage.Recipe, error) {
-	plain, err := verify.Small(path, mirror.MaxPlainRecipeSize)
+	plain, err := plainfile.Read(path, mirror.MaxPlainRecipeSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf(
 			"%w: the image has no recipe beside it; make both with mkimage, or publish the file raw",

@@ -20,14 +20,14 @@ import (
 
 func TestLockRefuses(t *testing.T) {
 	dir := t.TempDir()
-	unlock, err := folder.Lock(t.Context(), dir, nil)
+	unlock, err := folder.At(dir).Lock(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	v1, _ := publishtest.Kernels()
 	p := publishtest.Raw(t, "1", v1)
 	p.NoWait = true
-	if _, err := publish.Add(t.Context(), dir, p); !errors.Is(err, mirror.ErrBusy) {
+	if _, err := publish.Add(t.Context(), folder.At(dir), p); !errors.Is(err, mirror.ErrBusy) {
 		t.Errorf("a second publisher that does not wait: %v", err)
 	}
 	unlock()
@@ -36,7 +36,7 @@ func TestLockRefuses(t *testing.T) {
 
 func TestLockWaits(t *testing.T) {
 	dir := t.TempDir()
-	unlock, err := folder.Lock(t.Context(), dir, nil)
+	unlock, err := folder.At(dir).Lock(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestLockWaits(t *testing.T) {
 	p := publishtest.Raw(t, "1", v1)
 	ctx, cancel := context.WithCancel(t.Context())
 	p.Waiting = cancel
-	if _, err := publish.Add(ctx, dir, p); !errors.Is(err, context.Canceled) {
+	if _, err := publish.Add(ctx, folder.At(dir), p); !errors.Is(err, context.Canceled) {
 		t.Errorf("a publisher that is cancelled while it waits: %v", err)
 	}
 	var waits atomic.Int32
@@ -102,7 +102,7 @@ func numbered(version string) []byte {
 }
 
 func publishNumbered(t *testing.T, dir, version string) {
-	if _, err := publish.Add(t.Context(), dir, publishtest.Raw(t, version, numbered(version))); err != nil {
+	if _, err := publish.Add(t.Context(), folder.At(dir), publishtest.Raw(t, version, numbered(version))); err != nil {
 		t.Errorf("version %s: %v", version, err)
 	}
 }

@@ -12,9 +12,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
-	"deltaup/internal/durable"
 	"deltaup/mirror"
-	"deltaup/mirror/folder"
 	"deltaup/mirror/internal/verify"
 	"deltaup/mkimage"
 )
@@ -47,27 +45,28 @@ type goal interface {
 	// self is what base gives for the goal itself.
 	self() chunkstore.ID
 	// size is about how many plain bytes a set from an old release has to find patches for.
-	size(old *mirror.Release) int64
+	size(ctx context.Context, old *mirror.Release) int64
 	// from reads what a set from an old release leads from. Its errors are sourceErrors.
-	from(old *mirror.Release) (leading, error)
+	from(ctx context.Context, old *mirror.Release) (leading, error)
 }
 
 // leading is one way to a goal.
 type leading interface {
 	verify.Lead
 	// make writes the set.
-	make(ctx context.Context, w io.Writer, progress func(done, total int64)) (*patchset.Stats, error)
+	make(ctx context.Context, w io.Writer, progress func(done, total int64)) (*patchset.Stats,
+		error)
 	// complete fills in what a release says of the set, all but From, Set and Head.
-	complete(p *mirror.Patch) error
+	complete(ctx context.Context, p *mirror.Patch) error
 }
 
 // previous gives the version that the channel points to, "" when there is none.
-func (u *publisher) previous(out *Result) string {
+func (u *publisher) previous(ctx context.Context, out *Result) string {
 	if u.p.Channel == "" {
 		return ""
 	}
 	name := mirror.PointerPath(u.p.Channel)
-	p, err := verify.Pointer(u.path(name))
+	p, err := verify.Pointer(ctx, u.store, u.p.Channel)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return ""
@@ -86,12 +85,12 @@ func (p *Result) warn(format string, args ...any) {
 
 // before reads the releases that patch sets are wanted from, newest first: previous, the one before
 // it, and so on.
-func (u *publisher) before(previous string, out *Result) []*mirror.Release {
+func (u *publisher) before(ctx context.Context, previous string, out *Result) []*mirror.Release {
 	var list []*mirror.Release
 	seen := map[string]bool{u.p.Version: true}
 	for version := previous; version != "" && !seen[version] && len(list) < u.p.PatchFrom; {
 		seen[version] = true
-		old, err := folder.ReadRelease(u.dir, version)
+		old, err := mirror.ReadRelease(ctx, u.store, version)
 		if err != nil {
 			out.warn("no patch set from %s or a release before it: %v", version, err)
 			break
@@ -169,11 +168,11 @@ func (e *sourceError) Unwrap() error { return e.err }
 // one makes one patch set, proves it and gives it its name.
 func (p *patching) one(ctx context.Context, old *mirror.Release, g goal) (*mirror.Patch, error) {
 	begin, of := time.Now(), setName(g, old)
-	lead, err := g.from(old)
+	lead, err := g.from(ctx, old)
 	if err != nil {
 		return nil, err
 	}
-	f, err := durable.Create(p.u.tmp)
+	f, err := p.u.store.Create(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +188,7 @@ func (p *patching) one(ctx context.Context, old *mirror.Release, g goal) (*mirro
 		Set:  set,
 		Head: mirror.Object{ID: made.ID, Size: made.HeadSize},
 	}
-	if err := lead.complete(want); err != nil {
+	if err := lead.complete(ctx, want); err != nil {
 		return nil, err
 	}
 	if err := verify.Apply(ctx, f, want, lead, p.work.progress(StageProve, of)); err != nil {

@@ -31,11 +31,11 @@ func wantApplied(t testing.TB, dir string, r *mirror.Release, from string) {
 		t.Fatalf("version %s has no patch set from %s: %+v", r.Version, from, r.Patches)
 	}
 	path := func(name string) string { return filepath.Join(dir, name) }
-	old, err := folder.ReadRelease(dir, from)
+	old, err := mirror.ReadRelease(t.Context(), folder.At(dir), from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	recipe, err := verify.Recipe(path, old.Artifact(mirror.ImageName).Recipe)
+	recipe, err := mirror.ReadRecipe(t.Context(), folder.At(dir), old.Artifact(mirror.ImageName).Recipe)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestPatchFromDamage(t *testing.T) {
 			damaged = publishtest.Flip([]byte(b), len(b)/3) // in a frame: a publisher refuses a damaged table
 		}
 		mirrortest.WriteFile(t, filepath.Join(dir, name), damaged)
-		done, err := publish.Add(t.Context(), dir, p)
+		done, err := publish.Add(t.Context(), folder.At(dir), p)
 		if err != nil {
 			t.Errorf("%s damaged: %v", name, err)
 			continue
@@ -217,7 +217,7 @@ func TestPublishPatchCancelled(t *testing.T) {
 				cancel()
 			}
 		}
-		if _, err := publish.Add(ctx, dir, p); !errors.Is(err, context.Canceled) {
+		if _, err := publish.Add(ctx, folder.At(dir), p); !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled at %s: %v", at, err)
 		}
 		cancel()

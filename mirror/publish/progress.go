@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"context"
 	"time"
 
 	"deltaup/mirror"
@@ -85,8 +86,8 @@ func (w *work) left() time.Duration {
 }
 
 // expect adds the sets that will be made to a goal.
-func (p *patching) expect(releases []*mirror.Release, g goal) {
+func (p *patching) expect(ctx context.Context, releases []*mirror.Release, g goal) {
 	for old := range basesOf(g, releases) {
-		p.work.expect(setName(g, old), g.size(old))
+		p.work.expect(setName(g, old), g.size(ctx, old))
 	}
 }

@@ -6,13 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 
-	"deltaup/internal/durable"
 	"deltaup/mirror"
-	"deltaup/mirror/folder"
-	"deltaup/mirror/internal/verify"
 )
 
 var (
@@ -128,29 +123,27 @@ func (p *Publication) Validate() error {
 	return nil
 }
 
-// Add adds a release to the mirror in dir, which it makes when nothing or an empty folder is
-// there, and then moves the channel's pointer. Everything else is durable before the pointer moves.
-// A run that was cut off at any point leaves a valid mirror; the same call then completes it. A
-// version that exists with the same bytes is left as it is, and the pointer moves.
+// Add adds a release to a mirror, which it makes when nothing is there, and then moves the
+// channel's pointer. Everything else is durable before the pointer moves. A run that was cut off at
+// any point leaves a valid mirror; the same call then completes it. A version that exists with the
+// same bytes is left as it is, and the pointer moves.
 //
-// Errors wrap ErrNoMirror, ErrSigned, ErrExists, ErrBusy, ErrMismatch, ErrDamaged (the mirror is),
-// chunkstore.ErrCorrupt or squashfs.ErrCorrupt (the input is).
-func Add(ctx context.Context, dir string, p Publication) (*Result, error) {
-	done, err := add(ctx, dir, p)
+// Errors wrap ErrSigned, ErrExists, ErrMismatch, those of the mirror ErrNoMirror, ErrBusy,
+// ErrDamaged of package mirror, and those of the input chunkstore.ErrCorrupt or
+// squashfs.ErrCorrupt.
+func Add(ctx context.Context, s mirror.Store, p Publication) (*Result, error) {
+	done, err := add(ctx, s, p)
 	if err != nil {
 		return nil, fmt.Errorf("publish version %s: %w", p.Version, err)
 	}
 	return done, nil
 }
 
-func add(ctx context.Context, dir string, p Publication) (*Result, error) {
+func add(ctx context.Context, s mirror.Store, p Publication) (*Result, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	if err := p.admit(dir); err != nil { // before anything is written, be it the lock
-		return nil, err
-	}
-	if err := durable.MkdirAll(dir); err != nil {
+	if err := p.admit(ctx, s); err != nil { // before anything is written, be it the lock
 		return nil, err
 	}
 	wait := p.Waiting
@@ -160,16 +153,16 @@ func add(ctx context.Context, dir string, p Publication) (*Result, error) {
 	case wait == nil:
 		wait = func() {}
 	}
-	unlock, err := folder.Lock(ctx, dir, wait)
+	unlock, err := s.Lock(ctx, wait)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if err := p.admit(dir); err != nil { // another publisher may have been at work
+	if err := p.admit(ctx, s); err != nil { // another publisher may have been at work
 		return nil, err
 	}
-	u := &publisher{dir: dir, tmp: filepath.Join(dir, mirror.TmpDir), p: p}
-	if err := u.recover(); err != nil {
+	u := &publisher{store: s, p: p}
+	if err := s.Recover(ctx); err != nil {
 		return nil, fmt.Errorf("take up the mirror: %w", err)
 	}
 	in, err := u.open(ctx)
@@ -192,42 +185,23 @@ func add(ctx context.Context, dir string, p Publication) (*Result, error) {
 			return nil, fmt.Errorf("sign it: %w", err)
 		}
 	}
-	done.Moved, err = u.movePointer(done.Release)
+	done.Moved, err = u.movePointer(ctx, done.Release)
 	return done, err
 }
 
-// admit refuses folders that this publication is not for.
-func (p *Publication) admit(dir string) error {
-	what, err := folder.Look(dir)
-	if err == nil && what == folder.Signed && p.Seal == nil && !p.Unsigned {
-		err = fmt.Errorf("%s: %w", dir, ErrSigned)
+// admit refuses mirrors that this publication is not for.
+func (p *Publication) admit(ctx context.Context, s mirror.Store) error {
+	what, err := s.Look(ctx)
+	if err == nil && what == mirror.Signed && p.Seal == nil && !p.Unsigned {
+		err = fmt.Errorf("%s: %w", s, ErrSigned)
 	}
 	return err
 }
 
 // publisher is one run of Add; it holds the mirror's lock.
 type publisher struct {
-	dir string
-	tmp string
-	p   Publication
-}
-
-// recover clears what a run that was cut off has left. Files that it renamed and
-// did not get to sync are complete and will be used, so their names are made durable now.
-func (u *publisher) recover() error {
-	if err := durable.RemoveTemps(u.tmp); err != nil {
-		return err
-	}
-	return filepath.WalkDir(u.dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return err
-		}
-		return durable.SyncFolder(path)
-	})
-}
-
-func (u *publisher) path(name string) string {
-	return filepath.Join(u.dir, filepath.FromSlash(name))
+	store mirror.Store
+	p     Publication
 }
 
 func (u *publisher) progress(s Stage) func(done, total int64) {
@@ -238,7 +212,7 @@ func (u *publisher) progress(s Stage) func(done, total int64) {
 }
 
 // movePointer makes r its channel's newest release.
-func (u *publisher) movePointer(r *mirror.Release) (moved bool, err error) {
+func (u *publisher) movePointer(ctx context.Context, r *mirror.Release) (moved bool, err error) {
 	if u.p.Channel == "" {
 		return false, nil
 	}
@@ -250,9 +224,10 @@ func (u *publisher) movePointer(r *mirror.Release) (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	name := u.path(mirror.PointerPath(u.p.Channel))
-	if old, err := verify.Small(name, mirror.MaxPointerSize); err == nil && string(old) == string(b) {
+	name := mirror.PointerPath(u.p.Channel)
+	old, err := mirror.ReadFile(ctx, u.store, name, mirror.MaxPointerSize)
+	if err == nil && string(old) == string(b) {
 		return false, nil
 	}
-	return true, u.write(mirror.PointerPath(u.p.Channel), b)
+	return true, u.store.Write(ctx, name, b)
 }

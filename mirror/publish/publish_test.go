@@ -17,6 +17,7 @@ import (
 	"deltaup/internal/test/mirrortest"
 	"deltaup/internal/test/publishtest"
 	"deltaup/mirror"
+	"deltaup/mirror/folder"
 	"deltaup/mirror/internal/verify"
 	"deltaup/mirror/publish"
 )
@@ -24,7 +25,7 @@ import (
 // wantRaw puts a raw artifact together from the mirror's packs as a target would.
 func wantRaw(t testing.TB, dir, version, name string, want []byte) {
 	t.Helper()
-	r, err := verify.Release(filepath.Join(dir, mirror.ReleasePath(version)))
+	r, err := verify.Release(t.Context(), folder.At(dir), version)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func wantRaw(t testing.TB, dir, version, name string, want []byte) {
 
 func pointedTo(t testing.TB, dir, channel string) string {
 	t.Helper()
-	p, err := verify.Pointer(filepath.Join(dir, mirror.PointerPath(channel)))
+	p, err := verify.Pointer(t.Context(), folder.At(dir), channel)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ""
 	}
@@ -136,7 +137,7 @@ func TestPublishAgain(t *testing.T) {
 		q := p
 		q.Artifacts = slices.Clone(p.Artifacts)
 		change(&q)
-		if _, err := publish.Add(t.Context(), dir, q); !errors.Is(err, publish.ErrExists) {
+		if _, err := publish.Add(t.Context(), folder.At(dir), q); !errors.Is(err, publish.ErrExists) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -161,7 +162,7 @@ func TestPublishNothing(t *testing.T) {
 		"without a recipe": {Version: "1", Image: image},
 	} {
 		dir := filepath.Join(t.TempDir(), "mirror")
-		if _, err := publish.Add(t.Context(), dir, p); err == nil {
+		if _, err := publish.Add(t.Context(), folder.At(dir), p); err == nil {
 			t.Errorf("%s: is published", what)
 		}
 		if files := publishtest.Snapshot(t, filepath.Dir(dir)); len(files) != 0 {
@@ -196,7 +197,7 @@ func testCrash(t *testing.T, disk, base string, p publish.Publication, want map[
 	for ; ; n += effort.Stride() {
 		dir := publishtest.Copy(t, base)
 		crash := durabletest.CrashAt(t, n)
-		_, err := publish.Add(t.Context(), dir, p)
+		_, err := publish.Add(t.Context(), folder.At(dir), p)
 		restart := crash.Restart
 		if disk == "kind" {
 			restart = crash.Keep
@@ -256,7 +257,7 @@ func TestPublishCancelled(t *testing.T) {
 			cancel()
 		}
 	}
-	if _, err := publish.Add(ctx, dir, p); !errors.Is(err, context.Canceled) {
+	if _, err := publish.Add(ctx, folder.At(dir), p); !errors.Is(err, context.Canceled) {
 		t.Fatalf("a cancelled run: %v", err)
 	}
 	if files := publishtest.Snapshot(t, dir); len(files) != 0 {

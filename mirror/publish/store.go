@@ -8,6 +8,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mirror"
+	"deltaup/mirror/internal/verify"
 	"deltaup/mkimage"
 )
 
@@ -22,8 +23,8 @@ type storing struct {
 	done, total int64 // plain bytes
 }
 
-func (u *publisher) newStoring(in *inputs, out *Result) (*storing, error) {
-	folder, err := chunkstore.OpenFolder(u.path(mirror.PacksDir), u.tmp)
+func (u *publisher) newStoring(ctx context.Context, in *inputs, out *Result) (*storing, error) {
+	folder, err := verify.OpenPacks(ctx, u.store)
 	if errors.Is(err, chunkstore.ErrCorrupt) {
 		err = fmt.Errorf("%w: %w", mirror.ErrDamaged, err)
 	}
@@ -181,7 +182,8 @@ func (s *storing) index(r *mkimage.Recipe) ([]byte, map[chunkstore.ID]chunkstore
 		return nil, nil, err
 	}
 	if len(b) > mirror.MaxIndexSize {
-		return nil, nil, fmt.Errorf("%d bytes are over the limit of %d", len(b), mirror.MaxIndexSize)
+		return nil, nil, fmt.Errorf("%d bytes are over the limit of %d", len(b),
+			mirror.MaxIndexSize)
 	}
 	if x, err = chunkstore.ParseIndex(b); err != nil {
 		return nil, nil, fmt.Errorf("read back: %w", err)

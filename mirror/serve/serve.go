@@ -106,11 +106,7 @@ func serveError(w http.ResponseWriter, r *http.Request, err error) {
 // served.
 func servedName(urlPath string) (string, bool) {
 	name, ok := strings.CutPrefix(urlPath, "/")
-	if !ok || !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, "\\\x00") {
-		return "", false
-	}
-	if name == mirror.TmpDir || strings.HasPrefix(name, mirror.TmpDir+"/") || name[0] == '.' ||
-		strings.Contains(name, "/.") {
+	if !ok || !mirror.ValidPath(name) {
 		return "", false
 	}
 	return name, true

@@ -12,6 +12,7 @@ import (
 	"deltaup/internal/test/cpiotest"
 	"deltaup/internal/test/mirrortest"
 	"deltaup/mirror"
+	"deltaup/mirror/folder"
 	"deltaup/mirror/publish"
 )
 
@@ -57,7 +58,7 @@ func newWorld(t testing.TB) *world {
 			t.Fatal(err)
 		}
 		r.image = readFile(t, file("image"))
-		p, err := publish.Add(t.Context(), w.mirror, publish.Publication{
+		p, err := publish.Add(t.Context(), folder.At(w.mirror), publish.Publication{
 			Version: fmt.Sprint(version), Channel: "stable", Image: file("image"), PatchFrom: 1,
 			Artifacts: []publish.File{{Name: mirror.KernelName, Path: file("kernel")}, {Name: mirror.InitrdName, Path: file("initrd")}},
 		})

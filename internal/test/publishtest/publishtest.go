@@ -1,4 +1,5 @@
-// Package publishtest makes, publishes and checks the small releases that several packages test with.
+// Package publishtest makes, publishes and checks the small releases that several packages test
+// with.
 package publishtest
 
 import (
@@ -15,6 +16,7 @@ import (
 	"deltaup/internal/test/mirrortest"
 	"deltaup/mirror"
 	"deltaup/mirror/check"
+	"deltaup/mirror/folder"
 	"deltaup/mirror/publish"
 	"deltaup/mkimage"
 	"deltaup/mkimage/rootfs"
@@ -160,7 +162,7 @@ func TwoReleases(t testing.TB) (dir string) {
 // Publish adds a release to the mirror in dir.
 func Publish(t testing.TB, dir string, p publish.Publication) *publish.Result {
 	t.Helper()
-	done, err := publish.Add(t.Context(), dir, p)
+	done, err := publish.Add(t.Context(), folder.At(dir), p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,79 +4,41 @@ package verify
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"deltaup/artifact"
 	"deltaup/chunkstore"
-	"deltaup/internal/plainfile"
 	"deltaup/mirror"
-	"deltaup/mkimage"
 )
 
-// Small reads a whole file that may not be longer than limit.
-func Small(path string, limit int64) ([]byte, error) {
-	f, err := plainfile.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("%s: %w: longer than %d bytes", path, chunkstore.ErrCorrupt, limit)
-	}
-	return b, nil
-}
-
-// Verified reads a whole file that must be o, of at most limit bytes.
-func Verified(path string, o mirror.Object, limit int64) ([]byte, error) {
-	b, err := Small(path, limit)
-	if err == nil && mirror.ObjectOf(b) != o {
-		err = fmt.Errorf("%s: %w: it has another hash", path, chunkstore.ErrCorrupt)
-	}
-	return b, err
-}
-
-// Release reads and parses a release file.
-func Release(path string) (*mirror.Release, error) {
-	b, err := Small(path, mirror.MaxReleaseSize)
+// Release reads and parses the release file of a version.
+func Release(ctx context.Context, files mirror.Files, version string) (*mirror.Release, error) {
+	b, err := mirror.ReadFile(ctx, files, mirror.ReleasePath(version), mirror.MaxReleaseSize)
 	if err != nil {
 		return nil, err
 	}
 	return mirror.ParseRelease(b)
 }
 
-// Pointer reads and parses a pointer.
-func Pointer(path string) (*mirror.Pointer, error) {
-	b, err := Small(path, mirror.MaxPointerSize)
+// Pointer reads and parses the pointer of a channel.
+func Pointer(ctx context.Context, files mirror.Files, channel string) (*mirror.Pointer, error) {
+	b, err := mirror.ReadFile(ctx, files, mirror.PointerPath(channel), mirror.MaxPointerSize)
 	if err != nil {
 		return nil, err
 	}
 	return mirror.ParsePointer(b)
 }
 
-// Recipe reads a recipe from a mirror's folder and verifies it; path turns names into paths.
-func Recipe(path func(name string) string, o *mirror.RecipeObject) (*mkimage.Recipe, error) {
-	stored, err := Verified(path(mirror.RecipePath(o.ID)), o.Object, mirror.MaxRecipeSize)
-	if err != nil {
-		return nil, err
-	}
-	return o.Decode(stored)
-}
-
-// Beside reads the recipe of an artifact of r from a mirror's folder, with the image's, which it
-// needs.
-func Beside(path func(name string) string, r *mirror.Release,
+// Beside reads the recipe of an artifact of r, and the image's, which it needs.
+func Beside(ctx context.Context, files mirror.Files, r *mirror.Release,
 	a *mirror.Artifact) (artifact.Recipe, error) {
-	image, err := Recipe(path, r.Artifact(mirror.ImageName).Recipe)
+	image, err := mirror.ReadRecipe(ctx, files, r.Artifact(mirror.ImageName).Recipe)
 	if err != nil {
 		return nil, err
 	}
 	o := a.Recipe
-	stored, err := Verified(path(mirror.RecipePath(o.ID)), o.Object, mirror.MaxRecipeSize)
+	stored, err := mirror.ReadVerified(ctx, files, mirror.RecipePath(o.ID), o.Object,
+		mirror.MaxRecipeSize)
 	if err != nil {
 		return nil, err
 	}
