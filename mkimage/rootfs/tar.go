@@ -28,8 +28,8 @@ import (
 //     attributes and keeps its content.
 //   - A name behind a symbolic link goes where the link leads at this point of the archive. That
 //     must be a folder in the tree.
-//   - A folder replaces a symbolic link with its name (a warning), unless the link leads to a folder
-//     and Options.KeepDirectorySymlink is set.
+//   - A folder replaces a symbolic link with its name (a warning), unless the link leads to a
+//     folder and Options.KeepDirectorySymlink is set.
 //   - A hard link gets the file that its target is at this point of the archive.
 //   - Global pax records apply to times, owners and extended attributes.
 //

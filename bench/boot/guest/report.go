@@ -16,7 +16,7 @@ import (
 
 // watchDisk has the kernel note each request that it sends to the disk. To do so the kernel patches
 // its own code, and sets a trap there meanwhile. Under QEMU's emulation another processor may run
-// into the trap and never leave it, so watchDisk takes the second processor offline for that moment.
+// into the trap and never leave it, so watchDisk takes the second processor offline meanwhile.
 func watchDisk() (err error) {
 	const second = "/sys/devices/system/cpu/cpu1/online"
 	if _, err := os.Stat(second); err == nil {
