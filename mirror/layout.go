@@ -49,8 +49,8 @@ const (
 	MaxIndexSize       = 256 << 20
 	MaxBlockmapSize    = 64 << 20
 	// of a whole set; what a reader holds in memory is bounded by package patchset
-	MaxPatchSize  = 1 << 40
-	MaxObjectSize = 1 << 50 // images and raw artifacts, which are never held in memory
+	maxPatchSize  = 1 << 40
+	maxObjectSize = 1 << 50 // images and raw artifacts, which are never held in memory
 )
 
 // maxName is the longest version, channel or artifact name.

@@ -151,7 +151,7 @@ func (r *Release) validate() error {
 }
 
 func (a *Artifact) validate(first bool) error {
-	if err := a.Object.validate(MaxObjectSize); err != nil {
+	if err := a.Object.validate(maxObjectSize); err != nil {
 		return err
 	}
 	switch a.Kind {

@@ -81,7 +81,7 @@ func (p *Patch) validateImage() error {
 		}
 	}
 	for _, n := range [...]int64{p.Chunks, p.Blocks, p.Compress} {
-		if n < 0 || n > MaxObjectSize {
+		if n < 0 || n > maxObjectSize {
 			return fmt.Errorf("a route of %d bytes", n)
 		}
 	}
@@ -111,7 +111,7 @@ func validatePatches(list []Patch, own func(p *Patch) error) error {
 
 // validateSizes looks at the sizes of the set and its head.
 func (p *Patch) validateSizes() error {
-	if err := p.Set.validate(MaxPatchSize); err != nil {
+	if err := p.Set.validate(maxPatchSize); err != nil {
 		return err
 	}
 	if err := p.Head.validate(min(patchset.HeadMax, p.Set.Size)); err != nil {

@@ -155,7 +155,7 @@ func TestInvalidReleases(t *testing.T) {
 		"squashfs not the image":  func(r *Release) { r.Artifacts[0].Name = "root" },
 		"squashfs not the first":  func(r *Release) { r.Artifacts[0], r.Artifacts[1] = r.Artifacts[1], r.Artifacts[0] },
 		"negative size":           func(r *Release) { r.Artifacts[1].Size = -1 },
-		"huge size":               func(r *Release) { r.Artifacts[1].Size = MaxObjectSize + 1 },
+		"huge size":               func(r *Release) { r.Artifacts[1].Size = maxObjectSize + 1 },
 		"no hash":                 func(r *Release) { r.Artifacts[1].ID = chunkstore.ID{} },
 		"huge recipe":             func(r *Release) { r.Artifacts[0].Recipe.Size = MaxRecipeSize + 1 },
 		"huge plain recipe":       func(r *Release) { r.Artifacts[0].Recipe.Plain = MaxPlainRecipeSize + 1 },
@@ -177,12 +177,12 @@ func TestInvalidReleases(t *testing.T) {
 		"two patches from one":  func(r *Release) { r.Patches[0].From = r.Patches[1].From },
 		"two from one recipe":   func(r *Release) { r.Patches[0].Recipe = r.Patches[1].Recipe },
 		"patch from no recipe":  func(r *Release) { r.Patches[0].Recipe = chunkstore.ID{} },
-		"huge patch set":        func(r *Release) { r.Patches[0].Set.Size = MaxPatchSize + 1 },
+		"huge patch set":        func(r *Release) { r.Patches[0].Set.Size = maxPatchSize + 1 },
 		"head beyond its set":   func(r *Release) { r.Patches[0].Head.Size = r.Patches[0].Set.Size + 1 },
 		"huge head":             func(r *Release) { r.Patches[0].Set.Size, r.Patches[0].Head.Size = 1<<30, patchset.HeadMax+1 },
 		"no head":               func(r *Release) { r.Patches[0].Head = Object{} },
 		"negative chunks":       func(r *Release) { r.Patches[0].Chunks = -1 },
-		"huge blocks":           func(r *Release) { r.Patches[0].Blocks = MaxObjectSize + 1 },
+		"huge blocks":           func(r *Release) { r.Patches[0].Blocks = maxObjectSize + 1 },
 		"negative compress":     func(r *Release) { r.Patches[0].Compress = -1 },
 	} {
 		r := someRelease()

@@ -229,7 +229,7 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 	if base != nil {
 		window = int(min(base.Size, suffix.WindowMax))
 	}
-	release, err := m.room.take(ctx, searchRoom(window, LargePiece))
+	release, err := m.room.take(ctx, searchRoom(window, largePiece))
 	if err != nil {
 		return nil, err
 	}
@@ -238,8 +238,8 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 	index, begin, length := suffix.NewIndex(nil, 0), int64(-1), int64(0)
 	var old []byte
 	total := 0
-	for off := int64(0); off < c.Size; off += LargePiece {
-		plain := make([]byte, min(LargePiece, c.Size-off))
+	for off := int64(0); off < c.Size; off += largePiece {
+		plain := make([]byte, min(largePiece, c.Size-off))
 		if err := readPart(ctx, m.new, c, plain, off); err != nil {
 			return nil, err
 		}

@@ -92,7 +92,7 @@ func pieces(c *chunkstore.Content) int {
 	if c.Size <= PieceMax {
 		return 1
 	}
-	return int((c.Size + LargePiece - 1) / LargePiece)
+	return int((c.Size + largePiece - 1) / largePiece)
 }
 
 // writeDirectory appends entries to the columns. They are in the listing's order. groups has the
@@ -200,7 +200,7 @@ func (r *directoryReader) content(i int) {
 func (r *directoryReader) pieces(e Entry) {
 	in := &r.in[colPieces]
 	for left := e.Content.Size; left > 0 && in.err == nil; left -= e.Length {
-		e.Length = min(LargePiece, left)
+		e.Length = min(largePiece, left)
 		e.hash, e.length = in.id(), e.Length
 		r.entries = append(r.entries, e)
 		e.Offset += e.Length

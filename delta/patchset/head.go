@@ -87,7 +87,7 @@ func ReadHead(b []byte) (*Head, error) {
 	h.From, h.To = in.id(), in.id()
 	for left := in.length(int64(len(in.b) / groupRefMin)); left > 0 && in.err == nil; left-- {
 		g := GroupRef{
-			Length: int64(in.length(GroupMax)),
+			Length: int64(in.length(groupMax)),
 			Plain:  int64(in.length(groupPlainMax)),
 			Hash:   in.id(),
 		}

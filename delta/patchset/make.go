@@ -217,7 +217,7 @@ func (m *maker) compress(ctx context.Context) error {
 		return err
 	}
 	for i, b := range stored {
-		if len(b) > GroupMax {
+		if len(b) > groupMax {
 			return fmt.Errorf("a group of %d bytes", len(b))
 		}
 		if _, err := m.spool.Write(b); err != nil {

@@ -22,15 +22,15 @@ const FixedSize = 16
 
 const (
 	// PieceMax is how many plain bytes one entry makes at most, and up to which size transforms are
-	// tried. Larger contents have several entries of LargePiece bytes each, of which the last may
+	// tried. Larger contents have several entries of largePiece bytes each, of which the last may
 	// be shorter.
 	PieceMax = 16 << 20
-	// LargePiece is the size, in bytes, of the pieces of contents above PieceMax.
-	LargePiece = 8 << 20
+	// largePiece is the size, in bytes, of the pieces of contents above PieceMax.
+	largePiece = 8 << 20
 	// HeadMax is how many bytes a head has at most.
 	HeadMax = 32 << 20
-	// GroupMax is how many stored bytes a group has at most.
-	GroupMax = 24 << 20
+	// groupMax is how many stored bytes a group has at most.
+	groupMax = 24 << 20
 	// groupPlainMax is how many bytes the decoded streams of a group have at most. A longer patch
 	// is of no use.
 	groupPlainMax = 20 << 20

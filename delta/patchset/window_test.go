@@ -12,8 +12,8 @@ func TestWindowOf(t *testing.T) {
 	for _, size := range []int64{17 * mib, 64 * mib, 64*mib + 1, 97*mib + 5, 283 * mib, 5 << 30} {
 		for _, base := range []int64{size, size - size/10, size + size/10, 70 * mib} {
 			windows := map[int64]bool{}
-			for off := int64(0); off < size; off += LargePiece {
-				n := min(LargePiece, size-off)
+			for off := int64(0); off < size; off += largePiece {
+				n := min(largePiece, size-off)
 				begin, length := windowOf(base, off, n, size)
 				if begin < 0 || length <= 0 || length > suffix.WindowMax || begin+length > base {
 					t.Fatalf("%d of %d, base %d: window %d+%d", off, size, base, begin, length)

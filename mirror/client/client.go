@@ -78,8 +78,8 @@ type Options struct {
 	// HTTP says how the server is spoken to whose host, and port if it is given, a mirror's URL
 	// has. It may be nil.
 	HTTP func(host string) HTTP
-	// UserAgent is sent with each request; "" is deltaup.
-	UserAgent string
+	// userAgent is sent with each request; "" is deltaup.
+	userAgent string
 	// Log learns of what went wrong and was worked around. It is not called by two
 	// goroutines at once, must not call the client, and may be nil.
 	Log func(Event)
@@ -167,8 +167,8 @@ func (o *Options) setDefaults() {
 	if o.RetryDelay <= 0 {
 		o.RetryDelay = defaultRetryDelay
 	}
-	if o.UserAgent == "" {
-		o.UserAgent = "deltaup"
+	if o.userAgent == "" {
+		o.userAgent = "deltaup"
 	}
 }
 

@@ -60,7 +60,7 @@ func (c *Client) newWeb(base *url.URL) (*webSource, error) {
 		client: &http.Client{
 			Transport:     origin,
 			CheckRedirect: checkRedirect,
-		}, userAgent: o.UserAgent, base: base, meter: newMeter(o),
+		}, userAgent: o.userAgent, base: base, meter: newMeter(o),
 		watch: func(cancel context.CancelCauseFunc) *watchdog {
 			return newWatchdog(o.Timeout, c.active.Load, func() { cancel(errStalled) })
 		},

@@ -19,8 +19,8 @@ var (
 	ErrMismatch = errors.New("image and recipe do not belong together")
 )
 
-// DefaultPackSize is about how many bytes a pack has, unless a publication says otherwise.
-const DefaultPackSize = 16 << 20
+// defaultPackSize is about how many bytes a pack has, unless a publication says otherwise.
+const defaultPackSize = 16 << 20
 
 // RecipeSuffix is added to an image's path to find its recipe.
 const RecipeSuffix = ".recipe"
@@ -38,7 +38,7 @@ type Publication struct {
 	Compatible string
 	Image      string // path of a squashfs image whose recipe lies beside it; "" when all artifacts are raw
 	Artifacts  []File // raw artifacts, in the order in which the release lists them
-	PackSize   int64  // about how many bytes a new pack has; 0 is DefaultPackSize
+	PackSize   int64  // about how many bytes a new pack has; 0 is defaultPackSize
 	// from how many releases before it, followed back from the channel's pointer, patch sets are
 	// made
 	PatchFrom int

@@ -33,7 +33,7 @@ func (u *publisher) newStoring(ctx context.Context, in *inputs, out *Result) (*s
 	}
 	size := u.p.PackSize
 	if size == 0 {
-		size = DefaultPackSize
+		size = defaultPackSize
 	}
 	s := &storing{
 		folder:   folder,

@@ -23,8 +23,8 @@ type BuildOptions struct {
 // BuildStats says what a build did.
 type BuildStats struct {
 	Size  int64 // bytes of the initrd
-	Files int   // files whose contents were read; several may have the same content
-	Plain int64 // unpacked bytes of the archives and the zeros between them
+	files int   // files whose contents were read; several may have the same content
+	plain int64 // unpacked bytes of the archives and the zeros between them
 }
 
 // Build writes the initrd of r to w, from its first byte on. It opens contents in src, one at a
@@ -91,7 +91,7 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 func (b *builder) segment(ctx context.Context, s *Segment) error {
-	if s.Packed {
+	if s.packed {
 		z, err := b.encoder()
 		if err != nil {
 			return err
@@ -127,7 +127,7 @@ func (b *builder) encoder() (*zstd.Encoder, error) {
 func (b *builder) archives(ctx context.Context, s *Segment, w io.Writer) error {
 	for i := range s.Archives {
 		a := &s.Archives[i]
-		if err := b.zeros(ctx, w, a.Zeros); err != nil {
+		if err := b.zeros(ctx, w, a.zeros); err != nil {
 			return err
 		}
 		for j := range a.Members {
@@ -136,12 +136,12 @@ func (b *builder) archives(ctx context.Context, s *Segment, w io.Writer) error {
 			}
 		}
 	}
-	return b.zeros(ctx, w, s.Zeros)
+	return b.zeros(ctx, w, s.zeros)
 }
 
 func (b *builder) member(ctx context.Context, a *Archive, m *Member, w io.Writer) error {
-	b.stats.Plain += m.stored()
-	head := append(a.appendHead(nil, m), m.Target...)
+	b.stats.plain += m.stored()
+	head := append(a.appendHead(nil, m), m.target...)
 	if _, err := w.Write(head); err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (b *builder) content(ctx context.Context, c *chunkstore.Content, w io.Write
 		return err
 	}
 	defer in.Close() // nothing was written, and the bytes are verified
-	b.stats.Files++
+	b.stats.files++
 	r := proof.NewReader(in, c, b.hasher)
 	for left := c.Size; left > 0; {
 		if err := ctx.Err(); err != nil {
@@ -198,7 +198,7 @@ func (zeroReader) Read(p []byte) (int, error) {
 }
 
 func (b *builder) zeros(ctx context.Context, w io.Writer, n int64) error {
-	b.stats.Plain += n
+	b.stats.plain += n
 	for n > 0 {
 		if err := ctx.Err(); err != nil {
 			return err

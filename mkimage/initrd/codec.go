@@ -19,8 +19,8 @@ const zstdWindow = 4 << 20
 // KnownCodec reports whether Build has the codec with this id.
 func KnownCodec(id string) bool { return codecs.Has(id) }
 
-// CodecFor gives the id of the codec of a level, one of mkimage.Levels; "" is the best.
-func CodecFor(level string) (id string, err error) { return codecs.ForLevel(level) }
+// codecFor gives the id of the codec of a level, one of mkimage.Levels; "" is the best.
+func codecFor(level string) (id string, err error) { return codecs.ForLevel(level) }
 
 // newEncoder makes an encoder that compresses to w in one frame, in the caller's goroutine. It
 // takes at most 44 MiB of memory.

@@ -162,7 +162,7 @@ func TestEncoderCost(t *testing.T) {
 // TestLevels demands the same levels as for images.
 func TestLevels(t *testing.T) {
 	for i, level := range mkimage.Levels() {
-		id, err := CodecFor(level)
+		id, err := codecFor(level)
 		if err != nil || id != codecs[i].ID || !KnownCodec(id) {
 			t.Errorf("level %s is %q, known: %v, %v", level, id, KnownCodec(id), err)
 		}

@@ -140,7 +140,7 @@ func member(m Member, data string) []byte {
 }
 
 // end is the usual trailer.
-var end = string(member(Member{Name: trailerName, Links: 1}, ""))
+var end = string(member(Member{Name: trailerName, links: 1}, ""))
 
 // memorySpool is a Spool in memory.
 type memorySpool struct{ b []byte }

@@ -72,8 +72,8 @@ func (h *header) append(b []byte, lower bool) []byte {
 func (h *header) fields() [13]*uint32 {
 	m := &h.member
 	return [...]*uint32{
-		&m.Inode, &m.Mode, &m.UID, &m.GID, &m.Links, &m.ModTime, &h.size,
-		&m.DevMajor, &m.DevMinor, &m.RDevMajor, &m.RDevMinor, &h.nameSize, &m.Check,
+		&m.inode, &m.Mode, &m.uid, &m.gid, &m.links, &m.modTime, &h.size,
+		&m.devMajor, &m.devMinor, &m.rDevMajor, &m.rDevMinor, &h.nameSize, &m.check,
 	}
 }
 
@@ -81,8 +81,8 @@ func (h *header) fields() [13]*uint32 {
 // trailer counts among the zeros after it, because not all writers pad trailers.
 func (a *Archive) appendHead(b []byte, m *Member) []byte {
 	start := len(b)
-	h := header{crc: a.CRC, member: *m, size: uint32(m.size()), nameSize: uint32(len(m.Name) + 1)}
-	b = h.append(b, a.Lower)
+	h := header{crc: a.crc, member: *m, size: uint32(m.size()), nameSize: uint32(len(m.Name) + 1)}
+	b = h.append(b, a.lower)
 	b = append(b, m.Name...)
 	b = append(b, 0)
 	if !m.isTrailer() {

@@ -25,7 +25,7 @@ var ErrUnsupported = errors.New("the initrd can't be taken apart")
 
 // Recipe is everything except contents that decides an initrd's bytes.
 type Recipe struct {
-	Codec    string            // id of a codec, see CodecFor
+	Codec    string            // id of a codec, see codecFor
 	Chunking chunkstore.Params // how contents were cut
 	Segments []Segment
 }
@@ -33,17 +33,17 @@ type Recipe struct {
 // Segment is a part of an initrd: plain, or compressed as one Zstandard frame. No plain segment
 // follows a plain one.
 type Segment struct {
-	Packed   bool // compressed
+	packed   bool // compressed
 	Archives []Archive
-	Zeros    int64 // zero bytes after the last archive's trailer
+	zeros    int64 // zero bytes after the last archive's trailer
 }
 
 // Archive is one cpio archive in the "newc" format.
 type Archive struct {
 	// zero bytes before the first header, since the beginning of the segment or the archive before
-	Zeros   int64
-	CRC     bool     // magic 070702 instead of 070701
-	Lower   bool     // header digits a to f instead of A to F
+	zeros   int64
+	crc     bool     // magic 070702 instead of 070701
+	lower   bool     // header digits a to f instead of A to F
 	Members []Member // in order; the last, and no other, is named like the trailer
 }
 
@@ -52,13 +52,13 @@ type Archive struct {
 type Member struct {
 	Name                 string // without the final NUL, with NULs before that
 	Mode                 uint32 // type and permissions as in stat(2), at most 16 bits
-	UID, GID             uint32
-	ModTime              uint32
-	Links, Inode         uint32
-	DevMajor, DevMinor   uint32 // the file system's on which the file was
-	RDevMajor, RDevMinor uint32 // a device's number
-	Check                uint32 // with CRC: the sum of the data's bytes
-	Target               string // of a symlink
+	uid, gid             uint32
+	modTime              uint32
+	links, inode         uint32
+	devMajor, devMinor   uint32 // the file system's on which the file was
+	rDevMajor, rDevMinor uint32 // a device's number
+	check                uint32 // with crc: the sum of the data's bytes
+	target               string // of a symlink
 	// of a regular file with data, else nil; members with the same bytes share it
 	Content *chunkstore.Content
 }
@@ -102,7 +102,7 @@ func (m *Member) size() int64 {
 	case m.Content != nil:
 		return m.Content.Size
 	default:
-		return int64(len(m.Target))
+		return int64(len(m.target))
 	}
 }
 

@@ -49,7 +49,7 @@ func TestOneArchive(t *testing.T) {
 		for packer := range packers {
 			t.Run(writer+"/"+packer, func(t *testing.T) {
 				r, src := takeApart(t, pack(t, packer, plain), "better")
-				if len(r.Segments) != 1 || !r.Segments[0].Packed || len(r.Segments[0].Archives[0].Members) != len(zooNames)+1 {
+				if len(r.Segments) != 1 || !r.Segments[0].packed || len(r.Segments[0].Archives[0].Members) != len(zooNames)+1 {
 					t.Errorf("taken apart to %+v", r.Segments)
 				}
 				if got := pipe(t, "", build(t, r, src), "zstd", "-dc"); !bytes.Equal(got, plain) {
@@ -106,7 +106,7 @@ func TestSegments(t *testing.T) {
 			r, src := takeApart(t, c.initrd, "better")
 			shape := ""
 			for _, s := range r.Segments {
-				shape += map[bool]string{true: "F", false: "P"}[s.Packed]
+				shape += map[bool]string{true: "F", false: "P"}[s.packed]
 			}
 			if shape != c.want {
 				t.Fatalf("segments %s, want %s", shape, c.want)
@@ -114,7 +114,7 @@ func TestSegments(t *testing.T) {
 			rest := build(t, r, src)
 			for i, s := range r.Segments {
 				want := c.plain[i]
-				if !s.Packed {
+				if !s.packed {
 					if i > 0 { // TestPlainAfterFrame counts these zeros
 						rest = bytes.TrimLeft(rest, "\x00")
 					}
@@ -215,7 +215,7 @@ func sums(tb testing.TB, dir string) string {
 }
 
 func TestUnsupported(t *testing.T) {
-	file := string(member(Member{Name: "file", Mode: modeFile, Links: 0xab}, "data"))
+	file := string(member(Member{Name: "file", Mode: modeFile, links: 0xab}, "data"))
 	good := file + end
 	gz := string(pack(t, "gzip", []byte(good)))
 	cases := []struct{ name, initrd string }{
@@ -362,8 +362,8 @@ func TestProgress(t *testing.T) {
 		}
 		last = done
 	}})
-	if err != nil || last != want || stats.Files != 6 {
-		t.Errorf("%d of %d bytes of %d files, error %v", last, want, stats.Files, err)
+	if err != nil || last != want || stats.files != 6 {
+		t.Errorf("%d of %d bytes of %d files, error %v", last, want, stats.files, err)
 	}
 	if n := len(slices.Collect(r.Contents())); n != 5 {
 		t.Errorf("%d distinct contents", n)

@@ -42,7 +42,7 @@ func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.So
 		return nil, nil, fmt.Errorf("make initrd recipe: %w", err)
 	}
 	var err error
-	if recipe.Codec, err = CodecFor(o.Level); err != nil {
+	if recipe.Codec, err = codecFor(o.Level); err != nil {
 		return nil, nil, fmt.Errorf("make initrd recipe: %w", err)
 	}
 	take := taker{

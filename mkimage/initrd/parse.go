@@ -64,7 +64,7 @@ func (p *parser) segment(packed bool, b []byte) ([]byte, error) {
 		return nil, corrupt("more than %d segments", segmentsMax)
 	}
 	p.endSegment()
-	s := Segment{Packed: packed}
+	s := Segment{packed: packed}
 	p.recipe.Segments = append(p.recipe.Segments, s)
 	return s.appendWord(b), nil
 }
@@ -72,7 +72,7 @@ func (p *parser) segment(packed bool, b []byte) ([]byte, error) {
 // endSegment gives zeros without an archive after them to their segment.
 func (p *parser) endSegment() {
 	if s := p.lastSegment(); s != nil {
-		s.Zeros = p.zeros
+		s.zeros = p.zeros
 	}
 	p.zeros = 0
 }
@@ -101,7 +101,7 @@ func (p *parser) cpio(f *recipetext.Fields, b []byte) ([]byte, error) {
 	if len(s.Archives) == archivesMax {
 		return nil, corrupt("more than %d archives", archivesMax)
 	}
-	a := Archive{Zeros: p.zeros, CRC: f.Text() == "crc", Lower: f.Text() == "lower"}
+	a := Archive{zeros: p.zeros, crc: f.Text() == "crc", lower: f.Text() == "lower"}
 	p.zeros, p.inode = 0, 0
 	s.Archives = append(s.Archives, a)
 	return a.appendCPIO(b), nil
@@ -137,7 +137,7 @@ func (p *parser) member(letter byte, f *recipetext.Fields, b []byte) ([]byte, er
 	}
 	p.fields(&m, letter, f)
 	b = appendMember(b, &m, p.inode)
-	p.inode = m.Inode
+	p.inode = m.inode
 	a.Members = append(a.Members, m)
 	return b, nil
 }
@@ -145,29 +145,29 @@ func (p *parser) member(letter byte, f *recipetext.Fields, b []byte) ([]byte, er
 // fields reads the fields after a member's letter.
 func (p *parser) fields(m *Member, letter byte, f *recipetext.Fields) {
 	m.Mode |= uint32(f.Number(8, 16))
-	m.UID, m.GID, m.ModTime = f.Uint32(), f.Uint32(), f.Uint32()
-	m.Links = f.Uint32()
-	m.Inode = p.inode + uint32(f.Int32())
+	m.uid, m.gid, m.modTime = f.Uint32(), f.Uint32(), f.Uint32()
+	m.links = f.Uint32()
+	m.inode = p.inode + uint32(f.Int32())
 	if letter == letterFile {
 		m.Content = p.contents.Take(f)
 	}
 	if letter != letterEnd {
 		if m.isDevice() {
-			m.RDevMajor, m.RDevMinor = f.Uint32(), f.Uint32()
+			m.rDevMajor, m.rDevMinor = f.Uint32(), f.Uint32()
 		}
 		m.Name = f.Escaped()
 	}
 	if letter == letterLink {
-		m.Target = f.Escaped()
+		m.target = f.Escaped()
 	}
 	if f.Has("dev") {
-		m.DevMajor, m.DevMinor = f.Pair()
+		m.devMajor, m.devMinor = f.Pair()
 	}
 	if f.Has("rdev") {
-		m.RDevMajor, m.RDevMinor = f.Pair()
+		m.rDevMajor, m.rDevMinor = f.Pair()
 	}
 	if f.Has("check") {
-		m.Check = uint32(f.Number(16, 32))
+		m.check = uint32(f.Number(16, 32))
 	}
 }
 

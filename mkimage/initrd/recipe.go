@@ -59,19 +59,19 @@ func (r *Recipe) WriteTo(w io.Writer) (int64, error) {
 		for j := range s.Archives {
 			writeArchive(out, &s.Archives[j])
 		}
-		writeZeros(out, s.Zeros)
+		writeZeros(out, s.zeros)
 	}
 	return out.Close()
 }
 
 func writeArchive(out *recipetext.Writer, a *Archive) {
-	writeZeros(out, a.Zeros)
+	writeZeros(out, a.zeros)
 	out.Line(a.appendCPIO(out.Buf()))
 	inode := uint32(0)
 	for i := range a.Members {
 		m := &a.Members[i]
 		out.Line(appendMember(out.Buf(), m, inode))
-		inode = m.Inode
+		inode = m.inode
 		out.Chunks(m.Content)
 	}
 }
@@ -90,7 +90,7 @@ func (r *Recipe) appendCodec(b []byte) []byte {
 }
 
 func (s *Segment) appendWord(b []byte) []byte {
-	if s.Packed {
+	if s.packed {
 		return append(b, wordFrame...)
 	}
 	return append(b, wordPlain...)
@@ -98,12 +98,12 @@ func (s *Segment) appendWord(b []byte) []byte {
 
 func (a *Archive) appendCPIO(b []byte) []byte {
 	b = append(b, wordCPIO+" "...)
-	if a.CRC {
+	if a.crc {
 		b = append(b, "crc "...)
 	} else {
 		b = append(b, "newc "...)
 	}
-	if a.Lower {
+	if a.lower {
 		return append(b, "lower"...)
 	}
 	return append(b, "upper"...)
@@ -124,32 +124,32 @@ func appendMember(b []byte, m *Member, inode uint32) []byte {
 	} else {
 		b = fmt.Appendf(b, " %04o", m.Mode&^modeType)
 	}
-	b = fmt.Appendf(b, " %d %d %d %d %d", m.UID, m.GID, m.ModTime, m.Links, int32(m.Inode-inode))
+	b = fmt.Appendf(b, " %d %d %d %d %d", m.uid, m.gid, m.modTime, m.links, int32(m.inode-inode))
 	if letter == letterFile {
 		b = recipetext.AppendContent(append(b, ' '), m.Content)
 	}
 	if m.isDevice() && letter != letterEnd {
-		b = fmt.Appendf(b, " %d %d", m.RDevMajor, m.RDevMinor)
+		b = fmt.Appendf(b, " %d %d", m.rDevMajor, m.rDevMinor)
 	}
 	if letter != letterEnd {
 		b = recipetext.AppendEscaped(append(b, ' '), m.Name)
 	}
 	if letter == letterLink {
-		b = recipetext.AppendEscaped(append(b, ' '), m.Target)
+		b = recipetext.AppendEscaped(append(b, ' '), m.target)
 	}
 	return appendRare(b, m, letter)
 }
 
 // appendRare appends the fields that are zero in most archives.
 func appendRare(b []byte, m *Member, letter byte) []byte {
-	if m.DevMajor|m.DevMinor != 0 {
-		b = fmt.Appendf(b, " dev=%d:%d", m.DevMajor, m.DevMinor)
+	if m.devMajor|m.devMinor != 0 {
+		b = fmt.Appendf(b, " dev=%d:%d", m.devMajor, m.devMinor)
 	}
-	if m.RDevMajor|m.RDevMinor != 0 && (!m.isDevice() || letter == letterEnd) {
-		b = fmt.Appendf(b, " rdev=%d:%d", m.RDevMajor, m.RDevMinor)
+	if m.rDevMajor|m.rDevMinor != 0 && (!m.isDevice() || letter == letterEnd) {
+		b = fmt.Appendf(b, " rdev=%d:%d", m.rDevMajor, m.rDevMinor)
 	}
-	if m.Check != 0 {
-		b = fmt.Appendf(b, " check=%08x", m.Check)
+	if m.check != 0 {
+		b = fmt.Appendf(b, " check=%08x", m.check)
 	}
 	return b
 }

@@ -63,23 +63,23 @@ func TestParseRecipe(t *testing.T) {
 	if got := string(recipeText(t, r)); got != sample {
 		t.Errorf("encodes to\n%s", got)
 	}
-	if len(r.Segments) != 3 || r.Segments[0].Zeros != 1023 || r.Segments[0].Archives[0].Zeros != 8 ||
-		!r.Segments[1].Packed || len(r.Segments[1].Archives) != 2 || r.Segments[1].Archives[1].Zeros != 3 {
+	if len(r.Segments) != 3 || r.Segments[0].zeros != 1023 || r.Segments[0].Archives[0].zeros != 8 ||
+		!r.Segments[1].packed || len(r.Segments[1].Archives) != 2 || r.Segments[1].Archives[1].zeros != 3 {
 		t.Errorf("segments %+v", r.Segments)
 	}
 	a := r.Segments[1].Archives[0]
-	if !a.CRC || !a.Lower || len(a.Members) != 11 {
+	if !a.crc || !a.lower || len(a.Members) != 11 {
 		t.Errorf("archive %+v", a)
 	}
-	want := Member{Name: "with a space\x00\x00", Mode: 0o104755, UID: 1, GID: 2, ModTime: 1_700_000_000, Links: 2,
-		Inode: 722, DevMajor: 8, DevMinor: 1, Check: 0x4a2f0, Content: a.Members[2].Content}
+	want := Member{Name: "with a space\x00\x00", Mode: 0o104755, uid: 1, gid: 2, modTime: 1_700_000_000, links: 2,
+		inode: 722, devMajor: 8, devMinor: 1, check: 0x4a2f0, Content: a.Members[2].Content}
 	if !reflect.DeepEqual(a.Members[2], want) {
 		t.Errorf("the member is %+v, want %+v", a.Members[2], want)
 	}
-	if m := a.Members[3]; m.Inode != 715 || m.Content != r.Segments[0].Archives[0].Members[0].Content || len(m.Content.Chunks) != 3 {
+	if m := a.Members[3]; m.inode != 715 || m.Content != r.Segments[0].Archives[0].Members[0].Content || len(m.Content.Chunks) != 3 {
 		t.Errorf("the member with the same content is %+v", m)
 	}
-	if m := a.Members[6]; m.RDevMajor != 8 || m.RDevMinor != 1 || m.Mode != 0o060660 {
+	if m := a.Members[6]; m.rDevMajor != 8 || m.rDevMinor != 1 || m.Mode != 0o060660 {
 		t.Errorf("the device is %+v", m)
 	}
 	if n := len(r.Chunks()); n != 2 {
@@ -183,8 +183,8 @@ func FuzzParseRecipe(f *testing.F) {
 // FuzzNewRecipe demands that an initrd that was taken apart and put together can be taken apart to
 // the same recipe.
 func FuzzNewRecipe(f *testing.F) {
-	file := member(Member{Name: "file", Mode: modeFile, Links: 1}, "some data")
-	link := member(Member{Name: "link", Mode: modeLink, Inode: 7}, "target")
+	file := member(Member{Name: "file", Mode: modeFile, links: 1}, "some data")
+	link := member(Member{Name: "link", Mode: modeLink, inode: 7}, "target")
 	plain := join(file, link, []byte(end), make([]byte, 12))
 	f.Add(plain)
 	f.Add(join(plain, make([]byte, 8), plain))
@@ -214,7 +214,7 @@ func BenchmarkBuild(b *testing.B) {
 	for _, level := range mkimage.Levels() {
 		b.Run(level, func(b *testing.B) {
 			r, src := takeApart(b, plain, level)
-			r.Segments[0].Packed = true
+			r.Segments[0].packed = true
 			b.SetBytes(int64(len(plain)))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -231,7 +231,7 @@ func benchRecipe() *Recipe {
 	r := &Recipe{Codec: codecs[0].ID, Chunking: chunkstore.DefaultParams}
 	a := Archive{}
 	for i := range 10_000 {
-		m := Member{Name: fmt.Sprintf("usr/lib/modules/6.1.0-28-amd64/kernel/drivers/module-%04d.ko", i), Mode: modeDir | 0o755, Links: 1, Inode: uint32(i)}
+		m := Member{Name: fmt.Sprintf("usr/lib/modules/6.1.0-28-amd64/kernel/drivers/module-%04d.ko", i), Mode: modeDir | 0o755, links: 1, inode: uint32(i)}
 		if i%10 != 0 {
 			m.Mode = modeFile | 0o644
 			m.Content = &chunkstore.Content{ID: chunkstore.Sum([]byte(m.Name)), Size: 20_000}
@@ -239,8 +239,8 @@ func benchRecipe() *Recipe {
 		}
 		a.Members = append(a.Members, m)
 	}
-	a.Members = append(a.Members, Member{Name: trailerName, Links: 1})
-	r.Segments = []Segment{{Packed: true, Archives: []Archive{a}}}
+	a.Members = append(a.Members, Member{Name: trailerName, links: 1})
+	r.Segments = []Segment{{packed: true, Archives: []Archive{a}}}
 	return r
 }
 

@@ -98,14 +98,14 @@ func (s *scanner) initrd(r io.Reader) ([]Segment, error) {
 			return nil, err
 		}
 		isPlain := err == nil && b[0] == '0'
-		if last := len(segments) - 1; last >= 0 && !segments[last].Packed {
+		if last := len(segments) - 1; last >= 0 && !segments[last].packed {
 			if isPlain {
 				if err := s.archive(in, &segments[last], zeros); err != nil {
 					return nil, err
 				}
 				continue
 			}
-			segments[last].Zeros = zeros
+			segments[last].zeros = zeros
 		}
 		if err == io.EOF {
 			if len(segments) == 0 {
@@ -116,7 +116,7 @@ func (s *scanner) initrd(r io.Reader) ([]Segment, error) {
 		if len(segments) == segmentsMax {
 			return nil, unsupported("more than %d segments", segmentsMax)
 		}
-		segments = append(segments, Segment{Packed: !isPlain})
+		segments = append(segments, Segment{packed: !isPlain})
 		seg := &segments[len(segments)-1]
 		if isPlain {
 			if len(segments) > 1 {
@@ -153,7 +153,7 @@ func (s *scanner) archives(in *input, seg *Segment) error {
 			return err
 		}
 		if _, err := in.Peek(1); err == io.EOF {
-			seg.Zeros = zeros
+			seg.zeros = zeros
 			if len(seg.Archives) == 0 {
 				return unsupported("a compressed part without an archive")
 			}
@@ -173,19 +173,19 @@ func (s *scanner) archive(in *input, seg *Segment, zeros int64) error {
 	if len(seg.Archives) == archivesMax {
 		return unsupported("more than %d archives in a row", archivesMax)
 	}
-	seg.Archives = append(seg.Archives, Archive{Zeros: zeros})
+	seg.Archives = append(seg.Archives, Archive{zeros: zeros})
 	a := &seg.Archives[len(seg.Archives)-1]
 	for upper := false; ; {
 		h, err := s.header(in)
 		if err != nil {
 			return err
 		}
-		if len(a.Members) > 0 && h.crc != a.CRC {
+		if len(a.Members) > 0 && h.crc != a.crc {
 			return unsupported("%.200q: another magic than before", h.member.Name)
 		}
-		a.CRC = h.crc
-		a.Lower = a.Lower || h.lower
-		if upper = upper || h.upper; upper && a.Lower {
+		a.crc = h.crc
+		a.lower = a.lower || h.lower
+		if upper = upper || h.upper; upper && a.lower {
 			return unsupported("%.200q: numbers in upper and in lower case", h.member.Name)
 		}
 		if s.members++; s.members > membersMax {
@@ -253,7 +253,7 @@ func (s *scanner) data(in *input, h *header) error {
 			if err := in.full(target); err != nil {
 				return err
 			}
-			m.Target = string(target)
+			m.target = string(target)
 		default:
 			return unsupported("%d bytes in a file of mode %o", h.size, m.Mode)
 		}

@@ -18,13 +18,13 @@ func (r *Recipe) Validate() error {
 	}
 	v := validator{contents: recipetext.NewContentCheck(r.Chunking)}
 	for i := range r.Segments {
-		if i > 0 && !r.Segments[i].Packed && !r.Segments[i-1].Packed {
+		if i > 0 && !r.Segments[i].packed && !r.Segments[i-1].packed {
 			return corrupt("segment %d: plain after a plain one", i+1)
 		}
 		if err := v.segment(&r.Segments[i]); err != nil {
 			return fmt.Errorf("segment %d: %w", i+1, err)
 		}
-		if first := r.Segments[i].Archives[0]; i > 0 && !r.Segments[i].Packed && first.Zeros > 0 {
+		if first := r.Segments[i].Archives[0]; i > 0 && !r.Segments[i].packed && first.zeros > 0 {
 			return corrupt("segment %d: zeros where Build aligns", i+1)
 		}
 	}
@@ -44,7 +44,7 @@ func (v *validator) segment(s *Segment) error {
 	start := v.plain
 	for i := range s.Archives {
 		a := &s.Archives[i]
-		if err := v.count(a.Zeros); err != nil {
+		if err := v.count(a.zeros); err != nil {
 			return err
 		}
 		if align(v.plain-start) != 0 {
@@ -60,7 +60,7 @@ func (v *validator) segment(s *Segment) error {
 			}
 		}
 	}
-	return v.count(s.Zeros)
+	return v.count(s.zeros)
 }
 
 // count adds n bytes.
@@ -100,8 +100,8 @@ func (m *Member) validate() error {
 		return fmt.Errorf("a name of %d bytes", len(m.Name))
 	case m.Mode > modeMax || !known:
 		return fmt.Errorf("mode %o", m.Mode)
-	case m.Target != "" && (kind != modeLink || len(m.Target) > targetMax):
-		return fmt.Errorf("a link target of %d bytes with mode %o", len(m.Target), m.Mode)
+	case m.target != "" && (kind != modeLink || len(m.target) > targetMax):
+		return fmt.Errorf("a link target of %d bytes with mode %o", len(m.target), m.Mode)
 	case m.Content != nil && (kind != modeFile || m.Content.Size > 1<<32-1 || m.isTrailer()):
 		return fmt.Errorf("%d bytes with mode %o", m.Content.Size, m.Mode)
 	case m.isTrailer() && kind == modeLink:

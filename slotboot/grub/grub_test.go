@@ -31,7 +31,7 @@ func TestGolden(t *testing.T) {
 	for name, write := range map[string]func() ([]byte, error){
 		"part.cfg":   newScript("a", "b").Part,
 		"whole.cfg":  newScript("a", "b", "old").Whole,
-		"42_deltaup": newScript("a", "b").Generator,
+		"42_deltaup": newScript("a", "b").generator,
 	} {
 		got, err := write()
 		if err != nil {
@@ -82,7 +82,7 @@ func TestScriptCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("whole", whole)
-	generator, err := s.Generator()
+	generator, err := s.generator()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,8 +39,8 @@ func (s *Script) Whole() ([]byte, error) {
 	return []byte(w.String()), nil
 }
 
-// Generator is a shell script for /etc/grub.d that prints Part.
-func (s *Script) Generator() ([]byte, error) {
+// generator is a shell script for /etc/grub.d that prints Part.
+func (s *Script) generator() ([]byte, error) {
 	part, err := s.Part()
 	if err != nil {
 		return nil, err

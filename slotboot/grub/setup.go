@@ -93,7 +93,7 @@ func (l *Loader) outputs(place *machine.FileSystem, wanted map[string]string) ([
 	}{
 		{OutputPart, script.Part, 0o644},
 		{OutputWhole, script.Whole, 0o644},
-		{OutputGenerator, script.Generator, 0o755},
+		{OutputGenerator, script.generator, 0o755},
 	} {
 		path, ok := wanted[kind.name]
 		if !ok {

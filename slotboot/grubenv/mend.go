@@ -27,9 +27,9 @@ type Place struct {
 	// Fault is why the block cannot be used, nil when it is sound. It wraps ErrMalformed or
 	// fs.ErrNotExist.
 	Fault error
-	// Block has what can be read. Of a damaged block that is what GRUB reads of it, and of the
+	// block has what can be read. Of a damaged block that is what GRUB reads of it, and of the
 	// variables of others also those that garbage hides from GRUB.
-	Block *Block
+	block *Block
 
 	path string
 	old  []byte // what it held; nil when it was not there
@@ -41,7 +41,7 @@ type Place struct {
 // overwritten: nothing, a file that begins as a block as far as it goes, one that is as long as a
 // block, or one that has only zeros.
 func Find(path string) (*Place, error) {
-	p := &Place{path: path, Block: new(Block)}
+	p := &Place{path: path, block: new(Block)}
 	b, err := plainfile.Read(path, maxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -63,7 +63,7 @@ func Find(path string) (*Place, error) {
 	if _, p.Fault = Parse(b); p.Fault != nil {
 		p.Fault = fmt.Errorf("%s: %w", path, p.Fault)
 	}
-	if p.Block, err = salvage(b); err != nil {
+	if p.block, err = salvage(b); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return p, nil
@@ -112,7 +112,7 @@ func damaged(b []byte) bool {
 func (p *Place) Apply(ctx context.Context, change func(*Block) error) error {
 	if p.Fault == nil {
 		return Change(ctx, p.path, func(b *Block) error {
-			for _, v := range p.Block.vars {
+			for _, v := range p.block.vars {
 				b.recover(v.name + "=" + v.value)
 			}
 			err := change(b)
@@ -122,10 +122,10 @@ func (p *Place) Apply(ctx context.Context, change func(*Block) error) error {
 			return err
 		})
 	}
-	if err := change(p.Block); err != nil {
+	if err := change(p.block); err != nil {
 		return err
 	}
-	b, err := p.Block.Marshal()
+	b, err := p.block.Marshal()
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.path, err)
 	}

@@ -18,7 +18,7 @@ var ErrNotMounted = errors.New("the machine's file system is not known")
 // FileSystem is the file system that a path lies on.
 type FileSystem struct {
 	Type   string // ext4, vfat, ...
-	Mount  string // where it is mounted, as this process sees it
+	mount  string // where it is mounted, as this process sees it
 	Device string // "MAJOR:MINOR"
 	Inner  string // the path within the file system, with a slash in front
 
@@ -42,7 +42,7 @@ func (m Machine) FileSystem(path string) (*FileSystem, error) {
 	}
 	f := &FileSystem{
 		Type:   mount.FSType,
-		Mount:  mount.Mountpoint,
+		mount:  mount.Mountpoint,
 		Device: fmt.Sprintf("%d:%d", mount.Major, mount.Minor),
 		Inner: filepath.Join(
 			mount.Root,
