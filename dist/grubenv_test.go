@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"deltaup/internal/test/effort"
 	"deltaup/internal/test/grubtest"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grubenv"
@@ -139,7 +140,7 @@ func quickDir(t *testing.T) string {
 func TestNoteDifferential(t *testing.T) {
 	r := rand.New(rand.NewPCG(14, 1))
 	var cases []noting
-	for len(cases) < 150 {
+	for len(cases) < effort.Times(300) {
 		n := anyNoting(t, r)
 		if len(cases)%3 == 2 {
 			n.env = damaged(n.env, r)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -20,7 +19,6 @@ type barReporter struct {
 	*textReporter
 	terminal io.Writer
 	progress *mpb.Progress
-	mu       sync.Mutex
 	bars     map[string]*mpb.Bar // by stageName
 	names    map[string]int      // how many bars had a name
 }

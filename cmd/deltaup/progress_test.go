@@ -164,7 +164,7 @@ func TestPublishEvents(t *testing.T) {
 	out := mustDeltaup(t, append(args, "2", "--json", v2)...)
 	for _, want := range []string{
 		`(?m)^\{"event":"progress","stage":"hash","done":[0-9]+,"total":[0-9]+\}$`,
-		`(?m)^\{"event":"progress","stage":"patch","of":"image from 1","done":[0-9]+,"total":[0-9]+\}$`,
+		`(?m)^\{"event":"progress","stage":"patch","of":"image from 1","done":[0-9]+,"total":[0-9]+,"set":1,"sets":1(,"seconds_left":[0-9.e-]+)?\}$`,
 		`(?m)^\{"event":"result","version":"2","channel":"stable","existed":false,"moved":true,.*"patches":\[\{"artifact":"image","from":"1","size":[0-9]+,"contents":5,"seconds":[0-9.e-]+\}\]\}$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {
