@@ -48,7 +48,8 @@ func TestHTTPSettings(t *testing.T) {
 		{"of the mirrors, and it is none", "http.bearer_file = \"/token\"\n", []string{"install", srv.URL}, exitUnreachable, "the server refuses"},
 		{"by flag", "", []string{"install", srv.URL, "--bearer-file", token}, exitOK, ""},
 		{"by flag for two servers", "", []string{"install", srv.URL, "https://other.example", "--bearer-file", token}, exitUsage, host + " and other.example"},
-		{"a flag with the token itself", "", []string{"install", srv.URL, "--header-file", "/nosuch"}, exitUsage, "header_file /nosuch: no such file"},
+		{"no such file", "", []string{"install", srv.URL, "--header-file", "/etc/nosuch"}, exitUsage, "header_file /etc/nosuch: no such file"},
+		{"a flag with the token itself", "", []string{"install", srv.URL, "--header-file", "/secret"}, exitUsage, "header_file: wanted is the path of a file"},
 	} {
 		code, stderr := pull(tt.config, tt.args...)
 		if code != tt.code || !strings.Contains(stderr, tt.says) || strings.Contains(stderr, "secret") {

@@ -164,3 +164,12 @@ func printPatches(w io.Writer, patches []publish.PatchStats) {
 		printf(w, "\n")
 	}
 }
+
+// showAll is show of a step that is a part of something, of which that much time is left; 0: not
+// known yet.
+func (s *statusLine) showAll(what string, done, total int64, left time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = &left
+	s.update(what, done, total)
+}

@@ -68,15 +68,6 @@ func (s *statusLine) show(what string, done, total int64) {
 	s.set(what, done, total)
 }
 
-// showAll is show of a step that is a part of something, of which that much time is left; 0: not
-// known yet.
-func (s *statusLine) showAll(what string, done, total int64, left time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all = &left
-	s.update(what, done, total)
-}
-
 // set is show with the lock held.
 func (s *statusLine) set(what string, done, total int64) {
 	s.all = nil
