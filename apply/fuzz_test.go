@@ -15,8 +15,12 @@ func FuzzHead(f *testing.F) {
 	f.Add(make([]byte, patchset.FixedSize+40), int64(patchset.FixedSize+40))
 	f.Fuzz(func(t *testing.T, b []byte, size int64) {
 		want := mirror.Object{ID: chunkstore.Sum(b), Size: size}
-		if h, err := parseHead(b, want); err == nil && (h.ID != want.ID || h.Size != size) {
-			t.Errorf("a head of %d bytes, %s, is taken for %+v", h.Size, h.ID, want)
+		h, err := parseHead(b, want)
+		if err != nil {
+			return
+		}
+		if n, _ := patchset.HeadSize(b); h.ID != want.ID || n != size {
+			t.Errorf("a head of %d bytes, %s, is taken for %+v", n, h.ID, want)
 		}
 	})
 }

@@ -16,8 +16,8 @@ func unlistedStep(t *testing.T, from, to *release) ([]byte, *Step) {
 		t.Fatal(err)
 	}
 	s, err := head.Step(from.recipe)
-	if err != nil || len(s.Pending) == 0 {
-		t.Fatalf("%d chunk lists are left out, %v", len(s.Pending), err)
+	if err != nil || len(s.pending) == 0 {
+		t.Fatalf("%d chunk lists are left out, %v", len(s.pending), err)
 	}
 	return set, s
 }
@@ -36,14 +36,14 @@ func TestStepAfter(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := checkSet(t, back, to, from)
-	if len(s.Entries) != len(want.Entries) || len(s.Pending) < len(want.Pending) {
-		t.Errorf("%d entries and %d chunk lists left out, want %d and %d", len(s.Entries), len(s.Pending), len(want.Entries), len(want.Pending))
+	if len(s.Entries) != len(want.Entries) || len(s.pending) < len(want.pending) {
+		t.Errorf("%d entries and %d chunk lists left out, want %d and %d", len(s.Entries), len(s.pending), len(want.Entries), len(want.pending))
 	}
 	lists := make(map[chunkstore.ID][]chunkstore.Chunk)
 	for c := range from.recipe.Contents() {
 		lists[c.ID] = c.Chunks
 	}
-	for _, c := range s.Pending {
+	for _, c := range s.pending {
 		c.Chunks = lists[c.ID]
 	}
 	if err := s.Finish(); err != nil {

@@ -177,7 +177,6 @@ func fixture(t testing.TB) (from, to *release) {
 func makeSet(t testing.TB, from, to *release, o MakeOptions) ([]byte, *Stats) {
 	t.Helper()
 	var b bytes.Buffer
-	o.Temp = t.TempDir()
 	s, err := Make(t.Context(), &b, from.recipe, to.recipe, from, to, o)
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +231,7 @@ func applySet(set []byte, from *release) (*Step, map[chunkstore.ID][]byte, error
 		}
 	}
 	splitter := chunkstore.NewSplitter(s.To.Chunking)
-	for _, c := range s.Pending {
+	for _, c := range s.pending {
 		got, err := splitter.Split(bytes.NewReader(made[c.ID]), nil)
 		if err != nil {
 			return nil, nil, err

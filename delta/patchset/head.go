@@ -37,7 +37,7 @@ func HeadSize(first []byte) (int64, error) {
 // headMinSize is the size of a head with empty columns and no groups.
 const headMinSize = int64(FixedSize + 2*hashSize + 1 + int(numColumns) + hashSize)
 
-// encode gives the bytes of the head. It fills in ID, Size and the groups' offsets.
+// encode gives the bytes of the head. It fills in ID, size and the groups' offsets.
 func (h *Head) encode() []byte {
 	b := binary.LittleEndian.AppendUint32([]byte(magic), version)
 	b = append(b, 0, 0, 0, 0)
@@ -50,8 +50,8 @@ func (h *Head) encode() []byte {
 		b = append(b, g.Hash[:]...)
 	}
 	b = append(b, h.bundle...)
-	h.Size = int64(len(b) + hashSize)
-	binary.LittleEndian.PutUint32(b[12:], uint32(h.Size))
+	h.size = int64(len(b) + hashSize)
+	binary.LittleEndian.PutUint32(b[12:], uint32(h.size))
 	h.ID = chunkstore.Sum(b)
 	h.place()
 	return append(b, h.ID[:]...)
@@ -59,7 +59,7 @@ func (h *Head) encode() []byte {
 
 // place computes the groups' offsets.
 func (h *Head) place() {
-	at := h.Size
+	at := h.size
 	for i := range h.Groups {
 		h.Groups[i].Offset = at
 		at += h.Groups[i].Length
@@ -78,7 +78,7 @@ func ReadHead(b []byte) (*Head, error) {
 			chunkstore.ErrCorrupt, len(b), n)
 	}
 	body := b[:len(b)-hashSize]
-	h := &Head{Size: n, ID: chunkstore.Sum(body)}
+	h := &Head{size: n, ID: chunkstore.Sum(body)}
 	if h.ID != chunkstore.ID(b[len(b)-hashSize:]) {
 		return nil, fmt.Errorf("read patch set: %w: the head's checksum differs",
 			chunkstore.ErrCorrupt)

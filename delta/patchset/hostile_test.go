@@ -135,7 +135,7 @@ func smallFixture(t testing.TB) (from, to *release) {
 // FuzzReadHead demands that what ReadHead accepts encodes to the same bytes.
 func FuzzReadHead(f *testing.F) {
 	set, h := goldenHead(f)
-	f.Add(set[:h.Size])
+	f.Add(set[:h.size])
 	f.Add((&Head{bundle: make([]byte, numColumns)}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		// With the right checksum the fuzzer gets further.

@@ -73,7 +73,7 @@ func TestLeftOut(t *testing.T) {
 	if saved := len(with) - len(without); saved < 1000<<10 {
 		t.Errorf("%d bytes are saved", saved)
 	}
-	again, _ := makeSet(t, from, to, MakeOptions{ChunkCost: frames(from, to), LeftOutCost: 600 << 10, Workers: 7})
+	again, _ := makeSet(t, from, to, MakeOptions{ChunkCost: frames(from, to), LeftOutCost: 600 << 10, workers: 7})
 	if !bytes.Equal(again, without) {
 		t.Error("another set with more goroutines")
 	}

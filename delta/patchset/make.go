@@ -27,13 +27,14 @@ const (
 
 // Make writes the set that leads from one release to another to w. old and new open the contents of
 // the two. Equal arguments give equal bytes. Make takes less than 2 GiB of memory, whatever the
-// sizes of contents. It applies every patch before it writes it. Errors are those of ctx, w, old
+// sizes of contents, and room for a temporary file of the set's size. It applies every patch before
+// it writes it. Errors are those of ctx, w, old
 // and new, or wrap chunkstore.ErrCorrupt.
 func Make(ctx context.Context, w io.Writer, from, to *mkimage.Recipe, old, new Contents,
 	o MakeOptions) (*Stats, error) {
 	m := &maker{from: from, to: to, old: old, new: new, o: o, room: newRoom(), stats: &Stats{}}
-	if m.o.Workers <= 0 {
-		m.o.Workers = runtime.GOMAXPROCS(0)
+	if m.o.workers <= 0 {
+		m.o.workers = runtime.GOMAXPROCS(0)
 	}
 	if err := m.run(ctx, w); err != nil {
 		return nil, fmt.Errorf("make patch set: %w", err)
@@ -85,7 +86,7 @@ func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
 	if m.similar, err = m.findSimilar(ctx); err != nil {
 		return err
 	}
-	if m.spool, err = os.CreateTemp(m.o.Temp, "patchset"); err != nil {
+	if m.spool, err = os.CreateTemp("", "patchset"); err != nil {
 		return err
 	}
 	defer func() {
@@ -124,7 +125,7 @@ func (m *maker) patches(ctx context.Context) error {
 		}
 		found := make([]*candidate, end-i)
 		g, groupCtx := errgroup.WithContext(ctx)
-		g.SetLimit(m.o.Workers)
+		g.SetLimit(m.o.workers)
 		for n := range found {
 			g.Go(func() (err error) {
 				found[n], err = m.best(groupCtx, i+n)
@@ -201,7 +202,7 @@ func (m *maker) compress(ctx context.Context) error {
 	stored := make([][]byte, len(m.closed))
 	sizes := make([][]streamSize, len(m.closed))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(m.o.Workers)
+	g.SetLimit(m.o.workers)
 	for i := range m.closed {
 		g.Go(func() error {
 			release, err := m.room.take(ctx, coderRoom(m.closed[i].streams.Len()))
@@ -265,7 +266,7 @@ func (m *maker) write(w io.Writer, renames []rename) (err error) {
 	if err := m.check(b); err != nil {
 		return err
 	}
-	m.stats.ID, m.stats.HeadSize, m.stats.Size = m.head.ID, m.head.Size, m.head.SetSize()
+	m.stats.ID, m.stats.HeadSize, m.stats.Size = m.head.ID, m.head.size, m.head.SetSize()
 	if _, err := w.Write(b); err != nil {
 		return err
 	}
@@ -294,7 +295,7 @@ func (m *maker) check(b []byte) error {
 	for c := range m.to.Contents() {
 		lists[c.ID] = c.Chunks
 	}
-	for _, c := range s.Pending {
+	for _, c := range s.pending {
 		c.Chunks = lists[c.ID]
 	}
 	return s.Finish()

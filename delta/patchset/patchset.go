@@ -43,10 +43,10 @@ type Head struct {
 	// ID is the BLAKE3-256 of the head. The head has the hashes of all groups, so the ID verifies
 	// the whole set.
 	ID       chunkstore.ID
-	Size     int64         // bytes of the head; the first group follows
 	From, To chunkstore.ID // BLAKE3-256 of the recipes' plain text
 	Groups   []GroupRef    // in file order, without gaps
 
+	size   int64  // bytes of the head; the first group follows
 	bundle []byte // the recipe's patch and the directory, compressed
 }
 
@@ -59,7 +59,7 @@ type GroupRef struct {
 
 // SetSize is the number of bytes of the whole set.
 func (h *Head) SetSize() int64 {
-	n := h.Size
+	n := h.size
 	for _, g := range h.Groups {
 		n += g.Length
 	}
@@ -68,25 +68,25 @@ func (h *Head) SetSize() int64 {
 
 // Step is a set applied to the recipe that it leads from.
 type Step struct {
-	From, To *mkimage.Recipe
+	// To is the recipe that the set leads to. Its contents whose chunk lists (Content.Chunks) are
+	// nil are pending: this set or one before it leaves the lists out. Each has entries in that
+	// set. Once the target has made such a content, it cuts it (chunkstore.Splitter with
+	// To.Chunking) and sets Chunks. Until then To does not validate and must not be written, though
+	// paths, sizes, content ids and the data order are all there. A target that needs the chunk
+	// lists earlier, because it wants none of the patches, fetches the whole recipe instead.
+	To *mkimage.Recipe
 	// Entries are in the order of the groups. A content has one entry, or above PieceMax several,
 	// in order.
 	Entries []Entry
-	// Pending are the contents of To whose chunk lists (Content.Chunks) are nil, because this set
-	// or one before it leaves them out. Each has entries in that set. Once the target has made such
-	// a content, it cuts it (chunkstore.Splitter with To.Chunking) and sets Chunks. Until then To
-	// does not validate and must not be written, though paths, sizes, content ids and the data
-	// order are all there. A target that needs the chunk lists earlier, because it wants none of
-	// the patches, fetches the whole recipe instead.
-	Pending []*chunkstore.Content
 
-	head *Head
+	pending []*chunkstore.Content // those of To
+	head    *Head
 }
 
 // Entry says how to make one content, or one piece of a large content.
 type Entry struct {
 	Content *chunkstore.Content // a content of Step.To, the same pointer as there
-	Base    *chunkstore.Content // a content of Step.From; nil: none is needed
+	Base    *chunkstore.Content // a content of the old recipe; nil: none is needed
 	// Transform is the id of the transform of both contents; 0: none.
 	Transform uint8
 	// Offset and Length are the plain bytes of Content that the entry makes: all, or one piece.
@@ -120,11 +120,11 @@ type MakeOptions struct {
 	// ChunkLists puts all chunk lists into the recipe's patch, so that nothing is pending. That
 	// costs about 32 bytes a chunk.
 	ChunkLists bool
-	Workers    int    // goroutines; 0: GOMAXPROCS
-	Temp       string // folder for a temporary file of the set's size; "": the system's
 	// Progress is called with the plain bytes of new contents whose patches are made, by one
 	// goroutine at a time.
 	Progress func(done, total int64)
+
+	workers int // goroutines; 0: GOMAXPROCS
 }
 
 // Stats says what a set consists of, for deltaup diff and for logs.

@@ -44,8 +44,8 @@ func TestStep(t *testing.T) {
 		from, to := fixture(t)
 		set, stats := makeSet(t, from, to, MakeOptions{ChunkLists: lists})
 		s := checkSet(t, set, from, to)
-		if got := len(s.Pending) == 0; got != lists {
-			t.Errorf("with ChunkLists %v: %d pending contents", lists, len(s.Pending))
+		if got := len(s.pending) == 0; got != lists {
+			t.Errorf("with ChunkLists %v: %d pending contents", lists, len(s.pending))
 		}
 		if stats.Size != int64(len(set)) || len(stats.Entries) == 0 || stats.ID.IsZero() {
 			t.Errorf("stats %+v of a set of %d bytes", stats, len(set))
@@ -159,9 +159,9 @@ func TestLargeContent(t *testing.T) {
 
 func TestMakeIsDeterministic(t *testing.T) {
 	from, to := fixture(t)
-	want, _ := makeSet(t, from, to, MakeOptions{Workers: 1})
+	want, _ := makeSet(t, from, to, MakeOptions{workers: 1})
 	for range 3 {
-		if got, _ := makeSet(t, from, to, MakeOptions{Workers: 7}); !bytes.Equal(got, want) {
+		if got, _ := makeSet(t, from, to, MakeOptions{workers: 7}); !bytes.Equal(got, want) {
 			t.Fatal("another set")
 		}
 	}
@@ -218,7 +218,7 @@ func TestWrongContents(t *testing.T) {
 			bad.plain[k] = v
 		}
 		bad.plain[id] = changed(p, 10)[:len(p)]
-		if _, err := Make(t.Context(), &bytes.Buffer{}, from.recipe, to.recipe, bad, to, MakeOptions{Temp: t.TempDir()}); err != nil && !errors.Is(err, chunkstore.ErrCorrupt) {
+		if _, err := Make(t.Context(), &bytes.Buffer{}, from.recipe, to.recipe, bad, to, MakeOptions{}); err != nil && !errors.Is(err, chunkstore.ErrCorrupt) {
 			t.Errorf("make from a bad content: %v", err)
 		}
 		set, _ := makeSet(t, from, to, MakeOptions{})

@@ -51,7 +51,7 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recipe: %w", err)
 	}
-	s := &Step{From: from, To: to, Pending: unlistedOf(to), head: h}
+	s := &Step{To: to, pending: unlistedOf(to), head: h}
 	s.Entries, err = readDirectory(in, newListing(from, to, originsOf(renamed)), len(h.Groups))
 	if err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
@@ -66,16 +66,16 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 				c.ID)
 		}
 	}
-	if len(s.Pending) == 0 {
+	if len(s.pending) == 0 {
 		return s, s.Finish()
 	}
 	return s, nil
 }
 
-// Finish verifies To by its hash, once all Pending contents have their chunk lists. The error wraps
+// Finish verifies To by its hash, once all pending contents have their chunk lists. The error wraps
 // chunkstore.ErrCorrupt.
 func (s *Step) Finish() error {
-	for _, c := range s.Pending {
+	for _, c := range s.pending {
 		if c.Chunks == nil {
 			return fmt.Errorf("patch set: %w: content %v has no chunk list yet",
 				chunkstore.ErrCorrupt, c.ID)
