@@ -79,7 +79,7 @@ func (r initrdRecipe) Codec() (id string, known bool) {
 // Build implements Recipe.
 func (r initrdRecipe) Build(ctx context.Context, src mkimage.Source,
 	w io.Writer) (size int64, err error) {
-	stats, err := initrd.Build(ctx, r.Recipe, src, w, initrd.BuildOptions{})
+	stats, err := initrd.Build(ctx, r.Recipe, src, w)
 	return stats.Size, err
 }
 

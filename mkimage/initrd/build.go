@@ -15,11 +15,6 @@ import (
 	"deltaup/mkimage/internal/proof"
 )
 
-// BuildOptions says how to build. It does not change the initrd. The zero value is usable.
-type BuildOptions struct {
-	Progress func(done, total int64) // bytes of contents read
-}
-
 // BuildStats says what a build did.
 type BuildStats struct {
 	Size  int64 // bytes of the initrd
@@ -33,8 +28,7 @@ type BuildStats struct {
 //
 // Errors wrap mkimage.ErrContent, with the file's name, when src gives other bytes,
 // mkimage.ErrUnknownCodec, or errors of src and w.
-func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer,
-	o BuildOptions) (BuildStats, error) {
+func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer) (BuildStats, error) {
 	if err := r.Validate(); err != nil {
 		return BuildStats{}, fmt.Errorf("build initrd: %w", err)
 	}
@@ -43,17 +37,11 @@ func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer,
 		return BuildStats{}, fmt.Errorf("build initrd: %w", err)
 	}
 	b := &builder{
-		src:      src,
-		codec:    c,
-		out:      counter{w: w},
-		progress: o.Progress,
-		hasher:   chunkstore.NewHasher(),
-		buf:      make([]byte, 64<<10),
-	}
-	for m := range r.Members() {
-		if m.Content != nil {
-			b.total += m.Content.Size
-		}
+		src:    src,
+		codec:  c,
+		out:    counter{w: w},
+		hasher: chunkstore.NewHasher(),
+		buf:    make([]byte, 64<<10),
 	}
 	for i := range r.Segments {
 		if err = b.segment(ctx, &r.Segments[i]); err != nil {
@@ -72,10 +60,7 @@ type builder struct {
 	zstd   *zstd.Encoder // nil before the first frame
 	hasher *chunkstore.Hasher
 	buf    []byte
-
-	progress    func(done, total int64)
-	done, total int64 // bytes of contents
-	stats       BuildStats
+	stats  BuildStats
 }
 
 // counter counts the bytes written through it.
@@ -174,9 +159,6 @@ func (b *builder) content(ctx context.Context, c *chunkstore.Content, w io.Write
 		left -= int64(len(p))
 		if _, err := w.Write(p); err != nil {
 			return err
-		}
-		if b.done += int64(len(p)); b.progress != nil {
-			b.progress(b.done, b.total)
 		}
 	}
 	return r.Verify()

@@ -186,7 +186,7 @@ func recipeText(tb testing.TB, r *Recipe) []byte {
 func build(tb testing.TB, r *Recipe, src mkimage.Source) []byte {
 	tb.Helper()
 	var b bytes.Buffer
-	stats, err := Build(context.Background(), r, src, &b, BuildOptions{})
+	stats, err := Build(context.Background(), r, src, &b)
 	if err != nil {
 		tb.Fatal(err)
 	}

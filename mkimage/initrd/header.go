@@ -72,7 +72,7 @@ func (h *header) append(b []byte, lower bool) []byte {
 func (h *header) fields() [13]*uint32 {
 	m := &h.member
 	return [...]*uint32{
-		&m.inode, &m.Mode, &m.uid, &m.gid, &m.links, &m.modTime, &h.size,
+		&m.inode, &m.mode, &m.uid, &m.gid, &m.links, &m.modTime, &h.size,
 		&m.devMajor, &m.devMinor, &m.rDevMajor, &m.rDevMinor, &h.nameSize, &m.check,
 	}
 }

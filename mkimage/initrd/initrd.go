@@ -51,7 +51,7 @@ type Archive struct {
 // are, meaningful or not. Times are in seconds since 1970.
 type Member struct {
 	Name                 string // without the final NUL, with NULs before that
-	Mode                 uint32 // type and permissions as in stat(2), at most 16 bits
+	mode                 uint32 // type and permissions as in stat(2), at most 16 bits
 	uid, gid             uint32
 	modTime              uint32
 	links, inode         uint32
@@ -92,7 +92,7 @@ const trailerName = "TRAILER!!!"
 func (m *Member) isTrailer() bool { return m.Name == trailerName }
 
 func (m *Member) isDevice() bool {
-	t := m.Mode & modeType
+	t := m.mode & modeType
 	return t == modeBlock || t == modeChar
 }
 

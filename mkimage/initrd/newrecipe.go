@@ -108,9 +108,6 @@ func (r *Recipe) Contents() iter.Seq[*chunkstore.Content] {
 	}
 }
 
-// Chunks gives the distinct chunks of all contents, without holes, in order of first appearance.
-func (r *Recipe) Chunks() []chunkstore.Chunk { return chunkstore.Distinct(r.Contents()) }
-
 // Members gives the members of all archives in order.
 func (r *Recipe) Members() iter.Seq[*Member] {
 	return func(yield func(*Member) bool) {

@@ -131,7 +131,7 @@ func (p *parser) member(letter byte, f *recipetext.Fields, b []byte) ([]byte, er
 	if letter == letterEnd {
 		m.Name = trailerName
 	} else if kind, ok := typeOf(letter); ok {
-		m.Mode = kind
+		m.mode = kind
 	} else {
 		return nil, corrupt("unknown word %q", letter)
 	}
@@ -144,7 +144,7 @@ func (p *parser) member(letter byte, f *recipetext.Fields, b []byte) ([]byte, er
 
 // fields reads the fields after a member's letter.
 func (p *parser) fields(m *Member, letter byte, f *recipetext.Fields) {
-	m.Mode |= uint32(f.Number(8, 16))
+	m.mode |= uint32(f.Number(8, 16))
 	m.uid, m.gid, m.modTime = f.Uint32(), f.Uint32(), f.Uint32()
 	m.links = f.Uint32()
 	m.inode = p.inode + uint32(f.Int32())

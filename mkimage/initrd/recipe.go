@@ -44,7 +44,7 @@ func letterOf(m *Member) (byte, bool) {
 	if m.isTrailer() {
 		return letterEnd, true
 	}
-	l, ok := letters[m.Mode&modeType]
+	l, ok := letters[m.mode&modeType]
 	return l, ok
 }
 
@@ -120,9 +120,9 @@ func appendMember(b []byte, m *Member, inode uint32) []byte {
 	letter, _ := letterOf(m)
 	b = append(b, letter)
 	if letter == letterEnd {
-		b = fmt.Appendf(b, " %o", m.Mode)
+		b = fmt.Appendf(b, " %o", m.mode)
 	} else {
-		b = fmt.Appendf(b, " %04o", m.Mode&^modeType)
+		b = fmt.Appendf(b, " %04o", m.mode&^modeType)
 	}
 	b = fmt.Appendf(b, " %d %d %d %d %d", m.uid, m.gid, m.modTime, m.links, int32(m.inode-inode))
 	if letter == letterFile {

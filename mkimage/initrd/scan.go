@@ -235,7 +235,7 @@ func (s *scanner) data(in *input, h *header) error {
 		switch {
 		case m.isTrailer():
 			return unsupported("a trailer with %d bytes", h.size)
-		case m.Mode&modeType == modeFile:
+		case m.mode&modeType == modeFile:
 			limited := &io.LimitedReader{R: in.Reader, N: int64(h.size)}
 			c, err := s.content(limited)
 			if err != nil {
@@ -248,14 +248,14 @@ func (s *scanner) data(in *input, h *header) error {
 			if err := in.count(c.Size); err != nil {
 				return err
 			}
-		case m.Mode&modeType == modeLink && h.size <= targetMax:
+		case m.mode&modeType == modeLink && h.size <= targetMax:
 			target := make([]byte, h.size)
 			if err := in.full(target); err != nil {
 				return err
 			}
 			m.target = string(target)
 		default:
-			return unsupported("%d bytes in a file of mode %o", h.size, m.Mode)
+			return unsupported("%d bytes in a file of mode %o", h.size, m.mode)
 		}
 		if err := in.pad(); err != nil {
 			return err

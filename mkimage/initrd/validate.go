@@ -93,19 +93,19 @@ func (v *validator) member(m *Member, last bool) error {
 // validate checks what holds for members of initrds and of recipes. The kernel skips members with
 // longer names and targets.
 func (m *Member) validate() error {
-	kind := m.Mode & modeType
+	kind := m.mode & modeType
 	_, known := letterOf(m)
 	switch {
 	case len(m.Name) == 0 || len(m.Name) > nameMax:
 		return fmt.Errorf("a name of %d bytes", len(m.Name))
-	case m.Mode > modeMax || !known:
-		return fmt.Errorf("mode %o", m.Mode)
+	case m.mode > modeMax || !known:
+		return fmt.Errorf("mode %o", m.mode)
 	case m.target != "" && (kind != modeLink || len(m.target) > targetMax):
-		return fmt.Errorf("a link target of %d bytes with mode %o", len(m.target), m.Mode)
+		return fmt.Errorf("a link target of %d bytes with mode %o", len(m.target), m.mode)
 	case m.Content != nil && (kind != modeFile || m.Content.Size > 1<<32-1 || m.isTrailer()):
-		return fmt.Errorf("%d bytes with mode %o", m.Content.Size, m.Mode)
+		return fmt.Errorf("%d bytes with mode %o", m.Content.Size, m.mode)
 	case m.isTrailer() && kind == modeLink:
-		return fmt.Errorf("a trailer with mode %o", m.Mode)
+		return fmt.Errorf("a trailer with mode %o", m.mode)
 	}
 	return nil
 }
