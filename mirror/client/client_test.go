@@ -207,19 +207,6 @@ func TestMisplaced(t *testing.T) {
 	wantSentinel(t, err, chunkstore.ErrVersion, mirror.PointerPath("new"))
 }
 
-func TestIndexAndRecipeDamaged(t *testing.T) {
-	s := newShelf(t)
-	junk := []byte("neither index nor recipe")
-	o := mirror.Object{ID: chunkstore.Sum(junk), Size: int64(len(junk))}
-	s.put(t, mirror.IndexPath(o.ID), junk)
-	s.put(t, mirror.RecipePath(o.ID), junk)
-	c := testClient(t, quick(), s.serve(t).URL)
-	_, err := c.Index(t.Context(), o)
-	wantSentinel(t, err, mirror.ErrDamaged, mirror.IndexPath(o.ID))
-	_, err = c.Recipe(t.Context(), mirror.RecipeObject{Object: o, Plain: 1000})
-	wantSentinel(t, err, mirror.ErrDamaged, mirror.RecipePath(o.ID))
-}
-
 func TestFolder(t *testing.T) {
 	s := newShelf(t)
 	if err := os.Mkdir(filepath.Join(s.dir, "packs", "folder"), 0o755); err != nil {

@@ -9,7 +9,6 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mirror"
-	"deltaup/mkimage"
 )
 
 // Fetch reads a whole file of at most limit bytes into memory and verifies it.
@@ -147,34 +146,6 @@ func (c *Client) ReleaseFile(ctx context.Context, version string, o mirror.Objec
 		return nil, err
 	}
 	return file, nil
-}
-
-// Recipe reads, verifies, decompresses and parses a recipe.
-func (c *Client) Recipe(ctx context.Context, o mirror.RecipeObject) (*mkimage.Recipe, error) {
-	name := mirror.RecipePath(o.ID)
-	b, err := c.Fetch(ctx, name, o.Object, mirror.MaxRecipeSize)
-	if err != nil {
-		return nil, err
-	}
-	r, err := o.Decode(b)
-	if err != nil {
-		return nil, unusable(name, err)
-	}
-	return r, nil
-}
-
-// Index reads, verifies and parses a release's chunk index.
-func (c *Client) Index(ctx context.Context, o mirror.Object) (*chunkstore.Index, error) {
-	name := mirror.IndexPath(o.ID)
-	b, err := c.Fetch(ctx, name, o, mirror.MaxIndexSize)
-	if err != nil {
-		return nil, err
-	}
-	x, err := chunkstore.ParseIndex(b)
-	if err != nil {
-		return nil, unusable(name, err)
-	}
-	return x, nil
 }
 
 // FetchLatest reads a file of at most limit bytes whose size and hash are not known, past all
