@@ -27,7 +27,7 @@ const (
 
 // Damage is what is wrong with a file of a slot.
 type Damage struct {
-	What   string   `json:"what"`            // ScrubImage, ScrubKernel or ScrubInitrd
+	What   Scrubbed `json:"what"`
 	Path   string   `json:"path"`            // of the file or device
 	Error  string   `json:"error,omitempty"` // why it was not read to its end
 	Bytes  int64    `json:"bytes"`           // of all ranges; 0: only the whole is known to be wrong
@@ -118,7 +118,7 @@ func (d *Damage) String() string {
 	case d.Error != "":
 		return fmt.Sprintf("%s: %s", d.What, d.Error)
 	case len(d.Ranges) == 0:
-		return d.What + ": it is not what was installed"
+		return string(d.What) + ": it is not what was installed"
 	}
 	text := fmt.Sprintf("%s: %d bytes at %d are wrong", d.What, d.Bytes, d.Ranges[0].Offset)
 	if d.Count > 1 {

@@ -15,7 +15,7 @@ func TestDoctor(t *testing.T) {
 		text := ""
 		for _, f := range m.Doctor() {
 			if f.Level != loader.Good {
-				text += f.Level + ": " + f.What + "\n"
+				text += string(f.Level) + ": " + f.What + "\n"
 			}
 			if f.Level == loader.Wrong && f.Advice == "" {
 				t.Errorf("no advice: %s", f.What)

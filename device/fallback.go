@@ -88,15 +88,11 @@ func (d *Device) fellBack(ctx context.Context, state counted.State, r *records) 
 	return f
 }
 
-// Observe notes what the boot loader and the initramfs did since the last look, and tells a
+// observe notes what the boot loader and the initramfs did since the last look, and tells a
 // fallback to the hooks, once. It remembers a release that did not survive its trial, with the last
 // lines of the console, so that no update installs it again. The release of a slot that was good
 // before is not remembered: the medium is to blame.
-func (d *Device) Observe(ctx context.Context) error {
-	_, _, err := d.observe(ctx)
-	return err
-}
-
+//
 // observe gives the fallback, nil when there is none, and the fault of the running slot in the
 // boots before this one.
 func (d *Device) observe(ctx context.Context) (*Fallback, counted.Fault, error) {

@@ -25,11 +25,14 @@ type ScrubOptions struct {
 	Warning  func(string)                               // may be nil
 }
 
-// What a scrub reads of a slot.
+// Scrubbed is what a scrub reads of a slot.
+type Scrubbed string
+
+// What a scrub reads.
 const (
-	ScrubImage  = "image"
-	ScrubKernel = "kernel"
-	ScrubInitrd = "initrd"
+	ScrubImage  Scrubbed = "image"
+	ScrubKernel Scrubbed = "kernel"
+	ScrubInitrd Scrubbed = "initrd"
 )
 
 // Scrub reads images, kernels and initrds from their media, past the page cache, and compares them

@@ -22,8 +22,8 @@ import (
 // place is where a slot can be damaged.
 type place struct {
 	name   string
-	what   string // of the damage
-	file   string // below the root
+	what   device.Scrubbed // of the damage
+	file   string          // below the root
 	offset int64
 	lies   string // what of the image is there
 }

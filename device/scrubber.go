@@ -102,7 +102,7 @@ func (x *scrubber) initrd(ctx context.Context) error {
 }
 
 // file reads a kernel or an initrd; want is zero when it is not known.
-func (x *scrubber) file(ctx context.Context, what, path string, want chunkstore.ID) error {
+func (x *scrubber) file(ctx context.Context, what Scrubbed, path string, want chunkstore.ID) error {
 	damage, id, err := x.read(ctx, what, path, -1, io.Discard)
 	if damage.any() || err == nil && !want.IsZero() && id != want {
 		x.add(damage)
@@ -117,7 +117,7 @@ func (x *scrubber) add(d Damage) {
 
 // read reads size bytes of a file or device, -1 for all, and writes them to w. What it cannot read
 // is the damage that it gives, and zeros for w.
-func (x *scrubber) read(ctx context.Context, what, path string, size int64,
+func (x *scrubber) read(ctx context.Context, what Scrubbed, path string, size int64,
 	w io.Writer) (Damage, chunkstore.ID, error) {
 	damage := Damage{What: what, Path: path}
 	f, err := plainfile.OpenDevice(path)
@@ -161,7 +161,7 @@ func (x *scrubber) read(ctx context.Context, what, path string, size int64,
 			break
 		}
 		if x.o.Progress != nil {
-			x.o.Progress(x.s.Name, what, off, size)
+			x.o.Progress(x.s.Name, string(what), off, size)
 		}
 		if damage.hopeless() {
 			damage.Error = cmp.Or(

@@ -70,7 +70,7 @@ func TestSetupGrubenv(t *testing.T) {
 // TestSetupData turns boot.data into what the initramfs goes by.
 func TestSetupData(t *testing.T) {
 	m := newTarget(t)
-	for data, want := range map[string]string{
+	for data, want := range map[config.NoData]string{
 		config.DataFallback: "", config.DataOptional: " deltaup.nodata ", config.DataRequired: " deltaup.nodata=never ",
 	} {
 		m.Config.Boot.Data = data

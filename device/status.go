@@ -25,23 +25,26 @@ type Status struct {
 	Failed       []Failure    `json:"failed"` // releases that are not installed again, the newest last
 }
 
+// SlotState is the state of a slot, in one word.
+type SlotState string
+
 // The states of a slot.
 const (
-	SlotGood       = "good"       // can be booted
-	SlotTrial      = "trial"      // boots next, or runs, and is not yet marked good
-	SlotBad        = "bad"        // marked bad, or given up by the boot loader
-	SlotUnfinished = "unfinished" // an installation was cut off
-	SlotEmpty      = "empty"      // no kernel
+	SlotGood       SlotState = "good"       // can be booted
+	SlotTrial      SlotState = "trial"      // boots next, or runs, and is not yet marked good
+	SlotBad        SlotState = "bad"        // marked bad, or given up by the boot loader
+	SlotUnfinished SlotState = "unfinished" // an installation was cut off
+	SlotEmpty      SlotState = "empty"      // no kernel
 )
 
 // SlotStatus is what is known of one slot.
 type SlotStatus struct {
-	Name   string `json:"name"`
-	Path   string `json:"path"`
-	State  string `json:"state"`
-	Booted bool   `json:"booted"`
-	Active bool   `json:"active"` // what boots when there is no trial
-	Kernel bool   `json:"kernel"` // kernel and initrd are there
+	Name   string    `json:"name"`
+	Path   string    `json:"path"`
+	State  SlotState `json:"state"`
+	Booted bool      `json:"booted"`
+	Active bool      `json:"active"` // what boots when there is no trial
+	Kernel bool      `json:"kernel"` // kernel and initrd are there
 	Record
 	Scrub *ScrubResult `json:"scrub,omitempty"` // what the last scrub since it was written found; nil: there was none
 }
@@ -96,7 +99,7 @@ func (d *Device) Status(ctx context.Context) (*Status, error) {
 	return s, nil
 }
 
-func slotState(state counted.State, s *SlotStatus) string {
+func slotState(state counted.State, s *SlotStatus) SlotState {
 	switch {
 	case !s.Whole && !s.Image.IsZero():
 		return SlotUnfinished

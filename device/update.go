@@ -130,7 +130,7 @@ func (u *Update) state(ctx context.Context) (counted.State, error) {
 	if err != nil {
 		return state, err
 	}
-	if err := u.d.Observe(ctx); err != nil {
+	if _, _, err := u.d.observe(ctx); err != nil {
 		return state, err
 	}
 	return u.d.loader.Read()
@@ -275,9 +275,6 @@ func (u *Update) vet(release *mirror.Release, state counted.State) error {
 
 // Quote says what Run takes.
 func (u *Update) Quote() apply.Quote { return u.apply.Quote() }
-
-// Slot is the name of the slot that is written.
-func (u *Update) Slot() string { return u.target.Name }
 
 // Close releases everything.
 func (u *Update) Close() error {

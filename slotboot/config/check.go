@@ -49,7 +49,7 @@ func (c *Config) check() error {
 	case !kernelArgs.MatchString(c.Boot.Args):
 		return bad("boot.args", "%q has other characters than %s", c.Boot.Args,
 			"letters, digits, spaces and ._,:=/@%+-")
-	case !slices.Contains([]string{DataFallback, DataOptional, DataRequired}, c.Boot.Data):
+	case !slices.Contains([]NoData{DataFallback, DataOptional, DataRequired}, c.Boot.Data):
 		return bad("boot.data", "%q is neither %s, %s nor %s", c.Boot.Data, DataFallback, DataOptional,
 			DataRequired)
 	case c.Boot.Data != DataFallback && noData.MatchString(c.Boot.Args):

@@ -52,14 +52,17 @@ type Boot struct {
 	Grubenv  string `toml:"grubenv"`  // GRUB's environment block; default /boot/deltaup/grubenv
 	Attempts int    `toml:"attempts"` // boots that a new image gets to be marked good, 1 to 9; default 3
 	Args     string `toml:"args"`     // kernel arguments of every slot
-	Data     string `toml:"data"`     // what becomes of a boot without the data partition; default DataFallback
+	Data     NoData `toml:"data"`     // what becomes of a boot without the data partition; default DataFallback
 }
 
-// What becomes of a boot whose data partition is missing or cannot be mounted.
+// NoData is what becomes of a boot whose data partition is missing or cannot be mounted.
+type NoData string
+
+// What becomes of such a boot.
 const (
-	DataFallback = "fallback" // after some boots in a row memory takes its place
-	DataOptional = "optional" // memory takes its place at once
-	DataRequired = "required" // the machine restarts until it is there
+	DataFallback NoData = "fallback" // after some boots in a row memory takes its place
+	DataOptional NoData = "optional" // memory takes its place at once
+	DataRequired NoData = "required" // the machine restarts until it is there
 )
 
 // KernelArgs are the arguments of every slot's kernel: Args, and what tells the initramfs of Data.

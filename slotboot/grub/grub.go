@@ -3,7 +3,7 @@
 //
 // A [Script] is the part of grub.cfg that boots by the rules of counted boot: [Script.Part] for a
 // grub.cfg of somebody else's, which gets entries among others, [Script.Whole] for a machine that
-// boots nothing else, and [Script.Generator] for Debian's /etc/grub.d. doc/boot.md has the rules,
+// boots nothing else. A setup also writes one for Debian's /etc/grub.d. doc/boot.md has the rules,
 // the variables, and what GRUB cannot do.
 package grub
 

@@ -2,16 +2,19 @@ package loader
 
 import "fmt"
 
+// Level is how serious a finding is.
+type Level string
+
 // The levels of a finding.
 const (
-	Good    = "good"
-	Unknown = "unknown" // could not be proved yet
-	Wrong   = "wrong"
+	Good    Level = "good"
+	Unknown Level = "unknown" // could not be proved yet
+	Wrong   Level = "wrong"
 )
 
 // Finding is one thing that a doctor looked at.
 type Finding struct {
-	Level  string `json:"level"`
+	Level  Level  `json:"level"`
 	What   string `json:"what"`
 	Advice string `json:"advice,omitempty"` // what to do about it
 }

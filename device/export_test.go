@@ -1,0 +1,12 @@
+package device
+
+import "context"
+
+// Slot is the name of the slot that is written.
+func (u *Update) Slot() string { return u.target.Name }
+
+// Observe is what every update begins with.
+func (d *Device) Observe(ctx context.Context) error {
+	_, _, err := d.observe(ctx)
+	return err
+}
