@@ -68,13 +68,12 @@ func start(t testing.TB, dir, more string) (addr string) {
 // startSite starts a server with a configuration of the site.
 func startSite(t testing.TB, dir, more, site string) (addr string) {
 	t.Helper()
-	nginx := find(t)
-	prefix := t.TempDir()
+	s := &server{nginx: find(t), prefix: t.TempDir(), dir: dir, more: more, site: site}
 	// nginx does not take port 0, so choose a free port, and another when somebody was faster.
 	var err error
 	for range 3 {
 		addr := freeAddress(t)
-		if err = run(t, nginx, prefix, dir, addr, more, site); err == nil {
+		if err = s.run(t, addr); err == nil {
 			return addr
 		}
 	}
@@ -117,23 +116,37 @@ func configuration(t testing.TB) string {
 	return ""
 }
 
-// run starts nginx and waits until it answers.
-func run(t testing.TB, nginx, prefix, dir, addr, more, site string) error {
+// server is what an nginx is started with.
+type server struct {
+	nginx  string // its path
+	prefix string // the folder of its own files
+	dir    string // that it serves
+	more   string // follows the address in the listen directive; "": nothing does
+	site   string // the site's configuration, as doc/nginx.conf has it
+}
+
+// run starts nginx on an address and waits until it answers.
+func (s *server) run(t testing.TB, addr string) error {
+	site, more := s.site, s.more
 	if more == "" {
 		more = ";"
 	}
-	for _, change := range [][2]string{{"listen 80;", "listen " + addr + more}, {"root /srv/deltaup;", "root " + dir + ";"}} {
+	for _, change := range [][2]string{
+		{"listen 80;", "listen " + addr + more},
+		{"root /srv/deltaup;", "root " + s.dir + ";"},
+	} {
 		if strings.Count(site, change[0]) != 1 {
 			t.Fatalf("doc/nginx.conf has not exactly one %q", change[0])
 		}
 		site = strings.Replace(site, change[0], change[1], 1)
 	}
-	config := filepath.Join(prefix, "nginx.conf")
+	config := filepath.Join(s.prefix, "nginx.conf")
 	if err := os.WriteFile(config, fmt.Appendf(nil, frame, site), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var output bytes.Buffer
-	cmd := exec.Command(nginx, "-p", prefix, "-c", config, "-e", filepath.Join(prefix, "error.log"))
+	log := filepath.Join(s.prefix, "error.log")
+	cmd := exec.Command(s.nginx, "-p", s.prefix, "-c", config, "-e", log)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		return err
