@@ -100,8 +100,10 @@ func setWithLists(t *testing.T, from, to string) []byte {
 		}
 	}
 	var set bytes.Buffer
-	_, err := patchset.Make(t.Context(), &set, derived[0].Recipe, derived[1].Recipe,
-		patchset.FromImage(derived[0]), patchset.FromImage(derived[1]), patchset.MakeOptions{ChunkLists: true})
+	side := func(d *mkimage.Derived) patchset.Side {
+		return patchset.Side{Recipe: d.Recipe, Contents: patchset.FromImage(d)}
+	}
+	_, err := patchset.Make(t.Context(), &set, side(derived[0]), side(derived[1]), patchset.MakeOptions{ChunkLists: true})
 	if err != nil {
 		t.Fatal(err)
 	}

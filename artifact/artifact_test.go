@@ -109,7 +109,8 @@ func fixture(t testing.TB) (old, new *side, image *mkimage.Recipe) {
 func mustMake(t testing.TB, old, new *side, image *mkimage.Recipe) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if _, err := Make(t.Context(), &b, kind, old.recipe, new.recipe, image, both(old, new), patchset.MakeOptions{}); err != nil {
+	pair := Pair{kind, old.recipe, new.recipe, image, both(old, new)}
+	if _, err := Make(t.Context(), &b, pair, patchset.MakeOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()

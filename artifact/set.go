@@ -13,27 +13,36 @@ import (
 	"deltaup/mkimage"
 )
 
-// Make writes the patch set that leads from the artifact old to the artifact new, both of kind k:
-// for a target that has old and has, or is about to have, the image beside new. It holds the recipe
-// of new and those of its contents that neither the image nor old has. The image's chunks need not
-// be known. store has the chunks of all contents of old, and those of new that the image lacks.
+// Pair is two artifacts between which a publisher makes a set.
+type Pair struct {
+	Kind     Kind // of both
+	Old, New Recipe
+	Image    *mkimage.Recipe // beside New; its chunks need not be known
+	// Store has the chunks of all contents of Old, and those of New that Image lacks.
+	Store chunkstore.Store
+}
+
+// Make writes the patch set that leads from the old artifact of a pair to the new one: for a target
+// that has the old one and has, or is about to have, the image beside the new one. It holds the
+// recipe of the new one and those of its contents that neither the image nor the old one has.
 //
-// The file is a set of package patchset between two listings of contents that both sides make for
-// themselves, see listing. Format: doc/initrd.md.
-func Make(ctx context.Context, w io.Writer, k Kind, old, new Recipe, image *mkimage.Recipe,
-	store chunkstore.Store, o patchset.MakeOptions) (*patchset.Stats, error) {
-	from, err := oldListing(k, old, image)
+// The file is a set of package patchset between two listings of contents that publisher and
+// target make for themselves, see listing. Format: doc/initrd.md.
+func Make(ctx context.Context, w io.Writer, p Pair,
+	o patchset.MakeOptions) (*patchset.Stats, error) {
+	from, err := oldListing(p.Kind, p.Old, p.Image)
 	if err != nil {
 		return nil, err
 	}
-	to, err := newListing(new, image)
+	to, err := newListing(p.New, p.Image)
 	if err != nil {
 		return nil, err
 	}
 	o.ChunkLists = true // both sides know those of a listing
-	packs := patchset.FromStore(store)
-	return patchset.Make(ctx, w, from.recipe, to.recipe, &contents{from, byID(old), packs},
-		&contents{to, byID(new), packs}, o)
+	packs := patchset.FromStore(p.Store)
+	return patchset.Make(ctx, w,
+		patchset.Side{Recipe: from.recipe, Contents: &contents{from, byID(p.Old), packs}},
+		patchset.Side{Recipe: to.recipe, Contents: &contents{to, byID(p.New), packs}}, o)
 }
 
 // contents opens the contents of a listing. It is a patchset.Contents.

@@ -157,10 +157,8 @@ func (c *comparison) makePatches() error {
 	c.stats, err = patchset.Make(
 		c.ctx,
 		io.Discard,
-		rebuildable(c.from.Recipe),
-		rebuildable(c.to.Recipe),
-		c.from.Contents,
-		c.to.Contents,
+		patchset.Side{Recipe: rebuildable(c.from.Recipe), Contents: c.from.Contents},
+		patchset.Side{Recipe: rebuildable(c.to.Recipe), Contents: c.to.Contents},
 		patchset.MakeOptions{
 			ChunkCost: c.chunkCost, LeftOutCost: c.o.LeftOut,
 			Progress: func(done, total int64) { c.o.Progress(PhasePatches, done, total) },

@@ -177,7 +177,7 @@ func fixture(t testing.TB) (from, to *release) {
 func makeSet(t testing.TB, from, to *release, o MakeOptions) ([]byte, *Stats) {
 	t.Helper()
 	var b bytes.Buffer
-	s, err := Make(t.Context(), &b, from.recipe, to.recipe, from, to, o)
+	s, err := Make(t.Context(), &b, Side{from.recipe, from}, Side{to.recipe, to}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

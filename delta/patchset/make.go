@@ -25,14 +25,15 @@ const (
 	batchSize = 192 << 20
 )
 
-// Make writes the set that leads from one release to another to w. old and new open the contents of
-// the two. Equal arguments give equal bytes. Make takes less than 2 GiB of memory, whatever the
-// sizes of contents, and room for a temporary file of the set's size. It applies every patch before
-// it writes it. Errors are those of ctx, w, old
-// and new, or wrap chunkstore.ErrCorrupt.
-func Make(ctx context.Context, w io.Writer, from, to *mkimage.Recipe, old, new Contents,
-	o MakeOptions) (*Stats, error) {
-	m := &maker{from: from, to: to, old: old, new: new, o: o, room: newRoom(), stats: &Stats{}}
+// Make writes the set that leads from one release to another to w. Equal arguments give equal
+// bytes. Make takes less than 2 GiB of memory, whatever the sizes of contents, and room for a
+// temporary file of the set's size. It applies every patch before it writes it. Errors are those of
+// ctx, w and the contents of both, or wrap chunkstore.ErrCorrupt.
+func Make(ctx context.Context, w io.Writer, from, to Side, o MakeOptions) (*Stats, error) {
+	m := &maker{
+		from: from.Recipe, to: to.Recipe, old: from.Contents, new: to.Contents,
+		o: o, room: newRoom(), stats: &Stats{},
+	}
 	if m.o.workers <= 0 {
 		m.o.workers = runtime.GOMAXPROCS(0)
 	}

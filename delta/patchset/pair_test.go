@@ -31,7 +31,7 @@ func BenchmarkPair(b *testing.B) {
 	b.Run("Make", func(b *testing.B) {
 		for b.Loop() {
 			set.Reset()
-			stats, err := patchset.Make(b.Context(), &set, from.Recipe, to.Recipe, patchset.FromImage(from), patchset.FromImage(to), patchset.MakeOptions{})
+			stats, err := patchset.Make(b.Context(), &set, sideOf(from), sideOf(to), patchset.MakeOptions{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -44,6 +44,10 @@ func BenchmarkPair(b *testing.B) {
 			apply(b, set.Bytes(), from)
 		}
 	})
+}
+
+func sideOf(d *mkimage.Derived) patchset.Side {
+	return patchset.Side{Recipe: d.Recipe, Contents: patchset.FromImage(d)}
 }
 
 func derive(b *testing.B, path string) *mkimage.Derived {

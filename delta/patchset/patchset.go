@@ -108,6 +108,12 @@ type Reading interface {
 	io.Closer
 }
 
+// Side is one of the two releases between which a publisher makes a set.
+type Side struct {
+	Recipe   *mkimage.Recipe
+	Contents Contents // those of Recipe
+}
+
 // MakeOptions says how to make a set. The zero value is usable.
 type MakeOptions struct {
 	// ChunkCost gives how many bytes a target that has From fetches to get c by chunks. Make leaves

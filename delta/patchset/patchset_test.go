@@ -218,7 +218,7 @@ func TestWrongContents(t *testing.T) {
 			bad.plain[k] = v
 		}
 		bad.plain[id] = changed(p, 10)[:len(p)]
-		if _, err := Make(t.Context(), &bytes.Buffer{}, from.recipe, to.recipe, bad, to, MakeOptions{}); err != nil && !errors.Is(err, chunkstore.ErrCorrupt) {
+		if _, err := Make(t.Context(), &bytes.Buffer{}, Side{from.recipe, bad}, Side{to.recipe, to}, MakeOptions{}); err != nil && !errors.Is(err, chunkstore.ErrCorrupt) {
 			t.Errorf("make from a bad content: %v", err)
 		}
 		set, _ := makeSet(t, from, to, MakeOptions{})

@@ -56,8 +56,10 @@ type besideLead struct {
 
 func (l *besideLead) make(ctx context.Context, w io.Writer,
 	progress func(done, total int64)) (*patchset.Stats, error) {
-	return artifact.Make(ctx, w, l.Kind, l.From, l.goal.apart.recipe, l.Image, l.goal.folder,
-		patchset.MakeOptions{Progress: progress})
+	pair := artifact.Pair{
+		Kind: l.Kind, Old: l.From, New: l.goal.apart.recipe, Image: l.Image, Store: l.goal.folder,
+	}
+	return artifact.Make(ctx, w, pair, patchset.MakeOptions{Progress: progress})
 }
 
 func (l *besideLead) complete(_ context.Context, p *mirror.Patch) error {

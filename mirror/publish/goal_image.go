@@ -71,7 +71,9 @@ type imageLead struct {
 
 func (l *imageLead) make(ctx context.Context, w io.Writer,
 	progress func(done, total int64)) (*patchset.Stats, error) {
-	return patchset.Make(ctx, w, l.From, l.goal.to, l.Old, l.goal.new, patchset.MakeOptions{
+	from := patchset.Side{Recipe: l.From, Contents: l.Old}
+	to := patchset.Side{Recipe: l.goal.to, Contents: l.goal.new}
+	return patchset.Make(ctx, w, from, to, patchset.MakeOptions{
 		ChunkCost: l.goal.chunkCost(l.From), LeftOutCost: l.goal.meta, Progress: progress,
 	})
 }
