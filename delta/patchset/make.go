@@ -185,7 +185,7 @@ func (m *maker) add(i int, c *candidate) {
 	e := &c.entries[0]
 	m.stats.Entries = append(m.stats.Entries, EntryStats{
 		Path: m.paths[i], Content: e.Content,
-		Base: e.Base, BasePath: m.oldPaths[e.Base],
+		BasePath:  m.oldPaths[e.Base],
 		Transform: e.Transform, Cost: c.cost,
 	})
 }

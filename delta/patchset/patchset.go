@@ -147,8 +147,7 @@ type Stats struct {
 type EntryStats struct {
 	Path      string // the content's first path in To
 	Content   *chunkstore.Content
-	Base      *chunkstore.Content // nil: none
-	BasePath  string
+	BasePath  string // of the old content that it is made from; "": none
 	Transform uint8
 	Cost      int64 // stored bytes: an estimated share of its group
 }
