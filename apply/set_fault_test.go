@@ -91,7 +91,7 @@ func TestEveryByteOfASet(t *testing.T) {
 	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
 	size, step := setSize(t, w), int64(1)
 	if testing.Short() {
-		step = 41
+		step = 211
 	}
 	t.Logf("a set of %d bytes", size)
 	for at := int64(0); at < size; at += step {
