@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // results is the folder of the committed report of the last full run.
@@ -154,6 +155,9 @@ func TestMarkdown(t *testing.T) {
 	width, tables := 0, 0
 	for line := range strings.Lines(string(b)) {
 		columns := strings.Count(line, "|")
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); columns == 0 && n > 100 {
+			t.Errorf("%d columns of text: %s", n, line)
+		}
 		if columns > 0 && width == 0 {
 			width = columns
 			tables++
