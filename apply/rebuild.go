@@ -16,7 +16,9 @@ import (
 // says, and copy the blocks of the seeds that did not change.
 type rebuilding struct{ u *Update }
 
-func (r *rebuilding) readsFiles() bool { return true }
+func (r *rebuilding) traits() traits { return traits{readsFiles: true} }
+
+func (r *rebuilding) laysCopy() bool { return false }
 
 func (r *rebuilding) describe(*Quote) {}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"deltaup/apply/slotwriter"
 	"deltaup/chunkstore"
@@ -18,9 +19,11 @@ import (
 type route interface {
 	// name is what plans, quotes and messages call it.
 	name() delta.Route
-	// readsFiles tells whether it needs to know the files in the seeds. A route that does not only
-	// copies bytes of the image.
-	readsFiles() bool
+	// traits is the same in every update.
+	traits() traits
+	// laysCopy tells whether it can lay the image from the request's copy of it. As long as a route
+	// can, no other one is taken.
+	laysCopy() bool
 
 	// offer says what the route costs as far as that is known, or why it cannot be taken. L is what
 	// the seeds lack. The caller adds the writing of the image, which each route costs.
@@ -50,11 +53,22 @@ type route interface {
 	failed(ctx context.Context, err error, result *Result) error
 }
 
+// traits is what the run has to know of a route to treat it like others.
+type traits struct {
+	// readsFiles: the route needs to know the files in the seeds. One that does not only copies
+	// bytes of the image.
+	readsFiles bool
+	// takesImage: the route fetches from the image's file, and goes when that file is lost.
+	takesImage bool
+	// proven: verify hashes all of the image. Such a route stays when the image that another one
+	// wrote is not the published one.
+	proven bool
+}
+
 // routes is the routes to an image. One that was published raw has the route raw alone.
 type routes struct {
 	patch  *patchRoute
 	blocks *blocksRoute
-	whole  *wholeRoute
 	raw    *rawRoute
 	table  []route // of all others; of equal offers the first is taken
 }
@@ -63,14 +77,19 @@ func newRoutes(u *Update) routes {
 	r := routes{
 		patch:  &patchRoute{rebuilding: rebuilding{u: u}},
 		blocks: &blocksRoute{u: u},
-		whole:  &wholeRoute{u: u},
 		raw:    &rawRoute{u: u},
 	}
-	r.table = []route{r.patch, r.blocks, &chunksRoute{rebuilding: rebuilding{u: u}}, r.whole}
+	r.table = []route{
+		r.patch,
+		r.blocks,
+		&chunksRoute{rebuilding: rebuilding{u: u}},
+		&wholeRoute{u: u},
+	}
 	return r
 }
 
-// Routes lists the names of all routes.
+// Routes lists the names of all routes that a Request may ask for. Of equal offers the first is
+// taken.
 func Routes() []delta.Route {
 	var names []delta.Route
 	for _, r := range newRoutes(nil).table {
@@ -92,7 +111,7 @@ func (r *routes) named(name delta.Route) route {
 // readsFiles tells whether the route of that name needs to know the files in the seeds.
 func (r *routes) readsFiles(name delta.Route) bool {
 	x := r.named(name)
-	return x != nil && x.readsFiles()
+	return x != nil && x.traits().readsFiles
 }
 
 // offers says what each route of the table costs as far as that is known; nothing when the image is
@@ -108,7 +127,7 @@ func (u *Update) offers() []delta.Offer {
 		o.Work.Write += u.image.Size
 		if why := u.closedFor(r); why != "" {
 			o.Closed = why
-		} else if o.Closed == "" && r.readsFiles() {
+		} else if o.Closed == "" && r.traits().readsFiles {
 			o.Closed = u.unreadable()
 		}
 		offers = append(offers, o)
@@ -123,7 +142,7 @@ func (u *Update) guesses() []delta.Offer {
 	for _, r := range u.table {
 		o := r.guess(l)
 		o.Work.Write += u.image.Size
-		if why := u.closed[r.name()]; why != nil && !r.readsFiles() {
+		if why := u.closed[r.name()]; why != nil && !r.traits().readsFiles {
 			o.Closed = why.Error()
 		}
 		offers = append(offers, o)
@@ -136,12 +155,19 @@ func (u *Update) closedFor(r route) string {
 	switch why := u.closed[r.name()]; {
 	case why != nil:
 		return why.Error()
-	case u.laysCopy() && r != route(u.blocks):
+	case u.laysCopy() && !r.laysCopy():
 		return "a copy of the image has nearly all of it"
 	case u.r.Route != "" && r.name() != u.r.Route:
 		return fmt.Sprintf("only the route %s was asked for", u.r.Route)
 	}
 	return ""
+}
+
+// laysCopy tells whether a route lays the image from the copy of it that there is.
+func (u *Update) laysCopy() bool {
+	return u.r.Copy != "" && u.r.Route == "" && slices.ContainsFunc(u.table, func(r route) bool {
+		return u.closed[r.name()] == nil && r.laysCopy()
+	})
 }
 
 // unreadable says why no route can be taken that reads files; "" when one can.
@@ -177,6 +203,17 @@ func (u *Update) imageFile() delta.File { return delta.File{Kind: delta.ImageFil
 func (u *Update) close(r route, err error) {
 	u.events.warn("the route %s is given up: %v", r.name(), err)
 	u.closed[r.name()] = err
+}
+
+// closeImage gives up, with a warning, the route that fetched from the image's file, and with it
+// all others that take this file.
+func (u *Update) closeImage(r route, err error) {
+	u.close(r, err)
+	for _, other := range u.table {
+		if other.traits().takesImage {
+			u.closed[other.name()] = err
+		}
+	}
 }
 
 // closeOn closes a route, with a warning, when err says that its files are of no use: missing,

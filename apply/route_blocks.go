@@ -30,7 +30,9 @@ const besideTime = 3 * time.Second
 
 func (r *blocksRoute) name() delta.Route { return "blocks" }
 
-func (r *blocksRoute) readsFiles() bool { return false }
+func (r *blocksRoute) traits() traits { return traits{takesImage: true} }
+
+func (r *blocksRoute) laysCopy() bool { return r.u.image.Blockmap != nil && !r.u.noCopies }
 
 // offer reckons that what is fetched is written twice: to the state folder, and from there to the
 // slot.
@@ -170,22 +172,14 @@ func (r *blocksRoute) checkMedium(ctx context.Context) error {
 	})
 }
 
-// lost closes the route by the whole image too, which takes the same file.
 func (r *blocksRoute) lost(file delta.File, err error) bool {
 	if file.Kind != delta.ImageFile || r.u.route != route(r) {
 		return false
 	}
-	r.close(err)
-	r.u.closed[r.u.whole.name()] = err
+	r.u.closeImage(r, err)
 	return true
 }
 
 func (r *blocksRoute) failed(ctx context.Context, err error, result *Result) error {
 	return r.u.otherImage(ctx, err, result)
-}
-
-// laysCopy tells whether the image is laid from the copy of it that there is.
-func (u *Update) laysCopy() bool {
-	return u.r.Copy != "" && u.r.Route == "" && u.image.Blockmap != nil &&
-		u.closed[u.blocks.name()] == nil && !u.noCopies
 }

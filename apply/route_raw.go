@@ -16,7 +16,9 @@ type rawRoute struct{ u *Update }
 
 func (r *rawRoute) name() delta.Route { return "chunks" }
 
-func (r *rawRoute) readsFiles() bool { return true }
+func (r *rawRoute) traits() traits { return traits{readsFiles: true} }
+
+func (r *rawRoute) laysCopy() bool { return false }
 
 func (r *rawRoute) offer(lacking) delta.Offer { return delta.Offer{Route: r.name()} }
 

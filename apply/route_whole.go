@@ -17,7 +17,9 @@ type wholeRoute struct{ u *Update }
 
 func (r *wholeRoute) name() delta.Route { return "whole" }
 
-func (r *wholeRoute) readsFiles() bool { return false }
+func (r *wholeRoute) traits() traits { return traits{takesImage: true, proven: true} }
+
+func (r *wholeRoute) laysCopy() bool { return false }
 
 func (r *wholeRoute) offer(lacking) delta.Offer {
 	size := r.u.image.Size
@@ -72,8 +74,7 @@ func (r *wholeRoute) lost(file delta.File, err error) bool {
 	if file.Kind != delta.ImageFile || r.u.route != route(r) || !r.u.filesUnread {
 		return false
 	}
-	r.u.close(r, err)
-	r.u.closed[r.u.blocks.name()] = err
+	r.u.closeImage(r, err)
 	return true
 }
 

@@ -19,6 +19,12 @@ func TestRouteTable(t *testing.T) {
 			t.Errorf("%q is the name of another route", x.name())
 		}
 	}
+	for _, name := range Routes() {
+		x := r.named(name)
+		if got := x.traits(); got.readsFiles == got.takesImage || got.proven != (name == "whole") {
+			t.Errorf("the route %s has the traits %+v", name, got)
+		}
+	}
 	if r.named("") != nil || r.readsFiles("") || !r.readsFiles("patch") || r.readsFiles("whole") {
 		t.Error("a route reads files that it does not need, or none of that name does")
 	}

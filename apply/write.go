@@ -35,7 +35,7 @@ func (u *Update) otherImage(ctx context.Context, err error, result *Result) erro
 	default:
 		u.events.warn("%v; fetching it whole", err)
 		for _, r := range u.table {
-			if r != route(u.whole) {
+			if !r.traits().proven {
 				u.closed[r.name()] = err
 			}
 		}
