@@ -97,7 +97,7 @@ func (o *pullOptions) addLineFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.rtt, "rtt", 0, "a round trip to the mirror, such as 50ms (default: measured)")
 	f.StringVar(&o.optimize, "optimize", "time", "what to keep small: `time` or bytes")
 	f.StringVar(&o.route, "route", "",
-		"take only this `ROUTE`: patch, chunks, blocks or whole (default: the best)")
+		fmt.Sprintf("take only this `ROUTE`: %s (default: the best)", anyOf(apply.Routes())))
 	f.StringVar(&o.limitRate, "limit-rate", "", "fetch no more than `BYTES` a second, such as 200k")
 	f.StringVar(&o.maxBytes, "max-bytes", "", "refuse to fetch more than `BYTES`, such as 50M")
 	f.DurationVar(&o.timeout, "timeout", time.Minute,
@@ -141,7 +141,7 @@ func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err er
 		return r, 0, fmt.Errorf("--optimize %q: want time or bytes", o.optimize)
 	}
 	if r.Route != "" && !slices.Contains(apply.Routes(), r.Route) {
-		return r, 0, fmt.Errorf("--route %q: want patch, chunks, blocks or whole", o.route)
+		return r, 0, fmt.Errorf("--route %q: want %s", o.route, anyOf(apply.Routes()))
 	}
 	if r.Line.RTT = o.rtt; o.rtt < 0 {
 		return r, 0, fmt.Errorf("--rtt %v: want a time", o.rtt)
@@ -171,6 +171,22 @@ func (o *pullOptions) command() string {
 		return "repair"
 	}
 	return "pull"
+}
+
+// anyOf lists routes for people: a, b or c.
+func anyOf(routes []delta.Route) string {
+	var s strings.Builder
+	for i, r := range routes {
+		switch {
+		case i == 0:
+		case i < len(routes)-1:
+			s.WriteString(", ")
+		default:
+			s.WriteString(" or ")
+		}
+		s.WriteString(string(r))
+	}
+	return s.String()
 }
 
 // rateSyntax is a number, a power of a thousand, and the unit: bits as in 1mbit or 1m, or bytes as
