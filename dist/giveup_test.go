@@ -226,6 +226,26 @@ func TestDataFull(t *testing.T) {
 	}
 }
 
+// TestDataReadOnly: a medium that has worn out takes no more writes. The folders of the overlay are
+// there, and the overlay cannot be mounted on them.
+func TestDataReadOnly(t *testing.T) {
+	l := newLab(t)
+	for _, dir := range []string{"upper", "work"} {
+		l.write("worn/deltaup/overlay/a/"+dir+"/.keep", "")
+	}
+	disk := filepath.Join(l.dir, "worn.image")
+	run(t, "mke2fs", "-q", "-t", "ext4", "-d", filepath.Join(l.dir, "worn"), disk, "1M")
+	device := l.loopOf(disk, "--read-only")
+	args := "deltaup.slot=a deltaup.overlay=data deltaup.data=" + device + " deltaup.image=" + l.slot
+	const told = `grep -q ": memory takes its place" "$DELTAUP_RUN/nodata" && echo 8 >"$root/etc/version"`
+	if out, err := l.boot(args, told); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := l.boot(args+" deltaup.nodata=never", "true"); err == nil || !strings.HasSuffix(out, "restarting in 10 seconds\nrestarted\n") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // TestNotNoted boots where nothing can be noted: it restarts as ever, and says why.
 func TestNotNoted(t *testing.T) {
 	l := newLab(t)

@@ -67,7 +67,14 @@ func (l *lab) write(name, text string) {
 func (l *lab) loop(name string, content []byte) (device string) {
 	l.t.Helper()
 	l.write(name, string(content))
-	out, err := exec.Command(tool(l.t, "losetup"), "--find", "--show", filepath.Join(l.dir, name)).Output()
+	return l.loopOf(filepath.Join(l.dir, name))
+}
+
+// loopOf is a loop device of a file.
+func (l *lab) loopOf(file string, options ...string) (device string) {
+	l.t.Helper()
+	args := append(options, "--find", "--show", file)
+	out, err := exec.Command(tool(l.t, "losetup"), args...).Output()
 	if err != nil {
 		l.t.Skipf("no loop devices here: %v", err)
 	}

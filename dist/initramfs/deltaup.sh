@@ -566,7 +566,7 @@ deltaup_upper() {
 			return 1
 		}
 		deltaup_upper_dir=$DELTAUP_RUN/data/deltaup/overlay/$deltaup_slot
-		# On a partition that is full, or damaged and so read-only, it cannot be made.
+		# A partition that is full or read-only has no place for new folders.
 		if [ "$deltaup_data_device" != tmpfs ] && ! mkdir -p "$deltaup_upper_dir/upper" "$deltaup_upper_dir/work"; then
 			deltaup_no_data "the overlay's folder on the data partition $deltaup_data_spec cannot be made" || return 1
 		fi
@@ -580,6 +580,23 @@ deltaup_upper() {
 		deltaup_fail - "the overlay's folder $deltaup_upper_dir cannot be made"
 		return 1
 	}
+}
+
+# deltaup_overlay TARGET mounts the image on TARGET, below what deltaup_upper has prepared.
+deltaup_overlay() {
+	deltaup_overlay_mount "$1" && return 0
+	deltaup_why=$(deltaup_blame overlay -)
+	# A worn-out medium takes no more writes. The folders are there, and the kernel refuses them.
+	if [ "$deltaup_why" = - ] && [ "$deltaup_upper_dir" != "$DELTAUP_RUN/overlay" ] && [ "$deltaup_data_device" != tmpfs ]; then
+		deltaup_no_data "the overlay on the data partition $deltaup_data_spec cannot be mounted" || return 1
+		mkdir -p "$deltaup_upper_dir/upper" "$deltaup_upper_dir/work" && deltaup_overlay_mount "$1" && return 0
+	fi
+	deltaup_fail "$deltaup_why" "the overlay cannot be mounted"
+	return 1
+}
+
+deltaup_overlay_mount() {
+	mount -t overlay -o "lowerdir=$DELTAUP_RUN/image,upperdir=$deltaup_upper_dir/upper,workdir=$deltaup_upper_dir/work" deltaup-root "$1"
 }
 
 # deltaup_mount_root TARGET mounts the slot on TARGET. When it returns, the root file system is there; when that cannot
@@ -596,11 +613,7 @@ deltaup_mount_root() {
 	if deltaup_arg deltaup.toram >/dev/null; then
 		deltaup_to_ram || return 1
 	fi
-	deltaup_squashfs && deltaup_upper || return 1
-	mount -t overlay -o "lowerdir=$DELTAUP_RUN/image,upperdir=$deltaup_upper_dir/upper,workdir=$deltaup_upper_dir/work" deltaup-root "$1" || {
-		deltaup_fail "$(deltaup_blame overlay -)" "the overlay cannot be mounted"
-		return 1
-	}
+	deltaup_squashfs && deltaup_upper && deltaup_overlay "$1" || return 1
 	[ -z "${deltaup_data_device:-}" ] || deltaup_bind_data "$1" || return 1
 	! deltaup_arg deltaup.trace >/dev/null || deltaup_record "$1"
 	deltaup_say "slot $deltaup_slot: $deltaup_spec"
