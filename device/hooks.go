@@ -11,7 +11,22 @@ import (
 // hookFolder holds the programs that are told of what happens; see doc/slots.md.
 const hookFolder = "/etc/deltaup/hook.d"
 
-// hooks runs the hooks with the variables of an event.
+// HookError is a hook that failed. What the hook was told of is done all the same, unless the event
+// is pre-install.
+type HookError struct {
+	event string
+	hook  string // its name
+	err   error
+}
+
+func (e *HookError) Error() string {
+	return fmt.Sprintf("hook %s on %s: %v", e.hook, e.event, e.err)
+}
+
+func (e *HookError) Unwrap() error { return e.err }
+
+// hooks runs the hooks with the variables of an event. It gives a HookError for the first of those
+// that fail.
 func (d *Device) hooks(ctx context.Context, event, slot, version, reason string) error {
 	results, err := scripts.Run(ctx, d.path(hookFolder), d.variables(event, slot, version, reason),
 		scripts.Timeout)
@@ -19,7 +34,7 @@ func (d *Device) hooks(ctx context.Context, event, slot, version, reason string)
 		return err
 	}
 	if failed := scripts.Failed(results); failed != nil {
-		return fmt.Errorf("hook %s on %s: %w", filepath.Base(failed.Path), event, failed.Err)
+		return &HookError{event, filepath.Base(failed.Path), failed.Err}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package device_test
 
 import (
 	"errors"
+	"os"
 	"testing"
 
 	"deltaup/device"
@@ -183,5 +184,37 @@ fallback a 4 b it was not marked good in any of its boots
 `
 	if got := m.read(m.path("/log")); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// TestHookFails: a hook that fails is told, and keeps nothing from being done but an installation.
+func TestHookFails(t *testing.T) {
+	m := newTarget(t)
+	m.mustUpdate(2)
+	m.write("/etc/deltaup/hook.d/fails", "#!/bin/sh\nexit 1\n")
+	var failed *device.HookError
+	if slot, changed, err := m.MarkGood(t.Context()); slot != "b" || !changed || !errors.As(err, &failed) {
+		t.Errorf("mark good: %s, %v, %v", slot, changed, err)
+	}
+	if s := m.status(); s.OnTrial || s.Slots[1].State != device.SlotGood {
+		t.Errorf("marked good: %+v", s)
+	}
+	if err := m.update(3); !errors.As(err, &failed) {
+		t.Errorf("update: %v", err)
+	}
+	if err := os.Remove(m.path("/etc/deltaup/hook.d/fails")); err != nil {
+		t.Fatal(err)
+	}
+	m.mustUpdate(3)
+	m.write("/etc/deltaup/hook.d/fails", "#!/bin/sh\nexit 1\n")
+	slot, err := m.Rollback(t.Context(), "")
+	if slot != "b" || !errors.As(err, &failed) {
+		t.Errorf("rollback: %q, %v", slot, err)
+	}
+	if text := m.read(m.path("/run/reboot-required")); text != "deltaup: slot b boots at the next restart\n" {
+		t.Errorf("notice: %q", text)
+	}
+	if err := m.MarkBad(t.Context(), "a", "again"); !errors.As(err, &failed) {
+		t.Errorf("mark bad: %v", err)
 	}
 }

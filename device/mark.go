@@ -66,7 +66,8 @@ func (d *Device) OnTrial() (bool, error) {
 	return state.OnTrial(booted), err
 }
 
-// MarkGood keeps the slot that the machine runs from. It tells whether that changed anything.
+// MarkGood keeps the slot that the machine runs from. It tells whether that changed anything. After
+// a [HookError] the slot is good.
 func (d *Device) MarkGood(ctx context.Context) (slot string, changed bool, err error) {
 	if slot, err = d.Booted(); err != nil {
 		return "", false, err
@@ -103,7 +104,7 @@ func (d *Device) MarkGood(ctx context.Context) (slot string, changed bool, err e
 }
 
 // MarkBad keeps the slot from being booted, and its release from being installed again, for the
-// given reason.
+// given reason. After a [HookError] the slot is bad.
 func (d *Device) MarkBad(ctx context.Context, slot, reason string) error {
 	s, err := d.slot(slot)
 	if err != nil {

@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"deltaup/slotboot/counted"
@@ -12,7 +13,7 @@ import (
 // that did not stay.
 //
 // When the running release is on trial it is marked bad, and the boot loader falls back. Otherwise
-// the older one is put on trial.
+// the older one is put on trial. After a [HookError] that is done, and the slot is given.
 func (d *Device) Rollback(ctx context.Context, version string) (slot string, err error) {
 	booted, err := d.Booted()
 	if err != nil {
@@ -28,13 +29,17 @@ func (d *Device) Rollback(ctx context.Context, version string) (slot string, err
 	}
 	const reason = "rolled back by hand"
 	if state.OnTrial(booted) && (version == "" || version == r.slot(state.Active).Version) {
-		if err := d.MarkBad(ctx, booted, reason); err != nil {
+		var told *HookError
+		if err := d.MarkBad(ctx, booted, reason); err != nil && !errors.As(err, &told) {
 			return "", err
 		}
 		if state, err = d.loader.Read(); err != nil { // the active slot may be bad itself
 			return "", err
 		}
-		return state.Next(), d.noticeNext(ctx)
+		if err := d.noticeNext(ctx); err != nil || told == nil {
+			return state.Next(), err
+		}
+		return state.Next(), told
 	}
 	if slot, err = d.older(state, r, booted, version); err != nil {
 		return "", err
@@ -45,7 +50,7 @@ func (d *Device) Rollback(ctx context.Context, version string) (slot string, err
 		}
 	}
 	_, err = d.loader.Change(ctx, func(s counted.State) (counted.State, error) {
-		// the running slot is another: a trial, or one that the boot loader could not do without
+		// Another slot runs: a trial, or one that booted because the active one did not load.
 		if slot == s.Active && !s.IsBad(slot) {
 			return s.MarkActive(slot)
 		}

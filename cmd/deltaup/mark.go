@@ -31,7 +31,7 @@ next boot is of the slot before. Failures in wanted.d are only told.`, exactArgs
 				}
 			}
 			slot, changed, err := d.MarkGood(ctx)
-			if err != nil {
+			if err := warnOfHook(env, err); err != nil {
 				return err
 			}
 			if changed {
@@ -109,7 +109,7 @@ installed again. The last good slot is refused. SLOT is a name, booted or other.
 			if err != nil {
 				return err
 			}
-			if err := d.MarkBad(ctx, slot, reason); err != nil {
+			if err := warnOfHook(env, d.MarkBad(ctx, slot, reason)); err != nil {
 				return err
 			}
 			printf(env.Stdout, "slot %s is bad\n", slot)
@@ -124,6 +124,16 @@ installed again. The last good slot is refused. SLOT is a name, booted or other.
 	f.BoolVar(&ifTrial, "if-trial", false, "do nothing unless the running slot is on trial")
 	f.BoolVar(&restart, "reboot", false, "restart the machine then")
 	return cmd
+}
+
+// warnOfHook makes a warning of a hook that failed: what it was told of is done. The unit of
+// mark-good restarts a machine whose slot could not be marked, and must not for a hook.
+func warnOfHook(env *Env, err error) error {
+	if hook, ok := err.(*device.HookError); ok {
+		warn(env.Stderr, hook.Error())
+		return nil
+	}
+	return err
 }
 
 // argument is the first argument, or what stands for it.
@@ -167,7 +177,7 @@ until a newer one is published; deltaup pull --again does so all the same.`,
 		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			slot, err := d.Rollback(ctx, version)
-			if err != nil {
+			if err := warnOfHook(env, err); err != nil {
 				return err
 			}
 			printf(env.Stdout, "slot %s boots next\n", slot)
