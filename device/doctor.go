@@ -34,7 +34,7 @@ func (d *Device) Doctor() loader.Findings {
 	for i := range d.Config.Slots {
 		slot := &d.Config.Slots[i]
 		x.Findings = append(x.Findings, found.Slots[slot.Name]...)
-		x.slot(slot, state)
+		x.slot(slot, state, found.Sound)
 		x.scrubbed(slot.Name, booted)
 	}
 	if ok {
@@ -109,8 +109,8 @@ func (x *doctor) noActive(path string) {
 	}
 }
 
-// slot looks at one slot and its kernel.
-func (x *doctor) slot(s *config.Slot, state counted.State) {
+// slot looks at one slot and its kernel; known tells whether there is a state.
+func (x *doctor) slot(s *config.Slot, state counted.State, known bool) {
 	if _, err := os.Stat(x.d.path(s.Path)); err != nil {
 		x.Unknown("the first update makes a file; a device must be there", "slot %s: %v", s.Name,
 			err)
@@ -126,6 +126,8 @@ func (x *doctor) slot(s *config.Slot, state counted.State) {
 		x.bootFiles(s, state)
 	case state.IsBad(s.Name):
 		x.Unknown("deltaup pull", "slot %s holds nothing to boot: no %s", s.Name, missing)
+	case !known:
+		x.Unknown(x.setup()+", then deltaup pull", "slot %s holds nothing to boot: no %s", s.Name, missing)
 	default:
 		x.Wrong("deltaup pull fills it; until then deltaup mark-bad "+s.Name,
 			"slot %s would be booted and has no %s", s.Name, missing)

@@ -7,6 +7,9 @@ func (u *Update) Slot() string { return u.target.Name }
 
 // Observe is what every update begins with.
 func (d *Device) Observe(ctx context.Context) error {
-	_, _, err := d.observe(ctx)
+	state, err := d.loader.Read()
+	if err == nil {
+		_, _, err = d.observe(ctx, state)
+	}
 	return err
 }

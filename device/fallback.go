@@ -95,11 +95,7 @@ func (d *Device) fellBack(ctx context.Context, state counted.State, r *records) 
 //
 // observe gives the fallback, nil when there is none, and the fault of the running slot in the
 // boots before this one.
-func (d *Device) observe(ctx context.Context) (*Fallback, counted.Fault, error) {
-	state, err := d.loader.Read()
-	if err != nil {
-		return nil, counted.Fault{}, err
-	}
+func (d *Device) observe(ctx context.Context, state counted.State) (*Fallback, counted.Fault, error) {
 	late, err := d.settle(ctx, state)
 	if err != nil {
 		return nil, late, err
@@ -138,8 +134,7 @@ func (d *Device) observe(ctx context.Context) (*Fallback, counted.Fault, error) 
 func (d *Device) settle(ctx context.Context, state counted.State) (counted.Fault, error) {
 	fault := state.Fault
 	booted, err := d.Booted()
-	// others tell of a running slot that is in doubt
-	if err != nil || booted == "" {
+	if err != nil || booted == "" { // the doctor tells of a running slot that is in doubt
 		return counted.Fault{}, nil
 	}
 	if fault.Why == counted.FaultData {

@@ -2,6 +2,7 @@ package device_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"deltaup/device"
@@ -32,6 +33,21 @@ func (m *target) checkFirst() {
 	}
 	if s := m.status(); s.Next != "a" || !s.Slots[0].Active {
 		m.t.Errorf("status: %+v", s)
+	}
+}
+
+// TestBeforeSetup: what an empty machine is told leads to its setup, and is told once.
+func TestBeforeSetup(t *testing.T) {
+	m := newEmpty(t)
+	for _, f := range m.Doctor() {
+		if strings.Contains(f.Advice, "mark-bad") {
+			t.Errorf("%s -> %s, for which there has to be a state", f.What, f.Advice)
+		}
+	}
+	_, err := m.Notice(t.Context())
+	wantErr(t, err, loader.ErrNone)
+	if n := strings.Count(err.Error(), "no environment block"); n != 1 {
+		t.Errorf("told %d times: %v", n, err)
 	}
 }
 

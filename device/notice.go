@@ -13,6 +13,7 @@ import (
 
 	"deltaup/internal/durable"
 	"deltaup/internal/human"
+	"deltaup/slotboot/counted"
 )
 
 // maxNotice is how long a line of a notice may be, in bytes.
@@ -140,7 +141,12 @@ func (d *Device) noticeNext(ctx context.Context) error {
 // Notice tells what went wrong in the boots before this one: once to the hooks, to those who log
 // in, and as lines for the journal.
 func (d *Device) Notice(ctx context.Context) (lines []string, err error) {
-	f, late, err := d.observe(ctx)
+	state, unread := d.loader.Read()
+	var f *Fallback
+	var late counted.Fault
+	if unread == nil {
+		f, late, err = d.observe(ctx, state)
+	}
 	if late.Slot != "" {
 		lines = append(lines,
 			fmt.Sprintf("slot %s boots again: %s", late.Slot, describeFault(late)))
@@ -154,6 +160,9 @@ func (d *Device) Notice(ctx context.Context) (lines []string, err error) {
 	if lacks := d.noData(); lacks != "" {
 		lines = append(lines, lacks)
 		err = errors.Join(err, d.tellNoData(ctx, lacks))
+	}
+	if unread != nil { // nor is it known what boots next
+		return lines, errors.Join(unread, err)
 	}
 	return lines, errors.Join(err, d.noticeNext(ctx))
 }

@@ -130,7 +130,7 @@ func (u *Update) state(ctx context.Context) (counted.State, error) {
 	if err != nil {
 		return state, err
 	}
-	if _, _, err := u.d.observe(ctx); err != nil {
+	if _, _, err := u.d.observe(ctx, state); err != nil {
 		return state, err
 	}
 	return u.d.loader.Read()
