@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -150,8 +149,7 @@ func (c *Client) Local() bool {
 
 // local tells whether a host is this machine.
 func local(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return host == "localhost" || parseAddress(host).IsLoopback()
 }
 
 func (o *Options) setDefaults() {

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -10,13 +9,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/net/http/httpguts"
 
 	"deltaup/internal/plainfile"
 )
@@ -82,7 +78,7 @@ func (h HTTP) read() (c *credentials, err error) {
 		}
 		token := string(bytes.TrimSpace(b))
 		if token == "" || strings.ContainsAny(token, " \t") ||
-			!httpguts.ValidHeaderFieldValue(token) {
+			!validHeaderValue(token) {
 			return nil, fmt.Errorf("bearer_file %s: wanted is one token, in one line", h.BearerFile)
 		}
 		if c.header.Get("Authorization") != "" {
@@ -160,49 +156,6 @@ func looksLikePath(s string) bool {
 		}
 	}
 	return false
-}
-
-// ownHeaders are those that a client sets itself, or that say how a connection is used.
-var ownHeaders = []string{
-	"Host",
-	"Range",
-	"If-Range",
-	"Accept-Encoding",
-	"Content-Length",
-	"Transfer-Encoding",
-	"Connection",
-	"Upgrade",
-	"Te",
-	"Trailer",
-	"Expect",
-}
-
-// parseHeaders reads lines of NAME: VALUE. Its errors name a line and do not quote it.
-func parseHeaders(b []byte) (http.Header, error) {
-	h := http.Header{}
-	lines := bufio.NewScanner(bytes.NewReader(b))
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		name, value, ok := strings.Cut(line, ":")
-		value = strings.TrimSpace(value)
-		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return nil, fmt.Errorf("line %d: wanted is NAME: VALUE", n)
-		}
-		name = textproto.CanonicalMIMEHeaderKey(name)
-		for _, own := range ownHeaders {
-			if name == own {
-				return nil, fmt.Errorf("line %d: %s cannot be set", n, own)
-			}
-		}
-		h.Add(name, value)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, err
-	}
-	return h, nil
 }
 
 // originTransport keeps to the mirror's own host what is for it alone.

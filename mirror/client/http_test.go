@@ -142,25 +142,6 @@ func TestSecretFiles(t *testing.T) {
 	}
 }
 
-func FuzzParseHeaders(f *testing.F) {
-	for _, s := range []string{"X-Token: secret\n", "# a\n\nA: b\nA: c", ":", "Range: bytes=0-1", "A:\x00"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := parseHeaders(b)
-		if err != nil {
-			return
-		}
-		var text strings.Builder
-		if err := h.Write(&text); err != nil || strings.Count(text.String(), "\r\n") != strings.Count(text.String(), "\n") {
-			t.Errorf("%q: %q, %v", b, text.String(), err)
-		}
-		if h.Get("Range") != "" || h.Get("Host") != "" {
-			t.Errorf("%q sets what is ours", b)
-		}
-	})
-}
-
 // forward is a proxy for HTTP that takes every host for one server.
 func forward(t *testing.T, to http.Handler, asked *[]string) *httptest.Server {
 	t.Helper()

@@ -11,12 +11,14 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/net/http/httpproxy"
 )
 
 // errProxy is about a proxy's address; the address may have a password, and is not quoted.
 var errProxy = errors.New("wanted is http://, https:// or socks5://HOST:PORT")
+
+var errCGI = errors.New(
+	"refusing to use HTTP_PROXY value in CGI environment; see golang.org/s/cgihttpproxy",
+)
 
 // proxyOf gives the proxy for each request: the one that was configured, or what HTTP_PROXY,
 // HTTPS_PROXY and ALL_PROXY say. NO_PROXY counts for both; this machine's own servers are never
@@ -25,53 +27,85 @@ func proxyOf(configured string) (func(*http.Request) (*url.URL, error), error) {
 	if configured == "none" {
 		return nil, nil
 	}
-	c := httpproxy.FromEnvironment()
+	p := proxies{direct: parseNoProxy(environment("no_proxy", "NO_PROXY"))}
 	if configured != "" {
-		if err := checkProxy(configured); err != nil {
+		u, err := parseProxy(configured)
+		if err != nil {
 			return nil, fmt.Errorf("proxy: %w", err)
 		}
-		c.HTTPProxy, c.HTTPSProxy, c.CGI = configured, configured, false
-	} else {
-		all := environment("ALL_PROXY")
-		for name, value := range map[string]*string{"HTTP_PROXY": &c.HTTPProxy,
-			"HTTPS_PROXY": &c.HTTPSProxy} {
-			if *value == "" {
-				name, *value = "ALL_PROXY", all
-			}
-			if err := checkProxy(*value); err != nil {
-				return nil, fmt.Errorf("%s of the environment: %w", name, err)
-			}
+		p.http, p.https = u, u
+		return p.proxy, nil
+	}
+	p.cgi = os.Getenv("REQUEST_METHOD") != ""
+	all := environment("ALL_PROXY", "all_proxy")
+	for name, to := range map[string]**url.URL{"HTTP_PROXY": &p.http, "HTTPS_PROXY": &p.https} {
+		value := environment(strings.ToLower(name), name)
+		if value == "" {
+			name, value = "ALL_PROXY", all
+		}
+		u, err := parseProxy(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s of the environment: %w", name, err)
+		}
+		*to = u
+	}
+	return p.proxy, nil
+}
+
+// environment reads the first of some variables that is set.
+func environment(names ...string) string {
+	for _, name := range names {
+		if v := os.Getenv(name); v != "" {
+			return v
 		}
 	}
-	proxy := c.ProxyFunc()
-	return func(r *http.Request) (*url.URL, error) { return proxy(r.URL) }, nil
+	return ""
 }
 
-// environment reads a variable in either case.
-func environment(name string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return os.Getenv(strings.ToLower(name))
-}
-
-// checkProxy looks at an address that package httpproxy would pass over in silence.
-func checkProxy(s string) error {
+// parseProxy reads a proxy's address; without a scheme it is http's. It is nil for none.
+func parseProxy(s string) (*url.URL, error) {
 	if s == "" {
-		return nil
+		return nil, nil
 	}
 	if !strings.Contains(s, "://") {
 		s = "http://" + s
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Hostname() == "" {
-		return errProxy
+		return nil, errProxy
 	}
 	switch u.Scheme {
 	case "http", "https", "socks5", "socks5h":
-		return nil
+		return u, nil
 	}
-	return errProxy
+	return nil, errProxy
+}
+
+// proxies are what requests take.
+type proxies struct {
+	http, https *url.URL // by the request's scheme; nil: none
+	direct      noProxy
+	cgi         bool // this is a CGI program: a client's header Proxy comes as HTTP_PROXY
+}
+
+// proxy gives a request's proxy, or nil.
+func (p proxies) proxy(r *http.Request) (*url.URL, error) {
+	var proxy *url.URL
+	switch r.URL.Scheme {
+	case "http":
+		proxy = p.http
+	case "https":
+		proxy = p.https
+	}
+	switch {
+	case proxy == nil:
+		return nil, nil
+	case r.URL.Scheme == "http" && p.cgi:
+		return nil, errCGI
+	case p.direct.has(r.URL.Hostname(), port(r.URL)):
+		return nil, nil
+	}
+	return proxy, nil
 }
 
 // throughTLS tells whether a mirror is asked through a proxy that is spoken to in TLS.
