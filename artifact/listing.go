@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -105,20 +106,14 @@ func parent(p string) string { return p[:max(0, strings.LastIndexByte(p, '/'))] 
 
 // finish makes the recipe's entries.
 func (l *listing) finish() {
-	for p, c := range l.paths {
-		c.Chunks = anyChunks(c, l.recipe.Chunking)
-		l.recipe.Entries = append(l.recipe.Entries, mkimage.Entry{Content: c, Entry: tree.Entry{
-			Path: p, Size: c.Size, Attr: tree.Attr{Type: tree.Regular},
-		}})
+	paths := slices.AppendSeq(slices.Collect(maps.Keys(l.paths)), maps.Keys(l.folders))
+	slices.SortFunc(paths, tree.Compare)
+	for _, p := range paths {
+		e := mkimage.Entry{Entry: tree.Entry{Path: p, Attr: tree.Attr{Type: tree.Directory}}}
+		if c := l.paths[p]; c != nil {
+			c.Chunks = anyChunks(c, l.recipe.Chunking)
+			e.Content, e.Size, e.Type = c, c.Size, tree.Regular
+		}
+		l.recipe.Entries = append(l.recipe.Entries, e)
 	}
-	for p := range l.folders {
-		l.recipe.Entries = append(
-			l.recipe.Entries,
-			mkimage.Entry{
-				Entry: tree.Entry{Path: p, Attr: tree.Attr{Type: tree.Directory}},
-			},
-		)
-	}
-	slices.SortFunc(l.recipe.Entries,
-		func(a, b mkimage.Entry) int { return tree.Compare(a.Path, b.Path) })
 }
