@@ -79,7 +79,7 @@ func (w *walker) visit(n *Node) error {
 		if !w.want(path) {
 			continue
 		}
-		child, err := w.m.child(item, path)
+		child, err := w.m.child(*item, path)
 		if err != nil {
 			return err
 		}
@@ -98,8 +98,8 @@ func (w *walker) visit(n *Node) error {
 }
 
 // list reads the names in directory n and sorts them.
-func (w *walker) list(n *Node) ([]dirItem, error) {
-	var items []dirItem
+func (w *walker) list(n *Node) ([]*dirItem, error) {
+	var items []*dirItem
 	l := w.m.readDir(n)
 	for {
 		from, before := l.cur.pos, l.left
@@ -120,10 +120,10 @@ func (w *walker) list(n *Node) ([]dirItem, error) {
 			return nil, fmt.Errorf("%w: directories share their listings", ErrCorrupt)
 		}
 		item.name = slices.Clone(item.name)
-		items = append(items, item)
+		items = append(items, &item)
 	}
 	// Linux accepts names in any order. Sorting names that are in order costs nothing.
-	slices.SortFunc(items, func(a, b dirItem) int { return bytes.Compare(a.name, b.name) })
+	slices.SortFunc(items, func(a, b *dirItem) int { return bytes.Compare(a.name, b.name) })
 	for i := 1; i < len(items); i++ {
 		if bytes.Equal(items[i].name, items[i-1].name) {
 			return nil, fmt.Errorf("%w: name %q twice", ErrCorrupt, items[i].name)

@@ -15,7 +15,7 @@ func (f *finisher) warm(e, parent *Entry) {
 	if n.hot == 0 {
 		return
 	}
-	f.hot = append(f.hot, hotEntry{e, parent})
+	f.hot = append(f.hot, &hotEntry{e, parent})
 	if parent == nil {
 		return
 	}
@@ -27,7 +27,7 @@ func (f *finisher) warm(e, parent *Entry) {
 // compareHot orders hot inodes: first all except directories, in the order of their use, then the
 // directories, with the one used first, the root, at the end. Of two directories used at the same
 // time the one with the higher number lies below the other and comes first.
-func (f *finisher) compareHot(a, b hotEntry) int {
+func (f *finisher) compareHot(a, b *hotEntry) int {
 	x, y := f.node(a.e.Inode), f.node(b.e.Inode)
 	i, j := f.numbers[a.e.Inode], f.numbers[b.e.Inode]
 	switch isDir := a.e.Inode.Type == tree.Directory; {

@@ -20,7 +20,7 @@ type finisher struct {
 	nodes   []node            // by inode number less 1
 	ids     idTable
 	xattrs  xattrWriter
-	hot     []hotEntry
+	hot     []*hotEntry
 
 	inodes   *metaWriter
 	dirs     *metaWriter
