@@ -18,18 +18,17 @@ import (
 var errNoFolder = errors.New("no such folder")
 
 // addressSyntax is what only an address on the network looks like, its scheme left out or cut off:
-// a host and a port, and this machine's name.
+// a password, a host and a port, and this machine's name.
 var addressSyntax = regexp.MustCompile(
-	`^(?i:https?:|([^/@]*@)?([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]+(/|$)|([^/@]*@)?(localhost|\[[0-9a-f:.]+\])(/|$))`,
+	`^(?i:https?:|[^/@]+:[^@]*@|([^/@]*@)?([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]+(/|$)|([^/@]*@)?(localhost|\[[0-9a-f:.]+\])(/|$))`,
 )
 
 // parseFolder takes a mirror's folder as users write it. What is no folder and looks like an
 // address is refused at once.
 func parseFolder(s string) (source, error) {
 	if _, err := os.Lstat(s); err != nil && addressSyntax.MatchString(s) {
-		shown, _, _ := strings.Cut(s, "?")
-		host, _, _ := strings.Cut(shown, "/")
-		shown = shown[strings.LastIndex(host, "@")+1:] // no password, and no token
+		shown, _, _ := strings.Cut(s, "?")              // no token
+		shown = shown[strings.LastIndex(shown, "@")+1:] // and no password, wherever it ends
 		return nil, fmt.Errorf(
 			"%q is no folder; an address on the network begins with http:// or https://",
 			shown,

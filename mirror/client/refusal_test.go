@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"deltaup/chunkstore"
@@ -83,5 +84,24 @@ func TestRefusals(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAddressWithSecret: what is typed in place of an address shows no password and no token,
+// whatever is wrong with it.
+func TestAddressWithSecret(t *testing.T) {
+	for _, s := range []string{
+		"http:/user:SECRET@mirror.example/os", "https:user:SECRET@mirror.example/os",
+		"https:///user:SECRET@mirror.example/os", "user:SECRET@mirror.example/os",
+		"user:SEC/SECRET@mirror.example/os", "user:SECRET@mirror.example:80/os", "user:SECRET@localhost/os", "localhost/os?SECRET",
+		"http://user:SECRET@mirror.example:port/os", "ftp://user:SECRET@mirror.example/os?SECRET",
+		"ftp:///user:SECRET@mirror.example/os",
+	} {
+		_, err := New([]string{s}, Options{})
+		if err == nil {
+			t.Errorf("%s is taken", s)
+		} else if strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("%s: %v", s, err)
+		}
 	}
 }

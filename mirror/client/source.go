@@ -41,10 +41,13 @@ type answer struct {
 }
 
 // shown is what messages call an address: without password and query, and without a user that has
-// no password. Each may be a token.
+// no password. Each may be a token. In an address without a host they may lie in the path.
 func shown(u *url.URL) string {
 	v := *u
 	v.RawQuery, v.ForceQuery, v.Fragment = "", false, ""
+	if at := strings.LastIndex(v.Path, "@"); v.Host == "" && at >= 0 {
+		v.Path, v.RawPath = v.Path[at+1:], ""
+	}
 	if password, _ := v.User.Password(); v.User != nil && password == "" {
 		v.User = url.User("xxxxx")
 	}
