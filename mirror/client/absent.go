@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 	"time"
@@ -83,7 +84,8 @@ func (c *Client) admits(ctx context.Context, s *site) bool {
 	for _, name := range names {
 		a, err := c.open(ctx, s, request{name: name, length: 1, fresh: true}, false)
 		if err == nil {
-			_ = a.Close() // nothing of it is of interest
+			_, _ = io.Copy(io.Discard, a) // so that the connection stays
+			_ = a.Close()
 			c.mu.Lock()
 			s.admitted = time.Now()
 			c.mu.Unlock()

@@ -10,11 +10,16 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 const (
 	maxRedirects = 5
 	idlePerHost  = 8 // connections kept for the next request; what parallel readers use at most
+
+	// the text of an error for which a connection is kept
+	drainMax  = 4 << 10
+	drainTime = time.Second
 )
 
 var (
@@ -169,8 +174,12 @@ func (w *webSource) header(req *http.Request, body *webBody) (resp *http.Respons
 		w.meter.got(0, err == nil)
 	}()
 	resp, err = w.client.Do(req)
-	if err != nil || resp.StatusCode != http.StatusOK {
+	if err != nil || resp.StatusCode == http.StatusPartialContent {
 		return resp, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		body.drain(resp)
+		return resp, nil
 	}
 	if err = checkPage(resp, w.base.Host); err != nil {
 		_ = resp.Body.Close() // of no use
@@ -218,6 +227,15 @@ type webBody struct {
 	meter  *meter
 	found  int           // the meter's verdicts when the request was sent
 	body   io.ReadCloser // nil while there is no answer
+}
+
+// drain reads the text of an error, if it is short and comes at once: else the connection is of no
+// use for the next request. The next root, which is missing as a rule, would cost each pull another
+// handshake.
+func (b *webBody) drain(resp *http.Response) {
+	timer := time.AfterFunc(drainTime, func() { b.cancel(nil) })
+	defer timer.Stop()
+	_, _ = io.CopyN(io.Discard, resp.Body, drainMax+1) // else there is another connection
 }
 
 func (b *webBody) Read(p []byte) (int, error) {
