@@ -4,7 +4,6 @@ package folder
 
 import (
 	"context"
-	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -39,15 +38,18 @@ func (f *Folder) Lock(ctx context.Context, wait func()) (unlock func(), err erro
 
 // Recover implements [mirror.Store]. Files that a publisher renamed and did not get to sync are
 // complete and will be used, so their names are made durable now.
-func (f *Folder) Recover(context.Context) error {
+func (f *Folder) Recover(ctx context.Context) error {
 	if err := durable.RemoveTemps(f.tmp()); err != nil {
 		return err
 	}
-	return filepath.WalkDir(f.dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return err
+	if err := durable.SyncFolder(f.dir); err != nil {
+		return err
+	}
+	return walk(ctx, f.dir, "", func(name string, info fs.FileInfo) error {
+		if !info.IsDir() {
+			return nil
 		}
-		return durable.SyncFolder(path)
+		return durable.SyncFolder(filepath.Join(f.dir, filepath.FromSlash(name)))
 	})
 }
 
@@ -88,44 +90,22 @@ func (f *file) Size() int64 { return f.size }
 
 // List implements [mirror.Files].
 func (f *Folder) List(ctx context.Context, dir string) ([]mirror.Entry, error) {
-	root := "."
 	if dir != "" {
 		if err := mirror.CheckPath(dir); err != nil {
 			return nil, err
 		}
-		root = dir
 	}
 	var list []mirror.Entry
-	err := fs.WalkDir(os.DirFS(f.dir), root, func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case name == root && errors.Is(err, fs.ErrNotExist):
-			return fs.SkipAll
-		case err != nil:
-			return err
-		case name != "." && (strings.HasPrefix(d.Name(), ".") || name == mirror.TmpDir):
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		case d.IsDir():
-			return nil
+	err := walk(ctx, f.dir, dir, func(name string, info fs.FileInfo) error {
+		if !info.IsDir() {
+			list = append(list, mirror.Entry{Name: name, Size: info.Size()})
 		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // a file that was replaced meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		list = append(list, mirror.Entry{Name: name, Size: info.Size()})
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	// WalkDir sorts each folder by itself: "a/b" comes before "a-b" there.
+	// Each folder is sorted by itself: "a/b" comes before "a-b" there.
 	slices.SortFunc(list, func(a, b mirror.Entry) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
 }

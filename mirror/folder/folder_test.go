@@ -2,7 +2,9 @@ package folder_test
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"deltaup/chunkstore"
@@ -16,6 +18,30 @@ func TestFolder(t *testing.T) {
 	mirrorstore.Run(t, func(t *testing.T) mirror.Store {
 		return folder.At(filepath.Join(t.TempDir(), "new", "mirror"))
 	})
+}
+
+// TestLinks: what lies behind links is listed with its own size; one that leads nowhere or back is
+// left out.
+func TestLinks(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	for link, to := range map[string]string{
+		"packs": other, "images/back": "..", "images/self": "self", "images/gone": "/nosuch/file",
+		"images/file": filepath.Join(other, "ab", "one"), "releases": "images",
+	} {
+		path := filepath.Join(dir, link)
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must(t, os.Symlink(to, path))
+	}
+	must(t, os.MkdirAll(filepath.Join(other, "ab"), 0o755))
+	must(t, os.WriteFile(filepath.Join(other, "ab", "one"), []byte("twelve bytes"), 0o644))
+	s := folder.At(dir)
+	got, err := s.List(t.Context(), "")
+	must(t, err)
+	want := []mirror.Entry{{Name: "images/file", Size: 12}, {Name: "packs/ab/one", Size: 12}, {Name: "releases/file", Size: 12}}
+	if !slices.Equal(got, want) {
+		t.Errorf("listed is %v, want %v", got, want)
+	}
+	must(t, s.Recover(t.Context()))
 }
 
 // TestFolderCrash cuts the power before each step of each change: a file is as it was or as it
