@@ -84,6 +84,7 @@ type Set struct {
 
 	step  *patchset.Step
 	first *patchset.Group
+	old   *listing
 }
 
 // Open reads the new artifact's recipe. old is the recipe of the artifact that the set leads from,
@@ -95,7 +96,7 @@ func Open(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe, group []b
 	if err != nil {
 		return nil, err
 	}
-	s := new(Set)
+	s := &Set{old: from}
 	if s.step, err = h.Step(from.recipe); err != nil {
 		return nil, err
 	}
@@ -116,13 +117,13 @@ func Open(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe, group []b
 	if s.Recipe, err = parse(k, text, image); err != nil {
 		return nil, err
 	}
-	return s, s.complete(from, image)
+	return s, s.complete(image)
 }
 
 // complete demands that image, old artifact and set together have all contents.
-func (s *Set) complete(from *listing, image *mkimage.Recipe) error {
+func (s *Set) complete(image *mkimage.Recipe) error {
 	has := byID(image)
-	maps.Copy(has, byID(from.recipe))
+	maps.Copy(has, byID(s.old.recipe))
 	for i := range s.step.Entries {
 		c := s.step.Entries[i].Content
 		has[c.ID] = c
@@ -162,12 +163,9 @@ func (s *Set) Apply(
 			}
 			n = e.Group
 		}
-		var old io.ReaderAt
-		if e.Base != nil {
-			var err error
-			if old, err = base(e.Base); err != nil {
-				return err
-			}
+		old, err := s.base(e.Base, base)
+		if err != nil {
+			return err
 		}
 		piece, err := open.Content(i, old)
 		if err != nil {
@@ -178,6 +176,19 @@ func (s *Set) Apply(
 		}
 	}
 	return nil
+}
+
+// base opens the base of an entry, which may be nil. The old listing's text is one too: a list of
+// files resembles it. open opens the others.
+func (s *Set) base(c *chunkstore.Content,
+	open func(c *chunkstore.Content) (io.ReaderAt, error)) (io.ReaderAt, error) {
+	switch {
+	case c == nil:
+		return nil, nil
+	case c.ID == s.old.textID:
+		return s.old.reader(), nil
+	}
+	return open(c)
 }
 
 func corrupt(format string, args ...any) error {
