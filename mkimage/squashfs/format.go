@@ -180,12 +180,12 @@ func LengthWord(stored int, compressed bool) uint32 {
 
 // parseLengthWord decodes a length word. stored is at most blockSize, and 0 for a hole.
 func parseLengthWord(w uint32, blockSize int) (stored int, compressed bool, err error) {
-	stored = int(w &^ blockPlain)
-	if stored > blockSize {
-		return 0, false, fmt.Errorf("%w: block of %d stored bytes, block size %d", ErrCorrupt,
-			stored, blockSize)
+	n := w &^ blockPlain
+	if n > uint32(blockSize) {
+		return 0, false, fmt.Errorf("%w: block of %d stored bytes, block size %d", ErrCorrupt, n,
+			blockSize)
 	}
-	return stored, w&blockPlain == 0, nil
+	return int(n), w&blockPlain == 0, nil
 }
 
 // inodeRef is a reference into metadata. The upper 48 bits, of which Linux reads 32, are the

@@ -6,13 +6,13 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// Inode types on disk: the basic ones have the numbers of [Type], the extended
-// ones, with room for extended attributes and large numbers, are extendedType higher.
+// Inode types on disk: the basic ones have the numbers of [tree.Type]. The extended ones, with room
+// for extended attributes and large numbers, are extendedType higher.
 const extendedType = 7
 
 // inodeHeader begins every inode.
 type inodeHeader struct {
-	Type    uint16 // Type, or Type + extendedType
+	Type    uint16 // a tree.Type, or one plus extendedType
 	Mode    uint16 // permission bits, 07777
 	UID     uint16 // index into the id table
 	GID     uint16 // index into the id table

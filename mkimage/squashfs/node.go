@@ -139,12 +139,12 @@ func (m *Image) readRegular(n *Node, cur *metaCursor, extended bool) (xattr uint
 	}
 	n.Links, n.Size = f.Links, int64(f.Size)
 	n.file = fileLocation{int64(f.Start), f.Fragment, f.Offset, cur.ref()}
-	if index, offset, ok := m.Fragment(n); ok {
-		if index >= m.info.Fragments ||
-			int64(offset)+n.Size%int64(m.info.BlockSize) > int64(m.info.BlockSize) {
-			return 0, fmt.Errorf("%w: tail at %d of fragment block %d of %d", ErrCorrupt, offset,
-				index, m.info.Fragments)
-		}
+	// not by the result of Fragment, whose numbers may be negative where int has 32 bits
+	blockSize := int64(m.info.BlockSize)
+	if _, _, ok := m.Fragment(n); ok && (int64(f.Fragment) >= m.fragments.n ||
+		int64(f.Offset)+n.Size%blockSize > blockSize) {
+		return 0, fmt.Errorf("%w: tail at %d of fragment block %d of %d", ErrCorrupt, f.Offset,
+			f.Fragment, m.fragments.n)
 	}
 	return f.Xattr, nil
 }

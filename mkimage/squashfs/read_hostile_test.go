@@ -155,6 +155,10 @@ func TestHostile(t *testing.T) {
 		{"plain block said to be compressed", func(h *hostile) { put32(h.inode(file), extFileInodeSize, BlockSizeMin) }, "gzip", ErrCorrupt},
 		{"fragment index", func(h *hostile) { put32(h.inode(file), 44, 7) }, "fragment block 7 of 1", ErrCorrupt},
 		{"fragment offset", func(h *hostile) { put32(h.inode(file), 48, BlockSizeMin-9) }, "tail at 4087", ErrCorrupt},
+		// above 2^31 it is a negative number to a machine of 32 bits
+		{"fragment offset 2^32-1", func(h *hostile) { put32(h.inode(file), 48, 1<<32-1) }, "tail at 4294967295", ErrCorrupt},
+		{"fragment index 2^31", func(h *hostile) { put32(h.inode(file), 44, 1<<31) }, "fragment block 2147483648 of 1", ErrCorrupt},
+		{"length word 2^31", func(h *hostile) { put32(h.inode(file), extFileInodeSize, 1<<31) }, "block of 2147483648 stored bytes", ErrCorrupt},
 		{"tail beyond the fragment block", func(h *hostile) { put32(h.inode(file), 48, 1) }, "tail ends at 11", ErrCorrupt},
 		{"xattr index", func(h *hostile) { put32(h.inode(file), 52, 9) }, "entry 9 of the xattr id table", ErrCorrupt},
 		{"xattr twice", func(h *hostile) {
