@@ -112,14 +112,17 @@ func (in *input) signed() int64 {
 	return v
 }
 
-// length reads a number of at most most.
-func (in *input) length(most int64) int {
+// length is size for what lies in memory.
+func (in *input) length(most int64) int { return int(in.size(most)) }
+
+// size reads a number of at most most.
+func (in *input) size(most int64) int64 {
 	v := in.number()
 	if in.err == nil && v > uint64(most) {
 		in.fail("a length of %d, at most %d are possible", v, most)
 		return 0
 	}
-	return int(v)
+	return int64(v)
 }
 
 // below reads an index below n.

@@ -71,13 +71,13 @@ func (r *recipeReader) header() (entries, first int) {
 	in := &r.in[colHeader]
 	r.to.BlockSize = in.length(mkimage.BlockSizeMax)
 	r.to.Codec = in.text()
-	r.to.ModTime = uint32(in.length(1<<32 - 1))
+	r.to.ModTime = uint32(in.size(1<<32 - 1))
 	k := &r.to.Chunking
 	for _, n := range []*int{&k.Min, &k.Average, &k.Max} {
 		*n = in.length(chunkstore.ChunkMax)
 	}
 	entries = in.length(int64(len(r.in[colFlags].b)))
-	first = in.length(int64(len(r.in[colOrder].b)))
+	first = in.length(int64(min(entries, len(r.in[colOrder].b))))
 	return entries, first
 }
 
@@ -110,7 +110,8 @@ func (r *recipeReader) patterns(renames []rename) ([]pattern, map[string]string,
 // entries reads count entries.
 func (r *recipeReader) entries(list []pattern, count int) {
 	steps := &r.in[colSteps]
-	r.to.Entries = make([]mkimage.Entry, 0, count)
+	// A few compressed bytes can claim any count, so only the old release counts as a measure.
+	r.to.Entries = make([]mkimage.Entry, 0, min(count, len(list)+1<<10))
 	path := ""
 	for steps.err == nil && r.in.err(colPaths, colOrder) == nil {
 		for kept := steps.length(int64(len(list))); kept > 0; kept-- {
@@ -190,7 +191,7 @@ func (r *recipeReader) inode(flags byte, e *mkimage.Entry) {
 		e.Type = tree.Type(in.length(int64(tree.Socket)))
 		e.Mode = uint16(in.length(0o7777))
 		for _, n := range []*uint32{&e.UID, &e.GID, &e.Major, &e.Minor} {
-			*n = uint32(in.length(1<<32 - 1))
+			*n = uint32(in.size(1<<32 - 1))
 		}
 	}
 	if flags&flagTime != 0 {

@@ -79,7 +79,7 @@ func (r *recipeReader) chunkList(c *chunkstore.Content) {
 func (r *recipeReader) chunk(in *input) chunkstore.Chunk {
 	switch v := in.number(); v {
 	case chunkHole:
-		return chunkstore.Chunk{Size: int64(in.length(sizeMax))}
+		return chunkstore.Chunk{Size: in.size(sizeMax)}
 	case chunkNew:
 		return chunkstore.Chunk{Size: int64(in.length(chunkstore.ChunkMax)), ID: r.in[colIDs].id()}
 	default:
