@@ -125,7 +125,7 @@ var ourOutcomes = []outcome{
 	},
 	{is: apply.ErrNoSpace, cause: "no-space", hint: "nothing fetched is lost"},
 	{is: syscall.ENOSPC, cause: "no-space", hint: "free some space and run the same command again"},
-	// and one is to be made; who wants one that is there gets ErrNowhere
+	// of a command that makes one; others end with ErrNowhere
 	{is: mirror.ErrNoMirror, cause: "not-a-mirror"},
 	{is: mirror.ErrBusy, cause: "busy"},
 	{is: client.ErrTooLong, cause: "too-long"},
