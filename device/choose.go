@@ -30,7 +30,7 @@ func (d *Device) target(state counted.State, r *records, booted string) (*config
 		return nil, fmt.Errorf("%w to write to: pinned: %s", ErrNoSlot, strings.Join(pinned, ", "))
 	}
 	scrubs, _ := d.scrubs() // a damaged file tells of no scrub
-	// rank puts the slot first that is missed least.
+	// rank is lowest for the slot that can best be spared.
 	rank := func(s *config.Slot) int {
 		rec := r.slot(s.Name)
 		switch {

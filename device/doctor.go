@@ -87,7 +87,7 @@ func (x *doctor) state(found *loader.Inspection) (state counted.State, ok bool) 
 	return state, true
 }
 
-// setup is the command that helps this machine.
+// setup is the setup command that this machine needs.
 func (x *doctor) setup() string {
 	if booted, err := x.d.Booted(); err == nil && booted != "" || x.d.firstBootable() == "" {
 		return "deltaup boot setup"

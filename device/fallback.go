@@ -47,8 +47,7 @@ func describeFault(f counted.Fault) string {
 	return text
 }
 
-// recentFault is the greatest age of a console that is taken for that of a boot which ended in the
-// initramfs.
+// recentFault is how old a console may be to count as that of a boot that ended in the initramfs.
 const recentFault = time.Hour
 
 // Fallback is a slot that the machine runs without.
@@ -60,8 +59,8 @@ type Fallback struct {
 	Console []string  `json:"console,omitempty"` // the last lines before the machine restarted
 }
 
-// fellBack is the fallback that the state tells of, as it was told before, or as it can be made out
-// now; nil when there is none.
+// fellBack describes the fallback that the state shows: as it was told before, or as far as it can
+// be explained now. It is nil when there is none.
 func (d *Device) fellBack(ctx context.Context, state counted.State, r *records) *Fallback {
 	slot := state.FellBack()
 	if slot == "" {

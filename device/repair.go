@@ -13,8 +13,8 @@ import (
 	"deltaup/slotboot/counted"
 )
 
-// ErrUnknownRelease is wrapped when nothing tells which release runs, so that it cannot be
-// repaired.
+// ErrUnknownRelease is wrapped when it is not known which release runs: without its name it cannot
+// be repaired.
 var ErrUnknownRelease = errors.New("nobody has told which release it holds")
 
 // Damaged lists the slots that the last scrub found damaged and that nobody has written since.

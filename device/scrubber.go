@@ -29,8 +29,8 @@ type scrubber struct {
 	result ScrubResult
 }
 
-// measureUnknown finds out how much is read of a slot of which nothing is known: its image, or all
-// of the slot when there is none.
+// measureUnknown sets how much is read of a slot that somebody else filled: its image, or all of
+// the slot when no image is found.
 func (x *scrubber) measureUnknown() {
 	f, image, end, err := openImage(x.d.path(x.s.Path))
 	if err != nil {

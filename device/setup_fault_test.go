@@ -134,8 +134,8 @@ func TestSetupFails(t *testing.T) {
 // have done at once, and nothing is left of the first.
 func TestSetupKilled(t *testing.T) {
 	for name, prepare := range before {
-		for _, kind := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, kind disk %v", name, kind), func(t *testing.T) {
+		for _, keeps := range []bool{true, false} { // what was not synced
+			t.Run(fmt.Sprintf("%s, disk keeps all %v", name, keeps), func(t *testing.T) {
 				m := newTarget(t)
 				prepare(m)
 				was := m.tree()
@@ -147,7 +147,10 @@ func TestSetupKilled(t *testing.T) {
 					m.restore(was)
 					crash := durabletest.CrashAt(t, n)
 					err := m.setup()
-					if kind && !crash.Keep() || !kind && !crash.Restart() {
+					if keeps && !crash.Keep() || !keeps && !crash.Restart() {
+						if n == 1 {
+							t.Error("there was no step")
+						}
 						break
 					}
 					if err == nil {

@@ -49,8 +49,8 @@ type SlotStatus struct {
 	Scrub *ScrubResult `json:"scrub,omitempty"` // what the last scrub since it was written found; nil: there was none
 }
 
-// Status looks at everything and changes nothing. It fails for records that cannot be read. A
-// running slot that is in doubt, and a boot loader's state that is damaged or missing, are told.
+// Status looks at everything and changes nothing. It fails only for records that cannot be read. A
+// running slot in doubt, and a boot loader's state that is damaged or missing, are part of it.
 func (d *Device) Status(ctx context.Context) (*Status, error) {
 	s := &Status{Failed: []Failure{}}
 	state, err := d.loader.Read()

@@ -20,16 +20,19 @@ func newBootSetupCommand(env *Env) *cobra.Command {
 	cmd := newMachineCommand(
 		"setup",
 		"Write GRUB's environment block and scripts for the slots",
-		`Setup makes the environment block of the configuration, lets the running slot be the active one, and
-writes deltaup.cfg beside the block: menu entries for a grub.cfg to source. They take no menu over
-and boot nothing until they are chosen. With --generator the same becomes a script for /etc/grub.d,
-with --whole a grub.cfg that boots the slots and nothing else. Setup can be repeated; it mends a block
-that is damaged, and what goes wrong leaves everything as it was.
+		`Setup makes the environment block of the configuration, lets the running slot be
+the active one, and writes deltaup.cfg beside the block: menu entries for a
+grub.cfg to source. They change no menu's default and boot nothing until they
+are chosen. With --generator the same becomes a script for /etc/grub.d, with --whole
+a grub.cfg that boots the slots and nothing else. Setup can be repeated; it
+mends a block that is damaged, and what goes wrong leaves everything as it was.
 
-On a machine whose slots are all empty none is active: the first deltaup pull or install fills one, which then is.
+When all slots are empty, none is active. The first deltaup pull or install
+fills one and makes it active.
 
-With --sysroot the machine's file systems have to be mounted below DIR: where BOOT lies and how GRUB finds it
-is what is mounted there. A FILE is a path of that machine.`,
+With --sysroot the machine's file systems have to be mounted below DIR: from
+what is mounted there setup knows where BOOT lies and how GRUB finds it. A FILE
+is a path of that machine.`,
 		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			o := device.SetupOptions{Outputs: map[string]string{}, Active: active}

@@ -30,9 +30,10 @@ func newCheckCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [flags] DIR",
 		Short: "Verify every file of a mirror",
-		Long: `Check reads the whole mirror in DIR: pointers, releases, recipes, indexes, images,
-block maps, packs and patch sets with all that is in them, and whether signed metadata fit together. It names every file that is damaged or missing with the
-releases that need it, and lists files that no release needs.`,
+		Long: `Check reads the whole mirror in DIR: pointers, releases, recipes, indexes,
+images, block maps, packs and patch sets with all that is in them, and whether
+signed metadata fit together. It names every file that is damaged or missing
+with the releases that need it, and lists files that no release needs.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = args[0]

@@ -34,12 +34,13 @@ func newDiffCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff [flags] OLD NEW",
 		Short: "Show what the step from one release to the next costs, and why",
-		Long: `Diff compares two images, or with --mirror two versions on a mirror, and shows what a target
-that has OLD fetches to get NEW: by route, by directory and by file, the dearest first; what
-changed in time stamps, owners or order alone; and what looks as if it need not cost anything.
+		Long: `Diff compares two images, or with --mirror two versions on a mirror, and shows
+what a target that has OLD fetches to get NEW: by route, by directory and by
+file, the dearest first; what changed in time stamps, owners or order alone; and
+what looks as if it need not cost anything.
 
-It makes the patch set that publish would make, which takes a while; --no-patches shows what
-the files cost without one.`,
+It makes the patch set that publish would make, which takes a while;
+--no-patches shows what the files cost without one.`,
 		Args: exactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.old, o.new = args[0], args[1]

@@ -24,16 +24,18 @@ func newDoctorCommand(env *Env) *cobra.Command {
 	cmd := newMachineCommand(
 		"doctor",
 		"Look at all that updates and fallbacks rest on",
-		`Doctor looks whether the slots are what the configuration says, whether GRUB and this program use
-the same environment block on a file system that GRUB can write, whether each slot has
-kernel and initrd, and whether there is a slot to fall back to. For each finding it says what to do.
-The exit code is 18 when something is wrong.
+		`Doctor looks whether the slots are what the configuration says, whether GRUB and
+this program use the same environment block on a file system that GRUB can
+write, whether each slot has kernel and initrd, and whether there is a slot to
+fall back to. For each finding it says what to do. The exit code is 18 when
+something is wrong.
 
-With --scrub, it first reads the images, kernels and initrds of all slots that GRUB may boot,
-the running one included, from their media and holds them against the hashes that were
-remembered when they were installed. It gives way to whatever else wants the disk or the
-processor. What it found, and when, is remembered for later runs of doctor and status.
-Nothing else is written: deltaup repair mends what it finds.`,
+With --scrub, it first reads the images, kernels and initrds of all slots that
+GRUB may boot, the running one included, from their media and holds them against
+the hashes that were remembered when they were installed. It gives way to
+whatever else wants the disk or the processor. What it found, and when, is
+remembered for later runs of doctor and status. Nothing else is written: deltaup
+repair mends what it finds.`,
 		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			if err := o.scrubs(ctx, env, d); err != nil {

@@ -32,8 +32,9 @@ func newInspectCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect FILE",
 		Short: "Show what an image, recipe, pack or index holds",
-		Long: `Inspect tells what FILE is by its first bytes and shows it: a squashfs image of anybody, a
-recipe (as mkimage writes it or, compressed, as a mirror keeps it), a pack or an index.`,
+		Long: `Inspect tells what FILE is by its first bytes and shows it: a squashfs image of
+anybody, a recipe (as mkimage writes it or, compressed, as a mirror keeps it), a
+pack or an index.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := inspect(cmd.Context(), args[0])

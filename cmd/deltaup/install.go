@@ -9,8 +9,8 @@ func newInstallCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "install DIR|URL... [flags]",
 		Short: "Update this machine from another mirror, such as a folder on a USB stick",
-		Long: `Install does what pull does without arguments, from the mirrors given instead of those
-of the configuration. From a folder it needs no network.`,
+		Long: `Install does what pull does without arguments, from the mirrors given instead of
+those of the configuration. From a folder it needs no network.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.mirrors, o.configured = args, true
 			return runPull(cmd.Context(), env, &o)

@@ -22,10 +22,11 @@ func newKeysCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "Make, list and replace the keys that sign a mirror",
-		Long: `A mirror is signed by four roles: root says which keys count, targets says which release is
-a channel's newest, snapshot and timestamp say that nothing newer exists. Private keys are files,
-encrypted with age under a passphrase. Root's are needed for keys rotate and keys revoke alone, and
-are best kept elsewhere: --keys may be repeated. See doc/keys.md for keys that were lost or stolen.`,
+		Long: `A mirror is signed by four roles: root says which keys count, targets says which
+release is a channel's newest, snapshot and timestamp say that nothing newer
+exists. Private keys are files, encrypted with age under a passphrase. Root's
+are needed for keys rotate and keys revoke alone, and are best kept elsewhere:
+--keys may be repeated. See doc/keys.md for keys that were lost or stolen.`,
 	}
 	cmd.AddCommand(newKeysInitCommand(env), newKeysListCommand(env), newKeysRotateCommand(env),
 		newKeysRevokeCommand(env))
@@ -86,9 +87,10 @@ func newKeysInitCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init --keys DIR --mirror DIR [flags]",
 		Short: "Make all keys of a mirror, and its first root",
-		Long: `Init makes the keys of all roles in DIR and the first root, which lies on the mirror and, for
-targets, in DIR/root.json: build it into the image, or hand it to pull --root. Unless --quorum says
-otherwise root has three keys of which two have to sign, and every other role has one.`,
+		Long: `Init makes the keys of all roles in DIR and the first root, which lies on the
+mirror and, for targets, in DIR/root.json: build it into the image, or hand it
+to pull --root. Unless --quorum says otherwise root has three keys of which two
+have to sign, and every other role has one.`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(cmd); err != nil {
@@ -201,9 +203,10 @@ func newKeysRotateCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate --keys DIR --mirror DIR [--role ROLE] [flags]",
 		Short: "Replace all keys of a role, and sign the root anew",
-		Long: `Rotate publishes a new root, with new keys for ROLE in place of the old ones; without --role
-the root is only signed anew, with another lifetime if one is given. Targets that still have the old
-root follow. The keys of root that have to sign must be at hand, and those of the roles below.`,
+		Long: `Rotate publishes a new root, with new keys for ROLE in place of the old ones;
+without --role the root is only signed anew, with another lifetime if one is
+given. Targets that still have the old root follow. The keys of root that have
+to sign must be at hand, and those of the roles below.`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(cmd); err != nil {
@@ -223,9 +226,10 @@ func newKeysRevokeCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke --keys DIR --mirror DIR ID",
 		Short: "Replace one key, that was stolen or lost",
-		Long: `Revoke publishes a new root in which a new key has the place of the one named ID (8 or more
-of its digits, as keys list shows them). What its role has signed is signed anew. The keys of root that have
-to sign must be at hand, and those of the roles below; the revoked key need not.`,
+		Long: `Revoke publishes a new root in which a new key has the place of the one named ID
+(8 or more of its digits, as keys list shows them). What its role has signed is
+signed anew. The keys of root that have to sign must be at hand, and those of
+the roles below; the revoked key need not.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(cmd); err != nil {

@@ -23,7 +23,8 @@ func newLsCommand(env *Env) *cobra.Command {
 		Use:   "ls IMAGE [PATH]",
 		Short: "List what is in a squashfs image",
 		Long: `List a squashfs image, or what is at and below PATH in it: mode, owner and group
-as numbers, size (or device number), time (UTC), path. Names that could be misread are quoted, see doc/output.md.`,
+as numbers, size (or device number), time (UTC), path. Names that could be
+misread are quoted, see doc/output.md.`,
 		Args: rangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var path string

@@ -14,12 +14,13 @@ import (
 func newMarkGoodCommand(env *Env) *cobra.Command {
 	var check bool
 	cmd := newMachineCommand("mark-good", "Keep the running slot",
-		`Mark-good ends the trial of the running slot: it is what boots from now on. A slot that is
-good already stays so.
+		`Mark-good ends the trial of the running slot: it is what boots from now on. A
+slot that is good already stays so.
 
-With --check, a slot on trial has to pass the programs in /etc/deltaup/check.d/required.d first. When
-one fails the slot is marked bad, its release is not installed again, and the exit code is 15; the
-next boot is of the slot before. Failures in wanted.d are only told.`, exactArgs(0),
+With --check, a slot on trial has to pass the programs in
+/etc/deltaup/check.d/required.d first. When one fails the slot is marked bad,
+its release is not installed again, and the exit code is 15; the next boot is of
+the slot before. Failures in wanted.d are only told.`, exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			trial, err := d.OnTrial()
 			if err != nil {
@@ -64,8 +65,9 @@ func newHealthCommand(env *Env) *cobra.Command {
 	return newMachineCommand(
 		"health",
 		"Run the health checks and mark nothing",
-		`Health runs the programs in /etc/deltaup/check.d/required.d and wanted.d as mark-good --check does,
-and prints what failed. The exit code is 15 when a required one did.`,
+		`Health runs the programs in /etc/deltaup/check.d/required.d and wanted.d as
+mark-good --check does, and prints what failed. The exit code is 15 when a
+required one did.`,
 		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			h, err := d.Check(ctx)
@@ -96,8 +98,9 @@ func newMarkBadCommand(env *Env) *cobra.Command {
 	cmd := newMachineCommand(
 		"mark-bad [SLOT]",
 		"Do not boot a slot any more",
-		`Mark-bad keeps a slot, by default the running one, from being booted, and its release from being
-installed again. The last good slot is refused. SLOT is a name, booted or other.`,
+		`Mark-bad keeps a slot, by default the running one, from being booted, and its
+release from being installed again. The last good slot is refused. SLOT is a
+name, booted or other.`,
 		atMostArgs(1),
 		func(ctx context.Context, d *device.Device, args []string) error {
 			if ifTrial {
@@ -148,8 +151,9 @@ func newMarkActiveCommand(env *Env) *cobra.Command {
 	return newMachineCommand(
 		"mark-active [booted|other|SLOT]",
 		"Have a slot boot from now on, without a trial",
-		`Mark-active makes a slot, by default the running one, the one that boots from now on. It is not
-put on trial: when it does not boot, nothing falls back. deltaup rollback puts an older slot on trial.`,
+		`Mark-active makes a slot, by default the running one, the one that boots from
+now on. It is not put on trial: when it does not boot, nothing falls back.
+deltaup rollback puts an older slot on trial.`,
 		atMostArgs(1),
 		func(ctx context.Context, d *device.Device, args []string) error {
 			slot, err := d.Select(argument(args, "booted"))
@@ -171,9 +175,10 @@ func newRollbackCommand(env *Env) *cobra.Command {
 	cmd := newMachineCommand(
 		"rollback",
 		"Go back to the release before, or to an older one",
-		`Rollback has the slot boot next that holds the release before the running one, or the release of
---to. It is a trial like that of a new release. The running release is not installed again
-until a newer one is published; deltaup pull --again does so all the same.`,
+		`Rollback has the slot boot next that holds the release before the running one,
+or the release of --to. It is a trial like that of a new release. The running
+release is not installed again until a newer one is published; deltaup pull
+--again does so all the same.`,
 		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			slot, err := d.Rollback(ctx, version)

@@ -44,18 +44,19 @@ func newMkimageCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mkimage -o IMAGE [flags] TAR|DIR|SQUASHFS",
 		Short: "Make a squashfs image and its recipe from a tree",
-		Long: `Mkimage makes a squashfs image and beside it, as IMAGE.recipe, its recipe: all but
-the files' contents. The tree is a folder, a tar archive (plain, gzip, zstd or xz; - for
-standard input) or anybody's squashfs image.
+		Long: `Mkimage makes a squashfs image and beside it, as IMAGE.recipe, its recipe: all
+but the files' contents. The tree is a folder, a tar archive (plain, gzip, zstd
+or xz; - for standard input) or anybody's squashfs image.
 
-An archive is the tree that GNU tar would unpack from it. With --subdir a folder of the tree
-is taken as the root. The image, its recipe and the traces are left out when they lie in DIR.
+An archive is the tree that GNU tar would unpack from it. With --subdir a folder
+of the tree is taken as the root. The image, its recipe and the traces are left
+out when they lie in DIR.
 
-The same tree gives the same bytes, wherever and from whatever it is read. Times later
-than --mtime, or else SOURCE_DATE_EPOCH, become that time.
+The same tree gives the same bytes, wherever and from whatever it is read. Times
+later than --mtime, or else SOURCE_DATE_EPOCH, become that time.
 
-With --trace (see deltaup trace) or --order the data of the files named lie at the front, in
-that order, as a boot reads them.
+With --trace (see deltaup trace) or --order the data of the files named lie at
+the front, in that order, as a boot reads them.
 
 With --from-recipe the image is made from the recipe, and the argument is only
 where contents are found.`,

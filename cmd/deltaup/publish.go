@@ -49,18 +49,19 @@ func newPublishCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "publish --mirror DIR --version V [flags] IMAGE",
 		Short: "Add a release to a mirror and point a channel to it",
-		Long: `Publish adds IMAGE, the recipe beside it (IMAGE.recipe) and other artifacts as one
-release to the mirror in DIR, which is made when nothing or an empty folder is there. Chunks that the
-mirror already has are not stored again. Patch sets are made from the releases that the
-channel pointed to before. The channel's pointer moves last.
+		Long: `Publish adds IMAGE, the recipe beside it (IMAGE.recipe) and other artifacts as
+one release to the mirror in DIR, which is made when nothing or an empty folder
+is there. Chunks that the mirror already has are not stored again. Patch sets
+are made from the releases that the channel pointed to before. The channel's
+pointer moves last.
 
-With --keys the release is signed, as deltaup keys init has prepared it. Targets refuse a release
-that is not signed unless they are told not to. A mirror that was signed once takes a release
-without --keys only with --unsigned.
+With --keys the release is signed, as deltaup keys init has prepared it. Targets
+refuse a release that is not signed unless they are told not to. A mirror that
+was signed once takes a release without --keys only with --unsigned.
 
-The same command again completes a run that was cut off. A version that the mirror
-has with the same bytes is left as it is and only the pointer moves, which also
-promotes a release to another channel.`,
+The same command again completes a run that was cut off. A version that the
+mirror has with the same bytes is left as it is and only the pointer moves,
+which also promotes a release to another channel.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.image = args[0]

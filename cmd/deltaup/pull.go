@@ -30,29 +30,33 @@ func newPullCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pull [MIRROR... --slot PATH [--seed PATH]...] [flags]",
 		Short: "Bring a slot to a mirror's newest image",
-		Long: `Without arguments, pull updates this machine as its configuration says: the running slot is the
-seed, and the oldest other slot that is not pinned gets the newest release with its kernel and
-initrd. That slot cannot be booted from the first write on; when all of it has been read back it
-is put on trial and boots next. The exit code is 100 when the newest release runs
-already, and 101 when it is installed and waits for a reboot.
+		Long: `Without arguments, pull updates this machine as its configuration says: the
+running slot is the seed, and the oldest other slot that is not pinned gets the
+newest release with its kernel and initrd. That slot cannot be booted from the
+first write on; when all of it has been read back it is put on trial and boots
+next. The exit code is 100 when the newest release runs already, and 101 when it
+is installed and waits for a reboot.
 
-With arguments, pull rebuilds a release's image in a slot, a file or a block device, from what the
-seeds have and what it fetches from a mirror: a URL or a folder. Each further MIRROR holds the
-same files and takes over where one before it fails.
+With arguments, pull rebuilds a release's image in a slot, a file or a block
+device, from what the seeds have and what it fetches from a mirror: a URL or a
+folder. Each further MIRROR holds the same files and takes over where one before
+it fails.
 
-Only what the publisher has signed is pulled: --root, or the image that is running, says who that is. A
-mirror that is not signed is refused unless --insecure is given.
+Only what the publisher has signed is pulled: --root, or the image that is
+running, says who that is. A mirror that is not signed is refused unless
+--insecure is given.
 
-A seed is a squashfs image, of whoever made it, an initrd, or any other file; it is only
-read. What stands in the place of an artifact is a seed, too. The
-slot cannot be mounted from the first write to it until the whole image has been
-read back and found right. A pull that was cut off is continued by the same command:
+A seed is a squashfs image, of whoever made it, an initrd, or any other file; it
+is only read. What stands in the place of an artifact is a seed, too. The slot
+cannot be mounted from the first write to it until the whole image has been read
+back and found right. A pull that was cut off is continued by the same command:
 nothing that reached the disk is fetched again.
 
-Of all routes to the image (by patches, by chunks, by stored blocks, whole) the quickest is
-taken, for a line of --bandwidth and --rtt and for this machine as measured. On a fast line
-that is the whole image; --optimize bytes keeps the bytes small on any line. A mirror on this
-machine is taken for a line of 50mbit at most. See also deltaup plan.
+Of all routes to the image (by patches, by chunks, by stored blocks, whole) the
+quickest is taken, for a line of --bandwidth and --rtt and for this machine as
+measured. On a fast line that is the whole image; --optimize bytes keeps the
+bytes small on any line. A mirror on this machine is taken for a line of 50mbit
+at most. See also deltaup plan.
 
 With --json, standard output has one JSON object a line; its "event" is quote,
 progress, warning, result or error.`,

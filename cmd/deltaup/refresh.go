@@ -16,9 +16,10 @@ func newRefreshCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "refresh --keys DIR --mirror DIR",
 		Short: "Sign again that a mirror has nothing newer",
-		Long: `Refresh signs the timestamp of a mirror anew, and its snapshot once half of that one's life is
-over. Targets refuse a mirror whose timestamp has expired, so it is run on a schedule: see doc/keys.md
-for a timer and a cron line. It needs the keys of timestamp and snapshot only.`,
+		Long: `Refresh signs the timestamp of a mirror anew, and its snapshot once half of that
+one's life is over. Targets refuse a mirror whose timestamp has expired, so it
+is run on a schedule: see doc/keys.md for a timer and a cron line. It needs the
+keys of timestamp and snapshot only.`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(cmd); err != nil {

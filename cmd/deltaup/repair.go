@@ -14,12 +14,15 @@ func newRepairCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "repair [DIR|URL...] [flags]",
 		Short: "Install the running release anew, from what is good of it",
-		Long: `Repair installs the release that runs, not the newest, into another slot and puts it on trial: from the
-blocks of the running image that are right, and from what has to be fetched in place of those that are
-damaged, or that the medium does not give any more. A damaged kernel or initrd is made anew as well. What
-the machine runs from is only read. The mirrors are those of the configuration, or the ones given.
+		Long: `Repair installs the release that runs, not the newest, into another slot and
+puts it on trial: from the blocks of the running image that are right, and from
+what has to be fetched in place of those that are damaged, or that the medium
+does not give any more. A damaged kernel or initrd is made anew as well. What
+the machine runs from is only read. The mirrors are those of the configuration,
+or the ones given.
 
-The next update mends a machine as well. See also deltaup doctor --scrub, which finds what is damaged.`,
+The next update mends a machine as well. See also deltaup doctor --scrub, which
+finds what is damaged.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.mirrors, o.configured = args, true
 			o.trust.downgrade = true // to what runs

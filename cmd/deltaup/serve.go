@@ -26,9 +26,10 @@ func newServeCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags] DIR",
 		Short: "Serve a mirror over HTTP",
-		Long: `Serve answers GET and HEAD requests, ranges included, for the files of the mirror
-in DIR until it is interrupted. It speaks plain HTTP; any other web server does as
-well, see doc/nginx.md. The address that it listens on is printed first.`,
+		Long: `Serve answers GET and HEAD requests, ranges included, for the files of the
+mirror in DIR until it is interrupted. It speaks plain HTTP; any other web
+server does as well, see doc/nginx.md. The address that it listens on is printed
+first.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = args[0]

@@ -20,9 +20,10 @@ func newStatusCommand(env *Env) *cobra.Command {
 	cmd := newMachineCommand(
 		"status",
 		"Say which slot runs, which boots next, and what failed",
-		`Status prints the running slot, the one that boots next, what each slot holds, and which releases
-did not stay: with the check that failed or what the boot loader saw, and the last lines of the
-console when pstore or the journal have them. It changes nothing.`,
+		`Status prints the running slot, the one that boots next, what each slot holds,
+and which releases did not stay: with the check that failed or what the boot
+loader saw, and the last lines of the console when pstore or the journal have
+them. It changes nothing.`,
 		exactArgs(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			s, err := d.Status(ctx)

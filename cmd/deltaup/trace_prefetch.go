@@ -19,9 +19,11 @@ func newTracePrefetchCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prefetch IMAGE",
 		Short: "Read what a boot needs of an image into memory, in one sweep",
-		Long: `Prefetch reads an image's tables and the files that lead it (mkimage --trace) into the page
-cache. It prints "reading" when the image is open. It is for the initramfs, in the background, before the image's files are needed; the
-image must be mounted by a loop device, because from a disk itself squashfs reads past that cache.`,
+		Long: `Prefetch reads an image's tables and the files that lead it (mkimage --trace)
+into the page cache. It prints "reading" when the image is open. It is for the
+initramfs, in the background, before the image's files are needed; the image
+must be mounted by a loop device, because from a disk itself squashfs reads past
+that cache.`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return prefetch(cmd.Context(), env, args[0], limit)

@@ -22,8 +22,8 @@ func newTraceRecordCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "record -o FILE [flags]",
 		Short: "Record which files this system reads",
-		Long: `Record writes down each file that is opened, run or read for the first time, until a
-signal ends it or --until is reached:
+		Long: `Record writes down each file that is opened, run or read for the first time,
+until a signal ends it or --until is reached:
 
   boot-complete  when systemd has finished the boot
   taken          when a later trace record takes over, which then writes what both
@@ -31,8 +31,8 @@ signal ends it or --until is reached:
                  it prints "recording" when it has begun
   DURATION       such as 90s
 
-It takes root's rights. With --pages it also records which bytes came into memory, from
-the kernel's tracing.`,
+It takes root's rights. With --pages it also records which bytes came into
+memory, from the kernel's tracing.`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return recordTrace(cmd.Context(), env, &o) },
 	}

@@ -22,8 +22,9 @@ func newTraceMergeCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "merge -o FILE TRACE...",
 		Short: "Join the traces of several boots or machines",
-		Long: `Merge joins traces, in any form that mkimage --trace takes, into one. A file's place is the
-median of its ranks in the traces that have it; times are medians too.`,
+		Long: `Merge joins traces, in any form that mkimage --trace takes, into one. A file's
+place is the median of its ranks in the traces that have it; times are medians
+too.`,
 		Args: rangeArgs(1, 1<<20),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := readTraces(args, share)

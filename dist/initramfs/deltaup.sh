@@ -1,15 +1,18 @@
 # shellcheck shell=sh
-# deltaup.sh: mounts the root file system of a slot. It is read by the initramfs of initramfs-tools and of dracut, which then
-# call deltaup_mount_root; see doc/initramfs.md for the kernel arguments and for what is mounted where.
+# deltaup.sh: mounts the root file system of a slot. It is read by the initramfs of initramfs-tools
+# and of dracut, which then call deltaup_mount_root; see doc/initramfs.md for the kernel arguments
+# and for what is mounted where.
 
 : "${DELTAUP_CMDLINE:=/proc/cmdline}" # these are for tests
 : "${DELTAUP_RUN:=/run/deltaup}"
 : "${DELTAUP_REBOOT:=deltaup_reboot}"
 : "${DELTAUP_WAIT:=30}" # seconds that a device has to appear
-# Boots in a row after which a slot is given up whose device may only be late, and the data partition is done without.
+# After so many failed boots in a row a slot is given up whose device may only be late, or memory
+# takes the data partition's place.
 DELTAUP_FAULTS=3
 
-# deltaup_arg NAME prints the value of a kernel argument; the last one counts. It fails when there is none.
+# deltaup_arg NAME prints the value of a kernel argument; the last one counts. It fails when there
+# is none.
 deltaup_arg() {
 	deltaup_found=1
 	read -r deltaup_line <"$DELTAUP_CMDLINE" || [ -n "$deltaup_line" ] || return 1
@@ -23,15 +26,17 @@ deltaup_arg() {
 	return $deltaup_found
 }
 
-# deltaup_say tells people on the console, and whoever reads the kernel's log after the fallback. Under systemd, as in
-# dracut, only the kernel's log reaches the console: with "quiet" what has level 3 (error) or less.
+# deltaup_say writes to the console and to the kernel's log, which can be read after the fallback.
+# Under systemd, as in dracut, only the kernel's log reaches the console, and with "quiet" only
+# lines of level 3 (error) or less.
 deltaup_say() {
 	echo "deltaup: $*" >&2
 	[ ! -w /dev/kmsg ] || echo "<${deltaup_level:-6}>deltaup: $*" >/dev/kmsg
 }
 
-# deltaup_fail WHY TEXT ends the boot. GRUB counts the boots of a trial, and falls back; any other is counted here. A shell
-# would wait for ever for somebody to come. WHY is one of the words in doc/boot.md, or - for what is no fault of the slot's.
+# deltaup_fail WHY TEXT ends the boot. GRUB counts the boots of a trial, and falls back; any other
+# is counted here. There is no rescue shell: it would wait for ever. WHY is one of the words in
+# doc/boot.md, or - when the slot is not to blame.
 deltaup_fail() {
 	deltaup_level=3
 	deltaup_say "slot ${deltaup_slot:-unknown} cannot boot: $2"
@@ -71,15 +76,17 @@ deltaup_device() {
 	readlink -f "$deltaup_path"
 }
 
-# deltaup_mount ARGUMENTS mounts, in two tries: a medium may err once, and what follows a failure is costly.
+# deltaup_mount ARGUMENTS mounts, with a second attempt: a medium may err once, and a failed boot is
+# costly.
 deltaup_mount() {
 	mount "$@" && return 0
 	sleep 1
 	mount "$@"
 }
 
-# deltaup_note WHY notes the failure in GRUB's environment block, which gives the slot up when it is time. BOOT is mounted
-# for this moment only. deltaup_boots is the number of boots in a row that failed, or nothing when that was not noted.
+# deltaup_note WHY notes the failure in GRUB's environment block, which gives the slot up when it is
+# time. BOOT is mounted for this moment only. deltaup_boots is the number of boots in a row that
+# failed, or nothing when that was not noted.
 deltaup_note() {
 	deltaup_boots=''
 	deltaup_block=$(deltaup_arg deltaup.grubenv) && deltaup_id=$(deltaup_arg deltaup.env) || return 0 # an older boot entry
@@ -99,7 +106,8 @@ deltaup_note() {
 	return $deltaup_noted
 }
 
-# deltaup_env_note FILE WHY does that to a file. It writes what the Go package slotboot/counted would, or nothing.
+# deltaup_env_note FILE WHY notes the failure in the environment block FILE. It writes what the Go
+# package slotboot/counted would, or nothing.
 deltaup_env_note() {
 	deltaup_boots=''
 	deltaup_env_read "$1" || {
@@ -111,7 +119,7 @@ deltaup_env_note() {
 		deltaup_boots=''
 		return 0
 	}
-	# One that boots without its data for days writes nothing.
+	# A machine that boots without its data for days does not write at each boot.
 	if [ "$2" != data ] || [ "$deltaup_fault" != "$deltaup_before" ]; then
 		deltaup_env_write "$1" || {
 			deltaup_boots=''
@@ -132,14 +140,15 @@ deltaup_nl='
 '
 deltaup_head="# GRUB Environment Block$deltaup_nl"
 
-# deltaup_text prints a sector, the characters that have no place there left out, and a dot: $() cuts the end of lines off.
+# deltaup_text FILE SECTOR prints a sector without characters that do not belong there, and then a
+# dot: $() would cut off newlines at the end.
 deltaup_text() {
 	dd if="$1" bs=512 skip="$2" count=1 2>/dev/null | LC_ALL=C tr -cd '\n -~'
 	echo .
 }
 
-# deltaup_env_read FILE takes the first sector apart. It fails unless all of it is as deltaup writes it: there is
-# nothing to guess in a block that is damaged or somebody else's. doc/boot.md has the variables.
+# deltaup_env_read FILE parses the first sector. It fails unless all of it is as deltaup writes it:
+# a block that is damaged or somebody else's is left alone. doc/boot.md has the variables.
 deltaup_env_read() {
 	case $(dd if="$1" bs=1 skip=1023 count=2 2>/dev/null | od -A n -t x1) in
 	' '??) ;; # one byte: there are 1024 of them
@@ -194,7 +203,7 @@ deltaup_env_read() {
 	deltaup_env_sound
 }
 
-# deltaup_env_slot NAME BAD takes in the mark of one slot.
+# deltaup_env_slot NAME BAD adds a slot with its mark.
 deltaup_env_slot() {
 	case $1 in
 	*[!abcdefghijklmnopqrstuvwxyz0123456789_]*) return 1 ;;
@@ -209,7 +218,7 @@ deltaup_env_slot() {
 	esac
 }
 
-# deltaup_is WORD LIST
+# deltaup_is WORD LIST tells whether the word is in the list.
 deltaup_is() {
 	case " $2 " in
 	*" $1 "*) ;;
@@ -217,7 +226,7 @@ deltaup_is() {
 	esac
 }
 
-# deltaup_env_sound looks at the values together.
+# deltaup_env_sound fails unless the values are possible together.
 deltaup_env_sound() {
 	# shellcheck disable=SC2086 # words
 	set -- $deltaup_slots
@@ -246,7 +255,8 @@ deltaup_env_sound() {
 	esac
 }
 
-# deltaup_env_decide WHY says what is to be noted: deltaup_given=1 when the slot is given up. It fails when nothing is.
+# deltaup_env_decide WHY sets deltaup_fault to what is noted, and deltaup_given to 1 when the slot
+# is given up. It fails when nothing is noted.
 deltaup_env_decide() {
 	deltaup_is "$deltaup_slot" "$deltaup_slots" || return 1
 	if [ "$1" = data ]; then
@@ -279,7 +289,8 @@ deltaup_env_decide() {
 	deltaup_fault=$deltaup_slot:$1:$deltaup_boots
 }
 
-# deltaup_env_data does that for the data partition, which is the same for every slot: no slot is given up.
+# deltaup_env_data is deltaup_env_decide for the data partition. All slots have the same one, so no
+# slot is given up.
 deltaup_env_data() {
 	! deltaup_arg deltaup.trial >/dev/null || return 1 # GRUB counts it
 	deltaup_given=0 deltaup_boots=1
@@ -310,7 +321,8 @@ deltaup_env_write() {
 	while [ ${#deltaup_new} -lt $deltaup_until ]; do deltaup_new=$deltaup_new#; done
 	[ $deltaup_until = 512 ] || deltaup_new=$deltaup_new$deltaup_nl
 	[ ${#deltaup_new} = 512 ] || return 1
-	# dd gathers it, whatever pieces come through the pipe; one sector is written whole or not at all.
+	# dd gathers it, whatever pieces come through the pipe; one sector is written whole or not at
+	# all.
 	printf %s "$deltaup_new" | dd of="$1" obs=512 conv=notrunc,fsync 2>/dev/null || return 1
 	[ "$(deltaup_text "$1" 0)" = "$deltaup_new." ]
 }
@@ -320,8 +332,8 @@ deltaup_blame() {
 	if [ -n "$(sed -n "/[^a-z0-9]$1\$/p" /proc/filesystems)" ]; then echo "$2"; else echo kernel; fi
 }
 
-# deltaup_image_fault IMAGE prints why an image does not do: image, or read when the medium cannot be read. It prints
-# nothing when all that a mount reads is there.
+# deltaup_image_fault IMAGE prints what is wrong with an image: read when the medium cannot be read,
+# else image. It prints nothing when all that a mount reads is there.
 deltaup_image_fault() {
 	deltaup_magic=$(od -A n -t x1 -N 4 "$1" 2>/dev/null) || {
 		echo read
@@ -339,7 +351,8 @@ deltaup_image_fault() {
 	fi
 }
 
-# deltaup_data mounts the data partition, when there is one. All slots have the same: that it fails is no fault of this one.
+# deltaup_data mounts the data partition, when there is one. All slots have the same one, so none is
+# to blame when that fails.
 deltaup_data() {
 	deltaup_data_spec=$(deltaup_arg deltaup.data) || return 0
 	mkdir -p "$DELTAUP_RUN/data"
@@ -355,8 +368,8 @@ deltaup_data_mount() {
 	deltaup_data_device=$deltaup_path
 }
 
-# deltaup_no_data TEXT goes on with memory in place of the data partition when it is time, and else restarts the machine;
-# deltaup notice tells of it. It fails when the boot cannot go on.
+# deltaup_no_data TEXT goes on with memory in place of the data partition, or restarts the machine
+# when it is too early for that. deltaup notice tells of it. It fails when the boot cannot go on.
 deltaup_no_data() {
 	deltaup_level=3
 	deltaup_data_text=$1
@@ -380,8 +393,9 @@ deltaup_no_data() {
 	echo "$deltaup_data_text: memory takes its place" >"$DELTAUP_RUN/nodata"
 }
 
-# deltaup_count_data TEXT counts the boots in a row that lack their data, and restarts until it is time. Boots that cannot be
-# counted wait for as long as they would take, and then it is time as well. A trial has its tries, which GRUB counts.
+# deltaup_count_data TEXT counts the boots in a row that lack their data, and restarts before the
+# last of them. Where they cannot be counted, this boot waits for as long as all of them would. A
+# trial has its tries, which GRUB counts.
 deltaup_count_data() {
 	if deltaup_arg deltaup.trial >/dev/null; then
 		deltaup_fail - "$1"
@@ -475,16 +489,19 @@ deltaup_to_ram() {
 	[ "${deltaup_disk:-}" != "$DELTAUP_RUN/disk" ] || umount "$deltaup_disk"
 }
 
-# deltaup_prefetch SOURCE reads what a boot needs of the image into the page cache: its tables, then the data that lead
-# it, which end where the trailer says. At most half of the free memory is filled. doc/trace.md has the reasons.
+# deltaup_prefetch SOURCE reads what a boot needs of the image into the page cache: its tables, then
+# the data that lead it, which end where the trailer says. At most half of the free memory is
+# filled. doc/trace.md has the reasons.
 deltaup_prefetch() {
 	while read -r deltaup_name deltaup_kib deltaup_word; do
 		[ "$deltaup_name" != MemFree: ] || break
 	done </proc/meminfo
-	# In steps of 508 KiB, as all that follows: the kernel makes one request of each, also to an NVMe disk.
+	# In steps of 508 KiB, as all that follows: the kernel makes one request of each, also to an
+	# NVMe disk.
 	deltaup_room=$((deltaup_kib / 2 / 508))
 	deltaup_used=$(od -A n -t u8 -j 40 -N 8 "$1") && deltaup_tables=$(od -A n -t u8 -j 64 -N 8 "$1") || return 1
-	# Tables may lie in the same block as the trailer: without what is no text, a line's end is where it should be.
+	# Tables may lie in the same block as the trailer: without what is no text, a line's end is
+	# where it should be.
 	deltaup_hot=$(dd if="$1" bs=4096 skip=$((deltaup_used / 4096)) count=2 2>/dev/null | LC_ALL=C tr -cd ' -~\n' |
 		sed -n 's/.*deltaup codec=[^ ]* chunks=[0-9,]* first=[0-9]* hot=\([0-9]\{1,15\}\)$/\1/p' | tail -n 1)
 	deltaup_first=$((deltaup_tables / 520192))
@@ -518,7 +535,7 @@ deltaup_squashfs() {
 	}
 }
 
-# deltaup_fail_image WHY
+# deltaup_fail_image WHY ends the boot for what deltaup_image_fault found.
 deltaup_fail_image() {
 	case $1 in
 	read) deltaup_fail read "$deltaup_spec cannot be read" ;;
@@ -527,15 +544,17 @@ deltaup_fail_image() {
 	esac
 }
 
-# deltaup_record TARGET begins to record what the boot reads of the new root; deltaup-trace.service goes on with it. The
-# program is the image's own. A boot whose recording cannot begin goes on without.
+# deltaup_record TARGET begins to record what the boot reads of the new root; deltaup-trace.service
+# takes over. The program is the image's own. When recording cannot begin, the boot goes on without
+# it.
 deltaup_record() {
 	deltaup_program=$DELTAUP_RUN/image/usr/bin/deltaup
 	[ -x "$deltaup_program" ] || {
 		deltaup_say "nothing is recorded: the image has no program /usr/bin/deltaup"
 		return 0
 	}
-	# The systemd of dracut's initramfs ends all but the processes whose name begins with @ when it switches the root.
+	# The systemd of dracut's initramfs ends all but the processes whose name begins with @ when it
+	# switches the root.
 	mkdir -p "$DELTAUP_RUN/bin"
 	ln -sf "$deltaup_program" "$DELTAUP_RUN/bin/@deltaup"
 	(PATH=$DELTAUP_RUN/bin:$PATH && exec @deltaup trace record --until taken --root "$1") >"$DELTAUP_RUN/recorder" 2>&1 &
@@ -599,8 +618,8 @@ deltaup_overlay_mount() {
 	mount -t overlay -o "lowerdir=$DELTAUP_RUN/image,upperdir=$deltaup_upper_dir/upper,workdir=$deltaup_upper_dir/work" deltaup-root "$1"
 }
 
-# deltaup_mount_root TARGET mounts the slot on TARGET. When it returns, the root file system is there; when that cannot
-# be, the machine restarts.
+# deltaup_mount_root TARGET mounts the slot on TARGET. When it returns, the root file system is
+# there; when that cannot be, the machine restarts.
 deltaup_mount_root() {
 	deltaup_slot=$(deltaup_arg deltaup.slot) || {
 		deltaup_fail - "the kernel argument deltaup.slot= is missing"
@@ -619,7 +638,8 @@ deltaup_mount_root() {
 	deltaup_say "slot $deltaup_slot: $deltaup_spec"
 }
 
-# deltaup_bind_data TARGET shows the data partition in the new root, in /data or where deltaup.datadir= says.
+# deltaup_bind_data TARGET shows the data partition in the new root, in /data or where
+# deltaup.datadir= says.
 deltaup_bind_data() {
 	deltaup_dir=$1$(deltaup_arg deltaup.datadir || echo /data)
 	mkdir -p "$deltaup_dir"

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// maxFaults is the number of boots in a row after which the initramfs gives a slot up whose medium
-// may only be late, or does without the data partition.
+// maxFaults is the number of failed boots in a row after which the initramfs gives up a slot whose
+// medium may only be late, or goes on without the data partition.
 const maxFaults = 3
 
 // What the initramfs says of a boot that it cannot carry on.
@@ -30,7 +30,7 @@ type Fault struct {
 	Boots int    // in a row that failed, 1 to 9
 }
 
-// Definite tells whether a failure counts at once, because waiting would not mend it.
+// Definite tells whether a failure counts at once, because waiting does not mend it.
 func Definite(why string) bool { return why == FaultMissing || why == FaultImage }
 
 var faultWord = regexp.MustCompile(`^[a-z]{1,8}$`)

@@ -24,7 +24,7 @@ const (
 )
 
 // pstoreFiles are what kernels leave of a panic, those first that systemd-pstore has moved. They
-// are patterns below the machine's root. The root itself is none.
+// are patterns relative to the machine's root, whose own path is taken literally.
 var pstoreFiles = []string{
 	"var/lib/systemd/pstore/*/dmesg.txt",
 	"var/lib/systemd/pstore/*/*/dmesg.txt",

@@ -140,7 +140,7 @@ func mountByID(list []*mountinfo.Info, path string) (*mountinfo.Info, error) {
 	)
 }
 
-// foreign refuses a mount that is this machine's, not that of the one below root.
+// foreign refuses a mount of this machine, as opposed to one of the machine below root.
 func foreign(list []*mountinfo.Info, mount *mountinfo.Info, root, path string) error {
 	if !within(mount.Mountpoint, root) {
 		return fmt.Errorf(

@@ -3,8 +3,8 @@
 // ended.
 //
 // A [Machine] need not be the running one: an installer points Root at the folder where it has
-// mounted the machine that it sets up. Of that machine nothing is known that only its own running
-// kernel tells, and what this kernel tells of itself is not taken for it.
+// mounted the machine that it sets up. What only that machine's running kernel could tell is not
+// known then, and what this kernel tells of itself does not stand for it.
 package machine
 
 import (
