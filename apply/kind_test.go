@@ -64,7 +64,7 @@ func TestAnyKind(t *testing.T) {
 	if a.Kind != toykind.Name || a.Recipe == nil || a.Index == nil || len(a.Patches) != 1 {
 		t.Fatalf("published as %+v", a)
 	}
-	report, err := check.Mirror(t.Context(), dir, check.Options{Deep: true})
+	report, err := check.Mirror(t.Context(), folder.At(dir), check.Options{Deep: true})
 	if err != nil || len(report.Damaged) > 0 || len(report.Unreferenced) > 0 {
 		t.Errorf("check: %+v, %v", report, err)
 	}

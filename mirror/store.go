@@ -2,10 +2,12 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"strings"
+	"syscall"
 )
 
 // File is a file of a mirror that is open for reading. It reads what the file held when it was
@@ -69,6 +71,23 @@ type Store interface {
 	Write(ctx context.Context, name string, b []byte) error
 	// Remove removes a file. A file that is not there is no error.
 	Remove(ctx context.Context, name string) error
+}
+
+// Need is Look for those who want a mirror that is there. When none is, [ErrNowhere] is wrapped, as
+// by a client; beside it [ErrNoMirror], or fs.ErrNotExist when nothing is there.
+func Need(ctx context.Context, s Store) error {
+	what, err := s.Look(ctx)
+	switch {
+	case err != nil:
+	case what == Missing:
+		err = &fs.PathError{Op: "open mirror", Path: s.String(), Err: syscall.ENOENT}
+	case what == Empty:
+		err = fmt.Errorf("%s is %w: it is empty", s, ErrNoMirror)
+	}
+	if errors.Is(err, ErrNoMirror) || errors.Is(err, fs.ErrNotExist) {
+		err = Nowhere(err.Error(), err)
+	}
+	return err
 }
 
 // Draft is a file that is being written and that no reader sees. One goroutine uses it, and ends it

@@ -48,7 +48,8 @@ with the releases that need it, and lists files that no release needs.`,
 
 func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
 	status := newStatusLine(env)
-	report, err := check.Mirror(ctx, o.dir, check.Options{
+	store := folder.At(o.dir)
+	report, err := check.Mirror(ctx, store, check.Options{
 		Deep:     o.deep,
 		Progress: func(done, total int64) { status.show("checking", done, total) },
 	})
@@ -56,7 +57,7 @@ func runCheck(ctx context.Context, env *Env, o *checkOptions) error {
 	if err != nil {
 		return err
 	}
-	switch err := trust.Check(ctx, folder.At(o.dir)); {
+	switch err := trust.Check(ctx, store); {
 	case errors.Is(err, trust.ErrUnsigned):
 	case err != nil:
 		report.Damaged = append(report.Damaged,

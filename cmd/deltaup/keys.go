@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"deltaup/mirror"
 	"deltaup/mirror/folder"
 	"deltaup/trust"
 )
@@ -154,7 +155,7 @@ func newKeysListCommand(env *Env) *cobra.Command {
 }
 
 func runKeysList(ctx context.Context, env *Env, o *keysOptions) error {
-	if _, err := folder.Need(o.mirror); err != nil {
+	if err := mirror.Need(ctx, folder.At(o.mirror)); err != nil {
 		return err
 	}
 	p, err := trust.OpenPublisher(ctx, o.publisher(env, o.mirror))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"deltaup/mirror"
 	"deltaup/mirror/folder"
 	"deltaup/mirror/serve"
 )
@@ -51,7 +52,7 @@ func runServe(ctx context.Context, env *Env, o *serveOptions) error {
 	if err != nil {
 		return err
 	}
-	if _, err := folder.Need(o.dir); err != nil {
+	if err := mirror.Need(ctx, folder.At(o.dir)); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	h := serve.Handler(o.dir)

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"deltaup/mirror"
 	"deltaup/mirror/folder"
 	"deltaup/trust"
 )
@@ -122,7 +123,7 @@ func askPassphrase(env *Env, prompt string) (string, error) {
 // withMirror runs fn while no other publisher is at work on the mirror. It is one that is there;
 // makeMirror says otherwise.
 func withMirror(ctx context.Context, env *Env, dir string, fn func() error) error {
-	if _, err := folder.Need(dir); err != nil {
+	if err := mirror.Need(ctx, folder.At(dir)); err != nil {
 		return err
 	}
 	return locked(ctx, env, dir, fn)

@@ -53,7 +53,7 @@ var floors = []struct {
 	{"mirror/serve", []string{"chunkstore", "mirror", "mirror/internal/inside"}},
 	{"mirror/folder", []string{"mirror"}},
 	{"mirror/publish", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/squashfs", "delta/patchset", "artifact", "mirror", "mirror/internal/verify"}},
-	{"mirror/check", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/squashfs", "delta/patchset", "artifact", "mirror", "mirror/folder", "mirror/internal/verify"}},
+	{"mirror/check", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/squashfs", "delta/patchset", "artifact", "mirror", "mirror/internal/verify"}},
 	{"trust", []string{"chunkstore", "mirror", "mirror/client"}},
 	{"apply/cache", []string{"chunkstore", "delta"}},
 	{"apply/state", []string{"apply/cache", "chunkstore", "mirror", "mkimage", "mkimage/squashfs"}},
@@ -99,6 +99,7 @@ var apart = map[string][]string{
 	"trust":  {"mirror/folder", "mirror/publish", "mirror/check", "mirror/serve"},
 	// these know no place of a mirror: mirror.Store is all that they see
 	"mirror/publish": {"mirror/folder"},
+	"mirror/check":   {"mirror/folder"},
 	"mirror/client":  {"mirror/publish", "mirror/check", "mirror/serve"},
 }
 

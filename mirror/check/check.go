@@ -13,7 +13,6 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mirror"
-	"deltaup/mirror/folder"
 	"deltaup/mirror/internal/verify"
 )
 
@@ -42,16 +41,16 @@ type Options struct {
 	Progress func(done, total int64)
 }
 
-// Mirror reads every file of the mirror in dir and verifies it: pointers, releases, recipes,
+// Mirror reads every file of a mirror and verifies it: pointers, releases, recipes,
 // indexes, images, block maps, packs and each chunk in them, patch sets and each group in them.
 // Initrds, which lie nowhere whole, are built. Damage is in the report; an error means that the
-// check itself could not be done. A folder that is no mirror is ErrNowhere.
+// check itself could not be done. ErrNowhere is wrapped when the store has no mirror.
 //
 // A publisher may be at work meanwhile: what it has not pointed to yet may be listed as
 // unreferenced.
-func Mirror(ctx context.Context, dir string, o Options) (*Report, error) {
+func Mirror(ctx context.Context, s mirror.Store, o Options) (*Report, error) {
 	c := &checker{
-		mirror:  folder.At(dir),
+		mirror:  s,
 		options: o,
 		damaged: map[string]string{},
 		needs:   map[string][]string{},
@@ -62,13 +61,12 @@ func Mirror(ctx context.Context, dir string, o Options) (*Report, error) {
 			return verify.OpenPacks(ctx, c.mirror)
 		},
 	)
-	_, err := folder.Need(dir)
-	if err != nil {
+	if err := mirror.Need(ctx, s); err != nil {
 		return nil, err
 	}
 	report, err := c.run(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("check mirror %s: %w", dir, err)
+		return nil, fmt.Errorf("check mirror %s: %w", s, err)
 	}
 	return report, nil
 }

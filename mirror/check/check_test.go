@@ -11,10 +11,12 @@ import (
 	"testing"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/test/mirrorstore"
 	"deltaup/internal/test/mirrortest"
 	"deltaup/internal/test/publishtest"
 	"deltaup/mirror"
 	"deltaup/mirror/check"
+	"deltaup/mirror/folder"
 )
 
 // damages are ways to damage a file; nil deletes it.
@@ -177,18 +179,21 @@ func TestCheckUnreferenced(t *testing.T) {
 }
 
 func TestCheckNoMirror(t *testing.T) {
-	if _, err := check.Mirror(t.Context(), filepath.Join(t.TempDir(), "none"), check.Options{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := check.Mirror(t.Context(), folder.At(filepath.Join(t.TempDir(), "none")), check.Options{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a folder that does not exist: %v", err)
 	}
-	if r, err := check.Mirror(t.Context(), t.TempDir(), check.Options{}); err == nil {
+	if r, err := check.Mirror(t.Context(), folder.At(t.TempDir()), check.Options{}); err == nil {
 		t.Errorf("an empty folder: %+v", r)
+	}
+	if _, err := check.Mirror(t.Context(), &mirrorstore.Memory{}, check.Options{}); !errors.Is(err, mirror.ErrNowhere) {
+		t.Errorf("an empty store: %v", err)
 	}
 }
 
 func TestCheckProgress(t *testing.T) {
 	dir := publishtest.TwoReleases(t)
 	var last, total int64
-	r, err := check.Mirror(t.Context(), dir, check.Options{Progress: func(done, of int64) {
+	r, err := check.Mirror(t.Context(), folder.At(dir), check.Options{Progress: func(done, of int64) {
 		if done < last {
 			t.Errorf("progress goes from %d to %d", last, done)
 		}

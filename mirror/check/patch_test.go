@@ -59,7 +59,7 @@ func TestCheckWrongSets(t *testing.T) {
 		mirrortest.WriteFile(t, filepath.Join(dir, mirror.ReleasePath("3")), publishtest.Marshal(t, r))
 		mirrortest.WriteFile(t, filepath.Join(dir, mirror.PointerPath("stable")), publishtest.Marshal(t, mirror.Pointer{Channel: "stable", Version: "3", Release: mirror.ObjectOf(publishtest.Marshal(t, r))}))
 		for _, deep := range []bool{false, true} {
-			report, err := check.Mirror(t.Context(), dir, check.Options{Deep: deep})
+			report, err := check.Mirror(t.Context(), folder.At(dir), check.Options{Deep: deep})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestCheckWithoutOldRelease(t *testing.T) {
 		}
 		dir := publishtest.Copy(t, whole)
 		mirrortest.WriteFile(t, filepath.Join(dir, name), publishtest.Flip([]byte(b), len(b)/2))
-		report, err := check.Mirror(t.Context(), dir, check.Options{Deep: true})
+		report, err := check.Mirror(t.Context(), folder.At(dir), check.Options{Deep: true})
 		if err != nil {
 			t.Fatal(err)
 		}

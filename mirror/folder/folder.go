@@ -1,5 +1,5 @@
 // Package folder is a mirror that lies in a folder of this machine: [At] is one that can be read
-// and changed, and [Look] and [Need] tell it from other folders.
+// and changed, and [Look] tells it from other folders.
 package folder
 
 import (

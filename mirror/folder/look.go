@@ -65,23 +65,6 @@ func Look(dir string) (mirror.State, error) {
 	return mirror.Empty, l.strange()
 }
 
-// Need is Look for those who want a mirror that is there. When none is, ErrNowhere is wrapped, as
-// by a client; beside it ErrNoMirror, or fs.ErrNotExist when nothing is there.
-func Need(dir string) (mirror.State, error) {
-	what, err := Look(dir)
-	switch {
-	case err != nil:
-	case what == mirror.Missing:
-		err = &fs.PathError{Op: "open mirror", Path: dir, Err: syscall.ENOENT}
-	case what == mirror.Empty:
-		err = fmt.Errorf("%s is %w: it is empty", dir, mirror.ErrNoMirror)
-	}
-	if errors.Is(err, mirror.ErrNoMirror) || errors.Is(err, fs.ErrNotExist) {
-		err = mirror.Nowhere(err.Error(), err)
-	}
-	return what, err
-}
-
 // looker looks into one folder.
 type looker struct {
 	dir   string

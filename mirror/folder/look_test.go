@@ -100,10 +100,10 @@ func TestLookAtNone(t *testing.T) {
 	if got, err := folder.Look(missing); err != nil || got != mirror.Missing {
 		t.Errorf("nothing there: %v, %v", got, err)
 	}
-	if _, err := folder.Need(missing); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, mirror.ErrNowhere) {
+	if err := mirror.Need(t.Context(), folder.At(missing)); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, mirror.ErrNowhere) {
 		t.Errorf("nothing there: %v", err)
 	}
-	if _, err := folder.Need(dir); !errors.Is(err, mirror.ErrNoMirror) || !errors.Is(err, mirror.ErrNowhere) {
+	if err := mirror.Need(t.Context(), folder.At(dir)); !errors.Is(err, mirror.ErrNoMirror) || !errors.Is(err, mirror.ErrNowhere) {
 		t.Errorf("empty: %v", err)
 	}
 	link, file := filepath.Join(dir, "link"), filepath.Join(dir, "file")
@@ -134,7 +134,7 @@ func TestPublishElsewhere(t *testing.T) {
 	if _, err := publish.Add(t.Context(), folder.At(dir), raw("1", file)); !errors.Is(err, mirror.ErrNoMirror) {
 		t.Errorf("published: %v", err)
 	}
-	if _, err := check.Mirror(t.Context(), dir, check.Options{}); !errors.Is(err, mirror.ErrNoMirror) {
+	if _, err := check.Mirror(t.Context(), folder.At(dir), check.Options{}); !errors.Is(err, mirror.ErrNoMirror) {
 		t.Errorf("checked: %v", err)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {

@@ -107,7 +107,7 @@ func TestPublishPatches(t *testing.T) {
 	if r := publishtest.WantSound(t, dir); len(r.Unreferenced) != 0 {
 		t.Errorf("unreferenced: %q", r.Unreferenced)
 	}
-	deep, err := check.Mirror(t.Context(), dir, check.Options{Deep: true})
+	deep, err := check.Mirror(t.Context(), folder.At(dir), check.Options{Deep: true})
 	if err != nil || len(deep.Damaged) != 0 {
 		t.Errorf("a deep check finds %+v, %v", deep, err)
 	}

@@ -42,6 +42,10 @@ const (
 // Handler serves the mirror in dir read-only, with ranges and cache headers as doc/mirror.md
 // describes them. Hidden files, tmp/ and folder listings are never served, nor is
 // anything outside of dir, not even through a link.
+//
+// It takes a folder, not a [mirror.Files]: it needs the times of files for Last-Modified, and it
+// follows links only as long as they stay within the folder. A mirror that lies elsewhere has a
+// server of its own.
 func Handler(dir string) http.Handler { return &handler{dir} }
 
 type handler struct{ dir string }

@@ -172,7 +172,7 @@ func Publish(t testing.TB, dir string, p publish.Publication) *publish.Result {
 // Check reads the mirror in dir.
 func Check(t testing.TB, dir string) *check.Report {
 	t.Helper()
-	r, err := check.Mirror(t.Context(), dir, check.Options{})
+	r, err := check.Mirror(t.Context(), folder.At(dir), check.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
