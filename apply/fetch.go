@@ -6,12 +6,19 @@ import (
 	"fmt"
 
 	"deltaup/apply/internal/nospace"
+	"deltaup/apply/state"
 	"deltaup/internal/human"
 )
 
 // fetch makes sure of the room and fetches until all that is planned is on disk and verified.
 func (u *Update) fetch(ctx context.Context) error {
-	if err := u.makeRoom(); err != nil { // step 6
+	if u.image != nil { // step 6
+		// Before the state folder is looked at: both may be on one file system.
+		if err := u.r.Slot.Reserve(u.image.Size); err != nil {
+			return nospace.Mark(err)
+		}
+	}
+	if err := makeRoom(u.state, u.plan.Bytes); err != nil {
 		return err
 	}
 	if err := u.fetchAll(ctx); err != nil { // steps 7 and 8
@@ -23,36 +30,26 @@ func (u *Update) fetch(ctx context.Context) error {
 	return u.fetch(ctx) // once: by another plan
 }
 
-// makeRoom makes sure of the room in the slot and in the state folder.
-func (u *Update) makeRoom() error {
-	if u.image != nil {
-		// Before the state folder is looked at: both may be on one file system.
-		if err := u.r.Slot.Reserve(u.image.Size); err != nil {
-			return nospace.Mark(err)
-		}
-	}
-	free, err := u.state.Free()
-	if err != nil {
+// makeRoom makes sure that n more bytes fit into the state folder. What is only kept to save time
+// makes room.
+func makeRoom(s *state.Folder, n int64) error {
+	free, err := s.Free()
+	if err != nil || n <= free {
 		return err
 	}
-	if free < u.plan.Bytes { // what is only kept to save time makes room
-		if err := u.state.Recipes.Clear(); err != nil {
-			return errors.Join(u.noRoom(free), err)
-		}
-		if free, err = u.state.Free(); err != nil {
-			return err
-		}
+	if err := s.Recipes.Clear(); err != nil {
+		return errors.Join(noRoom(s, n, free), err)
 	}
-	if free < u.plan.Bytes {
-		return u.noRoom(free)
+	if free, err = s.Free(); err != nil || n <= free {
+		return err
 	}
-	return nil
+	return noRoom(s, n, free)
 }
 
-// noRoom says that the state folder's file system is too small for the plan.
-func (u *Update) noRoom(free int64) error {
-	return fmt.Errorf("state folder %s: %w: %s are to be fetched, %s more than are free",
-		u.state.Name(), ErrNoSpace, human.Size(u.plan.Bytes), human.Size(u.plan.Bytes-free))
+// noRoom says that the state folder's file system is too small for n more bytes.
+func noRoom(s *state.Folder, n, free int64) error {
+	return fmt.Errorf("state folder %s: %w: %s are to be fetched, %s more than are free", s.Name(),
+		ErrNoSpace, human.Size(n), human.Size(n-free))
 }
 
 // fetchAll fetches until all that is planned is on disk and verified. What cannot be had changes
@@ -114,7 +111,7 @@ func (u *Update) giveUp(ctx context.Context, err error) error {
 			return nil
 		}
 	}
-	for _, o := range u.rebuilt() {
+	for _, o := range u.outputs.rebuilt() {
 		if o.parts != nil && o.parts.set.is(r.file) {
 			return u.withoutSet(ctx, o, err)
 		}

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"deltaup/chunkstore"
 	"deltaup/mirror"
@@ -43,18 +44,14 @@ const maxRounds = 3
 
 // failing tells whether a seed could not be read where it could be read before. Then the seeds are
 // read again, to see what is left of it.
-func (u *Update) failing() bool {
-	for _, s := range u.seeds.list {
-		if s.f.lost.Load() > s.lost {
-			return true
-		}
-	}
-	for _, f := range u.blocks.pieces.files {
-		if f.lost.Load() > u.blocks.pieces.lost[f.seedMedium] {
-			return true
-		}
-	}
-	return false
+func (s *seeds) failing() bool {
+	return slices.ContainsFunc(s.list, func(x *seed) bool { return x.f.lost.Load() > x.lost })
+}
+
+// failing is that of seeds, for the seeds that pieces come from.
+func (p *pieces) failing() bool {
+	return slices.ContainsFunc(p.files,
+		func(f pieceSeed) bool { return f.lost.Load() > p.lost[f.seedMedium] })
 }
 
 // startOver forgets the kept recipes that were used, with a warning, uses none from now on, reads

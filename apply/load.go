@@ -3,7 +3,6 @@ package apply
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"deltaup/chunkstore"
 	"deltaup/delta"
@@ -88,41 +87,11 @@ func (u *Update) loadIndex(ctx context.Context) error {
 	}
 	u.imageChunks = delta.List{Chunks: chunks, Locations: index.Image}
 	u.indexed = true
-	for _, o := range u.rebuilt() {
+	for _, o := range u.outputs.rebuilt() {
 		if o.parts != nil {
 			u.needParts(o)
 		}
 	}
 	u.seeds.find(u.contents())
-	return u.checkChunks()
-}
-
-// needRaw finds a raw artifact in the index and adds its chunks to what is needed.
-func (u *Update) needRaw(x *chunkstore.Index, a *mirror.Artifact) (*chunkstore.Content, error) {
-	i := slices.IndexFunc(x.Raw, func(l chunkstore.RawList) bool { return l.Name == a.Name })
-	if i < 0 {
-		return nil, fmt.Errorf("artifact %s: %w: not in the index", a.Name, chunkstore.ErrCorrupt)
-	}
-	c := &x.Raw[i].Content
-	if c.ID != a.ID || c.Size != a.Size {
-		return nil, fmt.Errorf("artifact %s: %w: not the one that the release names", a.Name,
-			chunkstore.ErrCorrupt)
-	}
-	for _, chunk := range chunkstore.Distinct(one(c)) {
-		u.needOther(chunk)
-	}
-	return c, nil
-}
-
-// checkChunks bounds the memory that one chunk takes.
-func (u *Update) checkChunks() error {
-	for _, list := range []delta.List{u.imageChunks, u.other} {
-		for _, c := range list.Chunks {
-			if c.Size > chunkstore.ChunkMax {
-				return fmt.Errorf("release %s: chunk %s of %d bytes: %w: %w", u.release.Version,
-					c.ID, c.Size, mirror.ErrDamaged, chunkstore.ErrCorrupt)
-			}
-		}
-	}
-	return nil
+	return u.checkChunks(u.release)
 }

@@ -29,23 +29,71 @@ type output struct {
 	closed bool          // no patch set gives it any more
 }
 
-// findOutputs looks the wanted artifacts up and drops those whose file is right already.
-func (u *Update) findOutputs() error {
-	for _, name := range slices.Sorted(maps.Keys(u.r.Outputs)) {
-		a := u.release.Artifact(name)
+// outputs is the artifacts that are to be written beside the image.
+type outputs []output
+
+// findOutputs looks the wanted artifacts up, by name, and drops those whose file is right already.
+func findOutputs(release *mirror.Release, wanted map[string]string) (list outputs, err error) {
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		a := release.Artifact(name)
 		if a == nil {
-			return fmt.Errorf("release %s: %s: %w", u.release.Version, name, ErrNoArtifact)
+			return nil, fmt.Errorf("release %s: %s: %w", release.Version, name, ErrNoArtifact)
 		}
 		if a.Kind != mirror.KindRaw && a.Beside() == nil {
-			return fmt.Errorf("release %s: %s: %w of kind %s: it goes to a slot", u.release.Version,
-				name, ErrNoArtifact, mirror.KindRaw)
+			return nil, fmt.Errorf("release %s: %s: %w of kind %s: it goes to a slot",
+				release.Version, name, ErrNoArtifact, mirror.KindRaw)
 		}
-		o := output{path: u.r.Outputs[name], artifact: *a}
+		o := output{path: wanted[name], artifact: *a}
 		if o.check() != nil {
-			u.outputs = append(u.outputs, o)
+			list = append(list, o)
 		}
 	}
-	return nil
+	return list, nil
+}
+
+// raw tells whether one has to be put together from chunks alone: not one that a seed is.
+func (list outputs) raw() bool {
+	return slices.ContainsFunc(list, func(o output) bool {
+		return o.artifact.Kind == mirror.KindRaw && o.same == nil
+	})
+}
+
+// rebuilt gives those that are to be rebuilt beside the image: not those that a seed is.
+func (list outputs) rebuilt() (rebuilt []*output) {
+	for i := range list {
+		if o := &list[i]; o.artifact.Beside() != nil && o.same == nil {
+			rebuilt = append(rebuilt, o)
+		}
+	}
+	return rebuilt
+}
+
+// findSame finds the seeds that are the outputs as they are to be.
+func (list outputs) findSame(seeds []*seed) {
+	for i := range list {
+		o := &list[i]
+		for _, s := range seeds {
+			if s.derived == nil && s.raw.ID == o.artifact.ID {
+				o.same = s
+			}
+		}
+	}
+}
+
+// pieces lists what is needed of the patch sets beside the image.
+func (list outputs) pieces() (pieces []delta.Piece) {
+	for _, o := range list {
+		pieces = append(pieces, o.pieces...)
+	}
+	return pieces
+}
+
+func (list outputs) close() {
+	for _, o := range list {
+		if o.parts != nil {
+			o.parts.set.close()
+		}
+	}
 }
 
 // write puts what content writes in the file's place, durably, once it has proved to be the

@@ -2,7 +2,6 @@ package apply
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"deltaup/apply/slotwriter"
@@ -10,7 +9,6 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
-	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -23,27 +21,13 @@ type parts struct {
 	paths  map[chunkstore.ID]string // where the image has the others
 }
 
-// rebuilt gives the outputs that are to be rebuilt beside the image: not those that a seed is.
-func (u *Update) rebuilt() (list []*output) {
-	for i := range u.outputs {
-		if o := &u.outputs[i]; o.artifact.Beside() != nil && o.same == nil {
-			list = append(list, o)
-		}
-	}
-	return list
-}
-
 // needsIndex tells whether something has to come by chunks of the release's own index.
 func (u *Update) needsIndex() bool {
 	if u.image != nil && !u.rebuilds() {
 		return true
 	}
-	for _, o := range u.outputs {
-		if o.artifact.Kind == mirror.KindRaw && o.same == nil {
-			return true
-		}
-	}
-	return len(u.rebuilt()) > 0 && u.image == nil && !u.seedIsImage()
+	return u.outputs.raw() ||
+		len(u.outputs.rebuilt()) > 0 && u.image == nil && !u.seedIsImage()
 }
 
 // seedIsImage tells whether a seed is the release's image, and takes its recipe then.
@@ -61,7 +45,7 @@ func (u *Update) seedIsImage() bool {
 // where one leads from a seed, and plans again with what they need beside the contents of the image.
 func (u *Update) loadParts(ctx context.Context) error {
 	var lacking []*output
-	for _, o := range u.rebuilt() {
+	for _, o := range u.outputs.rebuilt() {
 		if o.parts == nil {
 			lacking = append(lacking, o)
 		}
@@ -80,8 +64,9 @@ func (u *Update) loadParts(ctx context.Context) error {
 			paths[e.Content.ID] = e.Path
 		}
 	}
+	loader := &partsLoader{u.fetcher, u.seeds, u.release, u.recipe}
 	for _, o := range lacking {
-		x, err := u.partsOf(ctx, o)
+		x, err := loader.parts(ctx, o)
 		if err != nil {
 			return err
 		}
@@ -90,82 +75,10 @@ func (u *Update) loadParts(ctx context.Context) error {
 		u.needParts(o)
 	}
 	u.seeds.find(u.contents())
-	if err := u.checkChunks(); err != nil {
+	if err := u.checkChunks(u.release); err != nil {
 		return err
 	}
 	return u.replan(ctx)
-}
-
-// partsOf gets the recipe of an output, and finds out where its contents come from.
-func (u *Update) partsOf(ctx context.Context, o *output) (*parts, error) {
-	x := &parts{}
-	var err error
-	if x.set, err = u.openPartsSet(ctx, o); err != nil {
-		return nil, err
-	}
-	if x.set != nil {
-		x.recipe = x.set.Recipe
-	} else if err := u.loadPartsRecipe(ctx, o, x); err != nil {
-		return nil, err
-	}
-	if codec, known := x.recipe.Codec(); !known {
-		x.set.close()
-		return nil, fmt.Errorf("artifact %s: %q: %w", o.artifact.Name, codec,
-			mkimage.ErrUnknownCodec)
-	}
-	return x, nil
-}
-
-// findSame finds the seeds that are the outputs as they are to be.
-func (u *Update) findSame() {
-	for i := range u.outputs {
-		o := &u.outputs[i]
-		for _, s := range u.seeds.list {
-			if s.derived == nil && s.raw.ID == o.artifact.ID {
-				o.same = s
-			}
-		}
-	}
-}
-
-// loadPartsRecipe fetches the recipe as it lies on the mirror, and where its chunks are.
-func (u *Update) loadPartsRecipe(ctx context.Context, o *output, x *parts) error {
-	name := mirror.RecipePath(o.artifact.Recipe.ID)
-	stored, err := u.meta.object(ctx, name, o.artifact.Recipe.Object, mirror.MaxRecipeSize)
-	if err != nil {
-		return err
-	}
-	if x.recipe, err = o.artifact.DecodeBeside(stored, u.recipe); err != nil {
-		return published(name, err)
-	}
-	return u.locateOwn(ctx, &o.artifact, x)
-}
-
-// locateOwn finds the chunks that the artifact has and the image lacks.
-func (u *Update) locateOwn(ctx context.Context, a *mirror.Artifact, x *parts) error {
-	chunks := artifact.OwnChunks(x.recipe, u.recipe)
-	if a.Index == nil {
-		if len(chunks) > 0 {
-			return published(mirror.ReleasePath(u.release.Version),
-				fmt.Errorf("no index for the %s: %w", a.Name, chunkstore.ErrCorrupt))
-		}
-		return nil
-	}
-	name := mirror.IndexPath(a.Index.ID)
-	stored, err := u.meta.object(ctx, name, *a.Index, mirror.MaxIndexSize)
-	if err != nil {
-		return err
-	}
-	index, err := chunkstore.ParseIndex(stored)
-	if err == nil {
-		_, err = index.Locations(chunks)
-	}
-	if err != nil {
-		return published(name, err)
-	}
-	u.fetcher.notePacks(index)
-	x.chunks = delta.List{Chunks: chunks, Locations: index.Image}
-	return nil
 }
 
 // needParts adds the chunks of an output that is rebuilt to what is needed: its own, and without an
@@ -189,12 +102,6 @@ func (u *Update) needParts(o *output) {
 			u.needOther(chunk)
 		}
 	}
-}
-
-// needOther adds a chunk that is needed besides the image.
-func (u *Update) needOther(c chunkstore.Chunk) {
-	u.other.Chunks = append(u.other.Chunks, c)
-	u.other.Locations = append(u.other.Locations, u.at[c.ID])
 }
 
 // partsSource gives the contents of an artifact beside the image.

@@ -24,21 +24,21 @@ type unpacked struct {
 	spool  *durable.File
 }
 
-// unpackSeeds takes apart the seeds that are of a kind of which an output is wanted; others stay
-// what they are.
-func (u *Update) unpackSeeds(ctx context.Context) error {
+// unpack takes apart the seeds that are of the kind of one of the outputs, with spools in the folder
+// tmp; others stay what they are.
+func (s *seeds) unpack(ctx context.Context, wanted []*output, tmp string) error {
 	images := map[chunkstore.ID]bool{}
-	for _, s := range u.seeds.list {
-		if s.derived != nil {
-			s.contents(func(c *chunkstore.Content) { images[c.ID] = true })
+	for _, seed := range s.list {
+		if seed.derived != nil {
+			seed.contents(func(c *chunkstore.Content) { images[c.ID] = true })
 		}
 	}
-	for _, o := range u.rebuilt() {
-		for _, s := range u.seeds.list {
-			if s.derived != nil || s.apart != nil {
+	for _, o := range wanted {
+		for _, seed := range s.list {
+			if seed.derived != nil || seed.apart != nil {
 				continue
 			}
-			if err := u.unpack(ctx, s, o.artifact.Beside(), images); err != nil {
+			if err := seed.unpack(ctx, o.artifact.Beside(), images, tmp); err != nil {
 				return err
 			}
 		}
@@ -46,10 +46,10 @@ func (u *Update) unpackSeeds(ctx context.Context) error {
 	return nil
 }
 
-// unpack takes a seed apart, if it is of kind k.
-func (u *Update) unpack(ctx context.Context, s *seed, k artifact.Kind,
-	images map[chunkstore.ID]bool) error {
-	spool, err := durable.Create(u.state.Tmp())
+// unpack takes the seed apart, if it is of kind k. Images are the contents that need no spool.
+func (s *seed) unpack(ctx context.Context, k artifact.Kind, images map[chunkstore.ID]bool,
+	tmp string) error {
+	spool, err := durable.Create(tmp)
 	if err != nil {
 		return nospace.Mark(fmt.Errorf("state folder: %w", err))
 	}

@@ -2,7 +2,6 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -11,7 +10,6 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/internal/durable"
-	"deltaup/mirror"
 )
 
 // partsSet is the patch set to an output that is rebuilt beside the image.
@@ -22,80 +20,10 @@ type partsSet struct {
 	made  map[chunkstore.ID]*io.SectionReader // of them, in the spool; nil: not made yet
 }
 
-// smallSet is the size up to which a set beside an image is taken to have one group, which is needed
-// whatever else is.
-const smallSet = 256 << 10
-
-// openPartsSet fetches what gives the recipe of an output out of a patch set, when one leads from a
-// seed. When there is none, or it is of no use, which is a warning, it returns nil.
-func (u *Update) openPartsSet(ctx context.Context, o *output) (*partsSet, error) {
-	from, p := u.seedOfFile(&o.artifact)
-	if p == nil || o.closed {
-		return nil, nil
-	}
-	x := &partsSet{set: u.fetcher.newSet(p, u.release)}
-	x.small = p.Set.Size <= smallSet
-	err := u.readPartsSet(ctx, o, x, from)
-	if err == nil {
-		return x, nil
-	}
-	return nil, u.closePartsSet(o, err)
-}
-
-// seedOfFile finds the smallest of an artifact's patch sets that leads from a seed.
-func (u *Update) seedOfFile(a *mirror.Artifact) (from *seed, best *mirror.Patch) {
-	for _, s := range u.seeds.list {
-		if s.apart == nil || s.apart.kind != a.Beside() {
-			continue
-		}
-		if p := a.PatchFrom(s.raw.ID); p != nil && (best == nil || p.Set.Size < best.Set.Size) {
-			from, best = s, p
-		}
-	}
-	return from, best
-}
-
-// closePartsSet gives the set up, with a warning, when err says that it is of no use. It passes
-// other errors on.
-func (u *Update) closePartsSet(o *output, err error) error {
-	if !unusable(err) || errors.Is(err, ErrSeed) {
-		return err
-	}
-	u.events.warn("the patch set of the %s is given up: %v", o.artifact.Name, err)
-	o.closed, o.pieces = true, nil
-	return nil
-}
-
-// readPartsSet reads head and first group, and plans for the others.
-func (u *Update) readPartsSet(ctx context.Context, o *output, x *partsSet, from *seed) error {
-	var err error
-	if x.head, err = u.fetcher.readHead(ctx, x.set); err != nil {
-		return err
-	}
-	if x.head.SetSize() != x.patch.Set.Size || len(x.head.Groups) == 0 {
-		return published(x.name(),
-			fmt.Errorf("it is not the set that the release names: %w", chunkstore.ErrCorrupt))
-	}
-	first, err := u.fetcher.readGroup(ctx, x.set, 0)
-	if err != nil {
-		return err
-	}
-	x.Set, err = artifact.Open(x.head, from.apart.kind, from.apart.recipe, u.recipe, first)
-	if err != nil {
-		return published(x.name(), err)
-	}
-	o.pieces = nil
-	for _, g := range x.head.Groups[1:] {
-		o.pieces = append(o.pieces,
-			delta.Piece{File: x.file(), Extent: delta.Extent{Offset: g.Offset, Length: g.Length}})
-	}
-	return nil
-}
-
 // makeParts makes what the patch sets beside the image give, before anything is written that would
 // have to wait for it. It returns false, after a warning and with a new plan, when one is of no use.
 func (u *Update) makeParts(ctx context.Context) (bool, error) {
-	for _, o := range u.rebuilt() {
+	for _, o := range u.outputs.rebuilt() {
 		if o.parts == nil || o.parts.set == nil || o.parts.set.made != nil {
 			continue
 		}
@@ -114,7 +42,7 @@ func (u *Update) makeParts(ctx context.Context) (bool, error) {
 // withoutSet plans anew without the patch set to an output, with a warning, when err says that it is
 // of no use. It passes other errors on.
 func (u *Update) withoutSet(ctx context.Context, o *output, err error) error {
-	if err := u.closePartsSet(o, err); err != nil {
+	if err := o.closeSet(err, &u.events); err != nil {
 		return err
 	}
 	o.parts.set.close()

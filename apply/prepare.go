@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"slices"
 
 	"deltaup/apply/slotwriter"
 	"deltaup/chunkstore"
@@ -98,7 +97,8 @@ func (u *Update) rebuilds() bool { return u.image != nil && u.image.Kind == mirr
 
 // wanted finds out which of the release's artifacts have still to be made.
 func (u *Update) wanted(ctx context.Context) error {
-	if err := u.findOutputs(); err != nil {
+	var err error
+	if u.outputs, err = findOutputs(u.release, u.r.Outputs); err != nil {
 		return err
 	}
 	if u.r.Slot == nil && !u.r.PlanOnly {
@@ -156,7 +156,7 @@ func (u *Update) openSeeds(ctx context.Context) error {
 	if err := u.openCopy(ctx); err != nil {
 		return err
 	}
-	if u.current && len(u.rebuilt()) > 0 { // the slot is not written any more
+	if u.current && len(u.outputs.rebuilt()) > 0 { // the slot is not written any more
 		if seed, err := u.openSeed(ctx, u.r.Slot.Name(), &u.events); err == nil {
 			u.seeds.list = append(u.seeds.list, seed)
 		}
@@ -166,10 +166,10 @@ func (u *Update) openSeeds(ctx context.Context) error {
 			u.seeds.list = append(u.seeds.list, seed)
 		}
 	}
-	u.findSame()
+	u.outputs.findSame(u.seeds.list)
 	// the copied image has all that there is in what is built beside it, or nearly
 	if u.r.Copy == "" {
-		if err := u.unpackSeeds(ctx); err != nil {
+		if err := u.seeds.unpack(ctx, u.outputs.rebuilt(), u.state.Tmp()); err != nil {
 			return err
 		}
 	}
@@ -221,11 +221,6 @@ func (u *Update) contents() iter.Seq[*chunkstore.Content] {
 			}
 		}
 	}
-}
-
-// one is a sequence of one content.
-func one(c *chunkstore.Content) iter.Seq[*chunkstore.Content] {
-	return slices.Values([]*chunkstore.Content{c})
 }
 
 // holds tells whether the slot already has the image. It reads the slot whole only when that looks

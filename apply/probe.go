@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"deltaup/delta"
+	"deltaup/mirror"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -27,7 +28,7 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	if u.r.Route != "" || u.r.Optimize == delta.ForBytes || u.image.Size < wholeMin {
 		return u.r.Route == "" || u.readsFiles(u.r.Route), nil
 	}
-	if err := u.probe(ctx); err != nil {
+	if err := u.fetcher.probe(ctx, u.release); err != nil {
 		return true, err
 	}
 	if u.meta.line.Rate <= 0 {
@@ -75,17 +76,17 @@ func (u *Update) routeReadsSeeds(ctx context.Context, cpu delta.CPU) (bool, erro
 
 // probe measures the line, unless it was told, with bytes of the patch set that a target of the
 // release before takes: its head, and, when that was quick, some of the rest.
-func (u *Update) probe(ctx context.Context) error {
-	if u.fetcher.wholeFiles || u.meta.told || u.r.Client.Local() || len(u.release.Patches) == 0 {
+func (f *fetcher) probe(ctx context.Context, release *mirror.Release) error {
+	if f.wholeFiles || f.meta.told || f.client.Local() || len(release.Patches) == 0 {
 		return nil
 	}
-	s := u.fetcher.newSet(&u.release.Patches[0], u.release)
+	s := f.newSet(&release.Patches[0], release)
 	head, size := s.patch.Head.Size, s.patch.Set.Size
-	if _, err := u.fetcher.extent(ctx, s.file(), delta.Extent{Length: head}); err != nil ||
-		u.meta.line.Rate < probeFrom {
+	if _, err := f.extent(ctx, s.file(), delta.Extent{Length: head}); err != nil ||
+		f.meta.line.Rate < probeFrom {
 		return ignoreUnusable(err)
 	}
-	_, err := u.fetcher.extent(ctx, s.file(),
+	_, err := f.extent(ctx, s.file(),
 		delta.Extent{Offset: head, Length: min(probeSize, size-head)})
 	return ignoreUnusable(err)
 }

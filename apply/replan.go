@@ -14,7 +14,7 @@ import (
 // missing, it fetches them and plans again.
 func (u *Update) replan(ctx context.Context) error {
 	for {
-		need := delta.Need{Offers: u.offers(), Other: u.other, Pieces: u.partsPieces()}
+		need := delta.Need{Offers: u.offers(), Other: u.other, Pieces: u.outputs.pieces()}
 		plan, err := delta.NewPlan(need, u.have(), u.options())
 		if errors.Is(err, chunkstore.ErrCorrupt) {
 			return published(mirror.IndexPath(u.release.Index.ID), err)
@@ -61,14 +61,6 @@ func (u *Update) take(plan *delta.Plan, offers []delta.Offer) {
 
 // have is what the target has already.
 func (u *Update) have() delta.Have { return have{Cache: u.state.Cache, seeds: u.seeds} }
-
-// partsPieces lists what is needed of the patch sets beside the image.
-func (u *Update) partsPieces() (list []delta.Piece) {
-	for _, o := range u.outputs {
-		list = append(list, o.pieces...)
-	}
-	return list
-}
 
 func (u *Update) options() delta.Options {
 	o := delta.Options{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"deltaup/apply/slotwriter"
 	"deltaup/chunkstore"
@@ -65,55 +64,6 @@ type traits struct {
 	proven bool
 }
 
-// routes is the routes to an image. One that was published raw has the route raw alone.
-type routes struct {
-	patch  *patchRoute
-	blocks *blocksRoute
-	raw    *rawRoute
-	table  []route // of all others; of equal offers the first is taken
-}
-
-func newRoutes(u *Update) routes {
-	r := routes{
-		patch:  &patchRoute{rebuilding: rebuilding{u: u}},
-		blocks: &blocksRoute{u: u},
-		raw:    &rawRoute{u: u},
-	}
-	r.table = []route{
-		r.patch,
-		r.blocks,
-		&chunksRoute{rebuilding: rebuilding{u: u}},
-		&wholeRoute{u: u},
-	}
-	return r
-}
-
-// Routes lists the names of all routes that a Request may ask for. Of equal offers the first is
-// taken.
-func Routes() []delta.Route {
-	var names []delta.Route
-	for _, r := range newRoutes(nil).table {
-		names = append(names, r.name())
-	}
-	return names
-}
-
-// named gives a route of the table, or nil.
-func (r *routes) named(name delta.Route) route {
-	for _, x := range r.table {
-		if x.name() == name {
-			return x
-		}
-	}
-	return nil
-}
-
-// readsFiles tells whether the route of that name needs to know the files in the seeds.
-func (r *routes) readsFiles(name delta.Route) bool {
-	x := r.named(name)
-	return x != nil && x.traits().readsFiles
-}
-
 // offers says what each route of the table costs as far as that is known; nothing when the image is
 // not rebuilt. A raw image's chunks are among those of the other artifacts.
 func (u *Update) offers() []delta.Offer {
@@ -150,26 +100,6 @@ func (u *Update) guesses() []delta.Offer {
 	return offers
 }
 
-// closedFor says why the route is not taken whatever it costs; "" when it may be.
-func (u *Update) closedFor(r route) string {
-	switch why := u.closed[r.name()]; {
-	case why != nil:
-		return why.Error()
-	case u.laysCopy() && !r.laysCopy():
-		return "a copy of the image has nearly all of it"
-	case u.r.Route != "" && r.name() != u.r.Route:
-		return fmt.Sprintf("only the route %s was asked for", u.r.Route)
-	}
-	return ""
-}
-
-// laysCopy tells whether a route lays the image from the copy of it that there is.
-func (u *Update) laysCopy() bool {
-	return u.r.Copy != "" && u.r.Route == "" && slices.ContainsFunc(u.table, func(r route) bool {
-		return u.closed[r.name()] == nil && r.laysCopy()
-	})
-}
-
 // unreadable says why no route can be taken that reads files; "" when one can.
 func (u *Update) unreadable() string {
 	switch {
@@ -199,23 +129,6 @@ func (u *Update) limitSearch(o *delta.Offer, most int64) {
 
 func (u *Update) imageFile() delta.File { return delta.File{Kind: delta.ImageFile, ID: u.image.ID} }
 
-// close gives a route up for this update, with a warning.
-func (u *Update) close(r route, err error) {
-	u.events.warn("the route %s is given up: %v", r.name(), err)
-	u.closed[r.name()] = err
-}
-
-// closeImage gives up, with a warning, the route that fetched from the image's file, and with it
-// all others that take this file.
-func (u *Update) closeImage(r route, err error) {
-	u.close(r, err)
-	for _, other := range u.table {
-		if other.traits().takesImage {
-			u.closed[other.name()] = err
-		}
-	}
-}
-
 // closeOn closes a route, with a warning, when err says that its files are of no use: missing,
 // damaged or of a later format. It passes other errors on.
 func closeOn(close func(error), err error) error {
@@ -242,24 +155,3 @@ func ignoreUnusable(err error) error {
 	}
 	return err
 }
-
-// noRoute lets a caller see why no route is left: err, which names the reasons, wraps those of the
-// routes that failed too.
-func (u *Update) noRoute(err error) error {
-	if !errors.Is(err, delta.ErrNoRoute) {
-		return err
-	}
-	causes := []error{err}
-	for _, why := range u.closed {
-		causes = append(causes, why)
-	}
-	return &routeError{err, causes}
-}
-
-// routeError reads as error alone.
-type routeError struct {
-	error
-	causes []error
-}
-
-func (e *routeError) Unwrap() []error { return e.causes }

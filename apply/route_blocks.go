@@ -77,7 +77,7 @@ func (r *blocksRoute) load(ctx context.Context) error {
 	return closeOn(r.close, r.loadPieces(ctx))
 }
 
-func (r *blocksRoute) close(err error) { r.u.close(r, err) }
+func (r *blocksRoute) close(err error) { r.u.closeRoute(r, err) }
 
 func (r *blocksRoute) describe(*Quote) {}
 

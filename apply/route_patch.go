@@ -136,7 +136,7 @@ func (r *patchRoute) load(ctx context.Context) error {
 
 // close gives up the recipe as well when it came from the sets: nothing else has proved it.
 func (r *patchRoute) close(err error) {
-	r.u.close(r, err)
+	r.u.closeRoute(r, err)
 	if !r.u.ownRecipe {
 		r.u.setRecipe(nil)
 	}

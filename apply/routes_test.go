@@ -13,7 +13,7 @@ func TestRouteTable(t *testing.T) {
 	if got, want := Routes(), []delta.Route{"patch", "blocks", "chunks", "whole"}; !slices.Equal(got, want) {
 		t.Errorf("routes %q, want %q", got, want)
 	}
-	r := newRoutes(nil)
+	r := newRoutes(new(Update))
 	for _, x := range r.table {
 		if r.named(x.name()) != x {
 			t.Errorf("%q is the name of another route", x.name())

@@ -50,7 +50,8 @@ func (u *Update) runAgain(ctx context.Context, result *Result) error {
 			err = u.steps(ctx, result)
 		}
 	}
-	for n := 0; n < maxRounds && (u.blamesKept(err) || errors.Is(err, ErrSeed) && u.failing()); n++ {
+	failing := func() bool { return u.seeds.failing() || u.blocks.pieces.failing() }
+	for n := 0; n < maxRounds && (u.blamesKept(err) || errors.Is(err, ErrSeed) && failing()); n++ {
 		if err = u.startOver(ctx, err); err == nil {
 			result.BlocksCopied, result.BlocksCompressed = 0, 0
 			err = u.steps(ctx, result)

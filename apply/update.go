@@ -9,7 +9,6 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/mirror"
-	"deltaup/mkimage"
 )
 
 // Update is an update that was prepared. Close it.
@@ -33,24 +32,14 @@ type found struct {
 	seeds   *seeds
 	image   *mirror.Artifact // nil when no image is to be written
 	current bool             // the slot holds the image
-	outputs []output
+	outputs outputs
 
-	// What is known of the image's contents so far, see load.go. Contents that come by patch lack
-	// their chunks unless ownRecipe is set.
-	recipe      *mkimage.Recipe
-	ownRecipe   bool                // recipe is the mirror's own
-	rawImage    *chunkstore.Content // of an image that was published raw
-	indexed     bool                // at, imageChunks and other are there
-	at          map[chunkstore.ID]chunkstore.Location
-	imageChunks delta.List
-	other       delta.List // chunks of raw artifacts, and of what is built beside the image
-
+	needed
 	routes
-	closed      map[delta.Route]error // routes that failed, and why
-	unread      int64                 // bytes of seeds that are read to know the files in them
-	filesUnread bool                  // the files in the seeds are not read: it would take too long
-	copyIsSeed  bool                  // the copy of the image is one of the seeds
-	noCopies    bool                  // blocks of the seeds are not copied any more
+	unread      int64 // bytes of seeds that are read to know the files in them
+	filesUnread bool  // the files in the seeds are not read: it would take too long
+	copyIsSeed  bool  // the copy of the image is one of the seeds
+	noCopies    bool  // blocks of the seeds are not copied any more
 
 	plan    *delta.Plan
 	route   route       // the plan's; nil when no image is wanted
@@ -61,7 +50,7 @@ type found struct {
 }
 
 func (u *Update) newFound() *found {
-	return &found{seeds: &seeds{}, closed: map[delta.Route]error{}, routes: newRoutes(u)}
+	return &found{seeds: &seeds{}, routes: newRoutes(u)}
 }
 
 // Prepare fetches the metadata, locks the slot's state folder, reads the seeds and plans.
@@ -118,11 +107,7 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 func (u *Update) Close() error { return errors.Join(u.found.close(), u.state.Close()) }
 
 func (f *found) close() error {
-	for _, o := range f.outputs {
-		if o.parts != nil {
-			o.parts.set.close()
-		}
-	}
+	f.outputs.close()
 	f.patch.chain.close()
 	return errors.Join(f.seeds.close(), f.blocks.pieces.close())
 }

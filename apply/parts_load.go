@@ -1,0 +1,152 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"deltaup/artifact"
+	"deltaup/chunkstore"
+	"deltaup/delta"
+	"deltaup/mirror"
+	"deltaup/mkimage"
+)
+
+// partsLoader gets what artifacts are rebuilt from beside the image: out of a patch set where one
+// leads from a seed, else from the mirror.
+type partsLoader struct {
+	*fetcher
+	seeds   *seeds
+	release *mirror.Release
+	image   *mkimage.Recipe // of the release's image
+}
+
+// parts gets the recipe of an output, and finds out where its contents come from.
+func (l *partsLoader) parts(ctx context.Context, o *output) (*parts, error) {
+	x := &parts{}
+	var err error
+	if x.set, err = l.openSet(ctx, o); err != nil {
+		return nil, err
+	}
+	if x.set != nil {
+		x.recipe = x.set.Recipe
+	} else if err := l.recipe(ctx, o, x); err != nil {
+		return nil, err
+	}
+	if codec, known := x.recipe.Codec(); !known {
+		x.set.close()
+		return nil, fmt.Errorf("artifact %s: %q: %w", o.artifact.Name, codec,
+			mkimage.ErrUnknownCodec)
+	}
+	return x, nil
+}
+
+// recipe fetches the recipe as it lies on the mirror, and where its chunks are.
+func (l *partsLoader) recipe(ctx context.Context, o *output, x *parts) error {
+	name := mirror.RecipePath(o.artifact.Recipe.ID)
+	stored, err := l.meta.object(ctx, name, o.artifact.Recipe.Object, mirror.MaxRecipeSize)
+	if err != nil {
+		return err
+	}
+	if x.recipe, err = o.artifact.DecodeBeside(stored, l.image); err != nil {
+		return published(name, err)
+	}
+	return l.locateOwn(ctx, &o.artifact, x)
+}
+
+// locateOwn finds the chunks that the artifact has and the image lacks.
+func (l *partsLoader) locateOwn(ctx context.Context, a *mirror.Artifact, x *parts) error {
+	chunks := artifact.OwnChunks(x.recipe, l.image)
+	if a.Index == nil {
+		if len(chunks) > 0 {
+			return published(mirror.ReleasePath(l.release.Version),
+				fmt.Errorf("no index for the %s: %w", a.Name, chunkstore.ErrCorrupt))
+		}
+		return nil
+	}
+	name := mirror.IndexPath(a.Index.ID)
+	stored, err := l.meta.object(ctx, name, *a.Index, mirror.MaxIndexSize)
+	if err != nil {
+		return err
+	}
+	index, err := chunkstore.ParseIndex(stored)
+	if err == nil {
+		_, err = index.Locations(chunks)
+	}
+	if err != nil {
+		return published(name, err)
+	}
+	l.notePacks(index)
+	x.chunks = delta.List{Chunks: chunks, Locations: index.Image}
+	return nil
+}
+
+// smallSet is the size up to which a set beside an image is taken to have one group, which is needed
+// whatever else is.
+const smallSet = 256 << 10
+
+// openSet fetches what gives the recipe of an output out of a patch set, when one leads from a
+// seed. When there is none, or it is of no use, which is a warning, it returns nil.
+func (l *partsLoader) openSet(ctx context.Context, o *output) (*partsSet, error) {
+	from, p := l.seeds.fileBefore(&o.artifact)
+	if p == nil || o.closed {
+		return nil, nil
+	}
+	x := &partsSet{set: l.newSet(p, l.release)}
+	x.small = p.Set.Size <= smallSet
+	err := l.readSet(ctx, o, x, from)
+	if err == nil {
+		return x, nil
+	}
+	return nil, o.closeSet(err, l.events)
+}
+
+// readSet reads the head and first group, and plans for the others.
+func (l *partsLoader) readSet(ctx context.Context, o *output, x *partsSet, from *seed) error {
+	var err error
+	if x.head, err = l.readHead(ctx, x.set); err != nil {
+		return err
+	}
+	if x.head.SetSize() != x.patch.Set.Size || len(x.head.Groups) == 0 {
+		return published(x.name(),
+			fmt.Errorf("it is not the set that the release names: %w", chunkstore.ErrCorrupt))
+	}
+	first, err := l.readGroup(ctx, x.set, 0)
+	if err != nil {
+		return err
+	}
+	x.Set, err = artifact.Open(x.head, from.apart.kind, from.apart.recipe, l.image, first)
+	if err != nil {
+		return published(x.name(), err)
+	}
+	o.pieces = nil
+	for _, g := range x.head.Groups[1:] {
+		o.pieces = append(o.pieces,
+			delta.Piece{File: x.file(), Extent: delta.Extent{Offset: g.Offset, Length: g.Length}})
+	}
+	return nil
+}
+
+// fileBefore finds the smallest of an artifact's patch sets that leads from a seed.
+func (s *seeds) fileBefore(a *mirror.Artifact) (from *seed, best *mirror.Patch) {
+	for _, seed := range s.list {
+		if seed.apart == nil || seed.apart.kind != a.Beside() {
+			continue
+		}
+		if p := a.PatchFrom(seed.raw.ID); p != nil && (best == nil || p.Set.Size < best.Set.Size) {
+			from, best = seed, p
+		}
+	}
+	return from, best
+}
+
+// closeSet gives the patch set up, with a warning, when err says that it is of no use. It passes other
+// errors on.
+func (o *output) closeSet(err error, e *events) error {
+	if !unusable(err) || errors.Is(err, ErrSeed) {
+		return err
+	}
+	e.warn("the patch set of the %s is given up: %v", o.artifact.Name, err)
+	o.closed, o.pieces = true, nil
+	return nil
+}
