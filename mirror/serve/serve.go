@@ -232,10 +232,16 @@ func Until(ctx context.Context, l net.Listener, h http.Handler) error {
 	return err
 }
 
-// renewDeadline lifts a deadline that the connection's last request has left.
+// renewDeadline lifts a deadline that the connection's last request has left. A body, which no
+// request has to have, is not waited for.
 func renewDeadline(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil {
+		c := http.NewResponseController(w)
+		err := c.SetWriteDeadline(time.Now().Add(stallTimeout))
+		if err == nil && r.ContentLength != 0 {
+			err = c.SetReadDeadline(time.Now())
+		}
+		if err != nil {
 			return // the connection is gone
 		}
 		h.ServeHTTP(w, r)

@@ -334,3 +334,32 @@ func (w *deadlineWriter) Write(p []byte) (int, error) {
 	w.written += int64(len(p))
 	return len(p), nil
 }
+
+// TestBodyThatNeverComes: a client that announces a body and sends none is answered at once.
+func TestBodyThatNeverComes(t *testing.T) {
+	dir, pack, packBytes := served(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Until(ctx, l, Handler(dir)) }()
+	defer func() {
+		end()
+		<-done
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(c, "GET /%s HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", pack)
+	answer, err := io.ReadAll(c)
+	if err != nil || !bytes.HasSuffix(answer, packBytes) {
+		t.Errorf("%d bytes, %v", len(answer), err)
+	}
+}
