@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -81,15 +82,16 @@ func copyRoot(
 // replaceKeys removes from root the keys that c names and adds new ones in their place.
 func (p *Publisher) replaceKeys(root *metadata.Metadata[metadata.RootType], c Change,
 	how InitOptions) error {
+	revoked := false
 	for _, role := range Roles {
 		var gone []string
 		r := root.Signed.Roles[role]
 		for _, id := range r.KeyIDs {
-			if role == c.Role ||
-				c.Revoke != "" && len(c.Revoke) >= 8 && len(id) >= len(c.Revoke) &&
-					id[:len(c.Revoke)] == c.Revoke {
+			named := len(c.Revoke) >= 8 && strings.HasPrefix(id, c.Revoke)
+			if named || role == c.Role {
 				gone = append(gone, id)
 			}
+			revoked = revoked || named
 		}
 		if len(gone) == 0 {
 			continue
@@ -116,9 +118,8 @@ func (p *Publisher) replaceKeys(root *metadata.Metadata[metadata.RootType], c Ch
 				return err
 			}
 		}
-		c.Revoke = ""
 	}
-	if c.Revoke != "" {
+	if c.Revoke != "" && !revoked {
 		return fmt.Errorf(
 			"key %s: %w: the root has no such key (8 or more digits of its id are wanted)",
 			c.Revoke,

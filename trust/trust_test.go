@@ -136,6 +136,28 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// TestRevokeBeside: a key is replaced although another role's keys are, too.
+func TestRevokeBeside(t *testing.T) {
+	s := newSite(t, nil)
+	roles, _, err := s.open().Keys()
+	s.must(err)
+	for i, role := range trust.Roles {
+		for j, other := range trust.Roles {
+			if i == j {
+				continue
+			}
+			key := roles[j].Keys[0].ID
+			s.rotate(trust.Change{Role: role, Revoke: key})
+			if roles, _, err = s.open().Keys(); err != nil {
+				t.Fatal(err)
+			}
+			if roles[j].Keys[0].ID == key {
+				t.Errorf("with new keys of %s, %s keeps a revoked one", role, other)
+			}
+		}
+	}
+}
+
 // TestLostKeys replaces keys whose private halves are lost.
 func TestLostKeys(t *testing.T) {
 	s := newSite(t, map[string]trust.Quorum{"root": {Threshold: 1, Keys: 2}})
