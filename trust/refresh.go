@@ -10,6 +10,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
 
+	"deltaup/chunkstore"
 	"deltaup/mirror"
 	"deltaup/mirror/client"
 )
@@ -176,17 +177,24 @@ func (r *Repository) timestamp(ctx context.Context) error {
 	)
 	r.rtt = time.Since(start)
 	if errors.Is(err, client.ErrMissing) {
-		_, none := r.o.Client.Pointer(ctx, r.o.Channel)
-		if none != nil && (ctx.Err() != nil || errors.Is(none, mirror.ErrNowhere)) {
-			return none
-		}
-		return fmt.Errorf("%w: it has no %s", ErrUnsigned, mirror.TimestampPath)
+		return r.noTimestamp(ctx)
 	}
 	if file != nil { // keep even an expired one, so that nothing older is trusted after it
 		err = errors.Join(err, r.state.write(timestampFile, file))
 	}
 	if err == nil {
 		err = r.rootExpired() // with the timestamp's signed time
+	}
+	return err
+}
+
+// noTimestamp is the error for a mirror without a timestamp. It is unsigned only if it has the
+// channel's pointer, in whatever state.
+func (r *Repository) noTimestamp(ctx context.Context) error {
+	_, err := r.o.Client.Pointer(ctx, r.o.Channel)
+	damaged := errors.Is(err, mirror.ErrDamaged) && !errors.Is(err, client.ErrPage)
+	if err == nil || damaged || errors.Is(err, chunkstore.ErrVersion) {
+		return fmt.Errorf("%w: it has no %s", ErrUnsigned, mirror.TimestampPath)
 	}
 	return err
 }

@@ -33,3 +33,27 @@ func TestCancelledBeforePointer(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSilentPointer: a server that lacks the timestamp and does not answer for the pointer has not
+// been found to be an unsigned mirror.
+func TestSilentPointer(t *testing.T) {
+	s := newSite(t, nil)
+	for _, status := range []int{http.StatusUnauthorized, http.StatusBadGateway} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/"+mirror.PointerPath("stable") {
+				w.WriteHeader(status)
+				return
+			}
+			http.NotFound(w, r)
+		}))
+		defer srv.Close()
+		o := s.newTarget().o
+		reader, err := client.New([]string{srv.URL}, client.Options{Retries: -1})
+		s.must(err)
+		o.Client = reader
+		_, err = trust.Refresh(t.Context(), o)
+		if !errors.Is(err, client.ErrUnreachable) || errors.Is(err, trust.ErrUnsigned) {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
