@@ -41,7 +41,7 @@ func Check(ctx context.Context, m mirror.Store) error {
 		if err != nil {
 			return err
 		}
-		if objectOf(b) != r.File {
+		if mirror.ObjectOf(b) != r.File {
 			return fmt.Errorf("%s: %w", name, ErrMixed)
 		}
 	}

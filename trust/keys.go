@@ -101,7 +101,7 @@ func (r *keyRing) signer(id string) (signature.Signer, error) {
 }
 
 func (r *keyRing) open(path, id string) (ed25519.PrivateKey, error) {
-	sealed, err := readSmall(path, maxKeyFile)
+	sealed, err := plainfile.Read(path, maxKeyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -238,26 +238,12 @@ func (r *keyRing) files() (map[string]string, error) {
 // readRoot reads the root beside the keys, from the first folder that has one.
 func (r *keyRing) readRoot() ([]byte, error) {
 	for _, dir := range r.dirs {
-		b, err := readSmall(filepath.Join(dir, rootFile), maxRoot)
+		b, err := plainfile.Read(filepath.Join(dir, rootFile), maxRoot)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return b, err
 		}
 	}
 	return nil, fmt.Errorf("%s: %w", filepath.Join(r.dirs[0], rootFile), fs.ErrNotExist)
-}
-
-// readSmall reads a file of at most limit bytes.
-func readSmall(path string, limit int64) ([]byte, error) {
-	f, err := plainfile.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // nothing was written
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%s: longer than %d bytes", path, limit)
-	}
-	return b, err
 }
 
 // writeFile replaces a file durably, by way of a temporary file in the folder tmp.

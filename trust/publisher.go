@@ -97,10 +97,7 @@ func (p *Publisher) Add(ctx context.Context, channel string, r *mirror.Release, 
 	if err != nil {
 		return err
 	}
-	object, err := r.Object()
-	if err != nil {
-		return err
-	}
+	object := mirror.ObjectOf(file)
 	entry := Release{
 		Version:         r.Version,
 		Serial:          p.catalog.next(),
@@ -162,7 +159,7 @@ func (p *Publisher) enter(ctx context.Context, r Release) error {
 	if _, err := parseCatalog(b); err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
-	object := objectOf(b)
+	object := mirror.ObjectOf(b)
 	name := mirror.CatalogPath(object.ID)
 	if err := p.o.Mirror.Write(ctx, name, b); err != nil {
 		return err

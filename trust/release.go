@@ -12,10 +12,9 @@ import (
 
 // Limits of what a publisher may say about a release.
 const (
-	maxCompatible = 256  // bytes
-	maxArguments  = 2048 // bytes of the kernel's arguments
-	maxNotes      = 2048
-	maxChannels   = 64
+	maxArguments = 2048 // bytes of the kernel's arguments
+	maxNotes     = 2048
+	maxChannels  = 64
 )
 
 // maxNumber is the highest serial, and the highest version of signed metadata. A publisher who
@@ -77,9 +76,9 @@ func (r *Release) validate() error {
 		return fmt.Errorf("serial %d with a minimum of %d", r.Serial, r.MinimumSerial)
 	case r.File.ID.IsZero() || r.File.Size < 1 || r.File.Size > mirror.MaxReleaseSize:
 		return fmt.Errorf("a release file of %d bytes", r.File.Size)
-	case len(r.Compatible) > maxCompatible || !printable(r.Compatible):
+	case !mirror.ValidCompatible(r.Compatible):
 		return fmt.Errorf("compatible: at most %d printable ASCII characters are possible",
-			maxCompatible)
+			mirror.MaxCompatible)
 	case len(r.Channels) > maxChannels:
 		return fmt.Errorf("%d channels", len(r.Channels))
 	}

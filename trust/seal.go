@@ -9,7 +9,6 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
-	"deltaup/chunkstore"
 	"deltaup/mirror"
 )
 
@@ -175,8 +174,4 @@ func (p *Publisher) signers(role string,
 			r.Threshold, len(r.KeyIDs), len(signers))
 	}
 	return signers, nil
-}
-
-func objectOf(b []byte) mirror.Object {
-	return mirror.Object{ID: chunkstore.Sum(b), Size: int64(len(b))}
 }

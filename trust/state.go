@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"deltaup/internal/durable"
+	"deltaup/internal/plainfile"
 )
 
 // stateDir is the folder below a target's state folder that holds what it trusts:
@@ -77,7 +78,7 @@ func (s *state) load() error {
 const recordFile = "state.json"
 
 func readRecord(dir string) (*record, error) {
-	b, err := readSmall(filepath.Join(dir, recordFile), maxRecord)
+	b, err := plainfile.Read(filepath.Join(dir, recordFile), maxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &record{Format: recordFormat}, nil
 	}
@@ -112,7 +113,7 @@ func (s *state) write(name string, b []byte) error { return writeFile(s.tmp(), s
 
 // read gives the bytes of a kept file, or nil when there is none.
 func (s *state) read(name string, limit int64) ([]byte, error) {
-	b, err := readSmall(s.path(name), limit)
+	b, err := plainfile.Read(s.path(name), limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
