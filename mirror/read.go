@@ -84,7 +84,7 @@ func readLocations(ctx context.Context, files Files,
 		image = recipe.Chunks()
 	}
 	name := IndexPath(r.Index.ID)
-	b, err := ReadFile(ctx, files, name, MaxIndexSize)
+	b, err := ReadVerified(ctx, files, name, r.Index, MaxIndexSize)
 	if err != nil {
 		return nil, err
 	}

@@ -130,7 +130,7 @@ func (g *imageGoal) oldBlocks(ctx context.Context, old *mirror.Release) *blockma
 		return nil
 	}
 	name := mirror.BlockmapPath(a.Blockmap.ID)
-	file, err := mirror.ReadFile(ctx, g.u.store, name, mirror.MaxBlockmapSize)
+	file, err := mirror.ReadVerified(ctx, g.u.store, name, *a.Blockmap, mirror.MaxBlockmapSize)
 	if err == nil {
 		var blocks *blockmap.Map
 		if blocks, err = blockmap.Parse(file, a.Size); err == nil {
