@@ -96,7 +96,7 @@ func (b *Batch) flush() error {
 				return fmt.Errorf("add chunk %s: %w: its bytes are those of %s", c.ID, ErrCorrupt,
 					got)
 			}
-			frames[i] = EncodeFrame(make([]byte, 0, FrameMax(c.Size)), plain)
+			frames[i] = EncodeFrame(make([]byte, 0, frameMax(c.Size)), plain)
 			return nil
 		})
 	}

@@ -19,8 +19,8 @@ const (
 // frameMin is the length of the shortest frame: the tag and one byte.
 const frameMin = 2
 
-// FrameMax is how many stored bytes the frame of a chunk of size plain bytes has at most.
-func FrameMax(size int64) int64 { return size + 1 }
+// frameMax is how many stored bytes the frame of a chunk of size plain bytes has at most.
+func frameMax(size int64) int64 { return size + 1 }
 
 // encoderWindow is how far back zstd looks, in bytes, in chunks larger than usual. An encoder takes
 // twice as much memory, whatever the size of the chunks.
@@ -60,7 +60,7 @@ func EncodeFrame(dst, plain []byte) []byte {
 	start := len(dst)
 	dst = append(dst, frameZstd)
 	dst = encoder().EncodeAll(plain, dst)
-	if int64(len(dst)-start) >= FrameMax(int64(len(plain))) {
+	if int64(len(dst)-start) >= frameMax(int64(len(plain))) {
 		dst = append(dst[:start], framePlain)
 		dst = append(dst, plain...)
 	}
@@ -117,7 +117,7 @@ func checkFrame(c Chunk, length int64) error {
 	case c.Size < 1 || c.Size > ChunkMax:
 		return fmt.Errorf("chunk %s: %w: of %d bytes, at most %d are possible", c.ID, ErrCorrupt,
 			c.Size, int64(ChunkMax))
-	case length < frameMin || length > FrameMax(c.Size):
+	case length < frameMin || length > frameMax(c.Size):
 		return fmt.Errorf("chunk %s: %w: frame of %d bytes for %d plain ones", c.ID, ErrCorrupt,
 			length, c.Size)
 	}

@@ -30,7 +30,7 @@ func TestFrame(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			frame := EncodeFrame([]byte("before"), test.plain)
 			frame, ok := bytes.CutPrefix(frame, []byte("before"))
-			if !ok || frame[0] != test.tag || int64(len(frame)) > FrameMax(int64(len(test.plain))) {
+			if !ok || frame[0] != test.tag || int64(len(frame)) > frameMax(int64(len(test.plain))) {
 				t.Fatalf("frame of %d bytes with tag %d", len(frame), frame[0])
 			}
 			got, err := DecodeFrame([]byte("before"), frame, chunkOf(test.plain))

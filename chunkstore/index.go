@@ -139,7 +139,7 @@ func validateLocations(packs map[ID]int64, locations []Location) error {
 			return fmt.Errorf("%w: pack %s is not in the list of packs", ErrCorrupt, l.Pack)
 		}
 		end := size - packTrailerSize - packEntrySize
-		if l.Length < frameMin || l.Length > FrameMax(ChunkMax) || l.Offset < packHeaderSize ||
+		if l.Length < frameMin || l.Length > frameMax(ChunkMax) || l.Offset < packHeaderSize ||
 			l.Offset > end-l.Length {
 			return fmt.Errorf("%w: frame of %d bytes at %d in a pack of %d bytes", ErrCorrupt,
 				l.Length, l.Offset, size)

@@ -212,10 +212,6 @@ func checkFrames(ctx context.Context, f io.ReaderAt, size int64) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if e.Length > chunkstore.FrameMax(e.Size) {
-			return fmt.Errorf("%w: chunk %s takes %d bytes, more than it can",
-				chunkstore.ErrCorrupt, e.ID, e.Length)
-		}
 		if int64(cap(frame)) < e.Length {
 			frame = make([]byte, e.Length)
 		}
