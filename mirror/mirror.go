@@ -5,8 +5,8 @@
 // serve serves it, and folder knows one that lies in a folder of this machine. Whose hashes count
 // is a matter of package trust, and what is fetched, one of package delta.
 //
-// Everything but the channel pointers is immutable and named by its hash or its
-// version; a pointer moves last. Layout and files: doc/mirror.md.
+// Everything but the channel pointers and the signed timestamp is immutable and named by its hash
+// or its version; a pointer moves last. Layout and files: doc/mirror.md.
 package mirror
 
 import (

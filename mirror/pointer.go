@@ -10,8 +10,7 @@ import (
 const pointerFormat = 1
 
 // Pointer is the file channels/NAME.json: which release is a channel's newest.
-// It is the only kind of file on a mirror that changes, and nothing but this file
-// and package client knows its form, so that signed metadata can take its place.
+// It changes, as on a mirror only the signed timestamp does beside it, which takes its place there.
 type Pointer struct {
 	Format  int           `json:"format"` // 1
 	Channel string        `json:"channel"`
