@@ -26,7 +26,7 @@ func cut(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error) {
 // boundsMax is how many boundaries bounds collects of an image of size bytes. An image has up to
 // two for each block. When small blocks make more than that, the image is cut less finely behind
 // the collected ones.
-func boundsMax(size int64) int { return int(size/512) + 4096 }
+func boundsMax(size int64) int64 { return size/512 + 4096 }
 
 // bounds gives the offsets at which stored blocks and tables begin and end, between 0 and size,
 // ascending, each once.
@@ -35,7 +35,7 @@ func bounds(ctx context.Context, m *squashfs.Image, size int64) ([]int64, error)
 	limit := boundsMax(size)
 	add := func(offsets ...int64) {
 		for _, o := range offsets {
-			if o > 0 && o < size && len(list) < limit {
+			if o > 0 && o < size && int64(len(list)) < limit {
 				list = append(list, o)
 			}
 		}

@@ -77,6 +77,9 @@ func parse(file []byte, size int64) (*Map, error) {
 	if err != nil {
 		return nil, err
 	}
+	if int64(len(plain)) < count*(1+keySize) {
+		return nil, corrupt("%d bytes for %d pieces", len(plain), count)
+	}
 	m := &Map{ends: make([]int64, 0, count), keys: make([]Key, 0, count)}
 	end := int64(0)
 	for range count {
