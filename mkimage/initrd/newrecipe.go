@@ -193,7 +193,10 @@ type caller struct {
 }
 
 func (c *caller) Read(p []byte) (int, error) {
-	if c.err = c.ctx.Err(); c.err != nil {
+	if c.err == nil {
+		c.err = c.ctx.Err()
+	}
+	if c.err != nil {
 		return 0, c.err
 	}
 	n, err := c.r.Read(p)

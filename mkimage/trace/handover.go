@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,9 @@ const handoverName = "@deltaup-trace"
 // handoverTimeout is how long one trace may take to cross the socket.
 const handoverTimeout = 10 * time.Second
 
-// RecordUntilTaken records in the initramfs: until a later process calls takeOver,
-// sends it the trace, and returns nil. When ctx ends first it returns ctx's error.
+// RecordUntilTaken records in the initramfs until a later process takes the recording over with
+// [RecordOn]. It sends that process the trace and returns nil. When ctx ends first it returns ctx's
+// error.
 func RecordUntilTaken(ctx context.Context, o RecordOptions) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", handoverName)
 	if err != nil {
@@ -47,11 +49,12 @@ func RecordUntilTaken(ctx context.Context, o RecordOptions) error {
 		taken()
 		return nil
 	})
-	if err := g.Wait(); err != nil {
-		return err
-	}
+	err = g.Wait()
 	if conn == nil {
-		return ctx.Err()
+		return cmp.Or(err, ctx.Err())
+	}
+	if err != nil {
+		return errors.Join(err, conn.Close())
 	}
 	return errors.Join(sendTrace(conn, t), conn.Close())
 }
@@ -102,7 +105,7 @@ func sendTrace(conn net.Conn, t *Trace) error {
 }
 
 // takeOver ends a recording that RecordUntilTaken began and gives its trace, or an empty trace when
-// there is none. Start another recording first, so that nothing is missed, and Join the two traces.
+// there is none. Start another recording first, so that nothing is missed, and join the two traces.
 func takeOver(ctx context.Context) (*Trace, error) {
 	conn, err := (&net.Dialer{Timeout: handoverTimeout}).DialContext(ctx, "unix", handoverName)
 	if errors.Is(err, unix.ECONNREFUSED) {
