@@ -11,13 +11,14 @@ import (
 	"deltaup/mkimage"
 )
 
-// dictionaryMax is the most bytes that Dictionary gives, and what a recipe that is compressed with
-// it needs as window.
+// dictionaryMax is how many bytes Dictionary gives at most. A recipe that is compressed with it
+// needs as large a window.
 const dictionaryMax = 8 << 20
 
-// Dictionary is what the recipe of a kind resembles most: lines as it has them for the files of the
-// image beside it, the last of them if they are more than 8 MiB. They do not depend on how contents
-// are cut, for who learns of an image by a patch set does not know its chunks.
+// Dictionary gives what a recipe of a kind resembles most: the lines of Kind.AppendLine for the
+// files of the image beside it, and of more than 8 MiB the last 8 MiB. The lines do not depend on
+// how contents are cut, because a target that learns of an image by a patch set does not know its
+// chunks.
 func Dictionary(k Kind, image *mkimage.Recipe) []byte {
 	var b []byte
 	for i := range image.Entries {
@@ -33,7 +34,7 @@ func Dictionary(k Kind, image *mkimage.Recipe) []byte {
 	return b[max(0, len(b)-dictionaryMax):]
 }
 
-// Own gives the contents that a recipe has and the image beside it has not.
+// Own gives the contents of a recipe that the image beside it lacks.
 func Own(r Recipe, image *mkimage.Recipe) iter.Seq[*chunkstore.Content] {
 	has := byID(image)
 	return func(yield func(*chunkstore.Content) bool) {
@@ -45,13 +46,13 @@ func Own(r Recipe, image *mkimage.Recipe) iter.Seq[*chunkstore.Content] {
 	}
 }
 
-// OwnChunks lists the chunks of those contents, which is what the artifact's own index locates.
+// OwnChunks lists the chunks of the contents of Own. The artifact's own index locates these.
 func OwnChunks(r Recipe, image *mkimage.Recipe) []chunkstore.Chunk {
 	return chunkstore.Distinct(Own(r, image))
 }
 
-// Encode writes the text of a recipe that lies on a mirror beside the image's: contents that the
-// image has, too, have no chunk lists in it, one hole stands for several chunks. See Complete.
+// Encode gives the text of a recipe as a mirror has it beside the image's recipe. For a content that
+// the image has too, one hole stands for several chunks. [Complete] undoes that.
 func Encode(r Recipe, image *mkimage.Recipe) ([]byte, error) {
 	has := byID(image)
 	same := map[*chunkstore.Content]*chunkstore.Content{}
@@ -66,9 +67,8 @@ func Encode(r Recipe, image *mkimage.Recipe) ([]byte, error) {
 	}))
 }
 
-// Complete makes a recipe whole that was parsed from what Encode gave: contents that the image has,
-// too, get the chunks that they have there; when these are not known, a list of the right size. The
-// error, when the recipe is none then, wraps chunkstore.ErrCorrupt.
+// Complete completes a recipe that was parsed from what [Encode] gave, as takeChunks says, and
+// validates it. Errors wrap chunkstore.ErrCorrupt.
 func Complete(r Recipe, image *mkimage.Recipe) error {
 	if err := takeChunks(r, image); err != nil {
 		return err
@@ -76,9 +76,9 @@ func Complete(r Recipe, image *mkimage.Recipe) error {
 	return r.Validate()
 }
 
-// takeChunks gives the contents of a recipe that the image beside it has, too, the chunks that they
-// have there; when these are not known, a list of the right size. The error, when a content has
-// another size there, wraps chunkstore.ErrCorrupt.
+// takeChunks gives those contents of a recipe that the image has too the chunks that they have
+// there. When these are not known, a content gets the list of anyChunks. The error for a content
+// that has another size in the image wraps chunkstore.ErrCorrupt.
 func takeChunks(r Recipe, image *mkimage.Recipe) error {
 	has := byID(image)
 	for c := range r.Contents() {
@@ -97,10 +97,10 @@ func takeChunks(r Recipe, image *mkimage.Recipe) error {
 	return nil
 }
 
-// stripped is the text of a recipe without what depends on how the artifact was taken apart.
+// stripped gives the text of a recipe without what depends on how the artifact was taken apart.
 func stripped(r Recipe) ([]byte, error) { return text(withoutChunks(r, math.MaxInt64).Bare()) }
 
-// recipeText is the text of a recipe as a set gives it: without chunks.
+// recipeText gives the text of a recipe as a set has it: without chunks.
 func recipeText(r Recipe) ([]byte, error) {
 	b, err := text(withoutChunks(r, int64(r.Chunking().Max)))
 	if err == nil && len(b) > patchset.PieceMax {
@@ -115,7 +115,7 @@ func text(r Recipe) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// parse reads what recipeText gave.
+// parse reads what recipeText gives.
 func parse(k Kind, text []byte, image *mkimage.Recipe) (Recipe, error) {
 	r, err := k.Parse(bytes.NewReader(text))
 	if err != nil {
@@ -127,8 +127,8 @@ func parse(k Kind, text []byte, image *mkimage.Recipe) (Recipe, error) {
 	return r, Complete(r, image)
 }
 
-// withoutChunks copies a recipe. A content of more than most bytes gets one hole for its chunks,
-// any other is one chunk, which takes no line.
+// withoutChunks copies a recipe. A content of more than most bytes gets one hole for its chunks. Any
+// other content gets one chunk, which takes no line in the text.
 func withoutChunks(r Recipe, most int64) Recipe {
 	contents := map[*chunkstore.Content]*chunkstore.Content{}
 	return r.With(func(c *chunkstore.Content) *chunkstore.Content {
@@ -143,12 +143,13 @@ func withoutChunks(r Recipe, most int64) Recipe {
 	})
 }
 
-// withChunk copies a content with one chunk for all of it.
+// withChunk copies a content, with k as its only chunk.
 func withChunk(c *chunkstore.Content, k chunkstore.Chunk) *chunkstore.Content {
 	return &chunkstore.Content{ID: c.ID, Size: c.Size, Chunks: []chunkstore.Chunk{k}}
 }
 
-// anyChunks gives a valid list for a content whose chunks are not known.
+// anyChunks gives a valid list for a content whose chunks are not known: nothing can be fetched by
+// it.
 func anyChunks(c *chunkstore.Content, cut chunkstore.Params) []chunkstore.Chunk {
 	n := min(c.Size, int64(cut.Max))
 	list := []chunkstore.Chunk{{ID: c.ID, Size: n}}

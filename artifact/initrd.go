@@ -12,7 +12,7 @@ import (
 	"deltaup/mkimage/initrd"
 )
 
-// initrdKind is the Kind of Linux initrds: see package initrd.
+// initrdKind is the Kind of Linux initrds, see package initrd.
 type initrdKind struct{}
 
 // Name implements Kind.

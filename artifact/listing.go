@@ -18,11 +18,11 @@ import (
 const (
 	recipePath = "recipe" // a recipe, or what it is compared with
 	filesPath  = "files"  // folder of contents, each under its first name in the artifact
-	oddPath    = "odd"    // folder of those whose name is none for a tree, or is in use: numbers
+	oddPath    = "odd"    // folder of contents whose name no tree can have or is in use, by numbers
 )
 
-// listing is one end of a set: the text of a recipe and contents of it, in the form of a recipe of
-// an image that is never built. Chunks do not matter in it.
+// listing is one end of a set: the text of a recipe and contents of it, in the form of the recipe
+// of an image that nobody builds. Its chunks do not matter.
 type listing struct {
 	recipe *mkimage.Recipe
 	text   []byte
@@ -34,8 +34,8 @@ type listing struct {
 
 func (l *listing) reader() io.ReaderAt { return bytes.NewReader(l.text) }
 
-// oldListing has all contents of the older artifact. Its text is a dictionary for recipes beside
-// the image: see Dictionary, with the older one's own recipe behind it.
+// oldListing lists all contents of the old artifact. Its text is the Dictionary of recipes beside
+// the image, with the old artifact's recipe behind it.
 func oldListing(k Kind, old Recipe, image *mkimage.Recipe) (*listing, error) {
 	text, err := stripped(old)
 	if err != nil {
@@ -44,7 +44,8 @@ func oldListing(k Kind, old Recipe, image *mkimage.Recipe) (*listing, error) {
 	return newList(append(Dictionary(k, image), text...), old, nil)
 }
 
-// newListing has the new artifact's recipe, and those of its contents that the image lacks.
+// newListing lists those contents of the new artifact that the image lacks. Its text is the new
+// artifact's recipe.
 func newListing(new Recipe, image *mkimage.Recipe) (*listing, error) {
 	text, err := recipeText(new)
 	if err != nil {
@@ -60,7 +61,7 @@ func newList(text []byte, r Recipe,
 		paths: map[string]*chunkstore.Content{}, folders: map[string]bool{"": true, filesPath: true, oddPath: true},
 		recipe: &mkimage.Recipe{
 			BlockSize: mkimage.BlockSizeMin, Codec: "none", Chunking: chunkstore.DefaultParams,
-			First: []string{recipePath}, // its patch is to be the first one
+			First: []string{recipePath}, // so that its patch is the first one
 		},
 	}
 	l.paths[recipePath] = &chunkstore.Content{ID: l.textID, Size: int64(len(text))}
@@ -87,7 +88,7 @@ func (l *listing) add(name string, c *chunkstore.Content) {
 	}
 }
 
-// free tells whether a path is one that a tree may have and is not in use.
+// free tells whether a tree can have a path, and the path is not in use.
 func (l *listing) free(p string) bool {
 	if l.paths[p] != nil || l.folders[p] || strings.IndexByte(p, 0) >= 0 ||
 		strings.HasSuffix(p, "/") {

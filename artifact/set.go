@@ -17,17 +17,18 @@ import (
 type Pair struct {
 	Kind     Kind // of both
 	Old, New Recipe
-	Image    *mkimage.Recipe // beside New; its chunks need not be known
-	// Store has the chunks of all contents of Old, and those of New that Image lacks.
+	Image    *mkimage.Recipe // beside New; it may lack its chunks
+	// Store has the chunks of all contents of Old, and of those of New that Image lacks.
 	Store chunkstore.Store
 }
 
-// Make writes the patch set that leads from the old artifact of a pair to the new one: for a target
-// that has the old one and has, or is about to have, the image beside the new one. It holds the
-// recipe of the new one and those of its contents that neither the image nor the old one has.
+// Make writes the patch set that leads from the old artifact of a pair to the new one. It is for a
+// target that has the old artifact and has, or is about to have, the image beside the new one. The
+// set holds the recipe of the new artifact, and those of its contents that neither the image nor
+// the old artifact has.
 //
-// The file is a set of package patchset between two listings of contents that publisher and
-// target make for themselves, see listing. Format: doc/initrd.md.
+// The file is a set of package patchset between two listings of contents, which publisher and
+// target each make for themselves. Format: doc/initrd.md.
 func Make(ctx context.Context, w io.Writer, p Pair,
 	o patchset.MakeOptions) (*patchset.Stats, error) {
 	from, err := oldListing(p.Kind, p.Old, p.Image)
@@ -78,8 +79,8 @@ func (textReading) Close() error { return nil }
 
 // Set is a set together with the recipe that its first group gives.
 type Set struct {
-	// Recipe is the new artifact's. Contents have the chunks that they have in the image, when
-	// these are known; all others have a list of the right size that nothing can be fetched by.
+	// Recipe is the new artifact's. Its contents have the chunks that they have in the image, as
+	// far as these are known. The others have lists by which nothing can be fetched.
 	Recipe Recipe
 
 	step  *patchset.Step
@@ -88,9 +89,10 @@ type Set struct {
 }
 
 // Open reads the new artifact's recipe. old is the recipe of the artifact that the set leads from,
-// made with whatever options, image the one beside the new artifact, and group the stored bytes of
-// the set's first group. Errors wrap chunkstore.ErrCorrupt, chunkstore.ErrVersion, or
-// patchset.ErrFrom when old or image is another one.
+// made with any options. image is the recipe of the image beside the new artifact. group has the
+// stored bytes of the set's first group. Errors wrap chunkstore.ErrCorrupt or
+// chunkstore.ErrVersion, or patchset.ErrFrom when the set leads from another artifact or belongs
+// beside another image.
 func Open(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe, group []byte) (*Set, error) {
 	from, err := oldListing(k, old, image)
 	if err != nil {
@@ -136,10 +138,10 @@ func (s *Set) complete(image *mkimage.Recipe) error {
 	return nil
 }
 
-// Apply makes the contents that only the set has and gives them to write, one after another, each
-// from its beginning to its end, and verified. group gives the stored bytes of a group, base opens
-// a content of the old artifact. Errors in what the set or base gives wrap chunkstore.ErrCorrupt or
-// chunkstore.ErrVersion; those of the functions are returned as they are.
+// Apply makes the contents that only the set has. It gives the verified bytes to write, content
+// after content, each from its beginning to its end. group gives the stored bytes of a group. base
+// opens a content of the old artifact. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion
+// when the set or a base is damaged, or are those of the functions.
 func (s *Set) Apply(
 	ctx context.Context,
 	group func(n int) ([]byte, error),
