@@ -61,13 +61,12 @@ func (l Line) time(bytes int64, first, others, parallel int) time.Duration {
 // blocks in the queue permit.
 func (c CPU) time(w Work) time.Duration {
 	compress := seconds(w.Compress, known(c.Compress, defaultCPU.Compress))
-	feed := seconds(w.Decode, known(c.Decode, defaultCPU.Decode)) + seconds(w.Patch,
-		known(c.Patch, defaultCPU.Patch))
+	decode := seconds(w.Decode, known(c.Decode, defaultCPU.Decode))
+	feed := decode + seconds(w.Patch, known(c.Patch, defaultCPU.Patch))
 	overlap := time.Duration(overlapShare * float64(min(compress, feed)))
-	return compress + feed - overlap + seconds(w.Write, known(c.Write, defaultCPU.Write)) + seconds(
-		w.Scan,
-		known(c.Scan, defaultCPU.Scan),
-	)
+	write := seconds(w.Write, known(c.Write, defaultCPU.Write))
+	scan := seconds(w.Scan, known(c.Scan, defaultCPU.Scan))
+	return compress + feed - overlap + write + scan
 }
 
 // writtenBeside is how much of the work is done in a time for which the image is written beside

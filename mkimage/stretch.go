@@ -5,9 +5,7 @@ import "deltaup/chunkstore"
 // Stretch is one part of an image's data area: all data blocks of one content, or one fragment
 // block.
 type Stretch struct {
-	// in the order of their bytes; exactly one unless Fragment is set
-	Contents []*chunkstore.Content
-	fragment bool
+	Contents []*chunkstore.Content // in the order of their bytes
 }
 
 // Key names a stretch by its contents. In images of one codec and one block size, stretches with
@@ -35,7 +33,6 @@ func (r *Recipe) Layout() []Stretch {
 	items := planLayout(r)
 	out := make([]Stretch, len(items))
 	for i, it := range items {
-		out[i].fragment = it.fragment
 		for _, m := range it.members {
 			out[i].Contents = append(out[i].Contents, m.content)
 		}

@@ -49,9 +49,8 @@ func parseTrailer(b []byte) (Trailer, bool) {
 	// If b does not scan to its end, or scans by chance, encode does not give the same bytes.
 	fmt.Sscanf(string(b), trailerFormat, &t.Codec, &t.Chunking.Min, &t.Chunking.Average,
 		&t.Chunking.Max, &t.First, &t.HotEnd)
-	if string(t.encode()) != string(b) || recipetext.CheckParameters(t.Codec, t.Chunking) != nil ||
-		t.First < 0 ||
-		t.HotEnd < 0 {
+	if string(t.encode()) != string(b) || t.First < 0 || t.HotEnd < 0 ||
+		recipetext.CheckParameters(t.Codec, t.Chunking) != nil {
 		return Trailer{}, false
 	}
 	return t, true

@@ -145,17 +145,16 @@ func (v *validator) attr(e *Entry) error {
 		len(e.Target) > squashfs.TargetMax || strings.IndexByte(e.Target, 0) >= 0 {
 		return corrupt("a link target of %d bytes", len(e.Target))
 	}
-	if device := e.Type == tree.BlockDevice || e.Type == tree.CharDevice; e.Major > squashfs.MajorMax ||
-		e.Minor > squashfs.MinorMax ||
+	device := e.Type == tree.BlockDevice || e.Type == tree.CharDevice
+	if e.Major > squashfs.MajorMax || e.Minor > squashfs.MinorMax ||
 		!device && e.Major|e.Minor != 0 {
 		return corrupt("device number %d:%d", e.Major, e.Minor)
 	}
 	for i, x := range e.Xattrs {
 		prefix, suffix, _ := strings.Cut(x.Name, ".")
 		if prefix != "user" && prefix != "trusted" && prefix != "security" || suffix == "" ||
-			len(
-				x.Name,
-			) > squashfs.XattrNameMax || strings.IndexByte(x.Name, 0) >= 0 || len(x.Value) > squashfs.XattrValueMax {
+			len(x.Name) > squashfs.XattrNameMax || strings.IndexByte(x.Name, 0) >= 0 ||
+			len(x.Value) > squashfs.XattrValueMax {
 			return corrupt("xattr %.300q with %d bytes", x.Name, len(x.Value))
 		}
 		if i > 0 && e.Xattrs[i-1].Name >= x.Name {

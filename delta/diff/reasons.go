@@ -54,7 +54,7 @@ func (c *comparison) findReasons() error {
 		c.reason(Reason{Kind: reasonTimes, Files: n.Times, Example: n.TimesExample,
 			What: "time stamps are all that changed of many names: make the image with a fixed --mtime or SOURCE_DATE_EPOCH, or from files that keep theirs"})
 	}
-	if kept := n.Moved; kept > 0 && n.Repacked > 1<<20 && kept*10 >= c.report.Routes[2].Files {
+	if n.Moved > 0 && n.Repacked > 1<<20 && n.Moved*10 >= c.report.Routes[2].Files {
 		c.reason(Reason{Kind: reasonOrder, Files: n.Moved,
 			What: "unchanged files lie in another order, so that their blocks are compressed again: keep the --order file, or give --previous"})
 	}

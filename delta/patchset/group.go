@@ -20,8 +20,9 @@ type Group struct {
 }
 
 // OpenGroup verifies and decodes group n of s from its stored bytes, which the caller may overwrite
-// afterwards. The Group keeps GroupRef.Plain bytes of memory. Decoding takes a window of at most 8
-// MiB more. Errors name the group and wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+// afterwards. The Group keeps GroupRef.Plain bytes of memory. Decoding takes a window more: at most
+// 8 MiB for a set of Make, 16 MiB for any other. Errors name the group and wrap
+// chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func (s *Step) OpenGroup(n int, stored []byte) (*Group, error) {
 	g, err := s.openGroup(n, stored)
 	if err != nil {

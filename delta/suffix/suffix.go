@@ -23,7 +23,7 @@ const (
 	WindowMax = 64 << 20
 )
 
-// The streams. All but Diffs and Literals hold unsigned LEB128 varints.
+// The streams. All but diffs and Literals hold unsigned LEB128 varints.
 const (
 	copies = iota // for each step: how many bytes are old bytes plus differences
 	extras        // for each step: how many bytes from Literals follow
@@ -36,7 +36,7 @@ const (
 	NumStreams
 )
 
-// Streams is one patch, or several patches joined, by stream: s[Copies], s[Extras] and so on.
+// Streams is one patch, or several patches joined, by stream: copies first, [Literals] last.
 type Streams [NumStreams][]byte
 
 // Append joins another patch to s.

@@ -19,7 +19,7 @@ import (
 //
 // When r is plain and implements io.ReaderAt and io.Seeker, like a file, the tree reads contents
 // from r. r must then stay open until the tree is closed, which does not close r. FromTar unpacks
-// anything else to a file without a name in Options.TempDir.
+// anything else to a file without a name in the system's folder for temporary files.
 //
 // The tree is the one that GNU tar makes when it unpacks the archive, entry by entry, into an empty
 // folder as its root:

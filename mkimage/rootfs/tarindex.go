@@ -100,8 +100,8 @@ func (x *tarIndex) readOne(ctx context.Context, start int64) (end int64, err err
 // warning. tar pads archives with up to 10 KiB.
 const gapMax = 1 << 20
 
-// nextArchive looks for another archive behind the zeros at end. Only with Options.IgnoreZeros, as
-// in GNU tar, is it to be read.
+// nextArchive looks for another archive behind the zeros at end. As in GNU tar, readAll reads it
+// with Options.IgnoreZeros only; else it is a warning.
 func (x *tarIndex) nextArchive(ctx context.Context, end int64) (start int64, more bool, err error) {
 	buf := make([]byte, 64<<10)
 	for at := end; at < end+gapMax || x.options.IgnoreZeros && at < spoolMax; at += int64(len(buf)) {

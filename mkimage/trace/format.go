@@ -85,7 +85,7 @@ func (p *parser) lost(f *recipetext.Fields, b []byte) ([]byte, error) {
 
 func (p *parser) file(f *recipetext.Fields, b []byte) ([]byte, error) {
 	file := File{First: time.Duration(f.Number(10, 50)) * time.Microsecond}
-	f.Number(10, 62) // bytes: the sum of the ranges, which Parse checks by writing the line again
+	f.Number(10, 62) // bytes: the sum of the ranges, which parse checks by writing the line again
 	file.Path = f.Escaped()
 	var err error
 	if file.ranges, err = parseRanges(f.Text()); err == nil {

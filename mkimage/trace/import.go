@@ -20,7 +20,8 @@ const peekSize = 64 << 10
 
 // Read reads a trace in any of three forms: what Trace.WriteTo writes, the output of strace -f -e
 // trace=%file, or a list of paths, one a line, in which it skips empty lines and those that begin
-// with "#". Errors are like Parse's.
+// with "#". Errors name the line and wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion, or are
+// those of rd.
 func Read(rd io.Reader) (*Trace, error) {
 	in := bufio.NewReaderSize(rd, peekSize)
 	head, err := in.Peek(peekSize)

@@ -25,13 +25,13 @@ type RecordOptions struct {
 	Started func() // called once every later access is recorded; may be nil
 }
 
-// recordReads records until ctx ends. It then gives each regular file that was read, with the time of
-// its first open, exec or read. It leaves out files that are no longer there.
+// recordReads records until ctx ends. It then gives each regular file that was read, with the time
+// of its first open, exec or read. It leaves out files that are no longer there.
 //
-// recordReads learns of files from fanotify. It marks the file system, not a mount, since services have
-// mounts of their own. It marks each file that it has seen as ignored. Lost counts what does not
-// fit the kernel's queue. maxFiles and 2^20 ranges bound the memory. Errors wrap errPermission, or
-// are those of system calls.
+// recordReads learns of files from fanotify. It marks the file system, not a mount, since services
+// have mounts of their own. It marks each file that it has seen as ignored. Lost counts what does
+// not fit the kernel's queue. maxFiles and maxPageRanges bound the memory. Errors wrap
+// errPermission, or are those of system calls.
 func recordReads(ctx context.Context, o RecordOptions) (*Trace, error) {
 	if o.Root == "" {
 		o.Root = "/"
