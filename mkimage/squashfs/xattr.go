@@ -69,7 +69,7 @@ func (m *Image) readXattrs(index uint32) ([]tree.Xattr, error) {
 		return nil, err
 	}
 	cur := m.cursor(&m.pairs, inodeRef(id.Ref))
-	var set []tree.Xattr
+	var read []*tree.Xattr
 	total := 0
 	for range id.Count {
 		x, err := m.readXattr(&cur)
@@ -81,13 +81,15 @@ func (m *Image) readXattrs(index uint32) ([]tree.Xattr, error) {
 			return nil, fmt.Errorf("%w: more than %d bytes of extended attributes on one inode",
 				ErrUnsupported, xattrSetMax)
 		}
-		set = append(set, x)
+		read = append(read, &x)
 	}
-	slices.SortFunc(set, func(a, b tree.Xattr) int { return strings.Compare(a.Name, b.Name) })
-	for i := 1; i < len(set); i++ {
-		if set[i].Name == set[i-1].Name {
-			return nil, fmt.Errorf("%w: attribute %q twice", ErrCorrupt, set[i].Name)
+	slices.SortFunc(read, func(a, b *tree.Xattr) int { return strings.Compare(a.Name, b.Name) })
+	var set []tree.Xattr
+	for i, x := range read {
+		if i > 0 && x.Name == read[i-1].Name {
+			return nil, fmt.Errorf("%w: attribute %q twice", ErrCorrupt, x.Name)
 		}
+		set = append(set, *x)
 	}
 	return set, nil
 }

@@ -119,8 +119,9 @@ func plain(name string) bool {
 // names that GRUB's script cannot say come from garbage, and are left out. Marshal fails when a
 // sector does not suffice.
 func (b *Block) Marshal() ([]byte, error) {
-	var ours, theirs []variable
-	for _, v := range b.vars {
+	var ours, theirs []*variable
+	for i := range b.vars {
+		v := &b.vars[i]
 		switch {
 		case !plain(v.name):
 		case strings.HasPrefix(v.name, Prefix):
@@ -129,7 +130,7 @@ func (b *Block) Marshal() ([]byte, error) {
 			theirs = append(theirs, v)
 		}
 	}
-	slices.SortFunc(ours, func(x, y variable) int { return strings.Compare(x.name, y.name) })
+	slices.SortFunc(ours, func(x, y *variable) int { return strings.Compare(x.name, y.name) })
 	out, err := fill([]byte(signature), ours, Sector, len(theirs) > 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w: our variables need more than %d bytes", err, Sector)
@@ -141,7 +142,7 @@ func (b *Block) Marshal() ([]byte, error) {
 }
 
 // fill appends lines to b and pads it to end; a closed padding ends with a newline.
-func fill(b []byte, vars []variable, end int, closed bool) ([]byte, error) {
+func fill(b []byte, vars []*variable, end int, closed bool) ([]byte, error) {
 	for _, v := range vars {
 		b = append(b, v.name+"="+escaper.Replace(v.value)+"\n"...)
 	}
