@@ -139,19 +139,23 @@ func (r Recipes) prune(others int, newest string) error {
 	if err != nil {
 		return err
 	}
-	var old []fs.FileInfo
+	type kept struct {
+		name string
+		used time.Time
+	}
+	var old []*kept
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".zst" &&
 			e.Name() != filepath.Base(newest) {
-			old = append(old, info)
+			old = append(old, &kept{e.Name(), info.ModTime()})
 		}
 	}
-	slices.SortFunc(old, func(a, b fs.FileInfo) int {
-		return cmp.Or(b.ModTime().Compare(a.ModTime()), cmp.Compare(a.Name(), b.Name()))
+	slices.SortFunc(old, func(a, b *kept) int {
+		return cmp.Or(b.used.Compare(a.used), cmp.Compare(a.name, b.name))
 	})
-	for _, info := range old[min(others, len(old)):] {
+	for _, k := range old[min(others, len(old)):] {
 		// Another process may do the same.
-		if e := os.Remove(filepath.Join(r.dir, info.Name())); !errors.Is(e, fs.ErrNotExist) {
+		if e := os.Remove(filepath.Join(r.dir, k.name)); !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}
 	}
