@@ -10,7 +10,7 @@ import (
 )
 
 // maxTarget is how many bytes the command for targets may have, stripped.
-const maxTarget = 12_500_000
+const maxTarget = 12_000_000
 
 // absent are packages that the command for targets does without.
 var absent = []string{
