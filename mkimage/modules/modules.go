@@ -1,0 +1,220 @@
+// Package modules stores the kernel modules of a tree plain. Distributions ship them compressed,
+// each by itself, and a patch between two compressed files has nearly the size of the new one. An
+// image compresses them anyway, and its patches see their code.
+//
+// Signatures lie in the plain modules and stay valid.
+package modules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"deltaup/mkimage/tree"
+)
+
+// ErrModule is wrapped by errors about a module that does not unpack, or a tree in which modules
+// cannot be plain.
+var ErrModule = errors.New("kernel modules")
+
+// PlainName gives the path that a compressed module has when it is plain. ok is false for all
+// other paths. Modules are in lib/modules/VERSION or usr/lib/modules/VERSION of the tree.
+func PlainName(name string) (plain string, ok bool) {
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(name, "usr/"), "lib/modules/")
+	if !ok || strings.Count(rest, "/") == 0 {
+		return "", false
+	}
+	for suffix := range codecs {
+		if plain, ok := strings.CutSuffix(name, suffix); ok && strings.HasSuffix(plain, ".ko") {
+			return plain, true
+		}
+	}
+	return "", false
+}
+
+// Plain gives the tree t with all compressed modules plain and renamed, from .ko.xz, .ko.zst and
+// .ko.gz to .ko. Symbolic links to them lead to the plain ones, and modules.dep and modules.dep.bin
+// name these. The other indexes of depmod(8) do not have the modules' paths, and stay. count is how
+// many files became plain.
+//
+// Plain unpacks each module once to learn its size, and again when it is opened. A module stays as
+// it is when one of its hard links does not have the name of a module. Closing the result closes t.
+func Plain(ctx context.Context, t tree.Tree) (plain tree.Tree, count int, err error) {
+	p := &plainTree{Tree: t}
+	packed := p.packed()
+	if len(packed) == 0 && len(p.warnings) == 0 {
+		return t, 0, nil
+	}
+	entries := slices.Clone(t.Entries())
+	if err := p.measure(ctx, entries, packed); err != nil {
+		return nil, 0, err
+	}
+	renamed := rename(entries, packed)
+	indexes, err := p.indexes(entries, renamed)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := p.arrange(entries, packed, indexes); err != nil {
+		return nil, 0, err
+	}
+	return p, len(packed), nil
+}
+
+// plainTree is a tree whose modules are plain.
+type plainTree struct {
+	tree.Tree
+	entries  []tree.Entry
+	contents []content // of each entry
+	warnings []string
+}
+
+// content says where the bytes of an entry come from.
+type content struct {
+	from  int    // entry of the tree below
+	codec string // suffix of a packed module's name; "": its bytes as they are
+	bytes []byte // not nil: these bytes, and nothing of the tree below
+}
+
+func (p *plainTree) Entries() []tree.Entry { return p.entries }
+
+func (p *plainTree) Warnings() []string { return append(p.Tree.Warnings(), p.warnings...) }
+
+func (p *plainTree) Open(i int) (io.ReadCloser, error) {
+	c := p.contents[i]
+	switch {
+	case c.bytes != nil:
+		return io.NopCloser(strings.NewReader(string(c.bytes))), nil
+	case c.codec == "":
+		return p.Tree.Open(c.from)
+	}
+	return p.unpack(c.from, c.codec)
+}
+
+// packed finds the modules to unpack: the first names of inodes, as indexes of the tree's entries.
+func (p *plainTree) packed() []int {
+	entries := p.Tree.Entries()
+	other := map[string]string{} // first name of an inode: a name of it that no module has
+	for i := range entries {
+		e := &entries[i]
+		if _, ok := PlainName(e.Path); !ok && e.Link != "" {
+			other[e.Link] = e.Path
+		}
+	}
+	var packed []int
+	for i := range entries {
+		e := &entries[i]
+		if _, ok := PlainName(e.Path); !ok || e.Type != tree.Regular {
+			continue
+		}
+		link := other[e.Path]
+		if _, ok := PlainName(e.Link); !ok && e.Link != "" {
+			link = e.Link
+		}
+		switch {
+		case link != "":
+			p.warnings = append(p.warnings,
+				fmt.Sprintf("/%s stays compressed: it is also /%s", e.Path, link))
+		case e.Link == "":
+			packed = append(packed, i)
+		}
+	}
+	return packed
+}
+
+// rename gives the packed modules and all names that lead to them their new names: hard links, and
+// symbolic links by name and target. It returns the new path of each old one.
+func rename(entries []tree.Entry, packed []int) map[string]string {
+	paths := tree.NewPaths(slices.Clone(entries))
+	renamed := make(map[string]string, len(packed))
+	for _, i := range packed {
+		renamed[entries[i].Path], _ = PlainName(entries[i].Path)
+	}
+	for i := range entries {
+		e := &entries[i]
+		if _, ok := renamed[e.Link]; ok && e.Link != "" {
+			renamed[e.Path], _ = PlainName(e.Path)
+		}
+	}
+	for i := range entries {
+		e := &entries[i]
+		if e.Type != tree.Symlink {
+			continue
+		}
+		at, ok := paths.Follow(e.Path)
+		if !ok || renamed[at] == "" {
+			continue
+		}
+		if target, ok := plainTarget(e.Target); ok {
+			e.Target = target
+		}
+		if name, ok := PlainName(e.Path); ok {
+			renamed[e.Path] = name
+		}
+	}
+	for i := range entries {
+		if name := renamed[entries[i].Path]; name != "" {
+			entries[i].Path = name
+		}
+	}
+	return renamed
+}
+
+// plainTarget is PlainName for the last name of a symbolic link's target.
+func plainTarget(target string) (string, bool) {
+	for suffix := range codecs {
+		if plain, ok := strings.CutSuffix(target, suffix); ok && strings.HasSuffix(plain, ".ko") {
+			return plain, true
+		}
+	}
+	return "", false
+}
+
+// arrange puts the renamed entries in path order and notes where the bytes of each come from.
+func (p *plainTree) arrange(entries []tree.Entry, packed []int, indexes map[int][]byte) error {
+	contents := make([]content, len(entries))
+	for i := range contents {
+		contents[i] = content{from: i, bytes: indexes[i]}
+	}
+	below := p.Tree.Entries()
+	inode := make(map[string]int) // old first name: index of its entry
+	for _, i := range packed {
+		contents[i].codec = suffix(below[i].Path)
+		inode[below[i].Path] = i
+	}
+	order := make([]int, len(entries))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return tree.Compare(entries[a].Path, entries[b].Path)
+	})
+	first := map[string]string{} // old first name of a packed inode: its first name now
+	p.entries = make([]tree.Entry, len(entries))
+	p.contents = make([]content, len(entries))
+	for to, from := range order {
+		e, c := entries[from], contents[from]
+		old := below[from].Link
+		if old == "" {
+			old = below[from].Path
+		}
+		if i, ok := inode[old]; ok { // a name of a packed module
+			c = contents[i]
+			e.Size, e.Link = entries[i].Size, first[old]
+			if e.Link == "" {
+				first[old] = e.Path
+			}
+		}
+		p.entries[to], p.contents[to] = e, c
+		if to > 0 && p.entries[to-1].Path == e.Path {
+			return fmt.Errorf("%w: the tree has /%s compressed and plain", ErrModule, e.Path)
+		}
+	}
+	return nil
+}
+
+// suffix is the part of a packed module's name that tells its codec.
+func suffix(name string) string { return path.Ext(name) }
