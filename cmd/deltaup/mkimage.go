@@ -17,6 +17,7 @@ import (
 	"deltaup/internal/durable"
 	"deltaup/internal/human"
 	"deltaup/mkimage"
+	"deltaup/mkimage/modules"
 	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/tree"
 )
@@ -35,6 +36,7 @@ type mkimageOptions struct {
 	owner      string
 	mtime      string
 	fromRecipe string
+	plain      bool // --plain-modules
 	input      string
 	trees      rootfs.Options // flags that only the reading of trees is about
 }
@@ -54,6 +56,10 @@ out when they lie in DIR.
 
 The same tree gives the same bytes, wherever and from whatever it is read. Times
 later than --mtime, or else SOURCE_DATE_EPOCH, become that time.
+
+With --plain-modules kernel modules that a distribution compressed (.ko.xz,
+.ko.zst, .ko.gz) are stored plain, and depmod's indexes name them so. The image
+grows by some percents, and updates of the kernel become much smaller.
 
 With --trace (see deltaup trace) or --order the data of the files named lie at
 the front, in that order, as a boot reads them.
@@ -99,6 +105,8 @@ where contents are found.`,
 		"read the archives too that follow the end of the first")
 	f.BoolVar(&o.trees.ContainerFiles, "container-files", false,
 		"take layers and whiteouts of containers for files")
+	f.BoolVar(&o.plain, "plain-modules", false,
+		"store compressed kernel modules plain, which makes updates of the kernel small")
 	f.StringVar(&o.order, "order", "",
 		"`FILE` with paths, one a line, whose data come first in the image")
 	f.StringArrayVar(&o.traces, "trace", nil,
@@ -132,6 +140,11 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.plain {
+		if t, err = plainModules(ctx, t); err != nil {
+			return err
+		}
+	}
 	defer t.Close() // it is only read
 	for _, w := range t.Warnings() {
 		warn(env.Stderr, w)
@@ -156,6 +169,15 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 		o.image, len(r.Entries), stats.Contents, human.Size(stats.PlainBytes),
 		human.Size(stats.Size), ofPlain(stats), r.Codec)
 	return nil
+}
+
+// plainModules gives the tree with its modules plain. It closes t when it fails.
+func plainModules(ctx context.Context, t tree.Tree) (tree.Tree, error) {
+	plain, err := modules.Plain(ctx, t)
+	if err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return plain, nil
 }
 
 // ofPlain is the image's share of the contents, in brackets. An image that is mostly tables has

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"deltaup/mirror/publish"
+	"deltaup/mkimage/modules"
 	"deltaup/mkimage/rootfs"
 )
 
@@ -47,6 +48,7 @@ var publisherOutcomes = []outcome{
 	{is: rootfs.ErrOffset, cause: "usage"},
 	{is: rootfs.ErrKind, cause: "unsupported-input"},
 	{is: rootfs.ErrMalformed, cause: "damaged-input"},
+	{is: modules.ErrModule, cause: "damaged-input"},
 	{is: rootfs.ErrTooLarge, cause: "too-large", hint: "--exclude leaves things out"},
 	{is: rootfs.ErrContainer, cause: "container",
 		hint: "skopeo and umoci, undocker, or docker create and docker export give the root file system; --container-files takes the files as they are"},

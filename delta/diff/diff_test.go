@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"deltaup/chunkstore"
@@ -241,6 +242,19 @@ func TestReasons(t *testing.T) {
 	moved := compare(t, sorted, newRelease(t, mkimage.Options{Order: first}, small...), Options{NoPatches: true})
 	if got := moved.reason(reasonOrder); got == nil || got.Files != 299 || moved.Names.Repacked < 1<<20 {
 		t.Errorf("another order: %+v, %+v", got, moved.Names)
+	}
+	dir := "usr/lib/modules/6.1/kernel/"
+	packed := func(seed byte) release {
+		return newRelease(t, mkimage.Options{}, file{path: dir + "a.ko.xz", data: noise(seed, 600<<10)},
+			file{path: dir + "b.ko.zst", data: noise(seed+1, 600<<10)})
+	}
+	step := compare(t, packed(10), packed(20), Options{NoPatches: true})
+	if got := step.reason(reasonModules); got == nil || got.Files != 2 || got.Cost < 1<<20 || !strings.Contains(got.What, "--plain-modules") {
+		t.Errorf("packed modules: %+v", step.Reasons)
+	}
+	one := newRelease(t, mkimage.Options{}, file{path: dir + "a.ko.xz", data: noise(30, 600<<10)})
+	if got := compare(t, packed(10), one, Options{NoPatches: true}).reason(reasonModules); got != nil {
+		t.Errorf("one packed module of 600 KiB: %+v", got)
 	}
 	if got := compare(t, sorted, sorted, Options{NoPatches: true}); len(got.Reasons) != 0 || got.Names.Moved != 0 {
 		t.Errorf("the same order: %+v", got)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/modules"
 )
 
 // Reason is something that makes a step larger than it need be.
@@ -23,16 +24,17 @@ type Reason struct {
 
 // Kinds of reasons.
 const (
-	reasonFormat   = "format" // another codec, block size or chunking
-	reasonTimes    = "times"  // time stamps of names
-	reasonOrder    = "order"  // data in another order
-	reasonPyc      = "pyc"    // compiled Python that holds its source's time stamp
-	reasonGzip     = "gzip"   // gzip members that hold a time stamp
-	reasonFewBytes = "few"    // a file of the same size with a few other bytes
-	reasonLines    = "lines"  // the same lines in another order
-	reasonState    = "state"  // caches, logs and other state
-	fewBytes       = 16       // the most differing bytes for reasonFewBytes
-	inspectMax     = 16 << 20 // bytes; larger files are not looked into
+	reasonFormat   = "format"  // another codec, block size or chunking
+	reasonTimes    = "times"   // time stamps of names
+	reasonOrder    = "order"   // data in another order
+	reasonPyc      = "pyc"     // compiled Python that holds its source's time stamp
+	reasonGzip     = "gzip"    // gzip members that hold a time stamp
+	reasonFewBytes = "few"     // a file of the same size with a few other bytes
+	reasonLines    = "lines"   // the same lines in another order
+	reasonState    = "state"   // caches, logs and other state
+	reasonModules  = "modules" // compressed kernel modules
+	fewBytes       = 16        // the most differing bytes for reasonFewBytes
+	inspectMax     = 16 << 20  // bytes; larger files are not looked into
 )
 
 // stateDirs are directories for caches, logs and other state, which an image need not have.
@@ -85,7 +87,9 @@ func (c *comparison) findReasons() error {
 		found[kind].Cost += f.Cost
 	}
 	for _, r := range found {
-		c.reason(*r)
+		if r.Kind != reasonModules || r.Cost >= modules.Dear {
+			c.reason(*r)
+		}
 	}
 	slices.SortStableFunc(c.report.Reasons, func(a, b Reason) int {
 		return cmp.Or(cmp.Compare(b.Cost, a.Cost), strings.Compare(a.Kind, b.Kind))
@@ -102,8 +106,9 @@ var sentences = map[string]string{
 		"files of the same size differ in at most %d bytes: a time stamp or a build id inside?",
 		fewBytes,
 	),
-	reasonLines: "text files have the same lines in another order: sort what makes them",
-	reasonState: "caches, logs and other state that an image need not hold: leave them out with --exclude",
+	reasonModules: "kernel modules are compressed, each by itself, and have little in common with the old ones: make the images with --plain-modules",
+	reasonLines:   "text files have the same lines in another order: sort what makes them",
+	reasonState:   "caches, logs and other state that an image need not hold: leave them out with --exclude",
 }
 
 // formatReasons finds the settings whose change changes all blocks or all chunks.
@@ -149,6 +154,9 @@ func (c *comparison) lookInto(f *FileCost, old, current *chunkstore.Content) (st
 		if strings.HasPrefix(f.Path, dir) {
 			return reasonState, nil
 		}
+	}
+	if _, ok := modules.PlainName(f.Path); ok {
+		return reasonModules, nil
 	}
 	if old == nil || current == nil || old.Size != current.Size || old.Size > inspectMax {
 		return "", nil

@@ -6,10 +6,12 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
+	"deltaup/internal/human"
 	"deltaup/mirror"
 	"deltaup/mirror/internal/verify"
 	"deltaup/mkimage"
 	"deltaup/mkimage/blockmap"
+	"deltaup/mkimage/modules"
 )
 
 // imageGoal is the image as a goal.
@@ -20,6 +22,8 @@ type imageGoal struct {
 	blocks *blockmap.Map
 	chunks map[chunkstore.ID]chunkstore.Location // of the whole release
 	meta   int64                                 // LeftOutCost
+
+	advised bool // adviseModules has warned
 }
 
 func (g *imageGoal) name() string { return mirror.ImageName }
@@ -85,6 +89,7 @@ func (l *imageLead) complete(ctx context.Context, p *mirror.Patch) error {
 	}
 	p.Release, p.Recipe = &file, l.old.Artifact(mirror.ImageName).Recipe.Text
 	p.Costs = l.goal.costs(ctx, l.From, l.old)
+	l.goal.adviseModules(l.From, l.old.Version)
 	return nil
 }
 
@@ -120,6 +125,30 @@ func (g *imageGoal) costs(ctx context.Context, from *mkimage.Recipe,
 	}
 	costs.Blocks, costs.Compress = g.blocks.Lacking(g.oldBlocks(ctx, old)), g.to.Lacking(from)
 	return costs
+}
+
+// adviseModules warns, once, when compressed kernel modules are megabytes of a step.
+func (g *imageGoal) adviseModules(from *mkimage.Recipe, version string) {
+	if g.advised {
+		return
+	}
+	has := map[chunkstore.ID]bool{}
+	for c := range from.Contents() {
+		has[c.ID] = true
+	}
+	var size int64
+	for i := range g.to.Entries {
+		e := &g.to.Entries[i]
+		if _, ok := modules.PlainName(e.Path); ok && e.Content != nil && !has[e.Content.ID] {
+			size += e.Size
+			has[e.Content.ID] = true
+		}
+	}
+	if size >= modules.Dear {
+		g.advised = true
+		g.out.warn("%s of new kernel modules are compressed, each by itself, and cost nearly as "+
+			"much from %s: make images with mkimage --plain-modules", human.Size(size), version)
+	}
 }
 
 // oldBlocks reads the block map of a release's image. Without one, nil, the whole image is taken

@@ -82,7 +82,8 @@ type Result struct {
 	NewBytes  int64 // their size
 
 	Patches []PatchStats // newest first, as the release lists them
-	// why there is no patch set from a release from which one was wanted, or an initrd is raw
+	// why there is no patch set from a release from which one was wanted, or an initrd is raw, and
+	// what makes steps larger than they need be
 	Warnings []string
 }
 

@@ -21,6 +21,9 @@ import (
 // cannot be plain.
 var ErrModule = errors.New("kernel modules")
 
+// Dear is from how many bytes of new compressed modules on a step is worth a word, in bytes.
+const Dear = 1 << 20
+
 // PlainName gives the path that a compressed module has when it is plain. ok is false for all
 // other paths. Modules are in lib/modules/VERSION or usr/lib/modules/VERSION of the tree.
 func PlainName(name string) (plain string, ok bool) {
@@ -38,30 +41,29 @@ func PlainName(name string) (plain string, ok bool) {
 
 // Plain gives the tree t with all compressed modules plain and renamed, from .ko.xz, .ko.zst and
 // .ko.gz to .ko. Symbolic links to them lead to the plain ones, and modules.dep and modules.dep.bin
-// name these. The other indexes of depmod(8) do not have the modules' paths, and stay. count is how
-// many files became plain.
+// name these. The other indexes of depmod(8) do not have the modules' paths, and stay.
 //
 // Plain unpacks each module once to learn its size, and again when it is opened. A module stays as
 // it is when one of its hard links does not have the name of a module. Closing the result closes t.
-func Plain(ctx context.Context, t tree.Tree) (plain tree.Tree, count int, err error) {
+func Plain(ctx context.Context, t tree.Tree) (tree.Tree, error) {
 	p := &plainTree{Tree: t}
 	packed := p.packed()
 	if len(packed) == 0 && len(p.warnings) == 0 {
-		return t, 0, nil
+		return t, nil
 	}
 	entries := slices.Clone(t.Entries())
 	if err := p.measure(ctx, entries, packed); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	renamed := rename(entries, packed)
 	indexes, err := p.indexes(entries, renamed)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if err := p.arrange(entries, packed, indexes); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	return p, len(packed), nil
+	return p, nil
 }
 
 // plainTree is a tree whose modules are plain.

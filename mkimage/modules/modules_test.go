@@ -54,9 +54,9 @@ func TestLikeDepmod(t *testing.T) {
 			run(t, depmod, "-b", root, version)
 		}
 		want := contents(t, open(t, plain))
-		got, n, err := Plain(t.Context(), open(t, packed))
-		if err != nil || n != 40 {
-			t.Fatalf("%d modules became plain: %v", n, err)
+		got, err := Plain(t.Context(), open(t, packed))
+		if err != nil {
+			t.Fatal(err)
 		}
 		compare(t, contents(t, got), want)
 		if !strings.Contains(want["/"+dir+"modules.dep"], ": kernel/") {
@@ -83,9 +83,9 @@ func TestLinks(t *testing.T) {
 	hardLink(t, at("kernel/x.ko.xz"), at("kernel/x.ko-.ko.xz"))
 	write(t, filepath.Join(root, "usr/share/elsewhere.ko.xz"), []byte("stays"))
 
-	got, n, err := Plain(t.Context(), open(t, root))
-	if err != nil || n != 2 {
-		t.Fatalf("%d modules became plain: %v", n, err)
+	got, err := Plain(t.Context(), open(t, root))
+	if err != nil {
+		t.Fatal(err)
 	}
 	have := contents(t, got)
 	for path, is := range map[string]string{
@@ -125,7 +125,7 @@ func TestRefused(t *testing.T) {
 		for file, b := range files {
 			write(t, filepath.Join(root, dir, file), []byte(b))
 		}
-		_, _, err := Plain(t.Context(), open(t, root))
+		_, err := Plain(t.Context(), open(t, root))
 		if !errors.Is(err, ErrModule) || !strings.Contains(err.Error(), "/"+dir+name) {
 			t.Errorf("%s: %v", name, err)
 		}

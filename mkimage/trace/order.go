@@ -5,13 +5,14 @@ import (
 	"slices"
 	"strings"
 
+	"deltaup/mkimage/modules"
 	"deltaup/mkimage/tree"
 )
 
 // Resolve gives t with the paths of a tree, and the paths of t that name no file there. A path may
 // lead through symbolic links. Where the tree lacks a file, Resolve takes the one whose path
 // differs in version numbers only, if there is exactly one, since a trace was often recorded on the
-// release before.
+// release before. A kernel module that is compressed in the trace may be plain in the tree.
 func (t *Trace) Resolve(entries []tree.Entry) (resolved *Trace, unknown []string) {
 	r := newResolver(entries)
 	resolved = &Trace{Lost: t.Lost}
@@ -54,6 +55,9 @@ func (r *resolver) file(p string) (string, bool) {
 	}
 	if same := r.unversioned[tree.Unversioned(p)]; len(same) == 1 {
 		return same[0], true
+	}
+	if plain, ok := modules.PlainName(p); ok {
+		return r.file(plain)
 	}
 	return "", false
 }

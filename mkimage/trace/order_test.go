@@ -74,7 +74,7 @@ func TestResolve(t *testing.T) {
 		file("etc/a"), link("lib", "usr/lib"), file("lib64"), link("loop", "loop"),
 		file("usr/lib/libc.so.6"), link("usr/lib/libx.so.1", "libx.so.1.3"), file("usr/lib/libx.so.1.3"),
 		link("usr/lib/abs", "/etc/a"), link("up", "../../etc"),
-		file("usr/lib/modules/6.1.0-56/fs.ko"), file("two1"), file("two2"),
+		file("usr/lib/modules/6.1.0-56/fs.ko"), file("usr/lib/modules/6.1.0-56/a.ko.xz"), file("two1"), file("two2"),
 	}
 	for path, want := range map[string]string{
 		"etc/a":                          "etc/a",
@@ -84,11 +84,16 @@ func TestResolve(t *testing.T) {
 		"up/a":                           "etc/a",
 		"etc/../etc/a":                   "etc/a",
 		"usr/lib/modules/6.1.0-50/fs.ko": "usr/lib/modules/6.1.0-56/fs.ko",
-		"usr/lib/libx.so.1.2":            "usr/lib/libx.so.1.3",
-		"two3":                           "", // which of the two?
-		"etc":                            "",
-		"loop":                           "",
-		"missing":                        "",
+		// a module that was packed
+		"usr/lib/modules/6.1.0-50/fs.ko.xz":   "usr/lib/modules/6.1.0-56/fs.ko",
+		"lib/modules/6.1.0-56/fs.ko.zst":      "usr/lib/modules/6.1.0-56/fs.ko",
+		"usr/lib/modules/6.1.0-50/a.ko.xz":    "usr/lib/modules/6.1.0-56/a.ko.xz",
+		"usr/lib/modules/6.1.0-56/none.ko.xz": "",
+		"usr/lib/libx.so.1.2":                 "usr/lib/libx.so.1.3",
+		"two3":                                "", // which of the two?
+		"etc":                                 "",
+		"loop":                                "",
+		"missing":                             "",
 	} {
 		got, unknown := paths(path).Resolve(entries)
 		if want == "" && (len(got.Files) > 0 || len(unknown) != 1) {
