@@ -149,6 +149,9 @@ func TestFirstActive(t *testing.T) {
 	if _, err := m.Setup(t.Context(), device.SetupOptions{Active: "b"}); err != nil {
 		t.Fatal(err)
 	}
+	// Even where a slot is active already, a misspelt name is no silent success.
+	_, err = m.Setup(t.Context(), device.SetupOptions{Active: "z"})
+	wantErr(t, err, device.ErrNoSlot)
 	if got := m.reboot(); got != "b" {
 		t.Errorf("booted %s", got)
 	}

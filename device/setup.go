@@ -16,7 +16,7 @@ type SetupOptions struct {
 	// Outputs are paths of files to write, by what they are; see the boot loader's package. When
 	// there are none the boot loader chooses.
 	Outputs map[string]string
-	// Active boots at first, when the machine runs from no slot and there is one to boot.
+	// Active boots at first, when the machine runs from no slot and no slot is active yet.
 	Active string
 }
 
@@ -26,6 +26,11 @@ type SetupOptions struct {
 // first: the first installation makes one. Setup gives the files that it has written. After an
 // error everything is as it was before.
 func (d *Device) Setup(ctx context.Context, o SetupOptions) (files []string, err error) {
+	if o.Active != "" {
+		if _, err := d.slot(o.Active); err != nil {
+			return nil, err
+		}
+	}
 	if err := d.loader.Check(); err != nil {
 		return nil, err
 	}
