@@ -9,6 +9,7 @@ package delta
 
 import (
 	"errors"
+	"iter"
 	"time"
 
 	"deltaup/chunkstore"
@@ -41,6 +42,27 @@ type Extent struct{ Offset, Length int64 }
 
 // End is the offset behind the last byte.
 func (e Extent) End() int64 { return e.Offset + e.Length }
+
+// Without gives the parts of e that lie in none of the others, which come by offset.
+func (e Extent) Without(others iter.Seq[Extent]) (out []Extent) {
+	for x := range others {
+		if x.Offset >= e.End() {
+			break
+		}
+		if x.End() <= e.Offset || x.Length <= 0 {
+			continue
+		}
+		if x.Offset > e.Offset {
+			out = append(out, Extent{e.Offset, x.Offset - e.Offset})
+		}
+		next := min(x.End(), e.End())
+		e = Extent{next, e.End() - next}
+	}
+	if e.Length > 0 {
+		out = append(out, e)
+	}
+	return out
+}
 
 // Piece is a run of bytes that are useful only together: a chunk's frame, a patch set's group, or a
 // stored block.

@@ -176,23 +176,9 @@ func normalize(extents []Extent) []Extent {
 	return out
 }
 
-// subtract gives the parts of e that lie in none of the normalized extents.
+// subtract is e.Without for normalized extents. It passes over those before e at once.
 func subtract(e Extent, extents []Extent) []Extent {
 	i, _ := slices.BinarySearchFunc(extents, e.Offset,
 		func(x Extent, offset int64) int { return cmp.Compare(x.End(), offset+1) })
-	var out []Extent
-	for _, x := range extents[i:] {
-		if x.Offset >= e.End() {
-			break
-		}
-		if x.Offset > e.Offset {
-			out = append(out, Extent{e.Offset, x.Offset - e.Offset})
-		}
-		next := min(max(x.End(), e.Offset), e.End())
-		e = Extent{next, e.End() - next}
-	}
-	if e.Length > 0 {
-		out = append(out, e)
-	}
-	return out
+	return e.Without(slices.Values(extents[i:]))
 }

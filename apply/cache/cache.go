@@ -124,26 +124,16 @@ func (c *Cache) Extents(id chunkstore.ID) []delta.Extent {
 }
 
 // Missing lists the bytes of e that are not on disk, in order.
-func (c *Cache) Missing(id chunkstore.ID, e delta.Extent) (out []delta.Extent) {
+func (c *Cache) Missing(id chunkstore.ID, e delta.Extent) []delta.Extent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	at := e.Offset
-	for _, p := range c.parts[id] { // by offset
-		if p.extent.End() <= at || p.extent.Length == 0 {
-			continue
+	return e.Without(func(yield func(delta.Extent) bool) {
+		for _, p := range c.parts[id] { // by offset
+			if !yield(p.extent) {
+				return
+			}
 		}
-		if p.extent.Offset >= e.End() {
-			break
-		}
-		if p.extent.Offset > at {
-			out = append(out, delta.Extent{Offset: at, Length: p.extent.Offset - at})
-		}
-		at = p.extent.End()
-	}
-	if at < e.End() {
-		out = append(out, delta.Extent{Offset: at, Length: e.End() - at})
-	}
-	return out
+	})
 }
 
 // Lacks counts the bytes of e that are not on disk.
