@@ -13,7 +13,8 @@ func OpenPacks(ctx context.Context, s mirror.Store) (*chunkstore.Folder, error) 
 	return chunkstore.OpenPacks(&packs{ctx, s})
 }
 
-// packs are a mirror's packs. It lives no longer than ctx, whose run it is part of.
+// packs are a mirror's packs. It keeps a context, because a [chunkstore.Folder] opens packs in the
+// middle of an io.Reader, which takes none. It lives no longer than the run that the context is of.
 type packs struct {
 	ctx   context.Context
 	store mirror.Store
@@ -47,6 +48,7 @@ func (p *packs) Create() (chunkstore.PackDraft, error) {
 	return &packDraft{d, p.ctx}, nil
 }
 
+// packDraft lives in the same run as packs.
 type packDraft struct {
 	mirror.Draft
 	ctx context.Context
