@@ -21,8 +21,8 @@ func TestCrash(t *testing.T) {
 	}
 	for name := range crashes {
 		cmd := exec.Command("sh", "-c", `ulimit -c 0; "$0" -test.run '^TestCrash$'; exit $?`, os.Args[0])
-		cmd.Env = append(os.Environ(), "DELTAUP_TEST_CRASH="+name)
-		out, _ := cmd.CombinedOutput() // the exit code tells
+		cmd.Env = append(os.Environ(), "DELTAUP_TEST_CRASH="+name, "TMPDIR="+t.TempDir()) // it removes nothing
+		out, _ := cmd.CombinedOutput()                                                    // the exit code tells
 		if code := cmd.ProcessState.ExitCode(); code != exitCrash {
 			t.Errorf("%s: exit code %d, not %d: %s", name, code, exitCrash, out)
 		}

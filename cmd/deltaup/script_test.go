@@ -8,7 +8,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"deltaup": main})
+	testscript.Main(cleaning{m}, map[string]func(){"deltaup": main})
+}
+
+// cleaning removes after the tests what they share.
+type cleaning struct{ *testing.M }
+
+func (c cleaning) Run() int {
+	defer func() { os.RemoveAll(thePublisher.dir) }()
+	return c.M.Run()
 }
 
 // TestScripts runs testdata/script/*.txtar, one or more for each command.
@@ -17,5 +25,6 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts in testdata/script: %v", err)
 	}
+	t.Setenv("GOTMPDIR", t.TempDir()) // testscript leaves a folder when not all scripts run
 	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
 }
