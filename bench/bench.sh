@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# bench.sh: deltaup beside other tools, on a real pair of root file systems. Settings, all in the environment:
+# bench.sh: deltaup beside other tools, on a real pair of root file systems. Settings, all in the
+# environment:
 #
 #   QUICK=1       two minutes instead of twenty; the report goes to tmp/bench instead of bench/results
 #   SCALE=1       instead of the tools: growth with the image's size and the number of releases, put into the same report

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# boot-root.sh FILE: a small Debian with systemd, and with what makes an initrd, as a tar: by mmdebstrap, from apt's
-# own sources. Needs root; a FILE that was made of the same packages is kept. There is no kernel in it.
+# boot-root.sh FILE: a small Debian with systemd, and with what makes an initrd, as a tar: by
+# mmdebstrap, from apt's own sources. Needs root; a FILE that was made of the same packages is kept.
+# There is no kernel in it.
 set -euo pipefail
 out=${1:?usage: boot-root.sh FILE}
 packages=systemd-sysv,udev,kmod,lvm2,zstd,initramfs-tools
-# dracut-core may not be installed beside initramfs-tools: it is unpacked, and its dependencies are installed.
+# dracut-core may not be installed beside initramfs-tools: it is unpacked, and its dependencies are
+# installed.
 packages+=,cpio,e2fsprogs
 apart=dracut-core
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# boot.sh [TAR]: boots one root file system with systemd in QEMU (TCG) from slow disks, laid out in several ways, and
-# tells for each what the disk had to do until the boot was complete:
+# boot.sh [TAR]: boots one root file system with systemd in QEMU (TCG) from slow disks, laid out in
+# several ways, and tells for each what the disk had to do until the boot was complete:
 #
 #   path      mkimage without a trace          msqfs     mksquashfs zstd-15
 #   trace     mkimage --trace                  loop      the same, mounted by a loop device
 #   prefetch  the same, with deltaup trace prefetch begun in the initramfs
 #
-# A table, figures and pictures go to OUT (bench/results/boot). "added" is the seconds that the slow disk adds to the
-# same image's boot from a free one: emulation makes the processor slow. Settings, all in the environment:
+# A table, figures and pictures go to OUT (bench/results/boot). "added" is the seconds that the slow
+# disk adds to the same image's boot from a free one: emulation makes the processor slow. Settings,
+# all in the environment:
 #
 #   ROUNDS=3      boots of each, interleaved           DISKS="free hdd emmc"
 #   KEEP=DIR      what the machines wrote, for `go run -C bench ./boot/report KEEP OUT`

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# compare.sh: the micro-benchmarks of the work tree beside those of the last commit, by benchstat. A clean work
-# tree is the last commit: that is compared with the one before. Settings, all in the environment:
+# compare.sh: the micro-benchmarks of the work tree beside those of the last commit, by benchstat. A
+# clean work tree is the last commit: that is compared with the one before. Settings, all in the
+# environment:
 #
 #   BENCH=REGEXP   which benchmarks (default: all)
 #   PKG=PACKAGES   of which packages (default: ./...)

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# fastline.sh DIR [LEVEL]: pulls DIR/v2.tar (boot/ left out) with DIR/v1.tar as seed over shaped lines, and prints for
-# each what was quoted and what it took: with the line as it is measured, and as it is told; then the same ("kept") on a machine that
-# keeps the recipe of v1 from an earlier update. On the fastest one desync extracts the same image from chunks over HTTP, with the same seed.
-# The line is a pair of network namespaces with netem between them (tbf where the kernel has none); nginx is on the far side.
-# WORK=FOLDER keeps images and mirror there for the next run. LINES_="1mbit/50ms ..." takes other lines.
-# Needs root, iproute2, nginx and bin/deltaup; without desync (in PATH, or as DESYNC=FILE) its part is left out.
+# fastline.sh DIR [LEVEL]: pulls DIR/v2.tar (boot/ left out) with DIR/v1.tar as seed over shaped
+# lines, and prints for each what was quoted and what it took: with the line as it is measured, and
+# as it is told; then the same ("kept") on a machine that keeps the recipe of v1 from an earlier
+# update. On the fastest one desync extracts the same image from chunks over HTTP, with the same
+# seed. The line is a pair of network namespaces with netem between them (tbf where the kernel has
+# none); nginx is on the far side. WORK=FOLDER keeps images and mirror there for the next run.
+# LINES_="1mbit/50ms ..." takes other lines. Needs root, iproute2, nginx and bin/deltaup; without
+# desync (in PATH, or as DESYNC=FILE) its part is left out.
 set -euo pipefail
 pair=$(realpath "${1:?usage: fastline.sh DIR [LEVEL]}")
 level=${2:-better}

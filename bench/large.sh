@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# large.sh DIR [PACKAGE...]: a pair of large real files, DIR/large/v1.tar and v2.tar, and what an update of them takes, as
-# bench/steps.sh prints it. v1 has each PACKAGE in the oldest version that apt knows, v2 in the newest; a package with one version is
-# skipped. From libllvm14 to libllvm15 the file's name changes, too. Files below 4 MiB are left out.
-# BASE=FOLDER takes the trees FOLDER/v1.tar and v2.tar for the rest of the system. LEVELS, ROUTES and WORK are those of steps.sh.
-# A pull must stay below 131,072 KiB, a publication below 2,048 MiB: the last line says whether all did.
-# Needs apt-get, and what steps.sh needs.
+# large.sh DIR [PACKAGE...]: a pair of large real files, DIR/large/v1.tar and v2.tar, and what an
+# update of them takes, as bench/steps.sh prints it. v1 has each PACKAGE in the oldest version that
+# apt knows, v2 in the newest; a package with one version is skipped. From libllvm14 to libllvm15
+# the file's name changes, too. Files below 4 MiB are left out. BASE=FOLDER takes the trees
+# FOLDER/v1.tar and v2.tar for the rest of the system. LEVELS, ROUTES and WORK are those of
+# steps.sh. A pull must stay below 131,072 KiB, a publication below 2,048 MiB: the last line says
+# whether all did. Needs apt-get, and what steps.sh needs.
 set -euo pipefail
 dir=${1:?usage: large.sh DIR [PACKAGE...]}
 mkdir -p "$dir/large"

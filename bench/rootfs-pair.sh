@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # rootfs-pair.sh DIR: two real root file systems, DIR/v1.tar and DIR/v2.tar.
 #
-# On Debian as root they are a small system before and after its security
-# updates, made by mmdebstrap (installed when it is missing) from apt's own sources.
-# EXTRA=PACKAGE,... adds to it. Elsewhere they are parts of this machine's own files, the second with more of them.
+# On Debian as root they are a small system before and after its security updates, made by
+# mmdebstrap (installed when it is missing) from apt's own sources. EXTRA=PACKAGE,... adds to it.
+# Elsewhere they are parts of this machine's own files, the second with more of them.
 set -euo pipefail
 dir=${1:?usage: rootfs-pair.sh DIR}
 mkdir -p "$dir"

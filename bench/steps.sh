@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# steps.sh DIR [PAIR...]: what updates cost, a line for each of the pairs DIR/PAIR/v1.tar and v2.tar: the bytes that nginx sent
-# (headers, metadata, all), requests, and what publishing and pulling took. boot/ is left out, but the initrds of the pair
-# security are published, too, for two more lines: with the old initrd and without. Slots are compared with what was published.
-# LEVELS="better best" takes other levels (default better), ROUTES="patch chunks" other routes (default: the fewest bytes).
-# WORK=FOLDER keeps images and mirrors there for the next run, which then has no figures of publishing.
-# Needs bin/deltaup, nginx and GNU time.
+# steps.sh DIR [PAIR...]: what updates cost, a line for each of the pairs DIR/PAIR/v1.tar and
+# v2.tar: the bytes that nginx sent (headers, metadata, all), requests, and what publishing and
+# pulling took. boot/ is left out, but the initrds of the pair security are published, too, for two
+# more lines: with the old initrd and without. Slots are compared with what was published.
+# LEVELS="better best" takes other levels (default better), ROUTES="patch chunks" other routes
+# (default: the fewest bytes). WORK=FOLDER keeps images and mirrors there for the next run, which
+# then has no figures of publishing. Needs bin/deltaup, nginx and GNU time.
 set -euo pipefail
 dir=$(realpath "${1:?usage: steps.sh DIR [PAIR...]}")
 shift
@@ -37,7 +38,8 @@ unpack() {
   tar -xOf "$dir/$1/v$2.tar" "$name" > "$work/$1-initrd$2"
 }
 
-# prepare PAIR LEVEL: images and mirror. The initrds are in a mirror of their own, for their release files are longer.
+# prepare PAIR LEVEL: images and mirror. The initrds are in a mirror of their own, for their release
+# files are longer.
 prepare() {
   local base=$work/$1-$2 v
   for v in 1 2; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# test-boot.sh [go test's arguments]: proves counted boot with real GRUB and Linux in QEMU (TCG, no KVM).
-# Installs what it needs; the kernel is Debian's for clouds, unpacked below tmp/ and not installed. A Debian to boot lies
-# there, too, from the first run on; only root can make it.
+# test-boot.sh [go test's arguments]: proves counted boot with real GRUB and Linux in QEMU (TCG, no
+# KVM). Installs what it needs; the kernel is Debian's for clouds, unpacked below tmp/ and not
+# installed. A Debian to boot lies there, too, from the first run on; only root can make it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# trace-overhead.sh [TAR]: what recording costs a boot. The same image boots in QEMU without a recorder, with one (as the kernel
-# argument deltaup.trace starts it: in the initramfs, then as a unit) and with one that records pages too, interleaved, until the boot is complete.
+# trace-overhead.sh [TAR]: what recording costs a boot. The same image boots in QEMU without a
+# recorder, with one (as the kernel argument deltaup.trace starts it: in the initramfs, then as a
+# unit) and with one that records pages too, interleaved, until the boot is complete.
 #
-# The machine counts instructions (-icount, one processor): its clock runs by what the guest executes, whatever else this
-# computer does, so its processor time can be compared, which under emulation otherwise it cannot. The overhead is what all
-# tasks together run longer. ROUNDS=5 and PAIR=DIR (bench/boot/lib.sh) say more.
+# The machine counts instructions (-icount, one processor): its clock runs by what the guest
+# executes, whatever else this computer does, so its processor time can be compared, which under
+# emulation otherwise it cannot. The overhead is what all tasks together run longer. ROUNDS=5 and
+# PAIR=DIR (bench/boot/lib.sh) say more.
 source "$(dirname "$0")/boot/lib.sh"
 boot_setup "${1:-}"
 make_image "$work/image.squashfs" "$tar"

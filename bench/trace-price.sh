@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# trace-price.sh [PAIR]: what a fresh trace costs an update. PAIR/v1.tar and PAIR/v2.tar are two releases; the first is laid out by a
-# trace of its boot. The second is made
+# trace-price.sh [PAIR]: what a fresh trace costs an update. PAIR/v1.tar and PAIR/v2.tar are two
+# releases; the first is laid out by a trace of its boot. The second is made
 #
 #   kept      with the same trace                        fresh     with one of its own boot, and --previous
 #   anew      with that and without --previous
 #
-# and each is published behind the first and pulled over HTTP by a machine that has it. Printed are what was fetched, the
-# processor time of the pull and what deltaup diff says of the order. Wanted: fresh fetches at most 5 % more than kept.
+# and each is published behind the first and pulled over HTTP by a machine that has it. Printed are
+# what was fetched, the processor time of the pull and what deltaup diff says of the order. Wanted:
+# fresh fetches at most 5 % more than kept.
 source "$(dirname "$0")/boot/lib.sh"
 PAIR=${1:-${PAIR:-}}
 [[ -n $PAIR ]] || unset PAIR

@@ -5,8 +5,9 @@
 #   boot IMAGE MODE NAME [DRIVE] [QEMU...]    a boot; the guest's report is NAME.report, its console NAME.console
 #   record IMAGE TRACE [MODE]                 a boot that is recorded
 #
-# MODE is one of bench/boot/guest's, DRIVE are further options of the disk. TAR needs systemd and in boot/ a kernel of
-# Debian; without it a pair of root file systems is made in tmp/boot-pair and kept.
+# MODE is one of bench/boot/guest's, DRIVE are further options of the disk. TAR needs systemd and in
+# boot/ a kernel of Debian; without it a pair of root file systems is made in tmp/boot-pair and
+# kept.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 root=$PWD
