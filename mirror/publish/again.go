@@ -67,7 +67,11 @@ func (u *publisher) present(ctx context.Context, r *mirror.Release) error {
 		want[mirror.PatchPath(p.Set.ID)] = p.Set
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if err := u.intact(ctx, name, want[name]); err != nil {
+		err := u.intact(ctx, name, want[name])
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
 			return fmt.Errorf("the version is there, but %s: %w: %w", name, mirror.ErrDamaged, err)
 		}
 	}
