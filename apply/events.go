@@ -82,8 +82,8 @@ type counter struct {
 	events *events
 }
 
-func (c *counter) add(n int) {
-	c.events.progress(c.stage, c.of, c.done.Add(int64(n)), c.total)
+func (c *counter) add(n int64) {
+	c.events.progress(c.stage, c.of, c.done.Add(n), c.total)
 }
 
 // left is how much is still to be done.

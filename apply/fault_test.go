@@ -286,7 +286,7 @@ func TestKnownLineDecidesGaps(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer done()
-	if cheap := u.Quote().Requests; cheap < dear {
+	if cheap := u.Quote().Requests; cheap <= dear {
 		t.Errorf("%d requests where they are cheap, %d where they are dear", cheap, dear)
 	}
 }

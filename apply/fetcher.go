@@ -62,7 +62,7 @@ func (f *fetcher) ranges(ctx context.Context, ranges []delta.Range,
 		}
 		g.Go(func() error {
 			defer share.keep(0)
-			reader, err := f.one(groupCtx, r, func(n int, left int64) {
+			reader, err := f.one(groupCtx, r, func(n, left int64) {
 				total.add(n)
 				share.keep(left)
 			})
@@ -114,7 +114,7 @@ func (s *share) keep(left int64) {
 // one appends a range to the cache as it comes. Unless it is nil, came is told of the bytes that
 // came and of those that are left.
 func (f *fetcher) one(ctx context.Context, r delta.Range,
-	came func(n int, left int64)) (reader io.Reader, err error) {
+	came func(n, left int64)) (reader io.Reader, err error) {
 	read := f.client.ReadPart
 	if f.wholeFiles {
 		read = f.client.ReadRange
@@ -135,7 +135,7 @@ func (f *fetcher) one(ctx context.Context, r delta.Range,
 	buf := make([]byte, 64<<10)
 	left := r.Length
 	if came != nil && r.Skip > 0 {
-		came(int(r.Skip), left)
+		came(r.Skip, left)
 	}
 	for {
 		n, readErr := body.Read(buf)
@@ -144,7 +144,7 @@ func (f *fetcher) one(ctx context.Context, r delta.Range,
 				return nil, errors.Join(err, part.Close())
 			}
 			if left -= int64(n); came != nil {
-				came(n, left)
+				came(int64(n), left)
 			}
 		}
 		if readErr == io.EOF {

@@ -193,7 +193,7 @@ type countedReads struct {
 
 func (r *countedReads) ReadAt(p []byte, off int64) (int, error) {
 	n, err := r.ReaderAt.ReadAt(p, off)
-	r.total.add(n)
+	r.total.add(int64(n))
 	return n, err
 }
 
