@@ -1,6 +1,7 @@
 // Package chunkstore cuts contents into chunks and stores them: ids of contents and chunks, the
 // content-defined chunker, packs with their index, and stores of chunks. It is the lowest package:
-// it knows nothing of images, releases or mirrors.
+// it knows nothing of images, releases or mirrors. All that pass on a stream of bytes with a known
+// id, wherever it comes from, read it through a [Verifier].
 //
 // A publisher calls [Splitter.Split] on every content and [Folder.NewBatch] to add the chunks that
 // are new. A target reads chunks through a [Store], or it reads ranges of packs itself and checks
