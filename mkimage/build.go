@@ -74,7 +74,7 @@ type builder struct {
 	stored   Stored // src if it is a Stored, else nil
 	writer   *squashfs.Writer
 	encoders []*zstd.Encoder
-	hasher   *chunkstore.Hasher // of the feeder
+	content  proof.Reader // of the feeder
 	items    []item
 	data     map[*chunkstore.Content]*squashfs.Data
 
@@ -104,7 +104,6 @@ func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builde
 		recipe:   r,
 		src:      src,
 		items:    planLayout(r),
-		hasher:   chunkstore.NewHasher(),
 		progress: o.Progress,
 	}
 	b.stored, _ = src.(Stored)

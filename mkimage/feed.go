@@ -35,7 +35,11 @@ func (b *builder) feedContent(ctx context.Context, m member) error {
 	}
 	b.data[m.content] = data
 	var in *contentReader // nil as long as every block could be copied
-	defer func() { in.close() }()
+	defer func() {
+		if in != nil {
+			in.close()
+		}
+	}()
 	for n := range data.Lengths {
 		size := min(m.content.Size-int64(n)*int64(b.recipe.BlockSize), int64(b.recipe.BlockSize))
 		j, err := b.take(ctx, int(size))
@@ -64,7 +68,7 @@ func (b *builder) feedContent(ctx context.Context, m member) error {
 		}
 		b.dispatch(j, m)
 	}
-	return in.verify()
+	return nil
 }
 
 // feedFragment feeds one fragment block.
@@ -141,13 +145,10 @@ func (b *builder) readWhole(ctx context.Context, m member, p []byte) error {
 		return err
 	}
 	defer in.close()
-	if err := in.read(p); err != nil {
-		return err
-	}
-	return in.verify()
+	return in.read(p)
 }
 
-// contentReader reads one content and verifies it. A nil contentReader does nothing.
+// contentReader reads one content and verifies it; its errors name the file.
 type contentReader struct {
 	in     io.Closer
 	reader *proof.Reader
@@ -160,17 +161,19 @@ func (b *builder) open(ctx context.Context, m member) (*contentReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open /%s: %w", m.path, err)
 	}
-	return &contentReader{
-		in:     in,
-		reader: proof.NewReader(in, m.content, b.hasher),
-		path:   m.path,
-	}, nil
+	b.content.Open(in, m.content)
+	return &contentReader{in: in, reader: &b.content, path: m.path}, nil
 }
 
-// read fills p.
-func (c *contentReader) read(p []byte) error { return c.named(c.reader.Fill(p)) }
+// read fills p. Who has read the whole content holds verified bytes.
+func (c *contentReader) read(p []byte) error {
+	if _, err := io.ReadFull(c.reader, p); err != nil {
+		return fmt.Errorf("read /%s: %w", c.path, err)
+	}
+	return nil
+}
 
-// skip reads n times the length of buffer, because verify needs a hash of all bytes.
+// skip reads n times the length of buffer, because the hash is that of all bytes.
 func (c *contentReader) skip(n int, buffer []byte) error {
 	for range n {
 		if err := c.read(buffer); err != nil {
@@ -180,23 +183,4 @@ func (c *contentReader) skip(n int, buffer []byte) error {
 	return nil
 }
 
-// verify checks that the content ends here and has its id.
-func (c *contentReader) verify() error {
-	if c == nil {
-		return nil
-	}
-	return c.named(c.reader.Verify())
-}
-
-func (c *contentReader) named(err error) error {
-	if err != nil {
-		return fmt.Errorf("read /%s: %w", c.path, err)
-	}
-	return nil
-}
-
-func (c *contentReader) close() {
-	if c != nil {
-		c.in.Close() // nothing was written, and verify has checked the bytes
-	}
-}
+func (c *contentReader) close() { c.in.Close() } // nothing was written, and the bytes are verified

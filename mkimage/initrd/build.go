@@ -37,11 +37,10 @@ func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer) (Bui
 		return BuildStats{}, fmt.Errorf("build initrd: %w", err)
 	}
 	b := &builder{
-		src:    src,
-		codec:  c,
-		out:    counter{w: w},
-		hasher: chunkstore.NewHasher(),
-		buf:    make([]byte, 64<<10),
+		src:   src,
+		codec: c,
+		out:   counter{w: w},
+		buf:   make([]byte, 64<<10),
 	}
 	for i := range r.Segments {
 		if err = b.segment(ctx, &r.Segments[i]); err != nil {
@@ -54,13 +53,13 @@ func Build(ctx context.Context, r *Recipe, src mkimage.Source, w io.Writer) (Bui
 }
 
 type builder struct {
-	src    mkimage.Source
-	codec  *codec.Codec
-	out    counter
-	zstd   *zstd.Encoder // nil before the first frame
-	hasher *chunkstore.Hasher
-	buf    []byte
-	stats  BuildStats
+	src   mkimage.Source
+	codec *codec.Codec
+	out   counter
+	zstd  *zstd.Encoder // nil before the first frame
+	proof proof.Reader
+	buf   []byte
+	stats BuildStats
 }
 
 // counter counts the bytes written through it.
@@ -139,7 +138,7 @@ func (b *builder) member(ctx context.Context, a *Archive, m *Member, w io.Writer
 	return err
 }
 
-// content copies a content and verifies it.
+// content copies a content and verifies it before its last bytes.
 func (b *builder) content(ctx context.Context, c *chunkstore.Content, w io.Writer) error {
 	in, err := b.open(ctx, c)
 	if err != nil {
@@ -147,13 +146,13 @@ func (b *builder) content(ctx context.Context, c *chunkstore.Content, w io.Write
 	}
 	defer in.Close() // nothing was written, and the bytes are verified
 	b.stats.files++
-	r := proof.NewReader(in, c, b.hasher)
+	b.proof.Open(in, c)
 	for left := c.Size; left > 0; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		p := b.buf[:min(left, int64(len(b.buf)))]
-		if err := r.Fill(p); err != nil {
+		if _, err := io.ReadFull(&b.proof, p); err != nil {
 			return err
 		}
 		left -= int64(len(p))
@@ -161,7 +160,7 @@ func (b *builder) content(ctx context.Context, c *chunkstore.Content, w io.Write
 			return err
 		}
 	}
-	return r.Verify()
+	return nil
 }
 
 // open opens a content. It asks the source unless the content is nothing but holes.

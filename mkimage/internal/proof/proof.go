@@ -1,4 +1,4 @@
-// Package proof reads contents and verifies that their bytes have their ids.
+// Package proof reads contents and verifies that they are what a recipe names.
 package proof
 
 import (
@@ -12,44 +12,34 @@ import (
 // ErrContent is wrapped when a source gives other bytes than a recipe names.
 var ErrContent = errors.New("content differs from the recipe")
 
-// Reader reads one content. Its bytes are unverified until Verify returns nil.
-type Reader struct {
-	in      io.Reader
-	content *chunkstore.Content
-	hasher  *chunkstore.Hasher
+// Reader reads contents one after another; Open begins one. It is a [chunkstore.Verifier]: the last
+// bytes of a content come only when all are right.
+type Reader struct{ verifier chunkstore.Verifier }
+
+// Open begins content c, which in gives.
+func (r *Reader) Open(in io.Reader, c *chunkstore.Content) { r.verifier.Reset(in, c.ID, c.Size) }
+
+// Read implements io.Reader. Its error wraps ErrContent when the content is another one or ends
+// early, or is the source's.
+func (r *Reader) Read(p []byte) (int, error) {
+	n, err := r.verifier.Read(p)
+	return n, explain(err)
 }
 
-// NewReader returns a Reader of content c from in. It resets and uses the caller's hasher h until
-// Verify returns.
-func NewReader(in io.Reader, c *chunkstore.Content, h *chunkstore.Hasher) *Reader {
-	h.Reset()
-	return &Reader{in: in, content: c, hasher: h}
-}
-
-// Fill reads the next len(p) bytes. Its error wraps ErrContent when there are fewer, or is the
-// source's.
-func (r *Reader) Fill(p []byte) error {
-	if _, err := io.ReadFull(r.in, p); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return fmt.Errorf("%w: it is shorter", ErrContent)
-		}
+func explain(err error) error {
+	if err == nil || err == io.EOF {
 		return err
 	}
-	_, err := r.hasher.Write(p)
-	return err
-}
-
-// Verify checks that the content ends here and that its bytes have its id. Its error wraps
-// ErrContent or is the source's.
-func (r *Reader) Verify() error {
-	var one [1]byte
-	if _, err := io.ReadFull(r.in, one[:]); err == nil {
+	// the verifier's own: one that a source wraps says that the source is damaged
+	m, differs := err.(*chunkstore.Mismatch)
+	switch {
+	case differs && m.GotSize > m.WantSize:
 		return fmt.Errorf("%w: it is longer", ErrContent)
-	} else if !errors.Is(err, io.EOF) {
-		return err
-	}
-	if r.hasher.ID() != r.content.ID {
+	case differs && m.GotSize == m.WantSize:
 		return fmt.Errorf("%w: it has other bytes", ErrContent)
+	// sources that know the size say themselves that they end early
+	case differs, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: it is shorter", ErrContent)
 	}
-	return nil
+	return err
 }
