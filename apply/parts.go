@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"deltaup/apply/slotwriter"
@@ -149,9 +150,9 @@ func (s *partsSource) Open(ctx context.Context, c *chunkstore.Content) (io.ReadC
 func (u *Update) content(ctx context.Context, o *output, held *slotwriter.Held, src *source,
 	w io.Writer) error {
 	if o.same != nil {
-		h := chunkstore.NewHasher()
-		_, err := io.Copy(io.MultiWriter(w, h), o.same.f.section())
-		if err == nil && h.ID() != o.artifact.ID {
+		c := &o.same.raw
+		_, err := io.Copy(w, chunkstore.NewVerifier(o.same.f.section(), c.ID, c.Size))
+		if _, ok := errors.AsType[*chunkstore.Mismatch](err); ok {
 			err = o.same.changed(chunkstore.ErrCorrupt)
 		}
 		return err

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -46,7 +47,7 @@ func (s *source) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser
 		if err != nil {
 			return nil, seed.changed(err)
 		}
-		return &seedReader{seed: seed, content: c, r: r, hasher: chunkstore.NewHasher()}, nil
+		return &seedReader{chunkstore.NewVerifier(r, c.ID, c.Size), r, seed, c.ID}, nil
 	}
 	if s.chain != nil && s.chain.gives(c.ID, len(s.chain.sets)) {
 		return s.chain.reader(ctx, c.ID), nil
@@ -61,30 +62,22 @@ func (s *source) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser
 
 // seedReader verifies a whole content that comes from a seed, so that an error names the seed.
 type seedReader struct {
+	verifier *chunkstore.Verifier
+	io.Closer
 	seed    *seed
-	content *chunkstore.Content
-	r       io.ReadCloser
-	hasher  *chunkstore.Hasher
-	read    int64
+	content chunkstore.ID
 }
 
 func (r *seedReader) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	r.hasher.Write(p[:n])
-	r.read += int64(n)
-	switch {
-	case err != nil && err != io.EOF:
-		return n, r.seed.changed(err)
-	// At the last byte, not at EOF: a reader that knows the size need not read until EOF, and
-	// overlooks an error beside the last bytes that it wants.
-	case n > 0 && r.read == r.content.Size && r.hasher.ID() != r.content.ID,
-		err == io.EOF && r.read != r.content.Size:
-		return 0, r.seed.changed(fmt.Errorf("content %s: %w", r.content.ID, chunkstore.ErrCorrupt))
+	n, err := r.verifier.Read(p)
+	if err == nil || err == io.EOF {
+		return n, err
 	}
-	return n, err
+	if _, ok := errors.AsType[*chunkstore.Mismatch](err); ok {
+		err = fmt.Errorf("content %s: %w", r.content, chunkstore.ErrCorrupt)
+	}
+	return n, r.seed.changed(err)
 }
-
-func (r *seedReader) Close() error { return r.r.Close() }
 
 // assembly reads a content chunk by chunk.
 type assembly struct {
