@@ -61,17 +61,12 @@ func (o RecipeObject) decode(stored []byte, parse func(io.Reader) error,
 		return fmt.Errorf("recipe %s: %w: %w", o.ID, chunkstore.ErrCorrupt, err)
 	}
 	defer dec.Close()
-	plain := &exactReader{r: dec, left: o.Plain, hasher: chunkstore.NewHasher()}
+	plain := chunkstore.NewVerifier(dec, o.Text, o.Plain)
 	err = parse(plain)
-	if plain.err != nil { // the reason why the recipe did not parse
-		err = plain.err
-	}
-	if err == nil {
-		// ParseRecipe may stop before the end of what it was given.
-		_, err = io.Copy(io.Discard, plain)
-	}
-	if id := plain.hasher.ID(); err == nil && id != o.Text {
-		err = fmt.Errorf("%w: its text has the hash %s, not %s", chunkstore.ErrCorrupt, id, o.Text)
+	// The parser may stop before the end of what it was given. Wrong bytes are the reason why they
+	// do not parse.
+	if _, wrong := io.Copy(io.Discard, plain); wrong != nil {
+		err = decodeError(wrong)
 	}
 	switch {
 	case err == nil:
@@ -82,32 +77,19 @@ func (o RecipeObject) decode(stored []byte, parse func(io.Reader) error,
 	return fmt.Errorf("recipe %s: %w: %w", o.ID, chunkstore.ErrCorrupt, err)
 }
 
-// exactReader passes on a stream that has to have exactly left bytes.
-type exactReader struct {
-	r      io.Reader
-	left   int64
-	hasher *chunkstore.Hasher // of all that was passed on
-	err    error              // the first one but io.EOF
-}
-
-func (x *exactReader) Read(p []byte) (int, error) {
-	if x.err != nil {
-		return 0, x.err
-	}
-	n, err := x.r.Read(p)
-	x.hasher.Write(p[:n])
-	x.left -= int64(n)
+// decodeError says what a recipe's text is instead of the one that the release names.
+func decodeError(err error) error {
+	m, ok := errors.AsType[*chunkstore.Mismatch](err)
 	switch {
-	case x.left < 0:
-		x.err = fmt.Errorf("%w: %w: longer than the release says", chunkstore.ErrCorrupt,
+	case !ok:
+		return chunkstore.DecompressError(err)
+	case m.GotSize > m.WantSize:
+		return fmt.Errorf("%w: %w: longer than the release says", chunkstore.ErrCorrupt,
 			chunkstore.ErrBomb)
-	case err == io.EOF && x.left > 0:
-		x.err = fmt.Errorf("%w: %d bytes shorter than the release says", chunkstore.ErrCorrupt,
-			x.left)
-	case err != nil && err != io.EOF:
-		x.err = chunkstore.DecompressError(err)
-	default:
-		return n, err
+	case m.GotSize < m.WantSize:
+		return fmt.Errorf("%w: %d bytes shorter than the release says", chunkstore.ErrCorrupt,
+			m.WantSize-m.GotSize)
 	}
-	return 0, x.err
+	return fmt.Errorf("%w: its text has the hash %s, not %s", chunkstore.ErrCorrupt, m.GotID,
+		m.WantID)
 }
