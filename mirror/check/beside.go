@@ -85,8 +85,8 @@ func (c *checker) rebuild(ctx context.Context, a *mirror.Artifact, recipe artifa
 		return nil // a damaged pack, which is found elsewhere
 	}
 	contents := &watchedContents{contents: patchset.FromStore(folder)}
-	w := verify.NewWriter(io.Discard)
-	_, err = recipe.Build(ctx, contentSource{contents}, w)
+	h := chunkstore.NewHasher()
+	_, err = recipe.Build(ctx, contentSource{contents}, h)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -94,9 +94,9 @@ func (c *checker) rebuild(ctx context.Context, a *mirror.Artifact, recipe artifa
 		errors.Is(err, mkimage.ErrUnknownCodec): // found elsewhere, or for another deltaup to build
 	case err != nil:
 		c.damage(mirror.RecipePath(a.Recipe.ID), err.Error())
-	case w.ID() != a.ID:
+	case h.ID() != a.ID:
 		c.damage(mirror.RecipePath(a.Recipe.ID),
-			fmt.Sprintf("builds an artifact with the hash %s, not %s", w.ID(), a.ID))
+			fmt.Sprintf("builds an artifact with the hash %s, not %s", h.ID(), a.ID))
 	}
 	return nil
 }

@@ -7,8 +7,8 @@ import (
 	"io"
 
 	"deltaup/artifact"
+	"deltaup/chunkstore"
 	"deltaup/mirror"
-	"deltaup/mirror/internal/verify"
 	"deltaup/mkimage"
 )
 
@@ -86,15 +86,15 @@ func (u *publisher) build(ctx context.Context, x *apart) (mirror.Object, error) 
 		return mirror.Object{}, err
 	}
 	defer f.Discard()
-	w := verify.NewWriter(f)
-	size, err := x.recipe.Build(ctx, x.source, w)
+	h := chunkstore.NewHasher()
+	size, err := x.recipe.Build(ctx, x.source, io.MultiWriter(f, h))
 	if err != nil {
 		return mirror.Object{}, err
 	}
 	if err := x.recipe.Verify(ctx, io.NewSectionReader(f, 0, size)); err != nil {
 		return mirror.Object{}, fmt.Errorf("take apart what was built: %w", err)
 	}
-	return mirror.Object{ID: w.ID(), Size: size}, nil
+	return mirror.Object{ID: h.ID(), Size: size}, nil
 }
 
 // beside stores the chunks of what the image lacks.

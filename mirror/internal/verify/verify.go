@@ -66,23 +66,3 @@ func Hash(ctx context.Context, r io.Reader, step func(n int)) (chunkstore.ID, er
 		}
 	}
 }
-
-// Writer passes on what is written and hashes it.
-type Writer struct {
-	w      io.Writer
-	hasher *chunkstore.Hasher
-}
-
-// NewWriter makes one that writes to w.
-func NewWriter(w io.Writer) *Writer {
-	return &Writer{w: w, hasher: chunkstore.NewHasher()}
-}
-
-func (w *Writer) Write(p []byte) (int, error) {
-	n, err := w.w.Write(p)
-	w.hasher.Write(p[:n])
-	return n, err
-}
-
-// ID is the hash of what was written so far.
-func (w *Writer) ID() chunkstore.ID { return w.hasher.ID() }
