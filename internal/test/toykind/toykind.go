@@ -249,9 +249,8 @@ func (r *recipe) copy(ctx context.Context, src mkimage.Source, c *chunkstore.Con
 		return err
 	}
 	defer in.Close()
-	h := chunkstore.NewHasher()
-	n, err := io.Copy(io.MultiWriter(w, h), in)
-	if err == nil && (n != c.Size || h.ID() != c.ID) {
+	_, err = io.Copy(w, chunkstore.NewVerifier(in, c.ID, c.Size))
+	if _, ok := errors.AsType[*chunkstore.Mismatch](err); ok {
 		err = mkimage.ErrContent
 	}
 	return err
