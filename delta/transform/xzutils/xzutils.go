@@ -142,7 +142,7 @@ func (p Params) Memory(content int64) int64 {
 	if p.blockSize > 0 {
 		block = min(block, p.blockSize)
 	}
-	m := int64(encoderMemory) + finderMemory(p.lzma, block)
+	m := encoderMemory + finderMemory(p.lzma, block)
 	if p.sized {
 		m += block + block/1024 + 1024
 	}
