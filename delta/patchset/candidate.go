@@ -153,7 +153,7 @@ func (f form) transformed(id uint8) (_ form, ok bool) {
 		return f, false
 	}
 	if f.entry.Base != nil {
-		f.old, ok = transform.Exact(t, f.old)
+		f.old, ok = transform.Base(t, f.old)
 	}
 	return f, ok && len(f.old) <= suffix.NewMax
 }

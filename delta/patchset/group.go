@@ -70,6 +70,26 @@ func (e *Entry) oldLength() int64 {
 	return e.Base.Size
 }
 
+// transformCopies is how many times its length an entry with a transform takes: for base and
+// content, both rewritten and longer for it, and for tables.
+const transformCopies = 3
+
+// Memory bounds the bytes of memory that making e's content takes.
+func (e *Entry) Memory() int64 {
+	n := e.Length
+	if e.Base != nil && e.Base.Size <= PieceMax { // larger ones are not read whole
+		n = max(n, e.Base.Size)
+	}
+	switch {
+	case e.Transform != 0:
+		t, _ := transform.ByID(e.Transform) // readDirectory has checked the id
+		return transformCopies*max(n, e.length) + transform.Memory(t)
+	case e.Base != nil:
+		return 2 * n
+	}
+	return n
+}
+
 // Content gives the plain bytes of entry i of Step.Entries, which must belong to this group. base
 // reads the bytes of Entry.Base; it may be nil when the entry has no base. With [Bytes] as base it
 // makes no copy. Content verifies the result, and so notices a wrong base. Errors wrap
@@ -128,7 +148,7 @@ func (e *Entry) old(base io.ReaderAt) (io.ReaderAt, int64, error) {
 	}
 	if e.Transform != 0 {
 		t, _ := transform.ByID(e.Transform)
-		out, ok := t.Forward(b)
+		out, ok := transform.Base(t, b)
 		if !ok || len(out) > suffix.NewMax {
 			return nil, 0, fmt.Errorf("%w: transform %s does not apply to the base %v",
 				chunkstore.ErrCorrupt, t.Name(), e.Base.ID)

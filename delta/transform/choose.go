@@ -9,7 +9,10 @@ func For(name string, plain []byte) []uint8 {
 	if _, ok := gzipHeader(plain); ok {
 		return []uint8{idGzip}
 	}
-	if len(plain) >= elfHeaderSize && string(plain[:4]) == "\x7fELF" {
+	if isXZ(plain) {
+		return forXZ(plain)
+	}
+	if isELF(plain) {
 		if le.Uint16(plain[16:]) == elfTypeRel {
 			return []uint8{idModule}
 		}
@@ -17,3 +20,5 @@ func For(name string, plain []byte) []uint8 {
 	}
 	return nil
 }
+
+func isELF(b []byte) bool { return len(b) >= elfHeaderSize && string(b[:4]) == "\x7fELF" }

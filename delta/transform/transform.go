@@ -48,11 +48,20 @@ type Transform interface {
 // certain marks a Transform whose Forward checks by itself that Inverse gives plain back.
 type certain interface{ certain() }
 
+// based is a Transform that takes more old contents than Forward, or takes them quicker.
+type based interface {
+	base(old []byte) (out []byte, ok bool)
+}
+
 // Ids of transforms, which patch sets store. No id is ever used again.
 const (
 	idGzip    = 1
 	idModule  = 2
 	idProgram = 3
+
+	idXZ        = 4
+	idXZModule  = 5
+	idXZProgram = 6
 )
 
 // registry has the transforms by id. Id 0 means no transform.
@@ -60,6 +69,10 @@ var registry = map[uint8]Transform{
 	idGzip:    gzipMember{},
 	idModule:  kernelModule{},
 	idProgram: program{},
+
+	idXZ:        xzFile{},
+	idXZModule:  xzFile{kernelModule{}},
+	idXZProgram: xzFile{program{}},
 }
 
 // Exact is t.Forward, except that ok is also false when Inverse does not give plain back.
@@ -73,6 +86,24 @@ func Exact(t Transform, plain []byte) (out []byte, ok bool) {
 	}
 	back, err := t.Inverse(bytes.Clone(out), int64(len(plain)))
 	return out, err == nil && bytes.Equal(back, plain)
+}
+
+// Base gives what a patch copies from when its new content went through t: the old content
+// rewritten. ok is false when that fails. It does not demand that Inverse gives the old content
+// back.
+func Base(t Transform, old []byte) (out []byte, ok bool) {
+	if b, ok := t.(based); ok {
+		return b.base(old)
+	}
+	return t.Forward(old)
+}
+
+// Memory bounds the bytes of memory that t's Inverse takes beside its argument and its result.
+func Memory(t Transform) int64 {
+	if _, ok := t.(xzFile); ok {
+		return xzMemory
+	}
+	return 0
 }
 
 // roomFor gives a copy of plain with room for an eighth more behind it, which mostly suffices for

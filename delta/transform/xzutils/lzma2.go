@@ -18,10 +18,8 @@ const (
 // encoderMemory is more than what an encoder takes in bytes, without the tables of its finder.
 const encoderMemory = 512 << 10
 
-var (
-	errDiffers = errors.New("xzutils: other bytes were expected")
-	errAgrees  = errors.New("xzutils: as many bytes as wanted agree")
-)
+// errDiffers is returned when other bytes are written than expected.
+var errDiffers = errors.New("xzutils: other bytes were expected")
 
 // newEncoder makes an encoder of blocks of up to so many bytes.
 func newEncoder(o options, block int64) *encoder {
@@ -33,15 +31,10 @@ func newEncoder(o options, block int64) *encoder {
 	return e
 }
 
-// expectation are the bytes that an encoder is expected to write. It is nil where none are.
-type expectation struct {
-	bytes []byte // from the beginning of a chunk on
-	most  int    // so many compressed bytes are enough
-}
-
-// body gives the chunk's bytes behind its header, and none of a chunk that is not compressed.
-func (x *expectation) body() []byte {
-	switch b := x.bytes; {
+// chunkBody gives the compressed bytes of a chunk and what follows them, and nothing of a chunk that
+// is not compressed.
+func chunkBody(b []byte) []byte {
+	switch {
 	case len(b) > 6 && b[0] >= 0xc0:
 		return b[6:]
 	case len(b) > 5 && b[0] >= 0x80:
@@ -50,9 +43,9 @@ func (x *expectation) body() []byte {
 	return nil
 }
 
-// block writes a block as LZMA2. It fails with errDiffers when it sees that it would not write what
-// is expected.
-func (e *encoder) block(w io.Writer, plain []byte, want *expectation) error {
+// block writes a block as LZMA2. With want, it fails with errDiffers as soon as it sees that it will
+// not write what want begins with. It compares compressed chunks alone.
+func (e *encoder) block(w io.Writer, plain, want []byte) error {
 	e.finder.reset(plain)
 	e.resetState()
 	e.started, e.coded = false, 0
@@ -62,7 +55,7 @@ func (e *encoder) block(w io.Writer, plain []byte, want *expectation) error {
 			e.resetState()
 		}
 		start := e.pos - e.ahead
-		if err := e.chunk(start, want); err != nil {
+		if err := e.chunk(start, chunkBody(want)); err != nil {
 			return err
 		}
 		var head []byte
@@ -83,29 +76,15 @@ func (e *encoder) block(w io.Writer, plain []byte, want *expectation) error {
 			}
 		}
 		first = false
-		if err := want.written(w, head, packed); err != nil {
+		want = want[min(len(want), len(head)+len(packed)):]
+		if _, err := w.Write(head); err != nil {
+			return err
+		}
+		if _, err := w.Write(packed); err != nil {
 			return err
 		}
 	}
 	_, err := w.Write([]byte{0})
-	return err
-}
-
-// written writes a chunk and compares it.
-func (x *expectation) written(w io.Writer, head, packed []byte) error {
-	if x != nil {
-		if !bytes.HasPrefix(x.bytes, head) || !bytes.HasPrefix(x.bytes[len(head):], packed) {
-			return errDiffers
-		}
-		x.bytes = x.bytes[len(head)+len(packed):]
-		if x.most -= len(packed); x.most <= 0 {
-			return errAgrees
-		}
-	}
-	if _, err := w.Write(head); err != nil {
-		return err
-	}
-	_, err := w.Write(packed)
 	return err
 }
 
@@ -125,8 +104,9 @@ func chunkHead(size uint32, packed int, props, first, reset bool) []byte {
 		control|byte(size>>16), byte(size>>8), byte(size), byte(n>>8), byte(n))
 }
 
-// chunk codes symbols until the chunk is full or the block ends.
-func (e *encoder) chunk(start uint32, want *expectation) error {
+// chunk codes symbols until the chunk is full or the block ends. It fails when they differ from
+// want, unless that is empty.
+func (e *encoder) chunk(start uint32, want []byte) error {
 	e.rc.out = e.rc.out[:0]
 	if !e.started {
 		e.skip(1)
@@ -136,12 +116,8 @@ func (e *encoder) chunk(start uint32, want *expectation) error {
 		e.coded++
 		e.started = true
 	}
-	var body []byte
 	const step = 256 // compressed bytes that are compared at once
 	compared := 0
-	if want != nil {
-		body = want.body()
-	}
 	for e.pos-e.ahead < start+chunkPlain-maxMatch && e.rc.size() < chunkMax-chunkRoom &&
 		e.avail()+e.ahead > 0 {
 		if e.normal {
@@ -149,8 +125,8 @@ func (e *encoder) chunk(start uint32, want *expectation) error {
 		} else {
 			e.symbol(e.fast())
 		}
-		if body != nil && len(e.rc.out) >= compared+step {
-			if !bytes.HasPrefix(body[compared:], e.rc.out[compared:]) {
+		if len(want) > 0 && len(e.rc.out) >= compared+step {
+			if !bytes.HasPrefix(want[compared:], e.rc.out[compared:]) {
 				return errDiffers
 			}
 			compared = len(e.rc.out)

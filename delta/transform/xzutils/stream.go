@@ -65,7 +65,8 @@ const (
 
 // stream writes a .xz file.
 type stream struct {
-	w       io.Writer
+	w       io.Writer // nil: only compare with want
+	want    []byte    // the bytes that are expected from here on, if any are
 	params  Params
 	encoder *encoder
 	index   []byte
@@ -73,6 +74,9 @@ type stream struct {
 }
 
 func (s *stream) write(plain []byte) error {
+	if s.w == nil {
+		s.w = &comparer{s}
+	}
 	flags := []byte{0, byte(s.params.check)}
 	head := append([]byte(headMagic), flags...)
 	if _, err := s.w.Write(appendCRC(head, flags)); err != nil {
@@ -101,8 +105,13 @@ func (s *stream) end(flags []byte) error {
 	foot := binary.LittleEndian.AppendUint32(nil, uint32(len(index)/4-1))
 	foot = append(foot, flags...)
 	foot = append(appendCRC(nil, foot), foot...)
-	_, err := s.w.Write(append(append(index, foot...), footMagic...))
-	return err
+	if _, err := s.w.Write(append(append(index, foot...), footMagic...)); err != nil {
+		return err
+	}
+	if len(s.want) > 0 {
+		return errDiffers
+	}
+	return nil
 }
 
 // block writes a block and notes it for the index.
@@ -133,14 +142,14 @@ func (s *stream) streamed(w io.Writer, filtered, _ []byte) error {
 	if _, err := w.Write(s.params.head(0, 0, 0)); err != nil {
 		return err
 	}
-	return s.encoder.block(w, filtered, nil)
+	return s.encoder.block(w, filtered, s.want)
 }
 
 // sized writes the header and the LZMA2 of a block, as a thread does.
 func (s *stream) sized(w io.Writer, filtered, plain []byte) error {
 	p, size := s.params, s.params.threadHeadSize()
 	packed := &limited{most: p.room()}
-	if err := s.encoder.block(packed, filtered, nil); err != nil {
+	if err := s.encoder.block(packed, filtered, s.want[min(int64(len(s.want)), size):]); err != nil {
 		return err
 	}
 	body := packed.bytes
@@ -153,4 +162,15 @@ func (s *stream) sized(w io.Writer, filtered, plain []byte) error {
 	}
 	_, err := w.Write(body)
 	return err
+}
+
+// comparer accepts the bytes that a stream wants, and fails at the first other ones.
+type comparer struct{ s *stream }
+
+func (c *comparer) Write(p []byte) (int, error) {
+	if !bytes.HasPrefix(c.s.want, p) {
+		return 0, errDiffers
+	}
+	c.s.want = c.s.want[len(p):]
+	return len(p), nil
 }

@@ -9,39 +9,22 @@ import (
 	"github.com/mikelolasagasti/xz"
 )
 
-// errOther is returned by Take for a file that Encode does not make.
+// errOther is returned for a file that Encode does not make.
 var errOther = errors.New("xzutils: not a file that can be made again")
 
-// Limits bound what Take accepts.
+// Limits bound the files that are taken apart.
 type Limits struct {
 	Content int64 // decompressed bytes
 	Memory  int64 // bytes that Encode may take
 }
 
-// Take decompresses a file and finds the parameters that it was made with. It compares what they
-// give with the beginning of the file alone, so that a file that liblzma did not make is refused
-// soon. Only Encode proves the rest.
-func Take(file []byte, limits Limits) (Params, []byte, error) {
-	l, err := readLayout(file)
+// Decompress gives the content of a file of one stream. Its error says that the file is damaged,
+// exceeds the limits, or has what Encode does not make.
+func Decompress(file []byte, limits Limits) ([]byte, error) {
+	l, err := readLayout(file, limits)
 	if err != nil {
-		return Params{}, nil, err
+		return nil, err
 	}
-	if l.plain > limits.Content || l.params.Memory(l.plain) > limits.Memory {
-		return Params{}, nil, errOther
-	}
-	plain, err := decompress(file, l)
-	if err != nil {
-		return Params{}, nil, err
-	}
-	p, ok := l.search(plain, limits.Memory)
-	if !ok {
-		return Params{}, nil, errOther
-	}
-	return p, plain, nil
-}
-
-// decompress unpacks a file, which must have the length that its index tells.
-func decompress(file []byte, l layout) ([]byte, error) {
 	r, err := xz.NewReader(bytes.NewReader(file), l.params.lzma.dict)
 	if err != nil {
 		return nil, err
@@ -57,18 +40,51 @@ func decompress(file []byte, l layout) ([]byte, error) {
 	return plain, nil
 }
 
+// Begin gives the first bytes of a file's content, at most n, or fewer of a damaged file.
+func Begin(file []byte, n int, limits Limits) []byte {
+	l, err := readLayout(file, limits)
+	if err != nil {
+		return nil
+	}
+	r, err := xz.NewReader(bytes.NewReader(file), l.params.lzma.dict)
+	if err != nil {
+		return nil
+	}
+	plain := make([]byte, n)
+	n, _ = io.ReadFull(r, plain)
+	return plain[:n]
+}
+
+// Find gives the parameters with which Encode makes file of its content. It tries the searches of
+// xz's presets. One that liblzma did not use mostly shows within the first hundreds of bytes.
+func Find(file, plain []byte, limits Limits) (Params, bool) {
+	l, err := readLayout(file, limits)
+	if err != nil || l.plain != int64(len(plain)) {
+		return Params{}, false
+	}
+	p := l.params
+	for _, o := range presets {
+		o.dict, o.lc, o.lp, o.pb = p.lzma.dict, p.lzma.lc, p.lzma.lp, p.lzma.pb
+		p.lzma = o
+		if !p.valid() || p.Memory(l.plain) > limits.Memory {
+			continue
+		}
+		if (&stream{params: p, want: file}).write(plain) == nil {
+			return p, true
+		}
+	}
+	return Params{}, false
+}
+
 // layout is what the headers and the index of a file tell.
 type layout struct {
 	params Params // without how matches are searched
 	plain  int64  // length of the content
 	first  int64  // length of the content of the first block
-	packed []byte // LZMA2 of the first block, and what follows
 }
 
-// cheapest is the search that takes the least memory.
-var cheapest = withDict(presets[len(presets)-1], minDict)
-
-func readLayout(file []byte) (l layout, err error) {
+// readLayout reads what is needed to judge whether file is within the limits.
+func readLayout(file []byte, limits Limits) (l layout, err error) {
 	if len(file) < 2*headSize || string(file[:len(headMagic)]) != headMagic ||
 		file[6] != 0 || string(file[len(file)-2:]) != footMagic {
 		return l, errOther
@@ -81,11 +97,15 @@ func readLayout(file []byte) (l layout, err error) {
 	if err != nil {
 		return l, err
 	}
-	l.params.lzma = cheapest
-	if blocks == 0 {
-		return l, nil
+	l.params.lzma = presets[len(presets)-1] // which takes least memory
+	l.params.lzma.dict = minDict
+	if blocks > 0 {
+		err = l.readHead(file[headSize:])
 	}
-	return l, l.readHead(file[headSize:])
+	if l.plain > limits.Content || l.params.Memory(l.plain) > limits.Memory {
+		return l, errOther
+	}
+	return l, err
 }
 
 // readIndex reads the index and gives the number of blocks. All but the last must be equally long.
@@ -169,13 +189,12 @@ func (l *layout) readHead(b []byte) error {
 			p.blockSize = l.plain
 		}
 	}
-	l.packed = b[size:]
-	return l.readChunk()
+	return l.readChunk(b[size:])
 }
 
-// readChunk takes lc, lp and pb from the first chunk that has them.
-func (l *layout) readChunk() error {
-	for b := l.packed; len(b) > 6; {
+// readChunk takes lc, lp and pb from the first chunk of b that has them.
+func (l *layout) readChunk(b []byte) error {
+	for len(b) > 6 {
 		if b[0] >= 0xc0 {
 			if !l.params.lzma.setProperties(b[5]) {
 				return errOther
@@ -202,35 +221,4 @@ var presets = []options{
 	{lc: 3, pb: 2, finder: chains4, nice: 273, depth: 24},
 	{lc: 3, pb: 2, finder: chains4, nice: 128, depth: 8},
 	{lc: 3, pb: 2, finder: chains3, nice: 128, depth: 4},
-}
-
-// agreed is how many compressed bytes must be as expected for a search to be taken for the file's.
-const agreed = 64 << 10
-
-// search finds the preset whose search gives the beginning of the file.
-func (l *layout) search(plain []byte, memory int64) (Params, bool) {
-	p := l.params
-	block := plain[:l.first]
-	if p.x86 {
-		block = bytes.Clone(block)
-		x86Absolute(block)
-	}
-	for _, o := range presets {
-		o.dict, o.lc, o.lp, o.pb = p.lzma.dict, p.lzma.lc, p.lzma.lp, p.lzma.pb
-		p.lzma = o
-		if p.Memory(l.plain) > memory || !p.valid() {
-			continue
-		}
-		want := &expectation{l.packed, agreed}
-		err := newEncoder(o, l.first).block(io.Discard, block, want)
-		if err == nil || err == errAgrees {
-			return p, true
-		}
-	}
-	return p, false
-}
-
-func withDict(o options, dict uint32) options {
-	o.dict = dict
-	return o
 }

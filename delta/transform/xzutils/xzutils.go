@@ -2,8 +2,8 @@
 // means those of its library liblzma. With it a .xz file can be stored decompressed, because its
 // compressed bytes can be made again.
 //
-// [Take] takes a file apart: it decompresses it and finds the parameters that it was made with.
-// [Encode] makes a file of content and parameters. It makes every decision as liblzma does, also
+// [Decompress] gives a file's content, and [Find] the parameters that it was made with. [Encode]
+// makes the file of both. It makes every decision as liblzma does, also
 // where a decompressor does not care: which match is found first, when prices are computed again,
 // where a chunk ends. It does not try to be faster or smaller than it.
 //
@@ -60,6 +60,7 @@ const (
 	minDict    = 4 << 10
 	maxDict    = 1536 << 20
 	maxContent = 1 << 30
+	maxDepth   = 512 // of all presets; it bounds the time
 )
 
 // errParams is returned for parameters that liblzma refuses or Encode does not know.
@@ -123,7 +124,7 @@ func (p Params) valid() bool {
 		o.dict >= minDict && o.dict <= maxDict &&
 		o.lc+o.lp <= 4 && o.pb <= 4 &&
 		int(o.nice) >= max(minMatch, o.finder.hashed()) && o.nice <= maxMatch &&
-		o.depth > 0 && o.depth <= 1<<15
+		o.depth > 0 && o.depth <= maxDepth
 }
 
 // Encode writes plain to w as a .xz file, as xz does. It stops at w's first error and returns it.
