@@ -16,6 +16,7 @@ import (
 // samples are files in testdata with the id of the transform for each.
 var samples = map[string]uint8{
 	"text.gz": idGzip, "module.o": idModule, "pie": idProgram, "fixed": idProgram, "library.so": idProgram,
+	"text.xz": idXZ, "module.o.xz": idXZModule, "pie.xz": idXZProgram,
 }
 
 func sample(t testing.TB, name string) []byte {
@@ -29,12 +30,15 @@ func sample(t testing.TB, name string) []byte {
 // golden pins the behaviour of each id: the SHA-256 of what Forward gives for the samples. When a
 // hash changes, the transform needs a new id.
 var golden = map[string]string{
-	"text.gz":    "918739a4c7cd89abf378a9f750a56eb9e0c2ed5c2c997bc03360dabf2bbb1b50",
-	"module.o":   "dd16395ccc3db990d8dc8cf7635606e42c7cf033f212c2e25107a823bbb114a0",
-	"pie":        "5808324c75523f484ada8a168da5ed9b75ef10463cff429be1593e6fbbc61f9a",
-	"fixed":      "3e0ac0518830e4df48673967b22d22b5f33c0d36f9b301b68551924e5ec4af1d",
-	"library.so": "1ca0c50109dad33ef0bf4927ee07a9c705fba72b8daa70ef8413151ab4685f7a",
-	"split":      "8b18a7cac8c593895a3f380ef9808df6d65fb037c5286f839bdb4b2a0549dea9",
+	"text.gz":     "918739a4c7cd89abf378a9f750a56eb9e0c2ed5c2c997bc03360dabf2bbb1b50",
+	"module.o":    "dd16395ccc3db990d8dc8cf7635606e42c7cf033f212c2e25107a823bbb114a0",
+	"pie":         "5808324c75523f484ada8a168da5ed9b75ef10463cff429be1593e6fbbc61f9a",
+	"fixed":       "3e0ac0518830e4df48673967b22d22b5f33c0d36f9b301b68551924e5ec4af1d",
+	"library.so":  "1ca0c50109dad33ef0bf4927ee07a9c705fba72b8daa70ef8413151ab4685f7a",
+	"text.xz":     "c3d8efd11b489f4953a9aa4ececb548688d2d589807c06adf442f99f5c2c8388",
+	"module.o.xz": "44f17f9c19c3e38cbc141d59a1989edf0f9a6dba7bf6b92d570fd7bde632101e",
+	"pie.xz":      "c34f46b04686d68737b71bd4c824ba1b06c2075c38b1470889e3c6badc0ac242",
+	"split":       "8b18a7cac8c593895a3f380ef9808df6d65fb037c5286f839bdb4b2a0549dea9",
 }
 
 func TestGolden(t *testing.T) {
@@ -145,6 +149,28 @@ func TestRoundTrip(t *testing.T) {
 	}
 	if applied < len(samples) {
 		t.Errorf("only %d files were rewritten", applied)
+	}
+}
+
+// TestBase demands that a patch copies from what Forward gives as content, from an old file that no
+// encoder makes, and from one that was not compressed.
+func TestBase(t *testing.T) {
+	module, packed := sample(t, "module.o"), sample(t, "module.o.xz")
+	want, _ := registry[idModule].Forward(module)
+	for name, old := range map[string][]byte{"packed": packed, "plain": module} {
+		got, ok := Base(registry[idXZModule], old)
+		if !ok || !bytes.Equal(got, want) {
+			t.Errorf("%s: another base than the rewritten content", name)
+		}
+	}
+	if got, ok := Base(registry[idXZ], packed); !ok || !bytes.Equal(got, module) {
+		t.Error("xz: another base than the content")
+	}
+	if got, ok := Base(registry[idModule], module); !ok || !bytes.Equal(got, want) {
+		t.Error("module: another base than what Forward gives")
+	}
+	if _, ok := Base(registry[idXZ], packed[:len(packed)-1]); ok {
+		t.Error("a damaged base is taken")
 	}
 }
 

@@ -20,6 +20,9 @@ func storedSize(plain int64) int64 {
 	return plain + (plain+chunkMax-1)/chunkMax*3 + 1
 }
 
+// packedRoom is more than what LZMA2 of content takes.
+func packedRoom(plain int64) int64 { return plain + plain/1024 + 1024 }
+
 // bound gives the bytes that a thread has for a block.
 func (p Params) bound() int64 {
 	const heads = 92 // more than the header and the check of any block

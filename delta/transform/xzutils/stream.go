@@ -71,6 +71,8 @@ type stream struct {
 	encoder *encoder
 	index   []byte
 	blocks  uint64
+
+	filtered, packed []byte // reused from block to block
 }
 
 func (s *stream) write(plain []byte) error {
@@ -118,8 +120,9 @@ func (s *stream) end(flags []byte) error {
 func (s *stream) block(plain []byte) error {
 	filtered := plain
 	if s.params.x86 {
-		filtered = bytes.Clone(plain)
-		x86Absolute(filtered)
+		s.filtered = append(s.filtered[:0], plain...)
+		x86Absolute(s.filtered)
+		filtered = s.filtered
 	}
 	out := &counter{w: s.w}
 	body := s.streamed
@@ -148,7 +151,10 @@ func (s *stream) streamed(w io.Writer, filtered, _ []byte) error {
 // sized writes the header and the LZMA2 of a block, as a thread does.
 func (s *stream) sized(w io.Writer, filtered, plain []byte) error {
 	p, size := s.params, s.params.threadHeadSize()
-	packed := &limited{most: p.room()}
+	if s.packed == nil {
+		s.packed = make([]byte, 0, packedRoom(int64(len(plain))))
+	}
+	packed := &limited{bytes: s.packed[:0], most: p.room()}
 	if err := s.encoder.block(packed, filtered, s.want[min(int64(len(s.want)), size):]); err != nil {
 		return err
 	}

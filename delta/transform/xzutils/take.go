@@ -123,8 +123,9 @@ func (l *layout) readIndex(file []byte) (uint64, error) {
 	if blocks > uint64(size) {
 		return 0, errOther
 	}
+	packed := size + 2*headSize
 	for i := range blocks {
-		index.next()
+		packed += int64(min(index.next(), maxContent)+3) &^ 3
 		plain := int64(index.next())
 		if i == 0 {
 			l.first = plain
@@ -134,6 +135,9 @@ func (l *layout) readIndex(file []byte) (uint64, error) {
 			return 0, errOther
 		}
 		l.plain += plain
+	}
+	if packed != int64(len(file)) {
+		return 0, errOther
 	}
 	if blocks > 1 {
 		l.params.blockSize = l.first

@@ -145,7 +145,7 @@ func (p Params) Memory(content int64) int64 {
 	}
 	m := encoderMemory + finderMemory(p.lzma, block)
 	if p.sized {
-		m += block + block/1024 + 1024
+		m += packedRoom(block)
 	}
 	if p.x86 {
 		m += block
