@@ -22,7 +22,7 @@ func (c *chain) entry(ctx context.Context, s *set, before, i int) ([]byte, error
 			return nil, err
 		}
 	}
-	g, err := c.group(s, e.Group, e.Memory())
+	g, err := c.group(s, e.Group, entryMemory(e))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"deltaup/delta/patchset"
 	"deltaup/mkimage"
 )
 
@@ -14,6 +15,10 @@ const (
 	heapEntry = 400 // bytes of an entry of a recipe, with what leads to its content
 	heapChunk = 300 // of a chunk, with where it lies
 )
+
+// transformCopies is how many times its length, rewritten or not, an entry with a transform takes:
+// for base and content, both rewritten and longer for it, and for tables.
+const transformCopies = 3
 
 // patchUnknown stands for a chain whose sets are not known yet.
 const patchUnknown = 32 << 20
@@ -59,7 +64,7 @@ func (c *chain) memory() int64 {
 	}
 	for _, s := range c.sets {
 		for i := range s.step.Entries {
-			n := s.step.Entries[i].Memory()
+			n := entryMemory(&s.step.Entries[i])
 			if n > openLess {
 				n += largest
 			} else {
@@ -69,4 +74,19 @@ func (c *chain) memory() int64 {
 		}
 	}
 	return most
+}
+
+func entryMemory(e *patchset.Entry) int64 {
+	n := e.Length
+	if e.Base != nil && e.Base.Size <= patchset.PieceMax { // larger ones are not read whole
+		n = max(n, e.Base.Size)
+	}
+	switch {
+	case e.Transform != 0:
+		rewritten, memory := e.Rewritten()
+		return transformCopies*max(n, rewritten) + memory
+	case e.Base != nil:
+		return 2 * n
+	}
+	return n
 }

@@ -70,24 +70,11 @@ func (e *Entry) oldLength() int64 {
 	return e.Base.Size
 }
 
-// transformCopies is how many times its length an entry with a transform takes: for base and
-// content, both rewritten and longer for it, and for tables.
-const transformCopies = 3
-
-// Memory bounds the bytes of memory that making e's content takes.
-func (e *Entry) Memory() int64 {
-	n := e.Length
-	if e.Base != nil && e.Base.Size <= PieceMax { // larger ones are not read whole
-		n = max(n, e.Base.Size)
-	}
-	switch {
-	case e.Transform != 0:
-		t, _ := transform.ByID(e.Transform) // readDirectory has checked the id
-		return transformCopies*max(n, e.length) + transform.Memory(t)
-	case e.Base != nil:
-		return 2 * n
-	}
-	return n
+// Rewritten gives the length in bytes of what e's patch makes, and the memory that undoing its
+// transform takes beside that and the content.
+func (e *Entry) Rewritten() (length, memory int64) {
+	t, _ := transform.ByID(e.Transform) // readDirectory has checked the id
+	return e.length, transform.Memory(t)
 }
 
 // Content gives the plain bytes of entry i of Step.Entries, which must belong to this group. base
