@@ -97,6 +97,19 @@ func (n needs) pieces() (out []delta.Piece) {
 	return out
 }
 
+// effort is how many patched bytes take as long as undoing the transforms in the needed groups.
+func (n needs) effort() (bytes int64) {
+	for i, s := range n.sets {
+		for k := range s.step.Entries {
+			if e := &s.step.Entries[k]; e.Transform != 0 && n.groups[i][e.Group] {
+				length, effort := e.Rewritten()
+				bytes += length * effort.Slow
+			}
+		}
+	}
+	return bytes
+}
+
 // maker gives the set that makes a content, of the first so many the last that does. It is nil when
 // the seed has the content, or no set makes it.
 func (c *chain) maker(id chunkstore.ID, sets int) (s *set, before int) {

@@ -83,8 +83,8 @@ func entryMemory(e *patchset.Entry) int64 {
 	}
 	switch {
 	case e.Transform != 0:
-		rewritten, memory := e.Rewritten()
-		return transformCopies*max(n, rewritten) + memory
+		rewritten, effort := e.Rewritten()
+		return transformCopies*max(n, rewritten) + effort.Memory
 	case e.Base != nil:
 		return 2 * n
 	}

@@ -43,6 +43,7 @@ func (r *patchRoute) offer(l lacking) delta.Offer {
 	default:
 		n := r.chain.needs(l.contents)
 		o.Pieces = n.pieces()
+		o.Work.Patch += n.effort()
 		r.addLeftOut(&o, n)
 	}
 	// unless the recipe is the mirror's own, keepRecipe reads what was patched

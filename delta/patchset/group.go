@@ -70,11 +70,10 @@ func (e *Entry) oldLength() int64 {
 	return e.Base.Size
 }
 
-// Rewritten gives the length in bytes of what e's patch makes, and the memory that undoing its
-// transform takes beside that and the content.
-func (e *Entry) Rewritten() (length, memory int64) {
+// Rewritten gives the length in bytes of what e's patch makes, and what undoing its transform takes.
+func (e *Entry) Rewritten() (length int64, effort transform.Effort) {
 	t, _ := transform.ByID(e.Transform) // readDirectory has checked the id
-	return e.length, transform.Memory(t)
+	return e.length, transform.EffortOf(t)
 }
 
 // Content gives the plain bytes of entry i of Step.Entries, which must belong to this group. base

@@ -98,12 +98,18 @@ func Base(t Transform, old []byte) (out []byte, ok bool) {
 	return t.Forward(old)
 }
 
-// Memory bounds the bytes of memory that t's Inverse takes beside its argument and its result.
-func Memory(t Transform) int64 {
+// Effort is what Inverse of a transform takes. It is zero for those that take little.
+type Effort struct {
+	Memory int64 // bytes beside its argument and its result, at most
+	Slow   int64 // a byte of its argument takes about as long as so many that are patched
+}
+
+// EffortOf gives the effort of a transform.
+func EffortOf(t Transform) Effort {
 	if _, ok := t.(xzFile); ok {
-		return xzMemory
+		return Effort{xzMemory, xzSlow}
 	}
-	return 0
+	return Effort{}
 }
 
 // roomFor gives a copy of plain with room for an eighth more behind it, which mostly suffices for

@@ -19,7 +19,10 @@ type xzFile struct {
 // xzLimits bound what a target has in memory: the content, rewritten and not, and the encoder.
 var xzLimits = xzutils.Limits{Content: maxContent / 2, Memory: xzMemory}
 
-const xzMemory = 24 << 20
+const (
+	xzMemory = 24 << 20
+	xzSlow   = 15 // 2 to 3 MB a second on a machine that patches 40
+)
 
 func (x xzFile) Name() string {
 	if x.content == nil {
