@@ -13,16 +13,15 @@ type parser struct {
 // way is how to come to a byte: by one symbol, or by a literal and a match at the latest distance,
 // or by a match, a literal and a match at its distance.
 type way struct {
-	price    uint32
-	from     uint32 // the byte before the last symbol; once decided, the byte behind this symbol
-	back     uint32
-	backs    [repCount]uint32 // the latest distances once here
-	from2    uint32           // with match: the byte before it
-	back2    uint32           // with match: its distance
-	state    state
-	literal  bool // a literal comes before the last symbol
-	match    bool // and a match before that
-	_padding [1]byte
+	price   uint32
+	from    uint32 // the byte before the last symbol; once decided, the byte behind this symbol
+	back    uint32
+	backs   [repCount]uint32 // the latest distances once here
+	from2   uint32           // with match: the byte before it
+	back2   uint32           // with match: its distance
+	state   state
+	literal bool // a literal comes before the last symbol
+	match   bool // and a match before that
 }
 
 func (w *way) set(price, from, back uint32) {

@@ -77,7 +77,7 @@ func (f *finder) splitAndSearch(head, best, limit uint32) {
 	}
 }
 
-// split is splitAndSearch without the search.
+// split is splitAndSearch without the search. It is apart because most positions are only split.
 func (f *finder) split(head, limit uint32) {
 	buf, links := f.buf, f.links
 	cur := buf[f.pos : f.pos+limit]

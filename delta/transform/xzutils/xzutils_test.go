@@ -98,7 +98,7 @@ func settings() []setting {
 			o.finder, o.nice, o.depth = trees3, 20, 7
 		})},
 		{"--lzma2=dict=64KiB,mf=hc4,mode=normal,nice=4", with(func(o *options) {
-			o.finder, o.nice, o.depth = chains4, 4, 4+4/4
+			o.finder, o.nice, o.depth = chains4, 4, 5
 		})},
 		{"--lzma2=dict=64KiB,mf=bt4,mode=fast,nice=273", with(func(o *options) {
 			o.normal, o.nice, o.depth = false, 273, 16+273/2
