@@ -93,6 +93,11 @@ func (l *lab) boot(cmdline, then string) (out string, err error) {
 		l.t.Fatal(absErr)
 	}
 	const script = `
+# A boot that does not get far leaves its loop devices, and with the namespace goes their file's path.
+dir=$1
+trap 'losetup --list --noheadings --output NAME,BACK-FILE | while read -r name file; do
+	case $file in "$dir"/run/* | "$dir"/root/*) losetup -d "$name" ;; esac
+done' EXIT
 mount -t tmpfs tmpfs "$1/run" || exit 99
 . "$2"
 deltaup_mount_root "$1/root" || exit 1
@@ -103,10 +108,6 @@ status=$?
 # What the namespace's end unmounts needs no loop device of ours any more.
 umount "$1/root/data" 2>/dev/null
 umount "$1/root" && umount "$1/run/image"
-case $loop in
-"$4") ;;
-*) losetup -d "$loop" ;;
-esac
 exit $status`
 	for _, dir := range []string{"run", "root"} {
 		if err := os.MkdirAll(filepath.Join(l.dir, dir), 0o755); err != nil {
@@ -117,7 +118,7 @@ exit $status`
 	if path, err := exec.LookPath("dash"); err == nil {
 		shell = path
 	}
-	cmd := exec.Command(tool(l.t, "unshare"), "-m", shell, "-c", script, "sh", l.dir, here, then, l.slot)
+	cmd := exec.Command(tool(l.t, "unshare"), "-m", shell, "-c", script, "sh", l.dir, here, then)
 	cmd.Env = append(os.Environ(), "DELTAUP_CMDLINE="+filepath.Join(l.dir, "cmdline"), "DELTAUP_RUN="+filepath.Join(l.dir, "run"),
 		"DELTAUP_REBOOT=echo restarted", "DELTAUP_WAIT=0", "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	b, err := cmd.CombinedOutput()
