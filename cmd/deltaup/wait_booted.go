@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/godbus/dbus/v5"
+	"deltaup/internal/dbus"
 )
 
 // systemd says how a running one is asked for the end of the boot.
@@ -83,25 +83,13 @@ func (s systemd) connect(ctx context.Context, own bool) (*dbus.Conn, error) {
 	if _, err := os.Stat(s.bus); errors.Is(err, os.ErrNotExist) && own {
 		socket, isBus = s.own, false
 	}
-	conn, err := dbus.Dial("unix:path="+socket, dbus.WithContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	if err = conn.Auth(nil); err == nil && isBus {
-		err = conn.Hello()
-	}
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
+	return dbus.Dial(ctx, socket, isBus)
 }
 
 // systemState asks for systemd's property of that name.
-func systemState(ctx context.Context, conn *dbus.Conn) (state string, err error) {
+func systemState(ctx context.Context, conn *dbus.Conn) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	manager := conn.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
-	err = manager.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, "org.freedesktop.systemd1.Manager", "SystemState").
-		Store(&state)
-	return state, err
+	return conn.Property(ctx, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+		"org.freedesktop.systemd1.Manager", "SystemState")
 }

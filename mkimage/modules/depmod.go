@@ -89,7 +89,7 @@ func parseDep(b []byte) (dep, error) {
 	for line := range strings.Lines(string(b)) {
 		module, needs, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
 		if !ok || module == "" || strings.IndexByte(line, 0) >= 0 {
-			return nil, fmt.Errorf("line %d: wanted is MODULE: MODULE...", len(d)+1)
+			return nil, fmt.Errorf("line %d: wanted is MODULE: and the modules that it needs", len(d)+1)
 		}
 		d = append(d, depLine{module, strings.Fields(needs)})
 	}
