@@ -31,11 +31,7 @@ type Pair struct {
 // target each make for themselves. Format: doc/initrd.md.
 func Make(ctx context.Context, w io.Writer, p Pair,
 	o patchset.MakeOptions) (*patchset.Stats, error) {
-	from, err := oldListing(p.Kind, p.Old, p.Image)
-	if err != nil {
-		return nil, err
-	}
-	to, err := newListing(p.New, p.Image)
+	from, to, err := p.listings()
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +40,23 @@ func Make(ctx context.Context, w io.Writer, p Pair,
 	return patchset.Make(ctx, w,
 		patchset.Side{Recipe: from.recipe, Contents: &contents{from, byID(p.Old), packs}},
 		patchset.Side{Recipe: to.recipe, Contents: &contents{to, byID(p.New), packs}}, o)
+}
+
+// Amounts is what Make has to do for a pair. Its Store is not needed.
+func (p *Pair) Amounts() (patchset.Amounts, error) {
+	from, to, err := p.listings()
+	if err != nil {
+		return patchset.Amounts{}, err
+	}
+	return patchset.AmountsOf(from.recipe, to.recipe), nil
+}
+
+func (p *Pair) listings() (from, to *listing, err error) {
+	if from, err = oldListing(p.Kind, p.Old, p.Image); err != nil {
+		return nil, nil, err
+	}
+	to, err = newListing(p.New, p.Image)
+	return from, to, err
 }
 
 // contents opens the contents of a listing. It is a patchset.Contents.

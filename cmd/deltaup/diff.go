@@ -80,9 +80,11 @@ const topFiles = 20
 
 // diffPhases names the phases for people.
 var diffPhases = map[diff.Phase]string{
-	diff.PhaseChunks:  "compressing chunks",
-	diff.PhasePatches: "making patches",
-	diff.PhaseReasons: "looking for reasons",
+	diff.PhaseChunks:   "compressing chunks",
+	diff.PhaseSearch:   "looking for bases",
+	diff.PhasePatches:  "making patches",
+	diff.PhaseCompress: "compressing patches",
+	diff.PhaseReasons:  "looking for reasons",
 }
 
 func (o *diffOptions) compare(ctx context.Context, status *statusLine) (*diff.Report, error) {

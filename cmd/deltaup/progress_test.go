@@ -63,15 +63,15 @@ func TestStatusLineTerminal(t *testing.T) {
 // TestPublishProgress tells people and programs how far all patch sets have come.
 func TestPublishProgress(t *testing.T) {
 	var out bytes.Buffer
-	p := publish.Progress{Stage: publish.StagePatch, Of: "image from 12", Done: 43e6, Total: 100e6, Set: 2, Sets: 5, Left: 82 * time.Second}
+	p := publish.Progress{Stage: publish.StagePatch, Of: "image from 12", Done: 43e6, Total: 100e6, Set: 2, Sets: 5, Share: 0.61239, Left: 82 * time.Second}
 	people := &publishReporter{status: &statusLine{w: &out, terminal: os.Stdin, every: time.Hour}}
 	people.progress(p)
 	p.Left = 0
 	people.progress(p)
 	people.progress(publish.Progress{Stage: publish.StageHash, Done: 1, Total: 2})
 	people.status.clear()
-	want := "\r\x1b[Kpatch set 2 of 5, image from 12: 43 % of 100 MB, 1m22s left in all" +
-		"\r\x1b[Kpatch set 2 of 5, image from 12: 43 % of 100 MB\r\x1b[Khashing the files: 50 % of 2 B\r\x1b[K"
+	want := "\r\x1b[Kpatch set 2 of 5, image from 12, making patches: 61 % of all, 1m22s left" +
+		"\r\x1b[Kpatch set 2 of 5, image from 12, making patches: 61 % of all\r\x1b[Khashing the files: 50 % of 2 B\r\x1b[K"
 	if out.String() != want {
 		t.Errorf("%q", out.String())
 	}
@@ -80,7 +80,10 @@ func TestPublishProgress(t *testing.T) {
 	p.Left = 82 * time.Second
 	programs.progress(p)
 	programs.progress(p)
-	want = `{"event":"progress","stage":"patch","of":"image from 12","done":43000000,"total":100000000,"set":2,"sets":5,"seconds_left":82}` + "\n"
+	p.Share, p.Left = 1, 0
+	programs.progress(p)
+	want = `{"event":"progress","stage":"patch","of":"image from 12","done":43000000,"total":100000000,"set":2,"sets":5,"share":0.6123,"seconds_left":82}` + "\n" +
+		`{"event":"progress","stage":"patch","of":"image from 12","done":43000000,"total":100000000,"set":2,"sets":5,"share":1}` + "\n"
 	if out.String() != want {
 		t.Errorf("%q", out.String())
 	}
@@ -164,7 +167,8 @@ func TestPublishEvents(t *testing.T) {
 	out := mustDeltaup(t, append(args, "2", "--json", v2)...)
 	for _, want := range []string{
 		`(?m)^\{"event":"progress","stage":"hash","done":[0-9]+,"total":[0-9]+\}$`,
-		`(?m)^\{"event":"progress","stage":"patch","of":"image from 1","done":[0-9]+,"total":[0-9]+,"set":1,"sets":1(,"seconds_left":[0-9.e-]+)?\}$`,
+		`(?m)^\{"event":"progress","stage":"patch","of":"image from 1","done":[0-9]+,"total":[0-9]+,"set":1,"sets":1,"share":0[0-9.]*(,"seconds_left":[0-9.e-]+)?\}$`,
+		`(?m)^\{"event":"progress","stage":"prove","of":"image from 1",.*"share":1\}$`,
 		`(?m)^\{"event":"result","version":"2","channel":"stable","existed":false,"moved":true,.*"patches":\[\{"artifact":"image","from":"1","size":[0-9]+,"contents":5,"seconds":[0-9.e-]+\}\]\}$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -43,16 +44,23 @@ func (r *publishReporter) progress(p publish.Progress) {
 		r.status.show(publishSteps[p.Stage], p.Done, p.Total)
 		return
 	}
-	r.status.showAll(fmt.Sprintf("%s %d of %d, %s", publishSteps[p.Stage], p.Set, p.Sets, p.Of),
-		p.Done, p.Total, p.Left)
+	r.status.showAll(fmt.Sprintf("patch set %d of %d, %s, %s", p.Set, p.Sets, p.Of,
+		publishSteps[p.Stage]), p.Share, p.Left)
 }
 
-// publishing prints progress as event does, with which patch set it is and when all are made.
+// publishing prints progress as event does, with which patch set it is and how far all have come.
+// It always prints that they are made.
 func (j *jsonReporter) publishing(p publish.Progress) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.due(apply.Event{Stage: apply.Stage(p.Stage), Of: p.Of, Done: p.Done, Total: p.Total}) {
+	if !j.due(apply.Event{Stage: apply.Stage(p.Stage), Of: p.Of, Done: p.Done, Total: p.Total}) &&
+		p.Share < 1 {
 		return
+	}
+	var share *float64
+	if p.Set > 0 {
+		rounded := math.Floor(p.Share*1e4) / 1e4 // 1 is the end
+		share = &rounded
 	}
 	j.print(struct {
 		Event string        `json:"event"`
@@ -62,8 +70,10 @@ func (j *jsonReporter) publishing(p publish.Progress) {
 		Total int64         `json:"total"`
 		Set   int           `json:"set,omitempty"`
 		Sets  int           `json:"sets,omitempty"`
+		Share *float64      `json:"share,omitempty"`
 		Left  float64       `json:"seconds_left,omitempty"`
-	}{"progress", p.Stage, p.Of, p.Done, p.Total, p.Set, p.Sets, p.Left.Round(time.Second).Seconds()})
+	}{"progress", p.Stage, p.Of, p.Done, p.Total, p.Set, p.Sets, share,
+		p.Left.Round(time.Second).Seconds()})
 }
 
 func (r *publishReporter) failed(err error) error {
@@ -124,8 +134,11 @@ var publishSteps = map[publish.Stage]string{
 	publish.StageVerify: "reading the image",
 	publish.StageBuild:  "building the image again",
 	publish.StageStore:  "storing new chunks",
-	publish.StagePatch:  "patch set",
-	publish.StageProve:  "applying patch set",
+
+	publish.StageSearch:   "looking for bases",
+	publish.StagePatch:    "making patches",
+	publish.StageCompress: "compressing patches",
+	publish.StageProve:    "applying it",
 }
 
 func printPublished(w io.Writer, o *publishOptions, done *publish.Result) {
@@ -165,11 +178,11 @@ func printPatches(w io.Writer, patches []publish.PatchStats) {
 	}
 }
 
-// showAll is show of a step that is a part of something, of which that much time is left; 0: not
-// known yet.
-func (s *statusLine) showAll(what string, done, total int64, left time.Duration) {
+// showAll is show of a step that is a part of something: how far that has come, from 0 to 1, and
+// how much time is left of it; 0: not known yet.
+func (s *statusLine) showAll(what string, share float64, left time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all = &left
-	s.update(what, done, total)
+	s.all = &overall{share, left}
+	s.update(what, 0, 0)
 }

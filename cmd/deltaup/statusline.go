@@ -33,10 +33,16 @@ type statusLine struct {
 	what  string     // the step
 	done  int64
 	total int64
-	all   *time.Duration   // what is left of more than the step, 0 not known yet; nil: the step counts
+	all   *overall         // nil: the step counts
 	begun map[string]start // when each step began
 	shown string           // on the terminal
 	timer *time.Timer      // to the next line; nil between clear and show
+}
+
+// overall is how far something has come of which the step is a part.
+type overall struct {
+	share float64       // from 0 to 1
+	left  time.Duration // 0: not known yet
 }
 
 // start is when a step was told of first, and how far it was.
@@ -103,16 +109,7 @@ func (s *statusLine) tick() {
 }
 
 func (s *statusLine) draw() {
-	b := s.begun[s.what]
-	text := fmt.Sprintf("%s: %d %% of %s", s.what,
-		int64(100*float64(s.done)/float64(max(s.total, 1))), human.Size(s.total))
-	if s.all != nil {
-		if *s.all > 0 {
-			text += fmt.Sprintf(", %v left in all", human.Duration(*s.all))
-		}
-	} else if left, ok := remaining(time.Since(b.at), s.done-b.done, s.total-s.done); ok {
-		text += fmt.Sprintf(", %v left", human.Duration(left))
-	}
+	text := s.what + ": " + s.far()
 	if s.terminal == nil {
 		printf(s.w, "%s%s\n", s.prefix, text)
 		return
@@ -125,6 +122,24 @@ func (s *statusLine) draw() {
 		printf(s.w, "\r\x1b[K%s", text)
 		s.shown = text
 	}
+}
+
+// far says how far the step, or all, has come and what is left.
+func (s *statusLine) far() string {
+	if s.all != nil {
+		text := fmt.Sprintf("%d %% of all", int64(100*s.all.share))
+		if s.all.left > 0 {
+			text += fmt.Sprintf(", %v left", human.Duration(s.all.left))
+		}
+		return text
+	}
+	text := fmt.Sprintf("%d %% of %s", int64(100*float64(s.done)/float64(max(s.total, 1))),
+		human.Size(s.total))
+	b := s.begun[s.what]
+	if left, ok := remaining(time.Since(b.at), s.done-b.done, s.total-s.done); ok {
+		text += fmt.Sprintf(", %v left", human.Duration(left))
+	}
+	return text
 }
 
 // remaining estimates what is left of a step from what was done of it in the time that it has run.

@@ -41,9 +41,11 @@ type Phase string
 
 // The phases in their order.
 const (
-	PhaseChunks  Phase = "chunks"  // compress chunks
-	PhasePatches Phase = "patches" // make a patch set
-	PhaseReasons Phase = "reasons" // look for reasons
+	PhaseChunks   Phase = "chunks"   // compress chunks
+	PhaseSearch   Phase = "search"   // look for bases
+	PhasePatches  Phase = "patches"  // make patches; takes turns with the next
+	PhaseCompress Phase = "compress" // compress patches
+	PhaseReasons  Phase = "reasons"  // look for reasons
 )
 
 // Report is what [Compare] found. Sizes are in bytes.
@@ -146,6 +148,12 @@ func (c *comparison) run() error {
 	return c.findReasons()
 }
 
+var patchPhases = [patchset.Phases]Phase{
+	patchset.PhaseSearch:   PhaseSearch,
+	patchset.PhaseMatch:    PhasePatches,
+	patchset.PhaseCompress: PhaseCompress,
+}
+
 // makePatches makes the patch set that a publisher would publish, and keeps only its statistics.
 func (c *comparison) makePatches() error {
 	var err error
@@ -161,7 +169,9 @@ func (c *comparison) makePatches() error {
 		patchset.Side{Recipe: rebuildable(c.to.Recipe), Contents: c.to.Contents},
 		patchset.MakeOptions{
 			ChunkCost: c.chunkCost, LeftOutCost: c.o.LeftOut,
-			Progress: func(done, total int64) { c.o.Progress(PhasePatches, done, total) },
+			Progress: func(p patchset.Progress) {
+				c.o.Progress(patchPhases[p.Phase], p.Done, p.All[p.Phase])
+			},
 		},
 	)
 	if err != nil {

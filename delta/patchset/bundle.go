@@ -15,8 +15,9 @@ import (
 // streamSize has the coder, and the plain and stored bytes, of one stream of a bundle.
 type streamSize struct{ coder, plain, stored int }
 
-// appendBundle appends a bundle of streams to b. It compresses the streams in parallel.
-func appendBundle(b []byte, streams [][]byte) ([]byte, []streamSize) {
+// appendBundle appends a bundle of streams to b. It compresses the streams in parallel. fed is told
+// of their bytes as they are compressed, by several goroutines.
+func appendBundle(b []byte, streams [][]byte, fed func(n int)) ([]byte, []streamSize) {
 	sizes := make([]streamSize, len(streams))
 	stored := make([][]byte, len(streams))
 	var wait sync.WaitGroup
@@ -26,7 +27,7 @@ func appendBundle(b []byte, streams [][]byte) ([]byte, []streamSize) {
 		}
 		wait.Go(func() {
 			sizes[i].plain = len(plain)
-			sizes[i].coder, stored[i] = smallest(plain)
+			sizes[i].coder, stored[i] = smallest(plain, fed)
 			sizes[i].stored = len(stored[i])
 		})
 	}

@@ -61,13 +61,29 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("/%s: %w", m.paths[i], err)
 	}
-	if found == nil || found.tooLong() {
+	if found != nil && found.tooLong() {
+		found = nil
+	}
+	if pieces(c) == 1 { // large tells of each piece
+		m.progress.matched(c.Size, found.size())
+	}
+	if found == nil {
 		return nil, nil
 	}
 	if m.o.ChunkCost != nil {
 		found.chunks = m.o.ChunkCost(c) + int64(len(c.Chunks))*chunkListed
 	}
 	return found, nil
+}
+
+// size is how many bytes the streams have, 0 without a candidate.
+func (c *candidate) size() (n int64) {
+	if c != nil {
+		for i := range c.streams {
+			n += int64(c.streams[i].Len())
+		}
+	}
+	return n
 }
 
 // tooLong tells whether a patch of c is longer than a group may be.

@@ -26,6 +26,13 @@ type listing struct {
 	oldPaths map[*chunkstore.Content]string
 }
 
+// listingOf finds what was renamed and lists the new contents of to.
+func listingOf(from, to *mkimage.Recipe) (*listing, []rename) {
+	renames := findRenames(from, to)
+	_, renamed := patterns(from, renames)
+	return newListing(from, to, originsOf(renamed)), renames
+}
+
 // newListing lists the new contents of to. origins gives the path in from of each renamed path of
 // to.
 func newListing(from, to *mkimage.Recipe, origins map[string]string) *listing {

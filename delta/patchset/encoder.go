@@ -8,21 +8,32 @@ import (
 )
 
 // encoders are the encoders of coders, by the same ids. They are in another table so that a program
-// that only decodes is built without them: brotli's encoder alone takes 700 kB.
-var encoders = [len(coders)]func(plain []byte) []byte{
-	0: func(p []byte) []byte { return p },
+// that only decodes is built without them: brotli's encoder alone takes 700 kB. Each tells fed of
+// the bytes of plain as it takes them.
+var encoders = [len(coders)]func(plain []byte, fed func(n int)) []byte{
+	0: func(p []byte, fed func(n int)) []byte {
+		fed(len(p))
+		return p
+	},
 	1: encodeBrotli,
 }
 
+// unheard is for bytes that nobody wants to be told of.
+func unheard(int) {}
+
 // smallest compresses plain with the coder that makes it smallest, or of several the one with the
-// smallest id.
-func smallest(plain []byte) (id int, stored []byte) {
+// smallest id. fed is told of the bytes of plain.
+func smallest(plain []byte, fed func(n int)) (id int, stored []byte) {
 	stored = plain
 	if dense(plain) {
+		fed(len(plain))
 		return 0, stored
 	}
 	for i := 1; i < len(encoders); i++ {
-		if b := encoders[i](plain); len(b) < len(stored) {
+		if i > 1 {
+			fed = unheard // no byte counts twice
+		}
+		if b := encoders[i](plain, fed); len(b) < len(stored) {
 			id, stored = i, b
 		}
 	}
@@ -43,16 +54,23 @@ const (
 	brotliWindowMax = 23 // log2; the decoder takes the window in memory
 )
 
-func encodeBrotli(plain []byte) []byte {
+// fedPiece is how many bytes brotli is fed at a time: its own block, which takes a second.
+const fedPiece = 256 << 10
+
+func encodeBrotli(plain []byte, fed func(n int)) []byte {
 	var b bytes.Buffer
 	window := min(max(bits.Len(uint(len(plain))), brotliWindowMin), brotliWindowMax)
 	w := brotli.NewWriterOptions(&b, brotli.WriterOptions{Quality: brotliQuality, LGWin: window})
-	_, err := w.Write(plain)
-	if err == nil {
-		err = w.Close()
+	for len(plain) > 0 {
+		n := min(len(plain), fedPiece)
+		if _, err := w.Write(plain[:n]); err != nil {
+			panic(err) // a Buffer never fails
+		}
+		plain = plain[n:]
+		fed(n)
 	}
-	if err != nil {
-		panic(err) // a Buffer never fails
+	if err := w.Close(); err != nil {
+		panic(err)
 	}
 	return b.Bytes()
 }

@@ -65,7 +65,7 @@ func TestVersions(t *testing.T) {
 }
 
 func TestBundleBounds(t *testing.T) {
-	b, _ := appendBundle(nil, [][]byte{bytes.Repeat([]byte("zeros"), 1000), nil, {7}})
+	b, _ := appendBundle(nil, [][]byte{bytes.Repeat([]byte("zeros"), 1000), nil, {7}}, unheard)
 	if got, err := readBundle(b, 3, 5001); err != nil || len(got[0]) != 5000 || len(got[1]) != 0 || got[2][0] != 7 {
 		t.Errorf("bundle: %v", err)
 	}
@@ -74,7 +74,7 @@ func TestBundleBounds(t *testing.T) {
 	}
 	for id := range coders {
 		plain := text(1, 3000)
-		stored := encoders[id](plain)
+		stored := encoders[id](plain, unheard)
 		if got, err := coders[id].decode(stored, len(plain)); err != nil || !bytes.Equal(got, plain) {
 			t.Errorf("coder %s: %v", coders[id].name, err)
 		}
@@ -280,7 +280,7 @@ func storedBundle(streams [][]byte) (b []byte) {
 // FuzzCoders demands that any stored bytes decode to exactly the size, or give an error.
 func FuzzCoders(f *testing.F) {
 	for id := range coders {
-		f.Add(uint8(id), 300, encoders[id](text(1, 300)))
+		f.Add(uint8(id), 300, encoders[id](text(1, 300), unheard))
 	}
 	f.Fuzz(func(t *testing.T, id uint8, size int, stored []byte) {
 		if int(id) >= len(coders) || size < 0 || size > 1<<16 {

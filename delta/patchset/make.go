@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -48,8 +47,9 @@ type maker struct {
 	old, new Contents
 	o        MakeOptions
 	*listing
-	similar map[*chunkstore.Content]*chunkstore.Content
-	room    room
+	similar  map[*chunkstore.Content]*chunkstore.Content
+	room     room
+	progress *teller
 
 	head    Head
 	entries []Entry
@@ -59,9 +59,6 @@ type maker struct {
 	spool   *os.File // temporary file of stored groups
 	spooled int64
 	stats   *Stats
-	telling sync.Mutex
-	done    int64 // plain bytes of contents whose patches are made
-	total   int64
 }
 
 // openGroup is a group that is being filled.
@@ -80,12 +77,17 @@ type madeGroup struct {
 }
 
 func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
-	renames := findRenames(m.from, m.to)
-	_, renamed := patterns(m.from, renames)
-	m.listing = newListing(m.from, m.to, originsOf(renamed))
-	if m.similar, err = m.findSimilar(ctx); err != nil {
+	var renames []rename
+	m.listing, renames = listingOf(m.from, m.to)
+	search := newSearch(m.from, m.listing)
+	m.progress = &teller{tell: m.o.Progress, all: amountsOf(m.listing, search)}
+	m.progress.did(PhaseSearch, 0) // it begins
+	m.similar, err = search.run(ctx, m.old, m.new,
+		func(read int64) { m.progress.did(PhaseSearch, read) })
+	if err != nil {
 		return err
 	}
+	m.progress.ended(PhaseSearch)
 	if m.spool, err = os.CreateTemp("", "patchset"); err != nil {
 		return err
 	}
@@ -102,19 +104,6 @@ func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
 	return m.write(w, renames)
 }
 
-func (m *maker) findSimilar(
-	ctx context.Context,
-) (map[*chunkstore.Content]*chunkstore.Content, error) {
-	var wanted []*chunkstore.Content
-	for i, c := range m.contents {
-		m.total += c.Size
-		if m.patterns[i] == nil {
-			wanted = append(wanted, c)
-		}
-	}
-	return similar(ctx, m.from, m.old, m.new, wanted)
-}
-
 // patches makes the patches of all contents and their groups, batch by batch.
 func (m *maker) patches(ctx context.Context) error {
 	for i := 0; i < len(m.contents); {
@@ -129,7 +118,6 @@ func (m *maker) patches(ctx context.Context) error {
 		for n := range found {
 			g.Go(func() (err error) {
 				found[n], err = m.best(groupCtx, i+n)
-				m.matched(m.contents[i+n].Size)
 				return err
 			})
 		}
@@ -146,16 +134,8 @@ func (m *maker) patches(ctx context.Context) error {
 			return err
 		}
 	}
+	m.progress.ended(PhaseCompress)
 	return ctx.Err()
-}
-
-// matched reports that the patch of a content of size bytes is made.
-func (m *maker) matched(size int64) {
-	m.telling.Lock()
-	defer m.telling.Unlock()
-	if m.done += size; m.o.Progress != nil {
-		m.o.Progress(m.done, m.total)
-	}
 }
 
 // add puts the patches of content i into groups. c is nil when the set does not have it.
@@ -199,6 +179,7 @@ func (m *maker) close() {
 
 // compress writes the closed groups to the spool.
 func (m *maker) compress(ctx context.Context) error {
+	fed := func(n int) { m.progress.did(PhaseCompress, int64(n)) }
 	stored := make([][]byte, len(m.closed))
 	sizes := make([][]streamSize, len(m.closed))
 	g, ctx := errgroup.WithContext(ctx)
@@ -210,7 +191,7 @@ func (m *maker) compress(ctx context.Context) error {
 				return err
 			}
 			defer release()
-			stored[i], sizes[i] = appendBundle(nil, m.closed[i].streams[:])
+			stored[i], sizes[i] = appendBundle(nil, m.closed[i].streams[:], fed)
 			return nil
 		})
 	}

@@ -25,7 +25,7 @@ func (m *maker) write(w io.Writer, renames []rename) (err error) {
 	}
 	writeDirectory(&c, m.listing, m.entries, counts)
 	var sizes []streamSize
-	m.head.bundle, sizes = appendBundle(nil, c[:])
+	m.head.bundle, sizes = appendBundle(nil, c[:], unheard)
 	for _, s := range sizes[:recipeColumns] {
 		m.stats.Recipe += int64(s.stored)
 	}

@@ -126,9 +126,8 @@ type MakeOptions struct {
 	// ChunkLists puts all chunk lists into the recipe's patch, so that nothing is pending. That
 	// costs about 32 bytes a chunk.
 	ChunkLists bool
-	// Progress is called with the plain bytes of new contents whose patches are made, by one
-	// goroutine at a time.
-	Progress func(done, total int64)
+	// Progress, when not nil, is told how far the phases have come, by one goroutine at a time.
+	Progress func(Progress)
 
 	workers int // goroutines; 0: GOMAXPROCS
 }

@@ -147,10 +147,11 @@ func TestLargeContent(t *testing.T) {
 	next := changed(big, 1<<20)
 	from := newRelease(t, 1, chunks, []file{{path: "big", plain: big}, {path: "small", plain: text(1, 100)}})
 	to := newRelease(t, 1, chunks, []file{{path: "big", plain: next}, {path: "part", plain: big[4<<20 : 6<<20]}, {path: "small", plain: text(2, 100)}})
-	set, stats := makeSet(t, from, to, MakeOptions{})
+	progress, end := watch(t, AmountsOf(from.recipe, to.recipe))
+	set, stats := makeSet(t, from, to, MakeOptions{Progress: progress})
 	s := checkSet(t, set, from, to)
-	if n := len(s.Entries); n != 3+1+1 {
-		t.Errorf("%d entries", n)
+	if n, told := len(s.Entries), end()[PhaseMatch]; n != 3+1+1 || told != n {
+		t.Errorf("%d entries, progress of %d", n, told)
 	}
 	if len(set) > 100<<10 {
 		t.Errorf("a set of %d bytes: %+v", len(set), stats)

@@ -62,15 +62,51 @@ func makeSketch(b []byte) sketch {
 	return s
 }
 
-// similar gives the most similar content of the old release for each content without a base.
-func similar(ctx context.Context, from *mkimage.Recipe, old, new Contents,
-	wanted []*chunkstore.Content) (
-	map[*chunkstore.Content]*chunkstore.Content, error) {
-	owners := make(map[uint64][]*chunkstore.Content) // the contents without a base that have a hash
-	for _, c := range wanted {
-		if c.Size < sketchLeast || c.Size > PieceMax {
-			continue
+// search finds bases for new contents that have no likely one.
+type search struct {
+	wanted []*chunkstore.Content // those new contents
+	olds   []*chunkstore.Content // contents of the old release; none: none are wanted
+}
+
+func newSearch(from *mkimage.Recipe, l *listing) (s search) {
+	for i, c := range l.contents {
+		if l.patterns[i] == nil && sketched(c) {
+			s.wanted = append(s.wanted, c)
 		}
+	}
+	if len(s.wanted) == 0 {
+		return s
+	}
+	read := int64(0)
+	for c := range from.Contents() {
+		if sketched(c) && read+c.Size <= sketchRead {
+			read += c.Size
+			s.olds = append(s.olds, c)
+		}
+	}
+	return s
+}
+
+// sketched tells whether a content gets a sketch.
+func sketched(c *chunkstore.Content) bool { return c.Size >= sketchLeast && c.Size <= PieceMax }
+
+// size is how many bytes run reads at most.
+func (s *search) size() (n int64) {
+	for _, c := range s.wanted {
+		n += c.Size
+	}
+	for _, c := range s.olds {
+		n += c.Size
+	}
+	return n
+}
+
+// run gives the most similar content of the old release for each wanted content. did is told of the
+// bytes of each content that was read.
+func (s *search) run(ctx context.Context, old, new Contents,
+	did func(read int64)) (map[*chunkstore.Content]*chunkstore.Content, error) {
+	owners := make(map[uint64][]*chunkstore.Content) // the wanted contents that have a hash
+	for _, c := range s.wanted {
 		b, err := readContent(ctx, new, c)
 		if err != nil {
 			return nil, err
@@ -80,16 +116,14 @@ func similar(ctx context.Context, from *mkimage.Recipe, old, new Contents,
 				owners[h] = append(owners[h], c)
 			}
 		}
+		did(c.Size)
 	}
 	found := make(map[*chunkstore.Content]*chunkstore.Content)
 	best := make(map[*chunkstore.Content]int)
-	read := int64(0)
-	for c := range from.Contents() {
-		if len(owners) == 0 || c.Size < sketchLeast || c.Size > PieceMax ||
-			read+c.Size > sketchRead {
-			continue
-		}
-		read += c.Size
+	if len(owners) == 0 {
+		return found, nil
+	}
+	for _, c := range s.olds {
 		b, err := readContent(ctx, old, c)
 		if err != nil {
 			return nil, err
@@ -105,6 +139,7 @@ func similar(ctx context.Context, from *mkimage.Recipe, old, new Contents,
 				best[w], found[w] = n, c
 			}
 		}
+		did(c.Size)
 	}
 	return found, nil
 }

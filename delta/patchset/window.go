@@ -87,7 +87,9 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 		found.entries = append(found.entries, e)
 		found.streams = append(found.streams, s)
 		found.cost += cost
+		m.progress.matched(e.Length, int64(s.Len()))
 		if total += s.Len(); total > largeMax {
+			m.progress.matched(c.Size-off-e.Length, -int64(total)) // nothing is kept
 			return nil, nil
 		}
 	}

@@ -30,8 +30,20 @@ func (g *besideGoal) base(old *mirror.Release) (id chunkstore.ID, ok bool) {
 	return a.ID, true
 }
 
-// size is that of the whole artifact: what of it is new is known when both are taken apart.
-func (g *besideGoal) size(context.Context, *mirror.Release) int64 { return g.artifact.Size }
+func (g *besideGoal) amounts(ctx context.Context, old *mirror.Release) (patchset.Amounts, error) {
+	from, err := verify.Beside(ctx, g.u.store, old, old.Artifact(g.name()))
+	if err != nil {
+		return patchset.Amounts{}, err
+	}
+	return g.pair(from).Amounts()
+}
+
+// pair is the artifact and an older one.
+func (g *besideGoal) pair(old artifact.Recipe) *artifact.Pair {
+	return &artifact.Pair{
+		Kind: g.apart.kind, Old: old, New: g.apart.recipe, Image: g.to, Store: g.folder,
+	}
+}
 
 func (g *besideGoal) from(ctx context.Context, old *mirror.Release) (leading, error) {
 	a := old.Artifact(g.name())
@@ -55,11 +67,8 @@ type besideLead struct {
 }
 
 func (l *besideLead) make(ctx context.Context, w io.Writer,
-	progress func(done, total int64)) (*patchset.Stats, error) {
-	pair := artifact.Pair{
-		Kind: l.Kind, Old: l.From, New: l.goal.apart.recipe, Image: l.Image, Store: l.goal.folder,
-	}
-	return artifact.Make(ctx, w, pair, patchset.MakeOptions{Progress: progress})
+	progress func(patchset.Progress)) (*patchset.Stats, error) {
+	return artifact.Make(ctx, w, *l.goal.pair(l.From), patchset.MakeOptions{Progress: progress})
 }
 
 func (l *besideLead) complete(_ context.Context, p *mirror.Patch) error {

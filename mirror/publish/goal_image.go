@@ -38,22 +38,12 @@ func (g *imageGoal) base(old *mirror.Release) (id chunkstore.ID, ok bool) {
 	return a.Recipe.Text, true
 }
 
-// size is 0 when the old recipe cannot be read: the warning comes when the set is made.
-func (g *imageGoal) size(ctx context.Context, old *mirror.Release) (n int64) {
+func (g *imageGoal) amounts(ctx context.Context, old *mirror.Release) (patchset.Amounts, error) {
 	from, err := mirror.ReadRecipe(ctx, g.u.store, old.Artifact(mirror.ImageName).Recipe)
 	if err != nil {
-		return 0
+		return patchset.Amounts{}, err
 	}
-	has := map[chunkstore.ID]bool{}
-	for c := range from.Contents() {
-		has[c.ID] = true
-	}
-	for c := range g.to.Contents() {
-		if !has[c.ID] {
-			n += c.Size
-		}
-	}
-	return n
+	return patchset.AmountsOf(from, g.to), nil
 }
 
 func (g *imageGoal) from(ctx context.Context, old *mirror.Release) (leading, error) {
@@ -74,7 +64,7 @@ type imageLead struct {
 }
 
 func (l *imageLead) make(ctx context.Context, w io.Writer,
-	progress func(done, total int64)) (*patchset.Stats, error) {
+	progress func(patchset.Progress)) (*patchset.Stats, error) {
 	from := patchset.Side{Recipe: l.From, Contents: l.Old}
 	to := patchset.Side{Recipe: l.goal.to, Contents: l.goal.new}
 	return patchset.Make(ctx, w, from, to, patchset.MakeOptions{

@@ -44,8 +44,8 @@ type goal interface {
 	base(old *mirror.Release) (id chunkstore.ID, ok bool)
 	// self is what base gives for the goal itself.
 	self() chunkstore.ID
-	// size is about how many plain bytes a set from an old release has to find patches for.
-	size(ctx context.Context, old *mirror.Release) int64
+	// amounts is what there is to do for a set from an old release.
+	amounts(ctx context.Context, old *mirror.Release) (patchset.Amounts, error)
 	// from reads what a set from an old release leads from. Its errors are sourceErrors.
 	from(ctx context.Context, old *mirror.Release) (leading, error)
 }
@@ -54,7 +54,7 @@ type goal interface {
 type leading interface {
 	verify.Lead
 	// make writes the set.
-	make(ctx context.Context, w io.Writer, progress func(done, total int64)) (*patchset.Stats,
+	make(ctx context.Context, w io.Writer, progress func(patchset.Progress)) (*patchset.Stats,
 		error)
 	// complete fills in what a release says of the set, all but From, Set and Head.
 	complete(ctx context.Context, p *mirror.Patch) error
@@ -129,7 +129,7 @@ func (p *patching) all(ctx context.Context, releases []*mirror.Release,
 	var patches []mirror.Patch
 	for old := range basesOf(g, releases) {
 		patch, err := p.one(ctx, old, g)
-		p.work.finished(setName(g, old))
+		p.work.finished()
 		if err == nil {
 			patches = append(patches, *patch)
 			continue
@@ -167,7 +167,8 @@ func (e *sourceError) Unwrap() error { return e.err }
 
 // one makes one patch set, proves it and gives it its name.
 func (p *patching) one(ctx context.Context, old *mirror.Release, g goal) (*mirror.Patch, error) {
-	begin, of := time.Now(), setName(g, old)
+	begin := time.Now()
+	p.work.begins()
 	lead, err := g.from(ctx, old)
 	if err != nil {
 		return nil, err
@@ -178,7 +179,7 @@ func (p *patching) one(ctx context.Context, old *mirror.Release, g goal) (*mirro
 	}
 	defer f.Discard()
 	set, made, err := writeSet(f, func(w io.Writer) (*patchset.Stats, error) {
-		return lead.make(ctx, w, p.work.progress(StagePatch, of))
+		return lead.make(ctx, w, p.work.making)
 	})
 	if err != nil {
 		return nil, err
@@ -191,7 +192,7 @@ func (p *patching) one(ctx context.Context, old *mirror.Release, g goal) (*mirro
 	if err := lead.complete(ctx, want); err != nil {
 		return nil, err
 	}
-	if err := verify.Apply(ctx, f, want, lead, p.work.progress(StageProve, of)); err != nil {
+	if err := verify.Apply(ctx, f, want, lead, p.work.proving); err != nil {
 		return nil, &sourceError{fmt.Errorf("apply it: %w", err)}
 	}
 	if err := p.u.commitFile(ctx, f, mirror.PatchPath(set.ID), set); err != nil {

@@ -61,6 +61,8 @@ func TestPublishPatches(t *testing.T) {
 	for i, tree := range publishtest.Steps() {
 		p := publishtest.Patched([]string{"1", "2", "3"}[i], publishtest.Image(t, tree), 3)
 		seen, sets := map[publish.Stage]bool{}, map[string]int64{}
+		share := 0.0
+		ofSet := []publish.Stage{publish.StageSearch, publish.StageCompress, publish.StageProve}
 		p.Progress = func(p publish.Progress) {
 			s, of, done, total := p.Stage, p.Of, p.Done, p.Total
 			if (of != "") != (p.Set > 0) || p.Set > p.Sets || of != "" && p.Sets != i {
@@ -72,13 +74,22 @@ func TestPublishPatches(t *testing.T) {
 					t.Errorf("version %d: %s: %d after %d", i+1, of, done, sets[of])
 				}
 				sets[of] = done
-			} else if s != publish.StageProve && of != "" {
+			} else if slices.Contains(ofSet, s) != (of != "") {
 				t.Errorf("step %s of %q", s, of)
 			}
+			if p.Share < share || p.Share > 1 || of == "" && p.Share != 0 {
+				t.Errorf("version %d: a share of %v after %v", i+1, p.Share, share)
+			}
+			share = p.Share
 		}
 		done = append(done, publishtest.Publish(t, dir, p))
-		if seen[publish.StagePatch] != (i > 0) || seen[publish.StageProve] != (i > 0) {
-			t.Errorf("version %d: progress of %v", i+1, seen)
+		for _, s := range []publish.Stage{publish.StagePatch, publish.StageCompress, publish.StageProve} {
+			if seen[s] != (i > 0) {
+				t.Errorf("version %d: progress of %v", i+1, seen)
+			}
+		}
+		if (share == 1) != (i > 0) {
+			t.Errorf("version %d: the share ends at %v", i+1, share)
 		}
 		if len(sets) != i || i > 0 && sets["image from "+strconv.Itoa(i)] == 0 {
 			t.Errorf("version %d: progress of the sets %v", i+1, sets)

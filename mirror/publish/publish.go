@@ -67,8 +67,12 @@ const (
 	StageVerify Stage = "verify" // read all contents of the image and hold them against the recipe
 	StageBuild  Stage = "build"  // build the image again from recipe and contents
 	StageStore  Stage = "store"  // store chunks that the mirror lacks
-	StagePatch  Stage = "patch"  // make patch sets; begins anew for each
-	StageProve  Stage = "prove"  // apply each patch set to the release that it leads from
+
+	// Those of each patch set. The second and the third take turns.
+	StageSearch   Stage = "search"   // find bases for contents that have no likely one
+	StagePatch    Stage = "patch"    // make patches
+	StageCompress Stage = "compress" // compress them
+	StageProve    Stage = "prove"    // apply the set to the release that it leads from
 )
 
 // Result is what [Add] added.
