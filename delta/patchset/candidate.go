@@ -56,18 +56,14 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	if pieces(c) > 1 {
 		found, err = m.large(ctx, c, base)
 	} else {
-		found, err = m.small(ctx, m.paths[i], c, base)
+		progress := m.progress.within(c.Size)
+		found, err = m.small(ctx, i, base, progress.step)
+		progress.end(found.size())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("/%s: %w", m.paths[i], err)
 	}
-	if found != nil && found.tooLong() {
-		found = nil
-	}
-	if pieces(c) == 1 { // large tells of each piece
-		m.progress.matched(c.Size, found.size())
-	}
-	if found == nil {
+	if found == nil || found.tooLong() {
 		return nil, nil
 	}
 	if m.o.ChunkCost != nil {
@@ -92,9 +88,11 @@ func (c *candidate) tooLong() bool {
 		func(s suffix.Streams) bool { return s.Len() > groupPlainMax })
 }
 
-// small makes the candidate of a content of at most PieceMax bytes.
-func (m *maker) small(ctx context.Context, path string,
-	c, base *chunkstore.Content) (*candidate, error) {
+// small makes the candidate of content i, which has at most PieceMax bytes. It calls step now and
+// then.
+func (m *maker) small(ctx context.Context, i int, base *chunkstore.Content,
+	step func()) (*candidate, error) {
+	path, c := m.paths[i], m.contents[i]
 	plain, err := readContent(ctx, m.new, c)
 	if err != nil {
 		return nil, err
@@ -109,13 +107,13 @@ func (m *maker) small(ctx context.Context, path string,
 		}
 	}
 	e := Entry{Content: c, Base: base, Length: c.Size, hash: c.ID}
-	best, err := m.candidate(ctx, newForm(path, e, old, plain))
+	best, err := m.candidate(ctx, newForm(path, e, old, plain), step)
 	if err != nil {
 		return nil, err
 	}
 	if base != nil && best.poor() {
 		e.Base = nil
-		whole, err := m.candidate(ctx, newForm(path, e, nil, plain))
+		whole, err := m.candidate(ctx, newForm(path, e, nil, plain), step)
 		if err != nil {
 			return nil, err
 		}
@@ -174,23 +172,26 @@ func (f form) transformed(id uint8) (_ form, ok bool) {
 	return f, ok && len(f.old) <= suffix.NewMax
 }
 
-// candidate makes the candidate of f.
-func (m *maker) candidate(ctx context.Context, f form) (*candidate, error) {
+// candidate makes the candidate of f. It calls step between what takes long.
+func (m *maker) candidate(ctx context.Context, f form, step func()) (*candidate, error) {
 	release, err := m.room.take(ctx, searchRoom(len(f.old), len(f.plain)))
 	if err != nil {
 		return nil, err
 	}
 	defer release()
 	f.entry.length = int64(len(f.plain))
-	s, cost := smallestDiff(suffix.NewIndex(f.old, 0), f.plain)
+	index := suffix.NewIndex(f.old, 0)
+	step()
+	s, cost := smallestDiff(index, f.plain, step)
 	return &candidate{entries: []Entry{f.entry}, streams: []suffix.Streams{s}, cost: cost}, nil
 }
 
 // smallestDiff makes a patch with each gain and gives the one with the smaller estimate, and the
-// estimate.
-func smallestDiff(x *suffix.Index, plain []byte) (suffix.Streams, int64) {
+// estimate. It calls step after the first one, which takes longest.
+func smallestDiff(x *suffix.Index, plain []byte, step func()) (suffix.Streams, int64) {
 	search := x.Search(plain)
 	s := search.Diff(suffix.ProgramGain)
+	step()
 	cost := estimate(&s)
 	if len(s[suffix.Literals]) == len(plain) {
 		return s, cost // no match at all

@@ -83,6 +83,27 @@ func (t *teller) matched(plain, streams int64) {
 	t.did(PhaseMatch, plain)
 }
 
+// within tells how far a content of so many bytes has come whose patch takes long: each call of step
+// takes off a third of what is left of it, and end all, when it has become streams.
+func (t *teller) within(plain int64) *within { return &within{t, plain} }
+
+type within struct {
+	to   *teller
+	left int64
+}
+
+func (w *within) step() {
+	const worthTelling = 1 << 20
+	third := w.left / 3
+	if third < worthTelling {
+		return
+	}
+	w.left -= third
+	w.to.did(PhaseMatch, third)
+}
+
+func (w *within) end(streams int64) { w.to.matched(w.left, streams) }
+
 // ended says that a phase has done all, also what it found to be needless.
 func (t *teller) ended(p Phase) {
 	t.did(p, t.all[p]-t.done[p])

@@ -90,6 +90,28 @@ func TestStreamAmount(t *testing.T) {
 	}
 }
 
+// TestWithin: a large content moves before its patch is made, a small one does not, and each counts
+// once.
+func TestWithin(t *testing.T) {
+	const mb = 1 << 20
+	for _, c := range []struct{ size, first, second int64 }{{9 * mb, 3 * mb, 5 * mb}, {mb, 0, 0}} {
+		var last Progress
+		to := &teller{
+			tell: func(p Progress) { last = p },
+			all:  Amounts{PhaseMatch: c.size},
+		}
+		w := to.within(c.size)
+		for _, want := range []int64{c.first, c.second} {
+			if w.step(); last.Done != want {
+				t.Errorf("%d bytes: %d are done, want %d", c.size, last.Done, want)
+			}
+		}
+		if w.end(7); last.Done != c.size || last.All[PhaseCompress] != 7 {
+			t.Errorf("%d bytes: in the end %+v", c.size, last)
+		}
+	}
+}
+
 // TestBrotliPieces: feeding brotli in pieces tells of all bytes and changes none of its output.
 func TestBrotliPieces(t *testing.T) {
 	for _, size := range []int{0, 1, fedPiece - 1, fedPiece, fedPiece + 1, 5*fedPiece + 3} {

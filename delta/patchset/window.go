@@ -72,7 +72,7 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 				index = suffix.NewIndex(old, at)
 			}
 		}
-		s, cost := smallestDiff(index, plain)
+		s, cost := smallestDiff(index, plain, func() {})
 		e := Entry{
 			Content: c,
 			Base:    base,
@@ -105,7 +105,7 @@ func (m *maker) windowed(ctx context.Context, c, base *chunkstore.Content,
 	}
 	defer release()
 	begin, _ := windowOf(base.Size, 0, c.Size, c.Size)
-	s, cost := smallestDiff(suffix.NewIndex(old, begin), plain)
+	s, cost := smallestDiff(suffix.NewIndex(old, begin), plain, func() {})
 	e := Entry{Content: c, Base: base, Length: c.Size, length: c.Size, hash: c.ID}
 	if err := checkPiece(&e, &s, shifted{old, begin}, plain); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"deltaup/delta/patchset"
@@ -37,13 +38,13 @@ var stageOf = [steps]Stage{
 	stepProve:              StageProve,
 }
 
-// usual is how many nanoseconds a step takes for a byte, as measured on security updates of Debian
-// with two processors. Only the proportions matter once a publication has measured its own.
+// usual is how many nanoseconds a step takes for a byte, as measured on trees of Debian with two
+// processors. Only the proportions matter once a publication has measured its own.
 var usual = [steps]float64{
-	patchset.PhaseSearch:   13,
-	patchset.PhaseMatch:    70,
-	patchset.PhaseCompress: 800,
-	stepProve:              4,
+	patchset.PhaseSearch:   12,
+	patchset.PhaseMatch:    100,
+	patchset.PhaseCompress: 2000,
+	stepProve:              16,
 }
 
 const (
@@ -52,13 +53,18 @@ const (
 	measureFor = 3 * time.Second
 	// After so long of usual work, what was measured of a machine counts as much as what is usual.
 	usualFor = time.Second
-	// After so many bytes of a step, what was measured of it counts as much as what is usual.
-	usualBytes = 4 << 20
+	// After so many nanoseconds of a step's usual work, what was measured of it counts as much as
+	// what is usual.
+	usualStep = float64(time.Second)
+	// halfLife is after how long it counts half for the time that is left how fast work went: others
+	// use the machine, too.
+	halfLife = time.Minute
 )
 
 // work is all patch sets of a publication. Each step of each set has an amount of bytes that is
-// known in advance, or estimated and soon corrected. How long a byte of each step takes is measured as the work goes on. Together
-// they tell how long the rest takes, and what share of all work something is.
+// known in advance, or estimated and soon corrected. How long a byte of each step takes is measured
+// as the work goes on. Together they tell how long the rest takes, and what share of all work
+// something is.
 type work struct {
 	tell  func(Progress) // nil: nobody wants to know
 	now   func() time.Time
@@ -68,8 +74,11 @@ type work struct {
 	set   int       // how many of them were begun
 	share float64   // Progress.Share
 
-	took  [steps]time.Duration
-	bytes [steps]int64 // that were done in that time
+	took  [steps]float64 // ns
+	bytes [steps]float64 // that were done in that time
+	// the same of late
+	lateTook  float64
+	lateBytes [steps]float64
 }
 
 // setWork is the work on one set.
@@ -125,8 +134,16 @@ func (w *work) proving(done, total int64) {
 func (w *work) did(at step, done int64) {
 	s, now := w.current(), w.now()
 	if n := done - s.done[at]; n > 0 { // else the time went into what has no measure
-		w.took[at] += now.Sub(w.last)
-		w.bytes[at] += n
+		ns := float64(now.Sub(w.last))
+		fade := math.Exp2(-ns / float64(halfLife))
+		w.lateTook *= fade
+		for i := range w.lateBytes {
+			w.lateBytes[i] *= fade
+		}
+		w.took[at] += ns
+		w.bytes[at] += float64(n)
+		w.lateTook += ns
+		w.lateBytes[at] += float64(n)
 	}
 	w.last, s.at = now, at
 	w.advance(func() { s.done[at] = done })
@@ -160,12 +177,12 @@ func (w *work) advance(progress func()) {
 func (w *work) costs() (c [steps]float64) {
 	took, expected := float64(usualFor), float64(usualFor)
 	for i := range c {
-		took += float64(w.took[i])
-		expected += float64(w.bytes[i]) * usual[i]
+		took += w.took[i]
+		expected += w.bytes[i] * usual[i]
 	}
 	slow := took / expected
 	for i := range c {
-		c[i] = (float64(w.took[i]) + usualBytes*usual[i]*slow) / float64(w.bytes[i]+usualBytes)
+		c[i] = (w.took[i] + usualStep*slow) / (w.bytes[i] + usualStep/usual[i])
 	}
 	return c
 }
@@ -181,6 +198,16 @@ func (w *work) rest(costs [steps]float64) (ns float64) {
 	return ns
 }
 
+// left is how long the rest takes at the pace of late.
+func (w *work) left() time.Duration {
+	costs := w.costs()
+	late := float64(usualFor)
+	for i, cost := range costs {
+		late += w.lateBytes[i] * cost
+	}
+	return time.Duration(w.rest(costs) * (w.lateTook + float64(usualFor)) / late)
+}
+
 func (w *work) report() {
 	if w.tell == nil {
 		return
@@ -191,7 +218,7 @@ func (w *work) report() {
 		Set: w.set, Sets: len(w.sets), Share: w.share,
 	}
 	if w.now().Sub(w.begun) >= measureFor {
-		p.Left = time.Duration(w.rest(w.costs()))
+		p.Left = w.left()
 	}
 	w.tell(p)
 }
