@@ -210,6 +210,27 @@ func TestOthers(t *testing.T) {
 	}
 }
 
+// TestDamagedHeads damages each byte of headers, index and footer: nothing panics.
+func TestDamagedHeads(t *testing.T) {
+	for _, sized := range []bool{false, true} {
+		p := Params{check: checkCRC32, lzma: preset(0, 20)}
+		if p.sized = sized; sized {
+			p.blockSize = 1 << 20
+		}
+		file := encode(t, corpus()["short"], p)
+		for i := range file {
+			for value := range 256 {
+				b := bytes.Clone(file)
+				b[i] = byte(value)
+				if plain, err := Decompress(b, testLimits); err == nil {
+					Find(b, plain, testLimits)
+				}
+				Begin(b, 10, testLimits)
+			}
+		}
+	}
+}
+
 // TestStored has blocks that a thread stores because they do not fit when compressed.
 func TestStored(t *testing.T) {
 	need(t, "xz")
