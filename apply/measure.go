@@ -31,8 +31,8 @@ type machine struct {
 }
 
 // measure fills in what was not told of the machine: how quickly it compresses, on bytes of a seed
-// and with encoders that have so much memory, and how quickly it reads seeds. It read them just now,
-// or did so earlier (0: never), or else it reads a few blocks.
+// and with encoders that have so much memory, and how quickly it reads seeds. It read them just
+// now, or did so earlier (0: never), or else it reads a few blocks.
 func (m *machine) measure(ctx context.Context, seeds *seeds, earlier float64, memory int64) {
 	for _, s := range seeds.list {
 		if s.derived == nil {

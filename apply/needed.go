@@ -11,9 +11,9 @@ import (
 	"deltaup/mkimage"
 )
 
-// needed is what is known so far of the contents that an update needs, and where their chunks lie on
-// the mirror; load.go finds it out. Contents that come by patch lack their chunks unless ownRecipe
-// is set.
+// needed is what is known so far of the contents that an update needs, and where their chunks lie
+// on the mirror; load.go finds it out. Contents that come by patch lack their chunks unless
+// ownRecipe is set.
 type needed struct {
 	recipe      *mkimage.Recipe     // the image's; nil: not known
 	ownRecipe   bool                // recipe is the mirror's own

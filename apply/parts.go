@@ -43,7 +43,8 @@ func (u *Update) seedIsImage() bool {
 }
 
 // loadParts gets the recipes of the outputs that are rebuilt beside the image, out of a patch set
-// where one leads from a seed, and plans again with what they need beside the contents of the image.
+// where one leads from a seed, and plans again with what they need beside the contents of the
+// image.
 func (u *Update) loadParts(ctx context.Context) error {
 	var lacking []*output
 	for _, o := range u.outputs.rebuilt() {

@@ -81,8 +81,8 @@ func (l *partsLoader) locateOwn(ctx context.Context, a *mirror.Artifact, x *part
 	return nil
 }
 
-// smallSet is the size up to which a set beside an image is taken to have one group, which is needed
-// whatever else is.
+// smallSet is the size up to which a set beside an image is taken to have one group, which is
+// needed whatever else is.
 const smallSet = 256 << 10
 
 // openSet fetches what gives the recipe of an output out of a patch set, when one leads from a
@@ -140,8 +140,8 @@ func (s *seeds) fileBefore(a *mirror.Artifact) (from *seed, best *mirror.Patch) 
 	return from, best
 }
 
-// closeSet gives the patch set up, with a warning, when err says that it is of no use. It passes other
-// errors on.
+// closeSet gives the patch set up, with a warning, when err says that it is of no use. It passes
+// other errors on.
 func (o *output) closeSet(err error, e *events) error {
 	if !unusable(err) || errors.Is(err, ErrSeed) {
 		return err

@@ -14,8 +14,8 @@ import (
 )
 
 // unpacked is a seed that is an artifact of a kind and was taken apart. Its spool, a file in the
-// state folder, has what no image among the seeds has: next to nothing when one of them is the image
-// that the artifact belongs to.
+// state folder, has what no image among the seeds has: next to nothing when one of them is the
+// image that the artifact belongs to.
 type unpacked struct {
 	kind   artifact.Kind
 	recipe artifact.Recipe
@@ -24,8 +24,8 @@ type unpacked struct {
 	spool  *durable.File
 }
 
-// unpack takes apart the seeds that are of the kind of one of the outputs, with spools in the folder
-// tmp; others stay what they are.
+// unpack takes apart the seeds that are of the kind of one of the outputs, with spools in the
+// folder tmp; others stay what they are.
 func (s *seeds) unpack(ctx context.Context, wanted []*output, tmp string) error {
 	images := map[chunkstore.ID]bool{}
 	for _, seed := range s.list {

@@ -21,7 +21,8 @@ type partsSet struct {
 }
 
 // makeParts makes what the patch sets beside the image give, before anything is written that would
-// have to wait for it. It returns false, after a warning and with a new plan, when one is of no use.
+// have to wait for it. It returns false, after a warning and with a new plan, when one is of no
+// use.
 func (u *Update) makeParts(ctx context.Context) (bool, error) {
 	for _, o := range u.outputs.rebuilt() {
 		if o.parts == nil || o.parts.set == nil || o.parts.set.made != nil {
@@ -39,8 +40,8 @@ func (u *Update) makeParts(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// withoutSet plans anew without the patch set to an output, with a warning, when err says that it is
-// of no use. It passes other errors on.
+// withoutSet plans anew without the patch set to an output, with a warning, when err says that it
+// is of no use. It passes other errors on.
 func (u *Update) withoutSet(ctx context.Context, o *output, err error) error {
 	if err := o.closeSet(err, &u.events); err != nil {
 		return err

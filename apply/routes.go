@@ -8,8 +8,8 @@ import (
 	"deltaup/delta"
 )
 
-// routes is the routes to an image, and why some of them are closed. An image that was published raw
-// has the route raw alone.
+// routes is the routes to an image, and why some of them are closed. An image that was published
+// raw has the route raw alone.
 type routes struct {
 	patch  *patchRoute
 	blocks *blocksRoute

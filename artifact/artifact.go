@@ -1,7 +1,7 @@
 // Package artifact has the kinds of artifacts that are taken apart and rebuilt beside an image.
 //
-// Such an artifact is a recipe over contents, as the image is, and most of its contents are files of
-// that image:
+// Such an artifact is a recipe over contents, as the image is, and most of its contents are files
+// of that image:
 //
 //	artifact --Kind.TakeApart--> recipe, contents    (publisher; a target with its seeds)
 //	recipe + contents --Recipe.Build--> artifact     (publisher and every target: the same bytes)
@@ -9,8 +9,8 @@
 // What travels is the recipe, compressed with [Dictionary], and the contents that the image lacks,
 // see [Own]; or a patch set that leads from an older artifact of the kind, see [Make] and [Open].
 //
-// Who publishes, checks or applies works with [Kind] and [Recipe] and names no kind. A new kind is a
-// file beside initrd.go and a line in kinds.
+// Who publishes, checks or applies works with [Kind] and [Recipe] and names no kind. A new kind is
+// a file beside initrd.go and a line in kinds.
 package artifact
 
 import (

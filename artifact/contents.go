@@ -51,8 +51,8 @@ func OwnChunks(r Recipe, image *mkimage.Recipe) []chunkstore.Chunk {
 	return chunkstore.Distinct(Own(r, image))
 }
 
-// Encode gives the text of a recipe as a mirror has it beside the image's recipe. For a content that
-// the image has too, one hole stands for several chunks. [Complete] undoes that.
+// Encode gives the text of a recipe as a mirror has it beside the image's recipe. For a content
+// that the image has too, one hole stands for several chunks. [Complete] undoes that.
 func Encode(r Recipe, image *mkimage.Recipe) ([]byte, error) {
 	has := byID(image)
 	same := map[*chunkstore.Content]*chunkstore.Content{}
@@ -127,8 +127,8 @@ func parse(k Kind, text []byte, image *mkimage.Recipe) (Recipe, error) {
 	return r, Complete(r, image)
 }
 
-// withoutChunks copies a recipe. A content of more than most bytes gets one hole for its chunks. Any
-// other content gets one chunk, which takes no line in the text.
+// withoutChunks copies a recipe. A content of more than most bytes gets one hole for its chunks.
+// Any other content gets one chunk, which takes no line in the text.
 func withoutChunks(r Recipe, most int64) Recipe {
 	contents := map[*chunkstore.Content]*chunkstore.Content{}
 	return r.With(func(c *chunkstore.Content) *chunkstore.Content {

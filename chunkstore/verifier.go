@@ -36,8 +36,8 @@ func (v *Verifier) Reset(r io.Reader, id ID, size int64) {
 	v.hasher.Reset()
 }
 
-// Read implements io.Reader. Instead of io.EOF its error is a *[Mismatch], not wrapped, when r gives
-// other bytes. Errors of r come as they are. Every later Read gives the same error.
+// Read implements io.Reader. Instead of io.EOF its error is a *[Mismatch], not wrapped, when r
+// gives other bytes. Errors of r come as they are. Every later Read gives the same error.
 func (v *Verifier) Read(p []byte) (int, error) {
 	if v.err != nil || len(p) == 0 {
 		return 0, v.err

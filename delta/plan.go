@@ -13,8 +13,8 @@ import (
 )
 
 // NewPlan decides by which route to get the image and what to fetch. It considers the offers that
-// take no more bytes than the whole image. Of these it chooses the quickest, or with ForBytes the one
-// with the fewest bytes, and of equals the first in need.Offers.
+// take no more bytes than the whole image. Of these it chooses the quickest, or with ForBytes the
+// one with the fewest bytes, and of equals the first in need.Offers.
 //
 // Errors wrap ErrNoRoute, or chunkstore.ErrCorrupt for a location where nothing of that size can
 // lie.

@@ -42,8 +42,8 @@ type Artifact struct {
 	Recipe *RecipeObject `json:"recipe,omitempty"`
 	// Blockmap is a mkimage.Blockmap of the image; only KindSquashfs has one, and not always.
 	Blockmap *Object `json:"blockmap,omitempty"`
-	// Index is a chunkstore.Index of the chunks, see artifact.OwnChunks, that an artifact of another kind
-	// needs beside the image's contents. It has one when there are any.
+	// Index is a chunkstore.Index of the chunks, see artifact.OwnChunks, that an artifact of
+	// another kind needs beside the image's contents. It has one when there are any.
 	Index *Object `json:"index,omitempty"`
 	// Patches are patch sets of package artifact that lead to an artifact of another kind, newest
 	// first. Those to the image are the release's.

@@ -11,8 +11,8 @@ import (
 	"deltaup/mkimage"
 )
 
-// Beside gives the kind of an artifact that is rebuilt beside the release's image, nil for the image
-// and raw artifacts.
+// Beside gives the kind of an artifact that is rebuilt beside the release's image, nil for the
+// image and raw artifacts.
 func (a *Artifact) Beside() artifact.Kind { return artifact.ByName(a.Kind) }
 
 // Beside gives the artifacts that are rebuilt beside the release's image.

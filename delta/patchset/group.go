@@ -70,7 +70,8 @@ func (e *Entry) oldLength() int64 {
 	return e.Base.Size
 }
 
-// Rewritten gives the length in bytes of what e's patch makes, and what undoing its transform takes.
+// Rewritten gives the length in bytes of what e's patch makes, and what undoing its transform
+// takes.
 func (e *Entry) Rewritten() (length int64, effort transform.Effort) {
 	t, _ := transform.ByID(e.Transform) // readDirectory has checked the id
 	return e.length, transform.EffortOf(t)

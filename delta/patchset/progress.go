@@ -83,8 +83,8 @@ func (t *teller) matched(plain, streams int64) {
 	t.did(PhaseMatch, plain)
 }
 
-// within tells how far a content of so many bytes has come whose patch takes long: each call of step
-// takes off a third of what is left of it, and end all, when it has become streams.
+// within tells how far a content of so many bytes has come whose patch takes long: each call of
+// step takes off a third of what is left of it, and end all, when it has become streams.
 func (t *teller) within(plain int64) *within { return &within{t, plain} }
 
 type within struct {

@@ -1,6 +1,6 @@
 // Package dbus asks for properties on D-Bus, as "D-Bus Specification" 0.43 has it: one call at a
-// time, with strings. It is no client of the bus otherwise; a library for that makes the command for
-// targets 300 kB larger.
+// time, with strings. It is no client of the bus otherwise; a library for that makes the command
+// for targets 300 kB larger.
 package dbus
 
 import (

@@ -14,9 +14,9 @@ import (
 	"deltaup/mkimage"
 )
 
-// beside verifies an artifact that is rebuilt beside the image: its recipe, that all chunks are there
-// which the image lacks, that it builds what is published, and the patch sets that lead to it. image
-// is the image's recipe, nil when it is not known. The error is the context's.
+// beside verifies an artifact that is rebuilt beside the image: its recipe, that all chunks are
+// there which the image lacks, that it builds what is published, and the patch sets that lead to
+// it. image is the image's recipe, nil when it is not known. The error is the context's.
 func (c *checker) beside(ctx context.Context, version string, a *mirror.Artifact,
 	image *mkimage.Recipe) error {
 	recipe := c.besideRecipe(ctx, version, a, image)

@@ -65,8 +65,8 @@ func (c *checker) mapImage(ctx context.Context, a *mirror.Artifact) (*blockmap.M
 type ends interface {
 	// joins holds an opened set against the release's entry.
 	joins(s *verify.Set, p *mirror.Patch) error
-	// lead finds what a set leads from, with its contents, nil when it is not on the mirror any more
-	// or damaged, which is said elsewhere.
+	// lead finds what a set leads from, with its contents, nil when it is not on the mirror any
+	// more or damaged, which is said elsewhere.
 	lead(ctx context.Context, p *mirror.Patch, old patchset.Contents) verify.Lead
 	// check looks into a set.
 	check(ctx context.Context, s *verify.Set, p *mirror.Patch) error

@@ -56,8 +56,8 @@ const (
 	// After so many nanoseconds of a step's usual work, what was measured of it counts as much as
 	// what is usual.
 	usualStep = float64(time.Second)
-	// halfLife is after how long it counts half for the time that is left how fast work went: others
-	// use the machine, too.
+	// halfLife is after how long it counts half for the time that is left how fast work went:
+	// others use the machine, too.
 	halfLife = time.Minute
 )
 

@@ -19,7 +19,8 @@ var (
 	// ErrForeign is wrapped when something else lies in the place of the state. A setup leaves it
 	// alone: it may be somebody's file.
 	ErrForeign = errors.New("something else lies in the place of the boot loader's state")
-	// ErrUnfit is wrapped when the boot loader could not use a state where the configuration has it.
+	// ErrUnfit is wrapped when the boot loader could not use a state where the configuration has
+	// it.
 	ErrUnfit = errors.New("not a place for the boot loader's state")
 	// ErrUnknown is wrapped when it cannot be found out how the boot loader sees that place.
 	ErrUnknown = errors.New("it is not known how the boot loader sees it")

@@ -31,8 +31,8 @@ func newEncoder(o options, block int64) *encoder {
 	return e
 }
 
-// chunkBody gives the compressed bytes of a chunk and what follows them, and nothing of a chunk that
-// is not compressed.
+// chunkBody gives the compressed bytes of a chunk and what follows them, and nothing of a chunk
+// that is not compressed.
 func chunkBody(b []byte) []byte {
 	switch {
 	case len(b) > 6 && b[0] >= 0xc0:
@@ -43,8 +43,8 @@ func chunkBody(b []byte) []byte {
 	return nil
 }
 
-// block writes a block as LZMA2. With want, it fails with errDiffers as soon as it sees that it will
-// not write what want begins with. It compares compressed chunks alone.
+// block writes a block as LZMA2. With want, it fails with errDiffers as soon as it sees that it
+// will not write what want begins with. It compares compressed chunks alone.
 func (e *encoder) block(w io.Writer, plain, want []byte) error {
 	e.finder.reset(plain)
 	e.resetState()

@@ -1,6 +1,6 @@
 // Package boottest tests counted boot with real GRUB, in QEMU on disks that it makes, from BIOS and
-// UEFI. It consists of tests only. They run when DELTAUP_TEST_BOOT is set: make test-boot does that,
-// and installs QEMU, GRUB and a kernel first.
+// UEFI. It consists of tests only. They run when DELTAUP_TEST_BOOT is set: make test-boot does
+// that, and installs QEMU, GRUB and a kernel first.
 //
 //   - TestTable boots hundreds of states of the environment block and compares what GRUB does with
 //     grubtest.Choose. The kernel is a stub that prints its command line and switches the machine

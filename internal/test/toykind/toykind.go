@@ -1,5 +1,5 @@
-// Package toykind is a kind of artifacts for tests that prove that nothing names the kinds: a row of
-// files, each with its name and size before it, not compressed. All that a kind is, is in here.
+// Package toykind is a kind of artifacts for tests that prove that nothing names the kinds: a row
+// of files, each with its name and size before it, not compressed. All that a kind is, is in here.
 package toykind
 
 import (

@@ -16,8 +16,8 @@ type Set struct {
 	Head *patchset.Head
 }
 
-// Joins holds the set of an image against the release's entry and the hash of the text of the recipe
-// that it has to lead to.
+// Joins holds the set of an image against the release's entry and the hash of the text of the
+// recipe that it has to lead to.
 func (s *Set) Joins(p *mirror.Patch, to chunkstore.ID) (err error) {
 	switch {
 	case s.Head.From != p.Recipe:
