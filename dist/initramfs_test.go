@@ -94,9 +94,9 @@ func (l *lab) boot(cmdline, then string) (out string, err error) {
 	}
 	const script = `
 # A boot that does not get far leaves its loop devices, and with the namespace goes their file's path.
-dir=$1
+dir=$1 slot=$4
 trap 'losetup --list --noheadings --output NAME,BACK-FILE | while read -r name file; do
-	case $file in "$dir"/run/* | "$dir"/root/*) losetup -d "$name" ;; esac
+	case $file in "$dir"/run/* | "$dir"/root/* | "$slot") losetup -d "$name" ;; esac
 done' EXIT
 mount -t tmpfs tmpfs "$1/run" || exit 99
 . "$2"
@@ -118,7 +118,7 @@ exit $status`
 	if path, err := exec.LookPath("dash"); err == nil {
 		shell = path
 	}
-	cmd := exec.Command(tool(l.t, "unshare"), "-m", shell, "-c", script, "sh", l.dir, here, then)
+	cmd := exec.Command(tool(l.t, "unshare"), "-m", shell, "-c", script, "sh", l.dir, here, then, l.slot)
 	cmd.Env = append(os.Environ(), "DELTAUP_CMDLINE="+filepath.Join(l.dir, "cmdline"), "DELTAUP_RUN="+filepath.Join(l.dir, "run"),
 		"DELTAUP_REBOOT=echo restarted", "DELTAUP_WAIT=0", "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	b, err := cmd.CombinedOutput()

@@ -59,7 +59,7 @@ later than --mtime, or else SOURCE_DATE_EPOCH, become that time.
 
 With --plain-modules kernel modules that a distribution compressed (.ko.xz,
 .ko.zst, .ko.gz) are stored plain, and depmod's indexes name them so. The image
-grows by some percents, and updates of the kernel become much smaller.
+grows by some percents. Updates of the kernel become smaller, or quicker.
 
 With --trace (see deltaup trace) or --order the data of the files named lie at
 the front, in that order, as a boot reads them.
@@ -106,7 +106,7 @@ where contents are found.`,
 	f.BoolVar(&o.trees.ContainerFiles, "container-files", false,
 		"take layers and whiteouts of containers for files")
 	f.BoolVar(&o.plain, "plain-modules", false,
-		"store compressed kernel modules plain, which makes updates of the kernel small")
+		"store compressed kernel modules plain, for smaller and quicker updates")
 	f.StringVar(&o.order, "order", "",
 		"`FILE` with paths, one a line, whose data come first in the image")
 	f.StringArrayVar(&o.traces, "trace", nil,

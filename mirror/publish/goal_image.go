@@ -67,9 +67,13 @@ func (l *imageLead) make(ctx context.Context, w io.Writer,
 	progress func(patchset.Progress)) (*patchset.Stats, error) {
 	from := patchset.Side{Recipe: l.From, Contents: l.Old}
 	to := patchset.Side{Recipe: l.goal.to, Contents: l.goal.new}
-	return patchset.Make(ctx, w, from, to, patchset.MakeOptions{
+	set, err := patchset.Make(ctx, w, from, to, patchset.MakeOptions{
 		ChunkCost: l.goal.chunkCost(l.From), LeftOutCost: l.goal.meta, Progress: progress,
 	})
+	if err == nil {
+		l.goal.adviseModules(l.From, set, l.old.Version)
+	}
+	return set, err
 }
 
 func (l *imageLead) complete(ctx context.Context, p *mirror.Patch) error {
@@ -79,7 +83,6 @@ func (l *imageLead) complete(ctx context.Context, p *mirror.Patch) error {
 	}
 	p.Release, p.Recipe = &file, l.old.Artifact(mirror.ImageName).Recipe.Text
 	p.Costs = l.goal.costs(ctx, l.From, l.old)
-	l.goal.adviseModules(l.From, l.old.Version)
 	return nil
 }
 
@@ -117,27 +120,35 @@ func (g *imageGoal) costs(ctx context.Context, from *mkimage.Recipe,
 	return costs
 }
 
-// adviseModules warns, once, when compressed kernel modules are megabytes of a step.
-func (g *imageGoal) adviseModules(from *mkimage.Recipe, version string) {
+// adviseModules warns, once, when compressed kernel modules cost a step megabytes: those whose
+// compression a set cannot undo, and those that it leaves to chunks.
+func (g *imageGoal) adviseModules(from *mkimage.Recipe, set *patchset.Stats, version string) {
 	if g.advised {
 		return
 	}
-	has := map[chunkstore.ID]bool{}
+	seen := map[chunkstore.ID]bool{}
 	for c := range from.Contents() {
-		has[c.ID] = true
+		seen[c.ID] = true
 	}
-	var size int64
-	for i := range g.to.Entries {
-		e := &g.to.Entries[i]
-		if _, ok := modules.PlainName(e.Path); ok && e.Content != nil && !has[e.Content.ID] {
-			size += e.Size
-			has[e.Content.ID] = true
+	var cost int64
+	for i := range set.Entries {
+		e := &set.Entries[i]
+		if _, ok := modules.PlainName(e.Path); ok {
+			cost += e.Cost
+			seen[e.Content.ID] = true
 		}
 	}
-	if size >= modules.Dear {
+	for i := range g.to.Entries {
+		e := &g.to.Entries[i]
+		if _, ok := modules.PlainName(e.Path); ok && e.Content != nil && !seen[e.Content.ID] {
+			cost += e.Size
+			seen[e.Content.ID] = true
+		}
+	}
+	if cost >= modules.Dear {
 		g.advised = true
-		g.out.warn("%s of new kernel modules are compressed, each by itself, and cost nearly as "+
-			"much from %s: make images with mkimage --plain-modules", human.Size(size), version)
+		g.out.warn("new kernel modules cost %s from %s, since they are compressed, each by itself: "+
+			"make images with mkimage --plain-modules", human.Size(cost), version)
 	}
 }
 
