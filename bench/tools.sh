@@ -10,7 +10,7 @@ declare -A package=(
   [bsdtar]=libarchive-tools [setfattr]=attr [qemu-aarch64]=qemu-user [tar]=tar
   [grub-editenv]=grub-common [grub-script-check]=grub-common
   [cpio]=cpio [bsdcpio]=libarchive-tools [unmkinitramfs]=initramfs-tools-core
-  [lz4]=lz4 [depmod]=kmod [strace]=strace [gzip]=gzip [python3]=python3 [objdump]=binutils
+  [lz4]=lz4 [depmod]=kmod [openssl]=openssl [strace]=strace [gzip]=gzip [python3]=python3 [objdump]=binutils
   [chromium]=chromium [time]=time
   [systemd-analyze]=systemd [shellcheck]=shellcheck [mke2fs]=e2fsprogs [losetup]=mount [unshare]=util-linux
 )

@@ -37,6 +37,7 @@ type mkimageOptions struct {
 	mtime      string
 	fromRecipe string
 	plain      bool // --plain-modules
+	unsigned   bool // --strip-module-signatures
 	input      string
 	trees      rootfs.Options // flags that only the reading of trees is about
 }
@@ -60,6 +61,8 @@ later than --mtime, or else SOURCE_DATE_EPOCH, become that time.
 With --plain-modules kernel modules that a distribution compressed (.ko.xz,
 .ko.zst, .ko.gz) are stored plain, and depmod's indexes name them so. The image
 grows by some percents. Updates of the kernel become smaller, or quicker.
+--strip-module-signatures cuts their signatures off as well, half of what such an
+update costs, on machines that do not check them.
 
 With --trace (see deltaup trace) or --order the data of the files named lie at
 the front, in that order, as a boot reads them.
@@ -107,6 +110,8 @@ where contents are found.`,
 		"take layers and whiteouts of containers for files")
 	f.BoolVar(&o.plain, "plain-modules", false,
 		"store compressed kernel modules plain, for smaller and quicker updates")
+	f.BoolVar(&o.unsigned, "strip-module-signatures", false,
+		"cut the signatures of kernel modules off, too, where nothing checks them")
 	f.StringVar(&o.order, "order", "",
 		"`FILE` with paths, one a line, whose data come first in the image")
 	f.StringArrayVar(&o.traces, "trace", nil,
@@ -140,10 +145,8 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.plain {
-		if t, err = plainModules(ctx, t); err != nil {
-			return err
-		}
+	if t, err = o.modules(ctx, t); err != nil {
+		return err
 	}
 	defer t.Close() // it is only read
 	for _, w := range t.Warnings() {
@@ -171,13 +174,19 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	return nil
 }
 
-// plainModules gives the tree with its modules plain. It closes t when it fails.
-func plainModules(ctx context.Context, t tree.Tree) (tree.Tree, error) {
-	plain, err := modules.Plain(ctx, t)
+// modules gives the tree with its kernel modules as the flags want them. It closes t when it fails.
+func (o *mkimageOptions) modules(ctx context.Context, t tree.Tree) (tree.Tree, error) {
+	changed, err := t, error(nil)
+	if o.plain || o.unsigned {
+		changed, err = modules.Plain(ctx, t)
+	}
+	if err == nil && o.unsigned {
+		changed, err = modules.Unsigned(ctx, changed)
+	}
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
-	return plain, nil
+	return changed, nil
 }
 
 // ofPlain is the image's share of the contents, in brackets. An image that is mostly tables has

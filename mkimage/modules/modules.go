@@ -1,8 +1,10 @@
-// Package modules stores the kernel modules of a tree plain. Distributions ship them compressed,
-// each by itself, and a patch between two compressed files has nearly the size of the new one. An
-// image compresses them anyway, and its patches see their code.
+// Package modules makes the kernel modules of a tree cheap to update.
 //
-// Signatures lie in the plain modules and stay valid.
+// [Plain] stores them plain. Distributions ship them compressed, each by itself, and a patch
+// between two compressed files has nearly the size of the new one. An image compresses them anyway,
+// and its patches see their code. Signatures lie in the plain modules and stay valid.
+//
+// [Unsigned] cuts the signatures off, where nothing checks them.
 package modules
 
 import (
@@ -96,35 +98,48 @@ func (p *plainTree) Open(i int) (io.ReadCloser, error) {
 	return p.unpack(c.from, c.codec)
 }
 
-// packed finds the modules to unpack: the first names of inodes, as indexes of the tree's entries.
+// packed finds the modules to unpack, as indexes of the tree's entries.
 func (p *plainTree) packed() []int {
-	entries := p.Tree.Entries()
+	packed, kept := inodes(p.Tree.Entries(), func(name string) bool {
+		_, ok := PlainName(name)
+		return ok
+	})
+	for _, k := range kept {
+		p.warnings = append(p.warnings,
+			fmt.Sprintf("/%s stays compressed: it is also /%s", k.path, k.other))
+	}
+	return packed
+}
+
+// keptName is a path that is a module's, and another name of the same inode that is none.
+type keptName struct{ path, other string }
+
+// inodes finds the regular files all of whose names are modules', as indexes of their first names.
+// Of those with other names, too, it gives the names.
+func inodes(entries []tree.Entry, isModule func(name string) bool) (all []int, kept []keptName) {
 	other := map[string]string{} // first name of an inode: a name of it that no module has
 	for i := range entries {
-		e := &entries[i]
-		if _, ok := PlainName(e.Path); !ok && e.Link != "" {
+		if e := &entries[i]; e.Link != "" && !isModule(e.Path) {
 			other[e.Link] = e.Path
 		}
 	}
-	var packed []int
 	for i := range entries {
 		e := &entries[i]
-		if _, ok := PlainName(e.Path); !ok || e.Type != tree.Regular {
+		if e.Type != tree.Regular || !isModule(e.Path) {
 			continue
 		}
 		link := other[e.Path]
-		if _, ok := PlainName(e.Link); !ok && e.Link != "" {
+		if e.Link != "" && !isModule(e.Link) {
 			link = e.Link
 		}
 		switch {
 		case link != "":
-			p.warnings = append(p.warnings,
-				fmt.Sprintf("/%s stays compressed: it is also /%s", e.Path, link))
+			kept = append(kept, keptName{e.Path, link})
 		case e.Link == "":
-			packed = append(packed, i)
+			all = append(all, i)
 		}
 	}
-	return packed
+	return all, kept
 }
 
 // rename gives the packed modules and all names that lead to them their new names: hard links, and

@@ -323,11 +323,14 @@ func tool(t *testing.T, name string) string {
 	return ""
 }
 
-func run(t *testing.T, name string, args ...string) {
+// run gives what a tool prints.
+func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
 		t.Fatalf("%s %s: %v: %s", name, args, err, out)
 	}
+	return string(out)
 }
 
 // module makes an object file with what depmod reads of a module: the symbols that it exports and
