@@ -42,6 +42,7 @@ var floors = []struct {
 	{"mkimage/initrd", []string{"chunkstore", "mkimage", "mkimage/internal/codec", "mkimage/internal/proof", "mkimage/internal/recipetext"}},
 	{"delta/transform/gnuzip", nil},
 	{"delta/transform/xzutils", nil},
+	{"delta/transform/lz4hc", nil},
 	{"delta/transform", []string{"delta/transform/gnuzip", "delta/transform/xzutils"}},
 	{"delta/suffix", nil},
 	{"delta/patchset", []string{"chunkstore", "mkimage", "mkimage/tree", "delta/suffix", "delta/transform"}},

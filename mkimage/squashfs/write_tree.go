@@ -106,9 +106,8 @@ func (f *finisher) add(in *Inode) (err error) {
 	return nil
 }
 
-// WriteNameMax bounds the bytes of a name that is written: it is Linux's NAME_MAX. An image can hold
-// a longer name, but nobody can open it.
-const WriteNameMax = 255
+// linuxNameMax is Linux's NAME_MAX. An image can hold a longer name, but nobody can open it.
+const linuxNameMax = 255
 
 // checkChildren checks the names in a directory.
 func checkChildren(e *Entry) error {
@@ -120,9 +119,9 @@ func checkChildren(e *Entry) error {
 		switch {
 		case name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00"):
 			return fmt.Errorf("%q is no file name", name)
-		case len(name) > WriteNameMax:
+		case len(name) > linuxNameMax:
 			return fmt.Errorf("file name %.40q… of %d bytes, at most %d", name, len(name),
-				WriteNameMax)
+				linuxNameMax)
 		case i > 0 && e.Children[i-1].Name >= name:
 			return fmt.Errorf("names out of order: %q before %q", e.Children[i-1].Name, name)
 		}
