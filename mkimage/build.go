@@ -52,6 +52,9 @@ func Build(ctx context.Context, r *Recipe, src Source, out io.WriterAt,
 	if err := r.validate(true); err != nil {
 		return BuildStats{}, fmt.Errorf("build image: %w", err)
 	}
+	if err := r.checkWritable(); err != nil {
+		return BuildStats{}, fmt.Errorf("build image: %w", err)
+	}
 	b, err := newBuilder(r, src, out, o)
 	if err != nil {
 		return BuildStats{}, fmt.Errorf("build image: %w", err)

@@ -63,6 +63,23 @@ func (r *Recipe) validate(unknown bool) error {
 	return v.first()
 }
 
+// checkWritable refuses what images that are read may have and squashfs.Writer does not write. It
+// would refuse only after all data.
+func (r *Recipe) checkWritable() error {
+	for i := range r.Entries {
+		e := &r.Entries[i]
+		if _, name := splitPath(e.Path); len(name) > squashfs.WriteNameMax {
+			return &entryError{i, e.Path, fmt.Errorf("a file name of %d bytes, at most %d are written",
+				len(name), squashfs.WriteNameMax)}
+		}
+		if len(e.Target) > squashfs.WriteTargetMax {
+			return &entryError{i, e.Path, fmt.Errorf("a link target of %d bytes, at most %d are written",
+				len(e.Target), squashfs.WriteTargetMax)}
+		}
+	}
+	return nil
+}
+
 type validator struct {
 	recipe   *Recipe
 	unknown  bool // contents may lack their chunks

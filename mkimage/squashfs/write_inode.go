@@ -11,9 +11,9 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// targetMax is the length, in bytes, of the longest symbolic link that Linux follows: PATH_MAX less
-// a zero byte.
-const targetMax = 4095
+// WriteTargetMax is the length, in bytes, of the longest symbolic link that Linux follows and that
+// is written: PATH_MAX less a zero byte.
+const WriteTargetMax = 4095
 
 // checkInode refuses an inode that its record cannot hold or that Linux refuses.
 func (f *finisher) checkInode(in *Inode) error {
@@ -32,9 +32,9 @@ func (f *finisher) checkInode(in *Inode) error {
 		}
 		return nil
 	case tree.Symlink:
-		if n := len(in.Target); n == 0 || n > targetMax || strings.Contains(in.Target, "\x00") {
+		if n := len(in.Target); n == 0 || n > WriteTargetMax || strings.Contains(in.Target, "\x00") {
 			return fmt.Errorf("symbolic link's target of %d bytes, want 1 to %d without zero bytes",
-				n, targetMax)
+				n, WriteTargetMax)
 		}
 		return nil
 	case tree.BlockDevice, tree.CharDevice:

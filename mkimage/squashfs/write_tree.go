@@ -106,8 +106,9 @@ func (f *finisher) add(in *Inode) (err error) {
 	return nil
 }
 
-// linuxNameMax is Linux's NAME_MAX. An image can hold a longer name, but nobody can open it.
-const linuxNameMax = 255
+// WriteNameMax bounds the bytes of a name that is written: it is Linux's NAME_MAX. An image can hold
+// a longer name, but nobody can open it.
+const WriteNameMax = 255
 
 // checkChildren checks the names in a directory.
 func checkChildren(e *Entry) error {
@@ -119,9 +120,9 @@ func checkChildren(e *Entry) error {
 		switch {
 		case name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00"):
 			return fmt.Errorf("%q is no file name", name)
-		case len(name) > linuxNameMax:
+		case len(name) > WriteNameMax:
 			return fmt.Errorf("file name %.40q… of %d bytes, at most %d", name, len(name),
-				linuxNameMax)
+				WriteNameMax)
 		case i > 0 && e.Children[i-1].Name >= name:
 			return fmt.Errorf("names out of order: %q before %q", e.Children[i-1].Name, name)
 		}

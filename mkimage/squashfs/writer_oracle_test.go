@@ -96,7 +96,7 @@ func sample(b *builder) (inodes map[string]*Inode, contents map[string][]byte) {
 		"dev/sock":     in(tree.Attr{Type: tree.Socket, Mode: 0o755}),
 		"dev/sock-x":   in(tree.Attr{Type: tree.Socket, Mode: 0o755, Xattrs: []tree.Xattr{{Name: "trusted.sock", Value: []byte("x")}}}),
 		"odd/\xff\n é": in(tree.Attr{Type: tree.Regular, Mode: 0o644}),
-		"odd/" + strings.Repeat("n", linuxNameMax): in(tree.Attr{Type: tree.Regular, Mode: 0o644}),
+		"odd/" + strings.Repeat("n", WriteNameMax): in(tree.Attr{Type: tree.Regular, Mode: 0o644}),
 	}
 	for _, p := range slices.Sorted(maps.Keys(contents)) {
 		inodes[p].Data = b.file(contents[p])
