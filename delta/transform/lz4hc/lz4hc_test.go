@@ -77,17 +77,6 @@ func mixed(rnd *rand.Rand, size int) []byte {
 	return b
 }
 
-// ends cuts a content at lengths around those where a block's end decides.
-func ends(b []byte) (all [][]byte) {
-	for n := range 100 {
-		all = append(all, b[:n])
-	}
-	for n := 1<<16 - 16; n < 1<<16+16; n += 2 {
-		all = append(all, b[:n])
-	}
-	return all
-}
-
 // lz4Frames gives what the real lz4 makes of contents. It skips the test without lz4 1.9.4, or
 // fails it when all oracles must be there.
 func lz4Frames(t testing.TB, level int, contents [][]byte) (frames [][]byte) {
@@ -170,7 +159,10 @@ func compare(t *testing.T, levels []int, contents [][]byte, names []string) {
 	}
 }
 
-var allLevels = []int{3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+var allLevels = []int{9, 12, 3, 10, 8, 11, 4, 5, 6, 7}
+
+// levels are those that are compared with lz4: in a long run all, else the ends of both algorithms.
+func levels() []int { return allLevels[:min(len(allLevels), effort.Times(len(allLevels))+1)] }
 
 func TestEqualsLZ4(t *testing.T) {
 	var names []string
@@ -186,17 +178,23 @@ func TestEqualsLZ4(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compare(t, allLevels, append(contents, nil, program[:600_000]), append(names, "empty", "program"))
+	compare(t, levels(), append(contents, nil, program[:600_000]), append(names, "empty", "program"))
 }
 
 // TestEnds has blocks of few bytes, and around 64 KiB, where the first positions get out of reach.
 func TestEnds(t *testing.T) {
 	c := corpus()
-	var contents [][]byte
-	for _, name := range []string{"text", "runs"} {
-		contents = append(contents, ends(c[name])...)
+	var few, many [][]byte
+	for _, b := range [][]byte{c["text"], c["runs"]} {
+		for n := range 100 {
+			few = append(few, b[:n])
+		}
+		for n := 1<<16 - 16; n < 1<<16+16; n += 2 {
+			many = append(many, b[:n])
+		}
 	}
-	compare(t, []int{9, 12}, contents, nil)
+	compare(t, []int{9, 12}, few, nil)
+	compare(t, []int{9}, many, nil)
 }
 
 func TestRandom(t *testing.T) {
@@ -206,7 +204,7 @@ func TestRandom(t *testing.T) {
 	for i := range contents {
 		contents[i] = mixed(rnd, rnd.IntN(1<<(4+rnd.IntN(14))))
 	}
-	compare(t, allLevels, contents, nil)
+	compare(t, levels(), contents, nil)
 	if t.Failed() {
 		t.Log("seed", seed)
 	}
@@ -253,7 +251,7 @@ func TestGolden(t *testing.T) {
 	c := corpus()
 	h := sha256.New()
 	for _, name := range strings.Fields("one short zeros random text runs many far mixed") {
-		for _, level := range allLevels {
+		for level := minLevel; level <= maxLevel; level++ {
 			h.Write(encode(t, c[name], level))
 		}
 	}
