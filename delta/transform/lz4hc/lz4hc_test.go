@@ -36,6 +36,8 @@ func corpus() map[string][]byte {
 		runs = append(runs, bytes.Repeat([]byte{random[i] & 1}, int(random[i+1])>>(random[i+2]&7))...)
 		runs = append(runs, random[i:i+int(random[i+3]&3)]...)
 	}
+	// The second of three matches is cut to less than a match, and that decides.
+	rest := rand.New(rand.NewPCG(12173, 7))
 	period := func(n int) []byte { return bytes.Repeat(random[:n], 70_000/n) }
 	return map[string][]byte{
 		"one": {1}, "short": []byte("hello, hello, hello, hello"), "zeros": make([]byte, 140_000),
@@ -44,6 +46,8 @@ func corpus() map[string][]byte {
 		"far": slices.Concat(text[:20_000], random[:70_000], text[:20_000], random[:45_000],
 			text[:20_000], make([]byte, 70_000), text[:20_000]),
 		"mixed": mixed(rand.New(rnd), 200_000),
+		"end":   text[:43], // its last match begins as late as it may
+		"rest":  mixed(rest, 3_000+rest.IntN(30_000)),
 	}
 }
 
@@ -247,10 +251,10 @@ func TestWrites(t *testing.T) {
 
 // TestGolden pins the encoder's frames, for machines without lz4.
 func TestGolden(t *testing.T) {
-	const want = "07004d0562b143248a72be85b6531bc9c94562cd32dd80dc56d770c7d979074c"
+	const want = "d2194f936ebce72707f61b11d157920bf940b599c79e8545495d6db494dce355"
 	c := corpus()
 	h := sha256.New()
-	for _, name := range strings.Fields("one short zeros random text runs many far mixed") {
+	for _, name := range strings.Fields("one short zeros random text runs many far mixed end rest") {
 		for level := minLevel; level <= maxLevel; level++ {
 			h.Write(encode(t, c[name], level))
 		}
