@@ -61,11 +61,10 @@ func (f *finder) longer(at, longest int) match { return f.wider(at, at, longest)
 // longest. Without one its length is 0.
 func (f *finder) wider(at, low, longest int) (best match) {
 	f.insert(at)
-	src := f.src
-	first := load32(src, at)
+	src, first := f.src, load32(f.src, at)
 	lowest := max(0, at-maxDistance)
-	run := 0 // length of the run of one byte at at; 0: not yet known, below 0: there is none
-	link := 0
+	run := 0  // length of the run of one byte at at; 0: not yet known, below 0: there is none
+	link := 0 // the byte of a candidate whose chain is followed
 	// A longer match has the two bytes at the end of the best one so far.
 	last := low + longest - 1
 	end := load16(src, last)
@@ -76,9 +75,8 @@ func (f *finder) wider(at, low, longest int) (best match) {
 			before := f.commonBefore(at, candidate, low)
 			length = before + minMatch + f.common(at+minMatch, candidate+minMatch)
 			if length > longest {
-				longest = length
 				best = match{at - before, candidate - before, length}
-				last = low + longest - 1
+				longest, last = length, low+length-1
 				end = load16(src, last)
 			}
 		}
@@ -93,20 +91,17 @@ func (f *finder) wider(at, low, longest int) (best match) {
 				run = f.runOf(first, at)
 			}
 			if from := candidate - 1; run > 0 && from >= lowest && load32(src, from) == first {
-				var length int
-				candidate, length = f.stepOver(from, lowest, run)
-				if length == 0 {
+				next, matched := f.stepOver(from, lowest, run)
+				candidate = next
+				if matched == 0 || low < at {
 					continue
 				}
-				if at == low {
-					if length > longest {
-						longest = length
-						best = match{at, candidate, length}
-						last = low + longest - 1
-						end = load16(src, last)
-					}
-					candidate -= int(f.chain[uint16(candidate)])
+				if matched > longest {
+					best = match{at, candidate, matched}
+					longest, last = matched, low+matched-1
+					end = load16(src, last)
 				}
+				candidate -= int(f.chain[uint16(candidate)])
 				continue
 			}
 		}
@@ -134,8 +129,8 @@ func (f *finder) rarest(from, length int) (link, distance int) {
 
 // stepOver finds the run of one byte around from, while one of length run is searched. It gives the
 // candidate to look at next: where the bytes up to the run's end are as long as the run searched;
-// then length is 0. Or it gives the run's beginning and how much of the run searched it matches.
-func (f *finder) stepOver(from, lowest, run int) (candidate, length int) {
+// then matched is 0. Or it gives the run's beginning and how much of the run searched it matches.
+func (f *finder) stepOver(from, lowest, run int) (candidate, matched int) {
 	c := f.src[from]
 	// Longer than run is all that counts of it.
 	after := f.runAfter(from, min(f.limit, from+run+1), c)
