@@ -13,6 +13,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
 	"deltaup/mkimage/internal/codec"
+	"deltaup/mkimage/internal/unpack"
 )
 
 // goldenPlain is longer than the window and many blocks, and ends within a block.
@@ -125,17 +126,17 @@ func TestFramesSuitTheKernel(t *testing.T) {
 // frameSize is the length of the frame at the beginning of b.
 func frameSize(tb testing.TB, b []byte) int {
 	tb.Helper()
-	in := bufio.NewReaderSize(bytes.NewReader(b), bufferSize)
-	head, _ := in.Peek(zstd.HeaderMaxSize)
-	var h zstd.Header
-	if err := h.Decode(head); err != nil {
-		tb.Fatal(err)
-	}
-	n, err := io.Copy(io.Discard, zstdFrame(in, &h))
+	rest := bytes.NewReader(b)
+	in := bufio.NewReaderSize(rest, unpack.BufferSize)
+	_, plain, err := unpack.Open(in)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return int(n)
+	defer plain.Close()
+	if _, err := io.Copy(io.Discard, plain); err != nil {
+		tb.Fatal(err)
+	}
+	return len(b) - rest.Len() - in.Buffered()
 }
 
 // TestEncoderCost checks the memory that newEncoder and Build promise.

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/internal/unpack"
 )
 
 // scanner takes initrds apart.
@@ -17,9 +18,6 @@ type scanner struct {
 	name    [nameMax + 1]byte
 }
 
-// bufferSize, in bytes, must hold what an unpacker peeks at.
-const bufferSize = 64 << 10
-
 // input is a stream of archives and zeros.
 type input struct {
 	*bufio.Reader
@@ -28,7 +26,7 @@ type input struct {
 }
 
 func (s *scanner) input(r io.Reader) *input {
-	return &input{Reader: bufio.NewReaderSize(r, bufferSize), total: &s.plain}
+	return &input{Reader: bufio.NewReaderSize(r, unpack.BufferSize), total: &s.plain}
 }
 
 // full fills p.
@@ -134,7 +132,7 @@ func (s *scanner) initrd(r io.Reader) ([]Segment, error) {
 
 // packed reads a compressed segment.
 func (s *scanner) packed(in *input, seg *Segment) error {
-	name, plain, err := unpack(in.Reader)
+	name, plain, err := unpack.Open(in.Reader)
 	if err == nil {
 		err = s.archives(s.input(plain), seg)
 		plain.Close() // at the end of the stream the decoder has verified everything
@@ -265,4 +263,12 @@ func (s *scanner) data(in *input, h *header) error {
 		return unsupported("%v", err)
 	}
 	return nil
+}
+
+// notEOF turns io.EOF into io.ErrUnexpectedEOF, for the middle of a header.
+func notEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }

@@ -1,4 +1,4 @@
-package initrd
+package unpack
 
 import (
 	"bufio"
@@ -23,9 +23,17 @@ type lz4Reader struct {
 	rest          []byte // unread part of plain
 }
 
-func openLZ4(in *bufio.Reader) (io.ReadCloser, error) {
-	if _, err := in.Discard(4); err != nil {
-		return nil, err
+const lz4Magic = "\x02\x21\x4c\x18"
+
+// LZ4 opens the legacy frame at which in is. Zeros in the place of a block's length end it, and so
+// do four bytes that are the last: kernels have the length of what is unpacked there.
+func LZ4(in *bufio.Reader) (io.ReadCloser, error) {
+	magic := make([]byte, len(lz4Magic))
+	if _, err := io.ReadFull(in, magic); err != nil {
+		return nil, notEOF(err)
+	}
+	if string(magic) != lz4Magic {
+		return nil, errors.New("not a legacy frame of lz4")
 	}
 	return io.NopCloser(&lz4Reader{in: in, plain: make([]byte, lz4Plain)}), nil
 }
@@ -41,13 +49,13 @@ func (l *lz4Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// block reads the next block. Zeros in the place of a length are padding after the stream.
+// block reads the next block.
 func (l *lz4Reader) block() error {
-	head, err := l.in.Peek(4)
+	head, err := l.in.Peek(5)
 	if err != nil && err != io.EOF {
 		return err
 	}
-	if len(bytes.Trim(head, "\x00")) == 0 {
+	if len(head) == 4 || len(bytes.Trim(head[:min(4, len(head))], "\x00")) == 0 {
 		return io.EOF
 	}
 	if len(head) < 4 {

@@ -1,4 +1,4 @@
-package initrd
+package unpack
 
 import (
 	"bufio"
@@ -120,7 +120,7 @@ func (w *xzWalk) chunk() error {
 }
 
 func (w *xzWalk) blockEnd() error {
-	w.left, w.next = align(w.block)+w.check, w.blockHeader
+	w.left, w.next = -w.block&3+w.check, w.blockHeader
 	return nil
 }
 
@@ -138,7 +138,7 @@ func (w *xzWalk) indexCount() error {
 
 func (w *xzWalk) indexNumber() error {
 	if w.numbers == 0 {
-		w.left, w.next = align(w.index)+4+xzFooterSize, nil
+		w.left, w.next = -w.index&3+4+xzFooterSize, nil
 		return nil
 	}
 	w.numbers--

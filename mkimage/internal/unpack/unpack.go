@@ -1,11 +1,18 @@
-package initrd
+// Package unpack reads what lies compressed within a file: in the compressions that kernels know, up
+// to the end of one stream and no further.
+package unpack
 
 import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
 )
+
+// BufferSize, in bytes, is what the buffer of a bufio.Reader must have at least, since streams are
+// peeked at.
+const BufferSize = 64 << 10
 
 // unpacker opens the compressed stream at which in is. The reader that it gives ends with the
 // stream, and leaves in at the first byte after it. The kernel, too, unpacks stream by stream.
@@ -19,12 +26,12 @@ var unpackers = []struct {
 	{"gzip", "\x1f\x8b", openGzip},
 	{"zstd", "\x28\xb5\x2f\xfd", openZstd},
 	{"xz", "\xfd7zXZ\x00", openXz},
-	{"lz4", "\x02\x21\x4c\x18", openLZ4},
+	{"lz4", lz4Magic, LZ4},
 }
 
-// unpack opens the stream at which in is, by the compression that its first bytes tell, which name
-// names.
-func unpack(in *bufio.Reader) (name string, plain io.ReadCloser, err error) {
+// Open opens the stream at which in is, by the compression that its first bytes tell, which name
+// names. The reader that it gives ends with the stream, and leaves in at the first byte after it.
+func Open(in *bufio.Reader) (name string, plain io.ReadCloser, err error) {
 	head, _ := in.Peek(6) // too few bytes match no magic
 	for _, u := range unpackers {
 		if bytes.HasPrefix(head, []byte(u.magic)) {
@@ -32,7 +39,7 @@ func unpack(in *bufio.Reader) (name string, plain io.ReadCloser, err error) {
 			return u.name, plain, err
 		}
 	}
-	return "part", nil, unsupported("it begins with %x, which is no compression known here", head)
+	return "part", nil, fmt.Errorf("it begins with %x, which is no compression known here", head)
 }
 
 func openGzip(in *bufio.Reader) (io.ReadCloser, error) {
