@@ -9,6 +9,7 @@
 package gnuzip
 
 import (
+	"bytes"
 	"errors"
 	"io"
 )
@@ -43,6 +44,12 @@ func (p Params) Valid() bool {
 // once. It stops at w's first error and returns it. For parameters that do not exist it returns
 // errParams.
 func Encode(w io.Writer, plain []byte, p Params) error {
+	return EncodeFrom(w, bytes.NewReader(plain), p)
+}
+
+// EncodeFrom is Encode of what plain reads to its end. It takes up to 1 MiB of memory, whatever the
+// length. It stops at the first error of w or plain and returns it.
+func EncodeFrom(w io.Writer, plain io.Reader, p Params) error {
 	if !p.Valid() {
 		return errParams
 	}
@@ -65,6 +72,9 @@ func Encode(w io.Writer, plain []byte, p Params) error {
 		e.greedy()
 	} else {
 		e.lazy()
+	}
+	if e.readErr != nil {
+		return e.readErr
 	}
 	e.endBlock(true)
 	return e.out.close()

@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"os/exec"
 	"slices"
 	"testing"
+	"testing/iotest"
 
 	"deltaup/internal/test/effort"
 )
@@ -196,6 +198,25 @@ func FuzzEncode(f *testing.F) {
 			t.Fatalf("%v: %d bytes came back, %d went in: %v", p, len(got), len(plain), err)
 		}
 	})
+}
+
+// TestEncodeFrom reads in pieces, and fails where its input does.
+func TestEncodeFrom(t *testing.T) {
+	plain := corpus(t)["text"]
+	failure := errors.New("cable pulled")
+	for _, p := range []Params{{GNU, 9}, {Zlib, 6}, {GNU, 1}} {
+		var b bytes.Buffer
+		if err := EncodeFrom(&b, iotest.HalfReader(bytes.NewReader(plain)), p); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(b.Bytes(), encode(t, plain, p)) {
+			t.Errorf("%v: pieces make another stream", p)
+		}
+		in := io.MultiReader(bytes.NewReader(plain[:100_000]), iotest.ErrReader(failure))
+		if err := EncodeFrom(io.Discard, in, p); !errors.Is(err, failure) {
+			t.Errorf("%v: error %v", p, err)
+		}
+	}
 }
 
 func BenchmarkEncode(b *testing.B) {

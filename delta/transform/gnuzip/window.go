@@ -2,6 +2,7 @@ package gnuzip
 
 import (
 	"encoding/binary"
+	"io"
 	"math/bits"
 )
 
@@ -30,7 +31,8 @@ type encoder struct {
 	search       search
 	blockSymbols int // symbols after which a block ends
 
-	src []byte // input that is not yet in the window
+	src     io.Reader // input that is not yet in the window
+	readErr error     // the first error of src but its end
 
 	// the bytes behind bufferSize stay zero, as room for comparisons
 	window     [bufferSize + maxMatch]byte
@@ -72,8 +74,10 @@ func (e *encoder) fill() {
 		slide(e.prev[:])
 	}
 	end := e.pos + e.ahead
-	n := copy(e.window[end:bufferSize], e.src)
-	e.src = e.src[n:]
+	n, err := io.ReadFull(e.src, e.window[end:bufferSize])
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		e.readErr, n = err, 0
+	}
 	e.ahead += n
 	if n == 0 {
 		e.ended = true
