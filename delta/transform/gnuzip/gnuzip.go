@@ -73,7 +73,7 @@ func EncodeFrom(w io.Writer, plain io.Reader, p Params) error {
 	} else {
 		e.lazy()
 	}
-	if e.readErr != nil {
+	if e.readErr != io.EOF {
 		return e.readErr
 	}
 	e.endBlock(true)

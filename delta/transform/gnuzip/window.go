@@ -32,7 +32,7 @@ type encoder struct {
 	blockSymbols int // symbols after which a block ends
 
 	src     io.Reader // input that is not yet in the window
-	readErr error     // the first error of src but its end
+	readErr error     // of src, its end too
 
 	// the bytes behind bufferSize stay zero, as room for comparisons
 	window     [bufferSize + maxMatch]byte
@@ -74,15 +74,22 @@ func (e *encoder) fill() {
 		slide(e.prev[:])
 	}
 	end := e.pos + e.ahead
-	n, err := io.ReadFull(e.src, e.window[end:bufferSize])
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		e.readErr, n = err, 0
-	}
+	n := e.read(e.window[end:bufferSize])
 	e.ahead += n
 	if n == 0 {
 		e.ended = true
 		clear(e.window[end : end+minMatch-1])
 	}
+}
+
+// read fills p, unless the input ends before, and gives how many bytes it has read.
+func (e *encoder) read(p []byte) (n int) {
+	for n < len(p) && e.readErr == nil {
+		var m int
+		m, e.readErr = e.src.Read(p[n:])
+		n += m
+	}
+	return n
 }
 
 func slide(positions []uint16) {

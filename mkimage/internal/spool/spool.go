@@ -22,6 +22,7 @@ type Taker struct {
 	spool    Spool // nil: contents are cut and not kept
 	keep     func(c *chunkstore.Content) bool
 	size     int64 // bytes of the spool: where the next byte goes
+	last     int64 // where the content lies that was taken last
 	err      error // the spool's first error
 	contents map[chunkstore.ID]*chunkstore.Content
 	offsets  map[chunkstore.ID]int64 // in the spool
@@ -42,6 +43,7 @@ func NewTaker(p chunkstore.Params, s Spool, keep func(c *chunkstore.Content) boo
 // Content takes what r reads. Equal contents are the same. Errors are r's and the spool's.
 func (t *Taker) Content(r io.Reader) (*chunkstore.Content, error) {
 	start := t.size
+	t.last = start
 	c, err := t.splitter.Split(io.TeeReader(r, (*writer)(t)), nil)
 	if err != nil {
 		return nil, err
@@ -57,6 +59,12 @@ func (t *Taker) Content(r io.Reader) (*chunkstore.Content, error) {
 		t.size = start
 	}
 	return &c, nil
+}
+
+// Last reads the content that was taken last, kept or not. It may be called until the next one is
+// taken, and not without a spool.
+func (t *Taker) Last(c *chunkstore.Content) io.Reader {
+	return io.NewSectionReader(t.spool, t.last, c.Size)
 }
 
 // Err is the spool's error, nil when there was none.
