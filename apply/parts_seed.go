@@ -70,6 +70,7 @@ func (x *unpacked) read(ctx context.Context, r io.Reader, params chunkstore.Para
 	x.recipe, x.source, err = x.kind.TakeApart(ctx, r, artifact.Options{
 		Chunking: params, Spool: x.spool,
 		Keep: func(c *chunkstore.Content) bool { return !x.images[c.ID] },
+		Seed: true,
 	})
 	return err
 }

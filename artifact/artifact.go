@@ -27,6 +27,10 @@ import (
 // publish it as it is.
 var ErrUnsupported = errors.New("it can't be taken apart")
 
+// ErrForeign is wrapped besides ErrUnsupported when a file has no format of the kind at all, so that
+// nothing is amiss when it stays as it is.
+var ErrForeign = errors.New("it has no format of the kind")
+
 // Kind is a kind of artifacts beside an image.
 type Kind interface {
 	// Name is what releases call the kind. An artifact of the kind has the same name, so a release
@@ -39,7 +43,8 @@ type Kind interface {
 	// Parse reads a recipe's text. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 	Parse(text io.Reader) (Recipe, error)
 	// AppendLine appends the line, with its end, that a recipe most likely has for e, a regular
-	// file of the image beside the artifact. The line does not depend on how contents are cut.
+	// file of the image beside the artifact; nothing when a recipe is not likely to have one. The
+	// line does not depend on how contents are cut.
 	AppendLine(b []byte, e *mkimage.Entry) []byte
 }
 
@@ -53,6 +58,9 @@ type Options struct {
 	// Keep tells whether the source shall have a content; nil: it has all. Other contents take room
 	// in the spool only until the next content.
 	Keep func(c *chunkstore.Content) bool
+	// Seed says that only the contents are wanted: there may be no codec with which the recipe
+	// builds the artifact, and nobody looks for it.
+	Seed bool
 }
 
 // Spool keeps unpacked contents. An *os.File is one.
@@ -91,7 +99,7 @@ type Recipe interface {
 }
 
 // kinds are the kinds that this program knows.
-var kinds = []Kind{initrdKind{}}
+var kinds = []Kind{initrdKind{}, kernelKind{}}
 
 // ByName gives the kind with a name, or nil.
 func ByName(name string) Kind {

@@ -34,8 +34,10 @@ func (u *publisher) takeApart(ctx context.Context, in *inputs) error {
 		var err error
 		f.apart, err = u.newApart(ctx, f, k, in.recipe)
 		if errors.Is(err, artifact.ErrUnsupported) {
-			in.warnings = append(in.warnings,
-				fmt.Sprintf("%s is published as it is: %v", f.f.Name(), err))
+			if !errors.Is(err, artifact.ErrForeign) {
+				in.warnings = append(in.warnings,
+					fmt.Sprintf("%s is published as it is: %v", f.f.Name(), err))
+			}
 			continue
 		}
 		if err == nil {

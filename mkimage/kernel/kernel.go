@@ -23,6 +23,10 @@ import (
 // makes its payload again. A publisher can still publish it as it is.
 var ErrUnsupported = errors.New("the kernel can't be taken apart")
 
+// ErrForeign is wrapped besides ErrUnsupported when a file has no format known here: it may be
+// anything that some machine boots.
+var ErrForeign = errors.New("it has none of the formats known here")
+
 // Recipe is everything except contents that decides a kernel's bytes.
 type Recipe struct {
 	Codec    string            // id of a codec, see KnownCodec; "" when nobody has looked for it

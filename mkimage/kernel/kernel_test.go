@@ -139,6 +139,9 @@ func TestUnsupported(t *testing.T) {
 			if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%s: error %v", tt.name, err)
 			}
+			if errors.Is(err, ErrForeign) != (tt.want == "none of the formats") {
+				t.Errorf("%s: foreign, or not: %v", tt.name, err)
+			}
 		}
 	}
 }

@@ -33,7 +33,7 @@ func recognise(head []byte) (layout, error) {
 	case hasAt(head, 0x202, "HdrS"):
 		return bzImage(head)
 	}
-	return layout{}, unsupported("it has none of the formats known here")
+	return layout{}, unsupported("%w", ErrForeign)
 }
 
 func hasAt(b []byte, at int, magic string) bool {

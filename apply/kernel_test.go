@@ -1,0 +1,128 @@
+package apply_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"deltaup/apply"
+	"deltaup/delta"
+	"deltaup/internal/test/faultserver"
+	"deltaup/internal/test/kerneltest"
+	"deltaup/mirror"
+	"deltaup/mirror/folder"
+	"deltaup/mirror/publish"
+	"deltaup/mirror/serve"
+)
+
+// kernelTarget is a target whose mirror has the world's images as releases 1 and 2, each with a
+// kernel that is taken apart.
+type kernelTarget struct {
+	*target
+	kernels [2][]byte
+	set     mirror.Object // leads from the first kernel to the second
+	file    string        // where the kernel goes
+}
+
+func newKernelTarget(t *testing.T) *kernelTarget {
+	t.Helper()
+	k := &kernelTarget{target: newTarget(t), file: filepath.Join(t.TempDir(), "vmlinuz")}
+	plain := bytes.Repeat(noise(600, 40<<10), 9) // lz4 leaves all of it, for the window is longer
+	dir := t.TempDir()
+	for i, image := range k.w.image {
+		copy(plain[200<<10:], []string{"one", "two"}[i])
+		k.kernels[i] = kerneltest.BzImage(t, byte(i), plain)
+		path := filepath.Join(dir, "kernel")
+		if err := os.WriteFile(path, k.kernels[i], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		done, err := publish.Add(t.Context(), folder.At(filepath.Join(dir, "mirror")), publish.Publication{
+			Version: string(rune('1' + i)), Channel: "stable", Image: image, PatchFrom: 1,
+			Artifacts: []publish.File{{Name: mirror.KernelName, Path: path}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := done.Release.Artifact(mirror.KernelName)
+		if a.Kind != "kernel" || len(a.Patches) != i {
+			t.Fatalf("published as %+v, warnings %q", a, done.Warnings)
+		}
+		if i == 1 {
+			k.set = a.Patches[0].Set
+		}
+	}
+	k.server = faultserver.New(t, serve.Handler(filepath.Join(dir, "mirror")))
+	k.urls = []string{k.server.URL}
+	k.with = func(r *apply.Request) {
+		r.Outputs, r.Optimize = map[string]string{mirror.KernelName: k.file}, delta.ForBytes
+	}
+	return k
+}
+
+// pullKernel pulls with a file in the kernel's place, nil for none.
+func (k *kernelTarget) pullKernel(t *testing.T, old []byte) {
+	t.Helper()
+	k.t, k.state, k.warnings = t, filepath.Join(t.TempDir(), "state"), nil
+	k.server.Reset()
+	for _, path := range []string{k.path, k.file} {
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if old != nil {
+		if err := os.WriteFile(k.file, old, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.mustPull()
+	if !bytes.Equal(readFile(t, k.file), k.kernels[1]) {
+		t.Error("the file is not the kernel that was published")
+	}
+}
+
+// TestPullKernel pulls the kernel that was published, bit for bit: by its patch set from an old
+// kernel, and by chunks where there is none, or another, or the set is damaged.
+func TestPullKernel(t *testing.T) {
+	k := newKernelTarget(t)
+	cut := k.kernels[0][:len(k.kernels[0])/2]
+	other := kerneltest.BzImage(t, 7, noise(601, 50<<10))
+	for _, tt := range []struct {
+		name   string
+		old    []byte
+		fault  faultserver.Fault
+		set    bool // is asked for
+		chunks bool // are needed
+	}{
+		{"old kernel", k.kernels[0], nil, true, false},
+		{"none", nil, nil, false, true},
+		{"another", other, nil, false, true},
+		{"cut off", cut, nil, false, true},
+		{"an initrd", []byte("070701"), nil, false, true},
+		{"the same", k.kernels[1], nil, false, false},
+		{"damaged set", k.kernels[0], faultserver.Flip(k.set.Size - 3), true, false},
+		{"no set", k.kernels[0], faultserver.Status(404, 0), true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k.server.Clear()
+			if tt.fault != nil {
+				k.server.Add(faultserver.Rule{Path: mirror.PatchPath(k.set.ID), Fault: tt.fault})
+			}
+			k.pullKernel(t, tt.old)
+			if asked := k.server.Requests(mirror.PatchPath(k.set.ID)) > 0; asked != tt.set {
+				t.Errorf("the patch set was asked for: %v", asked)
+			}
+			if packs := k.server.Requests("packs/") > 0; packs != (tt.chunks || tt.fault != nil) {
+				t.Errorf("packs were asked for: %v", packs)
+			}
+			if told := strings.Contains(strings.Join(k.warnings, "\n"), "patch set of the kernel is given up"); told != (tt.fault != nil) {
+				t.Errorf("warnings %q", k.warnings)
+			}
+			if tt.fault != nil && k.server.BodyBytes("packs/") > 100<<10 {
+				t.Errorf("%d bytes of packs: the old kernel's chunks were not used", k.server.BodyBytes("packs/"))
+			}
+		})
+	}
+	k.t = t
+}

@@ -1,0 +1,38 @@
+// Package kerneltest makes small kernels that package kernel takes apart.
+package kerneltest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+
+	"deltaup/delta/transform/lz4hc"
+)
+
+// BzImage makes an x86 kernel whose payload is lz4 -9 of plain. What unpacks it is a little different
+// with each version.
+func BzImage(tb testing.TB, version byte, plain []byte) []byte {
+	tb.Helper()
+	const sectors, offset = 3, 700
+	b := make([]byte, (1+sectors)*512+offset)
+	copy(b, "MZ")
+	b[0x1f1] = sectors
+	copy(b[0x1fe:], "\x55\xaa\xeb\x6aHdrS\x0f\x02")
+	for i := 0x260; i < len(b); i++ {
+		b[i] = byte(i * i >> 3)
+	}
+	b[0x300] = version
+	var stream bytes.Buffer
+	z, err := lz4hc.NewWriter(&stream, 9)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	z.Write(plain) // Close gives the error
+	if err := z.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	payload := binary.LittleEndian.AppendUint32(stream.Bytes(), uint32(len(plain)))
+	binary.LittleEndian.PutUint32(b[0x248:], offset)
+	binary.LittleEndian.PutUint32(b[0x24c:], uint32(len(payload)))
+	return append(append(b, payload...), "relocations and a sum"...)
+}

@@ -1,0 +1,95 @@
+package publish_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"deltaup/chunkstore"
+	"deltaup/internal/test/kerneltest"
+	"deltaup/internal/test/mirrortest"
+	"deltaup/internal/test/publishtest"
+	"deltaup/mirror"
+	"deltaup/mirror/publish"
+)
+
+// kernelOf publishes an image with a kernel.
+func kernelOf(t *testing.T, version, image string, kernel []byte) publish.Publication {
+	t.Helper()
+	p := publishtest.Patched(version, image, 2)
+	path := mirrortest.WriteFile(t, filepath.Join(t.TempDir(), "vmlinuz"), kernel)
+	p.Artifacts = []publish.File{{Name: mirror.KernelName, Path: path}}
+	return p
+}
+
+// TestPublishKernel publishes three kernels: what is published is the file, and sets lead to the
+// third from both others.
+func TestPublishKernel(t *testing.T) {
+	dir := t.TempDir()
+	v1, _ := publishtest.Trees()
+	image := publishtest.Image(t, v1)
+	plain := bytes.Repeat(mirrortest.Noise(60, 50<<10), 8)
+	var last *publish.Result
+	for i := range 3 {
+		plain = bytes.Clone(plain)
+		copy(plain[100_000*(i+1):], "changed")
+		file := kerneltest.BzImage(t, byte(i), plain)
+		p := kernelOf(t, fmt.Sprint(i+1), image, file)
+		last = publishtest.Publish(t, dir, p)
+		a := last.Release.Artifact(mirror.KernelName)
+		if a.Kind != "kernel" || a.ID != chunkstore.Sum(file) || a.Recipe == nil || a.Index == nil {
+			t.Fatalf("published as %+v", a)
+		}
+		if len(a.Patches) != i || len(last.Warnings) > 0 {
+			t.Fatalf("patch sets %+v, warnings %q", a.Patches, last.Warnings)
+		}
+		if again := publishtest.Publish(t, dir, p); !again.Existed {
+			t.Error("the same kernel is not known again")
+		}
+	}
+	for _, p := range last.Release.Artifact(mirror.KernelName).Patches {
+		if p.Set.Size > 1000 {
+			t.Errorf("from %s: %d bytes", p.From, p.Set.Size)
+		}
+	}
+	if r := publishtest.WantSound(t, dir); len(r.Unreferenced) != 0 {
+		t.Errorf("unreferenced: %q", r.Unreferenced)
+	}
+	a := last.Release.Artifact(mirror.KernelName)
+	wantMissingSeen(t, dir, kernelOf(t, "3", image, kerneltest.BzImage(t, 2, plain)), mirror.RecipePath(a.Recipe.ID))
+	b, err := os.ReadFile(filepath.Join(dir, mirror.RecipePath(a.Recipe.ID)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mirrortest.WriteFile(t, filepath.Join(dir, mirror.RecipePath(a.Recipe.ID)), publishtest.Flip(b, len(b)/2))
+	if r := publishtest.Check(t, dir); len(r.Damaged) == 0 {
+		t.Error("a damaged recipe is not found")
+	}
+}
+
+// TestPublishKernelAsItIs: what is no kernel known here is raw without a word, a kernel that cannot
+// be made again with a warning.
+func TestPublishKernelAsItIs(t *testing.T) {
+	v1, _ := publishtest.Trees()
+	image := publishtest.Image(t, v1)
+	zstd := kerneltest.BzImage(t, 1, []byte("plain"))
+	copy(zstd[bytes.Index(zstd, []byte("\x02\x21\x4c\x18")):], "\x28\xb5\x2f\xfd")
+	for name, tt := range map[string]struct {
+		file    []byte
+		warning string
+	}{"foreign": {mirrortest.Noise(61, 9000), ""}, "zstd": {zstd, "compressed with zstd"}} {
+		dir := t.TempDir()
+		done := publishtest.Publish(t, dir, kernelOf(t, "1", image, tt.file))
+		if a := done.Release.Artifact(mirror.KernelName); a.Kind != mirror.KindRaw || a.ID != chunkstore.Sum(tt.file) {
+			t.Errorf("%s: published as %+v", name, a)
+		}
+		if (len(done.Warnings) > 0) != (tt.warning != "") || !strings.Contains(strings.Join(done.Warnings, ""), tt.warning) {
+			t.Errorf("%s: warnings %q", name, done.Warnings)
+		}
+		wantRaw(t, dir, "1", mirror.KernelName, tt.file)
+		publishtest.WantSound(t, dir)
+	}
+}
