@@ -78,7 +78,7 @@ which also promotes a release to another channel.`,
 	f.StringVar(&o.kernel, "kernel", "", "kernel to publish beside the image")
 	f.StringVar(&o.initrd, "initrd", "", "initrd to publish beside the image")
 	f.StringArrayVar(&o.artifacts, "artifact", nil,
-		"further file to publish raw, as `NAME=FILE`; may be repeated")
+		"further file to publish as it is, as `NAME=FILE`; may be repeated")
 	f.BoolVar(&o.raw, "raw", false,
 		"IMAGE is no squashfs image of mkimage: publish it as chunks of its bytes")
 	f.IntVar(&o.patchFrom, "patch-from", 3,
@@ -136,7 +136,7 @@ func (o *publishOptions) publication() (publish.Publication, error) {
 		if !ok || path == "" {
 			return p, &usageError{fmt.Errorf("--artifact %s: NAME=FILE is wanted", a)}
 		}
-		p.Artifacts = append(p.Artifacts, publish.File{Name: name, Path: path})
+		p.Artifacts = append(p.Artifacts, publish.File{Name: name, Path: path, Raw: true})
 	}
 	if err := p.Validate(); err != nil {
 		return p, &usageError{err}

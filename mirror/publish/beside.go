@@ -28,7 +28,7 @@ func (u *publisher) takeApart(ctx context.Context, in *inputs) error {
 	}
 	for _, f := range in.files[1:] {
 		k := artifact.ByName(f.name)
-		if k == nil {
+		if k == nil || f.raw {
 			continue
 		}
 		var err error

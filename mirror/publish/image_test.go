@@ -75,7 +75,7 @@ func TestPublishImage(t *testing.T) {
 		t.Errorf("the first release: %+v", first)
 	}
 	p := publishtest.Tree("2", image2)
-	p.Artifacts = []publish.File{{mirror.KernelName, mirrortest.WriteFile(t, filepath.Join(t.TempDir(), "k"), mirrortest.Noise(14, 50<<10))}}
+	p.Artifacts = []publish.File{{Name: mirror.KernelName, Path: mirrortest.WriteFile(t, filepath.Join(t.TempDir(), "k"), mirrortest.Noise(14, 50<<10))}}
 	second := publishtest.Publish(t, dir, p)
 	if second.NewChunks == 0 || second.NewChunks > 12 {
 		t.Errorf("the second release has %d new chunks of %d", second.NewChunks, second.Chunks)

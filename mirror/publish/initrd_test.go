@@ -130,7 +130,7 @@ func TestPublishInitrdAsItIs(t *testing.T) {
 	v1, _ := publishtest.Trees()
 	p := publishtest.Tree("1", publishtest.Image(t, v1))
 	odd := append(cpiotest.Initrd(map[string][]byte{"init": []byte("x")}), "#BOOTCONFIG\n"...)
-	p.Artifacts = []publish.File{{mirror.InitrdName, mirrortest.WriteFile(t, filepath.Join(t.TempDir(), "initrd"), odd)}}
+	p.Artifacts = []publish.File{{Name: mirror.InitrdName, Path: mirrortest.WriteFile(t, filepath.Join(t.TempDir(), "initrd"), odd)}}
 	done := publishtest.Publish(t, dir, p)
 	if a := done.Release.Artifact(mirror.InitrdName); a.Kind != mirror.KindRaw || a.ID != chunkstore.Sum(odd) {
 		t.Errorf("published as %+v", a)

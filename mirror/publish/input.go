@@ -20,6 +20,7 @@ import (
 type input struct {
 	name   string
 	kind   string
+	raw    bool // it stays as it is
 	f      *os.File
 	object mirror.Object // of the whole file, as it was when it was hashed
 	apart  *apart        // nil: it is the image, or raw
@@ -63,6 +64,7 @@ func (u *publisher) open(ctx context.Context) (_ *inputs, err error) {
 		if err := in.add(a.Name, mirror.KindRaw, a.Path); err != nil {
 			return nil, err
 		}
+		in.files[len(in.files)-1].raw = a.Raw
 	}
 	var done, total int64
 	for _, f := range in.files {

@@ -92,4 +92,10 @@ func TestPublishKernelAsItIs(t *testing.T) {
 		wantRaw(t, dir, "1", mirror.KernelName, tt.file)
 		publishtest.WantSound(t, dir)
 	}
+	p := kernelOf(t, "1", image, kerneltest.BzImage(t, 1, []byte("plain")))
+	p.Artifacts[0].Raw = true
+	done := publishtest.Publish(t, t.TempDir(), p)
+	if a := done.Release.Artifact(mirror.KernelName); a.Kind != mirror.KindRaw || len(done.Warnings) > 0 {
+		t.Errorf("wanted raw, published as %+v, warnings %q", a, done.Warnings)
+	}
 }

@@ -25,10 +25,12 @@ const defaultPackSize = 16 << 20
 // RecipeSuffix is added to an image's path to find its recipe.
 const RecipeSuffix = ".recipe"
 
-// File is a raw artifact to publish.
+// File is an artifact to publish beside the image. One that has the name of a kind of package
+// artifact is taken apart where that can be done; the others are raw.
 type File struct {
 	Name string // a [ValidName]
 	Path string
+	Raw  bool // it is published raw, whatever its name
 }
 
 // Publication is what [Add] is to add to a mirror.
@@ -37,7 +39,7 @@ type Publication struct {
 	Channel    string // whose pointer is moved; "" moves none
 	Compatible string
 	Image      string // path of a squashfs image whose recipe lies beside it; "" when all artifacts are raw
-	Artifacts  []File // raw artifacts, in the order in which the release lists them
+	Artifacts  []File // in the order in which the release lists them
 	PackSize   int64  // about how many bytes a new pack has; 0 is defaultPackSize
 	// from how many releases before it, followed back from the channel's pointer, patch sets are
 	// made

@@ -149,16 +149,16 @@ func TestPublishAgain(t *testing.T) {
 func TestPublishNothing(t *testing.T) {
 	image := mirrortest.WriteFile(t, filepath.Join(t.TempDir(), "image"), mirrortest.Noise(1, 100))
 	for what, p := range map[string]publish.Publication{
-		"no version":       {Artifacts: []publish.File{{"a", image}}},
-		"bad version":      {Version: "../1", Artifacts: []publish.File{{"a", image}}},
-		"bad channel":      {Version: "1", Channel: "a/b", Artifacts: []publish.File{{"a", image}}},
-		"bad artifact":     {Version: "1", Artifacts: []publish.File{{".", image}}},
-		"two of a name":    {Version: "1", Artifacts: []publish.File{{"a", image}, {"a", image}}},
-		"image twice":      {Version: "1", Image: image, Artifacts: []publish.File{{mirror.ImageName, image}}},
-		"bad compatible":   {Version: "1", Compatible: "\n", Artifacts: []publish.File{{"a", image}}},
+		"no version":       {Artifacts: []publish.File{{Name: "a", Path: image}}},
+		"bad version":      {Version: "../1", Artifacts: []publish.File{{Name: "a", Path: image}}},
+		"bad channel":      {Version: "1", Channel: "a/b", Artifacts: []publish.File{{Name: "a", Path: image}}},
+		"bad artifact":     {Version: "1", Artifacts: []publish.File{{Name: ".", Path: image}}},
+		"two of a name":    {Version: "1", Artifacts: []publish.File{{Name: "a", Path: image}, {Name: "a", Path: image}}},
+		"image twice":      {Version: "1", Image: image, Artifacts: []publish.File{{Name: mirror.ImageName, Path: image}}},
+		"bad compatible":   {Version: "1", Compatible: "\n", Artifacts: []publish.File{{Name: "a", Path: image}}},
 		"nothing":          {Version: "1"},
-		"no such file":     {Version: "1", Artifacts: []publish.File{{"a", image + "?"}}},
-		"a folder":         {Version: "1", Artifacts: []publish.File{{"a", filepath.Dir(image)}}},
+		"no such file":     {Version: "1", Artifacts: []publish.File{{Name: "a", Path: image + "?"}}},
+		"a folder":         {Version: "1", Artifacts: []publish.File{{Name: "a", Path: filepath.Dir(image)}}},
 		"without a recipe": {Version: "1", Image: image},
 	} {
 		dir := filepath.Join(t.TempDir(), "mirror")
