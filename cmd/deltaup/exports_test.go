@@ -22,8 +22,6 @@ var kept = map[string]string{
 	"apply.Request.CPU":                    "tests of apply choose the route by it",
 	"artifact.Register":                    "tests of many packages add a kind",
 	"delta/patchset.ErrFrom":               "tests of artifact look for it",
-	"delta/transform/lz4hc.NewWriter":      "kernels are to be packed with it",
-	"delta/transform/lz4hc.Writer":         "kernels are to be packed with it",
 	"internal/medium.SetHook":              "tests of device let a medium fail by it",
 	"mirror/client.Options.Retries":        "tests of apply and trust want few",
 	"mirror/client.Options.RetryDelay":     "tests of apply do not want to wait",
