@@ -21,6 +21,7 @@ type unpacked struct {
 	recipe artifact.Recipe
 	source mkimage.Source // of what is in the spool
 	images map[chunkstore.ID]bool
+	whole  bool // one of images has it as a content
 	spool  *durable.File
 }
 
@@ -54,6 +55,7 @@ func (s *seed) unpack(ctx context.Context, k artifact.Kind, images map[chunkstor
 		return nospace.Mark(fmt.Errorf("state folder: %w", err))
 	}
 	x := &unpacked{kind: k, images: images, spool: spool}
+	x.whole = images[s.raw.ID]
 	if err = x.read(ctx, s.f.section(), s.params); err == nil {
 		s.apart = x
 		return nil
@@ -70,7 +72,7 @@ func (x *unpacked) read(ctx context.Context, r io.Reader, params chunkstore.Para
 	x.recipe, x.source, err = x.kind.TakeApart(ctx, r, artifact.Options{
 		Chunking: params, Spool: x.spool,
 		Keep: func(c *chunkstore.Content) bool { return !x.images[c.ID] },
-		Seed: true,
+		Seed: true, Whole: x.whole,
 	})
 	return err
 }

@@ -61,6 +61,9 @@ type Options struct {
 	// Seed says that only the contents are wanted: there may be no codec with which the recipe
 	// builds the artifact, and nobody looks for it.
 	Seed bool
+	// Whole says that the image beside the artifact has the artifact itself as a content. A kind
+	// may then make that one the only content of the recipe.
+	Whole bool
 }
 
 // Spool keeps unpacked contents. An *os.File is one.

@@ -22,7 +22,7 @@ func (kernelKind) Name() string { return "kernel" }
 func (kernelKind) TakeApart(ctx context.Context, r io.Reader,
 	o Options) (Recipe, mkimage.Source, error) {
 	recipe, source, err := kernel.NewRecipe(ctx, r, kernel.Options{
-		Chunking: o.Chunking, Spool: o.Spool, Keep: o.Keep, Seed: o.Seed,
+		Chunking: o.Chunking, Spool: o.Spool, Keep: o.Keep, Seed: o.Seed, Whole: o.Whole,
 	})
 	if err != nil {
 		switch {

@@ -26,13 +26,17 @@ func (u *publisher) takeApart(ctx context.Context, in *inputs) error {
 	if in.recipe == nil {
 		return nil
 	}
+	has := map[chunkstore.ID]bool{}
+	for c := range in.recipe.Contents() {
+		has[c.ID] = true
+	}
 	for _, f := range in.files[1:] {
 		k := artifact.ByName(f.name)
 		if k == nil || f.raw {
 			continue
 		}
 		var err error
-		f.apart, err = u.newApart(ctx, f, k, in.recipe)
+		f.apart, err = u.newApart(ctx, f, k, in.recipe, has[f.object.ID])
 		if errors.Is(err, artifact.ErrUnsupported) {
 			if !errors.Is(err, artifact.ErrForeign) {
 				in.warnings = append(in.warnings,
@@ -52,7 +56,7 @@ func (u *publisher) takeApart(ctx context.Context, in *inputs) error {
 }
 
 func (u *publisher) newApart(ctx context.Context, f *input, k artifact.Kind,
-	image *mkimage.Recipe) (_ *apart, err error) {
+	image *mkimage.Recipe, whole bool) (_ *apart, err error) {
 	spool, err := u.store.Create(ctx)
 	if err != nil {
 		return nil, err
@@ -64,7 +68,9 @@ func (u *publisher) newApart(ctx context.Context, f *input, k artifact.Kind,
 	}()
 	x := &apart{kind: k, spool: spool}
 	x.recipe, x.source, err = k.TakeApart(ctx, io.NewSectionReader(f.f, 0, f.object.Size),
-		artifact.Options{Level: levelOf(image), Chunking: image.Chunking, Spool: spool})
+		artifact.Options{
+			Level: levelOf(image), Chunking: image.Chunking, Spool: spool, Whole: whole,
+		})
 	if err != nil {
 		return nil, err
 	}

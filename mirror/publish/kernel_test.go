@@ -70,6 +70,25 @@ func TestPublishKernel(t *testing.T) {
 	}
 }
 
+// TestPublishKernelOfImage: a kernel of any kind that is a file of the image has nothing of its own.
+func TestPublishKernelOfImage(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 2 {
+		tree, _ := publishtest.Trees()
+		file := mirrortest.Noise(uint64(62+i), 200<<10)
+		tree["usr/lib/modules/6.12.1/vmlinuz"] = file
+		done := publishtest.Publish(t, dir, kernelOf(t, fmt.Sprint(i+1), publishtest.Image(t, tree), file))
+		a := done.Release.Artifact(mirror.KernelName)
+		if a.Kind != "kernel" || a.ID != chunkstore.Sum(file) || a.Index != nil || len(a.Patches) != i || len(done.Warnings) > 0 {
+			t.Errorf("published as %+v, warnings %q", a, done.Warnings)
+		}
+		if i == 1 && a.Patches[0].Set.Size > 1000 {
+			t.Errorf("a patch set of %d bytes", a.Patches[0].Set.Size)
+		}
+	}
+	publishtest.WantSound(t, dir)
+}
+
 // TestPublishKernelAsItIs: what is no kernel known here is raw without a word, a kernel that cannot
 // be made again with a warning.
 func TestPublishKernelAsItIs(t *testing.T) {

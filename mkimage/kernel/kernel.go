@@ -43,6 +43,11 @@ const (
 	streamMax  = 128 << 20 // of the compressed payload
 )
 
+// whole tells whether the kernel is one content.
+func (r *Recipe) whole() bool {
+	return r.Codec == codecs[0].id && r.Before == nil && r.Behind == nil
+}
+
 // Parts gives the contents by their names, in the order in which they make the kernel.
 func (r *Recipe) Parts() iter.Seq2[string, *chunkstore.Content] {
 	return func(yield func(string, *chunkstore.Content) bool) {

@@ -244,6 +244,28 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// TestWhole: a kernel of any format can be one content.
+func TestWhole(t *testing.T) {
+	for _, kernel := range [][]byte{x86Kernel([]byte("\x28\xb5\x2f\xfd and more"), ""), []byte("anything"), member(t, "gzip-gnu-9.1", program(9000))} {
+		r, src := mustTake(t, kernel, Options{Whole: true})
+		if r.Codec != "none.1" || r.Before != nil || r.Behind != nil || r.Payload.ID != chunkstore.Sum(kernel) {
+			t.Errorf("recipe %+v", r)
+		}
+		if !bytes.Equal(mustBuild(t, r, src), kernel) {
+			t.Error("another kernel is made")
+		}
+		if err := r.Verify(context.Background(), bytes.NewReader(kernel)); err != nil {
+			t.Error(err)
+		}
+		if err := r.Verify(context.Background(), bytes.NewReader(kernel[1:])); !errors.Is(err, mkimage.ErrContent) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if _, _, err := NewRecipe(context.Background(), bytes.NewReader(nil), Options{Whole: true}); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("an empty one: error %v", err)
+	}
+}
+
 // TestMemory checks that neither taking a seed apart nor making a kernel holds the payload.
 func TestMemory(t *testing.T) {
 	plain := bytes.Repeat(program(50_000), 1300)

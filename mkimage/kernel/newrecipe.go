@@ -26,6 +26,9 @@ type Options struct {
 	// Seed says that only the contents are wanted: the recipe has no codec, which takes longest to
 	// find, and there may be none that makes the kernel again.
 	Seed bool
+	// Whole says that the kernel, of whatever format, is to be one content, the payload: the image
+	// beside it has that content.
+	Whole bool
 }
 
 // Spool keeps unpacked contents. An *os.File is one.
@@ -51,7 +54,7 @@ func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.So
 		taker:  spool.NewTaker(recipe.Chunking, o.Spool, o.Keep),
 		find:   !o.Seed && o.Spool != nil,
 	}
-	err := t.kernel()
+	err := t.kernel(o.Whole)
 	switch {
 	case ctx.Err() != nil:
 		return nil, nil, fmt.Errorf("make kernel recipe: %w", ctx.Err())
@@ -74,7 +77,7 @@ func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.So
 // an error that wraps mkimage.ErrContent when they differ. It does not check that the codec of r
 // makes the compressed payload.
 func (r *Recipe) Verify(ctx context.Context, in io.Reader) error {
-	other, _, err := NewRecipe(ctx, in, Options{Chunking: r.Chunking, Seed: true})
+	other, _, err := NewRecipe(ctx, in, Options{Chunking: r.Chunking, Seed: true, Whole: r.whole()})
 	if err != nil {
 		return err
 	}
@@ -107,13 +110,15 @@ type taking struct {
 	finding error         // of reading the spool
 }
 
-func (t *taking) kernel() error {
+func (t *taking) kernel(whole bool) error {
 	head, err := t.in.Peek(headMax)
 	if err != nil && err != io.EOF {
 		return err
 	}
-	if t.layout, err = recognise(head); err != nil {
-		return err
+	if t.layout = plainLayout; !whole {
+		if t.layout, err = recognise(head); err != nil {
+			return err
+		}
 	}
 	before := io.MultiReader(io.LimitReader(t.in, t.layout.offset), &late{open: t.openRoom})
 	if t.recipe.Before, err = t.content(before); err != nil {

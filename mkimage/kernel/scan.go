@@ -18,6 +18,9 @@ type layout struct {
 	plain  bool  // it lies there as it is
 }
 
+// plainLayout is that of a kernel which is its payload.
+var plainLayout = layout{length: contentMax, plain: true}
+
 // headMax is how many bytes recognise looks at: what has all headers.
 const headMax = 1 << 10
 
@@ -25,7 +28,7 @@ const headMax = 1 << 10
 func recognise(head []byte) (layout, error) {
 	switch {
 	case isImage(head):
-		return layout{length: contentMax, plain: true}, nil
+		return plainLayout, nil
 	case bytes.HasPrefix(head, []byte(gzipMagic)):
 		return layout{length: streamMax, image: true}, nil
 	case hasAt(head, 0, "MZ") && hasAt(head, 4, "zimg"):
