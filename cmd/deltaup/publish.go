@@ -75,7 +75,7 @@ which also promotes a release to another channel.`,
 	f.StringVar(&o.channel, "channel", "stable", "channel whose pointer moves; empty moves none")
 	f.StringVar(&o.compatible, "compatible", "",
 		"machines that the release is for; others refuse it")
-	f.StringVar(&o.kernel, "kernel", "", "kernel to publish beside the image")
+	f.StringVar(&o.kernel, "kernel", "", "kernel to publish beside the image; auto takes the one in it")
 	f.StringVar(&o.initrd, "initrd", "", "initrd to publish beside the image")
 	f.StringArrayVar(&o.artifacts, "artifact", nil,
 		"further file to publish as it is, as `NAME=FILE`; may be repeated")
@@ -158,6 +158,13 @@ func (o *publishOptions) publication() (publish.Publication, error) {
 }
 
 func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
+	if o.kernel == kernelAuto {
+		remove, err := o.kernelFile(ctx)
+		if err != nil {
+			return err
+		}
+		defer remove()
+	}
 	p, err := o.publication()
 	if err != nil {
 		return err
