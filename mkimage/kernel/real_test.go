@@ -41,6 +41,26 @@ func TestReal(t *testing.T) {
 			for name, c := range r.Parts() {
 				t.Log(r.Codec, name, c.Size)
 			}
+			if r.Before != nil && !bytes.HasPrefix(file, []byte(gzipMagic)) &&
+				!bytes.Equal(filter(t, file, "bash", "-c", extractVmlinux), contentOf(t, src, r.Payload)) {
+				t.Error("extract-vmlinux gives another payload")
+			}
 		})
 	}
 }
+
+// extractVmlinux does what scripts/extract-vmlinux of the kernel does: it decompresses at each place
+// where a magic is, until that gives an ELF file.
+const extractVmlinux = `
+set -u
+tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
+cat > "$tmp/img"
+try() {
+  for pos in $(LC_ALL=C tr "$1\n$2" "\n$2=" < "$tmp/img" | LC_ALL=C grep -abo "^$2"); do
+    tail -c+"${pos%%:*}" "$tmp/img" | $3 > "$tmp/out" 2>/dev/null
+    [[ $(head -c 4 "$tmp/out" | tr -d '\0') != $'\x7fELF' ]] || { cat "$tmp/out"; exit 0; }
+  done
+}
+try '\037\213\010' xy gunzip
+try '\002!L\030' xxx 'lz4 -d'
+exit 1`
