@@ -53,9 +53,9 @@ var (
 	ErrNoArtifact = errors.New("the release has no such artifact")
 )
 
-// Slot is the place that an image is written to; slotboot.File is one.
-type Slot interface {
-	slotwriter.Slot
+// SizedStorage is the storage of a slot, with its size; slotboot.File is one.
+type SizedStorage interface {
+	slotwriter.Storage
 	// Capacity is how many bytes fit: a device's size; for a file, what it has plus what its file
 	// system has free.
 	Capacity() (int64, error)
@@ -69,12 +69,12 @@ type Request struct {
 	Client *client.Client
 	// what the publisher has signed, see trust.Refresh; nil: what the mirror says is believed
 	Trust      *trust.Repository
-	Channel    string   // whose newest release; "" with Version
-	Version    string   // a certain release; "": the channel's newest
-	Compatible string   // what this machine is; "": not checked
-	Seeds      []string // squashfs images and other files or block devices, only ever read
-	Copy       string   // a copy of the wanted image, perhaps damaged, only ever read; "": there is none
-	Slot       Slot     // nil: only Outputs are wanted, unless PlanOnly is set
+	Channel    string       // whose newest release; "" with Version
+	Version    string       // a certain release; "": the channel's newest
+	Compatible string       // what this machine is; "": not checked
+	Seeds      []string     // squashfs images and other files or block devices, only ever read
+	Copy       string       // a copy of the wanted image, perhaps damaged, only ever read; "": there is none
+	Slot       SizedStorage // nil: only Outputs are wanted, unless PlanOnly is set
 	// the image is planned for although there is no Slot, and Run is an error
 	PlanOnly bool
 	Outputs  map[string]string // raw artifacts to write: name -> file

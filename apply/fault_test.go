@@ -200,7 +200,7 @@ func TestCorruptCache(t *testing.T) {
 // interrupted fetches everything and fails when it comes to write the slot.
 func interrupted(t *testing.T, m *target) {
 	t.Helper()
-	m.wrap = func(s *slotboot.File) apply.Slot { return &brokenSlot{File: s, beginError: syscall.EIO} }
+	m.wrap = func(s *slotboot.File) apply.SizedStorage { return &brokenSlot{File: s, beginError: syscall.EIO} }
 	if _, _, err := m.pull(); !errors.Is(err, syscall.EIO) {
 		t.Fatalf("got %v, want EIO", err)
 	}

@@ -20,8 +20,8 @@ import (
 // second run asks the mirror for the pointer only.
 type metadata struct {
 	client *client.Client
-	trust  *trust.Repository // nil: nothing is verified
-	signed *trust.Release    // what trust says of the release
+	trust  *trust.Repository    // nil: nothing is verified
+	signed *trust.SignedRelease // what trust says of the release
 	state  *state.Folder
 	line   delta.Line             // as far as it is known: told, or measured while reading
 	told   bool                   // the rate was told

@@ -226,7 +226,7 @@ func (u *Update) contents() iter.Seq[*chunkstore.Content] {
 // holds tells whether the slot already has the image. It reads the slot whole only when that looks
 // so. A slot that starts with zeros, as an interrupted update leaves one, does not, nor does one
 // that starts with an image of another length. Seen, unless nil, sees what is read.
-func holds(ctx context.Context, slot Slot, image *mirror.Artifact,
+func holds(ctx context.Context, slot SizedStorage, image *mirror.Artifact,
 	seen func(p []byte, off int64)) (bool, error) {
 	head := make([]byte, slotwriter.HeadSize)
 	if n, err := slot.ReadAt(head, 0); err != nil && err != io.EOF {

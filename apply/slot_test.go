@@ -72,7 +72,7 @@ func TestBrokenSlot(t *testing.T) {
 			t.Run(tt.name+"/"+route, func(t *testing.T) {
 				m := newTarget(t)
 				m.take(route)
-				m.wrap = func(s *slotboot.File) apply.Slot {
+				m.wrap = func(s *slotboot.File) apply.SizedStorage {
 					broken := tt.slot
 					broken.File = s
 					return &broken
@@ -174,7 +174,7 @@ func TestSlotWithAnImage(t *testing.T) {
 			t.Fatal(err)
 		}
 		var slot *countedSlot
-		m.wrap = func(s *slotboot.File) apply.Slot { slot = &countedSlot{File: s}; return slot }
+		m.wrap = func(s *slotboot.File) apply.SizedStorage { slot = &countedSlot{File: s}; return slot }
 		u, done, err := m.start()
 		if err != nil {
 			t.Fatal(err)

@@ -27,8 +27,8 @@ type target struct {
 	seeds  []string // default: a copy of version 1's image
 	path   string   // of the slot
 	state  string
-	wrap   func(*slotboot.File) apply.Slot // what becomes of the slot; nil: nothing
-	with   func(*apply.Request)            // last changes; may be nil
+	wrap   func(*slotboot.File) apply.SizedStorage // what becomes of the slot; nil: nothing
+	with   func(*apply.Request)                    // last changes; may be nil
 
 	warnings []string
 	before   chunkstore.ID // of the seed

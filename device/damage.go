@@ -27,19 +27,19 @@ const (
 
 // Damage is what is wrong with a file of a slot.
 type Damage struct {
-	What   Scrubbed `json:"what"`
-	Path   string   `json:"path"`            // of the file or device
-	Error  string   `json:"error,omitempty"` // why it was not read to its end
-	Bytes  int64    `json:"bytes"`           // of all ranges; 0: only the whole is known to be wrong
-	Count  int      `json:"count"`           // of ranges
-	Ranges []Range  `json:"ranges,omitempty"`
-	Files  []string `json:"files,omitempty"` // what of an image lies there, the first of it; absolute paths, or a part's name
+	What   Scrubbed   `json:"what"`
+	Path   string     `json:"path"`            // of the file or device
+	Error  string     `json:"error,omitempty"` // why it was not read to its end
+	Bytes  int64      `json:"bytes"`           // of all ranges; 0: only the whole is known to be wrong
+	Count  int        `json:"count"`           // of ranges
+	Ranges []BadRange `json:"ranges,omitempty"`
+	Files  []string   `json:"files,omitempty"` // what of an image lies there, the first of it; absolute paths, or a part's name
 
 	failed int // runs that cannot be read
 }
 
-// Range is bytes that are wrong or cannot be read.
-type Range struct {
+// BadRange is bytes that are wrong or cannot be read.
+type BadRange struct {
 	Offset int64  `json:"offset"`
 	Length int64  `json:"length"`
 	Error  string `json:"error,omitempty"` // of reading; "": it gives other bytes
@@ -61,10 +61,10 @@ func (d *Damage) unreadable(off, n int64, err error) {
 	if errors.As(err, &errno) { // the path is told beside it
 		err = errno
 	}
-	d.add(Range{off, n, err.Error()})
+	d.add(BadRange{off, n, err.Error()})
 }
 
-func (d *Damage) add(r Range) {
+func (d *Damage) add(r BadRange) {
 	d.Bytes += r.Length
 	if last := len(d.Ranges) - 1; last >= 0 &&
 		d.Ranges[last].Offset+d.Ranges[last].Length == r.Offset &&
@@ -96,7 +96,7 @@ func (d *Damage) compare(kept, now *sums) {
 		end := min(off+sumBlock, kept.size)
 		next(end)
 		if now.keys[i] != kept.keys[i] && told <= off && now.size >= end {
-			d.add(Range{Offset: off, Length: end - off})
+			d.add(BadRange{Offset: off, Length: end - off})
 		}
 	}
 	next(kept.size)
@@ -133,13 +133,13 @@ func (d *Damage) String() string {
 
 // affected names what of an image lies in some ranges, which are in order: files, and parts such as
 // its tables. When the tables themselves are damaged, it leaves out what they no longer tell.
-func affected(path string, size int64, ranges []Range) (names []string) {
+func affected(path string, size int64, ranges []BadRange) (names []string) {
 	if len(ranges) == 0 {
 		return nil
 	}
 	hit := func(off, end int64) bool {
 		i, _ := slices.BinarySearchFunc(ranges, off,
-			func(r Range, off int64) int { return cmp.Compare(r.Offset+r.Length, off+1) })
+			func(r BadRange, off int64) int { return cmp.Compare(r.Offset+r.Length, off+1) })
 		return off < end && i < len(ranges) && ranges[i].Offset < end
 	}
 	if hit(0, headSize) {

@@ -3,7 +3,7 @@ package device
 import "context"
 
 // Slot is the name of the slot that is written.
-func (u *Update) Slot() string { return u.target.Name }
+func (in *Installation) Slot() string { return in.target.Name }
 
 // Observe is what every update begins with.
 func (d *Device) Observe(ctx context.Context) error {

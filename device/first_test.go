@@ -104,7 +104,7 @@ func TestFirstInstallationCut(t *testing.T) {
 		m.restore(was)
 		crash := durabletest.CrashAt(t, n)
 		err := func() error {
-			u, err := m.prepare(2, device.UpdateOptions{})
+			u, err := m.prepare(2, device.InstallOptions{})
 			if err != nil {
 				return err
 			}

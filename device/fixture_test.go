@@ -168,7 +168,7 @@ func (m *target) status() *device.Status {
 }
 
 // prepare prepares an update to the newest release of a mirror that ends with version.
-func (m *target) prepare(version int, o device.UpdateOptions) (*device.Update, error) {
+func (m *target) prepare(version int, o device.InstallOptions) (*device.Installation, error) {
 	m.t.Helper()
 	reader, err := client.New([]string{m.w.mirror[version-1]}, client.Options{})
 	if err != nil {
@@ -180,7 +180,7 @@ func (m *target) prepare(version int, o device.UpdateOptions) (*device.Update, e
 // update updates to version.
 func (m *target) update(version int) error {
 	m.t.Helper()
-	u, err := m.prepare(version, device.UpdateOptions{Warning: func(s string) { m.t.Errorf("warning: %s", s) }})
+	u, err := m.prepare(version, device.InstallOptions{Warning: func(s string) { m.t.Errorf("warning: %s", s) }})
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func TestFallback(t *testing.T) {
 		t.Errorf("kept: %+v", kept)
 	}
 	// Somebody insists.
-	u, err := m.prepare(2, device.UpdateOptions{Again: true, DryRun: true})
+	u, err := m.prepare(2, device.InstallOptions{Again: true, DryRun: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestAgain(t *testing.T) {
 		t.Fatalf("booted %s", got)
 	}
 	wantErr(t, m.update(2), device.ErrRolledBack)
-	u, err := m.prepare(2, device.UpdateOptions{Again: true})
+	u, err := m.prepare(2, device.InstallOptions{Again: true})
 	if err != nil {
 		t.Fatal(err)
 	}

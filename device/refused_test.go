@@ -15,7 +15,7 @@ import (
 func TestRefusals(t *testing.T) {
 	t.Run("busy", func(t *testing.T) {
 		m := newTarget(t)
-		u, err := m.prepare(2, device.UpdateOptions{})
+		u, err := m.prepare(2, device.InstallOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,15 +73,15 @@ func TestStopped(t *testing.T) {
 	for n := 0; ; n++ {
 		m := newTarget(t)
 		steps := 0
-		var last durable.Step
-		restore := durable.SetHook(func(s durable.Step) error {
+		var last durable.Action
+		restore := durable.SetHook(func(s durable.Action) error {
 			if steps++; steps > n {
 				return stopped
 			}
 			last = s
 			return nil
 		})
-		u, err := m.prepare(2, device.UpdateOptions{Warning: func(string) {}})
+		u, err := m.prepare(2, device.InstallOptions{Warning: func(string) {}})
 		if err == nil {
 			_, err = u.Run(t.Context())
 			u.Close()

@@ -47,48 +47,48 @@ func (d *Device) orRepair(slot string) string {
 
 // running asks for the release that runs. A version in r counts when the records have none; when
 // they have another, mirror.ErrOtherRelease is wrapped.
-func (u *Update) running(r *apply.Request, records *records) error {
-	rec := records.slot(u.booted)
+func (in *Installation) running(r *apply.Request, records *records) error {
+	rec := records.slot(in.booted)
 	r.Channel = ""
 	if rec.Version != "" {
 		if r.Version != "" && r.Version != rec.Version {
-			return fmt.Errorf("slot %s runs release %s, not %s: %w", u.booted, rec.Version,
+			return fmt.Errorf("slot %s runs release %s, not %s: %w", in.booted, rec.Version,
 				r.Version, mirror.ErrOtherRelease)
 		}
-		r.Version, u.image = rec.Version, rec.Image
+		r.Version, in.image = rec.Version, rec.Image
 	}
 	if r.Version == "" {
-		return fmt.Errorf("slot %s: %w", u.booted, ErrUnknownRelease)
+		return fmt.Errorf("slot %s: %w", in.booted, ErrUnknownRelease)
 	}
 	return nil
 }
 
 // vetRepair refuses a release that is not the one that runs, or that is not needed any more.
-func (u *Update) vetRepair(release *mirror.Release, image *mirror.Artifact, records *records,
+func (in *Installation) vetRepair(release *mirror.Release, image *mirror.Artifact, records *records,
 	state counted.State) error {
-	if !u.image.IsZero() && image.ID != u.image {
+	if !in.image.IsZero() && image.ID != in.image {
 		return fmt.Errorf("release %s has the image %s, slot %s runs %s: %w", release.Version,
-			image.ID, u.booted, u.image, mirror.ErrOtherRelease)
+			image.ID, in.booted, in.image, mirror.ErrOtherRelease)
 	}
-	if f := records.failure(image.ID); f != nil && !u.o.Again {
+	if f := records.failure(image.ID); f != nil && !in.o.Again {
 		return fmt.Errorf("release %s: %w: %s", release.Version, ErrRolledBack, f.Reason)
 	}
-	scrubs, _ := u.d.scrubs() // a damaged file tells of no scrub
-	for i := range u.d.Config.Slots {
-		s := &u.d.Config.Slots[i]
+	scrubs, _ := in.d.scrubs() // a damaged file tells of no scrub
+	for i := range in.d.Config.Slots {
+		s := &in.d.Config.Slots[i]
 		rec := records.slot(s.Name)
-		if s.Name == u.booted || !rec.Whole || scrubs.damaged(s.Name, rec) {
+		if s.Name == in.booted || !rec.Whole || scrubs.damaged(s.Name, rec) {
 			continue
 		}
 		// an update that waits mends the machine as well
-		if s.Name == state.Next() && (rec.Image == image.ID || !u.o.Again) {
+		if s.Name == state.Next() && (rec.Image == image.ID || !in.o.Again) {
 			return fmt.Errorf("%w: release %s is installed in slot %s", ErrReboot,
 				cmp.Or(rec.Version, "of unknown version"), s.Name)
 		}
 		if rec.Image != image.ID {
 			continue
 		}
-		if s.Name != u.target.Name && !rec.Pinned {
+		if s.Name != in.target.Name && !rec.Pinned {
 			return &heldError{s}
 		}
 	}
@@ -97,17 +97,17 @@ func (u *Update) vetRepair(release *mirror.Release, image *mirror.Artifact, reco
 
 // source puts the running slot into the request: for a repair its image is a copy of the one that
 // is wanted.
-func (u *Update) source(r *apply.Request, s *config.Slot) {
-	path := u.d.path(s.Path)
+func (in *Installation) source(r *apply.Request, s *config.Slot) {
+	path := in.d.path(s.Path)
 	switch _, err := os.Stat(path); {
-	case !u.o.Repair:
+	case !in.o.Repair:
 		r.Seeds = append(r.Seeds, path)
 	case err == nil:
 		r.Copy = path
 	default: // the machine may run from memory
-		u.warn(err)
+		in.warn(err)
 	}
-	for _, file := range []string{u.d.kernel(s), u.d.initrd(s)} {
+	for _, file := range []string{in.d.kernel(s), in.d.initrd(s)} {
 		if exists(file) {
 			r.Seeds = append(r.Seeds, file)
 		}

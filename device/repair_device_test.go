@@ -57,7 +57,7 @@ func TestRepairMounted(t *testing.T) {
 	if d := m.damage("b"); len(d) != 3 || d[0].Bytes == 0 { // image, kernel, initrd
 		t.Fatalf("damaged everywhere: %+v", d)
 	}
-	if _, err := m.repair(4, device.UpdateOptions{}); err != nil {
+	if _, err := m.repair(4, device.InstallOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	m.checkHolds("a", 2)

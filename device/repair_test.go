@@ -21,7 +21,7 @@ import (
 )
 
 // repair repairs from the mirror that ends with version, and gives what it took.
-func (m *target) repair(version int, o device.UpdateOptions) (apply.Result, error) {
+func (m *target) repair(version int, o device.InstallOptions) (apply.Result, error) {
 	m.t.Helper()
 	reader, err := client.New([]string{m.w.mirror[version-1]}, client.Options{})
 	if err != nil {
@@ -30,7 +30,7 @@ func (m *target) repair(version int, o device.UpdateOptions) (apply.Result, erro
 	return m.repairFrom(reader, o)
 }
 
-func (m *target) repairFrom(reader *client.Client, o device.UpdateOptions) (apply.Result, error) {
+func (m *target) repairFrom(reader *client.Client, o device.InstallOptions) (apply.Result, error) {
 	m.t.Helper()
 	o.Repair = true
 	u, err := m.Prepare(m.t.Context(), apply.Request{Client: reader, Optimize: delta.ForBytes}, o)
@@ -58,7 +58,7 @@ func (m *target) checkHolds(slot string, version int) {
 // holds what was published, and what was fetched is about what was damaged.
 func TestRepair(t *testing.T) {
 	sound := onB(t)
-	none, err := sound.repair(4, device.UpdateOptions{})
+	none, err := sound.repair(4, device.InstallOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestRepair(t *testing.T) {
 				}
 				before := m.read(m.path(p.file))
 				m.scrub(device.ScrubOptions{})
-				r, err := m.repair(4, device.UpdateOptions{})
+				r, err := m.repair(4, device.InstallOptions{})
 				restore()
 				if err != nil {
 					t.Fatal(err)
@@ -114,7 +114,7 @@ func TestRepair(t *testing.T) {
 func TestRepairRefused(t *testing.T) {
 	refused := func(m *target, want error) {
 		t.Helper()
-		_, err := m.repair(3, device.UpdateOptions{})
+		_, err := m.repair(3, device.InstallOptions{})
 		wantErr(t, err, want)
 	}
 	m := newTarget(t)
@@ -133,17 +133,17 @@ func TestRepairRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	// An image of that version that is another one.
-	if _, err := m.repair(1, device.UpdateOptions{}); !errors.Is(err, client.ErrMissing) {
+	if _, err := m.repair(1, device.InstallOptions{}); !errors.Is(err, client.ErrMissing) {
 		t.Errorf("a mirror without the release: %v", err)
 	}
-	if _, err := m.repair(3, device.UpdateOptions{}); err != nil {
+	if _, err := m.repair(3, device.InstallOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	refused(m, device.ErrReboot)
 	// The slot that boots next is damaged as well: once more.
 	m.flip("/data/a.squashfs", 5000)
 	m.scrub(device.ScrubOptions{Slot: "a"})
-	if _, err := m.repair(3, device.UpdateOptions{}); err != nil {
+	if _, err := m.repair(3, device.InstallOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	m.checkHolds("a", 2)
@@ -163,9 +163,9 @@ func TestRepairRolledBack(t *testing.T) {
 	if _, err := m.Rollback(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
-	_, err := m.repair(3, device.UpdateOptions{})
+	_, err := m.repair(3, device.InstallOptions{})
 	wantErr(t, err, device.ErrRolledBack)
-	if _, err = m.repair(3, device.UpdateOptions{Again: true}); err != nil {
+	if _, err = m.repair(3, device.InstallOptions{Again: true}); err != nil {
 		t.Error(err)
 	}
 	m.checkHolds("a", 2)
@@ -179,7 +179,7 @@ func TestRepairVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := m.Prepare(t.Context(), apply.Request{Client: reader, Version: "1"}, device.UpdateOptions{Repair: true})
+	u, err := m.Prepare(t.Context(), apply.Request{Client: reader, Version: "1"}, device.InstallOptions{Repair: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestRepairVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = known.Prepare(t.Context(), apply.Request{Client: reader, Version: "3"}, device.UpdateOptions{Repair: true})
+	_, err = known.Prepare(t.Context(), apply.Request{Client: reader, Version: "3"}, device.InstallOptions{Repair: true})
 	wantErr(t, err, mirror.ErrOtherRelease)
 }
 
@@ -206,14 +206,14 @@ func TestRepairWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := m.read(m.path("/data/a.squashfs"))
-	_, err := m.repair(3, device.UpdateOptions{})
+	_, err := m.repair(3, device.InstallOptions{})
 	wantErr(t, err, device.ErrReboot)
 	if m.read(m.path("/data/a.squashfs")) != before || m.status().Next != "a" {
 		t.Error("the update was undone")
 	}
 	m.flip("/data/a.squashfs", 5000)
 	m.scrub(device.ScrubOptions{Slot: "a"})
-	if _, err := m.repair(3, device.UpdateOptions{}); err != nil {
+	if _, err := m.repair(3, device.InstallOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	m.checkHolds("a", 2)
@@ -251,7 +251,7 @@ func TestRepairWithoutBlockmap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := m.repairFrom(reader, device.UpdateOptions{})
+	r, err := m.repairFrom(reader, device.InstallOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,13 +270,13 @@ func TestRepairKilled(t *testing.T) {
 	for n := 1; ; n++ {
 		left := int64(n)
 		var count atomic.Int64
-		restore := durable.SetHook(func(durable.Step) error {
+		restore := durable.SetHook(func(durable.Action) error {
 			if count.Add(1) >= left {
 				return killed
 			}
 			return nil
 		})
-		_, err := m.repair(3, device.UpdateOptions{})
+		_, err := m.repair(3, device.InstallOptions{})
 		restore()
 		if err == nil {
 			if n < 10 {
@@ -318,7 +318,7 @@ func TestUpdateFromDamaged(t *testing.T) {
 				if !kept {
 					removeAll(t, m.path("/var/lib/deltaup/recipes"))
 				}
-				u, err := m.prepare(3, device.UpdateOptions{})
+				u, err := m.prepare(3, device.InstallOptions{})
 				if err == nil {
 					_, err = u.Run(t.Context())
 					u.Close()
@@ -351,7 +351,7 @@ func TestUpdateAdvisesRepair(t *testing.T) {
 		spoil(m)
 		removeAll(t, m.path("/var/lib/deltaup/recipes"))
 		var warnings []string
-		u, err := m.prepare(3, device.UpdateOptions{DryRun: true, Warning: func(s string) { warnings = append(warnings, s) }})
+		u, err := m.prepare(3, device.InstallOptions{DryRun: true, Warning: func(s string) { warnings = append(warnings, s) }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -372,7 +372,7 @@ func TestRepairEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := m.Prepare(ctx, apply.Request{Client: reader}, device.UpdateOptions{Repair: true}); !errors.Is(err, context.Canceled) {
+	if _, err := m.Prepare(ctx, apply.Request{Client: reader}, device.InstallOptions{Repair: true}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

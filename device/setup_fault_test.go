@@ -99,8 +99,8 @@ func TestSetupFails(t *testing.T) {
 			failed := errors.New("no more")
 			for n := 1; ; n++ {
 				step := 0
-				var where durable.Step
-				restore := durable.SetHook(func(s durable.Step) error {
+				var where durable.Action
+				restore := durable.SetHook(func(s durable.Action) error {
 					if step++; step == n {
 						where = s
 						return failed

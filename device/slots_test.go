@@ -44,7 +44,7 @@ func TestOlder(t *testing.T) {
 	if err := m.Pin("a", true); err != nil {
 		t.Fatal(err)
 	}
-	u, err := m.prepare(4, device.UpdateOptions{DryRun: true})
+	u, err := m.prepare(4, device.InstallOptions{DryRun: true})
 	if err != nil || u.Slot() != "b" {
 		t.Fatalf("a is pinned: %v, %v", u.Slot(), err)
 	}
@@ -103,7 +103,7 @@ func TestHeld(t *testing.T) {
 		m.markGood()
 	}
 	// The publisher takes 3 back.
-	u, err := m.prepare(2, device.UpdateOptions{})
+	u, err := m.prepare(2, device.InstallOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

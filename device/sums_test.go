@@ -77,12 +77,12 @@ func TestCompare(t *testing.T) {
 	for _, at := range []int{0, sumBlock, 4 * sumBlock, 5*sumBlock + 99} {
 		image[at] = 1
 	}
-	d := Damage{Ranges: []Range{{4096, 4096, "EIO"}, {2*sumBlock - 4096, 8192, "EIO"}}}
+	d := Damage{Ranges: []BadRange{{4096, 4096, "EIO"}, {2*sumBlock - 4096, 8192, "EIO"}}}
 	clear(image[4096:8192])
 	// what a failed read gave would be zero, and is not in an image that had something there
 	image[2*sumBlock] = 9
 	d.compare(kept, sumsOf(image))
-	want := []Range{{4096, 4096, "EIO"}, {2*sumBlock - 4096, 8192, "EIO"}, {4 * sumBlock, sumBlock + 100, ""}}
+	want := []BadRange{{4096, 4096, "EIO"}, {2*sumBlock - 4096, 8192, "EIO"}, {4 * sumBlock, sumBlock + 100, ""}}
 	if !reflect.DeepEqual(d.Ranges, want) || d.Count != 3 || d.Bytes != 4096+8192+sumBlock+100 {
 		t.Errorf("got %+v", d)
 	}

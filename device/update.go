@@ -18,18 +18,18 @@ import (
 	"deltaup/slotboot/loader"
 )
 
-// UpdateOptions are for updates that are out of the ordinary.
-type UpdateOptions struct {
+// InstallOptions are for updates that are out of the ordinary.
+type InstallOptions struct {
 	Again   bool // also a release that was rolled back
 	Repair  bool // the running release is installed anew
 	DryRun  bool // only quote
 	Warning func(string)
 }
 
-// Update is an update that was prepared. Close it.
-type Update struct {
+// Installation is an update that was prepared. Close it.
+type Installation struct {
 	d       *Device
-	o       UpdateOptions
+	o       InstallOptions
 	booted  string // "" when the machine runs from no slot
 	target  *config.Slot
 	slot    *slotboot.File
@@ -54,136 +54,136 @@ type Update struct {
 //
 // Errors wrap ErrNothing, ErrReboot, ErrRolledBack, ErrTrial, ErrBusy, ErrNoSlot,
 // ErrUnknownRelease, and those of package apply.
-func (d *Device) Prepare(ctx context.Context, r apply.Request, o UpdateOptions) (*Update, error) {
+func (d *Device) Prepare(ctx context.Context, r apply.Request, o InstallOptions) (*Installation, error) {
 	unlock, err := d.lockUpdates()
 	if err != nil {
 		return nil, err
 	}
-	u := &Update{d: d, o: o, unlock: unlock}
-	if err := u.prepare(ctx, r); err != nil {
-		return nil, errors.Join(err, u.Close())
+	in := &Installation{d: d, o: o, unlock: unlock}
+	if err := in.prepare(ctx, r); err != nil {
+		return nil, errors.Join(err, in.Close())
 	}
-	return u, nil
+	return in, nil
 }
 
-func (u *Update) prepare(ctx context.Context, r apply.Request) error {
-	state, err := u.choose(ctx)
+func (in *Installation) prepare(ctx context.Context, r apply.Request) error {
+	state, err := in.choose(ctx)
 	if err != nil {
 		return err
 	}
-	if u.o.Repair {
-		records, err := u.d.records()
+	if in.o.Repair {
+		records, err := in.d.records()
 		if err == nil {
-			err = u.running(&r, records)
+			err = in.running(&r, records)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	u.fill(&r)
-	err = u.open(ctx, r, state)
+	in.fill(&r)
+	err = in.open(ctx, r, state)
 	var held *heldError
 	if errors.As(err, &held) { // another slot has the release: nothing needs to be fetched
-		if err := u.slot.Close(); err != nil {
+		if err := in.slot.Close(); err != nil {
 			return err
 		}
-		u.slot, u.target, u.unfinished = nil, held.slot, false
-		err = u.open(ctx, r, state)
+		in.slot, in.target, in.unfinished = nil, held.slot, false
+		err = in.open(ctx, r, state)
 	}
 	return err
 }
 
 // choose finds the running slot and the target.
-func (u *Update) choose(ctx context.Context) (state counted.State, err error) {
-	if u.booted, err = u.d.bootedOrNone(); err == nil && u.o.Repair {
-		u.booted, err = u.d.Booted()
+func (in *Installation) choose(ctx context.Context) (state counted.State, err error) {
+	if in.booted, err = in.d.bootedOrNone(); err == nil && in.o.Repair {
+		in.booted, err = in.d.Booted()
 	}
 	if err != nil {
 		return state, err
 	}
-	if state, err = u.state(ctx); err != nil {
+	if state, err = in.state(ctx); err != nil {
 		return state, err
 	}
-	if state.OnTrial(u.booted) {
-		return state, fmt.Errorf("slot %s: %w: the other slot is what it falls back to", u.booted,
+	if state.OnTrial(in.booted) {
+		return state, fmt.Errorf("slot %s: %w: the other slot is what it falls back to", in.booted,
 			ErrTrial)
 	}
-	records, err := u.d.records()
+	records, err := in.d.records()
 	if err != nil {
 		return state, err
 	}
-	if u.target, err = u.d.target(state, records, u.booted); err != nil {
+	if in.target, err = in.d.target(state, records, in.booted); err != nil {
 		return state, err
 	}
-	u.unfinished = !records.slot(u.target.Name).Whole
+	in.unfinished = !records.slot(in.target.Name).Whole
 	return state, nil
 }
 
 // state notes what the boot loader did, and gives its state. On an empty machine without a state
 // the first installation makes it.
-func (u *Update) state(ctx context.Context) (counted.State, error) {
-	state, err := u.d.loader.Read()
-	if errors.Is(err, loader.ErrNone) && u.booted == "" && u.d.firstBootable() == "" {
-		u.first = true
-		return counted.State{Slots: u.d.Config.Names()}, u.d.loader.Check()
+func (in *Installation) state(ctx context.Context) (counted.State, error) {
+	state, err := in.d.loader.Read()
+	if errors.Is(err, loader.ErrNone) && in.booted == "" && in.d.firstBootable() == "" {
+		in.first = true
+		return counted.State{Slots: in.d.Config.Names()}, in.d.loader.Check()
 	}
 	if err != nil {
 		return state, err
 	}
-	if _, _, err := u.d.observe(ctx, state); err != nil {
+	if _, _, err := in.d.observe(ctx, state); err != nil {
 		return state, err
 	}
-	return u.d.loader.Read()
+	return in.d.loader.Read()
 }
 
 // fill puts what the configuration tells into the request.
-func (u *Update) fill(r *apply.Request) {
-	c := u.d.Config
-	if r.Channel == "" && !u.o.Repair {
+func (in *Installation) fill(r *apply.Request) {
+	c := in.d.Config
+	if r.Channel == "" && !in.o.Repair {
 		r.Channel = c.Channel
 	}
 	if r.Compatible == "" {
 		r.Compatible = c.Compatible
 	}
-	r.StateDir = u.d.state()
-	if s := c.Slot(u.booted); s != nil {
-		u.source(r, s)
+	r.StateDir = in.d.state()
+	if s := c.Slot(in.booted); s != nil {
+		in.source(r, s)
 	}
 }
 
 // open prepares the update into the target.
-func (u *Update) open(ctx context.Context, r apply.Request, state counted.State) error {
+func (in *Installation) open(ctx context.Context, r apply.Request, state counted.State) error {
 	var err error
-	if u.slot, err = u.d.openSlot(u.target, u.o.DryRun); err != nil {
+	if in.slot, err = in.d.openSlot(in.target, in.o.DryRun); err != nil {
 		return err
 	}
-	r.Slot = &spoilingSlot{File: u.slot, spoil: func() error { return u.spoil(ctx) }}
-	u.sums = newSummer()
-	r.ReadBack = u.sums.seen
+	r.Slot = &spoilingSlot{File: in.slot, spoil: func() error { return in.spoil(ctx) }}
+	in.sums = newSummer()
+	r.ReadBack = in.sums.seen
 	r.Accept = func(release *mirror.Release) (map[string]string, error) {
-		u.release = release
-		if err := u.vet(release, state); err != nil {
+		in.release = release
+		if err := in.vet(release, state); err != nil {
 			return nil, err
 		}
-		u.files, err = u.d.bootFiles(u.target, release)
-		return u.files.outputs(), err
+		in.files, err = in.d.bootFiles(in.target, release)
+		return in.files.outputs(), err
 	}
-	if u.apply, err = apply.Prepare(ctx, r); err != nil {
+	if in.apply, err = apply.Prepare(ctx, r); err != nil {
 		return err
 	}
-	u.adviseRepair()
+	in.adviseRepair()
 	return nil
 }
 
 // adviseRepair warns that the running image is damaged: patches lead from one that is whole alone.
-func (u *Update) adviseRepair() {
-	running := u.d.Config.Slot(u.booted)
-	quote := u.apply.Quote()
-	if running == nil || u.o.Repair || u.o.Warning == nil || quote.Bytes == 0 ||
-		!u.apply.Harmed(u.d.path(running.Path)) {
+func (in *Installation) adviseRepair() {
+	running := in.d.Config.Slot(in.booted)
+	quote := in.apply.Quote()
+	if running == nil || in.o.Repair || in.o.Warning == nil || quote.Bytes == 0 ||
+		!in.apply.Harmed(in.d.path(running.Path)) {
 		return
 	}
-	u.o.Warning(fmt.Sprintf("slot %s, which runs, is damaged, and this update fetches %s for it; "+
+	in.o.Warning(fmt.Sprintf("slot %s, which runs, is damaged, and this update fetches %s for it; "+
 		"on a thin line deltaup repair comes first: it fetches what is damaged, and the update after it "+
 		"goes by patches", running.Name, human.Size(quote.Bytes)))
 }
@@ -216,11 +216,11 @@ func (d *Device) CheckTarget(ctx context.Context, readOnly bool) error {
 		return err
 	}
 	defer unlock()
-	u := &Update{d: d, o: UpdateOptions{DryRun: readOnly}}
-	if _, err := u.choose(ctx); err != nil {
+	in := &Installation{d: d, o: InstallOptions{DryRun: readOnly}}
+	if _, err := in.choose(ctx); err != nil {
 		return err
 	}
-	slot, err := d.openSlot(u.target, readOnly)
+	slot, err := d.openSlot(in.target, readOnly)
 	if err != nil {
 		return err
 	}
@@ -233,31 +233,31 @@ type heldError struct{ slot *config.Slot }
 func (e *heldError) Error() string { return "slot " + e.slot.Name + " holds the release" }
 
 // vet refuses a release that is not wanted.
-func (u *Update) vet(release *mirror.Release, state counted.State) error {
+func (in *Installation) vet(release *mirror.Release, state counted.State) error {
 	image := release.Artifact(mirror.ImageName)
 	if image == nil {
 		return nil // apply refuses it
 	}
-	records, err := u.d.records()
+	records, err := in.d.records()
 	if err != nil {
 		return err
 	}
-	if u.o.Repair {
-		return u.vetRepair(release, image, records, state)
+	if in.o.Repair {
+		return in.vetRepair(release, image, records, state)
 	}
-	runs, err := u.d.runs(u.booted, records, release.Version, image.Object)
+	runs, err := in.d.runs(in.booted, records, release.Version, image.Object)
 	if err != nil {
 		return err
 	}
 	if runs {
-		return fmt.Errorf("%w: slot %s runs release %s%s", ErrNothing, u.booted, release.Version,
-			u.d.orRepair(u.booted))
+		return fmt.Errorf("%w: slot %s runs release %s%s", ErrNothing, in.booted, release.Version,
+			in.d.orRepair(in.booted))
 	}
-	if f := records.failure(image.ID); f != nil && !u.o.Again {
+	if f := records.failure(image.ID); f != nil && !in.o.Again {
 		return fmt.Errorf("release %s: %w: %s", release.Version, ErrRolledBack, f.Reason)
 	}
-	for i := range u.d.Config.Slots {
-		s := &u.d.Config.Slots[i]
+	for i := range in.d.Config.Slots {
+		s := &in.d.Config.Slots[i]
 		rec := records.slot(s.Name)
 		if !rec.Whole || rec.Image != image.ID {
 			continue
@@ -266,7 +266,7 @@ func (u *Update) vet(release *mirror.Release, state counted.State) error {
 			return fmt.Errorf("%w: release %s is installed in slot %s", ErrReboot, release.Version,
 				s.Name)
 		}
-		if s.Name != u.target.Name && s.Name != u.booted && !rec.Pinned {
+		if s.Name != in.target.Name && s.Name != in.booted && !rec.Pinned {
 			return &heldError{s}
 		}
 	}
@@ -274,17 +274,17 @@ func (u *Update) vet(release *mirror.Release, state counted.State) error {
 }
 
 // Quote says what Run takes.
-func (u *Update) Quote() apply.Quote { return u.apply.Quote() }
+func (in *Installation) Quote() apply.Quote { return in.apply.Quote() }
 
 // Close releases everything.
-func (u *Update) Close() error {
+func (in *Installation) Close() error {
 	var err error
-	if u.apply != nil {
-		err = u.apply.Close()
+	if in.apply != nil {
+		err = in.apply.Close()
 	}
-	if u.slot != nil {
-		err = errors.Join(err, u.slot.Close())
+	if in.slot != nil {
+		err = errors.Join(err, in.slot.Close())
 	}
-	u.unlock()
+	in.unlock()
 	return err
 }

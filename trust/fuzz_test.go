@@ -179,7 +179,7 @@ func FuzzRelease(f *testing.F) {
 
 // FuzzCatalog demands the same of catalogs.
 func FuzzCatalog(f *testing.F) {
-	c := catalog{Releases: []Release{{Version: "1", Serial: 1, File: mirror.ObjectOf([]byte("1"))}, {Version: "2", Serial: 4, File: mirror.ObjectOf([]byte("2"))}}}
+	c := catalog{Releases: []SignedRelease{{Version: "1", Serial: 1, File: mirror.ObjectOf([]byte("1"))}, {Version: "2", Serial: 4, File: mirror.ObjectOf([]byte("2"))}}}
 	seed, err := c.marshal()
 	if err != nil {
 		f.Fatal(err)

@@ -167,7 +167,7 @@ func (r *Repository) signedClaims(
 	if rec.Minimum == "" || rec.Minimum == signed.Minimum {
 		return signed, file, nil
 	}
-	asks := func(e Release) bool { return e.Minimum == rec.Minimum }
+	asks := func(e SignedRelease) bool { return e.Minimum == rec.Minimum }
 	i := slices.IndexFunc(r.releases, asks)
 	all := r.releases
 	if i < 0 {

@@ -445,7 +445,7 @@ func TestRecoveryCrash(t *testing.T) {
 			cut := durabletest.CrashAt(t, n)
 			r, err := m.refresh()
 			if err == nil {
-				var rel *trust.Release
+				var rel *trust.SignedRelease
 				if rel, err = r.Newest("stable"); err == nil {
 					err = r.Installed(rel)
 				}

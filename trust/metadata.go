@@ -207,7 +207,7 @@ type customObject struct {
 
 // listed reads the releases in targets metadata, and the id and size of the catalog: nil when there
 // is none. The error wraps a [Refusal] or mirror.ErrName.
-func listed(t *metadata.TargetsType) (releases []Release, cat *mirror.Object, err error) {
+func listed(t *metadata.TargetsType) (releases []SignedRelease, cat *mirror.Object, err error) {
 	catalogPath, _ := t.UnrecognizedFields[catalogMember].(string)
 	for name, file := range t.Targets {
 		if !fs.ValidPath(name) {

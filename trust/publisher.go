@@ -98,7 +98,7 @@ func (p *Publisher) Add(ctx context.Context, channel string, r *mirror.Release, 
 		return err
 	}
 	object := mirror.ObjectOf(file)
-	entry := Release{
+	entry := SignedRelease{
 		Version:         r.Version,
 		Serial:          p.catalog.next(),
 		File:            object,
@@ -125,7 +125,7 @@ func (p *Publisher) Add(ctx context.Context, channel string, r *mirror.Release, 
 }
 
 // minimum fills in r.Minimum, the oldest version that a machine may go back to, and its serial.
-func (p *Publisher) minimum(r *Release, version string) error {
+func (p *Publisher) minimum(r *SignedRelease, version string) error {
 	if version == "" {
 		return nil
 	}
@@ -146,7 +146,7 @@ func (p *Publisher) minimum(r *Release, version string) error {
 }
 
 // enter puts a release into the catalog, writes the catalog and lists it in targets.
-func (p *Publisher) enter(ctx context.Context, r Release) error {
+func (p *Publisher) enter(ctx context.Context, r SignedRelease) error {
 	if old := p.catalog.find(r.Version); old != nil {
 		*old = r
 	} else {
@@ -180,7 +180,7 @@ func (p *Publisher) enter(ctx context.Context, r Release) error {
 
 // point makes r the newest release of channel in targets, and removes releases that are no
 // channel's newest any more. file is the release file.
-func (p *Publisher) point(channel string, r Release, file []byte) error {
+func (p *Publisher) point(channel string, r SignedRelease, file []byte) error {
 	all, _, err := listed(&p.targets.Signed)
 	if err != nil {
 		return err

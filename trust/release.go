@@ -21,9 +21,9 @@ const (
 // counts by one never gets there, and every reader of JSON reads such numbers exactly.
 const maxNumber = 1<<31 - 1
 
-// Release is what the publisher signs about a release: the custom member of its target, and,
+// SignedRelease is what the publisher signs about a release: the custom member of its target, and,
 // without Notes and Channels, its entry in the catalog. Format: doc/trust.md.
-type Release struct {
+type SignedRelease struct {
 	Version string        `json:"version"`
 	Serial  int64         `json:"serial"` // from 1 to 2147483647, in the order in which a mirror's releases were first signed
 	File    mirror.Object `json:"file"`   // the release file, which names all else by hash
@@ -64,7 +64,7 @@ func (i Info) Validate() error {
 	return nil
 }
 
-func (r *Release) validate() error {
+func (r *SignedRelease) validate() error {
 	if err := mirror.CheckName("version", r.Version); err != nil {
 		return err
 	}
@@ -100,8 +100,8 @@ func printable(s string) bool {
 }
 
 // parseRelease decodes a target's custom member.
-func parseRelease(b []byte) (*Release, error) {
-	var r Release
+func parseRelease(b []byte) (*SignedRelease, error) {
+	var r SignedRelease
 	if err := decodeStrict(b, &r); err != nil {
 		return nil, err
 	}
@@ -120,8 +120,8 @@ const (
 // catalog lists all releases that were ever signed for a mirror, in order of their serials. It is a
 // file of its own, so that what a target reads at each poll does not grow with it.
 type catalog struct {
-	Format   int       `json:"format"` // 1
-	Releases []Release `json:"releases"`
+	Format   int             `json:"format"` // 1
+	Releases []SignedRelease `json:"releases"`
 }
 
 func (c *catalog) marshal() ([]byte, error) {
@@ -171,8 +171,8 @@ func (c *catalog) validate() error {
 }
 
 // find returns the entry of a version, or nil when there is none.
-func (c *catalog) find(version string) *Release {
-	i := slices.IndexFunc(c.Releases, func(r Release) bool { return r.Version == version })
+func (c *catalog) find(version string) *SignedRelease {
+	i := slices.IndexFunc(c.Releases, func(r SignedRelease) bool { return r.Version == version })
 	if i < 0 {
 		return nil
 	}

@@ -34,7 +34,7 @@ type Repository struct {
 	o           Options
 	state       *state
 	set         *trustedmetadata.TrustedMetadata
-	releases    []Release
+	releases    []SignedRelease
 	catalog     *catalog       // nil: not read yet
 	catalogFile *mirror.Object // the catalog's id and size; nil: the mirror has none
 	now         time.Time      // what this machine's clock said
@@ -81,7 +81,7 @@ func Refresh(ctx context.Context, o Options) (*Repository, error) {
 
 // Newest gives a channel's newest release. Its error wraps ErrUnknown when there is no such
 // channel.
-func (r *Repository) Newest(channel string) (*Release, error) {
+func (r *Repository) Newest(channel string) (*SignedRelease, error) {
 	for i := range r.releases {
 		if slices.Contains(r.releases[i].Channels, channel) {
 			return &r.releases[i], nil
@@ -92,7 +92,7 @@ func (r *Repository) Newest(channel string) (*Release, error) {
 
 // Find gives the release of a version, among all that were ever signed. It reads the catalog unless
 // the release is some channel's newest. Its error wraps ErrUnknown when there is no such version.
-func (r *Repository) Find(ctx context.Context, version string) (*Release, error) {
+func (r *Repository) Find(ctx context.Context, version string) (*SignedRelease, error) {
 	for i := range r.releases {
 		if r.releases[i].Version == version {
 			return &r.releases[i], nil
@@ -130,7 +130,7 @@ func (r *Repository) readCatalog(ctx context.Context) error {
 // Permit refuses two kinds of releases: with ErrDowngrade those older than the one that was
 // installed last, unless the options permit them, and with ErrWithdrawn, in any case, those older
 // than an installed release permits.
-func (r *Repository) Permit(rel *Release) error {
+func (r *Repository) Permit(rel *SignedRelease) error {
 	rec := &r.state.record
 	switch {
 	case rel.Serial < rec.MinimumSerial:
@@ -144,7 +144,7 @@ func (r *Repository) Permit(rel *Release) error {
 }
 
 // Installed notes durably that a release was installed.
-func (r *Repository) Installed(rel *Release) error {
+func (r *Repository) Installed(rel *SignedRelease) error {
 	root := r.set.Root.Signed.Version
 	err := r.state.change(func(rec *record, l *learnt) {
 		rec.Installed, rec.Serial, l.File = rel.Version, rel.Serial, rel.File.ID

@@ -51,7 +51,7 @@ func (s *site) signs(n numbers) {
 	snap := read[snapshot](s, mirror.MetadataPath(metadata.SNAPSHOT, ts.Signed.Meta["snapshot.json"].Version))
 	tg := read[targets](s, mirror.MetadataPath(metadata.TARGETS, snap.Signed.Meta["targets.json"].Version))
 	for _, file := range tg.Signed.Targets {
-		var r trust.Release
+		var r trust.SignedRelease
 		if json.Unmarshal(*file.Custom, &r) != nil || r.Version == "" {
 			continue
 		}
@@ -165,8 +165,8 @@ func (s *site) signSerial(serial int64) {
 	tg := read[targets](s, mirror.MetadataPath(metadata.TARGETS, snap.Signed.Meta["targets.json"].Version))
 	old := tg.Signed.UnrecognizedFields["x-catalog"].(string)
 	var c struct {
-		Format   int             `json:"format"`
-		Releases []trust.Release `json:"releases"`
+		Format   int                   `json:"format"`
+		Releases []trust.SignedRelease `json:"releases"`
 	}
 	s.must(json.Unmarshal([]byte(s.read(old)), &c))
 	c.Releases[len(c.Releases)-1].Serial = serial

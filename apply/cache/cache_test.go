@@ -175,7 +175,7 @@ func TestCacheSyncs(t *testing.T) {
 		t.Fatal(err)
 	}
 	folders := map[string]int{}
-	defer durable.SetHook(func(s durable.Step) error {
+	defer durable.SetHook(func(s durable.Action) error {
 		if s.Op == durable.OpSyncFolder {
 			folders[s.Path]++
 		}

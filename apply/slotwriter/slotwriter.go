@@ -30,8 +30,8 @@ var (
 	ErrOtherImage = errors.New("the rebuilt image is not the published one")
 )
 
-// Slot is the place that an image is written to.
-type Slot interface {
+// Storage is the place that an image is written to.
+type Storage interface {
 	io.ReaderAt
 	io.WriterAt
 	// Begin makes the slot unbootable (its first 4 KiB become zero, durably) and sets a file's
@@ -71,7 +71,7 @@ type Options struct {
 // Errors wrap ErrOtherImage when write wrote another image, ErrVerify when the medium gives other
 // bytes than it was given (in order only; else that is ErrOtherImage too), and the errors of write.
 // After an error the slot holds nothing bootable.
-func Fill(ctx context.Context, s Slot, image Image, o Options,
+func Fill(ctx context.Context, s Storage, image Image, o Options,
 	write func(ctx context.Context, w io.WriterAt) error) (*Held, error) {
 	if err := s.Begin(image.Size); err != nil {
 		return nil, nospace.Mark(err)
@@ -100,7 +100,7 @@ func Fill(ctx context.Context, s Slot, image Image, o Options,
 
 // Held is an image that is in a slot and proved, all but its head.
 type Held struct {
-	slot Slot
+	slot Storage
 	size int64
 	head [HeadSize]byte
 	busy time.Duration
@@ -140,7 +140,7 @@ func (h *Held) Release() error {
 		h.slot.Begin(h.size))
 }
 
-func flush(s Slot) error {
+func flush(s Storage) error {
 	if err := s.Sync(); err != nil {
 		return nospace.Mark(fmt.Errorf("slot %s: sync: %w", s.Name(), err))
 	}

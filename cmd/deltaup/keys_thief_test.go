@@ -175,7 +175,7 @@ func (m *robbed) steal(s theft) {
 	ts := signed[metadata.TimestampType](m.victim, mirror.TimestampPath)
 	snap := signed[metadata.SnapshotType](m.victim, mirror.MetadataPath(metadata.SNAPSHOT, ts.Signed.Meta[snapshotJSON].Version))
 	targets := signed[metadata.TargetsType](m.victim, mirror.MetadataPath(metadata.TARGETS, snap.Signed.Meta[targetsJSON].Version))
-	var r trust.Release
+	var r trust.SignedRelease
 	custom := targets.Signed.Targets[mirror.ReleasePath("evil")].Custom
 	must(m.T, json.Unmarshal(*custom, &r))
 	if r.Serial = s.serial; s.minimum > 0 {

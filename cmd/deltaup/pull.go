@@ -148,7 +148,7 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 		if d == nil {
 			return apply.Prepare(ctx, r)
 		}
-		return d.Prepare(ctx, r, device.UpdateOptions{
+		return d.Prepare(ctx, r, device.InstallOptions{
 			Again: o.again, DryRun: o.dryRun, Repair: o.repair,
 			Warning: func(text string) { out.event(apply.Event{Warning: text}) },
 		})

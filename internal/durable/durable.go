@@ -49,7 +49,7 @@ func create(tmp string, mode fs.FileMode) (*File, error) {
 	if err := MkdirAll(tmp); err != nil {
 		return nil, err
 	}
-	if err := step(Step{Op: OpCreate, Path: tmp}); err != nil {
+	if err := announce(Action{Op: OpCreate, Path: tmp}); err != nil {
 		return nil, err
 	}
 	// Not os.CreateTemp, whose files only their owner may read, whatever the umask is.
@@ -66,7 +66,7 @@ func (f *File) Name() string { return f.name }
 
 // Write appends p.
 func (f *File) Write(p []byte) (int, error) {
-	if err := step(Step{Op: OpWrite, Path: f.name}); err != nil {
+	if err := announce(Action{Op: OpWrite, Path: f.name}); err != nil {
 		return 0, err
 	}
 	return f.f.Write(p)
@@ -74,7 +74,7 @@ func (f *File) Write(p []byte) (int, error) {
 
 // WriteAt writes p at off. A File takes either Write or WriteAt, not both.
 func (f *File) WriteAt(p []byte, off int64) (int, error) {
-	if err := step(Step{Op: OpWrite, Path: f.name}); err != nil {
+	if err := announce(Action{Op: OpWrite, Path: f.name}); err != nil {
 		return 0, err
 	}
 	return f.f.WriteAt(p, off)
@@ -89,7 +89,7 @@ func (f *File) Seal() error {
 	if f.sealed {
 		return nil
 	}
-	if err := step(Step{Op: OpSync, Path: f.name}); err != nil {
+	if err := announce(Action{Op: OpSync, Path: f.name}); err != nil {
 		return err
 	}
 	if err := f.f.Sync(); err != nil {
@@ -113,7 +113,7 @@ func (f *File) Commit(path string) error {
 	if err := MkdirAll(dir); err != nil {
 		return err
 	}
-	if err := step(Step{Op: OpRename, Path: f.name, To: path}); err != nil {
+	if err := announce(Action{Op: OpRename, Path: f.name, To: path}); err != nil {
 		return err
 	}
 	if err := os.Rename(f.name, path); err != nil {
@@ -134,7 +134,7 @@ func (f *File) Discard() {
 		f.sealed = true
 		f.f.Close()
 	}
-	if step(Step{Op: OpRemove, Path: f.name}) == nil {
+	if announce(Action{Op: OpRemove, Path: f.name}) == nil {
 		os.Remove(f.name)
 	}
 }
@@ -201,7 +201,7 @@ func mkdirAll(dir string, mode fs.FileMode) error {
 			return err
 		}
 	}
-	if err := step(Step{Op: OpMkdir, Path: dir}); err != nil {
+	if err := announce(Action{Op: OpMkdir, Path: dir}); err != nil {
 		return err
 	}
 	err = os.Mkdir(dir, mode)
@@ -216,7 +216,7 @@ func mkdirAll(dir string, mode fs.FileMode) error {
 
 // Remove removes a file durably. A missing file is no error.
 func Remove(path string) error {
-	if err := step(Step{Op: OpRemove, Path: path}); err != nil {
+	if err := announce(Action{Op: OpRemove, Path: path}); err != nil {
 		return err
 	}
 	if err := os.Remove(path); err != nil {
@@ -230,7 +230,7 @@ func Remove(path string) error {
 
 // Rename durably renames a file within a file system, in place of a file that has the new name.
 func Rename(from, to string) error {
-	if err := step(Step{Op: OpRename, Path: from, To: to}); err != nil {
+	if err := announce(Action{Op: OpRename, Path: from, To: to}); err != nil {
 		return err
 	}
 	if err := os.Rename(from, to); err != nil {
@@ -264,7 +264,7 @@ func RemoveTemps(tmp string) error {
 			continue
 		}
 		path := filepath.Join(tmp, e.Name())
-		if err := step(Step{Op: OpRemove, Path: path}); err != nil {
+		if err := announce(Action{Op: OpRemove, Path: path}); err != nil {
 			return err
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -177,7 +177,7 @@ func TestSteps(t *testing.T) {
 	root := t.TempDir()
 	path := filepath.Join(root, "new", "file")
 	var ops []durable.Op
-	restore := durable.SetHook(func(s durable.Step) error { ops = append(ops, s.Op); return nil })
+	restore := durable.SetHook(func(s durable.Action) error { ops = append(ops, s.Op); return nil })
 	err := writeFile(root, path, "x")
 	restore()
 	if err != nil {

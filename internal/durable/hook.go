@@ -16,26 +16,26 @@ const (
 	OpRemove     Op = "remove"
 )
 
-// Step is one change to the disk, before it is made.
-type Step struct {
+// Action is one change to the disk, before it is made.
+type Action struct {
 	Op   Op
 	Path string
 	To   string // OpRename: the new name
 }
 
-var hook atomic.Pointer[func(Step) error]
+var hook atomic.Pointer[func(Action) error]
 
-// SetHook has the package call fn before every step. If fn returns an error, the step is not done
-// and returns that error. The hook is for tests only, see durabletest. It applies to the whole
+// SetHook has the package call fn before every change. If fn returns an error, the change is not
+// made and returns that error. The hook is for tests only, see durabletest. It applies to the whole
 // process until restore is called.
-func SetHook(fn func(Step) error) (restore func()) {
+func SetHook(fn func(Action) error) (restore func()) {
 	old := hook.Swap(&fn)
 	return func() { hook.Store(old) }
 }
 
-func step(s Step) error {
+func announce(a Action) error {
 	if fn := hook.Load(); fn != nil {
-		return (*fn)(s)
+		return (*fn)(a)
 	}
 	return nil
 }

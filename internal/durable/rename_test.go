@@ -19,7 +19,7 @@ func TestRename(t *testing.T) {
 		}
 	}
 	var steps []Op
-	defer SetHook(func(s Step) error { steps = append(steps, s.Op); return nil })()
+	defer SetHook(func(s Action) error { steps = append(steps, s.Op); return nil })()
 	if err := Rename(from, to); err != nil {
 		t.Fatal(err)
 	}

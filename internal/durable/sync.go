@@ -12,13 +12,13 @@ import (
 // Overwrite overwrites the beginning of f with p, by one write and one fsync. It is for files that
 // a boot loader finds by their place on the disk, which a rename would change.
 func Overwrite(f *os.File, p []byte) error {
-	if err := step(Step{Op: OpWrite, Path: f.Name()}); err != nil {
+	if err := announce(Action{Op: OpWrite, Path: f.Name()}); err != nil {
 		return err
 	}
 	if _, err := f.WriteAt(p, 0); err != nil {
 		return err
 	}
-	if err := step(Step{Op: OpSync, Path: f.Name()}); err != nil {
+	if err := announce(Action{Op: OpSync, Path: f.Name()}); err != nil {
 		return err
 	}
 	return f.Sync()
@@ -33,7 +33,7 @@ func Overwrite(f *os.File, p []byte) error {
 // nothing when everything is committed. FAT's syncfs flushes nothing; its fsync does. The second
 // syncfs flushes what the first has put in place.
 func SyncFileSystem(dir string) error {
-	if err := step(Step{Op: OpSyncFolder, Path: dir}); err != nil {
+	if err := announce(Action{Op: OpSyncFolder, Path: dir}); err != nil {
 		return err
 	}
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -54,7 +54,7 @@ func SyncFileSystem(dir string) error {
 
 // SyncFolder makes the names in a folder durable, for files that others than File have written.
 func SyncFolder(dir string) error {
-	if err := step(Step{Op: OpSyncFolder, Path: dir}); err != nil {
+	if err := announce(Action{Op: OpSyncFolder, Path: dir}); err != nil {
 		return err
 	}
 	d, err := os.Open(dir)

@@ -103,7 +103,7 @@ func (c *Crash) unhook() {
 	}
 }
 
-func (c *Crash) step(s durable.Step) error {
+func (c *Crash) step(s durable.Action) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.steps++
@@ -127,7 +127,7 @@ func (c *Crash) step(s durable.Step) error {
 	return nil
 }
 
-func (c *Crash) renamed(s durable.Step) {
+func (c *Crash) renamed(s durable.Action) {
 	old, err := os.ReadFile(s.To)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.t.Errorf("before a rename: %v", err)
