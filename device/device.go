@@ -2,8 +2,8 @@
 // are, the boot loader's state which of them boots next, and its own records what each of them
 // holds.
 //
-// [Open] comes first. [Device.Prepare] and [Installation.Run] bring the newest release into a slot that
-// is not in use and put it on trial; [Device.MarkGood] keeps it. [Device.Rollback],
+// [Open] comes first. [Device.Prepare] and [Installation.Run] bring the newest release into a slot
+// that is not in use and put it on trial; [Device.MarkGood] keeps it. [Device.Rollback],
 // [Device.MarkBad] and [Device.MarkActive] choose what boots instead. Package apply rebuilds
 // images, package counted has the rules of what boots when, and a [Loader] carries them out.
 package device

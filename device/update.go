@@ -54,7 +54,8 @@ type Installation struct {
 //
 // Errors wrap ErrNothing, ErrReboot, ErrRolledBack, ErrTrial, ErrBusy, ErrNoSlot,
 // ErrUnknownRelease, and those of package apply.
-func (d *Device) Prepare(ctx context.Context, r apply.Request, o InstallOptions) (*Installation, error) {
+func (d *Device) Prepare(ctx context.Context, r apply.Request,
+	o InstallOptions) (*Installation, error) {
 	unlock, err := d.lockUpdates()
 	if err != nil {
 		return nil, err
