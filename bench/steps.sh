@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # steps.sh DIR [PAIR...]: what updates cost, a line for each of the pairs DIR/PAIR/v1.tar and
 # v2.tar: the bytes that nginx sent (headers, metadata, all), requests, and what publishing and
-# pulling took. boot/ is left out, but the initrds of the pair security are published, too, for two
-# more lines: with the old initrd and without. Slots are compared with what was published.
+# pulling took. boot/ is left out, but the initrds of the pair security are published, too, and its
+# kernels, for two more lines each: with the old one and without. Slots are compared with what was published.
 # LEVELS="better best" takes other levels (default better), ROUTES="patch chunks" other routes
 # (default: the fewest bytes). WORK=FOLDER keeps images and mirrors there for the next run, which
 # then has no figures of publishing. Needs bin/deltaup, nginx and GNU time.
@@ -31,15 +31,17 @@ timed() {
   awk '{ print $1, $2 + $3, $4 }' "$file" > "$file.sum" && mv "$file.sum" "$file"
 }
 
-# unpack PAIR VERSION: the newest initrd of a tar, as a file.
+declare -A boot=([initrd]=initrd.img [kernel]=vmlinuz)
+
+# unpack PAIR VERSION ARTIFACT: the newest initrd or kernel of a tar, as a file.
 unpack() {
   local name
-  name=$(tar -tf "$dir/$1/v$2.tar" | grep -E '^(\./)?boot/initrd\.img-' | sort -V | tail -1) || return 1
-  tar -xOf "$dir/$1/v$2.tar" "$name" > "$work/$1-initrd$2"
+  name=$(tar -tf "$dir/$1/v$2.tar" | grep -E "^(\./)?boot/${boot[$3]}-" | sort -V | tail -1) || return 1
+  tar -xOf "$dir/$1/v$2.tar" "$name" > "$work/$1-$3$2"
 }
 
-# prepare PAIR LEVEL: images and mirror. The initrds are in a mirror of their own, for their release
-# files are longer.
+# prepare PAIR LEVEL: images and mirror. Initrds and kernels are in mirrors of their own, for their
+# release files are longer.
 prepare() {
   local base=$work/$1-$2 v
   for v in 1 2; do
@@ -50,12 +52,13 @@ prepare() {
   done
 }
 
-prepare_initrd() {
+# prepare_beside PAIR LEVEL ARTIFACT
+prepare_beside() {
   local base=$work/$1-$2 v
   for v in 1 2; do
-    [[ -s $work/$1-initrd$v ]] || unpack "$1" $v || { rm -f "$work/$1-initrd$v"; return 1; }
-    [[ -e $base-initrd-mirror/releases/$v.json ]] ||
-      timed "$base-initrd-published" "$deltaup" publish --mirror "$base-initrd-mirror" --version $v --initrd "$work/$1-initrd$v" "$base-v$v.squashfs"
+    [[ -s $work/$1-$3$v ]] || unpack "$1" $v "$3" || { rm -f "$work/$1-$3$v"; return 1; }
+    [[ -e $base-$3-mirror/releases/$v.json ]] ||
+      timed "$base-$3-published" "$deltaup" publish --mirror "$base-$3-mirror" --version $v "--$3" "$work/$1-$3$v" "$base-v$v.squashfs"
   done
 }
 
@@ -104,13 +107,17 @@ for pair in "${pairs[@]}"; do
       [[ $route == bytes ]] || how=(--route "$route")
       pull "$pair $level $route" "$pair" "$level" "$work/$pair-$level-mirror" "${how[@]}"
     done
-    [[ $pair == security && -z ${ROUTES:-} ]] && prepare_initrd "$pair" "$level" || continue
-    with=$work/$pair-$level-initrd-mirror
-    # What the old release's target has is the initrd that was made anew.
-    "$deltaup" pull "http://127.0.0.1:$port/${with##*/}/" --quiet --insecure --version 1 --seed "$work/$pair-$level-v1.squashfs" \
-      --slot "$tmp/slot" --state "$tmp/state" --artifact "initrd=$tmp/initrd"
-    pull "$pair $level + initrd" "$pair" "$level" "$with" --optimize bytes --artifact "initrd=$tmp/initrd"
-    rm -f "$tmp/initrd"
-    pull "$pair $level + initrd, no old one" "$pair" "$level" "$with" --optimize bytes --artifact "initrd=$tmp/initrd"
+    [[ $pair == security && -z ${ROUTES:-} ]] || continue
+    for beside in initrd kernel; do
+      prepare_beside "$pair" "$level" $beside || continue
+      with=$work/$pair-$level-$beside-mirror
+      # What the old release's target has is the initrd that was made anew.
+      "$deltaup" pull "http://127.0.0.1:$port/${with##*/}/" --quiet --insecure --version 1 --seed "$work/$pair-$level-v1.squashfs" \
+        --slot "$tmp/slot" --state "$tmp/state" --artifact "$beside=$tmp/$beside"
+      pull "$pair $level + $beside" "$pair" "$level" "$with" --optimize bytes --artifact "$beside=$tmp/$beside"
+      [[ $beside != kernel ]] || cmp "$work/$pair-kernel2" "$tmp/kernel"
+      rm -f "$tmp/$beside"
+      pull "$pair $level + $beside, no old one" "$pair" "$level" "$with" --optimize bytes --artifact "$beside=$tmp/$beside"
+    done
   done
 done
