@@ -83,18 +83,18 @@ func (t *writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Source gives the contents that are kept. It is a mkimage.Source, and what it opens is an
+// Source gives the contents that are kept. That is a mkimage.Source, and what it opens is an
 // io.ReaderAt too.
-func (t *Taker) Source() Source { return Source{t.spool, t.offsets} }
+func (t *Taker) Source() Kept { return Kept{t.spool, t.offsets} }
 
-// Source is a source of the contents in a spool.
-type Source struct {
+// Kept is a source of the contents in a spool.
+type Kept struct {
 	spool   Spool
 	offsets map[chunkstore.ID]int64
 }
 
 // Open implements mkimage.Source.
-func (s Source) Open(_ context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
+func (s Kept) Open(_ context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
 	offset, ok := s.offsets[c.ID]
 	if !ok || s.spool == nil {
 		return nil, fmt.Errorf("content %v: %w", c.ID, chunkstore.ErrNotFound)
