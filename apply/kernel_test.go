@@ -33,7 +33,7 @@ func newKernelTarget(t *testing.T) *kernelTarget {
 	dir := t.TempDir()
 	for i, image := range k.w.image {
 		copy(plain[200<<10:], []string{"one", "two"}[i])
-		k.kernels[i] = kerneltest.BzImage(t, byte(i), plain)
+		k.kernels[i] = kerneltest.BzImage(byte(i), plain)
 		path := filepath.Join(dir, "kernel")
 		if err := os.WriteFile(path, k.kernels[i], 0o644); err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func (k *kernelTarget) pullKernel(t *testing.T, old []byte) {
 func TestPullKernel(t *testing.T) {
 	k := newKernelTarget(t)
 	cut := k.kernels[0][:len(k.kernels[0])/2]
-	other := kerneltest.BzImage(t, 7, noise(601, 50<<10))
+	other := kerneltest.BzImage(7, noise(601, 50<<10))
 	for _, tt := range []struct {
 		name   string
 		old    []byte

@@ -66,8 +66,8 @@ func TestKernelSet(t *testing.T) {
 	first := bytes.Repeat(noise(70, 40<<10), 5)
 	second := bytes.Clone(first)
 	copy(second[90<<10:], "changed")
-	file := kerneltest.BzImage(t, 2, second)
-	old, made := takeKernel(t, kerneltest.BzImage(t, 1, first), false), takeKernel(t, file, false)
+	file := kerneltest.BzImage(2, second)
+	old, made := takeKernel(t, kerneltest.BzImage(1, first), false), takeKernel(t, file, false)
 	image, k := imageOf(map[string][]byte{"vmlinuz": file}), ByName("kernel")
 	var set bytes.Buffer
 	if _, err := Make(t.Context(), &set, Pair{k, old.recipe, made.recipe, image, both(old, made)}, patchset.MakeOptions{}); err != nil {
@@ -84,7 +84,7 @@ func TestKernelSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := takeKernel(t, kerneltest.BzImage(t, 1, first), true)
+	seed := takeKernel(t, kerneltest.BzImage(1, first), true)
 	s, err := Open(h, k, seed.recipe, image, stored(set.Bytes(), h, 0))
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestKernelSet(t *testing.T) {
 
 // TestKernelUnsupported tells kernels that could be taken apart from files that are none.
 func TestKernelUnsupported(t *testing.T) {
-	zstd := kerneltest.BzImage(t, 1, []byte("plain"))
+	zstd := kerneltest.BzImage(1, []byte("plain"))
 	copy(zstd[bytes.Index(zstd, []byte("\x02\x21\x4c\x18")):], "\x28\xb5\x2f\xfd")
 	for name, tt := range map[string]struct {
 		file    []byte

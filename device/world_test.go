@@ -10,6 +10,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/internal/test/cpiotest"
+	"deltaup/internal/test/kerneltest"
 	"deltaup/internal/test/mirrortest"
 	"deltaup/mirror"
 	"deltaup/mirror/folder"
@@ -74,6 +75,9 @@ func (w *world) make() (err error) {
 			if err != nil {
 				return err
 			}
+			if a := p.Release.Artifact(mirror.KernelName); a.Kind == mirror.KindRaw {
+				return fmt.Errorf("the kernel is %s", a.Kind)
+			}
 			w.made[j] = p.Release.Artifact(mirror.InitrdName).ID
 		}
 	}
@@ -93,7 +97,7 @@ func (w *world) release(i int) error {
 		return err
 	}
 	// the same in releases 1 and 3, and in 2 and 4
-	kernel := append(mirrortest.Noise(2, 30<<10), mirrortest.Noise(uint64(20+i%2), 10<<10)...)
+	kernel := kerneltest.BzImage(byte(i%2), append(mirrortest.Noise(2, 30<<10), mirrortest.Noise(uint64(20+i%2), 10<<10)...))
 	if err := os.WriteFile(w.kernel[i], kernel, 0o644); err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func TestPublishKernel(t *testing.T) {
 	for i := range 3 {
 		plain = bytes.Clone(plain)
 		copy(plain[100_000*(i+1):], "changed")
-		file := kerneltest.BzImage(t, byte(i), plain)
+		file := kerneltest.BzImage(byte(i), plain)
 		p := kernelOf(t, fmt.Sprint(i+1), image, file)
 		last = publishtest.Publish(t, dir, p)
 		a := last.Release.Artifact(mirror.KernelName)
@@ -59,7 +59,7 @@ func TestPublishKernel(t *testing.T) {
 		t.Errorf("unreferenced: %q", r.Unreferenced)
 	}
 	a := last.Release.Artifact(mirror.KernelName)
-	wantMissingSeen(t, dir, kernelOf(t, "3", image, kerneltest.BzImage(t, 2, plain)), mirror.RecipePath(a.Recipe.ID))
+	wantMissingSeen(t, dir, kernelOf(t, "3", image, kerneltest.BzImage(2, plain)), mirror.RecipePath(a.Recipe.ID))
 	b, err := os.ReadFile(filepath.Join(dir, mirror.RecipePath(a.Recipe.ID)))
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestPublishKernelOfImage(t *testing.T) {
 func TestPublishKernelAsItIs(t *testing.T) {
 	v1, _ := publishtest.Trees()
 	image := publishtest.Image(t, v1)
-	zstd := kerneltest.BzImage(t, 1, []byte("plain"))
+	zstd := kerneltest.BzImage(1, []byte("plain"))
 	copy(zstd[bytes.Index(zstd, []byte("\x02\x21\x4c\x18")):], "\x28\xb5\x2f\xfd")
 	for name, tt := range map[string]struct {
 		file    []byte
@@ -111,7 +111,7 @@ func TestPublishKernelAsItIs(t *testing.T) {
 		wantRaw(t, dir, "1", mirror.KernelName, tt.file)
 		publishtest.WantSound(t, dir)
 	}
-	p := kernelOf(t, "1", image, kerneltest.BzImage(t, 1, []byte("plain")))
+	p := kernelOf(t, "1", image, kerneltest.BzImage(1, []byte("plain")))
 	p.Artifacts[0].Raw = true
 	done := publishtest.Publish(t, t.TempDir(), p)
 	if a := done.Release.Artifact(mirror.KernelName); a.Kind != mirror.KindRaw || len(done.Warnings) > 0 {
