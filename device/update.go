@@ -18,7 +18,7 @@ import (
 	"deltaup/slotboot/loader"
 )
 
-// InstallOptions are for updates that are out of the ordinary.
+// InstallOptions are for installations that are out of the ordinary.
 type InstallOptions struct {
 	Again   bool // also a release that was rolled back
 	Repair  bool // the running release is installed anew
@@ -26,7 +26,7 @@ type InstallOptions struct {
 	Warning func(string)
 }
 
-// Installation is an update that was prepared. Close it.
+// Installation is a release that is ready to go into a slot, with kernel and initrd. Close it.
 type Installation struct {
 	d       *Device
 	o       InstallOptions

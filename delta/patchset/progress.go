@@ -55,9 +55,9 @@ type Progress struct {
 // teller tells somebody how far phases have come. Several goroutines use it.
 type teller struct {
 	tell func(Progress) // nil: nobody wants to know
-	all  Amounts
 
 	mu      sync.Mutex
+	all     Amounts
 	done    Amounts
 	streams int64 // bytes that contents became so far
 }
@@ -66,6 +66,11 @@ type teller struct {
 func (t *teller) did(p Phase, bytes int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.add(p, bytes)
+}
+
+// add is did for a caller that holds mu.
+func (t *teller) add(p Phase, bytes int64) {
 	t.done[p] += bytes
 	if t.tell != nil {
 		t.tell(Progress{p, t.done[p], t.all})
@@ -75,12 +80,12 @@ func (t *teller) did(p Phase, bytes int64) {
 // matched says that so many bytes of contents have become so many of streams.
 func (t *teller) matched(plain, streams int64) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.streams += streams
 	done := t.done[PhaseMatch] + plain
 	share := float64(t.streams+streamsUsual/streamShare) / float64(done+streamsUsual)
 	t.all[PhaseCompress] = t.streams + int64(share*float64(t.all[PhaseMatch]-done))
-	t.mu.Unlock()
-	t.did(PhaseMatch, plain)
+	t.add(PhaseMatch, plain)
 }
 
 // within tells how far a content of so many bytes has come whose patch takes long: each call of
@@ -106,5 +111,7 @@ func (w *within) end(streams int64) { w.to.matched(w.left, streams) }
 
 // ended says that a phase has done all, also what it found to be needless.
 func (t *teller) ended(p Phase) {
-	t.did(p, t.all[p]-t.done[p])
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.add(p, t.all[p]-t.done[p])
 }

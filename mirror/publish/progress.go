@@ -192,7 +192,7 @@ func (w *work) rest(costs [steps]float64) (ns float64) {
 	for i := range w.sets {
 		s := &w.sets[i]
 		for k, cost := range costs {
-			ns += float64(s.all[k]-s.done[k]) * cost
+			ns += float64(max(0, s.all[k]-s.done[k])) * cost // all may be an estimate
 		}
 	}
 	return ns

@@ -180,3 +180,23 @@ func TestWorkUnmade(t *testing.T) {
 		t.Errorf("nothing to do: %+v", p)
 	}
 }
+
+// TestWorkMore does more than was estimated. The share stays within 1, and what is left above 0.
+func TestWorkMore(t *testing.T) {
+	w := newWorker(t)
+	w.expect("image from 1", patchset.Amounts{10, 100, 10})
+	w.begins()
+	for n := range int64(30) {
+		w.clock = w.clock.Add(time.Second)
+		w.making(patchset.Progress{
+			Phase: patchset.PhaseCompress, Done: 10 * n, All: patchset.Amounts{10, 100, 10},
+		})
+	}
+	if w.share >= 1 {
+		t.Errorf("the share is %v before the other steps", w.share)
+	}
+	w.finished()
+	if w.share != 1 {
+		t.Errorf("the share is %v at the end", w.share)
+	}
+}
