@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # test-boot.sh [go test's arguments]: proves counted boot with real GRUB and Linux in QEMU (TCG, no
 # KVM). Installs what it needs; the kernel is Debian's for clouds, unpacked below tmp/ and not
-# installed. A Debian to boot lies there, too, from the first run on; only root can make it.
+# installed. Two Debians to boot lie there, too, from the first run on; only root can make them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,6 +30,8 @@ fi
 if [[ $(id -u) == 0 ]]; then
   export DELTAUP_TEST_ROOT=$PWD/tmp/boot-root.tar
   bench/boot-root.sh "$DELTAUP_TEST_ROOT"
+  export DELTAUP_TEST_MODULES=$PWD/tmp/modules-root.tar
+  bench/modules-root.sh "$DELTAUP_TEST_MODULES"
 else
   echo "test-boot.sh: not root: no Debian is booted" >&2
 fi

@@ -50,6 +50,9 @@ func run() error {
 			return err
 		}
 	}
+	if args["do"] == "report" {
+		return report(args["image"])
+	}
 	if err := waitFor(args["boot"]); err != nil {
 		return err
 	}
@@ -124,6 +127,36 @@ func install(image string) error {
 	}
 	fmt.Println("guest: done")
 	return off(unix.LINUX_REBOOT_CMD_POWER_OFF)
+}
+
+// report runs the program /usr/bin/report of an image on a device, with the image as root.
+func report(image string) error {
+	const root = "/sysroot"
+	if err := waitFor(image); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount(image, root, "squashfs", unix.MS_RDONLY, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", image, err)
+	}
+	for dir, kind := range map[string]string{"dev": "devtmpfs", "proc": "proc", "sys": "sysfs", "run": "tmpfs", "tmp": "tmpfs"} {
+		if err := mount(kind, filepath.Join(root, dir), kind); err != nil {
+			return err
+		}
+	}
+	// udev does nothing where its root is not that of process 1
+	if err := errors.Join(os.Chdir(root), unix.Mount(".", "/", "", unix.MS_MOVE, ""), unix.Chroot(".")); err != nil {
+		return fmt.Errorf("change the root: %w", err)
+	}
+	cmd := exec.Command("/usr/bin/report")
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin"}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
+	if err := cmd.Run(); err != nil {
+		return err
+	}
+	return unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 }
 
 // rename puts slot b on trial in a wrong way: it renames a new environment block over the old one,
