@@ -11,7 +11,7 @@ declare -A package=(
   [grub-editenv]=grub-common [grub-script-check]=grub-common
   [cpio]=cpio [bsdcpio]=libarchive-tools [unmkinitramfs]=initramfs-tools-core
   [lz4]=lz4 [depmod]=kmod [openssl]=openssl [strace]=strace [gzip]=gzip [python3]=python3 [objdump]=binutils
-  [chromium]=chromium [time]=time
+  [chromium]=chromium [time]=time [busybox]=busybox [mkfs.vfat]=dosfstools
   [systemd-analyze]=systemd [shellcheck]=shellcheck [mke2fs]=e2fsprogs [losetup]=mount [unshare]=util-linux
 )
 
