@@ -62,6 +62,8 @@ const (
 	idXZ        = 4
 	idXZModule  = 5
 	idXZProgram = 6
+
+	idKernel = 7
 )
 
 // registry has the transforms by id. Id 0 means no transform.
@@ -73,6 +75,8 @@ var registry = map[uint8]Transform{
 	idXZ:        xzFile{},
 	idXZModule:  xzFile{kernelModule{}},
 	idXZProgram: xzFile{program{}},
+
+	idKernel: kernel{},
 }
 
 // Exact is t.Forward, except that ok is also false when Inverse does not give plain back.

@@ -1,0 +1,224 @@
+package transform
+
+import "slices"
+
+// kernel rewrites the ELF file of an x86-64 Linux kernel, as it lies compressed in a bzImage: with a
+// table of symbols for the kernel itself, and behind the section headers the tables of relocations
+// that move it. The output is a file of the same length and headers, rewritten in place, then what
+// kernelEnd writes.
+type kernel struct{}
+
+// kernelMax is the length in bytes above which the transform does not apply.
+const kernelMax = 64 << 20
+
+func (kernel) Name() string { return "kernel" }
+
+func (kernel) Forward(plain []byte) ([]byte, bool) {
+	if len(plain) > kernelMax {
+		return nil, false
+	}
+	const room = 64 << 10 // mostly suffices for what follows the file
+	out := append(make([]byte, 0, len(plain)+room), plain...)
+	f, ok := openKernel(out)
+	if !ok || !f.findKallsyms(out) || !f.kallsyms.readable(out) {
+		return nil, false
+	}
+	f.end.kallsyms.ordered = f.kallsyms.isOrdered(out)
+	if !f.readPlaces(out) {
+		return nil, false
+	}
+	f.code(out, false)
+	if !f.fields(out, false) {
+		return nil, false
+	}
+	f.absolutes(out, false)
+	f.kallsyms.rewrite(out)
+	for _, r := range f.relocs {
+		differences(r, false)
+	}
+	if t := f.types(out); t != nil && !t.forwardKernel() {
+		return nil, false
+	}
+	return f.end.append(out), true
+}
+
+func (kernel) Inverse(out []byte, limit int64) ([]byte, error) {
+	end, plain, ok := cutKernelEnd(out)
+	if !ok {
+		return nil, errCorrupt
+	}
+	if int64(len(plain)) > limit {
+		return nil, errTooLong
+	}
+	f, ok := openKernel(plain)
+	if !ok {
+		return nil, errCorrupt
+	}
+	f.end = end
+	if t := f.types(plain); t != nil && !t.inverseKernel() {
+		return nil, errCorrupt
+	}
+	for _, r := range f.relocs {
+		differences(r, true)
+	}
+	if !f.kallsyms.restore(plain) || !f.readPlaces(plain) || !f.absolutes(plain, true) ||
+		!f.fields(plain, true) || !f.code(plain, true) {
+		return nil, errCorrupt
+	}
+	for _, l := range f.listed {
+		if len(l) > 0 {
+			return nil, errCorrupt
+		}
+	}
+	return plain, nil
+}
+
+// kernelFile is the outline of a kernel.
+type kernelFile struct {
+	*elfFile
+	end
+	*places
+	loaded  []*elfSection // with bytes in the file, by the low half of their address
+	symbols []kernelSymbol
+	relocs  [relocTables][]byte
+}
+
+// The tables of relocations, each of them behind a zero and ascending (Linux,
+// arch/x86/tools/relocs.c): the low halves of the addresses of fields.
+const (
+	reloc64     = iota // fields of eight bytes
+	relocPerCPU        // fields of four bytes from which the distance is subtracted
+	reloc32            // fields of four bytes
+	relocTables
+)
+
+// openKernel reads the outline of a kernel, which rewriting does not change.
+func openKernel(b []byte) (*kernelFile, bool) {
+	e, ok := parseELF(b)
+	if !ok || e.kind != elfTypeExec || e.machine != elfMachineX86 {
+		return nil, false
+	}
+	f := &kernelFile{elfFile: e}
+	for i := range f.sections {
+		if s := &f.sections[i]; s.flags&flagAlloc != 0 && s.size > 0 {
+			f.loaded = append(f.loaded, s)
+		}
+	}
+	slices.SortStableFunc(f.loaded, func(a, b *elfSection) int {
+		return int(int64(uint32(a.addr)) - int64(uint32(b.addr)))
+	})
+	at := int(le.Uint64(b[40:])) + len(f.sections)*elfSectionSize
+	end := len(b) &^ 3
+	for i := relocTables - 1; i >= 0; i-- {
+		begin := end
+		for begin-4 >= at && le.Uint32(b[begin-4:]) != 0 {
+			begin -= 4
+		}
+		if begin-4 < at {
+			return nil, false
+		}
+		f.relocs[i], end = b[begin:end], begin-4
+	}
+	return f, true
+}
+
+// findKallsyms finds the symbols in the file's original form.
+func (f *kernelFile) findKallsyms(b []byte) (ok bool) {
+	text, data := f.section(".text"), f.section(".rodata")
+	if text == nil || data == nil {
+		return false
+	}
+	f.kallsyms, ok = findKallsyms(b, data, text.addr)
+	return ok
+}
+
+// types gives the kernel's type information, or nil without any.
+func (f *kernelFile) types(b []byte) *btf {
+	if s := f.section(".BTF"); s != nil {
+		if t, ok := parseBTF(s.of(b)); ok {
+			return t
+		}
+	}
+	return nil
+}
+
+// bytes gives the n bytes of the file that lie at an address in memory, or nil.
+func (f *kernelFile) bytes(b []byte, addr uint32, n int) []byte {
+	i, found := slices.BinarySearchFunc(f.loaded, addr, func(s *elfSection, addr uint32) int {
+		return int(int64(uint32(s.addr)) - int64(addr))
+	})
+	if !found {
+		i--
+	}
+	if i < 0 {
+		return nil
+	}
+	s := f.loaded[i]
+	d := int64(addr - uint32(s.addr))
+	if n < 0 || d+int64(n) > int64(s.size) {
+		return nil
+	}
+	return b[s.off+int(d) : s.off+int(d)+n]
+}
+
+// differences makes each number the difference from the one before, or undoes that.
+func differences(b []byte, inverse bool) {
+	for last := uint32(0); len(b) >= 4; b = b[4:] {
+		v := le.Uint32(b)
+		if inverse {
+			v += last
+			le.PutUint32(b, v)
+		} else {
+			le.PutUint32(b, v-last)
+		}
+		last = v
+	}
+}
+
+// end is what inverse needs beside the rewritten file.
+type end struct {
+	kallsyms
+	listed [kernelLists][]uint32
+}
+
+// The lists of numbers for which placeListed stands, by where they are.
+const (
+	listCode = iota
+	listFields
+	list64
+	list32
+	kernelLists
+)
+
+// append appends e to a file: the lists, then the length of each, and where the symbols are.
+func (e *end) append(b []byte) []byte {
+	for _, l := range e.listed {
+		for _, v := range l {
+			b = le.AppendUint32(b, v)
+		}
+	}
+	for _, l := range e.listed {
+		b = le.AppendUint32(b, uint32(len(l)))
+	}
+	return e.kallsyms.append(b)
+}
+
+// cutKernelEnd reads what append has appended to b, and gives the file before it.
+func cutKernelEnd(b []byte) (e end, plain []byte, ok bool) {
+	const fixed = 4*kernelLists + kallsymsSize
+	if len(b) < fixed {
+		return e, nil, false
+	}
+	counts := b[len(b)-fixed:]
+	plain = b[:len(b)-fixed]
+	for i := kernelLists - 1; i >= 0; i-- {
+		n := uint64(le.Uint32(counts[4*i:])) * 4
+		if n > uint64(len(plain)) {
+			return e, nil, false
+		}
+		e.listed[i] = words(plain[len(plain)-int(n):])
+		plain = plain[:len(plain)-int(n)]
+	}
+	e.kallsyms = readKallsyms(counts[4*kernelLists:])
+	return e, plain, e.kallsyms.within(len(plain))
+}

@@ -1,0 +1,204 @@
+package transform
+
+import (
+	"cmp"
+	"slices"
+)
+
+// A kernel's BTF is whole: all types and names that it refers to are its own. The order of types
+// changes from build to build. So a reference becomes a token: for a type with a name that of kind
+// and name, else a hash of all that the type's description says, in which references are tokens
+// already.
+//
+//	0                      as it is: no type, no name
+//	name                   as btf.forwardNames has it
+//	type with a name       btfLocal | btfNamed | token
+//	type without a name    btfLocal | hash
+//	one whose hash is not the only one of its kind: its number
+const (
+	hashLevels = 32 // most types without names from which each refers to the next
+	hashRounds = 8
+)
+
+// kernelTypes are the words that stand for types.
+type kernelTypes struct {
+	words []uint32 // by number of the type, less 1; 0: its number stands for it
+	named *tokens
+}
+
+// kernelNamed gives tokens to the types with names, which must have their original form.
+func (t *btf) kernelNamed() *tokens {
+	named := newTokens(t.count)
+	first, kind := false, uint32(0)
+	t.walk(func(_ int, word byte, p []byte) {
+		v := le.Uint32(p)
+		switch {
+		case word == 'h':
+			kind, first = v>>24&31, true
+		case word == 'n' && first:
+			first = false
+			if v != 0 {
+				named.add(kind*0x9e3779b1^hashName(stringAt(t.strings, v)), btfNamed-1)
+			} else {
+				named.skip()
+			}
+		}
+	})
+	return named
+}
+
+// hashes calls visit with the hash of each type without a name. word gives the word for a reference.
+// Types for one of whose references it has none are left out.
+func (t *btf) hashes(word func(v uint32) (uint32, bool), visit func(n int, hash uint32)) {
+	last, hash, left, first := -1, uint64(0), true, false
+	end := func() {
+		if last >= 0 && !left {
+			visit(last, uint32(hash^hash>>32)&(btfNamed-1))
+		}
+	}
+	t.walk(func(n int, kind byte, p []byte) {
+		v := le.Uint32(p)
+		switch {
+		case kind == 'h':
+			end()
+			last, hash, left, first = n, 0, false, true
+		case left:
+			return
+		case kind == 'n':
+			left, first = first && v != 0, false
+			v = hashName(stringAt(t.strings, v))
+		case kind == 't' && v != 0:
+			w, ok := word(v)
+			v, left = w, !ok
+		}
+		hash = (hash ^ uint64(v)) * 0x9e3779b97f4a7c15
+		hash ^= hash >> 29
+	})
+	end()
+}
+
+// kernelTypes finds the words of all types, which must have their original form.
+func (t *btf) kernelTypes() []uint32 {
+	named := t.kernelNamed()
+	words := make([]uint32, t.count)
+	banned := map[uint32]bool{}
+	for range hashRounds {
+		for n, token := range named.of {
+			words[n] = 0
+			if token != 0 {
+				words[n] = btfLocal | btfNamed | token
+			}
+		}
+		if !t.hashTypes(words, banned) {
+			return words
+		}
+	}
+	return nil
+}
+
+// hashTypes sets the words of types without names whose hashes are not banned. It bans those that
+// several types have, and tells whether it did.
+func (t *btf) hashTypes(words []uint32, banned map[uint32]bool) (more bool) {
+	word := func(v uint32) (uint32, bool) {
+		if v > uint32(len(words)) {
+			return 0, false
+		}
+		return words[v-1], words[v-1] != 0
+	}
+	for range hashLevels {
+		found := false
+		t.hashes(word, func(n int, hash uint32) {
+			if words[n] == 0 && !banned[hash] {
+				words[n], found = btfLocal|hash, true
+			}
+		})
+		if !found {
+			break
+		}
+	}
+	all := slices.Sorted(slices.Values(words))
+	for i := 1; i < len(all); i++ {
+		if all[i] == all[i-1] && all[i]&btfNamed == 0 && all[i] != 0 {
+			banned[all[i]&^btfLocal], more = true, true
+		}
+	}
+	return more
+}
+
+// forwardKernel rewrites the types.
+func (t *btf) forwardKernel() bool {
+	words := t.kernelTypes()
+	if words == nil {
+		return false
+	}
+	ok, last := true, uint32(0)
+	t.walk(func(_ int, word byte, p []byte) {
+		v := le.Uint32(p)
+		switch {
+		case word == 'h':
+			last = 0
+		case word == 'o':
+			le.PutUint32(p, v-last)
+			last = v
+		case word == 't' && v != 0:
+			if v <= uint32(len(words)) && words[v-1] != 0 {
+				v = words[v-1]
+			} else {
+				ok = ok && v < btfLocal
+			}
+			le.PutUint32(p, v)
+		}
+	})
+	return ok && t.forwardNames(&btfBase{firstType: 1})
+}
+
+// inverseKernel rewrites the types back.
+func (t *btf) inverseKernel() bool {
+	if !t.inverseNames(&btfBase{firstType: 1}) {
+		return false
+	}
+	last := uint32(0)
+	t.walk(func(_ int, word byte, p []byte) {
+		switch word {
+		case 'h':
+			last = 0
+		case 'o':
+			last += le.Uint32(p)
+			le.PutUint32(p, last)
+		}
+	})
+	number := t.kernelNumbers()
+	ok := true
+	t.walk(func(_ int, word byte, p []byte) {
+		v := le.Uint32(p)
+		if word == 't' && v >= btfLocal {
+			n, known := number(v)
+			ok = ok && known
+			le.PutUint32(p, n)
+		}
+	})
+	return ok
+}
+
+// kernelNumbers gives a function from words to numbers of types. Only references must be rewritten.
+func (t *btf) kernelNumbers() func(word uint32) (n uint32, ok bool) {
+	named := t.kernelNamed()
+	type hashed struct{ hash, n uint32 }
+	var unnamed []hashed
+	t.hashes(func(v uint32) (uint32, bool) { return v, v >= btfLocal }, func(n int, hash uint32) {
+		unnamed = append(unnamed, hashed{hash, uint32(n)})
+	})
+	slices.SortStableFunc(unnamed, func(a, b hashed) int { return cmp.Compare(a.hash, b.hash) })
+	return func(word uint32) (uint32, bool) {
+		if word&btfNamed != 0 {
+			n, ok := named.index[word&(btfNamed-1)]
+			return n + 1, ok
+		}
+		i, ok := slices.BinarySearchFunc(unnamed, word&(btfNamed-1),
+			func(h hashed, hash uint32) int { return cmp.Compare(h.hash, hash) })
+		if !ok {
+			return 0, false
+		}
+		return unnamed[i].n + 1, true
+	}
+}
