@@ -14,7 +14,7 @@ const (
 	kallsymsTokens = 256
 	kallsymsStep   = 256     // names from one marker to the next
 	kallsymsMax    = 400_000 // most symbols
-	kallsymsSize   = 32      // bytes that kallsyms.append appends
+	kallsymsSize   = 36      // bytes that kallsyms.append appends
 	kallsymsTries  = 64      // most places where each part is looked for
 )
 
@@ -23,6 +23,7 @@ type kallsyms struct {
 	count, names, markers, tokens, index, offsets uint32
 
 	base uint32 // what negative offsets count from
+	size uint32 // bytes of the names
 
 	// order has three bytes for each symbol: the symbols sorted by name. It is 0 without it, and
 	// ordered says that byName gives the same.
@@ -45,6 +46,7 @@ func findKallsyms(b []byte, s *elfSection, base uint64) (k kallsyms, ok bool) {
 		}
 		at += i
 		if k.findTokens(data, s.off, at+1) && (k.findEarly(data, s.off, base) || k.findLate(data, s.off, base)) {
+			k.size = uint32(k.end(data)) - k.names
 			return k, k.within(len(b))
 		}
 		at++
@@ -179,8 +181,6 @@ func (k *kallsyms) end(b []byte) int {
 	return k.each(b, len(b), func(_, _ int, _ []byte) {})
 }
 
-func (k *kallsyms) readable(b []byte) bool { return k.count <= kallsymsMax && k.end(b) > 0 }
-
 // good tells whether the markers are those of the names.
 func (k *kallsyms) good(b []byte) bool {
 	good := true
@@ -197,7 +197,11 @@ type span struct{ from, to uint32 }
 
 // parts gives where in the file the arrays are that rewrite changes.
 func (k *kallsyms) parts() []span {
-	p := []span{{k.offsets, k.offsets + 4*k.count}, {k.markers, k.markers + 4*k.marked()}}
+	p := []span{
+		{k.offsets, k.offsets + 4*k.count},
+		{k.markers, k.markers + 4*k.marked()},
+		{k.names, k.names + k.size},
+	}
 	if k.ordered {
 		p = append(p, span{k.order, k.order + 3*k.count})
 	}
@@ -210,7 +214,7 @@ func (k *kallsyms) within(size int) bool {
 		return false
 	}
 	for _, p := range [][2]uint32{
-		{k.names, 1}, {k.markers, 4 * k.marked()}, {k.tokens, 1}, {k.index, 2 * kallsymsTokens},
+		{k.names, k.size}, {k.markers, 4 * k.marked()}, {k.tokens, 1}, {k.index, 2 * kallsymsTokens},
 		{k.offsets, 4 * k.count}, {k.order, 3 * k.count},
 	} {
 		if uint64(p[0])+uint64(p[1]) > uint64(size) {
@@ -220,13 +224,13 @@ func (k *kallsyms) within(size int) bool {
 	return true
 }
 
-// append appends k to b: eight numbers of four bytes.
+// append appends k to b: nine numbers of four bytes.
 func (k *kallsyms) append(b []byte) []byte {
 	order := k.order
 	if !k.ordered {
 		order = 0
 	}
-	for _, v := range []uint32{k.count, k.names, k.markers, k.tokens, k.index, k.offsets, order, k.base} {
+	for _, v := range []uint32{k.count, k.names, k.markers, k.tokens, k.index, k.offsets, order, k.base, k.size} {
 		b = le.AppendUint32(b, v)
 	}
 	return b
@@ -235,7 +239,7 @@ func (k *kallsyms) append(b []byte) []byte {
 // readKallsyms reads what append has appended.
 func readKallsyms(b []byte) (k kallsyms) {
 	for i, v := range []*uint32{
-		&k.count, &k.names, &k.markers, &k.tokens, &k.index, &k.offsets, &k.order, &k.base,
+		&k.count, &k.names, &k.markers, &k.tokens, &k.index, &k.offsets, &k.order, &k.base, &k.size,
 	} {
 		*v = le.Uint32(b[4*i:])
 	}
@@ -254,8 +258,11 @@ func (k *kallsyms) rewrite(b []byte) {
 	}
 }
 
-// restore undoes rewrite. ok is false when the names are none.
-func (k *kallsyms) restore(b []byte) (ok bool) {
+// restore undoes rewrite, with the names that expand gave. ok is false when the names are none.
+func (k *kallsyms) restore(b []byte, names *nameText) (ok bool) {
+	if !k.put(b, names.compress()) {
+		return false
+	}
 	end := k.each(b, len(b), func(i, at int, _ []byte) {
 		if i%kallsymsStep == 0 {
 			le.PutUint32(b[int(k.markers)+4*(i/kallsymsStep):], uint32(at))

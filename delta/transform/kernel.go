@@ -17,13 +17,15 @@ func (kernel) Forward(plain []byte) ([]byte, bool) {
 	if len(plain) > kernelMax {
 		return nil, false
 	}
-	const room = 64 << 10 // mostly suffices for what follows the file
-	out := append(make([]byte, 0, len(plain)+room), plain...)
+	out := append(make([]byte, 0, len(plain)+nameTextMax), plain...)
 	f, ok := openKernel(out)
-	if !ok || !f.findKallsyms(out) || !f.kallsyms.readable(out) {
+	if !ok || !f.findKallsyms(out) {
 		return nil, false
 	}
-	f.end.kallsyms.ordered = f.kallsyms.isOrdered(out)
+	if f.names, ok = f.kallsyms.expand(out); !ok {
+		return nil, false
+	}
+	f.ordered = f.kallsyms.isOrdered(out)
 	if !f.readPlaces(out) {
 		return nil, false
 	}
@@ -61,7 +63,7 @@ func (kernel) Inverse(out []byte, limit int64) ([]byte, error) {
 	for _, r := range f.relocs {
 		differences(r, true)
 	}
-	if !f.kallsyms.restore(plain) || !f.readPlaces(plain) || !f.absolutes(plain, true) ||
+	if !f.kallsyms.restore(plain, f.names) || !f.readPlaces(plain) || !f.absolutes(plain, true) ||
 		!f.fields(plain, true) || !f.code(plain, true) {
 		return nil, errCorrupt
 	}
@@ -178,6 +180,7 @@ func differences(b []byte, inverse bool) {
 // end is what inverse needs beside the rewritten file.
 type end struct {
 	kallsyms
+	names  *nameText
 	listed [kernelLists][]uint32
 }
 
@@ -190,26 +193,30 @@ const (
 	kernelLists
 )
 
-// append appends e to a file: the lists, then the length of each, and where the symbols are.
+// append appends e to a file: the names and the lists, then the length of each of these, how names
+// are compressed, and where the symbols are.
 func (e *end) append(b []byte) []byte {
+	b = append(b, e.names.text...)
 	for _, l := range e.listed {
 		for _, v := range l {
 			b = le.AppendUint32(b, v)
 		}
 	}
+	b = le.AppendUint32(b, uint32(len(e.names.text)))
 	for _, l := range e.listed {
 		b = le.AppendUint32(b, uint32(len(l)))
 	}
+	b = e.names.append(b)
 	return e.kallsyms.append(b)
 }
 
 // cutKernelEnd reads what append has appended to b, and gives the file before it.
 func cutKernelEnd(b []byte) (e end, plain []byte, ok bool) {
-	const fixed = 4*kernelLists + kallsymsSize
+	const fixed = 4 + 4*kernelLists + nameTextSize + kallsymsSize
 	if len(b) < fixed {
 		return e, nil, false
 	}
-	counts := b[len(b)-fixed:]
+	size, counts := uint64(le.Uint32(b[len(b)-fixed:])), b[len(b)-fixed+4:]
 	plain = b[:len(b)-fixed]
 	for i := kernelLists - 1; i >= 0; i-- {
 		n := uint64(le.Uint32(counts[4*i:])) * 4
@@ -219,6 +226,12 @@ func cutKernelEnd(b []byte) (e end, plain []byte, ok bool) {
 		e.listed[i] = words(plain[len(plain)-int(n):])
 		plain = plain[:len(plain)-int(n)]
 	}
-	e.kallsyms = readKallsyms(counts[4*kernelLists:])
+	if size > nameTextMax || size > uint64(len(plain)) {
+		return e, nil, false
+	}
+	e.names = &nameText{text: plain[len(plain)-int(size):]}
+	plain = plain[:len(plain)-int(size)]
+	e.names.read(counts[4*kernelLists:])
+	e.kallsyms = readKallsyms(counts[4*kernelLists+nameTextSize:])
 	return e, plain, e.kallsyms.within(len(plain))
 }

@@ -9,14 +9,14 @@ import (
 // lies there. The low half of an address is all that counts, since a kernel's upper halves are
 // equal. Anything named has a place of its own size, at the hash of its name.
 const (
-	placeFrom    = 0x10000000 // places lie from here on
-	placeTo      = 0xf0000000
-	placeNear    = 0x08000000 // numbers of a smaller amount stay as they are
-	placeListed  = 0x0c000000 // stands for the next listed number
-	placeGrain   = 256        // a place begins at a multiple of this
-	placeTries   = 256
-	placeLarge   = 8 << 10
-	kernelSpan   = 0x10000000 // most bytes of a kernel in memory
+	placeFrom   = 0x10000000 // places lie from here on
+	placeTo     = 0xf0000000
+	placeNear   = 0x08000000 // numbers of a smaller amount stay as they are
+	placeListed = 0x0c000000 // stands for the next listed number
+	placeGrain  = 256        // a place begins at a multiple of this
+	placeTries  = 256
+	placeLarge  = 8 << 10
+	kernelSpan  = 0x10000000 // most bytes of a kernel in memory
 )
 
 // places has what begins at each address, in order.
