@@ -3,6 +3,9 @@ package transform
 // For lists the ids of the transforms worth trying on a content, best first; often there are none.
 // The content decides; name, which may be a path, is only a hint.
 func For(name string, plain []byte) []uint8 {
+	if isKernel(plain) {
+		return []uint8{idKernel, idProgram}
+	}
 	if len(plain) > maxContent {
 		return nil
 	}
@@ -22,3 +25,12 @@ func For(name string, plain []byte) []uint8 {
 }
 
 func isELF(b []byte) bool { return len(b) >= elfHeaderSize && string(b[:4]) == "\x7fELF" }
+
+// isKernel tells whether b is a program with the sections of a kernel.
+func isKernel(b []byte) bool {
+	if !isELF(b) || len(b) > kernelMax || le.Uint16(b[16:]) != elfTypeExec {
+		return false
+	}
+	f, ok := parseELF(b)
+	return ok && f.section(".orc_unwind_ip") != nil && f.section("__ex_table") != nil
+}

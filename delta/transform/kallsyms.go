@@ -56,16 +56,8 @@ func findKallsyms(b []byte, s *elfSection, base uint64) (k kallsyms, ok bool) {
 
 // findTokens finds the tables of tokens around the token for the digit 0.
 func (k *kallsyms) findTokens(b []byte, from, zero int) bool {
-	begin := zero
-	for range '0' {
-		i := bytes.LastIndexByte(b[from:begin-1], 0)
-		if i < 0 {
-			return false
-		}
-		begin = from + i + 1
-	}
-	end := begin
-	for range kallsymsTokens {
+	end := zero
+	for range kallsymsTokens - '0' {
 		i := bytes.IndexByte(b[end:], 0)
 		if i < 0 || i > 512 {
 			return false
@@ -76,15 +68,19 @@ func (k *kallsyms) findTokens(b []byte, from, zero int) bool {
 	if len(b)-index < 2*kallsymsTokens {
 		return false
 	}
+	begin := zero - int(le.Uint16(b[index+2*'0':]))
+	if begin < from {
+		return false
+	}
 	k.tokens, k.index = uint32(begin), uint32(index)
 	at := begin
 	for i := range kallsymsTokens {
 		if int(le.Uint16(b[index+2*i:])) != at-begin {
 			return false
 		}
-		at += bytes.IndexByte(b[at:], 0) + 1
+		at += bytes.IndexByte(b[at:index], 0) + 1
 	}
-	return true
+	return at == end
 }
 
 // findEarly finds the other parts where addresses come first.

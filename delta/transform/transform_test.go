@@ -39,6 +39,8 @@ var golden = map[string]string{
 	"module.o.xz": "44f17f9c19c3e38cbc141d59a1989edf0f9a6dba7bf6b92d570fd7bde632101e",
 	"pie.xz":      "c34f46b04686d68737b71bd4c824ba1b06c2075c38b1470889e3c6badc0ac242",
 	"split":       "8b18a7cac8c593895a3f380ef9808df6d65fb037c5286f839bdb4b2a0549dea9",
+	"kernel":      "dc6cd5483d101985885b09b8698f6dec13beb56c496bfa97691851b69b4b8ce6",
+	"late kernel": "0521041877dfcf2cabdb7757b405ad54839545f81ef9c87e1eaaebeed2c1783e",
 }
 
 func TestGolden(t *testing.T) {
@@ -59,6 +61,8 @@ func TestGolden(t *testing.T) {
 		check(name, id, sample(t, name))
 	}
 	check("split", idModule, splitModule(95000, 1700000, false))
+	check("kernel", idKernel, testKernel{}.file())
+	check("late kernel", idKernel, testKernel{late: true}.file())
 }
 
 func TestRegistry(t *testing.T) {
@@ -182,13 +186,15 @@ func TestMutated(t *testing.T) {
 	if testing.Short() {
 		rounds = 300
 	}
-	inputs := map[string]uint8{"split": idModule}
+	inputs := map[string]uint8{"split": idModule, "kernel": idKernel}
 	for name, id := range samples {
 		inputs[name] = id
 	}
 	for name, id := range inputs {
 		plain := splitModule(95000, 1700000, true)
-		if name != "split" {
+		if name == "kernel" {
+			plain = testKernel{late: true}.file()
+		} else if name != "split" {
 			plain = sample(t, name)
 		}
 		tr := registry[id]
@@ -248,6 +254,8 @@ func fuzzSeeds(f *testing.F, add func(id uint8, plain []byte)) {
 		add(id, sample(f, name))
 	}
 	add(idModule, splitModule(95000, 1700000, false))
+	add(idKernel, testKernel{}.file())
+	add(idKernel, testKernel{late: true}.file())
 }
 
 func FuzzForward(f *testing.F) {
