@@ -84,6 +84,9 @@ func entryMemory(e *patchset.Entry) int64 {
 	switch {
 	case e.Transform != 0:
 		rewritten, effort := e.Rewritten()
+		if e.Length > patchset.PieceMax {
+			return rewritten + rewritten/2 // the base is compressed when there is the content
+		}
 		return transformCopies*max(n, rewritten) + effort.Memory
 	case e.Base != nil:
 		return 2 * n

@@ -54,7 +54,11 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	var found *candidate
 	var err error
 	if pieces(c) > 1 {
-		found, err = m.large(ctx, c, base)
+		if found, err = m.rewritten(ctx, i, base); err == nil && found == nil {
+			found, err = m.large(ctx, c, base)
+		} else {
+			m.progress.matched(c.Size, found.size())
+		}
 	} else {
 		progress := m.progress.within(c.Size)
 		found, err = m.small(ctx, i, base, progress.step)
@@ -159,17 +163,25 @@ func newForm(path string, e Entry, old, plain []byte) form {
 // transformed transforms both sides of f. ok is false when the transform does not apply.
 func (f form) transformed(id uint8) (_ form, ok bool) {
 	t, ok := transform.ByID(id)
-	if !ok || f.entry.Base != nil && f.entry.Base.Size > PieceMax {
+	if !ok {
+		return f, false
+	}
+	most := suffix.NewMax
+	if f.entry.Content.Size > PieceMax {
+		if most = rewrittenMax; !transform.ForLarge(id) {
+			return f, false
+		}
+	} else if f.entry.Base != nil && f.entry.Base.Size > PieceMax {
 		return f, false
 	}
 	f.entry.Transform = id
-	if f.plain, ok = transform.Exact(t, f.plain); !ok || len(f.plain) > suffix.NewMax {
+	if f.plain, ok = transform.Exact(t, f.plain); !ok || len(f.plain) > most {
 		return f, false
 	}
 	if f.entry.Base != nil {
 		f.old, ok = transform.Base(t, f.old)
 	}
-	return f, ok && len(f.old) <= suffix.NewMax
+	return f, ok && len(f.old) <= most
 }
 
 // candidate makes the candidate of f. It calls step between what takes long.

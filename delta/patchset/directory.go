@@ -9,10 +9,11 @@ import (
 
 // What a set has of a new content.
 const (
-	kindNone    = iota // nothing, since its chunks cost less
-	kindPattern        // a patch whose base is the pattern's content
-	kindBase           // a patch with another base
-	kindWhole          // all of its bytes, without a base
+	kindNone      = iota // nothing, since its chunks cost less
+	kindPattern          // a patch whose base is the pattern's content
+	kindBase             // a patch with another base
+	kindWhole            // all of its bytes, without a base
+	kindRewritten        // a large content's patch with a transform; it has a base
 	kindsEnd
 )
 
@@ -117,6 +118,10 @@ func writeDirectory(c *columns, l *listing, entries []Entry, groups []int) {
 		}
 		e := &entries[0]
 		switch {
+		case e.rewritesLarge():
+			c.byte(colKinds, kindRewritten)
+			c.signed(colBases, int64(at[e.Base]-last))
+			last = at[e.Base] + 1
 		case e.Base == nil:
 			c.byte(colKinds, kindWhole)
 		case e.Base == l.patterns[i]:
@@ -127,6 +132,9 @@ func writeDirectory(c *columns, l *listing, entries []Entry, groups []int) {
 			last = at[e.Base] + 1
 		}
 		n := pieces(content)
+		if e.rewritesLarge() {
+			n = 1
+		}
 		if n > 1 {
 			for _, p := range entries[:n] {
 				c[colPieces] = append(c[colPieces], p.hash[:]...)
@@ -178,7 +186,9 @@ func readDirectory(in *columnReader, l *listing, groups int) ([]Entry, error) {
 func (r *directoryReader) content(i int) {
 	c := r.contents[i]
 	e := Entry{Content: c, Length: c.Size, hash: c.ID, length: c.Size}
-	switch kinds := &r.in[colKinds]; kinds.below(kindsEnd) {
+	kinds := &r.in[colKinds]
+	kind := kinds.below(kindsEnd)
+	switch kind {
 	case kindNone:
 		return
 	case kindWhole:
@@ -186,7 +196,7 @@ func (r *directoryReader) content(i int) {
 		if e.Base = r.patterns[i]; e.Base == nil {
 			kinds.fail("a patch without base")
 		}
-	case kindBase:
+	case kindBase, kindRewritten:
 		bases := &r.in[colBases]
 		at := int64(r.last) + bases.signed()
 		if at < 0 || at >= int64(len(r.bases)) {
@@ -195,7 +205,11 @@ func (r *directoryReader) content(i int) {
 		}
 		e.Base, r.last = r.bases[at], int(at)+1
 	}
-	if pieces(c) > 1 {
+	if (pieces(c) > 1) != (kind == kindRewritten) {
+		if pieces(c) == 1 {
+			kinds.fail("a content of %d bytes as a large one", c.Size)
+			return
+		}
 		r.pieces(e)
 		return
 	}
@@ -217,7 +231,8 @@ func (r *directoryReader) pieces(e Entry) {
 // transform reads the transform of e, with the length and the hash that go with it.
 func (r *directoryReader) transform(e *Entry) {
 	in := &r.in[colTransform]
-	if e.Transform = in.byte(); e.Transform == 0 {
+	large := e.Content.Size > PieceMax
+	if e.Transform = in.byte(); e.Transform == 0 && !large {
 		return
 	}
 	if _, ok := transform.ByID(e.Transform); !ok {
@@ -225,7 +240,12 @@ func (r *directoryReader) transform(e *Entry) {
 	}
 	lengths := &r.in[colLengths]
 	e.length += lengths.signed()
-	if e.length < 0 || e.length > suffix.NewMax || e.Base != nil && e.Base.Size > PieceMax {
+	if large {
+		if !transform.ForLarge(e.Transform) || e.length < 0 || e.length > rewrittenMax ||
+			e.Content.Size > transform.LargeMax || e.Base == nil || e.Base.Size > transform.LargeMax {
+			lengths.fail("a large content of %d bytes, transformed %d", e.Content.Size, e.length)
+		}
+	} else if e.length < 0 || e.length > suffix.NewMax || e.Base != nil && e.Base.Size > PieceMax {
 		lengths.fail("a transformed content of %d bytes", e.length)
 	}
 }

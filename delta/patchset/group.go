@@ -47,7 +47,7 @@ func (s *Step) openGroup(n int, stored []byte) (*Group, error) {
 	g := &Group{step: s, number: n, first: first}
 	for i := first; i < len(s.Entries) && s.Entries[i].Group == n; i++ {
 		e := &s.Entries[i]
-		p, err := r.Next(e.oldLength(), e.length)
+		p, err := e.next(r)
 		if err != nil {
 			return nil, fmt.Errorf("content %v: %w: %w", e.Content.ID, chunkstore.ErrCorrupt, err)
 		}
@@ -64,6 +64,8 @@ func (e *Entry) oldLength() int64 {
 	switch {
 	case e.Base == nil:
 		return 0
+	case e.rewritesLarge():
+		return rewrittenMax
 	case e.Transform != 0:
 		return suffix.NewMax // the length is known only after the base is transformed
 	}
@@ -99,7 +101,8 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := suffix.Patch(nil, old, oldSize, g.patches[i-g.first], e.length)
+	plain, err := e.patch(old, oldSize, g.patches[i-g.first])
+	old = nil // it may take much memory
 	if errors.Is(err, suffix.ErrCorrupt) {
 		err = fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
 	}
@@ -122,6 +125,9 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 func (e *Entry) old(base io.ReaderAt) (io.ReaderAt, int64, error) {
 	if e.Base == nil {
 		return Bytes(nil), 0, nil
+	}
+	if e.rewritesLarge() {
+		return e.packedBase(base)
 	}
 	if e.Base.Size > PieceMax {
 		return base, e.Base.Size, nil

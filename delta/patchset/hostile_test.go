@@ -192,7 +192,7 @@ func FuzzStep(f *testing.F) {
 			return
 		}
 		for _, e := range entries {
-			if e.length < 0 || e.length > suffix.NewMax || e.Length <= 0 || e.Length > PieceMax || e.Offset+e.Length > e.Content.Size {
+			if e.length < 0 || e.length > rewrittenMax || e.Length <= 0 || e.Length > PieceMax && !e.rewritesLarge() || e.Offset+e.Length > e.Content.Size {
 				t.Fatalf("entry %+v", e)
 			}
 		}

@@ -28,9 +28,17 @@ func isELF(b []byte) bool { return len(b) >= elfHeaderSize && string(b[:4]) == "
 
 // isKernel tells whether b is a program with the sections of a kernel.
 func isKernel(b []byte) bool {
-	if !isELF(b) || len(b) > kernelMax || le.Uint16(b[16:]) != elfTypeExec {
+	if !isELF(b) || len(b) > LargeMax || le.Uint16(b[16:]) != elfTypeExec {
 		return false
 	}
 	f, ok := parseELF(b)
 	return ok && f.section(".orc_unwind_ip") != nil && f.section("__ex_table") != nil
 }
+
+// MayBeLarge tells by its first bytes whether a content above 16 MiB may get a transform.
+func MayBeLarge(begin []byte) bool {
+	return isELF(begin) && le.Uint16(begin[16:]) == elfTypeExec
+}
+
+// BeginMax is how many first bytes MayBeLarge wants.
+const BeginMax = elfHeaderSize

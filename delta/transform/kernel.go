@@ -8,16 +8,20 @@ import "slices"
 // kernelEnd writes.
 type kernel struct{}
 
-// kernelMax is the length in bytes above which the transform does not apply.
-const kernelMax = 64 << 20
-
 func (kernel) Name() string { return "kernel" }
 
-func (kernel) Forward(plain []byte) ([]byte, bool) {
-	if len(plain) > kernelMax {
+func (k kernel) Forward(plain []byte) ([]byte, bool) {
+	if len(plain) > LargeMax {
 		return nil, false
 	}
-	out := append(make([]byte, 0, len(plain)+nameTextMax), plain...)
+	return k.rewrite(append(make([]byte, 0, len(plain)+LargeRoom), plain...))
+}
+
+// rewrite implements inPlace.
+func (kernel) rewrite(out []byte) ([]byte, bool) {
+	if len(out) > LargeMax {
+		return nil, false
+	}
 	f, ok := openKernel(out)
 	if !ok || !f.findKallsyms(out) {
 		return nil, false

@@ -19,8 +19,14 @@ import (
 	"errors"
 )
 
-// maxContent is the length in bytes above which no transform applies to a content.
-const maxContent = 16 << 20
+const (
+	// maxContent is the length in bytes above which most transforms do not apply to a content.
+	maxContent = 16 << 20
+	// LargeMax is that length for the transforms for which ForLarge is true.
+	LargeMax = 64 << 20
+	// LargeRoom is how many bytes these add at most.
+	LargeRoom = nameTextMax + 1<<20
+)
 
 // errCorrupt is what Inverse returns for bytes that Forward never gives.
 var errCorrupt = errors.New("not the output of this transform")
@@ -51,6 +57,12 @@ type certain interface{ certain() }
 // based is a Transform that takes more old contents than Forward, or takes them quicker.
 type based interface {
 	base(old []byte) (out []byte, ok bool)
+}
+
+// inPlace is a Transform that rewrites a content where it lies, if there is room for LargeRoom bytes
+// more behind it. What it gives is a part of b, or b is of no more use.
+type inPlace interface {
+	rewrite(b []byte) (out []byte, ok bool)
 }
 
 // Ids of transforms, which patch sets store. No id is ever used again.
@@ -100,6 +112,21 @@ func Base(t Transform, old []byte) (out []byte, ok bool) {
 		return b.base(old)
 	}
 	return t.Forward(old)
+}
+
+// ForLarge tells whether a transform applies to contents of up to LargeMax bytes.
+func ForLarge(id uint8) bool {
+	_, ok := registry[id].(inPlace)
+	return ok
+}
+
+// ReplaceBase is Base for a transform with ForLarge. It overwrites old, and takes no copy if old has
+// room for LargeRoom bytes more.
+func ReplaceBase(t Transform, old []byte) (out []byte, ok bool) {
+	if p, ok := t.(inPlace); ok {
+		return p.rewrite(old)
+	}
+	return Base(t, old)
 }
 
 // Effort is what Inverse of a transform takes. It is zero for those that take little.

@@ -1,0 +1,194 @@
+package patchset
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"deltaup/chunkstore"
+	"deltaup/delta/suffix"
+	"deltaup/delta/transform"
+)
+
+// A content above PieceMax for which there is a transform has one entry. The streams hold a patch
+// for each largePiece bytes of the rewritten content. The target keeps the rewritten base compressed
+// while it applies them: with both as they are, a kernel would take more memory than a pull has.
+
+// rewrittenMax is how many bytes such a content has at most once it is rewritten.
+const rewrittenMax = transform.LargeMax + transform.LargeRoom
+
+// rewritesLarge tells whether e makes a content above PieceMax with a transform.
+func (e *Entry) rewritesLarge() bool { return e.Transform != 0 && e.Content.Size > PieceMax }
+
+// next reads the patch of e, or its patches one after another.
+func (e *Entry) next(r *suffix.Reader) (suffix.Streams, error) {
+	if !e.rewritesLarge() {
+		return r.Next(e.oldLength(), e.length)
+	}
+	var joined suffix.Streams
+	for left := e.length; left > 0; left -= largePiece {
+		p, err := r.Next(e.oldLength(), min(left, largePiece))
+		if err != nil {
+			return suffix.Streams{}, err
+		}
+		joined.Append(&p)
+	}
+	return joined, nil
+}
+
+// patch gives what the patches that next has read make of old.
+func (e *Entry) patch(old io.ReaderAt, oldSize int64, s suffix.Streams) ([]byte, error) {
+	if !e.rewritesLarge() {
+		return suffix.Patch(nil, old, oldSize, s, e.length)
+	}
+	r := suffix.NewReader(s)
+	out := make([]byte, 0, e.length)
+	for left := e.length; left > 0; left -= largePiece {
+		n := min(left, largePiece)
+		p, err := r.Next(oldSize, n)
+		if err == nil {
+			out, err = suffix.Patch(out, old, oldSize, p, n)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, r.Done()
+}
+
+// packedBase gives e's base, rewritten, and its length.
+func (e *Entry) packedBase(base io.ReaderAt) (io.ReaderAt, int64, error) {
+	b := make([]byte, e.Base.Size, e.Base.Size+transform.LargeRoom)
+	if n, err := base.ReadAt(b, 0); n < len(b) {
+		return nil, 0, fmt.Errorf("read the base %v: %w", e.Base.ID, err)
+	}
+	t, _ := transform.ByID(e.Transform) // readDirectory has checked the id
+	b, ok := transform.ReplaceBase(t, b)
+	if !ok || len(b) > rewrittenMax {
+		return nil, 0, fmt.Errorf("%w: transform %s does not apply to the base %v",
+			chunkstore.ErrCorrupt, t.Name(), e.Base.ID)
+	}
+	p := pack(b)
+	b = nil
+	runtime.GC() // before the content takes as much again
+	return p, p.size, nil
+}
+
+// packed is bytes in memory, compressed. It is for one goroutine.
+type packed struct {
+	size   int64
+	blocks [][]byte
+	plain  []byte // of the block that was read last
+	at     int    // its number, plus one
+}
+
+const packedBlock = 256 << 10 // bytes
+
+// packer is quick. What it makes stays in memory.
+var packer = sync.OnceValue(func() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
+		zstd.WithWindowSize(packedBlock))
+	if err != nil {
+		panic(err) // constant options
+	}
+	return e
+})
+
+var unpacker = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(packedBlock))
+	if err != nil {
+		panic(err) // constant options
+	}
+	return d
+})
+
+func pack(b []byte) *packed {
+	p := &packed{size: int64(len(b)), plain: make([]byte, 0, packedBlock)}
+	buf := make([]byte, 0, packedBlock+packedBlock/8)
+	for len(b) > 0 {
+		n := min(len(b), packedBlock)
+		buf = packer().EncodeAll(b[:n], buf[:0])
+		p.blocks = append(p.blocks, append([]byte(nil), buf...))
+		b = b[n:]
+	}
+	return p
+}
+
+// ReadAt implements io.ReaderAt.
+func (p *packed) ReadAt(b []byte, off int64) (n int, err error) {
+	for n < len(b) && off < p.size {
+		if at := int(off / packedBlock); at+1 != p.at {
+			p.plain, err = unpacker().DecodeAll(p.blocks[at], p.plain[:0])
+			if err != nil {
+				return n, err
+			}
+			p.at = at + 1
+		}
+		c := copy(b[n:], p.plain[off%packedBlock:])
+		n, off = n+c, off+int64(c)
+	}
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// rewritten makes the candidate of content i, which is above PieceMax, with a transform. It is nil
+// when none applies, or the patch is longer than a group may be.
+func (m *maker) rewritten(ctx context.Context, i int, base *chunkstore.Content) (*candidate, error) {
+	c := m.contents[i]
+	if base == nil || base.Size > transform.LargeMax || c.Size > transform.LargeMax {
+		return nil, nil
+	}
+	begin := make([]byte, transform.BeginMax)
+	if err := readPart(ctx, m.new, c, begin, 0); err != nil || !transform.MayBeLarge(begin) {
+		return nil, err
+	}
+	release, err := m.room.take(ctx, searchRoom(int(base.Size), int(c.Size)))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	plain, err := readContent(ctx, m.new, c)
+	if err != nil {
+		return nil, err
+	}
+	old, err := readContent(ctx, m.old, base)
+	if err != nil {
+		return nil, err
+	}
+	e := Entry{Content: c, Base: base, Length: c.Size, hash: c.ID}
+	f := newForm(m.paths[i], e, old, plain)
+	if !f.entry.rewritesLarge() {
+		return nil, nil
+	}
+	f.entry.length = int64(len(f.plain))
+	found := f.pieces()
+	if found.tooLong() {
+		return nil, nil
+	}
+	f.old, f.plain = nil, nil
+	return found, found.check(old, plain)
+}
+
+// pieces makes the patches for the pieces of a large content, as one candidate.
+func (f form) pieces() *candidate {
+	// of a longer base the beginning, which in a kernel is empty, is left out
+	skip := max(0, len(f.old)-suffix.WindowMax)
+	index := suffix.NewIndex(f.old[skip:], int64(skip))
+	found := &candidate{entries: []Entry{f.entry}, streams: make([]suffix.Streams, 1)}
+	for plain := f.plain; len(plain) > 0; {
+		n := min(len(plain), largePiece)
+		s, cost := smallestDiff(index, plain[:n], func() {})
+		found.streams[0].Append(&s)
+		found.cost += cost
+		plain = plain[n:]
+	}
+	return found
+}
