@@ -327,10 +327,15 @@ func (k *kallsyms) symbols(b []byte) []kernelSymbol {
 	tokens := k.tokensOf(b)
 	out := make([]kernelSymbol, 0, k.count)
 	name := make([]byte, 0, 2*stringMax)
+	// Where variables per processor have addresses from 0 on, those of all else are negative.
+	last := le.Uint32(b[k.offsets+4*(k.count-1):])
+	signed := int32(last) < 0
 	k.each(b, len(b), func(i, _ int, p []byte) {
 		name = appendName(name[:0], &tokens, p)
 		addr := le.Uint32(b[int(k.offsets)+4*i:])
-		if int32(addr) < 0 {
+		if !signed {
+			addr += k.base
+		} else if int32(addr) < 0 {
 			addr = k.base - 1 - addr
 		}
 		out = append(out, kernelSymbol{addr, hashKernelName(name[min(1, len(name)):])})
@@ -354,7 +359,7 @@ func (k *kallsyms) tokensOf(b []byte) (tokens [kallsymsTokens][]byte) {
 	for i := range tokens {
 		at := int(k.tokens) + int(le.Uint16(b[int(k.index)+2*i:]))
 		if at < len(b) {
-			p := b[at:min(at+64, len(b))]
+			p := b[at:min(at+stringMax, len(b))]
 			tokens[i] = p[:max(0, bytes.IndexByte(p, 0))]
 		}
 	}

@@ -90,7 +90,8 @@ type kernelFile struct {
 }
 
 // The tables of relocations, each of them behind a zero and ascending (Linux,
-// arch/x86/tools/relocs.c): the low halves of the addresses of fields.
+// arch/x86/tools/relocs.c): the low halves of the addresses of fields. Since Linux 6.15 there is none
+// of variables per processor.
 const (
 	reloc64     = iota // fields of eight bytes
 	relocPerCPU        // fields of four bytes from which the distance is subtracted
@@ -113,19 +114,32 @@ func openKernel(b []byte) (*kernelFile, bool) {
 	slices.SortStableFunc(f.loaded, func(a, b *elfSection) int {
 		return int(int64(uint32(a.addr)) - int64(uint32(b.addr)))
 	})
+	return f, f.findRelocs(b)
+}
+
+// findRelocs finds the tables of relocations from the end of the file on.
+func (f *kernelFile) findRelocs(b []byte) bool {
 	at := int(le.Uint64(b[40:])) + len(f.sections)*elfSectionSize
-	end := len(b) &^ 3
-	for i := relocTables - 1; i >= 0; i-- {
+	var tables [][]byte
+	for end := len(b) &^ 3; end-at >= 4; {
 		begin := end
 		for begin-4 >= at && le.Uint32(b[begin-4:]) != 0 {
 			begin -= 4
 		}
-		if begin-4 < at {
-			return nil, false
+		if begin-4 < at || len(tables) == relocTables {
+			return false
 		}
-		f.relocs[i], end = b[begin:end], begin-4
+		tables = append(tables, b[begin:end])
+		end = begin - 4
 	}
-	return f, true
+	if len(tables) < 2 {
+		return false
+	}
+	f.relocs[reloc32], f.relocs[reloc64] = tables[0], tables[len(tables)-1]
+	if len(tables) > 2 {
+		f.relocs[relocPerCPU] = tables[1]
+	}
+	return true
 }
 
 // findKallsyms finds the symbols in the file's original form.

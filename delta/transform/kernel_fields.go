@@ -79,7 +79,7 @@ func (f *kernelFile) symbol(name string) (addr uint32, ok bool) {
 	return 0, false
 }
 
-// fields rewrites the arrays, the last one first in the inverse direction.
+// fields rewrites the arrays.
 func (f *kernelFile) fields(b []byte, inverse bool) bool {
 	c := placeCoder{f.places, f.listed[listFields]}
 	ok := true

@@ -2,11 +2,14 @@ package transform
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // testKernel makes kernels: functions that call each other and refer to strings and data, the table
@@ -14,6 +17,8 @@ import (
 type testKernel struct {
 	late  bool // the addresses of symbols come last, as since Linux 6.4
 	moved bool // some functions and strings are longer, there is one more, and types come in another order
+	flat  bool // variables per processor have addresses like all others, as since Linux 6.15
+	zeros int  // bytes of data without a symbol
 }
 
 const (
@@ -72,7 +77,10 @@ func (k testKernel) file() []byte {
 		starts[i] = a
 		a += uint32(length(i))
 	}
-	symbols := []testSymbol{{"Afixed_percpu_data", 0}, {"Dcounter", 0x40}}
+	symbols, counter := []testSymbol{{"Afixed_percpu_data", 0}, {"Dcounter", 0x40}}, uint32(0x40)
+	if k.flat {
+		symbols, counter = nil, testText+0x400040
+	}
 	var relocs [relocTables][]uint32
 	var orc, ex []uint32
 	for i, name := range names {
@@ -87,8 +95,10 @@ func (k testKernel) file() []byte {
 			relocs[reloc32] = append(relocs[reloc32], here())
 			text = le.AppendUint32(text, testData+0x100+at[i*11%60])
 			text = append(text, 0x65, 0x8b, 0x05)
-			relocs[relocPerCPU] = append(relocs[relocPerCPU], here())
-			text = le.AppendUint32(text, 0x40-here()-4)
+			if !k.flat {
+				relocs[relocPerCPU] = append(relocs[relocPerCPU], here())
+			}
+			text = le.AppendUint32(text, counter-here()-4)
 			text = append(text, 0x75, 0xf0, 0xc3)
 			orc, ex = append(orc, starts[i], here()), append(ex, starts[i]+5)
 		}
@@ -109,9 +119,14 @@ func (k testKernel) file() []byte {
 		{".orc_unwind_ip", 0xffffffff_82100000, flagAlloc, selfRelative(orc, 0x82100000, 4)},
 		{"__ex_table", 0xffffffff_82200000, flagAlloc, selfRelative(ex, 0x82200000, 12)},
 		{".BTF", 0xffffffff_82300000, flagAlloc, k.types()},
+		{".data", 0xffffffff_82400000, flagAlloc | flagWrite, make([]byte, k.zeros)},
 		{".data..percpu", 0, flagAlloc | flagWrite, make([]byte, testPerCPU)},
 	}
-	return appendRelocs(elfOf(sections), relocs)
+	if k.flat {
+		sections = sections[:len(sections)-1]
+		return appendRelocs(elfOf(sections), relocs[reloc64], relocs[reloc32])
+	}
+	return appendRelocs(elfOf(sections), relocs[:]...)
 }
 
 func selfRelative(addrs []uint32, at uint32, stride int) []byte {
@@ -137,7 +152,9 @@ func (k testKernel) kallsyms(b []byte, symbols []testSymbol) (_ []byte, base int
 		align()
 		for _, s := range symbols {
 			v := s.addr
-			if v >= testText {
+			if k.flat {
+				v -= testText
+			} else if v >= testText {
 				v = testText - 1 - v
 			}
 			b = le.AppendUint32(b, v)
@@ -292,7 +309,7 @@ func elfOf(sections []testSection) []byte {
 	return b
 }
 
-func appendRelocs(b []byte, relocs [relocTables][]uint32) []byte {
+func appendRelocs(b []byte, relocs ...[]uint32) []byte {
 	b = append(b, make([]byte, -len(b)&3)...)
 	for _, l := range relocs {
 		b = le.AppendUint32(b, 0)
@@ -306,7 +323,7 @@ func appendRelocs(b []byte, relocs [relocTables][]uint32) []byte {
 
 // TestKernelExact demands that kernels of both layouts come back.
 func TestKernelExact(t *testing.T) {
-	for _, k := range []testKernel{{}, {late: true}, {moved: true}, {late: true, moved: true}} {
+	for _, k := range []testKernel{{}, {late: true}, {moved: true}, {late: true, moved: true}, {late: true, flat: true}} {
 		plain := k.file()
 		if ids := For("vmlinux", plain); len(ids) == 0 || ids[0] != idKernel {
 			t.Errorf("%+v: %v", k, ids)
@@ -320,21 +337,22 @@ func TestKernelExact(t *testing.T) {
 // TestKernelIgnoresLayout demands that a kernel in which functions, strings and types moved differs
 // from the first in few bytes.
 func TestKernelIgnoresLayout(t *testing.T) {
-	for _, late := range []bool{false, true} {
-		a, _ := kernel{}.Forward(testKernel{late: late}.file())
-		b, _ := kernel{}.Forward(testKernel{late: late, moved: true}.file())
+	for _, k := range []testKernel{{}, {late: true}, {late: true, flat: true}} {
+		a, _ := kernel{}.Forward(k.file())
+		k.moved = true
+		b, _ := kernel{}.Forward(k.file())
 		for _, name := range []string{".orc_unwind_ip", "__ex_table", ".rodata"} {
 			x, y := sectionOf(t, a, name), sectionOf(t, b, name)
 			n := lines(x, y)
-			t.Logf("late %v: %s: %d of %d words are new", late, name, n, len(y)/4)
+			t.Logf("%+v: %s: %d of %d words are new", k, name, n, len(y)/4)
 			if n > len(y)/4/8 {
-				t.Errorf("late %v: %s: %d of %d words are new", late, name, n, len(y)/4)
+				t.Errorf("%+v: %s: %d of %d words are new", k, name, n, len(y)/4)
 			}
 		}
 		// The types are the same, in another order.
 		x, y := sectionOf(t, a, ".BTF"), sectionOf(t, b, ".BTF")
 		if n := lines(x, y); n > 0 {
-			t.Errorf("late %v: .BTF: %d words are new", late, n)
+			t.Errorf("%+v: .BTF: %d words are new", k, n)
 		}
 	}
 }
@@ -362,6 +380,39 @@ func lines(a, b []byte) (n int) {
 		}
 	}
 	return n
+}
+
+var update = flag.Bool("update", false, "write the kernels for the tests of delta/patchset anew")
+
+// TestKernelSamples demands that the two kernels of more than 16 MiB with which delta/patchset tests
+// are those that testKernel makes.
+func TestKernelSamples(t *testing.T) {
+	for name, k := range map[string]testKernel{
+		"kernel-1.zst": {late: true, zeros: 17 << 20},
+		"kernel-2.zst": {late: true, zeros: 17 << 20, moved: true},
+	} {
+		path := filepath.Join("..", "patchset", "testdata", name)
+		if *update {
+			e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, e.EncodeAll(k.file(), nil), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stored, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := zstd.NewReader(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := d.DecodeAll(stored, nil); err != nil || !bytes.Equal(got, k.file()) {
+			t.Errorf("%s: another kernel, %v", name, err)
+		}
+	}
 }
 
 // TestKernelFiles tries the decompressed kernels in the folder that DELTAUP_KERNELS names.

@@ -39,8 +39,9 @@ var golden = map[string]string{
 	"module.o.xz": "44f17f9c19c3e38cbc141d59a1989edf0f9a6dba7bf6b92d570fd7bde632101e",
 	"pie.xz":      "c34f46b04686d68737b71bd4c824ba1b06c2075c38b1470889e3c6badc0ac242",
 	"split":       "8b18a7cac8c593895a3f380ef9808df6d65fb037c5286f839bdb4b2a0549dea9",
-	"kernel":      "dc6cd5483d101985885b09b8698f6dec13beb56c496bfa97691851b69b4b8ce6",
-	"late kernel": "0521041877dfcf2cabdb7757b405ad54839545f81ef9c87e1eaaebeed2c1783e",
+	"kernel":      "6ef031d53d2480e2bf1ac6525101ba23ac2970326e6f56551071ce97b2c5ce0f",
+	"late kernel": "4768e923feda64a5ef06ef5e8a99d6df9224c364d511e9e8d301a5555d335ba9",
+	"flat kernel": "9e5e8cd16614e8f4a2566e6fa803a8304c02669da0058ccdb17777bca6e47b2b",
 }
 
 func TestGolden(t *testing.T) {
@@ -63,6 +64,7 @@ func TestGolden(t *testing.T) {
 	check("split", idModule, splitModule(95000, 1700000, false))
 	check("kernel", idKernel, testKernel{}.file())
 	check("late kernel", idKernel, testKernel{late: true}.file())
+	check("flat kernel", idKernel, testKernel{late: true, flat: true}.file())
 }
 
 func TestRegistry(t *testing.T) {
@@ -256,6 +258,7 @@ func fuzzSeeds(f *testing.F, add func(id uint8, plain []byte)) {
 	add(idModule, splitModule(95000, 1700000, false))
 	add(idKernel, testKernel{}.file())
 	add(idKernel, testKernel{late: true}.file())
+	add(idKernel, testKernel{late: true, flat: true}.file())
 }
 
 func FuzzForward(f *testing.F) {

@@ -1,0 +1,102 @@
+package patchset
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+
+	"deltaup/chunkstore"
+)
+
+// largeKernel reads a kernel of more than PieceMax bytes, made by
+//
+//	go test ./delta/transform -run KernelSamples -update
+func largeKernel(t *testing.T, name string) []byte {
+	t.Helper()
+	stored, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := d.DecodeAll(stored, nil)
+	if err != nil || len(b) <= PieceMax {
+		t.Fatalf("%s: %d bytes, %v", name, len(b), err)
+	}
+	return b
+}
+
+// kernelStep makes a set between two releases with a large kernel.
+func kernelStep(t *testing.T) (set []byte, stats *Stats, from, to *release) {
+	t.Helper()
+	chunks := chunkstore.DefaultParams
+	from = newRelease(t, 1, chunks, []file{{path: "other", plain: text(1, 100)}, {path: "vmlinux", plain: largeKernel(t, "kernel-1.zst")}})
+	to = newRelease(t, 1, chunks, []file{{path: "other", plain: text(2, 100)}, {path: "vmlinux", plain: largeKernel(t, "kernel-2.zst")}})
+	progress, end := watch(t, AmountsOf(from.recipe, to.recipe))
+	set, stats = makeSet(t, from, to, MakeOptions{Progress: progress})
+	if told := end()[PhaseMatch]; told == 0 {
+		t.Error("no progress")
+	}
+	return set, stats, from, to
+}
+
+func TestLargeRewritten(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	set, stats, from, to := kernelStep(t)
+	s := checkSet(t, set, from, to)
+	i := len(s.Entries) - 1
+	e := &s.Entries[i]
+	if len(s.Entries) != 2 || !e.rewritesLarge() || e.Length != e.Content.Size || e.Offset != 0 {
+		t.Fatalf("entries %+v", s.Entries)
+	}
+	if len(set) > 8<<10 {
+		t.Errorf("a set of %d bytes: %+v", len(set), stats)
+	}
+	ref := s.head.Groups[e.Group]
+	g, err := s.OpenGroup(e.Group, set[ref.Offset:ref.Offset+ref.Length])
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := from.plain[e.Base.ID]
+	for name, base := range map[string][]byte{
+		"short":       old[:len(old)-1],
+		"another":     to.plain[e.Content.ID][:len(old)],
+		"not one":     make([]byte, len(old)),
+		"one changed": append(bytes.Clone(old[:len(old)-1]), old[len(old)-1]+1),
+	} {
+		if _, err := g.Content(i, Bytes(base)); err == nil {
+			t.Errorf("%s: a wrong base is taken", name)
+		} else if name != "short" && !errors.Is(err, chunkstore.ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got, err := g.Content(i, Bytes(old)); err != nil || !bytes.Equal(got, to.plain[e.Content.ID]) {
+		t.Errorf("the right base: %v", err)
+	}
+}
+
+func TestPacked(t *testing.T) {
+	for _, size := range []int{0, 1, packedBlock - 1, packedBlock, packedBlock + 1, 3*packedBlock + 100} {
+		plain := text(uint64(size), size)
+		p := pack(bytes.Clone(plain))
+		r := rand.New(rand.NewPCG(1, uint64(size)))
+		for range 50 {
+			off, n := r.IntN(size+1), r.IntN(2*packedBlock)
+			b, want := make([]byte, n), plain[off:min(size, off+n)]
+			got, err := p.ReadAt(b, int64(off))
+			if got != len(want) || !bytes.Equal(b[:got], want) || (got < n) != (err == io.EOF) {
+				t.Fatalf("%d bytes at %d of %d: %d, %v", n, off, size, got, err)
+			}
+		}
+	}
+}
