@@ -107,13 +107,16 @@ func openKernel(b []byte) (*kernelFile, bool) {
 	}
 	f := &kernelFile{elfFile: e}
 	for i := range f.sections {
-		if s := &f.sections[i]; s.flags&flagAlloc != 0 && s.size > 0 {
-			f.loaded = append(f.loaded, s)
+		s := &f.sections[i]
+		if s.flags&flagAlloc == 0 || s.size == 0 {
+			continue
 		}
+		at := len(f.loaded)
+		for at > 0 && uint32(f.loaded[at-1].addr) > uint32(s.addr) {
+			at--
+		}
+		f.loaded = slices.Insert(f.loaded, at, s)
 	}
-	slices.SortStableFunc(f.loaded, func(a, b *elfSection) int {
-		return int(int64(uint32(a.addr)) - int64(uint32(b.addr)))
-	})
 	return f, f.findRelocs(b)
 }
 
@@ -164,13 +167,15 @@ func (f *kernelFile) types(b []byte) *btf {
 
 // bytes gives the n bytes of the file that lie at an address in memory, or nil.
 func (f *kernelFile) bytes(b []byte, addr uint32, n int) []byte {
-	i, found := slices.BinarySearchFunc(f.loaded, addr, func(s *elfSection, addr uint32) int {
-		return int(int64(uint32(s.addr)) - int64(addr))
-	})
-	if !found {
-		i--
+	i, end := 0, len(f.loaded)
+	for i < end {
+		if middle := (i + end) / 2; uint32(f.loaded[middle].addr) <= addr {
+			i = middle + 1
+		} else {
+			end = middle
+		}
 	}
-	if i < 0 {
+	if i--; i < 0 {
 		return nil
 	}
 	s := f.loaded[i]

@@ -116,7 +116,8 @@ func (t *btf) hashTypes(words []uint32, banned map[uint32]bool) (more bool) {
 			break
 		}
 	}
-	all := slices.Sorted(slices.Values(words))
+	all := slices.Clone(words)
+	slices.Sort(all)
 	for i := 1; i < len(all); i++ {
 		if all[i] == all[i-1] && all[i]&btfNamed == 0 && all[i] != 0 {
 			banned[all[i]&^btfLocal], more = true, true
@@ -183,22 +184,21 @@ func (t *btf) inverseKernel() bool {
 // kernelNumbers gives a function from words to numbers of types. Only references must be rewritten.
 func (t *btf) kernelNumbers() func(word uint32) (n uint32, ok bool) {
 	named := t.kernelNamed()
-	type hashed struct{ hash, n uint32 }
-	var unnamed []hashed
+	var unnamed []kernelSymbol // numbers as addresses
 	t.hashes(func(v uint32) (uint32, bool) { return v, v >= btfLocal }, func(n int, hash uint32) {
-		unnamed = append(unnamed, hashed{hash, uint32(n)})
+		unnamed = append(unnamed, kernelSymbol{hash: hash, addr: uint32(n)})
 	})
-	slices.SortStableFunc(unnamed, func(a, b hashed) int { return cmp.Compare(a.hash, b.hash) })
+	slices.SortStableFunc(unnamed, func(a, b kernelSymbol) int { return cmp.Compare(a.hash, b.hash) })
 	return func(word uint32) (uint32, bool) {
 		if word&btfNamed != 0 {
 			n, ok := named.index[word&(btfNamed-1)]
 			return n + 1, ok
 		}
 		i, ok := slices.BinarySearchFunc(unnamed, word&(btfNamed-1),
-			func(h hashed, hash uint32) int { return cmp.Compare(h.hash, hash) })
+			func(h kernelSymbol, hash uint32) int { return cmp.Compare(h.hash, hash) })
 		if !ok {
 			return 0, false
 		}
-		return unnamed[i].n + 1, true
+		return unnamed[i].addr + 1, true
 	}
 }
