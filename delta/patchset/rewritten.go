@@ -63,8 +63,14 @@ func (e *Entry) patch(old io.ReaderAt, oldSize int64, s suffix.Streams) ([]byte,
 // packedBase gives e's base, rewritten, and its length.
 func (e *Entry) packedBase(base io.ReaderAt) (io.ReaderAt, int64, error) {
 	b := make([]byte, e.Base.Size, e.Base.Size+transform.LargeRoom)
-	if n, err := base.ReadAt(b, 0); n < len(b) {
-		return nil, 0, fmt.Errorf("read the base %v: %w", e.Base.ID, err)
+	// Through a buffer, since a reader may keep what it read into, and with it all of b.
+	buf := make([]byte, min(len(b), packedBlock))
+	for off := 0; off < len(b); off += len(buf) {
+		p := buf[:min(len(buf), len(b)-off)]
+		if n, err := base.ReadAt(p, int64(off)); n < len(p) {
+			return nil, 0, fmt.Errorf("read the base %v: %w", e.Base.ID, err)
+		}
+		copy(b[off:], p)
 	}
 	t, _ := transform.ByID(e.Transform) // readDirectory has checked the id
 	b, ok := transform.ReplaceBase(t, b)
