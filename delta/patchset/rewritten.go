@@ -15,8 +15,8 @@ import (
 )
 
 // A content above PieceMax for which there is a transform has one entry. The streams hold a patch
-// for each largePiece bytes of the rewritten content. The target keeps the rewritten base compressed
-// while it applies them: with both as they are, a kernel would take more memory than a pull has.
+// for each largePiece bytes of the rewritten content. The target keeps the rewritten base
+// compressed while it applies them: with both as they are, a kernel would take more memory than a pull has.
 
 // rewrittenMax is how many bytes such a content has at most once it is rewritten.
 const rewrittenMax = transform.LargeMax + transform.LargeRoom
@@ -147,7 +147,8 @@ func (p *packed) ReadAt(b []byte, off int64) (n int, err error) {
 
 // rewritten makes the candidate of content i, which is above PieceMax, with a transform. It is nil
 // when none applies, or the patch is longer than a group may be.
-func (m *maker) rewritten(ctx context.Context, i int, base *chunkstore.Content) (*candidate, error) {
+func (m *maker) rewritten(ctx context.Context, i int,
+	base *chunkstore.Content) (*candidate, error) {
 	c := m.contents[i]
 	if base == nil || base.Size > transform.LargeMax || c.Size > transform.LargeMax {
 		return nil, nil

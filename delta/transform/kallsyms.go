@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// A kernel's table of symbols (Linux, kernel/kallsyms.c and scripts/kallsyms.c). Names are sequences
-// of tokens: a byte stands for one of 256 strings. Since 6.4 the table of tokens follows the names
+// A kernel's table of symbols (Linux, kernel/kallsyms.c and scripts/kallsyms.c). Names are rows of
+// tokens: a byte stands for one of 256 strings. Since 6.4 the table of tokens follows the names
 // and addresses come last; before, addresses come first. Behind the names are markers: where in the
 // names each 256th begins.
 const (
@@ -45,7 +45,8 @@ func findKallsyms(b []byte, s *elfSection, base uint64) (k kallsyms, ok bool) {
 			return k, false
 		}
 		at += i
-		if k.findTokens(data, s.off, at+1) && (k.findEarly(data, s.off, base) || k.findLate(data, s.off, base)) {
+		if k.findTokens(data, s.off, at+1) &&
+			(k.findEarly(data, s.off, base) || k.findLate(data, s.off, base)) {
 			k.size = uint32(k.end(data)) - k.names
 			return k, k.within(len(b))
 		}
@@ -226,7 +227,9 @@ func (k *kallsyms) append(b []byte) []byte {
 	if !k.ordered {
 		order = 0
 	}
-	for _, v := range []uint32{k.count, k.names, k.markers, k.tokens, k.index, k.offsets, order, k.base, k.size} {
+	for _, v := range []uint32{
+		k.count, k.names, k.markers, k.tokens, k.index, k.offsets, order, k.base, k.size,
+	} {
 		b = le.AppendUint32(b, v)
 	}
 	return b

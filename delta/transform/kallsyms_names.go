@@ -100,7 +100,8 @@ type coded struct {
 }
 
 func newCoded(text []byte) *coded {
-	n := &coded{codes: make([]byte, 0, len(text)), ends: make([]uint32, 0, bytes.Count(text, []byte{0}))}
+	n := &coded{codes: make([]byte, 0, len(text))}
+	n.ends = make([]uint32, 0, bytes.Count(text, []byte{0}))
 	for _, c := range text {
 		if c == 0 {
 			n.ends = append(n.ends, uint32(len(n.codes)))
@@ -153,8 +154,8 @@ func (n *coded) merge(pair [2]byte, by byte) {
 	n.codes = n.codes[:to]
 }
 
-// put writes the names where they lie in b. ok is false when they don't fill the place of size bytes
-// there, or are too many or too long.
+// put writes the names where they lie in b. ok is false when they don't fill the place of size
+// bytes there, or are too many or too long.
 func (k *kallsyms) put(b []byte, n *coded) (ok bool) {
 	const short, most = 0x80, 0x8000
 	p := b[k.names : k.names+k.size]

@@ -2,10 +2,10 @@ package transform
 
 import "slices"
 
-// kernel rewrites the ELF file of an x86-64 Linux kernel, as it lies compressed in a bzImage: with a
-// table of symbols for the kernel itself, and behind the section headers the tables of relocations
-// that move it. The output is a file of the same length and headers, rewritten in place, then what
-// kernelEnd writes.
+// kernel rewrites the ELF file of an x86-64 Linux kernel, as it lies compressed in a bzImage: with
+// a table of symbols for the kernel itself, and behind the section headers the tables of
+// relocations that move it. The output is a file of the same length and headers, rewritten in place, then what
+// end.append writes.
 type kernel struct{}
 
 func (kernel) Name() string { return "kernel" }
@@ -90,8 +90,8 @@ type kernelFile struct {
 }
 
 // The tables of relocations, each of them behind a zero and ascending (Linux,
-// arch/x86/tools/relocs.c): the low halves of the addresses of fields. Since Linux 6.15 there is none
-// of variables per processor.
+// arch/x86/tools/relocs.c): the low halves of the addresses of fields. Since Linux 6.15 there is
+// none of variables per processor.
 const (
 	reloc64     = iota // fields of eight bytes
 	relocPerCPU        // fields of four bytes from which the distance is subtracted

@@ -20,12 +20,6 @@ const (
 	hashRounds = 8
 )
 
-// kernelTypes are the words that stand for types.
-type kernelTypes struct {
-	words []uint32 // by number of the type, less 1; 0: its number stands for it
-	named *tokens
-}
-
 // kernelNamed gives tokens to the types with names, which must have their original form.
 func (t *btf) kernelNamed() *tokens {
 	named := newTokens(t.count)
@@ -47,8 +41,8 @@ func (t *btf) kernelNamed() *tokens {
 	return named
 }
 
-// hashes calls visit with the hash of each type without a name. word gives the word for a reference.
-// Types for one of whose references it has none are left out.
+// hashes calls visit with the hash of each type without a name. word gives the word for a
+// reference. Types for one of whose references it has none are left out.
 func (t *btf) hashes(word func(v uint32) (uint32, bool), visit func(n int, hash uint32)) {
 	last, hash, left, first := -1, uint64(0), true, false
 	end := func() {
@@ -77,7 +71,8 @@ func (t *btf) hashes(word func(v uint32) (uint32, bool), visit func(n int, hash 
 	end()
 }
 
-// kernelTypes finds the words of all types, which must have their original form.
+// kernelTypes finds the words that stand for types, by their number less 1. For a word of 0 the
+// number stands. The types must have their original form.
 func (t *btf) kernelTypes() []uint32 {
 	named := t.kernelNamed()
 	words := make([]uint32, t.count)

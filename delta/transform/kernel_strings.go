@@ -94,7 +94,8 @@ const namedMax = 600_000
 
 // addStrings adds the strings in a section at an address to what has a name. ok is false when there
 // are more than namedMax.
-func addStrings(named []kernelSymbol, b []byte, addr uint32, marked bitset) (_ []kernelSymbol, ok bool) {
+func addStrings(named []kernelSymbol, b []byte, addr uint32,
+	marked bitset) (_ []kernelSymbol, ok bool) {
 	const least = 2 // bytes
 	begin := 0      // of a string; behind at when the bytes there are none
 	for at, c := range b {

@@ -59,8 +59,8 @@ type based interface {
 	base(old []byte) (out []byte, ok bool)
 }
 
-// inPlace is a Transform that rewrites a content where it lies, if there is room for LargeRoom bytes
-// more behind it. What it gives is a part of b, or b is of no more use.
+// inPlace is a Transform that rewrites a content where it lies, if there is room for LargeRoom
+// bytes more behind it. What it gives is a part of b, or b is of no more use.
 type inPlace interface {
 	rewrite(b []byte) (out []byte, ok bool)
 }
@@ -120,8 +120,8 @@ func ForLarge(id uint8) bool {
 	return ok
 }
 
-// ReplaceBase is Base for a transform with ForLarge. It overwrites old, and takes no copy if old has
-// room for LargeRoom bytes more.
+// ReplaceBase is Base for a transform with ForLarge. It overwrites old, and takes no copy if old
+// has room for LargeRoom bytes more.
 func ReplaceBase(t Transform, old []byte) (out []byte, ok bool) {
 	if p, ok := t.(inPlace); ok {
 		return p.rewrite(old)
