@@ -28,7 +28,9 @@ func TestTargetBuild(t *testing.T) {
 		t.Skip("builds the command")
 	}
 	binary := filepath.Join(t.TempDir(), "deltaup")
-	if out, err := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", "target", "-o", binary, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", "target", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // static, as make build makes it
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if info, err := os.Stat(binary); err != nil || info.Size() > maxTarget {
