@@ -16,7 +16,8 @@ import (
 
 // A content above PieceMax for which there is a transform has one entry. The streams hold a patch
 // for each largePiece bytes of the rewritten content. The target keeps the rewritten base
-// compressed while it applies them: with both as they are, a kernel would take more memory than a pull has.
+// compressed while it applies them: with both as they are, a kernel would take more memory than a
+// pull has.
 
 // rewrittenMax is how many bytes such a content has at most once it is rewritten.
 const rewrittenMax = transform.LargeMax + transform.LargeRoom

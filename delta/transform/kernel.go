@@ -4,8 +4,8 @@ import "slices"
 
 // kernel rewrites the ELF file of an x86-64 Linux kernel, as it lies compressed in a bzImage: with
 // a table of symbols for the kernel itself, and behind the section headers the tables of
-// relocations that move it. The output is a file of the same length and headers, rewritten in place, then what
-// end.append writes.
+// relocations that move it. The output is a file of the same length and headers, rewritten in
+// place, then what end.append writes.
 type kernel struct{}
 
 func (kernel) Name() string { return "kernel" }

@@ -37,7 +37,8 @@ type Spool = spool.Spool
 // NewRecipe takes the kernel apart that r reads. It gives the recipe, from which Build makes the
 // same kernel, and a source of the contents, which reads o.Spool. What the source opens is an
 // io.ReaderAt too. Without o.Seed NewRecipe has the compressed payload in memory. Errors wrap
-// ErrUnsupported, and perhaps ErrForeign, when the kernel cannot be taken apart, or are those of r, ctx and o.Spool.
+// ErrUnsupported, and perhaps ErrForeign, when the kernel cannot be taken apart, or are those of r,
+// ctx and o.Spool.
 func NewRecipe(ctx context.Context, r io.Reader, o Options) (*Recipe, mkimage.Source, error) {
 	recipe := &Recipe{Chunking: o.Chunking}
 	if recipe.Chunking == (chunkstore.Params{}) {

@@ -46,7 +46,9 @@ func (p *plainTree) indexes(entries []tree.Entry, renamed map[string]string) (ma
 		made[i] = dep.text()
 		for j := range entries {
 			if entries[j].Path == dir+binName && entries[j].Type == tree.Regular {
-				made[j] = dep.index()
+				if made[j], err = dep.index(); err != nil {
+					return nil, fmt.Errorf("%w: /%s: %w", ErrModule, entries[j].Path, err)
+				}
 			}
 		}
 	}
@@ -135,11 +137,11 @@ func (d dep) text() []byte {
 
 // index is the modules.dep.bin that depmod writes: the lines by the modules' names, in which the
 // kernel takes a dash for an underscore. A line's priority is its place.
-func (d dep) index() []byte {
+func (d dep) index() ([]byte, error) {
 	t := newTrie()
 	for i, l := range d {
 		name, _, _ := strings.Cut(path.Base(l.module), ".")
 		t.insert(strings.ReplaceAll(name, "-", "_"), uint32(i), l.String())
 	}
-	return t.encode()
+	return t.encode(indexMax)
 }

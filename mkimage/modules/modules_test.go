@@ -150,6 +150,22 @@ func TestPlainName(t *testing.T) {
 	}
 }
 
+// TestIndexTooLong refuses an index that its format cannot hold.
+func TestIndexTooLong(t *testing.T) {
+	tree := newTrie()
+	tree.insert("module", 0, "module.ko:")
+	b, err := tree.encode(indexMax)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tree.encode(len(b)); err != nil {
+		t.Errorf("of %d bytes: %v", len(b), err)
+	}
+	if _, err := tree.encode(len(b) - 1); err == nil {
+		t.Errorf("%d bytes were too few for %d, and that is no error", len(b)-1, len(b))
+	}
+}
+
 // FuzzIndex makes the index of any modules.dep and finds every line in it again.
 func FuzzIndex(f *testing.F) {
 	f.Add([]byte("kernel/a.ko: kernel/b.ko\nkernel/b.ko:\nkernel/ab-c.ko:\n"))
@@ -163,7 +179,10 @@ func FuzzIndex(f *testing.F) {
 		if err != nil || !bytes.Equal(again.text(), d.text()) {
 			t.Fatalf("the text %q reads as another: %v", d.text(), err)
 		}
-		index := d.index()
+		index, err := d.index()
+		if err != nil {
+			t.Fatal(err)
+		}
 		var lines []string
 		walk(t, index, binary.BigEndian.Uint32(index[8:]), func(line string) { lines = append(lines, line) })
 		slices.Sort(lines)

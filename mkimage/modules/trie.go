@@ -2,6 +2,7 @@ package modules
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"sort"
 )
@@ -15,6 +16,8 @@ const (
 	nodePrefix   = 0x80000000 // flags in the offset of a node
 	nodeValues   = 0x40000000
 	nodeChildren = 0x20000000
+
+	indexMax = 1 << 28 // bytes; a node behind them has no offset
 )
 
 // trie is a node of an index: a tree by the letters of the keys.
@@ -54,14 +57,17 @@ func (t *trie) insert(key string, priority uint32, text string) {
 	t.children[letter].insert(rest, priority, text)
 }
 
-// encode writes the index.
-func (t *trie) encode() []byte {
+// encode gives the index, which may have so many bytes.
+func (t *trie) encode(most int) ([]byte, error) {
 	b := binary.BigEndian.AppendUint32(nil, indexMagic)
 	b = binary.BigEndian.AppendUint32(b, indexVersion)
 	b = append(b, 0, 0, 0, 0) // offset of the root
 	b, root := t.append(b)
+	if len(b) > most {
+		return nil, fmt.Errorf("an index of %d bytes, and the format ends at %d", len(b), most)
+	}
 	binary.BigEndian.PutUint32(b[8:], root)
-	return b
+	return b, nil
 }
 
 // append writes the nodes below, then the node, and gives its offset with its flags.
