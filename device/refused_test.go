@@ -3,6 +3,7 @@ package device_test
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"deltaup/apply"
@@ -74,7 +75,10 @@ func TestStopped(t *testing.T) {
 		m := newTarget(t)
 		steps := 0
 		var last durable.Action
+		var mu sync.Mutex // several files are fetched at once
 		restore := durable.SetHook(func(s durable.Action) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if steps++; steps > n {
 				return stopped
 			}

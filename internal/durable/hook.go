@@ -25,9 +25,9 @@ type Action struct {
 
 var hook atomic.Pointer[func(Action) error]
 
-// SetHook has the package call fn before every change. If fn returns an error, the change is not
-// made and returns that error. The hook is for tests only, see durabletest. It applies to the whole
-// process until restore is called.
+// SetHook has the package call fn before every change, perhaps by several goroutines at once. If fn
+// returns an error, the change is not made and returns that error. The hook is for tests only, see
+// durabletest. It applies to the whole process until restore is called.
 func SetHook(fn func(Action) error) (restore func()) {
 	old := hook.Swap(&fn)
 	return func() { hook.Store(old) }
