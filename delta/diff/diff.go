@@ -148,7 +148,7 @@ func (c *comparison) run() error {
 	return c.findReasons()
 }
 
-var patchPhases = [patchset.Phases]Phase{
+var patchPhases = map[patchset.Phase]Phase{
 	patchset.PhaseSearch:   PhaseSearch,
 	patchset.PhaseMatch:    PhasePatches,
 	patchset.PhaseCompress: PhaseCompress,

@@ -57,10 +57,10 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 		if found, err = m.rewritten(ctx, i, base); err == nil && found == nil {
 			found, err = m.large(ctx, c, base)
 		} else {
-			m.progress.matched(c.Size, found.size())
+			m.progress.matched(c.Size, found.size(), c.Size)
 		}
 	} else {
-		progress := m.progress.within(c.Size)
+		progress := m.progress.within(c.Size, m.matchWork(i))
 		found, err = m.small(ctx, i, base, progress.step)
 		progress.end(found.size())
 	}

@@ -80,7 +80,7 @@ func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
 	var renames []rename
 	m.listing, renames = listingOf(m.from, m.to)
 	search := newSearch(m.from, m.listing)
-	m.progress = &teller{tell: m.o.Progress, all: amountsOf(m.listing, search)}
+	m.progress = newTeller(m.o.Progress, m.listing, search)
 	m.progress.did(PhaseSearch, 0) // it begins
 	m.similar, err = search.run(ctx, m.old, m.new,
 		func(read int64) { m.progress.did(PhaseSearch, read) })

@@ -87,9 +87,10 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 		found.entries = append(found.entries, e)
 		found.streams = append(found.streams, s)
 		found.cost += cost
-		m.progress.matched(e.Length, int64(s.Len()))
+		m.progress.matched(e.Length, int64(s.Len()), e.Length)
 		if total += s.Len(); total > largeMax {
-			m.progress.matched(c.Size-off-e.Length, -int64(total)) // nothing is kept
+			rest := c.Size - off - e.Length
+			m.progress.matched(rest, -int64(total), rest) // nothing is kept
 			return nil, nil
 		}
 	}

@@ -13,7 +13,7 @@ import (
 type Progress struct {
 	Stage Stage
 	Of    string // the patch set that it is about, such as "image from 1"; "": none
-	Done  int64  // bytes
+	Done  int64  // bytes; of a patch set as patchset.Amounts counts them
 	Total int64
 
 	Set, Sets int // which of all patch sets it is, from 1; 0: none
@@ -22,29 +22,20 @@ type Progress struct {
 	Left  time.Duration // until all patch sets are made; 0: not known yet
 }
 
-// step is a stage of a patch set.
-type step int
-
-// The steps. The first ones are the phases of package patchset.
-const (
-	stepProve = step(patchset.Phases)
-	steps     = int(stepProve) + 1
-)
-
-var stageOf = [steps]Stage{
+var stageOf = [patchset.Phases]Stage{
 	patchset.PhaseSearch:   StageSearch,
 	patchset.PhaseMatch:    StagePatch,
 	patchset.PhaseCompress: StageCompress,
-	stepProve:              StageProve,
+	patchset.PhaseApply:    StageProve,
 }
 
-// usual is how many nanoseconds a step takes for a byte, as measured on trees of Debian with two
+// usual is how many nanoseconds a phase takes for a byte, as measured on trees of Debian with two
 // processors. Only the proportions matter once a publication has measured its own.
-var usual = [steps]float64{
+var usual = [patchset.Phases]float64{
 	patchset.PhaseSearch:   12,
 	patchset.PhaseMatch:    100,
 	patchset.PhaseCompress: 2000,
-	stepProve:              16,
+	patchset.PhaseApply:    16,
 }
 
 const (
@@ -53,16 +44,16 @@ const (
 	measureFor = 3 * time.Second
 	// After so long of usual work, what was measured of a machine counts as much as what is usual.
 	usualFor = time.Second
-	// After so many nanoseconds of a step's usual work, what was measured of it counts as much as
+	// After so many nanoseconds of a phase's usual work, what was measured of it counts as much as
 	// what is usual.
-	usualStep = float64(time.Second)
+	usualPhase = float64(time.Second)
 	// halfLife is after how long it counts half for the time that is left how fast work went:
 	// others use the machine, too.
 	halfLife = time.Minute
 )
 
-// work is all patch sets of a publication. Each step of each set has an amount of bytes that is
-// known in advance, or estimated and soon corrected. How long a byte of each step takes is measured
+// work is all patch sets of a publication. Each phase of each set has an amount of bytes that is
+// known in advance, or estimated and soon corrected. How long a byte of each phase takes is measured
 // as the work goes on. Together they tell how long the rest takes, and what share of all work
 // something is.
 type work struct {
@@ -74,28 +65,25 @@ type work struct {
 	set   int       // how many of them were begun
 	share float64   // Progress.Share
 
-	took  [steps]float64 // ns
-	bytes [steps]float64 // that were done in that time
+	took  [patchset.Phases]float64 // ns
+	bytes [patchset.Phases]float64 // that were done in that time
 	// the same of late
 	lateTook  float64
-	lateBytes [steps]float64
+	lateBytes [patchset.Phases]float64
 }
 
 // setWork is the work on one set.
 type setWork struct {
 	name      string
-	all, done [steps]int64 // bytes
-	at        step         // the one that was told of last
+	all, done patchset.Amounts
+	at        patchset.Phase // the one that was told of last
 }
 
 func newWork(tell func(Progress)) *work { return &work{tell: tell, now: time.Now} }
 
 // expect adds a set that will be made.
 func (w *work) expect(name string, a patchset.Amounts) {
-	s := setWork{name: name}
-	copy(s.all[:], a[:])
-	s.all[stepProve] = a[patchset.PhaseMatch]
-	w.sets = append(w.sets, s)
+	w.sets = append(w.sets, setWork{name: name, all: a})
 }
 
 // begins takes up the next of the expected sets.
@@ -112,7 +100,7 @@ func (w *work) current() *setWork { return &w.sets[w.set-1] }
 
 // making is told how far making the set has come.
 func (w *work) making(p patchset.Progress) {
-	copy(w.current().all[:], p.All[:])
+	w.current().all = p.All
 	// until their patches are made, those of the sets to come seem to compress like these
 	if matched := p.All[patchset.PhaseMatch]; matched > 0 {
 		share := float64(p.All[patchset.PhaseCompress]) / float64(matched)
@@ -121,17 +109,17 @@ func (w *work) making(p patchset.Progress) {
 			all[patchset.PhaseCompress] = int64(share * float64(all[patchset.PhaseMatch]))
 		}
 	}
-	w.did(step(p.Phase), p.Done)
+	w.did(p.Phase, p.Done)
 }
 
 // proving is told how far applying the set has come.
 func (w *work) proving(done, total int64) {
-	w.current().all[stepProve] = total
-	w.did(stepProve, done)
+	w.current().all[patchset.PhaseApply] = total
+	w.did(patchset.PhaseApply, done)
 }
 
-// did is told how many bytes of the set a step has done.
-func (w *work) did(at step, done int64) {
+// did is told how many bytes of the set a phase has done.
+func (w *work) did(at patchset.Phase, done int64) {
 	s, now := w.current(), w.now()
 	if n := done - s.done[at]; n > 0 { // else the time went into what has no measure
 		ns := float64(now.Sub(w.last))
@@ -173,8 +161,8 @@ func (w *work) advance(progress func()) {
 	}
 }
 
-// costs gives the nanoseconds that a byte of each step takes.
-func (w *work) costs() (c [steps]float64) {
+// costs gives the nanoseconds that a byte of each phase takes.
+func (w *work) costs() (c [patchset.Phases]float64) {
 	took, expected := float64(usualFor), float64(usualFor)
 	for i := range c {
 		took += w.took[i]
@@ -182,13 +170,13 @@ func (w *work) costs() (c [steps]float64) {
 	}
 	slow := took / expected
 	for i := range c {
-		c[i] = (w.took[i] + usualStep*slow) / (w.bytes[i] + usualStep/usual[i])
+		c[i] = (w.took[i] + usualPhase*slow) / (w.bytes[i] + usualPhase/usual[i])
 	}
 	return c
 }
 
 // rest gives the nanoseconds that the rest takes.
-func (w *work) rest(costs [steps]float64) (ns float64) {
+func (w *work) rest(costs [patchset.Phases]float64) (ns float64) {
 	for i := range w.sets {
 		s := &w.sets[i]
 		for k, cost := range costs {

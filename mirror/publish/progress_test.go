@@ -39,11 +39,10 @@ const pieces = 8
 
 // make makes a set: bytes are its amounts, costs the nanoseconds of a byte of each step. It demands
 // that the share grows with each piece, whatever the step.
-func (w *worker) make(bytes [steps]int64, costs [steps]float64) {
+func (w *worker) make(bytes patchset.Amounts, costs [patchset.Phases]float64) {
 	w.t.Helper()
 	w.begins()
-	all := patchset.Amounts(bytes[:patchset.Phases])
-	grows := func(at step, n int64, tell func(done int64)) {
+	grows := func(at patchset.Phase, n int64, tell func(done int64)) {
 		w.t.Helper()
 		before := w.share
 		w.clock = w.clock.Add(time.Duration(float64(bytes[at]) / pieces * costs[at]))
@@ -57,19 +56,19 @@ func (w *worker) make(bytes [steps]int64, costs [steps]float64) {
 		}
 	}
 	for n := range int64(pieces) {
-		grows(step(patchset.PhaseSearch), n+1, func(done int64) {
-			w.making(patchset.Progress{Phase: patchset.PhaseSearch, Done: done, All: all})
+		grows(patchset.PhaseSearch, n+1, func(done int64) {
+			w.making(patchset.Progress{Phase: patchset.PhaseSearch, Done: done, All: bytes})
 		})
 	}
 	for n := range int64(pieces) { // batch by batch
 		for _, p := range []patchset.Phase{patchset.PhaseMatch, patchset.PhaseCompress} {
-			grows(step(p), n+1, func(done int64) {
-				w.making(patchset.Progress{Phase: p, Done: done, All: all})
+			grows(p, n+1, func(done int64) {
+				w.making(patchset.Progress{Phase: p, Done: done, All: bytes})
 			})
 		}
 	}
 	for n := range int64(pieces) {
-		grows(stepProve, n+1, func(done int64) { w.proving(done, bytes[stepProve]) })
+		grows(patchset.PhaseApply, n+1, func(done int64) { w.proving(done, bytes[patchset.PhaseApply]) })
 	}
 	w.finished()
 }
@@ -78,18 +77,18 @@ func (w *worker) make(bytes [steps]int64, costs [steps]float64) {
 // each step, never falls and ends at 1. Once the first set has shown what each step costs, what is
 // said to be left is no more than a quarter off.
 func TestWorkShare(t *testing.T) {
-	times := func(search, match, compress, prove float64) (c [steps]float64) {
-		for i, n := range [steps]float64{search, match, compress, prove} {
+	times := func(search, match, compress, prove float64) (c [patchset.Phases]float64) {
+		for i, n := range [patchset.Phases]float64{search, match, compress, prove} {
 			c[i] = n * usual[i]
 		}
 		return c
 	}
 	const mb = 1 << 20
-	image := [steps]int64{500 * mb, 80 * mb, 80 * mb, 80 * mb}
-	another := [steps]int64{450 * mb, 120 * mb, 120 * mb, 115 * mb}
-	plain := [steps]int64{0, 60 * mb, 60 * mb, 60 * mb} // nothing to search
-	initrd := [steps]int64{3 * mb, 2 * mb, 2 * mb, 2 * mb}
-	for what, costs := range map[string][steps]float64{
+	image := patchset.Amounts{500 * mb, 80 * mb, 80 * mb, 80 * mb}
+	another := patchset.Amounts{450 * mb, 120 * mb, 120 * mb, 115 * mb}
+	plain := patchset.Amounts{0, 60 * mb, 60 * mb, 60 * mb} // nothing to search
+	initrd := patchset.Amounts{3 * mb, 2 * mb, 2 * mb, 2 * mb}
+	for what, costs := range map[string][patchset.Phases]float64{
 		"usual":               times(1, 1, 1, 1),
 		"slow":                times(9, 9, 9, 9),
 		"fast":                times(0.1, 0.1, 0.1, 0.1),
@@ -100,9 +99,9 @@ func TestWorkShare(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorker(t)
-			sets := [][steps]int64{image, another, plain, initrd}
+			sets := []patchset.Amounts{image, another, plain, initrd}
 			for i, s := range sets {
-				w.expect([]string{"a", "b", "c", "d"}[i], patchset.Amounts(s[:patchset.Phases]))
+				w.expect([]string{"a", "b", "c", "d"}[i], s)
 			}
 			for _, s := range sets {
 				w.make(s, costs)
@@ -144,14 +143,13 @@ func TestWorkEarly(t *testing.T) {
 // was known in advance does no harm.
 func TestWorkUnmade(t *testing.T) {
 	const mb = 1 << 20
-	half := [steps]int64{0, mb, mb, mb}
-	all := patchset.Amounts(half[:patchset.Phases])
+	half := patchset.Amounts{0, mb, mb, mb}
 	w := newWorker(t)
 	for _, name := range []string{"made", "unknown", "unmade", "broken off"} {
 		if name == "unknown" {
 			w.expect(name, patchset.Amounts{})
 		} else {
-			w.expect(name, all)
+			w.expect(name, half)
 		}
 	}
 	w.make(half, usual)
@@ -163,7 +161,7 @@ func TestWorkUnmade(t *testing.T) {
 		t.Errorf("without a set: %+v", p)
 	}
 	w.begins()
-	w.making(patchset.Progress{Phase: patchset.PhaseMatch, Done: mb / 2, All: all})
+	w.making(patchset.Progress{Phase: patchset.PhaseMatch, Done: mb / 2, All: half})
 	if p := w.last(); p.Share >= 1 {
 		t.Errorf("before the end: %+v", p)
 	}

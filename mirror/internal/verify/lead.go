@@ -15,7 +15,7 @@ import (
 // Lead is both ends of a patch set: what it leads from, with contents, and what it leads to.
 type Lead interface {
 	// Apply reads the whole set as a target does, and demands that it gives all that it promises.
-	// Nothing is written. progress is told of plain bytes, when that takes long.
+	// Nothing is written. progress is told of patchset.PhaseApply, when that takes long.
 	Apply(ctx context.Context, s *Set, progress func(done, total int64)) error
 }
 
@@ -55,17 +55,19 @@ func (l *ImageLead) Apply(ctx context.Context, s *Set, progress func(done, total
 	}
 	done, total := int64(0), int64(0)
 	for i := range step.Entries {
-		total += step.Entries[i].Length
+		total += step.Entries[i].Work()
 	}
 	for i := 0; i < len(step.Entries); {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		c := step.Entries[i].Content
-		if i, err = a.content(i); err != nil {
+		end, err := a.content(i)
+		if err != nil {
 			return err
 		}
-		done += c.Size
+		for ; i < end; i++ {
+			done += step.Entries[i].Work()
+		}
 		progress(done, total)
 	}
 	return step.Finish()
