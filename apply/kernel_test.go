@@ -26,7 +26,8 @@ type kernelTarget struct {
 	file    string        // where the kernel goes
 }
 
-func newKernelTarget(t *testing.T) *kernelTarget {
+// newKernelTarget makes one. Raw has the first kernel published as it is.
+func newKernelTarget(t *testing.T, raw bool) *kernelTarget {
 	t.Helper()
 	k := &kernelTarget{target: newTarget(t), file: filepath.Join(t.TempDir(), "vmlinuz")}
 	plain := bytes.Repeat(noise(600, 40<<10), 9) // lz4 leaves all of it, for the window is longer
@@ -40,13 +41,13 @@ func newKernelTarget(t *testing.T) *kernelTarget {
 		}
 		done, err := publish.Add(t.Context(), folder.At(filepath.Join(dir, "mirror")), publish.Publication{
 			Version: string(rune('1' + i)), Channel: "stable", Image: image, PatchFrom: 1,
-			Artifacts: []publish.File{{Name: mirror.KernelName, Path: path}},
+			Artifacts: []publish.File{{Name: mirror.KernelName, Path: path, Raw: raw && i == 0}},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		a := done.Release.Artifact(mirror.KernelName)
-		if a.Kind != "kernel" || len(a.Patches) != i {
+		if (a.Kind == "kernel") != (!raw || i == 1) || len(a.Patches) != i {
 			t.Fatalf("published as %+v, warnings %q", a, done.Warnings)
 		}
 		if i == 1 {
@@ -85,7 +86,7 @@ func (k *kernelTarget) pullKernel(t *testing.T, old []byte) {
 // TestPullKernel pulls the kernel that was published, bit for bit: by its patch set from an old
 // kernel, and by chunks where there is none, or another, or the set is damaged.
 func TestPullKernel(t *testing.T) {
-	k := newKernelTarget(t)
+	k := newKernelTarget(t, false)
 	cut := k.kernels[0][:len(k.kernels[0])/2]
 	other := kerneltest.BzImage(7, noise(601, 50<<10))
 	for _, tt := range []struct {
@@ -125,4 +126,14 @@ func TestPullKernel(t *testing.T) {
 		})
 	}
 	k.t = t
+}
+
+// TestPullKernelAfterRaw pulls a kernel by its patch set from one that was published as it is.
+func TestPullKernelAfterRaw(t *testing.T) {
+	k := newKernelTarget(t, true)
+	k.pullKernel(t, k.kernels[0])
+	if k.server.Requests(mirror.PatchPath(k.set.ID)) == 0 || k.server.Requests("packs/") > 0 || len(k.warnings) > 0 {
+		t.Errorf("%d requests for the set, %d for packs, warnings %q",
+			k.server.Requests(mirror.PatchPath(k.set.ID)), k.server.Requests("packs/"), k.warnings)
+	}
 }

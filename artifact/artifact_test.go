@@ -109,7 +109,7 @@ func fixture(t testing.TB) (old, new *side, image *mkimage.Recipe) {
 func mustMake(t testing.TB, old, new *side, image *mkimage.Recipe) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	pair := Pair{kind, old.recipe, new.recipe, image, both(old, new)}
+	pair := Pair{kind, old.recipe, new.recipe, image, patchset.FromStore(old), both(old, new)}
 	if _, err := Make(t.Context(), &b, pair, patchset.MakeOptions{}); err != nil {
 		t.Fatal(err)
 	}

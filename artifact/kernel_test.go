@@ -70,7 +70,7 @@ func TestKernelSet(t *testing.T) {
 	old, made := takeKernel(t, kerneltest.BzImage(1, first), false), takeKernel(t, file, false)
 	image, k := imageOf(map[string][]byte{"vmlinuz": file}), ByName("kernel")
 	var set bytes.Buffer
-	if _, err := Make(t.Context(), &set, Pair{k, old.recipe, made.recipe, image, both(old, made)}, patchset.MakeOptions{}); err != nil {
+	if _, err := Make(t.Context(), &set, Pair{k, old.recipe, made.recipe, image, patchset.FromStore(old), both(old, made)}, patchset.MakeOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if set.Len() > 1000 {

@@ -15,11 +15,11 @@ import (
 
 // Pair is two artifacts between which a publisher makes a set.
 type Pair struct {
-	Kind     Kind // of both
-	Old, New Recipe
-	Image    *mkimage.Recipe // beside New; it may lack its chunks
-	// Store has the chunks of all contents of Old, and of those of New that Image lacks.
-	Store chunkstore.Store
+	Kind        Kind // of both
+	Old, New    Recipe
+	Image       *mkimage.Recipe   // beside New; it may lack its chunks
+	OldContents patchset.Contents // of Old
+	Store       chunkstore.Store  // has the chunks of all contents of New that Image lacks
 }
 
 // Make writes the patch set that leads from the old artifact of a pair to the new one. It is for a
@@ -38,11 +38,11 @@ func Make(ctx context.Context, w io.Writer, p Pair,
 	o.ChunkLists = true // both sides know those of a listing
 	packs := patchset.FromStore(p.Store)
 	return patchset.Make(ctx, w,
-		patchset.Side{Recipe: from.recipe, Contents: &contents{from, byID(p.Old), packs}},
+		patchset.Side{Recipe: from.recipe, Contents: &contents{from, byID(p.Old), p.OldContents}},
 		patchset.Side{Recipe: to.recipe, Contents: &contents{to, byID(p.New), packs}}, o)
 }
 
-// Amounts is what Make has to do for a pair. Its Store is not needed.
+// Amounts is what Make has to do for a pair. Its OldContents and Store are not needed.
 func (p *Pair) Amounts() (patchset.Amounts, error) {
 	from, to, err := p.listings()
 	if err != nil {
@@ -63,7 +63,7 @@ func (p *Pair) listings() (from, to *listing, err error) {
 type contents struct {
 	*listing
 	known map[chunkstore.ID]*chunkstore.Content // with their chunks, which a listing lacks
-	packs patchset.Contents
+	rest  patchset.Contents
 }
 
 // byID gives the contents of a recipe, of an artifact or an image.
@@ -82,7 +82,7 @@ func (c *contents) Open(ctx context.Context, x *chunkstore.Content) (patchset.Re
 	if x.ID == c.textID {
 		return textReading{c.reader()}, nil
 	}
-	return c.packs.Open(ctx, c.known[x.ID])
+	return c.rest.Open(ctx, c.known[x.ID])
 }
 
 type textReading struct{ io.ReaderAt }

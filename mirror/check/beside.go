@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"deltaup/artifact"
 	"deltaup/chunkstore"
@@ -25,7 +26,9 @@ func (c *checker) beside(ctx context.Context, version string, a *mirror.Artifact
 			return err
 		}
 	}
-	return c.patches(ctx, version, a.Patches, &besideEnds{c, a, image})
+	e := &besideEnds{checker: c, artifact: a, image: image}
+	defer e.close()
+	return c.patches(ctx, version, a.Patches, e)
 }
 
 // besideRecipe returns an artifact's stored recipe, nil when it or the image's is damaged.
@@ -120,6 +123,7 @@ type besideEnds struct {
 	*checker
 	artifact *mirror.Artifact
 	image    *mkimage.Recipe // nil when it is not known
+	old      *verify.Old     // what lead gave last; nil: nothing
 }
 
 func (e *besideEnds) joins(*verify.Set, *mirror.Patch) error { return nil }
@@ -130,14 +134,40 @@ func (e *besideEnds) lead(ctx context.Context, p *mirror.Patch, old patchset.Con
 		return nil
 	}
 	a := r.Artifact(e.artifact.Name)
-	if a == nil || a.Kind != e.artifact.Kind || a.ID != p.File {
+	if a == nil || a.ID != p.File {
 		return nil // the version was published anew with another one
 	}
-	from, err := verify.Beside(ctx, e.mirror, r, a)
+	e.close()
+	e.old, err = (&verify.OldReader{Files: e.mirror, Packs: old, Temp: newTemp}).Beside(ctx, r, a,
+		e.artifact.Beside())
 	if err != nil {
 		return nil
 	}
-	return &verify.BesideLead{Kind: a.Beside(), From: from, Old: old, Image: e.image}
+	return &verify.BesideLead{
+		Kind: e.artifact.Beside(), From: e.old.Recipe, Old: e.old.Contents, Image: e.image,
+	}
+}
+
+// close frees what lead opened last.
+func (e *besideEnds) close() {
+	if e.old != nil {
+		e.old.Close()
+		e.old = nil
+	}
+}
+
+// newTemp makes a temporary file, not on the mirror, which is only read.
+func newTemp(context.Context) (verify.Temp, error) {
+	f, err := os.CreateTemp("", "deltaup-check")
+	return temp{f}, err
+}
+
+type temp struct{ *os.File }
+
+// Discard implements verify.Temp.
+func (t temp) Discard() {
+	t.Close()
+	os.Remove(t.Name())
 }
 
 // check applies the set: it is small.

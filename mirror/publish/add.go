@@ -143,20 +143,20 @@ func (u *publisher) release(ctx context.Context, in *inputs, s *storing,
 			meta: mirror.LeftOutCost(r),
 		}
 		p.expect(ctx, before, toImage)
+		var beside []*besideGoal
 		for i, f := range in.files {
 			if f.apart != nil {
-				p.expect(ctx, before, &besideGoal{p, &r.Artifacts[i], f.apart})
+				g := &besideGoal{p, &r.Artifacts[i], f.apart, map[chunkstore.ID]*verify.Old{}}
+				defer g.close()
+				p.expect(ctx, before, g)
+				beside = append(beside, g)
 			}
 		}
 		if r.Patches, err = p.all(ctx, before, toImage); err != nil {
 			return nil, err
 		}
-		for i, f := range in.files {
-			if f.apart == nil {
-				continue
-			}
-			a := &r.Artifacts[i]
-			if a.Patches, err = p.all(ctx, before, &besideGoal{p, a, f.apart}); err != nil {
+		for _, g := range beside {
+			if g.artifact.Patches, err = p.all(ctx, before, g); err != nil {
 				return nil, err
 			}
 		}

@@ -118,3 +118,29 @@ func TestPublishKernelAsItIs(t *testing.T) {
 		t.Errorf("wanted raw, published as %+v, warnings %q", a, done.Warnings)
 	}
 }
+
+// TestPublishAfterRaw: a set leads from a kernel that was published as it is, since targets take it
+// apart, too.
+func TestPublishAfterRaw(t *testing.T) {
+	v1, _ := publishtest.Trees()
+	image := publishtest.Image(t, v1)
+	dir := t.TempDir()
+	plain := bytes.Repeat(mirrortest.Noise(63, 50<<10), 8)
+	p := kernelOf(t, "1", image, kerneltest.BzImage(1, plain))
+	p.Artifacts[0].Raw = true
+	publishtest.Publish(t, dir, p)
+	foreign := kernelOf(t, "2", image, mirrortest.Noise(64, 9000))
+	publishtest.Publish(t, dir, foreign)
+	copy(plain[90_000:], "changed")
+	done := publishtest.Publish(t, dir, kernelOf(t, "3", image, kerneltest.BzImage(2, plain)))
+	a := done.Release.Artifact(mirror.KernelName)
+	if a.Kind != "kernel" || len(a.Patches) != 1 || a.Patches[0].From != "1" || a.Patches[0].Set.Size > 1000 {
+		t.Errorf("published as %+v", a)
+	}
+	if len(done.Warnings) != 1 || !strings.Contains(done.Warnings[0], "from the kernel of 2: ") {
+		t.Errorf("warnings %q", done.Warnings)
+	}
+	if r := publishtest.WantSound(t, dir); len(r.Unreferenced) != 0 {
+		t.Errorf("unreferenced: %q", r.Unreferenced)
+	}
+}

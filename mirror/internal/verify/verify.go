@@ -29,8 +29,8 @@ func Pointer(ctx context.Context, files mirror.Files, channel string) (*mirror.P
 	return mirror.ParsePointer(b)
 }
 
-// Beside reads the recipe of an artifact of r, and the image's, which it needs.
-func Beside(ctx context.Context, files mirror.Files, r *mirror.Release,
+// beside reads the recipe of an artifact of r, and the image's, which it needs.
+func beside(ctx context.Context, files mirror.Files, r *mirror.Release,
 	a *mirror.Artifact) (artifact.Recipe, error) {
 	image, err := mirror.ReadRecipe(ctx, files, r.Artifact(mirror.ImageName).Recipe)
 	if err != nil {
