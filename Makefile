@@ -7,7 +7,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help bench-boot bench-scale bench-trace build test test-long test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
+.PHONY: help bench-boot bench-scale bench-whole bench-trace build test test-long test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: build ## deltaup beside other tools, as a report in bench/results: 20 min
 
 bench-scale: build ## cost against image size (to 8 GB) and releases (to 50), put into the same report: 20 minutes, 50 GB of disk
 	@SCALE=1 GO=$(GO) bench/bench.sh
+
+bench-whole: build ## the bytes of updates with kernel and initrd, for whole.json and the pages; PAIRS="DIR..." ONLY=METHODS
+	@WHOLE=1 PAIRS="$(PAIRS)" ONLY="$(ONLY)" GO=$(GO) bench/bench.sh
 
 bench-micro: ## the micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...

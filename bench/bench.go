@@ -64,7 +64,7 @@ func (s *session) late(share float64) bool {
 	return time.Since(s.start).Seconds() > share*s.Budget.Seconds()
 }
 
-// prepareLimit is how long a publisher's preparation may take.
+// prepareLimit is how long a publisher's preparation may take in a run within a budget.
 const prepareLimit = 6 * time.Minute
 
 // session is a run under way.
@@ -81,6 +81,8 @@ type session struct {
 	web     *daemon
 	rsync   *daemon // nil: rsync is not installed
 	stage   time.Time
+	// how long one preparation and one update may take
+	prepareLimit, pullLimit time.Duration
 }
 
 // Run measures and gives the report. The report has the failures of single methods; an error is
@@ -112,7 +114,10 @@ func newSession(ctx context.Context, o Options) (_ *session, remove func() error
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	s := &session{Options: o, ctx: ctx, dir: abs, start: time.Now(), stage: time.Now()}
+	s := &session{
+		Options: o, ctx: ctx, dir: abs, start: time.Now(), stage: time.Now(),
+		prepareLimit: prepareLimit, pullLimit: pullLimit,
+	}
 	s.report = &Report{
 		Format:  reportFormat,
 		Date:    s.start.UTC().Truncate(time.Second),

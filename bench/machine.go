@@ -98,7 +98,7 @@ var versionNumber = regexp.MustCompile(`\d+(\.\d+)+[\w.+~-]*`)
 
 // toolVersion gives the version that a tool, or its package, tells.
 func toolVersion(tool string) string {
-	for _, args := range [][]string{{tool, "--version"}, {tool, "-V"}} {
+	for _, args := range [][]string{{tool, "--version"}, {tool, "-V"}, {tool, "-v"}} {
 		out, _ := exec.Command(args[0], args[1:]...).CombinedOutput()
 		if v := versionNumber.FindString(string(out)); v != "" {
 			return v

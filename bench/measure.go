@@ -18,13 +18,13 @@ type sample struct {
 	route                    string
 }
 
-// pullLimit is how long an update may take.
+// pullLimit is how long an update may take in a run within a budget.
 const pullLimit = 5 * time.Minute
 
 // pull updates a target by a method over a line, on the weak CPU if weak is set.
 func (s *session) pull(m *method, line Line, weak bool) (sample, error) {
-	ctx, stop := context.WithTimeoutCause(s.ctx, pullLimit,
-		fmt.Errorf("it takes longer than %v", pullLimit))
+	ctx, stop := context.WithTimeoutCause(s.ctx, s.pullLimit,
+		fmt.Errorf("it takes longer than %v", s.pullLimit))
 	defer stop()
 	t := &target{
 		subject: &s.report.Subject,

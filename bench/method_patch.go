@@ -20,7 +20,7 @@ func patchMethods() []method {
 		},
 	}}
 	for _, of := range []string{"image", "tar"} {
-		all = append(all, zstdPatch(of), xdelta(of), bsdiff(of), rdiff(of))
+		all = append(all, zstdPatch(of), hdiffz(of), xdelta(of), bsdiff(of), rdiff(of))
 	}
 	return all
 }
@@ -46,6 +46,23 @@ func zstdPatch(of string) method {
 			}
 			return t.run(ctx, "zstd", "-q", "-d", "--long=31", "--memory=2048MB",
 				"--patch-from="+t.old(), "patch", "-o", t.out)
+		},
+	}
+}
+
+// hdiffz is HDiffPatch with a suffix array of the whole old file, which finds the most.
+func hdiffz(of string) method {
+	return method{
+		id: "hdiffz-" + of, slow: of == "tar", long: true, name: "hdiffz, " + of, of: of,
+		needs: []string{"hdiffz", "hpatchz", "curl"}, settings: "-m-6 -SD -c-zstd-21-24",
+		publish: func(ctx context.Context, p *publisher) error {
+			return p.run(ctx, "hdiffz", "-m-6", "-SD", "-c-zstd-21-24", "-d", p.file(of, 0), p.file(of, 1), "patch")
+		},
+		pull: func(ctx context.Context, t *target) error {
+			if err := t.curl(ctx, "patch"); err != nil {
+				return err
+			}
+			return t.run(ctx, "hpatchz", t.old(), "patch", t.out)
 		},
 	}
 }

@@ -122,8 +122,8 @@ func (s *session) dropUnpublished() {
 
 // publish runs a method's preparation.
 func (s *session) publish(m *method, r *Result) {
-	ctx, stop := context.WithTimeoutCause(s.ctx, prepareLimit,
-		fmt.Errorf("publishing takes longer than %v", prepareLimit))
+	ctx, stop := context.WithTimeoutCause(s.ctx, s.prepareLimit,
+		fmt.Errorf("publishing takes longer than %v", s.prepareLimit))
 	defer stop()
 	p := &publisher{
 		host:    host{dir: s.published(m)},

@@ -24,7 +24,9 @@ type Report struct {
 
 	LineChecks []LineCheck `json:"line_checks"` // measurements of the real lines
 
-	Scale *Scale `json:"-"` // from another run, in another file; nil: none
+	// from other runs, in other files; nil: none
+	Scale *Scale `json:"-"`
+	Whole *Whole `json:"-"`
 }
 
 // Weak describes the emulated weak CPU.

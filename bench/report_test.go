@@ -18,7 +18,7 @@ const results = "results"
 
 // TestResults renders the committed figures again and demands the committed page and tables.
 //
-//	go run -C bench ./cmd/deltaup-bench -render -readme ../README.md -o results
+//	go run -C bench ./cmd/deltaup-bench -render -readme ../README.md,../doc/bench.md -o results
 func TestResults(t *testing.T) {
 	r := lastResults(t)
 	for name, render := range map[string]func() ([]byte, error){
@@ -37,12 +37,14 @@ func TestResults(t *testing.T) {
 			t.Errorf("%s is not what results.json gives: render it again", name)
 		}
 	}
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want, err := r.quote(readme); err != nil || !bytes.Equal(readme, want) {
-		t.Errorf("README.md quotes other figures: %v", err)
+	for _, name := range []string{"README.md", "doc/bench.md"} {
+		page, err := os.ReadFile("../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, err := r.quote(page); err != nil || !bytes.Equal(page, want) {
+			t.Errorf("%s quotes other figures: %v", name, err)
+		}
 	}
 	if size := folderSize(results); size > 1<<20 {
 		t.Errorf("%s has %d bytes", results, size)
@@ -82,6 +84,14 @@ func TestRead(t *testing.T) {
 	put(scaleName, `{"format": 2}`)
 	if _, err := Read(dir); err == nil {
 		t.Error("a scale of another format is accepted")
+	}
+	put(scaleName, `{"format": 1}`)
+	put(wholeName, `{"format": 2}`)
+	if _, err := Read(dir); err == nil {
+		t.Error("whole updates of another format are accepted")
+	}
+	if err := os.Remove(filepath.Join(dir, wholeName)); err != nil {
+		t.Fatal(err)
 	}
 	want := sampleReport()
 	if err := want.WriteFiles(dir); err != nil {

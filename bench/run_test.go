@@ -213,11 +213,12 @@ func trees(t *testing.T, dir string) (pair [2]string) {
 		}
 		files[fmt.Sprintf("usr/lib/file-%02d", i)] = b
 	}
-	files["boot/vmlinuz"] = make([]byte, 100_000)
+	files["boot/vmlinuz-1"] = slices.Concat(files["usr/lib/file-07"], files["usr/lib/file-08"])
+	files["boot/initrd.img-1"] = slices.Concat(files["usr/lib/file-17"], files["usr/lib/file-18"])
 	for v := range pair {
 		pair[v] = filepath.Join(dir, fmt.Sprintf("tree-%d", v+1))
 		for name, b := range files {
-			if v == 1 && strings.HasSuffix(name, "7") {
+			if v == 1 && (strings.HasSuffix(name, "7") || within(name, "boot")) {
 				copy(b[len(b)/2:], "changed in the second release")
 			}
 			path := filepath.Join(pair[v], name)

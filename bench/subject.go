@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// Subject is the pair of releases that all tools get, without boot/.
+// Subject is the pair of releases that all tools get, without boot/ unless it says so.
 type Subject struct {
 	Name      string    `json:"name"`
 	ImageSize [2]int64  `json:"image_bytes"` // old, new
@@ -27,12 +27,21 @@ type Subject struct {
 	Mkimage [2]Usage `json:"mkimage"`
 
 	dir string
+	// trees whose boot/ is part of the tars, with kernel and initrd as files, too; "": it is left out
+	boot [2]string
+	// "kernel" or "initrd": that file is in the image's place, for tools that bring files; "": none is
+	single string
 }
 
-// file is the path of the old (0) or new (1) image, tar, or "tree": the tar that OSTree takes,
-// without devices.
+// file is the path of the old (0) or new (1) image, tar, kernel, initrd, or "tree": the tar that
+// OSTree takes, without devices.
 func (s *Subject) file(of string, version int) string {
-	name := map[string]string{"image": "squashfs", "tar": "tar", "tree": "tree.tar"}[of]
+	if of == "image" && s.single != "" {
+		of = s.single
+	}
+	name := map[string]string{
+		"image": "squashfs", "tar": "tar", "tree": "tree.tar", "kernel": "vmlinuz", "initrd": "initrd.img",
+	}[of]
 	return filepath.Join(s.dir, fmt.Sprintf("v%d.%s", version+1, name))
 }
 
@@ -62,12 +71,23 @@ func (s *Subject) prepare(ctx context.Context, d deltaup, v int, input string) e
 	if err := s.writeTars(ctx, input, v); err != nil {
 		return fmt.Errorf("%s: %w", input, err)
 	}
-	h := &host{dir: s.dir}
-	if err := h.run(ctx, d.path, "mkimage", "-o", s.file("image", v), "--level", s.Level, s.file("tar", v)); err != nil {
+	if err := s.mkimage(ctx, d, v, s.file("tar", v)); err != nil {
 		return err
 	}
+	return s.hash(v)
+}
+
+// mkimage makes the image of one version out of a tar.
+func (s *Subject) mkimage(ctx context.Context, d deltaup, v int, tar string, flags ...string) error {
+	h := &host{dir: s.dir}
+	args := append([]string{"mkimage", "-o", s.file("image", v), "--level", s.Level}, flags...)
+	err := h.run(ctx, d.path, append(args, tar)...)
 	s.Mkimage[v] = h.used
-	var err error
+	return err
+}
+
+// hash notes sizes and hashes of one version.
+func (s *Subject) hash(v int) (err error) {
 	if s.ImageSum[v], err = hashFile(s.file("image", v)); err != nil {
 		return err
 	}
@@ -103,6 +123,9 @@ func (s *Subject) writeTars(ctx context.Context, input string, v int) error {
 		_, err := io.Copy(io.MultiWriter(whole, tree), content)
 		return err
 	})
+	if err == nil && s.boot[v] != "" {
+		err = s.addBoot(ctx, v, whole, tree)
+	}
 	return errors.Join(err, whole.close(), tree.close(), r.Close())
 }
 

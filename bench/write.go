@@ -13,19 +13,23 @@ import (
 const (
 	resultsName = "results.json"
 	scaleName   = "scale.json"
+	wholeName   = "whole.json"
 )
 
-// reportFormat is the format number of both JSON files.
+// reportFormat is the format number of all JSON files.
 const reportFormat = 1
 
-// Read reads results.json of a folder, and scale.json if there is one.
+// Read reads results.json of a folder, and scale.json and whole.json if there are any.
 func Read(dir string) (*Report, error) {
 	r := new(Report)
 	if err := decode(filepath.Join(dir, resultsName), r, &r.Format); err != nil {
 		return nil, err
 	}
 	var err error
-	r.Scale, err = ReadScale(dir)
+	if r.Scale, err = ReadScale(dir); err != nil {
+		return nil, err
+	}
+	r.Whole, err = ReadWhole(dir)
 	return r, err
 }
 
@@ -40,6 +44,19 @@ func ReadScale(dir string) (*Scale, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// ReadWhole reads whole.json of a folder. It gives nil when there is none.
+func ReadWhole(dir string) (*Whole, error) {
+	w := new(Whole)
+	err := decode(filepath.Join(dir, wholeName), w, &w.Format)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return w, nil
 }
 
 // decode reads a JSON file, and refuses another format than reportFormat.
@@ -92,13 +109,18 @@ func (r *Report) WriteFiles(dir string) error {
 }
 
 // WriteFile writes scale.json to dir, which it makes if necessary.
-func (s *Scale) WriteFile(dir string) error {
+func (s *Scale) WriteFile(dir string) error { return writeJSON(dir, scaleName, s) }
+
+// WriteFile writes whole.json to dir, which it makes if necessary.
+func (w *Whole) WriteFile(dir string) error { return writeJSON(dir, wholeName, w) }
+
+func writeJSON(dir, name string, v any) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	b, err := encode(s)
+	b, err := encode(v)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, scaleName), b, 0o644)
+	return os.WriteFile(filepath.Join(dir, name), b, 0o644)
 }

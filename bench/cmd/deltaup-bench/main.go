@@ -2,6 +2,7 @@
 //
 //	deltaup-bench [flags] OLD NEW       two tars, folders or squashfs images
 //	deltaup-bench -scale [flags] TREE   growth with image and releases, merged into the same report
+//	deltaup-bench -whole [flags] PAIR...  bytes with kernel and initrd, of folders with v1.tar and v2.tar
 //	deltaup-bench -render [flags]       the report of an earlier run once more
 package main
 
@@ -51,8 +52,11 @@ func run(ctx context.Context, args []string) error {
 	only := f.String("only", "", "ids of the `methods` to run, separated by commas (default: all)")
 	out := f.String("o", "bench/results",
 		"`folder` of results.json, scale.json, results.md and report.html")
-	readme := f.String("readme", "", "put the first figures into this `file`, too")
+	readme := f.String("readme", "",
+		"put the first figures into these `pages`, too, separated by commas")
 	scale := f.Bool("scale", false, "measure growth, and put it into the report of the folder")
+	whole := f.Bool("whole", false,
+		"measure what is sent with kernel and initrd, and put it into the pages of -readme; with -only other figures of the same images stay")
 	render := f.Bool("render", false, "make no measurements but the report of the folder's figures")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -66,6 +70,17 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		return write(report, *out, *readme)
+	}
+	if *only != "" {
+		o.Only = strings.Split(*only, ",")
+	}
+	start := time.Now()
+	o.Log = func(format string, args ...any) {
+		fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(start).Seconds(),
+			fmt.Sprintf(format, args...))
+	}
+	if *whole {
+		return runWhole(ctx, o, f.Args(), *out, *readme)
 	}
 	trees := 2
 	if *scale {
@@ -82,9 +97,6 @@ func run(ctx context.Context, args []string) error {
 		}
 		o.Name = filepath.Base(filepath.Dir(abs))
 	}
-	if *only != "" {
-		o.Only = strings.Split(*only, ",")
-	}
 	switch {
 	case o.Budget != 0:
 	case *scale:
@@ -94,11 +106,6 @@ func run(ctx context.Context, args []string) error {
 	default:
 		o.Budget = 19 * time.Minute
 	}
-	start := time.Now()
-	o.Log = func(format string, args ...any) {
-		fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(start).Seconds(),
-			fmt.Sprintf(format, args...))
-	}
 	if *scale {
 		return runScale(ctx, o, *out, *readme)
 	}
@@ -106,11 +113,15 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	updates, err := bench.ReadWhole(*out)
+	if err != nil {
+		return err
+	}
 	report, err := bench.Run(ctx, o)
 	if err != nil {
 		return err
 	}
-	report.Scale = growth
+	report.Scale, report.Whole = growth, updates
 	return write(report, *out, *readme)
 }
 
@@ -123,6 +134,40 @@ func runScale(ctx context.Context, o bench.Options, out, readme string) error {
 	if err := scale.WriteFile(out); err != nil {
 		return err
 	}
+	return renderAnew(out, readme)
+}
+
+// runWhole measures what is sent with kernel and initrd, pair by pair, and renders the folder's
+// report anew.
+func runWhole(ctx context.Context, o bench.Options, pairs []string, out, readme string) error {
+	whole, err := bench.ReadWhole(out)
+	if err != nil {
+		return err
+	}
+	if len(pairs) == 0 {
+		return errors.New("-whole wants folders of pairs")
+	}
+	for _, folder := range pairs {
+		abs, err := filepath.Abs(folder)
+		if err != nil {
+			return err
+		}
+		o.Name = filepath.Base(abs)
+		o.Pair = [2]string{filepath.Join(abs, "v1.tar"), filepath.Join(abs, "v2.tar")}
+		measured, err := bench.RunWhole(ctx, o, whole)
+		if measured != nil { // what follows takes long, and what was measured is kept
+			whole = measured
+			err = errors.Join(err, whole.WriteFile(out))
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", folder, err)
+		}
+	}
+	return renderAnew(out, readme)
+}
+
+// renderAnew renders the folder's report, if there is one.
+func renderAnew(out, readme string) error {
 	report, err := bench.Read(out)
 	if errors.Is(err, fs.ErrNotExist) { // there is no report yet
 		return nil
@@ -133,10 +178,15 @@ func runScale(ctx context.Context, o bench.Options, out, readme string) error {
 	return write(report, out, readme)
 }
 
-func write(report *bench.Report, out, readme string) error {
-	err := report.WriteFiles(out)
-	if err == nil && readme != "" {
-		err = report.WriteReadme(readme)
+// write writes the files of a report and its figures into pages, which commas separate.
+func write(report *bench.Report, out, pages string) error {
+	if err := report.WriteFiles(out); err != nil || pages == "" {
+		return err
 	}
-	return err
+	for page := range strings.SplitSeq(pages, ",") {
+		if err := report.WriteReadme(page); err != nil {
+			return err
+		}
+	}
+	return nil
 }
