@@ -45,6 +45,7 @@ var floors = []struct {
 	{"delta/transform/gnuzip", nil},
 	{"delta/transform/xzutils", nil},
 	{"delta/transform/lz4hc", nil},
+	{"delta/transform/zstdparse", nil},
 	{"mkimage/kernel", []string{"chunkstore", "mkimage", "mkimage/internal/proof", "mkimage/internal/recipetext", "mkimage/internal/spool", "mkimage/internal/unpack", "delta/transform/gnuzip", "delta/transform/lz4hc"}},
 	{"delta/transform", []string{"delta/transform/gnuzip", "delta/transform/xzutils"}},
 	{"delta/suffix", nil},
