@@ -56,9 +56,13 @@ func TestFaults(t *testing.T) {
 				if kind == "images/" {
 					m.seeds = nil
 				}
+				want := f.want
+				if kind == "images/" && (want == client.ErrMissing || want == mirror.ErrDamaged) {
+					want = nil // the chunks are there
+				}
 				m.server.Add(faultserver.Rule{Path: kind, Fault: f.fault})
 				_, _, err := m.pull()
-				checkFault(t, m, kind, err, f.want)
+				checkFault(t, m, kind, err, want)
 				m.server.Clear()
 				m.mustPull()
 			})

@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -49,6 +50,34 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("route %s: %+v", q.Route, q.Alternatives)
 		}
 	})
+}
+
+// TestWholeLost: without the image a pull that was to fetch it whole goes on by the contents.
+func TestWholeLost(t *testing.T) {
+	quick := func(r *apply.Request) {
+		r.Line = delta.Line{Rate: 1e12, RTT: time.Nanosecond}
+		r.CPU = delta.CPU{Compress: 1e6, Decode: 1e6, Patch: 1e6, Write: 400e6, Scan: 1e6}
+	}
+	for name, fault := range map[string]faultserver.Fault{
+		"missing": faultserver.Status(404, 0),
+		"damaged": faultserver.Flip(20000),
+	} {
+		for _, seeds := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, ", seeds ", seeds), func(t *testing.T) {
+				m := patched(t, 2, 1)
+				m.with = quick
+				want := "patch"
+				if !seeds {
+					m.seeds, want = nil, "chunks"
+				}
+				m.server.Add(faultserver.Rule{Path: "images/", Fault: fault})
+				q, r := m.mustPull()
+				if q.Route != "whole" || r.Route != want || len(m.warnings) == 0 {
+					t.Errorf("route %s, then %s; warnings %q", q.Route, r.Route, m.warnings)
+				}
+			})
+		}
+	}
 }
 
 // TestBlockFaults: stored blocks that are damaged for good leave the other routes.

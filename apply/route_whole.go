@@ -69,9 +69,9 @@ func (r *wholeRoute) write(ctx context.Context, result *Result,
 	return held, err
 }
 
-// lost leaves the routes that read the files in the seeds, if these have not been read yet.
+// lost leaves the routes that need no image's file.
 func (r *wholeRoute) lost(file delta.File, err error) bool {
-	if file.Kind != delta.ImageFile || r.u.route != route(r) || !r.u.filesUnread {
+	if file.Kind != delta.ImageFile || r.u.route != route(r) {
 		return false
 	}
 	r.u.closeImage(r, err)

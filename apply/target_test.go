@@ -69,6 +69,7 @@ func (m *target) take(route string) {
 		m.with = func(r *apply.Request) { r.Route, r.Line = "blocks", fast }
 	case "whole":
 		m.seeds = nil
+		m.with = func(r *apply.Request) { r.Route = "whole" }
 	}
 }
 
