@@ -21,7 +21,8 @@ import (
 // reads. A certificate, a token and headers are sent to the mirror's own host alone, not to where
 // it redirects.
 type HTTP struct {
-	Proxy           string // http://, https:// or socks5://HOST:PORT; "none"; "": what the environment says
+	// http://, https:// or socks5://HOST:PORT; "none"; "": what the environment says
+	Proxy           string
 	CAFile          string // PEM; these authorities are trusted instead of the system's
 	CertificateFile string // PEM; the client's own certificate
 	KeyFile         string // PEM; its key; "": it is in CertificateFile
@@ -134,14 +135,8 @@ func (c *credentials) file(key, path string, secret bool) ([]byte, error) {
 		return nil, fmt.Errorf("%s %w", key, err)
 	}
 	if info, err := os.Stat(path); secret && err == nil && info.Mode()&0o006 != 0 {
-		c.warnings = append(
-			c.warnings,
-			fmt.Sprintf(
-				"%s: every user can read it or write to it (mode %04o)",
-				path,
-				info.Mode().Perm(),
-			),
-		)
+		c.warnings = append(c.warnings, fmt.Sprintf(
+			"%s: every user can read it or write to it (mode %04o)", path, info.Mode().Perm()))
 	}
 	return b, nil
 }
@@ -189,7 +184,7 @@ func (t *originTransport) CloseIdleConnections() {
 // sameOrigin tells whether u is on the server of a mirror: same scheme, host and port, or the https
 // beside its http.
 func sameOrigin(mirror, u *url.URL) bool {
-	if !strings.EqualFold(mirror.Hostname(), u.Hostname()) {
+	if !strings.EqualFold(asciiName(mirror.Hostname()), asciiName(u.Hostname())) {
 		return false
 	}
 	from, to := port(mirror), port(u)

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -388,8 +389,39 @@ func TestSOCKS(t *testing.T) {
 	c.sites[0].source.(*webSource).client.Transport.(*originTransport).own.CloseIdleConnections()
 }
 
-// TestCertificateNotForProxy: a proxy that is spoken to in TLS, and asks for a certificate, gets none.
-// The mirror behind it does.
+// TestCertificateByAddress: the mirror is known by the name that DNS has for it, and a proxy on the
+// same host by its port.
+func TestCertificateByAddress(t *testing.T) {
+	c := &credentials{own: &tls.Config{ServerName: "own"}, tls: &tls.Config{ServerName: "other"}}
+	for _, tt := range []struct {
+		mirror, addr string
+		own          bool
+	}{
+		{"https://mirror.invalid", "mirror.invalid:443", true},
+		{"https://MIRROR.invalid:8443/x", "mirror.invalid:8443", true},
+		{"https://bücher.invalid", "xn--bcher-kva.invalid:443", true},
+		{"https://BÜCHER.invalid", "xn--bcher-kva.invalid:443", true},
+		{"https://xn--bcher-kva.invalid", "xn--bcher-kva.invalid:443", true},
+		{"http://bücher.invalid", "xn--bcher-kva.invalid:443", true},
+		{"https://[2001:db8::1]:8443", "[2001:db8::1]:8443", true},
+		{"https://bücher.invalid", "bucher.invalid:443", false},
+		{"https://bücher.invalid", "xn--bcher-kva.invalid:3128", false},
+		{"https://mirror.invalid", "mirror.invalid:3128", false},
+		{"http://mirror.invalid:8080", "mirror.invalid:443", false},
+		{"https://mirror.invalid", "proxy.invalid:443", false},
+	} {
+		u, err := url.Parse(tt.mirror)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.dialed(u, tt.addr).ServerName; (got == "own") != tt.own {
+			t.Errorf("%s, %s: the certificate is %s", tt.mirror, tt.addr, got)
+		}
+	}
+}
+
+// TestCertificateNotForProxy: a proxy that is spoken to in TLS, and asks for a certificate, gets
+// none. The mirror behind it does.
 func TestCertificateNotForProxy(t *testing.T) {
 	s := newShelf(t)
 	ca, caFile, _ := (&authority{t: t}).issue("authority")

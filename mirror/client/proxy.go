@@ -138,16 +138,10 @@ func proxyDialer(mirror *url.URL, c *credentials,
 		if err != nil {
 			return nil, errors.Join(err, conn.Close())
 		}
-		config := &tls.Config{}
-		switch {
-		case strings.EqualFold(host, mirror.Hostname()):
-			config = c.own.Clone()
-			config.NextProtos = []string{"h2", "http/1.1"}
-		case c.tls != nil:
-			config = c.tls.Clone()
-		}
+		config := c.dialed(mirror, addr)
 		config.ServerName = host
-		ctx, cancel := context.WithTimeout(ctx, timeout) // certificates take seconds over a thin line
+		// certificates take seconds over a thin line
+		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		secure := tls.Client(conn, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
@@ -155,4 +149,18 @@ func proxyDialer(mirror *url.URL, c *credentials,
 		}
 		return secure, nil
 	}
+}
+
+// dialed gives what is spoken in TLS to a host and port, in which a transport has names as DNS has
+// them: the client's certificate is there for the mirror alone.
+func (c *credentials) dialed(mirror *url.URL, addr string) *tls.Config {
+	switch {
+	case sameOrigin(mirror, &url.URL{Scheme: "https", Host: addr}):
+		config := c.own.Clone()
+		config.NextProtos = []string{"h2", "http/1.1"}
+		return config
+	case c.tls != nil:
+		return c.tls.Clone()
+	}
+	return &tls.Config{}
 }
