@@ -52,8 +52,7 @@ func (c *checker) besideRecipe(ctx context.Context, version string, a *mirror.Ar
 // besideIndex verifies where an artifact's own chunks lie. It tells whether recipe, which may be
 // nil, and they are good.
 func (c *checker) besideIndex(ctx context.Context, version string, a *mirror.Artifact,
-	recipe artifact.Recipe,
-	image *mkimage.Recipe) bool {
+	recipe artifact.Recipe, image *mkimage.Recipe) bool {
 	var chunks []chunkstore.Chunk
 	if recipe != nil {
 		chunks = artifact.OwnChunks(recipe, image)
@@ -93,8 +92,8 @@ func (c *checker) rebuild(ctx context.Context, a *mirror.Artifact, recipe artifa
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case contents.failed,
-		errors.Is(err, mkimage.ErrUnknownCodec): // found elsewhere, or for another deltaup to build
+	case contents.failed: // found elsewhere
+	case errors.Is(err, mkimage.ErrUnknownCodec): // another deltaup builds it
 	case err != nil:
 		c.damage(mirror.RecipePath(a.Recipe.ID), err.Error())
 	case h.ID() != a.ID:

@@ -29,8 +29,8 @@ type Report struct {
 	Bytes    int64    `json:"bytes"` // of them
 	Releases int      `json:"releases"`
 	Damaged  []Damage `json:"damaged"` // by name
-	// Unreferenced are files that no release needs, by name; they are no damage. While a
-	// release or an index is damaged it is not known what they need, and nothing is listed.
+	// Unreferenced are files that no release needs, by name; they are no damage. While a release or
+	// an index is damaged it is not known what they need, and nothing is listed.
 	Unreferenced []string `json:"unreferenced"`
 }
 
@@ -41,10 +41,10 @@ type Options struct {
 	Progress func(done, total int64)
 }
 
-// Mirror reads every file of a mirror and verifies it: pointers, releases, recipes,
-// indexes, images, block maps, packs and each chunk in them, patch sets and each group in them.
-// Initrds, which lie nowhere whole, are built. Damage is in the report; an error means that the
-// check itself could not be done. ErrNowhere is wrapped when the store has no mirror.
+// Mirror reads every file of a mirror and verifies it: pointers, releases, recipes, indexes,
+// images, block maps, packs and each chunk in them, patch sets and each group in them. It builds
+// what lies nowhere whole, such as initrds. Damage is in the report; an error means that the check
+// itself could not be done. mirror.ErrNowhere is wrapped when the store has no mirror.
 //
 // A publisher may be at work meanwhile: what it has not pointed to yet may be listed as
 // unreferenced.
@@ -56,11 +56,9 @@ func Mirror(ctx context.Context, s mirror.Store, o Options) (*Report, error) {
 		needs:   map[string][]string{},
 		report:  &Report{Damaged: []Damage{}, Unreferenced: []string{}}, // never null in JSON
 	}
-	c.folder = sync.OnceValues(
-		func() (*chunkstore.Folder, error) {
-			return verify.OpenPacks(ctx, c.mirror)
-		},
-	)
+	c.folder = sync.OnceValues(func() (*chunkstore.Folder, error) {
+		return verify.OpenPacks(ctx, s)
+	})
 	if err := mirror.Need(ctx, s); err != nil {
 		return nil, err
 	}
@@ -88,8 +86,8 @@ type checker struct {
 }
 
 func (c *checker) run(ctx context.Context) (*Report, error) {
-	// Releases are read before files are listed, so that a publisher at work does not
-	// make files appear needed and missing: it writes a release after all that it needs.
+	// Releases are read before files are listed, so that a publisher at work does not make files
+	// appear needed and missing: it writes a release after all that it needs.
 	pointers, err := c.list(ctx, mirror.ChannelsDir, ".json")
 	if err != nil {
 		return nil, err
@@ -117,6 +115,9 @@ func (c *checker) run(ctx context.Context) (*Report, error) {
 	}
 	for _, channel := range pointers {
 		c.pointer(ctx, channel)
+	}
+	if err := ctx.Err(); err != nil { // what could not be read for it is no damage
+		return nil, err
 	}
 	return c.finish(), nil
 }
@@ -162,8 +163,8 @@ func (c *checker) need(name, version string) {
 	}
 }
 
-// object notes a hash-named file that a version needs and holds its size against the one
-// that it should have. It tells whether the file may be used.
+// object notes a hash-named file that a version needs and holds its size against the one that it
+// should have. It tells whether the file may be used.
 func (c *checker) object(version, name string, size int64) bool {
 	c.need(name, version)
 	got, ok := c.files[name]

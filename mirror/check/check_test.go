@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -188,6 +189,33 @@ func TestCheckNoMirror(t *testing.T) {
 	if _, err := check.Mirror(t.Context(), &mirrorstore.Memory{}, check.Options{}); !errors.Is(err, mirror.ErrNowhere) {
 		t.Errorf("an empty store: %v", err)
 	}
+}
+
+// TestCheckEnds: what a check that is ended does not read any more is no damage.
+func TestCheckEnds(t *testing.T) {
+	dir := publishtest.TwoReleases(t)
+	for _, at := range []string{mirror.PacksDir, mirror.ReleasesDir, mirror.ChannelsDir} {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := endingStore{folder.At(dir), at + "/", cancel}
+		if r, err := check.Mirror(ctx, s, check.Options{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("ended in %s: %v, %+v", at, err, r)
+		}
+	}
+}
+
+// endingStore ends a run when it reads a file of a folder.
+type endingStore struct {
+	mirror.Store
+	at  string
+	end func()
+}
+
+func (s endingStore) Open(ctx context.Context, name string) (mirror.File, error) {
+	if strings.HasPrefix(name, s.at) {
+		s.end()
+		return nil, ctx.Err()
+	}
+	return s.Store.Open(ctx, name)
 }
 
 func TestCheckProgress(t *testing.T) {

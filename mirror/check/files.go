@@ -74,7 +74,7 @@ func (c *checker) hashed(ctx context.Context, name, kind string, id chunkstore.I
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Close() // read only
 	if kind == mirror.PacksDir {
 		if err := checkFrames(ctx, f, f.Size()); err != nil {
 			return err

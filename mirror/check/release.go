@@ -12,8 +12,8 @@ import (
 	"deltaup/mkimage"
 )
 
-// release verifies one release file and that all it names fits together. The bytes of
-// the files that it names have been verified before. The error is the context's.
+// release verifies one release file and that all it names fits together. The bytes of the files
+// that it names have been verified before. The error is the context's.
 func (c *checker) release(ctx context.Context, version string) error {
 	c.report.Releases++
 	name := mirror.ReleasePath(version)
@@ -137,8 +137,8 @@ func rawsAgree(r *mirror.Release, x *chunkstore.Index) error {
 	return nil
 }
 
-// packs verifies that every chunk of a release lies where its index says. image are the
-// recipe's chunks, nil when they are not known.
+// packs verifies that every chunk of a release lies where its index says. image are the recipe's
+// chunks, nil when they are not known.
 func (c *checker) packs(ctx context.Context, version, index string, x *chunkstore.Index,
 	image []chunkstore.Chunk) {
 	wanted := map[chunkstore.ID][]chunkstore.PackEntry{}
@@ -165,15 +165,8 @@ func (c *checker) packs(ctx context.Context, version, index string, x *chunkstor
 			continue
 		}
 		if lacks := missing(table, wanted[p.ID]); lacks != nil {
-			c.damage(
-				index,
-				fmt.Sprintf(
-					"places chunk %s at %d in %s, where it does not lie",
-					lacks.ID,
-					lacks.Offset,
-					name,
-				),
-			)
+			c.damage(index, fmt.Sprintf("places chunk %s at %d in %s, where it does not lie",
+				lacks.ID, lacks.Offset, name))
 		}
 	}
 }
