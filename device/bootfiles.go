@@ -31,7 +31,10 @@ type bootFiles []*bootFile
 // bootFiles finds out what has to be written for a release. A release needs a kernel and an initrd.
 func (d *Device) bootFiles(s *config.Slot, release *mirror.Release) (bootFiles, error) {
 	var files bootFiles
-	for _, x := range []struct{ name, path string }{{mirror.KernelName, d.kernel(s)}, {mirror.InitrdName, d.initrd(s)}} {
+	for _, x := range []struct{ name, path string }{
+		{mirror.KernelName, d.kernel(s)},
+		{mirror.InitrdName, d.initrd(s)},
+	} {
 		a := release.Artifact(x.name)
 		if a == nil {
 			return nil, fmt.Errorf("release %s: %s: %w", release.Version, x.name,
@@ -161,16 +164,13 @@ func (d *Device) intact(s *config.Slot, rec *Record) error {
 // record, unless they are there.
 func (d *Device) knowFiles(s *config.Slot) error {
 	return d.changeRecords(func(r *records) error {
-		return d.eachBootFile(
-			s,
-			r.slot(s.Name),
-			func(file *os.File, known *chunkstore.ID) (err error) {
-				if known.IsZero() {
-					*known, err = hashMedium(file)
-				}
-				return err
-			},
-		)
+		know := func(file *os.File, known *chunkstore.ID) (err error) {
+			if known.IsZero() {
+				*known, err = hashMedium(file)
+			}
+			return err
+		}
+		return d.eachBootFile(s, r.slot(s.Name), know)
 	})
 }
 

@@ -30,10 +30,11 @@ type Damage struct {
 	What   Scrubbed   `json:"what"`
 	Path   string     `json:"path"`            // of the file or device
 	Error  string     `json:"error,omitempty"` // why it was not read to its end
-	Bytes  int64      `json:"bytes"`           // of all ranges; 0: only the whole is known to be wrong
+	Bytes  int64      `json:"bytes"`           // of all ranges; 0: only the whole is wrong
 	Count  int        `json:"count"`           // of ranges
 	Ranges []BadRange `json:"ranges,omitempty"`
-	Files  []string   `json:"files,omitempty"` // what of an image lies there, the first of it; absolute paths, or a part's name
+	// Files is the first of what lies there of an image: absolute paths, or a part's name.
+	Files []string `json:"files,omitempty"`
 
 	failed int // runs that cannot be read
 }
@@ -104,7 +105,8 @@ func (d *Damage) compare(kept, now *sums) {
 
 // bound cuts the lists to what is remembered.
 func (d *Damage) bound() {
-	d.Ranges, d.Files = d.Ranges[:min(len(d.Ranges), maxRanges)], d.Files[:min(len(d.Files), maxFiles)]
+	d.Ranges = d.Ranges[:min(len(d.Ranges), maxRanges)]
+	d.Files = d.Files[:min(len(d.Files), maxFiles)]
 }
 
 // differs tells whether two images have other sums.

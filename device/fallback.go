@@ -74,8 +74,8 @@ func (d *Device) fellBack(ctx context.Context, state counted.State, r *records) 
 	failed := r.failure(rec.Image)
 	switch {
 	case state.Fault.Slot == slot && state.Fault.Why != counted.FaultData && state.IsBad(slot):
-		f.Reason, f.Console = describeFault(state.Fault), d.Machine.LastConsole(ctx, "",
-			time.Now().Add(-recentFault))
+		f.Reason = describeFault(state.Fault)
+		f.Console = d.Machine.LastConsole(ctx, "", time.Now().Add(-recentFault))
 	case slot == state.Active:
 		f.Reason = "the initramfs could not boot it"
 	case failed != nil && !rec.Image.IsZero():
@@ -176,7 +176,7 @@ func parseTold(b []byte) *Fallback {
 // tell remembers a fallback as told.
 func (d *Device) tell(f *Fallback) error {
 	kept := *f
-	kept.Reason = f.Reason[:min(len(f.Reason), maxReason)]
+	kept.Reason = cutReason(f.Reason)
 	b, err := json.MarshalIndent(kept, "", "  ")
 	if err != nil {
 		return err

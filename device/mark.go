@@ -35,10 +35,12 @@ func (d *Device) Check(ctx context.Context) (Health, error) {
 	}
 	var h Health
 	env := d.variables("check", booted, "", "")
-	if h.Required, err = scripts.Run(ctx, d.path(requiredChecks), env, scripts.Timeout); err != nil {
+	h.Required, err = scripts.Run(ctx, d.path(requiredChecks), env, scripts.Timeout)
+	if err != nil {
 		return h, err
 	}
-	if h.Wanted, err = scripts.Run(ctx, d.path(wantedChecks), env, scripts.Timeout); err != nil {
+	h.Wanted, err = scripts.Run(ctx, d.path(wantedChecks), env, scripts.Timeout)
+	if err != nil {
 		return h, err
 	}
 	if f := scripts.Failed(h.Required); f != nil {
@@ -113,7 +115,9 @@ func (d *Device) MarkBad(ctx context.Context, slot, reason string) error {
 	if err := d.know(s); err != nil {
 		return err
 	}
-	if _, err := d.loader.Change(ctx, func(s counted.State) (counted.State, error) { return s.MarkBad(slot) }); err != nil {
+	_, err = d.loader.Change(ctx,
+		func(s counted.State) (counted.State, error) { return s.MarkBad(slot) })
+	if err != nil {
 		return err
 	}
 	version := ""

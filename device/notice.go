@@ -105,7 +105,9 @@ func (d *Device) noData() string {
 }
 
 // String says it in a line.
-func (f *Fallback) String() string { return fmt.Sprintf("slot %s was given up: %s", f.Slot, f.Reason) }
+func (f *Fallback) String() string {
+	return fmt.Sprintf("slot %s was given up: %s", f.Slot, f.Reason)
+}
 
 // noticeNext brings the notice in line with what boots next.
 func (d *Device) noticeNext(ctx context.Context) error {

@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -33,13 +35,14 @@ const (
 
 // Record is what is known of a slot.
 type Record struct {
-	Version   string        `json:"version"`   // of the release that it holds or is to hold
-	Image     chunkstore.ID `json:"image"`     // of that release
-	Size      int64         `json:"size"`      // bytes of the image
-	Order     int64         `json:"order"`     // grows with each installation: clocks of machines are not to be trusted
-	Installed time.Time     `json:"installed"` // by this machine's clock
-	Whole     bool          `json:"whole"`     // it was read back and activated; false while it is being written
-	Pinned    bool          `json:"pinned"`    // it is not overwritten
+	Version string        `json:"version"` // of the release that it holds or is to hold
+	Image   chunkstore.ID `json:"image"`   // of that release
+	Size    int64         `json:"size"`    // bytes of the image
+	// Order grows with each installation: clocks of machines are not to be trusted.
+	Order     int64     `json:"order"`
+	Installed time.Time `json:"installed"` // by this machine's clock
+	Whole     bool      `json:"whole"`     // it was read back and activated, and is not written now
+	Pinned    bool      `json:"pinned"`    // it is not overwritten
 
 	// What the boot folder is to hold; zero when it is not known.
 	KernelID chunkstore.ID `json:"kernel_id"`
@@ -52,7 +55,7 @@ type Failure struct {
 	Version string        `json:"version"`
 	Slot    string        `json:"slot"`
 	Time    time.Time     `json:"time"`
-	Reason  string        `json:"reason"`            // the check that failed, or what the boot loader saw
+	Reason  string        `json:"reason"`            // the failed check, or what the boot loader saw
 	Console []string      `json:"console,omitempty"` // the last lines before the machine restarted
 }
 
@@ -90,10 +93,21 @@ func (r *records) fail(slot, reason string, console []string) {
 		return
 	}
 	r.Failed = append(r.Failed, Failure{
-		Image: rec.Image, Version: rec.Version, Slot: slot, Time: time.Now().UTC().Truncate(time.Second),
-		Reason: reason[:min(len(reason), maxReason)], Console: console,
+		Image:   rec.Image,
+		Version: rec.Version,
+		Slot:    slot,
+		Time:    time.Now().UTC().Truncate(time.Second),
+		Reason:  cutReason(reason),
+		Console: console,
 	})
 	r.Failed = r.Failed[max(0, len(r.Failed)-maxFailures):]
+}
+
+// cutReason gives what is remembered of a reason, and cuts no character. JSON has other bytes in
+// the place of what is not UTF-8: with them a reason that is read back would be too long.
+func cutReason(s string) string {
+	s = strings.ToValidUTF8(s, string(utf8.RuneError))
+	return strings.ToValidUTF8(s[:min(len(s), maxReason)], "")
 }
 
 // forgive forgets that the slot's image failed.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"deltaup/apply"
+	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/device"
 	"deltaup/internal/durable"
@@ -132,10 +133,19 @@ func TestRepairRefused(t *testing.T) {
 	if err := m.Pin("a", false); err != nil {
 		t.Fatal(err)
 	}
-	// An image of that version that is another one.
 	if _, err := m.repair(1, device.InstallOptions{}); !errors.Is(err, client.ErrMissing) {
 		t.Errorf("a mirror without the release: %v", err)
 	}
+	// The mirror has another image under that version.
+	known := m.read(m.path("/var/lib/deltaup/slots.json"))
+	image := chunkstore.Sum([]byte(m.read(m.w.image[1]))).String()
+	other := strings.ReplaceAll(known, image, chunkstore.Sum(nil).String())
+	if other == known {
+		t.Fatalf("%s is not in the records: %s", image, known)
+	}
+	m.write("/var/lib/deltaup/slots.json", other)
+	refused(m, mirror.ErrOtherRelease)
+	m.write("/var/lib/deltaup/slots.json", known)
 	if _, err := m.repair(3, device.InstallOptions{}); err != nil {
 		t.Fatal(err)
 	}

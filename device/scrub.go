@@ -144,8 +144,9 @@ func (d *Device) scrubSlot(ctx context.Context, s *config.Slot, o *ScrubOptions)
 	if recordErr != nil {
 		return errors.Join(err, recordErr)
 	}
-	if !after.Image.IsZero() &&
-		(after.Image != x.result.Image || after.Order != before.Order || after.Whole != before.Whole && before.Whole) {
+	written := after.Image != x.result.Image || after.Order != before.Order ||
+		before.Whole && !after.Whole
+	if written && !after.Image.IsZero() {
 		o.warn(fmt.Errorf("slot %s was written while it was read: it is not judged", s.Name))
 		return err
 	}

@@ -1,7 +1,6 @@
 package device
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,9 +48,8 @@ func (x *scrubber) image(ctx context.Context) error {
 	path := x.d.path(x.s.Path)
 	kept, err := x.d.readSums(x.rec.Image, x.rec.Size)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !x.rec.Image.IsZero() {
-		x.o.warn(
-			fmt.Errorf("where an image in slot %s is damaged cannot be told: %w", x.s.Name, err),
-		)
+		x.o.warn(fmt.Errorf("where an image in slot %s is damaged cannot be told: %w",
+			x.s.Name, err))
 	}
 	now := newSummer()
 	damage, id, err := x.read(ctx, ScrubImage, path, x.rec.Size, now)
@@ -156,7 +154,9 @@ func (x *scrubber) read(ctx context.Context, what Scrubbed, path string, size in
 		if err == nil && n == 0 {
 			err = io.ErrUnexpectedEOF
 		}
-		out.Write(buf[:n])
+		if _, e := out.Write(buf[:n]); err == nil {
+			err = e
+		}
 		if off += int64(n); err != nil {
 			break
 		}
@@ -164,14 +164,10 @@ func (x *scrubber) read(ctx context.Context, what Scrubbed, path string, size in
 			x.o.Progress(x.s.Name, string(what), off, size)
 		}
 		if damage.hopeless() {
-			damage.Error = cmp.Or(
-				damage.Error,
-				fmt.Sprintf(
-					"reading ended at %d of %d bytes: too much of it cannot be read",
-					off,
-					size,
-				),
-			)
+			if damage.Error == "" {
+				damage.Error = fmt.Sprintf(
+					"reading ended at %d of %d bytes: too much of it cannot be read", off, size)
+			}
 			break
 		}
 	}

@@ -45,8 +45,11 @@ func TestOlder(t *testing.T) {
 		t.Fatal(err)
 	}
 	u, err := m.prepare(4, device.InstallOptions{DryRun: true})
-	if err != nil || u.Slot() != "b" {
-		t.Fatalf("a is pinned: %v, %v", u.Slot(), err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := u.Slot(); got != "b" {
+		t.Errorf("a is pinned: %s", got)
 	}
 	if err := u.Close(); err != nil {
 		t.Error(err)

@@ -4,25 +4,28 @@ import (
 	"context"
 	"fmt"
 
-	"deltaup/chunkstore"
 	"deltaup/slotboot/counted"
 )
 
 // Status is what is known of the machine.
 type Status struct {
-	BlockError   string       `json:"block_error,omitempty"`  // why the boot loader's state is not known; slots are then told by their files alone
-	Booted       string       `json:"booted"`                 // "" when it runs from no slot, or that is in doubt
-	BootedError  string       `json:"booted_error,omitempty"` // why Booted is ""
-	OnTrial      bool         `json:"on_trial"`               // the running slot is not yet marked good
-	Next         string       `json:"next"`                   // the slot that boots next
-	TriesLeft    int          `json:"tries_left"`             // boots that the slot on trial still has
-	FellBack     string       `json:"fell_back,omitempty"`    // the slot that the boot loader or the initramfs gave up
-	Fallback     *Fallback    `json:"fallback,omitempty"`     // what is known of that
-	Fault        string       `json:"fault,omitempty"`        // why another slot failed in the boots before
-	NoData       string       `json:"no_data,omitempty"`      // why the data partition is not there, and memory in its place
+	// BlockError is why the boot loader's state is not known. Slots are then told by their files
+	// alone.
+	BlockError  string `json:"block_error,omitempty"`
+	Booted      string `json:"booted"`                 // "" for none, and when it is in doubt
+	BootedError string `json:"booted_error,omitempty"` // why Booted is ""
+	OnTrial     bool   `json:"on_trial"`               // the running slot is not yet marked good
+	Next        string `json:"next"`                   // the slot that boots next
+	TriesLeft   int    `json:"tries_left"`             // boots that the slot on trial still has
+	// FellBack is the slot that the boot loader or the initramfs gave up.
+	FellBack string    `json:"fell_back,omitempty"`
+	Fallback *Fallback `json:"fallback,omitempty"` // what is known of that
+	Fault    string    `json:"fault,omitempty"`    // why another slot failed in the boots before
+	// NoData is why memory is in the place of the data partition.
+	NoData       string       `json:"no_data,omitempty"`
 	RebootNeeded bool         `json:"reboot_needed"`
 	Slots        []SlotStatus `json:"slots"`
-	Failed       []Failure    `json:"failed"` // releases that are not installed again, the newest last
+	Failed       []Failure    `json:"failed"` // what is not installed again, the newest last
 }
 
 // SlotState is the state of a slot, in one word.
@@ -46,7 +49,8 @@ type SlotStatus struct {
 	Active bool      `json:"active"` // what boots when there is no trial
 	Kernel bool      `json:"kernel"` // kernel and initrd are there
 	Record
-	Scrub *ScrubResult `json:"scrub,omitempty"` // what the last scrub since it was written found; nil: there was none
+	// Scrub is what the last scrub since it was written found; nil: there was none.
+	Scrub *ScrubResult `json:"scrub,omitempty"`
 }
 
 // Status looks at everything and changes nothing. It fails only for records that cannot be read. A
@@ -104,7 +108,7 @@ func slotState(state counted.State, s *SlotStatus) SlotState {
 	case !s.Whole && !s.Image.IsZero():
 		return SlotUnfinished
 	case state.IsBad(s.Name), state.FellBack() == s.Name:
-		if !s.Kernel && s.Image == (chunkstore.ID{}) {
+		if !s.Kernel && s.Image.IsZero() {
 			return SlotEmpty
 		}
 		return SlotBad

@@ -172,13 +172,12 @@ func (d *Device) pruneSums() error {
 		return err
 	}
 	for _, e := range entries {
-		if _, parseErr := chunkstore.ParseID(e.Name()); parseErr == nil && !held[e.Name()] {
-			if removeErr := os.Remove(filepath.Join(d.sumsFolder(), e.Name())); !errors.Is(
-				removeErr,
-				fs.ErrNotExist,
-			) {
-				err = errors.Join(err, removeErr)
-			}
+		if _, parseErr := chunkstore.ParseID(e.Name()); parseErr != nil || held[e.Name()] {
+			continue
+		}
+		removed := os.Remove(filepath.Join(d.sumsFolder(), e.Name()))
+		if !errors.Is(removed, fs.ErrNotExist) {
+			err = errors.Join(err, removed)
 		}
 	}
 	return err

@@ -49,7 +49,7 @@ type Installation struct {
 // seeds, slot, files and state folder into r, and channel and machine unless they are set. It
 // writes to the state folder alone.
 //
-// With UpdateOptions.Repair the release is the running one. It is made of what is good of the
+// With InstallOptions.Repair the release is the running one. It is made of what is good of the
 // running image, and of what has to be fetched.
 //
 // Errors wrap ErrNothing, ErrReboot, ErrRolledBack, ErrTrial, ErrBusy, ErrNoSlot,

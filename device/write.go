@@ -36,12 +36,15 @@ func (in *Installation) Run(ctx context.Context) (apply.Result, error) {
 		return apply.Result{}, err
 	}
 	if err := in.keepSums(); err != nil {
-		in.warn(fmt.Errorf("a scrub will not tell where slot %s is damaged: %w", in.target.Name, err))
+		in.warn(fmt.Errorf("a scrub will not tell where slot %s is damaged: %w", in.target.Name,
+			err))
 	}
 	if err := in.hooks(ctx, "post-install"); err != nil {
 		in.warn(err)
 	}
-	if err := in.d.notify(ctx, fmt.Sprintf("release %s is installed in slot %s and boots at the next restart", in.release.Version, in.target.Name)); err != nil {
+	text := fmt.Sprintf("release %s is installed in slot %s and boots at the next restart",
+		in.release.Version, in.target.Name)
+	if err := in.d.notify(ctx, text); err != nil {
 		in.warn(err)
 	}
 	return result, nil
@@ -86,8 +89,14 @@ func (in *Installation) mark(ctx context.Context) error {
 			return nil // this update was cut off
 		}
 		r.Order++
-		*rec = Record{Version: in.release.Version, Image: image.ID, Size: image.Size, Order: r.Order,
-			Installed: time.Now().UTC().Truncate(time.Second), Pinned: rec.Pinned}
+		*rec = Record{
+			Version:   in.release.Version,
+			Image:     image.ID,
+			Size:      image.Size,
+			Order:     r.Order,
+			Installed: time.Now().UTC().Truncate(time.Second),
+			Pinned:    rec.Pinned,
+		}
 		return nil
 	})
 	if err != nil {
