@@ -54,15 +54,19 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	var found *candidate
 	var err error
 	if pieces(c) > 1 {
-		if found, err = m.rewritten(ctx, i, base); err == nil && found == nil {
+		found, err = m.rewritten(ctx, i, base)
+		switch {
+		case err != nil:
+		case found == nil:
 			found, err = m.large(ctx, c, base)
-		} else {
+		default:
 			m.progress.matched(c.Size, found.size(), c.Size)
 		}
 	} else {
 		progress := m.progress.within(c.Size, m.matchWork(i))
-		found, err = m.small(ctx, i, base, progress.step)
-		progress.end(found.size())
+		if found, err = m.small(ctx, i, base, progress.step); err == nil {
+			progress.end(found.size())
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("/%s: %w", m.paths[i], err)

@@ -2,6 +2,8 @@ package patchset
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"math/bits"
 	"testing"
 
@@ -67,8 +69,26 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestStreamAmount: how much there is to compress is estimated from what contents became so far, and
-// known in the end.
+// TestFailedContent: a content whose patch could not be made is not done.
+func TestFailedContent(t *testing.T) {
+	plain := text(1, 5000)
+	from := newRelease(t, 1, fixtureChunks, []file{{path: "etc/x", plain: plain}})
+	to := newRelease(t, 1, fixtureChunks, []file{{path: "etc/x", plain: changed(plain, 700)}})
+	clear(to.plain)
+	done := int64(0)
+	o := MakeOptions{Progress: func(p Progress) {
+		if p.Phase == PhaseMatch {
+			done = p.Done
+		}
+	}}
+	_, err := Make(t.Context(), io.Discard, Side{from.recipe, from}, Side{to.recipe, to}, o)
+	if !errors.Is(err, chunkstore.ErrNotFound) || done != 0 {
+		t.Errorf("%d bytes are done, error %v", done, err)
+	}
+}
+
+// TestStreamAmount: how much there is to compress is estimated from what contents became so far,
+// and known in the end.
 func TestStreamAmount(t *testing.T) {
 	var last Progress
 	const mb = 1 << 20

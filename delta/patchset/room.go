@@ -7,7 +7,8 @@ import (
 )
 
 // roomMax is how many bytes of memory all searches and coders of one Make take together, on any
-// number of processors. The contents and streams of one batch come on top.
+// number of processors. The contents and streams of one batch, and the bases at hand, come on top:
+// how much a search takes is known once they are read and transformed.
 const roomMax = 1 << 30
 
 // room shares roomMax among goroutines.
