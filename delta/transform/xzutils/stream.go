@@ -155,7 +155,8 @@ func (s *stream) sized(w io.Writer, filtered, plain []byte) error {
 		s.packed = make([]byte, 0, packedRoom(int64(len(plain))))
 	}
 	packed := &limited{bytes: s.packed[:0], most: p.room()}
-	if err := s.encoder.block(packed, filtered, s.want[min(int64(len(s.want)), size):]); err != nil {
+	want := s.want[min(int64(len(s.want)), size):]
+	if err := s.encoder.block(packed, filtered, want); err != nil {
 		return err
 	}
 	body := packed.bytes

@@ -160,7 +160,8 @@ const minBlockHead = 8
 // readHead reads the header of the first block and the one of its first chunk.
 func (l *layout) readHead(b []byte) error {
 	size := (int(b[0]) + 1) * 4
-	if size < minBlockHead || size > len(b)-headSize || b[1]&^(flagPackedSize|flagPlainSize|1) != 0 {
+	if size < minBlockHead || size > len(b)-headSize ||
+		b[1]&^(flagPackedSize|flagPlainSize|1) != 0 {
 		return errOther
 	}
 	p := &l.params

@@ -3,9 +3,9 @@
 // compressed bytes can be made again.
 //
 // [Decompress] gives a file's content, and [Find] the parameters that it was made with. [Encode]
-// makes the file of both. It makes every decision as liblzma does, also
-// where a decompressor does not care: which match is found first, when prices are computed again,
-// where a chunk ends. It does not try to be faster or smaller than it.
+// makes the file of both. It makes every decision as liblzma does, also where a decompressor does
+// not care: which match is found first, when prices are computed again, where a chunk ends. It does
+// not try to be faster or smaller than liblzma.
 //
 // The filters are LZMA2, and before it x86 or none. Files of several streams, and files of encoders
 // that are not liblzma, are not made again.
