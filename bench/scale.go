@@ -108,17 +108,12 @@ func (s *session) scaleSizes(scale *Scale) error {
 			return fmt.Errorf("an image of %s: %w", bytesName(float64(size)), err)
 		}
 		perByte = time.Since(start).Seconds() / float64(size)
-		s.Log(
-			"  an image of %6.0f MB: %7d bytes, planned in %6.2f s, again in %5.2f s, pulled in %6.2f s with %4.0f MiB, published in %6.1f s with %4.0f MiB",
-			float64(step.Image)/1e6,
-			step.Sent,
-			step.First.Wall.Seconds(),
-			step.Plan.Wall.Seconds(),
-			step.Pull.Wall.Seconds(),
-			float64(step.Pull.Memory)/(1<<20),
-			step.Publish.Wall.Seconds(),
-			float64(step.Publish.Memory)/(1<<20),
-		)
+		s.Log("  an image of %6.0f MB: %7d bytes, planned in %6.2f s, again in %5.2f s, "+
+			"pulled in %6.2f s with %4.0f MiB, published in %6.1f s with %4.0f MiB",
+			float64(step.Image)/1e6, step.Sent, step.First.Wall.Seconds(),
+			step.Plan.Wall.Seconds(), step.Pull.Wall.Seconds(),
+			float64(step.Pull.Memory)/(1<<20), step.Publish.Wall.Seconds(),
+			float64(step.Publish.Memory)/(1<<20))
 		scale.Sizes = append(scale.Sizes, step)
 	}
 	return nil
@@ -146,7 +141,8 @@ func (s *session) sizeStep(t scaled) (step SizeStep, err error) {
 			}
 		}
 		h := &host{dir: dir}
-		if err := h.run(s.ctx, s.deltaup.path, s.deltaup.publish(mirror, v+1, images[v])...); err != nil {
+		publish := s.deltaup.publish(mirror, v+1, images[v])
+		if err := h.run(s.ctx, s.deltaup.path, publish...); err != nil {
 			return step, err
 		}
 		step.Publish = h.used
@@ -183,22 +179,14 @@ func (s *session) update(u update, planOnly bool) (Update, error) {
 	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: "image", kept: u.mirror}
 	err := s.withTarget(s.ctx, t, Line{}, false, func() error {
 		args := []string{
-			t.url,
-			"--seed",
-			u.seed,
-			"--state",
-			cmp.Or(u.state, t.state()),
-			"--json",
-			"--optimize",
-			"bytes",
+			t.url, "--seed", u.seed, "--state", cmp.Or(u.state, t.state()),
+			"--json", "--optimize", "bytes",
 		}
 		if planOnly {
 			return t.run(s.ctx, s.deltaup.path, s.deltaup.command("plan", args...)...)
 		}
-		out, err := t.output(
-			s.ctx,
-			s.deltaup.path,
-			s.deltaup.command("pull", append(args, "--slot", t.out)...)...)
+		pull := s.deltaup.command("pull", append(args, "--slot", t.out)...)
+		out, err := t.output(s.ctx, s.deltaup.path, pull...)
 		if err != nil {
 			return err
 		}
@@ -224,14 +212,20 @@ func extrapolate(run []SizeStep, size int64) SizeStep {
 	usage := func(ua, ub Usage) Usage {
 		return Usage{
 			time.Duration(along(int64(ua.Wall), int64(ub.Wall))),
-			time.Duration(along(int64(ua.CPU), int64(ub.CPU))), along(ua.Memory, ub.Memory),
+			time.Duration(along(int64(ua.CPU), int64(ub.CPU))),
+			along(ua.Memory, ub.Memory),
 		}
 	}
 	return SizeStep{
-		Image: size, Computed: true, Mirror: along(a.Mirror, b.Mirror), Mkimage: usage(a.Mkimage, b.Mkimage),
-		Publish: usage(
-			a.Publish,
-			b.Publish,
-		), First: usage(a.First, b.First), Plan: usage(a.Plan, b.Plan), Pull: usage(a.Pull, b.Pull), Sent: along(a.Sent, b.Sent), Requests: along(a.Requests, b.Requests),
+		Image:    size,
+		Computed: true,
+		Mirror:   along(a.Mirror, b.Mirror),
+		Mkimage:  usage(a.Mkimage, b.Mkimage),
+		Publish:  usage(a.Publish, b.Publish),
+		First:    usage(a.First, b.First),
+		Plan:     usage(a.Plan, b.Plan),
+		Pull:     usage(a.Pull, b.Pull),
+		Sent:     along(a.Sent, b.Sent),
+		Requests: along(a.Requests, b.Requests),
 	}
 }
