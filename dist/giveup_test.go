@@ -147,8 +147,8 @@ func TestGiveUp(t *testing.T) {
 	l.detach("cut.squashfs")
 }
 
-// TestDataFallback: the third boot in a row without the data partition has memory in its place, and so
-// have those that follow, which write nothing. A boot that has its data uses them.
+// TestDataFallback: the third boot in a row without the data partition has memory in its place, and
+// so have those that follow, which write nothing. A boot that has its data uses them.
 func TestDataFallback(t *testing.T) {
 	l := newLab(t)
 	slots := counted.Slots{"a", "b"}
@@ -206,7 +206,8 @@ func TestDataUncounted(t *testing.T) {
 	}
 }
 
-// TestDataFull: an overlay that cannot be kept on the data partition counts as if that were missing.
+// TestDataFull: an overlay that cannot be kept on the data partition counts as if that were
+// missing.
 func TestDataFull(t *testing.T) {
 	l := newLab(t)
 	l.write("full/deltaup/overlay", "a file in the folder's place\n")

@@ -25,8 +25,11 @@ type noting struct {
 	boot counted.FailedBoot
 }
 
-// whys are all words that the script says, and one that counts as those that it does not know.
-var whys = []string{counted.FaultMissing, counted.FaultImage, counted.FaultDevice, counted.FaultMount, counted.FaultRead, counted.FaultKernel, counted.FaultData}
+// whys are all words that the script says.
+var whys = []string{
+	counted.FaultMissing, counted.FaultImage, counted.FaultDevice, counted.FaultMount,
+	counted.FaultRead, counted.FaultKernel, counted.FaultData,
+}
 
 // anyNoting is a block as deltaup leaves it, with or without variables of others, and a boot that
 // goes with it.

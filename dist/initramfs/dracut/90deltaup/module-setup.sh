@@ -1,6 +1,7 @@
 #!/bin/bash
 # shellcheck disable=SC2154 # moddir is dracut's
-# The dracut module deltaup; to be in /usr/lib/dracut/modules.d/90deltaup, with deltaup.sh of the folder above beside it.
+# The dracut module deltaup. It is to be in /usr/lib/dracut/modules.d/90deltaup, with deltaup.sh of
+# the initramfs folder beside it.
 
 # check: dracut --add deltaup, or add_dracutmodules+=" deltaup ".
 check() {
