@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"syscall"
@@ -51,7 +52,11 @@ var outcomes = slices.Concat(ourOutcomes, publisherOutcomes, systemOutcomes)
 
 var ourOutcomes = []outcome{
 	{is: context.Canceled, cause: "interrupted"},
-	{is: syscall.EMFILE, cause: "too-many-files", hint: "ulimit -n permits too few; 64 suffice"},
+	{
+		is:    syscall.EMFILE,
+		cause: "too-many-files",
+		hint:  fmt.Sprintf("ulimit -n permits too few; %d suffice", enoughFiles),
+	},
 	{
 		is:    trust.ErrNoRoot,
 		cause: "no-root",

@@ -14,6 +14,9 @@ import (
 // before anything can be told.
 const minFiles = 12
 
+// enoughFiles is how many open files suffice for every command.
+const enoughFiles = 64
+
 // grace is what a command has to end in order after a signal. Some waits do not see it: for a lock
 // that another process holds, for a pipe that nobody writes to, for a disk that does not answer.
 // Whatever is cut off then is continued by the same command, as after a power cut.
@@ -30,8 +33,8 @@ func main() {
 	captureLog(os.Stderr)
 	var files syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil && files.Cur < minFiles {
-		printf(os.Stderr, "deltaup: too many open files: ulimit -n permits %d, and %d are needed\n",
-			files.Cur, minFiles)
+		printf(os.Stderr, "deltaup: too many open files (ulimit -n permits %d; %d suffice)\n",
+			files.Cur, enoughFiles)
 		os.Exit(exitFailure)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

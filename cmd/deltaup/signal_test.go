@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -77,8 +78,10 @@ func TestFewFiles(t *testing.T) {
 		cmd.Stderr = stderr
 		if err := cmd.Run(); err != nil {
 			failed++
-			if bytes.Count(stderr.Bytes(), []byte("\n")) != 1 || !bytes.Contains(stderr.Bytes(), []byte("too many open files")) {
-				t.Errorf("%d files: %v: %s", limit, err, stderr)
+			told := stderr.String()
+			if strings.Count(told, "\n") != 1 || !strings.Contains(told, "too many open files") ||
+				!strings.Contains(told, fmt.Sprintf("%d suffice", enoughFiles)) {
+				t.Errorf("%d files: %v: %s", limit, err, told)
 			}
 			m.checkNext(nil)
 			mustDeltaup(t, "install", m.mirror, "--insecure", "--sysroot", m.root)
