@@ -73,7 +73,7 @@ type Request struct {
 	Version    string       // a certain release; "": the channel's newest
 	Compatible string       // what this machine is; "": not checked
 	Seeds      []string     // squashfs images and other files or block devices, only ever read
-	Copy       string       // a copy of the wanted image, perhaps damaged, only ever read; "": there is none
+	Copy       string       // of the wanted image, perhaps damaged, only ever read; "": none
 	Slot       SizedStorage // nil: only Outputs are wanted, unless PlanOnly is set
 	// the image is planned for although there is no Slot, and Run is an error
 	PlanOnly bool
@@ -121,10 +121,10 @@ type Event struct {
 // Quote is what an update will take.
 type Quote struct {
 	Version      string        `json:"version"`
-	Route        string        `json:"route"`          // a delta.Route, or "none" when no image is to be written
+	Route        string        `json:"route"`          // a delta.Route, or "none" without an image
 	Bytes        int64         `json:"bytes"`          // still to fetch, exactly
 	Requests     int           `json:"requests"`       // that this takes when nothing breaks
-	Time         time.Duration `json:"-"`              // estimate for line and machine, from now to the end
+	Time         time.Duration `json:"-"`              // estimated, from now to the end
 	MetaBytes    int64         `json:"metadata_bytes"` // already fetched for this quote
 	MetaRequests int           `json:"metadata_requests"`
 	ImageSize    int64         `json:"image_size"`
@@ -132,8 +132,9 @@ type Quote struct {
 	ChunksHave   int           `json:"chunks_have"` // needed chunks in the seeds
 	ChunksCached int           `json:"chunks_cached"`
 	ChunksFetch  int           `json:"chunks_fetch"`
-	Current      bool          `json:"current"`               // the slot already holds the image
-	WholeFiles   bool          `json:"whole_files,omitempty"` // the mirrors send no parts of files, which the plan reckons with
+	Current      bool          `json:"current"` // the slot already holds the image
+	// WholeFiles: the mirrors send no parts of files, and the plan reckons with that.
+	WholeFiles bool `json:"whole_files,omitempty"`
 
 	// What the publisher has signed beside the release's files, any text: for whoever boots the
 	// release, and for people to read.
@@ -153,5 +154,5 @@ type Result struct {
 	ImageSize        int64         `json:"image_size"`
 	BlocksCopied     int           `json:"blocks_copied"`
 	BlocksCompressed int           `json:"blocks_compressed"`
-	Current          bool          `json:"current"` // nothing was written to the slot: it held the image
+	Current          bool          `json:"current"` // the slot held the image: nothing was written
 }

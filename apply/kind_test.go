@@ -20,8 +20,8 @@ import (
 	"deltaup/mirror/serve"
 )
 
-// newKindTarget makes a target whose mirror has the world's releases, with an initrd and an artifact
-// of a kind that no package but its own knows, and patch sets to all of them.
+// newKindTarget makes a target whose mirror has the world's releases, with an initrd and an
+// artifact of a kind that no package but its own knows, and patch sets to all of them.
 func newKindTarget(t *testing.T) (m *target, dir string) {
 	t.Helper()
 	t.Cleanup(artifact.Register(toykind.Kind{}))

@@ -27,7 +27,7 @@ const patchShare = 11
 // machine is what is known of how quickly this machine works.
 type machine struct {
 	cpu      delta.CPU
-	encoders *mkimage.Encoders // that compressing was measured with, kept for the rebuild; nil: none
+	encoders *mkimage.Encoders // that measured compressing, kept for the rebuild; nil: none
 }
 
 // measure fills in what was not told of the machine: how quickly it compresses, on bytes of a seed

@@ -267,8 +267,8 @@ func TestDamagedKeptRecipe(t *testing.T) {
 	}
 }
 
-// TestWrongKeptRecipeOfInitrd makes an initrd of files of an image whose recipe is kept; one of them was
-// damaged.
+// TestWrongKeptRecipeOfInitrd makes an initrd of files of an image whose recipe is kept; one of
+// them was damaged.
 func TestWrongKeptRecipeOfInitrd(t *testing.T) {
 	m, file := newInitrdTarget(t, 1)
 	inner := m.with

@@ -35,7 +35,8 @@ func (r *patchRoute) offer(l lacking) delta.Offer {
 	case u.closed[r.name()] != nil: // what the chain knows may be wrong
 	case !r.chain.loaded():
 		r.addHeads(&o)
-		if u.fetcher.wholeFiles { // at worst what they give is known to be little when they are there
+		if u.fetcher.wholeFiles {
+			// at worst what they give is known to be little when they are there
 			var left delta.Offer
 			u.addIndex(&left)
 			u.limitSearch(&o, left.MetaBytes+r.chain.chunks())

@@ -126,8 +126,8 @@ func TestSeedBehindOffset(t *testing.T) {
 	}
 }
 
-// TestSeedOfDisk: of a disk with several images the first is used, with a warning; a disk with other
-// file systems is named.
+// TestSeedOfDisk: of a disk with several images the first is used, with a warning; a disk with
+// other file systems is named.
 func TestSeedOfDisk(t *testing.T) {
 	m := patched(t, 2, 1)
 	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }

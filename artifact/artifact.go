@@ -27,8 +27,8 @@ import (
 // publish it as it is.
 var ErrUnsupported = errors.New("it can't be taken apart")
 
-// ErrForeign is wrapped besides ErrUnsupported when a file has no format of the kind at all, so that
-// nothing is amiss when it stays as it is.
+// ErrForeign is wrapped besides ErrUnsupported when a file has no format of the kind at all, so
+// that nothing is amiss when it stays as it is.
 var ErrForeign = errors.New("it has no format of the kind")
 
 // Kind is a kind of artifacts beside an image.

@@ -99,8 +99,8 @@ func TestVerifierContract(t *testing.T) {
 	}
 }
 
-// TestVerifierWithoutEOF reads as who knows the size: no further than the last byte. There the error
-// has to be, and the byte not.
+// TestVerifierWithoutEOF reads as who knows the size: no further than the last byte. There the
+// error has to be, and the byte not.
 func TestVerifierWithoutEOF(t *testing.T) {
 	data := randomBytes(1, 1000)
 	flipped := bytes.Clone(data)

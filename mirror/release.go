@@ -52,14 +52,16 @@ type Artifact struct {
 
 // Release is the file releases/VERSION.json.
 type Release struct {
-	Format     int           `json:"format"` // 1
-	Version    string        `json:"version"`
-	Previous   string        `json:"previous,omitempty"`   // the version that the channel pointed to when this one was published
-	Compatible string        `json:"compatible,omitempty"` // the machines it is for; "" is all
-	Artifacts  []Artifact    `json:"artifacts"`            // at least one, the image first
-	Index      Object        `json:"index"`                // chunkstore.Index: where all chunks of all artifacts lie
-	Patches    []Patch       `json:"patches,omitempty"`    // newest first, from different releases
-	Sum        chunkstore.ID `json:"sum"`                  // of this file with a sum of "-"; set by Marshal
+	Format  int    `json:"format"` // 1
+	Version string `json:"version"`
+	// Previous is the version that the channel pointed to when this one was published.
+	Previous   string     `json:"previous,omitempty"`
+	Compatible string     `json:"compatible,omitempty"` // the machines it is for; "" is all
+	Artifacts  []Artifact `json:"artifacts"`            // at least one, the image first
+	// Index is a chunkstore.Index: where all chunks of all artifacts lie.
+	Index   Object        `json:"index"`
+	Patches []Patch       `json:"patches,omitempty"` // newest first, from different releases
+	Sum     chunkstore.ID `json:"sum"`               // of this file with a sum of "-"; Marshal sets it
 }
 
 // Artifact returns the artifact of that name, nil when the release has none.

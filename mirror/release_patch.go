@@ -35,7 +35,7 @@ type Patch struct {
 type Costs struct {
 	Chunks   int64 `json:"chunks"`   // bytes of chunks that From lacks, as packs hold them
 	Blocks   int64 `json:"blocks"`   // bytes of stored blocks that From's image lacks
-	Compress int64 `json:"compress"` // plain bytes to compress again unless stored blocks are fetched
+	Compress int64 `json:"compress"` // plain bytes to compress unless stored blocks are fetched
 }
 
 // PatchFrom returns the patch set that leads from the release with this plain recipe, nil when

@@ -258,8 +258,8 @@ func FuzzParsePointer(f *testing.F) {
 	})
 }
 
-// TestPatchSpelling holds the JSON of patch sets, to an image and to an initrd, to what releases have
-// had from the beginning.
+// TestPatchSpelling holds the JSON of patch sets, to an image and to an initrd, to what releases
+// have had from the beginning.
 func TestPatchSpelling(t *testing.T) {
 	id := strings.Repeat("ab", 32)
 	for _, want := range []string{

@@ -24,9 +24,10 @@ const maxNumber = 1<<31 - 1
 // SignedRelease is what the publisher signs about a release: the custom member of its target, and,
 // without Notes and Channels, its entry in the catalog. Format: doc/trust.md.
 type SignedRelease struct {
-	Version string        `json:"version"`
-	Serial  int64         `json:"serial"` // from 1 to 2147483647, in the order in which a mirror's releases were first signed
-	File    mirror.Object `json:"file"`   // the release file, which names all else by hash
+	Version string `json:"version"`
+	// Serial is from 1 to 2147483647, in the order in which a mirror's releases were first signed.
+	Serial int64         `json:"serial"`
+	File   mirror.Object `json:"file"` // the release file, which names all else by hash
 	// Compatible names the machines that the release is for; "" is all.
 	Compatible string `json:"compatible,omitempty"`
 	// Minimum is the oldest version that a machine may go back to once it has installed this

@@ -35,7 +35,8 @@ type record struct {
 	Format int   `json:"format"`         // 1
 	Root   int64 `json:"root,omitempty"` // version of the newest root; 0: none
 	claims
-	Insecure *time.Time `json:"insecure,omitempty"` // when a release was last pulled without verification
+	// Insecure is when a release was last pulled without verification.
+	Insecure *time.Time `json:"insecure,omitempty"`
 }
 
 // claims is what a target remembers of the releases that it installed, as they were signed then.

@@ -15,7 +15,8 @@ import (
 // about the slot's medium, which cannot be measured without writing to it; the one beside the
 // slots' folders is about the machine.
 type rates struct {
-	Write  float64 `json:"write,omitempty"`  // bytes of an image per second: written, made durable and read back
+	// Write is bytes of an image per second: written, made durable and read back.
+	Write  float64 `json:"write,omitempty"`
 	Decode float64 `json:"decode,omitempty"` // plain bytes of seeds per second that were read
 }
 

@@ -17,7 +17,8 @@ import (
 	"testing"
 )
 
-// kept are exported symbols that no other package needs, and why they stay; a type with its members.
+// kept are exported symbols that no other package needs, and why they stay; a type with its
+// members.
 var kept = map[string]string{
 	"apply.Request.CPU":                    "tests of apply choose the route by it",
 	"artifact.Register":                    "tests of many packages add a kind",
@@ -38,9 +39,9 @@ var kept = map[string]string{
 	"trust.Roles":                          "tests of the commands go through all roles",
 }
 
-// TestExports: what a package exports another one uses, be it one below internal/test; files of tests
-// do not count. Methods that an interface wants, fields with a tag and those of results need no
-// other use.
+// TestExports: what a package exports another one uses, be it one below internal/test; files of
+// tests do not count. Methods that an interface wants, fields with a tag and those of results need
+// no other use.
 func TestExports(t *testing.T) {
 	if testing.Short() {
 		t.Skip("type-checks everything")
@@ -200,7 +201,8 @@ func (p *program) useEmbedded(pkg *types.Package, s *types.Selection) {
 	}
 }
 
-// usePromoted marks the methods that types of pkg have from embedded ones and need for an interface.
+// usePromoted marks the methods that types of pkg have from embedded ones and need for an
+// interface.
 func (p *program) usePromoted(pkg *types.Package) {
 	for _, name := range pkg.Scope().Names() {
 		n, ok := pkg.Scope().Lookup(name).(*types.TypeName)

@@ -55,7 +55,8 @@ pack or an index.`,
 type report struct {
 	Kind  string `json:"kind"`
 	Facts facts  `json:"facts"`
-	Rows  []any  `json:"rows,omitempty"` // the frames of a pack, the packs of an index; structs of one type
+	// Rows are the frames of a pack, or the packs of an index: structs of one type.
+	Rows []any `json:"rows,omitempty"`
 }
 
 // facts are names with values, in the order in which they are shown.

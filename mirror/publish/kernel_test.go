@@ -70,7 +70,8 @@ func TestPublishKernel(t *testing.T) {
 	}
 }
 
-// TestPublishKernelOfImage: a kernel of any kind that is a file of the image has nothing of its own.
+// TestPublishKernelOfImage: a kernel of any kind that is a file of the image has nothing of its
+// own.
 func TestPublishKernelOfImage(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 2 {

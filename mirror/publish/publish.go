@@ -38,7 +38,7 @@ type Publication struct {
 	Version    string
 	Channel    string // whose pointer is moved; "" moves none
 	Compatible string
-	Image      string // path of a squashfs image whose recipe lies beside it; "" when all artifacts are raw
+	Image      string // path of an image whose recipe lies beside it; "" when all artifacts are raw
 	Artifacts  []File // in the order in which the release lists them
 	PackSize   int64  // about how many bytes a new pack has; 0 is defaultPackSize
 	// from how many releases before it, followed back from the channel's pointer, patch sets are

@@ -106,8 +106,8 @@ func (f *finisher) add(in *Inode) (err error) {
 	return nil
 }
 
-// WriteNameMax bounds the bytes of a name that is written: it is Linux's NAME_MAX. An image can hold
-// a longer name, but nobody can open it.
+// WriteNameMax bounds the bytes of a name that is written: it is Linux's NAME_MAX. An image can
+// hold a longer name, but nobody can open it.
 const WriteNameMax = 255
 
 // checkChildren checks the names in a directory.

@@ -32,7 +32,7 @@ const maxSize = 1 << 20
 
 // Config is what the file says, defaults filled in. Its paths are those of the running machine.
 type Config struct {
-	Mirrors    []string `toml:"mirrors"`    // URLs or folders, the preferred one first; may be empty
+	Mirrors    []string `toml:"mirrors"`    // URLs or folders, the preferred one first; or none
 	Channel    string   `toml:"channel"`    // default stable
 	Compatible string   `toml:"compatible"` // what this machine is; "": not checked
 	// AcceptExpired is how long expired signatures are still accepted, such as 90d or 12h; "": not
@@ -48,11 +48,12 @@ type Config struct {
 
 // Boot says how the machine boots. Whether there is such a loader is not checked here.
 type Boot struct {
-	Loader   string `toml:"loader"`   // default grub
-	Grubenv  string `toml:"grubenv"`  // GRUB's environment block; default /boot/deltaup/grubenv
-	Attempts int    `toml:"attempts"` // boots that a new image gets to be marked good, 1 to 9; default 3
-	Args     string `toml:"args"`     // kernel arguments of every slot
-	Data     NoData `toml:"data"`     // what becomes of a boot without the data partition; default DataFallback
+	Loader  string `toml:"loader"`  // default grub
+	Grubenv string `toml:"grubenv"` // GRUB's environment block; default /boot/deltaup/grubenv
+	// Attempts is how many boots a new image gets to be marked good, 1 to 9; default 3.
+	Attempts int    `toml:"attempts"`
+	Args     string `toml:"args"` // kernel arguments of every slot
+	Data     NoData `toml:"data"` // default DataFallback
 }
 
 // NoData is what becomes of a boot whose data partition is missing or cannot be mounted.
@@ -81,7 +82,8 @@ func (b Boot) KernelArgs() []string {
 type Slot struct {
 	Name string `toml:"name"` // [a-z][a-z0-9_]{0,14}
 	Path string `toml:"path"` // a partition or logical volume below /dev, or a file
-	Boot string `toml:"boot"` // folder of its kernel and initrd, on a file system that the boot loader reads
+	// Boot is the folder of its kernel and initrd, on a file system that the boot loader reads.
+	Boot string `toml:"boot"`
 	// Image is how the initramfs finds the slot: DEVICE, or DEVICE:/PATH of a file in its file
 	// system. DEVICE is a path below /dev, or LABEL=, UUID=, PARTLABEL= or PARTUUID=. A device has
 	// the default Path; a file has none.

@@ -10,8 +10,9 @@ import (
 
 // HTTP says how a server is spoken to, and as whom. Paths are those of the machine.
 type HTTP struct {
-	Proxy           string `toml:"proxy"`            // http://, https:// or socks5://HOST:PORT; none; "": what the environment says
-	CAFile          string `toml:"ca_file"`          // authorities to trust instead of the system's, PEM
+	// Proxy is http://, https:// or socks5://HOST:PORT; none; "": what the environment says.
+	Proxy           string `toml:"proxy"`
+	CAFile          string `toml:"ca_file"`          // authorities instead of the system's, PEM
 	CertificateFile string `toml:"certificate_file"` // the client's certificate, PEM
 	KeyFile         string `toml:"key_file"`         // its key; "": it is in the same file
 	BearerFile      string `toml:"bearer_file"`      // a token, in one line

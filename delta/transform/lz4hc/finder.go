@@ -27,7 +27,7 @@ type finder struct {
 	next  int // the first position that is in no chain
 
 	head  [1 << hashBits]uint32 // origin plus the last position with a hash; 0: none
-	chain [1 << 16]uint16       // by a position's low bits: distance to the one before with its hash
+	chain [1 << 16]uint16       // by a position's low bits: how far the one before with its hash is
 }
 
 // reset begins a block.

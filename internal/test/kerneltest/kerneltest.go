@@ -8,8 +8,8 @@ import (
 	"deltaup/delta/transform/lz4hc"
 )
 
-// BzImage makes an x86 kernel whose payload is lz4 -9 of plain. What unpacks it is a little different
-// with each version.
+// BzImage makes an x86 kernel whose payload is lz4 -9 of plain. What unpacks it is a little
+// different with each version.
 func BzImage(version byte, plain []byte) []byte {
 	const sectors, offset = 3, 700
 	b := make([]byte, (1+sectors)*512+offset)

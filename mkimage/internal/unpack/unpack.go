@@ -1,5 +1,5 @@
-// Package unpack reads what lies compressed within a file: in the compressions that kernels know, up
-// to the end of one stream and no further.
+// Package unpack reads what lies compressed within a file: in the compressions that kernels know,
+// up to the end of one stream and no further.
 package unpack
 
 import (
