@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -28,6 +29,7 @@ type Options struct {
 	Budget  time.Duration // about the longest time of the run, which then has fewer points
 	Level   string        // deltaup mkimage --level
 	Only    []string      // ids of methods to run; nil: all
+	Jobs    int           // ways that RunWhole measures at a time; 0: one for each CPU
 	Log     func(format string, args ...any)
 }
 
@@ -83,6 +85,7 @@ type session struct {
 	stage   time.Time
 	// how long one preparation and one update may take
 	prepareLimit, pullLimit time.Duration
+	pulling                 sync.Mutex // held while an update's requests are counted
 }
 
 // Run measures and gives the report. The report has the failures of single methods; an error is

@@ -23,14 +23,19 @@ const pullLimit = 5 * time.Minute
 
 // pull updates a target by a method over a line, on the weak CPU if weak is set.
 func (s *session) pull(m *method, line Line, weak bool) (sample, error) {
+	return s.pullFrom(m, &s.report.Subject, s.published(m), line, weak)
+}
+
+// pullFrom pulls a subject from the folder that was published.
+func (s *session) pullFrom(m *method, subject *Subject, pub string, line Line, weak bool) (sample, error) {
 	ctx, stop := context.WithTimeoutCause(s.ctx, s.pullLimit,
 		fmt.Errorf("it takes longer than %v", s.pullLimit))
 	defer stop()
 	t := &target{
-		subject: &s.report.Subject,
+		subject: subject,
 		deltaup: s.deltaup,
 		of:      m.of,
-		kept:    s.published(m),
+		kept:    pub,
 		line:    line,
 	}
 	// deltaup would measure the loopback, but shall do here what it does on the lines of the charts
@@ -129,7 +134,7 @@ func (s *session) check(ctx context.Context, m *method, t *target) error {
 	if err != nil {
 		return err
 	}
-	if want := s.report.Subject.sum(m.of); sum != want {
+	if want := t.subject.sum(m.of); sum != want {
 		return fmt.Errorf("%s: the result has the hash %s, want %s", m.name, sum, want)
 	}
 	return nil

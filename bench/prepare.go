@@ -39,10 +39,10 @@ func (s *session) publishAll() error {
 	begin := func(i int) {
 		m, r := &chosen[i], &results[i]
 		if m.id == "deltaup" {
-			s.publish(m, r)
+			s.publish(m, &s.report.Subject, s.published(m), r)
 			return
 		}
-		group.Go(func() error { s.publish(m, r); return nil })
+		group.Go(func() error { s.publish(m, &s.report.Subject, s.published(m), r); return nil })
 	}
 	for i := range chosen {
 		results[i] = s.newResult(&chosen[i])
@@ -120,14 +120,14 @@ func (s *session) dropUnpublished() {
 	}
 }
 
-// publish runs a method's preparation.
-func (s *session) publish(m *method, r *Result) {
+// publish runs a method's preparation of a subject in a folder that it makes.
+func (s *session) publish(m *method, subject *Subject, pub string, r *Result) {
 	ctx, stop := context.WithTimeoutCause(s.ctx, s.prepareLimit,
 		fmt.Errorf("publishing takes longer than %v", s.prepareLimit))
 	defer stop()
 	p := &publisher{
-		host:    host{dir: s.published(m)},
-		subject: &s.report.Subject,
+		host:    host{dir: pub},
+		subject: subject,
 		deltaup: s.deltaup,
 		quick:   s.Quick,
 	}

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Whole is what updates cost when everything that a machine boots is counted: the image, the kernel
@@ -138,31 +141,47 @@ func (s *session) wholePair(w *wholeInput, earlier *Whole) (p WholePair, err err
 		Name: w.alone.Name, Level: w.alone.Level, Plain: w.plain, Image: w.alone.ImageSize, Tar: w.with.TarSize,
 		Kernel: kernel.ImageSize, Initrd: initrd.ImageSize, ImageSum: w.alone.ImageSum, TarSum: w.with.TarSum,
 	}
+	methods := wholeMethods()
+	ways, failures := make([]*WholeWay, len(methods)), make([]string, len(methods))
+	var group errgroup.Group
+	group.SetLimit(cmp.Or(s.Jobs, runtime.NumCPU()))
+	for i := range methods {
+		group.Go(func() error {
+			ways[i], failures[i] = s.wholeWay(&methods[i], w, []*Subject{kernel, initrd})
+			return nil
+		})
+	}
+	_ = group.Wait() // failures has them
 	kept := earlier.pair(&p)
-	for _, m := range wholeMethods() {
-		i := slices.IndexFunc(kept.Ways, func(k WholeWay) bool { return k.ID == m.id })
-		why := s.leftOut(&m)
-		if why == "" {
-			r := s.newResult(&m)
-			way := WholeWay{
-				ID: m.id, Name: m.name, Of: m.of, Settings: m.settings, Version: r.Version, Date: s.report.Date,
-			}
-			err := s.measureWay(&m, &way, &w.alone, &w.with, []*Subject{kernel, initrd})
-			if err == nil {
-				s.Log("  %-28s %11d bytes, %11d with kernel and initrd", way.Name, way.Alone.Sent, way.Whole.Sent)
-				p.Ways = append(p.Ways, way)
-				continue
-			}
-			why = err.Error()
-			s.Log("  %s: %s", m.name, why)
+	for i, m := range methods {
+		asked := s.Only == nil || slices.Contains(s.Only, m.id)
+		k := slices.IndexFunc(kept.Ways, func(k WholeWay) bool { return k.ID == m.id })
+		switch {
+		case ways[i] != nil:
+			p.Ways = append(p.Ways, *ways[i])
+		case k >= 0 && (!asked || s.ctx.Err() != nil):
+			p.Ways = append(p.Ways, kept.Ways[k])
+		default:
+			p.Skipped = append(p.Skipped, Skipped{m.name, failures[i]})
 		}
-		if asked := s.Only == nil || slices.Contains(s.Only, m.id); i >= 0 && (!asked || s.ctx.Err() != nil) {
-			p.Ways = append(p.Ways, kept.Ways[i])
-			continue
-		}
-		p.Skipped = append(p.Skipped, Skipped{m.name, why})
 	}
 	return p, nil
+}
+
+// wholeWay measures a way, or tells why not.
+func (s *session) wholeWay(m *method, w *wholeInput, beside []*Subject) (_ *WholeWay, why string) {
+	if why := s.leftOut(m); why != "" {
+		return nil, why
+	}
+	way := &WholeWay{
+		ID: m.id, Name: m.name, Of: m.of, Settings: m.settings, Version: s.newResult(m).Version, Date: s.report.Date,
+	}
+	if err := s.measureWay(m, way, &w.alone, &w.with, beside); err != nil {
+		s.Log("  %s: %v", m.name, err)
+		return nil, err.Error()
+	}
+	s.Log("  %-28s %11d bytes, %11d with kernel and initrd", way.Name, way.Alone.Sent, way.Whole.Sent)
+	return way, ""
 }
 
 // pair gives the figures of the same input in w, or none.
@@ -223,17 +242,18 @@ func (s *session) measureWay(m *method, way *WholeWay, alone, with *Subject, bes
 
 // fetch brings a subject to its new release by a method.
 func (s *session) fetch(m *method, subject *Subject) (Fetched, error) {
-	s.report.Subject = *subject
-	pub := s.published(m)
+	pub := filepath.Join(s.dir, "pub", m.id+"-"+filepath.Base(subject.dir)+subject.single)
 	defer func() { // the whole scratch folder is removed in the end
 		for _, path := range []string{pub, keptState(pub), freshState(pub)} {
 			_ = os.RemoveAll(path)
 		}
 	}()
 	r := s.newResult(m)
-	if s.publish(m, &r); r.Failure != "" {
+	if s.publish(m, subject, pub, &r); r.Failure != "" {
 		return Fetched{}, errors.New(r.Failure)
 	}
-	got, err := s.pull(m, Line{}, false)
+	s.pulling.Lock()
+	defer s.pulling.Unlock()
+	got, err := s.pullFrom(m, subject, pub, Line{}, false)
 	return Fetched{got.sent, got.requests}, err
 }

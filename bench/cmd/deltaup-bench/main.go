@@ -49,6 +49,7 @@ func run(ctx context.Context, args []string) error {
 		"the run ends within about this `time`, with fewer points if need be (default 19m; 115s with -quick, 1h with -scale)",
 	)
 	f.StringVar(&o.Level, "level", "better", "deltaup mkimage --level")
+	f.IntVar(&o.Jobs, "jobs", 0, "ways that -whole prepares at a time (default: one for each CPU)")
 	only := f.String("only", "", "ids of the `methods` to run, separated by commas (default: all)")
 	out := f.String("o", "bench/results",
 		"`folder` of results.json, scale.json, results.md and report.html")
