@@ -69,8 +69,11 @@ func finderMemory(o options, block int64) int64 {
 	if o.finder.trees() {
 		links *= 2
 	}
-	return 4 * (links + int64(hashSize(o)) + hash2Size + hash3Size)
+	return 4*links + hashMemory(o)
 }
+
+// hashMemory gives the bytes of the tables of hashes, which are cleared for each block.
+func hashMemory(o options) int64 { return 4 * (int64(hashSize(o)) + hash2Size + hash3Size) }
 
 // newFinder makes a finder for blocks of up to so many bytes.
 func newFinder(o options, block int64) *finder {

@@ -61,6 +61,9 @@ const (
 	maxDict    = 1536 << 20
 	maxContent = 1 << 30
 	maxDepth   = 512 // of all presets; it bounds the time
+	// maxCleared is how many bytes of tables are cleared for each byte of a block. More would take
+	// longer than all else: somebody has made the blocks so short on purpose.
+	maxCleared = 4096
 )
 
 // errParams is returned for parameters that liblzma refuses or Encode does not know.
@@ -122,6 +125,7 @@ func (p Params) valid() bool {
 	return p.check.size() >= 0 && p.blockSize >= 0 && p.blockSize <= maxContent &&
 		(p.blockSize > 0 || !p.sized) &&
 		o.dict >= minDict && o.dict <= maxDict &&
+		(p.blockSize == 0 || hashMemory(o) <= maxCleared*p.blockSize) &&
 		o.lc+o.lp <= 4 && o.pb <= 4 &&
 		int(o.nice) >= max(minMatch, o.finder.hashed()) && o.nice <= maxMatch &&
 		o.depth > 0 && o.depth <= maxDepth

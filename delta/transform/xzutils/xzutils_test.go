@@ -86,6 +86,25 @@ func TestOthers(t *testing.T) {
 	}
 }
 
+// TestShortBlocks demands that blocks for which all tables would be cleared again and again are
+// refused, and longer ones are not.
+func TestShortBlocks(t *testing.T) {
+	plain := corpus()["text"][:5000]
+	p := Params{check: checkCRC32, lzma: preset(0, 20)}
+	p.blockSize = (hashMemory(p.lzma) + maxCleared - 1) / maxCleared
+	file := encode(t, plain, p)
+	if found, ok := Find(file, plain, testLimits); !ok || found != p {
+		t.Errorf("found %v, %v, not %v", found, ok, p)
+	}
+	p.blockSize--
+	if err := Encode(io.Discard, plain, p); err != errParams {
+		t.Errorf("blocks of %d bytes: %v", p.blockSize, err)
+	}
+	if _, _, err := Parse(p.Append(nil)); err != errParams {
+		t.Errorf("parameters with blocks of %d bytes: %v", p.blockSize, err)
+	}
+}
+
 // TestDamagedHeads damages each byte of headers, index and footer: nothing panics.
 func TestDamagedHeads(t *testing.T) {
 	for _, sized := range []bool{false, true} {
@@ -156,6 +175,7 @@ func TestParams(t *testing.T) {
 		func(p *Params) { p.check = 2 },
 		func(p *Params) { p.sized = true },
 		func(p *Params) { p.blockSize = maxContent + 1 },
+		func(p *Params) { p.blockSize = 1 },
 		func(p *Params) { p.lzma.lc, p.lzma.lp = 3, 2 },
 		func(p *Params) { p.lzma.pb = 5 },
 		func(p *Params) { p.lzma.finder = 0x15 },
