@@ -89,7 +89,8 @@ deltaup_mount() {
 # failed, or nothing when that was not noted.
 deltaup_note() {
 	deltaup_boots=''
-	deltaup_block=$(deltaup_arg deltaup.grubenv) && deltaup_id=$(deltaup_arg deltaup.env) || return 0 # an older boot entry
+	deltaup_block=$(deltaup_arg deltaup.grubenv) && deltaup_id=$(deltaup_arg deltaup.env) ||
+		return 0 # an older boot entry
 	deltaup_boot=$(deltaup_device "${deltaup_block%%:*}") || {
 		deltaup_say "that is not noted: the device ${deltaup_block%%:*} did not appear"
 		return 1
@@ -240,7 +241,9 @@ deltaup_env_sound() {
 	[ -z "$deltaup_active" ] || deltaup_is "$deltaup_active" "$*" || return 1
 	case $deltaup_trial,$deltaup_tries in
 	,0) ;;
-	?*,[0123456789uk]) deltaup_is "$deltaup_trial" "$*" && [ "$deltaup_trial" != "$deltaup_active" ] || return 1 ;;
+	?*,[0123456789uk])
+		deltaup_is "$deltaup_trial" "$*" && [ "$deltaup_trial" != "$deltaup_active" ] || return 1
+		;;
 	*) return 1 ;;
 	esac
 	[ -n "$deltaup_fault" ] || return 0
@@ -277,7 +280,8 @@ deltaup_env_decide() {
 	case $1 in
 	missing | image) ;;
 	*)
-		! deltaup_arg deltaup.trial >/dev/null && ! deltaup_arg deltaup.fellback >/dev/null || return 1
+		! deltaup_arg deltaup.trial >/dev/null && ! deltaup_arg deltaup.fellback >/dev/null ||
+			return 1
 		[ "$deltaup_slot" = "$deltaup_active" ] || return 1
 		case $deltaup_tries in
 		[uk]) return 1 ;; # the machine has fallen back to this slot
@@ -311,7 +315,8 @@ deltaup_env_write() {
 		deltaup_fault=*) deltaup_line=deltaup_fault=$deltaup_fault ;;
 		"deltaup_bad_$deltaup_slot=0") deltaup_line=${deltaup_line%0}$deltaup_given ;;
 		deltaup_tries=[0123456789]) # as GRUB ends the trial of a bad slot
-			[ "$deltaup_given" = 0 ] || [ "$deltaup_trial" != "$deltaup_slot" ] || deltaup_line=deltaup_tries=0
+			[ "$deltaup_given" = 0 ] || [ "$deltaup_trial" != "$deltaup_slot" ] ||
+				deltaup_line=deltaup_tries=0
 			;;
 		esac
 		deltaup_new=$deltaup_new$deltaup_line$deltaup_nl
@@ -339,14 +344,17 @@ deltaup_image_fault() {
 		echo read
 		return
 	}
-	deltaup_used=$(od -A n -t u8 -j 40 -N 8 "$1" 2>/dev/null) && deltaup_tables=$(od -A n -t u8 -j 64 -N 8 "$1" 2>/dev/null) || deltaup_magic=short
+	deltaup_used=$(od -A n -t u8 -j 40 -N 8 "$1" 2>/dev/null) &&
+		deltaup_tables=$(od -A n -t u8 -j 64 -N 8 "$1" 2>/dev/null) || deltaup_magic=short
 	deltaup_used=${deltaup_used##* } deltaup_tables=${deltaup_tables##* }
-	if [ "$deltaup_magic" != ' 68 73 71 73' ] || [ ${#deltaup_used} -gt 15 ] || [ ${#deltaup_tables} -gt 15 ] ||
-		[ "$deltaup_tables" -ge "$deltaup_used" ]; then
+	if [ "$deltaup_magic" != ' 68 73 71 73' ] || [ ${#deltaup_used} -gt 15 ] ||
+		[ ${#deltaup_tables} -gt 15 ] || [ "$deltaup_tables" -ge "$deltaup_used" ]; then
 		echo image
-	elif ! dd if="$1" bs=4096 skip=$((deltaup_tables / 4096)) count=$((deltaup_used / 4096 - deltaup_tables / 4096 + 1)) of=/dev/null 2>/dev/null; then
+	elif ! dd if="$1" bs=4096 skip=$((deltaup_tables / 4096)) \
+		count=$((deltaup_used / 4096 - deltaup_tables / 4096 + 1)) of=/dev/null 2>/dev/null; then
 		echo read
-	elif [ -z "$(dd if="$1" bs=1 skip=$((deltaup_used - 1)) count=1 2>/dev/null | od -A n -t x1)" ]; then
+	elif [ -z "$(dd if="$1" bs=1 skip=$((deltaup_used - 1)) count=1 2>/dev/null |
+		od -A n -t x1)" ]; then
 		echo image
 	fi
 }
@@ -450,7 +458,9 @@ deltaup_find() {
 	deltaup_image=$deltaup_disk${deltaup_spec#*:}
 	[ -f "$deltaup_image" ] || {
 		case $(LC_ALL=C od -N 1 "$deltaup_image" 2>&1) in
-		*"No such file"* | *"Not a directory"*) deltaup_fail missing "there is no file ${deltaup_spec#*:} on ${deltaup_spec%%:*}" ;;
+		*"No such file"* | *"Not a directory"*)
+			deltaup_fail missing "there is no file ${deltaup_spec#*:} on ${deltaup_spec%%:*}"
+			;;
 		*) deltaup_fail read "$deltaup_spec cannot be read" ;;
 		esac
 		return 1
@@ -477,8 +487,10 @@ deltaup_to_ram() {
 		deltaup_fail - "no memory for an image of $deltaup_bytes bytes"
 		return 1
 	}
-	dd if="$deltaup_image" of="$deltaup_ram/$deltaup_slot.squashfs" bs=4096 count=$((deltaup_bytes / 4096)) 2>/dev/null || {
-		if dd if="$deltaup_image" of=/dev/null bs=4096 count=$((deltaup_bytes / 4096)) 2>/dev/null; then
+	deltaup_count=$((deltaup_bytes / 4096))
+	dd if="$deltaup_image" of="$deltaup_ram/$deltaup_slot.squashfs" bs=4096 \
+		count=$deltaup_count 2>/dev/null || {
+		if dd if="$deltaup_image" of=/dev/null bs=4096 count=$deltaup_count 2>/dev/null; then
 			deltaup_fail - "the image of $deltaup_bytes bytes cannot be copied into memory"
 		else
 			deltaup_fail_image read
@@ -499,7 +511,8 @@ deltaup_prefetch() {
 	# In steps of 508 KiB, as all that follows: the kernel makes one request of each, also to an
 	# NVMe disk.
 	deltaup_room=$((deltaup_kib / 2 / 508))
-	deltaup_used=$(od -A n -t u8 -j 40 -N 8 "$1") && deltaup_tables=$(od -A n -t u8 -j 64 -N 8 "$1") || return 1
+	deltaup_used=$(od -A n -t u8 -j 40 -N 8 "$1") &&
+		deltaup_tables=$(od -A n -t u8 -j 64 -N 8 "$1") || return 1
 	# Tables may lie in the same block as the trailer: without what is no text, a line's end is
 	# where it should be.
 	deltaup_hot=$(dd if="$1" bs=4096 skip=$((deltaup_used / 4096)) count=2 2>/dev/null | LC_ALL=C tr -cd ' -~\n' |
@@ -557,7 +570,8 @@ deltaup_record() {
 	# switches the root.
 	mkdir -p "$DELTAUP_RUN/bin"
 	ln -sf "$deltaup_program" "$DELTAUP_RUN/bin/@deltaup"
-	(PATH=$DELTAUP_RUN/bin:$PATH && exec @deltaup trace record --until taken --root "$1") >"$DELTAUP_RUN/recorder" 2>&1 &
+	(PATH=$DELTAUP_RUN/bin:$PATH && exec @deltaup trace record --until taken --root "$1") \
+		>"$DELTAUP_RUN/recorder" 2>&1 &
 	deltaup_left=100
 	until [ -s "$DELTAUP_RUN/recorder" ] || [ $deltaup_left = 0 ]; do
 		deltaup_left=$((deltaup_left - 1))
@@ -565,7 +579,8 @@ deltaup_record() {
 	done
 	deltaup_line=''
 	read -r deltaup_line <"$DELTAUP_RUN/recorder" || true
-	[ "$deltaup_line" = recording ] || deltaup_say "nothing is recorded: ${deltaup_line:-deltaup does not answer}"
+	[ "$deltaup_line" = recording ] ||
+		deltaup_say "nothing is recorded: ${deltaup_line:-deltaup does not answer}"
 }
 
 # deltaup_upper prepares what is above the image: deltaup_upper_dir is a folder then.
@@ -586,8 +601,10 @@ deltaup_upper() {
 		}
 		deltaup_upper_dir=$DELTAUP_RUN/data/deltaup/overlay/$deltaup_slot
 		# A partition that is full or read-only has no place for new folders.
-		if [ "$deltaup_data_device" != tmpfs ] && ! mkdir -p "$deltaup_upper_dir/upper" "$deltaup_upper_dir/work"; then
-			deltaup_no_data "the overlay's folder on the data partition $deltaup_data_spec cannot be made" || return 1
+		if [ "$deltaup_data_device" != tmpfs ] &&
+			! mkdir -p "$deltaup_upper_dir/upper" "$deltaup_upper_dir/work"; then
+			deltaup_data_why="the overlay's folder on the data partition $deltaup_data_spec"
+			deltaup_no_data "$deltaup_data_why cannot be made" || return 1
 		fi
 		;;
 	*)
@@ -606,16 +623,21 @@ deltaup_overlay() {
 	deltaup_overlay_mount "$1" && return 0
 	deltaup_why=$(deltaup_blame overlay -)
 	# A worn-out medium takes no more writes. The folders are there, and the kernel refuses them.
-	if [ "$deltaup_why" = - ] && [ "$deltaup_upper_dir" != "$DELTAUP_RUN/overlay" ] && [ "$deltaup_data_device" != tmpfs ]; then
-		deltaup_no_data "the overlay on the data partition $deltaup_data_spec cannot be mounted" || return 1
-		mkdir -p "$deltaup_upper_dir/upper" "$deltaup_upper_dir/work" && deltaup_overlay_mount "$1" && return 0
+	if [ "$deltaup_why" = - ] && [ "$deltaup_upper_dir" != "$DELTAUP_RUN/overlay" ] &&
+		[ "$deltaup_data_device" != tmpfs ]; then
+		deltaup_no_data "the overlay on the data partition $deltaup_data_spec cannot be mounted" ||
+			return 1
+		mkdir -p "$deltaup_upper_dir/upper" "$deltaup_upper_dir/work" &&
+			deltaup_overlay_mount "$1" && return 0
 	fi
 	deltaup_fail "$deltaup_why" "the overlay cannot be mounted"
 	return 1
 }
 
 deltaup_overlay_mount() {
-	mount -t overlay -o "lowerdir=$DELTAUP_RUN/image,upperdir=$deltaup_upper_dir/upper,workdir=$deltaup_upper_dir/work" deltaup-root "$1"
+	deltaup_dirs=lowerdir=$DELTAUP_RUN/image
+	deltaup_dirs=$deltaup_dirs,upperdir=$deltaup_upper_dir/upper,workdir=$deltaup_upper_dir/work
+	mount -t overlay -o "$deltaup_dirs" deltaup-root "$1"
 }
 
 # deltaup_mount_root TARGET mounts the slot on TARGET. When it returns, the root file system is
