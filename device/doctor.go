@@ -51,11 +51,8 @@ func (x *doctor) booted() {
 		x.Unknown("boot one of the slots through "+x.d.loader.Name()+"'s entry of deltaup",
 			"the machine runs from no slot")
 	case err != nil:
-		x.Wrong(
-			"let the configuration and the boot entry name the slots alike; deltaup boot setup writes the entry",
-			"%v",
-			err,
-		)
+		x.Wrong("let the configuration and the boot entry name the slots alike; "+
+			"deltaup boot setup writes the entry", "%v", err)
 	default:
 		x.Good("the machine runs from slot %s, as its kernel argument says", name)
 	}
@@ -76,11 +73,9 @@ func (x *doctor) state(found *loader.Inspection) (state counted.State, ok bool) 
 		return state, false
 	}
 	if state.FellBack() == state.Active {
-		x.Wrong(
-			"deltaup pull fills it anew; deltaup mark-active "+state.Active+" when what was missing is there again",
-			"slot %s is active, and the initramfs has given it up",
-			state.Active,
-		)
+		x.Wrong("deltaup pull fills it anew; deltaup mark-active "+state.Active+
+			" when what was missing is there again",
+			"slot %s is active, and the initramfs has given it up", state.Active)
 		return state, true
 	}
 	x.Good("slot %s is active", state.Active)
@@ -127,7 +122,8 @@ func (x *doctor) slot(s *config.Slot, state counted.State, known bool) {
 	case state.IsBad(s.Name):
 		x.Unknown("deltaup pull", "slot %s holds nothing to boot: no %s", s.Name, missing)
 	case !known:
-		x.Unknown(x.setup()+", then deltaup pull", "slot %s holds nothing to boot: no %s", s.Name, missing)
+		x.Unknown(x.setup()+", then deltaup pull", "slot %s holds nothing to boot: no %s", s.Name,
+			missing)
 	default:
 		x.Wrong("deltaup pull fills it; until then deltaup mark-bad "+s.Name,
 			"slot %s would be booted and has no %s", s.Name, missing)
@@ -148,18 +144,11 @@ func (x *doctor) bootFiles(s *config.Slot, state counted.State) {
 	case state.IsBad(s.Name):
 		x.Unknown("deltaup pull fills it", "%v", err)
 	case s.Name == state.Next():
-		x.Wrong(
-			"the next restart may be the last: deltaup repair, or deltaup mark-active of another slot, restart, deltaup pull",
-			"%v",
-			err,
-		)
+		x.Wrong("the next restart may be the last: deltaup repair, or deltaup mark-active of "+
+			"another slot, restart, deltaup pull", "%v", err)
 	default:
-		x.Wrong(
-			"deltaup mark-bad "+s.Name+", so that "+x.d.loader.Name()+
-				" does not fall back to it; the next deltaup pull fills it",
-			"%v",
-			err,
-		)
+		x.Wrong("deltaup mark-bad "+s.Name+", so that "+x.d.loader.Name()+
+			" does not fall back to it; the next deltaup pull fills it", "%v", err)
 	}
 }
 
@@ -195,12 +184,9 @@ func (x *doctor) stateFolder() {
 	}
 	switch place.Type {
 	case "overlay", "tmpfs", "ramfs", "squashfs", "rootfs":
-		x.Wrong(
-			"let state be on the data partition: what is there is lost with the slot or the reboot",
-			"%s lies on %s",
-			x.d.Config.State,
-			place.Type,
-		)
+		x.Wrong("let state be on the data partition: "+
+			"what is there is lost with the slot or the reboot",
+			"%s lies on %s", x.d.Config.State, place.Type)
 	default:
 		x.Good("%s lies on %s", x.d.Config.State, place.Type)
 	}

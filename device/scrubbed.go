@@ -146,10 +146,12 @@ func (x *doctor) scrubbed(slot, booted string) {
 			continue
 		}
 		bad = true
-		advice := "deltaup repair puts release " + rec.Version + " into another slot anew, and an update helps as well"
+		advice := "deltaup repair puts release " + rec.Version +
+			" into another slot anew, and an update helps as well"
 		if slot != booted {
-			advice = "deltaup repair, or the next update, writes it anew; until then deltaup mark-bad " + slot +
-				" keeps " + x.d.loader.Name() + " from falling back to it"
+			advice = "deltaup repair, or the next update, writes it anew; until then " +
+				"deltaup mark-bad " + slot + " keeps " + x.d.loader.Name() +
+				" from falling back to it"
 		}
 		x.Wrong(advice, "slot %s was damaged on %s: %s%s", slot, when, damage,
 			firstOf(damage.Files))

@@ -185,8 +185,8 @@ func (in *Installation) adviseRepair() {
 		return
 	}
 	in.o.Warning(fmt.Sprintf("slot %s, which runs, is damaged, and this update fetches %s for it; "+
-		"on a thin line deltaup repair comes first: it fetches what is damaged, and the update after it "+
-		"goes by patches", running.Name, human.Size(quote.Bytes)))
+		"on a thin line deltaup repair comes first: it fetches what is damaged, and the update "+
+		"after it goes by patches", running.Name, human.Size(quote.Bytes)))
 }
 
 // openSlot opens a slot to write to.
