@@ -199,9 +199,7 @@ func (s *seed) sample(ctx context.Context) []byte {
 		f, err := s.file(ctx, c.ID)
 		if err == nil {
 			_, err = io.ReadFull(
-				io.NewSectionReader(f, (c.Size-int64(r.BlockSize))/2, int64(r.BlockSize)),
-				block,
-			)
+				io.NewSectionReader(f, (c.Size-int64(r.BlockSize))/2, int64(r.BlockSize)), block)
 		}
 		if err == nil { // else it shows when the seed is used
 			sample = append(sample, block...)

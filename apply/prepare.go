@@ -118,14 +118,9 @@ func (u *Update) wanted(ctx context.Context) error {
 		return err
 	}
 	if capacity < image.Size {
-		return fmt.Errorf(
-			"slot %s: %w: the image of release %s has %s, %s more than it holds",
-			u.r.Slot.Name(),
-			ErrNoSpace,
-			u.release.Version,
-			human.Size(image.Size),
-			human.Size(image.Size-capacity),
-		)
+		return fmt.Errorf("slot %s: %w: the image of release %s has %s, %s more than it holds",
+			u.r.Slot.Name(), ErrNoSpace, u.release.Version, human.Size(image.Size),
+			human.Size(image.Size-capacity))
 	}
 	if u.current, err = holds(ctx, u.r.Slot, image, u.r.ReadBack); err != nil {
 		return err

@@ -108,13 +108,9 @@ func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *st
 	}
 	s.params = s.derived.Recipe.Chunking
 	if bad := s.derived.Unreadable; len(bad) > 0 {
-		e.harmed(
-			s.path,
+		e.harmed(s.path,
 			"is damaged: %d files cannot be read and are not used, the first of them %s: %v",
-			len(bad),
-			bad[0].Path,
-			bad[0].Err,
-		)
+			len(bad), bad[0].Path, bad[0].Err)
 		return nil
 	}
 	if s.derived.Recipe.Codec == "" || params != (chunkstore.Params{}) {

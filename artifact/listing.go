@@ -57,8 +57,10 @@ func newListing(new Recipe, image *mkimage.Recipe) (*listing, error) {
 func newList(text []byte, r Recipe,
 	without map[chunkstore.ID]*chunkstore.Content) (*listing, error) {
 	l := &listing{
-		text: text, textID: chunkstore.Sum(text),
-		paths: map[string]*chunkstore.Content{}, folders: map[string]bool{"": true, filesPath: true, oddPath: true},
+		text:    text,
+		textID:  chunkstore.Sum(text),
+		paths:   map[string]*chunkstore.Content{},
+		folders: map[string]bool{"": true, filesPath: true, oddPath: true},
 		recipe: &mkimage.Recipe{
 			BlockSize: mkimage.BlockSizeMin, Codec: "none", Chunking: chunkstore.DefaultParams,
 			First: []string{recipePath}, // so that its patch is the first one

@@ -93,9 +93,7 @@ func (r *Repository) Warnings() []string {
 				all,
 				fmt.Sprintf(
 					"the signed %s expired on %s and is accepted all the same, as was asked for",
-					m.role,
-					day(m.expires),
-				),
+					m.role, day(m.expires)),
 			)
 		}
 	}

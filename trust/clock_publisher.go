@@ -42,13 +42,8 @@ func (p *Publisher) checkClock() error {
 // signedLast tells which of root and timestamp was signed later, and when: zero when neither says.
 func (p *Publisher) signedLast() (what string, last time.Time) {
 	root := &p.root().Signed
-	what, last = fmt.Sprintf(
-		"root %d",
-		root.Version,
-	), signedAt(
-		root.UnrecognizedFields,
-		root.Expires,
-	)
+	what = fmt.Sprintf("root %d", root.Version)
+	last = signedAt(root.UnrecognizedFields, root.Expires)
 	t := &p.timestamp.Signed
 	if at := signedAt(t.UnrecognizedFields, t.Expires); at.After(last) {
 		what, last = fmt.Sprintf("timestamp %d", t.Version), at

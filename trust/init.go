@@ -70,7 +70,8 @@ func Init(ctx context.Context, o PublisherOptions, how InitOptions) (*Publisher,
 	root := metadata.Root()
 	root.Signed.Version = 0 // newRoot makes it 1
 	p.roots = []*metadata.Metadata[metadata.RootType]{root}
-	p.targets, p.snapshot, p.timestamp, p.catalog = metadata.Targets(), metadata.Snapshot(), metadata.Timestamp(), &catalog{}
+	p.targets, p.snapshot = metadata.Targets(), metadata.Snapshot()
+	p.timestamp, p.catalog = metadata.Timestamp(), &catalog{}
 	p.targets.Signed.Version, p.snapshot.Signed.Version, p.timestamp.Signed.Version = 0, 0, 0
 	if err := p.checkClock(); err != nil {
 		return nil, err

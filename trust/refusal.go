@@ -117,23 +117,31 @@ func judgeVersion(set *trustedmetadata.TrustedMetadata, file any) error {
 	switch m := file.(type) {
 	case *metadata.Metadata[metadata.RootType]:
 		if trusted := set.Root.Signed.Version; m.Signed.Version <= trusted {
-			return refuse(metadata.ROOT, ErrRollback, ": it is root %d, and %d is trusted", m.Signed.Version, trusted)
+			return refuse(metadata.ROOT, ErrRollback, ": it is root %d, and %d is trusted",
+				m.Signed.Version, trusted)
 		}
-		return refuse(metadata.ROOT, ErrMixed, ": it is root %d, and %d follows", m.Signed.Version, set.Root.Signed.Version+1)
+		return refuse(metadata.ROOT, ErrMixed, ": it is root %d, and %d follows",
+			m.Signed.Version, set.Root.Signed.Version+1)
 	case *metadata.Metadata[metadata.TimestampType]:
 		trusted := &set.Timestamp.Signed
 		if m.Signed.Version < trusted.Version {
-			return refuse(metadata.TIMESTAMP, ErrRollback, ": it is timestamp %d, and %d was trusted", m.Signed.Version, trusted.Version)
+			return refuse(metadata.TIMESTAMP, ErrRollback,
+				": it is timestamp %d, and %d was trusted", m.Signed.Version, trusted.Version)
 		}
-		return refuse(metadata.SNAPSHOT, ErrRollback, ": it names snapshot %d, and %d was trusted", m.Signed.Meta[snapshotName].Version, trusted.Meta[snapshotName].Version)
+		return refuse(metadata.SNAPSHOT, ErrRollback, ": it names snapshot %d, and %d was trusted",
+			m.Signed.Meta[snapshotName].Version, trusted.Meta[snapshotName].Version)
 	case *metadata.Metadata[metadata.SnapshotType]:
-		names, trusted := m.Signed.Meta[targetsName].Version, set.Snapshot.Signed.Meta[targetsName].Version
+		names := m.Signed.Meta[targetsName].Version
+		trusted := set.Snapshot.Signed.Meta[targetsName].Version
 		if names < trusted {
-			return refuse(metadata.TARGETS, ErrRollback, ": it names targets %d, and %d was trusted", names, trusted)
+			return refuse(metadata.TARGETS, ErrRollback,
+				": it names targets %d, and %d was trusted", names, trusted)
 		}
-		return refuse(metadata.SNAPSHOT, ErrMixed, ": it is snapshot %d, and the timestamp names %d", m.Signed.Version, set.Timestamp.Signed.Meta[snapshotName].Version)
+		return refuse(metadata.SNAPSHOT, ErrMixed, ": it is snapshot %d, and the timestamp names %d",
+			m.Signed.Version, set.Timestamp.Signed.Meta[snapshotName].Version)
 	case *metadata.Metadata[metadata.TargetsType]:
-		return refuse(metadata.TARGETS, ErrMixed, ": it is targets %d, and the snapshot names %d", m.Signed.Version, set.Snapshot.Signed.Meta[targetsName].Version)
+		return refuse(metadata.TARGETS, ErrMixed, ": it is targets %d, and the snapshot names %d",
+			m.Signed.Version, set.Snapshot.Signed.Meta[targetsName].Version)
 	}
 	return refuse("", ErrMalformed, "")
 }

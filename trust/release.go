@@ -73,7 +73,8 @@ func (r *SignedRelease) validate() error {
 	case r.Serial > maxNumber || r.MinimumSerial > maxNumber:
 		return fmt.Errorf("serial %d with a minimum of %d: none beyond %d is possible", r.Serial,
 			r.MinimumSerial, maxNumber)
-	case r.Serial < 1 || r.MinimumSerial < 0 || r.MinimumSerial > r.Serial || (r.Minimum == "") != (r.MinimumSerial == 0):
+	case r.Serial < 1 || r.MinimumSerial < 0 || r.MinimumSerial > r.Serial ||
+		(r.Minimum == "") != (r.MinimumSerial == 0):
 		return fmt.Errorf("serial %d with a minimum of %d", r.Serial, r.MinimumSerial)
 	case r.File.ID.IsZero() || r.File.Size < 1 || r.File.Size > mirror.MaxReleaseSize:
 		return fmt.Errorf("a release file of %d bytes", r.File.Size)

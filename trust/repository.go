@@ -71,7 +71,9 @@ func Refresh(ctx context.Context, o Options) (*Repository, error) {
 		return nil, err
 	}
 	r := &Repository{o: o, state: s, now: o.Now().UTC()}
-	for _, step := range []func(context.Context) error{r.openRoot, r.followRoots, r.forget, r.timestamp, r.snapshot, r.targets, r.relearn} {
+	for _, step := range []func(context.Context) error{
+		r.openRoot, r.followRoots, r.forget, r.timestamp, r.snapshot, r.targets, r.relearn,
+	} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}

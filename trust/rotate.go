@@ -122,9 +122,7 @@ func (p *Publisher) replaceKeys(root *metadata.Metadata[metadata.RootType], c Ch
 	if c.Revoke != "" && !revoked {
 		return fmt.Errorf(
 			"key %s: %w: the root has no such key (8 or more digits of its id are wanted)",
-			c.Revoke,
-			ErrUnknown,
-		)
+			c.Revoke, ErrUnknown)
 	}
 	return nil
 }

@@ -40,8 +40,8 @@ with the releases that need it, and lists files that no release needs.`,
 			return runCheck(cmd.Context(), env, &o)
 		},
 	}
-	cmd.Flags().
-		BoolVar(&o.deep, "deep", false, "also apply each patch set to the release that it leads from")
+	cmd.Flags().BoolVar(&o.deep, "deep", false,
+		"also apply each patch set to the release that it leads from")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
 	return cmd
 }
@@ -84,13 +84,6 @@ func printChecked(w io.Writer, r *check.Report) {
 	for _, name := range r.Unreferenced {
 		printf(w, "unreferenced: %s\n", human.Name(name))
 	}
-	printf(
-		w,
-		"%s, %s, %s: %d damaged, %d unreferenced\n",
-		count(r.Releases, "release"),
-		count(r.Files, "file"),
-		human.Size(r.Bytes),
-		len(r.Damaged),
-		len(r.Unreferenced),
-	)
+	printf(w, "%s, %s, %s: %d damaged, %d unreferenced\n", count(r.Releases, "release"),
+		count(r.Files, "file"), human.Size(r.Bytes), len(r.Damaged), len(r.Unreferenced))
 }

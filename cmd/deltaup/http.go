@@ -47,7 +47,9 @@ func (o *httpOptions) settings(mirrors []string,
 		var h client.HTTP
 		if d != nil {
 			h = client.HTTP(d.Config.HTTPOf(host))
-			for _, path := range []*string{&h.CAFile, &h.CertificateFile, &h.KeyFile, &h.BearerFile, &h.HeaderFile} {
+			for _, path := range []*string{
+				&h.CAFile, &h.CertificateFile, &h.KeyFile, &h.BearerFile, &h.HeaderFile,
+			} {
 				if *path != "" {
 					*path = d.Machine.Path(*path)
 				}
@@ -59,7 +61,10 @@ func (o *httpOptions) settings(mirrors []string,
 			h.KeyFile = o.KeyFile
 		}
 		for _, f := range []struct{ to, from *string }{
-			{&h.Proxy, &o.Proxy}, {&h.CAFile, &o.CAFile}, {&h.BearerFile, &o.BearerFile}, {&h.HeaderFile, &o.HeaderFile},
+			{&h.Proxy, &o.Proxy},
+			{&h.CAFile, &o.CAFile},
+			{&h.BearerFile, &o.BearerFile},
+			{&h.HeaderFile, &o.HeaderFile},
 		} {
 			if *f.from != "" {
 				*f.to = *f.from

@@ -187,19 +187,18 @@ func reportImage(ctx context.Context, m *squashfs.Image) (*report, error) {
 	}
 	info := m.Info()
 	r := &report{Kind: "squashfs image", Facts: facts{
-		{
-			"bytes_used",
-			info.BytesUsed,
-		}, {"compression", info.Compression}, {"block_size", info.BlockSize},
-		{
-			"mtime",
-			info.ModTime,
-		}, {"inodes", info.Inodes}, {"fragment_blocks", info.Fragments}, {"owners", info.IDs},
-		{
-			"entries",
-			entries,
-		}, {"folders", count[tree.Directory]}, {"files", count[tree.Regular]},
-		{"symbolic_links", count[tree.Symlink]}, {"file_bytes", plain},
+		{"bytes_used", info.BytesUsed},
+		{"compression", info.Compression},
+		{"block_size", info.BlockSize},
+		{"mtime", info.ModTime},
+		{"inodes", info.Inodes},
+		{"fragment_blocks", info.Fragments},
+		{"owners", info.IDs},
+		{"entries", entries},
+		{"folders", count[tree.Directory]},
+		{"files", count[tree.Regular]},
+		{"symbolic_links", count[tree.Symlink]},
+		{"file_bytes", plain},
 	}}
 	if m.Start() > 0 {
 		r.Facts = append(r.Facts, fact{"begins_at", m.Start()})
@@ -256,18 +255,19 @@ func reportRecipe(in io.Reader) (*report, error) {
 		distinct += c.Size
 	}
 	return &report{Kind: "recipe", Facts: facts{
-		{
-			"version",
-			1,
-		}, {"codec", r.Codec}, {"codec_known", mkimage.KnownCodec(r.Codec)}, {"block_size", r.BlockSize},
-		{
-			"mtime",
-			r.ModTime,
-		}, {"chunking", chunking(r.Chunking)}, {"entries", len(r.Entries)}, {"hard_links", links},
-		{
-			"contents",
-			contents,
-		}, {"content_bytes", plain}, {"chunks", len(chunks)}, {"chunk_bytes", distinct}, {"first", len(r.First)},
+		{"version", 1},
+		{"codec", r.Codec},
+		{"codec_known", mkimage.KnownCodec(r.Codec)},
+		{"block_size", r.BlockSize},
+		{"mtime", r.ModTime},
+		{"chunking", chunking(r.Chunking)},
+		{"entries", len(r.Entries)},
+		{"hard_links", links},
+		{"contents", contents},
+		{"content_bytes", plain},
+		{"chunks", len(chunks)},
+		{"chunk_bytes", distinct},
+		{"first", len(r.First)},
 	}}, nil
 }
 

@@ -41,14 +41,8 @@ func rangeArgs(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
 			return &usageError{
-				fmt.Errorf(
-					"%s takes %d to %d arguments, got %d: usage: %s",
-					cmd.CommandPath(),
-					least,
-					most,
-					len(args),
-					cmd.UseLine(),
-				),
+				fmt.Errorf("%s takes %d to %d arguments, got %d: usage: %s", cmd.CommandPath(),
+					least, most, len(args), cmd.UseLine()),
 			}
 		}
 		return nil

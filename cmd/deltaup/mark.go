@@ -203,7 +203,9 @@ func newPinCommand(env *Env) *cobra.Command {
 		"Keep a slot from being overwritten",
 		"",
 		exactArgs(1),
-		func(_ context.Context, d *device.Device, args []string) error { return pin(env, d, args[0], true) },
+		func(_ context.Context, d *device.Device, args []string) error {
+			return pin(env, d, args[0], true)
+		},
 	)
 }
 
@@ -213,7 +215,9 @@ func newUnpinCommand(env *Env) *cobra.Command {
 		"Let updates overwrite a slot again",
 		"",
 		exactArgs(1),
-		func(_ context.Context, d *device.Device, args []string) error { return pin(env, d, args[0], false) },
+		func(_ context.Context, d *device.Device, args []string) error {
+			return pin(env, d, args[0], false)
+		},
 	)
 }
 

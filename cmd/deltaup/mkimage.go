@@ -78,8 +78,7 @@ where contents are found.`,
 						return &usageError{
 							fmt.Errorf(
 								"--%s and --from-recipe exclude each other: the recipe decides",
-								name,
-							),
+								name),
 						}
 					}
 				}

@@ -36,12 +36,8 @@ func (o *mkimageOptions) dataOrder(stderr io.Writer, entries []tree.Entry) ([]st
 	if len(unknown) > 0 {
 		warn(
 			stderr,
-			fmt.Sprintf(
-				"%s: no files of the tree: %s, first %s",
-				files[0],
-				count(len(unknown), "path"),
-				human.Name("/"+unknown[0]),
-			),
+			fmt.Sprintf("%s: no files of the tree: %s, first %s", files[0],
+				count(len(unknown), "path"), human.Name("/"+unknown[0])),
 		)
 	}
 	if o.previous == "" {

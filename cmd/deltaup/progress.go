@@ -137,31 +137,19 @@ func (t *textReporter) quote(q apply.Quote) {
 			return
 		}
 	}
-	printf(
-		t.out,
-		"release %s: %s to fetch in %s, about %s (%s); the image has %s\n",
-		q.Version,
-		human.Size(q.Bytes),
-		count(q.Requests, "request"),
-		human.Duration(q.Time),
-		routes[q.Route],
-		human.Size(q.ImageSize),
-	)
+	printf(t.out, "release %s: %s to fetch in %s, about %s (%s); the image has %s\n", q.Version,
+		human.Size(q.Bytes), count(q.Requests, "request"), human.Duration(q.Time), routes[q.Route],
+		human.Size(q.ImageSize))
 	if q.Notes != "" {
 		printf(t.out, "notes: %s\n", q.Notes)
 	}
 	if q.KernelArguments != "" {
 		printf(t.out, "kernel arguments that the publisher wants: %s\n", q.KernelArguments)
 	}
-	printf(
-		t.out,
+	printf(t.out,
 		"chunks: %d from the seeds, %d from earlier runs, %d to fetch; metadata: %s in %s\n",
-		q.ChunksHave,
-		q.ChunksCached,
-		q.ChunksFetch,
-		human.Size(q.MetaBytes),
-		count(q.MetaRequests, "request"),
-	)
+		q.ChunksHave, q.ChunksCached, q.ChunksFetch, human.Size(q.MetaBytes),
+		count(q.MetaRequests, "request"))
 	if q.WholeFiles {
 		printf(t.out, "the server sends whole files: what is needed of one costs all of it\n")
 	}
@@ -169,7 +157,11 @@ func (t *textReporter) quote(q apply.Quote) {
 
 // routes says what apply.Quote's routes mean.
 var routes = map[string]string{
-	"patch": "by patches", "chunks": "by chunks", "blocks": "by stored blocks", "whole": "the whole image", "none": "no image",
+	"patch":  "by patches",
+	"chunks": "by chunks",
+	"blocks": "by stored blocks",
+	"whole":  "the whole image",
+	"none":   "no image",
 }
 
 func (t *textReporter) event(e apply.Event) {
@@ -200,17 +192,10 @@ func (t *textReporter) result(r apply.Result) {
 	if r.Route == "none" && r.Current {
 		return
 	}
-	printf(
-		t.out,
+	printf(t.out,
 		"release %s: done in %s: %s fetched in %s, image of %s; blocks: %d copied, %d compressed\n",
-		r.Version,
-		human.Duration(r.Time),
-		human.Size(r.BytesFetched),
-		count(r.Requests, "request"),
-		human.Size(r.ImageSize),
-		r.BlocksCopied,
-		r.BlocksCompressed,
-	)
+		r.Version, human.Duration(r.Time), human.Size(r.BytesFetched), count(r.Requests, "request"),
+		human.Size(r.ImageSize), r.BlocksCopied, r.BlocksCompressed)
 }
 
 func (t *textReporter) failed(err error) error {

@@ -132,7 +132,9 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 			return out.failed(err)
 		}
 	}
-	if r.Trust, err = o.trust.repository(ctx, r.Client, r.StateDir, r.Channel, !o.dryRun && !o.planOnly); err != nil {
+	installs := !o.dryRun && !o.planOnly
+	r.Trust, err = o.trust.repository(ctx, r.Client, r.StateDir, r.Channel, installs)
+	if err != nil {
 		return out.failed(err)
 	}
 	if r.Trust != nil {

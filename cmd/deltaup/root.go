@@ -80,13 +80,8 @@ func exactArgs(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
 			return &usageError{
-				fmt.Errorf(
-					"%s takes %d argument(s), got %d: usage: %s",
-					cmd.CommandPath(),
-					n,
-					len(args),
-					cmd.UseLine(),
-				),
+				fmt.Errorf("%s takes %d argument(s), got %d: usage: %s", cmd.CommandPath(), n,
+					len(args), cmd.UseLine()),
 			}
 		}
 		return nil

@@ -146,7 +146,12 @@ func printSlots(w io.Writer, s *device.Status) {
 		for _, n := range []struct {
 			is   bool
 			text string
-		}{{slot.Booted, "running"}, {slot.Active, "active"}, {slot.Name == s.Next, "next"}, {slot.Pinned, "pinned"}} {
+		}{
+			{slot.Booted, "running"},
+			{slot.Active, "active"},
+			{slot.Name == s.Next, "next"},
+			{slot.Pinned, "pinned"},
+		} {
 			if n.is {
 				notes = append(notes, n.text)
 			}

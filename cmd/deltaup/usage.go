@@ -38,12 +38,8 @@ func unknownCommand(parent *cobra.Command, args []string) error {
 		}
 	}
 	return &usageError{
-		fmt.Errorf(
-			"unknown command %q%s (see %s --help)",
-			name,
-			suggest(parent, name, ""),
-			parent.CommandPath(),
-		),
+		fmt.Errorf("unknown command %q%s (see %s --help)", name, suggest(parent, name, ""),
+			parent.CommandPath()),
 	}
 }
 

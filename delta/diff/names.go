@@ -64,9 +64,11 @@ func (c *comparison) compareNames() {
 // count counts a name that both releases have, as o in the old one and e in the new one.
 func (n *Names) count(o, e *mkimage.Entry) {
 	switch {
-	case o.Type != e.Type || o.Link != e.Link || !sameBytes(o, e) || o.Target != e.Target || o.Major != e.Major || o.Minor != e.Minor:
+	case o.Type != e.Type || o.Link != e.Link || !sameBytes(o, e) || o.Target != e.Target ||
+		o.Major != e.Major || o.Minor != e.Minor:
 		n.Content++
-	case o.UID != e.UID || o.GID != e.GID || o.Mode != e.Mode || !slices.EqualFunc(o.Xattrs, e.Xattrs, sameXattr):
+	case o.UID != e.UID || o.GID != e.GID || o.Mode != e.Mode ||
+		!slices.EqualFunc(o.Xattrs, e.Xattrs, sameXattr):
 		n.Owner++
 		if n.OwnerExample == "" {
 			n.OwnerExample = e.Path

@@ -104,8 +104,7 @@ var sentences = map[string]string{
 	reasonGzip: "gzip files differ in their time stamp alone: compress with gzip -n",
 	reasonFewBytes: fmt.Sprintf(
 		"files of the same size differ in at most %d bytes: a time stamp or a build id inside?",
-		fewBytes,
-	),
+		fewBytes),
 	reasonModules: "kernel modules are compressed, each by itself, and have little in common with the old ones: make the images with --plain-modules",
 	reasonLines:   "text files have the same lines in another order: sort what makes them",
 	reasonState:   "caches, logs and other state that an image need not hold: leave them out with --exclude",
@@ -119,10 +118,8 @@ func (c *comparison) formatReasons() {
 			Reason{
 				Kind: reasonFormat,
 				What: fmt.Sprintf(
-					"the codec changed from %q to %q: every block is compressed again",
-					from.Codec,
-					to.Codec,
-				),
+					"the codec changed from %q to %q: every block is compressed again", from.Codec,
+					to.Codec),
 			},
 		)
 	}
@@ -132,9 +129,7 @@ func (c *comparison) formatReasons() {
 				Kind: reasonFormat,
 				What: fmt.Sprintf(
 					"the block size changed from %d to %d: every block is compressed again",
-					from.BlockSize,
-					to.BlockSize,
-				),
+					from.BlockSize, to.BlockSize),
 			},
 		)
 	}

@@ -112,7 +112,8 @@ func readDirect(f *os.File, p []byte, off int64) (n int, err error) {
 // drop drops a range from the page cache, so that later reads come from the medium.
 func (r *Reader) drop(off, n int64) error {
 	fd := int(r.f.Fd())
-	const out = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
+	const out = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE |
+		unix.SYNC_FILE_RANGE_WAIT_AFTER
 	if err := unix.SyncFileRange(fd, off, n, out); err != nil { // dirty pages cannot be dropped
 		if err := unix.Fdatasync(fd); err != nil {
 			return err

@@ -118,11 +118,8 @@ func (c *Client) ReleaseFile(ctx context.Context, version string, o mirror.Objec
 	if o.Size < 0 || o.Size > mirror.MaxReleaseSize {
 		return nil, damaged(
 			name,
-			fmt.Errorf(
-				"its size is given as %d bytes, at most %d are expected",
-				o.Size,
-				mirror.MaxReleaseSize,
-			),
+			fmt.Errorf("its size is given as %d bytes, at most %d are expected", o.Size,
+				mirror.MaxReleaseSize),
 		)
 	}
 	var file []byte

@@ -30,9 +30,7 @@ func parseFolder(s string) (source, error) {
 		shown, _, _ := strings.Cut(s, "?")              // no token
 		shown = shown[strings.LastIndex(shown, "@")+1:] // and no password, wherever it ends
 		return nil, fmt.Errorf(
-			"%q is no folder; an address on the network begins with http:// or https://",
-			shown,
-		)
+			"%q is no folder; an address on the network begins with http:// or https://", shown)
 	}
 	return folderSource(s), nil
 }

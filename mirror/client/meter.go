@@ -74,12 +74,7 @@ func (m *meter) judge(w *window, n int, waited time.Duration) {
 		m.found++
 		m.err = &failure{
 			kind: refusedFailure,
-			err: fmt.Errorf(
-				"%d bytes in %v: %w",
-				w.got,
-				w.waited.Round(time.Millisecond),
-				ErrSlow,
-			),
+			err:  fmt.Errorf("%d bytes in %v: %w", w.got, w.waited.Round(time.Millisecond), ErrSlow),
 		}
 	}
 	w.waited, w.got = 0, 0

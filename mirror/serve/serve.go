@@ -159,18 +159,9 @@ func LogRequests(h http.Handler, w io.Writer) http.Handler {
 		defer func() {
 			mu.Lock()
 			defer mu.Unlock()
-			fmt.Fprintf(
-				w,
-				"%s %s %s %q %s %d %d %.3fs\n",
-				start.UTC().Format(time.RFC3339),
-				r.RemoteAddr,
-				r.Method,
-				r.URL.Path,
-				logRange(r),
-				counted.status,
-				counted.bytes,
-				time.Since(start).Seconds(),
-			)
+			fmt.Fprintf(w, "%s %s %s %q %s %d %d %.3fs\n", start.UTC().Format(time.RFC3339),
+				r.RemoteAddr, r.Method, r.URL.Path, logRange(r), counted.status, counted.bytes,
+				time.Since(start).Seconds())
 		}()
 		h.ServeHTTP(counted, r)
 	})

@@ -35,10 +35,7 @@ func checkContainer(entries []tree.Entry) error {
 	case marks.n > 0:
 		return fmt.Errorf(
 			"%w: it is a layer with %d marks of what it removes from the layers below, first %s",
-			ErrContainer,
-			marks.n,
-			show("/"+marks.first),
-		)
+			ErrContainer, marks.n, show("/"+marks.first))
 	}
 	return nil
 }

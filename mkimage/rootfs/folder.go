@@ -207,10 +207,7 @@ func openRegular(path string, size int64) (*os.File, error) {
 	if err == nil && (!info.Mode().IsRegular() || info.Size() != size) {
 		err = fmt.Errorf(
 			"changed since the folder was looked through: %v of %d bytes, was a regular file of %d",
-			info.Mode(),
-			info.Size(),
-			size,
-		)
+			info.Mode(), info.Size(), size)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

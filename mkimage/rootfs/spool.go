@@ -142,9 +142,7 @@ func decompress(r io.Reader) (io.Reader, func(), error) {
 		return br, closer, nil
 	case kindImage:
 		return nil, nil, fmt.Errorf(
-			"%w: a squashfs image cannot be read from a stream, only from a file",
-			ErrMalformed,
-		)
+			"%w: a squashfs image cannot be read from a stream, only from a file", ErrMalformed)
 	case kindGzip:
 		plain, err = newGunzip(br)
 	case kindZstd:

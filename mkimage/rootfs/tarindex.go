@@ -227,15 +227,9 @@ func (x *tarIndex) convert(f *tarFile, h *tar.Header, name string) error {
 	case tree.CharDevice, tree.BlockDevice:
 		if h.Devmajor < 0 || h.Devmajor > squashfs.MajorMax || h.Devminor < 0 ||
 			h.Devminor > squashfs.MinorMax {
-			return fmt.Errorf(
-				"%w: device %s has number %d:%d, an image holds up to %d:%d",
-				ErrMalformed,
-				show(name),
-				h.Devmajor,
-				h.Devminor,
-				squashfs.MajorMax,
-				squashfs.MinorMax,
-			)
+			return fmt.Errorf("%w: device %s has number %d:%d, an image holds up to %d:%d",
+				ErrMalformed, show(name), h.Devmajor, h.Devminor, squashfs.MajorMax,
+				squashfs.MinorMax)
 		}
 		f.Major, f.Minor = uint32(h.Devmajor), uint32(h.Devminor)
 	}

@@ -107,14 +107,8 @@ func (m *Image) child(item dirItem, path string) (*Node, error) {
 	}
 	if n.Type != item.typ || n.Inode != item.number {
 		return nil, fmt.Errorf(
-			"%w: %s: directory says inode %d of type %d, inode says %d of type %d",
-			ErrCorrupt,
-			quote(path),
-			item.number,
-			item.typ,
-			n.Inode,
-			n.Type,
-		)
+			"%w: %s: directory says inode %d of type %d, inode says %d of type %d", ErrCorrupt,
+			quote(path), item.number, item.typ, n.Inode, n.Type)
 	}
 	return n, nil
 }

@@ -65,8 +65,7 @@ func checkXattrs(set []tree.Xattr) error {
 		case !ok:
 			return fmt.Errorf(
 				"extended attribute %.40q: squashfs has only user., trusted. and security. ones",
-				a.Name,
-			)
+				a.Name)
 		case len(a.Name) > XattrNameMax:
 			return fmt.Errorf("extended attribute %.40q…: name of %d bytes, at most %d", a.Name,
 				len(a.Name), XattrNameMax)

@@ -76,7 +76,9 @@ func openRing(event uint64, cpu, size int, filter string) (_ *ring, err error) {
 	if err := ioctlString(fd, unix.PERF_EVENT_IOC_SET_FILTER, filter); err != nil {
 		return nil, os.NewSyscallError("set the tracepoint's filter", err)
 	}
-	if r.mem, err = unix.Mmap(fd, 0, os.Getpagesize()+size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+	r.mem, err = unix.Mmap(fd, 0, os.Getpagesize()+size, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_SHARED)
+	if err != nil {
 		return nil, notPermitted("map a ring of events", err)
 	}
 	r.meta, r.data = (*unix.PerfEventMmapPage)(unsafe.Pointer(&r.mem[0])), r.mem[os.Getpagesize():]

@@ -84,7 +84,8 @@ type inode struct{ dev, ino uint64 }
 // Flags of fanotify: combinations, and those that golang.org/x/sys does not name.
 const (
 	watched    = unix.FAN_OPEN | unix.FAN_OPEN_EXEC | unix.FAN_ACCESS
-	ignoreSeen = unix.FAN_MARK_ADD | unix.FAN_MARK_IGNORED_MASK | unix.FAN_MARK_IGNORED_SURV_MODIFY | unix.FAN_MARK_EVICTABLE
+	ignoreSeen = unix.FAN_MARK_ADD | unix.FAN_MARK_IGNORED_MASK |
+		unix.FAN_MARK_IGNORED_SURV_MODIFY | unix.FAN_MARK_EVICTABLE
 )
 
 func newWatch(root string) (*watch, error) {
@@ -109,7 +110,8 @@ func newWatch(root string) (*watch, error) {
 		ignore: ignoreSeen,
 		seen:   make(map[inode]bool),
 	}
-	if err := unix.FanotifyMark(fd, unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, watched, unix.AT_FDCWD, root); err != nil {
+	const all = unix.FAN_MARK_ADD | unix.FAN_MARK_FILESYSTEM
+	if err := unix.FanotifyMark(fd, all, watched, unix.AT_FDCWD, root); err != nil {
 		w.close()
 		return nil, notPermitted("fanotify_mark", err)
 	}
@@ -165,9 +167,7 @@ func (w *watch) take(buf []byte, now time.Duration) error {
 		if version != unix.FANOTIFY_METADATA_VERSION || length < size || length > len(buf) {
 			return fmt.Errorf(
 				"fanotify event of version %d and %d bytes: the kernel's is another interface",
-				version,
-				length,
-			)
+				version, length)
 		}
 		buf = buf[length:]
 		if mask&unix.FAN_Q_OVERFLOW != 0 {

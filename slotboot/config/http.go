@@ -88,7 +88,11 @@ func (c *Config) checkHTTP(bad func(key, format string, args ...any) error) erro
 
 func (h *HTTP) check(table string, bad func(key, format string, args ...any) error) error {
 	for _, f := range []struct{ key, path string }{
-		{"ca_file", h.CAFile}, {"certificate_file", h.CertificateFile}, {"key_file", h.KeyFile}, {"bearer_file", h.BearerFile}, {"header_file", h.HeaderFile},
+		{"ca_file", h.CAFile},
+		{"certificate_file", h.CertificateFile},
+		{"key_file", h.KeyFile},
+		{"bearer_file", h.BearerFile},
+		{"header_file", h.HeaderFile},
 	} {
 		if f.path != "" && !filepath.IsAbs(f.path) {
 			return bad(table+"."+f.key, "is no absolute path") // and perhaps the secret itself

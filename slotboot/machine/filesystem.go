@@ -44,10 +44,8 @@ func (m Machine) FileSystem(path string) (*FileSystem, error) {
 		Type:   mount.FSType,
 		mount:  mount.Mountpoint,
 		Device: fmt.Sprintf("%d:%d", mount.Major, mount.Minor),
-		Inner: filepath.Join(
-			mount.Root,
-			strings.TrimPrefix(full, strings.TrimSuffix(mount.Mountpoint, "/")),
-		),
+		Inner: filepath.Join(mount.Root,
+			strings.TrimPrefix(full, strings.TrimSuffix(mount.Mountpoint, "/"))),
 	}
 	m.kernel().lookAtDisk(f, mount)
 	return f, nil
