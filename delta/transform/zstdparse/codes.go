@@ -11,9 +11,12 @@ type code struct {
 // What symbols of lengths stand for, RFC 8878, section 3.1.1.3.2.1.1. That of an offset is the
 // number of bits behind its highest one.
 var (
-	literalCodes = newCodes(0, 16, []uint8{1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
-	matchCodes   = newCodes(matchMin, 32, []uint8{1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14,
-		15, 16})
+	literalCodes = newCodes(0, 16, []uint8{
+		1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+	})
+	matchCodes = newCodes(matchMin, 32, []uint8{
+		1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+	})
 )
 
 // newCodes makes codes from base on: of single numbers, then of so many bits.

@@ -6,6 +6,9 @@ import (
 	"io"
 )
 
+// contentMax is how many bytes of content a frame may have.
+const contentMax = 64 << 20
+
 const magic = 0xFD2FB528
 
 // Bits of the byte behind the magic.

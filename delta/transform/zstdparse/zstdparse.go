@@ -4,8 +4,11 @@
 // follows from the tables that the frame describes.
 //
 // So a frame can be stored as its content and its parse, also when its encoder is too dear to run
-// again. A reader gives a frame's blocks, a writer makes their bytes. Neither looks for matches, and
-// neither decompresses: who has a frame has other means to get its content.
+// again. A reader gives a frame's blocks, a writer makes their bytes. Neither looks for matches,
+// and neither decompresses: who has a frame has other means to get its content.
+//
+// A step codes the parse of a frame for one who has the frame of a content that resembles its own,
+// and predicts by that. Format and figures: doc/transforms.md.
 //
 // Where the format leaves a choice that no field of a block tells, such as the length of a length,
 // this package makes that of the zstd library. A frame with another one is not made again exactly:

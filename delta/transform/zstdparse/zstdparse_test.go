@@ -33,7 +33,8 @@ func corpus() map[string][]byte {
 		apart = append(append(apart, random[i*61:i*61+50]...), 'x')
 	}
 	return map[string][]byte{
-		"empty": {}, "one": {1}, "apart": apart, "short": []byte("hello, hello, hello, hello"), "text": text,
+		"empty": {}, "one": {1}, "apart": apart, "text": text,
+		"short": []byte("hello, hello, hello, hello"),
 		"zeros": make([]byte, 400_000), "random": random, "few": few,
 		"ascending": slices.Repeat([]byte("abcdefghijklmnopqrstuvwxyz0123456789"), 9_000),
 		"mixed": slices.Concat(text[:90_000], make([]byte, 200_000), random[:1_000], text[:100], few,
@@ -56,7 +57,8 @@ func blocks(frame []byte) (header []byte, list []block, sum []byte, err error) {
 			return nil, nil, nil, err
 		}
 		c := *b
-		c.tree, c.tables, c.sequences = bytes.Clone(b.tree), bytes.Clone(b.tables), slices.Clone(b.sequences)
+		c.tree, c.tables = bytes.Clone(b.tree), bytes.Clone(b.tables)
+		c.sequences = slices.Clone(b.sequences)
 		list = append(list, c)
 	}
 	sum, err = r.trailer()

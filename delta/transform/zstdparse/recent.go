@@ -1,0 +1,176 @@
+package zstdparse
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// recent finds matches in the content before a position as zstd's trees do: for each length the
+// nearest one. It keeps two chains of the positions of a window, of those with the same hash of
+// four bytes and of eight, which take 8 bytes of memory for each position of the window.
+type recent struct {
+	b       []byte
+	done    int // positions before it are in the chains
+	short   chain
+	long    chain
+	triples []int32 // the last position with the same hash of three bytes, plus one
+	budget  int     // steps that searches may take
+}
+
+// chain links positions with the same hash. Positions are plus one; 0 is none.
+type chain struct {
+	heads []int32
+	links []int32 // by position modulo the window
+}
+
+const (
+	windowBits = 22
+	headBits   = 18
+	longMin    = 8 // bytes
+	stepsShort = 64
+	stepsLong  = 4096
+	// A search may take stepsLeast, also where those before it took more than stepsRate for each
+	// byte.
+	stepsLeast = 4
+	stepsRate  = 8
+
+	// zstd looks for matches of three bytes only at the last position with such a hash, and not
+	// farther away than this.
+	tripleBits = 17
+	tripleMax  = 1 << 18
+)
+
+func newRecent(b []byte) *recent {
+	window := 1 << min(windowBits, bits.Len(uint(len(b))))
+	return &recent{b: b, short: newChain(window), long: newChain(window),
+		triples: make([]int32, 1<<tripleBits)}
+}
+
+func newChain(window int) chain {
+	return chain{heads: make([]int32, 1<<headBits), links: make([]int32, window)}
+}
+
+func (c *chain) add(h uint32, at int) {
+	c.links[at&(len(c.links)-1)] = c.heads[h]
+	c.heads[h] = int32(at + 1)
+}
+
+// before gives the position before q in its chain, or a negative number.
+func (c *chain) before(q int) int { return int(c.links[q&(len(c.links)-1)]) - 1 }
+
+func (c *chain) first(h uint32) int { return int(c.heads[h]) - 1 }
+
+// The hash of three bytes is zstd's own: which positions it loses decides what it finds.
+func hash3(b []byte) uint32 {
+	return (binary.LittleEndian.Uint32(b) << 8) * 506832829 >> (32 - tripleBits)
+}
+
+func hash4(b []byte) uint32 {
+	return binary.LittleEndian.Uint32(b) * 2654435761 >> (32 - headBits)
+}
+
+func hash8(b []byte) uint32 {
+	return uint32(binary.LittleEndian.Uint64(b) * 0xCF1BBCDCB7A56463 >> (64 - headBits))
+}
+
+// advance adds all positions before at. It tells whether there are bytes enough to look at at.
+func (r *recent) advance(at int) bool {
+	if at+longMin > len(r.b) {
+		return false
+	}
+	r.budget += (at - r.done) * stepsRate
+	for ; r.done < at; r.done++ {
+		p := r.b[r.done:]
+		r.short.add(hash4(p), r.done)
+		r.long.add(hash8(p), r.done)
+		r.triples[hash3(p)] = int32(r.done + 1)
+	}
+	return true
+}
+
+// triple gives the last position with the three bytes at at, or a negative number.
+func (r *recent) triple(at int) int {
+	q := int(r.triples[hash3(r.b[at:])]) - 1
+	if at-q > tripleMax {
+		return -1
+	}
+	return q
+}
+
+// nearest gives the distance from at to the nearest match of n bytes, 0 when none is found.
+func (r *recent) nearest(at, n int) int {
+	if !r.advance(at) || at+n > len(r.b) {
+		return 0
+	}
+	if q := r.triple(at); n == matchMin && q >= 0 && r.equal(q, at, n) {
+		return at - q
+	}
+	c, q := &r.short, r.short.first(hash4(r.b[at:]))
+	if n >= longMin {
+		c, q = &r.long, r.long.first(hash8(r.b[at:]))
+	}
+	for steps := r.steps(stepsLong); steps > 0 && q >= max(at-len(c.links), 0); steps-- {
+		r.budget -= 1 + n/nearMax
+		if r.equal(q, at, n) {
+			return at - q
+		}
+		q = c.before(q)
+	}
+	return 0
+}
+
+// steps gives how many steps a search may take.
+func (r *recent) steps(most int) int { return min(most, max(r.budget, stepsLeast)) }
+
+func (r *recent) equal(q, at, n int) bool {
+	a, b := r.b[q:], r.b[at:]
+	if n > len(b) || a[n-1] != b[n-1] {
+		return false
+	}
+	for i := range n {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// lengths appends the lengths of matches for at, each longer than the one before and farther away,
+// the last one of at most so many bytes.
+func (r *recent) lengths(out []int, at, most int) []int {
+	if !r.advance(at) {
+		return out
+	}
+	best := matchMin - 1
+	try := func(q int) {
+		r.budget--
+		if at+best < len(r.b) && r.b[q+best] == r.b[at+best] {
+			n := r.common(q, at, most)
+			r.budget -= n / nearMax
+			if n > best {
+				best = n
+				out = append(out, n)
+			}
+		}
+	}
+	if q := r.triple(at); q >= 0 {
+		try(q)
+	}
+	c := &r.short
+	q := c.first(hash4(r.b[at:]))
+	for steps := r.steps(stepsShort); steps > 0 && q >= max(at-len(c.links), 0); steps-- {
+		if try(q); best == most {
+			break
+		}
+		q = c.before(q)
+	}
+	return out
+}
+
+// common gives how many bytes from q and from at on are the same, at most so many.
+func (r *recent) common(q, at, most int) int {
+	n := 0
+	for most = min(most, len(r.b)-at); n < most && r.b[q+n] == r.b[at+n]; n++ {
+	}
+	return n
+}

@@ -1,0 +1,183 @@
+package zstdparse
+
+import (
+	"bytes"
+	"io"
+)
+
+const (
+	copiesMax      = 1 << 17
+	headMax        = 32
+	descriptionMax = 1 << 8 // of a tree, of tables
+)
+
+// makeStep gives the step from an old frame to a new one whose content is given. copies tells where
+// the content resembles that of the old frame.
+func makeStep(old, frame io.Reader, content []byte, copies []copied) ([]byte, error) {
+	p, err := readParse(old)
+	if err != nil {
+		return nil, err
+	}
+	z, err := newReader(frame)
+	if err != nil {
+		return nil, err
+	}
+	m := newModel(newCoder(nil, true), content, p)
+	if !m.copies(copies) {
+		return nil, errContent
+	}
+	m.short(z.header(), headMax)
+	at := 0
+	for {
+		b, err := z.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if b.size > len(content)-at {
+			return nil, errContent
+		}
+		if !m.block(b, at) || b.kind == compressed && !m.sequences(b, at) {
+			return nil, errCorrupt
+		}
+		at += b.size
+	}
+	if at != len(content) {
+		return nil, errContent
+	}
+	sum, err := z.trailer()
+	m.short(sum, headMax)
+	return m.finish(), err
+}
+
+// applyStep writes the frame whose content is given. It takes 8 bytes of memory for each match of
+// the old frame, and 40 MiB. It stops when the frame gets longer than most bytes.
+func applyStep(w io.Writer, old io.Reader, step, content []byte, most int) error {
+	p, err := readParse(old)
+	if err != nil {
+		return err
+	}
+	m := newModel(newCoder(step, false), content, p)
+	if !m.copies(nil) {
+		return errCorrupt
+	}
+	out, ok := m.short(nil, headMax)
+	if !ok {
+		return errCorrupt
+	}
+	var blocks writer
+	b := &block{}
+	for at := 0; !b.last; at += b.size {
+		if !m.block(b, at) || b.kind == compressed && !m.sequences(b, at) {
+			return errCorrupt
+		}
+		if out, err = blocks.append(out, b, content[at:at+b.size]); err != nil {
+			return err
+		}
+		if most -= len(out); most < 0 || b.last && at+b.size != len(content) {
+			return errCorrupt
+		}
+		if _, err := w.Write(out); err != nil {
+			return err
+		}
+		out = out[:0]
+	}
+	sum, ok := m.short(nil, headMax)
+	if !ok || m.overread > overMax || len(sum) > most {
+		return errCorrupt
+	}
+	_, err = w.Write(sum)
+	return err
+}
+
+func newModel(c *coder, content []byte, old *parse) *model {
+	return &model{coder: c, content: content, old: old, index: newRecent(content), last: firstRepeats}
+}
+
+// copies codes the alignment.
+func (m *model) copies(list []copied) bool {
+	n := m.number(uint32(len(list)), streamNumbers, 0)
+	if n > copiesMax {
+		return false
+	}
+	var before copied
+	for i := range n {
+		var c copied
+		if m.writing {
+			c = list[i]
+		}
+		gap := m.number(uint32(c.new-before.new-before.size), streamNumbers, 1)
+		move := m.number(zigzag(c.old-before.old-before.size), streamNumbers, 2)
+		size := m.number(uint32(c.size), streamNumbers, 3)
+		if gap > contentMax || move > 4*contentMax || size > contentMax || m.overread > overMax {
+			return false
+		}
+		c = copied{
+			new:  before.new + before.size + int(gap),
+			old:  before.old + before.size + unzigzag(move),
+			size: int(size),
+		}
+		if c.old < 0 || c.old+c.size > contentMax || c.new+c.size > len(m.content) {
+			return false
+		}
+		before = c
+		if !m.writing {
+			list = append(list, c)
+		}
+	}
+	m.places = newAlignment(list)
+	return true
+}
+
+func zigzag(v int) uint32   { return uint32(v<<1 ^ v>>31) }
+func unzigzag(v uint32) int { return int(int32(v>>1) ^ -int32(v&1)) }
+
+// short codes a few bytes and their number.
+func (m *model) short(b []byte, most int) ([]byte, bool) {
+	n := m.number(uint32(len(b)), streamNumbers, 4)
+	if n > uint32(most) {
+		return nil, false
+	}
+	if !m.writing {
+		b = make([]byte, n)
+	} else {
+		b = bytes.Clone(b)
+	}
+	m.bytes(b, streamBytes)
+	return b, true
+}
+
+// block codes what a block holds beside its sequences; at is where its content begins. Only the
+// last block may be empty, so that there is an end of blocks.
+func (m *model) block(b *block, at int) bool {
+	field := func(v, most, context uint32) (uint32, bool) {
+		v = m.number(v, streamBlock, context)
+		return v, v <= most
+	}
+	v, ok := field(uint32(b.kind)<<1|truth(b.last), 2*uint32(compressed)+1, 0)
+	b.kind, b.last = kind(v>>1), v&1 != 0
+	size, ok2 := field(uint32(b.size), uint32(min(blockMax, len(m.content)-at)), 1)
+	b.size = int(size)
+	if !ok || !ok2 || m.overread > overMax || b.size == 0 && !b.last {
+		return false
+	}
+	if b.kind != compressed {
+		return true
+	}
+	v, ok = field(uint32(b.literals)<<1|truth(b.oneStream), 7, 2)
+	b.literals, b.oneStream = literalsKind(v>>1), v&1 != 0
+	if b.literals != literalsTree {
+		b.tree = nil
+	} else if b.tree, ok2 = m.short(b.tree, descriptionMax); !ok2 {
+		return false
+	}
+	v, ok2 = field(uint32(b.modes), 255, 3)
+	b.modes = byte(v)
+	if !ok || !ok2 {
+		return false
+	}
+	b.tables, ok = m.short(b.tables, descriptionMax)
+	return ok
+}
