@@ -25,7 +25,7 @@ type fileNeed struct {
 
 // whole plans the missing bytes of a piece that may be cut anywhere.
 func (b *builder) whole(p *Plan, w Piece) {
-	extents := normalize(b.have.Extents(w.File.ID))
+	extents := joined(b.have.Extents(w.File.ID))
 	left := subtract(w.Extent, extents)
 	if b.size != nil && len(left) > 0 {
 		p.add(b.allOf(w.File, extents, w.End()))
@@ -94,7 +94,7 @@ func (b *builder) pieces(p *Plan, pieces []Piece, lists ...List) error {
 
 // file plans the missing bytes of one file.
 func (b *builder) file(p *Plan, file File, need *fileNeed) {
-	extents := normalize(b.have.Extents(file.ID))
+	extents := joined(b.have.Extents(file.ID))
 	for _, c := range need.chunks {
 		if len(subtract(c, extents)) == 0 {
 			p.ChunksCached++
@@ -141,8 +141,8 @@ func (b *builder) joins(r Range, next Extent, extents []Extent) bool {
 	return len(left) == 1 && left[0].Length == next.Offset-end
 }
 
-// missing lists the bytes of pieces that are in none of the normalized extents, each once, by
-// offset, cut between pieces. It sorts pieces. Pieces overlap only in a wrong index.
+// missing lists the bytes of pieces that are in none of the joined extents, each once, by offset,
+// cut between pieces. It sorts pieces. Pieces overlap only in a wrong index.
 func missing(pieces, extents []Extent) []Extent {
 	slices.SortFunc(pieces, func(x, y Extent) int {
 		return cmp.Or(cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.Length, y.Length))
@@ -159,8 +159,8 @@ func missing(pieces, extents []Extent) []Extent {
 	return out
 }
 
-// normalize sorts extents, joins those that touch or overlap and drops empty ones.
-func normalize(extents []Extent) []Extent {
+// joined sorts extents, joins those that touch or overlap and drops empty ones.
+func joined(extents []Extent) []Extent {
 	sorted := slices.Clone(extents)
 	slices.SortFunc(sorted, func(x, y Extent) int { return cmp.Compare(x.Offset, y.Offset) })
 	out := sorted[:0]
@@ -176,7 +176,7 @@ func normalize(extents []Extent) []Extent {
 	return out
 }
 
-// subtract is e.Without for normalized extents. It passes over those before e at once.
+// subtract is e.Without for joined extents. It passes over those before e at once.
 func subtract(e Extent, extents []Extent) []Extent {
 	i, _ := slices.BinarySearchFunc(extents, e.Offset,
 		func(x Extent, offset int64) int { return cmp.Compare(x.End(), offset+1) })
