@@ -19,8 +19,8 @@ import (
 )
 
 // TestFaults lets the server answer wrongly for each kind of file of the mirror, for good. The pull
-// ends with the error for that, or gets by; seed and slot are safe; and once the
-// cause is gone the same pull completes.
+// ends with the error for that, or gets by; seed and slot are safe; and once the cause is gone the
+// same pull completes.
 func TestFaults(t *testing.T) {
 	kinds := []string{"channels/", "releases/", "recipes/", "indexes/", "packs/", "images/"}
 	faults := []struct {

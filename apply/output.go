@@ -99,8 +99,8 @@ func (list outputs) close() {
 // write puts what content writes in the file's place, durably, once it has proved to be the
 // artifact.
 func (o *output) write(content func(w io.Writer) error) error {
-	// A folder of its own for the temporary file: it must be on the file's file
-	// system, and what a kill leaves there must be found again.
+	// A folder of its own for the temporary file: it must be on the file's file system, and what a
+	// kill leaves there must be found again.
 	tmp := o.path + ".new"
 	if err := durable.RemoveTemps(tmp); err != nil {
 		return err

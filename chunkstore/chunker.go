@@ -23,10 +23,10 @@ const (
 	ChunkMax = 8 << 20 // bounds the memory that one chunk takes anywhere
 )
 
-// polynomial is the irreducible polynomial of degree 53 over which the Rabin
-// fingerprints are computed. It is the same everywhere, so that equal contents have
-// equal chunks on every mirror. It is the first that chunker.DerivePolynomial finds
-// in the BLAKE3 output stream of "deltaup chunking 1"; a test derives it again.
+// polynomial is the irreducible polynomial of degree 53 over which the Rabin fingerprints are
+// computed. It is the same everywhere, so that equal contents have equal chunks on every mirror. It
+// is the first that chunker.DerivePolynomial finds in the BLAKE3 output stream of "deltaup chunking
+// 1"; a test derives it again.
 const polynomial = chunker.Pol(0x34f609e09505e3)
 
 // Validate checks that the sizes lie within chunkMin and ChunkMax, ascend, and that the average is

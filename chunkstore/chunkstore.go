@@ -56,8 +56,8 @@ var (
 // Store reads chunks by id. [Folder] is a store of packs in a local folder; storetest.Run tests any
 // store. A store lacks every hole.
 type Store interface {
-	// Chunk returns the plain bytes of c, verified against c.ID and c.Size, or an
-	// error that wraps ErrNotFound, ErrCorrupt or ctx's.
+	// Chunk returns the plain bytes of c, verified against c.ID and c.Size, or an error that wraps
+	// ErrNotFound, ErrCorrupt or ctx's.
 	Chunk(ctx context.Context, c Chunk) ([]byte, error)
 	// Locate tells where a chunk's frame lies, or false when the store lacks the chunk.
 	Locate(id ID) (Location, bool)

@@ -95,8 +95,8 @@ var packDamages = []damage{
 	{"frames-end-elsewhere", ErrCorrupt, retable(func(t []byte) { t[76]-- })},
 }
 
-// The golden index has the number of its packs at 12, their ids at 13 and 48, its
-// first location (3 bytes) at 84 and the second, a neighbour of it, at 87.
+// The golden index has the number of its packs at 12, their ids at 13 and 48, its first location (3
+// bytes) at 84 and the second, a neighbour of it, at 87.
 var indexDamages = []damage{
 	{"empty", ErrCorrupt, func(b []byte) []byte { return nil }},
 	{"magic", ErrCorrupt, set(0, 'X')},

@@ -7,8 +7,8 @@ import (
 	"math"
 )
 
-// Format of an index; doc/index.md has it in full. Numbers are unsigned LEB128
-// varints (encoding/binary), the version is a little-endian uint32.
+// Format of an index; doc/index.md has it in full. Numbers are unsigned LEB128 varints
+// (encoding/binary), the version is a little-endian uint32.
 const (
 	indexMagic   = "DUINDX\r\n"
 	indexVersion = 1

@@ -22,8 +22,8 @@ type Object struct {
 // ObjectOf is the object that these bytes are.
 func ObjectOf(b []byte) Object { return Object{ID: chunkstore.Sum(b), Size: int64(len(b))} }
 
-// RecipeObject is a recipe as a mirror stores it: compressed with zstd.
-// Its embedded Object is that of the compressed bytes.
+// RecipeObject is a recipe as a mirror stores it: compressed with zstd. Its embedded Object is that
+// of the compressed bytes.
 type RecipeObject struct {
 	Object
 	Plain int64 `json:"plain"` // bytes of the recipe itself

@@ -9,8 +9,9 @@ import (
 // pointerFormat is the only version of pointers that this program knows.
 const pointerFormat = 1
 
-// Pointer is the file channels/NAME.json: which release is a channel's newest.
-// It changes, as on a mirror only the signed timestamp does beside it, which takes its place there.
+// Pointer is the file channels/NAME.json: which release is a channel's newest. It changes, as
+// nothing else on a mirror does but the signed timestamp, by which targets go instead where there
+// is one.
 type Pointer struct {
 	Format  int           `json:"format"` // 1
 	Channel string        `json:"channel"`
@@ -34,8 +35,8 @@ func (p Pointer) Marshal() ([]byte, error) {
 	return encodeJSON(p)
 }
 
-// ParsePointer decodes a pointer and verifies its sum, names and sizes.
-// Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+// ParsePointer decodes a pointer and verifies its sum, names and sizes. Errors wrap
+// chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func ParsePointer(b []byte) (*Pointer, error) {
 	var p Pointer
 	if err := decodeJSON(b, "pointer", MaxPointerSize, pointerFormat, &p); err != nil {

@@ -95,8 +95,8 @@ func (r *Release) Object() (Object, error) {
 	return ObjectOf(b), err
 }
 
-// ParseRelease decodes a release file and verifies its sum, names and sizes.
-// Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+// ParseRelease decodes a release file and verifies its sum, names and sizes. Errors wrap
+// chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func ParseRelease(b []byte) (*Release, error) {
 	var r Release
 	if err := decodeJSON(b, "release", MaxReleaseSize, releaseFormat, &r); err != nil {
@@ -242,8 +242,8 @@ func encodeJSON(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// decodeJSON decodes b into v after a look at its format number alone, which tells
-// a later format, that may have any fields, from a damaged file.
+// decodeJSON decodes b into v after a look at its format number alone, which tells a later format,
+// that may have any fields, from a damaged file.
 func decodeJSON(b []byte, what string, limit, format int, v any) error {
 	if len(b) > limit {
 		return fmt.Errorf("%s: %w: longer than %d bytes", what, chunkstore.ErrCorrupt, limit)

@@ -12,8 +12,8 @@ import (
 	"deltaup/mkimage"
 )
 
-// Recipes are compressed with a window of this size at most, which is what a
-// target needs in memory beside the recipe.
+// Recipes are compressed with a window of this size at most, which is what a target needs in memory
+// beside the recipe.
 const recipeWindow = 8 << 20
 
 // EncodeRecipe compresses a recipe for the mirror.

@@ -39,8 +39,8 @@ func mustDeltaup(t *testing.T, args ...string) string {
 	return stdout
 }
 
-// releases publishes two versions of a tree whose files do not compress, and
-// returns the mirror's folder and the two images.
+// releases publishes two versions of a tree whose files do not compress, and returns the mirror's
+// folder and the two images.
 func releases(t *testing.T) (dir, v1, v2 string) {
 	t.Helper()
 	dir = t.TempDir()

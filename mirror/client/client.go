@@ -55,9 +55,9 @@ const (
 
 // Options tune a [Client]; the zero value suits an unattended target.
 type Options struct {
-	// Timeout is the longest wait for one further byte, the first of an answer
-	// included; 0 is 60 s. How long a whole answer takes does not matter. Requests
-	// that run at once share a line, so each is granted the Timeout times their number.
+	// Timeout is the longest wait for one further byte, the first of an answer included; 0 is 60 s.
+	// How long a whole answer takes does not matter. Requests that run at once share a line, so
+	// each is granted the Timeout times their number.
 	Timeout time.Duration
 	// MinRate is the fewest bytes per second that a mirror has to send while it is waited for, on
 	// average over one Timeout and over all its answers. A mirror that sends less is given up for
@@ -100,8 +100,8 @@ type Stats struct {
 	Retries   int   // requests sent because an earlier one failed or broke off
 }
 
-// Client reads a mirror, or several that hold the same files. All methods may be
-// used by several goroutines at once.
+// Client reads a mirror, or several that hold the same files. All methods may be used by several
+// goroutines at once.
 type Client struct {
 	o       Options
 	sites   []*site
@@ -115,9 +115,9 @@ type Client struct {
 	logging sync.Mutex // held while o.Log runs
 }
 
-// New makes a client of one or more mirrors, each an http://, https:// or
-// file:// URL or a folder's path. The first is preferred; the others take over for
-// each request that it fails. Nothing of a mirror is opened yet.
+// New makes a client of one or more mirrors, each an http://, https:// or file:// URL or a folder's
+// path. The first is preferred; the others take over for each request that it fails. Nothing of a
+// mirror is opened yet.
 func New(mirrors []string, o Options) (*Client, error) {
 	if len(mirrors) == 0 {
 		return nil, errors.New("no mirror given")

@@ -11,8 +11,8 @@ import (
 	"deltaup/mirror"
 )
 
-// Fetch reads a whole file of at most limit bytes into memory and verifies it.
-// Corrupt bytes are fetched again, from another mirror or past caches, before it fails.
+// Fetch reads a whole file of at most limit bytes into memory and verifies it. Corrupt bytes are
+// fetched again, from another mirror or past caches, before it fails.
 func (c *Client) Fetch(ctx context.Context, name string, o mirror.Object, limit int64) ([]byte,
 	error) {
 	if o.Size < 0 || o.Size > limit {

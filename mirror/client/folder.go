@@ -66,8 +66,8 @@ func (d folderSource) open(_ context.Context, q request) (*answer, error) {
 	return &answer{body: body, length: length, total: info.Size(), ranges: true}, nil
 }
 
-// failure tells a file that is not there from a mirror that is not there. Neither
-// gets better by waiting.
+// failure tells a file that is not there from a mirror that is not there. Neither gets better by
+// waiting.
 func (d folderSource) failure(err error) error {
 	if errors.Is(err, inside.ErrOutside) || errors.Is(err, inside.ErrIrregular) {
 		return &failure{kind: corruptFailure, err: err}

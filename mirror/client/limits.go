@@ -9,8 +9,8 @@ import (
 	"deltaup/internal/human"
 )
 
-// newLimiter returns a token bucket that holds a quarter of a second's bytes, so
-// that the rate is smooth; nil when there is no limit.
+// newLimiter returns a token bucket that holds a quarter of a second's bytes, so that the rate is
+// smooth; nil when there is no limit.
 func newLimiter(bytesPerSecond int64) *rate.Limiter {
 	if bytesPerSecond <= 0 {
 		return nil
@@ -19,8 +19,8 @@ func newLimiter(bytesPerSecond int64) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(bytesPerSecond), int(burst))
 }
 
-// budget is a number of bytes that all requests of a client share. What a request
-// will read is reserved before it is sent: a limit that does not suffice costs nothing.
+// budget is a number of bytes that all requests of a client share. What a request will read is
+// reserved before it is sent: a limit that does not suffice costs nothing.
 type budget struct {
 	max int64
 

@@ -9,10 +9,9 @@ import (
 	"slices"
 )
 
-// ReadRange streams length bytes of the named file from offset on: exactly these or
-// an error. A broken answer is taken up again at the same byte, there or on another
-// mirror. The bytes are not verified: see [Client.Blame]. The reader is for one
-// goroutine and must be closed.
+// ReadRange streams length bytes of the named file from offset on: exactly these or an error. A
+// broken answer is taken up again at the same byte, there or on another mirror. The bytes are not
+// verified: see [Client.Blame]. The reader is for one goroutine and must be closed.
 func (c *Client) ReadRange(ctx context.Context, name string,
 	offset, length int64) (io.ReadCloser, error) {
 	r, err := c.readRange(ctx, name, offset, length, false)
@@ -139,14 +138,13 @@ func (r *rangeReader) Close() error {
 	return nil
 }
 
-// Blame tells the client that the bytes which r, a reader from ReadRange that may
-// be closed by now, yielded last are corrupt; cause is the caller's error.
+// Blame tells the client that the bytes which r, a reader from ReadRange that may be closed by now,
+// yielded last are corrupt; cause is the caller's error.
 //
-// When it returns nil, reading them again is worthwhile: another mirror is
-// preferred for that file from now on, and caches on the way are bypassed.
-// Otherwise each mirror has had its chances, two a file, and the error, which the
-// caller is to return, names mirrors and file and wraps cause, [ErrDamaged] and
-// chunkstore.ErrCorrupt. Blaming for an error of r itself returns that error: the
+// When it returns nil, reading them again is worthwhile: another mirror is preferred for that file
+// from now on, and caches on the way are bypassed. Otherwise each mirror has had its chances, two a
+// file, and the error, which the caller is to return, names mirrors and file and wraps cause,
+// [ErrDamaged] and chunkstore.ErrCorrupt. Blaming for an error of r itself returns that error: the
 // client has done what it can.
 func (c *Client) Blame(r io.Reader, cause error) error {
 	rr, ok := r.(*rangeReader)

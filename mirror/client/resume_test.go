@@ -140,8 +140,8 @@ func TestRetriesEnd(t *testing.T) {
 	}
 }
 
-// TestNoRanges: a server without ranges costs what lies before the place, is warned
-// of once, and is asked last where that matters.
+// TestNoRanges: a server without ranges costs what lies before the place, is warned of once, and is
+// asked last where that matters.
 func TestNoRanges(t *testing.T) {
 	s := newShelf(t)
 	srv := s.serve(t, faultserver.Rule{Fault: faultserver.NoRanges()})

@@ -29,8 +29,8 @@ type site struct {
 	suspicions map[string]int
 }
 
-// tries chooses the mirror for each request that one reading of a file takes.
-// It is for one goroutine.
+// tries chooses the mirror for each request that one reading of a file takes. It is for one
+// goroutine.
 type tries struct {
 	ctx  context.Context
 	c    *Client
@@ -62,9 +62,8 @@ func (c *Client) newTries(ctx context.Context, name string) *tries {
 	return &tries{ctx: ctx, c: c, name: name, sites: map[*site]*trial{}, delay: delay}
 }
 
-// next returns the mirror to send the next request to, after a pause when all have
-// just failed. Its error is final. The second result is how much the mirror is
-// suspected of sending a corrupt file.
+// next returns the mirror to send the next request to, after a pause when all have just failed. Its
+// error is final. The second result is how much the mirror is suspected of sending a corrupt file.
 func (t *tries) next(offset int64) (*site, int, error) {
 	if err := t.ctx.Err(); err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", t.name, err)

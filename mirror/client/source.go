@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// source is where one mirror's files lie. Its errors are of type *failure unless
-// they are passing ones.
+// source is where one mirror's files lie. Its errors are of type *failure unless they are passing
+// ones.
 type source interface {
 	open(ctx context.Context, q request) (*answer, error)
 	// slow tells whether it has been found to send less than it has to.

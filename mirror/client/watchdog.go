@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// watchdog calls expire when, while it is awake, nothing has happened for too long:
-// the timeout times how many requests share the line at that moment. Over a thin
-// line the bytes of parallel requests come by turns: HTTP/2 sends frames of 16 KiB,
-// so at 1 KB/s the last of eight waits two minutes with nothing amiss.
+// watchdog calls expire when, while it is awake, nothing has happened for too long: the timeout
+// times how many requests share the line at that moment. Over a thin line the bytes of parallel
+// requests come by turns: HTTP/2 sends frames of 16 KiB, so at 1 KB/s the last of eight waits two
+// minutes with nothing amiss.
 type watchdog struct {
 	timeout time.Duration
 	share   func() int64

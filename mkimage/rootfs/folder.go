@@ -215,8 +215,8 @@ func openRegular(path string, size int64) (*os.File, error) {
 	return f, nil
 }
 
-// openQuietly opens for reading, follows no symbolic link and, where that is
-// permitted (to the owner and to root), leaves the access time alone.
+// openQuietly opens for reading, follows no symbolic link and, where that is permitted (to the
+// owner and to root), leaves the access time alone.
 func openQuietly(path string, flags int) (*os.File, error) {
 	flags |= unix.O_RDONLY | unix.O_NOFOLLOW
 	f, err := os.OpenFile(path, flags|unix.O_NOATIME, 0)

@@ -57,8 +57,8 @@ func (s State) MarkGood(slot string) (State, error) {
 	return s.active(slot), nil
 }
 
-// MarkActive makes slot active without a trial, because an operator says so, and
-// ends any trial. ErrBad is wrapped for a slot that is marked bad.
+// MarkActive makes slot active without a trial, because an operator says so, and ends any trial.
+// ErrBad is wrapped for a slot that is marked bad.
 func (s State) MarkActive(slot string) (State, error) {
 	if err := s.known("mark active", slot); err != nil {
 		return s, err

@@ -56,8 +56,8 @@ func Cut(n int64) Fault {
 	})
 }
 
-// ResetConnection resets the connection (RST) after n bytes of the body, of which
-// some may not arrive. HTTP/1.1 only.
+// ResetConnection resets the connection (RST) after n bytes of the body, of which some may not
+// arrive. HTTP/1.1 only.
 func ResetConnection(n int64) Fault {
 	return rewrite(nil, func(w http.ResponseWriter, body []byte) {
 		send(w, body[:min(n, int64(len(body)))])
