@@ -2,12 +2,17 @@ package apply_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"deltaup/apply"
+	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/internal/test/faultserver"
 	"deltaup/internal/test/kerneltest"
@@ -24,10 +29,11 @@ type kernelTarget struct {
 	kernels [2][]byte
 	set     mirror.Object // leads from the first kernel to the second
 	file    string        // where the kernel goes
+	dir     string        // the mirror
 }
 
-// newKernelTarget makes one. Raw has the first kernel published as it is.
-func newKernelTarget(t *testing.T, raw bool) *kernelTarget {
+// newKernelTarget makes one, of kernels that are published so.
+func newKernelTarget(t *testing.T, how [2]publish.File) *kernelTarget {
 	t.Helper()
 	k := &kernelTarget{target: newTarget(t), file: filepath.Join(t.TempDir(), "vmlinuz")}
 	plain := bytes.Repeat(noise(600, 40<<10), 9) // lz4 leaves all of it, for the window is longer
@@ -41,20 +47,21 @@ func newKernelTarget(t *testing.T, raw bool) *kernelTarget {
 		}
 		done, err := publish.Add(t.Context(), folder.At(filepath.Join(dir, "mirror")), publish.Publication{
 			Version: string(rune('1' + i)), Channel: "stable", Image: image, PatchFrom: 1,
-			Artifacts: []publish.File{{Name: mirror.KernelName, Path: path, Raw: raw && i == 0}},
+			Artifacts: []publish.File{{Name: mirror.KernelName, Path: path, Raw: how[i].Raw, Fallback: how[i].Fallback}},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		a := done.Release.Artifact(mirror.KernelName)
-		if (a.Kind == "kernel") != (!raw || i == 1) || len(a.Patches) != i {
+		if (a.Kind == "raw") != how[i].Raw || len(a.Patches) != i {
 			t.Fatalf("published as %+v, warnings %q", a, done.Warnings)
 		}
 		if i == 1 {
 			k.set = a.Patches[0].Set
 		}
 	}
-	k.server = faultserver.New(t, serve.Handler(filepath.Join(dir, "mirror")))
+	k.dir = filepath.Join(dir, "mirror")
+	k.server = faultserver.New(t, serve.Handler(k.dir))
 	k.urls = []string{k.server.URL}
 	k.with = func(r *apply.Request) {
 		r.Outputs, r.Optimize = map[string]string{mirror.KernelName: k.file}, delta.ForBytes
@@ -86,7 +93,7 @@ func (k *kernelTarget) pullKernel(t *testing.T, old []byte) {
 // TestPullKernel pulls the kernel that was published, bit for bit: by its patch set from an old
 // kernel, and by chunks where there is none, or another, or the set is damaged.
 func TestPullKernel(t *testing.T) {
-	k := newKernelTarget(t, false)
+	k := newKernelTarget(t, [2]publish.File{})
 	cut := k.kernels[0][:len(k.kernels[0])/2]
 	other := kerneltest.BzImage(7, noise(601, 50<<10))
 	for _, tt := range []struct {
@@ -130,10 +137,49 @@ func TestPullKernel(t *testing.T) {
 
 // TestPullKernelAfterRaw pulls a kernel by its patch set from one that was published as it is.
 func TestPullKernelAfterRaw(t *testing.T) {
-	k := newKernelTarget(t, true)
+	k := newKernelTarget(t, [2]publish.File{{Raw: true}})
 	k.pullKernel(t, k.kernels[0])
 	if k.server.Requests(mirror.PatchPath(k.set.ID)) == 0 || k.server.Requests("packs/") > 0 || len(k.warnings) > 0 {
 		t.Errorf("%d requests for the set, %d for packs, warnings %q",
 			k.server.Requests(mirror.PatchPath(k.set.ID)), k.server.Requests("packs/"), k.warnings)
+	}
+}
+
+// TestPullKernelFallback pulls a kernel that only a later program can make: as it is, when it was
+// published like that too.
+func TestPullKernelFallback(t *testing.T) {
+	for _, fallback := range []bool{true, false} {
+		k := newKernelTarget(t, [2]publish.File{1: {Fallback: fallback}})
+		dir := k.dir
+		for _, change := range [][2]string{{"codec lz4-9.1\n", "codec lz4-9.2\n"}, {"deltaup-kernel 1\n", "deltaup-kernel 2\n"}} {
+			w := altered(t, &world{mirror: dir}, func(r *mirror.Release, put func([]byte, func(chunkstore.ID) string) mirror.Object) {
+				a := r.Artifact(mirror.KernelName)
+				dec, err := zstd.NewReader(bytes.NewReader(readFile(t, filepath.Join(dir, mirror.RecipePath(a.Recipe.ID)))), zstd.WithDecoderDictRaw(1, nil))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer dec.Close()
+				text, err := io.ReadAll(dec)
+				if err != nil || !bytes.Contains(text, []byte(change[0])) {
+					t.Fatalf("%v\n%s", err, text)
+				}
+				b, o, err := mirror.EncodeRecipe(bytes.Replace(text, []byte(change[0]), []byte(change[1]), 1))
+				if err != nil {
+					t.Fatal(err)
+				}
+				put(b, mirror.RecipePath)
+				a.Recipe, a.Patches = &o, nil
+			})
+			k.server = faultserver.New(t, serve.Handler(w.mirror))
+			k.urls = []string{k.server.URL}
+			if fallback {
+				k.pullKernel(t, k.kernels[0])
+				continue
+			}
+			k.state = filepath.Join(t.TempDir(), "state")
+			if _, _, err := k.pull(); !errors.Is(err, chunkstore.ErrVersion) {
+				t.Errorf("%q: error %v", change[1], err)
+			}
+		}
 	}
 }

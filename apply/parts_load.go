@@ -30,15 +30,60 @@ func (l *partsLoader) parts(ctx context.Context, o *output) (*parts, error) {
 	}
 	if x.set != nil {
 		x.recipe = x.set.Recipe
-	} else if err := l.recipe(ctx, o, x); err != nil {
-		return nil, err
+	} else {
+		err = l.recipe(ctx, o, x)
 	}
-	if codec, known := x.recipe.Codec(); !known {
+	if err == nil {
+		if codec, known := x.recipe.Codec(); !known {
+			err = fmt.Errorf("artifact %s: %q: %w", o.artifact.Name, codec,
+				mkimage.ErrUnknownCodec)
+		}
+	}
+	if err != nil {
 		x.set.close()
-		return nil, fmt.Errorf("artifact %s: %q: %w", o.artifact.Name, codec,
-			mkimage.ErrUnknownCodec)
+		return l.asItIs(ctx, o, err)
 	}
 	return x, nil
+}
+
+// asItIs finds the chunks of the artifact itself, where the mirror has them, when why says that
+// only a later program can make it.
+func (l *partsLoader) asItIs(ctx context.Context, o *output, why error) (*parts, error) {
+	a := &o.artifact
+	if a.Index == nil || !errors.Is(why, chunkstore.ErrVersion) {
+		return nil, why
+	}
+	index, err := l.index(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	for i := range index.Raw {
+		if c := &index.Raw[i].Content; c.ID == a.ID && c.Size == a.Size {
+			o.closed, o.pieces = true, nil
+			return &parts{
+				recipe: artifact.AsItIs(c, l.image.Chunking),
+				chunks: delta.List{
+					Chunks: chunkstore.Distinct(one(c)), Locations: index.Raw[i].Locations,
+				},
+			}, nil
+		}
+	}
+	return nil, why
+}
+
+// index fetches an artifact's own index.
+func (l *partsLoader) index(ctx context.Context, a *mirror.Artifact) (*chunkstore.Index, error) {
+	name := mirror.IndexPath(a.Index.ID)
+	stored, err := l.meta.object(ctx, name, *a.Index, mirror.MaxIndexSize)
+	if err != nil {
+		return nil, err
+	}
+	index, err := chunkstore.ParseIndex(stored)
+	if err != nil {
+		return nil, published(name, err)
+	}
+	l.notePacks(index)
+	return index, nil
 }
 
 // recipe fetches the recipe as it lies on the mirror, and where its chunks are.
@@ -64,19 +109,13 @@ func (l *partsLoader) locateOwn(ctx context.Context, a *mirror.Artifact, x *part
 		}
 		return nil
 	}
-	name := mirror.IndexPath(a.Index.ID)
-	stored, err := l.meta.object(ctx, name, *a.Index, mirror.MaxIndexSize)
+	index, err := l.index(ctx, a)
 	if err != nil {
 		return err
 	}
-	index, err := chunkstore.ParseIndex(stored)
-	if err == nil {
-		_, err = index.Locations(chunks)
+	if _, err := index.Locations(chunks); err != nil {
+		return published(mirror.IndexPath(a.Index.ID), err)
 	}
-	if err != nil {
-		return published(name, err)
-	}
-	l.notePacks(index)
 	x.chunks = delta.List{Chunks: chunks, Locations: index.Image}
 	return nil
 }

@@ -53,6 +53,11 @@ func (kernelKind) Parse(text io.Reader) (Recipe, error) {
 // AppendLine implements Kind: what a kernel is made of is no file of an image.
 func (kernelKind) AppendLine(b []byte, _ *mkimage.Entry) []byte { return b }
 
+// AsItIs gives a recipe of any artifact that is its only content, cut as p says.
+func AsItIs(c *chunkstore.Content, p chunkstore.Params) Recipe {
+	return kernelRecipe{kernel.Whole(c, p)}
+}
+
 // kernelRecipe is a kernel's recipe as a Recipe.
 type kernelRecipe struct{ *kernel.Recipe }
 

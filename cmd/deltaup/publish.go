@@ -33,6 +33,7 @@ type publishOptions struct {
 	initrd     string
 	artifacts  []string
 	raw        bool
+	fallback   bool
 	patchFrom  int
 	noWait     bool
 	json       bool
@@ -79,6 +80,8 @@ which also promotes a release to another channel.`,
 	f.StringVar(&o.initrd, "initrd", "", "initrd to publish beside the image")
 	f.StringArrayVar(&o.artifacts, "artifact", nil,
 		"further file to publish as it is, as `NAME=FILE`; may be repeated")
+	f.BoolVar(&o.fallback, "fallback", false,
+		"store what --kernel names as it is, too: a deltaup that cannot make it fetches that")
 	f.BoolVar(&o.raw, "raw", false,
 		"IMAGE is no squashfs image of mkimage: publish it as chunks of its bytes")
 	f.IntVar(&o.patchFrom, "patch-from", 3,
@@ -126,7 +129,8 @@ func (o *publishOptions) publication() (publish.Publication, error) {
 		p.Image = o.image
 	}
 	if o.kernel != "" {
-		p.Artifacts = append(p.Artifacts, publish.File{Name: mirror.KernelName, Path: o.kernel})
+		p.Artifacts = append(p.Artifacts, publish.File{Name: mirror.KernelName,
+			Path: o.kernel, Fallback: o.fallback})
 	}
 	if o.initrd != "" {
 		p.Artifacts = append(p.Artifacts, publish.File{Name: mirror.InitrdName, Path: o.initrd})

@@ -69,6 +69,11 @@ func (c *checker) besideIndex(ctx context.Context, version string, a *mirror.Art
 		return false
 	}
 	name := mirror.IndexPath(a.Index.ID)
+	for i := range x.Raw {
+		if l := &x.Raw[i]; l.Name != a.Name || l.Content.ID != a.ID {
+			c.damage(name, "has another artifact "+l.Name)
+		}
+	}
 	good := recipe != nil
 	if good {
 		if _, err := x.Locations(chunks); err != nil {

@@ -51,6 +51,11 @@ func (u *publisher) add(ctx context.Context, in *inputs, done *Result) error {
 				return err
 			}
 		}
+		if f.fallsBack() {
+			if err := s.fallback(ctx, f); err != nil {
+				return err
+			}
+		}
 	}
 	if err := s.commit(); err != nil {
 		return err

@@ -17,7 +17,9 @@ type apart struct {
 	kind   artifact.Kind
 	recipe artifact.Recipe
 	source mkimage.Source
-	spool  mirror.Draft // what source reads
+	spool  mirror.Draft         // what source reads
+	same   bool                 // it is built as it was
+	whole  []chunkstore.RawList // the file itself, for those who can't build it
 }
 
 // takeApart makes each artifact that has the name of a kind one that is rebuilt, if it can be taken
@@ -32,7 +34,7 @@ func (u *publisher) takeApart(ctx context.Context, in *inputs) error {
 	}
 	for _, f := range in.files[1:] {
 		k := artifact.ByName(f.name)
-		if k == nil || f.raw {
+		if k == nil || f.file.Raw {
 			continue
 		}
 		var err error
@@ -46,7 +48,9 @@ func (u *publisher) takeApart(ctx context.Context, in *inputs) error {
 		}
 		if err == nil {
 			f.kind = k.Name()
+			was := f.object
 			f.object, err = u.build(ctx, f.apart)
+			f.apart.same = f.object == was
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.f.Name(), err)
@@ -116,6 +120,21 @@ func (s *storing) beside(ctx context.Context, x *apart, image *mkimage.Recipe) e
 	return nil
 }
 
+// fallback stores the chunks of the file itself, unless it is a content anyway.
+func (s *storing) fallback(ctx context.Context, f *input) error {
+	for c := range f.apart.recipe.Contents() {
+		if c.ID == f.object.ID {
+			return nil
+		}
+	}
+	c, err := s.file(ctx, f, f.apart.recipe.Chunking())
+	if err != nil {
+		return err
+	}
+	f.apart.whole = []chunkstore.RawList{{Name: f.name, Content: c}}
+	return nil
+}
+
 // writeBeside writes the recipe of artifact a, and where the chunks lie that the image lacks.
 func (u *publisher) writeBeside(ctx context.Context, a *mirror.Artifact, x *apart,
 	image *mkimage.Recipe,
@@ -133,10 +152,10 @@ func (u *publisher) writeBeside(ctx context.Context, a *mirror.Artifact, x *apar
 		return err
 	}
 	chunks := artifact.OwnChunks(back, image)
-	if len(chunks) == 0 {
+	if len(chunks) == 0 && len(x.whole) == 0 {
 		return nil
 	}
-	index, err := s.folder.Index(chunks, nil)
+	index, err := s.folder.Index(chunks, x.whole)
 	if err != nil {
 		return err
 	}

@@ -20,11 +20,14 @@ import (
 type input struct {
 	name   string
 	kind   string
-	raw    bool // it stays as it is
+	file   File // as it was wanted
 	f      *os.File
 	object mirror.Object // of the whole file, as it was when it was hashed
 	apart  *apart        // nil: it is the image, or raw
 }
+
+// fallsBack tells whether a file is stored beside what it is built of.
+func (f *input) fallsBack() bool { return f.apart != nil && f.apart.same && f.file.Fallback }
 
 // inputs are all files to publish, the image first.
 type inputs struct {
@@ -64,7 +67,7 @@ func (u *publisher) open(ctx context.Context) (_ *inputs, err error) {
 		if err := in.add(a.Name, mirror.KindRaw, a.Path); err != nil {
 			return nil, err
 		}
-		in.files[len(in.files)-1].raw = a.Raw
+		in.files[len(in.files)-1].file = a
 	}
 	var done, total int64
 	for _, f := range in.files {

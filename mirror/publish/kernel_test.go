@@ -145,3 +145,35 @@ func TestPublishAfterRaw(t *testing.T) {
 		t.Errorf("unreferenced: %q", r.Unreferenced)
 	}
 }
+
+// TestPublishFallback: the kernel itself is on the mirror, too, unless the image has it.
+func TestPublishFallback(t *testing.T) {
+	v1, _ := publishtest.Trees()
+	file := kerneltest.BzImage(1, mirrortest.Noise(65, 90<<10))
+	for _, inside := range []bool{false, true} {
+		if inside {
+			v1["vmlinuz"] = file
+		}
+		dir := t.TempDir()
+		p := kernelOf(t, "1", publishtest.Image(t, v1), file)
+		p.Artifacts[0].Fallback = true
+		a := publishtest.Publish(t, dir, p).Release.Artifact(mirror.KernelName)
+		if a.Kind != "kernel" || (a.Index == nil) != inside {
+			t.Fatalf("published as %+v", a)
+		}
+		if r := publishtest.WantSound(t, dir); len(r.Unreferenced) != 0 {
+			t.Errorf("unreferenced: %q", r.Unreferenced)
+		}
+		if inside {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(dir, mirror.IndexPath(a.Index.ID)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := chunkstore.ParseIndex(b)
+		if err != nil || len(x.Raw) != 1 || x.Raw[0].Name != mirror.KernelName || x.Raw[0].Content.ID != a.ID {
+			t.Errorf("index %+v, %v", x, err)
+		}
+	}
+}

@@ -31,6 +31,9 @@ type File struct {
 	Name string // a [ValidName]
 	Path string
 	Raw  bool // it is published raw, whatever its name
+	// Fallback stores an artifact that is built as it was for those, too, whose program cannot build
+	// it: as chunks of the file.
+	Fallback bool
 }
 
 // Publication is what [Add] is to add to a mirror.

@@ -48,7 +48,7 @@ func (u *publisher) newStoring(ctx context.Context, in *inputs, out *Result) (*s
 		}
 	}
 	for _, f := range in.files {
-		if f.kind == mirror.KindRaw {
+		if f.kind == mirror.KindRaw || f.fallsBack() {
 			s.total += f.object.Size
 		}
 	}
@@ -133,8 +133,17 @@ func (s *storing) content(ctx context.Context, c *chunkstore.Content, src mkimag
 
 // raw cuts a raw artifact and stores its chunks.
 func (s *storing) raw(ctx context.Context, f *input) error {
-	file := io.NewSectionReader(f.f, 0, f.object.Size)
-	c, err := chunkstore.NewSplitter(chunkstore.DefaultParams).Split(file,
+	c, err := s.file(ctx, f, chunkstore.DefaultParams)
+	if err == nil {
+		s.raws = append(s.raws, chunkstore.RawList{Name: f.name, Content: c})
+	}
+	return err
+}
+
+// file cuts a file as p says and stores its chunks.
+func (s *storing) file(ctx context.Context, f *input,
+	p chunkstore.Params) (c chunkstore.Content, err error) {
+	c, err = chunkstore.NewSplitter(p).Split(io.NewSectionReader(f.f, 0, f.object.Size),
 		func(ch chunkstore.Chunk, plain []byte) error {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -142,14 +151,13 @@ func (s *storing) raw(ctx context.Context, f *input) error {
 			s.step(ch.Size)
 			return s.add(ch, plain)
 		})
+	if err == nil && (c.ID != f.object.ID || c.Size != f.object.Size) {
+		err = errors.New("the file changed while it was read")
+	}
 	if err != nil {
-		return fmt.Errorf("store %s: %w", f.f.Name(), err)
+		return c, fmt.Errorf("store %s: %w", f.f.Name(), err)
 	}
-	if c.ID != f.object.ID || c.Size != f.object.Size {
-		return fmt.Errorf("store %s: the file changed while it was read", f.f.Name())
-	}
-	s.raws = append(s.raws, chunkstore.RawList{Name: f.name, Content: c})
-	return nil
+	return c, nil
 }
 
 // commit makes the new packs durable and visible.

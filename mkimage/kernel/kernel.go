@@ -48,6 +48,11 @@ func (r *Recipe) whole() bool {
 	return r.Codec == codecs[0].id && r.Before == nil && r.Behind == nil
 }
 
+// Whole gives the recipe of a kernel that is one content, cut as p says.
+func Whole(c *chunkstore.Content, p chunkstore.Params) *Recipe {
+	return &Recipe{Codec: codecs[0].id, Chunking: p, Payload: c}
+}
+
 // Parts gives the contents by their names, in the order in which they make the kernel.
 func (r *Recipe) Parts() iter.Seq2[string, *chunkstore.Content] {
 	return func(yield func(string, *chunkstore.Content) bool) {
