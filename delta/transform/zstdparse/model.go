@@ -1,5 +1,7 @@
 package zstdparse
 
+import "math/bits"
+
 // The streams of a step.
 const (
 	streamStart    = iota // does a match begin here?
@@ -8,7 +10,6 @@ const (
 	streamLength          // its length, when it ends nowhere notable
 	streamSource          // is this its source?
 	streamDistance        // its distance, when its source is none of those
-	streamOffset          // is the distance coded as the encoder would?
 	streamBlock
 	streamNumbers
 	streamBytes
@@ -32,7 +33,7 @@ type model struct {
 	history uint32 // a bit for each of the last matches: it was not as the old one
 	length  int    // of the last match
 	hint    int
-	lengths []int
+	found   []found // matches for the position
 }
 
 // view is what is known of a position before it is coded whether a match begins there.
@@ -208,16 +209,17 @@ func (m *model) begins(v *view, begins bool) bool {
 // matchLength codes the length of a match, and tells whether it ends where the old one does.
 func (m *model) matchLength(v *view, want, end int) (n int, asOld bool) {
 	old := 0
+	m.found = m.found[:0]
 	if v.kind >= kindBegin && v.left >= matchMin && v.left <= end-v.at {
 		if old = v.left; m.endsAsOld(v, want == old) {
 			return old, true
 		}
 	}
 	most := min(tellMax, end-v.at)
-	m.lengths = m.index.lengths(m.lengths[:0], v.at, most)
+	m.found = m.index.matches(m.found, v.at, most)
 	known := max(v.same[0], v.same[1], v.same[2], v.fits)
-	if len(m.lengths) > 0 {
-		known = max(known, m.lengths[len(m.lengths)-1])
+	if len(m.found) > 0 {
+		known = max(known, m.found[len(m.found)-1].size)
 	}
 	known = min(known, most)
 	passed, next := 0, v.match
@@ -227,8 +229,8 @@ func (m *model) matchLength(v *view, want, end int) (n int, asOld bool) {
 			continue
 		}
 		border := m.border(v, n, &next)
-		c := note | border<<5
-		if m.bit(want == n, streamEnds, int(note|truth(border == 1 || border == 2)<<5), &[inputs]uint32{
+		c, set := note|border<<5, note|truth(border == 1 || border == 2)<<5
+		if m.bit(want == n, streamEnds, int(set), &[inputs]uint32{
 			c | bucket(n)<<8 | bucket(known)<<12,
 			note | bucket(known-n)<<5 | bucket(n)<<9 | uint32(min(passed, 3))<<13 | 1<<30,
 			c | uint32(min(longer, 7))<<8 | m.history&3<<11 | v.kind<<13 | 1<<29,
@@ -262,11 +264,11 @@ func (m *model) endsAsOld(v *view, ends bool) bool {
 // notable tells, as a context, which sources give just n bytes right, and how many of the found
 // matches are not shorter.
 func (m *model) notable(v *view, n int) (note uint32, longer int) {
-	for i, x := range m.lengths {
-		if x < n {
+	for i, f := range m.found {
+		if f.size < n {
 			continue
 		}
-		if longer = len(m.lengths) - i; x == n {
+		if longer = len(m.found) - i; f.size == n {
 			note = 1 | truth(longer == 1)<<1
 		}
 		break
@@ -302,43 +304,57 @@ func (m *model) border(v *view, n int, next *int) uint32 {
 	return 0
 }
 
-// source codes the distance of a match of n bytes, and tells whether it is the old one's.
+// source codes the distance of a match of n bytes, and tells whether it is the old one's. Searching
+// takes most of the time, so it comes last.
 func (m *model) source(v *view, n int, want uint32) (distance uint32, asOld bool) {
-	type candidate struct{ distance, kinds uint32 }
-	var room [5]candidate
-	list := room[:0]
-	add := func(d uint32, kind uint32) {
-		for i := range list {
-			if list[i].distance == d {
-				list[i].kinds |= kind
-				return
+	tried := [5]uint32{}
+	try := func(i int, d, kinds uint32) bool {
+		for _, x := range tried[:i] {
+			if x == d {
+				return false
 			}
 		}
-		if d > 0 && d <= uint32(v.at) && m.index.equal(v.at-int(d), v.at, n) {
-			list = append(list, candidate{d, kind})
+		if d == 0 || d > uint32(v.at) || !m.index.equal(v.at-int(d), v.at, n) {
+			return false
 		}
-	}
-	if v.distance > 0 && v.fits >= min(n, nearMax) {
-		add(uint32(v.distance), 1)
-	}
-	for i, d := range v.repeats {
-		add(d, 2<<i)
-	}
-	add(uint32(m.index.nearest(v.at, n)), 16)
-	for i, x := range list {
-		last := truth(i == len(list)-1)
-		full := truth(m.index.common(v.at-int(x.distance), v.at, n+1) == n)
-		c := x.kinds | last<<5 | full<<6
-		if m.bit(x.distance == want, streamSource, int(x.kinds|last<<5), &[inputs]uint32{
+		tried[i] = d
+		full := m.index.common(v.at-int(d), v.at, n+1) == n
+		c, far := kinds|truth(full)<<4, uint32(bits.Len32(d))
+		return m.bit(d == want, streamSource, int(c), &[inputs]uint32{
 			c | truth(n == v.left)<<7 | m.history&3<<8 | v.kind<<10,
 			c | bucket(n)<<7 | bucket(v.literals)<<11 | 1<<30,
-			c | uint32(i)<<7 | uint32(len(list))<<10 | v.valid()<<13 | 1<<29,
-		}) {
-			return x.distance, x.kinds&1 != 0
+			c | uint32(i)<<7 | v.valid()<<13 | m.history&255<<15 | 1<<29,
+			c | truth(n == v.left)<<7 | v.kind<<8 | bucket(n)<<10 | far<<14 | 1<<28,
+			c | m.bytesAt(v.at, 3)<<8,
+			(m.bytesAt(v.at, 4) ^ c<<3 ^ uint32(n)<<8) * 2654435761,
+		})
+	}
+	if v.fits >= min(n, nearMax) && try(0, uint32(v.distance), 1) {
+		return uint32(v.distance), true
+	}
+	for i, d := range v.repeats {
+		if try(i+1, d, uint32(i+2)) {
+			return d, false
 		}
+	}
+	if d := uint32(m.nearest(v.at, n)); try(4, d, 5) {
+		return d, false
 	}
 	return m.number(want, streamDistance, bucket(n)), false
 }
+
+// nearest gives the distance of the nearest match of n bytes, 0 when none is found.
+func (m *model) nearest(at, n int) int {
+	for _, f := range m.found {
+		if f.size >= n {
+			return f.distance
+		}
+	}
+	return m.index.nearest(at, n)
+}
+
+// unusual is how often of 1<<16 a distance is coded in another way.
+const unusual = 16
 
 // offset codes how a distance is coded: encoders take a repeat where there is one.
 func (m *model) offset(v *view, s *sequence, distance uint32) bool {
@@ -348,7 +364,7 @@ func (m *model) offset(v *view, s *sequence, distance uint32) bool {
 			usual = uint32(i + 1)
 		}
 	}
-	if m.bit(m.writing && usual != s.offset, streamOffset, 0, &[inputs]uint32{truth(usual < 4)}) {
+	if m.code(m.writing && usual != s.offset, unusual) {
 		usual = m.number(s.offset, streamDistance, 16)
 	}
 	s.offset = usual

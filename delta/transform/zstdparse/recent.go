@@ -135,9 +135,12 @@ func (r *recent) equal(q, at, n int) bool {
 	return true
 }
 
-// lengths appends the lengths of matches for at, each longer than the one before and farther away,
-// the last one of at most so many bytes.
-func (r *recent) lengths(out []int, at, most int) []int {
+// found is a match of so many bytes.
+type found struct{ size, distance int }
+
+// matches appends matches for at, each longer than the one before and farther away, the last one of
+// at most so many bytes. Within its few steps none is missing.
+func (r *recent) matches(out []found, at, most int) []found {
 	if !r.advance(at) {
 		return out
 	}
@@ -149,7 +152,7 @@ func (r *recent) lengths(out []int, at, most int) []int {
 			r.budget -= n / nearMax
 			if n > best {
 				best = n
-				out = append(out, n)
+				out = append(out, found{n, at - q})
 			}
 		}
 	}

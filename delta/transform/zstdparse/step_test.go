@@ -228,7 +228,8 @@ func TestPair(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(10))
 	begin = time.Now()
 	h := sha256.New()
-	if err := applyStep(h, bytes.NewReader(frames[0]), step, contents[1], len(frames[1])); err != nil {
+	err = applyStep(h, bytes.NewReader(frames[0]), step, contents[1], len(frames[1]))
+	if err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)
