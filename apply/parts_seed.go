@@ -68,8 +68,8 @@ func (s *seed) unpack(ctx context.Context, k artifact.Kind, images map[chunkstor
 }
 
 // read takes the seed apart and cuts its contents by params.
-func (x *unpacked) read(ctx context.Context, r io.Reader, params chunkstore.Params) (err error) {
-	x.recipe, x.source, err = x.kind.TakeApart(ctx, r, artifact.Options{
+func (x *unpacked) read(ctx context.Context, f artifact.File, params chunkstore.Params) (err error) {
+	x.recipe, x.source, err = x.kind.TakeApart(ctx, f, artifact.Options{
 		Chunking: params, Spool: x.spool,
 		Keep: func(c *chunkstore.Content) bool { return !x.images[c.ID] },
 		Seed: true, Whole: x.whole,

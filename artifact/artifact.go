@@ -33,19 +33,27 @@ var ErrForeign = errors.New("it has no format of the kind")
 
 // Kind is a kind of artifacts beside an image.
 type Kind interface {
-	// Name is what releases call the kind. An artifact of the kind has the same name, so a release
-	// has at most one.
+	// Name is what releases call the kind.
 	Name() string
+	// Artifact is the name that an artifact of the kind has, so a release has at most one.
+	Artifact() string
 	// TakeApart reads an artifact to its end. It gives its recipe and a source of its contents,
 	// which reads o.Spool. What the source opens is an io.ReaderAt too. Errors wrap ErrUnsupported
 	// for a file that is not of this kind.
-	TakeApart(ctx context.Context, r io.Reader, o Options) (Recipe, mkimage.Source, error)
+	TakeApart(ctx context.Context, f File, o Options) (Recipe, mkimage.Source, error)
 	// Parse reads a recipe's text. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 	Parse(text io.Reader) (Recipe, error)
 	// AppendLine appends the line, with its end, that a recipe most likely has for e, a regular
 	// file of the image beside the artifact; nothing when a recipe is not likely to have one. The
 	// line does not depend on how contents are cut.
 	AppendLine(b []byte, e *mkimage.Entry) []byte
+}
+
+// File is an artifact that was not read yet. An *io.SectionReader is one.
+type File interface {
+	io.Reader
+	io.ReaderAt
+	Size() int64
 }
 
 // Options says how an artifact is taken apart. The zero value is usable.
@@ -64,6 +72,9 @@ type Options struct {
 	// Whole says that the image beside the artifact has the artifact itself as a content. A kind
 	// may then make that one the only content of the recipe.
 	Whole bool
+	// Warn is told what of the artifact stays as it is, though it could be taken apart were it made
+	// otherwise; nil: nobody is.
+	Warn func(text string)
 }
 
 // Spool keeps unpacked contents. An *os.File is one.
@@ -91,9 +102,12 @@ type Recipe interface {
 	// from src and verifies them. Errors wrap mkimage.ErrContent or mkimage.ErrUnknownCodec, or are
 	// those of src and w.
 	Build(ctx context.Context, src mkimage.Source, w io.Writer) (size int64, err error)
-	// Verify takes the artifact apart that r reads and compares it with the recipe. The error for
-	// another artifact wraps mkimage.ErrContent.
-	Verify(ctx context.Context, r io.Reader) error
+	// Verify takes an artifact apart and compares it with the recipe. The error for another one
+	// wraps mkimage.ErrContent.
+	Verify(ctx context.Context, f File) error
+	// Partial tells whether TakeApart with Options.Seed may take more of the artifact apart. If not,
+	// it gives this recipe, but for the codec.
+	Partial() bool
 	// With copies the recipe. fn gives the content that takes the place of each content.
 	With(fn func(c *chunkstore.Content) *chunkstore.Content) Recipe
 	// Bare copies the recipe without codec and chunking, which depend on how the artifact was taken
@@ -102,7 +116,18 @@ type Recipe interface {
 }
 
 // kinds are the kinds that this program knows.
-var kinds = []Kind{initrdKind{}, kernelKind{}}
+var kinds = []Kind{initrdKind{}, &ukiKind{}, kernelKind{}}
+
+// For gives the kinds that an artifact with a name may be of, in the order in which they are to be
+// tried.
+func For(name string) (list []Kind) {
+	for _, k := range kinds {
+		if k.Artifact() == name {
+			list = append(list, k)
+		}
+	}
+	return list
+}
 
 // ByName gives the kind with a name, or nil.
 func ByName(name string) Kind {

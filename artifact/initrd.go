@@ -18,10 +18,13 @@ type initrdKind struct{}
 // Name implements Kind.
 func (initrdKind) Name() string { return "initrd" }
 
+// Artifact implements Kind.
+func (k initrdKind) Artifact() string { return k.Name() }
+
 // TakeApart implements Kind.
-func (initrdKind) TakeApart(ctx context.Context, r io.Reader,
+func (initrdKind) TakeApart(ctx context.Context, f File,
 	o Options) (Recipe, mkimage.Source, error) {
-	recipe, source, err := initrd.NewRecipe(ctx, r, initrd.Options{
+	recipe, source, err := initrd.NewRecipe(ctx, f, initrd.Options{
 		Level: o.Level, Chunking: o.Chunking, Spool: o.Spool, Keep: o.Keep,
 	})
 	if err != nil {
@@ -82,6 +85,22 @@ func (r initrdRecipe) Build(ctx context.Context, src mkimage.Source,
 	stats, err := initrd.Build(ctx, r.Recipe, src, w)
 	return stats.Size, err
 }
+
+// find looks for the codec with which the recipe builds the initrd as it was. Errors wrap
+// ErrUnsupported when there is none.
+func (r initrdRecipe) find(ctx context.Context, src mkimage.Source, was *io.SectionReader) error {
+	err := r.FindCodec(ctx, src, was)
+	if errors.Is(err, initrd.ErrUnsupported) {
+		err = unsupported{err}
+	}
+	return err
+}
+
+// Verify implements Recipe.
+func (r initrdRecipe) Verify(ctx context.Context, f File) error { return r.Recipe.Verify(ctx, f) }
+
+// Partial implements Recipe.
+func (initrdRecipe) Partial() bool { return false }
 
 // With implements Recipe.
 func (r initrdRecipe) With(fn func(c *chunkstore.Content) *chunkstore.Content) Recipe {

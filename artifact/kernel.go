@@ -18,10 +18,13 @@ type kernelKind struct{}
 // Name implements Kind.
 func (kernelKind) Name() string { return "kernel" }
 
+// Artifact implements Kind.
+func (k kernelKind) Artifact() string { return k.Name() }
+
 // TakeApart implements Kind.
-func (kernelKind) TakeApart(ctx context.Context, r io.Reader,
+func (kernelKind) TakeApart(ctx context.Context, f File,
 	o Options) (Recipe, mkimage.Source, error) {
-	recipe, source, err := kernel.NewRecipe(ctx, r, kernel.Options{
+	recipe, source, err := kernel.NewRecipe(ctx, f, kernel.Options{
 		Chunking: o.Chunking, Spool: o.Spool, Keep: o.Keep, Seed: o.Seed, Whole: o.Whole,
 	})
 	if err != nil {
@@ -77,6 +80,12 @@ func (r kernelRecipe) Build(ctx context.Context, src mkimage.Source,
 	w io.Writer) (size int64, err error) {
 	return kernel.Build(ctx, r.Recipe, src, w)
 }
+
+// Verify implements Recipe.
+func (r kernelRecipe) Verify(ctx context.Context, f File) error { return r.Recipe.Verify(ctx, f) }
+
+// Partial implements Recipe.
+func (kernelRecipe) Partial() bool { return false }
 
 // With implements Recipe.
 func (r kernelRecipe) With(fn func(c *chunkstore.Content) *chunkstore.Content) Recipe {

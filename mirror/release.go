@@ -172,8 +172,8 @@ func (a *Artifact) validate(first bool) error {
 	switch k := a.Beside(); {
 	case k == nil:
 		return fmt.Errorf("unknown kind %q", a.Kind)
-	case a.Name != k.Name():
-		return fmt.Errorf("only %q can be of kind %s", k.Name(), a.Kind)
+	case a.Name != k.Artifact():
+		return fmt.Errorf("only %q can be of kind %s", k.Artifact(), a.Kind)
 	}
 	return a.validateBeside()
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"deltaup/mirror/publish"
+	"deltaup/mkimage/initrd"
 	"deltaup/mkimage/modules"
 	"deltaup/mkimage/rootfs"
 )
@@ -17,6 +18,7 @@ import (
 func publisherCommands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
 		newMkimageCommand(env),
+		newRecompressCommand(env),
 		newKeysCommand(env),
 		newPublishCommand(env),
 		newRefreshCommand(env),
@@ -48,6 +50,7 @@ var publisherOutcomes = []outcome{
 	{is: rootfs.ErrOffset, cause: "usage"},
 	{is: rootfs.ErrKind, cause: "unsupported-input"},
 	{is: rootfs.ErrMalformed, cause: "damaged-input"},
+	{is: initrd.ErrUnsupported, cause: "unsupported-input"},
 	{is: modules.ErrModule, cause: "damaged-input"},
 	{is: rootfs.ErrTooLarge, cause: "too-large", hint: "--exclude leaves things out"},
 	{is: rootfs.ErrContainer, cause: "container",

@@ -60,7 +60,7 @@ func TestTargetBuild(t *testing.T) {
 			t.Errorf("the build for targets has no command %s:\n%s", name, out)
 		}
 	}
-	for _, name := range []string{"mkimage", "keys", "publish", "refresh", "serve", "check", "diff", "inspect"} {
+	for _, name := range []string{"mkimage", "recompress", "keys", "publish", "refresh", "serve", "check", "diff", "inspect"} {
 		if slices.Contains(commands, name) {
 			t.Errorf("the build for targets has the command %s", name)
 		}

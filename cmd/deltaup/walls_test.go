@@ -47,10 +47,11 @@ var floors = []struct {
 	{"delta/transform/lz4hc", nil},
 	{"delta/transform/zstdparse", nil},
 	{"mkimage/kernel", []string{"chunkstore", "mkimage", "mkimage/internal/proof", "mkimage/internal/recipetext", "mkimage/internal/spool", "mkimage/internal/unpack", "delta/transform/gnuzip", "delta/transform/lz4hc"}},
+	{"mkimage/uki", nil},
 	{"delta/transform", []string{"delta/transform/gnuzip", "delta/transform/xzutils"}},
 	{"delta/suffix", nil},
 	{"delta/patchset", []string{"chunkstore", "mkimage", "mkimage/tree", "delta/suffix", "delta/transform"}},
-	{"artifact", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/kernel", "mkimage/tree", "delta/patchset"}},
+	{"artifact", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/kernel", "mkimage/tree", "mkimage/uki", "delta/patchset"}},
 	{"delta", []string{"chunkstore"}},
 	{"delta/diff", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/modules", "mkimage/tree", "delta/patchset", "delta/transform"}},
 	{"mirror", []string{"chunkstore", "mkimage", "delta/patchset", "artifact"}},
@@ -69,7 +70,7 @@ var floors = []struct {
 	{"apply", []string{"apply/cache", "apply/internal/nospace", "apply/slotwriter", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "artifact", "mirror", "mirror/client", "trust"}},
 	// Above apply and slotboot, which do not know each other.
 	{"device", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree", "mirror", "mirror/client", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"deltaup/artifact"
@@ -93,7 +92,7 @@ func (c *checker) rebuild(ctx context.Context, a *mirror.Artifact, recipe artifa
 	}
 	contents := &watchedContents{contents: patchset.FromStore(folder)}
 	h := chunkstore.NewHasher()
-	_, err = recipe.Build(ctx, contentSource{contents}, h)
+	_, err = recipe.Build(ctx, verify.ContentSource{Contents: contents}, h)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -106,20 +105,6 @@ func (c *checker) rebuild(ctx context.Context, a *mirror.Artifact, recipe artifa
 			fmt.Sprintf("builds an artifact with the hash %s, not %s", h.ID(), a.ID))
 	}
 	return nil
-}
-
-// contentSource is a mkimage.Source.
-type contentSource struct{ contents patchset.Contents }
-
-func (s contentSource) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
-	r, err := s.contents.Open(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.NewSectionReader(r, 0, c.Size), r}, nil
 }
 
 // besideEnds are the ends of patch sets that lead to an artifact beside the image.

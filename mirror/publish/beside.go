@@ -33,34 +33,39 @@ func (u *publisher) takeApart(ctx context.Context, in *inputs) error {
 		has[c.ID] = true
 	}
 	for _, f := range in.files[1:] {
-		k := artifact.ByName(f.name)
-		if k == nil || f.file.Raw {
+		if f.file.Raw {
 			continue
 		}
-		var err error
-		f.apart, err = u.newApart(ctx, f, k, in.recipe, has[f.object.ID])
-		if errors.Is(err, artifact.ErrUnsupported) {
-			if !errors.Is(err, artifact.ErrForeign) {
-				in.warnings = append(in.warnings,
-					fmt.Sprintf("%s is published as it is: %v", f.f.Name(), err))
+		o := artifact.Options{
+			Level: levelOf(in.recipe), Chunking: in.recipe.Chunking, Whole: has[f.object.ID],
+			Warn: func(text string) { in.warnings = append(in.warnings, f.f.Name()+": "+text) },
+		}
+		for _, k := range artifact.For(f.name) {
+			x, err := u.newApart(ctx, f, k, o)
+			if errors.Is(err, artifact.ErrUnsupported) {
+				if !errors.Is(err, artifact.ErrForeign) {
+					in.warnings = append(in.warnings,
+						fmt.Sprintf("%s is published as it is: %v", f.f.Name(), err))
+				}
+				continue
 			}
-			continue
-		}
-		if err == nil {
-			f.kind = k.Name()
-			was := f.object
-			f.object, err = u.build(ctx, f.apart)
-			f.apart.same = f.object == was
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", f.f.Name(), err)
+			if err == nil {
+				f.apart, f.kind = x, k.Name()
+				was := f.object
+				f.object, err = u.build(ctx, x)
+				x.same = f.object == was
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.f.Name(), err)
+			}
+			break
 		}
 	}
 	return nil
 }
 
 func (u *publisher) newApart(ctx context.Context, f *input, k artifact.Kind,
-	image *mkimage.Recipe, whole bool) (_ *apart, err error) {
+	o artifact.Options) (_ *apart, err error) {
 	spool, err := u.store.Create(ctx)
 	if err != nil {
 		return nil, err
@@ -71,10 +76,8 @@ func (u *publisher) newApart(ctx context.Context, f *input, k artifact.Kind,
 		}
 	}()
 	x := &apart{kind: k, spool: spool}
-	x.recipe, x.source, err = k.TakeApart(ctx, io.NewSectionReader(f.f, 0, f.object.Size),
-		artifact.Options{
-			Level: levelOf(image), Chunking: image.Chunking, Spool: spool, Whole: whole,
-		})
+	o.Spool = spool
+	x.recipe, x.source, err = k.TakeApart(ctx, io.NewSectionReader(f.f, 0, f.object.Size), o)
 	if err != nil {
 		return nil, err
 	}

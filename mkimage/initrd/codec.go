@@ -1,10 +1,14 @@
 package initrd
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/zstd"
 
+	"deltaup/mkimage"
 	"deltaup/mkimage/internal/codec"
 )
 
@@ -35,4 +39,40 @@ func newEncoder(w io.Writer, c *codec.Codec) (*zstd.Encoder, error) {
 		zstd.WithLowerEncoderMem(false),
 		zstd.WithEncoderCRC(true),
 	)
+}
+
+// FindCodec has r name the codec with which Build makes the initrd that was taken apart byte for
+// byte, which was reads. Errors wrap ErrUnsupported when none of those here does, or are those of
+// src and ctx.
+func (r *Recipe) FindCodec(ctx context.Context, src mkimage.Source, was *io.SectionReader) error {
+	for i := range codecs {
+		r.Codec = codecs[len(codecs)-1-i].ID // mostly the best
+		w := &comparer{was: was}
+		stats, err := Build(ctx, r, src, w)
+		switch {
+		case w.differs:
+		case err != nil:
+			return err
+		case stats.Size == was.Size():
+			return nil
+		}
+	}
+	return unsupported("no encoder known here makes it again as it is")
+}
+
+// comparer accepts the bytes that are in was and fails at the first that differ.
+type comparer struct {
+	was     *io.SectionReader
+	at      int64
+	differs bool
+}
+
+func (c *comparer) Write(p []byte) (int, error) {
+	was := make([]byte, len(p))
+	if n, _ := c.was.ReadAt(was, c.at); n < len(p) || !bytes.Equal(was, p) {
+		c.differs = true
+		return 0, fmt.Errorf("bytes differ from %d on", c.at)
+	}
+	c.at += int64(len(p))
+	return len(p), nil
 }

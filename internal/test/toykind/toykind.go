@@ -37,13 +37,16 @@ func Pack(files ...[2]string) []byte {
 // Name implements artifact.Kind.
 func (Kind) Name() string { return Name }
 
+// Artifact implements artifact.Kind.
+func (Kind) Artifact() string { return Name }
+
 // AppendLine implements artifact.Kind.
 func (Kind) AppendLine(b []byte, e *mkimage.Entry) []byte {
 	return appendFile(b, e.Path, e.Content)
 }
 
 // TakeApart implements artifact.Kind.
-func (Kind) TakeApart(ctx context.Context, r io.Reader,
+func (Kind) TakeApart(ctx context.Context, r artifact.File,
 	o artifact.Options) (artifact.Recipe, mkimage.Source, error) {
 	in := bufio.NewReader(r)
 	if line, err := in.ReadString('\n'); line != magic+"\n" {
@@ -257,8 +260,8 @@ func (r *recipe) copy(ctx context.Context, src mkimage.Source, c *chunkstore.Con
 }
 
 // Verify implements artifact.Recipe.
-func (r *recipe) Verify(ctx context.Context, in io.Reader) error {
-	other, _, err := Kind{}.TakeApart(ctx, in, artifact.Options{Chunking: r.chunking})
+func (r *recipe) Verify(ctx context.Context, f artifact.File) error {
+	other, _, err := Kind{}.TakeApart(ctx, f, artifact.Options{Chunking: r.chunking})
 	if err != nil {
 		return err
 	}
@@ -274,6 +277,9 @@ func (r *recipe) Verify(ctx context.Context, in io.Reader) error {
 	}
 	return nil
 }
+
+// Partial implements artifact.Recipe.
+func (*recipe) Partial() bool { return false }
 
 // With implements artifact.Recipe.
 func (r *recipe) With(fn func(c *chunkstore.Content) *chunkstore.Content) artifact.Recipe {

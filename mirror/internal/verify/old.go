@@ -23,6 +23,7 @@ type Old struct {
 
 // Temp is a temporary file that one goroutine uses. A mirror.Draft is one.
 type Temp interface {
+	io.Writer
 	artifact.Spool
 	Discard()
 }
@@ -41,8 +42,9 @@ type OldReader struct {
 	Temp  func(context.Context) (Temp, error) // makes one
 }
 
-// Beside takes apart artifact a of the release r as kind k. When it is of that kind, the recipe on
-// the mirror says what that gives. A raw one is taken apart as a target does.
+// Beside takes apart artifact a of the release r as kind k. The recipe on the mirror mostly says
+// what that gives. Else the file itself is taken apart: of a raw artifact, of one of another kind,
+// and of one with parts of which a target may have more than a publisher can make again.
 func (x *OldReader) Beside(ctx context.Context, r *mirror.Release, a *mirror.Artifact,
 	k artifact.Kind) (*Old, error) {
 	if a.Kind == mirror.KindRaw {
@@ -61,11 +63,23 @@ func (x *OldReader) Beside(ctx context.Context, r *mirror.Release, a *mirror.Art
 	if err != nil {
 		return nil, err
 	}
-	return &Old{Recipe: recipe, Contents: x.Packs}, nil
+	if a.Kind == k.Name() && !recipe.Partial() {
+		return &Old{Recipe: recipe, Contents: x.Packs}, nil
+	}
+	file, err := x.Temp(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Discard()
+	size, err := recipe.Build(ctx, ContentSource{x.Packs}, file)
+	if err != nil {
+		return nil, err
+	}
+	return x.takeApart(ctx, io.NewSectionReader(file, 0, size), r, a, k)
 }
 
 // takeApart does what a target does.
-func (x *OldReader) takeApart(ctx context.Context, f io.Reader, r *mirror.Release,
+func (x *OldReader) takeApart(ctx context.Context, f artifact.File, r *mirror.Release,
 	a *mirror.Artifact, k artifact.Kind) (*Old, error) {
 	whole, err := x.inImage(ctx, r, a.ID)
 	if err != nil {
@@ -134,4 +148,19 @@ func (s takenContents) Open(ctx context.Context, c *chunkstore.Content) (patchse
 		return nil, err
 	}
 	return r.(patchset.Reading), nil // as artifact.Kind says
+}
+
+// ContentSource gives contents to who builds. It is a mkimage.Source.
+type ContentSource struct{ Contents patchset.Contents }
+
+// Open implements mkimage.Source.
+func (s ContentSource) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
+	r, err := s.Contents.Open(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(r, 0, c.Size), r}, nil
 }

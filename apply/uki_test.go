@@ -1,0 +1,77 @@
+package apply_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"deltaup/apply"
+	"deltaup/delta"
+	"deltaup/internal/test/cpiotest"
+	"deltaup/internal/test/faultserver"
+	"deltaup/internal/test/kerneltest"
+	"deltaup/mirror"
+	"deltaup/mirror/folder"
+	"deltaup/mirror/publish"
+	"deltaup/mirror/serve"
+)
+
+// TestPullUKI pulls a unified kernel image bit for bit: by a patch set, whether the older one was
+// taken apart, in part, or published as it is, and without an older one.
+func TestPullUKI(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		pack func(files map[string][]byte) []byte // the older one's initrd
+		raw  bool
+	}{
+		{"taken apart", cpiotest.Root, false},
+		{"in part", cpiotest.Initrd, false},
+		{"as it is", cpiotest.Initrd, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k := &kernelTarget{target: newTarget(t), file: filepath.Join(t.TempDir(), "uki.efi")}
+			plain := bytes.Repeat(noise(610, 40<<10), 9)
+			dir := t.TempDir()
+			for i, image := range k.w.image {
+				copy(plain[200<<10:], []string{"one", "two"}[i])
+				pack := []func(files map[string][]byte) []byte{tt.pack, cpiotest.Root}[i]
+				k.kernels[i] = kerneltest.UKI(1,
+					kerneltest.Section{Name: ".initrd", Data: pack(growingInitrd(i + 1))},
+					kerneltest.Section{Name: ".linux", Data: kerneltest.BzImage(byte(i), plain)})
+				path := filepath.Join(dir, "kernel")
+				if err := os.WriteFile(path, k.kernels[i], 0o644); err != nil {
+					t.Fatal(err)
+				}
+				done, err := publish.Add(t.Context(), folder.At(filepath.Join(dir, "mirror")), publish.Publication{
+					Version: string(rune('1' + i)), Channel: "stable", Image: image, PatchFrom: 1,
+					Artifacts: []publish.File{{Name: mirror.KernelName, Path: path, Raw: tt.raw && i == 0}},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				a := done.Release.Artifact(mirror.KernelName)
+				if (a.Kind == "uki") != (!tt.raw || i == 1) || len(a.Patches) != i {
+					t.Fatalf("published as %+v, warnings %q", a, done.Warnings)
+				}
+				if i == 1 {
+					k.set = a.Patches[0].Set
+				}
+			}
+			k.server = faultserver.New(t, serve.Handler(filepath.Join(dir, "mirror")))
+			k.urls = []string{k.server.URL}
+			k.with = func(r *apply.Request) {
+				r.Outputs, r.Optimize = map[string]string{mirror.KernelName: k.file}, delta.ForBytes
+			}
+			k.pullKernel(t, k.kernels[0])
+			if k.server.Requests(mirror.PatchPath(k.set.ID)) != 1 || k.server.Requests("packs/") > 0 || len(k.warnings) > 0 {
+				t.Errorf("%d requests for the set, %d for packs, warnings %q",
+					k.server.Requests(mirror.PatchPath(k.set.ID)), k.server.Requests("packs/"), k.warnings)
+			}
+			k.pullKernel(t, nil)
+			if len(k.warnings) > 0 {
+				t.Errorf("without an old one: warnings %q", k.warnings)
+			}
+		})
+	}
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"deltaup/internal/test/cpiotest"
+)
+
+// TestRecompress: what is recompressed is an initrd, and recompressing it changes nothing.
+func TestRecompress(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	files := map[string][]byte{"init": []byte("#!/bin/sh\n"), "lib": bytes.Repeat([]byte("library\n"), 9000)}
+	if err := os.WriteFile(path("initrd"), cpiotest.Initrd(files), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mustDeltaup(t, "recompress", path("initrd"), path("once"))
+	mustDeltaup(t, "recompress", path("once"), path("twice"))
+	once, err := os.ReadFile(path("once"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice, err := os.ReadFile(path("twice"))
+	if err != nil || !bytes.HasPrefix(once, []byte("\x28\xb5\x2f\xfd")) || !bytes.Equal(once, twice) {
+		t.Errorf("%d bytes, then %d, %v", len(once), len(twice), err)
+	}
+	if err := os.WriteFile(path("other"), []byte("something else"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := deltaup(t, "recompress", path("other"), path("none")); code == 0 || !strings.Contains(stderr, "can't be taken apart") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if code, _, _ := deltaup(t, "recompress", "--level", "most", path("initrd"), path("none")); code == 0 {
+		t.Error("there is no such level")
+	}
+	if left, _ := filepath.Glob(path("*")); len(left) != 4 {
+		t.Errorf("left behind: %q", left)
+	}
+}

@@ -1,0 +1,77 @@
+package publish_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"deltaup/chunkstore"
+	"deltaup/internal/test/cpiotest"
+	"deltaup/internal/test/kerneltest"
+	"deltaup/internal/test/mirrortest"
+	"deltaup/internal/test/publishtest"
+	"deltaup/mirror"
+)
+
+// ukiFile makes a unified kernel image, a little different with each version.
+func ukiFile(version int, initrd []byte) []byte {
+	plain := bytes.Repeat(mirrortest.Noise(70, 50<<10), 8)
+	copy(plain[100_000*version:], "changed")
+	return kerneltest.UKI(1, kerneltest.Section{Name: ".linux", Data: kerneltest.BzImage(byte(version), plain)},
+		kerneltest.Section{Name: ".initrd", Data: initrd})
+}
+
+// TestPublishUKI publishes unified kernel images: what is published is the file, and sets lead to the
+// third from both others, also when the initrd cannot be made again.
+func TestPublishUKI(t *testing.T) {
+	v1, _ := publishtest.Trees()
+	image := publishtest.Image(t, v1)
+	for name, pack := range map[string]func(files map[string][]byte) []byte{"whole": cpiotest.Root, "partial": cpiotest.Initrd} {
+		dir := t.TempDir()
+		for i := range 3 {
+			// random, so that nothing but a base makes a set small
+			own := mirrortest.Noise(uint64(71), 60<<10)
+			copy(own[9000*(i+1):], "changed")
+			file := ukiFile(i, pack(map[string][]byte{"bin/big": v1["bin/big"], "own": own}))
+			done := publishtest.Publish(t, dir, kernelOf(t, fmt.Sprint(i+1), image, file))
+			a := done.Release.Artifact(mirror.KernelName)
+			if a.Kind != "uki" || a.ID != chunkstore.Sum(file) || a.Recipe == nil || len(a.Patches) != min(i, 2) {
+				t.Fatalf("%s: published as %+v, warnings %q", name, a, done.Warnings)
+			}
+			told := strings.Contains(strings.Join(done.Warnings, ""), ".initrd stays as it is")
+			if told != (name == "partial") || len(done.Warnings) > 1 {
+				t.Errorf("%s: warnings %q", name, done.Warnings)
+			}
+			for _, p := range a.Patches {
+				if name == "whole" && p.Set.Size > 2500 {
+					t.Errorf("%s: a set of %d bytes", name, p.Set.Size)
+				}
+			}
+		}
+		if r := publishtest.WantSound(t, dir); len(r.Unreferenced) != 0 {
+			t.Errorf("%s: unreferenced: %q", name, r.Unreferenced)
+		}
+	}
+}
+
+// TestPublishUKIAfterRaw: a set leads from one that was published as it is, but none from one to a
+// kernel, which is worth a word.
+func TestPublishUKIAfterRaw(t *testing.T) {
+	v1, _ := publishtest.Trees()
+	image := publishtest.Image(t, v1)
+	dir := t.TempDir()
+	p := kernelOf(t, "1", image, ukiFile(0, cpiotest.Root(v1)))
+	p.Artifacts[0].Raw = true
+	publishtest.Publish(t, dir, p)
+	done := publishtest.Publish(t, dir, kernelOf(t, "2", image, ukiFile(1, cpiotest.Root(v1))))
+	a := done.Release.Artifact(mirror.KernelName)
+	if a.Kind != "uki" || len(a.Patches) != 1 || a.Patches[0].Set.Size > 2500 || len(done.Warnings) > 0 {
+		t.Errorf("published as %+v, warnings %q", a, done.Warnings)
+	}
+	done = publishtest.Publish(t, dir, kernelOf(t, "3", image, kerneltest.BzImage(1, []byte("plain"))))
+	if a := done.Release.Artifact(mirror.KernelName); a.Kind != "kernel" || len(a.Patches) != 0 || len(done.Warnings) != 2 {
+		t.Errorf("published as %+v, warnings %q", a, done.Warnings)
+	}
+	publishtest.WantSound(t, dir)
+}
