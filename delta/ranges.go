@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 
 	"deltaup/chunkstore"
 )
@@ -141,12 +142,20 @@ func (b *builder) joins(r Range, next Extent, extents []Extent) bool {
 	return len(left) == 1 && left[0].Length == next.Offset-end
 }
 
+// byOffset sorts extents. Sorts with an interface share their code, which keeps the command for
+// targets small.
+type byOffset []Extent
+
+func (e byOffset) Len() int      { return len(e) }
+func (e byOffset) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e byOffset) Less(i, j int) bool {
+	return e[i].Offset < e[j].Offset || e[i].Offset == e[j].Offset && e[i].Length < e[j].Length
+}
+
 // missing lists the bytes of pieces that are in none of the joined extents, each once, by offset,
 // cut between pieces. It sorts pieces. Pieces overlap only in a wrong index.
 func missing(pieces, extents []Extent) []Extent {
-	slices.SortFunc(pieces, func(x, y Extent) int {
-		return cmp.Or(cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.Length, y.Length))
-	})
+	sort.Sort(byOffset(pieces))
 	var out []Extent
 	var done int64 // end of the pieces so far
 	for _, x := range pieces {
@@ -162,7 +171,7 @@ func missing(pieces, extents []Extent) []Extent {
 // joined sorts extents, joins those that touch or overlap and drops empty ones.
 func joined(extents []Extent) []Extent {
 	sorted := slices.Clone(extents)
-	slices.SortFunc(sorted, func(x, y Extent) int { return cmp.Compare(x.Offset, y.Offset) })
+	sort.Sort(byOffset(sorted))
 	out := sorted[:0]
 	for _, e := range sorted {
 		switch n := len(out); {

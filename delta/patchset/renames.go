@@ -2,6 +2,7 @@ package patchset
 
 import (
 	"slices"
+	"sort"
 	"strings"
 
 	"deltaup/mkimage"
@@ -113,6 +114,14 @@ func patterns(from *mkimage.Recipe, renames []rename) (list []pattern, renamed m
 			renamed[e.Path] = list[i].path
 		}
 	}
-	slices.SortStableFunc(list, func(a, b pattern) int { return tree.Compare(a.path, b.path) })
+	sort.Stable(byPath(list))
 	return list, renamed
 }
+
+// byPath sorts patterns. Sorts with an interface share their code, which keeps the command for
+// targets small.
+type byPath []pattern
+
+func (l byPath) Len() int           { return len(l) }
+func (l byPath) Less(i, j int) bool { return tree.Compare(l[i].path, l[j].path) < 0 }
+func (l byPath) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }

@@ -1,8 +1,8 @@
 package transform
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 )
 
 // symbol is the part of a symbol table's entry that other tables refer to.
@@ -124,10 +124,18 @@ func readSymbols(f *elfFile, s *elfSection, b []byte) *symbolTable {
 		}
 	}
 	for _, l := range t.within {
-		slices.SortStableFunc(l, func(x, y symbol) int { return cmp.Compare(x.value, y.value) })
+		sort.Stable(byValue(l))
 	}
 	return t
 }
+
+// byValue sorts symbols. Sorts with an interface share their code, which keeps the command for
+// targets small.
+type byValue []symbol
+
+func (l byValue) Len() int           { return len(l) }
+func (l byValue) Less(i, j int) bool { return l[i].value < l[j].value }
+func (l byValue) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
 
 // anchors are the named places of a section: its symbols, or its strings if it is a string table.
 type anchors struct {

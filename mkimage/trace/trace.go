@@ -7,8 +7,7 @@
 package trace
 
 import (
-	"cmp"
-	"slices"
+	"sort"
 	"time"
 )
 
@@ -55,12 +54,27 @@ func (t *Trace) Paths() []string {
 
 // sort sorts files by first access. Files of one instant keep their order.
 func (t *Trace) sort() {
-	slices.SortStableFunc(t.Files, func(a, b File) int { return cmp.Compare(a.First, b.First) })
+	sort.Stable(byFirst(t.Files))
 }
+
+// byOffset sorts ranges. Sorts with an interface share their code, which keeps the command for
+// targets small.
+type byOffset []byteRange
+
+func (r byOffset) Len() int           { return len(r) }
+func (r byOffset) Less(i, j int) bool { return r[i].offset < r[j].offset }
+func (r byOffset) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
+
+// byFirst sorts files by first access.
+type byFirst []File
+
+func (f byFirst) Len() int           { return len(f) }
+func (f byFirst) Less(i, j int) bool { return f[i].First < f[j].First }
+func (f byFirst) Swap(i, j int)      { f[i], f[j] = f[j], f[i] }
 
 // joinRanges sorts ranges and joins those that touch or overlap. It works in place.
 func joinRanges(ranges []byteRange) []byteRange {
-	slices.SortFunc(ranges, func(a, b byteRange) int { return cmp.Compare(a.offset, b.offset) })
+	sort.Sort(byOffset(ranges))
 	joined := ranges[:0]
 	for _, r := range ranges {
 		if n := len(joined); n > 0 && r.offset <= joined[n-1].end() {
