@@ -1,9 +1,6 @@
 package transform
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // addressCoder replaces an address in code by a word of four bytes that says what lies there, not
 // where. The word's high byte is its kind. A word with any other high byte is the original one.
@@ -43,8 +40,8 @@ type addressCoder struct {
 	listed []uint32 // forward: what the words do not hold; inverse: what is left of that
 }
 
+// newAddressCoder takes regions in ascending order.
 func newAddressCoder(starts []uint64, regions []region) *addressCoder {
-	slices.SortFunc(regions, func(a, b region) int { return cmp.Compare(a.from, b.from) })
 	if len(regions) > regionMax {
 		regions = regions[:regionMax]
 	}

@@ -63,16 +63,19 @@ func (t *btf) guessType() uint32 {
 		first uint32
 		votes int
 	}
-	var close []candidate
+	var close []candidate // those with most votes, these first
 	for _, n := range protos {
 		if f := functions; len(f) > 0 && f[len(f)-1] >= uint32(n)+lowest {
 			first := f[len(f)-1] - uint32(n)
 			close = append(close, candidate{first, votes(functions, protos, first)})
+			for i := len(close) - 1; i > 0 && close[i-1].votes < close[i].votes; i-- {
+				close[i-1], close[i] = close[i], close[i-1]
+			}
+			close = close[:min(len(close), closeMax)]
 		}
 	}
-	slices.SortStableFunc(close, func(a, b candidate) int { return b.votes - a.votes })
 	best, bestFit := lowest, -1
-	for _, c := range close[:min(len(close), closeMax)] {
+	for _, c := range close {
 		if c.votes < close[0].votes-close[0].votes/8 {
 			break
 		}

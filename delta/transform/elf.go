@@ -2,9 +2,7 @@ package transform
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
-	"slices"
 )
 
 // le is the byte order of all files that the package rewrites.
@@ -114,8 +112,14 @@ func parseELF(b []byte) (f *elfFile, ok bool) {
 
 type extent struct{ from, to int }
 
+// overlap sorts e, which has at most some thousand elements, by insertion. slices would add 10 kB to
+// the program.
 func overlap(e []extent) bool {
-	slices.SortFunc(e, func(a, b extent) int { return cmp.Compare(a.from, b.from) })
+	for i := range e {
+		for k := i; k > 0 && e[k-1].from > e[k].from; k-- {
+			e[k-1], e[k] = e[k], e[k-1]
+		}
+	}
 	for i := 1; i < len(e); i++ {
 		if e[i].from < e[i-1].to {
 			return true

@@ -1,9 +1,6 @@
 package transform
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // pointerCoder replaces pointers in data by words of eight bytes. The high half of a word says how
 // to read the low half.
@@ -23,9 +20,9 @@ type pointerCoder struct {
 	function uint32
 }
 
+// newPointerCoder takes regions in ascending order.
 func newPointerCoder(starts []uint64, regions []region) *pointerCoder {
 	regions = slices.Clone(regions)
-	slices.SortFunc(regions, func(a, b region) int { return cmp.Compare(a.from, b.from) })
 	for i := range regions {
 		regions[i].last = regions[i].from
 	}

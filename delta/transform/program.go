@@ -63,7 +63,7 @@ func (program) Inverse(out []byte, limit int64) ([]byte, error) {
 type programFile struct {
 	*elfFile
 	starts  []uint64      // of functions; from the unwind table in its original form
-	regions []region      // sections in memory
+	regions []region      // sections in memory, ascending
 	written []*elfSection // writable data, whose pointers may be rewritten
 }
 
@@ -85,9 +85,17 @@ func openProgram(b []byte) (*programFile, bool) {
 			p.written = append(p.written, s)
 		}
 		slots := s.flags&flagExec != 0 && s.name != ".text" || strings.HasPrefix(s.name, ".got")
-		p.regions = append(p.regions, region{from: s.addr, to: s.addr + s.mem, slots: slots})
+		p.addRegion(region{from: s.addr, to: s.addr + s.mem, slots: slots})
 	}
 	return p, true
+}
+
+// addRegion keeps the regions, of which there are few thousands at most, in ascending order.
+func (p *programFile) addRegion(r region) {
+	p.regions = append(p.regions, r)
+	for i := len(p.regions) - 1; i > 0 && p.regions[i-1].from > r.from; i-- {
+		p.regions[i-1], p.regions[i] = p.regions[i], p.regions[i-1]
+	}
 }
 
 // readStarts reads the functions from the unwind table in b, which must have its original form.
