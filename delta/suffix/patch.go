@@ -167,6 +167,13 @@ const batchMax = 128 << 10
 // passes from front to back, since old may be compressed. It takes at most 4 MiB of memory beside
 // dst. Errors wrap ErrCorrupt or are those of old.
 func Patch(dst []byte, old io.ReaderAt, oldSize int64, s Streams, newSize int64) ([]byte, error) {
+	return PatchGuessed(dst, old, oldSize, s, newSize, 0, nil)
+}
+
+// PatchGuessed is Patch with a guess, unless that is nil, for the bytes of the new content from at
+// on.
+func PatchGuessed(dst []byte, old io.ReaderAt, oldSize int64, s Streams, newSize, at int64,
+	guess Guess) ([]byte, error) {
 	r := NewReader(s)
 	s, err := r.Next(oldSize, newSize)
 	if err == nil {
@@ -175,7 +182,7 @@ func Patch(dst []byte, old io.ReaderAt, oldSize int64, s Streams, newSize int64)
 	if err != nil {
 		return dst, err
 	}
-	p := patcher{cursor: cursor{s: s}, old: old}
+	p := patcher{cursor: cursor{s: s}, old: old, begin: at, guess: guess}
 	begin := len(dst)
 	dst = append(dst, make([]byte, newSize)...)
 	p.out = dst[begin:]
@@ -197,6 +204,9 @@ type patcher struct {
 	at     int64 // position in old
 	copies []copied
 	run    runner
+
+	begin int64 // position of out in the new content
+	guess Guess
 }
 
 // copied is one copy of a batch: len bytes from position old of the old content to position at of
@@ -236,13 +246,21 @@ func (p *patcher) read() error {
 			return err
 		}
 	}
+	correct := func(part []byte) { p.run.add(&p.cursor, part) }
 	for _, c := range p.copies {
-		p.run.add(&p.cursor, p.out[c.at:c.at+c.len])
+		if b := p.out[c.at : c.at+c.len]; p.guess != nil {
+			p.guess(b, p.begin+int64(c.at), c.old, correct)
+		} else {
+			correct(b)
+		}
 	}
 	return nil
 }
 
-func byOld(a, b copied) int { return cmp.Compare(a.old, b.old) }
+// byOld leaves no two different copies in any order.
+func byOld(a, b copied) int {
+	return cmp.Or(cmp.Compare(a.old, b.old), cmp.Compare(b.len, a.len), cmp.Compare(a.at, b.at))
+}
 
 // runner adds differences to copied bytes. A run may span several copies.
 type runner struct{ zeros, diffs int64 }
