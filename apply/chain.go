@@ -101,7 +101,7 @@ func (n needs) pieces() (out []delta.Piece) {
 func (n needs) effort() (bytes int64) {
 	for i, s := range n.sets {
 		for k := range s.step.Entries {
-			if e := &s.step.Entries[k]; e.Transform != 0 && n.groups[i][e.Group] {
+			if e := &s.step.Entries[k]; n.groups[i][e.Group] {
 				length, effort := e.Rewritten()
 				bytes += length * effort.Slow
 			}

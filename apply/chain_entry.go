@@ -22,7 +22,11 @@ func (c *chain) entry(ctx context.Context, s *set, before, i int) ([]byte, error
 			return nil, err
 		}
 	}
-	g, err := c.group(s, e.Group, entryMemory(e))
+	open := func(n int) (*patchset.Group, error) { return c.group(s, n, entryMemory(e)) }
+	if err := s.step.Prepare(i, open); err != nil {
+		return nil, err
+	}
+	g, err := open(e.Group)
 	if err != nil {
 		return nil, err
 	}

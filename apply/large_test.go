@@ -8,6 +8,7 @@ import (
 
 	"deltaup/apply"
 	"deltaup/delta/patchset"
+	"deltaup/internal/test/programtest"
 )
 
 // joined is a system whose second version has a file that is several of the first in a row.
@@ -52,12 +53,25 @@ func vast(version int) map[string][]byte {
 	return map[string][]byte{"usr/lib/vast": content, "etc/version": fmt.Append(nil, version)}
 }
 
+// program is a system with a large program.
+func program(version int) map[string][]byte {
+	return map[string][]byte{
+		"usr/bin/large": programtest.Large(8000, 100/version),
+		"etc/version":   fmt.Append(nil, version),
+	}
+}
+
 // TestVastChain makes a large content out of one that a set before makes.
-func TestVastChain(t *testing.T) {
+func TestVastChain(t *testing.T) { testVast(t, "vast", vast) }
+
+// TestProgramChain does so with programs.
+func TestProgramChain(t *testing.T) { testVast(t, "program", program) }
+
+func testVast(t *testing.T, name string, files func(int) map[string][]byte) {
 	if testing.Short() {
 		t.Skip("slow under the race detector, and alike in what runs beside what")
 	}
-	m := newTargetOf(t, worldOf(t, "vast", vast, 3, 1))
+	m := newTargetOf(t, worldOf(t, name, files, 3, 1))
 	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
 	q, r := m.mustPull()
 	checkExact(t, m, q, r)

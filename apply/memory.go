@@ -81,15 +81,15 @@ func entryMemory(e *patchset.Entry) int64 {
 	if e.Base != nil && e.Base.Size <= patchset.PieceMax { // larger ones are not read whole
 		n = max(n, e.Base.Size)
 	}
+	rewritten, effort := e.Rewritten()
 	switch {
 	case e.Transform != 0:
-		rewritten, effort := e.Rewritten()
 		if e.Length > patchset.PieceMax {
 			return rewritten + rewritten/2 // the base is compressed when there is the content
 		}
 		return transformCopies*max(n, rewritten) + effort.Memory
 	case e.Base != nil:
-		return 2 * n
+		return 2*n + effort.Memory
 	}
 	return n
 }

@@ -162,21 +162,30 @@ func (s *Set) Apply(
 	write func(c *chunkstore.Content, piece []byte) error,
 ) error {
 	open, n := s.first, 0
+	opened := func(i int) (*patchset.Group, error) {
+		if i == n {
+			return open, nil
+		}
+		stored, err := group(i)
+		if err != nil {
+			return nil, err
+		}
+		open, n = nil, -1 // not two in memory
+		if open, err = s.step.OpenGroup(i, stored); err == nil {
+			n = i
+		}
+		return open, err
+	}
 	for i := 1; i < len(s.step.Entries); i++ { // the first one is the recipe
 		e := &s.step.Entries[i]
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if e.Group != n {
-			stored, err := group(e.Group)
-			if err != nil {
-				return err
-			}
-			open = nil // not two in memory
-			if open, err = s.step.OpenGroup(e.Group, stored); err != nil {
-				return err
-			}
-			n = e.Group
+		if err := s.step.Prepare(i, opened); err != nil {
+			return err
+		}
+		if _, err := opened(e.Group); err != nil {
+			return err
 		}
 		old, err := s.base(e.Base, base)
 		if err != nil {

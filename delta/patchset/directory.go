@@ -9,11 +9,13 @@ import (
 
 // What a set has of a new content.
 const (
-	kindNone      = iota // nothing, since its chunks cost less
-	kindPattern          // a patch whose base is the pattern's content
-	kindBase             // a patch with another base
-	kindWhole            // all of its bytes, without a base
-	kindRewritten        // a large content's patch with a transform; it has a base
+	kindNone    = iota // nothing, since its chunks cost less
+	kindPattern        // a patch whose base is the pattern's content
+	kindBase           // a patch with another base
+	kindWhole          // all of its bytes, without a base
+	// for large contents alone; they have a base
+	kindRewritten // a patch with a transform
+	kindMoved     // a program's patches, with layouts
 	kindsEnd
 )
 
@@ -118,8 +120,13 @@ func writeDirectory(c *columns, l *listing, entries []Entry, groups []int) {
 		}
 		e := &entries[0]
 		switch {
-		case e.rewritesLarge():
-			c.byte(colKinds, kindRewritten)
+		case e.rewritesLarge(), e.layouts != nil:
+			if e.layouts != nil {
+				c.byte(colKinds, kindMoved)
+				e.layouts.write(c)
+			} else {
+				c.byte(colKinds, kindRewritten)
+			}
 			c.signed(colBases, int64(at[e.Base]-last))
 			last = at[e.Base] + 1
 		case e.Base == nil:
@@ -196,7 +203,7 @@ func (r *directoryReader) content(i int) {
 		if e.Base = r.patterns[i]; e.Base == nil {
 			kinds.fail("a patch without base")
 		}
-	case kindBase, kindRewritten:
+	case kindBase, kindRewritten, kindMoved:
 		bases := &r.in[colBases]
 		at := int64(r.last) + bases.signed()
 		if at < 0 || at >= int64(len(r.bases)) {
@@ -205,11 +212,14 @@ func (r *directoryReader) content(i int) {
 		}
 		e.Base, r.last = r.bases[at], int(at)+1
 	}
-	if (pieces(c) > 1) != (kind == kindRewritten) {
-		if pieces(c) == 1 {
-			kinds.fail("a content of %d bytes as a large one", c.Size)
-			return
-		}
+	if kind >= kindRewritten && pieces(c) == 1 {
+		kinds.fail("a content of %d bytes as a large one", c.Size)
+		return
+	}
+	if kind == kindMoved {
+		e.layouts = readLayouts(&r.in[colLengths])
+	}
+	if kind != kindRewritten && pieces(c) > 1 {
 		r.pieces(e)
 		return
 	}

@@ -219,6 +219,13 @@ func applySet(set []byte, from *release) (*Step, map[chunkstore.ID][]byte, error
 			if e.Group != n {
 				continue
 			}
+			err := s.Prepare(i, func(n int) (*Group, error) {
+				ref := h.Groups[n]
+				return s.OpenGroup(n, set[ref.Offset:min(ref.Offset+ref.Length, int64(len(set)))])
+			})
+			if err != nil {
+				return nil, nil, err
+			}
 			var base io.ReaderAt
 			if e.Base != nil {
 				base = Bytes(from.plain[e.Base.ID])

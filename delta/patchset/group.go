@@ -73,16 +73,19 @@ func (e *Entry) oldLength() int64 {
 }
 
 // Rewritten gives the length in bytes of what e's patch makes, and what undoing its transform
-// takes.
+// takes, or predicting addresses.
 func (e *Entry) Rewritten() (length int64, effort transform.Effort) {
+	if e.layouts != nil {
+		return e.length, transform.Effort{Memory: movedMemory, Slow: movedSlow}
+	}
 	t, _ := transform.ByID(e.Transform) // readDirectory has checked the id
 	return e.length, transform.EffortOf(t)
 }
 
-// Content gives the plain bytes of entry i of Step.Entries, which must belong to this group. base
-// reads the bytes of Entry.Base; it may be nil when the entry has no base. With [Bytes] as base it
-// makes no copy. Content verifies the result, and so notices a wrong base. Errors wrap
-// chunkstore.ErrCorrupt, except those of base.
+// Content gives the plain bytes of entry i of Step.Entries, which must belong to this group.
+// Step.Prepare comes first. base reads the bytes of Entry.Base; it may be nil when the entry has no
+// base. With [Bytes] as base it makes no copy. Content verifies the result, and so notices a wrong
+// base. Errors wrap chunkstore.ErrCorrupt, except those of base.
 func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) {
 	e := &g.step.Entries[i]
 	plain, err := g.content(i, e, base)
@@ -101,7 +104,7 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := e.patch(old, oldSize, g.patches[i-g.first])
+	plain, err := g.step.patch(e, old, oldSize, g.patches[i-g.first])
 	old = nil // it may take much memory
 	if errors.Is(err, suffix.ErrCorrupt) {
 		err = fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)

@@ -133,6 +133,13 @@ func apply(b *testing.B, set []byte, from *mkimage.Derived) {
 					b.Fatal(err)
 				}
 			}
+			err := s.Prepare(i, func(n int) (*patchset.Group, error) {
+				ref := h.Groups[n]
+				return s.OpenGroup(n, set[ref.Offset:ref.Offset+ref.Length])
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
 			p, err := g.Content(i, base)
 			if err != nil {
 				b.Fatal(err)

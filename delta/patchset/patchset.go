@@ -14,6 +14,7 @@ import (
 	"io"
 
 	"deltaup/chunkstore"
+	"deltaup/delta/suffix"
 	"deltaup/mkimage"
 )
 
@@ -81,6 +82,9 @@ type Step struct {
 
 	pending []*chunkstore.Content // those of To
 	head    *Head
+
+	movesOf *chunkstore.Content
+	moves   *suffix.Moves
 }
 
 // Entry says how to make one content, or one piece of a large content.
@@ -95,6 +99,8 @@ type Entry struct {
 
 	hash   chunkstore.ID // BLAKE3-256 of the plain bytes
 	length int64         // number of transformed bytes
+
+	layouts *layouts // of a large program
 }
 
 // Contents opens contents of a release for a publisher. Make verifies what it reads.

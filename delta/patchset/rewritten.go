@@ -41,7 +41,18 @@ func (e *Entry) next(r *suffix.Reader) (suffix.Streams, error) {
 	return joined, nil
 }
 
-// patch gives what the patches that next has read make of old.
+// patch gives what the patches that next has read for e make of old.
+func (s *Step) patch(e *Entry, old io.ReaderAt, oldSize int64, p suffix.Streams) ([]byte, error) {
+	if e.layouts != nil {
+		if s.movesOf != e.Content {
+			return nil, fmt.Errorf("%v is not prepared", e.Content.ID)
+		}
+		return e.moved(old, p, s.moves)
+	}
+	return e.patch(old, oldSize, p)
+}
+
+// patch is Step.patch for an entry whose addresses are not predicted.
 func (e *Entry) patch(old io.ReaderAt, oldSize int64, s suffix.Streams) ([]byte, error) {
 	if !e.rewritesLarge() {
 		return suffix.Patch(nil, old, oldSize, s, e.length)

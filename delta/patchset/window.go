@@ -41,6 +41,9 @@ const largeMax = 512 << 20
 
 // large makes the candidate of a content above PieceMax.
 func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candidate, error) {
+	if p, err := m.program(ctx, c, base); err != nil || p != nil {
+		return p.found(), err
+	}
 	window := 0
 	if base != nil {
 		window = int(min(base.Size, suffix.WindowMax))

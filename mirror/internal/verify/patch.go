@@ -143,22 +143,34 @@ func (r *entryReader) Read(b []byte) (int, error) {
 
 // piece makes one entry's bytes.
 func (a *applier) piece(i int) ([]byte, error) {
+	if err := a.step.Prepare(i, a.opened); err != nil {
+		return nil, err
+	}
 	e := &a.step.Entries[i]
-	if e.Group != a.group {
-		a.open = nil // not two groups in memory
-		g, err := a.set.Group(a.step, e.Group)
-		if err != nil {
-			return nil, err
-		}
-		a.group, a.open = e.Group, g
+	g, err := a.opened(e.Group)
+	if err != nil {
+		return nil, err
 	}
 	if e.Base == nil {
-		return a.open.Content(i, nil)
+		return g.Content(i, nil)
 	}
 	base, err := a.old.Open(a.ctx, e.Base)
 	if err != nil {
 		return nil, err
 	}
 	defer base.Close()
-	return a.open.Content(i, base)
+	return g.Content(i, base)
+}
+
+// opened opens a group, and keeps it.
+func (a *applier) opened(n int) (*patchset.Group, error) {
+	if n != a.group {
+		a.group, a.open = -1, nil // not two groups in memory
+		g, err := a.set.Group(a.step, n)
+		if err != nil {
+			return nil, err
+		}
+		a.group, a.open = n, g
+	}
+	return a.open, nil
 }

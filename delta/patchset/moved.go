@@ -1,0 +1,54 @@
+package patchset
+
+import (
+	"io"
+
+	"deltaup/delta/suffix"
+	"deltaup/delta/transform"
+)
+
+// A program above PieceMax is made in pieces as any large content. Where the patches of all its
+// pieces copy from says where everything has moved, and so what becomes of addresses. A target
+// knows that once it has the patches, before it makes the first piece.
+
+// What predicting addresses takes, as transform.Effort has it.
+const (
+	movedMemory = 34 << 20 // moves while they are added, and a predictor
+	movedSlow   = 3
+)
+
+// Prepare makes ready for making entry i. What that takes it keeps for the other entries of the
+// same content. group opens the groups of the set.
+func (s *Step) Prepare(i int, group func(n int) (*Group, error)) error {
+	e := &s.Entries[i]
+	if s.movesOf == e.Content {
+		return nil
+	}
+	s.movesOf, s.moves = nil, nil
+	if e.layouts == nil {
+		return nil
+	}
+	moves := new(suffix.Moves)
+	for ; i > 0 && s.Entries[i-1].Content == e.Content; i-- {
+	}
+	for ; i < len(s.Entries) && s.Entries[i].Content == e.Content; i++ {
+		x := &s.Entries[i]
+		g, err := group(x.Group)
+		if err != nil {
+			return err
+		}
+		moves.Add(g.patches[i-g.first], x.Offset, x.Length)
+	}
+	moves.Sort()
+	s.movesOf, s.moves = e.Content, moves
+	return nil
+}
+
+// moved makes an entry whose addresses are predicted.
+func (e *Entry) moved(old io.ReaderAt, s suffix.Streams, moves *suffix.Moves) ([]byte, error) {
+	return suffix.PatchGuessed(nil, old, e.Base.Size, s, e.length, e.Offset, e.guess(moves))
+}
+
+func (e *Entry) guess(moves *suffix.Moves) suffix.Guess {
+	return transform.NewPredictor(e.layouts.old, e.layouts.new, moves).Predict
+}
