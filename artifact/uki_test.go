@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -211,6 +212,13 @@ func TestUKIParseRefuses(t *testing.T) {
 		}
 		if _, err := ByName("uki").Parse(bytes.NewReader(changed)); !errors.Is(err, chunkstore.ErrCorrupt) && !errors.Is(err, chunkstore.ErrVersion) {
 			t.Errorf("%q: error %v", c, err)
+		}
+	}
+	head, one := []byte(ukiMagic), sample[len(ukiMagic):][:bytes.Index(sample, []byte("\nend "))+len("\nend 5\n")-len(ukiMagic)]
+	for n, ok := range map[int]bool{ukiPartsMax: true, ukiPartsMax + 1: false} {
+		many := fmt.Appendf(append(bytes.Clone(head), bytes.Repeat(one, n)...), "end %d\n", n)
+		if _, err := ByName("uki").Parse(bytes.NewReader(many)); (err == nil) != ok {
+			t.Errorf("%d parts: error %v", n, err)
 		}
 	}
 	for n := range len(sample) {

@@ -19,7 +19,10 @@ import (
 // initrdRecipe or a kernelRecipe. A content may be in several parts; each then has one of its own.
 type ukiRecipe struct{ parts []Recipe }
 
-const ukiMagic = "deltaup-uki 1\n"
+const (
+	ukiMagic    = "deltaup-uki 1\n"
+	ukiPartsMax = 256 // more than a file is split into
+)
 
 // endLine is the last line.
 func (r *ukiRecipe) endLine() string { return fmt.Sprintf("end %d\n", len(r.parts)) }
@@ -51,6 +54,8 @@ func (*ukiKind) Parse(text io.Reader) (Recipe, error) {
 		part = append(part, line...)
 		switch {
 		case !bytes.HasPrefix(line, []byte("end ")):
+		case len(r.parts) > ukiPartsMax:
+			return nil, ukiCorrupt(nil)
 		case len(part) > len(line):
 			var k Kind = kernelKind{}
 			if bytes.HasPrefix(part, []byte("deltaup-initrd ")) {
@@ -62,8 +67,8 @@ func (*ukiKind) Parse(text io.Reader) (Recipe, error) {
 			}
 			r.parts, part = append(r.parts, p), part[:0]
 		default: // of all parts
-			if _, err := in.ReadByte(); string(line) != r.endLine() || err != io.EOF ||
-				len(r.parts) == 0 {
+			right := string(line) == r.endLine() && len(r.parts) > 0
+			if _, err := in.ReadByte(); !right || err != io.EOF {
 				return nil, ukiCorrupt(err)
 			}
 			return r, nil
