@@ -3,18 +3,17 @@ package main
 import (
 	"context"
 
-	"github.com/spf13/cobra"
-
 	"deltaup/device"
+	"deltaup/internal/command"
 )
 
-func newBootCommand(env *Env) *cobra.Command {
-	cmd := &cobra.Command{Use: "boot", Short: "Prepare the boot loader"}
-	cmd.AddCommand(newBootSetupCommand(env))
+func newBootCommand(env *Env) *command.Command {
+	cmd := &command.Command{Use: "boot", Short: "Prepare the boot loader"}
+	cmd.Add(newBootSetupCommand(env))
 	return cmd
 }
 
-func newBootSetupCommand(env *Env) *cobra.Command {
+func newBootSetupCommand(env *Env) *command.Command {
 	var active string
 	outputs := map[string]*string{}
 	cmd := newMachineCommand(
@@ -33,7 +32,7 @@ fills one and makes it active.
 With --sysroot the machine's file systems have to be mounted below DIR: from
 what is mounted there setup knows where BOOT lies and how GRUB finds it. A FILE
 is a path of that machine.`,
-		exactArgs(0),
+		command.Exactly(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			o := device.SetupOptions{Outputs: map[string]string{}, Active: active}
 			for name, path := range outputs {

@@ -6,19 +6,18 @@ import (
 	"io"
 	"strings"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/mkimage/tree"
 )
 
-func newCatCommand(env *Env) *cobra.Command {
-	return &cobra.Command{
+func newCatCommand(env *Env) *command.Command {
+	return &command.Command{
 		Use:   "cat IMAGE PATH",
 		Short: "Print a file of a squashfs image",
 		Long:  "Print the content of the regular file PATH of a squashfs image. Symbolic links are not followed.",
-		Args:  exactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return cat(cmd.Context(), env.Stdout, args[0], args[1])
+		Args:  command.Exactly(2),
+		Run: func(ctx context.Context, args []string) error {
+			return cat(ctx, env.Stdout, args[0], args[1])
 		},
 	}
 }

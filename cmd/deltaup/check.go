@@ -9,8 +9,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/internal/human"
 	"deltaup/mirror"
 	"deltaup/mirror/check"
@@ -25,19 +24,19 @@ type checkOptions struct {
 	dir  string
 }
 
-func newCheckCommand(env *Env) *cobra.Command {
+func newCheckCommand(env *Env) *command.Command {
 	var o checkOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "check [flags] DIR",
 		Short: "Verify every file of a mirror",
 		Long: `Check reads the whole mirror in DIR: pointers, releases, recipes, indexes,
 images, block maps, packs and patch sets with all that is in them, and whether
 signed metadata fit together. It names every file that is damaged or missing
 with the releases that need it, and lists files that no release needs.`,
-		Args: exactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Args: command.Exactly(1),
+		Run: func(ctx context.Context, args []string) error {
 			o.dir = args[0]
-			return runCheck(cmd.Context(), env, &o)
+			return runCheck(ctx, env, &o)
 		},
 	}
 	cmd.Flags().BoolVar(&o.deep, "deep", false,

@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/spf13/cobra"
-
 	"deltaup/chunkstore"
 	"deltaup/delta/diff"
 	"deltaup/delta/patchset"
+	"deltaup/internal/command"
 	"deltaup/mirror"
 	"deltaup/mirror/folder"
 	"deltaup/mkimage"
@@ -29,9 +28,9 @@ type diffOptions struct {
 	old, new  string
 }
 
-func newDiffCommand(env *Env) *cobra.Command {
+func newDiffCommand(env *Env) *command.Command {
 	var o diffOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "diff [flags] OLD NEW",
 		Short: "Show what the step from one release to the next costs, and why",
 		Long: `Diff compares two images, or with --mirror two versions on a mirror, and shows
@@ -41,10 +40,10 @@ what looks as if it need not cost anything.
 
 It makes the patch set that publish would make, which takes a while;
 --no-patches shows what the files cost without one.`,
-		Args: exactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Args: command.Exactly(2),
+		Run: func(ctx context.Context, args []string) error {
 			o.old, o.new = args[0], args[1]
-			return runDiff(cmd.Context(), env, &o)
+			return runDiff(ctx, env, &o)
 		},
 	}
 	f := cmd.Flags()

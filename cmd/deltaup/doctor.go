@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/spf13/cobra"
-
 	"deltaup/device"
+	"deltaup/internal/command"
 	"deltaup/slotboot/loader"
 )
 
@@ -19,7 +18,7 @@ type doctorOptions struct {
 	limitRate string
 }
 
-func newDoctorCommand(env *Env) *cobra.Command {
+func newDoctorCommand(env *Env) *command.Command {
 	var o doctorOptions
 	cmd := newMachineCommand(
 		"doctor",
@@ -36,7 +35,7 @@ the hashes that were remembered when they were installed. It gives way to
 whatever else wants the disk or the processor. What it found, and when, is
 remembered for later runs of doctor and status. Nothing else is written: deltaup
 repair mends what it finds.`,
-		exactArgs(0),
+		command.Exactly(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			if err := o.scrubs(ctx, env, d); err != nil {
 				return err

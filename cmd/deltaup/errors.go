@@ -15,6 +15,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/device"
+	"deltaup/internal/command"
 	"deltaup/internal/plainfile"
 	"deltaup/mirror"
 	"deltaup/mirror/client"
@@ -52,6 +53,7 @@ var outcomes = slices.Concat(ourOutcomes, publisherOutcomes, systemOutcomes)
 
 var ourOutcomes = []outcome{
 	{is: context.Canceled, cause: "interrupted"},
+	{is: command.ErrUsage, cause: "usage"},
 	{
 		is:    syscall.EMFILE,
 		cause: "too-many-files",

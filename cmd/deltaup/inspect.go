@@ -15,9 +15,9 @@ import (
 	"text/tabwriter"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/spf13/cobra"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/command"
 	"deltaup/internal/disk"
 	"deltaup/internal/human"
 	"deltaup/internal/plainfile"
@@ -27,17 +27,17 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-func newInspectCommand(env *Env) *cobra.Command {
+func newInspectCommand(env *Env) *command.Command {
 	var asJSON bool
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "inspect FILE",
 		Short: "Show what an image, recipe, pack or index holds",
 		Long: `Inspect tells what FILE is by its first bytes and shows it: a squashfs image of
 anybody, a recipe (as mkimage writes it or, compressed, as a mirror keeps it), a
 pack or an index.`,
-		Args: exactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := inspect(cmd.Context(), args[0])
+		Args: command.Exactly(1),
+		Run: func(ctx context.Context, args []string) error {
+			r, err := inspect(ctx, args[0])
 			if err != nil {
 				return err
 			}

@@ -1,19 +1,21 @@
 package main
 
 import (
-	"github.com/spf13/cobra"
+	"context"
+
+	"deltaup/internal/command"
 )
 
-func newInstallCommand(env *Env) *cobra.Command {
+func newInstallCommand(env *Env) *command.Command {
 	var o pullOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "install DIR|URL... [flags]",
 		Short: "Update this machine from another mirror, such as a folder on a USB stick",
 		Long: `Install does what pull does without arguments, from the mirrors given instead of
 those of the configuration. From a folder it needs no network.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Run: func(ctx context.Context, args []string) error {
 			o.mirrors, o.configured = args, true
-			return runPull(cmd.Context(), env, &o)
+			return runPull(ctx, env, &o)
 		},
 	}
 	f := cmd.Flags()

@@ -12,15 +12,14 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/mirror"
 	"deltaup/mirror/folder"
 	"deltaup/trust"
 )
 
-func newKeysCommand(env *Env) *cobra.Command {
-	cmd := &cobra.Command{
+func newKeysCommand(env *Env) *command.Command {
+	cmd := &command.Command{
 		Use:   "keys",
 		Short: "Make, list and replace the keys that sign a mirror",
 		Long: `A mirror is signed by four roles: root says which keys count, targets says which
@@ -29,7 +28,7 @@ exists. Private keys are files, encrypted with age under a passphrase. Root's
 are needed for keys rotate and keys revoke alone, and are best kept elsewhere:
 --keys may be repeated. See doc/keys.md for keys that were lost or stolen.`,
 	}
-	cmd.AddCommand(newKeysInitCommand(env), newKeysListCommand(env), newKeysRotateCommand(env),
+	cmd.Add(newKeysInitCommand(env), newKeysListCommand(env), newKeysRotateCommand(env),
 		newKeysRevokeCommand(env))
 	return cmd
 }
@@ -45,7 +44,7 @@ type keysOptions struct {
 	json      bool
 }
 
-func (o *keysOptions) flags(cmd *cobra.Command) {
+func (o *keysOptions) flags(cmd *command.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&o.mirror, "mirror", "", "folder of the mirror")
@@ -53,7 +52,7 @@ func (o *keysOptions) flags(cmd *cobra.Command) {
 }
 
 // changeFlags are for the commands that make keys.
-func (o *keysOptions) changeFlags(cmd *cobra.Command, quorum string) {
+func (o *keysOptions) changeFlags(cmd *command.Command, quorum string) {
 	f := cmd.Flags()
 	f.StringArrayVar(&o.quorums, "quorum", nil, quorum)
 	f.StringArrayVar(
@@ -66,38 +65,39 @@ func (o *keysOptions) changeFlags(cmd *cobra.Command, quorum string) {
 }
 
 // workFlags are for the commands that seal new keys and sign with them.
-func (o *keysOptions) workFlags(cmd *cobra.Command) {
+func (o *keysOptions) workFlags(cmd *command.Command) {
 	f := cmd.Flags()
 	f.IntVar(&o.work, "work", trust.DefaultWork,
 		"how hard a passphrase is to try: scrypt's work factor, a power of two")
 	o.addClockFlag(f)
 }
 
-func (o *keysOptions) check(cmd *cobra.Command) error {
+// check looks at the flags of the command called name.
+func (o *keysOptions) check(name string) error {
 	switch {
 	case o.mirror == "":
-		return &usageError{fmt.Errorf("%s needs --mirror DIR", cmd.CommandPath())}
+		return &usageError{fmt.Errorf("deltaup %s needs --mirror DIR", name)}
 	case len(o.keys) == 0:
-		return &usageError{fmt.Errorf("%s needs --keys DIR", cmd.CommandPath())}
+		return &usageError{fmt.Errorf("deltaup %s needs --keys DIR", name)}
 	}
 	return nil
 }
 
-func newKeysInitCommand(env *Env) *cobra.Command {
+func newKeysInitCommand(env *Env) *command.Command {
 	var o keysOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "init --keys DIR --mirror DIR [flags]",
 		Short: "Make all keys of a mirror, and its first root",
 		Long: `Init makes the keys of all roles in DIR and the first root, which lies on the
 mirror and, for targets, in DIR/root.json: build it into the image, or hand it
 to pull --root. Unless --quorum says otherwise root has three keys of which two
 have to sign, and every other role has one.`,
-		Args: exactArgs(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(cmd); err != nil {
+		Args: command.Exactly(0),
+		Run: func(ctx context.Context, _ []string) error {
+			if err := o.check("keys init"); err != nil {
 				return err
 			}
-			return runKeysInit(cmd.Context(), env, &o)
+			return runKeysInit(ctx, env, &o)
 		},
 	}
 	o.flags(cmd)
@@ -136,17 +136,17 @@ func runKeysInit(ctx context.Context, env *Env, o *keysOptions) error {
 	})
 }
 
-func newKeysListCommand(env *Env) *cobra.Command {
+func newKeysListCommand(env *Env) *command.Command {
 	var o keysOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "list --keys DIR --mirror DIR",
 		Short: "Tell which keys sign a mirror, where they are and when signatures expire",
-		Args:  exactArgs(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(cmd); err != nil {
+		Args:  command.Exactly(0),
+		Run: func(ctx context.Context, _ []string) error {
+			if err := o.check("keys list"); err != nil {
 				return err
 			}
-			return runKeysList(cmd.Context(), env, &o)
+			return runKeysList(ctx, env, &o)
 		},
 	}
 	o.flags(cmd)
@@ -199,21 +199,21 @@ func printRoles(w io.Writer, roles []trust.RoleInfo) {
 	_ = t.Flush() // as with all that is printed
 }
 
-func newKeysRotateCommand(env *Env) *cobra.Command {
+func newKeysRotateCommand(env *Env) *command.Command {
 	var o keysOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "rotate --keys DIR --mirror DIR [--role ROLE] [flags]",
 		Short: "Replace all keys of a role, and sign the root anew",
 		Long: `Rotate publishes a new root, with new keys for ROLE in place of the old ones;
 without --role the root is only signed anew, with another lifetime if one is
 given. Targets that still have the old root follow. The keys of root that have
 to sign must be at hand, and those of the roles below.`,
-		Args: exactArgs(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(cmd); err != nil {
+		Args: command.Exactly(0),
+		Run: func(ctx context.Context, _ []string) error {
+			if err := o.check("keys rotate"); err != nil {
 				return err
 			}
-			return runKeysChange(cmd.Context(), env, &o, trust.Change{Role: o.role})
+			return runKeysChange(ctx, env, &o, trust.Change{Role: o.role})
 		},
 	}
 	o.flags(cmd)
@@ -222,21 +222,21 @@ to sign must be at hand, and those of the roles below.`,
 	return cmd
 }
 
-func newKeysRevokeCommand(env *Env) *cobra.Command {
+func newKeysRevokeCommand(env *Env) *command.Command {
 	var o keysOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "revoke --keys DIR --mirror DIR ID",
 		Short: "Replace one key, that was stolen or lost",
 		Long: `Revoke publishes a new root in which a new key has the place of the one named ID
 (8 or more of its digits, as keys list shows them). What its role has signed is
 signed anew. The keys of root that have to sign must be at hand, and those of
 the roles below; the revoked key need not.`,
-		Args: exactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(cmd); err != nil {
+		Args: command.Exactly(1),
+		Run: func(ctx context.Context, args []string) error {
+			if err := o.check("keys revoke"); err != nil {
 				return err
 			}
-			return runKeysChange(cmd.Context(), env, &o, trust.Change{Revoke: args[0]})
+			return runKeysChange(ctx, env, &o, trust.Change{Revoke: args[0]})
 		},
 	}
 	o.flags(cmd)

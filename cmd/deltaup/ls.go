@@ -11,41 +11,27 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/internal/human"
 	"deltaup/mkimage/squashfs"
 	"deltaup/mkimage/tree"
 )
 
-func newLsCommand(env *Env) *cobra.Command {
-	return &cobra.Command{
+func newLsCommand(env *Env) *command.Command {
+	return &command.Command{
 		Use:   "ls IMAGE [PATH]",
 		Short: "List what is in a squashfs image",
 		Long: `List a squashfs image, or what is at and below PATH in it: mode, owner and group
 as numbers, size (or device number), time (UTC), path. Names that could be
 misread are quoted, see doc/output.md.`,
-		Args: rangeArgs(1, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Args: command.Between(1, 2),
+		Run: func(ctx context.Context, args []string) error {
 			var path string
 			if len(args) == 2 {
 				path = args[1]
 			}
-			return ls(cmd.Context(), env.Stdout, args[0], path)
+			return ls(ctx, env.Stdout, args[0], path)
 		},
-	}
-}
-
-// rangeArgs is cobra.RangeArgs with our usage error.
-func rangeArgs(least, most int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < least || len(args) > most {
-			return &usageError{
-				fmt.Errorf("%s takes %d to %d arguments, got %d: usage: %s", cmd.CommandPath(),
-					least, most, len(args), cmd.UseLine()),
-			}
-		}
-		return nil
 	}
 }
 

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"os/exec"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"deltaup/device"
+	"deltaup/internal/command"
 	"deltaup/slotboot/config"
 )
 
@@ -36,35 +36,22 @@ func (o *machineOptions) open() (*device.Device, error) {
 }
 
 // newMachineCommand is a command with the flags of machineOptions.
-func newMachineCommand(use, short, long string, args cobra.PositionalArgs,
-	run func(ctx context.Context, d *device.Device, args []string) error) *cobra.Command {
+func newMachineCommand(use, short, long string, args command.Args,
+	run func(ctx context.Context, d *device.Device, args []string) error) *command.Command {
 	var o machineOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use: use, Short: short, Long: long, Args: args,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Run: func(ctx context.Context, args []string) error {
 			d, err := o.open()
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), d, args)
+			return run(ctx, d, args)
 		},
 	}
 	cmd.Flags().SortFlags = false
 	o.addFlags(cmd.Flags())
 	return cmd
-}
-
-// atMostArgs is cobra.MaximumNArgs with our usage error.
-func atMostArgs(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > n {
-			return &usageError{
-				fmt.Errorf("%s takes at most %d argument(s), got %d: usage: %s", cmd.CommandPath(),
-					n, len(args), cmd.UseLine()),
-			}
-		}
-		return nil
-	}
 }
 
 // reboot asks systemd, so that services end in order.

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"path/filepath"
 
-	"github.com/spf13/cobra"
-
 	"deltaup/device"
+	"deltaup/internal/command"
 	"deltaup/slotboot/scripts"
 )
 
-func newMarkGoodCommand(env *Env) *cobra.Command {
+func newMarkGoodCommand(env *Env) *command.Command {
 	var check bool
 	cmd := newMachineCommand("mark-good", "Keep the running slot",
 		`Mark-good ends the trial of the running slot: it is what boots from now on. A
@@ -20,7 +19,7 @@ slot that is good already stays so.
 With --check, a slot on trial has to pass the programs in
 /etc/deltaup/check.d/required.d first. When one fails the slot is marked bad,
 its release is not installed again, and the exit code is 15; the next boot is of
-the slot before. Failures in wanted.d are only told.`, exactArgs(0),
+the slot before. Failures in wanted.d are only told.`, command.Exactly(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			trial, err := d.OnTrial()
 			if err != nil {
@@ -61,14 +60,14 @@ func judge(ctx context.Context, env *Env, d *device.Device) error {
 	return errors.Join(err, d.MarkBad(ctx, slot, err.Error()))
 }
 
-func newHealthCommand(env *Env) *cobra.Command {
+func newHealthCommand(env *Env) *command.Command {
 	return newMachineCommand(
 		"health",
 		"Run the health checks and mark nothing",
 		`Health runs the programs in /etc/deltaup/check.d/required.d and wanted.d as
 mark-good --check does, and prints what failed. The exit code is 15 when a
 required one did.`,
-		exactArgs(0),
+		command.Exactly(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			h, err := d.Check(ctx)
 			printHealth(env, h)
@@ -92,7 +91,7 @@ func printHealth(env *Env, h device.Health) {
 	}
 }
 
-func newMarkBadCommand(env *Env) *cobra.Command {
+func newMarkBadCommand(env *Env) *command.Command {
 	var reason string
 	var ifTrial, restart bool
 	cmd := newMachineCommand(
@@ -101,7 +100,7 @@ func newMarkBadCommand(env *Env) *cobra.Command {
 		`Mark-bad keeps a slot, by default the running one, from being booted, and its
 release from being installed again. The last good slot is refused. SLOT is a
 name, booted or other.`,
-		atMostArgs(1),
+		command.AtMost(1),
 		func(ctx context.Context, d *device.Device, args []string) error {
 			if ifTrial {
 				if trial, err := d.OnTrial(); err != nil || !trial {
@@ -147,14 +146,14 @@ func argument(args []string, otherwise string) string {
 	return args[0]
 }
 
-func newMarkActiveCommand(env *Env) *cobra.Command {
+func newMarkActiveCommand(env *Env) *command.Command {
 	return newMachineCommand(
 		"mark-active [booted|other|SLOT]",
 		"Have a slot boot from now on, without a trial",
 		`Mark-active makes a slot, by default the running one, the one that boots from
 now on. It is not put on trial: when it does not boot, nothing falls back.
 deltaup rollback puts an older slot on trial.`,
-		atMostArgs(1),
+		command.AtMost(1),
 		func(ctx context.Context, d *device.Device, args []string) error {
 			slot, err := d.Select(argument(args, "booted"))
 			if err != nil {
@@ -169,7 +168,7 @@ deltaup rollback puts an older slot on trial.`,
 	)
 }
 
-func newRollbackCommand(env *Env) *cobra.Command {
+func newRollbackCommand(env *Env) *command.Command {
 	var version string
 	var restart bool
 	cmd := newMachineCommand(
@@ -179,7 +178,7 @@ func newRollbackCommand(env *Env) *cobra.Command {
 or the release of --to. It is a trial like that of a new release. The running
 release is not installed again until a newer one is published; deltaup pull
 --again does so all the same.`,
-		exactArgs(0),
+		command.Exactly(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			slot, err := d.Rollback(ctx, version)
 			if err := warnOfHook(env, err); err != nil {
@@ -197,24 +196,24 @@ release is not installed again until a newer one is published; deltaup pull
 	return cmd
 }
 
-func newPinCommand(env *Env) *cobra.Command {
+func newPinCommand(env *Env) *command.Command {
 	return newMachineCommand(
 		"pin SLOT",
 		"Keep a slot from being overwritten",
 		"",
-		exactArgs(1),
+		command.Exactly(1),
 		func(_ context.Context, d *device.Device, args []string) error {
 			return pin(env, d, args[0], true)
 		},
 	)
 }
 
-func newUnpinCommand(env *Env) *cobra.Command {
+func newUnpinCommand(env *Env) *command.Command {
 	return newMachineCommand(
 		"unpin SLOT",
 		"Let updates overwrite a slot again",
 		"",
-		exactArgs(1),
+		command.Exactly(1),
 		func(_ context.Context, d *device.Device, args []string) error {
 			return pin(env, d, args[0], false)
 		},

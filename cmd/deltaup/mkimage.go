@@ -12,8 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/internal/durable"
 	"deltaup/internal/human"
 	"deltaup/mkimage"
@@ -42,9 +41,10 @@ type mkimageOptions struct {
 	trees      rootfs.Options // flags that only the reading of trees is about
 }
 
-func newMkimageCommand(env *Env) *cobra.Command {
+func newMkimageCommand(env *Env) *command.Command {
 	var o mkimageOptions
-	cmd := &cobra.Command{
+	var cmd *command.Command
+	cmd = &command.Command{
 		Use:   "mkimage -o IMAGE [flags] TAR|DIR|SQUASHFS",
 		Short: "Make a squashfs image and its recipe from a tree",
 		Long: `Mkimage makes a squashfs image and beside it, as IMAGE.recipe, its recipe: all
@@ -69,8 +69,8 @@ the front, in that order, as a boot reads them.
 
 With --from-recipe the image is made from the recipe, and the argument is only
 where contents are found.`,
-		Args: exactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Args: command.Exactly(1),
+		Run: func(ctx context.Context, args []string) error {
 			o.input = args[0]
 			if o.fromRecipe != "" {
 				for _, name := range []string{"level", "block-size", "order", "trace", "previous", "owner", "mtime"} {
@@ -83,7 +83,7 @@ where contents are found.`,
 					}
 				}
 			}
-			return runMkimage(cmd.Context(), env, &o)
+			return runMkimage(ctx, env, &o)
 		},
 	}
 	f := cmd.Flags()

@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 
-	"github.com/spf13/cobra"
-
 	"deltaup/device"
+	"deltaup/internal/command"
 )
 
-func newNoticeCommand(env *Env) *cobra.Command {
+func newNoticeCommand(env *Env) *command.Command {
 	return newMachineCommand(
 		"notice",
 		"Tell of a fallback at the boot that follows it",
@@ -18,7 +17,7 @@ and why, the fallback hooks run, once for each fallback, and the same is
 printed, with the console's last lines where anything has kept them.
 deltaup-notice.service runs it early in each boot; nothing is printed when all
 is well.`,
-		exactArgs(0),
+		command.Exactly(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			lines, err := d.Notice(ctx)
 			for _, line := range lines {

@@ -1,18 +1,18 @@
 package main
 
 import (
+	"context"
 	"io"
 	"text/tabwriter"
 
-	"github.com/spf13/cobra"
-
 	"deltaup/apply"
+	"deltaup/internal/command"
 	"deltaup/internal/human"
 )
 
-func newPlanCommand(env *Env) *cobra.Command {
+func newPlanCommand(env *Env) *command.Command {
 	o := pullOptions{planOnly: true}
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "plan MIRROR... [--seed PATH]... [flags]",
 		Short: "Say how a pull would go, and why not otherwise",
 		Long: `Plan takes the arguments of pull, of which --slot can be left out, and prints
@@ -20,9 +20,9 @@ every route to the release: what it takes in bytes, requests and time, and why
 each but one is not taken. Bytes and requests of the chosen route are exact;
 "about" marks what only the release file tells. What plan fetches for that, the
 metadata, a pull with the same --slot and --state does not fetch again.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Run: func(ctx context.Context, args []string) error {
 			o.mirrors = append(args, o.mirrors...)
-			return runPull(cmd.Context(), env, &o)
+			return runPull(ctx, env, &o)
 		},
 	}
 	f := cmd.Flags()

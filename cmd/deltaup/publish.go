@@ -11,8 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/mirror"
 	"deltaup/mirror/folder"
 	"deltaup/mirror/publish"
@@ -45,9 +44,9 @@ type publishOptions struct {
 	info     trust.Info
 }
 
-func newPublishCommand(env *Env) *cobra.Command {
+func newPublishCommand(env *Env) *command.Command {
 	var o publishOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "publish --mirror DIR --version V [flags] IMAGE",
 		Short: "Add a release to a mirror and point a channel to it",
 		Long: `Publish adds IMAGE, the recipe beside it (IMAGE.recipe) and other artifacts as
@@ -63,10 +62,10 @@ was signed once takes a release without --keys only with --unsigned.
 The same command again completes a run that was cut off. A version that the
 mirror has with the same bytes is left as it is and only the pointer moves,
 which also promotes a release to another channel.`,
-		Args: exactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Args: command.Exactly(1),
+		Run: func(ctx context.Context, args []string) error {
 			o.image = args[0]
-			return runPublish(cmd.Context(), env, &o)
+			return runPublish(ctx, env, &o)
 		},
 	}
 	f := cmd.Flags()

@@ -5,8 +5,7 @@ package main
 import (
 	"errors"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/mirror/publish"
 	"deltaup/mkimage/initrd"
 	"deltaup/mkimage/modules"
@@ -15,8 +14,8 @@ import (
 
 // publisherCommands are those that only publishers and operators have, in the order of an image's
 // journey. The build for targets (-tags target) goes without them and without what they alone need.
-func publisherCommands(env *Env) []*cobra.Command {
-	return []*cobra.Command{
+func publisherCommands(env *Env) []*command.Command {
+	return []*command.Command{
 		newMkimageCommand(env),
 		newRecompressCommand(env),
 		newKeysCommand(env),
@@ -31,8 +30,8 @@ func publisherCommands(env *Env) []*cobra.Command {
 
 // traceReaders are the commands for traces that were recorded: an image is laid out elsewhere than
 // where it boots.
-func traceReaders(env *Env) []*cobra.Command {
-	return []*cobra.Command{newTraceMergeCommand(env), newTraceShowCommand(env)}
+func traceReaders(env *Env) []*command.Command {
+	return []*command.Command{newTraceMergeCommand(env), newTraceShowCommand(env)}
 }
 
 // errKind is what inspect says of a file that is none of deltaup's.

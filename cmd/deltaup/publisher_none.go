@@ -2,10 +2,10 @@
 
 package main
 
-import "github.com/spf13/cobra"
+import "deltaup/internal/command"
 
-func publisherCommands(*Env) []*cobra.Command { return nil }
+func publisherCommands(*Env) []*command.Command { return nil }
 
-func traceReaders(*Env) []*cobra.Command { return nil }
+func traceReaders(*Env) []*command.Command { return nil }
 
 var publisherOutcomes []outcome

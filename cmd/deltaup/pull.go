@@ -7,10 +7,9 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"github.com/spf13/cobra"
-
 	"deltaup/apply"
 	"deltaup/device"
+	"deltaup/internal/command"
 	"deltaup/internal/human"
 	"deltaup/mirror/client"
 	"deltaup/slotboot"
@@ -25,9 +24,9 @@ const pullMemory = 100 << 20
 // encoders.
 const pullProcessors = 4
 
-func newPullCommand(env *Env) *cobra.Command {
+func newPullCommand(env *Env) *command.Command {
 	var o pullOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "pull [MIRROR... --slot PATH [--seed PATH]...] [flags]",
 		Short: "Bring a slot to a mirror's newest image",
 		Long: `Without arguments, pull updates this machine as its configuration says: the
@@ -60,11 +59,11 @@ at most. See also deltaup plan.
 
 With --json, standard output has one JSON object a line; its "event" is quote,
 progress, warning, result or error.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Run: func(ctx context.Context, args []string) error {
 			o.mirrors = append(args, o.mirrors...)
 			o.configured = len(o.mirrors) == 0 && o.slot == "" && len(o.seeds) == 0 &&
 				len(o.artifacts) == 0
-			return runPull(cmd.Context(), env, &o)
+			return runPull(ctx, env, &o)
 		},
 	}
 	f := cmd.Flags()

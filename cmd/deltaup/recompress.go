@@ -10,8 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/internal/durable"
 	"deltaup/internal/human"
 	"deltaup/internal/plainfile"
@@ -19,9 +18,9 @@ import (
 	"deltaup/mkimage/initrd"
 )
 
-func newRecompressCommand(env *Env) *cobra.Command {
+func newRecompressCommand(env *Env) *command.Command {
 	var level string
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "recompress [flags] INITRD OUTPUT",
 		Short: "Compress an initrd so that a unified kernel image with it can be taken apart",
 		Long: `Recompress writes to OUTPUT what publish --initrd makes of INITRD: the same
@@ -29,9 +28,9 @@ archives, compressed by an encoder that every target has. In a unified kernel
 image such an initrd costs a target what changed in its files; any other one that
 is compressed costs its whole size. Recompress it before the unified kernel image
 is made and signed.`,
-		Args: exactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return recompress(cmd.Context(), env, args[0], args[1], level)
+		Args: command.Exactly(2),
+		Run: func(ctx context.Context, args []string) error {
+			return recompress(ctx, env, args[0], args[1], level)
 		},
 	}
 	cmd.Flags().StringVar(&level, "level", "best",

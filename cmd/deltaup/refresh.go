@@ -6,26 +6,25 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/trust"
 )
 
-func newRefreshCommand(env *Env) *cobra.Command {
+func newRefreshCommand(env *Env) *command.Command {
 	var o keysOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "refresh --keys DIR --mirror DIR",
 		Short: "Sign again that a mirror has nothing newer",
 		Long: `Refresh signs the timestamp of a mirror anew, and its snapshot once half of that
 one's life is over. Targets refuse a mirror whose timestamp has expired, so it
 is run on a schedule: see doc/keys.md for a timer and a cron line. It needs the
 keys of timestamp and snapshot only.`,
-		Args: exactArgs(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(cmd); err != nil {
+		Args: command.Exactly(0),
+		Run: func(ctx context.Context, _ []string) error {
+			if err := o.check("refresh"); err != nil {
 				return err
 			}
-			return runRefresh(cmd.Context(), env, &o)
+			return runRefresh(ctx, env, &o)
 		},
 	}
 	o.flags(cmd)

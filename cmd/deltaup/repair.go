@@ -1,17 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
-	"github.com/spf13/cobra"
-
 	"deltaup/device"
+	"deltaup/internal/command"
 )
 
-func newRepairCommand(env *Env) *cobra.Command {
+func newRepairCommand(env *Env) *command.Command {
 	o := pullOptions{repair: true}
 	ifDamaged := false
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "repair [DIR|URL...] [flags]",
 		Short: "Install the running release anew, from what is good of it",
 		Long: `Repair installs the release that runs, not the newest, into another slot and
@@ -23,7 +23,7 @@ or the ones given.
 
 The next update mends a machine as well. See also deltaup doctor --scrub, which
 finds what is damaged.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Run: func(ctx context.Context, args []string) error {
 			o.mirrors, o.configured = args, true
 			o.trust.downgrade = true // to what runs
 			if ifDamaged {
@@ -31,7 +31,7 @@ finds what is damaged.`,
 					return err
 				}
 			}
-			return runPull(cmd.Context(), env, &o)
+			return runPull(ctx, env, &o)
 		},
 	}
 	f := cmd.Flags()

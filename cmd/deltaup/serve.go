@@ -8,8 +8,7 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/mirror"
 	"deltaup/mirror/folder"
 	"deltaup/mirror/serve"
@@ -22,19 +21,19 @@ type serveOptions struct {
 	dir    string
 }
 
-func newServeCommand(env *Env) *cobra.Command {
+func newServeCommand(env *Env) *command.Command {
 	var o serveOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "serve [flags] DIR",
 		Short: "Serve a mirror over HTTP",
 		Long: `Serve answers GET and HEAD requests, ranges included, for the files of the
 mirror in DIR until it is interrupted. It speaks plain HTTP; any other web
 server does as well, see doc/nginx.md. The address that it listens on is printed
 first.`,
-		Args: exactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Args: command.Exactly(1),
+		Run: func(ctx context.Context, args []string) error {
 			o.dir = args[0]
-			return runServe(cmd.Context(), env, &o)
+			return runServe(ctx, env, &o)
 		},
 	}
 	f := cmd.Flags()

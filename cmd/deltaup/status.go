@@ -8,14 +8,13 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"deltaup/device"
+	"deltaup/internal/command"
 	"deltaup/internal/human"
 	"deltaup/trust"
 )
 
-func newStatusCommand(env *Env) *cobra.Command {
+func newStatusCommand(env *Env) *command.Command {
 	var asJSON bool
 	cmd := newMachineCommand(
 		"status",
@@ -24,7 +23,7 @@ func newStatusCommand(env *Env) *cobra.Command {
 and which releases did not stay: with the check that failed or what the boot
 loader saw, and the last lines of the console when pstore or the journal have
 them. It changes nothing.`,
-		exactArgs(0),
+		command.Exactly(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			s, err := d.Status(ctx)
 			if err != nil {
@@ -50,8 +49,8 @@ them. It changes nothing.`,
 	return cmd
 }
 
-func newListCommand(env *Env) *cobra.Command {
-	return newMachineCommand("list", "List the slots and what they hold", "", exactArgs(0),
+func newListCommand(env *Env) *command.Command {
+	return newMachineCommand("list", "List the slots and what they hold", "", command.Exactly(0),
 		func(ctx context.Context, d *device.Device, _ []string) error {
 			s, err := d.Status(ctx)
 			if err == nil {

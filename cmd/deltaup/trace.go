@@ -4,19 +4,18 @@ import (
 	"io"
 	"path/filepath"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/internal/durable"
 	"deltaup/mkimage/trace"
 )
 
-func newTraceCommand(env *Env) *cobra.Command {
-	cmd := &cobra.Command{
+func newTraceCommand(env *Env) *command.Command {
+	cmd := &command.Command{
 		Use:   "trace",
 		Short: "Record what a boot reads, for mkimage --trace",
 	}
-	cmd.AddCommand(newTraceRecordCommand(env), newTracePrefetchCommand(env))
-	cmd.AddCommand(traceReaders(env)...)
+	cmd.Add(newTraceRecordCommand(env), newTracePrefetchCommand(env))
+	cmd.Add(traceReaders(env)...)
 	return cmd
 }
 

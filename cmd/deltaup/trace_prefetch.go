@@ -6,17 +6,17 @@ import (
 	"os"
 
 	"github.com/dustin/go-humanize"
-	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"deltaup/internal/command"
 	"deltaup/internal/human"
 	"deltaup/internal/plainfile"
 	"deltaup/mkimage/trace"
 )
 
-func newTracePrefetchCommand(env *Env) *cobra.Command {
+func newTracePrefetchCommand(env *Env) *command.Command {
 	var limit string
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "prefetch IMAGE",
 		Short: "Read what a boot needs of an image into memory, in one sweep",
 		Long: `Prefetch reads an image's tables and the files that lead it (mkimage --trace)
@@ -24,9 +24,9 @@ into the page cache. It prints "reading" when the image is open. It is for the
 initramfs, in the background, before the image's files are needed; the image
 must be mounted by a loop device, because from a disk itself squashfs reads past
 that cache.`,
-		Args: exactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return prefetch(cmd.Context(), env, args[0], limit)
+		Args: command.Exactly(1),
+		Run: func(ctx context.Context, args []string) error {
+			return prefetch(ctx, env, args[0], limit)
 		},
 	}
 	cmd.Flags().

@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/mkimage/trace"
 )
 
@@ -17,9 +16,9 @@ type traceRecordOptions struct {
 	until  string
 }
 
-func newTraceRecordCommand(env *Env) *cobra.Command {
+func newTraceRecordCommand(env *Env) *command.Command {
 	var o traceRecordOptions
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "record -o FILE [flags]",
 		Short: "Record which files this system reads",
 		Long: `Record writes down each file that is opened, run or read for the first time,
@@ -33,8 +32,8 @@ until a signal ends it or --until is reached:
 
 It takes root's rights. With --pages it also records which bytes came into
 memory, from the kernel's tracing.`,
-		Args: exactArgs(0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return recordTrace(cmd.Context(), env, &o) },
+		Args: command.Exactly(0),
+		Run:  func(ctx context.Context, _ []string) error { return recordTrace(ctx, env, &o) },
 	}
 	f := cmd.Flags()
 	f.SortFlags = false

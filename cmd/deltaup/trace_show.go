@@ -9,24 +9,23 @@ import (
 	"os"
 	"text/tabwriter"
 
-	"github.com/spf13/cobra"
-
+	"deltaup/internal/command"
 	"deltaup/internal/human"
 	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/trace"
 )
 
-func newTraceMergeCommand(env *Env) *cobra.Command {
+func newTraceMergeCommand(env *Env) *command.Command {
 	var output string
 	var share float64
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "merge -o FILE TRACE...",
 		Short: "Join the traces of several boots or machines",
 		Long: `Merge joins traces, in any form that mkimage --trace takes, into one. A file's
 place is the median of its ranks in the traces that have it; times are medians
 too.`,
-		Args: rangeArgs(1, 1<<20),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Args: command.Between(1, 1<<20),
+		Run: func(ctx context.Context, args []string) error {
 			t, err := readTraces(args, share)
 			if err != nil {
 				return err
@@ -40,19 +39,19 @@ too.`,
 	return cmd
 }
 
-func newTraceShowCommand(env *Env) *cobra.Command {
+func newTraceShowCommand(env *Env) *command.Command {
 	var image string
 	var asJSON bool
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "show [--image IMAGE] TRACE",
 		Short: "Show what is in a trace, and how scattered it lies in an image",
-		Args:  exactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Args:  command.Exactly(1),
+		Run: func(ctx context.Context, args []string) error {
 			t, err := readTrace(args[0])
 			if err != nil {
 				return err
 			}
-			return showTrace(cmd.Context(), env.Stdout, t, image, asJSON)
+			return showTrace(ctx, env.Stdout, t, image, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&image, "image", "", "squashfs `IMAGE` in which to look for the files")

@@ -1,19 +1,20 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 
-	"github.com/spf13/cobra"
+	"deltaup/internal/command"
 )
 
-func newVersionCommand(env *Env) *cobra.Command {
-	return &cobra.Command{
+func newVersionCommand(env *Env) *command.Command {
+	return &command.Command{
 		Use:   "version",
 		Short: "Print the version of this program",
-		Args:  exactArgs(0),
-		RunE: func(*cobra.Command, []string) error {
+		Args:  command.Exactly(0),
+		Run: func(context.Context, []string) error {
 			return printf(env.Stdout, "deltaup version %s\n", version())
 		},
 	}
