@@ -58,6 +58,8 @@ var btfShapes = [btfKinds]btfShape{
 type btf struct {
 	types, strings []byte
 	count          int // number of types
+
+	firstType, firstName uint32 // the lowest numbers of its own; others are a kernel's
 }
 
 // parseBTF finds the parts of a section and checks that its types are well-formed.
@@ -73,7 +75,7 @@ func parseBTF(b []byte) (*btf, bool) {
 		}
 		return body[off : off+size : off+size], true
 	}
-	var t btf
+	t := btf{firstType: 1}
 	var ok1, ok2 bool
 	t.types, ok1 = part(8)
 	t.strings, ok2 = part(16)

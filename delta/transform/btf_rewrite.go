@@ -28,6 +28,7 @@ const (
 type btfBase struct {
 	firstType, firstName uint32 // the lowest numbers of the module's own types and names
 	types, names         []uint32
+	numbered             bool // what is the kernel's has its number
 }
 
 // btfNames are the strings of the section, numbered in their order, with tokens.
@@ -75,10 +76,18 @@ func (t *btf) named(firstName uint32) *tokens {
 	return tokens
 }
 
-// forward rewrites the types and gives what inverse needs beside them.
-func (t *btf) forward() (*btfBase, bool) {
-	base := &btfBase{firstType: t.guessType(), firstName: t.guessName()}
-	return base, t.forwardTypes(base) && t.forwardNames(base)
+// forward rewrites the types, shifted, and completes what inverse needs beside them.
+func (t *btf) forward(base *btfBase, s *Shifts) bool {
+	if s != nil {
+		s.of(t)
+	}
+	if base.firstType == 0 {
+		base.firstType, base.firstName = t.guessType(), t.guessName()
+	}
+	if base.numbered {
+		return t.forwardHashed(base)
+	}
+	return t.forwardTypes(base) && t.forwardNames(base)
 }
 
 func (t *btf) forwardTypes(base *btfBase) bool {
@@ -121,7 +130,7 @@ func (t *btf) forwardNames(base *btfBase) bool {
 	t.walk(func(n int, word byte, p []byte) {
 		v := le.Uint32(p)
 		switch {
-		case word != 'n' || v == 0:
+		case word != 'n' || v == 0 || v < base.firstName && base.numbered:
 			return
 		case v < base.firstName:
 			at := last.use(v)
@@ -133,7 +142,7 @@ func (t *btf) forwardNames(base *btfBase) bool {
 		default:
 			number, known := names.number[v-base.firstName]
 			ok = ok && known
-			if number == next {
+			if number == next && !base.numbered {
 				v = btfLocalNext
 				next++
 			} else if known {
@@ -147,6 +156,9 @@ func (t *btf) forwardNames(base *btfBase) bool {
 
 // inverse rewrites the types back.
 func (t *btf) inverse(base *btfBase) bool {
+	if base.numbered {
+		return t.inverseHashed(base)
+	}
 	return t.inverseNames(base) && t.inverseTypes(base)
 }
 
@@ -156,7 +168,7 @@ func (t *btf) inverseNames(base *btfBase) bool {
 	next, ok := uint32(0), true
 	t.walk(func(n int, word byte, p []byte) {
 		v := le.Uint32(p)
-		if word != 'n' || v == 0 {
+		if word != 'n' || v == 0 || v < btfLocal && base.numbered {
 			return
 		}
 		known := false

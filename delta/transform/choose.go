@@ -7,6 +7,9 @@ func For(name string, plain []byte) []uint8 {
 		return []uint8{idKernel, idProgram}
 	}
 	if len(plain) > maxContent {
+		if len(plain) <= LargeMax && isELF(plain) && le.Uint16(plain[16:]) == elfTypeRel {
+			return []uint8{idShifted}
+		}
 		return nil
 	}
 	if _, ok := gzipHeader(plain); ok {
@@ -37,7 +40,11 @@ func isKernel(b []byte) bool {
 
 // MayBeLarge tells by its first bytes whether a content above 16 MiB may get a transform.
 func MayBeLarge(begin []byte) bool {
-	return isELF(begin) && le.Uint16(begin[16:]) == elfTypeExec
+	if !isELF(begin) {
+		return false
+	}
+	kind := le.Uint16(begin[16:])
+	return kind == elfTypeExec || kind == elfTypeRel
 }
 
 // BeginMax is how many first bytes MayBeLarge wants.

@@ -32,13 +32,21 @@ func (t *btf) kernelNamed() *tokens {
 		case word == 'n' && first:
 			first = false
 			if v != 0 {
-				named.add(kind*0x9e3779b1^hashName(stringAt(t.strings, v)), btfNamed-1)
+				named.add(kind*0x9e3779b1^t.hashOf(v), btfNamed-1)
 			} else {
 				named.skip()
 			}
 		}
 	})
 	return named
+}
+
+// hashOf gives a hash of a name; of one of the kernel's that is its number.
+func (t *btf) hashOf(name uint32) uint32 {
+	if name < t.firstName {
+		return name * 0x85ebca6b
+	}
+	return hashName(stringAt(t.strings, name-t.firstName))
 }
 
 // hashes calls visit with the hash of each type without a name. word gives the word for a
@@ -60,7 +68,7 @@ func (t *btf) hashes(word func(v uint32) (uint32, bool), visit func(n int, hash 
 			return
 		case kind == 'n':
 			left, first = first && v != 0, false
-			v = hashName(stringAt(t.strings, v))
+			v = t.hashOf(v)
 		case kind == 't' && v != 0:
 			w, ok := word(v)
 			v, left = w, !ok
@@ -95,10 +103,13 @@ func (t *btf) kernelTypes() []uint32 {
 // several types have, and tells whether it did.
 func (t *btf) hashTypes(words []uint32, banned map[uint32]bool) (more bool) {
 	word := func(v uint32) (uint32, bool) {
-		if v > uint32(len(words)) {
+		own := v - t.firstType
+		if v < t.firstType {
+			return v, true
+		} else if int64(own) >= int64(len(words)) {
 			return 0, false
 		}
-		return words[v-1], words[v-1] != 0
+		return words[own], words[own] != 0
 	}
 	for range hashLevels {
 		found := false
@@ -122,7 +133,10 @@ func (t *btf) hashTypes(words []uint32, banned map[uint32]bool) (more bool) {
 }
 
 // forwardKernel rewrites the types.
-func (t *btf) forwardKernel() bool {
+func (t *btf) forwardKernel() bool { return t.forwardHashed(&btfBase{firstType: 1}) }
+
+func (t *btf) forwardHashed(base *btfBase) bool {
+	t.firstType, t.firstName = base.firstType, base.firstName
 	words := t.kernelTypes()
 	if words == nil {
 		return false
@@ -137,20 +151,24 @@ func (t *btf) forwardKernel() bool {
 			le.PutUint32(p, v-last)
 			last = v
 		case word == 't' && v != 0:
-			if v <= uint32(len(words)) && words[v-1] != 0 {
-				v = words[v-1]
+			own := v - t.firstType
+			if v >= t.firstType && int64(own) < int64(len(words)) && words[own] != 0 {
+				v = words[own]
 			} else {
 				ok = ok && v < btfLocal
 			}
 			le.PutUint32(p, v)
 		}
 	})
-	return ok && t.forwardNames(&btfBase{firstType: 1})
+	return ok && t.forwardNames(base)
 }
 
 // inverseKernel rewrites the types back.
-func (t *btf) inverseKernel() bool {
-	if !t.inverseNames(&btfBase{firstType: 1}) {
+func (t *btf) inverseKernel() bool { return t.inverseHashed(&btfBase{firstType: 1}) }
+
+func (t *btf) inverseHashed(base *btfBase) bool {
+	t.firstType, t.firstName = base.firstType, base.firstName
+	if !t.inverseNames(base) {
 		return false
 	}
 	last := uint32(0)
@@ -180,20 +198,22 @@ func (t *btf) inverseKernel() bool {
 func (t *btf) kernelNumbers() func(word uint32) (n uint32, ok bool) {
 	named := t.kernelNamed()
 	var unnamed []kernelSymbol // numbers as addresses
-	t.hashes(func(v uint32) (uint32, bool) { return v, v >= btfLocal }, func(n int, hash uint32) {
+	t.hashes(func(v uint32) (uint32, bool) {
+		return v, v >= btfLocal || v < t.firstType
+	}, func(n int, hash uint32) {
 		unnamed = append(unnamed, kernelSymbol{hash: hash, addr: uint32(n)})
 	})
 	slices.SortStableFunc(unnamed, func(a, b kernelSymbol) int { return cmp.Compare(a.hash, b.hash) })
 	return func(word uint32) (uint32, bool) {
 		if word&btfNamed != 0 {
 			n, ok := named.index[word&(btfNamed-1)]
-			return n + 1, ok
+			return n + t.firstType, ok
 		}
 		i, ok := slices.BinarySearchFunc(unnamed, word&(btfNamed-1),
 			func(h kernelSymbol, hash uint32) int { return cmp.Compare(h.hash, hash) })
 		if !ok {
 			return 0, false
 		}
-		return unnamed[i].addr + 1, true
+		return unnamed[i].addr + t.firstType, true
 	}
 }

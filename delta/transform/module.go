@@ -13,33 +13,30 @@ func (kernelModule) Forward(plain []byte) ([]byte, bool) {
 	if len(plain) > maxContent {
 		return nil, false
 	}
+	return forwardModule(roomFor(plain), plain, &btfBase{}, nil)
+}
+
+func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {
+	return inverseModule(out, limit, false)
+}
+
+// forwardModule rewrites out, which is plain or a copy of it. Its BTF is shifted first. When base
+// has no first numbers, it guesses them.
+func forwardModule(out, plain []byte, base *btfBase, by *Shifts) ([]byte, bool) {
 	f, ok := parseELF(plain)
 	if !ok || f.kind != elfTypeRel {
 		return nil, false
 	}
-	out := roomFor(plain)
-	for i := range f.sections {
-		s := &f.sections[i]
-		if s.kind != sectionRela {
-			continue
-		}
-		r, ok := newRela(f, s, plain)
-		if !ok || !r.forward(s.of(out)) {
-			return nil, false
-		}
+	if !f.relocations(out, plain, false) {
+		return nil, false
 	}
-	for i := range f.sections {
-		if s := &f.sections[i]; s.kind == sectionSymtab {
-			rewriteSymtab(s.of(out), f.strings(s, plain), false)
-		}
-	}
+	f.symtabs(out, plain, false)
 	if f.machine == elfMachineX86 && f.symbols != nil && !f.symbols.code(out, false) {
 		return nil, false
 	}
-	base := &btfBase{}
 	if s := f.section(".BTF"); s != nil {
 		if t, ok := parseBTF(s.of(out)); ok {
-			if base, ok = t.forward(); !ok {
+			if !t.forward(base, by) {
 				return nil, false
 			}
 		}
@@ -47,11 +44,13 @@ func (kernelModule) Forward(plain []byte) ([]byte, bool) {
 	return base.append(out), true
 }
 
-func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {
+// inverseModule undoes forwardModule.
+func inverseModule(out []byte, limit int64, numbered bool) ([]byte, error) {
 	base, plain, ok := cutBase(out)
 	if !ok {
 		return nil, errCorrupt
 	}
+	base.numbered = numbered
 	f, ok := parseELF(plain)
 	if !ok || f.kind != elfTypeRel {
 		return nil, errCorrupt
@@ -59,20 +58,9 @@ func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {
 	if int64(len(plain)) > limit {
 		return nil, errTooLong
 	}
-	for i := range f.sections {
-		if s := &f.sections[i]; s.kind == sectionSymtab {
-			rewriteSymtab(s.of(plain), f.strings(s, plain), true)
-		}
-	}
-	for i := range f.sections {
-		s := &f.sections[i]
-		if s.kind != sectionRela {
-			continue
-		}
-		r, ok := newRela(f, s, plain)
-		if !ok || !r.inverse(s.of(plain)) {
-			return nil, errCorrupt
-		}
+	f.symtabs(plain, plain, true)
+	if !f.relocations(plain, plain, true) {
+		return nil, errCorrupt
 	}
 	if f.machine == elfMachineX86 && f.symbols != nil && !f.symbols.code(plain, true) {
 		return nil, errCorrupt
@@ -83,6 +71,35 @@ func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {
 		}
 	}
 	return plain, nil
+}
+
+// relocations rewrites those of out. In b the symbol table must have its original form.
+func (f *elfFile) relocations(out, b []byte, inverse bool) bool {
+	for i := range f.sections {
+		s := &f.sections[i]
+		if s.kind != sectionRela {
+			continue
+		}
+		r, ok := newRela(f, s, b)
+		if ok && inverse {
+			ok = r.inverse(s.of(out))
+		} else if ok {
+			ok = r.forward(s.of(out))
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// symtabs rewrites the symbol tables of out.
+func (f *elfFile) symtabs(out, b []byte, inverse bool) {
+	for i := range f.sections {
+		if s := &f.sections[i]; s.kind == sectionSymtab {
+			rewriteSymtab(s.of(out), f.strings(s, b), inverse)
+		}
+	}
 }
 
 // strings gives the string table of the symbol table s in b.

@@ -76,6 +76,9 @@ const (
 	idXZProgram = 6
 
 	idKernel = 7
+
+	idShifted   = 8
+	idXZShifted = 9
 )
 
 // registry has the transforms by id. Id 0 means no transform.
@@ -89,6 +92,9 @@ var registry = map[uint8]Transform{
 	idXZProgram: xzFile{program{}},
 
 	idKernel: kernel{},
+
+	idShifted:   (*Shifts)(nil),
+	idXZShifted: xzFile{(*Shifts)(nil)},
 }
 
 // Exact is t.Forward, except that ok is also false when Inverse does not give plain back.

@@ -39,6 +39,7 @@ var golden = map[string]string{
 	"module.o.xz": "44f17f9c19c3e38cbc141d59a1989edf0f9a6dba7bf6b92d570fd7bde632101e",
 	"pie.xz":      "c34f46b04686d68737b71bd4c824ba1b06c2075c38b1470889e3c6badc0ac242",
 	"split":       "8b18a7cac8c593895a3f380ef9808df6d65fb037c5286f839bdb4b2a0549dea9",
+	"shifted":     "e3f25be8cc5a66f00228e113b6d99fcb7526182ab42eb4ac2f58e0ea16b1a964",
 	"kernel":      "6ef031d53d2480e2bf1ac6525101ba23ac2970326e6f56551071ce97b2c5ce0f",
 	"late kernel": "4768e923feda64a5ef06ef5e8a99d6df9224c364d511e9e8d301a5555d335ba9",
 	"flat kernel": "9e5e8cd16614e8f4a2566e6fa803a8304c02669da0058ccdb17777bca6e47b2b",
@@ -62,6 +63,7 @@ func TestGolden(t *testing.T) {
 		check(name, id, sample(t, name))
 	}
 	check("split", idModule, splitModule(95000, 1700000, false))
+	check("shifted", idShifted, splitModule(95000, 1700000, false))
 	check("kernel", idKernel, testKernel{}.file())
 	check("late kernel", idKernel, testKernel{late: true}.file())
 	check("flat kernel", idKernel, testKernel{late: true, flat: true}.file())
@@ -188,7 +190,7 @@ func TestMutated(t *testing.T) {
 	if testing.Short() {
 		rounds = 300
 	}
-	inputs := map[string]uint8{"split": idModule, "kernel": idKernel}
+	inputs := map[string]uint8{"split": idModule, "shifted": idShifted, "kernel": idKernel}
 	for name, id := range samples {
 		inputs[name] = id
 	}
@@ -196,7 +198,7 @@ func TestMutated(t *testing.T) {
 		plain := splitModule(95000, 1700000, true)
 		if name == "kernel" {
 			plain = testKernel{late: true}.file()
-		} else if name != "split" {
+		} else if samples[name] != 0 {
 			plain = sample(t, name)
 		}
 		tr := registry[id]
@@ -256,6 +258,7 @@ func fuzzSeeds(f *testing.F, add func(id uint8, plain []byte)) {
 		add(id, sample(f, name))
 	}
 	add(idModule, splitModule(95000, 1700000, false))
+	add(idShifted, splitModule(95000, 1700000, false))
 	add(idKernel, testKernel{}.file())
 	add(idKernel, testKernel{late: true}.file())
 	add(idKernel, testKernel{late: true, flat: true}.file())

@@ -67,7 +67,7 @@ func (x xzFile) base(plain []byte) ([]byte, bool) {
 	if x.content == nil {
 		return plain, true
 	}
-	return x.content.Forward(plain)
+	return Base(x.content, plain)
 }
 
 func (x xzFile) Inverse(out []byte, limit int64) ([]byte, error) {
