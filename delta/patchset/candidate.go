@@ -114,13 +114,13 @@ func (m *maker) small(ctx context.Context, i int, base *chunkstore.Content,
 			return m.windowed(ctx, c, base, plain, old)
 		}
 	}
-	e := Entry{Content: c, Base: base, Length: c.Size, hash: c.ID}
+	e := Entry{Content: c, Base: base, Length: c.Size, hash: c.ID, shifts: m.shiftsOf(base, path)}
 	best, err := m.candidate(ctx, newForm(path, e, old, plain), step)
 	if err != nil {
 		return nil, err
 	}
 	if base != nil && best.poor() {
-		e.Base = nil
+		e.Base, e.shifts = nil, nil
 		whole, err := m.candidate(ctx, newForm(path, e, nil, plain), step)
 		if err != nil {
 			return nil, err
@@ -157,10 +157,16 @@ type form struct {
 func newForm(path string, e Entry, old, plain []byte) form {
 	f := form{e, old, plain}
 	for _, id := range transform.For(path, plain) {
+		if other, ok := transform.WithShifts(id); ok && e.shifts != nil {
+			if t, ok := f.transformed(other); ok {
+				return t
+			}
+		}
 		if t, ok := f.transformed(id); ok {
 			return t
 		}
 	}
+	f.entry.shifts = nil
 	return f
 }
 
@@ -169,6 +175,9 @@ func (f form) transformed(id uint8) (_ form, ok bool) {
 	t, ok := transform.ByID(id)
 	if !ok {
 		return f, false
+	}
+	if t, ok = transform.Shifted(t, f.entry.shifts); !ok {
+		f.entry.shifts = nil
 	}
 	most := suffix.NewMax
 	if f.entry.Content.Size > PieceMax {

@@ -31,6 +31,9 @@ const (
 	colLengths   // lengths of transformed contents
 	colPieces    // hashes of the pieces of large contents
 	colGroups    // number of entries of each group
+	columnsV1    = iota - 1
+	colShifts    = iota - 2 // tables
+	colShifted              // for each entry whose transform takes shifts: the number of its table
 	numColumns
 )
 
@@ -51,7 +54,7 @@ type columnReader [numColumns]input
 
 func readColumns(streams [][]byte) *columnReader {
 	r := new(columnReader)
-	for i := range r {
+	for i := range streams {
 		r[i].b = streams[i]
 	}
 	return r

@@ -112,7 +112,7 @@ func writeDirectory(c *columns, l *listing, entries []Entry, groups []int) {
 	for i, b := range l.bases {
 		at[b] = i
 	}
-	last := 0
+	last, tables := 0, shiftTables{}
 	for i, content := range l.contents {
 		if len(entries) == 0 || entries[0].Content != content {
 			c.byte(colKinds, kindNone)
@@ -151,6 +151,9 @@ func writeDirectory(c *columns, l *listing, entries []Entry, groups []int) {
 			if e.Transform != 0 {
 				c.signed(colLengths, e.length-content.Size)
 			}
+			if transform.TakesShifts(e.Transform) {
+				c.number(colShifted, uint64(tables.number(c, e.shifts)))
+			}
 		}
 		entries = entries[n:]
 	}
@@ -165,11 +168,12 @@ type directoryReader struct {
 	in      *columnReader
 	entries []Entry
 	last    int // index of the last base in colBases, plus one
+	shifts  []*transform.Shifts
 }
 
 // readDirectory gives the entries of a directory with groups groups.
 func readDirectory(in *columnReader, l *listing, groups int) ([]Entry, error) {
-	r := directoryReader{listing: l, in: in}
+	r := directoryReader{listing: l, in: in, shifts: readShifts(&in[colShifts])}
 	for i := range l.contents {
 		if r.content(i); in.err(recipeColumns, numColumns) != nil {
 			break
@@ -247,6 +251,12 @@ func (r *directoryReader) transform(e *Entry) {
 	}
 	if _, ok := transform.ByID(e.Transform); !ok {
 		in.fail("transform %d is not known", e.Transform)
+	}
+	if transform.TakesShifts(e.Transform) {
+		// 0: none
+		if at := r.in[colShifted].below(len(r.shifts) + 1); at > 0 {
+			e.shifts = r.shifts[at-1]
+		}
 	}
 	lengths := &r.in[colLengths]
 	e.length += lengths.signed()

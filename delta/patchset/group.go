@@ -72,14 +72,20 @@ func (e *Entry) oldLength() int64 {
 	return e.Base.Size
 }
 
+// transform gives the transform of e, which readDirectory has checked.
+func (e *Entry) transform() transform.Transform {
+	t, _ := transform.ByID(e.Transform)
+	t, _ = transform.Shifted(t, e.shifts)
+	return t
+}
+
 // Rewritten gives the length in bytes of what e's patch makes, and what undoing its transform
 // takes, or predicting addresses.
 func (e *Entry) Rewritten() (length int64, effort transform.Effort) {
 	if e.layouts != nil {
 		return e.length, transform.Effort{Memory: movedMemory, Slow: movedSlow}
 	}
-	t, _ := transform.ByID(e.Transform) // readDirectory has checked the id
-	return e.length, transform.EffortOf(t)
+	return e.length, transform.EffortOf(e.transform())
 }
 
 // Content gives the plain bytes of entry i of Step.Entries, which must belong to this group.
@@ -113,7 +119,7 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 		return nil, err
 	}
 	if e.Transform != 0 {
-		t, _ := transform.ByID(e.Transform) // readDirectory has checked the id
+		t := e.transform()
 		if plain, err = t.Inverse(plain, e.Length); err != nil {
 			return nil, fmt.Errorf("%w: transform %s: %w", chunkstore.ErrCorrupt, t.Name(), err)
 		}
@@ -143,11 +149,10 @@ func (e *Entry) old(base io.ReaderAt) (io.ReaderAt, int64, error) {
 		}
 	}
 	if e.Transform != 0 {
-		t, _ := transform.ByID(e.Transform)
-		out, ok := transform.Base(t, b)
+		out, ok := transform.Base(e.transform(), b)
 		if !ok || len(out) > suffix.NewMax {
 			return nil, 0, fmt.Errorf("%w: transform %s does not apply to the base %v",
-				chunkstore.ErrCorrupt, t.Name(), e.Base.ID)
+				chunkstore.ErrCorrupt, e.transform().Name(), e.Base.ID)
 		}
 		b = out
 	}

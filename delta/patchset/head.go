@@ -10,7 +10,7 @@ import (
 // Layout of a head; doc/patchset.md has it in full. Version and head size are little-endian.
 const (
 	magic   = "DUPSET\r\n"
-	version = 1
+	version = 2
 
 	hashSize    = len(chunkstore.ID{})
 	groupRefMin = 1 + 1 + hashSize // the fewest bytes of a group in the table
@@ -23,8 +23,8 @@ func HeadSize(first []byte) (int64, error) {
 		return 0, fmt.Errorf("read patch set: %w: it does not begin like one",
 			chunkstore.ErrCorrupt)
 	}
-	if v := binary.LittleEndian.Uint32(first[8:]); v != version {
-		return 0, fmt.Errorf("read patch set: %w: %d, this program knows %d", chunkstore.ErrVersion,
+	if v := binary.LittleEndian.Uint32(first[8:]); v < 1 || v > version {
+		return 0, fmt.Errorf("read patch set: %w: %d, this program knows up to %d", chunkstore.ErrVersion,
 			v, version)
 	}
 	n := int64(binary.LittleEndian.Uint32(first[12:]))
@@ -34,12 +34,20 @@ func HeadSize(first []byte) (int64, error) {
 	return n, nil
 }
 
+// columns is how many columns the head has.
+func (h *Head) columns() int {
+	if h.version == 1 {
+		return columnsV1
+	}
+	return numColumns
+}
+
 // headMinSize is the size of a head with empty columns and no groups.
-const headMinSize = int64(FixedSize + 2*hashSize + 1 + int(numColumns) + hashSize)
+const headMinSize = int64(FixedSize + 2*hashSize + 1 + int(columnsV1) + hashSize)
 
 // encode gives the bytes of the head. It fills in ID, size and the groups' offsets.
 func (h *Head) encode() []byte {
-	b := binary.LittleEndian.AppendUint32([]byte(magic), version)
+	b := binary.LittleEndian.AppendUint32([]byte(magic), h.version)
 	b = append(b, 0, 0, 0, 0)
 	b = append(b, h.From[:]...)
 	b = append(b, h.To[:]...)
@@ -78,7 +86,7 @@ func ReadHead(b []byte) (*Head, error) {
 			chunkstore.ErrCorrupt, len(b), n)
 	}
 	body := b[:len(b)-hashSize]
-	h := &Head{size: n, ID: chunkstore.Sum(body)}
+	h := &Head{version: binary.LittleEndian.Uint32(b[8:]), size: n, ID: chunkstore.Sum(body)}
 	if h.ID != chunkstore.ID(b[len(b)-hashSize:]) {
 		return nil, fmt.Errorf("read patch set: %w: the head's checksum differs",
 			chunkstore.ErrCorrupt)

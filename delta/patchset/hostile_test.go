@@ -92,6 +92,13 @@ const golden = "testdata/v1.set"
 
 func TestGolden(t *testing.T) {
 	from, to := fixture(t)
+	checkGolden(t, golden, from, to)
+	from, to = modules(t, modulesMin)
+	checkGolden(t, "testdata/v2.set", from, to)
+}
+
+func checkGolden(t *testing.T, golden string, from, to *release) {
+	t.Helper()
 	if *update {
 		set, _ := makeSet(t, from, to, MakeOptions{})
 		if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
@@ -136,7 +143,8 @@ func smallFixture(t testing.TB) (from, to *release) {
 func FuzzReadHead(f *testing.F) {
 	set, h := goldenHead(f)
 	f.Add(set[:h.size])
-	f.Add((&Head{bundle: make([]byte, numColumns)}).encode())
+	f.Add((&Head{version: 1, bundle: make([]byte, columnsV1)}).encode())
+	f.Add((&Head{version: version, bundle: make([]byte, numColumns)}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		// With the right checksum the fuzzer gets further.
 		if len(b) > FixedSize+hashSize {
@@ -165,10 +173,18 @@ func FuzzStep(f *testing.F) {
 			if err != nil {
 				f.Fatal(err)
 			}
-			streams, err := readBundle(h.bundle, numColumns, columnsMax)
+			streams, err := readBundle(h.bundle, h.columns(), columnsMax)
 			if err != nil {
 				f.Fatal(err)
 			}
+			streams = append(streams, nil, nil)
+			f.Add(joinColumns(streams))
+			for i := range streams[colTransform] {
+				streams[colTransform][i] = 8 // module+shifts
+				streams[colLengths] = append(streams[colLengths], 0)
+				streams[colShifted] = append(streams[colShifted], 1)
+			}
+			streams[colShifts] = []byte{1, 9, 2, 1, 8, 4}
 			f.Add(joinColumns(streams))
 		}
 	}

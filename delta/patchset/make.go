@@ -11,6 +11,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/delta/suffix"
+	"deltaup/delta/transform"
 	"deltaup/mkimage"
 )
 
@@ -48,6 +49,7 @@ type maker struct {
 	o        MakeOptions
 	*listing
 	similar  map[*chunkstore.Content]*chunkstore.Content
+	shifts   map[string]*transform.Shifts // by kernelsOf
 	room     room
 	progress *teller
 
@@ -88,6 +90,9 @@ func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
 		return err
 	}
 	m.progress.ended(PhaseSearch)
+	if err := m.learn(ctx); err != nil {
+		return err
+	}
 	if m.spool, err = os.CreateTemp("", "patchset"); err != nil {
 		return err
 	}

@@ -25,7 +25,12 @@ func (m *maker) write(w io.Writer, renames []rename) (err error) {
 	}
 	writeDirectory(&c, m.listing, m.entries, counts)
 	var sizes []streamSize
-	m.head.bundle, sizes = appendBundle(nil, c[:], unheard)
+	m.head.version = version
+	written := c[:]
+	if len(c[colShifted]) == 0 {
+		m.head.version, written = 1, c[:columnsV1] // older programs can read it
+	}
+	m.head.bundle, sizes = appendBundle(nil, written, unheard)
 	for _, s := range sizes[:recipeColumns] {
 		m.stats.Recipe += int64(s.stored)
 	}

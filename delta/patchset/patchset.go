@@ -15,6 +15,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/delta/suffix"
+	"deltaup/delta/transform"
 	"deltaup/mkimage"
 )
 
@@ -47,8 +48,9 @@ type Head struct {
 	From, To chunkstore.ID // BLAKE3-256 of the recipes' plain text
 	Groups   []GroupRef    // in file order, without gaps
 
-	size   int64  // bytes of the head; the first group follows
-	bundle []byte // the recipe's patch and the directory, compressed
+	version uint32
+	size    int64  // bytes of the head; the first group follows
+	bundle  []byte // the recipe's patch and the directory, compressed
 }
 
 // GroupRef says where a group lies in the set.
@@ -97,8 +99,9 @@ type Entry struct {
 	Offset, Length int64
 	Group          int // index in Head.Groups
 
-	hash   chunkstore.ID // BLAKE3-256 of the plain bytes
-	length int64         // number of transformed bytes
+	hash   chunkstore.ID     // BLAKE3-256 of the plain bytes
+	length int64             // number of transformed bytes
+	shifts *transform.Shifts // nil: the transform takes none
 
 	layouts *layouts // of a large program
 }

@@ -84,11 +84,10 @@ func (e *Entry) packedBase(base io.ReaderAt) (io.ReaderAt, int64, error) {
 		}
 		copy(b[off:], p)
 	}
-	t, _ := transform.ByID(e.Transform) // readDirectory has checked the id
-	b, ok := transform.ReplaceBase(t, b)
+	b, ok := transform.ReplaceBase(e.transform(), b)
 	if !ok || len(b) > rewrittenMax {
 		return nil, 0, fmt.Errorf("%w: transform %s does not apply to the base %v",
-			chunkstore.ErrCorrupt, t.Name(), e.Base.ID)
+			chunkstore.ErrCorrupt, e.transform().Name(), e.Base.ID)
 	}
 	p := pack(b)
 	b = nil
@@ -183,6 +182,7 @@ func (m *maker) rewritten(ctx context.Context, i int,
 		return nil, err
 	}
 	e := Entry{Content: c, Base: base, Length: c.Size, hash: c.ID}
+	e.shifts = m.shiftsOf(base, m.paths[i])
 	f := newForm(m.paths[i], e, old, plain)
 	if !f.entry.rewritesLarge() {
 		return nil, nil

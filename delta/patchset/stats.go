@@ -21,6 +21,8 @@ var columnNames = [numColumns]string{
 	"directory lengths",
 	"directory pieces",
 	"directory groups",
+	"directory shifts",
+	"directory shifted",
 }
 
 // add adds the sizes of a bundle.

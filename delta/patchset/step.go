@@ -42,7 +42,7 @@ func (h *Head) StepAfter(before *Step) (*Step, error) {
 }
 
 func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
-	streams, err := readBundle(h.bundle, numColumns, columnsMax)
+	streams, err := readBundle(h.bundle, h.columns(), columnsMax)
 	if err != nil {
 		return nil, err
 	}
