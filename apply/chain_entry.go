@@ -67,6 +67,7 @@ func (c *chain) spooled(x *chunkstore.Content, m *made) (io.ReaderAt, error) {
 	f, err := durable.Create(c.tmp)
 	if err == nil {
 		_, err = io.Copy(f, io.NewSectionReader(m, 0, x.Size))
+		m.set.step.Release() // the next set may keep as much
 		if err == nil {
 			c.spools[x.ID] = f
 			return f, nil

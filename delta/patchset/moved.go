@@ -24,7 +24,7 @@ func (s *Step) Prepare(i int, group func(n int) (*Group, error)) error {
 	if s.movesOf == e.Content {
 		return nil
 	}
-	s.movesOf, s.moves = nil, nil
+	s.Release()
 	if e.layouts == nil {
 		return nil
 	}
@@ -43,6 +43,9 @@ func (s *Step) Prepare(i int, group func(n int) (*Group, error)) error {
 	s.movesOf, s.moves = e.Content, moves
 	return nil
 }
+
+// Release gives up what Prepare keeps.
+func (s *Step) Release() { s.movesOf, s.moves = nil, nil }
 
 // moved makes an entry whose addresses are predicted.
 func (e *Entry) moved(old io.ReaderAt, s suffix.Streams, moves *suffix.Moves) ([]byte, error) {
