@@ -6,6 +6,7 @@ import (
 	"deltaup/delta"
 	"deltaup/delta/patchset"
 	"deltaup/internal/durable"
+	"deltaup/mkimage"
 )
 
 // chain is the patch sets that lead from a seed to the release, the first of them from the
@@ -46,6 +47,20 @@ func (u *Update) newChain(s *seed, sets []*set) *chain {
 // loaded tells whether it is known what the sets give.
 func (c *chain) loaded() bool {
 	return len(c.sets) == 0 || c.sets[len(c.sets)-1].step != nil
+}
+
+// complete gives the contents of the recipe that s leads to, which is r, their ids, where a set has
+// left them out.
+func (c *chain) complete(s *set, r *mkimage.Recipe) error {
+	if err := s.step.Complete(r); err != nil {
+		return err
+	}
+	for _, s := range c.sets {
+		if s.step != nil {
+			s.index()
+		}
+	}
+	return nil
 }
 
 // chunks is how many bytes the way from the seed takes by chunks, as the releases say.

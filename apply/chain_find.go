@@ -98,9 +98,10 @@ func (r *patchRoute) loadSets(ctx context.Context) error {
 		}
 		before = s
 	}
-	if !r.u.ownRecipe {
-		r.u.setRecipe(before.step.To)
+	if r.u.ownRecipe {
+		return r.chain.complete(before, r.u.recipe)
 	}
+	r.u.setRecipe(before.step.To)
 	return nil
 }
 
@@ -122,11 +123,7 @@ func (r *patchRoute) loadSet(ctx context.Context, s, before *set) error {
 	if s.step, err = r.join(ctx, s, before); err != nil {
 		return err
 	}
-	s.entries = map[chunkstore.ID][]int{}
-	for i := range s.step.Entries {
-		id := s.step.Entries[i].Content.ID
-		s.entries[id] = append(s.entries[id], i)
-	}
+	s.index()
 	return nil
 }
 
@@ -136,7 +133,10 @@ func (r *patchRoute) join(ctx context.Context, s, before *set) (*patchset.Step, 
 	step, err := s.after(before, r.chain.seed)
 	if errors.Is(err, patchset.ErrPending) {
 		var from *mkimage.Recipe
-		if from, err = r.u.meta.recipe(ctx, before.to); err != nil {
+		if from, err = r.u.meta.recipe(ctx, before.to); err == nil {
+			err = r.chain.complete(before, from)
+		}
+		if err != nil {
 			return nil, err
 		}
 		step, err = s.head.Step(from)

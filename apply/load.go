@@ -47,8 +47,22 @@ func (u *Update) loadOwnRecipe(ctx context.Context) error {
 		}
 	}
 	u.ownRecipe = true
+	if c := u.patch.chain; c != nil && c.loaded() && len(c.sets) > 0 {
+		if err := closeOn(u.patch.close, c.complete(c.sets[len(c.sets)-1], r)); err != nil {
+			return err
+		}
+	}
 	u.setRecipe(r)
 	return nil
+}
+
+// recipeWithIDs gives the image's recipe with the ids of all contents. A patch set leaves some out.
+func (u *Update) recipeWithIDs(ctx context.Context) (*mkimage.Recipe, error) {
+	var err error
+	if c := u.patch.chain; c != nil && len(c.sets) > 0 {
+		err = u.loadOwnRecipe(ctx)
+	}
+	return u.recipe, err
 }
 
 // loadIndex reads recipe and index and checks that they belong together.

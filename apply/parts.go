@@ -60,19 +60,18 @@ func (u *Update) loadParts(ctx context.Context) error {
 			return err
 		}
 	}
-	paths := map[chunkstore.ID]string{}
-	for i := range u.recipe.Entries {
-		if e := &u.recipe.Entries[i]; e.Content != nil && e.Link == "" {
-			paths[e.Content.ID] = e.Path
-		}
-	}
-	loader := &partsLoader{u.fetcher, u.seeds, u.release, u.recipe}
+	loader := &partsLoader{u.fetcher, u.seeds, u.release, u.recipe, u.recipeWithIDs}
 	for _, o := range lacking {
 		x, err := loader.parts(ctx, o)
 		if err != nil {
 			return err
 		}
-		x.paths = paths
+		x.paths = map[chunkstore.ID]string{}
+		for i := range u.recipe.Entries {
+			if e := &u.recipe.Entries[i]; e.Content != nil && e.Link == "" {
+				x.paths[e.Content.ID] = e.Path
+			}
+		}
 		o.parts = x
 		u.needParts(o)
 	}

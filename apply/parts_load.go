@@ -18,7 +18,8 @@ type partsLoader struct {
 	*fetcher
 	seeds   *seeds
 	release *mirror.Release
-	image   *mkimage.Recipe // of the release's image
+	image   *mkimage.Recipe                                // of the release's image
+	withIDs func(context.Context) (*mkimage.Recipe, error) // gives image with all ids
 }
 
 // parts gets the recipe of an output, and finds out where its contents come from.
@@ -87,7 +88,10 @@ func (l *partsLoader) index(ctx context.Context, a *mirror.Artifact) (*chunkstor
 }
 
 // recipe fetches the recipe as it lies on the mirror, and where its chunks are.
-func (l *partsLoader) recipe(ctx context.Context, o *output, x *parts) error {
+func (l *partsLoader) recipe(ctx context.Context, o *output, x *parts) (err error) {
+	if l.image, err = l.withIDs(ctx); err != nil {
+		return err
+	}
 	name := mirror.RecipePath(o.artifact.Recipe.ID)
 	stored, err := l.meta.object(ctx, name, o.artifact.Recipe.Object, mirror.MaxRecipeSize)
 	if err != nil {
@@ -153,6 +157,11 @@ func (l *partsLoader) readSet(ctx context.Context, o *output, x *partsSet, from 
 	first, err := l.readGroup(ctx, x.set, 0)
 	if err != nil {
 		return err
+	}
+	if x.head.TellsIDs() { // of the image's contents, too
+		if l.image, err = l.withIDs(ctx); err != nil {
+			return err
+		}
 	}
 	x.Set, err = artifact.Open(x.head, from.apart.kind, from.apart.recipe, l.image, first)
 	if err != nil {

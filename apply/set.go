@@ -36,6 +36,15 @@ func (s *set) file() delta.File { return delta.File{Kind: delta.SetFile, ID: s.p
 
 func (s *set) name() string { return mirror.PatchPath(s.patch.Set.ID) }
 
+// index finds the entries of each content.
+func (s *set) index() {
+	s.entries = map[chunkstore.ID][]int{}
+	for i := range s.step.Entries {
+		id := s.step.Entries[i].Content.ID
+		s.entries[id] = append(s.entries[id], i)
+	}
+}
+
 // group is where a group lies.
 func (s *set) group(n int) delta.Piece {
 	g := s.head.Groups[n]

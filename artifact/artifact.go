@@ -44,9 +44,9 @@ type Kind interface {
 	// Parse reads a recipe's text. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 	Parse(text io.Reader) (Recipe, error)
 	// AppendLine appends the line, with its end, that a recipe most likely has for e, a regular
-	// file of the image beside the artifact; nothing when a recipe is not likely to have one. The
-	// line does not depend on how contents are cut.
-	AppendLine(b []byte, e *mkimage.Entry) []byte
+	// file of the image beside the artifact, with id as that of its content; nothing when a recipe
+	// is not likely to have one. The line does not depend on how contents are cut.
+	AppendLine(b []byte, e *mkimage.Entry, id chunkstore.ID) []byte
 }
 
 // File is an artifact that was not read yet. An *io.SectionReader is one.

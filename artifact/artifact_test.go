@@ -23,8 +23,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden set anew")
 
-// golden was made by go test ./artifact -run Golden -update.
-const golden = "testdata/v1.set"
+// golden are sets of each version. go test ./artifact -run Golden -update makes the last one.
+var golden = []string{"testdata/v1.set", "testdata/v3.set"}
 
 // kind is what the tests take apart.
 var kind = ByName("initrd")
@@ -200,15 +200,17 @@ func TestSet(t *testing.T) {
 func TestGolden(t *testing.T) {
 	old, new, image := fixture(t)
 	if *update {
-		if err := os.WriteFile(golden, mustMake(t, old, new, image), 0o644); err != nil {
+		if err := os.WriteFile(golden[1], mustMake(t, old, new, image), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	set, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
+	for _, path := range golden {
+		set, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantApplied(t, set, old, new, image)
 	}
-	wantApplied(t, set, old, new, image)
 }
 
 // TestOddNames has names that are no paths of a tree, or are in each other's way.
@@ -285,7 +287,7 @@ func TestTakeChunks(t *testing.T) {
 // from.
 func FuzzParse(f *testing.F) {
 	_, new, image := fixture(f)
-	text, err := recipeText(new.recipe)
+	text, err := recipeText(named(new.recipe, image))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -307,7 +309,7 @@ func FuzzParse(f *testing.F) {
 		if _, err := newListing(r, image); err != nil {
 			t.Errorf("new listing: %v", err)
 		}
-		if _, err := oldListing(kind, r, image); err != nil {
+		if _, err := oldListing(kind, r, image, true); err != nil {
 			t.Errorf("old listing: %v", err)
 		}
 		again, err := recipeText(r)

@@ -19,14 +19,21 @@ const dictionaryMax = 8 << 20
 // files of the image beside it, and of more than 8 MiB the last 8 MiB. The lines do not depend on
 // how contents are cut, because a target that learns of an image by a patch set does not know its
 // chunks.
-func Dictionary(k Kind, image *mkimage.Recipe) []byte {
+func Dictionary(k Kind, image *mkimage.Recipe) []byte { return dictionary(k, image, false) }
+
+// dictionary is Dictionary, with names instead of ids when it is for a set that has them.
+func dictionary(k Kind, image *mkimage.Recipe, byName bool) []byte {
 	var b []byte
 	for i := range image.Entries {
 		e := &image.Entries[i]
 		if e.Content == nil || e.Link != "" {
 			continue
 		}
-		b = k.AppendLine(b, e)
+		id := e.Content.ID
+		if byName {
+			id = nameOf(e.Path)
+		}
+		b = k.AppendLine(b, e, id)
 		if len(b) > 2*dictionaryMax {
 			b = append(b[:0], b[len(b)-dictionaryMax:]...)
 		}
@@ -115,13 +122,23 @@ func text(r Recipe) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// parse reads what recipeText gives.
+// parse reads what recipeText gives, of a recipe with ids or names.
 func parse(k Kind, text []byte, image *mkimage.Recipe) (Recipe, error) {
 	r, err := k.Parse(bytes.NewReader(text))
 	if err != nil {
 		return nil, err
 	}
+	named := map[chunkstore.ID]*chunkstore.Content{}
+	for i := range image.Entries {
+		e := &image.Entries[i]
+		if e.Content != nil {
+			named[nameOf(e.Path)] = e.Content
+		}
+	}
 	for c := range r.Contents() {
+		if same := named[c.ID]; same != nil {
+			c.ID = same.ID
+		}
 		c.Chunks = anyChunks(c, r.Chunking())
 	}
 	return r, Complete(r, image)

@@ -46,9 +46,9 @@ func (initrdKind) Parse(text io.Reader) (Recipe, error) {
 }
 
 // AppendLine implements Kind.
-func (initrdKind) AppendLine(b []byte, e *mkimage.Entry) []byte {
+func (initrdKind) AppendLine(b []byte, e *mkimage.Entry, id chunkstore.ID) []byte {
 	return fmt.Appendf(b, "f %04o %d %d %d 1 1 %d %s %s\n", e.Mode, e.UID, e.GID, e.ModTime,
-		e.Content.Size, e.Content.ID, e.Path)
+		e.Content.Size, id, e.Path)
 }
 
 // unsupported makes an error one that wraps ErrUnsupported, with no other text.

@@ -54,7 +54,7 @@ func (kernelKind) Parse(text io.Reader) (Recipe, error) {
 }
 
 // AppendLine implements Kind: what a kernel is made of is no file of an image.
-func (kernelKind) AppendLine(b []byte, _ *mkimage.Entry) []byte { return b }
+func (kernelKind) AppendLine(b []byte, _ *mkimage.Entry, _ chunkstore.ID) []byte { return b }
 
 // AsItIs gives a recipe of any artifact that is its only content, cut as p says.
 func AsItIs(c *chunkstore.Content, p chunkstore.Params) Recipe {

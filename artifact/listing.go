@@ -34,20 +34,20 @@ type listing struct {
 
 func (l *listing) reader() io.ReaderAt { return bytes.NewReader(l.text) }
 
-// oldListing lists all contents of the old artifact. Its text is the Dictionary of recipes beside
+// oldListing lists all contents of the old artifact. Its text is the dictionary of recipes beside
 // the image, with the old artifact's recipe behind it.
-func oldListing(k Kind, old Recipe, image *mkimage.Recipe) (*listing, error) {
+func oldListing(k Kind, old Recipe, image *mkimage.Recipe, byName bool) (*listing, error) {
 	text, err := stripped(old)
 	if err != nil {
 		return nil, err
 	}
-	return newList(append(Dictionary(k, image), text...), old, nil)
+	return newList(append(dictionary(k, image, byName), text...), old, nil)
 }
 
 // newListing lists those contents of the new artifact that the image lacks. Its text is the new
 // artifact's recipe.
 func newListing(new Recipe, image *mkimage.Recipe) (*listing, error) {
-	text, err := recipeText(new)
+	text, err := recipeText(named(new, image))
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func (p *Pair) Amounts() (patchset.Amounts, error) {
 }
 
 func (p *Pair) listings() (from, to *listing, err error) {
-	if from, err = oldListing(p.Kind, p.Old, p.Image); err != nil {
+	if from, err = oldListing(p.Kind, p.Old, p.Image, true); err != nil {
 		return nil, nil, err
 	}
 	to, err = newListing(p.New, p.Image)
@@ -92,8 +92,8 @@ func (textReading) Close() error { return nil }
 
 // Set is a set together with the recipe that its first group gives.
 type Set struct {
-	// Recipe is the new artifact's. Its contents have the chunks that they have in the image, as
-	// far as these are known. The others have lists by which nothing can be fetched.
+	// Recipe is the new artifact's. Its contents have the ids and chunks that they have in the
+	// image, as far as these are known. The others have lists by which nothing can be fetched.
 	Recipe Recipe
 
 	step  *patchset.Step
@@ -102,12 +102,12 @@ type Set struct {
 }
 
 // Open reads the new artifact's recipe. old is the recipe of the artifact that the set leads from,
-// made with any options. image is the recipe of the image beside the new artifact. group has the
-// stored bytes of the set's first group. Errors wrap chunkstore.ErrCorrupt or
-// chunkstore.ErrVersion, or patchset.ErrFrom when the set leads from another artifact or belongs
-// beside another image.
+// made with any options. image is the recipe of the image beside the new artifact; unless h tells
+// ids, it may lack some. group has the stored bytes of the set's first group. Errors wrap
+// chunkstore.ErrCorrupt or chunkstore.ErrVersion, or patchset.ErrFrom when the set leads from
+// another artifact or belongs beside another image.
 func Open(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe, group []byte) (*Set, error) {
-	from, err := oldListing(k, old, image)
+	from, err := oldListing(k, old, image, !h.TellsIDs())
 	if err != nil {
 		return nil, err
 	}

@@ -21,8 +21,8 @@ func (*ukiKind) Name() string { return "uki" }
 func (*ukiKind) Artifact() string { return kernelKind{}.Name() }
 
 // AppendLine implements Kind: most of what a recipe has is about the initrd.
-func (*ukiKind) AppendLine(b []byte, e *mkimage.Entry) []byte {
-	return initrdKind{}.AppendLine(b, e)
+func (*ukiKind) AppendLine(b []byte, e *mkimage.Entry, id chunkstore.ID) []byte {
+	return initrdKind{}.AppendLine(b, e, id)
 }
 
 // TakeApart implements Kind.

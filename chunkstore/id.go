@@ -43,11 +43,21 @@ func ParseID(s string) (ID, error) {
 			return ID{}, fmt.Errorf("id %.80q: %w: not lower-case hex", s, ErrCorrupt)
 		}
 	}
-	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
-		return ID{}, fmt.Errorf("id %.80q: %w: %w", s, ErrCorrupt, err)
+	if _, err := hex.Decode(id[:], []byte(s)); err != nil || id.IsStandIn() {
+		return ID{}, fmt.Errorf("id %.80q: %w: no bytes have it", s, ErrCorrupt)
 	}
 	return id, nil
 }
+
+// StandIn names bytes whose id is not known yet: by the first half of key, which is not zero. No
+// bytes have such an id, and no file has it.
+func StandIn(key ID) (id ID) {
+	copy(id[len(id)/2:], key[:])
+	return id
+}
+
+// IsStandIn tells whether StandIn has made id, so that nothing can be verified with it.
+func (id ID) IsStandIn() bool { return [len(id) / 2]byte(id[:]) == [len(id) / 2]byte{} && !id.IsZero() }
 
 // String is the id in lower-case hex, the zero ID included.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }

@@ -26,8 +26,8 @@ func TestHugeHole(t *testing.T) {
 		t.Fatal(err)
 	}
 	var c columns
-	writeRecipe(&c, from.recipe, &to, nil, nil)
-	got, _, _, err := readRecipe(readColumns(c[:]), from.recipe)
+	writeRecipe(&c, from.recipe, &to, nil, nil, version)
+	got, _, err := (&Head{version: version}).readRecipe(readColumns(c[:]), from.recipe)
 	if err != nil || recipeText(t, got) != recipeText(t, &to) {
 		t.Errorf("read %v, error %v", got, err)
 	}
@@ -41,7 +41,7 @@ func TestCountsTakeNoMemory(t *testing.T) {
 	r := from.recipe
 	for _, order := range []bool{false, true} {
 		var c columns
-		writeRecipe(&c, r, r, nil, nil)
+		writeRecipe(&c, r, r, nil, nil, version)
 		c[colHeader] = nil
 		c.number(colHeader, uint64(r.BlockSize))
 		c.text(colHeader, r.Codec)
@@ -60,7 +60,7 @@ func TestCountsTakeNoMemory(t *testing.T) {
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, _, _, err := readRecipe(readColumns(c[:]), r)
+		_, _, err := (&Head{version: version}).readRecipe(readColumns(c[:]), r)
 		runtime.ReadMemStats(&after)
 		if !errors.Is(err, chunkstore.ErrCorrupt) {
 			t.Errorf("order %v: error %v", order, err)

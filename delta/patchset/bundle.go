@@ -160,7 +160,9 @@ func (in *input) bytes(n int) []byte {
 func (in *input) text() string { return string(in.bytes(in.length(int64(len(in.b))))) }
 
 func (in *input) id() (id chunkstore.ID) {
-	copy(id[:], in.bytes(len(id)))
+	if copy(id[:], in.bytes(len(id))); id.IsStandIn() {
+		in.fail("an id that no bytes have")
+	}
 	return id
 }
 

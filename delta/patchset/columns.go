@@ -34,6 +34,8 @@ const (
 	columnsV1    = iota - 1
 	colShifts    = iota - 2 // tables
 	colShifted              // for each entry whose transform takes shifts: the number of its table
+	columnsV2    = iota - 2
+	colChecks    = iota - 3 // of each entry whose content's id is left out: the first bytes of its hash
 	numColumns
 )
 

@@ -105,9 +105,14 @@ func pieces(c *chunkstore.Content) int {
 	return int((c.Size + largePiece - 1) / largePiece)
 }
 
+// checkSize is how many bytes of a hash take the place of an id that is left out. They find nearly
+// every base that is not what it should be. The hash of the image finds the others.
+const checkSize = 2
+
 // writeDirectory appends entries to the columns. They are in the listing's order. groups has the
-// number of entries of each group.
-func writeDirectory(c *columns, l *listing, entries []Entry, groups []int) {
+// number of entries of each group. The ids of the contents in unnamed are left out.
+func writeDirectory(c *columns, l *listing, entries []Entry, groups []int,
+	unnamed map[*chunkstore.Content]bool) {
 	at := make(map[*chunkstore.Content]int, len(l.bases))
 	for i, b := range l.bases {
 		at[b] = i
@@ -153,6 +158,9 @@ func writeDirectory(c *columns, l *listing, entries []Entry, groups []int) {
 			}
 			if transform.TakesShifts(e.Transform) {
 				c.number(colShifted, uint64(tables.number(c, e.shifts)))
+			}
+			if unnamed[content] {
+				c[colChecks] = append(c[colChecks], e.hash[:checkSize]...)
 			}
 		}
 		entries = entries[n:]
@@ -201,6 +209,9 @@ func (r *directoryReader) content(i int) {
 	kind := kinds.below(kindsEnd)
 	switch kind {
 	case kindNone:
+		if unlisted(c) {
+			kinds.fail("no chunk list of content %v", c.ID)
+		}
 		return
 	case kindWhole:
 	case kindPattern:
@@ -228,6 +239,9 @@ func (r *directoryReader) content(i int) {
 		return
 	}
 	r.transform(&e)
+	if c.ID.IsStandIn() {
+		e.unknown = hashSize - copy(e.hash[:], r.in[colChecks].bytes(checkSize))
+	}
 	r.entries = append(r.entries, e)
 }
 

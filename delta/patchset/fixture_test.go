@@ -193,8 +193,8 @@ func open(set []byte) (*Head, error) {
 	return ReadHead(set[:min(int64(len(set)), n)])
 }
 
-// applySet gives the step of a set and the contents that it makes. It fills in the chunk lists of
-// pending contents.
+// applySet gives the step of a set and the contents that it makes, by their ids. It fills in the
+// ids and chunk lists of pending contents.
 func applySet(set []byte, from *release) (*Step, map[chunkstore.ID][]byte, error) {
 	h, err := open(set)
 	if err != nil {
@@ -243,7 +243,11 @@ func applySet(set []byte, from *release) (*Step, map[chunkstore.ID][]byte, error
 		if err != nil {
 			return nil, nil, err
 		}
-		c.Chunks = got.Chunks
+		made[got.ID] = made[c.ID]
+		if c.ID.IsStandIn() {
+			delete(made, c.ID)
+		}
+		c.ID, c.Chunks = got.ID, got.Chunks
 	}
 	return s, made, s.Finish()
 }

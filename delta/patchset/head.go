@@ -9,8 +9,9 @@ import (
 
 // Layout of a head; doc/patchset.md has it in full. Version and head size are little-endian.
 const (
-	magic   = "DUPSET\r\n"
-	version = 2
+	magic      = "DUPSET\r\n"
+	version    = 3
+	versionIDs = 2 // the last one that has the ids of all contents, and no checks
 
 	hashSize    = len(chunkstore.ID{})
 	groupRefMin = 1 + 1 + hashSize // the fewest bytes of a group in the table
@@ -36,8 +37,11 @@ func HeadSize(first []byte) (int64, error) {
 
 // columns is how many columns the head has.
 func (h *Head) columns() int {
-	if h.version == 1 {
+	switch h.version {
+	case 1:
 		return columnsV1
+	case 2:
+		return columnsV2
 	}
 	return numColumns
 }

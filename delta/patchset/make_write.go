@@ -16,21 +16,23 @@ func (m *maker) write(w io.Writer, renames []rename) (err error) {
 			pending[m.entries[i].Content] = true
 		}
 	}
+	m.head.version = m.o.version
+	if m.o.version == 0 {
+		m.head.version = version
+	}
 	var c columns
-	writeRecipe(&c, m.from, m.to, renames, pending)
+	writeRecipe(&c, m.from, m.to, renames, pending, m.head.version)
 	var counts []int
 	for _, g := range m.groups {
 		counts = append(counts, g.entries)
 		m.stats.add(suffix.StreamNames[:], g.sizes)
 	}
-	writeDirectory(&c, m.listing, m.entries, counts)
-	var sizes []streamSize
-	m.head.version = version
-	written := c[:]
-	if len(c[colShifted]) == 0 {
-		m.head.version, written = 1, c[:columnsV1] // older programs can read it
+	if m.head.TellsIDs() {
+		pending = nil
 	}
-	m.head.bundle, sizes = appendBundle(nil, written, unheard)
+	writeDirectory(&c, m.listing, m.entries, counts, pending)
+	var sizes []streamSize
+	m.head.bundle, sizes = appendBundle(nil, c[:m.head.columns()], unheard)
 	for _, s := range sizes[:recipeColumns] {
 		m.stats.Recipe += int64(s.stored)
 	}
@@ -70,12 +72,8 @@ func (m *maker) check(b []byte) error {
 	if err != nil {
 		return err
 	}
-	lists := make(map[chunkstore.ID][]chunkstore.Chunk)
-	for c := range m.to.Contents() {
-		lists[c.ID] = c.Chunks
-	}
-	for _, c := range s.pending {
-		c.Chunks = lists[c.ID]
+	if err := s.Complete(m.to); err != nil {
+		return err
 	}
 	return s.Finish()
 }

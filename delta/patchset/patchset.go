@@ -48,10 +48,13 @@ type Head struct {
 	From, To chunkstore.ID // BLAKE3-256 of the recipes' plain text
 	Groups   []GroupRef    // in file order, without gaps
 
-	version uint32
+	version uint32 // of the format
 	size    int64  // bytes of the head; the first group follows
 	bundle  []byte // the recipe's patch and the directory, compressed
 }
+
+// TellsIDs tells whether the set is of a version that names all contents by their ids.
+func (h *Head) TellsIDs() bool { return h.version <= versionIDs }
 
 // GroupRef says where a group lies in the set.
 type GroupRef struct {
@@ -75,8 +78,10 @@ type Step struct {
 	// nil are pending: this set or one before it leaves the lists out. Each has entries in that
 	// set. Once the target has made such a content, it cuts it (chunkstore.Splitter with
 	// To.Chunking) and sets Chunks. Until then To does not validate and must not be written, though
-	// paths, sizes, content ids and the data order are all there. A target that needs the chunk
-	// lists earlier, because it wants none of the patches, fetches the whole recipe instead.
+	// paths, sizes and the data order are all there. The ids of pending contents are stand-ins
+	// (chunkstore.StandIn) unless the set has them; cutting tells these, too. A target that needs
+	// the chunk lists earlier, because it wants none of the patches, fetches the whole recipe
+	// instead and calls Complete.
 	To *mkimage.Recipe
 	// Entries are in the order of the groups. A content has one entry, or above PieceMax several,
 	// in order.
@@ -99,9 +104,10 @@ type Entry struct {
 	Offset, Length int64
 	Group          int // index in Head.Groups
 
-	hash   chunkstore.ID     // BLAKE3-256 of the plain bytes
-	length int64             // number of transformed bytes
-	shifts *transform.Shifts // nil: the transform takes none
+	hash    chunkstore.ID     // BLAKE3-256 of the plain bytes
+	unknown int               // bytes at the end of hash that the set does not tell
+	length  int64             // number of transformed bytes
+	shifts  *transform.Shifts // nil: the transform takes none
 
 	layouts *layouts // of a large program
 }
@@ -132,13 +138,14 @@ type MakeOptions struct {
 	// LeftOutCost is how many bytes more a target fetches, once, when any content is left out: for
 	// recipe, index and requests.
 	LeftOutCost int64
-	// ChunkLists puts all chunk lists into the recipe's patch, so that nothing is pending. That
-	// costs about 32 bytes a chunk.
+	// ChunkLists puts all ids and chunk lists into the recipe's patch, so that nothing is pending.
+	// That costs about 32 bytes for each of them.
 	ChunkLists bool
 	// Progress, when not nil, is told how far the phases have come, by one goroutine at a time.
 	Progress func(Progress)
 
-	workers int // goroutines; 0: GOMAXPROCS
+	workers int    // goroutines; 0: GOMAXPROCS
+	version uint32 // of the format, for tests; 0: the last one
 }
 
 // Stats says what a set consists of, for deltaup diff and for logs.

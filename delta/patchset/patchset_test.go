@@ -32,7 +32,7 @@ func checkSet(t testing.TB, set []byte, from, to *release) *Step {
 		t.Errorf("recipe:\n%s\nwant:\n%s", got, want)
 	}
 	for id, plain := range made {
-		if !bytes.Equal(plain, to.plain[id]) {
+		if want, ok := to.plain[id]; !ok || !bytes.Equal(plain, want) {
 			t.Errorf("content %v has other bytes", id)
 		}
 	}

@@ -16,39 +16,39 @@ const (
 
 // recipeReader applies a recipe's patch.
 type recipeReader struct {
-	in *columnReader
+	in   *columnReader
+	head *Head
 	*ledger
 	inodes  map[string]int // entries of the new tree, without hard links, by path
 	size    int64          // bytes of all new contents
-	pending []*chunkstore.Content
-	lacking bool // from has contents with unknown chunk lists
-	missed  bool // the patch refers to one of them
+	lacking bool           // from has contents with unknown chunk lists
+	missed  bool           // the patch refers to one of them
 }
 
-// readRecipe applies the patch in the columns to from. The result is valid except for the chunk
-// lists of pending contents, and those that from lacks, which are nil. It shares contents with
-// from.
-func readRecipe(in *columnReader, from *mkimage.Recipe) (
-	to *mkimage.Recipe, pending []*chunkstore.Content, renamed map[string]string, err error) {
+// readRecipe applies the patch in the columns to from. The result is valid except for the ids and
+// chunk lists of pending contents, and those that from lacks: these are stand-ins and nil. It
+// shares contents with from.
+func (h *Head) readRecipe(in *columnReader, from *mkimage.Recipe) (
+	to *mkimage.Recipe, renamed map[string]string, err error) {
 	to = new(mkimage.Recipe)
-	r := &recipeReader{in: in, ledger: newLedger(from, to), inodes: make(map[string]int)}
+	r := &recipeReader{in: in, head: h, ledger: newLedger(from, to), inodes: make(map[string]int)}
 	r.lacking = slices.ContainsFunc(r.contents, unlisted)
 	entries, first := r.header()
 	renames := r.renames()
 	if err := in.err(0, recipeColumns); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	list, renamed, err := r.patterns(renames)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	r.entries(list, entries)
 	r.order(first)
 	if r.missed {
-		return nil, nil, nil, ErrPending
+		return nil, nil, ErrPending
 	}
 	if err := in.end(0, recipeColumns); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	// Validate with made-up chunk lists in place of unknown ones, which make these contents have
 	// data.
@@ -64,7 +64,7 @@ func readRecipe(in *columnReader, from *mkimage.Recipe) (
 	for _, c := range unknown {
 		c.Chunks = nil
 	}
-	return to, r.pending, renamed, err
+	return to, renamed, err
 }
 
 func (r *recipeReader) header() (entries, first int) {

@@ -1,6 +1,8 @@
 package patchset
 
 import (
+	"encoding/binary"
+
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
 )
@@ -43,11 +45,18 @@ func (r *recipeReader) content(x *chunkstore.Content) *chunkstore.Content {
 		if kind == contentOld {
 			return c
 		}
+		if r.missed = r.missed || c.ID.IsStandIn(); r.missed {
+			in.fail("a content whose id is not known")
+			return nil
+		}
 		c = &chunkstore.Content{ID: c.ID, Size: c.Size}
 	case contentNew:
-		c = &chunkstore.Content{Size: r.in[colSizes].signed(), ID: r.in[colIDs].id()}
+		c = &chunkstore.Content{Size: r.in[colSizes].signed()}
 		if x != nil {
 			c.Size += x.Size
+		}
+		if r.head.TellsIDs() {
+			c.ID = r.in[colIDs].id()
 		}
 	}
 	if c.Size <= 0 || c.Size > sizeMax-r.size {
@@ -56,16 +65,30 @@ func (r *recipeReader) content(x *chunkstore.Content) *chunkstore.Content {
 	}
 	r.size += c.Size
 	r.made = append(r.made, c)
-	r.chunkList(c)
+	r.chunkList(c, kind)
 	return c
 }
 
-func (r *recipeReader) chunkList(c *chunkstore.Content) {
+// chunkList reads the chunk list of a content of a kind, and its id unless that is known.
+func (r *recipeReader) chunkList(c *chunkstore.Content, kind int) {
 	in := &r.in[colChunks]
 	n := in.length(int64(len(in.b)) + listImplied)
+	switch {
+	case kind == contentRecut:
+		if n == listPending {
+			in.fail("a chunk list is left out, and no entry gives it")
+		}
+	case r.head.TellsIDs():
+	case n == listPending:
+		// together with the set, the number of a content says which one it is
+		key := r.head.ID
+		binary.BigEndian.PutUint64(key[:], uint64(len(r.made)))
+		c.ID = chunkstore.StandIn(key)
+	default:
+		c.ID = r.in[colIDs].id()
+	}
 	switch n {
-	case listPending:
-		r.pending = append(r.pending, c)
+	case listPending: // the directory has it
 		return
 	case listImplied:
 		c.Chunks = []chunkstore.Chunk{{ID: c.ID, Size: c.Size}}

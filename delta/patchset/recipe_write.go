@@ -14,6 +14,7 @@ type recipeWriter struct {
 	*columns
 	*ledger
 	pending map[*chunkstore.Content]bool // contents whose chunk lists the patch leaves out
+	version uint32                       // of the format
 
 	contentAt map[chunkstore.ID]int // index in contents
 	chunkAt   map[chunkstore.ID]int // index in chunks
@@ -22,8 +23,8 @@ type recipeWriter struct {
 
 // writeRecipe appends the patch from one recipe to another to c.
 func writeRecipe(c *columns, from, to *mkimage.Recipe, renames []rename,
-	pending map[*chunkstore.Content]bool) {
-	w := &recipeWriter{columns: c, ledger: newLedger(from, to), pending: pending,
+	pending map[*chunkstore.Content]bool, version uint32) {
+	w := &recipeWriter{columns: c, ledger: newLedger(from, to), pending: pending, version: version,
 		contentAt: make(
 			map[chunkstore.ID]int,
 		), chunkAt: make(map[chunkstore.ID]int), madeAt: make(map[*chunkstore.Content]int)}

@@ -41,7 +41,9 @@ func (w *recipeWriter) content(x, c *chunkstore.Content) {
 			size = x.Size
 		}
 		w.signed(colSizes, c.Size-size)
-		w.id(c.ID)
+		if w.version <= versionIDs || !w.pending[c] {
+			w.id(c.ID)
+		}
 	}
 	w.madeAt[c] = len(w.made)
 	w.made = append(w.made, c)

@@ -23,6 +23,7 @@ var columnNames = [numColumns]string{
 	"directory groups",
 	"directory shifts",
 	"directory shifted",
+	"directory checks",
 }
 
 // add adds the sizes of a bundle.

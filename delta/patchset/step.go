@@ -47,7 +47,7 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 		return nil, err
 	}
 	in := readColumns(streams)
-	to, pending, renamed, err := readRecipe(in, from)
+	to, renamed, err := h.readRecipe(in, from)
 	if err != nil {
 		return nil, fmt.Errorf("recipe: %w", err)
 	}
@@ -56,24 +56,34 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 	if err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
-	has := make(map[*chunkstore.Content]bool)
-	for i := range s.Entries {
-		has[s.Entries[i].Content] = true
-	}
-	for _, c := range pending {
-		if !has[c] {
-			return nil, fmt.Errorf("recipe: %w: no chunk list of content %v", chunkstore.ErrCorrupt,
-				c.ID)
-		}
-	}
 	if len(s.pending) == 0 {
 		return s, s.Finish()
 	}
 	return s, nil
 }
 
-// Finish verifies To by its hash, once all pending contents have their chunk lists. The error wraps
-// chunkstore.ErrCorrupt.
+// Complete gives the contents of To the ids and chunk lists that they have in r, which is the same
+// recipe, whole. Steps after s, and those before it, see these, too. The error wraps
+// chunkstore.ErrCorrupt when r is another recipe; then the step is of no use any more.
+func (s *Step) Complete(r *mkimage.Recipe) error {
+	same := len(s.To.Entries) == len(r.Entries)
+	for i := 0; i < len(r.Entries) && same; i++ {
+		c, known := s.To.Entries[i].Content, r.Entries[i].Content
+		if c == nil || c.Size == 0 || !unlisted(c) {
+			continue
+		}
+		if same = known != nil && known.Size == c.Size; same {
+			*c = *known
+		}
+	}
+	if !same {
+		return fmt.Errorf("patch set: %w: the recipe is another one", chunkstore.ErrCorrupt)
+	}
+	return nil
+}
+
+// Finish verifies To by its hash, once all pending contents have their ids and chunk lists. The
+// error wraps chunkstore.ErrCorrupt.
 func (s *Step) Finish() error {
 	for _, c := range s.pending {
 		if c.Chunks == nil {

@@ -41,8 +41,8 @@ func (Kind) Name() string { return Name }
 func (Kind) Artifact() string { return Name }
 
 // AppendLine implements artifact.Kind.
-func (Kind) AppendLine(b []byte, e *mkimage.Entry) []byte {
-	return appendFile(b, e.Path, e.Content)
+func (Kind) AppendLine(b []byte, e *mkimage.Entry, id chunkstore.ID) []byte {
+	return appendFile(b, e.Path, &chunkstore.Content{ID: id, Size: e.Content.Size})
 }
 
 // TakeApart implements artifact.Kind.
