@@ -6,13 +6,17 @@ import (
 	"deltaup/delta"
 	"deltaup/delta/patchset"
 	"deltaup/internal/durable"
+	"deltaup/mirror"
 	"deltaup/mkimage"
 )
 
 // chain is the patch sets that lead from a seed to the release, the first of them from the
-// seed's own recipe. It gives the contents that they make. It is for one goroutine.
+// seed's own recipe unless from is set. It gives the contents that they make. It is for one
+// goroutine.
 type chain struct {
-	seed  *seed
+	seed *seed
+	// that the first set leads from, when it is not the seed's own: the seed may have the contents
+	from  *mirror.RecipeObject
 	sets  []*set
 	cache *cache.Cache           // where the groups are
 	has   map[chunkstore.ID]bool // contents of the seed
@@ -43,6 +47,10 @@ func (u *Update) newChain(s *seed, sets []*set) *chain {
 	s.contents(func(x *chunkstore.Content) { c.has[x.ID] = true })
 	return c
 }
+
+// fits tells whether the seed is what the first set leads from, so that what releases say of the
+// sets goes for it.
+func (c *chain) fits() bool { return c != nil && c.from == nil }
 
 // loaded tells whether it is known what the sets give.
 func (c *chain) loaded() bool {

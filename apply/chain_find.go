@@ -16,9 +16,38 @@ import (
 // recipe and a decoded group in memory.
 const maxSets = 8
 
-// find looks for the patch sets that lead from a seed's recipe to the release: one, or several
-// through releases in between. When a seed is of the release itself, there are none.
+// find looks for patch sets that lead to the release from what a seed holds.
 func (r *patchRoute) find(ctx context.Context) error {
+	if err := r.findChain(ctx); err != nil || r.chain != nil {
+		return err
+	}
+	return r.findLike(ctx)
+}
+
+// findLike takes the newest set from another release for a seed that no set leads from: an image
+// that was made by whoever, or is damaged. Patches need only contents of that release, as many as
+// the seed has. Whether these are many shows when the set is loaded.
+func (r *patchRoute) findLike(ctx context.Context) error {
+	u := r.u
+	i := slices.IndexFunc(u.seeds.list, func(s *seed) bool { return s.derived != nil })
+	if i < 0 || len(u.release.Patches) == 0 || u.fetcher.wholeFiles {
+		return nil
+	}
+	p := &u.release.Patches[0]
+	release, err := u.meta.before(ctx, p)
+	if err != nil {
+		return ignoreUnusable(err)
+	}
+	if a := release.Artifact(mirror.ImageName); a != nil && a.Recipe != nil && a.Recipe.Text == p.Recipe {
+		r.chain = u.newChain(u.seeds.list[i], []*set{u.fetcher.newSet(p, u.release)})
+		r.chain.from = a.Recipe
+	}
+	return nil
+}
+
+// findChain looks for the patch sets that lead from a seed's recipe to the release: one, or several
+// through releases in between. When a seed is of the release itself, there are none.
+func (r *patchRoute) findChain(ctx context.Context) error {
 	u := r.u
 	text := u.image.Recipe.Text
 	for _, s := range u.seeds.list {
@@ -130,7 +159,13 @@ func (r *patchRoute) loadSet(ctx context.Context, s, before *set) error {
 // join applies a set's recipe patch. A recipe on the way is fetched whole only when the set refers
 // to chunk lists that the sets before left out.
 func (r *patchRoute) join(ctx context.Context, s, before *set) (*patchset.Step, error) {
-	step, err := s.after(before, r.chain.seed)
+	var step *patchset.Step
+	var err error
+	if before == nil {
+		step, err = r.first(ctx, s)
+	} else {
+		step, err = s.head.StepAfter(before.step)
+	}
 	if errors.Is(err, patchset.ErrPending) {
 		var from *mkimage.Recipe
 		if from, err = r.u.meta.recipe(ctx, before.to); err == nil {
@@ -147,9 +182,14 @@ func (r *patchRoute) join(ctx context.Context, s, before *set) (*patchset.Step, 
 	return step, nil
 }
 
-func (s *set) after(before *set, seed *seed) (*patchset.Step, error) {
-	if before == nil {
-		return s.head.Step(seed.derived.Recipe)
+// first applies the recipe patch of a chain's first set.
+func (r *patchRoute) first(ctx context.Context, s *set) (*patchset.Step, error) {
+	if r.chain.from == nil {
+		return s.head.Step(r.chain.seed.derived.Recipe)
 	}
-	return s.head.StepAfter(before.step)
+	from, err := r.u.meta.recipeFile(ctx, r.chain.from)
+	if err != nil {
+		return nil, err
+	}
+	return s.head.Step(from)
 }

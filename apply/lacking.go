@@ -46,7 +46,7 @@ func (u *Update) lacking() lacking {
 		}
 	}
 	// of one set the release knows it better
-	if chain := u.patch.chain; chain != nil && len(chain.sets) == 1 && !u.noCopies {
+	if chain := u.patch.chain; chain.fits() && len(chain.sets) == 1 && !u.noCopies {
 		l.stored = min(l.stored, chain.sets[0].patch.Blocks)
 	}
 	return l
@@ -56,7 +56,7 @@ func (u *Update) lacking() lacking {
 // has nothing but what the patch sets lead from.
 func (u *Update) guessLacking() lacking {
 	var l lacking
-	if chain := u.patch.chain; chain != nil {
+	if chain := u.patch.chain; chain.fits() {
 		for _, s := range chain.sets {
 			l.stored += s.patch.Blocks
 			l.blocks += s.patch.Compress

@@ -18,7 +18,7 @@ func (u *Update) setRecipe(r *mkimage.Recipe) {
 
 // loadRecipe gets the recipe: out of the patch sets where there are any, else whole.
 func (u *Update) loadRecipe(ctx context.Context) error {
-	if p := u.patch; p.chain != nil && u.closed[p.name()] == nil {
+	if p := u.patch; p.chain.fits() && u.closed[p.name()] == nil {
 		if err := closeOn(p.close, p.loadSets(ctx)); err != nil || u.recipe != nil {
 			return err
 		}

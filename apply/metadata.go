@@ -139,12 +139,16 @@ func (m *metadata) recipe(ctx context.Context, release *mirror.Release) (*mkimag
 	if image == nil || image.Recipe == nil {
 		return &mkimage.Recipe{Chunking: chunkstore.DefaultParams}, nil
 	}
-	name := mirror.RecipePath(image.Recipe.ID)
-	stored, err := m.object(ctx, name, image.Recipe.Object, mirror.MaxRecipeSize)
+	return m.recipeFile(ctx, image.Recipe)
+}
+
+func (m *metadata) recipeFile(ctx context.Context, o *mirror.RecipeObject) (*mkimage.Recipe, error) {
+	name := mirror.RecipePath(o.ID)
+	stored, err := m.object(ctx, name, o.Object, mirror.MaxRecipeSize)
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := image.Recipe.Decode(stored)
+	recipe, err := o.Decode(stored)
 	if err != nil {
 		return nil, published(name, err)
 	}

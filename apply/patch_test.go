@@ -120,23 +120,3 @@ func TestWrongBase(t *testing.T) {
 		t.Errorf("route %s, warnings %q", r.Route, m.warnings)
 	}
 }
-
-// TestDamagedSeed: a seed that cannot be read in places is not what a set leads from.
-func TestDamagedSeed(t *testing.T) {
-	m := patched(t, 2, 1)
-	seed := filepath.Join(t.TempDir(), "damaged")
-	b := readFile(t, m.w.image[0])
-	lib := growing(1)["usr/lib/lib3.so"]
-	at := bytes.Index(b, lib[:64])
-	if at < 0 {
-		t.Fatal("the library's bytes are not in the image")
-	}
-	b[at+5] ^= 1
-	m.seeds = []string{seed}
-	if err := os.WriteFile(seed, b, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, r := m.mustPull(); r.Route == "patch" {
-		t.Errorf("route %s through a set from another release", r.Route)
-	}
-}

@@ -64,7 +64,7 @@ func (r *blocksRoute) offer(l lacking) delta.Offer {
 		u.meta.addTo(&o, *u.image.Blockmap)
 		o.Guess = l.stored
 		o.Work = delta.Work{Write: l.stored, Scan: u.seedBytes}
-		if u.patch.chain == nil && u.recipe == nil {
+		if !u.patch.chain.fits() && u.recipe == nil {
 			u.limitSearch(&o, u.image.Size)
 		}
 	}

@@ -25,8 +25,8 @@ func (r *chunksRoute) offer(l lacking) delta.Offer {
 	}
 	u.addIndex(&o)
 	o.Guess = l.chunks
-	unknown := u.patch.chain == nil && !u.ownRecipe
-	if u.patch.chain != nil {
+	unknown := !u.patch.chain.fits() && !u.ownRecipe
+	if u.patch.chain.fits() {
 		o.Guess = u.patch.chain.chunks()
 	}
 	if u.fetcher.wholeFiles && unknown { // packs have more in them

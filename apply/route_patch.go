@@ -35,7 +35,10 @@ func (r *patchRoute) offer(l lacking) delta.Offer {
 	case u.closed[r.name()] != nil: // what the chain knows may be wrong
 	case !r.chain.loaded():
 		r.addHeads(&o)
-		if u.fetcher.wholeFiles {
+		if from := r.chain.from; from != nil {
+			u.meta.addTo(&o, from.Object)
+			u.limitSearch(&o, u.image.Size)
+		} else if u.fetcher.wholeFiles {
 			// at worst what they give is known to be little when they are there
 			var left delta.Offer
 			u.addIndex(&left)
