@@ -39,8 +39,8 @@ type model struct {
 // view is what is known of a position before it is coded whether a match begins there.
 type view struct {
 	at, literals int
-	copy         copied // of size 0: no place in the old content
-	match        int    // of the old parse: the first that ends behind it
+	copy         Copy // of size 0: no place in the old content
+	match        int  // of the old parse: the first that ends behind it
 	kind         uint32
 	left         int // bytes of the old match
 	distance     int // of its source, 0: it has no place here
@@ -64,7 +64,7 @@ func (m *model) look(at, literals int) (v view) {
 	since, valid := 0, uint32(0)
 	if c, ok := m.places.old(at); ok {
 		v.copy = c
-		since, valid = m.lookOld(&v, at-c.new+c.old)
+		since, valid = m.lookOld(&v, at-c.New+c.Old)
 	}
 	for i, d := range v.repeats {
 		if d > 0 && d <= uint32(at) {
@@ -281,11 +281,11 @@ func (m *model) notable(v *view, n int) (note uint32, longer int) {
 // border tells what the old parse has n bytes behind the place of v: 1 and 2 for the beginning and
 // the end of a match. next is of the old parse, and moves on.
 func (m *model) border(v *view, n int, next *int) uint32 {
-	d := v.at - v.copy.new + n
-	if v.copy.size == 0 || d > v.copy.size {
+	d := v.at - v.copy.New + n
+	if v.copy.Size == 0 || d > v.copy.Size {
 		return 4
 	}
-	q := v.copy.old + d
+	q := v.copy.Old + d
 	for *next < m.old.count && m.old.match(*next).end() <= q {
 		*next++
 	}

@@ -1,19 +1,44 @@
 package zstdparse
 
 import (
+	"bufio"
 	"io"
 	"slices"
+	"sort"
 )
 
-// parse is the matches of a frame, in pieces of pieceSize.
+// parse is the matches of a frame. It keeps those of a few blocks, and of the others what it takes
+// to read them again. It is for one goroutine.
 type parse struct {
-	pieces [][]match
+	frame  io.ReaderAt
+	size   int64
+	parts  []part
 	count  int
+	tables map[*fse]bool
+
+	kept [keptParts]keptPart
+	now  int   // of kept: the one used last
+	err  error // of reading a block again; there are no matches any more
+}
+
+// part is a block that has matches, and the state of a decoder before it.
+type part struct {
+	offset       int64 // in the frame
+	begin, first int   // where its content begins, its first match
+	last         repeats
+	known        known
+}
+
+// keptPart is the matches of a block. The first has a number.
+type keptPart struct {
+	first   int
+	matches []match
 }
 
 const (
-	pieceBits = 14
-	pieceSize = 1 << pieceBits
+	keptParts = 4
+	partsMax  = 1 << 13
+	tablesMax = 1 << 12
 )
 
 // match is where a match begins in the content, its distance and its length. Lengths of lengthMax
@@ -29,27 +54,26 @@ func (m match) begin() int    { return int(m >> (64 - placeBits)) }
 func (m match) distance() int { return int(m >> (64 - 2*placeBits) & (1<<placeBits - 1)) }
 func (m match) end() int      { return m.begin() + int(m&lengthMax) }
 
-func (p *parse) add(begin, distance, length int) {
-	if p.count&(pieceSize-1) == 0 {
-		p.pieces = append(p.pieces, make([]match, pieceSize))
-	}
-	p.pieces[p.count>>pieceBits][p.count&(pieceSize-1)] = match(begin)<<(64-placeBits) |
-		match(distance)<<(64-2*placeBits) | match(min(length, lengthMax))
-	p.count++
+func newMatch(begin, distance, length int) match {
+	return match(begin)<<(64-placeBits) | match(distance)<<(64-2*placeBits) |
+		match(min(length, lengthMax))
 }
 
-func (p *parse) match(i int) match { return p.pieces[i>>pieceBits][i&(pieceSize-1)] }
-
-// readParse reads the parse of a frame of at most contentMax bytes of content.
-func readParse(r io.Reader) (*parse, error) {
-	z, err := newReader(r)
+// readParse reads the parse of a frame of at most contentMax bytes of content, with which b begins.
+// The parse reads b as long as it is used.
+func readParse(b io.ReaderAt, size int64) (*parse, error) {
+	p := &parse{frame: b, size: size, tables: map[*fse]bool{}}
+	in := &counter{r: bufio.NewReaderSize(io.NewSectionReader(b, 0, size), 1<<16)}
+	z, err := newReader(in)
 	if err != nil {
 		return nil, err
 	}
-	p, last, at := &parse{}, firstRepeats, 0
+	last, at := firstRepeats, 0
 	for {
+		here := part{offset: in.n, begin: at, first: p.count, last: last, known: z.known}
 		b, err := z.next()
 		if err == io.EOF {
+			p.tables = nil
 			return p, nil
 		}
 		if err != nil {
@@ -58,30 +82,124 @@ func readParse(r io.Reader) (*parse, error) {
 		if b.size > contentMax-at {
 			return nil, errCorrupt
 		}
-		begin := at
-		for _, s := range b.sequences {
-			at += int(s.literals)
-			d, ok := last.take(s.offset, int(s.literals))
-			if !ok || d > uint32(at) {
-				return nil, errCorrupt
-			}
-			p.add(at, int(d), int(s.match))
-			at += int(s.match)
+		if len(b.sequences) > 0 && !p.add(here) {
+			return nil, errCorrupt
 		}
-		at = begin + b.size
+		if !b.matches(at, &last, func(match) {}) {
+			return nil, errCorrupt
+		}
+		p.count += len(b.sequences)
+		at += b.size
 	}
+}
+
+// add adds a part, if that does not take too much memory. Most tables serve many blocks.
+func (p *parse) add(x part) bool {
+	for i, t := range x.known {
+		if p.tables[t] = true; t != nil && t != predefined[i] {
+			t.states, t.symbols = nil, nil // nothing is written with it
+		}
+	}
+	p.parts = append(p.parts, x)
+	return len(p.parts) <= partsMax && len(p.tables) <= tablesMax
+}
+
+// matches gives the matches of a block whose content begins at at. It is false when one has no
+// source.
+func (b *block) matches(at int, last *repeats, give func(match)) bool {
+	for _, s := range b.sequences {
+		at += int(s.literals)
+		d, ok := last.take(s.offset, int(s.literals))
+		if !ok || d > uint32(at) {
+			return false
+		}
+		give(newMatch(at, int(d), int(s.match)))
+		at += int(s.match)
+	}
+	return true
+}
+
+// counter counts the bytes that are read.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// match gives a match by its number.
+func (p *parse) match(i int) match {
+	k := &p.kept[p.now]
+	if n := i - k.first; uint(n) < uint(len(k.matches)) {
+		return k.matches[n]
+	}
+	return p.other(i)
+}
+
+// other is match for a block that is not the one used last.
+func (p *parse) other(i int) match {
+	for now := range p.kept {
+		k := &p.kept[now]
+		if n := i - k.first; uint(n) < uint(len(k.matches)) {
+			p.now = now
+			return k.matches[n]
+		}
+	}
+	x := p.last(func(x *part) bool { return x.first <= i })
+	if p.err != nil || x < 0 {
+		return 0
+	}
+	p.now = (p.now + 1) % keptParts
+	k := &p.kept[p.now]
+	if p.err = p.read(&p.parts[x], k); p.err != nil || i-k.first >= len(k.matches) {
+		p.count, k.matches = 0, nil
+		return 0
+	}
+	return k.matches[i-k.first]
+}
+
+// read reads a block again.
+func (p *parse) read(x *part, k *keptPart) error {
+	z := &reader{
+		r: io.NewSectionReader(p.frame, x.offset, p.size-x.offset), known: x.known, tree: true,
+	}
+	b, err := z.next()
+	if err != nil {
+		return err
+	}
+	k.first, k.matches = x.first, k.matches[:0]
+	last := x.last
+	if !b.matches(x.begin, &last, func(m match) { k.matches = append(k.matches, m) }) {
+		return errCorrupt
+	}
+	return nil
+}
+
+// last gives the last part for which ok is true, as for all before it; -1: none.
+func (p *parse) last(ok func(*part) bool) int {
+	return sort.Search(len(p.parts), func(i int) bool { return !ok(&p.parts[i]) }) - 1
 }
 
 // find gives the first match that ends behind at; hint is near it. p.count is none.
 func (p *parse) find(at, hint int) int {
-	low, high := 0, p.count
 	if hint < p.count && (hint == 0 || p.match(hint-1).end() <= at) {
-		low = hint
-		for near := min(hint+8, p.count); low < near; low++ {
-			if p.match(low).end() > at {
-				return low
+		for i := hint; i < min(hint+8, p.count); i++ {
+			if p.match(i).end() > at {
+				return i
 			}
 		}
+	}
+	x := p.last(func(x *part) bool { return x.begin <= at })
+	if x < 0 {
+		return 0
+	}
+	low, high := p.parts[x].first, p.count
+	if x+1 < len(p.parts) {
+		high = p.parts[x+1].first
 	}
 	for low < high {
 		if middle := (low + high) / 2; p.match(middle).end() > at {
@@ -90,7 +208,7 @@ func (p *parse) find(at, hint int) int {
 			low = middle + 1
 		}
 	}
-	return low
+	return min(low, p.count)
 }
 
 // repeats is the last three distances, the last one first.
@@ -126,32 +244,32 @@ func (r *repeats) take(offset uint32, literals int) (distance uint32, ok bool) {
 	return d, d != 0
 }
 
-// copied says that so many bytes of a new content resemble those of an old one.
-type copied struct{ new, old, size int }
+// Copy says that Size bytes of a new content resemble those of an old one.
+type Copy struct{ New, Old, Size int }
 
 // alignment finds places of one content in the other.
 type alignment struct {
-	copies []copied // by place in the new content, apart
-	byOld  []*copied
+	copies []Copy // by place in the new content, apart
+	byOld  []*Copy
 	at     int // of copies: the last one found
 }
 
-func newAlignment(copies []copied) *alignment {
+func newAlignment(copies []Copy) *alignment {
 	a := &alignment{copies: copies}
 	for i := range copies {
 		a.byOld = append(a.byOld, &copies[i])
 	}
-	slices.SortStableFunc(a.byOld, func(x, y *copied) int { return x.old - y.old })
+	slices.SortStableFunc(a.byOld, func(x, y *Copy) int { return x.Old - y.Old })
 	return a
 }
 
 // old gives the copy that at of the new content lies in.
-func (a *alignment) old(at int) (c copied, ok bool) {
-	for a.at < len(a.copies) && a.copies[a.at].new+a.copies[a.at].size <= at {
+func (a *alignment) old(at int) (c Copy, ok bool) {
+	for a.at < len(a.copies) && a.copies[a.at].New+a.copies[a.at].Size <= at {
 		a.at++
 	}
-	if a.at == len(a.copies) || a.copies[a.at].new > at {
-		return copied{}, false
+	if a.at == len(a.copies) || a.copies[a.at].New > at {
+		return Copy{}, false
 	}
 	return a.copies[a.at], true
 }
@@ -160,21 +278,21 @@ func (a *alignment) old(at int) (c copied, ok bool) {
 const overlaps = 8
 
 // new gives the place of a byte of the old content in the new one. near is tried first.
-func (a *alignment) new(old int, near copied) (at int, ok bool) {
-	if d := old - near.old; d >= 0 && d < near.size {
-		return near.new + d, true
+func (a *alignment) new(old int, near Copy) (at int, ok bool) {
+	if d := old - near.Old; d >= 0 && d < near.Size {
+		return near.New + d, true
 	}
 	i, end := 0, len(a.byOld)
 	for i < end {
-		if middle := (i + end) / 2; a.byOld[middle].old > old {
+		if middle := (i + end) / 2; a.byOld[middle].Old > old {
 			end = middle
 		} else {
 			i = middle + 1
 		}
 	}
 	for k := i - 1; k >= max(i-overlaps, 0); k-- {
-		if d := old - a.byOld[k].old; d < a.byOld[k].size {
-			return a.byOld[k].new + d, true
+		if d := old - a.byOld[k].Old; d < a.byOld[k].Size {
+			return a.byOld[k].New + d, true
 		}
 	}
 	return 0, false

@@ -1,6 +1,7 @@
 package zstdparse
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -262,4 +263,30 @@ func (k *known) read(modes uint8, p []byte) (size int, ok bool) {
 		}
 	}
 	return size, true
+}
+
+// Size gives the length in bytes of the frame with which b begins. ok is false when it begins with
+// none, or with a part of one.
+func Size(b []byte) (n int, ok bool) {
+	z, err := newReader(bytes.NewReader(b))
+	if err != nil {
+		return 0, false
+	}
+	n = len(z.head)
+	for last := false; !last; {
+		if n+3 > len(b) {
+			return 0, false
+		}
+		v := int(b[n]) | int(b[n+1])<<8 | int(b[n+2])<<16
+		last, n = v&1 != 0, n+3
+		if kind(v>>1&3) == oneByte {
+			n++
+		} else {
+			n += v >> 3
+		}
+	}
+	if z.checksum {
+		n += 4
+	}
+	return n, n <= len(b)
 }

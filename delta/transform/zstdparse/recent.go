@@ -24,7 +24,7 @@ type chain struct {
 }
 
 const (
-	windowBits = 22
+	windowBits = 21
 	headBits   = 18
 	longMin    = 8 // bytes
 	stepsShort = 64

@@ -2,6 +2,7 @@ package zstdparse
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 )
 
@@ -11,14 +12,15 @@ const (
 	descriptionMax = 1 << 8 // of a tree, of tables
 )
 
-// makeStep gives the step from an old frame to a new one whose content is given. copies tells where
-// the content resembles that of the old frame.
-func makeStep(old, frame io.Reader, content []byte, copies []copied) ([]byte, error) {
-	p, err := readParse(old)
+// MakeStep gives the step from an old frame to a new one whose content is given. copies tells where
+// the content resembles that of the old frame, in order of New and apart. Nothing else may follow
+// the new frame. Errors tell that a frame or a copy is none that a step can be made for.
+func MakeStep(old, frame, content []byte, copies []Copy) ([]byte, error) {
+	p, err := readParse(bytes.NewReader(old), int64(len(old)))
 	if err != nil {
 		return nil, err
 	}
-	z, err := newReader(frame)
+	z, err := newReader(bytes.NewReader(frame))
 	if err != nil {
 		return nil, err
 	}
@@ -52,10 +54,11 @@ func makeStep(old, frame io.Reader, content []byte, copies []copied) ([]byte, er
 	return m.finish(), err
 }
 
-// applyStep writes the frame whose content is given. It takes 8 bytes of memory for each match of
-// the old frame, and 40 MiB. It stops when the frame gets longer than most bytes.
-func applyStep(w io.Writer, old io.Reader, step, content []byte, most int) error {
-	p, err := readParse(old)
+// ApplyStep writes the frame whose content is given. old has the old frame, with which its size
+// bytes begin. It takes Memory beside content and step. It stops when the frame gets longer than
+// most bytes. Errors are those of w and old, or tell that the step is none from old to a frame of content.
+func ApplyStep(w io.Writer, old io.ReaderAt, size int64, step, content []byte, most int) error {
+	p, err := readParse(old, size)
 	if err != nil {
 		return err
 	}
@@ -71,13 +74,16 @@ func applyStep(w io.Writer, old io.Reader, step, content []byte, most int) error
 	b := &block{}
 	for at := 0; !b.last; at += b.size {
 		if !m.block(b, at) || b.kind == compressed && !m.sequences(b, at) {
-			return errCorrupt
+			return cmp.Or(p.err, errCorrupt)
 		}
 		if out, err = blocks.append(out, b, content[at:at+b.size]); err != nil {
 			return err
 		}
 		if most -= len(out); most < 0 || b.last && at+b.size != len(content) {
 			return errCorrupt
+		}
+		if p.err != nil {
+			return p.err
 		}
 		if _, err := w.Write(out); err != nil {
 			return err
@@ -97,29 +103,29 @@ func newModel(c *coder, content []byte, old *parse) *model {
 }
 
 // copies codes the alignment.
-func (m *model) copies(list []copied) bool {
+func (m *model) copies(list []Copy) bool {
 	n := m.number(uint32(len(list)), streamNumbers, 0)
 	if n > copiesMax {
 		return false
 	}
-	var before copied
+	var before Copy
 	for i := range n {
-		var c copied
+		var c Copy
 		if m.writing {
 			c = list[i]
 		}
-		gap := m.number(uint32(c.new-before.new-before.size), streamNumbers, 1)
-		move := m.number(zigzag(c.old-before.old-before.size), streamNumbers, 2)
-		size := m.number(uint32(c.size), streamNumbers, 3)
+		gap := m.number(uint32(c.New-before.New-before.Size), streamNumbers, 1)
+		move := m.number(zigzag(c.Old-before.Old-before.Size), streamNumbers, 2)
+		size := m.number(uint32(c.Size), streamNumbers, 3)
 		if gap > contentMax || move > 4*contentMax || size > contentMax || m.overread > overMax {
 			return false
 		}
-		c = copied{
-			new:  before.new + before.size + int(gap),
-			old:  before.old + before.size + unzigzag(move),
-			size: int(size),
+		c = Copy{
+			New:  before.New + before.Size + int(gap),
+			Old:  before.Old + before.Size + unzigzag(move),
+			Size: int(size),
 		}
-		if c.old < 0 || c.old+c.size > contentMax || c.new+c.size > len(m.content) {
+		if c.Old < 0 || c.Old+c.Size > contentMax || c.New+c.Size > len(m.content) {
 			return false
 		}
 		before = c

@@ -7,8 +7,8 @@
 // again. A reader gives a frame's blocks, a writer makes their bytes. Neither looks for matches,
 // and neither decompresses: who has a frame has other means to get its content.
 //
-// A step codes the parse of a frame for one who has the frame of a content that resembles its own,
-// and predicts by that. Format and figures: doc/transforms.md.
+// [MakeStep] codes the parse of a frame for one who has the frame of a content that resembles its
+// own, and predicts by that. [ApplyStep] makes the frame. Format and figures: doc/transforms.md.
 //
 // Where the format leaves a choice that no field of a block tells, such as the length of a length,
 // this package makes that of the zstd library. A frame with another one is not made again exactly:
@@ -19,6 +19,9 @@ import "errors"
 
 // errCorrupt is wrapped when bytes are no frame, or one that no encoder makes.
 var errCorrupt = errors.New("zstdparse: corrupt frame")
+
+// Memory is about how many bytes ApplyStep takes beside its arguments.
+const Memory = 32 << 20
 
 // errContent is returned when a block cannot have the given content.
 var errContent = errors.New("zstdparse: the block is not that of the content")
