@@ -11,6 +11,10 @@ const (
 	heapMax   = 100 << 20 // all together
 	heapOther = 4 << 20   // buffers of files, hashes, lines
 
+	// What recipes and a content made by a step may take, before there are encoders. With that a
+	// pull takes 128 MiB, as measured.
+	heapStep = 102 << 20
+
 	// What is known of images, measured.
 	heapEntry = 400 // bytes of an entry of a recipe, with what leads to its content
 	heapChunk = 300 // of a chunk, with where it lies
@@ -84,8 +88,13 @@ func entryMemory(e *patchset.Entry) int64 {
 	rewritten, effort := e.Rewritten()
 	switch {
 	case e.Transform != 0:
-		if e.Length > patchset.PieceMax {
-			return rewritten + rewritten/2 // the base is compressed when there is the content
+		if rewritten > patchset.PieceMax {
+			// the base is compressed when there is the content
+			beside := rewritten / 2
+			if effort.Memory > 0 {
+				beside = max(beside, n+effort.Memory)
+			}
+			return rewritten + beside
 		}
 		return transformCopies*max(n, rewritten) + effort.Memory
 	case e.Base != nil:

@@ -60,7 +60,9 @@ func (u *Update) loadParts(ctx context.Context) error {
 			return err
 		}
 	}
-	loader := &partsLoader{u.fetcher, u.seeds, u.release, u.recipe, u.recipeWithIDs}
+	loader := &partsLoader{
+		u.fetcher, u.seeds, u.release, u.recipe, u.recipeWithIDs, u.machine.cpu, u.r.Optimize,
+	}
 	for _, o := range lacking {
 		x, err := loader.parts(ctx, o)
 		if err != nil {

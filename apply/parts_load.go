@@ -8,6 +8,7 @@ import (
 	"deltaup/artifact"
 	"deltaup/chunkstore"
 	"deltaup/delta"
+	"deltaup/delta/patchset"
 	"deltaup/mirror"
 	"deltaup/mkimage"
 )
@@ -20,6 +21,9 @@ type partsLoader struct {
 	release *mirror.Release
 	image   *mkimage.Recipe                                // of the release's image
 	withIDs func(context.Context) (*mkimage.Recipe, error) // gives image with all ids
+
+	cpu      delta.CPU
+	optimize delta.Optimize
 }
 
 // parts gets the recipe of an output, and finds out where its contents come from.
@@ -138,13 +142,43 @@ func (l *partsLoader) openSet(ctx context.Context, o *output) (*partsSet, error)
 	x := &partsSet{set: l.newSet(p, l.release)}
 	x.small = p.Set.Size <= smallSet
 	err := l.readSet(ctx, o, x, from)
-	if err == nil {
+	switch {
+	case err == nil && x.Set == nil:
+		o.closed, o.pieces = true, nil
+		return nil, nil
+	case err == nil:
 		return x, nil
 	}
 	return nil, o.closeSet(err, l.events)
 }
 
-// readSet reads the head and first group, and plans for the others.
+// worth tells whether a set is taken: not when a step takes more memory than there is, or longer
+// than to fetch as many bytes as the set saves at most.
+func (l *partsLoader) worth(o *output, x *partsSet, entries []patchset.Entry) bool {
+	patched, memory := int64(0), recipeMemory(l.image)
+	for _, s := range l.seeds.list {
+		if s.derived != nil {
+			memory += recipeMemory(s.derived.Recipe)
+		}
+	}
+	for i := range entries {
+		e := &entries[i]
+		length, effort := e.Rewritten()
+		x.large = x.large || length > patchset.PieceMax
+		if !e.Stepped() {
+			continue
+		}
+		patched += length * effort.Slow
+		if memory+entryMemory(e) > heapStep {
+			return false
+		}
+	}
+	return patched == 0 || l.optimize == delta.ForBytes ||
+		l.cpu.Patching(patched) <= l.meta.line.Carries(o.artifact.Size-x.patch.Set.Size)
+}
+
+// readSet reads the head and first group, and plans for the others. It leaves x.Set nil when
+// the set is not worth it.
 func (l *partsLoader) readSet(ctx context.Context, o *output, x *partsSet, from *seed) error {
 	var err error
 	if x.head, err = l.readHead(ctx, x.set); err != nil {
@@ -154,14 +188,21 @@ func (l *partsLoader) readSet(ctx context.Context, o *output, x *partsSet, from 
 		return published(x.name(),
 			fmt.Errorf("it is not the set that the release names: %w", chunkstore.ErrCorrupt))
 	}
-	first, err := l.readGroup(ctx, x.set, 0)
-	if err != nil {
-		return err
-	}
 	if x.head.TellsIDs() { // of the image's contents, too
 		if l.image, err = l.withIDs(ctx); err != nil {
 			return err
 		}
+	}
+	entries, err := artifact.Entries(x.head, from.apart.kind, from.apart.recipe, l.image)
+	if err != nil {
+		return published(x.name(), err)
+	}
+	if !l.worth(o, x, entries) {
+		return nil
+	}
+	first, err := l.readGroup(ctx, x.set, 0)
+	if err != nil {
+		return err
 	}
 	x.Set, err = artifact.Open(x.head, from.apart.kind, from.apart.recipe, l.image, first)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 type partsSet struct {
 	*set
 	*artifact.Set
+	large bool                                // making its contents takes much memory
 	spool *durable.File                       // of the contents that the set gives
 	made  map[chunkstore.ID]*io.SectionReader // of them, in the spool; nil: not made yet
 }
@@ -27,6 +28,9 @@ func (u *Update) makeParts(ctx context.Context) (bool, error) {
 	for _, o := range u.outputs.rebuilt() {
 		if o.parts == nil || o.parts.set == nil || o.parts.set.made != nil {
 			continue
+		}
+		if o.parts.set.large {
+			u.machine.encoders = nil // the rebuild makes others, when there is memory again
 		}
 		err := o.parts.set.make(ctx, u)
 		if err == nil {

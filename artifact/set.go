@@ -36,6 +36,7 @@ func Make(ctx context.Context, w io.Writer, p Pair,
 		return nil, err
 	}
 	o.ChunkLists = true // both sides know those of a listing
+	o.Steps = true      // no image is under way when a target makes contents
 	packs := patchset.FromStore(p.Store)
 	return patchset.Make(ctx, w,
 		patchset.Side{Recipe: from.recipe, Contents: &contents{from, byID(p.Old), p.OldContents}},
@@ -107,12 +108,8 @@ type Set struct {
 // chunkstore.ErrCorrupt or chunkstore.ErrVersion, or patchset.ErrFrom when the set leads from
 // another artifact or belongs beside another image.
 func Open(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe, group []byte) (*Set, error) {
-	from, err := oldListing(k, old, image, !h.TellsIDs())
+	s, err := openStep(h, k, old, image)
 	if err != nil {
-		return nil, err
-	}
-	s := &Set{old: from}
-	if s.step, err = h.Step(from.recipe); err != nil {
 		return nil, err
 	}
 	i := slices.IndexFunc(s.step.To.Entries,
@@ -125,7 +122,7 @@ func Open(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe, group []b
 	if s.first, err = s.step.OpenGroup(0, group); err != nil {
 		return nil, err
 	}
-	text, err := s.first.Content(0, from.reader())
+	text, err := s.first.Content(0, s.old.reader())
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +146,28 @@ func (s *Set) complete(image *mkimage.Recipe) error {
 		}
 	}
 	return nil
+}
+
+// openStep is what Open does without the first group.
+func openStep(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe) (*Set, error) {
+	from, err := oldListing(k, old, image, !h.TellsIDs())
+	if err != nil {
+		return nil, err
+	}
+	s := &Set{old: from}
+	s.step, err = h.Step(from.recipe)
+	return s, err
+}
+
+// Entries lists how the contents of a set that Open is to read are made. Its errors are those of
+// Open.
+func Entries(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe) ([]patchset.Entry,
+	error) {
+	s, err := openStep(h, k, old, image)
+	if err != nil {
+		return nil, err
+	}
+	return s.step.Entries, nil
 }
 
 // Apply makes the contents that only the set has. It gives the verified bytes to write, content

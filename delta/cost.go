@@ -48,6 +48,14 @@ func (l Line) orDefault() Line {
 	return l
 }
 
+// Carries is how long the line takes to carry a number of bytes.
+func (l Line) Carries(bytes int64) time.Duration { return seconds(bytes, l.orDefault().Rate) }
+
+// Patching is how long it takes to patch a number of bytes.
+func (c CPU) Patching(bytes int64) time.Duration {
+	return seconds(bytes, known(c.Patch, defaultCPU.Patch))
+}
+
 // time is how long it takes to fetch a number of bytes in first requests, one after another, and
 // then others requests, of which up to parallel are under way at once.
 func (l Line) time(bytes int64, first, others, parallel int) time.Duration {

@@ -64,7 +64,13 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 		}
 	} else {
 		progress := m.progress.within(c.Size, m.matchWork(i))
-		if found, err = m.small(ctx, i, base, progress.step); err == nil {
+		if m.o.Steps && base != nil && base.Size <= PieceMax {
+			found, err = m.rewritten(ctx, i, base)
+		}
+		if err == nil && found == nil {
+			found, err = m.small(ctx, i, base, progress.step)
+		}
+		if err == nil {
 			progress.end(found.size())
 		}
 	}
@@ -149,15 +155,21 @@ func cheaper(a, b *candidate) *candidate {
 type form struct {
 	entry      Entry
 	old, plain []byte
+	steps      bool // transforms that take a step may be taken
 }
 
 // newForm gives the form in which an entry's patch is made: transformed if a transform applies to
 // both sides, else as they are. It does not try both, which takes long, since a transform that
 // applies hardly ever does harm.
 func newForm(path string, e Entry, old, plain []byte) form {
-	f := form{e, old, plain}
-	for _, id := range transform.For(path, plain) {
-		if other, ok := transform.WithShifts(id); ok && e.shifts != nil {
+	f := form{entry: e, old: old, plain: plain}
+	return f.rewritten(path)
+}
+
+// rewritten is newForm for the form of an entry as it is.
+func (f form) rewritten(path string) form {
+	for _, id := range transform.For(path, f.plain) {
+		if other, ok := transform.WithShifts(id); ok && f.entry.shifts != nil {
 			if t, ok := f.transformed(other); ok {
 				return t
 			}
@@ -179,16 +191,25 @@ func (f form) transformed(id uint8) (_ form, ok bool) {
 	if t, ok = transform.Shifted(t, f.entry.shifts); !ok {
 		f.entry.shifts = nil
 	}
-	most := suffix.NewMax
-	if f.entry.Content.Size > PieceMax {
+	most, stepped := suffix.NewMax, transform.Stepped(id)
+	switch {
+	case f.entry.Content.Size > PieceMax:
 		if most = rewrittenMax; !transform.ForLarge(id) {
 			return f, false
 		}
-	} else if f.entry.Base != nil && f.entry.Base.Size > PieceMax {
+	case f.entry.Base != nil && f.entry.Base.Size > PieceMax,
+		stepped && (f.entry.Base == nil || !f.steps):
 		return f, false
+	case stepped:
+		most = rewrittenMax
 	}
 	f.entry.Transform = id
-	if f.plain, ok = transform.Exact(t, f.plain); !ok || len(f.plain) > most {
+	if stepped {
+		f.plain, ok = t.Forward(f.plain)
+	} else {
+		f.plain, ok = transform.Exact(t, f.plain)
+	}
+	if !ok || len(f.plain) > most {
 		return f, false
 	}
 	if f.entry.Base != nil {

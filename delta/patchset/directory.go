@@ -125,13 +125,13 @@ func writeDirectory(c *columns, l *listing, entries []Entry, groups []int,
 		}
 		e := &entries[0]
 		switch {
-		case e.rewritesLarge(), e.layouts != nil:
-			if e.layouts != nil {
-				c.byte(colKinds, kindMoved)
-				e.layouts.write(c)
-			} else {
-				c.byte(colKinds, kindRewritten)
-			}
+		case e.layouts != nil:
+			c.byte(colKinds, kindMoved)
+			e.layouts.write(c)
+			c.signed(colBases, int64(at[e.Base]-last))
+			last = at[e.Base] + 1
+		case content.Size > PieceMax && e.Transform != 0:
+			c.byte(colKinds, kindRewritten)
 			c.signed(colBases, int64(at[e.Base]-last))
 			last = at[e.Base] + 1
 		case e.Base == nil:
@@ -279,7 +279,20 @@ func (r *directoryReader) transform(e *Entry) {
 			e.Content.Size > transform.LargeMax || e.Base == nil || e.Base.Size > transform.LargeMax {
 			lengths.fail("a large content of %d bytes, transformed %d", e.Content.Size, e.length)
 		}
-	} else if e.length < 0 || e.length > suffix.NewMax || e.Base != nil && e.Base.Size > PieceMax {
+	} else if most := e.lengthMax(); e.length < 0 || e.length > most ||
+		e.Base != nil && e.Base.Size > PieceMax {
 		lengths.fail("a transformed content of %d bytes", e.length)
 	}
+}
+
+// lengthMax is how many bytes a content up to PieceMax has at most once it is rewritten; -1 when it
+// cannot be.
+func (e *Entry) lengthMax() int64 {
+	switch {
+	case !e.Stepped():
+		return suffix.NewMax
+	case e.Base == nil:
+		return -1
+	}
+	return rewrittenMax
 }

@@ -121,7 +121,7 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 	}
 	if e.Transform != 0 {
 		t := e.transform()
-		if plain, err = t.Inverse(plain, e.Length); err != nil {
+		if plain, err = transform.InverseFrom(t, plain, e.Length, base, e.baseSize()); err != nil {
 			return nil, fmt.Errorf("%w: transform %s: %w", chunkstore.ErrCorrupt, t.Name(), err)
 		}
 	}
@@ -130,6 +130,13 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the patched content has another hash", chunkstore.ErrCorrupt)
 	}
 	return plain, nil
+}
+
+func (e *Entry) baseSize() int64 {
+	if e.Base == nil {
+		return 0
+	}
+	return e.Base.Size
 }
 
 // old gives the old content that e's patch copies from, and its length.

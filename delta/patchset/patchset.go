@@ -141,6 +141,9 @@ type MakeOptions struct {
 	// ChunkLists puts all ids and chunk lists into the recipe's patch, so that nothing is pending.
 	// That costs about 32 bytes for each of them.
 	ChunkLists bool
+	// Steps permits transforms that take a step from the old content to the new one: for a target
+	// that has little else in memory when it makes a content.
+	Steps bool
 	// Progress, when not nil, is told how far the phases have come, by one goroutine at a time.
 	Progress func(Progress)
 

@@ -14,16 +14,21 @@ import (
 	"deltaup/delta/transform"
 )
 
-// A content above PieceMax for which there is a transform has one entry. The streams hold a patch
-// for each largePiece bytes of the rewritten content. The target keeps the rewritten base
-// compressed while it applies them: with both as they are, a kernel would take more memory than a
-// pull has.
+// A content above PieceMax for which there is a transform has one entry, as one that is above it
+// once it is unpacked by a transform. The streams hold a patch for each largePiece bytes of the
+// rewritten content. The target keeps the rewritten base compressed while it applies them: with
+// both as they are, a kernel would take more memory than a pull has.
 
 // rewrittenMax is how many bytes such a content has at most once it is rewritten.
 const rewrittenMax = transform.LargeMax + transform.LargeRoom
 
-// rewritesLarge tells whether e makes a content above PieceMax with a transform.
-func (e *Entry) rewritesLarge() bool { return e.Transform != 0 && e.Content.Size > PieceMax }
+// rewritesLarge tells whether e's content, rewritten, may be above PieceMax.
+func (e *Entry) rewritesLarge() bool {
+	return e.Transform != 0 && (e.Content.Size > PieceMax || e.Stepped())
+}
+
+// Stepped tells whether e's transform takes a step from the old content to the new one.
+func (e *Entry) Stepped() bool { return transform.Stepped(e.Transform) }
 
 // next reads the patch of e, or its patches one after another.
 func (e *Entry) next(r *suffix.Reader) (suffix.Streams, error) {
@@ -74,7 +79,11 @@ func (e *Entry) patch(old io.ReaderAt, oldSize int64, s suffix.Streams) ([]byte,
 
 // packedBase gives e's base, rewritten, and its length.
 func (e *Entry) packedBase(base io.ReaderAt) (io.ReaderAt, int64, error) {
-	b := make([]byte, e.Base.Size, e.Base.Size+transform.LargeRoom)
+	room := int64(transform.LargeRoom)
+	if e.Stepped() {
+		room = 0 // it is rewritten elsewhere
+	}
+	b := make([]byte, e.Base.Size, e.Base.Size+room)
 	// Through a buffer, since a reader may keep what it read into, and with it all of b.
 	buf := make([]byte, min(len(b), packedBlock))
 	for off := 0; off < len(b); off += len(buf) {
@@ -156,19 +165,21 @@ func (p *packed) ReadAt(b []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// rewritten makes the candidate of content i, which is above PieceMax, with a transform. It is nil
-// when none applies, or the patch is longer than a group may be.
+// rewritten makes the candidate of content i, which is above PieceMax before or after a
+// transform. It is nil when none applies, or the patch is longer than a group may be.
 func (m *maker) rewritten(ctx context.Context, i int,
 	base *chunkstore.Content) (*candidate, error) {
 	c := m.contents[i]
-	if base == nil || base.Size > transform.LargeMax || c.Size > transform.LargeMax {
+	if base == nil || base.Size > transform.LargeMax || c.Size > transform.LargeMax ||
+		c.Size < transform.BeginMax {
 		return nil, nil
 	}
 	begin := make([]byte, transform.BeginMax)
-	if err := readPart(ctx, m.new, c, begin, 0); err != nil || !transform.MayBeLarge(begin) {
+	if err := readPart(ctx, m.new, c, begin, 0); err != nil ||
+		!transform.MayBeLarge(begin, c.Size) {
 		return nil, err
 	}
-	release, err := m.room.take(ctx, searchRoom(int(base.Size), int(c.Size)))
+	release, err := m.room.take(ctx, searchRoom(transform.LargeMax, transform.LargeMax))
 	if err != nil {
 		return nil, err
 	}
@@ -183,24 +194,36 @@ func (m *maker) rewritten(ctx context.Context, i int,
 	}
 	e := Entry{Content: c, Base: base, Length: c.Size, hash: c.ID}
 	e.shifts = m.shiftsOf(base, m.paths[i])
-	f := newForm(m.paths[i], e, old, plain)
+	f := form{entry: e, old: old, plain: plain, steps: m.o.Steps}.rewritten(m.paths[i])
 	if !f.entry.rewritesLarge() {
 		return nil, nil
 	}
-	f.entry.length = int64(len(f.plain))
-	found := f.pieces()
-	if found.tooLong() {
+	found := f.pieces(old, plain)
+	if found == nil || found.tooLong() {
 		return nil, nil
 	}
 	f.old, f.plain = nil, nil
-	return found, found.check(old, plain)
+	err = found.check(old, plain)
+	if err != nil && f.entry.Stepped() {
+		return nil, nil // unlike others, it was not undone yet
+	}
+	return found, err
 }
 
-// pieces makes the patches for the pieces of a large content, as one candidate.
-func (f form) pieces() *candidate {
+// pieces makes the patches for the pieces of a large content, as one candidate. old and plain are
+// the contents before the transform. It is nil when there is no step from one to the other.
+func (f form) pieces(old, plain []byte) *candidate {
 	// of a longer base the beginning, which in a kernel is empty, is left out
 	skip := max(0, len(f.old)-suffix.WindowMax)
 	index := suffix.NewIndex(f.old[skip:], int64(skip))
+	if f.entry.Stepped() {
+		form, ok := transform.AddStep(f.plain, old, plain, copies(index, f.plain))
+		if !ok || len(form) > rewrittenMax {
+			return nil
+		}
+		f.plain = form
+	}
+	f.entry.length = int64(len(f.plain))
 	found := &candidate{entries: []Entry{f.entry}, streams: make([]suffix.Streams, 1)}
 	for plain := f.plain; len(plain) > 0; {
 		n := min(len(plain), largePiece)
@@ -210,4 +233,15 @@ func (f form) pieces() *candidate {
 		plain = plain[n:]
 	}
 	return found
+}
+
+// copies tells what patches of pieces copy, in few long runs.
+func copies(index *suffix.Index, plain []byte) (list []transform.Copy) {
+	for at := 0; at < len(plain); at += largePiece {
+		s := index.Search(plain[at:min(at+largePiece, len(plain))]).Diff(suffix.TextGain)
+		for c := range s.Copies() {
+			list = append(list, transform.Copy{New: at + c.New, Old: c.Old, Size: c.Size})
+		}
+	}
+	return list
 }

@@ -2,6 +2,7 @@ package patchset
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -97,6 +98,60 @@ func TestPacked(t *testing.T) {
 			if got != len(want) || !bytes.Equal(b[:got], want) || (got < n) != (err == io.EOF) {
 				t.Fatalf("%d bytes at %d of %d: %d, %v", n, off, size, got, err)
 			}
+		}
+	}
+}
+
+// zstdKernel is a bzImage with the kernel in it that largeKernel reads.
+func zstdKernel(t *testing.T, name string) []byte {
+	t.Helper()
+	frame, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sectors, offset = 3, 700
+	b := make([]byte, (1+sectors)*512+offset)
+	b[0x1f1] = sectors
+	copy(b[0x1fe:], "\x55\xaa\xeb\x6aHdrS\x0f\x02")
+	binary.LittleEndian.PutUint32(b[0x248:], offset)
+	binary.LittleEndian.PutUint32(b[0x24c:], uint32(len(frame)+4))
+	b = append(b, frame...)
+	return binary.LittleEndian.AppendUint32(b, uint32(len(largeKernel(t, name))))
+}
+
+// TestStepped makes a kernel that is compressed by a step from another one, where that is wanted.
+func TestStepped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	chunks := chunkstore.DefaultParams
+	from := newRelease(t, 1, chunks, []file{{path: "vmlinuz", plain: zstdKernel(t, "kernel-1.zst")}})
+	to := newRelease(t, 1, chunks, []file{{path: "vmlinuz", plain: zstdKernel(t, "kernel-2.zst")}})
+	without, _ := makeSet(t, from, to, MakeOptions{})
+	if s := checkSet(t, without, from, to); len(s.Entries) != 1 || s.Entries[0].Transform != 0 {
+		t.Errorf("entries %+v", s.Entries)
+	}
+	set, _ := makeSet(t, from, to, MakeOptions{Steps: true})
+	s := checkSet(t, set, from, to)
+	e := &s.Entries[0]
+	if len(s.Entries) != 1 || !e.rewritesLarge() || e.length <= PieceMax {
+		t.Fatalf("entries %+v", s.Entries)
+	}
+	if len(set) > len(without)/2 {
+		t.Errorf("a set of %d bytes, without a step %d", len(set), len(without))
+	}
+	ref := s.head.Groups[0]
+	g, err := s.OpenGroup(0, set[ref.Offset:ref.Offset+ref.Length])
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := from.plain[e.Base.ID]
+	for name, base := range map[string][]byte{
+		"short":   old[:len(old)-1],
+		"another": make([]byte, len(old)),
+	} {
+		if _, err := g.Content(0, Bytes(base)); err == nil {
+			t.Errorf("%s: a wrong base is taken", name)
 		}
 	}
 }

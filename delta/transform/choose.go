@@ -12,6 +12,9 @@ func For(name string, plain []byte) []uint8 {
 		}
 		return nil
 	}
+	if _, _, ok := findFrame(plain); ok {
+		return []uint8{idVmlinuz}
+	}
 	if _, ok := gzipHeader(plain); ok {
 		return []uint8{idGzip}
 	}
@@ -38,8 +41,13 @@ func isKernel(b []byte) bool {
 	return ok && f.section(".orc_unwind_ip") != nil && f.section("__ex_table") != nil
 }
 
-// MayBeLarge tells by its first bytes whether a content above 16 MiB may get a transform.
-func MayBeLarge(begin []byte) bool {
+// MayBeLarge tells by its first bytes whether a content of so many bytes may be above 16 MiB once it
+// is rewritten.
+func MayBeLarge(begin []byte, size int64) bool {
+	if size <= maxContent {
+		_, _, ok := payload(begin)
+		return ok
+	}
 	if !isELF(begin) {
 		return false
 	}
@@ -48,4 +56,4 @@ func MayBeLarge(begin []byte) bool {
 }
 
 // BeginMax is how many first bytes MayBeLarge wants.
-const BeginMax = elfHeaderSize
+const BeginMax = headMax

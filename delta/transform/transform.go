@@ -17,6 +17,9 @@ package transform
 import (
 	"bytes"
 	"errors"
+	"io"
+
+	"deltaup/delta/transform/zstdparse"
 )
 
 const (
@@ -65,6 +68,11 @@ type inPlace interface {
 	rewrite(b []byte) (out []byte, ok bool)
 }
 
+// stepped is a Transform that takes the old content to be undone.
+type stepped interface {
+	inverseFrom(out []byte, limit int64, base io.ReaderAt, size int64) ([]byte, error)
+}
+
 // Ids of transforms, which patch sets store. No id is ever used again.
 const (
 	idGzip    = 1
@@ -79,6 +87,8 @@ const (
 
 	idShifted   = 8
 	idXZShifted = 9
+
+	idVmlinuz = 10
 )
 
 // registry has the transforms by id. Id 0 means no transform.
@@ -95,6 +105,8 @@ var registry = map[uint8]Transform{
 
 	idShifted:   (*Shifts)(nil),
 	idXZShifted: xzFile{(*Shifts)(nil)},
+
+	idVmlinuz: vmlinuz{},
 }
 
 // Exact is t.Forward, except that ok is also false when Inverse does not give plain back.
@@ -126,6 +138,23 @@ func ForLarge(id uint8) bool {
 	return ok
 }
 
+// Stepped tells whether a transform takes the old content to be undone, of up to 16 MiB as the new
+// one. Both are up to LargeMax and LargeRoom bytes when they are rewritten. A publisher makes such a
+// form with AddStep.
+func Stepped(id uint8) bool {
+	_, ok := registry[id].(stepped)
+	return ok
+}
+
+// InverseFrom is t.Inverse for the content of an entry whose base has size bytes.
+func InverseFrom(t Transform, out []byte, limit int64, base io.ReaderAt, size int64) ([]byte,
+	error) {
+	if s, ok := t.(stepped); ok {
+		return s.inverseFrom(out, limit, base, size)
+	}
+	return t.Inverse(out, limit)
+}
+
 // ReplaceBase is Base for a transform with ForLarge. It overwrites old, and takes no copy if old
 // has room for LargeRoom bytes more.
 func ReplaceBase(t Transform, old []byte) (out []byte, ok bool) {
@@ -143,8 +172,11 @@ type Effort struct {
 
 // EffortOf gives the effort of a transform.
 func EffortOf(t Transform) Effort {
-	if _, ok := t.(xzFile); ok {
+	switch t.(type) {
+	case xzFile:
 		return Effort{xzMemory, xzSlow}
+	case vmlinuz:
+		return Effort{zstdparse.Memory, vmlinuzSlow}
 	}
 	return Effort{}
 }

@@ -95,12 +95,12 @@ func TestPublishKernelOfImage(t *testing.T) {
 func TestPublishKernelAsItIs(t *testing.T) {
 	v1, _ := publishtest.Trees()
 	image := publishtest.Image(t, v1)
-	zstd := kerneltest.BzImage(1, []byte("plain"))
-	copy(zstd[bytes.Index(zstd, []byte("\x02\x21\x4c\x18")):], "\x28\xb5\x2f\xfd")
+	xz := kerneltest.BzImage(1, []byte("plain"))
+	copy(xz[bytes.Index(xz, []byte("\x02\x21\x4c\x18")):], "\xfd7zXZ\x00")
 	for name, tt := range map[string]struct {
 		file    []byte
 		warning string
-	}{"foreign": {mirrortest.Noise(61, 9000), ""}, "zstd": {zstd, "compressed with zstd"}} {
+	}{"foreign": {mirrortest.Noise(61, 9000), ""}, "xz": {xz, "compressed with xz"}} {
 		dir := t.TempDir()
 		done := publishtest.Publish(t, dir, kernelOf(t, "1", image, tt.file))
 		if a := done.Release.Artifact(mirror.KernelName); a.Kind != mirror.KindRaw || a.ID != chunkstore.Sum(tt.file) {

@@ -128,7 +128,7 @@ func TestUnsupported(t *testing.T) {
 		{"an offset beyond all", change(large, 0x248, "\xff\xff\xff\xff"), "a payload of"},
 		{"a length beyond all", change(large, 0x24c, "\xff\xff\xff\xff"), "a payload of"},
 		{"an empty payload", x86Kernel(encode(t, "lz4-9.1", nil), ""), "empty"},
-		{"zstd", x86Kernel([]byte("\x28\xb5\x2f\xfd and more"), ""), "zstd"},
+		{"zstd", zbootImage([]byte("\x28\xb5\x2f\xfd and more"), "zstd", ""), "zstd"},
 		{"xz", x86Kernel([]byte("\xfd7zXZ\x00 and more"), ""), "xz"},
 		{"lzma", zbootImage([]byte("\x5d\x00\x00 and more"), "lzma", ""), "no compression"},
 		{"a zboot image that ends", zbootImage(lz, "lz4", "")[:15], "too short"},
@@ -143,6 +143,21 @@ func TestUnsupported(t *testing.T) {
 				t.Errorf("%s: foreign, or not: %v", tt.name, err)
 			}
 		}
+	}
+}
+
+// TestStepped: a bzImage with zstd is one content, as one that the image has.
+func TestStepped(t *testing.T) {
+	file := x86Kernel([]byte("\x28\xb5\x2f\xfd and more"), "")
+	r, _, err := NewRecipe(t.Context(), bytes.NewReader(file), Options{Spool: new(memorySpool)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.whole() || r.Payload.ID != chunkstore.Sum(file) {
+		t.Errorf("recipe %+v", r)
+	}
+	if err := r.Verify(t.Context(), bytes.NewReader(file)); err != nil {
+		t.Error(err)
 	}
 }
 

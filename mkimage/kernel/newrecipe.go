@@ -120,6 +120,9 @@ func (t *taking) kernel(whole bool) error {
 		if t.layout, err = recognise(head); err != nil {
 			return err
 		}
+		if t.stepped() {
+			t.layout = plainLayout
+		}
 	}
 	before := io.MultiReader(io.LimitReader(t.in, t.layout.offset), &late{open: t.openRoom})
 	if t.recipe.Before, err = t.content(before); err != nil {
@@ -130,6 +133,16 @@ func (t *taking) kernel(whole bool) error {
 	}
 	t.recipe.Behind, err = t.content(io.MultiReader(t.room, t.in))
 	return err
+}
+
+// stepped tells whether the kernel is one content, since its payload is made by a step from that of
+// another one. For that patch sets need the file as it is.
+func (t *taking) stepped() bool {
+	if !t.layout.x86 || t.layout.offset > unpack.BufferSize-int64(len(zstdMagic)) {
+		return false
+	}
+	head, err := t.in.Peek(int(t.layout.offset) + len(zstdMagic))
+	return err == nil && bytes.HasSuffix(head, []byte(zstdMagic))
 }
 
 // content takes a content, which is nil when it is empty.

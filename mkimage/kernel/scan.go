@@ -16,6 +16,7 @@ type layout struct {
 	length int64 // of the room that the payload is in; the stream may end before
 	image  bool  // the payload, plain, is an arm64 Image
 	plain  bool  // it lies there as it is
+	x86    bool  // it is a bzImage
 }
 
 // plainLayout is that of a kernel which is its payload.
@@ -78,6 +79,7 @@ func bzImage(head []byte) (layout, error) {
 	return layout{
 		offset: (1+sectors)*512 + int64(binary.LittleEndian.Uint32(head[offset:])),
 		length: int64(binary.LittleEndian.Uint32(head[length:])),
+		x86:    true,
 	}.checked()
 }
 
@@ -91,6 +93,7 @@ func (l layout) checked() (layout, error) {
 const (
 	gzipMagic = "\x1f\x8b\x08"
 	lz4Magic  = "\x02\x21\x4c\x18"
+	zstdMagic = "\x28\xb5\x2f\xfd"
 )
 
 // familyOf tells how a payload is compressed by its first bytes.
@@ -100,7 +103,7 @@ func familyOf(head []byte) (family, error) {
 		return familyGzip, nil
 	case bytes.HasPrefix(head, []byte(lz4Magic)):
 		return familyLZ4, nil
-	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
+	case bytes.HasPrefix(head, []byte(zstdMagic)):
 		return "", unsupported("its payload is compressed with zstd")
 	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
 		return "", unsupported("its payload is compressed with xz")

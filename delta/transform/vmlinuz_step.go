@@ -1,0 +1,63 @@
+package transform
+
+import "deltaup/delta/transform/zstdparse"
+
+// Copy says that bytes of a new content, rewritten, are like those of an old one.
+type Copy = zstdparse.Copy
+
+const (
+	// copyMin is how many bytes a copy has at least that is worth telling.
+	copyMin = 32
+	// Between copies whose places differ by as much, so many bytes are taken for copied, too.
+	copyGap = 128
+)
+
+// AddStep gives what a patch makes of a new content with a transform with Stepped. form is what
+// Forward gave for it, old its base. copies tells, in order and apart, where form is like the
+// rewritten base. ok is false when there is no such step.
+func AddStep(form, old, plain []byte, copies []Copy) (out []byte, ok bool) {
+	begin, end, ok := findFrame(plain)
+	oldBegin, oldEnd, ok2 := findFrame(old)
+	if !ok || !ok2 {
+		return nil, false
+	}
+	frame := plain[begin:end]
+	content, ok := unpackKernel(plain[begin:], len(frame))
+	if !ok {
+		return nil, false
+	}
+	step, err := zstdparse.MakeStep(old[oldBegin:oldEnd], frame, content,
+		longCopies(copies, len(content)))
+	if err != nil {
+		return nil, false
+	}
+	out = append(form[:len(form):len(form)], step...)
+	for _, n := range []int{begin, len(plain) - end, len(step), len(frame)} {
+		out = le.AppendUint32(out, uint32(n))
+	}
+	return out, true
+}
+
+// longCopies joins copies of a content of size bytes, and drops short ones.
+func longCopies(copies []Copy, size int) (list []Copy) {
+	var last Copy
+	keep := func() {
+		if last.Size >= copyMin {
+			list = append(list, last)
+		}
+	}
+	for _, c := range copies {
+		c.Size = min(c.Size, size-c.New, LargeMax-c.Old)
+		gap := c.New - last.New - last.Size
+		switch {
+		case c.Size <= 0:
+		case c.New-c.Old == last.New-last.Old && gap <= copyGap:
+			last.Size += gap + c.Size
+		default:
+			keep()
+			last = c
+		}
+	}
+	keep()
+	return list
+}
