@@ -3,7 +3,7 @@ package transform
 import "deltaup/delta/transform/zstdparse"
 
 // Copy says that bytes of a new content, rewritten, are like those of an old one.
-type Copy = zstdparse.Copy
+type Copy = zstdparse.Run
 
 const (
 	// copyMin is how many bytes a copy has at least that is worth telling.

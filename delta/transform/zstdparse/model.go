@@ -39,8 +39,8 @@ type model struct {
 // view is what is known of a position before it is coded whether a match begins there.
 type view struct {
 	at, literals int
-	copy         Copy // of size 0: no place in the old content
-	match        int  // of the old parse: the first that ends behind it
+	copy         Run // of size 0: no place in the old content
+	match        int // of the old parse: the first that ends behind it
 	kind         uint32
 	left         int // bytes of the old match
 	distance     int // of its source, 0: it has no place here

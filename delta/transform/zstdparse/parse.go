@@ -244,32 +244,32 @@ func (r *repeats) take(offset uint32, literals int) (distance uint32, ok bool) {
 	return d, d != 0
 }
 
-// Copy says that Size bytes of a new content resemble those of an old one.
-type Copy struct{ New, Old, Size int }
+// Run says that Size bytes of a new content resemble those of an old one.
+type Run struct{ New, Old, Size int }
 
 // alignment finds places of one content in the other.
 type alignment struct {
-	copies []Copy // by place in the new content, apart
-	byOld  []*Copy
+	copies []Run // by place in the new content, apart
+	byOld  []*Run
 	at     int // of copies: the last one found
 }
 
-func newAlignment(copies []Copy) *alignment {
+func newAlignment(copies []Run) *alignment {
 	a := &alignment{copies: copies}
 	for i := range copies {
 		a.byOld = append(a.byOld, &copies[i])
 	}
-	slices.SortStableFunc(a.byOld, func(x, y *Copy) int { return x.Old - y.Old })
+	slices.SortStableFunc(a.byOld, func(x, y *Run) int { return x.Old - y.Old })
 	return a
 }
 
 // old gives the copy that at of the new content lies in.
-func (a *alignment) old(at int) (c Copy, ok bool) {
+func (a *alignment) old(at int) (c Run, ok bool) {
 	for a.at < len(a.copies) && a.copies[a.at].New+a.copies[a.at].Size <= at {
 		a.at++
 	}
 	if a.at == len(a.copies) || a.copies[a.at].New > at {
-		return Copy{}, false
+		return Run{}, false
 	}
 	return a.copies[a.at], true
 }
@@ -278,7 +278,7 @@ func (a *alignment) old(at int) (c Copy, ok bool) {
 const overlaps = 8
 
 // new gives the place of a byte of the old content in the new one. near is tried first.
-func (a *alignment) new(old int, near Copy) (at int, ok bool) {
+func (a *alignment) new(old int, near Run) (at int, ok bool) {
 	if d := old - near.Old; d >= 0 && d < near.Size {
 		return near.New + d, true
 	}

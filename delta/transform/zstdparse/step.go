@@ -15,7 +15,7 @@ const (
 // MakeStep gives the step from an old frame to a new one whose content is given. copies tells where
 // the content resembles that of the old frame, in order of New and apart. Nothing else may follow
 // the new frame. Errors tell that a frame or a copy is none that a step can be made for.
-func MakeStep(old, frame, content []byte, copies []Copy) ([]byte, error) {
+func MakeStep(old, frame, content []byte, copies []Run) ([]byte, error) {
 	p, err := readParse(bytes.NewReader(old), int64(len(old)))
 	if err != nil {
 		return nil, err
@@ -103,14 +103,14 @@ func newModel(c *coder, content []byte, old *parse) *model {
 }
 
 // copies codes the alignment.
-func (m *model) copies(list []Copy) bool {
+func (m *model) copies(list []Run) bool {
 	n := m.number(uint32(len(list)), streamNumbers, 0)
 	if n > copiesMax {
 		return false
 	}
-	var before Copy
+	var before Run
 	for i := range n {
-		var c Copy
+		var c Run
 		if m.writing {
 			c = list[i]
 		}
@@ -120,7 +120,7 @@ func (m *model) copies(list []Copy) bool {
 		if gap > contentMax || move > 4*contentMax || size > contentMax || m.overread > overMax {
 			return false
 		}
-		c = Copy{
+		c = Run{
 			New:  before.New + before.Size + int(gap),
 			Old:  before.Old + before.Size + unzigzag(move),
 			Size: int(size),

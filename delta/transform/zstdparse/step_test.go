@@ -16,7 +16,7 @@ import (
 
 // pair gives two contents that differ as two builds of a program do: addresses differ, and a few
 // functions are longer. copies leads from the second one to the first.
-func pair(size int) (old, new []byte, copies []Copy) {
+func pair(size int) (old, new []byte, copies []Run) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	words := make([][]byte, 300)
 	for i := range words {
@@ -29,7 +29,7 @@ func pair(size int) (old, new []byte, copies []Copy) {
 		if i%50 == 49 {
 			new = append(new, fmt.Sprint("a new function ", i)...)
 		}
-		c := Copy{New: len(new), Old: len(old)}
+		c := Run{New: len(new), Old: len(old)}
 		for range 40 {
 			w, a := words[rnd.IntN(len(words))], rnd.IntN(2000)
 			old = append(append(old, w...), byte(a), byte(a>>8), 0)
@@ -47,7 +47,7 @@ func TestStep(t *testing.T) {
 	old, content, copies := pair(600_000)
 	from := encode(t, old, zstd.SpeedBestCompression)
 	frame := encode(t, content, zstd.SpeedBestCompression)
-	for name, copies := range map[string][]Copy{"aligned": copies, "alone": nil} {
+	for name, copies := range map[string][]Run{"aligned": copies, "alone": nil} {
 		step, err := MakeStep(from, frame, content, copies)
 		if err != nil {
 			t.Fatal(err)
@@ -72,7 +72,7 @@ func TestStepKinds(t *testing.T) {
 		for level := zstd.SpeedFastest; level <= zstd.SpeedBestCompression; level++ {
 			frame := encode(t, content, level)
 			old := encode(t, content[:len(content)/2], level)
-			copies := []Copy{{0, 0, len(content) / 2}}
+			copies := []Run{{0, 0, len(content) / 2}}
 			step, err := MakeStep(old, frame, content, copies)
 			if err != nil {
 				t.Fatal(name, level, err)
