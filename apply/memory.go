@@ -13,7 +13,7 @@ const (
 
 	// What recipes and a content made by a step may take, before there are encoders. With that a
 	// pull takes 128 MiB, as measured.
-	heapStep = 102 << 20
+	heapStep = 104 << 20
 
 	// What is known of images, measured.
 	heapEntry = 400 // bytes of an entry of a recipe, with what leads to its content
