@@ -271,21 +271,21 @@ func (k *kallsyms) restore(b []byte, names *nameText) (ok bool) {
 		return false
 	}
 	differences(b[k.offsets:k.offsets+4*k.count], true)
-	if k.ordered {
-		k.putOrder(b, k.byName(b))
-	}
-	return true
+	return !k.ordered || k.putOrder(b)
 }
 
-// byName gives the numbers of the symbols, sorted by their names without the type.
+// byName gives the numbers of the symbols, sorted by their names without the type, or nil when not
+// all names are there.
 func (k *kallsyms) byName(b []byte) []uint32 {
 	tokens := k.tokensOf(b)
 	names := make([]byte, 0, 24*int(k.count))
 	ends := make([]uint32, 1, k.count+1)
-	k.each(b, len(b), func(_, _ int, p []byte) {
+	if k.each(b, len(b), func(_, _ int, p []byte) {
 		names = appendName(names, &tokens, p)
 		ends = append(ends, uint32(len(names)))
-	})
+	}) == 0 {
+		return nil
+	}
 	order := make([]uint32, k.count)
 	for i := range order {
 		order[i] = uint32(i)
@@ -308,7 +308,11 @@ func (k *kallsyms) isOrdered(b []byte) bool {
 	if k.order == 0 {
 		return false
 	}
-	for i, n := range k.byName(b) {
+	order := k.byName(b)
+	if order == nil {
+		return false
+	}
+	for i, n := range order {
 		p := b[int(k.order)+3*i:]
 		if uint32(p[0])<<16|uint32(p[1])<<8|uint32(p[2]) != n {
 			return false
@@ -317,11 +321,15 @@ func (k *kallsyms) isOrdered(b []byte) bool {
 	return true
 }
 
-func (k *kallsyms) putOrder(b []byte, order []uint32) {
+// putOrder puts the order by name in place. ok is false when the names are damaged: markers may lie
+// upon them in a damaged table.
+func (k *kallsyms) putOrder(b []byte) (ok bool) {
+	order := k.byName(b)
 	for i, n := range order {
 		p := b[int(k.order)+3*i:]
 		p[0], p[1], p[2] = byte(n>>16), byte(n>>8), byte(n)
 	}
+	return order != nil
 }
 
 // symbols reads the symbols, sorted by address as the table is. All but order and markers must have

@@ -334,6 +334,34 @@ func TestKernelExact(t *testing.T) {
 	}
 }
 
+// TestKallsymsOverlap puts markers upon the names of a table, which damages them: the table is
+// refused, wherever that is found out.
+func TestKallsymsOverlap(t *testing.T) {
+	out, ok := kernel{}.Forward(testKernel{late: true}.file())
+	if !ok {
+		t.Fatal("Forward does not apply")
+	}
+	refused := 0
+	for n := range uint32(256) {
+		end, plain, ok := cutKernelEnd(slices.Clone(out))
+		if !ok {
+			t.Fatal("no end")
+		}
+		k := &end.kallsyms
+		k.markers = k.names + n
+		if !k.within(len(plain)) {
+			break
+		}
+		k.ordered = true
+		if !k.restore(plain, end.names) {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("no table is refused")
+	}
+}
+
 // TestKernelIgnoresLayout demands that a kernel in which functions, strings and types moved differs
 // from the first in few bytes.
 func TestKernelIgnoresLayout(t *testing.T) {
