@@ -1,5 +1,7 @@
 package transform
 
+import "math/bits"
+
 // A Predictor predicts the addresses in what a patch copies, in the way of Zucchini: an address in
 // the old content becomes the one to which the patches copy what lies there. It serves the patch of
 // one piece.
@@ -27,13 +29,17 @@ const (
 
 // NewPredictor gives a predictor for one piece. New has the sections of old in the same order.
 func NewPredictor(old, new Layout, m moves) *Predictor {
-	return &Predictor{
-		old, new, m, make([]learned, 1<<exactBits), make([]learned, 1<<nearBits),
-	}
+	return newPredictor(old, new, m, 1<<exactBits, 1<<nearBits)
 }
 
-func slot(l []learned, bits int, v uint64) *learned {
-	return &l[v*0x9e3779b97f4a7c15>>(64-bits)]
+// newPredictor is NewPredictor with other sizes of what is remembered, powers of two.
+func newPredictor(old, new Layout, m moves, exact, near int) *Predictor {
+	return &Predictor{old, new, m, make([]learned, exact), make([]learned, near)}
+}
+
+// slot gives where v is remembered in l, whose length is a power of two.
+func slot(l []learned, v uint64) *learned {
+	return &l[v*0x9e3779b97f4a7c15>>(bits.LeadingZeros64(uint64(len(l)))+1)]
 }
 
 // Predict is a suffix.Guess.
@@ -80,15 +86,15 @@ func (p *Predictor) section(i int, b []byte, old, new uint64, correct func([]byt
 		correct(b[done:end])
 		done = end
 		l := learned{target, r.target(b)}
-		*slot(p.exact, exactBits, target) = l
-		*slot(p.near, nearBits, target>>nearPage) = l
+		*slot(p.exact, target) = l
+		*slot(p.near, target>>nearPage) = l
 	})
 	correct(b[done:])
 }
 
 // moved gives the new address of what lies at an old one, in section i.
 func (p *Predictor) moved(i int, old uint64) uint64 {
-	if l := slot(p.exact, exactBits, old); l.old == old {
+	if l := slot(p.exact, old); l.old == old {
 		return l.new
 	}
 	s := &p.old[i]
@@ -97,7 +103,7 @@ func (p *Predictor) moved(i int, old uint64) uint64 {
 	if inFile {
 		at, sure = p.moves.Find(s.Offset + int64(old-s.Addr))
 	}
-	if l := slot(p.near, nearBits, old>>nearPage); !sure && (l.old^old)>>nearPage == 0 {
+	if l := slot(p.near, old>>nearPage); !sure && (l.old^old)>>nearPage == 0 {
 		return l.new + old - l.old
 	}
 	if k := p.new.at(at); inFile && k >= 0 {

@@ -30,7 +30,7 @@ func FuzzPredict(f *testing.F) {
 		var first []byte
 		for n := range 2 {
 			p, got := bytes.Clone(b), []byte(nil)
-			NewPredictor(from, to, shift(by)).Predict(p, old+by, old, func(part []byte) {
+			newPredictor(from, to, shift(by), 1<<6, 1<<4).Predict(p, old+by, old, func(part []byte) {
 				if len(part) > 0 && &part[0] != &p[len(got)] {
 					t.Fatalf("a part that does not follow %d bytes", len(got))
 				}
