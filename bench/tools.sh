@@ -13,6 +13,7 @@ declare -A package=(
   [lz4]=lz4 [depmod]=kmod [openssl]=openssl [strace]=strace [gzip]=gzip [python3]=python3 [objdump]=binutils
   [chromium]=chromium [time]=time [busybox]=busybox [mkfs.vfat]=dosfstools
   [systemd-analyze]=systemd [shellcheck]=shellcheck [mke2fs]=e2fsprogs [losetup]=mount [unshare]=util-linux
+  [zsh]=zsh [fish]=fish
 )
 
 declare -A peers=(

@@ -1,6 +1,6 @@
 // Package command is the command line of a program that has commands: it finds the one that is
 // meant, reads its flags, tells how it is used and completes it in shells. Flags are pflag's, and
-// the forms are those of cobra. Cobra itself makes the command for targets 500 kB larger, since it
+// the forms are those of cobra. Cobra itself makes the command for targets 200 kB larger, since it
 // needs regexp and text/template.
 //
 // NewRoot makes the program's own command, Add gives it others, and Execute runs a command line.
@@ -115,6 +115,7 @@ func (c *Command) below(name string) *Command {
 // Root is the command of a whole program.
 type Root struct {
 	*Command
+	help    *Command // whose arguments name another one
 	version string
 	stdout  io.Writer
 }
@@ -122,9 +123,10 @@ type Root struct {
 // NewRoot makes a program's command, which has the commands help and completion, and the flag
 // --version. They print to stdout.
 func NewRoot(name, short, version string, stdout io.Writer) *Root {
-	r := &Root{&Command{Use: name, Short: short}, version, stdout}
+	r := &Root{Command: &Command{Use: name, Short: short}, version: version, stdout: stdout}
 	r.Flags().BoolP("version", "v", false, "version for "+name)
-	r.Add(r.newHelp(), r.newCompletion())
+	r.help = r.newHelp()
+	r.Add(r.help, r.newCompletion())
 	return r
 }
 

@@ -31,7 +31,10 @@ func program() (root *Root, out *strings.Builder, ran *[]string) {
 	}
 	keys := &Command{Use: "keys", Short: "Look after keys"}
 	keys.Add(make("list --keys DIR [flags]", Exactly(0)))
-	root.Add(pull, make("push", Between(1, 2)), keys)
+	push := make("push", Between(1, 2))
+	push.Flags().StringP("output", "o", "", "write to `FILE`")
+	push.Flags().BoolP("quiet", "q", false, "say nothing")
+	root.Add(pull, push, keys)
 	return root, out, ran
 }
 
@@ -46,12 +49,16 @@ func TestExecute(t *testing.T) {
 		{"pull -- --json", []string{"pull", "--json"}, ""},
 		{"keys list", []string{"list"}, ""},
 		{"push a b", []string{"push", "a", "b"}, ""},
+		{"push -qo x -o=y a", []string{"push", "a"}, ""},
+		{"push -qoq a --output= -", []string{"push", "a", "-"}, ""},
 
 		{"", nil, "no command is given (see deltaup --help)"},
 		{"--help=false", nil, "no command is given (see deltaup --help)"},
 		{"-- pull", nil, "no command is given (see deltaup --help)"},
 		{"keys", nil, "no command is given (see deltaup keys --help)"},
 		{"nothing", nil, `unknown command "nothing" (see deltaup --help)`},
+		{"^", nil, `unknown command "" (see deltaup --help)`},
+		{"keys ^", nil, `unknown command "" (see deltaup keys --help)`},
 		{"PULL", nil, `unknown command "PULL", did you mean pull? (see deltaup --help)`},
 		{"pu", nil, `unknown command "pu", did you mean pull or push? (see deltaup --help)`},
 		{"kyes list", nil, `unknown command "kyes" (see deltaup --help)`},
@@ -62,6 +69,9 @@ func TestExecute(t *testing.T) {
 		{"help pull now", nil, `unknown command "now" (see deltaup pull --help)`},
 		{"completion bash x", nil, `unknown command "x" (see deltaup completion bash --help)`},
 		{"pull --slt x", nil, "unknown flag: --slt, did you mean --slot? (see deltaup pull --help)"},
+		{"pull --od", nil, "unknown flag: --od (see deltaup pull --help)"},
+		{"pull --slot", nil, "flag needs an argument: --slot (see deltaup pull --help)"},
+		{"push -qo", nil, "flag needs an argument: 'o' in -o (see deltaup push --help)"},
 		{"--json pull", nil, "unknown flag: --json (see deltaup --help)"},
 		{"pull -z", nil, "unknown shorthand flag: 'z' in -z (see deltaup pull --help)"},
 		{"pull a b", nil, "deltaup pull takes at most 1 argument(s), got 2: usage: deltaup pull [DIR] [flags]"},
@@ -69,7 +79,7 @@ func TestExecute(t *testing.T) {
 		{"push", nil, "deltaup push takes 1 to 2 arguments, got 0: usage: deltaup push [flags]"},
 	} {
 		root, _, ran := program()
-		_, err := root.Execute(t.Context(), strings.Fields(c.line))
+		_, err := root.Execute(t.Context(), wordsOf(c.line))
 		if !slices.Equal(*ran, c.ran) {
 			t.Errorf("%q ran %q, not %q", c.line, *ran, c.ran)
 		}
@@ -81,6 +91,15 @@ func TestExecute(t *testing.T) {
 			t.Errorf("%q: %v is no ErrUsage", c.line, err)
 		}
 	}
+}
+
+// wordsOf splits a command line; ^ begins a word that may be empty.
+func wordsOf(line string) []string {
+	words := strings.Fields(line)
+	for i := range words {
+		words[i] = strings.TrimPrefix(words[i], "^")
+	}
+	return words
 }
 
 // TestOutput has the very bytes, which are those of cobra where cobra has the same.
@@ -126,13 +145,24 @@ Flags:
 		"__complete pull ^":         "",
 		"__complete nothing ^":      "",
 		"__complete":                "",
+
+		"__completeNoDesc help ^":          "completion\nhelp\nkeys\npull\npush\n",
+		"__completeNoDesc help keys l":     "list\n",
+		"__completeNoDesc help pull -":     "--help\n",
+		"__completeNoDesc help x ^":        "",
+		"__completeNoDesc pull --slot -":   "", // a value
+		"__completeNoDesc pull --slot=x -": "--slot\n--json\n--help\n",
+		"__completeNoDesc pull --json -":   "--slot\n--json\n--help\n",
+		"__completeNoDesc pull -- -":       "", // an argument
+		"__completeNoDesc push -o -":       "",
+		"__completeNoDesc push -qo -":      "",
+		"__completeNoDesc push -oq -":      "--help\n--output\n--quiet\n",
+		"__completeNoDesc push -q -":       "--help\n--output\n--quiet\n",
+		"__completeNoDesc push -é -":       "--help\n--output\n--quiet\n",
+		"__completeNoDesc push - -":        "--help\n--output\n--quiet\n",
 	} {
 		root, out, _ := program()
-		args := strings.Fields(line)
-		for i := range args {
-			args[i] = strings.TrimPrefix(args[i], "^") // an empty word
-		}
-		if _, err := root.Execute(t.Context(), args); err != nil {
+		if _, err := root.Execute(t.Context(), wordsOf(line)); err != nil {
 			t.Errorf("%q: %v", line, err)
 		}
 		if got := out.String(); got != want {

@@ -5,6 +5,7 @@ import (
 	_ "embed" // the scripts
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -51,11 +52,12 @@ func (r *Root) newScript(shell, script, now, always string) *Command {
 	c := &Command{
 		Use:   shell,
 		Short: "Generate the autocompletion script for " + shell,
-		Long: fmt.Sprintf(`Generate the autocompletion script for the %s shell. In a shell that runs
+		Long: fmt.Sprintf(`Generate the autocompletion script for the %s shell. To load it into a shell that
+runs:
 
 	%s
 
-loads it. All that are started later have it after
+To have it in all that are started later:
 
 	%s`, shell, now, always),
 		Args: func(c *Command, args []string) error {
@@ -84,6 +86,10 @@ func (r *Root) complete(meanings bool, words []string) error {
 	}
 	begun := words[len(words)-1]
 	c, rest := r.find(words[:len(words)-1])
+	above := c // of the commands that can stand there
+	if c == r.help {
+		above, rest = r.find(rest)
+	}
 	var b strings.Builder
 	add := func(word, meaning string) {
 		if !strings.HasPrefix(word, begun) {
@@ -94,18 +100,39 @@ func (r *Root) complete(meanings bool, words []string) error {
 		}
 		b.WriteString(word + "\n")
 	}
-	if strings.HasPrefix(begun, "-") {
+	switch {
+	case slices.Contains(rest, "--") || c.wantsValue(rest):
+	case strings.HasPrefix(begun, "-"):
 		c.allFlags().VisitAll(func(f *pflag.Flag) {
 			if !f.Hidden {
 				_, usage := pflag.UnquoteUsage(f)
 				add("--"+f.Name, usage)
 			}
 		})
-	} else if len(rest) == 0 {
-		for _, sub := range c.sorted() {
+	case len(rest) == 0:
+		for _, sub := range above.sorted() {
 			add(sub.name(), sub.Short)
 		}
 	}
 	_, err := io.WriteString(r.stdout, b.String())
 	return err
+}
+
+// wantsValue tells whether the last of words is a flag whose value is the next word.
+func (c *Command) wantsValue(words []string) bool {
+	if len(words) == 0 {
+		return false
+	}
+	last, flags := words[len(words)-1], c.allFlags()
+	if name, ok := strings.CutPrefix(last, "--"); ok {
+		f := flags.Lookup(name) // nil for --name=value
+		return f != nil && f.NoOptDefVal == ""
+	}
+	for i := 1; i < len(last) && last[0] == '-'; i++ { // -abc may be -a -b -c, or -a bc
+		f := flags.ShorthandLookup(last[i : i+1])
+		if f == nil || f.NoOptDefVal == "" {
+			return f != nil && i == len(last)-1
+		}
+	}
+	return false
 }

@@ -1,9 +1,9 @@
 #compdef deltaup
 # Completion of deltaup in zsh. Without words of its own it completes names of files.
 _deltaup() {
-    local line
+    local line program=${words[1]/#\~\//$HOME/}
     local -a found
-    for line in "${(@f)$("${words[1]}" __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+    for line in "${(@f)$("$program" __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
         [[ -z $line ]] || found+=("${${line/:/\\:}/$'\t'/:}")
     done
     if (( $#found )); then

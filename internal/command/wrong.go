@@ -24,7 +24,11 @@ func flagError(c *Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) && len(unknown.GetSpecifiedName()) > 1 {
 		var names []string
-		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden {
+				names = append(names, f.Name)
+			}
+		})
 		hint = suggest(names, unknown.GetSpecifiedName(), "--")
 	}
 	return usagef("%w%s (see %s --help)", err, hint, c.path())
@@ -32,6 +36,9 @@ func flagError(c *Command, err error) error {
 
 // suggest gives ", did you mean …?" when some of names are like the one that was typed.
 func suggest(names []string, typed, prefix string) string {
+	if typed == "" {
+		return "" // all of them begin like it
+	}
 	most := 2
 	if len(typed) < 5 {
 		most = 1 // of four letters, two say little
