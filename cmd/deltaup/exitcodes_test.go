@@ -148,6 +148,7 @@ func TestFailureAsJSON(t *testing.T) {
 		{[]string{"plan", "--json", "--insecure", none}, failure{Code: exitMissing, Class: "input", Cause: "no-mirror", Hint: "is the address right?"}},
 		{[]string{"pull", "--json", none}, failure{Code: exitUsage, Class: "usage", Cause: "usage"}},
 		{[]string{"publish", "--nothing", "--json"}, failure{Code: exitUsage, Class: "usage", Cause: "usage"}},
+		{[]string{"publish", "--nothing", "--json=1"}, failure{Code: exitUsage, Class: "usage", Cause: "usage"}},
 	} {
 		code, stdout, stderr := deltaup(t, tt.args...)
 		var got struct {
@@ -166,7 +167,13 @@ func TestFailureAsJSON(t *testing.T) {
 			t.Errorf("%q: %q, and for programs %q", tt.args, stderr, got.line())
 		}
 	}
-	if code, stdout, _ := deltaup(t, "status", "--sysroot", none); code != exitUsage || stdout != "" {
-		t.Errorf("without --json: %d, %s", code, stdout)
+	for _, args := range [][]string{
+		{"status", "--sysroot", none},
+		{"status", "--sysroot", none, "--json", "--json=false"},
+		{"inspect", none, "--", "--json"},
+	} {
+		if code, stdout, _ := deltaup(t, args...); code != exitUsage || stdout != "" {
+			t.Errorf("%q, without --json: %d, %s", args, code, stdout)
+		}
 	}
 }

@@ -130,8 +130,8 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	if o.image == "" {
 		return &usageError{errors.New("mkimage needs -o IMAGE")}
 	}
-	if info, err := os.Stat(o.image); err == nil && !info.Mode().IsRegular() {
-		return &usageError{fmt.Errorf("-o %s: there is something that is no regular file", o.image)}
+	if err := replaceable(o.image); err != nil {
+		return &usageError{fmt.Errorf("-o %w", err)}
 	}
 	if err := o.keepsInputs(); err != nil {
 		return &usageError{err}
@@ -170,6 +170,14 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	printf(env.Stdout, "%s: %d entries, %d contents with %s, image %s%s, codec %s\n",
 		o.image, len(r.Entries), stats.Contents, human.Size(stats.PlainBytes),
 		human.Size(stats.Size), ofPlain(stats), r.Codec)
+	return nil
+}
+
+// replaceable refuses an output that would take the place of a device, a folder or the like.
+func replaceable(output string) error {
+	if info, err := os.Stat(output); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: there is something that is no regular file", output)
+	}
 	return nil
 }
 

@@ -131,6 +131,9 @@ func (o *publishOptions) publication() (publish.Publication, error) {
 		p.Artifacts = append(p.Artifacts, publish.File{Name: mirror.KernelName,
 			Path: o.kernel, Fallback: o.fallback})
 	}
+	if o.fallback && o.kernel == "" {
+		return p, &usageError{errors.New("--fallback goes with --kernel")}
+	}
 	if o.initrd != "" {
 		p.Artifacts = append(p.Artifacts, publish.File{Name: mirror.InitrdName, Path: o.initrd})
 	}

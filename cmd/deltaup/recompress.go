@@ -39,6 +39,12 @@ is made and signed.`,
 }
 
 func recompress(ctx context.Context, env *Env, input, output, level string) error {
+	if _, err := mkimage.CodecFor(level); err != nil {
+		return &usageError{err}
+	}
+	if err := replaceable(output); err != nil {
+		return &usageError{err}
+	}
 	in, err := plainfile.Open(input)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"deltaup/internal/test/cpiotest"
@@ -34,9 +35,19 @@ func TestRecompress(t *testing.T) {
 	if code, _, stderr := deltaup(t, "recompress", path("other"), path("none")); code == 0 || !strings.Contains(stderr, "can't be taken apart") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
-	if code, _, _ := deltaup(t, "recompress", "--level", "most", path("initrd"), path("none")); code == 0 {
-		t.Error("there is no such level")
+	if code, _, stderr := deltaup(t, "recompress", "--level", "most", path("initrd"), path("none")); code != exitUsage || !strings.Contains(stderr, "most") {
+		t.Errorf("there is no such level: exit code %d: %s", code, stderr)
 	}
+	must(t, syscall.Mkfifo(path("fifo"), 0o600))
+	for _, output := range []string{path("fifo"), dir} {
+		if code, _, stderr := deltaup(t, "recompress", path("initrd"), output); code != exitUsage || !strings.Contains(stderr, output+": ") {
+			t.Errorf("%s: exit code %d: %s", output, code, stderr)
+		}
+	}
+	if info, err := os.Stat(path("fifo")); err != nil || info.Mode().IsRegular() {
+		t.Errorf("the pipe is now %v, %v", info, err)
+	}
+	must(t, os.Remove(path("fifo")))
 	if left, _ := filepath.Glob(path("*")); len(left) != 4 {
 		t.Errorf("left behind: %q", left)
 	}

@@ -2,7 +2,8 @@ package main
 
 import (
 	"context"
-	"slices"
+	"strconv"
+	"strings"
 
 	"deltaup/internal/command"
 	"deltaup/internal/human"
@@ -26,7 +27,20 @@ func run(ctx context.Context, env *Env, args []string) int {
 // wantsJSON tells whether --json was given, also behind a flag that was wrong.
 func wantsJSON(cmd *command.Command, args []string) bool {
 	f := cmd.Flags().Lookup("json")
-	return f != nil && (f.Value.String() == "true" || slices.Contains(args, "--json"))
+	if f == nil {
+		return false
+	}
+	wants := f.Value.String() == "true"
+	for _, a := range args {
+		if a == "--" {
+			break // no flags any more
+		}
+		if name, value, given := strings.Cut(a, "="); name == "--json" {
+			is, err := strconv.ParseBool(value)
+			wants = !given || is || err != nil
+		}
+	}
+	return wants
 }
 
 func newRootCommand(env *Env) *command.Root {
