@@ -121,13 +121,13 @@ func (m *maker) small(ctx context.Context, i int, base *chunkstore.Content,
 		}
 	}
 	e := Entry{Content: c, Base: base, Length: c.Size, hash: c.ID, shifts: m.shiftsOf(base, path)}
-	best, err := m.candidate(ctx, newForm(path, e, old, plain), step)
+	best, err := m.candidate(ctx, form{entry: e, old: old, plain: plain}.best(path), step)
 	if err != nil {
 		return nil, err
 	}
 	if base != nil && best.poor() {
 		e.Base, e.shifts = nil, nil
-		whole, err := m.candidate(ctx, newForm(path, e, nil, plain), step)
+		whole, err := m.candidate(ctx, form{entry: e, plain: plain}.best(path), step)
 		if err != nil {
 			return nil, err
 		}
@@ -158,16 +158,10 @@ type form struct {
 	steps      bool // transforms that take a step may be taken
 }
 
-// newForm gives the form in which an entry's patch is made: transformed if a transform applies to
-// both sides, else as they are. It does not try both, which takes long, since a transform that
-// applies hardly ever does harm.
-func newForm(path string, e Entry, old, plain []byte) form {
-	f := form{entry: e, old: old, plain: plain}
-	return f.rewritten(path)
-}
-
-// rewritten is newForm for the form of an entry as it is.
-func (f form) rewritten(path string) form {
+// best gives the form in which the entry's patch is made, from that with both sides as they are:
+// transformed if a transform applies to both, else the same. It does not try both, which takes
+// long, since a transform that applies hardly ever does harm.
+func (f form) best(path string) form {
 	for _, id := range transform.For(path, f.plain) {
 		if other, ok := transform.WithShifts(id); ok && f.entry.shifts != nil {
 			if t, ok := f.transformed(other); ok {
@@ -254,11 +248,11 @@ func (c *candidate) check(old, plain []byte) error {
 	e := &c.entries[0]
 	g := Group{step: &Step{Entries: c.entries}, patches: c.streams}
 	got, err := g.content(0, e, Bytes(old))
-	return c.verify(got, err, plain)
+	return checkPatched(got, err, plain)
 }
 
-// verify demands that applying a patch gave want.
-func (c *candidate) verify(got []byte, err error, want []byte) error {
+// checkPatched demands that applying a patch gave want.
+func checkPatched(got []byte, err error, want []byte) error {
 	if err == nil && !bytes.Equal(got, want) {
 		err = fmt.Errorf("%w: the patch gives other bytes", chunkstore.ErrCorrupt)
 	}

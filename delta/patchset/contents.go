@@ -85,6 +85,23 @@ func readContent(ctx context.Context, from Contents, c *chunkstore.Content) ([]b
 	return b, nil
 }
 
+// readBoth takes room for that, and for what is made of it, and reads a new content and its base.
+// release gives the room back; with an error there is none to give.
+func (m *maker) readBoth(ctx context.Context, c, base *chunkstore.Content,
+	room int64) (plain, old []byte, release func(), err error) {
+	if release, err = m.room.take(ctx, room); err != nil {
+		return nil, nil, nil, err
+	}
+	if plain, err = readContent(ctx, m.new, c); err == nil {
+		old, err = readContent(ctx, m.old, base)
+	}
+	if err != nil {
+		release()
+		return nil, nil, nil, err
+	}
+	return plain, old, release, nil
+}
+
 // readPart fills b with the bytes of c from off on, unverified.
 func readPart(ctx context.Context, from Contents, c *chunkstore.Content, b []byte,
 	off int64) error {

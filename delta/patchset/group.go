@@ -12,7 +12,8 @@ import (
 	"deltaup/delta/transform"
 )
 
-// Group is a decoded group of a set. It is safe for concurrent use.
+// Group is a decoded group of a set. It is safe for concurrent use while nobody calls Prepare or
+// Release of its Step.
 type Group struct {
 	step    *Step
 	number  int
@@ -105,7 +106,7 @@ func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) {
 
 func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 	if e.Group != g.number {
-		return nil, fmt.Errorf("it is in group %d", e.Group)
+		return nil, fmt.Errorf("%w: it is in group %d", chunkstore.ErrCorrupt, e.Group)
 	}
 	old, oldSize, err := e.old(base)
 	if err != nil {

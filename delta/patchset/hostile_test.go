@@ -13,6 +13,7 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/delta/suffix"
+	"deltaup/mkimage"
 	"deltaup/mkimage/tree"
 )
 
@@ -190,14 +191,18 @@ func FuzzStep(f *testing.F) {
 			f.Add(uint8(h.version), joinColumns(streams))
 		}
 	}
+	moved := movedColumns(f, from, to)
+	if _, entries, err := stepOf(version, moved[:], from); err != nil || entries[0].layouts == nil {
+		f.Fatalf("%+v, error %v", entries, err)
+	}
+	f.Add(uint8(version), joinColumns(moved[:]))
 	f.Fuzz(func(t *testing.T, v uint8, b []byte) {
 		streams := splitColumns(b, (&Head{version: uint32(v)}).columns())
 		if streams == nil {
 			return
 		}
-		in := readColumns(streams)
-		to, renamed, err := (&Head{version: uint32(v)}).readRecipe(in, from.recipe)
-		if err != nil {
+		to, entries, err := stepOf(uint32(v), streams, from)
+		if to == nil {
 			return
 		}
 		for _, c := range unlistedOf(to) {
@@ -205,7 +210,6 @@ func FuzzStep(f *testing.F) {
 				t.Fatalf("version %d: a pending content has the id %v", v, c.ID)
 			}
 		}
-		entries, err := readDirectory(in, newListing(from.recipe, to, originsOf(renamed)), 1)
 		if err != nil {
 			return
 		}
@@ -215,6 +219,18 @@ func FuzzStep(f *testing.F) {
 			}
 		}
 	})
+}
+
+// stepOf reads columns as Head.Step does, as those of a set with one group. The recipe is nil when
+// that is what is wrong.
+func stepOf(version uint32, streams [][]byte, from *release) (*mkimage.Recipe, []Entry, error) {
+	in := readColumns(streams)
+	to, renamed, err := (&Head{version: version}).readRecipe(in, from.recipe)
+	if err != nil {
+		return nil, nil, err
+	}
+	entries, err := readDirectory(in, newListing(from.recipe, to, originsOf(renamed)), 1)
+	return to, entries, err
 }
 
 // joinColumns and splitColumns turn columns into one input and back.

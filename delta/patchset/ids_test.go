@@ -84,6 +84,10 @@ func TestSwapped(t *testing.T) {
 	if err != nil || len(g.patches) != 2 {
 		t.Fatalf("%d patches, error %v", len(g.patches), err)
 	}
+	elsewhere := &Group{step: s, number: 1}
+	if _, err := elsewhere.Content(0, Bytes(base)); !errors.Is(err, chunkstore.ErrCorrupt) {
+		t.Errorf("an entry of another group: %v", err)
+	}
 	g.patches[0], g.patches[1] = g.patches[1], g.patches[0]
 	for i, e := range s.Entries {
 		if _, err := g.Content(i, Bytes(from.plain[e.Base.ID])); !errors.Is(err, chunkstore.ErrCorrupt) {

@@ -18,7 +18,7 @@ const (
 )
 
 // Prepare makes ready for making entry i. What that takes it keeps for the other entries of the
-// same content. group opens the groups of the set.
+// same content. group opens the groups of the set; errors are those of group.
 func (s *Step) Prepare(i int, group func(n int) (*Group, error)) error {
 	e := &s.Entries[i]
 	if s.movesOf == e.Content {

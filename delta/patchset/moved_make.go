@@ -2,9 +2,7 @@ package patchset
 
 import (
 	"context"
-	"fmt"
 	"runtime"
-	"slices"
 
 	"deltaup/chunkstore"
 	"deltaup/delta/suffix"
@@ -27,12 +25,13 @@ type program struct {
 	total int // bytes of the streams, as long as those are without predictions
 }
 
-// found is nil when the streams are too long.
+// found is nil when the streams are too long. What it gives does not keep the programs in memory.
 func (p *program) found() *candidate {
 	if p == nil || p.total > largeMax {
 		return nil
 	}
-	return &p.candidate
+	found := p.candidate
+	return &found
 }
 
 // program makes a program's candidate. It is nil when there are no addresses to predict.
@@ -44,20 +43,12 @@ func (m *maker) program(ctx context.Context, c, base *chunkstore.Content) (*prog
 	if err := readPart(ctx, m.new, c, begin, 0); err != nil || string(begin) != "\x7fELF" {
 		return nil, err
 	}
-	release, err := m.room.take(ctx,
+	plain, old, release, err := m.readBoth(ctx, c, base,
 		base.Size+c.Size+searchRoom(int(min(base.Size, suffix.WindowMax)), largePiece))
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	plain, err := readContent(ctx, m.new, c)
-	if err != nil {
-		return nil, err
-	}
-	old, err := readContent(ctx, m.old, base)
-	if err != nil {
-		return nil, err
-	}
 	from, to, ok := transform.Layouts(old, plain)
 	if !ok {
 		return nil, nil
@@ -130,10 +121,7 @@ func (p *program) predict() error {
 		p.streams[i] = s
 		p.cost += estimate(&s)
 		got, err := e.moved(Bytes(p.from), s, &moves)
-		if err == nil && !slices.Equal(got, plain) {
-			err = fmt.Errorf("%w: the patch gives other bytes", chunkstore.ErrCorrupt)
-		}
-		if err != nil {
+		if err := checkPatched(got, err, plain); err != nil {
 			return err
 		}
 	}

@@ -3,12 +3,20 @@ package patchset
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
+	"reflect"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"weak"
 
 	"deltaup/chunkstore"
+	"deltaup/delta/transform"
 	"deltaup/internal/test/programtest"
+	"deltaup/mkimage"
+	"deltaup/mkimage/tree"
 )
 
 // movedStep is a step with a large program.
@@ -87,6 +95,75 @@ func TestMoved(t *testing.T) {
 	if _, err := g.Content(i, Bytes(bad)); !errors.Is(err, chunkstore.ErrCorrupt) {
 		t.Errorf("a wrong base: %v", err)
 	}
+}
+
+// TestFoundAlone: a candidate that waits for its group does not keep the programs in memory.
+func TestFoundAlone(t *testing.T) {
+	found, old := func() (*candidate, weak.Pointer[byte]) {
+		p := &program{from: make([]byte, 1<<20), candidate: candidate{cost: 7}}
+		return p.found(), weak.Make(&p.from[0])
+	}()
+	if runtime.GC(); old.Value() != nil || found.cost != 7 {
+		t.Errorf("the old program is kept, with %+v", found)
+	}
+	runtime.KeepAlive(found)
+}
+
+// someLayouts are not those of a program.
+func someLayouts() *layouts {
+	return &layouts{
+		transform.Layout{{Kind: 1, Offset: 4096, Addr: 1 << 40, Size: 100}, {Offset: 1 << 40, Addr: math.MaxUint64}},
+		transform.Layout{{Kind: 1, Offset: 64, Addr: 1 << 41, Size: math.MaxUint64}, {Offset: 1 << 40, Size: 7}},
+	}
+}
+
+// TestLayouts: layouts are read as they were written, and are bounded.
+func TestLayouts(t *testing.T) {
+	var c columns
+	want := someLayouts()
+	want.write(&c)
+	b := c[colLengths]
+	in := input{b: b}
+	if got := readLayouts(&in); in.end() != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v, error %v", got, want, in.err)
+	}
+	bad := map[string][]byte{
+		"many sections": append([]byte{transform.SectionMax + 1}, make([]byte, 7*(transform.SectionMax+1))...),
+		"another kind":  slices.Concat([]byte{1, transform.KindsEnd}, make([]byte, 6)),
+	}
+	for n := range b {
+		bad["cut off"] = b[:n]
+		for name, b := range bad {
+			in := input{b: b}
+			if got := readLayouts(&in); !errors.Is(in.err, chunkstore.ErrCorrupt) || len(got.old) > transform.SectionMax {
+				t.Errorf("%s, %d bytes: error %v", name, len(b), in.err)
+			}
+		}
+	}
+}
+
+// movedColumns are the columns of a set with a large program, in front of which nothing is made.
+func movedColumns(t testing.TB, from, to *release) *columns {
+	t.Helper()
+	large := &chunkstore.Content{ID: chunkstore.Sum([]byte("large")), Size: PieceMax + 1}
+	large.Chunks = []chunkstore.Chunk{{ID: large.ID, Size: 64}, {Size: large.Size - 64}}
+	r := *to.recipe
+	r.Entries = append(slices.Clone(r.Entries), mkimage.Entry{Content: large, Entry: tree.Entry{
+		Path: "zz", Size: large.Size, Attr: tree.Attr{Type: tree.Regular, Mode: 0o644},
+	}})
+	if err := r.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	l, renames := listingOf(from.recipe, &r)
+	entries := make([]Entry, pieces(large))
+	for i := range entries {
+		entries[i] = Entry{Content: large, Base: l.bases[0], layouts: someLayouts(), hash: large.ID}
+	}
+	var c columns
+	pending := map[*chunkstore.Content]bool{large: true}
+	writeRecipe(&c, from.recipe, &r, renames, pending, version)
+	writeDirectory(&c, l, entries, []int{len(entries)}, pending)
+	return &c
 }
 
 // TestPrograms tells what a set takes between two programs that DELTAUP_PROGRAMS names.

@@ -4,8 +4,9 @@
 //
 // A publisher calls [Make]. A target reads the first [FixedSize] bytes of the file and asks
 // [HeadSize] for the length of the head. It gives the head to [ReadHead] and calls [Head.Step] with
-// the recipe of A. Then it knows the recipe of B and what each group holds. It fetches the groups
-// that it needs, decodes each with [Step.OpenGroup], and gets contents from [Group.Content]. The
+// the recipe of A. Then it knows the recipe of B and what each group holds, though not all ids, see
+// [Step.To]. It fetches the groups that it needs and decodes each with [Step.OpenGroup]. For each
+// entry it calls [Step.Prepare] and gets the content, or a piece of it, from [Group.Content]. The
 // package neither fetches nor stores anything.
 package patchset
 
@@ -112,12 +113,13 @@ type Entry struct {
 	layouts *layouts // of a large program
 }
 
-// Contents opens contents of a release for a publisher. Make verifies what it reads.
+// Contents opens contents of a release for a publisher. Make verifies what it reads. It calls Open
+// in several goroutines.
 type Contents interface {
 	Open(ctx context.Context, c *chunkstore.Content) (Reading, error)
 }
 
-// Reading is one open content. Callers ignore errors of Close, since nothing was written.
+// Reading is one open content, for one goroutine. Callers ignore errors of Close, since nothing was written.
 type Reading interface {
 	io.ReaderAt
 	io.Closer

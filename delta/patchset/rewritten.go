@@ -179,22 +179,15 @@ func (m *maker) rewritten(ctx context.Context, i int,
 		!transform.MayBeLarge(begin, c.Size) {
 		return nil, err
 	}
-	release, err := m.room.take(ctx, searchRoom(transform.LargeMax, transform.LargeMax))
+	plain, old, release, err := m.readBoth(ctx, c, base,
+		searchRoom(transform.LargeMax, transform.LargeMax))
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	plain, err := readContent(ctx, m.new, c)
-	if err != nil {
-		return nil, err
-	}
-	old, err := readContent(ctx, m.old, base)
-	if err != nil {
-		return nil, err
-	}
 	e := Entry{Content: c, Base: base, Length: c.Size, hash: c.ID}
 	e.shifts = m.shiftsOf(base, m.paths[i])
-	f := form{entry: e, old: old, plain: plain, steps: m.o.Steps}.rewritten(m.paths[i])
+	f := form{entry: e, old: old, plain: plain, steps: m.o.Steps}.best(m.paths[i])
 	if !f.entry.rewritesLarge() {
 		return nil, nil
 	}

@@ -72,19 +72,12 @@ func (m *maker) teach(ctx context.Context, list []int, learn func(old, new []byt
 	g.SetLimit(m.o.workers)
 	for _, i := range list {
 		g.Go(func() error {
-			release, err := m.room.take(ctx, 4*(m.patterns[i].Size+m.contents[i].Size))
+			c, base := m.contents[i], m.patterns[i]
+			plain, old, release, err := m.readBoth(ctx, c, base, 4*(base.Size+c.Size))
 			if err != nil {
 				return err
 			}
 			defer release()
-			old, err := readContent(ctx, m.old, m.patterns[i])
-			if err != nil {
-				return err
-			}
-			plain, err := readContent(ctx, m.new, m.contents[i])
-			if err != nil {
-				return err
-			}
 			learn(old, plain)
 			return nil
 		})

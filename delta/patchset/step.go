@@ -27,9 +27,9 @@ func (h *Head) Step(from *mkimage.Recipe) (*Step, error) {
 
 // StepAfter applies the recipe's patch to the recipe that another step leads to. Chunk lists that
 // are pending there may stay pending. Without them StepAfter cannot verify that recipe by its hash.
-// It demands instead that the other set's head leads to the recipe from which this set leads;
-// contents are verified by their ids anyway, and an image by its own hash. Errors are those of
-// Step, or wrap ErrPending when this set refers to missing chunk lists.
+// It demands instead that the other set's head leads to the recipe from which this set leads. A
+// recipe that is another one all the same shows in the image, which has a hash of its own. Errors
+// are those of Step, or wrap ErrPending when this set refers to missing chunk lists.
 func (h *Head) StepAfter(before *Step) (*Step, error) {
 	if h.From != before.head.To {
 		return nil, fmt.Errorf("%w: from %v, not %v", ErrFrom, h.From, before.head.To)
@@ -63,8 +63,9 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 }
 
 // Complete gives the contents of To the ids and chunk lists that they have in r, which is the same
-// recipe, whole. Steps after s, and those before it, see these, too. The error wraps
-// chunkstore.ErrCorrupt when r is another recipe; then the step is of no use any more.
+// recipe, whole: the caller has its hash. Steps after s, and those before it, see these, too. The
+// error wraps chunkstore.ErrCorrupt when r cannot be that recipe; then the step is of no use any
+// more.
 func (s *Step) Complete(r *mkimage.Recipe) error {
 	same := len(s.To.Entries) == len(r.Entries)
 	for i := 0; i < len(r.Entries) && same; i++ {

@@ -2,9 +2,7 @@ package patchset
 
 import (
 	"context"
-	"fmt"
 	"runtime"
-	"slices"
 
 	"deltaup/chunkstore"
 	"deltaup/delta/suffix"
@@ -124,10 +122,7 @@ func checkPiece(e *Entry, s *suffix.Streams, old shifted, plain []byte) error {
 		size = e.Base.Size
 	}
 	got, err := suffix.Patch(nil, old, size, *s, e.length)
-	if err == nil && !slices.Equal(got, plain) {
-		err = fmt.Errorf("%w: the patch gives other bytes", chunkstore.ErrCorrupt)
-	}
-	return err
+	return checkPatched(got, err, plain)
 }
 
 // shifted reads a window of a content by offsets in the whole content.
