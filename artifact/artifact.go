@@ -85,7 +85,8 @@ type Spool interface {
 
 // Recipe is everything except contents that decides an artifact's bytes.
 type Recipe interface {
-	// Contents gives the distinct contents in order of first appearance.
+	// Contents gives the contents in order of first appearance, each once. Of an artifact of several
+	// parts two may have the same id, since each part has its own.
 	Contents() iter.Seq[*chunkstore.Content]
 	// Files gives the files that have contents, by their names in the artifact, in its order.
 	Files() iter.Seq2[string, *chunkstore.Content]

@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -97,9 +98,11 @@ type Set struct {
 	// image, as far as these are known. The others have lists by which nothing can be fetched.
 	Recipe Recipe
 
-	step  *patchset.Step
-	first *patchset.Group
-	old   *listing
+	step *patchset.Step
+	old  *listing
+
+	open   *patchset.Group // nil: none is
+	number int             // of open
 }
 
 // Open reads the new artifact's recipe. old is the recipe of the artifact that the set leads from,
@@ -116,13 +119,13 @@ func Open(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe, group []b
 		func(e mkimage.Entry) bool { return e.Path == recipePath })
 	if i < 0 || len(s.step.Entries) == 0 ||
 		s.step.Entries[0].Content != s.step.To.Entries[i].Content ||
-		len(h.Groups) == 0 {
+		s.step.Entries[0].Group != 0 {
 		return nil, corrupt("it does not begin with a recipe")
 	}
-	if s.first, err = s.step.OpenGroup(0, group); err != nil {
+	if s.open, err = s.step.OpenGroup(0, group); err != nil {
 		return nil, err
 	}
-	text, err := s.first.Content(0, s.old.reader())
+	text, err := s.open.Content(0, s.old.reader())
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +149,16 @@ func (s *Set) complete(image *mkimage.Recipe) error {
 		}
 	}
 	return nil
+}
+
+// Gives tells whether Recipe is r, however the contents of both were cut.
+func (s *Set) Gives(r Recipe) (bool, error) {
+	got, err := recipeText(s.Recipe)
+	if err != nil {
+		return false, err
+	}
+	want, err := recipeText(r)
+	return bytes.Equal(got, want), err
 }
 
 // openStep is what Open does without the first group.
@@ -173,27 +186,25 @@ func Entries(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe) ([]pat
 // Apply makes the contents that only the set has. It gives the verified bytes to write, content
 // after content, each from its beginning to its end. group gives the stored bytes of a group. base
 // opens a content of the old artifact. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion
-// when the set or a base is damaged, or are those of the functions.
+// when the set or a base is damaged, or are those of the functions. In the end s keeps no group.
 func (s *Set) Apply(
 	ctx context.Context,
 	group func(n int) ([]byte, error),
 	base func(c *chunkstore.Content) (io.ReaderAt, error),
 	write func(c *chunkstore.Content, piece []byte) error,
 ) error {
-	open, n := s.first, 0
-	opened := func(i int) (*patchset.Group, error) {
-		if i == n {
-			return open, nil
+	opened := func(n int) (*patchset.Group, error) {
+		if s.open != nil && s.number == n {
+			return s.open, nil
 		}
-		stored, err := group(i)
+		stored, err := group(n)
 		if err != nil {
 			return nil, err
 		}
-		open, n = nil, -1 // not two in memory
-		if open, err = s.step.OpenGroup(i, stored); err == nil {
-			n = i
-		}
-		return open, err
+		s.open = nil // not two in memory
+		s.open, err = s.step.OpenGroup(n, stored)
+		s.number = n
+		return s.open, err
 	}
 	for i := 1; i < len(s.step.Entries); i++ { // the first one is the recipe
 		e := &s.step.Entries[i]
@@ -203,14 +214,15 @@ func (s *Set) Apply(
 		if err := s.step.Prepare(i, opened); err != nil {
 			return err
 		}
-		if _, err := opened(e.Group); err != nil {
+		g, err := opened(e.Group)
+		if err != nil {
 			return err
 		}
 		old, err := s.base(e.Base, base)
 		if err != nil {
 			return err
 		}
-		piece, err := open.Content(i, old)
+		piece, err := g.Content(i, old)
 		if err != nil {
 			return err
 		}
@@ -218,6 +230,8 @@ func (s *Set) Apply(
 			return err
 		}
 	}
+	s.open = nil
+	s.step.Release()
 	return nil
 }
 
