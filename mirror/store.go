@@ -90,8 +90,8 @@ func Need(ctx context.Context, s Store) error {
 	return err
 }
 
-// Draft is a file that is being written and that no reader sees. One goroutine uses it, and ends it
-// with Commit or Discard.
+// Draft is a file that is being written and that no reader sees. One goroutine writes it, and ends
+// it with Commit or Discard. In between several may read it, while nobody writes.
 type Draft interface {
 	io.Writer
 	io.WriterAt // not to be mixed with Write

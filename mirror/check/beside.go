@@ -25,7 +25,7 @@ func (c *checker) beside(ctx context.Context, version string, a *mirror.Artifact
 			return err
 		}
 	}
-	e := &besideEnds{checker: c, artifact: a, image: image}
+	e := &besideEnds{checker: c, artifact: a, image: image, to: recipe}
 	defer e.close()
 	return c.patches(ctx, version, a.Patches, e)
 }
@@ -112,6 +112,7 @@ type besideEnds struct {
 	*checker
 	artifact *mirror.Artifact
 	image    *mkimage.Recipe // nil when it is not known
+	to       artifact.Recipe // of artifact; nil when it is not known
 	old      *verify.Old     // what lead gave last; nil: nothing
 }
 
@@ -134,6 +135,7 @@ func (e *besideEnds) lead(ctx context.Context, p *mirror.Patch, old patchset.Con
 	}
 	return &verify.BesideLead{
 		Kind: e.artifact.Beside(), From: e.old.Recipe, Old: e.old.Contents, Image: e.image,
+		To: e.to,
 	}
 }
 

@@ -31,6 +31,7 @@ func TestCheckBuildsInitrds(t *testing.T) {
 		t.Fatal(err)
 	}
 	image := r2.Patches[0]
+	other, foreign := setToAnother(t)
 	for what, c := range map[string]struct {
 		change func(a *mirror.Artifact, p *mirror.Patch, dir string)
 		patch  bool // is to blame, and not the recipe
@@ -51,6 +52,10 @@ func TestCheckBuildsInitrds(t *testing.T) {
 			p.Set = storeSet(t, dir, append(bytes.Clone(set), 0))
 		},
 			true, "it should have"},
+		"another initrd's set": {func(_ *mirror.Artifact, p *mirror.Patch, dir string) {
+			p.Set, p.Head = storeSet(t, dir, foreign), other.Head
+		},
+			true, "another recipe"},
 	} {
 		dir := publishtest.Copy(t, whole)
 		r := *r2
@@ -70,4 +75,25 @@ func TestCheckBuildsInitrds(t *testing.T) {
 			t.Errorf("%s: %+v", what, report.Damaged)
 		}
 	}
+}
+
+// setToAnother makes a set from the same initrd, beside the same image, but to another initrd.
+func setToAnother(t *testing.T) (p mirror.Patch, set []byte) {
+	t.Helper()
+	dir := t.TempDir()
+	t1, t2 := publishtest.Trees()
+	first, _ := publishtest.Initrd(t, "1", t1)
+	publishtest.Publish(t, dir, first)
+	second, _ := publishtest.Initrd(t, "3", t2)
+	second.PatchFrom = 1
+	publishtest.Publish(t, dir, second)
+	r, err := mirror.ReadRelease(t.Context(), folder.At(dir), "3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = r.Artifact(mirror.InitrdName).Patches[0]
+	if set, err = os.ReadFile(filepath.Join(dir, mirror.PatchPath(p.Set.ID))); err != nil {
+		t.Fatal(err)
+	}
+	return p, set
 }

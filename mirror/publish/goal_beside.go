@@ -76,6 +76,7 @@ func (g *besideGoal) from(ctx context.Context, old *mirror.Release) (leading, er
 	return &besideLead{
 		verify.BesideLead{
 			Kind: g.apart.kind, From: from.Recipe, Old: from.Contents, Image: g.to,
+			To: g.apart.recipe,
 		},
 		g, from, old.Artifact(g.name()).ID,
 	}, nil

@@ -79,9 +79,10 @@ type BesideLead struct {
 	From  artifact.Recipe
 	Old   patchset.Contents // of From
 	Image *mkimage.Recipe   // beside the artifact that the set leads to
+	To    artifact.Recipe   // of that artifact; nil: it is not known
 }
 
-// Apply implements Lead.
+// Apply implements Lead: the set has to give To, too.
 func (l *BesideLead) Apply(ctx context.Context, s *Set, _ func(done, total int64)) error {
 	if len(s.Head.Groups) == 0 {
 		return fmt.Errorf("%w: it is empty", chunkstore.ErrCorrupt)
@@ -93,6 +94,15 @@ func (l *BesideLead) Apply(ctx context.Context, s *Set, _ func(done, total int64
 	set, err := artifact.Open(s.Head, l.Kind, l.From, l.Image, first)
 	if err != nil {
 		return err
+	}
+	if l.To != nil {
+		same, err := set.Gives(l.To)
+		if err == nil && !same {
+			err = fmt.Errorf("%w: it gives another recipe", chunkstore.ErrCorrupt)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	known := map[chunkstore.ID]*chunkstore.Content{}
 	for c := range l.From.Contents() {

@@ -21,7 +21,8 @@ type Old struct {
 	temp     Temp              // nil: the contents come out of packs
 }
 
-// Temp is a temporary file that one goroutine uses. A mirror.Draft is one.
+// Temp is a temporary file that one goroutine writes and several may read then. A mirror.Draft is
+// one.
 type Temp interface {
 	io.Writer
 	artifact.Spool
