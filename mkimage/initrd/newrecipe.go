@@ -20,7 +20,7 @@ type Options struct {
 	Chunking chunkstore.Params
 	Spool    Spool // gets the unpacked contents; nil: there is no source of contents
 	// Keep tells whether the source shall have a content; nil: it has all. Other contents take room
-	// place in the spool only until the next content.
+	// in the spool only until the next content.
 	Keep func(c *chunkstore.Content) bool
 }
 
