@@ -4,22 +4,18 @@ import (
 	"bytes"
 	"debug/elf"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
 	"testing"
+
+	"deltaup/internal/test/oracle"
 )
 
 // TestInstructionsAgainstObjdump compares the length decoder with objdump on a real program.
 func TestInstructionsAgainstObjdump(t *testing.T) {
 	const program = "/bin/ls"
-	if _, err := exec.LookPath("objdump"); err != nil {
-		if os.Getenv("DELTAUP_TEST_ALL") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	oracle.Need(t, "objdump")
 	f, err := elf.Open(program)
 	if err != nil {
 		t.Skip(err)

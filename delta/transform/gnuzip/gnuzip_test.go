@@ -17,6 +17,7 @@ import (
 	"testing/iotest"
 
 	"deltaup/internal/test/effort"
+	"deltaup/internal/test/oracle"
 )
 
 // corpus is a set of contents that lead to every kind of block, match and end of input.
@@ -68,18 +69,8 @@ func encode(t testing.TB, plain []byte, p Params) []byte {
 	return b.Bytes()
 }
 
-// need skips a test whose oracle is missing, or fails it when all oracles must be there.
-func need(t *testing.T, tool string) {
-	if _, err := exec.LookPath(tool); err != nil {
-		if os.Getenv("DELTAUP_TEST_ALL") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-}
-
 func TestEqualsGzip(t *testing.T) {
-	need(t, "gzip")
+	oracle.Need(t, "gzip")
 	for name, plain := range small(corpus(t)) {
 		file := t.TempDir() + "/plain"
 		if err := os.WriteFile(file, plain, 0o600); err != nil {
@@ -128,7 +119,7 @@ for level in range(1, 10):
 `
 
 func TestEqualsZlib(t *testing.T) {
-	need(t, "python3")
+	oracle.Need(t, "python3")
 	for name, plain := range small(corpus(t)) {
 		cmd := exec.Command("python3", "-c", zlibScript)
 		cmd.Stdin = bytes.NewReader(plain)

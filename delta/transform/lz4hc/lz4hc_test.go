@@ -20,6 +20,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 
 	"deltaup/internal/test/effort"
+	"deltaup/internal/test/oracle"
 )
 
 // corpus is a set of contents that lead to every kind of match, run, cut and end of a block.
@@ -84,15 +85,12 @@ func mixed(rnd *rand.Rand, size int) []byte {
 // lz4Frames gives what the real lz4 makes of contents. It skips the test without lz4 1.9.4, or
 // fails it when all oracles must be there.
 func lz4Frames(t testing.TB, level int, contents [][]byte) (frames [][]byte) {
-	version, err := exec.Command("lz4", "--version").CombinedOutput()
-	if err == nil && !bytes.Contains(version, []byte("v1.9.4,")) {
-		t.Skipf("another version: %s", version)
-	}
+	version, err := exec.Command(oracle.Need(t, "lz4"), "--version").CombinedOutput()
 	if err != nil {
-		if os.Getenv("DELTAUP_TEST_ALL") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		t.Fatal(err)
+	}
+	if !bytes.Contains(version, []byte("v1.9.4,")) {
+		t.Skipf("another version: %s", version)
 	}
 	dir := t.TempDir()
 	args := []string{"-l", fmt.Sprint("-", level), "-q", "-m"}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -96,16 +95,6 @@ func settings() []setting {
 		{"--lzma2=dict=64KiB,mf=bt4,mode=fast,nice=273", with(func(o *options) {
 			o.normal, o.nice, o.depth = false, 273, 16+273/2
 		})},
-	}
-}
-
-// need skips a test whose oracle is missing, or fails it when all oracles must be there.
-func need(t testing.TB, tool string) {
-	if _, err := exec.LookPath(tool); err != nil {
-		if os.Getenv("DELTAUP_TEST_ALL") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
 	}
 }
 

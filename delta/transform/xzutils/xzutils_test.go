@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"deltaup/internal/test/effort"
+	"deltaup/internal/test/oracle"
 )
 
 func TestEqualsXZ(t *testing.T) {
-	need(t, "xz")
+	oracle.Need(t, "xz")
 	all := settings()
 	if testing.Short() {
 		all = all[:3]
@@ -37,7 +38,7 @@ func TestEqualsXZ(t *testing.T) {
 
 // TestFind takes files of the real xz apart and demands that their parameters give them again.
 func TestFind(t *testing.T) {
-	need(t, "xz")
+	oracle.Need(t, "xz")
 	c := corpus()
 	for _, s := range settings()[:11+4] {
 		for _, name := range []string{"empty", "one", "code", "text"} {
@@ -128,7 +129,7 @@ func TestDamagedHeads(t *testing.T) {
 
 // TestStored has blocks that a thread stores because they do not fit when compressed.
 func TestStored(t *testing.T) {
-	need(t, "xz")
+	oracle.Need(t, "xz")
 	if testing.Short() {
 		t.Skip("takes megabytes")
 	}
