@@ -12,6 +12,7 @@ type coder struct {
 	high     uint32
 	value    uint32 // when reading: of the bytes between low and high
 	slots    []slot
+	shift    int // bits of a hash that do not count for slots
 	weights  [streams][weightSets][inputs]int32
 	overread int // bytes behind the end of in
 }
@@ -22,7 +23,6 @@ type slot uint32
 const (
 	inputs     = 6 // contexts of a bit
 	weightSets = 64
-	slotBits   = 20 // of the number of slots
 	countBits  = 10
 	countMax   = 255 // changes after which a slot adapts no slower
 	weightUnit = 1 << 16
@@ -30,8 +30,9 @@ const (
 )
 
 // newCoder makes a coder that reads in, or one that writes.
-func newCoder(in []byte, writing bool) *coder {
-	c := &coder{in: in, writing: writing, high: math.MaxUint32, slots: make([]slot, 1<<slotBits)}
+func newCoder(in []byte, writing bool, s sizes) *coder {
+	c := &coder{in: in, writing: writing, high: math.MaxUint32, slots: make([]slot, 1<<s.slots),
+		shift: 32 - s.slots}
 	for i := range c.slots {
 		c.slots[i] = 1 << 31
 	}
@@ -68,7 +69,7 @@ func (c *coder) bit(bit bool, stream, set int, contexts *[inputs]uint32) bool {
 	for i, x := range contexts {
 		h := x*0x9E3779B1 ^ uint32(stream*inputs+i+1)*0x85EBCA6B
 		h = (h ^ h>>15) * 0xC2B2AE35
-		at[i] = &c.slots[(h^h>>13)>>(32-slotBits)]
+		at[i] = &c.slots[(h^h>>13)>>(c.shift&31)]
 		stretched[i] = stretch[*at[i]>>20]
 		sum += int64(weights[i]) * int64(stretched[i])
 	}
@@ -159,8 +160,9 @@ func (c *coder) bytes(b []byte, stream int) {
 	for i := range b {
 		out := uint32(1)
 		for k := 7; k >= 0; k-- {
-			x := []uint32{out, out | last<<8 | 1<<31, out | uint32(min(i, 255))<<8 | 1<<30}
-			bit := c.bit(b[i]>>k&1 != 0, stream, k, &[inputs]uint32{x[0], x[1], x[2]})
+			bit := c.bit(b[i]>>k&1 != 0, stream, k, &[inputs]uint32{
+				out, out | last<<8 | 1<<31, out | uint32(min(i, 255))<<8 | 1<<30,
+			})
 			if out <<= 1; bit {
 				out |= 1
 			}

@@ -222,9 +222,12 @@ func (m *model) matchLength(v *view, want, end int) (n int, asOld bool) {
 		known = max(known, m.found[len(m.found)-1].size)
 	}
 	known = min(known, most)
-	passed, next := 0, v.match
+	passed, next, found := 0, v.match, m.found
 	for n := matchMin; n <= known; n++ {
-		note, longer := m.notable(v, n)
+		for len(found) > 0 && found[0].size < n {
+			found = found[1:]
+		}
+		note, longer := v.notable(n, found), len(found)
 		if n == old || n > eachMax && note == 0 {
 			continue
 		}
@@ -261,21 +264,15 @@ func (m *model) endsAsOld(v *view, ends bool) bool {
 	})
 }
 
-// notable tells, as a context, which sources give just n bytes right, and how many of the found
-// matches are not shorter.
-func (m *model) notable(v *view, n int) (note uint32, longer int) {
-	for i, f := range m.found {
-		if f.size < n {
-			continue
-		}
-		if longer = len(m.found) - i; f.size == n {
-			note = 1 | truth(longer == 1)<<1
-		}
-		break
+// notable tells, as a context, which sources give just n bytes right. found has the matches that
+// are not shorter.
+func (v *view) notable(n int, found []found) (note uint32) {
+	if len(found) > 0 && found[0].size == n {
+		note = 1 | truth(len(found) == 1)<<1
 	}
 	note |= truth(v.same[0] == n) << 2
 	note |= truth(v.same[1] == n || v.same[2] == n) << 3
-	return note | truth(v.fits == n)<<4, longer
+	return note | truth(v.fits == n)<<4
 }
 
 // border tells what the old parse has n bytes behind the place of v: 1 and 2 for the beginning and

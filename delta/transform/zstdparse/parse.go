@@ -63,14 +63,13 @@ func newMatch(begin, distance, length int) match {
 // The parse reads b as long as it is used.
 func readParse(b io.ReaderAt, size int64) (*parse, error) {
 	p := &parse{frame: b, size: size, tables: map[*fse]bool{}}
-	in := &counter{r: bufio.NewReaderSize(io.NewSectionReader(b, 0, size), 1<<16)}
-	z, err := newReader(in)
+	z, err := newReader(bufio.NewReaderSize(io.NewSectionReader(b, 0, size), 1<<16))
 	if err != nil {
 		return nil, err
 	}
 	last, at := firstRepeats, 0
 	for {
-		here := part{offset: in.n, begin: at, first: p.count, last: last, known: z.known}
+		here := part{offset: z.at, begin: at, first: p.count, last: last, known: z.known}
 		b, err := z.next()
 		if err == io.EOF {
 			p.tables = nil
@@ -117,18 +116,6 @@ func (b *block) matches(at int, last *repeats, give func(match)) bool {
 		at += int(s.match)
 	}
 	return true
-}
-
-// counter counts the bytes that are read.
-type counter struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
 }
 
 // match gives a match by its number.

@@ -24,6 +24,7 @@ const (
 // reader takes a frame apart. It takes about 1 MiB of memory.
 type reader struct {
 	r        io.Reader
+	at       int64 // bytes of the frame that were read
 	head     []byte
 	checksum bool
 	last     bool
@@ -53,6 +54,7 @@ func newReader(r io.Reader) (*reader, error) {
 		n++ // the window; without one, and no larger size, that of the content
 	}
 	z.head = z.head[:5+n]
+	z.at = int64(len(z.head))
 	_, err := io.ReadFull(r, z.head[5:])
 	return z, err
 }
@@ -75,9 +77,9 @@ func (z *reader) next() (*block, error) {
 	*b = block{last: v&1 != 0, kind: kind(v >> 1 & 3), size: v >> 3, sequences: b.sequences[:0]}
 	n := b.size
 	if b.kind == oneByte {
-		n = min(n, 1)
+		n = 1
 	}
-	if b.size > blockMax || b.kind > compressed {
+	if b.size > blockMax || b.kind > compressed || b.kind == oneByte && b.size == 0 {
 		return nil, fmt.Errorf("%w: a block of %d bytes, kind %d", errCorrupt, b.size, b.kind)
 	}
 	if cap(z.buffer) < n {
@@ -104,7 +106,8 @@ func (z *reader) trailer() ([]byte, error) {
 }
 
 func (z *reader) read(b []byte) error {
-	_, err := io.ReadFull(z.r, b)
+	n, err := io.ReadFull(z.r, b)
+	z.at += int64(n)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}

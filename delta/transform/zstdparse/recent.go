@@ -13,19 +13,24 @@ type recent struct {
 	done    int // positions before it are in the chains
 	short   chain
 	long    chain
-	triples []int32 // the last position with the same hash of three bytes, plus one
-	budget  int     // steps that searches may take
+	triples heads // the last position with the same hash of three bytes
+	budget  int   // steps that searches may take
 }
 
 // chain links positions with the same hash. Positions are plus one; 0 is none.
 type chain struct {
-	heads []int32
+	heads
 	links []int32 // by position modulo the window
+}
+
+// heads has the last position with a hash, by the hash's highest bits. Positions are plus one.
+type heads struct {
+	at    []int32
+	shift int // bits of a hash that do not count
 }
 
 const (
 	windowBits = 21
-	headBits   = 18
 	longMin    = 8 // bytes
 	stepsShort = 64
 	stepsLong  = 4096
@@ -36,41 +41,38 @@ const (
 
 	// zstd looks for matches of three bytes only at the last position with such a hash, and not
 	// farther away than this.
-	tripleBits = 17
-	tripleMax  = 1 << 18
+	tripleMax = 1 << 18
 )
 
-func newRecent(b []byte) *recent {
+func newRecent(b []byte, s sizes) *recent {
 	window := 1 << min(windowBits, bits.Len(uint(len(b))))
-	return &recent{b: b, short: newChain(window), long: newChain(window),
-		triples: make([]int32, 1<<tripleBits)}
+	return &recent{b: b, short: chain{newHeads(s.heads), make([]int32, window)},
+		long: chain{newHeads(s.heads), make([]int32, window)}, triples: newHeads(s.triples)}
 }
 
-func newChain(window int) chain {
-	return chain{heads: make([]int32, 1<<headBits), links: make([]int32, window)}
-}
+func newHeads(bits int) heads { return heads{make([]int32, 1<<bits), 32 - bits} }
 
 func (c *chain) add(h uint32, at int) {
-	c.links[at&(len(c.links)-1)] = c.heads[h]
-	c.heads[h] = int32(at + 1)
+	head := c.of(h)
+	c.links[at&(len(c.links)-1)] = *head
+	*head = int32(at + 1)
 }
 
 // before gives the position before q in its chain, or a negative number.
 func (c *chain) before(q int) int { return int(c.links[q&(len(c.links)-1)]) - 1 }
 
-func (c *chain) first(h uint32) int { return int(c.heads[h]) - 1 }
+func (h *heads) of(hash uint32) *int32 { return &h.at[hash>>(h.shift&31)] }
+
+// first gives the last position with a hash, or a negative number.
+func (h *heads) first(hash uint32) int { return int(*h.of(hash)) - 1 }
 
 // The hash of three bytes is zstd's own: which positions it loses decides what it finds.
-func hash3(b []byte) uint32 {
-	return (binary.LittleEndian.Uint32(b) << 8) * 506832829 >> (32 - tripleBits)
-}
+func hash3(b []byte) uint32 { return (binary.LittleEndian.Uint32(b) << 8) * 506832829 }
 
-func hash4(b []byte) uint32 {
-	return binary.LittleEndian.Uint32(b) * 2654435761 >> (32 - headBits)
-}
+func hash4(b []byte) uint32 { return binary.LittleEndian.Uint32(b) * 2654435761 }
 
 func hash8(b []byte) uint32 {
-	return uint32(binary.LittleEndian.Uint64(b) * 0xCF1BBCDCB7A56463 >> (64 - headBits))
+	return uint32(binary.LittleEndian.Uint64(b) * 0xCF1BBCDCB7A56463 >> 32)
 }
 
 // advance adds all positions before at. It tells whether there are bytes enough to look at at.
@@ -83,14 +85,14 @@ func (r *recent) advance(at int) bool {
 		p := r.b[r.done:]
 		r.short.add(hash4(p), r.done)
 		r.long.add(hash8(p), r.done)
-		r.triples[hash3(p)] = int32(r.done + 1)
+		*r.triples.of(hash3(p)) = int32(r.done + 1)
 	}
 	return true
 }
 
 // triple gives the last position with the three bytes at at, or a negative number.
 func (r *recent) triple(at int) int {
-	q := int(r.triples[hash3(r.b[at:])]) - 1
+	q := r.triples.first(hash3(r.b[at:]))
 	if at-q > tripleMax {
 		return -1
 	}

@@ -12,10 +12,21 @@ const (
 	descriptionMax = 1 << 8 // of a tree, of tables
 )
 
+// sizes are the lengths of the tables of a step, as powers of two: of slots, of the heads of
+// chains, and of those for three bytes.
+type sizes struct{ slots, heads, triples int }
+
+// stepSizes are those of all steps. A fuzzer takes smaller ones.
+var stepSizes = sizes{20, 18, 17}
+
 // MakeStep gives the step from an old frame to a new one whose content is given. copies tells where
 // the content resembles that of the old frame, in order of New and apart. Nothing else may follow
 // the new frame. Errors tell that a frame or a copy is none that a step can be made for.
 func MakeStep(old, frame, content []byte, copies []Run) ([]byte, error) {
+	return stepSizes.makeStep(old, frame, content, copies)
+}
+
+func (s sizes) makeStep(old, frame, content []byte, copies []Run) ([]byte, error) {
 	p, err := readParse(bytes.NewReader(old), int64(len(old)))
 	if err != nil {
 		return nil, err
@@ -24,7 +35,7 @@ func MakeStep(old, frame, content []byte, copies []Run) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := newModel(newCoder(nil, true), content, p)
+	m := newModel(newCoder(nil, true, s), content, p, s)
 	if !m.copies(copies) {
 		return nil, errContent
 	}
@@ -56,13 +67,19 @@ func MakeStep(old, frame, content []byte, copies []Run) ([]byte, error) {
 
 // ApplyStep writes the frame whose content is given. old has the old frame, with which its size
 // bytes begin. It takes Memory beside content and step. It stops when the frame gets longer than
-// most bytes. Errors are those of w and old, or tell that the step is none from old to a frame of content.
+// most bytes. Errors are those of w and old, or tell that the step is none from old to a frame of
+// content.
 func ApplyStep(w io.Writer, old io.ReaderAt, size int64, step, content []byte, most int) error {
+	return stepSizes.applyStep(w, old, size, step, content, most)
+}
+
+func (s sizes) applyStep(w io.Writer, old io.ReaderAt, size int64, step, content []byte,
+	most int) error {
 	p, err := readParse(old, size)
 	if err != nil {
 		return err
 	}
-	m := newModel(newCoder(step, false), content, p)
+	m := newModel(newCoder(step, false, s), content, p, s)
 	if !m.copies(nil) {
 		return errCorrupt
 	}
@@ -98,8 +115,10 @@ func ApplyStep(w io.Writer, old io.ReaderAt, size int64, step, content []byte, m
 	return err
 }
 
-func newModel(c *coder, content []byte, old *parse) *model {
-	return &model{coder: c, content: content, old: old, index: newRecent(content), last: firstRepeats}
+func newModel(c *coder, content []byte, old *parse, s sizes) *model {
+	return &model{
+		coder: c, content: content, old: old, index: newRecent(content, s), last: firstRepeats,
+	}
 }
 
 // copies codes the alignment.
@@ -112,7 +131,9 @@ func (m *model) copies(list []Run) bool {
 	for i := range n {
 		var c Run
 		if m.writing {
-			c = list[i]
+			if c = list[i]; c.New < before.New+before.Size {
+				return false // number has no room for negative ones
+			}
 		}
 		gap := m.number(uint32(c.New-before.New-before.Size), streamNumbers, 1)
 		move := m.number(zigzag(c.Old-before.Old-before.Size), streamNumbers, 2)

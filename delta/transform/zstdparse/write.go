@@ -20,7 +20,7 @@ func (w *writer) append(dst []byte, b *block, content []byte) ([]byte, error) {
 	case raw:
 		dst = append(dst, content...)
 	case oneByte:
-		ok = sameBytes(content)
+		ok = n > 0 && sameBytes(content)
 		dst = append(dst, content[:min(n, 1)]...)
 	case compressed:
 		if dst, ok = w.compressed(dst, b, content); ok {

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"deltaup/internal/test/oracle"
 )
 
 // corpus is contents that lead to every kind of block, literals and table.
@@ -119,12 +121,7 @@ var everyKind = []string{"kind 0", "kind 1", "kind 2", "literals 0", "literals 1
 
 // TestRealFrames makes the frames of the real zstd again.
 func TestRealFrames(t *testing.T) {
-	if _, err := exec.LookPath("zstd"); err != nil {
-		if os.Getenv("DELTAUP_TEST_ALL") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	oracle.Need(t, "zstd")
 	seen, file := map[string]int{}, filepath.Join(t.TempDir(), "content")
 	for name, content := range corpus() {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
@@ -249,6 +246,40 @@ func TestDamaged(t *testing.T) {
 		b := bytes.Clone(frame)
 		b[i] ^= 1 << (i & 7)
 		roundTrip(t, b, nil)
+	}
+}
+
+// TestSize finds where frames end.
+func TestSize(t *testing.T) {
+	for name, content := range corpus() {
+		frame := encode(t, content, zstd.SpeedDefault)
+		n, ok := Size(append(bytes.Clone(frame), "what is behind"...))
+		if !ok || n != len(frame) {
+			t.Errorf("%s: %d of %d bytes, %v", name, n, len(frame), ok)
+		}
+		for _, n := range []int{0, 4, len(frame) / 2, len(frame) - 1} {
+			if _, ok := Size(frame[:n]); ok {
+				t.Errorf("%s: %d bytes are a frame", name, n)
+			}
+		}
+	}
+}
+
+// TestEmptyRun: a block that repeats a byte no times has that byte nevertheless, which the content
+// does not tell. No encoder makes one.
+func TestEmptyRun(t *testing.T) {
+	frame := encode(t, nil, zstd.SpeedDefault)
+	at := bytes.LastIndex(frame, []byte{1, 0, 0}) // the header of the last block, empty
+	run := slices.Concat(frame[:at], []byte{1 | byte(oneByte)<<1, 0, 0, 'x'}, frame[at+3:])
+	if n, ok := Size(run); !ok || n != len(run) {
+		t.Errorf("%d of %d bytes, %v", n, len(run), ok)
+	}
+	if _, _, _, err := blocks(run); !errors.Is(err, errCorrupt) {
+		t.Errorf("it is taken apart: %v", err)
+	}
+	b := &block{kind: oneByte, last: true}
+	if _, err := new(writer).append(nil, b, nil); !errors.Is(err, errContent) {
+		t.Errorf("it is written: %v", err)
 	}
 }
 
