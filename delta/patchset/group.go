@@ -121,8 +121,12 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 		return nil, err
 	}
 	if e.Transform != 0 {
-		t := e.transform()
-		if plain, err = transform.InverseFrom(t, plain, e.Length, base, e.baseSize()); err != nil {
+		t, again := e.transform(), &noting{ReaderAt: base}
+		plain, err = transform.InverseFrom(t, plain, e.Length, again, e.baseSize())
+		if again.err != nil {
+			return nil, fmt.Errorf("read the base %v: %w", e.Base.ID, again.err)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%w: transform %s: %w", chunkstore.ErrCorrupt, t.Name(), err)
 		}
 	}
@@ -131,6 +135,21 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the patched content has another hash", chunkstore.ErrCorrupt)
 	}
 	return plain, nil
+}
+
+// noting keeps the last error of reading but io.EOF.
+type noting struct {
+	io.ReaderAt
+	err error
+}
+
+// ReadAt implements io.ReaderAt.
+func (r *noting) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.ReaderAt.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
 }
 
 func (e *Entry) baseSize() int64 {

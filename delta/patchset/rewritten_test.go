@@ -154,4 +154,56 @@ func TestStepped(t *testing.T) {
 			t.Errorf("%s: a wrong base is taken", name)
 		}
 	}
+	// The base is read once for the patch, and again for the step.
+	for reads := range 2 {
+		base := &failing{Bytes: old, reads: reads}
+		_, err := g.Content(0, base)
+		if !errors.Is(err, errFailing) || errors.Is(err, chunkstore.ErrCorrupt) {
+			t.Errorf("a base that fails after it was read %d times: %v", reads, err)
+		}
+	}
+}
+
+var errFailing = errors.New("the disk failed")
+
+// failing is bytes whose beginning can be read so many times.
+type failing struct {
+	Bytes
+	reads int
+}
+
+func (f *failing) ReadAt(p []byte, off int64) (int, error) {
+	if off == 0 {
+		if f.reads--; f.reads < 0 {
+			return 0, errFailing
+		}
+	}
+	return f.Bytes.ReadAt(p, off)
+}
+
+// TestStepDeclined: a kernel is made as it is when there is no old one, when that is too large, and
+// in sets without steps.
+func TestStepDeclined(t *testing.T) {
+	plain := zstdKernel(t, "kernel-1.zst")
+	const vmlinuz = 10
+	content := &chunkstore.Content{Size: int64(len(plain))}
+	base := &chunkstore.Content{Size: int64(len(plain))}
+	for name, f := range map[string]form{
+		"no base":       {entry: Entry{Content: content}, steps: true},
+		"a large base":  {entry: Entry{Content: content, Base: &chunkstore.Content{Size: PieceMax + 1}}, steps: true},
+		"without steps": {entry: Entry{Content: content, Base: base}},
+		"another base":  {entry: Entry{Content: content, Base: base}, old: make([]byte, len(plain)), steps: true},
+		"a cut content": {entry: Entry{Content: content, Base: base}, old: plain, plain: plain[:len(plain)/2], steps: true},
+	} {
+		if f.plain == nil {
+			f.plain = plain
+		}
+		if got, ok := f.transformed(vmlinuz); ok {
+			t.Errorf("%s: it is taken, with %d bytes", name, len(got.plain))
+		}
+	}
+	f := form{entry: Entry{Content: content, Base: base}, old: plain, plain: plain, steps: true}
+	if got, ok := f.transformed(vmlinuz); !ok || got.entry.Transform != vmlinuz {
+		t.Error("it is not taken where there is a base")
+	}
 }
