@@ -11,6 +11,18 @@ import (
 // BzImage makes an x86 kernel whose payload is lz4 -9 of plain. What unpacks it is a little
 // different with each version.
 func BzImage(version byte, plain []byte) []byte {
+	var stream bytes.Buffer
+	z, err := lz4hc.NewWriter(&stream, 9)
+	if err != nil {
+		panic(err) // there is that level
+	}
+	z.Write(plain) // in memory
+	z.Close()
+	return Packed(version, stream.Bytes(), len(plain))
+}
+
+// Packed is BzImage for a payload of size bytes that is compressed already.
+func Packed(version byte, stream []byte, size int) []byte {
 	const sectors, offset = 3, 700
 	b := make([]byte, (1+sectors)*512+offset)
 	copy(b, "MZ")
@@ -20,14 +32,7 @@ func BzImage(version byte, plain []byte) []byte {
 		b[i] = byte(i * i >> 3)
 	}
 	b[0x300] = version
-	var stream bytes.Buffer
-	z, err := lz4hc.NewWriter(&stream, 9)
-	if err != nil {
-		panic(err) // there is that level
-	}
-	z.Write(plain) // in memory
-	z.Close()
-	payload := binary.LittleEndian.AppendUint32(stream.Bytes(), uint32(len(plain)))
+	payload := binary.LittleEndian.AppendUint32(bytes.Clone(stream), uint32(size))
 	binary.LittleEndian.PutUint32(b[0x248:], offset)
 	binary.LittleEndian.PutUint32(b[0x24c:], uint32(len(payload)))
 	return append(append(b, payload...), "relocations and a sum"...)
