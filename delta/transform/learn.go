@@ -8,8 +8,9 @@ import (
 	"deltaup/delta/transform/xzutils"
 )
 
-// Learner finds the shifts between two builds of a kernel from modules of both: Guess gets some of
-// them, then Add all. It is for publishers, and both are safe for concurrent use.
+// Learner finds the shifts between two builds of a kernel from modules of both. Guess gets some of
+// them. When that has ended, Add gets all, and then Shifts tells what was learnt. It is for
+// publishers. Guess and Add are safe for concurrent use.
 type Learner struct {
 	mu           sync.Mutex
 	first        map[firsts]int // how many modules say so
@@ -45,7 +46,9 @@ func (l *Learner) Add(old, new []byte) {
 	if a == nil || b == nil {
 		return
 	}
+	l.mu.Lock()
 	f, _ := l.firsts()
+	l.mu.Unlock()
 	a.firstType, a.firstName = f.types.old, f.names.old
 	b.firstType, b.firstName = f.types.new, f.names.new
 	types, names := a.compare(b)

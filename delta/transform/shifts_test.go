@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 )
 
@@ -20,6 +21,21 @@ func moduleStep(t testing.TB) (old, new []byte, s *Shifts) {
 		t.Fatal("nothing is learnt")
 	}
 	return old, new, s
+}
+
+// TestLearnerTogether: guessing and adding may happen at once.
+func TestLearnerTogether(t *testing.T) {
+	old, new := splitModule(95000, 1700000, false), splitModule(95246, 1704094, true)
+	l := NewLearner()
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() { l.Guess(old, new) })
+		all.Go(func() { l.Add(old, new) })
+	}
+	all.Wait()
+	if s := l.Shifts(); s == nil || len(s.Types) == 0 || len(s.Names) == 0 {
+		t.Errorf("learnt %+v", s)
+	}
 }
 
 // types lists the words of each type of a rewritten module.

@@ -25,9 +25,8 @@ type vmlinuz struct{}
 const (
 	vmlinuzMax  = maxContent // bytes
 	vmlinuzTail = 16
-	windowMax   = 1 << 30 // of a frame, in bytes; it takes no memory
 	// A byte takes as long as so many that are patched: 58 MB take 10 seconds on a machine that
-	// patches 40 a second.
+	// patches 40 MB a second.
 	vmlinuzSlow = 7
 )
 
@@ -52,30 +51,11 @@ func (vmlinuz) Inverse([]byte, int64) ([]byte, error) { return nil, errCorrupt }
 
 // inverseFrom implements stepped.
 func (vmlinuz) inverseFrom(out []byte, limit int64, base io.ReaderAt, size int64) ([]byte, error) {
-	at := len(out) - vmlinuzTail
-	if at < 0 {
-		return nil, errCorrupt
+	f, err := cutForm(out, limit)
+	if err != nil {
+		return nil, err
 	}
-	var lengths [vmlinuzTail / 4]int64
-	sum := int64(0)
-	for i := range lengths {
-		lengths[i] = int64(le.Uint32(out[at+4*i:]))
-		sum += lengths[i]
-	}
-	frame := lengths[3]
-	if sum -= frame; sum > int64(at) {
-		return nil, errCorrupt
-	}
-	whole := lengths[0] + lengths[1] + frame
-	if whole > min(limit, vmlinuzMax) {
-		return nil, errTooLong
-	}
-	cut := func(n int64) []byte {
-		at -= int(n)
-		return out[at : at+int(n)]
-	}
-	step, behind, before := cut(lengths[2]), cut(lengths[1]), cut(lengths[0])
-	plain, err := kernel{}.Inverse(out[:at:at], LargeMax)
+	plain, err := kernel{}.Inverse(f.kernel, LargeMax)
 	if err != nil {
 		return nil, err
 	}
@@ -87,17 +67,51 @@ func (vmlinuz) inverseFrom(out []byte, limit int64, base io.ReaderAt, size int64
 	if !ok || int64(begin+length) > size {
 		return nil, errCorrupt
 	}
-	made := bytes.NewBuffer(make([]byte, 0, whole))
-	made.Write(before)
+	made := bytes.NewBuffer(make([]byte, 0, f.size()))
+	made.Write(f.before)
 	old := io.NewSectionReader(base, int64(begin), int64(length))
-	if err := zstdparse.ApplyStep(made, old, old.Size(), step, plain, int(frame)); err != nil {
+	if err := zstdparse.ApplyStep(made, old, old.Size(), f.step, plain, f.frame); err != nil {
 		return nil, err
 	}
-	made.Write(behind)
-	if int64(made.Len()) != whole {
+	made.Write(f.behind)
+	if made.Len() != f.size() {
 		return nil, errCorrupt
 	}
 	return made.Bytes(), nil
+}
+
+// vmlinuzForm is a content rewritten, with a step.
+type vmlinuzForm struct {
+	kernel, before, behind, step []byte
+	frame                        int // bytes of the frame that the step makes
+}
+
+// size is how many bytes the content has.
+func (f *vmlinuzForm) size() int { return len(f.before) + f.frame + len(f.behind) }
+
+// cutForm reads what AddStep gives, for a content of at most limit bytes.
+func cutForm(out []byte, limit int64) (f vmlinuzForm, err error) {
+	if len(out) < vmlinuzTail {
+		return f, errCorrupt
+	}
+	rest, tail := out[:len(out)-vmlinuzTail], out[len(out)-vmlinuzTail:]
+	for _, part := range []struct {
+		b  *[]byte
+		at int // of its length in tail
+	}{{&f.step, 8}, {&f.behind, 4}, {&f.before, 0}} {
+		n := uint64(le.Uint32(tail[part.at:]))
+		if n > uint64(len(rest)) {
+			return f, errCorrupt
+		}
+		at := len(rest) - int(n)
+		rest, *part.b = rest[:at:at], rest[at:]
+	}
+	frame := int64(le.Uint32(tail[12:]))
+	if int64(len(f.before)+len(f.behind))+frame > min(limit, vmlinuzMax) {
+		return f, errTooLong
+	}
+	f.kernel, f.frame = rest, int(frame)
+	return f, nil
 }
 
 // headMax is how many bytes payload looks at.
@@ -136,7 +150,7 @@ func unpackKernel(b []byte, n int) (plain []byte, ok bool) {
 		return nil, false
 	}
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(windowMax), zstd.WithDecodeAllCapLimit(true))
+		zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		panic(err) // constant options
 	}

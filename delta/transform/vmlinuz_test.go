@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -110,16 +112,59 @@ func TestVmlinuzOthers(t *testing.T) {
 	}
 }
 
-func FuzzVmlinuz(f *testing.F) {
-	old, _, _, form := testVmlinuzPair(f)
-	f.Add(form, old)
-	f.Add(form[:len(form)/2], old)
-	f.Fuzz(func(t *testing.T, form, old []byte) {
-		const limit = 1 << 20
-		vmlinuz{}.Forward(old)
+// TestVmlinuzMutated tries forms and old contents that are nearly right.
+func TestVmlinuzMutated(t *testing.T) {
+	old, plain, _, form := testVmlinuzPair(t)
+	rnd := rand.New(rand.NewPCG(3, 4))
+	rounds := 300
+	if testing.Short() {
+		rounds = 30
+	}
+	for range rounds {
+		form, old := mutate(rnd, form), old
+		if rnd.IntN(2) == 0 {
+			old = mutate(rnd, old)
+			vmlinuz{}.Forward(old)
+		}
+		limit := int64(len(plain) + rnd.IntN(3) - 1)
 		got, err := InverseFrom(vmlinuz{}, form, limit, bytes.NewReader(old), int64(len(old)))
-		if err == nil && len(got) > limit {
-			t.Errorf("%d bytes", len(got))
+		if err == nil && int64(len(got)) > limit {
+			t.Fatalf("%d bytes, limit %d", len(got), limit)
+		}
+	}
+}
+
+// FuzzVmlinuz cuts forms and finds frames. What the parts then go through has its own targets,
+// FuzzInverse and, of zstdparse, FuzzStep.
+func FuzzVmlinuz(f *testing.F) {
+	head := make([]byte, headMax)
+	head[0x1f1] = 1
+	copy(head[0x202:], "HdrS\x0f\x02")
+	le.PutUint32(head[0x24c:], 9+4)
+	file := append(make([]byte, 1024), "\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00"...)
+	copy(file, head)
+	file = append(file, 0, 0, 0, 0) // the size of the content
+	form := []byte("kernelbefore.behindstep")
+	for _, n := range []uint32{6, 7, 4, 9} {
+		form = le.AppendUint32(form, n)
+	}
+	_, _, ok := findFrame(file)
+	if _, err := cutForm(form, 22); err != nil || !ok {
+		f.Fatalf("the seeds are none: %v, %v", err, ok)
+	}
+	f.Add(form, file, int64(22))
+	f.Fuzz(func(t *testing.T, out, file []byte, limit int64) {
+		if form, err := cutForm(out, limit); err == nil {
+			joined := slices.Concat(form.kernel, form.before, form.behind, form.step)
+			for _, n := range []int{len(form.before), len(form.behind), len(form.step), form.frame} {
+				joined = le.AppendUint32(joined, uint32(n))
+			}
+			if !bytes.Equal(joined, out) || int64(form.size()) > limit {
+				t.Errorf("%x is cut to %x, of %d bytes, limit %d", out, joined, form.size(), limit)
+			}
+		}
+		if begin, end, ok := findFrame(file); ok && (begin < headMax || begin >= end || end+4 > len(file)) {
+			t.Errorf("a frame from %d to %d of %d bytes", begin, end, len(file))
 		}
 	})
 }
