@@ -50,8 +50,10 @@ func (t *btf) hashOf(name uint32) uint32 {
 }
 
 // hashes calls visit with the hash of each type without a name. word gives the word for a
-// reference. Types for one of whose references it has none are left out.
-func (t *btf) hashes(word func(v uint32) (uint32, bool), visit func(n int, hash uint32)) {
+// reference. Types for one of whose references it has none are left out, and those for which skip
+// is true.
+func (t *btf) hashes(skip func(n int) bool, word func(v uint32) (uint32, bool),
+	visit func(n int, hash uint32)) {
 	last, hash, left, first := -1, uint64(0), true, false
 	end := func() {
 		if last >= 0 && !left {
@@ -63,11 +65,15 @@ func (t *btf) hashes(word func(v uint32) (uint32, bool), visit func(n int, hash 
 		switch {
 		case kind == 'h':
 			end()
-			last, hash, left, first = n, 0, false, true
+			last, hash, left, first = n, 0, skip(n), true
 		case left:
 			return
 		case kind == 'n':
-			left, first = first && v != 0, false
+			if first && v != 0 {
+				left = true
+				return
+			}
+			first = false
 			v = t.hashOf(v)
 		case kind == 't' && v != 0:
 			w, ok := word(v)
@@ -111,10 +117,11 @@ func (t *btf) hashTypes(words []uint32, banned map[uint32]bool) (more bool) {
 		}
 		return words[own], words[own] != 0
 	}
+	has := func(n int) bool { return words[n] != 0 }
 	for range hashLevels {
 		found := false
-		t.hashes(word, func(n int, hash uint32) {
-			if words[n] == 0 && !banned[hash] {
+		t.hashes(has, word, func(n int, hash uint32) {
+			if !banned[hash] {
 				words[n], found = btfLocal|hash, true
 			}
 		})
@@ -198,7 +205,7 @@ func (t *btf) inverseHashed(base *btfBase) bool {
 func (t *btf) kernelNumbers() func(word uint32) (n uint32, ok bool) {
 	named := t.kernelNamed()
 	var unnamed []kernelSymbol // numbers as addresses
-	t.hashes(func(v uint32) (uint32, bool) {
+	t.hashes(func(int) bool { return false }, func(v uint32) (uint32, bool) {
 		return v, v >= btfLocal || v < t.firstType
 	}, func(n int, hash uint32) {
 		unnamed = append(unnamed, kernelSymbol{hash: hash, addr: uint32(n)})
