@@ -5,9 +5,10 @@
 // suffix then finds.
 //
 // A transform looks at one content alone, so that undoing it needs nothing of the other version.
-// The publisher puts the old and the new content through [Exact] and makes a patch between the
-// results. The target puts its old content through Forward, applies the patch, and puts the result
-// through Inverse.
+// The publisher puts the new content through [Exact] and the old one through [Base], and makes a
+// patch between the results. The target puts its old content through Base, applies the patch, and
+// puts the result through [InverseFrom]. One transform alone takes the old content there: see
+// [Stepped].
 //
 // A target must get the publisher's bytes, so what Forward and Inverse give for an id never
 // changes. New behaviour gets a new id. Golden hashes in the tests check this. Formats:
@@ -50,7 +51,7 @@ type Transform interface {
 	// Inverse gives back what Forward was given, at most limit bytes. It may overwrite out and
 	// return a part of it, which saves the memory of a second large content. Hostile input gives an
 	// error that wraps errCorrupt or errTooLong, never a panic, and takes memory in proportion to
-	// out and limit.
+	// out and limit. A transform with Stepped gives an error: see InverseFrom.
 	Inverse(out []byte, limit int64) ([]byte, error)
 }
 
@@ -138,15 +139,17 @@ func ForLarge(id uint8) bool {
 	return ok
 }
 
-// Stepped tells whether a transform takes the old content to be undone, of up to 16 MiB as the new
-// one. Both are up to LargeMax and LargeRoom bytes when they are rewritten. A publisher makes such a
-// form with AddStep.
+// Stepped tells whether a transform takes the old content to be undone. It applies to contents of
+// up to 16 MiB, which rewritten have up to LargeMax and LargeRoom bytes. A publisher completes what
+// Forward gives for a new content with AddStep, and makes the content again to be sure.
 func Stepped(id uint8) bool {
 	_, ok := registry[id].(stepped)
 	return ok
 }
 
-// InverseFrom is t.Inverse for the content of an entry whose base has size bytes.
+// InverseFrom is t.Inverse for a content whose base, as it was before Base, has size bytes. It
+// reads base only with Stepped. Its errors are then also those of base, or say that the step is
+// damaged.
 func InverseFrom(t Transform, out []byte, limit int64, base io.ReaderAt, size int64) ([]byte,
 	error) {
 	if s, ok := t.(stepped); ok {
