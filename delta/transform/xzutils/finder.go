@@ -92,10 +92,12 @@ func newFinder(o options, block int64) *finder {
 
 // reset begins a block. What links holds is never reached.
 func (f *finder) reset(block []byte) {
+	if f.buf != nil { // else the tables are new
+		clear(f.hash)
+		clear(f.hash2[:])
+		clear(f.hash3[:])
+	}
 	f.buf, f.pos, f.ahead, f.cyclicPos = block, 0, 0, 0
-	clear(f.hash)
-	clear(f.hash2[:])
-	clear(f.hash3[:])
 }
 
 // avail gives how many bytes lie from pos on.
