@@ -75,7 +75,8 @@ func trustedBefore(f *testing.F, files map[string][]byte) func(role string) *tru
 }
 
 // FuzzMetadata gives a target any bytes as each role's file. The target must not panic, and must
-// believe only what was signed.
+// believe only what was signed. It is slow, since go-tuf reads the JSON of a file several times and
+// verifies signatures: that takes half a millisecond, and more while a fuzzer counts.
 func FuzzMetadata(f *testing.F) {
 	files, next := signedFiles(f)
 	trusted := trustedBefore(f, files)
@@ -204,12 +205,8 @@ func FuzzCatalog(f *testing.F) {
 // FuzzRecord gives a target any state.json.
 func FuzzRecord(f *testing.F) {
 	f.Add([]byte(`{"format":1,"root":2,"installed":"1","installed_serial":1,"insecure":"2030-01-01T00:00:00Z"}`))
-	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if err := os.WriteFile(filepath.Join(dir, recordFile), b, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if r, err := readRecord(dir); err == nil && (r.Root < 0 || r.Format != recordFormat) {
+		if r, err := parseRecord(b); err == nil && (r.Root < 0 || r.Format != recordFormat) {
 			t.Errorf("%+v", r)
 		}
 	})

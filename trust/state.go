@@ -86,6 +86,10 @@ func readRecord(dir string) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseRecord(b)
+}
+
+func parseRecord(b []byte) (*record, error) {
 	var r record
 	if err := decodeStrict(b, &r); err != nil {
 		return nil, err
