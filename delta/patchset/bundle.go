@@ -16,7 +16,7 @@ import (
 type streamSize struct{ coder, plain, stored int }
 
 // appendBundle appends a bundle of streams to b. It compresses the streams in parallel. fed is told
-// of their bytes as they are compressed, by several goroutines.
+// of their bytes as a coder takes them, by several goroutines.
 func appendBundle(b []byte, streams [][]byte, fed func(n int)) ([]byte, []streamSize) {
 	sizes := make([]streamSize, len(streams))
 	stored := make([][]byte, len(streams))

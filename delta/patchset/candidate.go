@@ -60,7 +60,7 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 		case found == nil:
 			found, err = m.large(ctx, c, base)
 		default:
-			m.progress.matched(c.Size, found.size(), c.Size)
+			m.progress.matched(c.Size, found.coded(), c.Size)
 		}
 	} else {
 		progress := m.progress.within(c.Size, m.matchWork(i))
@@ -71,7 +71,7 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 			found, err = m.small(ctx, i, base, progress.step)
 		}
 		if err == nil {
-			progress.end(found.size())
+			progress.end(found.coded())
 		}
 	}
 	if err != nil {
@@ -86,14 +86,20 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	return found, nil
 }
 
-// size is how many bytes the streams have, 0 without a candidate.
+// size is how many bytes the streams have.
 func (c *candidate) size() (n int64) {
-	if c != nil {
-		for i := range c.streams {
-			n += int64(c.streams[i].Len())
-		}
+	for i := range c.streams {
+		n += int64(c.streams[i].Len())
 	}
 	return n
+}
+
+// coded is how many bytes of the streams a coder takes, 0 without a candidate.
+func (c *candidate) coded() int64 {
+	if c == nil {
+		return 0
+	}
+	return coded(c.size(), c.cost)
 }
 
 // tooLong tells whether a patch of c is longer than a group may be.
@@ -101,6 +107,13 @@ func (c *candidate) tooLong() bool {
 	return slices.ContainsFunc(c.streams,
 		func(s suffix.Streams) bool { return s.Len() > groupPlainMax })
 }
+
+// A patch with predicted addresses is compared with one by a transform, which takes long, where the
+// latter may be smaller.
+const (
+	layoutsMatter = 1 << 10 // bytes: below this cost the layouts are much of it
+	predictedWell = 64      // one byte for so many of the content is little enough
+)
 
 // small makes the candidate of content i, which has at most PieceMax bytes. It calls step now and
 // then.
@@ -121,9 +134,20 @@ func (m *maker) small(ctx context.Context, i int, base *chunkstore.Content,
 		}
 	}
 	e := Entry{Content: c, Base: base, Length: c.Size, hash: c.ID, shifts: m.shiftsOf(base, path)}
-	best, err := m.candidate(ctx, form{entry: e, old: old, plain: plain}.best(path), step)
-	if err != nil {
-		return nil, err
+	var best *candidate
+	if base != nil {
+		if best, err = m.smallProgram(ctx, c, base, old, plain); err != nil {
+			return nil, err
+		}
+	}
+	if best == nil || best.cost < layoutsMatter || best.cost > c.Size/predictedWell {
+		other, err := m.candidate(ctx, form{entry: e, old: old, plain: plain}.best(path), step)
+		if err != nil {
+			return nil, err
+		}
+		if best == nil || other.cost <= best.cost {
+			best = other
+		}
 	}
 	if base != nil && best.poor() {
 		e.Base, e.shifts = nil, nil
@@ -246,6 +270,9 @@ func smallestDiff(x *suffix.Index, plain []byte, step func()) (suffix.Streams, i
 // check applies a candidate of one entry and demands that it gives plain.
 func (c *candidate) check(old, plain []byte) error {
 	e := &c.entries[0]
+	if e.layouts != nil {
+		return nil // program.predict has done so
+	}
 	g := Group{step: &Step{Entries: c.entries}, patches: c.streams}
 	got, err := g.content(0, e, Bytes(old))
 	return checkPatched(got, err, plain)

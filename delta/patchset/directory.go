@@ -9,13 +9,12 @@ import (
 
 // What a set has of a new content.
 const (
-	kindNone    = iota // nothing, since its chunks cost less
-	kindPattern        // a patch whose base is the pattern's content
-	kindBase           // a patch with another base
-	kindWhole          // all of its bytes, without a base
-	// for large contents alone; they have a base
-	kindRewritten // a patch with a transform
-	kindMoved     // a program's patches, with layouts
+	kindNone      = iota // nothing, since its chunks cost less
+	kindPattern          // a patch whose base is the pattern's content
+	kindBase             // a patch with another base
+	kindWhole            // all of its bytes, without a base
+	kindRewritten        // a patch with a base and a transform, of a content above PieceMax
+	kindMoved            // a program's patches, with a base and layouts
 	kindsEnd
 )
 
@@ -152,12 +151,8 @@ func writeDirectory(c *columns, l *listing, entries []Entry, groups []int,
 				c[colPieces] = append(c[colPieces], p.hash[:]...)
 			}
 		} else {
-			c.byte(colTransform, e.Transform)
-			if e.Transform != 0 {
-				c.signed(colLengths, e.length-content.Size)
-			}
-			if transform.TakesShifts(e.Transform) {
-				c.number(colShifted, uint64(tables.number(c, e.shifts)))
+			if e.layouts == nil {
+				writeTransform(c, e, &tables)
 			}
 			if unnamed[content] {
 				c[colChecks] = append(c[colChecks], e.hash[:checkSize]...)
@@ -167,6 +162,17 @@ func writeDirectory(c *columns, l *listing, entries []Entry, groups []int,
 	}
 	for _, n := range groups {
 		c.number(colGroups, uint64(n))
+	}
+}
+
+// writeTransform appends the transform of e, and what goes with it.
+func writeTransform(c *columns, e *Entry, tables *shiftTables) {
+	c.byte(colTransform, e.Transform)
+	if e.Transform != 0 {
+		c.signed(colLengths, e.length-e.Content.Size)
+	}
+	if transform.TakesShifts(e.Transform) {
+		c.number(colShifted, uint64(tables.number(c, e.shifts)))
 	}
 }
 
@@ -227,7 +233,7 @@ func (r *directoryReader) content(i int) {
 		}
 		e.Base, r.last = r.bases[at], int(at)+1
 	}
-	if kind >= kindRewritten && pieces(c) == 1 {
+	if kind == kindRewritten && pieces(c) == 1 {
 		kinds.fail("a content of %d bytes as a large one", c.Size)
 		return
 	}
@@ -238,7 +244,9 @@ func (r *directoryReader) content(i int) {
 		r.pieces(e)
 		return
 	}
-	r.transform(&e)
+	if kind != kindMoved {
+		r.transform(&e)
+	}
 	if c.ID.IsStandIn() {
 		e.unknown = hashSize - copy(e.hash[:], r.in[colChecks].bytes(checkSize))
 	}

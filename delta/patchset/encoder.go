@@ -22,11 +22,10 @@ var encoders = [len(coders)]func(plain []byte, fed func(n int)) []byte{
 func unheard(int) {}
 
 // smallest compresses plain with the coder that makes it smallest, or of several the one with the
-// smallest id. fed is told of the bytes of plain.
+// smallest id. fed is told of the bytes of plain as a coder takes them.
 func smallest(plain []byte, fed func(n int)) (id int, stored []byte) {
 	stored = plain
 	if dense(plain) {
-		fed(len(plain))
 		return 0, stored
 	}
 	for i := 1; i < len(encoders); i++ {

@@ -85,7 +85,7 @@ func (e *Entry) transform() transform.Transform {
 // takes, or predicting addresses.
 func (e *Entry) Rewritten() (length int64, effort transform.Effort) {
 	if e.layouts != nil {
-		return e.length, transform.Effort{Memory: movedMemory, Slow: movedSlow}
+		return e.length, movedEffort(e.Content.Size)
 	}
 	return e.length, transform.EffortOf(e.transform())
 }

@@ -189,6 +189,12 @@ func FuzzStep(f *testing.F) {
 			}
 			streams[colShifts] = []byte{1, 9, 2, 1, 8, 4}
 			f.Add(uint8(h.version), joinColumns(streams))
+			n := len(streams[colKinds])
+			streams[colKinds] = bytes.Repeat([]byte{kindMoved}, n)
+			streams[colBases] = make([]byte, n)
+			streams[colLengths] = bytes.Repeat([]byte{1, 1, 0, 0, 16, 0, 0, 0}, n)
+			streams[colTransform], streams[colShifted] = nil, nil
+			f.Add(uint8(h.version), joinColumns(streams))
 		}
 	}
 	moved := movedColumns(f, from, to)

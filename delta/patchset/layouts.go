@@ -2,7 +2,7 @@ package patchset
 
 import "deltaup/delta/transform"
 
-// layouts are those of a large program and its base, the same sections in the same order.
+// layouts are those of a program and its base, the same sections in the same order.
 type layouts struct{ old, new transform.Layout }
 
 // write appends layouts to the column of lengths: the number of sections, and of each what it
@@ -19,6 +19,13 @@ func (l *layouts) write(c *columns) {
 		c.signed(colLengths, int64(t.Addr-s.Addr))
 		c.signed(colLengths, int64(t.Size-s.Size))
 	}
+}
+
+// stored is about how many stored bytes they take.
+func (l *layouts) stored() int64 {
+	var c columns
+	l.write(&c)
+	return int64(len(estimator().EncodeAll(c[colLengths], nil)))
 }
 
 // readLayouts reads what write writes.

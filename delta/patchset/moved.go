@@ -7,15 +7,24 @@ import (
 	"deltaup/delta/transform"
 )
 
-// A program above PieceMax is made in pieces as any large content. Where the patches of all its
-// pieces copy from says where everything has moved, and so what becomes of addresses. A target
-// knows that once it has the patches, before it makes the first piece.
+// Where the patches of all pieces of a program copy from says where everything has moved, and so
+// what becomes of addresses. A target knows that once it has the patches, before it makes the first
+// piece.
 
-// What predicting addresses takes, as transform.Effort has it.
 const (
-	movedMemory = 34 << 20 // moves while they are added, and a predictor
-	movedSlow   = 3
+	movesMemory     = 32 << 20 // at most, while they are added
+	predictorMemory = 2 << 20
+	movedSlow       = 3
 )
+
+// movedEffort is what predicting the addresses of a program of so many bytes takes. A move is no
+// longer than what it moves. A slice that grows takes less than three times what it had.
+func movedEffort(size int64) transform.Effort {
+	return transform.Effort{
+		Memory: predictorMemory + min(movesMemory, 3*size),
+		Slow:   movedSlow,
+	}
+}
 
 // Prepare makes ready for making entry i. What that takes it keeps for the other entries of the
 // same content. group opens the groups of the set; errors are those of group.

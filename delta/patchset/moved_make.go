@@ -17,12 +17,35 @@ const (
 	programWindow = 32 << 20
 )
 
-// program is a candidate for a program above PieceMax whose addresses are predicted.
+// program is a candidate for a program whose addresses are predicted.
 type program struct {
 	*layouts
 	from, plain []byte
 	candidate
-	total int // bytes of the streams, as long as those are without predictions
+	// as long as the streams are without predictions
+	total  int   // bytes of the streams
+	toCode int64 // those that a coder takes
+}
+
+// newProgram gives the entries for a program and its base. ok is false when there are no addresses
+// to predict.
+func newProgram(c, base *chunkstore.Content, old, plain []byte) (_ *program, ok bool) {
+	from, to, ok := transform.Layouts(old, plain)
+	if !ok {
+		return nil, false
+	}
+	p := &program{layouts: &layouts{from, to}, from: old, plain: plain}
+	piece := int64(largePiece)
+	if pieces(c) == 1 {
+		piece = c.Size
+	}
+	for off := int64(0); off < c.Size; off += piece {
+		e := Entry{Content: c, Base: base, Offset: off, Length: min(piece, c.Size-off),
+			layouts: p.layouts}
+		e.length, e.hash = e.Length, chunkstore.Sum(plain[off:off+e.Length])
+		p.entries = append(p.entries, e)
+	}
+	return p, true
 }
 
 // found is nil when the streams are too long. What it gives does not keep the programs in memory.
@@ -34,13 +57,13 @@ func (p *program) found() *candidate {
 	return &found
 }
 
-// program makes a program's candidate. It is nil when there are no addresses to predict.
+// program makes the candidate of a content above PieceMax. It is nil when that is no program.
 func (m *maker) program(ctx context.Context, c, base *chunkstore.Content) (*program, error) {
 	if base == nil || base.Size+c.Size > programsMax {
 		return nil, nil
 	}
-	begin := make([]byte, 4)
-	if err := readPart(ctx, m.new, c, begin, 0); err != nil || string(begin) != "\x7fELF" {
+	begin := make([]byte, len(magicELF))
+	if err := readPart(ctx, m.new, c, begin, 0); err != nil || string(begin) != magicELF {
 		return nil, err
 	}
 	plain, old, release, err := m.readBoth(ctx, c, base,
@@ -49,25 +72,39 @@ func (m *maker) program(ctx context.Context, c, base *chunkstore.Content) (*prog
 		return nil, err
 	}
 	defer release()
-	from, to, ok := transform.Layouts(old, plain)
+	p, ok := newProgram(c, base, old, plain)
 	if !ok {
 		return nil, nil
 	}
-	l := &layouts{from, to}
-	p := &program{layouts: l, from: old, plain: plain}
-	for off := int64(0); off < c.Size; off += largePiece {
-		e := Entry{Content: c, Base: base, Offset: off, Length: min(largePiece, c.Size-off),
-			layouts: l}
-		e.length, e.hash = e.Length, chunkstore.Sum(plain[off:off+e.Length])
-		p.entries = append(p.entries, e)
-	}
-	p.match(m.progress)
+	p.match(m.progress.matched)
 	if p.total > largeMax {
 		return p, nil
 	}
 	err = p.predict()
-	m.progress.matched(0, p.size()-int64(p.total), 0)
+	m.progress.matched(0, p.coded()-p.toCode, 0)
 	return p, err
+}
+
+const magicELF = "\x7fELF"
+
+// smallProgram makes the candidate of a content of at most PieceMax bytes with predicted addresses.
+// It is nil when there are none to predict.
+func (m *maker) smallProgram(ctx context.Context, c, base *chunkstore.Content,
+	old, plain []byte) (*candidate, error) {
+	p, ok := newProgram(c, base, old, plain)
+	if !ok {
+		return nil, nil
+	}
+	release, err := m.room.take(ctx, searchRoom(len(old), len(plain)))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	p.match(func(_, _, _ int64) {})
+	if err := p.predict(); err != nil {
+		return nil, err
+	}
+	return p.found(), nil
 }
 
 // window gives the window of the base for an entry, as windowOf does. Its middle is where the piece
@@ -83,25 +120,30 @@ func (p *program) window(e *Entry) (begin, length int64) {
 	return begin, min(programWindow, size-begin)
 }
 
-// match finds the steps of the patches, as long as the streams are not too long.
-func (p *program) match(progress *teller) {
+// match finds the steps of the patches, as long as the streams are not too long. It calls matched
+// as teller has it.
+func (p *program) match(matched func(plain, streams, work int64)) {
 	index, begin, length := suffix.NewIndex(nil, 0), int64(-1), int64(0)
 	for i := range p.entries {
 		e := &p.entries[i]
 		at, n := p.window(e)
 		if at != begin || n != length {
-			begin, length, index = at, n, nil
-			// free the last index before making the next: an index takes most of the memory
-			runtime.GC()
+			if index = nil; begin >= 0 {
+				// free the last index before making the next: an index takes most of the memory
+				runtime.GC()
+			}
+			begin, length = at, n
 			index = suffix.NewIndex(p.old.Labelled(p.from, int(at), int(at+n)), at)
 		}
-		s, _ := smallestDiff(index,
+		s, cost := smallestDiff(index,
 			p.new.Labelled(p.plain, int(e.Offset), int(e.Offset+e.Length)), func() {})
 		p.streams = append(p.streams, s)
-		progress.matched(e.Length, int64(s.Len()), e.Length)
+		toCode := coded(int64(s.Len()), cost)
+		p.toCode += toCode
+		matched(e.Length, toCode, e.Length)
 		if p.total += s.Len(); p.total > largeMax {
 			rest := e.Content.Size - e.Offset - e.Length
-			progress.matched(rest, -int64(p.total), rest) // nothing is kept
+			matched(rest, -p.toCode, rest) // nothing is kept
 			return
 		}
 	}
@@ -114,6 +156,7 @@ func (p *program) predict() error {
 		moves.Add(s, p.entries[i].Offset, p.entries[i].Length)
 	}
 	moves.Sort()
+	p.cost = p.stored()
 	for i := range p.entries {
 		e := &p.entries[i]
 		plain := p.plain[e.Offset : e.Offset+e.Length]

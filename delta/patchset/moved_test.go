@@ -19,81 +19,109 @@ import (
 	"deltaup/mkimage/tree"
 )
 
-// movedStep is a step with a large program.
-func movedStep(t testing.TB) (from, to *release) {
+// movedStep is a step with a program whose functions of numbers that are multiples of every grow.
+func movedStep(t testing.TB, program func(functions, every int) []byte, every int) (from, to *release) {
 	chunks := chunkstore.DefaultParams
-	from = newRelease(t, 1, chunks, []file{{path: "other", plain: text(1, 100)}, {path: "program", plain: programtest.Large(4000, 1000)}})
-	to = newRelease(t, 1, chunks, []file{{path: "other", plain: text(2, 100)}, {path: "program", plain: programtest.Large(4000, 100)}})
+	from = newRelease(t, 1, chunks, []file{{path: "other", plain: text(1, 100)}, {path: "program", plain: program(4000, 1000)}})
+	to = newRelease(t, 1, chunks, []file{{path: "other", plain: text(2, 100)}, {path: "program", plain: program(4000, every)}})
 	return from, to
 }
 
-const goldenMoved = "testdata/moved.set"
+func largeStep(t testing.TB) (from, to *release) { return movedStep(t, programtest.Large, 100) }
+func smallStep(t testing.TB) (from, to *release) { return movedStep(t, programtest.Make, 30) }
 
-// TestGoldenMoved applies a set that was made before: what is predicted never changes.
+// movedSteps are the steps of the golden sets.
+var movedSteps = map[string]func(testing.TB) (from, to *release){
+	"testdata/moved.set":       largeStep,
+	"testdata/moved-small.set": smallStep,
+}
+
+// TestGoldenMoved applies sets that were made before: what is predicted never changes.
 func TestGoldenMoved(t *testing.T) {
-	from, to := movedStep(t)
-	if *update {
-		set, _ := makeSet(t, from, to, MakeOptions{})
-		if err := os.WriteFile(goldenMoved, set, 0o644); err != nil {
+	for golden, step := range movedSteps {
+		from, to := step(t)
+		if *update {
+			set, _ := makeSet(t, from, to, MakeOptions{})
+			if err := os.WriteFile(golden, set, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		set, err := os.ReadFile(golden)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	set, err := os.ReadFile(goldenMoved)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := checkSet(t, set, from, to)
-	if e := s.Entries[len(s.Entries)-1]; e.layouts == nil {
-		t.Errorf("entry %+v", e)
+		s := checkSet(t, set, from, to)
+		if e := s.Entries[len(s.Entries)-1]; e.layouts == nil {
+			t.Errorf("%s: entry %+v", golden, e)
+		}
 	}
 }
 
 func TestMoved(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes seconds")
+	for golden, step := range movedSteps {
+		t.Run(golden, func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("it takes seconds")
+			}
+			from, to := step(t)
+			progress, end := watch(t, AmountsOf(from.recipe, to.recipe))
+			set, stats := makeSet(t, from, to, MakeOptions{Progress: progress})
+			if told := end()[PhaseMatch]; told == 0 {
+				t.Error("no progress")
+			}
+			s := checkSet(t, set, from, to)
+			if len(set) > 8<<10 {
+				t.Errorf("a set of %d bytes: %+v", len(set), stats)
+			}
+			i := len(s.Entries) - 1
+			e := &s.Entries[i]
+			if e.layouts == nil || len(e.layouts.old) != 6 || e.Transform != 0 {
+				t.Fatalf("entry %+v", e)
+			}
+			open := func(n int) (*Group, error) {
+				ref := s.head.Groups[n]
+				return s.OpenGroup(n, set[ref.Offset:ref.Offset+ref.Length])
+			}
+			g, err := open(e.Group)
+			if err != nil {
+				t.Fatal(err)
+			}
+			old := from.plain[e.Base.ID]
+			if _, err := g.Content(i, Bytes(old)); err != nil {
+				t.Errorf("after applying the set: %v", err)
+			}
+			if err := s.Prepare(0, open); err != nil {
+				t.Error(err)
+			}
+			if _, err := g.Content(i, Bytes(old)); err == nil {
+				t.Error("a piece is made of what was not prepared")
+			}
+			if err := s.Prepare(i, open); err != nil {
+				t.Error(err)
+			}
+			bad := bytes.Clone(old)
+			for i := range bad {
+				bad[i]++
+			}
+			if _, err := g.Content(i, Bytes(bad)); !errors.Is(err, chunkstore.ErrCorrupt) {
+				t.Errorf("a wrong base: %v", err)
+			}
+		})
 	}
-	from, to := movedStep(t)
-	progress, end := watch(t, AmountsOf(from.recipe, to.recipe))
-	set, stats := makeSet(t, from, to, MakeOptions{Progress: progress})
-	if told := end()[PhaseMatch]; told == 0 {
-		t.Error("no progress")
-	}
-	s := checkSet(t, set, from, to)
-	if len(set) > 8<<10 {
-		t.Errorf("a set of %d bytes: %+v", len(set), stats)
-	}
-	i := len(s.Entries) - 1
-	e := &s.Entries[i]
-	if e.layouts == nil || len(e.layouts.old) != 6 || e.Transform != 0 {
-		t.Fatalf("entry %+v", e)
-	}
-	open := func(n int) (*Group, error) {
-		ref := s.head.Groups[n]
-		return s.OpenGroup(n, set[ref.Offset:ref.Offset+ref.Length])
-	}
-	g, err := open(e.Group)
-	if err != nil {
-		t.Fatal(err)
-	}
-	old := from.plain[e.Base.ID]
-	if _, err := g.Content(i, Bytes(old)); err != nil {
-		t.Errorf("after applying the set: %v", err)
-	}
-	if err := s.Prepare(0, open); err != nil {
-		t.Error(err)
-	}
-	if _, err := g.Content(i, Bytes(old)); err == nil {
-		t.Error("a piece is made of what was not prepared")
-	}
-	if err := s.Prepare(i, open); err != nil {
-		t.Error(err)
-	}
-	bad := bytes.Clone(old)
-	for i := range bad {
-		bad[i]++
-	}
-	if _, err := g.Content(i, Bytes(bad)); !errors.Is(err, chunkstore.ErrCorrupt) {
-		t.Errorf("a wrong base: %v", err)
+}
+
+// TestNotPredicted: a transform is taken where it gives less: where hardly anything has changed, and
+// the layouts cost more than they save, and where every other function has.
+func TestNotPredicted(t *testing.T) {
+	for _, every := range []int{1000, 300, 2} {
+		from, to := movedStep(t, programtest.Make, every)
+		set, _ := makeSet(t, from, to, MakeOptions{})
+		s := checkSet(t, set, from, to)
+		for _, e := range s.Entries {
+			if e.layouts != nil {
+				t.Errorf("every %d: entry %+v", every, e)
+			}
+		}
 	}
 }
 

@@ -110,7 +110,7 @@ type Entry struct {
 	length  int64             // number of transformed bytes
 	shifts  *transform.Shifts // nil: the transform takes none
 
-	layouts *layouts // of a large program
+	layouts *layouts // of a program whose addresses are predicted
 }
 
 // Contents opens contents of a release for a publisher. Make verifies what it reads. It calls Open

@@ -23,8 +23,8 @@ const (
 )
 
 // Amounts is how many bytes each phase goes through: of contents, and PhaseCompress of the streams
-// of their patches. The former follow from the two recipes. The latter are estimated until all
-// patches are made. PhaseMatch and PhaseApply count the bytes of a .xz file several times, as it
+// of their patches, without those that are compressed already. The former follow from the two
+// recipes. The latter are estimated until all is done. PhaseMatch and PhaseApply count the bytes of a .xz file several times, as it
 // takes so much longer.
 type Amounts [Phases]int64
 
@@ -101,7 +101,7 @@ type teller struct {
 
 	contents int64 // bytes of all contents
 	became   int64 // of those that have become streams
-	streams  int64 // bytes of these
+	streams  int64 // bytes of these, as coded has them
 }
 
 func newTeller(tell func(Progress), l *listing, s search) *teller {
@@ -122,13 +122,23 @@ func (t *teller) did(p Phase, work int64) {
 // add is did for a caller that holds mu.
 func (t *teller) add(p Phase, work int64) {
 	t.done[p] += work
+	t.all[p] = max(t.all[p], t.done[p])
 	if t.tell != nil {
 		t.tell(Progress{p, t.done[p], t.all})
 	}
 }
 
-// matched says that so many bytes of contents have become so many of streams, and that this is so
-// much of PhaseMatch.
+// coded gives how many of n bytes of streams a coder takes: none when it makes about as many of
+// them, by an estimate.
+func coded(n, estimated int64) int64 {
+	if estimated > n-n/100 {
+		return 0
+	}
+	return n
+}
+
+// matched says that so many bytes of contents have become so many of streams, as coded has them,
+// and that this is so much of PhaseMatch.
 func (t *teller) matched(plain, streams, work int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

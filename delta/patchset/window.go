@@ -54,7 +54,7 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 	found := new(candidate)
 	index, begin, length := suffix.NewIndex(nil, 0), int64(-1), int64(0)
 	var old []byte
-	total := 0
+	total, toCode := 0, int64(0)
 	for off := int64(0); off < c.Size; off += largePiece {
 		plain := make([]byte, min(largePiece, c.Size-off))
 		if err := readPart(ctx, m.new, c, plain, off); err != nil {
@@ -88,10 +88,12 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 		found.entries = append(found.entries, e)
 		found.streams = append(found.streams, s)
 		found.cost += cost
-		m.progress.matched(e.Length, int64(s.Len()), e.Length)
+		n := coded(int64(s.Len()), cost)
+		toCode += n
+		m.progress.matched(e.Length, n, e.Length)
 		if total += s.Len(); total > largeMax {
 			rest := c.Size - off - e.Length
-			m.progress.matched(rest, -int64(total), rest) // nothing is kept
+			m.progress.matched(rest, -toCode, rest) // nothing is kept
 			return nil, nil
 		}
 	}

@@ -1,4 +1,4 @@
-// Package programtest makes large programs, for tests.
+// Package programtest makes programs, for tests.
 package programtest
 
 import (
@@ -16,13 +16,18 @@ const (
 	zeros      = 17 << 20 // bytes of strings and zeros behind them
 )
 
-// Large makes a shared library for x86-64 of more than 17 MiB, mostly zeros. Its functions call
-// each other, and refer to strings and variables. Those whose numbers are multiples of every have
-// more instructions, so that programs with another every have all functions and strings elsewhere.
-func Large(functions, every int) []byte {
+// Make makes a shared library for x86-64. Its functions call each other, and refer to strings and
+// variables. Those whose numbers are multiples of every have more instructions, so that programs
+// with another every have all functions and strings elsewhere.
+func Make(functions, every int) []byte { return build(functions, every, functions*stringSize) }
+
+// Large is Make with more than 17 MiB, mostly zeros.
+func Large(functions, every int) []byte { return build(functions, every, zeros) }
+
+func build(functions, every, strings int) []byte {
 	p := program{rand: rand.New(rand.NewPCG(1, 2)), functions: functions}
 	p.code(every)
-	p.strings()
+	p.strings(strings)
 	p.unwind()
 	p.data()
 	for _, r := range p.refs {
@@ -85,8 +90,8 @@ func (p *program) code(every int) {
 	p.text = section{".text", 1, 6, headerSize, len(b), b}
 }
 
-func (p *program) strings() {
-	b := make([]byte, zeros)
+func (p *program) strings(size int) {
+	b := make([]byte, size)
 	for i := range p.functions {
 		copy(b[i*stringSize:], fmt.Sprintf("string %d", i))
 	}
