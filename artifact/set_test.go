@@ -13,6 +13,9 @@ import (
 // TestOneGroupInMemory applies a set of several groups twice. It keeps no two of them, and none in
 // the end.
 func TestOneGroupInMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	files := map[string][]byte{"conf": []byte("new\n")}
 	for i, name := range []string{"a", "b"} {
 		files[name] = noise(byte(100+i), 4200<<10)
