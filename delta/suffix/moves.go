@@ -23,6 +23,7 @@ type Moves struct {
 }
 
 // Add adds the copies of a patch that Reader.Next gave, for the bytes from at on, size in number.
+// Positions in the new content count modulo 2³²: of one above 2 GiB Find gives some wrong guesses.
 func (m *Moves) Add(s Streams, at, size int64) {
 	c := cursor{s: s}
 	for old, end := int64(0), at+size; at < end && c.err == nil; {

@@ -41,8 +41,8 @@ func isKernel(b []byte) bool {
 	return ok && f.section(".orc_unwind_ip") != nil && f.section("__ex_table") != nil
 }
 
-// MayBeLarge tells by its first bytes whether a content of so many bytes may be above 16 MiB once it
-// is rewritten.
+// MayBeLarge tells by its first bytes whether a content of so many bytes may be above 16 MiB once
+// it is rewritten.
 func MayBeLarge(begin []byte, size int64) bool {
 	if size <= maxContent {
 		_, _, ok := payload(begin)

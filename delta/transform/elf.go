@@ -112,8 +112,8 @@ func parseELF(b []byte) (f *elfFile, ok bool) {
 
 type extent struct{ from, to int }
 
-// overlap sorts e, which has at most some thousand elements, by insertion. slices would add 10 kB to
-// the program.
+// overlap sorts e, which has at most some thousand elements, by insertion: slices would add 10 kB
+// to the program. It tells whether two of them have bytes in common.
 func overlap(e []extent) bool {
 	for i := range e {
 		for k := i; k > 0 && e[k-1].from > e[k].from; k-- {

@@ -91,8 +91,11 @@ func (l Layout) Labelled(file []byte, from, to int) []byte {
 	out := append([]byte(nil), file[from:to]...)
 	for i := range l {
 		s := &l[i]
+		if s.Kind == holdsNone || s.Offset == noFile {
+			continue
+		}
 		begin, end := max(int(s.Offset), from), min(int(s.Offset)+int(s.Size), to)
-		if s.Kind == holdsNone || begin >= end {
+		if begin >= end {
 			continue
 		}
 		l.references(i, out[begin-from:end-from], s.Addr+uint64(begin-int(s.Offset)),
