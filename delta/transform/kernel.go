@@ -14,7 +14,7 @@ func (k kernel) Forward(plain []byte) ([]byte, bool) {
 	if len(plain) > LargeMax {
 		return nil, false
 	}
-	return k.rewrite(append(make([]byte, 0, len(plain)+LargeRoom), plain...))
+	return k.rewrite(roomFor(plain))
 }
 
 // rewrite implements inPlace.
