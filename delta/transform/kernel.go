@@ -42,6 +42,7 @@ func (kernel) rewrite(out []byte) ([]byte, bool) {
 	for _, r := range f.relocs {
 		differences(r, false)
 	}
+	f.places = nil // types take memory, too
 	if t := f.types(out); t != nil && !t.forwardKernel() {
 		return nil, false
 	}

@@ -33,8 +33,8 @@ func newPlaces(symbols []kernelSymbol, spans [2]span) (*places, bool) {
 	slices.SortStableFunc(symbols, func(a, b kernelSymbol) int { return cmp.Compare(a.addr, b.addr) })
 	p := &places{spans: spans}
 	n := len(symbols) + 2
-	p.addrs, p.bases, p.limits = make([]uint32, 0, n), make([]uint32, 0, n), make([]uint32, 0, n)
-	var hashes []uint32
+	p.addrs, p.limits = make([]uint32, 0, n), make([]uint32, 0, n)
+	hashes := make([]uint32, 0, n)
 	for _, span := range spans {
 		if span.from == span.to {
 			continue
@@ -82,11 +82,7 @@ func newPlaces(symbols []kernelSymbol, spans [2]span) (*places, bool) {
 
 // distinguish mixes into the hash of a name that occurs more than once what lies before.
 func distinguish(hashes []uint32) {
-	seen := make(map[uint32]bool, len(hashes))
-	for _, h := range hashes {
-		_, twice := seen[h]
-		seen[h] = twice
-	}
+	twice := repeated(hashes)
 	before, run, last := uint32(0), uint32(0), uint32(0)
 	mixed := map[uint32]uint32{}
 	for i, h := range hashes {
@@ -95,12 +91,25 @@ func distinguish(hashes []uint32) {
 		} else {
 			run++
 		}
-		if seen[h] {
+		if _, ok := slices.BinarySearch(twice, h); ok {
 			m := h*31 + before*0x9e3779b1 + run*0x85ebca6b
 			mixed[m]++
 			hashes[i] = m + (mixed[m]-1)*0xc2b2ae35
 		}
 	}
+}
+
+// repeated gives those that occur more than once, sorted. It takes less memory than a map of all.
+func repeated(hashes []uint32) []uint32 {
+	sorted := slices.Clone(hashes)
+	slices.Sort(sorted)
+	twice := sorted[:0]
+	for i, h := range sorted {
+		if i > 0 && h == sorted[i-1] && (len(twice) == 0 || twice[len(twice)-1] != h) {
+			twice = append(twice, h)
+		}
+	}
+	return twice
 }
 
 // take takes a free place of size bytes.
