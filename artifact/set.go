@@ -183,10 +183,11 @@ func Entries(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe) ([]pat
 	return s.step.Entries, nil
 }
 
-// Apply makes the contents that only the set has. It gives the verified bytes to write, content
-// after content, each from its beginning to its end. group gives the stored bytes of a group. base
-// opens a content of the old artifact. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion
-// when the set or a base is damaged, or are those of the functions. In the end s keeps no group.
+// Apply makes the contents that only the set has. It gives their bytes to write, content after
+// content, each from its beginning to its end. They are verified when Apply returns; after an error
+// they are of no use. group gives the stored bytes of a group. base opens a content of the old
+// artifact. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion when the set or a base is
+// damaged, or are those of the functions. In the end s keeps no group.
 func (s *Set) Apply(
 	ctx context.Context,
 	group func(n int) ([]byte, error),
@@ -222,11 +223,8 @@ func (s *Set) Apply(
 		if err != nil {
 			return err
 		}
-		piece, err := g.Content(i, old)
+		err = g.WriteContent(i, old, func(p []byte) error { return write(e.Content, p) })
 		if err != nil {
-			return err
-		}
-		if err := write(e.Content, piece); err != nil {
 			return err
 		}
 	}

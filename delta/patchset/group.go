@@ -98,13 +98,79 @@ func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) {
 	e := &g.step.Entries[i]
 	plain, err := g.content(i, e, base)
 	if err != nil {
-		return nil, fmt.Errorf("group %d of the patch set: content %v: %w", g.number, e.Content.ID,
-			err)
+		return nil, g.failed(e, err)
 	}
 	return plain, nil
 }
 
+// WriteContent is Content in parts: all at once, or for an entry with Stepped while they are made,
+// so that they are not in memory. The content is verified when WriteContent returns; after an error
+// the parts are of no use. Errors are those of Content and write.
+func (g *Group) WriteContent(i int, base io.ReaderAt, write func(part []byte) error) error {
+	e := &g.step.Entries[i]
+	if !e.Stepped() {
+		plain, err := g.Content(i, base)
+		if err != nil {
+			return err
+		}
+		return write(plain)
+	}
+	s := &sink{write: write, hash: chunkstore.NewHasher()}
+	err := g.stepped(i, e, base, s)
+	if s.err != nil {
+		return s.err
+	}
+	if err != nil {
+		err = g.failed(e, err)
+	}
+	return err
+}
+
+func (g *Group) failed(e *Entry, err error) error {
+	return fmt.Errorf("group %d of the patch set: content %v: %w", g.number, e.Content.ID, err)
+}
+
 func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
+	if e.Stepped() {
+		b := make([]byte, 0, e.Length)
+		err := g.stepped(i, e, base, &sink{hash: chunkstore.NewHasher(), write: func(p []byte) error {
+			b = append(b, p...)
+			return nil
+		}})
+		return b, err
+	}
+	plain, err := g.patched(i, e, base)
+	if err != nil {
+		return nil, err
+	}
+	if e.Transform != 0 {
+		t := e.transform()
+		if plain, err = t.Inverse(plain, e.Length); err != nil {
+			return nil, fmt.Errorf("%w: transform %s: %w", chunkstore.ErrCorrupt, t.Name(), err)
+		}
+	}
+	return plain, e.check(chunkstore.Sum(plain), int64(len(plain)))
+}
+
+// stepped is content for an entry with Stepped.
+func (g *Group) stepped(i int, e *Entry, base io.ReaderAt, s *sink) error {
+	plain, err := g.patched(i, e, base)
+	if err != nil {
+		return err
+	}
+	t, again := e.transform(), &noting{ReaderAt: base}
+	err = transform.InverseTo(s, t, plain, e.Length, again, e.Base.Size)
+	if again.err != nil {
+		return fmt.Errorf("read the base %v: %w", e.Base.ID, again.err)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: transform %s: %w", chunkstore.ErrCorrupt, t.Name(), err)
+	}
+	return e.check(s.hash.ID(), s.size)
+}
+
+// patched gives what e's patch makes, which a transform has rewritten.
+func (g *Group) patched(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 	if e.Group != g.number {
 		return nil, fmt.Errorf("%w: it is in group %d", chunkstore.ErrCorrupt, e.Group)
 	}
@@ -113,28 +179,10 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 		return nil, err
 	}
 	plain, err := g.step.patch(e, old, oldSize, g.patches[i-g.first])
-	old = nil // it may take much memory
 	if errors.Is(err, suffix.ErrCorrupt) {
 		err = fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if e.Transform != 0 {
-		t, again := e.transform(), &noting{ReaderAt: base}
-		plain, err = transform.InverseFrom(t, plain, e.Length, again, e.baseSize())
-		if again.err != nil {
-			return nil, fmt.Errorf("read the base %v: %w", e.Base.ID, again.err)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%w: transform %s: %w", chunkstore.ErrCorrupt, t.Name(), err)
-		}
-	}
-	sum, known := chunkstore.Sum(plain), hashSize-e.unknown
-	if int64(len(plain)) != e.Length || !bytes.Equal(sum[:known], e.hash[:known]) {
-		return nil, fmt.Errorf("%w: the patched content has another hash", chunkstore.ErrCorrupt)
-	}
-	return plain, nil
+	return plain, err
 }
 
 // noting keeps the last error of reading but io.EOF.
@@ -152,11 +200,31 @@ func (r *noting) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-func (e *Entry) baseSize() int64 {
-	if e.Base == nil {
-		return 0
+// check compares a content that e has made with what the set tells of it.
+func (e *Entry) check(sum chunkstore.ID, size int64) error {
+	known := hashSize - e.unknown
+	if size != e.Length || !bytes.Equal(sum[:known], e.hash[:known]) {
+		return fmt.Errorf("%w: the patched content has another hash", chunkstore.ErrCorrupt)
 	}
-	return e.Base.Size
+	return nil
+}
+
+// sink passes the parts of a content on.
+type sink struct {
+	write func(part []byte) error
+	hash  *chunkstore.Hasher // of the parts
+	size  int64              // of all
+	err   error              // of write
+}
+
+// Write implements io.Writer.
+func (s *sink) Write(p []byte) (int, error) {
+	if s.err = s.write(p); s.err != nil {
+		return 0, s.err
+	}
+	s.hash.Write(p)
+	s.size += int64(len(p))
+	return len(p), nil
 }
 
 // old gives the old content that e's patch copies from, and its length.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -98,6 +97,7 @@ func (e *Entry) packedBase(base io.ReaderAt) (io.ReaderAt, int64, error) {
 		return nil, 0, fmt.Errorf("%w: transform %s does not apply to the base %v",
 			chunkstore.ErrCorrupt, e.transform().Name(), e.Base.ID)
 	}
+	runtime.GC() // the transform's tables
 	p := pack(b)
 	b = nil
 	runtime.GC() // before the content takes as much again
@@ -110,12 +110,13 @@ type packed struct {
 	blocks [][]byte
 	plain  []byte // of the block that was read last
 	at     int    // its number, plus one
+	read   *zstd.Decoder
 }
 
 const packedBlock = 256 << 10 // bytes
 
-// packer is quick. What it makes stays in memory.
-var packer = sync.OnceValue(func() *zstd.Encoder {
+// newPacker makes an encoder that is quick. What it makes stays in memory.
+func newPacker() *zstd.Encoder {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
 		zstd.WithWindowSize(packedBlock))
@@ -123,23 +124,24 @@ var packer = sync.OnceValue(func() *zstd.Encoder {
 		panic(err) // constant options
 	}
 	return e
-})
+}
 
-var unpacker = sync.OnceValue(func() *zstd.Decoder {
+func newUnpacker() *zstd.Decoder {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxMemory(packedBlock))
 	if err != nil {
 		panic(err) // constant options
 	}
 	return d
-})
+}
 
 func pack(b []byte) *packed {
-	p := &packed{size: int64(len(b)), plain: make([]byte, 0, packedBlock)}
+	p := &packed{size: int64(len(b)), plain: make([]byte, 0, packedBlock), read: newUnpacker()}
+	packer := newPacker()
 	buf := make([]byte, 0, packedBlock+packedBlock/8)
 	for len(b) > 0 {
 		n := min(len(b), packedBlock)
-		buf = packer().EncodeAll(b[:n], buf[:0])
+		buf = packer.EncodeAll(b[:n], buf[:0])
 		p.blocks = append(p.blocks, append([]byte(nil), buf...))
 		b = b[n:]
 	}
@@ -150,7 +152,7 @@ func pack(b []byte) *packed {
 func (p *packed) ReadAt(b []byte, off int64) (n int, err error) {
 	for n < len(b) && off < p.size {
 		if at := int(off / packedBlock); at+1 != p.at {
-			p.plain, err = unpacker().DecodeAll(p.blocks[at], p.plain[:0])
+			p.plain, err = p.read.DecodeAll(p.blocks[at], p.plain[:0])
 			if err != nil {
 				return n, err
 			}

@@ -2,7 +2,6 @@ package patchset
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -13,6 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/test/kerneltest"
 )
 
 // largeKernel reads a kernel of more than PieceMax bytes, made by
@@ -109,14 +109,7 @@ func zstdKernel(t *testing.T, name string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const sectors, offset = 3, 700
-	b := make([]byte, (1+sectors)*512+offset)
-	b[0x1f1] = sectors
-	copy(b[0x1fe:], "\x55\xaa\xeb\x6aHdrS\x0f\x02")
-	binary.LittleEndian.PutUint32(b[0x248:], offset)
-	binary.LittleEndian.PutUint32(b[0x24c:], uint32(len(frame)+4))
-	b = append(b, frame...)
-	return binary.LittleEndian.AppendUint32(b, uint32(len(largeKernel(t, name))))
+	return kerneltest.Packed(0, frame, len(largeKernel(t, name)))
 }
 
 // TestStepped makes a kernel that is compressed by a step from another one, where that is wanted.

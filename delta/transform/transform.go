@@ -71,7 +71,7 @@ type inPlace interface {
 
 // stepped is a Transform that takes the old content to be undone.
 type stepped interface {
-	inverseFrom(out []byte, limit int64, base io.ReaderAt, size int64) ([]byte, error)
+	inverseTo(w io.Writer, out []byte, limit int64, base io.ReaderAt, size int64) error
 }
 
 // Ids of transforms, which patch sets store. No id is ever used again.
@@ -147,15 +147,16 @@ func Stepped(id uint8) bool {
 	return ok
 }
 
-// InverseFrom is t.Inverse for a content whose base, as it was before Base, has size bytes. It
-// reads base only with Stepped. Its errors are then also those of base, or say that the step is
-// damaged.
-func InverseFrom(t Transform, out []byte, limit int64, base io.ReaderAt, size int64) ([]byte,
-	error) {
-	if s, ok := t.(stepped); ok {
-		return s.inverseFrom(out, limit, base, size)
+// InverseTo is t.Inverse for a transform with Stepped. It writes the content to w in parts, and may
+// have written some when it fails. base has the old content, as it was before Base, of size bytes.
+// Errors are also those of w and base, or say that the step is damaged.
+func InverseTo(w io.Writer, t Transform, out []byte, limit int64, base io.ReaderAt,
+	size int64) error {
+	s, ok := t.(stepped)
+	if !ok {
+		return errCorrupt
 	}
-	return t.Inverse(out, limit)
+	return s.inverseTo(w, out, limit, base, size)
 }
 
 // ReplaceBase is Base for a transform with ForLarge. It overwrites old, and takes no copy if old

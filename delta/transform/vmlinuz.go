@@ -3,6 +3,7 @@ package transform
 import (
 	"bytes"
 	"io"
+	"runtime"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -40,7 +41,8 @@ func (vmlinuz) Forward(plain []byte) ([]byte, bool) {
 	}
 	before, behind := bytes.Clone(plain[:begin]), bytes.Clone(plain[end:])
 	out, ok := unpackKernel(plain[begin:], end-begin)
-	if ok { // plain may be freed meanwhile
+	if ok {
+		runtime.GC() // plain is of no more use; a collector that lags behind would let memory grow
 		out, ok = kernel{}.rewrite(out)
 	}
 	return append(append(out, before...), behind...), ok
@@ -49,35 +51,39 @@ func (vmlinuz) Forward(plain []byte) ([]byte, bool) {
 // Inverse implements Transform: it takes a base.
 func (vmlinuz) Inverse([]byte, int64) ([]byte, error) { return nil, errCorrupt }
 
-// inverseFrom implements stepped.
-func (vmlinuz) inverseFrom(out []byte, limit int64, base io.ReaderAt, size int64) ([]byte, error) {
+// inverseTo implements stepped.
+func (vmlinuz) inverseTo(w io.Writer, out []byte, limit int64, base io.ReaderAt, size int64) error {
 	f, err := cutForm(out, limit)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	runtime.GC() // the patch, and the base that it was made from
 	plain, err := kernel{}.Inverse(f.kernel, LargeMax)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	head := make([]byte, min(size, headMax))
 	if n, err := base.ReadAt(head, 0); n < len(head) {
-		return nil, err
+		return err
 	}
 	begin, length, ok := payload(head)
 	if !ok || int64(begin+length) > size {
-		return nil, errCorrupt
+		return errCorrupt
 	}
-	made := bytes.NewBuffer(make([]byte, 0, f.size()))
-	made.Write(f.before)
+	if _, err := w.Write(f.before); err != nil {
+		return err
+	}
+	runtime.GC() // the tables of the kernel, before there are those of the step
 	old := io.NewSectionReader(base, int64(begin), int64(length))
-	if err := zstdparse.ApplyStep(made, old, old.Size(), f.step, plain, f.frame); err != nil {
-		return nil, err
+	n, err := zstdparse.ApplyStep(w, old, old.Size(), f.step, plain, f.frame)
+	switch {
+	case err != nil:
+		return err
+	case n != f.frame:
+		return errCorrupt
 	}
-	made.Write(f.behind)
-	if made.Len() != f.size() {
-		return nil, errCorrupt
-	}
-	return made.Bytes(), nil
+	_, err = w.Write(f.behind)
+	return err
 }
 
 // vmlinuzForm is a content rewritten, with a step.

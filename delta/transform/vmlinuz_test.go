@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -48,6 +49,27 @@ func testVmlinuzPair(t testing.TB) (old, plain, base, form []byte) {
 	return old, plain, base, form
 }
 
+// inverse undoes the transform in memory.
+func inverse(form, old []byte, limit int64) ([]byte, error) {
+	var out bytes.Buffer
+	err := InverseTo(&out, vmlinuz{}, bytes.Clone(form), limit, bytes.NewReader(old),
+		int64(len(old)))
+	return out.Bytes(), err
+}
+
+// failing takes so many writes, and then fails.
+type failing struct {
+	left int
+	err  error
+}
+
+func (f *failing) Write(p []byte) (int, error) {
+	if f.left--; f.left < 0 {
+		return 0, f.err
+	}
+	return len(p), nil
+}
+
 // TestVmlinuz makes a kernel again out of an old one and a step.
 func TestVmlinuz(t *testing.T) {
 	old, plain, base, form := testVmlinuzPair(t)
@@ -58,10 +80,7 @@ func TestVmlinuz(t *testing.T) {
 	if sum := sha256.Sum256(base); hex.EncodeToString(sum[:]) != want {
 		t.Errorf("another base: %x", sum)
 	}
-	undo := func(form, old []byte) ([]byte, error) {
-		return InverseFrom(vmlinuz{}, bytes.Clone(form), maxContent, bytes.NewReader(old),
-			int64(len(old)))
-	}
+	undo := func(form, old []byte) ([]byte, error) { return inverse(form, old, maxContent) }
 	if got, err := undo(form, old); err != nil || !bytes.Equal(got, plain) {
 		t.Fatalf("another kernel: %v", err)
 	}
@@ -73,9 +92,15 @@ func TestVmlinuz(t *testing.T) {
 			t.Errorf("%s: a wrong base is taken", name)
 		}
 	}
-	if _, err := InverseFrom(vmlinuz{}, form, int64(len(plain))-1, bytes.NewReader(old),
-		int64(len(old))); err == nil {
+	if got, err := inverse(form, old, int64(len(plain))-1); err == nil || len(got) > 0 {
 		t.Error("the limit is exceeded")
+	}
+	full := errors.New("full")
+	for i := range 3 {
+		if err := InverseTo(&failing{i, full}, vmlinuz{}, bytes.Clone(form), maxContent,
+			bytes.NewReader(old), int64(len(old))); !errors.Is(err, full) {
+			t.Errorf("no more than %d writes: %v", i, err)
+		}
 	}
 	for i := range form[len(form)-vmlinuzTail:] {
 		b := bytes.Clone(form)
@@ -127,8 +152,7 @@ func TestVmlinuzMutated(t *testing.T) {
 			vmlinuz{}.Forward(old)
 		}
 		limit := int64(len(plain) + rnd.IntN(3) - 1)
-		got, err := InverseFrom(vmlinuz{}, form, limit, bytes.NewReader(old), int64(len(old)))
-		if err == nil && int64(len(got)) > limit {
+		if got, _ := inverse(form, old, limit); int64(len(got)) > limit {
 			t.Fatalf("%d bytes, limit %d", len(got), limit)
 		}
 	}

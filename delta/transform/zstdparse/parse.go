@@ -16,9 +16,10 @@ type parse struct {
 	count  int
 	tables map[*fse]bool
 
-	kept [keptParts]keptPart
-	now  int   // of kept: the one used last
-	err  error // of reading a block again; there are no matches any more
+	again reader // of blocks that are read again
+	kept  [keptParts]keptPart
+	now   int   // of kept: the one used last
+	err   error // of reading a block again; there are no matches any more
 }
 
 // part is a block that has matches, and the state of a decoder before it.
@@ -151,9 +152,9 @@ func (p *parse) other(i int) match {
 
 // read reads a block again.
 func (p *parse) read(x *part, k *keptPart) error {
-	z := &reader{
-		r: io.NewSectionReader(p.frame, x.offset, p.size-x.offset), known: x.known, tree: true,
-	}
+	z := &p.again // with the buffers of the block before
+	z.r = io.NewSectionReader(p.frame, x.offset, p.size-x.offset)
+	z.known, z.tree, z.last = x.known, true, false
 	b, err := z.next()
 	if err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 
 // recent finds matches in the content before a position as zstd's trees do: for each length the
 // nearest one. It keeps two chains of the positions of a window, of those with the same hash of
-// four bytes and of eight, which take 8 bytes of memory for each position of the window.
+// four bytes and of eight, which take 6 bytes of memory for each position of the window.
 type recent struct {
 	b       []byte
 	done    int // positions before it are in the chains
@@ -17,13 +17,19 @@ type recent struct {
 	budget  int   // steps that searches may take
 }
 
-// chain links positions with the same hash. Positions are plus one; 0 is none.
+// chain links positions with the same hash.
 type chain struct {
 	heads
-	links []int32 // by position modulo the window
+	links  []byte // by position modulo the window: how far back the one before is, in linkSize bytes
+	window int    // positions; a power of two
 }
 
-// heads has the last position with a hash, by the hash's highest bits. Positions are plus one.
+// linkSize is how many bytes a link takes, since a window has at most 1<<21 positions. A link to
+// none, or to one that lies a window or farther back, where no search goes, is 0.
+const linkSize = 3
+
+// heads has the last position with a hash, by the hash's highest bits. Positions are plus one; 0 is
+// none.
 type heads struct {
 	at    []int32
 	shift int // bits of a hash that do not count
@@ -46,20 +52,38 @@ const (
 
 func newRecent(b []byte, s sizes) *recent {
 	window := 1 << min(windowBits, bits.Len(uint(len(b))))
-	return &recent{b: b, short: chain{newHeads(s.heads), make([]int32, window)},
-		long: chain{newHeads(s.heads), make([]int32, window)}, triples: newHeads(s.triples)}
+	return &recent{b: b, short: newChain(s.heads, window), long: newChain(s.heads, window),
+		triples: newHeads(s.triples)}
 }
 
 func newHeads(bits int) heads { return heads{make([]int32, 1<<bits), 32 - bits} }
 
+func newChain(bits, window int) chain {
+	return chain{newHeads(bits), make([]byte, linkSize*window), window}
+}
+
+func (c *chain) link(at int) []byte { return c.links[linkSize*(at&(c.window-1)):][:linkSize] }
+
 func (c *chain) add(h uint32, at int) {
 	head := c.of(h)
-	c.links[at&(len(c.links)-1)] = *head
+	back := at + 1 - int(*head)
+	if *head == 0 || back >= c.window {
+		back = 0
+	}
+	p := c.link(at)
+	p[0], p[1], p[2] = byte(back), byte(back>>8), byte(back>>16)
 	*head = int32(at + 1)
 }
 
 // before gives the position before q in its chain, or a negative number.
-func (c *chain) before(q int) int { return int(c.links[q&(len(c.links)-1)]) - 1 }
+func (c *chain) before(q int) int {
+	p := c.link(q)
+	back := int(p[0]) | int(p[1])<<8 | int(p[2])<<16
+	if back == 0 {
+		return -1
+	}
+	return q - back
+}
 
 func (h *heads) of(hash uint32) *int32 { return &h.at[hash>>(h.shift&31)] }
 
@@ -111,7 +135,7 @@ func (r *recent) nearest(at, n int) int {
 	if n >= longMin {
 		c, q = &r.long, r.long.first(hash8(r.b[at:]))
 	}
-	for steps := r.steps(stepsLong); steps > 0 && q >= max(at-len(c.links), 0); steps-- {
+	for steps := r.steps(stepsLong); steps > 0 && q >= max(at-c.window, 0); steps-- {
 		r.budget -= 1 + n/nearMax
 		if r.equal(q, at, n) {
 			return at - q
@@ -163,7 +187,7 @@ func (r *recent) matches(out []found, at, most int) []found {
 	}
 	c := &r.short
 	q := c.first(hash4(r.b[at:]))
-	for steps := r.steps(stepsShort); steps > 0 && q >= max(at-len(c.links), 0); steps-- {
+	for steps := r.steps(stepsShort); steps > 0 && q >= max(at-c.window, 0); steps-- {
 		if try(q); best == most {
 			break
 		}

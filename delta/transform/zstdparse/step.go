@@ -65,54 +65,56 @@ func (s sizes) makeStep(old, frame, content []byte, copies []Run) ([]byte, error
 	return m.finish(), err
 }
 
-// ApplyStep writes the frame whose content is given. old has the old frame, with which its size
-// bytes begin. It takes Memory beside content and step. It stops when the frame gets longer than
-// most bytes. Errors are those of w and old, or tell that the step is none from old to a frame of
-// content.
-func ApplyStep(w io.Writer, old io.ReaderAt, size int64, step, content []byte, most int) error {
+// ApplyStep writes the frame whose content is given, and gives its length in bytes. old has the old
+// frame, with which its size bytes begin. It takes Memory beside content and step. It stops when the
+// frame gets longer than most bytes. Errors are those of w and old, or tell that the step is none
+// from old to a frame of content.
+func ApplyStep(w io.Writer, old io.ReaderAt, size int64, step, content []byte,
+	most int) (length int, err error) {
 	return stepSizes.applyStep(w, old, size, step, content, most)
 }
 
 func (s sizes) applyStep(w io.Writer, old io.ReaderAt, size int64, step, content []byte,
-	most int) error {
+	most int) (length int, err error) {
 	p, err := readParse(old, size)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	m := newModel(newCoder(step, false, s), content, p, s)
 	if !m.copies(nil) {
-		return errCorrupt
+		return 0, errCorrupt
 	}
 	out, ok := m.short(nil, headMax)
 	if !ok {
-		return errCorrupt
+		return 0, errCorrupt
 	}
 	var blocks writer
 	b := &block{}
 	for at := 0; !b.last; at += b.size {
 		if !m.block(b, at) || b.kind == compressed && !m.sequences(b, at) {
-			return cmp.Or(p.err, errCorrupt)
+			return length, cmp.Or(p.err, errCorrupt)
 		}
 		if out, err = blocks.append(out, b, content[at:at+b.size]); err != nil {
-			return err
+			return length, err
 		}
-		if most -= len(out); most < 0 || b.last && at+b.size != len(content) {
-			return errCorrupt
+		if len(out) > most-length || b.last && at+b.size != len(content) {
+			return length, errCorrupt
 		}
 		if p.err != nil {
-			return p.err
+			return length, p.err
 		}
 		if _, err := w.Write(out); err != nil {
-			return err
+			return length, err
 		}
+		length += len(out)
 		out = out[:0]
 	}
 	sum, ok := m.short(nil, headMax)
-	if !ok || m.overread > overMax || len(sum) > most {
-		return errCorrupt
+	if !ok || m.overread > overMax || len(sum) > most-length {
+		return length, errCorrupt
 	}
 	_, err = w.Write(sum)
-	return err
+	return length + len(sum), err
 }
 
 func newModel(c *coder, content []byte, old *parse, s sizes) *model {

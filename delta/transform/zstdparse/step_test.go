@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -106,6 +107,38 @@ func TestStepKinds(t *testing.T) {
 	}
 }
 
+// TestChain follows the links of a chain within its window, and not beyond.
+func TestChain(t *testing.T) {
+	const window, size = 1 << 9, 1 << 13
+	rnd := rand.New(rand.NewPCG(5, 6))
+	const headBits = 3
+	c := newChain(headBits, window)
+	hashes := make([]uint32, size)
+	for at := range hashes {
+		hashes[at] = uint32(rnd.IntN(4)*rnd.IntN(3)) << (32 - headBits)
+		var want, got []int
+		for q := at - 1; q >= max(at-window, 0); q-- {
+			if hashes[q] == hashes[at] {
+				want = append(want, q)
+			}
+		}
+		for q := c.first(hashes[at]); q >= max(at-window, 0); q = c.before(q) {
+			got = append(got, q)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("at %d: %v, want %v", at, got, want)
+		}
+		c.add(hashes[at], at)
+	}
+	wide := newChain(headBits, 1<<windowBits)
+	for _, at := range []int{0, 1 << 8, 1 << 16, 1<<windowBits - 1, 1<<windowBits + 1<<20} {
+		wide.add(1, at)
+	}
+	if q := wide.before(wide.before(wide.first(1))); q != 1<<16 {
+		t.Errorf("a link leads to %d", q)
+	}
+}
+
 var update = flag.Bool("update", false, "write testdata/step anew")
 
 // TestGolden: a step never changes. The frames are those of `zstd --ultra -22` 1.5.4 from the
@@ -185,10 +218,10 @@ func FuzzStep(f *testing.F) {
 	f.Fuzz(func(t *testing.T, from, step, content []byte) {
 		var out bytes.Buffer
 		const most = 1 << 16
-		err := small.applyStep(&out, bytes.NewReader(from), int64(len(from)), step, content, most)
+		n, err := small.applyStep(&out, bytes.NewReader(from), int64(len(from)), step, content, most)
 		if err == nil {
-			if out.Len() > most {
-				t.Errorf("a frame of %d bytes", out.Len())
+			if n > most || out.Len() != n {
+				t.Errorf("a frame of %d bytes, %d are written", n, out.Len())
 			}
 			return
 		}
@@ -200,5 +233,6 @@ func FuzzStep(f *testing.F) {
 }
 
 func applyAll(w io.Writer, old, step, content []byte, most int) error {
-	return ApplyStep(w, bytes.NewReader(old), int64(len(old)), step, content, most)
+	_, err := ApplyStep(w, bytes.NewReader(old), int64(len(old)), step, content, most)
+	return err
 }

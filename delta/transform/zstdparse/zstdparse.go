@@ -21,7 +21,7 @@ import "errors"
 var errCorrupt = errors.New("zstdparse: corrupt frame")
 
 // Memory is about how many bytes ApplyStep takes beside its arguments.
-const Memory = 32 << 20
+const Memory = 24 << 20
 
 // errContent is returned when a block cannot have the given content.
 var errContent = errors.New("zstdparse: the block is not that of the content")
