@@ -3,11 +3,13 @@ package apply_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -35,12 +37,21 @@ type kernelTarget struct {
 // newKernelTarget makes one, of kernels that are published so.
 func newKernelTarget(t *testing.T, how [2]publish.File) *kernelTarget {
 	t.Helper()
-	k := &kernelTarget{target: newTarget(t), file: filepath.Join(t.TempDir(), "vmlinuz")}
+	var kernels [2][]byte
 	plain := bytes.Repeat(noise(600, 40<<10), 9) // lz4 leaves all of it, for the window is longer
+	for i := range kernels {
+		copy(plain[200<<10:], []string{"one", "two"}[i])
+		kernels[i] = kerneltest.BzImage(byte(i), plain)
+	}
+	return newKernelTargetOf(t, kernels, how)
+}
+
+func newKernelTargetOf(t *testing.T, kernels [2][]byte, how [2]publish.File) *kernelTarget {
+	t.Helper()
+	k := &kernelTarget{target: newTarget(t), kernels: kernels,
+		file: filepath.Join(t.TempDir(), "vmlinuz")}
 	dir := t.TempDir()
 	for i, image := range k.w.image {
-		copy(plain[200<<10:], []string{"one", "two"}[i])
-		k.kernels[i] = kerneltest.BzImage(byte(i), plain)
 		path := filepath.Join(dir, "kernel")
 		if err := os.WriteFile(path, k.kernels[i], 0o644); err != nil {
 			t.Fatal(err)
@@ -182,4 +193,66 @@ func TestPullKernelFallback(t *testing.T) {
 			}
 		}
 	}
+}
+
+// zstdKernels are two kernels of more than 16 MiB that are packed with zstd.
+func zstdKernels(t *testing.T) (kernels [2][]byte) {
+	t.Helper()
+	d, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for i := range kernels {
+		frame := readFile(t, fmt.Sprintf("../delta/patchset/testdata/kernel-%d.zst", i+1))
+		plain, err := d.DecodeAll(frame, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kernels[i] = kerneltest.Packed(byte(i), frame, len(plain))
+	}
+	return kernels
+}
+
+// TestPullKernelStep pulls a kernel that is packed with zstd: by a step from the old one, or by
+// chunks where the step takes more memory than there is, or longer than the line.
+func TestPullKernelStep(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	k := newKernelTargetOf(t, zstdKernels(t), [2]publish.File{})
+	const patch = 1e6 // bytes per second
+	slow, quick := delta.Line{Rate: 10, RTT: time.Millisecond}, delta.Line{Rate: 1e6, RTT: time.Millisecond}
+	for _, tt := range []struct {
+		name     string
+		optimize delta.Optimize
+		line     delta.Line
+		memory   int64 // 0: what a pull has
+		chunks   bool
+	}{
+		{"bytes", delta.ForBytes, quick, 0, false},
+		{"slow line", "", slow, 0, false},
+		{"quick line", "", quick, 0, true},
+		{"enough memory", delta.ForBytes, quick, 60 << 20, false},
+		{"less memory", delta.ForBytes, quick, 30 << 20, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.memory > 0 {
+				defer apply.SetStepMemory(tt.memory)()
+			}
+			k.with = func(r *apply.Request) {
+				r.Outputs = map[string]string{mirror.KernelName: k.file}
+				r.Optimize, r.Line, r.CPU.Patch = tt.optimize, tt.line, patch
+			}
+			k.pullKernel(t, k.kernels[0])
+			index := k.release("2").Artifact(mirror.KernelName).Index
+			if chunks := k.server.Requests(mirror.IndexPath(index.ID)) > 0; chunks != tt.chunks {
+				t.Errorf("the kernel came by chunks: %v", chunks)
+			}
+			if len(k.warnings) > 0 {
+				t.Errorf("warnings %q", k.warnings)
+			}
+		})
+	}
+	k.t = t
 }

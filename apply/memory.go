@@ -11,14 +11,14 @@ const (
 	heapMax   = 100 << 20 // all together
 	heapOther = 4 << 20   // buffers of files, hashes, lines
 
-	// What recipes and a content made by a step may take, before there are encoders. With that a
-	// pull takes 128 MiB, as measured.
-	heapStep = 104 << 20
-
 	// What is known of images, measured.
 	heapEntry = 400 // bytes of an entry of a recipe, with what leads to its content
 	heapChunk = 300 // of a chunk, with where it lies
 )
+
+// heapStep is what recipes and a content made by a step may take, before there are encoders. With
+// that a pull takes 128 MiB, as measured. Tests take less.
+var heapStep int64 = 110 << 20
 
 // transformCopies is how many times its length, rewritten or not, an entry with a transform takes:
 // for base and content, both rewritten and longer for it, and for tables.
@@ -87,14 +87,11 @@ func entryMemory(e *patchset.Entry) int64 {
 	}
 	rewritten, effort := e.Rewritten()
 	switch {
+	case e.Stepped(): // neither content is in memory when there is the other one, rewritten
+		return rewritten + effort.Memory
 	case e.Transform != 0:
 		if rewritten > patchset.PieceMax {
-			// the base is compressed when there is the content
-			beside := rewritten / 2
-			if effort.Memory > 0 {
-				beside = max(beside, n+effort.Memory)
-			}
-			return rewritten + beside
+			return rewritten + rewritten/2 // the base is compressed when there is the content
 		}
 		return transformCopies*max(n, rewritten) + effort.Memory
 	case e.Base != nil:

@@ -63,15 +63,16 @@ func (u *Update) loadParts(ctx context.Context) error {
 	loader := &partsLoader{
 		u.fetcher, u.seeds, u.release, u.recipe, u.recipeWithIDs, u.machine.cpu, u.r.Optimize,
 	}
+	paths := map[chunkstore.ID]string{} // one for all outputs; contents may get other ids on the way
 	for _, o := range lacking {
 		x, err := loader.parts(ctx, o)
 		if err != nil {
 			return err
 		}
-		x.paths = map[chunkstore.ID]string{}
+		x.paths = paths
 		for i := range u.recipe.Entries {
 			if e := &u.recipe.Entries[i]; e.Content != nil && e.Link == "" {
-				x.paths[e.Content.ID] = e.Path
+				paths[e.Content.ID] = e.Path
 			}
 		}
 		o.parts = x

@@ -15,10 +15,10 @@ import (
 // partsSet is the patch set to an output that is rebuilt beside the image.
 type partsSet struct {
 	*set
-	*artifact.Set
-	large bool                                // making its contents takes much memory
-	spool *durable.File                       // of the contents that the set gives
-	made  map[chunkstore.ID]*io.SectionReader // of them, in the spool; nil: not made yet
+	*artifact.Set                                     // nil once the contents are made
+	large         bool                                // making its contents takes much memory
+	spool         *durable.File                       // of the contents that the set gives
+	made          map[chunkstore.ID]*io.SectionReader // of them, in the spool; nil: not made yet
 }
 
 // makeParts makes what the patch sets beside the image give, before anything is written that would
@@ -29,10 +29,14 @@ func (u *Update) makeParts(ctx context.Context) (bool, error) {
 		if o.parts == nil || o.parts.set == nil || o.parts.set.made != nil {
 			continue
 		}
-		if o.parts.set.large {
-			u.machine.encoders = nil // the rebuild makes others, when there is memory again
+		large := o.parts.set.large
+		if large { // the rebuild has these again when there is memory again
+			u.machine.encoders, u.seeds.contents, u.seeds.chunks = nil, nil, nil
 		}
 		err := o.parts.set.make(ctx, u)
+		if large {
+			u.seeds.find(u.contents())
+		}
 		if err == nil {
 			continue
 		}
@@ -75,7 +79,7 @@ func (x *partsSet) make(ctx context.Context, u *Update) (err error) {
 		return nil
 	})
 	if err == nil {
-		x.made = made
+		x.made, x.Set = made, nil // it takes memory that the next set needs
 	}
 	return err
 }
