@@ -119,7 +119,8 @@ type Contents interface {
 	Open(ctx context.Context, c *chunkstore.Content) (Reading, error)
 }
 
-// Reading is one open content, for one goroutine. Callers ignore errors of Close, since nothing was written.
+// Reading is one open content, for one goroutine. Callers ignore errors of Close, since nothing was
+// written.
 type Reading interface {
 	io.ReaderAt
 	io.Closer

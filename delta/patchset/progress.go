@@ -24,12 +24,12 @@ const (
 
 // Amounts is how many bytes each phase goes through: of contents, and PhaseCompress of the streams
 // of their patches, without those that are compressed already. The former follow from the two
-// recipes. The latter are estimated until all is done. PhaseMatch and PhaseApply count the bytes of a .xz file several times, as it
-// takes so much longer.
+// recipes. The latter are estimated until all is done. PhaseMatch and PhaseApply count the bytes of
+// a .xz file several times, as it takes so much longer.
 type Amounts [Phases]int64
 
-// A byte of a .xz file takes as long as so many of another file: it is unpacked, and packed again by
-// the encoder that made it. Measured with the modules of Debian 13.
+// A byte of a .xz file takes as long as so many of another file: it is unpacked, and packed again
+// by the encoder that made it. Measured with the modules of Debian 13.
 const (
 	matchXZ = 25
 	applyXZ = 130
