@@ -36,7 +36,7 @@ type spool struct {
 }
 
 func newSpool(ctx context.Context, r io.Reader, tempDir string) (*spool, error) {
-	plain, closer, err := decompress(contextReader{ctx, r})
+	plain, closer, err := Decompress(contextReader{ctx, r})
 	if err != nil {
 		return nil, err
 	}
@@ -123,9 +123,9 @@ func (s *spool) Close() error {
 	return s.file.Close()
 }
 
-// decompress gives the plain bytes of a stream of any kind except an image, and a function that
-// frees the decompressor.
-func decompress(r io.Reader) (io.Reader, func(), error) {
+// Decompress gives the plain bytes of an archive, plain or compressed with gzip, zstd or xz, and a
+// function that frees the decompressor. Errors wrap ErrKind or ErrMalformed, or are r's.
+func Decompress(r io.Reader) (io.Reader, func(), error) {
 	br := bufio.NewReaderSize(r, 128<<10)
 	head, err := br.Peek(sniffLen)
 	if err != nil && err != io.EOF {

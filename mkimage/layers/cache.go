@@ -1,0 +1,77 @@
+package layers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"deltaup/internal/durable"
+)
+
+// Cache keeps packages in a folder, by their hashes.
+type Cache struct {
+	Dir    string
+	Client *http.Client // nil: the default one
+}
+
+// Path gives the path of a package, and fetches it where it is missing. A file with another hash is
+// refused: errors wrap ErrLock.
+func (c *Cache) Path(ctx context.Context, p Locked) (string, error) {
+	name := filepath.Join(c.Dir, p.SHA256+".deb")
+	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return name, c.fetch(ctx, p, name)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if err := p.verify(io.Discard, f); err != nil {
+		return "", fmt.Errorf("%s: %w (remove it to fetch it again)", name, err)
+	}
+	return name, nil
+}
+
+// verify copies a package, and tells whether it has the size and hash of the lock.
+func (p Locked) verify(w io.Writer, r io.Reader) error {
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(w, h), io.LimitReader(r, p.Size+1))
+	if err != nil {
+		return err
+	}
+	if n != p.Size || hex.EncodeToString(h.Sum(nil)) != p.SHA256 {
+		return fmt.Errorf("%w: %s is not what was locked", ErrLock, p)
+	}
+	return nil
+}
+
+func (c *Cache) fetch(ctx context.Context, p Locked, name string) error {
+	if err := durable.MkdirAll(c.Dir); err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL, nil)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrLock, p, err)
+	}
+	client := c.Client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", p.URL, answer.Status)
+	}
+	return durable.WriteFile(c.Dir, name, func(w io.Writer) error {
+		return p.verify(w, answer.Body)
+	})
+}

@@ -1,0 +1,162 @@
+// Package layers composes the tree of a root file system from packages, folders, archives and
+// images by declared rules. It runs no script of any package and starts no process. So anybody may
+// compose, and the same definition and lock give the same tree on any machine.
+//
+// Begin with [ReadDefinition] and [ReadLock], then [Compose]. Package apt makes locks, by the
+// distribution's own solver.
+//
+// What packages' scripts would have done, rules do: see [Definition]. A script that neither the
+// rules cover nor the definition acknowledges stops the composition, see [Hooks].
+package layers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"deltaup/mkimage/layers/deb"
+	"deltaup/mkimage/rootfs"
+	"deltaup/mkimage/tree"
+)
+
+var (
+	// ErrDefinition is wrapped by errors about what a definition says.
+	ErrDefinition = errors.New("definition")
+	// ErrConflict is wrapped when two layers do not agree about a path.
+	ErrConflict = errors.New("conflict")
+	// ErrHooks is wrapped when scripts of packages are not accounted for.
+	ErrHooks = errors.New("scripts that nothing covers")
+	// ErrForbidden is wrapped when a tree has what no image for many machines may have.
+	ErrForbidden = errors.New("not in an image")
+	// ErrLock is wrapped when a lock is damaged, or does not belong to the definition.
+	ErrLock = errors.New("lock")
+)
+
+// Options are what composing takes beside the definition.
+type Options struct {
+	Lock     *Lock             // of the definition's packages; nil: it has none
+	Package  func(Locked) (path string, err error) // where a locked package lies on this machine
+	Progress func(done, total int)                 // nil: nobody looks; packages
+}
+
+// Compose gives the tree of a definition. Closing it frees the room that the packages take in the
+// system's folder for temporary files.
+func Compose(ctx context.Context, d *Definition, o Options) (tree.Tree, error) {
+	c := &composition{definition: d, stage: newStage(d.Time)}
+	err := c.compose(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, c.stage.Close())
+	}
+	return c.stage.finish()
+}
+
+// composition is a definition at work.
+type composition struct {
+	definition *Definition
+	stage      *stage
+	packages   []*deb.Package // of all layers, in the lock's order
+	// systemd of the tree looks for units in lib before usr/lib, as Debian's did until version 12
+	splitUsr bool
+}
+
+func (c *composition) compose(ctx context.Context, o Options) error {
+	if err := c.stage.mergeUsr(c.definition.Rules.MergedUsr); err != nil {
+		return err
+	}
+	for i := range c.definition.Layers {
+		l := &c.definition.Layers[i]
+		if err := c.layer(ctx, l, o); err != nil {
+			return fmt.Errorf("layer %s: %w", l.Name, err)
+		}
+	}
+	if err := c.accountForScripts(); err != nil {
+		return err
+	}
+	for _, r := range rules {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.apply(c); err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+	}
+	return c.stage.check()
+}
+
+// layer puts a layer upon those before.
+func (c *composition) layer(ctx context.Context, l *Layer, o Options) error {
+	trees, err := c.open(ctx, l, o)
+	if err != nil {
+		return err
+	}
+	return c.stage.merge(l, trees)
+}
+
+// named is a tree, and what it is called in messages.
+type named struct {
+	name string
+	tree.Tree
+}
+
+// open opens what a layer is made from. The stage closes it.
+func (c *composition) open(ctx context.Context, l *Layer, o Options) ([]named, error) {
+	path := l.Folder + l.Archive + l.Image // one of them
+	if path == "" {
+		return c.openPackages(ctx, l, o)
+	}
+	t, err := rootfs.Open(ctx, c.definition.Path(path), rootfs.Options{
+		Filter: rootfs.Filter{Exclude: l.Exclude, Include: l.Include},
+		Subdir: l.Subdir, Clamp: &c.definition.Time, Owner: l.owner,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.stage.closers = append(c.stage.closers, t)
+	return []named{{l.Name, t}}, nil
+}
+
+// openPackages opens the packages of a layer, several at once.
+func (c *composition) openPackages(ctx context.Context, l *Layer, o Options) ([]named, error) {
+	if o.Lock == nil {
+		return nil, fmt.Errorf("%w: there is none, and the layer has packages", ErrLock)
+	}
+	locked := o.Lock.Layer(l.Name)
+	packages := make([]*deb.Package, len(locked))
+	g, inner := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, p := range locked {
+		g.Go(func() error {
+			path, err := o.Package(p)
+			if err != nil {
+				return err
+			}
+			packages[i], err = deb.Open(inner, path, &c.definition.Time)
+			if err == nil && (packages[i].Name != p.Name || packages[i].Version != p.Version) {
+				err = fmt.Errorf("%w: %s is %s %s", ErrLock, p, packages[i].Name,
+					packages[i].Version)
+			}
+			return err
+		})
+	}
+	err := g.Wait()
+	for _, p := range packages {
+		if p != nil && p.Tree != nil && p.Name == "systemd" {
+			c.splitUsr = slices.ContainsFunc(p.Entries(), func(e tree.Entry) bool {
+				return e.Path == "lib/systemd/systemd"
+			})
+		}
+	}
+	trees := make([]named, 0, len(packages))
+	for _, p := range packages {
+		if p != nil && p.Tree != nil {
+			c.stage.closers = append(c.stage.closers, p)
+			trees = append(trees, named{p.Name, p})
+		}
+	}
+	c.packages = append(c.packages, packages...)
+	return trees, err
+}

@@ -1,0 +1,102 @@
+package layers
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"deltaup/mkimage/tree"
+)
+
+// volatileDirs are made at each boot: what tmpfiles.d puts there is none of the image's.
+var volatileDirs = []string{"dev", "proc", "run", "sys", "tmp"}
+
+// tmpfiles makes the folders, files and links of tmpfiles.d(5) that are the same on each machine. A
+// line with a specifier, a pattern, or one that systemd runs at boot alone is left to the boot.
+func (c *composition) tmpfiles() error {
+	if !c.definition.Rules.Tmpfiles {
+		return nil
+	}
+	files := map[string]string{}
+	for _, dir := range []string{"usr/lib/tmpfiles.d", "etc/tmpfiles.d"} {
+		for _, p := range c.stage.inside(dir) {
+			if strings.HasSuffix(p, ".conf") {
+				files[path.Base(p)] = p
+			}
+		}
+	}
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		content, _, err := c.stage.read(files[name])
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(content)) {
+			if w := words(line); len(w) > 1 && !strings.HasPrefix(w[0], "#") {
+				if err := c.tmpfile(w); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// tmpfile does one line of a file: type, path, mode, user, group, age, argument.
+func (c *composition) tmpfile(w []string) error {
+	kind := strings.TrimRight(w[0], "-+=~^$")
+	field := func(i int) string {
+		if i < len(w) && w[i] != "-" {
+			return w[i]
+		}
+		return ""
+	}
+	at, err := cleanPath(w[1])
+	first, _, _ := strings.Cut(at, "/")
+	if err != nil || strings.ContainsAny(w[1]+field(6), "%*?[") || slices.Contains(volatileDirs, first) ||
+		strings.HasPrefix(at, "var/run/") || strings.HasPrefix(at, "var/lock/") {
+		return nil
+	}
+	resolved, ok := c.stage.resolve(at)
+	if !ok || c.stage.files[resolved] != nil {
+		return nil // what is there stays
+	}
+	var f *file
+	switch kind {
+	case "d", "D", "v", "q", "Q":
+		f = folder(0o755, c.stage.time)
+		f.from = "tmpfiles"
+	case "f", "F":
+		f = c.stage.made("tmpfiles", 0o644, []byte(field(6)))
+	case "L":
+		if field(6) == "" {
+			return nil
+		}
+		f = c.stage.symlink("tmpfiles", field(6))
+	default:
+		return nil
+	}
+	if mode := strings.TrimLeft(field(2), "~:"); mode != "" && f.Type != tree.Symlink {
+		n, err := strconv.ParseUint(mode, 8, 16)
+		if err != nil || n > 0o7777 {
+			return nil
+		}
+		f.Mode = uint16(n)
+	}
+	if user := strings.TrimLeft(field(3), ":"); user != "" {
+		if f.UID, ok = c.number("etc/passwd", user); !ok {
+			return nil // made at boot, when the user is there
+		}
+	}
+	if group := strings.TrimLeft(field(4), ":"); group != "" {
+		if f.GID, ok = c.number("etc/group", group); !ok {
+			return nil
+		}
+	}
+	return c.stage.write(resolved, f)
+}

@@ -1,0 +1,220 @@
+package layers
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// units enables and masks units of systemd as systemctl(1) does, by the [Install] sections of their
+// files.
+func (c *composition) units() error {
+	rules := &c.definition.Rules.Units
+	enable := slices.Clone(rules.Enable)
+	if rules.Presets {
+		preset, err := c.presets()
+		if err != nil {
+			return err
+		}
+		enable = append(preset, enable...)
+	}
+	done := map[string]bool{}
+	for _, name := range enable {
+		if slices.Contains(rules.Disable, name) {
+			continue
+		}
+		if err := c.enable(name, done); err != nil {
+			return err
+		}
+	}
+	for _, name := range rules.Mask {
+		if path.Base(name) != name || !strings.Contains(name, ".") {
+			return wrong("units: mask %q: want the name of a unit, such as apt-daily.timer", name)
+		}
+		at := path.Join("etc/systemd/system", name)
+		if err := c.stage.write(at, c.stage.symlink("units", "/dev/null")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unitDirs are where units lie, the first one counts.
+var unitDirs = []string{"etc/systemd/system", "usr/lib/systemd/system"}
+
+// unit finds the file of a unit. name may be an instance of a template.
+func (c *composition) unit(name string) (dir, file string, ok bool) {
+	names := []string{name}
+	if base, rest, instance := strings.Cut(name, "@"); instance {
+		names = append(names, base+"@"+path.Ext(rest))
+	}
+	for _, n := range names {
+		for _, dir := range unitDirs {
+			if c.stage.find(path.Join(dir, n)) != nil {
+				return dir, n, true
+			}
+		}
+	}
+	return "", "", false
+}
+
+// enable makes the links that a unit's [Install] section asks for.
+func (c *composition) enable(name string, done map[string]bool) error {
+	if done[name] {
+		return nil
+	}
+	done[name] = true
+	dir, file, ok := c.unit(name)
+	if !ok {
+		return wrong("units: the tree has no unit %s", name)
+	}
+	content, _, err := c.stage.read(path.Join(dir, file))
+	if err != nil {
+		return err
+	}
+	install := installSection(string(content))
+	if base, rest, template := strings.Cut(name, "@"); template && name == file {
+		instance := install["DefaultInstance"]
+		if len(instance) == 0 {
+			return wrong("units: %s is a template without a default instance; name one of its own",
+				name)
+		}
+		name = base + "@" + instance[0] + rest
+	}
+	target := "/" + path.Join(c.unitPrefix(dir), file)
+	links := []string{}
+	for _, alias := range install["Alias"] {
+		if path.Base(alias) != alias {
+			return wrong("units: %s has the alias %q", name, alias)
+		}
+		links = append(links, alias)
+	}
+	for key, suffix := range map[string]string{
+		"WantedBy": ".wants", "RequiredBy": ".requires", "UpheldBy": ".upholds",
+	} {
+		for _, by := range install[key] {
+			if path.Base(by) != by {
+				return wrong("units: %s is %s %q", name, key, by)
+			}
+			links = append(links, path.Join(by+suffix, name))
+		}
+	}
+	for _, l := range links {
+		l = strings.NewReplacer("%i", instanceOf(name), "%p", prefixOf(name), "%n", name).Replace(l)
+		at := path.Join("etc/systemd/system", l)
+		if err := c.stage.write(at, c.stage.symlink("units", target)); err != nil {
+			return err
+		}
+	}
+	for _, also := range install["Also"] {
+		if _, _, ok := c.unit(also); !ok {
+			continue // as systemctl does
+		}
+		if err := c.enable(also, done); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unitPrefix is how systemctl of the tree spells the folder of units: Debian's looked in lib before
+// usr/lib until version 12.
+func (c *composition) unitPrefix(dir string) string {
+	if c.splitUsr && dir == "usr/lib/systemd/system" {
+		return "lib/systemd/system"
+	}
+	return dir
+}
+
+func instanceOf(name string) string {
+	_, rest, _ := strings.Cut(name, "@")
+	return strings.TrimSuffix(rest, path.Ext(rest))
+}
+
+func prefixOf(name string) string {
+	base, _, _ := strings.Cut(strings.TrimSuffix(name, path.Ext(name)), "@")
+	return base
+}
+
+// installSection gives the words of each key of a unit's [Install] section.
+func installSection(text string) map[string][]string {
+	keys := map[string][]string{}
+	in := false
+	for _, line := range logicalLines(text) {
+		switch {
+		case line == "" || line[0] == '#' || line[0] == ';':
+		case line[0] == '[':
+			in = line == "[Install]"
+		case in:
+			key, value, _ := strings.Cut(line, "=")
+			key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+			if value == "" {
+				delete(keys, key)
+			}
+			keys[key] = append(keys[key], strings.Fields(value)...)
+		}
+	}
+	return keys
+}
+
+// presets gives the units that systemd.preset(5) enables, in order. A unit that no line names is
+// enabled, as systemd does it.
+func (c *composition) presets() (enabled []string, err error) {
+	type line struct {
+		enable  bool
+		pattern string
+	}
+	var lines []line
+	files := map[string]string{} // by name: a file in etc hides that in usr
+	for _, dir := range []string{"usr/lib/systemd/system-preset", "etc/systemd/system-preset"} {
+		for _, p := range c.stage.inside(dir) {
+			if strings.HasSuffix(p, ".preset") {
+				files[path.Base(p)] = p
+			}
+		}
+	}
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		content, _, err := c.stage.read(files[name])
+		if err != nil {
+			return nil, err
+		}
+		for text := range strings.Lines(string(content)) {
+			w := strings.Fields(text)
+			if len(w) < 2 || w[0] != "enable" && w[0] != "disable" {
+				continue
+			}
+			if _, err := path.Match(w[1], ""); err != nil {
+				return nil, fmt.Errorf("%s: %q: %w", files[name], w[1], err)
+			}
+			lines = append(lines, line{w[0] == "enable", w[1]})
+		}
+	}
+	for _, p := range c.stage.inside("usr/lib/systemd/system") {
+		name := path.Base(p)
+		content, ok, err := c.stage.read(p)
+		if err != nil || !ok || len(installSection(string(content))) == 0 {
+			continue // links, folders, and what nothing installs
+		}
+		enable := true
+		for _, l := range lines {
+			if match, _ := path.Match(l.pattern, name); match {
+				enable = l.enable
+				break
+			}
+		}
+		if _, rest, template := strings.Cut(name, "@"); template && strings.HasPrefix(rest, ".") &&
+			len(installSection(string(content))["DefaultInstance"]) == 0 {
+			continue
+		}
+		if enable {
+			enabled = append(enabled, name)
+		}
+	}
+	return enabled, nil
+}

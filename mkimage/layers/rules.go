@@ -1,0 +1,180 @@
+package layers
+
+import (
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	"deltaup/mkimage/tree"
+)
+
+// rule does what scripts of packages would do to a tree. It does nothing where the tree has not
+// what it works on.
+type rule struct {
+	name  string
+	apply func(c *composition) error
+}
+
+// rules are all of them, in the order in which they are applied. Users come first, since files have
+// them as owners; what is computed of the whole tree comes last.
+var rules = []rule{
+	{"users", (*composition).users},
+	{"files", (*composition).files},
+	{"alternatives", (*composition).alternatives},
+	{"certificates", (*composition).certificates},
+	{"pam", (*composition).pam},
+	{"shells", (*composition).shells},
+	{"units", (*composition).units},
+	{"tmpfiles", (*composition).tmpfiles},
+	{"dpkg", (*composition).dpkg},
+}
+
+// files makes, changes and removes the definition's paths, in its order.
+func (c *composition) files() error {
+	for i := range c.definition.Files {
+		f := &c.definition.Files[i]
+		if err := c.file(f); err != nil {
+			return fmt.Errorf("/%s: %w", f.Path, err)
+		}
+	}
+	return nil
+}
+
+func (c *composition) file(f *File) error {
+	s := c.stage
+	if f.Remove {
+		return c.remove(f.Path)
+	}
+	at, ok := s.resolve(f.Path)
+	if !ok {
+		return wrong("it leads in a circle")
+	}
+	old := s.files[at]
+	if f.Attributes {
+		if old == nil {
+			return wrong("the tree has it not")
+		}
+		return c.attributes(old, f)
+	}
+	if old != nil && !f.Replace && !(f.Dir && old.Type == tree.Directory) {
+		return fmt.Errorf("%w: %s has it; replace = true takes its place", ErrConflict, old.from)
+	}
+	var made *file
+	switch {
+	case f.Text != nil:
+		made = s.made("file", 0o644, []byte(*f.Text))
+	case f.Link != "":
+		made = s.symlink("file", f.Link)
+	case f.Dir && old != nil && old.Type == tree.Directory:
+		return c.attributes(old, f)
+	case f.Dir:
+		made = folder(0o755, s.time)
+		made.from = "file"
+	default:
+		from := s.find(f.Copy)
+		if from == nil || from.Type != tree.Regular {
+			return wrong("copy: the tree has no regular file /%s", f.Copy)
+		}
+		again := *from
+		made = &again
+		made.from = "file"
+	}
+	if err := c.attributes(made, f); err != nil {
+		return err
+	}
+	if old != nil && old.Type == tree.Directory && made.Type != tree.Directory {
+		s.remove(at)
+	}
+	return s.write(at, made)
+}
+
+// attributes gives a file the mode and owner that the definition says.
+func (c *composition) attributes(to *file, f *File) error {
+	if f.mode != nil && to.Type != tree.Symlink {
+		to.Mode = *f.mode
+	}
+	if f.Owner == "" {
+		return nil
+	}
+	user, group, ok := strings.Cut(f.Owner, ":")
+	if !ok {
+		return wrong("owner %q: want USER:GROUP", f.Owner)
+	}
+	uid, ok := c.number("etc/passwd", user)
+	gid, ok2 := c.number("etc/group", group)
+	if !ok || !ok2 {
+		return wrong("owner %q: the tree has no number for it", f.Owner)
+	}
+	to.UID, to.GID = uid, gid
+	return nil
+}
+
+// number gives the number of a user or a group, from the third field of its line.
+func (c *composition) number(database, name string) (uint32, bool) {
+	if n, err := strconv.ParseUint(name, 10, 32); err == nil {
+		return uint32(n), true
+	}
+	content, _, err := c.stage.read(database)
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(content)) {
+		if fields := strings.Split(line, ":"); len(fields) > 3 && fields[0] == name {
+			n, err := strconv.ParseUint(fields[2], 10, 32)
+			return uint32(n), err == nil
+		}
+	}
+	return 0, false
+}
+
+// remove removes what matches a pattern, with all below.
+func (c *composition) remove(pattern string) error {
+	found := false
+	for _, p := range c.stage.paths() {
+		if ok, err := path.Match(pattern, p); err != nil {
+			return wrong("%w", err)
+		} else if ok {
+			c.stage.remove(p)
+			found = true
+		}
+	}
+	if !found {
+		return wrong("remove: the tree has no such path")
+	}
+	return nil
+}
+
+// shells makes etc/shells as update-shells(8) does, of the list of the system and of packages'.
+func (c *composition) shells() error {
+	s := c.stage
+	base, ok, err := s.read("usr/share/debianutils/shells")
+	if !c.definition.Rules.Shells || err != nil || !ok || s.find("etc/shells") != nil {
+		return err
+	}
+	own, real := []string{}, []string{}
+	lists := append([]string{"usr/share/debianutils/shells"},
+		s.inside("usr/share/debianutils/shells.d")...)
+	for _, list := range lists {
+		content, _, err := s.read(list)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(content)) {
+			shell, _, _ := strings.Cut(strings.TrimSpace(line), "#")
+			if shell == "" {
+				continue
+			}
+			// a shell in a folder that is a link has two names
+			dir, _ := s.follow(parent(strings.TrimPrefix(shell, "/")))
+			own, real = append(own, shell), append(real, "/"+path.Join(dir, path.Base(shell)))
+		}
+	}
+	text := string(base)
+	for _, shell := range append(own, real...) {
+		if !strings.Contains("\n"+text, "\n"+shell+"\n") {
+			text += shell + "\n"
+		}
+	}
+	return s.write("etc/shells", s.made("shells", 0o644, []byte(text)))
+}
