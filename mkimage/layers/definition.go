@@ -2,10 +2,12 @@ package layers
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/pelletier/go-toml/v2"
@@ -19,18 +21,32 @@ const definitionMax = 4 << 20
 // Definition says what an image is composed from, and by which rules. doc/layers.md describes its
 // file.
 type Definition struct {
-	dir string // of the file: relative paths begin there
-
 	Architecture string `toml:"architecture"` // as Debian calls it
 	Time         uint32 `toml:"time"`         // the latest time in the image, seconds since 1970
 
-	Apt    Apt           `toml:"apt"`
-	Layers []Layer       `toml:"layer"`
-	Rules  Rules         `toml:"rules"`
-	Users  []User        `toml:"user"`
-	Groups []Group       `toml:"group"`
-	Files  []File        `toml:"file"`
-	Acks   []Acknowledge `toml:"ack"`
+	Include  []string  `toml:"include"` // definitions that come before this one
+	Apt      Apt       `toml:"apt"`
+	Layers   []Layer   `toml:"layer"`
+	Rules    Rules     `toml:"rules"`
+	Packages []Package `toml:"package"`
+	Work               // of the whole image
+}
+
+// Package is the work that replaces a package's scripts. It is done where a layer has the package.
+type Package struct {
+	Name string `toml:"name"`
+	Work
+}
+
+// Work is what is done to the tree beside the rules.
+type Work struct {
+	Users   []User        `toml:"user"`
+	Groups  []Group       `toml:"group"`
+	Files   []File        `toml:"file"`
+	Enable  []string      `toml:"enable"`  // units of systemd
+	Disable []string      `toml:"disable"` // those that stay disabled though something enables them
+	Mask    []string      `toml:"mask"`
+	Acks    []Acknowledge `toml:"ack"`
 }
 
 // Apt says where packages come from.
@@ -49,8 +65,8 @@ type Layer struct {
 	Archive  string   `toml:"archive"`
 	Image    string   `toml:"image"`
 
-	Subdir   string   `toml:"subdir"`   // the folder of the input that is the root
-	Exclude  []string `toml:"exclude"`  // patterns, as mkimage --exclude takes them
+	Subdir   string   `toml:"subdir"`  // the folder of the input that is the root
+	Exclude  []string `toml:"exclude"` // patterns, as mkimage --exclude takes them
 	Include  []string `toml:"include"`
 	Owner    string   `toml:"owner"`    // of everything, UID:GID; "": as the input says
 	Priority int      `toml:"priority"` // a layer with a higher one may replace paths of others
@@ -62,21 +78,13 @@ type Layer struct {
 type Rules struct {
 	MergedUsr    bool   `toml:"merged-usr"`   // bin, sbin and lib* are links into usr
 	Alternatives string `toml:"alternatives"` // auto or none
-	Units        Units  `toml:"units"`
+	Presets      bool   `toml:"presets"`      // the units that systemd.preset(5) enables
 	Certificates bool   `toml:"certificates"` // ca-certificates' bundle and links
 	Pam          bool   `toml:"pam"`          // common-* of the profiles in usr/share/pam-configs
 	Shells       bool   `toml:"shells"`       // etc/shells
 	Tmpfiles     bool   `toml:"tmpfiles"`     // what tmpfiles.d makes that is the same everywhere
 	Sysusers     bool   `toml:"sysusers"`     // users and groups of sysusers.d that have numbers
 	Dpkg         string `toml:"dpkg"`         // none, status.d or whole: the list of packages
-}
-
-// Units says which units of systemd are enabled.
-type Units struct {
-	Presets bool     `toml:"presets"` // those that systemd.preset(5) enables
-	Enable  []string `toml:"enable"`
-	Disable []string `toml:"disable"` // though a preset enables them
-	Mask    []string `toml:"mask"`
 }
 
 // User is a line of etc/passwd and of etc/shadow. It has no password.
@@ -108,8 +116,8 @@ type File struct {
 	Remove     bool    `toml:"remove"` // a pattern, with all below
 	Attributes bool    `toml:"attributes"`
 
-	Mode    string `toml:"mode"`  // octal; "": 0644, 0755 for folders, of a copy that of the file
-	Owner   string `toml:"owner"` // USER:GROUP, names of the tree or numbers; "": 0:0
+	Mode    string `toml:"mode"`    // octal; "": 0644, 0755 for folders, of a copy that of the file
+	Owner   string `toml:"owner"`   // USER:GROUP, names of the tree or numbers; "": 0:0
 	Replace bool   `toml:"replace"` // what is there may be replaced
 
 	mode *uint16
@@ -117,15 +125,43 @@ type File struct {
 
 // Acknowledge says that a script does nothing that the image lacks.
 type Acknowledge struct {
-	Package string `toml:"package"`
-	Script  string `toml:"script"` // preinst or postinst
-	SHA256  string `toml:"sha256"` // of the script
+	Package string `toml:"package"` // "": that of the work
+	Script  string `toml:"script"`  // preinst or postinst
+	SHA256  string `toml:"sha256"`  // of the script
 	Why     string `toml:"why"`
 }
 
-// ReadDefinition reads the definition in a file. Errors name the file and wrap ErrDefinition, or are
-// the system's.
+// defaults are the rules of a definition that says nothing of them.
+var defaults = Rules{
+	MergedUsr: true, Alternatives: "auto", Certificates: true, Pam: true, Shells: true,
+	Tmpfiles: true, Sysusers: true, Dpkg: "none",
+}
+
+// includesMax is how many definitions one may be made of.
+const includesMax = 64
+
+// ReadDefinition reads the definition in a file, and those that it includes. Errors name the file
+// and wrap ErrDefinition, or are the system's.
 func ReadDefinition(name string) (*Definition, error) {
+	r := reader{}
+	d, err := r.read(name, defaults)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return d, nil
+}
+
+// reader reads a definition with those that it includes.
+type reader struct{ files int }
+
+func (r *reader) read(name string, rules Rules) (*Definition, error) {
+	if r.files++; r.files > includesMax {
+		return nil, fmt.Errorf("%s: %w: more than %d definitions include one another", name,
+			ErrDefinition, includesMax)
+	}
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -138,36 +174,81 @@ func ReadDefinition(name string) (*Definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := parseDefinition(text)
+	head := struct {
+		Include []string `toml:"include"`
+	}{}
+	if err := toml.Unmarshal(text, &head); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", name, ErrDefinition, err)
+	}
+	base := &Definition{Rules: rules}
+	for _, include := range head.Include {
+		d, err := r.read(relative(filepath.Dir(name), include), base.Rules)
+		if err != nil {
+			return nil, err
+		}
+		base = base.with(d)
+	}
+	d, err := parseDefinition(text, base.Rules)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	d.dir = filepath.Dir(name)
-	return d, nil
+	d.anchor(filepath.Dir(name))
+	return base.with(d), nil
 }
 
-func parseDefinition(text []byte) (*Definition, error) {
-	d := &Definition{Rules: Rules{
-		MergedUsr: true, Alternatives: "auto", Certificates: true, Pam: true, Shells: true,
-		Tmpfiles: true, Sysusers: true, Dpkg: "none", Units: Units{Presets: true},
-	}}
+func parseDefinition(text []byte, rules Rules) (*Definition, error) {
+	d := &Definition{Rules: rules}
 	decoder := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
 	if err := decoder.Decode(d); err != nil {
 		var strict *toml.StrictMissingError
 		if errors.As(err, &strict) {
-			return nil, fmt.Errorf("%w: this is none of its keys:\n%s", ErrDefinition, strict.String())
+			return nil, fmt.Errorf("%w: it has no such key:\n%s", ErrDefinition, strict.String())
 		}
 		return nil, fmt.Errorf("%w: %w", ErrDefinition, err)
 	}
-	return d, d.validate()
+	return d, nil
 }
 
-// Path gives a path of this machine that the definition names.
-func (d *Definition) Path(name string) string {
-	if filepath.IsAbs(name) {
+// with gives the definition with another one upon it. A layer of the same name, and a package, add
+// to what is there.
+func (d *Definition) with(other *Definition) *Definition {
+	sum := *other
+	sum.Architecture = cmp.Or(other.Architecture, d.Architecture)
+	sum.Time = cmp.Or(other.Time, d.Time)
+	sum.Layers = append(slices.Clone(d.Layers), other.Layers...)
+	sum.Packages = append(slices.Clone(d.Packages), other.Packages...)
+	if len(other.Apt.Sources) == 0 {
+		sum.Apt = d.Apt
+	}
+	sum.Work = Work{
+		Users:   append(slices.Clone(d.Users), other.Users...),
+		Groups:  append(slices.Clone(d.Groups), other.Groups...),
+		Files:   append(slices.Clone(d.Files), other.Files...),
+		Enable:  append(slices.Clone(d.Enable), other.Enable...),
+		Disable: append(slices.Clone(d.Disable), other.Disable...),
+		Mask:    append(slices.Clone(d.Mask), other.Mask...),
+		Acks:    append(slices.Clone(d.Acks), other.Acks...),
+	}
+	return &sum
+}
+
+// anchor makes the paths of this machine begin at a folder.
+func (d *Definition) anchor(dir string) {
+	for i := range d.Layers {
+		l := &d.Layers[i]
+		for _, p := range []*string{&l.Folder, &l.Archive, &l.Image} {
+			*p = relative(dir, *p)
+		}
+	}
+	d.Apt.Keyring = relative(dir, d.Apt.Keyring)
+}
+
+// relative gives a path that may begin at a folder.
+func relative(dir, name string) string {
+	if name == "" || filepath.IsAbs(name) {
 		return name
 	}
-	return filepath.Join(d.dir, name)
+	return filepath.Join(dir, name)
 }
 
 // wrong makes an error about the definition.
@@ -197,30 +278,51 @@ func (d *Definition) validate() error {
 			return wrong("architecture is missing, such as amd64")
 		}
 	}
-	for _, word := range []struct {
+	for _, rule := range []struct {
 		name, value string
 		values      []string
 	}{
 		{"alternatives", d.Rules.Alternatives, []string{"auto", "none"}},
 		{"dpkg", d.Rules.Dpkg, []string{"none", "status.d", "whole"}},
 	} {
-		if !contains(word.values, word.value) {
-			return wrong("rules: %s is %q, want one of %q", word.name, word.value, word.values)
+		if !slices.Contains(rule.values, rule.value) {
+			return wrong("rules: %s is %q, want one of %q", rule.name, rule.value, rule.values)
 		}
 	}
-	for i := range d.Users {
-		if u := &d.Users[i]; !userName(u.Name) || u.UID == nil {
+	for i := range d.Packages {
+		p := &d.Packages[i]
+		if !word(p.Name, "-.+") {
+			return wrong("package %d has the name %q", i+1, p.Name)
+		}
+		for j := range p.Acks {
+			p.Acks[j].Package = cmp.Or(p.Acks[j].Package, p.Name)
+		}
+		if err := p.Work.validate(); err != nil {
+			return fmt.Errorf("package %s: %w", p.Name, err)
+		}
+	}
+	return d.Work.validate()
+}
+
+func (w *Work) validate() error {
+	for i := range w.Users {
+		if u := &w.Users[i]; !userName(u.Name) || u.UID == nil {
 			return wrong("user %q: want a name and a uid", u.Name)
 		}
 	}
-	for i := range d.Groups {
-		if g := &d.Groups[i]; !userName(g.Name) || g.GID == nil {
+	for i := range w.Groups {
+		if g := &w.Groups[i]; !userName(g.Name) || g.GID == nil {
 			return wrong("group %q: want a name and a gid", g.Name)
 		}
 	}
-	for i := range d.Files {
-		if err := d.Files[i].validate(); err != nil {
+	for i := range w.Files {
+		if err := w.Files[i].validate(); err != nil {
 			return err
+		}
+	}
+	for _, a := range w.Acks {
+		if a.Why == "" {
+			return wrong("ack of %s %s: why is missing", a.Package, a.Script)
 		}
 	}
 	return nil

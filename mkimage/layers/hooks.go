@@ -6,11 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
+
 	"slices"
 	"strings"
 
 	"deltaup/mkimage/layers/deb"
+	"deltaup/mkimage/layers/script"
 )
 
 // Hook is a script that a package's installation would run.
@@ -26,39 +27,56 @@ type Hook struct {
 func Hooks(ctx context.Context, d *Definition, o Options) (_ []Hook, err error) {
 	c := &composition{definition: d, stage: newStage(d.Time)}
 	defer func() { err = errors.Join(err, c.stage.Close()) }()
-	for i := range d.Layers {
-		if l := &d.Layers[i]; len(l.Packages) > 0 {
-			if _, err := c.openPackages(ctx, l, o); err != nil {
-				return nil, fmt.Errorf("layer %s: %w", l.Name, err)
-			}
-		}
+	if err := c.stack(ctx, o); err != nil {
+		return nil, err
 	}
-	return c.hooks(), nil
+	if err := c.rule(ctx); err != nil {
+		return nil, err
+	}
+	return c.hooks()
 }
 
-func (c *composition) hooks() (list []Hook) {
+// actions are what dpkg calls a script with on a fresh installation.
+var actions = map[string]string{"preinst": "install", "postinst": "configure"}
+
+func (c *composition) hooks() (list []Hook, err error) {
 	for _, p := range c.packages {
-		for _, script := range deb.InstallScripts {
-			text, ok := p.Control[script]
+		for _, name := range deb.InstallScripts {
+			text, ok := p.Control[name]
 			if !ok {
 				continue
 			}
 			sum := sha256.Sum256(text)
-			h := Hook{Package: p.Name, Script: script, SHA256: hex.EncodeToString(sum[:])}
-			h.Rest = uncovered(string(text))
-			h.Acknowledged = slices.ContainsFunc(c.definition.Acks, func(a Acknowledge) bool {
-				return a.Package == h.Package && a.Script == h.Script && a.SHA256 == h.SHA256
-			})
+			h := Hook{Package: p.Name, Script: name, SHA256: hex.EncodeToString(sum[:])}
+			effects, err := script.Follow(string(text), actions[name], finished{c})
+			if err != nil {
+				return nil, fmt.Errorf("%s %s: %w", p.Name, name, err)
+			}
+			h.Rest = effects.Rest
+			h.Acknowledged = c.acknowledged(&h)
 			list = append(list, h)
 		}
 	}
-	return list
+	return list, nil
+}
+
+// acknowledged tells whether somebody has acknowledged a script as it is.
+func (c *composition) acknowledged(h *Hook) bool {
+	return slices.ContainsFunc(c.works(), func(w *Work) bool {
+		return slices.ContainsFunc(w.Acks, func(a Acknowledge) bool {
+			return a.Package == h.Package && a.Script == h.Script && a.SHA256 == h.SHA256
+		})
+	})
 }
 
 // accountForScripts fails while a script is neither known nor acknowledged.
 func (c *composition) accountForScripts() error {
 	var open []string
-	for _, h := range c.hooks() {
+	hooks, err := c.hooks()
+	if err != nil {
+		return err
+	}
+	for _, h := range hooks {
 		if len(h.Rest) > 0 && !h.Acknowledged {
 			open = append(open, h.Package+" "+h.Script)
 		}
@@ -69,65 +87,37 @@ func (c *composition) accountForScripts() error {
 	return fmt.Errorf("%w: %d of them: %s", ErrHooks, len(open), strings.Join(open, ", "))
 }
 
-// Marks of the snippets that debhelper adds to scripts.
-const (
-	snippetBegin = "# Automatically added by "
-	snippetEnd   = "# End automatically added section"
-)
-
-// coveredSnippets are the tools of debhelper whose snippets do what rules do, or nothing on a fresh
-// installation whose machine is not running.
-var coveredSnippets = map[string]bool{
-	"dh_installalternatives": true, // alternatives
-	"dh_installdeb":          true, // dpkg-maintscript-helper: moves settings of older versions
-	"dh_installinit":         true, // starts a service; its unit is the definition's choice
-	"dh_installsystemd":      true,
-	"dh_installsystemduser":  true,
-	"dh_installtmpfiles":     true, // tmpfiles
-	"dh_installsysusers":     true, // sysusers
-	"dh_installmenu":         true,
-	"dh_installdebconf":      true,
-	"dh_makeshlibs":          true,
-	"dh_python3":             true, // bytecode, which no image wants
-	"py3compile":             true,
-	"dh_icons":               true, // cache of icons
-	"dh_apparmor":            true, // loads a profile, which the boot does
-	"dh_runit":               true,
-}
-
-// idle are lines that do nothing by themselves.
-var idle = regexp.MustCompile(`^(` + strings.Join([]string{
-	`#.*`, `set -[eux]+`, `exit 0`, `true`, `:`, `;;`, `esac`, `fi`, `done`, `else`, `then`,
-	`case ["']?\$\{?1\}?["']? in`,
-	`\(?(configure|reconfigure|install|upgrade|triggered|abort-[a-z]+|\*|\|| )+\)`,
-	`if (test|\[) ["']?x?\$1["']? ?==? ?["']?x?configure["']?( \])? ?;? ?(then)?`,
-	`\. /usr/share/debconf/confmodule`, `db_stop`, `export [A-Z_]+=\S*`, `umask 0?22`,
-	`echo "[^"$` + "`" + `]*" >&2`, `exit 1`,
-	`echo "(post|pre)inst called with unknown argument .*" ?>&2`,
-	`action="?\$1"?`,
-	`dpkg-trigger --no-await update-initramfs`,
-}, "|") + `)(\s*;;)?$`)
-
-// uncovered gives the lines of a script that are not known: neither in a snippet that rules cover,
-// nor an alternative by literal words, nor idle.
-func uncovered(script string) (rest []string) {
-	snippet := ""
-	for _, line := range logicalLines(script) {
-		if tool, ok := strings.CutPrefix(line, snippetBegin); ok {
-			snippet, _, _ = strings.Cut(tool, "/")
-			continue
-		}
-		if line == snippetEnd {
-			snippet = ""
-			continue
-		}
-		if coveredSnippets[snippet] || line == "" || idle.MatchString(line) {
-			continue
-		}
-		if _, ok := parseAlternative(line); ok {
-			continue
-		}
-		rest = append(rest, line)
-	}
-	return rest
+// covering are the commands whose work rules do, or that have none in an image: settings of older
+// versions, caches that no image wants, and machines that are not running.
+var covering = map[string]string{
+	"deb-systemd-helper":       "units",
+	"systemctl":                "units",
+	"update-rc.d":              "units",
+	"update-alternatives":      "alternatives",
+	"systemd-tmpfiles":         "tmpfiles",
+	"systemd-sysusers":         "users",
+	"update-ca-certificates":   "certificates",
+	"pam-auth-update":          "pam",
+	"update-shells":            "shells",
+	"ldconfig":                 "ld.so.cache",
+	"depmod":                   "depmod",
+	"systemd-hwdb":             "hwdb",
+	"journalctl":               "catalog",
+	"shadowconfig":             "users",
+	"update-passwd":            "users",
+	"systemd-machine-id-setup": "first boot",
+	"dbus-uuidgen":             "first boot",
+	"ssh-keygen":               "first boot",
+	"py3compile":               "bytecode",
+	"pycompile":                "bytecode",
+	"update-initramfs":         "initrd",
+	"update-grub":              "boot loader",
+	"update-menus":             "menus",
+	"dpkg-maintscript-helper":  "older versions",
+	"dpkg-trigger":             "what is triggered is a script",
+	"ucfr":                     "no database of settings",
+	"apparmor_parser":          "boot",
+	"update-binfmts":           "boot",
+	"rmdir":                    "older versions",
+	"restorecon":               "no labels",
 }

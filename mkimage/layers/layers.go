@@ -38,7 +38,7 @@ var (
 
 // Options are what composing takes beside the definition.
 type Options struct {
-	Lock     *Lock             // of the definition's packages; nil: it has none
+	Lock     *Lock                                 // of the definition's packages; nil: it has none
 	Package  func(Locked) (path string, err error) // where a locked package lies on this machine
 	Progress func(done, total int)                 // nil: nobody looks; packages
 }
@@ -63,19 +63,30 @@ type composition struct {
 	splitUsr bool
 }
 
-func (c *composition) compose(ctx context.Context, o Options) error {
-	if err := c.stage.mergeUsr(c.definition.Rules.MergedUsr); err != nil {
-		return err
-	}
+// stack puts all layers upon one another.
+func (c *composition) stack(ctx context.Context, o Options) error {
+	c.stage.mergedUsr = c.definition.Rules.MergedUsr
 	for i := range c.definition.Layers {
 		l := &c.definition.Layers[i]
 		if err := c.layer(ctx, l, o); err != nil {
 			return fmt.Errorf("layer %s: %w", l.Name, err)
 		}
 	}
-	if err := c.accountForScripts(); err != nil {
+	return nil
+}
+
+func (c *composition) compose(ctx context.Context, o Options) error {
+	if err := c.stack(ctx, o); err != nil {
 		return err
 	}
+	if err := c.rule(ctx); err != nil {
+		return err
+	}
+	return errors.Join(c.accountForScripts(), c.stage.check())
+}
+
+// rule applies all rules.
+func (c *composition) rule(ctx context.Context) error {
 	for _, r := range rules {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -84,7 +95,22 @@ func (c *composition) compose(ctx context.Context, o Options) error {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
 	}
-	return c.stage.check()
+	return nil
+}
+
+// works gives the work of all packages that are there, and then that of the image.
+func (c *composition) works() (list []*Work) {
+	there := map[string]bool{}
+	for _, p := range c.packages {
+		there[p.Name] = true
+	}
+	d := c.definition
+	for i := range d.Packages {
+		if there[d.Packages[i].Name] {
+			list = append(list, &d.Packages[i].Work)
+		}
+	}
+	return append(list, &d.Work)
 }
 
 // layer puts a layer upon those before.
@@ -108,7 +134,7 @@ func (c *composition) open(ctx context.Context, l *Layer, o Options) ([]named, e
 	if path == "" {
 		return c.openPackages(ctx, l, o)
 	}
-	t, err := rootfs.Open(ctx, c.definition.Path(path), rootfs.Options{
+	t, err := rootfs.Open(ctx, path, rootfs.Options{
 		Filter: rootfs.Filter{Exclude: l.Exclude, Include: l.Include},
 		Subdir: l.Subdir, Clamp: &c.definition.Time, Owner: l.owner,
 	})

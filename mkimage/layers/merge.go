@@ -16,18 +16,14 @@ import (
 // mergedDirs are the folders that are links into usr where it is merged.
 var mergedDirs = []string{"bin", "lib", "lib32", "lib64", "libo32", "libx32", "sbin"}
 
-// mergeUsr makes the links of a merged usr, before anything is put behind them.
-func (s *stage) mergeUsr(on bool) error {
-	if !on {
+// alias makes the link into usr that a path lies behind, where usr is merged.
+func (s *stage) alias(name string) error {
+	first, _, _ := strings.Cut(name, "/")
+	if !s.mergedUsr || s.files[first] != nil || !slices.Contains(mergedDirs, first) {
 		return nil
 	}
-	for _, dir := range mergedDirs {
-		if err := s.folders("usr/"+dir, "merged-usr"); err != nil {
-			return err
-		}
-		s.files[dir] = s.symlink("merged-usr", "usr/"+dir)
-	}
-	return nil
+	s.files[first] = s.symlink("merged-usr", "usr/"+first)
+	return s.folders("usr/"+first, "merged-usr")
 }
 
 // merge puts the trees of a layer upon what is there. A path that several have must be the same in
@@ -76,6 +72,9 @@ func (m *merging) all(files bool) error {
 }
 
 func (m *merging) one(i int, e *tree.Entry) error {
+	if err := m.alias(e.Path); err != nil {
+		return err
+	}
 	at, ok := m.resolve(e.Path)
 	if !ok {
 		return fmt.Errorf("%w: it lies behind links that lead in a circle", ErrConflict)

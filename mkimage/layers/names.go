@@ -2,8 +2,6 @@ package layers
 
 import "slices"
 
-func contains(list []string, s string) bool { return slices.Contains(list, s) }
-
 // plainName tells whether a name can stand in a lock.
 func plainName(s string) bool {
 	return word(s, "-._")

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"deltaup/mkimage/layers/script"
 	"deltaup/mkimage/tree"
 )
 
@@ -26,8 +27,12 @@ func (c *composition) alternatives() error {
 	}
 	best := map[string]alternative{}
 	for _, p := range c.packages {
-		for _, line := range logicalLines(string(p.Control["postinst"])) {
-			a, ok := parseAlternative(line)
+		effects, err := script.Follow(string(p.Control["postinst"]), actions["postinst"], finished{c})
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
+		for _, w := range effects.Covered {
+			a, ok := parseAlternative(w)
 			if !ok || c.stage.find(strings.TrimPrefix(a.path, "/")) == nil {
 				continue
 			}
@@ -73,28 +78,28 @@ func (c *composition) alternative(a alternative) error {
 }
 
 // parseAlternative reads a command that installs an alternative by literal words.
-func parseAlternative(line string) (a alternative, ok bool) {
-	w := words(line)
+func parseAlternative(w []string) (a alternative, ok bool) {
 	at := slices.Index(w, "--install")
 	if at < 1 || path.Base(w[0]) != "update-alternatives" || len(w) < at+5 {
 		return a, false
 	}
-	for _, word := range w {
-		if strings.ContainsAny(word, "$`*?") {
-			return a, false
-		}
-	}
 	a = alternative{link: w[at+1], name: w[at+2], path: w[at+3]}
 	var err error
-	if a.priority, err = strconv.Atoi(strings.TrimSuffix(w[at+4], ";")); err != nil {
+	if a.priority, err = strconv.Atoi(w[at+4]); err != nil {
 		return a, false
 	}
 	for rest := w[at+5:]; len(rest) >= 4 && rest[0] == "--slave"; rest = rest[4:] {
 		a.slaves = append(a.slaves, alternative{
-			link: rest[1], name: rest[2], path: strings.TrimSuffix(rest[3], ";"),
+			link: rest[1], name: rest[2], path: rest[3],
 		})
 	}
 	return a, plainName(a.name) || word(a.name, "-._+")
+}
+
+// parseable tells whether a command installs an alternative by literal words.
+func parseable(words []string) bool {
+	_, ok := parseAlternative(words)
+	return ok
 }
 
 // logicalLines gives the lines of a script, those that a backslash continues joined.

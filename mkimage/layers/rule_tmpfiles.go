@@ -49,7 +49,7 @@ func (c *composition) tmpfiles() error {
 
 // tmpfile does one line of a file: type, path, mode, user, group, age, argument.
 func (c *composition) tmpfile(w []string) error {
-	kind := strings.TrimRight(w[0], "-+=~^$")
+	kind := strings.TrimRight(w[0], "-+=~$") // "!" is for boots alone, "^" needs credentials
 	field := func(i int) string {
 		if i < len(w) && w[i] != "-" {
 			return w[i]

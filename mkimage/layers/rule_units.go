@@ -10,9 +10,13 @@ import (
 // units enables and masks units of systemd as systemctl(1) does, by the [Install] sections of their
 // files.
 func (c *composition) units() error {
-	rules := &c.definition.Rules.Units
-	enable := slices.Clone(rules.Enable)
-	if rules.Presets {
+	var enable, disable, mask []string
+	for _, w := range c.works() {
+		enable = append(enable, w.Enable...)
+		disable = append(disable, w.Disable...)
+		mask = append(mask, w.Mask...)
+	}
+	if c.definition.Rules.Presets {
 		preset, err := c.presets()
 		if err != nil {
 			return err
@@ -21,14 +25,14 @@ func (c *composition) units() error {
 	}
 	done := map[string]bool{}
 	for _, name := range enable {
-		if slices.Contains(rules.Disable, name) {
+		if slices.Contains(disable, name) {
 			continue
 		}
 		if err := c.enable(name, done); err != nil {
 			return err
 		}
 	}
-	for _, name := range rules.Mask {
+	for _, name := range mask {
 		if path.Base(name) != name || !strings.Contains(name, ".") {
 			return wrong("units: mask %q: want the name of a unit, such as apt-daily.timer", name)
 		}

@@ -26,15 +26,17 @@ func (c *composition) users() error {
 			return err
 		}
 	}
-	for i := range c.definition.Groups {
-		g := &c.definition.Groups[i]
-		if err := a.addGroup(g.Name, *g.GID, g.Members); err != nil {
-			return err
+	for _, w := range c.works() {
+		for i := range w.Groups {
+			g := &w.Groups[i]
+			if err := a.addGroup(g.Name, *g.GID, g.Members); err != nil {
+				return err
+			}
 		}
-	}
-	for i := range c.definition.Users {
-		if err := a.addUser(&c.definition.Users[i], c.stage.time); err != nil {
-			return err
+		for i := range w.Users {
+			if err := a.addUser(&w.Users[i], c.stage.time); err != nil {
+				return err
+			}
 		}
 	}
 	return c.writeAccounts(a)
@@ -63,7 +65,8 @@ func (c *composition) readAccounts() (*accounts, error) {
 			}
 		}
 	}
-	if a.passwd == nil && a.group == nil && len(c.definition.Users)+len(c.definition.Groups) == 0 {
+	declared := func(w *Work) bool { return len(w.Users)+len(w.Groups) > 0 }
+	if a.passwd == nil && a.group == nil && !slices.ContainsFunc(c.works(), declared) {
 		return nil, nil
 	}
 	for i, line := range a.passwd {
@@ -212,11 +215,13 @@ func (a *accounts) addUser(u *User, time uint32) error {
 // numbered the definition must name, or systemd makes it at boot, with numbers of its own.
 func (c *composition) sysusers(a *accounts) error {
 	declared := map[string]bool{}
-	for i := range c.definition.Users {
-		declared[c.definition.Users[i].Name] = true
-	}
-	for i := range c.definition.Groups {
-		declared[c.definition.Groups[i].Name] = true
+	for _, w := range c.works() {
+		for i := range w.Users {
+			declared[w.Users[i].Name] = true
+		}
+		for i := range w.Groups {
+			declared[w.Groups[i].Name] = true
+		}
 	}
 	var lines [][]string
 	for _, p := range c.stage.inside("usr/lib/sysusers.d") {

@@ -32,10 +32,11 @@ var rules = []rule{
 
 // files makes, changes and removes the definition's paths, in its order.
 func (c *composition) files() error {
-	for i := range c.definition.Files {
-		f := &c.definition.Files[i]
-		if err := c.file(f); err != nil {
-			return fmt.Errorf("/%s: %w", f.Path, err)
+	for _, w := range c.works() {
+		for i := range w.Files {
+			if err := c.file(&w.Files[i]); err != nil {
+				return fmt.Errorf("/%s: %w", w.Files[i].Path, err)
+			}
 		}
 	}
 	return nil

@@ -17,6 +17,8 @@ type stage struct {
 	files   map[string]*file // by path; several paths of one inode share it
 	time    uint32           // of what rules make
 	closers []io.Closer
+
+	mergedUsr bool // bin, sbin and lib* are links into usr
 }
 
 // file is an inode of a stage.

@@ -98,7 +98,7 @@ func (r *root) prepare() error {
 	fmt.Fprintf(&settings, "APT::Architectures { %q; };\n", d.Architecture)
 	sources := strings.Join(d.Apt.Sources, "\n") + "\n"
 	if d.Apt.Keyring != "" {
-		key, err := os.ReadFile(d.Path(d.Apt.Keyring))
+		key, err := os.ReadFile(d.Apt.Keyring)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,340 @@
+// Package script reads what a package's maintainer script would do when the package is installed on
+// a machine that never had it, without running anything.
+//
+// It follows the script through the branches that a fresh installation takes: $1 is configure or
+// install, $2 is empty, and files are those of a [System]. A condition that is not known is open,
+// and both branches count. Commands that only read, or speak to a running system, are passed over;
+// so are those whose work the System has already. All others are what the script would do.
+package script
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// ErrSyntax is wrapped when a script is none of sh, or is too long to follow.
+var ErrSyntax = errors.New("script")
+
+// Bounds of what is followed.
+const (
+	sizeMax  = 1 << 20 // bytes of a script
+	stepsMax = 100_000 // commands
+	depthMax = 50      // functions that call one another
+)
+
+// Effects is what a script does.
+type Effects struct {
+	// Rest has the commands that nothing covers, one a line, as they stand in the script with what
+	// is known of their variables put in.
+	Rest []string
+	// Covered has the words of each covered command that are known, in order. A word that is not
+	// known is missing, with all behind it.
+	Covered [][]string
+}
+
+// System is what a script finds: a tree to which it is to have nothing to add.
+type System interface {
+	// Test gives what test(1) says of a path with an operator such as -e. known is false when it
+	// can't be told.
+	Test(op, path string) (holds, known bool)
+	// Covers tells whether the system has already what a command would do.
+	Covers(words []string) bool
+}
+
+// Follow reads a script that is called with an action and no older version. Errors wrap ErrSyntax.
+func Follow(text, action string, system System) (*Effects, error) {
+	if len(text) > sizeMax {
+		return nil, fmt.Errorf("%w: it has %d bytes, at most %d are read", ErrSyntax, len(text),
+			sizeMax)
+	}
+	if line, _, _ := strings.Cut(text, "\n"); strings.HasPrefix(line, "#!") &&
+		!strings.Contains(line, "sh") {
+		return &Effects{Rest: []string{line}}, nil // perl, or a program
+	}
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
+	}
+	f := &follower{
+		system: system,
+		vars: map[string]string{
+			"1": action, "2": "", "DPKG_ROOT": "", "DPKG_MAINTSCRIPT_NAME": action,
+			"DEBIAN_FRONTEND": "noninteractive",
+		},
+		functions: map[string]*syntax.Stmt{},
+	}
+	f.statements(file.Stmts)
+	if f.steps > stepsMax {
+		return nil, fmt.Errorf("%w: it does more than %d steps", ErrSyntax, stepsMax)
+	}
+	return &f.effects, nil
+}
+
+// status is what is known of how a command ends.
+type status uint8
+
+const (
+	open status = iota
+	success
+	failure
+)
+
+func (s status) not() status {
+	switch s {
+	case success:
+		return failure
+	case failure:
+		return success
+	}
+	return open
+}
+
+func truth(b bool) status {
+	if b {
+		return success
+	}
+	return failure
+}
+
+// follower follows a script.
+type follower struct {
+	system    System
+	vars      map[string]string // those that are known; numbers are a function's arguments
+	functions map[string]*syntax.Stmt
+	effects   Effects
+	steps     int
+	depth     int
+	inside    int // branches that may not be taken: a return there ends nothing
+	ended     bool
+}
+
+func (f *follower) statements(list []*syntax.Stmt) (last status) {
+	last = success
+	for _, s := range list {
+		if f.ended || f.steps > stepsMax {
+			return open
+		}
+		last = f.statement(s)
+	}
+	return last
+}
+
+// maybe follows what may not happen.
+func (f *follower) maybe(do func() status) {
+	f.inside++
+	do()
+	f.inside--
+}
+
+// branch follows a branch as far as a condition lets it.
+func (f *follower) branch(condition status, then, otherwise func() status) status {
+	switch condition {
+	case success:
+		return then()
+	case failure:
+		return otherwise()
+	}
+	f.maybe(then)
+	f.maybe(otherwise)
+	return open
+}
+
+func (f *follower) statement(s *syntax.Stmt) status {
+	f.steps++
+	result := f.command(s)
+	if s.Negated {
+		return result.not()
+	}
+	return result
+}
+
+func (f *follower) command(s *syntax.Stmt) status {
+	switch c := s.Cmd.(type) {
+	case nil:
+		return open
+	case *syntax.CallExpr:
+		return f.call(s, c)
+	case *syntax.IfClause:
+		return f.ifClause(c)
+	case *syntax.CaseClause:
+		return f.caseClause(c)
+	case *syntax.BinaryCmd:
+		return f.binary(c)
+	case *syntax.Block:
+		f.writes(s)
+		return f.statements(c.Stmts)
+	case *syntax.Subshell:
+		f.writes(s)
+		ended := f.ended
+		result := f.statements(c.Stmts)
+		f.ended = ended // it ends the subshell alone
+		return result
+	case *syntax.FuncDecl:
+		f.functions[c.Name.Value] = c.Body
+		return success
+	case *syntax.WhileClause:
+		f.writes(s)
+		f.maybe(func() status { return f.statements(c.Cond) })
+		f.maybe(func() status { return f.statements(c.Do) })
+		return open
+	case *syntax.ForClause:
+		f.writes(s)
+		f.loop(c)
+		return open
+	case *syntax.DeclClause:
+		for _, a := range c.Args {
+			f.assign(a)
+		}
+		return success
+	case *syntax.TestClause:
+		return open
+	}
+	f.rest(s)
+	return open
+}
+
+// loop follows a loop, once for each of its words if these are known.
+func (f *follower) loop(c *syntax.ForClause) {
+	words, ok := c.Loop.(*syntax.WordIter)
+	if !ok {
+		f.maybe(func() status { return f.statements(c.Do) })
+		return
+	}
+	known := f.known(words.Items)
+	if len(known) < len(words.Items) {
+		delete(f.vars, words.Name.Value)
+		f.maybe(func() status { return f.statements(c.Do) })
+		return
+	}
+	for _, w := range known {
+		f.vars[words.Name.Value] = w
+		f.maybe(func() status { return f.statements(c.Do) })
+	}
+}
+
+func (f *follower) ifClause(c *syntax.IfClause) status {
+	condition := f.statements(c.Cond)
+	if f.ended {
+		return open
+	}
+	return f.branch(condition,
+		func() status { return f.statements(c.Then) },
+		func() status {
+			switch {
+			case c.Else == nil:
+				return success
+			case len(c.Else.Cond) == 0:
+				return f.statements(c.Else.Then)
+			}
+			return f.ifClause(c.Else)
+		})
+}
+
+func (f *follower) caseClause(c *syntax.CaseClause) status {
+	value, known := f.word(c.Word)
+	for _, item := range c.Items {
+		matches := open
+		if known {
+			matches = failure
+			for _, p := range item.Patterns {
+				pattern, ok := f.word(p)
+				if !ok {
+					matches = open
+				} else if pattern == "*" || pattern == value {
+					matches = success
+					break
+				} else if strings.ContainsAny(pattern, "*?[") {
+					matches = open
+				}
+			}
+		}
+		switch matches {
+		case success:
+			return f.statements(item.Stmts)
+		case open:
+			f.maybe(func() status { return f.statements(item.Stmts) })
+		}
+	}
+	return open
+}
+
+func (f *follower) binary(c *syntax.BinaryCmd) status {
+	switch c.Op {
+	case syntax.AndStmt:
+		left := f.statement(c.X)
+		if f.ended {
+			return open
+		}
+		return f.branch(left, func() status { return f.statement(c.Y) }, func() status { return failure })
+	case syntax.OrStmt:
+		left := f.statement(c.X)
+		if f.ended {
+			return open
+		}
+		return f.branch(left, func() status { return success }, func() status { return f.statement(c.Y) })
+	}
+	f.maybe(func() status { return f.statement(c.X) })
+	f.maybe(func() status { return f.statement(c.Y) })
+	return open
+}
+
+// end is a return or an exit.
+func (f *follower) end() {
+	if f.inside == 0 {
+		f.ended = true
+	}
+}
+
+// assign notes the value of a variable.
+func (f *follower) assign(a *syntax.Assign) {
+	if a.Name == nil {
+		return
+	}
+	value, ok := "", a.Value == nil && a.Array == nil && !a.Naked
+	if a.Value != nil && !a.Append {
+		value, ok = f.word(a.Value)
+	}
+	if ok && f.inside == 0 {
+		f.vars[a.Name.Value] = value
+	} else if !a.Naked {
+		delete(f.vars, a.Name.Value)
+	}
+}
+
+// rest notes a command that nothing covers. Of a simple one whose words are all known it notes
+// these.
+func (f *follower) rest(s *syntax.Stmt) {
+	if c, ok := s.Cmd.(*syntax.CallExpr); ok && len(s.Redirs) == 0 {
+		if words := f.known(c.Args); len(words) == len(c.Args) {
+			f.effects.Rest = append(f.effects.Rest, strings.Join(words, " "))
+			return
+		}
+	}
+	var b strings.Builder
+	if err := syntax.NewPrinter(syntax.SingleLine(true)).Print(&b, s); err != nil {
+		b.WriteString("?")
+	}
+	line := strings.Join(strings.Fields(b.String()), " ")
+	f.effects.Rest = append(f.effects.Rest, line)
+}
+
+// writes notes a compound command whose output goes to a file.
+func (f *follower) writes(s *syntax.Stmt) bool {
+	for _, r := range s.Redirs {
+		switch r.Op {
+		case syntax.RdrOut, syntax.AppOut, syntax.RdrAll, syntax.AppAll, syntax.RdrClob:
+			to, ok := f.word(r.Word)
+			if ok && to == "/dev/null" {
+				continue
+			}
+			if there, known := f.system.Test("-e", to); !ok || !there || !known {
+				f.rest(s)
+				return true
+			}
+		}
+	}
+	return false
+}
