@@ -39,17 +39,19 @@ type mkimageOptions struct {
 	unsigned   bool // --strip-module-signatures
 	input      string
 	trees      rootfs.Options // flags that only the reading of trees is about
+	layers     layersOptions  // those that only definitions are about
 }
 
 func newMkimageCommand(env *Env) *command.Command {
 	var o mkimageOptions
 	var cmd *command.Command
 	cmd = &command.Command{
-		Use:   "mkimage -o IMAGE [flags] TAR|DIR|SQUASHFS",
+		Use:   "mkimage -o IMAGE [flags] TAR|DIR|SQUASHFS|DEFINITION",
 		Short: "Make a squashfs image and its recipe from a tree",
 		Long: `Mkimage makes a squashfs image and beside it, as IMAGE.recipe, its recipe: all
 but the files' contents. The tree is a folder, a tar archive (plain, gzip, zstd
-or xz; - for standard input) or anybody's squashfs image.
+or xz; - for standard input) or anybody's squashfs image; or a definition
+(image.toml) says what it is composed from, see deltaup layers.
 
 An archive is the tree that GNU tar would unpack from it. With --subdir a folder
 of the tree is taken as the root. The image, its recipe and the traces are left
@@ -72,6 +74,13 @@ where contents are found.`,
 		Args: command.Exactly(1),
 		Run: func(ctx context.Context, args []string) error {
 			o.input = args[0]
+			if strings.HasSuffix(o.input, definitionSuffix) {
+				for _, name := range treeFlags {
+					if cmd.Flags().Changed(name) {
+						return &usageError{fmt.Errorf("--%s: the definition %s decides", name, o.input)}
+					}
+				}
+			}
 			if o.fromRecipe != "" {
 				for _, name := range []string{"level", "block-size", "order", "trace", "previous", "owner", "mtime"} {
 					if cmd.Flags().Changed(name) {
@@ -111,6 +120,7 @@ where contents are found.`,
 		"store compressed kernel modules plain, for smaller and quicker updates")
 	f.BoolVar(&o.unsigned, "strip-module-signatures", false,
 		"cut the signatures of kernel modules off, too, where nothing checks them")
+	o.layers.flags(cmd)
 	f.StringVar(&o.order, "order", "",
 		"`FILE` with paths, one a line, whose data come first in the image")
 	f.StringArrayVar(&o.traces, "trace", nil,
@@ -124,6 +134,12 @@ where contents are found.`,
 	f.StringVar(&o.fromRecipe, "from-recipe", "",
 		"make the image of this `RECIPE`; the argument gives the contents")
 	return cmd
+}
+
+// treeFlags are those that a definition has in itself.
+var treeFlags = []string{
+	"exclude", "include", "subdir", "offset", "one-file-system", "keep-directory-symlink",
+	"ignore-zeros", "container-files", "owner", "mtime",
 }
 
 func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
@@ -140,7 +156,7 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	t, err := rootfs.Open(ctx, o.input, trees)
+	t, err := o.open(ctx, env, trees)
 	if err != nil {
 		return err
 	}
@@ -171,6 +187,16 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 		o.image, len(r.Entries), stats.Contents, human.Size(stats.PlainBytes),
 		human.Size(stats.Size), ofPlain(stats), r.Codec)
 	return nil
+}
+
+// open opens the tree, or composes that of a definition.
+func (o *mkimageOptions) open(ctx context.Context, env *Env,
+	trees rootfs.Options) (tree.Tree, error) {
+	if strings.HasSuffix(o.input, definitionSuffix) {
+		o.layers.definition = o.input
+		return o.layers.compose(ctx, env)
+	}
+	return rootfs.Open(ctx, o.input, trees)
 }
 
 // replaceable refuses an output that would take the place of a device, a folder or the like.

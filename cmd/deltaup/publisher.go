@@ -8,6 +8,10 @@ import (
 	"deltaup/internal/command"
 	"deltaup/mirror/publish"
 	"deltaup/mkimage/initrd"
+	"deltaup/mkimage/layers"
+	"deltaup/mkimage/layers/apt"
+	"deltaup/mkimage/layers/deb"
+	"deltaup/mkimage/layers/script"
 	"deltaup/mkimage/modules"
 	"deltaup/mkimage/rootfs"
 )
@@ -16,6 +20,7 @@ import (
 // journey. The build for targets (-tags target) goes without them and without what they alone need.
 func publisherCommands(env *Env) []*command.Command {
 	return []*command.Command{
+		newLayersCommand(env),
 		newMkimageCommand(env),
 		newRecompressCommand(env),
 		newKeysCommand(env),
@@ -46,6 +51,14 @@ var publisherOutcomes = []outcome{
 	},
 	{is: publish.ErrExists, cause: "version-exists", hint: "publish it under a new version"},
 	{is: publish.ErrMismatch, cause: "mismatched-input"},
+	{is: layers.ErrDefinition, cause: "wrong-definition"},
+	{is: layers.ErrConflict, cause: "layers-disagree"},
+	{is: layers.ErrHooks, cause: "scripts-left", hint: "deltaup layers hooks lists them"},
+	{is: layers.ErrForbidden, cause: "forbidden-in-image"},
+	{is: layers.ErrLock, cause: "wrong-lock", hint: "deltaup layers lock --update makes it anew"},
+	{is: apt.ErrApt, cause: "apt"},
+	{is: deb.ErrMalformed, cause: "damaged-input"},
+	{is: script.ErrSyntax, cause: "damaged-input"},
 	{is: rootfs.ErrOffset, cause: "usage"},
 	{is: rootfs.ErrKind, cause: "unsupported-input"},
 	{is: rootfs.ErrMalformed, cause: "damaged-input"},

@@ -33,6 +33,11 @@ var floors = []struct {
 	{"mkimage/squashfs", []string{"mkimage/tree"}},
 	{"mkimage/rootfs", []string{"mkimage/squashfs", "mkimage/tree"}},
 	{"mkimage/modules", []string{"mkimage/tree"}},
+	{"mkimage/layers/deb", []string{"mkimage/rootfs", "mkimage/tree"}},
+	{"mkimage/layers/script", nil},
+	{"mkimage/layers", []string{"mkimage/layers/deb", "mkimage/layers/script", "mkimage/rootfs", "mkimage/tree"}},
+	// apart, so that composing can't start a program
+	{"mkimage/layers/apt", []string{"mkimage/layers", "mkimage/layers/deb"}},
 	{"mkimage/internal/codec", []string{"chunkstore"}},
 	{"mkimage/internal/recipetext", []string{"chunkstore"}},
 	{"mkimage/internal/proof", []string{"chunkstore"}},
@@ -70,7 +75,7 @@ var floors = []struct {
 	{"apply", []string{"apply/cache", "apply/internal/nospace", "apply/slotwriter", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "artifact", "mirror", "mirror/client", "trust"}},
 	// Above apply and slotboot, which do not know each other.
 	{"device", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree", "mirror", "mirror/client", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/layers", "mkimage/layers/apt", "mkimage/layers/deb", "mkimage/layers/script", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.

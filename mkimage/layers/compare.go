@@ -4,32 +4,102 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"path"
 	"slices"
+	"strings"
 
 	"deltaup/mkimage/tree"
 )
 
 // Difference is a path that two trees do not have alike.
 type Difference struct {
-	Path string
-	Kind DifferenceKind
-	Why  string // what of it differs
+	Path     string `json:"path"`
+	Kind     string `json:"kind"`     // lacking, additional or changed
+	What     string `json:"what"`     // of a changed one: type, target, owner, mode, ...
+	Cause    string `json:"cause"`    // one of Causes
+	Unwanted bool   `json:"unwanted"` // no image wants it
 }
 
-// DifferenceKind says who has a path.
-type DifferenceKind uint8
-
-// The kinds of differences between a composed tree and another one.
+// Kinds of differences of a composed tree from another one.
 const (
-	Lacking    DifferenceKind = iota // only the other tree has it
-	Additional                       // only the composed tree has it
-	Changed                          // both have it
+	Lacking    = "lacking"    // only the other tree has it
+	Additional = "additional" // only the composed tree has it
+	Changed    = "changed"    // both have it
 )
+
+// cause says what paths come from that a composed tree does not have.
+type cause struct {
+	name     string
+	unwanted bool
+	patterns []string // of path.Match for a path or a folder above it
+}
+
+// causes are looked through in order.
+var causes = []cause{
+	{"bytecode of Python", true, []string{"*/__pycache__", "*.pyc"}},
+	{"keys of one machine", true, []string{"etc/ssh/ssh_host_*", "etc/machine-id", "var/lib/dbus/machine-id"}},
+	{"dpkg's database", true, []string{"var/lib/dpkg", "var/lib/apt", "var/lib/ucf", "var/lib/pam",
+		"var/lib/python", "var/lib/shells.state", "etc/apt/sources.list*"}},
+	{"what systemd's helpers note", true, []string{"var/lib/systemd/deb-systemd-*"}},
+	{"debconf's database", true, []string{"var/cache/debconf"}},
+	{"logs", true, []string{"var/log/*"}},
+	{"caches", true, []string{"var/cache/*", "run/*", "tmp/*"}},
+	{"backups and locks of databases", true, []string{"etc/*-", "etc/.pwd.lock"}},
+	{"links of runlevels, which systemd does not read", true, []string{"etc/rc?.d", "etc/runit/runsvdir"}},
+	{"device nodes, which the kernel makes", true, []string{"dev/*"}},
+	{"files of one machine", true, []string{"etc/hostname", "etc/resolv.conf", "etc/fstab", "etc/hosts"}},
+	{"boot files, which are artifacts of their own", true, []string{"boot/*", "vmlinuz*", "initrd.img*"}},
+}
+
+// other is the cause of all differences that need a look.
+const other = "to be looked at"
+
+// Causes are all that Compare tells, those to look at first.
+var Causes = func() []string {
+	names := []string{other}
+	for _, c := range causes {
+		names = append(names, c.name)
+	}
+	return names
+}()
+
+// explain finds the cause of a difference.
+func (d *Difference) explain() {
+	d.Cause = other
+	if d.Kind == Additional {
+		return
+	}
+	for _, c := range causes {
+		for _, pattern := range c.patterns {
+			if matches(pattern, d.Path) {
+				d.Cause, d.Unwanted = c.name, c.unwanted && d.Kind == Lacking
+				return
+			}
+		}
+	}
+}
+
+// matches tells whether a pattern matches a path or a folder above it. One that begins with */
+// matches at any depth.
+func matches(pattern, name string) bool {
+	for at := name; at != ""; at = parent(at) {
+		subject := at
+		if strings.HasPrefix(pattern, "*/") {
+			subject = "x/" + path.Base(at)
+		} else if !strings.Contains(pattern, "/") {
+			subject = at
+		}
+		if ok, _ := path.Match(pattern, subject); ok {
+			return true
+		}
+	}
+	return false
+}
 
 // Compare gives the differences of a composed tree from another one, in path order. Times do not
 // count.
-func Compare(composed, other tree.Tree) (list []Difference, err error) {
-	a, b := composed.Entries(), other.Entries()
+func Compare(composed, hooked tree.Tree) (list []Difference, err error) {
+	a, b := composed.Entries(), hooked.Entries()
 	first := func(t tree.Tree) map[string]int {
 		at := map[string]int{}
 		for i := range t.Entries() {
@@ -37,7 +107,7 @@ func Compare(composed, other tree.Tree) (list []Difference, err error) {
 		}
 		return at
 	}
-	inA, inB := first(composed), first(other)
+	inA, inB := first(composed), first(hooked)
 	for i, j := 0, 0; i < len(a) || j < len(b); {
 		switch {
 		case j == len(b) || i < len(a) && tree.Compare(a[i].Path, b[j].Path) < 0:
@@ -54,16 +124,19 @@ func Compare(composed, other tree.Tree) (list []Difference, err error) {
 			if b[j].Link != "" {
 				y = inB[b[j].Link]
 			}
-			why, err := differs(composed, other, x, y)
+			what, err := differs(composed, hooked, x, y)
 			if err != nil {
 				return nil, err
 			}
-			if why != "" {
-				list = append(list, Difference{Path: a[i].Path, Kind: Changed, Why: why})
+			if what != "" {
+				list = append(list, Difference{Path: a[i].Path, Kind: Changed, What: what})
 			}
 			i++
 			j++
 		}
+	}
+	for i := range list {
+		list[i].explain()
 	}
 	return list, nil
 }

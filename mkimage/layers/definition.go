@@ -251,6 +251,11 @@ func relative(dir, name string) string {
 	return filepath.Join(dir, name)
 }
 
+// HasPackages tells whether a layer is of packages, for which a lock is needed.
+func (d *Definition) HasPackages() bool {
+	return slices.ContainsFunc(d.Layers, func(l Layer) bool { return len(l.Packages) > 0 })
+}
+
 // wrong makes an error about the definition.
 func wrong(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrDefinition}, args...)...)

@@ -16,11 +16,13 @@ import (
 
 // Hook is a script that a package's installation would run.
 type Hook struct {
-	Package, Script, SHA256 string
-	// Rest is what of the script neither rules cover nor is without effect on a fresh
-	// installation, line by line. It is empty for a script that is known.
-	Rest         []string
-	Acknowledged bool
+	Package string `json:"package"`
+	Script  string `json:"script"` // preinst or postinst
+	SHA256  string `json:"sha256"`
+	// Rest has the commands that would add something to the composed tree, see package script. It
+	// is empty for a script that is known.
+	Rest         []string `json:"rest"`
+	Acknowledged bool     `json:"acknowledged"`
 }
 
 // Hooks gives the scripts of a definition's packages, in the lock's order.

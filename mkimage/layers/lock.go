@@ -113,3 +113,29 @@ func parseLocked(line string) (p Locked, err error) {
 	}
 	return p, nil
 }
+
+// Change is a package that two locks do not have alike. Old or New is "" where one has it not.
+type Change struct{ Layer, Name, Old, New string }
+
+// Changes gives what differs from an older lock.
+func (l *Lock) Changes(old *Lock) (list []Change) {
+	type key struct{ layer, name, architecture string }
+	before := map[key]string{}
+	for _, p := range old.Packages {
+		before[key{p.Layer, p.Name, p.Architecture}] = p.Version
+	}
+	for _, p := range l.Packages {
+		k := key{p.Layer, p.Name, p.Architecture}
+		if before[k] != p.Version {
+			list = append(list, Change{p.Layer, p.Name, before[k], p.Version})
+		}
+		delete(before, k)
+	}
+	for k, version := range before {
+		list = append(list, Change{k.layer, k.name, version, ""})
+	}
+	slices.SortFunc(list, func(a, b Change) int {
+		return cmp.Or(strings.Compare(a.Layer, b.Layer), strings.Compare(a.Name, b.Name))
+	})
+	return list
+}

@@ -70,7 +70,20 @@ func Follow(text, action string, system System) (*Effects, error) {
 	if f.steps > stepsMax {
 		return nil, fmt.Errorf("%w: it does more than %d steps", ErrSyntax, stepsMax)
 	}
+	f.effects.Rest = distinct(f.effects.Rest)
 	return &f.effects, nil
+}
+
+// distinct gives each line once.
+func distinct(lines []string) (list []string) {
+	seen := map[string]bool{}
+	for _, l := range lines {
+		if !seen[l] {
+			seen[l] = true
+			list = append(list, l)
+		}
+	}
+	return list
 }
 
 // status is what is known of how a command ends.
