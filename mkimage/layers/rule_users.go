@@ -238,8 +238,9 @@ func (c *composition) sysusers(a *accounts) error {
 			}
 		}
 	}
-	slices.SortStableFunc(lines, func(x, y []string) int { return strings.Compare(x[0], y[0]) })
-	for _, w := range lines { // groups first: g comes before m and u
+	kind := func(line []string) int { return strings.IndexByte("gum", line[0][0]) }
+	slices.SortStableFunc(lines, func(x, y []string) int { return kind(x) - kind(y) })
+	for _, w := range lines {
 		if err := c.sysuser(a, w, declared); err != nil {
 			return err
 		}

@@ -99,7 +99,7 @@ func (m *member) Read(p []byte) (int, error) {
 	m.left -= int64(n)
 	m.a.left -= int64(n)
 	if err == io.EOF && m.left > 0 {
-		err = io.ErrUnexpectedEOF
+		err = fmt.Errorf("%w: %w", ErrMalformed, io.ErrUnexpectedEOF)
 	}
 	return n, err
 }

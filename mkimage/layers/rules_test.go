@@ -1,0 +1,194 @@
+package layers_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"deltaup/internal/test/debtest"
+	"deltaup/mkimage/layers"
+)
+
+// base has what Debian's users and groups begin with.
+var base = debtest.Package{Name: "base-passwd", Files: []debtest.File{
+	{Name: "usr/share/base-passwd/passwd.master", Content: "root:*:0:0:root:/root:/bin/bash\nwww-data:*:33:33:www-data:/var/www:/usr/sbin/nologin\n"},
+	{Name: "usr/share/base-passwd/group.master", Content: "root:*:0:\nadm:*:4:\nshadow:*:42:\nwww-data:*:33:\n"},
+}}
+
+func TestUsers(t *testing.T) {
+	conf := debtest.Package{Name: "sysusers", Files: []debtest.File{{Name: "usr/lib/sysusers.d/a.conf", Content: "# x\n" +
+		"g render 105 -\nu! sys-x 200:105 \"System X\" /var/x /bin/sh\nu later - \"numbered at boot\"\nm sys-x adm\n"}}}
+	w := newWorld(t, base, conf)
+	got := w.composed(debian + `
+user = [{ name = "site", uid = 1000, gecos = "Site", home = "/home/site", shell = "/bin/sh", groups = ["adm"] }]
+group = [{ name = "_ssh", gid = 101, members = ["www-data"] }]
+file = [{ path = "/srv", dir = true, owner = "site:_ssh", mode = "2750" }]
+`)
+	wantPaths(t, got, map[string]string{
+		"etc/passwd": "0644 0:0 root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n" +
+			"sys-x:x:200:105:System X:/var/x:/bin/sh\nsite:x:1000:1000:Site:/home/site:/bin/sh\n",
+		"etc/group":  "0644 0:0 root:x:0:\nadm:x:4:sys-x,site\nshadow:x:42:\nwww-data:x:33:\nrender:x:105:\n_ssh:x:101:www-data\nsite:x:1000:\n",
+		"etc/shadow": "0640 0:42 root:*:19675:0:99999:7:::\nwww-data:*:19675:0:99999:7:::\nsys-x:!:19675::::::\nsite:!:19675::::::\n",
+		"srv":        "2750 1000:101 /",
+	})
+	for name, text := range map[string]string{
+		"the same name":   `user = [{ name = "root", uid = 7 }]`,
+		"the same number": `user = [{ name = "x", uid = 33 }]`,
+		"group's number":  `group = [{ name = "x", gid = 4 }]`,
+		"group's name":    `group = [{ name = "adm", gid = 5 }]`,
+	} {
+		if _, err := w.compose(debian + text); !errors.Is(err, layers.ErrConflict) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, text := range map[string]string{
+		"no group":       `user = [{ name = "x", uid = 7, groups = ["nosuch"] }]`,
+		"owner unknown":  `file = [{ path = "/x", text = "", owner = "nobody:adm" }]`,
+		"owner one word": `file = [{ path = "/x", text = "", owner = "root" }]`,
+	} {
+		if _, err := w.compose(debian + text); !errors.Is(err, layers.ErrDefinition) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestFiles(t *testing.T) {
+	w := newWorld(t, debtest.Package{Name: "p", Files: []debtest.File{
+		{Name: "usr/share/p/conf", Content: "conf", Mode: 0o640}, {Name: "etc/old/a", Content: "a"}, {Name: "etc/old/b", Content: "b"},
+		{Name: "var/run/"}, {Name: "etc/keep", Content: "keep"},
+	}})
+	got := w.composed(debian + `
+file = [
+  { path = "/etc/p/conf", copy = "/usr/share/p/conf" },
+  { path = "etc/text", text = "text\n", mode = "0600" },
+  { path = "/etc/link", link = "../x" },
+  { path = "/etc/old/*", remove = true },
+  { path = "/var/run", link = "/run", replace = true },
+  { path = "/etc/keep", attributes = true, mode = "0444", owner = "3:4" },
+  { path = "/etc/text", text = "again", replace = true },
+]
+[[package]]
+name = "p"
+file = [{ path = "/etc/of-p", text = "p" }]
+[[package]]
+name = "missing"
+file = [{ path = "/etc/of-missing", text = "x" }]
+`)
+	wantPaths(t, got, map[string]string{
+		"etc/p/conf": "0640 0:0 conf", "etc/p": "0755 0:0 /", "etc/text": "0644 0:0 again", "etc/link": "-> ../x",
+		"etc/old/a": "", "etc/old": "0755 0:0 /", "var/run": "-> /run", "etc/keep": "0444 3:4 keep",
+		"etc/of-p": "0644 0:0 p", "etc/of-missing": "",
+	})
+	for name, c := range map[string]struct {
+		file string
+		err  error
+	}{
+		"taken":           {`path = "/etc/keep", text = ""`, layers.ErrConflict},
+		"no source":       {`path = "/x", copy = "/nosuch"`, layers.ErrDefinition},
+		"no such path":    {`path = "/nosuch", attributes = true`, layers.ErrDefinition},
+		"nothing goes":    {`path = "/nosuch", remove = true`, layers.ErrDefinition},
+		"climbs":          {`path = "/../x", text = ""`, layers.ErrDefinition},
+		"root":            {`path = "/", text = ""`, layers.ErrDefinition},
+		"two at once":     {`path = "/x", text = "", dir = true`, layers.ErrDefinition},
+		"none":            {`path = "/x"`, layers.ErrDefinition},
+		"mode":            {`path = "/x", text = "", mode = "999"`, layers.ErrDefinition},
+		"unknown key":     {`path = "/x", txt = ""`, layers.ErrDefinition},
+		"below a file":    {`path = "/etc/keep/x", text = ""`, layers.ErrDefinition},
+		"bad pattern":     {`path = "/etc/[", remove = true`, layers.ErrDefinition},
+		"over a folder":   {`path = "/etc/old", text = ""`, layers.ErrConflict},
+		"behind a circle": {`path = "/circle/x", text = ""`, layers.ErrDefinition},
+	} {
+		_, err := w.compose(debian + `file = [{ path = "/circle", link = "circle" }, { ` + c.file + " }]\n")
+		if !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAlternatives(t *testing.T) {
+	w := newWorld(t,
+		debtest.Package{Name: "vim", Control: map[string]string{"postinst": "#!/bin/sh\nset -e\n" +
+			"update-alternatives --install /usr/bin/editor editor /usr/bin/vim 30 --slave /usr/share/man/man1/editor.1.gz editor.1.gz /usr/share/man/man1/vim.1.gz\n" +
+			"add() { update-alternatives --install /usr/bin/$1 $1 /usr/bin/vim 10; }\nadd view\n"},
+			Files: []debtest.File{{Name: "usr/bin/vim", Content: "vim"}, {Name: "usr/share/man/man1/vim.1.gz", Content: "man"}}},
+		debtest.Package{Name: "nano", Control: map[string]string{"postinst": "update-alternatives --install /usr/bin/editor editor /usr/bin/nano 40 --slave /usr/share/man/man1/editor.1.gz editor.1.gz /usr/share/man/man1/nano.1.gz\n"},
+			Files: []debtest.File{{Name: "usr/bin/nano", Content: "nano"}}},
+		debtest.Package{Name: "gone", Control: map[string]string{"postinst": "update-alternatives --install /usr/bin/editor editor /usr/bin/gone 90\n"}})
+	wantPaths(t, w.composed(debian), map[string]string{
+		"usr/bin/editor": "-> /etc/alternatives/editor", "etc/alternatives/editor": "-> /usr/bin/nano",
+		"usr/share/man/man1/editor.1.gz": "", "etc/alternatives/view": "-> /usr/bin/vim",
+	})
+	wantPaths(t, w.composed(debian+"[rules]\nalternatives = \"none\"\n"), map[string]string{"usr/bin/editor": ""})
+}
+
+func TestUnits(t *testing.T) {
+	unit := func(name, install string) debtest.File {
+		return debtest.File{Name: "lib/systemd/system/" + name, Content: "[Unit]\n[Service]\nExecStart=/x\n[Install]\n" + install}
+	}
+	w := newWorld(t, debtest.Package{Name: "systemd", Files: []debtest.File{
+		{Name: "lib/systemd/systemd", Content: "x"},
+		unit("a.service", "WantedBy=multi-user.target\nAlias=b.service\nAlso=c.timer missing.service\n"),
+		unit("c.timer", "RequiredBy=timers.target\n"),
+		unit("getty@.service", "WantedBy=getty.target\nDefaultInstance=tty1\n"),
+		unit("preset.service", "WantedBy=multi-user.target\n"),
+		unit("off.service", "WantedBy=multi-user.target\n"),
+		{Name: "lib/systemd/system-preset/90.preset", Content: "disable off.*\nenable preset.service\ndisable *\n"},
+	}})
+	got := w.composed(debian + "[rules]\npresets = true\n" + "[[package]]\nname = \"systemd\"\nenable = [\"a.service\", \"getty@.service\", \"getty@tty9.service\"]\nmask = [\"x.timer\"]\n")
+	wantPaths(t, got, map[string]string{
+		"etc/systemd/system/multi-user.target.wants/a.service":      "-> /lib/systemd/system/a.service",
+		"etc/systemd/system/b.service":                              "-> /lib/systemd/system/a.service",
+		"etc/systemd/system/timers.target.requires/c.timer":         "-> /lib/systemd/system/c.timer",
+		"etc/systemd/system/getty.target.wants/getty@tty1.service":  "-> /lib/systemd/system/getty@.service",
+		"etc/systemd/system/getty.target.wants/getty@tty9.service":  "-> /lib/systemd/system/getty@.service",
+		"etc/systemd/system/x.timer":                                "-> /dev/null",
+		"etc/systemd/system/multi-user.target.wants/preset.service": "-> /lib/systemd/system/preset.service",
+		"etc/systemd/system/multi-user.target.wants/off.service":    "",
+	})
+	for _, text := range []string{`enable = ["nosuch.service"]`, `mask = ["a/b.service"]`} {
+		if _, err := w.compose(debian + "[[package]]\nname = \"systemd\"\n" + text); !errors.Is(err, layers.ErrDefinition) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestTmpfiles(t *testing.T) {
+	w := newWorld(t, base, debtest.Package{Name: "p", Files: []debtest.File{{Name: "usr/lib/tmpfiles.d/p.conf", Content: strings.Join([]string{
+		"d /var/lib/p 0750 www-data adm -", "f /var/lib/p/state 0600 - - - text", "L /var/lib/p/link - - - - ../x", "d /run/p 0755",
+		"d /var/lib/%b 0755", "C /var/lib/copied - - - - /etc", "f^ /etc/hosts - - - - network.hosts", "d! /var/lib/boot 0755",
+		"d /var/lib/owner 0755 later later", "d /usr/share 0700",
+	}, "\n")}, {Name: "usr/share/x", Content: "x"}}})
+	wantPaths(t, w.composed(debian), map[string]string{
+		"var/lib/p": "0750 33:4 /", "var/lib/p/state": "0600 0:0 text", "var/lib/p/link": "-> ../x", "run/p": "", "var/lib/%b": "",
+		"var/lib/copied": "", "etc/hosts": "", "var/lib/boot": "", "var/lib/owner": "", "usr/share": "0755 0:0 /",
+	})
+}
+
+func TestHooks(t *testing.T) {
+	known := "#!/bin/sh\nset -e\nif [ \"$1\" = configure ]; then mkdir -p /var/lib/p; fi\n"
+	open := "#!/bin/sh\nmake-it /x\n"
+	w := newWorld(t, debtest.Package{Name: "p", Control: map[string]string{"preinst": known, "postinst": open, "prerm": open},
+		Files: []debtest.File{{Name: "var/lib/p/"}}})
+	_, err := w.compose(debian)
+	if !errors.Is(err, layers.ErrHooks) || !strings.Contains(err.Error(), "p postinst") || strings.Contains(err.Error(), "preinst") {
+		t.Errorf("composed: %v", err)
+	}
+	d, err := w.definition(debian)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hooks, err := layers.Hooks(t.Context(), d, w.options())
+	if err != nil || len(hooks) != 2 || len(hooks[0].Rest) != 0 || len(hooks[1].Rest) != 1 || hooks[1].Rest[0] != "make-it /x" {
+		t.Fatalf("hooks %+v, %v", hooks, err)
+	}
+	ack := debian + "[[package]]\nname = \"p\"\nack = [{ script = \"postinst\", sha256 = \"" + hooks[1].SHA256 + "\", why = \"a test\" }]\n"
+	if _, err := w.compose(ack); err != nil {
+		t.Errorf("acknowledged: %v", err)
+	}
+	if _, err := w.compose(strings.Replace(ack, hooks[1].SHA256[:8], "00000000", 1)); !errors.Is(err, layers.ErrHooks) {
+		t.Errorf("another script acknowledged: %v", err)
+	}
+	if _, err := w.compose(strings.Replace(ack, "a test", "", 1)); !errors.Is(err, layers.ErrDefinition) {
+		t.Errorf("acknowledged without a reason: %v", err)
+	}
+}
