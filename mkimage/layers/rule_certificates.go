@@ -3,7 +3,6 @@ package layers
 import (
 	"bytes"
 	"crypto/sha1"
-	"crypto/x509"
 	"encoding/asn1"
 	"encoding/binary"
 	"encoding/pem"
@@ -122,16 +121,39 @@ func subjectHash(content []byte) (string, error) {
 	if block == nil {
 		return "", fmt.Errorf("no certificate in PEM")
 	}
-	cert, err := x509.ParseCertificate(block.Bytes)
+	subject, err := subjectOf(block.Bytes)
 	if err != nil {
 		return "", err
 	}
-	canonical, err := canonicalName(cert.RawSubject)
+	canonical, err := canonicalName(subject)
 	if err != nil {
 		return "", err
 	}
 	sum := sha1.Sum(canonical)
 	return fmt.Sprintf("%08x", binary.LittleEndian.Uint32(sum[:])), nil
+}
+
+// subjectOf gives the subject of a certificate, encoded. Package x509 would refuse some of those
+// that old authorities have signed.
+func subjectOf(der []byte) ([]byte, error) {
+	var certificate, body []asn1.RawValue
+	if _, err := asn1.Unmarshal(der, &certificate); err != nil {
+		return nil, err
+	}
+	if len(certificate) == 0 {
+		return nil, fmt.Errorf("an empty certificate")
+	}
+	if _, err := asn1.Unmarshal(certificate[0].FullBytes, &body); err != nil {
+		return nil, err
+	}
+	at := 4 // serial number, algorithm, issuer and validity come before it
+	if len(body) > 0 && body[0].Class == asn1.ClassContextSpecific {
+		at++ // and the version
+	}
+	if len(body) <= at {
+		return nil, fmt.Errorf("a certificate without a subject")
+	}
+	return body[at].FullBytes, nil
 }
 
 // canonicalName encodes a name again for its hash: its sets one after another, without the

@@ -1,0 +1,128 @@
+package layers_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"deltaup/mkimage/layers"
+)
+
+func lockText(lines ...string) string {
+	return strings.Join(append([]string{"deltaup-lock 1"}, lines...), "\n") + "\n"
+}
+
+var sum = strings.Repeat("0f", 32)
+
+func TestLock(t *testing.T) {
+	text := lockText("debian a 1:2-3 amd64 5 "+sum+" http://x/a.deb", "debian b 1 all 0 "+sum+" http://x/b.deb", "site a 1 amd64 5 "+sum+" http://x/a.deb")
+	l, err := layers.ReadLock(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if _, err := l.WriteTo(&b); err != nil || b.String() != text {
+		t.Errorf("written %q, %v", b.String(), err)
+	}
+	if n := len(l.Layer("debian")); n != 2 {
+		t.Errorf("the layer has %d packages", n)
+	}
+	for name, text := range map[string]string{
+		"empty":      "",
+		"magic":      "deltaup-lock 2\n",
+		"words":      lockText("debian a 1"),
+		"two spaces": lockText("debian a  1 amd64 5 " + sum + " u"),
+		"size":       lockText("debian a 1 amd64 +5 " + sum + " u"),
+		"negative":   lockText("debian a 1 amd64 -5 " + sum + " u"),
+		"hash":       lockText("debian a 1 amd64 5 " + sum[1:] + " u"),
+		"upper case": lockText("debian a 1 amd64 5 " + strings.ToUpper(sum) + " u"),
+		"twice":      lockText("debian a 1 amd64 5 "+sum+" u", "debian a 2 amd64 5 "+sum+" u"),
+		"order":      lockText("debian b 1 amd64 5 "+sum+" u", "debian a 1 amd64 5 "+sum+" u"),
+		"long":       lockText("debian a 1 amd64 5 " + sum + " " + strings.Repeat("u", 5000)),
+	} {
+		if _, err := layers.ReadLock(strings.NewReader(text)); !errors.Is(err, layers.ErrLock) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestChanges(t *testing.T) {
+	lock := func(lines ...string) *layers.Lock {
+		for i := range lines {
+			lines[i] += " amd64 5 " + sum + " u"
+		}
+		l, err := layers.ReadLock(strings.NewReader(lockText(lines...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	got := lock("d a 1", "d b 2", "d d 1").Changes(lock("d a 1", "d b 1", "d c 1"))
+	want := []layers.Change{{"d", "b", "1", "2"}, {"d", "c", "1", ""}, {"d", "d", "", "1"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("changes %v, want %v", got, want)
+	}
+}
+
+func FuzzReadLock(f *testing.F) {
+	f.Add(lockText("debian a 1 amd64 5 " + sum + " u"))
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := layers.ReadLock(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		var b bytes.Buffer
+		if _, err := l.WriteTo(&b); err != nil || b.String() != text && b.String() != text+"\n" {
+			t.Errorf("read %q, written %q", text, b.String())
+		}
+	})
+}
+
+func TestDefinition(t *testing.T) {
+	for name, text := range map[string]string{
+		"no layer":         "time = 1\n",
+		"no time":          "[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"no name":          "time = 1\n[[layer]]\nfolder = \"x\"\n",
+		"two kinds":        "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\nimage = \"y\"\n",
+		"no kind":          "time = 1\n[[layer]]\nname = \"a\"\n",
+		"same name":        "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[[layer]]\nname = \"a\"\nfolder = \"y\"\n",
+		"no architecture":  "time = 1\n[[layer]]\nname = \"a\"\npackages = [\"x\"]\n",
+		"owner":            "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\nowner = \"root\"\n",
+		"unknown key":      "time = 1\nlayers = 1\n",
+		"unknown rule":     "time = 1\n[rules]\nalternatives = \"some\"\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"no toml":          "time",
+		"user's number":    "time = 1\nuser = [{ name = \"x\" }]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"user's name":      "time = 1\nuser = [{ name = \"x:y\", uid = 1 }]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"includes itself":  "include = [\"image.toml\"]\n",
+		"package's name":   "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[[package]]\nname = \"\"\n",
+		"time is too late": "time = 4294967296\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+	} {
+		path := filepath.Join(t.TempDir(), "image.toml")
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := layers.ReadDefinition(path); !errors.Is(err, layers.ErrDefinition) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzReadDefinition(f *testing.F) {
+	f.Add("time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[[package]]\nname = \"p\"\nfile = [{ path = \"/x\", text = \"\" }]\n")
+	path := filepath.Join(f.TempDir(), "image.toml")
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "include") {
+			return // other files
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if d, err := layers.ReadDefinition(path); err == nil && (d.Time == 0 || len(d.Layers) == 0) {
+			t.Errorf("accepted: %+v", d)
+		}
+	})
+}
