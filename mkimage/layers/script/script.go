@@ -186,6 +186,9 @@ func (f *follower) command(s *syntax.Stmt) status {
 		f.ended = ended // it ends the subshell alone
 		return result
 	case *syntax.FuncDecl:
+		if c.Name == nil { // as zsh has them
+			break
+		}
 		f.functions[c.Name.Value] = c.Body
 		return success
 	case *syntax.WhileClause:
