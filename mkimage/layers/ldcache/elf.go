@@ -1,0 +1,150 @@
+package ldcache
+
+import (
+	"bytes"
+	"cmp"
+	"debug/elf"
+	"encoding/binary"
+	"io"
+
+	"deltaup/mkimage/internal/lookup"
+	"deltaup/mkimage/tree"
+)
+
+// window reads pieces of a file that opens as a stream. It goes back by opening it again.
+type window struct {
+	root  *lookup.Root
+	entry *tree.Entry
+	r     io.ReadCloser
+	at    int64
+}
+
+func (w *window) close() error {
+	if w.r == nil {
+		return nil
+	}
+	err := w.r.Close()
+	w.r = nil
+	return err
+}
+
+// ReadAt reads whole pieces within the file.
+func (w *window) ReadAt(b []byte, off int64) (int, error) {
+	if w.r == nil || off < w.at {
+		if err := w.close(); err != nil {
+			return 0, err
+		}
+		var err error
+		if w.r, err = w.root.Open(w.entry); err != nil {
+			return 0, err
+		}
+		w.at = 0
+	}
+	n, err := io.CopyN(io.Discard, w.r, off-w.at)
+	if w.at += n; err != nil {
+		return 0, err
+	}
+	m, err := io.ReadFull(w.r, b)
+	w.at += int64(m)
+	return m, err
+}
+
+// elfFile reads an ELF file of either class in little endian.
+type elfFile struct {
+	in       io.ReaderAt
+	size     int64
+	class    elf.Class
+	word     int // bytes of an address
+	segments []segment
+}
+
+type segment struct {
+	kind                  elf.ProgType
+	offset, address, size uint64 // size: in the file
+	align                 uint64
+}
+
+// bytes reads n bytes, or errObject where the file ends before.
+func (f *elfFile) bytes(off uint64, n int) ([]byte, error) {
+	if off > uint64(f.size) || uint64(n) > uint64(f.size)-off {
+		return nil, errObject
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	b := make([]byte, n)
+	_, err := f.in.ReadAt(b, int64(off))
+	return b, err
+}
+
+func (f *elfFile) address(b []byte) uint64 {
+	if f.word == 4 {
+		return uint64(binary.LittleEndian.Uint32(b))
+	}
+	return binary.LittleEndian.Uint64(b)
+}
+
+// text reads a string up to its zero.
+func (f *elfFile) text(off uint64) (string, error) {
+	if off > uint64(f.size) {
+		return "", errObject
+	}
+	b, err := f.bytes(off, int(min(uint64(f.size)-off, stringMax)))
+	if err != nil {
+		return "", err
+	}
+	i := bytes.IndexByte(b, 0)
+	if i < 0 {
+		return "", errObject
+	}
+	return string(b[:i]), nil
+}
+
+// readSegments reads the program headers.
+func (f *elfFile) readSegments(off uint64, count int) error {
+	size := 56
+	if f.word == 4 {
+		size = 32
+	}
+	b, err := f.bytes(off, size*count)
+	if err != nil {
+		return err
+	}
+	for ; len(b) > 0; b = b[size:] {
+		s := segment{kind: elf.ProgType(binary.LittleEndian.Uint32(b))}
+		if f.word == 8 {
+			s.offset, s.address = f.address(b[8:]), f.address(b[16:])
+			s.size, s.align = f.address(b[32:]), f.address(b[48:])
+		} else {
+			s.offset, s.address = f.address(b[4:]), f.address(b[8:])
+			s.size, s.align = f.address(b[16:]), f.address(b[28:])
+		}
+		f.segments = append(f.segments, s)
+	}
+	return nil
+}
+
+// dynamicTag is an entry of the dynamic section.
+type dynamicTag struct{ tag, value uint64 }
+
+// dynamicTags reads the dynamic section, whose size nothing but its end tells.
+func (f *elfFile) dynamicTags(off uint64) ([]dynamicTag, error) {
+	var tags []dynamicTag
+	size := 2 * f.word
+	for off <= uint64(f.size) && len(tags)*size < dynamicMax {
+		n := int(min(1024, uint64(f.size)-off)) / size * size
+		b, err := f.bytes(off, n)
+		if err != nil || n == 0 {
+			return nil, cmp.Or(err, errObject)
+		}
+		off += uint64(n)
+		for ; len(b) > 0; b = b[size:] {
+			t := dynamicTag{f.address(b), f.address(b[f.word:])}
+			if t.tag == uint64(elf.DT_NULL) {
+				return tags, nil
+			}
+			tags = append(tags, t)
+		}
+	}
+	return nil, errObject
+}
