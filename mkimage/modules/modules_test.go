@@ -355,14 +355,37 @@ func run(t *testing.T, name string, args ...string) string {
 // module makes an object file with what depmod reads of a module: the symbols that it exports and
 // needs, and an alias.
 func module(exports, needs []string, alias string) []byte {
+	return testModule{exports: exports, needs: needs, info: []string{"license=GPL", "alias=" + alias, "depends="}}.bytes()
+}
+
+// testModule is what depmod reads of a module.
+type testModule struct {
+	exports  []string // symbols in __ksymtab_strings
+	crcs     []string // exported symbols that the symbol table has
+	needs    []string // undefined symbols
+	versions []string // symbols in __versions
+	info     []string // KEY=VALUE
+}
+
+func (m testModule) bytes() []byte {
 	names := []byte{0}
 	symbols := make([]elf.Sym64, 1)
-	for _, s := range needs {
-		symbols = append(symbols, elf.Sym64{Name: uint32(len(names)), Info: byte(elf.STB_GLOBAL) << 4})
-		names = append(append(names, s...), 0)
+	symbol := func(name string, section uint16) {
+		symbols = append(symbols, elf.Sym64{Name: uint32(len(names)), Info: byte(elf.STB_GLOBAL) << 4, Shndx: section})
+		names = append(append(names, name...), 0)
 	}
-	exported := []byte(strings.Join(exports, "\x00") + "\x00")
-	info := []byte("license=GPL\x00alias=" + alias + "\x00depends=\x00")
+	symbol("init_module", 1)
+	for _, s := range m.needs {
+		symbol(s, 0)
+	}
+	for _, s := range m.crcs {
+		symbol("__crc_"+s, uint16(elf.SHN_ABS))
+	}
+	var versions []byte
+	for _, s := range m.versions {
+		versions = append(versions, make([]byte, 64)...)
+		copy(versions[len(versions)-56:], s)
+	}
 	sections := []struct {
 		name string
 		kind elf.SectionType
@@ -370,11 +393,12 @@ func module(exports, needs []string, alias string) []byte {
 		link uint32
 	}{
 		{"", elf.SHT_NULL, nil, 0},
-		{".modinfo", elf.SHT_PROGBITS, info, 0},
-		{"__ksymtab_strings", elf.SHT_PROGBITS, exported, 0},
+		{".modinfo", elf.SHT_PROGBITS, []byte(strings.Join(m.info, "\x00") + "\x00"), 0},
+		{"__ksymtab_strings", elf.SHT_PROGBITS, []byte(strings.Join(m.exports, "\x00") + "\x00"), 0},
 		{".symtab", elf.SHT_SYMTAB, encode(symbols), 4},
 		{".strtab", elf.SHT_STRTAB, names, 0},
 		{".shstrtab", elf.SHT_STRTAB, nil, 0},
+		{"__versions", elf.SHT_PROGBITS, versions, 0},
 	}
 	var strtab []byte
 	headers := make([]elf.Section64, len(sections))

@@ -70,33 +70,106 @@ func (t *trie) encode(most int) ([]byte, error) {
 	return b, nil
 }
 
-// append writes the nodes below, then the node, and gives its offset with its flags.
-func (t *trie) append(b []byte) (_ []byte, offset uint32) {
-	var first, last byte
-	var children []uint32
+// encodeDown gives the index as kmod 34 and later write it: each node before those below it. It may
+// have so many bytes.
+func (t *trie) encodeDown(most int) ([]byte, error) {
+	const start = 12
+	sizes := map[*trie]int{}
+	if n := start + t.measure(sizes); n > most {
+		return nil, fmt.Errorf("an index of %d bytes, and the format ends at %d", n, most)
+	}
+	b := binary.BigEndian.AppendUint32(nil, indexMagic)
+	b = binary.BigEndian.AppendUint32(b, indexVersion)
+	b = binary.BigEndian.AppendUint32(b, start|t.flags())
+	return t.appendDown(b, sizes), nil
+}
+
+// measure notes how many bytes each node has with those below it.
+func (t *trie) measure(sizes map[*trie]int) int {
+	n := t.size()
+	for _, child := range t.children {
+		n += child.measure(sizes)
+	}
+	sizes[t] = n
+	return n
+}
+
+// size is how many bytes the node has itself.
+func (t *trie) size() int {
+	n := 0
+	if t.prefix != "" {
+		n += len(t.prefix) + 1
+	}
 	if len(t.children) > 0 {
-		first, last = 255, 0
-		for letter := range t.children {
-			first, last = min(first, letter), max(last, letter)
+		first, last := t.span()
+		n += 2 + 4*(int(last)-int(first)+1)
+	}
+	if len(t.values) > 0 {
+		n += 4
+		for _, v := range t.values {
+			n += 4 + len(v.text) + 1
 		}
+	}
+	return n
+}
+
+// flags are those in the offset of the node.
+func (t *trie) flags() uint32 {
+	flags := uint32(0)
+	if t.prefix != "" {
+		flags |= nodePrefix
+	}
+	if len(t.children) > 0 {
+		flags |= nodeChildren
+	}
+	if len(t.values) > 0 {
+		flags |= nodeValues
+	}
+	return flags
+}
+
+// span is the range of letters of a node with children.
+func (t *trie) span() (first, last byte) {
+	first = 255
+	for letter := range t.children {
+		first, last = min(first, letter), max(last, letter)
+	}
+	return first, last
+}
+
+// appendDown writes the node, then the nodes below.
+func (t *trie) appendDown(b []byte, sizes map[*trie]int) []byte {
+	var children []uint32
+	first, last := t.span()
+	if len(t.children) > 0 {
 		children = make([]uint32, int(last)-int(first)+1)
+		next := len(b) + t.size()
 		for i := range children {
 			if child := t.children[first+byte(i)]; child != nil {
-				b, children[i] = child.append(b)
+				children[i] = uint32(next) | child.flags()
+				next += sizes[child]
 			}
 		}
 	}
-	offset = uint32(len(b))
+	b = t.appendNode(b, first, last, children)
+	for i := range children {
+		if child := t.children[first+byte(i)]; child != nil {
+			b = child.appendDown(b, sizes)
+		}
+	}
+	return b
+}
+
+// appendNode writes the node alone, with the offsets of those below it.
+func (t *trie) appendNode(b []byte, first, last byte, children []uint32) []byte {
 	if t.prefix != "" {
 		b = append(append(b, t.prefix...), 0)
-		offset |= nodePrefix
 	}
 	if len(children) > 0 {
 		b = append(b, first, last)
 		for _, child := range children {
 			b = binary.BigEndian.AppendUint32(b, child)
 		}
-		offset |= nodeChildren
 	}
 	if len(t.values) > 0 {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(t.values)))
@@ -104,7 +177,22 @@ func (t *trie) append(b []byte) (_ []byte, offset uint32) {
 			b = binary.BigEndian.AppendUint32(b, v.priority)
 			b = append(append(b, v.text...), 0)
 		}
-		offset |= nodeValues
 	}
-	return b, offset
+	return b
+}
+
+// append writes the nodes below, then the node, and gives its offset with its flags.
+func (t *trie) append(b []byte) (_ []byte, offset uint32) {
+	var children []uint32
+	first, last := t.span()
+	if len(t.children) > 0 {
+		children = make([]uint32, int(last)-int(first)+1)
+		for i := range children {
+			if child := t.children[first+byte(i)]; child != nil {
+				b, children[i] = child.append(b)
+			}
+		}
+	}
+	offset = uint32(len(b)) | t.flags()
+	return t.appendNode(b, first, last, children), offset
 }
