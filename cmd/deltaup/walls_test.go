@@ -32,10 +32,16 @@ var floors = []struct {
 	{"mkimage/tree", nil},
 	{"mkimage/squashfs", []string{"mkimage/tree"}},
 	{"mkimage/rootfs", []string{"mkimage/squashfs", "mkimage/tree"}},
-	{"mkimage/modules", []string{"mkimage/tree"}},
+	{"mkimage/internal/lookup", []string{"mkimage/tree"}},
+	{"mkimage/modules", []string{"mkimage/internal/lookup", "mkimage/tree"}},
+	// files that programs make in a tree, made without them
+	{"mkimage/layers/internal/systemd", []string{"mkimage/internal/lookup", "mkimage/tree"}},
+	{"mkimage/layers/catalog", []string{"mkimage/internal/lookup", "mkimage/layers/internal/systemd", "mkimage/tree"}},
+	{"mkimage/layers/hwdb", []string{"mkimage/internal/lookup", "mkimage/layers/internal/systemd", "mkimage/tree"}},
+	{"mkimage/layers/ldcache", []string{"mkimage/internal/lookup", "mkimage/tree"}},
 	{"mkimage/layers/deb", []string{"mkimage/rootfs", "mkimage/tree"}},
 	{"mkimage/layers/script", nil},
-	{"mkimage/layers", []string{"mkimage/layers/deb", "mkimage/layers/script", "mkimage/rootfs", "mkimage/tree"}},
+	{"mkimage/layers", []string{"mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/hwdb", "mkimage/layers/ldcache", "mkimage/layers/script", "mkimage/modules", "mkimage/rootfs", "mkimage/tree"}},
 	// apart, so that composing can't start a program
 	{"mkimage/layers/apt", []string{"mkimage/layers", "mkimage/layers/deb"}},
 	{"mkimage/internal/codec", []string{"chunkstore"}},
