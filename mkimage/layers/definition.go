@@ -84,6 +84,10 @@ type Rules struct {
 	Shells       bool   `toml:"shells"`       // etc/shells
 	Tmpfiles     bool   `toml:"tmpfiles"`     // what tmpfiles.d makes that is the same everywhere
 	Sysusers     bool   `toml:"sysusers"`     // users and groups of sysusers.d that have numbers
+	Libraries    bool   `toml:"libraries"`    // etc/ld.so.cache
+	Depmod       bool   `toml:"depmod"`       // the indexes of kernel modules
+	Hwdb         bool   `toml:"hwdb"`         // udev's database of hardware
+	Catalog      bool   `toml:"catalog"`      // the journal's catalog of messages
 	Dpkg         string `toml:"dpkg"`         // none, status.d or whole: the list of packages
 }
 
@@ -134,7 +138,8 @@ type Acknowledge struct {
 // defaults are the rules of a definition that says nothing of them.
 var defaults = Rules{
 	MergedUsr: true, Alternatives: "auto", Certificates: true, Pam: true, Shells: true,
-	Tmpfiles: true, Sysusers: true, Dpkg: "none",
+	Tmpfiles: true, Sysusers: true, Libraries: true, Depmod: true, Hwdb: true, Catalog: true,
+	Dpkg: "none",
 }
 
 // includesMax is how many definitions one may be made of.

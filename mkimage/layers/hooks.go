@@ -27,7 +27,7 @@ type Hook struct {
 
 // Hooks gives the scripts of a definition's packages, in the lock's order.
 func Hooks(ctx context.Context, d *Definition, o Options) (_ []Hook, err error) {
-	c := &composition{definition: d, stage: newStage(d.Time)}
+	c := &composition{ctx: ctx, definition: d, stage: newStage(d.Time)}
 	defer func() { err = errors.Join(err, c.stage.Close()) }()
 	if err := c.stack(ctx, o); err != nil {
 		return nil, err

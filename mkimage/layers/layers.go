@@ -46,16 +46,17 @@ type Options struct {
 // Compose gives the tree of a definition. Closing it frees the room that the packages take in the
 // system's folder for temporary files.
 func Compose(ctx context.Context, d *Definition, o Options) (tree.Tree, error) {
-	c := &composition{definition: d, stage: newStage(d.Time)}
+	c := &composition{ctx: ctx, definition: d, stage: newStage(d.Time)}
 	err := c.compose(ctx, o)
 	if err != nil {
 		return nil, errors.Join(err, c.stage.Close())
 	}
-	return c.stage.finish()
+	return c.stage.tree(), nil
 }
 
 // composition is a definition at work.
 type composition struct {
+	ctx        context.Context
 	definition *Definition
 	stage      *stage
 	packages   []*deb.Package // of all layers, in the lock's order

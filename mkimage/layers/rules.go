@@ -27,6 +27,10 @@ var rules = []rule{
 	{"shells", (*composition).shells},
 	{"units", (*composition).units},
 	{"tmpfiles", (*composition).tmpfiles},
+	{"hwdb", (*composition).hardware},
+	{"catalog", (*composition).messages},
+	{"depmod", (*composition).kernelModules},
+	{"libraries", (*composition).libraries},
 	{"dpkg", (*composition).dpkg},
 }
 

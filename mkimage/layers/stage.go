@@ -239,8 +239,8 @@ func (s *stage) paths() []string {
 	return paths
 }
 
-// finish gives the tree. It closes what the stage has open.
-func (s *stage) finish() (tree.Tree, error) {
+// tree gives the stage as a tree. Closing that closes what the stage has open.
+func (s *stage) tree() tree.Tree {
 	t := &composed{stage: s}
 	first := map[*file]string{}
 	for _, p := range s.paths() {
@@ -255,10 +255,10 @@ func (s *stage) finish() (tree.Tree, error) {
 		}
 		t.entries, t.files = append(t.entries, e), append(t.files, f)
 	}
-	return t, nil
+	return t
 }
 
-// composed is the tree of a stage that is done.
+// composed is the tree of a stage as it was.
 type composed struct {
 	*stage
 	entries []tree.Entry
