@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -98,6 +99,9 @@ type kernelModule struct {
 
 // read reads all modules, and notes which one exports a symbol: the last that does.
 func (d *depmod) read(ctx context.Context) error {
+	// infoMax bounds what all modules say, in bytes. Those of a Debian kernel say 8 MB.
+	const infoMax = 256 << 20
+	var size atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, m := range d.modules {
@@ -110,6 +114,10 @@ func (d *depmod) read(ctx context.Context) error {
 				return fmt.Errorf("%w: %s: %w", ErrModule, m.path, err)
 			}
 			m.info = parseModule(b)
+			if size.Add(m.info.size()) > infoMax {
+				return fmt.Errorf("%w: symbols and aliases below %s have more than %d MiB", ErrModule,
+					d.dir, infoMax>>20)
+			}
 			return nil
 		})
 	}

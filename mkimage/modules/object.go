@@ -47,6 +47,18 @@ type moduleInfo struct {
 	aliases, softdeps, weakdeps []string
 }
 
+// size is about how much memory the texts take, in bytes.
+func (i moduleInfo) size() int64 {
+	const header = 16 // of a string
+	n := int64(0)
+	for _, all := range [][]string{i.exports, i.needs, i.aliases, i.softdeps, i.weakdeps} {
+		for _, s := range all {
+			n += header + int64(len(s))
+		}
+	}
+	return n
+}
+
 // moduleFile is a module's ELF file.
 type moduleFile struct {
 	b        []byte

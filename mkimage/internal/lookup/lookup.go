@@ -89,8 +89,8 @@ func (r *Root) Open(e *tree.Entry) (io.ReadCloser, error) {
 }
 
 // Read reads a regular file, symbolic links followed, that has at most so many bytes. Its errors
-// wrap fs.ErrNotExist or fs.ErrInvalid (no regular file), tell that it has more bytes, or are those of
-// the tree.
+// wrap fs.ErrNotExist or fs.ErrInvalid (no regular file), tell that the file has more bytes, or are
+// those of the tree.
 func (r *Root) Read(name string, most int64) ([]byte, error) {
 	e := r.Stat(name)
 	switch {

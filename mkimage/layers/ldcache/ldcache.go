@@ -70,6 +70,7 @@ type builder struct {
 	inodes  map[string]bool // folders found so far, by their paths without symbolic links
 	libs    []library       // as the cache has them, but unsorted
 	strings map[string]uint32
+	size    int // of the libraries' names, in bytes
 	result  Result
 }
 

@@ -1,6 +1,7 @@
 package ldcache
 
 import (
+	"fmt"
 	"path"
 	"strings"
 
@@ -16,6 +17,9 @@ type library struct {
 	hwcaps string // name of its subfolder of glibc-hwcaps; "": none
 	hwcap  uint64 // bits of its folder, of the old ldconfig
 }
+
+// stringsMax bounds the names of all libraries in bytes. A desktop's have 200 kB.
+const stringsMax = 32 << 20
 
 // candidate is the best library of a folder for one soname.
 type candidate struct {
@@ -64,6 +68,9 @@ func (b *builder) search(f folder) error {
 			if !c.isLink {
 				b.link(f, c)
 			}
+		}
+		if b.size += len(lib.soname) + len(lib.path); b.size > stringsMax {
+			return fmt.Errorf("%w: the names of all libraries have more than %d MiB", ErrConfig, stringsMax>>20)
 		}
 		b.strings[lib.soname], b.strings[lib.path] = 0, 0
 		b.libs = append(b.libs, lib)
