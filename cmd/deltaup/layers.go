@@ -159,7 +159,7 @@ func (o *layersOptions) open(ctx context.Context, env *Env) (*layers.Definition,
 	if err != nil {
 		return nil, options, err
 	}
-	cache := &layers.Cache{Dir: o.cache}
+	cache := &layers.Downloads{Dir: o.cache}
 	if cache.Dir == "" {
 		dir, err := os.UserCacheDir()
 		if err != nil {

@@ -22,7 +22,6 @@ var unfuzzed = map[string]string{
 	"mkimage/trace.ring.drain":         "the kernel's own memory; the records in it are fuzzed",
 	"mkimage/trace.watch.take":         "events of the kernel",
 	"internal/test/toykind.Kind.Parse": "recipes that tests make",
-	"mkimage/rootfs.ParseOwner":        "two decimal numbers of the command line",
 }
 
 // TestParsersAreFuzzed demands for each parser of bytes from outside a fuzz target that runs it.

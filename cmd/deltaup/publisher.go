@@ -10,7 +10,10 @@ import (
 	"deltaup/mkimage/initrd"
 	"deltaup/mkimage/layers"
 	"deltaup/mkimage/layers/apt"
+	"deltaup/mkimage/layers/catalog"
 	"deltaup/mkimage/layers/deb"
+	"deltaup/mkimage/layers/hwdb"
+	"deltaup/mkimage/layers/ldcache"
 	"deltaup/mkimage/layers/script"
 	"deltaup/mkimage/modules"
 	"deltaup/mkimage/rootfs"
@@ -59,6 +62,9 @@ var publisherOutcomes = []outcome{
 	{is: apt.ErrApt, cause: "apt"},
 	{is: deb.ErrMalformed, cause: "damaged-input"},
 	{is: script.ErrSyntax, cause: "damaged-input"},
+	{is: catalog.ErrText, cause: "damaged-input"},
+	{is: hwdb.ErrTooLarge, cause: "damaged-input"},
+	{is: ldcache.ErrConfig, cause: "damaged-input"},
 	{is: rootfs.ErrOffset, cause: "usage"},
 	{is: rootfs.ErrKind, cause: "unsupported-input"},
 	{is: rootfs.ErrMalformed, cause: "damaged-input"},

@@ -22,9 +22,9 @@ type Difference struct {
 
 // Kinds of differences of a composed tree from another one.
 const (
-	Lacking    = "lacking"    // only the other tree has it
-	Additional = "additional" // only the composed tree has it
-	Changed    = "changed"    // both have it
+	lacking    = "lacking"    // only the other tree has it
+	additional = "additional" // only the composed tree has it
+	changed    = "changed"    // both have it
 )
 
 // cause says what paths come from that a composed tree does not have.
@@ -66,13 +66,13 @@ var Causes = func() []string {
 // explain finds the cause of a difference.
 func (d *Difference) explain() {
 	d.Cause = other
-	if d.Kind == Additional {
+	if d.Kind == additional {
 		return
 	}
 	for _, c := range causes {
 		for _, pattern := range c.patterns {
 			if matches(pattern, d.Path) {
-				d.Cause, d.Unwanted = c.name, c.unwanted && d.Kind == Lacking
+				d.Cause, d.Unwanted = c.name, c.unwanted && d.Kind == lacking
 				return
 			}
 		}
@@ -111,10 +111,10 @@ func Compare(composed, hooked tree.Tree) (list []Difference, err error) {
 	for i, j := 0, 0; i < len(a) || j < len(b); {
 		switch {
 		case j == len(b) || i < len(a) && tree.Compare(a[i].Path, b[j].Path) < 0:
-			list = append(list, Difference{Path: a[i].Path, Kind: Additional})
+			list = append(list, Difference{Path: a[i].Path, Kind: additional})
 			i++
 		case i == len(a) || tree.Compare(a[i].Path, b[j].Path) > 0:
-			list = append(list, Difference{Path: b[j].Path, Kind: Lacking})
+			list = append(list, Difference{Path: b[j].Path, Kind: lacking})
 			j++
 		default:
 			x, y := i, j
@@ -129,7 +129,7 @@ func Compare(composed, hooked tree.Tree) (list []Difference, err error) {
 				return nil, err
 			}
 			if what != "" {
-				list = append(list, Difference{Path: a[i].Path, Kind: Changed, What: what})
+				list = append(list, Difference{Path: a[i].Path, Kind: changed, What: what})
 			}
 			i++
 			j++

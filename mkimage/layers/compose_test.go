@@ -69,7 +69,7 @@ func (w *world) write(name, text string) {
 }
 
 func (w *world) options() layers.Options {
-	c := &layers.Cache{Dir: w.dir}
+	c := &layers.Downloads{Dir: w.dir}
 	return layers.Options{Lock: &w.lock, Package: func(p layers.Locked) (string, error) {
 		return c.Path(context.Background(), p)
 	}}
@@ -311,7 +311,7 @@ func TestCache(t *testing.T) {
 		"other":   {bytes.Replace(good, []byte("debian-binary"), []byte("debian-binarx"), 1), "/p.deb", layers.ErrLock},
 	} {
 		send, asked = c.send, 0
-		cache := &layers.Cache{Dir: t.TempDir()}
+		cache := &layers.Downloads{Dir: t.TempDir()}
 		p.URL = server.URL + c.path
 		path, err := cache.Path(t.Context(), p)
 		if !errors.Is(err, c.err) {
@@ -335,7 +335,7 @@ func TestCache(t *testing.T) {
 		}
 	}
 	p.URL = server.URL + "/missing"
-	cache := &layers.Cache{Dir: t.TempDir()}
+	cache := &layers.Downloads{Dir: t.TempDir()}
 	if _, err := cache.Path(t.Context(), p); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("missing: %v", err)
 	}

@@ -24,24 +24,24 @@ type Definition struct {
 	Architecture string `toml:"architecture"` // as Debian calls it
 	Time         uint32 `toml:"time"`         // the latest time in the image, seconds since 1970
 
-	Include  []string  `toml:"include"` // definitions that come before this one
-	Apt      Apt       `toml:"apt"`
-	Layers   []Layer   `toml:"layer"`
-	Rules    Rules     `toml:"rules"`
-	Packages []Package `toml:"package"`
-	Work               // of the whole image
+	Include  []string       `toml:"include"` // definitions that come before this one
+	Apt      Apt            `toml:"apt"`
+	Layers   []Layer        `toml:"layer"`
+	Rules    Rules          `toml:"rules"`
+	Packages []PackageTasks `toml:"package"`
+	Tasks                   // of the whole image
 }
 
-// Package is the work that replaces a package's scripts. It is done where a layer has the package.
-type Package struct {
+// PackageTasks is the work that replaces a package's scripts. It is done where a layer has the package.
+type PackageTasks struct {
 	Name string `toml:"name"`
-	Work
+	Tasks
 }
 
-// Work is what is done to the tree beside the rules.
-type Work struct {
+// Tasks are what is done to the tree beside the rules.
+type Tasks struct {
 	Users   []User        `toml:"user"`
-	Groups  []Group       `toml:"group"`
+	Groups  []UserGroup   `toml:"group"`
 	Files   []File        `toml:"file"`
 	Enable  []string      `toml:"enable"`  // units of systemd
 	Disable []string      `toml:"disable"` // those that stay disabled though something enables them
@@ -102,8 +102,8 @@ type User struct {
 	Groups []string `toml:"groups"`
 }
 
-// Group is a line of etc/group and of etc/gshadow.
-type Group struct {
+// UserGroup is a line of etc/group and of etc/gshadow.
+type UserGroup struct {
 	Name    string   `toml:"name"`
 	GID     *uint32  `toml:"gid"`
 	Members []string `toml:"members"`
@@ -225,7 +225,7 @@ func (d *Definition) with(other *Definition) *Definition {
 	if len(other.Apt.Sources) == 0 {
 		sum.Apt = d.Apt
 	}
-	sum.Work = Work{
+	sum.Tasks = Tasks{
 		Users:   append(slices.Clone(d.Users), other.Users...),
 		Groups:  append(slices.Clone(d.Groups), other.Groups...),
 		Files:   append(slices.Clone(d.Files), other.Files...),
@@ -307,14 +307,14 @@ func (d *Definition) validate() error {
 		for j := range p.Acks {
 			p.Acks[j].Package = cmp.Or(p.Acks[j].Package, p.Name)
 		}
-		if err := p.Work.validate(); err != nil {
+		if err := p.Tasks.validate(); err != nil {
 			return fmt.Errorf("package %s: %w", p.Name, err)
 		}
 	}
-	return d.Work.validate()
+	return d.Tasks.validate()
 }
 
-func (w *Work) validate() error {
+func (w *Tasks) validate() error {
 	for i := range w.Users {
 		if u := &w.Users[i]; !userName(u.Name) || u.UID == nil {
 			return wrong("user %q: want a name and a uid", u.Name)

@@ -100,7 +100,7 @@ func (c *composition) rule(ctx context.Context) error {
 }
 
 // works gives the work of all packages that are there, and then that of the image.
-func (c *composition) works() (list []*Work) {
+func (c *composition) works() (list []*Tasks) {
 	there := map[string]bool{}
 	for _, p := range c.packages {
 		there[p.Name] = true
@@ -108,10 +108,10 @@ func (c *composition) works() (list []*Work) {
 	d := c.definition
 	for i := range d.Packages {
 		if there[d.Packages[i].Name] {
-			list = append(list, &d.Packages[i].Work)
+			list = append(list, &d.Packages[i].Tasks)
 		}
 	}
-	return append(list, &d.Work)
+	return append(list, &d.Tasks)
 }
 
 // layer puts a layer upon those before.
@@ -151,7 +151,7 @@ func (c *composition) openPackages(ctx context.Context, l *Layer, o Options) ([]
 	if o.Lock == nil {
 		return nil, fmt.Errorf("%w: there is none, and the layer has packages", ErrLock)
 	}
-	locked := o.Lock.Layer(l.Name)
+	locked := o.Lock.layer(l.Name)
 	packages := make([]*deb.Package, len(locked))
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))

@@ -36,8 +36,8 @@ type Locked struct {
 
 func (p Locked) String() string { return p.Name + " " + p.Version }
 
-// Layer gives the packages of a layer.
-func (l *Lock) Layer(name string) (list []Locked) {
+// layer gives the packages of a layer.
+func (l *Lock) layer(name string) (list []Locked) {
 	for _, p := range l.Packages {
 		if p.Layer == name {
 			list = append(list, p)
@@ -114,11 +114,11 @@ func parseLocked(line string) (p Locked, err error) {
 	return p, nil
 }
 
-// Change is a package that two locks do not have alike. Old or New is "" where one has it not.
-type Change struct{ Layer, Name, Old, New string }
+// LockChange is a package that two locks do not have alike. Old or New is "" where one has it not.
+type LockChange struct{ Layer, Name, Old, New string }
 
 // Changes gives what differs from an older lock.
-func (l *Lock) Changes(old *Lock) (list []Change) {
+func (l *Lock) Changes(old *Lock) (list []LockChange) {
 	type key struct{ layer, name, architecture string }
 	before := map[key]string{}
 	for _, p := range old.Packages {
@@ -127,14 +127,14 @@ func (l *Lock) Changes(old *Lock) (list []Change) {
 	for _, p := range l.Packages {
 		k := key{p.Layer, p.Name, p.Architecture}
 		if before[k] != p.Version {
-			list = append(list, Change{p.Layer, p.Name, before[k], p.Version})
+			list = append(list, LockChange{p.Layer, p.Name, before[k], p.Version})
 		}
 		delete(before, k)
 	}
 	for k, version := range before {
-		list = append(list, Change{k.layer, k.name, version, ""})
+		list = append(list, LockChange{k.layer, k.name, version, ""})
 	}
-	slices.SortFunc(list, func(a, b Change) int {
+	slices.SortFunc(list, func(a, b LockChange) int {
 		return cmp.Or(strings.Compare(a.Layer, b.Layer), strings.Compare(a.Name, b.Name))
 	})
 	return list

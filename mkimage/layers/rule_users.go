@@ -65,7 +65,7 @@ func (c *composition) readAccounts() (*accounts, error) {
 			}
 		}
 	}
-	declared := func(w *Work) bool { return len(w.Users)+len(w.Groups) > 0 }
+	declared := func(w *Tasks) bool { return len(w.Users)+len(w.Groups) > 0 }
 	if a.passwd == nil && a.group == nil && !slices.ContainsFunc(c.works(), declared) {
 		return nil, nil
 	}

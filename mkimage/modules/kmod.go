@@ -29,7 +29,7 @@ var (
 )
 
 // findKmod finds the tree's kmod.
-func findKmod(root *lookup.Root) (kmod, error) {
+func findKmod(root *lookup.View) (kmod, error) {
 	const programMax = 64 << 20
 	for _, name := range []string{"usr/bin/kmod", "bin/kmod", "usr/sbin/kmod", "sbin/kmod"} {
 		b, err := root.Read(name, programMax)

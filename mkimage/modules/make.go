@@ -73,7 +73,7 @@ func Depmod(ctx context.Context, t tree.Tree, version string) ([]File, error) {
 
 // depmod makes the files of one kernel.
 type depmod struct {
-	root    *lookup.Root
+	root    *lookup.View
 	version string
 	dir     string // "/lib/modules/VERSION"
 	real    string // path of dir in the tree, without symbolic links

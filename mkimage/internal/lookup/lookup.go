@@ -16,8 +16,8 @@ import (
 // errTooLarge is wrapped by errors about files that have more bytes than their reader takes.
 var errTooLarge = errors.New("too large")
 
-// Root is a tree whose files are found by their paths. Paths may begin with a slash.
-type Root struct {
+// View is a tree whose files are found by their paths. Paths may begin with a slash.
+type View struct {
 	tree  tree.Tree
 	paths tree.Paths
 	place map[string]int      // index of an entry by its path
@@ -25,9 +25,9 @@ type Root struct {
 }
 
 // New makes the Root of a tree, which stays open.
-func New(t tree.Tree) *Root {
+func New(t tree.Tree) *View {
 	entries := t.Entries()
-	r := &Root{t, tree.NewPaths(entries), make(map[string]int, len(entries)), map[string][]string{}}
+	r := &View{t, tree.NewPaths(entries), make(map[string]int, len(entries)), map[string][]string{}}
 	for i := range entries {
 		p := entries[i].Path
 		r.place[p] = i
@@ -41,7 +41,7 @@ func New(t tree.Tree) *Root {
 }
 
 // Lstat gives the entry that name leads to, which may be a symbolic link; nil: there is none.
-func (r *Root) Lstat(name string) *tree.Entry {
+func (r *View) Lstat(name string) *tree.Entry {
 	dir, base := path.Split(clean(name))
 	dir, ok := r.paths.Follow(strings.TrimSuffix(dir, "/"))
 	if !ok {
@@ -51,7 +51,7 @@ func (r *Root) Lstat(name string) *tree.Entry {
 }
 
 // Stat gives the entry that name leads to when all symbolic links are followed; nil: there is none.
-func (r *Root) Stat(name string) *tree.Entry {
+func (r *View) Stat(name string) *tree.Entry {
 	at, ok := r.paths.Follow(clean(name))
 	if !ok {
 		return nil
@@ -63,7 +63,7 @@ func clean(name string) string { return strings.TrimPrefix(path.Clean("/"+name),
 
 // Names gives the names in a folder, symbolic links followed, in path order. Where there is no
 // folder there are none.
-func (r *Root) Names(dir string) []string {
+func (r *View) Names(dir string) []string {
 	e := r.Stat(dir)
 	if e == nil || e.Type != tree.Directory {
 		return nil
@@ -80,7 +80,7 @@ func Inode(e *tree.Entry) string {
 }
 
 // Open opens the content of an entry that Lstat or Stat gave, a regular file.
-func (r *Root) Open(e *tree.Entry) (io.ReadCloser, error) {
+func (r *View) Open(e *tree.Entry) (io.ReadCloser, error) {
 	i, ok := r.place[Inode(e)]
 	if !ok || e.Type != tree.Regular {
 		return nil, fmt.Errorf("/%s: %w: no regular file", e.Path, fs.ErrInvalid)
@@ -91,7 +91,7 @@ func (r *Root) Open(e *tree.Entry) (io.ReadCloser, error) {
 // Read reads a regular file, symbolic links followed, that has at most so many bytes. Its errors
 // wrap fs.ErrNotExist or fs.ErrInvalid (no regular file), tell that the file has more bytes, or are
 // those of the tree.
-func (r *Root) Read(name string, most int64) ([]byte, error) {
+func (r *View) Read(name string, most int64) ([]byte, error) {
 	e := r.Stat(name)
 	switch {
 	case e == nil:
@@ -111,7 +111,7 @@ func (r *Root) Read(name string, most int64) ([]byte, error) {
 
 // Link puts a symbolic link into the Root, not into its tree: programs that make a cache also make
 // links, and then see them. What was there is replaced.
-func (r *Root) Link(name, target string) {
+func (r *View) Link(name, target string) {
 	dir, base := path.Split(clean(name))
 	dir, ok := r.paths.Follow(strings.TrimSuffix(dir, "/"))
 	if !ok {
@@ -122,7 +122,7 @@ func (r *Root) Link(name, target string) {
 }
 
 // Remove takes a name out of the Root, not out of its tree.
-func (r *Root) Remove(name string) {
+func (r *View) Remove(name string) {
 	if e := r.Lstat(name); e != nil {
 		delete(r.paths, e.Path)
 	}

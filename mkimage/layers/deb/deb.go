@@ -12,7 +12,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"slices"
 	"strings"
 
 	"deltaup/mkimage/rootfs"
@@ -48,15 +47,15 @@ func Open(ctx context.Context, name string, clamp *uint32) (*Package, error) {
 		return nil, err
 	}
 	defer f.Close() // the tree has what it needs in a file of its own
-	p, err := Read(ctx, f, clamp)
+	p, err := read(ctx, f, clamp)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return p, nil
 }
 
-// Read is Open for a stream.
-func Read(ctx context.Context, r io.Reader, clamp *uint32) (*Package, error) {
+// read is Open for a stream.
+func read(ctx context.Context, r io.Reader, clamp *uint32) (*Package, error) {
 	a, err := newArchive(r)
 	if err != nil {
 		return nil, err
@@ -134,18 +133,6 @@ func (p *Package) readControl(r io.Reader) error {
 		}
 	}
 	return nil
-}
-
-// Conffiles gives the paths of the files that are settings, as in the tree.
-func (p *Package) Conffiles() (paths []string) {
-	for line := range strings.Lines(string(p.Control["conffiles"])) {
-		words := strings.Fields(line) // a flag may come before the path
-		if len(words) > 0 {
-			paths = append(paths, strings.TrimPrefix(words[len(words)-1], "/"))
-		}
-	}
-	slices.Sort(paths)
-	return paths
 }
 
 // plainWord tells whether a string can be a package's name, version or architecture.

@@ -41,9 +41,6 @@ func TestRead(t *testing.T) {
 		if p.Name != "sample" || p.Version != "1:2.0-3+b1" || p.Architecture != "amd64" {
 			t.Errorf("package %s %s %s", p.Name, p.Version, p.Architecture)
 		}
-		if got := p.Conffiles(); !slices.Equal(got, []string{"etc/a", "etc/b"}) {
-			t.Errorf("conffiles %q", got)
-		}
 		if string(p.Control["postinst"]) != "#!/bin/sh\nexit 0\n" {
 			t.Errorf("postinst %q", p.Control["postinst"])
 		}

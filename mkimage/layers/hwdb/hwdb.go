@@ -19,7 +19,7 @@ import (
 
 // Places of the database in a tree. udev takes the first that is there.
 const (
-	LocalPath  = "etc/udev/hwdb.bin"
+	localPath  = "etc/udev/hwdb.bin"
 	VendorPath = "usr/lib/udev/hwdb.bin" // of "update --usr"; lib/udev where /usr is not merged
 )
 
@@ -76,7 +76,7 @@ func build(t tree.Tree, prefix string) ([]byte, error) {
 var library = regexp.MustCompile(`^libsystemd-shared-([0-9]{3,5})\b.*\.so$`)
 
 // findVersion finds systemd's version in the name of its library.
-func findVersion(root *lookup.Root) (int, error) {
+func findVersion(root *lookup.View) (int, error) {
 	folders := []string{"usr/lib/systemd", "lib/systemd", "usr/lib64/systemd"}
 	for _, parent := range []string{"usr/lib", "lib"} {
 		for _, name := range root.Names(parent) {

@@ -101,7 +101,7 @@ func TestLikeSystemdHwdb(t *testing.T) {
 	if out, err := exec.Command(command[0], append(command[1:], "update", "-r", root)...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	want, err := os.ReadFile(filepath.Join(root, LocalPath))
+	want, err := os.ReadFile(filepath.Join(root, localPath))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 // window reads pieces of a file that opens as a stream. It goes back by opening it again.
 type window struct {
-	root  *lookup.Root
+	root  *lookup.View
 	entry *tree.Entry
 	r     io.ReadCloser
 	at    int64

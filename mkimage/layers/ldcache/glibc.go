@@ -38,7 +38,7 @@ var banner = regexp.MustCompile(
 
 // findGlibc finds the ldconfig of the tree, or where that is missing its libc.so.6, which belongs
 // to the same version.
-func findGlibc(root *lookup.Root) (glibc, error) {
+func findGlibc(root *lookup.View) (glibc, error) {
 	names := []string{"sbin/ldconfig.real", "usr/sbin/ldconfig.real", "sbin/ldconfig", "usr/sbin/ldconfig"}
 	for _, t := range []elf.Machine{elf.EM_X86_64, elf.EM_AARCH64} {
 		names = append(names, "lib/"+triplets[t]+"/libc.so.6", "usr/lib/"+triplets[t]+"/libc.so.6")

@@ -64,7 +64,7 @@ func Build(t tree.Tree) (Result, error) {
 
 // builder makes the cache of one tree.
 type builder struct {
-	root    *lookup.Root
+	root    *lookup.View
 	glibc   glibc
 	folders []folder
 	inodes  map[string]bool // folders found so far, by their paths without symbolic links

@@ -26,7 +26,7 @@ type File struct {
 // Files reads the files with a suffix in several folders, in the order of their names. Of files
 // with the same name that in the earliest folder counts. A link to /dev/null is an empty file, with
 // which an administrator hides that in a later folder.
-func Files(root *lookup.Root, suffix string, folders ...string) []File {
+func Files(root *lookup.View, suffix string, folders ...string) []File {
 	var files []File
 	found := map[string]bool{}
 	for _, folder := range folders {

@@ -14,15 +14,14 @@ import (
 	"deltaup/internal/durable"
 )
 
-// Cache keeps packages in a folder, by their hashes.
-type Cache struct {
-	Dir    string
-	Client *http.Client // nil: the default one
+// Downloads keeps packages in a folder, by their hashes.
+type Downloads struct {
+	Dir string
 }
 
 // Path gives the path of a package, and fetches it where it is missing. A file with another hash is
 // refused: errors wrap ErrLock.
-func (c *Cache) Path(ctx context.Context, p Locked) (string, error) {
+func (c *Downloads) Path(ctx context.Context, p Locked) (string, error) {
 	name := filepath.Join(c.Dir, p.SHA256+".deb")
 	f, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -51,7 +50,7 @@ func (p Locked) verify(w io.Writer, r io.Reader) error {
 	return nil
 }
 
-func (c *Cache) fetch(ctx context.Context, p Locked, name string) error {
+func (c *Downloads) fetch(ctx context.Context, p Locked, name string) error {
 	if err := durable.MkdirAll(c.Dir); err != nil {
 		return err
 	}
@@ -59,11 +58,7 @@ func (c *Cache) fetch(ctx context.Context, p Locked, name string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrLock, p, err)
 	}
-	client := c.Client
-	if client == nil {
-		client = http.DefaultClient
-	}
-	answer, err := client.Do(request)
+	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err
 	}

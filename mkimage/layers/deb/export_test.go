@@ -1,0 +1,4 @@
+package deb
+
+// Read is Open for a stream.
+var Read = read
