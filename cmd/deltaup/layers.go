@@ -53,7 +53,8 @@ definition like a tree.`,
 func (o *layersOptions) flags(cmd *command.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.lock, "lock", "", "`FILE` with the packages' hashes (default: the definition's name with .lock)")
+	f.StringVar(&o.lock, "lock", "",
+		"`FILE` with the packages' hashes (default: the definition's name with .lock)")
 	f.StringVar(&o.cache, "cache", "",
 		"folder `DIR` that keeps packages (default: deltaup/packages in the user's cache)")
 }
@@ -146,7 +147,8 @@ func (o *layersOptions) lockPath() string {
 }
 
 // open reads a definition and its lock.
-func (o *layersOptions) open(ctx context.Context, env *Env) (*layers.Definition, layers.Options, error) {
+func (o *layersOptions) open(ctx context.Context,
+	env *Env) (*layers.Definition, layers.Options, error) {
 	var options layers.Options
 	d, err := layers.ReadDefinition(o.definition)
 	if err != nil {

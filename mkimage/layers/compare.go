@@ -37,7 +37,8 @@ type cause struct {
 // causes are looked through in order.
 var causes = []cause{
 	{"bytecode of Python", true, []string{"*/__pycache__", "*.pyc"}},
-	{"keys of one machine", true, []string{"etc/ssh/ssh_host_*", "etc/machine-id", "var/lib/dbus/machine-id"}},
+	{"keys of one machine", true, []string{"etc/ssh/ssh_host_*", "etc/machine-id",
+		"var/lib/dbus/machine-id"}},
 	{"dpkg's database", true, []string{"var/lib/dpkg", "var/lib/apt", "var/lib/ucf", "var/lib/pam",
 		"var/lib/python", "var/lib/shells.state", "etc/apt/sources.list*"}},
 	{"what systemd's helpers note", true, []string{"var/lib/systemd/deb-systemd-*"}},
@@ -45,10 +46,13 @@ var causes = []cause{
 	{"logs", true, []string{"var/log/*"}},
 	{"caches", true, []string{"var/cache/*", "run/*", "tmp/*"}},
 	{"backups and locks of databases", true, []string{"etc/*-", "etc/.pwd.lock"}},
-	{"links of runlevels, which systemd does not read", true, []string{"etc/rc?.d", "etc/runit/runsvdir"}},
+	{"links of runlevels, which systemd does not read", true, []string{"etc/rc?.d",
+		"etc/runit/runsvdir"}},
 	{"device nodes, which the kernel makes", true, []string{"dev/*"}},
-	{"files of one machine", true, []string{"etc/hostname", "etc/resolv.conf", "etc/fstab", "etc/hosts"}},
-	{"boot files, which are artifacts of their own", true, []string{"boot/*", "vmlinuz*", "initrd.img*"}},
+	{"files of one machine", true, []string{"etc/hostname", "etc/resolv.conf", "etc/fstab",
+		"etc/hosts"}},
+	{"boot files, which are artifacts of their own", true, []string{"boot/*", "vmlinuz*",
+		"initrd.img*"}},
 }
 
 // other is the cause of all differences that need a look.

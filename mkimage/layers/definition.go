@@ -32,7 +32,8 @@ type Definition struct {
 	Tasks                   // of the whole image
 }
 
-// PackageTasks is the work that replaces a package's scripts. It is done where a layer has the package.
+// PackageTasks is the work that replaces a package's scripts. It is done where a layer has the
+// package.
 type PackageTasks struct {
 	Name string `toml:"name"`
 	Tasks

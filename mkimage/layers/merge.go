@@ -195,7 +195,8 @@ func (s *stage) check() error {
 			refuse(p, "a device; the kernel makes these in /dev")
 		}
 		name := path.Base(p)
-		if parent(p) == "etc/ssh" && strings.HasPrefix(name, "ssh_host_") && !strings.HasSuffix(name, ".pub") {
+		if parent(p) == "etc/ssh" && strings.HasPrefix(name, "ssh_host_") &&
+			!strings.HasSuffix(name, ".pub") {
 			refuse(p, "all machines would have the same key")
 		}
 		if p == "etc/machine-id" && f.size > 0 {

@@ -111,7 +111,9 @@ func (c *composition) trusted() (paths []string, err error) {
 }
 
 func certificatesIn(s *stage, dir string) []string {
-	return slices.DeleteFunc(s.under(dir), func(p string) bool { return !strings.HasSuffix(p, ".crt") })
+	return slices.DeleteFunc(s.under(dir), func(p string) bool {
+		return !strings.HasSuffix(p, ".crt")
+	})
 }
 
 // subjectHash gives the hash by which OpenSSL finds a certificate in a folder: of the subject, with

@@ -58,7 +58,8 @@ func (c *composition) tmpfile(w []string) error {
 	}
 	at, err := cleanPath(w[1])
 	first, _, _ := strings.Cut(at, "/")
-	if err != nil || strings.ContainsAny(w[1]+field(6), "%*?[") || slices.Contains(volatileDirs, first) ||
+	if err != nil || strings.ContainsAny(w[1]+field(6), "%*?[") ||
+		slices.Contains(volatileDirs, first) ||
 		strings.HasPrefix(at, "var/run/") || strings.HasPrefix(at, "var/lock/") {
 		return nil
 	}

@@ -1,6 +1,6 @@
-// Package apt resolves the names of packages to locked ones, by the distribution's own solver. It is
-// the one part of composing that starts a program: apt(8), with a root of its own, so that neither
-// the packages of this machine nor its settings count.
+// Package apt resolves the names of packages to locked ones, by the distribution's own solver. It
+// is the one part of composing that starts a program: apt(8), with a root of its own, so that
+// neither the packages of this machine nor its settings count.
 package apt
 
 import (
@@ -162,7 +162,8 @@ func (r *root) solve(ctx context.Context, names []string) ([]layers.Locked, erro
 	if len(wanted) == 0 {
 		return nil, nil
 	}
-	out, err = r.run(ctx, "apt-cache", append([]string{"show", "--"}, archAll(wanted, r.definition.Architecture)...)...)
+	args = append([]string{"show", "--"}, archAll(wanted, r.definition.Architecture)...)
+	out, err = r.run(ctx, "apt-cache", args...)
 	if err != nil {
 		return nil, err
 	}

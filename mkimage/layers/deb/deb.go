@@ -137,11 +137,11 @@ func (p *Package) readControl(r io.Reader) error {
 
 // plainWord tells whether a string can be a package's name, version or architecture.
 func plainWord(s string) bool {
-	ok := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
-			strings.ContainsRune(".+-:~_", r)
+	bad := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+			strings.ContainsRune(".+-:~_", r))
 	}
-	return s != "" && len(s) < 256 && s[0] != '.' && strings.IndexFunc(s, func(r rune) bool { return !ok(r) }) < 0
+	return s != "" && len(s) < 256 && s[0] != '.' && !strings.ContainsFunc(s, bad)
 }
 
 // ParseParagraph gives the fields of a paragraph of deb822(5), by their names as written. The lines

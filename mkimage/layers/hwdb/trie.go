@@ -37,7 +37,8 @@ type value struct {
 // insert adds a property. One that is there already is replaced.
 func (b *builder) insert(match, key, val, file string, priority uint16, line uint32) error {
 	if b.values++; b.values > valuesMax || len(b.strings.Bytes()) > stringsMax {
-		return fmt.Errorf("%w: more than %d properties, or %d bytes of text", ErrTooLarge, valuesMax, stringsMax)
+		return fmt.Errorf("%w: more than %d properties, or %d bytes of text", ErrTooLarge, valuesMax,
+			stringsMax)
 	}
 	n := b.root
 	for {
