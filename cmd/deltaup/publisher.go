@@ -7,6 +7,7 @@ import (
 
 	"deltaup/internal/command"
 	"deltaup/mirror/publish"
+	"deltaup/mkimage/adopt"
 	"deltaup/mkimage/initrd"
 	"deltaup/mkimage/layers"
 	"deltaup/mkimage/layers/apt"
@@ -24,6 +25,7 @@ import (
 func publisherCommands(env *Env) []*command.Command {
 	return []*command.Command{
 		newLayersCommand(env),
+		newAdoptCommand(env),
 		newMkimageCommand(env),
 		newRecompressCommand(env),
 		newKeysCommand(env),
@@ -54,6 +56,7 @@ var publisherOutcomes = []outcome{
 	},
 	{is: publish.ErrExists, cause: "version-exists", hint: "publish it under a new version"},
 	{is: publish.ErrMismatch, cause: "mismatched-input"},
+	{is: adopt.ErrSettings, cause: "unsupported-input"},
 	{is: layers.ErrDefinition, cause: "wrong-definition"},
 	{is: layers.ErrConflict, cause: "layers-disagree"},
 	{is: layers.ErrHooks, cause: "scripts-left", hint: "deltaup layers hooks lists them"},

@@ -20,7 +20,7 @@ var floors = []struct {
 	{"slotboot", nil},
 	{"slotboot/counted", nil},
 	{"slotboot/scripts", nil},
-	{"dist", nil}, // units and initramfs scripts, with their tests only
+	{"dist", nil}, // units and initramfs scripts
 	// beside slotboot, which is told what it needs: other boot loaders and tools can do without a
 	// file
 	{"slotboot/config", nil},
@@ -39,9 +39,10 @@ var floors = []struct {
 	{"mkimage/layers/catalog", []string{"mkimage/internal/lookup", "mkimage/layers/internal/systemd", "mkimage/tree"}},
 	{"mkimage/layers/hwdb", []string{"mkimage/internal/lookup", "mkimage/layers/internal/systemd", "mkimage/tree"}},
 	{"mkimage/layers/ldcache", []string{"mkimage/internal/lookup", "mkimage/tree"}},
+	{"mkimage/adopt", []string{"dist", "slotboot/config"}},
 	{"mkimage/layers/deb", []string{"mkimage/rootfs", "mkimage/tree"}},
 	{"mkimage/layers/script", nil},
-	{"mkimage/layers", []string{"mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/hwdb", "mkimage/layers/ldcache", "mkimage/layers/script", "mkimage/modules", "mkimage/rootfs", "mkimage/tree"}},
+	{"mkimage/layers", []string{"mkimage/adopt", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/hwdb", "mkimage/layers/ldcache", "mkimage/layers/script", "mkimage/modules", "mkimage/rootfs", "mkimage/tree"}},
 	// apart, so that composing can't start a program
 	{"mkimage/layers/apt", []string{"mkimage/layers", "mkimage/layers/deb"}},
 	{"mkimage/internal/codec", []string{"chunkstore"}},
@@ -81,7 +82,7 @@ var floors = []struct {
 	{"apply", []string{"apply/cache", "apply/internal/nospace", "apply/slotwriter", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "artifact", "mirror", "mirror/client", "trust"}},
 	// Above apply and slotboot, which do not know each other.
 	{"device", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree", "mirror", "mirror/client", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/blockmap", "mkimage/initrd", "mkimage/layers", "mkimage/layers/apt", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/hwdb", "mkimage/layers/ldcache", "mkimage/layers/script", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/adopt", "mkimage/blockmap", "mkimage/initrd", "mkimage/layers", "mkimage/layers/apt", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/hwdb", "mkimage/layers/ldcache", "mkimage/layers/script", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"deltaup/mkimage/adopt"
 	"deltaup/mkimage/rootfs"
 )
 
@@ -28,6 +29,7 @@ type Definition struct {
 	Apt      Apt            `toml:"apt"`
 	Layers   []Layer        `toml:"layer"`
 	Rules    Rules          `toml:"rules"`
+	Deltaup  adopt.Settings `toml:"deltaup"`
 	Packages []PackageTasks `toml:"package"`
 	Tasks                   // of the whole image
 }
@@ -226,6 +228,9 @@ func (d *Definition) with(other *Definition) *Definition {
 	if len(other.Apt.Sources) == 0 {
 		sum.Apt = d.Apt
 	}
+	if other.Deltaup == (adopt.Settings{}) {
+		sum.Deltaup = d.Deltaup
+	}
 	sum.Tasks = Tasks{
 		Users:   append(slices.Clone(d.Users), other.Users...),
 		Groups:  append(slices.Clone(d.Groups), other.Groups...),
@@ -246,7 +251,11 @@ func (d *Definition) anchor(dir string) {
 			*p = relative(dir, *p)
 		}
 	}
-	d.Apt.Keyring = relative(dir, d.Apt.Keyring)
+	for _, p := range []*string{
+		&d.Apt.Keyring, &d.Deltaup.Program, &d.Deltaup.Config, &d.Deltaup.Root,
+	} {
+		*p = relative(dir, *p)
+	}
 }
 
 // relative gives a path that may begin at a folder.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"deltaup/mkimage/adopt"
 	"deltaup/mkimage/tree"
 )
 
@@ -20,6 +21,7 @@ type rule struct {
 // them as owners; what is computed of the whole tree comes last.
 var rules = []rule{
 	{"users", (*composition).users},
+	{"deltaup", (*composition).adopt},
 	{"files", (*composition).files},
 	{"alternatives", (*composition).alternatives},
 	{"certificates", (*composition).certificates},
@@ -32,6 +34,36 @@ var rules = []rule{
 	{"depmod", (*composition).kernelModules},
 	{"libraries", (*composition).libraries},
 	{"dpkg", (*composition).dpkg},
+}
+
+// adopt puts deltaup itself into the tree.
+func (c *composition) adopt() error {
+	s, d := c.stage, c.definition
+	if d.Deltaup == (adopt.Settings{}) {
+		return nil
+	}
+	files, err := adopt.Files(d.Deltaup, d.Architecture, func(p string) bool { return s.find(p) != nil })
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		var made *file
+		switch {
+		case f.Folder && s.find(f.Path) != nil:
+			continue
+		case f.Folder:
+			made = folder(f.Mode, s.time)
+			made.from = "deltaup"
+		case f.Target != "":
+			made = s.symlink("deltaup", f.Target)
+		default:
+			made = s.made("deltaup", f.Mode, f.Content)
+		}
+		if err := s.write(f.Path, made); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // files makes, changes and removes the definition's paths, in its order.
