@@ -56,6 +56,7 @@ type Tasks struct {
 type Apt struct {
 	Sources    []string `toml:"sources"` // lines of sources.list(5)
 	Keyring    string   `toml:"keyring"`
+	Vendor     string   `toml:"vendor"`     // as package URLs have it; "": debian
 	Recommends bool     `toml:"recommends"` // packages that others recommend come, too
 }
 

@@ -50,16 +50,47 @@ func (c *composition) hooks() (list []Hook, err error) {
 			}
 			sum := sha256.Sum256(text)
 			h := Hook{Package: p.Name, Script: name, SHA256: hex.EncodeToString(sum[:])}
-			effects, err := script.Follow(string(text), actions[name], finished{c})
-			if err != nil {
+			if h.Rest, err = c.rest(p, name, string(text)); err != nil {
 				return nil, fmt.Errorf("%s %s: %w", p.Name, name, err)
 			}
-			h.Rest = effects.Rest
 			h.Acknowledged = c.acknowledged(&h)
 			list = append(list, h)
 		}
 	}
 	return list, nil
+}
+
+// rest gives the commands of a script that would add something: on the installation, and when files
+// of other packages trigger it.
+func (c *composition) rest(p *deb.Package, name, text string) ([]string, error) {
+	effects, err := script.Follow(text, actions[name], finished{c})
+	if err != nil {
+		return nil, err
+	}
+	if name != "postinst" || !interested(p) {
+		return effects.Rest, nil
+	}
+	triggered, err := script.Follow(text, script.Triggered, finished{c})
+	if err != nil {
+		return nil, err
+	}
+	rest := effects.Rest
+	for _, line := range triggered.Rest {
+		if !slices.Contains(rest, line) {
+			rest = append(rest, line)
+		}
+	}
+	return rest, nil
+}
+
+// interested tells whether a package is triggered by others, see deb-triggers(5).
+func interested(p *deb.Package) bool {
+	for line := range strings.Lines(string(p.Control["triggers"])) {
+		if strings.HasPrefix(line, "interest") {
+			return true
+		}
+	}
+	return false
 }
 
 // acknowledged tells whether somebody has acknowledged a script as it is.

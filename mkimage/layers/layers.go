@@ -120,7 +120,11 @@ func (c *composition) layer(ctx context.Context, l *Layer, o Options) error {
 	if err != nil {
 		return err
 	}
-	return c.stage.merge(l, trees)
+	diverted, err := findDiversions(c.packages)
+	if err != nil {
+		return err
+	}
+	return c.stage.merge(l, trees, diverted)
 }
 
 // named is a tree, and what it is called in messages.

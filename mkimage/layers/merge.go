@@ -29,13 +29,12 @@ func (s *stage) alias(name string) error {
 // merge puts the trees of a layer upon what is there. A path that several have must be the same in
 // each; one of a layer with a higher priority counts instead. Folders and links come first, so that
 // files find their places whatever the order of the trees.
-func (s *stage) merge(l *Layer, trees []named) error {
+func (s *stage) merge(l *Layer, trees []named, diverted map[string]diversion) error {
 	var problems []error
 	for _, files := range []bool{false, true} {
 		for _, t := range trees {
-			m := merging{stage: s, layer: l, from: named{l.Name, t.Tree}, inodes: map[string]*file{}}
-			if t.name != l.Name {
-				m.from.name = t.name
+			m := merging{
+				stage: s, layer: l, from: t, diverted: diverted, inodes: map[string]*file{},
 			}
 			if err := m.all(files); err != nil {
 				problems = append(problems, err)
@@ -51,6 +50,8 @@ type merging struct {
 	layer  *Layer
 	from   named
 	inodes map[string]*file // by the path of the first name in the tree
+	// by the path from which other packages' files go elsewhere
+	diverted map[string]diversion
 }
 
 const problemsMax = 20 // that are told of one tree
@@ -72,10 +73,14 @@ func (m *merging) all(files bool) error {
 }
 
 func (m *merging) one(i int, e *tree.Entry) error {
-	if err := m.alias(e.Path); err != nil {
+	name := e.Path
+	if d, ok := m.diverted[name]; ok && d.keeper != m.from.name && e.Type != tree.Directory {
+		name = d.to
+	}
+	if err := m.alias(name); err != nil {
 		return err
 	}
-	at, ok := m.resolve(e.Path)
+	at, ok := m.resolve(name)
 	if !ok {
 		return fmt.Errorf("%w: it lies behind links that lead in a circle", ErrConflict)
 	}

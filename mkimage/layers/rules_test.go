@@ -121,6 +121,29 @@ func TestAlternatives(t *testing.T) {
 	wantPaths(t, w.composed(debian+"[rules]\nalternatives = \"none\"\n"), map[string]string{"usr/bin/editor": ""})
 }
 
+func TestDiversions(t *testing.T) {
+	preinst := "dpkg-divert --package new --rename --divert /usr/bin/tool.old --add /usr/bin/tool\n"
+	w := newWorld(t,
+		debtest.Package{Name: "new", Control: map[string]string{"preinst": preinst}, Files: []debtest.File{{Name: "usr/bin/tool", Content: "new"}}},
+		debtest.Package{Name: "old", Control: map[string]string{"postinst": "dpkg-divert --package old --remove /usr/bin/gone\n"},
+			Files: []debtest.File{{Name: "usr/bin/tool", Content: "old"}}})
+	wantPaths(t, w.composed(debian), map[string]string{"usr/bin/tool": "0644 0:0 new", "usr/bin/tool.old": "0644 0:0 old"})
+}
+
+// TestTriggered follows a script also as others' files trigger it.
+func TestTriggered(t *testing.T) {
+	p := debtest.Package{Name: "p", Control: map[string]string{
+		"triggers": "interest-noawait /usr/share/x\n", "postinst": "if [ \"$1\" = triggered ]; then make-cache; fi\n",
+	}}
+	if _, err := newWorld(t, p).compose(debian); !errors.Is(err, layers.ErrHooks) {
+		t.Errorf("triggered: %v", err)
+	}
+	p.Control["triggers"] = "activate-noawait ldconfig\n"
+	if _, err := newWorld(t, p).compose(debian); err != nil {
+		t.Errorf("not triggered: %v", err)
+	}
+}
+
 func TestUnits(t *testing.T) {
 	unit := func(name, install string) debtest.File {
 		return debtest.File{Name: "lib/systemd/system/" + name, Content: "[Unit]\n[Service]\nExecStart=/x\n[Install]\n" + install}

@@ -19,7 +19,7 @@ func (f finished) Test(op, name string) (holds, known bool) {
 		return false, false
 	}
 	at := strings.TrimPrefix(path.Clean(name), "/")
-	if first, _, _ := strings.Cut(at, "/"); slices.Contains(volatileDirs, first) {
+	if volatile(name) {
 		return false, true
 	}
 	own := (*file)(nil)
@@ -59,6 +59,8 @@ func (f finished) Covers(words []string) bool {
 		return len(plain) > 0 && f.has("etc/group", plain[len(plain)-1])
 	case "update-alternatives":
 		return !slices.Contains(words, "--install") || parseable(words)
+	case "dpkg-divert":
+		return literalDiversion(words)
 	case "mkdir":
 		return f.all("-d", plain)
 	case "touch":
@@ -88,6 +90,12 @@ func (f finished) Covers(words []string) bool {
 	return ok
 }
 
+// volatile tells whether what is at an absolute path is made at each boot.
+func volatile(name string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path.Clean(name), "/"), "/")
+	return strings.HasPrefix(name, "/") && slices.Contains(volatileDirs, first)
+}
+
 // split tells a command's options from its other words. The values of options stay among these.
 func split(args []string) (plain, options []string) {
 	for i, a := range args {
@@ -112,6 +120,9 @@ func (f finished) has(database, name string) bool {
 // all tells whether a test holds for all paths.
 func (f finished) all(op string, paths []string) bool {
 	return len(paths) > 0 && !slices.ContainsFunc(paths, func(p string) bool {
+		if volatile(p) {
+			return false
+		}
 		holds, known := f.Test(op, p)
 		return !holds || !known
 	})
@@ -120,6 +131,9 @@ func (f finished) all(op string, paths []string) bool {
 // each tells whether all paths are there and have a property.
 func (f finished) each(paths []string, property func(*file) bool) bool {
 	return !slices.ContainsFunc(paths, func(p string) bool {
+		if volatile(p) {
+			return false
+		}
 		to := f.stage.find(strings.TrimPrefix(p, "/"))
 		return !strings.HasPrefix(p, "/") || to == nil || !property(to)
 	})

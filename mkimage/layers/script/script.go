@@ -44,6 +44,9 @@ type System interface {
 	Covers(words []string) bool
 }
 
+// Triggered is the action of a script that other packages' files trigger; $2 is not known then.
+const Triggered = "triggered"
+
 // Follow reads a script that is called with an action and no older version. Errors wrap ErrSyntax.
 func Follow(text, action string, system System) (*Effects, error) {
 	if len(text) > sizeMax {
@@ -65,6 +68,9 @@ func Follow(text, action string, system System) (*Effects, error) {
 			"DEBIAN_FRONTEND": "noninteractive",
 		},
 		functions: map[string]*syntax.Stmt{},
+	}
+	if action == Triggered {
+		delete(f.vars, "2")
 	}
 	f.statements(file.Stmts)
 	if f.steps > stepsMax {

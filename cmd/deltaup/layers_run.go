@@ -1,0 +1,259 @@
+//go:build !target
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"deltaup/internal/durable"
+	"deltaup/mkimage/layers"
+	"deltaup/mkimage/layers/apt"
+	"deltaup/mkimage/layers/sbom"
+	"deltaup/mkimage/rootfs"
+	"deltaup/mkimage/tree"
+)
+
+// lockPath is where the lock of a definition lies.
+func (o *layersOptions) lockPath() string {
+	if o.lock != "" {
+		return o.lock
+	}
+	return strings.TrimSuffix(o.definition, definitionSuffix) + ".lock"
+}
+
+// open reads a definition and its lock.
+func (o *layersOptions) open(ctx context.Context,
+	env *Env) (*layers.Definition, layers.Options, error) {
+	var options layers.Options
+	d, err := layers.ReadDefinition(o.definition)
+	if err != nil {
+		return nil, options, err
+	}
+	options.Lock, err = readLock(o.lockPath())
+	if errors.Is(err, os.ErrNotExist) && o.lock == "" && !d.HasPackages() {
+		err = nil
+	}
+	if err != nil {
+		return nil, options, err
+	}
+	cache := &layers.Downloads{Dir: o.cache}
+	if cache.Dir == "" {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return nil, options, &usageError{fmt.Errorf("%w; --cache names a folder", err)}
+		}
+		cache.Dir = filepath.Join(dir, "deltaup", "packages")
+	}
+	status := newStatusLine(env)
+	options.Package = func(p layers.Locked) (string, error) {
+		defer status.clear()
+		return cache.Path(ctx, p)
+	}
+	return d, options, nil
+}
+
+func readLock(path string) (*layers.Lock, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // it is only read
+	l, err := layers.ReadLock(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return l, nil
+}
+
+func runLayersLock(ctx context.Context, env *Env, o *layersOptions) error {
+	d, err := layers.ReadDefinition(o.definition)
+	if err != nil {
+		return err
+	}
+	old, err := readLock(o.lockPath())
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		old = &layers.Lock{}
+	case err != nil && !o.update:
+		return err
+	case err != nil:
+		old = &layers.Lock{}
+	case !o.update:
+		return &usageError{fmt.Errorf("%s is there; --update replaces it and shows what changes",
+			o.lockPath())}
+	}
+	lock, err := apt.Resolve(ctx, d)
+	if err != nil {
+		return err
+	}
+	write := func(w io.Writer) error {
+		_, err := lock.WriteTo(w)
+		return err
+	}
+	if err := durable.WriteFile(filepath.Dir(o.lockPath()), o.lockPath(), write); err != nil {
+		return err
+	}
+	for _, c := range lock.Changes(old) {
+		switch {
+		case !o.update:
+		case c.Old == "":
+			printf(env.Stdout, "+ %s %s\n", c.Name, c.New)
+		case c.New == "":
+			printf(env.Stdout, "- %s %s\n", c.Name, c.Old)
+		default:
+			printf(env.Stdout, "  %s %s -> %s\n", c.Name, c.Old, c.New)
+		}
+	}
+	printf(env.Stdout, "%s: %d packages\n", o.lockPath(), len(lock.Packages))
+	return nil
+}
+
+func runLayersBuild(ctx context.Context, env *Env, o *layersOptions) error {
+	if o.output == "" {
+		return &usageError{errors.New("layers build needs -o")}
+	}
+	t, err := o.compose(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer t.Close() // it is only read
+	if dir, ok := strings.CutSuffix(o.output, "/"); ok {
+		err = layers.WriteFolder(ctx, dir, t)
+	} else if err = replaceable(o.output); err == nil {
+		err = durable.WriteFile(filepath.Dir(o.output), o.output, func(w io.Writer) error {
+			return layers.WriteTar(ctx, w, t)
+		})
+	}
+	if err != nil {
+		return err
+	}
+	printf(env.Stdout, "%s: %d entries\n", o.output, len(t.Entries()))
+	return nil
+}
+
+// compose gives the tree of the definition.
+func (o *layersOptions) compose(ctx context.Context, env *Env) (tree.Tree, error) {
+	d, options, err := o.open(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	t, err := layers.Compose(ctx, d, options)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.definition, err)
+	}
+	return t, nil
+}
+
+func runLayersHooks(ctx context.Context, env *Env, o *layersOptions) error {
+	d, options, err := o.open(ctx, env)
+	if err != nil {
+		return err
+	}
+	hooks, err := layers.Hooks(ctx, d, options)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.definition, err)
+	}
+	known, acknowledged := 0, 0
+	for _, h := range hooks {
+		switch {
+		case h.Acknowledged:
+			acknowledged++
+		case len(h.Rest) == 0:
+			known++
+		}
+	}
+	if o.json {
+		return printJSON(env.Stdout, hooks)
+	}
+	for _, h := range hooks {
+		if (h.Acknowledged || len(h.Rest) == 0) && !o.all {
+			continue
+		}
+		printf(env.Stdout, "%s %s\n", h.Package, h.Script)
+		for _, line := range h.Rest {
+			printf(env.Stdout, "    %s\n", line)
+		}
+		if !h.Acknowledged && len(h.Rest) > 0 {
+			printf(env.Stdout, "  ack = { script = \"%s\", sha256 = \"%s\", why = \"\" }\n", h.Script,
+				h.SHA256)
+		}
+	}
+	printf(env.Stdout, "%d scripts: %d known, %d acknowledged, %d left\n", len(hooks), known,
+		acknowledged, len(hooks)-known-acknowledged)
+	return nil
+}
+
+func runLayersCompare(ctx context.Context, env *Env, o *layersOptions) error {
+	if o.tree == "" {
+		return &usageError{errors.New("layers compare needs --tree")}
+	}
+	t, err := o.compose(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer t.Close() // it is only read
+	other, err := rootfs.Open(ctx, o.tree, rootfs.Options{})
+	if err != nil {
+		return err
+	}
+	defer other.Close()
+	list, err := layers.Compare(t, other)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return printJSON(env.Stdout, list)
+	}
+	counts := map[string]int{}
+	for _, d := range list {
+		counts[d.Cause]++
+		if d.Unwanted {
+			continue
+		}
+		if d.What != "" {
+			d.What = ": " + d.What
+		}
+		printf(env.Stdout, "%-10s /%s%s\n", d.Kind, d.Path, d.What)
+	}
+	printf(env.Stdout, "\n")
+	for _, cause := range layers.Causes {
+		if n := counts[cause]; n > 0 {
+			printf(env.Stdout, "%6d %s\n", n, cause)
+		}
+	}
+	return nil
+}
+
+// bills are the formats of bills of materials.
+var bills = map[string]func(io.Writer, *sbom.Subject) error{
+	"spdx": sbom.SPDX, "cyclonedx": sbom.CycloneDX,
+}
+
+// writeBill writes the bill of materials of the definition's lock.
+func (o *layersOptions) writeBill(write func(io.Writer, *sbom.Subject) error) error {
+	d, err := layers.ReadDefinition(o.definition)
+	if err != nil {
+		return err
+	}
+	lock, err := readLock(o.lockPath())
+	if err != nil {
+		return err
+	}
+	subject := &sbom.Subject{
+		Name:   strings.TrimSuffix(filepath.Base(o.definition), definitionSuffix),
+		Vendor: cmp.Or(d.Apt.Vendor, "debian"), Time: d.Time, Lock: lock,
+	}
+	if err := replaceable(o.output); err != nil {
+		return &usageError{fmt.Errorf("-o %w", err)}
+	}
+	return durable.WriteFile(filepath.Dir(o.output), o.output, func(w io.Writer) error {
+		return write(w, subject)
+	})
+}

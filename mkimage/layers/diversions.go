@@ -1,0 +1,76 @@
+package layers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"deltaup/mkimage/layers/deb"
+	"deltaup/mkimage/layers/script"
+)
+
+// diversion moves a path of all packages but one to another one: dpkg-divert(1).
+type diversion struct {
+	keeper string // the package whose file keeps the path
+	to     string
+}
+
+// findDiversions reads the diversions that packages' scripts add by literal words. dpkg compares
+// paths as packages have them, before links are followed.
+func findDiversions(packages []*deb.Package) (map[string]diversion, error) {
+	found := map[string]diversion{}
+	for _, p := range packages {
+		for _, name := range deb.InstallScripts {
+			effects, err := script.Follow(string(p.Control[name]), actions[name], diverting{})
+			if err != nil {
+				return nil, fmt.Errorf("%s %s: %w", p.Name, name, err)
+			}
+			for _, w := range effects.Covered {
+				if from, d, ok := parseDiversion(w, p.Name); ok {
+					found[from] = d
+				}
+			}
+		}
+	}
+	return found, nil
+}
+
+// diverting is a system of which nothing is known but that it takes diversions.
+type diverting struct{}
+
+// Test implements script.System.
+func (diverting) Test(string, string) (holds, known bool) { return false, false }
+
+// Covers implements script.System.
+func (diverting) Covers(words []string) bool { return literalDiversion(words) }
+
+// literalDiversion tells whether a command is about a diversion with known paths.
+func literalDiversion(words []string) bool {
+	return words[0] == "dpkg-divert" && strings.HasPrefix(words[len(words)-1], "/")
+}
+
+// parseDiversion reads a command that adds a diversion.
+func parseDiversion(words []string, pkg string) (from string, d diversion, ok bool) {
+	d.keeper = pkg
+	for i, w := range words {
+		if i+1 == len(words) {
+			break
+		}
+		switch w {
+		case "--divert":
+			d.to = strings.TrimPrefix(words[i+1], "/")
+		case "--package":
+			d.keeper = words[i+1]
+		case "--remove", "--list", "--truename", "--listpackage":
+			return "", d, false
+		}
+	}
+	from = strings.TrimPrefix(words[len(words)-1], "/")
+	if slices.Contains(words, "--local") {
+		d.keeper = ""
+	}
+	if d.to == "" {
+		d.to = from + ".distrib"
+	}
+	return from, d, from != d.to
+}

@@ -1,0 +1,81 @@
+package sbom_test
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/CycloneDX/cyclonedx-go"
+	spdxjson "github.com/spdx/tools-golang/json"
+	"github.com/spdx/tools-golang/spdxlib"
+
+	"deltaup/mkimage/layers"
+	"deltaup/mkimage/layers/sbom"
+)
+
+func subject(t *testing.T) *sbom.Subject {
+	t.Helper()
+	sum := strings.Repeat("0f", 32)
+	lock, err := layers.ReadLock(strings.NewReader("deltaup-lock 1\n" +
+		"debian g++ 4:12.2.0-3 amd64 5 " + sum + " http://x/g.deb\ndebian tzdata 2024a-0+deb12u1 all 6 " + sum + " http://x/t.deb\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &sbom.Subject{Name: "appliance", Vendor: "debian", Time: 1_700_000_000, Lock: lock}
+}
+
+func bytesOf(t *testing.T, write func(io.Writer, *sbom.Subject) error, s *sbom.Subject) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := write(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestSPDX reads a bill with the library's reader and its check.
+func TestSPDX(t *testing.T) {
+	s := subject(t)
+	b := bytesOf(t, sbom.SPDX, s)
+	if !bytes.Equal(b, bytesOf(t, sbom.SPDX, s)) {
+		t.Error("not the same twice")
+	}
+	d, err := spdxjson.Read(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := spdxlib.ValidateDocument(d); err != nil {
+		t.Error(err)
+	}
+	if len(d.Packages) != 3 || len(d.Relationships) != 3 {
+		t.Fatalf("%d packages, %d relationships", len(d.Packages), len(d.Relationships))
+	}
+	p := d.Packages[1]
+	if p.PackageName != "g++" || p.PackageVersion != "4:12.2.0-3" || p.PackageExternalReferences[0].Locator != "pkg:deb/debian/g%2B%2B@4:12.2.0-3?arch=amd64" {
+		t.Errorf("package %+v, %+v", p, p.PackageExternalReferences[0])
+	}
+}
+
+func TestCycloneDX(t *testing.T) {
+	s := subject(t)
+	b := bytesOf(t, sbom.CycloneDX, s)
+	if !bytes.Equal(b, bytesOf(t, sbom.CycloneDX, s)) {
+		t.Error("not the same twice")
+	}
+	var bom cyclonedx.BOM
+	if err := cyclonedx.NewBOMDecoder(bytes.NewReader(b), cyclonedx.BOMFileFormatJSON).Decode(&bom); err != nil {
+		t.Fatal(err)
+	}
+	if len(*bom.Components) != 2 || bom.Metadata.Timestamp != "2023-11-14T22:13:20Z" {
+		t.Fatalf("components %+v", bom.Components)
+	}
+	if c := (*bom.Components)[1]; c.PackageURL != "pkg:deb/debian/tzdata@2024a-0%2Bdeb12u1?arch=all" || c.Version != "2024a-0+deb12u1" {
+		t.Errorf("component %+v", c)
+	}
+	other := subject(t)
+	other.Time++
+	if bytes.Contains(bytesOf(t, sbom.CycloneDX, other), []byte(bom.SerialNumber)) {
+		t.Error("another bill has the same number")
+	}
+}
