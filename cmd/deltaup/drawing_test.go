@@ -68,7 +68,6 @@ func draw(imports map[string][]string) []byte {
 	for pkg := range imports {
 		lower(pkg, 0)
 	}
-	delete(boxes, "dist") // it has tests alone
 	rows := rowsOf(boxes)
 	height := place(rows, imports, boxes)
 	var b bytes.Buffer
