@@ -12,12 +12,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 
 	"deltaup/internal/test/debtest"
+	"deltaup/internal/test/oracle"
 	"deltaup/mkimage/layers"
 	"deltaup/mkimage/tree"
 )
@@ -201,6 +203,50 @@ func TestPriority(t *testing.T) {
 	}
 	wantPaths(t, w.composed(site+"priority = 1\n"), map[string]string{
 		"etc/x": "0644 0:0 site", "etc/d": "0644 0:0 a file now", "etc/d/y": "",
+	})
+}
+
+// TestReplace takes the one that the definition names, whatever the order and the priorities.
+func TestReplace(t *testing.T) {
+	w := newWorld(t,
+		debtest.Package{Name: "one", Files: []debtest.File{{Name: "etc/x", Content: "1"}}},
+		debtest.Package{Name: "two", Files: []debtest.File{{Name: "etc/x", Content: "2"}}})
+	for _, from := range []string{"one", "two"} {
+		got := w.composed(debian + "replace = [{ path = \"/etc/x\", from = \"" + from + "\" }]\n")
+		wantPaths(t, got, map[string]string{"etc/x": "0644 0:0 " + map[string]string{"one": "1", "two": "2"}[from]})
+	}
+	if _, err := w.compose(debian + "replace = [{ path = \"/etc/x\", from = \"three\" }]\n"); !errors.Is(err, layers.ErrConflict) {
+		t.Errorf("from nobody: %v", err)
+	}
+}
+
+// TestDpkg demands that the real dpkg-query reads the list of packages.
+func TestDpkg(t *testing.T) {
+	oracle.Need(t, "dpkg-query")
+	w := newWorld(t, debtest.Package{Name: "one", Version: "1.2-3", Control: map[string]string{"conffiles": "/etc/x\n"}, Files: []debtest.File{{Name: "etc/x", Content: "1"}}})
+	made, err := w.compose(debian + "[rules]\ndpkg = \"whole\"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer made.Close()
+	dir := filepath.Join(t.TempDir(), "root")
+	if err := writeTree(dir, made); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--show"}, "one\t1.2-3\n"},
+		{[]string{"--listfiles", "one"}, "/.\n/etc\n/etc/x\n"},
+	} {
+		b, err := exec.Command("dpkg-query", append([]string{"--admindir", filepath.Join(dir, "var/lib/dpkg")}, c.args...)...).CombinedOutput()
+		if err != nil || string(b) != c.want {
+			t.Errorf("%q: %q, want %q (%v)", c.args, b, c.want, err)
+		}
+	}
+	wantPaths(t, w.composed(debian+"[rules]\ndpkg = \"status.d\"\n"), map[string]string{
+		"var/lib/dpkg/status.d/one": "0644 0:0 Package: one\nVersion: 1.2-3\nArchitecture: amd64\nMaintainer: nobody\nDescription: a test\n with two lines\n",
 	})
 }
 

@@ -28,6 +28,7 @@ type Definition struct {
 	Include  []string       `toml:"include"` // definitions that come before this one
 	Apt      Apt            `toml:"apt"`
 	Layers   []Layer        `toml:"layer"`
+	Replace  []Replacement  `toml:"replace"`
 	Rules    Rules          `toml:"rules"`
 	Deltaup  adopt.Settings `toml:"deltaup"`
 	Packages []PackageTasks `toml:"package"`
@@ -76,6 +77,12 @@ type Layer struct {
 	Priority int      `toml:"priority"` // a layer with a higher one may replace paths of others
 
 	owner *rootfs.Owner
+}
+
+// Replacement says which of those that have a path counts, whatever their priorities.
+type Replacement struct {
+	Path string `toml:"path"`
+	From string `toml:"from"` // a layer or a package
 }
 
 // Rules are those that are on or off as a whole.
@@ -225,6 +232,7 @@ func (d *Definition) with(other *Definition) *Definition {
 	sum.Architecture = cmp.Or(other.Architecture, d.Architecture)
 	sum.Time = cmp.Or(other.Time, d.Time)
 	sum.Layers = append(slices.Clone(d.Layers), other.Layers...)
+	sum.Replace = append(slices.Clone(d.Replace), other.Replace...)
 	sum.Packages = append(slices.Clone(d.Packages), other.Packages...)
 	if len(other.Apt.Sources) == 0 {
 		sum.Apt = d.Apt
@@ -308,6 +316,13 @@ func (d *Definition) validate() error {
 	} {
 		if !slices.Contains(rule.values, rule.value) {
 			return wrong("rules: %s is %q, want one of %q", rule.name, rule.value, rule.values)
+		}
+	}
+	for i := range d.Replace {
+		r := &d.Replace[i]
+		var err error
+		if r.Path, err = cleanPath(r.Path); err != nil || r.From == "" {
+			return errors.Join(err, wrong("replace %q: want a path, and from whom", r.Path))
 		}
 	}
 	for i := range d.Packages {

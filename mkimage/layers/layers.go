@@ -124,7 +124,11 @@ func (c *composition) layer(ctx context.Context, l *Layer, o Options) error {
 	if err != nil {
 		return err
 	}
-	return c.stage.merge(l, trees, diverted)
+	replaced := map[string]string{}
+	for _, r := range c.definition.Replace {
+		replaced[r.Path] = r.From
+	}
+	return c.stage.merge(l, trees, &choices{diverted, replaced})
 }
 
 // named is a tree, and what it is called in messages.

@@ -29,12 +29,12 @@ func (s *stage) alias(name string) error {
 // merge puts the trees of a layer upon what is there. A path that several have must be the same in
 // each; one of a layer with a higher priority counts instead. Folders and links come first, so that
 // files find their places whatever the order of the trees.
-func (s *stage) merge(l *Layer, trees []named, diverted map[string]diversion) error {
+func (s *stage) merge(l *Layer, trees []named, c *choices) error {
 	var problems []error
 	for _, files := range []bool{false, true} {
 		for _, t := range trees {
 			m := merging{
-				stage: s, layer: l, from: t, diverted: diverted, inodes: map[string]*file{},
+				stage: s, layer: l, from: t, choices: c, inodes: map[string]*file{},
 			}
 			if err := m.all(files); err != nil {
 				problems = append(problems, err)
@@ -44,14 +44,31 @@ func (s *stage) merge(l *Layer, trees []named, diverted map[string]diversion) er
 	return errors.Join(problems...)
 }
 
+// choices decide where several have a path.
+type choices struct {
+	diverted map[string]diversion // by the path from which other packages' files go elsewhere
+	replaced map[string]string    // whose file counts, by path
+}
+
+// wins tells whether f counts instead of old, and whether it has been decided at all.
+func (c *choices) wins(at string, old, f *file) (wins, decided bool) {
+	from, ok := c.replaced[at]
+	is := func(x *file) bool { return x.from == from || x.layer == from }
+	switch {
+	case !ok || is(old) == is(f):
+		return f.priority > old.priority, f.priority != old.priority
+	default:
+		return is(f), true
+	}
+}
+
 // merging puts one tree upon a stage.
 type merging struct {
 	*stage
 	layer  *Layer
 	from   named
 	inodes map[string]*file // by the path of the first name in the tree
-	// by the path from which other packages' files go elsewhere
-	diverted map[string]diversion
+	*choices
 }
 
 const problemsMax = 20 // that are told of one tree
@@ -122,17 +139,24 @@ func (m *merging) meet(at string, old, f *file) error {
 	case same:
 		old.ModTime = max(old.ModTime, f.ModTime)
 		return nil
-	case f.priority > old.priority:
-		if old.Type == tree.Directory {
-			m.remove(at)
-		}
-		m.files[at] = f
-		return nil
-	case f.priority < old.priority:
-		return nil
 	}
-	return fmt.Errorf("%w: %s has it, too, and not the same (replace = true in a file, or a layer's"+
-		" priority, decides)", ErrConflict, old.from)
+	wins, decided := m.wins(at, old, f)
+	switch {
+	case !decided:
+		return conflict(old)
+	case wins && old.Type == tree.Directory:
+		m.remove(at)
+		fallthrough
+	case wins:
+		m.files[at] = f
+	}
+	return nil
+}
+
+// conflict says that a path is somebody else's.
+func conflict(old *file) error {
+	return fmt.Errorf("%w: %s has it, too, and not the same (a layer's priority, or replace,"+
+		" decides)", ErrConflict, old.from)
 }
 
 // folder joins two folders, whose attributes must be the same.

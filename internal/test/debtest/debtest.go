@@ -42,7 +42,7 @@ func (p Package) Bytes(t testing.TB) []byte {
 		version = "1"
 	}
 	control := []File{{Name: "control", Content: fmt.Sprintf(
-		"Package: %s\nVersion: %s\nArchitecture: amd64\nDescription: a test\n with two lines\n", p.Name, version)}}
+		"Package: %s\nVersion: %s\nArchitecture: amd64\nMaintainer: nobody\nDescription: a test\n with two lines\n", p.Name, version)}}
 	for _, name := range slices.Sorted(maps.Keys(p.Control)) {
 		control = append(control, File{Name: name, Content: p.Control[name], Mode: 0o755})
 	}
