@@ -51,10 +51,12 @@ func (o *layersOptions) open(ctx context.Context,
 		}
 		cache.Dir = filepath.Join(dir, "deltaup", "packages")
 	}
+	options.Package = func(p layers.Locked) (string, error) { return cache.Path(ctx, p) }
 	status := newStatusLine(env)
-	options.Package = func(p layers.Locked) (string, error) {
-		defer status.clear()
-		return cache.Path(ctx, p)
+	options.Progress = func(done, total int64) {
+		if status.show("packages", done, total); done == total {
+			status.clear()
+		}
 	}
 	return d, options, nil
 }

@@ -339,8 +339,12 @@ func TestCache(t *testing.T) {
 	send, asked := good, 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked++
-		if r.URL.Path == "/missing" {
+		switch {
+		case r.URL.Path == "/missing":
 			w.WriteHeader(http.StatusNotFound)
+			return
+		case r.URL.Path == "/busy" && asked == 1:
+			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write(send) // the client tells
@@ -379,6 +383,10 @@ func TestCache(t *testing.T) {
 		if _, err := cache.Path(t.Context(), p); !errors.Is(err, layers.ErrLock) {
 			t.Errorf("%s, then damaged: %v", name, err)
 		}
+	}
+	send, asked, p.URL = good, 0, server.URL+"/busy"
+	if _, err := (&layers.Downloads{Dir: t.TempDir()}).Path(t.Context(), p); err != nil || asked != 2 {
+		t.Errorf("a server that is busy once: asked %d times, %v", asked, err)
 	}
 	p.URL = server.URL + "/missing"
 	cache := &layers.Downloads{Dir: t.TempDir()}

@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"deltaup/internal/durable"
 )
@@ -54,9 +57,25 @@ func (c *Downloads) fetch(ctx context.Context, p Locked, name string) error {
 	if err := durable.MkdirAll(c.Dir); err != nil {
 		return err
 	}
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		return struct{}{}, c.try(ctx, p, name)
+	}, backoff.WithMaxTries(tries))
+	return err
+}
+
+// Limits of a download.
+const (
+	tries   = 4
+	tryTime = 15 * time.Minute
+)
+
+// try fetches a package once. An error that another try would meet again is permanent.
+func (c *Downloads) try(ctx context.Context, p Locked, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL, nil)
 	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrLock, p, err)
+		return backoff.Permanent(fmt.Errorf("%w: %s: %w", ErrLock, p, err))
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -64,9 +83,17 @@ func (c *Downloads) fetch(ctx context.Context, p Locked, name string) error {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", p.URL, answer.Status)
+		err := fmt.Errorf("%s: %s", p.URL, answer.Status)
+		if answer.StatusCode < http.StatusInternalServerError {
+			err = backoff.Permanent(err)
+		}
+		return err
 	}
-	return durable.WriteFile(c.Dir, name, func(w io.Writer) error {
+	err = durable.WriteFile(c.Dir, name, func(w io.Writer) error {
 		return p.verify(w, answer.Body)
 	})
+	if errors.Is(err, ErrLock) {
+		err = backoff.Permanent(err)
+	}
+	return err
 }

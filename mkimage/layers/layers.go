@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -38,9 +39,11 @@ var (
 
 // Options are what composing takes beside the definition.
 type Options struct {
-	Lock     *Lock                                 // of the definition's packages; nil: it has none
-	Package  func(Locked) (path string, err error) // where a locked package lies on this machine
-	Progress func(done, total int)                 // nil: nobody looks; packages
+	Lock *Lock // of the definition's packages; nil: it has none
+	// Package gives the path of a locked package on this machine. Several calls may run at once.
+	Package func(Locked) (path string, err error)
+	// Progress is told how many packages of a layer have been read. nil: nobody looks.
+	Progress func(done, total int64)
 }
 
 // Compose gives the tree of a definition. Closing it frees the room that the packages take in the
@@ -161,6 +164,7 @@ func (c *composition) openPackages(ctx context.Context, l *Layer, o Options) ([]
 	}
 	locked := o.Lock.layer(l.Name)
 	packages := make([]*deb.Package, len(locked))
+	var done atomic.Int64
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range locked {
@@ -173,6 +177,9 @@ func (c *composition) openPackages(ctx context.Context, l *Layer, o Options) ([]
 			if err == nil && (packages[i].Name != p.Name || packages[i].Version != p.Version) {
 				err = fmt.Errorf("%w: %s is %s %s", ErrLock, p, packages[i].Name,
 					packages[i].Version)
+			}
+			if n := done.Add(1); o.Progress != nil {
+				o.Progress(n, int64(len(locked)))
 			}
 			return err
 		})
