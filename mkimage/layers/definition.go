@@ -44,13 +44,15 @@ type PackageTasks struct {
 
 // Tasks are what is done to the tree beside the rules.
 type Tasks struct {
-	Users   []User        `toml:"user"`
-	Groups  []UserGroup   `toml:"group"`
-	Files   []File        `toml:"file"`
-	Enable  []string      `toml:"enable"`  // units of systemd
-	Disable []string      `toml:"disable"` // those that stay disabled though something enables them
-	Mask    []string      `toml:"mask"`
-	Acks    []Acknowledge `toml:"ack"`
+	Users  []User      `toml:"user"`
+	Groups []UserGroup `toml:"group"`
+	Files  []File      `toml:"file"`
+	Enable []string    `toml:"enable"` // units of systemd
+	// units of users' own systemd, as etc/systemd/user has them
+	EnableUser []string      `toml:"enable-user"`
+	Disable    []string      `toml:"disable"` // those that stay disabled though something enables them
+	Mask       []string      `toml:"mask"`
+	Acks       []Acknowledge `toml:"ack"`
 }
 
 // Apt says where packages come from.
@@ -241,13 +243,14 @@ func (d *Definition) with(other *Definition) *Definition {
 		sum.Deltaup = d.Deltaup
 	}
 	sum.Tasks = Tasks{
-		Users:   append(slices.Clone(d.Users), other.Users...),
-		Groups:  append(slices.Clone(d.Groups), other.Groups...),
-		Files:   append(slices.Clone(d.Files), other.Files...),
-		Enable:  append(slices.Clone(d.Enable), other.Enable...),
-		Disable: append(slices.Clone(d.Disable), other.Disable...),
-		Mask:    append(slices.Clone(d.Mask), other.Mask...),
-		Acks:    append(slices.Clone(d.Acks), other.Acks...),
+		Users:      append(slices.Clone(d.Users), other.Users...),
+		Groups:     append(slices.Clone(d.Groups), other.Groups...),
+		Files:      append(slices.Clone(d.Files), other.Files...),
+		Enable:     append(slices.Clone(d.Enable), other.Enable...),
+		EnableUser: append(slices.Clone(d.EnableUser), other.EnableUser...),
+		Disable:    append(slices.Clone(d.Disable), other.Disable...),
+		Mask:       append(slices.Clone(d.Mask), other.Mask...),
+		Acks:       append(slices.Clone(d.Acks), other.Acks...),
 	}
 	return &sum
 }

@@ -15,8 +15,8 @@ type diversion struct {
 	to     string
 }
 
-// findDiversions reads the diversions that packages' scripts add by literal words. dpkg compares
-// paths as packages have them, before links are followed.
+// findDiversions reads the diversions that packages' scripts add by literal words and do not remove
+// again. dpkg compares paths as packages have them, before links are followed.
 func findDiversions(packages []*deb.Package) (map[string]diversion, error) {
 	found := map[string]diversion{}
 	for _, p := range packages {
@@ -26,7 +26,10 @@ func findDiversions(packages []*deb.Package) (map[string]diversion, error) {
 				return nil, fmt.Errorf("%s %s: %w", p.Name, name, err)
 			}
 			for _, w := range effects.Covered {
-				if from, d, ok := parseDiversion(w, p.Name); ok {
+				from, d := parseDiversion(w, p.Name)
+				if slices.Contains(w, "--remove") {
+					delete(found, from)
+				} else if from != d.to {
 					found[from] = d
 				}
 			}
@@ -49,8 +52,8 @@ func literalDiversion(words []string) bool {
 	return words[0] == "dpkg-divert" && strings.HasPrefix(words[len(words)-1], "/")
 }
 
-// parseDiversion reads a command that adds a diversion.
-func parseDiversion(words []string, pkg string) (from string, d diversion, ok bool) {
+// parseDiversion reads the words of a command about a diversion.
+func parseDiversion(words []string, pkg string) (from string, d diversion) {
 	d.keeper = pkg
 	for i, w := range words {
 		if i+1 == len(words) {
@@ -61,8 +64,6 @@ func parseDiversion(words []string, pkg string) (from string, d diversion, ok bo
 			d.to = strings.TrimPrefix(words[i+1], "/")
 		case "--package":
 			d.keeper = words[i+1]
-		case "--remove", "--list", "--truename", "--listpackage":
-			return "", d, false
 		}
 	}
 	from = strings.TrimPrefix(words[len(words)-1], "/")
@@ -72,5 +73,5 @@ func parseDiversion(words []string, pkg string) (from string, d diversion, ok bo
 	if d.to == "" {
 		d.to = from + ".distrib"
 	}
-	return from, d, from != d.to
+	return from, d
 }

@@ -64,14 +64,22 @@ func (c *composition) tmpfile(w []string) error {
 		return nil
 	}
 	resolved, ok := c.stage.resolve(at)
-	if !ok || c.stage.files[resolved] != nil {
+	old := c.stage.files[resolved]
+	folders := slices.Contains([]string{"d", "D", "v", "q", "Q"}, kind)
+	if !ok || old != nil && (!folders || old.Type != tree.Directory) {
 		return nil // what is there stays
 	}
 	var f *file
-	switch kind {
-	case "d", "D", "v", "q", "Q":
+	switch {
+	case folders && old != nil: // it gets the attributes
+		again := *old
+		f = &again
+	case folders:
 		f = folder(0o755, c.stage.time)
 		f.from = "tmpfiles"
+	}
+	switch kind {
+	case "d", "D", "v", "q", "Q":
 	case "f", "F":
 		f = c.stage.made("tmpfiles", 0o644, []byte(field(6)))
 	case "L":

@@ -11,7 +11,13 @@ import (
 // files.
 func (c *composition) units() error {
 	var enable, disable, mask []string
+	system, users := unitsOf("system"), unitsOf("user")
 	for _, w := range c.works() {
+		for _, name := range w.EnableUser {
+			if err := c.enable(users, name); err != nil {
+				return err
+			}
+		}
 		enable = append(enable, w.Enable...)
 		disable = append(disable, w.Disable...)
 		mask = append(mask, w.Mask...)
@@ -23,12 +29,11 @@ func (c *composition) units() error {
 		}
 		enable = append(preset, enable...)
 	}
-	done := map[string]bool{}
 	for _, name := range enable {
 		if slices.Contains(disable, name) {
 			continue
 		}
-		if err := c.enable(name, done); err != nil {
+		if err := c.enable(system, name); err != nil {
 			return err
 		}
 	}
@@ -44,17 +49,24 @@ func (c *composition) units() error {
 	return nil
 }
 
-// unitDirs are where units lie, the first one counts.
-var unitDirs = []string{"etc/systemd/system", "usr/lib/systemd/system"}
+// managed are the units of one kind of systemd: the system's, or users' own.
+type managed struct {
+	local, vendor string          // folders; what is in the first counts
+	done          map[string]bool // units that have been enabled
+}
+
+func unitsOf(kind string) *managed {
+	return &managed{"etc/systemd/" + kind, "usr/lib/systemd/" + kind, map[string]bool{}}
+}
 
 // unit finds the file of a unit. name may be an instance of a template.
-func (c *composition) unit(name string) (dir, file string, ok bool) {
+func (c *composition) unit(m *managed, name string) (dir, file string, ok bool) {
 	names := []string{name}
 	if base, rest, instance := strings.Cut(name, "@"); instance {
 		names = append(names, base+"@"+path.Ext(rest))
 	}
 	for _, n := range names {
-		for _, dir := range unitDirs {
+		for _, dir := range []string{m.local, m.vendor} {
 			if c.stage.find(path.Join(dir, n)) != nil {
 				return dir, n, true
 			}
@@ -64,12 +76,12 @@ func (c *composition) unit(name string) (dir, file string, ok bool) {
 }
 
 // enable makes the links that a unit's [Install] section asks for.
-func (c *composition) enable(name string, done map[string]bool) error {
-	if done[name] {
+func (c *composition) enable(m *managed, name string) error {
+	if m.done[name] {
 		return nil
 	}
-	done[name] = true
-	dir, file, ok := c.unit(name)
+	m.done[name] = true
+	dir, file, ok := c.unit(m, name)
 	if !ok {
 		return wrong("units: the tree has no unit %s", name)
 	}
@@ -106,16 +118,16 @@ func (c *composition) enable(name string, done map[string]bool) error {
 	}
 	for _, l := range links {
 		l = strings.NewReplacer("%i", instanceOf(name), "%p", prefixOf(name), "%n", name).Replace(l)
-		at := path.Join("etc/systemd/system", l)
+		at := path.Join(m.local, l)
 		if err := c.stage.write(at, c.stage.symlink("units", target)); err != nil {
 			return err
 		}
 	}
 	for _, also := range install["Also"] {
-		if _, _, ok := c.unit(also); !ok {
+		if _, _, ok := c.unit(m, also); !ok {
 			continue // as systemctl does
 		}
-		if err := c.enable(also, done); err != nil {
+		if err := c.enable(m, also); err != nil {
 			return err
 		}
 	}

@@ -207,8 +207,15 @@ func (c *composition) shells() error {
 			own, real = append(own, shell), append(real, "/"+path.Join(dir, path.Base(shell)))
 		}
 	}
+	var order []string
+	for i := range own {
+		order = append(order, own[i], real[i])
+	}
+	if s.find("usr/lib/usrmerge") != nil { // it merges usr once the shells are listed
+		order = append(own, real...)
+	}
 	text := string(base)
-	for _, shell := range append(own, real...) {
+	for _, shell := range order {
 		if !strings.Contains("\n"+text, "\n"+shell+"\n") {
 			text += shell + "\n"
 		}

@@ -125,9 +125,13 @@ func TestDiversions(t *testing.T) {
 	preinst := "dpkg-divert --package new --rename --divert /usr/bin/tool.old --add /usr/bin/tool\n"
 	w := newWorld(t,
 		debtest.Package{Name: "new", Control: map[string]string{"preinst": preinst}, Files: []debtest.File{{Name: "usr/bin/tool", Content: "new"}}},
+		debtest.Package{Name: "moved", Control: map[string]string{
+			"preinst":  "dpkg-divert --package other --no-rename --divert /usr/bin/moved.x --add /usr/bin/moved\n",
+			"postinst": "dpkg-divert --package other --rename --divert /usr/bin/moved.x --remove /usr/bin/moved\n",
+		}, Files: []debtest.File{{Name: "usr/bin/moved", Content: "moved"}}},
 		debtest.Package{Name: "old", Control: map[string]string{"postinst": "dpkg-divert --package old --remove /usr/bin/gone\n"},
 			Files: []debtest.File{{Name: "usr/bin/tool", Content: "old"}}})
-	wantPaths(t, w.composed(debian), map[string]string{"usr/bin/tool": "0644 0:0 new", "usr/bin/tool.old": "0644 0:0 old"})
+	wantPaths(t, w.composed(debian), map[string]string{"usr/bin/tool": "0644 0:0 new", "usr/bin/tool.old": "0644 0:0 old", "usr/bin/moved": "0644 0:0 moved"})
 }
 
 // TestTriggered follows a script also as others' files trigger it.
@@ -183,7 +187,7 @@ func TestTmpfiles(t *testing.T) {
 	}, "\n")}, {Name: "usr/share/x", Content: "x"}}})
 	wantPaths(t, w.composed(debian), map[string]string{
 		"var/lib/p": "0750 33:4 /", "var/lib/p/state": "0600 0:0 text", "var/lib/p/link": "-> ../x", "run/p": "", "var/lib/%b": "",
-		"var/lib/copied": "", "etc/hosts": "", "var/lib/boot": "", "var/lib/owner": "", "usr/share": "0755 0:0 /",
+		"var/lib/copied": "", "etc/hosts": "", "var/lib/boot": "", "var/lib/owner": "", "usr/share": "0700 0:0 /",
 	})
 }
 
