@@ -13,7 +13,8 @@ declare -A package=(
   [lz4]=lz4 [depmod]=kmod [openssl]=openssl [strace]=strace [gzip]=gzip [python3]=python3 [objdump]=binutils
   [chromium]=chromium [time]=time [busybox]=busybox [mkfs.vfat]=dosfstools
   [systemd-analyze]=systemd [shellcheck]=shellcheck [mke2fs]=e2fsprogs [losetup]=mount [unshare]=util-linux
-  [zsh]=zsh [fish]=fish
+  [zsh]=zsh [fish]=fish [systemctl]=systemd [systemd-hwdb]=udev [journalctl]=systemd [ldconfig]=libc-bin
+  [dpkg-deb]=dpkg [dpkg-query]=dpkg
 )
 
 declare -A peers=(

@@ -124,6 +124,19 @@ var apart = map[string][]string{
 	"mirror/client":  {"mirror/publish", "mirror/check", "mirror/serve"},
 }
 
+// TestComposesAlone: composing a tree starts no process, since it can't: nothing that it is built of
+// knows how to.
+func TestComposesAlone(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "deltaup/mkimage/layers").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if slices.Contains(deps, "os/exec") || !slices.Contains(deps, "deltaup/mkimage/layers/script") {
+		t.Errorf("mkimage/layers is built of os/exec, or of nothing: %d packages", len(deps))
+	}
+}
+
 // TestApart follows the imports of each package in apart.
 func TestApart(t *testing.T) {
 	imports := ourImports(t)
