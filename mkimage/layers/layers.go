@@ -42,7 +42,7 @@ type Options struct {
 	Lock *Lock // of the definition's packages; nil: it has none
 	// Package gives the path of a locked package on this machine. Several calls may run at once.
 	Package func(Locked) (path string, err error)
-	// Progress is told how many packages of a layer have been read. nil: nobody looks.
+	// Progress is told how many bytes of a layer's packages have been read. nil: nobody looks.
 	Progress func(done, total int64)
 }
 
@@ -165,6 +165,10 @@ func (c *composition) openPackages(ctx context.Context, l *Layer, o Options) ([]
 	locked := o.Lock.layer(l.Name)
 	packages := make([]*deb.Package, len(locked))
 	var done atomic.Int64
+	total := int64(0)
+	for _, p := range locked {
+		total += p.Size
+	}
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range locked {
@@ -178,8 +182,8 @@ func (c *composition) openPackages(ctx context.Context, l *Layer, o Options) ([]
 				err = fmt.Errorf("%w: %s is %s %s", ErrLock, p, packages[i].Name,
 					packages[i].Version)
 			}
-			if n := done.Add(1); o.Progress != nil {
-				o.Progress(n, int64(len(locked)))
+			if n := done.Add(p.Size); o.Progress != nil {
+				o.Progress(n, total)
 			}
 			return err
 		})
