@@ -144,6 +144,8 @@ var covering = map[string]string{
 	"py3compile":               "bytecode",
 	"pycompile":                "bytecode",
 	"update-initramfs":         "initrd",
+	"linux-update-symlinks":    "boot loader",
+	"linux-run-hooks":          "boot loader",
 	"update-grub":              "boot loader",
 	"update-menus":             "menus",
 	"dpkg-maintscript-helper":  "older versions",

@@ -177,7 +177,10 @@ func (c *composition) openPackages(ctx context.Context, l *Layer, o Options) ([]
 			if err != nil {
 				return err
 			}
-			packages[i], err = deb.Open(inner, path, &c.definition.Time)
+			packages[i], err = deb.Open(inner, path, rootfs.Options{
+				Filter: rootfs.Filter{Exclude: l.Exclude, Include: l.Include},
+				Clamp:  &c.definition.Time,
+			})
 			if err == nil && (packages[i].Name != p.Name || packages[i].Version != p.Version) {
 				err = fmt.Errorf("%w: %s is %s %s", ErrLock, p, packages[i].Name,
 					packages[i].Version)

@@ -64,7 +64,10 @@ func (f finished) Covers(words []string) bool {
 	case "mkdir":
 		return f.all("-d", plain)
 	case "touch":
-		return f.all("-e", plain)
+		// the mark of a new kernel, which the package's other script takes away
+		return f.all("-e", plain) || len(plain) == 1 && path.Base(plain[0]) == ".fresh-install"
+	case "run-parts": // of kernels: initrds and menus of boot loaders
+		return strings.HasPrefix(words[len(words)-1], "/etc/kernel/")
 	case "cp", "install", "ucf":
 		return f.copied(plain, options)
 	case "ln":

@@ -38,16 +38,16 @@ type Package struct {
 	tree.Tree                                     // what the package unpacks to
 }
 
-// Open reads the package in a file. Times later than clamp become that time. Closing the result
-// frees the room that it takes in the system's folder for temporary files. Errors wrap ErrMalformed
-// or rootfs's, or are those of the system.
-func Open(ctx context.Context, name string, clamp *uint32) (*Package, error) {
+// Open reads the package in a file; o says what of its tree. Closing the result frees the room that
+// it takes in the system's folder for temporary files. Errors wrap ErrMalformed or rootfs's, or are
+// those of the system.
+func Open(ctx context.Context, name string, o rootfs.Options) (*Package, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // the tree has what it needs in a file of its own
-	p, err := read(ctx, f, clamp)
+	p, err := read(ctx, f, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -55,7 +55,7 @@ func Open(ctx context.Context, name string, clamp *uint32) (*Package, error) {
 }
 
 // read is Open for a stream.
-func read(ctx context.Context, r io.Reader, clamp *uint32) (*Package, error) {
+func read(ctx context.Context, r io.Reader, o rootfs.Options) (*Package, error) {
 	a, err := newArchive(r)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func read(ctx context.Context, r io.Reader, clamp *uint32) (*Package, error) {
 		return nil, err
 	}
 	// hidden from a type switch, so that the archive is copied out of what the caller closes
-	p.Tree, err = rootfs.FromTar(ctx, struct{ io.Reader }{member}, rootfs.Options{Clamp: clamp})
+	p.Tree, err = rootfs.FromTar(ctx, struct{ io.Reader }{member}, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name, err)
 	}

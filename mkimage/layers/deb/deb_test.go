@@ -33,7 +33,7 @@ func TestRead(t *testing.T) {
 	for _, plain := range []bool{false, true} {
 		made := sample
 		made.Plain = plain
-		p, err := deb.Read(t.Context(), bytes.NewReader(made.Bytes(t)), nil)
+		p, err := deb.Read(t.Context(), bytes.NewReader(made.Bytes(t)), rootfs.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestDpkg(t *testing.T) {
 		if b, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, b)
 		}
-		p, err := deb.Open(t.Context(), out, nil)
+		p, err := deb.Open(t.Context(), out, rootfs.Options{})
 		if err != nil {
 			t.Fatalf("%s: %v", compression, err)
 		}
@@ -113,14 +113,14 @@ func TestMalformed(t *testing.T) {
 		"negative member": bytes.Replace(good, []byte("4         `"), []byte("-4        `"), 1),
 		"other name":      bytes.Replace(good, []byte("control.tar"), []byte("contrul.tar"), 1),
 	} {
-		_, err := deb.Read(t.Context(), bytes.NewReader(b), nil)
+		_, err := deb.Read(t.Context(), bytes.NewReader(b), rootfs.Options{})
 		if !errors.Is(err, deb.ErrMalformed) && !errors.Is(err, rootfs.ErrMalformed) && !errors.Is(err, rootfs.ErrKind) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, name := range []string{"../x", "a b", "", ".hidden"} {
 		b := debtest.Package{Name: name}.Bytes(t)
-		if _, err := deb.Read(t.Context(), bytes.NewReader(b), nil); !errors.Is(err, deb.ErrMalformed) {
+		if _, err := deb.Read(t.Context(), bytes.NewReader(b), rootfs.Options{}); !errors.Is(err, deb.ErrMalformed) {
 			t.Errorf("a package named %q: %v", name, err)
 		}
 	}
@@ -135,7 +135,7 @@ func FuzzRead(f *testing.F) {
 		if len(b) > 64<<10 {
 			return
 		}
-		p, err := deb.Read(context.Background(), bytes.NewReader(b), nil)
+		p, err := deb.Read(context.Background(), bytes.NewReader(b), rootfs.Options{})
 		if err != nil {
 			return
 		}
