@@ -164,7 +164,7 @@ func TestMergedUsr(t *testing.T) {
 		"bin": "-> usr/bin", "lib": "-> usr/lib", "usr/bin/sh": "0755 0:0 sh", "usr/bin/new": "0755 0:0 new",
 		"usr/lib/x86/libc.so": "0644 0:0 c", "sbin": "", "lib32": "",
 	})
-	wantPaths(t, w.composed("\n" + debian + "exclude = [\"usr/*\"]\n"), map[string]string{"usr/bin/sh": "0755 0:0 sh", "usr/bin/new": ""})
+	wantPaths(t, w.composed("\n"+debian+"exclude = [\"usr/*\"]\n"), map[string]string{"usr/bin/sh": "0755 0:0 sh", "usr/bin/new": ""})
 	wantPaths(t, w.composed(debian+"[rules]\nmerged-usr = false\n"), map[string]string{
 		"bin": "0755 0:0 /", "bin/sh": "0755 0:0 sh",
 	})
