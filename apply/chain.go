@@ -23,7 +23,8 @@ type chain struct {
 	open  []openGroup            // the one used last comes first
 
 	tmp    string                          // folder for spools
-	spools map[chunkstore.ID]*durable.File // large contents that were made as bases
+	// large contents that were made as bases, and what was made before the image
+	spools map[chunkstore.ID]*durable.File
 }
 
 // openGroup is a decoded group.
@@ -156,7 +157,8 @@ func (c *chain) gives(id chunkstore.ID, sets int) bool {
 	}
 	for _, i := range s.entries[id] {
 		e := &s.step.Entries[i]
-		if s.unusable[e.Group] || s.wrong[i] || e.Base != nil && !c.gives(e.Base.ID, before) {
+		if s.unusable[e.Group] || s.wrong[i] || s.declined[i] ||
+			e.Base != nil && !c.gives(e.Base.ID, before) {
 			return false
 		}
 	}

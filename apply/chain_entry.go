@@ -14,34 +14,47 @@ import (
 // entry makes one entry of a set. Its base comes first: nothing is in memory for the entry while
 // that is made.
 func (c *chain) entry(ctx context.Context, s *set, before, i int) ([]byte, error) {
-	e := &s.step.Entries[i]
-	var base io.ReaderAt
-	if e.Base != nil {
-		var err error
-		if base, err = c.base(ctx, e.Base, before); err != nil {
-			return nil, err
-		}
-	}
-	open := func(n int) (*patchset.Group, error) { return c.group(s, n, entryMemory(e)) }
-	if err := s.step.Prepare(i, open); err != nil {
-		return nil, err
-	}
-	g, err := open(e.Group)
+	g, base, err := c.prepare(ctx, s, before, i)
 	if err != nil {
 		return nil, err
 	}
 	p, err := g.Content(i, base)
+	return p, entryError(s, i, err)
+}
+
+// prepare gives what makes an entry: its group and its base.
+func (c *chain) prepare(ctx context.Context, s *set, before, i int) (g *patchset.Group,
+	base io.ReaderAt, err error) {
+	e := &s.step.Entries[i]
+	if e.Base != nil {
+		if base, err = c.base(ctx, e.Base, before); err != nil {
+			return nil, nil, err
+		}
+	}
+	open := func(n int) (*patchset.Group, error) { return c.group(s, n, entryMemory(e)) }
+	if err := s.step.Prepare(i, open); err != nil {
+		return nil, nil, err
+	}
+	g, err = open(e.Group)
+	return g, base, err
+}
+
+// entryError marks an error of making an entry, unless the error is that of its base.
+func entryError(s *set, i int, err error) error {
 	var inner *patchError
 	if err != nil && !errors.As(err, &inner) && !errors.Is(err, ErrSeed) {
-		err = &patchError{s, e.Group, i, err}
+		err = &patchError{s, s.step.Entries[i].Group, i, err}
 	}
-	return p, err
+	return err
 }
 
 // base opens a content of the release that a set leads from.
 func (c *chain) base(ctx context.Context, x *chunkstore.Content, sets int) (io.ReaderAt, error) {
 	s, before := c.maker(x.ID, sets)
+	f := c.spools[x.ID]
 	switch {
+	case f != nil:
+		return f, nil
 	case s == nil:
 		f, err := c.seed.file(ctx, x.ID)
 		if err != nil {
@@ -61,9 +74,6 @@ func (c *chain) base(ctx context.Context, x *chunkstore.Content, sets int) (io.R
 // spooled gives a content that is made in pieces as a file, for the patches that need it read all
 // over it. When there is no room for the file, pieces are made each time that they are needed.
 func (c *chain) spooled(x *chunkstore.Content, m *made) (io.ReaderAt, error) {
-	if f := c.spools[x.ID]; f != nil {
-		return f, nil
-	}
 	f, err := durable.Create(c.tmp)
 	if err == nil {
 		_, err = io.Copy(f, io.NewSectionReader(m, 0, x.Size))

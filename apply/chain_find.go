@@ -127,11 +127,12 @@ func (r *patchRoute) loadSets(ctx context.Context) error {
 		}
 		before = s
 	}
-	if r.u.ownRecipe {
-		return r.chain.complete(before, r.u.recipe)
+	if !r.u.ownRecipe {
+		r.u.setRecipe(before.step.To)
+	} else if err := r.chain.complete(before, r.u.recipe); err != nil {
+		return err
 	}
-	r.u.setRecipe(before.step.To)
-	return nil
+	return r.declineSteps()
 }
 
 // loadSet fetches a set's head and joins it with the recipe that it leads from: the seed's, or the

@@ -31,6 +31,10 @@ func (e *patchError) leaveOut() {
 // reader makes a content that gives says can be made. Its errors are patchErrors, or the seed's.
 func (c *chain) reader(ctx context.Context, id chunkstore.ID) io.ReadCloser {
 	s, before := c.maker(id, len(c.sets))
+	if f := c.spools[id]; f != nil && s != nil {
+		size := s.step.Entries[s.entries[id][0]].Content.Size
+		return io.NopCloser(io.NewSectionReader(f, 0, size))
+	}
 	if s == nil { // the seed had it when the chain was made
 		return io.NopCloser(
 			&failed{c.seed.changed(fmt.Errorf("content %s: %w", id, chunkstore.ErrNotFound))},

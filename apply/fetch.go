@@ -24,10 +24,14 @@ func (u *Update) fetch(ctx context.Context) error {
 	if err := u.fetchAll(ctx); err != nil { // steps 7 and 8
 		return err
 	}
-	if made, err := u.makeParts(ctx); made || err != nil {
+	made, err := u.makeSteps(ctx)
+	if made && err == nil {
+		made, err = u.makeParts(ctx)
+	}
+	if made || err != nil {
 		return err
 	}
-	return u.fetch(ctx) // once: by another plan
+	return u.fetch(ctx) // by another plan: something was given up
 }
 
 // makeRoom makes sure that n more bytes fit into the state folder. What is only kept to save time

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"deltaup/apply/state"
 	"deltaup/delta/patchset"
 	"deltaup/mkimage"
 )
@@ -20,6 +21,9 @@ const (
 // that a pull takes 128 MiB, as measured. Tests take less.
 var heapStep int64 = 110 << 20
 
+// hasRoom tells whether what steps make has room in the state folder. Tests have less.
+var hasRoom = (*state.Folder).HasRoom
+
 // transformCopies is how many times its length, rewritten or not, an entry with a transform takes:
 // for base and content, both rewritten and longer for it, and for tables.
 const transformCopies = 3
@@ -30,19 +34,24 @@ const patchUnknown = 32 << 20
 // encoderMemory is what the rebuild of a recipe leaves to its encoders, in bytes; one works in any
 // case. Recipe is nil when it is not known yet, chain when no contents come by patch.
 func encoderMemory(seeds *seeds, recipe *mkimage.Recipe, chain *chain) int64 {
-	left := int64(heapMax - heapOther)
-	for _, s := range seeds.list {
-		if s.derived != nil {
-			left -= recipeMemory(s.derived.Recipe)
-		}
-	}
-	if recipe != nil {
-		left -= recipeMemory(recipe)
-	}
+	left := heapMax - heapOther - seeds.recipes(recipe)
 	if chain != nil {
 		left -= chain.memory()
 	}
 	return max(left, 1)
+}
+
+// recipes is what the recipes of the seeds take, and another one, which may be nil.
+func (s *seeds) recipes(r *mkimage.Recipe) (bytes int64) {
+	for _, x := range s.list {
+		if x.derived != nil {
+			bytes += recipeMemory(x.derived.Recipe)
+		}
+	}
+	if r != nil {
+		bytes += recipeMemory(r)
+	}
+	return bytes
 }
 
 func recipeMemory(r *mkimage.Recipe) int64 {
@@ -53,8 +62,9 @@ func recipeMemory(r *mkimage.Recipe) int64 {
 	return n
 }
 
-// memory bounds what patching takes: the entry that takes most, and the groups that are kept beside
-// it. The bases of one set, which the sets before make, are there before an entry is.
+// memory bounds what patching takes beside the image: the entry that takes most, and the groups
+// that are kept beside it. The bases of one set, which the sets before make, are there before an
+// entry is. What steps make is there before the image.
 func (c *chain) memory() int64 {
 	if !c.loaded() {
 		return patchUnknown
@@ -68,6 +78,9 @@ func (c *chain) memory() int64 {
 	}
 	for _, s := range c.sets {
 		for i := range s.step.Entries {
+			if s.step.Entries[i].Stepped() {
+				continue
+			}
 			n := entryMemory(&s.step.Entries[i])
 			if n > openLess {
 				n += largest

@@ -155,12 +155,7 @@ func (l *partsLoader) openSet(ctx context.Context, o *output) (*partsSet, error)
 // worth tells whether a set is taken: not when a step takes more memory than there is, or longer
 // than to fetch as many bytes as the set saves at most.
 func (l *partsLoader) worth(o *output, x *partsSet, entries []patchset.Entry) bool {
-	patched, memory := int64(0), recipeMemory(l.image)
-	for _, s := range l.seeds.list {
-		if s.derived != nil {
-			memory += recipeMemory(s.derived.Recipe)
-		}
-	}
+	patched, memory := int64(0), l.seeds.recipes(l.image)
 	for i := range entries {
 		e := &entries[i]
 		length, effort := e.Rewritten()

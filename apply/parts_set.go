@@ -29,13 +29,12 @@ func (u *Update) makeParts(ctx context.Context) (bool, error) {
 		if o.parts == nil || o.parts.set == nil || o.parts.set.made != nil {
 			continue
 		}
-		large := o.parts.set.large
-		if large { // the rebuild has these again when there is memory again
-			u.machine.encoders, u.seeds.contents, u.seeds.chunks = nil, nil, nil
-		}
-		err := o.parts.set.make(ctx, u)
-		if large {
-			u.seeds.find(u.contents())
+		makeSet := func() error { return o.parts.set.make(ctx, u) }
+		var err error
+		if o.parts.set.large {
+			err = u.alone(makeSet)
+		} else {
+			err = makeSet()
 		}
 		if err == nil {
 			continue

@@ -22,11 +22,13 @@ type set struct {
 	entries  map[chunkstore.ID][]int // in step.Entries, in order, of each content
 	unusable map[int]bool            // groups that are damaged on all mirrors or cannot be decoded
 	wrong    map[int]bool            // entries that come out wrong
+	declined map[int]bool            // entries made by a step, which is not taken
 }
 
 func (f *fetcher) newSet(p *mirror.Patch, to *mirror.Release) *set {
 	f.sizes[p.Set.ID] = p.Set.Size
-	return &set{patch: p, to: to, unusable: map[int]bool{}, wrong: map[int]bool{}}
+	return &set{patch: p, to: to, unusable: map[int]bool{}, wrong: map[int]bool{},
+		declined: map[int]bool{}}
 }
 
 // recipe is that of the release that the set leads to.

@@ -131,6 +131,12 @@ func (f *Folder) Free() (int64, error) {
 	return int64(sfs.Bavail) * int64(sfs.Bsize), nil
 }
 
+// HasRoom tells whether so many bytes more can be written to the folder's file system.
+func (f *Folder) HasRoom(bytes int64) (bool, error) {
+	free, err := f.Free()
+	return bytes <= free, err
+}
+
 // Prune removes what a finished update leaves: everything fetched, and all metadata but keep.
 func (f *Folder) Prune(keep map[chunkstore.ID]bool) error {
 	return errors.Join(f.Cache.Clear(), f.pruneMeta(keep))

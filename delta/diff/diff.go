@@ -168,7 +168,7 @@ func (c *comparison) makePatches() error {
 		patchset.Side{Recipe: rebuildable(c.from.Recipe), Contents: c.from.Contents},
 		patchset.Side{Recipe: rebuildable(c.to.Recipe), Contents: c.to.Contents},
 		patchset.MakeOptions{
-			ChunkCost: c.chunkCost, LeftOutCost: c.o.LeftOut,
+			ChunkCost: c.chunkCost, LeftOutCost: c.o.LeftOut, Steps: true, StepsApart: true,
 			Progress: func(p patchset.Progress) {
 				c.o.Progress(patchPhases[p.Phase], p.Done, p.All[p.Phase])
 			},

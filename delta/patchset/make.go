@@ -149,7 +149,8 @@ func (m *maker) add(i int, c *candidate) {
 		return
 	}
 	alone := m.costly(c)
-	if alone != nil {
+	apart := alone != nil || m.o.StepsApart && c.entries[0].Stepped()
+	if apart {
 		m.close()
 	}
 	for n := range c.entries {
@@ -162,7 +163,7 @@ func (m *maker) add(i int, c *candidate) {
 		m.open.streams.Append(s)
 		m.open.entries++
 	}
-	if alone != nil {
+	if apart {
 		m.close()
 	}
 	m.entries = append(m.entries, c.entries...)

@@ -147,6 +147,9 @@ type MakeOptions struct {
 	// Steps permits transforms that take a step from the old content to the new one: for a target
 	// that has little else in memory when it makes a content.
 	Steps bool
+	// StepsApart gives each content that is made by a step a group of its own, for a target that
+	// may do without the content.
+	StepsApart bool
 	// Progress, when not nil, is told how far the phases have come, by one goroutine at a time.
 	Progress func(Progress)
 
