@@ -22,7 +22,7 @@ type chain struct {
 	has   map[chunkstore.ID]bool // contents of the seed
 	open  []openGroup            // the one used last comes first
 
-	tmp    string                          // folder for spools
+	tmp string // folder for spools
 	// large contents that were made as bases, and what was made before the image
 	spools map[chunkstore.ID]*durable.File
 }

@@ -1,8 +1,17 @@
 package apply
 
+import "deltaup/apply/state"
+
 // SetStepMemory gives a target other memory for steps, in bytes. restore undoes that.
 func SetStepMemory(bytes int64) (restore func()) {
 	before := heapStep
 	heapStep = bytes
 	return func() { heapStep = before }
+}
+
+// SetStepRoom gives a target so many bytes of room for what steps make. restore undoes that.
+func SetStepRoom(bytes int64) (restore func()) {
+	before := hasRoom
+	hasRoom = func(_ *state.Folder, n int64) (bool, error) { return n <= bytes, nil }
+	return func() { hasRoom = before }
 }

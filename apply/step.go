@@ -10,6 +10,7 @@ import (
 	"deltaup/delta"
 	"deltaup/delta/patchset"
 	"deltaup/internal/durable"
+	"deltaup/mirror"
 )
 
 // To take the step from an old content to a new one, as for a kernel that is packed with zstd,
@@ -196,6 +197,7 @@ func (u *Update) makeSteps(ctx context.Context) (bool, error) {
 	if len(list) == 0 {
 		return true, nil
 	}
+	u.events.progress(StageRebuild, mirror.ImageName, 0, u.image.Size)
 	err := u.alone(func() error {
 		for i := range list {
 			if err := c.makeAhead(ctx, &list[i]); err != nil {

@@ -48,6 +48,22 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestHasRoom: there is room for what the file system has free, and for no more.
+func TestHasRoom(t *testing.T) {
+	f := open(t, t.TempDir(), "slot")
+	for bytes, want := range map[int64]bool{0: true, 1: true, 1 << 62: false} {
+		if got, err := f.HasRoom(bytes); err != nil || got != want {
+			t.Errorf("%d bytes: %v, %v", bytes, got, err)
+		}
+	}
+	if err := os.RemoveAll(f.Name()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.HasRoom(1); err == nil {
+		t.Error("no error without the folder")
+	}
+}
+
 // TestMeta: what the folder gives of a metadata file is what was kept, or nothing.
 func TestMeta(t *testing.T) {
 	f := open(t, t.TempDir(), "slot")
