@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"deltaup/apply/state"
 	"deltaup/delta/patchset"
 	"deltaup/mkimage"
 )
@@ -20,9 +19,6 @@ const (
 // heapStep is what recipes and a content made by a step may take, before there are encoders. With
 // that a pull takes 128 MiB, as measured. Tests take less.
 var heapStep int64 = 110 << 20
-
-// hasRoom tells whether what steps make has room in the state folder. Tests have less.
-var hasRoom = (*state.Folder).HasRoom
 
 // transformCopies is how many times its length, rewritten or not, an entry with a transform takes:
 // for base and content, both rewritten and longer for it, and for tables.

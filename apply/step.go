@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"deltaup/apply/internal/nospace"
+	"deltaup/apply/state"
 	"deltaup/chunkstore"
 	"deltaup/delta"
 	"deltaup/delta/patchset"
@@ -17,6 +18,9 @@ import (
 // takes about all the memory that a pull has. So contents that are made by a step, and their bases,
 // are made before the image, one after another, as files in the state folder. A target that lacks
 // the memory, the room or the time does without: such a content has a group of its own.
+
+// hasRoom tells whether so many bytes have room in the state folder. Tests have less.
+var hasRoom = (*state.Folder).HasRoom
 
 // ahead is a content that is made before the image.
 type ahead struct {
