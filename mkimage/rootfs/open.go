@@ -51,6 +51,8 @@ type Options struct {
 	// IgnoreZeros reads on behind the end of an archive, like GNU tar's option, so that several
 	// archives one after another are read as one.
 	IgnoreZeros bool
+	// Empty permits an archive that lists nothing.
+	Empty bool
 	// ContainerFiles takes the files of a container image, and the marks of a layer, for files of
 	// the tree. Without it they are an error that wraps ErrContainer.
 	ContainerFiles bool

@@ -7,5 +7,6 @@
 // The package does not trust its inputs. It checks names; an input that contradicts itself is an
 // error that wraps [ErrMalformed], and one that would take hours or all memory wraps [ErrTooLarge].
 // It examines entries that Options.Filter leaves out, or that lie outside Options.Subdir, only as
-// far as it takes to know that. It does not put together layers of containers, see [ErrContainer].
+// far as it takes to know that. [FromLayers] puts together the layers of a container image, which are
+// no tree one by one, see [ErrContainer].
 package rootfs

@@ -118,14 +118,19 @@ func indexTar(ctx context.Context, archive *io.SectionReader, name string,
 	if err != nil {
 		return nil, err
 	}
-	t.open = func(e *tree.Entry, handle int64) (io.ReadCloser, error) {
+	t.open = openIn(archive)
+	return t, nil
+}
+
+// openIn gives what opens the contents of a tree in an archive.
+func openIn(archive *io.SectionReader) func(*tree.Entry, int64) (io.ReadCloser, error) {
+	return func(e *tree.Entry, handle int64) (io.ReadCloser, error) {
 		if start, sparse := sparseHandle(handle); sparse {
 			r, err := openSparse(archive, start, e.Size)
 			return io.NopCloser(r), err
 		}
 		return io.NopCloser(io.NewSectionReader(archive, handle, e.Size)), nil
 	}
-	return t, nil
 }
 
 // sparseHandle decodes data.handle of a regular file: the offset of its bytes in the archive, or

@@ -26,6 +26,9 @@ type tarIndex struct {
 	latest  string // name in the last header
 	globals paxGlobals
 
+	layered bool  // the archives are layers, whose marks remove files
+	layer   int32 // that is read
+
 	// lastDir is the folder that walk found last, for lastPath; nil when another folder may be
 	// there now.
 	lastDir  *tarName
@@ -56,9 +59,15 @@ func (x *tarIndex) readAll(ctx context.Context) error {
 			return err
 		}
 	}
-	if x.listed == 0 {
+	if x.listed == 0 && !x.options.Empty {
 		return fmt.Errorf("%w: the archive is empty", ErrMalformed)
 	}
+	x.settle()
+	return x.finishNames()
+}
+
+// finishNames fills the collection from the names.
+func (x *tarIndex) finishNames() error {
 	if err := x.collect(); err != nil {
 		return err
 	}
@@ -172,8 +181,14 @@ func (x *tarIndex) apply(h *tar.Header, cur *cursor) error {
 	if err := x.checkClimb(h.Name); err != nil && x.keeps(name) {
 		return err
 	}
-	if err := x.enter(h, name, cur); err != nil &&
-		(x.keeps(name) || !errors.Is(err, ErrMalformed)) {
+	mark := false
+	if x.layered {
+		mark, err = x.hide(name)
+	}
+	if !mark {
+		err = x.enter(h, name, cur)
+	}
+	if err != nil && (x.keeps(name) || !errors.Is(err, ErrMalformed)) {
 		return err
 	}
 	return nil

@@ -17,6 +17,7 @@ type tarName struct {
 	parent   *tarName            // nil for the root
 	file     *tarFile            // shared by hard links
 	children map[string]*tarName // of a folder
+	layer    int32               // that has put the file there last
 }
 
 // tarFile is the file of one or more names.
@@ -29,8 +30,8 @@ type tarFile struct {
 }
 
 // child adds a name to a folder.
-func (n *tarName) child(base string, f *tarFile) *tarName {
-	c := &tarName{path: joinPath(n.path, base), parent: n, file: f}
+func (n *tarName) child(base string, f *tarFile, layer int32) *tarName {
+	c := &tarName{path: joinPath(n.path, base), parent: n, file: f, layer: layer}
 	if n.children == nil {
 		n.children = make(map[string]*tarName)
 	}
@@ -95,7 +96,7 @@ func (x *tarIndex) walk(to, what string, create bool) (*tarName, error) {
 			if err := x.take(at.path, base); err != nil {
 				return nil, err
 			}
-			next = at.child(base, &tarFile{Entry: x.implied()})
+			next = at.child(base, &tarFile{Entry: x.implied()}, x.layer)
 		case next == nil && link == nil:
 			return nil, fmt.Errorf("%s: %w", show(what), fs.ErrNotExist)
 		case next == nil:
@@ -159,12 +160,13 @@ func (x *tarIndex) place(to string, f *tarFile) error {
 	old := dir.children[base]
 	switch {
 	case old == nil:
-		dir.child(base, f)
+		dir.child(base, f, x.layer)
 		return nil
 	case old.file == f:
+		old.layer = x.layer
 		return nil // the hard link is there already
 	case old.file.Type == tree.Directory && f.Type == tree.Directory:
-		old.file = f
+		old.file, old.layer = f, x.layer
 		return nil
 	case old.file.Type == tree.Symlink && f.Type == tree.Directory:
 		if x.options.KeepDirectorySymlink {
@@ -176,11 +178,11 @@ func (x *tarIndex) place(to string, f *tarFile) error {
 		if x.keeps(old.path) {
 			x.cut.add(1, old.path)
 		}
-	case len(old.children) > 0 && x.keeps(old.path):
+	case len(old.children) > 0 && old.layer == x.layer && x.keeps(old.path):
 		x.buried.add(1, old.path)
 	}
 	x.lastDir = nil // the replaced name may be the folder or lead to it
-	dir.child(base, f)
+	dir.child(base, f, x.layer)
 	return nil
 }
 
@@ -195,16 +197,21 @@ func (x *tarIndex) keeps(path string) bool {
 	return x.filter.keeps(path)
 }
 
+// settle finds the targets of the hard links that came before them, while all names are there.
+func (x *tarIndex) settle() {
+	for _, link := range x.pending {
+		if _, err := x.target(link.file, link.name); err != nil {
+			link.file.fault = err
+		}
+	}
+	x.pending = nil
+}
+
 // collect adds the entries of the finished tree that stay to the collection.
 func (x *tarIndex) collect() error {
 	root, err := x.walk(x.options.Subdir, x.options.Subdir, false)
 	if err != nil {
 		return err
-	}
-	for _, link := range x.pending { // while all names are there
-		if _, err := x.target(link.file, link.name); err != nil {
-			link.file.fault = err
-		}
 	}
 	x.collection.budget = budget{sets: x.sets} // from now on it counts what stays
 	return x.collectFolder(root, "", verdict{})
