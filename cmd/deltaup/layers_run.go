@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"deltaup/internal/durable"
 	"deltaup/mkimage/layers"
 	"deltaup/mkimage/layers/apt"
@@ -37,20 +39,18 @@ func (o *layersOptions) open(ctx context.Context,
 		return nil, options, err
 	}
 	options.Lock, err = readLock(o.lockPath())
-	if errors.Is(err, os.ErrNotExist) && o.lock == "" && !d.HasPackages() {
+	if errors.Is(err, os.ErrNotExist) && o.lock == "" && !d.NeedsLock() {
 		err = nil
 	}
 	if err != nil {
 		return nil, options, err
 	}
-	cache := &layers.Downloads{Dir: o.cache}
-	if cache.Dir == "" {
-		dir, err := os.UserCacheDir()
-		if err != nil {
-			return nil, options, &usageError{fmt.Errorf("%w; --cache names a folder", err)}
-		}
-		cache.Dir = filepath.Join(dir, "deltaup", "packages")
+	cache := &layers.Downloads{}
+	if cache.Dir, err = o.cacheFolder(); err != nil {
+		return nil, options, err
 	}
+	options.Keychain = authn.DefaultKeychain
+	options.Cache = filepath.Join(cache.Dir, containersFolder)
 	options.Package = func(p layers.Locked) (string, error) { return cache.Path(ctx, p) }
 	status := newStatusLine(env)
 	options.Progress = func(done, total int64) {
@@ -59,6 +59,21 @@ func (o *layersOptions) open(ctx context.Context,
 		}
 	}
 	return d, options, nil
+}
+
+// containersFolder is the folder in the cache for what comes from registries.
+const containersFolder = "containers"
+
+// cacheFolder is the folder that keeps packages and containers.
+func (o *layersOptions) cacheFolder() (string, error) {
+	if o.cache != "" {
+		return o.cache, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", &usageError{fmt.Errorf("%w; --cache names a folder", err)}
+	}
+	return filepath.Join(dir, "deltaup", "packages"), nil
 }
 
 func readLock(path string) (*layers.Lock, error) {
@@ -91,8 +106,20 @@ func runLayersLock(ctx context.Context, env *Env, o *layersOptions) error {
 		return &usageError{fmt.Errorf("%s is there; --update replaces it and shows what changes",
 			o.lockPath())}
 	}
-	lock, err := apt.Resolve(ctx, d)
+	lock := &layers.Lock{}
+	if d.HasPackages() {
+		if lock, err = apt.Resolve(ctx, d); err != nil {
+			return err
+		}
+	}
+	cache, err := o.cacheFolder()
 	if err != nil {
+		return err
+	}
+	options := layers.Options{
+		Cache: filepath.Join(cache, containersFolder), Keychain: authn.DefaultKeychain,
+	}
+	if err := d.LockContainers(ctx, lock, options); err != nil {
 		return err
 	}
 	write := func(w io.Writer) error {
@@ -113,7 +140,8 @@ func runLayersLock(ctx context.Context, env *Env, o *layersOptions) error {
 			printf(env.Stdout, "  %s %s -> %s\n", c.Name, c.Old, c.New)
 		}
 	}
-	printf(env.Stdout, "%s: %d packages\n", o.lockPath(), len(lock.Packages))
+	printf(env.Stdout, "%s: %d packages, %d containers\n", o.lockPath(), len(lock.Packages),
+		len(lock.Containers))
 	return nil
 }
 

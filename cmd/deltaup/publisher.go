@@ -10,11 +10,13 @@ import (
 	"deltaup/mkimage/adopt"
 	"deltaup/mkimage/initrd"
 	"deltaup/mkimage/layers"
+	"deltaup/mkimage/layers/apk"
 	"deltaup/mkimage/layers/apt"
 	"deltaup/mkimage/layers/catalog"
 	"deltaup/mkimage/layers/deb"
 	"deltaup/mkimage/layers/hwdb"
 	"deltaup/mkimage/layers/ldcache"
+	"deltaup/mkimage/layers/oci"
 	"deltaup/mkimage/layers/script"
 	"deltaup/mkimage/modules"
 	"deltaup/mkimage/rootfs"
@@ -63,6 +65,14 @@ var publisherOutcomes = []outcome{
 	{is: layers.ErrForbidden, cause: "forbidden-in-image"},
 	{is: layers.ErrLock, cause: "wrong-lock", hint: "deltaup layers lock --update makes it anew"},
 	{is: apt.ErrApt, cause: "apt"},
+	{is: oci.ErrReference, cause: "wrong-definition"},
+	{is: oci.ErrUnlocked, cause: "wrong-lock", hint: "deltaup layers lock --update makes it anew"},
+	{is: oci.ErrDigest, cause: "damaged-input"},
+	{is: oci.ErrPlatform, cause: "unsupported-input"},
+	{is: oci.ErrMalformed, cause: "damaged-input"},
+	{is: apk.ErrMalformed, cause: "damaged-input"},
+	{is: apk.ErrSignature, cause: "unsupported-input"},
+	{is: apk.ErrOwner, cause: "unsupported-input"},
 	{is: deb.ErrMalformed, cause: "damaged-input"},
 	{is: script.ErrSyntax, cause: "damaged-input"},
 	{is: catalog.ErrText, cause: "damaged-input"},

@@ -28,6 +28,7 @@ var shared = map[string]string{
 	"List":       "several of the package's subject",
 	"Loader":     "the boot loader: what every one does, and GRUB",
 	"Options":    "of the package's main function",
+	"Package":    "a binary package: of Alpine, of Debian",
 	"Params":     "of the package's algorithm",
 	"Phase":      "a part of the work whose progress is told",
 	"Piece":      "a piece of an image: as listed, as fetched",

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,9 +19,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/crane"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
 	"deltaup/internal/test/debtest"
 	"deltaup/internal/test/oracle"
 	"deltaup/mkimage/layers"
+	"deltaup/mkimage/layers/apk"
+	"deltaup/mkimage/layers/oci"
 	"deltaup/mkimage/tree"
 )
 
@@ -72,7 +82,7 @@ func (w *world) write(name, text string) {
 
 func (w *world) options() layers.Options {
 	c := &layers.Downloads{Dir: w.dir}
-	return layers.Options{Lock: &w.lock, Package: func(p layers.Locked) (string, error) {
+	return layers.Options{Lock: &w.lock, Cache: filepath.Join(w.dir, "containers"), Package: func(p layers.Locked) (string, error) {
 		return c.Path(context.Background(), p)
 	}}
 }
@@ -408,5 +418,102 @@ func TestWrongLock(t *testing.T) {
 	}
 	if _, err := layers.Compose(t.Context(), d, layers.Options{}); !errors.Is(err, layers.ErrLock) {
 		t.Errorf("no lock: %v", err)
+	}
+}
+
+// TestPackageFiles takes packages in files, without a lock: of Debian, and of both generations of
+// Alpine's, whose scripts have to be accounted for as well.
+func TestPackageFiles(t *testing.T) {
+	w := newWorld(t)
+	w.write("p.deb", string(debtest.Package{Name: "p", Files: []debtest.File{{Name: "bin/p", Content: "p"}}}.Bytes(t)))
+	layer := "[[layer]]\nname = \"files\"\nfiles = [\"p.deb\"]\n"
+	wantPaths(t, w.composed(layer), map[string]string{"usr/bin/p": "0644 0:0 p"})
+	for _, name := range []string{"toy-2.apk", "toy-3-none.apk"} {
+		b, err := os.ReadFile(filepath.Join("apk", "testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write(name, string(b))
+		_, err = w.compose("user = [{ name = \"daemon\", uid = 2 }]\n[[layer]]\nname = \"files\"\nfiles = [\"" + name + "\"]\n")
+		if err != nil && !errors.Is(err, layers.ErrHooks) {
+			t.Errorf("%s: %v", name, err)
+		}
+		w.write("keys/none.txt", "")
+		if _, err := w.compose("alpine-keys = \"keys\"\n[[layer]]\nname = \"files\"\nfiles = [\"" + name + "\"]\n"); !errors.Is(err, apk.ErrSignature) {
+			t.Errorf("%s without its key: %v", name, err)
+		}
+	}
+}
+
+func rootOf(t *testing.T, image v1.Image) v1.RootFS {
+	t.Helper()
+	c, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.RootFS
+}
+
+// TestContainer composes upon an image of a registry, which the lock names by its digest.
+func TestContainer(t *testing.T) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	reference := strings.TrimPrefix(server.URL, "http://") + "/base:1"
+	push := func(content string) {
+		t.Helper()
+		image, err := crane.Image(map[string][]byte{"etc/of-base": []byte(content)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		image, err = mutate.ConfigFile(image, &v1.ConfigFile{Architecture: "amd64", OS: "linux", RootFS: rootOf(t, image)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tag, err := name.NewTag(reference)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := remote.Write(tag, image); err != nil {
+			t.Fatal(err)
+		}
+	}
+	push("one")
+	w := newWorld(t)
+	text := "[[layer]]\nname = \"base\"\ncontainer = \"" + reference + "\"\n[rules]\nmerged-usr = false\n"
+	if _, err := w.compose(text); !errors.Is(err, oci.ErrUnlocked) {
+		t.Errorf("without a lock: %v", err)
+	}
+	d, err := w.definition(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock := &layers.Lock{}
+	if err := d.LockContainers(t.Context(), lock, layers.Options{Cache: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if _, err := lock.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	if lock, err = layers.ReadLock(&b); err != nil {
+		t.Fatal(err)
+	}
+	push("two") // the tag moves on; the lock does not
+	options := layers.Options{Lock: lock, Cache: t.TempDir()}
+	for range 2 {
+		made, err := layers.Compose(t.Context(), d, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for i, e := range made.Entries() {
+			if e.Path == "etc/of-base" {
+				found = read(t, made, i) == "one"
+			}
+		}
+		if err := made.Close(); err != nil || !found {
+			t.Errorf("the locked file is not there, %v", err)
+		}
+		server.Close() // the second time all comes from the cache
 	}
 }

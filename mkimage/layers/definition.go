@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 
 	"deltaup/mkimage/adopt"
+	"deltaup/mkimage/layers/oci"
 	"deltaup/mkimage/rootfs"
 )
 
@@ -25,14 +27,16 @@ type Definition struct {
 	Architecture string `toml:"architecture"` // as Debian calls it
 	Time         uint32 `toml:"time"`         // the latest time in the image, seconds since 1970
 
-	Include  []string       `toml:"include"` // definitions that come before this one
-	Apt      Apt            `toml:"apt"`
-	Layers   []Layer        `toml:"layer"`
-	Replace  []Replacement  `toml:"replace"`
-	Rules    Rules          `toml:"rules"`
-	Deltaup  adopt.Settings `toml:"deltaup"`
-	Packages []PackageTasks `toml:"package"`
-	Tasks                   // of the whole image
+	Include []string `toml:"include"` // definitions that come before this one
+	Apt     Apt      `toml:"apt"`
+	// folder with the keys of which one must have signed each package of Alpine
+	AlpineKeys string         `toml:"alpine-keys"`
+	Layers     []Layer        `toml:"layer"`
+	Replace    []Replacement  `toml:"replace"`
+	Rules      Rules          `toml:"rules"`
+	Deltaup    adopt.Settings `toml:"deltaup"`
+	Packages   []PackageTasks `toml:"package"`
+	Tasks                     // of the whole image
 }
 
 // PackageTasks is the work that replaces a package's scripts. It is done where a layer has the
@@ -64,13 +68,15 @@ type Apt struct {
 }
 
 // Layer is one of the things that a tree is composed from, upon those before. Just one of Packages,
-// Folder, Archive and Image is set.
+// Files, Folder, Archive, Image and Container is set.
 type Layer struct {
-	Name     string   `toml:"name"`
-	Packages []string `toml:"packages"` // names or patterns of apt(8)
-	Folder   string   `toml:"folder"`
-	Archive  string   `toml:"archive"`
-	Image    string   `toml:"image"`
+	Name      string   `toml:"name"`
+	Packages  []string `toml:"packages"` // names or patterns of apt(8)
+	Files     []string `toml:"files"`    // packages of Debian and Alpine in files
+	Folder    string   `toml:"folder"`
+	Archive   string   `toml:"archive"`
+	Image     string   `toml:"image"`
+	Container string   `toml:"container"` // a reference, see oci.ParseReference
 
 	Subdir   string   `toml:"subdir"`  // the folder of the input that is the root
 	Exclude  []string `toml:"exclude"` // patterns, as mkimage --exclude takes them
@@ -239,6 +245,7 @@ func (d *Definition) with(other *Definition) *Definition {
 	if len(other.Apt.Sources) == 0 {
 		sum.Apt = d.Apt
 	}
+	sum.AlpineKeys = cmp.Or(other.AlpineKeys, d.AlpineKeys)
 	if other.Deltaup == (adopt.Settings{}) {
 		sum.Deltaup = d.Deltaup
 	}
@@ -262,12 +269,28 @@ func (d *Definition) anchor(dir string) {
 		for _, p := range []*string{&l.Folder, &l.Archive, &l.Image} {
 			*p = relative(dir, *p)
 		}
+		for j := range l.Files {
+			l.Files[j] = relative(dir, l.Files[j])
+		}
+		if transport, path, ok := cutPath(l.Container); ok {
+			l.Container = transport + relative(dir, path)
+		}
 	}
 	for _, p := range []*string{
-		&d.Apt.Keyring, &d.Deltaup.Program, &d.Deltaup.Config, &d.Deltaup.Root,
+		&d.Apt.Keyring, &d.AlpineKeys, &d.Deltaup.Program, &d.Deltaup.Config, &d.Deltaup.Root,
 	} {
 		*p = relative(dir, *p)
 	}
+}
+
+// cutPath cuts a reference of a container image in a file or folder before its path.
+func cutPath(reference string) (transport, path string, ok bool) {
+	for _, t := range []string{"oci:", "oci-archive:", "docker-archive:"} {
+		if path, ok := strings.CutPrefix(reference, t); ok {
+			return t, path, true
+		}
+	}
+	return "", reference, strings.HasPrefix(reference, "./") || strings.HasPrefix(reference, "../")
 }
 
 // relative gives a path that may begin at a folder.
@@ -278,9 +301,22 @@ func relative(dir, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// HasPackages tells whether a layer is of packages, for which a lock is needed.
+// HasPackages tells whether a layer is of packages by name.
 func (d *Definition) HasPackages() bool {
 	return slices.ContainsFunc(d.Layers, func(l Layer) bool { return len(l.Packages) > 0 })
+}
+
+// NeedsLock tells whether a layer is of packages by name, or from a registry by a tag.
+func (d *Definition) NeedsLock() bool {
+	return slices.ContainsFunc(d.Layers, func(l Layer) bool {
+		return len(l.Packages) > 0 || l.Container != "" && fromRegistry(l.Container)
+	})
+}
+
+// fromRegistry tells whether a reference is of a registry, and has no digest.
+func fromRegistry(reference string) bool {
+	ref, err := oci.ParseReference(reference)
+	return err == nil && ref.Path == "" && ref.Digest == ""
 }
 
 // wrong makes an error about the definition.
@@ -369,13 +405,24 @@ func (w *Tasks) validate() error {
 
 func (l *Layer) validate() error {
 	n := 0
-	for _, set := range []bool{len(l.Packages) > 0, l.Folder != "", l.Archive != "", l.Image != ""} {
+	for _, set := range []bool{
+		len(l.Packages) > 0, len(l.Files) > 0, l.Folder != "", l.Archive != "", l.Image != "",
+		l.Container != "",
+	} {
 		if set {
 			n++
 		}
 	}
 	if n != 1 {
-		return wrong("want just one of packages, folder, archive and image")
+		return wrong("want just one of packages, files, folder, archive, image and container")
+	}
+	if l.Container != "" {
+		if _, err := oci.ParseReference(l.Container); err != nil {
+			return wrong("%w", err)
+		}
+		if l.Subdir != "" || l.Owner != "" || len(l.Exclude) > 0 {
+			return wrong("a container has no subdir, owner or exclude; files with remove do that")
+		}
 	}
 	if l.Owner != "" {
 		owner, err := rootfs.ParseOwner(l.Owner)

@@ -1,11 +1,9 @@
 package layers
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
-	"deltaup/mkimage/layers/deb"
 	"deltaup/mkimage/layers/script"
 )
 
@@ -17,22 +15,21 @@ type diversion struct {
 
 // findDiversions reads the diversions that packages' scripts add by literal words and do not remove
 // again. dpkg compares paths as packages have them, before links are followed.
-func findDiversions(packages []*deb.Package) (map[string]diversion, error) {
+func findDiversions(packages []*installed) (map[string]diversion, error) {
 	found := map[string]diversion{}
 	for _, p := range packages {
-		for _, name := range deb.InstallScripts {
-			effects, err := script.Follow(string(p.Control[name]), actions[name], diverting{})
-			if err != nil {
-				return nil, fmt.Errorf("%s %s: %w", p.Name, name, err)
-			}
+		err := p.follow(diverting{}, func(_ installScript, effects *script.Effects) {
 			for _, w := range effects.Covered {
-				from, d := parseDiversion(w, p.Name)
+				from, d := parseDiversion(w, p.name)
 				if slices.Contains(w, "--remove") {
 					delete(found, from)
 				} else if from != d.to {
 					found[from] = d
 				}
 			}
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return found, nil

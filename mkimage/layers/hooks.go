@@ -10,14 +10,13 @@ import (
 	"slices"
 	"strings"
 
-	"deltaup/mkimage/layers/deb"
 	"deltaup/mkimage/layers/script"
 )
 
 // Hook is a script that a package's installation would run.
 type Hook struct {
 	Package string `json:"package"`
-	Script  string `json:"script"` // preinst or postinst
+	Script  string `json:"script"` // preinst, postinst; of Alpine pre-install, post-install, trigger
 	SHA256  string `json:"sha256"`
 	// Rest has the commands that would add something to the composed tree, see package script. It
 	// is empty for a script that is known.
@@ -38,59 +37,30 @@ func Hooks(ctx context.Context, d *Definition, o Options) (_ []Hook, err error) 
 	return c.hooks()
 }
 
-// actions are what dpkg calls a script with on a fresh installation.
-var actions = map[string]string{"preinst": "install", "postinst": "configure"}
-
+// hooks gives the scripts in the order in which they would run.
 func (c *composition) hooks() (list []Hook, err error) {
 	for _, p := range c.packages {
-		for _, name := range deb.InstallScripts {
-			text, ok := p.Control[name]
-			if !ok {
-				continue
+		rest := map[string][]string{}
+		err := p.follow(finished{c}, func(s installScript, effects *script.Effects) {
+			for _, line := range effects.Rest {
+				if !slices.Contains(rest[s.name], line) {
+					rest[s.name] = append(rest[s.name], line)
+				}
 			}
-			sum := sha256.Sum256(text)
-			h := Hook{Package: p.Name, Script: name, SHA256: hex.EncodeToString(sum[:])}
-			if h.Rest, err = c.rest(p, name, string(text)); err != nil {
-				return nil, fmt.Errorf("%s %s: %w", p.Name, name, err)
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range p.scripts {
+			sum := sha256.Sum256([]byte(s.text))
+			h := Hook{
+				Package: p.name, Script: s.name, SHA256: hex.EncodeToString(sum[:]), Rest: rest[s.name],
 			}
 			h.Acknowledged = c.acknowledged(&h)
 			list = append(list, h)
 		}
 	}
 	return list, nil
-}
-
-// rest gives the commands of a script that would add something: on the installation, and when files
-// of other packages trigger it.
-func (c *composition) rest(p *deb.Package, name, text string) ([]string, error) {
-	effects, err := script.Follow(text, actions[name], finished{c})
-	if err != nil {
-		return nil, err
-	}
-	if name != "postinst" || !interested(p) {
-		return effects.Rest, nil
-	}
-	triggered, err := script.Follow(text, script.Triggered, finished{c})
-	if err != nil {
-		return nil, err
-	}
-	rest := effects.Rest
-	for _, line := range triggered.Rest {
-		if !slices.Contains(rest, line) {
-			rest = append(rest, line)
-		}
-	}
-	return rest, nil
-}
-
-// interested tells whether a package is triggered by others, see deb-triggers(5).
-func interested(p *deb.Package) bool {
-	for line := range strings.Lines(string(p.Control["triggers"])) {
-		if strings.HasPrefix(line, "interest") {
-			return true
-		}
-	}
-	return false
 }
 
 // acknowledged tells whether somebody has acknowledged a script as it is.

@@ -13,13 +13,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"slices"
-	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/google/go-containerregistry/pkg/authn"
 
-	"deltaup/mkimage/layers/deb"
+	"deltaup/mkimage/layers/apk"
+	"deltaup/mkimage/layers/oci"
 	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/tree"
 )
@@ -44,6 +42,10 @@ type Options struct {
 	Package func(Locked) (path string, err error)
 	// Progress is told how many bytes of a layer's packages have been read. nil: nobody looks.
 	Progress func(done, total int64)
+	// Cache is a folder for what comes from registries of container images.
+	Cache string
+	// Keychain knows users of registries; nil: nobody is one.
+	Keychain authn.Keychain
 }
 
 // Compose gives the tree of a definition. Closing it frees the room that the packages take in the
@@ -62,13 +64,19 @@ type composition struct {
 	ctx        context.Context
 	definition *Definition
 	stage      *stage
-	packages   []*deb.Package // of all layers, in the lock's order
+	packages   []*installed // of all layers, in their order
+	keys       apk.Keys     // of Alpine's packages; nil: nobody need have signed them
 	// systemd of the tree looks for units in lib before usr/lib, as Debian's did until version 12
 	splitUsr bool
 }
 
 // stack puts all layers upon one another.
-func (c *composition) stack(ctx context.Context, o Options) error {
+func (c *composition) stack(ctx context.Context, o Options) (err error) {
+	if keys := c.definition.AlpineKeys; keys != "" {
+		if c.keys, err = apk.ReadKeys(keys); err != nil {
+			return err
+		}
+	}
 	c.stage.mergedUsr = c.definition.Rules.MergedUsr
 	for i := range c.definition.Layers {
 		l := &c.definition.Layers[i]
@@ -106,7 +114,7 @@ func (c *composition) rule(ctx context.Context) error {
 func (c *composition) works() (list []*Tasks) {
 	there := map[string]bool{}
 	for _, p := range c.packages {
-		there[p.Name] = true
+		there[p.name] = true
 	}
 	d := c.definition
 	for i := range d.Packages {
@@ -143,13 +151,19 @@ type named struct {
 // open opens what a layer is made from. The stage closes it.
 func (c *composition) open(ctx context.Context, l *Layer, o Options) ([]named, error) {
 	path := l.Folder + l.Archive + l.Image // one of them
-	if path == "" {
+	if len(l.Packages)+len(l.Files) > 0 {
 		return c.openPackages(ctx, l, o)
 	}
-	t, err := rootfs.Open(ctx, path, rootfs.Options{
-		Filter: rootfs.Filter{Exclude: l.Exclude, Include: l.Include},
-		Subdir: l.Subdir, Clamp: &c.definition.Time, Owner: l.owner,
-	})
+	var t tree.Tree
+	var err error
+	if l.Container != "" {
+		t, err = c.openContainer(ctx, l, o)
+	} else {
+		t, err = rootfs.Open(ctx, path, rootfs.Options{
+			Filter: rootfs.Filter{Exclude: l.Exclude, Include: l.Include},
+			Subdir: l.Subdir, Clamp: &c.definition.Time, Owner: l.owner,
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -157,55 +171,18 @@ func (c *composition) open(ctx context.Context, l *Layer, o Options) ([]named, e
 	return []named{{l.Name, t}}, nil
 }
 
-// openPackages opens the packages of a layer, several at once.
-func (c *composition) openPackages(ctx context.Context, l *Layer, o Options) ([]named, error) {
-	if o.Lock == nil {
-		return nil, fmt.Errorf("%w: there is none, and the layer has packages", ErrLock)
+// openContainer opens a container image. That of a registry must be locked.
+func (c *composition) openContainer(ctx context.Context, l *Layer, o Options) (tree.Tree, error) {
+	ref, err := oci.ParseReference(l.Container)
+	if err != nil {
+		return nil, err
 	}
-	locked := o.Lock.layer(l.Name)
-	packages := make([]*deb.Package, len(locked))
-	var done atomic.Int64
-	total := int64(0)
-	for _, p := range locked {
-		total += p.Size
+	options := oci.Options{
+		Architecture: c.definition.Architecture, Clamp: &c.definition.Time, Cache: o.Cache,
+		Keychain: o.Keychain,
 	}
-	g, inner := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, p := range locked {
-		g.Go(func() error {
-			path, err := o.Package(p)
-			if err != nil {
-				return err
-			}
-			packages[i], err = deb.Open(inner, path, rootfs.Options{
-				Filter: rootfs.Filter{Exclude: l.Exclude, Include: l.Include},
-				Clamp:  &c.definition.Time,
-			})
-			if err == nil && (packages[i].Name != p.Name || packages[i].Version != p.Version) {
-				err = fmt.Errorf("%w: %s is %s %s", ErrLock, p, packages[i].Name,
-					packages[i].Version)
-			}
-			if n := done.Add(p.Size); o.Progress != nil {
-				o.Progress(n, total)
-			}
-			return err
-		})
+	if o.Lock != nil && ref.Digest == "" {
+		options.Digest = o.Lock.container(l.Name, l.Container)
 	}
-	err := g.Wait()
-	for _, p := range packages {
-		if p != nil && p.Tree != nil && p.Name == "systemd" {
-			c.splitUsr = slices.ContainsFunc(p.Entries(), func(e tree.Entry) bool {
-				return e.Path == "lib/systemd/systemd"
-			})
-		}
-	}
-	trees := make([]named, 0, len(packages))
-	for _, p := range packages {
-		if p != nil && p.Tree != nil {
-			c.stage.closers = append(c.stage.closers, p)
-			trees = append(trees, named{p.Name, p})
-		}
-	}
-	c.packages = append(c.packages, packages...)
-	return trees, err
+	return oci.Open(ctx, ref, options)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +23,22 @@ const (
 
 // Lock names the packages of a definition by their hashes.
 type Lock struct {
-	Packages []Locked // sorted by layer, name and architecture
+	Containers []LockedContainer // sorted by layer
+	Packages   []Locked          // sorted by layer, name and architecture
+}
+
+// LockedContainer is a container image of a registry. It is a line of the file: layer, digest and
+// reference, with spaces between.
+type LockedContainer struct{ Layer, Digest, Reference string }
+
+// container gives the digest that a layer's reference had when it was locked; "": it was not.
+func (l *Lock) container(layer, reference string) string {
+	for _, c := range l.Containers {
+		if c.Layer == layer && c.Reference == reference {
+			return c.Digest
+		}
+	}
+	return ""
 }
 
 // Locked is a package of a lock. It is one line of the file: layer, name, version, architecture,
@@ -48,6 +64,9 @@ func (l *Lock) layer(name string) (list []Locked) {
 
 // Sort puts the packages in order. Errors say that a layer has one twice.
 func (l *Lock) Sort() error {
+	slices.SortFunc(l.Containers, func(a, b LockedContainer) int {
+		return strings.Compare(a.Layer, b.Layer)
+	})
 	slices.SortFunc(l.Packages, compareLocked)
 	for i := 1; i < len(l.Packages); i++ {
 		if compareLocked(l.Packages[i-1], l.Packages[i]) == 0 {
@@ -66,6 +85,9 @@ func compareLocked(a, b Locked) int {
 func (l *Lock) WriteTo(w io.Writer) (int64, error) {
 	var b strings.Builder
 	b.WriteString(lockMagic + "\n")
+	for _, c := range l.Containers {
+		fmt.Fprintf(&b, "%s %s %s\n", c.Layer, c.Digest, c.Reference)
+	}
 	for _, p := range l.Packages {
 		fmt.Fprintf(&b, "%s %s %s %s %d %s %s\n", p.Layer, p.Name, p.Version, p.Architecture,
 			p.Size, p.SHA256, p.URL)
@@ -83,6 +105,17 @@ func ReadLock(r io.Reader) (*Lock, error) {
 	}
 	l := &Lock{}
 	for in.Scan() {
+		if words := strings.Split(in.Text(), " "); len(words) == 3 {
+			c := LockedContainer{words[0], words[1], words[2]}
+			n := len(l.Containers)
+			if len(l.Packages) > 0 || n == lockedMax || n > 0 && l.Containers[n-1].Layer >= c.Layer ||
+				slices.Contains(words, "") || !digestPattern.MatchString(c.Digest) {
+				return nil, fmt.Errorf("%w: the line of %.80q is damaged, or not in order", ErrLock,
+					c.Reference)
+			}
+			l.Containers = append(l.Containers, c)
+			continue
+		}
 		p, err := parseLocked(in.Text())
 		if err != nil {
 			return nil, err
@@ -98,10 +131,13 @@ func ReadLock(r io.Reader) (*Lock, error) {
 	return l, nil
 }
 
+// digestPattern is that of a container image.
+var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
 func parseLocked(line string) (p Locked, err error) {
 	words := strings.Split(line, " ")
 	if len(words) != 7 || slices.Contains(words, "") {
-		return p, fmt.Errorf("%w: the line %.80q has not seven words", ErrLock, line)
+		return p, fmt.Errorf("%w: the line %.80q has neither seven words nor three", ErrLock, line)
 	}
 	p = Locked{Layer: words[0], Name: words[1], Version: words[2], Architecture: words[3],
 		SHA256: words[5], URL: words[6]}
@@ -114,7 +150,7 @@ func parseLocked(line string) (p Locked, err error) {
 	return p, nil
 }
 
-// LockChange is a package that two locks do not have alike. Old or New is "" where one has it not.
+// LockChange is a package or container that two locks do not have alike. Old or New is "" where one has it not.
 type LockChange struct{ Layer, Name, Old, New string }
 
 // Changes gives what differs from an older lock.
@@ -130,6 +166,20 @@ func (l *Lock) Changes(old *Lock) (list []LockChange) {
 			list = append(list, LockChange{p.Layer, p.Name, before[k], p.Version})
 		}
 		delete(before, k)
+	}
+	digests := map[string]string{}
+	for _, c := range old.Containers {
+		digests[c.Layer+" "+c.Reference] = c.Digest
+	}
+	for _, c := range l.Containers {
+		if before := digests[c.Layer+" "+c.Reference]; before != c.Digest {
+			list = append(list, LockChange{c.Layer, c.Reference, before, c.Digest})
+		}
+		delete(digests, c.Layer+" "+c.Reference)
+	}
+	for k, digest := range digests {
+		layer, reference, _ := strings.Cut(k, " ")
+		list = append(list, LockChange{layer, reference, digest, ""})
 	}
 	for k, version := range before {
 		list = append(list, LockChange{k.layer, k.name, version, ""})

@@ -27,18 +27,19 @@ func (c *composition) alternatives() error {
 	}
 	best := map[string]alternative{}
 	for _, p := range c.packages {
-		effects, err := script.Follow(string(p.Control["postinst"]), actions["postinst"], finished{c})
+		err := p.follow(finished{c}, func(_ installScript, effects *script.Effects) {
+			for _, w := range effects.Covered {
+				a, ok := parseAlternative(w)
+				if !ok || c.stage.find(strings.TrimPrefix(a.path, "/")) == nil {
+					continue
+				}
+				if old, known := best[a.name]; !known || a.priority > old.priority {
+					best[a.name] = a
+				}
+			}
+		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", p.Name, err)
-		}
-		for _, w := range effects.Covered {
-			a, ok := parseAlternative(w)
-			if !ok || c.stage.find(strings.TrimPrefix(a.path, "/")) == nil {
-				continue
-			}
-			if old, known := best[a.name]; !known || a.priority > old.priority {
-				best[a.name] = a
-			}
+			return err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(best)) {

@@ -13,7 +13,12 @@ import (
 // var/lib/dpkg/status.d, as images without dpkg have it, or dpkg's own list.
 func (c *composition) dpkg() error {
 	s := c.stage
-	packages := slices.Clone(c.packages)
+	var packages []*deb.Package
+	for _, p := range c.packages {
+		if p.debian != nil {
+			packages = append(packages, p.debian)
+		}
+	}
 	slices.SortFunc(packages, func(a, b *deb.Package) int { return strings.Compare(a.Name, b.Name) })
 	var whole strings.Builder
 	for _, p := range packages {

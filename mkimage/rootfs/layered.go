@@ -16,8 +16,8 @@ import (
 // 127.
 const layersMax = 256
 
-// Layer is one layer of a container image.
-type Layer struct {
+// ContainerLayer is one layer of a container image.
+type ContainerLayer struct {
 	Name string // for messages
 	// Open gives the layer's archive, which FromTar could read. FromLayers reads it to its end, and
 	// its errors are those of the reader and of Close.
@@ -37,7 +37,7 @@ type Layer struct {
 // Options.IgnoreZeros has no effect. Options.ContainerFiles permits marks of overlayfs, which is not
 // the format of layers, as files. Closing the tree frees the room that the unpacked layers take in
 // the system's folder for temporary files.
-func FromLayers(ctx context.Context, layers []Layer, o Options) (tree.Tree, error) {
+func FromLayers(ctx context.Context, layers []ContainerLayer, o Options) (tree.Tree, error) {
 	t, err := fromLayers(ctx, layers, o)
 	if err != nil {
 		return nil, fmt.Errorf("read layers of a container image: %w", err)
@@ -45,7 +45,7 @@ func FromLayers(ctx context.Context, layers []Layer, o Options) (tree.Tree, erro
 	return t, nil
 }
 
-func fromLayers(ctx context.Context, layers []Layer, o Options) (*finished, error) {
+func fromLayers(ctx context.Context, layers []ContainerLayer, o Options) (*finished, error) {
 	if len(layers) > layersMax {
 		return nil, fmt.Errorf("%w: %d layers", ErrTooLarge, len(layers))
 	}
@@ -76,7 +76,7 @@ func fromLayers(ctx context.Context, layers []Layer, o Options) (*finished, erro
 }
 
 // readLayer applies layer i to the tree.
-func (x *tarIndex) readLayer(ctx context.Context, s stack, i int, l *Layer) error {
+func (x *tarIndex) readLayer(ctx context.Context, s stack, i int, l *ContainerLayer) error {
 	r, err := l.Open()
 	if err != nil {
 		return err

@@ -14,9 +14,9 @@ import (
 )
 
 // layersOf makes layers of archives.
-func layersOf(archives ...[]byte) (layers []Layer) {
+func layersOf(archives ...[]byte) (layers []ContainerLayer) {
 	for i, b := range archives {
-		layers = append(layers, Layer{fmt.Sprint(i), func() (io.ReadCloser, error) {
+		layers = append(layers, ContainerLayer{fmt.Sprint(i), func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(b)), nil
 		}})
 	}
@@ -133,11 +133,11 @@ func TestLayersRefused(t *testing.T) {
 			t.Errorf("%s: got error %v", name, err)
 		}
 	}
-	if _, err := FromLayers(context.Background(), make([]Layer, layersMax+1), Options{}); !errors.Is(err, ErrTooLarge) {
+	if _, err := FromLayers(context.Background(), make([]ContainerLayer, layersMax+1), Options{}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("too many: got error %v", err)
 	}
 	bad := errors.New("bad")
-	for name, l := range map[string]Layer{
+	for name, l := range map[string]ContainerLayer{
 		"Open":  {Open: func() (io.ReadCloser, error) { return nil, bad }},
 		"Close": {Open: func() (io.ReadCloser, error) { return badClose{bytes.NewReader(good), bad}, nil }},
 		// behind what the decompressor reads
@@ -145,7 +145,7 @@ func TestLayersRefused(t *testing.T) {
 			return badClose{io.MultiReader(bytes.NewReader(good), failing{bad}), nil}, nil
 		}},
 	} {
-		if _, err := FromLayers(context.Background(), []Layer{l}, Options{}); !errors.Is(err, bad) {
+		if _, err := FromLayers(context.Background(), []ContainerLayer{l}, Options{}); !errors.Is(err, bad) {
 			t.Errorf("error of %s: got %v", name, err)
 		}
 	}

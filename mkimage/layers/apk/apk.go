@@ -37,9 +37,9 @@ const (
 	fileMax    = 32 << 20 // one of its files
 )
 
-// ScriptNames are those of the scripts that a package may have, as in the second generation's
+// scriptNames are those of the scripts that a package may have, as in the second generation's
 // archive. apk runs the third and the second when a package is installed where it was not.
-var ScriptNames = []string{
+var scriptNames = []string{
 	".trigger", ".pre-install", ".post-install", ".pre-deinstall", ".post-deinstall",
 	".pre-upgrade", ".post-upgrade",
 }
@@ -59,7 +59,7 @@ type Package struct {
 	Description, URL, License, Origin string
 	Generation                        int               // 2 or 3
 	Signer                            string            // the name of the key; "": not verified
-	Scripts                           map[string][]byte // by the names of ScriptNames
+	Scripts                           map[string][]byte // by the names of scriptNames
 	Triggers                          []string          // patterns of paths at which .trigger is run
 	tree.Tree                                           // what the package unpacks to
 }
@@ -73,15 +73,15 @@ func Open(ctx context.Context, name string, o Options) (*Package, error) {
 		return nil, err
 	}
 	defer f.Close() // the tree has what it needs in a file of its own
-	p, err := Read(ctx, f, o)
+	p, err := open(ctx, f, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return p, nil
 }
 
-// Read is Open for a stream.
-func Read(ctx context.Context, r io.Reader, o Options) (*Package, error) {
+// open is Open for a stream.
+func open(ctx context.Context, r io.Reader, o Options) (*Package, error) {
 	in := bufio.NewReaderSize(r, 128<<10)
 	head, err := in.Peek(4)
 	if err != nil && err != io.EOF {

@@ -133,7 +133,7 @@ func TestGolden(t *testing.T) {
 }
 
 func read(b []byte, o Options) (*Package, error) {
-	return Read(context.Background(), bytes.NewReader(b), o)
+	return open(context.Background(), bytes.NewReader(b), o)
 }
 
 // TestDamage demands of each byte that changes an error, or the same package as before, and of each
@@ -200,7 +200,7 @@ func TestKeys(t *testing.T) {
 	if mine["test.rsa.pub"].Size() != 256 {
 		t.Errorf("got the key %v", mine)
 	}
-	if _, err := ParseKey([]byte("junk")); !errors.Is(err, ErrSignature) {
+	if _, err := parseKey([]byte("junk")); !errors.Is(err, ErrSignature) {
 		t.Errorf("junk: got error %v", err)
 	}
 	if _, err := ReadKeys(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
@@ -317,7 +317,7 @@ func FuzzRead(f *testing.F) {
 func FuzzParseKey(f *testing.F) {
 	f.Add(golden(f, "test.rsa.pub"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if key, err := ParseKey(text); (key == nil) != errors.Is(err, ErrSignature) {
+		if key, err := parseKey(text); (key == nil) != errors.Is(err, ErrSignature) {
 			t.Fatalf("got %v, %v", key, err)
 		}
 	})

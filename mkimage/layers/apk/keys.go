@@ -41,15 +41,15 @@ func ReadKeys(dir string) (Keys, error) {
 		if err = errors.Join(err, f.Close()); err != nil {
 			return nil, err
 		}
-		if keys[filepath.Base(name)], err = ParseKey(text); err != nil {
+		if keys[filepath.Base(name)], err = parseKey(text); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return keys, nil
 }
 
-// ParseKey reads a public key of RSA in PEM. Errors wrap ErrSignature.
-func ParseKey(text []byte) (*rsa.PublicKey, error) {
+// parseKey reads a public key of RSA in PEM. Errors wrap ErrSignature.
+func parseKey(text []byte) (*rsa.PublicKey, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
 		return nil, fmt.Errorf("%w: no public key in PEM", ErrSignature)

@@ -193,7 +193,7 @@ func (p *Package) readControl(files map[string][]byte) (datahash string, err err
 		p.Triggers = append(p.Triggers, strings.Fields(list)...)
 	}
 	for name, content := range files {
-		if slices.Contains(ScriptNames, name) {
+		if slices.Contains(scriptNames, name) {
 			p.Scripts[name] = content
 		}
 	}

@@ -247,7 +247,7 @@ func (p *Package) readInfo(root list) error {
 	if err != nil {
 		return err
 	}
-	for i, name := range ScriptNames { // in the order of the fields
+	for i, name := range scriptNames { // in the order of the fields
 		script, err := scripts.blob(i + 1)
 		if err != nil {
 			return err

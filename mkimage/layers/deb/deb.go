@@ -27,9 +27,6 @@ const (
 	fileMax    = 32 << 20 // one of its files
 )
 
-// InstallScripts are the scripts that dpkg runs when a package is installed where it was not.
-var InstallScripts = []string{"preinst", "postinst"}
-
 // Package is a binary package.
 type Package struct {
 	Name, Version, Architecture string

@@ -159,7 +159,7 @@ func manifest(ctx context.Context, b blobs, d *document, p *v1.Platform) (*image
 
 // add adds a layer, which must have a digest when it is unpacked.
 func (m *image) add(name string, plain v1.Hash, open opener) {
-	m.layers = append(m.layers, rootfs.Layer{Name: name, Open: func() (io.ReadCloser, error) {
+	m.layers = append(m.layers, rootfs.ContainerLayer{Name: name, Open: func() (io.ReadCloser, error) {
 		r, err := open()
 		if err != nil {
 			return nil, err

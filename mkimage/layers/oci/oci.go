@@ -59,9 +59,8 @@ type Options struct {
 	// Cache is a folder for all that comes from registries, by digest.
 	Cache string
 	// Keychain knows users of registries; nil: nobody is one.
-	Keychain authn.Keychain
-	// Transport sends requests to registries; nil: the usual one.
-	Transport http.RoundTripper
+	Keychain  authn.Keychain
+	transport http.RoundTripper // sends requests to registries; nil: the usual one
 }
 
 // Image is the root file system of an image.
@@ -85,7 +84,7 @@ type input interface {
 type image struct {
 	id     v1.Hash
 	config *v1.ConfigFile
-	layers []rootfs.Layer
+	layers []rootfs.ContainerLayer
 }
 
 // Resolve gives the digest that a reference names now, such as sha256:0123..., for locking. For the

@@ -39,8 +39,8 @@ func newRegistry(r Reference, o *Options) (*registry, error) {
 	if o.Keychain != nil {
 		options = append(options, remote.WithAuthFromKeychain(o.Keychain))
 	}
-	if o.Transport != nil {
-		options = append(options, remote.WithTransport(o.Transport))
+	if o.transport != nil {
+		options = append(options, remote.WithTransport(o.transport))
 	}
 	puller, err := remote.NewPuller(options...)
 	if err != nil {
