@@ -12,6 +12,7 @@ import (
 	"deltaup/mkimage/layers"
 	"deltaup/mkimage/layers/apk"
 	"deltaup/mkimage/layers/apt"
+	"deltaup/mkimage/layers/busybox"
 	"deltaup/mkimage/layers/catalog"
 	"deltaup/mkimage/layers/deb"
 	"deltaup/mkimage/layers/hwdb"
@@ -71,6 +72,8 @@ var publisherOutcomes = []outcome{
 	{is: oci.ErrPlatform, cause: "unsupported-input"},
 	{is: oci.ErrMalformed, cause: "damaged-input"},
 	{is: apk.ErrMalformed, cause: "damaged-input"},
+	{is: busybox.ErrMalformed, cause: "damaged-input"},
+	{is: busybox.ErrUnknown, cause: "unsupported-input"},
 	{is: apk.ErrSignature, cause: "unsupported-input"},
 	{is: apk.ErrOwner, cause: "unsupported-input"},
 	{is: deb.ErrMalformed, cause: "damaged-input"},

@@ -98,6 +98,8 @@ type Rules struct {
 	MergedUsr    bool   `toml:"merged-usr"`   // bin, sbin and lib* are links into usr
 	Alternatives string `toml:"alternatives"` // auto or none
 	Presets      bool   `toml:"presets"`      // the units that systemd.preset(5) enables
+	// links of busybox: auto (of Alpine's list), none, or the path of the program
+	Applets      string `toml:"applets"`
 	Certificates bool   `toml:"certificates"` // ca-certificates' bundle and links
 	Pam          bool   `toml:"pam"`          // common-* of the profiles in usr/share/pam-configs
 	Shells       bool   `toml:"shells"`       // etc/shells
@@ -156,7 +158,7 @@ type Acknowledge struct {
 
 // defaults are the rules of a definition that says nothing of them.
 var defaults = Rules{
-	MergedUsr: true, Alternatives: "auto", Certificates: true, Pam: true, Shells: true,
+	MergedUsr: true, Alternatives: "auto", Applets: "auto", Certificates: true, Pam: true, Shells: true,
 	Tmpfiles: true, Sysusers: true, Libraries: true, Depmod: true, Hwdb: true, Catalog: true,
 	Dpkg: "none",
 }

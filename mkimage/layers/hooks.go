@@ -96,6 +96,7 @@ var covering = map[string]string{
 	"deb-systemd-helper":       "units",
 	"systemctl":                "units",
 	"update-rc.d":              "units",
+	"busybox":                  "applets",
 	"update-alternatives":      "alternatives",
 	"systemd-tmpfiles":         "tmpfiles",
 	"systemd-sysusers":         "users",

@@ -23,6 +23,7 @@ var rules = []rule{
 	{"users", (*composition).users},
 	{"deltaup", (*composition).adopt},
 	{"files", (*composition).files},
+	{"applets", (*composition).applets},
 	{"alternatives", (*composition).alternatives},
 	{"certificates", (*composition).certificates},
 	{"pam", (*composition).pam},

@@ -121,6 +121,23 @@ func TestAlternatives(t *testing.T) {
 	wantPaths(t, w.composed(debian+"[rules]\nalternatives = \"none\"\n"), map[string]string{"usr/bin/editor": ""})
 }
 
+func TestApplets(t *testing.T) {
+	w := newWorld(t, debtest.Package{Name: "busybox", Files: []debtest.File{
+		{Name: "bin/busybox", Content: "no program"}, {Name: "bin/ls", Content: "a real ls"},
+		{Name: "etc/busybox-paths.d/busybox", Content: "/bin/cat\n/bin/ls\n/usr/sbin/httpd\n"},
+	}})
+	wantPaths(t, w.composed(debian), map[string]string{
+		"usr/bin/cat": "-> /bin/busybox", "usr/bin/ls": "0644 0:0 a real ls", "usr/sbin/httpd": "-> /bin/busybox",
+	})
+	wantPaths(t, w.composed(debian+"[rules]\napplets = \"none\"\n"), map[string]string{"usr/bin/cat": ""})
+	if _, err := w.compose(debian + "[rules]\napplets = \"/bin/busybox\"\n"); err == nil {
+		t.Error("a text has applets")
+	}
+	if _, err := w.compose(debian + "[rules]\napplets = \"/bin/nosuch\"\n"); !errors.Is(err, layers.ErrDefinition) {
+		t.Errorf("no program: %v", err)
+	}
+}
+
 func TestDiversions(t *testing.T) {
 	preinst := "dpkg-divert --package new --rename --divert /usr/bin/tool.old --add /usr/bin/tool\n"
 	w := newWorld(t,

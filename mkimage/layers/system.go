@@ -59,6 +59,8 @@ func (f finished) Covers(words []string) bool {
 		return len(plain) > 0 && f.has("etc/group", plain[len(plain)-1])
 	case "update-alternatives":
 		return !slices.Contains(words, "--install") || parseable(words)
+	case "busybox":
+		return slices.Contains(words, "--install")
 	case "dpkg-divert":
 		return literalDiversion(words)
 	case "mkdir":
