@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"deltaup/chunkstore"
+	"deltaup/mkimage/modulename"
 	"deltaup/mkimage/modules"
 )
 
@@ -150,7 +151,7 @@ func (c *comparison) lookInto(f *FileCost, old, current *chunkstore.Content) (st
 			return reasonState, nil
 		}
 	}
-	if _, ok := modules.PlainName(f.Path); ok {
+	if _, ok := modulename.Plain(f.Path); ok {
 		return reasonModules, nil
 	}
 	if old == nil || current == nil || old.Size != current.Size || old.Size > inspectMax {

@@ -11,6 +11,7 @@ import (
 	"deltaup/mirror/internal/verify"
 	"deltaup/mkimage"
 	"deltaup/mkimage/blockmap"
+	"deltaup/mkimage/modulename"
 	"deltaup/mkimage/modules"
 )
 
@@ -134,14 +135,14 @@ func (g *imageGoal) adviseModules(from *mkimage.Recipe, set *patchset.Stats, ver
 	var cost int64
 	for i := range set.Entries {
 		e := &set.Entries[i]
-		if _, ok := modules.PlainName(e.Path); ok {
+		if _, ok := modulename.Plain(e.Path); ok {
 			cost += e.Cost
 			seen[e.Content.ID] = true
 		}
 	}
 	for i := range g.to.Entries {
 		e := &g.to.Entries[i]
-		if _, ok := modules.PlainName(e.Path); ok && e.Content != nil && !seen[e.Content.ID] {
+		if _, ok := modulename.Plain(e.Path); ok && e.Content != nil && !seen[e.Content.ID] {
 			cost += e.Size
 			seen[e.Content.ID] = true
 		}

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"deltaup/mkimage/modulename"
 	"deltaup/mkimage/tree"
 )
 
@@ -25,21 +26,6 @@ var ErrModule = errors.New("kernel modules")
 
 // Dear is from how many bytes of new compressed modules on a step is worth a word, in bytes.
 const Dear = 1 << 20
-
-// PlainName gives the path that a compressed module has when it is plain. ok is false for all
-// other paths. Modules are in lib/modules/VERSION or usr/lib/modules/VERSION of the tree.
-func PlainName(name string) (plain string, ok bool) {
-	rest, ok := strings.CutPrefix(strings.TrimPrefix(name, "usr/"), "lib/modules/")
-	if !ok || strings.Count(rest, "/") == 0 {
-		return "", false
-	}
-	for suffix := range codecs {
-		if plain, ok := strings.CutSuffix(name, suffix); ok && strings.HasSuffix(plain, ".ko") {
-			return plain, true
-		}
-	}
-	return "", false
-}
 
 // Plain gives the tree t with all compressed modules plain and renamed, from .ko.xz, .ko.zst and
 // .ko.gz to .ko. Symbolic links to them lead to the plain ones, and modules.dep and modules.dep.bin
@@ -101,7 +87,7 @@ func (p *plainTree) Open(i int) (io.ReadCloser, error) {
 // packed finds the modules to unpack, as indexes of the tree's entries.
 func (p *plainTree) packed() []int {
 	packed, kept := inodes(p.Tree.Entries(), func(name string) bool {
-		_, ok := PlainName(name)
+		_, ok := modulename.Plain(name)
 		return ok
 	})
 	for _, k := range kept {
@@ -148,12 +134,12 @@ func rename(entries []tree.Entry, packed []int) map[string]string {
 	paths := tree.NewPaths(slices.Clone(entries))
 	renamed := make(map[string]string, len(packed))
 	for _, i := range packed {
-		renamed[entries[i].Path], _ = PlainName(entries[i].Path)
+		renamed[entries[i].Path], _ = modulename.Plain(entries[i].Path)
 	}
 	for i := range entries {
 		e := &entries[i]
 		if _, ok := renamed[e.Link]; ok && e.Link != "" {
-			renamed[e.Path], _ = PlainName(e.Path)
+			renamed[e.Path], _ = modulename.Plain(e.Path)
 		}
 	}
 	for i := range entries {
@@ -165,10 +151,10 @@ func rename(entries []tree.Entry, packed []int) map[string]string {
 		if !ok || renamed[at] == "" {
 			continue
 		}
-		if target, ok := plainTarget(e.Target); ok {
+		if target, ok := modulename.Target(e.Target); ok {
 			e.Target = target
 		}
-		if name, ok := PlainName(e.Path); ok {
+		if name, ok := modulename.Plain(e.Path); ok {
 			renamed[e.Path] = name
 		}
 	}
@@ -178,16 +164,6 @@ func rename(entries []tree.Entry, packed []int) map[string]string {
 		}
 	}
 	return renamed
-}
-
-// plainTarget is PlainName for the last name of a symbolic link's target.
-func plainTarget(target string) (string, bool) {
-	for suffix := range codecs {
-		if plain, ok := strings.CutSuffix(target, suffix); ok && strings.HasSuffix(plain, ".ko") {
-			return plain, true
-		}
-	}
-	return "", false
 }
 
 // arrange puts the renamed entries in path order and notes where the bytes of each come from.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"deltaup/mkimage/modules"
+	"deltaup/mkimage/modulename"
 	"deltaup/mkimage/tree"
 )
 
@@ -56,7 +56,7 @@ func (r *resolver) file(p string) (string, bool) {
 	if same := r.unversioned[tree.Unversioned(p)]; len(same) == 1 {
 		return same[0], true
 	}
-	if plain, ok := modules.PlainName(p); ok {
+	if plain, ok := modulename.Plain(p); ok {
 		return r.file(plain)
 	}
 	return "", false
