@@ -1,9 +1,12 @@
 package transform
 
-import "deltaup/delta/transform/zstdparse"
+import (
+	"deltaup/delta/transform/parsestep"
+	"deltaup/delta/transform/zstdparse"
+)
 
 // Copy says that bytes of a new content, rewritten, are like those of an old one.
-type Copy = zstdparse.Run
+type Copy = parsestep.Run
 
 const (
 	// copyMin is how many bytes a copy has at least that is worth telling.

@@ -1,6 +1,10 @@
 package zstdparse
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"deltaup/delta/transform/parsestep"
+)
 
 // The streams of a step.
 const (
@@ -24,23 +28,23 @@ const (
 
 // model codes the sequences of blocks.
 type model struct {
-	*coder
+	*parsestep.Coder
 	content []byte
 	old     *parse
-	places  *alignment
-	index   *recent
+	places  *parsestep.Alignment
+	index   *parsestep.Recent
 	last    repeats
 	history uint32 // a bit for each of the last matches: it was not as the old one
 	length  int    // of the last match
 	hint    int
-	found   []found // matches for the position
+	found   []parsestep.Found // matches for the position
 }
 
 // view is what is known of a position before it is coded whether a match begins there.
 type view struct {
 	at, literals int
-	copy         Run // of size 0: no place in the old content
-	match        int // of the old parse: the first that ends behind it
+	copy         parsestep.Run // of size 0: no place in the old content
+	match        int           // of the old parse: the first that ends behind it
 	kind         uint32
 	left         int // bytes of the old match
 	distance     int // of its source, 0: it has no place here
@@ -62,13 +66,13 @@ const (
 func (m *model) look(at, literals int) (v view) {
 	v = view{at: at, literals: literals, repeats: m.last.choices(literals)}
 	since, valid := 0, uint32(0)
-	if c, ok := m.places.old(at); ok {
+	if c, ok := m.places.Old(at); ok {
 		v.copy = c
 		since, valid = m.lookOld(&v, at-c.New+c.Old)
 	}
 	for i, d := range v.repeats {
 		if d > 0 && d <= uint32(at) {
-			v.same[i] = m.index.common(at-int(d), at, nearMax)
+			v.same[i] = m.index.Common(at-int(d), at, nearMax)
 		}
 	}
 	v.base = v.kind | uint32(min(since, 7))<<2 | uint32(min(v.left, 15))<<5 | valid<<validShift
@@ -91,11 +95,11 @@ func (m *model) lookOld(v *view, q int) (since int, valid uint32) {
 	if since > 0 {
 		v.kind = kindWithin
 	}
-	s, ok := m.places.new(q-old.distance(), v.copy)
+	s, ok := m.places.New(q-old.distance(), v.copy)
 	if !ok || s >= v.at {
 		return since, 0
 	}
-	v.distance, v.fits = v.at-s, m.index.common(s, v.at, nearMax)
+	v.distance, v.fits = v.at-s, m.index.Common(s, v.at, nearMax)
 	switch {
 	case v.fits == v.left:
 		return since, 3
@@ -113,27 +117,6 @@ func (v *view) valid() uint32 { return v.base >> validShift & 3 }
 // set gives a set of weights.
 func (v *view) set(history uint32) int { return int(v.kind | v.valid()<<2 | history&1<<4) }
 
-func bucket(n int) uint32 {
-	switch {
-	case n < 12:
-		return uint32(n)
-	case n < 16:
-		return 12
-	case n < 24:
-		return 13
-	case n < 48:
-		return 14
-	}
-	return 15
-}
-
-func truth(b bool) uint32 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // bytesAt gives the n bytes from at on, which may lie outside.
 func (m *model) bytesAt(at, n int) (v uint32) {
 	for i := range n {
@@ -148,14 +131,14 @@ func (m *model) bytesAt(at, n int) (v uint32) {
 // such a block.
 func (m *model) sequences(b *block, from int) bool {
 	given := b.sequences
-	if !m.writing {
+	if !m.Writing {
 		b.sequences = b.sequences[:0]
 	}
 	literals := 0
 	for at, end := from, from+b.size; at < end; {
 		v := m.look(at, literals)
 		var s sequence
-		if m.writing && len(given) > 0 {
+		if m.Writing && len(given) > 0 {
 			s = given[0]
 		}
 		if !m.begins(&v, s.match > 0 && int(s.literals) == literals) {
@@ -177,16 +160,16 @@ func (m *model) sequences(b *block, from int) bool {
 		if s.match = uint32(n); !m.offset(&v, &s, d) {
 			return false
 		}
-		if !m.writing {
+		if !m.Writing {
 			b.sequences = append(b.sequences, s)
 		} else {
 			given = given[1:]
 		}
-		m.history = m.history<<1 | 1 - truth(asOld && known)
+		m.history = m.history<<1 | 1 - parsestep.Truth(asOld && known)
 		m.length = n
 		at += n
 		literals = 0
-		if m.overread > overMax {
+		if m.Overread() {
 			return false
 		}
 	}
@@ -196,10 +179,10 @@ func (m *model) sequences(b *block, from int) bool {
 // begins codes whether a match begins.
 func (m *model) begins(v *view, begins bool) bool {
 	best := max(v.same[0], v.same[1], v.same[2])
-	return m.bit(begins, streamStart, v.set(m.history), &[inputs]uint32{
+	return m.Bit(begins, streamStart, v.set(m.history), &parsestep.Contexts{
 		v.base | m.history&7<<12,
-		v.base | bucket(v.literals)<<12 | bucket(v.same[0])<<16,
-		v.kind | bucket(v.literals)<<2 | bucket(best)<<6 | bucket(m.length)<<10 | 1<<30,
+		v.base | parsestep.Bucket(v.literals)<<12 | parsestep.Bucket(v.same[0])<<16,
+		v.kind | parsestep.Bucket(v.literals)<<2 | parsestep.Bucket(best)<<6 | parsestep.Bucket(m.length)<<10 | 1<<30,
 		v.kind | m.bytesAt(v.at-1, 2)<<2 | uint32(min(v.literals, 3))<<18,
 		v.base | m.history&255<<12,
 		(m.bytesAt(v.at, 4) ^ v.kind<<30) * 2654435761,
@@ -216,15 +199,15 @@ func (m *model) matchLength(v *view, want, end int) (n int, asOld bool) {
 		}
 	}
 	most := min(tellMax, end-v.at)
-	m.found = m.index.matches(m.found, v.at, most)
+	m.found = m.index.Matches(m.found, v.at, most)
 	known := max(v.same[0], v.same[1], v.same[2], v.fits)
 	if len(m.found) > 0 {
-		known = max(known, m.found[len(m.found)-1].size)
+		known = max(known, m.found[len(m.found)-1].Size)
 	}
 	known = min(known, most)
 	passed, next, found := 0, v.match, m.found
 	for n := matchMin; n <= known; n++ {
-		for len(found) > 0 && found[0].size < n {
+		for len(found) > 0 && found[0].Size < n {
 			found = found[1:]
 		}
 		note, longer := v.notable(n, found), len(found)
@@ -232,13 +215,13 @@ func (m *model) matchLength(v *view, want, end int) (n int, asOld bool) {
 			continue
 		}
 		border := m.border(v, n, &next)
-		c, set := note|border<<5, note|truth(border == 1 || border == 2)<<5
-		if m.bit(want == n, streamEnds, int(set), &[inputs]uint32{
-			c | bucket(n)<<8 | bucket(known)<<12,
-			note | bucket(known-n)<<5 | bucket(n)<<9 | uint32(min(passed, 3))<<13 | 1<<30,
+		c, set := note|border<<5, note|parsestep.Truth(border == 1 || border == 2)<<5
+		if m.Bit(want == n, streamEnds, int(set), &parsestep.Contexts{
+			c | parsestep.Bucket(n)<<8 | parsestep.Bucket(known)<<12,
+			note | parsestep.Bucket(known-n)<<5 | parsestep.Bucket(n)<<9 | uint32(min(passed, 3))<<13 | 1<<30,
 			c | uint32(min(longer, 7))<<8 | m.history&3<<11 | v.kind<<13 | 1<<29,
 			c | m.bytesAt(v.at+n-1, 2)<<8,
-			c | bucket(v.literals)<<8 | bucket(known)<<12 | 1<<28,
+			c | parsestep.Bucket(v.literals)<<8 | parsestep.Bucket(known)<<12 | 1<<28,
 			(m.bytesAt(v.at+n-2, 4) ^ note<<2) * 2654435761,
 		}) {
 			return n, false
@@ -247,18 +230,18 @@ func (m *model) matchLength(v *view, want, end int) (n int, asOld bool) {
 			passed++
 		}
 	}
-	return int(m.number(uint32(want-matchMin)&(1<<31-1), streamLength, 0)) + matchMin, false
+	return int(m.Number(uint32(want-matchMin)&(1<<31-1), streamLength, 0)) + matchMin, false
 }
 
 // endsAsOld codes whether a match ends where the old one does.
 func (m *model) endsAsOld(v *view, ends bool) bool {
 	best, n := max(v.same[0], v.same[1], v.same[2]), v.left
-	fits := truth(n == v.same[0])<<1 | truth(n == v.same[1])<<2 | truth(n == v.fits)<<3
-	return m.bit(ends, streamAsOld, v.set(m.history), &[inputs]uint32{
+	fits := parsestep.Truth(n == v.same[0])<<1 | parsestep.Truth(n == v.same[1])<<2 | parsestep.Truth(n == v.fits)<<3
+	return m.Bit(ends, streamAsOld, v.set(m.history), &parsestep.Contexts{
 		v.base | m.history&7<<12,
-		v.base | bucket(best)<<12,
-		fits | v.kind<<4 | bucket(n)<<6 | m.history&15<<10,
-		v.kind | bucket(n)<<2 | m.history&3<<10 | 1<<29,
+		v.base | parsestep.Bucket(best)<<12,
+		fits | v.kind<<4 | parsestep.Bucket(n)<<6 | m.history&15<<10,
+		v.kind | parsestep.Bucket(n)<<2 | m.history&3<<10 | 1<<29,
 		v.kind | m.bytesAt(v.at+n-1, 2)<<2 | 1<<28,
 		(m.bytesAt(v.at, 4) ^ uint32(n)<<3) * 2654435761,
 	})
@@ -266,13 +249,13 @@ func (m *model) endsAsOld(v *view, ends bool) bool {
 
 // notable tells, as a context, which sources give just n bytes right. found has the matches that
 // are not shorter.
-func (v *view) notable(n int, found []found) (note uint32) {
-	if len(found) > 0 && found[0].size == n {
-		note = 1 | truth(len(found) == 1)<<1
+func (v *view) notable(n int, found []parsestep.Found) (note uint32) {
+	if len(found) > 0 && found[0].Size == n {
+		note = 1 | parsestep.Truth(len(found) == 1)<<1
 	}
-	note |= truth(v.same[0] == n) << 2
-	note |= truth(v.same[1] == n || v.same[2] == n) << 3
-	return note | truth(v.fits == n)<<4
+	note |= parsestep.Truth(v.same[0] == n) << 2
+	note |= parsestep.Truth(v.same[1] == n || v.same[2] == n) << 3
+	return note | parsestep.Truth(v.fits == n)<<4
 }
 
 // border tells what the old parse has n bytes behind the place of v: 1 and 2 for the beginning and
@@ -311,17 +294,17 @@ func (m *model) source(v *view, n int, want uint32) (distance uint32, asOld bool
 				return false
 			}
 		}
-		if d == 0 || d > uint32(v.at) || !m.index.equal(v.at-int(d), v.at, n) {
+		if d == 0 || d > uint32(v.at) || !m.index.Equal(v.at-int(d), v.at, n) {
 			return false
 		}
 		tried[i] = d
-		full := m.index.common(v.at-int(d), v.at, n+1) == n
-		c, far := kinds|truth(full)<<4, uint32(bits.Len32(d))
-		return m.bit(d == want, streamSource, int(c), &[inputs]uint32{
-			c | truth(n == v.left)<<7 | m.history&3<<8 | v.kind<<10,
-			c | bucket(n)<<7 | bucket(v.literals)<<11 | 1<<30,
+		full := m.index.Common(v.at-int(d), v.at, n+1) == n
+		c, far := kinds|parsestep.Truth(full)<<4, uint32(bits.Len32(d))
+		return m.Bit(d == want, streamSource, int(c), &parsestep.Contexts{
+			c | parsestep.Truth(n == v.left)<<7 | m.history&3<<8 | v.kind<<10,
+			c | parsestep.Bucket(n)<<7 | parsestep.Bucket(v.literals)<<11 | 1<<30,
 			c | uint32(i)<<7 | v.valid()<<13 | m.history&255<<15 | 1<<29,
-			c | truth(n == v.left)<<7 | v.kind<<8 | bucket(n)<<10 | far<<14 | 1<<28,
+			c | parsestep.Truth(n == v.left)<<7 | v.kind<<8 | parsestep.Bucket(n)<<10 | far<<14 | 1<<28,
 			c | m.bytesAt(v.at, 3)<<8,
 			(m.bytesAt(v.at, 4) ^ c<<3 ^ uint32(n)<<8) * 2654435761,
 		})
@@ -337,17 +320,17 @@ func (m *model) source(v *view, n int, want uint32) (distance uint32, asOld bool
 	if d := uint32(m.nearest(v.at, n)); try(4, d, 5) {
 		return d, false
 	}
-	return m.number(want, streamDistance, bucket(n)), false
+	return m.Number(want, streamDistance, parsestep.Bucket(n)), false
 }
 
 // nearest gives the distance of the nearest match of n bytes, 0 when none is found.
 func (m *model) nearest(at, n int) int {
 	for _, f := range m.found {
-		if f.size >= n {
-			return f.distance
+		if f.Size >= n {
+			return f.Distance
 		}
 	}
-	return m.index.nearest(at, n)
+	return m.index.Nearest(at, n)
 }
 
 // unusual is how often of 1<<16 a distance is coded in another way.
@@ -361,8 +344,8 @@ func (m *model) offset(v *view, s *sequence, distance uint32) bool {
 			usual = uint32(i + 1)
 		}
 	}
-	if m.code(m.writing && usual != s.offset, unusual) {
-		usual = m.number(s.offset, streamDistance, 16)
+	if m.Code(m.Writing && usual != s.offset, unusual) {
+		usual = m.Number(s.offset, streamDistance, 16)
 	}
 	s.offset = usual
 	got, ok := m.last.take(s.offset, v.literals)

@@ -3,7 +3,6 @@ package zstdparse
 import (
 	"bufio"
 	"io"
-	"slices"
 	"sort"
 )
 
@@ -230,58 +229,4 @@ func (r *repeats) take(offset uint32, literals int) (distance uint32, ok bool) {
 		*r = repeats{d, r[0], r[1]}
 	}
 	return d, d != 0
-}
-
-// Run says that Size bytes of a new content resemble those of an old one.
-type Run struct{ New, Old, Size int }
-
-// alignment finds places of one content in the other.
-type alignment struct {
-	copies []Run // by place in the new content, apart
-	byOld  []*Run
-	at     int // of copies: the last one found
-}
-
-func newAlignment(copies []Run) *alignment {
-	a := &alignment{copies: copies}
-	for i := range copies {
-		a.byOld = append(a.byOld, &copies[i])
-	}
-	slices.SortStableFunc(a.byOld, func(x, y *Run) int { return x.Old - y.Old })
-	return a
-}
-
-// old gives the copy that at of the new content lies in.
-func (a *alignment) old(at int) (c Run, ok bool) {
-	for a.at < len(a.copies) && a.copies[a.at].New+a.copies[a.at].Size <= at {
-		a.at++
-	}
-	if a.at == len(a.copies) || a.copies[a.at].New > at {
-		return Run{}, false
-	}
-	return a.copies[a.at], true
-}
-
-// overlaps is how many copies that begin before a byte are tried.
-const overlaps = 8
-
-// new gives the place of a byte of the old content in the new one. near is tried first.
-func (a *alignment) new(old int, near Run) (at int, ok bool) {
-	if d := old - near.Old; d >= 0 && d < near.Size {
-		return near.New + d, true
-	}
-	i, end := 0, len(a.byOld)
-	for i < end {
-		if middle := (i + end) / 2; a.byOld[middle].Old > old {
-			end = middle
-		} else {
-			i = middle + 1
-		}
-	}
-	for k := i - 1; k >= max(i-overlaps, 0); k-- {
-		if d := old - a.byOld[k].Old; d < a.byOld[k].Size {
-			return a.byOld[k].New + d, true
-		}
-	}
-	return 0, false
 }

@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"deltaup/delta/transform/parsestep"
 )
 
 // contentMax is how many bytes of content a frame may have.
-const contentMax = 64 << 20
+const contentMax = parsestep.ContentMax
 
 const magic = 0xFD2FB528
 

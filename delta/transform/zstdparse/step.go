@@ -3,30 +3,39 @@ package zstdparse
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"io"
+
+	"deltaup/delta/transform/parsestep"
 )
 
 const (
-	copiesMax      = 1 << 17
 	headMax        = 32
 	descriptionMax = 1 << 8 // of a tree, of tables
 )
 
-// sizes are the lengths of the tables of a step, as powers of two: of slots, of the heads of
-// chains, and of those for three bytes.
-type sizes struct{ slots, heads, triples int }
+// sizes are the lengths of the tables of a step, as powers of two.
+type sizes struct {
+	parsestep.Sizes
+	triples int // of the last positions of three bytes
+}
 
 // stepSizes are those of all steps. A fuzzer takes smaller ones.
-var stepSizes = sizes{20, 18, 17}
+var stepSizes = sizes{parsestep.Sizes{Slots: 20, Heads: 18, Window: 21}, 17}
+
+// zstd looks for matches of three bytes not farther away than this.
+const tripleMax = 1 << 18
+
+func hash3(b []byte) uint32 { return (binary.LittleEndian.Uint32(b) << 8) * 506832829 }
 
 // MakeStep gives the step from an old frame to a new one whose content is given. copies tells where
 // the content resembles that of the old frame, in order of New and apart. Nothing else may follow
 // the new frame. Errors tell that a frame or a copy is none that a step can be made for.
-func MakeStep(old, frame, content []byte, copies []Run) ([]byte, error) {
+func MakeStep(old, frame, content []byte, copies []parsestep.Run) ([]byte, error) {
 	return stepSizes.makeStep(old, frame, content, copies)
 }
 
-func (s sizes) makeStep(old, frame, content []byte, copies []Run) ([]byte, error) {
+func (s sizes) makeStep(old, frame, content []byte, copies []parsestep.Run) ([]byte, error) {
 	p, err := readParse(bytes.NewReader(old), int64(len(old)))
 	if err != nil {
 		return nil, err
@@ -35,7 +44,7 @@ func (s sizes) makeStep(old, frame, content []byte, copies []Run) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	m := newModel(newCoder(nil, true, s), content, p, s)
+	m := newModel(parsestep.NewCoder(nil, true, streams, s.Sizes), content, p, s)
 	if !m.copies(copies) {
 		return nil, errContent
 	}
@@ -62,7 +71,7 @@ func (s sizes) makeStep(old, frame, content []byte, copies []Run) ([]byte, error
 	}
 	sum, err := z.trailer()
 	m.short(sum, headMax)
-	return m.finish(), err
+	return m.Finish(), err
 }
 
 // ApplyStep writes the frame whose content is given, and gives its length in bytes. old has the old
@@ -80,7 +89,7 @@ func (s sizes) applyStep(w io.Writer, old io.ReaderAt, size int64, step, content
 	if err != nil {
 		return 0, err
 	}
-	m := newModel(newCoder(step, false, s), content, p, s)
+	m := newModel(parsestep.NewCoder(step, false, streams, s.Sizes), content, p, s)
 	if !m.copies(nil) {
 		return 0, errCorrupt
 	}
@@ -110,71 +119,37 @@ func (s sizes) applyStep(w io.Writer, old io.ReaderAt, size int64, step, content
 		out = out[:0]
 	}
 	sum, ok := m.short(nil, headMax)
-	if !ok || m.overread > overMax || len(sum) > most-length {
+	if !ok || m.Overread() || len(sum) > most-length {
 		return length, errCorrupt
 	}
 	_, err = w.Write(sum)
 	return length + len(sum), err
 }
 
-func newModel(c *coder, content []byte, old *parse, s sizes) *model {
-	return &model{
-		coder: c, content: content, old: old, index: newRecent(content, s), last: firstRepeats,
-	}
+func newModel(c *parsestep.Coder, content []byte, old *parse, s sizes) *model {
+	triples := parsestep.Last{Size: matchMin, Bits: s.triples, Hash: hash3, Distance: tripleMax}
+	return &model{Coder: c, content: content, old: old, last: firstRepeats,
+		index: parsestep.NewRecent(content, s.Sizes, triples)}
 }
 
 // copies codes the alignment.
-func (m *model) copies(list []Run) bool {
-	n := m.number(uint32(len(list)), streamNumbers, 0)
-	if n > copiesMax {
-		return false
-	}
-	var before Run
-	for i := range n {
-		var c Run
-		if m.writing {
-			if c = list[i]; c.New < before.New+before.Size {
-				return false // number has no room for negative ones
-			}
-		}
-		gap := m.number(uint32(c.New-before.New-before.Size), streamNumbers, 1)
-		move := m.number(zigzag(c.Old-before.Old-before.Size), streamNumbers, 2)
-		size := m.number(uint32(c.Size), streamNumbers, 3)
-		if gap > contentMax || move > 4*contentMax || size > contentMax || m.overread > overMax {
-			return false
-		}
-		c = Run{
-			New:  before.New + before.Size + int(gap),
-			Old:  before.Old + before.Size + unzigzag(move),
-			Size: int(size),
-		}
-		if c.Old < 0 || c.Old+c.Size > contentMax || c.New+c.Size > len(m.content) {
-			return false
-		}
-		before = c
-		if !m.writing {
-			list = append(list, c)
-		}
-	}
-	m.places = newAlignment(list)
-	return true
+func (m *model) copies(list []parsestep.Run) (ok bool) {
+	m.places, ok = m.Alignment(list, len(m.content), streamNumbers)
+	return ok
 }
-
-func zigzag(v int) uint32   { return uint32(v<<1 ^ v>>31) }
-func unzigzag(v uint32) int { return int(int32(v>>1) ^ -int32(v&1)) }
 
 // short codes a few bytes and their number.
 func (m *model) short(b []byte, most int) ([]byte, bool) {
-	n := m.number(uint32(len(b)), streamNumbers, 4)
+	n := m.Number(uint32(len(b)), streamNumbers, 4)
 	if n > uint32(most) {
 		return nil, false
 	}
-	if !m.writing {
+	if !m.Writing {
 		b = make([]byte, n)
 	} else {
 		b = bytes.Clone(b)
 	}
-	m.bytes(b, streamBytes)
+	m.Bytes(b, streamBytes)
 	return b, true
 }
 
@@ -182,20 +157,20 @@ func (m *model) short(b []byte, most int) ([]byte, bool) {
 // last block may be empty, so that there is an end of blocks.
 func (m *model) block(b *block, at int) bool {
 	field := func(v, most, context uint32) (uint32, bool) {
-		v = m.number(v, streamBlock, context)
+		v = m.Number(v, streamBlock, context)
 		return v, v <= most
 	}
-	v, ok := field(uint32(b.kind)<<1|truth(b.last), 2*uint32(compressed)+1, 0)
+	v, ok := field(uint32(b.kind)<<1|parsestep.Truth(b.last), 2*uint32(compressed)+1, 0)
 	b.kind, b.last = kind(v>>1), v&1 != 0
 	size, ok2 := field(uint32(b.size), uint32(min(blockMax, len(m.content)-at)), 1)
 	b.size = int(size)
-	if !ok || !ok2 || m.overread > overMax || b.size == 0 && !b.last {
+	if !ok || !ok2 || m.Overread() || b.size == 0 && !b.last {
 		return false
 	}
 	if b.kind != compressed {
 		return true
 	}
-	v, ok = field(uint32(b.literals)<<1|truth(b.oneStream), 7, 2)
+	v, ok = field(uint32(b.literals)<<1|parsestep.Truth(b.oneStream), 7, 2)
 	b.literals, b.oneStream = literalsKind(v>>1), v&1 != 0
 	if b.literals != literalsTree {
 		b.tree = nil

@@ -9,15 +9,16 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"deltaup/delta/transform/parsestep"
 )
 
 // pair gives two contents that differ as two builds of a program do: addresses differ, and a few
 // functions are longer. copies leads from the second one to the first.
-func pair(size int) (old, new []byte, copies []Run) {
+func pair(size int) (old, new []byte, copies []parsestep.Run) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	words := make([][]byte, 300)
 	for i := range words {
@@ -30,7 +31,7 @@ func pair(size int) (old, new []byte, copies []Run) {
 		if i%50 == 49 {
 			new = append(new, fmt.Sprint("a new function ", i)...)
 		}
-		c := Run{New: len(new), Old: len(old)}
+		c := parsestep.Run{New: len(new), Old: len(old)}
 		for range 40 {
 			w, a := words[rnd.IntN(len(words))], rnd.IntN(2000)
 			old = append(append(old, w...), byte(a), byte(a>>8), 0)
@@ -48,7 +49,7 @@ func TestStep(t *testing.T) {
 	old, content, copies := pair(600_000)
 	from := encode(t, old, zstd.SpeedBestCompression)
 	frame := encode(t, content, zstd.SpeedBestCompression)
-	for name, copies := range map[string][]Run{"aligned": copies, "alone": nil} {
+	for name, copies := range map[string][]parsestep.Run{"aligned": copies, "alone": nil} {
 		step, err := MakeStep(from, frame, content, copies)
 		if err != nil {
 			t.Fatal(err)
@@ -72,11 +73,11 @@ func TestStep(t *testing.T) {
 func TestStepCopies(t *testing.T) {
 	old, content, _ := pair(3_000)
 	from, frame := encode(t, old, zstd.SpeedDefault), encode(t, content, zstd.SpeedDefault)
-	for name, copies := range map[string][]Run{
-		"overlap":      {{0, 0, 100}, {99, 200, 100}},
-		"out of order": {{500, 0, 100}, {0, 200, 100}},
-		"behind":       {{0, 0, len(content) + 1}},
-		"old":          {{0, -1, 100}},
+	for name, copies := range map[string][]parsestep.Run{
+		"overlap":      {{New: 0, Old: 0, Size: 100}, {New: 99, Old: 200, Size: 100}},
+		"out of order": {{New: 500, Old: 0, Size: 100}, {New: 0, Old: 200, Size: 100}},
+		"behind":       {{New: 0, Old: 0, Size: len(content) + 1}},
+		"old":          {{New: 0, Old: -1, Size: 100}},
 		"far":          {{0, contentMax - 99, 100}},
 	} {
 		if _, err := MakeStep(from, frame, content, copies); !errors.Is(err, errContent) {
@@ -91,7 +92,7 @@ func TestStepKinds(t *testing.T) {
 		for level := zstd.SpeedFastest; level <= zstd.SpeedBestCompression; level++ {
 			frame := encode(t, content, level)
 			old := encode(t, content[:len(content)/2], level)
-			copies := []Run{{0, 0, len(content) / 2}}
+			copies := []parsestep.Run{{New: 0, Old: 0, Size: len(content) / 2}}
 			step, err := MakeStep(old, frame, content, copies)
 			if err != nil {
 				t.Fatal(name, level, err)
@@ -104,38 +105,6 @@ func TestStepKinds(t *testing.T) {
 				t.Fatalf("%s, %v: another frame", name, level)
 			}
 		}
-	}
-}
-
-// TestChain follows the links of a chain within its window, and not beyond.
-func TestChain(t *testing.T) {
-	const window, size = 1 << 9, 1 << 13
-	rnd := rand.New(rand.NewPCG(5, 6))
-	const headBits = 3
-	c := newChain(headBits, window)
-	hashes := make([]uint32, size)
-	for at := range hashes {
-		hashes[at] = uint32(rnd.IntN(4)*rnd.IntN(3)) << (32 - headBits)
-		var want, got []int
-		for q := at - 1; q >= max(at-window, 0); q-- {
-			if hashes[q] == hashes[at] {
-				want = append(want, q)
-			}
-		}
-		for q := c.first(hashes[at]); q >= max(at-window, 0); q = c.before(q) {
-			got = append(got, q)
-		}
-		if !slices.Equal(got, want) {
-			t.Fatalf("at %d: %v, want %v", at, got, want)
-		}
-		c.add(hashes[at], at)
-	}
-	wide := newChain(headBits, 1<<windowBits)
-	for _, at := range []int{0, 1 << 8, 1 << 16, 1<<windowBits - 1, 1<<windowBits + 1<<20} {
-		wide.add(1, at)
-	}
-	if q := wide.before(wide.before(wide.first(1))); q != 1<<16 {
-		t.Errorf("a link leads to %d", q)
 	}
 }
 
@@ -180,6 +149,9 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// overread is how many bytes behind the end of a step a reader may take.
+const overread = 8
+
 // TestStepDamaged cuts and changes a step everywhere. Where that goes unnoticed a frame of the same
 // content may come out.
 func TestStepDamaged(t *testing.T) {
@@ -195,7 +167,7 @@ func TestStepDamaged(t *testing.T) {
 		for _, b := range [][]byte{b, step[:i]} {
 			var out bytes.Buffer
 			err := applyAll(&out, from, b, content, 2*len(frame))
-			if err == nil && bytes.Equal(out.Bytes(), frame) && i < len(step)-4-overMax {
+			if err == nil && bytes.Equal(out.Bytes(), frame) && i < len(step)-4-overread {
 				t.Errorf("at %d: no difference", i)
 			}
 		}
@@ -205,7 +177,7 @@ func TestStepDamaged(t *testing.T) {
 // FuzzStep runs a damaged step. Its tables are small, since it takes longer to clear those of a
 // real step than to try a short input.
 func FuzzStep(f *testing.F) {
-	small := sizes{10, 8, 8}
+	small := sizes{parsestep.Sizes{Slots: 10, Heads: 8, Window: 21}, 8}
 	old, content, copies := pair(1_000)
 	from, frame := encode(f, old, zstd.SpeedDefault), encode(f, content, zstd.SpeedDefault)
 	step, err := small.makeStep(from, frame, content, copies)

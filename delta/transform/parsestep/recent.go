@@ -1,21 +1,35 @@
-package zstdparse
+package parsestep
 
 import (
 	"encoding/binary"
 	"math/bits"
 )
 
-// recent finds matches in the content before a position as zstd's trees do: for each length the
-// nearest one. It keeps two chains of the positions of a window, of those with the same hash of
-// four bytes and of eight, which take 6 bytes of memory for each position of the window.
-type recent struct {
-	b       []byte
-	done    int // positions before it are in the chains
-	short   chain
-	long    chain
-	triples heads // the last position with the same hash of three bytes
-	budget  int   // steps that searches may take
+// Recent finds matches in the content before a position as the trees of encoders do: for each
+// length the nearest one. It keeps two chains of the positions of a window, of those with the same
+// hash of four bytes and of eight, which take 6 bytes of memory for each position of the window.
+type Recent struct {
+	b        []byte
+	done     int // positions before it are in the chains
+	short    chain
+	long     chain
+	lasts    []Last
+	heads    []heads // of lasts
+	shortest int     // bytes of a match
+	budget   int     // steps that searches may take
 }
+
+// Last says how an encoder finds matches of few bytes: at the last position with the same hash of
+// them alone. The encoder's own hash decides, since which positions it loses decides what it finds.
+type Last struct {
+	Size     int                   // bytes of a match, below 4
+	Bits     int                   // of a hash; there is a table of as many
+	Hash     func(b []byte) uint32 // of at least 8 bytes; the highest Bits count
+	Distance int                   // no match is farther away
+}
+
+// Found is a match of so many bytes.
+type Found struct{ Size, Distance int }
 
 // chain links positions with the same hash.
 type chain struct {
@@ -24,7 +38,7 @@ type chain struct {
 	window int    // positions; a power of two
 }
 
-// linkSize is how many bytes a link takes, since a window has at most 1<<21 positions. A link to
+// linkSize is how many bytes a link takes, since a window has at most 1<<23 positions. A link to
 // none, or to one that lies a window or farther back, where no search goes, is 0.
 const linkSize = 3
 
@@ -36,24 +50,26 @@ type heads struct {
 }
 
 const (
-	windowBits = 21
-	longMin    = 8 // bytes
+	nearMax    = 64 // bytes whose comparison takes as long as a step
+	longMin    = 8  // bytes
 	stepsShort = 64
 	stepsLong  = 4096
 	// A search may take stepsLeast, also where those before it took more than stepsRate for each
 	// byte.
 	stepsLeast = 4
 	stepsRate  = 8
-
-	// zstd looks for matches of three bytes only at the last position with such a hash, and not
-	// farther away than this.
-	tripleMax = 1 << 18
 )
 
-func newRecent(b []byte, s sizes) *recent {
-	window := 1 << min(windowBits, bits.Len(uint(len(b))))
-	return &recent{b: b, short: newChain(s.heads, window), long: newChain(s.heads, window),
-		triples: newHeads(s.triples)}
+// NewRecent makes an index of a content. lasts are in order of their sizes; the
+// first one's is that of the shortest match.
+func NewRecent(b []byte, s Sizes, lasts ...Last) *Recent {
+	window := 1 << min(s.Window, bits.Len(uint(len(b))))
+	r := &Recent{b: b, short: newChain(s.Heads, window), long: newChain(s.Heads, window),
+		lasts: lasts, shortest: lasts[0].Size}
+	for _, l := range lasts {
+		r.heads = append(r.heads, newHeads(l.Bits))
+	}
+	return r
 }
 
 func newHeads(bits int) heads { return heads{make([]int32, 1<<bits), 32 - bits} }
@@ -90,9 +106,6 @@ func (h *heads) of(hash uint32) *int32 { return &h.at[hash>>(h.shift&31)] }
 // first gives the last position with a hash, or a negative number.
 func (h *heads) first(hash uint32) int { return int(*h.of(hash)) - 1 }
 
-// The hash of three bytes is zstd's own: which positions it loses decides what it finds.
-func hash3(b []byte) uint32 { return (binary.LittleEndian.Uint32(b) << 8) * 506832829 }
-
 func hash4(b []byte) uint32 { return binary.LittleEndian.Uint32(b) * 2654435761 }
 
 func hash8(b []byte) uint32 {
@@ -100,7 +113,7 @@ func hash8(b []byte) uint32 {
 }
 
 // advance adds all positions before at. It tells whether there are bytes enough to look at at.
-func (r *recent) advance(at int) bool {
+func (r *Recent) advance(at int) bool {
 	if at+longMin > len(r.b) {
 		return false
 	}
@@ -109,27 +122,33 @@ func (r *recent) advance(at int) bool {
 		p := r.b[r.done:]
 		r.short.add(hash4(p), r.done)
 		r.long.add(hash8(p), r.done)
-		*r.triples.of(hash3(p)) = int32(r.done + 1)
+		for i := range r.heads {
+			*r.heads[i].of(r.lasts[i].Hash(p)) = int32(r.done + 1)
+		}
 	}
 	return true
 }
 
-// triple gives the last position with the three bytes at at, or a negative number.
-func (r *recent) triple(at int) int {
-	q := r.triples.first(hash3(r.b[at:]))
-	if at-q > tripleMax {
+// last gives the last position with the few bytes at at, or a negative number.
+func (r *Recent) last(i, at int) int {
+	q := r.heads[i].first(r.lasts[i].Hash(r.b[at:]))
+	if at-q > r.lasts[i].Distance {
 		return -1
 	}
 	return q
 }
 
-// nearest gives the distance from at to the nearest match of n bytes, 0 when none is found.
-func (r *recent) nearest(at, n int) int {
+// Nearest gives the distance from at to the nearest match of n bytes, 0 when none is found.
+func (r *Recent) Nearest(at, n int) int {
 	if !r.advance(at) || at+n > len(r.b) {
 		return 0
 	}
-	if q := r.triple(at); n == matchMin && q >= 0 && r.equal(q, at, n) {
-		return at - q
+	for i := range r.lasts {
+		if n == r.lasts[i].Size {
+			if q := r.last(i, at); q >= 0 && r.Equal(q, at, n) {
+				return at - q
+			}
+		}
 	}
 	c, q := &r.short, r.short.first(hash4(r.b[at:]))
 	if n >= longMin {
@@ -137,7 +156,7 @@ func (r *recent) nearest(at, n int) int {
 	}
 	for steps := r.steps(stepsLong); steps > 0 && q >= max(at-c.window, 0); steps-- {
 		r.budget -= 1 + n/nearMax
-		if r.equal(q, at, n) {
+		if r.Equal(q, at, n) {
 			return at - q
 		}
 		q = c.before(q)
@@ -146,9 +165,9 @@ func (r *recent) nearest(at, n int) int {
 }
 
 // steps gives how many steps a search may take.
-func (r *recent) steps(most int) int { return min(most, max(r.budget, stepsLeast)) }
+func (r *Recent) steps(most int) int { return min(most, max(r.budget, stepsLeast)) }
 
-func (r *recent) equal(q, at, n int) bool {
+func (r *Recent) Equal(q, at, n int) bool {
 	a, b := r.b[q:], r.b[at:]
 	if n > len(b) || a[n-1] != b[n-1] {
 		return false
@@ -161,29 +180,28 @@ func (r *recent) equal(q, at, n int) bool {
 	return true
 }
 
-// found is a match of so many bytes.
-type found struct{ size, distance int }
-
-// matches appends matches for at, each longer than the one before and farther away, the last one of
+// Matches appends matches for at, each longer than the one before and farther away, the last one of
 // at most so many bytes. Within its few steps none is missing.
-func (r *recent) matches(out []found, at, most int) []found {
+func (r *Recent) Matches(out []Found, at, most int) []Found {
 	if !r.advance(at) {
 		return out
 	}
-	best := matchMin - 1
+	best := r.shortest - 1
 	try := func(q int) {
 		r.budget--
 		if at+best < len(r.b) && r.b[q+best] == r.b[at+best] {
-			n := r.common(q, at, most)
+			n := r.Common(q, at, most)
 			r.budget -= n / nearMax
 			if n > best {
 				best = n
-				out = append(out, found{n, at - q})
+				out = append(out, Found{n, at - q})
 			}
 		}
 	}
-	if q := r.triple(at); q >= 0 {
-		try(q)
+	for i := range r.lasts {
+		if q := r.last(i, at); q >= 0 {
+			try(q)
+		}
 	}
 	c := &r.short
 	q := c.first(hash4(r.b[at:]))
@@ -196,8 +214,8 @@ func (r *recent) matches(out []found, at, most int) []found {
 	return out
 }
 
-// common gives how many bytes from q and from at on are the same, at most so many.
-func (r *recent) common(q, at, most int) int {
+// Common gives how many bytes from q and from at on are the same, at most so many.
+func (r *Recent) Common(q, at, most int) int {
 	n := 0
 	for most = min(most, len(r.b)-at); n < most && r.b[q+n] == r.b[at+n]; n++ {
 	}

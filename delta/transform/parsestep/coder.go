@@ -1,27 +1,31 @@
-package zstdparse
+package parsestep
 
 import "math"
 
-// coder writes or reads bits, each with a probability that it mixes from what the same contexts had
-// before. Both directions run the same code, so that they learn the same.
-type coder struct {
+// Coder writes or reads bits, each with a probability that it mixes from what the same contexts had
+// before. Both directions run the same code, so that they learn the same. A method is given what to
+// write, which a reader ignores, and gives what was coded.
+type Coder struct {
+	Writing  bool
 	in       []byte
 	out      []byte // only when writing
-	writing  bool
 	low      uint32
 	high     uint32
 	value    uint32 // when reading: of the bytes between low and high
 	slots    []slot
-	shift    int // bits of a hash that do not count for slots
-	weights  [streams][weightSets][inputs]int32
-	overread int // bytes behind the end of in
+	shift    int                         // bits of a hash that do not count for slots
+	weights  [][weightSets][Inputs]int32 // by stream
+	overread int                         // bytes behind the end of in
 }
+
+// Contexts are those of a bit.
+type Contexts = [Inputs]uint32
 
 // slot is a probability of a one, of 22 bits, and below it how often it was changed, of 10 bits.
 type slot uint32
 
 const (
-	inputs     = 6 // contexts of a bit
+	Inputs     = 6 // contexts of a bit
 	weightSets = 64
 	countBits  = 10
 	countMax   = 255 // changes after which a slot adapts no slower
@@ -29,10 +33,11 @@ const (
 	overMax    = 8 // bytes that a reader may take behind the end
 )
 
-// newCoder makes a coder that reads in, or one that writes.
-func newCoder(in []byte, writing bool, s sizes) *coder {
-	c := &coder{in: in, writing: writing, high: math.MaxUint32, slots: make([]slot, 1<<s.slots),
-		shift: 32 - s.slots}
+// NewCoder makes a coder that reads in, or one that writes, with so many streams of bits. Bits of
+// different streams have nothing in common.
+func NewCoder(in []byte, writing bool, streams int, s Sizes) *Coder {
+	c := &Coder{in: in, Writing: writing, high: math.MaxUint32, slots: make([]slot, 1<<s.Slots),
+		shift: 32 - s.Slots, weights: make([][weightSets][Inputs]int32, streams)}
 	for i := range c.slots {
 		c.slots[i] = 1 << 31
 	}
@@ -43,7 +48,7 @@ func newCoder(in []byte, writing bool, s sizes) *coder {
 			}
 		}
 	}
-	if !c.writing {
+	if !c.Writing {
 		for range 4 {
 			c.value = c.value<<8 | uint32(c.next())
 		}
@@ -51,7 +56,7 @@ func newCoder(in []byte, writing bool, s sizes) *coder {
 	return c
 }
 
-func (c *coder) next() (b byte) {
+func (c *Coder) next() (b byte) {
 	if len(c.in) == 0 {
 		c.overread++
 		return 0
@@ -60,21 +65,22 @@ func (c *coder) next() (b byte) {
 	return b
 }
 
-// bit codes a bit of a stream. set chooses weights for the contexts' probabilities.
-func (c *coder) bit(bit bool, stream, set int, contexts *[inputs]uint32) bool {
-	var stretched [inputs]int32
-	var at [inputs]*slot
+// Bit codes a bit of a stream. set, below 64, chooses weights for the contexts'
+// probabilities.
+func (c *Coder) Bit(bit bool, stream, set int, contexts *Contexts) bool {
+	var stretched [Inputs]int32
+	var at [Inputs]*slot
 	weights := &c.weights[stream][set]
 	sum := int64(0)
 	for i, x := range contexts {
-		h := x*0x9E3779B1 ^ uint32(stream*inputs+i+1)*0x85EBCA6B
+		h := x*0x9E3779B1 ^ uint32(stream*Inputs+i+1)*0x85EBCA6B
 		h = (h ^ h>>15) * 0xC2B2AE35
 		at[i] = &c.slots[(h^h>>13)>>(c.shift&31)]
 		stretched[i] = stretch[*at[i]>>20]
 		sum += int64(weights[i]) * int64(stretched[i])
 	}
 	p := squash(sum >> 16)
-	bit = c.code(bit, uint32(p))
+	bit = c.Code(bit, uint32(p))
 	missed := -p
 	if bit {
 		missed += 1 << 16
@@ -100,10 +106,10 @@ func (s *slot) change(bit bool) {
 	*s = p<<countBits | n
 }
 
-// code codes a bit that is a one with a probability of p of 1<<16.
-func (c *coder) code(bit bool, p uint32) bool {
+// Code codes a bit that is a one with a probability of p of 1<<16, which is neither 0 nor 1.
+func (c *Coder) Code(bit bool, p uint32) bool {
 	middle := c.low + uint32(uint64(c.high-c.low)*uint64(p)>>16)
-	if !c.writing {
+	if !c.Writing {
 		bit = c.value <= middle
 	}
 	if bit {
@@ -112,7 +118,7 @@ func (c *coder) code(bit bool, p uint32) bool {
 		c.low = middle + 1
 	}
 	for c.low>>24 == c.high>>24 {
-		if c.writing {
+		if c.Writing {
 			c.out = append(c.out, byte(c.low>>24))
 		} else {
 			c.value = c.value<<8 | uint32(c.next())
@@ -122,20 +128,23 @@ func (c *coder) code(bit bool, p uint32) bool {
 	return bit
 }
 
-// finish gives what was written.
-func (c *coder) finish() []byte {
+// Overread tells whether a reader took more bytes than there are, so that what it gives is made up.
+func (c *Coder) Overread() bool { return c.overread > overMax }
+
+// Finish gives what was written.
+func (c *Coder) Finish() []byte {
 	return append(c.out, byte(c.high>>24), byte(c.high>>16), byte(c.high>>8), byte(c.high))
 }
 
-// number codes a number below 1<<31: the length of its binary form, then that from the second digit
+// Number codes a number below 1<<31: the length of its binary form, then that from the second digit
 // on. Of the digits only the first few depend on the context.
-func (c *coder) number(v uint32, stream int, context uint32) uint32 {
+func (c *Coder) Number(v uint32, stream int, context uint32) uint32 {
 	length := 0
 	for x := v + 1; x > 1; x >>= 1 {
 		length++
 	}
 	n := 0
-	for n < 31 && c.bit(n < length, stream, n, &[inputs]uint32{uint32(n) | context<<5, uint32(n)}) {
+	for n < 31 && c.Bit(n < length, stream, n, &Contexts{uint32(n) | context<<5, uint32(n)}) {
 		n++
 	}
 	out := uint32(1)
@@ -143,9 +152,9 @@ func (c *coder) number(v uint32, stream int, context uint32) uint32 {
 		b := (v+1)>>i&1 != 0
 		if n-i <= 4 {
 			x := uint32(n)<<5 | out | 1<<31
-			b = c.bit(b, stream, 32+n, &[inputs]uint32{x, x | context<<11})
+			b = c.Bit(b, stream, 32+n, &Contexts{x, x | context<<11})
 		} else {
-			b = c.code(b, 1<<15)
+			b = c.Code(b, 1<<15)
 		}
 		if out <<= 1; b {
 			out |= 1
@@ -154,13 +163,13 @@ func (c *coder) number(v uint32, stream int, context uint32) uint32 {
 	return out - 1
 }
 
-// bytes codes bytes, whose number is known.
-func (c *coder) bytes(b []byte, stream int) {
+// Bytes codes bytes, whose number is known. A reader gets them in b.
+func (c *Coder) Bytes(b []byte, stream int) {
 	last := uint32(0)
 	for i := range b {
 		out := uint32(1)
 		for k := 7; k >= 0; k-- {
-			bit := c.bit(b[i]>>k&1 != 0, stream, k, &[inputs]uint32{
+			bit := c.Bit(b[i]>>k&1 != 0, stream, k, &Contexts{
 				out, out | last<<8 | 1<<31, out | uint32(min(i, 255))<<8 | 1<<30,
 			})
 			if out <<= 1; bit {
