@@ -78,7 +78,7 @@ func TestStepCopies(t *testing.T) {
 		"out of order": {{New: 500, Old: 0, Size: 100}, {New: 0, Old: 200, Size: 100}},
 		"behind":       {{New: 0, Old: 0, Size: len(content) + 1}},
 		"old":          {{New: 0, Old: -1, Size: 100}},
-		"far":          {{0, contentMax - 99, 100}},
+		"far":          {{New: 0, Old: contentMax - 99, Size: 100}},
 	} {
 		if _, err := MakeStep(from, frame, content, copies); !errors.Is(err, errContent) {
 			t.Errorf("%s: %v", name, err)
