@@ -139,7 +139,7 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 		}})
 		return b, err
 	}
-	plain, err := g.patched(i, e, base)
+	plain, _, err := g.patched(i, e, base)
 	if err != nil {
 		return nil, err
 	}
@@ -154,12 +154,12 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 
 // stepped is content for an entry with Stepped.
 func (g *Group) stepped(i int, e *Entry, base io.ReaderAt, s *sink) error {
-	plain, err := g.patched(i, e, base)
+	plain, kept, err := g.patched(i, e, base)
 	if err != nil {
 		return err
 	}
 	t, again := e.transform(), &noting{ReaderAt: base}
-	err = transform.InverseTo(s, t, plain, e.Length, again, e.Base.Size)
+	err = transform.InverseTo(s, t, plain, e.Length, kept, again, e.Base.Size)
 	if again.err != nil {
 		return fmt.Errorf("read the base %v: %w", e.Base.ID, again.err)
 	}
@@ -169,20 +169,20 @@ func (g *Group) stepped(i int, e *Entry, base io.ReaderAt, s *sink) error {
 	return e.check(s.hash.ID(), s.size)
 }
 
-// patched gives what e's patch makes, which a transform has rewritten.
-func (g *Group) patched(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
+// patched gives what e's patch makes, which a transform has rewritten, and what it kept of the base.
+func (g *Group) patched(i int, e *Entry, base io.ReaderAt) ([]byte, transform.Kept, error) {
 	if e.Group != g.number {
-		return nil, fmt.Errorf("%w: it is in group %d", chunkstore.ErrCorrupt, e.Group)
+		return nil, nil, fmt.Errorf("%w: it is in group %d", chunkstore.ErrCorrupt, e.Group)
 	}
-	old, oldSize, err := e.old(base)
+	old, err := e.old(base)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	plain, err := g.step.patch(e, old, oldSize, g.patches[i-g.first])
+	plain, err := g.step.patch(e, old, old.size, g.patches[i-g.first])
 	if errors.Is(err, suffix.ErrCorrupt) {
 		err = fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
 	}
-	return plain, err
+	return plain, old.kept, err
 }
 
 // noting keeps the last error of reading but io.EOF.
@@ -227,33 +227,33 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// old gives the old content that e's patch copies from, and its length.
-func (e *Entry) old(base io.ReaderAt) (io.ReaderAt, int64, error) {
+// old gives the old content that e's patch copies from.
+func (e *Entry) old(base io.ReaderAt) (r rewrittenBase, err error) {
 	if e.Base == nil {
-		return Bytes(nil), 0, nil
+		return rewrittenBase{ReaderAt: Bytes(nil)}, nil
 	}
 	if e.rewritesLarge() {
 		return e.packedBase(base)
 	}
 	if e.Base.Size > PieceMax {
-		return base, e.Base.Size, nil
+		return rewrittenBase{ReaderAt: base, size: e.Base.Size}, nil
 	}
 	b, ok := base.(Bytes)
 	if !ok {
 		b = make([]byte, e.Base.Size)
 		if n, err := base.ReadAt(b, 0); n < len(b) {
-			return nil, 0, fmt.Errorf("read the base %v: %w", e.Base.ID, err)
+			return r, fmt.Errorf("read the base %v: %w", e.Base.ID, err)
 		}
 	}
 	if e.Transform != 0 {
 		out, ok := transform.Base(e.transform(), b)
 		if !ok || len(out) > suffix.NewMax {
-			return nil, 0, fmt.Errorf("%w: transform %s does not apply to the base %v",
+			return r, fmt.Errorf("%w: transform %s does not apply to the base %v",
 				chunkstore.ErrCorrupt, e.transform().Name(), e.Base.ID)
 		}
 		b = out
 	}
-	return Bytes(b), int64(len(b)), nil
+	return rewrittenBase{ReaderAt: Bytes(b), size: int64(len(b))}, nil
 }
 
 // Bytes is an io.ReaderAt of bytes in memory.

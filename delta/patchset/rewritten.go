@@ -76,8 +76,15 @@ func (e *Entry) patch(old io.ReaderAt, oldSize int64, s suffix.Streams) ([]byte,
 	return out, r.Done()
 }
 
-// packedBase gives e's base, rewritten, and its length.
-func (e *Entry) packedBase(base io.ReaderAt) (io.ReaderAt, int64, error) {
+// rewrittenBase is the base of an entry, as its patch copies from it.
+type rewrittenBase struct {
+	io.ReaderAt
+	size int64
+	kept transform.Kept // for an entry with Stepped
+}
+
+// packedBase gives e's base, rewritten.
+func (e *Entry) packedBase(base io.ReaderAt) (r rewrittenBase, err error) {
 	room := int64(transform.LargeRoom)
 	if e.Stepped() {
 		room = 0 // it is rewritten elsewhere
@@ -88,20 +95,20 @@ func (e *Entry) packedBase(base io.ReaderAt) (io.ReaderAt, int64, error) {
 	for off := 0; off < len(b); off += len(buf) {
 		p := buf[:min(len(buf), len(b)-off)]
 		if n, err := base.ReadAt(p, int64(off)); n < len(p) {
-			return nil, 0, fmt.Errorf("read the base %v: %w", e.Base.ID, err)
+			return r, fmt.Errorf("read the base %v: %w", e.Base.ID, err)
 		}
 		copy(b[off:], p)
 	}
-	b, ok := transform.ReplaceBase(e.transform(), b)
+	b, kept, ok := transform.KeepBase(e.transform(), b)
 	if !ok || len(b) > rewrittenMax {
-		return nil, 0, fmt.Errorf("%w: transform %s does not apply to the base %v",
+		return r, fmt.Errorf("%w: transform %s does not apply to the base %v",
 			chunkstore.ErrCorrupt, e.transform().Name(), e.Base.ID)
 	}
 	runtime.GC() // the transform's tables
 	p := pack(b)
 	b = nil
 	runtime.GC() // before the content takes as much again
-	return p, p.size, nil
+	return rewrittenBase{p, p.size, kept}, nil
 }
 
 // packed is bytes in memory, compressed. It is for one goroutine.
@@ -212,7 +219,8 @@ func (f form) pieces(old, plain []byte) *candidate {
 	skip := max(0, len(f.old)-suffix.WindowMax)
 	index := suffix.NewIndex(f.old[skip:], int64(skip))
 	if f.entry.Stepped() {
-		form, ok := transform.AddStep(f.plain, old, plain, copies(index, f.plain))
+		form, ok := transform.AddStep(f.entry.transform(), f.plain, old, plain,
+			copies(index, f.plain))
 		if !ok || len(form) > rewrittenMax {
 			return nil
 		}

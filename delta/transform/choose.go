@@ -12,8 +12,10 @@ func For(name string, plain []byte) []uint8 {
 		}
 		return nil
 	}
-	if _, _, ok := findFrame(plain); ok {
-		return []uint8{idVmlinuz}
+	for _, id := range []uint8{idVmlinuz, idVmlinuzXZ} {
+		if _, _, ok := registry[id].(vmlinuz).find(plain); ok {
+			return []uint8{id}
+		}
 	}
 	if _, ok := gzipHeader(plain); ok {
 		return []uint8{idGzip}

@@ -60,7 +60,7 @@ func TestLabelled(t *testing.T) {
 }
 
 func TestMayBeLarge(t *testing.T) {
-	kernel := testVmlinuz(t, 1, []byte("kernel"))
+	kernel := testVmlinuz(t, idVmlinuz, 1, []byte("kernel"))
 	elf := func(kind byte) []byte {
 		b := make([]byte, BeginMax)
 		copy(b, "\x7fELF")

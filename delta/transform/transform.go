@@ -19,8 +19,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-
-	"deltaup/delta/transform/zstdparse"
 )
 
 const (
@@ -71,8 +69,13 @@ type inPlace interface {
 
 // stepped is a Transform that takes the old content to be undone.
 type stepped interface {
-	inverseTo(w io.Writer, out []byte, limit int64, base io.ReaderAt, size int64) error
+	keep(old []byte) (out []byte, kept Kept, ok bool)
+	inverseTo(w io.Writer, out []byte, limit int64, kept Kept, base io.ReaderAt, size int64) error
 }
+
+// Kept is what a transform with Stepped keeps of an old content, for InverseTo alone. It is for one
+// goroutine, and takes as much memory as EffortOf tells.
+type Kept any
 
 // Ids of transforms, which patch sets store. No id is ever used again.
 const (
@@ -89,7 +92,8 @@ const (
 	idShifted   = 8
 	idXZShifted = 9
 
-	idVmlinuz = 10
+	idVmlinuz   = 10
+	idVmlinuzXZ = 11
 )
 
 // registry has the transforms by id. Id 0 means no transform.
@@ -107,7 +111,8 @@ var registry = map[uint8]Transform{
 	idShifted:   (*Shifts)(nil),
 	idXZShifted: xzFile{(*Shifts)(nil)},
 
-	idVmlinuz: vmlinuz{},
+	idVmlinuz:   vmlinuz{zstdPacking{}},
+	idVmlinuzXZ: vmlinuz{xzPacking{}},
 }
 
 // Exact is t.Forward, except that ok is also false when Inverse does not give plain back.
@@ -148,15 +153,15 @@ func Stepped(id uint8) bool {
 }
 
 // InverseTo is t.Inverse for a transform with Stepped. It writes the content to w in parts, and may
-// have written some when it fails. base has the old content, as it was before Base, of size bytes.
-// Errors are also those of w and base, or say that the step is damaged.
-func InverseTo(w io.Writer, t Transform, out []byte, limit int64, base io.ReaderAt,
+// have written some when it fails. kept is what KeepBase gave. base has the old content, as it was
+// before, of size bytes. Errors are also those of w and base, or say that the step is damaged.
+func InverseTo(w io.Writer, t Transform, out []byte, limit int64, kept Kept, base io.ReaderAt,
 	size int64) error {
 	s, ok := t.(stepped)
 	if !ok {
 		return errCorrupt
 	}
-	return s.inverseTo(w, out, limit, base, size)
+	return s.inverseTo(w, out, limit, kept, base, size)
 }
 
 // ReplaceBase is Base for a transform with ForLarge. It overwrites old, and takes no copy if old
@@ -168,6 +173,15 @@ func ReplaceBase(t Transform, old []byte) (out []byte, ok bool) {
 	return Base(t, old)
 }
 
+// KeepBase is ReplaceBase, except that it gives what InverseTo wants of the old content, too.
+func KeepBase(t Transform, old []byte) (out []byte, kept Kept, ok bool) {
+	if s, ok := t.(stepped); ok {
+		return s.keep(old)
+	}
+	out, ok = ReplaceBase(t, old)
+	return out, nil, ok
+}
+
 // Effort is what Inverse of a transform takes. It is zero for those that take little.
 type Effort struct {
 	Memory int64 // bytes beside its argument and its result, at most
@@ -176,11 +190,11 @@ type Effort struct {
 
 // EffortOf gives the effort of a transform.
 func EffortOf(t Transform) Effort {
-	switch t.(type) {
+	switch t := t.(type) {
 	case xzFile:
 		return Effort{xzMemory, xzSlow}
 	case vmlinuz:
-		return Effort{zstdparse.Memory, vmlinuzSlow}
+		return t.effort()
 	}
 	return Effort{}
 }

@@ -4,55 +4,78 @@ import (
 	"bytes"
 	"io"
 	"runtime"
-
-	"github.com/klauspost/compress/zstd"
-
-	"deltaup/delta/transform/zstdparse"
 )
 
-// vmlinuz rewrites the bzImage of an x86-64 Linux kernel whose payload is a frame of zstd. The
-// output is
+// vmlinuz rewrites the bzImage of an x86-64 Linux kernel whose payload is packed. The output is
 //
-//	bytes  the decompressed payload, rewritten by the transform kernel
-//	bytes  what lies before the frame, then what lies behind it
+//	bytes  the unpacked payload, rewritten by the transform kernel
+//	bytes  what lies before the packed payload, then what lies behind it
 //
 // That is a base. A new content has more behind it, see AddStep:
 //
-//	bytes  the step from the frame of the base to that of the content
-//	u32    how many bytes lie before the frame, and behind it
-//	u32    length of the step, and of the frame
-type vmlinuz struct{}
+//	bytes  the step from the packed payload of the base to that of the content
+//	u32    how many bytes lie before the packed payload, and behind it
+//	u32    length of the step, and of the packed payload
+type vmlinuz struct{ packing }
+
+// packing is a way to pack payloads.
+type packing interface {
+	name() string // of the transform
+	effort() Effort
+
+	// size gives the length in bytes of the packed payload with which b begins.
+	size(b []byte) (n int, ok bool)
+
+	// unpack unpacks a payload of n bytes with which b begins, with its size behind it. plain has
+	// room for LargeRoom bytes more. With keep, kept is what applyStep wants of it.
+	unpack(b []byte, n int, keep bool) (plain []byte, kept Kept, ok bool)
+
+	// makeStep gives the step from an old packed payload to one that is unpacked to plain, which
+	// it may overwrite.
+	makeStep(old, packed, plain []byte, copies []Copy) ([]byte, error)
+
+	// applyStep writes a packed payload of at most so many bytes, which it counts. It may overwrite
+	// plain.
+	applyStep(w io.Writer, kept Kept, old *io.SectionReader, step, plain []byte,
+		most int) (int, error)
+}
 
 const (
 	vmlinuzMax  = maxContent // bytes
 	vmlinuzTail = 16
-	// A byte takes as long as so many that are patched: 58 MB take 10 seconds on a machine that
-	// patches 40 MB a second.
-	vmlinuzSlow = 7
 )
 
-func (vmlinuz) Name() string { return "vmlinuz" }
+func (v vmlinuz) Name() string { return v.name() }
 
 // Forward implements Transform: it gives what the content is as a base.
-func (vmlinuz) Forward(plain []byte) ([]byte, bool) {
-	begin, end, ok := findFrame(plain)
+func (v vmlinuz) Forward(plain []byte) ([]byte, bool) {
+	out, _, ok := v.forward(plain, false)
+	return out, ok
+}
+
+// keep implements stepped.
+func (v vmlinuz) keep(old []byte) ([]byte, Kept, bool) { return v.forward(old, true) }
+
+func (v vmlinuz) forward(plain []byte, keep bool) ([]byte, Kept, bool) {
+	begin, end, ok := v.find(plain)
 	if !ok {
-		return nil, false
+		return nil, nil, false
 	}
 	before, behind := bytes.Clone(plain[:begin]), bytes.Clone(plain[end:])
-	out, ok := unpackKernel(plain[begin:], end-begin)
+	out, kept, ok := v.unpack(plain[begin:], end-begin, keep)
 	if ok {
 		runtime.GC() // plain is of no more use; a collector that lags behind would let memory grow
 		out, ok = kernel{}.rewrite(out)
 	}
-	return append(append(out, before...), behind...), ok
+	return append(append(out, before...), behind...), kept, ok
 }
 
 // Inverse implements Transform: it takes a base.
 func (vmlinuz) Inverse([]byte, int64) ([]byte, error) { return nil, errCorrupt }
 
 // inverseTo implements stepped.
-func (vmlinuz) inverseTo(w io.Writer, out []byte, limit int64, base io.ReaderAt, size int64) error {
+func (v vmlinuz) inverseTo(w io.Writer, out []byte, limit int64, kept Kept, base io.ReaderAt,
+	size int64) error {
 	f, err := cutForm(out, limit)
 	if err != nil {
 		return err
@@ -75,11 +98,11 @@ func (vmlinuz) inverseTo(w io.Writer, out []byte, limit int64, base io.ReaderAt,
 	}
 	runtime.GC() // the tables of the kernel, before there are those of the step
 	old := io.NewSectionReader(base, int64(begin), int64(length))
-	n, err := zstdparse.ApplyStep(w, old, old.Size(), f.step, plain, f.frame)
+	n, err := v.applyStep(w, kept, old, f.step, plain, f.packed)
 	switch {
 	case err != nil:
 		return err
-	case n != f.frame:
+	case n != f.packed:
 		return errCorrupt
 	}
 	_, err = w.Write(f.behind)
@@ -89,11 +112,11 @@ func (vmlinuz) inverseTo(w io.Writer, out []byte, limit int64, base io.ReaderAt,
 // vmlinuzForm is a content rewritten, with a step.
 type vmlinuzForm struct {
 	kernel, before, behind, step []byte
-	frame                        int // bytes of the frame that the step makes
+	packed                       int // bytes of the payload that the step makes
 }
 
 // size is how many bytes the content has.
-func (f *vmlinuzForm) size() int { return len(f.before) + f.frame + len(f.behind) }
+func (f *vmlinuzForm) size() int { return len(f.before) + f.packed + len(f.behind) }
 
 // cutForm reads what AddStep gives, for a content of at most limit bytes.
 func cutForm(out []byte, limit int64) (f vmlinuzForm, err error) {
@@ -112,11 +135,11 @@ func cutForm(out []byte, limit int64) (f vmlinuzForm, err error) {
 		at := len(rest) - int(n)
 		rest, *part.b = rest[:at:at], rest[at:]
 	}
-	frame := int64(le.Uint32(tail[12:]))
-	if int64(len(f.before)+len(f.behind))+frame > min(limit, vmlinuzMax) {
+	packed := int64(le.Uint32(tail[12:]))
+	if int64(len(f.before)+len(f.behind))+packed > min(limit, vmlinuzMax) {
 		return f, errTooLong
 	}
-	f.kernel, f.frame = rest, int(frame)
+	f.kernel, f.packed = rest, int(packed)
 	return f, nil
 }
 
@@ -138,29 +161,13 @@ func payload(head []byte) (begin, length int, ok bool) {
 	return (1+sectors)*512 + int(at), int(n), at <= vmlinuzMax && n <= vmlinuzMax
 }
 
-// findFrame finds the frame of zstd that is a kernel's payload, with the length of the content
-// behind it.
-func findFrame(b []byte) (begin, end int, ok bool) {
+// find finds the packed payload of a kernel. Behind it are at least 4 bytes more: the length of
+// what is in it.
+func (v vmlinuz) find(b []byte) (begin, end int, ok bool) {
 	begin, length, ok := payload(b)
 	if !ok || len(b) > vmlinuzMax || begin+length > len(b) {
 		return 0, 0, false
 	}
-	n, ok := zstdparse.Size(b[begin : begin+length])
+	n, ok := v.size(b[begin : begin+length])
 	return begin, begin + n, ok && n+4 <= length
-}
-
-// unpackKernel decompresses the n bytes of a frame, with room for LargeRoom bytes more.
-func unpackKernel(b []byte, n int) (plain []byte, ok bool) {
-	size := le.Uint32(b[n:])
-	if size > LargeMax {
-		return nil, false
-	}
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecodeAllCapLimit(true))
-	if err != nil {
-		panic(err) // constant options
-	}
-	defer d.Close()
-	plain, err = d.DecodeAll(b[:n], make([]byte, 0, int(size)+LargeRoom))
-	return plain, err == nil
 }

@@ -1,9 +1,6 @@
 package transform
 
-import (
-	"deltaup/delta/transform/parsestep"
-	"deltaup/delta/transform/zstdparse"
-)
+import "deltaup/delta/transform/parsestep"
 
 // Copy says that bytes of a new content, rewritten, are like those of an old one.
 type Copy = parsestep.Run
@@ -18,24 +15,28 @@ const (
 // AddStep gives what a patch makes of a new content with a transform with Stepped. form is what
 // Forward gave for it, old its base. copies tells, in order and apart, where form is like the
 // rewritten base. ok is false when there is no such step.
-func AddStep(form, old, plain []byte, copies []Copy) (out []byte, ok bool) {
-	begin, end, ok := findFrame(plain)
-	oldBegin, oldEnd, ok2 := findFrame(old)
-	if !ok || !ok2 {
-		return nil, false
-	}
-	frame := plain[begin:end]
-	content, ok := unpackKernel(plain[begin:], len(frame))
+func AddStep(t Transform, form, old, plain []byte, copies []Copy) (out []byte, ok bool) {
+	v, ok := t.(vmlinuz)
 	if !ok {
 		return nil, false
 	}
-	step, err := zstdparse.MakeStep(old[oldBegin:oldEnd], frame, content,
+	begin, end, ok := v.find(plain)
+	oldBegin, oldEnd, ok2 := v.find(old)
+	if !ok || !ok2 {
+		return nil, false
+	}
+	packed := plain[begin:end]
+	content, _, ok := v.unpack(plain[begin:], len(packed), false)
+	if !ok {
+		return nil, false
+	}
+	step, err := v.makeStep(old[oldBegin:oldEnd], packed, content,
 		longCopies(copies, len(content)))
 	if err != nil {
 		return nil, false
 	}
 	out = append(form[:len(form):len(form)], step...)
-	for _, n := range []int{begin, len(plain) - end, len(step), len(frame)} {
+	for _, n := range []int{begin, len(plain) - end, len(step), len(packed)} {
 		out = le.AppendUint32(out, uint32(n))
 	}
 	return out, true

@@ -138,11 +138,15 @@ func (t *taking) kernel(whole bool) error {
 // stepped tells whether the kernel is one content, since its payload is made by a step from that of
 // another one. For that patch sets need the file as it is.
 func (t *taking) stepped() bool {
-	if !t.layout.x86 || t.layout.offset > unpack.BufferSize-int64(len(zstdMagic)) {
+	if !t.layout.x86 || t.layout.offset > unpack.BufferSize-int64(len(xzMagic)) {
 		return false
 	}
-	head, err := t.in.Peek(int(t.layout.offset) + len(zstdMagic))
-	return err == nil && bytes.HasSuffix(head, []byte(zstdMagic))
+	head, err := t.in.Peek(int(t.layout.offset) + len(xzMagic))
+	if err != nil {
+		return false
+	}
+	begin := head[t.layout.offset:]
+	return bytes.HasPrefix(begin, []byte(zstdMagic)) || bytes.HasPrefix(begin, []byte(xzMagic))
 }
 
 // content takes a content, which is nil when it is empty.

@@ -94,6 +94,7 @@ const (
 	gzipMagic = "\x1f\x8b\x08"
 	lz4Magic  = "\x02\x21\x4c\x18"
 	zstdMagic = "\x28\xb5\x2f\xfd"
+	xzMagic   = "\xfd7zXZ\x00"
 )
 
 // familyOf tells how a payload is compressed by its first bytes.
@@ -105,7 +106,7 @@ func familyOf(head []byte) (family, error) {
 		return familyLZ4, nil
 	case bytes.HasPrefix(head, []byte(zstdMagic)):
 		return "", unsupported("its payload is compressed with zstd")
-	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
+	case bytes.HasPrefix(head, []byte(xzMagic)):
 		return "", unsupported("its payload is compressed with xz")
 	}
 	return "", unsupported("its payload begins with %x, which is no compression known here",

@@ -42,24 +42,30 @@ const (
 	lengthMore   = 7
 )
 
-// match is where a match begins in the content, its distance and its length.
+// match is where a match begins in the content, its distance, which of the latest ones that was, or
+// repeatCount, and its length.
 type match uint64
 
 const (
 	placeBits = 26 // of a place and of a distance
-	sizeBits  = 64 - 2*placeBits
+	sizeBits  = 9
+	backBits  = 3
 )
 
 func (m match) begin() int    { return int(m >> (64 - placeBits)) }
-func (m match) distance() int { return int(m >> sizeBits & (1<<placeBits - 1)) }
+func (m match) distance() int { return int(m>>(sizeBits+backBits)&(1<<placeBits-1)) + 1 }
+func (m match) back() int     { return int(m >> sizeBits & (1<<backBits - 1)) }
 func (m match) end() int      { return m.begin() + int(m&(1<<sizeBits-1)) }
 
-func newMatch(begin, distance, length int) match {
-	return match(begin)<<(64-placeBits) | match(distance)<<sizeBits | match(length)
+// newMatch makes one, of a distance less one.
+func newMatch(begin int, d, back uint32, length int) match {
+	return match(begin)<<(64-placeBits) | match(d)<<(sizeBits+backBits) |
+		match(min(back, repeatCount))<<sizeBits | match(length)
 }
 
-// add adds a match that begins at at. It is false when the parse gets too long.
-func (p *Parse) add(at int, s symbol) bool {
+// add adds a match that begins at at, of distance d less one. It is false when the parse gets too
+// long.
+func (p *Parse) add(at int, d uint32, s symbol) bool {
 	if p.count%partMatches == 0 {
 		if cap(p.arena)-len(p.arena) < partMatches*matchBytes {
 			if p.size+arenaSize > ParseMax {
@@ -71,10 +77,14 @@ func (p *Parse) add(at int, s symbol) bool {
 		p.parts = append(p.parts, part{b: p.arena[len(p.arena):], end: int32(p.end), last: p.last})
 	}
 	literals := at - p.end
-	kind, d := s.back, p.last.take(s.back)
+	kind := s.back
+	if kind < repeatCount && p.last[kind] != d {
+		kind = d + repeatCount // the encoder has forgotten the latest distances since
+	}
+	p.last.take(kind)
 	if kind >= repeatCount {
 		kind = repeatCount + 3
-		for d < 1<<(8*(kind-repeatCount)) {
+		for kind > repeatCount && d < 1<<(8*(kind-repeatCount)) {
 			kind--
 		}
 	}
@@ -126,7 +136,7 @@ func (x *part) read(list []match) []match {
 			length += number()
 		}
 		at += literals
-		list = append(list, newMatch(at, int(last.take(kind))+1, length))
+		list = append(list, newMatch(at, last.take(kind), kind, length))
 		at += length
 	}
 	return list

@@ -41,7 +41,7 @@ func unpack(b []byte, room int, keep bool) (f filters, content []byte, p *Parse,
 			if err != nil {
 				return f, nil, nil, err
 			}
-			if p != nil && s.length > 0 && !p.add(at, s) {
+			if p != nil && s.length > 0 && !p.add(at, r.last[0], s) {
 				return f, nil, nil, errCorrupt
 			}
 		}

@@ -13,19 +13,20 @@ type Coder struct {
 	high     uint32
 	value    uint32 // when reading: of the bytes between low and high
 	slots    []slot
-	shift    int                         // bits of a hash that do not count for slots
-	weights  [][weightSets][Inputs]int32 // by stream
-	overread int                         // bytes behind the end of in
+	shift    int                            // bits of a hash that do not count for slots
+	inputs   int                            // contexts of a bit
+	weights  [][weightSets][inputsMax]int32 // by stream
+	overread int                            // bytes behind the end of in
 }
 
-// Contexts are those of a bit.
-type Contexts = [Inputs]uint32
+// Contexts are those of a bit: as many as the coder has inputs.
+type Contexts [inputsMax]uint32
 
 // slot is a probability of a one, of 22 bits, and below it how often it was changed, of 10 bits.
 type slot uint32
 
 const (
-	Inputs     = 6 // contexts of a bit
+	inputsMax  = 8
 	weightSets = 64
 	countBits  = 10
 	countMax   = 255 // changes after which a slot adapts no slower
@@ -33,18 +34,19 @@ const (
 	overMax    = 8 // bytes that a reader may take behind the end
 )
 
-// NewCoder makes a coder that reads in, or one that writes, with so many streams of bits. Bits of
-// different streams have nothing in common.
-func NewCoder(in []byte, writing bool, streams int, s Sizes) *Coder {
+// NewCoder makes a coder that reads in, or one that writes, with so many streams of bits, which have
+// nothing in common. Each bit has up to so many contexts, at most 8.
+func NewCoder(in []byte, writing bool, streams, inputs int, s Sizes) *Coder {
 	c := &Coder{in: in, Writing: writing, high: math.MaxUint32, slots: make([]slot, 1<<s.Slots),
-		shift: 32 - s.Slots, weights: make([][weightSets][Inputs]int32, streams)}
+		shift: 32 - s.Slots, inputs: inputs,
+		weights: make([][weightSets][inputsMax]int32, streams)}
 	for i := range c.slots {
 		c.slots[i] = 1 << 31
 	}
 	for i := range c.weights {
 		for k := range c.weights[i] {
 			for j := range c.weights[i][k] {
-				c.weights[i][k][j] = weightUnit * 3 / 10
+				c.weights[i][k][j] = int32(weightUnit * 9 / (5 * inputs))
 			}
 		}
 	}
@@ -68,12 +70,12 @@ func (c *Coder) next() (b byte) {
 // Bit codes a bit of a stream. set, below 64, chooses weights for the contexts'
 // probabilities.
 func (c *Coder) Bit(bit bool, stream, set int, contexts *Contexts) bool {
-	var stretched [Inputs]int32
-	var at [Inputs]*slot
+	var stretched [inputsMax]int32
+	var at [inputsMax]*slot
 	weights := &c.weights[stream][set]
 	sum := int64(0)
-	for i, x := range contexts {
-		h := x*0x9E3779B1 ^ uint32(stream*Inputs+i+1)*0x85EBCA6B
+	for i, x := range contexts[:c.inputs] {
+		h := x*0x9E3779B1 ^ uint32(stream*c.inputs+i+1)*0x85EBCA6B
 		h = (h ^ h>>15) * 0xC2B2AE35
 		at[i] = &c.slots[(h^h>>13)>>(c.shift&31)]
 		stretched[i] = stretch[*at[i]>>20]
@@ -85,7 +87,7 @@ func (c *Coder) Bit(bit bool, stream, set int, contexts *Contexts) bool {
 	if bit {
 		missed += 1 << 16
 	}
-	for i, s := range at {
+	for i, s := range at[:c.inputs] {
 		weights[i] += int32((int64(stretched[i])*int64(missed)*6 + 1<<17) >> 18)
 		s.change(bit)
 	}

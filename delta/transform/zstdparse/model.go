@@ -20,6 +20,8 @@ const (
 	streams
 )
 
+const inputs = 6 // contexts of a bit
+
 const (
 	nearMax = 64   // bytes that are compared to see how good a match would be
 	tellMax = 1024 // length of a match that the lengths of others tell

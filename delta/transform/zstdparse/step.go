@@ -44,7 +44,7 @@ func (s sizes) makeStep(old, frame, content []byte, copies []parsestep.Run) ([]b
 	if err != nil {
 		return nil, err
 	}
-	m := newModel(parsestep.NewCoder(nil, true, streams, s.Sizes), content, p, s)
+	m := newModel(parsestep.NewCoder(nil, true, streams, inputs, s.Sizes), content, p, s)
 	if !m.copies(copies) {
 		return nil, errContent
 	}
@@ -89,7 +89,7 @@ func (s sizes) applyStep(w io.Writer, old io.ReaderAt, size int64, step, content
 	if err != nil {
 		return 0, err
 	}
-	m := newModel(parsestep.NewCoder(step, false, streams, s.Sizes), content, p, s)
+	m := newModel(parsestep.NewCoder(step, false, streams, inputs, s.Sizes), content, p, s)
 	if !m.copies(nil) {
 		return 0, errCorrupt
 	}
