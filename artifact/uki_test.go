@@ -79,8 +79,9 @@ func TestUKI(t *testing.T) {
 	kernel := kerneltest.BzImage(1, bytes.Repeat(noise(80, 30<<10), 3))
 	zstd := bytes.Clone(kernel)
 	copy(zstd[bytes.Index(zstd, []byte("\x02\x21\x4c\x18")):], "\x28\xb5\x2f\xfd")
-	xz := bytes.Clone(kernel)
+	xz, bzip2 := bytes.Clone(kernel), bytes.Clone(kernel)
 	copy(xz[bytes.Index(xz, []byte("\x02\x21\x4c\x18")):], "\xfd7zXZ\x00")
+	copy(bzip2[bytes.Index(bzip2, []byte("\x02\x21\x4c\x18")):], "BZh91AY")
 	files := map[string][]byte{"init": noise(82, 9000), "conf": []byte("a=b\n")}
 	own, other := ownInitrd(t, files), cpiotest.Initrd(files)
 	for _, tt := range []struct {
@@ -92,7 +93,8 @@ func TestUKI(t *testing.T) {
 		{"of ours", kernel, own, "raw1 kernel1 raw2 initrd1 raw3 initrd2 raw4", "", 0},
 		{"another initrd", kernel, other, "raw1 kernel1 raw2 initrd1 raw3 raw4 raw5", "raw1 kernel1 raw2 initrd1 raw3 initrd2 raw4", 1},
 		{"no initrd", kernel, []byte("noise"), "raw1 kernel1 raw2 initrd1 raw3 raw4 raw5", "", 1},
-		{"xz", xz, own, "raw1 raw2 raw3 initrd1 raw4 initrd2 raw5", "", 1},
+		{"bzip2", bzip2, own, "raw1 raw2 raw3 initrd1 raw4 initrd2 raw5", "", 1},
+		{"xz", xz, own, "raw1 raw2 raw3 initrd1 raw4 initrd2 raw5", "", 0},
 		{"zstd", zstd, own, "raw1 raw2 raw3 initrd1 raw4 initrd2 raw5", "", 0},
 	} {
 		file := ukiOf(1, tt.kernel, tt.initrd)

@@ -154,12 +154,12 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 
 // stepped is content for an entry with Stepped.
 func (g *Group) stepped(i int, e *Entry, base io.ReaderAt, s *sink) error {
-	plain, kept, err := g.patched(i, e, base)
+	plain, learnt, err := g.patched(i, e, base)
 	if err != nil {
 		return err
 	}
 	t, again := e.transform(), &noting{ReaderAt: base}
-	err = transform.InverseTo(s, t, plain, e.Length, kept, again, e.Base.Size)
+	err = transform.InverseTo(s, t, plain, e.Length, learnt, again, e.Base.Size)
 	if again.err != nil {
 		return fmt.Errorf("read the base %v: %w", e.Base.ID, again.err)
 	}
@@ -169,8 +169,9 @@ func (g *Group) stepped(i int, e *Entry, base io.ReaderAt, s *sink) error {
 	return e.check(s.hash.ID(), s.size)
 }
 
-// patched gives what e's patch makes, which a transform has rewritten, and what it kept of the base.
-func (g *Group) patched(i int, e *Entry, base io.ReaderAt) ([]byte, transform.Kept, error) {
+// patched gives what e's patch makes, which a transform has rewritten, and what that learnt of the
+// base.
+func (g *Group) patched(i int, e *Entry, base io.ReaderAt) ([]byte, transform.Learnt, error) {
 	if e.Group != g.number {
 		return nil, nil, fmt.Errorf("%w: it is in group %d", chunkstore.ErrCorrupt, e.Group)
 	}
@@ -182,7 +183,7 @@ func (g *Group) patched(i int, e *Entry, base io.ReaderAt) ([]byte, transform.Ke
 	if errors.Is(err, suffix.ErrCorrupt) {
 		err = fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
 	}
-	return plain, old.kept, err
+	return plain, old.learnt, err
 }
 
 // noting keeps the last error of reading but io.EOF.

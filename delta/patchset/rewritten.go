@@ -79,8 +79,8 @@ func (e *Entry) patch(old io.ReaderAt, oldSize int64, s suffix.Streams) ([]byte,
 // rewrittenBase is the base of an entry, as its patch copies from it.
 type rewrittenBase struct {
 	io.ReaderAt
-	size int64
-	kept transform.Kept // for an entry with Stepped
+	size   int64
+	learnt transform.Learnt // for an entry with Stepped
 }
 
 // packedBase gives e's base, rewritten.
@@ -99,7 +99,7 @@ func (e *Entry) packedBase(base io.ReaderAt) (r rewrittenBase, err error) {
 		}
 		copy(b[off:], p)
 	}
-	b, kept, ok := transform.KeepBase(e.transform(), b)
+	b, learnt, ok := transform.LearnBase(e.transform(), b)
 	if !ok || len(b) > rewrittenMax {
 		return r, fmt.Errorf("%w: transform %s does not apply to the base %v",
 			chunkstore.ErrCorrupt, e.transform().Name(), e.Base.ID)
@@ -108,7 +108,7 @@ func (e *Entry) packedBase(base io.ReaderAt) (r rewrittenBase, err error) {
 	p := pack(b)
 	b = nil
 	runtime.GC() // before the content takes as much again
-	return rewrittenBase{p, p.size, kept}, nil
+	return rewrittenBase{p, p.size, learnt}, nil
 }
 
 // packed is bytes in memory, compressed. It is for one goroutine.

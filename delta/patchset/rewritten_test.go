@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"deltaup/chunkstore"
+	"deltaup/delta/transform/xzutils"
 	"deltaup/internal/test/kerneltest"
 )
 
@@ -112,14 +113,34 @@ func zstdKernel(t *testing.T, name string) []byte {
 	return kerneltest.Packed(0, frame, len(largeKernel(t, name)))
 }
 
+// xzKernel is zstdKernel, packed as xz --check=crc32 --x86 --lzma2=dict=64KiB does.
+func xzKernel(t *testing.T, name string) []byte {
+	t.Helper()
+	p, _, err := xzutils.Parse([]byte{1 | 1<<4 | 1<<6, 8, 2*45 + 3, 0x14, 64, 0, 48, 0, 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := largeKernel(t, name)
+	var b bytes.Buffer
+	if err := xzutils.Encode(&b, plain, p); err != nil {
+		t.Fatal(err)
+	}
+	return kerneltest.Packed(0, b.Bytes(), len(plain))
+}
+
 // TestStepped makes a kernel that is compressed by a step from another one, where that is wanted.
 func TestStepped(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds")
 	}
+	t.Run("zstd", func(t *testing.T) { testStepped(t, zstdKernel) })
+	t.Run("xz", func(t *testing.T) { testStepped(t, xzKernel) })
+}
+
+func testStepped(t *testing.T, kernel func(t *testing.T, name string) []byte) {
 	chunks := chunkstore.DefaultParams
-	from := newRelease(t, 1, chunks, []file{{path: "vmlinuz", plain: zstdKernel(t, "kernel-1.zst")}})
-	to := newRelease(t, 1, chunks, []file{{path: "vmlinuz", plain: zstdKernel(t, "kernel-2.zst")}})
+	from := newRelease(t, 1, chunks, []file{{path: "vmlinuz", plain: kernel(t, "kernel-1.zst")}})
+	to := newRelease(t, 1, chunks, []file{{path: "vmlinuz", plain: kernel(t, "kernel-2.zst")}})
 	without, _ := makeSet(t, from, to, MakeOptions{})
 	if s := checkSet(t, without, from, to); len(s.Entries) != 1 || s.Entries[0].Transform != 0 {
 		t.Errorf("entries %+v", s.Entries)

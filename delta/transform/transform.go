@@ -69,13 +69,14 @@ type inPlace interface {
 
 // stepped is a Transform that takes the old content to be undone.
 type stepped interface {
-	keep(old []byte) (out []byte, kept Kept, ok bool)
-	inverseTo(w io.Writer, out []byte, limit int64, kept Kept, base io.ReaderAt, size int64) error
+	learn(old []byte) (out []byte, learnt Learnt, ok bool)
+	inverseTo(w io.Writer, out []byte, limit int64, learnt Learnt, base io.ReaderAt,
+		size int64) error
 }
 
-// Kept is what a transform with Stepped keeps of an old content, for InverseTo alone. It is for one
-// goroutine, and takes as much memory as EffortOf tells.
-type Kept any
+// Learnt is what a transform with Stepped keeps of an old content, for InverseTo alone. EffortOf
+// counts its memory. It is for one goroutine.
+type Learnt any
 
 // Ids of transforms, which patch sets store. No id is ever used again.
 const (
@@ -153,32 +154,29 @@ func Stepped(id uint8) bool {
 }
 
 // InverseTo is t.Inverse for a transform with Stepped. It writes the content to w in parts, and may
-// have written some when it fails. kept is what KeepBase gave. base has the old content, as it was
+// have written some when it fails. learnt is what LearnBase gave. base has the old content, as it was
 // before, of size bytes. Errors are also those of w and base, or say that the step is damaged.
-func InverseTo(w io.Writer, t Transform, out []byte, limit int64, kept Kept, base io.ReaderAt,
+func InverseTo(w io.Writer, t Transform, out []byte, limit int64, learnt Learnt, base io.ReaderAt,
 	size int64) error {
 	s, ok := t.(stepped)
 	if !ok {
 		return errCorrupt
 	}
-	return s.inverseTo(w, out, limit, kept, base, size)
+	return s.inverseTo(w, out, limit, learnt, base, size)
 }
 
-// ReplaceBase is Base for a transform with ForLarge. It overwrites old, and takes no copy if old
-// has room for LargeRoom bytes more.
-func ReplaceBase(t Transform, old []byte) (out []byte, ok bool) {
-	if p, ok := t.(inPlace); ok {
-		return p.rewrite(old)
+// LearnBase is Base for a transform with ForLarge or Stepped. It may overwrite old, and takes no copy
+// if ForLarge is true and old has room for LargeRoom bytes more. With Stepped it gives what InverseTo
+// wants.
+func LearnBase(t Transform, old []byte) (out []byte, learnt Learnt, ok bool) {
+	switch t := t.(type) {
+	case stepped:
+		return t.learn(old)
+	case inPlace:
+		out, ok = t.rewrite(old)
+	default:
+		out, ok = Base(t, old)
 	}
-	return Base(t, old)
-}
-
-// KeepBase is ReplaceBase, except that it gives what InverseTo wants of the old content, too.
-func KeepBase(t Transform, old []byte) (out []byte, kept Kept, ok bool) {
-	if s, ok := t.(stepped); ok {
-		return s.keep(old)
-	}
-	out, ok = ReplaceBase(t, old)
 	return out, nil, ok
 }
 

@@ -27,8 +27,8 @@ type packing interface {
 	size(b []byte) (n int, ok bool)
 
 	// unpack unpacks a payload of n bytes with which b begins, with its size behind it. plain has
-	// room for LargeRoom bytes more. With keep, kept is what applyStep wants of it.
-	unpack(b []byte, n int, keep bool) (plain []byte, kept Kept, ok bool)
+	// room for LargeRoom bytes more. With keep, learnt is what applyStep wants of it.
+	unpack(b []byte, n int, keep bool) (plain []byte, learnt Learnt, ok bool)
 
 	// makeStep gives the step from an old packed payload to one that is unpacked to plain, which
 	// it may overwrite.
@@ -36,7 +36,7 @@ type packing interface {
 
 	// applyStep writes a packed payload of at most so many bytes, which it counts. It may overwrite
 	// plain.
-	applyStep(w io.Writer, kept Kept, old *io.SectionReader, step, plain []byte,
+	applyStep(w io.Writer, learnt Learnt, old *io.SectionReader, step, plain []byte,
 		most int) (int, error)
 }
 
@@ -53,28 +53,28 @@ func (v vmlinuz) Forward(plain []byte) ([]byte, bool) {
 	return out, ok
 }
 
-// keep implements stepped.
-func (v vmlinuz) keep(old []byte) ([]byte, Kept, bool) { return v.forward(old, true) }
+// learn implements stepped.
+func (v vmlinuz) learn(old []byte) ([]byte, Learnt, bool) { return v.forward(old, true) }
 
-func (v vmlinuz) forward(plain []byte, keep bool) ([]byte, Kept, bool) {
+func (v vmlinuz) forward(plain []byte, keep bool) ([]byte, Learnt, bool) {
 	begin, end, ok := v.find(plain)
 	if !ok {
 		return nil, nil, false
 	}
 	before, behind := bytes.Clone(plain[:begin]), bytes.Clone(plain[end:])
-	out, kept, ok := v.unpack(plain[begin:], end-begin, keep)
+	out, learnt, ok := v.unpack(plain[begin:], end-begin, keep)
 	if ok {
 		runtime.GC() // plain is of no more use; a collector that lags behind would let memory grow
 		out, ok = kernel{}.rewrite(out)
 	}
-	return append(append(out, before...), behind...), kept, ok
+	return append(append(out, before...), behind...), learnt, ok
 }
 
 // Inverse implements Transform: it takes a base.
 func (vmlinuz) Inverse([]byte, int64) ([]byte, error) { return nil, errCorrupt }
 
 // inverseTo implements stepped.
-func (v vmlinuz) inverseTo(w io.Writer, out []byte, limit int64, kept Kept, base io.ReaderAt,
+func (v vmlinuz) inverseTo(w io.Writer, out []byte, limit int64, learnt Learnt, base io.ReaderAt,
 	size int64) error {
 	f, err := cutForm(out, limit)
 	if err != nil {
@@ -98,7 +98,7 @@ func (v vmlinuz) inverseTo(w io.Writer, out []byte, limit int64, kept Kept, base
 	}
 	runtime.GC() // the tables of the kernel, before there are those of the step
 	old := io.NewSectionReader(base, int64(begin), int64(length))
-	n, err := v.applyStep(w, kept, old, f.step, plain, f.packed)
+	n, err := v.applyStep(w, learnt, old, f.step, plain, f.packed)
 	switch {
 	case err != nil:
 		return err

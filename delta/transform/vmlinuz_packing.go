@@ -22,7 +22,7 @@ func (zstdPacking) effort() Effort { return Effort{zstdparse.Memory, zstdPacking
 func (zstdPacking) size(b []byte) (int, bool) { return zstdparse.Size(b) }
 
 // unpack keeps nothing: applyStep reads the old frame again.
-func (zstdPacking) unpack(b []byte, n int, _ bool) (plain []byte, _ Kept, ok bool) {
+func (zstdPacking) unpack(b []byte, n int, _ bool) (plain []byte, _ Learnt, ok bool) {
 	size := le.Uint32(b[n:])
 	if size > LargeMax {
 		return nil, nil, false
@@ -41,7 +41,7 @@ func (zstdPacking) makeStep(old, packed, plain []byte, copies []Copy) ([]byte, e
 	return zstdparse.MakeStep(old, packed, plain, copies)
 }
 
-func (zstdPacking) applyStep(w io.Writer, _ Kept, old *io.SectionReader, step, plain []byte,
+func (zstdPacking) applyStep(w io.Writer, _ Learnt, old *io.SectionReader, step, plain []byte,
 	most int) (int, error) {
 	return zstdparse.ApplyStep(w, old, old.Size(), step, plain, most)
 }
@@ -62,7 +62,7 @@ func (xzPacking) size(b []byte) (int, bool) {
 }
 
 // unpack keeps the parse.
-func (xzPacking) unpack(b []byte, n int, keep bool) ([]byte, Kept, bool) {
+func (xzPacking) unpack(b []byte, n int, keep bool) ([]byte, Learnt, bool) {
 	if _, size, ok := lzmaparse.Size(b[:n]); !ok || le.Uint32(b[n:]) != uint32(size) {
 		return nil, nil, false
 	}
@@ -78,9 +78,9 @@ func (xzPacking) makeStep(old, packed, _ []byte, copies []Copy) ([]byte, error) 
 	return lzmaparse.MakeStep(parse, packed, copies)
 }
 
-func (xzPacking) applyStep(w io.Writer, kept Kept, _ *io.SectionReader, step, plain []byte,
+func (xzPacking) applyStep(w io.Writer, learnt Learnt, _ *io.SectionReader, step, plain []byte,
 	most int) (int, error) {
-	parse, ok := kept.(*lzmaparse.Parse)
+	parse, ok := learnt.(*lzmaparse.Parse)
 	if !ok || parse == nil {
 		return 0, errCorrupt
 	}

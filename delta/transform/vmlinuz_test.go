@@ -73,11 +73,11 @@ func testVmlinuzPair(t testing.TB, id uint8) (old, plain, base, form []byte) {
 }
 
 // inverse undoes a transform in memory. Without an old content that it applies to, there is nothing
-// kept of it.
+// learnt of it.
 func inverse(id uint8, form, old []byte, limit int64) ([]byte, error) {
 	var out bytes.Buffer
-	_, kept, _ := KeepBase(registry[id], old)
-	err := InverseTo(&out, registry[id], bytes.Clone(form), limit, kept, bytes.NewReader(old),
+	_, learnt, _ := LearnBase(registry[id], old)
+	err := InverseTo(&out, registry[id], bytes.Clone(form), limit, learnt, bytes.NewReader(old),
 		int64(len(old)))
 	return out.Bytes(), err
 }
@@ -132,10 +132,10 @@ func testVmlinuzStep(t *testing.T, id uint8) {
 		t.Error("the limit is exceeded")
 	}
 	full := errors.New("full")
-	_, kept, _ := KeepBase(registry[id], old)
+	_, learnt, _ := LearnBase(registry[id], old)
 	for i := range 3 {
 		if err := InverseTo(&failing{i, full}, registry[id], bytes.Clone(form), maxContent,
-			kept, bytes.NewReader(old), int64(len(old))); !errors.Is(err, full) {
+			learnt, bytes.NewReader(old), int64(len(old))); !errors.Is(err, full) {
 			t.Errorf("no more than %d writes: %v", i, err)
 		}
 	}

@@ -129,7 +129,7 @@ func TestUnsupported(t *testing.T) {
 		{"a length beyond all", change(large, 0x24c, "\xff\xff\xff\xff"), "a payload of"},
 		{"an empty payload", x86Kernel(encode(t, "lz4-9.1", nil), ""), "empty"},
 		{"zstd", zbootImage([]byte("\x28\xb5\x2f\xfd and more"), "zstd", ""), "zstd"},
-		{"xz", x86Kernel([]byte("\xfd7zXZ\x00 and more"), ""), "xz"},
+		{"xz", zbootImage([]byte("\xfd7zXZ\x00 and more"), "xz", ""), "xz"},
 		{"lzma", zbootImage([]byte("\x5d\x00\x00 and more"), "lzma", ""), "no compression"},
 		{"a zboot image that ends", zbootImage(lz, "lz4", "")[:15], "too short"},
 		{"a block of lz4 that is too long", x86Kernel([]byte("\x02\x21\x4c\x18\xff\xff\xff\x7f....."), ""), "too long"},
@@ -146,18 +146,20 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// TestStepped: a bzImage with zstd is one content, as one that the image has.
+// TestStepped: a bzImage with zstd or xz is one content, as one that the image has.
 func TestStepped(t *testing.T) {
-	file := x86Kernel([]byte("\x28\xb5\x2f\xfd and more"), "")
-	r, _, err := NewRecipe(t.Context(), bytes.NewReader(file), Options{Spool: new(memorySpool)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !r.whole() || r.Payload.ID != chunkstore.Sum(file) {
-		t.Errorf("recipe %+v", r)
-	}
-	if err := r.Verify(t.Context(), bytes.NewReader(file)); err != nil {
-		t.Error(err)
+	for _, magic := range []string{zstdMagic, xzMagic} {
+		file := x86Kernel([]byte(magic+" and more"), "")
+		r, _, err := NewRecipe(t.Context(), bytes.NewReader(file), Options{Spool: new(memorySpool)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.whole() || r.Payload.ID != chunkstore.Sum(file) {
+			t.Errorf("%x: recipe %+v", magic, r)
+		}
+		if err := r.Verify(t.Context(), bytes.NewReader(file)); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

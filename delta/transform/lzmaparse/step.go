@@ -166,4 +166,3 @@ func (c *step) write(b []byte) error {
 	_, err := c.w.Write(b)
 	return err
 }
-
