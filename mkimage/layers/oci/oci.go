@@ -122,6 +122,9 @@ func Open(ctx context.Context, ref Reference, o Options) (*Image, error) {
 	}
 	m, err := open(ctx, in, ref, o, p)
 	if err = errors.Join(err, in.Close()); err != nil {
+		if m != nil {
+			err = errors.Join(err, m.Close())
+		}
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
 	return m, nil

@@ -33,8 +33,10 @@ func (v *verified) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("%w: %s has not the %d bytes that it should have", ErrDigest, v.want,
 			v.size)
 	}
-	if got := hex.EncodeToString(v.sum.Sum(nil)); err == io.EOF && got != v.want.Hex {
-		return 0, fmt.Errorf("%w: want %s, got sha256:%s", ErrDigest, v.want, got)
+	if err == io.EOF {
+		if got := hex.EncodeToString(v.sum.Sum(nil)); got != v.want.Hex {
+			return 0, fmt.Errorf("%w: want %s, got sha256:%s", ErrDigest, v.want, got)
+		}
 	}
 	return n, err
 }
