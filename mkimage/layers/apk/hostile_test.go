@@ -131,7 +131,7 @@ type writer struct{ b []byte }
 func (w *writer) blob(s string) value {
 	at := len(w.b)
 	w.b = append(append(w.b, byte(len(s)), byte(len(s)>>8)), s...)
-	return value(typeBlob16<<28 | at)
+	return value(typeBlob16)<<28 | value(at)
 }
 
 func (w *writer) list(kind uint32, values ...value) value {
