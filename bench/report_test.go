@@ -24,6 +24,7 @@ func TestResults(t *testing.T) {
 	for name, render := range map[string]func() ([]byte, error){
 		"results.md": r.Markdown, "report.html": r.HTML, resultsName: func() ([]byte, error) { return encode(r) },
 		scaleName: func() ([]byte, error) { return encode(r.Scale) },
+		wholeName: func() ([]byte, error) { return encode(r.Whole) },
 	} {
 		got, err := render()
 		if err != nil {
@@ -56,6 +57,9 @@ func lastResults(t *testing.T) *Report {
 	r, err := Read(results)
 	if err == nil && r.Scale == nil {
 		err = errors.New("no " + scaleName)
+	}
+	if err == nil && r.Whole == nil {
+		err = errors.New("no " + wholeName)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ declare -A package=(
   [chromium]=chromium [time]=time [busybox]=busybox [mkfs.vfat]=dosfstools
   [systemd-analyze]=systemd [shellcheck]=shellcheck [mke2fs]=e2fsprogs [losetup]=mount [unshare]=util-linux
   [zsh]=zsh [fish]=fish [systemctl]=systemd [systemd-hwdb]=udev [journalctl]=systemd [ldconfig]=libc-bin
-  [dpkg-deb]=dpkg [dpkg-query]=dpkg
+  [dpkg-deb]=dpkg [dpkg-query]=dpkg [umoci]=umoci [skopeo]=skopeo
 )
 
 declare -A peers=(
