@@ -15,6 +15,8 @@ declare -A package=(
   [systemd-analyze]=systemd [shellcheck]=shellcheck [mke2fs]=e2fsprogs [losetup]=mount [unshare]=util-linux
   [zsh]=zsh [fish]=fish [systemctl]=systemd [systemd-hwdb]=udev [journalctl]=systemd [ldconfig]=libc-bin
   [dpkg-deb]=dpkg [dpkg-query]=dpkg [umoci]=umoci [skopeo]=skopeo
+  [update-mime-database]=shared-mime-info [update-desktop-database]=desktop-file-utils
+  [glib-compile-schemas]=libglib2.0-bin [gtk-update-icon-cache]=gtk-update-icon-cache
 )
 
 declare -A peers=(

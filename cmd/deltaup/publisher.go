@@ -15,8 +15,11 @@ import (
 	"deltaup/mkimage/layers/busybox"
 	"deltaup/mkimage/layers/catalog"
 	"deltaup/mkimage/layers/deb"
+	"deltaup/mkimage/layers/gschemas"
 	"deltaup/mkimage/layers/hwdb"
 	"deltaup/mkimage/layers/ldcache"
+	"deltaup/mkimage/layers/mime"
+	"deltaup/mkimage/layers/mimeinfo"
 	"deltaup/mkimage/layers/oci"
 	"deltaup/mkimage/layers/script"
 	"deltaup/mkimage/modules"
@@ -81,6 +84,9 @@ var publisherOutcomes = []outcome{
 	{is: catalog.ErrText, cause: "damaged-input"},
 	{is: hwdb.ErrTooLarge, cause: "damaged-input"},
 	{is: ldcache.ErrConfig, cause: "damaged-input"},
+	{is: gschemas.ErrText, cause: "damaged-input"},
+	{is: mime.ErrText, cause: "unsupported-input"},
+	{is: mimeinfo.ErrTooLarge, cause: "damaged-input"},
 	{is: rootfs.ErrOffset, cause: "usage"},
 	{is: rootfs.ErrKind, cause: "unsupported-input"},
 	{is: rootfs.ErrMalformed, cause: "damaged-input"},

@@ -36,17 +36,22 @@ var floors = []struct {
 	{"mkimage/internal/lookup", []string{"mkimage/tree"}},
 	{"mkimage/modules", []string{"mkimage/internal/lookup", "mkimage/modulename", "mkimage/tree"}},
 	// files that programs make in a tree, made without them
+	{"mkimage/layers/internal/glib", nil},
 	{"mkimage/layers/internal/systemd", []string{"mkimage/internal/lookup", "mkimage/tree"}},
 	{"mkimage/layers/catalog", []string{"mkimage/internal/lookup", "mkimage/layers/internal/systemd", "mkimage/tree"}},
+	{"mkimage/layers/gschemas", []string{"mkimage/internal/lookup", "mkimage/layers/internal/glib", "mkimage/tree"}},
 	{"mkimage/layers/hwdb", []string{"mkimage/internal/lookup", "mkimage/layers/internal/systemd", "mkimage/tree"}},
+	{"mkimage/layers/iconcache", []string{"mkimage/internal/lookup", "mkimage/layers/internal/glib", "mkimage/tree"}},
 	{"mkimage/layers/ldcache", []string{"mkimage/internal/lookup", "mkimage/tree"}},
+	{"mkimage/layers/mime", []string{"mkimage/internal/lookup", "mkimage/layers/internal/glib", "mkimage/tree"}},
+	{"mkimage/layers/mimeinfo", []string{"mkimage/internal/lookup", "mkimage/layers/internal/glib", "mkimage/tree"}},
 	{"mkimage/adopt", []string{"dist", "slotboot/config"}},
 	{"mkimage/layers/deb", []string{"mkimage/rootfs", "mkimage/tree"}},
 	{"mkimage/layers/script", nil},
 	{"mkimage/layers/busybox", nil},
 	{"mkimage/layers/oci", []string{"mkimage/rootfs", "mkimage/tree"}},
 	{"mkimage/layers/apk", []string{"mkimage/rootfs", "mkimage/tree"}},
-	{"mkimage/layers", []string{"mkimage/adopt", "mkimage/layers/apk", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/hwdb", "mkimage/layers/ldcache", "mkimage/layers/oci", "mkimage/layers/script", "mkimage/modules", "mkimage/rootfs", "mkimage/tree"}},
+	{"mkimage/layers", []string{"mkimage/adopt", "mkimage/layers/apk", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/gschemas", "mkimage/layers/hwdb", "mkimage/layers/iconcache", "mkimage/layers/ldcache", "mkimage/layers/mime", "mkimage/layers/mimeinfo", "mkimage/layers/oci", "mkimage/layers/script", "mkimage/modules", "mkimage/rootfs", "mkimage/tree"}},
 	// apart, so that composing can't start a program
 	{"mkimage/layers/apt", []string{"mkimage/layers", "mkimage/layers/deb"}},
 	{"mkimage/layers/sbom", []string{"mkimage/layers"}},
@@ -89,7 +94,7 @@ var floors = []struct {
 	{"apply", []string{"apply/cache", "apply/internal/nospace", "apply/slotwriter", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "artifact", "mirror", "mirror/client", "trust"}},
 	// Above apply and slotboot, which do not know each other.
 	{"device", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree", "mirror", "mirror/client", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/adopt", "mkimage/blockmap", "mkimage/initrd", "mkimage/layers", "mkimage/layers/apk", "mkimage/layers/apt", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/hwdb", "mkimage/layers/ldcache", "mkimage/layers/oci", "mkimage/layers/sbom", "mkimage/layers/script", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/adopt", "mkimage/blockmap", "mkimage/initrd", "mkimage/layers", "mkimage/layers/apk", "mkimage/layers/apt", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/gschemas", "mkimage/layers/hwdb", "mkimage/layers/ldcache", "mkimage/layers/mime", "mkimage/layers/mimeinfo", "mkimage/layers/oci", "mkimage/layers/sbom", "mkimage/layers/script", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.

@@ -109,6 +109,10 @@ type Rules struct {
 	Depmod       bool   `toml:"depmod"`       // the indexes of kernel modules
 	Hwdb         bool   `toml:"hwdb"`         // udev's database of hardware
 	Catalog      bool   `toml:"catalog"`      // the journal's catalog of messages
+	Mime         bool   `toml:"mime"`         // the database of media types
+	Applications bool   `toml:"applications"` // the list of applications by media types
+	Schemas      bool   `toml:"schemas"`      // compiled settings schemas
+	Icons        bool   `toml:"icons"`        // the indexes of icon themes
 	Dpkg         string `toml:"dpkg"`         // none, status.d or whole: the list of packages
 }
 
@@ -160,7 +164,7 @@ type Acknowledge struct {
 var defaults = Rules{
 	MergedUsr: true, Alternatives: "auto", Applets: "auto", Certificates: true, Pam: true, Shells: true,
 	Tmpfiles: true, Sysusers: true, Libraries: true, Depmod: true, Hwdb: true, Catalog: true,
-	Dpkg: "none",
+	Mime: true, Applications: true, Schemas: true, Icons: true, Dpkg: "none",
 }
 
 // includesMax is how many definitions one may be made of.

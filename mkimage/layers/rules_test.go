@@ -236,3 +236,37 @@ func TestHooks(t *testing.T) {
 		t.Errorf("acknowledged without a reason: %v", err)
 	}
 }
+
+// TestDesktop makes what programs of desktops make, where the tree has these programs.
+func TestDesktop(t *testing.T) {
+	const schemas = "usr/share/glib-2.0/schemas"
+	files := []debtest.File{
+		{Name: "usr/share/mime/packages/x.xml", Content: `<mime-info xmlns="http://www.freedesktop.org/standards/shared-mime-info">` +
+			`<mime-type type="text/x-p"><glob pattern="*.p"/></mime-type></mime-info>`},
+		{Name: "usr/share/applications/p.desktop", Content: "[Desktop Entry]\nMimeType=text/x-p;\n"},
+		{Name: schemas + "/p.gschema.xml", Content: `<schemalist><schema id="p"><key name="k" type="b"><default>true</default></key></schema></schemalist>`},
+		{Name: "usr/share/icons/p/index.theme", Content: "[Icon Theme]\n"}, {Name: "usr/share/icons/p/16/p.png", Content: ""},
+		{Name: "usr/share/pkgconfig/shared-mime-info.pc", Content: "Version: 2.4\n"},
+	}
+	made := []string{"usr/share/mime/globs2", "usr/share/mime/text/x-p.xml", "usr/share/mime/mime.cache",
+		"usr/share/applications/mimeinfo.cache", schemas + "/gschemas.compiled", "usr/share/icons/p/icon-theme.cache"}
+	has := func(w *world, rules string, want bool) {
+		t.Helper()
+		got := w.composed(debian + rules)
+		for _, p := range made {
+			if _, ok := got[p]; ok != want {
+				t.Errorf("%s: %v, want %v", p, ok, want)
+			}
+		}
+	}
+	has(newWorld(t, debtest.Package{Name: "p", Files: files}), "", false)
+	for _, program := range []string{"update-mime-database", "update-desktop-database", "glib-compile-schemas", "gtk-update-icon-cache"} {
+		files = append(files, debtest.File{Name: "usr/bin/" + program, Content: program, Mode: 0o755})
+	}
+	w := newWorld(t, debtest.Package{Name: "p", Files: files})
+	has(w, "", true)
+	has(w, "[rules]\nmime = false\napplications = false\nschemas = false\nicons = false\n", false)
+	wantPaths(t, w.composed(debian), map[string]string{
+		"usr/share/applications/mimeinfo.cache": "0644 0:0 [MIME Cache]\ntext/x-p=p.desktop;\n",
+	})
+}
