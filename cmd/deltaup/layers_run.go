@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -49,6 +50,7 @@ func (o *layersOptions) open(ctx context.Context,
 	if cache.Dir, err = o.cacheFolder(); err != nil {
 		return nil, options, err
 	}
+	debug.SetMemoryLimit(layersMemory)
 	options.Keychain = authn.DefaultKeychain
 	options.Cache = filepath.Join(cache.Dir, containersFolder)
 	options.Package = func(p layers.Locked) (string, error) { return cache.Path(ctx, p) }
@@ -60,6 +62,9 @@ func (o *layersOptions) open(ctx context.Context,
 	}
 	return d, options, nil
 }
+
+// layersMemory is what composing may take before memory is collected more often, in bytes.
+const layersMemory = 240 << 20
 
 // containersFolder is the folder in the cache for what comes from registries.
 const containersFolder = "containers"
