@@ -1,5 +1,3 @@
-// Package dist holds what is installed beside the program: systemd units, and what boots a slot in
-// an initramfs.
 package dist
 
 import (

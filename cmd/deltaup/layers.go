@@ -35,7 +35,8 @@ the same definition and lock give the same bytes on any machine. Mkimage takes a
 definition like a tree.`,
 	}
 	cmd.Add(newLayersLockCommand(env), newLayersBuildCommand(env), newLayersHooksCommand(env),
-		newLayersCompareCommand(env), newLayersSBOMCommand(env))
+		newLayersCompareCommand(env), newLayersSBOMCommand(env), newLayersInitrdCommand(env),
+		newLayersKernelCommand(env))
 	return cmd
 }
 

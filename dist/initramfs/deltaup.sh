@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # deltaup.sh: mounts the root file system of a slot. It is read by the initramfs of initramfs-tools
-# and of dracut, which then call deltaup_mount_root; see doc/initramfs.md for the kernel arguments
-# and for what is mounted where.
+# and of dracut, and by the one that deltaup layers composes, which then call deltaup_mount_root; see
+# doc/initramfs.md for the kernel arguments and for what is mounted where.
 
 : "${DELTAUP_CMDLINE:=/proc/cmdline}" # these are for tests
 : "${DELTAUP_RUN:=/run/deltaup}"
@@ -72,8 +72,15 @@ deltaup_device() {
 		[ "$deltaup_left" -gt 0 ] || return 1
 		deltaup_left=$((deltaup_left - 1))
 		sleep 1
+		deltaup_look
 	done
 	readlink -f "$deltaup_path"
+}
+
+# deltaup_look does nothing where something else looks for new devices; it has its own meaning in an
+# initramfs without udev.
+deltaup_look() {
+	:
 }
 
 # deltaup_mount ARGUMENTS mounts, with a second attempt: a medium may err once, and a failed boot is

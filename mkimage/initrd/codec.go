@@ -76,3 +76,25 @@ func (c *comparer) Write(p []byte) (int, error) {
 	c.at += int64(len(p))
 	return len(p), nil
 }
+
+// NewFrame compresses the archives that are written to it to w, in one frame, with the codec of a
+// level, as Build does: what it has written Build makes again. The archives are whole when it is
+// closed, which leaves w open.
+func NewFrame(w io.Writer, level string) (io.WriteCloser, error) {
+	id, err := codecFor(level)
+	if err != nil {
+		return nil, err
+	}
+	c, err := codecs.Find(id)
+	if err != nil {
+		return nil, err
+	}
+	z, err := newEncoder(w, c)
+	return frame{z}, err
+}
+
+// frame has none of the encoder's other methods.
+type frame struct{ z *zstd.Encoder }
+
+func (f frame) Write(p []byte) (int, error) { return f.z.Write(p) }
+func (f frame) Close() error                { return f.z.Close() }

@@ -35,6 +35,7 @@ type Definition struct {
 	Replace    []Replacement  `toml:"replace"`
 	Rules      Rules          `toml:"rules"`
 	Deltaup    adopt.Settings `toml:"deltaup"`
+	Initrd     Initrd         `toml:"initrd"`
 	Packages   []PackageTasks `toml:"package"`
 	Tasks                     // of the whole image
 }
@@ -255,6 +256,7 @@ func (d *Definition) with(other *Definition) *Definition {
 	if other.Deltaup == (adopt.Settings{}) {
 		sum.Deltaup = d.Deltaup
 	}
+	sum.Initrd = d.Initrd.with(&other.Initrd)
 	sum.Tasks = Tasks{
 		Users:      append(slices.Clone(d.Users), other.Users...),
 		Groups:     append(slices.Clone(d.Groups), other.Groups...),
@@ -382,7 +384,7 @@ func (d *Definition) validate() error {
 			return fmt.Errorf("package %s: %w", p.Name, err)
 		}
 	}
-	return d.Tasks.validate()
+	return errors.Join(d.Initrd.validate(), d.Tasks.validate())
 }
 
 func (w *Tasks) validate() error {

@@ -179,13 +179,7 @@ func (f *elfFile) readDynamic(off uint64, o *object, known *bool) error {
 	if table < 0 {
 		return errObject
 	}
-	start := tags[table].value // an address; the file's offset where no segment has it
-	for _, s := range f.segments {
-		if s.kind == elf.PT_LOAD && start >= s.address && start-s.address < s.size {
-			start = start - s.address + s.offset
-			break
-		}
-	}
+	start := f.offset(tags[table].value)
 	for _, t := range tags {
 		needed := t.tag == uint64(elf.DT_NEEDED) && !*known
 		if !needed && t.tag != uint64(elf.DT_SONAME) {
