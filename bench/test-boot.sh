@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # test-boot.sh [go test's arguments]: proves counted boot with real GRUB and Linux in QEMU (TCG, no
 # KVM). Installs what it needs; the kernel is Debian's for clouds, unpacked below tmp/ and not
-# installed. Two Debians to boot lie there, too, from the first run on; only root can make them.
+# installed. Three Debians to boot lie there, too, from the first run on; only root can make the
+# first two.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,8 +34,10 @@ if [[ $(id -u) == 0 ]]; then
   export DELTAUP_TEST_MODULES=$PWD/tmp/modules-root.tar
   bench/modules-root.sh "$DELTAUP_TEST_MODULES"
 else
-  echo "test-boot.sh: not root: no Debian is booted" >&2
+  echo "test-boot.sh: not root: only the composed Debian is booted" >&2
 fi
+export DELTAUP_TEST_LAYERS=$PWD/tmp/layers-root
+bench/layers-root.sh "$DELTAUP_TEST_LAYERS"
 
 # Scenes that went well are many: only failures, summaries and durations are shown.
 DELTAUP_TEST_BOOT=$kernel go test -count=1 -timeout 60m -parallel 2 -v "$@" ./internal/test/boottest |

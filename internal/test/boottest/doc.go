@@ -8,6 +8,7 @@
 //   - TestLife boots Linux: trials that are marked good, panic, hang, or lack their kernel.
 //   - TestSystem and TestDracut boot a real Debian under systemd: an update over the network, and
 //     trials that fail.
+//   - TestLayers boots a Debian of which deltaup has composed image, kernel and initrd.
 //   - TestModules boots Debian 13 from images with plain modules, which udev and modprobe load.
 //   - TestPowerCut records every write of "deltaup install", cuts the power between any two, and
 //     compares what GRUB and Linux then see.
