@@ -27,9 +27,6 @@ var ErrApt = errors.New("apt")
 // Resolve gives the lock of a definition's packages. It fetches the lists of packages from the
 // definition's sources, and takes the system's folder for temporary files.
 func Resolve(ctx context.Context, d *layers.Definition) (_ *layers.Lock, err error) {
-	if len(d.Apt.Sources) == 0 {
-		return nil, fmt.Errorf("%w: apt.sources is missing", layers.ErrDefinition)
-	}
 	dir, err := os.MkdirTemp("", "deltaup-apt-*")
 	if err != nil {
 		return nil, err
@@ -96,6 +93,15 @@ func (r *root) prepare() error {
 		fmt.Fprintf(&settings, "%s %q;\n", s.name, s.value)
 	}
 	fmt.Fprintf(&settings, "APT::Architectures { %q; };\n", d.Architecture)
+	if len(d.Apt.Sources) == 0 { // those of this machine, with their keys
+		for _, s := range []struct{ name, path string }{
+			{"sourcelist", "sources.list"}, {"sourceparts", "sources.list.d"},
+			{"trusted", "trusted.gpg"}, {"trustedparts", "trusted.gpg.d"}, {"netrc", "auth.conf"},
+			{"netrcparts", "auth.conf.d"},
+		} {
+			fmt.Fprintf(&settings, "Dir::Etc::%s %q;\n", s.name, "/etc/apt/"+s.path)
+		}
+	}
 	sources := strings.Join(d.Apt.Sources, "\n") + "\n"
 	if d.Apt.Keyring != "" {
 		key, err := os.ReadFile(d.Apt.Keyring)

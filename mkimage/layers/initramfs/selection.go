@@ -55,7 +55,7 @@ func (in *selection) lookup() *lookup.View { return lookup.New(in) }
 func (in *selection) take(name string) (*tree.Entry, error) {
 	var way []*tree.Entry
 	at, links := "", 0
-	e := in.root.Lstat("")
+	var e *tree.Entry
 	for rest := name; rest != ""; {
 		var first string
 		first, rest, _ = strings.Cut(rest, "/")
