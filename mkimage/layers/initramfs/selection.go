@@ -55,7 +55,6 @@ func (in *selection) lookup() *lookup.View { return lookup.New(in) }
 func (in *selection) take(name string) (*tree.Entry, error) {
 	var way []*tree.Entry
 	at, links := "", 0
-	var e *tree.Entry
 	for rest := name; rest != ""; {
 		var first string
 		first, rest, _ = strings.Cut(rest, "/")
@@ -67,7 +66,8 @@ func (in *selection) take(name string) (*tree.Entry, error) {
 			continue
 		}
 		next := path.Join(at, first)
-		if e = in.root.Lstat(next); e == nil {
+		e := in.root.Lstat(next)
+		if e == nil {
 			return nil, fmt.Errorf("/%s: %w in the tree", strings.TrimPrefix(name, "/"), fs.ErrNotExist)
 		}
 		way = append(way, e)
