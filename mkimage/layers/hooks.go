@@ -65,7 +65,7 @@ func (c *composition) hooks() (list []Hook, err error) {
 
 // acknowledged tells whether somebody has acknowledged a script as it is.
 func (c *composition) acknowledged(h *Hook) bool {
-	return slices.ContainsFunc(c.works(), func(w *Tasks) bool {
+	return slices.ContainsFunc(c.tasks(), func(w *Tasks) bool {
 		return slices.ContainsFunc(w.Acks, func(a Acknowledge) bool {
 			return a.Package == h.Package && a.Script == h.Script && a.SHA256 == h.SHA256
 		})

@@ -110,8 +110,8 @@ func (c *composition) rule(ctx context.Context) error {
 	return nil
 }
 
-// works gives the work of all packages that are there, and then that of the image.
-func (c *composition) works() (list []*Tasks) {
+// tasks gives the work of all packages that are there, and then that of the image.
+func (c *composition) tasks() (list []*Tasks) {
 	there := map[string]bool{}
 	for _, p := range c.packages {
 		there[p.name] = true

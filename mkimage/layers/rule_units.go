@@ -12,7 +12,7 @@ import (
 func (c *composition) units() error {
 	var enable, disable, mask []string
 	system, users := unitsOf("system"), unitsOf("user")
-	for _, w := range c.works() {
+	for _, w := range c.tasks() {
 		for _, name := range w.EnableUser {
 			if err := c.enable(users, name); err != nil {
 				return err

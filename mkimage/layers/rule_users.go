@@ -26,7 +26,7 @@ func (c *composition) users() error {
 			return err
 		}
 	}
-	for _, w := range c.works() {
+	for _, w := range c.tasks() {
 		for i := range w.Groups {
 			g := &w.Groups[i]
 			if err := a.addGroup(g.Name, *g.GID, g.Members); err != nil {
@@ -66,7 +66,7 @@ func (c *composition) readAccounts() (*accounts, error) {
 		}
 	}
 	declared := func(w *Tasks) bool { return len(w.Users)+len(w.Groups) > 0 }
-	if a.passwd == nil && a.group == nil && !slices.ContainsFunc(c.works(), declared) {
+	if a.passwd == nil && a.group == nil && !slices.ContainsFunc(c.tasks(), declared) {
 		return nil, nil
 	}
 	for i, line := range a.passwd {
@@ -215,7 +215,7 @@ func (a *accounts) addUser(u *User, time uint32) error {
 // numbered the definition must name, or systemd makes it at boot, with numbers of its own.
 func (c *composition) sysusers(a *accounts) error {
 	declared := map[string]bool{}
-	for _, w := range c.works() {
+	for _, w := range c.tasks() {
 		for i := range w.Users {
 			declared[w.Users[i].Name] = true
 		}

@@ -73,7 +73,7 @@ func (c *composition) adopt() error {
 
 // files makes, changes and removes the definition's paths, in its order.
 func (c *composition) files() error {
-	for _, w := range c.works() {
+	for _, w := range c.tasks() {
 		for i := range w.Files {
 			if err := c.file(&w.Files[i]); err != nil {
 				return fmt.Errorf("/%s: %w", w.Files[i].Path, err)
