@@ -42,7 +42,7 @@ type diverting struct{}
 func (diverting) Test(string, string) (holds, known bool) { return false, false }
 
 // Covers implements script.System.
-func (diverting) Covers(words []string) bool { return literalDiversion(words) }
+func (diverting) Covers(words []string, all bool) bool { return all && literalDiversion(words) }
 
 // literalDiversion tells whether a command is about a diversion with known paths.
 func literalDiversion(words []string) bool {

@@ -90,20 +90,19 @@ func (c *composition) accountForScripts() error {
 	return fmt.Errorf("%w: %d of them: %s", ErrHooks, len(open), strings.Join(open, ", "))
 }
 
-// covering are the commands whose work rules do, or that have none in an image: settings of older
-// versions, caches that no image wants, and machines that are not running.
+// covering has the commands whose work somebody else does, and who that is: a rule that is on, or
+// nobody, since no image wants it, as settings of older versions, bytecode, and what only a running
+// machine has.
 var covering = map[string]string{
 	"deb-systemd-helper":       "units",
 	"systemctl":                "units",
 	"update-rc.d":              "units",
-	"busybox":                  "applets",
-	"update-alternatives":      "alternatives",
 	"systemd-tmpfiles":         "tmpfiles",
 	"systemd-sysusers":         "users",
 	"update-ca-certificates":   "certificates",
 	"pam-auth-update":          "pam",
 	"update-shells":            "shells",
-	"ldconfig":                 "ld.so.cache",
+	"ldconfig":                 "libraries",
 	"depmod":                   "depmod",
 	"systemd-hwdb":             "hwdb",
 	"journalctl":               "catalog",

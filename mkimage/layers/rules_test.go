@@ -118,7 +118,9 @@ func TestAlternatives(t *testing.T) {
 		"usr/bin/editor": "-> /etc/alternatives/editor", "etc/alternatives/editor": "-> /usr/bin/nano",
 		"usr/share/man/man1/editor.1.gz": "", "etc/alternatives/view": "-> /usr/bin/vim",
 	})
-	wantPaths(t, w.composed(debian+"[rules]\nalternatives = \"none\"\n"), map[string]string{"usr/bin/editor": ""})
+	if _, err := w.compose(debian + "[rules]\nalternatives = \"none\"\n"); !errors.Is(err, layers.ErrHooks) {
+		t.Errorf("without alternatives: %v", err)
+	}
 }
 
 func TestApplets(t *testing.T) {
@@ -149,6 +151,25 @@ func TestDiversions(t *testing.T) {
 		debtest.Package{Name: "old", Control: map[string]string{"postinst": "dpkg-divert --package old --remove /usr/bin/gone\n"},
 			Files: []debtest.File{{Name: "usr/bin/tool", Content: "old"}}})
 	wantPaths(t, w.composed(debian), map[string]string{"usr/bin/tool": "0644 0:0 new", "usr/bin/tool.old": "0644 0:0 old", "usr/bin/moved": "0644 0:0 moved"})
+}
+
+// TestRuleOff demands that a script counts whose work a rule does not do that is off.
+func TestRuleOff(t *testing.T) {
+	for rule, script := range map[string]string{
+		"certificates = false":    "update-ca-certificates",
+		"libraries = false":       "ldconfig",
+		"tmpfiles = false":        "systemd-tmpfiles --create x.conf",
+		"alternatives = \"none\"": "update-alternatives --install /usr/bin/e e /usr/bin/vi 1",
+		"applets = \"none\"":      "/bin/busybox --install -s",
+	} {
+		w := newWorld(t, debtest.Package{Name: "p", Control: map[string]string{"postinst": script + "\n"}, Files: []debtest.File{{Name: "usr/bin/vi"}}})
+		if _, err := w.compose(debian); err != nil {
+			t.Errorf("%s, on: %v", script, err)
+		}
+		if _, err := w.compose(debian + "[rules]\n" + rule + "\n"); !errors.Is(err, layers.ErrHooks) {
+			t.Errorf("%s, off: %v", script, err)
+		}
+	}
 }
 
 // TestTriggered follows a script also as others' files trigger it.

@@ -49,8 +49,15 @@ func (f finished) Test(op, name string) (holds, known bool) {
 }
 
 // Covers implements script.System.
-func (f finished) Covers(words []string) bool {
+func (f finished) Covers(words []string, all bool) bool {
 	name := path.Base(words[0])
+	if by, ok := covering[name]; ok {
+		on, rule := f.definition.Rules.on()[by]
+		return on || !rule // whatever its words are
+	}
+	if !all {
+		return false
+	}
 	plain, options := split(words[1:])
 	switch name {
 	case "adduser", "useradd":
@@ -58,9 +65,10 @@ func (f finished) Covers(words []string) bool {
 	case "addgroup", "groupadd":
 		return len(plain) > 0 && f.has("etc/group", plain[len(plain)-1])
 	case "update-alternatives":
-		return !slices.Contains(words, "--install") || parseable(words)
+		return !slices.Contains(words, "--install") ||
+			parseable(words) && f.definition.Rules.Alternatives == "auto"
 	case "busybox":
-		return slices.Contains(words, "--install")
+		return slices.Contains(words, "--install") && f.definition.Rules.Applets != "none"
 	case "dpkg-divert":
 		return literalDiversion(words)
 	case "mkdir":
@@ -91,8 +99,7 @@ func (f finished) Covers(words []string) bool {
 			return f.owned(to, "chown", plain[0]+":"+plain[1]) && f.mode(to, plain[2])
 		})
 	}
-	_, ok := covering[name]
-	return ok
+	return false
 }
 
 // volatile tells whether what is at an absolute path is made at each boot.

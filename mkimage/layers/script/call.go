@@ -10,6 +10,7 @@ import (
 
 // call follows a simple command.
 func (f *follower) call(s *syntax.Stmt, c *syntax.CallExpr) status {
+	f.substitutions(c)
 	if len(c.Args) == 0 {
 		for _, a := range c.Assigns {
 			f.assign(a)
@@ -53,8 +54,10 @@ func (f *follower) call(s *syntax.Stmt, c *syntax.CallExpr) status {
 	if readsOnly(words) {
 		return open
 	}
-	if f.system.Covers(words) {
-		f.effects.Covered = append(f.effects.Covered, words)
+	if f.system.Covers(words, all) {
+		if all {
+			f.effects.Covered = append(f.effects.Covered, words)
+		}
 		return open
 	}
 	f.rest(s)
@@ -252,7 +255,7 @@ var readers = map[string]bool{}
 func init() {
 	for _, name := range strings.Fields(`awk basename cat cmp command cut dirname dpkg-query echo egrep
 		expr fgrep find getcap getent grep head id ischroot logger ls md5sum pidof printf read readlink
-		realpath sha256sum sleep sort stat tail tr true type uname uniq wc which db_get db_set db_fset
+		realpath sha256sum sleep sort ss stat tail tr true type uname uniq wc which db_get db_set db_fset
 		db_stop db_version db_capb db_title db_input db_go db_metaget db_subst db_register db_unregister
 		db_purge db_reset deb-systemd-invoke invoke-rc.d service mktemp continue break dpkg-realpath
 		dpkg-vendor`) {

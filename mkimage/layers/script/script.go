@@ -30,8 +30,7 @@ type Effects struct {
 	// Rest has the commands that nothing covers, one a line, as they stand in the script with what
 	// is known of their variables put in.
 	Rest []string
-	// Covered has the words of each covered command that are known, in order. A word that is not
-	// known is missing, with all behind it.
+	// Covered has the words of the covered commands whose words are all known, in order.
 	Covered [][]string
 }
 
@@ -40,8 +39,9 @@ type System interface {
 	// Test gives what test(1) says of a path with an operator such as -e. known is false when it
 	// can't be told.
 	Test(op, path string) (holds, known bool)
-	// Covers tells whether the system has already what a command would do.
-	Covers(words []string) bool
+	// Covers tells whether the system has already what a command would do. Words are those that are
+	// known, up to the first one that is not; all tells whether they are all of the command's.
+	Covers(words []string, all bool) bool
 }
 
 // Triggered is the action of a script that other packages' files trigger; $2 is not known then.
@@ -171,6 +171,9 @@ func (f *follower) statement(s *syntax.Stmt) status {
 }
 
 func (f *follower) command(s *syntax.Stmt) status {
+	if _, simple := s.Cmd.(*syntax.CallExpr); !simple {
+		f.writes(s)
+	}
 	switch c := s.Cmd.(type) {
 	case nil:
 		return open
@@ -183,10 +186,8 @@ func (f *follower) command(s *syntax.Stmt) status {
 	case *syntax.BinaryCmd:
 		return f.binary(c)
 	case *syntax.Block:
-		f.writes(s)
 		return f.statements(c.Stmts)
 	case *syntax.Subshell:
-		f.writes(s)
 		ended := f.ended
 		result := f.statements(c.Stmts)
 		f.ended = ended // it ends the subshell alone
@@ -198,20 +199,21 @@ func (f *follower) command(s *syntax.Stmt) status {
 		f.functions[c.Name.Value] = c.Body
 		return success
 	case *syntax.WhileClause:
-		f.writes(s)
 		f.maybe(func() status { return f.statements(c.Cond) })
 		f.maybe(func() status { return f.statements(c.Do) })
 		return open
 	case *syntax.ForClause:
-		f.writes(s)
+		f.substitutions(c.Loop)
 		f.loop(c)
 		return open
 	case *syntax.DeclClause:
+		f.substitutions(c)
 		for _, a := range c.Args {
 			f.assign(a)
 		}
 		return success
 	case *syntax.TestClause:
+		f.substitutions(c)
 		return open
 	}
 	f.rest(s)
@@ -256,6 +258,7 @@ func (f *follower) ifClause(c *syntax.IfClause) status {
 }
 
 func (f *follower) caseClause(c *syntax.CaseClause) status {
+	f.substitutions(c.Word)
 	value, known := f.word(c.Word)
 	for _, item := range c.Items {
 		matches := open
@@ -301,6 +304,21 @@ func (f *follower) binary(c *syntax.BinaryCmd) status {
 	f.maybe(func() status { return f.statement(c.X) })
 	f.maybe(func() status { return f.statement(c.Y) })
 	return open
+}
+
+// substitutions follows the commands whose output stands in the words of a node.
+func (f *follower) substitutions(node syntax.Node) {
+	syntax.Walk(node, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.CmdSubst:
+			f.maybe(func() status { return f.statements(n.Stmts) })
+			return false
+		case *syntax.ProcSubst:
+			f.maybe(func() status { return f.statements(n.Stmts) })
+			return false
+		}
+		return true
+	})
 }
 
 // end is a return or an exit.
