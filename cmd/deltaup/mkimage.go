@@ -138,7 +138,7 @@ where contents are found.`,
 
 // treeFlags are those that a definition has in itself.
 var treeFlags = []string{
-	"exclude", "include", "subdir", "offset", "one-file-system", "keep-directory-symlink",
+	"subdir", "offset", "one-file-system", "keep-directory-symlink",
 	"ignore-zeros", "container-files", "owner", "mtime",
 }
 
@@ -194,7 +194,15 @@ func (o *mkimageOptions) open(ctx context.Context, env *Env,
 	trees rootfs.Options) (tree.Tree, error) {
 	if strings.HasSuffix(o.input, definitionSuffix) {
 		o.layers.definition = o.input
-		return o.layers.compose(ctx, env)
+		t, err := o.layers.compose(ctx, env)
+		if err != nil {
+			return nil, err
+		}
+		filtered, err := rootfs.Filtered(t, trees.Filter)
+		if err != nil {
+			return nil, errors.Join(err, t.Close())
+		}
+		return filtered, nil
 	}
 	return rootfs.Open(ctx, o.input, trees)
 }
