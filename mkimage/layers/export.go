@@ -72,11 +72,18 @@ func copyContent(w io.Writer, t tree.Tree, i int) error {
 }
 
 // WriteFolder writes a tree into a folder that is not there yet, with owners and attributes, which
-// mostly only root may.
-func WriteFolder(ctx context.Context, dir string, t tree.Tree) (err error) {
+// mostly only root may. When it fails, there is no folder.
+func WriteFolder(ctx context.Context, dir string, t tree.Tree) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
+	if err := fillFolder(ctx, dir, t); err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	return nil
+}
+
+func fillFolder(ctx context.Context, dir string, t tree.Tree) (err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package layers_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -256,6 +258,15 @@ func TestWriteFolder(t *testing.T) {
 	list, err := layers.Compare(back, made)
 	if err != nil || len(list) > 0 {
 		t.Errorf("differences %+v, %v", list, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	again := dir + "-again"
+	if err := layers.WriteFolder(ctx, again, made); err == nil {
+		t.Error("written though it was cancelled")
+	}
+	if _, err := os.Stat(again); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("left behind: %v", err)
 	}
 	for i, e := range back.Entries() {
 		if m := made.Entries()[i]; e.ModTime != m.ModTime {
