@@ -2,10 +2,12 @@ package layers_test
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
 	"deltaup/internal/test/debtest"
+	"deltaup/mkimage/adopt"
 	"deltaup/mkimage/layers"
 )
 
@@ -214,6 +216,40 @@ func TestUnits(t *testing.T) {
 		if _, err := w.compose(debian + "[[package]]\nname = \"systemd\"\n" + text); !errors.Is(err, layers.ErrDefinition) {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+func TestDeltaup(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, debtest.Package{Name: "p", Files: []debtest.File{{Name: "usr/bin/p"}, {Name: "boot/x"}}})
+	w.write("root.json", "{}")
+	d, err := w.definition(debian + "[deltaup]\nprogram = \"" + program + "\"\nroot = \"root.json\"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Architecture = "" // whatever the tests run on
+	made, err := layers.Compose(t.Context(), d, w.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer made.Close()
+	want := map[string]string{
+		"usr/bin/deltaup": "", "usr/lib/deltaup/root.json": "", "data": "", "boot": "", "boot/x": "",
+		"etc/systemd/system/timers.target.wants/deltaup-update.timer": "/usr/lib/systemd/system/deltaup-update.timer",
+	}
+	for _, e := range made.Entries() {
+		if target, ok := want[e.Path]; ok && target == e.Target && e.UID == 0 {
+			delete(want, e.Path)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("missing, or other: %v", want)
+	}
+	if _, err := w.compose(debian + "[deltaup]\nprogram = \"root.json\"\n"); !errors.Is(err, adopt.ErrSettings) {
+		t.Errorf("a text as program: %v", err)
 	}
 }
 
