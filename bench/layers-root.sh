@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # layers-root.sh FOLDER: image, kernel and initrd of examples/appliance, composed by deltaup without
 # root, with what internal/test/boottest asks of a machine that it boots. Packages come from the
-# network, or from the folder that DELTAUP_PACKAGES names. A folder that was made of the same files
-# is kept.
+# network, and are kept in the folder that DELTAUP_PACKAGES names, or in FOLDER. A folder that was
+# made of the same files is kept.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?usage: layers-root.sh FOLDER}
@@ -79,8 +79,7 @@ folder = "tree"
 owner = "0:0"
 priority = 1
 END
-flags=(--lock "$out/image.lock")
-[[ -z ${DELTAUP_PACKAGES:-} ]] || flags+=(--cache "$DELTAUP_PACKAGES")
+flags=(--lock "$out/image.lock" --cache "${DELTAUP_PACKAGES:-$out/packages}")
 rm -f "$out/image.lock"
 "$out/deltaup" layers lock "${flags[@]}" "$out/image.toml"
 # The newest packages may have other scripts than the example knows. Whether the machine boots
