@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"deltaup/delta/transform/bcj"
 	"deltaup/delta/transform/xzutils"
 	"deltaup/internal/test/oracle"
 )
@@ -74,7 +75,7 @@ func again(file []byte) ([]byte, error) {
 	}
 	packed := len(out) - begin
 	if f.x86 {
-		x86(content, false)
+		bcj.Decode(content)
 	}
 	return f.appendTail(out, packed, len(content), sum(content)), nil
 }

@@ -3,6 +3,7 @@ package lzmaparse
 import (
 	"io"
 
+	"deltaup/delta/transform/bcj"
 	"deltaup/delta/transform/parsestep"
 )
 
@@ -75,7 +76,7 @@ func (s sizes) run(c *step, coder *parsestep.Coder, old *Parse, content []byte,
 	check := uint32(0)
 	if c.reader == nil {
 		if check = sum(content); c.x86 {
-			x86(content, true)
+			bcj.Encode(content)
 		}
 	}
 	m.index = parsestep.NewRecent(content, s.Sizes, shortMatches...)

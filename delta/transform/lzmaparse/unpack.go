@@ -1,6 +1,10 @@
 package lzmaparse
 
-import "hash/crc32"
+import (
+	"hash/crc32"
+
+	"deltaup/delta/transform/bcj"
+)
 
 // Unpack gives the content of the file with which b begins, as Size tells it, in a slice with room
 // for so many bytes more. With keep it gives the file's parse, too, unless that takes more than
@@ -8,7 +12,7 @@ import "hash/crc32"
 func Unpack(b []byte, room int, keep bool) (content []byte, p *Parse, err error) {
 	f, content, p, err := unpack(b, room, keep)
 	if err == nil && f.x86 {
-		x86(content, false)
+		bcj.Decode(content)
 	}
 	return content, p, err
 }

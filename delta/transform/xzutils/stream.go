@@ -8,6 +8,8 @@ import (
 	"hash/crc64"
 	"io"
 	"slices"
+
+	"deltaup/delta/transform/bcj"
 )
 
 // check is what follows each block to check its content.
@@ -121,7 +123,7 @@ func (s *stream) block(plain []byte) error {
 	filtered := plain
 	if s.params.x86 {
 		s.filtered = append(s.filtered[:0], plain...)
-		x86Absolute(s.filtered)
+		bcj.Encode(s.filtered)
 		filtered = s.filtered
 	}
 	out := &counter{w: s.w}
