@@ -61,3 +61,5 @@ require (
 )
 
 replace github.com/sigstore/protobuf-specs => ./internal/protobuf-specs
+
+replace github.com/klauspost/cpuid/v2 => ./internal/cpuid
