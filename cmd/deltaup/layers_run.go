@@ -40,7 +40,7 @@ func (o *layersOptions) open(ctx context.Context,
 		return nil, options, err
 	}
 	options.Lock, err = readLock(o.lockPath())
-	if errors.Is(err, os.ErrNotExist) && o.lock == "" && !d.NeedsLock() {
+	if errors.Is(err, errNoLock) && o.lock == "" && !d.NeedsLock() {
 		err = nil
 	}
 	if err != nil {
@@ -81,8 +81,14 @@ func (o *layersOptions) cacheFolder() (string, error) {
 	return filepath.Join(dir, "deltaup", "packages"), nil
 }
 
+// errNoLock is wrapped when a definition has no lock.
+var errNoLock = errors.New("there is no lock")
+
 func readLock(path string) (*layers.Lock, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", path, errNoLock)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -101,12 +107,10 @@ func runLayersLock(ctx context.Context, env *Env, o *layersOptions) error {
 	}
 	old, err := readLock(o.lockPath())
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, errNoLock), errors.Is(err, layers.ErrLock) && o.update:
 		old = &layers.Lock{}
-	case err != nil && !o.update:
-		return err
 	case err != nil:
-		old = &layers.Lock{}
+		return err
 	case !o.update:
 		return &usageError{fmt.Errorf("%s is there; --update replaces it and shows what changes",
 			o.lockPath())}

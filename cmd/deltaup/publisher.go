@@ -67,6 +67,7 @@ var publisherOutcomes = []outcome{
 	{is: layers.ErrConflict, cause: "layers-disagree"},
 	{is: layers.ErrHooks, cause: "scripts-left", hint: "deltaup layers hooks lists them"},
 	{is: layers.ErrForbidden, cause: "forbidden-in-image"},
+	{is: errNoLock, cause: "no-file", hint: "deltaup layers lock makes it"},
 	{is: layers.ErrLock, cause: "wrong-lock", hint: "deltaup layers lock --update makes it anew"},
 	{is: apt.ErrApt, cause: "apt"},
 	{is: oci.ErrReference, cause: "wrong-definition"},

@@ -104,7 +104,11 @@ func (w *world) definition(text string) (*layers.Definition, error) {
 		text = rest + debian // what is no table comes before all tables
 	}
 	w.write("image.toml", head+text)
-	return layers.ReadDefinition(filepath.Join(w.dir, "image.toml"))
+	d, err := layers.ReadDefinition(filepath.Join(w.dir, "image.toml"))
+	if err == nil {
+		w.lock.Layers = d.LockedLayers()
+	}
+	return d, err
 }
 
 func (w *world) compose(text string) (tree.Tree, error) {

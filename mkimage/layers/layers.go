@@ -72,6 +72,9 @@ type composition struct {
 
 // stack puts all layers upon one another.
 func (c *composition) stack(ctx context.Context, o Options) (err error) {
+	if err := o.Lock.fits(c.definition); err != nil {
+		return err
+	}
 	if keys := c.definition.AlpineKeys; keys != "" {
 		if c.keys, err = apk.ReadKeys(keys); err != nil {
 			return err

@@ -15,7 +15,7 @@ import (
 // lockMagic is the first line of a lock.
 const lockMagic = "deltaup-lock 1"
 
-// lockMax bounds a lock: packages, and bytes of a line.
+// Bounds of a lock: lines of a kind, and bytes of a line.
 const (
 	lockedMax = 1 << 17
 	lineMax   = 4 << 10
@@ -23,6 +23,7 @@ const (
 
 // Lock names the packages of a definition by their hashes.
 type Lock struct {
+	Layers     []LockedLayer     // sorted by layer
 	Containers []LockedContainer // sorted by layer
 	Packages   []Locked          // sorted by layer, name and architecture
 }
@@ -62,8 +63,9 @@ func (l *Lock) layer(name string) (list []Locked) {
 	return list
 }
 
-// Sort puts the packages in order. Errors say that a layer has one twice.
+// Sort puts the lines in order. Errors say that a layer has a package twice.
 func (l *Lock) Sort() error {
+	slices.SortFunc(l.Layers, func(a, b LockedLayer) int { return strings.Compare(a.Layer, b.Layer) })
 	slices.SortFunc(l.Containers, func(a, b LockedContainer) int {
 		return strings.Compare(a.Layer, b.Layer)
 	})
@@ -85,6 +87,9 @@ func compareLocked(a, b Locked) int {
 func (l *Lock) WriteTo(w io.Writer) (int64, error) {
 	var b strings.Builder
 	b.WriteString(lockMagic + "\n")
+	for _, r := range l.Layers {
+		fmt.Fprintf(&b, "%s %s\n", r.Layer, r.Digest)
+	}
 	for _, c := range l.Containers {
 		fmt.Fprintf(&b, "%s %s %s\n", c.Layer, c.Digest, c.Reference)
 	}
@@ -105,25 +110,9 @@ func ReadLock(r io.Reader) (*Lock, error) {
 	}
 	l := &Lock{}
 	for in.Scan() {
-		if words := strings.Split(in.Text(), " "); len(words) == 3 {
-			c := LockedContainer{words[0], words[1], words[2]}
-			n := len(l.Containers)
-			if len(l.Packages) > 0 || n == lockedMax || n > 0 && l.Containers[n-1].Layer >= c.Layer ||
-				slices.Contains(words, "") || !digestPattern.MatchString(c.Digest) {
-				return nil, fmt.Errorf("%w: the line of %.80q is damaged, or not in order", ErrLock,
-					c.Reference)
-			}
-			l.Containers = append(l.Containers, c)
-			continue
-		}
-		p, err := parseLocked(in.Text())
-		if err != nil {
+		if err := l.line(in.Text()); err != nil {
 			return nil, err
 		}
-		if n := len(l.Packages); n == lockedMax || n > 0 && compareLocked(l.Packages[n-1], p) >= 0 {
-			return nil, fmt.Errorf("%w: the line of %s is not in order", ErrLock, p)
-		}
-		l.Packages = append(l.Packages, p)
 	}
 	if err := in.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLock, err)
@@ -131,14 +120,48 @@ func ReadLock(r io.Reader) (*Lock, error) {
 	return l, nil
 }
 
-// digestPattern is that of a container image.
+// line reads a line of a lock. The kinds have different numbers of words, and come in the order of
+// these.
+func (l *Lock) line(text string) error {
+	words := strings.Split(text, " ")
+	ordered := false
+	switch n := len(words); {
+	case slices.Contains(words, "") || n != 2 && n != 3 && n != 7:
+		return fmt.Errorf("%w: the line %.80q has neither two words, three nor seven", ErrLock, text)
+	case n == 2:
+		ordered = len(l.Containers)+len(l.Packages) == 0 && after(l.Layers, LockedLayer{Layer: words[0]},
+			func(a, b LockedLayer) int { return strings.Compare(a.Layer, b.Layer) })
+		l.Layers = append(l.Layers, LockedLayer{words[0], words[1]})
+	case n == 3:
+		c := LockedContainer{words[0], words[1], words[2]}
+		ordered = len(l.Packages) == 0 && after(l.Containers, c, func(a, b LockedContainer) int {
+			return strings.Compare(a.Layer, b.Layer)
+		})
+		l.Containers = append(l.Containers, c)
+	default:
+		p, err := parseLocked(words)
+		if err != nil {
+			return err
+		}
+		ordered = after(l.Packages, p, compareLocked)
+		l.Packages = append(l.Packages, p)
+	}
+	if !ordered || len(words) < 7 && !digestPattern.MatchString(words[1]) {
+		return fmt.Errorf("%w: the line %.80q is damaged, or not in order", ErrLock, text)
+	}
+	return nil
+}
+
+// after tells whether an item comes behind all of a list that takes another one.
+func after[T any](list []T, item T, compare func(a, b T) int) bool {
+	n := len(list)
+	return n == 0 || n < lockedMax && compare(list[n-1], item) < 0
+}
+
+// digestPattern is that of a container image, and of a request.
 var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
-func parseLocked(line string) (p Locked, err error) {
-	words := strings.Split(line, " ")
-	if len(words) != 7 || slices.Contains(words, "") {
-		return p, fmt.Errorf("%w: the line %.80q has neither seven words nor three", ErrLock, line)
-	}
+func parseLocked(words []string) (p Locked, err error) {
 	p = Locked{Layer: words[0], Name: words[1], Version: words[2], Architecture: words[3],
 		SHA256: words[5], URL: words[6]}
 	p.Size, err = strconv.ParseInt(words[4], 10, 64)
@@ -150,7 +173,8 @@ func parseLocked(line string) (p Locked, err error) {
 	return p, nil
 }
 
-// LockChange is a package or container that two locks do not have alike. Old or New is "" where one has it not.
+// LockChange is a package or container that two locks do not have alike. Old or New is "" where one
+// has it not.
 type LockChange struct{ Layer, Name, Old, New string }
 
 // Changes gives what differs from an older lock.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"deltaup/internal/test/debtest"
 	"deltaup/mkimage/layers"
 )
 
@@ -19,7 +20,8 @@ func lockText(lines ...string) string {
 var sum = strings.Repeat("0f", 32)
 
 func TestLock(t *testing.T) {
-	text := lockText("debian a 1:2-3 amd64 5 "+sum+" http://x/a.deb", "debian b 1 all 0 "+sum+" http://x/b.deb", "site a 1 amd64 5 "+sum+" http://x/a.deb")
+	digest := "sha256:" + sum
+	text := lockText("debian "+digest, "site "+digest, "box "+digest+" r/box:1", "debian a 1:2-3 amd64 5 "+sum+" http://x/a.deb", "debian b 1 all 0 "+sum+" http://x/b.deb", "site a 1 amd64 5 "+sum+" http://x/a.deb")
 	l, err := layers.ReadLock(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +33,12 @@ func TestLock(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty":      "",
 		"magic":      "deltaup-lock 2\n",
-		"words":      lockText("debian a 1"),
+		"words":      lockText("debian a 1 amd64"),
+		"digest":     lockText("debian sha256:0"),
+		"request":    lockText("box "+digest+" r/box:1", "debian "+digest),
+		"requests":   lockText("site "+digest, "debian "+digest),
+		"containers": lockText("site "+digest+" b", "debian "+digest+" a"),
+		"container":  lockText("debian a 1 amd64 5 "+sum+" u", "box "+digest+" r/box:1"),
 		"two spaces": lockText("debian a  1 amd64 5 " + sum + " u"),
 		"size":       lockText("debian a 1 amd64 +5 " + sum + " u"),
 		"negative":   lockText("debian a 1 amd64 -5 " + sum + " u"),
@@ -43,6 +50,50 @@ func TestLock(t *testing.T) {
 	} {
 		if _, err := layers.ReadLock(strings.NewReader(text)); !errors.Is(err, layers.ErrLock) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestLockFits refuses locks of definitions that ask for other packages, and takes one where only
+// what is no matter of apt has changed.
+func TestLockFits(t *testing.T) {
+	base := `[[layer]]
+name = "debian"
+packages = ["x"]
+`
+	more := base + `[[layer]]
+name = "more"
+packages = ["y"]
+`
+	w := newWorld(t, debtest.Package{Name: "x"})
+	locked := func(text string) []layers.LockedLayer {
+		d, err := w.definition(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.LockedLayers()
+	}
+	for name, c := range map[string]struct{ locked, text, want string }{
+		"the same":          {base, base + "[rules]\ndpkg = \"whole\"\n", ""},
+		"another name":      {base, strings.Replace(base, `"x"`, `"x", "z"`, 1), "the layer debian asks for other packages"},
+		"another layer":     {base, strings.Replace(base, `"debian"`, `"base"`, 1), "it does not have the layer base"},
+		"one layer more":    {base, more, "it does not have the layer more"},
+		"one layer less":    {more, base, "does not have its layer more"},
+		"recommends":        {base, base + "[apt]\nrecommends = true\nsources = [\"deb u s c\"]\n", "asks for other packages"},
+		"a layer before it": {more, strings.Replace(more, `"x"`, `"z"`, 1), "the layer debian asks"},
+	} {
+		requests := locked(c.locked)
+		d, err := w.definition(c.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.lock.Layers = requests
+		made, err := layers.Compose(t.Context(), d, w.options())
+		if err == nil {
+			err = made.Close()
+		}
+		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, layers.ErrLock) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 }
@@ -66,6 +117,7 @@ func TestChanges(t *testing.T) {
 }
 
 func FuzzReadLock(f *testing.F) {
+	f.Add(lockText("debian sha256:"+sum, "box sha256:"+sum+" r/box:1"))
 	f.Add(lockText("debian a 1 amd64 5 " + sum + " u"))
 	f.Fuzz(func(t *testing.T, text string) {
 		l, err := layers.ReadLock(strings.NewReader(text))

@@ -94,9 +94,6 @@ func (p *installed) follow(system script.System, each func(installScript, *scrip
 func (c *composition) openPackages(ctx context.Context, l *Layer, o Options) ([]named, error) {
 	var locked []Locked
 	if len(l.Packages) > 0 {
-		if o.Lock == nil {
-			return nil, fmt.Errorf("%w: there is none, and the layer has packages", ErrLock)
-		}
 		locked = o.Lock.layer(l.Name)
 	}
 	packages := make([]*installed, len(locked)+len(l.Files))

@@ -231,6 +231,7 @@ func TestDeltaup(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Architecture = "" // whatever the tests run on
+	w.lock.Layers = d.LockedLayers()
 	made, err := layers.Compose(t.Context(), d, w.options())
 	if err != nil {
 		t.Fatal(err)

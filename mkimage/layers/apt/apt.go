@@ -39,7 +39,7 @@ func Resolve(ctx context.Context, d *layers.Definition) (_ *layers.Lock, err err
 	if _, err := r.run(ctx, "apt-get", "--quiet", "update"); err != nil {
 		return nil, err
 	}
-	lock := &layers.Lock{}
+	lock := &layers.Lock{Layers: d.LockedLayers()}
 	var names []string
 	taken := map[string]bool{}
 	for i := range d.Layers {

@@ -72,9 +72,6 @@ func composed(t testing.TB, settings string, files []debtest.File) (*layers.Defi
 	p := debtest.Package{Name: "system", Files: files}
 	b := p.Bytes(t)
 	sum := sha256.Sum256(b)
-	lock := &layers.Lock{Packages: []layers.Locked{{
-		Layer: "debian", Name: p.Name, Version: "1", Architecture: "amd64", Size: int64(len(b)), SHA256: hex.EncodeToString(sum[:]),
-	}}}
 	text := "architecture = \"amd64\"\ntime = 1700000000\n[rules]\ndepmod = false\n[[layer]]\nname = \"debian\"\npackages = [\"x\"]\n[initrd]\n" + settings
 	for name, content := range map[string]string{"p.deb": string(b), "image.toml": text} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
@@ -85,6 +82,9 @@ func composed(t testing.TB, settings string, files []debtest.File) (*layers.Defi
 	if err != nil {
 		t.Fatal(err)
 	}
+	lock := &layers.Lock{Layers: d.LockedLayers(), Packages: []layers.Locked{{
+		Layer: "debian", Name: p.Name, Version: "1", Architecture: "amd64", Size: int64(len(b)), SHA256: hex.EncodeToString(sum[:]),
+	}}}
 	made, err := layers.Compose(t.Context(), d, layers.Options{Lock: lock,
 		Package: func(layers.Locked) (string, error) { return filepath.Join(dir, "p.deb"), nil }})
 	if err != nil {
