@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# layers-root.sh FOLDER: image, kernel and initrd of examples/appliance, composed by deltaup without
-# root, with what internal/test/boottest asks of a machine that it boots. Packages come from the
+# layers-root.sh FOLDER: image, kernel and initrds of examples/appliance, composed by deltaup without
+# root, with what internal/test/boottest asks of a machine that it boots: initrd.img, and others that
+# find disks by udev, volumes, or both. Packages come from the
 # network, and are kept in the folder that DELTAUP_PACKAGES names, or in FOLDER. A folder that was
 # made of the same files is kept.
 set -euo pipefail
@@ -78,6 +79,9 @@ name = "machine"
 folder = "tree"
 owner = "0:0"
 priority = 1
+[[layer]]
+name = "volumes"
+packages = ["lvm2"]
 END
 flags=(--lock "$out/image.lock" --cache "${DELTAUP_PACKAGES:-$out/packages}")
 rm -f "$out/image.lock"
@@ -92,6 +96,13 @@ for h in json.load(sys.stdin):
 ' > "$out/acks.toml"
 sed -i "1s,\]$,\, \"$out/acks.toml\"]," "$out/image.toml"
 "$out/deltaup" layers initrd "${flags[@]}" -o "$out/initrd.img" "$out/image.toml"
+initrd() { # NAME SETTING...: another initrd of the same tree
+  printf '%s\n' 'include = ["image.toml"]' '[initrd]' "${@:2}" > "$out/$1.toml"
+  "$out/deltaup" layers initrd "${flags[@]}" -o "$out/$1.img" "$out/$1.toml"
+}
+initrd udev 'udev = true'
+initrd lvm 'programs = ["lvm"]'
+initrd udev-lvm 'udev = true' 'programs = ["lvm"]'
 "$out/deltaup" layers kernel "${flags[@]}" -o "$out/vmlinuz" "$out/image.toml"
 "$out/deltaup" mkimage --level fastest "${flags[@]}" -o "$out/image.squashfs" "$out/image.toml"
 echo "$made_of" > "$out/done"

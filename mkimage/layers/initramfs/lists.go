@@ -24,7 +24,7 @@ var configFiles = []string{
 }
 
 // udevPrograms and udevFiles are what udev adds. Of the rules it takes those that name disks, and
-// load drivers.
+// load drivers. Those of the device mapper run dmsetup, without which volumes have no names.
 var (
 	udevPrograms = []string{"usr/lib/systemd/systemd-udevd", "usr/bin/udevadm"}
 	udevFiles    = []string{
@@ -37,6 +37,7 @@ var (
 		"usr/lib/udev/rules.d/60-persistent-storage.rules",
 		"usr/lib/udev/rules.d/63-md-raid-arrays.rules",
 		"usr/lib/udev/rules.d/64-md-raid-assembly.rules", "usr/lib/udev/rules.d/80-drivers.rules",
+		"usr/lib/udev/rules.d/95-dm-notify.rules", "sbin/dmsetup",
 	}
 )
 
