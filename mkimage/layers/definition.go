@@ -22,6 +22,8 @@ type Definition struct {
 	Initrd     Initrd         `toml:"initrd"`
 	Packages   []PackageTasks `toml:"package"`
 	Tasks                     // of the whole image
+
+	sources []string // the files that it was read from
 }
 
 // PackageTasks is the work that replaces a package's scripts. It is done where a layer has the

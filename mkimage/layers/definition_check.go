@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 
+	"deltaup/mkimage/adopt"
 	"deltaup/mkimage/layers/oci"
 	"deltaup/mkimage/rootfs"
 )
@@ -86,6 +88,9 @@ func (d *Definition) validate() error {
 			return fmt.Errorf("package %s: %w", p.Name, err)
 		}
 	}
+	if d.Deltaup != (adopt.Settings{}) && d.Deltaup.Program == "" {
+		return wrong("deltaup: program is missing: deltaup for the machines")
+	}
 	return errors.Join(d.Initrd.validate(), d.Tasks.validate())
 }
 
@@ -134,6 +139,9 @@ func (l *Layer) validate() error {
 			return wrong("a container has no subdir, owner or exclude; files with remove do that")
 		}
 	}
+	if err := (rootfs.Filter{Exclude: l.Exclude, Include: l.Include}).Check(); err != nil {
+		return wrong("%w", err)
+	}
 	if l.Owner != "" {
 		owner, err := rootfs.ParseOwner(l.Owner)
 		if err != nil {
@@ -166,6 +174,9 @@ func (f *File) validate() error {
 	var err error
 	if f.Path, err = cleanPath(f.Path); err == nil && f.Copy != "" {
 		f.Copy, err = cleanPath(f.Copy)
+	}
+	if _, bad := path.Match(f.Path, ""); err == nil && f.Remove && bad != nil {
+		return wrong("file %q: remove: %w", f.Path, bad)
 	}
 	return err
 }

@@ -1,16 +1,12 @@
 package layers
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
 
 	"deltaup/mkimage/adopt"
 )
@@ -43,13 +39,53 @@ func ReadDefinition(name string) (*Definition, error) {
 }
 
 // reader reads a definition with those that it includes.
-type reader struct{ files int }
+type reader struct {
+	files int
+	open  []string // that include one another, the outermost first
+}
 
 func (r *reader) read(name string, rules Rules) (*Definition, error) {
-	if r.files++; r.files > includesMax {
-		return nil, fmt.Errorf("%s: %w: more than %d definitions include one another", name,
-			ErrDefinition, includesMax)
+	if slices.Contains(r.open, name) {
+		return nil, fmt.Errorf("%s: %w: it includes itself: %s", r.open[0], ErrDefinition,
+			strings.Join(append(r.open, name), ", "))
 	}
+	if r.files++; r.files > includesMax {
+		return nil, fmt.Errorf("%s: %w: it includes more than %d others", r.open[0], ErrDefinition,
+			includesMax)
+	}
+	text, err := readDefinition(name)
+	if err != nil {
+		if len(r.open) > 0 {
+			err = fmt.Errorf("%s: include: %w", r.open[len(r.open)-1], err)
+		}
+		return nil, err
+	}
+	r.open = append(r.open, name)
+	defer func() { r.open = r.open[:len(r.open)-1] }()
+	// the rules of those that are included are the defaults of this one
+	first := Definition{Rules: rules}
+	if err := decodeDefinition(name, text, &first); err != nil {
+		return nil, err
+	}
+	base := &Definition{Rules: rules}
+	for _, include := range first.Include {
+		d, err := r.read(relative(filepath.Dir(name), include), base.Rules)
+		if err != nil {
+			return nil, err
+		}
+		base = base.with(d)
+	}
+	d := &Definition{Rules: base.Rules}
+	if err := decodeDefinition(name, text, d); err != nil {
+		return nil, err
+	}
+	d.anchor(filepath.Dir(name))
+	d.sources = []string{name}
+	return base.with(d), nil
+}
+
+// readDefinition gives the text of a definition.
+func readDefinition(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -58,43 +94,7 @@ func (r *reader) read(name string, rules Rules) (*Definition, error) {
 		return nil, fmt.Errorf("%s: %w: want a regular file of at most %d MiB", name,
 			ErrDefinition, definitionMax>>20)
 	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	head := struct {
-		Include []string `toml:"include"`
-	}{}
-	if err := toml.Unmarshal(text, &head); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", name, ErrDefinition, err)
-	}
-	base := &Definition{Rules: rules}
-	for _, include := range head.Include {
-		d, err := r.read(relative(filepath.Dir(name), include), base.Rules)
-		if err != nil {
-			return nil, err
-		}
-		base = base.with(d)
-	}
-	d, err := parseDefinition(text, base.Rules)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	d.anchor(filepath.Dir(name))
-	return base.with(d), nil
-}
-
-func parseDefinition(text []byte, rules Rules) (*Definition, error) {
-	d := &Definition{Rules: rules}
-	decoder := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
-	if err := decoder.Decode(d); err != nil {
-		var strict *toml.StrictMissingError
-		if errors.As(err, &strict) {
-			return nil, fmt.Errorf("%w: it has no such key:\n%s", ErrDefinition, strict.String())
-		}
-		return nil, fmt.Errorf("%w: %w", ErrDefinition, err)
-	}
-	return d, nil
+	return os.ReadFile(name)
 }
 
 // with gives the definition with another one upon it. A layer of the same name, and a package, add
@@ -103,15 +103,16 @@ func (d *Definition) with(other *Definition) *Definition {
 	sum := *other
 	sum.Architecture = cmp.Or(other.Architecture, d.Architecture)
 	sum.Time = cmp.Or(other.Time, d.Time)
+	sum.sources = append(slices.Clone(d.sources), other.sources...)
 	sum.Layers = append(slices.Clone(d.Layers), other.Layers...)
 	sum.Replace = append(slices.Clone(d.Replace), other.Replace...)
 	sum.Packages = append(slices.Clone(d.Packages), other.Packages...)
-	if len(other.Apt.Sources) == 0 {
-		sum.Apt = d.Apt
-	}
+	sum.Apt = d.Apt.with(&other.Apt)
 	sum.AlpineKeys = cmp.Or(other.AlpineKeys, d.AlpineKeys)
-	if other.Deltaup == (adopt.Settings{}) {
-		sum.Deltaup = d.Deltaup
+	sum.Deltaup = adopt.Settings{
+		Program: cmp.Or(other.Deltaup.Program, d.Deltaup.Program),
+		Config:  cmp.Or(other.Deltaup.Config, d.Deltaup.Config),
+		Root:    cmp.Or(other.Deltaup.Root, d.Deltaup.Root),
 	}
 	sum.Initrd = d.Initrd.with(&other.Initrd)
 	sum.Tasks = Tasks{
@@ -127,25 +128,57 @@ func (d *Definition) with(other *Definition) *Definition {
 	return &sum
 }
 
+// with gives the sources of packages with what another definition says of them. Sources and the
+// file with their keys belong together.
+func (a *Apt) with(other *Apt) Apt {
+	sum := Apt{
+		Sources: a.Sources, Keyring: cmp.Or(other.Keyring, a.Keyring),
+		Vendor: cmp.Or(other.Vendor, a.Vendor), Recommends: a.Recommends || other.Recommends,
+	}
+	if len(other.Sources) > 0 {
+		sum.Sources, sum.Keyring = other.Sources, other.Keyring
+	}
+	return sum
+}
+
 // anchor makes the paths of this machine begin at a folder.
 func (d *Definition) anchor(dir string) {
 	for i := range d.Layers {
 		l := &d.Layers[i]
-		for _, p := range []*string{&l.Folder, &l.Archive, &l.Image} {
-			*p = relative(dir, *p)
-		}
-		for j := range l.Files {
-			l.Files[j] = relative(dir, l.Files[j])
-		}
 		if transport, path, ok := cutPath(l.Container); ok {
 			l.Container = transport + relative(dir, path)
 		}
 	}
-	for _, p := range []*string{
-		&d.Apt.Keyring, &d.AlpineKeys, &d.Deltaup.Program, &d.Deltaup.Config, &d.Deltaup.Root,
-	} {
+	for _, p := range d.paths() {
 		*p = relative(dir, *p)
 	}
+}
+
+// paths gives the settings that are paths of this machine, container images apart.
+func (d *Definition) paths() []*string {
+	list := []*string{
+		&d.Apt.Keyring, &d.AlpineKeys, &d.Deltaup.Program, &d.Deltaup.Config, &d.Deltaup.Root,
+	}
+	for i := range d.Layers {
+		l := &d.Layers[i]
+		list = append(list, &l.Folder, &l.Archive, &l.Image)
+		for j := range l.Files {
+			list = append(list, &l.Files[j])
+		}
+	}
+	return list
+}
+
+// Inputs gives the paths of this machine that the definition is made of: itself, what it includes,
+// and what its layers and settings name, container images apart.
+func (d *Definition) Inputs() []string {
+	inputs := slices.Clone(d.sources)
+	for _, p := range d.paths() {
+		if *p != "" {
+			inputs = append(inputs, *p)
+		}
+	}
+	return inputs
 }
 
 // cutPath cuts a reference of a container image in a file or folder before its path.

@@ -148,6 +148,9 @@ func TestDefinition(t *testing.T) {
 		"user's name":      "time = 1\nuser = [{ name = \"x:y\", uid = 1 }]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
 		"includes itself":  "include = [\"image.toml\"]\n",
 		"package's name":   "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[[package]]\nname = \"\"\n",
+		"program":          "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[deltaup]\nroot = \"root.json\"\n",
+		"exclude":          "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\nexclude = [\"[\"]\n",
+		"remove":           "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[[file]]\npath = \"/[\"\nremove = true\n",
 		"time is too late": "time = 4294967296\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
 	} {
 		path := filepath.Join(t.TempDir(), "image.toml")
@@ -156,6 +159,75 @@ func TestDefinition(t *testing.T) {
 		}
 		if _, err := layers.ReadDefinition(path); !errors.Is(err, layers.ErrDefinition) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestIncludes joins definitions: what one does not say stays as the included one says.
+func TestIncludes(t *testing.T) {
+	w := newWorld(t)
+	w.write("base.toml", `[apt]
+sources = ["deb u s c"]
+keyring = "keys.gpg"
+[deltaup]
+program = "deltaup"
+config = "one.toml"
+`)
+	d, err := w.definition(`include = ["base.toml"]
+[[layer]]
+name = "a"
+folder = "x"
+[apt]
+recommends = true
+vendor = "ubuntu"
+[deltaup]
+config = "two.toml"
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := func(name string) string { return filepath.Join(w.dir, name) }
+	if want := (layers.Apt{
+		Sources: []string{"deb u s c"}, Keyring: path("keys.gpg"), Vendor: "ubuntu", Recommends: true,
+	}); !reflect.DeepEqual(d.Apt, want) {
+		t.Errorf("apt: %+v, want %+v", d.Apt, want)
+	}
+	if d.Deltaup.Program != path("deltaup") || d.Deltaup.Config != path("two.toml") {
+		t.Errorf("deltaup: %+v", d.Deltaup)
+	}
+	want := []string{path("base.toml"), path("image.toml"), path("keys.gpg"), path("deltaup"), path("two.toml"), path("x")}
+	if got := d.Inputs(); !reflect.DeepEqual(got, want) {
+		t.Errorf("inputs %q, want %q", got, want)
+	}
+	d, err = w.definition(`include = ["base.toml"]
+[[layer]]
+name = "a"
+folder = "x"
+[apt]
+sources = ["deb v s c"]
+`)
+	if err != nil || d.Apt.Keyring != "" {
+		t.Errorf("the keys of other sources: %+v, %v", d.Apt, err)
+	}
+}
+
+// TestWhere demands that messages name the file, the line and the key, and who includes whom.
+func TestWhere(t *testing.T) {
+	w := newWorld(t)
+	for text, want := range map[string]string{
+		"\n[[layer]]\nfodler = \"x\"\n":    "image.toml:6: definition: layer.fodler: unknown key",
+		"time = \"x\"":                     "image.toml:4: definition: time: key time is already defined",
+		"include = [\"a.toml\"]\n":         "image.toml: definition: it includes itself: ",
+		"include = [\"wrong.toml\"]\n":     "wrong.toml:2: definition: time: does not take a TOML string",
+		"include = [\"nosuch.toml\"]\n":    "image.toml: include: stat ",
+		"include = [\"several.toml\"]\n\n": "image.toml: definition: it includes more than 64 others",
+	} {
+		w.write("a.toml", "include = [\"image.toml\"]\n")
+		w.write("wrong.toml", "\ntime = \"x\"\n")
+		w.write("none.toml", "")
+		w.write("several.toml", "include = ["+strings.Repeat("\"none.toml\",", 100)+"]")
+		if _, err := w.definition(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 }

@@ -174,9 +174,7 @@ func (c *composition) number(database, name string) (uint32, bool) {
 func (c *composition) remove(pattern string) error {
 	found := false
 	for _, p := range c.stage.paths() {
-		if ok, err := path.Match(pattern, p); err != nil {
-			return wrong("%w", err)
-		} else if ok {
+		if ok, _ := path.Match(pattern, p); ok { // reading the definition has checked it
 			c.stage.remove(p)
 			found = true
 		}

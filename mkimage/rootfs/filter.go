@@ -26,6 +26,12 @@ import (
 // file with several hard links is left out, the next name becomes the file.
 type Filter struct{ Exclude, Include []string }
 
+// Check tells what is wrong with the patterns.
+func (f Filter) Check() error {
+	_, err := newFilter(f)
+	return err
+}
+
 // pattern is one pattern, name by name.
 type pattern []string
 
