@@ -4,7 +4,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"deltaup/internal/command"
 )
@@ -18,6 +18,7 @@ type layersOptions struct {
 	cache      string
 	update     bool
 	output     string
+	outputs    []string // files that are written, and left out of folders
 	tree       string
 	all        bool
 	json       bool
@@ -81,7 +82,7 @@ lacks are fetched; what has not the hash of the lock is refused.`,
 		Args: command.Exactly(1),
 		Run: func(ctx context.Context, args []string) error {
 			o.definition = args[0]
-			return runLayersBuild(ctx, env, &o)
+			return o.build(ctx, env)
 		},
 	}
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", "the archive, or the folder with a slash")
@@ -142,10 +143,10 @@ the image.`,
 		Run: func(_ context.Context, args []string) error {
 			o.definition = args[0]
 			write, ok := bills[format]
-			if !ok || o.output == "" {
-				return &usageError{errors.New("layers sbom needs -o, and spdx or cyclonedx as --format")}
+			if !ok {
+				return &usageError{fmt.Errorf("--format %s: want spdx or cyclonedx", format)}
 			}
-			return o.writeBill(write)
+			return o.writeBill(env, write)
 		},
 	}
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", "the `FILE` to write")

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +17,6 @@ import (
 	"deltaup/internal/durable"
 	"deltaup/mkimage/layers"
 	"deltaup/mkimage/layers/apt"
-	"deltaup/mkimage/layers/sbom"
 	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/tree"
 )
@@ -31,13 +29,15 @@ func (o *layersOptions) lockPath() string {
 	return strings.TrimSuffix(o.definition, definitionSuffix) + ".lock"
 }
 
-// open reads a definition and its lock.
-func (o *layersOptions) open(ctx context.Context,
-	env *Env) (*layers.Definition, layers.Options, error) {
+// open reads a definition and its lock, and refuses an output that cannot be.
+func (o *layersOptions) open(env *Env) (*layers.Definition, layers.Options, error) {
 	var options layers.Options
 	d, err := layers.ReadDefinition(o.definition)
 	if err != nil {
 		return nil, options, err
+	}
+	if err := o.checkOutput(d); err != nil {
+		return nil, options, &usageError{fmt.Errorf("-o %w", err)}
 	}
 	options.Lock, err = readLock(o.lockPath())
 	if errors.Is(err, errNoLock) && o.lock == "" && !d.NeedsLock() {
@@ -53,7 +53,8 @@ func (o *layersOptions) open(ctx context.Context,
 	debug.SetMemoryLimit(layersMemory)
 	options.Keychain = authn.DefaultKeychain
 	options.Cache = filepath.Join(cache.Dir, containersFolder)
-	options.Package = func(p layers.Locked) (string, error) { return cache.Path(ctx, p) }
+	options.Package = cache.Path
+	options.Outputs = o.outputs
 	status := newStatusLine(env)
 	options.Progress = func(done, total int64) {
 		if status.show("packages", done, total); done == total {
@@ -154,44 +155,22 @@ func runLayersLock(ctx context.Context, env *Env, o *layersOptions) error {
 	return nil
 }
 
-func runLayersBuild(ctx context.Context, env *Env, o *layersOptions) error {
-	if o.output == "" {
-		return &usageError{errors.New("layers build needs -o")}
-	}
-	t, err := o.compose(ctx, env)
+// compose gives the definition and its tree.
+func (o *layersOptions) compose(ctx context.Context,
+	env *Env) (*layers.Definition, tree.Tree, error) {
+	d, options, err := o.open(env)
 	if err != nil {
-		return err
-	}
-	defer t.Close() // it is only read
-	if dir, ok := strings.CutSuffix(o.output, "/"); ok {
-		err = layers.WriteFolder(ctx, dir, t)
-	} else if err = replaceable(o.output); err == nil {
-		err = durable.WriteFile(filepath.Dir(o.output), o.output, func(w io.Writer) error {
-			return layers.WriteTar(ctx, w, t)
-		})
-	}
-	if err != nil {
-		return err
-	}
-	printf(env.Stdout, "%s: %d entries\n", o.output, len(t.Entries()))
-	return nil
-}
-
-// compose gives the tree of the definition.
-func (o *layersOptions) compose(ctx context.Context, env *Env) (tree.Tree, error) {
-	d, options, err := o.open(ctx, env)
-	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	t, err := layers.Compose(ctx, d, options)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.definition, err)
+		return nil, nil, fmt.Errorf("%s: %w", o.definition, err)
 	}
-	return t, nil
+	return d, t, nil
 }
 
 func runLayersHooks(ctx context.Context, env *Env, o *layersOptions) error {
-	d, options, err := o.open(ctx, env)
+	d, options, err := o.open(env)
 	if err != nil {
 		return err
 	}
@@ -220,8 +199,8 @@ func runLayersHooks(ctx context.Context, env *Env, o *layersOptions) error {
 			printf(env.Stdout, "    %s\n", line)
 		}
 		if !h.Acknowledged && len(h.Rest) > 0 {
-			printf(env.Stdout, "  ack = { script = \"%s\", sha256 = \"%s\", why = \"\" }\n", h.Script,
-				h.SHA256)
+			printf(env.Stdout, "\n[[ack]]\npackage = %q\nscript = %q\nsha256 = %q\nwhy = \"\"\n\n",
+				h.Package, h.Script, h.SHA256)
 		}
 	}
 	printf(env.Stdout, "%d scripts: %d known, %d acknowledged, %d left\n", len(hooks), known,
@@ -233,7 +212,7 @@ func runLayersCompare(ctx context.Context, env *Env, o *layersOptions) error {
 	if o.tree == "" {
 		return &usageError{errors.New("layers compare needs --tree")}
 	}
-	t, err := o.compose(ctx, env)
+	_, t, err := o.compose(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -249,6 +228,10 @@ func runLayersCompare(ctx context.Context, env *Env, o *layersOptions) error {
 	}
 	if o.json {
 		return printJSON(env.Stdout, list)
+	}
+	if len(list) == 0 {
+		printf(env.Stdout, "no difference\n")
+		return nil
 	}
 	counts := map[string]int{}
 	for _, d := range list {
@@ -268,31 +251,4 @@ func runLayersCompare(ctx context.Context, env *Env, o *layersOptions) error {
 		}
 	}
 	return nil
-}
-
-// bills are the formats of bills of materials.
-var bills = map[string]func(io.Writer, *sbom.Subject) error{
-	"spdx": sbom.SPDX, "cyclonedx": sbom.CycloneDX,
-}
-
-// writeBill writes the bill of materials of the definition's lock.
-func (o *layersOptions) writeBill(write func(io.Writer, *sbom.Subject) error) error {
-	d, err := layers.ReadDefinition(o.definition)
-	if err != nil {
-		return err
-	}
-	lock, err := readLock(o.lockPath())
-	if err != nil {
-		return err
-	}
-	subject := &sbom.Subject{
-		Name:   strings.TrimSuffix(filepath.Base(o.definition), definitionSuffix),
-		Vendor: cmp.Or(d.Apt.Vendor, "debian"), Time: d.Time, Lock: lock,
-	}
-	if err := replaceable(o.output); err != nil {
-		return &usageError{fmt.Errorf("-o %w", err)}
-	}
-	return durable.WriteFile(filepath.Dir(o.output), o.output, func(w io.Writer) error {
-		return write(w, subject)
-	})
 }

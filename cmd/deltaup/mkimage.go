@@ -193,8 +193,8 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 func (o *mkimageOptions) open(ctx context.Context, env *Env,
 	trees rootfs.Options) (tree.Tree, error) {
 	if strings.HasSuffix(o.input, definitionSuffix) {
-		o.layers.definition = o.input
-		t, err := o.layers.compose(ctx, env)
+		o.layers.definition, o.layers.output, o.layers.outputs = o.input, o.image, o.outputs()
+		_, t, err := o.layers.compose(ctx, env)
 		if err != nil {
 			return nil, err
 		}
@@ -247,14 +247,22 @@ func (o *mkimageOptions) keepsInputs() error {
 		o.image:             append(inputs, o.fromRecipe, o.previous),
 		o.image + ".recipe": inputs,
 	} {
-		written, err := os.Stat(output)
-		if err != nil {
-			continue // nothing is replaced; who writes it tells what is wrong
+		if err := keeps(output, inputs); err != nil {
+			return fmt.Errorf("-o %w", err)
 		}
-		for _, input := range inputs {
-			if read, err := os.Stat(input); err == nil && os.SameFile(read, written) {
-				return fmt.Errorf("-o %s: it would replace %s, which is read", o.image, input)
-			}
+	}
+	return nil
+}
+
+// keeps fails when an output would replace a file that is read.
+func keeps(output string, inputs []string) error {
+	written, err := os.Stat(output)
+	if err != nil {
+		return nil // nothing is replaced; who writes it tells what is wrong
+	}
+	for _, input := range inputs {
+		if read, err := os.Stat(input); err == nil && os.SameFile(read, written) {
+			return fmt.Errorf("%s: it would replace %s, which is read", output, input)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package layers_test
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -82,9 +81,7 @@ func (w *world) write(name, text string) {
 
 func (w *world) options() layers.Options {
 	c := &layers.Downloads{Dir: w.dir}
-	return layers.Options{Lock: &w.lock, Cache: filepath.Join(w.dir, "containers"), Package: func(p layers.Locked) (string, error) {
-		return c.Path(context.Background(), p)
-	}}
+	return layers.Options{Lock: &w.lock, Cache: filepath.Join(w.dir, "containers"), Package: c.Path}
 }
 
 // head is what all definitions of these tests begin with.
@@ -343,7 +340,7 @@ func TestSame(t *testing.T) {
 	}
 }
 
-// TestCache fetches what is missing, and refuses what is not what was locked.
+// TestCache fetches what is missing or damaged, and refuses what is not what was locked.
 func TestCache(t *testing.T) {
 	w := newWorld(t, debtest.Package{Name: "p", Files: []debtest.File{{Name: "a", Content: "a"}}})
 	p := w.lock.Packages[0]
@@ -395,8 +392,11 @@ func TestCache(t *testing.T) {
 		if err := os.WriteFile(path, []byte("damaged"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := cache.Path(t.Context(), p); !errors.Is(err, layers.ErrLock) {
-			t.Errorf("%s, then damaged: %v", name, err)
+		if _, err := cache.Path(t.Context(), p); err != nil || asked != 2 {
+			t.Errorf("%s, then damaged: asked %d times, %v", name, asked, err)
+		}
+		if mended, err := os.ReadFile(path); err != nil || !bytes.Equal(mended, good) {
+			t.Errorf("%s, then damaged: it was not mended (%v)", name, err)
 		}
 	}
 	send, asked, p.URL = good, 0, server.URL+"/busy"

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/sys/unix"
 
 	"deltaup/internal/durable"
 )
@@ -22,8 +23,8 @@ type Downloads struct {
 	Dir string
 }
 
-// Path gives the path of a package, and fetches it where it is missing. A file with another hash is
-// refused: errors wrap ErrLock.
+// Path gives the path of a package, and fetches it where it is missing or damaged. What has another
+// hash than the lock says is refused: errors wrap ErrLock.
 func (c *Downloads) Path(ctx context.Context, p Locked) (string, error) {
 	name := filepath.Join(c.Dir, p.SHA256+".deb")
 	f, err := os.Open(name)
@@ -33,11 +34,12 @@ func (c *Downloads) Path(ctx context.Context, p Locked) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
-	if err := p.verify(io.Discard, f); err != nil {
-		return "", fmt.Errorf("%s: %w (remove it to fetch it again)", name, err)
+	err = p.verify(io.Discard, f)
+	f.Close() // it was only read
+	if errors.Is(err, ErrLock) {
+		return name, c.fetch(ctx, p, name)
 	}
-	return name, nil
+	return name, err
 }
 
 // verify copies a package, and tells whether it has the size and hash of the lock.
@@ -92,7 +94,7 @@ func (c *Downloads) try(ctx context.Context, p Locked, name string) error {
 	err = durable.WriteFile(c.Dir, name, func(w io.Writer) error {
 		return p.verify(w, answer.Body)
 	})
-	if errors.Is(err, ErrLock) {
+	if errors.Is(err, ErrLock) || errors.Is(err, unix.ENOSPC) {
 		err = backoff.Permanent(err)
 	}
 	return err

@@ -39,13 +39,15 @@ var (
 type Options struct {
 	Lock *Lock // of the definition's packages; nil: it has none
 	// Package gives the path of a locked package on this machine. Several calls may run at once.
-	Package func(Locked) (path string, err error)
+	Package func(context.Context, Locked) (path string, err error)
 	// Progress is told how many bytes of a layer's packages have been read. nil: nobody looks.
 	Progress func(done, total int64)
 	// Cache is a folder for what comes from registries of container images.
 	Cache string
 	// Keychain knows users of registries; nil: nobody is one.
 	Keychain authn.Keychain
+	// Outputs are files that the caller writes, which are left out of folders.
+	Outputs []string
 }
 
 // Compose gives the tree of a definition. Closing it frees the room that the packages take in the
@@ -164,7 +166,7 @@ func (c *composition) open(ctx context.Context, l *Layer, o Options) ([]named, e
 	} else {
 		t, err = rootfs.Open(ctx, path, rootfs.Options{
 			Filter: rootfs.Filter{Exclude: l.Exclude, Include: l.Include},
-			Subdir: l.Subdir, Clamp: &c.definition.Time, Owner: l.owner,
+			Subdir: l.Subdir, Clamp: &c.definition.Time, Owner: l.owner, Outputs: o.Outputs,
 		})
 	}
 	if err != nil {

@@ -109,7 +109,7 @@ func (c *composition) openPackages(ctx context.Context, l *Layer, o Options) ([]
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range locked {
 		g.Go(func() error {
-			path, err := o.Package(p)
+			path, err := o.Package(inner, p)
 			if err != nil {
 				return err
 			}

@@ -86,7 +86,7 @@ func composed(t testing.TB, settings string, files []debtest.File) (*layers.Defi
 		Layer: "debian", Name: p.Name, Version: "1", Architecture: "amd64", Size: int64(len(b)), SHA256: hex.EncodeToString(sum[:]),
 	}}}
 	made, err := layers.Compose(t.Context(), d, layers.Options{Lock: lock,
-		Package: func(layers.Locked) (string, error) { return filepath.Join(dir, "p.deb"), nil }})
+		Package: func(context.Context, layers.Locked) (string, error) { return filepath.Join(dir, "p.deb"), nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
