@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"deltaup/delta/transform/bcj"
+	"deltaup/delta/transform/parsestep"
 	"deltaup/delta/transform/xzutils"
 	"deltaup/internal/test/oracle"
 )
@@ -149,29 +150,28 @@ func TestParse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		end := 0
-		for i := range p.count {
-			m := p.match(i)
-			n := m.end() - m.begin()
-			if m.begin() < end || n < 1 || n > matchMax || m.end() > len(filtered) ||
-				m.distance() > m.begin() {
-				t.Fatalf("%s: match %d of %d bytes at %d, distance %d", name, i, n, m.begin(), m.distance())
+		var list []parsestep.Match
+		for i := range p.parts {
+			if list, err = p.read(i, list); err != nil {
+				t.Fatal(err)
 			}
-			from := filtered[m.begin()-m.distance():]
-			for k, c := range filtered[m.begin():m.end()] {
+		}
+		if len(list) != p.count {
+			t.Errorf("%s: %d matches, not %d", name, len(list), p.count)
+		}
+		end := 0
+		for i, m := range list {
+			begin, n, distance := int(m.Begin), int(m.Size), int(m.Distance)
+			if begin < end || n < 1 || n > matchMax || begin+n > len(filtered) || distance > begin {
+				t.Fatalf("%s: match %d of %d bytes at %d, distance %d", name, i, n, begin, distance)
+			}
+			from := filtered[begin-distance:]
+			for k, c := range filtered[begin : begin+n] {
 				if from[k] != c {
 					t.Fatalf("%s: match %d has another source", name, i)
 				}
 			}
-			end = m.end()
-		}
-		for at := 0; at <= len(filtered); at += 1 + len(filtered)/1000 {
-			want := 0
-			for want = p.find(at, 0); want > 0 && p.match(want-1).end() > at; want-- {
-			}
-			if got := p.find(at, p.count/2); got != want || got < p.count && p.match(got).end() <= at {
-				t.Fatalf("%s: at %d match %d, want %d", name, at, got, want)
-			}
+			end = begin + n
 		}
 	}
 }

@@ -2,385 +2,81 @@ package lzmaparse
 
 import (
 	"hash/crc32"
-	"math/bits"
 
 	"deltaup/delta/transform/parsestep"
 )
 
-// The streams of a step.
+// streamNumbers is a step's one stream beside those of matches.
 const (
-	streamStart    = iota // does a match begin here?
-	streamAsOld           // does it end where the old one does?
-	streamEnds            // does it end here?
-	streamLength          // its length, when it ends nowhere notable
-	streamSource          // is this its source?
-	streamDistance        // its distance, when its source is none of those
-	streamNumbers
+	streamNumbers = parsestep.Streams + iota
 	streams
 )
 
-const inputs = 8 // contexts of a bit
-
-const (
-	nearMax = matchMax // bytes that are compared to see how good a match would be
-	eachMax = 32       // bytes of a match each of which may be its end
-)
+// format is LZMA with the match finder of liblzma.
+var format = parsestep.Format{
+	Streams: streams, Contexts: 8, Latest: repeatCount, Again: true,
+	Shortest: 1, Short: matchMin, Longest: matchMax, Told: matchMax, Near: matchMax,
+	Lasts: []parsestep.Last{
+		{Size: 2, Bits: 10, Distance: contentMax, Hash: func(b []byte) uint32 {
+			return (crc32.IEEETable[b[0]] ^ uint32(b[1])) << 22
+		}},
+		{Size: 3, Bits: 16, Distance: contentMax, Hash: func(b []byte) uint32 {
+			return (crc32.IEEETable[b[0]] ^ uint32(b[1]) ^ uint32(b[2])<<8) << 16
+		}},
+	},
+}
 
 // model codes the symbols of a content.
 type model struct {
-	*parsestep.Coder
-	content []byte
-	old     *Parse
-	places  *parsestep.Alignment
-	index   *parsestep.Recent
-	end     int    // of the last match
-	history uint32 // a bit for each of the last matches: it was not as the old one
-	length  int    // of the last match
-	hint    int
-	found   []parsestep.Found // matches for the position
-}
-
-// view is what is known of a position before it is coded whether a match begins there.
-type view struct {
-	at, literals int
-	copy         parsestep.Run // of size 0: no place in the old content
-	match        int           // of the old parse: the first that ends behind it
-	kind         uint32
-	left         int // bytes of the old match
-	distance     int // of its source, 0: it has no place here
-	fits         int // bytes that this source gives right
-	repeats      [repeatCount]uint32
-	same         [repeatCount]int // bytes that the repeats give right
-	base         uint32           // a context
-	how          uint32           // a context: which of the latest distances those of the old match were
-}
-
-// What lies at the place of a position in the old content.
-const (
-	kindNone = iota
-	kindLiteral
-	kindBegin
-	kindWithin
-)
-
-// look gives what is known of a position.
-func (m *model) look(at int, last *repeats) (v view) {
-	v = view{at: at, literals: at - m.end}
-	since, valid := 0, uint32(0)
-	if c, ok := m.places.Old(at); ok {
-		v.copy = c
-		since, valid = m.lookOld(&v, at-c.New+c.Old)
-	}
-	for i, d := range last {
-		if v.repeats[i] = d + 1; int(d) < at {
-			v.same[i] = m.index.Common(at-int(d)-1, at, nearMax)
-		}
-	}
-	if v.kind >= kindBegin {
-		v.how = m.how(&v)
-	}
-	v.base = v.kind | uint32(min(since, 7))<<2 | uint32(min(v.left, 15))<<5 | valid<<validShift
-	return v
-}
-
-// lookOld looks at place q of the old content. It gives how many bytes before q the old match
-// begins, and how good its source would be here.
-func (m *model) lookOld(v *view, q int) (since int, valid uint32) {
-	v.kind, v.match = kindLiteral, m.old.find(q, m.hint)
-	if m.hint = v.match; v.match == m.old.count {
-		return 0, 0
-	}
-	old := m.old.match(v.match)
-	if since = q - old.begin(); since < 0 {
-		v.left = min(-since, 15) // bytes to the next match
-		return 0, 0
-	}
-	v.left, v.kind = old.end()-q, kindBegin
-	if since > 0 {
-		v.kind = kindWithin
-	}
-	s, ok := m.places.New(q-old.distance(), v.copy)
-	if !ok || s >= v.at {
-		return since, 0
-	}
-	v.distance, v.fits = v.at-s, m.index.Common(s, v.at, nearMax)
-	switch {
-	case v.fits == v.left:
-		return since, 3
-	case v.fits >= min(v.left, nearMax):
-		return since, 2
-	}
-	return since, 1
-}
-
-// how tells how the old match's distance was coded, how its new one would be, and whether it is the
-// same, as a context of 7 bits.
-func (m *model) how(v *view) uint32 {
-	old := m.old.match(v.match)
-	again := repeatCount
-	for i := repeatCount - 1; i >= 0; i-- {
-		if v.distance > 0 && v.repeats[i] == uint32(v.distance) {
-			again = i
-		}
-	}
-	moved := 2
-	switch d := old.distance(); {
-	case d == v.distance:
-		moved = 0
-	case v.distance > 0 && slotOf(uint32(d)-1) == slotOf(uint32(v.distance)-1):
-		moved = 1
-	}
-	return uint32(old.back()*(repeatCount+1)+again)<<2 | uint32(moved)
-}
-
-const validShift = 9
-
-// valid tells how good a source of the old match would be: 0 for none, 1 to 3.
-func (v *view) valid() uint32 { return v.base >> validShift & 3 }
-
-// best is how many bytes the best of the latest distances gives right.
-func (v *view) best() int { return max(v.same[0], v.same[1], v.same[2], v.same[3]) }
-
-// set gives a set of weights.
-func (v *view) set(history uint32) int { return int(v.kind | v.valid()<<2 | history&1<<4) }
-
-// bytesAt gives the n bytes from at on, which may lie outside.
-func (m *model) bytesAt(at, n int) (v uint32) {
-	for i := range n {
-		if v <<= 8; at+i >= 0 && at+i < len(m.content) {
-			v |= uint32(m.content[at+i])
-		}
-	}
-	return v
+	*parsestep.Model
+	size int // bytes of the content
+	end  int // of the last match
 }
 
 // symbol codes the symbol at at. It is false when there is no such one.
 func (m *model) symbol(s symbol, at int, last *repeats) (_ symbol, ok bool) {
-	v := m.look(at, last)
-	if !m.begins(&v, s.length > 0) {
+	var latest parsestep.Latest
+	for i, d := range last {
+		latest[i] = d + 1
+	}
+	m.Look(at, at-m.end, latest)
+	if !m.Begins(s.length > 0) {
 		return symbol{}, true
 	}
-	n, asOld := m.matchLength(&v, s.length, len(m.content))
-	if n < 1 || n > min(matchMax, len(m.content)-at) {
+	n := m.Length(s.length, m.size)
+	if n < 1 || n > min(matchMax, m.size-at) {
 		return s, false
 	}
-	s.length = n
-	known := n == 1
-	if n == 1 {
+	if s.length = n; n == 1 {
 		s.back = 0
 	} else {
 		want := s.back - repeatCount + 1
 		if s.back < repeatCount {
-			want = v.repeats[s.back]
+			want = latest[s.back]
 		}
-		var d uint32
-		if d, known = m.source(&v, n, want); d == 0 || d > uint32(at) {
+		d := m.Source(n, want)
+		if d == 0 || d > uint32(at) {
 			return s, false
 		}
-		m.offset(&v, &s, d)
+		s.back = m.back(s.back, d)
 	}
-	m.history = m.history<<1 | 1 - parsestep.Truth(asOld && known)
-	m.length = n
+	m.Note(n)
 	m.end = at + n
 	return s, !m.Overread()
 }
 
-// begins codes whether a match begins.
-func (m *model) begins(v *view, begins bool) bool {
-	return m.Bit(begins, streamStart, v.set(m.history), &parsestep.Contexts{
-		v.base | m.history&7<<12,
-		v.base | parsestep.Bucket(v.literals)<<12 | parsestep.Bucket(v.same[0])<<16,
-		v.kind | parsestep.Bucket(v.literals)<<2 | parsestep.Bucket(v.best())<<6 | parsestep.Bucket(m.length)<<10 | 1<<30,
-		v.kind | m.bytesAt(v.at-1, 2)<<2 | uint32(min(v.literals, 3))<<18,
-		v.base | m.history&255<<12,
-		(m.bytesAt(v.at, 4) ^ v.kind<<30) * 2654435761,
-		v.how | v.kind<<7 | uint32(min(v.left, 15))<<9 | m.history&3<<13 | v.valid()<<15 | 1<<29,
-		v.kind | uint32(min(v.same[0], 3))<<2 | uint32(min(v.same[1], 3))<<4 | uint32(min(v.same[2], 3))<<6 |
-			uint32(min(v.same[3], 3))<<8 | uint32(min(v.literals, 7))<<10 | uint32(min(v.left, 7))<<13 | 1<<28,
-	})
-}
-
-// matchLength codes the length of a match, and tells whether it ends where the old one does.
-func (m *model) matchLength(v *view, want, end int) (n int, asOld bool) {
-	old := 0
-	m.found = m.found[:0]
-	if v.kind >= kindBegin && v.left <= min(matchMax, end-v.at) && (v.left > 1 || v.same[0] > 0) {
-		if old = v.left; m.endsAsOld(v, want == old) {
-			return old, true
-		}
+// back codes how a distance is coded: encoders mostly take one of the latest where it is one.
+func (m *model) back(back, distance uint32) uint32 {
+	other := distance - 1 + repeatCount
+	i, ok := m.Again(distance)
+	if !ok {
+		return other
 	}
-	most := min(matchMax, end-v.at)
-	m.found = m.index.Matches(m.found, v.at, most)
-	known := max(v.best(), v.fits)
-	if len(m.found) > 0 {
-		known = max(known, m.found[len(m.found)-1].Size)
+	if !m.Unusual(back != uint32(i)) {
+		return uint32(i)
 	}
-	known = min(known, most)
-	passed, next, found := 0, v.match, m.found
-	first := matchMin
-	if v.same[0] > 0 {
-		first = 1
+	if back = m.Number(min(back, repeatCount), streamNumbers, 15); back >= repeatCount {
+		return other
 	}
-	for n := first; n <= known; n++ {
-		for len(found) > 0 && found[0].Size < n {
-			found = found[1:]
-		}
-		note, longer := v.notable(n, found), len(found)
-		if n == old || n > eachMax && note == 0 {
-			continue
-		}
-		border := m.border(v, n, &next)
-		c, set := note|border<<5, note|parsestep.Truth(border == 1 || border == 2)<<5
-		if m.Bit(want == n, streamEnds, int(set), &parsestep.Contexts{
-			c | parsestep.Bucket(n)<<8 | parsestep.Bucket(known)<<12,
-			note | parsestep.Bucket(known-n)<<5 | parsestep.Bucket(n)<<9 | uint32(min(passed, 3))<<13 | 1<<30,
-			c | uint32(min(longer, 7))<<8 | m.history&3<<11 | v.kind<<13 | 1<<29,
-			c | m.bytesAt(v.at+n-1, 2)<<8,
-			c | parsestep.Bucket(v.literals)<<8 | parsestep.Bucket(known)<<12 | 1<<28,
-			(m.bytesAt(v.at+n-2, 4) ^ note<<2) * 2654435761,
-			c | uint32(min(n, 63))<<8 | uint32(min(known-n, 15))<<14 | 1<<27,
-			c | v.how<<8 | parsestep.Bucket(n)<<15 | 1<<26,
-		}) {
-			return n, false
-		}
-		if note != 0 {
-			passed++
-		}
-	}
-	return int(m.Number(uint32(want-1)&(1<<31-1), streamLength, 0)) + 1, false
-}
-
-// endsAsOld codes whether a match ends where the old one does.
-func (m *model) endsAsOld(v *view, ends bool) bool {
-	n := v.left
-	fits := parsestep.Truth(n == v.same[0])<<1 | parsestep.Truth(n == v.same[1])<<2 | parsestep.Truth(n == v.fits)<<3
-	return m.Bit(ends, streamAsOld, v.set(m.history), &parsestep.Contexts{
-		v.base | m.history&7<<12,
-		v.base | parsestep.Bucket(v.best())<<12,
-		fits | v.kind<<4 | parsestep.Bucket(n)<<6 | m.history&15<<10,
-		v.kind | parsestep.Bucket(n)<<2 | m.history&3<<10 | 1<<29,
-		v.kind | m.bytesAt(v.at+n-1, 2)<<2 | 1<<28,
-		(m.bytesAt(v.at, 4) ^ uint32(n)<<3) * 2654435761,
-		v.how | v.kind<<7 | parsestep.Bucket(n)<<9 | fits<<13 | 1<<27,
-		v.how | m.history&15<<7 | uint32(min(v.literals, 3))<<11 | v.valid()<<13 | 1<<26,
-	})
-}
-
-// notable tells, as a context, which sources give just n bytes right. found has the matches that
-// are not shorter.
-func (v *view) notable(n int, found []parsestep.Found) (note uint32) {
-	if len(found) > 0 && found[0].Size == n {
-		note = 1 | parsestep.Truth(len(found) == 1)<<1
-	}
-	note |= parsestep.Truth(v.same[0] == n) << 2
-	note |= parsestep.Truth(v.same[1] == n || v.same[2] == n || v.same[3] == n) << 3
-	return note | parsestep.Truth(v.fits == n)<<4
-}
-
-// border tells what the old parse has n bytes behind the place of v: 1 and 2 for the beginning and
-// the end of a match. next is of the old parse, and moves on.
-func (m *model) border(v *view, n int, next *int) uint32 {
-	d := v.at - v.copy.New + n
-	if v.copy.Size == 0 || d > v.copy.Size {
-		return 4
-	}
-	q := v.copy.Old + d
-	for *next < m.old.count && m.old.match(*next).end() <= q {
-		*next++
-	}
-	begin := contentMax
-	if *next < m.old.count {
-		begin = m.old.match(*next).begin()
-	}
-	switch {
-	case begin == q:
-		return 1
-	case *next > 0 && m.old.match(*next-1).end() == q:
-		return 2
-	case begin < q:
-		return 3
-	}
-	return 0
-}
-
-// source codes the distance of a match of n bytes, and tells whether it is the old one's. Searching
-// takes most of the time, so it comes last.
-func (m *model) source(v *view, n int, want uint32) (distance uint32, asOld bool) {
-	tried := [repeatCount + 2]uint32{}
-	try := func(i int, d, kinds uint32) bool {
-		for _, x := range tried[:i] {
-			if x == d {
-				return false
-			}
-		}
-		if d == 0 || d > uint32(v.at) || !m.index.Equal(v.at-int(d), v.at, n) {
-			return false
-		}
-		tried[i] = d
-		full := m.index.Common(v.at-int(d), v.at, n+1) == n
-		c, far := kinds|parsestep.Truth(full)<<4, uint32(bits.Len32(d))
-		return m.Bit(d == want, streamSource, int(c), &parsestep.Contexts{
-			c | parsestep.Truth(n == v.left)<<7 | m.history&3<<8 | v.kind<<10,
-			c | parsestep.Bucket(n)<<7 | parsestep.Bucket(v.literals)<<11 | 1<<30,
-			c | uint32(i)<<7 | v.valid()<<13 | m.history&255<<15 | 1<<29,
-			c | parsestep.Truth(n == v.left)<<7 | v.kind<<8 | parsestep.Bucket(n)<<10 | far<<14 | 1<<28,
-			c | m.bytesAt(v.at, 3)<<8,
-			(m.bytesAt(v.at, 4) ^ c<<3 ^ uint32(n)<<8) * 2654435761,
-			c | v.how<<7 | v.kind<<14 | 1<<27,
-			c | uint32(min(n, 15))<<7 | far<<11 | uint32(min(v.same[0], 3))<<16 | uint32(min(v.same[1], 3))<<18 | 1<<26,
-		})
-	}
-	if v.fits >= min(n, nearMax) && try(0, uint32(v.distance), 1) {
-		return uint32(v.distance), true
-	}
-	for i, d := range v.repeats {
-		if try(i+1, d, uint32(i+2)) {
-			return d, false
-		}
-	}
-	if d := uint32(m.nearest(v.at, n)); try(repeatCount+1, d, repeatCount+2) {
-		return d, false
-	}
-	return m.Number(want, streamDistance, parsestep.Bucket(n)), false
-}
-
-// nearest gives the distance of the nearest match of n bytes, 0 when none is found.
-func (m *model) nearest(at, n int) int {
-	for _, f := range m.found {
-		if f.Size >= n {
-			return f.Distance
-		}
-	}
-	return m.index.Nearest(at, n)
-}
-
-// unusual is how often of 1<<16 a distance is coded in another way.
-const unusual = 16
-
-// offset codes how a distance is coded: encoders mostly take one of the latest where it is one.
-func (m *model) offset(v *view, s *symbol, distance uint32) {
-	usual := distance - 1 + repeatCount
-	for i := repeatCount - 1; i >= 0; i-- {
-		if v.repeats[i] == distance {
-			usual = uint32(i)
-		}
-	}
-	if usual < repeatCount && m.Code(m.Writing && usual != s.back, unusual) {
-		usual = m.Number(min(s.back, repeatCount), streamNumbers, 15)
-		if usual >= repeatCount {
-			usual = distance - 1 + repeatCount
-		}
-	}
-	s.back = usual
-}
-
-// The matches of two and of three bytes that liblzma finds are at the last positions with these
-// hashes.
-var shortMatches = []parsestep.Last{
-	{Size: 2, Bits: 10, Distance: contentMax, Hash: func(b []byte) uint32 {
-		return (crc32.IEEETable[b[0]] ^ uint32(b[1])) << 22
-	}},
-	{Size: 3, Bits: 16, Distance: contentMax, Hash: func(b []byte) uint32 {
-		return (crc32.IEEETable[b[0]] ^ uint32(b[1]) ^ uint32(b[2])<<8) << 16
-	}},
+	return back
 }

@@ -2,7 +2,8 @@ package lzmaparse
 
 import (
 	"encoding/binary"
-	"sort"
+
+	"deltaup/delta/transform/parsestep"
 )
 
 // Parse is the matches of a file. It is for one goroutine.
@@ -10,11 +11,9 @@ type Parse struct {
 	parts []part
 	arena []byte // of the last parts: bytes of it are theirs
 	size  int    // bytes of all arenas
-	count int
-	end   int // of the last match
+	count int    // of matches
+	end   int    // of the last one
 	last  repeats
-	kept  [keptParts]keptPart
-	now   int // of kept: the one used last
 }
 
 // part is partMatches matches, or fewer of the last one. Each is coded in a byte with as much as
@@ -26,14 +25,7 @@ type part struct {
 	last repeats
 }
 
-// keptPart is the matches of a part. The first has a number.
-type keptPart struct {
-	first   int
-	matches []match
-}
-
 const (
-	keptParts   = 4
 	partMatches = 256
 	matchBytes  = 1 + 5 + 4 + 2 // at most
 	arenaSize   = 256 << 10
@@ -41,27 +33,6 @@ const (
 	literalsMore = 3 // a number follows
 	lengthMore   = 7
 )
-
-// match is where a match begins in the content, its distance, which of the latest ones that was, or
-// repeatCount, and its length.
-type match uint64
-
-const (
-	placeBits = 26 // of a place and of a distance
-	sizeBits  = 9
-	backBits  = 3
-)
-
-func (m match) begin() int    { return int(m >> (64 - placeBits)) }
-func (m match) distance() int { return int(m>>(sizeBits+backBits)&(1<<placeBits-1)) + 1 }
-func (m match) back() int     { return int(m >> sizeBits & (1<<backBits - 1)) }
-func (m match) end() int      { return m.begin() + int(m&(1<<sizeBits-1)) }
-
-// newMatch makes one, of a distance less one.
-func newMatch(begin int, d, back uint32, length int) match {
-	return match(begin)<<(64-placeBits) | match(d)<<(sizeBits+backBits) |
-		match(min(back, repeatCount))<<sizeBits | match(length)
-}
 
 // add adds a match that begins at at, of distance d less one. It is false when the parse gets too
 // long.
@@ -109,8 +80,18 @@ func (p *Parse) add(at int, d uint32, s symbol) bool {
 	return true
 }
 
+// matches gives the matches for a model.
+func (p *Parse) matches() *parsestep.Matches {
+	m := parsestep.NewMatches(p.read)
+	for i, x := range p.parts {
+		m.AddPart(int(x.end), min(partMatches, p.count-i*partMatches))
+	}
+	return m
+}
+
 // read gives the matches of a part again.
-func (x *part) read(list []match) []match {
+func (p *Parse) read(part int, list []parsestep.Match) ([]parsestep.Match, error) {
+	x := &p.parts[part]
 	at, last, b := int(x.end), x.last, x.b
 	number := func() int {
 		v, n := binary.Uvarint(b)
@@ -136,57 +117,11 @@ func (x *part) read(list []match) []match {
 			length += number()
 		}
 		at += literals
-		list = append(list, newMatch(at, last.take(kind), kind, length))
+		list = append(list, parsestep.Match{
+			Begin: int32(at), Distance: int32(last.take(kind)) + 1, Size: uint16(length),
+			Again: uint8(min(kind, repeatCount)),
+		})
 		at += length
 	}
-	return list
-}
-
-// match gives a match by its number.
-func (p *Parse) match(i int) match {
-	k := &p.kept[p.now]
-	if n := i - k.first; uint(n) < uint(len(k.matches)) {
-		return k.matches[n]
-	}
-	return p.other(i)
-}
-
-// other is match for a part that is not the one used last.
-func (p *Parse) other(i int) match {
-	for now := range p.kept {
-		k := &p.kept[now]
-		if n := i - k.first; uint(n) < uint(len(k.matches)) {
-			p.now = now
-			return k.matches[n]
-		}
-	}
-	p.now = (p.now + 1) % keptParts
-	k := &p.kept[p.now]
-	k.first = i - i%partMatches
-	k.matches = p.parts[i/partMatches].read(k.matches[:0])
-	return k.matches[i-k.first]
-}
-
-// find gives the first match that ends behind at; hint is near it. p.count is none.
-func (p *Parse) find(at, hint int) int {
-	if hint < p.count && (hint == 0 || p.match(hint-1).end() <= at) {
-		for i := hint; i < min(hint+8, p.count); i++ {
-			if p.match(i).end() > at {
-				return i
-			}
-		}
-	}
-	x := sort.Search(len(p.parts), func(i int) bool { return int(p.parts[i].end) > at }) - 1
-	if x < 0 {
-		return 0
-	}
-	low, high := x*partMatches, min((x+1)*partMatches, p.count)
-	for low < high {
-		if middle := (low + high) / 2; p.match(middle).end() > at {
-			high = middle
-		} else {
-			low = middle + 1
-		}
-	}
-	return low
+	return list, nil
 }

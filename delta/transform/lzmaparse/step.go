@@ -29,7 +29,7 @@ func (s sizes) makeStep(old *Parse, file []byte, copies []parsestep.Run) ([]byte
 		return nil, err
 	}
 	c := &step{filters: f, reader: r}
-	if err := s.run(c, parsestep.NewCoder(nil, true, streams, inputs, s.Sizes), old, content, copies); err != nil {
+	if err := s.run(c, parsestep.NewCoder(nil, true, format, s.Sizes), old, content, copies); err != nil {
 		return nil, err
 	}
 	return c.model.Finish(), nil
@@ -45,7 +45,7 @@ func ApplyStep(w io.Writer, old *Parse, step, content []byte, most int) (length 
 
 func (s sizes) applyStep(w io.Writer, old *Parse, b, content []byte, most int) (int, error) {
 	c := &step{w: w, most: most}
-	err := s.run(c, parsestep.NewCoder(b, false, streams, inputs, s.Sizes), old, content, nil)
+	err := s.run(c, parsestep.NewCoder(b, false, format, s.Sizes), old, content, nil)
 	return c.length, err
 }
 
@@ -62,24 +62,22 @@ type step struct {
 
 func (s sizes) run(c *step, coder *parsestep.Coder, old *Parse, content []byte,
 	copies []parsestep.Run) (err error) {
-	c.model = &model{Coder: coder, content: content, old: old}
-	m := c.model
-	x := m.Number(parsestep.Truth(c.x86)|uint32(c.dict)<<1, streamNumbers, 4)
+	x := coder.Number(parsestep.Truth(c.x86)|uint32(c.dict)<<1, streamNumbers, 4)
 	if x > 2*dictMax+1 {
 		return errCorrupt
 	}
 	c.filters = filters{x86: x&1 != 0, dict: byte(x >> 1)}
-	var ok bool
-	if m.places, ok = m.Alignment(copies, len(content), streamNumbers); !ok {
+	m, ok := parsestep.NewModel(coder, format, s.Sizes, content, old.matches(), copies, streamNumbers)
+	if !ok {
 		return errContent
 	}
+	c.model = &model{Model: m, size: len(content)}
 	check := uint32(0)
 	if c.reader == nil {
 		if check = sum(content); c.x86 {
 			bcj.Encode(content)
 		}
 	}
-	m.index = parsestep.NewRecent(content, s.Sizes, shortMatches...)
 	stream, block := c.head()
 	if err := c.write(append(stream, block...)); err != nil {
 		return err

@@ -5,15 +5,15 @@ import "slices"
 // Run says that Size bytes of a new content resemble those of an old one.
 type Run struct{ New, Old, Size int }
 
-// Alignment finds places of one content in the other. It is for one goroutine.
-type Alignment struct {
+// alignment finds places of one content in the other. It is for one goroutine.
+type alignment struct {
 	copies []Run // by place in the new content, apart
 	byOld  []*Run
 	at     int // of copies: the last one found
 }
 
-func newAlignment(copies []Run) *Alignment {
-	a := &Alignment{copies: copies}
+func newAlignment(copies []Run) *alignment {
+	a := &alignment{copies: copies}
 	for i := range copies {
 		a.byOld = append(a.byOld, &copies[i])
 	}
@@ -21,9 +21,9 @@ func newAlignment(copies []Run) *Alignment {
 	return a
 }
 
-// Old gives the copy that a place of the new content lies in. Places do not go back from call to
+// old gives the copy that a place of the new content lies in. Places do not go back from call to
 // call.
-func (a *Alignment) Old(at int) (c Run, ok bool) {
+func (a *alignment) old(at int) (c Run, ok bool) {
 	for a.at < len(a.copies) && a.copies[a.at].New+a.copies[a.at].Size <= at {
 		a.at++
 	}
@@ -36,8 +36,8 @@ func (a *Alignment) Old(at int) (c Run, ok bool) {
 // overlaps is how many copies that begin before a byte are tried.
 const overlaps = 8
 
-// New gives the place of a byte of the old content in the new one. near is tried first.
-func (a *Alignment) New(old int, near Run) (at int, ok bool) {
+// new gives the place of a byte of the old content in the new one. near is tried first.
+func (a *alignment) new(old int, near Run) (at int, ok bool) {
 	if d := old - near.Old; d >= 0 && d < near.Size {
 		return near.New + d, true
 	}
@@ -57,9 +57,9 @@ func (a *Alignment) New(old int, near Run) (at int, ok bool) {
 	return 0, false
 }
 
-// Alignment codes the copies of a new content of size bytes, in order of New and apart. A writer
+// alignment codes the copies of a new content of size bytes, in order of New and apart. A writer
 // gives them, a reader nil. It is false when they are none of such a content.
-func (c *Coder) Alignment(list []Run, size, stream int) (_ *Alignment, ok bool) {
+func (c *Coder) alignment(list []Run, size, stream int) (_ *alignment, ok bool) {
 	n := c.Number(uint32(len(list)), stream, 0)
 	if n > copiesMax {
 		return nil, false

@@ -19,8 +19,8 @@ type Coder struct {
 	overread int                            // bytes behind the end of in
 }
 
-// Contexts are those of a bit: as many as the coder has inputs.
-type Contexts [inputsMax]uint32
+// contexts are those of a bit: as many as the coder has inputs.
+type contexts [inputsMax]uint32
 
 // slot is a probability of a one, of 22 bits, and below it how often it was changed, of 10 bits.
 type slot uint32
@@ -34,19 +34,19 @@ const (
 	overMax    = 8 // bytes that a reader may take behind the end
 )
 
-// NewCoder makes a coder that reads in, or one that writes, with so many streams of bits, which have
-// nothing in common. Each bit has up to so many contexts, at most 8.
-func NewCoder(in []byte, writing bool, streams, inputs int, s Sizes) *Coder {
+// NewCoder makes a coder that reads in, or one that writes. The streams of a format's bits have
+// nothing in common.
+func NewCoder(in []byte, writing bool, f Format, s Sizes) *Coder {
 	c := &Coder{in: in, Writing: writing, high: math.MaxUint32, slots: make([]slot, 1<<s.Slots),
-		shift: 32 - s.Slots, inputs: inputs,
-		weights: make([][weightSets][inputsMax]int32, streams)}
+		shift: 32 - s.Slots, inputs: f.Contexts,
+		weights: make([][weightSets][inputsMax]int32, f.Streams)}
 	for i := range c.slots {
 		c.slots[i] = 1 << 31
 	}
 	for i := range c.weights {
 		for k := range c.weights[i] {
 			for j := range c.weights[i][k] {
-				c.weights[i][k][j] = int32(weightUnit * 9 / (5 * inputs))
+				c.weights[i][k][j] = int32(weightUnit * 9 / (5 * c.inputs))
 			}
 		}
 	}
@@ -67,14 +67,14 @@ func (c *Coder) next() (b byte) {
 	return b
 }
 
-// Bit codes a bit of a stream. set, below 64, chooses weights for the contexts'
+// bit codes a bit of a stream. set, below 64, chooses weights for the contexts'
 // probabilities.
-func (c *Coder) Bit(bit bool, stream, set int, contexts *Contexts) bool {
+func (c *Coder) bit(bit bool, stream, set int, given *contexts) bool {
 	var stretched [inputsMax]int32
 	var at [inputsMax]*slot
 	weights := &c.weights[stream][set]
 	sum := int64(0)
-	for i, x := range contexts[:c.inputs] {
+	for i, x := range given[:c.inputs] {
 		h := x*0x9E3779B1 ^ uint32(stream*c.inputs+i+1)*0x85EBCA6B
 		h = (h ^ h>>15) * 0xC2B2AE35
 		at[i] = &c.slots[(h^h>>13)>>(c.shift&31)]
@@ -146,7 +146,7 @@ func (c *Coder) Number(v uint32, stream int, context uint32) uint32 {
 		length++
 	}
 	n := 0
-	for n < 31 && c.Bit(n < length, stream, n, &Contexts{uint32(n) | context<<5, uint32(n)}) {
+	for n < 31 && c.bit(n < length, stream, n, &contexts{uint32(n) | context<<5, uint32(n)}) {
 		n++
 	}
 	out := uint32(1)
@@ -154,7 +154,7 @@ func (c *Coder) Number(v uint32, stream int, context uint32) uint32 {
 		b := (v+1)>>i&1 != 0
 		if n-i <= 4 {
 			x := uint32(n)<<5 | out | 1<<31
-			b = c.Bit(b, stream, 32+n, &Contexts{x, x | context<<11})
+			b = c.bit(b, stream, 32+n, &contexts{x, x | context<<11})
 		} else {
 			b = c.Code(b, 1<<15)
 		}
@@ -171,7 +171,7 @@ func (c *Coder) Bytes(b []byte, stream int) {
 	for i := range b {
 		out := uint32(1)
 		for k := 7; k >= 0; k-- {
-			bit := c.Bit(b[i]>>k&1 != 0, stream, k, &Contexts{
+			bit := c.bit(b[i]>>k&1 != 0, stream, k, &contexts{
 				out, out | last<<8 | 1<<31, out | uint32(min(i, 255))<<8 | 1<<30,
 			})
 			if out <<= 1; bit {

@@ -28,8 +28,8 @@ func Truth(b bool) uint32 {
 	return 0
 }
 
-// Bucket is a small number for a length, as a part of a context: below 16.
-func Bucket(n int) uint32 {
+// bucket is a small number for a length, as a part of a context: below 16.
+func bucket(n int) uint32 {
 	switch {
 	case n < 12:
 		return uint32(n)

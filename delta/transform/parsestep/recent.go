@@ -5,10 +5,10 @@ import (
 	"math/bits"
 )
 
-// Recent finds matches in the content before a position as the trees of encoders do: for each
+// recent finds matches in the content before a position as the trees of encoders do: for each
 // length the nearest one. It keeps two chains of the positions of a window, of those with the same
 // hash of four bytes and of eight, which take 6 bytes of memory for each position of the window.
-type Recent struct {
+type recent struct {
 	b        []byte
 	done     int // positions before it are in the chains
 	short    chain
@@ -28,8 +28,8 @@ type Last struct {
 	Distance int                   // no match is farther away
 }
 
-// Found is a match of so many bytes.
-type Found struct{ Size, Distance int }
+// found is a match of so many bytes.
+type found struct{ size, distance int }
 
 // chain links positions with the same hash.
 type chain struct {
@@ -60,11 +60,11 @@ const (
 	stepsRate  = 8
 )
 
-// NewRecent makes an index of a content. lasts are in order of their sizes; the
-// first one's is that of the shortest match.
-func NewRecent(b []byte, s Sizes, lasts ...Last) *Recent {
+// newRecent makes an index of a content. lasts are in order of their sizes; the first one's is that
+// of the shortest match.
+func newRecent(b []byte, s Sizes, lasts []Last) *recent {
 	window := 1 << min(s.Window, bits.Len(uint(len(b))))
-	r := &Recent{b: b, short: newChain(s.Heads, window), long: newChain(s.Heads, window),
+	r := &recent{b: b, short: newChain(s.Heads, window), long: newChain(s.Heads, window),
 		lasts: lasts, shortest: lasts[0].Size}
 	for _, l := range lasts {
 		r.heads = append(r.heads, newHeads(l.Bits))
@@ -113,7 +113,7 @@ func hash8(b []byte) uint32 {
 }
 
 // advance adds all positions before at. It tells whether there are bytes enough to look at at.
-func (r *Recent) advance(at int) bool {
+func (r *recent) advance(at int) bool {
 	if at+longMin > len(r.b) {
 		return false
 	}
@@ -130,7 +130,7 @@ func (r *Recent) advance(at int) bool {
 }
 
 // last gives the last position with the few bytes at at, or a negative number.
-func (r *Recent) last(i, at int) int {
+func (r *recent) last(i, at int) int {
 	q := r.heads[i].first(r.lasts[i].Hash(r.b[at:]))
 	if at-q > r.lasts[i].Distance {
 		return -1
@@ -138,14 +138,14 @@ func (r *Recent) last(i, at int) int {
 	return q
 }
 
-// Nearest gives the distance from at to the nearest match of n bytes, 0 when none is found.
-func (r *Recent) Nearest(at, n int) int {
+// nearest gives the distance from at to the nearest match of n bytes, 0 when none is found.
+func (r *recent) nearest(at, n int) int {
 	if !r.advance(at) || at+n > len(r.b) {
 		return 0
 	}
 	for i := range r.lasts {
 		if n == r.lasts[i].Size {
-			if q := r.last(i, at); q >= 0 && r.Equal(q, at, n) {
+			if q := r.last(i, at); q >= 0 && r.equal(q, at, n) {
 				return at - q
 			}
 		}
@@ -156,7 +156,7 @@ func (r *Recent) Nearest(at, n int) int {
 	}
 	for steps := r.steps(stepsLong); steps > 0 && q >= max(at-c.window, 0); steps-- {
 		r.budget -= 1 + n/nearMax
-		if r.Equal(q, at, n) {
+		if r.equal(q, at, n) {
 			return at - q
 		}
 		q = c.before(q)
@@ -165,9 +165,10 @@ func (r *Recent) Nearest(at, n int) int {
 }
 
 // steps gives how many steps a search may take.
-func (r *Recent) steps(most int) int { return min(most, max(r.budget, stepsLeast)) }
+func (r *recent) steps(most int) int { return min(most, max(r.budget, stepsLeast)) }
 
-func (r *Recent) Equal(q, at, n int) bool {
+// equal tells whether n bytes from q and from at on are the same, and all within the content.
+func (r *recent) equal(q, at, n int) bool {
 	a, b := r.b[q:], r.b[at:]
 	if n > len(b) || a[n-1] != b[n-1] {
 		return false
@@ -180,9 +181,9 @@ func (r *Recent) Equal(q, at, n int) bool {
 	return true
 }
 
-// Matches appends matches for at, each longer than the one before and farther away, the last one of
+// matches appends matches for at, each longer than the one before and farther away, the last one of
 // at most so many bytes. Within its few steps none is missing.
-func (r *Recent) Matches(out []Found, at, most int) []Found {
+func (r *recent) matches(out []found, at, most int) []found {
 	if !r.advance(at) {
 		return out
 	}
@@ -190,11 +191,11 @@ func (r *Recent) Matches(out []Found, at, most int) []Found {
 	try := func(q int) {
 		r.budget--
 		if at+best < len(r.b) && r.b[q+best] == r.b[at+best] {
-			n := r.Common(q, at, most)
+			n := r.common(q, at, most)
 			r.budget -= n / nearMax
 			if n > best {
 				best = n
-				out = append(out, Found{n, at - q})
+				out = append(out, found{n, at - q})
 			}
 		}
 	}
@@ -214,8 +215,8 @@ func (r *Recent) Matches(out []Found, at, most int) []Found {
 	return out
 }
 
-// Common gives how many bytes from q and from at on are the same, at most so many.
-func (r *Recent) Common(q, at, most int) int {
+// common gives how many bytes from q and from at on are the same, at most so many.
+func (r *recent) common(q, at, most int) int {
 	n := 0
 	for most = min(most, len(r.b)-at); n < most && r.b[q+n] == r.b[at+n]; n++ {
 	}

@@ -3,7 +3,6 @@ package zstdparse
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"io"
 
 	"deltaup/delta/transform/parsestep"
@@ -23,11 +22,6 @@ type sizes struct {
 // stepSizes are those of all steps. A fuzzer takes smaller ones.
 var stepSizes = sizes{parsestep.Sizes{Slots: 20, Heads: 18, Window: 21}, 17}
 
-// zstd looks for matches of three bytes not farther away than this.
-const tripleMax = 1 << 18
-
-func hash3(b []byte) uint32 { return (binary.LittleEndian.Uint32(b) << 8) * 506832829 }
-
 // MakeStep gives the step from an old frame to a new one whose content is given. copies tells where
 // the content resembles that of the old frame, in order of New and apart. Nothing else may follow
 // the new frame. Errors tell that a frame or a copy is none that a step can be made for.
@@ -44,8 +38,8 @@ func (s sizes) makeStep(old, frame, content []byte, copies []parsestep.Run) ([]b
 	if err != nil {
 		return nil, err
 	}
-	m := newModel(parsestep.NewCoder(nil, true, streams, inputs, s.Sizes), content, p, s)
-	if !m.copies(copies) {
+	m, ok := s.newModel(nil, true, content, p, copies)
+	if !ok {
 		return nil, errContent
 	}
 	m.short(z.header(), headMax)
@@ -89,8 +83,8 @@ func (s sizes) applyStep(w io.Writer, old io.ReaderAt, size int64, step, content
 	if err != nil {
 		return 0, err
 	}
-	m := newModel(parsestep.NewCoder(step, false, streams, inputs, s.Sizes), content, p, s)
-	if !m.copies(nil) {
+	m, ok := s.newModel(step, false, content, p, nil)
+	if !ok {
 		return 0, errCorrupt
 	}
 	out, ok := m.short(nil, headMax)
@@ -101,7 +95,7 @@ func (s sizes) applyStep(w io.Writer, old io.ReaderAt, size int64, step, content
 	b := &block{}
 	for at := 0; !b.last; at += b.size {
 		if !m.block(b, at) || b.kind == compressed && !m.sequences(b, at) {
-			return length, cmp.Or(p.err, errCorrupt)
+			return length, cmp.Or(p.matches.Err(), errCorrupt)
 		}
 		if out, err = blocks.append(out, b, content[at:at+b.size]); err != nil {
 			return length, err
@@ -109,8 +103,8 @@ func (s sizes) applyStep(w io.Writer, old io.ReaderAt, size int64, step, content
 		if len(out) > most-length || b.last && at+b.size != len(content) {
 			return length, errCorrupt
 		}
-		if p.err != nil {
-			return length, p.err
+		if err := p.matches.Err(); err != nil {
+			return length, err
 		}
 		if _, err := w.Write(out); err != nil {
 			return length, err
@@ -126,16 +120,12 @@ func (s sizes) applyStep(w io.Writer, old io.ReaderAt, size int64, step, content
 	return length + len(sum), err
 }
 
-func newModel(c *parsestep.Coder, content []byte, old *parse, s sizes) *model {
-	triples := parsestep.Last{Size: matchMin, Bits: s.triples, Hash: hash3, Distance: tripleMax}
-	return &model{Coder: c, content: content, old: old, last: firstRepeats,
-		index: parsestep.NewRecent(content, s.Sizes, triples)}
-}
-
-// copies codes the alignment.
-func (m *model) copies(list []parsestep.Run) (ok bool) {
-	m.places, ok = m.Alignment(list, len(m.content), streamNumbers)
-	return ok
+func (s sizes) newModel(step []byte, writing bool, content []byte, old *parse,
+	copies []parsestep.Run) (*model, bool) {
+	f := format(s.triples)
+	m, ok := parsestep.NewModel(parsestep.NewCoder(step, writing, f, s.Sizes), f, s.Sizes, content,
+		old.matches, copies, streamNumbers)
+	return &model{Model: m, size: len(content), last: firstRepeats}, ok
 }
 
 // short codes a few bytes and their number.
@@ -162,7 +152,7 @@ func (m *model) block(b *block, at int) bool {
 	}
 	v, ok := field(uint32(b.kind)<<1|parsestep.Truth(b.last), 2*uint32(compressed)+1, 0)
 	b.kind, b.last = kind(v>>1), v&1 != 0
-	size, ok2 := field(uint32(b.size), uint32(min(blockMax, len(m.content)-at)), 1)
+	size, ok2 := field(uint32(b.size), uint32(min(blockMax, m.size-at)), 1)
 	b.size = int(size)
 	if !ok || !ok2 || m.Overread() || b.size == 0 && !b.last {
 		return false
