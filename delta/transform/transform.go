@@ -7,8 +7,7 @@
 // A transform looks at one content alone, so that undoing it needs nothing of the other version.
 // The publisher puts the new content through [Exact] and the old one through [Base], and makes a
 // patch between the results. The target puts its old content through Base, applies the patch, and
-// puts the result through [InverseFrom]. One transform alone takes the old content there: see
-// [Stepped].
+// puts the result through Inverse. Some transforms take the old content there, too: see [Stepped].
 //
 // A target must get the publisher's bytes, so what Forward and Inverse give for an id never
 // changes. New behaviour gets a new id. Golden hashes in the tests check this. Formats:
@@ -49,7 +48,7 @@ type Transform interface {
 	// Inverse gives back what Forward was given, at most limit bytes. It may overwrite out and
 	// return a part of it, which saves the memory of a second large content. Hostile input gives an
 	// error that wraps errCorrupt or errTooLong, never a panic, and takes memory in proportion to
-	// out and limit. A transform with Stepped gives an error: see InverseFrom.
+	// out and limit. A transform with Stepped gives an error: see InverseTo.
 	Inverse(out []byte, limit int64) ([]byte, error)
 }
 

@@ -115,9 +115,6 @@ type vmlinuzForm struct {
 	packed                       int // bytes of the payload that the step makes
 }
 
-// size is how many bytes the content has.
-func (f *vmlinuzForm) size() int { return len(f.before) + f.packed + len(f.behind) }
-
 // cutForm reads what AddStep gives, for a content of at most limit bytes.
 func cutForm(out []byte, limit int64) (f vmlinuzForm, err error) {
 	if len(out) < vmlinuzTail {

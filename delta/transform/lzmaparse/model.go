@@ -12,8 +12,8 @@ const (
 	streams
 )
 
-// format is LZMA with the match finder of liblzma.
-var format = parsestep.Format{
+// traits is LZMA with the match finder of liblzma.
+var traits = parsestep.Traits{
 	Streams: streams, Contexts: 8, Latest: repeatCount, Again: true,
 	Shortest: 1, Short: matchMin, Longest: matchMax, Told: matchMax, Near: matchMax,
 	Lasts: []parsestep.Last{

@@ -29,7 +29,7 @@ func (s sizes) makeStep(old *Parse, file []byte, copies []parsestep.Run) ([]byte
 		return nil, err
 	}
 	c := &step{filters: f, reader: r}
-	if err := s.run(c, parsestep.NewCoder(nil, true, format, s.Sizes), old, content, copies); err != nil {
+	if err := s.run(c, parsestep.NewCoder(nil, true, traits, s.Sizes), old, content, copies); err != nil {
 		return nil, err
 	}
 	return c.model.Finish(), nil
@@ -45,7 +45,7 @@ func ApplyStep(w io.Writer, old *Parse, step, content []byte, most int) (length 
 
 func (s sizes) applyStep(w io.Writer, old *Parse, b, content []byte, most int) (int, error) {
 	c := &step{w: w, most: most}
-	err := s.run(c, parsestep.NewCoder(b, false, format, s.Sizes), old, content, nil)
+	err := s.run(c, parsestep.NewCoder(b, false, traits, s.Sizes), old, content, nil)
 	return c.length, err
 }
 
@@ -67,7 +67,7 @@ func (s sizes) run(c *step, coder *parsestep.Coder, old *Parse, content []byte,
 		return errCorrupt
 	}
 	c.filters = filters{x86: x&1 != 0, dict: byte(x >> 1)}
-	m, ok := parsestep.NewModel(coder, format, s.Sizes, content, old.matches(), copies, streamNumbers)
+	m, ok := parsestep.NewModel(coder, traits, s.Sizes, content, old.matches(), copies, streamNumbers)
 	if !ok {
 		return errContent
 	}

@@ -36,10 +36,10 @@ const (
 
 // NewCoder makes a coder that reads in, or one that writes. The streams of a format's bits have
 // nothing in common.
-func NewCoder(in []byte, writing bool, f Format, s Sizes) *Coder {
+func NewCoder(in []byte, writing bool, t Traits, s Sizes) *Coder {
 	c := &Coder{in: in, Writing: writing, high: math.MaxUint32, slots: make([]slot, 1<<s.Slots),
-		shift: 32 - s.Slots, inputs: f.Contexts,
-		weights: make([][weightSets][inputsMax]int32, f.Streams)}
+		shift: 32 - s.Slots, inputs: t.Contexts,
+		weights: make([][weightSets][inputsMax]int32, t.Streams)}
 	for i := range c.slots {
 		c.slots[i] = 1 << 31
 	}

@@ -7,7 +7,7 @@ import "sort"
 type Match struct {
 	Begin, Distance int32
 	Size            uint16
-	// Again is which of the latest distances it took, for a format that has Format.Again, or how
+	// Again is which of the latest distances it took, for a format that has Traits.Again, or how
 	// many of them there are when it took none.
 	Again uint8
 }

@@ -13,8 +13,8 @@ const (
 	Streams
 )
 
-// Format says what the matches of a format are like. All lengths are in bytes.
-type Format struct {
+// Traits says what the matches of a format are like. All lengths are in bytes.
+type Traits struct {
 	Streams  int  // of bits, with those of a Model
 	Contexts int  // of each bit, at most 8
 	Latest   int  // how many of the latest distances a match may take, at most 4
@@ -38,7 +38,7 @@ const eachMax = 32
 // match its Length, then its Source, then Note.
 type Model struct {
 	*Coder
-	format  Format
+	traits  Traits
 	content []byte
 	old     *Matches
 	places  *alignment
@@ -54,9 +54,9 @@ type Model struct {
 // NewModel makes a model of a content whose bytes do not change from the first Look on. It codes
 // copies, where the content resembles that of the old file, in order of New and apart, in a
 // stream. A reader gives nil. ok is false when they are none of such a content.
-func NewModel(c *Coder, f Format, s Sizes, content []byte, old *Matches, copies []Run,
+func NewModel(c *Coder, t Traits, s Sizes, content []byte, old *Matches, copies []Run,
 	stream int) (m *Model, ok bool) {
-	m = &Model{Coder: c, format: f, content: content, old: old, index: newRecent(content, s, f.Lasts)}
+	m = &Model{Coder: c, traits: t, content: content, old: old, index: newRecent(content, s, t.Lasts)}
 	m.places, ok = c.alignment(copies, len(content), stream)
 	return m, ok
 }
@@ -91,11 +91,11 @@ func (m *Model) Begins(begins bool) bool {
 // Length codes the length of a match that ends at end at the latest. A reader may get any length.
 func (m *Model) Length(want, end int) int {
 	v := &m.view
-	shortest := m.format.Short
+	shortest := m.traits.Short
 	if v.same[0] > 0 {
-		shortest = m.format.Shortest
+		shortest = m.traits.Shortest
 	}
-	old, longest := 0, min(m.format.Longest, end-v.at)
+	old, longest := 0, min(m.traits.Longest, end-v.at)
 	m.found, m.asOld = m.found[:0], false
 	if v.kind >= kindBegin && v.left >= shortest && v.left <= longest {
 		if old = v.left; m.endsAsOld(v, want == old) {
@@ -103,7 +103,7 @@ func (m *Model) Length(want, end int) int {
 			return old
 		}
 	}
-	most := min(m.format.Told, end-v.at)
+	most := min(m.traits.Told, end-v.at)
 	m.found = m.index.matches(m.found, v.at, most)
 	known := max(v.best(), v.fits)
 	if len(m.found) > 0 {
@@ -137,8 +137,8 @@ func (m *Model) Length(want, end int) int {
 			passed++
 		}
 	}
-	return int(m.Number(uint32(want-m.format.Shortest)&(1<<31-1), streamLength, 0)) +
-		m.format.Shortest
+	return int(m.Number(uint32(want-m.traits.Shortest)&(1<<31-1), streamLength, 0)) +
+		m.traits.Shortest
 }
 
 // endsAsOld codes whether a match ends where the old one does.
@@ -186,16 +186,16 @@ func (m *Model) Source(n int, want uint32) (distance uint32) {
 				uint32(min(v.same[1], 3))<<18 | 1<<26,
 		})
 	}
-	if v.fits >= min(n, m.format.Near) && try(0, uint32(v.distance)) {
+	if v.fits >= min(n, m.traits.Near) && try(0, uint32(v.distance)) {
 		return uint32(v.distance)
 	}
 	m.asOld = false
-	for i, d := range v.latest[:m.format.Latest] {
+	for i, d := range v.latest[:m.traits.Latest] {
 		if try(1+i, d) {
 			return d
 		}
 	}
-	if d := uint32(m.nearest(v.at, n)); try(1+m.format.Latest, d) {
+	if d := uint32(m.nearest(v.at, n)); try(1+m.traits.Latest, d) {
 		return d
 	}
 	return m.Number(want, StreamDistance, bucket(n))

@@ -41,10 +41,10 @@ func (m *Model) Look(at, literals int, latest Latest) {
 	}
 	for i, d := range latest {
 		if d > 0 && d <= uint32(at) {
-			v.same[i] = m.index.common(at-int(d), at, m.format.Near)
+			v.same[i] = m.index.common(at-int(d), at, m.traits.Near)
 		}
 	}
-	if m.format.Again && v.kind >= kindBegin {
+	if m.traits.Again && v.kind >= kindBegin {
 		v.how = m.how(v)
 	}
 	v.base = v.kind | uint32(min(since, 7))<<2 | uint32(min(v.left, 15))<<5 | valid<<validShift
@@ -70,11 +70,11 @@ func (m *Model) lookOld(v *view, q int) (since int, valid uint32) {
 	if !ok || s >= v.at {
 		return since, 0
 	}
-	v.distance, v.fits = v.at-s, m.index.common(s, v.at, m.format.Near)
+	v.distance, v.fits = v.at-s, m.index.common(s, v.at, m.traits.Near)
 	switch {
 	case v.fits == v.left:
 		return since, 3
-	case v.fits >= min(v.left, m.format.Near):
+	case v.fits >= min(v.left, m.traits.Near):
 		return since, 2
 	}
 	return since, 1

@@ -17,10 +17,10 @@ const (
 // tripleMax is how far away the zstd library looks for matches of three bytes.
 const tripleMax = 1 << 18
 
-// format is zstd with the match finder of its library. There is a table of so many bits for the last
+// traits is zstd with the match finder of its library. There is a table of so many bits for the last
 // positions of three bytes.
-func format(tripleBits int) parsestep.Format {
-	return parsestep.Format{
+func traits(tripleBits int) parsestep.Traits {
+	return parsestep.Traits{
 		Streams: streams, Contexts: 6, Latest: repeatCount,
 		Shortest: matchMin, Short: matchMin, Longest: blockMax, Told: 1024, Near: 64,
 		Lasts: []parsestep.Last{{Size: 3, Bits: tripleBits, Distance: tripleMax,

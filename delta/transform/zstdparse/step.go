@@ -122,8 +122,8 @@ func (s sizes) applyStep(w io.Writer, old io.ReaderAt, size int64, step, content
 
 func (s sizes) newModel(step []byte, writing bool, content []byte, old *parse,
 	copies []parsestep.Run) (*model, bool) {
-	f := format(s.triples)
-	m, ok := parsestep.NewModel(parsestep.NewCoder(step, writing, f, s.Sizes), f, s.Sizes, content,
+	t := traits(s.triples)
+	m, ok := parsestep.NewModel(parsestep.NewCoder(step, writing, t, s.Sizes), t, s.Sizes, content,
 		old.matches, copies, streamNumbers)
 	return &model{Model: m, size: len(content), last: firstRepeats}, ok
 }
