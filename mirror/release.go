@@ -24,6 +24,7 @@ const (
 	ImageName  = "image" // the only one that may be of kind squashfs
 	KernelName = "kernel"
 	InitrdName = "initrd"
+	SBOMName   = "sbom" // the image's bill of materials; no machine fetches it by itself
 )
 
 // Limits of a release file.

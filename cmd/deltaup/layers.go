@@ -137,8 +137,9 @@ func newLayersSBOMCommand(env *Env) *command.Command {
 		Use:   "sbom -o FILE [flags] DEFINITION",
 		Short: "Write the software bill of materials of an image",
 		Long: `Sbom writes the packages of the lock, with versions, hashes and package URLs, as
-SPDX 2.3 or CycloneDX 1.6 in JSON. publish --artifact sbom=FILE publishes it beside
-the image.`,
+SPDX 2.3 or CycloneDX 1.6 in JSON. publish --sbom publishes it beside the image.
+What lies in folders, archives, images, containers and packages in files is not
+in it.`,
 		Args: command.Exactly(1),
 		Run: func(_ context.Context, args []string) error {
 			o.definition = args[0]

@@ -15,6 +15,7 @@ import (
 	"deltaup/mirror"
 	"deltaup/mirror/folder"
 	"deltaup/mirror/publish"
+	"deltaup/mkimage/layers/sbom"
 	"deltaup/trust"
 )
 
@@ -30,6 +31,7 @@ type publishOptions struct {
 	compatible string
 	kernel     string
 	initrd     string
+	sbom       string
 	artifacts  []string
 	raw        bool
 	fallback   bool
@@ -77,6 +79,8 @@ which also promotes a release to another channel.`,
 		"machines that the release is for; others refuse it")
 	f.StringVar(&o.kernel, "kernel", "", "kernel to publish beside the image; auto takes the one in it")
 	f.StringVar(&o.initrd, "initrd", "", "initrd to publish beside the image")
+	f.StringVar(&o.sbom, "sbom", "",
+		"bill of materials to publish beside the image, as layers sbom writes it")
 	f.StringArrayVar(&o.artifacts, "artifact", nil,
 		"further file to publish as it is, as `NAME=FILE`; may be repeated")
 	f.BoolVar(&o.fallback, "fallback", false,
@@ -137,6 +141,10 @@ func (o *publishOptions) publication() (publish.Publication, error) {
 	if o.initrd != "" {
 		p.Artifacts = append(p.Artifacts, publish.File{Name: mirror.InitrdName, Path: o.initrd})
 	}
+	if o.sbom != "" {
+		p.Artifacts = append(p.Artifacts,
+			publish.File{Name: mirror.SBOMName, Path: o.sbom, Raw: true})
+	}
 	for _, a := range o.artifacts {
 		name, path, ok := strings.Cut(a, "=")
 		if !ok || path == "" {
@@ -176,6 +184,11 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 		return err
 	}
 	out := newPublishReporter(env, o)
+	if o.sbom != "" {
+		if err := sbom.Check(o.sbom); err != nil {
+			return out.failed(err)
+		}
+	}
 	p.Waiting = func() { printf(env.Stderr, "deltaup: another publisher is at work, waiting for it\n") }
 	if _, err := folder.Look(o.mirror); err != nil { // before the keys are opened
 		return out.failed(err)

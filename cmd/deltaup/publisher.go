@@ -21,6 +21,7 @@ import (
 	"deltaup/mkimage/layers/mime"
 	"deltaup/mkimage/layers/mimeinfo"
 	"deltaup/mkimage/layers/oci"
+	"deltaup/mkimage/layers/sbom"
 	"deltaup/mkimage/layers/script"
 	"deltaup/mkimage/modules"
 	"deltaup/mkimage/rootfs"
@@ -81,6 +82,7 @@ var publisherOutcomes = []outcome{
 	{is: apk.ErrSignature, cause: "unsupported-input"},
 	{is: apk.ErrOwner, cause: "unsupported-input"},
 	{is: deb.ErrMalformed, cause: "damaged-input"},
+	{is: sbom.ErrUnknown, cause: "unsupported-input"},
 	{is: script.ErrSyntax, cause: "damaged-input"},
 	{is: catalog.ErrText, cause: "damaged-input"},
 	{is: hwdb.ErrTooLarge, cause: "damaged-input"},

@@ -2,7 +2,10 @@ package sbom_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -77,5 +80,32 @@ func TestCycloneDX(t *testing.T) {
 	other.Time++
 	if bytes.Contains(bytesOf(t, sbom.CycloneDX, other), []byte(bom.SerialNumber)) {
 		t.Error("another bill has the same number")
+	}
+}
+
+// TestCheck takes both bills, and no other file.
+func TestCheck(t *testing.T) {
+	s := subject(t)
+	for name, c := range map[string]struct {
+		text []byte
+		want error
+	}{
+		"spdx":      {bytesOf(t, sbom.SPDX, s), nil},
+		"cyclonedx": {bytesOf(t, sbom.CycloneDX, s), nil},
+		"other":     {[]byte(`{"bomFormat": "x"}`), sbom.ErrUnknown},
+		"a list":    {[]byte(`[]`), sbom.ErrUnknown},
+		"image":     {[]byte("hsqs"), sbom.ErrUnknown},
+		"empty":     {nil, sbom.ErrUnknown},
+	} {
+		path := filepath.Join(t.TempDir(), "bill")
+		if err := os.WriteFile(path, c.text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := sbom.Check(path); !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	if err := sbom.Check(t.TempDir() + "/none"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
 	}
 }
