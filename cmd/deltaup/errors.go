@@ -172,6 +172,7 @@ var ourOutcomes = []outcome{
 // systemOutcomes are of errors that no package of ours has a name for.
 var systemOutcomes = []outcome{
 	{is: plainfile.ErrKind, cause: "unsupported-input"},
+	{is: plainfile.ErrTooLong, cause: "unsupported-input"},
 	{is: fs.ErrNotExist, cause: "no-file"},
 }
 

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"deltaup/dist"
+	"deltaup/internal/plainfile"
 	"deltaup/slotboot/config"
 )
 
@@ -37,7 +38,11 @@ type File struct {
 	Folder  bool   // it is a folder, which may be there
 }
 
-const programMax = 256 << 20 // bytes
+// Bounds of what is read, in bytes.
+const (
+	programMax = 256 << 20
+	textMax    = 1 << 20
+)
 
 // machines are the processors of programs, as Debian calls them.
 var machines = map[string]elf.Machine{
@@ -57,14 +62,14 @@ func Files(s Settings, architecture string, has func(path string) bool) (list []
 		if _, err := config.Load(s.Config); err != nil {
 			return nil, err
 		}
-		text, err := os.ReadFile(s.Config)
+		text, err := plainfile.Read(s.Config, textMax)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, File{Path: "usr/lib/deltaup/deltaup.toml", Mode: 0o644, Content: text})
 	}
 	if s.Root != "" {
-		text, err := os.ReadFile(s.Root)
+		text, err := plainfile.Read(s.Root, textMax)
 		if err != nil {
 			return nil, err
 		}
@@ -88,14 +93,7 @@ func readProgram(name, architecture string) ([]byte, error) {
 	if name == "" {
 		return nil, fmt.Errorf("%w: the program for targets is missing", ErrSettings)
 	}
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > programMax {
-		return nil, fmt.Errorf("%w: %s is no program", ErrSettings, name)
-	}
-	program, err := os.ReadFile(name)
+	program, err := plainfile.Read(name, programMax)
 	if err != nil {
 		return nil, err
 	}

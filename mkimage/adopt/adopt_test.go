@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"deltaup/dist"
+	"deltaup/internal/plainfile"
 	"deltaup/mkimage/adopt"
 )
 
@@ -112,14 +113,15 @@ func TestRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		s            adopt.Settings
 		architecture string
+		want         error
 	}{
-		"no program":      {adopt.Settings{}, ""},
-		"text":            {adopt.Settings{Program: text}, ""},
-		"a folder":        {adopt.Settings{Program: t.TempDir()}, ""},
-		"other processor": {good, other},
-		"root":            {adopt.Settings{Program: good.Program, Root: text}, ""},
+		"no program":      {adopt.Settings{}, "", adopt.ErrSettings},
+		"text":            {adopt.Settings{Program: text}, "", adopt.ErrSettings},
+		"a folder":        {adopt.Settings{Program: t.TempDir()}, "", plainfile.ErrKind},
+		"other processor": {good, other, adopt.ErrSettings},
+		"root":            {adopt.Settings{Program: good.Program, Root: text}, "", adopt.ErrSettings},
 	} {
-		if _, err := adopt.Files(c.s, c.architecture, none); !errors.Is(err, adopt.ErrSettings) {
+		if _, err := adopt.Files(c.s, c.architecture, none); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -3,11 +3,11 @@ package layers
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"deltaup/internal/plainfile"
 	"deltaup/mkimage/adopt"
 )
 
@@ -53,7 +53,7 @@ func (r *reader) read(name string, rules Rules) (*Definition, error) {
 		return nil, fmt.Errorf("%s: %w: it includes more than %d others", r.open[0], ErrDefinition,
 			includesMax)
 	}
-	text, err := readDefinition(name)
+	text, err := plainfile.Read(name, definitionMax)
 	if err != nil {
 		if len(r.open) > 0 {
 			err = fmt.Errorf("%s: include: %w", r.open[len(r.open)-1], err)
@@ -82,19 +82,6 @@ func (r *reader) read(name string, rules Rules) (*Definition, error) {
 	d.anchor(filepath.Dir(name))
 	d.sources = []string{name}
 	return base.with(d), nil
-}
-
-// readDefinition gives the text of a definition.
-func readDefinition(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > definitionMax {
-		return nil, fmt.Errorf("%s: %w: want a regular file of at most %d MiB", name,
-			ErrDefinition, definitionMax>>20)
-	}
-	return os.ReadFile(name)
 }
 
 // with gives the definition with another one upon it. A layer of the same name, and a package, add

@@ -15,9 +15,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
+	"deltaup/internal/plainfile"
 	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/tree"
 )
@@ -68,7 +68,7 @@ type Package struct {
 // folder for temporary files. Errors wrap those of this package or rootfs's, or are those of the
 // system.
 func Open(ctx context.Context, name string, o Options) (*Package, error) {
-	f, err := os.Open(name)
+	f, err := plainfile.Open(name)
 	if err != nil {
 		return nil, err
 	}

@@ -7,13 +7,13 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"deltaup/internal/plainfile"
 )
 
 // Keys are the public keys of those who make packages, by the names of their files, such as
@@ -33,12 +33,8 @@ func ReadKeys(dir string) (Keys, error) {
 	}
 	keys := Keys{}
 	for _, name := range names {
-		f, err := os.Open(name)
+		text, err := plainfile.Read(name, keyMax)
 		if err != nil {
-			return nil, err
-		}
-		text, err := io.ReadAll(io.LimitReader(f, keyMax))
-		if err = errors.Join(err, f.Close()); err != nil {
 			return nil, err
 		}
 		if keys[filepath.Base(name)], err = parseKey(text); err != nil {

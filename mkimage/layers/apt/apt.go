@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 
+	"deltaup/internal/plainfile"
 	"deltaup/mkimage/layers"
 	"deltaup/mkimage/layers/deb"
 )
@@ -63,6 +64,8 @@ func Resolve(ctx context.Context, d *layers.Definition) (_ *layers.Lock, err err
 	return lock, lock.Sort()
 }
 
+const keyringMax = 16 << 20 // bytes
+
 // root is a folder in which apt finds its settings and keeps its lists.
 type root struct {
 	dir        string
@@ -104,7 +107,7 @@ func (r *root) prepare() error {
 	}
 	sources := strings.Join(d.Apt.Sources, "\n") + "\n"
 	if d.Apt.Keyring != "" {
-		key, err := os.ReadFile(d.Apt.Keyring)
+		key, err := plainfile.Read(d.Apt.Keyring, keyringMax)
 		if err != nil {
 			return err
 		}

@@ -10,10 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"strings"
 
+	"deltaup/internal/plainfile"
 	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/tree"
 )
@@ -39,7 +39,7 @@ type Package struct {
 // it takes in the system's folder for temporary files. Errors wrap ErrMalformed or rootfs's, or are
 // those of the system.
 func Open(ctx context.Context, name string, o rootfs.Options) (*Package, error) {
-	f, err := os.Open(name)
+	f, err := plainfile.Open(name)
 	if err != nil {
 		return nil, err
 	}
