@@ -103,15 +103,6 @@ type Rules struct {
 	Dpkg         string `toml:"dpkg"`         // none, status.d or whole: the list of packages
 }
 
-// on gives the rules that do what a program would do, by name, and whether they are on.
-func (r *Rules) on() map[string]bool {
-	return map[string]bool{
-		"certificates": r.Certificates, "pam": r.Pam, "shells": r.Shells, "tmpfiles": r.Tmpfiles,
-		"libraries": r.Libraries, "depmod": r.Depmod, "hwdb": r.Hwdb, "catalog": r.Catalog,
-		"mime": r.Mime, "applications": r.Applications, "schemas": r.Schemas, "icons": r.Icons,
-	}
-}
-
 // User is a line of etc/passwd and of etc/shadow. It has no password.
 type User struct {
 	Name   string   `toml:"name"`

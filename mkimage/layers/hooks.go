@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-
 	"slices"
 	"strings"
 
@@ -98,7 +97,7 @@ var covering = map[string]string{
 	"systemctl":                "units",
 	"update-rc.d":              "units",
 	"systemd-tmpfiles":         "tmpfiles",
-	"systemd-sysusers":         "users",
+	"systemd-sysusers":         "sysusers",
 	"update-ca-certificates":   "certificates",
 	"pam-auth-update":          "pam",
 	"update-shells":            "shells",
@@ -118,6 +117,7 @@ var covering = map[string]string{
 	"ssh-keygen":               "first boot",
 	"py3compile":               "bytecode",
 	"pycompile":                "bytecode",
+	"pypy3compile":             "bytecode",
 	"update-initramfs":         "initrd",
 	"linux-update-symlinks":    "boot loader",
 	"linux-run-hooks":          "boot loader",

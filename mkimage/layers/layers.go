@@ -102,11 +102,14 @@ func (c *composition) compose(ctx context.Context, o Options) error {
 	return errors.Join(c.accountForScripts(), c.stage.check())
 }
 
-// rule applies all rules.
+// rule applies all rules that are on.
 func (c *composition) rule(ctx context.Context) error {
 	for _, r := range rules {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if r.on != nil && !r.on(&c.definition.Rules) {
+			continue
 		}
 		if err := r.apply(c); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)

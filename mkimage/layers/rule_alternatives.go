@@ -94,19 +94,11 @@ func parseAlternative(w []string) (a alternative, ok bool) {
 			link: rest[1], name: rest[2], path: rest[3],
 		})
 	}
-	return a, plainName(a.name) || word(a.name, "-._+")
+	return a, word(a.name, "-._+")
 }
 
 // parseable tells whether a command installs an alternative by literal words.
 func parseable(words []string) bool {
 	_, ok := parseAlternative(words)
 	return ok
-}
-
-// logicalLines gives the lines of a script, those that a backslash continues joined.
-func logicalLines(script string) (lines []string) {
-	for line := range strings.Lines(strings.ReplaceAll(script, "\\\n", " ")) {
-		lines = append(lines, strings.TrimSpace(line))
-	}
-	return lines
 }

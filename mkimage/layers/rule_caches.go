@@ -4,17 +4,100 @@ import (
 	"errors"
 
 	"deltaup/mkimage/layers/catalog"
+	"deltaup/mkimage/layers/gschemas"
 	"deltaup/mkimage/layers/hwdb"
+	"deltaup/mkimage/layers/iconcache"
 	"deltaup/mkimage/layers/ldcache"
+	"deltaup/mkimage/layers/mime"
+	"deltaup/mkimage/layers/mimeinfo"
 	"deltaup/mkimage/modules"
 )
+
+// cache writes the file that a rule computed of the whole tree, unless the tree has nothing to
+// compute it of: content is nil, or the error is the package's ErrUnknown.
+func (c *composition) cache(rule, path string, mode uint16, content []byte, err, unknown error) error {
+	if err != nil {
+		if errors.Is(err, unknown) {
+			return nil
+		}
+		return err
+	}
+	if content == nil {
+		return nil
+	}
+	return c.stage.write(path, c.stage.made(rule, mode, content))
+}
+
+// writeAll writes the files that a rule computed.
+func writeAll[F ~struct {
+	Path    string
+	Content []byte
+}](s *stage, rule string, files []F) error {
+	for _, f := range files {
+		file := struct {
+			Path    string
+			Content []byte
+		}(f)
+		if err := s.write(file.Path, s.made(rule, 0o644, file.Content)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hardware makes the database of hardware that udev reads.
+func (c *composition) hardware() error {
+	content, err := hwdb.Build(c.stage.tree())
+	return c.cache("hwdb", hwdb.VendorPath, 0o444, content, err, hwdb.ErrUnknown)
+}
+
+// messages makes the journal's catalog of messages.
+func (c *composition) messages() error {
+	content, err := catalog.Build(c.stage.tree())
+	return c.cache("catalog", catalog.Path, 0o644, content, err, nil)
+}
+
+// applications makes the list of applications by the media types that they open.
+func (c *composition) applications() error {
+	content, err := mimeinfo.Build(c.stage.tree())
+	return c.cache("applications", mimeinfo.Path, 0o644, content, err, nil)
+}
+
+// schemas compiles the settings schemas of GLib's applications.
+func (c *composition) schemas() error {
+	content, err := gschemas.Build(c.stage.tree())
+	return c.cache("schemas", gschemas.Path, 0o644, content, err, gschemas.ErrUnknown)
+}
+
+// mediaTypes makes the database of media types.
+func (c *composition) mediaTypes() error {
+	files, err := mime.Build(c.stage.tree())
+	if errors.Is(err, mime.ErrUnknown) {
+		return nil
+	}
+	return errors.Join(err, writeAll(c.stage, "mime", files))
+}
+
+// icons makes the index of each icon theme.
+func (c *composition) icons() error {
+	return writeAll(c.stage, "icons", iconcache.Build(c.stage.tree()))
+}
+
+// kernelModules makes depmod's files of each kernel's modules.
+func (c *composition) kernelModules() error {
+	t := c.stage.tree()
+	for _, version := range modules.Versions(t) {
+		files, err := modules.Depmod(c.ctx, t, version)
+		if err := errors.Join(err, writeAll(c.stage, "depmod", files)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // libraries makes the cache of shared libraries, and the links that ldconfig(8) makes for them.
 func (c *composition) libraries() error {
 	s := c.stage
-	if !c.definition.Rules.Libraries {
-		return nil
-	}
 	made, err := ldcache.Build(s.tree())
 	if errors.Is(err, ldcache.ErrUnknown) {
 		return nil // another libc, or none
@@ -31,54 +114,4 @@ func (c *composition) libraries() error {
 		s.remove(p)
 	}
 	return s.write(ldcache.Path, s.made("libraries", 0o644, made.Cache))
-}
-
-// kernelModules makes depmod's files of each kernel's modules.
-func (c *composition) kernelModules() error {
-	s := c.stage
-	if !c.definition.Rules.Depmod {
-		return nil
-	}
-	t := s.tree()
-	for _, version := range modules.Versions(t) {
-		files, err := modules.Depmod(c.ctx, t, version)
-		if err != nil {
-			return err
-		}
-		for _, f := range files {
-			if err := s.write(f.Path, s.made("depmod", 0o644, f.Content)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// hardware makes the database of hardware that udev reads.
-func (c *composition) hardware() error {
-	s := c.stage
-	if !c.definition.Rules.Hwdb {
-		return nil
-	}
-	content, err := hwdb.Build(s.tree())
-	if errors.Is(err, hwdb.ErrUnknown) || content == nil && err == nil {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return s.write(hwdb.VendorPath, s.made("hwdb", 0o444, content))
-}
-
-// messages makes the journal's catalog of messages.
-func (c *composition) messages() error {
-	s := c.stage
-	if !c.definition.Rules.Catalog {
-		return nil
-	}
-	content, err := catalog.Build(s.tree())
-	if err != nil || content == nil {
-		return err
-	}
-	return s.write(catalog.Path, s.made("catalog", 0o644, content))
 }

@@ -23,9 +23,6 @@ const (
 // none, the bundle, and links to each certificate by its name and by the hash of its subject.
 func (c *composition) certificates() error {
 	s := c.stage
-	if !c.definition.Rules.Certificates {
-		return nil
-	}
 	if s.find(certificateDir) == nil && s.find(localDir) == nil {
 		return nil
 	}

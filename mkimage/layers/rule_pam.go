@@ -37,9 +37,6 @@ type pamProfile struct {
 // pam makes etc/pam.d/common-* as pam-auth-update(8) does for who asks for nothing: of all profiles
 // that are on by default.
 func (c *composition) pam() error {
-	if !c.definition.Rules.Pam {
-		return nil
-	}
 	profiles, err := c.pamProfiles()
 	if err != nil {
 		return err

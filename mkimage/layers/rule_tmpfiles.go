@@ -1,7 +1,6 @@
 package layers
 
 import (
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,24 +14,8 @@ var volatileDirs = []string{"dev", "proc", "run", "sys", "tmp"}
 // tmpfiles makes the folders, files and links of tmpfiles.d(5) that are the same on each machine. A
 // line with a specifier, a pattern, or one that systemd runs at boot alone is left to the boot.
 func (c *composition) tmpfiles() error {
-	if !c.definition.Rules.Tmpfiles {
-		return nil
-	}
-	files := map[string]string{}
-	for _, dir := range []string{"usr/lib/tmpfiles.d", "etc/tmpfiles.d"} {
-		for _, p := range c.stage.inside(dir) {
-			if strings.HasSuffix(p, ".conf") {
-				files[path.Base(p)] = p
-			}
-		}
-	}
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		content, _, err := c.stage.read(files[name])
+	for _, p := range c.stage.dropIns(".conf", "usr/lib/tmpfiles.d", "etc/tmpfiles.d") {
+		content, _, err := c.stage.read(p)
 		if err != nil {
 			return err
 		}
@@ -50,12 +33,7 @@ func (c *composition) tmpfiles() error {
 // tmpfile does one line of a file: type, path, mode, user, group, age, argument.
 func (c *composition) tmpfile(w []string) error {
 	kind := strings.TrimRight(w[0], "-+=~$") // "!" is for boots alone, "^" needs credentials
-	field := func(i int) string {
-		if i < len(w) && w[i] != "-" {
-			return w[i]
-		}
-		return ""
-	}
+	field := fieldsOf(w)
 	at, err := cleanPath(w[1])
 	first, _, _ := strings.Cut(at, "/")
 	if err != nil || strings.ContainsAny(w[1]+field(6), "%*?[") ||

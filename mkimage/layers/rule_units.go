@@ -39,7 +39,7 @@ func (c *composition) units() error {
 	}
 	for _, name := range mask {
 		if path.Base(name) != name || !strings.Contains(name, ".") {
-			return wrong("units: mask %q: want the name of a unit, such as apt-daily.timer", name)
+			return wrong("mask %q: want the name of a unit, such as apt-daily.timer", name)
 		}
 		at := path.Join("etc/systemd/system", name)
 		if err := c.stage.write(at, c.stage.symlink("units", "/dev/null")); err != nil {
@@ -83,7 +83,7 @@ func (c *composition) enable(m *managed, name string) error {
 	m.done[name] = true
 	dir, file, ok := c.unit(m, name)
 	if !ok {
-		return wrong("units: the tree has no unit %s", name)
+		return wrong("the tree has no unit %s", name)
 	}
 	content, _, err := c.stage.read(path.Join(dir, file))
 	if err != nil {
@@ -93,7 +93,7 @@ func (c *composition) enable(m *managed, name string) error {
 	if base, rest, template := strings.Cut(name, "@"); template && name == file {
 		instance := install["DefaultInstance"]
 		if len(instance) == 0 {
-			return wrong("units: %s is a template without a default instance; name one of its own",
+			return wrong("%s is a template without a default instance; name one of its own",
 				name)
 		}
 		name = base + "@" + instance[0] + rest
@@ -102,7 +102,7 @@ func (c *composition) enable(m *managed, name string) error {
 	links := []string{}
 	for _, alias := range install["Alias"] {
 		if path.Base(alias) != alias {
-			return wrong("units: %s has the alias %q", name, alias)
+			return wrong("%s has the alias %q", name, alias)
 		}
 		links = append(links, alias)
 	}
@@ -111,7 +111,7 @@ func (c *composition) enable(m *managed, name string) error {
 	} {
 		for _, by := range install[key] {
 			if path.Base(by) != by {
-				return wrong("units: %s is %s %q", name, key, by)
+				return wrong("%s is %s %q", name, key, by)
 			}
 			links = append(links, path.Join(by+suffix, name))
 		}
@@ -174,6 +174,14 @@ func installSection(text string) map[string][]string {
 	return keys
 }
 
+// logicalLines gives the lines of a text, those that a backslash continues joined.
+func logicalLines(text string) (lines []string) {
+	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return lines
+}
+
 // presets gives the units that systemd.preset(5) enables, in order. A unit that no line names is
 // enabled, as systemd does it.
 func (c *composition) presets() (enabled []string, err error) {
@@ -182,21 +190,9 @@ func (c *composition) presets() (enabled []string, err error) {
 		pattern string
 	}
 	var lines []line
-	files := map[string]string{} // by name: a file in etc hides that in usr
-	for _, dir := range []string{"usr/lib/systemd/system-preset", "etc/systemd/system-preset"} {
-		for _, p := range c.stage.inside(dir) {
-			if strings.HasSuffix(p, ".preset") {
-				files[path.Base(p)] = p
-			}
-		}
-	}
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		content, _, err := c.stage.read(files[name])
+	for _, p := range c.stage.dropIns(".preset", "usr/lib/systemd/system-preset",
+		"etc/systemd/system-preset") {
+		content, _, err := c.stage.read(p)
 		if err != nil {
 			return nil, err
 		}
@@ -206,7 +202,7 @@ func (c *composition) presets() (enabled []string, err error) {
 				continue
 			}
 			if _, err := path.Match(w[1], ""); err != nil {
-				return nil, fmt.Errorf("%s: %q: %w", files[name], w[1], err)
+				return nil, fmt.Errorf("/%s: %q: %w", p, w[1], err)
 			}
 			lines = append(lines, line{w[0] == "enable", w[1]})
 		}

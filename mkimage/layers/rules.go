@@ -3,6 +3,7 @@ package layers
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,31 +15,42 @@ import (
 // what it works on.
 type rule struct {
 	name  string
+	on    func(*Rules) bool // nil: it says itself what of it is on
 	apply func(c *composition) error
 }
 
 // rules are all of them, in the order in which they are applied. Users come first, since files have
 // them as owners; what is computed of the whole tree comes last.
 var rules = []rule{
-	{"users", (*composition).users},
-	{"deltaup", (*composition).adopt},
-	{"files", (*composition).files},
-	{"applets", (*composition).applets},
-	{"alternatives", (*composition).alternatives},
-	{"certificates", (*composition).certificates},
-	{"pam", (*composition).pam},
-	{"shells", (*composition).shells},
-	{"units", (*composition).units},
-	{"tmpfiles", (*composition).tmpfiles},
-	{"hwdb", (*composition).hardware},
-	{"catalog", (*composition).messages},
-	{"mime", (*composition).mediaTypes},
-	{"applications", (*composition).applications},
-	{"schemas", (*composition).schemas},
-	{"icons", (*composition).icons},
-	{"depmod", (*composition).kernelModules},
-	{"libraries", (*composition).libraries},
-	{"dpkg", (*composition).dpkg},
+	{"users", nil, (*composition).users},
+	{"deltaup", nil, (*composition).adopt},
+	{"files", nil, (*composition).files},
+	{"applets", nil, (*composition).applets},
+	{"alternatives", nil, (*composition).alternatives},
+	{"certificates", func(r *Rules) bool { return r.Certificates }, (*composition).certificates},
+	{"pam", func(r *Rules) bool { return r.Pam }, (*composition).pam},
+	{"shells", func(r *Rules) bool { return r.Shells }, (*composition).shells},
+	{"units", nil, (*composition).units},
+	{"tmpfiles", func(r *Rules) bool { return r.Tmpfiles }, (*composition).tmpfiles},
+	{"hwdb", func(r *Rules) bool { return r.Hwdb }, (*composition).hardware},
+	{"catalog", func(r *Rules) bool { return r.Catalog }, (*composition).messages},
+	{"mime", func(r *Rules) bool { return r.Mime }, (*composition).mediaTypes},
+	{"applications", func(r *Rules) bool { return r.Applications }, (*composition).applications},
+	{"schemas", func(r *Rules) bool { return r.Schemas }, (*composition).schemas},
+	{"icons", func(r *Rules) bool { return r.Icons }, (*composition).icons},
+	{"depmod", func(r *Rules) bool { return r.Depmod }, (*composition).kernelModules},
+	{"libraries", func(r *Rules) bool { return r.Libraries }, (*composition).libraries},
+	{"dpkg", nil, (*composition).dpkg},
+}
+
+// off tells whether a name is that of a rule that is off.
+func (r *Rules) off(name string) bool {
+	if name == "sysusers" { // a part of users
+		return !r.Sysusers
+	}
+	return slices.ContainsFunc(rules, func(of rule) bool {
+		return of.name == name && of.on != nil && !of.on(r)
+	})
 }
 
 // adopt puts deltaup itself into the tree.
@@ -189,7 +201,7 @@ func (c *composition) remove(pattern string) error {
 func (c *composition) shells() error {
 	s := c.stage
 	base, ok, err := s.read("usr/share/debianutils/shells")
-	if !c.definition.Rules.Shells || err != nil || !ok || s.find("etc/shells") != nil {
+	if err != nil || !ok || s.find("etc/shells") != nil {
 		return err
 	}
 	own, real := []string{}, []string{}

@@ -328,3 +328,32 @@ func TestDesktop(t *testing.T) {
 		"usr/share/applications/mimeinfo.cache": "0644 0:0 [MIME Cache]\ntext/x-p=p.desktop;\n",
 	})
 }
+
+// TestCovered demands that the program of a rule counts where the rule is off, and only there.
+func TestCovered(t *testing.T) {
+	for command, rule := range map[string]string{
+		"systemd-sysusers": "sysusers", "update-ca-certificates": "certificates", "pam-auth-update": "pam",
+		"update-shells": "shells", "systemd-tmpfiles --create": "tmpfiles", "systemd-hwdb update": "hwdb",
+		"journalctl --update-catalog": "catalog", "update-mime-database /usr/share/mime": "mime",
+		"update-desktop-database": "applications", "glib-compile-schemas /x": "schemas",
+		"gtk-update-icon-cache /x": "icons", "depmod -a": "depmod", "ldconfig": "libraries",
+	} {
+		w := newWorld(t, debtest.Package{Name: "p", Control: map[string]string{"postinst": "#!/bin/sh\n" + command + "\n"}})
+		if _, err := w.compose(debian); err != nil {
+			t.Errorf("%s: %v", command, err)
+		}
+		if _, err := w.compose(debian + "[rules]\n" + rule + " = false\n"); !errors.Is(err, layers.ErrHooks) {
+			t.Errorf("%s without its rule: %v", command, err)
+		}
+	}
+}
+
+// TestDropIns demands that settings in etc hide those of the same name in usr.
+func TestDropIns(t *testing.T) {
+	w := newWorld(t, debtest.Package{Name: "p", Files: []debtest.File{
+		{Name: "etc/passwd", Content: "root:x:0:0:root:/root:/bin/sh\n"}, {Name: "etc/group", Content: "root:x:0:\n"},
+		{Name: "usr/lib/sysusers.d/a.conf", Content: "g hidden 5\n"}, {Name: "etc/sysusers.d/a.conf", Content: "g shown 6\n"},
+		{Name: "usr/lib/sysusers.d/b.conf", Content: "g other 7\n"},
+	}})
+	wantPaths(t, w.composed(debian), map[string]string{"etc/group": "0644 0:0 root:x:0:\nshown:x:6:\nother:x:7:\n"})
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -227,6 +228,23 @@ func (s *stage) under(dir string) (paths []string) {
 func (s *stage) inside(dir string) []string {
 	at, _ := s.follow(dir)
 	return slices.DeleteFunc(s.under(dir), func(p string) bool { return parent(p) != at })
+}
+
+// dropIns gives the files with a suffix in folders of settings, in the order of their names. One in
+// a later folder hides those of its name in earlier ones.
+func (s *stage) dropIns(suffix string, dirs ...string) (paths []string) {
+	byName := map[string]string{}
+	for _, dir := range dirs {
+		for _, p := range s.inside(dir) {
+			if strings.HasSuffix(p, suffix) {
+				byName[path.Base(p)] = p
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		paths = append(paths, byName[name])
+	}
+	return paths
 }
 
 // paths gives all paths in path order.

@@ -52,8 +52,7 @@ func (f finished) Test(op, name string) (holds, known bool) {
 func (f finished) Covers(words []string, all bool) bool {
 	name := path.Base(words[0])
 	if by, ok := covering[name]; ok {
-		on, rule := f.definition.Rules.on()[by]
-		return on || !rule // whatever its words are
+		return !f.definition.Rules.off(by) // whatever its words are
 	}
 	if !all {
 		return false
