@@ -163,6 +163,9 @@ func (o *layersOptions) compose(ctx context.Context,
 		return nil, nil, err
 	}
 	t, err := layers.Compose(ctx, d, options)
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err() // whatever was at work then
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", o.definition, err)
 	}

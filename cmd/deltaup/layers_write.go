@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,12 +38,24 @@ func (o *layersOptions) checkOutput(d *layers.Definition) error {
 		if _, err := os.Lstat(dir); err == nil {
 			return fmt.Errorf("%s: it is there already; want the name of a new folder", o.output)
 		}
-		return nil
+		return outside(dir, d.Inputs())
 	}
 	if err := replaceable(o.output); err != nil {
 		return err
 	}
 	return keeps(o.output, append(d.Inputs(), o.lockPath()))
+}
+
+// outside fails when a new folder would lie in one that is read: the next tree would have this one.
+func outside(dir string, inputs []string) error {
+	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
+		if err := keeps(up, inputs); err != nil {
+			return fmt.Errorf("%s/: it would lie in %s, which is read", dir, up)
+		}
+		if up == filepath.Dir(up) {
+			return nil
+		}
+	}
 }
 
 // write writes the output, which is made of a definition and its tree.
@@ -78,7 +91,12 @@ func (o *layersOptions) build(ctx context.Context, env *Env) error {
 		return err
 	}
 	defer t.Close() // it is only read
-	if err := layers.WriteFolder(ctx, dir, t); err != nil {
+	err = layers.WriteFolder(ctx, dir, t)
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		return fmt.Errorf("%s: %w (the owners in a folder need root, those in an archive do not)",
+			o.output, err)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", o.output, err)
 	}
 	printf(env.Stdout, "%s: %d entries\n", o.output, len(t.Entries()))

@@ -70,6 +70,8 @@ var publisherOutcomes = []outcome{
 	{is: layers.ErrForbidden, cause: "forbidden-in-image"},
 	{is: errNoLock, cause: "no-file", hint: "deltaup layers lock makes it"},
 	{is: layers.ErrLock, cause: "wrong-lock", hint: "deltaup layers lock --update makes it anew"},
+	{is: layers.ErrUnreachable, cause: "unreachable", hint: "nothing fetched is lost"},
+	{is: layers.ErrGone, cause: "not-on-mirror", hint: "deltaup layers lock --update takes what there is now"},
 	{is: apt.ErrApt, cause: "apt"},
 	{is: oci.ErrReference, cause: "wrong-definition"},
 	{is: oci.ErrUnlocked, cause: "wrong-lock", hint: "deltaup layers lock --update makes it anew"},

@@ -405,7 +405,7 @@ func TestCache(t *testing.T) {
 	}
 	p.URL = server.URL + "/missing"
 	cache := &layers.Downloads{Dir: t.TempDir()}
-	if _, err := cache.Path(t.Context(), p); err == nil || !strings.Contains(err.Error(), "404") {
+	if _, err := cache.Path(t.Context(), p); !errors.Is(err, layers.ErrGone) || !strings.Contains(err.Error(), "404") {
 		t.Errorf("missing: %v", err)
 	}
 }

@@ -24,7 +24,7 @@ type Downloads struct {
 }
 
 // Path gives the path of a package, and fetches it where it is missing or damaged. What has another
-// hash than the lock says is refused: errors wrap ErrLock.
+// hash than the lock says is refused: errors wrap ErrLock, ErrUnreachable or ErrGone.
 func (c *Downloads) Path(ctx context.Context, p Locked) (string, error) {
 	name := filepath.Join(c.Dir, p.SHA256+".deb")
 	f, err := os.Open(name)
@@ -81,15 +81,14 @@ func (c *Downloads) try(ctx context.Context, p Locked, name string) error {
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		err := fmt.Errorf("%s: %s", p.URL, answer.Status)
 		if answer.StatusCode < http.StatusInternalServerError {
-			err = backoff.Permanent(err)
+			return backoff.Permanent(fmt.Errorf("%w: %s: %s", ErrGone, p.URL, answer.Status))
 		}
-		return err
+		return fmt.Errorf("%w: %s: %s", ErrUnreachable, p.URL, answer.Status)
 	}
 	err = durable.WriteFile(c.Dir, name, func(w io.Writer) error {
 		return p.verify(w, answer.Body)

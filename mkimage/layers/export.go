@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -72,13 +73,22 @@ func copyContent(w io.Writer, t tree.Tree, i int) error {
 }
 
 // WriteFolder writes a tree into a folder that is not there yet, with owners and attributes, which
-// mostly only root may. When it fails, there is no folder.
+// mostly only root may. The folder has its name once it is whole. When WriteFolder fails, there is
+// none.
 func WriteFolder(ctx context.Context, dir string, t tree.Tree) error {
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, fmt.Errorf("%s: %w", dir, fs.ErrExist))
+	}
+	part, err := os.MkdirTemp(filepath.Dir(dir), "deltaup-*.tmp")
+	if err != nil {
 		return err
 	}
-	if err := fillFolder(ctx, dir, t); err != nil {
-		return errors.Join(err, os.RemoveAll(dir))
+	err = fillFolder(ctx, part, t)
+	if err == nil {
+		err = os.Rename(part, dir)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(part))
 	}
 	return nil
 }

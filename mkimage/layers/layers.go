@@ -33,6 +33,10 @@ var (
 	ErrForbidden = errors.New("not in an image")
 	// ErrLock is wrapped when a lock is damaged, or does not belong to the definition.
 	ErrLock = errors.New("lock")
+	// ErrUnreachable is wrapped when the server of a package does not answer.
+	ErrUnreachable = errors.New("no answer")
+	// ErrGone is wrapped when the server of a package does not have it.
+	ErrGone = errors.New("it is not there")
 )
 
 // Options are what composing takes beside the definition.

@@ -268,6 +268,12 @@ func TestWriteFolder(t *testing.T) {
 	if _, err := os.Stat(again); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("left behind: %v", err)
 	}
+	if err := layers.WriteFolder(t.Context(), dir, made); !errors.Is(err, os.ErrExist) {
+		t.Errorf("a folder that is there: %v", err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(left) != 1 {
+		t.Errorf("left %v, %v", left, err)
+	}
 	for i, e := range back.Entries() {
 		if m := made.Entries()[i]; e.ModTime != m.ModTime {
 			t.Errorf("/%s has the time %d, want %d", e.Path, e.ModTime, m.ModTime)

@@ -23,7 +23,10 @@ func WriteKernel(w io.Writer, t tree.Tree, s *layers.Initrd) error {
 	}
 	root := lookup.New(t)
 	e := findKernel(root, version)
-	if e == nil {
+	switch {
+	case e == nil && version == "":
+		return wrong("the tree has no kernel /boot/vmlinuz, or several")
+	case e == nil:
 		return wrong("the tree has no kernel /boot/vmlinuz-%s", version)
 	}
 	r, err := root.Open(e)
