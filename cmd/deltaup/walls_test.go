@@ -74,7 +74,7 @@ var floors = []struct {
 	{"delta/transform/lzmaparse", []string{"delta/transform/bcj", "delta/transform/parsestep"}},
 	{"mkimage/kernel", []string{"chunkstore", "mkimage", "mkimage/internal/proof", "mkimage/internal/recipetext", "mkimage/internal/spool", "mkimage/internal/unpack", "delta/transform/gnuzip", "delta/transform/lz4hc"}},
 	{"mkimage/uki", nil},
-	{"delta/transform", []string{"delta/transform/gnuzip", "delta/transform/lzmaparse", "delta/transform/parsestep", "delta/transform/xzutils", "delta/transform/zstdparse"}},
+	{"delta/transform", []string{"delta/transform/gnuzip", "delta/transform/lz4hc", "delta/transform/lzmaparse", "delta/transform/parsestep", "delta/transform/xzutils", "delta/transform/zstdparse"}},
 	{"delta/suffix", nil},
 	{"delta/patchset", []string{"chunkstore", "mkimage", "mkimage/tree", "delta/suffix", "delta/transform"}},
 	{"artifact", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/kernel", "mkimage/tree", "mkimage/uki", "delta/patchset"}},

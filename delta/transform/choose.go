@@ -12,7 +12,7 @@ func For(name string, plain []byte) []uint8 {
 		}
 		return nil
 	}
-	for _, id := range []uint8{idVmlinuz, idVmlinuzXZ} {
+	for _, id := range []uint8{idVmlinuz, idVmlinuzXZ, idVmlinuzLZ4, idVmlinuzGzip} {
 		if _, _, ok := registry[id].(vmlinuz).find(plain); ok {
 			return []uint8{id}
 		}

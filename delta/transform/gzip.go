@@ -61,7 +61,7 @@ func (gzipMember) Forward(plain []byte) ([]byte, bool) {
 		return nil, false
 	}
 	p, ok := gzipParams(plain[:headerLen], plain[headerLen:len(plain)-gzipTrailer], content)
-	out[0] = byte(p.Family)<<4 | byte(p.Level)
+	out[0] = gzipEncoder(p)
 	return out, ok
 }
 
@@ -69,9 +69,9 @@ func (gzipMember) Inverse(out []byte, limit int64) ([]byte, error) {
 	if len(out) < 2 {
 		return nil, errCorrupt
 	}
-	p := gnuzip.Params{Family: gnuzip.Family(out[0] >> 4), Level: int(out[0] & 15)}
+	p, ok := gzipEncoderOf(out[0])
 	headerLen, n := binary.Uvarint(out[1:])
-	if !p.Valid() || n <= 0 || headerLen > gzipHeaderMax || headerLen > uint64(len(out)-1-n) {
+	if !ok || n <= 0 || headerLen > gzipHeaderMax || headerLen > uint64(len(out)-1-n) {
 		return nil, errCorrupt
 	}
 	header, content := out[1+n:1+n+int(headerLen)], out[1+n+int(headerLen):]
@@ -86,6 +86,14 @@ func (gzipMember) Inverse(out []byte, limit int64) ([]byte, error) {
 		return nil, errTooLong
 	}
 	return gzipTrail(w.b, content), nil
+}
+
+// gzipEncoder is the byte that tells an encoder.
+func gzipEncoder(p gnuzip.Params) byte { return byte(p.Family)<<4 | byte(p.Level) }
+
+func gzipEncoderOf(b byte) (p gnuzip.Params, ok bool) {
+	p = gnuzip.Params{Family: gnuzip.Family(b >> 4), Level: int(b & 15)}
+	return p, p.Valid()
 }
 
 // gzipTrail appends the trailer of a member with this content.

@@ -92,8 +92,10 @@ const (
 	idShifted   = 8
 	idXZShifted = 9
 
-	idVmlinuz   = 10
-	idVmlinuzXZ = 11
+	idVmlinuz     = 10
+	idVmlinuzXZ   = 11
+	idVmlinuzLZ4  = 12
+	idVmlinuzGzip = 13
 )
 
 // registry has the transforms by id. Id 0 means no transform.
@@ -111,8 +113,10 @@ var registry = map[uint8]Transform{
 	idShifted:   (*Shifts)(nil),
 	idXZShifted: xzFile{(*Shifts)(nil)},
 
-	idVmlinuz:   vmlinuz{zstdPacking{}},
-	idVmlinuzXZ: vmlinuz{xzPacking{}},
+	idVmlinuz:     vmlinuz{zstdPacking{}},
+	idVmlinuzXZ:   vmlinuz{xzPacking{}},
+	idVmlinuzLZ4:  vmlinuz{lz4Packing{}},
+	idVmlinuzGzip: vmlinuz{gzipPacking{}},
 }
 
 // Exact is t.Forward, except that ok is also false when Inverse does not give plain back.

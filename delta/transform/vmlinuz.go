@@ -13,7 +13,8 @@ import (
 //
 // That is a base. A new content has more behind it, see AddStep:
 //
-//	bytes  the step from the packed payload of the base to that of the content
+//	bytes  the step from the packed payload of the base to that of the content, or what its
+//	       encoder was
 //	u32    how many bytes lie before the packed payload, and behind it
 //	u32    length of the step, and of the packed payload
 type vmlinuz struct{ packing }
