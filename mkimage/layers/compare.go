@@ -1,11 +1,8 @@
 package layers
 
 import (
-	"crypto/sha256"
-	"errors"
 	"io"
 	"path"
-	"slices"
 	"strings"
 
 	"deltaup/mkimage/tree"
@@ -166,23 +163,10 @@ func differs(s, t tree.Tree, i, j int) (string, error) {
 	case a.Type != tree.Regular:
 		return "", nil
 	}
-	x, err := sumOf(s, i)
-	if err != nil {
-		return "", err
-	}
-	y, err := sumOf(t, j)
-	if err != nil || slices.Equal(x, y) {
+	same, err := sameContent(func() (io.ReadCloser, error) { return s.Open(i) },
+		func() (io.ReadCloser, error) { return t.Open(j) })
+	if err != nil || same {
 		return "", err
 	}
 	return "content", nil
-}
-
-func sumOf(t tree.Tree, i int) ([]byte, error) {
-	r, err := t.Open(i)
-	if err != nil {
-		return nil, err
-	}
-	h := sha256.New()
-	_, err = io.Copy(h, r)
-	return h.Sum(nil), errors.Join(err, r.Close())
 }

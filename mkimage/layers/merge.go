@@ -186,16 +186,21 @@ func equal(a, b *file) (bool, error) {
 	if a.Type != tree.Regular {
 		return true, nil
 	}
-	x, err := a.sum()
+	return sameContent(a.open, b.open)
+}
+
+// sameContent tells whether two files have the same content.
+func sameContent(a, b func() (io.ReadCloser, error)) (bool, error) {
+	x, err := sumOf(a)
 	if err != nil {
 		return false, err
 	}
-	y, err := b.sum()
+	y, err := sumOf(b)
 	return x == y, err
 }
 
-func (f *file) sum() (sum [sha256.Size]byte, err error) {
-	r, err := f.open()
+func sumOf(open func() (io.ReadCloser, error)) (sum [sha256.Size]byte, err error) {
+	r, err := open()
 	if err != nil {
 		return sum, err
 	}

@@ -22,21 +22,29 @@ func (d *depmod) content(m *kernelModule) (_ []byte, err error) {
 	defer f.Close() // it is only read
 	in := bufio.NewReaderSize(f, 64<<10)
 	plain := io.Reader(in)
-	for suffix, magic := range magics {
-		if start, _ := in.Peek(len(magic)); string(start) == magic && d.kmod.codecs[suffix] {
-			z, err := codecs[suffix](in)
-			if err != nil {
-				return nil, err
-			}
-			defer z.Close() // as above
-			plain = z
+	if suffix := d.packed(in); suffix != "" {
+		z, err := codecs[suffix](in)
+		if err != nil {
+			return nil, err
 		}
+		defer z.Close() // as above
+		plain = z
 	}
 	b, err := io.ReadAll(io.LimitReader(plain, sizeMax+1))
 	if len(b) > sizeMax {
 		return nil, fmt.Errorf("it has more than %d MiB", sizeMax>>20)
 	}
 	return b, err
+}
+
+// packed gives the suffix of the codec of a module that kmod unpacks, or "".
+func (d *depmod) packed(in *bufio.Reader) string {
+	for suffix, magic := range magics {
+		if start, _ := in.Peek(len(magic)); string(start) == magic && d.kmod.codecs[suffix] {
+			return suffix
+		}
+	}
+	return ""
 }
 
 // moduleInfo is what depmod reads of a module.

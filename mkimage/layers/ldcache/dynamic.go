@@ -3,7 +3,6 @@ package ldcache
 import (
 	"bytes"
 	"debug/elf"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -43,33 +42,17 @@ func ReadDynamic(root *lookup.View, e *tree.Entry) (*Dynamic, error) {
 }
 
 func parseDynamic(in io.ReaderAt, size int64) (*Dynamic, error) {
-	f := &elfFile{in: in, size: size}
-	h, err := f.bytes(0, headerSize)
-	if errors.Is(err, errObject) {
-		return nil, nil // too small for one
-	}
-	if err != nil {
-		return nil, err
-	}
-	if string(h[:4]) != elf.ELFMAG || elf.Data(h[elf.EI_DATA]) != elf.ELFDATA2LSB {
+	f, err := openELF(in, size)
+	if errors.Is(err, errObject) || err == nil && f.data != elf.ELFDATA2LSB {
 		return nil, nil
 	}
-	le := binary.LittleEndian
-	f.class = elf.Class(h[elf.EI_CLASS])
-	d := &Dynamic{Class: f.class, Machine: elf.Machine(le.Uint16(h[18:]))}
-	switch f.class {
-	case elf.ELFCLASS64:
-		f.word = 8
-		err = f.readSegments(le.Uint64(h[32:]), int(le.Uint16(h[56:])))
-	case elf.ELFCLASS32:
-		f.word = 4
-		err = f.readSegments(uint64(le.Uint32(h[28:])), int(le.Uint16(h[44:])))
-	default:
-		err = errObject
+	if err == nil {
+		err = f.readSegments()
 	}
 	if err != nil {
 		return nil, err
 	}
+	d := &Dynamic{Class: f.class, Machine: f.machine}
 	for _, s := range f.segments {
 		if s.kind != elf.PT_INTERP {
 			continue

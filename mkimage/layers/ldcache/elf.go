@@ -54,8 +54,40 @@ type elfFile struct {
 	in       io.ReaderAt
 	size     int64
 	class    elf.Class
-	word     int // bytes of an address
+	data     elf.Data
+	kind     elf.Type
+	machine  elf.Machine
+	flags    uint32 // the processor's
+	word     int    // bytes of an address
+	table    uint64 // where the program headers are
+	count    int    // of these
 	segments []segment
+}
+
+// openELF reads the header of a file of so many bytes. Errors are errObject for a file that is none
+// of either class, or those of in.
+func openELF(in io.ReaderAt, size int64) (*elfFile, error) {
+	f := &elfFile{in: in, size: size}
+	h, err := f.bytes(0, headerSize)
+	if err != nil {
+		return nil, err
+	}
+	le := binary.LittleEndian
+	f.class, f.data = elf.Class(h[elf.EI_CLASS]), elf.Data(h[elf.EI_DATA])
+	f.kind, f.machine = elf.Type(le.Uint16(h[16:])), elf.Machine(le.Uint16(h[18:]))
+	switch {
+	case string(h[:4]) != elf.ELFMAG:
+		return nil, errObject
+	case f.class == elf.ELFCLASS64:
+		f.word, f.flags = 8, le.Uint32(h[48:])
+		f.table, f.count = le.Uint64(h[32:]), int(le.Uint16(h[56:]))
+	case f.class == elf.ELFCLASS32:
+		f.word, f.flags = 4, le.Uint32(h[36:])
+		f.table, f.count = uint64(le.Uint32(h[28:])), int(le.Uint16(h[44:]))
+	default:
+		return nil, errObject
+	}
+	return f, nil
 }
 
 type segment struct {
@@ -101,12 +133,12 @@ func (f *elfFile) text(off uint64) (string, error) {
 }
 
 // readSegments reads the program headers.
-func (f *elfFile) readSegments(off uint64, count int) error {
+func (f *elfFile) readSegments() error {
 	size := 56
 	if f.word == 4 {
 		size = 32
 	}
-	b, err := f.bytes(off, size*count)
+	b, err := f.bytes(f.table, size*f.count)
 	if err != nil {
 		return err
 	}

@@ -57,62 +57,47 @@ func (b *builder) readObject(e *tree.Entry) (*object, error) {
 // parseObject reads of a library what the glibc's ldconfig reads. Errors are errObject for a file
 // that it ignores, or those of in.
 func parseObject(in io.ReaderAt, size int64, g glibc) (*object, error) {
-	f := &elfFile{in: in, size: size}
-	h, err := f.bytes(0, headerSize)
+	f, err := openELF(in, size)
 	if err != nil {
 		return nil, err
 	}
-	le := binary.LittleEndian
-	f.class = elf.Class(h[elf.EI_CLASS])
-	machine := elf.Machine(le.Uint16(h[18:]))
-	o := &object{flags: flagLibc6}
 	switch {
-	case string(h[:4]) != elf.ELFMAG, elf.Type(le.Uint16(h[16:])) != elf.ET_DYN,
-		f.class != elf.ELFCLASS32 && f.class != elf.ELFCLASS64:
-		return nil, errObject
-	case g.machine == elf.EM_X86_64 && machine != elf.EM_X86_64 &&
-		(machine != elf.EM_386 || f.class != elf.ELFCLASS32):
+	case f.kind != elf.ET_DYN,
+		g.machine == elf.EM_X86_64 && f.machine != elf.EM_X86_64 &&
+			(f.machine != elf.EM_386 || f.class != elf.ELFCLASS32):
 		return nil, errObject
 	}
-	var flags uint32
-	if f.class == elf.ELFCLASS64 {
-		f.word = 8
-		err = f.readSegments(le.Uint64(h[32:]), int(le.Uint16(h[56:])))
-	} else {
-		f.word = 4
-		flags = le.Uint32(h[36:])
-		err = f.readSegments(uint64(le.Uint32(h[28:])), int(le.Uint16(h[44:])))
-	}
-	if err != nil {
+	if err := f.readSegments(); err != nil {
 		return nil, err
 	}
+	o := &object{flags: flagLibc6}
 	if err := f.describe(o, g); err != nil {
 		return nil, err
 	}
-	o.flags = mode(o.flags, f.class, machine, flags, g)
+	o.flags = f.mode(o.flags, g)
 	return o, nil
 }
 
 // mode adds the machine's mode to the flags of an entry.
-func mode(flags uint32, class elf.Class, machine elf.Machine, elfFlags uint32, g glibc) uint32 {
+func (f *elfFile) mode(flags uint32, g glibc) uint32 {
 	const (
 		eabi, eabi5 = 0xff000000, 0x05000000
 		hard, soft  = 0x400, 0x200
 	)
 	switch {
-	case g.machine == elf.EM_AARCH64 && class == elf.ELFCLASS64:
+	case g.machine == elf.EM_AARCH64 && f.class == elf.ELFCLASS64:
 		return flagArm64
-	case g.machine == elf.EM_AARCH64 && elfFlags&eabi != eabi5:
+	case g.machine == elf.EM_AARCH64 && f.flags&eabi != eabi5:
 		return flags
-	case g.machine == elf.EM_AARCH64 && elfFlags&hard != 0:
+	case g.machine == elf.EM_AARCH64 && f.flags&hard != 0:
 		return flagArmHard
-	case g.machine == elf.EM_AARCH64 && elfFlags&soft != 0:
+	case g.machine == elf.EM_AARCH64 && f.flags&soft != 0:
 		return flagArmSoft
 	case g.machine == elf.EM_AARCH64:
 		return flagLibc6
-	case machine == elf.EM_X86_64 && class == elf.ELFCLASS64:
+	case f.machine == elf.EM_X86_64 && f.class == elf.ELFCLASS64:
 		return flagAmd64
-	case machine == elf.EM_X86_64:
+	case f.machine == elf.EM_X86_64:
 		return flagX32
 	}
 	return flags
