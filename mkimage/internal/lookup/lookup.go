@@ -24,7 +24,7 @@ type View struct {
 	names map[string][]string // of each folder, by its path, in path order
 }
 
-// New makes the Root of a tree, which stays open.
+// New makes the View of a tree, which stays open.
 func New(t tree.Tree) *View {
 	entries := t.Entries()
 	r := &View{t, tree.NewPaths(entries), make(map[string]int, len(entries)), map[string][]string{}}
@@ -109,7 +109,7 @@ func (r *View) Read(name string, most int64) ([]byte, error) {
 	return b, err
 }
 
-// Link puts a symbolic link into the Root, not into its tree: programs that make a cache also make
+// Link puts a symbolic link into the View, not into its tree: programs that make a cache also make
 // links, and then see them. What was there is replaced.
 func (r *View) Link(name, target string) {
 	dir, base := path.Split(clean(name))
@@ -121,7 +121,7 @@ func (r *View) Link(name, target string) {
 	r.paths[at] = &tree.Entry{Path: at, Attr: tree.Attr{Type: tree.Symlink, Target: target}}
 }
 
-// Remove takes a name out of the Root, not out of its tree.
+// Remove takes a name out of the View, not out of its tree.
 func (r *View) Remove(name string) {
 	if e := r.Lstat(name); e != nil {
 		delete(r.paths, e.Path)

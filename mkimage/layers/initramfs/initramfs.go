@@ -97,7 +97,7 @@ func selectFiles(ctx context.Context, t tree.Tree, s *layers.Initrd) (*selection
 func (in *selection) takePrograms(s *layers.Initrd) error {
 	for _, name := range []string{"bin/sh", "sbin/modprobe"} { // where init and the kernel want them
 		if _, err := in.take(name); err != nil {
-			return wrong("%w", err)
+			return wrong("each one needs /%s: %w", name, err)
 		}
 	}
 	for _, name := range tools {
