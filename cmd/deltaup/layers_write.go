@@ -156,5 +156,11 @@ func (o *layersOptions) writeBill(env *Env, write func(io.Writer, *sbom.Subject)
 		return err
 	}
 	printf(env.Stdout, "%s: %s, %d packages\n", o.output, human.Size(size), len(lock.Packages))
+	for i := range d.Layers {
+		if l := &d.Layers[i]; len(l.Packages) == 0 {
+			warn(env.Stderr, fmt.Sprintf("%s has nothing of the layer %s, which no lock describes",
+				o.output, l.Name))
+		}
+	}
 	return nil
 }

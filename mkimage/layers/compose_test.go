@@ -355,6 +355,9 @@ func TestCache(t *testing.T) {
 		case r.URL.Path == "/missing":
 			w.WriteHeader(http.StatusNotFound)
 			return
+		case r.URL.Path == "/secret":
+			w.WriteHeader(http.StatusUnauthorized)
+			return
 		case r.URL.Path == "/busy" && asked == 1:
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -402,6 +405,21 @@ func TestCache(t *testing.T) {
 	send, asked, p.URL = good, 0, server.URL+"/busy"
 	if _, err := (&layers.Downloads{Dir: t.TempDir()}).Path(t.Context(), p); err != nil || asked != 2 {
 		t.Errorf("a server that is busy once: asked %d times, %v", asked, err)
+	}
+	packed := filepath.Join(t.TempDir(), "a package.deb")
+	if err := os.WriteFile(packed, good, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for url, want := range map[string]error{
+		"file:" + strings.ReplaceAll(packed, " ", "%20"):   nil,
+		"file://" + strings.ReplaceAll(packed, " ", "%20"): nil,
+		"file:/nowhere/p.deb":                              os.ErrNotExist,
+		server.URL + "/secret":                             layers.ErrUnreachable,
+	} {
+		p.URL = url
+		if _, err := (&layers.Downloads{Dir: t.TempDir()}).Path(t.Context(), p); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", url, err, want)
+		}
 	}
 	p.URL = server.URL + "/missing"
 	cache := &layers.Downloads{Dir: t.TempDir()}

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"deltaup/mkimage/adopt"
 	"deltaup/mkimage/layers/oci"
@@ -98,6 +100,8 @@ func (w *Tasks) validate() error {
 	for i := range w.Users {
 		if u := &w.Users[i]; !userName(u.Name) || u.UID == nil {
 			return wrong("user %q: want a name and a uid", u.Name)
+		} else if field := u.Gecos + u.Home + u.Shell; strings.ContainsFunc(field, notInPasswd) {
+			return wrong("user %s: gecos, home and shell stand in a line between colons", u.Name)
 		}
 	}
 	for i := range w.Groups {
@@ -117,6 +121,9 @@ func (w *Tasks) validate() error {
 	}
 	return nil
 }
+
+// notInPasswd tells the letters that would end a field or a line of etc/passwd.
+func notInPasswd(r rune) bool { return r == ':' || unicode.IsControl(r) }
 
 func (l *Layer) validate() error {
 	n := 0

@@ -8,14 +8,17 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sys/unix"
 
 	"deltaup/internal/durable"
+	"deltaup/internal/plainfile"
 )
 
 // Downloads keeps packages in a folder, by their hashes.
@@ -75,26 +78,48 @@ const (
 func (c *Downloads) try(ctx context.Context, p Locked, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL, nil)
+	body, err := p.open(ctx)
 	if err != nil {
-		return backoff.Permanent(fmt.Errorf("%w: %s: %w", ErrLock, p, err))
+		return err
 	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnreachable, err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		if answer.StatusCode < http.StatusInternalServerError {
-			return backoff.Permanent(fmt.Errorf("%w: %s: %s", ErrGone, p.URL, answer.Status))
-		}
-		return fmt.Errorf("%w: %s: %s", ErrUnreachable, p.URL, answer.Status)
-	}
-	err = durable.WriteFile(c.Dir, name, func(w io.Writer) error {
-		return p.verify(w, answer.Body)
-	})
+	defer body.Close()
+	err = durable.WriteFile(c.Dir, name, func(w io.Writer) error { return p.verify(w, body) })
 	if errors.Is(err, ErrLock) || errors.Is(err, unix.ENOSPC) {
 		err = backoff.Permanent(err)
 	}
 	return err
+}
+
+// open opens a package at its address: of a server, or of a file, as apt's sources may have it.
+func (p Locked) open(ctx context.Context) (io.ReadCloser, error) {
+	if name, ok := strings.CutPrefix(p.URL, "file:"); ok {
+		name, err := url.PathUnescape(strings.TrimPrefix(name, "//"))
+		if err != nil {
+			return nil, backoff.Permanent(fmt.Errorf("%w: %s: %w", ErrLock, p, err))
+		}
+		f, err := plainfile.Open(name)
+		if err != nil {
+			return nil, backoff.Permanent(fmt.Errorf("%s: %w", p, err))
+		}
+		return f, nil
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL, nil)
+	if err != nil {
+		return nil, backoff.Permanent(fmt.Errorf("%w: %s: %w", ErrLock, p, err))
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	if answer.StatusCode == http.StatusOK {
+		return answer.Body, nil
+	}
+	answer.Body.Close()
+	switch status := answer.StatusCode; {
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return nil, backoff.Permanent(fmt.Errorf("%w: %s: %s", ErrGone, p.URL, answer.Status))
+	case status < http.StatusInternalServerError:
+		return nil, backoff.Permanent(fmt.Errorf("%w: %s: %s", ErrUnreachable, p.URL, answer.Status))
+	}
+	return nil, fmt.Errorf("%w: %s: %s", ErrUnreachable, p.URL, answer.Status)
 }

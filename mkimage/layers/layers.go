@@ -33,7 +33,7 @@ var (
 	ErrForbidden = errors.New("not in an image")
 	// ErrLock is wrapped when a lock is damaged, or does not belong to the definition.
 	ErrLock = errors.New("lock")
-	// ErrUnreachable is wrapped when the server of a package does not answer.
+	// ErrUnreachable is wrapped when the server of a package gives no answer, or refuses one.
 	ErrUnreachable = errors.New("no answer")
 	// ErrGone is wrapped when the server of a package does not have it.
 	ErrGone = errors.New("it is not there")

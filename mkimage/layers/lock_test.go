@@ -146,6 +146,7 @@ func TestDefinition(t *testing.T) {
 		"no toml":          "time",
 		"user's number":    "time = 1\nuser = [{ name = \"x\" }]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
 		"user's name":      "time = 1\nuser = [{ name = \"x:y\", uid = 1 }]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"user's home":      "time = 1\nuser = [{ name = \"x\", uid = 1, home = \"/:0\" }]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
 		"includes itself":  "include = [\"image.toml\"]\n",
 		"package's name":   "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[[package]]\nname = \"\"\n",
 		"program":          "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[deltaup]\nroot = \"root.json\"\n",
