@@ -22,7 +22,6 @@ import (
 	"deltaup/mkimage/layers/mimeinfo"
 	"deltaup/mkimage/layers/oci"
 	"deltaup/mkimage/layers/sbom"
-	"deltaup/mkimage/layers/script"
 	"deltaup/mkimage/modules"
 	"deltaup/mkimage/rootfs"
 )
@@ -85,7 +84,6 @@ var publisherOutcomes = []outcome{
 	{is: apk.ErrOwner, cause: "unsupported-input"},
 	{is: deb.ErrMalformed, cause: "damaged-input"},
 	{is: sbom.ErrUnknown, cause: "unsupported-input"},
-	{is: script.ErrSyntax, cause: "damaged-input"},
 	{is: catalog.ErrText, cause: "damaged-input"},
 	{is: hwdb.ErrTooLarge, cause: "damaged-input"},
 	{is: ldcache.ErrConfig, cause: "damaged-input"},

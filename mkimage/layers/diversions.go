@@ -15,10 +15,10 @@ type diversion struct {
 
 // findDiversions reads the diversions that packages' scripts add by literal words and do not remove
 // again. dpkg compares paths as packages have them, before links are followed.
-func findDiversions(packages []*installed) (map[string]diversion, error) {
+func findDiversions(packages []*installed) map[string]diversion {
 	found := map[string]diversion{}
 	for _, p := range packages {
-		err := p.follow(diverting{}, func(_ installScript, effects *script.Effects) {
+		p.follow(diverting{}, func(_ installScript, effects *script.Effects) {
 			for _, w := range effects.Covered {
 				from, d := parseDiversion(w, p.name)
 				if slices.Contains(w, "--remove") {
@@ -28,11 +28,8 @@ func findDiversions(packages []*installed) (map[string]diversion, error) {
 				}
 			}
 		})
-		if err != nil {
-			return nil, err
-		}
 	}
-	return found, nil
+	return found
 }
 
 // diverting is a system of which nothing is known but that it takes diversions.

@@ -33,23 +33,20 @@ func Hooks(ctx context.Context, d *Definition, o Options) (_ []Hook, err error) 
 	if err := c.rule(ctx); err != nil {
 		return nil, err
 	}
-	return c.hooks()
+	return c.hooks(), nil
 }
 
 // hooks gives the scripts in the order in which they would run.
-func (c *composition) hooks() (list []Hook, err error) {
+func (c *composition) hooks() (list []Hook) {
 	for _, p := range c.packages {
 		rest := map[string][]string{}
-		err := p.follow(finished{c}, func(s installScript, effects *script.Effects) {
+		p.follow(finished{c}, func(s installScript, effects *script.Effects) {
 			for _, line := range effects.Rest {
 				if !slices.Contains(rest[s.name], line) {
 					rest[s.name] = append(rest[s.name], line)
 				}
 			}
 		})
-		if err != nil {
-			return nil, err
-		}
 		for _, s := range p.scripts {
 			sum := sha256.Sum256([]byte(s.text))
 			h := Hook{
@@ -59,7 +56,7 @@ func (c *composition) hooks() (list []Hook, err error) {
 			list = append(list, h)
 		}
 	}
-	return list, nil
+	return list
 }
 
 // acknowledged tells whether somebody has acknowledged a script as it is.
@@ -74,11 +71,7 @@ func (c *composition) acknowledged(h *Hook) bool {
 // accountForScripts fails while a script is neither known nor acknowledged.
 func (c *composition) accountForScripts() error {
 	var open []string
-	hooks, err := c.hooks()
-	if err != nil {
-		return err
-	}
-	for _, h := range hooks {
+	for _, h := range c.hooks() {
 		if len(h.Rest) > 0 && !h.Acknowledged {
 			open = append(open, h.Package+" "+h.Script)
 		}

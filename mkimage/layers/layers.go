@@ -143,15 +143,11 @@ func (c *composition) layer(ctx context.Context, l *Layer, o Options) error {
 	if err != nil {
 		return err
 	}
-	diverted, err := findDiversions(c.packages)
-	if err != nil {
-		return err
-	}
 	replaced := map[string]string{}
 	for _, r := range c.definition.Replace {
 		replaced[r.Path] = r.From
 	}
-	return c.stage.merge(l, trees, &choices{diverted, replaced})
+	return c.stage.merge(l, trees, &choices{findDiversions(c.packages), replaced})
 }
 
 // named is a tree, and what it is called in messages.

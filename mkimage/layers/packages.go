@@ -73,21 +73,16 @@ func interested(p *deb.Package) bool {
 }
 
 // follow gives what the scripts of a package would do on a system, each by itself.
-func (p *installed) follow(system script.System, each func(installScript, *script.Effects)) error {
+func (p *installed) follow(system script.System, each func(installScript, *script.Effects)) {
 	for _, s := range p.scripts {
 		actions := []string{s.action}
 		if s.triggered && s.name == "postinst" {
 			actions = append(actions, script.Triggered)
 		}
 		for _, action := range actions {
-			effects, err := script.Follow(s.text, action, system)
-			if err != nil {
-				return fmt.Errorf("%s %s: %w", p.name, s.name, err)
-			}
-			each(s, effects)
+			each(s, script.Follow(s.text, action, system))
 		}
 	}
-	return nil
 }
 
 // openPackages opens the packages of a layer, several at once: those of the lock and those in files.

@@ -27,7 +27,7 @@ func (c *composition) alternatives() error {
 	}
 	best := map[string]alternative{}
 	for _, p := range c.packages {
-		err := p.follow(finished{c}, func(_ installScript, effects *script.Effects) {
+		p.follow(finished{c}, func(_ installScript, effects *script.Effects) {
 			for _, w := range effects.Covered {
 				a, ok := parseAlternative(w)
 				if !ok || c.stage.find(strings.TrimPrefix(a.path, "/")) == nil {
@@ -38,9 +38,6 @@ func (c *composition) alternatives() error {
 				}
 			}
 		})
-		if err != nil {
-			return err
-		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(best)) {
 		a := best[name]

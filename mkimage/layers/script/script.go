@@ -8,15 +8,11 @@
 package script
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
 )
-
-// ErrSyntax is wrapped when a script is none of sh, or does too much to follow.
-var ErrSyntax = errors.New("script")
 
 // Bounds of what is followed.
 const (
@@ -49,19 +45,19 @@ type System interface {
 // Triggered is the action of a script that other packages' files trigger; $2 is not known then.
 const Triggered = "triggered"
 
-// Follow reads a script that is called with an action and no older version. Errors wrap ErrSyntax.
-func Follow(text, action string, system System) (*Effects, error) {
+// Follow reads a script that is called with an action and no older version. Of one that is none of
+// sh, or too much to follow, Rest has a line that says so.
+func Follow(text, action string, system System) *Effects {
 	if len(text) > sizeMax {
-		return &Effects{Rest: []string{fmt.Sprintf("# it has %d bytes, and at most %d are followed",
-			len(text), sizeMax)}}, nil
+		return notFollowed("it has %d bytes, and at most %d are followed", len(text), sizeMax)
 	}
 	if line, _, _ := strings.Cut(text, "\n"); strings.HasPrefix(line, "#!") &&
 		!strings.Contains(line, "sh") {
-		return &Effects{Rest: []string{line}}, nil // perl, or a program
+		return &Effects{Rest: []string{line}} // perl, or a program
 	}
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
+		return notFollowed("it is none of sh: %v", err)
 	}
 	f := &follower{
 		system: system,
@@ -76,10 +72,15 @@ func Follow(text, action string, system System) (*Effects, error) {
 	}
 	f.statements(file.Stmts)
 	if f.steps > stepsMax {
-		return nil, fmt.Errorf("%w: it does more than %d steps", ErrSyntax, stepsMax)
+		return notFollowed("it does more than %d steps", stepsMax)
 	}
 	f.effects.Rest = distinct(f.effects.Rest)
-	return &f.effects, nil
+	return &f.effects
+}
+
+// notFollowed gives what counts as the rest of a script that is not followed.
+func notFollowed(why string, args ...any) *Effects {
+	return &Effects{Rest: []string{"# " + fmt.Sprintf(why, args...)}}
 }
 
 // distinct gives each line once.
