@@ -3,21 +3,33 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME ?= 20s
 LDFLAGS  = -s -w -X main.linkedVersion=$(VERSION)
-# Functions need no more room between them: 0.1 MB less, and no slower in the micro-benchmarks.
-SMALL    = -funcalign=16
+# The command for targets is kept small: only packages in which an update spends its time have
+# functions inlined, and functions need no more room between them. It is 1.1 MB less, and no slower.
+HOT      = deltaup/delta/... deltaup/mkimage deltaup/mkimage/squashfs deltaup/mkimage/internal/... \
+  deltaup/mkimage/initrd deltaup/mkimage/kernel deltaup/chunkstore \
+  github.com/klauspost/... github.com/andybalholm/... github.com/zeebo/... github.com/restic/... \
+  github.com/pierrec/... github.com/mikelolasagasti/... \
+  crypto/internal/... crypto/sha256 crypto/subtle runtime/... internal/bytealg internal/runtime/... \
+  internal/cpu internal/byteorder internal/race internal/abi internal/goarch internal/godebugs \
+  internal/itoa compress/... hash/... slices sort bytes strings bufio io math/... unicode/utf8 \
+  sync/... encoding/binary cmp iter maps
+SMALL    = -ldflags '$(LDFLAGS) -funcalign=16' -gcflags=all=-l $(HOT:%=-gcflags=%=)
+TARGET   = bin/deltaup-target
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help bench-boot bench-scale bench-whole bench-trace build test test-long test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
+.PHONY: help target bench-boot bench-scale bench-whole bench-trace build test test-long test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## bin/deltaup, and bin/deltaup-target, which has only what a target needs; static and stripped
+build: target ## bin/deltaup, and bin/deltaup-target; static and stripped
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/deltaup ./cmd/deltaup
-	$(GO) build -trimpath -ldflags '$(LDFLAGS) $(SMALL)' -tags target -o bin/deltaup-target ./cmd/deltaup
 	@stat -c '%n: %s bytes' bin/deltaup bin/deltaup-target
+
+target: ## bin/deltaup-target, which has only what a target needs
+	$(GO) build -trimpath $(SMALL) -tags target -o $(TARGET) ./cmd/deltaup
 
 tools: ## the real tools that tests compare with (Debian; needs root, does nothing when all are there)
 	@bench/tools.sh
