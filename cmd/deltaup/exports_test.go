@@ -27,7 +27,6 @@ var kept = map[string]string{
 	"mirror/client.Options.Retries":        "tests of apply and trust want few",
 	"mirror/client.Options.RetryDelay":     "tests of apply do not want to wait",
 	"mkimage.Options.Chunking":             "tests of apply and of diff want small chunks",
-	"slotboot/config.Boot.Data":            "tests of device set it",
 	"slotboot/counted.ErrSlots":            "tests of grub look for it",
 	"slotboot/counted.FailedBoot.FellBack": "tests of dist and device note failed boots",
 	"slotboot/counted.FailedBoot.Trial":    "tests of dist and device note failed boots",

@@ -46,13 +46,13 @@ func (c *Config) check() error {
 		return bad("boot.grubenv", "%q is no absolute path", c.Boot.Grubenv)
 	case c.Boot.Attempts < 1 || c.Boot.Attempts > maxAttempts:
 		return bad("boot.attempts", "%d is not within 1 to %d", c.Boot.Attempts, maxAttempts)
-	case !kernelArgs.MatchString(c.Boot.args):
-		return bad("boot.args", "%q has other characters than %s", c.Boot.args,
+	case !kernelArgs.MatchString(c.Boot.Args):
+		return bad("boot.args", "%q has other characters than %s", c.Boot.Args,
 			"letters, digits, spaces and ._,:=/@%+-")
 	case !slices.Contains([]NoData{DataFallback, DataOptional, DataRequired}, c.Boot.Data):
 		return bad("boot.data", "%q is neither %s, %s nor %s", c.Boot.Data, DataFallback, DataOptional,
 			DataRequired)
-	case c.Boot.Data != DataFallback && noData.MatchString(c.Boot.args):
+	case c.Boot.Data != DataFallback && noData.MatchString(c.Boot.Args):
 		return bad("boot.args", "deltaup.nodata= and boot.data exclude each other")
 	case len(c.Slots) < 2 || len(c.Slots) > maxSlots:
 		return bad("slot", "there are %d, wanted are 2 to %d", len(c.Slots), maxSlots)

@@ -32,28 +32,28 @@ const maxSize = 1 << 20
 
 // Config is what the file says, defaults filled in. Its paths are those of the running machine.
 type Config struct {
-	Mirrors    []string // URLs or folders, the preferred one first; or none
-	Channel    string   // default stable
-	Compatible string   // what this machine is; "": not checked
+	Mirrors    []string `toml:"mirrors"`    // URLs or folders, the preferred one first; or none
+	Channel    string   `toml:"channel"`    // default stable
+	Compatible string   `toml:"compatible"` // what this machine is; "": not checked
 	// AcceptExpired is how long expired signatures are still accepted, such as 90d or 12h; "": not
 	// at all.
-	AcceptExpired string
-	State         string // folder of what outlives images; default /var/lib/deltaup
-	Boot          Boot
-	Slots         []Slot // two or more
-	http          web
+	AcceptExpired string `toml:"accept_expired"`
+	State         string `toml:"state"` // folder of what outlives images; default /var/lib/deltaup
+	Boot          Boot   `toml:"boot"`
+	Slots         []Slot `toml:"slot"` // two or more
+	HTTP          Web    `toml:"http"`
 
-	File string // that it was read from
+	File string `toml:"-"` // that it was read from
 }
 
 // Boot says how the machine boots. Whether there is such a loader is not checked here.
 type Boot struct {
-	Loader  string // default grub
-	Grubenv string // GRUB's environment block; default /boot/deltaup/grubenv
+	Loader  string `toml:"loader"`  // default grub
+	Grubenv string `toml:"grubenv"` // GRUB's environment block; default /boot/deltaup/grubenv
 	// Attempts is how many boots a new image gets to be marked good, 1 to 9; default 3.
-	Attempts int
-	args     string // kernel arguments of every slot
-	Data     NoData // default DataFallback
+	Attempts int    `toml:"attempts"`
+	Args     string `toml:"args"` // kernel arguments of every slot
+	Data     NoData `toml:"data"` // default DataFallback
 }
 
 // NoData is what becomes of a boot whose data partition is missing or cannot be mounted.
@@ -66,9 +66,9 @@ const (
 	DataRequired NoData = "required" // the machine restarts until it is there
 )
 
-// KernelArgs are the arguments of every slot's kernel: args, and what tells the initramfs of Data.
+// KernelArgs are the arguments of every slot's kernel: Args, and what tells the initramfs of Data.
 func (b Boot) KernelArgs() []string {
-	args := strings.Fields(b.args)
+	args := strings.Fields(b.Args)
 	switch b.Data { // DataFallback is what the initramfs does by itself
 	case DataOptional:
 		args = append(args, "deltaup.nodata")
@@ -80,14 +80,14 @@ func (b Boot) KernelArgs() []string {
 
 // Slot is a place for one image with its kernel and initrd.
 type Slot struct {
-	Name string // [a-z][a-z0-9_]{0,14}
-	Path string // a partition or logical volume below /dev, or a file
+	Name string `toml:"name"` // [a-z][a-z0-9_]{0,14}
+	Path string `toml:"path"` // a partition or logical volume below /dev, or a file
 	// Boot is the folder of its kernel and initrd, on a file system that the boot loader reads.
-	Boot string
+	Boot string `toml:"boot"`
 	// Image is how the initramfs finds the slot: DEVICE, or DEVICE:/PATH of a file in its file
 	// system. DEVICE is a path below /dev, or LABEL=, UUID=, PARTLABEL= or PARTUUID=. A device has
 	// the default Path; a file has none.
-	Image string
+	Image string `toml:"image"`
 }
 
 // The files in a slot's boot folder.

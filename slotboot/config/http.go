@@ -11,18 +11,18 @@ import (
 // HTTP says how a server is spoken to, and as whom. Paths are those of the machine.
 type HTTP struct {
 	// Proxy is http://, https:// or socks5://HOST:PORT; none; "": what the environment says.
-	Proxy           string
-	CAFile          string // authorities instead of the system's, PEM
-	CertificateFile string // the client's certificate, PEM
-	KeyFile         string // its key; "": it is in the same file
-	BearerFile      string // a token, in one line
-	HeaderFile      string // lines of NAME: VALUE
+	Proxy           string `toml:"proxy"`
+	CAFile          string `toml:"ca_file"`          // authorities instead of the system's, PEM
+	CertificateFile string `toml:"certificate_file"` // the client's certificate, PEM
+	KeyFile         string `toml:"key_file"`         // its key; "": it is in the same file
+	BearerFile      string `toml:"bearer_file"`      // a token, in one line
+	HeaderFile      string `toml:"header_file"`      // lines of NAME: VALUE
 }
 
-// web is [http]: how servers are spoken to. A server with a table of its own takes that as a whole.
-type web struct {
+// Web is [http]: how servers are spoken to. A server with a table of its own takes that as a whole.
+type Web struct {
 	HTTP
-	host map[string]HTTP // by host, and port where a mirror's URL names one
+	Host map[string]HTTP `toml:"host"` // by host, and port where a mirror's URL names one
 }
 
 // hostName is what a URL may have as host and port.
@@ -37,10 +37,10 @@ func (h *HTTP) secret() bool {
 // alone: another one that the command line names does not get them.
 func (c *Config) HTTPOf(host string) HTTP {
 	host = strings.ToLower(host)
-	if h, ok := c.http.host[host]; ok {
+	if h, ok := c.HTTP.Host[host]; ok {
 		return h
 	}
-	h := c.http.HTTP
+	h := c.HTTP.HTTP
 	if !slices.Contains(Hosts(c.Mirrors), host) {
 		h.CertificateFile, h.KeyFile, h.BearerFile, h.HeaderFile = "", "", "", ""
 	}
@@ -63,10 +63,10 @@ func Hosts(mirrors []string) (hosts []string) {
 
 // checkHTTP looks at [http]. Its errors quote no value but paths and hosts.
 func (c *Config) checkHTTP(bad func(key, format string, args ...any) error) error {
-	if err := c.http.check("http", bad); err != nil {
+	if err := c.HTTP.check("http", bad); err != nil {
 		return err
 	}
-	for host, h := range c.http.host {
+	for host, h := range c.HTTP.Host {
 		if !hostName.MatchString(host) {
 			return bad("http.host", "%.100q is no host, or host and port, in lower case", host)
 		}
@@ -75,8 +75,8 @@ func (c *Config) checkHTTP(bad func(key, format string, args ...any) error) erro
 		}
 	}
 	rest := slices.DeleteFunc(Hosts(c.Mirrors),
-		func(host string) bool { _, own := c.http.host[host]; return own })
-	if c.http.secret() && len(rest) > 1 {
+		func(host string) bool { _, own := c.HTTP.Host[host]; return own })
+	if c.HTTP.secret() && len(rest) > 1 {
 		return bad(
 			"http",
 			"its certificate, token or headers would go to several servers, %s: each needs a table [http.host.\"NAME\"]",

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
 
 	"deltaup/internal/plainfile"
 )
@@ -33,12 +36,10 @@ func parse(file string, b []byte) (*Config, error) {
 			Data: DataFallback},
 		File: file,
 	}
-	tree, err := parseTree(b)
-	if err == nil {
-		err = tree.decode("", c.fields())
-	}
-	if err != nil {
-		return nil, located(file, b, err)
+	dec := toml.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(c); err != nil {
+		return nil, located(file, err)
 	}
 	for i := range c.Slots {
 		if s := &c.Slots[i]; s.Image == "" && onDevice(s.Path) {
@@ -51,12 +52,28 @@ func parse(file string, b []byte) (*Config, error) {
 	return c, nil
 }
 
-// located is the error for what is wrong in the file.
-func located(file string, b []byte, err error) error {
-	var m *mistake
-	if !errors.As(err, &m) {
+// located turns an error of the TOML library into ours. It names the first of several unknown keys.
+func located(file string, err error) error {
+	var unknown *toml.StrictMissingError
+	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
+		first := &unknown.Errors[0]
+		line, _ := first.Position()
+		return &Error{
+			File: file,
+			line: line,
+			Key:  strings.Join(first.Key(), "."),
+			Text: "unknown key",
+		}
+	}
+	var wrong *toml.DecodeError
+	if !errors.As(err, &wrong) {
 		return &Error{File: file, Text: err.Error()}
 	}
-	line := 1 + bytes.Count(b[:m.offset], []byte("\n"))
-	return &Error{File: file, line: line, Key: m.key, Text: m.text}
+	line, _ := wrong.Position()
+	text := strings.TrimPrefix(wrong.Error(), "toml: ")
+	// names of Go mean nothing to the author of the file
+	if what, _, ok := strings.Cut(text, " into struct field "); ok {
+		text = strings.Replace(what, "cannot decode ", "does not take a ", 1)
+	}
+	return &Error{File: file, line: line, Key: strings.Join(wrong.Key(), "."), Text: text}
 }
