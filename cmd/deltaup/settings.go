@@ -1,0 +1,14 @@
+package main
+
+import (
+	"deltaup/internal/command"
+)
+
+func newSettingsCommand(_ *Env) *command.Command {
+	cmd := &command.Command{
+		Use:   "settings",
+		Short: "Look at, save and restore what this machine's owner changed",
+	}
+	cmd.Add()
+	return cmd
+}
