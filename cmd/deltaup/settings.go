@@ -4,11 +4,11 @@ import (
 	"deltaup/internal/command"
 )
 
-func newSettingsCommand(_ *Env) *command.Command {
+func newSettingsCommand(env *Env) *command.Command {
 	cmd := &command.Command{
 		Use:   "settings",
 		Short: "Look at, save and restore what this machine's owner changed",
 	}
-	cmd.Add()
+	cmd.Add(newSettingsMountCommand(env))
 	return cmd
 }

@@ -12,10 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// folders is the path on the data partition below which the folders of data are. Only root may
-// enter it, since a folder's own mode says nothing of the folders above it in the image.
-const folders = "deltaup/folders"
-
 // newPrefix begins the names of folders that are not whole yet. No escaped path begins with a dot.
 const newPrefix = ".new-"
 
@@ -64,30 +60,37 @@ func (m *Machine) Folder(ctx context.Context, name string) error {
 	return bind(on, from)
 }
 
-// folders opens the folder of all folders of data, which it makes when it is missing.
-func (m *Machine) folders() (*os.File, error) {
-	at := m.data
-	for _, step := range []struct {
-		name string
-		mode uint32
-	}{{path.Dir(folders), 0o755}, {path.Base(folders), 0o700}} {
-		made := unix.Mkdirat(int(at.Fd()), step.name, step.mode)
-		if made != nil && !errors.Is(made, unix.EEXIST) {
-			return nil, &os.PathError{Op: "mkdir", Path: path.Join(at.Name(), step.name), Err: made}
-		}
-		next, err := folderAt(at, step.name)
-		if err == nil && made == nil {
-			err = at.Sync()
-		}
-		if at != m.data {
-			err = errors.Join(err, at.Close())
-		}
-		if err != nil {
-			return nil, err
-		}
-		at = next
+// folders opens the folder of all folders of data. Only root may enter it: the mode of each says
+// nothing of the folders above it in the image.
+func (m *Machine) folders() (*os.File, error) { return m.own("folders") }
+
+// Store opens the folder of the store of settings, which it makes when it is missing.
+func (m *Machine) Store() (*os.File, error) { return m.own("settings") }
+
+// own opens a folder below deltaup on the data partition that only root may enter.
+func (m *Machine) own(name string) (*os.File, error) {
+	deltaup, err := madeAt(m.data, "deltaup", 0o755)
+	if err != nil {
+		return nil, err
 	}
-	return at, at.Chmod(0o700)
+	f, err := madeAt(deltaup, name, 0o700)
+	if err = errors.Join(err, deltaup.Close()); err != nil {
+		return nil, err
+	}
+	return f, f.Chmod(0o700)
+}
+
+// madeAt opens the folder that an open folder has by this name, which it makes when it is missing.
+func madeAt(at *os.File, name string, mode uint32) (*os.File, error) {
+	made := unix.Mkdirat(int(at.Fd()), name, mode)
+	if made != nil && !errors.Is(made, unix.EEXIST) {
+		return nil, &os.PathError{Op: "mkdir", Path: path.Join(at.Name(), name), Err: made}
+	}
+	f, err := folderAt(at, name)
+	if err == nil && made == nil {
+		err = at.Sync()
+	}
+	return f, err
 }
 
 // makeFolder makes a folder of data whole, under another name, before it gets its own.
