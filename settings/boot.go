@@ -2,7 +2,9 @@ package settings
 
 import (
 	"context"
+	"errors"
 	"os"
+	"time"
 
 	"deltaup/chunkstore"
 )
@@ -44,20 +46,62 @@ type Place struct {
 }
 
 // Close closes the folders of the places.
-func (r *Report) Close() error { return errTodo }
+func (r *Report) Close() error {
+	var err error
+	for _, p := range r.Places {
+		err = errors.Join(err, p.Upper.Close(), p.Work.Close())
+	}
+	r.Places = nil
+	return err
+}
 
 // Boot commits what was changed since the last boot, merges it with the defaults of the image that
 // boots now, and lays fresh upper folders. It mounts nothing. The caller holds the store's lock. A
-// cut of power at any moment leaves what was laid before, or what is laid now, never a mixture.
+// cut of power at any moment leaves what was laid before, or what is laid now, never a mixture. When
+// the image keeps nothing, Boot does nothing.
 //
 // An error means that nothing can be mounted: the image's defaults count. What else goes wrong is
 // Report.Failure.
 func Boot(ctx context.Context, store *Store, source *Source) (*Report, error) {
-	return nil, errTodo
+	if len(source.list.Places()) == 0 {
+		return &Report{Image: source.image}, nil
+	}
+	short, cancel := share(ctx)
+	defer cancel()
+	p, err := makePlan(short, store, source)
+	defer p.close() // nothing was written
+	if err == nil {
+		err = p.apply(short)
+	}
+	if err == nil {
+		return p.report, nil
+	}
+	r, worse := p.fallBack(ctx, err)
+	if worse != nil {
+		return nil, errors.Join(err, worse)
+	}
+	return r, nil
+}
+
+// share is two thirds of the time that is left: the rest is for what comes after a failure.
+func share(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(end)*2/3)
 }
 
 // Dry tells what Boot would do if an image booted now. It writes nothing: the store may be one that
 // is in use, or a copy of another machine's.
 func Dry(ctx context.Context, store *Store, source *Source) (*Report, error) {
-	return nil, errTodo
+	if len(source.list.Places()) == 0 {
+		return &Report{Image: source.image}, nil
+	}
+	p, err := makePlan(ctx, store, source)
+	err = errors.Join(err, p.close())
+	if err != nil {
+		return nil, err
+	}
+	return p.report, nil
 }

@@ -1,6 +1,9 @@
 package settings
 
 import (
+	"fmt"
+	"slices"
+
 	"deltaup/chunkstore"
 )
 
@@ -21,7 +24,7 @@ type Entry struct {
 	Kind     Kind
 	Mode     uint32        // permission bits with 07000; 0 for Link and Gone
 	UID, GID uint32        // 0 for Gone
-	Xattrs   []Xattr       // sorted by name
+	Xattrs   []Xattr       // of a file or a folder, sorted by name
 	Size     int64         // bytes of a file
 	Content  chunkstore.ID // of a file, also an empty one
 	Target   string        // of a link
@@ -35,7 +38,26 @@ type Xattr struct{ Name, Value string }
 
 // ID names what the entry is: BLAKE3-256 of its line in a generation without path and default.
 // Gone has the zero ID.
-func (e *Entry) ID() chunkstore.ID { return chunkstore.ID{} }
+func (e *Entry) ID() chunkstore.ID {
+	if e.Kind == Gone {
+		return chunkstore.ID{}
+	}
+	return chunkstore.Sum(e.append(nil))
+}
 
-// Same tells whether two entries are the same, whatever their defaults are.
-func (e *Entry) Same(o *Entry) bool { return e.ID() == o.ID() }
+// Same tells whether two entries are the same, whatever their paths and defaults are.
+func (e *Entry) Same(o *Entry) bool {
+	return e.Kind == o.Kind && e.Mode == o.Mode && e.UID == o.UID && e.GID == o.GID &&
+		e.Size == o.Size && e.Content == o.Content && e.Target == o.Target && slices.Equal(e.Xattrs, o.Xattrs)
+}
+
+// String is the entry's line without its default.
+func (e *Entry) String() string { return fmt.Sprintf("%s %s", e.Path, e.append(nil)) }
+
+// identical is Same of path and default as well.
+func (e *Entry) identical(o *Entry) bool {
+	return e.Path == o.Path && e.Default == o.Default && e.Same(o)
+}
+
+// none is the entry of a path where nothing is.
+func none(path string) *Entry { return &Entry{Path: path, Kind: Gone} }

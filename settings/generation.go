@@ -1,6 +1,8 @@
 package settings
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"deltaup/chunkstore"
@@ -16,6 +18,8 @@ const (
 	Saved    Cause = "save"    // by settings save
 	Restored Cause = "restore" // by settings restore, or resolve
 	Imported Cause = "import"
+
+	shipped Cause = "defaults" // no generation: what an image has
 )
 
 // Generation is the settings of a machine at one time, with the image that they belong to: the
@@ -36,6 +40,46 @@ type Generation struct {
 // somebody resolves it.
 type Conflict struct {
 	Taken              string // "local", "image", or "merged" by a fallback
-	Base, Local, Image Entry  // the three versions; all have the same Path
+	Base, Local, Image Entry  // the three versions; all have the same Path. Gone: there was none
 	Remarks            []string
+}
+
+// Which version a conflict has taken.
+const (
+	TakenLocal  = "local"
+	TakenImage  = "image"
+	TakenMerged = "merged" // a part of each
+)
+
+// Path is the path in conflict.
+func (c *Conflict) Path() string { return c.Local.Path }
+
+// Entry finds the entry of a path; nil when the image's default counts there.
+func (g *Generation) Entry(path string) *Entry { return find(g.Entries, path) }
+
+// find finds an entry among sorted ones.
+func find(entries []Entry, path string) *Entry {
+	i, ok := slices.BinarySearchFunc(entries, path, func(e Entry, path string) int {
+		return strings.Compare(e.Path, path)
+	})
+	if !ok {
+		return nil
+	}
+	return &entries[i]
+}
+
+func sortEntries(entries []Entry) {
+	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+}
+
+// sameEntries tells whether two lists of entries are the same, defaults included.
+func sameEntries(a, b []Entry) bool {
+	return slices.EqualFunc(a, b, func(a, b Entry) bool { return a.identical(&b) })
+}
+
+func sameConflicts(a, b []Conflict) bool {
+	return slices.EqualFunc(a, b, func(a, b Conflict) bool {
+		return a.Taken == b.Taken && a.Base.identical(&b.Base) && a.Local.identical(&b.Local) &&
+			a.Image.identical(&b.Image) && slices.Equal(a.Remarks, b.Remarks)
+	})
 }

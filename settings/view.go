@@ -2,9 +2,15 @@ package settings
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
+	"path"
+	"strings"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/folder"
 	"deltaup/settings/list"
 )
 
@@ -14,6 +20,9 @@ type View struct {
 	List    *list.List
 	Entries []Entry // what is listed and differs from the image's defaults, sorted by path
 	NotKept []Lost  // what differs and is not listed, sorted by path, at most MaxLost
+
+	uppers   map[string]*folder.Folder // by place
+	defaults *defaults
 }
 
 // Lost is a change to a path that is not kept: the next boot undoes it.
@@ -37,35 +46,103 @@ const MaxLost = 10_000
 
 // Live reads the settings of the running machine, whose image is source, as they are now. An upper
 // folder belongs to one image: an error wraps ErrNone when nothing is laid for this one.
-func (s *Store) Live(ctx context.Context, source *Source) (*View, error) { return nil, errTodo }
+func (s *Store) Live(ctx context.Context, source *Source) (*View, error) {
+	laid, err := s.Laid()
+	if err != nil {
+		return nil, err
+	}
+	if laid.Image != source.image {
+		return nil, fmt.Errorf("%w: what is laid belongs to another image", ErrNone)
+	}
+	d, err := s.defaultsOf(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	return s.scan(ctx, laid, d, source, listed{source.list}, false)
+}
 
 // Open opens the content of an entry that is a file, as it is now: that can differ from the entry
 // when somebody has written to it since.
-func (v *View) Open(e *Entry) (io.ReadCloser, error) { return nil, errTodo }
+func (v *View) Open(e *Entry) (io.ReadCloser, error) {
+	for place, at := range v.uppers {
+		if !strings.HasPrefix(e.Path, place+"/") {
+			continue
+		}
+		d, name, err := descend(at, e.Path[len(place)+1:])
+		if err != nil {
+			return nil, err
+		}
+		defer d.Close() // nothing was written
+		return d.Open(name)
+	}
+	return nil, &fs.PathError{Op: "open", Path: e.Path, Err: fs.ErrNotExist}
+}
 
 // Close closes the upper folders.
-func (v *View) Close() error { return errTodo }
-
-// Reason is why Commit makes a generation.
-type Reason struct {
-	Cause   Cause
-	Message string // one line, may be empty
-	// Resolved are the paths whose conflicts have ended.
-	Resolved []string
+func (v *View) Close() error {
+	var err error
+	for _, f := range v.uppers {
+		err = errors.Join(err, f.Close())
+	}
+	return err
 }
 
-// Commit makes a generation of a view and notes that it is the one that is laid. Its parent is the
-// one that was laid, whose conflicts it inherits. The caller holds the store's lock. The error wraps
-// ErrUnchanged when neither entries nor conflicts have changed.
-func (s *Store) Commit(ctx context.Context, v *View, why Reason) (*Generation, error) {
-	return nil, errTodo
+// descend opens the folder that a path below another folder is in. The caller closes it.
+func descend(from *folder.Folder, full string) (*folder.Folder, string, error) {
+	at, err := from.Again()
+	parts := strings.Split(full, "/")
+	for _, name := range parts[:len(parts)-1] {
+		if err != nil {
+			break
+		}
+		next, e := at.Folder(name)
+		if err = errors.Join(e, at.Close()); err == nil {
+			at = next
+		}
+	}
+	return at, parts[len(parts)-1], err
 }
 
-// Put makes an entry below root, the root of the running machine, so that it is there whole or not
-// at all: it makes it under a temporary name in the same folder, and renames it. It makes missing
-// folders with mode 0755. A link in place of a folder of the path is an error. Content is that of a
-// file, and nil for the rest. When Put returns nil the change is durable.
-//
-// A folder that is there keeps what is in it. A folder that stands in the way of something else is
-// removed with all that is in it, and Gone removes whatever is there.
-func Put(root string, e *Entry, content io.Reader) error { return errTodo }
+// rules tell what is a setting.
+type rules interface {
+	keeps(path string) bool
+	below(path string) bool // whether a path may lead to settings
+}
+
+// listed is the lists that tell together what is a setting.
+type listed []*list.List
+
+func (l listed) keeps(path string) bool {
+	for _, one := range l {
+		if _, ok := one.Keep(path); ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (l listed) below(path string) bool {
+	for _, one := range l {
+		if one.Below(path) {
+			return true
+		}
+	}
+	return false
+}
+
+// parents gives the folders above a path, the nearest first, up to the place.
+func parents(full, place string, fn func(string)) {
+	for p := path.Dir(full); len(p) >= len(place); p = path.Dir(p) {
+		fn(p)
+	}
+}
+
+// placeOf finds the place that a path lies in; "": in none.
+func placeOf(full string, places []string) string {
+	for _, p := range places {
+		if full == p || strings.HasPrefix(full, p+"/") {
+			return p
+		}
+	}
+	return ""
+}

@@ -16,6 +16,7 @@ var floors = []struct {
 	imports []string
 }{
 	{"chunkstore", nil},
+	{"internal/folder", nil},
 	{"internal/undo", nil},
 	{"slotboot", nil},
 	{"slotboot/counted", nil},

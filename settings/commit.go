@@ -1,0 +1,77 @@
+package settings
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"deltaup/chunkstore"
+)
+
+// Reason is why Commit makes a generation.
+type Reason struct {
+	Cause   Cause
+	Message string // one line, may be empty
+	// Resolved are the paths whose conflicts have ended.
+	Resolved []string
+}
+
+// Commit makes a generation of a view and notes that it is the one that is laid. Its parent is the
+// one that was laid, whose conflicts it inherits. The caller holds the store's lock. The error wraps
+// ErrUnchanged when neither entries nor conflicts have changed.
+func (s *Store) Commit(ctx context.Context, v *View, why Reason) (*Generation, error) {
+	laid, err := s.Laid()
+	if err != nil {
+		return nil, err
+	}
+	if laid.Image != v.Image {
+		return nil, fmt.Errorf("%w: what is laid belongs to another image", ErrNone)
+	}
+	g := &Generation{Number: 1, Parent: laid.Generation, Image: v.Image, List: chunkstore.Sum(v.List.Text()),
+		Time: time.Now().UTC().Truncate(time.Second), Cause: why.Cause, Message: why.Message, Entries: v.Entries}
+	if laid.Generation > 0 {
+		before, err := s.Generation(laid.Generation)
+		if err != nil && !lost(err) {
+			return nil, err
+		}
+		if err == nil {
+			for _, c := range before.Conflicts {
+				if !slices.Contains(why.Resolved, c.Path()) {
+					g.Conflicts = append(g.Conflicts, c)
+				}
+			}
+			if len(g.Conflicts) == len(before.Conflicts) && sameEntries(g.Entries, fitted(v.defaults, before.Entries)) {
+				return nil, fmt.Errorf("%w since generation %d", ErrUnchanged, before.Number)
+			}
+		}
+	} else if len(v.Entries) == 0 {
+		return nil, fmt.Errorf("%w: there is nothing but the image's defaults", ErrUnchanged)
+	}
+	numbers, err := s.Generations()
+	if err != nil {
+		return nil, err
+	}
+	if len(numbers) > 0 {
+		g.Number = numbers[len(numbers)-1] + 1
+	}
+	text := v.List.Text()
+	if err := s.add(g.List, bytesOf(text)); err != nil {
+		return nil, err
+	}
+	for i := range v.Entries {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		e := &v.Entries[i]
+		if e.Kind != File {
+			continue
+		}
+		if err := s.add(e.Content, func() (io.ReadCloser, error) { return v.Open(e) }); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.Path, err)
+		}
+	}
+	laid.Generation = g.Number
+	return g, s.publish(laid, []*Generation{g}, v.defaults)
+}

@@ -1,2 +1,0 @@
-// Package overlay reads and makes the upper folder of an overlayfs, and mounts one.
-package overlay
