@@ -2,6 +2,7 @@ package dist
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -68,5 +69,54 @@ echo "failed: $(cat "$DELTAUP_RUN/settings.failed" 2>/dev/null)"`)
 				t.Errorf("something failed: %s", out)
 			}
 		})
+	}
+}
+
+// TestSettings boots the real program: what was changed is there at the next boot, and so is what
+// lies in a folder of data. What fails does not keep the machine from booting.
+func TestSettings(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a shell's: no goroutine of ours")
+	}
+	l := newLab(t)
+	program := filepath.Join(l.dir, "deltaup")
+	if out, err := exec.Command("go", "build", "-o", program, "deltaup/cmd/deltaup").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	l.write("tree/usr/lib/deltaup/settings.d/50-any.conf", "keep /etc/\nkeep /opt/kept.conf\ndata /home/\ndata /var/log/app/\n")
+	l.write("tree/etc/removed", "x\n")
+	l.write("tree/home/user/file", "of the image\n")
+	slot := l.slotWith("settings.image", program)
+	const first = `[ "$(cat "$root/etc/version")" = 7 ] && ! [ -e "$DELTAUP_RUN/settings.failed" ] && [ "$(cat "$root/home/user/file")" = "of the image" ] &&
+	echo 8 >"$root/etc/version" && rm "$root/etc/removed" && echo mine >"$root/home/user/file" && echo x >"$root/var/log/app/log" &&
+	mkdir "$root/etc/new" && echo new >"$root/etc/new/file" && echo kept >"$root/opt/kept.conf" && echo lost >"$root/opt/lost.conf" && echo lost >"$root/usr/lost"`
+	const second = `[ "$(cat "$root/etc/version")" = 8 ] && ! [ -e "$root/etc/removed" ] && [ "$(cat "$root/home/user/file")" = mine ] && [ -f "$root/var/log/app/log" ] &&
+	[ "$(cat "$root/etc/new/file")" = new ] && [ "$(cat "$root/opt/kept.conf")" = kept ] && ! [ -e "$root/opt/lost.conf" ] && ! [ -e "$root/usr/lost" ] && ! [ -e "$DELTAUP_RUN/settings.failed" ]`
+	base := "deltaup.slot=a deltaup.image=" + slot + " deltaup.data=" + l.data
+	for _, x := range []struct{ name, cmdline, then string }{
+		{"a first boot", base, first},
+		{"what was changed", base, second},
+		{"what was changed, once more", base, second},
+		{"off", base + " deltaup.settings=off", `[ "$(cat "$root/etc/version")" = 7 ] && [ "$(cat "$root/home/user/file")" = "of the image" ]`},
+		{"from memory", base + " deltaup.toram", second},
+		{"a persistent root", base + " deltaup.overlay=data",
+			second + ` && echo below >"$root/srv" && findmnt -n -o SOURCE "$root/etc" | grep -q deltaup-settings`},
+		{"a persistent root, again", base + " deltaup.overlay=data", second + ` && [ "$(cat "$root/srv")" = below ]`},
+		{"memory in place of the data partition", "deltaup.slot=a deltaup.nodata deltaup.data=LABEL=none-such deltaup.image=" + slot, first},
+		{"a store that is a link", base, second + ` && mv "$DELTAUP_RUN/data/deltaup/settings" "$DELTAUP_RUN/data/kept" && ln -s ../kept "$DELTAUP_RUN/data/deltaup/settings"`},
+		{"the image's defaults", base, `[ "$(cat "$root/etc/version")" = 7 ] && [ "$(cat "$root/home/user/file")" = mine ] && grep -q settings "$DELTAUP_RUN/settings.failed" &&
+	rm "$DELTAUP_RUN/data/deltaup/settings" && mv "$DELTAUP_RUN/data/kept" "$DELTAUP_RUN/data/deltaup/settings"`},
+		{"the store is back", base, second},
+		{"no store", base, `rm -r "$DELTAUP_RUN/data/deltaup/settings" && echo x >"$DELTAUP_RUN/data/deltaup/settings"`},
+		{"a file in its place", base, `[ "$(cat "$root/etc/version")" = 7 ] && [ -s "$DELTAUP_RUN/settings.failed" ]`},
+	} {
+		if !t.Run(x.name, func(t *testing.T) {
+			out, err := l.boot(x.cmdline, x.then)
+			if err != nil || strings.Contains(out, "restarted") {
+				t.Errorf("%v: %s", err, out)
+			}
+		}) {
+			return // the next one needs what this one leaves
+		}
 	}
 }
