@@ -83,6 +83,7 @@ func (p *putter) put(e *Entry, content io.Reader) error {
 	if err := p.make(e, content); err != nil {
 		return errors.Join(err, p.removeTemp())
 	}
+	err = nil // nothing was there
 	switch {
 	case isFolder:
 		err = p.removeFolder()

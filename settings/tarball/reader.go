@@ -145,7 +145,7 @@ func (r *Reader) entry(h []byte, x *extra) (*Entry, error) {
 	case '1', '2':
 		// A link has no content, whatever its size says; one of a few writers stores it for hard
 		// links in pax, which no backup of settings has.
-		e.Type, stored = Type(c), 0
+		e.Type, stored = Kind(c), 0
 	case '5':
 		e.Type, stored = Folder, 0
 	case '3', '4', '6':

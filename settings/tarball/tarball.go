@@ -10,22 +10,22 @@ import (
 	"errors"
 )
 
-// Type is what an entry is.
-type Type byte
+// Kind is what an entry is.
+type Kind byte
 
 // The types of entries. All others, such as devices, are Other.
 const (
-	File   Type = '0'
-	Hard   Type = '1' // a hard link; Target is the name of an entry before it
-	Link   Type = '2' // a symbolic link
-	Folder Type = '5'
-	Other  Type = 0
+	File   Kind = '0'
+	Hard   Kind = '1' // a hard link; Target is the name of an entry before it
+	Link   Kind = '2' // a symbolic link
+	Folder Kind = '5'
+	Other  Kind = 0
 )
 
 // Entry is one file of an archive.
 type Entry struct {
 	Name     string // as it stands there; the end "/" of a folder's is cut off
-	Type     Type
+	Type     Kind
 	Mode     uint32 // permission bits with 07000
 	UID, GID uint32
 	Size     int64 // of a file's content

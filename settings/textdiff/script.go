@@ -5,7 +5,7 @@ import "slices"
 // script says how a becomes b with the fewest lines removed and added, by Myers' greedy algorithm
 // (An O(ND) Difference Algorithm and Its Variations, 1986). Where that takes more than maxSteps,
 // what lies between the common ends is removed and added as a whole.
-func script(a, b []string) []Op {
+func script(a, b []string) []Sign {
 	front := 0
 	for front < len(a) && front < len(b) && a[front] == b[front] {
 		front++
@@ -14,13 +14,13 @@ func script(a, b []string) []Op {
 	for back < len(a)-front && back < len(b)-front && a[len(a)-1-back] == b[len(b)-1-back] {
 		back++
 	}
-	ops := slices.Repeat([]Op{Keep}, front)
+	ops := slices.Repeat([]Sign{Keep}, front)
 	ops = append(ops, between(a[front:len(a)-back], b[front:len(b)-back])...)
-	return append(ops, slices.Repeat([]Op{Keep}, back)...)
+	return append(ops, slices.Repeat([]Sign{Keep}, back)...)
 }
 
 // between is script without common ends.
-func between(a, b []string) []Op {
+func between(a, b []string) []Sign {
 	most := min(len(a)+len(b), maxSteps)
 	v := make([]int32, 2*most+3) // how far in a each diagonal has come
 	mid := most + 1
@@ -41,12 +41,12 @@ func between(a, b []string) []Op {
 			}
 		}
 	}
-	return append(slices.Repeat([]Op{Remove}, len(a)), slices.Repeat([]Op{Add}, len(b))...)
+	return append(slices.Repeat([]Sign{Remove}, len(a)), slices.Repeat([]Sign{Add}, len(b))...)
 }
 
 // backtrack reads the way that the search has found from its end.
-func backtrack(trace [][]int32, x, y int) []Op {
-	var ops []Op
+func backtrack(trace [][]int32, x, y int) []Sign {
+	var ops []Sign
 	for d := len(trace) - 1; d > 0; d-- {
 		at := func(k int) int { return int(trace[d][k+d+1]) }
 		k := x - y
@@ -63,7 +63,7 @@ func backtrack(trace [][]int32, x, y int) []Op {
 		ops = append(ops, op)
 		x, y = beforeX, beforeY
 	}
-	ops = append(ops, slices.Repeat([]Op{Keep}, x)...) // the first step has only common lines
+	ops = append(ops, slices.Repeat([]Sign{Keep}, x)...) // the first step has only common lines
 	slices.Reverse(ops)
 	return ops
 }

@@ -17,19 +17,19 @@ const (
 	maxWords = 20_000
 )
 
-// Op says what becomes of a line.
-type Op byte
+// Sign says what becomes of a line.
+type Sign byte
 
 // The ops, as they stand in front of lines.
 const (
-	Keep   Op = ' '
-	Remove Op = '-'
-	Add    Op = '+'
+	Keep   Sign = ' '
+	Remove Sign = '-'
+	Add    Sign = '+'
 )
 
-// Line is a line of a hunk, without its end.
-type Line struct {
-	Op   Op
+// TextLine is a line of a hunk, without its end.
+type TextLine struct {
+	Sign Sign
 	Text string
 	// Marks are the parts of Text that differ from the lines that it was before, or became: pairs
 	// of offsets in bytes, sorted. There are none where nearly all differs.
@@ -42,7 +42,7 @@ type Line struct {
 type Hunk struct {
 	Old, OldLines int
 	New, NewLines int
-	Lines         []Line
+	Lines         []TextLine
 }
 
 // IsText tells whether a content can be shown in lines: it has no zero byte.
@@ -55,9 +55,9 @@ func Hunks(from, to string) []Hunk {
 	var h *Hunk
 	kept := 0 // lines since the last change
 	i, j := 0, 0
-	line := func(op Op, text string) Line {
+	line := func(op Sign, text string) TextLine {
 		trimmed := strings.TrimSuffix(text, "\n")
-		return Line{Op: op, Text: trimmed, NoEnd: trimmed == text}
+		return TextLine{Sign: op, Text: trimmed, NoEnd: trimmed == text}
 	}
 	for _, op := range script(a, b) {
 		if op == Keep {
@@ -94,15 +94,15 @@ func Hunks(from, to string) []Hunk {
 // finish cuts what follows the last change, counts, and marks words.
 func (h *Hunk) finish() {
 	end := len(h.Lines)
-	for end > 0 && h.Lines[end-1].Op == Keep {
+	for end > 0 && h.Lines[end-1].Sign == Keep {
 		end--
 	}
 	h.Lines = h.Lines[:min(len(h.Lines), end+context)]
 	for _, l := range h.Lines {
-		if l.Op != Add {
+		if l.Sign != Add {
 			h.OldLines++
 		}
-		if l.Op != Remove {
+		if l.Sign != Remove {
 			h.NewLines++
 		}
 	}
@@ -123,9 +123,9 @@ func (h *Hunk) finish() {
 }
 
 // run counts the lines of an op at the start.
-func run(lines []Line, op Op) int {
+func run(lines []TextLine, op Sign) int {
 	n := 0
-	for n < len(lines) && lines[n].Op == op {
+	for n < len(lines) && lines[n].Sign == op {
 		n++
 	}
 	return n

@@ -21,7 +21,7 @@ func format(hunks []Hunk, marks bool) string {
 	for _, h := range hunks {
 		fmt.Fprintf(&b, "@@ -%s +%s @@\n", side(h.Old, h.OldLines), side(h.New, h.NewLines))
 		for _, l := range h.Lines {
-			b.WriteByte(byte(l.Op))
+			b.WriteByte(byte(l.Sign))
 			at := 0
 			for _, m := range l.Marks {
 				if marks {
@@ -107,14 +107,14 @@ func apply(t *testing.T, from string, hunks []Hunk) string {
 			if !l.NoEnd {
 				text += "\n"
 			}
-			if l.Op != Add {
+			if l.Sign != Add {
 				if at >= len(old) || old[at] != text {
 					t.Fatalf("line %d of the old text is not %q", at+1, text)
 				}
 				at++
 				oldLines++
 			}
-			if l.Op != Remove {
+			if l.Sign != Remove {
 				b.WriteString(text)
 				written++
 				newLines++
@@ -175,7 +175,7 @@ func TestTooFar(t *testing.T) {
 	if got := apply(t, "first\n"+a.String(), hunks); got != "first\n"+b.String() {
 		t.Error("the hunks do not make the new text")
 	}
-	if hunks[0].Lines[0].Op != Keep || len(hunks) != 1 {
+	if hunks[0].Lines[0].Sign != Keep || len(hunks) != 1 {
 		t.Errorf("%d hunks", len(hunks))
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // markWords marks what differs between removed lines and those that stand for them.
-func markWords(removed, added []Line) {
+func markWords(removed, added []TextLine) {
 	a, b := words(removed), words(added)
 	if len(a) == 0 || len(b) == 0 || len(a)+len(b) > maxWords {
 		return
@@ -56,7 +56,7 @@ type word struct {
 	marked     bool
 }
 
-func words(lines []Line) (all []word) {
+func words(lines []TextLine) (all []word) {
 	for n, l := range lines {
 		for from := 0; from < len(l.Text); {
 			to := from
@@ -93,7 +93,7 @@ func kindOf(r rune) int {
 }
 
 // mark puts the marked words into their lines; words next to each other become one mark.
-func mark(lines []Line, words []word) {
+func mark(lines []TextLine, words []word) {
 	for _, w := range words {
 		if !w.marked {
 			continue
