@@ -86,6 +86,9 @@ func (d *Device) troubles(ctx context.Context) (string, error) {
 	if lacks := d.noData(); lacks != "" {
 		text += "deltaup: " + human.Line(lacks, maxNotice) + "\n"
 	}
+	for _, other := range d.others(ctx) {
+		text += "deltaup: " + human.Line(other, maxNotice) + "\n"
+	}
 	return text, nil
 }
 
@@ -102,6 +105,14 @@ func (d *Device) noData() string {
 	}
 	line, _, _ := strings.Cut(string(b), "\n")
 	return line
+}
+
+// others are the lines of Others.
+func (d *Device) others(ctx context.Context) []string {
+	if d.Others == nil {
+		return nil
+	}
+	return d.Others(ctx)
 }
 
 // String says it in a line.
@@ -163,6 +174,7 @@ func (d *Device) Notice(ctx context.Context) (lines []string, err error) {
 		lines = append(lines, lacks)
 		err = errors.Join(err, d.tellNoData(ctx, lacks))
 	}
+	lines = append(lines, d.others(ctx)...)
 	if unread != nil { // nor is it known what boots next
 		return lines, errors.Join(unread, err)
 	}
