@@ -32,7 +32,11 @@ func (o *machineOptions) addFlags(f *pflag.FlagSet) {
 
 // open reads the configuration.
 func (o *machineOptions) open() (*device.Device, error) {
-	return device.Open(o.sysroot, o.config, loaders)
+	d, err := device.Open(o.sysroot, o.config, loaders)
+	if err == nil {
+		d.Others = func(ctx context.Context) []string { return settingsTroubles(ctx, d) }
+	}
+	return d, err
 }
 
 // newMachineCommand is a command with the flags of machineOptions.

@@ -16,6 +16,7 @@ var shared = map[string]string{
 	"BuildStats": "what the Build of a package tells",
 	"Contents":   "the contents of a release, at hand or as lines of text",
 	"Damage":     "what is wrong with a file: of a slot, of a mirror",
+	"Difference": "what two trees, or the settings of two times, have in different ways",
 	"Entry":      "a line of the table that the package is about",
 	"Event":      "what happens in a run of the package",
 	"File":       "a file of the kind that the package is about",

@@ -64,8 +64,7 @@ func TestInto(t *testing.T) {
 		"etc/initramfs-tools/hooks/deltaup":             "#!/bin/sh",
 		"usr/lib/systemd/system/deltaup-update.service": "[Unit]",
 		"usr/lib/deltaup/initramfs/deltaup.sh":          "# shellcheck",
-		"usr/lib/deltaup/settings.d/20-accounts.conf":   "# Accounts",
-		"data": "",
+		"data":                                          "",
 	} {
 		if !has(path) {
 			t.Errorf("/%s is missing", path)
