@@ -1,31 +1,145 @@
-// Package merge merges two versions of a file that both come from a third, their base.
+// Package merge merges two versions of a file that both come from a third, their base. Where one
+// version is the base, the other one is the result, whatever the files are.
 package merge
 
-// Lines merges text line by line, as diff3 does. It fails when both sides changed the same lines,
-// or lines next to each other, in different ways, and when a version is not text (it has a zero
-// byte) or has more than MaxLines lines.
-func Lines(base, local, image []byte) (merged []byte, ok bool) { return nil, false }
+import (
+	"bytes"
+	"slices"
+)
 
 // MaxLines is the largest number of lines that Lines merges.
 const MaxLines = 100_000
 
-// Table is a kind of file of accounts.
-type Table string
+// unchanged gives the result when at most one side has changed something.
+func unchanged(base, local, image []byte) ([]byte, bool) {
+	switch {
+	case bytes.Equal(local, image), bytes.Equal(base, image):
+		return local, true
+	case bytes.Equal(base, local):
+		return image, true
+	}
+	return nil, false
+}
 
-// The tables, by the names of their files.
-const (
-	Passwd  Table = "passwd"
-	Group   Table = "group"
-	Shadow  Table = "shadow"
-	Gshadow Table = "gshadow"
-)
+// Lines merges text line by line, as diff3 does (Khanna, Kunal, Pierce: A Formal Investigation of
+// Diff3). It fails when both sides changed the same lines, or lines next to each other, in
+// different ways, and when a version is not text (it has a zero byte) or has more than MaxLines
+// lines. It also fails when the result depends on which of several equal lines are taken for the
+// changed ones, and when the versions differ so much that to compare them would take seconds.
+//
+// The same change on both sides is no conflict. A last line without an end is another line than
+// one with it.
+func Lines(base, local, image []byte) (merged []byte, ok bool) {
+	if merged, ok := unchanged(base, local, image); ok {
+		return merged, true
+	}
+	ids := map[string]int32{}
+	var texts [3]text
+	for i, version := range [][]byte{base, local, image} {
+		if bytes.IndexByte(version, 0) >= 0 || bytes.Count(version, []byte("\n")) > MaxLines {
+			return nil, false
+		}
+		texts[i] = read(version, ids)
+	}
+	lines, ok := merge3(texts)
+	if !ok {
+		return nil, false
+	}
+	// From the end, other lines of a run of equal ones are the changed ones.
+	for i := range texts {
+		slices.Reverse(texts[i].ids)
+		slices.Reverse(texts[i].lines)
+	}
+	again, ok := merge3(texts)
+	if !ok || !sameBackwards(lines, again) {
+		return nil, false
+	}
+	return bytes.Join(lines, nil), true
+}
 
-// Users merges a table of accounts by the names of its rows. Accounts that the image has have its
-// numbers; passwords, and what else the machine changed in a row, are the machine's; accounts that
-// only the machine has stay; what the machine removed stays removed; members of groups are those of
-// the image with what the machine added and without what it removed. Remarks are lines for people:
-// an account that moved aside, or a number that two names have now. It fails when a
-// version is no such table.
-func Users(table Table, base, local, image []byte) (merged []byte, remarks []string, err error) {
-	return nil, nil, nil
+func sameBackwards(a, b [][]byte) bool {
+	slices.Reverse(b)
+	return slices.EqualFunc(a, b, bytes.Equal)
+}
+
+// text is a version as lines, and as a number for each line.
+type text struct {
+	lines [][]byte
+	ids   []int32
+}
+
+func read(version []byte, ids map[string]int32) text {
+	var t text
+	for line := range bytes.Lines(version) {
+		id, ok := ids[string(line)]
+		if !ok {
+			id = int32(len(ids))
+			ids[string(line)] = id
+		}
+		t.lines, t.ids = append(t.lines, line), append(t.ids, id)
+	}
+	return t
+}
+
+// merge3 merges base, local and image.
+func merge3(texts [3]text) (merged [][]byte, ok bool) {
+	base := texts[0]
+	var hunks [2][]hunk
+	for side := range hunks {
+		if hunks[side], ok = diff(base.ids, texts[side+1].ids); !ok {
+			return nil, false
+		}
+	}
+	at := 0 // in base
+	for len(hunks[0])+len(hunks[1]) > 0 {
+		block := nextBlock(&hunks)
+		merged = append(merged, base.lines[at:block.from]...)
+		at = block.to
+		var versions [2]text
+		for side, h := range block.hunks {
+			if len(h) == 0 {
+				continue
+			}
+			last := h[len(h)-1]
+			from, to := h[0].b0-(h[0].a0-block.from), last.b1+(block.to-last.a1)
+			t := texts[side+1]
+			versions[side] = text{t.lines[from:to], t.ids[from:to]}
+		}
+		switch {
+		case len(block.hunks[1]) == 0:
+			merged = append(merged, versions[0].lines...)
+		case len(block.hunks[0]) == 0, slices.Equal(versions[0].ids, versions[1].ids):
+			merged = append(merged, versions[1].lines...)
+		default:
+			return nil, false
+		}
+	}
+	return append(merged, base.lines[at:]...), true
+}
+
+// block is a part of the base with all hunks of both sides that overlap there or touch.
+type block struct {
+	from, to int
+	hunks    [2][]hunk
+}
+
+// nextBlock takes the first block.
+func nextBlock(hunks *[2][]hunk) block {
+	first := 0
+	if len(hunks[0]) == 0 || len(hunks[1]) > 0 && hunks[1][0].a0 < hunks[0][0].a0 {
+		first = 1
+	}
+	b := block{from: hunks[first][0].a0, to: hunks[first][0].a1}
+	for more := true; more; {
+		more = false
+		for side := range hunks {
+			for len(hunks[side]) > 0 && hunks[side][0].a0 <= b.to {
+				h := hunks[side][0]
+				hunks[side], b.hunks[side] = hunks[side][1:], append(b.hunks[side], h)
+				b.to = max(b.to, h.a1)
+				more = true
+			}
+		}
+	}
+	return b
 }
