@@ -55,6 +55,9 @@ func (r *Running) saveFirst(ctx context.Context, before string) (int, error) {
 // is durable when Restore returns.
 func (r *Running) Restore(ctx context.Context, number int, paths []string) (*Result, error) {
 	what := "restore of generation " + strconv.Itoa(number)
+	if number == 0 {
+		what = "restore of the image's own"
+	}
 	if len(paths) > 0 {
 		what += ": " + shorten(strings.Join(paths, " "))
 	}
@@ -176,7 +179,7 @@ func (r *Running) Undo(ctx context.Context, steps int) (*Result, error) {
 	at := r.Laid
 	for range steps {
 		if at == nil {
-			return nil, fmt.Errorf("%d steps back: generation: %w", steps, ErrNone)
+			return nil, fmt.Errorf("%d steps back: the history begins later: %w", steps, ErrNone)
 		}
 		if at, err = r.stepBack(at); err != nil {
 			return nil, fmt.Errorf("%d steps back: %w", steps, err)
@@ -197,7 +200,7 @@ func (r *Running) stepBack(g *Generation) (*Generation, error) {
 			break
 		}
 		if n == 0 {
-			return nil, fmt.Errorf("generation: %w", ErrNone)
+			return nil, fmt.Errorf("the history begins later: %w", ErrNone)
 		}
 		if g, err = r.Store.Generation(n); err != nil {
 			return nil, err

@@ -79,7 +79,7 @@ func (r *Running) Import(ctx context.Context, o Import) (*ImportResult, error) {
 	if err := source.walk(ctx, p.look); err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Path, err)
 	}
-	if o.DryRun {
+	if o.DryRun || len(p.done.Taken) == 0 {
 		return &p.done, nil
 	}
 	if p.done.Saved, err = r.saveFirst(ctx, "import"); err != nil {

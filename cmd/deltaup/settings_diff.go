@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"deltaup/internal/command"
 	"deltaup/settings"
@@ -48,7 +49,7 @@ files that are no text are told in a line.`,
 
 func (d *settingsDiff) run(ctx context.Context, env *Env, o *settingsOptions, args []string) error {
 	var numbers []int
-	for len(args) > 0 && len(numbers) < 2 && args[0] != "" && args[0][0] != '/' {
+	for len(args) > 0 && len(numbers) < 2 && !strings.Contains(args[0], "/") {
 		n, err := generationNumber(args[0])
 		if err != nil {
 			return err

@@ -156,7 +156,7 @@ func mountPlaces(ctx context.Context, env *Env, m *mounts.Machine, source *setti
 
 func bootSettings(ctx context.Context, dir *os.File, source *settings.Source) (*settings.Report, error) {
 	// The folder has been opened without following anything, which its path would.
-	store, err := settings.Open(fmt.Sprintf("/proc/self/fd/%d", dir.Fd()))
+	store, err := settings.Open(fmt.Sprintf("/proc/self/fd/%d/.", dir.Fd()))
 	if err != nil {
 		return nil, err
 	}
