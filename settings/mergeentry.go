@@ -177,7 +177,7 @@ func (t *three) contents() (chunkstore.ID, bool, error) {
 	if t.options.Merge == list.Users {
 		var remarks []string
 		var err error
-		merged, remarks, err = merge.Users(merge.Table(path.Base(t.local.Path)), versions[0], versions[1], versions[2])
+		merged, remarks, err = merge.Users(path.Base(t.local.Path), versions[0], versions[1], versions[2])
 		if err != nil {
 			t.remark(err.Error())
 			return none, false, nil

@@ -73,8 +73,8 @@ type rule struct {
 	at Warning // where it stands
 }
 
-// Folder is where images have the files of rules, NAME.conf.
-const Folder = "/usr/lib/deltaup/settings.d"
+// rulesFolder is where images have the files of rules, NAME.conf.
+const rulesFolder = "/usr/lib/deltaup/settings.d"
 
 // Bounds of what is read; what is beyond them does not count.
 const (
@@ -98,7 +98,7 @@ func Read(image fs.FS) (*List, error) {
 		return nil, err
 	}
 	// ReadDir sorts by name
-	files, err := fs.ReadDir(image, Folder[1:])
+	files, err := fs.ReadDir(image, rulesFolder[1:])
 	if err != nil && !notThere(err) {
 		return nil, fmt.Errorf("list of settings: %w", err)
 	}
@@ -107,7 +107,7 @@ func Read(image fs.FS) (*List, error) {
 		if !strings.HasSuffix(f.Name(), ".conf") || strings.HasPrefix(f.Name(), ".") {
 			continue
 		}
-		name := path.Join(Folder, f.Name())
+		name := path.Join(rulesFolder, f.Name())
 		if read++; read > maxFiles {
 			p.warn(Warning{File: name}, "not read: there are more than %d files", maxFiles)
 			continue
@@ -143,9 +143,6 @@ func (l *List) Text() []byte {
 
 // Warnings are the rules that do not count, in the order of the files.
 func (l *List) Warnings() []Warning { return l.warnings }
-
-// Empty tells whether nothing is kept, and no folder is one of data.
-func (l *List) Empty() bool { return len(l.keeps) == 0 && len(l.data) == 0 }
 
 // Keep tells whether the path is a setting, with the options of the last rule that covers it. The
 // path is absolute and clean. A path below a data folder is no setting.

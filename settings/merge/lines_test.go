@@ -178,19 +178,19 @@ func TestLinesHostile(t *testing.T) {
 		return b.Bytes()
 	}
 	different := func(side string) []byte {
-		return many(MaxLines, func(i int) string { return fmt.Sprint(side, i) })
+		return many(maxLines, func(i int) string { return fmt.Sprint(side, i) })
 	}
 	few := func(kinds int) []byte {
-		return many(MaxLines, func(int) string { return fmt.Sprint(r.IntN(kinds)) })
+		return many(maxLines, func(int) string { return fmt.Sprint(r.IntN(kinds)) })
 	}
 	same := func(n int) []byte { return many(n, func(int) string { return "x" }) }
 	for name, texts := range map[string][3][]byte{
 		"all different":  {different("a"), different("b"), different("c")},
 		"two kinds":      {few(2), few(2), few(2)},
 		"many kinds":     {few(50_000), few(50_000), few(50_000)},
-		"all the same":   {same(MaxLines), same(MaxLines - 10), same(MaxLines - 20_000)},
-		"nearly":         {same(MaxLines), append([]byte("y\n"), same(MaxLines-10)...), append(same(MaxLines-20), []byte("z\n")...)},
-		"too many lines": {same(MaxLines), same(MaxLines + 1), same(MaxLines - 1)},
+		"all the same":   {same(maxLines), same(maxLines - 10), same(maxLines - 20_000)},
+		"nearly":         {same(maxLines), append([]byte("y\n"), same(maxLines-10)...), append(same(maxLines-20), []byte("z\n")...)},
+		"too many lines": {same(maxLines), same(maxLines + 1), same(maxLines - 1)},
 	} {
 		start := time.Now()
 		_, ok := Lines(texts[0], texts[1], texts[2])
@@ -204,7 +204,7 @@ func TestLinesHostile(t *testing.T) {
 	local := append([]byte("local\n"), base...)
 	image := append(base[:len(base):len(base)], []byte("image\n")...)
 	if _, ok := Lines(base[2:], local, image); ok {
-		t.Error("more than MaxLines lines")
+		t.Error("more than maxLines lines")
 	}
 	base = base[:len(base)/2]
 	base = base[:bytes.LastIndexByte(base, '\n')+1]

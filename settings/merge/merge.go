@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// MaxLines is the largest number of lines that Lines merges.
-const MaxLines = 100_000
+// maxLines is the largest number of lines that Lines merges.
+const maxLines = 100_000
 
 // unchanged gives the result when at most one side has changed something.
 func unchanged(base, local, image []byte) ([]byte, bool) {
@@ -23,7 +23,7 @@ func unchanged(base, local, image []byte) ([]byte, bool) {
 
 // Lines merges text line by line, as diff3 does (Khanna, Kunal, Pierce: A Formal Investigation of
 // Diff3). It fails when both sides changed the same lines, or lines next to each other, in
-// different ways, and when a version is not text (it has a zero byte) or has more than MaxLines
+// different ways, and when a version is not text (it has a zero byte) or has more than maxLines
 // lines. It also fails when the result depends on which of several equal lines are taken for the
 // changed ones, and when the versions differ so much that to compare them would take seconds.
 //
@@ -36,7 +36,7 @@ func Lines(base, local, image []byte) (merged []byte, ok bool) {
 	ids := map[string]int32{}
 	var texts [3]text
 	for i, version := range [][]byte{base, local, image} {
-		if bytes.IndexByte(version, 0) >= 0 || bytes.Count(version, []byte("\n")) > MaxLines {
+		if bytes.IndexByte(version, 0) >= 0 || bytes.Count(version, []byte("\n")) > maxLines {
 			return nil, false
 		}
 		texts[i] = read(version, ids)

@@ -9,23 +9,20 @@ import (
 	"strings"
 )
 
-// Table is a kind of file of accounts.
-type Table string
-
 // The tables, by the names of their files.
 const (
-	Passwd  Table = "passwd"
-	Group   Table = "group"
-	Shadow  Table = "shadow"
-	Gshadow Table = "gshadow"
+	passwd  = "passwd"
+	group   = "group"
+	shadow  = "shadow"
+	gshadow = "gshadow"
 )
 
 // fields are the columns of a table, the name first.
-var fields = map[Table][]field{
-	Passwd:  {{}, {}, {is: number}, {is: number}, {}, {}, {}},
-	Group:   {{}, {}, {is: number}, {is: set}},
-	Shadow:  {{}, {}, {is: ofPassword}, {}, {}, {}, {}, {}, {}},
-	Gshadow: {{}, {}, {is: set}, {is: set}},
+var fields = map[string][]field{
+	passwd:  {{}, {}, {is: number}, {is: number}, {}, {}, {}},
+	group:   {{}, {}, {is: number}, {is: set}},
+	shadow:  {{}, {}, {is: ofPassword}, {}, {}, {}, {}, {}, {}},
+	gshadow: {{}, {}, {is: set}, {is: set}},
 }
 
 type field struct{ is fieldKind }
@@ -48,8 +45,8 @@ func person(id string) bool {
 	return err == nil && firstPerson <= n && n <= lastPerson
 }
 
-// Users merges a table of accounts by the names of its rows, and each row by its fields: what one
-// side has changed counts. Where both have changed a field, the machine's counts, but numbers of
+// Users merges a table of accounts (passwd, group, shadow or gshadow) by the names of its rows, and
+// each row by its fields: what one side has changed counts. Where both have changed a field, the machine's counts, but numbers of
 // the image's system accounts are the image's. Rows that only one side has are in the result; rows
 // that one side has removed are not, but a row that the machine has changed stays. Members of
 // groups are those of the image with what the machine added and without what it removed. Lines that
@@ -58,7 +55,7 @@ func person(id string) bool {
 // Numbers of the machine's own accounts never change: files on the data partition have them.
 // Remarks are lines for people: a number that two names have now, or one that an account of the
 // image has anew. It fails when a version is no such table: it has zero bytes, or is too large.
-func Users(table Table, base, local, image []byte) (merged []byte, remarks []string, err error) {
+func Users(table string, base, local, image []byte) (merged []byte, remarks []string, err error) {
 	if merged, ok := unchanged(base, local, image); ok {
 		return merged, nil, nil
 	}
@@ -100,7 +97,7 @@ type rows struct {
 }
 
 type users struct {
-	table   Table
+	table   string
 	fields  []field
 	remarks []string
 }
@@ -326,7 +323,7 @@ func members(set string) (names []string, in map[string]bool) {
 
 // collisions remarks numbers that two names have, unless the machine had it so before.
 func (m *users) collisions(merged []byte, local *rows) {
-	if m.table != Passwd && m.table != Group {
+	if m.table != passwd && m.table != group {
 		return
 	}
 	holder := map[string]string{}

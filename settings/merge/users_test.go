@@ -19,52 +19,52 @@ func TestUsers(t *testing.T) {
 	)
 	type texts struct{ base, local, image string }
 	for name, c := range map[string]struct {
-		table Table
+		table string
 		texts
 		want    string
 		remarks string
 	}{
-		"a new account on each side": {Passwd, texts{root, root + "me:x:1000:1000::/home/me:/bin/sh\n", root + "ntp:x:101:102::/:/bin/false\n"},
+		"a new account on each side": {passwd, texts{root, root + "me:x:1000:1000::/home/me:/bin/sh\n", root + "ntp:x:101:102::/:/bin/false\n"},
 			root + "ntp:x:101:102::/:/bin/false\nme:x:1000:1000::/home/me:/bin/sh\n", ""},
-		"a row changed on each side": {Passwd, texts{root, strings.Replace(root, "bash", "zsh", 1), strings.Replace(root, ":root:/", ":The Root:/", 1)},
+		"a row changed on each side": {passwd, texts{root, strings.Replace(root, "bash", "zsh", 1), strings.Replace(root, ":root:/", ":The Root:/", 1)},
 			"root:x:0:0:The Root:/root:/bin/zsh\n", ""},
-		"a field changed on both sides": {Passwd, texts{root, strings.Replace(root, "bash", "zsh", 1), strings.Replace(root, "/bin/bash", "/usr/bin/bash", 1)},
+		"a field changed on both sides": {passwd, texts{root, strings.Replace(root, "bash", "zsh", 1), strings.Replace(root, "/bin/bash", "/usr/bin/bash", 1)},
 			"root:x:0:0:root:/root:/bin/zsh\n", ""},
-		"a shell that the image takes away": {Passwd, texts{root + "a:x:1:1::/:/bin/sh\nb:x:2:2::/:/bin/sh\n", root + "a:x:1:1:A:/:/bin/sh\nb:x:2:2::/:/bin/zsh\n",
+		"a shell that the image takes away": {passwd, texts{root + "a:x:1:1::/:/bin/sh\nb:x:2:2::/:/bin/sh\n", root + "a:x:1:1:A:/:/bin/sh\nb:x:2:2::/:/bin/zsh\n",
 			root + "a:x:1:1::/:/sbin/nologin\nb:x:2:2::/:/sbin/nologin\n"},
 			root + "a:x:1:1:A:/:/sbin/nologin\nb:x:2:2::/:/bin/zsh\n", ""},
-		"numbers of the image's system accounts": {Passwd, texts{"a:x:5:5::/:/\n", "a:x:5:5:changed:/:/\n", "a:x:7:8::/:/\n"}, "a:x:7:8:changed:/:/\n",
+		"numbers of the image's system accounts": {passwd, texts{"a:x:5:5::/:/\n", "a:x:5:5:changed:/:/\n", "a:x:7:8::/:/\n"}, "a:x:7:8:changed:/:/\n",
 			`"a" has the number 7 of the image, and had 5; "a" has the number 8 of the image, and had 5`},
-		"numbers that both changed": {Passwd, texts{"a:x:5:5::/:/\nme:x:1000:1000::/:/\n", "a:x:6:6::/:/\nme:x:1001:1001::/:/\n", "a:x:7:7::/:/\nme:x:1002:1002::/:/\n"},
+		"numbers that both changed": {passwd, texts{"a:x:5:5::/:/\nme:x:1000:1000::/:/\n", "a:x:6:6::/:/\nme:x:1001:1001::/:/\n", "a:x:7:7::/:/\nme:x:1002:1002::/:/\n"},
 			"a:x:7:7::/:/\nme:x:1001:1001::/:/\n", `"a" has the number 7 of the image, and had 6; "a" has the number 7 of the image, and had 6`},
-		"a name that both made": {Group, texts{"", "a:x:999:me\n", "a:x:105:you\n"}, "a:x:105:you,me\n",
+		"a name that both made": {group, texts{"", "a:x:999:me\n", "a:x:105:you\n"}, "a:x:105:you,me\n",
 			`"a" has the number 105 of the image, and had 999`},
-		"numbers that collide": {Group, texts{"a:x:1:\n", "a:x:1:\nown:x:999:\nme:x:1000:\n", "a:x:1:\nsvc:x:999:\nkiosk:x:1000:\n"},
+		"numbers that collide": {group, texts{"a:x:1:\n", "a:x:1:\nown:x:999:\nme:x:1000:\n", "a:x:1:\nsvc:x:999:\nkiosk:x:1000:\n"},
 			"a:x:1:\nsvc:x:999:\nkiosk:x:1000:\nown:x:999:\nme:x:1000:\n",
 			`"svc" and "own" both have the number 999; "kiosk" and "me" both have the number 1000`},
-		"numbers that collided before": {Group, texts{"a:x:1:\n", "a:x:1:\nb:x:1:\n", "a:x:1:\nc:x:2:\n"}, "a:x:1:\nc:x:2:\nb:x:1:\n", ""},
-		"accounts that one side removed": {Group, texts{"a:x:1:\nb:x:2:\nc:x:3:\nd:x:4:\n", "a:x:1:\nc:x:3:me\nd:x:4:\n", "a:x:1:\nb:x:2:you\n"}, "a:x:1:\nc:x:3:me\n",
+		"numbers that collided before": {group, texts{"a:x:1:\n", "a:x:1:\nb:x:1:\n", "a:x:1:\nc:x:2:\n"}, "a:x:1:\nc:x:2:\nb:x:1:\n", ""},
+		"accounts that one side removed": {group, texts{"a:x:1:\nb:x:2:\nc:x:3:\nd:x:4:\n", "a:x:1:\nc:x:3:me\nd:x:4:\n", "a:x:1:\nb:x:2:you\n"}, "a:x:1:\nc:x:3:me\n",
 			`"c" is no account of the image any more, and stays: the machine has changed it`},
-		"members": {Group, texts{"g:x:1:a,b,c,d\n", "g:x:1:d,a,b,z,y\n", "g:x:1:b,n,a,c\n"}, "g:x:1:b,n,a,z,y\n", ""},
-		"passwords": {Shadow, texts{"root:*:1:0:99999:7:::\na:!:1:0:99999:7:::\nb:!:1:0:99999:7:::\nc:$old:1:0:99999:7:::\n",
+		"members": {group, texts{"g:x:1:a,b,c,d\n", "g:x:1:d,a,b,z,y\n", "g:x:1:b,n,a,c\n"}, "g:x:1:b,n,a,z,y\n", ""},
+		"passwords": {shadow, texts{"root:*:1:0:99999:7:::\na:!:1:0:99999:7:::\nb:!:1:0:99999:7:::\nc:$old:1:0:99999:7:::\n",
 			"root:$mine:9:0:99999:7:::\na:!:1:0:99999:7:::\nb:$mine:9:0:99999:7:::\nc:$old:1:0:77:7:::\n",
 			"root:*:5:0:99999:7:::\na:*:5:0:99999:7:::\nb:*:5:0:99999:14:::\nc:!:5:0:99999:7:::\n"},
 			"root:$mine:9:0:99999:7:::\na:*:5:0:99999:7:::\nb:$mine:9:0:99999:14:::\nc:!:5:0:77:7:::\n", ""},
-		"a day of the image alone": {Shadow, texts{"a:!:1:::::x:\n", "a:!:1:::::y:\n", "a:!:5:::::x:\n"}, "a:!:5:::::y:\n", ""},
-		"administrators":           {Gshadow, texts{"g:!:a:b\n", "g:!:a,m:b\n", "g:!::b,i\n"}, "g:!:m:b,i\n", ""},
-		"lines of NIS": {Passwd, texts{root + nis, root + "me:x:1000:1000::/:/\n" + nis, root + "svc:x:9:9::/:/\n" + nis},
+		"a day of the image alone": {shadow, texts{"a:!:1:::::x:\n", "a:!:1:::::y:\n", "a:!:5:::::x:\n"}, "a:!:5:::::y:\n", ""},
+		"administrators":           {gshadow, texts{"g:!:a:b\n", "g:!:a,m:b\n", "g:!::b,i\n"}, "g:!:m:b,i\n", ""},
+		"lines of NIS": {passwd, texts{root + nis, root + "me:x:1000:1000::/:/\n" + nis, root + "svc:x:9:9::/:/\n" + nis},
 			root + "svc:x:9:9::/:/\nme:x:1000:1000::/:/\n" + nis, ""},
-		"NIS by the machine": {Passwd, texts{root, root + "me:x:1000:1000::/:/\n" + nis, root + "svc:x:9:9::/:/\n"},
+		"NIS by the machine": {passwd, texts{root, root + "me:x:1000:1000::/:/\n" + nis, root + "svc:x:9:9::/:/\n"},
 			root + "svc:x:9:9::/:/\nme:x:1000:1000::/:/\n" + nis, ""},
-		"comments": {Passwd, texts{"# one\n\n" + root, "# one\n\n" + root + "# mine\n\n", "# one\n# two\n\n" + root},
+		"comments": {passwd, texts{"# one\n\n" + root, "# one\n\n" + root + "# mine\n\n", "# one\n# two\n\n" + root},
 			"# one\n# two\n\n" + root + "# mine\n\n", ""},
-		"lines that are no rows": {Group, texts{"a:x:1:\n", "a:x:1:\nb:x:2\nc:x:two:\nd:x:-2:\n:x:3:\ne:x:4::\n", "a:x:1:\nb:x:2:\n"},
+		"lines that are no rows": {group, texts{"a:x:1:\n", "a:x:1:\nb:x:2\nc:x:two:\nd:x:-2:\n:x:3:\ne:x:4::\n", "a:x:1:\nb:x:2:\n"},
 			"a:x:1:\nb:x:2:\nb:x:2\nc:x:two:\nd:x:-2:\n:x:3:\ne:x:4::\n", ""},
-		"a name twice": {Group, texts{"a:x:1:\n", "a:x:1:\na:x:0:\nme:x:1000:\n", "a:x:1:\nb:x:2:\n"}, "a:x:1:\nb:x:2:\nme:x:1000:\n",
+		"a name twice": {group, texts{"a:x:1:\n", "a:x:1:\na:x:0:\nme:x:1000:\n", "a:x:1:\nb:x:2:\n"}, "a:x:1:\nb:x:2:\nme:x:1000:\n",
 			`"a" has a second row, which is left out`},
-		"the machine's order": {Group, texts{"a:x:1:\nb:x:2:\n", "me:x:1000:\nb:x:2:\na:x:1:\n", "a:x:1:\nb:x:3:\n"}, "me:x:1000:\nb:x:3:\na:x:1:\n",
+		"the machine's order": {group, texts{"a:x:1:\nb:x:2:\n", "me:x:1000:\nb:x:2:\na:x:1:\n", "a:x:1:\nb:x:3:\n"}, "me:x:1000:\nb:x:3:\na:x:1:\n",
 			`"b" has the number 3 of the image, and had 2`},
-		"no end": {Group, texts{"a:x:1:", "a:x:1:\nme:x:1000:", "a:x:1:\nb:x:2:"}, "a:x:1:\nb:x:2:\nme:x:1000:\n", ""},
+		"no end": {group, texts{"a:x:1:", "a:x:1:\nme:x:1000:", "a:x:1:\nb:x:2:"}, "a:x:1:\nb:x:2:\nme:x:1000:\n", ""},
 	} {
 		got, remarks, err := Users(c.table, []byte(c.base), []byte(c.local), []byte(c.image))
 		if err != nil || string(got) != c.want || strings.Join(remarks, "; ") != c.remarks {
@@ -81,7 +81,7 @@ func TestUsersRefused(t *testing.T) {
 		for i := range 3 {
 			texts := [3][]byte{good, []byte("b:x:1:\n"), []byte("c:x:1:\n")}
 			texts[i] = bad
-			if _, _, err := Users(Group, texts[0], texts[1], texts[2]); err == nil {
+			if _, _, err := Users(group, texts[0], texts[1], texts[2]); err == nil {
 				t.Errorf("%s is taken as version %d", name, i)
 			}
 		}
@@ -95,14 +95,14 @@ func TestUsersRefused(t *testing.T) {
 		fmt.Fprintf(&local, "g%d:x:7:\n", i%40000)
 		fmt.Fprintf(&image, "h%d:x:7:\n", i)
 	}
-	got, remarks, err := Users(Group, good, local.Bytes(), image.Bytes())
+	got, remarks, err := Users(group, good, local.Bytes(), image.Bytes())
 	if err != nil || bytes.Count(got, []byte("\n")) != 90_000 || len(remarks) != maxRemarks+1 {
 		t.Errorf("%v, %d rows, %d remarks", err, bytes.Count(got, []byte("\n")), len(remarks))
 	}
 }
 
 // machine is a set of tables that fit together, changed as the tools change them.
-type machine map[Table][]string
+type machine map[string][]string
 
 func (m machine) clone() machine {
 	c := machine{}
@@ -112,7 +112,7 @@ func (m machine) clone() machine {
 	return c
 }
 
-func (m machine) text(table Table) []byte {
+func (m machine) text(table string) []byte {
 	if len(m[table]) == 0 {
 		return nil
 	}
@@ -120,10 +120,10 @@ func (m machine) text(table Table) []byte {
 }
 
 func (m machine) add(name string, id int) {
-	m[Passwd] = append(m[Passwd], fmt.Sprintf("%s:x:%d:%d::/home/%s:/bin/sh", name, id, id, name))
-	m[Group] = append(m[Group], fmt.Sprintf("%s:x:%d:", name, id))
-	m[Shadow] = append(m[Shadow], name+":!:20000:0:99999:7:::")
-	m[Gshadow] = append(m[Gshadow], name+":!::")
+	m[passwd] = append(m[passwd], fmt.Sprintf("%s:x:%d:%d::/home/%s:/bin/sh", name, id, id, name))
+	m[group] = append(m[group], fmt.Sprintf("%s:x:%d:", name, id))
+	m[shadow] = append(m[shadow], name+":!:20000:0:99999:7:::")
+	m[gshadow] = append(m[gshadow], name+":!::")
 }
 
 func (m machine) remove(name string) {
@@ -134,7 +134,7 @@ func (m machine) remove(name string) {
 }
 
 // set sets a field of a row.
-func (m machine) set(table Table, name string, field int, value string) {
+func (m machine) set(table string, name string, field int, value string) {
 	for i, row := range m[table] {
 		if values := strings.Split(row, ":"); values[0] == name {
 			values[field] = value
@@ -144,11 +144,11 @@ func (m machine) set(table Table, name string, field int, value string) {
 }
 
 // member puts a name into a group, or takes it out; no group: out of all.
-func (m machine) member(name, group string, in bool) {
-	for _, table := range []Table{Group, Gshadow} {
+func (m machine) member(name, of string, in bool) {
+	for _, table := range []string{group, gshadow} {
 		for i, row := range m[table] {
 			values := strings.Split(row, ":")
-			if group != "" && values[0] != group {
+			if of != "" && values[0] != of {
 				continue
 			}
 			members := slices.DeleteFunc(strings.Split(values[3], ","), func(n string) bool { return n == "" || n == name })
@@ -163,7 +163,7 @@ func (m machine) member(name, group string, in bool) {
 
 func (m machine) names() []string {
 	var names []string
-	for _, row := range m[Passwd] {
+	for _, row := range m[passwd] {
 		name, _, _ := strings.Cut(row, ":")
 		names = append(names, name)
 	}
@@ -174,19 +174,19 @@ func (m machine) names() []string {
 func (m machine) change(r *rand.Rand, side string, n int) {
 	names := m.names()
 	name := names[r.IntN(len(names))]
-	group := names[r.IntN(len(names))]
+	of := names[r.IntN(len(names))]
 	switch r.IntN(6) {
 	case 0:
 		m.add(fmt.Sprint(side, n), []int{100, 900, 1000}[r.IntN(3)]+r.IntN(99))
 	case 1:
-		m.set(Shadow, name, 1, "$y$"+side)
-		m.set(Shadow, name, 2, fmt.Sprint(20000+r.IntN(100)))
+		m.set(shadow, name, 1, "$y$"+side)
+		m.set(shadow, name, 2, fmt.Sprint(20000+r.IntN(100)))
 	case 2:
-		m.set(Passwd, name, 6, "/bin/"+side)
+		m.set(passwd, name, 6, "/bin/"+side)
 	case 3:
-		m.member(name, group, true)
+		m.member(name, of, true)
 	case 4:
-		m.member(name, group, false)
+		m.member(name, of, false)
 	case 5:
 		// what the other side may have changed too is told by other tests: it fits together no more
 		if strings.HasPrefix(name, side) {
@@ -219,7 +219,7 @@ func TestUsersTogether(t *testing.T) {
 		for table := range base {
 			b, l, i := base.text(table), local.text(table), image.text(table)
 			got := merged(t, table, b, l, i)
-			write(t, filepath.Join(dir, "etc", string(table)), got)
+			write(t, filepath.Join(dir, "etc", table), got)
 			for _, law := range []struct {
 				name              string
 				base, local, then []byte
@@ -245,7 +245,7 @@ func TestUsersTogether(t *testing.T) {
 	}
 }
 
-func merged(t *testing.T, table Table, base, local, image []byte) []byte {
+func merged(t *testing.T, table string, base, local, image []byte) []byte {
 	t.Helper()
 	got, _, err := Users(table, base, local, image)
 	if err != nil {
@@ -286,7 +286,7 @@ func FuzzUsers(f *testing.F) {
 	f.Add(uint8(2), []byte("a:!:1:0:99999:7:::\n"), []byte("a:$:2:0:99999:7:::\n"), []byte("a:*:3:0:99999:7:::\nb:*:3::::::\n"))
 	f.Add(uint8(3), []byte("a:!:a:b\n"), []byte("a:!:b:b\n"), []byte("a:!::\n"))
 	f.Fuzz(func(t *testing.T, kind uint8, base, local, image []byte) {
-		table := []Table{Passwd, Group, Shadow, Gshadow}[kind%4]
+		table := []string{passwd, group, shadow, gshadow}[kind%4]
 		got, remarks, err := Users(table, base, local, image)
 		if err != nil {
 			return
