@@ -16,7 +16,7 @@ const (
 	maxBases = 16 << 20 // bytes of all of them
 )
 
-// defaults is what an image has at the paths that its list keeps, and the folders that lead there.
+// defaults is what an image has at the paths that its list keeps, and at those that may lead there.
 type defaults struct {
 	Generation
 	list  *list.List // nil: nothing is known of the image
@@ -43,7 +43,7 @@ func (s *Store) defaultsOf(ctx context.Context, source *Source) (*defaults, erro
 	l := listed{source.list}
 	want := func(path string) bool { return l.keeps(path) || l.below(path) }
 	for _, place := range source.list.Places() {
-		err := source.tree.walk(place, want, func(f *found) error { return d.add(ctx, f, l) })
+		err := source.tree.walk(place, want, func(f *found) error { return d.add(ctx, f) })
 		if err != nil {
 			return nil, fmt.Errorf("defaults of the image: %w", err)
 		}
@@ -52,11 +52,11 @@ func (s *Store) defaultsOf(ctx context.Context, source *Source) (*defaults, erro
 	return d, nil
 }
 
-func (d *defaults) add(ctx context.Context, f *found, l listed) error {
+func (d *defaults) add(ctx context.Context, f *found) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if f.other || f.Kind != Folder && !l.keeps(f.Path) {
+	if f.other {
 		return nil
 	}
 	if len(d.Entries) == maxDefaults {
@@ -106,7 +106,7 @@ func (d *defaults) bases(fn func(*Entry) error) error {
 	left := int64(maxBases)
 	for i := range d.Entries {
 		e := &d.Entries[i]
-		if e.Kind != File || e.Size > maxBase || e.Size > left {
+		if _, kept := d.list.Keep(e.Path); !kept || e.Kind != File || e.Size > maxBase || e.Size > left {
 			continue
 		}
 		left -= e.Size

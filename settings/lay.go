@@ -200,13 +200,17 @@ func (l *layer) file(d *folder.Folder, name string, e *Entry) error {
 	return errors.Join(err, f.Close())
 }
 
-// setAttributes gives an open file or folder its owner, mode and attributes. A change of owner takes
-// set-id bits and capabilities away, so it comes first.
+// setAttributes gives an open file or folder its owner, mode and attributes, and no others: a new one
+// inherits from its folder. A change of owner takes set-id bits and capabilities away, so it comes
+// first.
 func setAttributes(f *os.File, e *Entry) error {
 	fail := func(op string, err error) error { return &fs.PathError{Op: op, Path: f.Name(), Err: err} }
 	fd := int(f.Fd())
 	if err := unix.Fchown(fd, int(e.UID), int(e.GID)); err != nil {
 		return fail("chown", err)
+	}
+	if err := clearXattrs(f); err != nil {
+		return err
 	}
 	if err := unix.Fchmod(fd, e.Mode); err != nil {
 		return fail("chmod", err)

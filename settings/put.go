@@ -72,7 +72,7 @@ func (p *putter) put(e *Entry, content io.Reader) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(clearXattrs(d.File()), setAttributes(d.File(), e), d.Close())
+		return errors.Join(setAttributes(d.File(), e), d.Close())
 	}
 	if e.Kind == Gone {
 		if isFolder {
