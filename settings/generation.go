@@ -69,7 +69,7 @@ func find(entries []Entry, path string) *Entry {
 }
 
 func sortEntries(entries []Entry) {
-	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	sortBy(entries, func(e *Entry) string { return e.Path })
 }
 
 // sameEntries tells whether two lists of entries are the same, defaults included.

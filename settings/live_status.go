@@ -127,7 +127,7 @@ func (r *Running) Everything(ctx context.Context, upper string) ([]Difference, e
 			return nil, err
 		}
 	}
-	slices.SortFunc(all, func(a, b Difference) int { return strings.Compare(a.Path, b.Path) })
+	sortBy(all, func(d *Difference) string { return d.Path })
 	return all, nil
 }
 

@@ -2,7 +2,6 @@ package settings
 
 import (
 	"path"
-	"slices"
 
 	"deltaup/chunkstore"
 	"deltaup/settings/list"
@@ -105,7 +104,7 @@ func (t *three) xattrs(b, l, i *Entry) []Xattr {
 			merged = append(merged, Xattr{name, v[1:]})
 		}
 	}
-	slices.SortFunc(merged, compareXattrs)
+	sortBy(merged, xattrName)
 	return merged
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"strings"
 
 	"deltaup/chunkstore"
 	"deltaup/settings/list"
@@ -236,5 +235,5 @@ func sortedKeys(m map[string]Entry) []string {
 }
 
 func sortConflicts(c []Conflict) {
-	slices.SortFunc(c, func(a, b Conflict) int { return strings.Compare(a.Path(), b.Path()) })
+	sortBy(c, (*Conflict).Path)
 }

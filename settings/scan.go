@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"slices"
-	"strings"
 
 	"deltaup/chunkstore"
 	"deltaup/internal/folder"
@@ -243,7 +241,7 @@ func (sc *scanner) tellLost() error {
 			sc.view.NotKept = append(sc.view.NotKept, Lost{u.Path, what})
 		}
 	}
-	slices.SortFunc(sc.view.NotKept, func(a, b Lost) int { return strings.Compare(a.Path, b.Path) })
+	sortBy(sc.view.NotKept, func(l *Lost) string { return l.Path })
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -179,6 +178,6 @@ func xattrs(f *os.File) ([]Xattr, error) {
 		}
 		all = append(all, Xattr{name, string(value[:n])})
 	}
-	slices.SortFunc(all, compareXattrs)
+	sortBy(all, xattrName)
 	return all, nil
 }

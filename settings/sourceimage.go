@@ -5,7 +5,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +46,7 @@ func (t *squashTree) found(n *squashfs.Node) *found {
 			f.Xattrs = append(f.Xattrs, Xattr{x.Name, string(x.Value)})
 		}
 	}
-	slices.SortFunc(f.Xattrs, compareXattrs)
+	sortBy(f.Xattrs, xattrName)
 	return f
 }
 
