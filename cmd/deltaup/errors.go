@@ -127,6 +127,7 @@ var ourOutcomes = []outcome{
 		hint:  "deltaup settings diff image PATH shows what the machine changed; --settings-force activates it all the same",
 	},
 	{is: errNoSettings, cause: "no-settings", hint: "the image has no list of settings, or there is no data partition"},
+	{is: errNotInUse, cause: "no-settings", hint: "deltaup.settings=off, or a boot that failed; deltaup doctor says more"},
 	{is: errNoConflict, cause: "not-in-settings"},
 	{is: errSecret, cause: "usage"},
 	{is: errSettingsBusy, cause: "busy", hint: "run the same command again when it is done"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"sync"
 
 	"github.com/spf13/pflag"
 
@@ -34,7 +35,12 @@ func (o *machineOptions) addFlags(f *pflag.FlagSet) {
 func (o *machineOptions) open() (*device.Device, error) {
 	d, err := device.Open(o.sysroot, o.config, loaders)
 	if err == nil {
-		d.Others = func(ctx context.Context) []string { return settingsTroubles(ctx, d) }
+		var once sync.Once
+		var lines []string
+		d.Others = func(ctx context.Context) []string {
+			once.Do(func() { lines = settingsTroubles(ctx, d) })
+			return lines
+		}
 	}
 	return d, err
 }

@@ -93,6 +93,11 @@ func (o *settingsOptions) open(ctx context.Context, change bool) (*settings.Runn
 	limited, cancel := context.WithTimeout(ctx, settingsWait)
 	defer cancel()
 	r, err := settings.OpenRunning(limited, folders, fingerprint, change)
+	if err == nil {
+		if err = inUse(o.sysroot, r.Image.List()); err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: %w", errNoSettings, err)
@@ -100,6 +105,29 @@ func (o *settingsOptions) open(ctx context.Context, change bool) (*settings.Runn
 		return nil, fmt.Errorf("%s: %w", folders.Store, errSettingsBusy)
 	}
 	return r, err
+}
+
+// errNotInUse is what a machine ends with that has settings and boots without them: its files are
+// the image's, and what is changed there is gone with the next boot.
+var errNotInUse = errors.New("settings are not in use at this boot")
+
+// inUse looks whether the places of a list are overlays.
+func inUse(root string, l *list.List) error {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return err
+	}
+	for _, place := range l.Places() {
+		at := filepath.Join(root, place)
+		mounts, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(at))
+		if err != nil {
+			return err
+		}
+		if len(mounts) == 0 || mounts[len(mounts)-1].FSType != "overlay" {
+			return fmt.Errorf("%w: %s is no overlay", errNotInUse, at)
+		}
+	}
+	return nil
 }
 
 var errSettingsBusy = errors.New("another program writes to the settings")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -32,9 +33,14 @@ With --all it looks at the whole root, not only at the folders whose changes are
 recorded. It changes nothing.`,
 		command.Exactly(0),
 		func(ctx context.Context, o *settingsOptions, _ []string) error {
-			return o.withRunning(ctx, false, func(r *settings.Running) error {
-				return settingsStatus(ctx, env, o, r, all, asJSON)
-			})
+			r, err := o.open(ctx, false)
+			if err != nil {
+				for _, line := range bootFailures(o.sysroot) {
+					warn(env.Stderr, "failed at this boot: "+line)
+				}
+				return err
+			}
+			return errors.Join(settingsStatus(ctx, env, o, r, all, asJSON), r.Close())
 		},
 	)
 	f := cmd.Flags()
