@@ -28,6 +28,7 @@ type ImportResult struct {
 	Taken     []string  // paths that were written
 	Same      int       // settings that were there already as they are to be
 	NotListed []string  // what the list does not keep
+	InData    []string  // what belongs into folders of data, which have no history
 	Refused   []Refused // what it keeps and is not taken
 	Saved     int       // the generation of what had changed before; 0: nothing had
 	Made      int       // the new generation; 0: nothing was different
@@ -153,8 +154,12 @@ func (p *importPlan) look(i *item) error {
 		return nil
 	}
 	if _, kept := p.r.View.List.Keep(full); !kept && why == "" {
-		if i.entry.Kind != Folder && len(p.done.NotListed) < maxNotListed {
-			p.done.NotListed = append(p.done.NotListed, full)
+		left := &p.done.NotListed
+		if data := p.r.View.List.Data(); len(data) > 0 && Match(data)(full) {
+			left = &p.done.InData
+		}
+		if i.entry.Kind != Folder && len(*left) < maxNotListed {
+			*left = append(*left, full)
 		}
 		return nil
 	}

@@ -74,15 +74,31 @@ type importJSON struct {
 	Taken      []string      `json:"taken"`
 	Same       int           `json:"same"`
 	NotListed  []string      `json:"not_listed"`
+	InData     []string      `json:"in_data"`
 	Refused    []refusedJSON `json:"refused"`
 }
 
 func jsonOfImport(r *settings.ImportResult) importJSON {
-	out := importJSON{r.Saved, r.Made, append([]string{}, r.Taken...), r.Same, append([]string{}, r.NotListed...), []refusedJSON{}}
+	out := importJSON{r.Saved, r.Made, append([]string{}, r.Taken...), r.Same, append([]string{}, r.NotListed...),
+		append([]string{}, r.InData...), []refusedJSON{}}
 	for _, x := range r.Refused {
 		out.Refused = append(out.Refused, refusedJSON{x.Path, x.Why})
 	}
 	return out
+}
+
+// printLeft prints the first of the paths that an import has left.
+func printLeft(w io.Writer, why string, paths []string) {
+	if len(paths) == 0 {
+		return
+	}
+	printf(w, "%s: %s\n", why, count(len(paths), "path"))
+	for _, p := range paths[:min(len(paths), shownNotListed)] {
+		printf(w, "    %s\n", human.Name(p))
+	}
+	if more := len(paths) - shownNotListed; more > 0 {
+		printf(w, "    and %s more\n", count(more, "path"))
+	}
 }
 
 func printImport(w io.Writer, r *settings.ImportResult, dryRun bool) {
@@ -95,15 +111,8 @@ func printImport(w io.Writer, r *settings.ImportResult, dryRun bool) {
 	for _, x := range r.Refused {
 		printf(w, "refused: %s: %s\n", human.Name(x.Path), x.Why)
 	}
-	if len(r.NotListed) > 0 {
-		printf(w, "not taken, since the list does not keep it: %s\n", count(len(r.NotListed), "path"))
-		for _, p := range r.NotListed[:min(len(r.NotListed), shownNotListed)] {
-			printf(w, "    %s\n", human.Name(p))
-		}
-		if more := len(r.NotListed) - shownNotListed; more > 0 {
-			printf(w, "    and %s more\n", count(more, "path"))
-		}
-	}
+	printLeft(w, "not taken, since the list does not keep it", r.NotListed)
+	printLeft(w, "not taken, since it belongs into a folder of data, which tar can fill", r.InData)
 	what := "taken"
 	if dryRun {
 		what = "would be taken"
