@@ -86,8 +86,12 @@ func merge3(texts [3]text) (merged [][]byte, ok bool) {
 	base := texts[0]
 	var hunks [2][]hunk
 	for side := range hunks {
-		if hunks[side], ok = diff(base.ids, texts[side+1].ids); !ok {
+		// diff3 compares in this order, which decides between edits of one length.
+		if hunks[side], ok = diff(texts[side+1].ids, base.ids); !ok {
 			return nil, false
+		}
+		for i, h := range hunks[side] {
+			hunks[side][i] = hunk{h.b0, h.b1, h.a0, h.a1}
 		}
 	}
 	at := 0 // in base
