@@ -41,25 +41,40 @@ func Lines(base, local, image []byte) (merged []byte, ok bool) {
 		}
 		texts[i] = read(version, ids)
 	}
-	lines, ok := merge3(texts)
+	lines, ok := merge3(texts, likeDiff3)
 	if !ok {
 		return nil, false
 	}
-	// From the end, other lines of a run of equal ones are the changed ones.
+	// Of edits of one length, and of equal lines in a run, others may be taken: the other way round,
+	// and from the end.
+	again, ok := merge3(texts, diff)
+	if !ok || !slices.EqualFunc(lines, again, bytes.Equal) {
+		return nil, false
+	}
 	for i := range texts {
 		slices.Reverse(texts[i].ids)
 		slices.Reverse(texts[i].lines)
 	}
-	again, ok := merge3(texts)
-	if !ok || !sameBackwards(lines, again) {
-		return nil, false
+	for _, compare := range []comparison{likeDiff3, diff} {
+		again, ok := merge3(texts, compare)
+		slices.Reverse(again)
+		if !ok || !slices.EqualFunc(lines, again, bytes.Equal) {
+			return nil, false
+		}
 	}
 	return bytes.Join(lines, nil), true
 }
 
-func sameBackwards(a, b [][]byte) bool {
-	slices.Reverse(b)
-	return slices.EqualFunc(a, b, bytes.Equal)
+// comparison gives the hunks that lead from a to b.
+type comparison func(a, b []int32) ([]hunk, bool)
+
+// likeDiff3 compares as diff3 does, which looks for the edit that leads back to the base.
+func likeDiff3(base, version []int32) ([]hunk, bool) {
+	hunks, ok := diff(version, base)
+	for i, h := range hunks {
+		hunks[i] = hunk{h.b0, h.b1, h.a0, h.a1}
+	}
+	return hunks, ok
 }
 
 // text is a version as lines, and as a number for each line.
@@ -81,17 +96,13 @@ func read(version []byte, ids map[string]int32) text {
 	return t
 }
 
-// merge3 merges base, local and image.
-func merge3(texts [3]text) (merged [][]byte, ok bool) {
+// merge3 merges base, local and image by their hunks.
+func merge3(texts [3]text, compare comparison) (merged [][]byte, ok bool) {
 	base := texts[0]
 	var hunks [2][]hunk
 	for side := range hunks {
-		// diff3 compares in this order, which decides between edits of one length.
-		if hunks[side], ok = diff(texts[side+1].ids, base.ids); !ok {
+		if hunks[side], ok = compare(base.ids, texts[side+1].ids); !ok {
 			return nil, false
-		}
-		for i, h := range hunks[side] {
-			hunks[side][i] = hunk{h.b0, h.b1, h.a0, h.a1}
 		}
 	}
 	at := 0 // in base
