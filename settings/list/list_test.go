@@ -326,6 +326,21 @@ func TestShipped(t *testing.T) {
 	}
 }
 
+// TestPage reads the example of doc/settings.md.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../doc/settings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, chapter, _ := strings.Cut(string(page), "\n## The list\n")
+	_, example, _ := strings.Cut(chapter, "\n    ")
+	example, _, _ = strings.Cut(example, "\n\n")
+	l := parse(t, example)
+	if w := l.Warnings(); len(w) > 0 || len(l.rules) < 5 {
+		t.Errorf("%d rules, %v", len(l.rules), w)
+	}
+}
+
 // BenchmarkKeep asks for 2,000 paths with 200 rules.
 func BenchmarkKeep(b *testing.B) {
 	var text strings.Builder
