@@ -106,8 +106,7 @@ loop=$(sed -n 's/.* \/[^ ]*\/run\/image .* - squashfs \([^ ]*\) .*/\1/p' /proc/s
 eval "$3"
 status=$?
 # What the namespace's end unmounts needs no loop device of ours any more.
-umount "$1/root/data" 2>/dev/null
-umount "$1/root" && umount "$1/run/image"
+umount -R "$1/root" && umount "$1/run/image"
 exit $status`
 	for _, dir := range []string{"run", "root"} {
 		if err := os.MkdirAll(filepath.Join(l.dir, dir), 0o755); err != nil {

@@ -94,7 +94,7 @@ func mountSettings(ctx context.Context, env *Env, o *mountOptions) (err error) {
 	source, err := mountSource(o)
 	if err == nil {
 		defer source.Close() // only read
-		failed = append(mountFolders(ctx, m, source), mountPlaces(ctx, env, m, source)...)
+		failed = append(mountPlaces(ctx, env, m, source), mountFolders(ctx, m, source)...)
 	} else {
 		failed = mountFailures{err}
 	}
@@ -119,8 +119,7 @@ func mountSource(o *mountOptions) (*settings.Source, error) {
 	return settings.FromFolder(o.image, fingerprint)
 }
 
-// mountFolders binds the folders of data. They come first: nothing that is wrong with settings can
-// take them away.
+// mountFolders binds the folders of data. They come last: one may lie below a place.
 func mountFolders(ctx context.Context, m *mounts.Machine, source *settings.Source) (failed mountFailures) {
 	for _, name := range source.List().Data() {
 		if err := m.Folder(ctx, name); err != nil {
@@ -130,8 +129,14 @@ func mountFolders(ctx context.Context, m *mounts.Machine, source *settings.Sourc
 	return failed
 }
 
-// mountPlaces lays the settings, and mounts them.
+// mountPlaces lays the settings, and mounts them. Somebody else may have written the store: what
+// even crashes on it does not take the folders of data away.
 func mountPlaces(ctx context.Context, env *Env, m *mounts.Machine, source *settings.Source) (failed mountFailures) {
+	defer func() {
+		if crash := recover(); crash != nil {
+			failed = append(failed, fmt.Errorf("crash: %v", crash))
+		}
+	}()
 	dir, err := m.Store()
 	if err != nil {
 		return mountFailures{err}

@@ -7,6 +7,7 @@
 : "${DELTAUP_RUN:=/run/deltaup}"
 : "${DELTAUP_REBOOT:=deltaup_reboot}"
 : "${DELTAUP_WAIT:=30}" # seconds that a device has to appear
+: "${DELTAUP_SETTINGS:=60}" # seconds that settings have to appear
 # After so many failed boots in a row a slot is given up whose device may only be late, or memory
 # takes the data partition's place.
 DELTAUP_FAULTS=3
@@ -695,18 +696,20 @@ deltaup_settings() {
 		deltaup_settings_fail "the image has no program /usr/bin/deltaup"
 		return 0
 	}
-	deltaup_within 60 "$deltaup_program" settings mount --root "$1" --image "$DELTAUP_RUN/image" \
+	deltaup_within "$DELTAUP_SETTINGS" "$deltaup_program" settings mount --root "$1" --image "$DELTAUP_RUN/image" \
 		--device "$deltaup_image" --data "$DELTAUP_RUN/data" --run "$DELTAUP_RUN" \
 		>"$DELTAUP_RUN/settings.log" 2>&1
 	deltaup_status=$?
 	deltaup_why=''
 	while read -r deltaup_line; do
-		deltaup_why=${deltaup_line#deltaup: }
-		[ $deltaup_status != 0 ] || deltaup_say "$deltaup_why"
+		case $deltaup_line in
+		deltaup*) [ -n "$deltaup_why" ] || deltaup_why=${deltaup_line#deltaup: } ;;
+		settings:*) deltaup_say "$deltaup_line" ;;
+		esac
 	done <"$DELTAUP_RUN/settings.log"
 	case $deltaup_status in
 	0) ;;
-	255) deltaup_settings_fail "deltaup did not end within a minute" ;;
+	255) deltaup_settings_fail "deltaup did not end within $DELTAUP_SETTINGS seconds" ;;
 	*) deltaup_settings_fail "${deltaup_why:-deltaup ended with $deltaup_status}" ;;
 	esac
 }
