@@ -1,6 +1,9 @@
 package list
 
-import "slices"
+import (
+	"path"
+	"slices"
+)
 
 // ofImage are folders of which nothing is ever kept: programs, what the kernel and programs make
 // anew at each boot, and the data partition itself.
@@ -10,8 +13,8 @@ var ofImage = []string{
 }
 
 // never tells whether nothing may be kept at the path.
-func never(path string) bool {
-	return path == "/" || withinAny(ofImage, path) && !within("/usr/local", path)
+func never(name string) bool {
+	return name == "/" || withinAny(ofImage, name) && !within("/usr/local", name)
 }
 
 // guards are paths that belong to the image: a machine that boots with an old version of one may
@@ -35,13 +38,13 @@ func mustCompile(patterns ...string) []glob {
 }
 
 // guarded tells whether the path is kept only by force.
-func guarded(path string) bool {
-	return within("/etc", path) && slices.ContainsFunc(guards, func(g glob) bool { return g.match(path) })
+func guarded(name string) bool {
+	return within("/etc", name) && slices.ContainsFunc(guards, func(g glob) bool { return g.match(name) })
 }
 
 // guardedFolder tells whether all below the path is kept only by force.
-func guardedFolder(path string) bool {
-	return within("/etc", path) && slices.ContainsFunc(guards, func(g glob) bool { return g.tree && g.match(path) })
+func guardedFolder(name string) bool {
+	return within("/etc", name) && slices.ContainsFunc(guards, func(g glob) bool { return g.tree && g.match(name) })
 }
 
 // refusal is why the rule does not count; empty: it does.
@@ -70,5 +73,5 @@ func (r *rule) folder() string {
 	if len(r.parts) > 0 || r.tree || r.verb == data {
 		return r.base
 	}
-	return parent(r.base)
+	return path.Dir(r.base)
 }

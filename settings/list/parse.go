@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -277,5 +276,3 @@ func (p *parser) readFile(image fs.FS, name string) ([]byte, error) {
 }
 
 func notThere(err error) bool { return errors.Is(err, fs.ErrNotExist) }
-
-func parent(name string) string { return path.Dir(name) }
