@@ -141,6 +141,28 @@ func (d *Device) noticeNext(ctx context.Context) error {
 	if err := durable.Remove(d.path(rebootMarker)); err != nil {
 		return err
 	}
+	return d.writeTroubles(ctx)
+}
+
+// RefreshNotice brings what people see who log in up to date, unless a reboot waits: then it says
+// that. Something can have changed since the boot, such as settings.
+func (d *Device) RefreshNotice(ctx context.Context) error {
+	booted, err := d.bootedOrNone()
+	if err != nil {
+		return err
+	}
+	state, err := d.loader.Read()
+	if err != nil {
+		return err
+	}
+	if n := state.Next(); n != booted && n != "" {
+		return nil
+	}
+	return d.writeTroubles(ctx)
+}
+
+// writeTroubles puts what this boot lacks into the notice, or removes that.
+func (d *Device) writeTroubles(ctx context.Context) error {
 	troubles, err := d.troubles(ctx)
 	if err != nil {
 		return err

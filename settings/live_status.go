@@ -15,7 +15,7 @@ import (
 
 // Status is how the settings of the running machine are.
 type Status struct {
-	Unchanged int          // settings that are as the generation has them
+	Unchanged []string     // settings that are as the generation has them
 	Changed   []Difference // settings that changed since
 	Conflicts []Conflict   // that nobody has resolved
 	NotKept   []Lost       // changes that the next boot undoes
@@ -40,10 +40,14 @@ func (r *Running) Status() (*Status, error) {
 		return nil, err
 	}
 	s := &Status{Changed: changed, Conflicts: r.conflicts(), NotKept: r.View.NotKept}
+	rest := changed // both are sorted
 	for i := range r.View.Entries {
 		path := r.View.Entries[i].Path
-		if !slices.ContainsFunc(changed, func(d Difference) bool { return d.Path == path }) {
-			s.Unchanged++
+		for len(rest) > 0 && rest[0].Path < path {
+			rest = rest[1:]
+		}
+		if len(rest) == 0 || rest[0].Path != path {
+			s.Unchanged = append(s.Unchanged, path)
 		}
 	}
 	s.Returned, err = r.returned()

@@ -34,7 +34,7 @@ type (
 	settingsJSON struct {
 		Image      chunkstore.ID   `json:"image"`
 		Generation *generationJSON `json:"generation"`
-		Unchanged  int             `json:"unchanged"`
+		Unchanged  []string        `json:"unchanged"`
 		Changed    []changeJSON    `json:"changed"`
 		Conflicts  []conflictJSON  `json:"conflicts"`
 		NotKept    []changeJSON    `json:"not_kept"`
@@ -77,7 +77,7 @@ func jsonOfConflicts(all []settings.Conflict) []conflictJSON {
 
 func jsonOfStatus(r *settings.Running, s *settings.Status) *settingsJSON {
 	out := &settingsJSON{
-		Image: r.View.Image, Generation: jsonOfGeneration(r.Laid), Unchanged: s.Unchanged,
+		Image: r.View.Image, Generation: jsonOfGeneration(r.Laid), Unchanged: append([]string{}, s.Unchanged...),
 		Changed: jsonOfDifferences(s.Changed), Conflicts: jsonOfConflicts(s.Conflicts),
 		NotKept: jsonOfLost(s.NotKept),
 	}

@@ -29,8 +29,8 @@ machine runs with: which settings changed since, which are in conflict with the
 image, and what was changed and is not kept. The next boot undoes that. It also
 says what came back with an image that had run before.
 
-With --all it looks at the whole root, not only at the folders whose changes are
-recorded. It changes nothing.`,
+With --all it also names what did not change since, and looks at the whole root,
+not only at the folders whose changes are recorded. It changes nothing.`,
 		command.Exactly(0),
 		func(ctx context.Context, o *settingsOptions, _ []string) error {
 			r, err := o.open(ctx, false)
@@ -44,7 +44,7 @@ recorded. It changes nothing.`,
 		},
 	)
 	f := cmd.Flags()
-	f.BoolVar(&all, "all", false, "look at the whole root")
+	f.BoolVar(&all, "all", false, "name all, and look at the whole root")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object; its fields are in doc/settings.md")
 	return cmd
 }
@@ -75,7 +75,12 @@ func settingsStatus(ctx context.Context, env *Env, o *settingsOptions, r *settin
 	}
 	printLaid(w, r)
 	printReturned(w, s.Returned)
-	printf(w, "kept: %s unchanged, %d changed since\n", count(s.Unchanged, "setting"), len(s.Changed))
+	printf(w, "kept: %s unchanged, %d changed since\n", count(len(s.Unchanged), "setting"), len(s.Changed))
+	if all {
+		for _, p := range s.Unchanged {
+			printf(w, "    %-8s %s\n", "kept", human.Name(p))
+		}
+	}
 	for _, d := range s.Changed {
 		printf(w, "    %-8s %s\n", d.What, human.Name(d.Path))
 	}

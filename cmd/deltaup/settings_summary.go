@@ -48,7 +48,7 @@ func summarize(ctx context.Context, d *device.Device) *settingsSummary {
 		if r.Laid != nil {
 			s.Generation = r.Laid.Number
 		}
-		s.Kept, s.Changed = status.Unchanged+len(status.Changed), len(status.Changed)
+		s.Kept, s.Changed = len(status.Unchanged)+len(status.Changed), len(status.Changed)
 		s.Conflicts, s.NotKept = len(status.Conflicts), len(status.NotKept)
 		if status.Returned != nil {
 			s.Returned = len(status.Returned.Paths)
@@ -112,9 +112,15 @@ func settingsTroubles(ctx context.Context, d *device.Device) (lines []string) {
 	return lines
 }
 
-// warnNotKept warns before an update of what the boot after it undoes.
+// warnNotKept warns before an update of what the boot after it undoes, and tells it also to those
+// who log in.
 func warnNotKept(ctx context.Context, d *device.Device, warning func(string)) {
-	if s := summarize(ctx, d); s != nil && s.NotKept > 0 {
+	s := summarize(ctx, d)
+	if s == nil {
+		return
+	}
+	_ = d.RefreshNotice(ctx) // the update tells what it lacks
+	if s.NotKept > 0 {
 		warning(fmt.Sprintf("%s changed and not kept: the restart undoes that; deltaup settings status says which",
 			count(s.NotKept, "path")))
 	}
@@ -174,6 +180,9 @@ func tellGeneration(ctx context.Context, env *Env, o *settingsOptions, number in
 	d, err := m.open()
 	if err == nil {
 		err = d.TellSettings(ctx, number)
+	}
+	if err == nil {
+		err = d.RefreshNotice(ctx)
 	}
 	if err != nil && !errors.Is(err, config.ErrNone) {
 		warn(env.Stderr, err.Error())
