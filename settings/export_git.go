@@ -106,8 +106,11 @@ func (g *gitExport) command(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 func gitError(what string, err error, said []byte) error {
-	lines := strings.Split(strings.TrimSpace(string(said)), "\n")
-	return fmt.Errorf("git %s: %w: %s", what, err, lines[0])
+	line, _, _ := strings.Cut(strings.TrimSpace(string(said)), "\n")
+	if line == "" {
+		return fmt.Errorf("git %s: %w", what, err)
+	}
+	return fmt.Errorf("git %s: %w: %s", what, err, line)
 }
 
 // prepare makes the repository when there is none, and finds the last generation that it has.

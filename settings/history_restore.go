@@ -230,6 +230,9 @@ func (r *Running) Resolve(ctx context.Context, path string, version Version) (*R
 	if i < 0 {
 		return nil, fmt.Errorf("conflict of %s: %w", path, ErrNone)
 	}
+	if _, kept := r.View.List.Keep(path); !kept && version != CurrentVersion {
+		return nil, fmt.Errorf("%s: %w: the list does not keep it any more", path, ErrNone)
+	}
 	what := fmt.Sprintf("resolve %s: %s", shorten(path), version)
 	done := &Result{}
 	wanted := all[i].Local
