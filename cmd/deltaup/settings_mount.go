@@ -137,6 +137,7 @@ func mountPlaces(ctx context.Context, env *Env, m *mounts.Machine, source *setti
 			failed = append(failed, fmt.Errorf("crash: %v", crash))
 		}
 	}()
+	start := time.Now()
 	dir, err := m.Store()
 	if err != nil {
 		return mountFailures{err}
@@ -155,7 +156,7 @@ func mountPlaces(ctx context.Context, env *Env, m *mounts.Machine, source *setti
 			failed = append(failed, fmt.Errorf("%s: %w", p.Path, err))
 		}
 	}
-	printBoot(env, report)
+	printBoot(env, report, time.Since(start))
 	return failed
 }
 
@@ -174,8 +175,8 @@ func bootSettings(ctx context.Context, dir *os.File, source *settings.Source) (*
 	return settings.Boot(ctx, store, source)
 }
 
-// printBoot prints what somebody should know who reads the log of a boot.
-func printBoot(env *Env, r *settings.Report) {
+// printBoot prints what somebody should know who reads the log of a boot, which took so long.
+func printBoot(env *Env, r *settings.Report, took time.Duration) {
 	what := "the image's defaults"
 	if r.Generation != 0 {
 		what = fmt.Sprintf("generation %d", r.Generation)
@@ -186,7 +187,7 @@ func printBoot(env *Env, r *settings.Report) {
 	if r.RolledBack {
 		what += ", as this image had them"
 	}
-	printf(env.Stdout, "settings: %s\n", what)
+	printf(env.Stdout, "settings: %s, in %.2f s\n", what, took.Seconds())
 	for _, some := range []struct {
 		n    int
 		text string
