@@ -8,12 +8,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"deltaup/chunkstore"
 )
 
-// maxRemoved bounds how many names of old upper folders a boot removes.
-const maxRemoved = 50_000
+// What a boot spends on removing old upper folders. The rest stays for the next one.
+const (
+	maxRemoved = 50_000 // names
+	maxClean   = 3 * time.Second
+)
 
 // apply carries the plan out.
 func (p *plan) apply(ctx context.Context) (err error) {
@@ -23,6 +27,17 @@ func (p *plan) apply(ctx context.Context) (err error) {
 			err = errors.Join(err, p.report.Close())
 		}
 	}()
+	if p.lies() {
+		r, err := p.asLeft()
+		if err == nil {
+			p.report.Places, err = r.Places, p.keepLost()
+		}
+		if err != nil {
+			return err
+		}
+		p.clean(ctx, p.laid.Upper)
+		return nil
+	}
 	if err := p.putAside(); err != nil {
 		return err
 	}
@@ -71,7 +86,12 @@ func (p *plan) putAside() error {
 			return err
 		}
 	}
-	names, err := s.upper.Names(maxUppers)
+	return p.keepLost()
+}
+
+// keepLost notes which upper folders were put aside by earlier boots.
+func (p *plan) keepLost() error {
+	names, err := p.store.upper.Names(maxUppers)
 	for _, name := range names {
 		if n, ok := number(strings.TrimPrefix(name, lostPrefix)); ok && name == lostPrefix+strconv.Itoa(n) {
 			p.keep = append(p.keep, name)
@@ -85,7 +105,9 @@ func (p *plan) clean(ctx context.Context, upper int) {
 	s := p.store
 	err := s.keepUppers(append(p.keep, strconv.Itoa(upper))...)
 	if err == nil {
-		err = s.trash.Empty(ctx, maxRemoved)
+		short, cancel := context.WithTimeout(ctx, maxClean)
+		err = s.trash.Empty(short, maxRemoved)
+		cancel()
 	}
 	if err == nil {
 		_, err = s.Prune(ctx, p.now, DefaultPolicy)

@@ -42,7 +42,8 @@ func (s *Store) Commit(ctx context.Context, v *View, why Reason) (*Generation, e
 					g.Conflicts = append(g.Conflicts, c)
 				}
 			}
-			if len(g.Conflicts) == len(before.Conflicts) && sameEntries(g.Entries, fitted(v.defaults, before.Entries)) {
+			was, err := fitted(v.defaults, before.Entries)
+			if err == nil && len(g.Conflicts) == len(before.Conflicts) && sameEntries(g.Entries, was) {
 				return nil, fmt.Errorf("%w since generation %d", ErrUnchanged, before.Number)
 			}
 		}

@@ -101,12 +101,14 @@ func (s *Store) oldList(id chunkstore.ID) (*list.List, error) {
 	return l, nil
 }
 
-// bases gives the defaults whose contents are kept, so that later merges have them.
+// bases gives the defaults whose contents a later merge or rollback reads.
 func (d *defaults) bases(fn func(*Entry) error) error {
 	left := int64(maxBases)
 	for i := range d.Entries {
 		e := &d.Entries[i]
-		if _, kept := d.list.Keep(e.Path); !kept || e.Kind != File || e.Size > maxBase || e.Size > left {
+		o, kept := d.list.Keep(e.Path)
+		read := o.Newest || o.Merge == list.Lines || o.Merge == list.Users
+		if !kept || !read || e.Kind != File || e.Size > maxBase || e.Size > left {
 			continue
 		}
 		left -= e.Size

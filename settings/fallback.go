@@ -31,7 +31,10 @@ func (p *plan) fallBack(ctx context.Context, why error) (*Report, error) {
 	if p.laid != nil {
 		q.lost = p.laid.Upper
 	}
-	q.lay = fitted(p.to, q.newestEntries(ctx))
+	var err error
+	if q.lay, err = fitted(p.to, q.newestEntries(ctx)); err != nil {
+		q.warn("there are no newest settings: %v", err)
+	}
 	for i := range q.lay {
 		q.report.Newest = append(q.report.Newest, q.lay[i].Path)
 	}

@@ -144,7 +144,7 @@ func (l *layer) entry(e *Entry) error {
 		_, err := l.enter(e.Path)
 		return err
 	}
-	if e.Kind == Gone && l.covered(e.Path) {
+	if e.Kind == Gone && l.plan.covered(e.Path, l.top.path) {
 		return nil
 	}
 	d, err := l.enter(e.Path[:slash])
@@ -164,10 +164,10 @@ func (l *layer) entry(e *Entry) error {
 }
 
 // covered tells whether something above a path hides what the image has there.
-func (l *layer) covered(full string) bool {
+func (p *plan) covered(full, place string) bool {
 	covered := false
-	parents(full, l.top.path, func(p string) {
-		if e := find(l.plan.lay, p); e != nil && e.Kind != Folder {
+	parents(full, place, func(above string) {
+		if e := find(p.lay, above); e != nil && e.Kind != Folder {
 			covered = true
 		}
 	})

@@ -8,13 +8,15 @@ import (
 	"strings"
 
 	"deltaup/chunkstore"
+	"deltaup/settings/overlay"
 )
 
 // Bounds of what an entry says, as Linux has them.
 const (
 	maxPath  = 4096
 	maxName  = 255
-	maxXattr = 64 << 10 // bytes of all attributes of an entry
+	maxDepth = overlay.MaxDepth + 8 // names in a path: the levels of an upper folder, and its place
+	maxXattr = 64 << 10             // bytes of all attributes of an entry
 )
 
 // append writes what the entry is, as it stands in a generation.
@@ -42,6 +44,9 @@ func (e *Entry) append(to []byte) []byte {
 func validPath(p string) error {
 	if len(p) < 2 || len(p) > maxPath || p[0] != '/' || path.Clean(p) != p || strings.IndexByte(p, 0) >= 0 {
 		return fmt.Errorf("%.100q is no clean absolute path", p)
+	}
+	if strings.Count(p, "/") > maxDepth {
+		return fmt.Errorf("%.100q has more than %d levels", p, maxDepth)
 	}
 	for name := range strings.SplitSeq(p[1:], "/") {
 		if len(name) > maxName {

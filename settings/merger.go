@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -72,9 +73,7 @@ func (m *merger) run() error {
 		}
 		m.set(e)
 	}
-	m.fit()
-	sortConflicts(m.conflicts)
-	return nil
+	return m.fit()
 }
 
 // paths is every path that some version has, sorted.
@@ -153,7 +152,7 @@ func (m *merger) now(full string) *Entry {
 }
 
 // fit makes a tree of the result: what is above an entry is a folder.
-func (m *merger) fit() {
+func (m *merger) fit() error {
 	places := m.to.list.Places()
 	for _, full := range sortedKeys(m.result) {
 		e := m.result[full]
@@ -166,6 +165,9 @@ func (m *merger) fit() {
 			continue
 		}
 		parents(full, place, func(p string) { m.lead(p, full) })
+		if len(m.result) > MaxEntries {
+			return fmt.Errorf("%w: more than %d paths, with the folders that lead to them", ErrTooMuch, MaxEntries)
+		}
 	}
 	// A folder that is gone hides what the image has below it. What the machine did not remove there
 	// is new, or the image's version counts: then the folder stays.
@@ -181,6 +183,8 @@ func (m *merger) fit() {
 			}
 		})
 	}
+	sortConflicts(m.conflicts)
+	return nil
 }
 
 // lead makes a folder of a path that leads to an entry. Where the image has put something else, the

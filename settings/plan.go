@@ -61,8 +61,7 @@ func makePlan(ctx context.Context, s *Store, source *Source) (*plan, error) {
 	if err := p.choose(); err != nil {
 		return p, err
 	}
-	p.tell()
-	return p, nil
+	return p, p.tell()
 }
 
 func (p *plan) close() error {
@@ -157,9 +156,14 @@ func (p *plan) commit() error {
 		return nil
 	}
 	p.report.NotKept = p.view.NotKept
-	was := []Entry{}
+	var was []Entry
 	if p.before != nil {
-		was = p.laidOf(p.before.Entries)
+		var err error
+		if was, err = p.laidOf(p.before.Entries); lost(err) || errors.Is(err, ErrTooMuch) {
+			p.warn("generation %d: %v", p.before.Number, err)
+		} else if err != nil {
+			return err
+		}
 	}
 	if sameEntries(was, p.view.Entries) {
 		return nil
@@ -182,23 +186,25 @@ func (p *plan) commit() error {
 
 // laidOf gives those entries that were laid of a generation: its list may keep less than the
 // lists did with which it was made.
-func (p *plan) laidOf(entries []Entry) []Entry {
+func (p *plan) laidOf(entries []Entry) ([]Entry, error) {
 	if p.from.list == nil {
-		return entries
+		return entries, nil
 	}
 	return fitted(p.from, entries)
 }
 
 // fitted gives those entries that an image's list keeps, and the folders that lead to them.
-func fitted(to *defaults, entries []Entry) []Entry {
+func fitted(to *defaults, entries []Entry) ([]Entry, error) {
 	m := merger{from: to, to: to, entries: entries, result: map[string]Entry{}}
 	for _, e := range entries {
 		if _, ok := to.list.Keep(e.Path); ok {
 			m.set(e)
 		}
 	}
-	m.fit()
-	return m.list()
+	if err := m.fit(); err != nil {
+		return nil, err
+	}
+	return m.list(), nil
 }
 
 // add adds a generation to what is to be committed, or gives last when it is the same: a cut came
@@ -319,7 +325,9 @@ func (p *plan) rollBack(last *Generation) error {
 		}
 	}
 	slices.Sort(p.report.Newest)
-	m.fit()
+	if err := m.fit(); err != nil {
+		return err
+	}
 	if after := m.list(); !sameEntries(before, after) && len(p.report.Newest) > 0 {
 		p.target = p.add(&Generation{Parent: last.Number, Image: p.source.image, List: p.to.List, Cause: Merged,
 			Entries: after, Conflicts: last.Conflicts}, last)
@@ -373,16 +381,19 @@ func (p *plan) newestVersion(m *merger, full string) *Entry {
 }
 
 // tell completes the report with what is laid.
-func (p *plan) tell() {
+func (p *plan) tell() (err error) {
 	r := p.report
 	if p.target == nil {
-		return
+		return nil
 	}
-	p.lay = fitted(p.to, p.target.Entries)
+	if p.lay, err = fitted(p.to, p.target.Entries); err != nil {
+		return err
+	}
 	r.Generation, r.Conflicts = p.target.Number, p.target.Conflicts
 	for i := range p.lay {
 		r.Changes = append(r.Changes, p.lay[i].Path)
 	}
+	return nil
 }
 
 // open opens a content, wherever it is: among those that were merged, in the upper folders, in the

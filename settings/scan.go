@@ -32,6 +32,7 @@ type scanner struct {
 type upperEntry struct {
 	Entry
 	hides  bool // what the image has below it
+	odd    bool // it is not as deltaup lays it: opaque, or with marks of the kernel's
 	other  bool // it is a device, a pipe or a socket, which is never kept
 	passed bool
 }
@@ -84,6 +85,8 @@ func (s *Store) scan(ctx context.Context, laid *Laid, d *defaults, source *Sourc
 func (sc *scanner) item(full string, i *overlay.Item) error {
 	u := &upperEntry{Entry: entryOf(full, &i.Stat), hides: i.Opaque, passed: i.Passed}
 	u.other = u.Kind == "" && !i.Whiteout
+	u.odd = u.other || i.Opaque || i.Foreign || i.Passed || i.Whiteout && i.File != nil
+	sc.view.seen = append(sc.view.seen, u)
 	if i.Whiteout || u.other {
 		u.Entry = *none(full)
 	}

@@ -218,7 +218,15 @@ func (s *Store) replace(in *folder.Folder, name string, text []byte) (rename fun
 	if err := in.Write(stage, text); err != nil {
 		return nil, err
 	}
-	return func() error { return in.Rename(stage, in, name) }, nil
+	return func() error {
+		err := in.Rename(stage, in, name)
+		if errors.Is(err, unix.EISDIR) { // somebody has put a folder there
+			if err = in.Discard(name, s.trash); err == nil {
+				err = in.Rename(stage, in, name)
+			}
+		}
+		return err
+	}, nil
 }
 
 // remove removes a name of the store, of whatever kind it is.

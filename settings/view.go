@@ -23,6 +23,7 @@ type View struct {
 
 	uppers   map[string]*folder.Folder // by place
 	defaults *defaults
+	seen     []*upperEntry // all that is in the upper folders
 }
 
 // Lost is a change to a path that is not kept: the next boot undoes it.

@@ -22,6 +22,8 @@ type Item struct {
 	Whiteout bool
 	// Opaque is of a folder: it hides what the image has below it.
 	Opaque bool
+	// Foreign is a mark with which the kernel would show other content than what lies here.
+	Foreign bool
 	// Passed is of a folder: what is in it is not read.
 	Passed bool
 
@@ -73,6 +75,7 @@ func (r *Reader) Read(ctx context.Context, upper *folder.Folder) error {
 // folder reads a folder, which is open as item.File, too.
 func (r *Reader) folder(ctx context.Context, d *folder.Folder, item *Item, visit Visit, depth int) error {
 	item.Opaque = hasMark(item.File, "trusted.overlay.opaque", "y")
+	item.Foreign = hasMark(item.File, "trusted.overlay.redirect", "")
 	names, err := r.list(d, visit, depth)
 	if err != nil {
 		return err
@@ -140,6 +143,7 @@ func (r *Reader) name(ctx context.Context, d *folder.Folder, name, full string, 
 		}
 		defer f.Close() // nothing was written
 		item.File = f
+		item.Foreign = hasMark(f, "trusted.overlay.metacopy", "") || hasMark(f, "trusted.overlay.redirect", "")
 		item.Whiteout = s.Size == 0 && hasMark(f, "trusted.overlay.whiteout", "")
 	case unix.S_IFLNK:
 		if item.Target, err = d.Readlink(name); err != nil {
@@ -163,5 +167,5 @@ func gone(err error) error {
 func hasMark(f *os.File, name, value string) bool {
 	var p [8]byte
 	n, err := unix.Fgetxattr(int(f.Fd()), name, p[:])
-	return err == nil && (value == "" || string(p[:n]) == value)
+	return err == nil && (value == "" || string(p[:n]) == value) || err == unix.ERANGE && value == ""
 }
