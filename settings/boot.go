@@ -25,7 +25,7 @@ type Report struct {
 	New       []string   // paths of conflicts that this merge has made
 	Refused   []string   // paths of new conflicts that the list refuses (merge=refuse)
 	Dropped   []string   // paths that the list before kept and this one does not
-	NotKept   []Lost     // changes that were not listed, at most MaxLost
+	NotKept   []Lost     // changes that were not listed, at most 10,000
 	Warnings  []string   // what else somebody should know, one line each
 
 	// Failure is why the settings could not be laid as they should be. What Places has is then the

@@ -10,18 +10,18 @@ import (
 	"deltaup/chunkstore"
 )
 
-// Reason is why Commit makes a generation.
-type Reason struct {
-	Cause   Cause
-	Message string // one line, may be empty
+// reason is why commit makes a generation.
+type reason struct {
+	cause   Cause
+	message string // one line, may be empty
 	// Resolved are the paths whose conflicts have ended.
-	Resolved []string
+	resolved []string
 }
 
-// Commit makes a generation of a view and notes that it is the one that is laid. Its parent is the
+// commit makes a generation of a view and notes that it is the one that is laid. Its parent is the
 // one that was laid, whose conflicts it inherits. The caller holds the store's lock. The error wraps
 // ErrUnchanged when neither entries nor conflicts have changed.
-func (s *Store) Commit(ctx context.Context, v *View, why Reason) (*Generation, error) {
+func (s *Store) commit(ctx context.Context, v *View, why reason) (*Generation, error) {
 	laid, err := s.Laid()
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func (s *Store) Commit(ctx context.Context, v *View, why Reason) (*Generation, e
 		return nil, fmt.Errorf("%w: what is laid belongs to another image", ErrNone)
 	}
 	g := &Generation{Number: 1, Parent: laid.Generation, Image: v.Image, List: chunkstore.Sum(v.List.Text()),
-		Time: time.Now().UTC().Truncate(time.Second), Cause: why.Cause, Message: why.Message, Entries: v.Entries}
+		Time: time.Now().UTC().Truncate(time.Second), Cause: why.cause, Message: why.message, Entries: v.Entries}
 	if laid.Generation > 0 {
 		before, err := s.Generation(laid.Generation)
 		if err != nil && !lost(err) {
@@ -38,7 +38,7 @@ func (s *Store) Commit(ctx context.Context, v *View, why Reason) (*Generation, e
 		}
 		if err == nil {
 			for _, c := range before.Conflicts {
-				if !slices.Contains(why.Resolved, c.Path()) {
+				if !slices.Contains(why.resolved, c.Path()) {
 					g.Conflicts = append(g.Conflicts, c)
 				}
 			}
@@ -69,7 +69,7 @@ func (s *Store) Commit(ctx context.Context, v *View, why Reason) (*Generation, e
 		if e.Kind != File {
 			continue
 		}
-		if err := s.add(e.Content, func() (io.ReadCloser, error) { return v.Open(e) }); err != nil {
+		if err := s.add(e.Content, func() (io.ReadCloser, error) { return v.open(e) }); err != nil {
 			return nil, fmt.Errorf("%s: %w", e.Path, err)
 		}
 	}

@@ -36,17 +36,17 @@ type Entry struct {
 // Xattr is an extended attribute.
 type Xattr struct{ Name, Value string }
 
-// ID names what the entry is: BLAKE3-256 of its line in a generation without path and default.
+// id names what the entry is: BLAKE3-256 of its line in a generation without path and default.
 // Gone has the zero ID.
-func (e *Entry) ID() chunkstore.ID {
+func (e *Entry) id() chunkstore.ID {
 	if e.Kind == Gone {
 		return chunkstore.ID{}
 	}
 	return chunkstore.Sum(e.append(nil))
 }
 
-// Same tells whether two entries are the same, whatever their paths and defaults are.
-func (e *Entry) Same(o *Entry) bool {
+// same tells whether two entries are the same, whatever their paths and defaults are.
+func (e *Entry) same(o *Entry) bool {
 	return e.Kind == o.Kind && e.Mode == o.Mode && e.UID == o.UID && e.GID == o.GID &&
 		e.Size == o.Size && e.Content == o.Content && e.Target == o.Target && slices.Equal(e.Xattrs, o.Xattrs)
 }
@@ -54,9 +54,9 @@ func (e *Entry) Same(o *Entry) bool {
 // String is the entry's line without its default.
 func (e *Entry) String() string { return fmt.Sprintf("%s %s", e.Path, e.append(nil)) }
 
-// identical is Same of path and default as well.
+// identical is same of path and default as well.
 func (e *Entry) identical(o *Entry) bool {
-	return e.Path == o.Path && e.Default == o.Default && e.Same(o)
+	return e.Path == o.Path && e.Default == o.Default && e.same(o)
 }
 
 // none is the entry of a path where nothing is.

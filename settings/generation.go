@@ -46,7 +46,7 @@ type Conflict struct {
 
 // Which version a conflict has taken.
 const (
-	TakenLocal  = "local"
+	takenLocal  = "local"
 	TakenImage  = "image"
 	TakenMerged = "merged" // a part of each
 )

@@ -22,14 +22,14 @@ type Result struct {
 // Save makes a generation of what there is now. The error wraps ErrUnchanged when the last one has
 // it all.
 func (r *Running) Save(ctx context.Context, message string) (*Generation, error) {
-	return r.commit(ctx, Reason{Cause: Saved, Message: message})
+	return r.commit(ctx, reason{cause: Saved, message: message})
 }
 
-func (r *Running) commit(ctx context.Context, why Reason) (*Generation, error) {
-	if !validMessage(why.Message) {
+func (r *Running) commit(ctx context.Context, why reason) (*Generation, error) {
+	if !validMessage(why.message) {
 		return nil, fmt.Errorf("the message: %w: want one line of at most %d bytes", ErrTooMuch, maxMessage)
 	}
-	g, err := r.Store.Commit(ctx, r.View, why)
+	g, err := r.Store.commit(ctx, r.View, why)
 	if err != nil {
 		return nil, err
 	}
@@ -108,11 +108,11 @@ func (r *Running) restore(ctx context.Context, done *Result, paths []string, wha
 	for _, e := range wanted {
 		done.Changed = append(done.Changed, e.Path)
 	}
-	return r.finish(ctx, done, Reason{Cause: Restored, Message: what})
+	return r.finish(ctx, done, reason{cause: Restored, message: what})
 }
 
 // finish makes the generation of what was written.
-func (r *Running) finish(ctx context.Context, done *Result, why Reason) error {
+func (r *Running) finish(ctx context.Context, done *Result, why reason) error {
 	if err := r.look(ctx); err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (r *Running) put(ctx context.Context, entries []Entry, open func(*Entry) (i
 		if e.Kind != Gone {
 			continue
 		}
-		if err := Put(r.folders.Root, &e, nil); err != nil {
+		if err := put(r.folders.Root, &e, nil); err != nil {
 			return err
 		}
 	}
@@ -154,13 +154,13 @@ func (r *Running) put(ctx context.Context, entries []Entry, open func(*Entry) (i
 
 func (r *Running) putOne(e *Entry, open func(*Entry) (io.ReadCloser, error)) error {
 	if e.Kind != File {
-		return Put(r.folders.Root, e, nil)
+		return put(r.folders.Root, e, nil)
 	}
 	content, err := open(e)
 	if err != nil {
 		return err
 	}
-	return errors.Join(Put(r.folders.Root, e, content), content.Close())
+	return errors.Join(put(r.folders.Root, e, content), content.Close())
 }
 
 // undoPrefix begins the message of a generation that Undo made. The number of the generation that it
@@ -240,7 +240,7 @@ func (r *Running) Resolve(ctx context.Context, path string, version Version) (*R
 	case ImageVersion:
 		wanted = all[i].Image
 	case CurrentVersion:
-		return done, r.finish(ctx, done, Reason{Cause: Restored, Message: what, Resolved: []string{path}})
+		return done, r.finish(ctx, done, reason{cause: Restored, message: what, resolved: []string{path}})
 	}
 	var err error
 	if done.Saved, err = r.saveFirst(ctx, what); err != nil {
@@ -250,17 +250,17 @@ func (r *Running) Resolve(ctx context.Context, path string, version Version) (*R
 	if err != nil {
 		return nil, err
 	}
-	if !now.Same(&wanted) {
+	if !now.same(&wanted) {
 		open := func(e *Entry) (io.ReadCloser, error) { return r.Store.OpenObject(e.Content) }
-		if version == ImageVersion && all[i].Image.Same(r.defaultOf(path)) {
-			open = func(e *Entry) (io.ReadCloser, error) { return r.Image.Open(e.Path) }
+		if version == ImageVersion && all[i].Image.same(r.defaultOf(path)) {
+			open = func(e *Entry) (io.ReadCloser, error) { return r.Image.open(e.Path) }
 		}
 		if err := r.put(ctx, []Entry{wanted}, open); err != nil {
 			return nil, err
 		}
 		done.Changed = []string{path}
 	}
-	return done, r.finish(ctx, done, Reason{Cause: Restored, Message: what, Resolved: []string{path}})
+	return done, r.finish(ctx, done, reason{cause: Restored, message: what, resolved: []string{path}})
 }
 
 // defaultOf is what the image has at the path; Gone also when that is not known.

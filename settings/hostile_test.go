@@ -178,7 +178,7 @@ func TestHostileStore(t *testing.T) {
 		}},
 		{"a generation as large as it may be", func(h *hostile) {
 			var b strings.Builder
-			for i := range MaxEntries {
+			for i := range maxEntries {
 				fmt.Fprintf(&b, "entry \"/etc/%05d%s\" - file 0644 0 0 %d %s\n", i, strings.Repeat("/"+strings.Repeat("x", 4), 40), 64<<20, list)
 			}
 			h.write("generations/1", gen(1, b.String()))

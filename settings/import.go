@@ -93,7 +93,7 @@ func (r *Running) Import(ctx context.Context, o Import) (*ImportResult, error) {
 	if err := r.look(ctx); err != nil {
 		return nil, err
 	}
-	g, err := r.commit(ctx, Reason{Cause: Imported, Message: "import of " + shorten(path.Base(o.Path))})
+	g, err := r.commit(ctx, reason{cause: Imported, message: "import of " + shorten(path.Base(o.Path))})
 	if errors.Is(err, ErrUnchanged) {
 		return &p.done, nil
 	}
@@ -213,7 +213,7 @@ func (p *importPlan) below(full string) (string, error) {
 		dir := full[:at]
 		link, known := p.links[dir]
 		if !known {
-			e, err := p.r.root.Entry(dir)
+			e, err := p.r.root.entry(dir)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return "", err
 			}
@@ -229,7 +229,7 @@ func (p *importPlan) below(full string) (string, error) {
 
 // same tells whether an item is there already.
 func (p *importPlan) same(i *item) (bool, error) {
-	now, err := p.r.root.Entry(i.entry.Path)
+	now, err := p.r.root.entry(i.entry.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		now = none(i.entry.Path)
 	} else if err != nil {
@@ -239,7 +239,7 @@ func (p *importPlan) same(i *item) (bool, error) {
 		i.entry.Mode, i.entry.UID, i.entry.GID, i.entry.Xattrs = now.Mode, now.UID, now.GID, now.Xattrs
 	}
 	if i.entry.Kind != File {
-		return now.Same(&i.entry), nil
+		return now.same(&i.entry), nil
 	}
 	// All of it is read, so that a damaged archive is found out.
 	h := chunkstore.NewHasher()
@@ -247,7 +247,7 @@ func (p *importPlan) same(i *item) (bool, error) {
 		return false, err
 	}
 	i.entry.Content = h.ID()
-	return now.Same(&i.entry), nil
+	return now.same(&i.entry), nil
 }
 
 // take writes an item that look has decided to take.
@@ -258,7 +258,7 @@ func (p *importPlan) take(i *item) error {
 	if why != "" || w.at != p.at {
 		return nil
 	}
-	if err := Put(p.r.folders.Root, &w.entry, i.content); err != nil {
+	if err := put(p.r.folders.Root, &w.entry, i.content); err != nil {
 		return fmt.Errorf("%s: %w", full, err)
 	}
 	return nil

@@ -169,8 +169,8 @@ func parseAttributes(text []byte) (map[string]Entry, error) {
 		if l.err != nil {
 			return nil, fmt.Errorf("%w: line %d: %w", ErrDamaged, number, l.err)
 		}
-		if len(all) == MaxEntries {
-			return nil, fmt.Errorf("%w: more than %d lines", ErrTooMuch, MaxEntries)
+		if len(all) == maxEntries {
+			return nil, fmt.Errorf("%w: more than %d lines", ErrTooMuch, maxEntries)
 		}
 		if e.Kind != "secret" {
 			all[e.Path] = e

@@ -117,7 +117,7 @@ func TestAttributes(t *testing.T) {
 		t.Fatalf("%v, %v", all, err)
 	}
 	for _, e := range entries {
-		if got := all[e.Path]; !got.Same(&e) {
+		if got := all[e.Path]; !got.same(&e) {
 			t.Errorf("got %v, want %v", &got, &e)
 		}
 	}
@@ -138,7 +138,7 @@ func FuzzAttributes(f *testing.F) {
 		}
 		for path, e := range all {
 			again, err := parseAttributes([]byte(attributesMagic + "\n" + e.attributes() + "\n"))
-			if got := again[path]; err != nil || !got.Same(&e) || validPath(path) != nil {
+			if got := again[path]; err != nil || !got.same(&e) || validPath(path) != nil {
 				t.Errorf("%v became %v: %v", &e, &got, err)
 			}
 		}

@@ -28,7 +28,7 @@ func (p *plan) lies() bool {
 		return false
 	}
 	for _, have := range p.view.seen {
-		if e := want[have.Path]; e == nil || have.odd || !have.Same(e) {
+		if e := want[have.Path]; e == nil || have.odd || !have.same(e) {
 			return false
 		}
 	}

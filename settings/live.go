@@ -84,7 +84,7 @@ func (r *Running) look(ctx context.Context) error {
 			return err
 		}
 	}
-	r.View, err = r.Store.Live(ctx, r.Image)
+	r.View, err = r.Store.live(ctx, r.Image)
 	return err
 }
 

@@ -21,7 +21,7 @@ type Side struct {
 
 // Now is how the machine is.
 func (r *Running) Now() *Side {
-	return &Side{r.View.Entries, r.View.Image, r.Image, r.View.Open}
+	return &Side{r.View.Entries, r.View.Image, r.Image, r.View.open}
 }
 
 // Shipped is the image without settings.
@@ -55,7 +55,7 @@ func (s *Side) entry(path string) (*Entry, error) {
 	if s.defaults == nil {
 		return nil, nil
 	}
-	e, err := s.defaults.Entry(path)
+	e, err := s.defaults.entry(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return none(path), nil
 	}
@@ -70,7 +70,7 @@ func (s *Side) Open(e *Entry) (io.ReadCloser, error) {
 	if s.defaults == nil {
 		return nil, fmt.Errorf("%s: %w: the image's default", e.Path, ErrNone)
 	}
-	return s.defaults.Open(e.Path)
+	return s.defaults.open(e.Path)
 }
 
 // Difference is a path that two sides have in different ways.
@@ -108,7 +108,7 @@ func differ(path string, before, after *Entry) *Difference {
 	switch {
 	case before == nil || after == nil:
 		return d // perhaps the same; nobody knows
-	case before.Same(after):
+	case before.same(after):
 		return nil
 	case before.Kind == Gone:
 		d.What = Added

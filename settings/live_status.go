@@ -39,7 +39,7 @@ func (r *Running) Status() (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Status{Changed: changed, Conflicts: r.conflicts(), NotKept: r.View.NotKept}
+	s := &Status{Changed: changed, Conflicts: r.conflicts(), NotKept: r.View.notKept}
 	rest := changed // both are sorted
 	for i := range r.View.Entries {
 		path := r.View.Entries[i].Path
@@ -88,7 +88,7 @@ func (r *Running) since(g *Generation) (*Returned, error) {
 	back := &Returned{Image: g.Image, Generation: g.Number}
 	for path := range union(g.Entries, r.Laid.Entries) {
 		a, b := g.Entry(path), r.Laid.Entry(path)
-		if a == nil || b == nil || !a.Same(b) {
+		if a == nil || b == nil || !a.same(b) {
 			back.Paths = append(back.Paths, path)
 		}
 	}
@@ -96,7 +96,7 @@ func (r *Running) since(g *Generation) (*Returned, error) {
 }
 
 // Everything gives what differs from the image in the whole root, sorted by path: the settings, and
-// what lies in upper, the upper folder of the overlay on the root. More than MaxLost paths are cut
+// what lies in upper, the upper folder of the overlay on the root. More than maxLost paths are cut
 // off. An upper of "" is none.
 func (r *Running) Everything(ctx context.Context, upper string) ([]Difference, error) {
 	if err := r.openRoot(); err != nil {
@@ -111,7 +111,7 @@ func (r *Running) Everything(ctx context.Context, upper string) ([]Difference, e
 		seen[d.Path] = true
 	}
 	add := func(path string) error {
-		if seen[path] || len(all) >= MaxLost {
+		if seen[path] || len(all) >= maxLost {
 			return nil
 		}
 		seen[path] = true
@@ -121,7 +121,7 @@ func (r *Running) Everything(ctx context.Context, upper string) ([]Difference, e
 		}
 		return err
 	}
-	for _, lost := range r.View.NotKept {
+	for _, lost := range r.View.notKept {
 		if err := add(lost.Path); err != nil {
 			return nil, err
 		}
@@ -150,7 +150,7 @@ func (r *Running) against(path string) (*Difference, error) {
 	if err != nil {
 		return nil, err
 	}
-	after, err := r.root.Entry(path)
+	after, err := r.root.entry(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		after = none(path)

@@ -24,9 +24,9 @@ type three struct {
 func (t *three) entry() (Entry, error) {
 	b, l, i := t.base, t.local, t.image
 	switch {
-	case l.Same(b), l.Same(i):
+	case l.same(b), l.same(i):
 		return *i, nil
-	case i.Same(b):
+	case i.same(b):
 		return *l, nil
 	case l.Kind != i.Kind || l.Kind == Gone || l.Kind == Link:
 		return *pick(t, nil, l, i), nil
@@ -112,7 +112,7 @@ func (t *three) xattrs(b, l, i *Entry) []Xattr {
 func pick[T any](t *three, b, l, i *T) *T {
 	equal := func(x, y *T) bool {
 		if ex, ok := any(x).(*Entry); ok {
-			return ex.Same(any(y).(*Entry))
+			return ex.same(any(y).(*Entry))
 		}
 		return any(*x) == any(*y)
 	}
@@ -143,7 +143,7 @@ func (t *three) taken() string {
 	case t.image1:
 		return TakenImage
 	}
-	return TakenLocal
+	return takenLocal
 }
 
 // maxMerge bounds the bytes of a file that is merged by its content.

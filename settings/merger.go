@@ -103,7 +103,7 @@ func (m *merger) base(full string) *Entry {
 		return e
 	}
 	e, now := find(m.entries, full), at(m.to.Entries, full)
-	if m.from.partial(full) && (e == nil || !e.Default.IsZero() && e.Default == now.ID()) {
+	if m.from.partial(full) && (e == nil || !e.Default.IsZero() && e.Default == now.id()) {
 		return now
 	}
 	return none(full)
@@ -124,7 +124,7 @@ func (m *merger) unlisted(full string) {
 	if e == nil || !m.old.keeps(full) {
 		return
 	}
-	if now := find(m.to.Entries, full); now == nil || !e.Same(now) {
+	if now := find(m.to.Entries, full); now == nil || !e.same(now) {
 		m.dropped = append(m.dropped, full)
 	}
 }
@@ -134,11 +134,11 @@ func (m *merger) set(e Entry) {
 	d := find(m.to.Entries, e.Path)
 	e.Default = chunkstore.ID{}
 	switch {
-	case d == nil && e.Kind == Gone, d != nil && e.Same(d):
+	case d == nil && e.Kind == Gone, d != nil && e.same(d):
 		delete(m.result, e.Path)
 		return
 	case d != nil:
-		e.Default = d.ID()
+		e.Default = d.id()
 	}
 	m.result[e.Path] = e
 }
@@ -165,8 +165,8 @@ func (m *merger) fit() error {
 			continue
 		}
 		parents(full, place, func(p string) { m.lead(p, full) })
-		if len(m.result) > MaxEntries {
-			return fmt.Errorf("%w: more than %d paths, with the folders that lead to them", ErrTooMuch, MaxEntries)
+		if len(m.result) > maxEntries {
+			return fmt.Errorf("%w: more than %d paths, with the folders that lead to them", ErrTooMuch, maxEntries)
 		}
 	}
 	// A folder that is gone hides what the image has below it. What the machine did not remove there
@@ -212,7 +212,7 @@ func (m *merger) lead(p, to string) {
 		return
 	}
 	if !slices.ContainsFunc(m.conflicts, func(c Conflict) bool { return c.Path() == p }) {
-		c := Conflict{Taken: TakenLocal, Base: *at(m.from.Entries, p), Local: folder, Image: *now,
+		c := Conflict{Taken: takenLocal, Base: *at(m.from.Entries, p), Local: folder, Image: *now,
 			Remarks: []string{oneLine("settings lie below it: " + to)}}
 		c.Base.Default, c.Local.Default, c.Image.Default = chunkstore.ID{}, chunkstore.ID{}, chunkstore.ID{}
 		m.conflicts = append(m.conflicts, c)

@@ -41,10 +41,8 @@ func newOracle(t *testing.T, seed uint64) *oracle {
 	if o.part {
 		lines = []string{"keep /etc/a/", "keep /etc/b/*/c", "except /etc/a/b", "keep /etc/c"}
 	}
-	for _, line := range []string{"/etc/a/a 1\n", "/etc/a/b 2\n", "/etc/a/c/a 3\n", "/etc/b/a/c 4\n", "/etc/b/b/c/a 5\n",
-		"/etc/b/c ->../a", "/etc/c 6\n", "/etc/d/a/b/c/d 7\n", "/etc/e/", "/etc/f ->nowhere"} {
-		lines = append(lines, line)
-	}
+	lines = append(lines, "/etc/a/a 1\n", "/etc/a/b 2\n", "/etc/a/c/a 3\n", "/etc/b/a/c 4\n", "/etc/b/b/c/a 5\n",
+		"/etc/b/c ->../a", "/etc/c 6\n", "/etc/d/a/b/c/d 7\n", "/etc/e/", "/etc/f ->nowhere")
 	o.image("image", lines...)
 	o.do(exec.Command("setfattr", "-n", "user.shipped", "-v", "1", filepath.Join(o.dir, "image/etc/c")).Run())
 	o.boot("image")
@@ -92,7 +90,7 @@ func (o *oracle) round() {
 
 	image, before := o.tree(filepath.Join(o.dir, "image")), o.tree(o.root)
 	source := o.source("image")
-	v, err := o.store.Live(o.t.Context(), source)
+	v, err := o.store.live(o.t.Context(), source)
 	o.do(err)
 	defer v.Close()
 	l := listed{source.list}
@@ -101,10 +99,10 @@ func (o *oracle) round() {
 	for path, e := range before {
 		d, shipped := image[path]
 		switch {
-		case shipped && e.Same(&d):
+		case shipped && e.same(&d):
 		case l.keeps(path) || e.Kind == Folder && d.Kind != Folder && leads(l, before, path):
 			if e.Default = [32]byte{}; shipped {
-				e.Default = d.ID()
+				e.Default = d.id()
 			}
 			want[path] = e
 		default:
@@ -113,17 +111,17 @@ func (o *oracle) round() {
 	}
 	for path, d := range image {
 		if _, there := before[path]; !there && l.keeps(path) {
-			want[path] = Entry{Path: path, Kind: Gone, Default: d.ID()}
+			want[path] = Entry{Path: path, Kind: Gone, Default: d.id()}
 		}
 	}
 	o.compare("the upper folder", want, entryMap(v.Entries))
-	for _, n := range v.NotKept {
+	for _, n := range v.notKept {
 		delete(lost, n.Path)
 	}
 	for path := range lost {
 		e, d := before[path], image[path]
 		e.Xattrs, d.Xattrs = nil, nil // they are not looked at
-		if !e.Same(&d) {
+		if !e.same(&d) {
 			o.t.Errorf("%s is not told as lost", &e)
 		}
 	}

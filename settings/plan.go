@@ -155,7 +155,7 @@ func (p *plan) commit() error {
 	if p.view == nil {
 		return nil
 	}
-	p.report.NotKept = p.view.NotKept
+	p.report.NotKept = p.view.notKept
 	var was []Entry
 	if p.before != nil {
 		var err error
@@ -318,7 +318,7 @@ func (p *plan) rollBack(last *Generation) error {
 	for full := range p.newest(last.Entries) {
 		if e := p.newestVersion(m, full); e != nil {
 			was := m.now(full)
-			if !was.Same(e) {
+			if !was.same(e) {
 				p.report.Newest = append(p.report.Newest, full)
 			}
 			m.set(*e)
@@ -369,7 +369,7 @@ func (p *plan) newestVersion(m *merger, full string) *Entry {
 		}
 		e = at(p.from.Entries, full) // it has become the default of the image before
 	}
-	if e.Kind == File && !e.Same(m.now(full)) {
+	if e.Kind == File && !e.same(m.now(full)) {
 		r, err := p.open(e.Content)
 		if err != nil {
 			p.warn("%s goes back with the image: %v", full, err)
@@ -404,9 +404,9 @@ func (p *plan) open(id chunkstore.ID) (io.ReadCloser, error) {
 	}
 	if p.where == nil {
 		p.where = map[chunkstore.ID]place{}
-		p.find(p.to.Entries, p.source.Open)
+		p.find(p.to.Entries, p.source.open)
 		if p.view != nil {
-			p.find(p.view.Entries, func(path string) (io.ReadCloser, error) { return p.view.Open(&Entry{Path: path}) })
+			p.find(p.view.Entries, func(path string) (io.ReadCloser, error) { return p.view.open(&Entry{Path: path}) })
 		}
 	}
 	at, ok := p.where[id]

@@ -14,14 +14,14 @@ import (
 	"deltaup/internal/folder"
 )
 
-// Put makes an entry below root, the root of the running machine, so that it is there whole or not
+// put makes an entry below root, the root of the running machine, so that it is there whole or not
 // at all: it makes it under a temporary name in the same folder, and renames it. It makes missing
 // folders with mode 0755. A link in place of a folder of the path is an error. Content is that of a
-// file, and nil for the rest. When Put returns nil the change is durable.
+// file, and nil for the rest. When put returns nil the change is durable.
 //
 // A folder that is there keeps what is in it. A folder that stands in the way of something else is
 // removed with all that is in it, and Gone removes whatever is there.
-func Put(root string, e *Entry, content io.Reader) error {
+func put(root string, e *Entry, content io.Reader) error {
 	if err := validPath(e.Path); err != nil {
 		return err
 	}

@@ -114,8 +114,8 @@ func (sc *scanner) item(full string, i *overlay.Item) error {
 	if !keeps || u.Kind == Gone {
 		return nil
 	}
-	if sc.count++; sc.count > MaxEntries {
-		return fmt.Errorf("%w: more than %d paths", ErrTooMuch, MaxEntries)
+	if sc.count++; sc.count > maxEntries {
+		return fmt.Errorf("%w: more than %d paths", ErrTooMuch, maxEntries)
 	}
 	if u.Kind == File {
 		return sc.hash(u, i)
@@ -133,8 +133,8 @@ func (sc *scanner) hash(u *upperEntry, i *overlay.Item) error {
 		return err
 	}
 	u.Size, u.Content = n, h.ID()
-	if sc.bytes += n; n > MaxFile || sc.bytes > MaxBytes {
-		return fmt.Errorf("%w: more than %d bytes in all", ErrTooMuch, MaxBytes)
+	if sc.bytes += n; n > MaxFile || sc.bytes > maxBytes {
+		return fmt.Errorf("%w: more than %d bytes in all", ErrTooMuch, maxBytes)
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func (sc *scanner) compose() {
 	for i := range sc.defaults.Entries {
 		d := &sc.defaults.Entries[i]
 		if sc.upper[d.Path] == nil && sc.listed.keeps(d.Path) && sc.hidden(d.Path) {
-			entries[d.Path] = Entry{Path: d.Path, Kind: Gone, Default: d.ID()}
+			entries[d.Path] = Entry{Path: d.Path, Kind: Gone, Default: d.id()}
 		}
 	}
 	sc.addParents(entries)
@@ -180,10 +180,10 @@ func (sc *scanner) kept(u *Entry) (Entry, bool) {
 	}
 	e, d := *u, sc.defaults.Entry(u.Path)
 	switch {
-	case d != nil && e.Same(d):
+	case d != nil && e.same(d):
 		return e, false
 	case d != nil:
-		e.Default = d.ID()
+		e.Default = d.id()
 	case e.Kind == Gone:
 		// Nothing hides nothing. But of a path that only the next image lists nobody knows what the
 		// one before had.
@@ -217,7 +217,7 @@ func (sc *scanner) addParents(entries map[string]Entry) {
 			}
 			e := u.Entry
 			if d != nil {
-				e.Default = d.ID()
+				e.Default = d.id()
 			}
 			add = append(add, e)
 		})
@@ -233,7 +233,7 @@ func (sc *scanner) tellLost() error {
 		if err := sc.ctx.Err(); err != nil {
 			return err
 		}
-		if u.Kind == Folder && find(sc.view.Entries, u.Path) != nil || len(sc.view.NotKept) == MaxLost {
+		if u.Kind == Folder && find(sc.view.Entries, u.Path) != nil || len(sc.view.notKept) == maxLost {
 			continue
 		}
 		what, err := sc.what(u)
@@ -241,10 +241,10 @@ func (sc *scanner) tellLost() error {
 			return err
 		}
 		if what != "" {
-			sc.view.NotKept = append(sc.view.NotKept, Lost{u.Path, what})
+			sc.view.notKept = append(sc.view.notKept, Lost{u.Path, what})
 		}
 	}
-	sortBy(sc.view.NotKept, func(l *Lost) string { return l.Path })
+	sortBy(sc.view.notKept, func(l *Lost) string { return l.Path })
 	return nil
 }
 
@@ -282,7 +282,7 @@ func (sc *scanner) sameContent(u *upperEntry, f *found) (bool, error) {
 	if u.Size > MaxFile {
 		return false, nil
 	}
-	r, err := sc.view.Open(&u.Entry)
+	r, err := sc.view.open(&u.Entry)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // removed meanwhile
 	}

@@ -71,15 +71,12 @@ func (s *Source) Close() error { return s.tree.close() }
 // FS is the image's root. Links in it lead nowhere outside.
 func (s *Source) FS() fs.FS { return s.tree.fs() }
 
-// Fingerprint names the image.
-func (s *Source) Fingerprint() chunkstore.ID { return s.image }
-
 // List is the image's list.
 func (s *Source) List() *list.List { return s.list }
 
-// Entry is the image's entry at a path, whether it is listed or not. It does not follow links. The
+// entry is the image's entry at a path, whether it is listed or not. It does not follow links. The
 // error wraps fs.ErrNotExist when the image has none, or one of a kind that is never kept.
-func (s *Source) Entry(path string) (*Entry, error) {
+func (s *Source) entry(path string) (*Entry, error) {
 	f, err := s.tree.find(path)
 	if err == nil && f.other {
 		err = &fs.PathError{Op: "stat", Path: path, Err: fs.ErrNotExist}
@@ -90,8 +87,8 @@ func (s *Source) Entry(path string) (*Entry, error) {
 	return f.entry()
 }
 
-// Open opens the image's file at a path. It does not follow links.
-func (s *Source) Open(path string) (io.ReadCloser, error) {
+// open opens the image's file at a path. It does not follow links.
+func (s *Source) open(path string) (io.ReadCloser, error) {
 	f, err := s.tree.find(path)
 	if err == nil && f.open == nil {
 		err = &fs.PathError{Op: "open", Path: path, Err: fs.ErrInvalid}

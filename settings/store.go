@@ -23,15 +23,15 @@ var (
 	ErrDamaged = errors.New("damaged")
 	// ErrTooMuch is wrapped when the settings of a machine exceed a bound.
 	ErrTooMuch = errors.New("too much for settings")
-	// ErrUnchanged is wrapped by Commit when there is nothing to commit.
+	// ErrUnchanged is wrapped when there is nothing to commit.
 	ErrUnchanged = errors.New("nothing has changed")
 )
 
 // Bounds of what is kept.
 const (
-	MaxEntries = 20_000    // entries of a generation
+	maxEntries = 20_000    // entries of a generation
 	MaxFile    = 64 << 20  // bytes of a file
-	MaxBytes   = 256 << 20 // bytes of all files of a generation
+	maxBytes   = 256 << 20 // bytes of all files of a generation
 )
 
 // Names in the store, and how many of them are read.

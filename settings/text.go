@@ -24,8 +24,8 @@ const (
 
 // format is the text of a generation.
 func (g *Generation) format() ([]byte, error) {
-	if len(g.Entries) > MaxEntries && g.Number > 0 {
-		return nil, fmt.Errorf("%w: more than %d entries", ErrTooMuch, MaxEntries)
+	if len(g.Entries) > maxEntries && g.Number > 0 {
+		return nil, fmt.Errorf("%w: more than %d entries", ErrTooMuch, maxEntries)
 	}
 	text := g.append(nil)
 	if len(text) > maxText {
@@ -176,7 +176,7 @@ func (p *parser) entry(g *Generation) {
 		l.fail("%w", validPath(path))
 	case len(g.Entries) > 0 && g.Entries[len(g.Entries)-1].Path >= path:
 		l.fail("%.100q is not in order", path)
-	case len(g.Entries) == maxDefaults || g.Number > 0 && len(g.Entries) == MaxEntries:
+	case len(g.Entries) == maxDefaults || g.Number > 0 && len(g.Entries) == maxEntries:
 		l.fail("there are more than %d entries", len(g.Entries))
 	}
 	g.Entries = append(g.Entries, e)
@@ -188,14 +188,14 @@ func (p *parser) conflict(g *Generation) {
 	path := l.quoted()
 	switch {
 	case l.err != nil:
-	case c.Taken != TakenLocal && c.Taken != TakenImage && c.Taken != TakenMerged:
+	case c.Taken != takenLocal && c.Taken != TakenImage && c.Taken != TakenMerged:
 		l.fail("%.40q is no version", c.Taken)
 	case validPath(path) != nil:
 		l.fail("%w", validPath(path))
 	case len(g.Conflicts) > 0 && g.Conflicts[len(g.Conflicts)-1].Path() >= path:
 		l.fail("%.100q is not in order", path)
-	case len(g.Conflicts) == MaxEntries:
-		l.fail("there are more than %d conflicts", MaxEntries)
+	case len(g.Conflicts) == maxEntries:
+		l.fail("there are more than %d conflicts", maxEntries)
 	}
 	c.Base = p.field("base").entry(path)
 	c.Local = p.field("local").entry(path)

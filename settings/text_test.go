@@ -34,7 +34,7 @@ func example() *Generation {
 		Time: time.Date(2026, 11, 30, 9, 3, 39, 0, time.UTC), Cause: Merged, Message: "a \"new\" image",
 		Entries: entries,
 		Conflicts: []Conflict{{
-			Taken: TakenLocal, Base: *none("/etc/hosts"), Local: file("/etc/hosts", "a"), Image: file("/etc/hosts", "b"),
+			Taken: takenLocal, Base: *none("/etc/hosts"), Local: file("/etc/hosts", "a"), Image: file("/etc/hosts", "b"),
 			Remarks: []string{"the lines 3 to 5 differ"},
 		}},
 	}

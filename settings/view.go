@@ -19,7 +19,7 @@ type View struct {
 	Image   chunkstore.ID
 	List    *list.List
 	Entries []Entry // what is listed and differs from the image's defaults, sorted by path
-	NotKept []Lost  // what differs and is not listed, sorted by path, at most MaxLost
+	notKept []Lost  // what differs and is not listed, sorted by path, at most maxLost
 
 	uppers   map[string]*folder.Folder // by place
 	defaults *defaults
@@ -42,12 +42,12 @@ const (
 	Deleted Change = "deleted"
 )
 
-// MaxLost bounds how many changes that are not kept are told.
-const MaxLost = 10_000
+// maxLost bounds how many changes that are not kept are told.
+const maxLost = 10_000
 
-// Live reads the settings of the running machine, whose image is source, as they are now. An upper
+// live reads the settings of the running machine, whose image is source, as they are now. An upper
 // folder belongs to one image: an error wraps ErrNone when nothing is laid for this one.
-func (s *Store) Live(ctx context.Context, source *Source) (*View, error) {
+func (s *Store) live(ctx context.Context, source *Source) (*View, error) {
 	laid, err := s.Laid()
 	if err != nil {
 		return nil, err
@@ -62,9 +62,9 @@ func (s *Store) Live(ctx context.Context, source *Source) (*View, error) {
 	return s.scan(ctx, laid, d, source, listed{source.list}, false)
 }
 
-// Open opens the content of an entry that is a file, as it is now: that can differ from the entry
+// open opens the content of an entry that is a file, as it is now: that can differ from the entry
 // when somebody has written to it since.
-func (v *View) Open(e *Entry) (io.ReadCloser, error) {
+func (v *View) open(e *Entry) (io.ReadCloser, error) {
 	for place, at := range v.uppers {
 		if !strings.HasPrefix(e.Path, place+"/") {
 			continue

@@ -31,9 +31,6 @@ type Folder struct{ f *os.File }
 // name.
 func Open(name string) (*Folder, error) { return openAt(unix.AT_FDCWD, name, name) }
 
-// Of takes an open folder over.
-func Of(f *os.File) *Folder { return &Folder{f} }
-
 func openAt(at int, name, full string) (*Folder, error) {
 	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := openRetry(at, name, flags, 0)

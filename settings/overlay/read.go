@@ -44,10 +44,10 @@ const (
 
 // Bounds of what Read visits.
 const (
-	MaxNames = 100_000
+	maxNames = 100_000
 	MaxDepth = 64
 
-	maxTried = MaxNames / 2 // names in folders that are only tried
+	maxTried = maxNames / 2 // names in folders that are only tried
 )
 
 // ErrBounds is wrapped when an upper folder has more names or levels than Read visits.
@@ -97,7 +97,7 @@ func (r *Reader) folder(ctx context.Context, d *folder.Folder, item *Item, visit
 
 // list gives the names of a folder; nil when they are not to be read.
 func (r *Reader) list(d *folder.Folder, visit Visit, depth int) ([]string, error) {
-	count, limit := &r.names, MaxNames
+	count, limit := &r.names, maxNames
 	switch visit {
 	case Pass:
 		return nil, nil
@@ -109,7 +109,7 @@ func (r *Reader) list(d *folder.Folder, visit Visit, depth int) ([]string, error
 		if visit == Try {
 			return nil, nil
 		}
-		return nil, fmt.Errorf("%s: %w: %d names, %d levels", d.Name(), ErrBounds, MaxNames, MaxDepth)
+		return nil, fmt.Errorf("%s: %w: %d names, %d levels", d.Name(), ErrBounds, maxNames, MaxDepth)
 	}
 	if err != nil {
 		return nil, err
