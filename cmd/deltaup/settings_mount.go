@@ -150,6 +150,8 @@ func mountPlaces(ctx context.Context, env *Env, m *mounts.Machine, source *setti
 	defer report.Close() // only opened
 	if report.Failure != nil {
 		failed = append(failed, report.Failure)
+	} else if report.Lost != "" {
+		failed = append(failed, fmt.Errorf("what was changed since the last generation lies aside, in %s", report.Lost))
 	}
 	for _, p := range report.Places {
 		if err := m.Overlay(p.Path, p.Upper, p.Work); err != nil {

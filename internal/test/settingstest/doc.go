@@ -5,5 +5,6 @@
 // disk records each request. It then computes what the disk would hold had the power failed before
 // some request, mounts that, so that ext4 replays its journal, boots again, and compares.
 //
-// TestCutsNegative demands that the same comparison finds promises that are broken.
+// TestCutsNegative demands that the same comparison finds promises that are broken. TestHostile
+// boots from data partitions that a stranger has prepared.
 package settingstest
