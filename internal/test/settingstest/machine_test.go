@@ -17,10 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"deltaup/chunkstore"
 	"deltaup/internal/test/mirrortest"
-	"deltaup/mkimage"
-	"deltaup/mkimage/squashfs"
 	"deltaup/settings"
 )
 
@@ -66,8 +63,7 @@ type machine struct {
 	dir     string // in memory
 	outside string // seen by other threads, too
 	program string
-	images  [3]chunkstore.ID // by version
-	without []uint32         // system calls that do nothing in deltaup
+	without []uint32 // system calls that do nothing in deltaup
 }
 
 func newMachine(t *testing.T) *machine {
@@ -129,14 +125,6 @@ func (m *machine) image(version int, files map[string]string) {
 	if err := errors.Join(os.Chmod(filepath.Join(tree, "etc/shadow"), 0o640), mirrortest.Image(m.t.Context(), tree, image, "fastest")); err != nil {
 		m.t.Fatal(err)
 	}
-	f, err := squashfs.OpenFile(image)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	defer f.Close()
-	if m.images[version], err = mkimage.Fingerprint(f.Image); err != nil {
-		m.t.Fatal(err)
-	}
 	tool(m.t, "mount", "-o", "loop,ro", image, m.path(fmt.Sprint("image", version)))
 }
 
@@ -162,6 +150,11 @@ func (m *machine) boot(disk string, version int) error {
 		"--device", m.squashfs(version), "--data", m.path("data"), "--run", m.path("run"))...)
 	if text, readErr := os.ReadFile(m.path("run/settings.failed")); readErr == nil {
 		err = errors.Join(err, errors.New(string(text)))
+	}
+	// Commands find the image there.
+	shown := m.path("root/run/deltaup/image")
+	if err := errors.Join(os.MkdirAll(shown, 0o755), unix.Mount(image, shown, "", unix.MS_BIND, "")); err != nil {
+		m.t.Fatal(err)
 	}
 	return err
 }
@@ -273,28 +266,7 @@ func (m *machine) generations() (map[int]string, error) {
 	return all, nil
 }
 
-// save makes a generation, as deltaup settings save does.
-func (m *machine) save(version int) error {
-	store, err := m.store()
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	source, err := settings.FromFolder(m.path(fmt.Sprint("image", version)), m.images[version])
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	unlock, err := store.Lock(m.t.Context())
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	view, err := store.Live(m.t.Context(), source)
-	if err != nil {
-		return err
-	}
-	defer view.Close()
-	_, err = store.Commit(m.t.Context(), view, settings.Reason{Cause: settings.Saved, Message: "by the test"})
-	return err
+// settings runs a command of settings on the machine that runs.
+func (m *machine) settings(args ...string) error {
+	return try(os.Args[0], append(append(crippled(m.without), m.program, "settings"), append(args, "--sysroot", m.path("root"), "--store", m.path("data/deltaup/settings"))...)...)
 }

@@ -84,7 +84,12 @@ func run(name string, args ...string) step {
 	}}
 }
 
-var save = step{name: "save"}
+// command runs a command of settings.
+func command(args ...string) step {
+	return step{name: strings.Join(args, " "), do: func(m *machine) error { return m.settings(args...) }}
+}
+
+var save = command("save", "-m", "by the test")
 
 func boot(version int) step {
 	return step{name: fmt.Sprint("boot of version ", version), boot: version}
@@ -128,7 +133,8 @@ var steps = []step{
 	edit("app/plain", "plain, after a fallback\n"), change("remove", "conf.d/a", os.Remove), add("hosts", "192.0.2.1 fallback\n"),
 	boot(2),
 	edit("app/plain", "plain, on version 2\n"), save, run("userdel", "bert"),
-	boot(2), boot(1), edit("hosts", "127.0.0.1 the end\n"), save, boot(1),
+	boot(2), boot(1), edit("hosts", "127.0.0.1 the end\n"), save,
+	command("restore", "1", "/etc/app/plain"), command("restore", "2"), boot(1),
 }
 
 // record has a machine live, and records what its disk is asked to do.
@@ -149,8 +155,6 @@ func (m *machine) record(steps []step) *session {
 			m.halt()
 			now.image = x.boot
 			err = m.boot(r.export, x.boot)
-		case x.do == nil:
-			err = m.save(now.image)
 		default:
 			err = x.do(m)
 		}
