@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"deltaup/internal/folder"
+	"deltaup/settings/list"
 )
 
 // put makes an entry below root, the root of the running machine, so that it is there whole or not
@@ -46,7 +47,7 @@ func put(root string, e *Entry, content io.Reader) error {
 		}
 		d = next
 	}
-	p := putter{d, parts[len(parts)-1], fmt.Sprintf(".deltaup-%016x", rand.Uint64())}
+	p := putter{d, parts[len(parts)-1], fmt.Sprintf("%s%016x", list.Temporary, rand.Uint64())}
 	err = p.put(e, content)
 	if err == nil {
 		err = d.Sync()

@@ -3,6 +3,7 @@ package list
 import (
 	"path"
 	"slices"
+	"strings"
 )
 
 // ofImage are folders of which nothing is ever kept: programs, what the kernel and programs make
@@ -12,9 +13,14 @@ var ofImage = []string{
 	"/tmp", "/usr", "/var/lock", "/var/run",
 }
 
+// Temporary is how the names of files begin that deltaup makes beside those that it is about to
+// replace. A power cut may leave one behind: it is no setting.
+const Temporary = ".deltaup-"
+
 // never tells whether nothing may be kept at the path.
 func never(name string) bool {
-	return name == "/" || withinAny(ofImage, name) && !within("/usr/local", name)
+	return name == "/" || withinAny(ofImage, name) && !within("/usr/local", name) ||
+		strings.HasPrefix(path.Base(name), Temporary)
 }
 
 // guards are paths that belong to the image: a machine that boots with an old version of one may

@@ -73,6 +73,7 @@ data /opt/app/data/
 		"/etc/default/grub.d/x":                                    "",
 		"/usr/local/etc":                                           "local",
 		"/usr/local/etc/ssh/x":                                     "local",
+		"/usr/local/etc/.deltaup-0123456789abcdef":                 "",
 		"/var/spool/cron/crontabs/me":                              "local",
 		"/opt/app/data.conf":                                       "local",
 		"/opt/app/data":                                            "",
