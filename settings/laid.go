@@ -94,26 +94,26 @@ const (
 	nameWork = "work"
 )
 
-// openUpper opens the upper or the work folder of a place.
+// openUpper opens the upper or the work folder of a place. A boot that failed may have put the upper
+// folder aside before it could lay another one.
 func (s *Store) openUpper(number int, place, which string) (*folder.Folder, error) {
 	if s.upper == nil {
 		return nil, fmt.Errorf("upper folder %d: %w", number, ErrNone)
 	}
-	at := s.upper
-	for _, name := range []string{strconv.Itoa(number), placeName(place), which} {
-		next, err := at.Folder(name)
-		if at != s.upper {
-			err = errors.Join(err, at.Close())
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: %w", ErrNone, err)
-		}
-		if err != nil {
-			return nil, kindIsDamage(err)
-		}
-		at = next
+	name := strconv.Itoa(number)
+	if _, err := s.upper.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		name = lostPrefix + name
 	}
-	return at, nil
+	d, last, err := descend(s.upper, name+"/"+placeName(place)+"/"+which)
+	if err == nil {
+		at := d
+		d, err = at.Folder(last)
+		err = errors.Join(err, at.Close())
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	return d, kindIsDamage(err)
 }
 
 // nextUpper is a number that no upper folder has, not even one that was put aside.

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -133,25 +132,21 @@ func (p *putter) make(e *Entry, content io.Reader) error {
 func (p *putter) removeTemp() error {
 	err := p.in.Remove(p.temp)
 	if errors.Is(err, unix.EISDIR) {
-		err = p.in.RemoveFolder(p.temp)
+		err = p.in.RemoveAll(p.temp)
 	}
 	return err
 }
 
-// removeFolder removes the folder that is there, with what is in it. Under its own name it is gone
-// at once.
+// removeFolder removes the folder that is there, with what is in it. It is gone from its name at once
+// where the file system can do that: an overlay cannot rename a folder of the image.
 func (p *putter) removeFolder() error {
-	aside := p.temp + "-old"
-	if err := p.in.Rename(p.name, p.in, aside); err != nil {
-		return err
+	name := p.temp + "-old"
+	err := p.in.Rename(p.name, p.in, name)
+	if errors.Is(err, unix.EXDEV) {
+		name, err = p.name, nil
 	}
-	d, err := p.in.Folder(aside)
 	if err != nil {
 		return err
 	}
-	err = d.Empty(context.Background(), 10*maxObjects)
-	if err = errors.Join(err, d.Close()); err != nil {
-		return err
-	}
-	return p.in.RemoveFolder(aside)
+	return p.in.RemoveAll(name)
 }

@@ -175,10 +175,15 @@ func SyncFile(f *os.File) error {
 	return f.Sync()
 }
 
-// RemoveFolder removes an empty folder.
-func (d *Folder) RemoveFolder(name string) error {
+// RemoveAll removes a name with all that is below it. It is for folders that the caller trusts: Empty
+// is for the others.
+func (d *Folder) RemoveAll(name string) error {
 	if err := d.announce(durable.OpRemove, name); err != nil {
 		return err
 	}
-	return d.fail("rmdir", name, unix.Unlinkat(d.fd(), name, unix.AT_REMOVEDIR))
+	root, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", d.fd()))
+	if err != nil {
+		return err
+	}
+	return errors.Join(root.RemoveAll(name), root.Close())
 }
