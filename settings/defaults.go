@@ -14,6 +14,7 @@ import (
 const (
 	maxBase  = 1 << 20  // bytes of a default that is kept for later merges
 	maxBases = 16 << 20 // bytes of all of them
+	maxShown = 500      // files whose default no merge reads
 )
 
 // defaults is what an image has at the paths that its list keeps, and at those that may lead there.
@@ -101,19 +102,25 @@ func (s *Store) oldList(id chunkstore.ID) (*list.List, error) {
 	return l, nil
 }
 
-// bases gives the defaults whose contents a later merge or rollback reads.
+// bases gives the defaults whose contents are kept: first those that a later merge or rollback reads,
+// then some that are only shown beside a conflict.
 func (d *defaults) bases(fn func(*Entry) error) error {
-	left := int64(maxBases)
-	for i := range d.Entries {
-		e := &d.Entries[i]
-		o, kept := d.list.Keep(e.Path)
-		read := o.Newest || o.Merge == list.Lines || o.Merge == list.Users
-		if !kept || !read || e.Kind != File || e.Size > maxBase || e.Size > left {
-			continue
-		}
-		left -= e.Size
-		if err := fn(e); err != nil {
-			return err
+	bytes, shown := int64(maxBases), maxShown
+	for _, first := range []bool{true, false} {
+		for i := range d.Entries {
+			e := &d.Entries[i]
+			o, kept := d.list.Keep(e.Path)
+			read := o.Newest || o.Merge == list.Lines || o.Merge == list.Users
+			if !kept || read != first || e.Kind != File || e.Size > maxBase || e.Size > bytes || shown == 0 {
+				continue
+			}
+			if !read {
+				shown--
+			}
+			bytes -= e.Size
+			if err := fn(e); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

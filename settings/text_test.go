@@ -147,3 +147,28 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseLaid(f *testing.F) {
+	f.Add((&Laid{Generation: 3, Image: chunkstore.Sum([]byte("a")), Upper: 7, Places: []string{"/etc", "/usr/local"}}).format())
+	f.Add([]byte(magicLaid + "\ngeneration 0\nimage -\nupper 1\nplace \"/\"\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if body, _, ok := strings.Cut(string(text), "end "); ok {
+			text = []byte(body + "end " + chunkstore.Sum([]byte(body)).String() + "\n")
+		}
+		l, err := parseLaid(text)
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if again := l.format(); string(again) != string(text) {
+			t.Fatalf("%q became %q", text, again)
+		}
+		for _, p := range l.Places {
+			if name := placeName(p); strings.Contains(name, "/") || name == "" || name == ".." {
+				t.Fatalf("place %q has the folder %q", p, name)
+			}
+		}
+	})
+}
