@@ -1,8 +1,10 @@
 package settings
 
 import (
+	"bytes"
 	"errors"
 	"slices"
+	"strconv"
 
 	"deltaup/chunkstore"
 	"deltaup/settings/list"
@@ -86,6 +88,12 @@ func (p *plan) lastOf(image chunkstore.ID) (*Generation, error) {
 		return nil, err
 	}
 	for _, n := range slices.Backward(numbers) {
+		if of, err := p.store.mayBeOf(n, image); err != nil || !of {
+			if err != nil && !lost(err) {
+				return nil, err
+			}
+			continue
+		}
 		g, err := p.store.Generation(n)
 		if err != nil && !lost(err) {
 			return nil, err
@@ -95,6 +103,13 @@ func (p *plan) lastOf(image chunkstore.ID) (*Generation, error) {
 		}
 	}
 	return nil, nil
+}
+
+// mayBeOf tells whether a generation says that it is of an image. That is quicker than reading it.
+func (s *Store) mayBeOf(number int, image chunkstore.ID) (bool, error) {
+	text, err := s.text(s.generations, strconv.Itoa(number), maxText)
+	head := text[:min(len(text), 300)] // the numbers come before
+	return err == nil && bytes.Contains(head, []byte("\nimage "+image.String()+"\n")), err
 }
 
 // choose decides which settings are laid.

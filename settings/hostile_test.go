@@ -110,7 +110,6 @@ func (h *hostile) see(dir string) string {
 }
 
 func TestHostileStore(t *testing.T) {
-	zero := chunkstore.ID{}.String()
 	list := chunkstore.Sum([]byte("keep /etc/\n")).String()
 	gen := func(number int, lines string) string {
 		return fmt.Sprintf("%s\nnumber %d\nparent 0\nimage %s\nlist %s\ntime 2026-11-30T09:03:39Z\ncause boot\nmessage \"\"\n%s",
@@ -162,8 +161,9 @@ func TestHostileStore(t *testing.T) {
 		{"generation that is not there", func(h *hostile) { h.write("laid", laid(77, 2, "place \"/etc\"\n")) }},
 		{"places upwards", func(h *hostile) { h.write("laid", laid(1, 2, "place \"/..\"\n")) }},
 		{"other places", func(h *hostile) { h.write("laid", laid(1, 2, "place \"/etc\"\nplace \"/usr\"\n")) }},
+		{"no places", func(h *hostile) { h.write("laid", laid(1, 1, "")) }},
 		{"an image that is not there", func(h *hostile) {
-			h.write("laid", strings.Replace(laid(1, 2, "place \"/etc\"\n"), imageID("a").String(), zero[:63]+"1", 1))
+			h.write("laid", strings.Replace(laid(1, 2, "place \"/etc\"\n"), imageID("a").String(), list, 1))
 		}},
 		{"paths upwards", func(h *hostile) {
 			h.write("generations/1", gen(1, "entry \"/etc/../../../"+h.outside+"/file\" - gone\n"))

@@ -118,6 +118,9 @@ func (s *Store) openUpper(number int, place, which string) (*folder.Folder, erro
 
 // nextUpper is a number that no upper folder has, not even one that was put aside.
 func (s *Store) nextUpper() (int, error) {
+	if s.upper == nil {
+		return 1, nil
+	}
 	names, err := s.upper.Names(maxUppers)
 	if err != nil {
 		return 0, kindIsDamage(err)

@@ -349,6 +349,12 @@ func TestReadOnly(t *testing.T) {
 	if r, err := Dry(t.Context(), s, m.source("a")); err != nil || r.Generation != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
+	laid := filepath.Join(m.dir, "bare", "laid")
+	m.do(os.WriteFile(laid, []byte("garbage"), 0o600))
+	if r, err := Dry(t.Context(), s, m.source("a")); err != nil || len(r.Warnings) != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	m.do(os.Remove(laid))
 	left, err := os.ReadDir(filepath.Join(m.dir, "bare"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("a dry run wrote %v, %v", left, err)

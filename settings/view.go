@@ -131,9 +131,10 @@ func (l listed) below(path string) bool {
 	return false
 }
 
-// parents gives the folders above a path, the nearest first, up to the place.
+// parents gives the folders above a path, the nearest first, up to the place that it is in. A path in
+// no place ("") has none.
 func parents(full, place string, fn func(string)) {
-	for p := path.Dir(full); len(p) >= len(place); p = path.Dir(p) {
+	for p := path.Dir(full); place != "" && len(p) >= len(place); p = path.Dir(p) {
 		fn(p)
 	}
 }
