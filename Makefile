@@ -3,19 +3,33 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME ?= 20s
 LDFLAGS  = -s -w -X main.linkedVersion=$(VERSION)
+# The command for targets is kept small: only packages in which an update spends its time have
+# functions inlined, and functions need no more room between them. It is 0.7 MB less, and no slower.
+HOT      = deltaup/delta/... deltaup/mkimage deltaup/mkimage/squashfs deltaup/mkimage/internal/... \
+  deltaup/mkimage/initrd deltaup/mkimage/kernel deltaup/chunkstore \
+  github.com/klauspost/... github.com/andybalholm/... github.com/zeebo/... github.com/restic/... \
+  github.com/pierrec/... github.com/mikelolasagasti/... \
+  crypto/internal/... crypto/sha256 crypto/subtle runtime/... internal/bytealg internal/runtime/... \
+  internal/cpu internal/byteorder internal/race internal/abi internal/goarch internal/godebugs \
+  internal/itoa compress/... hash/... slices sort bytes strings bufio io math/... unicode/utf8 \
+  sync/... encoding/binary cmp iter maps
+SMALL    = -ldflags '$(LDFLAGS) -funcalign=16' -gcflags=all=-l $(HOT:%=-gcflags=%=)
+TARGET   = bin/deltaup-target
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help bench-boot bench-scale bench-whole bench-trace build test test-long test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
+.PHONY: help target bench-boot bench-scale bench-whole bench-trace build test test-long test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## bin/deltaup, and bin/deltaup-target, which has only what a target needs; static and stripped
+build: target ## bin/deltaup, and bin/deltaup-target; static and stripped
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/deltaup ./cmd/deltaup
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -tags target -o bin/deltaup-target ./cmd/deltaup
 	@stat -c '%n: %s bytes' bin/deltaup bin/deltaup-target
+
+target: ## bin/deltaup-target, which has only what a target needs
+	$(GO) build -trimpath $(SMALL) -tags target -o $(TARGET) ./cmd/deltaup
 
 tools: ## the real tools that tests compare with (Debian; needs root, does nothing when all are there)
 	@bench/tools.sh
@@ -23,6 +37,7 @@ tools: ## the real tools that tests compare with (Debian; needs root, does nothi
 test: tools ## all tests, with every foreign oracle that the machine permits
 	DELTAUP_TEST_ALL=$$(bench/tools.sh --check && echo 1) $(GO) test -timeout 9m ./...
 	DELTAUP_TEST_ALL=$$(bench/tools.sh --check && echo 1) $(GO) test -C bench -timeout 9m ./...
+	$(GO) test -C internal/cpuid ./...
 
 test-long: tools ## the tests that kill, cut and mutate at random or everywhere, three times as long as in test
 	DELTAUP_TEST_LONG=1 DELTAUP_TEST_ALL=$$(bench/tools.sh --check && echo 1) $(GO) test -timeout 30m ./...

@@ -28,8 +28,7 @@ func TestTargetBuild(t *testing.T) {
 		t.Skip("builds the command")
 	}
 	binary := filepath.Join(t.TempDir(), "deltaup")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", "target", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // static, as make build makes it
+	build := exec.Command("make", "-s", "-C", "../..", "target", "TARGET="+binary)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
