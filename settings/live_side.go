@@ -164,5 +164,8 @@ func (s *secret) is(path string) bool {
 	return false
 }
 
+// Has tells whether the store has the content of a file.
+func (s *Store) Has(id chunkstore.ID) bool { return s.has(id) }
+
 // Between is the difference between two entries of a path; nil when they are the same.
 func Between(before, after *Entry) *Difference { return differ(after.Path, before, after) }

@@ -19,7 +19,8 @@ func newSettingsConflictsCommand(env *Env) *command.Command {
 		"Show what both the machine and an image have changed",
 		`Conflicts lists the settings that the machine had changed and that a new image
 changed as well, in another way. It says which version counts now. With PATH it
-shows what each of the two changed, from the version that both began with.
+shows what each of the two changed, from the version that both began with, or how
+they differ where that is not kept.
 
 A conflict stays until deltaup settings resolve ends it.`,
 		nil,
@@ -84,25 +85,32 @@ func showConflict(p *diffPrinter, r *settings.Running, c *settings.Conflict, dif
 		return nil
 	}
 	open := func(e *settings.Entry) (io.ReadCloser, error) { return r.Store.OpenObject(e.Content) }
-	for _, v := range []struct {
-		name  string
-		entry *settings.Entry
-	}{{"machine", &c.Local}, {"image", &c.Image}} {
-		p.line(bold, "what the %s changed:", v.name)
-		d := settings.Between(&c.Base, v.entry)
-		if d == nil {
-			continue
-		}
-		err := p.print(d, shown{"before", open}, shown{v.name, open})
-		if errors.Is(err, settings.ErrNone) {
-			p.line(plainText, "its content is not in the store")
-			continue
-		}
-		if err != nil {
-			return err
-		}
+	before, machine, image := shown{"before", open}, shown{"machine", open}, shown{"image", open}
+	if c.Base.Kind == settings.File && !r.Store.Has(c.Base.Content) {
+		// what both began with is kept for settings that are merged alone
+		p.line(bold, "what the machine has, and the image:")
+		return p.printBetween(&c.Local, &c.Image, machine, image)
 	}
-	return nil
+	p.line(bold, "what the machine changed:")
+	if err := p.printBetween(&c.Base, &c.Local, before, machine); err != nil {
+		return err
+	}
+	p.line(bold, "what the image changed:")
+	return p.printBetween(&c.Base, &c.Image, before, image)
+}
+
+// printBetween prints the difference of two versions, if there is any.
+func (p *diffPrinter) printBetween(a, b *settings.Entry, from, to shown) error {
+	d := settings.Between(a, b)
+	if d == nil {
+		return nil
+	}
+	err := p.print(d, from, to)
+	if errors.Is(err, settings.ErrNone) {
+		p.line(plainText, "the content of one of them is not in the store")
+		return nil
+	}
+	return err
 }
 
 func newSettingsResolveCommand(env *Env) *command.Command {
