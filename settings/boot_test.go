@@ -129,3 +129,19 @@ func TestListsChange(t *testing.T) {
 		t.Errorf("a generation of nothing: %+v", r)
 	}
 }
+
+// TestDefaultsAreLost updates a machine whose store does not know any more what the old image had.
+func TestDefaultsAreLost(t *testing.T) {
+	m := newMachine(t)
+	m.image("a", "keep /etc/", "/etc/f 1", "/etc/g 1", "/etc/h 1", "/etc/gone 1")
+	m.image("b", "keep /etc/", "/etc/f 1", "/etc/g 2", "/etc/h 2", "/etc/gone 1")
+	m.boot("a")
+	m.edit("/etc/f mine", "/etc/g mine", "/etc/new mine", "rm /etc/gone")
+	m.boot("a")
+	m.do(os.Remove(m.dir + "/store/defaults/" + imageID("a").String()))
+	r := m.boot("b")
+	if conflictPaths(r) != "/etc/g=local" || len(r.Warnings) == 0 {
+		t.Errorf("%+v", r)
+	}
+	m.want("/etc/f mine", "/etc/g mine", "/etc/h 2", "/etc/new mine", "no /etc/gone")
+}

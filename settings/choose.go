@@ -26,6 +26,13 @@ func (p *plan) commit() error {
 			return err
 		}
 	}
+	if p.from.list == nil { // what the defaults were the generation still knows
+		for i := range p.view.Entries {
+			if e := find(was, p.view.Entries[i].Path); e != nil {
+				p.view.Entries[i].Default = e.Default
+			}
+		}
+	}
 	if sameEntries(was, p.view.Entries) {
 		return nil
 	}
