@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -63,7 +64,8 @@ type machine struct {
 	dir     string // in memory
 	outside string // seen by other threads, too
 	program string
-	without []uint32 // system calls that do nothing in deltaup
+	without []uint32      // system calls that do nothing in deltaup
+	took    time.Duration // by deltaup in the last boot
 }
 
 func newMachine(t *testing.T) *machine {
@@ -146,8 +148,10 @@ func (m *machine) boot(disk string, version int) error {
 	if err := unix.Mount("root", m.path("root"), "overlay", 0, options); err != nil {
 		m.t.Fatal(err)
 	}
+	start := time.Now()
 	err := try(os.Args[0], append(crippled(m.without), m.program, "settings", "mount", "--root", m.path("root"), "--image", image,
 		"--device", m.squashfs(version), "--data", m.path("data"), "--run", m.path("run"))...)
+	m.took = time.Since(start)
 	if text, readErr := os.ReadFile(m.path("run/settings.failed")); readErr == nil {
 		err = errors.Join(err, errors.New(string(text)))
 	}
