@@ -120,7 +120,7 @@ func mountSource(o *mountOptions) (*settings.Source, error) {
 }
 
 // mountFolders binds the folders of data. They come last: one may lie below a place.
-func mountFolders(ctx context.Context, m *mounts.Machine, source *settings.Source) (failed mountFailures) {
+func mountFolders(ctx context.Context, m *mounts.Mounter, source *settings.Source) (failed mountFailures) {
 	for _, name := range source.List().Data() {
 		if err := m.Folder(ctx, name); err != nil {
 			failed = append(failed, err)
@@ -131,7 +131,7 @@ func mountFolders(ctx context.Context, m *mounts.Machine, source *settings.Sourc
 
 // mountPlaces lays the settings, and mounts them. Somebody else may have written the store: what
 // even crashes on it does not take the folders of data away.
-func mountPlaces(ctx context.Context, env *Env, m *mounts.Machine, source *settings.Source) (failed mountFailures) {
+func mountPlaces(ctx context.Context, env *Env, m *mounts.Mounter, source *settings.Source) (failed mountFailures) {
 	defer func() {
 		if crash := recover(); crash != nil {
 			failed = append(failed, fmt.Errorf("crash: %v", crash))

@@ -15,9 +15,9 @@ import (
 // newPrefix begins the names of folders that are not whole yet. No escaped path begins with a dot.
 const newPrefix = ".new-"
 
-// Escape is the name that the folder of data of an absolute, clean path has on the data partition:
+// escape is the name that the folder of data of an absolute, clean path has on the data partition:
 // as systemd-escape --path has it, so that /var/lib/my-app is var-lib-my\x2dapp.
-func Escape(name string) string {
+func escape(name string) string {
 	var b strings.Builder
 	for i, c := range []byte(strings.Trim(name, "/")) {
 		switch {
@@ -36,16 +36,16 @@ func Escape(name string) string {
 // Folder binds the folder of data of an absolute, clean path on that path of the new root. A folder
 // that the data partition lacks is made first, durably, with the owner, the mode and the contents
 // that the image's has; one that the image lacks, too, is empty and root's, with the mode 0755.
-func (m *Machine) Folder(ctx context.Context, name string) error {
+func (m *Mounter) Folder(ctx context.Context, name string) error {
 	all, err := m.folders()
 	if err != nil {
 		return err
 	}
 	defer all.Close() // what is made in it is synced
-	from, err := folderAt(all, Escape(name))
+	from, err := folderAt(all, escape(name))
 	if errors.Is(err, unix.ENOENT) {
 		if err = m.makeFolder(ctx, all, name); err == nil {
-			from, err = folderAt(all, Escape(name))
+			from, err = folderAt(all, escape(name))
 		}
 	}
 	if err != nil {
@@ -62,13 +62,13 @@ func (m *Machine) Folder(ctx context.Context, name string) error {
 
 // folders opens the folder of all folders of data. Only root may enter it: the mode of each says
 // nothing of the folders above it in the image.
-func (m *Machine) folders() (*os.File, error) { return m.own("folders") }
+func (m *Mounter) folders() (*os.File, error) { return m.own("folders") }
 
 // Store opens the folder of the store of settings, which it makes when it is missing.
-func (m *Machine) Store() (*os.File, error) { return m.own("settings") }
+func (m *Mounter) Store() (*os.File, error) { return m.own("settings") }
 
 // own opens a folder below deltaup on the data partition that only root may enter.
-func (m *Machine) own(name string) (*os.File, error) {
+func (m *Mounter) own(name string) (*os.File, error) {
 	deltaup, err := madeAt(m.data, "deltaup", 0o755)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func madeAt(at *os.File, name string, mode uint32) (*os.File, error) {
 }
 
 // makeFolder makes a folder of data whole, under another name, before it gets its own.
-func (m *Machine) makeFolder(ctx context.Context, all *os.File, name string) error {
+func (m *Mounter) makeFolder(ctx context.Context, all *os.File, name string) error {
 	temp := newPrefix + rand.Text()
 	if err := unix.Mkdirat(int(all.Fd()), temp, 0o700); err != nil {
 		return &os.PathError{Op: "mkdir", Path: path.Join(all.Name(), temp), Err: err}
@@ -102,13 +102,13 @@ func (m *Machine) makeFolder(ctx context.Context, all *os.File, name string) err
 	if err := m.fillFolder(ctx, all, temp, name); err != nil {
 		return fmt.Errorf("the folder of data %s: %w", name, err)
 	}
-	if err := unix.Renameat(int(all.Fd()), temp, int(all.Fd()), Escape(name)); err != nil {
+	if err := unix.Renameat(int(all.Fd()), temp, int(all.Fd()), escape(name)); err != nil {
 		return &os.PathError{Op: "rename", Path: path.Join(all.Name(), temp), Err: err}
 	}
 	return all.Sync()
 }
 
-func (m *Machine) fillFolder(ctx context.Context, all *os.File, temp, name string) error {
+func (m *Mounter) fillFolder(ctx context.Context, all *os.File, temp, name string) error {
 	to, err := folderAt(all, temp)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (m *Machine) fillFolder(ctx context.Context, all *os.File, temp, name strin
 
 // Clean removes what boots have left behind that were cut off while they made a folder of data. It
 // stops when there is much of it, or when the context ends, and the next boot goes on.
-func (m *Machine) Clean(ctx context.Context) error {
+func (m *Mounter) Clean(ctx context.Context) error {
 	all, err := m.folders()
 	if err != nil {
 		return err

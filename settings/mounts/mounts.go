@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine is the folders of a boot.
-type Machine struct {
+// Mounter mounts in a new root: it has the folders of a boot.
+type Mounter struct {
 	root  *os.File // the new root, to mount in
 	image *os.File // the image, as it was made
 	data  *os.File // the data partition
@@ -27,8 +27,8 @@ type Machine struct {
 
 // Open opens the folders of a boot: the new root, the image, the data partition. run is a folder in
 // memory that stays, /run/deltaup. The paths are the caller's: links in them are followed.
-func Open(root, image, data, run string) (*Machine, error) {
-	m := &Machine{run: run}
+func Open(root, image, data, run string) (*Mounter, error) {
+	m := &Mounter{run: run}
 	for _, d := range []struct {
 		to   **os.File
 		path string
@@ -43,7 +43,7 @@ func Open(root, image, data, run string) (*Machine, error) {
 }
 
 // Close closes the folders. What was mounted stays.
-func (m *Machine) Close() (err error) {
+func (m *Mounter) Close() (err error) {
 	for _, f := range []*os.File{m.root, m.image, m.data} {
 		if f != nil {
 			err = errors.Join(err, f.Close())
@@ -53,7 +53,7 @@ func (m *Machine) Close() (err error) {
 }
 
 // place opens the folder to mount on, which it makes when the root lacks it.
-func (m *Machine) place(name string) (*os.File, error) {
+func (m *Mounter) place(name string) (*os.File, error) {
 	f, err := inRoot(m.root, name)
 	if !errors.Is(err, unix.ENOENT) {
 		return f, err

@@ -19,7 +19,7 @@ import (
 type lab struct {
 	t   *testing.T
 	dir string
-	*Machine
+	*Mounter
 }
 
 func newLab(t *testing.T) *lab {
@@ -45,7 +45,7 @@ func newLab(t *testing.T) *lab {
 		l.write(name+"/here", name)
 	}
 	var err error
-	l.Machine, err = Open(l.path("root"), l.path("image"), l.path("data"), l.path("run"))
+	l.Mounter, err = Open(l.path("root"), l.path("image"), l.path("data"), l.path("run"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestEscape(t *testing.T) {
 		"/home": "home", "/var/lib/my-app": `var-lib-my\x2dapp`, "/srv/.new-x": `srv-.new\x2dx`, "/.hidden": `\x2ehidden`,
 		"/a b": `a\x20b`, "/ä": `\xc3\xa4`, `/a\b`: `a\x5cb`,
 	} {
-		if got := Escape(name); got != want {
+		if got := escape(name); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}

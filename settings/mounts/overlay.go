@@ -18,7 +18,7 @@ var options = []string{"redirect_dir=off", "index=off", "xino=off", "metacopy=of
 // Overlay mounts an overlay on a place of the new root, a path as /etc: what is written there goes
 // to the open folder upper, and the image's folder shows through; where the image has none, nothing
 // does. work is an empty open folder beside upper.
-func (m *Machine) Overlay(place string, upper, work *os.File) error {
+func (m *Mounter) Overlay(place string, upper, work *os.File) error {
 	on, err := m.place(place)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func overlay(on, lower, upper, work *os.File) error {
 }
 
 // emptyFolder opens a folder with nothing in it.
-func (m *Machine) emptyFolder() (*os.File, error) {
+func (m *Mounter) emptyFolder() (*os.File, error) {
 	name := filepath.Join(m.run, "empty")
 	if err := os.Mkdir(name, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
