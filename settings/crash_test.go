@@ -45,6 +45,11 @@ func TestCrash(t *testing.T) {
 	m.boot("a")
 	m.edit("/etc/g on a again")
 	crashes("changes and forward", "b")
+	m.boot("b")
+	m.edit("/etc/shadow 4", "/etc/huge x")
+	m.do(os.Truncate(m.root+"/etc/huge", MaxFile+1))
+	m.fails = true
+	crashes("too much", "b")
 }
 
 func crashAtEachStep(t *testing.T, m *machine, template, image string) {
@@ -118,14 +123,18 @@ func laidTree(t *testing.T, m *machine) string {
 	if err != nil {
 		return "nothing"
 	}
-	dir := filepath.Join(m.dir, "store", "upper", strconv.Itoa(l.Upper), "etc", "upper")
+	upper := filepath.Join(m.dir, "store", "upper")
+	dir := filepath.Join(upper, strconv.Itoa(l.Upper), "etc", "upper")
+	if _, err := os.Stat(dir); err != nil { // put aside already
+		dir = filepath.Join(upper, lostPrefix+strconv.Itoa(l.Upper), "etc", "upper")
+	}
 	var all bytes.Buffer
 	err = filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
 		if err != nil {
 			return err
 		}
 		all.WriteString(strings.TrimPrefix(path, dir) + " " + info.Mode().String())
-		if info.Mode().IsRegular() {
+		if info.Mode().IsRegular() && info.Size() < 1000 {
 			p, err := os.ReadFile(path)
 			if err != nil {
 				return err
