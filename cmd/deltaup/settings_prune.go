@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"strconv"
-	"strings"
 	"time"
 
 	"deltaup/internal/command"
@@ -28,7 +25,7 @@ prunes with the defaults of these flags.`,
 		func(ctx context.Context, o *settingsOptions, _ []string) error {
 			var err error
 			if age != "" {
-				if p.Age, err = ageOf(age); err != nil {
+				if p.Age, err = parseDays("--age", age); err != nil {
 					return &usageError{err}
 				}
 			}
@@ -75,19 +72,4 @@ func pruneSettings(ctx context.Context, o *settingsOptions, p settings.Policy) (
 	removed, err := store.Prune(ctx, time.Now(), p)
 	unlock()
 	return removed, errors.Join(err, store.Close())
-}
-
-// ageOf reads a time as time.ParseDuration does, and days.
-func ageOf(s string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		if err == nil {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("--age %q: want a time, as 30d or 12h", s)
-	}
-	return d, nil
 }
