@@ -12,7 +12,7 @@ out=$(cd "$out" && pwd)
 scripts=$PWD/internal/test/boottest/testdata/settings
 export CGO_ENABLED=0
 go build -trimpath -ldflags '-s -w' -o "$out/deltaup" ./cmd/deltaup
-go build -trimpath -ldflags '-s -w' -tags target -o "$out/deltaup-target" ./cmd/deltaup
+make -s target TARGET="$out/deltaup-target"
 made_of=$(cat "$out/deltaup" "$out/deltaup-target" examples/appliance/* dist/settings.d/* "$scripts"/* "$0" | sha256sum)
 [[ $(cat "$out/done" 2>/dev/null) != "$made_of" ]] || exit 0
 rm -f "$out/done"

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,7 +14,8 @@ import (
 type lab struct {
 	t          *testing.T
 	dir        string
-	slot, data string // loop devices
+	slot, data string   // loop devices
+	shell      []string // with its arguments; nil: dash where it is
 }
 
 func newLab(t *testing.T) *lab {
@@ -113,11 +115,14 @@ exit $status`
 			l.t.Fatal(err)
 		}
 	}
-	shell := "sh"
+	shell := []string{"sh"}
 	if path, err := exec.LookPath("dash"); err == nil {
-		shell = path
+		shell[0] = path
 	}
-	cmd := exec.Command(tool(l.t, "unshare"), "-m", shell, "-c", script, "sh", l.dir, here, then, l.slot)
+	if l.shell != nil {
+		shell = l.shell
+	}
+	cmd := exec.Command(tool(l.t, "unshare"), slices.Concat([]string{"-m"}, shell, []string{"-c", script, "sh", l.dir, here, then, l.slot})...)
 	cmd.Env = append(os.Environ(), "DELTAUP_CMDLINE="+filepath.Join(l.dir, "cmdline"), "DELTAUP_RUN="+filepath.Join(l.dir, "run"),
 		"DELTAUP_REBOOT=echo restarted", "DELTAUP_WAIT=0", "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	b, err := cmd.CombinedOutput()

@@ -56,19 +56,27 @@ func TestSettingsShell(t *testing.T) {
 		{"dies", listed + data + " deltaup_do=die", "settings: deltaup ended with 137\n", "deltaup ended with 137\n"},
 		{"cannot be run", noProgram + data, "settings: deltaup ended with ", "deltaup ended with "},
 	} {
-		t.Run(x.name, func(t *testing.T) {
-			out, err := l.boot("deltaup.slot=a deltaup.image="+x.args+" quiet", `[ "$(cat "$root/etc/version")" = 7 ] &&
+		for _, shell := range [][]string{nil, {"bash"}, {"busybox", "sh"}} {
+			if shell != nil {
+				if _, err := exec.LookPath(shell[0]); err != nil {
+					continue
+				}
+			}
+			t.Run(strings.Join(append(shell, x.name), " "), func(t *testing.T) {
+				l.shell = shell
+				out, err := l.boot("deltaup.slot=a deltaup.image="+x.args+" quiet", `[ "$(cat "$root/etc/version")" = 7 ] &&
 echo "failed: $(cat "$DELTAUP_RUN/settings.failed" 2>/dev/null)"`)
-			if err != nil || strings.Contains(out, "restarted") || !strings.Contains(out, x.want) || !strings.Contains(out, "failed: "+x.failed) {
-				t.Errorf("%v: got\n%s\nwant %q and %q", err, out, x.want, x.failed)
-			}
-			if x.want == "" && strings.Contains(out, "called") {
-				t.Errorf("deltaup was called: %s", out)
-			}
-			if x.failed == "" && !strings.Contains(out, "failed: \n") {
-				t.Errorf("something failed: %s", out)
-			}
-		})
+				if err != nil || strings.Contains(out, "restarted") || !strings.Contains(out, x.want) || !strings.Contains(out, "failed: "+x.failed) {
+					t.Errorf("%v: got\n%s\nwant %q and %q", err, out, x.want, x.failed)
+				}
+				if x.want == "" && strings.Contains(out, "called") {
+					t.Errorf("deltaup was called: %s", out)
+				}
+				if x.failed == "" && !strings.Contains(out, "failed: \n") {
+					t.Errorf("something failed: %s", out)
+				}
+			})
+		}
 	}
 }
 
