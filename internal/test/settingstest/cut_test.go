@@ -61,14 +61,19 @@ func (s *session) index(at int64) int {
 	return i
 }
 
-// check boots a disk on which nothing has come behind request n, and demands what was promised.
-func (m *machine) check(s *session, n int, disk []byte, chance *rand.Rand) (fault string) {
-	m.t.Helper()
+// around gives the last promise before request n, and the step in which that is.
+func (s *session) around(n int) (before, next mark) {
 	now := 0
 	for now+1 < len(s.marks) && s.index(s.marks[now+1].at) <= n {
 		now++
 	}
-	before, next := s.marks[now], s.marks[min(now+1, len(s.marks)-1)]
+	return s.marks[now], s.marks[min(now+1, len(s.marks)-1)]
+}
+
+// check boots a disk on which nothing has come behind request n, and demands what was promised.
+func (m *machine) check(s *session, n int, disk []byte, chance *rand.Rand) (fault string) {
+	m.t.Helper()
+	before, next := s.around(n)
 	version := next.image
 	if next.boot != 0 && before.image != 0 && chance.IntN(3) == 0 {
 		version = before.image // the new image does not come up, and GRUB falls back
@@ -154,4 +159,39 @@ func careless(name string) step {
 		path := m.path("root/etc/" + name)
 		return errors.Join(os.WriteFile(path+".new", []byte("careless\n"), 0o644), os.Rename(path+".new", path))
 	}}
+}
+
+// TestCutsTwice cuts the power, and once more while the next boot is putting things right.
+func TestCutsTwice(t *testing.T) {
+	m := newMachine(t)
+	s := m.record(steps)
+	chance := rand.New(rand.NewPCG(2, uint64(*cuts)))
+	first := disktest.Cutter{Writes: s.writes, Disk: bytes.Clone(s.before), Super: superblock}
+	n, within, done := max(*cuts/10, 4), 10, 0
+	for i := range n {
+		at := (2*i + 1) * len(s.writes) / (2 * n)
+		cut := first.Cut(at, chance)
+		_, next := s.around(at)
+		r := newRecorder(t, m.dir)
+		if err := os.WriteFile(r.disk, cut, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.start(t)
+		err := m.boot(r.export, next.image)
+		m.halt()
+		r.stop(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writes := r.writes(t)
+		second := disktest.Cutter{Writes: writes, Disk: cut, Super: superblock}
+		for j := range within {
+			again := (2*j + 1) * len(writes) / (2 * within)
+			if fault := m.check(s, at, second.Cut(again, chance), chance); fault != "" {
+				t.Errorf("cut before write %d of %d, and before write %d of %d of the boot behind: %s", at, len(s.writes), again, len(writes), fault)
+			}
+			done++
+		}
+	}
+	t.Logf("%d boots behind a cut, each cut at %d places: %d cuts", n, within, done)
 }
