@@ -179,10 +179,10 @@ func (r *Running) Undo(ctx context.Context, steps int) (*Result, error) {
 	at := r.Laid
 	for range steps {
 		if at == nil {
-			return nil, fmt.Errorf("%d steps back: the history begins later: %w", steps, ErrNone)
+			return nil, fmt.Errorf("undo %d: the history begins later: %w", steps, ErrNone)
 		}
 		if at, err = r.stepBack(at); err != nil {
-			return nil, fmt.Errorf("%d steps back: %w", steps, err)
+			return nil, fmt.Errorf("undo %d: %w", steps, err)
 		}
 	}
 	if at != nil {

@@ -20,8 +20,10 @@ type Running struct {
 	Image *Source
 	View  *View // as they were when it was opened, or after the last change by a method
 
-	// Laid is the generation that the machine runs with; nil when it had none at its boot.
-	Laid *Generation
+	// Laid is the generation that the machine runs with; nil when it had none at its boot, and when
+	// that cannot be read any more: Damage says why.
+	Laid   *Generation
+	Damage error
 
 	folders Folders
 	unlock  func()
@@ -79,8 +81,11 @@ func (r *Running) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.Laid = nil; laid.Generation != 0 {
-		if r.Laid, err = r.Store.Generation(laid.Generation); err != nil {
+	if r.Laid, r.Damage = nil, nil; laid.Generation != 0 {
+		r.Laid, err = r.Store.Generation(laid.Generation)
+		if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNone) {
+			r.Damage = err // the next generation mends it
+		} else if err != nil {
 			return err
 		}
 	}

@@ -55,6 +55,9 @@ func settingsStatus(ctx context.Context, env *Env, o *settingsOptions, r *settin
 		return err
 	}
 	failed := bootFailures(o.sysroot)
+	if r.Damage != nil && asJSON {
+		failed = append(failed, r.Damage.Error())
+	}
 	var root []settings.Difference
 	if all {
 		if root, err = rootDifferences(ctx, o, r); err != nil {
@@ -98,6 +101,10 @@ func settingsStatus(ctx context.Context, env *Env, o *settingsOptions, r *settin
 }
 
 func printLaid(w io.Writer, r *settings.Running) {
+	if r.Damage != nil {
+		printf(w, "running with a generation that cannot be read any more: %v\n", r.Damage)
+		return
+	}
 	if r.Laid == nil {
 		printf(w, "running with the defaults of image %s\n", shortID(r.View.Image))
 		return
