@@ -21,7 +21,8 @@ type Source struct {
 // imageTree is where an image's files are read.
 type imageTree interface {
 	// walk calls fn for a path and those below it for which want is true of the path and of all
-	// folders between: a folder before its content. A missing path is no error.
+	// folders between: a folder before its content. A missing path is no error. What fn gets can be
+	// opened until fn returns.
 	walk(path string, want func(path string) bool, fn func(*found) error) error
 	// find gives one path. The error wraps fs.ErrNotExist when there is none.
 	find(path string) (*found, error)

@@ -111,6 +111,9 @@ func (t *folderTree) walkName(d *folder.Folder, name, full string, want func(str
 		return nil
 	}
 	if err == nil {
+		if f.Kind == File { // the folder is open as long as fn runs
+			f.open = func() (io.ReadCloser, error) { return d.Open(name) }
+		}
 		err = fn(f)
 	}
 	if err != nil || f.Kind != Folder {
