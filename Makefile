@@ -19,7 +19,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help target bench-boot bench-scale bench-whole bench-trace build test test-long test-boot race lint fuzz bench bench-micro bench-compare demo tools clean
+.PHONY: help target bench-boot bench-scale bench-whole bench-trace build test test-long test-boot test-settings race lint fuzz bench bench-micro bench-compare demo tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test-long: tools ## the tests that kill, cut and mutate at random or everywhere,
 
 test-boot: ## counted boot with real GRUB, Linux, Debian and power cuts, in QEMU (installs it)
 	@bench/test-boot.sh
+
+test-settings: ## settings through 500 power cuts (CUTS), and through updates and fallbacks of a Debian in QEMU (root)
+	@bench/test-settings.sh
 
 race: ## the tests that are short enough for the race detector
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 25m ./...

@@ -11,14 +11,15 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 tree=$out/tree
 CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$out/deltaup" ./cmd/deltaup
-made_of=$(cat "$out/deltaup" examples/appliance/* dist/systemd/*.* "$0" | sha256sum)
+made_of=$(cat "$out/deltaup" examples/appliance/* dist/systemd/*.* dist/settings.d/* "$0" | sha256sum)
 [[ $(cat "$out/done" 2>/dev/null) != "$made_of" ]] || exit 0
 rm -rf "$out/done" "$tree"
 
 echo "layers-root.sh: composing $out" >&2
-mkdir -p "$tree"/{data,etc/deltaup,usr/bin,usr/lib/systemd/system}
+mkdir -p "$tree"/{data,etc/deltaup,usr/bin,usr/lib/deltaup,usr/lib/systemd/system}
 cp "$out/deltaup" "$tree/usr/bin"
 cp dist/systemd/*.service dist/systemd/*.timer "$tree/usr/lib/systemd/system"
+cp -r dist/settings.d "$tree/usr/lib/deltaup"
 cat > "$tree/etc/deltaup/deltaup.toml" <<'END'
 state = "/boot/deltaup/state"
 [boot]

@@ -10,6 +10,7 @@ package device
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -45,6 +46,9 @@ var (
 type Device struct {
 	Config  *config.Config
 	Machine machine.Machine
+	// Others tells what else people should know of this boot, a line each, such as of settings; nil:
+	// nothing.
+	Others func(context.Context) []string
 
 	loader Loader
 }

@@ -2,9 +2,14 @@ package device
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
+	"strconv"
 
+	"deltaup/internal/durable"
+	"deltaup/internal/plainfile"
 	"deltaup/slotboot/scripts"
 )
 
@@ -37,6 +42,32 @@ func (d *Device) hooks(ctx context.Context, event, slot, version, reason string)
 		return &HookError{event, filepath.Base(failed.Path), failed.Err}
 	}
 	return nil
+}
+
+// settingsTold is the file in the state folder with the generation that hooks were told of last.
+const settingsTold = "settings.told"
+
+// TellSettings tells the hooks of a generation of settings, once.
+func (d *Device) TellSettings(ctx context.Context, generation int) error {
+	told := filepath.Join(d.state(), settingsTold)
+	number := strconv.Itoa(generation)
+	if b, err := plainfile.Read(told, 20); err == nil && string(b) == number+"\n" {
+		return nil
+	}
+	booted, err := d.bootedOrNone()
+	if err != nil {
+		return err
+	}
+	r, err := d.records()
+	if err != nil {
+		return err
+	}
+	failed := d.hooks(ctx, "settings", booted, r.slot(booted).Version, "generation "+number)
+	err = durable.WriteFile(d.state(), told, func(w io.Writer) error {
+		_, err := io.WriteString(w, number+"\n")
+		return err
+	})
+	return errors.Join(failed, err)
 }
 
 // variables are what hooks and checks find in their environment.

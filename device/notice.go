@@ -86,6 +86,9 @@ func (d *Device) troubles(ctx context.Context) (string, error) {
 	if lacks := d.noData(); lacks != "" {
 		text += "deltaup: " + human.Line(lacks, maxNotice) + "\n"
 	}
+	for _, other := range d.others(ctx) {
+		text += "deltaup: " + human.Line(other, maxNotice) + "\n"
+	}
 	return text, nil
 }
 
@@ -102,6 +105,14 @@ func (d *Device) noData() string {
 	}
 	line, _, _ := strings.Cut(string(b), "\n")
 	return line
+}
+
+// others are the lines of Others.
+func (d *Device) others(ctx context.Context) []string {
+	if d.Others == nil {
+		return nil
+	}
+	return d.Others(ctx)
 }
 
 // String says it in a line.
@@ -130,6 +141,28 @@ func (d *Device) noticeNext(ctx context.Context) error {
 	if err := durable.Remove(d.path(rebootMarker)); err != nil {
 		return err
 	}
+	return d.writeTroubles(ctx)
+}
+
+// RefreshNotice brings what people see who log in up to date, unless a reboot waits: then it says
+// that. Something can have changed since the boot, such as settings.
+func (d *Device) RefreshNotice(ctx context.Context) error {
+	booted, err := d.bootedOrNone()
+	if err != nil {
+		return err
+	}
+	state, err := d.loader.Read()
+	if err != nil {
+		return err
+	}
+	if n := state.Next(); n != booted && n != "" {
+		return nil
+	}
+	return d.writeTroubles(ctx)
+}
+
+// writeTroubles puts what this boot lacks into the notice, or removes that.
+func (d *Device) writeTroubles(ctx context.Context) error {
 	troubles, err := d.troubles(ctx)
 	if err != nil {
 		return err
@@ -163,6 +196,7 @@ func (d *Device) Notice(ctx context.Context) (lines []string, err error) {
 		lines = append(lines, lacks)
 		err = errors.Join(err, d.tellNoData(ctx, lacks))
 	}
+	lines = append(lines, d.others(ctx)...)
 	if unread != nil { // nor is it known what boots next
 		return lines, errors.Join(unread, err)
 	}

@@ -24,6 +24,9 @@ type InstallOptions struct {
 	Repair  bool // the running release is installed anew
 	DryRun  bool // only quote
 	Warning func(string)
+	// Vet looks at the image in the slot before it is put on trial. An error leaves it there without
+	// a trial, and the running slot as it is; nil: nobody looks.
+	Vet func(ctx context.Context, image string) error
 }
 
 // Installation is a release that is ready to go into a slot, with kernel and initrd. Close it.

@@ -32,6 +32,12 @@ func (in *Installation) Run(ctx context.Context) (apply.Result, error) {
 	if err != nil {
 		return apply.Result{}, err
 	}
+	if in.o.Vet != nil {
+		if err := in.o.Vet(ctx, in.d.slotPath(in.target)); err != nil {
+			return apply.Result{}, fmt.Errorf("release %s is in slot %s and is not activated: %w",
+				in.release.Version, in.target.Name, err)
+		}
+	}
 	if err := in.activate(ctx); err != nil {
 		return apply.Result{}, err
 	}

@@ -4,7 +4,7 @@ package dist
 
 import "embed"
 
-// Files has the folders systemd and initramfs.
+// Files has the folders systemd, initramfs and settings.d, the rules of settings that images get.
 //
-//go:embed systemd initramfs
+//go:embed systemd initramfs settings.d
 var Files embed.FS

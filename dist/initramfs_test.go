@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,7 +14,8 @@ import (
 type lab struct {
 	t          *testing.T
 	dir        string
-	slot, data string // loop devices
+	slot, data string   // loop devices
+	shell      []string // with its arguments; nil: dash where it is
 }
 
 func newLab(t *testing.T) *lab {
@@ -106,19 +108,21 @@ loop=$(sed -n 's/.* \/[^ ]*\/run\/image .* - squashfs \([^ ]*\) .*/\1/p' /proc/s
 eval "$3"
 status=$?
 # What the namespace's end unmounts needs no loop device of ours any more.
-umount "$1/root/data" 2>/dev/null
-umount "$1/root" && umount "$1/run/image"
+umount -R "$1/root" && umount "$1/run/image"
 exit $status`
 	for _, dir := range []string{"run", "root"} {
 		if err := os.MkdirAll(filepath.Join(l.dir, dir), 0o755); err != nil {
 			l.t.Fatal(err)
 		}
 	}
-	shell := "sh"
+	shell := []string{"sh"}
 	if path, err := exec.LookPath("dash"); err == nil {
-		shell = path
+		shell[0] = path
 	}
-	cmd := exec.Command(tool(l.t, "unshare"), "-m", shell, "-c", script, "sh", l.dir, here, then, l.slot)
+	if l.shell != nil {
+		shell = l.shell
+	}
+	cmd := exec.Command(tool(l.t, "unshare"), slices.Concat([]string{"-m"}, shell, []string{"-c", script, "sh", l.dir, here, then, l.slot})...)
 	cmd.Env = append(os.Environ(), "DELTAUP_CMDLINE="+filepath.Join(l.dir, "cmdline"), "DELTAUP_RUN="+filepath.Join(l.dir, "run"),
 		"DELTAUP_REBOOT=echo restarted", "DELTAUP_WAIT=0", "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	b, err := cmd.CombinedOutput()

@@ -47,6 +47,26 @@ cat "$root/etc/version" >/dev/null
 	}
 }
 
+// TestRecordSettings records what is read through the overlay of settings.
+func TestRecordSettings(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a shell's: no goroutine of ours")
+	}
+	l := newLab(t)
+	program := filepath.Join(l.dir, "deltaup")
+	if out, err := exec.Command("go", "build", "-o", program, "deltaup/cmd/deltaup").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	l.write("tree/usr/lib/deltaup/settings.d/50-any.conf", "keep /etc/\n")
+	out, err := l.boot("deltaup.slot=a deltaup.trace deltaup.image="+l.slotWith("recorder", program)+" deltaup.data="+l.data, `
+cat "$root/etc/version" >/dev/null
+findmnt -n -o SOURCE "$root/etc"
+"$DELTAUP_RUN/image/usr/bin/deltaup" trace record -o - --until 1ms --root "$root" && wait`)
+	if err != nil || !strings.Contains(out, "deltaup-settings\n") || !strings.Contains(out, " 0 etc/version -\n") {
+		t.Errorf("%v: the file that was read is not in the trace: %s", err, out)
+	}
+}
+
 // TestNoRecord boots all the same where nothing can be recorded, and says why.
 func TestNoRecord(t *testing.T) {
 	l := newLab(t)

@@ -40,7 +40,7 @@ repair mends what it finds.`,
 			if err := o.scrubs(ctx, env, d); err != nil {
 				return err
 			}
-			findings := d.Doctor()
+			findings := append(d.Doctor(), settingsFindings(ctx, d)...)
 			if o.json {
 				return printReport(env.Stdout, findings, device.Sound(findings))
 			}

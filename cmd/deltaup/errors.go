@@ -21,6 +21,8 @@ import (
 	"deltaup/mirror/client"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
+	"deltaup/settings"
+	"deltaup/settings/tarball"
 	"deltaup/slotboot"
 	"deltaup/slotboot/config"
 	"deltaup/slotboot/counted"
@@ -119,6 +121,24 @@ var ourOutcomes = []outcome{
 	{is: counted.ErrBad, cause: "bad-slot", hint: "deltaup mark-active SLOT takes the mark away"},
 	{is: counted.ErrNotTrial, cause: "not-on-trial"},
 	{is: config.ErrNone, cause: "no-configuration"},
+	{
+		is:    errSettingsRefused,
+		cause: "settings-refused",
+		hint:  "deltaup settings diff image PATH shows what the machine changed; --settings-force activates it all the same",
+	},
+	{is: errNoSettings, cause: "no-settings", hint: "the image has no list of settings, or there is no data partition"},
+	{is: errNotInUse, cause: "no-settings", hint: "deltaup.settings=off, or a boot that failed; deltaup doctor says more"},
+	{is: errNoConflict, cause: "not-in-settings"},
+	{is: errSecret, cause: "usage"},
+	{is: errSettingsBusy, cause: "busy", hint: "run the same command again when it is done"},
+	{is: settings.ErrNone, cause: "not-in-settings"},
+	{is: settings.ErrDamaged, cause: "damaged-settings", hint: "deltaup doctor says more"},
+	{is: settings.ErrTooMuch, cause: "too-large"},
+	{is: settings.ErrEncrypted, cause: "unsupported-input"},
+	{is: settings.ErrNoArchive, cause: "unsupported-input"},
+	{is: tarball.ErrFormat, cause: "damaged-input"},
+	{is: tarball.ErrUnsupported, cause: "unsupported-input"},
+	{is: settings.ErrOtherHistory, cause: "other-history", hint: "another --branch or another DIR"},
 	{is: apply.ErrSeed, cause: "seed-changed", hint: "nothing fetched is lost"},
 	{is: apply.ErrSlotIsSeed, cause: "slot-is-seed"},
 	{is: apply.ErrIncompatible, cause: "incompatible"},

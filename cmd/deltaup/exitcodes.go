@@ -31,6 +31,7 @@ const (
 	exitRolledBack = 16 // the release did not stay, and no newer one is there
 	exitOnTrial    = 17 // the running slot is on trial
 	exitUnsound    = 18 // the slots or the boot loader do not permit it
+	exitSettings   = 19 // the machine's settings do not go with the image
 
 	// Whom to trust, and with which keys.
 	exitUnsigned   = 20 // the mirror is not signed
@@ -148,6 +149,8 @@ var causes = []struct {
 	{exitMissing, "no-slot"},
 	{exitMissing, "no-boot-state"},
 	{exitMissing, "unknown-release"},
+	{exitMissing, "no-settings"},
+	{exitMissing, "not-in-settings"},
 	{exitVersion, "unknown-format"},
 	{exitVersion, "no-route"},
 	{exitUnreachable, "unreachable"},
@@ -161,6 +164,7 @@ var causes = []struct {
 	{exitConflict, "keys-exist"},
 	{exitConflict, "layers-disagree"},
 	{exitConflict, "scripts-left"},
+	{exitConflict, "other-history"},
 	{exitCompatible, "incompatible"},
 	{exitBudget, "over-budget"},
 	{exitSeed, "seed-changed"},
@@ -179,6 +183,8 @@ var causes = []struct {
 	{exitUnsound, "foreign-boot-state"},
 	{exitUnsound, "unfit-boot-folder"},
 	{exitUnsound, "unknown-boot-disk"},
+	{exitUnsound, "damaged-settings"},
+	{exitSettings, "settings-refused"},
 	{exitUnsigned, "unsigned"},
 	{exitNoRoot, "no-root"},
 	{exitOtherRoot, "other-publisher"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"sync"
 
 	"github.com/spf13/pflag"
 
@@ -32,7 +33,16 @@ func (o *machineOptions) addFlags(f *pflag.FlagSet) {
 
 // open reads the configuration.
 func (o *machineOptions) open() (*device.Device, error) {
-	return device.Open(o.sysroot, o.config, loaders)
+	d, err := device.Open(o.sysroot, o.config, loaders)
+	if err == nil {
+		var once sync.Once
+		var lines []string
+		d.Others = func(ctx context.Context) []string {
+			once.Do(func() { lines = settingsTroubles(ctx, d) })
+			return lines
+		}
+	}
+	return d, err
 }
 
 // newMachineCommand is a command with the flags of machineOptions.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"deltaup/device"
 	"deltaup/internal/command"
@@ -23,7 +24,7 @@ is well.`,
 			for _, line := range lines {
 				printf(env.Stdout, "%s\n", line)
 			}
-			return err
+			return errors.Join(err, tellLast(ctx, d))
 		},
 	)
 }

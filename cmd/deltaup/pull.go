@@ -149,9 +149,13 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 		if d == nil {
 			return apply.Prepare(ctx, r)
 		}
+		warning := func(text string) { out.event(apply.Event{Warning: text}) }
+		warnNotKept(ctx, d, warning)
 		return d.Prepare(ctx, r, device.InstallOptions{
-			Again: o.again, DryRun: o.dryRun, Repair: o.repair,
-			Warning: func(text string) { out.event(apply.Event{Warning: text}) },
+			Again: o.again, DryRun: o.dryRun, Repair: o.repair, Warning: warning,
+			Vet: func(ctx context.Context, image string) error {
+				return vetSettings(ctx, d, image, o.force, warning)
+			},
 		})
 	}))
 }

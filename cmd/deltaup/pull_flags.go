@@ -51,6 +51,7 @@ type pullOptions struct {
 	fromConfig bool // the mirrors are the configuration's
 	machine    machineOptions
 	again      bool
+	force      bool // activate the image whatever becomes of settings
 	repair     bool // the command is repair
 }
 
@@ -58,6 +59,8 @@ type pullOptions struct {
 func (o *pullOptions) addUpdateFlags(f *pflag.FlagSet) {
 	o.machine.addFlags(f)
 	f.BoolVar(&o.again, "again", false, "install a release that was rolled back all the same")
+	f.BoolVar(&o.force, "settings-force", false,
+		"activate an image also when its list refuses to merge the machine's settings")
 	f.BoolVar(&o.dryRun, "dry-run", false,
 		"say what would be fetched, and change nothing but the state folder")
 	f.BoolVar(&o.json, "json", false, "print events as JSON, one a line")

@@ -65,6 +65,7 @@ func newRootCommand(env *Env) *command.Root {
 		newHealthCommand(env),
 		newDoctorCommand(env),
 		newBootCommand(env),
+		newSettingsCommand(env),
 		newLsCommand(env),
 		newCatCommand(env),
 		newTraceCommand(env),

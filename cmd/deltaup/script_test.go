@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -26,5 +28,13 @@ func TestScripts(t *testing.T) {
 		t.Fatalf("no scripts in testdata/script: %v", err)
 	}
 	t.Setenv("GOTMPDIR", t.TempDir()) // testscript leaves a folder when not all scripts run
-	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Condition: scriptCondition})
+}
+
+// scriptCondition adds [mounts]: whether this process may mount in a namespace of its own.
+func scriptCondition(name string) (bool, error) {
+	if name == "mounts" {
+		return exec.Command("unshare", "-m", "true").Run() == nil && os.Geteuid() == 0, nil
+	}
+	return false, fmt.Errorf("unknown condition %s", name)
 }

@@ -33,13 +33,16 @@ them. It changes nothing.`,
 			if err != nil {
 				return err
 			}
+			kept := summarize(ctx, d)
 			if asJSON {
 				return printJSON(env.Stdout, struct {
 					*device.Status
-					Trust trust.Status `json:"trust"`
-				}{s, trusted})
+					Trust    trust.Status     `json:"trust"`
+					Settings *settingsSummary `json:"settings,omitempty"`
+				}{s, trusted, kept})
 			}
 			printStatus(env.Stdout, s)
+			printSummary(env.Stdout, kept)
 			printTrust(env.Stdout, trusted)
 			return nil
 		},

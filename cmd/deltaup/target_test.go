@@ -54,7 +54,7 @@ func TestTargetBuild(t *testing.T) {
 			commands = append(commands, strings.Fields(name + " .")[0])
 		}
 	}
-	for _, name := range []string{"pull", "install", "plan", "status", "list", "boot", "trace", "health", "doctor", "repair", "rollback", "mark-good", "notice"} {
+	for _, name := range []string{"pull", "install", "plan", "status", "list", "boot", "trace", "health", "doctor", "repair", "rollback", "mark-good", "notice", "settings"} {
 		if !slices.Contains(commands, name) {
 			t.Errorf("the build for targets has no command %s:\n%s", name, out)
 		}

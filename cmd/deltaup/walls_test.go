@@ -16,6 +16,7 @@ var floors = []struct {
 	imports []string
 }{
 	{"chunkstore", nil},
+	{"internal/folder", nil},
 	{"internal/undo", nil},
 	{"slotboot", nil},
 	{"slotboot/counted", nil},
@@ -94,9 +95,17 @@ var floors = []struct {
 	{"apply/internal/nospace", nil},
 	{"apply/slotwriter", []string{"apply/internal/nospace", "chunkstore"}},
 	{"apply", []string{"apply/cache", "apply/internal/nospace", "apply/slotwriter", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "artifact", "mirror", "mirror/client", "trust"}},
+	// what outlives an image
+	{"settings/list", nil},
+	{"settings/merge", nil},
+	{"settings/tarball", nil},
+	{"settings/textdiff", nil},
+	{"settings/overlay", nil},
+	{"settings/mounts", nil},
+	{"settings", []string{"chunkstore", "mkimage", "mkimage/squashfs", "mkimage/tree", "settings/list", "settings/merge", "settings/overlay", "settings/tarball"}},
 	// Above apply and slotboot, which do not know each other.
 	{"device", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree", "mirror", "mirror/client", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/adopt", "mkimage/blockmap", "mkimage/initrd", "mkimage/layers", "mkimage/layers/apk", "mkimage/layers/apt", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/gschemas", "mkimage/layers/hwdb", "mkimage/layers/initramfs", "mkimage/layers/ldcache", "mkimage/layers/mime", "mkimage/layers/mimeinfo", "mkimage/layers/oci", "mkimage/layers/sbom", "mkimage/layers/script", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/adopt", "mkimage/blockmap", "mkimage/initrd", "mkimage/layers", "mkimage/layers/apk", "mkimage/layers/apt", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/gschemas", "mkimage/layers/hwdb", "mkimage/layers/initramfs", "mkimage/layers/ldcache", "mkimage/layers/mime", "mkimage/layers/mimeinfo", "mkimage/layers/oci", "mkimage/layers/sbom", "mkimage/layers/script", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "settings", "settings/list", "settings/merge", "settings/mounts", "settings/tarball", "settings/textdiff", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.

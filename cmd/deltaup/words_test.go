@@ -14,8 +14,10 @@ import (
 var shared = map[string]string{
 	"Block":      "of squashfs data; GRUB's own term for its environment block",
 	"BuildStats": "what the Build of a package tells",
+	"Change":     "what becomes of a key, of a path",
 	"Contents":   "the contents of a release, at hand or as lines of text",
 	"Damage":     "what is wrong with a file: of a slot, of a mirror",
+	"Difference": "what two trees, or the settings of two times, have in different ways",
 	"Entry":      "a line of the table that the package is about",
 	"Event":      "what happens in a run of the package",
 	"File":       "a file of the kind that the package is about",
@@ -41,13 +43,16 @@ var shared = map[string]string{
 	"Route":      "how contents reach a target: chosen, reported",
 	"Set":        "a patch set: in a mirror, verified",
 	"Side":       "the old or the new one of two",
+	"Source":     "what contents are read from",
 	"Spool":      "one interface, declared where it is taken",
 	"Stage":      "a part of a run that events tell",
 	"State":      "what a channel, a loader knows and keeps",
 	"Stats":      "counts of a run",
 	"Status":     "how the package's subject is",
 	"Store":      "where a publisher's files or chunks lie",
+	"View":       "what is to be seen of a tree, of a machine",
 	"Writer":     "an io.Writer",
+	"Xattr":      "an extended attribute",
 }
 
 // TestWords: an exported type's name means one thing in all packages, as doc/glossary.md demands.

@@ -7,6 +7,7 @@
 : "${DELTAUP_RUN:=/run/deltaup}"
 : "${DELTAUP_REBOOT:=deltaup_reboot}"
 : "${DELTAUP_WAIT:=30}" # seconds that a device has to appear
+: "${DELTAUP_SETTINGS:=60}" # seconds that settings have to appear
 # After so many failed boots in a row a slot is given up whose device may only be late, or memory
 # takes the data partition's place.
 DELTAUP_FAULTS=3
@@ -663,6 +664,7 @@ deltaup_mount_root() {
 	fi
 	deltaup_squashfs && deltaup_upper && deltaup_overlay "$1" || return 1
 	[ -z "${deltaup_data_device:-}" ] || deltaup_bind_data "$1" || return 1
+	deltaup_settings "$1"
 	! deltaup_arg deltaup.trace >/dev/null || deltaup_record "$1"
 	deltaup_say "slot $deltaup_slot: $deltaup_spec"
 }
@@ -676,4 +678,74 @@ deltaup_bind_data() {
 		deltaup_fail - "the data partition cannot be mounted on $deltaup_dir"
 		return 1
 	}
+}
+
+# deltaup_settings TARGET shows in the new root what the machine's owner has changed, and folders of
+# data, when the image has a list of them. The program is the image's own. The boot goes on whatever
+# fails, with the image's defaults; deltaup settings status tells of it, too.
+deltaup_settings() {
+	[ -n "${deltaup_data_device:-}" ] || return 0
+	[ -d "$DELTAUP_RUN/image/usr/lib/deltaup/settings.d" ] ||
+		[ -f "$DELTAUP_RUN/image/opt/.filetool.lst" ] || return 0
+	if [ "$(deltaup_arg deltaup.settings)" = off ]; then
+		deltaup_say "settings are off: what is changed below /etc is gone with this boot"
+		return 0
+	fi
+	deltaup_program=$DELTAUP_RUN/image/usr/bin/deltaup
+	[ -x "$deltaup_program" ] || {
+		deltaup_settings_fail "the image has no program /usr/bin/deltaup"
+		return 0
+	}
+	deltaup_within "$DELTAUP_SETTINGS" "$deltaup_program" settings mount --root "$1" --image "$DELTAUP_RUN/image" \
+		--device "$deltaup_image" --data "$DELTAUP_RUN/data" --run "$DELTAUP_RUN" \
+		>"$DELTAUP_RUN/settings.log" 2>&1
+	deltaup_status=$?
+	deltaup_why=''
+	while read -r deltaup_line; do
+		case $deltaup_line in
+		deltaup*) [ -n "$deltaup_why" ] || deltaup_why=${deltaup_line#deltaup: } ;;
+		settings:*) deltaup_say "$deltaup_line" ;;
+		esac
+	done <"$DELTAUP_RUN/settings.log"
+	case $deltaup_status in
+	0) ;;
+	255) deltaup_settings_fail "deltaup did not end within $DELTAUP_SETTINGS seconds" ;;
+	*) deltaup_settings_fail "${deltaup_why:-deltaup ended with $deltaup_status}" ;;
+	esac
+}
+
+# deltaup_settings_fail TEXT tells that this boot goes on without all of the settings. The program
+# may have written what failed, in more words.
+deltaup_settings_fail() {
+	deltaup_level=3
+	deltaup_say "settings: $1"
+	deltaup_level=6
+	[ -s "$DELTAUP_RUN/settings.failed" ] || echo "$1" >"$DELTAUP_RUN/settings.failed"
+}
+
+# deltaup_within SECONDS PROGRAM ARGUMENTS runs a program, and goes on without it when the time is
+# over, also when a disk that does not answer keeps it from being killed: 255 then. Its status is
+# the program's otherwise.
+deltaup_within() {
+	deltaup_seconds=$1
+	shift
+	"$@" &
+	deltaup_pid=$!
+	deltaup_late=0
+	trap 'deltaup_late=1' USR1
+	(
+		trap '[ $! = $deltaup_pid ] || kill $!; exit' TERM
+		sleep "$deltaup_seconds" &
+		wait $!
+		kill -9 $deltaup_pid
+		kill -USR1 $$
+	) &
+	deltaup_watch=$!
+	wait $deltaup_pid
+	deltaup_status=$?
+	kill $deltaup_watch 2>/dev/null
+	wait $deltaup_watch
+	trap - USR1
+	[ $deltaup_late = 0 ] || return 255
+	return $deltaup_status
 }

@@ -5,7 +5,7 @@ import "sync/atomic"
 // Op is one kind of change to a disk.
 type Op string
 
-// The kinds of changes that this package makes, in their order for one file.
+// The kinds of changes, in their order for one file.
 const (
 	OpMkdir      Op = "mkdir"
 	OpCreate     Op = "create" // Path is the folder, since the file has no name yet
@@ -14,6 +14,7 @@ const (
 	OpRename     Op = "rename"
 	OpSyncFolder Op = "syncfolder"
 	OpRemove     Op = "remove"
+	OpSyncAll    Op = "syncfs" // everything of the file system that the folder Path is in
 )
 
 // Action is one change to the disk, before it is made.
@@ -32,6 +33,10 @@ func SetHook(fn func(Action) error) (restore func()) {
 	old := hook.Swap(&fn)
 	return func() { hook.Store(old) }
 }
+
+// Announce calls the hook, for packages that make changes in ways of their own. When it returns an
+// error, the caller makes no change.
+func Announce(a Action) error { return announce(a) }
 
 func announce(a Action) error {
 	if fn := hook.Load(); fn != nil {

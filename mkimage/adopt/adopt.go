@@ -1,6 +1,7 @@
 // Package adopt makes the tree of a root file system one that deltaup updates: it gives the program
-// for targets, the units of systemd, what an initramfs is made with, the configuration and the trust
-// root their places. [Files] says what these are; [Into] puts them into a folder.
+// for targets, the units of systemd, what an initramfs is made with, the rules of settings, the
+// configuration and the trust root their places. [Files] says what these are; [Into] puts them into
+// a folder.
 package adopt
 
 import (
@@ -12,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"deltaup/dist"
@@ -85,8 +87,29 @@ func Files(s Settings, architecture string, has func(path string) bool) (list []
 	if err != nil {
 		return nil, err
 	}
+	rules, err := ruleFiles()
+	if err != nil {
+		return nil, err
+	}
 	initramfs, err := initramfsFiles(has)
-	return append(append(list, units...), initramfs...), err
+	return slices.Concat(list, units, rules, initramfs), err
+}
+
+// ruleFiles gives the rules that say what of a machine outlives its image. A tree may have more of
+// them, under other names.
+func ruleFiles() (list []File, err error) {
+	entries, err := dist.Files.ReadDir("settings.d")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		content, err := dist.Files.ReadFile(path.Join("settings.d", e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, File{Path: path.Join("usr/lib/deltaup/settings.d", e.Name()), Mode: 0o644, Content: content})
+	}
+	return list, nil
 }
 
 func readProgram(name, architecture string) ([]byte, error) {

@@ -65,7 +65,8 @@ func TestInto(t *testing.T) {
 		"etc/initramfs-tools/hooks/deltaup":             "#!/bin/sh",
 		"usr/lib/systemd/system/deltaup-update.service": "[Unit]",
 		"usr/lib/deltaup/initramfs/deltaup.sh":          "# shellcheck",
-		"data":                                          "",
+		"usr/lib/deltaup/settings.d/20-accounts.conf":   "# Accounts",
+		"data": "",
 	} {
 		if !has(path) {
 			t.Errorf("/%s is missing", path)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 	"unsafe"
 
@@ -115,6 +116,9 @@ func newWatch(root string) (*watch, error) {
 		w.close()
 		return nil, notPermitted("fanotify_mark", err)
 	}
+	// Settings are an overlay of their own above the image's /etc. Where there are none this is the
+	// same file system once more, or nothing.
+	_ = unix.FanotifyMark(fd, all, watched, unix.AT_FDCWD, filepath.Join(root, "etc"))
 	return w, nil
 }
 

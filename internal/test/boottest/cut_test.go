@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"deltaup/internal/test/cpiotest"
+	"deltaup/internal/test/disktest"
 	"deltaup/internal/test/grubtest"
 	"deltaup/slotboot/counted"
 	"deltaup/slotboot/grub"
@@ -85,7 +86,7 @@ type recording struct {
 	w      *world
 	disk   *disk
 	before []byte
-	writes []diskWrite
+	writes []disktest.Write
 	faults []string
 	chosen map[string]int // how often GRUB chose a slot
 	boots  int            // how often real GRUB was started
@@ -151,12 +152,12 @@ func record(t *testing.T, w *world, fs, deed string, spare release) *recording {
 		t.Fatalf("the machine did not do it:\n%s", console)
 	}
 	var err error
-	if r.writes, err = parseLog(readFile(t, log)); err != nil {
+	if r.writes, err = disktest.ParseLog(readFile(t, log)); err != nil {
 		t.Fatal(err)
 	}
 	after := bytes.Clone(r.before)
 	for _, w := range r.writes {
-		copy(after[w.off:], w.data)
+		copy(after[w.Off:], w.Data)
 	}
 	if !bytes.Equal(after, readFile(t, d.path)) {
 		t.Fatal("the log does not tell all writes")
@@ -169,15 +170,15 @@ func record(t *testing.T, w *world, fs, deed string, spare release) *recording {
 func (r *recording) replay(t *testing.T, n int) view {
 	t.Helper()
 	chance := rand.New(rand.NewPCG(1, uint64(n)))
-	c := cutter{writes: r.writes, disk: bytes.Clone(r.before)}
+	c := disktest.Cutter{Writes: r.writes, Disk: bytes.Clone(r.before)}
 	if r.disk.fs == "ext4" {
-		c.super = r.disk.boot + 2*sector
+		c.Super = r.disk.boot + 2*sector
 	}
 	dir := tempDir(t)
 	var last view
 	for i := range n {
 		at := (i*len(r.writes) + n - 2) / (n - 1)
-		image := c.cut(min(at, len(r.writes)), chance)
+		image := c.Cut(min(at, len(r.writes)), chance)
 		seen, fault := r.check(t, dir, image)
 		if fault != "" {
 			r.faults = append(r.faults, fmt.Sprintf("cut before write %d of %d: %s", at, len(r.writes), fault))
@@ -202,20 +203,20 @@ func (r *recording) activations(t *testing.T) int {
 	dir, n, flushed := tempDir(t), 0, 0
 	disk := bytes.Clone(r.before)
 	for i, w := range r.writes {
-		if w.flush {
+		if w.Flush {
 			for _, done := range r.writes[flushed : i+1] {
-				copy(disk[done.off:], done.data)
+				copy(disk[done.Off:], done.Data)
 			}
 			flushed = i + 1
 		}
-		if !bytes.HasPrefix(w.data, []byte("# GRUB Environment Block\n")) || !bytes.Contains(w.data, []byte("\ndeltaup_trial=b\n")) {
+		if !bytes.HasPrefix(w.Data, []byte("# GRUB Environment Block\n")) || !bytes.Contains(w.Data, []byte("\ndeltaup_trial=b\n")) {
 			continue
 		}
 		for lost := flushed; lost < i; lost++ {
 			image := bytes.Clone(disk)
 			for j := flushed; j <= i; j++ {
 				if j != lost {
-					copy(image[r.writes[j].off:], r.writes[j].data)
+					copy(image[r.writes[j].Off:], r.writes[j].Data)
 				}
 			}
 			if _, fault := r.check(t, dir, image); fault != "" {
@@ -223,7 +224,7 @@ func (r *recording) activations(t *testing.T) int {
 			}
 			n++
 		}
-		image := append(bytes.Clone(disk[:w.off]), append(bytes.Clone(w.data), disk[w.off+int64(len(w.data)):]...)...)
+		image := append(bytes.Clone(disk[:w.Off]), append(bytes.Clone(w.Data), disk[w.Off+int64(len(w.Data)):]...)...)
 		if _, fault := r.check(t, dir, image); fault != "" {
 			r.faults = append(r.faults, fmt.Sprintf("cut behind activation %d of %d, all from write %d on lost: %s", i, len(r.writes), flushed, fault))
 		}

@@ -10,6 +10,9 @@
 //     trials that fail.
 //   - TestLayers boots a Debian of which deltaup has composed image, kernel and initrd.
 //   - TestModules boots Debian 13 from images with plain modules, which udev and modprobe load.
+//   - TestSettings boots a Debian eight times, through two images: what tools have changed below
+//     /etc stays, follows a fallback and a rollback, and never keeps it from booting. It runs with
+//     make test-settings.
 //   - TestPowerCut records every write of "deltaup install", cuts the power between any two, and
 //     compares what GRUB and Linux then see.
 package boottest

@@ -1,4 +1,4 @@
-// Package disktest writes partition tables for tests.
+// Package disktest writes partition tables for tests, and tells what a disk holds after a power cut.
 package disktest
 
 import (

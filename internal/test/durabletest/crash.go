@@ -121,6 +121,9 @@ func (c *Crash) step(s durable.Action) error {
 		c.folders = append(c.folders, s.Path)
 	case durable.OpSyncFolder:
 		c.synced(s.Path)
+	case durable.OpSyncAll:
+		clear(c.dirty)
+		c.renames, c.folders = nil, nil
 	case durable.OpRemove:
 		delete(c.dirty, s.Path)
 	}

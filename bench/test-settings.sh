@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# test-settings.sh [go test's arguments]: proves that settings outlive power cuts, updates and
+# fallbacks: CUTS (500) cuts of the recorded writes of a machine's disk, and a Debian in QEMU (TCG, no
+# KVM) through eight boots of two images. Installs what it needs. Needs root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[[ $(id -u) == 0 ]] || { echo "test-settings.sh: needs root" >&2; exit 1; }
+
+packages=(qemu-system-x86 qemu-system-common grub-common grub-pc-bin mtools e2fsprogs fuse3 passwd)
+missing=()
+for p in "${packages[@]}"; do
+  dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+done
+if (( ${#missing[@]} )); then
+  echo "test-settings.sh: installing ${missing[*]}" >&2
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+go test -count=1 -timeout 60m -v ./internal/test/settingstest -cuts "${CUTS:-500}"
+
+export DELTAUP_TEST_SETTINGS=$PWD/tmp/settings-root
+bench/settings-root.sh "$DELTAUP_TEST_SETTINGS"
+DELTAUP_TEST_BOOT=$DELTAUP_TEST_SETTINGS go test -count=1 -timeout 90m -v -run '^TestSettings$' "$@" ./internal/test/boottest

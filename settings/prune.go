@@ -1,0 +1,139 @@
+package settings
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"deltaup/chunkstore"
+	"deltaup/internal/folder"
+)
+
+// Policy says which generations Prune keeps besides those that it always keeps.
+type Policy struct {
+	Number int           // the last ones
+	Age    time.Duration // those that are younger
+}
+
+// DefaultPolicy is that of Boot.
+var DefaultPolicy = Policy{Number: 50, Age: 90 * 24 * time.Hour}
+
+// keepImages is how many images keep their last generation, since a slot may hold them.
+const keepImages = 8
+
+// Prune removes generations, and then the objects and defaults that none of the rest names. It
+// always keeps the generation that is laid, and the last one of each of the eight images that ran
+// last, since a slot may hold them. It gives the numbers that it removed.
+func (s *Store) Prune(ctx context.Context, now time.Time, p Policy) ([]int, error) {
+	numbers, err := s.Generations()
+	if err != nil || len(numbers) <= p.Number {
+		return nil, err
+	}
+	old := len(numbers) - p.Number // those before are old enough by their number
+	if g, err := s.Generation(numbers[0]); err == nil && now.Sub(g.Time) < p.Age {
+		return nil, nil // most boots end here
+	}
+	laid, err := s.Laid()
+	if err != nil && !lost(err) {
+		return nil, err
+	}
+	k := keeper{images: map[chunkstore.ID]bool{}, objects: map[chunkstore.ID]bool{}}
+	if laid != nil {
+		k.images[laid.Image] = false
+	}
+	var gone []int
+	for i, n := range slices.Backward(numbers) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		g, err := s.Generation(n)
+		if err != nil && !lost(err) {
+			return nil, err
+		}
+		switch {
+		case err != nil && i >= old: // damaged, and somebody may want to look at it
+		case err != nil:
+			gone = append(gone, n)
+		case i >= old || now.Sub(g.Time) < p.Age || laid != nil && n == laid.Generation || k.last(g.Image):
+			k.keep(g)
+		default:
+			gone = append(gone, n)
+		}
+	}
+	slices.Reverse(gone)
+	if len(gone) == 0 {
+		return nil, nil
+	}
+	for _, n := range gone {
+		if err := s.remove(s.generations, strconv.Itoa(n)); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.generations.Sync(); err != nil { // before what they name is gone
+		return nil, err
+	}
+	return gone, s.sweep(&k)
+}
+
+// keeper is what the generations that stay name.
+type keeper struct {
+	images  map[chunkstore.ID]bool // whether a generation of the image stays
+	objects map[chunkstore.ID]bool
+}
+
+// last tells whether a generation is the last one of one of the images that ran last.
+func (k *keeper) last(image chunkstore.ID) bool {
+	return !k.images[image] && len(k.images) < keepImages
+}
+
+func (k *keeper) keep(g *Generation) {
+	k.images[g.Image] = true
+	k.objects[g.List] = true
+	for i := range g.Entries {
+		k.objects[g.Entries[i].Content] = true
+	}
+	for i := range g.Conflicts {
+		c := &g.Conflicts[i]
+		for _, e := range []*Entry{&c.Base, &c.Local, &c.Image} {
+			k.objects[e.Content] = true
+		}
+	}
+}
+
+// sweep removes objects and defaults that nothing names.
+func (s *Store) sweep(k *keeper) error {
+	err := s.sweepFolder(s.defaults, func(name string) bool {
+		id, err := chunkstore.ParseID(name)
+		if _, ok := k.images[id]; err != nil || !ok {
+			return false
+		}
+		if g, err := s.read(s.defaults, name); err == nil {
+			k.objects[g.List] = true
+			for i := range g.Entries {
+				k.objects[g.Entries[i].Content] = true
+			}
+		}
+		return true
+	})
+	return errors.Join(err, s.sweepFolder(s.objects, func(name string) bool {
+		id, err := chunkstore.ParseID(name)
+		return err == nil && k.objects[id]
+	}))
+}
+
+func (s *Store) sweepFolder(in *folder.Folder, keep func(name string) bool) error {
+	names, err := in.Names(maxObjects)
+	if err != nil {
+		return kindIsDamage(err)
+	}
+	for _, name := range names {
+		if !keep(name) {
+			if err := s.remove(in, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
