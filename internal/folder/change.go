@@ -127,10 +127,11 @@ func (d *Folder) Remove(name string) error {
 	if err := d.announce(durable.OpRemove, name); err != nil {
 		return err
 	}
-	if err := unix.Unlinkat(d.fd(), name, 0); err != nil && err != unix.ENOENT {
-		return d.fail("remove", name, err)
+	err := d.loosened(name, func() error { return unix.Unlinkat(d.fd(), name, 0) })
+	if err == unix.ENOENT {
+		return nil
 	}
-	return nil
+	return d.fail("remove", name, err)
 }
 
 // Sync makes the names in the folder durable.
@@ -160,7 +161,7 @@ func (d *Folder) Discard(name string, trash *Folder) error {
 		return err
 	}
 	to := fmt.Sprintf("discarded-%016x", rand.Uint64())
-	err := unix.Renameat(d.fd(), name, trash.fd(), to)
+	err := d.loosened(name, func() error { return unix.Renameat(d.fd(), name, trash.fd(), to) })
 	if err == unix.ENOENT {
 		return nil
 	}

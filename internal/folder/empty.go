@@ -77,7 +77,8 @@ func (e *emptier) remove(name string) error {
 	if err := inner.Close(); err != nil {
 		return err
 	}
-	return e.top.fail("rmdir", name, unix.Unlinkat(e.top.fd(), name, unix.AT_REMOVEDIR))
+	err = e.top.loosened(name, func() error { return unix.Unlinkat(e.top.fd(), name, unix.AT_REMOVEDIR) })
+	return e.top.fail("rmdir", name, err)
 }
 
 // hoist removes a name, or moves it to the top.
@@ -94,9 +95,9 @@ func (e *emptier) unlink(from *Folder, name string) (done bool, err error) {
 	if err := e.step(durable.OpRemove, name); err != nil {
 		return false, err
 	}
-	err = unix.Unlinkat(from.fd(), name, 0)
+	err = from.loosened(name, func() error { return unix.Unlinkat(from.fd(), name, 0) })
 	if err == unix.EISDIR {
-		err = unix.Unlinkat(from.fd(), name, unix.AT_REMOVEDIR)
+		err = from.loosened(name, func() error { return unix.Unlinkat(from.fd(), name, unix.AT_REMOVEDIR) })
 		if err == unix.ENOTEMPTY || err == unix.EEXIST {
 			return false, nil
 		}
