@@ -74,10 +74,27 @@ func (m *Mounter) own(name string) (*os.File, error) {
 		return nil, err
 	}
 	f, err := madeAt(deltaup, name, 0o700)
-	if err = errors.Join(err, deltaup.Close()); err != nil {
-		return nil, err
+	if err == nil {
+		err = errors.Join(restrict(deltaup, 0o022), restrict(f, 0o077))
 	}
-	return f, f.Chmod(0o700)
+	return f, errors.Join(err, deltaup.Close())
+}
+
+// restrict makes a folder root's, and takes these bits from its mode: a stranger can have given it to
+// a user of the machine, who would then write the settings.
+func restrict(f *os.File, bits uint32) error {
+	var s unix.Stat_t
+	err := unix.Fstat(int(f.Fd()), &s)
+	if err == nil && s.Uid|s.Gid != 0 {
+		err = unix.Fchown(int(f.Fd()), 0, 0)
+	}
+	if err == nil && s.Mode&bits != 0 {
+		err = unix.Fchmod(int(f.Fd()), s.Mode&0o7777&^bits)
+	}
+	if err != nil {
+		return &os.PathError{Op: "take from others", Path: f.Name(), Err: err}
+	}
+	return nil
 }
 
 // madeAt opens the folder that an open folder has by this name, which it makes when it is missing.
