@@ -79,7 +79,7 @@ func matching(all []settings.Conflict, match func(string) bool) []settings.Confl
 func showConflict(p *diffPrinter, r *settings.Running, c *settings.Conflict, diffs bool) error {
 	printf(p.w, "%s: %s\n", human.Name(c.Path()), takenText(c.Taken))
 	for _, remark := range c.Remarks {
-		printf(p.w, "    %s\n", remark)
+		printf(p.w, "    %s\n", human.Line(remark, len(remark)))
 	}
 	if !diffs {
 		return nil

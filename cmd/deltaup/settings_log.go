@@ -68,7 +68,7 @@ func printStep(w io.Writer, s *settings.Logged) {
 	}
 	printf(w, "%d  %s  %s  image %s", s.Number, s.Time.Format(time.DateTime), s.Cause, shortID(s.Image))
 	if s.Message != "" {
-		printf(w, "  %s", s.Message)
+		printf(w, "  %s", human.Line(s.Message, len(s.Message)))
 	}
 	printf(w, "\n")
 	for _, d := range s.Changes[:min(len(s.Changes), shownChanges)] {

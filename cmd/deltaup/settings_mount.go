@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"deltaup/internal/command"
+	"deltaup/internal/human"
 	"deltaup/mkimage"
 	"deltaup/mkimage/squashfs"
 	"deltaup/settings"
@@ -53,13 +54,16 @@ what could be had, the image's defaults at least. It takes 35 seconds at most.`,
 	return cmd
 }
 
+// maxMountFailure bounds the bytes of what is told of one failure: names of a stranger's are in it.
+const maxMountFailure = 1000
+
 // mountFailures are all that went wrong in a boot, in one line.
 type mountFailures []error
 
 func (f mountFailures) Error() string {
 	var texts []string
 	for _, err := range f {
-		texts = append(texts, strings.ReplaceAll(err.Error(), "\n", ", "))
+		texts = append(texts, human.Line(strings.ReplaceAll(err.Error(), "\n", ", "), maxMountFailure))
 	}
 	return strings.Join(texts, "; ")
 }
