@@ -4,6 +4,7 @@ import (
 	"path"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/human"
 	"deltaup/settings/list"
 	"deltaup/settings/merge"
 )
@@ -201,19 +202,8 @@ func (t *three) contents() (chunkstore.ID, bool, error) {
 // remark adds a line for people to the conflict.
 func (t *three) remark(text string) { t.remarks = append(t.remarks, oneLine(text)) }
 
-// oneLine makes a remark of any text.
-func oneLine(text string) string {
-	line := []byte{}
-	for _, r := range text {
-		if r < ' ' {
-			r = ' '
-		}
-		if line = append(line, string(r)...); len(line) > maxMessage-8 {
-			break
-		}
-	}
-	return string(line)
-}
+// oneLine makes a remark of any text. Bytes that are no text become three.
+func oneLine(text string) string { return human.Line(text, maxMessage/3-8) }
 
 // merged gives the entry and, if there is one, the conflict.
 func (t *three) merged() (Entry, *Conflict, error) {
