@@ -48,15 +48,16 @@ func (p *plan) apply(ctx context.Context) (err error) {
 	if err := s.keepUppers(keep...); err != nil {
 		return err
 	}
+	_ = s.emptyTrash(ctx) // what is there may be the room that is missing; clean tells
 	number, err := s.nextUpper()
 	if err != nil {
 		return err
 	}
-	if err := p.layUppers(ctx, number); err != nil {
-		return err
+	if err = p.layUppers(ctx, number); err == nil {
+		err = p.addObjects(ctx)
 	}
-	if err := p.addObjects(ctx); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, s.upper.Discard(strconv.Itoa(number), s.trash))
 	}
 	laid := &Laid{Generation: p.report.Generation, Image: p.source.image, Upper: number}
 	for _, place := range p.report.Places {
@@ -105,9 +106,7 @@ func (p *plan) clean(ctx context.Context, upper int) {
 	s := p.store
 	err := s.keepUppers(append(p.keep, strconv.Itoa(upper))...)
 	if err == nil {
-		short, cancel := context.WithTimeout(ctx, maxClean)
-		err = s.trash.Empty(short, maxRemoved)
-		cancel()
+		err = s.emptyTrash(ctx)
 	}
 	if err == nil {
 		_, err = s.Prune(ctx, p.now, DefaultPolicy)
@@ -115,6 +114,13 @@ func (p *plan) clean(ctx context.Context, upper int) {
 	if err != nil {
 		p.warn("not all that is of no use was removed: %v", err)
 	}
+}
+
+// emptyTrash removes what is in the trash, as far as a boot has time for that.
+func (s *Store) emptyTrash(ctx context.Context) error {
+	short, cancel := context.WithTimeout(ctx, maxClean)
+	defer cancel()
+	return s.trash.Empty(short, maxRemoved)
 }
 
 // addObjects makes the objects that the plan's generations name.

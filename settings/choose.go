@@ -36,14 +36,14 @@ func (p *plan) commit() error {
 	if sameEntries(was, p.view.Entries) {
 		return nil
 	}
-	g := &Generation{Image: p.laid.Image, List: p.from.List, Cause: Booted, Entries: p.view.Entries}
+	g := &Generation{Image: p.ran, List: p.from.List, Cause: Booted, Entries: p.view.Entries}
 	if g.List.IsZero() {
 		g.List = p.to.List
 	}
 	if p.before != nil {
 		g.Parent, g.Conflicts = p.before.Number, p.before.Conflicts
 	}
-	last, err := p.lastOf(p.laid.Image)
+	last, err := p.lastOf(p.ran)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,11 @@ func (s *Store) commit(ctx context.Context, v *View, why reason) (*Generation, e
 	if len(numbers) > 0 {
 		g.Number = numbers[len(numbers)-1] + 1
 	}
+	if len(numbers) > 2*maxKept { // no boot has pruned for long
+		if _, err := s.Prune(ctx, g.Time, DefaultPolicy); err != nil {
+			return nil, err
+		}
+	}
 	text := v.List.Text()
 	if err := s.add(g.List, bytesOf(text)); err != nil {
 		return nil, err

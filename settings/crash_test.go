@@ -66,6 +66,11 @@ func crashAtEachStep(t *testing.T, m *machine, template, image string) {
 	m.boot(image)
 	new := laidTree(t, m)
 	want := m.shown()
+	after := want
+	if m.fails { // the boot after one that failed is not like it
+		m.boot(image)
+		after = m.shown()
+	}
 	m.down()
 	m.do(m.store.Close())
 	steps := 0
@@ -108,7 +113,7 @@ func crashAtEachStep(t *testing.T, m *machine, template, image string) {
 				}
 			}
 			m.boot(image)
-			if have := m.shown(); have != want {
+			if have := m.shown(); have != want && have != after {
 				t.Fatalf("cut at step %d: after the next boot there is\n%s\nwant\n%s", n, have, want)
 			}
 			m.down()

@@ -20,6 +20,7 @@ func (p *plan) fallBack(ctx context.Context, why error) (*Report, error) {
 	if cannotWrite(why) && p.laid != nil && p.laid.Image == p.source.image {
 		r, err := p.asLeft()
 		if err == nil {
+			_ = p.store.emptyTrash(ctx) // the next boot goes on
 			r.Failure = fmt.Errorf("nothing was committed: %w", why)
 			return r, nil
 		}

@@ -76,14 +76,26 @@ func (p *plan) layPlace(ctx context.Context, top *folder.Folder, full string, mi
 	return nil
 }
 
-// attributes is what a folder shall be that has to be there.
+// attributes is what a folder shall be that has to be there. Of one that is not listed the image alone
+// says that: its defaults in the store may be a stranger's.
 func (p *plan) attributes(full string) *Entry {
-	for _, entries := range [][]Entry{p.lay, p.to.Entries} {
-		if e := find(entries, full); e != nil && e.Kind == Folder {
-			return e
+	if e := p.folders[full]; e != nil {
+		return e
+	}
+	if p.folders == nil {
+		p.folders = map[string]*Entry{}
+	}
+	e := find(p.lay, full)
+	if _, kept := p.to.list.Keep(full); e == nil || e.Kind != Folder || !kept {
+		if f, err := p.source.tree.find(full); err == nil && f.Kind == Folder {
+			e = &f.Entry
 		}
 	}
-	return &Entry{Path: full, Kind: Folder, Mode: 0o755}
+	if e == nil || e.Kind != Folder {
+		e = &Entry{Path: full, Kind: Folder, Mode: 0o755}
+	}
+	p.folders[full] = e
+	return e
 }
 
 // layer fills one upper folder.

@@ -23,11 +23,13 @@ type plan struct {
 	view     *View     // what its upper folders have become; nil: they are not there
 	from, to *defaults // of the image before, and of the one that boots
 	before   *Generation
-	current  *Generation // the settings as they are now, of the image before; nil: there are none
-	target   *Generation // the settings that are laid; nil: the defaults alone
-	next     int         // number of the next generation
+	ran      chunkstore.ID // the image before
+	current  *Generation   // the settings as they are now, of the image before; nil: there are none
+	target   *Generation   // the settings that are laid; nil: the defaults alone
+	next     int           // number of the next generation
 	commits  []*Generation
 	lay      []Entry
+	folders  map[string]*Entry // what attributes has found
 	merged   map[chunkstore.ID][]byte
 	where    map[chunkstore.ID]place // where contents lie outside of the store; made when needed
 	lost     int                     // number of an upper folder to put aside; 0: none
@@ -104,7 +106,36 @@ func (p *plan) look(ctx context.Context, numbers []int) error {
 		p.warn("what was changed since the last boot is not there: %v", err)
 		return nil
 	}
+	if err == nil && laid.Generation == 0 {
+		err = p.resume(numbers)
+	}
 	return err
+}
+
+// resume goes on with the last generation after a boot that had failed, and so laid none. What was
+// changed since then counts above it; when the machine goes back from an image that could not be
+// merged, only what never goes back does.
+func (p *plan) resume(numbers []int) error {
+	from, ran, since := p.from, p.ran, p.view.Entries
+	err := p.lookBack(numbers)
+	p.report.Before = ran
+	if err != nil || p.before == nil {
+		p.from, p.ran = from, ran
+		return err
+	}
+	p.warn("the boot before had failed: generation %d counts again", p.before.Number)
+	back := ran != p.source.image && p.ran == p.source.image
+	m := merger{to: p.from, result: map[string]Entry{}}
+	for _, e := range p.before.Entries {
+		m.result[e.Path] = e
+	}
+	for _, e := range since {
+		if !back || p.isNewest(e.Path) {
+			m.set(e)
+		}
+	}
+	p.view.Entries = m.list()
+	return nil
 }
 
 // lookBack takes the last generation that can be read in place of what was laid.
@@ -127,6 +158,7 @@ func (p *plan) lookBack(numbers []int) error {
 
 // lookFrom finds the defaults of the image before.
 func (p *plan) lookFrom(image chunkstore.ID) (err error) {
+	p.ran = image
 	if image == p.source.image {
 		p.from = p.to
 		return nil

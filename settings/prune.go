@@ -20,19 +20,24 @@ type Policy struct {
 // DefaultPolicy is that of Boot.
 var DefaultPolicy = Policy{Number: 50, Age: 90 * 24 * time.Hour}
 
+// maxKept is how many generations stay however young they are: a program that saves each minute must
+// not fill the store, and a clock can have been wrong.
+const maxKept = 1000
+
 // keepImages is how many images keep their last generation, since a slot may hold them.
 const keepImages = 8
 
 // Prune removes generations, and then the objects and defaults that none of the rest names. It
 // always keeps the generation that is laid, and the last one of each of the eight images that ran
-// last, since a slot may hold them. It gives the numbers that it removed.
+// last, since a slot may hold them. Of the rest it keeps no more than 1000. It gives the numbers that
+// it removed.
 func (s *Store) Prune(ctx context.Context, now time.Time, p Policy) ([]int, error) {
 	numbers, err := s.Generations()
 	if err != nil || len(numbers) <= p.Number {
 		return nil, err
 	}
 	old := len(numbers) - p.Number // those before are old enough by their number
-	if g, err := s.Generation(numbers[0]); err == nil && now.Sub(g.Time) < p.Age {
+	if g, err := s.Generation(numbers[0]); err == nil && now.Sub(g.Time) < p.Age && len(numbers) <= maxKept {
 		return nil, nil // most boots end here
 	}
 	laid, err := s.Laid()
@@ -56,7 +61,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time, p Policy) ([]int, erro
 		case err != nil && i >= old: // damaged, and somebody may want to look at it
 		case err != nil:
 			gone = append(gone, n)
-		case i >= old || now.Sub(g.Time) < p.Age || laid != nil && n == laid.Generation || k.last(g.Image):
+		case i >= old || now.Sub(g.Time) < p.Age && i >= len(numbers)-maxKept || laid != nil && n == laid.Generation || k.last(g.Image):
 			k.keep(g)
 		default:
 			gone = append(gone, n)

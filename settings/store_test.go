@@ -245,7 +245,7 @@ func TestTooMuch(t *testing.T) {
 	}
 	lost := r.Lost
 	m.boot("a")
-	m.want("/etc/f 1", "/etc/shadow 3")
+	m.want("/etc/f 2", "/etc/shadow 3")
 	if _, err := os.Stat(filepath.Join(m.dir, "store", lost)); err != nil {
 		t.Error(err)
 	}

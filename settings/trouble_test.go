@@ -1,0 +1,183 @@
+package settings
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"deltaup/chunkstore"
+)
+
+// TestAfterFailure is the boot after one that could not read what was changed: the settings are those
+// of the last generation again, with what was changed since.
+func TestAfterFailure(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		boots  []string // the first fails
+		want   []string
+		merged bool
+	}{
+		{"the same image", []string{"a", "a"}, []string{"/etc/f mine", "/etc/g meanwhile", "/etc/shadow s3"}, false},
+		{"a new image", []string{"a", "b"}, []string{"/etc/f mine", "/etc/g meanwhile", "/etc/shadow s3", "/etc/new 1"}, true},
+		{"a failed trial, and back", []string{"b", "a"}, []string{"/etc/f mine", "/etc/g 1", "/etc/shadow s3", "no /etc/new"}, false},
+		{"the same trial again", []string{"b", "b"}, []string{"/etc/f mine", "/etc/g meanwhile", "/etc/shadow s3", "/etc/new 1"}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newMachine(t)
+			rules := []string{"keep /etc/", "keep /etc/shadow newest"}
+			m.image("a", append(rules, "/etc/f 1", "/etc/g 1", "/etc/shadow s1")...)
+			m.image("b", append(rules, "/etc/f 1", "/etc/g 1", "/etc/shadow s1", "/etc/new 1")...)
+			m.boot("a")
+			m.edit("/etc/f mine")
+			m.boot("a")
+			m.edit("/etc/shadow s2")
+			m.do(os.WriteFile(m.root+"/etc/big", nil, 0o600), os.Truncate(m.root+"/etc/big", MaxFile+1))
+			r, err := m.tryBoot(test.boots[0])
+			m.do(err)
+			if r.Failure == nil || r.Lost == "" {
+				t.Fatalf("it should have failed: %+v", r)
+			}
+			m.want("/etc/f 1", "/etc/shadow s2")
+			m.edit("/etc/shadow s3", "/etc/g meanwhile")
+			if r = m.boot(test.boots[1]); r.Merged != test.merged {
+				t.Errorf("%+v", r)
+			}
+			m.want(test.want...)
+			want := m.shown()
+			m.boot(test.boots[1])
+			if have := m.shown(); have != want {
+				t.Errorf("one boot later there is\n%s\nwant\n%s", have, want)
+			}
+		})
+	}
+}
+
+// TestImmutable removes old upper folders although somebody has made files in them immutable.
+func TestImmutable(t *testing.T) {
+	m := newMachine(t)
+	m.image("a", "keep /etc/resolv.conf", "/etc/resolv.conf 1", "/etc/dir/f 1")
+	m.boot("a")
+	m.edit("/etc/resolv.conf 2", "/etc/dir/f 2", "/etc/dir/sub/g 2")
+	upper := filepath.Join(m.dir, "store/upper/1/etc/upper")
+	files := []string{upper + "/resolv.conf", upper + "/dir/f", upper + "/dir", upper + "/dir/sub", upper}
+	if out, err := exec.Command("chattr", append([]string{"+i"}, files...)...).CombinedOutput(); err != nil {
+		t.Skipf("no file can be made immutable here: %s", out)
+	}
+	t.Cleanup(func() { exec.Command("chattr", "-R", "-i", m.dir+"/store").Run() })
+	r := m.boot("a")
+	for _, w := range r.Warnings {
+		t.Errorf("warning: %s", w)
+	}
+	m.want("/etc/resolv.conf 2", "/etc/dir/f 1")
+	if names, err := m.store.trash.Names(100); err != nil || len(names) > 0 {
+		t.Errorf("there is trash: %v, %v", names, err)
+	}
+}
+
+// TestPruneMany removes generations that are young when there are too many of them.
+func TestPruneMany(t *testing.T) {
+	m := newMachine(t)
+	m.image("a", "keep /etc/", "/etc/f 1")
+	m.boot("a")
+	m.edit("/etc/f 2")
+	m.boot("a")
+	g, err := m.store.Generation(1)
+	m.do(err)
+	for n := 2; n <= maxKept+20; n++ {
+		g.Number = n
+		text, err := g.format()
+		m.do(err, m.store.generations.Write(strconv.Itoa(n), text))
+	}
+	gone, err := m.store.Prune(t.Context(), g.Time.Add(-time.Hour), DefaultPolicy)
+	m.do(err)
+	numbers, err := m.store.Generations()
+	m.do(err)
+	// the one that is laid stays
+	if len(gone) != 19 || len(numbers) != maxKept+1 || numbers[0] != 1 {
+		t.Errorf("%d are gone, %d stay from %d on", len(gone), len(numbers), numbers[0])
+	}
+}
+
+// TestFoldersOfTheImage is a store of a stranger that says other modes of folders than the image's.
+func TestFoldersOfTheImage(t *testing.T) {
+	m := newMachine(t)
+	m.image("a", "keep /etc/dir/f", "/etc/dir/f 1", "/etc/x 1")
+	m.boot("a")
+	m.edit("/etc/dir/f 2")
+	m.boot("a")
+	m.down()
+	d, err := m.store.read(m.store.defaults, imageID("a").String())
+	m.do(err)
+	for i := range d.Entries {
+		if d.Entries[i].Kind == Folder {
+			d.Entries[i].Mode, d.Entries[i].UID = 0o777, 1000
+		}
+	}
+	text, err := d.format()
+	m.do(err, m.store.defaults.Remove(d.Image.String()), m.store.defaults.Write(d.Image.String(), text))
+	for range 2 {
+		m.boot("a")
+		m.want("/etc/dir/f 2")
+		for _, name := range []string{"/etc", "/etc/dir"} {
+			info, err := os.Stat(m.root + name)
+			m.do(err)
+			if info.Mode().Perm() != 0o755 {
+				t.Errorf("%s has the mode %v", name, info.Mode())
+			}
+		}
+	}
+}
+
+// TestFull is a disk that has no room for what a boot lays: what it could not finish does not stay,
+// and what earlier boots have left behind makes room.
+func TestFull(t *testing.T) {
+	m := newMachine(t)
+	disk := filepath.Join(m.dir, "store")
+	m.do(m.store.Close(), os.RemoveAll(disk), os.Mkdir(disk, 0o700))
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk).CombinedOutput(); err != nil {
+		t.Skipf("no mount: %s", out)
+	}
+	t.Cleanup(func() { m.down(); m.store.Close(); exec.Command("umount", disk).Run() })
+	m.open()
+	m.image("a", "keep /etc/", "/etc/f 1")
+	m.boot("a")
+	m.edit("/etc/f mine", "/etc/much "+string(make([]byte, 1<<20)))
+	m.down()
+	m.do(m.store.trash.Write("waste", make([]byte, 2<<20)))
+	m.boot("a") // a copy in the new upper folder, and an object
+	m.want("/etc/f mine")
+	m.edit("/etc/more " + fmt.Sprintf("%01500000d", 7))
+	for range 3 {
+		r, err := m.tryBoot("a")
+		m.do(err)
+		if r.Failure == nil {
+			t.Fatal("there was room")
+		}
+		m.want("/etc/f mine")
+	}
+	left := 0
+	m.do(filepath.WalkDir(disk, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && d.Name() == "much" {
+			left++
+		}
+		return err
+	}))
+	if left != 1 {
+		t.Errorf("%d copies of a file are in the upper folders", left)
+	}
+}
+
+// TestSlowToTell looks no further into contents that are not kept than a boot has time for.
+func TestSlowToTell(t *testing.T) {
+	sc := scanner{ctx: context.Background(), compared: maxBytes}
+	same, err := sc.sameContent(&upperEntry{Entry: Entry{Kind: File, Size: 1, Content: chunkstore.ID{}}}, nil)
+	if same || err != nil {
+		t.Errorf("%v, %v", same, err)
+	}
+}
