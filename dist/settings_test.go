@@ -18,6 +18,7 @@ fail) echo "a line of no interest" ; echo "deltaup: the store is damaged" >&2; e
 tell) echo "in more words" >"$DELTAUP_RUN/settings.failed"; echo "deltaup: fails" >&2; exit 1 ;;
 hang) trap '' TERM; exec sleep 33 ;;
 die) kill -9 $$ ;;
+freeze) fsfreeze -f "$DELTAUP_RUN/data"; exec touch "$DELTAUP_RUN/data/x" ;; # nothing can kill touch
 esac
 `
 
@@ -53,6 +54,7 @@ func TestSettingsShell(t *testing.T) {
 		{"fails", listed + data + " deltaup_do=fail", "settings: the store is damaged\n", "the store is damaged\n"},
 		{"tells more", listed + data + " deltaup_do=tell", "settings: fails\n", "in more words\n"},
 		{"hangs", listed + data + " deltaup_do=hang", "did not end within 1 seconds\n", "deltaup did not end within 1 seconds\n"},
+		{"waits for a disk that does not answer", listed + data + " deltaup_do=freeze", "did not end within 1 seconds\n", "deltaup did not end within 1 seconds\n"},
 		{"dies", listed + data + " deltaup_do=die", "settings: deltaup ended with 137\n", "deltaup ended with 137\n"},
 		{"cannot be run", noProgram + data, "settings: deltaup ended with ", "deltaup ended with "},
 	} {
@@ -65,6 +67,7 @@ func TestSettingsShell(t *testing.T) {
 			t.Run(strings.Join(append(shell, x.name), " "), func(t *testing.T) {
 				l.shell = shell
 				out, err := l.boot("deltaup.slot=a deltaup.image="+x.args+" quiet", `[ "$(cat "$root/etc/version")" = 7 ] &&
+{ fsfreeze -u "$DELTAUP_RUN/data" 2>/dev/null || true; } &&
 echo "failed: $(cat "$DELTAUP_RUN/settings.failed" 2>/dev/null)"`)
 				if err != nil || strings.Contains(out, "restarted") || !strings.Contains(out, x.want) || !strings.Contains(out, "failed: "+x.failed) {
 					t.Errorf("%v: got\n%s\nwant %q and %q", err, out, x.want, x.failed)

@@ -737,8 +737,8 @@ deltaup_within() {
 		trap '[ $! = $deltaup_pid ] || kill $!; exit' TERM
 		sleep "$deltaup_seconds" &
 		wait $!
+		kill -USR1 $$ # first, so that a program that is killed was late
 		kill -9 $deltaup_pid
-		kill -USR1 $$
 	) &
 	deltaup_watch=$!
 	wait $deltaup_pid
@@ -746,6 +746,7 @@ deltaup_within() {
 	kill $deltaup_watch 2>/dev/null
 	wait $deltaup_watch
 	trap - USR1
-	[ $deltaup_late = 0 ] || return 255
-	return $deltaup_status
+	[ $deltaup_late = 1 ] || return $deltaup_status
+	kill -9 $deltaup_pid 2>/dev/null
+	return 255
 }
