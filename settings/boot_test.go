@@ -21,7 +21,7 @@ func TestBoot(t *testing.T) {
 	if r.Committed != 1 || r.Generation != 1 || r.Merged {
 		t.Errorf("second boot: %+v", r)
 	}
-	if got, want := names(r.Changes), "/etc/gone /etc/hosts /etc/link /etc/net /etc/net/new /opt /opt/app /opt/app/conf"; got != want {
+	if got, want := names(r.Changes), "/etc/gone /etc/hosts /etc/link /etc/net /etc/net/new /opt/app /opt/app/conf"; got != want {
 		t.Errorf("changed: %s, want %s", got, want)
 	}
 	m.want("/etc/hosts 2\n", "/etc/net/new n", "/etc/net/if a", "/etc/link ->hosts", "no /etc/gone", "/etc/other o",
@@ -35,7 +35,7 @@ func TestBoot(t *testing.T) {
 	}
 	m.want("/etc/hosts 2\n", "no /etc/gone")
 	m.edit("/etc/gone again", "rm /etc/link")
-	if r = m.boot("a"); r.Committed != 2 || names(r.Changes) != "/etc/gone /etc/hosts /etc/net /etc/net/new /opt /opt/app /opt/app/conf" {
+	if r = m.boot("a"); r.Committed != 2 || names(r.Changes) != "/etc/gone /etc/hosts /etc/net /etc/net/new /opt/app /opt/app/conf" {
 		t.Errorf("fourth boot: %+v", r)
 	}
 	m.want("/etc/gone again", "no /etc/link")

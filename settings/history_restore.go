@@ -93,6 +93,9 @@ func (r *Running) restore(ctx context.Context, done *Result, paths []string, wha
 	var wanted []Entry
 	for _, d := range differences {
 		options, kept := r.View.List.Keep(d.Path)
+		if d.What == Deleted && slices.Contains(r.View.List.Places(), d.Path) {
+			d.After = folderOfBoot(d.Path) // an overlay is mounted there
+		}
 		switch {
 		case !kept:
 			continue // the next boot would undo it

@@ -92,7 +92,7 @@ func (p *plan) attributes(full string) *Entry {
 		}
 	}
 	if e == nil || e.Kind != Folder {
-		e = &Entry{Path: full, Kind: Folder, Mode: 0o755}
+		e = folderOfBoot(full)
 	}
 	p.folders[full] = e
 	return e

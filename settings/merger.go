@@ -134,7 +134,7 @@ func (m *merger) set(e Entry) {
 	d := find(m.to.Entries, e.Path)
 	e.Default = chunkstore.ID{}
 	switch {
-	case d == nil && e.Kind == Gone, d != nil && e.same(d):
+	case d == nil && (e.Kind == Gone || madeByBoot(&e, m.to.list.Places())), d != nil && e.same(d):
 		delete(m.result, e.Path)
 		return
 	case d != nil:

@@ -182,7 +182,7 @@ func (sc *scanner) kept(u *Entry) (Entry, bool) {
 	}
 	e, d := *u, sc.defaults.Entry(u.Path)
 	switch {
-	case d != nil && e.same(d):
+	case d != nil && e.same(d), d == nil && madeByBoot(&e, sc.places):
 		return e, false
 	case d != nil:
 		e.Default = d.id()
@@ -214,7 +214,7 @@ func (sc *scanner) addParents(entries map[string]Entry) {
 		}
 		parents(full, placeOf(full, sc.places), func(p string) {
 			u, d := sc.upper[p], sc.defaults.Entry(p)
-			if u == nil || u.Kind != Folder || d != nil && d.Kind == Folder {
+			if u == nil || u.Kind != Folder || d != nil && d.Kind == Folder || madeByBoot(&u.Entry, sc.places) {
 				return
 			}
 			e := u.Entry
@@ -258,7 +258,7 @@ func (sc *scanner) what(u *upperEntry) (Change, error) {
 		return "", err
 	}
 	switch {
-	case missing && u.Kind == Gone && !u.other:
+	case missing && (u.Kind == Gone && !u.other || madeByBoot(&u.Entry, sc.places)):
 		return "", nil
 	case missing:
 		return Added, nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"deltaup/chunkstore"
@@ -148,3 +149,11 @@ func placeOf(full string, places []string) string {
 	}
 	return ""
 }
+
+// madeByBoot tells whether an entry is the folder that a boot makes for a place that the image lacks:
+// nobody's change.
+func madeByBoot(e *Entry, places []string) bool {
+	return slices.Contains(places, e.Path) && e.same(folderOfBoot(e.Path))
+}
+
+func folderOfBoot(full string) *Entry { return &Entry{Path: full, Kind: Folder, Mode: 0o755} }
