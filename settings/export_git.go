@@ -134,10 +134,10 @@ func (g *gitExport) prepare(ctx context.Context) error {
 		}
 	}
 	if out, err := g.command(ctx, "rev-parse", "--git-dir").CombinedOutput(); err != nil {
-		return gitError("rev-parse", err, out)
+		return fmt.Errorf("%s: %w", g.Dir, gitError("rev-parse", err, out))
 	}
-	if out, err := g.command(ctx, "check-ref-format", "refs/heads/"+g.Branch).CombinedOutput(); err != nil {
-		return gitError("check-ref-format "+g.Branch, err, out)
+	if g.command(ctx, "check-ref-format", "refs/heads/"+g.Branch).Run() != nil {
+		return fmt.Errorf("%q %w", g.Branch, ErrBranch)
 	}
 	if g.command(ctx, "rev-parse", "--quiet", "--verify", "refs/heads/"+g.Branch).Run() != nil {
 		g.first = true
@@ -169,6 +169,9 @@ func (g *gitExport) continues(message string) error {
 
 // ErrOtherHistory is wrapped when a branch has another history than the one that is exported.
 var ErrOtherHistory = errors.New("another history")
+
+// ErrBranch is wrapped when a branch cannot have the name that was asked for.
+var ErrBranch = errors.New("is no name of a branch")
 
 // hash names a generation.
 func (g *Generation) hash() string { return chunkstore.Sum(g.append(nil)).String() }

@@ -27,7 +27,7 @@ func (r *Running) Save(ctx context.Context, message string) (*Generation, error)
 
 func (r *Running) commit(ctx context.Context, why reason) (*Generation, error) {
 	if !validMessage(why.message) {
-		return nil, fmt.Errorf("the message: %w: want one line of at most %d bytes", ErrTooMuch, maxMessage)
+		return nil, ErrMessage
 	}
 	g, err := r.Store.commit(ctx, r.View, why)
 	if err != nil {
@@ -182,7 +182,7 @@ func (r *Running) Undo(ctx context.Context, steps int) (*Result, error) {
 	at := r.Laid
 	for range steps {
 		if at == nil {
-			return nil, fmt.Errorf("undo %d: the history begins later: %w", steps, ErrNone)
+			return nil, fmt.Errorf("undo %d: what was before the first generation is %w", steps, ErrNone)
 		}
 		if at, err = r.stepBack(at); err != nil {
 			return nil, fmt.Errorf("undo %d: %w", steps, err)
@@ -203,7 +203,7 @@ func (r *Running) stepBack(g *Generation) (*Generation, error) {
 			break
 		}
 		if n == 0 {
-			return nil, fmt.Errorf("the history begins later: %w", ErrNone)
+			return nil, fmt.Errorf("what was before the first generation is %w", ErrNone)
 		}
 		if g, err = r.Store.Generation(n); err != nil {
 			return nil, err
@@ -225,13 +225,13 @@ const (
 	CurrentVersion Version = "current" // what lies there now
 )
 
-// Resolve ends the conflict of a path with one of its versions. The error wraps ErrNone when the path
-// is in no conflict.
+// Resolve ends the conflict of a path with one of its versions. The error wraps ErrNoConflict
+// when the path is in none.
 func (r *Running) Resolve(ctx context.Context, path string, version Version) (*Result, error) {
 	all := r.conflicts()
 	i := slices.IndexFunc(all, func(c Conflict) bool { return c.Path() == path })
 	if i < 0 {
-		return nil, fmt.Errorf("conflict of %s: %w", path, ErrNone)
+		return nil, fmt.Errorf("%s %w", path, ErrNoConflict)
 	}
 	if _, kept := r.View.List.Keep(path); !kept && version != CurrentVersion {
 		return nil, fmt.Errorf("%s: %w: the list does not keep it any more", path, ErrNone)

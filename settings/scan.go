@@ -127,7 +127,7 @@ func (sc *scanner) item(full string, i *overlay.Item) error {
 
 func (sc *scanner) hash(u *upperEntry, i *overlay.Item) error {
 	if u.Size > MaxFile {
-		return fmt.Errorf("%s: %w: more than %d bytes", u.Path, ErrTooMuch, MaxFile)
+		return fmt.Errorf("%s: %w: more than %d MiB", u.Path, ErrTooMuch, MaxFile>>20)
 	}
 	h := chunkstore.NewHasher()
 	n, err := io.Copy(h, io.LimitReader(ctxReader{sc.ctx, i.File}, MaxFile+1))
@@ -136,7 +136,7 @@ func (sc *scanner) hash(u *upperEntry, i *overlay.Item) error {
 	}
 	u.Size, u.Content = n, h.ID()
 	if sc.bytes += n; n > MaxFile || sc.bytes > maxBytes {
-		return fmt.Errorf("%w: more than %d bytes in all", ErrTooMuch, maxBytes)
+		return fmt.Errorf("%w: more than %d MiB in all", ErrTooMuch, maxBytes>>20)
 	}
 	return nil
 }

@@ -25,6 +25,10 @@ var (
 	ErrTooMuch = errors.New("too much for settings")
 	// ErrUnchanged is wrapped when there is nothing to commit.
 	ErrUnchanged = errors.New("nothing has changed")
+	// ErrMessage is wrapped when a message for the log is none.
+	ErrMessage = errors.New("the message is not one line of UTF-8 with at most 1000 bytes")
+	// ErrNoConflict is wrapped when there is no conflict to resolve.
+	ErrNoConflict = errors.New("is in no conflict")
 )
 
 // Bounds of what is kept.
@@ -180,6 +184,9 @@ func (s *Store) Generation(number int) (*Generation, error) {
 	g, err := s.read(s.generations, strconv.Itoa(number))
 	if err == nil && (g.Number != number || g.Cause == shipped) {
 		err = fmt.Errorf("%w: it is another one", ErrDamaged)
+	}
+	if errors.Is(err, ErrNone) {
+		err = ErrNone // and no path of the store's own
 	}
 	if err != nil {
 		return nil, fmt.Errorf("generation %d: %w", number, err)

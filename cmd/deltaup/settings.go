@@ -85,6 +85,9 @@ func (o *settingsOptions) folders() settings.Folders {
 
 // open reads the settings of the machine; with change nobody else writes to them until Close.
 func (o *settingsOptions) open(ctx context.Context, change bool) (*settings.Running, error) {
+	if err := o.hasStore(); err != nil {
+		return nil, err
+	}
 	folders := o.folders()
 	fingerprint, err := mountedImage(folders.Image)
 	if err != nil {
@@ -105,6 +108,20 @@ func (o *settingsOptions) open(ctx context.Context, change bool) (*settings.Runn
 		return nil, fmt.Errorf("%s: %w", folders.Store, errSettingsBusy)
 	}
 	return r, err
+}
+
+// hasStore fails where there is no store, so that no command makes one, and for others than root.
+func (o *settingsOptions) hasStore() error {
+	s, err := settings.OpenReadOnly(o.folders().Store)
+	switch {
+	case err == nil:
+		return s.Close()
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %w", errNoSettings, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("settings are for root alone: %w", err)
+	}
+	return err
 }
 
 // errNotInUse is what a machine ends with that has settings and boots without them: its files are
@@ -135,11 +152,11 @@ var errSettingsBusy = errors.New("another program writes to the settings")
 // openStore opens the store alone, for commands that need no machine: the store may be a copy. The
 // list is that of the image which runs, nil when there is none.
 func (o *settingsOptions) openStore() (*settings.Store, *list.List, error) {
+	if err := o.hasStore(); err != nil {
+		return nil, nil, err
+	}
 	folders := o.folders()
 	s, err := settings.OpenReadOnly(folders.Store)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%w: %w", errNoSettings, err)
-	}
 	if err != nil {
 		return nil, nil, err
 	}

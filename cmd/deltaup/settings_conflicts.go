@@ -43,7 +43,7 @@ A conflict stays until deltaup settings resolve ends it.`,
 				}
 				found := matching(s.Conflicts, settings.Match(paths))
 				if len(paths) > 0 && len(found) == 0 {
-					return fmt.Errorf("%s: %w", paths[0], errNoConflict)
+					return fmt.Errorf("%s %w", paths[0], settings.ErrNoConflict)
 				}
 				if asJSON {
 					return printJSON(env.Stdout, jsonOfConflicts(found))
@@ -63,8 +63,6 @@ A conflict stays until deltaup settings resolve ends it.`,
 	addColorFlag(f, &color)
 	return cmd
 }
-
-var errNoConflict = errors.New("is in no conflict")
 
 func matching(all []settings.Conflict, match func(string) bool) []settings.Conflict {
 	var found []settings.Conflict

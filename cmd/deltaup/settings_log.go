@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strconv"
+	"strings"
 	"time"
 
+	"deltaup/chunkstore"
 	"deltaup/internal/command"
 	"deltaup/internal/human"
 	"deltaup/settings"
@@ -107,8 +110,9 @@ func newSettingsCatCommand(env *Env) *command.Command {
 	cmd := newSettingsSubcommand(
 		"cat GENERATION PATH",
 		"Print a file as a generation had it",
-		`Cat prints the bytes of a file that a generation keeps. What the image had is not
-in the store: deltaup cat prints that.`,
+		`Cat prints the bytes of a file that a generation keeps. With the word image it
+prints the file of the image that runs. What another image had is not in the
+store: deltaup cat prints that.`,
 		command.Exactly(2),
 		func(_ context.Context, o *settingsOptions, args []string) error {
 			number, err := generationNumber(args[0])
@@ -118,6 +122,9 @@ in the store: deltaup cat prints that.`,
 			paths, err := settingPaths(args[1:])
 			if err != nil {
 				return err
+			}
+			if number == 0 {
+				return catShipped(env.Stdout, o, paths[0], secrets)
 			}
 			s, running, err := o.openStore()
 			if err != nil {
@@ -138,15 +145,42 @@ in the store: deltaup cat prints that.`,
 	return cmd
 }
 
-var errSecret = errors.New("is secret; --secrets prints it")
+var (
+	errSecret = errors.New("is secret; --secrets prints it")
+	errNoFile = errors.New("cat prints files alone")
+)
+
+// catShipped prints a file of the image that runs.
+func catShipped(w io.Writer, o *settingsOptions, name string, secrets bool) error {
+	image, err := settings.FromFolder(o.folders().Image, chunkstore.ID{})
+	if err != nil {
+		return err
+	}
+	defer image.Close() // only read
+	if options, kept := image.List().Keep(name); kept && options.Secret && !secrets {
+		return fmt.Errorf("%s: %w", name, errSecret)
+	}
+	f, err := image.FS().Open(strings.TrimPrefix(name, "/"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: the image has none: %w", name, fs.ErrNotExist)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, f)
+	return errors.Join(err, f.Close())
+}
 
 func catSetting(w io.Writer, s *settings.Store, g *settings.Generation, path string) error {
 	e := g.Entry(path)
 	if e == nil {
-		return fmt.Errorf("generation %d: %s is the image's own: %w", g.Number, path, settings.ErrNone)
+		return fmt.Errorf("generation %d: what the image has at %s is %w", g.Number, path, settings.ErrNone)
+	}
+	if e.Kind == settings.Gone {
+		return fmt.Errorf("generation %d: %s was removed: %w", g.Number, path, fs.ErrNotExist)
 	}
 	if e.Kind != settings.File {
-		return fmt.Errorf("generation %d: %s is a %s, not a file: %w", g.Number, path, e.Kind, settings.ErrNone)
+		return fmt.Errorf("generation %d: %s is a %s, and %w", g.Number, path, e.Kind, errNoFile)
 	}
 	r, err := s.OpenObject(e.Content)
 	if err != nil {

@@ -200,10 +200,10 @@ func printBoot(env *Env, r *settings.Report, took time.Duration) {
 	}{
 		{len(r.New), "both the machine and the image have changed: settings conflicts lists them"},
 		{len(r.Dropped), "this image does not keep any more"},
-		{len(r.NotKept), "were changed, are not listed, and are as in the image again"},
+		{len(r.NotKept), "changed and not kept: as in the image again"},
 	} {
 		if some.n > 0 {
-			printf(env.Stdout, "settings: %d paths %s\n", some.n, some.text)
+			printf(env.Stdout, "settings: %s %s\n", count(some.n, "path"), some.text)
 		}
 	}
 	for _, warning := range r.Warnings {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -59,6 +60,9 @@ func printPruned(w io.Writer, removed []int) error {
 }
 
 func pruneSettings(ctx context.Context, o *settingsOptions, p settings.Policy) ([]int, error) {
+	if err := o.hasStore(); err != nil {
+		return nil, err
+	}
 	store, err := settings.Open(o.folders().Store)
 	if err != nil {
 		return nil, err
@@ -67,6 +71,9 @@ func pruneSettings(ctx context.Context, o *settingsOptions, p settings.Policy) (
 	defer cancel()
 	unlock, err := store.Lock(limited)
 	if err != nil {
+		if limited.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("%s: %w", o.folders().Store, errSettingsBusy)
+		}
 		return nil, errors.Join(err, store.Close())
 	}
 	removed, err := store.Prune(ctx, time.Now(), p)

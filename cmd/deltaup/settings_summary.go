@@ -101,6 +101,9 @@ func settingsTroubles(ctx context.Context, d *device.Device) (lines []string) {
 	for _, line := range s.Failed {
 		lines = append(lines, "the settings could not be laid: "+line)
 	}
+	if s.Error != "" {
+		lines = append(lines, "the settings cannot be looked at: "+s.Error)
+	}
 	if s.Conflicts > 0 {
 		lines = append(lines, fmt.Sprintf("%s in conflict with the image: deltaup settings conflicts",
 			count(s.Conflicts, "setting")))

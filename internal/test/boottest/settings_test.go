@@ -29,7 +29,7 @@ var settingsBoots = []struct {
 	}, nil},
 	3: {"another image on trial", []string{
 		"release 2, deltaup.slot=b deltaup.trial", "failed units: 0", "settings: generation 2, merged for this image, in ",
-		"1 paths both the machine and the image have changed", "both.conf: first second of the machine",
+		"1 path both the machine and the image have changed", "both.conf: first second of the machine",
 		"lines.conf: first of version 2 middle 1 middle 2 last of the machine", "new.conf: new 2", "newdaemon:140", "carol:1000",
 		"conflicts: /etc/app/both.conf: the machine's version counts", "trial: slot b is bad",
 	}, nil},
