@@ -66,7 +66,7 @@ file, or something below that folder.`,
 
 func printStep(w io.Writer, s *settings.Logged) {
 	if s.Damage != nil {
-		printf(w, "%d  %v\n", s.Number, s.Damage)
+		printf(w, "%d  %s\n", s.Number, strings.TrimPrefix(s.Damage.Error(), fmt.Sprintf("generation %d: ", s.Number)))
 		return
 	}
 	printf(w, "%d  %s  %s  image %s", s.Number, s.Time.Format(time.DateTime), s.Cause, shortID(s.Image))

@@ -187,11 +187,13 @@ func printBoot(env *Env, r *settings.Report, took time.Duration) {
 	if r.Generation != 0 {
 		what = fmt.Sprintf("generation %d", r.Generation)
 	}
-	if r.Merged {
-		what += ", merged for this image"
-	}
-	if r.RolledBack {
+	switch {
+	case r.Merged && r.RolledBack:
+		what += ", as this image had them, with the newest settings of now"
+	case r.RolledBack:
 		what += ", as this image had them"
+	case r.Merged:
+		what += ", merged for this image"
 	}
 	printf(env.Stdout, "settings: %s, in %.2f s\n", what, took.Seconds())
 	for _, some := range []struct {

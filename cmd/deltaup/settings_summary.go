@@ -76,7 +76,11 @@ func printSummary(w io.Writer, s *settingsSummary) {
 		printf(w, "\nsettings: %s\n", s.Error)
 		return
 	}
-	printf(w, "\nsettings: %d kept, %d changed since generation %d", s.Kept, s.Changed, s.Generation)
+	since := "the image's defaults"
+	if s.Generation > 0 {
+		since = fmt.Sprintf("generation %d", s.Generation)
+	}
+	printf(w, "\nsettings: %d kept, %d changed since %s", s.Kept, s.Changed, since)
 	if s.Conflicts > 0 {
 		printf(w, ", %d in conflict with the image", s.Conflicts)
 	}
@@ -102,7 +106,7 @@ func settingsTroubles(ctx context.Context, d *device.Device) (lines []string) {
 		lines = append(lines, "the settings could not be laid: "+line)
 	}
 	if s.Error != "" {
-		lines = append(lines, "the settings cannot be looked at: "+s.Error)
+		lines = append(lines, "settings: "+s.Error)
 	}
 	if s.Conflicts > 0 {
 		lines = append(lines, fmt.Sprintf("%s in conflict with the image: deltaup settings conflicts",

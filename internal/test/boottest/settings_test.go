@@ -34,7 +34,7 @@ var settingsBoots = []struct {
 		"conflicts: /etc/app/both.conf: the machine's version counts", "trial: slot b is bad",
 	}, nil},
 	4: {"a fallback", []string{
-		"release 1, deltaup.slot=a deltaup.fellback=b", "failed units: 0", "settings: generation 4, merged for this image, as this image had them, in ",
+		"release 1, deltaup.slot=a deltaup.fellback=b", "failed units: 0", "settings: generation 4, as this image had them, with the newest settings of now, in ",
 		"both.conf: first second of the machine", "lines.conf: first middle 1 middle 2 last of the machine", "new.conf: new 1", "carol:1000", "generations: 1 2 3 4\n",
 	}, []string{"newdaemon"}},
 	5: {"the other image again", []string{
