@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"deltaup/chunkstore"
 )
 
@@ -27,6 +29,9 @@ func (p *plan) apply(ctx context.Context) (err error) {
 			err = errors.Join(err, p.report.Close())
 		}
 	}()
+	if s.top.ReadOnly() {
+		return &fs.PathError{Op: "write", Path: s.top.Name(), Err: unix.EROFS}
+	}
 	if p.lies() {
 		r, err := p.asLeft()
 		if err == nil {
@@ -35,7 +40,7 @@ func (p *plan) apply(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		p.clean(ctx, p.laid.Upper)
+		p.clean(ctx, p.laid.Upper, nil)
 		return nil
 	}
 	if err := p.putAside(); err != nil {
@@ -48,12 +53,12 @@ func (p *plan) apply(ctx context.Context) (err error) {
 	if err := s.keepUppers(keep...); err != nil {
 		return err
 	}
-	_ = s.emptyTrash(ctx) // what is there may be the room that is missing; clean tells
+	left := s.emptyTrash(ctx) // what is there may be the room that is missing
 	number, err := s.nextUpper()
 	if err != nil {
 		return err
 	}
-	if err = p.layUppers(ctx, number); err == nil {
+	if err = p.layUppers(ctx, s.upper, number); err == nil {
 		err = p.addObjects(ctx)
 	}
 	if err != nil {
@@ -67,7 +72,7 @@ func (p *plan) apply(ctx context.Context) (err error) {
 	if err := s.publish(laid, p.commits, p.to); err != nil {
 		return err
 	}
-	p.clean(ctx, number)
+	p.clean(ctx, number, left)
 	return nil
 }
 
@@ -101,11 +106,14 @@ func (p *plan) keepLost() error {
 	return kindIsDamage(err)
 }
 
-// clean removes what is of no use any more. What goes wrong is no harm to this boot.
-func (p *plan) clean(ctx context.Context, upper int) {
+// clean removes what is of no use any more. What goes wrong is no harm to this boot. left is why some
+// trash is left already: there is no time for more.
+func (p *plan) clean(ctx context.Context, upper int, left error) {
 	s := p.store
 	err := s.keepUppers(append(p.keep, strconv.Itoa(upper))...)
-	if err == nil {
+	if err == nil && left != nil {
+		err = left
+	} else if err == nil {
 		err = s.emptyTrash(ctx)
 	}
 	if err == nil {

@@ -29,8 +29,8 @@ type Report struct {
 	Warnings  []string   // what else somebody should know, one line each
 
 	// Failure is why the settings could not be laid as they should be. What Places has is then the
-	// image's defaults with those newest entries that could be had; or, when nothing can be written
-	// and the image is the same, the upper folders as they were left.
+	// image's defaults with those newest entries that could be had; or, when nothing can be written,
+	// the upper folders as they were left, or fresh ones in memory.
 	Failure error
 	Lost    string // name in the store of the upper folder that was put aside; "": none
 

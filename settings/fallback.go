@@ -17,12 +17,23 @@ func (p *plan) fallBack(ctx context.Context, why error) (*Report, error) {
 	if p.to == nil {
 		return nil, errors.New("the image's defaults are not known")
 	}
-	if cannotWrite(why) && p.laid != nil && p.laid.Image == p.source.image {
+	if laid, err := p.store.Laid(); err == nil && laid.Image == p.source.image {
+		p.laid = laid // by this boot, perhaps, when it failed only after that
+	}
+	// No overlay can be mounted with an upper folder on a disk that is read-only.
+	if cannotWrite(why) && !errors.Is(why, unix.EROFS) && p.laid != nil && p.laid.Image == p.source.image {
 		r, err := p.asLeft()
 		if err == nil {
 			_ = p.store.emptyTrash(ctx) // the next boot goes on
 			r.Failure = fmt.Errorf("nothing was committed: %w", why)
 			return r, nil
+		}
+		why = errors.Join(why, err)
+	}
+	if cannotWrite(why) && p.made {
+		err := p.inMemory(ctx, why)
+		if err == nil {
+			return p.report, nil
 		}
 		why = errors.Join(why, err)
 	}
@@ -40,7 +51,33 @@ func (p *plan) fallBack(ctx context.Context, why error) (*Report, error) {
 		q.report.Newest = append(q.report.Newest, q.lay[i].Path)
 	}
 	q.report.Changes = q.report.Newest
-	return q.report, q.apply(ctx)
+	err = q.apply(ctx)
+	if cannotWrite(err) {
+		return q.report, q.inMemory(ctx, errors.Join(why, err))
+	}
+	return q.report, err
+}
+
+// inMemory lays what the plan has, since the store takes nothing.
+func (p *plan) inMemory(ctx context.Context, why error) error {
+	if p.store.Spare == "" {
+		return fmt.Errorf("there is no memory to lay it in: %w", why)
+	}
+	spare, err := folder.Open(p.store.Spare)
+	if err != nil {
+		return err
+	}
+	defer spare.Close() // only opened
+	r := p.report
+	r.Failure = fmt.Errorf("nothing was committed, and what changes now is gone with this boot: %w", why)
+	r.Committed = 0
+	if slices.Contains(p.commits, p.target) {
+		r.Generation = 0
+	}
+	if err := p.layUppers(ctx, spare, 1); err != nil {
+		return errors.Join(err, r.Close(), spare.RemoveAll("1"))
+	}
+	return nil
 }
 
 // cannotWrite tells whether an error is that of a disk that takes nothing more.

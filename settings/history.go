@@ -32,6 +32,9 @@ func (s *Store) Log(paths []string, most int) ([]Logged, error) {
 			break
 		}
 		g, err := s.Generation(n)
+		if errors.Is(err, ErrNone) {
+			continue // pruned meanwhile
+		}
 		if errors.Is(err, ErrDamaged) {
 			steps = append(steps, Logged{Generation: &Generation{Number: n}, Damage: err})
 			continue

@@ -14,7 +14,7 @@ import (
 
 const (
 	magicLaid = "deltaup settings laid 1"
-	maxLaid   = 64 << 10
+	maxLaid   = 512 << 10
 	maxPlaces = 100
 )
 

@@ -18,8 +18,8 @@ import (
 
 // layUppers makes a new upper folder for each place, which holds what differs from the image's
 // defaults.
-func (p *plan) layUppers(ctx context.Context, number int) error {
-	top, err := p.store.upper.Make(strconv.Itoa(number), 0o700)
+func (p *plan) layUppers(ctx context.Context, in *folder.Folder, number int) error {
+	top, err := in.Make(strconv.Itoa(number), 0o700)
 	if err != nil {
 		return err
 	}
@@ -29,6 +29,10 @@ func (p *plan) layUppers(ctx context.Context, number int) error {
 		missing := errors.Is(err, fs.ErrNotExist)
 		if err != nil && !missing {
 			return err
+		}
+		if len(p.report.Places) == maxPlaces {
+			p.warn("%s: there are more than %d places: nothing is kept there", full, maxPlaces)
+			continue
 		}
 		if !missing && image.Kind != Folder {
 			p.warn("%s is no folder in the image: nothing is kept there", full)

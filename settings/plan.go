@@ -28,6 +28,7 @@ type plan struct {
 	target   *Generation   // the settings that are laid; nil: the defaults alone
 	next     int           // number of the next generation
 	commits  []*Generation
+	made     bool // all was decided
 	lay      []Entry
 	folders  map[string]*Entry // what attributes has found
 	merged   map[chunkstore.ID][]byte
@@ -62,7 +63,9 @@ func makePlan(ctx context.Context, s *Store, source *Source) (*plan, error) {
 	if err := p.choose(); err != nil {
 		return p, err
 	}
-	return p, p.tell()
+	err = p.tell()
+	p.made = err == nil
+	return p, err
 }
 
 func (p *plan) close() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strconv"
@@ -58,6 +59,9 @@ const (
 // Store is the folder in which a machine's settings are kept. One goroutine uses it. Whoever writes
 // holds its Lock.
 type Store struct {
+	// Spare is an empty folder in memory in which Boot lays what the store does not take; "": none.
+	Spare string
+
 	top         *folder.Folder
 	generations *folder.Folder
 	objects     *folder.Folder
@@ -190,6 +194,32 @@ func (s *Store) Generation(number int) (*Generation, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("generation %d: %w", number, err)
+	}
+	return g, nil
+}
+
+// head reads what a generation says of itself: number, image, list and time. That is quicker than
+// reading all of it, and nothing has verified it.
+func (s *Store) head(number int) (*Generation, error) {
+	if s.generations == nil {
+		return nil, ErrNone
+	}
+	f, err := s.generations.Open(strconv.Itoa(number))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	if err != nil {
+		return nil, kindIsDamage(err)
+	}
+	defer f.Close() // only read
+	text, err := io.ReadAll(io.LimitReader(f, maxHead))
+	if err != nil {
+		return nil, err
+	}
+	p := parser{rest: string(text)}
+	g, err := p.head()
+	if err != nil {
+		return nil, fmt.Errorf("generation %d: %w: %w", number, ErrDamaged, err)
 	}
 	return g, nil
 }

@@ -3,7 +3,6 @@ package settings
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,45 +133,6 @@ func TestFoldersOfTheImage(t *testing.T) {
 	}
 }
 
-// TestFull is a disk that has no room for what a boot lays: what it could not finish does not stay,
-// and what earlier boots have left behind makes room.
-func TestFull(t *testing.T) {
-	m := newMachine(t)
-	disk := filepath.Join(m.dir, "store")
-	m.do(m.store.Close(), os.RemoveAll(disk), os.Mkdir(disk, 0o700))
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk).CombinedOutput(); err != nil {
-		t.Skipf("no mount: %s", out)
-	}
-	t.Cleanup(func() { m.down(); m.store.Close(); exec.Command("umount", disk).Run() })
-	m.open()
-	m.image("a", "keep /etc/", "/etc/f 1")
-	m.boot("a")
-	m.edit("/etc/f mine", "/etc/much "+string(make([]byte, 1<<20)))
-	m.down()
-	m.do(m.store.trash.Write("waste", make([]byte, 2<<20)))
-	m.boot("a") // a copy in the new upper folder, and an object
-	m.want("/etc/f mine")
-	m.edit("/etc/more " + fmt.Sprintf("%01500000d", 7))
-	for range 3 {
-		r, err := m.tryBoot("a")
-		m.do(err)
-		if r.Failure == nil {
-			t.Fatal("there was room")
-		}
-		m.want("/etc/f mine")
-	}
-	left := 0
-	m.do(filepath.WalkDir(disk, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() && d.Name() == "much" {
-			left++
-		}
-		return err
-	}))
-	if left != 1 {
-		t.Errorf("%d copies of a file are in the upper folders", left)
-	}
-}
-
 // TestSlowToTell looks no further into contents that are not kept than a boot has time for.
 func TestSlowToTell(t *testing.T) {
 	sc := scanner{ctx: context.Background(), compared: maxBytes}
@@ -180,4 +140,20 @@ func TestSlowToTell(t *testing.T) {
 	if same || err != nil {
 		t.Errorf("%v, %v", same, err)
 	}
+}
+
+// TestManyPlaces is an image with more places than are recorded.
+func TestManyPlaces(t *testing.T) {
+	m := newMachine(t)
+	lines := []string{"/etc/f 1", "keep /etc/"}
+	for i := range maxPlaces + 5 {
+		lines = append(lines, fmt.Sprintf("keep /var/lib/app%03d/conf", i))
+	}
+	m.image("a", lines...)
+	if r := m.boot("a"); len(r.Places) != maxPlaces || len(r.Warnings) == 0 {
+		t.Errorf("%d places, %q", len(r.Places), r.Warnings)
+	}
+	m.edit("/etc/f mine")
+	m.boot("a")
+	m.want("/etc/f mine")
 }

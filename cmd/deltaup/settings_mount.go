@@ -98,7 +98,7 @@ func mountSettings(ctx context.Context, env *Env, o *mountOptions) (err error) {
 	source, err := mountSource(o)
 	if err == nil {
 		defer source.Close() // only read
-		failed = append(mountPlaces(ctx, env, m, source), mountFolders(ctx, m, source)...)
+		failed = append(mountPlaces(ctx, env, m, source, o.run), mountFolders(ctx, m, source)...)
 	} else {
 		failed = mountFailures{err}
 	}
@@ -134,8 +134,8 @@ func mountFolders(ctx context.Context, m *mounts.Mounter, source *settings.Sourc
 }
 
 // mountPlaces lays the settings, and mounts them. Somebody else may have written the store: what
-// even crashes on it does not take the folders of data away.
-func mountPlaces(ctx context.Context, env *Env, m *mounts.Mounter, source *settings.Source) (failed mountFailures) {
+// even crashes on it does not take the folders of data away. run is a folder in memory.
+func mountPlaces(ctx context.Context, env *Env, m *mounts.Mounter, source *settings.Source, run string) (failed mountFailures) {
 	defer func() {
 		if crash := recover(); crash != nil {
 			failed = append(failed, fmt.Errorf("crash: %v", crash))
@@ -147,7 +147,7 @@ func mountPlaces(ctx context.Context, env *Env, m *mounts.Mounter, source *setti
 		return mountFailures{err}
 	}
 	defer dir.Close() // only opened
-	report, err := bootSettings(ctx, dir, source)
+	report, err := bootSettings(ctx, dir, source, filepath.Join(run, "settings"))
 	if err != nil {
 		return mountFailures{err}
 	}
@@ -166,7 +166,8 @@ func mountPlaces(ctx context.Context, env *Env, m *mounts.Mounter, source *setti
 	return failed
 }
 
-func bootSettings(ctx context.Context, dir *os.File, source *settings.Source) (*settings.Report, error) {
+// bootSettings lays the settings. What the store does not take is laid in spare, a folder in memory.
+func bootSettings(ctx context.Context, dir *os.File, source *settings.Source, spare string) (*settings.Report, error) {
 	// The folder has been opened without following anything, which its path would.
 	store, err := settings.Open(fmt.Sprintf("/proc/self/fd/%d/.", dir.Fd()))
 	if err != nil {
@@ -178,6 +179,10 @@ func bootSettings(ctx context.Context, dir *os.File, source *settings.Source) (*
 		return nil, err
 	}
 	defer unlock()
+	if err := os.Mkdir(spare, 0o700); err == nil {
+		store.Spare = spare
+		defer os.Remove(spare) // unless it was needed
+	}
 	return settings.Boot(ctx, store, source)
 }
 

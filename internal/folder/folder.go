@@ -140,6 +140,12 @@ func (d *Folder) Stat() (s unix.Stat_t, err error) {
 	return s, d.fail("stat", "", unix.Fstat(d.fd(), &s))
 }
 
+// ReadOnly tells whether the folder's file system takes no changes.
+func (d *Folder) ReadOnly() bool {
+	var s unix.Statfs_t
+	return unix.Fstatfs(d.fd(), &s) == nil && s.Flags&unix.ST_RDONLY != 0
+}
+
 // Readlink gives the target of a symbolic link.
 func (d *Folder) Readlink(name string) (string, error) {
 	if err := check("readlink", name); err != nil {
