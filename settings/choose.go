@@ -1,10 +1,8 @@
 package settings
 
 import (
-	"bytes"
 	"errors"
 	"slices"
-	"strconv"
 
 	"deltaup/chunkstore"
 	"deltaup/settings/list"
@@ -95,13 +93,10 @@ func (p *plan) lastOf(image chunkstore.ID) (*Generation, error) {
 		return nil, err
 	}
 	for _, n := range slices.Backward(numbers) {
-		if of, err := p.store.mayBeOf(n, image); err != nil || !of {
-			if err != nil && !lost(err) {
-				return nil, err
-			}
-			continue
+		g, err := p.store.head(n)
+		if err == nil && g.Image == image {
+			g, err = p.store.Generation(n)
 		}
-		g, err := p.store.Generation(n)
 		if err != nil && !lost(err) {
 			return nil, err
 		}
@@ -110,13 +105,6 @@ func (p *plan) lastOf(image chunkstore.ID) (*Generation, error) {
 		}
 	}
 	return nil, nil
-}
-
-// mayBeOf tells whether a generation says that it is of an image. That is quicker than reading it.
-func (s *Store) mayBeOf(number int, image chunkstore.ID) (bool, error) {
-	text, err := s.text(s.generations, strconv.Itoa(number), maxText)
-	head := text[:min(len(text), 300)] // the numbers come before
-	return err == nil && bytes.Contains(head, []byte("\nimage "+image.String()+"\n")), err
 }
 
 // choose decides which settings are laid.

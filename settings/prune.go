@@ -36,40 +36,22 @@ func (s *Store) Prune(ctx context.Context, now time.Time, p Policy) ([]int, erro
 	if err != nil || len(numbers) <= p.Number {
 		return nil, err
 	}
-	old := len(numbers) - p.Number // those before are old enough by their number
-	if g, err := s.Generation(numbers[0]); err == nil && now.Sub(g.Time) < p.Age && len(numbers) <= maxKept {
-		return nil, nil // most boots end here
-	}
 	laid, err := s.Laid()
 	if err != nil && !lost(err) {
 		return nil, err
 	}
-	k := keeper{images: map[chunkstore.ID]bool{}, objects: map[chunkstore.ID]bool{}}
-	if laid != nil {
-		k.images[laid.Image] = false
+	choice := func(read func(int) (*Generation, error)) ([]int, *keeper, error) {
+		k := &keeper{images: map[chunkstore.ID]bool{}, objects: map[chunkstore.ID]bool{}}
+		gone, err := k.choose(ctx, numbers, read, laid, now, p)
+		return gone, k, err
 	}
-	var gone []int
-	for i, n := range slices.Backward(numbers) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		g, err := s.Generation(n)
-		if err != nil && !lost(err) {
-			return nil, err
-		}
-		switch {
-		case err != nil && i >= old: // damaged, and somebody may want to look at it
-		case err != nil:
-			gone = append(gone, n)
-		case i >= old || now.Sub(g.Time) < p.Age && i >= len(numbers)-maxKept || laid != nil && n == laid.Generation || k.last(g.Image):
-			k.keep(g)
-		default:
-			gone = append(gone, n)
-		}
+	// To read all of them takes too long for a boot that then removes nothing.
+	if gone, _, err := choice(s.head); err != nil || len(gone) == 0 {
+		return nil, err
 	}
-	slices.Reverse(gone)
-	if len(gone) == 0 {
-		return nil, nil
+	gone, k, err := choice(s.Generation)
+	if err != nil || len(gone) == 0 {
+		return nil, err
 	}
 	for _, n := range gone {
 		if err := s.remove(s.generations, strconv.Itoa(n)); err != nil {
@@ -79,13 +61,43 @@ func (s *Store) Prune(ctx context.Context, now time.Time, p Policy) ([]int, erro
 	if err := s.generations.Sync(); err != nil { // before what they name is gone
 		return nil, err
 	}
-	return gone, s.sweep(&k)
+	return gone, s.sweep(k)
 }
 
 // keeper is what the generations that stay name.
 type keeper struct {
 	images  map[chunkstore.ID]bool // whether a generation of the image stays
 	objects map[chunkstore.ID]bool
+}
+
+// choose gives the generations that go, and keeps the rest.
+func (k *keeper) choose(ctx context.Context, numbers []int, read func(int) (*Generation, error), laid *Laid,
+	now time.Time, p Policy) (gone []int, err error) {
+	if laid != nil {
+		k.images[laid.Image] = false
+	}
+	old := len(numbers) - p.Number // those before are old enough by their number
+	for i, n := range slices.Backward(numbers) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		g, err := read(n)
+		if err != nil && !lost(err) {
+			return nil, err
+		}
+		switch {
+		case err != nil && i >= old: // damaged, and somebody may want to look at it
+		case err != nil:
+			gone = append(gone, n)
+		case i >= old, now.Sub(g.Time) < p.Age && i >= len(numbers)-maxKept, laid != nil && n == laid.Generation,
+			k.last(g.Image):
+			k.keep(g)
+		default:
+			gone = append(gone, n)
+		}
+	}
+	slices.Reverse(gone)
+	return gone, nil
 }
 
 // last tells whether a generation is the last one of one of the images that ran last.

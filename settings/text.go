@@ -85,20 +85,10 @@ func parseLines(text []byte) (*Generation, error) {
 		return nil, fmt.Errorf("it has more than %d bytes", maxText)
 	}
 	p := parser{rest: string(text)}
-	if first := p.line(); first != magic {
-		return nil, fmt.Errorf("it does not begin with %q but with %.60q", magic, first)
+	g, err := p.head()
+	if err != nil {
+		return nil, err
 	}
-	g := &Generation{}
-	g.Number = int(p.field("number").number(10, maxNumber))
-	g.Parent = int(p.field("parent").number(10, maxNumber))
-	g.Image = p.field("image").id()
-	g.List = p.field("list").id()
-	t := p.field("time").word()
-	var err error
-	if g.Time, err = time.Parse(time.RFC3339, t); err != nil {
-		p.now.fail("%.40q is no time", t)
-	}
-	g.Time = g.Time.UTC()
 	switch g.Cause = Cause(p.field("cause").word()); g.Cause {
 	case Booted, Merged, Saved, Restored, Imported, shipped:
 	default:
@@ -117,6 +107,31 @@ func parseLines(text []byte) (*Generation, error) {
 	if end := p.field("end").id(); p.now.err == nil && (p.rest != "" || end != chunkstore.Sum(text[:body])) {
 		p.now.fail("its last line is not the hash of the others")
 	}
+	if p.now.err != nil {
+		return nil, fmt.Errorf("line %d: %w", p.number, p.now.err)
+	}
+	return g, nil
+}
+
+// maxHead is more than the lines have that head parses.
+const maxHead = 400
+
+// head parses the lines that say what a generation is, up to its time.
+func (p *parser) head() (*Generation, error) {
+	if first := p.line(); first != magic {
+		return nil, fmt.Errorf("it does not begin with %q but with %.60q", magic, first)
+	}
+	g := &Generation{}
+	g.Number = int(p.field("number").number(10, maxNumber))
+	g.Parent = int(p.field("parent").number(10, maxNumber))
+	g.Image = p.field("image").id()
+	g.List = p.field("list").id()
+	t := p.field("time").word()
+	var err error
+	if g.Time, err = time.Parse(time.RFC3339, t); err != nil {
+		p.now.fail("%.40q is no time", t)
+	}
+	g.Time = g.Time.UTC()
 	if p.now.err != nil {
 		return nil, fmt.Errorf("line %d: %w", p.number, p.now.err)
 	}
