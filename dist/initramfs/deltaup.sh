@@ -725,28 +725,37 @@ deltaup_settings_fail() {
 
 # deltaup_within SECONDS PROGRAM ARGUMENTS runs a program, and goes on without it when the time is
 # over, also when a disk that does not answer keeps it from being killed: 255 then. Its status is
-# the program's otherwise.
+# the program's otherwise. What comes first through the pipe counts: no shell waits for the program.
 deltaup_within() {
 	deltaup_seconds=$1
 	shift
-	"$@" &
-	deltaup_pid=$!
-	deltaup_late=0
-	trap 'deltaup_late=1' USR1
-	(
-		trap '[ $! = $deltaup_pid ] || kill $!; exit' TERM
-		sleep "$deltaup_seconds" &
-		wait $!
-		kill -USR1 $$ # first, so that a program that is killed was late
-		kill -9 $deltaup_pid
-	) &
-	deltaup_watch=$!
-	wait $deltaup_pid
-	deltaup_status=$?
-	kill $deltaup_watch 2>/dev/null
-	wait $deltaup_watch
-	trap - USR1
-	[ $deltaup_late = 1 ] || return $deltaup_status
-	kill -9 $deltaup_pid 2>/dev/null
-	return 255
+	{
+		{
+			(
+				deltaup_sleep=''
+				trap '[ -z "$deltaup_sleep" ] || kill "$deltaup_sleep"; exit' TERM
+				sleep "$deltaup_seconds" >/dev/null &
+				deltaup_sleep=$!
+				wait "$deltaup_sleep"
+				echo late
+			) &
+			echo $!
+			(
+				"$@" >&3 3>&- &
+				echo $!
+				wait $!
+				echo $?
+			) &
+		} | (
+			read -r deltaup_watch
+			read -r deltaup_pid
+			read -r deltaup_status
+			[ "$deltaup_status" != late ] || {
+				kill -9 "$deltaup_pid"
+				exit 255
+			}
+			kill "$deltaup_watch"
+			exit "$deltaup_status"
+		) 2>/dev/null
+	} 3>&1
 }
