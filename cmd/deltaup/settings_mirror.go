@@ -9,7 +9,7 @@ import (
 )
 
 func addMirrorFlag(f *pflag.FlagSet, mirror *string) {
-	f.StringVar(mirror, "mirror", "", "folder of a mirror; IMAGE is a version of it")
+	f.StringVar(mirror, "mirror", "", "IMAGE is a version of the mirror in `DIR`")
 }
 
 // imageOnMirror finds the image of a version on a mirror in a folder.
