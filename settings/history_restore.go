@@ -65,9 +65,10 @@ func (r *Running) Restore(ctx context.Context, number int, paths []string) (*Res
 	return done, r.restore(ctx, done, paths, what)
 }
 
-// shorten cuts a text for a message.
+// shorten makes a text fit into a message.
 func shorten(s string) string {
 	const most = 200
+	s = oneLine(s)
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
@@ -99,7 +100,7 @@ func (r *Running) restore(ctx context.Context, done *Result, paths []string, wha
 		switch {
 		case !kept:
 			continue // the next boot would undo it
-		case options.Newest && len(paths) == 0:
+		case options.Newest && !r.named(d.Path, paths):
 			done.Kept = append(done.Kept, d.Path)
 		default:
 			wanted = append(wanted, *d.After)
@@ -112,6 +113,15 @@ func (r *Running) restore(ctx context.Context, done *Result, paths []string, wha
 		done.Changed = append(done.Changed, e.Path)
 	}
 	return r.finish(ctx, done, reason{cause: Restored, message: what})
+}
+
+// named tells whether one of the paths names a setting that the list calls newest: itself, or a folder
+// that is newest as well. One above them does not: a restore of /etc brings no old password back.
+func (r *Running) named(full string, paths []string) bool {
+	return slices.ContainsFunc(paths, func(p string) bool {
+		options, kept := r.View.List.Keep(p)
+		return kept && options.Newest && Match([]string{p})(full)
+	})
 }
 
 // finish makes the generation of what was written.
