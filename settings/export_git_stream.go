@@ -53,10 +53,13 @@ func (g *gitExport) commit(generation *Generation) error {
 		if e.Kind != File && e.Kind != Link {
 			continue
 		}
-		files = append(files, e)
-		if err := g.blob(&e); err != nil {
+		if err := g.blob(&e); lost(err) {
+			g.done.Skipped = append(g.done.Skipped, fmt.Sprintf("generation %d: %v", generation.Number, err))
+			continue
+		} else if err != nil {
 			return err
 		}
+		files = append(files, e)
 	}
 	message := string(generation.Cause)
 	if generation.Message != "" {
@@ -109,16 +112,19 @@ func (g *gitExport) blob(e *Entry) error {
 	if e.Kind != File || g.marks[e.Content] != 0 {
 		return nil
 	}
-	r, err := g.store.OpenObject(e.Content)
+	r, err := g.store.object(e.Content)
 	if err != nil {
 		return fmt.Errorf("%s: %w", e.Path, err)
 	}
 	defer r.Close() // only read
+	if info, err := r.Stat(); err != nil || info.Size() != e.Size {
+		return errors.Join(fmt.Errorf("%s: %w: it should have %d bytes", e.Path, ErrDamaged, e.Size), err)
+	}
 	g.mark++
 	g.printf("blob\nmark :%d\ndata %d\n", g.mark, e.Size)
 	n, err := io.Copy(g.w, io.LimitReader(r, e.Size))
 	if err == nil && n != e.Size {
-		err = fmt.Errorf("%s: %w: %d bytes, not %d", e.Path, ErrDamaged, n, e.Size)
+		err = fmt.Errorf("%s: %d bytes, not %d", e.Path, n, e.Size)
 	}
 	if err != nil {
 		return err

@@ -72,7 +72,10 @@ func (p *plan) inMemory(ctx context.Context, why error) error {
 	r.Failure = fmt.Errorf("nothing was committed, and what changes now is gone with this boot: %w", why)
 	r.Committed = 0
 	if slices.Contains(p.commits, p.target) {
-		r.Generation = 0
+		r.Generation = 0 // there is none of what is laid
+		if p.before != nil {
+			r.Generation = p.before.Number
+		}
 	}
 	if err := p.layUppers(ctx, spare, 1); err != nil {
 		return errors.Join(err, r.Close(), spare.RemoveAll("1"))

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,4 +157,29 @@ func TestManyPlaces(t *testing.T) {
 	m.edit("/etc/f mine")
 	m.boot("a")
 	m.want("/etc/f mine")
+}
+
+// TestExportDamaged exports a history of which a content is damaged: the rest of it is exported.
+func TestExportDamaged(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("needs git")
+	}
+	m := newMachine(t)
+	m.image("a", "keep /etc/", "/etc/f 1")
+	m.boot("a")
+	m.edit("/etc/f 2", "/etc/g whole")
+	m.boot("a")
+	m.edit("/etc/f 3")
+	m.boot("a")
+	m.do(os.WriteFile(filepath.Join(m.dir, "store/objects", chunkstore.Sum([]byte("2")).String()), []byte("x"), 0o600))
+	dir := t.TempDir()
+	done, err := m.store.ExportGit(t.Context(), GitExport{Dir: dir, Branch: "main", Author: "a <b>"})
+	m.do(err)
+	if done.Commits != 2 || len(done.Skipped) != 1 {
+		t.Errorf("%+v", done)
+	}
+	out, err := exec.Command("git", "-C", dir, "log", "-p", "--format=%s").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "+whole") || !strings.Contains(string(out), "+3") {
+		t.Errorf("%s, %v", out, err)
+	}
 }

@@ -54,6 +54,9 @@ what could be had, the image's defaults at least. It takes 35 seconds at most.`,
 	return cmd
 }
 
+// maxMountWarnings is how many warnings a boot prints: a console on a serial line is slow.
+const maxMountWarnings = 30
+
 // maxMountFailure bounds the bytes of what is told of one failure: names of a stranger's are in it.
 const maxMountFailure = 1000
 
@@ -213,7 +216,11 @@ func printBoot(env *Env, r *settings.Report, took time.Duration) {
 			printf(env.Stdout, "settings: %s %s\n", count(some.n, "path"), some.text)
 		}
 	}
-	for _, warning := range r.Warnings {
+	for i, warning := range r.Warnings {
+		if i == maxMountWarnings {
+			printf(env.Stdout, "settings: and %d more of this kind\n", len(r.Warnings)-i)
+			break
+		}
 		printf(env.Stdout, "settings: %s\n", warning)
 	}
 }
