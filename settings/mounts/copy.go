@@ -7,13 +7,15 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	maxDepth   = 128     // of folders in a folder of data, when it is made or removed
-	maxRemoved = 20_000  // names that one boot removes
+	maxDepth   = 128    // of folders in a folder of data, when it is made or removed
+	maxRemoved = 20_000 // names that one boot removes
+	cleanTime  = 2 * time.Second
 	step       = 1 << 20 // bytes that are copied between two looks at the context
 )
 

@@ -117,6 +117,11 @@ func (m *Mounter) makeFolder(ctx context.Context, all *os.File, name string) err
 		return &os.PathError{Op: "mkdir", Path: path.Join(all.Name(), temp), Err: err}
 	}
 	if err := m.fillFolder(ctx, all, temp, name); err != nil {
+		// Clean may have no time left, and the next boot tries again.
+		short, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTime)
+		defer cancel()
+		left := maxRemoved
+		err = errors.Join(err, remove(short, all, temp, &left, 0))
 		return fmt.Errorf("the folder of data %s: %w", name, err)
 	}
 	if err := unix.Renameat(int(all.Fd()), temp, int(all.Fd()), escape(name)); err != nil {
