@@ -95,9 +95,6 @@ func share(ctx context.Context) (context.Context, context.CancelFunc) {
 // Dry tells what Boot would do if an image booted now. It writes nothing: the store may be one that
 // is in use, or a copy of another machine's.
 func Dry(ctx context.Context, store *Store, source *Source) (*Report, error) {
-	if len(source.list.Places()) == 0 {
-		return &Report{Image: source.image}, nil
-	}
 	p, err := makePlan(ctx, store, source)
 	err = errors.Join(err, p.close())
 	if err != nil {

@@ -21,7 +21,8 @@ func newSettingsListCommand(env *Env) *command.Command {
 		"Print the rules of what is kept, and what each covers",
 		`List prints the rules that the image has for settings, in the order in which they
 count, with the number of paths of the image that each covers and of those that
-the machine has changed. Rules that do not count are told with the reason.
+the machine has changed. Rules and options that do not count are told with file,
+line and column.
 
 With --image FILE it prints the rules of that image.`,
 		command.Exactly(0),
@@ -90,8 +91,11 @@ func printRules(env *Env, source *settings.Source, changed []settings.Entry, asJ
 		}
 		printf(env.Stdout, "%s  (%d in the image, %d changed)\n", r.Text, r.Shipped, r.Changed)
 	}
-	for _, w := range warnings {
-		printf(env.Stdout, "%s:%d does not count: %s\n", w.File, w.Line, w.Text)
+	for _, w := range source.List().Warnings() {
+		printf(env.Stdout, "%s\n", w)
+	}
+	if len(rules) == 0 {
+		printf(env.Stdout, "the image keeps nothing: it has no rule that counts\n")
 	}
 	return nil
 }
