@@ -18,7 +18,7 @@ if (( ${#missing[@]} )); then
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-go test -count=1 -timeout 60m -v ./internal/test/settingstest -cuts "${CUTS:-500}"
+go test -count=1 -timeout 60m -v ./internal/test/settingstest -cuts "${CUTS:-500}" -bench .
 
 export DELTAUP_TEST_SETTINGS=$PWD/tmp/settings-root
 bench/settings-root.sh "$DELTAUP_TEST_SETTINGS"

@@ -22,7 +22,7 @@ type recorder struct {
 	daemon            *exec.Cmd
 }
 
-func newRecorder(t *testing.T, dir string) *recorder {
+func newRecorder(t testing.TB, dir string) *recorder {
 	t.Helper()
 	r := &recorder{filepath.Join(dir, "disk"), filepath.Join(dir, "log"), filepath.Join(dir, "export"), nil}
 	for _, name := range []string{r.disk, r.log, r.export} {
@@ -38,7 +38,7 @@ func newRecorder(t *testing.T, dir string) *recorder {
 }
 
 // start begins to record.
-func (r *recorder) start(t *testing.T) {
+func (r *recorder) start(t testing.TB) {
 	t.Helper()
 	r.daemon = exec.Command("qemu-storage-daemon",
 		"--blockdev", "driver=blklogwrites,node-name=disk,file.driver=file,file.filename="+r.disk+",log.driver=file,log.filename="+r.log,
@@ -59,7 +59,7 @@ func (r *recorder) start(t *testing.T) {
 }
 
 // stop ends the recording.
-func (r *recorder) stop(t *testing.T) {
+func (r *recorder) stop(t testing.TB) {
 	t.Helper()
 	if r.daemon == nil {
 		return
@@ -72,7 +72,7 @@ func (r *recorder) stop(t *testing.T) {
 }
 
 // at is how long the log is now.
-func (r *recorder) at(t *testing.T) int64 {
+func (r *recorder) at(t testing.TB) int64 {
 	t.Helper()
 	info, err := os.Stat(r.log)
 	if err != nil {
@@ -82,7 +82,7 @@ func (r *recorder) at(t *testing.T) int64 {
 }
 
 // writes gives what was recorded.
-func (r *recorder) writes(t *testing.T) []disktest.Write {
+func (r *recorder) writes(t testing.TB) []disktest.Write {
 	t.Helper()
 	b, err := os.ReadFile(r.log)
 	if err != nil {
@@ -96,7 +96,7 @@ func (r *recorder) writes(t *testing.T) []disktest.Write {
 }
 
 // tool runs a program that must succeed.
-func tool(t *testing.T, name string, args ...string) {
+func tool(t testing.TB, name string, args ...string) {
 	t.Helper()
 	if err := try(name, args...); err != nil {
 		t.Fatal(err)

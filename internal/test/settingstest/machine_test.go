@@ -60,7 +60,7 @@ var files2 = map[string]string{
 // machine is a place where images are booted, in a mount namespace of its own, in which the test's
 // thread stays until it ends.
 type machine struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string // in memory
 	outside string // seen by other threads, too
 	program string
@@ -68,7 +68,7 @@ type machine struct {
 	took    time.Duration // by deltaup in the last boot
 }
 
-func newMachine(t *testing.T) *machine {
+func newMachine(t testing.TB) *machine {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("a kernel's: no goroutine of ours")
