@@ -7,14 +7,14 @@ import (
 
 func TestBoot(t *testing.T) {
 	m := newMachine(t)
-	rules := []string{"keep /etc/hosts", "keep /etc/net/", "keep /etc/link", "keep /etc/gone", "keep /opt/app/conf"}
+	rules := []string{"keep /etc/hosts", "keep /etc/net/", "keep /etc/link", "keep /etc/gone", "keep /opt/app/conf", "forget /etc/*.lock"}
 	m.image("a", append(rules, "/etc/hosts 1\n", "/etc/net/if a", "/etc/gone x", "/etc/other o", "/etc/deep/x/y z")...)
 	r := m.boot("a")
 	if r.Generation != 0 || r.Committed != 0 || len(r.Places) != 2 {
 		t.Errorf("first boot: %+v", r)
 	}
 	m.want("/etc/hosts 1\n", "/etc/other o")
-	m.edit("/etc/hosts 2\n", "/etc/net/new n", "/etc/link ->hosts", "rm /etc/gone", "/etc/other lost", "/etc/more lost", "/opt/app/conf c", "rm /etc/deep/x")
+	m.edit("/etc/hosts 2\n", "/etc/net/new n", "/etc/link ->hosts", "rm /etc/gone", "/etc/other lost", "/etc/more lost", "/etc/x.lock l", "/opt/app/conf c", "rm /etc/deep/x")
 	m.do(os.Chmod(m.root+"/etc/net", 0o700))
 
 	r = m.boot("a")
@@ -25,7 +25,7 @@ func TestBoot(t *testing.T) {
 		t.Errorf("changed: %s, want %s", got, want)
 	}
 	m.want("/etc/hosts 2\n", "/etc/net/new n", "/etc/net/if a", "/etc/link ->hosts", "no /etc/gone", "/etc/other o",
-		"no /etc/more", "/opt/app/conf c", "/etc/deep/x/y z")
+		"no /etc/more", "no /etc/x.lock", "/opt/app/conf c", "/etc/deep/x/y z")
 	if got := lostText(r.NotKept); got != "/etc/deep/x=deleted /etc/more=added /etc/other=changed" {
 		t.Errorf("not kept: %s", got)
 	}

@@ -14,7 +14,7 @@ func (p *plan) commit() error {
 	if p.view == nil {
 		return nil
 	}
-	p.report.NotKept = p.view.notKept
+	p.report.NotKept = p.lists().missed(p.view.notKept)
 	var was []Entry
 	if p.before != nil {
 		var err error

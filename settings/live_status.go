@@ -39,7 +39,7 @@ func (r *Running) Status() (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Status{Changed: changed, Conflicts: r.conflicts(), NotKept: r.View.notKept}
+	s := &Status{Changed: changed, Conflicts: r.conflicts(), NotKept: listed{r.View.List}.missed(r.View.notKept)}
 	rest := changed // both are sorted
 	for i := range r.View.Entries {
 		path := r.View.Entries[i].Path

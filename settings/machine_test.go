@@ -61,7 +61,7 @@ func (m *machine) image(name string, lines ...string) {
 	for _, line := range lines {
 		word, _, _ := strings.Cut(line, " ")
 		switch word {
-		case "keep", "except", "data":
+		case "keep", "except", "forget", "data":
 			conf += line + "\n"
 			continue
 		}

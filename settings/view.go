@@ -132,6 +132,13 @@ func (l listed) below(path string) bool {
 	return false
 }
 
+// missed leaves out of changes that are not kept those that nobody misses: a list forgets them.
+func (l listed) missed(lost []Lost) []Lost {
+	return slices.DeleteFunc(slices.Clone(lost), func(c Lost) bool {
+		return slices.ContainsFunc(l, func(one *list.List) bool { return one.Forget(c.Path) })
+	})
+}
+
 // parents gives the folders above a path, the nearest first, up to the place that it is in. A path in
 // no place ("") has none.
 func parents(full, place string, fn func(string)) {

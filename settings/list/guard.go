@@ -55,7 +55,7 @@ func guardedFolder(name string) bool {
 
 // refusal is why the rule does not count; empty: it does.
 func (r *rule) refusal() string {
-	if r.verb == except {
+	if r.verb == except || r.verb == forget {
 		return ""
 	}
 	folder := r.folder()

@@ -38,7 +38,8 @@ type Options struct {
 type List struct {
 	rules    []rule // all that count, in their order
 	keeps    []*rule
-	excepts  []*rule
+	excepts  []*rule // those of forget, too
+	forgets  []*rule
 	data     []string
 	places   []string
 	warnings []Warning
@@ -63,6 +64,7 @@ func (w Warning) String() string {
 const (
 	keep   = "keep"
 	except = "except"
+	forget = "forget"
 	data   = "data"
 )
 
@@ -163,6 +165,12 @@ func (l *List) Keep(path string) (Options, bool) {
 		}
 	}
 	return options, true
+}
+
+// Forget tells whether nobody misses the path when it is gone: it is no setting, and nothing needs
+// to be said of changes to it.
+func (l *List) Forget(path string) bool {
+	return slices.ContainsFunc(l.forgets, func(r *rule) bool { return r.match(path) })
 }
 
 // Below tells whether some path below the folder may be a setting: whether it is worth entering.

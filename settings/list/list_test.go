@@ -116,8 +116,8 @@ data /opt/app/data/
 // TestWarnings shows each rule that does not count, and that the others do.
 func TestWarnings(t *testing.T) {
 	for line, want := range map[string]string{
-		"save /etc/x":                            "1: save is no rule: keep, except or data",
-		"\x01 /etc/x":                            `1: "\x01" is no rule: keep, except or data`,
+		"save /etc/x":                            "1: save is no rule: keep, except, forget or data",
+		"\x01 /etc/x":                            `1: "\x01" is no rule: keep, except, forget or data`,
 		"  keep":                                 "7: keep names no path",
 		"  keep # x":                             "8: keep names no path",
 		"keep etc/x":                             "6: the path does not begin with /",
@@ -199,6 +199,23 @@ func TestForce(t *testing.T) {
 	}
 }
 
+func TestForget(t *testing.T) {
+	l, err := Parse([]byte("keep /etc/\nforget /etc/passwd-\nforget /etc/cache/\nexcept /etc/no\n"))
+	if err != nil || len(l.Warnings()) > 0 {
+		t.Fatal(err, l.Warnings())
+	}
+	for path, want := range map[string]struct{ kept, forgotten bool }{
+		"/etc/passwd":    {true, false},
+		"/etc/passwd-":   {false, true},
+		"/etc/cache/a/b": {false, true},
+		"/etc/no":        {false, false},
+	} {
+		if _, kept := l.Keep(path); kept != want.kept || l.Forget(path) != want.forgotten {
+			t.Errorf("%s: kept %v, forgotten %v", path, kept, l.Forget(path))
+		}
+	}
+}
+
 func TestRead(t *testing.T) {
 	image := fstest.MapFS{
 		"usr/lib/deltaup/settings.d/10-a.conf":      {Data: []byte("keep /etc/x secret\nwrong\n")},
@@ -220,7 +237,7 @@ func TestRead(t *testing.T) {
 	if o, _ := l.Keep("/etc/x"); o.Secret || !o.Newest {
 		t.Errorf("the last rule does not win: %v", o)
 	}
-	if got, want := fmt.Sprint(l.Warnings()), fmt.Sprintf("[%s/10-a.conf:2:1: wrong is no rule: keep, except or data "+
+	if got, want := fmt.Sprint(l.Warnings()), fmt.Sprintf("[%s/10-a.conf:2:1: wrong is no rule: keep, except, forget or data "+
 		"%[1]s/folder.conf: not read: it is no regular file %[1]s/huge.conf: not read: it has more than 262144 bytes]", rulesFolder); got != want {
 		t.Errorf("warnings %s, not %s", got, want)
 	}

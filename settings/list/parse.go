@@ -112,9 +112,9 @@ func (w *words) rule() (rule, bool) {
 	switch verb {
 	case "":
 		return rule{}, false
-	case keep, except, data:
+	case keep, except, forget, data:
 	default:
-		w.wrong(0, "%s is no rule: keep, except or data", shown(verb))
+		w.wrong(0, "%s is no rule: keep, except, forget or data", shown(verb))
 		return rule{}, false
 	}
 	pattern := w.next()
@@ -239,6 +239,9 @@ func (p *parser) list() *List {
 			l.places = append(l.places, place(r.folder()))
 		case except:
 			l.excepts = append(l.excepts, r)
+		case forget:
+			l.excepts = append(l.excepts, r)
+			l.forgets = append(l.forgets, r)
 		}
 	}
 	l.places = outermost(l.places)
