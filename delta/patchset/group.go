@@ -64,32 +64,6 @@ func (s *Step) openGroup(n int, stored []byte) (*Group, error) {
 	return g, nil
 }
 
-// groupOf gives group n with its entries, without their patches.
-func (s *Step) groupOf(n int) *Group {
-	g := &Group{step: s, number: n}
-	for i := range s.Entries {
-		e := &s.Entries[i]
-		if e.Group != n {
-			if e = e.other; e == nil || e.Group != n {
-				continue
-			}
-		}
-		if g.entries == nil {
-			g.first = i
-		}
-		g.entries = append(g.entries, e)
-	}
-	return g
-}
-
-// entry gives entry i of Step.Entries as this group makes it.
-func (g *Group) entry(i int) *Entry {
-	if k := i - g.first; k >= 0 && k < len(g.entries) {
-		return g.entries[k]
-	}
-	return &g.step.Entries[i]
-}
-
 // oldLength is the length of the old content that e's patch copies from, or a bound of it.
 func (e *Entry) oldLength() int64 {
 	switch {

@@ -68,6 +68,32 @@ func (s *Step) findOthers() error {
 	return nil
 }
 
+// groupOf gives group n with its entries, without their patches.
+func (s *Step) groupOf(n int) *Group {
+	g := &Group{step: s, number: n}
+	for i := range s.Entries {
+		e := &s.Entries[i]
+		if e.Group != n {
+			if e = e.other; e == nil || e.Group != n {
+				continue
+			}
+		}
+		if g.entries == nil {
+			g.first = i
+		}
+		g.entries = append(g.entries, e)
+	}
+	return g
+}
+
+// entry gives entry i of Step.Entries as this group makes it.
+func (g *Group) entry(i int) *Entry {
+	if k := i - g.first; k >= 0 && k < len(g.entries) {
+		return g.entries[k]
+	}
+	return &g.step.Entries[i]
+}
+
 // readLength cuts from the literals how many bytes e's patch makes, which the directory does not
 // have, and gives e with that.
 func (e *Entry) readLength(s *suffix.Streams) (*Entry, error) {
