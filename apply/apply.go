@@ -87,6 +87,7 @@ type Request struct {
 	Optimize delta.Optimize // "": for time
 	Route    delta.Route    // the only one to be taken, one of Routes; "": the best
 	Parallel int            // requests under way at once; 0: delta.DefaultParallel
+	Memory   int64          // bytes that the process may take, when more than what it keeps to
 	Events   func(Event)    // may be nil; called by one goroutine at a time
 
 	// ReadBack, unless nil, sees the image's bytes as the slot gives them, in order; from offset 0

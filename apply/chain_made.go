@@ -21,8 +21,8 @@ func (e *patchError) Unwrap() error { return e.err }
 
 // leaveOut makes the chain do without what failed.
 func (e *patchError) leaveOut() {
-	if e.entry < 0 {
-		e.set.unusable[e.group] = true
+	if e.entry < 0 || e.set.step.Entries[e.entry].Encodes() { // there is another way
+		e.set.giveUp(e.group)
 	} else {
 		e.set.wrong[e.entry] = true
 	}

@@ -198,20 +198,30 @@ func TestPullKernelFallback(t *testing.T) {
 // zstdKernels are two kernels of more than 16 MiB that are packed with zstd.
 func zstdKernels(t *testing.T) (kernels [2][]byte) {
 	t.Helper()
+	for i := range kernels {
+		kernels[i] = kerneltest.Packed(byte(i), kernelFrame(t, i+1), len(plainKernel(t, i+1)))
+	}
+	return kernels
+}
+
+// kernelFrame is a kernel of a version, 1 or 2, packed with zstd.
+func kernelFrame(t *testing.T, version int) []byte {
+	return readFile(t, fmt.Sprintf("../delta/patchset/testdata/kernel-%d.zst", version))
+}
+
+// plainKernel is what is in it.
+func plainKernel(t *testing.T, version int) []byte {
+	t.Helper()
 	d, err := zstd.NewReader(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	for i := range kernels {
-		frame := readFile(t, fmt.Sprintf("../delta/patchset/testdata/kernel-%d.zst", i+1))
-		plain, err := d.DecodeAll(frame, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		kernels[i] = kerneltest.Packed(byte(i), frame, len(plain))
+	plain, err := d.DecodeAll(kernelFrame(t, version), nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return kernels
+	return plain
 }
 
 // TestPullKernelStep pulls a kernel that is packed with zstd: by a step from the old one, or by

@@ -124,8 +124,12 @@ func (c *chain) writeEntry(ctx context.Context, a *ahead, i int, f *durable.File
 func (r *patchRoute) declineSteps() error {
 	c, u := r.chain, r.u
 	recipes := u.seeds.recipes(u.recipe)
+	takes := func(s *set, e *patchset.Entry) int64 {
+		return recipes + s.head.Groups[e.Group].Plain + entryMemory(e)
+	}
+	r.chooseWays(takes)
 	c.decline(func(s *set, e *patchset.Entry) bool {
-		return recipes+s.head.Groups[e.Group].Plain+entryMemory(e) > heapStep
+		return takes(s, e) > heapStep && !e.Encodes()
 	})
 	list := c.ahead(r.lacks())
 	if len(list) == 0 {

@@ -98,7 +98,7 @@ func (f *fetcher) discard(bad []badExtent, got []fetched) error {
 				return &rangeError{b.file, err}
 			}
 			if err != nil && !b.set.unusable[b.group] {
-				b.set.unusable[b.group] = true
+				b.set.giveUp(b.group)
 				f.events.warn("%v; what the group was to give is fetched otherwise", err)
 			}
 		}

@@ -20,6 +20,9 @@ import (
 // needs at a time depends on the recipe and on the level, not on the image.
 const pullMemory = 100 << 20
 
+// pullBeside is what a process takes beside that, in bytes, of what --memory permits.
+const pullBeside = 28 << 20
+
 // pullProcessors bounds what takes memory for each processor: readers of a seed, decoders,
 // encoders.
 const pullProcessors = 4
@@ -142,7 +145,7 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 		}
 	}
 	// For the rest of the process: a library must not decide that.
-	debug.SetMemoryLimit(pullMemory)
+	debug.SetMemoryLimit(max(pullMemory, r.Memory-pullBeside))
 	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), pullProcessors))
 	debug.SetGCPercent(50)
 	return out.failed(pull(ctx, maxBytes, o.dryRun || o.planOnly, out, func() (update, error) {

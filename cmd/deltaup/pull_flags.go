@@ -41,6 +41,7 @@ type pullOptions struct {
 	route      string
 	limitRate  string
 	maxBytes   string
+	memory     string
 	timeout    time.Duration
 	minRate    string
 	parallel   int
@@ -108,6 +109,8 @@ func (o *pullOptions) addLineFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.minRate, "min-rate", "64",
 		"give up on a server that sends fewer than `BYTES` a second")
 	o.http.addFlags(f)
+	f.StringVar(&o.memory, "memory", "",
+		"take up to `BYTES` of memory where that saves bytes, such as 1G (default: 128 MiB)")
 	f.IntVar(&o.parallel, "parallel", delta.DefaultParallel, "requests under way at once")
 }
 
@@ -132,7 +135,12 @@ func (o *pullOptions) request(env *Env) (r apply.Request, maxBytes int64, err er
 	if maxBytes, err = parseBytes("--max-bytes", o.maxBytes); err != nil {
 		return r, 0, err
 	}
+	memory, err := parseBytes("--memory", o.memory)
+	if err != nil {
+		return r, 0, err
+	}
 	r = apply.Request{
+		Memory:  memory,
 		Channel: o.channel, Version: o.version, Compatible: o.compatible,
 		Seeds: o.seeds, StateDir: o.state, Parallel: o.parallel, PlanOnly: o.planOnly,
 		RateLimit: float64(

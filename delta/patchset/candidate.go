@@ -21,6 +21,8 @@ type candidate struct {
 	streams []suffix.Streams
 	cost    int64 // estimated stored bytes
 	chunks  int64 // bytes that the content costs by chunks, see MakeOptions.ChunkCost
+
+	other *suffix.Streams // of the other way to make the only entry; nil: there is none
 }
 
 // estimator is faster than the coders. Its results only serve comparisons.

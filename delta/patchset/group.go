@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"deltaup/chunkstore"
 	"deltaup/delta/suffix"
@@ -18,6 +17,7 @@ type Group struct {
 	step    *Step
 	number  int
 	first   int              // index of its first entry
+	entries []*Entry         // from first on, of this group
 	patches []suffix.Streams // patches of its entries
 }
 
@@ -43,12 +43,15 @@ func (s *Step) openGroup(n int, stored []byte) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := suffix.NewReader(suffix.Streams(plain))
-	first, _ := slices.BinarySearchFunc(s.Entries, n,
-		func(e Entry, n int) int { return e.Group - n })
-	g := &Group{step: s, number: n, first: first}
-	for i := first; i < len(s.Entries) && s.Entries[i].Group == n; i++ {
-		e := &s.Entries[i]
+	g := s.groupOf(n)
+	streams := suffix.Streams(plain)
+	if len(g.entries) == 1 && g.entries[0].Encodes() {
+		if g.entries[0], err = g.entries[0].readLength(&streams); err != nil {
+			return nil, err
+		}
+	}
+	r := suffix.NewReader(streams)
+	for _, e := range g.entries {
 		p, err := e.next(r)
 		if err != nil {
 			return nil, fmt.Errorf("content %v: %w: %w", e.Content.ID, chunkstore.ErrCorrupt, err)
@@ -95,7 +98,7 @@ func (e *Entry) Rewritten() (length int64, effort transform.Effort) {
 // base. With [Bytes] as base it makes no copy. Content verifies the result, and so notices a wrong
 // base. Errors wrap chunkstore.ErrCorrupt, except those of base.
 func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) {
-	e := &g.step.Entries[i]
+	e := g.entry(i)
 	plain, err := g.content(i, e, base)
 	if err != nil {
 		return nil, g.failed(e, err)
@@ -107,7 +110,7 @@ func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) {
 // so that they are not in memory. The content is verified when WriteContent returns; after an error
 // the parts are of no use. Errors are those of Content and write.
 func (g *Group) WriteContent(i int, base io.ReaderAt, write func(part []byte) error) error {
-	e := &g.step.Entries[i]
+	e := g.entry(i)
 	if !e.Stepped() {
 		plain, err := g.Content(i, base)
 		if err != nil {

@@ -58,7 +58,8 @@ type maker struct {
 	groups  []madeGroup // parallel to head.Groups
 	open    openGroup
 	closed  []openGroup
-	spool   *os.File // temporary file of stored groups
+	others  map[*chunkstore.Content]*suffix.Streams // other ways to make contents
+	spool   *os.File                                // temporary file of stored groups
 	spooled int64
 	stats   *Stats
 }
@@ -106,6 +107,9 @@ func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
 		return err
 	}
 	m.leaveOut()
+	if err := m.addOthers(ctx); err != nil {
+		return err
+	}
 	return m.write(w, renames)
 }
 
@@ -165,6 +169,12 @@ func (m *maker) add(i int, c *candidate) {
 	}
 	if apart {
 		m.close()
+	}
+	if c.other != nil {
+		if m.others == nil {
+			m.others = make(map[*chunkstore.Content]*suffix.Streams)
+		}
+		m.others[c.entries[0].Content] = c.other
 	}
 	m.entries = append(m.entries, c.entries...)
 	e := &c.entries[0]

@@ -111,6 +111,8 @@ type Entry struct {
 	shifts  *transform.Shifts // nil: the transform takes none
 
 	layouts *layouts // of a program whose addresses are predicted
+
+	other *Entry // see Other
 }
 
 // Contents opens contents of a release for a publisher. Make verifies what it reads. It calls Open
@@ -148,7 +150,8 @@ type MakeOptions struct {
 	// that has little else in memory when it makes a content.
 	Steps bool
 	// StepsApart gives each content that is made by a step a group of its own, for a target that
-	// may do without the content.
+	// may do without the content, and where there are two ways to make it the other one as well,
+	// see Entry.Other.
 	StepsApart bool
 	// Progress, when not nil, is told how far the phases have come, by one goroutine at a time.
 	Progress func(Progress)

@@ -200,7 +200,11 @@ func (m *maker) rewritten(ctx context.Context, i int,
 	if !f.entry.rewritesLarge() {
 		return nil, nil
 	}
-	found := f.pieces(old, plain)
+	var other []byte
+	if m.o.StepsApart {
+		other = f.encoding(old, plain)
+	}
+	found := f.pieces(old, plain, other)
 	if found == nil || found.tooLong() {
 		return nil, nil
 	}
@@ -213,8 +217,9 @@ func (m *maker) rewritten(ctx context.Context, i int,
 }
 
 // pieces makes the patches for the pieces of a large content, as one candidate. old and plain are
-// the contents before the transform. It is nil when there is no step from one to the other.
-func (f form) pieces(old, plain []byte) *candidate {
+// the contents before the transform. It is nil when there is no step from one to the other. Of what
+// encoding gave, if not nil, it makes the other way.
+func (f form) pieces(old, plain, other []byte) *candidate {
 	// of a longer base the beginning, which in a kernel is empty, is left out
 	skip := max(0, len(f.old)-suffix.WindowMax)
 	index := suffix.NewIndex(f.old[skip:], int64(skip))
@@ -228,13 +233,16 @@ func (f form) pieces(old, plain []byte) *candidate {
 	}
 	f.entry.length = int64(len(f.plain))
 	found := &candidate{entries: []Entry{f.entry}, streams: make([]suffix.Streams, 1)}
+	second := newOther(f.entry, other)
 	for plain := f.plain; len(plain) > 0; {
 		n := min(len(plain), largePiece)
 		s, cost := smallestDiff(index, plain[:n], func() {})
 		found.streams[0].Append(&s)
 		found.cost += cost
+		second.add(index, plain[:n], &s, cost)
 		plain = plain[n:]
 	}
+	found.other = second.worth(f.old, found.cost)
 	return found
 }
 

@@ -56,6 +56,9 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 	if err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
+	if err := s.findOthers(); err != nil {
+		return nil, fmt.Errorf("directory: %w", err)
+	}
 	if len(s.pending) == 0 {
 		return s, s.Finish()
 	}

@@ -96,6 +96,8 @@ const (
 	idVmlinuzXZ   = 11
 	idVmlinuzLZ4  = 12
 	idVmlinuzGzip = 13
+
+	idVmlinuzXZEncoder = 14
 )
 
 // registry has the transforms by id. Id 0 means no transform.
@@ -117,6 +119,8 @@ var registry = map[uint8]Transform{
 	idVmlinuzXZ:   vmlinuz{xzPacking{}},
 	idVmlinuzLZ4:  vmlinuz{lz4Packing{}},
 	idVmlinuzGzip: vmlinuz{gzipPacking{}},
+
+	idVmlinuzXZEncoder: vmlinuz{xzEncoding{}},
 }
 
 // Exact is t.Forward, except that ok is also false when Inverse does not give plain back.
