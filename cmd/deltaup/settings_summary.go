@@ -274,7 +274,7 @@ func settingsSpace(found *loader.Findings, dir string) {
 		found.Unknown("", "settings: %s: %v", dir, err)
 		return
 	}
-	if free := int64(s.Bavail) * s.Bsize; free < leastSpace {
+	if free := int64(s.Bavail) * int64(s.Bsize); free < leastSpace {
 		found.Unknown("free some space: a boot that cannot lay settings goes on with the image's defaults",
 			"settings: %s are free on the data partition", human.Size(free))
 	}
