@@ -6,17 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(qemu-system-x86 ovmf grub-common grub-pc-bin grub-efi-amd64-bin mtools dosfstools e2fsprogs)
-missing=()
-for p in "${packages[@]}"; do
-  dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
-done
-if (( ${#missing[@]} )); then
-  echo "test-boot.sh: installing ${missing[*]}" >&2
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
+bench/need.sh qemu-system-x86 ovmf grub-common grub-pc-bin grub-efi-amd64-bin mtools dosfstools e2fsprogs
 
 kernel=$PWD/tmp/boot-kernel
 if [[ ! -e $kernel/done ]]; then

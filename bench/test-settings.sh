@@ -6,17 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 [[ $(id -u) == 0 ]] || { echo "test-settings.sh: needs root" >&2; exit 1; }
 
-packages=(qemu-system-x86 qemu-system-common grub-common grub-pc-bin mtools e2fsprogs fuse3 passwd)
-missing=()
-for p in "${packages[@]}"; do
-  dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
-done
-if (( ${#missing[@]} )); then
-  echo "test-settings.sh: installing ${missing[*]}" >&2
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
+bench/need.sh qemu-system-x86 qemu-system-common grub-common grub-pc-bin mtools e2fsprogs fuse3 passwd
 
 go test -count=1 -timeout 60m -v ./internal/test/settingstest -cuts "${CUTS:-500}" -bench .
 
