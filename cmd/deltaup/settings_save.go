@@ -66,8 +66,8 @@ replaced whole and is durable when restore ends. What had not been saved is save
 before, so that undo leads back.
 
 What the list calls newest, such as passwords and host keys, stays as it is unless
-PATH names it; a folder above it does not. Restore says which files it has changed; programs that have read
-them are not told.`,
+PATH names it; a folder above it does not. Restore says which files it has changed;
+programs that have read them are not told.`,
 		func(c *command.Command, args []string) error {
 			if len(args) == 0 {
 				return command.Between(1, 2)(c, args)
