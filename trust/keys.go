@@ -1,3 +1,5 @@
+//go:build !target
+
 package trust
 
 import (
@@ -244,12 +246,4 @@ func (r *keyRing) readRoot() ([]byte, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s: %w", filepath.Join(r.dirs[0], rootFile), fs.ErrNotExist)
-}
-
-// writeFile replaces a file durably, by way of a temporary file in the folder tmp.
-func writeFile(tmp, path string, b []byte) error {
-	return durable.WriteFile(tmp, path, func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	})
 }

@@ -28,6 +28,9 @@ const (
 	maxTargets   = 1 << 20
 )
 
+// Roles are the names of all roles, each before those that it vouches for.
+var Roles = []string{metadata.ROOT, metadata.TARGETS, metadata.SNAPSHOT, metadata.TIMESTAMP}
+
 // maxRotations is how many new roots a target follows in one refresh.
 const maxRotations = 256
 

@@ -1,3 +1,5 @@
+//go:build !target
+
 package trust
 
 import (
@@ -8,9 +10,6 @@ import (
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
-
-// Roles are the names of all roles, each before those that it vouches for.
-var Roles = []string{metadata.ROOT, metadata.TARGETS, metadata.SNAPSHOT, metadata.TIMESTAMP}
 
 // maxKeys is how many keys a role may have.
 const maxKeys = 16

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -213,4 +214,12 @@ func ReadStatus(base string) (Status, error) {
 		s.Expires = &expires
 	}
 	return s, nil
+}
+
+// writeFile replaces a file durably, by way of a temporary file in the folder tmp.
+func writeFile(tmp, path string, b []byte) error {
+	return durable.WriteFile(tmp, path, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
 }
