@@ -51,7 +51,6 @@ require (
 	github.com/rasky/go-lzo v0.0.0-20200203143853-96a758eda86e // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/secure-systems-lab/go-securesystemslib v0.11.0 // indirect
-	github.com/sigstore/protobuf-specs v0.5.0 // indirect
 	github.com/sirupsen/logrus v1.9.3 // indirect
 	github.com/ulikunitz/xz v0.5.17 // indirect
 	github.com/vbatts/tar-split v0.12.2 // indirect
@@ -60,6 +59,6 @@ require (
 	golang.org/x/tools v0.49.0 // indirect
 )
 
-replace github.com/sigstore/protobuf-specs => ./internal/protobuf-specs
+replace github.com/sigstore/sigstore => ./internal/sigstore
 
 replace github.com/klauspost/cpuid/v2 => ./internal/cpuid
