@@ -1,0 +1,112 @@
+package fontcache
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"deltaup/mkimage/tree"
+)
+
+// folder reads the fonts of a folder and gives its cache, and the folders in it. The error wraps
+// errUnread where it has a font that is not read exactly; the folders in it are given then, too.
+func (b *builder) folder(dir string, at *tree.Entry) (cache []byte, subfolders []string, err error) {
+	names := slices.Clone(b.root.Names(dir))
+	slices.Sort(names)
+	var fonts []pattern
+	var unread error
+	for _, name := range names {
+		if strings.HasPrefix(name, ".") {
+			continue
+		}
+		full := dir + "/" + name
+		e := b.root.Stat(full)
+		switch {
+		case e == nil:
+		case e.Type == tree.Directory:
+			subfolders = append(subfolders, full)
+		case e.Type == tree.Regular && unread == nil:
+			found, err := b.file(e, full, names)
+			switch {
+			case errors.Is(err, errUnread):
+				unread = fmt.Errorf("%s: %w", name, err)
+			case err != nil:
+				return nil, nil, err
+			}
+			if fonts = append(fonts, found...); len(fonts) > fontsMax {
+				unread = fmt.Errorf("%w: more than %d", errUnread, fontsMax)
+			}
+		}
+	}
+	if unread != nil {
+		return nil, subfolders, unread
+	}
+	return encode(b.release.cache, dir, at.ModTime, subfolders, fonts), subfolders, nil
+}
+
+// file gives the patterns of a file's fonts. Errors wrap errUnread, or are those of the tree. names
+// are those beside it: FreeType looks for the resources of a file that is no font in other files.
+func (b *builder) file(e *tree.Entry, name string, names []string) (fonts []pattern, err error) {
+	if e.Size > fontMax {
+		return nil, fmt.Errorf("%w: %d bytes", errUnread, e.Size)
+	}
+	content, err := b.root.Read(e.Path, fontMax)
+	if err != nil {
+		return nil, err
+	}
+	fonts, err = b.release.patterns(content, name)
+	base := name[strings.LastIndexByte(name, '/')+1:]
+	if errors.Is(err, errNoFont) {
+		for _, other := range []string{"._" + base, "%" + base, base + ".resource", "resource.frk", ".AppleDouble"} {
+			if slices.Contains(names, other) {
+				return nil, fmt.Errorf("%w: its resources may be in %s", errUnread, other)
+			}
+		}
+		return nil, nil
+	}
+	for _, p := range fonts {
+		if err := b.config.substitute(p); err != nil {
+			return nil, err
+		}
+	}
+	return fonts, err
+}
+
+// patterns gives the patterns of the fonts in a file: of each font, of its instances, and of all that
+// these span.
+func (r *release) patterns(content []byte, name string) (list []pattern, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			list, err = nil, fmt.Errorf("%w: %v", errUnread, p)
+		}
+	}()
+	faces, err := readFile(content)
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range faces {
+		if len(f.axes) > 0 && len(faces) > 1 && !r.instances {
+			return nil, fmt.Errorf("%w: a collection of fonts that vary", errUnread)
+		}
+		var languages langSet
+		p, ok := r.query(f, name, int32(i), nil, false, &languages)
+		if !ok {
+			break // fontconfig reads no further
+		}
+		list = append(list, p)
+		for n := range f.instances {
+			at := &f.instances[n]
+			if at.usual(f.axes) {
+				continue
+			}
+			if p, ok := r.query(f, name, int32(n+1)<<16|int32(i), at, false, &languages); ok {
+				list = append(list, p)
+			}
+		}
+		if p, ok := r.query(f, name, int32(i), nil, true, &languages); ok {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
