@@ -17,6 +17,7 @@ declare -A package=(
   [dpkg-deb]=dpkg [dpkg-query]=dpkg [umoci]=umoci [skopeo]=skopeo
   [update-mime-database]=shared-mime-info [update-desktop-database]=desktop-file-utils
   [glib-compile-schemas]=libglib2.0-bin [gtk-update-icon-cache]=gtk-update-icon-cache
+  [fc-cache]=fontconfig
 )
 
 declare -A peers=(

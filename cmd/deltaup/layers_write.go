@@ -70,6 +70,9 @@ func (o *layersOptions) write(ctx context.Context, env *Env,
 		return err
 	}
 	defer t.Close() // it is only read
+	for _, w := range t.Warnings() {
+		warn(env.Stderr, w)
+	}
 	size, err := writeFile(o.output, func(w io.Writer) error { return write(d, t, w) })
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.definition, err)
@@ -91,6 +94,9 @@ func (o *layersOptions) build(ctx context.Context, env *Env) error {
 		return err
 	}
 	defer t.Close() // it is only read
+	for _, w := range t.Warnings() {
+		warn(env.Stderr, w)
+	}
 	err = layers.WriteFolder(ctx, dir, t)
 	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
 		return fmt.Errorf("%s: %w (the owners in a folder need root, those in an archive do not)",

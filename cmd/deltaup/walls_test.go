@@ -40,6 +40,7 @@ var floors = []struct {
 	{"mkimage/layers/internal/glib", nil},
 	{"mkimage/layers/internal/systemd", []string{"mkimage/internal/lookup", "mkimage/tree"}},
 	{"mkimage/layers/catalog", []string{"mkimage/internal/lookup", "mkimage/layers/internal/systemd", "mkimage/tree"}},
+	{"mkimage/layers/fontcache", []string{"mkimage/internal/lookup", "mkimage/tree"}},
 	{"mkimage/layers/gschemas", []string{"mkimage/internal/lookup", "mkimage/layers/internal/glib", "mkimage/tree"}},
 	{"mkimage/layers/hwdb", []string{"mkimage/internal/lookup", "mkimage/layers/internal/systemd", "mkimage/tree"}},
 	{"mkimage/layers/iconcache", []string{"mkimage/internal/lookup", "mkimage/layers/internal/glib", "mkimage/tree"}},
@@ -52,7 +53,7 @@ var floors = []struct {
 	{"mkimage/layers/busybox", nil},
 	{"mkimage/layers/oci", []string{"mkimage/rootfs", "mkimage/tree"}},
 	{"mkimage/layers/apk", []string{"mkimage/rootfs", "mkimage/tree"}},
-	{"mkimage/layers", []string{"mkimage/adopt", "mkimage/layers/apk", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/gschemas", "mkimage/layers/hwdb", "mkimage/layers/iconcache", "mkimage/layers/ldcache", "mkimage/layers/mime", "mkimage/layers/mimeinfo", "mkimage/layers/oci", "mkimage/layers/script", "mkimage/modules", "mkimage/rootfs", "mkimage/tree"}},
+	{"mkimage/layers", []string{"mkimage/adopt", "mkimage/layers/apk", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/fontcache", "mkimage/layers/gschemas", "mkimage/layers/hwdb", "mkimage/layers/iconcache", "mkimage/layers/ldcache", "mkimage/layers/mime", "mkimage/layers/mimeinfo", "mkimage/layers/oci", "mkimage/layers/script", "mkimage/modules", "mkimage/rootfs", "mkimage/tree"}},
 	// apart, so that composing can't start a program
 	{"mkimage/layers/apt", []string{"mkimage/layers", "mkimage/layers/deb"}},
 	{"mkimage/layers/sbom", []string{"mkimage/layers"}},

@@ -100,6 +100,7 @@ type Rules struct {
 	Applications bool   `toml:"applications"` // the list of applications by media types
 	Schemas      bool   `toml:"schemas"`      // compiled settings schemas
 	Icons        bool   `toml:"icons"`        // the indexes of icon themes
+	Fonts        bool   `toml:"fonts"`        // fontconfig's caches of folders with fonts
 	Dpkg         string `toml:"dpkg"`         // none, status.d or whole: the list of packages
 }
 

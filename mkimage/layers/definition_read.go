@@ -18,7 +18,7 @@ const definitionMax = 4 << 20
 var defaults = Rules{
 	MergedUsr: true, Alternatives: "auto", Applets: "auto", Certificates: true, Pam: true, Shells: true,
 	Tmpfiles: true, Sysusers: true, Libraries: true, Depmod: true, Hwdb: true, Catalog: true,
-	Mime: true, Applications: true, Schemas: true, Icons: true, Dpkg: "none",
+	Mime: true, Applications: true, Schemas: true, Icons: true, Fonts: true, Dpkg: "none",
 }
 
 // includesMax is how many definitions one may be made of.

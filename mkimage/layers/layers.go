@@ -74,6 +74,8 @@ type composition struct {
 	keys       apk.Keys     // of Alpine's packages; nil: nobody need have signed them
 	// systemd of the tree looks for units in lib before usr/lib, as Debian's did until version 12
 	splitUsr bool
+	// fontconfig's caches are made
+	fontCaches bool
 }
 
 // stack puts all layers upon one another.

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"deltaup/mkimage/layers/catalog"
+	"deltaup/mkimage/layers/fontcache"
 	"deltaup/mkimage/layers/gschemas"
 	"deltaup/mkimage/layers/hwdb"
 	"deltaup/mkimage/layers/iconcache"
@@ -81,6 +82,18 @@ func (c *composition) mediaTypes() error {
 // icons makes the index of each icon theme.
 func (c *composition) icons() error {
 	return writeAll(c.stage, "icons", iconcache.Build(c.stage.tree()))
+}
+
+// fonts makes fontconfig's caches. Folders that get none are told of as warnings.
+func (c *composition) fonts() error {
+	files, notes, err := fontcache.Build(c.stage.tree())
+	if errors.Is(err, fontcache.ErrUnknown) {
+		c.stage.warnings = append(c.stage.warnings, "no font caches: "+err.Error())
+		return nil
+	}
+	c.stage.warnings = append(c.stage.warnings, notes...)
+	c.fontCaches = len(files) > 0
+	return errors.Join(err, writeAll(c.stage, "fonts", files))
 }
 
 // kernelModules makes depmod's files of each kernel's modules.

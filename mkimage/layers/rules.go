@@ -38,6 +38,7 @@ var rules = []rule{
 	{"applications", func(r *Rules) bool { return r.Applications }, (*composition).applications},
 	{"schemas", func(r *Rules) bool { return r.Schemas }, (*composition).schemas},
 	{"icons", func(r *Rules) bool { return r.Icons }, (*composition).icons},
+	{"fonts", func(r *Rules) bool { return r.Fonts }, (*composition).fonts},
 	{"depmod", func(r *Rules) bool { return r.Depmod }, (*composition).kernelModules},
 	{"libraries", func(r *Rules) bool { return r.Libraries }, (*composition).libraries},
 	{"dpkg", nil, (*composition).dpkg},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"deltaup/internal/test/debtest"
+	"deltaup/internal/test/fonttest"
 	"deltaup/mkimage/adopt"
 	"deltaup/mkimage/layers"
 )
@@ -327,6 +328,47 @@ func TestDesktop(t *testing.T) {
 	wantPaths(t, w.composed(debian), map[string]string{
 		"usr/share/applications/mimeinfo.cache": "0644 0:0 [MIME Cache]\ntext/x-p=p.desktop;\n",
 	})
+}
+
+// TestFonts demands font caches, a warning where there can be none, and that they are what covers
+// the program's script.
+func TestFonts(t *testing.T) {
+	const script = "#!/bin/sh\nmkdir -p /var/cache/fontconfig\nfc-cache -s -f -v 1>/var/log/fontconfig.log 2>&1 || exit 1\n"
+	compose := func(version uint32, font, rules string) (paths string, warnings []string, err error) {
+		t.Helper()
+		w := newWorld(t, debtest.Package{Name: "p", Control: map[string]string{"postinst": script}, Files: []debtest.File{
+			{Name: "usr/bin/fc-cache", Mode: 0o755}, {Name: "etc/fonts/fonts.conf", Content: fonttest.Config},
+			{Name: "usr/lib/libfontconfig.so.1", Content: string(fonttest.Library(version))},
+			{Name: "usr/lib/" + fonttest.FreeType}, {Name: "usr/lib/libfreetype.so.6", Link: fonttest.FreeType},
+			{Name: "usr/share/fonts/a/font", Content: font},
+		}})
+		made, err := w.compose(debian + rules)
+		if err != nil {
+			return "", nil, err
+		}
+		defer made.Close()
+		for _, e := range made.Entries() {
+			if strings.HasPrefix(e.Path, "var/cache/fontconfig/") {
+				paths += strings.TrimPrefix(e.Path, "var/cache/fontconfig/") + " "
+			}
+		}
+		return paths, made.Warnings(), nil
+	}
+	const top = "3830d5c3ddfd5cd38a049b759396e72e-le64.cache-8"
+	paths, warnings, err := compose(fonttest.Release, "none", "")
+	if err != nil || len(warnings) != 0 || strings.Count(paths, " ") != 3 || !strings.Contains(paths, top) {
+		t.Error(paths, warnings, err)
+	}
+	paths, warnings, err = compose(fonttest.Release, "STARTFONT 2.1\n", "")
+	if err != nil || len(warnings) != 1 || strings.Count(paths, " ") != 2 || !strings.Contains(paths, top) {
+		t.Error(paths, warnings, err)
+	}
+	if _, _, err := compose(1, "none", ""); !errors.Is(err, layers.ErrHooks) {
+		t.Errorf("an unknown release: %v", err)
+	}
+	if _, _, err := compose(fonttest.Release, "none", "[rules]\nfonts = false\n"); !errors.Is(err, layers.ErrHooks) {
+		t.Errorf("without the rule: %v", err)
+	}
 }
 
 // TestCovered demands that the program of a rule counts where the rule is off, and only there.

@@ -19,6 +19,8 @@ type stage struct {
 	time    uint32           // of what rules make
 	closers []io.Closer
 
+	warnings []string // what the tree lacks of what rules make, in sentences
+
 	mergedUsr bool // bin, sbin and lib* are links into usr
 }
 
@@ -284,7 +286,7 @@ type composed struct {
 }
 
 func (t *composed) Entries() []tree.Entry { return t.entries }
-func (t *composed) Warnings() []string    { return nil }
+func (t *composed) Warnings() []string    { return t.warnings }
 
 func (t *composed) Open(i int) (io.ReadCloser, error) {
 	if e := &t.entries[i]; e.Type != tree.Regular || e.Link != "" {

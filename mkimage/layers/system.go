@@ -66,6 +66,8 @@ func (f finished) Covers(words []string, all bool) bool {
 	case "update-alternatives":
 		return !slices.Contains(words, "--install") ||
 			parseable(words) && f.definition.Rules.Alternatives == "auto"
+	case "fc-cache":
+		return f.fontCaches
 	case "busybox":
 		return slices.Contains(words, "--install") && f.definition.Rules.Applets != "none"
 	case "dpkg-divert":

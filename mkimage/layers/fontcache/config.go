@@ -92,30 +92,36 @@ func (c *config) include(name string, optional bool, depth int) error {
 	if err != nil {
 		return err
 	}
-	var top element
-	d := xml.NewDecoder(bytes.NewReader(text))
-	err = d.Decode(&top)
-	if err == nil {
-		if _, rest := d.Token(); rest != io.EOF && !errors.Is(rest, io.EOF) {
-			err = c.onlyBlank(d)
-		}
-	}
-	if err == nil && top.XMLName.Local != "fontconfig" {
-		err = fmt.Errorf("the element is %s", top.XMLName.Local)
-	}
-	for i := range top.Elements {
-		if err == nil {
-			err = c.element(&top.Elements[i], "/"+e.Path, depth)
-		}
-	}
-	if err != nil {
+	if err := c.parse(text, "/"+e.Path, depth); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
 
+// parse takes the settings of a file, of which name is the true path.
+func (c *config) parse(text []byte, name string, depth int) error {
+	var top element
+	d := xml.NewDecoder(bytes.NewReader(text))
+	err := d.Decode(&top)
+	if err == nil {
+		err = onlyBlank(d)
+	}
+	if err != nil {
+		return err
+	}
+	if top.XMLName.Local != "fontconfig" {
+		return fmt.Errorf("the element is %s", top.XMLName.Local)
+	}
+	for i := range top.Elements {
+		if err := c.element(&top.Elements[i], name, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // onlyBlank reads what is behind the settings.
-func (c *config) onlyBlank(d *xml.Decoder) error {
+func onlyBlank(d *xml.Decoder) error {
 	for {
 		switch t, err := d.Token(); t.(type) {
 		case nil:
