@@ -1,7 +1,7 @@
 // Package apk reads Alpine's packages of both generations, as apk-package(5) and apk-v3(5) describe
 // them: their names, their scripts and the tree of files that they unpack to. It runs nothing.
 //
-// Begin with [Open]. Every content is verified by the hash that the package says. Whether the
+// Begin with [Open], or with [ReadIndex], which reads what a repository has, and [Verify]. Every content is verified by the hash that the package says. Whether the
 // package itself is what somebody made is told by [Options.Keys] alone. Dependencies are not read:
 // who chooses packages has solved them.
 //
@@ -27,14 +27,16 @@ var (
 	ErrMalformed = errors.New("malformed package")
 	// ErrSignature is wrapped when no known key has signed a package.
 	ErrSignature = errors.New("no signature of a known key")
+	// ErrListed is wrapped when a package is not the one that an index lists.
+	ErrListed = errors.New("not what the index lists")
 	// ErrOwner is wrapped when a file belongs to a user or group without a number.
 	ErrOwner = errors.New("owner without a number")
 )
 
 // Bounds of what is kept in memory, in bytes.
 const (
-	controlMax = 64 << 20 // the control archive, plain, or the database of the third generation
-	fileMax    = 32 << 20 // one of its files
+	controlMax = 64 << 20  // the control archive, plain, or the database of the third generation
+	indexMax   = 256 << 20 // an index, plain
 )
 
 // scriptNames are those of the scripts that a package may have, as in the second generation's
@@ -51,6 +53,8 @@ type Options struct {
 	// Users and Groups have the numbers of owners, which count before those of the package. root is
 	// 0. The third generation has names alone.
 	Users, Groups map[string]uint32
+
+	anyOwner bool // those without a number are root
 }
 
 // Package is a binary package.
@@ -62,6 +66,8 @@ type Package struct {
 	Scripts                           map[string][]byte // by the names of scriptNames
 	Triggers                          []string          // patterns of paths at which .trigger is run
 	tree.Tree                                           // what the package unpacks to
+
+	sums [][]byte // of the control archive or the database, each of another length
 }
 
 // Open reads the package in a file. Closing the result frees the room that it takes in the system's
@@ -103,8 +109,11 @@ func open(ctx context.Context, r io.Reader, o Options) (*Package, error) {
 }
 
 // check refuses a package without a usable name.
-func (p *Package) check() error {
-	for _, word := range []string{p.Name, p.Version, p.Architecture} {
+func (p *Package) check() error { return checkWords(p.Name, p.Version, p.Architecture) }
+
+// checkWords refuses what can be no name, version or architecture: a path is made of them.
+func checkWords(words ...string) error {
+	for _, word := range words {
 		if word == "" || len(word) > 255 || word[0] == '.' || strings.Trim(word, plain) != "" {
 			return fmt.Errorf("%w: the name, version or architecture %.300q", ErrMalformed, word)
 		}
@@ -142,6 +151,9 @@ func (p *Package) unpack(ctx context.Context, o *Options, write func(*tar.Writer
 func (o *Options) header(w *tar.Writer, h *tar.Header) error {
 	h.Format = tar.FormatPAX
 	h.Uid, h.Gid = o.number(o.Users, h.Uname, h.Uid), o.number(o.Groups, h.Gname, h.Gid)
+	if o.anyOwner {
+		h.Uid, h.Gid = 0, 0
+	}
 	if h.Uid < 0 || h.Gid < 0 {
 		return fmt.Errorf("%w: /%.200s belongs to %.100q:%.100q", ErrOwner, h.Name, h.Uname, h.Gname)
 	}

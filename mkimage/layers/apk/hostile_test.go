@@ -102,7 +102,7 @@ func TestHostileV2(t *testing.T) {
 		"a path in control":        {makeV2(t, info("ab"), a, []tar.Header{{Name: ".d/e", Typeflag: tar.TypeReg}}), ErrMalformed},
 		"a file in control":        {makeV2(t, info("ab"), a, []tar.Header{{Name: "e", Typeflag: tar.TypeReg}}), ErrMalformed},
 		"a script twice":           {makeV2(t, info("ab"), a, []tar.Header{{Name: ".trigger", Typeflag: tar.TypeReg}, {Name: ".trigger", Typeflag: tar.TypeReg}}), ErrMalformed},
-		"a script of a great size": {makeV2(t, info("ab"), a, []tar.Header{{Name: ".trigger", Typeflag: tar.TypeReg, Linkname: strings.Repeat("\x00", fileMax+1)}}), ErrMalformed},
+		"a script of a great size": {makeV2(t, info("ab"), a, []tar.Header{{Name: ".trigger", Typeflag: tar.TypeReg, Linkname: strings.Repeat("\x00", controlMax/2+1)}}), ErrMalformed},
 	} {
 		p, err := read(c.b, Options{})
 		if !errors.Is(err, c.want) {

@@ -78,9 +78,10 @@ func (m *members) next() error {
 	return nil
 }
 
-// files reads the small files of a member, to its end.
-func (m *members) files() (map[string][]byte, error) {
-	plain := io.LimitReader(m.z, controlMax)
+// files reads the small files of a member, to its end: those with names that wanted takes. All
+// together have at most limit bytes, and one has at most half of them.
+func (m *members) files(limit int64, wanted func(name string) bool) (map[string][]byte, error) {
+	plain := io.LimitReader(m.z, limit)
 	files := map[string][]byte{}
 	for in := tar.NewReader(plain); ; {
 		h, err := in.Next()
@@ -90,9 +91,9 @@ func (m *members) files() (map[string][]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
-		if _, twice := files[h.Name]; twice || h.Typeflag != tar.TypeReg || h.Size > fileMax ||
-			!strings.HasPrefix(h.Name, ".") || strings.Contains(h.Name, "/") {
-			return nil, fmt.Errorf("%w: the control archive has %.200q", ErrMalformed, h.Name)
+		if _, twice := files[h.Name]; twice || h.Typeflag != tar.TypeReg || h.Size > limit/2 ||
+			!wanted(h.Name) {
+			return nil, fmt.Errorf("%w: the archive has %.200q", ErrMalformed, h.Name)
 		}
 		b, err := io.ReadAll(in)
 		if err != nil {
@@ -104,47 +105,71 @@ func (m *members) files() (map[string][]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if n, err := m.z.Read(make([]byte, 1)); n > 0 || err != io.EOF {
-		return nil, fmt.Errorf("%w: a control archive of more than %d bytes", ErrMalformed, controlMax)
+		return nil, fmt.Errorf("%w: an archive of more than %d bytes", ErrMalformed, limit)
 	}
 	return files, nil
 }
 
+// inControl tells the names that a control archive may have.
+func inControl(name string) bool {
+	return strings.HasPrefix(name, ".") && !strings.Contains(name, "/")
+}
+
 const signPrefix = ".SIGN."
 
-func (p *Package) readV2(ctx context.Context, in *bufio.Reader, o *Options) error {
-	m := &members{tap: &tap{r: in}}
-	sums := digests{sha1: sha1.New(), sha256: sha256.New(), sha512: sha512.New()}
-	m.begin(sums.all()...)
-	if err := m.next(); err != nil {
-		return err
+// signed is an archive of small files that a key has signed, as it lies in a file.
+type signed struct {
+	*members                     // the next one comes behind the archive
+	files      map[string][]byte // of the archive, by their names
+	signatures map[string][]byte // by the names of their files; nil: there is none
+	digests                      // of the archive
+}
+
+// readSigned reads the signatures and the archive that they sign.
+func readSigned(in *bufio.Reader, limit int64, wanted func(string) bool) (*signed, error) {
+	s := &signed{
+		members: &members{tap: &tap{r: in}},
+		digests: digests{sha1: sha1.New(), sha256: sha256.New(), sha512: sha512.New()},
 	}
-	control, err := m.files()
+	s.begin(s.all()...)
+	if err := s.next(); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.files, err = s.members.files(limit, wanted); err != nil {
+		return nil, err
+	}
+	for name := range s.files {
+		if strings.HasPrefix(name, signPrefix) {
+			s.signatures = s.files
+		}
+	}
+	if s.signatures != nil {
+		s.flush()
+		s.reset()
+		if err := s.next(); err != nil {
+			return nil, err
+		}
+		if s.files, err = s.members.files(limit, wanted); err != nil {
+			return nil, err
+		}
+	}
+	s.flush()
+	return s, nil
+}
+
+func (p *Package) readV2(ctx context.Context, in *bufio.Reader, o *Options) error {
+	m, err := readSigned(in, controlMax, inControl)
 	if err != nil {
 		return err
 	}
-	var signatures map[string][]byte
-	for name := range control {
-		if strings.HasPrefix(name, signPrefix) {
-			signatures = control
-		}
-	}
-	if signatures != nil {
-		m.flush()
-		sums.reset()
-		if err := m.next(); err != nil {
-			return err
-		}
-		if control, err = m.files(); err != nil {
-			return err
-		}
-	}
-	m.flush()
 	if o.Keys != nil {
-		if p.Signer, err = o.Keys.verifyV2(signatures, sums); err != nil {
+		if p.Signer, err = o.Keys.verifyV2(m.signatures, m.digests); err != nil {
 			return err
 		}
 	}
-	want, err := p.readControl(control)
+	p.sums = [][]byte{m.sha1.Sum(nil), m.sha256.Sum(nil)}
+	want, err := p.readControl(m.files)
 	if err != nil {
 		return err
 	}
@@ -157,8 +182,8 @@ func (p *Package) readV2(ctx context.Context, in *bufio.Reader, o *Options) erro
 		if err := copyFiles(w, m.z, o); err != nil {
 			return err
 		}
-		if _, err := in.ReadByte(); err != io.EOF {
-			return fmt.Errorf("%w: something follows the files (%w)", ErrMalformed, err)
+		if err := atEnd(in, "files"); err != nil {
+			return err
 		}
 		m.flush()
 		if got := hex.EncodeToString(data.Sum(nil)); got != want {
@@ -167,6 +192,18 @@ func (p *Package) readV2(ctx context.Context, in *bufio.Reader, o *Options) erro
 		}
 		return nil
 	})
+}
+
+// atEnd refuses a file that does not end behind what has been read.
+func atEnd(in *bufio.Reader, what string) error {
+	switch _, err := in.ReadByte(); err {
+	case io.EOF:
+		return nil
+	case nil:
+		return fmt.Errorf("%w: something follows the %s", ErrMalformed, what)
+	default:
+		return err
+	}
 }
 
 // readControl reads the control archive. It gives the hash of the files.

@@ -19,8 +19,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// schemaPackage is the schema of a package: "pckg".
-const schemaPackage = 0x676b6370
+// Schemas.
+const (
+	schemaPackage = 0x676b6370 // "pckg"
+	schemaIndex   = 0x78646e69 // "indx"
+)
 
 // Types of blocks. Each begins with its type in two bits and its size, with these four bytes, in 30;
 // or, if it is longer, with 3 in the two bits, the type in the others, four bytes of nothing, and
@@ -38,12 +41,15 @@ const (
 	windowMax     = 128 << 20 // bytes that zstd may refer back
 )
 
-// Fields of a package and of its information, by their places.
+// Fields of a package and of its information, by their places. An index has the same information.
 const (
 	packageInfo     = 1
 	packagePaths    = 2
 	packageScripts  = 3
 	packageTriggers = 4
+
+	indexPackages = 2
+	indexSpec     = 3
 
 	infoName        = 1
 	infoVersion     = 2
@@ -52,9 +58,13 @@ const (
 	infoLicense     = 6
 	infoOrigin      = 7
 	infoURL         = 9
+
+	// what an index alone has
+	infoHash = 3
+	infoSize = 13
 )
 
-// blocks reads the blocks of a package of the third generation.
+// blocks reads the blocks of a file of the third generation.
 type blocks struct {
 	r    *bufio.Reader
 	left int64 // bytes of the block before that were not read, without its padding
@@ -123,53 +133,83 @@ func short(err error) error {
 	return fmt.Errorf("%w: %w", ErrMalformed, err)
 }
 
-func (p *Package) readV3(ctx context.Context, in *bufio.Reader, o *Options) error {
+// databaseFile is a file of the third generation, read as far as behind its signatures.
+type databaseFile struct {
+	*blocks
+	database
+	signer string // the name of the key; "": not verified
+	kind   uint32 // of the block that has begun
+	end    bool   // there is no block any more
+	close  func()
+}
+
+// openDatabase reads the database of a file, at most limit bytes, and its signatures. With keys, one
+// of them must have signed it.
+func openDatabase(in *bufio.Reader, schema uint32, limit int64, keys Keys) (*databaseFile, error) {
 	plain, done, err := decompress(in)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer done()
-	b := &blocks{r: plain}
+	f := &databaseFile{blocks: &blocks{r: plain}, close: done}
+	if err := f.read(schema, limit, keys); err != nil {
+		done()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *databaseFile) read(schema uint32, limit int64, keys Keys) error {
 	var head [8]byte
-	if _, err := io.ReadFull(plain, head[:]); err != nil {
+	if _, err := io.ReadFull(f.r, head[:]); err != nil {
 		return short(err)
 	}
-	schema := binary.LittleEndian.Uint32(head[4:])
-	if string(head[:4]) != "ADB." || schema != schemaPackage {
-		return fmt.Errorf("%w: no package but something of the schema %.4q", ErrMalformed, head[4:])
+	if string(head[:4]) != "ADB." || binary.LittleEndian.Uint32(head[4:]) != schema {
+		want := binary.LittleEndian.AppendUint32(nil, schema)
+		return fmt.Errorf("%w: the schema is %.4q, not %q", ErrMalformed, head[4:], want)
 	}
-	kind, _, err := b.next()
-	if err != nil || kind != blockDatabase {
-		return fmt.Errorf("%w: it has no database (%w)", ErrMalformed, err)
-	}
-	text, err := b.all(controlMax)
-	if err != nil {
-		return err
-	}
-	kind, err = p.signatures(b, text, o)
+	kind, _, err := f.next()
 	if err != nil && err != io.EOF {
 		return err
 	}
-	d, err2 := parseDatabase(text)
-	if err2 != nil {
-		return err2
+	if err == io.EOF || kind != blockDatabase {
+		return fmt.Errorf("%w: it has no database", ErrMalformed)
 	}
-	root, err2 := d.list(d.root())
-	if err2 == nil {
-		err2 = p.readInfo(root)
+	text, err := f.all(limit)
+	if err != nil {
+		return err
 	}
-	if err2 != nil {
-		return err2
+	if err := f.signatures(text, schema, keys); err != nil {
+		return err
 	}
-	paths, err2 := root.list(packagePaths)
-	if err2 != nil {
-		return err2
+	f.database, err = parseDatabase(text)
+	return err
+}
+
+func (p *Package) readV3(ctx context.Context, in *bufio.Reader, o *Options) error {
+	f, err := openDatabase(in, schemaPackage, controlMax, o.Keys)
+	if err != nil {
+		return err
 	}
-	x := &extraction{blocks: b, o: o, kind: kind, end: err == io.EOF}
+	defer f.close()
+	p.Signer = f.signer
+	sum256, sum512 := sha256.Sum256(f.database), sha512.Sum512(f.database)
+	p.sums = [][]byte{sum256[:sha1.Size], sum256[:], sum512[:]}
+	root, err := f.list(f.root())
+	if err != nil {
+		return err
+	}
+	if err := p.readInfo(root); err != nil {
+		return err
+	}
+	paths, err := root.list(packagePaths)
+	if err != nil {
+		return err
+	}
+	x := &extraction{blocks: f.blocks, o: o, kind: f.kind, end: f.end}
 	return p.unpack(ctx, o, func(w *tar.Writer) error { return x.all(w, paths) })
 }
 
-// decompress gives the plain package.
+// decompress gives what a file of the third generation holds, plain.
 func decompress(in *bufio.Reader) (*bufio.Reader, func(), error) {
 	head, err := in.Peek(6)
 	if err != nil {
@@ -204,29 +244,33 @@ func decompress(in *bufio.Reader) (*bufio.Reader, func(), error) {
 }
 
 // signatures reads the signatures of a database, and the head of the block behind them.
-func (p *Package) signatures(b *blocks, database []byte, o *Options) (kind uint32, err error) {
+func (f *databaseFile) signatures(database []byte, schema uint32, keys Keys) error {
 	sum256, sum512 := sha256.Sum256(database), sha512.Sum512(database)
 	sums := map[byte][]byte{hashSHA256: sum256[:], hashSHA512: sum512[:]}
+	var err error
 	n := 0
-	for kind, _, err = b.next(); err == nil && kind == blockSignature; kind, _, err = b.next() {
+	for f.kind, _, err = f.next(); err == nil && f.kind == blockSignature; f.kind, _, err = f.next() {
 		if n++; n > signaturesMax {
-			return 0, fmt.Errorf("%w: more than %d signatures", ErrMalformed, signaturesMax)
+			return fmt.Errorf("%w: more than %d signatures", ErrMalformed, signaturesMax)
 		}
-		s, err := b.all(signatureMax)
+		s, err := f.all(signatureMax)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		if p.Signer != "" {
+		if f.signer != "" {
 			continue
 		}
-		if p.Signer, err = o.Keys.verifyV3(s, schemaPackage, sums); err != nil {
-			return 0, err
+		if f.signer, err = keys.verifyV3(s, schema, sums); err != nil {
+			return err
 		}
 	}
-	if o.Keys != nil && p.Signer == "" && (err == nil || err == io.EOF) {
-		return 0, fmt.Errorf("%w: %d signatures, none by one of %d keys", ErrSignature, n, len(o.Keys))
+	if f.end = err == io.EOF; err != nil && !f.end {
+		return err
 	}
-	return kind, err
+	if keys != nil && f.signer == "" {
+		return fmt.Errorf("%w: %d signatures, none by one of %d keys", ErrSignature, n, len(keys))
+	}
+	return nil
 }
 
 // readInfo reads what is known about the package.
