@@ -54,7 +54,7 @@ type Options struct {
 	// 0. The third generation has names alone.
 	Users, Groups map[string]uint32
 
-	anyOwner bool // those without a number are root
+	listed *Listed // what the package must be; then owners need no number
 }
 
 // Package is a binary package.
@@ -66,8 +66,6 @@ type Package struct {
 	Scripts                           map[string][]byte // by the names of scriptNames
 	Triggers                          []string          // patterns of paths at which .trigger is run
 	tree.Tree                                           // what the package unpacks to
-
-	sums [][]byte // of the control archive or the database, each of another length
 }
 
 // Open reads the package in a file. Closing the result frees the room that it takes in the system's
@@ -151,7 +149,7 @@ func (p *Package) unpack(ctx context.Context, o *Options, write func(*tar.Writer
 func (o *Options) header(w *tar.Writer, h *tar.Header) error {
 	h.Format = tar.FormatPAX
 	h.Uid, h.Gid = o.number(o.Users, h.Uname, h.Uid), o.number(o.Groups, h.Gname, h.Gid)
-	if o.anyOwner {
+	if o.listed != nil {
 		h.Uid, h.Gid = 0, 0
 	}
 	if h.Uid < 0 || h.Gid < 0 {

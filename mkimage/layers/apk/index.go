@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -270,16 +271,28 @@ func Verify(ctx context.Context, name string, keys Keys, want Listed) error {
 	if keys == nil {
 		keys = Keys{}
 	}
-	p, err := open(ctx, f, Options{Keys: keys, anyOwner: true})
+	p, err := open(ctx, f, Options{Keys: keys, listed: &want})
+	if errors.Is(err, ErrListed) {
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", want, err)
 	}
-	defer p.Close() // it was only read
+	return p.Close()
+}
+
+// identify tells whether a package is the one that it must be, by its words and that of its hashes
+// which is as long as the index's.
+func (o *Options) identify(p *Package, sums ...[]byte) error {
+	want := o.listed
+	if want == nil {
+		return nil
+	}
 	if p.Name != want.Name || p.Version != want.Version || p.Architecture != want.Architecture {
 		return fmt.Errorf("%w: in the place of %s for %s is %s %s for %s", ErrListed, want,
 			want.Architecture, p.Name, p.Version, p.Architecture)
 	}
-	for _, sum := range p.sums {
+	for _, sum := range sums {
 		if len(sum) != len(want.Hash) {
 			continue
 		}

@@ -168,9 +168,11 @@ func (p *Package) readV2(ctx context.Context, in *bufio.Reader, o *Options) erro
 			return err
 		}
 	}
-	p.sums = [][]byte{m.sha1.Sum(nil), m.sha256.Sum(nil)}
 	want, err := p.readControl(m.files)
 	if err != nil {
+		return err
+	}
+	if err := o.identify(p, m.sha1.Sum(nil), m.sha256.Sum(nil)); err != nil {
 		return err
 	}
 	data := sha256.New()

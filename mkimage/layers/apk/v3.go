@@ -192,13 +192,15 @@ func (p *Package) readV3(ctx context.Context, in *bufio.Reader, o *Options) erro
 	}
 	defer f.close()
 	p.Signer = f.signer
-	sum256, sum512 := sha256.Sum256(f.database), sha512.Sum512(f.database)
-	p.sums = [][]byte{sum256[:sha1.Size], sum256[:], sum512[:]}
 	root, err := f.list(f.root())
 	if err != nil {
 		return err
 	}
 	if err := p.readInfo(root); err != nil {
+		return err
+	}
+	sum256, sum512 := sha256.Sum256(f.database), sha512.Sum512(f.database)
+	if err := o.identify(p, sum256[:sha1.Size], sum256[:], sum512[:]); err != nil {
 		return err
 	}
 	paths, err := root.list(packagePaths)
