@@ -126,6 +126,7 @@ var causes = []struct {
 	{exitFailure, "failure"},
 	{exitFailure, "too-many-files"},
 	{exitFailure, "apt"},
+	{exitFailure, "apk"},
 	{exitUsage, "usage"},
 	{exitUsage, "wrong-configuration"},
 	{exitUsage, "no-configuration"},

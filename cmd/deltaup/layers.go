@@ -56,9 +56,11 @@ func newLayersLockCommand(env *Env) *command.Command {
 	cmd := &command.Command{
 		Use:   "lock [flags] DEFINITION",
 		Short: "Resolve the packages of a definition, and write them down by hash",
-		Long: `Lock asks apt, with a root of its own, which packages those of the definition need
-from its sources, and writes name, version, architecture, size, hash and address
-of each. Commit the lock beside the definition. A build takes what it names.`,
+		Long: `Lock asks apt, or for Alpine apk, with a root of its own, which packages those of
+the definition need from its sources, and writes name, version, architecture,
+size, hash and address of each. Packages of Alpine are fetched into the cache,
+since their repositories do not name such hashes. Commit the lock beside the
+definition. A build takes what it names.`,
 		Args: command.Exactly(1),
 		Run: func(ctx context.Context, args []string) error {
 			o.definition = args[0]

@@ -16,6 +16,7 @@ import (
 
 	"deltaup/internal/durable"
 	"deltaup/mkimage/layers"
+	"deltaup/mkimage/layers/alpine"
 	"deltaup/mkimage/layers/apt"
 	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/tree"
@@ -116,13 +117,18 @@ func runLayersLock(ctx context.Context, env *Env, o *layersOptions) error {
 		return &usageError{fmt.Errorf("%s is there; --update replaces it and shows what changes",
 			o.lockPath())}
 	}
-	lock := &layers.Lock{}
-	if d.HasPackages() {
-		if lock, err = apt.Resolve(ctx, d); err != nil {
-			return err
-		}
-	}
 	cache, err := o.cacheFolder()
+	if err != nil {
+		return err
+	}
+	lock := &layers.Lock{}
+	switch {
+	case !d.HasPackages():
+	case d.Alpine():
+		lock, err = alpine.Resolve(ctx, d, old, &layers.Downloads{Dir: cache})
+	default:
+		lock, err = apt.Resolve(ctx, d)
+	}
 	if err != nil {
 		return err
 	}

@@ -154,8 +154,11 @@ func (o *layersOptions) writeBill(env *Env, write func(io.Writer, *sbom.Subject)
 		return err
 	}
 	subject := &sbom.Subject{
-		Name:   strings.TrimSuffix(filepath.Base(o.definition), definitionSuffix),
-		Vendor: cmp.Or(d.Apt.Vendor, "debian"), Time: d.Time, Lock: lock,
+		Name: strings.TrimSuffix(filepath.Base(o.definition), definitionSuffix),
+		Kind: "deb", Vendor: cmp.Or(d.Apt.Vendor, "debian"), Time: d.Time, Lock: lock,
+	}
+	if d.Alpine() {
+		subject.Kind, subject.Vendor = "apk", cmp.Or(d.Apk.Vendor, "alpine")
 	}
 	size, err := writeFile(o.output, func(w io.Writer) error { return write(w, subject) })
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"deltaup/mkimage/adopt"
 	"deltaup/mkimage/initrd"
 	"deltaup/mkimage/layers"
+	"deltaup/mkimage/layers/alpine"
 	"deltaup/mkimage/layers/apk"
 	"deltaup/mkimage/layers/apt"
 	"deltaup/mkimage/layers/busybox"
@@ -72,6 +73,7 @@ var publisherOutcomes = []outcome{
 	{is: layers.ErrUnreachable, cause: "unreachable", hint: "nothing fetched is lost"},
 	{is: layers.ErrGone, cause: "not-on-mirror", hint: "deltaup layers lock --update takes what there is now"},
 	{is: apt.ErrApt, cause: "apt"},
+	{is: alpine.ErrApk, cause: "apk"},
 	{is: oci.ErrReference, cause: "wrong-definition"},
 	{is: oci.ErrUnlocked, cause: "wrong-lock", hint: "deltaup layers lock --update makes it anew"},
 	{is: oci.ErrDigest, cause: "damaged-input"},
@@ -81,6 +83,7 @@ var publisherOutcomes = []outcome{
 	{is: busybox.ErrMalformed, cause: "damaged-input"},
 	{is: busybox.ErrUnknown, cause: "unsupported-input"},
 	{is: apk.ErrSignature, cause: "unsupported-input"},
+	{is: apk.ErrListed, cause: "damaged-input"},
 	{is: apk.ErrOwner, cause: "unsupported-input"},
 	{is: deb.ErrMalformed, cause: "damaged-input"},
 	{is: sbom.ErrUnknown, cause: "unsupported-input"},

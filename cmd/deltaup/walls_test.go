@@ -56,6 +56,7 @@ var floors = []struct {
 	{"mkimage/layers", []string{"mkimage/adopt", "mkimage/layers/apk", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/fontcache", "mkimage/layers/gschemas", "mkimage/layers/hwdb", "mkimage/layers/iconcache", "mkimage/layers/ldcache", "mkimage/layers/mime", "mkimage/layers/mimeinfo", "mkimage/layers/oci", "mkimage/layers/script", "mkimage/modules", "mkimage/rootfs", "mkimage/tree"}},
 	// apart, so that composing can't start a program
 	{"mkimage/layers/apt", []string{"mkimage/layers", "mkimage/layers/deb"}},
+	{"mkimage/layers/alpine", []string{"mkimage/layers", "mkimage/layers/apk"}},
 	{"mkimage/layers/sbom", []string{"mkimage/layers"}},
 	{"mkimage/internal/codec", []string{"chunkstore"}},
 	{"mkimage/internal/recipetext", []string{"chunkstore"}},
@@ -106,7 +107,7 @@ var floors = []struct {
 	{"settings", []string{"chunkstore", "mkimage", "mkimage/squashfs", "mkimage/tree", "settings/list", "settings/merge", "settings/overlay", "settings/tarball"}},
 	// Above apply and slotboot, which do not know each other.
 	{"device", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree", "mirror", "mirror/client", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/adopt", "mkimage/blockmap", "mkimage/initrd", "mkimage/layers", "mkimage/layers/apk", "mkimage/layers/apt", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/gschemas", "mkimage/layers/hwdb", "mkimage/layers/initramfs", "mkimage/layers/ldcache", "mkimage/layers/mime", "mkimage/layers/mimeinfo", "mkimage/layers/oci", "mkimage/layers/sbom", "mkimage/layers/script", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "settings", "settings/list", "settings/merge", "settings/mounts", "settings/tarball", "settings/textdiff", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/adopt", "mkimage/blockmap", "mkimage/initrd", "mkimage/layers", "mkimage/layers/alpine", "mkimage/layers/apk", "mkimage/layers/apt", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/gschemas", "mkimage/layers/hwdb", "mkimage/layers/initramfs", "mkimage/layers/ldcache", "mkimage/layers/mime", "mkimage/layers/mimeinfo", "mkimage/layers/oci", "mkimage/layers/sbom", "mkimage/layers/script", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "settings", "settings/list", "settings/merge", "settings/mounts", "settings/tarball", "settings/textdiff", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.

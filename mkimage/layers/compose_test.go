@@ -461,7 +461,7 @@ func TestPackageFiles(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		w.write("keys/none.txt", "")
-		if _, err := w.compose("alpine-keys = \"keys\"\n[[layer]]\nname = \"files\"\nfiles = [\"" + name + "\"]\n"); !errors.Is(err, apk.ErrSignature) {
+		if _, err := w.compose("[apk]\nkeys = \"keys\"\n[[layer]]\nname = \"files\"\nfiles = [\"" + name + "\"]\n"); !errors.Is(err, apk.ErrSignature) {
 			t.Errorf("%s without its key: %v", name, err)
 		}
 	}

@@ -11,17 +11,16 @@ type Definition struct {
 	Architecture string `toml:"architecture"` // as Debian calls it
 	Time         uint32 `toml:"time"`         // the latest time in the image, seconds since 1970
 
-	Include []string `toml:"include"` // definitions that come before this one
-	Apt     Apt      `toml:"apt"`
-	// folder with the keys of which one must have signed each package of Alpine
-	AlpineKeys string         `toml:"alpine-keys"`
-	Layers     []Layer        `toml:"layer"`
-	Replace    []Replacement  `toml:"replace"`
-	Rules      Rules          `toml:"rules"`
-	Deltaup    adopt.Settings `toml:"deltaup"`
-	Initrd     Initrd         `toml:"initrd"`
-	Packages   []PackageTasks `toml:"package"`
-	Tasks                     // of the whole image
+	Include  []string       `toml:"include"` // definitions that come before this one
+	Apt      Apt            `toml:"apt"`
+	Apk      Apk            `toml:"apk"`
+	Layers   []Layer        `toml:"layer"`
+	Replace  []Replacement  `toml:"replace"`
+	Rules    Rules          `toml:"rules"`
+	Deltaup  adopt.Settings `toml:"deltaup"`
+	Initrd   Initrd         `toml:"initrd"`
+	Packages []PackageTasks `toml:"package"`
+	Tasks                   // of the whole image
 
 	sources []string // the files that it was read from
 }
@@ -54,11 +53,20 @@ type Apt struct {
 	Recommends bool     `toml:"recommends"` // packages that others recommend come, too
 }
 
+// Apk says where packages of Alpine come from.
+type Apk struct {
+	Repositories []string `toml:"repositories"` // lines of apk-repositories(5)
+	// folder with public keys: one of them must have signed each index and each package
+	Keys         string `toml:"keys"`
+	Architecture string `toml:"architecture"` // as Alpine calls it; "": that of the image
+	Vendor       string `toml:"vendor"`       // as package URLs have it; "": alpine
+}
+
 // Layer is one of the things that a tree is composed from, upon those before. Just one of Packages,
 // Files, Folder, Archive, Image and Container is set.
 type Layer struct {
 	Name      string   `toml:"name"`
-	Packages  []string `toml:"packages"` // names or patterns of apt(8)
+	Packages  []string `toml:"packages"` // names or patterns of apt(8), or a world of apk(8)
 	Files     []string `toml:"files"`    // packages of Debian and Alpine in files
 	Folder    string   `toml:"folder"`
 	Archive   string   `toml:"archive"`

@@ -60,6 +60,11 @@ func (d *Definition) validate() error {
 			return wrong("architecture is missing, such as amd64")
 		}
 	}
+	if d.Alpine() {
+		if err := d.validateApk(); err != nil {
+			return err
+		}
+	}
 	for _, rule := range []struct {
 		name, value string
 		values      []string

@@ -95,7 +95,7 @@ func (d *Definition) with(other *Definition) *Definition {
 	sum.Replace = append(slices.Clone(d.Replace), other.Replace...)
 	sum.Packages = append(slices.Clone(d.Packages), other.Packages...)
 	sum.Apt = d.Apt.with(&other.Apt)
-	sum.AlpineKeys = cmp.Or(other.AlpineKeys, d.AlpineKeys)
+	sum.Apk = d.Apk.with(&other.Apk)
 	sum.Deltaup = adopt.Settings{
 		Program: cmp.Or(other.Deltaup.Program, d.Deltaup.Program),
 		Config:  cmp.Or(other.Deltaup.Config, d.Deltaup.Config),
@@ -128,6 +128,19 @@ func (a *Apt) with(other *Apt) Apt {
 	return sum
 }
 
+// with gives the same for Alpine's packages.
+func (a *Apk) with(other *Apk) Apk {
+	sum := Apk{
+		Repositories: a.Repositories, Keys: cmp.Or(other.Keys, a.Keys),
+		Architecture: cmp.Or(other.Architecture, a.Architecture),
+		Vendor:       cmp.Or(other.Vendor, a.Vendor),
+	}
+	if len(other.Repositories) > 0 {
+		sum.Repositories, sum.Keys = other.Repositories, other.Keys
+	}
+	return sum
+}
+
 // anchor makes the paths of this machine begin at a folder.
 func (d *Definition) anchor(dir string) {
 	for i := range d.Layers {
@@ -144,7 +157,7 @@ func (d *Definition) anchor(dir string) {
 // paths gives the settings that are paths of this machine, container images apart.
 func (d *Definition) paths() []*string {
 	list := []*string{
-		&d.Apt.Keyring, &d.AlpineKeys, &d.Deltaup.Program, &d.Deltaup.Config, &d.Deltaup.Root,
+		&d.Apt.Keyring, &d.Apk.Keys, &d.Deltaup.Program, &d.Deltaup.Config, &d.Deltaup.Root,
 	}
 	for i := range d.Layers {
 		l := &d.Layers[i]

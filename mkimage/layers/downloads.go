@@ -29,7 +29,7 @@ type Downloads struct {
 // Path gives the path of a package, and fetches it where it is missing or damaged. What has another
 // hash than the lock says is refused: errors wrap ErrLock, ErrUnreachable or ErrGone.
 func (c *Downloads) Path(ctx context.Context, p Locked) (string, error) {
-	name := filepath.Join(c.Dir, p.SHA256+".deb")
+	name := c.name(p)
 	f, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return name, c.fetch(ctx, p, name)
@@ -43,6 +43,15 @@ func (c *Downloads) Path(ctx context.Context, p Locked) (string, error) {
 		return name, c.fetch(ctx, p, name)
 	}
 	return name, err
+}
+
+// name is the path of a package. Its end tells Debian's from Alpine's.
+func (c *Downloads) name(p Locked) string {
+	suffix := ".deb"
+	if strings.HasSuffix(p.URL, apkSuffix) {
+		suffix = apkSuffix
+	}
+	return filepath.Join(c.Dir, p.SHA256+suffix)
 }
 
 // verify copies a package, and tells whether it has the size and hash of the lock.
@@ -62,8 +71,15 @@ func (c *Downloads) fetch(ctx context.Context, p Locked, name string) error {
 	if err := durable.MkdirAll(c.Dir); err != nil {
 		return err
 	}
+	return retry(ctx, func(ctx context.Context) error { return c.try(ctx, p, name) })
+}
+
+// retry calls a function several times, as long as its error is not permanent.
+func retry(ctx context.Context, call func(context.Context) error) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		return struct{}{}, c.try(ctx, p, name)
+		ctx, cancel := context.WithTimeout(ctx, tryTime)
+		defer cancel()
+		return struct{}{}, call(ctx)
 	}, backoff.WithMaxTries(tries))
 	return err
 }
@@ -76,8 +92,6 @@ const (
 
 // try fetches a package once. An error that another try would meet again is permanent.
 func (c *Downloads) try(ctx context.Context, p Locked, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, tryTime)
-	defer cancel()
 	body, err := p.open(ctx)
 	if err != nil {
 		return err
@@ -90,22 +104,28 @@ func (c *Downloads) try(ctx context.Context, p Locked, name string) error {
 	return err
 }
 
-// open opens a package at its address: of a server, or of a file, as apt's sources may have it.
+// open opens a package at its address.
 func (p Locked) open(ctx context.Context) (io.ReadCloser, error) {
-	if name, ok := strings.CutPrefix(p.URL, "file:"); ok {
+	return openAddress(ctx, p.String(), p.URL)
+}
+
+// openAddress opens what is at an address: of a server, or of a file, as apt's sources may have it.
+// Messages call it what.
+func openAddress(ctx context.Context, what, address string) (io.ReadCloser, error) {
+	if name, ok := strings.CutPrefix(address, "file:"); ok {
 		name, err := url.PathUnescape(strings.TrimPrefix(name, "//"))
 		if err != nil {
-			return nil, backoff.Permanent(fmt.Errorf("%w: %s: %w", ErrLock, p, err))
+			return nil, backoff.Permanent(fmt.Errorf("%w: %s: %w", ErrLock, what, err))
 		}
 		f, err := plainfile.Open(name)
 		if err != nil {
-			return nil, backoff.Permanent(fmt.Errorf("%s: %w", p, err))
+			return nil, backoff.Permanent(fmt.Errorf("%s: %w", what, err))
 		}
 		return f, nil
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, backoff.Permanent(fmt.Errorf("%w: %s: %w", ErrLock, p, err))
+		return nil, backoff.Permanent(fmt.Errorf("%w: %s: %w", ErrLock, what, err))
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -117,9 +137,9 @@ func (p Locked) open(ctx context.Context) (io.ReadCloser, error) {
 	answer.Body.Close()
 	switch status := answer.StatusCode; {
 	case status == http.StatusNotFound, status == http.StatusGone:
-		return nil, backoff.Permanent(fmt.Errorf("%w: %s: %s", ErrGone, p.URL, answer.Status))
+		return nil, backoff.Permanent(fmt.Errorf("%w: %s: %s", ErrGone, address, answer.Status))
 	case status < http.StatusInternalServerError:
-		return nil, backoff.Permanent(fmt.Errorf("%w: %s: %s", ErrUnreachable, p.URL, answer.Status))
+		return nil, backoff.Permanent(fmt.Errorf("%w: %s: %s", ErrUnreachable, address, answer.Status))
 	}
-	return nil, fmt.Errorf("%w: %s: %s", ErrUnreachable, p.URL, answer.Status)
+	return nil, fmt.Errorf("%w: %s: %s", ErrUnreachable, address, answer.Status)
 }

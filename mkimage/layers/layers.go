@@ -2,8 +2,8 @@
 // images by declared rules. It runs no script of any package and starts no process. So anybody may
 // compose, and the same definition and lock give the same tree on any machine.
 //
-// Begin with [ReadDefinition] and [ReadLock], then [Compose]. Package apt makes locks, by the
-// distribution's own solver.
+// Begin with [ReadDefinition] and [ReadLock], then [Compose]. Packages apt and alpine make locks,
+// by the distribution's own solver.
 //
 // What packages' scripts would have done, rules do: see [Definition]. A script that neither the
 // rules cover nor the definition acknowledges stops the composition, see [Hooks].
@@ -83,7 +83,7 @@ func (c *composition) stack(ctx context.Context, o Options) (err error) {
 	if err := o.Lock.fits(c.definition); err != nil {
 		return err
 	}
-	if keys := c.definition.AlpineKeys; keys != "" {
+	if keys := c.definition.Apk.Keys; keys != "" {
 		if c.keys, err = apk.ReadKeys(keys); err != nil {
 			return err
 		}

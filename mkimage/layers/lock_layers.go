@@ -7,17 +7,21 @@ import (
 	"strings"
 )
 
-// LockedLayer says by hash what a layer asked apt for when it was locked. It is a line of the file:
+// LockedLayer says by hash what a layer asked apt or apk for when it was locked. It is a line of the file:
 // layer and digest, with a space between.
 type LockedLayer struct{ Layer, Digest string }
 
-// LockedLayers gives what the layers of packages ask apt for, for their lock. What earlier layers
+// LockedLayers gives what the layers of packages ask apt or apk for, for their lock. What earlier layers
 // ask for belongs to it, since a later layer has only what these lack.
 func (d *Definition) LockedLayers() (list []LockedLayer) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n", d.Architecture)
-	if d.Apt.Recommends {
-		fmt.Fprintf(h, "recommends\n")
+	switch {
+	case d.Alpine():
+		fmt.Fprintf(h, "apk %s\n", d.ApkArchitecture())
+	case d.Apt.Recommends:
+		fmt.Fprintf(h, "%s\nrecommends\n", d.Architecture)
+	default:
+		fmt.Fprintf(h, "%s\n", d.Architecture)
 	}
 	for i := range d.Layers {
 		l := &d.Layers[i]

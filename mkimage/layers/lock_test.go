@@ -74,13 +74,15 @@ packages = ["y"]
 		return d.LockedLayers()
 	}
 	for name, c := range map[string]struct{ locked, text, want string }{
-		"the same":          {base, base + "[rules]\ndpkg = \"whole\"\n", ""},
-		"another name":      {base, strings.Replace(base, `"x"`, `"x", "z"`, 1), "the layer debian asks for other packages"},
-		"another layer":     {base, strings.Replace(base, `"debian"`, `"base"`, 1), "it does not have the layer base"},
-		"one layer more":    {base, more, "it does not have the layer more"},
-		"one layer less":    {more, base, "does not have its layer more"},
-		"recommends":        {base, base + "[apt]\nrecommends = true\nsources = [\"deb u s c\"]\n", "asks for other packages"},
-		"a layer before it": {more, strings.Replace(more, `"x"`, `"z"`, 1), "the layer debian asks"},
+		"the same":            {base, base + "[rules]\ndpkg = \"whole\"\n", ""},
+		"another name":        {base, strings.Replace(base, `"x"`, `"x", "z"`, 1), "the layer debian asks for other packages"},
+		"another layer":       {base, strings.Replace(base, `"debian"`, `"base"`, 1), "it does not have the layer base"},
+		"one layer more":      {base, more, "it does not have the layer more"},
+		"one layer less":      {more, base, "does not have its layer more"},
+		"recommends":          {base, base + "[apt]\nrecommends = true\nsources = [\"deb u s c\"]\n", "asks for other packages"},
+		"of another kind":     {base, base + "[apk]\nrepositories = [\"http://x\"]\nkeys = \"k\"\n", "asks for other packages"},
+		"for another machine": {base + "[apk]\nrepositories = [\"http://x\"]\nkeys = \"k\"\n", base + "[apk]\nrepositories = [\"http://x\"]\nkeys = \"k\"\narchitecture = \"x86\"\n", "asks for other packages"},
+		"a layer before it":   {more, strings.Replace(more, `"x"`, `"z"`, 1), "the layer debian asks"},
 	} {
 		requests := locked(c.locked)
 		d, err := w.definition(c.text)
@@ -133,26 +135,30 @@ func FuzzReadLock(f *testing.F) {
 
 func TestDefinition(t *testing.T) {
 	for name, text := range map[string]string{
-		"no layer":         "time = 1\n",
-		"no time":          "[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
-		"no name":          "time = 1\n[[layer]]\nfolder = \"x\"\n",
-		"two kinds":        "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\nimage = \"y\"\n",
-		"no kind":          "time = 1\n[[layer]]\nname = \"a\"\n",
-		"same name":        "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[[layer]]\nname = \"a\"\nfolder = \"y\"\n",
-		"no architecture":  "time = 1\n[[layer]]\nname = \"a\"\npackages = [\"x\"]\n",
-		"owner":            "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\nowner = \"root\"\n",
-		"unknown key":      "time = 1\nlayers = 1\n",
-		"unknown rule":     "time = 1\n[rules]\nalternatives = \"some\"\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
-		"no toml":          "time",
-		"user's number":    "time = 1\nuser = [{ name = \"x\" }]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
-		"user's name":      "time = 1\nuser = [{ name = \"x:y\", uid = 1 }]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
-		"user's home":      "time = 1\nuser = [{ name = \"x\", uid = 1, home = \"/:0\" }]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
-		"includes itself":  "include = [\"image.toml\"]\n",
-		"package's name":   "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[[package]]\nname = \"\"\n",
-		"program":          "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[deltaup]\nroot = \"root.json\"\n",
-		"exclude":          "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\nexclude = [\"[\"]\n",
-		"remove":           "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[[file]]\npath = \"/[\"\nremove = true\n",
-		"time is too late": "time = 4294967296\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"no layer":              "time = 1\n",
+		"no time":               "[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"no name":               "time = 1\n[[layer]]\nfolder = \"x\"\n",
+		"two kinds":             "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\nimage = \"y\"\n",
+		"no kind":               "time = 1\n[[layer]]\nname = \"a\"\n",
+		"same name":             "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[[layer]]\nname = \"a\"\nfolder = \"y\"\n",
+		"no architecture":       "time = 1\n[[layer]]\nname = \"a\"\npackages = [\"x\"]\n",
+		"owner":                 "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\nowner = \"root\"\n",
+		"unknown key":           "time = 1\nlayers = 1\n",
+		"unknown rule":          "time = 1\n[rules]\nalternatives = \"some\"\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"no toml":               "time",
+		"user's number":         "time = 1\nuser = [{ name = \"x\" }]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"user's name":           "time = 1\nuser = [{ name = \"x:y\", uid = 1 }]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"user's home":           "time = 1\nuser = [{ name = \"x\", uid = 1, home = \"/:0\" }]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"includes itself":       "include = [\"image.toml\"]\n",
+		"package's name":        "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[[package]]\nname = \"\"\n",
+		"program":               "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[deltaup]\nroot = \"root.json\"\n",
+		"exclude":               "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\nexclude = [\"[\"]\n",
+		"remove":                "time = 1\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n[[file]]\npath = \"/[\"\nremove = true\n",
+		"two kinds of packages": "time = 1\narchitecture = \"amd64\"\n[apt]\nsources = [\"deb u s c\"]\n[apk]\nrepositories = [\"http://x\"]\nkeys = \"k\"\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"no keys":               "time = 1\narchitecture = \"amd64\"\n[apk]\nrepositories = [\"http://x\"]\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"no machine of Alpine":  "time = 1\narchitecture = \"m68k\"\n[apk]\nrepositories = [\"http://x\"]\nkeys = \"k\"\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
+		"two names":             "time = 1\narchitecture = \"amd64\"\n[apk]\nrepositories = [\"http://x\"]\nkeys = \"k\"\n[[layer]]\nname = \"a\"\npackages = [\"x y\"]\n",
+		"time is too late":      "time = 4294967296\n[[layer]]\nname = \"a\"\nfolder = \"x\"\n",
 	} {
 		path := filepath.Join(t.TempDir(), "image.toml")
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -209,6 +215,72 @@ sources = ["deb v s c"]
 `)
 	if err != nil || d.Apt.Keyring != "" {
 		t.Errorf("the keys of other sources: %+v, %v", d.Apt, err)
+	}
+}
+
+// TestRepositories takes the lines of apk-repositories(5) that name one, and refuses others.
+func TestRepositories(t *testing.T) {
+	w := newWorld(t)
+	read := func(lines string) ([]layers.ApkRepository, error) {
+		d, err := w.definition("[apk]\nkeys = \"keys\"\nrepositories = [" + lines + "]\n[[layer]]\nname = \"a\"\npackages = [\"x\"]\n")
+		if err != nil {
+			return nil, err
+		}
+		return d.Repositories()
+	}
+	index := "/x86_64/APKINDEX.tar.gz"
+	for lines, want := range map[string][]layers.ApkRepository{
+		`"https://x/main"`:                 {{Index: "https://x/main" + index, Base: "https://x/main"}},
+		`"https://x/main/", "@e http://y"`: {{Index: "https://x/main" + index, Base: "https://x/main"}, {Tag: "@e", Index: "http://y" + index, Base: "http://y"}},
+		`"v2 @e  http://y main other"`:     {{Tag: "@e", Index: "http://y/main" + index, Base: "http://y/main"}, {Tag: "@e", Index: "http://y/other" + index, Base: "http://y/other"}},
+		`"v3 http://y"`:                    {{Index: "http://y/x86_64/Packages.adb", Base: "http://y"}},
+		`"http://y/a/i.adb"`:               {{Index: "http://y/a/i.adb", Base: "http://y/a", Alone: true}},
+		`"ndx @e http://y/a/index"`:        {{Tag: "@e", Index: "http://y/a/index", Base: "http://y/a", Alone: true}},
+		`"/srv/a b"`:                       {{Index: "file:///srv/a/b" + index, Base: "file:///srv/a/b"}},
+		`"/srv/a+b", "file:///srv/c"`:      {{Index: "file:///srv/a+b" + index, Base: "file:///srv/a+b"}, {Index: "file:///srv/c" + index, Base: "file:///srv/c"}},
+		`""`:                               nil,
+		`"@e"`:                             nil,
+		`"@ http://x"`:                     nil,
+		`"v4 http://x"`:                    nil,
+		`"srv"`:                            nil,
+		`"http://"`:                        nil,
+		`"ftp://x"`:                        nil,
+		`"file://host/x"`:                  nil,
+		`"file:x"`:                         nil,
+		`"http://x/?a"`:                    nil,
+		`"http://x/#a"`:                    nil,
+		`"http://x/${arch}"`:               nil,
+		`"http://x\u007f"`:                 nil,
+		`"set a=b"`:                        nil,
+		`"ndx http://x/a.adb main"`:        nil,
+	} {
+		got, err := read(lines)
+		if !reflect.DeepEqual(got, want) || (err == nil) != (want != nil) || err != nil && !errors.Is(err, layers.ErrDefinition) {
+			t.Errorf("%s: %+v, %v", lines, got, err)
+		}
+	}
+}
+
+// TestIncludeApk joins repositories: they and their keys belong together.
+func TestIncludeApk(t *testing.T) {
+	w := newWorld(t)
+	w.write("base.toml", "[apk]\nrepositories = [\"http://x\"]\nkeys = \"keys\"\nvendor = \"wolfi\"\n")
+	rest := "[[layer]]\nname = \"a\"\nfolder = \"x\"\n[apk]\n"
+	keys := filepath.Join(w.dir, "keys")
+	for text, want := range map[string]layers.Apk{
+		"architecture = \"armhf\"\n":                         {Repositories: []string{"http://x"}, Keys: keys, Vendor: "wolfi", Architecture: "armhf"},
+		"repositories = [\"http://y\"]\nkeys = \"others\"\n": {Repositories: []string{"http://y"}, Keys: filepath.Join(w.dir, "others"), Vendor: "wolfi"},
+	} {
+		d, err := w.definition("include = [\"base.toml\"]\n" + rest + text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(d.Apk, want) || !d.Alpine() || !strings.Contains(strings.Join(d.Inputs(), " "), want.Keys) {
+			t.Errorf("%s: %+v, want %+v; inputs %q", text, d.Apk, want, d.Inputs())
+		}
+	}
+	if _, err := w.definition("include = [\"base.toml\"]\n" + rest + "repositories = [\"http://y\"]\n"); !errors.Is(err, layers.ErrDefinition) || !strings.Contains(err.Error(), "keys is missing") {
+		t.Errorf("the keys of other repositories: %v", err)
 	}
 }
 

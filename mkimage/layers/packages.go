@@ -143,10 +143,13 @@ func (c *composition) openPackages(ctx context.Context, l *Layer, o Options) ([]
 	return trees, err
 }
 
+// apkSuffix ends the names of Alpine's packages.
+const apkSuffix = ".apk"
+
 // openPackage opens a package of Debian or, by its name, of Alpine.
 func (c *composition) openPackage(ctx context.Context, path string,
 	o rootfs.Options) (*installed, error) {
-	if strings.HasSuffix(path, ".apk") {
+	if strings.HasSuffix(path, apkSuffix) {
 		users, groups := c.numbers()
 		p, err := apk.Open(ctx, path, apk.Options{
 			Clamp: o.Clamp, Keys: c.keys, Users: users, Groups: groups,

@@ -22,7 +22,8 @@ import (
 // Subject is what a bill is of.
 type Subject struct {
 	Name   string // of the image
-	Vendor string // of its packages, as package URLs have it: debian, ubuntu
+	Kind   string // of its packages, as package URLs have it: deb or apk
+	Vendor string // of its packages, as package URLs have it: debian, ubuntu, alpine
 	Time   uint32 // the image's, in seconds since 1970
 	Lock   *layers.Lock
 }
@@ -30,8 +31,7 @@ type Subject struct {
 // purl gives the package URL of a package.
 func (s *Subject) purl(p layers.Locked) string {
 	qualifiers := packageurl.Qualifiers{{Key: "arch", Value: p.Architecture}}
-	return packageurl.NewPackageURL(packageurl.TypeDebian, s.Vendor, p.Name, p.Version, qualifiers,
-		"").ToString()
+	return packageurl.NewPackageURL(s.Kind, s.Vendor, p.Name, p.Version, qualifiers, "").ToString()
 }
 
 func (s *Subject) time() string { return time.Unix(int64(s.Time), 0).UTC().Format(time.RFC3339) }
@@ -39,7 +39,7 @@ func (s *Subject) time() string { return time.Unix(int64(s.Time), 0).UTC().Forma
 // sum names the bill: other packages, or another image, give it another one.
 func (s *Subject) sum() ([sha256.Size]byte, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%d\n", s.Name, s.Vendor, s.Time)
+	fmt.Fprintf(h, "%s\n%s\n%s\n%d\n", s.Name, s.Kind, s.Vendor, s.Time)
 	_, err := s.Lock.WriteTo(h)
 	return [sha256.Size]byte(h.Sum(nil)), err
 }

@@ -25,7 +25,7 @@ func subject(t *testing.T) *sbom.Subject {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &sbom.Subject{Name: "appliance", Vendor: "debian", Time: 1_700_000_000, Lock: lock}
+	return &sbom.Subject{Name: "appliance", Kind: "deb", Vendor: "debian", Time: 1_700_000_000, Lock: lock}
 }
 
 func bytesOf(t *testing.T, write func(io.Writer, *sbom.Subject) error, s *sbom.Subject) []byte {
@@ -75,6 +75,13 @@ func TestCycloneDX(t *testing.T) {
 	}
 	if c := (*bom.Components)[1]; c.PackageURL != "pkg:deb/debian/tzdata@2024a-0%2Bdeb12u1?arch=all" || c.Version != "2024a-0+deb12u1" {
 		t.Errorf("component %+v", c)
+	}
+	alpine := subject(t)
+	alpine.Kind, alpine.Vendor = "apk", "alpine"
+	for _, text := range [][]byte{bytesOf(t, sbom.CycloneDX, alpine), bytesOf(t, sbom.SPDX, alpine)} {
+		if !bytes.Contains(text, []byte(`"pkg:apk/alpine/tzdata@2024a-0%2Bdeb12u1?arch=all"`)) || bytes.Contains(text, []byte(bom.SerialNumber)) {
+			t.Errorf("packages of Alpine: %s", text)
+		}
 	}
 	other := subject(t)
 	other.Time++
