@@ -64,12 +64,18 @@ func (c *chain) complete(s *set, r *mkimage.Recipe) error {
 	if err := s.step.Complete(r); err != nil {
 		return err
 	}
+	c.indexAgain()
+	return nil
+}
+
+// indexAgain finds the contents anew, once some have got their ids.
+func (c *chain) indexAgain() {
+	c.seed.contents(func(x *chunkstore.Content) { c.has[x.ID] = true })
 	for _, s := range c.sets {
 		if s.step != nil {
 			s.index()
 		}
 	}
-	return nil
 }
 
 // chunks is how many bytes the way from the seed takes by chunks, as the releases say.

@@ -157,8 +157,7 @@ func (r *patchRoute) loadSet(ctx context.Context, s, before *set) error {
 	return nil
 }
 
-// join applies a set's recipe patch. A recipe on the way is fetched whole only when the set refers
-// to chunk lists that the sets before left out.
+// join applies a set's recipe patch to the recipe that it leads from, as far as that is known.
 func (r *patchRoute) join(ctx context.Context, s, before *set) (*patchset.Step, error) {
 	var step *patchset.Step
 	var err error
@@ -168,6 +167,25 @@ func (r *patchRoute) join(ctx context.Context, s, before *set) (*patchset.Step, 
 		step, err = s.head.StepAfter(before.step)
 	}
 	if errors.Is(err, patchset.ErrPending) {
+		return r.joinWhole(ctx, s, before)
+	}
+	if err != nil {
+		return nil, published(s.name(), err)
+	}
+	return step, nil
+}
+
+// joinWhole is join for a set that refers to chunk lists which nobody knows yet. First it reads
+// those of the seed, and then it fetches the recipe of a release on the way.
+func (r *patchRoute) joinWhole(ctx context.Context, s, before *set) (*patchset.Step, error) {
+	if err := r.u.listChunks(ctx); err != nil {
+		return nil, err
+	}
+	var step *patchset.Step
+	var err error
+	if before == nil {
+		step, err = r.first(ctx, s)
+	} else {
 		var from *mkimage.Recipe
 		if from, err = r.u.meta.recipe(ctx, before.to); err == nil {
 			err = r.chain.complete(before, from)
@@ -186,7 +204,7 @@ func (r *patchRoute) join(ctx context.Context, s, before *set) (*patchset.Step, 
 // first applies the recipe patch of a chain's first set.
 func (r *patchRoute) first(ctx context.Context, s *set) (*patchset.Step, error) {
 	if r.chain.from == nil {
-		return s.head.Step(r.chain.seed.derived.Recipe)
+		return s.head.StepFrom(r.chain.seed.derived.Recipe, r.chain.seed.recipe)
 	}
 	from, err := r.u.meta.recipeFile(ctx, r.chain.from)
 	if err != nil {

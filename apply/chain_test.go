@@ -83,6 +83,19 @@ func TestChainOfLists(t *testing.T) {
 	if _, r := m.mustPull(); r.Route == "patch" || len(m.warnings) == 0 {
 		t.Errorf("without the recipe: route %s, warnings %q", r.Route, m.warnings)
 	}
+
+	// from release 2, whose kept recipe lacks these lists: they are read
+	m = newTargetOf(t, w)
+	m.with = func(r *apply.Request) { r.Line, r.CPU, r.Version, r.Channel = thin, steady, "2", "" }
+	m.pulled()
+	m.with = func(r *apply.Request) { r.Line, r.CPU = thin, steady }
+	m.seeds = []string{m.path}
+	read := m.watchSeeds()
+	r, _ = m.again()
+	if r.Route != "patch" || *read == 0 || m.server.Requests("recipes/") != 0 || len(m.warnings) > 0 {
+		t.Errorf("from a kept recipe: route %s, %d bytes of the seed read, %d recipes, warnings %q", r.Route, *read,
+			m.server.Requests("recipes/"), m.warnings)
+	}
 }
 
 // setWithLists makes a set that has all chunk lists.

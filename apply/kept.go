@@ -7,8 +7,6 @@ import (
 
 	"deltaup/chunkstore"
 	"deltaup/mirror"
-	"deltaup/mkimage"
-	"deltaup/mkimage/squashfs"
 )
 
 // keptError is a failure for which a kept recipe may be the reason. Nothing else is given up for
@@ -22,6 +20,42 @@ func (e *keptError) Unwrap() error { return e.error }
 var errOtherChunks = errors.New(
 	"the release is cut into other chunks than a seed whose recipe is kept",
 )
+
+// errOtherRecipe means that a kept recipe, completed, is another one than it claims.
+var errOtherRecipe = errors.New("its kept recipe is not that of the image")
+
+// unlisted is how many bytes of the seeds have chunks that their kept recipes do not tell.
+func (s *seeds) unlisted() (bytes int64) {
+	for _, seed := range s.list {
+		if seed.derived != nil {
+			bytes += seed.derived.Recipe.Unlisted()
+		}
+	}
+	return bytes
+}
+
+// listChunks reads of the seeds what their kept recipes lack, and keeps that. Who knows contents of
+// these recipes sees the ids and chunks, too.
+func (u *Update) listChunks(ctx context.Context) error {
+	if u.seeds.unlisted() == 0 {
+		return nil
+	}
+	for _, s := range u.seeds.list {
+		if s.derived == nil || s.derived.Recipe.Unlisted() == 0 {
+			continue
+		}
+		if err := s.listChunks(ctx, &u.events); err != nil {
+			return err
+		}
+		if err := u.state.Recipes.Put(s.image, s.image.Size(), s.derived.Recipe, s.recipe); err != nil {
+			u.events.warn("the recipe of seed %s is not kept: %v", s.path, err)
+		}
+	}
+	if c := u.patch.chain; c != nil {
+		c.indexAgain()
+	}
+	return nil
+}
 
 // useKept tells whether a seed's kept recipe was taken instead of reading it.
 func (s *seeds) useKept() bool {
@@ -92,44 +126,34 @@ func tellsOf(r *mirror.Release, text chunkstore.ID) bool {
 	return false
 }
 
-// keepSeed keeps the recipe of a seed that was read, and how quickly it was.
+// keepSeed keeps what was read of a seed: its recipe, and how quickly it was.
 func (u *Update) keepSeed(s *seed) error {
 	if err := u.state.LearnDecode(s.plain, s.rate); err != nil {
 		return err
 	}
-	if s.derived == nil || !s.keptAs.IsZero() || s.recipe.IsZero() || !tellsOf(u.release, s.recipe) {
+	if s.recipe.IsZero() || !s.keptAs.IsZero() || !tellsOf(u.release, s.recipe) {
 		return nil
 	}
-	return u.state.Recipes.Put(s.image, s.image.Size(), s.derived.Recipe)
+	return u.state.Recipes.Put(s.image, s.image.Size(), s.derived.Recipe, s.recipe)
 }
 
-// keepRecipe keeps the recipe of the image that was written, when it is known. The contents that
-// came by patch, of which it has no chunks, are read and cut for it; nothing else is in memory
-// then.
-func (u *Update) keepRecipe(ctx context.Context) error {
+// keepRecipe keeps the recipe of the image that was written, as far as it is known. Of what came by
+// patch it lacks the chunks: they are read when an update needs them.
+func (u *Update) keepRecipe() error {
 	if u.recipe == nil || !u.rebuilds() {
 		return nil
 	}
-	r := u.recipe
-	if !u.ownRecipe {
-		u.patch.chain.close()
-		err := u.seeds.close()
-		u.patch.chain, u.seeds, u.machine.encoders = nil, &seeds{}, nil
-		if err != nil {
+	if u.ownRecipe {
+		// another is not this image's
+		if id, err := u.recipe.ID(); err != nil || id != u.image.Recipe.Text {
 			return err
 		}
-		image, err := squashfs.Open(u.r.Slot, u.image.Size)
-		if err != nil {
-			return err
+	} else if c := u.patch.chain; c != nil {
+		for _, s := range c.sets {
+			if s.step != nil {
+				s.step.Name()
+			}
 		}
-		d, err := mkimage.Derive(ctx, image, chunkstore.Params{}, mkimage.DeriveOptions{Known: r})
-		if err != nil {
-			return err
-		}
-		r = d.Recipe
 	}
-	if id, err := r.ID(); err != nil || id != u.image.Recipe.Text { // another is not this image's
-		return err
-	}
-	return u.state.Recipes.Put(u.r.Slot, u.image.Size, r)
+	return u.state.Recipes.Put(u.r.Slot, u.image.Size, u.recipe, u.image.Recipe.Text)
 }

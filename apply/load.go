@@ -31,6 +31,9 @@ func (u *Update) loadOwnRecipe(ctx context.Context) error {
 	if u.ownRecipe {
 		return nil
 	}
+	if err := u.listChunks(ctx); err != nil {
+		return err
+	}
 	r, err := u.meta.recipe(ctx, u.release)
 	if err != nil {
 		return err
@@ -56,10 +59,11 @@ func (u *Update) loadOwnRecipe(ctx context.Context) error {
 	return nil
 }
 
-// recipeWithIDs gives the image's recipe with the ids of all contents. A patch set leaves some out.
+// recipeWithIDs gives the image's recipe with the ids of all contents. A patch set leaves some out,
+// and so does the kept recipe of an image that was patched.
 func (u *Update) recipeWithIDs(ctx context.Context) (*mkimage.Recipe, error) {
 	var err error
-	if c := u.patch.chain; c != nil && len(c.sets) > 0 {
+	if u.recipe.Unlisted() > 0 {
 		err = u.loadOwnRecipe(ctx)
 	}
 	return u.recipe, err

@@ -83,6 +83,93 @@ func TestKeptRecipes(t *testing.T) {
 	checkExact(t, m, q, r)
 }
 
+// pulled pulls a release that is not the last one.
+func (m *target) pulled() {
+	m.t.Helper()
+	if _, r, err := m.pull(); err != nil || r.Route != "patch" {
+		m.t.Fatalf("route %s, %v", r.Route, err)
+	}
+}
+
+// contentBytes is how many bytes version's files have, each content once.
+func contentBytes(version int) (n int64) {
+	for _, b := range growing(version) {
+		n += int64(len(b))
+	}
+	return n
+}
+
+// TestListsOfKeptRecipe: of an image that was patched, the chunks of what came by patch are read
+// when the next update goes by chunks, and once. The update fetches what it would have fetched had
+// all been known.
+func TestListsOfKeptRecipe(t *testing.T) {
+	route := func(m *target, version string, r delta.Route) {
+		m.with = func(q *apply.Request) {
+			q.Line, q.CPU, q.Version, q.Channel, q.Route = thin, steady, version, "", r
+		}
+	}
+	fresh := patched(t, 3, 1)
+	route(fresh, "2", "patch")
+	fresh.pulled()
+	fresh.seeds = []string{fresh.path}
+	fresh.state += "-fresh"
+	route(fresh, "3", "chunks")
+	_, all := fresh.again()
+
+	m := patched(t, 3, 1)
+	route(m, "2", "patch")
+	m.pulled()
+	m.seeds = []string{m.path}
+	route(m, "3", "chunks")
+	read := m.watchSeeds()
+	if _, n := m.again(); n != all || *read == 0 || *read > contentBytes(2)*2/3 {
+		t.Errorf("%d bytes fetched instead of %d; %d of %d bytes of the seed read", n, all, *read,
+			contentBytes(2))
+	}
+	read = m.watchSeeds()
+	if _, n := m.again(); n != all || *read != 0 {
+		t.Errorf("the second time: %d bytes fetched instead of %d, %d of the seed read", n, all, *read)
+	}
+	route(m, "3", "patch")
+	if r, _ := m.again(); r.Route != "patch" || len(m.warnings) > 0 {
+		t.Errorf("then route %s, warnings %q", r.Route, m.warnings)
+	}
+}
+
+// TestListsAfterDamage: the chunks of a seed are read, too, when a group turns out to be of no use.
+func TestListsAfterDamage(t *testing.T) {
+	m := patched(t, 3, 1)
+	inner := m.with
+	m.with = func(r *apply.Request) { inner(r); r.Version, r.Channel = "2", "" }
+	m.pulled()
+	m.seeds, m.with = []string{m.path}, inner
+	release := m.release("3")
+	m.server.Add(faultserver.Rule{Path: "patches/", Fault: faultserver.Flip(release.Patches[0].Set.Size - 3)})
+	read := m.watchSeeds()
+	r, _ := m.again()
+	given := strings.Count(strings.Join(m.warnings, "\n"), "is fetched otherwise")
+	if *read == 0 || *read > contentBytes(2)*2/3 || given != 1 || m.anew() {
+		t.Errorf("route %s, %d bytes of the seed read, warnings %q", r.Route, *read, m.warnings)
+	}
+}
+
+// TestWrongListsOfKeptRecipe: a content of the seed that was damaged shows when its chunks are read.
+func TestWrongListsOfKeptRecipe(t *testing.T) {
+	m := patched(t, 3, 1)
+	inner := m.with
+	m.with = func(r *apply.Request) { inner(r); r.Version, r.Channel = "2", "" }
+	m.pulled()
+	bad := readFile(t, m.path)
+	bad[bytes.Index(bad, growing(2)["usr/lib/lib0.so"][:64])+5] ^= 1
+	m.with = inner
+	seed := m.seedOf(bad)
+	m.with = func(r *apply.Request) { inner(r); r.Route = "chunks" }
+	read := m.watchSeeds()
+	if m.again(); *read < contentBytes(2)*9/10 {
+		t.Errorf("%d of %d bytes of seed %s read, warnings %q", *read, contentBytes(2), seed, m.warnings)
+	}
+}
+
 // TestKeptAfterFailure: an update that was cut off does not read the seed again.
 func TestKeptAfterFailure(t *testing.T) {
 	m := patched(t, 2, 1)

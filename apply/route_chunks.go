@@ -24,6 +24,7 @@ func (r *chunksRoute) offer(l lacking) delta.Offer {
 		return o
 	}
 	u.addIndex(&o)
+	o.Work.Decode += u.seeds.unlisted()
 	o.Guess = l.chunks
 	unknown := !u.patch.chain.fits() && !u.ownRecipe
 	if u.patch.chain.fits() {

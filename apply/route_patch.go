@@ -50,10 +50,6 @@ func (r *patchRoute) offer(l lacking) delta.Offer {
 		o.Work.Patch += n.effort()
 		r.addLeftOut(&o, n)
 	}
-	// unless the recipe is the mirror's own, keepRecipe reads what was patched
-	if !u.ownRecipe && o.Work.Decode == 0 {
-		o.Work.Decode = l.plain
-	}
 	return o
 }
 
@@ -68,7 +64,7 @@ func (r *patchRoute) guess(lacking) delta.Offer {
 		MetaRequests: 2,
 		Guess:        p.Set.Size,
 		Work: delta.Work{
-			Decode:   u.unread*usualRatio + p.Compress,
+			Decode:   u.unread * usualRatio,
 			Patch:    p.Compress,
 			Compress: p.Compress,
 		},
@@ -105,6 +101,7 @@ func (r *patchRoute) addLeftOut(o *delta.Offer, n needs) {
 	o.Work.Patch -= plain
 	if !u.indexed {
 		u.addIndex(o)
+		o.Work.Decode += u.seeds.unlisted()
 		o.Guess = plain / usualRatio
 		o.Guess += u.fetcher.lacksPieces(o.Pieces)
 		o.Pieces = nil

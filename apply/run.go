@@ -106,7 +106,7 @@ func (u *Update) cleanUp(ctx context.Context) error {
 	if err := u.state.Prune(u.meta.used); err != nil {
 		u.events.warn("state folder %s: %v", u.state.Name(), err)
 	}
-	if err := u.keepRecipe(ctx); err != nil && ctx.Err() == nil {
+	if err := u.keepRecipe(); err != nil && ctx.Err() == nil {
 		// the next update takes longer
 		u.events.warn("the recipe of slot %s is not kept: %v", u.r.Slot.Name(), err)
 	}

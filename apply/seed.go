@@ -87,23 +87,25 @@ func (s *seed) read(ctx context.Context, params chunkstore.Params, kept *state.R
 
 func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *state.Recipes,
 	e *events) (err error) {
-	var known *mkimage.Recipe
-	if s.keptAs = (chunkstore.ID{}); kept != nil && params == (chunkstore.Params{}) {
-		if recipe, fingerprint, err := kept.Of(s.image); err == nil {
-			known, s.keptAs = recipe, fingerprint
+	var known state.KeptRecipe
+	if kept != nil && params == (chunkstore.Params{}) {
+		if k, err := kept.Of(s.image); err == nil {
+			known = *k
 		}
 	}
+	s.keptAs = known.Fingerprint
 	start := time.Now()
 	s.plain, s.rate = 0, 0
 	s.derived, err = mkimage.Derive(ctx, s.image, params, mkimage.DeriveOptions{
 		Tolerant: true,
-		Known:    known,
+		Known:    known.Recipe,
+		Unlisted: true,
 		Progress: func(done, total int64) { s.plain = done; e.progress(StageSeed, s.path, done, total) },
 	})
 	if err != nil {
 		return err
 	}
-	if known == nil {
+	if known.Recipe == nil {
 		s.rate = float64(s.plain) / time.Since(start).Seconds()
 	}
 	s.params = s.derived.Recipe.Chunking
@@ -116,8 +118,35 @@ func (s *seed) readImage(ctx context.Context, params chunkstore.Params, kept *st
 	if s.derived.Recipe.Codec == "" || params != (chunkstore.Params{}) {
 		return nil // not ours, or not as it was published
 	}
+	if s.derived.Recipe.Unlisted() > 0 {
+		s.recipe = known.Text
+		return nil
+	}
 	s.recipe, err = s.derived.Recipe.ID()
 	return err
+}
+
+// listChunks reads what the image's kept recipe lacks.
+func (s *seed) listChunks(ctx context.Context, e *events) error {
+	before := s.derived.Recipe
+	d, err := mkimage.Derive(ctx, s.image, before.Chunking, mkimage.DeriveOptions{
+		Tolerant: true,
+		Known:    before,
+		Progress: func(done, total int64) { e.progress(StageSeed, s.path, done, total) },
+	})
+	if err != nil {
+		return s.changed(err)
+	}
+	if id, err := d.Recipe.ID(); err != nil || id != s.recipe {
+		return &keptError{errors.Join(fmt.Errorf("seed %s: %w", s.path, errOtherRecipe), err)}
+	}
+	for i := range before.Entries { // the same
+		if c := before.Entries[i].Content; c != nil && c.Size > 0 {
+			*c = *d.Recipe.Entries[i].Content
+		}
+	}
+	s.derived = d
+	return nil
 }
 
 // stretches lists the stretches that the seed has as an image of that codec and block size stores

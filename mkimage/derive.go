@@ -14,7 +14,9 @@ import (
 type DeriveOptions struct {
 	// Tolerant has Derive leave out and list what it cannot read, instead of failing.
 	Tolerant bool
-	Known    *Recipe                 // a recipe of this image, from elsewhere; see Derive
+	Known    *Recipe // a recipe of this image, from elsewhere; see Derive
+	// Unlisted has Derive believe contents of Known, too, whose chunks are not known.
+	Unlisted bool
 	Progress func(done, total int64) // plain bytes read; called by one goroutine at a time
 }
 
@@ -41,9 +43,10 @@ type Unreadable struct {
 // original. For another image the recipe has no codec.
 //
 // With DeriveOptions.Known, Derive does not read files that have the same path and size in that
-// recipe, with known chunks: it believes that they have that recipe's contents. A later reader of
-// such a content may find other bytes. Derive reads all files when the known recipe was cut by
-// other params.
+// recipe, with known chunks: it believes that they have that recipe's contents. With
+// DeriveOptions.Unlisted their chunks may be unknown, and are so in the derived recipe. A later
+// reader of such a content may find other bytes. Derive reads all files when the known recipe was
+// cut by other params.
 func Derive(ctx context.Context, m *squashfs.Image, params chunkstore.Params,
 	o DeriveOptions) (*Derived, error) {
 	d := &deriver{

@@ -20,7 +20,7 @@ func (d *deriver) believe() {
 	contents := make(map[string]*chunkstore.Content)
 	for i := range known.Entries {
 		if e := &known.Entries[i]; e.Type == tree.Regular && e.Link == "" &&
-			len(e.Content.Chunks) > 0 {
+			e.Size > 0 && (d.options.Unlisted || !unlisted(e.Content)) {
 			contents[e.Path] = e.Content
 		}
 	}

@@ -14,19 +14,8 @@ import (
 // what it accepts as the same bytes again. Errors name the line and wrap chunkstore.ErrCorrupt or
 // chunkstore.ErrVersion, or are those of rd.
 func ParseRecipe(rd io.Reader) (*Recipe, error) {
-	p := &parser{recipe: new(Recipe), paths: make(map[string]int)}
-	parameters := []recipetext.LineFunc{p.image, recipetext.Chunking(&p.recipe.Chunking)}
-	if err := recipetext.Read(rd, recipeFormat, parameters, p.body); err != nil {
-		return nil, err
-	}
-	if err := p.recipe.Validate(); err != nil {
-		var at *entryError
-		if errors.As(err, &at) && at.index < len(p.lines) {
-			return nil, fmt.Errorf("%s: line %d: %w", recipeFormat.Name, p.lines[at.index], err)
-		}
-		return nil, fmt.Errorf("%s: %w", recipeFormat.Name, err)
-	}
-	return p.recipe, nil
+	p := newParser()
+	return p.parse(rd, recipeFormat, p.image, recipetext.Chunking(&p.recipe.Chunking))
 }
 
 // parser holds what ParseRecipe has read so far.
@@ -36,6 +25,24 @@ type parser struct {
 	paths    map[string]int
 	contents recipetext.Contents
 	xattrs   bool // xattr lines may follow
+}
+
+func newParser() *parser { return &parser{recipe: new(Recipe), paths: make(map[string]int)} }
+
+// parse reads a recipe of a format, which has a line for each of parameters.
+func (p *parser) parse(rd io.Reader, f recipetext.Format,
+	parameters ...recipetext.LineFunc) (*Recipe, error) {
+	if err := recipetext.Read(rd, f, parameters, p.body); err != nil {
+		return nil, err
+	}
+	if err := p.recipe.validate(p.contents.Unlisted); err != nil {
+		var at *entryError
+		if errors.As(err, &at) && at.index < len(p.lines) {
+			return nil, fmt.Errorf("%s: line %d: %w", f.Name, p.lines[at.index], err)
+		}
+		return nil, fmt.Errorf("%s: %w", f.Name, err)
+	}
+	return p.recipe, nil
 }
 
 func (p *parser) image(f *recipetext.Fields, b []byte) ([]byte, error) {
@@ -97,7 +104,7 @@ func (p *parser) inode(kind tree.Type, f *recipetext.Fields, b []byte) ([]byte, 
 		e.Target = f.Escaped()
 	}
 	p.xattrs = true
-	return appendEntry(b, &e), p.add(&e, f)
+	return appendEntry(b, &e, p.contents.Unlisted), p.add(&e, f)
 }
 
 func (p *parser) hardLink(f *recipetext.Fields, b []byte) ([]byte, error) {
@@ -110,7 +117,7 @@ func (p *parser) hardLink(f *recipetext.Fields, b []byte) ([]byte, error) {
 	e := hardLink(path, &p.recipe.Entries[i])
 	p.contents.End()
 	p.xattrs = false
-	return appendEntry(b, &e), p.add(&e, f)
+	return appendEntry(b, &e, false), p.add(&e, f)
 }
 
 func (p *parser) add(e *Entry, f *recipetext.Fields) error {

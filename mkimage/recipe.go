@@ -41,11 +41,21 @@ var entryLetters = [...]byte{
 // WriteTo writes r as doc/recipe.md says. It does not validate r.
 func (r *Recipe) WriteTo(w io.Writer) (int64, error) {
 	out := recipetext.NewWriter(w, recipeFormat)
+	r.write(out, nil)
+	return out.Close()
+}
+
+// write writes the lines between the first and the last one. Whole is nil, or the line of a kept
+// recipe that tells it.
+func (r *Recipe) write(out *recipetext.Writer, whole []byte) {
 	out.Line(r.appendImage(out.Buf()))
 	out.Line(recipetext.AppendChunking(out.Buf(), r.Chunking))
+	if whole != nil {
+		out.Line(whole)
+	}
 	for i := range r.Entries {
 		e := &r.Entries[i]
-		out.Line(appendEntry(out.Buf(), e))
+		out.Line(appendEntry(out.Buf(), e, whole != nil))
 		if e.Link != "" {
 			continue
 		}
@@ -57,7 +67,6 @@ func (r *Recipe) WriteTo(w io.Writer) (int64, error) {
 	for _, path := range r.First {
 		out.Line(appendOrder(out.Buf(), path))
 	}
-	return out.Close()
 }
 
 // ID is the hash of the text that WriteTo writes.
@@ -75,7 +84,8 @@ func (r *Recipe) appendImage(b []byte) []byte {
 		r.ModTime)
 }
 
-func appendEntry(b []byte, e *Entry) []byte {
+// appendEntry appends an entry. Kept recipes mark contents whose chunks are not known.
+func appendEntry(b []byte, e *Entry, kept bool) []byte {
 	if e.Link != "" {
 		b = appendPath(append(b, wordHardLink+" "...), e.Path)
 		return appendPath(append(b, ' '), e.Link)
@@ -89,7 +99,12 @@ func appendEntry(b []byte, e *Entry) []byte {
 	b = append(b, ' ')
 	switch e.Type {
 	case tree.Regular:
-		b = append(recipetext.AppendContent(b, e.Content), ' ')
+		if kept && unlisted(e.Content) {
+			b = recipetext.AppendUnlisted(b, e.Content)
+		} else {
+			b = recipetext.AppendContent(b, e.Content)
+		}
+		b = append(b, ' ')
 	case tree.BlockDevice, tree.CharDevice:
 		b = fmt.Appendf(b, "%d %d ", e.Major, e.Minor)
 	}

@@ -28,6 +28,9 @@ func FuzzRates(f *testing.F) {
 // is.
 func FuzzKeptRecipe(f *testing.F) {
 	f.Add([]byte("deltaup-recipe 1\nimage block-size=4096 codec=x mtime=0\nchunks min=64 average=64 max=64\nd 0755 0 0 0 /\nend 4\n"), false)
+	f.Add([]byte("deltaup-kept-recipe 1\nimage block-size=4096 codec=x mtime=0\nchunks min=64 average=64 max=64\n"+
+		"text 1111111111111111111111111111111111111111111111111111111111111111\nd 0755 0 0 0 /\n"+
+		"f 0644 0 0 0 9 ?00000000000000010000000000000002 /a\nend 6\n"), false)
 	f.Add([]byte{0x28, 0xb5, 0x2f, 0xfd}, true)
 	dir := f.TempDir()
 	r := Recipes{dir: dir, tmp: dir}
@@ -44,12 +47,12 @@ func FuzzKeptRecipe(f *testing.F) {
 		if err := os.WriteFile(path, stored, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		recipe, err := r.read(path)
+		kept, err := r.read(path)
 		if err != nil || raw {
 			return
 		}
 		var text bytes.Buffer
-		if _, err := recipe.WriteTo(&text); err != nil || !bytes.Equal(text.Bytes(), b) {
+		if err := kept.WriteKept(&text, kept.Text); err != nil || !bytes.Equal(text.Bytes(), b) {
 			t.Errorf("%q is read as %q: %v", b, text.Bytes(), err)
 		}
 	})

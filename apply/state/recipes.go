@@ -20,8 +20,8 @@ import (
 )
 
 // Recipes keeps the recipes of images that were read or written, so that the next update need not
-// read all of a seed to know what is in it. The folder, which all slots share, has a file for each:
-// its text in zstd, by the image's fingerprint.
+// read all of a seed to know what is in it. The folder, which all slots share, has a file for each,
+// by the image's fingerprint: what mkimage.Recipe.WriteKept writes, in zstd.
 //
 // A kept recipe is no proof: an image whose data were damaged later has the fingerprint that it had
 // before. So callers keep only what a publisher has published, never what they read of a damaged
@@ -54,18 +54,28 @@ func (r Recipes) Knows(path string) bool {
 	return err == nil
 }
 
-// Of gives the kept recipe of an image, and the image's fingerprint. Any error means that the image
-// has to be read.
-func (r Recipes) Of(image *squashfs.Image) (*mkimage.Recipe, chunkstore.ID, error) {
-	fingerprint, err := mkimage.Fingerprint(image)
-	if err != nil {
-		return nil, fingerprint, err
-	}
-	recipe, err := r.read(r.path(fingerprint))
-	return recipe, fingerprint, err
+// KeptRecipe is a kept recipe.
+type KeptRecipe struct {
+	*mkimage.Recipe               // contents may lack their chunks, see mkimage.Recipe.Unlisted
+	Text            chunkstore.ID // of the text of the whole recipe
+	Fingerprint     chunkstore.ID // of the image
 }
 
-func (r Recipes) read(path string) (*mkimage.Recipe, error) {
+// Of gives the kept recipe of an image. Any error means that the image has to be read.
+func (r Recipes) Of(image *squashfs.Image) (*KeptRecipe, error) {
+	fingerprint, err := mkimage.Fingerprint(image)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := r.read(r.path(fingerprint))
+	if err != nil {
+		return nil, err
+	}
+	kept.Fingerprint = fingerprint
+	return kept, nil
+}
+
+func (r Recipes) read(path string) (*KeptRecipe, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
@@ -84,17 +94,19 @@ func (r Recipes) read(path string) (*mkimage.Recipe, error) {
 		return nil, err
 	}
 	defer dec.Close()
-	recipe, err := mkimage.ParseRecipe(io.LimitReader(dec, mirror.MaxPlainRecipeSize))
+	kept := &KeptRecipe{}
+	kept.Recipe, kept.Text, err = mkimage.ParseKept(io.LimitReader(dec, mirror.MaxPlainRecipeSize))
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
 	os.Chtimes(path, now, now) // should it fail, the recipe is only dropped sooner
-	return recipe, nil
+	return kept, nil
 }
 
 // Put keeps the recipe of an image of size bytes, and drops those that were not used for longest.
-func (r Recipes) Put(f io.ReaderAt, size int64, recipe *mkimage.Recipe) error {
+// Text is the id of the whole recipe's text.
+func (r Recipes) Put(f io.ReaderAt, size int64, recipe *mkimage.Recipe, text chunkstore.ID) error {
 	image, err := squashfs.Open(f, size)
 	if err != nil {
 		return err
@@ -113,7 +125,7 @@ func (r Recipes) Put(f io.ReaderAt, size int64, recipe *mkimage.Recipe) error {
 		if err != nil {
 			return err
 		}
-		_, err = recipe.WriteTo(enc)
+		err = recipe.WriteKept(enc, text)
 		return errors.Join(err, enc.Close())
 	})
 	if err != nil {

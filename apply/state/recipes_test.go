@@ -46,7 +46,11 @@ func TestKeptRecipesAreFew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := kept.Put(f, size, recipe); err != nil {
+		id, err := recipe.ID()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := kept.Put(f, size, recipe, id); err != nil {
 			t.Fatal(err)
 		}
 		if !kept.Knows(image) {

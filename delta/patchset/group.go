@@ -152,7 +152,7 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 			return nil, fmt.Errorf("%w: transform %s: %w", chunkstore.ErrCorrupt, t.Name(), err)
 		}
 	}
-	return plain, e.check(chunkstore.Sum(plain), int64(len(plain)))
+	return plain, g.check(e, chunkstore.Sum(plain), int64(len(plain)))
 }
 
 // stepped is content for an entry with Stepped.
@@ -169,7 +169,7 @@ func (g *Group) stepped(i int, e *Entry, base io.ReaderAt, s *sink) error {
 	if err != nil {
 		return fmt.Errorf("%w: transform %s: %w", chunkstore.ErrCorrupt, t.Name(), err)
 	}
-	return e.check(s.hash.ID(), s.size)
+	return g.check(e, s.hash.ID(), s.size)
 }
 
 // patched gives what e's patch makes, which a transform has rewritten, and what that learnt of the
@@ -205,11 +205,12 @@ func (r *noting) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // check compares a content that e has made with what the set tells of it.
-func (e *Entry) check(sum chunkstore.ID, size int64) error {
+func (g *Group) check(e *Entry, sum chunkstore.ID, size int64) error {
 	known := hashSize - e.unknown
 	if size != e.Length || !bytes.Equal(sum[:known], e.hash[:known]) {
 		return fmt.Errorf("%w: the patched content has another hash", chunkstore.ErrCorrupt)
 	}
+	g.step.name(e, sum)
 	return nil
 }
 

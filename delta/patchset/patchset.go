@@ -13,6 +13,7 @@ package patchset
 import (
 	"context"
 	"io"
+	"sync"
 
 	"deltaup/chunkstore"
 	"deltaup/delta/suffix"
@@ -93,6 +94,9 @@ type Step struct {
 
 	movesOf *chunkstore.Content
 	moves   *suffix.Moves
+
+	mu   sync.Mutex
+	made map[*chunkstore.Content]chunkstore.ID // ids that To lacks
 }
 
 // Entry says how to make one content, or one piece of a large content.

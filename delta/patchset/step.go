@@ -15,26 +15,23 @@ func (h *Head) Step(from *mkimage.Recipe) (*Step, error) {
 	if err != nil {
 		return nil, fmt.Errorf("patch set: %w", err)
 	}
+	return h.StepFrom(from, id)
+}
+
+// StepAfter applies the recipe's patch to the recipe that another step leads to, as StepFrom does.
+func (h *Head) StepAfter(before *Step) (*Step, error) {
+	return h.StepFrom(before.To, before.head.To)
+}
+
+// StepFrom applies the recipe's patch to a recipe of which the caller knows the hash. Chunk lists
+// that are pending there may stay pending: without them nobody can verify that recipe. One that is
+// another all the same shows in the image, which has a hash of its own. Errors are those of Step, or
+// wrap ErrPending when this set refers to missing chunk lists.
+func (h *Head) StepFrom(from *mkimage.Recipe, id chunkstore.ID) (*Step, error) {
 	if id != h.From {
 		return nil, fmt.Errorf("%w: from %v, not %v", ErrFrom, h.From, id)
 	}
 	s, err := h.step(from)
-	if err != nil {
-		return nil, fmt.Errorf("patch set: %w", err)
-	}
-	return s, nil
-}
-
-// StepAfter applies the recipe's patch to the recipe that another step leads to. Chunk lists that
-// are pending there may stay pending. Without them StepAfter cannot verify that recipe by its hash.
-// It demands instead that the other set's head leads to the recipe from which this set leads. A
-// recipe that is another one all the same shows in the image, which has a hash of its own. Errors
-// are those of Step, or wrap ErrPending when this set refers to missing chunk lists.
-func (h *Head) StepAfter(before *Step) (*Step, error) {
-	if h.From != before.head.To {
-		return nil, fmt.Errorf("%w: from %v, not %v", ErrFrom, h.From, before.head.To)
-	}
-	s, err := h.step(before.To)
 	if err != nil {
 		return nil, fmt.Errorf("patch set: %w", err)
 	}
@@ -84,6 +81,28 @@ func (s *Step) Complete(r *mkimage.Recipe) error {
 		return fmt.Errorf("patch set: %w: the recipe is another one", chunkstore.ErrCorrupt)
 	}
 	return nil
+}
+
+// Name gives the contents of To whose ids are stand-ins those that showed when they were made.
+func (s *Step) Name() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c, id := range s.made {
+		c.ID = id
+	}
+}
+
+// name notes the id of what e has made, if that is a whole content without one.
+func (s *Step) name(e *Entry, id chunkstore.ID) {
+	if !e.Content.ID.IsStandIn() || e.Length != e.Content.Size {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made == nil {
+		s.made = make(map[*chunkstore.Content]chunkstore.ID)
+	}
+	s.made[e.Content] = id
 }
 
 // Finish verifies To by its hash, once all pending contents have their ids and chunk lists. The

@@ -1,9 +1,15 @@
 package recipetext
 
-import "deltaup/chunkstore"
+import (
+	"strings"
+
+	"deltaup/chunkstore"
+)
 
 // Contents collects the contents that a recipe's lines name. Files with the same content share one.
 type Contents struct {
+	Unlisted bool // those of AppendUnlisted may be among them
+
 	known map[chunkstore.ID]*chunkstore.Content
 	open  *chunkstore.Content // the content of the chunk lines that follow; nil: none may follow
 }
@@ -11,17 +17,26 @@ type Contents struct {
 // End says that no chunk lines of the last content follow.
 func (c *Contents) End() { c.open = nil }
 
-// Take reads the two fields of [AppendContent]. It gives nil for the empty content.
+// Take reads the two fields of [AppendContent], or of [AppendUnlisted] where these are permitted. It
+// gives nil for the empty content.
 func (c *Contents) Take(f *Fields) *chunkstore.Content {
 	size := int64(f.Number(10, 63))
 	text := f.Text()
 	if size == 0 {
 		return nil // Read refuses any text but noID, which AppendContent writes
 	}
+	text, unlisted := strings.CutPrefix(text, noChunks)
+	standIn := unlisted && len(text) == standInDigits
+	if standIn {
+		text += text
+	}
 	id, err := chunkstore.ParseID(text)
-	if err != nil || id.IsZero() {
+	if err != nil || id.IsZero() || unlisted && !c.Unlisted {
 		f.Fail("%.80q is no content id", text)
 		return nil
+	}
+	if standIn {
+		id = chunkstore.StandIn(id)
 	}
 	if known := c.known[id]; known != nil {
 		if known.Size != size {
@@ -30,13 +45,19 @@ func (c *Contents) Take(f *Fields) *chunkstore.Content {
 		return known
 	}
 	taken := &chunkstore.Content{ID: id, Size: size}
-	taken.Chunks = []chunkstore.Chunk{{ID: id, Size: size}} // unless chunk lines follow
 	if c.known == nil {
 		c.known = make(map[chunkstore.ID]*chunkstore.Content)
 	}
-	c.known[id], c.open = taken, taken
+	c.known[id] = taken
+	if !unlisted {
+		c.open = taken
+		taken.Chunks = []chunkstore.Chunk{{ID: id, Size: size}} // unless chunk lines follow
+	}
 	return taken
 }
+
+// standInDigits is how many digits tell a stand-in, two for a byte of its second half.
+const standInDigits = len(chunkstore.ID{})
 
 // Chunk is the [LineFunc] of a chunk's line. The caller has read its word.
 func (c *Contents) Chunk(f *Fields, b []byte) ([]byte, error) {

@@ -31,7 +31,8 @@ const (
 	// WordChunk begins a chunk's line.
 	WordChunk = "+"
 
-	noID = "-" // stands for the id of a hole or of an empty content
+	noID     = "-" // stands for the id of a hole or of an empty content
+	noChunks = "?" // comes before what tells a content whose chunks are not known
 )
 
 // Corrupt makes an error about a recipe. It wraps chunkstore.ErrCorrupt.

@@ -109,6 +109,17 @@ func AppendContent(b []byte, c *chunkstore.Content) []byte {
 	return append(b, c.ID.String()...)
 }
 
+// AppendUnlisted is AppendContent for a content that is not empty and whose chunks are not known, nor
+// its id if that is a stand-in.
+func AppendUnlisted(b []byte, c *chunkstore.Content) []byte {
+	b = append(strconv.AppendInt(b, c.Size, 10), " "+noChunks...)
+	text := c.ID.String()
+	if c.ID.IsStandIn() {
+		text = text[standInDigits:]
+	}
+	return append(b, text...)
+}
+
 // AppendEscaped appends a name. It writes '%' and every byte that is no printable ASCII as %XX.
 // [Fields.Escaped] reads it.
 func AppendEscaped[T string | []byte](b []byte, name T) []byte {
