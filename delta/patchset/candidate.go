@@ -224,18 +224,19 @@ func (f form) transformed(id uint8) (_ form, ok bool) {
 		most = rewrittenMax
 	}
 	f.entry.Transform = id
+	if f.entry.Base != nil {
+		var learnt transform.Learnt
+		if f.old, learnt, ok = transform.Base(t, f.old); !ok || len(f.old) > most {
+			return f, false
+		}
+		t = transform.After(t, learnt)
+	}
 	if stepped {
 		f.plain, ok = t.Forward(f.plain)
 	} else {
 		f.plain, ok = transform.Exact(t, f.plain)
 	}
-	if !ok || len(f.plain) > most {
-		return f, false
-	}
-	if f.entry.Base != nil {
-		f.old, ok = transform.Base(t, f.old)
-	}
-	return f, ok && len(f.old) <= most
+	return f, ok && len(f.plain) <= most
 }
 
 // candidate makes the candidate of f. It calls step between what takes long.

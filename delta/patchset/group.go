@@ -142,12 +142,12 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 		}})
 		return b, err
 	}
-	plain, _, err := g.patched(i, e, base)
+	plain, learnt, err := g.patched(i, e, base)
 	if err != nil {
 		return nil, err
 	}
 	if e.Transform != 0 {
-		t := e.transform()
+		t := transform.After(e.transform(), learnt)
 		if plain, err = t.Inverse(plain, e.Length); err != nil {
 			return nil, fmt.Errorf("%w: transform %s: %w", chunkstore.ErrCorrupt, t.Name(), err)
 		}
@@ -251,14 +251,15 @@ func (e *Entry) old(base io.ReaderAt) (r rewrittenBase, err error) {
 		}
 	}
 	if e.Transform != 0 {
-		out, ok := transform.Base(e.transform(), b)
+		out, learnt, ok := transform.Base(e.transform(), b)
 		if !ok || len(out) > suffix.NewMax {
 			return r, fmt.Errorf("%w: transform %s does not apply to the base %v",
 				chunkstore.ErrCorrupt, e.transform().Name(), e.Base.ID)
 		}
-		b = out
+		b, r.learnt = out, learnt
 	}
-	return rewrittenBase{ReaderAt: Bytes(b), size: int64(len(b))}, nil
+	r.ReaderAt, r.size = Bytes(b), int64(len(b))
+	return r, nil
 }
 
 // Bytes is an io.ReaderAt of bytes in memory.

@@ -80,7 +80,7 @@ func (e *Entry) patch(old io.ReaderAt, oldSize int64, s suffix.Streams) ([]byte,
 type rewrittenBase struct {
 	io.ReaderAt
 	size   int64
-	learnt transform.Learnt // for an entry with Stepped
+	learnt transform.Learnt
 }
 
 // packedBase gives e's base, rewritten.

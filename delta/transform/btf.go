@@ -13,6 +13,7 @@ const (
 	btfStruct    = 4
 	btfUnion     = 5
 	btfEnum      = 6
+	btfForward   = 7
 	btfTypedef   = 8
 	btfVolatile  = 9
 	btfConst     = 10
@@ -86,6 +87,13 @@ func parseBTF(b []byte) (*btf, bool) {
 	return &t, t.walk(func(n int, word byte, p []byte) { t.count = n + 1 })
 }
 
+// btfSize is how many bytes the description of a type has that begins in b.
+func btfSize(b []byte) int {
+	info := le.Uint32(b[4:])
+	shape := &btfShapes[info>>24&31]
+	return btfTypeSize + 4*len(shape.fixed) + 4*len(shape.each)*int(info&0xffff)
+}
+
 // walk calls visit for each word p of all types. n counts types from 0. word is the kind of the
 // word: n name, t type, o offset, h kind and size of the type, . anything else. visit may change p
 // unless it is an h. walk returns false when the types do not end where the section does.
@@ -95,13 +103,11 @@ func (t *btf) walk(visit func(n int, word byte, p []byte)) bool {
 		if len(b) < btfTypeSize {
 			return false
 		}
-		info := le.Uint32(b[4:])
-		kind := info >> 24 & 31
+		kind := le.Uint32(b[4:]) >> 24 & 31
 		if kind == 0 || kind >= btfKinds {
 			return false
 		}
-		shape := &btfShapes[kind]
-		size := btfTypeSize + 4*len(shape.fixed) + 4*len(shape.each)*int(info&0xffff)
+		shape, size := &btfShapes[kind], btfSize(b)
 		if size > len(b) {
 			return false
 		}

@@ -29,6 +29,7 @@ type btfBase struct {
 	firstType, firstName uint32 // the lowest numbers of the module's own types and names
 	types, names         []uint32
 	numbered             bool // what is the kernel's has its number
+	order                *btfOrder
 }
 
 // btfNames are the strings of the section, numbered in their order, with tokens.
@@ -83,6 +84,9 @@ func (t *btf) forward(base *btfBase, s *Shifts) bool {
 	}
 	if base.firstType == 0 {
 		base.firstType, base.firstName = t.guessType(), t.guessName()
+	}
+	if base.order != nil {
+		return t.forwardOrdered(base)
 	}
 	if base.numbered {
 		return t.forwardHashed(base)
@@ -156,6 +160,9 @@ func (t *btf) forwardNames(base *btfBase) bool {
 
 // inverse rewrites the types back.
 func (t *btf) inverse(base *btfBase) bool {
+	if base.order != nil {
+		return t.inverseOrdered(base)
+	}
 	if base.numbered {
 		return t.inverseHashed(base)
 	}
@@ -225,7 +232,7 @@ func (t *btf) inverseTypes(base *btfBase) bool {
 }
 
 // append appends the base to a file: the two lists, then their lengths, firstType and firstName, in
-// four bytes each.
+// four bytes each, and the order.
 func (r *btfBase) append(b []byte) []byte {
 	for _, l := range [][]uint32{r.types, r.names} {
 		for _, v := range l {
@@ -235,25 +242,33 @@ func (r *btfBase) append(b []byte) []byte {
 	b = le.AppendUint32(b, uint32(len(r.types)))
 	b = le.AppendUint32(b, uint32(len(r.names)))
 	b = le.AppendUint32(b, r.firstType)
-	return le.AppendUint32(b, r.firstName)
+	b = le.AppendUint32(b, r.firstName)
+	if r.order != nil {
+		b = r.order.append(b)
+	}
+	return b
 }
 
-// cutBase reads what append has appended to b, and gives the file before it.
-func cutBase(b []byte) (*btfBase, []byte, bool) {
+// cut reads what append has appended to b, and gives the file before it.
+func (r *btfBase) cut(b []byte) ([]byte, bool) {
+	ok := true
+	if r.order != nil {
+		b, ok = r.order.cut(b)
+	}
 	const fixed = 16
-	if len(b) < fixed {
-		return nil, nil, false
+	if len(b) < fixed || !ok {
+		return nil, false
 	}
 	end := b[len(b)-fixed:]
 	b = b[:len(b)-fixed]
 	types, names := uint64(le.Uint32(end)), uint64(le.Uint32(end[4:]))
 	if (types+names)*4 > uint64(len(b)) {
-		return nil, nil, false
+		return nil, false
 	}
-	r := &btfBase{firstType: le.Uint32(end[8:]), firstName: le.Uint32(end[12:])}
+	r.firstType, r.firstName = le.Uint32(end[8:]), le.Uint32(end[12:])
 	lists := b[len(b)-int(types+names)*4:]
 	r.types, r.names = words(lists[:types*4]), words(lists[types*4:])
-	return r, b[:len(b)-len(lists)], true
+	return b[:len(b)-len(lists)], true
 }
 
 func words(b []byte) []uint32 {

@@ -14,28 +14,29 @@ func (k kernel) Forward(plain []byte) ([]byte, bool) {
 	if len(plain) > LargeMax {
 		return nil, false
 	}
-	return k.rewrite(roomFor(plain))
+	out, _, ok := k.rewrite(roomFor(plain))
+	return out, ok
 }
 
 // rewrite implements inPlace.
-func (kernel) rewrite(out []byte) ([]byte, bool) {
+func (kernel) rewrite(out []byte) ([]byte, Learnt, bool) {
 	if len(out) > LargeMax {
-		return nil, false
+		return nil, nil, false
 	}
 	f, ok := openKernel(out)
 	if !ok || !f.findKallsyms(out) {
-		return nil, false
+		return nil, nil, false
 	}
 	if f.names, ok = f.kallsyms.expand(out); !ok {
-		return nil, false
+		return nil, nil, false
 	}
 	f.ordered = f.kallsyms.isOrdered(out)
 	if !f.readPlaces(out) {
-		return nil, false
+		return nil, nil, false
 	}
 	f.code(out, false)
 	if !f.fields(out, false) {
-		return nil, false
+		return nil, nil, false
 	}
 	f.absolutes(out, false)
 	f.kallsyms.rewrite(out)
@@ -44,9 +45,9 @@ func (kernel) rewrite(out []byte) ([]byte, bool) {
 	}
 	f.places = nil // types take memory, too
 	if t := f.types(out); t != nil && !t.forwardKernel() {
-		return nil, false
+		return nil, nil, false
 	}
-	return f.end.append(out), true
+	return f.end.append(out), nil, true
 }
 
 func (kernel) Inverse(out []byte, limit int64) ([]byte, error) {

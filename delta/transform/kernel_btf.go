@@ -178,16 +178,7 @@ func (t *btf) inverseHashed(base *btfBase) bool {
 	if !t.inverseNames(base) {
 		return false
 	}
-	last := uint32(0)
-	t.walk(func(_ int, word byte, p []byte) {
-		switch word {
-		case 'h':
-			last = 0
-		case 'o':
-			last += le.Uint32(p)
-			le.PutUint32(p, last)
-		}
-	})
+	t.sumOffsets()
 	number := t.kernelNumbers()
 	ok := true
 	t.walk(func(_ int, word byte, p []byte) {
@@ -199,6 +190,20 @@ func (t *btf) inverseHashed(base *btfBase) bool {
 		}
 	})
 	return ok
+}
+
+// sumOffsets undoes that the offset of a member is one less the previous.
+func (t *btf) sumOffsets() {
+	last := uint32(0)
+	t.walk(func(_ int, word byte, p []byte) {
+		switch word {
+		case 'h':
+			last = 0
+		case 'o':
+			last += le.Uint32(p)
+			le.PutUint32(p, last)
+		}
+	})
 }
 
 // kernelNumbers gives a function from words to numbers of types. Only references must be rewritten.

@@ -17,7 +17,7 @@ func (kernelModule) Forward(plain []byte) ([]byte, bool) {
 }
 
 func (kernelModule) Inverse(out []byte, limit int64) ([]byte, error) {
-	return inverseModule(out, limit, false)
+	return inverseModule(out, limit, &btfBase{})
 }
 
 // forwardModule rewrites out, which is plain or a copy of it. Its BTF is shifted first. When base
@@ -45,12 +45,11 @@ func forwardModule(out, plain []byte, base *btfBase, by *Shifts) ([]byte, bool) 
 }
 
 // inverseModule undoes forwardModule.
-func inverseModule(out []byte, limit int64, numbered bool) ([]byte, error) {
-	base, plain, ok := cutBase(out)
+func inverseModule(out []byte, limit int64, base *btfBase) ([]byte, error) {
+	plain, ok := base.cut(out)
 	if !ok {
 		return nil, errCorrupt
 	}
-	base.numbered = numbered
 	f, ok := parseELF(plain)
 	if !ok || f.kind != elfTypeRel {
 		return nil, errCorrupt

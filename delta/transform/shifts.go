@@ -45,20 +45,23 @@ func (*Shifts) Name() string { return "module+shifts" }
 
 // Forward implements Transform.
 func (s *Shifts) Forward(plain []byte) ([]byte, bool) {
-	return s.forward(roomFor(plain), false)
+	return s.forward(roomFor(plain), false, nil)
 }
 
 // base implements based.
-func (s *Shifts) base(old []byte) ([]byte, bool) { return s.rewrite(roomFor(old)) }
+func (s *Shifts) base(old []byte) ([]byte, Learnt, bool) { return s.rewrite(roomFor(old)) }
 
 // rewrite implements inPlace.
-func (s *Shifts) rewrite(old []byte) ([]byte, bool) { return s.forward(old, true) }
+func (s *Shifts) rewrite(old []byte) (out []byte, _ Learnt, ok bool) {
+	out, ok = s.forward(old, true, nil)
+	return out, nil, ok
+}
 
-func (s *Shifts) forward(b []byte, isBase bool) ([]byte, bool) {
+func (s *Shifts) forward(b []byte, isBase bool, order *btfOrder) ([]byte, bool) {
 	if len(b) > LargeMax {
 		return nil, false
 	}
-	base := &btfBase{numbered: true}
+	base := &btfBase{numbered: true, order: order}
 	if s != nil {
 		base.firstType, base.firstName = ownFrom(s.Types), ownFrom(s.Names)
 	}
@@ -70,7 +73,7 @@ func (s *Shifts) forward(b []byte, isBase bool) ([]byte, bool) {
 
 // Inverse implements Transform.
 func (*Shifts) Inverse(out []byte, limit int64) ([]byte, error) {
-	return inverseModule(out, limit, true)
+	return inverseModule(out, limit, &btfBase{numbered: true})
 }
 
 // ownFrom gives the first number of the modules' own in the new build.
@@ -79,20 +82,22 @@ func ownFrom(l []Shift) uint32 {
 	return last.From + last.By
 }
 
-// WithShifts gives the id of the transform that is as the one with id, but takes shifts. ok is
-// false when there is none.
+// WithShifts gives the id of the transform that is as the one with id, but takes shifts and an old
+// content. ok is false when there is none.
 func WithShifts(id uint8) (_ uint8, ok bool) {
 	switch id {
-	case idModule:
-		return idShifted, true
+	case idModule, idShifted:
+		return idOrdered, true
 	case idXZModule:
-		return idXZShifted, true
+		return idXZOrdered, true
 	}
 	return 0, false
 }
 
 // TakesShifts tells whether the transform with an id takes shifts.
-func TakesShifts(id uint8) bool { return id == idShifted || id == idXZShifted }
+func TakesShifts(id uint8) bool {
+	return id == idShifted || id == idXZShifted || id == idOrdered || id == idXZOrdered
+}
 
 // Shifted gives t with the shifts from the kernel of an old content to that of the new one. ok is
 // false when t has no use for them.
@@ -100,6 +105,9 @@ func Shifted(t Transform, s *Shifts) (_ Transform, ok bool) {
 	switch x := t.(type) {
 	case *Shifts:
 		return s, true
+	case ordered:
+		x.shifts = s
+		return x, true
 	case xzFile:
 		if x.content != nil {
 			x.content, ok = Shifted(x.content, s)

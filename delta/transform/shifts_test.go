@@ -63,7 +63,7 @@ func TestShifted(t *testing.T) {
 	if !ok {
 		t.Fatal("no shifts are taken")
 	}
-	got, ok := Base(shifted, old)
+	got, _, ok := Base(shifted, old)
 	if !ok || bytes.Equal(got, want) {
 		t.Fatal("the samples are equal")
 	}

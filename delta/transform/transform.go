@@ -57,13 +57,13 @@ type certain interface{ certain() }
 
 // based is a Transform that takes more old contents than Forward, or takes them quicker.
 type based interface {
-	base(old []byte) (out []byte, ok bool)
+	base(old []byte) (out []byte, learnt Learnt, ok bool)
 }
 
 // inPlace is a Transform that rewrites a content where it lies, if there is room for LargeRoom
 // bytes more behind it. What it gives is a part of b, or b is of no more use.
 type inPlace interface {
-	rewrite(b []byte) (out []byte, ok bool)
+	rewrite(b []byte) (out []byte, learnt Learnt, ok bool)
 }
 
 // stepped is a Transform that takes the old content to be undone.
@@ -73,8 +73,8 @@ type stepped interface {
 		size int64) error
 }
 
-// Learnt is what a transform with Stepped keeps of an old content, for InverseTo alone. EffortOf
-// counts its memory. It is for one goroutine.
+// Learnt is what a transform keeps of an old content, for After, or with Stepped for InverseTo alone.
+// EffortOf counts its memory if that is much. It is for one goroutine.
 type Learnt any
 
 // Ids of transforms, which patch sets store. No id is ever used again.
@@ -98,6 +98,9 @@ const (
 	idVmlinuzGzip = 13
 
 	idVmlinuzXZEncoder = 14
+
+	idOrdered   = 15
+	idXZOrdered = 16
 )
 
 // registry has the transforms by id. Id 0 means no transform.
@@ -121,6 +124,9 @@ var registry = map[uint8]Transform{
 	idVmlinuzGzip: vmlinuz{gzipPacking{}},
 
 	idVmlinuzXZEncoder: vmlinuz{xzEncoding{}},
+
+	idOrdered:   ordered{},
+	idXZOrdered: xzFile{ordered{}},
 }
 
 // Exact is t.Forward, except that ok is also false when Inverse does not give plain back.
@@ -137,13 +143,30 @@ func Exact(t Transform, plain []byte) (out []byte, ok bool) {
 }
 
 // Base gives what a patch copies from when its new content went through t: the old content
-// rewritten. ok is false when that fails. It does not demand that Inverse gives the old content
-// back.
-func Base(t Transform, old []byte) (out []byte, ok bool) {
+// rewritten, and what After wants. ok is false when that fails. It does not demand that Inverse
+// gives the old content back.
+func Base(t Transform, old []byte) (out []byte, learnt Learnt, ok bool) {
 	if b, ok := t.(based); ok {
 		return b.base(old)
 	}
-	return t.Forward(old)
+	out, ok = t.Forward(old)
+	return out, nil, ok
+}
+
+// After gives t for the new contents of an old one: what their Forward and Inverse give depends on
+// what Base has learnt of that.
+func After(t Transform, learnt Learnt) Transform {
+	switch x := t.(type) {
+	case ordered:
+		x.old, _ = learnt.([]uint32)
+		return x
+	case xzFile:
+		if x.content != nil {
+			x.content = After(x.content, learnt)
+		}
+		return x
+	}
+	return t
 }
 
 // ForLarge tells whether a transform applies to contents of up to LargeMax bytes.
@@ -180,11 +203,9 @@ func LearnBase(t Transform, old []byte) (out []byte, learnt Learnt, ok bool) {
 	case stepped:
 		return t.learn(old)
 	case inPlace:
-		out, ok = t.rewrite(old)
-	default:
-		out, ok = Base(t, old)
+		return t.rewrite(old)
 	}
-	return out, nil, ok
+	return Base(t, old)
 }
 
 // Effort is what Inverse of a transform takes. It is zero for those that take little.

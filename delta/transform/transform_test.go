@@ -167,18 +167,18 @@ func TestBase(t *testing.T) {
 	module, packed := sample(t, "module.o"), sample(t, "module.o.xz")
 	want, _ := registry[idModule].Forward(module)
 	for name, old := range map[string][]byte{"packed": packed, "plain": module} {
-		got, ok := Base(registry[idXZModule], old)
+		got, _, ok := Base(registry[idXZModule], old)
 		if !ok || !bytes.Equal(got, want) {
 			t.Errorf("%s: another base than the rewritten content", name)
 		}
 	}
-	if got, ok := Base(registry[idXZ], packed); !ok || !bytes.Equal(got, module) {
+	if got, _, ok := Base(registry[idXZ], packed); !ok || !bytes.Equal(got, module) {
 		t.Error("xz: another base than the content")
 	}
-	if got, ok := Base(registry[idModule], module); !ok || !bytes.Equal(got, want) {
+	if got, _, ok := Base(registry[idModule], module); !ok || !bytes.Equal(got, want) {
 		t.Error("module: another base than what Forward gives")
 	}
-	if _, ok := Base(registry[idXZ], packed[:len(packed)-1]); ok {
+	if _, _, ok := Base(registry[idXZ], packed[:len(packed)-1]); ok {
 		t.Error("a damaged base is taken")
 	}
 }

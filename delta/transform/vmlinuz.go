@@ -66,7 +66,7 @@ func (v vmlinuz) forward(plain []byte, keep bool) ([]byte, Learnt, bool) {
 	out, learnt, ok := v.unpack(plain[begin:], end-begin, keep)
 	if ok {
 		runtime.GC() // plain is of no more use; a collector that lags behind would let memory grow
-		out, ok = kernel{}.rewrite(out)
+		out, _, ok = kernel{}.rewrite(out)
 	}
 	return append(append(out, before...), behind...), learnt, ok
 }

@@ -56,16 +56,16 @@ func (xzFile) certain() {}
 
 // base gives the content of an old file, or an old file that is not compressed, rewritten. Nobody
 // makes the old file again, so that it may be of any encoder.
-func (x xzFile) base(plain []byte) ([]byte, bool) {
+func (x xzFile) base(plain []byte) ([]byte, Learnt, bool) {
 	if isXZ(plain) {
 		content, err := xzutils.Decompress(plain, xzLimits)
 		if err != nil {
-			return nil, false
+			return nil, nil, false
 		}
 		plain = content
 	}
 	if x.content == nil {
-		return plain, true
+		return plain, nil, true
 	}
 	return Base(x.content, plain)
 }
