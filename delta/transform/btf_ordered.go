@@ -21,25 +21,25 @@ type ordered struct {
 }
 
 // Name implements Transform.
-func (ordered) Name() string { return "module+order" }
+func (*ordered) Name() string { return "module+order" }
 
 // Forward implements Transform.
-func (o ordered) Forward(plain []byte) ([]byte, bool) {
+func (o *ordered) Forward(plain []byte) ([]byte, bool) {
 	return o.shifts.forward(roomFor(plain), false, &btfOrder{old: o.old})
 }
 
 // base implements based.
-func (o ordered) base(old []byte) ([]byte, Learnt, bool) { return o.rewrite(roomFor(old)) }
+func (o *ordered) base(old []byte) ([]byte, Learnt, bool) { return o.rewrite(roomFor(old)) }
 
 // rewrite implements inPlace.
-func (o ordered) rewrite(old []byte) ([]byte, Learnt, bool) {
+func (o *ordered) rewrite(old []byte) ([]byte, Learnt, bool) {
 	order := &btfOrder{isBase: true}
 	out, ok := o.shifts.forward(old, true, order)
 	return out, order.old, ok
 }
 
 // Inverse implements Transform.
-func (o ordered) Inverse(out []byte, limit int64) ([]byte, error) {
+func (o *ordered) Inverse(out []byte, limit int64) ([]byte, error) {
 	return inverseModule(out, limit, &btfBase{numbered: true, order: &btfOrder{old: o.old}})
 }
 
@@ -90,7 +90,7 @@ func (t *btf) forwardOrdered(base *btfBase) bool {
 	if words == nil {
 		return false
 	}
-	sorted := byWord{words: words, list: make([]int, t.count)}
+	sorted := &byWord{words: words, list: make([]int, t.count)}
 	for i := range sorted.list {
 		sorted.list[i] = i
 	}
@@ -202,19 +202,17 @@ func (t *btf) expected(number func(uint32) (uint32, bool), old []uint32) (list [
 		}
 	})
 	listed := make([]bool, t.count)
-	add := func(n uint32) {
-		if int64(n) < int64(t.count) && !listed[n] {
+	for i := range len(old) + t.count {
+		n, ok := uint32(i-len(old)), true
+		if i < len(old) {
+			n, ok = number(old[i])
+			n -= t.firstType
+			ok = ok && old[i] != 0
+		}
+		if ok && int64(n) < int64(t.count) && !listed[n] {
 			listed[n] = true
 			list, kinds = append(list, int(n)), append(kinds, kindOf[n])
 		}
-	}
-	for _, word := range old {
-		if n, ok := number(word); ok && word != 0 {
-			add(n - t.firstType)
-		}
-	}
-	for n := range listed {
-		add(uint32(n))
 	}
 	return list, kinds
 }
@@ -305,13 +303,13 @@ type byWord struct {
 	list  []int
 }
 
-func (l byWord) Len() int { return len(l.list) }
-func (l byWord) Less(i, j int) bool {
+func (l *byWord) Len() int { return len(l.list) }
+func (l *byWord) Less(i, j int) bool {
 	a, b := l.list[i], l.list[j]
 	x, y := l.words[a]-1, l.words[b]-1 // 0 comes last
 	return x < y || x == y && a < b
 }
-func (l byWord) Swap(i, j int) { l.list[i], l.list[j] = l.list[j], l.list[i] }
+func (l *byWord) Swap(i, j int) { l.list[i], l.list[j] = l.list[j], l.list[i] }
 
 // inverseOf gives the place of each number in a list of all of them.
 func inverseOf(list []int) []int {

@@ -105,9 +105,8 @@ func Shifted(t Transform, s *Shifts) (_ Transform, ok bool) {
 	switch x := t.(type) {
 	case *Shifts:
 		return s, true
-	case ordered:
-		x.shifts = s
-		return x, true
+	case *ordered:
+		return &ordered{s, x.old}, true
 	case xzFile:
 		if x.content != nil {
 			x.content, ok = Shifted(x.content, s)

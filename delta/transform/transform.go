@@ -125,8 +125,8 @@ var registry = map[uint8]Transform{
 
 	idVmlinuzXZEncoder: vmlinuz{xzEncoding{}},
 
-	idOrdered:   ordered{},
-	idXZOrdered: xzFile{ordered{}},
+	idOrdered:   &ordered{},
+	idXZOrdered: xzFile{&ordered{}},
 }
 
 // Exact is t.Forward, except that ok is also false when Inverse does not give plain back.
@@ -157,9 +157,9 @@ func Base(t Transform, old []byte) (out []byte, learnt Learnt, ok bool) {
 // what Base has learnt of that.
 func After(t Transform, learnt Learnt) Transform {
 	switch x := t.(type) {
-	case ordered:
-		x.old, _ = learnt.([]uint32)
-		return x
+	case *ordered:
+		old, _ := learnt.([]uint32)
+		return &ordered{x.shifts, old}
 	case xzFile:
 		if x.content != nil {
 			x.content = After(x.content, learnt)

@@ -31,19 +31,22 @@ func sample(t testing.TB, name string) []byte {
 // golden pins the behaviour of each id: the SHA-256 of what Forward gives for the samples. When a
 // hash changes, the transform needs a new id.
 var golden = map[string]string{
-	"text.gz":     "918739a4c7cd89abf378a9f750a56eb9e0c2ed5c2c997bc03360dabf2bbb1b50",
-	"module.o":    "dd16395ccc3db990d8dc8cf7635606e42c7cf033f212c2e25107a823bbb114a0",
-	"pie":         "5808324c75523f484ada8a168da5ed9b75ef10463cff429be1593e6fbbc61f9a",
-	"fixed":       "3e0ac0518830e4df48673967b22d22b5f33c0d36f9b301b68551924e5ec4af1d",
-	"library.so":  "1ca0c50109dad33ef0bf4927ee07a9c705fba72b8daa70ef8413151ab4685f7a",
-	"text.xz":     "c3d8efd11b489f4953a9aa4ececb548688d2d589807c06adf442f99f5c2c8388",
-	"module.o.xz": "44f17f9c19c3e38cbc141d59a1989edf0f9a6dba7bf6b92d570fd7bde632101e",
-	"pie.xz":      "c34f46b04686d68737b71bd4c824ba1b06c2075c38b1470889e3c6badc0ac242",
-	"split":       "8b18a7cac8c593895a3f380ef9808df6d65fb037c5286f839bdb4b2a0549dea9",
-	"shifted":     "e3f25be8cc5a66f00228e113b6d99fcb7526182ab42eb4ac2f58e0ea16b1a964",
-	"kernel":      "6ef031d53d2480e2bf1ac6525101ba23ac2970326e6f56551071ce97b2c5ce0f",
-	"late kernel": "4768e923feda64a5ef06ef5e8a99d6df9224c364d511e9e8d301a5555d335ba9",
-	"flat kernel": "9e5e8cd16614e8f4a2566e6fa803a8304c02669da0058ccdb17777bca6e47b2b",
+	"text.gz":      "918739a4c7cd89abf378a9f750a56eb9e0c2ed5c2c997bc03360dabf2bbb1b50",
+	"module.o":     "dd16395ccc3db990d8dc8cf7635606e42c7cf033f212c2e25107a823bbb114a0",
+	"pie":          "5808324c75523f484ada8a168da5ed9b75ef10463cff429be1593e6fbbc61f9a",
+	"fixed":        "3e0ac0518830e4df48673967b22d22b5f33c0d36f9b301b68551924e5ec4af1d",
+	"library.so":   "1ca0c50109dad33ef0bf4927ee07a9c705fba72b8daa70ef8413151ab4685f7a",
+	"text.xz":      "c3d8efd11b489f4953a9aa4ececb548688d2d589807c06adf442f99f5c2c8388",
+	"module.o.xz":  "44f17f9c19c3e38cbc141d59a1989edf0f9a6dba7bf6b92d570fd7bde632101e",
+	"pie.xz":       "c34f46b04686d68737b71bd4c824ba1b06c2075c38b1470889e3c6badc0ac242",
+	"split":        "8b18a7cac8c593895a3f380ef9808df6d65fb037c5286f839bdb4b2a0549dea9",
+	"ordered":      "b2b6f9c77b20b498edfa129104f2f7b2fb47171226e4775b917cfe963e9cd02b",
+	"ordered step": "8bfcd47ee211da1e47257ba9f161741a19728dabd8d727333b40a54e0f06e340",
+	"orders":       "b5d420876789df1e0f1df2d58e648c68fe0cdd80df7d89ca305570540a23f399",
+	"shifted":      "e3f25be8cc5a66f00228e113b6d99fcb7526182ab42eb4ac2f58e0ea16b1a964",
+	"kernel":       "6ef031d53d2480e2bf1ac6525101ba23ac2970326e6f56551071ce97b2c5ce0f",
+	"late kernel":  "4768e923feda64a5ef06ef5e8a99d6df9224c364d511e9e8d301a5555d335ba9",
+	"flat kernel":  "9e5e8cd16614e8f4a2566e6fa803a8304c02669da0058ccdb17777bca6e47b2b",
 }
 
 func TestGolden(t *testing.T) {
@@ -65,6 +68,7 @@ func TestGolden(t *testing.T) {
 	}
 	check("split", idModule, splitModule(95000, 1700000, false))
 	check("shifted", idShifted, splitModule(95000, 1700000, false))
+	check("ordered", idOrdered, splitModule(95000, 1700000, false))
 	check("kernel", idKernel, testKernel{}.file())
 	check("late kernel", idKernel, testKernel{late: true}.file())
 	check("flat kernel", idKernel, testKernel{late: true, flat: true}.file())
@@ -191,7 +195,7 @@ func TestMutated(t *testing.T) {
 	if testing.Short() {
 		rounds = 300
 	}
-	inputs := map[string]uint8{"split": idModule, "shifted": idShifted, "kernel": idKernel}
+	inputs := map[string]uint8{"split": idModule, "shifted": idShifted, "ordered": idOrdered, "kernel": idKernel}
 	for name, id := range samples {
 		inputs[name] = id
 	}
@@ -264,6 +268,7 @@ func fuzzSeeds(f *testing.F, add func(id uint8, plain []byte)) {
 	}
 	add(idModule, splitModule(95000, 1700000, false))
 	add(idShifted, splitModule(95000, 1700000, false))
+	add(idOrdered, splitModule(95000, 1700000, false))
 	add(idKernel, testKernel{}.file())
 	add(idKernel, testKernel{late: true}.file())
 	add(idKernel, testKernel{late: true, flat: true}.file())
