@@ -63,6 +63,37 @@ func TestShifts(t *testing.T) {
 	}
 }
 
+// moduleSets are golden sets of modules, with the transform of all. Nobody makes the first any more.
+var moduleSets = map[string]uint8{"testdata/shifted.set": 8, orderedSet: 15}
+
+const orderedSet = "testdata/ordered.set"
+
+// TestGoldenModules applies sets of modules that were made before.
+func TestGoldenModules(t *testing.T) {
+	from, to := modules(t, modulesMin)
+	if *update {
+		set, _ := makeSet(t, from, to, MakeOptions{})
+		if err := os.WriteFile(orderedSet, set, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for golden, id := range moduleSets {
+		set, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, e := range checkSet(t, set, from, to).Entries {
+			if e.Transform == id {
+				n++
+			}
+		}
+		if n != modulesMin {
+			t.Errorf("%s: %d of %d modules have the transform %d", golden, n, modulesMin, id)
+		}
+	}
+}
+
 // TestShiftTables demands that shifts are bounded, and those that entries name there.
 func TestShiftTables(t *testing.T) {
 	one := []byte{1, 9, 2, 1, 8, 4}
