@@ -19,17 +19,18 @@ import (
 // metadata reads the small files of a release through the state folder, so that a
 // second run asks the mirror for the pointer only.
 type metadata struct {
-	client *client.Client
-	trust  *trust.Repository    // nil: nothing is verified
-	signed *trust.SignedRelease // what trust says of the release
-	state  *state.Folder
-	line   delta.Line             // as far as it is known: told, or measured while reading
-	told   bool                   // the rate was told
-	limit  float64                // of the rate that the client keeps to; 0: none
-	used   map[chunkstore.ID]bool // objects that this release consists of
-	bytes  int64                  // fetched since took began to count, for line
-	took   time.Duration
-	sure   bool // the rate comes from many bytes at once
+	client  *client.Client
+	trust   *trust.Repository    // nil: nothing is verified
+	signed  *trust.SignedRelease // what trust says of the release
+	state   *state.Folder
+	line    delta.Line // as far as it is known: told, or measured while reading
+	told    bool       // the rate was told
+	toldRTT bool
+	limit   float64                // of the rate that the client keeps to; 0: none
+	used    map[chunkstore.ID]bool // objects that this release consists of
+	bytes   int64                  // fetched since took began to count, for line
+	took    time.Duration
+	sure    bool // the rate comes from many bytes at once
 }
 
 func newMetadata(r Request, s *state.Folder) *metadata {
@@ -38,15 +39,20 @@ func newMetadata(r Request, s *state.Folder) *metadata {
 		trust:  r.Trust,
 		state:  s,
 		line:   r.Line,
-		told:   r.Line.Rate > 0,
-		limit:  r.RateLimit,
-		used:   map[chunkstore.ID]bool{},
+		told:   r.Line.Rate > 0, toldRTT: r.Line.RTT > 0,
+		limit: r.RateLimit,
+		used:  map[chunkstore.ID]bool{},
 	}
 	m.line.Rate = m.limited(m.line.Rate)
-	if m.line.RTT <= 0 && r.Trust != nil {
-		m.line.RTT = r.Trust.RTT()
-	}
+	m.learnRTT()
 	return m
+}
+
+// learnRTT takes the round trip that the client has seen, unless one was told.
+func (m *metadata) learnRTT() {
+	if !m.toldRTT {
+		m.line.RTT = m.client.RTT()
+	}
 }
 
 // limited is what a line of that rate gives under the limit; unknown rates, which are 0, are taken
@@ -67,14 +73,11 @@ func (m *metadata) release(ctx context.Context, channel, version string) (*mirro
 	case version != "":
 		return m.client.Release(ctx, version, nil)
 	}
-	start := time.Now()
 	pointer, err := m.client.Pointer(ctx, channel)
 	if err != nil {
 		return nil, err
 	}
-	if m.line.RTT <= 0 {
-		m.line.RTT = time.Since(start)
-	}
+	m.learnRTT()
 	return m.releaseFile(ctx, pointer.Version, pointer.Release)
 }
 
@@ -111,7 +114,7 @@ func (m *metadata) before(ctx context.Context, p *mirror.Patch) (*mirror.Release
 func (m *metadata) releaseFile(ctx context.Context, version string,
 	o mirror.Object) (*mirror.Release, error) {
 	name := mirror.ReleasePath(version)
-	stored, err := m.kept(o,
+	stored, err := m.kept(o, m.bundled(name),
 		func() ([]byte, error) { return m.client.ReleaseFile(ctx, version, o) })
 	if err != nil {
 		return nil, err
@@ -130,7 +133,8 @@ func (m *metadata) releaseFile(ctx context.Context, version string,
 // object gives a metadata file's bytes, verified.
 func (m *metadata) object(ctx context.Context, name string, o mirror.Object,
 	limit int64) ([]byte, error) {
-	return m.kept(o, func() ([]byte, error) { return m.client.Fetch(ctx, name, o, limit) })
+	return m.kept(o, m.bundled(name),
+		func() ([]byte, error) { return m.client.Fetch(ctx, name, o, limit) })
 }
 
 // recipe reads a release's recipe. Outputs alone need it too: the index runs parallel to it.
@@ -155,18 +159,22 @@ func (m *metadata) recipeFile(ctx context.Context, o *mirror.RecipeObject) (*mki
 	return recipe, nil
 }
 
-// kept gives an object's bytes as an earlier run kept them, or as fetch gives them, and keeps them.
-func (m *metadata) kept(o mirror.Object, fetch func() ([]byte, error)) ([]byte, error) {
+// kept gives an object's bytes as an earlier run kept them, as they came in a bundle, or as fetch
+// gives them, and keeps them.
+func (m *metadata) kept(o mirror.Object, bundled []byte,
+	fetch func() ([]byte, error)) ([]byte, error) {
 	m.used[o.ID] = true
-	if b, err := m.state.Meta(o.ID, o.Size); err == nil {
+	b, err := m.state.Meta(o.ID, o.Size)
+	if err == nil {
 		return b, nil
 	}
-	start := time.Now()
-	b, err := fetch()
-	if err != nil {
-		return nil, err
+	if b = bundled; bundled == nil || mirror.ObjectOf(bundled) != o {
+		start := time.Now()
+		if b, err = fetch(); err != nil {
+			return nil, err
+		}
+		m.measure(int64(len(b)), time.Since(start))
 	}
-	m.measure(int64(len(b)), time.Since(start))
 	if err := m.state.PutMeta(o.ID, b); err != nil {
 		return nil, nospace.Mark(fmt.Errorf("state folder: %w", err))
 	}
@@ -198,6 +206,7 @@ const (
 // measure learns the line's rate from n bytes that came in one piece. A mirror on this machine
 // tells nothing of a line: it is never believed beyond measuredMax.
 func (m *metadata) measure(n int64, took time.Duration) {
+	m.learnRTT()
 	took = max(took-m.line.RTT, time.Millisecond)
 	m.bytes += n
 	m.took += took

@@ -29,6 +29,9 @@ func (u *Update) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := u.takeBundled(); err != nil {
+		return err
+	}
 	return u.findWay(ctx)
 }
 

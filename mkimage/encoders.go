@@ -54,14 +54,15 @@ func (e *Encoders) Rate(blockSize int, sample []byte) (float64, error) {
 	buf := make([]byte, 0, blockSize+blockSize/2)
 	// the first call makes the encoder allocate
 	list[0].EncodeAll(sample[:min(blockSize, len(sample))], buf)
-	var rates []float64
+	var rates []int64 // whose sort the program has anyway
 	for b := range slices.Chunk(sample, blockSize) {
 		start := time.Now()
 		list[0].EncodeAll(b, buf)
-		rates = append(rates, float64(len(b))/max(time.Since(start), time.Microsecond).Seconds())
+		took := max(time.Since(start), time.Microsecond)
+		rates = append(rates, int64(float64(len(b))/took.Seconds()))
 	}
 	slices.Sort(rates)
-	return rates[len(rates)-1-(len(rates)-1)/4], nil
+	return float64(rates[len(rates)-1-(len(rates)-1)/4]), nil
 }
 
 // encoderCost is how many bytes of memory one encoder takes, as measured.

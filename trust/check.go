@@ -16,10 +16,10 @@ import (
 )
 
 // Check verifies the signed metadata of a mirror: each root is signed by the root before it,
-// everything else by the last root, and each release file is the one that was signed. Check ignores
-// whose mirror it is, whether signatures have expired, and which release files were removed. The
-// error for a mirror without metadata wraps [ErrUnsigned]. A mirror that has other metadata but
-// lacks the first root is damaged.
+// everything else by the last root, each release file is the one that was signed, and bundles have
+// what the mirror has. Check ignores whose mirror it is, whether signatures have expired, and which
+// release files were removed. The error for a mirror without metadata wraps [ErrUnsigned]. A mirror
+// that has other metadata but lacks the first root is damaged.
 func Check(ctx context.Context, m mirror.Store) error {
 	p := &Publisher{o: PublisherOptions{Mirror: m}}
 	name := mirror.MetadataPath(metadata.ROOT, 1)
@@ -47,7 +47,7 @@ func Check(ctx context.Context, m mirror.Store) error {
 			return fmt.Errorf("%s: %w", name, ErrMixed)
 		}
 	}
-	return nil
+	return p.checkBundles(ctx)
 }
 
 // rootless gives the error for a mirror without the first root, whose path is name: it tells a

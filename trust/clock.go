@@ -78,6 +78,9 @@ func (r *Repository) Warnings() []string {
 			),
 		)
 	}
+	if r.bundleErr != nil {
+		all = append(all, fmt.Sprintf("what is in it is fetched piece by piece: %v", r.bundleErr))
+	}
 	ref := r.set.RefTime.Add(r.o.Grace)
 	for _, m := range []struct {
 		role    string

@@ -40,6 +40,7 @@ const (
 	// in root: for how many days the publisher's signatures hold, by role
 	lifetimesMember = "x-lifetime-days"
 	catalogMember   = "x-catalog" // in targets: the path of the catalog
+	bundlesMember   = "x-bundles" // in timestamp: by channel, what its bundle has
 )
 
 // The names of other metadata in signed metadata.

@@ -37,6 +37,8 @@ type Publisher struct {
 	snapshot  *metadata.Metadata[metadata.SnapshotType]
 	timestamp *metadata.Metadata[metadata.TimestampType]
 	catalog   *catalog
+	// snapshot and targets as they lie on the mirror
+	files mirror.Bundle
 }
 
 // OpenPublisher reads the mirror's metadata. It fails unless all of it was signed with the mirror's

@@ -2,10 +2,10 @@ package trust
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
@@ -23,7 +23,7 @@ const (
 )
 
 // openRoot begins with the root that the options give or with the kept one, whichever is newer.
-func (r *Repository) openRoot(context.Context) error {
+func (r *Repository) openRoot() error {
 	s := r.state
 	var kept []byte
 	if s.record.Root > 0 {
@@ -109,11 +109,15 @@ func (r *Repository) followRoots(ctx context.Context) error {
 	return refuse(metadata.ROOT, ErrMalformed, ": more than %d new roots", maxRotations)
 }
 
-// fetch reads a file and has verify judge it. Its error names the file and says what is wrong with
+// fetch reads a file, out of the bundle or from the mirror, and has verify judge it. Its error
+// names the file and says what is wrong with
 // it; where it asked several mirrors, what is wrong with the last one's.
 func (r *Repository) fetch(ctx context.Context, role, name string, limit int64,
 	verify func([]byte) error) error {
 	var refused error
+	if b := r.bundle.Get(name); b != nil && sound(b, role) == nil && verify(b) == nil {
+		return nil
+	}
 	get := r.o.Client.FetchLatest
 	if role == metadata.ROOT { // the next root exists only when the publisher has changed something
 		get = r.o.Client.FetchOptional
@@ -149,7 +153,6 @@ func (r *Repository) timestamp(ctx context.Context) error {
 		_, _ = r.set.UpdateTimestamp(kept)
 	}
 	var file []byte
-	start := time.Now()
 	err = r.fetch(
 		ctx,
 		metadata.TIMESTAMP,
@@ -175,7 +178,6 @@ func (r *Repository) timestamp(ctx context.Context) error {
 			return nil
 		},
 	)
-	r.rtt = time.Since(start)
 	if errors.Is(err, client.ErrMissing) {
 		return r.noTimestamp(ctx)
 	}
@@ -191,7 +193,7 @@ func (r *Repository) timestamp(ctx context.Context) error {
 // noTimestamp is the error for a mirror without a timestamp. It is unsigned only if it has the
 // channel's pointer, in whatever state.
 func (r *Repository) noTimestamp(ctx context.Context) error {
-	_, err := r.o.Client.Pointer(ctx, r.o.Channel)
+	_, err := r.o.Client.Pointer(ctx, cmp.Or(r.o.Channel, "stable"))
 	damaged := errors.Is(err, mirror.ErrDamaged) && !errors.Is(err, client.ErrPage)
 	if err == nil || damaged || errors.Is(err, chunkstore.ErrVersion) {
 		return fmt.Errorf("%w: it has no %s", ErrUnsigned, mirror.TimestampPath)
@@ -212,6 +214,7 @@ func (r *Repository) snapshot(ctx context.Context) error {
 			return nil
 		}
 	}
+	r.fetchBundle(ctx)
 	want := r.set.Timestamp.Signed.Meta[snapshotName]
 	var file []byte
 	err = r.fetch(

@@ -16,10 +16,14 @@ import (
 type Options struct {
 	Client *client.Client
 	State  string // the target's state folder
-	// Channel is a channel of the mirror; "" is stable. Where metadata is missing, its pointer
-	// tells an unsigned mirror from a place without a mirror.
+	// Channel is the one whose newest release is wanted; "": another release is. Where metadata is
+	// missing, its pointer, or that of stable, tells an unsigned mirror from a place without a
+	// mirror.
 	Channel string
-	Root    []byte // a root that the machine's owner vouches for; nil: the kept one
+	// Blockmap fetches the block map of that release in the same request, for a machine that is
+	// likely to need it.
+	Blockmap bool
+	Root     []byte // a root that the machine's owner vouches for; nil: the kept one
 	// Grace is for how long after its expiry metadata is still accepted, as on a stick that
 	// somebody wrote long ago.
 	Grace time.Duration
@@ -41,22 +45,19 @@ type Repository struct {
 	floor       time.Time      // when root or timestamp was signed, by the publisher's clock
 	// why relearn could not read the catalog
 	relearnErr error
-	rtt        time.Duration // how long the timestamp took to come
+	// what came in one request with all that the timestamp leads to
+	bundle    mirror.Bundle
+	bundleErr error // what is wrong with it
 }
 
-// RTT is how long the timestamp took to come, about a round trip to the mirror.
-func (r *Repository) RTT() time.Duration { return r.rtt }
-
 // Refresh reads what the publisher says now: newer roots, the timestamp, and snapshot and targets
-// if they have changed. It verifies each file before it keeps it, and keeps it before it asks for
-// the next. When nothing has changed it makes two requests: for a newer root and for the timestamp.
-// Errors wrap those of this package or of the client.
+// if they have changed. It verifies each file before it keeps it, and keeps it before it verifies
+// the next. When nothing has changed it makes two requests, at once: for a newer root and for the
+// timestamp. When the channel has a new release, it makes one more, for a bundle. Errors wrap those
+// of this package or of the client.
 func Refresh(ctx context.Context, o Options) (*Repository, error) {
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Channel == "" {
-		o.Channel = "stable"
 	}
 	s, err := openState(o.State)
 	if err != nil {
@@ -71,8 +72,13 @@ func Refresh(ctx context.Context, o Options) (*Repository, error) {
 		return nil, err
 	}
 	r := &Repository{o: o, state: s, now: o.Now().UTC()}
+	if err := r.openRoot(); err != nil {
+		return nil, err
+	}
+	// It is judged by the newest root, and takes no part before its turn.
+	defer o.Client.Ahead(ctx, mirror.TimestampPath, maxTimestamp)()
 	for _, step := range []func(context.Context) error{
-		r.openRoot, r.followRoots, r.forget, r.timestamp, r.snapshot, r.targets, r.relearn,
+		r.followRoots, r.forget, r.timestamp, r.snapshot, r.targets, r.relearn,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err

@@ -55,8 +55,8 @@ func (p *Publisher) Refresh(ctx context.Context) error {
 	return p.seal(ctx, false)
 }
 
-// seal signs and writes the files that have changed or that expire soon, the timestamp last.
-// targets says that the targets have changed.
+// seal signs and writes the files that have changed or that expire soon, then bundles of them, and
+// the timestamp last. targets says that the targets have changed.
 func (p *Publisher) seal(ctx context.Context, targets bool) error {
 	return p.sealFor(ctx, targets, p.root())
 }
@@ -82,10 +82,11 @@ func (p *Publisher) sealFor(ctx context.Context, targets bool,
 		if err != nil {
 			return err
 		}
-		if err := p.o.Mirror.Write(ctx, mirror.MetadataPath(metadata.TARGETS, t.Version),
-			b); err != nil {
+		name := mirror.MetadataPath(metadata.TARGETS, t.Version)
+		if err := p.o.Mirror.Write(ctx, name, b); err != nil {
 			return err
 		}
+		p.files = mirror.Bundle{{}, {Name: name, Bytes: b}} // a new snapshot follows
 		p.snapshot.Signed.Meta[targetsName] = metaFile(t.Version, b)
 	}
 	if snapshot {
@@ -95,15 +96,23 @@ func (p *Publisher) sealFor(ctx context.Context, targets bool,
 		if err != nil {
 			return err
 		}
-		if err := p.o.Mirror.Write(ctx, mirror.MetadataPath(metadata.SNAPSHOT, s.Version),
-			b); err != nil {
+		name := mirror.MetadataPath(metadata.SNAPSHOT, s.Version)
+		if err := p.o.Mirror.Write(ctx, name, b); err != nil {
 			return err
 		}
+		p.files[0] = mirror.Member{Name: name, Bytes: b}
 		p.timestamp.Signed.Meta[snapshotName] = metaFile(s.Version, b)
 	}
 	t := &p.timestamp.Signed
 	t.Version, t.Expires = t.Version+1, expires(metadata.TIMESTAMP)
 	t.UnrecognizedFields = map[string]any{signedMember: now.Format(time.RFC3339)}
+	bundles, err := p.bundles(ctx)
+	if err != nil {
+		return err
+	}
+	if len(bundles) > 0 {
+		t.UnrecognizedFields[bundlesMember] = bundles
+	}
 	b, err := sign(p, metadata.TIMESTAMP, p.timestamp, roots)
 	if err != nil {
 		return err

@@ -135,7 +135,7 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 		}
 	}
 	installs := !o.dryRun && !o.planOnly
-	r.Trust, err = o.trust.repository(ctx, r.Client, r.StateDir, r.Channel, installs)
+	r.Trust, err = o.trust.repository(ctx, &r, installs)
 	if err != nil {
 		return out.failed(err)
 	}

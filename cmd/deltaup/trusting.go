@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"deltaup/apply"
 	"deltaup/internal/plainfile"
-	"deltaup/mirror/client"
 	"deltaup/slotboot/machine"
 	"deltaup/trust"
 )
@@ -63,13 +63,13 @@ func (o *trustOptions) check() error {
 	return err
 }
 
-// repository asks what the publisher says; nil with --insecure, which is remembered when something
-// is to be installed.
-func (o *trustOptions) repository(ctx context.Context, reader *client.Client, state, channel string,
+// repository asks what the publisher says, for what is wanted; nil with --insecure, which is
+// remembered when something is to be installed.
+func (o *trustOptions) repository(ctx context.Context, r *apply.Request,
 	install bool) (*trust.Repository, error) {
 	switch {
 	case o.insecure && install:
-		return nil, trust.MarkInsecure(state, time.Now())
+		return nil, trust.MarkInsecure(r.StateDir, time.Now())
 	case o.insecure:
 		return nil, nil
 	}
@@ -81,12 +81,17 @@ func (o *trustOptions) repository(ctx context.Context, reader *client.Client, st
 	if err != nil {
 		return nil, err
 	}
+	channel := r.Channel
+	if r.Version != "" { // which need not be the channel's newest
+		channel = ""
+	}
 	return trust.Refresh(
 		ctx,
 		trust.Options{
-			Client:    reader,
-			State:     state,
+			Client:    r.Client,
+			State:     r.StateDir,
 			Channel:   channel,
+			Blockmap:  r.WantsBlockmap(),
 			Root:      root,
 			Grace:     grace,
 			Downgrade: o.downgrade,

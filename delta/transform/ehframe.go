@@ -49,12 +49,18 @@ func rewriteEHTable(table []byte, inverse bool) {
 // ehStarts gives the addresses of functions from a table in its original form, of a section at
 // addr.
 func ehStarts(table []byte, addr uint64) []uint64 {
-	starts := make([]uint64, 0, len(table)/8)
+	// Sorted as signed numbers with the top bit turned round: the program has that sort anyway.
+	const top = 1 << 63
+	keys := make([]int64, 0, len(table)/8)
 	for ; len(table) >= 8; table = table[8:] {
-		starts = append(starts, addr+uint64(int64(int32(le.Uint32(table)))))
+		keys = append(keys, int64(addr+uint64(int64(int32(le.Uint32(table))))^top))
 	}
-	slices.Sort(starts)
-	return slices.Compact(starts)
+	slices.Sort(keys)
+	starts := make([]uint64, 0, len(keys))
+	for _, key := range slices.Compact(keys) {
+		starts = append(starts, uint64(key)^top)
+	}
+	return starts
 }
 
 // rewriteEHFrame makes the entries of .eh_frame relative: a function's start to the end of the

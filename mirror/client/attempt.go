@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"io"
+	"time"
 )
 
 // attempt is one request's answer while it is read, counted and held to the limits.
@@ -15,6 +16,7 @@ type attempt struct {
 	whole   bool  // a range was asked for, and the whole file comes
 	total   int64 // bytes of the whole file, as the server says; -1: it does not
 	rest    int64 // bytes that the server announced and has not sent; below 0: unknown
+	active  int64 // what it adds to the client's
 }
 
 // open sends one request to s. The budget is asked before anything is sent.
@@ -24,8 +26,13 @@ func (c *Client) open(ctx context.Context, s *site, q request, retry bool) (*att
 		return nil, err
 	}
 	c.count(retry)
-	c.active.Add(1)
+	if !q.aside {
+		a.active = 1
+	}
+	c.active.Add(a.active)
+	start := time.Now()
 	ans, err := s.open(ctx, q)
+	took := time.Since(start)
 	if err != nil {
 		a.Close()
 		return nil, err
@@ -54,6 +61,9 @@ func (c *Client) open(ctx context.Context, s *site, q request, retry bool) (*att
 	c.mu.Lock()
 	if s.proof == "" {
 		s.proof = q.name
+	}
+	if c.rtt == 0 || took < c.rtt {
+		c.rtt = took
 	}
 	c.mu.Unlock()
 	return a, nil
@@ -107,7 +117,7 @@ func (a *attempt) take(p []byte) (int, error) {
 func (a *attempt) complete() bool { return a.rest == 0 }
 
 func (a *attempt) Close() error {
-	a.c.active.Add(-1)
+	a.c.active.Add(-a.active)
 	a.c.budget.release(a.granted)
 	a.granted = 0
 	if a.body == nil {

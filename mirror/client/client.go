@@ -109,8 +109,10 @@ type Client struct {
 	budget  budget
 	active  atomic.Int64 // answers being awaited or read
 
-	mu    sync.Mutex // guards stats and what changes in sites
+	mu    sync.Mutex // guards stats, ahead, rtt and what changes in sites
 	stats Stats
+	ahead map[string]*ahead // by file: requests that were sent before their turn
+	rtt   time.Duration     // the shortest that an answer took; 0: none has come
 
 	logging sync.Mutex // held while o.Log runs
 }
@@ -123,7 +125,8 @@ func New(mirrors []string, o Options) (*Client, error) {
 		return nil, errors.New("no mirror given")
 	}
 	o.setDefaults()
-	c := &Client{o: o, limiter: newLimiter(o.RateLimit), budget: budget{max: o.MaxBytes}}
+	c := &Client{o: o, limiter: newLimiter(o.RateLimit), budget: budget{max: o.MaxBytes},
+		ahead: map[string]*ahead{}}
 	if o.MaxBytes <= 0 {
 		c.budget.max = math.MaxInt64
 	}
@@ -184,6 +187,14 @@ func (c *Client) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.stats
+}
+
+// RTT is about a round trip to the mirrors: the shortest time in which an answer began to come. It
+// is 0 before the first answer, and too long before one that needed no new connection.
+func (c *Client) RTT() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rtt
 }
 
 func (c *Client) log(e Event) {

@@ -162,9 +162,12 @@ func (c *Client) fetchWhole(t *tries, limit int64, fresh bool, parse func([]byte
 		if err != nil {
 			return err
 		}
-		b, err := c.readUnknown(t.ctx, s,
-			request{name: t.name, length: -1, limit: limit, fresh: fresh || suspicion > 0},
-			t.sent > 1)
+		b, came, err := t.takeAhead(s)
+		if !came {
+			b, err = c.readUnknown(t.ctx, s,
+				request{name: t.name, length: -1, limit: limit, fresh: fresh || suspicion > 0},
+				t.sent > 1)
+		}
 		if err == nil {
 			t.progress(s, len(b))
 			if err = parse(b); err == nil {

@@ -39,6 +39,9 @@ type tries struct {
 	// optional is a file that need not be there: the first mirror that has none ends the waiting
 	// for others.
 	optional bool
+	// once is an optional file that is of no use when it does not come from the first mirror that
+	// answers.
+	once     bool
 	sites    map[*site]*trial // those that failed
 	last     *site            // that failed last
 	sent     int              // requests
@@ -164,6 +167,11 @@ func (t *tries) note(s *site, suspicion int, f *failure) {
 		trial.over = s.suspect(t.name, suspicion+1) >= hopeless
 	default:
 		trial.over = true
+	}
+	if t.once && f.kind != passingFailure {
+		for _, other := range t.c.sites {
+			t.at(other).over = true
+		}
 	}
 }
 

@@ -28,6 +28,7 @@ type request struct {
 	limit  int64 // with a negative length: the most bytes that the file may have
 	fresh  bool  // caches on the way are to be bypassed
 	part   bool  // an answer with more than the range is of no use
+	aside  bool  // it takes no time that others would have the line for
 }
 
 // answer is what a source sends.
