@@ -75,7 +75,8 @@ func ParseBundle(b []byte) (Bundle, error) {
 func parseMembers(plain []byte) (x Bundle, err error) {
 	field := func() (f []byte) {
 		n, used := binary.Uvarint(plain)
-		if used <= 0 || n > uint64(len(plain)-used) {
+		// one encoding alone: no zeros at the end of a number
+		if used <= 0 || n > uint64(len(plain)-used) || used > 1 && plain[used-1] == 0 {
 			err = bundleError(errors.New("a member is cut off"))
 			return nil
 		}

@@ -94,8 +94,9 @@ func (p *Publisher) checkBundles(ctx context.Context) error {
 	return nil
 }
 
-// checkBundle verifies one bundle, if the timestamp names one of the channel. It may lack members
-// that this program would put into it, or have others: each has to be what the mirror has.
+// checkBundle verifies one bundle, if the timestamp names one of the channel. But for the
+// release it may lack members that this program would put into it, or have others: each has to be
+// what the mirror has.
 func (p *Publisher) checkBundle(ctx context.Context, name, channel string, r *SignedRelease) error {
 	said := bundleOf(&p.timestamp.Signed, channel)
 	if said == nil {
@@ -112,6 +113,9 @@ func (p *Publisher) checkBundle(ctx context.Context, name, channel string, r *Si
 	members, err := mirror.ParseBundle(b[:said.size])
 	if err != nil {
 		return err
+	}
+	if release := mirror.ReleasePath(r.Version); members.Get(release) == nil {
+		return fmt.Errorf("%w: it lacks %s", ErrMixed, release)
 	}
 	for _, m := range members {
 		if err := p.sameStart(ctx, m); err != nil {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"deltaup/internal/test/durabletest"
+	"deltaup/mirror"
+	"deltaup/mirror/folder"
 	"deltaup/trust"
 )
 
@@ -59,8 +61,21 @@ func crashes(t *testing.T, s *site, work func(*site) error, after func(*site)) {
 	}
 }
 
-// TestPublishCrash demands that a reader finds either the old state or the new one, and that
-// publishing again succeeds.
+// wantBundle demands that the timestamp leads to a bundle that is there and right.
+func (m *target) wantBundle(version string) {
+	m.t.Helper()
+	m.o.State, m.o.Channel = m.t.TempDir(), "stable"
+	r, err := m.refresh()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if r.Bundled(mirror.ReleasePath(version)) == nil {
+		m.t.Fatalf("no bundle has release %s: %q", version, r.Warnings())
+	}
+}
+
+// TestPublishCrash demands that a reader finds either the old state or the new one, each with its
+// bundle, and that publishing again succeeds.
 func TestPublishCrash(t *testing.T) {
 	s := newSite(t, nil)
 	s.publish("1", "stable", trust.Info{})
@@ -72,8 +87,11 @@ func TestPublishCrash(t *testing.T) {
 			t.Fatalf("stable points to %s", v)
 		}
 		seen[v]++
+		m.wantBundle(v)
+		s.must(trust.Check(context.Background(), folder.At(c.dir)))
 		c.publish("2", "stable", trust.Info{})
 		m.wants("2")
+		m.wantBundle("2")
 	})
 	if seen["1"] == 0 || seen["2"] == 0 {
 		t.Errorf("readers saw %v", seen)
@@ -95,6 +113,8 @@ func TestRotateCrash(t *testing.T) {
 				m.reads(c.dir)
 				m.wants("1")
 				c.newTarget().wants("1")
+				c.newTarget().wantBundle("1")
+				s.must(trust.Check(context.Background(), folder.At(c.dir)))
 				s.must(c.open().Rotate(context.Background(), change))
 				m.wants("1")
 				c.publish("2", "stable", trust.Info{})
