@@ -21,7 +21,7 @@ import (
 // are the others.
 var (
 	signedName  = regexp.MustCompile(`^(timestamp|[0-9]{1,19}\.root)\.json$`)
-	versionName = regexp.MustCompile(`^[0-9]{1,19}\.(targets|snapshot)\.json$`)
+	versionName = regexp.MustCompile(`^[0-9]{1,19}\.((targets|snapshot)\.json|.+\.bundle)$`)
 )
 
 // Look tells what lies in dir. One file that only a mirror has makes a folder one: a mirror that
