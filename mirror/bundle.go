@@ -22,15 +22,15 @@ const (
 	bundleHead    = len(bundleMagic) + 4 + 4 + len(chunkstore.ID{}) // bytes before the frame
 )
 
-// Member is a file of a mirror, or its beginning, in a bundle.
-type Member struct {
+// Bundled is a file of a mirror, or its beginning, in a bundle.
+type Bundled struct {
 	Name  string // of the file
 	Bytes []byte // that it begins with
 }
 
 // Bundle is copies of small files that a target which updates asks for one after another: with them
 // it asks once. Nothing in it is believed because it is there.
-type Bundle []Member
+type Bundle []Bundled
 
 // BundlePath is where the bundle of a channel lies that belongs to a version of the signed
 // snapshot. The channel must be a [ValidName].
@@ -85,7 +85,7 @@ func parseMembers(plain []byte) (x Bundle, err error) {
 		return f
 	}
 	for len(plain) > 0 {
-		m := Member{Name: string(field()), Bytes: field()}
+		m := Bundled{Name: string(field()), Bytes: field()}
 		switch {
 		case err != nil:
 			return nil, err

@@ -82,7 +82,7 @@ func BundleRelease(ctx context.Context, files Files, version string,
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
-	x = append(x, Member{name, b})
+	x = append(x, Bundled{name, b})
 	x = x.addSet(ctx, files, r.Patches, func(p *Patch) int64 {
 		switch {
 		case p.Set.Size-p.Head.Size <= requestWorth && p.Set.Size <= bundledHead:
@@ -129,7 +129,7 @@ func (x Bundle) addSet(ctx context.Context, files Files, patches []Patch,
 	if err != nil {
 		return x
 	}
-	return append(x, Member{PatchPath(p.Set.ID), b})
+	return append(x, Bundled{PatchPath(p.Set.ID), b})
 }
 
 // readSetStart reads the first n bytes of a set, at least its head, and verifies them as far as the

@@ -82,7 +82,7 @@ func TestHostileBundle(t *testing.T) {
 	}
 	var many Bundle
 	for range maxMembers + 1 {
-		many = append(many, Member{strings.Repeat("x", len(many)+1), nil})
+		many = append(many, Bundled{strings.Repeat("x", len(many)+1), nil})
 	}
 	for what, b := range map[string][]byte{
 		"nothing":               nil,

@@ -64,7 +64,7 @@ func (r *Repository) fetchBundle(ctx context.Context) {
 		r.bundleErr = fmt.Errorf("%s: %w", name, err)
 	}
 	if b = b[s.size:]; len(b) > 0 {
-		r.bundle = append(r.bundle, mirror.Member{
+		r.bundle = append(r.bundle, mirror.Bundled{
 			Name: mirror.BlockmapPath(chunkstore.Sum(b)), Bytes: b,
 		})
 	}

@@ -134,7 +134,7 @@ func (p *Publisher) checkBundle(ctx context.Context, name, channel string, r *Si
 
 // sameStart demands that a file of the mirror, when it is there, begins with what a bundle has of
 // it.
-func (p *Publisher) sameStart(ctx context.Context, m mirror.Member) error {
+func (p *Publisher) sameStart(ctx context.Context, m mirror.Bundled) error {
 	f, err := p.o.Mirror.Open(ctx, m.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // which is told of the file

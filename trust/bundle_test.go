@@ -247,7 +247,7 @@ func padded(b []byte, size int) []byte {
 	}
 	for name := range 20 {
 		for n := range size {
-			more := mirror.Member{Name: "noise/" + strings.Repeat("x", 1+name), Bytes: noise(n)}
+			more := mirror.Bundled{Name: "noise/" + strings.Repeat("x", 1+name), Bytes: noise(n)}
 			p, err := append(slices.Clone(x), more).Marshal()
 			if err != nil {
 				panic(err)

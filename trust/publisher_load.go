@@ -95,7 +95,7 @@ func (p *Publisher) loadBelow(ctx context.Context, root []byte) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	snapshot := mirror.Member{Name: name, Bytes: b}
+	snapshot := mirror.Bundled{Name: name, Bytes: b}
 	name = mirror.MetadataPath(metadata.TARGETS, set.Snapshot.Signed.Meta[targetsName].Version)
 	if b, err = p.read(ctx, name, metadata.TARGETS, maxTargets); err == nil {
 		_, err = set.UpdateTargets(b)

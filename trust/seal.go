@@ -100,7 +100,7 @@ func (p *Publisher) sealFor(ctx context.Context, targets bool,
 		if err := p.o.Mirror.Write(ctx, name, b); err != nil {
 			return err
 		}
-		p.files[0] = mirror.Member{Name: name, Bytes: b}
+		p.files[0] = mirror.Bundled{Name: name, Bytes: b}
 		p.timestamp.Signed.Meta[snapshotName] = metaFile(s.Version, b)
 	}
 	t := &p.timestamp.Signed

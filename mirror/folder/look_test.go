@@ -38,6 +38,7 @@ func TestLook(t *testing.T) {
 		{what: "a copy in part, without a lock", files: map[string]string{pack: "x", "releases/": ""}, want: mirror.Unsigned},
 		{what: "a pointer alone", files: map[string]string{"channels/stable.json": string(pointer)}, want: mirror.Unsigned},
 		{what: "other files beside", files: map[string]string{pack: "x", "index.html": "x", ".htaccess": "x"}, want: mirror.Unsigned},
+		{what: "a bundle alone", files: map[string]string{"metadata/1.stable.bundle": "x"}, want: mirror.Unsigned},
 		{what: "signatures that were cut off", files: map[string]string{"metadata/1.targets.json": "x", ".lock": ""}, want: mirror.Unsigned},
 		{what: "the first root", files: map[string]string{"metadata/1.root.json": "x"}, want: mirror.Signed},
 		{what: "a copy without roots", files: map[string]string{"metadata/timestamp.json": "x", pack: "x"}, want: mirror.Signed},
