@@ -7,8 +7,6 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/dustin/go-humanize"
-
 	"deltaup/delta/diff"
 	"deltaup/internal/human"
 )
@@ -18,7 +16,7 @@ func printDiff(w io.Writer, o *diffOptions, r *diff.Report) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	printf(t, "\nroute\tfiles\tsize\tcost\t\n")
 	for _, c := range r.Routes {
-		printf(t, "%s\t%s\t%s\t%s\t\n", c.Route, humanize.Comma(int64(c.Files)), human.Size(c.Size),
+		printf(t, "%s\t%s\t%s\t%s\t\n", c.Route, human.Comma(c.Files), human.Size(c.Size),
 			human.Size(c.Cost))
 	}
 	t.Flush()
@@ -53,15 +51,13 @@ func printNames(w io.Writer, n *diff.Names) {
 	printf(
 		w,
 		"\n%s names: %s added (%s renamed or copied), %s removed, %s with another content, %s with another owner or mode alone, %s with another time stamp alone\n",
-		humanize.Comma(int64(n.Total)),
-		humanize.Comma(int64(n.Added)),
-		humanize.Comma(int64(n.Renamed)),
-		humanize.Comma(int64(n.Removed)),
-		humanize.Comma(
-			int64(n.Content),
-		),
-		humanize.Comma(int64(n.Owner)),
-		humanize.Comma(int64(n.Times)),
+		human.Comma(n.Total),
+		human.Comma(n.Added),
+		human.Comma(n.Renamed),
+		human.Comma(n.Removed),
+		human.Comma(n.Content),
+		human.Comma(n.Owner),
+		human.Comma(n.Times),
 	)
 	if n.Owner > 0 {
 		printf(w, "another owner or mode: %s\n", example(n.OwnerExample, n.Owner))
@@ -73,7 +69,7 @@ func printNames(w io.Writer, n *diff.Names) {
 		printf(
 			w,
 			"%s unchanged files moved in the order of the data; %s of unchanged files lie in changed blocks\n",
-			humanize.Comma(int64(n.Moved)),
+			human.Comma(n.Moved),
 			human.Size(n.Repacked),
 		)
 	}
@@ -84,7 +80,7 @@ func example(path string, n int) string {
 	if n == 1 {
 		return human.Name("/" + path)
 	}
-	return fmt.Sprintf("%s and %s more", human.Name("/"+path), humanize.Comma(int64(n-1)))
+	return fmt.Sprintf("%s and %s more", human.Name("/"+path), human.Comma(n-1))
 }
 
 func printReason(w io.Writer, r *diff.Reason) {

@@ -11,8 +11,6 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/dustin/go-humanize"
-
 	"deltaup/internal/human"
 )
 
@@ -139,5 +137,5 @@ func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return fmt.Sprintf("%s %ss", humanize.Comma(int64(n)), noun)
+	return fmt.Sprintf("%s %ss", human.Comma(n), noun)
 }

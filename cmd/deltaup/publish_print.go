@@ -8,8 +8,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"deltaup/apply"
 	"deltaup/internal/human"
 	"deltaup/mirror"
@@ -146,8 +144,8 @@ func printPublished(w io.Writer, o *publishOptions, done *publish.Result) {
 	if done.Existed {
 		printf(w, "version %s: on the mirror already, with the same bytes\n", version)
 	} else {
-		printf(w, "version %s: %s of %s chunks are new, in %s (%s)\n", version, humanize.Comma(int64(done.NewChunks)),
-			humanize.Comma(int64(done.Chunks)), count(done.NewPacks, "pack"), human.Size(done.NewBytes))
+		printf(w, "version %s: %s of %s chunks are new, in %s (%s)\n", version, human.Comma(done.NewChunks),
+			human.Comma(done.Chunks), count(done.NewPacks, "pack"), human.Size(done.NewBytes))
 		for _, a := range done.Release.Artifacts {
 			printf(w, "  %s: %s, %s, blake3 %s\n", a.Name, a.Kind, human.Size(a.Size), a.ID)
 		}

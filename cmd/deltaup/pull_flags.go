@@ -4,18 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/pflag"
 
 	"deltaup/apply"
 	"deltaup/apply/state"
 	"deltaup/delta"
+	"deltaup/internal/chars"
+	"deltaup/internal/human"
 )
 
 // payloadShare is what headers of TCP, IP and Ethernet leave of what a line carries.
@@ -200,26 +200,26 @@ func anyOf(routes []delta.Route) string {
 	return s.String()
 }
 
-// rateSyntax is a number, a power of a thousand, and the unit: bits as in 1mbit or 1m, or bytes as
-// in 500kB.
-var rateSyntax = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)([kKmMgG]?)(|bit|bps|bit/s|B|B/s)$`)
-
-// parseRate reads a line's rate and gives bytes per second; "" is 0.
+// parseRate reads a line's rate and gives bytes per second; "" is 0. A rate is a number, a power of
+// a thousand, and the unit: bits as in 1mbit or 1m, or bytes as in 500kB.
 func parseRate(flag, s string) (float64, error) {
 	if s == "" {
 		return 0, nil
 	}
-	parts := rateSyntax.FindStringSubmatch(s)
-	if parts == nil {
+	number, rest := chars.Cut(s, chars.Digits+".")
+	power, unit := chars.Cut(rest, "kKmMgG")
+	whole, fraction, isFraction := strings.Cut(number, ".")
+	if !chars.Some(whole, chars.Digits) || isFraction && !chars.Some(fraction, chars.Digits) ||
+		len(power) > 1 || !slices.Contains([]string{"", "bit", "bps", "bit/s", "B", "B/s"}, unit) {
 		return 0, fmt.Errorf("%s %q: want bits per second such as 1mbit, or bytes such as 500kB",
 			flag, s)
 	}
-	n, err := strconv.ParseFloat(parts[1], 64)
+	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || n == 0 {
 		return 0, fmt.Errorf("%s %q: want a rate above 0", flag, s)
 	}
-	n *= map[string]float64{"": 1, "k": 1e3, "m": 1e6, "g": 1e9}[strings.ToLower(parts[2])]
-	if !strings.HasPrefix(parts[3], "B") {
+	n *= map[string]float64{"": 1, "k": 1e3, "m": 1e6, "g": 1e9}[strings.ToLower(power)]
+	if !strings.HasPrefix(unit, "B") {
 		n /= 8
 	}
 	return n, nil
@@ -230,9 +230,9 @@ func parseBytes(flag, s string) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
-	n, err := humanize.ParseBytes(s)
-	if err != nil || n == 0 || n > 1<<62 {
+	n, err := human.ParseSize(s)
+	if err != nil || n == 0 {
 		return 0, fmt.Errorf("%s %q: want a number of bytes above 0, such as 200k or 50M", flag, s)
 	}
-	return int64(n), nil
+	return n, nil
 }

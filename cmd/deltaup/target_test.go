@@ -16,6 +16,7 @@ const maxTarget = 12_000_000
 var absent = []string{
 	"deltaup/mkimage/rootfs", "deltaup/delta/diff", "deltaup/mirror/publish", "deltaup/mirror/check", "deltaup/mirror/serve",
 	"github.com/vbauerster/mpb/v8", "archive/tar",
+	"regexp",                    // internal/chars does
 	"filippo.io/age",            // private keys are a publisher's
 	"github.com/godbus/dbus/v5", // internal/dbus asks the one question
 	// net/http has copies of these

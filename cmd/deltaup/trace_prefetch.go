@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
 
 	"deltaup/internal/command"
@@ -35,12 +34,12 @@ that cache.`,
 }
 
 func prefetch(ctx context.Context, env *Env, image, limit string) error {
-	var most uint64
+	var most int64
 	var err error
 	if limit == "" {
 		most, err = freeMemory()
 		most /= 2
-	} else if most, err = humanize.ParseBytes(limit); err != nil {
+	} else if most, err = human.ParseSize(limit); err != nil {
 		err = &usageError{fmt.Errorf("--max %q: %w", limit, err)}
 	}
 	if err != nil {
@@ -53,7 +52,7 @@ func prefetch(ctx context.Context, env *Env, image, limit string) error {
 	defer f.Close() // only read
 	// Whoever began it in the background waits for this line before /dev moves to the new root.
 	printf(env.Stdout, "reading %s\n", image)
-	n, err := trace.Prefetch(ctx, f, int64(min(most, 1<<62)))
+	n, err := trace.Prefetch(ctx, f, most)
 	if err != nil {
 		return err
 	}
@@ -63,10 +62,10 @@ func prefetch(ctx context.Context, env *Env, image, limit string) error {
 
 // freeMemory is how many bytes nobody uses. Early in a boot that is nearly all that is available,
 // and sysinfo(2), unlike /proc, is there during switch_root.
-func freeMemory() (uint64, error) {
+func freeMemory() (int64, error) {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
 		return 0, os.NewSyscallError("sysinfo", err)
 	}
-	return uint64(info.Freeram) * uint64(info.Unit), nil
+	return int64(min(uint64(info.Freeram)*uint64(info.Unit), 1<<62)), nil
 }

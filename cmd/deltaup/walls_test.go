@@ -17,6 +17,7 @@ var floors = []struct {
 }{
 	{"chunkstore", nil},
 	{"internal/folder", nil},
+	{"internal/human", nil},
 	{"internal/undo", nil},
 	{"slotboot", nil},
 	{"slotboot/counted", nil},

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/dustin/go-humanize"
 )
 
 // Line makes one printable line of s. It replaces each run of line breaks, of what a terminal could
@@ -46,15 +44,6 @@ func Name(s string) string {
 		return strconv.Quote(s)
 	}
 	return s
-}
-
-// Size writes a number of bytes with two or three digits, in powers of a thousand: 999 B, 4.2 kB,
-// 133 MB.
-func Size(n int64) string {
-	if n < 0 {
-		return "-" + humanize.Bytes(-uint64(n))
-	}
-	return humanize.Bytes(uint64(n))
 }
 
 // Duration rounds a time as an estimate deserves.

@@ -8,25 +8,43 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
+	"deltaup/internal/chars"
 	"deltaup/mirror/internal/inside"
 )
 
 // errNoFolder is what comes of a mirror's folder that is not there.
 var errNoFolder = errors.New("no such folder")
 
-// addressSyntax is what only an address on the network looks like, its scheme left out or cut off:
-// a password, a host and a port, and this machine's name.
-var addressSyntax = regexp.MustCompile(
-	`^(?i:https?:|[^/@]+:[^@]*@|([^/@]*@)?([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]+(/|$)|([^/@]*@)?(localhost|\[[0-9a-f:.]+\])(/|$))`,
-)
+// looksRemote tells whether s is what only an address on the network looks like, its scheme left out
+// or cut off: it has a password, a host and a port, or this machine's name.
+func looksRemote(s string) bool {
+	s = strings.ToLower(s)
+	if strings.HasPrefix(s, "http:") || strings.HasPrefix(s, "https:") {
+		return true
+	}
+	server, _, _ := strings.Cut(s, "/")
+	if user, _, ok := strings.Cut(s, "@"); ok && strings.LastIndexByte(server[:min(len(server), len(user))], ':') > 0 {
+		return true // the password, which may have slashes, ends at the "@"
+	}
+	server = server[strings.IndexByte(server, '@')+1:]
+	name, rest := chars.Cut(server, chars.Lower+chars.Digits+".-")
+	known := name == "localhost"
+	if literal, ok := strings.CutPrefix(server, "["); ok { // IPv6
+		name, rest, known = strings.Cut(literal, "]")
+		if !known || !chars.Only(name, chars.Digits+"abcdef:.") {
+			return false
+		}
+	}
+	port, ok := strings.CutPrefix(rest, ":")
+	return name != "" && (known && rest == "" || ok && chars.Some(port, chars.Digits))
+}
 
 // parseFolder takes a mirror's folder as users write it. What is no folder and looks like an
 // address is refused at once.
 func parseFolder(s string) (source, error) {
-	if _, err := os.Lstat(s); err != nil && addressSyntax.MatchString(s) {
+	if _, err := os.Lstat(s); err != nil && looksRemote(s) {
 		shown, _, _ := strings.Cut(s, "?")              // no token
 		shown = shown[strings.LastIndex(shown, "@")+1:] // and no password, wherever it ends
 		return nil, fmt.Errorf(

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -31,7 +29,7 @@ func Read(rd io.Reader) (*Trace, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte(format.Magic+" ")):
 		return parse(in)
-	case straceCall.Match(head):
+	case hasCalls(head):
 		return readLines(in, newStrace())
 	}
 	return readLines(in, list{})
@@ -92,118 +90,4 @@ func (list) line(text string) (string, time.Duration, error) {
 		return "", 0, nil
 	}
 	return text, 0, nil
-}
-
-// straceCall matches a system call that opens what it names, as strace prints it. A process number
-// (-f, -o) and a time (-t, -r, -ttt) may stand before it. The groups: process, seconds, folder (of
-// -y), path.
-var straceCall = regexp.MustCompile(`(?m)^(?:\[pid +)?(\d+)?\]? *(?:(\d+\.\d+|[\d:.]+) +)?` +
-	`(?:open|creat|openat|openat2|execve|execveat|uselib)\(` +
-	`(?:(?:AT_FDCWD|\d+)(?:<((?:[^>\\]|\\.)*)>)?, )?"((?:[^"\\]|\\.)*)"`)
-
-// straceEnd matches the end of a call that another process's line interrupted.
-var straceEnd = regexp.MustCompile(`^(?:\[pid +)?(\d+)?\]? *(?:[\d:.]+ +)?<\.\.\. \w+ resumed>`)
-
-// strace reads the lines of strace.
-type strace struct {
-	pending map[string]string // path of the unfinished call, by process
-	start   float64           // seconds of the first line with a time
-}
-
-func newStrace() *strace { return &strace{pending: make(map[string]string)} }
-
-// maxPending bounds how many calls may be unfinished at once.
-const maxPending = 1 << 15
-
-func (s *strace) line(text string) (string, time.Duration, error) {
-	if end := straceEnd.FindStringSubmatch(text); end != nil {
-		name := s.pending[end[1]]
-		delete(s.pending, end[1])
-		return succeeded(name, text), 0, nil
-	}
-	call := straceCall.FindStringSubmatch(text)
-	if call == nil {
-		return "", 0, nil
-	}
-	name, err := unquote(call[4])
-	if err != nil {
-		return "", 0, err
-	}
-	if !strings.HasPrefix(name, "/") {
-		folder, err := unquote(call[3])
-		if err != nil || folder == "" {
-			return "", 0, err // relative to a folder that only strace -y tells
-		}
-		name = folder + "/" + name
-	}
-	if strings.HasSuffix(text, "<unfinished ...>") {
-		if len(s.pending) == maxPending {
-			return "", 0, recipetext.Corrupt("more than %d unfinished calls", maxPending)
-		}
-		s.pending[call[1]] = name
-		return "", 0, nil
-	}
-	return succeeded(name, text), s.since(call[2]), nil
-}
-
-// since is the time from the first line to the one with this time stamp, of strace -ttt.
-func (s *strace) since(stamp string) time.Duration {
-	at, err := strconv.ParseFloat(stamp, 64)
-	if err != nil || at < 0 || at > 1<<40 {
-		return 0
-	}
-	if s.start == 0 {
-		s.start = at
-	}
-	return max(0, time.Duration((at-s.start)*1e6)*time.Microsecond)
-}
-
-// succeeded gives name back if the line says that the call succeeded, else "".
-func succeeded(name, text string) string {
-	i := strings.LastIndex(text, " = ")
-	if i < 0 || strings.HasPrefix(text[i:], " = -1 ") || strings.HasPrefix(text[i:], " = ?") {
-		return ""
-	}
-	return name
-}
-
-// unquote undoes the escapes of strace, which are those of C.
-func unquote(text string) (string, error) {
-	if !strings.Contains(text, `\`) {
-		return text, nil
-	}
-	var b []byte
-	for i := 0; i < len(text); i++ {
-		if text[i] != '\\' {
-			b = append(b, text[i])
-			continue
-		}
-		i++
-		if i == len(text) {
-			return "", recipetext.Corrupt("%q: bad escape", text)
-		}
-		if n := octal(text[i:]); n > 0 {
-			v, err := strconv.ParseUint(text[i:i+n], 8, 8)
-			if err != nil {
-				return "", recipetext.Corrupt("%q: bad escape", text)
-			}
-			b, i = append(b, byte(v)), i+n-1
-			continue
-		}
-		if j := strings.IndexByte(`abfnrtv"\`, text[i]); j >= 0 {
-			b = append(b, "\a\b\f\n\r\t\v\"\\"[j])
-			continue
-		}
-		return "", recipetext.Corrupt("%q: bad escape", text)
-	}
-	return string(b), nil
-}
-
-// octal counts the octal digits at the front of text, at most three.
-func octal(text string) int {
-	n := 0
-	for n < 3 && n < len(text) && '0' <= text[n] && text[n] <= '7' {
-		n++
-	}
-	return n
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"deltaup/chunkstore"
 )
@@ -36,6 +37,7 @@ func TestReadStrace(t *testing.T) {
 		"with a process":   {`[pid  12] open("/etc/a", O_RDONLY) = 3`, []string{"etc/a"}},
 		"in a file":        {`12 1700000000.123456 execve("/bin/a", ["a"], 0x7ff /* 3 vars */) = 0`, []string{"bin/a"}},
 		"with a clock":     {`12 10:11:12 execve("/bin/a", ["a"], 0x7ff /* 3 vars */) = 0`, []string{"bin/a"}},
+		"a clock alone":    {`10:11:12 execve("/bin/a", ["a"], 0x7ff /* 3 vars */) = 0`, []string{"bin/a"}},
 		"failed":           {`openat(AT_FDCWD, "/etc/a", O_RDONLY) = -1 ENOENT (No such file or directory)`, nil},
 		"no open":          {`stat("/etc/a", {st_mode=S_IFREG}) = 0`, nil},
 		"relative":         {`openat(AT_FDCWD, "a", O_RDONLY) = 3`, nil},
@@ -52,6 +54,17 @@ func TestReadStrace(t *testing.T) {
 				t.Errorf("got %q, error %v, want %q", got.Paths(), err, c.want)
 			}
 		})
+	}
+}
+
+// TestStraceTimes reads the times of strace -ttt, of one process and of several.
+func TestStraceTimes(t *testing.T) {
+	for _, process := range []string{"", "12 ", "[pid 12] "} {
+		got, err := Read(strings.NewReader(process + "1700000000.500000 open(\"/a\", 0) = 3\n" +
+			process + "1700000001.750000 open(\"/b\", 0) = 3\n"))
+		if err != nil || len(got.Files) != 2 || got.Files[1].First != 1250*time.Millisecond {
+			t.Errorf("after %q: got %v, error %v", process, got, err)
+		}
 	}
 }
 

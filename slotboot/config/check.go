@@ -3,9 +3,10 @@ package config
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"deltaup/internal/chars"
 )
 
 // Limits.
@@ -14,16 +15,39 @@ const (
 	maxSlots    = 8
 )
 
-var (
-	slotName   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,14}$`)
-	deviceSpec = regexp.MustCompile(
-		`^(/dev/[A-Za-z0-9._,=/@%+-]+|(LABEL|UUID|PARTLABEL|PARTUUID)=[A-Za-z0-9._,=@%+-]+)(:/[A-Za-z0-9._,=/@%+-]+)?$`,
-	)
-	expiry = regexp.MustCompile(`^([0-9]{1,4}[dh])?$`)
-	noData = regexp.MustCompile(`(^| )deltaup\.nodata(=| |$)`)
-	// kernelArgs keeps to what stands for itself in the scripts of boot loaders.
-	kernelArgs = regexp.MustCompile(`^[A-Za-z0-9 ._,:=/@%+-]*$`)
-)
+// plainChars stand for themselves in the scripts of boot loaders.
+const plainChars = chars.Letters + chars.Digits + "._,=@%+-"
+
+// isSlotName tells whether s can name a slot.
+func isSlotName(s string) bool {
+	return len(s) <= 15 && chars.Some(s, chars.Lower+chars.Digits+"_") && strings.IndexByte(chars.Lower, s[0]) >= 0
+}
+
+// isImage tells whether s is DEVICE or DEVICE:/PATH. DEVICE is a path below /dev, or a TAG=VALUE
+// that the initramfs looks for.
+func isImage(s string) bool {
+	device, path, within := strings.Cut(s, ":")
+	if within && (len(path) < 2 || path[0] != '/' || !chars.Only(path, plainChars+"/")) {
+		return false
+	}
+	if below, ok := strings.CutPrefix(device, "/dev/"); ok {
+		return chars.Some(below, plainChars+"/")
+	}
+	tag, value, _ := strings.Cut(device, "=")
+	return slices.Contains([]string{"LABEL", "UUID", "PARTLABEL", "PARTUUID"}, tag) && chars.Some(value, plainChars)
+}
+
+// isExpiry tells whether s is a number of days or hours, such as 90d or 12h.
+func isExpiry(s string) bool {
+	number, unit := chars.Cut(s, chars.Digits)
+	return number != "" && len(number) <= 4 && (unit == "d" || unit == "h")
+}
+
+// setsNoData tells whether an argument of a kernel is the one that boot.data makes.
+func setsNoData(arg string) bool {
+	name, _, _ := strings.Cut(arg, "=")
+	return name == "deltaup.nodata"
+}
 
 // check looks at what the types of the fields permit and a machine does not.
 func (c *Config) check() error {
@@ -38,7 +62,7 @@ func (c *Config) check() error {
 	switch {
 	case c.Channel == "":
 		return bad("channel", "is empty")
-	case !expiry.MatchString(c.AcceptExpired):
+	case c.AcceptExpired != "" && !isExpiry(c.AcceptExpired):
 		return bad("accept_expired", "%q is no time such as 90d or 12h", c.AcceptExpired)
 	case !filepath.IsAbs(c.State):
 		return bad("state", "%q is no absolute path", c.State)
@@ -46,13 +70,13 @@ func (c *Config) check() error {
 		return bad("boot.grubenv", "%q is no absolute path", c.Boot.Grubenv)
 	case c.Boot.Attempts < 1 || c.Boot.Attempts > maxAttempts:
 		return bad("boot.attempts", "%d is not within 1 to %d", c.Boot.Attempts, maxAttempts)
-	case !kernelArgs.MatchString(c.Boot.Args):
+	case !chars.Only(c.Boot.Args, plainChars+" :/"):
 		return bad("boot.args", "%q has other characters than %s", c.Boot.Args,
 			"letters, digits, spaces and ._,:=/@%+-")
 	case !slices.Contains([]NoData{DataFallback, DataOptional, DataRequired}, c.Boot.Data):
 		return bad("boot.data", "%q is neither %s, %s nor %s", c.Boot.Data, DataFallback, DataOptional,
 			DataRequired)
-	case c.Boot.Data != DataFallback && noData.MatchString(c.Boot.Args):
+	case c.Boot.Data != DataFallback && slices.ContainsFunc(strings.Split(c.Boot.Args, " "), setsNoData):
 		return bad("boot.args", "deltaup.nodata= and boot.data exclude each other")
 	case len(c.Slots) < 2 || len(c.Slots) > maxSlots:
 		return bad("slot", "there are %d, wanted are 2 to %d", len(c.Slots), maxSlots)
@@ -76,7 +100,7 @@ func (c *Config) checkSlot(i int) error {
 		return &Error{File: c.File, Key: key, Text: fmt.Sprintf(format, args...)}
 	}
 	switch {
-	case !slotName.MatchString(s.Name):
+	case !isSlotName(s.Name):
 		return bad("name", "wanted are a lower-case letter and up to 14 of a-z, 0-9 and _")
 	case !filepath.IsAbs(s.Path):
 		return bad("path", "%q is no absolute path", s.Path)
@@ -84,7 +108,7 @@ func (c *Config) checkSlot(i int) error {
 		return bad("boot", "%q is no absolute path", s.Boot)
 	case s.Image == "":
 		return bad("image", "is missing: the initramfs finds a slot that is a file as DEVICE:/PATH")
-	case !deviceSpec.MatchString(s.Image):
+	case !isImage(s.Image):
 		return bad("image", "%q is neither DEVICE nor DEVICE:/PATH", s.Image)
 	}
 	for j := range i {

@@ -3,9 +3,10 @@ package config
 import (
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"deltaup/internal/chars"
 )
 
 // HTTP says how a server is spoken to, and as whom. Paths are those of the machine.
@@ -25,8 +26,17 @@ type Web struct {
 	Host map[string]HTTP `toml:"host"` // by host, and port where a mirror's URL names one
 }
 
-// hostName is what a URL may have as host and port.
-var hostName = regexp.MustCompile(`^([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$`)
+// isHost tells whether s is what a URL may have as host and port.
+func isHost(s string) bool {
+	name, rest := chars.Cut(s, chars.Lower+chars.Digits+"._-")
+	if literal, ok := strings.CutPrefix(s, "["); ok { // IPv6
+		if name, rest, ok = strings.Cut(literal, "]"); !ok || !chars.Only(name, chars.Digits+"abcdef:.") {
+			return false
+		}
+	}
+	port, ok := strings.CutPrefix(rest, ":")
+	return name != "" && (rest == "" || ok && len(port) <= 5 && chars.Some(port, chars.Digits))
+}
 
 // secret tells whether it has something that no other server may see.
 func (h *HTTP) secret() bool {
@@ -67,7 +77,7 @@ func (c *Config) checkHTTP(bad func(key, format string, args ...any) error) erro
 		return err
 	}
 	for host, h := range c.HTTP.Host {
-		if !hostName.MatchString(host) {
+		if !isHost(host) {
 			return bad("http.host", "%.100q is no host, or host and port, in lower case", host)
 		}
 		if err := h.check("http.host."+host, bad); err != nil {

@@ -1,10 +1,11 @@
 package counted
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"deltaup/internal/chars"
 )
 
 // maxFaults is the number of failed boots in a row after which the initramfs gives up a slot whose
@@ -33,12 +34,13 @@ type Fault struct {
 // Definite tells whether a failure counts at once, because waiting does not mend it.
 func Definite(why string) bool { return why == FaultMissing || why == FaultImage }
 
-var faultWord = regexp.MustCompile(`^[a-z]{1,8}$`)
+const maxWhy = 8 // letters
 
 // ParseFault reads the text that [Fault.String] makes. Anything else is the zero Fault.
 func ParseFault(text string, slots Slots) Fault {
 	parts := strings.Split(text, ":")
-	if len(parts) != 3 || !slices.Contains(slots, parts[0]) || !faultWord.MatchString(parts[1]) {
+	if len(parts) != 3 || !slices.Contains(slots, parts[0]) ||
+		len(parts[1]) > maxWhy || !chars.Some(parts[1], chars.Lower) {
 		return Fault{}
 	}
 	if n := parts[2]; len(n) != 1 || n < "1" || n > "9" {

@@ -10,11 +10,11 @@ package grub
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"deltaup/internal/chars"
 	"deltaup/slotboot/counted"
 )
 
@@ -58,18 +58,26 @@ func (s *Script) slots() counted.Slots {
 	return names
 }
 
-var (
-	word = regexp.MustCompile(`^[A-Za-z0-9_.,:=/@%+-]+$`)
-	path = regexp.MustCompile(`^(/[A-Za-z0-9_.,:=@%+-]+)+$`)
-	uuid = regexp.MustCompile(`^[A-Fa-f0-9-]{9,36}$`)
-)
+// wordChars are those that GRUB does not interpret.
+const wordChars = chars.Letters + chars.Digits + "_.,:=/@%+-"
+
+// plainPath tells whether GRUB takes p as it is: an absolute path without empty names.
+func plainPath(p string) bool {
+	return chars.Only(p, wordChars) && strings.HasPrefix(p, "/") && !strings.HasSuffix(p, "/") &&
+		!strings.Contains(p, "//")
+}
+
+// isUUID tells whether s looks like a file system's UUID, which is shorter with FAT.
+func isUUID(s string) bool {
+	return len(s) >= 9 && len(s) <= 36 && chars.Only(s, chars.Digits+"ABCDEFabcdef-")
+}
 
 // validate wraps errScript when the script cannot be written.
 func (s *Script) validate() error {
 	if err := s.slots().Validate(); err != nil {
 		return fmt.Errorf("%w: %w", errScript, err)
 	}
-	if s.UUID != "" && !uuid.MatchString(s.UUID) {
+	if s.UUID != "" && !isUUID(s.UUID) {
 		return fmt.Errorf("%w: %q is not a UUID", errScript, s.UUID)
 	}
 	if s.Panic < 0 || s.Panic%time.Second != 0 {
@@ -81,12 +89,12 @@ func (s *Script) validate() error {
 		words = append(words, e.Args...)
 	}
 	for _, p := range paths {
-		if !path.MatchString(p) {
+		if !plainPath(p) {
 			return fmt.Errorf("%w: %q is not a plain absolute path", errScript, p)
 		}
 	}
 	for _, w := range words {
-		if !word.MatchString(w) {
+		if !chars.Some(w, wordChars) {
 			return fmt.Errorf("%w: kernel argument %q has characters that GRUB would interpret",
 				errScript, w)
 		}

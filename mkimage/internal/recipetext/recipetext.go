@@ -11,9 +11,10 @@ package recipetext
 
 import (
 	"fmt"
-	"regexp"
+	"strings"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/chars"
 )
 
 // Format is a kind of recipe.
@@ -40,11 +41,12 @@ func Corrupt(format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, chunkstore.ErrCorrupt)...)
 }
 
-var codecSyntax = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
+const maxCodec = 64 // characters
 
 // CheckParameters checks a codec id and the sizes of chunks. Its errors wrap chunkstore.ErrCorrupt.
 func CheckParameters(codec string, chunking chunkstore.Params) error {
-	if !codecSyntax.MatchString(codec) {
+	if len(codec) > maxCodec || !chars.Some(codec, chars.Lower+chars.Digits+".-") ||
+		strings.IndexByte(".-", codec[0]) >= 0 {
 		return Corrupt("%.70q is no codec id", codec)
 	}
 	if err := chunking.Validate(); err != nil {
