@@ -60,9 +60,7 @@ func (u *Update) loadParts(ctx context.Context) error {
 			return err
 		}
 	}
-	loader := &partsLoader{
-		u.fetcher, u.seeds, u.release, u.recipe, u.recipeWithIDs, u.machine.cpu, u.r.Optimize,
-	}
+	loader := &partsLoader{u.ways(), u.seeds, u.release, u.recipe, u.recipeWithIDs}
 	paths := map[chunkstore.ID]string{} // one for all outputs; contents may get other ids on the way
 	for _, o := range lacking {
 		x, err := loader.parts(ctx, o)

@@ -16,14 +16,11 @@ import (
 // partsLoader gets what artifacts are rebuilt from beside the image: out of a patch set where one
 // leads from a seed, else from the mirror.
 type partsLoader struct {
-	*fetcher
+	*ways
 	seeds   *seeds
 	release *mirror.Release
 	image   *mkimage.Recipe                                // of the release's image
 	withIDs func(context.Context) (*mkimage.Recipe, error) // gives image with all ids
-
-	cpu      delta.CPU
-	optimize delta.Optimize
 }
 
 // parts gets the recipe of an output, and finds out where its contents come from.
@@ -152,24 +149,31 @@ func (l *partsLoader) openSet(ctx context.Context, o *output) (*partsSet, error)
 	return nil, o.closeSet(err, l.events)
 }
 
-// worth tells whether a set is taken: not when a step takes more memory than there is, or longer
-// than to fetch as many bytes as the set saves at most.
-func (l *partsLoader) worth(o *output, x *partsSet, entries []patchset.Entry) bool {
-	patched, memory := int64(0), l.seeds.recipes(l.image)
-	for i := range entries {
-		e := &entries[i]
+// worth tells whether a set is taken, by the ways that it chooses: not when a step takes more memory
+// than there is, or longer than to fetch as many bytes as the set saves at most.
+func (l *partsLoader) worth(o *output, x *partsSet) bool {
+	patched, recipes := int64(0), l.seeds.recipes(l.image)
+	l.choose(x.set, recipes)
+	for i := range x.step.Entries {
+		e := &x.step.Entries[i]
 		length, effort := e.Rewritten()
 		x.large = x.large || length > patchset.PieceMax
 		if !e.Stepped() {
 			continue
 		}
 		patched += length * effort.Slow
-		if memory+entryMemory(e) > heapStep {
+		if tooLarge(recipes, x.set, e) {
 			return false
 		}
 	}
-	return patched == 0 || l.optimize == delta.ForBytes ||
-		l.cpu.Patching(patched) <= l.meta.line.Carries(o.artifact.Size-x.patch.Set.Size)
+	if patched == 0 || l.optimize == delta.ForBytes {
+		return true
+	}
+	saved := o.artifact.Size - x.head.Groups[0].Length - x.patch.Head.Size
+	for _, p := range x.pieces() {
+		saved -= p.Length
+	}
+	return l.cpu.Patching(patched) <= l.meta.line.Carries(saved)
 }
 
 // readSet reads the head and first group, and plans for the others. It leaves x.Set nil when
@@ -188,33 +192,28 @@ func (l *partsLoader) readSet(ctx context.Context, o *output, x *partsSet, from 
 			return err
 		}
 	}
-	entries, err := artifact.Entries(x.head, from.apart.kind, from.apart.recipe, l.image)
+	set, err := artifact.Open(x.head, o.artifact.Beside(), from.apart.recipe, l.image)
 	if err != nil {
 		return published(x.name(), err)
 	}
-	if !l.worth(o, x, entries) {
+	if x.step = set.Step; !l.worth(o, x) {
 		return nil
 	}
 	first, err := l.readGroup(ctx, x.set, 0)
 	if err != nil {
 		return err
 	}
-	x.Set, err = artifact.Open(x.head, from.apart.kind, from.apart.recipe, l.image, first)
-	if err != nil {
+	if err = set.ReadRecipe(first); err != nil {
 		return published(x.name(), err)
 	}
-	o.pieces = nil
-	for _, g := range x.head.Groups[1:] {
-		o.pieces = append(o.pieces,
-			delta.Piece{File: x.file(), Extent: delta.Extent{Offset: g.Offset, Length: g.Length}})
-	}
+	x.Set, o.pieces = set, x.pieces()
 	return nil
 }
 
 // fileBefore finds the smallest of an artifact's patch sets that leads from a seed.
 func (s *seeds) fileBefore(a *mirror.Artifact) (from *seed, best *mirror.Patch) {
 	for _, seed := range s.list {
-		if seed.apart == nil || seed.apart.kind != a.Beside() {
+		if seed.apart == nil {
 			continue
 		}
 		if p := a.PatchFrom(seed.raw.ID); p != nil && (best == nil || p.Set.Size < best.Set.Size) {

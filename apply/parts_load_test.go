@@ -104,14 +104,16 @@ func TestWorth(t *testing.T) {
 		"large old image":         {1e6, delta.ForTime, small, large, false},
 	} {
 		l := &partsLoader{
-			fetcher:  &fetcher{meta: &metadata{line: delta.Line{Rate: c.rate}}},
-			seeds:    &seeds{list: []*seed{{derived: &mkimage.Derived{Recipe: c.seed}}, {}}},
-			image:    c.image,
-			optimize: c.optimize,
+			ways: &ways{
+				fetcher:  &fetcher{meta: &metadata{line: delta.Line{Rate: c.rate}}},
+				optimize: c.optimize,
+			},
+			seeds: &seeds{list: []*seed{{derived: &mkimage.Derived{Recipe: c.seed}}, {}}},
+			image: c.image,
 		}
 		o := &output{artifact: mirror.Artifact{Object: mirror.Object{Size: 12 << 20}}}
-		x := &partsSet{set: &set{patch: &mirror.Patch{Set: mirror.Object{Size: 1 << 20}}}}
-		if got := l.worth(o, x, step.Entries); got != c.want || !x.large {
+		x := &partsSet{set: &set{patch: &mirror.Patch{Head: mirror.Object{Size: 1 << 20}}, head: head, step: step}}
+		if got := l.worth(o, x); got != c.want || !x.large {
 			t.Errorf("%s: worth %v, large %v", name, got, x.large)
 		}
 	}

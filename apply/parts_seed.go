@@ -17,7 +17,7 @@ import (
 // state folder, has what no image among the seeds has: next to nothing when one of them is the
 // image that the artifact belongs to.
 type unpacked struct {
-	kind   artifact.Kind
+	name   string // of the artifacts that it is taken apart for
 	recipe artifact.Recipe
 	source mkimage.Source // of what is in the spool
 	images map[chunkstore.ID]bool
@@ -25,8 +25,8 @@ type unpacked struct {
 	spool  *durable.File
 }
 
-// unpack takes apart the seeds that are of the kind of one of the outputs, with spools in the
-// folder tmp; others stay what they are.
+// unpack takes apart the seeds that are of a kind that one of the outputs may have, with spools in
+// the folder tmp; others stay what they are.
 func (s *seeds) unpack(ctx context.Context, wanted []*output, tmp string) error {
 	images := map[chunkstore.ID]bool{}
 	for _, seed := range s.list {
@@ -39,7 +39,7 @@ func (s *seeds) unpack(ctx context.Context, wanted []*output, tmp string) error 
 			if seed.derived != nil || seed.apart != nil {
 				continue
 			}
-			if err := seed.unpack(ctx, o.artifact.Beside(), images, tmp); err != nil {
+			if err := seed.unpack(ctx, o.artifact.Name, images, tmp); err != nil {
 				return err
 			}
 		}
@@ -47,14 +47,15 @@ func (s *seeds) unpack(ctx context.Context, wanted []*output, tmp string) error 
 	return nil
 }
 
-// unpack takes the seed apart, if it is of kind k. Images are the contents that need no spool.
-func (s *seed) unpack(ctx context.Context, k artifact.Kind, images map[chunkstore.ID]bool,
+// unpack takes the seed apart, if a set may lead from it to an artifact with a name. Images are the
+// contents that need no spool.
+func (s *seed) unpack(ctx context.Context, name string, images map[chunkstore.ID]bool,
 	tmp string) error {
 	spool, err := durable.Create(tmp)
 	if err != nil {
 		return nospace.Mark(fmt.Errorf("state folder: %w", err))
 	}
-	x := &unpacked{kind: k, images: images, spool: spool}
+	x := &unpacked{name: name, images: images, spool: spool}
 	x.whole = images[s.raw.ID]
 	if err = x.read(ctx, s.f.section(), s.params); err == nil {
 		s.apart = x
@@ -69,7 +70,7 @@ func (s *seed) unpack(ctx context.Context, k artifact.Kind, images map[chunkstor
 
 // read takes the seed apart and cuts its contents by params.
 func (x *unpacked) read(ctx context.Context, f artifact.File, params chunkstore.Params) (err error) {
-	x.recipe, x.source, err = x.kind.TakeApart(ctx, f, artifact.Options{
+	x.recipe, x.source, err = artifact.TakeApart(ctx, x.name, f, artifact.Options{
 		Chunking: params, Spool: x.spool,
 		Keep: func(c *chunkstore.Content) bool { return !x.images[c.ID] },
 		Seed: true, Whole: x.whole,

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -42,6 +43,13 @@ func (u *Update) makeParts(ctx context.Context) (bool, error) {
 		if u.seeds.useKept() && unusable(err) { // a base may be another one
 			return false, &keptError{err}
 		}
+		var patch *patchError
+		if errors.As(err, &patch) && unusable(err) && !errors.Is(err, ErrSeed) { // there is another way
+			u.events.warn("%v; what it was to give is fetched otherwise", err)
+			patch.leaveOut()
+			o.pieces = o.parts.set.pieces()
+			return false, u.replan(ctx)
+		}
 		return false, u.withoutSet(ctx, o, err)
 	}
 	return true, nil
@@ -67,7 +75,7 @@ func (x *partsSet) make(ctx context.Context, u *Update) (err error) {
 	made, end := map[chunkstore.ID]*io.SectionReader{}, int64(0)
 	group := func(n int) ([]byte, error) { return u.fetcher.readGroup(ctx, x.set, n) }
 	base := func(c *chunkstore.Content) (io.ReaderAt, error) { return u.seeds.fileOf(ctx, c.ID) }
-	err = x.Apply(ctx, group, base, func(c *chunkstore.Content, piece []byte) error {
+	failed, err := x.Apply(ctx, group, base, func(c *chunkstore.Content, piece []byte) error {
 		if made[c.ID] == nil {
 			made[c.ID] = io.NewSectionReader(x.spool, end, c.Size)
 		}
@@ -78,9 +86,28 @@ func (x *partsSet) make(ctx context.Context, u *Update) (err error) {
 		return nil
 	})
 	if err == nil {
-		x.made, x.Set = made, nil // it takes memory that the next set needs
+		x.made, x.Set, x.step = made, nil, nil // it takes memory that the next set needs
+	} else if e := &x.step.Entries[failed]; e.Encodes() {
+		err = &patchError{x.set, e.Group, failed, err}
 	}
 	return err
+}
+
+// pieces lists the groups that are needed, but for the first one.
+func (x *partsSet) pieces() (list []delta.Piece) {
+	last := 0
+	for i := range x.step.Entries {
+		e := &x.step.Entries[i]
+		switch {
+		case e.Encodes(): // a group of its own
+		case e.Group == last:
+			continue
+		default:
+			last = e.Group
+		}
+		list = append(list, x.group(e.Group))
+	}
+	return list
 }
 
 // open gives a content that the set made, nil when it did not.

@@ -124,13 +124,10 @@ func (c *chain) writeEntry(ctx context.Context, a *ahead, i int, f *durable.File
 func (r *patchRoute) declineSteps() error {
 	c, u := r.chain, r.u
 	recipes := u.seeds.recipes(u.recipe)
-	takes := func(s *set, e *patchset.Entry) int64 {
-		return recipes + s.head.Groups[e.Group].Plain + entryMemory(e)
+	for _, s := range c.sets {
+		u.ways().choose(s, recipes)
 	}
-	r.chooseWays(takes)
-	c.decline(func(s *set, e *patchset.Entry) bool {
-		return takes(s, e) > heapStep && !e.Encodes()
-	})
+	c.decline(func(s *set, e *patchset.Entry) bool { return tooLarge(recipes, s, e) })
 	list := c.ahead(r.lacks())
 	if len(list) == 0 {
 		return nil

@@ -12,29 +12,49 @@ import (
 // the collector has not yet freed.
 const heapBeside = 64 << 20
 
-// chooseWays has each step take the way that runs an encoder again, if there is the memory and that
-// is quicker. With delta.ForBytes time does not count.
-func (r *patchRoute) chooseWays(takes func(*set, *patchset.Entry) int64) {
-	u := r.u
-	for _, s := range r.chain.sets {
-		for i := range s.step.Entries {
-			usual := &s.step.Entries[i]
-			other := usual.Other()
-			if other == nil {
-				continue
-			}
-			if usual.Encodes() {
-				usual, other = other, usual
-			}
-			saved := u.fetcher.lacksPieces([]delta.Piece{s.group(usual.Group)}) -
-				u.fetcher.lacksPieces([]delta.Piece{s.group(other.Group)})
-			quick := u.r.Optimize == delta.ForBytes && saved > 0 ||
-				u.machine.cpu.Patching(slowness(other)-slowness(usual)) < u.meta.line.Carries(saved)
-			if takes(s, other)+heapBeside <= u.r.Memory && !s.unusable[other.Group] && quick {
-				s.step.Entries[i] = *other
-			} else {
-				s.step.Entries[i] = *usual
-			}
+// ways chooses between them, and tells what steps take.
+type ways struct {
+	*fetcher
+	cpu      delta.CPU
+	optimize delta.Optimize
+	memory   int64 // that the process may take, when that is more than usual
+}
+
+func (u *Update) ways() *ways {
+	return &ways{u.fetcher, u.machine.cpu, u.r.Optimize, u.r.Memory}
+}
+
+// stepMemory is what an entry of a set takes beside recipes that take so much.
+func stepMemory(recipes int64, s *set, e *patchset.Entry) int64 {
+	return recipes + s.head.Groups[e.Group].Plain + entryMemory(e)
+}
+
+// tooLarge tells whether the step of an entry takes more memory than there is, beside recipes that
+// take so much. A way that was chosen does not.
+func tooLarge(recipes int64, s *set, e *patchset.Entry) bool {
+	return stepMemory(recipes, s, e) > heapStep && !e.Encodes()
+}
+
+// choose has each step of a set take the way that runs an encoder again, if there is the memory and
+// that is quicker. With delta.ForBytes time does not count. recipes is the memory that these take.
+func (w *ways) choose(s *set, recipes int64) {
+	for i := range s.step.Entries {
+		usual := &s.step.Entries[i]
+		other := usual.Other()
+		if other == nil {
+			continue
+		}
+		if usual.Encodes() {
+			usual, other = other, usual
+		}
+		saved := w.lacksPieces([]delta.Piece{s.group(usual.Group)}) -
+			w.lacksPieces([]delta.Piece{s.group(other.Group)})
+		quick := w.optimize == delta.ForBytes && saved > 0 ||
+			w.cpu.Patching(slowness(other)-slowness(usual)) < w.meta.line.Carries(saved)
+		if stepMemory(recipes, s, other)+heapBeside <= w.memory && !s.unusable[other.Group] && quick {
+			s.step.Entries[i] = *other
+		} else {
+			s.step.Entries[i] = *usual
 		}
 	}
 }
@@ -49,9 +69,6 @@ func slowness(e *patchset.Entry) int64 {
 // has another way takes that.
 func (s *set) giveUp(group int) {
 	s.unusable[group] = true
-	if s.step == nil { // of an artifact
-		return
-	}
 	for i := range s.step.Entries {
 		if e := &s.step.Entries[i]; e.Group == group && e.Encodes() {
 			s.step.Entries[i] = *e.Other()

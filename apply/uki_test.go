@@ -75,3 +75,38 @@ func TestPullUKI(t *testing.T) {
 		})
 	}
 }
+
+// TestPullOtherKind pulls a unified kernel image by a set from the plain kernel before it, whether
+// that was taken apart or published as it is, and a plain kernel by one from a unified kernel image.
+func TestPullOtherKind(t *testing.T) {
+	uki := func(kernel []byte) []byte {
+		return kerneltest.UKI(1, kerneltest.Section{Name: ".linux", Data: kernel})
+	}
+	plain := bytes.Repeat(noise(611, 40<<10), 9)
+	first := kerneltest.BzImage(1, plain)
+	copy(plain[200<<10:], "changed")
+	second := kerneltest.BzImage(2, plain)
+	for _, tt := range []struct {
+		name     string
+		old, new []byte
+		raw      bool
+	}{
+		{"to a UKI", first, uki(second), false},
+		{"to a kernel", uki(first), second, false},
+		{"from a raw kernel", first, uki(second), true},
+		{"from a raw UKI", uki(first), second, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k := newKernelTargetOf(t, [2][]byte{tt.old, tt.new}, [2]publish.File{{Raw: tt.raw}})
+			if k.set.Size > 4000 { // the stub has 2000 bytes of noise
+				t.Errorf("a set of %d bytes", k.set.Size)
+			}
+			k.pullKernel(t, k.kernels[0])
+			if k.server.Requests(mirror.PatchPath(k.set.ID)) == 0 || k.server.Requests("packs/") > 0 || len(k.warnings) > 0 {
+				t.Errorf("%d requests for the set, %d for packs, warnings %q",
+					k.server.Requests(mirror.PatchPath(k.set.ID)), k.server.Requests("packs/"), k.warnings)
+			}
+			k.pullKernel(t, nil)
+		})
+	}
+}

@@ -7,7 +7,7 @@
 //	recipe + contents --Recipe.Build--> artifact     (publisher and every target: the same bytes)
 //
 // What travels is the recipe, compressed with [Dictionary], and the contents that the image lacks,
-// see [Own]; or a patch set that leads from an older artifact of the kind, see [Make] and [Open].
+// see [Own]; or a patch set that leads from an older artifact, see [Make] and [Open].
 //
 // Who publishes, checks or applies works with [Kind] and [Recipe] and names no kind. A new kind is
 // a file beside initrd.go and a line in kinds.
@@ -128,6 +128,20 @@ func For(name string) (list []Kind) {
 		}
 	}
 	return list
+}
+
+// TakeApart takes apart what a set may lead from to an artifact with a name: as the first of the
+// kinds of For that can, of whatever kind the new artifact is. Errors are those of Kind.TakeApart.
+func TakeApart(ctx context.Context, name string, f File, o Options) (r Recipe, src mkimage.Source,
+	err error) {
+	err = ErrUnsupported
+	for _, k := range For(name) {
+		r, src, err = k.TakeApart(ctx, io.NewSectionReader(f, 0, f.Size()), o)
+		if !errors.Is(err, ErrUnsupported) {
+			break
+		}
+	}
+	return r, src, err
 }
 
 // ByName gives the kind with a name, or nil.

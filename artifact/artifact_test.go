@@ -127,7 +127,10 @@ func open(t testing.TB, set []byte, old Recipe, image *mkimage.Recipe) (*patchse
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(h, kind, old, image, stored(set, h, 0))
+	s, err := Open(h, kind, old, image)
+	if err == nil {
+		err = s.ReadRecipe(stored(set, h, 0))
+	}
 	return h, s, err
 }
 
@@ -151,7 +154,7 @@ func wantApplied(t testing.TB, set []byte, old, new *side, image *mkimage.Recipe
 		t.Fatalf("the recipe is\n%s\nwant\n%s\nerror %v", got, want, err)
 	}
 	made := map[chunkstore.ID][]byte{}
-	err = s.Apply(t.Context(),
+	_, err = s.Apply(t.Context(),
 		func(n int) ([]byte, error) { return stored(set, h, n), nil },
 		func(c *chunkstore.Content) (io.ReaderAt, error) { return bytes.NewReader(old.files[c.ID]), nil },
 		func(c *chunkstore.Content, piece []byte) error {
@@ -240,7 +243,11 @@ func TestDamage(t *testing.T) {
 	for i := range h.Groups[0].Length {
 		group := bytes.Clone(stored(set, h, 0))
 		group[i] ^= 0x10
-		if _, err := Open(h, kind, old.recipe, image, group); !errors.Is(err, chunkstore.ErrCorrupt) {
+		s, err := Open(h, kind, old.recipe, image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.ReadRecipe(group); !errors.Is(err, chunkstore.ErrCorrupt) {
 			t.Fatalf("byte %d of the group: %v", i, err)
 		}
 	}
@@ -250,11 +257,11 @@ func TestDamage(t *testing.T) {
 	}
 	none := func(*chunkstore.Content, []byte) error { return nil }
 	wrong := func(c *chunkstore.Content) (io.ReaderAt, error) { return bytes.NewReader(make([]byte, c.Size)), nil }
-	if err := s.Apply(t.Context(), nil, wrong, none); !errors.Is(err, chunkstore.ErrCorrupt) {
+	if _, err := s.Apply(t.Context(), nil, wrong, none); !errors.Is(err, chunkstore.ErrCorrupt) {
 		t.Errorf("another base: %v", err)
 	}
 	fail := errors.New("fail")
-	if err := s.Apply(t.Context(), nil, func(*chunkstore.Content) (io.ReaderAt, error) { return nil, fail }, none); !errors.Is(err, fail) {
+	if _, err := s.Apply(t.Context(), nil, func(*chunkstore.Content) (io.ReaderAt, error) { return nil, fail }, none); !errors.Is(err, fail) {
 		t.Errorf("no base: %v", err)
 	}
 }
@@ -267,7 +274,7 @@ func TestIncomplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.step.Entries = s.step.Entries[:len(s.step.Entries)-1]
+	s.Step.Entries = s.Step.Entries[:len(s.Step.Entries)-1]
 	if err := s.complete(image); !errors.Is(err, chunkstore.ErrCorrupt) {
 		t.Errorf("error %v", err)
 	}

@@ -30,7 +30,7 @@ func TestDictionaryAsBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	wanted := chunkstore.Sum(list.Bytes())
-	for _, e := range s.step.Entries {
+	for _, e := range s.Step.Entries {
 		if e.Content.ID == wanted && (e.Base == nil || e.Base.ID != s.old.textID) {
 			t.Error("the list has another base, so that this test proves nothing")
 		}

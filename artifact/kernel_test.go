@@ -10,6 +10,7 @@ import (
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
 	"deltaup/internal/test/kerneltest"
+	"deltaup/mkimage"
 )
 
 // memory is a Spool, and a source of what it has.
@@ -42,6 +43,12 @@ func takeKernel(t *testing.T, file []byte, seed bool) *side {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return sideOf(t, r, src)
+}
+
+// sideOf has all contents and chunks of what was taken apart.
+func sideOf(t testing.TB, r Recipe, src mkimage.Source) *side {
+	t.Helper()
 	s := &side{recipe: r, files: map[chunkstore.ID][]byte{}}
 	for _, c := range r.Files() {
 		in, err := src.Open(t.Context(), c)
@@ -85,12 +92,15 @@ func TestKernelSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	seed := takeKernel(t, kerneltest.BzImage(1, first), true)
-	s, err := Open(h, k, seed.recipe, image, stored(set.Bytes(), h, 0))
+	s, err := Open(h, k, seed.recipe, image)
+	if err == nil {
+		err = s.ReadRecipe(stored(set.Bytes(), h, 0))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := &memory{contents: seed.files}
-	err = s.Apply(t.Context(),
+	_, err = s.Apply(t.Context(),
 		func(n int) ([]byte, error) { return stored(set.Bytes(), h, n), nil },
 		func(c *chunkstore.Content) (io.ReaderAt, error) { return bytes.NewReader(seed.files[c.ID]), nil },
 		func(c *chunkstore.Content, piece []byte) error {
@@ -104,7 +114,7 @@ func TestKernelSet(t *testing.T) {
 	if _, err := s.Recipe.Build(t.Context(), all, &got); err != nil || !bytes.Equal(got.Bytes(), file) {
 		t.Errorf("another kernel is made: %v", err)
 	}
-	if _, err := Open(h, k, made.recipe, image, stored(set.Bytes(), h, 0)); !errors.Is(err, patchset.ErrFrom) {
+	if _, err := Open(h, k, made.recipe, image); !errors.Is(err, patchset.ErrFrom) {
 		t.Errorf("from another kernel: %v", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // Pair is two artifacts between which a publisher makes a set.
 type Pair struct {
-	Kind        Kind // of both
+	Kind        Kind // of New; Old may be of any that For gives beside it
 	Old, New    Recipe
 	Image       *mkimage.Recipe   // beside New; it may lack its chunks
 	OldContents patchset.Contents // of Old
@@ -38,6 +38,8 @@ func Make(ctx context.Context, w io.Writer, p Pair,
 	}
 	o.ChunkLists = true // both sides know those of a listing
 	o.Steps = true      // no image is under way when a target makes contents
+	o.StepsApart = true
+	o.Bases = p.bases()
 	packs := patchset.FromStore(p.Store)
 	return patchset.Make(ctx, w,
 		patchset.Side{Recipe: from.recipe, Contents: &contents{from, byID(p.Old), p.OldContents}},
@@ -92,55 +94,69 @@ type textReading struct{ io.ReaderAt }
 // Close implements patchset.Reading.
 func (textReading) Close() error { return nil }
 
-// Set is a set together with the recipe that its first group gives.
+// Set is a set that leads from an artifact which the caller has.
 type Set struct {
-	// Recipe is the new artifact's. Its contents have the ids and chunks that they have in the
-	// image, as far as these are known. The others have lists by which nothing can be fetched.
+	// Recipe is the new artifact's, once ReadRecipe has read it. Its contents have the ids and chunks
+	// that they have in the image, as far as these are known. The others have lists by which nothing
+	// can be fetched.
 	Recipe Recipe
+	// Step has how the recipe and the contents are made. The caller may put patchset.Entry.Other in
+	// the place of an entry before Apply.
+	Step *patchset.Step
 
-	step *patchset.Step
-	old  *listing
+	kind  Kind
+	image *mkimage.Recipe
+	old   *listing
 
 	open   *patchset.Group // nil: none is
 	number int             // of open
 }
 
-// Open reads the new artifact's recipe. old is the recipe of the artifact that the set leads from,
-// made with any options. image is the recipe of the image beside the new artifact; unless h tells
-// ids, it may lack some. group has the stored bytes of the set's first group. Errors wrap
-// chunkstore.ErrCorrupt or chunkstore.ErrVersion, or patchset.ErrFrom when the set leads from
-// another artifact or belongs beside another image.
-func Open(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe, group []byte) (*Set, error) {
-	s, err := openStep(h, k, old, image)
+// Open reads the head of a set that leads to an artifact of kind k. ReadRecipe comes next. old is the
+// recipe of the artifact that the set leads from, made with any options. image is the recipe of the
+// image beside the new artifact; unless h tells ids, it may lack some. Errors wrap
+// chunkstore.ErrCorrupt or chunkstore.ErrVersion, or patchset.ErrFrom when the set leads from another
+// artifact or belongs beside another image.
+func Open(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe) (*Set, error) {
+	from, err := oldListing(k, old, image, !h.TellsIDs())
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(s.step.To.Entries,
+	s := &Set{kind: k, image: image, old: from}
+	s.Step, err = h.Step(from.recipe)
+	return s, err
+}
+
+// ReadRecipe reads the new artifact's recipe. group has the stored bytes of the set's first group.
+// Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
+func (s *Set) ReadRecipe(group []byte) error {
+	i := slices.IndexFunc(s.Step.To.Entries,
 		func(e mkimage.Entry) bool { return e.Path == recipePath })
-	if i < 0 || len(s.step.Entries) == 0 ||
-		s.step.Entries[0].Content != s.step.To.Entries[i].Content ||
-		s.step.Entries[0].Group != 0 {
-		return nil, corrupt("it does not begin with a recipe")
+	if i < 0 || len(s.Step.Entries) == 0 ||
+		s.Step.Entries[0].Content != s.Step.To.Entries[i].Content ||
+		s.Step.Entries[0].Group != 0 {
+		return corrupt("it does not begin with a recipe")
 	}
-	if s.open, err = s.step.OpenGroup(0, group); err != nil {
-		return nil, err
+	var err error
+	if s.open, err = s.Step.OpenGroup(0, group); err != nil {
+		return err
 	}
 	text, err := s.open.Content(0, s.old.reader())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if s.Recipe, err = parse(k, text, image); err != nil {
-		return nil, err
+	if s.Recipe, err = parse(s.kind, text, s.image); err != nil {
+		return err
 	}
-	return s, s.complete(image)
+	return s.complete(s.image)
 }
 
 // complete demands that image, old artifact and set together have all contents.
 func (s *Set) complete(image *mkimage.Recipe) error {
 	has := byID(image)
 	maps.Copy(has, byID(s.old.recipe))
-	for i := range s.step.Entries {
-		c := s.step.Entries[i].Content
+	for i := range s.Step.Entries {
+		c := s.Step.Entries[i].Content
 		has[c.ID] = c
 	}
 	for c := range s.Recipe.Contents() {
@@ -161,39 +177,18 @@ func (s *Set) Gives(r Recipe) (bool, error) {
 	return bytes.Equal(got, want), err
 }
 
-// openStep is what Open does without the first group.
-func openStep(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe) (*Set, error) {
-	from, err := oldListing(k, old, image, !h.TellsIDs())
-	if err != nil {
-		return nil, err
-	}
-	s := &Set{old: from}
-	s.step, err = h.Step(from.recipe)
-	return s, err
-}
-
-// Entries lists how the contents of a set that Open is to read are made. Its errors are those of
-// Open.
-func Entries(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe) ([]patchset.Entry,
-	error) {
-	s, err := openStep(h, k, old, image)
-	if err != nil {
-		return nil, err
-	}
-	return s.step.Entries, nil
-}
-
 // Apply makes the contents that only the set has. It gives their bytes to write, content after
 // content, each from its beginning to its end. They are verified when Apply returns; after an error
 // they are of no use. group gives the stored bytes of a group. base opens a content of the old
 // artifact. Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion when the set or a base is
-// damaged, or are those of the functions. In the end s keeps no group.
+// damaged, or are those of the functions; failed is then the entry that could not be made. In the
+// end s keeps no group.
 func (s *Set) Apply(
 	ctx context.Context,
 	group func(n int) ([]byte, error),
 	base func(c *chunkstore.Content) (io.ReaderAt, error),
 	write func(c *chunkstore.Content, piece []byte) error,
-) error {
+) (failed int, err error) {
 	opened := func(n int) (*patchset.Group, error) {
 		if s.open != nil && s.number == n {
 			return s.open, nil
@@ -203,34 +198,43 @@ func (s *Set) Apply(
 			return nil, err
 		}
 		s.open = nil // not two in memory
-		s.open, err = s.step.OpenGroup(n, stored)
+		s.open, err = s.Step.OpenGroup(n, stored)
 		s.number = n
 		return s.open, err
 	}
-	for i := 1; i < len(s.step.Entries); i++ { // the first one is the recipe
-		e := &s.step.Entries[i]
+	for i := 1; i < len(s.Step.Entries); i++ { // the first one is the recipe
 		if err := ctx.Err(); err != nil {
-			return err
+			return i, err
 		}
-		if err := s.step.Prepare(i, opened); err != nil {
-			return err
-		}
-		g, err := opened(e.Group)
-		if err != nil {
-			return err
-		}
-		old, err := s.base(e.Base, base)
-		if err != nil {
-			return err
-		}
-		err = g.WriteContent(i, old, func(p []byte) error { return write(e.Content, p) })
-		if err != nil {
-			return err
+		if err := s.apply(i, opened, base, write); err != nil {
+			return i, err
 		}
 	}
 	s.open = nil
-	s.step.Release()
-	return nil
+	s.Step.Release()
+	return 0, nil
+}
+
+// apply makes one entry.
+func (s *Set) apply(
+	i int,
+	opened func(n int) (*patchset.Group, error),
+	base func(c *chunkstore.Content) (io.ReaderAt, error),
+	write func(c *chunkstore.Content, piece []byte) error,
+) error {
+	e := &s.Step.Entries[i]
+	if err := s.Step.Prepare(i, opened); err != nil {
+		return err
+	}
+	g, err := opened(e.Group)
+	if err != nil {
+		return err
+	}
+	old, err := s.base(e.Base, base)
+	if err != nil {
+		return err
+	}
+	return g.WriteContent(i, old, func(p []byte) error { return write(e.Content, p) })
 }
 
 // base opens the base of an entry, which may be nil. The old listing's text is one too: a list of

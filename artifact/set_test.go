@@ -37,7 +37,7 @@ func TestOneGroupInMemory(t *testing.T) {
 		base := func(c *chunkstore.Content) (io.ReaderAt, error) {
 			return patchset.Bytes(old.files[c.ID]), nil
 		}
-		err := s.Apply(t.Context(), group, base, func(c *chunkstore.Content, piece []byte) error {
+		_, err := s.Apply(t.Context(), group, base, func(c *chunkstore.Content, piece []byte) error {
 			if runtime.GC(); before.Value() != nil {
 				t.Error("two groups are in memory")
 			}

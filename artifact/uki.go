@@ -45,7 +45,9 @@ func (*ukiKind) TakeApart(ctx context.Context, f File, o Options) (Recipe, mkima
 		if err != nil {
 			return nil, nil, err
 		}
-		r.parts, src = append(r.parts, part), append(src, from)
+		if r.parts, src = append(r.parts, part), append(src, from); p.Section == uki.Kernel {
+			r.linux, _ = part.(kernelRecipe)
+		}
 		at, used = at+p.Size, used+spool.size
 	}
 	return r, src, nil

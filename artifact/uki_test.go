@@ -5,13 +5,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"testing"
 
 	"deltaup/chunkstore"
-	"deltaup/delta/patchset"
 	"deltaup/internal/test/cpiotest"
 	"deltaup/internal/test/kerneltest"
 )
@@ -46,22 +44,7 @@ func takeUKI(t testing.TB, file []byte, o Options) *side {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &side{recipe: r, files: map[chunkstore.ID][]byte{}}
-	for _, c := range r.Files() {
-		in, err := src.Open(t.Context(), c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.files[c.ID] = b
-		for _, k := range c.Chunks {
-			s.files[k.ID], b = b[:k.Size], b[k.Size:]
-		}
-	}
-	return s
+	return sideOf(t, r, src)
 }
 
 // folders lists those of the parts.
@@ -156,50 +139,8 @@ func TestUKISet(t *testing.T) {
 	copy(plain[90<<10:], "changed")
 	files["lib"] = noise(86, 60<<10)
 	file := ukiOf(2, kerneltest.BzImage(2, plain), ownInitrd(t, files))
-	image, k := imageOf(map[string][]byte{"lib": files["lib"]}), ByName("uki")
-
-	old, made := takeUKI(t, first, Options{}), takeUKI(t, file, Options{})
-	var set bytes.Buffer
-	pair := Pair{k, old.recipe, made.recipe, image, patchset.FromStore(old), both(old, made)}
-	if _, err := Make(t.Context(), &set, pair, patchset.MakeOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if set.Len() > 6000 { // each byte of the stub differs
-		t.Errorf("%d bytes for a few changed places", set.Len())
-	}
-	size, err := patchset.HeadSize(set.Bytes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := patchset.ReadHead(set.Bytes()[:size])
-	if err != nil {
-		t.Fatal(err)
-	}
-	seed := takeUKI(t, first, Options{Seed: true})
-	s, err := Open(h, k, seed.recipe, image, stored(set.Bytes(), h, 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := &memory{contents: seed.files}
-	all.contents[chunkstore.Sum(files["lib"])] = files["lib"]
-	made2 := map[chunkstore.ID][]byte{}
-	err = s.Apply(t.Context(),
-		func(n int) ([]byte, error) { return stored(set.Bytes(), h, n), nil },
-		func(c *chunkstore.Content) (io.ReaderAt, error) { return bytes.NewReader(seed.files[c.ID]), nil },
-		func(c *chunkstore.Content, piece []byte) error {
-			made2[c.ID] = append(made2[c.ID], piece...)
-			return nil
-		})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for id, b := range made2 {
-		all.contents[id] = b
-	}
-	var got bytes.Buffer
-	if _, err := s.Recipe.Build(t.Context(), all, &got); err != nil || !bytes.Equal(got.Bytes(), file) {
-		t.Errorf("another file is made: %v", err)
-	}
+	// each byte of the stub differs
+	wantLed(t, first, file, "uki", map[string][]byte{"lib": files["lib"]}, 6000)
 }
 
 func TestUKIParseRefuses(t *testing.T) {

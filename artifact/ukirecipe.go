@@ -17,7 +17,10 @@ import (
 
 // ukiRecipe is the recipe of a unified kernel image: those of its parts, in order, each an
 // initrdRecipe or a kernelRecipe. A content may be in several parts; each then has one of its own.
-type ukiRecipe struct{ parts []Recipe }
+type ukiRecipe struct {
+	parts []Recipe
+	linux kernelRecipe // of parts, that of the kernel; empty unless an image was taken apart
+}
 
 const (
 	ukiMagic    = "deltaup-uki 1\n"

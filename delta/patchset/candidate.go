@@ -50,6 +50,12 @@ func estimate(s *suffix.Streams) int64 {
 // best gives the cheapest candidate for content i, or nil when no candidate fits a group.
 func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	c, base := m.contents[i], m.patterns[i]
+	if id, ok := m.o.Bases[c.ID]; ok {
+		at := slices.IndexFunc(m.bases, func(b *chunkstore.Content) bool { return b.ID == id })
+		if at >= 0 && m.bases[at].Size > 0 {
+			base = m.bases[at]
+		}
+	}
 	if base == nil {
 		base = m.similar[c]
 	}

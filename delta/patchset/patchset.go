@@ -157,6 +157,9 @@ type MakeOptions struct {
 	// may do without the content, and where there are two ways to make it the other one as well,
 	// see Entry.Other.
 	StepsApart bool
+	// Bases gives the most likely bases of new contents, both by their ids, where these are not what
+	// has the same path.
+	Bases map[chunkstore.ID]chunkstore.ID
 	// Progress, when not nil, is told how far the phases have come, by one goroutine at a time.
 	Progress func(Progress)
 

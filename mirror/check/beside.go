@@ -128,8 +128,7 @@ func (e *besideEnds) lead(ctx context.Context, p *mirror.Patch, old patchset.Con
 		return nil // the version was published anew with another one
 	}
 	e.close()
-	e.old, err = (&verify.OldReader{Files: e.mirror, Packs: old, Temp: newTemp}).Beside(ctx, r, a,
-		e.artifact.Beside())
+	e.old, err = (&verify.OldReader{Files: e.mirror, Packs: old, Temp: newTemp}).Beside(ctx, r, a)
 	if err != nil {
 		return nil
 	}

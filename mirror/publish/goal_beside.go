@@ -45,7 +45,7 @@ func (g *besideGoal) old(ctx context.Context, r *mirror.Release) (*verify.Old, e
 	}
 	x := verify.OldReader{Files: g.u.store, Packs: patchset.FromStore(g.folder),
 		Temp: func(ctx context.Context) (verify.Temp, error) { return g.u.store.Create(ctx) }}
-	old, err := x.Beside(ctx, r, a, g.apart.kind)
+	old, err := x.Beside(ctx, r, a)
 	if err == nil {
 		g.olds[a.ID] = old
 	}

@@ -55,23 +55,36 @@ func TestPublishUKI(t *testing.T) {
 	}
 }
 
-// TestPublishUKIAfterRaw: a set leads from one that was published as it is, but none from one to a
-// kernel, which is worth a word.
+// TestPublishUKIAfterRaw: sets lead from one that was published as it is, also to a kernel, and from
+// there back.
 func TestPublishUKIAfterRaw(t *testing.T) {
 	v1, _ := publishtest.Trees()
 	image := publishtest.Image(t, v1)
 	dir := t.TempDir()
-	p := kernelOf(t, "1", image, ukiFile(0, cpiotest.Root(v1)))
-	p.Artifacts[0].Raw = true
-	publishtest.Publish(t, dir, p)
-	done := publishtest.Publish(t, dir, kernelOf(t, "2", image, ukiFile(1, cpiotest.Root(v1))))
-	a := done.Release.Artifact(mirror.KernelName)
-	if a.Kind != "uki" || len(a.Patches) != 1 || a.Patches[0].Set.Size > 2500 || len(done.Warnings) > 0 {
-		t.Errorf("published as %+v, warnings %q", a, done.Warnings)
-	}
-	done = publishtest.Publish(t, dir, kernelOf(t, "3", image, kerneltest.BzImage(1, []byte("plain"))))
-	if a := done.Release.Artifact(mirror.KernelName); a.Kind != "kernel" || len(a.Patches) != 0 || len(done.Warnings) != 2 {
-		t.Errorf("published as %+v, warnings %q", a, done.Warnings)
+	plain := bytes.Repeat(mirrortest.Noise(70, 50<<10), 8)
+	own := mirrortest.Noise(72, 20<<10)
+	for i, tt := range []struct {
+		file []byte
+		kind string
+		most int64 // bytes of a set
+	}{
+		{ukiFile(0, cpiotest.Root(v1)), mirror.KindRaw, 0},
+		{ukiFile(1, cpiotest.Root(v1)), "uki", 2500},
+		{kerneltest.BzImage(3, plain), "kernel", 2500},
+		{ukiFile(2, cpiotest.Root(map[string][]byte{"bin/big": v1["bin/big"], "own": own})), "uki", 25_000},
+	} {
+		p := kernelOf(t, fmt.Sprint(i+1), image, tt.file)
+		p.Artifacts[0].Raw = tt.kind == mirror.KindRaw
+		done := publishtest.Publish(t, dir, p)
+		a := done.Release.Artifact(mirror.KernelName)
+		if a.Kind != tt.kind || len(a.Patches) != min(i, p.PatchFrom) || len(done.Warnings) > 0 {
+			t.Errorf("published as %+v, warnings %q", a, done.Warnings)
+		}
+		for _, p := range a.Patches {
+			if p.Set.Size > tt.most {
+				t.Errorf("a set from %s to %s of %d bytes", p.From, tt.kind, p.Set.Size)
+			}
+		}
 	}
 	publishtest.WantSound(t, dir)
 }

@@ -70,6 +70,9 @@ func (l *ImageLead) Apply(ctx context.Context, s *Set, progress func(done, total
 		}
 		progress(done, total)
 	}
+	if err := s.openOthers(step); err != nil {
+		return err
+	}
 	return step.Finish()
 }
 
@@ -91,7 +94,10 @@ func (l *BesideLead) Apply(ctx context.Context, s *Set, _ func(done, total int64
 	if err != nil {
 		return err
 	}
-	set, err := artifact.Open(s.Head, l.Kind, l.From, l.Image, first)
+	set, err := artifact.Open(s.Head, l.Kind, l.From, l.Image)
+	if err == nil {
+		err = set.ReadRecipe(first)
+	}
 	if err != nil {
 		return err
 	}
@@ -109,5 +115,10 @@ func (l *BesideLead) Apply(ctx context.Context, s *Set, _ func(done, total int64
 		known[c.ID] = c
 	}
 	base := func(c *chunkstore.Content) (io.ReaderAt, error) { return l.Old.Open(ctx, known[c.ID]) }
-	return set.Apply(ctx, s.stored, base, func(*chunkstore.Content, []byte) error { return nil })
+	_, err = set.Apply(ctx, s.stored, base,
+		func(*chunkstore.Content, []byte) error { return nil })
+	if err != nil {
+		return err
+	}
+	return s.openOthers(set.Step)
 }

@@ -43,11 +43,10 @@ type OldReader struct {
 	Temp  func(context.Context) (Temp, error) // makes one
 }
 
-// Beside takes apart artifact a of the release r as kind k. The recipe on the mirror mostly says
-// what that gives. Else the file itself is taken apart: of a raw artifact, of one of another kind,
-// and of one with parts of which a target may have more than a publisher can make again.
-func (x *OldReader) Beside(ctx context.Context, r *mirror.Release, a *mirror.Artifact,
-	k artifact.Kind) (*Old, error) {
+// Beside takes apart artifact a of the release r. The recipe on the mirror mostly says what that
+// gives. Else the file itself is taken apart: of a raw artifact, and of one with parts of which a
+// target may have more than a publisher can make again.
+func (x *OldReader) Beside(ctx context.Context, r *mirror.Release, a *mirror.Artifact) (*Old, error) {
 	if a.Kind == mirror.KindRaw {
 		c, err := rawContent(ctx, x.Files, r, a)
 		if err != nil {
@@ -58,13 +57,13 @@ func (x *OldReader) Beside(ctx context.Context, r *mirror.Release, a *mirror.Art
 			return nil, err
 		}
 		defer f.Close() // read only
-		return x.takeApart(ctx, io.NewSectionReader(f, 0, c.Size), r, a, k)
+		return x.takeApart(ctx, io.NewSectionReader(f, 0, c.Size), r, a)
 	}
 	recipe, err := beside(ctx, x.Files, r, a)
 	if err != nil {
 		return nil, err
 	}
-	if a.Kind == k.Name() && !recipe.Partial() {
+	if !recipe.Partial() {
 		return &Old{Recipe: recipe, Contents: x.Packs}, nil
 	}
 	file, err := x.Temp(ctx)
@@ -76,12 +75,12 @@ func (x *OldReader) Beside(ctx context.Context, r *mirror.Release, a *mirror.Art
 	if err != nil {
 		return nil, err
 	}
-	return x.takeApart(ctx, io.NewSectionReader(file, 0, size), r, a, k)
+	return x.takeApart(ctx, io.NewSectionReader(file, 0, size), r, a)
 }
 
 // takeApart does what a target does.
 func (x *OldReader) takeApart(ctx context.Context, f artifact.File, r *mirror.Release,
-	a *mirror.Artifact, k artifact.Kind) (*Old, error) {
+	a *mirror.Artifact) (*Old, error) {
 	whole, err := x.inImage(ctx, r, a.ID)
 	if err != nil {
 		return nil, err
@@ -90,7 +89,7 @@ func (x *OldReader) takeApart(ctx context.Context, f artifact.File, r *mirror.Re
 	if err != nil {
 		return nil, err
 	}
-	recipe, src, err := k.TakeApart(ctx, f,
+	recipe, src, err := artifact.TakeApart(ctx, a.Name, f,
 		artifact.Options{Spool: temp, Seed: true, Whole: whole})
 	if err != nil {
 		temp.Discard()

@@ -77,6 +77,18 @@ func (s *Set) Group(step *patchset.Step, n int) (*patchset.Group, error) {
 	return step.OpenGroup(n, stored)
 }
 
+// openOthers decodes the groups of other ways, of which nothing is made here.
+func (s *Set) openOthers(step *patchset.Step) error {
+	for i := range step.Entries {
+		if other := step.Entries[i].Other(); other != nil {
+			if _, err := s.Group(step, other.Group); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func readAt(r io.ReaderAt, offset, length int64) ([]byte, error) {
 	b := make([]byte, length)
 	if n, err := r.ReadAt(b, offset); n < len(b) {
