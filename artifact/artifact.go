@@ -131,11 +131,16 @@ func For(name string) (list []Kind) {
 }
 
 // TakeApart takes apart what a set may lead from to an artifact with a name: as the first of the
-// kinds of For that can, of whatever kind the new artifact is. Errors are those of Kind.TakeApart.
+// kinds of For that can, of whatever kind the new artifact is. An initrd may have been in a unified
+// kernel image. Errors are those of Kind.TakeApart.
 func TakeApart(ctx context.Context, name string, f File, o Options) (r Recipe, src mkimage.Source,
 	err error) {
 	err = ErrUnsupported
-	for _, k := range For(name) {
+	list := For(name)
+	if name == (initrdKind{}).Artifact() {
+		list = append(list, &ukiKind{})
+	}
+	for _, k := range list {
 		r, src, err = k.TakeApart(ctx, io.NewSectionReader(f, 0, f.Size()), o)
 		if !errors.Is(err, ErrUnsupported) {
 			break

@@ -63,6 +63,10 @@ func TestBasesTakenApart(t *testing.T) {
 			t.Errorf("pair %d: %d contents have bases", i, n)
 		}
 	}
+	led := Pair{Old: takeSide(t, ukis[0], Options{Seed: true}).recipe, New: takeApart(t, files).recipe}
+	if n := len(led.bases()); n != 1 {
+		t.Errorf("%d contents of an initrd have bases in a unified kernel image", n)
+	}
 	none := Pair{Old: takeApart(t, files).recipe, New: takeApart(t, files).recipe}
 	if n := len(none.bases()); n != 0 {
 		t.Errorf("%d contents of an initrd have bases", n)

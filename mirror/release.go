@@ -17,6 +17,7 @@ const releaseFormat = 1
 const (
 	KindSquashfs = "squashfs" // rebuilt from a recipe
 	KindRaw      = "raw"      // put together from its chunks
+	kindUKI      = "uki"      // rebuilt beside an image
 )
 
 // Artifact names with a meaning; publishers add their own.
@@ -73,6 +74,18 @@ func (r *Release) Artifact(name string) *Artifact {
 		}
 	}
 	return nil
+}
+
+// Before returns the artifact of the release from which a set leads to one of that name in a later
+// release, nil when there is none. An initrd may have been in a unified kernel image.
+func (r *Release) Before(name string) *Artifact {
+	a := r.Artifact(name)
+	if a == nil && name == InitrdName {
+		if a = r.Artifact(KernelName); a != nil && a.Kind != kindUKI {
+			a = nil
+		}
+	}
+	return a
 }
 
 // Marshal encodes a release; what it returns is the only encoding that [ParseRelease] takes.

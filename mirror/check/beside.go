@@ -123,7 +123,7 @@ func (e *besideEnds) lead(ctx context.Context, p *mirror.Patch, old patchset.Con
 	if err != nil || e.image == nil {
 		return nil
 	}
-	a := r.Artifact(e.artifact.Name)
+	a := r.Before(e.artifact.Name)
 	if a == nil || a.ID != p.File {
 		return nil // the version was published anew with another one
 	}

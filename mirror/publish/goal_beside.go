@@ -30,7 +30,7 @@ func (g *besideGoal) name() string { return g.artifact.Name }
 func (g *besideGoal) self() chunkstore.ID { return g.artifact.ID }
 
 func (g *besideGoal) base(old *mirror.Release) (id chunkstore.ID, ok bool) {
-	a := old.Artifact(g.name())
+	a := old.Before(g.name())
 	if a == nil {
 		return id, false
 	}
@@ -39,7 +39,7 @@ func (g *besideGoal) base(old *mirror.Release) (id chunkstore.ID, ok bool) {
 
 // old reads what a set from an old release leads from.
 func (g *besideGoal) old(ctx context.Context, r *mirror.Release) (*verify.Old, error) {
-	a := r.Artifact(g.name())
+	a := r.Before(g.name())
 	if old := g.olds[a.ID]; old != nil {
 		return old, nil
 	}
@@ -78,7 +78,7 @@ func (g *besideGoal) from(ctx context.Context, old *mirror.Release) (leading, er
 			Kind: g.apart.kind, From: from.Recipe, Old: from.Contents, Image: g.to,
 			To: g.apart.recipe,
 		},
-		g, from, old.Artifact(g.name()).ID,
+		g, from, old.Before(g.name()).ID,
 	}, nil
 }
 

@@ -3,6 +3,8 @@ package publish_test
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,6 +14,7 @@ import (
 	"deltaup/internal/test/mirrortest"
 	"deltaup/internal/test/publishtest"
 	"deltaup/mirror"
+	"deltaup/mirror/publish"
 )
 
 // ukiFile makes a unified kernel image, a little different with each version.
@@ -87,4 +90,34 @@ func TestPublishUKIAfterRaw(t *testing.T) {
 		}
 	}
 	publishtest.WantSound(t, dir)
+}
+
+// TestPublishInitrdFromUKI: a set leads to an initrd from the unified kernel image that it was in.
+func TestPublishInitrdFromUKI(t *testing.T) {
+	v1, _ := publishtest.Trees()
+	image := publishtest.Image(t, v1)
+	dir := t.TempDir()
+	own := mirrortest.Noise(73, 60<<10)
+	publishtest.Publish(t, dir, kernelOf(t, "1", image, ukiFile(0, cpiotest.Root(map[string][]byte{"etc/v1/own": own}))))
+	copy(own[9000:], "changed")
+	p := kernelOf(t, "2", image, kerneltest.BzImage(1, own))
+	p.Artifacts = append(p.Artifacts, publish.File{
+		Name: mirror.InitrdName,
+		Path: mirrortest.WriteFile(t, filepath.Join(t.TempDir(), "initrd"), cpiotest.Initrd(map[string][]byte{"etc/v2/own": own})),
+	})
+	done := publishtest.Publish(t, dir, p)
+	a := done.Release.Artifact(mirror.InitrdName)
+	if a.Kind != "initrd" || len(a.Patches) != 1 || a.Patches[0].Set.Size > 2500 || len(done.Warnings) > 0 {
+		t.Errorf("published as %+v, warnings %q", a, done.Warnings)
+	}
+	path := dir + "/" + mirror.PatchPath(a.Patches[0].Set.ID)
+	publishtest.WantSound(t, dir)
+	set, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mirrortest.WriteFile(t, path, publishtest.Flip(set, len(set)-1))
+	if r := publishtest.Check(t, dir); len(r.Damaged) != 1 {
+		t.Errorf("a damaged set: %+v", r.Damaged)
+	}
 }
