@@ -7,6 +7,7 @@ require (
 	github.com/CalebQ42/squashfs v1.4.1
 	github.com/CycloneDX/cyclonedx-go v0.12.0
 	github.com/andybalholm/brotli v1.2.8
+	github.com/benoitkugler/textlayout v0.3.0
 	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/cyphar/filepath-securejoin v0.7.0
 	github.com/go-text/typesetting v0.3.5

@@ -67,7 +67,7 @@ func (s *sfnt) readChars() error {
 	for _, m := range list {
 		if m.char < 0x20 {
 			// a font of Adobe has a space where it means nothing
-			drawn, err := s.drawn(m.glyph)
+			drawn, err := s.drawn(m.glyph, 0)
 			if err != nil {
 				return err
 			}
@@ -183,8 +183,14 @@ func segments(t tables.CmapSubtable4) (list []mapped, err error) {
 	return list, nil
 }
 
-// drawn tells whether a glyph has an outline.
-func (s *sfnt) drawn(glyph uint32) (bool, error) {
+// Bounds of glyphs that are made of others.
+const (
+	partsMax = 1024 // of a font's control characters
+	depthMax = 8
+)
+
+// drawn tells whether a glyph has an outline. depth says in how many others it is.
+func (s *sfnt) drawn(glyph uint32, depth int) (bool, error) {
 	if !s.face.outlines {
 		return false, nil
 	}
@@ -202,7 +208,7 @@ func (s *sfnt) drawn(glyph uint32) (bool, error) {
 		}
 		contours := int16(binary.BigEndian.Uint16(b))
 		if contours < 0 {
-			return false, fmt.Errorf("%w: a control character of several glyphs", errUnread)
+			return s.partsDrawn(b[10:], depth+1)
 		}
 		return contours > 0, nil
 	}
@@ -214,10 +220,39 @@ func (s *sfnt) drawn(glyph uint32) (bool, error) {
 	}), nil
 }
 
+// partsDrawn tells whether one of the glyphs that another is made of has an outline.
+func (s *sfnt) partsDrawn(b []byte, depth int) (drawn bool, err error) {
+	be := binary.BigEndian
+	for {
+		if s.parts++; len(b) < 4 || depth > depthMax || s.parts > partsMax {
+			return false, fmt.Errorf("%w: a glyph of others", errUnread)
+		}
+		flags := be.Uint16(b)
+		part, err := s.drawn(uint32(be.Uint16(b[2:])), depth)
+		if err != nil {
+			return false, err
+		}
+		drawn = drawn || part
+		if flags&0x20 == 0 { // no more
+			return drawn, nil
+		}
+		size := 6
+		for flag, more := range map[uint16]int{0x1: 2, 0x8: 2, 0x40: 4, 0x80: 8} { // arguments, scales
+			if flags&flag != 0 {
+				size += more
+			}
+		}
+		b = b[min(size, len(b)):]
+	}
+}
+
 // glyph gives a glyph of a TrueType font.
 func (s *sfnt) glyph(glyph uint32) ([]byte, error) {
 	be := binary.BigEndian
 	loca, glyf := s.raw["loca"], s.raw["glyf"]
+	if int(glyph) >= s.glyphs {
+		return nil, fmt.Errorf("%w: a glyph that is not there", errUnread)
+	}
 	var from, to int
 	switch i := int(glyph); {
 	case be.Uint16(s.raw["head"][50:]) == 0 && len(loca) >= 2*i+4:

@@ -25,11 +25,11 @@ type config struct {
 }
 
 const (
-	settings = "/etc/fonts"
-	textMax  = 4 << 20 // bytes of a file of settings
-	depthMax = 16      // of files that include others
-	filesMax = 4096
-	rulesMax = 1 << 14
+	settings   = "/etc/fonts"
+	textMax    = 4 << 20 // bytes of a file of settings
+	includeMax = 16      // depth of files that include others
+	filesMax   = 4096
+	rulesMax   = 1 << 14
 )
 
 // element is one of the settings' XML.
@@ -66,7 +66,7 @@ func readConfig(root *lookup.View) (*config, error) {
 func (c *config) include(name string, optional bool, depth int) error {
 	e := c.root.Stat(name)
 	switch {
-	case depth > depthMax || len(c.read) > filesMax:
+	case depth > includeMax || len(c.read) > filesMax:
 		return fmt.Errorf("%s: too many files", name)
 	case e == nil && optional:
 		return nil

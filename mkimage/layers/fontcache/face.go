@@ -11,12 +11,17 @@ var errUnread = errors.New("a font that is not read exactly")
 // errNoFont is returned for files that FreeType does not take for fonts.
 var errNoFont = errors.New("no font")
 
+// errNoPattern is returned for fonts that fontconfig leaves out.
+var errNoPattern = errors.New("no pattern")
+
 // face is one font of a file, as FreeType gives it to fontconfig.
 type face struct {
 	format string // as FreeType calls it
 	sfnt   bool
+	woff   bool // packed
 
 	family, style string // as FreeType gives them: of fonts without a table of names
+	longFamily    string // the family as FreeType of a release with longFamilies gives it; "": the same
 	bold, italic  bool
 	outlines      bool // its glyphs can be scaled
 	color         bool
@@ -27,8 +32,9 @@ type face struct {
 	revision  int32
 	axes      []axis
 	instances []instance
-	// postScript gives the name of an instance, nil for the font itself. "": it has none
-	postScript func(*instance) string
+	// postScript gives the name of an instance, nil for the font itself. "": it has none. The error
+	// wraps errUnread
+	postScript func(*freetype, *instance) (string, error)
 
 	chars *charSet
 	// glyphs gives the glyphs of all characters, in their order

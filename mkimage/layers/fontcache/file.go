@@ -13,6 +13,12 @@ func readFile(content []byte) ([]*face, error) {
 	switch kind {
 	case "sfnt":
 		return readSFNT(content)
+	case "Type 1":
+		return readType1(content)
+	case "PCF":
+		return readPCF(content)
+	case "gzip":
+		return readGzip(content)
 	case "":
 		return nil, errNoFont
 	}
@@ -23,7 +29,7 @@ func readFile(content []byte) ([]*face, error) {
 var beginnings = []struct{ bytes, kind string }{
 	{"\x00\x01\x00\x00", "sfnt"}, {"OTTO", "sfnt"}, {"true", "sfnt"}, {"ttcf", "sfnt"},
 	{"typ1", "typ1"}, {"\xa5kbd", "dfont"}, {"\xa5lst", "dfont"}, {"\x00\x02\x00\x00", "Arphic"},
-	{"wOFF", "WOFF"}, {"wOF2", "WOFF2"},
+	{"wOFF", "sfnt"}, {"wOF2", "WOFF2"},
 	{"%!PS-AdobeFont", "Type 1"}, {"%!FontType", "Type 1"}, {"\x80\x01", "Type 1"},
 	{"%!PS-Adobe-3.0 Resource-CIDFont", "CID"}, {"%!PS-TrueTypeFont", "Type 42"},
 	{"PFR0", "PFR"}, {"MZ", "FNT"}, {"\x00\x02", "FNT"}, {"\x00\x03", "FNT"},

@@ -90,22 +90,29 @@ func (r *release) patterns(content []byte, name string) (list []pattern, err err
 			return nil, fmt.Errorf("%w: a collection of fonts that vary", errUnread)
 		}
 		var languages langSet
-		p, ok := r.query(f, name, int32(i), nil, false, &languages)
-		if !ok {
-			break // fontconfig reads no further
+		add := func(id int, at *instance, whole bool) error {
+			p, err := r.query(f, name, int32(id), at, whole, &languages)
+			if err == nil {
+				list = append(list, p)
+			}
+			return err
 		}
-		list = append(list, p)
+		if err := add(i, nil, false); err == errNoPattern {
+			break // fontconfig reads no further
+		} else if err != nil {
+			return nil, err
+		}
 		for n := range f.instances {
 			at := &f.instances[n]
 			if at.usual(f.axes) {
 				continue
 			}
-			if p, ok := r.query(f, name, int32(n+1)<<16|int32(i), at, false, &languages); ok {
-				list = append(list, p)
+			if err := add((n+1)<<16|i, at, false); err != nil {
+				return nil, err
 			}
 		}
-		if p, ok := r.query(f, name, int32(i), nil, true, &languages); ok {
-			list = append(list, p)
+		if err := add(i, nil, true); err != nil && err != errNoPattern {
+			return nil, err
 		}
 	}
 	return list, nil

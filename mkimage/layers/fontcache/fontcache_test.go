@@ -339,7 +339,8 @@ func FuzzFont(f *testing.F) {
 func FuzzConfig(f *testing.F) {
 	f.Add(fonttest.Config)
 	f.Add(scanRules)
-	fonts, err := releases[fonttest.Release].patterns(goitalic.TTF, "/f")
+	r := releases[fonttest.Release]
+	fonts, err := r.patterns(goitalic.TTF, "/f")
 	if err != nil {
 		f.Fatal(err)
 	}

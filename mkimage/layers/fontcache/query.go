@@ -5,17 +5,18 @@ import (
 	"strings"
 )
 
-// query makes the pattern of a face, src/fcfreetype.c's FcFreeTypeQueryFaceInternal. name is the
-// path of its file, id its number there; at is the instance that the pattern is for, whole that it
-// is for all the font's axes span. ok is false where fontconfig makes no pattern.
-func (r *release) query(f *face, name string, id int32, at *instance, whole bool, languages *langSet) (_ pattern, ok bool) {
+// query makes the pattern of a face, as src/fcfreetype.c's FcFreeTypeQueryFaceInternal does. name is
+// the path of its file, id its number there; at is the instance that the pattern is for, and whole
+// tells that it is for all that the font's axes span. languages are those of the face, once they are
+// found. Errors are errNoPattern, or wrap errUnread.
+func (r *release) query(f *face, name string, id int32, at *instance, whole bool, languages *langSet) (pattern, error) {
 	p := pattern{}
 	p.add(outline, f.outlines)
 	p.add(color, f.color)
 	p.add(scalable, f.outlines || f.color)
 	v := r.variations(p, f, at, whole)
 	if whole && !v.any {
-		return nil, false
+		return nil, errNoPattern
 	}
 	p.add(variable, v.any)
 	maker := ""
@@ -23,9 +24,13 @@ func (r *release) query(f *face, name string, id int32, at *instance, whole bool
 		maker, _, _ = strings.Cut(o.vendor, "\x00")
 	}
 	maker = r.addNames(p, f, at, v.any, maker)
-	addDefaultNames(p, f, name, v.any)
+	r.addDefaultNames(p, f, name, v.any)
 	if !v.any {
-		p.add(postScriptName, postScript(p, f, at))
+		wanted, err := f.postScript(&r.freetype, at)
+		if err != nil {
+			return nil, err
+		}
+		p.add(postScriptName, postScript(p, wanted))
 	}
 	p.add(file, name)
 	p.add(index, id)
@@ -60,7 +65,7 @@ func (r *release) query(f *face, name string, id int32, at *instance, whole bool
 	}
 	f.addShape(p, v, maker)
 	if _, bdf := f.properties["PIXEL_SIZE"]; bdf && len(f.chars.numbers) == 0 {
-		return nil, false
+		return nil, errNoPattern
 	}
 	p.add(symbol, f.symbols)
 	p.add(charset, f.chars)
@@ -85,13 +90,13 @@ func (r *release) query(f *face, name string, id int32, at *instance, whole bool
 	if r.wrapper {
 		p.add(namedInstance, at != nil)
 		switch {
+		case f.woff:
+			p.add(fontWrapper, "WOFF")
 		case f.sfnt:
 			p.add(fontWrapper, "SFNT")
-		case f.format == "CFF":
-			p.add(fontWrapper, "CFF")
 		}
 	}
-	return p, true
+	return p, nil
 }
 
 // exclusive gives the only language with Han's letters that the font is for, or "".
@@ -165,9 +170,13 @@ func (r *release) addNames(p pattern, f *face, at *instance, varies bool, maker 
 }
 
 // addDefaultNames adds the names that a font must have and has not.
-func addDefaultNames(p pattern, f *face, name string, varies bool) {
-	if len(p[family]) == 0 && fold(f.family) != "" {
-		p.add(family, f.family)
+func (r *release) addDefaultNames(p pattern, f *face, name string, varies bool) {
+	from := f.family
+	if r.longFamilies && f.longFamily != "" {
+		from = f.longFamily
+	}
+	if len(p[family]) == 0 && fold(from) != "" {
+		p.add(family, from)
 		p.add(familyLang, "en")
 	}
 	if !varies && len(p[style]) == 0 {
@@ -211,11 +220,11 @@ func english(p pattern, o, languages object) int {
 }
 
 // postScript gives a font's PostScript name, or one that is made of its family.
-func postScript(p pattern, f *face, at *instance) string {
-	if name := f.postScript(at); name != "" {
+func postScript(p pattern, name string) string {
+	if name != "" {
 		return name[:min(len(name), 255)]
 	}
-	name, _ := p.str(family, english(p, family, familyLang))
+	name, _ = p.str(family, english(p, family, familyLang))
 	b := []byte(name)
 	b = b[:min(len(b), 255)]
 	for i, c := range b {

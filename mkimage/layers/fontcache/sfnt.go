@@ -16,6 +16,7 @@ type sfnt struct {
 	*opentype.Loader
 	raw       map[string][]byte // tables that were read
 	glyphs    int
+	parts     int        // glyphs of others that were looked at
 	metrics   int        // glyphs that have a width of their own
 	names     []sfntName // in their own order
 	outlines  *cff.CFF
@@ -63,12 +64,16 @@ func readSFNT(content []byte) (faces []*face, err error) {
 	if string(content[:4]) == "ttcf" && (len(content) < 12 || binary.BigEndian.Uint32(content[8:]) > facesMax) {
 		return nil, fmt.Errorf("%w: a collection of too many", errUnread)
 	}
+	if string(content[:4]) == "wOFF" && !soundWOFF(content) {
+		return nil, fmt.Errorf("%w: its packed tables", errUnread)
+	}
 	loaders, err := opentype.NewLoaders(bytes.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnread, err)
 	}
 	for _, l := range loaders {
 		s := &sfnt{Loader: l, raw: map[string][]byte{}}
+		s.face.woff = string(content[:4]) == "wOFF"
 		if err := s.read(); err != nil {
 			return nil, err
 		}
@@ -82,7 +87,7 @@ func (s *sfnt) read() error {
 	be := binary.BigEndian
 	f := &s.face
 	f.sfnt, f.format = true, "TrueType"
-	for _, t := range []string{"bhed", "sbix", "BDF ", "CFF2"} {
+	for _, t := range []string{"bhed", "sbix", "CFF2"} {
 		if s.has(t) && (t != "CFF2" || s.Type != opentype.OpenType) {
 			return fmt.Errorf("%w: table %s", errUnread, t)
 		}
@@ -162,6 +167,9 @@ func (s *sfnt) readOutlines() error {
 			s.glyphs = len(s.outlines2.Charstrings)
 		}
 	case s.has("CFF "):
+		if f.notice, err = cffNotice(s.raw["CFF "]); err != nil {
+			return err
+		}
 		s.outlines, err = cff.Parse(s.raw["CFF "])
 		if err == nil {
 			s.glyphs = len(s.outlines.Charstrings)
@@ -182,16 +190,22 @@ func (s *sfnt) readOutlines() error {
 func (s *sfnt) readOS2() (*os2, error) {
 	be := binary.BigEndian
 	b, err := s.table("OS/2")
-	if len(b) < 78 || err != nil {
+	if b == nil || err != nil {
 		return nil, err
+	}
+	if len(b) < 78 {
+		return nil, fmt.Errorf("%w: table OS/2: %d bytes", errUnread, len(b))
 	}
 	o := &os2{
 		version: be.Uint16(b), weight: be.Uint16(b[4:]), width: be.Uint16(b[6:]),
 		vendor: string(b[58:62]), selection: be.Uint16(b[62:]),
 	}
 	sizes := []int{78, 86, 96, 96, 96, 100}
-	if len(b) < sizes[min(int(o.version), 5)] || o.version == 0xffff {
+	if o.version == 0xffff {
 		return nil, nil
+	}
+	if len(b) < sizes[min(int(o.version), 5)] { // FreeType reads on in the next table
+		return nil, fmt.Errorf("%w: table OS/2: %d bytes", errUnread, len(b))
 	}
 	if o.version >= 1 {
 		o.codePages = be.Uint32(b[78:])
@@ -302,47 +316,6 @@ func (s *sfnt) scripts(table string) (tags []string, err error) {
 	}
 	slices.Sort(tags)
 	return tags, nil
-}
-
-// readStrikes reads the sizes of bitmaps.
-func (s *sfnt) readStrikes() error {
-	be := binary.BigEndian
-	f := &s.face
-	b, err := s.table("CBLC")
-	if err != nil {
-		return err
-	}
-	if b != nil {
-		f.color = true
-	} else if b, err = s.table("EBLC"); err != nil {
-		return err
-	}
-	if s.has("CBLC") || s.has("CBDT") {
-		f.outlines = false
-	}
-	if b == nil && s.has("bloc") {
-		return fmt.Errorf("%w: table bloc", errUnread)
-	}
-	if b != nil {
-		if len(b) < 8 || int64(be.Uint32(b[4:])) > int64(len(b)-8)/48 {
-			return fmt.Errorf("%w: its bitmaps", errUnread)
-		}
-		for i := range int(be.Uint32(b[4:])) {
-			if x, y := b[8+48*i+44], b[8+48*i+45]; x != 0 && y != 0 {
-				f.sizes = append(f.sizes, float64(y))
-			}
-		}
-	}
-	if len(f.sizes) > 0 && f.outlines && s.has("glyf") {
-		// FreeType asks whether nothing but the first glyph has an outline
-		if full, err := s.filledGlyphs(); err != nil {
-			return err
-		} else if len(full) == 1 && full[0] == 0 {
-			f.outlines = false
-		}
-	}
-	f.outlines = f.outlines || len(f.sizes) == 0
-	return nil
 }
 
 // advance gives the widths of an instance's glyphs.

@@ -42,9 +42,6 @@ func (s *sfnt) readAxes() error {
 			n.coords = append(n.coords, int32(be.Uint32(r[4+4*k:])))
 		}
 		s.face.instances = append(s.face.instances, n)
-		if len(s.postScript(&n)) > longestName {
-			return wrong // FreeType makes a hash of it
-		}
 	}
 	if s.whole, err = font.NewFont(s.Loader); err != nil {
 		return fmt.Errorf("%w: %w", errUnread, err)
@@ -67,13 +64,17 @@ func (s *sfnt) variedAdvance(at *instance) func(uint32) int {
 const longestName = 126
 
 // postScript gives the PostScript name, as FreeType's sfnt_get_ps_name and sfnt_get_var_ps_name do.
-func (s *sfnt) postScript(at *instance) string {
+func (s *sfnt) postScript(by *freetype, at *instance) (string, error) {
 	if at == nil {
-		return s.ascii(postScriptLetter, namePostScript)
+		name, _ := s.ascii(by, postScriptLetter, namePostScript)
+		return name, nil
 	}
-	name := s.ascii(alphanumeric, nameVariationsPrefix, nameTypographicFamily, nameFamily)
+	name, whole := s.ascii(by, alphanumeric, nameVariationsPrefix, nameTypographicFamily, nameFamily)
+	if !whole {
+		return "", fmt.Errorf("%w: FreeType loses its family", errUnread)
+	}
 	if name == "" {
-		return ""
+		return "", nil
 	}
 	name = name[:min(len(name), 127-36)]
 	for i, a := range s.face.axes {
@@ -87,11 +88,15 @@ func (s *sfnt) postScript(at *instance) string {
 			}
 		}
 	}
-	return name
+	if len(name) > longestName {
+		return "", fmt.Errorf("%w: FreeType makes a hash of its name", errUnread)
+	}
+	return name, nil
 }
 
-// ascii gives the first of some names that there is, without the letters that are not wanted.
-func (s *sfnt) ascii(wanted func(byte) bool, ids ...uint16) string {
+// ascii gives the first of some names that there is, without the letters that are not wanted, or none
+// where FreeType gives the record up for them. whole tells whether it gives up none.
+func (s *sfnt) ascii(by *freetype, wanted func(byte) bool, ids ...uint16) (name string, whole bool) {
 	for _, id := range ids {
 		windows, apple := (*sfntName)(nil), (*sfntName)(nil)
 		for i := range s.names {
@@ -109,24 +114,27 @@ func (s *sfnt) ascii(wanted func(byte) bool, ids ...uint16) string {
 		if windows == nil && apple == nil {
 			continue
 		}
-		var b strings.Builder
+		whole = true
+		take := func(text []byte, width int) {
+			b := make([]byte, 0, len(text))
+			for i := 0; i+width <= len(text); i += width {
+				if c := text[i+width-1]; (width == 1 || text[i] == 0) && wanted(c) {
+					b = append(b, c)
+				}
+			}
+			if name = string(b); name == "" || !by.lenient && len(b) < len(text)/width {
+				name, whole = "", false
+			}
+		}
 		if windows != nil {
-			for i := 0; i+1 < len(windows.text); i += 2 {
-				if c := windows.text[i+1]; windows.text[i] == 0 && wanted(c) {
-					b.WriteByte(c)
-				}
-			}
+			take(windows.text, 2)
 		}
-		if b.Len() == 0 && apple != nil {
-			for _, c := range apple.text {
-				if wanted(c) {
-					b.WriteByte(c)
-				}
-			}
+		if name == "" && apple != nil {
+			take(apple.text, 1)
 		}
-		return b.String()
+		return name, whole
 	}
-	return ""
+	return "", true
 }
 
 func alphanumeric(c byte) bool {

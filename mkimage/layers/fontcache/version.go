@@ -19,16 +19,25 @@ type release struct {
 	wrapper   bool // it says in what a font is wrapped, and which is a named instance
 	utf16     bool // names in encodings that it does not know are read as UTF-16
 	instances bool // each face of a collection has its own named instances
+
+	freetype
 }
 
 // releases are those that are known, by what FcGetVersion gives.
-var releases = map[uint32]*release{
+var releases = map[uint32]release{
 	21401: {cache: 8, langWords: 8},
 	21500: {cache: 9, column: 1, langWords: 9, wrapper: true, utf16: true, instances: true},
 }
 
-// freetypes are the versions of FreeType whose fonts are known: 2.12.1 and 2.13.3.
-var freetypes = map[string]bool{"libfreetype.so.6.18.3": true, "libfreetype.so.6.20.2": true}
+// freetype is a version of FreeType.
+type freetype struct {
+	longFamilies bool // families of bitmap fonts have the name of their foundry
+	lenient      bool // of a PostScript name, just the wrong letters are left out
+}
+
+// freetypes are those whose way of reading fonts is known, by the names of Debian's libraries: 2.12.1
+// and 2.13.3.
+var freetypes = map[string]freetype{"libfreetype.so.6.18.3": {}, "libfreetype.so.6.20.2": {true, true}}
 
 const libraryMax = 16 << 20 // bytes
 
@@ -46,9 +55,13 @@ func findRelease(root *lookup.View) (*release, error) {
 			if root.Stat(folder+"/libfontconfig.so.1") == nil {
 				continue
 			}
-			freetype := root.Stat(folder + "/libfreetype.so.6")
-			if freetype == nil || !freetypes[freetype.Path[strings.LastIndexByte(freetype.Path, '/')+1:]] {
-				return nil, fmt.Errorf("%w: FreeType in /%s", ErrUnknown, folder)
+			other := root.Stat(folder + "/libfreetype.so.6")
+			if other == nil {
+				return nil, fmt.Errorf("%w: no FreeType in /%s", ErrUnknown, folder)
+			}
+			with, known := freetypes[other.Path[strings.LastIndexByte(other.Path, '/')+1:]]
+			if !known {
+				return nil, fmt.Errorf("%w: /%s", ErrUnknown, other.Path)
 			}
 			name := folder + "/libfontconfig.so.1"
 			b, err := root.Read(name, libraryMax)
@@ -59,8 +72,9 @@ func findRelease(root *lookup.View) (*release, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%w: /%s: %w", ErrUnknown, name, err)
 			}
-			if r := releases[version]; r != nil {
-				return r, nil
+			if r, ok := releases[version]; ok {
+				r.freetype = with
+				return &r, nil
 			}
 			return nil, fmt.Errorf("%w: /%s: version %d", ErrUnknown, name, version)
 		}

@@ -1,0 +1,170 @@
+package fontcache
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/benoitkugler/textlayout/fonts/bitmap"
+)
+
+// unpackedMax is how many bytes a compressed font may have.
+const unpackedMax = 64 << 20
+
+// readGzip reads a compressed font: only those of X11 may be.
+func readGzip(content []byte) ([]*face, error) {
+	r, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnread, err)
+	}
+	r.Multistream(false)
+	b, err := io.ReadAll(io.LimitReader(r, unpackedMax+1))
+	if err != nil || len(b) > unpackedMax {
+		return nil, fmt.Errorf("%w: %d bytes of it, %w", errUnread, len(b), err)
+	}
+	if !strings.HasPrefix(string(b), "\x01fcp") {
+		return nil, errNoFont
+	}
+	return readPCF(b)
+}
+
+// readPCF reads a bitmap font of X11.
+func readPCF(content []byte) ([]*face, error) {
+	p, err := bitmap.Parse(bytes.NewReader(content))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnread, err)
+	}
+	f := &face{format: "PCF", properties: map[string]any{}, chars: &charSet{}}
+	for _, name := range []string{
+		"FOUNDRY", "FAMILY_NAME", "WEIGHT_NAME", "SLANT", "SETWIDTH_NAME", "ADD_STYLE_NAME", "PIXEL_SIZE", "POINT_SIZE",
+		"AVERAGE_WIDTH", "RELATIVE_SETWIDTH", "SPACING", "RESOLUTION_Y", "CHARSET_REGISTRY", "CHARSET_ENCODING",
+	} {
+		switch v := p.GetBDFProperty(name).(type) {
+		case bitmap.Atom:
+			f.properties[name] = string(v)
+		case bitmap.Int:
+			f.properties[name] = int32(v)
+		}
+	}
+	if f.sizes, err = f.sizeOfProperties(); err != nil {
+		return nil, err
+	}
+	f.nameOfProperties()
+	f.postScript = func(*freetype, *instance) (string, error) { return "", nil }
+	advance := func(glyph uint32) int {
+		w, err := p.GetAdvance(uint16(glyph))
+		if err != nil {
+			return 0
+		}
+		return int(w)
+	}
+	f.advance = func(*instance) func(uint32) int { return advance }
+	var glyphs []uint32
+	if f.unicodeRegistry() {
+		chars, _ := p.Cmap()
+		for i := chars.Iter(); i.Next(); {
+			c, glyph := i.Char()
+			if _, err := p.GetAdvance(uint16(glyph)); err != nil || glyph == 0xffff {
+				continue
+			}
+			f.chars.add(uint32(c))
+			glyphs = append(glyphs, uint32(glyph))
+		}
+	}
+	f.glyphs = func(yield func(uint32) bool) {
+		for _, g := range glyphs {
+			if !yield(g) {
+				return
+			}
+		}
+	}
+	return []*face{f}, nil
+}
+
+// sizeOfProperties gives the size in pixels that a bitmap font's properties tell.
+func (f *face) sizeOfProperties() ([]float64, error) {
+	var points, resolution int64
+	for _, name := range []string{"PIXEL_SIZE", "POINT_SIZE", "RESOLUTION_Y", "AVERAGE_WIDTH"} {
+		n, ok := f.properties[name].(int32)
+		if _, there := f.properties[name]; there && (!ok || n < 0 || n > 0x7fff) {
+			return nil, fmt.Errorf("%w: %s", errUnread, name)
+		}
+		switch {
+		case name == "PIXEL_SIZE" && ok:
+			return []float64{float64(n)}, nil
+		case name == "POINT_SIZE":
+			points = int64(n)
+		case name == "RESOLUTION_Y":
+			resolution = int64(n)
+		}
+	}
+	// tenths of a point, of which 722.7 are an inch, in 64ths of a pixel
+	pixels := (points*64*7200 + 72270/2) / 72270
+	if resolution != 0 {
+		pixels = (pixels*resolution + 36) / 72
+	}
+	return []float64{float64(pixels) / 64}, nil
+}
+
+// unicodeRegistry tells whether the characters' numbers are those of Unicode.
+func (f *face) unicodeRegistry() bool {
+	registry, _ := f.properties["CHARSET_REGISTRY"].(string)
+	encoding, _ := f.properties["CHARSET_ENCODING"].(string)
+	if len(registry) < 3 || !strings.EqualFold(registry[:3], "iso") {
+		return false
+	}
+	switch registry[3:] {
+	case "10646":
+		return true
+	case "8859":
+		return encoding == "1"
+	case "646.1991":
+		return encoding == "IRV"
+	}
+	return false
+}
+
+// nameOfProperties gives the family and style that FreeType makes of a bitmap font's properties.
+func (f *face) nameOfProperties() {
+	text := func(name string) string {
+		s, _ := f.properties[name].(string)
+		return s
+	}
+	begins := func(name, letters string) bool {
+		s := text(name)
+		return s != "" && strings.IndexByte(letters, s[0]) >= 0
+	}
+	var words []string
+	if s := text("ADD_STYLE_NAME"); s != "" && !begins("ADD_STYLE_NAME", "Nn") {
+		words = append(words, strings.ReplaceAll(s, " ", "-"))
+	}
+	if f.bold = begins("WEIGHT_NAME", "Bb"); f.bold {
+		words = append(words, "Bold")
+	}
+	f.italic = begins("SLANT", "OoIi")
+	if begins("SLANT", "Oo") {
+		words = append(words, "Oblique")
+	} else if f.italic {
+		words = append(words, "Italic")
+	}
+	if s := text("SETWIDTH_NAME"); s != "" && !begins("SETWIDTH_NAME", "Nn") {
+		words = append(words, strings.ReplaceAll(s, " ", "-"))
+	}
+	if f.style = strings.Join(words, " "); f.style == "" {
+		f.style = "Regular"
+	}
+	family, ok := f.properties["FAMILY_NAME"].(string)
+	if !ok {
+		return
+	}
+	f.family, f.longFamily = family, family
+	if maker, ok := f.properties["FOUNDRY"].(string); ok {
+		f.longFamily = maker + " " + family
+	}
+	width, known := f.properties["AVERAGE_WIDTH"].(int32)
+	if points, ok := f.properties["POINT_SIZE"].(int32); ok && known && width >= points {
+		f.longFamily += " Wide"
+	}
+}
