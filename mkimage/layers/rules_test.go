@@ -339,7 +339,7 @@ func TestFonts(t *testing.T) {
 		w := newWorld(t, debtest.Package{Name: "p", Control: map[string]string{"postinst": script}, Files: []debtest.File{
 			{Name: "usr/bin/fc-cache", Mode: 0o755}, {Name: "etc/fonts/fonts.conf", Content: fonttest.Config},
 			{Name: "usr/lib/libfontconfig.so.1", Content: string(fonttest.Library(version))},
-			{Name: "usr/lib/" + fonttest.FreeType}, {Name: "usr/lib/libfreetype.so.6", Link: fonttest.FreeType},
+			{Name: "usr/lib/" + fonttest.FreeType(version)}, {Name: "usr/lib/libfreetype.so.6", Link: fonttest.FreeType(version)},
 			{Name: "usr/share/fonts/a/font", Content: font},
 		}})
 		made, err := w.compose(debian + rules)

@@ -10,8 +10,13 @@ import (
 // Release is fontconfig's version of Debian 12.
 const Release = 21401
 
-// FreeType is the name of its FreeType's library.
-const FreeType = "libfreetype.so.6.18.3"
+// FreeType is the name of the library of FreeType that Debian has with a version of fontconfig.
+func FreeType(version uint32) string {
+	if version > Release {
+		return "libfreetype.so.6.20.2"
+	}
+	return "libfreetype.so.6.18.3"
+}
 
 // Library gives a library of amd64 that has nothing but FcGetVersion.
 func Library(version uint32) []byte {

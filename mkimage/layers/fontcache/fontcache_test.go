@@ -93,13 +93,20 @@ func collection(fonts ...[]byte) []byte {
 	return append(head, body...)
 }
 
+// bitmapProperties are what bitmap fonts may tell.
+var bitmapProperties = map[string]any{
+	"FOUNDRY": "Maker", "FAMILY_NAME": "Bits", "WEIGHT_NAME": "Bold", "SLANT": "O", "SETWIDTH_NAME": "Semi Condensed",
+	"ADD_STYLE_NAME": "Sans Serif", "PIXEL_SIZE": 13, "POINT_SIZE": 120, "AVERAGE_WIDTH": 130, "SPACING": "P", "RESOLUTION_Y": 75,
+	"RELATIVE_SETWIDTH": 70,
+}
+
 // populate makes folders with fonts below base, a path of root, and the settings for them.
 func populate(t testing.TB, root, base string, version uint32) {
 	t.Helper()
 	write(t, filepath.Join(root, "usr/bin/fc-cache"), "")
 	write(t, filepath.Join(root, "usr/lib/x86_64-linux-gnu/libfontconfig.so.1"), string(fonttest.Library(version)))
-	write(t, filepath.Join(root, "usr/lib/x86_64-linux-gnu", fonttest.FreeType), "")
-	if err := os.Symlink(fonttest.FreeType, filepath.Join(root, "usr/lib/x86_64-linux-gnu/libfreetype.so.6")); err != nil {
+	write(t, filepath.Join(root, "usr/lib/x86_64-linux-gnu", fonttest.FreeType(version)), "")
+	if err := os.Symlink(fonttest.FreeType(version), filepath.Join(root, "usr/lib/x86_64-linux-gnu/libfreetype.so.6")); err != nil {
 		t.Fatal(err)
 	}
 	text := strings.NewReplacer(">/usr", ">"+base+"/usr", ">/var", ">"+base+"/var",
@@ -111,7 +118,12 @@ func populate(t testing.TB, root, base string, version uint32) {
 	for name, content := range map[string]string{
 		"Go/Go-Bold.ttf": string(gobold.TTF), "Go/Go-Italic.ttf": string(goitalic.TTF), "Go/Go-Mono.ttf": string(gomono.TTF),
 		"Go/.hidden.ttf": string(goregular.TTF), "Go/readme": "a text", "Go/empty.ttf": "",
-		"Go/all.ttc":             string(collection(goregular.TTF, gosmallcaps.TTF, gobold.TTF)),
+		"Go/all.ttc":   string(collection(goregular.TTF, gosmallcaps.TTF, gobold.TTF)),
+		"old/Tiny.pfb": string(tinyPFB()), "old/Tiny.pfa": string(tinyPFA()), "old/Go.woff": string(woff(goregular.TTF)),
+		"old/x.pcf.gz": string(gzipped(tinyPCF("ISO10646", "1", bitmapProperties,
+			"FOUNDRY", "FAMILY_NAME", "WEIGHT_NAME", "SLANT", "SETWIDTH_NAME", "ADD_STYLE_NAME", "PIXEL_SIZE", "POINT_SIZE", "AVERAGE_WIDTH", "SPACING"))),
+		"old/y.pcf": string(tinyPCF("iso8859", "1", bitmapProperties, "FAMILY_NAME", "POINT_SIZE", "RESOLUTION_Y", "RELATIVE_SETWIDTH")),
+		"old/z.pcf": string(tinyPCF("misc", "fontspecific", bitmapProperties, "PIXEL_SIZE")), "old/none.gz": string(gzipped([]byte("no font"))),
 		"deep/er/Go-Regular.ttf": string(goregular.TTF), "deep/none": "x", "../more/Go-Small.ttf": string(gosmallcaps.TTF),
 	} {
 		write(t, filepath.Join(fonts, name), content)
@@ -233,7 +245,7 @@ func TestWholeRoot(t *testing.T) {
 // TestGolden makes caches whose bytes, but for the paths, were also those of these versions.
 func TestGolden(t *testing.T) {
 	for version, want := range map[uint32]string{
-		21401: "e51def3769e6f3f2730cc16e37e520638e0393f3c02bdd032e2d5b20fe41115b", 21500: "b4513c434a9ff0010015cc68b830838a0c4110fb51e2f41b4935ec30cafd7257",
+		21401: "52cc106cc9649a644b892a16b231d9e64b2f585c1e386aeb4a75c334a36f1abb", 21500: "d3c3f8b434bbad2d58cd98d22cef53226c436b2980c8804898877cfb2ce3664a",
 	} {
 		root := t.TempDir()
 		populate(t, root, "", version)
@@ -247,7 +259,7 @@ func TestGolden(t *testing.T) {
 			sum.Write(f.Content)
 			paths = append(paths, f.Path)
 		}
-		if len(paths) != 7 || paths[1] != "var/cache/fontconfig/3830d5c3ddfd5cd38a049b759396e72e-le64.cache-"+map[uint32]string{21401: "8", 21500: "9"}[version] {
+		if len(paths) != 8 || paths[1] != "var/cache/fontconfig/3830d5c3ddfd5cd38a049b759396e72e-le64.cache-"+map[uint32]string{21401: "8", 21500: "9"}[version] {
 			t.Error(paths)
 		}
 		if got := hex.EncodeToString(sum.Sum(nil)); got != want {
@@ -267,7 +279,7 @@ func TestUnread(t *testing.T) {
 		write(t, filepath.Join(root, "usr/share/fonts/deep/readme"), "")
 		write(t, filepath.Join(root, "usr/share/fonts/deep", name), content)
 		files, notes, err := Build(open(t, root))
-		if err != nil || len(files) != 6 || len(notes) != 1 || !strings.HasPrefix(notes[0], "no font cache for /usr/share/fonts/deep: ") {
+		if err != nil || len(files) != 7 || len(notes) != 1 || !strings.HasPrefix(notes[0], "no font cache for /usr/share/fonts/deep: ") {
 			t.Errorf("%s: %d files, %q, %v", name, len(files), notes, err)
 		}
 	}
@@ -313,6 +325,11 @@ func TestNone(t *testing.T) {
 func FuzzFont(f *testing.F) {
 	f.Add([]byte(goregular.TTF))
 	f.Add(collection(gomono.TTF, gobold.TTF))
+	f.Add(tinyPFB())
+	f.Add(tinyPFA())
+	f.Add(tinyPCF("ISO10646", "1", bitmapProperties, "FAMILY_NAME", "PIXEL_SIZE", "SPACING"))
+	f.Add(gzipped(tinyPCF("ISO8859", "1", bitmapProperties, "POINT_SIZE")))
+	f.Add(woff(gomono.TTF))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		for _, r := range releases {
 			fonts, err := r.patterns(content, "/f")
