@@ -18,7 +18,7 @@ func For(name string, plain []byte) []uint8 {
 		}
 	}
 	if _, ok := gzipHeader(plain); ok {
-		return []uint8{idGzip}
+		return []uint8{idGzipAny}
 	}
 	if isXZ(plain) {
 		return forXZ(plain)

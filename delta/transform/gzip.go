@@ -20,12 +20,21 @@ import (
 //	bytes    the decompressed content
 //
 // The trailer follows from the content.
-type gzipMember struct{}
+type gzipMember struct {
+	// anyBase: what becomes of an old file has the encoder that its header hints at. Nobody makes
+	// the old file again, so that it may be of any encoder, and a target need not search for it.
+	anyBase bool
+}
 
 // certain: Forward finds the encoder by making the stream again.
 func (gzipMember) certain() {}
 
-func (gzipMember) Name() string { return "gzip" }
+func (g gzipMember) Name() string {
+	if g.anyBase {
+		return "gzip+any"
+	}
+	return "gzip"
+}
 
 const (
 	gzipTrailer    = 8
@@ -36,33 +45,54 @@ const (
 )
 
 func (gzipMember) Forward(plain []byte) ([]byte, bool) {
+	out, header, content, ok := unpackGzip(plain)
+	if !ok {
+		return nil, false
+	}
+	p, ok := gzipParams(header, plain[len(header):len(plain)-gzipTrailer], content)
+	out[0] = gzipEncoder(p)
+	return out, ok
+}
+
+func (g gzipMember) base(old []byte) ([]byte, bool) {
+	if !g.anyBase {
+		return g.Forward(old)
+	}
+	out, header, _, ok := unpackGzip(old)
+	if ok {
+		out[0] = gzipEncoder(gnuzip.Params{Family: gnuzip.GNU, Level: likelyLevels(header)[0]})
+	}
+	return out, ok
+}
+
+// unpackGzip gives a member rewritten, but for the encoder, and the header and the content in it.
+func unpackGzip(plain []byte) (out, header, content []byte, ok bool) {
 	headerLen, ok := gzipHeader(plain)
 	if !ok || len(plain) > maxContent {
-		return nil, false
+		return nil, nil, nil, false
 	}
 	body := bytes.NewReader(plain[headerLen : len(plain)-gzipTrailer])
 	size := int64(binary.LittleEndian.Uint32(plain[len(plain)-4:]))
 	if size > min(gzipMaxContent, deflateMost*int64(len(plain))) {
-		return nil, false
+		return nil, nil, nil, false
 	}
-	out := make([]byte, 1, 1+binary.MaxVarintLen64+int64(headerLen)+size)
+	out = make([]byte, 1, 1+binary.MaxVarintLen64+int64(headerLen)+size)
 	out = binary.AppendUvarint(out, uint64(headerLen))
 	out = append(out, plain[:headerLen]...)
-	content := out[len(out) : len(out)+int(size)]
+	header = out[len(out)-headerLen:]
+	content = out[len(out) : len(out)+int(size)]
 	unpack := flate.NewReader(body)
 	if _, err := io.ReadFull(unpack, content); err != nil {
-		return nil, false
+		return nil, nil, nil, false
 	}
 	if n, err := unpack.Read(make([]byte, 1)); n > 0 || err != io.EOF || body.Len() > 0 {
-		return nil, false
+		return nil, nil, nil, false
 	}
 	out = out[:len(out)+len(content)]
 	if !bytes.Equal(gzipTrail(nil, content), plain[len(plain)-gzipTrailer:]) {
-		return nil, false
+		return nil, nil, nil, false
 	}
-	p, ok := gzipParams(plain[:headerLen], plain[headerLen:len(plain)-gzipTrailer], content)
-	out[0] = gzipEncoder(p)
-	return out, ok
+	return out, header, content, true
 }
 
 func (gzipMember) Inverse(out []byte, limit int64) ([]byte, error) {
@@ -133,14 +163,7 @@ func gzipHeader(b []byte) (int, bool) {
 
 // gzipParams finds the encoder that makes stream out of content. It tries likely ones first.
 func gzipParams(header, stream, content []byte) (gnuzip.Params, bool) {
-	levels := []int{6, 9, 5, 7, 8, 4, 3, 2, 1}
-	switch header[8] { // XFL
-	case 2:
-		levels = []int{9}
-	case 4:
-		levels = []int{1}
-	}
-	for _, level := range levels {
+	for _, level := range likelyLevels(header) {
 		for _, family := range []gnuzip.Family{gnuzip.GNU, gnuzip.Zlib} {
 			p := gnuzip.Params{Family: family, Level: level}
 			w := &comparer{want: stream}
@@ -150,6 +173,17 @@ func gzipParams(header, stream, content []byte) (gnuzip.Params, bool) {
 		}
 	}
 	return gnuzip.Params{}, false
+}
+
+// likelyLevels lists the levels that a header permits, the likeliest first.
+func likelyLevels(header []byte) []int {
+	switch header[8] { // XFL
+	case 2:
+		return []int{9}
+	case 4:
+		return []int{1}
+	}
+	return []int{6, 9, 5, 7, 8, 4, 3, 2, 1}
 }
 
 var errDiffers = errors.New("bytes differ")

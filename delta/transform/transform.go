@@ -101,6 +101,8 @@ const (
 
 	idOrdered   = 15
 	idXZOrdered = 16
+
+	idGzipAny = 17
 )
 
 // registry has the transforms by id. Id 0 means no transform.
@@ -127,6 +129,8 @@ var registry = map[uint8]Transform{
 
 	idOrdered:   &ordered{},
 	idXZOrdered: xzFile{&ordered{}},
+
+	idGzipAny: gzipMember{anyBase: true},
 }
 
 // Exact is t.Forward, except that ok is also false when Inverse does not give plain back.

@@ -16,7 +16,7 @@ import (
 
 // samples are files in testdata with the id of the transform for each.
 var samples = map[string]uint8{
-	"text.gz": idGzip, "module.o": idModule, "pie": idProgram, "fixed": idProgram, "library.so": idProgram,
+	"text.gz": idGzipAny, "module.o": idModule, "pie": idProgram, "fixed": idProgram, "library.so": idProgram,
 	"text.xz": idXZ, "module.o.xz": idXZModule, "pie.xz": idXZProgram,
 }
 
@@ -66,6 +66,7 @@ func TestGolden(t *testing.T) {
 	for name, id := range samples {
 		check(name, id, sample(t, name))
 	}
+	check("text.gz", idGzip, sample(t, "text.gz"))
 	check("split", idModule, splitModule(95000, 1700000, false))
 	check("shifted", idShifted, splitModule(95000, 1700000, false))
 	check("ordered", idOrdered, splitModule(95000, 1700000, false))
