@@ -2,6 +2,7 @@ package mkimage
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -52,6 +53,7 @@ func Derive(ctx context.Context, m *squashfs.Image, params chunkstore.Params,
 	d := &deriver{
 		image:   m,
 		options: o,
+		hasher:  chunkstore.NewHasher(),
 		byData:  make(map[chunkstore.ID]*place),
 		files:   make(map[int]*place),
 	}
@@ -70,7 +72,8 @@ type deriver struct {
 
 	blocks int64                    // data blocks so far, at most blocksMax
 	places []*place                 // the distinct places
-	byData map[chunkstore.ID]*place // by a hash of where the data lie
+	hasher *chunkstore.Hasher       // of where the data of a file lie
+	byData map[chunkstore.ID]*place // by that
 	files  map[int]*place           // by the entry's index
 }
 
@@ -166,8 +169,16 @@ func (d *deriver) locate(n *squashfs.Node) (*place, error) {
 		return nil, corrupt("more than %d blocks of %d bytes in all", blocksMax, blockSize)
 	}
 	p := &place{node: n, fragment: -1}
-	h := chunkstore.NewHasher()
-	fmt.Fprintln(h, n.Size)
+	d.hasher.Reset()
+	var buf [4 * binary.MaxVarintLen64]byte
+	note := func(kind byte, numbers ...int64) {
+		text := append(buf[:0], kind)
+		for _, n := range numbers {
+			text = binary.AppendVarint(text, n)
+		}
+		d.hasher.Write(text)
+	}
+	note('s', n.Size)
 	for b, err := range d.image.Blocks(n) {
 		if err != nil {
 			return nil, err
@@ -175,13 +186,17 @@ func (d *deriver) locate(n *squashfs.Node) (*place, error) {
 		if p.start == 0 && b.Length > 0 {
 			p.start = b.Offset
 		}
-		fmt.Fprintln(h, b.Offset, b.Length, b.Compressed)
+		kind := byte('p')
+		if b.Compressed {
+			kind = 'c'
+		}
+		note(kind, b.Offset, int64(b.Length))
 	}
 	if index, offset, ok := d.image.Fragment(n); ok {
 		p.fragment, p.offset = index, offset
-		fmt.Fprintln(h, "tail", index, offset)
+		note('t', int64(index), int64(offset))
 	}
-	key := h.ID()
+	key := d.hasher.ID()
 	if known := d.byData[key]; known != nil {
 		return known, nil
 	}

@@ -1,6 +1,9 @@
 package gnuzip
 
-import "io"
+import (
+	"encoding/binary"
+	"io"
+)
 
 // bitWriter writes bits, the low one first, and keeps the first error.
 type bitWriter struct {
@@ -15,13 +18,13 @@ type bitWriter struct {
 func (w *bitWriter) bits(v uint32, n uint) {
 	w.acc |= uint64(v) << w.n
 	w.n += n
-	for w.n >= 8 {
-		w.buf = append(w.buf, byte(w.acc))
-		w.acc >>= 8
-		w.n -= 8
-	}
-	if len(w.buf) >= 16<<10 {
-		w.flush()
+	if w.n >= 32 {
+		w.buf = binary.LittleEndian.AppendUint32(w.buf, uint32(w.acc))
+		w.acc >>= 32
+		w.n -= 32
+		if len(w.buf) >= 16<<10 {
+			w.flush()
+		}
 	}
 }
 
@@ -29,10 +32,11 @@ func (w *bitWriter) code(c code) {
 	w.bits(uint32(c.value), uint(c.bits))
 }
 
-// align fills the current byte with zeros.
+// align fills the current byte with zeros, and puts all bytes into the buffer.
 func (w *bitWriter) align() {
-	if w.n > 0 {
-		w.bits(0, 8-w.n)
+	for ; w.n > 0; w.n -= min(w.n, 8) {
+		w.buf = append(w.buf, byte(w.acc))
+		w.acc >>= 8
 	}
 }
 

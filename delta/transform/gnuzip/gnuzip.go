@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 )
 
 // Family is the program whose decisions Encode follows.
@@ -53,20 +54,9 @@ func EncodeFrom(w io.Writer, plain io.Reader, p Params) error {
 	if !p.Valid() {
 		return errParams
 	}
-	e := &encoder{
-		family: p.Family,
-		level:  p.Level,
-		search: searches[p.Level],
-		src:    plain,
-		out:    bitWriter{w: w},
-	}
-	if p.Family == Zlib {
-		e.blockSymbols = 1<<14 - 1
-	} else {
-		e.blockSymbols = 1<<15 - 1
-	}
-	e.symbols = make([]symbol, 0, e.blockSymbols+1)
-	e.resetBlock()
+	e := encoders.Get().(*encoder)
+	defer e.release()
+	e.reset(w, plain, p)
 	e.start()
 	if p.Level <= 3 {
 		e.greedy()
@@ -78,6 +68,27 @@ func EncodeFrom(w io.Writer, plain io.Reader, p Params) error {
 	}
 	e.endBlock(true)
 	return e.out.close()
+}
+
+// encoders are used again, because one takes 0.4 MB.
+var encoders = sync.Pool{New: func() any { return new(encoder) }}
+
+// reset makes a new encoder of one that was released.
+func (e *encoder) reset(w io.Writer, plain io.Reader, p Params) {
+	clear(e.window[:])
+	clear(e.head[:])
+	e.family, e.level, e.search = p.Family, p.Level, searches[p.Level]
+	if e.blockSymbols = 1<<15 - 1; p.Family == Zlib {
+		e.blockSymbols = 1<<14 - 1
+	}
+	e.src, e.out.w = plain, w
+	e.resetBlock()
+}
+
+// release keeps the memory of e alone.
+func (e *encoder) release() {
+	e.state = state{symbols: e.symbols[:0], out: bitWriter{buf: e.out.buf[:0]}}
+	encoders.Put(e)
 }
 
 // search holds the limits of one level. Both programs have the same table.

@@ -26,6 +26,17 @@ const (
 // exactly as the original programs do, because their limits show in the output: they never match
 // position 0, and GNU gzip compares beyond the end of input.
 type encoder struct {
+	state
+
+	// the bytes behind bufferSize stay zero, as room for comparisons
+	window [bufferSize + maxMatch]byte
+	head   [1 << hashBits]uint16 // latest position with a hash; 0: none
+	prev   [windowSize]uint16    // position before a position, with the same hash
+	block  trees
+}
+
+// state is all of an encoder but its tables.
+type state struct {
 	family       Family
 	level        int
 	search       search
@@ -34,10 +45,6 @@ type encoder struct {
 	src     io.Reader // input that is not yet in the window
 	readErr error     // of src, its end too
 
-	// the bytes behind bufferSize stay zero, as room for comparisons
-	window     [bufferSize + maxMatch]byte
-	head       [1 << hashBits]uint16 // latest position with a hash; 0: none
-	prev       [windowSize]uint16    // position before a position, with the same hash
 	hash       uint32
 	pos        int // position in the window of the next byte to code
 	ahead      int // bytes in the window from pos on
@@ -49,7 +56,6 @@ type encoder struct {
 
 	symbols []symbol
 	matches int // number of matches among symbols
-	block   trees
 	out     bitWriter
 }
 
