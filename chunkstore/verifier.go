@@ -47,7 +47,9 @@ func (v *Verifier) Read(p []byte) (int, error) {
 	var err error
 	if left := v.size - v.got; left > 0 {
 		n, err = v.r.Read(p[:min(int64(len(p)), left)])
-		v.hasher.Write(p[:n])
+		if !v.id.IsStandIn() {
+			v.hasher.Write(p[:n])
+		}
 		v.got += int64(n)
 	}
 	last := v.got >= v.size
@@ -89,7 +91,7 @@ func (v *Verifier) mismatch() *Mismatch {
 // Mismatch is the error of bytes that differ from what their id and size say. It wraps
 // [ErrCorrupt].
 type Mismatch struct {
-	WantID, GotID     ID    // GotID is that of the first WantSize bytes
+	WantID, GotID     ID    // GotID is that of the first WantSize bytes, or of none for a stand-in
 	WantSize, GotSize int64 // bytes; GotSize is WantSize+1 when there are more
 }
 
