@@ -54,15 +54,16 @@ func (gzipMember) Forward(plain []byte) ([]byte, bool) {
 	return out, ok
 }
 
-func (g gzipMember) base(old []byte) ([]byte, bool) {
+func (g gzipMember) base(old []byte) (out []byte, _ Learnt, ok bool) {
 	if !g.anyBase {
-		return g.Forward(old)
+		out, ok = g.Forward(old)
+		return out, nil, ok
 	}
 	out, header, _, ok := unpackGzip(old)
 	if ok {
 		out[0] = gzipEncoder(gnuzip.Params{Family: gnuzip.GNU, Level: likelyLevels(header)[0]})
 	}
-	return out, ok
+	return out, nil, ok
 }
 
 // unpackGzip gives a member rewritten, but for the encoder, and the header and the content in it.

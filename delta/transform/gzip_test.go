@@ -27,20 +27,20 @@ func TestGzipBase(t *testing.T) {
 		}
 		old := b.Bytes()
 		old[8] = flags
-		if _, ok := Base(registry[idGzip], old); ok {
+		if _, _, ok := Base(registry[idGzip], old); ok {
 			t.Fatal("gzip makes the bytes of Go again")
 		}
-		base, ok := Base(registry[idGzipAny], old)
+		base, _, ok := Base(registry[idGzipAny], old)
 		want := append(append([]byte{encoder, 10}, old[:10]...), content...)
 		if !ok || !bytes.Equal(base, want) {
 			t.Errorf("flags %d: %.30q, want %.30q", flags, base, want)
 		}
 	}
-	if base, ok := Base(registry[idGzip], known); !ok || !bytes.Equal(base, rewritten) {
+	if base, _, ok := Base(registry[idGzip], known); !ok || !bytes.Equal(base, rewritten) {
 		t.Errorf("the base of a known encoder: %.30q, want %.30q", base, rewritten)
 	}
 	for n := range 20 {
-		if _, ok := Base(registry[idGzipAny], known[:len(known)-1-n]); ok {
+		if _, _, ok := Base(registry[idGzipAny], known[:len(known)-1-n]); ok {
 			t.Errorf("without its last %d bytes it is a base", n+1)
 		}
 	}
