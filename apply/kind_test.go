@@ -3,9 +3,12 @@ package apply_test
 import (
 	"context"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
 	"deltaup/apply"
 	"deltaup/artifact"
@@ -125,4 +128,50 @@ func TestAnyKind(t *testing.T) {
 		})
 	}
 	m.t = t
+}
+
+// TestSetsAtOnce: the sets to several outputs are asked for at once.
+func TestSetsAtOnce(t *testing.T) {
+	m, _ := newKindTarget(t)
+	release := m.release("2")
+	outputs := map[string]string{toykind.Name: filepath.Join(t.TempDir(), "toy"), "initrd": filepath.Join(t.TempDir(), "initrd")}
+	m.with = func(r *apply.Request) {
+		r.Outputs, r.Version, r.Slot, r.StateDir = outputs, "1", nil, r.StateDir+"-old"
+	}
+	if _, _, err := m.pull(); err != nil {
+		t.Fatal(err)
+	}
+	m.server.Reset()
+	var sets []string
+	var both sync.WaitGroup
+	for name := range outputs {
+		set := mirror.PatchPath(release.Artifact(name).Patches[0].Set.ID)
+		sets = append(sets, set)
+		both.Add(1)
+		m.server.Add(faultserver.Rule{Path: set, Nth: 1, Fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			both.Done()
+			arrived := make(chan bool)
+			go func() { both.Wait(); close(arrived) }()
+			select {
+			case <-arrived:
+				next.ServeHTTP(w, r)
+			case <-r.Context().Done():
+				t.Error("the other set is not asked for")
+			case <-time.After(30 * time.Second):
+				t.Error("the other set is not asked for in time")
+			}
+		}})
+	}
+	m.with = func(r *apply.Request) { r.Outputs, r.Optimize = outputs, "bytes" }
+	m.mustPull()
+	for _, set := range sets {
+		if n := m.server.Requests(set); n != 1 {
+			t.Errorf("%d requests for %s", n, set)
+		}
+	}
+	for name, path := range outputs {
+		if chunkstore.Sum(readFile(t, path)) != release.Artifact(name).ID {
+			t.Errorf("the file is not the published %s", name)
+		}
+	}
 }

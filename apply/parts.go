@@ -61,6 +61,9 @@ func (u *Update) loadParts(ctx context.Context) error {
 		}
 	}
 	loader := &partsLoader{u.ways(), u.seeds, u.release, u.recipe, u.recipeWithIDs}
+	if err := loader.fetchSets(ctx, lacking); err != nil {
+		return err
+	}
 	paths := map[chunkstore.ID]string{} // one for all outputs; contents may get other ids on the way
 	for _, o := range lacking {
 		x, err := loader.parts(ctx, o)

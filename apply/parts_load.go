@@ -129,15 +129,42 @@ func (l *partsLoader) locateOwn(ctx context.Context, a *mirror.Artifact, x *part
 // needed whatever else is.
 const smallSet = 256 << 10
 
-// openSet fetches what gives the recipe of an output out of a patch set, when one leads from a
-// seed. When there is none, or it is of no use, which is a warning, it returns nil.
-func (l *partsLoader) openSet(ctx context.Context, o *output) (*partsSet, error) {
+// fetchSets fetches at once what openSet reads of the sets to several outputs: then only the first
+// costs a round trip. What is wrong with one shows there.
+func (l *partsLoader) fetchSets(ctx context.Context, outputs []*output) error {
+	var ranges []delta.Range
+	for _, o := range outputs {
+		if _, s := l.setTo(o); s != nil {
+			ranges = append(ranges, l.missing(s.file(), delta.Extent{Length: l.headBytes(s)})...)
+		}
+	}
+	if len(ranges) < 2 {
+		return nil
+	}
+	_, err := l.ranges(ctx, ranges, &counter{events: &events{}})
+	return ignoreUnusable(err)
+}
+
+// setTo gives a patch set that leads from a seed to an output, nil when there is none or it was
+// given up.
+func (l *partsLoader) setTo(o *output) (from *seed, s *set) {
 	from, p := l.seeds.fileBefore(&o.artifact)
 	if p == nil || o.closed {
 		return nil, nil
 	}
-	x := &partsSet{set: l.newSet(p, l.release)}
-	x.small = p.Set.Size <= smallSet
+	s = l.newSet(p, l.release)
+	s.small = p.Set.Size <= smallSet
+	return from, s
+}
+
+// openSet fetches what gives the recipe of an output out of a patch set, when one leads from a
+// seed. When there is none, or it is of no use, which is a warning, it returns nil.
+func (l *partsLoader) openSet(ctx context.Context, o *output) (*partsSet, error) {
+	from, s := l.setTo(o)
+	if s == nil {
+		return nil, nil
+	}
+	x := &partsSet{set: s}
 	err := l.readSet(ctx, o, x, from)
 	switch {
 	case err == nil && x.Set == nil:
