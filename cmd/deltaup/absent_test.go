@@ -18,6 +18,7 @@ func TestAbsentSpellings(t *testing.T) {
 	}{
 		{"metadata/2.root.json", exitOK, nil},
 		{"metadata/timestamp.json", exitUnsigned, nil},
+		{"metadata/4.stable.bundle", exitOK, nil},
 		{"metadata/4.snapshot.json", exitMissing, nil},
 		{"metadata/4.targets.json", exitMissing, nil},
 		{"releases/", exitMissing, nil},

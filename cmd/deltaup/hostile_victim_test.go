@@ -74,10 +74,17 @@ func (m *victim) kept() map[string]string {
 // put makes the mirror what it was after so many releases.
 func (m *victim) put(state int) { m.copyDir(m.p.states[state]) }
 
+// copyDir makes the mirror a copy of another one but for its bundles: what a machine finds in those
+// it does not ask the attacker for.
 func (m *victim) copyDir(from string) {
 	m.Helper()
 	must(m.T, os.RemoveAll(m.mirror))
 	must(m.T, os.CopyFS(m.mirror, os.DirFS(from)))
+	bundles, err := filepath.Glob(m.path("metadata/*.bundle"))
+	must(m.T, err)
+	for _, b := range bundles {
+		must(m.T, os.Remove(b))
+	}
 }
 
 func (m *victim) path(name string) string { return filepath.Join(m.mirror, filepath.FromSlash(name)) }
