@@ -108,8 +108,10 @@ type Set struct {
 	image *mkimage.Recipe
 	old   *listing
 
+	groups *patchset.Groups
 	open   *patchset.Group // nil: none is
 	number int             // of open
+	read   func(n int) ([]byte, error)
 }
 
 // Open reads the head of a set that leads to an artifact of kind k. ReadRecipe comes next. old is the
@@ -137,11 +139,13 @@ func (s *Set) ReadRecipe(group []byte) error {
 		s.Step.Entries[0].Group != 0 {
 		return corrupt("it does not begin with a recipe")
 	}
+	s.read = func(int) ([]byte, error) { return group, nil }
+	s.groups = s.Step.Groups(func(n int) ([]byte, error) { return s.read(n) })
 	var err error
-	if s.open, err = s.Step.OpenGroup(0, group); err != nil {
+	if s.open, err = s.groups.Open(0); err != nil {
 		return err
 	}
-	text, err := s.open.Content(0, s.old.reader())
+	text, err := s.open.Content(0, s.old.reader(), nil)
 	if err != nil {
 		return err
 	}
@@ -189,43 +193,45 @@ func (s *Set) Apply(
 	base func(c *chunkstore.Content) (io.ReaderAt, error),
 	write func(c *chunkstore.Content, piece []byte) error,
 ) (failed int, err error) {
-	opened := func(n int) (*patchset.Group, error) {
+	s.read = group
+	opened := func(n int) (_ *patchset.Group, err error) {
 		if s.open != nil && s.number == n {
 			return s.open, nil
 		}
-		stored, err := group(n)
-		if err != nil {
-			return nil, err
-		}
 		s.open = nil // not two in memory
-		s.open, err = s.Step.OpenGroup(n, stored)
+		s.open, err = s.groups.Open(n)
 		s.number = n
 		return s.open, err
 	}
+	var ready *patchset.Prepared
 	for i := 1; i < len(s.Step.Entries); i++ { // the first one is the recipe
 		if err := ctx.Err(); err != nil {
 			return i, err
 		}
-		if err := s.apply(i, opened, base, write); err != nil {
+		if s.Step.Entries[i].Content != s.Step.Entries[i-1].Content {
+			ready = nil // not two in memory
+			if ready, err = s.Step.Prepare(i, opened); err != nil {
+				return i, err
+			}
+		}
+		if err := s.apply(i, opened, ready, base, write); err != nil {
 			return i, err
 		}
 	}
-	s.open = nil
-	s.Step.Release()
+	s.open, s.read = nil, nil
+	s.groups.Close()
 	return 0, nil
 }
 
-// apply makes one entry.
+// apply makes one entry, for which ready is prepared.
 func (s *Set) apply(
 	i int,
 	opened func(n int) (*patchset.Group, error),
+	ready *patchset.Prepared,
 	base func(c *chunkstore.Content) (io.ReaderAt, error),
 	write func(c *chunkstore.Content, piece []byte) error,
 ) error {
 	e := &s.Step.Entries[i]
-	if err := s.Step.Prepare(i, opened); err != nil {
-		return err
-	}
 	g, err := opened(e.Group)
 	if err != nil {
 		return err
@@ -234,7 +240,7 @@ func (s *Set) apply(
 	if err != nil {
 		return err
 	}
-	return g.WriteContent(i, old, func(p []byte) error { return write(e.Content, p) })
+	return g.WriteContent(i, old, ready, func(p []byte) error { return write(e.Content, p) })
 }
 
 // base opens the base of an entry, which may be nil. The old listing's text is one too: a list of

@@ -51,7 +51,7 @@ func (l Line) orDefault() Line {
 // Carries is how long the line takes to carry a number of bytes.
 func (l Line) Carries(bytes int64) time.Duration { return seconds(bytes, l.orDefault().Rate) }
 
-// Patching is how long it takes to patch a number of bytes.
+// Patching is how long it takes all processors to patch a number of bytes.
 func (c CPU) Patching(bytes int64) time.Duration {
 	return seconds(bytes, known(c.Patch, defaultCPU.Patch))
 }
@@ -64,17 +64,20 @@ func (l Line) time(bytes int64, first, others, parallel int) time.Duration {
 	return time.Duration(trips)*l.RTT + seconds(bytes, l.Rate)
 }
 
-// time is how long the work takes when everything is fetched. Reading, patching and compressing
-// follow each other for each content. Compressing overlaps with the rest only as far as the few
-// blocks in the queue permit.
-func (c CPU) time(w Work) time.Duration {
-	compress := seconds(w.Compress, known(c.Compress, defaultCPU.Compress))
-	decode := seconds(w.Decode, known(c.Decode, defaultCPU.Decode))
-	feed := decode + seconds(w.Patch, known(c.Patch, defaultCPU.Patch))
-	overlap := time.Duration(overlapShare * float64(min(compress, feed)))
-	write := seconds(w.Write, known(c.Write, defaultCPU.Write))
-	scan := seconds(w.Scan, known(c.Scan, defaultCPU.Scan))
-	return compress + feed - overlap + write + scan
+// timeBeside is how long an offer takes whose bytes, so many, are fetched in a time.
+func (c CPU) timeBeside(fetch time.Duration, offer Offer, bytes int64) time.Duration {
+	w := offer.Work
+	// each at the speed of all processors
+	making := seconds(w.Compress, known(c.Compress, defaultCPU.Compress)) + c.Patching(w.Patch)
+	rest := seconds(w.Decode, known(c.Decode, defaultCPU.Decode)) +
+		seconds(w.Write, known(c.Write, defaultCPU.Write)) +
+		seconds(w.Scan, known(c.Scan, defaultCPU.Scan))
+	if !offer.Making || bytes <= 0 {
+		return fetch + making + rest - c.writtenBeside(w, min(fetch, offer.Beside))
+	}
+	lead := min(float64(offer.Lead)/float64(bytes), 1)
+	return rest + max(time.Duration(lead*float64(fetch))+making,
+		fetch+time.Duration(lead*float64(making)))
 }
 
 // writtenBeside is how much of the work is done in a time for which the image is written beside
@@ -86,10 +89,6 @@ func (c CPU) writtenBeside(w Work, fetching time.Duration) time.Duration {
 
 // writtenShare is the part of the time of writing that an overlap with fetching saves, as measured.
 const writtenShare = 0.75
-
-// overlapShare is the part of the shorter of two kinds of work that overlaps with the longer, as
-// measured.
-const overlapShare = 0.4
 
 func known(rate, otherwise float64) float64 {
 	if rate > 0 {

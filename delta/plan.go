@@ -44,8 +44,7 @@ func NewPlan(need Need, have Have, o Options) (*Plan, error) {
 			return nil, err
 		}
 		fetch := o.Line.time(p.Bytes, offer.MetaRequests, p.Requests-offer.MetaRequests, o.Parallel)
-		beside := o.CPU.writtenBeside(offer.Work, min(fetch, offer.Beside))
-		p.Time = fetch + o.CPU.time(offer.Work) - beside
+		p.Time = o.CPU.timeBeside(fetch, offer, p.Bytes)
 		plans[i] = p
 	}
 	limit := wholeBytes(need.Offers, plans)

@@ -32,6 +32,15 @@ func appendBundle(b []byte, streams [][]byte, fed func(n int)) ([]byte, []stream
 		})
 	}
 	wait.Wait()
+	b = appendTable(b, sizes)
+	for _, p := range stored {
+		b = append(b, p...)
+	}
+	return b, sizes
+}
+
+// appendTable appends the table of a bundle.
+func appendTable(b []byte, sizes []streamSize) []byte {
 	for _, s := range sizes {
 		b = binary.AppendUvarint(b, uint64(s.plain))
 		if s.plain > 0 {
@@ -39,15 +48,13 @@ func appendBundle(b []byte, streams [][]byte, fed func(n int)) ([]byte, []stream
 			b = binary.AppendUvarint(b, uint64(s.stored))
 		}
 	}
-	for _, p := range stored {
-		b = append(b, p...)
-	}
-	return b, sizes
+	return b
 }
 
 // readBundle decodes the bundle b of n streams. It refuses more than most plain bytes in all, and
-// takes no more memory than these.
-func readBundle(b []byte, n int, most int64) ([][]byte, error) {
+// takes no more memory than these. part, unless nil, decodes what is stored in parts.
+func readBundle(b []byte, n int, most int64,
+	part func(stream int, stored []byte, size int) ([]byte, error)) ([][]byte, error) {
 	sizes := make([]streamSize, n)
 	in := input{b: b}
 	for i := range sizes {
@@ -67,11 +74,17 @@ func readBundle(b []byte, n int, most int64) ([][]byte, error) {
 		if s.plain == 0 {
 			continue
 		}
-		if s.coder >= len(coders) {
-			return nil, fmt.Errorf("%w: coder %d, this program knows %d", chunkstore.ErrVersion,
+		var plain []byte
+		var err error
+		switch {
+		case s.coder < len(coders):
+			plain, err = coders[s.coder].decode(stored, s.plain)
+		case s.coder == coderParts && part != nil:
+			plain, err = part(i, stored, s.plain)
+		default:
+			err = fmt.Errorf("%w: coder %d, this program knows %d", chunkstore.ErrVersion,
 				s.coder, len(coders))
 		}
-		plain, err := coders[s.coder].decode(stored, s.plain)
 		if err != nil {
 			return nil, fmt.Errorf("stream %d: %w", i, err)
 		}

@@ -283,7 +283,7 @@ func (c *candidate) check(old, plain []byte) error {
 		return nil // program.predict has done so
 	}
 	g := Group{step: &Step{Entries: c.entries}, patches: c.streams}
-	got, err := g.content(0, e, Bytes(old))
+	got, err := g.content(0, e, Bytes(old), nil)
 	return checkPatched(got, err, plain)
 }
 

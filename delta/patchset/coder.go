@@ -25,6 +25,10 @@ var coders = [...]coder{
 	1: {"brotli", decodeBrotli},
 }
 
+// coderParts is the coder of streams that are stored by brotli and in parts, over the groups of a
+// run: each part has at least the bytes that its plain bytes need.
+const coderParts = len(coders)
+
 func decodeStored(stored []byte, size int) ([]byte, error) {
 	if len(stored) != size {
 		return nil, fmt.Errorf("%w: %d bytes stored for %d", chunkstore.ErrCorrupt, len(stored),

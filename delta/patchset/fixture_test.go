@@ -205,24 +205,17 @@ func applySet(set []byte, from *release) (*Step, map[chunkstore.ID][]byte, error
 		return nil, nil, err
 	}
 	made := make(map[chunkstore.ID][]byte)
-	for n, ref := range h.Groups {
-		if ref.Offset+ref.Length > int64(len(set)) {
-			return nil, nil, fmt.Errorf("group %d: %w", n, io.ErrUnexpectedEOF)
-		}
-		stored := bytes.Clone(set[ref.Offset : ref.Offset+ref.Length])
-		g, err := s.OpenGroup(n, stored)
+	groups := groupsIn(s, set)
+	for n := range h.Groups {
+		g, err := groups.Open(n)
 		if err != nil {
 			return nil, nil, err
 		}
-		clear(stored) // the group must not need it any more
 		for i, e := range s.Entries {
 			if e.Group != n {
 				continue
 			}
-			err := s.Prepare(i, func(n int) (*Group, error) {
-				ref := h.Groups[n]
-				return s.OpenGroup(n, set[ref.Offset:min(ref.Offset+ref.Length, int64(len(set)))])
-			})
+			ready, err := s.Prepare(i, groupsIn(s, set).Open)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -230,7 +223,7 @@ func applySet(set []byte, from *release) (*Step, map[chunkstore.ID][]byte, error
 			if e.Base != nil {
 				base = Bytes(from.plain[e.Base.ID])
 			}
-			p, err := g.Content(i, base)
+			p, err := g.Content(i, base, ready)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -250,4 +243,18 @@ func applySet(set []byte, from *release) (*Step, map[chunkstore.ID][]byte, error
 		c.ID, c.Chunks = got.ID, got.Chunks
 	}
 	return s, made, s.Finish()
+}
+
+// groupsIn opens the groups of a set, which must not need their stored bytes afterwards.
+func groupsIn(s *Step, set []byte) *Groups {
+	var last []byte
+	return s.Groups(func(n int) ([]byte, error) {
+		clear(last)
+		ref := s.head.Groups[n]
+		if ref.Offset+ref.Length > int64(len(set)) {
+			return nil, io.ErrUnexpectedEOF
+		}
+		last = bytes.Clone(set[ref.Offset : ref.Offset+ref.Length])
+		return last, nil
+	})
 }

@@ -11,8 +11,7 @@ import (
 	"deltaup/delta/transform"
 )
 
-// Group is a decoded group of a set. It is safe for concurrent use while nobody calls Prepare or
-// Release of its Step.
+// Group is a decoded group of a set. It is safe for concurrent use.
 type Group struct {
 	step    *Step
 	number  int
@@ -21,30 +20,9 @@ type Group struct {
 	patches []suffix.Streams // patches of its entries
 }
 
-// OpenGroup verifies and decodes group n of s from its stored bytes, which the caller may overwrite
-// afterwards. The Group keeps GroupRef.Plain bytes of memory. Decoding takes a window more: at most
-// 8 MiB for a set of Make, 16 MiB for any other. Errors name the group and wrap
-// chunkstore.ErrCorrupt or chunkstore.ErrVersion.
-func (s *Step) OpenGroup(n int, stored []byte) (*Group, error) {
-	g, err := s.openGroup(n, stored)
-	if err != nil {
-		return nil, fmt.Errorf("group %d of the patch set: %w", n, err)
-	}
-	return g, nil
-}
-
-func (s *Step) openGroup(n int, stored []byte) (*Group, error) {
-	ref := s.head.Groups[n]
-	if int64(len(stored)) != ref.Length || chunkstore.Sum(stored) != ref.Hash {
-		return nil, fmt.Errorf("%w: its %d bytes have another hash", chunkstore.ErrCorrupt,
-			len(stored))
-	}
-	plain, err := readBundle(stored, suffix.NumStreams, ref.Plain)
-	if err != nil {
-		return nil, err
-	}
+// groupWith gives group n with the patches in its decoded streams.
+func (s *Step) groupWith(n int, streams suffix.Streams) (_ *Group, err error) {
 	g := s.groupOf(n)
-	streams := suffix.Streams(plain)
 	if len(g.entries) == 1 && g.entries[0].Encodes() {
 		if g.entries[0], err = g.entries[0].readLength(&streams); err != nil {
 			return nil, err
@@ -94,12 +72,12 @@ func (e *Entry) Rewritten() (length int64, effort transform.Effort) {
 }
 
 // Content gives the plain bytes of entry i of Step.Entries, which must belong to this group.
-// Step.Prepare comes first. base reads the bytes of Entry.Base; it may be nil when the entry has no
+// ready is what Step.Prepare gives. base reads the bytes of Entry.Base; it may be nil when the entry has no
 // base. With [Bytes] as base it makes no copy. Content verifies the result, and so notices a wrong
 // base. Errors wrap chunkstore.ErrCorrupt, except those of base.
-func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) {
+func (g *Group) Content(i int, base io.ReaderAt, ready *Prepared) ([]byte, error) {
 	e := g.entry(i)
-	plain, err := g.content(i, e, base)
+	plain, err := g.content(i, e, base, ready)
 	if err != nil {
 		return nil, g.failed(e, err)
 	}
@@ -109,10 +87,11 @@ func (g *Group) Content(i int, base io.ReaderAt) ([]byte, error) {
 // WriteContent is Content in parts: all at once, or for an entry with Stepped while they are made,
 // so that they are not in memory. The content is verified when WriteContent returns; after an error
 // the parts are of no use. Errors are those of Content and write.
-func (g *Group) WriteContent(i int, base io.ReaderAt, write func(part []byte) error) error {
+func (g *Group) WriteContent(i int, base io.ReaderAt, ready *Prepared,
+	write func(part []byte) error) error {
 	e := g.entry(i)
 	if !e.Stepped() {
-		plain, err := g.Content(i, base)
+		plain, err := g.Content(i, base, ready)
 		if err != nil {
 			return err
 		}
@@ -133,7 +112,7 @@ func (g *Group) failed(e *Entry, err error) error {
 	return fmt.Errorf("group %d of the patch set: content %v: %w", g.number, e.Content.ID, err)
 }
 
-func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
+func (g *Group) content(i int, e *Entry, base io.ReaderAt, ready *Prepared) ([]byte, error) {
 	if e.Stepped() {
 		b := make([]byte, 0, e.Length)
 		err := g.stepped(i, e, base, &sink{hash: chunkstore.NewHasher(), write: func(p []byte) error {
@@ -142,7 +121,7 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 		}})
 		return b, err
 	}
-	plain, learnt, err := g.patched(i, e, base)
+	plain, learnt, err := g.patched(i, e, base, ready)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +136,7 @@ func (g *Group) content(i int, e *Entry, base io.ReaderAt) ([]byte, error) {
 
 // stepped is content for an entry with Stepped.
 func (g *Group) stepped(i int, e *Entry, base io.ReaderAt, s *sink) error {
-	plain, learnt, err := g.patched(i, e, base)
+	plain, learnt, err := g.patched(i, e, base, nil)
 	if err != nil {
 		return err
 	}
@@ -174,7 +153,8 @@ func (g *Group) stepped(i int, e *Entry, base io.ReaderAt, s *sink) error {
 
 // patched gives what e's patch makes, which a transform has rewritten, and what that learnt of the
 // base.
-func (g *Group) patched(i int, e *Entry, base io.ReaderAt) ([]byte, transform.Learnt, error) {
+func (g *Group) patched(i int, e *Entry, base io.ReaderAt, ready *Prepared) ([]byte,
+	transform.Learnt, error) {
 	if e.Group != g.number {
 		return nil, nil, fmt.Errorf("%w: it is in group %d", chunkstore.ErrCorrupt, e.Group)
 	}
@@ -182,7 +162,7 @@ func (g *Group) patched(i int, e *Entry, base io.ReaderAt) ([]byte, transform.Le
 	if err != nil {
 		return nil, nil, err
 	}
-	plain, err := g.step.patch(e, old, old.size, g.patches[i-g.first])
+	plain, err := e.prepared(old, old.size, g.patches[i-g.first], ready)
 	if errors.Is(err, suffix.ErrCorrupt) {
 		err = fmt.Errorf("%w: %w", chunkstore.ErrCorrupt, err)
 	}

@@ -9,9 +9,10 @@ import (
 
 // Layout of a head; doc/patchset.md has it in full. Version and head size are little-endian.
 const (
-	magic      = "DUPSET\r\n"
-	version    = 3
-	versionIDs = 2 // the last one that has the ids of all contents, and no checks
+	magic       = "DUPSET\r\n"
+	version     = 4
+	versionIDs  = 2 // the last one that has the ids of all contents, and no checks
+	versionRuns = 4 // the first one whose groups may go on
 
 	hashSize    = len(chunkstore.ID{})
 	groupRefMin = 1 + 1 + hashSize // the fewest bytes of a group in the table
@@ -58,7 +59,7 @@ func (h *Head) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(len(h.Groups)))
 	for _, g := range h.Groups {
 		b = binary.AppendUvarint(b, uint64(g.Length))
-		b = binary.AppendUvarint(b, uint64(g.Plain))
+		b = binary.AppendUvarint(b, h.encodePlain(&g))
 		b = append(b, g.Hash[:]...)
 	}
 	b = append(b, h.bundle...)
@@ -98,13 +99,12 @@ func ReadHead(b []byte) (*Head, error) {
 	in := input{b: body[FixedSize:]}
 	h.From, h.To = in.id(), in.id()
 	for left := in.length(int64(len(in.b) / groupRefMin)); left > 0 && in.err == nil; left-- {
-		g := GroupRef{
-			Length: int64(in.length(groupMax)),
-			Plain:  int64(in.length(groupPlainMax)),
-			Hash:   in.id(),
-		}
+		g := GroupRef{Length: int64(in.length(groupMax))}
+		h.decodePlain(&in, &g)
+		g.Hash = in.id()
 		h.Groups = append(h.Groups, g)
 	}
+	h.checkRuns(&in)
 	if in.err != nil {
 		return nil, fmt.Errorf("read patch set: %w", in.err)
 	}

@@ -60,17 +60,17 @@ func TestVersions(t *testing.T) {
 	if _, err := HeadSize(next); !errors.Is(err, chunkstore.ErrVersion) {
 		t.Errorf("version %d: %v", version+1, err)
 	}
-	if _, err := readBundle([]byte{5, 200, 3, 1, 2, 3}, 1, 100); !errors.Is(err, chunkstore.ErrVersion) {
+	if _, err := readBundle([]byte{5, 200, 3, 1, 2, 3}, 1, 100, nil); !errors.Is(err, chunkstore.ErrVersion) {
 		t.Errorf("coder 200: %v", err)
 	}
 }
 
 func TestBundleBounds(t *testing.T) {
 	b, _ := appendBundle(nil, [][]byte{bytes.Repeat([]byte("zeros"), 1000), nil, {7}}, unheard)
-	if got, err := readBundle(b, 3, 5001); err != nil || len(got[0]) != 5000 || len(got[1]) != 0 || got[2][0] != 7 {
+	if got, err := readBundle(b, 3, 5001, nil); err != nil || len(got[0]) != 5000 || len(got[1]) != 0 || got[2][0] != 7 {
 		t.Errorf("bundle: %v", err)
 	}
-	if _, err := readBundle(b, 3, 5000); !errors.Is(err, chunkstore.ErrCorrupt) {
+	if _, err := readBundle(b, 3, 5000, nil); !errors.Is(err, chunkstore.ErrCorrupt) {
 		t.Errorf("bundle larger than permitted: %v", err)
 	}
 	for id := range coders {
@@ -96,6 +96,7 @@ func TestGolden(t *testing.T) {
 	from, to := fixture(t)
 	checkGolden(t, 1, from, to)
 	checkGolden(t, 3, from, to)
+	checkGolden(t, 4, from, to)
 	from, to = modules(t, modulesMin)
 	checkGolden(t, 2, from, to)
 }
@@ -177,7 +178,7 @@ func FuzzStep(f *testing.F) {
 			if err != nil {
 				f.Fatal(err)
 			}
-			streams, err := readBundle(h.bundle, h.columns(), columnsMax)
+			streams, err := readBundle(h.bundle, h.columns(), columnsMax, nil)
 			if err != nil {
 				f.Fatal(err)
 			}
@@ -271,7 +272,7 @@ func FuzzGroup(f *testing.F) {
 	}
 	ref := h.Groups[0]
 	f.Add(set[ref.Offset : ref.Offset+ref.Length])
-	streams, err := readBundle(set[ref.Offset:ref.Offset+ref.Length], suffix.NumStreams, groupPlainMax)
+	streams, err := readBundle(set[ref.Offset:ref.Offset+ref.Length], suffix.NumStreams, groupPlainMax, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -280,13 +281,13 @@ func FuzzGroup(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if _, err := step.OpenGroup(0, set[ref.Offset:ref.Offset+ref.Length]); err != nil {
+	if _, err := groupsIn(step, set).Open(0); err != nil {
 		f.Fatalf("the first seed is no group any more: %v", err)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h.Groups[0].Length, h.Groups[0].Hash = int64(len(b)), chunkstore.Sum(b)
 		h.Groups[0].Plain = 1 << 12
-		g, err := step.OpenGroup(0, b)
+		g, err := step.Groups(func(int) ([]byte, error) { return b, nil }).Open(0)
 		if err != nil {
 			return
 		}
@@ -295,7 +296,7 @@ func FuzzGroup(f *testing.F) {
 			if e.Base != nil {
 				base = from.plain[e.Base.ID]
 			}
-			p, err := g.Content(i, Bytes(base))
+			p, err := g.Content(i, Bytes(base), nil)
 			if err == nil && !bytes.Equal(p, to.plain[e.Content.ID][e.Offset:e.Offset+e.Length]) {
 				t.Fatalf("entry %d: other bytes", i)
 			}

@@ -79,18 +79,17 @@ func TestSwapped(t *testing.T) {
 	to := newRelease(t, 1, fixtureChunks, []file{{path: "a", plain: changed(base, 500)}, {path: "b", plain: changed(base[1:], 500)}})
 	set, _ := makeSet(t, from, to, MakeOptions{})
 	s := checkSet(t, set, from, to)
-	ref := s.head.Groups[0]
-	g, err := s.OpenGroup(0, set[ref.Offset:ref.Offset+ref.Length])
+	g, err := groupsIn(s, set).Open(0)
 	if err != nil || len(g.patches) != 2 {
 		t.Fatalf("%d patches, error %v", len(g.patches), err)
 	}
 	elsewhere := &Group{step: s, number: 1}
-	if _, err := elsewhere.Content(0, Bytes(base)); !errors.Is(err, chunkstore.ErrCorrupt) {
+	if _, err := elsewhere.Content(0, Bytes(base), nil); !errors.Is(err, chunkstore.ErrCorrupt) {
 		t.Errorf("an entry of another group: %v", err)
 	}
 	g.patches[0], g.patches[1] = g.patches[1], g.patches[0]
 	for i, e := range s.Entries {
-		if _, err := g.Content(i, Bytes(from.plain[e.Base.ID])); !errors.Is(err, chunkstore.ErrCorrupt) {
+		if _, err := g.Content(i, Bytes(from.plain[e.Base.ID]), nil); !errors.Is(err, chunkstore.ErrCorrupt) {
 			t.Errorf("entry %d: %v", i, err)
 		}
 	}
@@ -105,7 +104,7 @@ func TestHostileIDs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		streams, err := readBundle(h.bundle, h.columns(), columnsMax)
+		streams, err := readBundle(h.bundle, h.columns(), columnsMax, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

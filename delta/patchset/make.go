@@ -16,9 +16,14 @@ import (
 )
 
 const (
-	// groupTarget is the size of streams, in bytes, at which a group is closed. A larger group
-	// compresses better. A smaller one takes less memory to apply and fewer bytes to fetch again.
-	groupTarget = 8 << 20
+	// runTarget is the size of streams, in bytes, at which a run of groups is closed. A longer run
+	// compresses better. A shorter one takes less memory to apply.
+	runTarget = 8 << 20
+	// A group ends at so many bytes of its streams or of the contents that they make. The smaller
+	// it is, the sooner it is of use and the fewer bytes come again when it is damaged. Each costs
+	// about 60 bytes.
+	groupTarget      = 256 << 10
+	groupPlainTarget = 8 << 20
 	// batchSize is the plain bytes of the contents whose patches are made before their groups are
 	// compressed. It bounds the memory.
 	batchSize = 192 << 20
@@ -56,24 +61,33 @@ type maker struct {
 	head    Head
 	entries []Entry
 	groups  []madeGroup // parallel to head.Groups
-	open    openGroup
-	closed  []openGroup
+	open    openRun
+	closed  []openRun
+	number  int                                     // of the groups of closed runs, all in all
 	others  map[*chunkstore.Content]*suffix.Streams // other ways to make contents
 	spool   *os.File                                // temporary file of stored groups
 	spooled int64
 	stats   *Stats
 }
 
-// openGroup is a group that is being filled.
-type openGroup struct {
+// openRun is a run of groups that is being filled. Its streams are compressed as one.
+type openRun struct {
 	streams suffix.Streams
-	entries int
+	groups  []groupEnd
+	plain   int64 // bytes of the contents in the last group
 	costly  *costly
 }
 
-// madeGroup is a group in the spool.
+// groupEnd is where a group of a run ends.
+type groupEnd struct {
+	entries int
+	ends    [suffix.NumStreams]int // in each stream
+}
+
+// madeGroup is a group that is compressed.
 type madeGroup struct {
-	at      int64 // offset in the spool
+	stored  []byte // nil: in the spool
+	at      int64  // offset in the spool
 	entries int
 	sizes   []streamSize
 	costly  *costly
@@ -159,13 +173,12 @@ func (m *maker) add(i int, c *candidate) {
 	}
 	for n := range c.entries {
 		s := &c.streams[n]
-		if m.open.entries > 0 && m.open.streams.Len()+s.Len() > groupTarget {
+		if len(m.open.groups) > 0 && m.open.streams.Len()+s.Len() > runTarget {
 			m.close()
 		}
-		c.entries[n].Group = len(m.groups) + len(m.closed)
 		m.open.costly = alone
-		m.open.streams.Append(s)
-		m.open.entries++
+		m.open.add(s, c.entries[n].Length, apart || m.o.version != 0 && m.o.version < versionRuns)
+		c.entries[n].Group = m.number + len(m.open.groups) - 1
 	}
 	if apart {
 		m.close()
@@ -185,19 +198,52 @@ func (m *maker) add(i int, c *candidate) {
 	})
 }
 
+// add puts the patch of an entry that makes so many bytes into the run's last group, or into a new
+// one unless all of the run is one group.
+func (r *openRun) add(s *suffix.Streams, plain int64, one bool) {
+	last := len(r.groups) - 1
+	if last >= 0 && !one {
+		size := r.streams.Len()
+		if last > 0 {
+			size -= r.groups[last-1].size()
+		}
+		if size+s.Len() > groupTarget || r.plain+plain > groupPlainTarget {
+			last = len(r.groups)
+		}
+	}
+	if last == len(r.groups) || last < 0 {
+		r.groups, r.plain, last = append(r.groups, groupEnd{}), 0, len(r.groups)
+	}
+	r.streams.Append(s)
+	r.plain += plain
+	g := &r.groups[last]
+	g.entries++
+	for i := range r.streams {
+		g.ends[i] = len(r.streams[i])
+	}
+}
+
+// size is how many bytes of all streams come before the end.
+func (e *groupEnd) size() (n int) {
+	for _, end := range e.ends {
+		n += end
+	}
+	return n
+}
+
 func (m *maker) close() {
-	if m.open.entries == 0 {
+	if len(m.open.groups) == 0 {
 		return
 	}
+	m.number += len(m.open.groups)
 	m.closed = append(m.closed, m.open)
-	m.open = openGroup{}
+	m.open = openRun{}
 }
 
 // compress writes the closed groups to the spool.
 func (m *maker) compress(ctx context.Context) error {
 	fed := func(n int) { m.progress.did(PhaseCompress, int64(n)) }
-	stored := make([][]byte, len(m.closed))
-	sizes := make([][]streamSize, len(m.closed))
+	made := make([][]madeGroup, len(m.closed))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(m.o.workers)
 	for i := range m.closed {
@@ -207,25 +253,30 @@ func (m *maker) compress(ctx context.Context) error {
 				return err
 			}
 			defer release()
-			stored[i], sizes[i] = appendBundle(nil, m.closed[i].streams[:], fed)
-			return nil
+			made[i], err = m.closed[i].compress(fed)
+			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for i, b := range stored {
-		if len(b) > groupMax {
-			return fmt.Errorf("a group of %d bytes", len(b))
+	for _, run := range made {
+		for i, g := range run {
+			if len(g.stored) > groupMax {
+				return fmt.Errorf("a group of %d bytes", len(g.stored))
+			}
+			if _, err := m.spool.Write(g.stored); err != nil {
+				return err
+			}
+			ref := GroupRef{Length: int64(len(g.stored)), Hash: chunkstore.Sum(g.stored), GoesOn: i > 0}
+			for _, s := range g.sizes {
+				ref.Plain += int64(s.plain)
+			}
+			m.head.Groups = append(m.head.Groups, ref)
+			g.at, g.stored = m.spooled, nil
+			m.groups = append(m.groups, g)
+			m.spooled += ref.Length
 		}
-		if _, err := m.spool.Write(b); err != nil {
-			return err
-		}
-		g := &m.closed[i]
-		m.groups = append(m.groups, madeGroup{m.spooled, g.entries, sizes[i], g.costly})
-		m.spooled += int64(len(b))
-		m.head.Groups = append(m.head.Groups,
-			GroupRef{Length: int64(len(b)), Plain: int64(g.streams.Len()), Hash: chunkstore.Sum(b)})
 	}
 	m.closed = nil
 	return nil

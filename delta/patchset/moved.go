@@ -26,16 +26,16 @@ func movedEffort(size int64) transform.Effort {
 	}
 }
 
-// Prepare makes ready for making entry i. What that takes it keeps for the other entries of the
-// same content. group opens the groups of the set; errors are those of group.
-func (s *Step) Prepare(i int, group func(n int) (*Group, error)) error {
+// Prepared is what making the entries of one content takes beside their groups; nil: nothing.
+// Several goroutines may use it at once.
+type Prepared struct{ moves *suffix.Moves }
+
+// Prepare makes ready for making entry i, and with it the other entries of the same content. group
+// opens the groups of the set; errors are those of group.
+func (s *Step) Prepare(i int, group func(n int) (*Group, error)) (*Prepared, error) {
 	e := &s.Entries[i]
-	if s.movesOf == e.Content {
-		return nil
-	}
-	s.Release()
 	if e.layouts == nil {
-		return nil
+		return nil, nil
 	}
 	moves := new(suffix.Moves)
 	for ; i > 0 && s.Entries[i-1].Content == e.Content; i-- {
@@ -44,17 +44,13 @@ func (s *Step) Prepare(i int, group func(n int) (*Group, error)) error {
 		x := &s.Entries[i]
 		g, err := group(x.Group)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		moves.Add(g.patches[i-g.first], x.Offset, x.Length)
 	}
 	moves.Sort()
-	s.movesOf, s.moves = e.Content, moves
-	return nil
+	return &Prepared{moves}, nil
 }
-
-// Release gives up what Prepare keeps.
-func (s *Step) Release() { s.movesOf, s.moves = nil, nil }
 
 // moved makes an entry whose addresses are predicted.
 func (e *Entry) moved(old io.ReaderAt, s suffix.Streams, moves *suffix.Moves) ([]byte, error) {

@@ -78,32 +78,30 @@ func TestMoved(t *testing.T) {
 			if e.layouts == nil || len(e.layouts.old) != 6 || e.Transform != 0 {
 				t.Fatalf("entry %+v", e)
 			}
-			open := func(n int) (*Group, error) {
-				ref := s.head.Groups[n]
-				return s.OpenGroup(n, set[ref.Offset:ref.Offset+ref.Length])
-			}
+			open := groupsIn(s, set).Open
 			g, err := open(e.Group)
 			if err != nil {
 				t.Fatal(err)
 			}
 			old := from.plain[e.Base.ID]
-			if _, err := g.Content(i, Bytes(old)); err != nil {
-				t.Errorf("after applying the set: %v", err)
+			if ready, err := s.Prepare(0, open); ready != nil || err != nil {
+				t.Errorf("what needs nothing is prepared: %v", err)
 			}
-			if err := s.Prepare(0, open); err != nil {
-				t.Error(err)
-			}
-			if _, err := g.Content(i, Bytes(old)); err == nil {
+			if _, err := g.Content(i, Bytes(old), nil); err == nil {
 				t.Error("a piece is made of what was not prepared")
 			}
-			if err := s.Prepare(i, open); err != nil {
+			ready, err := s.Prepare(i, open)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := g.Content(i, Bytes(old), ready); err != nil {
 				t.Error(err)
 			}
 			bad := bytes.Clone(old)
 			for i := range bad {
 				bad[i]++
 			}
-			if _, err := g.Content(i, Bytes(bad)); !errors.Is(err, chunkstore.ErrCorrupt) {
+			if _, err := g.Content(i, Bytes(bad), ready); !errors.Is(err, chunkstore.ErrCorrupt) {
 				t.Errorf("a wrong base: %v", err)
 			}
 		})

@@ -182,7 +182,7 @@ func (m *maker) addOthers(ctx context.Context) error {
 		if _, ok := transform.Encoding(e.Transform); !ok {
 			continue
 		}
-		var g openGroup
+		g := openRun{groups: []groupEnd{{}}}
 		if s := m.others[e.Content]; s != nil {
 			g.streams, some = *s, true
 		}

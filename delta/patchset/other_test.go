@@ -51,27 +51,26 @@ func TestOther(t *testing.T) {
 		t.Errorf("the other way takes %d bytes, the usual one %d", a, b)
 	}
 	s.Entries[kernel] = *other
-	stored := set[refs[apart].Offset : refs[apart].Offset+refs[apart].Length]
-	g, err := s.OpenGroup(apart, bytes.Clone(stored))
+	g, err := groupsIn(s, set).Open(apart)
 	if err != nil {
 		t.Fatal(err)
 	}
 	old := Bytes(from.plain[other.Base.ID])
 	want := to.plain[contentAt(t, to, "boot/vmlinuz")]
 	var got []byte
-	err = g.WriteContent(kernel, old, func(p []byte) error {
+	err = g.WriteContent(kernel, old, nil, func(p []byte) error {
 		got = append(got, p...)
 		return nil
 	})
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("another kernel: %v", err)
 	}
-	if _, err := g.Content(0, old); !errors.Is(err, chunkstore.ErrCorrupt) {
+	if _, err := g.Content(0, old, nil); !errors.Is(err, chunkstore.ErrCorrupt) {
 		t.Errorf("an entry of another group: %v", err)
 	}
-	stored = bytes.Clone(stored)
-	stored[len(stored)/2] ^= 1
-	if _, err := s.OpenGroup(apart, stored); !errors.Is(err, chunkstore.ErrCorrupt) {
+	set = bytes.Clone(set)
+	set[refs[apart].Offset+refs[apart].Length/2] ^= 1
+	if _, err := groupsIn(s, set).Open(apart); !errors.Is(err, chunkstore.ErrCorrupt) {
 		t.Errorf("a damaged group: %v", err)
 	}
 }

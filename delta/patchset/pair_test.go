@@ -120,9 +120,13 @@ func apply(b *testing.B, set []byte, from *mkimage.Derived) {
 	}
 	old := patchset.FromImage(from)
 	plain := int64(0)
-	for i, n := 0, 0; n < len(h.Groups); n++ {
+	read := func(n int) ([]byte, error) {
 		ref := h.Groups[n]
-		g, err := s.OpenGroup(n, set[ref.Offset:ref.Offset+ref.Length])
+		return set[ref.Offset : ref.Offset+ref.Length], nil
+	}
+	groups := s.Groups(read)
+	for i, n := 0, 0; n < len(h.Groups); n++ {
+		g, err := groups.Open(n)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -133,14 +137,11 @@ func apply(b *testing.B, set []byte, from *mkimage.Derived) {
 					b.Fatal(err)
 				}
 			}
-			err := s.Prepare(i, func(n int) (*patchset.Group, error) {
-				ref := h.Groups[n]
-				return s.OpenGroup(n, set[ref.Offset:ref.Offset+ref.Length])
-			})
+			ready, err := s.Prepare(i, s.Groups(read).Open)
 			if err != nil {
 				b.Fatal(err)
 			}
-			p, err := g.Content(i, base)
+			p, err := g.Content(i, base, ready)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -5,9 +5,9 @@
 // A publisher calls [Make]. A target reads the first [FixedSize] bytes of the file and asks
 // [HeadSize] for the length of the head. It gives the head to [ReadHead] and calls [Head.Step] with
 // the recipe of A. Then it knows the recipe of B and what each group holds, though not all ids, see
-// [Step.To]. It fetches the groups that it needs and decodes each with [Step.OpenGroup]. For each
-// entry it calls [Step.Prepare] and gets the content, or a piece of it, from [Group.Content]. The
-// package neither fetches nor stores anything.
+// [Step.To]. It fetches the groups that it needs, with those before them in the same run, and opens
+// them with [Step.Groups]. For each entry it calls [Step.Prepare] and gets the content, or a piece of
+// it, from [Group.Content]. The package neither fetches nor stores anything.
 package patchset
 
 import (
@@ -16,7 +16,6 @@ import (
 	"sync"
 
 	"deltaup/chunkstore"
-	"deltaup/delta/suffix"
 	"deltaup/delta/transform"
 	"deltaup/mkimage"
 )
@@ -62,7 +61,10 @@ func (h *Head) TellsIDs() bool { return h.version <= versionIDs }
 type GroupRef struct {
 	Offset, Length int64
 	Hash           chunkstore.ID // BLAKE3-256 of the group's stored bytes
-	Plain          int64         // bytes of its decoded streams, which OpenGroup keeps in memory
+	Plain          int64         // bytes of its decoded streams, which a Group keeps in memory
+	// GoesOn: its streams go on where those of the group before end, which has to be decoded first.
+	// The two are of one run.
+	GoesOn bool
 }
 
 // SetSize is the number of bytes of the whole set.
@@ -91,9 +93,6 @@ type Step struct {
 
 	pending []*chunkstore.Content // those of To
 	head    *Head
-
-	movesOf *chunkstore.Content
-	moves   *suffix.Moves
 
 	mu   sync.Mutex
 	made map[*chunkstore.Content]chunkstore.ID // ids that To lacks

@@ -45,18 +45,19 @@ func (e *Entry) next(r *suffix.Reader) (suffix.Streams, error) {
 	return joined, nil
 }
 
-// patch gives what the patches that next has read for e make of old.
-func (s *Step) patch(e *Entry, old io.ReaderAt, oldSize int64, p suffix.Streams) ([]byte, error) {
+// prepared gives what the patches that next has read for e make of old.
+func (e *Entry) prepared(old io.ReaderAt, oldSize int64, s suffix.Streams, ready *Prepared) ([]byte,
+	error) {
 	if e.layouts != nil {
-		if s.movesOf != e.Content {
+		if ready == nil {
 			return nil, fmt.Errorf("%v is not prepared", e.Content.ID)
 		}
-		return e.moved(old, p, s.moves)
+		return e.moved(old, s, ready.moves)
 	}
-	return e.patch(old, oldSize, p)
+	return e.patch(old, oldSize, s)
 }
 
-// patch is Step.patch for an entry whose addresses are not predicted.
+// patch is prepared for an entry whose addresses are not predicted.
 func (e *Entry) patch(old io.ReaderAt, oldSize int64, s suffix.Streams) ([]byte, error) {
 	if !e.rewritesLarge() {
 		return suffix.Patch(nil, old, oldSize, s, e.length)

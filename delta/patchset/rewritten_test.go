@@ -64,8 +64,7 @@ func TestLargeRewritten(t *testing.T) {
 	if len(set) > 8<<10 {
 		t.Errorf("a set of %d bytes: %+v", len(set), stats)
 	}
-	ref := s.head.Groups[e.Group]
-	g, err := s.OpenGroup(e.Group, set[ref.Offset:ref.Offset+ref.Length])
+	g, err := groupsIn(s, set).Open(e.Group)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,13 +75,13 @@ func TestLargeRewritten(t *testing.T) {
 		"not one":     make([]byte, len(old)),
 		"one changed": append(bytes.Clone(old[:len(old)-1]), old[len(old)-1]+1),
 	} {
-		if _, err := g.Content(i, Bytes(base)); err == nil {
+		if _, err := g.Content(i, Bytes(base), nil); err == nil {
 			t.Errorf("%s: a wrong base is taken", name)
 		} else if name != "short" && !errors.Is(err, chunkstore.ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if got, err := g.Content(i, Bytes(old)); err != nil || !bytes.Equal(got, to.plain[e.Content.ID]) {
+	if got, err := g.Content(i, Bytes(old), nil); err != nil || !bytes.Equal(got, to.plain[e.Content.ID]) {
 		t.Errorf("the right base: %v", err)
 	}
 }
@@ -154,8 +153,7 @@ func testStepped(t *testing.T, kernel func(t *testing.T, name string) []byte) {
 	if len(set) > len(without)/2 {
 		t.Errorf("a set of %d bytes, without a step %d", len(set), len(without))
 	}
-	ref := s.head.Groups[0]
-	g, err := s.OpenGroup(0, set[ref.Offset:ref.Offset+ref.Length])
+	g, err := groupsIn(s, set).Open(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,14 +162,14 @@ func testStepped(t *testing.T, kernel func(t *testing.T, name string) []byte) {
 		"short":   old[:len(old)-1],
 		"another": make([]byte, len(old)),
 	} {
-		if _, err := g.Content(0, Bytes(base)); err == nil {
+		if _, err := g.Content(0, Bytes(base), nil); err == nil {
 			t.Errorf("%s: a wrong base is taken", name)
 		}
 	}
 	// The base is read once for the patch, and again for the step.
 	for reads := range 2 {
 		base := &failing{Bytes: old, reads: reads}
-		_, err := g.Content(0, base)
+		_, err := g.Content(0, base, nil)
 		if !errors.Is(err, errFailing) || errors.Is(err, chunkstore.ErrCorrupt) {
 			t.Errorf("a base that fails after it was read %d times: %v", reads, err)
 		}

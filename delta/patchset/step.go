@@ -39,7 +39,7 @@ func (h *Head) StepFrom(from *mkimage.Recipe, id chunkstore.ID) (*Step, error) {
 }
 
 func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
-	streams, err := readBundle(h.bundle, h.columns(), columnsMax)
+	streams, err := readBundle(h.bundle, h.columns(), columnsMax, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -172,11 +172,12 @@ func (e *imageEnds) check(ctx context.Context, s *verify.Set, p *mirror.Patch) e
 	if err != nil {
 		return err
 	}
+	groups := s.Groups(step)
 	for n := range s.Head.Groups {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if _, err := s.Group(step, n); err != nil {
+		if _, err := groups.Open(n); err != nil {
 			return err
 		}
 	}

@@ -51,6 +51,7 @@ func (l *ImageLead) Apply(ctx context.Context, s *Set, progress func(done, total
 		step:     step,
 		old:      l.Old,
 		splitter: chunkstore.NewSplitter(step.To.Chunking),
+		groups:   s.Groups(step),
 		group:    -1,
 	}
 	done, total := int64(0), int64(0)

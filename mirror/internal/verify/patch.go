@@ -68,14 +68,8 @@ func (s *Set) stored(n int) ([]byte, error) {
 	return readAt(s.file, s.Head.Groups[n].Offset, s.Head.Groups[n].Length)
 }
 
-// Group reads and decodes group n of a step.
-func (s *Set) Group(step *patchset.Step, n int) (*patchset.Group, error) {
-	stored, err := s.stored(n)
-	if err != nil {
-		return nil, err
-	}
-	return step.OpenGroup(n, stored)
-}
+// Groups opens the groups of a step.
+func (s *Set) Groups(step *patchset.Step) *patchset.Groups { return step.Groups(s.stored) }
 
 // openOthers decodes the groups of other ways, of which nothing is made here.
 func (s *Set) openOthers(step *patchset.Step) error {
@@ -105,8 +99,12 @@ type applier struct {
 	old      patchset.Contents
 	splitter *chunkstore.Splitter
 
-	group int // that is open, -1 for none
-	open  *patchset.Group
+	groups *patchset.Groups
+	group  int // that is open, -1 for none
+	open   *patchset.Group
+	// of the content at hand, and what its entries take
+	of    *chunkstore.Content
+	ready *patchset.Prepared
 }
 
 // content makes the content of entry i, verifies it and cuts it. It returns the next content's
@@ -158,30 +156,35 @@ func (r *entryReader) Read(b []byte) (int, error) {
 
 // piece makes one entry's bytes.
 func (a *applier) piece(i int) ([]byte, error) {
-	if err := a.step.Prepare(i, a.opened); err != nil {
-		return nil, err
-	}
 	e := &a.step.Entries[i]
+	if a.of != e.Content {
+		a.ready = nil // not two in memory
+		var err error
+		if a.ready, err = a.step.Prepare(i, a.opened); err != nil {
+			return nil, err
+		}
+		a.of = e.Content
+	}
 	g, err := a.opened(e.Group)
 	if err != nil {
 		return nil, err
 	}
 	if e.Base == nil {
-		return g.Content(i, nil)
+		return g.Content(i, nil, a.ready)
 	}
 	base, err := a.old.Open(a.ctx, e.Base)
 	if err != nil {
 		return nil, err
 	}
 	defer base.Close()
-	return g.Content(i, base)
+	return g.Content(i, base, a.ready)
 }
 
 // opened opens a group, and keeps it.
 func (a *applier) opened(n int) (*patchset.Group, error) {
 	if n != a.group {
 		a.group, a.open = -1, nil // not two groups in memory
-		g, err := a.set.Group(a.step, n)
+		g, err := a.groups.Open(n)
 		if err != nil {
 			return nil, err
 		}
