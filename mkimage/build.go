@@ -68,6 +68,22 @@ func Build(ctx context.Context, r *Recipe, src Source, out io.WriterAt,
 	return b.stats, nil
 }
 
+// encoders gives the encoders of r's codec that there is memory for.
+func (o BuildOptions) encoders(r *Recipe) ([]*zstd.Encoder, error) {
+	encoders := o.Encoders
+	if encoders == nil || encoders.codec.ID != r.Codec {
+		var err error
+		if encoders, err = NewEncoders(r.Codec); err != nil {
+			return nil, err
+		}
+	}
+	memory := o.Memory
+	if memory <= 0 {
+		memory = defaultMemory
+	}
+	return encoders.take(encoders.Workers(r.BlockSize, memory))
+}
+
 // builder is one run of Build: a feeder reads plain or stored blocks in data order, workers
 // compress them, and an appender writes them in the same order. The number of jobs bounds how far
 // the feeder runs ahead, and so the memory.
@@ -81,8 +97,7 @@ type builder struct {
 	items    []item
 	data     map[*chunkstore.Content]*squashfs.Data
 
-	free  chan *job // jobs not in use
-	work  chan *job // jobs to compress
+	pool
 	order chan *job // jobs to write, in order
 
 	progress    func(done, total int64)
@@ -96,14 +111,13 @@ type builder struct {
 const blocksPerWorker = 3
 
 func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builder, error) {
-	encoders := o.Encoders
-	if encoders == nil || encoders.codec.ID != r.Codec {
-		var err error
-		if encoders, err = NewEncoders(r.Codec); err != nil {
-			return nil, err
-		}
+	encoders, err := o.encoders(r)
+	if err != nil {
+		return nil, err
 	}
 	b := &builder{
+		pool:     pool{blockSize: r.BlockSize},
+		encoders: encoders,
 		recipe:   r,
 		src:      src,
 		items:    planLayout(r),
@@ -111,21 +125,8 @@ func newBuilder(r *Recipe, src Source, out io.WriterAt, o BuildOptions) (*builde
 	}
 	b.stored, _ = src.(Stored)
 	b.layOutHoles()
-
-	memory := o.Memory
-	if memory <= 0 {
-		memory = defaultMemory
-	}
-	workers := encoders.Workers(r.BlockSize, memory)
-	var err error
-	if b.encoders, err = encoders.take(workers); err != nil {
-		return nil, err
-	}
-	jobs := workers * blocksPerWorker
-	b.free, b.work, b.order = make(chan *job, jobs), make(chan *job, jobs), make(chan *job, jobs)
-	for range jobs {
-		b.free <- newJob(r.BlockSize)
-	}
+	b.start(len(encoders))
+	b.order = make(chan *job, cap(b.work))
 	b.writer, err = squashfs.NewWriter(out, squashfs.Params{
 		BlockSize: r.BlockSize,
 		ModTime:   r.ModTime,

@@ -204,7 +204,7 @@ func (d *deriver) indexFragments() {
 			end += int(p.node.Size)
 		}
 		if ids != nil {
-			d.out.fragments[fragmentKey(ids)] = index
+			d.out.fragments[KeyOf(ids)] = index
 		}
 	}
 }

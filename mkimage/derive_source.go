@@ -93,7 +93,7 @@ func (s *storedSource) list(p *place) error {
 func (s *storedSource) StoredFragment(
 	contents []chunkstore.ID,
 ) (stored []byte, compressed, ok bool, err error) {
-	index, ok := s.d.fragments[fragmentKey(contents)]
+	index, ok := s.d.fragments[KeyOf(contents)]
 	if !ok {
 		return nil, false, false, nil
 	}

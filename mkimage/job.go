@@ -21,6 +21,7 @@ type job struct {
 	number  int
 	members []*squashfs.Data // nil for a data block
 	hot     bool             // one of the blocks of r.First
+	part    *Part            // of Make: block number of it; nil: it goes to an image
 
 	plain      []byte // bytes to compress; empty when the block was copied
 	size       int    // number of plain bytes
@@ -42,14 +43,14 @@ func newJob(blockSize int) *job {
 
 // fresh prepares a used job for a block of size plain bytes.
 func (j *job) fresh(size int) {
-	j.target, j.number, j.members, j.hot = nil, 0, nil, false
+	j.target, j.number, j.members, j.hot, j.part = nil, 0, nil, false, nil
 	j.plain, j.size, j.stored = j.plain[:0], size, nil
 	j.compressed, j.copied = false, false
 }
 
 // compress sets stored from plain. A fragment block is never a hole.
 func (j *job) compress(e *zstd.Encoder) {
-	if j.members == nil && bytes.Equal(j.plain, zeros[:len(j.plain)]) {
+	if !j.fragment() && bytes.Equal(j.plain, zeros[:len(j.plain)]) {
 		return
 	}
 	j.scratch = e.EncodeAll(j.plain, j.scratch[:0])
@@ -59,16 +60,8 @@ func (j *job) compress(e *zstd.Encoder) {
 	}
 }
 
-// take waits for a free job.
-func (b *builder) take(ctx context.Context, size int) (*job, error) {
-	select {
-	case j := <-b.free:
-		j.fresh(size)
-		return j, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
+// fragment tells whether the job is a fragment block.
+func (j *job) fragment() bool { return j.members != nil || j.part != nil && j.part.Fragment }
 
 // dispatch passes a filled job on to the appender, and to the workers unless its block was copied.
 // It never blocks, since the channels have room for all jobs.

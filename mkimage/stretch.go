@@ -15,11 +15,11 @@ func (s *Stretch) Key() chunkstore.ID {
 	for i, c := range s.Contents {
 		ids[i] = c.ID
 	}
-	return fragmentKey(ids)
+	return KeyOf(ids)
 }
 
-// fragmentKey names a fragment block by its contents.
-func fragmentKey(contents []chunkstore.ID) chunkstore.ID {
+// KeyOf is the key of the stretch with these contents.
+func KeyOf(contents []chunkstore.ID) chunkstore.ID {
 	h := chunkstore.NewHasher()
 	for i := range contents {
 		h.Write(contents[i][:])
