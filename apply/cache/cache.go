@@ -162,6 +162,14 @@ func (c *Cache) Await(ctx context.Context, there func() bool) error {
 	}
 }
 
+// Wake has everybody who awaits something ask again.
+func (c *Cache) Wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.grown)
+	c.grown = make(chan struct{})
+}
+
 // ReadAt fills p with the bytes of file id from off on. When not all of them are on disk it fails
 // with chunkstore.ErrNotFound.
 func (c *Cache) ReadAt(id chunkstore.ID, p []byte, off int64) error {

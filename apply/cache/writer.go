@@ -49,9 +49,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 	n, err := w.f.Write(p)
 	w.cache.mu.Lock()
 	w.part.extent.Length += int64(n)
-	close(w.cache.grown)
-	w.cache.grown = make(chan struct{})
 	w.cache.mu.Unlock()
+	w.cache.Wake()
 	if err == nil {
 		err = w.cache.unsynced.sync(time.Now(), w.part.path)
 	}

@@ -28,6 +28,7 @@ var ErrBusy = errors.New("another deltaup is at work here")
 //
 //	lock
 //	fetch/ID/OFFSET   bytes of the mirror's file ID from OFFSET on, see cache
+//	made              blocks of the new image that were made, see madeblocks
 //	meta/ID           a metadata file of the mirror by its hash
 //	rates.json        how quickly the slot's medium was written at the last update
 //	tmp/              files that are being written
@@ -137,9 +138,16 @@ func (f *Folder) HasRoom(bytes int64) (bool, error) {
 	return bytes <= free, err
 }
 
-// Prune removes what a finished update leaves: everything fetched, and all metadata but keep.
+// MadePath is where the blocks of the new image wait that were made.
+func (f *Folder) MadePath() string { return filepath.Join(f.dir, "made") }
+
+// ClearMade removes these blocks.
+func (f *Folder) ClearMade() error { return os.RemoveAll(f.MadePath()) }
+
+// Prune removes what a finished update leaves: everything fetched and made, and all metadata but
+// keep.
 func (f *Folder) Prune(keep map[chunkstore.ID]bool) error {
-	return errors.Join(f.Cache.Clear(), f.pruneMeta(keep))
+	return errors.Join(f.Cache.Clear(), f.ClearMade(), f.pruneMeta(keep))
 }
 
 // Close unlocks the folder.
