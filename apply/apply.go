@@ -106,6 +106,7 @@ type Stage string
 const (
 	StageSeed    Stage = "seed"    // seeds are read
 	StageFetch   Stage = "fetch"   // bytes come from the mirror
+	StageMake    Stage = "make"    // blocks of the image are made beside that
 	StageRebuild Stage = "rebuild" // the image is written to the slot
 	StageVerify  Stage = "verify"  // the slot is read back
 )

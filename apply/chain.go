@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"sync"
+
 	"deltaup/apply/cache"
 	"deltaup/chunkstore"
 	"deltaup/delta"
@@ -11,8 +13,8 @@ import (
 )
 
 // chain is the patch sets that lead from a seed to the release, the first of them from the
-// seed's own recipe unless from is set. It gives the contents that they make. It is for one
-// goroutine.
+// seed's own recipe unless from is set. It gives the contents that they make, to several goroutines
+// at once as long as nothing is given up.
 type chain struct {
 	seed *seed
 	// that the first set leads from, when it is not the seed's own: the seed may have the contents
@@ -20,7 +22,14 @@ type chain struct {
 	sets  []*set
 	cache *cache.Cache           // where the groups are
 	has   map[chunkstore.ID]bool // contents of the seed
-	open  []openGroup            // the one used last comes first
+
+	mu     sync.Mutex
+	open   []openGroup // the one used last comes first
+	groups map[*set]*patchset.Groups
+
+	preparing sync.Mutex
+	ready     *patchset.Prepared  // of readyFor
+	readyFor  *chunkstore.Content // of a set's recipe
 
 	tmp string // folder for spools
 	// large contents that were made as bases, and what was made before the image
@@ -35,8 +44,9 @@ type openGroup struct {
 }
 
 const (
-	// openMax bounds the plain bytes of the groups that are kept decoded, beside the one in use. In
-	// data order each group is used once; contents that moved, and chains, come back to one.
+	// openMax bounds the plain bytes of the groups that are kept decoded, beside the one in use, and
+	// of a run's decoders. In data order each group is used once; contents that moved, and chains,
+	// come back to one.
 	openMax = 12 << 20
 	// openLess is the memory of an entry from which on no other group is kept while it is made.
 	openLess = 16 << 20
@@ -44,7 +54,8 @@ const (
 
 func (u *Update) newChain(s *seed, sets []*set) *chain {
 	c := &chain{seed: s, sets: sets, cache: u.state.Cache, has: map[chunkstore.ID]bool{},
-		tmp: u.state.Tmp(), spools: map[chunkstore.ID]*durable.File{}}
+		groups: map[*set]*patchset.Groups{}, tmp: u.state.Tmp(),
+		spools: map[chunkstore.ID]*durable.File{}}
 	s.contents(func(x *chunkstore.Content) { c.has[x.ID] = true })
 	return c
 }
@@ -179,7 +190,11 @@ func (c *chain) mark(groups [][]bool, id chunkstore.ID, sets int) {
 	}
 	for _, i := range s.entries[id] {
 		e := &s.step.Entries[i]
-		groups[before][e.Group] = true
+		for n := e.Group; !groups[before][n]; n-- { // with those before it in its run
+			if groups[before][n] = true; !s.head.Groups[n].GoesOn {
+				break
+			}
+		}
 		if e.Base != nil {
 			c.mark(groups, e.Base.ID, before)
 		}
@@ -188,6 +203,8 @@ func (c *chain) mark(groups [][]bool, id chunkstore.ID, sets int) {
 
 // group gives a decoded group, to make an entry of it that takes so much memory.
 func (c *chain) group(s *set, n int, entry int64) (*patchset.Group, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for i, o := range c.open {
 		if o.set == s && o.n == n {
 			copy(c.open[1:], c.open[:i])
@@ -202,13 +219,16 @@ func (c *chain) group(s *set, n int, entry int64) (*patchset.Group, error) {
 	if entry > openLess {
 		c.keep(0, 0)
 	} else {
-		c.keep(len(c.open), openMax-ref.Plain)
+		c.keep(len(c.open), openMax-ref.Plain-s.head.RunMemory(n))
 	}
-	stored := make([]byte, ref.Length)
-	if err := c.cache.ReadAt(s.patch.Set.ID, stored, ref.Offset); err != nil {
-		return nil, err
+	if c.groups[s] == nil {
+		c.groups[s] = s.step.Groups(func(n int) ([]byte, error) {
+			ref := s.head.Groups[n]
+			stored := make([]byte, ref.Length)
+			return stored, c.cache.ReadAt(s.patch.Set.ID, stored, ref.Offset)
+		})
 	}
-	g, err := s.step.OpenGroup(n, stored)
+	g, err := c.groups[s].Open(n)
 	if err != nil {
 		return nil, &patchError{s, n, -1, err}
 	}

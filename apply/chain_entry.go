@@ -14,30 +14,51 @@ import (
 // entry makes one entry of a set. Its base comes first: nothing is in memory for the entry while
 // that is made.
 func (c *chain) entry(ctx context.Context, s *set, before, i int) ([]byte, error) {
-	g, base, err := c.prepare(ctx, s, before, i)
+	g, base, ready, err := c.prepare(ctx, s, before, i)
 	if err != nil {
 		return nil, err
 	}
-	p, err := g.Content(i, base)
+	p, err := g.Content(i, base, ready)
 	return p, entryError(s, i, err)
 }
 
-// prepare gives what makes an entry: its group and its base.
+// prepare gives what makes an entry: its group, its base, and what is prepared for it.
 func (c *chain) prepare(ctx context.Context, s *set, before, i int) (g *patchset.Group,
-	base io.ReaderAt, err error) {
+	base io.ReaderAt, ready *patchset.Prepared, err error) {
 	e := &s.step.Entries[i]
 	if e.Base != nil {
 		if base, err = c.base(ctx, e.Base, before); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	open := func(n int) (*patchset.Group, error) { return c.group(s, n, entryMemory(e)) }
-	if err := s.step.Prepare(i, open); err != nil {
-		return nil, nil, err
+	if ready, err = c.prepared(s, i, open); err != nil {
+		return nil, nil, nil, err
 	}
 	g, err = open(e.Group)
-	return g, base, err
+	return g, base, ready, err
 }
+
+// prepared gives what making an entry takes beside its group. It keeps that for the other entries
+// of the content.
+func (c *chain) prepared(s *set, i int,
+	open func(n int) (*patchset.Group, error)) (*patchset.Prepared, error) {
+	c.preparing.Lock()
+	defer c.preparing.Unlock()
+	content := s.step.Entries[i].Content
+	if c.readyFor == content {
+		return c.ready, nil
+	}
+	c.ready, c.readyFor = nil, nil // not two in memory
+	ready, err := s.step.Prepare(i, open)
+	if ready != nil {
+		c.ready, c.readyFor = ready, content
+	}
+	return ready, err
+}
+
+// release gives up what is kept for the entries of a content.
+func (c *chain) release() { c.ready, c.readyFor = nil, nil }
 
 // entryError marks an error of making an entry, unless the error is that of its base.
 func entryError(s *set, i int, err error) error {
@@ -77,7 +98,7 @@ func (c *chain) spooled(x *chunkstore.Content, m *made) (io.ReaderAt, error) {
 	f, err := durable.Create(c.tmp)
 	if err == nil {
 		_, err = io.Copy(f, io.NewSectionReader(m, 0, x.Size))
-		m.set.step.Release() // the next set may keep as much
+		c.release() // the next set may keep as much
 		if err == nil {
 			c.spools[x.ID] = f
 			return f, nil

@@ -15,3 +15,11 @@ func SetStepRoom(bytes int64) (restore func()) {
 	hasRoom = func(_ *state.Folder, n int64) (bool, error) { return n <= bytes, nil }
 	return func() { hasRoom = before }
 }
+
+// SetMadeRoom gives a target a state folder with so many bytes free for made blocks and all else.
+// restore undoes that.
+func SetMadeRoom(bytes int64) (restore func()) {
+	before := freeRoom
+	freeRoom = func(*state.Folder) (int64, error) { return bytes, nil }
+	return func() { freeRoom = before }
+}

@@ -18,7 +18,7 @@ func (u *Update) fetch(ctx context.Context) error {
 			return nospace.Mark(err)
 		}
 	}
-	if err := makeRoom(u.state, u.plan.Bytes); err != nil {
+	if err := u.makeRoom(u.plan.Bytes); err != nil {
 		return err
 	}
 	if err := u.fetchAll(ctx); err != nil { // steps 7 and 8
@@ -36,9 +36,16 @@ func (u *Update) fetch(ctx context.Context) error {
 
 // makeRoom makes sure that n more bytes fit into the state folder. What is only kept to save time
 // makes room.
-func makeRoom(s *state.Folder, n int64) error {
+func (u *Update) makeRoom(n int64) error {
+	s := u.state
 	free, err := s.Free()
 	if err != nil || n <= free {
+		return err
+	}
+	if err := u.dropMade(); err != nil {
+		return err
+	}
+	if free, err = s.Free(); err != nil || n <= free {
 		return err
 	}
 	if err := s.Recipes.Clear(); err != nil {
@@ -61,15 +68,19 @@ func noRoom(s *state.Folder, n, free int64) error {
 func (u *Update) fetchAll(ctx context.Context) error {
 	total := &counter{total: u.plan.Bytes, stage: StageFetch, events: &u.events}
 	for {
+		making := u.makeBeside(ctx)
 		got, fetchErr := u.fetchOnce(ctx, total)
 		if fetchErr == nil {
 			bad, err := u.verify(ctx)
+			making.end(err == nil && len(bad) == 0)
 			if err != nil || len(bad) == 0 {
-				return err
+				return errors.Join(err, ctx.Err())
 			}
 			u.events.warn("%d pieces of what was fetched are corrupt, the first of them: %v",
 				len(bad), bad[0].cause)
 			fetchErr = u.fetcher.discard(bad, got)
+		} else {
+			making.end(false)
 		}
 		if fetchErr != nil {
 			if err := u.giveUp(ctx, fetchErr); err != nil {

@@ -27,10 +27,7 @@ func (u *Update) lacking() lacking {
 		}
 		total += c.Size
 	}
-	var stored map[chunkstore.ID]bool
-	if !u.noCopies {
-		stored = u.seeds.stretches(u.recipe)
-	}
+	stored := u.storedStretches()
 	for _, s := range u.recipe.Layout() {
 		if !stored[s.Key()] {
 			for _, c := range s.Contents {

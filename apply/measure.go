@@ -22,7 +22,7 @@ func sampleBlocks(blockSize int) int { return min(max(4, 2<<20/blockSize), 16) }
 
 // patchShare is how many times longer a byte takes that comes by patch than one that is read from a
 // seed. Transforms and hashes around a patch take more of that than the patch itself.
-const patchShare = 11
+const patchShare = 5.5
 
 // machine is what is known of how quickly this machine works.
 type machine struct {
@@ -56,6 +56,11 @@ func (m *machine) measure(ctx context.Context, seeds *seeds, earlier float64, me
 			m.cpu.Compress = m.compressRate(r, sample, memory)
 		}
 	}
+}
+
+// stepping is how long it takes one processor to patch a number of bytes, as for a step.
+func stepping(cpu delta.CPU, bytes int64) time.Duration {
+	return cpu.Patching(bytes) * time.Duration(runtime.GOMAXPROCS(0))
 }
 
 // atMost is what is known of the machine, and for the rest more than any machine of so many

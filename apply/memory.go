@@ -58,35 +58,51 @@ func recipeMemory(r *mkimage.Recipe) int64 {
 	return n
 }
 
-// memory bounds what patching takes beside the image: the entry that takes most, and the groups
-// that are kept beside it. The bases of one set, which the sets before make, are there before an
-// entry is. What steps make is there before the image.
+// patchingMin is the memory that entries which are made at once may take even when none of them
+// takes as much.
+const patchingMin = 16 << 20
+
+// largest is the memory that entries which are made at once may take together: as much as the one
+// that takes most. C may be nil.
+func (c *chain) largest() int64 {
+	most := int64(patchingMin)
+	if c == nil {
+		return most
+	}
+	for _, s := range c.sets {
+		for i := range s.step.Entries {
+			if e := &s.step.Entries[i]; !e.Stepped() {
+				most = max(most, entryMemory(e))
+			}
+		}
+	}
+	return most
+}
+
+// memory bounds what patching takes beside the image: the entry that takes most, or several, and the
+// groups that are kept beside it. The bases of one set, which the sets before make, are there before
+// an entry is. What steps make is there before the image.
 func (c *chain) memory() int64 {
 	if !c.loaded() {
 		return patchUnknown
 	}
-	var groups, largest, most int64
+	if len(c.sets) == 0 {
+		return 0
+	}
+	var groups, largest, decoders int64
 	for _, s := range c.sets {
-		for _, g := range s.head.Groups {
+		for n, g := range s.head.Groups {
 			groups += g.Plain
 			largest = max(largest, g.Plain)
+			decoders = max(decoders, s.head.RunMemory(n))
 		}
 	}
-	for _, s := range c.sets {
-		for i := range s.step.Entries {
-			if s.step.Entries[i].Stepped() {
-				continue
-			}
-			n := entryMemory(&s.step.Entries[i])
-			if n > openLess {
-				n += largest
-			} else {
-				n += min(groups, openMax+largest)
-			}
-			most = max(most, n)
-		}
+	most := c.largest()
+	kept := max(decoders, min(groups+decoders, openMax))
+	if most > openLess {
+		return max(most+decoders, openLess+kept) + largest
 	}
-	return most
+	return most + kept + largest
 }
 
 func entryMemory(e *patchset.Entry) int64 {

@@ -200,7 +200,7 @@ func (l *partsLoader) worth(o *output, x *partsSet) bool {
 	for _, p := range x.pieces() {
 		saved -= p.Length
 	}
-	return l.cpu.Patching(patched) <= l.meta.line.Carries(saved)
+	return stepping(l.cpu, patched) <= l.meta.line.Carries(saved)
 }
 
 // readSet reads the head and first group, and plans for the others. It leaves x.Set nil when

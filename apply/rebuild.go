@@ -27,16 +27,27 @@ func (r *rebuilding) verify(context.Context) ([]badExtent, error) { return nil, 
 
 func (r *rebuilding) lost(delta.File, error) bool { return false }
 
+// failed first does without the blocks that were made beside fetching, which nothing has proved.
 func (r *rebuilding) failed(ctx context.Context, err error, result *Result) error {
-	return r.u.otherImage(ctx, err, result)
+	u := r.u
+	if errors.Is(err, slotwriter.ErrOtherImage) && u.made != nil && !u.made.Empty() {
+		u.events.warn("%v; making its blocks once more", err)
+		return u.dropMade()
+	}
+	return u.otherImage(ctx, err, result)
 }
+
+// making has no chain where all comes by chunks.
+func (r *rebuilding) making() *chain { return nil }
 
 // build makes the image from contents and blocks. Chain, unless nil, gives what it can.
 func (r *rebuilding) build(ctx context.Context, chain *chain,
 	result *Result) (*slotwriter.Held, error) {
 	u := r.u
 	return u.fill(ctx, true, func(ctx context.Context, w io.WriterAt) error {
-		stats, err := mkimage.Build(ctx, u.recipe, r.source(chain), w, mkimage.BuildOptions{
+		src := r.source(chain)
+		made, _ := src.(*withMade)
+		stats, err := mkimage.Build(ctx, u.recipe, src, w, mkimage.BuildOptions{
 			Memory:   encoderMemory(u.seeds, u.recipe, chain),
 			Encoders: u.machine.encoders,
 			Progress: func(done, total int64) {
@@ -44,6 +55,10 @@ func (r *rebuilding) build(ctx context.Context, chain *chain,
 			},
 		})
 		result.BlocksCopied, result.BlocksCompressed = stats.BlocksCopied, stats.BlocksCompressed
+		if made != nil {
+			result.BlocksCopied -= made.used
+			result.BlocksCompressed += made.used
+		}
 		if errors.Is(err, mkimage.ErrContent) && !errors.Is(err, ErrSeed) {
 			// Seeds and frames are verified before Build sees them: it is the recipe that
 			// contradicts itself.
@@ -61,8 +76,13 @@ func (r *rebuilding) source(chain *chain) mkimage.Source {
 	u := r.u
 	src := newSource(u.seeds, u.state.Cache, u.at, u.recipe)
 	src.chain = chain
-	if u.noCopies {
-		return src
+	var all mkimage.Source = src
+	if !u.noCopies {
+		all = withStored(src)
 	}
-	return withStored(src)
+	if u.made == nil || u.made.Empty() {
+		return all
+	}
+	stored, _ := all.(mkimage.Stored)
+	return &withMade{Source: all, stored: stored, made: u.made}
 }

@@ -16,8 +16,9 @@ func (r *chunksRoute) name() delta.Route { return "chunks" }
 func (r *chunksRoute) offer(l lacking) delta.Offer {
 	u := r.u
 	o := delta.Offer{
-		Route: r.name(),
-		Work:  delta.Work{Compress: l.blocks, Decode: 2 * l.plain}, // verified, then used
+		Route:  r.name(),
+		Work:   delta.Work{Compress: l.blocks, Decode: 2 * l.plain}, // verified, then used
+		Making: !u.noMaking,
 	}
 	if u.indexed {
 		o.Chunks = u.imageChunks
@@ -44,6 +45,7 @@ func (r *chunksRoute) guess(l lacking) delta.Offer {
 		Route:        r.name(),
 		MetaRequests: 2,
 		Guess:        l.stored,
+		Making:       true,
 		Work:         delta.Work{Decode: r.u.unread*usualRatio + l.plain, Compress: l.plain},
 	}
 }

@@ -26,8 +26,9 @@ func (r *patchRoute) name() delta.Route { return "patch" }
 func (r *patchRoute) offer(l lacking) delta.Offer {
 	u := r.u
 	o := delta.Offer{
-		Route: r.name(),
-		Work:  delta.Work{Compress: l.blocks, Patch: l.plain},
+		Route:  r.name(),
+		Work:   delta.Work{Compress: l.blocks, Patch: l.plain},
+		Making: !u.noMaking,
 	}
 	switch {
 	case r.chain == nil:
@@ -48,6 +49,9 @@ func (r *patchRoute) offer(l lacking) delta.Offer {
 		n := r.chain.needs(l.contents)
 		o.Pieces = n.pieces()
 		o.Work.Patch += n.effort()
+		for _, p := range o.Pieces {
+			o.Lead = max(o.Lead, p.Length)
+		}
 		r.addLeftOut(&o, n)
 	}
 	return o
@@ -63,6 +67,7 @@ func (r *patchRoute) guess(lacking) delta.Offer {
 		Route:        r.name(),
 		MetaRequests: 2,
 		Guess:        p.Set.Size,
+		Making:       true,
 		Work: delta.Work{
 			Decode:   u.unread * usualRatio,
 			Patch:    p.Compress,
@@ -143,6 +148,9 @@ func (r *patchRoute) close(err error) {
 		r.u.setRecipe(nil)
 	}
 }
+
+// making implements maker.
+func (r *patchRoute) making() *chain { return r.chain }
 
 func (r *patchRoute) describe(q *Quote) { q.Sets = len(r.chain.sets) }
 

@@ -91,7 +91,7 @@ func (c *chain) makeAhead(ctx context.Context, a *ahead) error {
 			return err
 		}
 	}
-	a.set.step.Release() // what follows may keep as much
+	c.release() // what follows may keep as much
 	c.spools[a.id] = f
 	return nil
 }
@@ -101,12 +101,12 @@ func (c *chain) writeEntry(ctx context.Context, a *ahead, i int, f *durable.File
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	g, base, err := c.prepare(ctx, a.set, a.before, i)
+	g, base, ready, err := c.prepare(ctx, a.set, a.before, i)
 	if err != nil {
 		return err
 	}
 	var full error
-	err = g.WriteContent(i, base, func(p []byte) error {
+	err = g.WriteContent(i, base, ready, func(p []byte) error {
 		if _, err := f.Write(p); err != nil {
 			full = nospace.Mark(fmt.Errorf("state folder: %w", err))
 		}
@@ -163,7 +163,7 @@ func (r *patchRoute) declineSteps() error {
 		saved += index.MetaBytes
 	}
 	quick := u.r.Optimize == delta.ForBytes ||
-		u.machine.cpu.Patching(patched) <= u.meta.line.Carries(saved-fetched)
+		stepping(u.machine.cpu, patched) <= u.meta.line.Carries(saved-fetched)
 	if !room || !quick {
 		c.decline(func(*set, *patchset.Entry) bool { return true })
 	}

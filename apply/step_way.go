@@ -50,7 +50,7 @@ func (w *ways) choose(s *set, recipes int64) {
 		saved := w.lacksPieces([]delta.Piece{s.group(usual.Group)}) -
 			w.lacksPieces([]delta.Piece{s.group(other.Group)})
 		quick := w.optimize == delta.ForBytes && saved > 0 ||
-			w.cpu.Patching(slowness(other)-slowness(usual)) < w.meta.line.Carries(saved)
+			stepping(w.cpu, slowness(other)-slowness(usual)) < w.meta.line.Carries(saved)
 		if stepMemory(recipes, s, other)+heapBeside <= w.memory && !s.unusable[other.Group] && quick {
 			s.step.Entries[i] = *other
 		} else {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"deltaup/apply/internal/nospace"
+	"deltaup/apply/madeblocks"
 	"deltaup/apply/state"
 	"deltaup/chunkstore"
 	"deltaup/delta"
@@ -40,6 +41,9 @@ type found struct {
 	filesUnread bool  // the files in the seeds are not read: it would take too long
 	copyIsSeed  bool  // the copy of the image is one of the seeds
 	noCopies    bool  // blocks of the seeds are not copied any more
+
+	made     *madeblocks.Store // nil: not opened
+	noMaking bool              // no blocks are made beside fetching any more
 
 	plan    *delta.Plan
 	route   route       // the plan's; nil when no image is wanted
@@ -109,7 +113,7 @@ func (u *Update) Close() error { return errors.Join(u.found.close(), u.state.Clo
 func (f *found) close() error {
 	f.outputs.close()
 	f.patch.chain.close()
-	return errors.Join(f.seeds.close(), f.blocks.pieces.close())
+	return errors.Join(f.seeds.close(), f.blocks.pieces.close(), f.made.Close())
 }
 
 // Quote says what Run will take.
