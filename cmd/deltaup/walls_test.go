@@ -94,10 +94,11 @@ var floors = []struct {
 	{"mirror/check", []string{"chunkstore", "mkimage", "mkimage/blockmap", "mkimage/squashfs", "delta/patchset", "artifact", "mirror", "mirror/internal/verify"}},
 	{"trust", []string{"chunkstore", "mirror", "mirror/client"}},
 	{"apply/cache", []string{"chunkstore", "delta"}},
+	{"apply/madeblocks", []string{"chunkstore"}},
 	{"apply/state", []string{"apply/cache", "chunkstore", "mirror", "mkimage", "mkimage/squashfs"}},
 	{"apply/internal/nospace", nil},
 	{"apply/slotwriter", []string{"apply/internal/nospace", "chunkstore"}},
-	{"apply", []string{"apply/cache", "apply/internal/nospace", "apply/slotwriter", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "artifact", "mirror", "mirror/client", "trust"}},
+	{"apply", []string{"apply/cache", "apply/internal/nospace", "apply/madeblocks", "apply/slotwriter", "apply/state", "chunkstore", "mkimage", "mkimage/blockmap", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "artifact", "mirror", "mirror/client", "trust"}},
 	// what outlives an image
 	{"settings/list", nil},
 	{"settings/merge", nil},
