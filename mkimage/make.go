@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Part is plain bytes of an image that [Make] turns into stored blocks: data blocks of one content
+// Batch is plain bytes of an image that [Make] turns into stored blocks: data blocks of one content
 // that follow each other, or one fragment block.
-type Part struct {
+type Batch struct {
 	Size     int64 // plain bytes
 	Fragment bool
 	// Open gives the plain bytes, which Make does not verify.
@@ -30,7 +30,7 @@ type Part struct {
 // anything else: Build then copies the blocks. next gives parts, in any order, to several goroutines
 // at once. It waits for one, and returns nil when there is none any more; its error ends Make. A
 // part that cannot be read is passed over.
-func Make(ctx context.Context, r *Recipe, next func(ctx context.Context) (*Part, error),
+func Make(ctx context.Context, r *Recipe, next func(ctx context.Context) (*Batch, error),
 	o BuildOptions) error {
 	encoders, err := o.encoders(r)
 	if err != nil {
@@ -100,7 +100,7 @@ func (m *pool) take(ctx context.Context, size int) (*job, error) {
 }
 
 // read reads a part and passes the blocks on that are wanted.
-func (m *pool) read(ctx context.Context, p *Part) error {
+func (m *pool) read(ctx context.Context, p *Batch) error {
 	in, err := p.Open(ctx)
 	if err != nil {
 		return err

@@ -50,10 +50,10 @@ func (m *madeBlocks) StoredFragment(contents []chunkstore.ID) ([]byte, bool, boo
 }
 
 // parts gives the parts of an image, from the last one on.
-func (m *madeBlocks) parts(r *Recipe, lacks func(madeKey) bool) []*Part {
-	var parts []*Part
+func (m *madeBlocks) parts(r *Recipe, lacks func(madeKey) bool) []*Batch {
+	var parts []*Batch
 	for _, s := range r.Layout() {
-		p := &Part{
+		p := &Batch{
 			Fragment: s.Contents[0].Size < int64(r.BlockSize),
 			Lacks:    func(n int) bool { return lacks(madeKey{s.Key(), n}) },
 			Keep: func(n int, stored []byte, compressed bool) error {
@@ -76,15 +76,15 @@ func (m *madeBlocks) parts(r *Recipe, lacks func(madeKey) bool) []*Part {
 			}
 			return io.NopCloser(io.MultiReader(all...)), nil
 		}
-		parts = append([]*Part{p}, parts...)
+		parts = append([]*Batch{p}, parts...)
 	}
 	return parts
 }
 
 // nextOf gives parts one after another.
-func nextOf(parts []*Part) func(context.Context) (*Part, error) {
+func nextOf(parts []*Batch) func(context.Context) (*Batch, error) {
 	var next atomic.Int64
-	return func(context.Context) (*Part, error) {
+	return func(context.Context) (*Batch, error) {
 		if i := int(next.Add(1)) - 1; i < len(parts) {
 			return parts[i], nil
 		}
@@ -157,7 +157,7 @@ func TestMakeEnds(t *testing.T) {
 	}
 	next := nextOf(m.parts(r, all))
 	calls := atomic.Int64{}
-	err := Make(t.Context(), r, func(ctx context.Context) (*Part, error) {
+	err := Make(t.Context(), r, func(ctx context.Context) (*Batch, error) {
 		if calls.Add(1) == 5 {
 			return nil, failure
 		}
@@ -167,7 +167,7 @@ func TestMakeEnds(t *testing.T) {
 		t.Errorf("next fails: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	err = Make(ctx, r, func(ctx context.Context) (*Part, error) {
+	err = Make(ctx, r, func(ctx context.Context) (*Batch, error) {
 		cancel()
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -184,9 +184,9 @@ func TestMakeParallel(t *testing.T) {
 		before := runtime.GOMAXPROCS(processors)
 		read, kept := newMeeting(processors), newMeeting(processors)
 		r := &Recipe{BlockSize: 4 << 10, Codec: "zstd-fastest.1"}
-		var parts []*Part
+		var parts []*Batch
 		for range 2 * processors {
-			parts = append(parts, &Part{
+			parts = append(parts, &Batch{
 				Size: 8 << 10,
 				Open: func(ctx context.Context) (io.ReadCloser, error) {
 					return io.NopCloser(bytes.NewReader(make([]byte, 8<<10))), read.meet(ctx)
