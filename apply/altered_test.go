@@ -143,7 +143,7 @@ func TestLaterFormats(t *testing.T) {
 func laterVersion(t *testing.T, b []byte) []byte {
 	t.Helper()
 	b = bytes.Clone(b)
-	if v := binary.LittleEndian.Uint32(b[8:]); v < 1 || v > 3 {
+	if v := binary.LittleEndian.Uint32(b[8:]); v < 1 || v > 4 {
 		t.Fatalf("the file begins with %x: no version at 8", b[:12])
 	}
 	b[8] = 77

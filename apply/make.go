@@ -124,7 +124,7 @@ func (m *making) end(fetched bool) {
 }
 
 // next waits for a part that can be made.
-func (m *making) next(ctx context.Context) (*mkimage.Batch, error) {
+func (m *making) next(ctx context.Context) (*mkimage.Portion, error) {
 	var p *part
 	err := m.u.state.Cache.Await(ctx, func() bool {
 		var over bool
@@ -137,7 +137,7 @@ func (m *making) next(ctx context.Context) (*mkimage.Batch, error) {
 	if err := m.memory.Acquire(ctx, p.memory); err != nil {
 		return nil, err
 	}
-	return &mkimage.Batch{
+	return &mkimage.Portion{
 		Size:     p.size,
 		Fragment: p.fragment,
 		Open: func(ctx context.Context) (io.ReadCloser, error) {

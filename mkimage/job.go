@@ -21,7 +21,7 @@ type job struct {
 	number  int
 	members []*squashfs.Data // nil for a data block
 	hot     bool             // one of the blocks of r.First
-	part    *Batch           // of Make: block number of it; nil: it goes to an image
+	part    *Portion         // of Make: block number of it; nil: it goes to an image
 
 	plain      []byte // bytes to compress; empty when the block was copied
 	size       int    // number of plain bytes

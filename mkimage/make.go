@@ -9,28 +9,28 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Batch is plain bytes of an image that [Make] turns into stored blocks: data blocks of one content
-// that follow each other, or one fragment block.
-type Batch struct {
+// Portion is plain bytes of an image that [Make] turns into stored blocks: data blocks of one
+// content that follow each other, or one fragment block.
+type Portion struct {
 	Size     int64 // plain bytes
 	Fragment bool
 	// Open gives the plain bytes, which Make does not verify.
 	Open func(ctx context.Context) (io.ReadCloser, error)
-	// Lacks tells whether the block with that number in the part is wanted.
+	// Lacks tells whether the block with that number in the portion is wanted.
 	Lacks func(number int) bool
 	// Keep takes a wanted block as an image stores it; a hole has no bytes. It may not keep stored.
 	// Several goroutines call it, in any order. Its error ends Make.
 	Keep func(number int, stored []byte, compressed bool) error
-	// Read is called when the part needs no more memory than its blocks. An error says that the
+	// Read is called when the portion needs no more memory than its blocks. An error says that the
 	// rest of them is not made.
 	Read func(err error)
 }
 
-// Make turns parts of r's image into stored blocks, on all processors, before Build or beside
-// anything else: Build then copies the blocks. next gives parts, in any order, to several goroutines
-// at once. It waits for one, and returns nil when there is none any more; its error ends Make. A
-// part that cannot be read is passed over.
-func Make(ctx context.Context, r *Recipe, next func(ctx context.Context) (*Batch, error),
+// Make turns portions of r's image into stored blocks, on all processors, before Build or beside
+// anything else: Build then copies the blocks. next gives portions, in any order, to several
+// goroutines at once. It waits for one, and returns nil when there is none any more; its error ends
+// Make. A portion that cannot be read is passed over.
+func Make(ctx context.Context, r *Recipe, next func(ctx context.Context) (*Portion, error),
 	o BuildOptions) error {
 	encoders, err := o.encoders(r)
 	if err != nil {
@@ -99,8 +99,8 @@ func (m *pool) take(ctx context.Context, size int) (*job, error) {
 	}
 }
 
-// read reads a part and passes the blocks on that are wanted.
-func (m *pool) read(ctx context.Context, p *Batch) error {
+// read reads a portion and passes the blocks on that are wanted.
+func (m *pool) read(ctx context.Context, p *Portion) error {
 	in, err := p.Open(ctx)
 	if err != nil {
 		return err

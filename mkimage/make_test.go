@@ -50,10 +50,10 @@ func (m *madeBlocks) StoredFragment(contents []chunkstore.ID) ([]byte, bool, boo
 }
 
 // parts gives the parts of an image, from the last one on.
-func (m *madeBlocks) parts(r *Recipe, lacks func(madeKey) bool) []*Batch {
-	var parts []*Batch
+func (m *madeBlocks) parts(r *Recipe, lacks func(madeKey) bool) []*Portion {
+	var parts []*Portion
 	for _, s := range r.Layout() {
-		p := &Batch{
+		p := &Portion{
 			Fragment: s.Contents[0].Size < int64(r.BlockSize),
 			Lacks:    func(n int) bool { return lacks(madeKey{s.Key(), n}) },
 			Keep: func(n int, stored []byte, compressed bool) error {
@@ -76,15 +76,15 @@ func (m *madeBlocks) parts(r *Recipe, lacks func(madeKey) bool) []*Batch {
 			}
 			return io.NopCloser(io.MultiReader(all...)), nil
 		}
-		parts = append([]*Batch{p}, parts...)
+		parts = append([]*Portion{p}, parts...)
 	}
 	return parts
 }
 
 // nextOf gives parts one after another.
-func nextOf(parts []*Batch) func(context.Context) (*Batch, error) {
+func nextOf(parts []*Portion) func(context.Context) (*Portion, error) {
 	var next atomic.Int64
-	return func(context.Context) (*Batch, error) {
+	return func(context.Context) (*Portion, error) {
 		if i := int(next.Add(1)) - 1; i < len(parts) {
 			return parts[i], nil
 		}
@@ -157,7 +157,7 @@ func TestMakeEnds(t *testing.T) {
 	}
 	next := nextOf(m.parts(r, all))
 	calls := atomic.Int64{}
-	err := Make(t.Context(), r, func(ctx context.Context) (*Batch, error) {
+	err := Make(t.Context(), r, func(ctx context.Context) (*Portion, error) {
 		if calls.Add(1) == 5 {
 			return nil, failure
 		}
@@ -167,7 +167,7 @@ func TestMakeEnds(t *testing.T) {
 		t.Errorf("next fails: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	err = Make(ctx, r, func(ctx context.Context) (*Batch, error) {
+	err = Make(ctx, r, func(ctx context.Context) (*Portion, error) {
 		cancel()
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -184,9 +184,9 @@ func TestMakeParallel(t *testing.T) {
 		before := runtime.GOMAXPROCS(processors)
 		read, kept := newMeeting(processors), newMeeting(processors)
 		r := &Recipe{BlockSize: 4 << 10, Codec: "zstd-fastest.1"}
-		var parts []*Batch
+		var parts []*Portion
 		for range 2 * processors {
-			parts = append(parts, &Batch{
+			parts = append(parts, &Portion{
 				Size: 8 << 10,
 				Open: func(ctx context.Context) (io.ReadCloser, error) {
 					return io.NopCloser(bytes.NewReader(make([]byte, 8<<10))), read.meet(ctx)
