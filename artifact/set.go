@@ -38,7 +38,7 @@ func Make(ctx context.Context, w io.Writer, p Pair,
 	}
 	o.ChunkLists = true // both sides know those of a listing
 	o.Steps = true      // no image is under way when a target makes contents
-	o.StepsApart = true
+	o.StepsApart, o.Large = true, true
 	o.Bases = p.bases()
 	packs := patchset.FromStore(p.Store)
 	return patchset.Make(ctx, w,

@@ -166,6 +166,7 @@ func (m *maker) add(i int, c *candidate) {
 	if c == nil {
 		return
 	}
+	older := m.o.version != 0 && m.o.version < versionRuns
 	alone := m.costly(c)
 	apart := alone != nil || m.o.StepsApart && c.entries[0].Stepped()
 	if apart {
@@ -177,7 +178,7 @@ func (m *maker) add(i int, c *candidate) {
 			m.close()
 		}
 		m.open.costly = alone
-		m.open.add(s, c.entries[n].Length, apart || m.o.version != 0 && m.o.version < versionRuns)
+		m.open.add(s, c.entries[n].Length, apart || m.o.Large || older)
 		c.entries[n].Group = m.number + len(m.open.groups) - 1
 	}
 	if apart {

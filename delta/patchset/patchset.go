@@ -159,6 +159,8 @@ type MakeOptions struct {
 	// Bases gives the most likely bases of new contents, both by their ids, where these are not what
 	// has the same path.
 	Bases map[chunkstore.ID]chunkstore.ID
+	// Large has each run be one group: for a target that uses nothing of a set before it has all.
+	Large bool
 	// Progress, when not nil, is told how far the phases have come, by one goroutine at a time.
 	Progress func(Progress)
 
