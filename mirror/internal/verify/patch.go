@@ -73,9 +73,10 @@ func (s *Set) Groups(step *patchset.Step) *patchset.Groups { return step.Groups(
 
 // openOthers decodes the groups of other ways, of which nothing is made here.
 func (s *Set) openOthers(step *patchset.Step) error {
+	groups := s.Groups(step)
 	for i := range step.Entries {
 		if other := step.Entries[i].Other(); other != nil {
-			if _, err := s.Group(step, other.Group); err != nil {
+			if _, err := groups.Open(other.Group); err != nil {
 				return err
 			}
 		}
