@@ -270,7 +270,14 @@ func TestGolden(t *testing.T) {
 
 // TestUnread demands that a folder with a font that is not read has no cache, and its folders have.
 func TestUnread(t *testing.T) {
+	packed := woff(goregular.TTF)
+	packed[len(packed)-8] ^= 1
+	twice := bytes.Clone(goregular.TTF)
+	copy(twice[12:], twice[28:44])
 	for name, content := range map[string]string{
+		"x.woff": string(packed), "twice.ttf": string(twice), "x.pfa": strings.Replace(string(tinyPFA()), "[0.001 0", "[x 0", 1),
+		"y.pfa": strings.Replace(string(tinyPFA()), "/FontType", "} /FontType", 1), "z.pfb": string(tinyPFB()[:1000]),
+		"x.pcf": string(tinyPCF("iso10646", "1", bitmapProperties, "PIXEL_SIZE", "SPACING", "SPACING")),
 		"x.bdf": "STARTFONT 2.1\n", "x.woff2": "wOF2", "x.ttf": string(goregular.TTF[:20000]),
 		"y.ttf": "\x00\x01\x00\x00", "._readme": "", "y.pfr": "PFR0",
 	} {

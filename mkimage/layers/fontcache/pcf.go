@@ -3,8 +3,10 @@ package fontcache
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/benoitkugler/textlayout/fonts/bitmap"
@@ -32,6 +34,9 @@ func readGzip(content []byte) ([]*face, error) {
 
 // readPCF reads a bitmap font of X11.
 func readPCF(content []byte) ([]*face, error) {
+	if !soundPCF(content) {
+		return nil, fmt.Errorf("%w: its tables", errUnread)
+	}
 	p, err := bitmap.Parse(bytes.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnread, err)
@@ -81,6 +86,63 @@ func readPCF(content []byte) ([]*face, error) {
 		}
 	}
 	return []*face{f}, nil
+}
+
+// soundPCF tells whether the tables of a font are as FreeType demands, and its properties such that the
+// library takes them as FreeType does: each once, and said to be either a text or a number.
+func soundPCF(b []byte) bool {
+	le := binary.LittleEndian
+	if len(b) < 8 || le.Uint32(b[4:]) > 9 || len(b) < 8+16*int(le.Uint32(b[4:])) {
+		return false
+	}
+	type table struct{ kind, size, offset int64 }
+	var tables []table
+	for i := range int(le.Uint32(b[4:])) {
+		r := b[8+16*i:]
+		tables = append(tables, table{int64(le.Uint32(r)), int64(le.Uint32(r[8:])), int64(le.Uint32(r[12:]))})
+	}
+	slices.SortFunc(tables, func(x, y table) int { return int(x.offset - y.offset) })
+	for i, t := range tables {
+		if i < len(tables)-1 && t.offset+t.size > tables[i+1].offset || t.offset > int64(len(b)) ||
+			i < len(tables)-1 && t.kind == tables[i+1].kind {
+			return false
+		}
+		if t.kind == 1 && !soundProperties(b[t.offset:]) {
+			return false
+		}
+	}
+	return true
+}
+
+// soundProperties tells it of the table of properties: its format, their number, and 9 bytes each: the
+// place of the name, whether it is a text, the value.
+func soundProperties(b []byte) bool {
+	if len(b) < 8 {
+		return false
+	}
+	order := binary.ByteOrder(binary.LittleEndian)
+	if b[0]&4 != 0 {
+		order = binary.BigEndian
+	}
+	count := int64(order.Uint32(b[4:]))
+	texts := 8 + 9*count + -count&3 + 4
+	if binary.LittleEndian.Uint32(b)&^0xff != 0 || count > 256 || texts > int64(len(b)) {
+		return false
+	}
+	seen := map[string]bool{}
+	for i := range count {
+		r := b[8+9*i:]
+		at := texts + int64(order.Uint32(r))
+		if r[4] > 1 || at >= int64(len(b)) {
+			return false
+		}
+		name, _, _ := bytes.Cut(b[at:], []byte{0})
+		if seen[string(name)] {
+			return false
+		}
+		seen[string(name)] = true
+	}
+	return true
 }
 
 // sizeOfProperties gives the size in pixels that a bitmap font's properties tell.

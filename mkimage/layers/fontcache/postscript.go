@@ -54,6 +54,21 @@ func (p *postScriptText) next() string {
 	return token
 }
 
+// matrix reads six numbers in brackets, which are not all that there may be in fonts.
+func (p *postScriptText) matrix() bool {
+	if open := p.next(); open != "[" && open != "{" {
+		return false
+	}
+	for i := range 6 {
+		n, err := strconv.ParseFloat(p.next(), 64)
+		if err != nil || i == 3 && n == 0 {
+			return false
+		}
+	}
+	end := p.next()
+	return end == "]" || end == "}"
+}
+
 // stringLength is how many bytes a string has, with its parentheses.
 func stringLength(b []byte) int {
 	depth := 0

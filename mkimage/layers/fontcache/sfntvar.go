@@ -43,6 +43,15 @@ func (s *sfnt) readAxes() error {
 		}
 		s.face.instances = append(s.face.instances, n)
 	}
+	for tag, count := range map[string]int{"gvar": 4, "avar": 6, "HVAR": -1} { // where they have the number of axes
+		t, err := s.table(tag)
+		if err != nil {
+			return err
+		}
+		if t != nil && (len(t) < 8 || be.Uint32(t) != 0x10000 || count > 0 && int(be.Uint16(t[count:])) != axes) {
+			return fmt.Errorf("%w: table %s", errUnread, tag)
+		}
+	}
 	if s.whole, err = font.NewFont(s.Loader); err != nil {
 		return fmt.Errorf("%w: %w", errUnread, err)
 	}

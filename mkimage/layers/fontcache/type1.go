@@ -135,11 +135,20 @@ func decipher(b []byte, key uint16) []byte {
 // readText reads the plain part. What several have, the last one says.
 func (t *type1) readText(text []byte) error {
 	p := &postScriptText{b: text}
+	open := 0
 	for token := p.next(); token != ""; token = p.next() {
 		texts := map[string]*string{
 			"/FamilyName": &t.family, "/FullName": &t.full, "/Weight": &t.weight, "/Notice": &t.notice,
 		}
 		switch {
+		case token == "[" || token == "{":
+			open++
+		case token == "]" || token == "}":
+			open--
+		case token == "/FontMatrix":
+			if !p.matrix() {
+				return fmt.Errorf("%w: its matrix", errUnread)
+			}
 		case token == "/FontName":
 			name, ok := strings.CutPrefix(p.next(), "/")
 			if !ok {
@@ -161,6 +170,12 @@ func (t *type1) readText(text []byte) error {
 			}
 			*texts[token], _, _ = strings.Cut(value[1:len(value)-1], "\x00")
 		}
+		if open < 0 {
+			break
+		}
+	}
+	if open != 0 {
+		return fmt.Errorf("%w: its brackets", errUnread)
 	}
 	return nil
 }

@@ -1,7 +1,10 @@
 package fontcache
 
 import (
+	"bytes"
+	"compress/zlib"
 	"encoding/binary"
+	"io"
 	"slices"
 )
 
@@ -37,5 +40,23 @@ func soundWOFF(b []byte) bool {
 		at += (t.packed + 3) &^ 3
 		whole += (t.size + 3) &^ 3
 	}
-	return whole == int64(be.Uint32(b[16:])) && whole <= unpackedMax
+	if whole != int64(be.Uint32(b[16:])) || whole > unpackedMax {
+		return false
+	}
+	for _, t := range tables {
+		if t.packed < t.size && !unpacks(b[t.offset:t.offset+t.packed], t.size) {
+			return false
+		}
+	}
+	return true
+}
+
+// unpacks tells whether a packed table is whole and has so many bytes.
+func unpacks(b []byte, size int64) bool {
+	r, err := zlib.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return false
+	}
+	n, err := io.Copy(io.Discard, io.LimitReader(r, size+1))
+	return err == nil && n == size
 }
