@@ -97,7 +97,10 @@ func (t *btf) forwardOrdered(base *btfBase) bool {
 	sort.Sort(sorted)
 	place, ok := inverseOf(sorted.list), true
 	starts := t.nameStarts()
-	names := t.firstUses(starts)
+	var names []int
+	if !base.order.isBase {
+		names = t.firstUses(starts)
+	}
 	t.walk(func(_ int, word byte, p []byte) {
 		v := le.Uint32(p)
 		if own := v - t.firstType; word == 't' && v >= t.firstType && int64(own) < int64(t.count) {
@@ -248,11 +251,13 @@ func (t *btf) nameStarts() (starts []int) {
 // firstUses lists the numbers of the module's names in the order in which types first name them,
 // then of those that none names.
 func (t *btf) firstUses(starts []int) (list []int) {
-	listed := make([]bool, len(starts))
+	listed, next := make([]bool, len(starts)), 0
 	t.walk(func(_ int, word byte, p []byte) {
-		if n, ok := t.ownName(starts, word, p); ok && !listed[n] {
+		n, ok := t.ownName(starts, next, word, p)
+		if ok && !listed[n] {
 			listed[n] = true
 			list = append(list, n)
+			next = n + 1
 		}
 	})
 	for n, was := range listed {
@@ -263,14 +268,19 @@ func (t *btf) firstUses(starts []int) (list []int) {
 	return list
 }
 
-// ownName gives the number of the name that a word of a type is, if it is one of the module's.
-func (t *btf) ownName(starts []int, word byte, p []byte) (n int, ok bool) {
+// ownName gives the number of the name that a word of a type is, if it is one of the module's. likely
+// is tried first.
+func (t *btf) ownName(starts []int, likely int, word byte, p []byte) (n int, ok bool) {
 	v := le.Uint32(p)
 	if word != 'n' || v < t.firstName {
 		return 0, false
 	}
-	n = sort.SearchInts(starts, int(v-t.firstName))
-	return n, n < len(starts) && starts[n] == int(v-t.firstName)
+	at := int(v - t.firstName)
+	if likely < len(starts) && starts[likely] == at {
+		return likely, true
+	}
+	n = sort.SearchInts(starts, at)
+	return n, n < len(starts) && starts[n] == at
 }
 
 // arrangeNames puts the module's names in an order of their numbers. It is false when types have
@@ -286,10 +296,11 @@ func (t *btf) arrangeNames(starts, order []int) bool {
 		out = append(out, t.strings[starts[n]:end+1]...)
 	}
 	copy(t.strings, out)
-	good := true
+	good, next := true, 0
 	t.walk(func(_ int, word byte, p []byte) {
-		if n, ok := t.ownName(starts, word, p); ok {
+		if n, ok := t.ownName(starts, next, word, p); ok {
 			le.PutUint32(p, t.firstName+uint32(to[n]))
+			next = n + 1
 		} else if word == 'n' && le.Uint32(p) >= t.firstName {
 			good = false
 		}
