@@ -91,6 +91,9 @@ func (r *release) patterns(content []byte, name string) (list []pattern, err err
 		}
 		var languages langSet
 		add := func(id int, at *instance, whole bool) error {
+			if len(list) == patternsMax {
+				return fmt.Errorf("%w: more than %d fonts and instances", errUnread, patternsMax)
+			}
 			p, err := r.query(f, name, int32(id), at, whole, &languages)
 			if err == nil {
 				list = append(list, p)

@@ -27,9 +27,10 @@ type File struct {
 
 // Limits of what hostile trees can ask for.
 const (
-	foldersMax = 1 << 14
-	fontMax    = 256 << 20 // bytes of a file
-	fontsMax   = 1 << 16   // of a folder
+	foldersMax  = 1 << 14
+	fontMax     = 256 << 20 // bytes of a file
+	fontsMax    = 1 << 16   // of a folder
+	patternsMax = 1 << 13   // of a file: its fonts, and the instances of these
 )
 
 // tag is the file that tells programs for backups that the folder is a cache.

@@ -56,14 +56,20 @@ func (s *sfnt) need(tag string, size int) ([]byte, error) {
 	return b, err
 }
 
-// facesMax is how many fonts a collection may have.
-const facesMax = 256
+// Bounds of a file. Fonts of a collection share tables, and tables may overlap, so neither is bounded
+// by the file.
+const (
+	facesMax  = 256
+	tablesMax = 1 << 30 // bytes of the tables of all fonts
+	namesMax  = 1 << 12 // names of a font
+	textsMax  = 1 << 20 // bytes of these names
+)
 
 // signatures is the tag of a table that some fonts have twice, and nobody reads.
 const signatures = 0x44534947 // DSIG
 
-// soundSFNT tells whether a file has all tables that its fonts say, each once: the library takes the
-// room for a table as that is said to need it.
+// soundSFNT tells whether a file has all tables that its fonts say, each once, and not too many bytes
+// of them: the library takes the room for a table as that is said to need it.
 func soundSFNT(b []byte) bool {
 	be := binary.BigEndian
 	places := []int{0}
@@ -76,6 +82,7 @@ func soundSFNT(b []byte) bool {
 			places = append(places, int(be.Uint32(b[12+4*i:])))
 		}
 	}
+	whole := int64(0)
 	for _, at := range places {
 		if at > len(b)-12 || at+12+16*int(be.Uint16(b[at+4:])) > len(b) {
 			return false
@@ -84,7 +91,8 @@ func soundSFNT(b []byte) bool {
 		for i := range int(be.Uint16(b[at+4:])) {
 			r := b[at+12+16*i:]
 			tag, offset, size := be.Uint32(r), int64(be.Uint32(r[8:])), int64(be.Uint32(r[12:]))
-			if seen[tag] && tag != signatures || offset+size > int64(len(b)) {
+			whole += size
+			if seen[tag] && tag != signatures || offset+size > int64(len(b)) || whole > tablesMax {
 				return false
 			}
 			seen[tag] = true
@@ -269,11 +277,15 @@ func (s *sfnt) readNames() (names []sfntName, err error) {
 	if begin > len(b) {
 		return nil, fmt.Errorf("%w: table name", errUnread)
 	}
+	texts := 0
 	for i := range count {
 		r := b[6+12*i:]
 		length, from := int(be.Uint16(r[8:])), storage+int(be.Uint16(r[10:]))
 		if length == 0 || from < begin || from+length > len(b) {
 			continue
+		}
+		if texts += length; len(names) == namesMax || texts > textsMax {
+			return nil, fmt.Errorf("%w: more than %d names of %d bytes", errUnread, namesMax, textsMax)
 		}
 		n := sfntName{be.Uint16(r), be.Uint16(r[2:]), be.Uint16(r[4:]), be.Uint16(r[6:]), b[from : from+length]}
 		if be.Uint16(b) == 1 && n.language >= 0x8000 {

@@ -2,6 +2,7 @@ package fontcache
 
 import (
 	"bytes"
+	"cmp"
 	"compress/zlib"
 	"encoding/binary"
 	"io"
@@ -28,10 +29,10 @@ func soundWOFF(b []byte) bool {
 			int64(be.Uint32(r)), int64(be.Uint32(r[4:])), int64(be.Uint32(r[8:])), int64(be.Uint32(r[12:])),
 		})
 	}
-	if !slices.IsSortedFunc(tables, func(a, b table) int { return int(a.tag - b.tag) }) {
+	if !slices.IsSortedFunc(tables, func(a, b table) int { return cmp.Compare(a.tag, b.tag) }) {
 		return false
 	}
-	slices.SortFunc(tables, func(a, b table) int { return int(a.offset - b.offset) })
+	slices.SortFunc(tables, func(a, b table) int { return cmp.Compare(a.offset, b.offset) })
 	at, whole := int64(44+20*count), int64(12+16*count)
 	for _, t := range tables {
 		if t.offset != at || t.packed > t.size || t.offset+t.packed > int64(len(b)) {
