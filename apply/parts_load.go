@@ -176,8 +176,8 @@ func (l *partsLoader) openSet(ctx context.Context, o *output) (*partsSet, error)
 	return nil, o.closeSet(err, l.events)
 }
 
-// worth tells whether a set is taken, by the ways that it chooses: not when a step takes more memory
-// than there is, or longer than to fetch as many bytes as the set saves at most.
+// worth tells whether a set is taken, by the ways that it chooses: not when a step takes more
+// memory than there is, or longer than to fetch as many bytes as the set saves at most.
 func (l *partsLoader) worth(o *output, x *partsSet) bool {
 	patched, recipes := int64(0), l.seeds.recipes(l.image)
 	l.choose(x.set, recipes)

@@ -114,11 +114,11 @@ type Set struct {
 	read   func(n int) ([]byte, error)
 }
 
-// Open reads the head of a set that leads to an artifact of kind k. ReadRecipe comes next. old is the
-// recipe of the artifact that the set leads from, made with any options. image is the recipe of the
-// image beside the new artifact; unless h tells ids, it may lack some. Errors wrap
-// chunkstore.ErrCorrupt or chunkstore.ErrVersion, or patchset.ErrFrom when the set leads from another
-// artifact or belongs beside another image.
+// Open reads the head of a set that leads to an artifact of kind k. ReadRecipe comes next. old is
+// the recipe of the artifact that the set leads from, made with any options. image is the recipe of
+// the image beside the new artifact; unless h tells ids, it may lack some. Errors wrap
+// chunkstore.ErrCorrupt or chunkstore.ErrVersion, or patchset.ErrFrom when the set leads from
+// another artifact or belongs beside another image.
 func Open(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe) (*Set, error) {
 	from, err := oldListing(k, old, image, !h.TellsIDs())
 	if err != nil {

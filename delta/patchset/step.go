@@ -25,8 +25,8 @@ func (h *Head) StepAfter(before *Step) (*Step, error) {
 
 // StepFrom applies the recipe's patch to a recipe of which the caller knows the hash. Chunk lists
 // that are pending there may stay pending: without them nobody can verify that recipe. One that is
-// another all the same shows in the image, which has a hash of its own. Errors are those of Step, or
-// wrap ErrPending when this set refers to missing chunk lists.
+// another all the same shows in the image, which has a hash of its own. Errors are those of Step,
+// or wrap ErrPending when this set refers to missing chunk lists.
 func (h *Head) StepFrom(from *mkimage.Recipe, id chunkstore.ID) (*Step, error) {
 	if id != h.From {
 		return nil, fmt.Errorf("%w: from %v, not %v", ErrFrom, h.From, id)

@@ -8,8 +8,8 @@ import (
 // The order of a module's types changes from build to build, since the program that writes them
 // takes several source files at once and keeps of types that these share only the first. So the
 // types are put in the order of their words, see forwardHashed, those without a word last. The
-// module's names are put in the order in which the types then first name them. What the order was is
-// told to those who know that of the old module's types: see orderCoder.
+// module's names are put in the order in which the types then first name them. What the order was
+// is told to those who know that of the old module's types: see orderCoder.
 
 // orderedMax is how many types a module may have. It bounds the memory that tables take.
 const orderedMax = 1 << 17
@@ -52,8 +52,8 @@ type btfOrder struct {
 
 const orderCodedMax = 1 << 14 // bytes, exclusive
 
-// append appends the order to a file, and behind it its length: seven bits in the last byte, more in
-// the byte before.
+// append appends the order to a file, and behind it its length: seven bits in the last byte, more
+// in the byte before.
 func (r *btfOrder) append(b []byte) []byte {
 	b = append(b, r.coded...)
 	n := len(r.coded)

@@ -9,8 +9,8 @@ import (
 )
 
 // orderCoder writes or reads the order of things that have an expected one. The things lie in
-// blocks, those of one source file. A thing is mostly the next one of the block at hand that was not
-// there yet. Else come
+// blocks, those of one source file. A thing is mostly the next one of the block at hand that was
+// not there yet. Else come
 //
 //	number   the block: 0 a new one, 1 and more: how many others things were taken from since
 //	number   of a new block: how far it is from the last new one, modulo their number
@@ -44,8 +44,8 @@ func (c *orderCoder) bit(bit bool, context int) bool {
 	return bit
 }
 
-// number codes a number below 1<<numberBits: the length of its binary form, then that from the second
-// digit on.
+// number codes a number below 1<<numberBits: the length of its binary form, then that from the
+// second digit on.
 func (c *orderCoder) number(v, context int) int {
 	n := 0
 	for n < numberBits && c.bit(bits.Len(uint(v)) > n, context+min(n, numberContexts-1)) {

@@ -73,8 +73,8 @@ type stepped interface {
 		size int64) error
 }
 
-// Learnt is what a transform keeps of an old content, for After, or with Stepped for InverseTo alone.
-// EffortOf counts its memory if that is much. It is for one goroutine.
+// Learnt is what a transform keeps of an old content, for After, or with Stepped for InverseTo
+// alone. EffortOf counts its memory if that is much. It is for one goroutine.
 type Learnt any
 
 // Ids of transforms, which patch sets store. No id is ever used again.

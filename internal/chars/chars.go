@@ -1,5 +1,5 @@
 // Package chars tells of which ASCII characters a text is made. It is for the syntax of names and
-// numbers, in place of package regexp: the command for targets is 0.3 MB smaller without that.
+// numbers, in place of package regexp: the command for targets is 0.25 MB smaller without that.
 package chars
 
 import "strings"

@@ -17,8 +17,8 @@ import (
 // errNoFolder is what comes of a mirror's folder that is not there.
 var errNoFolder = errors.New("no such folder")
 
-// looksRemote tells whether s is what only an address on the network looks like, its scheme left out
-// or cut off: it has a password, a host and a port, or this machine's name.
+// looksRemote tells whether s is what only an address on the network looks like, its scheme left
+// out or cut off: it has a password, a host and a port, or this machine's name.
 func looksRemote(s string) bool {
 	s = strings.ToLower(s)
 	if strings.HasPrefix(s, "http:") || strings.HasPrefix(s, "https:") {

@@ -16,8 +16,8 @@ import (
 )
 
 // Take keeps a package by its hash, which nobody knows before, and gives it with that. check looks
-// at the file first; it has at most one byte more than p.Size. A hash that p has is that of a former
-// lock: what is there by it, and passes check, is not fetched again.
+// at the file first; it has at most one byte more than p.Size. A hash that p has is that of a
+// former lock: what is there by it, and passes check, is not fetched again.
 func (c *Downloads) Take(ctx context.Context, p Locked, check func(path string) error) (Locked,
 	error) {
 	if p.SHA256 != "" {

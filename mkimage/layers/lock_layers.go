@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// LockedLayer says by hash what a layer asked apt or apk for when it was locked. It is a line of the file:
-// layer and digest, with a space between.
+// LockedLayer says by hash what a layer asked apt or apk for when it was locked. It is a line of
+// the file: layer and digest, with a space between.
 type LockedLayer struct{ Layer, Digest string }
 
-// LockedLayers gives what the layers of packages ask apt or apk for, for their lock. What earlier layers
-// ask for belongs to it, since a later layer has only what these lack.
+// LockedLayers gives what the layers of packages ask apt or apk for, for their lock. What earlier
+// layers ask for belongs to it, since a later layer has only what these lack.
 func (d *Definition) LockedLayers() (list []LockedLayer) {
 	h := sha256.New()
 	switch {

@@ -1,4 +1,5 @@
-// Package apktest makes packages of Alpine of the second generation, and indexes of them, for tests.
+// Package apktest makes packages of Alpine of the second generation, and indexes of them, for
+// tests.
 package apktest
 
 import (

@@ -17,8 +17,8 @@ type Contents struct {
 // End says that no chunk lines of the last content follow.
 func (c *Contents) End() { c.open = nil }
 
-// Take reads the two fields of [AppendContent], or of [AppendUnlisted] where these are permitted. It
-// gives nil for the empty content.
+// Take reads the two fields of [AppendContent], or of [AppendUnlisted] where these are permitted.
+// It gives nil for the empty content.
 func (c *Contents) Take(f *Fields) *chunkstore.Content {
 	size := int64(f.Number(10, 63))
 	text := f.Text()

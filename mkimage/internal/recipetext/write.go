@@ -109,8 +109,8 @@ func AppendContent(b []byte, c *chunkstore.Content) []byte {
 	return append(b, c.ID.String()...)
 }
 
-// AppendUnlisted is AppendContent for a content that is not empty and whose chunks are not known, nor
-// its id if that is a stand-in.
+// AppendUnlisted is AppendContent for a content that is not empty and whose chunks are not known,
+// nor its id if that is a stand-in.
 func AppendUnlisted(b []byte, c *chunkstore.Content) []byte {
 	b = append(strconv.AppendInt(b, c.Size, 10), " "+noChunks...)
 	text := c.ID.String()

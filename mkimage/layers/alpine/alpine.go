@@ -1,6 +1,6 @@
 // Package alpine resolves the names of Alpine's packages to locked ones, by the distribution's own
-// solver. Like package apt, which does the same for Debian, it starts a program: apk(8), with a root
-// of its own, so that neither the packages of this machine nor its settings count.
+// solver. Like package apt, which does the same for Debian, it starts a program: apk(8), with a
+// root of its own, so that neither the packages of this machine nor its settings count.
 //
 // apk solves and does nothing else. It gets indexes that were fetched and verified before, and has
 // no network. Since an index does not say what a whole package hashes to, each package of the
@@ -30,8 +30,8 @@ const indexMax = 128 << 20
 const fetchers = 4
 
 // Resolve gives the lock of a definition's packages. It fetches the indexes of the definition's
-// repositories, and keeps the packages in the cache. What the former lock names and the cache has is
-// not fetched again. It takes the system's folder for temporary files.
+// repositories, and keeps the packages in the cache. What the former lock names and the cache has
+// is not fetched again. It takes the system's folder for temporary files.
 func Resolve(ctx context.Context, d *layers.Definition, former *layers.Lock,
 	cache *layers.Downloads) (_ *layers.Lock, err error) {
 	repositories, err := d.Repositories()

@@ -31,8 +31,8 @@ type repository struct {
 	dir   string // as apk knows it
 }
 
-// fetch fetches the index of a repository, and puts it where apk looks for that of a repository in a
-// folder. It does so for each kind of index and repository: apk tells generations by content.
+// fetch fetches the index of a repository, and puts it where apk looks for that of a repository in
+// a folder. It does so for each kind of index and repository: apk tells generations by content.
 func (r *root) fetch(ctx context.Context, at layers.ApkRepository, keys apk.Keys,
 	cache *layers.Downloads) error {
 	text, err := cache.Read(ctx, at.Index, indexMax)

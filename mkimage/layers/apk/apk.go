@@ -1,9 +1,10 @@
 // Package apk reads Alpine's packages of both generations, as apk-package(5) and apk-v3(5) describe
 // them: their names, their scripts and the tree of files that they unpack to. It runs nothing.
 //
-// Begin with [Open], or with [ReadIndex], which reads what a repository has, and [Verify]. Every content is verified by the hash that the package says. Whether the
-// package itself is what somebody made is told by [Options.Keys] alone. Dependencies are not read:
-// who chooses packages has solved them.
+// Begin with [Open], or with [ReadIndex], which reads what a repository has, and [Verify]. Every
+// content is verified by the hash that the package says. Whether the package itself is what
+// somebody made is told by [Options.Keys] alone. Dependencies are not read: who chooses packages
+// has solved them.
 //
 // A package comes from whoever made it, so lengths are bounded before memory is taken.
 package apk

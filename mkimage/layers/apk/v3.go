@@ -143,8 +143,8 @@ type databaseFile struct {
 	close  func()
 }
 
-// openDatabase reads the database of a file, at most limit bytes, and its signatures. With keys, one
-// of them must have signed it.
+// openDatabase reads the database of a file, at most limit bytes, and its signatures. With keys,
+// one of them must have signed it.
 func openDatabase(in *bufio.Reader, schema uint32, limit int64, keys Keys) (*databaseFile, error) {
 	plain, done, err := decompress(in)
 	if err != nil {

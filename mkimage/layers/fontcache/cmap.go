@@ -15,8 +15,8 @@ type mapped struct{ char, glyph uint32 }
 // charsMax is the number behind the last character of Unicode.
 const charsMax = 0x110000
 
-// readChars reads which characters a font has, from the table that FreeType chooses: the last one of
-// all Unicode, or else the last one of its first plane, or else the first one of symbols.
+// readChars reads which characters a font has, from the table that FreeType chooses: the last one
+// of all Unicode, or else the last one of its first plane, or else the first one of symbols.
 func (s *sfnt) readChars() error {
 	be := binary.BigEndian
 	b, err := s.need("cmap", 4)
@@ -94,8 +94,8 @@ func (s *sfnt) readChars() error {
 	return nil
 }
 
-// subtable gives the characters of a table, in order. FreeType leaves a wrong one out; here it is an
-// error.
+// subtable gives the characters of a table, in order. FreeType leaves a wrong one out; here it is
+// an error.
 func (s *sfnt) subtable(b []byte) (list []mapped, err error) {
 	wrong := fmt.Errorf("%w: its characters", errUnread)
 	switch binary.BigEndian.Uint16(b) {

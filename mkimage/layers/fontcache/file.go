@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// readFile reads all fonts of a file. Errors wrap errNoFont, where FreeType takes the file for none,
-// or errUnread.
+// readFile reads all fonts of a file. Errors wrap errNoFont, where FreeType takes the file for
+// none, or errUnread.
 func readFile(content []byte) ([]*face, error) {
 	kind := sniff(content)
 	switch kind {

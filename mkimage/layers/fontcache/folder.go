@@ -73,8 +73,8 @@ func (b *builder) file(e *tree.Entry, name string, names []string) (fonts []patt
 	return fonts, err
 }
 
-// patterns gives the patterns of the fonts in a file: of each font, of its instances, and of all that
-// these span.
+// patterns gives the patterns of the fonts in a file: of each font, of its instances, and of all
+// that these span.
 func (r *release) patterns(content []byte, name string) (list []pattern, err error) {
 	defer func() {
 		if p := recover(); p != nil {

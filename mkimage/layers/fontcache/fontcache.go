@@ -1,5 +1,6 @@
-// Package fontcache makes fontconfig's caches of the folders with fonts, byte for byte as fc-cache(1)
-// of fontconfig 2.14.1 and 2.15.0 does on 64-bit PCs and ARM machines. [Build] does it all.
+// Package fontcache makes fontconfig's caches of the folders with fonts, byte for byte as
+// fc-cache(1) of fontconfig 2.14.1 and 2.15.0 does on 64-bit PCs and ARM machines. [Build] does it
+// all.
 //
 // A folder with a font that this package does not read just as FreeType does has no cache: there
 // fontconfig reads the fonts itself. What fontconfig would read of users' homes counts for nothing,

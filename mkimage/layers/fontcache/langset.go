@@ -70,8 +70,8 @@ func number(s string, base int) uint32 {
 	return uint32(n)
 }
 
-// han has the languages with Han's letters, and the bits of OS/2's code pages with which a font says
-// that it is for them.
+// han has the languages with Han's letters, and the bits of OS/2's code pages with which a font
+// says that it is for them.
 var han = []struct {
 	bit  int
 	lang string

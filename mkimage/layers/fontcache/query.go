@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// query makes the pattern of a face, as src/fcfreetype.c's FcFreeTypeQueryFaceInternal does. name is
-// the path of its file, id its number there; at is the instance that the pattern is for, and whole
-// tells that it is for all that the font's axes span. languages are those of the face, once they are
-// found. Errors are errNoPattern, or wrap errUnread.
+// query makes the pattern of a face, as src/fcfreetype.c's FcFreeTypeQueryFaceInternal does. name
+// is the path of its file, id its number there; at is the instance that the pattern is for, and
+// whole tells that it is for all that the font's axes span. languages are those of the face, once
+// they are found. Errors are errNoPattern, or wrap errUnread.
 func (r *release) query(f *face, name string, id int32, at *instance, whole bool, languages *langSet) (pattern, error) {
 	p := pattern{}
 	p.add(outline, f.outlines)
@@ -115,7 +115,8 @@ func (o *os2) exclusive() (only string) {
 	return only
 }
 
-// addNames adds what the table of names has, and gives the foundry that it tells when there is none.
+// addNames adds what the table of names has, and gives the foundry that it tells when there is
+// none.
 func (r *release) addNames(p pattern, f *face, at *instance, varies bool, maker string) string {
 	for _, platform := range platformOrder {
 		for _, id := range nameOrder {

@@ -160,7 +160,8 @@ func asNumber(v value) (float64, bool) {
 	return 0, false
 }
 
-// find gives which of the values passes a test, or -1 for none. ok tells whether the test is passed.
+// find gives which of the values passes a test, or -1 for none. ok tells whether the test is
+// passed.
 func (s *step) find(values []value) (at int, ok bool, err error) {
 	if len(values) == 0 {
 		return -1, s.which == "all", nil

@@ -56,8 +56,8 @@ func (s *sfnt) need(tag string, size int) ([]byte, error) {
 	return b, err
 }
 
-// Bounds of a file. Fonts of a collection share tables, and tables may overlap, so neither is bounded
-// by the file.
+// Bounds of a file. Fonts of a collection share tables, and tables may overlap, so neither is
+// bounded by the file.
 const (
 	facesMax  = 256
 	tablesMax = 1 << 30 // bytes of the tables of all fonts
@@ -68,8 +68,8 @@ const (
 // signatures is the tag of a table that some fonts have twice, and nobody reads.
 const signatures = 0x44534947 // DSIG
 
-// soundSFNT tells whether a file has all tables that its fonts say, each once, and not too many bytes
-// of them: the library takes the room for a table as that is said to need it.
+// soundSFNT tells whether a file has all tables that its fonts say, each once, and not too many
+// bytes of them: the library takes the room for a table as that is said to need it.
 func soundSFNT(b []byte) bool {
 	be := binary.BigEndian
 	places := []int{0}

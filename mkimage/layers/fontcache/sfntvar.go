@@ -103,8 +103,8 @@ func (s *sfnt) postScript(by *freetype, at *instance) (string, error) {
 	return name, nil
 }
 
-// ascii gives the first of some names that there is, without the letters that are not wanted, or none
-// where FreeType gives the record up for them. whole tells whether it gives up none.
+// ascii gives the first of some names that there is, without the letters that are not wanted, or
+// none where FreeType gives the record up for them. whole tells whether it gives up none.
 func (s *sfnt) ascii(by *freetype, wanted func(byte) bool, ids ...uint16) (name string, whole bool) {
 	for _, id := range ids {
 		windows, apple := (*sfntName)(nil), (*sfntName)(nil)

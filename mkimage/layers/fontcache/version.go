@@ -35,8 +35,8 @@ type freetype struct {
 	lenient      bool // of a PostScript name, just the wrong letters are left out
 }
 
-// freetypes are those whose way of reading fonts is known, by the names of Debian's libraries: 2.12.1
-// and 2.13.3.
+// freetypes are those whose way of reading fonts is known, by the names of Debian's libraries:
+// 2.12.1 and 2.13.3.
 var freetypes = map[string]freetype{"libfreetype.so.6.18.3": {}, "libfreetype.so.6.20.2": {true, true}}
 
 const libraryMax = 16 << 20 // bytes
@@ -82,9 +82,9 @@ func findRelease(root *lookup.View) (*release, error) {
 	return nil, fmt.Errorf("%w: the tree has no libfontconfig", ErrUnknown)
 }
 
-// libraryVersion gives the number that FcGetVersion of a library gives, which loads it as a constant
-// and returns: only there is the number in a library. It is an error for a machine other than amd64
-// and arm64, and when the function is another one.
+// libraryVersion gives the number that FcGetVersion of a library gives, which loads it as a
+// constant and returns: only there is the number in a library. It is an error for a machine other
+// than amd64 and arm64, and when the function is another one.
 func libraryVersion(b []byte) (uint32, error) {
 	f, err := elf.NewFile(bytes.NewReader(b))
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"slices"
 )
 
-// soundWOFF tells whether a file of packed tables is as FreeType demands, and not too large: a header
-// of 44 bytes with the sizes of the file and of what it packs, a record of 20 bytes for each table,
-// and the tables one behind the other, each at a multiple of 4.
+// soundWOFF tells whether a file of packed tables is as FreeType demands, and not too large: a
+// header of 44 bytes with the sizes of the file and of what it packs, a record of 20 bytes for each
+// table, and the tables one behind the other, each at a multiple of 4.
 func soundWOFF(b []byte) bool {
 	be := binary.BigEndian
 	if len(b) < 44 || int64(be.Uint32(b[8:])) != int64(len(b)) {

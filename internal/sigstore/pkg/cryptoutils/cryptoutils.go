@@ -1,5 +1,5 @@
-// Package cryptoutils replaces sigstore's package of that name: it has the two functions that go-tuf
-// calls. See the package signature beside it.
+// Package cryptoutils replaces sigstore's package of that name: it has the two functions that
+// go-tuf calls. See the package signature beside it.
 package cryptoutils
 
 import (
