@@ -76,8 +76,17 @@ var encoderCost = map[zstd.EncoderLevel]int64{
 // Workers tells how many encoders a build runs at once when they and their blocks may take memory
 // bytes: at least one, and at most the number of processors.
 func (e *Encoders) Workers(blockSize int, memory int64) int {
-	each := encoderCost[e.codec.Speed] + 2*blocksPerWorker*int64(blockSize)
-	return int(max(1, min(int64(runtime.GOMAXPROCS(0)), memory/each)))
+	return int(max(1, min(int64(runtime.GOMAXPROCS(0)), memory/e.each(blockSize))))
+}
+
+// Left is what Workers leaves of so much memory, in bytes.
+func (e *Encoders) Left(blockSize int, memory int64) int64 {
+	return max(0, memory-int64(e.Workers(blockSize, memory))*e.each(blockSize))
+}
+
+// each is how many bytes one encoder takes with its blocks.
+func (e *Encoders) each(blockSize int) int64 {
+	return encoderCost[e.codec.Speed] + 2*blocksPerWorker*int64(blockSize)
 }
 
 // zstdWindow is the encoders' window, in bytes. No block is larger, and a larger window would take

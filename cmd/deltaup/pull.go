@@ -25,7 +25,7 @@ const pullBeside = 28 << 20
 
 // pullProcessors bounds what takes memory for each processor: readers of a seed, decoders,
 // encoders.
-const pullProcessors = 4
+const pullProcessors = 8
 
 func newPullCommand(env *Env) *command.Command {
 	var o pullOptions
