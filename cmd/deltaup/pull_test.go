@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -85,10 +86,17 @@ func sameFile(t *testing.T, a, b string) {
 }
 
 // TestPullKilled kills the real command at random moments, runs it again, and demands that
-// no byte is asked for that lay on the disk when it started.
+// no byte is asked for that lay on the disk when it started, that no block is made twice, and that
+// none is lost.
 func TestPullKilled(t *testing.T) {
 	memory(t)
 	mirrorDir, v1, v2 := releases(t)
+	for _, route := range []string{"blocks", "patch", "chunks"} {
+		t.Run(route, func(t *testing.T) { pullKilled(t, route, mirrorDir, v1, v2) })
+	}
+}
+
+func pullKilled(t *testing.T, route, mirrorDir, v1, v2 string) {
 	before, err := os.ReadFile(v1)
 	if err != nil {
 		t.Fatal(err)
@@ -106,15 +114,20 @@ func TestPullKilled(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 3))
 	var sent int64
-	kills := 0
+	kills, made := 0, 0
 	for runs := 0; ; runs++ {
 		if runs == 100 {
 			t.Fatal("no end")
 		}
 		onDisk := cached(t, state)
+		if n := madeBlocks(t, state); n < made {
+			t.Fatalf("%d blocks are left of %d", n, made)
+		} else {
+			made = n
+		}
 		server.Reset()
 		cmd := exec.Command(self)
-		cmd.Args = []string{"deltaup", "pull", server.URL, "--seed", v1, "--slot", slot, "--state", state, "--insecure", "--quiet", "--parallel", "2"}
+		cmd.Args = []string{"deltaup", "pull", server.URL, "--seed", v1, "--slot", slot, "--state", state, "--insecure", "--quiet", "--parallel", "2", "--route", route}
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		if err := cmd.Start(); err != nil {
@@ -145,10 +158,43 @@ func TestPullKilled(t *testing.T) {
 	if now, err := os.ReadFile(v1); err != nil || !bytes.Equal(now, before) {
 		t.Errorf("the seed was changed (%v)", err)
 	}
-	t.Logf("%d kills, %d bytes handed to connections over all runs", kills, sent)
+	t.Logf("%d kills, %d bytes handed to connections over all runs, %d blocks made before the last", kills, sent,
+		made)
 	if kills == 0 {
 		t.Error("the command was never killed in time")
 	}
+}
+
+// madeBlocks counts the blocks that were made, in the format of doc/pull.md, and demands that none
+// is there twice.
+func madeBlocks(t *testing.T, state string) int {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(state, "*", "made"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b) < 45 {
+			continue
+		}
+		for b = b[45+int(b[44]):]; len(b) >= 48; {
+			size := 48 + int(binary.LittleEndian.Uint32(b)&^(1<<31))
+			if size > len(b) {
+				break
+			}
+			key := string(b[4:40])
+			if seen[key] {
+				t.Fatal("a block was made twice")
+			}
+			seen[key], b = true, b[size:]
+		}
+	}
+	return len(seen)
 }
 
 // part is a run of bytes of a pack that is on disk.
