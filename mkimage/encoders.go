@@ -44,12 +44,18 @@ func (e *Encoders) take(n int) ([]*zstd.Encoder, error) {
 // will compress. It measures each block of the sample and gives the rate at the upper quartile,
 // since on a busy machine other programs may interrupt half of the blocks.
 func (e *Encoders) Rate(blockSize int, sample []byte) (float64, error) {
+	rate, _, err := e.Measure(blockSize, sample)
+	return rate, err
+}
+
+// Measure is Rate, and tells how many bytes an image has of the sample.
+func (e *Encoders) Measure(blockSize int, sample []byte) (rate float64, stored int64, err error) {
 	if len(sample) == 0 {
-		return 0, errors.New("compression rate: no sample")
+		return 0, 0, errors.New("compression rate: no sample")
 	}
 	list, err := e.take(1)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	buf := make([]byte, 0, blockSize+blockSize/2)
 	// the first call makes the encoder allocate
@@ -57,12 +63,13 @@ func (e *Encoders) Rate(blockSize int, sample []byte) (float64, error) {
 	var rates []int64 // whose sort the program has anyway
 	for b := range slices.Chunk(sample, blockSize) {
 		start := time.Now()
-		list[0].EncodeAll(b, buf)
+		out := list[0].EncodeAll(b, buf)
 		took := max(time.Since(start), time.Microsecond)
 		rates = append(rates, int64(float64(len(b))/took.Seconds()))
+		stored += int64(min(len(out), len(b)))
 	}
 	slices.Sort(rates)
-	return float64(rates[len(rates)-1-(len(rates)-1)/4]), nil
+	return float64(rates[len(rates)-1-(len(rates)-1)/4]), stored, nil
 }
 
 // encoderCost is how many bytes of memory one encoder takes, as measured.
@@ -76,7 +83,12 @@ var encoderCost = map[zstd.EncoderLevel]int64{
 // Workers tells how many encoders a build runs at once when they and their blocks may take memory
 // bytes: at least one, and at most the number of processors.
 func (e *Encoders) Workers(blockSize int, memory int64) int {
-	return int(max(1, min(int64(runtime.GOMAXPROCS(0)), memory/e.each(blockSize))))
+	return e.WorkersOf(runtime.GOMAXPROCS(0), blockSize, memory)
+}
+
+// WorkersOf is Workers on a machine of so many processors.
+func (e *Encoders) WorkersOf(processors, blockSize int, memory int64) int {
+	return int(max(1, min(int64(processors), memory/e.each(blockSize))))
 }
 
 // Left is what Workers leaves of so much memory, in bytes.

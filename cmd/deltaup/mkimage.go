@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"deltaup/internal/command"
 	"deltaup/internal/durable"
@@ -25,6 +26,9 @@ import (
 type mkimageOptions struct {
 	image      string
 	level      string
+	targetCPU  string
+	targetTime time.Duration
+	target     targetCPU // with --level auto
 	blockSize  string
 	exclude    []string
 	include    []string
@@ -69,6 +73,13 @@ update costs, on machines that do not check them.
 With --trace (see deltaup trace) or --order the data of the files named lie at
 the front, in that order, as a boot reads them.
 
+With --level auto mkimage tries all levels on some blocks of the tree and takes
+the one by which the image is the smallest, among those with which a target as
+--target-cpu says compresses what an update changes within --target-time. With
+--previous it keeps the level of the release before where that is about as good.
+Two machines may measure differently: who wants the same bytes everywhere names
+the level that was chosen.
+
 With --from-recipe the image is made from the recipe, and the argument is only
 where contents are found.`,
 		Args: command.Exactly(1),
@@ -79,6 +90,11 @@ where contents are found.`,
 					if cmd.Flags().Changed(name) {
 						return &usageError{fmt.Errorf("--%s: the definition %s decides", name, o.input)}
 					}
+				}
+			}
+			for _, name := range []string{"target-cpu", "target-time"} {
+				if cmd.Flags().Changed(name) && o.level != levelAuto {
+					return &usageError{fmt.Errorf("--%s goes with --level auto", name)}
 				}
 			}
 			if o.fromRecipe != "" {
@@ -98,7 +114,12 @@ where contents are found.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVarP(&o.image, "output", "o", "", "the image to write; its recipe is IMAGE.recipe")
-	f.StringVar(&o.level, "level", "best", "compression: "+strings.Join(mkimage.Levels(), ", "))
+	f.StringVar(&o.level, "level", "best", "compression: "+strings.Join(mkimage.Levels(), ", ")+
+		"; auto measures what they take")
+	f.StringVar(&o.targetCPU, "target-cpu", "4x0.25",
+		"for --level auto: `PROCESSORSxSPEED` of a target; one here has speed 1")
+	f.DurationVar(&o.targetTime, "target-time", 30*time.Second,
+		"for --level auto: how long a target may compress in an update")
 	f.StringVar(&o.blockSize, "block-size", "128K",
 		"size of a data block, a power of two from 4K to 1M")
 	f.StringArrayVar(&o.exclude, "exclude", nil,
@@ -176,6 +197,12 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	r, source, err := o.recipe(ctx, t, recipes)
 	if err != nil {
 		return err
+	}
+	if o.level == levelAuto {
+		status.clear()
+		if err := o.chooseLevel(ctx, env, r, source); err != nil {
+			return err
+		}
 	}
 	stats, err := writeImage(ctx, o.image, r, source,
 		func(done, total int64) { status.show("compressing", done, total) })
@@ -303,8 +330,12 @@ func (o *mkimageOptions) parse(
 		}
 		trees.Owner = &owner
 	}
-	recipes.Level = o.level
-	if _, err := mkimage.CodecFor(o.level); err != nil {
+	if recipes.Level = o.level; o.level == levelAuto {
+		recipes.Level = ""
+		if o.target, err = parseTargetCPU(o.targetCPU, o.targetTime); err != nil {
+			return trees, recipes, err
+		}
+	} else if _, err := mkimage.CodecFor(o.level); err != nil {
 		return trees, recipes, err
 	}
 	if recipes.BlockSize, err = parseBlockSize(o.blockSize); err != nil {

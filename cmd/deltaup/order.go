@@ -23,8 +23,8 @@ func (o *mkimageOptions) dataOrder(stderr io.Writer, entries []tree.Entry) ([]st
 		files = []string{o.order}
 	}
 	if len(files) == 0 {
-		if o.previous != "" {
-			return nil, &usageError{errors.New("--previous goes with --trace or --order")}
+		if o.previous != "" && o.level != levelAuto {
+			return nil, &usageError{errors.New("--previous goes with --trace, --order or --level auto")}
 		}
 		return nil, nil
 	}
