@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -216,5 +217,48 @@ func TestRecent(t *testing.T) {
 	}
 	if len(r) != recentMax || r.use(7) != -1 {
 		t.Errorf("%d values are kept", len(r))
+	}
+}
+
+// TestX86Common: the quick way through common instructions finds what x86Instruction finds, in
+// programs and in bytes of any kind.
+func TestX86Common(t *testing.T) {
+	type ref struct{ kind, field, next int }
+	check := func(name string, code []byte) (common int) {
+		var got, want []ref
+		x86Refs(code, func(kind, field, next int) { got = append(got, ref{kind, field, next}) })
+		for at := 0; at < len(code); {
+			in := x86Instruction(code[at:])
+			next := at + in.length
+			if in.displacement > 0 {
+				want = append(want, ref{in.displacementKind, at + in.displacement, next})
+			}
+			if in.immediate > 0 {
+				want = append(want, ref{in.immediateKind, at + in.immediate, next})
+			}
+			at = next
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %d references, want %d", name, len(got), len(want))
+		}
+		return x86Common(code, 0, func(int, int, int) {})
+	}
+	for _, name := range []string{"library.so", "pie", "fixed", "module.o"} {
+		check(name, sample(t, name))
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	longest := 0
+	for range 3000 {
+		code := make([]byte, rng.IntN(200))
+		for i := range code {
+			code[i] = byte(rng.Uint32())
+			if rng.IntN(4) == 0 { // prefixes and opcodes that lead to others
+				code[i] = []byte{0x48, 0x41, 0x0f, 0x66, 0x8b, 0x38, 0x3a, 0xe8, 0xc7, 0x05, 0x84}[rng.IntN(11)]
+			}
+		}
+		longest = max(longest, check("random bytes", code))
+	}
+	if longest < 20 {
+		t.Errorf("the quick way was taken for %d bytes at most", longest)
 	}
 }

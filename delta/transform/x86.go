@@ -61,6 +61,9 @@ const (
 // instruction ends at next. visit may change the four bytes.
 func x86Refs(code []byte, visit func(kind, field, next int)) {
 	for at := 0; at < len(code); {
+		if at += x86Common(code[at:], at, visit); at == len(code) {
+			return
+		}
 		in := x86Instruction(code[at:])
 		next := at + in.length
 		if in.displacement > 0 {
@@ -71,6 +74,77 @@ func x86Refs(code []byte, visit func(kind, field, next int)) {
 		}
 		at = next
 	}
+}
+
+// x86CommonMax is more bytes than an instruction has that x86Common reads.
+const x86CommonMax = 16
+
+// x86Common does what x86Refs does for the most common instructions at the beginning of code, which
+// is at offset base, up to the first that is another one or may be cut off. It gives their length.
+func x86Common(code []byte, base int, visit func(kind, field, next int)) (at int) {
+	for at+x86CommonMax <= len(code) {
+		b := (*[x86CommonMax]byte)(code[at:])
+		n, kind := 0, opcodes[b[0]]
+		if b[0]&0xf0 == 0x40 { // REX
+			n, kind = 1, opcodes[b[1]]
+		}
+		if kind == opTwoBytes && b[n+1]&^2 != 0x38 {
+			n++
+			kind = opcodes0F[b[n]]
+		}
+		n++
+		displacement, address, immediate := 0, refAbsolute, 0
+		switch kind {
+		case opNone:
+			at += n
+			continue
+		case opImm8:
+			at += n + 1
+			continue
+		case opImmZ, opRel32:
+			immediate = 4
+		case opModRM, opModImm8, opModImmZ:
+			mod, rm := b[n]>>6, b[n]&7
+			n++
+			far := mod == 2
+			switch {
+			case mod == 3:
+				mod = 0
+			case mod == 0 && rm == 5:
+				far, address = true, refRelative
+			case rm == 4:
+				far = far || mod == 0 && b[n]&7 == 5
+				n++
+			}
+			if far {
+				displacement = n
+				n += 4
+			} else {
+				n += int(mod)
+			}
+			switch kind {
+			case opModImm8:
+				n++
+			case opModImmZ:
+				immediate = 4
+			}
+		default:
+			return at
+		}
+		next := at + n + immediate
+		if displacement > 0 {
+			visit(address, base+at+displacement, base+next)
+		}
+		if immediate > 0 {
+			reference := refAbsolute
+			if kind == opRel32 {
+				reference = refBranch
+			}
+			visit(reference, base+at+n, base+next)
+		}
+		at = next
+	}
+	return at
 }
 
 // instruction is what x86Instruction finds. A position is 0 when the instruction has no such field
