@@ -104,7 +104,7 @@ func TestBases(t *testing.T) {
 		}
 	}
 	for _, e := range s.Entries {
-		if path := paths[e.Content.ID]; (e.Transform == 1) != strings.HasSuffix(path, ".gz") {
+		if path := paths[e.Content.ID]; (e.Transform == 17) != strings.HasSuffix(path, ".gz") {
 			t.Errorf("transform %d for %s", e.Transform, path)
 		}
 	}
