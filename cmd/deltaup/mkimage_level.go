@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -166,18 +165,15 @@ func sampleContents(ctx context.Context, r *mkimage.Recipe,
 		end := at + c.Size
 		for ; c.Size >= size && next < end; next += step {
 			from := min(max(next-at, 0)/size, c.Size/size-1) * size
-			block := make([]byte, size)
-			if err := readAt(ctx, source, c, block, from); err != nil {
+			if sample, err = appendPart(ctx, sample, source, c, from, size); err != nil {
 				return nil, 0, err
 			}
-			sample = append(sample, block...)
 		}
 		if c.Size < size && (next < end || len(small) > 0) {
-			block := make([]byte, c.Size)
-			if err := readAt(ctx, source, c, block, 0); err != nil {
+			if small, err = appendPart(ctx, small, source, c, 0, c.Size); err != nil {
 				return nil, 0, err
 			}
-			if small = append(small, block...); int64(len(small)) >= size {
+			if int64(len(small)) >= size {
 				sample, small, next = append(sample, small[:size]...), nil, max(next, end)+step
 			}
 		}
@@ -186,19 +182,20 @@ func sampleContents(ctx context.Context, r *mkimage.Recipe,
 	return sample, plain, nil
 }
 
-// readAt reads a part of a content.
-func readAt(ctx context.Context, source mkimage.Source, c *chunkstore.Content, p []byte,
-	off int64) error {
+// appendPart appends n bytes of a content, from off on.
+func appendPart(ctx context.Context, to []byte, source mkimage.Source, c *chunkstore.Content, off,
+	n int64) ([]byte, error) {
 	in, err := source.Open(ctx, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer in.Close() // read only
-	if _, err := io.CopyN(io.Discard, in, off); err != nil {
-		return fmt.Errorf("content %v: %w", c.ID, err)
+	part := make([]byte, n)
+	if _, err = io.CopyN(io.Discard, in, off); err == nil {
+		_, err = io.ReadFull(in, part)
 	}
-	if _, err := io.ReadFull(in, p); err != nil {
-		return errors.Join(fmt.Errorf("content %v", c.ID), err)
+	if err != nil {
+		return nil, fmt.Errorf("content %v: %w", c.ID, err)
 	}
-	return nil
+	return append(to, part...), nil
 }
