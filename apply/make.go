@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -33,6 +34,7 @@ type making struct {
 
 	mu      sync.Mutex
 	pending []*part // in the image's order
+	filling []*part // that need nothing of the mirror: for while nothing else can be made
 	there   map[delta.Piece]bool
 	fetched bool // nothing is on its way any more
 
@@ -96,7 +98,7 @@ func (u *Update) makeBeside(ctx context.Context) *making {
 	}
 	m.room.Store(room)
 	m.list()
-	if len(m.pending) == 0 {
+	if len(m.pending)+len(m.filling) == 0 {
 		return nil
 	}
 	ctx, m.cancel = context.WithCancel(ctx)
@@ -178,9 +180,13 @@ func (m *making) ready() (p *part, over bool) {
 	}
 	for i, p := range search {
 		if m.has(p.pieces) {
-			m.pending = append(m.pending[:i:i], m.pending[i+1:]...)
+			m.pending = slices.Delete(m.pending, i, i+1)
 			return p, false
 		}
+	}
+	if n := len(m.filling); n > 0 {
+		p, m.filling = m.filling[n-1], m.filling[:n-1]
+		return p, false
 	}
 	return nil, m.fetched || len(m.pending) == 0
 }
@@ -266,10 +272,13 @@ func (m *making) list() {
 		}
 		for _, p := range m.parts(&s, key, ahead) {
 			total += p.size
-			if !m.made(p) {
-				m.pending = append(m.pending, p)
-			} else {
+			switch {
+			case m.made(p):
 				m.done.done.Add(p.size)
+			case len(p.pieces) == 0:
+				m.filling = append(m.filling, p)
+			default:
+				m.pending = append(m.pending, p)
 			}
 		}
 	}

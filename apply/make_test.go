@@ -347,3 +347,35 @@ func TestMadeTimes(t *testing.T) {
 		}
 	}
 }
+
+// TestMadeThenNext: a pull that was cut off, and of which the next one only copied what was made,
+// leaves a seed that the pull after it knows.
+func TestMadeThenNext(t *testing.T) {
+	m := patched(t, 3, 1)
+	with := m.with
+	m.with = func(r *apply.Request) { with(r); r.Channel, r.Version, r.Route = "", "2", "patch" }
+	interrupted(t, m)
+	if _, _, err := m.pull(); err != nil {
+		t.Fatal(err)
+	}
+	slot := readFile(t, m.path)
+	m.seeds = []string{m.path}
+	m.path += "-other"
+	m.with = func(r *apply.Request) { with(r); r.Route = "patch" }
+	var read atomic.Int64
+	before := m.with
+	m.with = func(r *apply.Request) {
+		before(r)
+		tell := r.Events
+		r.Events = func(e apply.Event) {
+			tell(e)
+			if e.Stage == apply.StageSeed {
+				read.Store(e.Done)
+			}
+		}
+	}
+	if _, r := m.mustPull(); r.Route != "patch" || len(m.warnings) > 0 {
+		t.Errorf("route %s, warnings %q", r.Route, m.warnings)
+	}
+	t.Logf("%d bytes of a seed of %d were read", read.Load(), len(slot))
+}
