@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -378,4 +379,42 @@ func TestMadeThenNext(t *testing.T) {
 		t.Errorf("route %s, warnings %q", r.Route, m.warnings)
 	}
 	t.Logf("%d bytes of a seed of %d were read", read.Load(), len(slot))
+}
+
+// arriving is a system whose set has several groups in one run.
+func arriving(version int) map[string][]byte {
+	files := map[string][]byte{"etc/same": noise(1, 60<<10)}
+	for i := range 10 {
+		content := noise(uint64(20+i), 100<<10)
+		change := noise(uint64(40+i), 100<<10)
+		for k := 0; version == 2 && k < len(content); k += 2 + int(change[k]%4) {
+			content[k] += 1 + change[k]%3
+		}
+		files[fmt.Sprintf("usr/lib/%02d", i)] = content
+	}
+	return files
+}
+
+// TestMakesAsGroupsArrive: of a set with several groups most is made when the last byte has come.
+func TestMakesAsGroupsArrive(t *testing.T) {
+	m := newTargetOf(t, worldOf(t, "arriving", arriving, 2, 1))
+	m.server.Add(faultserver.Rule{Path: "patches/", Fault: faultserver.Slow(100 << 10)})
+	var made, total, atEnd atomic.Int64
+	m.with = func(r *apply.Request) {
+		r.Route, r.Line, r.CPU = "patch", thin, steady
+		r.Events = func(e apply.Event) {
+			switch {
+			case e.Stage == apply.StageMake:
+				made.Store(e.Done)
+				total.Store(e.Total)
+			case e.Stage == apply.StageFetch && e.Done == e.Total:
+				atEnd.Store(made.Load())
+			}
+		}
+	}
+	q, r := m.mustPull()
+	if r.BytesFetched != q.Bytes+q.MetaBytes || made.Load() != total.Load() || atEnd.Load() < total.Load()/3 {
+		t.Errorf("%d of %d bytes were made when all had come, %d in the end", atEnd.Load(), total.Load(), made.Load())
+	}
+	t.Logf("%d of %d bytes were made when %d had come", atEnd.Load(), total.Load(), q.Bytes)
 }
