@@ -1,11 +1,15 @@
 package apply
 
-import "deltaup/chunkstore"
+import (
+	"deltaup/chunkstore"
+	"deltaup/mkimage"
+)
 
 // lacking is what the seeds lack of the image.
 type lacking struct {
 	contents []*chunkstore.Content // that no seed has whole
 	plain    int64                 // bytes of contents
+	made     int64                 // those of them whose blocks earlier runs have made
 	// plain bytes of the blocks that no seed has as the image stores them
 	blocks int64
 	stored int64 // about their stored bytes
@@ -28,10 +32,18 @@ func (u *Update) lacking() lacking {
 		total += c.Size
 	}
 	stored := u.storedStretches()
+	made := u.madeBlocks()
 	for _, s := range u.recipe.Layout() {
-		if !stored[s.Key()] {
-			for _, c := range s.Contents {
+		key := s.Key()
+		if stored[key] {
+			continue
+		}
+		done := made.HasAll(key, blockCount(&s, u.recipe.BlockSize))
+		for _, c := range s.Contents {
+			if !done {
 				l.blocks += c.Size
+			} else if u.seeds.contents[c.ID] == nil {
+				l.made += c.Size
 			}
 		}
 	}
@@ -76,6 +88,15 @@ func (u *Update) guessLacking() lacking {
 	l.plain = l.stored * usualRatio
 	l.blocks = l.plain
 	return l
+}
+
+// blockCount is how many blocks a stretch has.
+func blockCount(s *mkimage.Stretch, blockSize int) int {
+	size := int64(0)
+	for _, c := range s.Contents {
+		size += c.Size
+	}
+	return int((size + int64(blockSize) - 1) / int64(blockSize))
 }
 
 const (

@@ -342,16 +342,22 @@ func (m *making) parts(s *mkimage.Stretch, key chunkstore.ID,
 
 // madeBlocks gives the blocks of the image that were made before; nil when they cannot be had.
 func (u *Update) madeBlocks() *madeblocks.Store {
-	if u.made == nil && u.recipe != nil && u.image != nil {
-		store, err := madeblocks.Open(u.state.MadePath(), madeblocks.Image{
-			ID: u.image.ID, Codec: u.recipe.Codec, BlockSize: u.recipe.BlockSize,
-		})
-		if err != nil {
-			u.events.warn("state folder %s: %v", u.state.Name(), err)
-			u.noMaking = true
-			return nil
-		}
-		u.made = store
+	if u.noMaking || u.recipe == nil || u.image == nil {
+		return nil
+	}
+	image := madeblocks.Image{
+		ID: u.image.ID, Codec: u.recipe.Codec, BlockSize: u.recipe.BlockSize,
+	}
+	if u.made.Of(image) {
+		return u.made
+	}
+	err := u.made.Close()
+	if err == nil {
+		u.made, err = madeblocks.Open(u.state.MadePath(), image)
+	}
+	if err != nil {
+		u.events.warn("state folder %s: %v", u.state.Name(), err)
+		u.made, u.noMaking = nil, true
 	}
 	return u.made
 }

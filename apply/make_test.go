@@ -221,6 +221,18 @@ func TestMadeAlready(t *testing.T) {
 			with := m.with
 			m.with = func(r *apply.Request) {
 				with(r)
+				r.CPU.Compress, r.CPU.Patch, r.CPU.Decode = 1e4, 1e4, 1e12
+			}
+			u, done, err := m.start()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := u.Quote().Time; left > 5*time.Second {
+				t.Errorf("what is made is quoted with %v", left)
+			}
+			done()
+			m.with = func(r *apply.Request) {
+				with(r)
 				r.Events = func(e apply.Event) {
 					switch e.Stage {
 					case apply.StageFetch:

@@ -27,7 +27,7 @@ func (r *patchRoute) offer(l lacking) delta.Offer {
 	u := r.u
 	o := delta.Offer{
 		Route:  r.name(),
-		Work:   delta.Work{Compress: l.blocks, Patch: l.plain},
+		Work:   delta.Work{Compress: l.blocks, Patch: l.plain - l.made},
 		Making: !u.noMaking,
 	}
 	switch {

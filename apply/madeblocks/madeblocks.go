@@ -158,6 +158,22 @@ func (s *Store) Has(stretch chunkstore.ID, number int) bool {
 	return ok
 }
 
+// HasAll tells whether the store, which may be nil, has the first so many blocks of a stretch.
+func (s *Store) HasAll(stretch chunkstore.ID, blocks int) bool {
+	if s == nil || s.Empty() {
+		return false
+	}
+	for n := range blocks {
+		if !s.Has(stretch, n) {
+			return false
+		}
+	}
+	return true
+}
+
+// Of tells whether the store, which may be nil, is that of an image.
+func (s *Store) Of(image Image) bool { return s != nil && s.image == image }
+
 // Empty tells whether the store has no block.
 func (s *Store) Empty() bool {
 	s.mu.Lock()
