@@ -93,9 +93,13 @@ func (g *Groups) decode(n int) (streams suffix.Streams, err error) {
 	return suffix.Streams(plain), nil
 }
 
+// partLeftMax is how many bytes of a part a decoder may leave. One that has output enough asks for
+// none of the few that a part has beyond what it needs.
+const partLeftMax = 4 << 10
+
 // parts decodes a stream that is stored in parts.
 type parts struct {
-	left   []byte // of the part at hand
+	left   []byte // of the part at hand, and what the decoder has not asked for yet of those before
 	reader *brotli.Reader
 }
 
@@ -110,7 +114,10 @@ func (p *parts) Read(b []byte) (int, error) {
 
 // decode gives the size bytes of the next part. It refuses a window of more than room bytes.
 func (p *parts) decode(stored []byte, size int, room int64) ([]byte, error) {
-	p.left = stored
+	if len(p.left) > partLeftMax {
+		return nil, fmt.Errorf("%w: brotli: parts that nothing is made of", chunkstore.ErrCorrupt)
+	}
+	p.left = append(p.left, stored...)
 	if p.reader == nil {
 		if window := brotliWindow(stored); window > max(room, 1<<brotliWindowMin) {
 			return nil, fmt.Errorf("%w: brotli: a window of %d bytes", chunkstore.ErrCorrupt, window)

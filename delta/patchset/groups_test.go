@@ -212,3 +212,23 @@ func TestCut(t *testing.T) {
 		}
 	}
 }
+
+// TestPartsOfNothing: what one part tells makes the bytes of several groups, and then come others.
+func TestPartsOfNothing(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for range 30 {
+		r := &openRun{}
+		s := &r.streams[suffix.Literals]
+		for i := range 40 {
+			*s = append(*s, make([]byte, rnd.IntN(6000))...)
+			for range rnd.IntN(3) * rnd.IntN(40) {
+				*s = append(*s, byte(rnd.Uint32()))
+			}
+			r.groups = append(r.groups, groupEnd{entries: 1})
+			r.groups[i].ends[suffix.Literals] = len(*s)
+		}
+		if _, err := r.compress(unheard); err != nil {
+			t.Error(err)
+		}
+	}
+}
