@@ -220,10 +220,8 @@ func (s *session) makeHost() (remove func()) {
 	if s.network, err = newNamespace(s.ctx); err != nil {
 		s.Log("no network namespace: %v", err)
 		s.report.Shaping = "in the bench's own process: rate and delay on the loopback, without TCP's slow start"
-	} else if s.network.netem {
-		s.report.Shaping = "a network namespace, rate and delay by tc netem"
 	} else {
-		s.report.Shaping = "a network namespace, rate by tc tbf; the delay in the bench's own process, as this kernel has no netem, so that TCP's slow start is not slowed by it"
+		s.report.Shaping = "a network namespace behind a relay of the bench, which delays, queues and drops the packets of the kernel's TCP (" + congestion + ")"
 	}
 	s.report.Weak = Weak{Share: weakShare}
 	if s.quota, err = newQuota(weakShare); err != nil {

@@ -133,14 +133,22 @@ func (d *daemon) start(cmd *exec.Cmd) error {
 		_ = cmd.Process.Kill() // it has nothing to lose
 		_ = cmd.Wait()
 	}
+	if err := answers(d.addr); err != nil {
+		d.stop()
+		return fmt.Errorf("%s: %w", d.name, err)
+	}
+	return nil
+}
+
+// answers waits until somebody listens on an address.
+func answers(addr string) error {
 	for range 250 {
-		if c, err := net.Dial("tcp", d.addr); err == nil {
+		if c, err := net.Dial("tcp", addr); err == nil {
 			return c.Close()
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	d.stop()
-	return errors.New(d.name + " does not answer")
+	return errors.New(addr + " does not answer")
 }
 
 // freeAddress gives an address with a port that nobody listens on.

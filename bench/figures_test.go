@@ -25,7 +25,7 @@ func TestRangeOf(t *testing.T) {
 
 func TestCompute(t *testing.T) {
 	m := &Result{Wall: Range{Median: 2}, WeakWall: 9, Sent: Range{Median: 900_000}, Received: Range{Median: 100_000}, Rounds: 4}
-	line := Line{8e6 * headerShare, 50 * time.Millisecond}
+	line := Line{Rate: 8e6 * headerShare, RTT: 50 * time.Millisecond}
 	for _, tt := range []struct {
 		weak              bool
 		seconds, download float64
@@ -60,8 +60,8 @@ func TestNames(t *testing.T) {
 		{trimmed("100 MB"), "100 MB"},
 		{trimmed("0.50 s"), "0.5 s"},
 		{trimmed("50"), "50"},
-		{Line{64e3, 600 * time.Millisecond}.String(), "64 kbit/s, 600 ms"},
-		{Line{2.5e9, 0}.String(), "2.5 Gbit/s, 0 ms"},
+		{Line{Rate: 64e3, RTT: 600 * time.Millisecond}.String(), "64 kbit/s, 600 ms"},
+		{Line{Rate: 2.5e9, RTT: 0}.String(), "2.5 Gbit/s, 0 ms"},
 		{Line{}.String(), "loopback"},
 		{Range{2, 1, 3}.Text("seconds"), "2.00 s (1.00 s–3.00 s)"},
 		{Range{2, 2, 2}.Text("bytes"), "2 B"},

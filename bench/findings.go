@@ -31,8 +31,8 @@ func (r *Report) measures() []measure {
 			return 0
 		}
 	}
-	lte, thin := Line{10e6, curveRTT}, Line{1e6, curveRTT}
-	fast := Line{1e9, curveRTT}
+	lte, thin := Line{Rate: 10e6, RTT: curveRTT}, Line{Rate: 1e6, RTT: curveRTT}
+	fast := Line{Rate: 1e9, RTT: curveRTT}
 	return []measure{
 		{"bytes sent by the server", bytesName, func(m *Result) float64 { return m.Sent.Median }},
 		{"time at " + thin.String(), secondsName, on(thin, false)},
@@ -121,7 +121,7 @@ func (r *Report) quickest(weak, imageOnly bool) string {
 			if ours(m.ID) && m.Shared != "" || imageOnly && m.Of != "image" {
 				continue
 			}
-			p := r.point(m.ID, Line{rate, curveRTT}, weak, false)
+			p := r.point(m.ID, Line{Rate: rate, RTT: curveRTT}, weak, false)
 			if p != nil && (name == "" || p.Seconds < least) {
 				name, least = m.Name, p.Seconds
 			}

@@ -31,7 +31,7 @@ func (r *Report) HTML() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	bars := Line{10e6, 50 * time.Millisecond}
+	bars := Line{Rate: 10e6, RTT: 50 * time.Millisecond}
 	var b bytes.Buffer
 	err = t.Execute(&b, &htmlPage{
 		page: r.page(), Crossover: r.crossover(false), CrossoverWeak: r.crossover(true), RoundTrips: r.roundTrips(),

@@ -62,7 +62,7 @@ func (s *session) pullFrom(m *method, subject *Subject, pub string, line Line, w
 }
 
 // planLine is the line that deltaup is told on the loopback.
-var planLine = Line{10e6, 50 * time.Millisecond}
+var planLine = Line{Rate: 10e6, RTT: 50 * time.Millisecond}
 
 // withTarget makes a target with its line and calls fn. It puts into result what the target used
 // and what its server sent.
@@ -81,15 +81,16 @@ func (s *session) withTarget(ctx context.Context, t *target, line Line, weak boo
 	} else if weak {
 		t.env = append(t.env, "GOMAXPROCS=1")
 	}
+	if s.network == nil && line.lossy() {
+		return fmt.Errorf("%v: without a network namespace no packet is lost", line)
+	}
 	if s.network != nil {
-		if err := s.network.shape(ctx, line); err != nil {
-			return err
-		}
-		address, rest = s.network.address, s.network.rest(line)
+		address, rest = s.network.shape(ctx, line)
 		t.prefix = append(t.prefix, s.network.prefix()...)
 	}
 	before := s.web.requests()
 	server := newServer(rest)
+	server.real = s.network != nil
 	err = s.connect(ctx, server, address, t)
 	if err == nil {
 		err = fn()

@@ -54,7 +54,7 @@ func reportLines() []Line {
 func curveLines() []Line {
 	var all []Line
 	for _, rate := range curveRates {
-		all = append(all, Line{rate, curveRTT})
+		all = append(all, Line{Rate: rate, RTT: curveRTT})
 	}
 	return all
 }
@@ -63,7 +63,7 @@ func curveLines() []Line {
 func roundLines() []Line {
 	var all []Line
 	for _, rtt := range curveRTTs {
-		all = append(all, Line{roundRate, rtt})
+		all = append(all, Line{Rate: roundRate, RTT: rtt})
 	}
 	return all
 }

@@ -7,119 +7,100 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
-// namespace is a target's network: a pair of virtual interfaces, whose rate and delay the kernel
-// shapes with tc. It needs root, iproute2 and the kernel's tbf. Where the kernel lacks netem, a
-// [link] makes the delay.
+// namespace is a target's network. Two passages lead from it to the server: a [relay], and a pair of
+// virtual interfaces for what needs no relay. It needs root, iproute2 and /dev/net/tun.
 type namespace struct {
-	name, inside, outside string // names of the namespace, its interface and the server's interface
-	address               string // the server's address
-	netem                 bool   // the kernel can delay packets
+	name    string
+	pair    passage // virtual interfaces
+	lines   passage // TUN devices, between which the relay is
+	relay   *relay
+	changes uint64 // how often the relay became another line
 }
 
-// newNamespace makes a namespace without shaping, with addresses of TEST-NET-2.
-func newNamespace(ctx context.Context) (*namespace, error) {
+// passage is a way between a target and its server.
+type passage struct {
+	inside, outside string // names of the target's interface and the server's
+	target, server  string // their addresses
+}
+
+var namespaces atomic.Int64
+
+// newNamespace makes a namespace with both passages. The addresses are of TEST-NET-2 and 3, which
+// nobody else uses.
+func newNamespace(ctx context.Context) (_ *namespace, err error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("network namespaces need root")
 	}
-	id := os.Getpid() % 100_000
-	n := &namespace{
-		name:    fmt.Sprintf("deltaup-%d", id),
-		inside:  fmt.Sprintf("dut%d", id),
-		outside: fmt.Sprintf("dus%d", id),
+	id := fmt.Sprintf("%d-%d", os.Getpid()%100_000, namespaces.Add(1))
+	n := &namespace{name: "deltaup-" + id}
+	// each namespace of a process has a /30 of its own, and so have most processes
+	third := int(int64(os.Getpid())*8+namespaces.Load()) % 64 * 4
+	for _, p := range []struct {
+		passage  *passage
+		name, of string
+	}{{&n.pair, "p", "198.51.100"}, {&n.lines, "l", "203.0.113"}} {
+		p.passage.inside, p.passage.outside = "d"+p.name+"t"+id, "d"+p.name+"s"+id
+		p.passage.server = fmt.Sprintf("%s.%d", p.of, third+1)
+		p.passage.target = fmt.Sprintf("%s.%d", p.of, third+2)
 	}
-	third := os.Getpid() % 64 * 4 // each process has a /30 of 198.51.100.0/24
-	n.address = fmt.Sprintf("198.51.100.%d", third+1)
-	target := fmt.Sprintf("198.51.100.%d/30", third+2)
+	if n.relay, err = newRelay([2]string{n.lines.outside, n.lines.inside}); err != nil {
+		return nil, err
+	}
 	steps := [][]string{
 		{"ip", "netns", "add", n.name},
-		{"ip", "link", "add", n.outside, "type", "veth", "peer", "name", n.inside, "netns", n.name},
-		{"ip", "addr", "add", n.address + "/30", "dev", n.outside},
-		{"ip", "link", "set", n.outside, "up"},
-		{"ip", "-n", n.name, "addr", "add", target, "dev", n.inside},
-		{"ip", "-n", n.name, "link", "set", n.inside, "up"},
+		{
+			"ip", "link", "add", n.pair.outside, "type", "veth", "peer", "name", n.pair.inside,
+			"netns", n.name,
+		},
+		{"ip", "link", "set", n.lines.inside, "netns", n.name},
 		{"ip", "-n", n.name, "link", "set", "lo", "up"},
+	}
+	for _, p := range []passage{n.pair, n.lines} {
+		steps = append(steps,
+			[]string{"ip", "addr", "add", p.server + "/30", "dev", p.outside},
+			[]string{"ip", "link", "set", p.outside, "up"},
+			[]string{"ip", "-n", n.name, "addr", "add", p.target + "/30", "dev", p.inside},
+			[]string{"ip", "-n", n.name, "link", "set", p.inside, "up"})
 	}
 	for _, s := range steps {
 		if err := admin(ctx, s...); err != nil {
 			return nil, errors.Join(err, n.remove())
 		}
 	}
-	n.netem = n.tc(ctx, n.outside, "netem", "delay", "1ms") == nil
-	if err := n.shape(ctx, Line{Rate: 1e9}); err != nil {
-		return nil, errors.Join(err, n.remove())
-	}
+	n.relay.start()
 	return n, nil
 }
 
-// remove removes the namespace, and with it both interfaces.
+// remove removes the namespace, and with it the interfaces.
 func (n *namespace) remove() error {
 	// the run may be cancelled
-	return admin(context.Background(), "ip", "netns", "del", n.name)
+	return errors.Join(n.relay.close(), admin(context.Background(), "ip", "netns", "del", n.name))
 }
 
 // prefix is the prefix of commands that run in the namespace.
 func (n *namespace) prefix() []string { return []string{"ip", "netns", "exec", n.name} }
 
-// shape shapes the interfaces like a line. Rate 0 removes shaping. rest gives the part that it
-// leaves to a [link].
-func (n *namespace) shape(ctx context.Context, line Line) error {
-	return errors.Join(n.tc(ctx, n.outside, n.discipline(line)...),
-		n.tc(ctx, n.inside, n.discipline(line)...))
+// shape makes a line. server is the server's address on it, rest the part of the line that it leaves
+// to a [link]: the relay carries lines with a rate; one without a rate leaves its delay to the link,
+// so that what is measured there are the round trips of a tool and not those of TCP's slow start.
+func (n *namespace) shape(ctx context.Context, line Line) (server string, rest Line) {
+	if line.Rate == 0 {
+		return n.pair.server, line
+	}
+	n.changes++
+	n.relay.become(line, n.changes)
+	n.forget(ctx)
+	return n.lines.server, Line{}
 }
 
-// rest is the part of a line that shape leaves to a [link].
-func (n *namespace) rest(line Line) Line {
-	if n.netem {
-		return Line{}
-	}
-	return Line{RTT: line.RTT}
-}
-
-// discipline gives the arguments of tc for one direction of a line.
-func (n *namespace) discipline(line Line) []string {
-	half := line.RTT / 2
-	switch {
-	case n.netem && line.Rate > 0:
-		return []string{
-			"netem",
-			"delay",
-			half.String(),
-			"rate",
-			fmt.Sprintf("%.0fbit", line.Rate),
-			"limit",
-			"10000",
-		}
-	case n.netem:
-		return []string{"netem", "delay", half.String(), "limit", "100000"}
-	case line.Rate > 0:
-		// bytes of a hundredth of a second, by which a timer may be late; at least two packets
-		burst := max(4<<10, line.Rate/8/100)
-		queue := max(64<<10, line.Rate/8*0.2)
-		return []string{
-			"tbf",
-			"rate",
-			fmt.Sprintf("%.0fbit", line.Rate),
-			"burst",
-			fmt.Sprintf("%.0f", burst),
-			"limit",
-			fmt.Sprintf("%.0f", queue),
-		}
-	}
-	return []string{"pfifo", "limit", "10000"}
-}
-
-// tc sets an interface's queueing discipline.
-func (n *namespace) tc(ctx context.Context, dev string, discipline ...string) error {
-	args := []string{"tc"}
-	if dev == n.inside {
-		args = append(args, "-n", n.name)
-	}
-	return admin(
-		ctx,
-		append(append(args, "qdisc", "replace", "dev", dev, "root"), discipline...)...)
+// forget makes TCP forget what it has learned about the line before. ip fails when that is nothing.
+func (n *namespace) forget(ctx context.Context) {
+	_ = admin(ctx, "ip", "tcp_metrics", "flush", n.lines.target)
+	_ = admin(ctx, "ip", "-n", n.name, "tcp_metrics", "flush", n.lines.server)
 }
 
 // admin runs a command of iproute2.

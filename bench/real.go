@@ -13,14 +13,14 @@ import (
 
 // realLines are the lines on which updates really run, in order of preference.
 var realLines = []Line{
-	{1e9, 5 * time.Millisecond},
-	{10e6, curveRTT},
-	{200e6, curveRTT},
-	{50e6, curveRTT},
-	{1e6, curveRTT},
-	{roundRate, 400 * time.Millisecond},
-	{256e3, 300 * time.Millisecond},
-	{64e3, 600 * time.Millisecond},
+	{Rate: 1e9, RTT: 5 * time.Millisecond},
+	{Rate: 10e6, RTT: curveRTT},
+	{Rate: 200e6, RTT: curveRTT},
+	{Rate: 50e6, RTT: curveRTT},
+	{Rate: 1e6, RTT: curveRTT},
+	{Rate: roundRate, RTT: 400 * time.Millisecond},
+	{Rate: 256e3, RTT: 300 * time.Millisecond},
+	{Rate: 64e3, RTT: 600 * time.Millisecond},
 }
 
 // longestPoints bound the computed times of the updates that really run, in seconds: first all

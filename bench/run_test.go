@@ -16,7 +16,7 @@ import (
 )
 
 // testLine is a quick one of the report's lines.
-var testLine = Line{roundRate, curveRTTs[0]}
+var testLine = Line{Rate: roundRate, RTT: curveRTTs[0]}
 
 // TestRun measures a small pair with the installed tools. It replaces one tool by one that gives
 // wrong bytes, which Run must notice.

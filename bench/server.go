@@ -6,12 +6,16 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // server is the publisher's end of a line. Its ports forward connections to real servers on the
 // loopback, and shape and count them.
 type server struct {
 	link  *link
+	real  bool // its ports are at the end of a real line
 	ports []net.Listener
 	work  sync.WaitGroup
 }
@@ -21,7 +25,11 @@ func newServer(line Line) *server { return &server{link: newLink(line)} }
 
 // port opens a port on an address that forwards to another address.
 func (s *server) port(ctx context.Context, address, to string) (addr string, err error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	var listening net.ListenConfig
+	if s.real {
+		listening.Control = setCongestion
+	}
+	l, err := listening.Listen(ctx, "tcp", net.JoinHostPort(address, "0"))
 	if err != nil {
 		return "", err
 	}
@@ -37,6 +45,19 @@ func (s *server) port(ctx context.Context, address, to string) (addr string, err
 		}
 	})
 	return l.Addr().String(), nil
+}
+
+// congestion is the congestion control of the server's TCP, which decides how losses slow it: Linux's
+// own default, whatever this machine's is.
+const congestion = "cubic"
+
+// setCongestion sets a socket's congestion control.
+func setCongestion(_, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		failed = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion)
+	})
+	return errors.Join(err, failed)
 }
 
 // forward carries a connection until both sides have ended.

@@ -4,6 +4,7 @@
 //	deltaup-bench -scale [flags] TREE   growth with image and releases, merged into the same report
 //	deltaup-bench -whole [flags] PAIR...  bytes with kernel and initrd, of folders with v1.tar and v2.tar
 //	deltaup-bench -render [flags]       the report of an earlier run once more
+//	deltaup-bench -relay [LINE...]      what ping and iperf3 see of the lines, such as GPRS
 package main
 
 import (
@@ -59,8 +60,13 @@ func run(ctx context.Context, args []string) error {
 	whole := f.Bool("whole", false,
 		"measure what is sent with kernel and initrd, and put it into the pages of -readme; with -only other figures of the same images stay")
 	render := f.Bool("render", false, "make no measurements but the report of the folder's figures")
+	relay := f.Bool("relay", false,
+		"print what ping and iperf3 see of the lines with these names, or all; as root, on a quiet machine")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	if *relay {
+		return bench.Calibrate(ctx, os.Stdout, f.Args())
 	}
 	if *render {
 		if f.NArg() > 0 {
