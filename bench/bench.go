@@ -53,9 +53,9 @@ func roundTripProbe(m *Result, quick bool) Line {
 
 // Shares of the budget that bound the parts with several runs of all methods.
 const (
-	runsShare  = 0.5  // after this share no further run on the loopback begins
-	probeShare = 0.65 // after this share no second probe of round trips begins
-	linesShare = 0.2  // this share is kept for updates on real lines
+	runsShare  = 0.35 // after this share no further run on the loopback begins
+	probeShare = 0.45 // after this share no second probe of round trips begins
+	linesShare = 0.45 // this share is kept for updates on real lines
 )
 
 // weakLimit is how long an update on the weak CPU may take. Longer ones are computed.
@@ -86,6 +86,7 @@ type session struct {
 	// how long one preparation and one update may take
 	prepareLimit, pullLimit time.Duration
 	pulling                 sync.Mutex // held while an update's requests are counted
+	noting                  sync.Mutex // held while an update beside others is noted in the report
 }
 
 // Run measures and gives the report. The report has the failures of single methods; an error is

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,6 +22,8 @@ addEventListener("error", e => { document.title = "error: " + e.message });
 addEventListener("load", () => {
   const page = document.querySelector("iframe").contentDocument, view = page.defaultView;
   const charts = [...page.querySelectorAll("svg.chart")].filter(s => view.getComputedStyle(s).display != "none");
+  const folded = [...page.querySelectorAll("details:not([open]) .scroll")].length;
+  page.querySelectorAll("details").forEach(d => { d.open = true });
   const out = document.createElement("script");
   out.type = "application/json";
   out.textContent = JSON.stringify({
@@ -28,6 +31,11 @@ addEventListener("load", () => {
     scroll: page.documentElement.scrollWidth,
     page: view.getComputedStyle(page.body).backgroundColor,
     ink: view.getComputedStyle(page.body).color,
+    tables: [...page.querySelectorAll(".scroll")].map(t => {
+      const hint = t.nextElementSibling.matches(".hint") && t.nextElementSibling.getBoundingClientRect();
+      return { wide: t.scrollWidth > t.clientWidth + 1, shadow: view.getComputedStyle(t).backgroundImage.split("linear-gradient").length - 1, hint: hint && hint.height > 0 };
+    }),
+    folded, links: [...page.querySelectorAll("nav a")].map(a => !!page.querySelector(a.getAttribute("href"))),
     charts: charts.map(s => {
       const box = s.getBoundingClientRect();
       const texts = [...s.querySelectorAll("text")].map(t => t.getBoundingClientRect()).filter(t => t.width > 0);
@@ -46,7 +54,13 @@ type seen struct {
 	Dark      bool
 	Scroll    float64
 	Page, Ink string
-	Charts    []struct {
+	Folded    int    // tables that are folded at first
+	Links     []bool // whether a link of the contents leads somewhere
+	Tables    []struct {
+		Wide, Hint bool // it goes on beyond the page; a line below says so
+		Shadow     int  // gradients at its edges
+	}
+	Charts []struct {
 		Label                  string
 		Width, Height, Letters float64
 		Outside, Overlap       int
@@ -55,7 +69,8 @@ type seen struct {
 
 // TestBrowser opens the last report and a sample in Chromium, at the widths of a desk and a phone,
 // light and dark. It demands no message on the console, and every chart visible, as wide as the
-// page, with legible letters inside. DELTAUP_SCREENSHOTS names a folder for pictures.
+// page, with legible letters inside; a table that is wider than
+// the page must say so. DELTAUP_SCREENSHOTS names a folder for pictures.
 func TestBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a browser")
@@ -87,6 +102,17 @@ func checkPage(t *testing.T, s seen, width int, scheme string) {
 	}
 	if s.Scroll > float64(width) {
 		t.Errorf("the page is %.0f pixels wide", s.Scroll)
+	}
+	if len(s.Links) < 7 || slices.Contains(s.Links, false) {
+		t.Errorf("the contents lead somewhere: %v", s.Links)
+	}
+	if s.Folded < 4 || len(s.Tables) != s.Folded+1 {
+		t.Errorf("%d of %d tables are folded, want all but the first", s.Folded, len(s.Tables))
+	}
+	for i, table := range s.Tables { // a screen without a mouse shows no scroll bar
+		if table.Wide && (table.Shadow < 4 || width == 400 && !table.Hint) {
+			t.Errorf("table %d: %+v", i, table)
+		}
 	}
 	if len(s.Charts) < 7 {
 		t.Errorf("%d charts are visible, want 7 and more", len(s.Charts))

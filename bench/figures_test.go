@@ -63,6 +63,13 @@ func TestNames(t *testing.T) {
 		{Line{Rate: 64e3, RTT: 600 * time.Millisecond}.String(), "64 kbit/s, 600 ms"},
 		{Line{Rate: 2.5e9, RTT: 0}.String(), "2.5 Gbit/s, 0 ms"},
 		{Line{}.String(), "loopback"},
+		{Line{Rate: 1e6, RTT: time.Second, Loss: 0.01, Reorder: 0.005}.String(), "1 Mbit/s, 1000 ms, 1 % lost, 0.5 % overtaken"},
+		{ratioName(1, 3), "3 × less"},
+		{ratioName(1.8, 1), "1.8 × more"},
+		{ratioName(1, 46.4), "46 × less"},
+		{ratioName(1, 1.04), same},
+		{ratioName(0, 0), same},
+		{ratioName(0, 5), "less"},
 		{Range{2, 1, 3}.Text("seconds"), "2.00 s (1.00 s–3.00 s)"},
 		{Range{2, 2, 2}.Text("bytes"), "2 B"},
 	} {

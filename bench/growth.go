@@ -13,12 +13,12 @@ type grown struct {
 }
 
 func (g grown) String() string {
-	return fmt.Sprintf("%s: %s, from %s to %s", g.name, ratio(g.from, g.to), g.unit(g.from),
+	return fmt.Sprintf("%s: %s, from %s to %s", g.name, timesName(g.from, g.to), g.unit(g.from),
 		g.unit(g.to))
 }
 
-// ratio says how many times from goes into to.
-func ratio(from, to float64) string {
+// timesName says how many times from goes into to.
+func timesName(from, to float64) string {
 	if from == 0 {
 		return "?"
 	}
@@ -38,7 +38,7 @@ func (s *Scale) sizeGrowth() []string {
 	all := []string{
 		fmt.Sprintf(
 			"The image grows %s, from %s to %s, by files that do not change; what changes stays the same.",
-			ratio(float64(a.Image), float64(b.Image)),
+			timesName(float64(a.Image), float64(b.Image)),
 			bytesName(float64(a.Image)),
 			bytesName(float64(b.Image)),
 		),

@@ -128,7 +128,10 @@ func (p *planner) on(line Line) (string, error) {
 func (s *session) planOn(m *method, line Line, weak bool) (e pullEvent, err error) {
 	ctx, stop := context.WithTimeout(s.ctx, pullLimit)
 	defer stop()
-	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: m.of, kept: s.published(m)}
+	t := &target{
+		subject: &s.report.Subject, deltaup: s.deltaup, of: m.of, kept: s.published(m),
+		network: s.network,
+	}
 	var used sample
 	err = s.withTarget(ctx, t, Line{}, weak, func() error {
 		if m.seed != nil {

@@ -26,18 +26,26 @@ func (s *session) pull(m *method, line Line, weak bool) (sample, error) {
 	return s.pullFrom(m, &s.report.Subject, s.published(m), line, weak)
 }
 
+// pullOver is pull in another namespace, with a limit of its own.
+func (s *session) pullOver(n *namespace, m *method, line Line, limit time.Duration) (sample, error) {
+	ctx, stop := context.WithTimeoutCause(s.ctx, limit, fmt.Errorf("it takes longer than %v", limit))
+	defer stop()
+	t := &target{subject: &s.report.Subject, kept: s.published(m), network: n, line: line}
+	return s.pullTo(ctx, t, m, false)
+}
+
 // pullFrom pulls a subject from the folder that was published.
 func (s *session) pullFrom(m *method, subject *Subject, pub string, line Line, weak bool) (sample, error) {
 	ctx, stop := context.WithTimeoutCause(s.ctx, s.pullLimit,
 		fmt.Errorf("it takes longer than %v", s.pullLimit))
 	defer stop()
-	t := &target{
-		subject: subject,
-		deltaup: s.deltaup,
-		of:      m.of,
-		kept:    pub,
-		line:    line,
-	}
+	return s.pullTo(ctx, &target{subject: subject, kept: pub, network: s.network, line: line}, m, weak)
+}
+
+// pullTo updates a target over its line.
+func (s *session) pullTo(ctx context.Context, t *target, m *method, weak bool) (sample, error) {
+	t.deltaup, t.of = s.deltaup, m.of
+	line := t.line
 	// deltaup would measure the loopback, but shall do here what it does on the lines of the charts
 	if line.Rate == 0 {
 		t.line = planLine
@@ -81,16 +89,16 @@ func (s *session) withTarget(ctx context.Context, t *target, line Line, weak boo
 	} else if weak {
 		t.env = append(t.env, "GOMAXPROCS=1")
 	}
-	if s.network == nil && line.lossy() {
+	if t.network == nil && line.lossy() {
 		return fmt.Errorf("%v: without a network namespace no packet is lost", line)
 	}
-	if s.network != nil {
-		address, rest = s.network.shape(ctx, line)
-		t.prefix = append(t.prefix, s.network.prefix()...)
+	if t.network != nil {
+		address, rest = t.network.shape(ctx, line)
+		t.prefix = append(t.prefix, t.network.prefix()...)
 	}
 	before := s.web.requests()
 	server := newServer(rest)
-	server.real = s.network != nil
+	server.real = t.network != nil
 	err = s.connect(ctx, server, address, t)
 	if err == nil {
 		err = fn()

@@ -55,12 +55,13 @@ type target struct {
 	subject *Subject
 	deltaup deltaup
 	of      string
-	kept    string // what the method's publish has left for targets: the state of the last update
-	url     string // of the method's folder
-	rsync   string // of the method's folder
-	line    Line   // the line that deltaup is told
-	out     string // path of the result
-	route   string // the route that deltaup took
+	kept    string     // what the method's publish has left for targets: the state of the last update
+	url     string     // of the method's folder
+	rsync   string     // of the method's folder
+	line    Line       // the line that deltaup is told
+	network *namespace // nil: the loopback
+	out     string     // path of the result
+	route   string     // the route that deltaup took
 }
 
 // old is the path of what the target has.

@@ -13,6 +13,8 @@ type page struct {
 	About                                                string
 	CurveRTT                                             string
 	PlanLine                                             string
+	Verdict                                              string
+	Peers                                                []peerHead
 	Standings                                            []Standing
 	Lines                                                []NamedLine
 	LineRows                                             []lineRow
@@ -30,6 +32,17 @@ func (r Result) RequestsText() string {
 		return ""
 	}
 	return fmt.Sprintf("%.0f", r.Requests.Median)
+}
+
+// peerHead is the head of a peer's column.
+type peerHead struct{ Name, Of string }
+
+func (r *Report) peerHeads() []peerHead {
+	var heads []peerHead
+	for _, p := range r.peers() {
+		heads = append(heads, peerHead{peerName(p.ID), p.Of})
+	}
+	return heads
 }
 
 // lineRow has a method's times on the named lines.
@@ -52,7 +65,7 @@ type measuredRow struct {
 func (r *Report) page() *page {
 	return &page{
 		R: r, When: r.Date.Format("2 January 2006"), About: r.about(), CurveRTT: milliseconds(curveRTT), PlanLine: planLine.String(),
-		Standings: r.Standings(), Lines: lines, LineRows: r.lineRows(), Measured: r.measuredRows(), Scale: r.Scale, AboutScale: r.Scale.about(),
+		Verdict: r.verdict(), Peers: r.peerHeads(), Standings: r.Standings(), Lines: lines, LineRows: r.lineRows(), Measured: r.measuredRows(), Scale: r.Scale, AboutScale: r.Scale.about(),
 		SizeGrowth: r.Scale.sizeGrowth(), ReleaseGrowth: r.Scale.releaseGrowth(), How: r.how(),
 		Quickest: r.quickest(false, true), QuickestAny: r.quickest(false, false),
 		QuickestWeak: r.quickest(true, true), QuickestWeakAny: r.quickest(true, false),

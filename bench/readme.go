@@ -78,5 +78,5 @@ func (r *Report) figures() ([]byte, error) {
 	}
 	var b bytes.Buffer
 	err = t.Execute(&b, r.page())
-	return b.Bytes(), err
+	return wrapMarkdown(b.Bytes(), 100), err
 }

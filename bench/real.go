@@ -4,41 +4,79 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// realLines are the lines on which updates really run, in order of preference.
+// realLines are the lines on which updates really run, in order of preference: the first two for
+// all tools, the others for deltaup and the peers of the first table.
 var realLines = []Line{
 	{Rate: 1e9, RTT: 5 * time.Millisecond},
 	{Rate: 10e6, RTT: curveRTT},
-	{Rate: 200e6, RTT: curveRTT},
-	{Rate: 50e6, RTT: curveRTT},
-	{Rate: 1e6, RTT: curveRTT},
-	{Rate: roundRate, RTT: 400 * time.Millisecond},
-	{Rate: 256e3, RTT: 300 * time.Millisecond},
+	{Rate: 1e9, RTT: curveRTT},
+	{Rate: 10e6, RTT: curveRTT, Loss: 0.01},
+	{Rate: 10e6, RTT: curveRTT, Loss: 0.05},
+	{Rate: 10e6, RTT: 600 * time.Millisecond},
 	{Rate: 64e3, RTT: 600 * time.Millisecond},
+	{Rate: 256e3, RTT: 300 * time.Millisecond},
+	{Rate: 1e6, RTT: 150 * time.Millisecond},
+	{Rate: 1e6, RTT: 150 * time.Millisecond, Loss: 0.01},
+	{Rate: 10e6, RTT: curveRTT, Reorder: 0.01},
+	{Rate: 1e6, RTT: curveRTT},
+	{Rate: 200e6, RTT: curveRTT},
+	{Rate: 1e9, RTT: curveRTT, Loss: 0.01},
 }
 
-// longestPoints bound the computed times of the updates that really run, in seconds: first all
-// short ones run, then longer ones as long as the budget lasts.
+const (
+	// idleShare is the share of an update's time that its work may take when it runs beside others:
+	// so little that they hardly slow each other down.
+	idleShare = 0.1
+	besides   = 6   // how many updates run beside each other
+	idlePart  = 0.3 // the share of the budget that such an update may take
+)
+
+// longestPoints bound the expected times of the updates that run alone, in seconds: first all short
+// ones run, then longer ones as long as the budget lasts.
 var longestPoints = []float64{16, 40, 120, 240}
 
-// runLines runs updates on real lines, the shortest ones first.
+// trip is an update that shall really run.
+type trip struct {
+	m        *method
+	line     Line
+	expected float64 // seconds
+	idle     bool    // it mostly waits for the line
+}
+
+// runLines runs updates on real lines: those that mostly wait beside each other, then the others
+// one by one, the shortest first.
 func (s *session) runLines() error {
 	if err := s.checkLines(); err != nil {
 		s.Log("  what the lines are: %v", err)
 		s.report.Skipped = append(s.report.Skipped,
 			Skipped{"a look at the lines themselves", err.Error()})
 	}
+	trips := s.trips()
+	if err := s.runIdle(trips); err != nil {
+		return err
+	}
 	least := 0.0
 	for _, most := range longestPoints {
-		for _, line := range realLines {
-			if err := s.runLine(line, least, most); err != nil {
+		for _, t := range trips {
+			if t.idle || t.expected <= least || t.expected > most {
+				continue
+			}
+			if err := s.ctx.Err(); err != nil {
 				return err
+			}
+			if t.expected <= s.left().Seconds()-5 {
+				s.runTrip(t, s.network)
 			}
 		}
 		least = most
@@ -46,51 +84,84 @@ func (s *session) runLines() error {
 	return nil
 }
 
-// runLine runs the updates on a line whose computed time is more than least and at most most
-// seconds.
-func (s *session) runLine(line Line, least, most float64) error {
-	type update struct {
-		m        *method
-		expected float64
-	}
-	var all []update
-	for i := range s.methods {
-		m := &s.methods[i]
-		if p := s.report.point(m.id, line, false, false); p != nil && !m.isRoute() &&
-			p.Seconds > least &&
-			p.Seconds <= most {
-			all = append(all, update{m, p.Seconds})
+// trips are the updates on the real lines, line by line, the shortest first on each.
+func (s *session) trips() []trip {
+	var all []trip
+	for i, line := range realLines {
+		first := len(all)
+		for k := range s.methods {
+			m := &s.methods[k]
+			if m.isRoute() || i > 1 && !s.report.compared(m.id) {
+				continue
+			}
+			r := s.report.method(m.id)
+			if t := (trip{m: m, line: line, expected: s.report.expect(m.id, line)}); t.expected > 0 {
+				t.idle = s.network != nil && r.CPU.Median < idleShare*t.expected
+				all = append(all, t)
+			}
 		}
+		slices.SortStableFunc(all[first:],
+			func(a, b trip) int { return cmp.Compare(a.expected, b.expected) })
 	}
-	slices.SortStableFunc(all, func(a, b update) int { return cmp.Compare(a.expected, b.expected) })
-	for _, u := range all {
-		if err := s.ctx.Err(); err != nil {
-			return err
-		}
-		if u.expected > s.left().Seconds()-5 {
+	return all
+}
+
+// expect estimates an update's time on a line from the one computed without losses; 0: unknown. A
+// line that loses packets has the rate to which Mathis, Semke, Mahdavi and Ott (The Macroscopic
+// Behavior of the TCP Congestion Avoidance Algorithm, 1997) found TCP to come down.
+func (r *Report) expect(id string, line Line) float64 {
+	p := r.point(id, Line{Rate: line.Rate, RTT: line.RTT}, false, false)
+	if p == nil {
+		return 0
+	}
+	seconds := p.Seconds
+	if line.Loss > 0 {
+		rate := min(line.Rate, 1448*8/line.RTT.Seconds()*math.Sqrt(1.5/line.Loss))
+		seconds += p.Download * (line.Rate/rate - 1)
+	}
+	return seconds
+}
+
+// runIdle runs the updates that mostly wait, some beside each other, each in a namespace of its
+// own.
+func (s *session) runIdle(trips []trip) error {
+	var group errgroup.Group
+	group.SetLimit(besides)
+	for _, t := range trips {
+		if !t.idle || t.expected > idlePart*s.Budget.Seconds() {
 			continue
 		}
-		got, err := s.pull(u.m, line, false)
-		if err != nil {
-			s.Log("  %s: %v", u.m.name, err)
-			s.report.Skipped = append(s.report.Skipped,
-				Skipped{u.m.name + " at " + line.String(), err.Error()})
-			continue
-		}
-		s.Log("  %-28s %-22v %6.1f s, computed %6.1f s", u.m.name, line, got.Wall.Seconds(),
-			u.expected)
-		s.report.Points = append(
-			s.report.Points,
-			Point{
-				Method:   u.m.id,
-				Line:     line,
-				Measured: true,
-				Seconds:  got.Wall.Seconds(),
-				Route:    got.route,
-			},
-		)
+		group.Go(func() error {
+			if s.ctx.Err() != nil || t.expected > s.left().Seconds()-5 {
+				return nil // the caller looks at the context
+			}
+			n, err := newNamespace(s.ctx)
+			if err != nil {
+				return err
+			}
+			s.runTrip(t, n)
+			return n.remove()
+		})
 	}
-	return nil
+	return errors.Join(group.Wait(), s.ctx.Err())
+}
+
+// runTrip runs an update in a namespace and notes its time in the report.
+func (s *session) runTrip(t trip, n *namespace) {
+	limit := max(s.pullLimit, time.Duration(3*t.expected*float64(time.Second)))
+	got, err := s.pullOver(n, t.m, t.line, limit)
+	s.noting.Lock()
+	defer s.noting.Unlock()
+	if err != nil {
+		s.Log("  %s: %v", t.m.name, err)
+		s.report.Skipped = append(s.report.Skipped,
+			Skipped{t.m.name + " at " + t.line.String(), err.Error()})
+		return
+	}
+	s.Log("  %-28s %-22v %6.1f s, expected %6.1f s", t.m.name, t.line, got.Wall.Seconds(), t.expected)
+	s.report.Points = append(s.report.Points, Point{
+		Method: t.m.id, Line: t.line, Measured: true, Seconds: got.Wall.Seconds(), Route: got.route,
+	})
 }
 
 // isRoute tells whether the method is a single route of deltaup. On real lines the planner's choice
@@ -123,14 +194,24 @@ func (s *session) checkLines() error {
 	if err := os.WriteFile(filepath.Join(folder, "byte"), []byte{1}, 0o644); err != nil {
 		return err
 	}
-	for _, line := range realLines[:min(len(realLines), s.checkedLines())] {
+	seen := 0
+	for _, line := range realLines {
+		if line.lossy() { // what curl sees there is chance
+			continue
+		}
+		if seen++; seen > s.checkedLines() {
+			break
+		}
 		// on a slow line the burst must not be most of the file
 		size := max(64<<10, int(line.Rate/8*2))
 		if err := os.WriteFile(filepath.Join(folder, "file"), bytes.Repeat([]byte("0123456789abcdef"), size/16), 0o644); err != nil {
 			return err
 		}
 		check := LineCheck{Line: line}
-		t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: "image", kept: folder}
+		t := &target{
+			subject: &s.report.Subject, deltaup: s.deltaup, of: "image", kept: folder,
+			network: s.network,
+		}
 		err := s.withTarget(s.ctx, t, line, false, func() (err error) {
 			check.RTT, check.Rate, err = t.lookAtLine(s.ctx)
 			return err

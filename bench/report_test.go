@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,7 +130,7 @@ func TestHTML(t *testing.T) {
 	if n := strings.Count(html, `class="chart wide"`); n != 17 || strings.Count(html, `class="chart narrow"`) != n {
 		t.Errorf("%d charts, want 17", n)
 	}
-	for _, wanted := range []string{"deltaup from 64 kbit/s to", "3.20 MB", "casync &amp; co", "desync is not installed", "behind", "hollow", "A run of its own", "<title>rdiff, image</title>"} {
+	for _, wanted := range []string{"deltaup from 64 kbit/s to", "3.20 MB", "casync &amp; co", "desync is not installed", `class="behind"`, "hollow", "A run of its own", "<title>rdiff, image</title>"} {
 		if !strings.Contains(html, wanted) {
 			t.Errorf("the page lacks %q", wanted)
 		}
@@ -155,8 +156,38 @@ func TestStandings(t *testing.T) {
 	for _, s := range sampleReport().Standings() {
 		ahead[s.Measure] = s.Ahead
 	}
-	if !ahead["bytes sent by the server"] || ahead["peak memory on the target"] || ahead["CPU time on the target"] || len(ahead) != 9 {
+	if !ahead["bytes sent by the server"] || ahead["peak memory on the target"] || ahead["CPU time on the target"] || len(ahead) != 11 {
 		t.Errorf("%v", ahead)
+	}
+}
+
+// TestPeers demands that all rows have the same peers, a time only where there is one, and that of
+// a real run rather than a computed one where all peers have it.
+func TestPeers(t *testing.T) {
+	r := sampleReport()
+	if heads := r.peerHeads(); !slices.Equal(heads, []peerHead{{"OSTree delta", "tree"}, {"desync", "image"}, {"xdelta3 of tars", "tar"}}) {
+		t.Fatalf("%v", heads)
+	}
+	lossy := Line{Rate: 10e6, RTT: curveRTT, Loss: 0.01}
+	r.Points = append(r.Points, Point{Method: "deltaup", Line: lossy, Measured: true, Seconds: 9}, Point{Method: "desync-image", Line: lossy, Measured: true, Seconds: 27})
+	found := map[string]Standing{}
+	for _, s := range r.Standings() {
+		if len(s.Peers) != 3 || s.Best == "" {
+			t.Errorf("%+v", s)
+		}
+		found[s.Measure] = s
+	}
+	if s := found["time, LTE: 10 Mbit/s, 50 ms, 1 % lost, run for real"]; !slices.Equal(s.Peers, []string{"not run", "27.0 s", "not run"}) || s.Verdict() != "3 × less than desync" {
+		t.Errorf("%+v", s)
+	}
+	if s, real := found["time, LTE: 10 Mbit/s, 50 ms, run for real"], r.point("deltaup", Line{Rate: 10e6, RTT: curveRTT}, false, true); s.Ours != secondsName(real.Seconds) {
+		t.Errorf("%+v", found)
+	}
+	if s := r.verdict(); !strings.Contains(s, "sends 3.20 MB") || !strings.Contains(s, "less than OSTree delta") || !strings.Contains(s, "more than desync") {
+		t.Error(s)
+	}
+	if got := r.quickestTo(); got != 10e6 {
+		t.Errorf("quickest to %s", rateName(got))
 	}
 }
 
@@ -183,8 +214,8 @@ func TestMarkdown(t *testing.T) {
 			width = 0
 		}
 	}
-	if tables != 7 {
-		t.Errorf("%d tables, want 7", tables)
+	if tables != 7 || strings.Count(string(b), "<details>") != 4 || strings.Count(string(b), "</details>") != 4 {
+		t.Errorf("%d tables, want 7; 4 of them folded", tables)
 	}
 }
 
@@ -211,9 +242,10 @@ func sampleReport() *Report {
 			method("casync-image", "casync & co", "image", 48, 3, 12), method("zsync-image", "zsync", "image", 52, 2, 5),
 			method("rsync-image", "rsync", "image", 47, 1, 7), method("zstd-image", "zstd --patch-from, image", "image", 36, 0.5, 300),
 			method("zstd-tar", "zstd --patch-from, tar", "tar", 15, 0.8, 700), method("xdelta3-tar", "xdelta3, tar", "tar", 12, 1, 500),
-			method("ostree", "OSTree, files", "tree", 38, 2, 30), method("rdiff-image", "rdiff, image", "image", 60, 2, 20),
+			method("ostree", "OSTree, files", "tree", 38, 2, 30), method("ostree-offline", "OSTree, delta as a file", "tree", 9.6, 3, 70),
+			method("desync-image", "desync, image", "image", 50, 0.4, 50), method("rdiff-image", "rdiff, image", "image", 60, 2, 20),
 		},
-		Skipped: []Skipped{{"desync, image", "desync is not installed"}},
+		Skipped: []Skipped{{"desync, tar", "desync is not installed"}},
 	}
 	for _, weak := range []bool{false, true} {
 		for i := range r.Methods {

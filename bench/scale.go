@@ -176,7 +176,10 @@ type update struct{ mirror, seed, want, state string }
 // empty.
 func (s *session) update(u update, planOnly bool) (Update, error) {
 	var used sample
-	t := &target{subject: &s.report.Subject, deltaup: s.deltaup, of: "image", kept: u.mirror}
+	t := &target{
+		subject: &s.report.Subject, deltaup: s.deltaup, of: "image", kept: u.mirror,
+		network: s.network,
+	}
 	err := s.withTarget(s.ctx, t, Line{}, false, func() error {
 		args := []string{
 			t.url, "--seed", u.seed, "--state", cmp.Or(u.state, t.state()),

@@ -55,6 +55,26 @@ func digits(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
+// same is what ratioName says of figures that differ by less than a twentieth.
+const same = "about the same"
+
+// ratioName says how a figure compares with another one: "3 × less", "1.8 × more".
+func ratioName(v, other float64) string {
+	word, by := "less", other/v
+	if v > other {
+		word, by = "more", v/other
+	}
+	switch {
+	case !(by >= 1.05): // both may be zero
+		return same
+	case math.IsInf(by, 1):
+		return word
+	case by < 9.95:
+		return trimmed(fmt.Sprintf("%.1f", by)) + " × " + word
+	}
+	return fmt.Sprintf("%.0f × %s", by, word)
+}
+
 // trimmed removes zeros behind a point: 3.00 MB becomes 3 MB.
 func trimmed(name string) string {
 	number, unit, _ := strings.Cut(name, " ")

@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string) error {
 		&o.Budget,
 		"budget",
 		0,
-		"the run ends within about this `time`, with fewer points if need be (default 19m; 115s with -quick, 1h with -scale)",
+		"the run ends within about this `time`, with fewer points if need be (default 27m; 115s with -quick, 1h with -scale)",
 	)
 	f.StringVar(&o.Level, "level", "better", "deltaup mkimage --level")
 	f.IntVar(&o.Jobs, "jobs", 0, "ways that -whole prepares at a time (default: one for each CPU)")
@@ -111,7 +111,7 @@ func run(ctx context.Context, args []string) error {
 	case o.Quick:
 		o.Budget = 115 * time.Second
 	default:
-		o.Budget = 19 * time.Minute
+		o.Budget = 27 * time.Minute
 	}
 	if *scale {
 		return runScale(ctx, o, *out, *readme)
