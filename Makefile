@@ -68,7 +68,7 @@ lint: ## gofmt, vet (for 32 bits, too), staticcheck, shell syntax
 fuzz: ## every fuzz target for FUZZTIME each
 	@bench/fuzz.sh $(FUZZTIME)
 
-bench: build ## deltaup beside other tools, as a report in bench/results: 20 minutes; QUICK=1: two, in tmp/bench
+bench: build ## deltaup beside other tools, as a report in bench/results: half an hour; QUICK=1: two minutes, in tmp/bench
 	@QUICK=$(QUICK) GO=$(GO) bench/bench.sh
 
 bench-scale: build ## cost against image size (to 8 GB) and releases (to 50), put into the same report: 20 minutes, 50 GB of disk

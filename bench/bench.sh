@@ -2,7 +2,7 @@
 # bench.sh: deltaup beside other tools, on a real pair of root file systems. Settings, all in the
 # environment:
 #
-#   QUICK=1       two minutes instead of twenty; the report goes to tmp/bench instead of bench/results
+#   QUICK=1       two minutes instead of half an hour; the report goes to tmp/bench instead of bench/results
 #   SCALE=1       instead of the tools: growth with the image's size and the number of releases, put into the same report
 #   WHOLE=1       instead of times: bytes without and with kernel and initrd, for whole.json, README.md and doc/bench.md
 #   PAIRS=DIR...  with WHOLE: folders with v1.tar and v2.tar, which have boot/ (default tmp/whole, made when it has none)

@@ -100,7 +100,7 @@ func (c *lineChart) draw(l layout) string {
 		c.panelNames(d, x, y, named, ends)
 		return d.picture("chart "+l.class, c.label)
 	}
-	at := spread(ends, 15, y.to, y.from)
+	at := spread(ends, 15, y.to, y.from-8) // above the marks of x
 	for i, s := range named {
 		d.path([][2]float64{{x.to + 2, ends[i]}, {x.to + 12, at[i]}, {x.to + 16, at[i]}},
 			"leader "+s.class, "")
@@ -163,8 +163,8 @@ func (c *lineChart) grid(d *drawing, x, y axis, l layout) {
 	d.text(x.to, y.from+36, "title", "end", c.x)
 }
 
-// notes writes the notes of a series where they change, beside the point, unless another note is
-// there. A note without room is only in the point's title.
+// notes writes the notes of a series where they change, near the point: where no other note is and
+// the fewest curves and dots lie. A note without room is only in the point's title.
 func (c *lineChart) notes(d *drawing, x, y axis, s series) {
 	var taken []box
 	last := ""
@@ -176,17 +176,47 @@ func (c *lineChart) notes(d *drawing, x, y axis, s series) {
 		px, py := x.at(s.points[i][0]), y.at(s.points[i][1])
 		d.dot(px, py, 2.5, "turn "+s.class, fmt.Sprintf("%s: %s", s.name, note))
 		width := 8 * float64(len(note))
-		for _, b := range []box{
-			{px + 6, py - 18, width, 15}, {px + 6, py + 6, width, 15}, {px - 6 - width, py + 6, width, 15}, {px - 6 - width, py - 18, width, 15},
-		} {
-			inside := b.x > x.from && b.x+b.w < x.to && b.y > y.to-4 && b.y+b.h < y.from
-			if inside && !slices.ContainsFunc(taken, b.meets) {
-				taken = append(taken, b)
-				d.text(b.x, b.y+11, "note "+s.class, "start", note)
-				break
+		best, fewest := box{}, math.MaxInt
+		for _, dy := range []float64{-18, 6, 20, -32, 34, -46, 48, 62} {
+			for _, dx := range []float64{6, -6 - width} {
+				b := box{px + dx, py + dy, width, 15}
+				inside := b.x > x.from && b.x+b.w < x.to && b.y > y.to-4 && b.y+b.h < y.from
+				if !inside || slices.ContainsFunc(taken, b.meets) {
+					continue
+				}
+				if n := c.below(x, y, b); n < fewest {
+					best, fewest = b, n
+				}
+			}
+		}
+		if fewest < math.MaxInt {
+			taken = append(taken, best)
+			d.text(best.x, best.y+11, "note "+s.class, "start", note)
+		}
+	}
+}
+
+// below counts the curves and dots that a text in b would lie on.
+func (c *lineChart) below(x, y axis, b box) (n int) {
+	for _, s := range c.series {
+		for i := 1; i < len(s.points); i++ {
+			ax, ay := x.at(s.points[i-1][0]), y.at(s.points[i-1][1])
+			bx, by := x.at(s.points[i][0]), y.at(s.points[i][1])
+			steps := math.Ceil(math.Hypot(bx-ax, by-ay)/4) + 1
+			for k := 0.0; k <= steps; k++ {
+				if (box{ax + (bx-ax)*k/steps, ay + (by-ay)*k/steps, 1, 1}).meets(b) {
+					n++
+					break
+				}
+			}
+		}
+		for _, p := range s.dots {
+			if (box{x.at(p[0]) - 4, y.at(p[1]) - 4, 8, 8}).meets(b) {
+				n++
 			}
 		}
 	}
+	return n
 }
 
 // box is the room that a text takes.

@@ -32,9 +32,11 @@ func (r *Report) HTML() ([]byte, error) {
 		return nil, err
 	}
 	bars := Line{Rate: 10e6, RTT: 50 * time.Millisecond}
+	p := r.page()
+	p.Verdict = strings.ReplaceAll(p.Verdict, " × ", "\u00a0×\u00a0") // no line ends there
 	var b bytes.Buffer
 	err = t.Execute(&b, &htmlPage{
-		page: r.page(), Crossover: r.crossover(false), CrossoverWeak: r.crossover(true), RoundTrips: r.roundTrips(),
+		page: p, Crossover: r.crossover(false), CrossoverWeak: r.crossover(true), RoundTrips: r.roundTrips(),
 		Bytes: r.byteBars(), Memory: r.memoryBars(), Time: r.timeBars(bars, false), TimeWeak: r.timeBars(bars, true), BarLine: bars.String(), Tools: curveTools(), WeakPercent: 100 * r.Weak.Share,
 		SizePanels: r.Scale.sizePanels(), ReleasePanels: r.Scale.releasePanels(),
 	})

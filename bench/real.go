@@ -51,7 +51,7 @@ type trip struct {
 	m        *method
 	line     Line
 	expected float64 // seconds
-	idle     bool    // it mostly waits for the line
+	idle     bool    // it is compared, and mostly waits for the line
 }
 
 // runLines runs updates on real lines: those that mostly wait beside each other, then the others
@@ -91,12 +91,13 @@ func (s *session) trips() []trip {
 		first := len(all)
 		for k := range s.methods {
 			m := &s.methods[k]
-			if m.isRoute() || i > 1 && !s.report.compared(m.id) {
+			compared := s.report.compared(m.id)
+			if m.isRoute() || i > 1 && !compared {
 				continue
 			}
 			r := s.report.method(m.id)
 			if t := (trip{m: m, line: line, expected: s.report.expect(m.id, line)}); t.expected > 0 {
-				t.idle = s.network != nil && r.CPU.Median < idleShare*t.expected
+				t.idle = compared && s.network != nil && r.CPU.Median < idleShare*t.expected
 				all = append(all, t)
 			}
 		}
@@ -122,8 +123,8 @@ func (r *Report) expect(id string, line Line) float64 {
 	return seconds
 }
 
-// runIdle runs the updates that mostly wait, some beside each other, each in a namespace of its
-// own.
+// runIdle runs the compared updates that mostly wait, some beside each other, each in a namespace of
+// its own. Other tools always run alone: casync gave up (ESTALE) with others beside it.
 func (s *session) runIdle(trips []trip) error {
 	var group errgroup.Group
 	group.SetLimit(besides)

@@ -17,12 +17,13 @@ declare -A package=(
   [dpkg-deb]=dpkg [dpkg-query]=dpkg [umoci]=umoci [skopeo]=skopeo
   [update-mime-database]=shared-mime-info [update-desktop-database]=desktop-file-utils
   [glib-compile-schemas]=libglib2.0-bin [gtk-update-icon-cache]=gtk-update-icon-cache
-  [fc-cache]=fontconfig
+  [fc-cache]=fontconfig [ip]=iproute2 [ping]=iputils-ping
 )
 
 declare -A peers=(
   [casync]=casync [zsync]=zsync [rdiff]=rdiff [xdelta3]=xdelta3 [bsdiff]=bsdiff [zstd]=zstd [rsync]=rsync
   [ostree]=ostree [curl]=curl [nginx]=nginx-light [time]=time [ip]=iproute2 [sqfs2tar]=squashfs-tools-ng [tar]=tar
+  [ping]=iputils-ping [iperf3]=iperf3
 )
 if [[ ${1:-} == --peers ]]; then
   package=()
