@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"deltaup/internal/plainfile"
 	"deltaup/mkimage/layers"
 	"deltaup/mkimage/layers/apk"
 )
@@ -51,8 +50,6 @@ func (r *root) fetch(ctx context.Context, at layers.ApkRepository, keys apk.Keys
 	return os.WriteFile(filepath.Join(dir, r.architecture, "APKINDEX.tar.gz"), text, 0o644)
 }
 
-const keyMax = 64 << 10 // bytes of a key's file
-
 // prepare writes the settings.
 func (r *root) prepare() error {
 	for _, sub := range []string{"etc/apk/keys", "lib/apk/db", "var/cache/apk"} {
@@ -60,19 +57,11 @@ func (r *root) prepare() error {
 			return err
 		}
 	}
-	names, err := filepath.Glob(filepath.Join(r.keys, "*.pub"))
+	err := apk.EachKey(r.keys, func(name string, text []byte) error {
+		return os.WriteFile(filepath.Join(r.dir, "etc/apk/keys", name), text, 0o644)
+	})
 	if err != nil {
 		return err
-	}
-	for _, name := range names {
-		key, err := plainfile.Read(name, keyMax)
-		if err != nil {
-			return err
-		}
-		to := filepath.Join(r.dir, "etc/apk/keys", filepath.Base(name))
-		if err := os.WriteFile(to, key, 0o644); err != nil {
-			return err
-		}
 	}
 	var lines strings.Builder
 	for _, re := range r.repositories {
@@ -132,7 +121,7 @@ func (r *root) readable(text string) string {
 	for line := range strings.Lines(text) {
 		lines = append(lines, strings.TrimSpace(line))
 	}
-	return strings.Join(lines, "; ")
+	return strings.ReplaceAll(strings.Join(lines, "; "), ":; ", ": ")
 }
 
 // installing is a line of apk add: its place, a name, perhaps with a tag, and a version.

@@ -206,6 +206,13 @@ func TestKeys(t *testing.T) {
 	if _, err := ReadKeys(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: got error %v", err)
 	}
+	odd := filepath.Join(t.TempDir(), "keys[1]*")
+	if err := os.CopyFS(odd, os.DirFS("testdata")); err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := ReadKeys(odd); err != nil || len(keys) != 1 {
+		t.Errorf("a folder named %s: keys %v, %v", odd, keys, err)
+	}
 }
 
 // TestSignatureKinds signs a package of the second generation with each hash.

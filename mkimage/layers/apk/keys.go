@@ -22,26 +22,40 @@ type Keys map[string]*rsa.PublicKey
 
 const keyMax = 64 << 10 // bytes of a key's file
 
-// ReadKeys reads the keys in a folder such as Alpine's etc/apk/keys: the files that end in .pub.
+// ReadKeys reads the keys in a folder, see [EachKey].
 func ReadKeys(dir string) (Keys, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "*.pub"))
-	if err == nil && len(names) == 0 {
-		_, err = os.Stat(dir)
-	}
+	keys := Keys{}
+	err := EachKey(dir, func(name string, text []byte) (err error) {
+		keys[name], err = parseKey(text)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	keys := Keys{}
-	for _, name := range names {
-		text, err := plainfile.Read(name, keyMax)
-		if err != nil {
-			return nil, err
+	return keys, nil
+}
+
+// EachKey gives the name and the text of each key in a folder such as Alpine's etc/apk/keys: of the
+// files that end in .pub. Errors of use get the file's path.
+func EachKey(dir string, use func(name string, text []byte) error) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".pub") {
+			continue
 		}
-		if keys[filepath.Base(name)], err = parseKey(text); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+		path := filepath.Join(dir, e.Name())
+		text, err := plainfile.Read(path, keyMax)
+		if err != nil {
+			return err
+		}
+		if err := use(e.Name(), text); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	return keys, nil
+	return nil
 }
 
 // parseKey reads a public key of RSA in PEM. Errors wrap ErrSignature.
