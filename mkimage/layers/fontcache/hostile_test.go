@@ -97,6 +97,9 @@ func TestBounds(t *testing.T) {
 	varied := func(instances int) []byte {
 		return withTables(goregular.TTF, variations(goregular.TTF, instances))
 	}
+	properties := func(length int) []byte {
+		return tinyPCF("ISO10646", "1", map[string]any{"FOUNDRY": strings.Repeat("x", length), "PIXEL_SIZE": 13}, "FOUNDRY", "PIXEL_SIZE")
+	}
 	r := releases[fonttest.Release]
 	for name, c := range map[string]struct {
 		content []byte
@@ -107,6 +110,8 @@ func TestBounds(t *testing.T) {
 		"names":              {named(namesMax, 2), ""},
 		"many names":         {named(namesMax+1, 2), "names"},
 		"long names":         {named(100, 60000), "names"},
+		"properties":         {properties(propertyMax - 1), ""},
+		"long properties":    {properties(propertyMax), "its tables"},
 		"instances":          {varied(100), ""},
 		"many instances":     {varied(patternsMax + 1), "instances"},
 	} {

@@ -2,6 +2,7 @@ package fontcache
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/binary"
 	"fmt"
@@ -88,6 +89,10 @@ func readPCF(content []byte) ([]*face, error) {
 	return []*face{f}, nil
 }
 
+// propertyMax is how many bytes the name or the text of a property may have, with the zero behind it.
+// They may overlap.
+const propertyMax = 4 << 10
+
 // soundPCF tells whether the tables of a font are as FreeType demands, and its properties such that the
 // library takes them as FreeType does: each once, and said to be either a text or a number.
 func soundPCF(b []byte) bool {
@@ -101,12 +106,14 @@ func soundPCF(b []byte) bool {
 		r := b[8+16*i:]
 		tables = append(tables, table{int64(le.Uint32(r)), int64(le.Uint32(r[8:])), int64(le.Uint32(r[12:]))})
 	}
-	slices.SortFunc(tables, func(x, y table) int { return int(x.offset - y.offset) })
+	slices.SortFunc(tables, func(x, y table) int { return cmp.Compare(x.offset, y.offset) })
+	seen := map[int64]bool{}
 	for i, t := range tables {
 		if i < len(tables)-1 && t.offset+t.size > tables[i+1].offset || t.offset > int64(len(b)) ||
-			i < len(tables)-1 && t.kind == tables[i+1].kind {
+			seen[t.kind] {
 			return false
 		}
+		seen[t.kind] = true
 		if t.kind == 1 && !soundProperties(b[t.offset:]) {
 			return false
 		}
@@ -129,18 +136,25 @@ func soundProperties(b []byte) bool {
 	if binary.LittleEndian.Uint32(b)&^0xff != 0 || count > 256 || texts > int64(len(b)) {
 		return false
 	}
+	text := func(offset uint32) (string, bool) {
+		at := texts + int64(offset)
+		if at >= int64(len(b)) {
+			return "", false
+		}
+		s, _, ok := bytes.Cut(b[at:min(at+propertyMax, int64(len(b)))], []byte{0})
+		return string(s), ok
+	}
 	seen := map[string]bool{}
 	for i := range count {
 		r := b[8+9*i:]
-		at := texts + int64(order.Uint32(r))
-		if r[4] > 1 || at >= int64(len(b)) {
+		name, ok := text(order.Uint32(r))
+		if r[4] == 1 && ok {
+			_, ok = text(order.Uint32(r[5:]))
+		}
+		if r[4] > 1 || !ok || seen[name] {
 			return false
 		}
-		name, _, _ := bytes.Cut(b[at:], []byte{0})
-		if seen[string(name)] {
-			return false
-		}
-		seen[string(name)] = true
+		seen[name] = true
 	}
 	return true
 }
