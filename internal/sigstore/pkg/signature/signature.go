@@ -16,6 +16,7 @@ import (
 	"crypto/rsa"
 	_ "crypto/sha256" // the hashes of the keys
 	_ "crypto/sha512"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
@@ -106,9 +107,11 @@ func known(hash crypto.Hash) bool {
 }
 
 // verifyECDSA takes a signature in ASN.1, or as IEEE P1363 has it: two numbers of the same length.
+// What begins like the former is none of the latter.
 func verifyECDSA(key *ecdsa.PublicKey, digest, signature []byte) bool {
-	if ecdsa.VerifyASN1(key, digest, signature) {
-		return true
+	var numbers struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(signature, &numbers); err == nil {
+		return ecdsa.VerifyASN1(key, digest, signature)
 	}
 	half := len(signature) / 2
 	if half == 0 || half > maxNumber || len(signature) != 2*half {

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/asn1"
+	"encoding/hex"
 	"fmt"
 	"math/big"
 	"slices"
@@ -91,6 +92,38 @@ func TestECDSA(t *testing.T) {
 			length := (c.curve.Params().BitSize + 7) / 8
 			refusals(t, v, append(numbers.R.FillBytes(make([]byte, length)), numbers.S.FillBytes(make([]byte, length))...))
 		})
+	}
+}
+
+// TestAmbiguousECDSA demands that two numbers which also read as ASN.1 are taken for that alone, as
+// sigstore does. The signatures were chosen first: r and s are a key's, (s R - z G) / r, where R is a
+// point with r as x, and z is what was signed.
+func TestAmbiguousECDSA(t *testing.T) {
+	for _, c := range []struct {
+		key, signature string
+		taken          bool
+	}{{
+		"04dad6025696016caa83ae8b4efca145a10123d87d81913c1f548ac340880a1af6" +
+			"b74f18d60039d2fdb2994320a1c1754082e858c470692de70f955909d2ae7916",
+		"3106020101020101000000000000000000000000000000000000000000000004" +
+			"0000000000000000000000000000000000000000000000000000000000000005", true,
+	}, {
+		"04b1f5131fcf2d0fd5097e75b454d8d31d50d8cb457621a0db6f99a8446bf9c349" +
+			"00bc64c09c8e40113c0ff3fad00c376a794d173ada69c05a3b4350b76925534c",
+		"3006020101020101000000000000000000000000000000000000000000000002" +
+			"0000000000000000000000000000000000000000000000000000000000000005", false,
+	}} {
+		point, err := hex.DecodeString(c.key)
+		must(t, err)
+		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+		must(t, err)
+		signature, err := hex.DecodeString(c.signature)
+		must(t, err)
+		v, err := LoadVerifier(key, crypto.SHA256)
+		must(t, err)
+		if err = v.VerifySignature(bytes.NewReader(signature), bytes.NewReader(message)); (err == nil) != c.taken {
+			t.Errorf("a signature that begins with %x: %v", signature[:8], err)
+		}
 	}
 }
 
