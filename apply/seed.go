@@ -137,7 +137,9 @@ func (s *seed) listChunks(ctx context.Context, e *events) error {
 	if err != nil {
 		return s.changed(err)
 	}
-	if id, err := d.Recipe.ID(); err != nil || id != s.recipe {
+	id, err := d.Recipe.ID()
+	// what a medium gives now it may not have given before
+	if err != nil || id != s.recipe || len(d.Recipe.Entries) != len(before.Entries) {
 		return &keptError{errors.Join(fmt.Errorf("seed %s: %w", s.path, errOtherRecipe), err)}
 	}
 	for i := range before.Entries { // the same
