@@ -109,9 +109,9 @@ func (r *Repository) followRoots(ctx context.Context) error {
 	return refuse(metadata.ROOT, ErrMalformed, ": more than %d new roots", maxRotations)
 }
 
-// fetch reads a file, out of the bundle or from the mirror, and has verify judge it. Its error names
-// the file and says what is wrong with it; where it asked several mirrors, what is wrong with the
-// last one's.
+// fetch reads a file, out of the bundle or from the mirror, and has verify judge it. Its error
+// names the file and says what is wrong with it; where it asked several mirrors, what is wrong with
+// the last one's.
 func (r *Repository) fetch(ctx context.Context, role, name string, limit int64,
 	verify func([]byte) error) error {
 	var refused error

@@ -89,12 +89,12 @@ func readPCF(content []byte) ([]*face, error) {
 	return []*face{f}, nil
 }
 
-// propertyMax is how many bytes the name or the text of a property may have, with the zero behind it.
-// They may overlap.
+// propertyMax is how many bytes the name or the text of a property may have, with the zero behind
+// it. They may overlap.
 const propertyMax = 4 << 10
 
-// soundPCF tells whether the tables of a font are as FreeType demands, and its properties such that the
-// library takes them as FreeType does: each once, and said to be either a text or a number.
+// soundPCF tells whether the tables of a font are as FreeType demands, and its properties such that
+// the library takes them as FreeType does: each once, and said to be either a text or a number.
 func soundPCF(b []byte) bool {
 	le := binary.LittleEndian
 	if len(b) < 8 || le.Uint32(b[4:]) > 9 || len(b) < 8+16*int(le.Uint32(b[4:])) {
@@ -121,8 +121,8 @@ func soundPCF(b []byte) bool {
 	return true
 }
 
-// soundProperties tells it of the table of properties: its format, their number, and 9 bytes each: the
-// place of the name, whether it is a text, the value.
+// soundProperties tells it of the table of properties: its format, their number, and 9 bytes each:
+// the place of the name, whether it is a text, the value.
 func soundProperties(b []byte) bool {
 	if len(b) < 8 {
 		return false
