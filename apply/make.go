@@ -65,10 +65,6 @@ var errFull = errors.New("no room for more blocks")
 // the order in which the image needs them.
 const searchedParts = 64
 
-// besideLargest is how many times as much as the content that takes most others may take beside it,
-// of the memory that encoders leave.
-const besideLargest = 2
-
 // makeBeside begins to make blocks of the image beside fetching. It returns nil when there is nothing to
 // be made, or no room.
 func (u *Update) makeBeside(ctx context.Context) *making {
@@ -77,7 +73,6 @@ func (u *Update) makeBeside(ctx context.Context) *making {
 		return nil
 	}
 	chain := route.making()
-	memory := encoderMemory(u.seeds, u.recipe, chain)
 	m := &making{
 		u:     u,
 		src:   newSource(u.seeds, u.state.Cache, u.at, u.recipe),
@@ -88,9 +83,6 @@ func (u *Update) makeBeside(ctx context.Context) *making {
 		ended: make(chan struct{}),
 	}
 	m.src.chain = chain
-	if e := u.machine.encoders; e != nil {
-		m.most += min(e.Left(u.recipe.BlockSize, memory), besideLargest*m.most)
-	}
 	m.memory = semaphore.NewWeighted(m.most)
 	room, err := u.madeRoom()
 	if err != nil || room <= 0 || m.store == nil {
@@ -103,7 +95,7 @@ func (u *Update) makeBeside(ctx context.Context) *making {
 	}
 	ctx, m.cancel = context.WithCancel(ctx)
 	options := mkimage.BuildOptions{
-		Memory:   memory,
+		Memory:   encoderMemory(u.seeds, u.recipe, chain),
 		Encoders: u.machine.encoders,
 	}
 	recipe := u.recipe

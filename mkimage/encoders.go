@@ -88,17 +88,8 @@ func (e *Encoders) Workers(blockSize int, memory int64) int {
 
 // WorkersOf is Workers on a machine of so many processors.
 func (e *Encoders) WorkersOf(processors, blockSize int, memory int64) int {
-	return int(max(1, min(int64(processors), memory/e.each(blockSize))))
-}
-
-// Left is what Workers leaves of so much memory, in bytes.
-func (e *Encoders) Left(blockSize int, memory int64) int64 {
-	return max(0, memory-int64(e.Workers(blockSize, memory))*e.each(blockSize))
-}
-
-// each is how many bytes one encoder takes with its blocks.
-func (e *Encoders) each(blockSize int) int64 {
-	return encoderCost[e.codec.Speed] + 2*blocksPerWorker*int64(blockSize)
+	each := encoderCost[e.codec.Speed] + 2*blocksPerWorker*int64(blockSize)
+	return int(max(1, min(int64(processors), memory/each)))
 }
 
 // zstdWindow is the encoders' window, in bytes. No block is larger, and a larger window would take
