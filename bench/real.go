@@ -149,7 +149,7 @@ func (s *session) runIdle(trips []trip) error {
 
 // runTrip runs an update in a namespace and notes its time in the report.
 func (s *session) runTrip(t trip, n *namespace) {
-	limit := max(s.pullLimit, time.Duration(3*t.expected*float64(time.Second)))
+	limit := min(s.left(), max(s.pullLimit, time.Duration(3*t.expected*float64(time.Second))))
 	got, err := s.pullOver(n, t.m, t.line, limit)
 	s.noting.Lock()
 	defer s.noting.Unlock()
