@@ -157,8 +157,9 @@ func (n *namespace) look(ctx context.Context, line Line) (s seenLine, err error)
 		}
 		return sum, err
 	}
-	tcp, err := iperf("--congestion", congestion, "--omit",
-		strconv.Itoa(2+int(8*line.RTT.Seconds())))
+	// by small pieces, since iperf3 counts whole ones
+	tcp, err := iperf("--congestion", congestion, "--length", "4K", "--omit",
+		strconv.Itoa(2+int(20*line.RTT.Seconds())))
 	if err != nil {
 		return s, err
 	}

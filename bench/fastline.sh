@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# fastline.sh DIR [LEVEL]: pulls DIR/v2.tar (boot/ left out) with DIR/v1.tar as seed over shaped
-# lines, and prints for each what was quoted and what it took: with the line as it is measured, and
-# as it is told; then the same ("kept") on a machine that keeps the recipe of v1 from an earlier
-# update. On the fastest one desync extracts the same image from chunks over HTTP, with the same
-# seed. The line is a pair of network namespaces with netem between them (tbf where the kernel has
-# none); nginx is on the far side. WORK=FOLDER keeps images and mirror there for the next run.
-# LINES_="1mbit/50ms ..." takes other lines. Needs root, iproute2, nginx and bin/deltaup; without
-# desync (in PATH, or as DESYNC=FILE) its part is left out.
+# fastline.sh DIR [LEVEL]: pulls DIR/v2.tar (boot/ left out) with DIR/v1.tar as seed over lines of the
+# bench's relay, and prints for each what was quoted and what it took: with the line as it is
+# measured, and as it is told; then the same ("kept") on a machine that keeps the recipe of v1 from
+# an earlier update. On the fastest one desync extracts the same image from chunks over HTTP, with
+# the same seed. nginx is on the far side. WORK=FOLDER keeps images and mirror there for the next
+# run. LINES_="1mbit/50ms/1% ..." takes other lines. Needs root, iproute2, nginx and bin/deltaup;
+# without desync (in PATH, or as DESYNC=FILE) its part is left out.
 set -euo pipefail
 pair=$(realpath "${1:?usage: fastline.sh DIR [LEVEL]}")
 level=${2:-better}
@@ -17,11 +16,10 @@ deltaup=${DELTAUP:-$PWD/bin/deltaup}
 tmp=$(mktemp -d)
 work=${WORK:-$tmp/work}
 mkdir -p "$work"
-near=deltaup-near-$$ far=deltaup-far-$$
+${GO:-go} build -C bench -o "$tmp/bench" ./cmd/deltaup-bench
+port=$((20000 + $$ % 10000))
 cleanup() {
   [[ ! -s $tmp/nginx.pid ]] || kill "$(cat "$tmp/nginx.pid")"
-  ip netns delete "$near" 2>/dev/null || true
-  ip netns delete "$far" 2>/dev/null || true
   rm -rf "$tmp"
 }
 trap cleanup EXIT
@@ -40,12 +38,6 @@ fi
 ln -s "$work/mirror-$level" "$tmp/mirror"
 ln -s "$work/store-$level" "$tmp/store"
 
-ip netns add "$near"
-ip netns add "$far"
-ip link add near netns "$near" type veth peer name far netns "$far"
-ip -n "$near" address add 10.77.0.1/24 dev near
-ip -n "$far" address add 10.77.0.2/24 dev far
-for n in "$near lo" "$near near" "$far lo" "$far far"; do set -- $n; ip -n "$1" link set "$2" up; done
 cat > "$tmp/nginx.conf" <<NGINX
 pid $tmp/nginx.pid;
 error_log $tmp/error.log;
@@ -54,42 +46,40 @@ http {
   access_log off; sendfile on;
   client_body_temp_path $tmp/t1; proxy_temp_path $tmp/t2; fastcgi_temp_path $tmp/t3;
   uwsgi_temp_path $tmp/t4; scgi_temp_path $tmp/t5;
-  server { listen 10.77.0.2:80; root $tmp; }
+  server { listen $port; root $tmp; }
 }
 NGINX
-PATH=$PATH:/usr/sbin ip netns exec "$far" nginx -p "$tmp" -c "$tmp/nginx.conf"
-
-# line RATE RTT: half of the round trip on each side. A kernel without netem has only the rate.
-line() {
-  local half=$(( ${2%ms} * 500 ))us n
-  for n in near far; do
-    ip netns exec "${!n}" tc qdisc replace dev $n root netem rate "$1" delay "$half" limit 20000 2>/dev/null && continue
-    rtt=1ms note="no netem here: no delay"
-    # What passes at once has to be little beside what a pull measures the line with.
-    case $1 in ?mbit | ??mbit) burst=4k ;; *) burst=64k ;; esac
-    ip netns exec "${!n}" tc qdisc replace dev $n root tbf rate "$1" burst $burst latency 300ms
-  done
-}
-note=
+export PATH=$PATH:/usr/sbin:/sbin
+nginx -p "$tmp" -c "$tmp/nginx.conf"
 
 # field EVENT NAME: a number or word of an event of the last pull.
 field() { grep "\"event\":\"$1\"" "$tmp/events" | sed -n "s/.*\"$2\":\"\{0,1\}\([^,\"}]*\).*/\1/p" | head -1; }
 
-now() { date +%s.%N; }
+# over COMMAND [ARGUMENT...]: runs a command over the line, with @ for the server; took has the
+# seconds. The server's congestion control is the machine's.
+over() {
+  # shellcheck disable=SC2016 # for the inner shell
+  TIMES=$tmp/times "$tmp/bench" -over "$l" sh -c 'for a; do
+      shift
+      case $a in http://@*) a=http://$LINE_SERVER${a#http://@} ;; esac
+      set -- "$@" "$a"
+    done
+    begin=$(date +%s.%N)
+    "$@" || exit
+    echo "$begin $(date +%s.%N)" > "$TIMES"' sh "$@"
+  took=$(awk '{ print $2 - $1 }' "$tmp/times")
+}
 
 # pull WHAT FLAG...
 pull() {
-  local what=$1 begin
+  local what=$1
   shift
   rm -rf "$tmp/slot" "$tmp/state"
   [[ $what != *kept ]] || cp -a "$tmp/kept" "$tmp/state"
-  begin=$(now)
-  ip netns exec "$near" "$deltaup" pull http://10.77.0.2/mirror/ --insecure --seed "$old" --slot "$tmp/slot" --state "$tmp/state" --json "$@" > "$tmp/events"
-  local end
-  end=$(now)
+  over "$deltaup" pull "http://@:$port/mirror/" --insecure --seed "$old" --slot "$tmp/slot" --state "$tmp/state" --json "$@" > "$tmp/events"
   cmp "$new" "$tmp/slot"
   awk -v line="$rate $rtt" -v what="$what" -v route="$(field quote route)" -v quote="$(field quote seconds)" \
-    -v took="$(field result seconds)" -v bytes="$(field result bytes_fetched)" -v all="$(awk "BEGIN { print $end - $begin }")" 'BEGIN {
+    -v took="$(field result seconds)" -v bytes="$(field result bytes_fetched)" -v all="$took" 'BEGIN {
       printf "%-14s %-13s %-7s %11d bytes  quote %6.2f s  real %6.2f s  %+5.0f %%  command %6.2f s\n",
         line, what, route, bytes, quote, took, (quote / took - 1) * 100, all }'
 }
@@ -97,21 +87,18 @@ pull() {
 "$deltaup" plan "$work/mirror-$level" --insecure --version 1 --optimize bytes --seed "$old" --state "$tmp/kept" >/dev/null
 
 for l in $lines; do
-  rate=${l%/*} rtt=${l#*/}
-  line "$rate" "$rtt"
+  rate=${l%%/*} rtt=${l#*/}
+  rtt=${rtt%%/*}
   for kept in "" " kept"; do
     pull "measured$kept"
     pull "told$kept" --bandwidth "$rate" --rtt "$rtt"
   done
 done
-[[ -z $note ]] || echo "$note"
 if [[ -z $desync ]]; then
   echo "desync: skipped, it is not installed"
   exit
 fi
 rm -f "$tmp/out"
-begin=$(now)
-ip netns exec "$near" "$desync" extract -s http://10.77.0.2/store/ --seed "$work/$level-v1.caibx:$old" "$work/$level-v2.caibx" "$tmp/out" >/dev/null 2>&1
-end=$(now)
+over "$desync" extract -s "http://@:$port/store/" --seed "$work/$level-v1.caibx:$old" "$work/$level-v2.caibx" "$tmp/out" >/dev/null 2>&1
 cmp "$new" "$tmp/out"
-awk "BEGIN { printf \"%-14s desync extract: command %.2f s\n\", \"$rate $rtt\", $end - $begin }"
+awk "BEGIN { printf \"%-14s desync extract: command %.2f s\n\", \"$rate $rtt\", $took }"

@@ -79,6 +79,23 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestParseLine demands that lines are read as they are meant, and nothing else is.
+func TestParseLine(t *testing.T) {
+	for s, want := range map[string]Line{
+		"10mbit/50ms": {Rate: 10e6, RTT: curveRTT}, "64kbit/0.6s/5%": {Rate: 64e3, RTT: 600 * time.Millisecond, Loss: 0.05},
+		"1gbit/5ms/0.5%": {Rate: 1e9, RTT: 5 * time.Millisecond, Loss: 0.005},
+	} {
+		if got, err := ParseLine(s); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "10mbit", "10mbit/", "mbit/5ms", "1..2mbit/5ms", "1mbit/1.2.3s", "1mbit/5ms/1", "1mbit/5ms/101%", "1mbit/5ms/1.1.1%", "2gbit/5ms", "0kbit/5ms", "1mbit/61s", "-1mbit/5ms"} {
+		if got, err := ParseLine(s); err == nil {
+			t.Errorf("%q: %+v", s, got)
+		}
+	}
+}
+
 func TestAxis(t *testing.T) {
 	log := axis{min: 1, max: 1000, from: 100, to: 400}
 	linear := axis{min: 0, max: 10, from: 50, to: 0, linear: true}

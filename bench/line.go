@@ -2,6 +2,8 @@ package bench
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"time"
 )
 
@@ -29,6 +31,36 @@ func (l Line) String() string {
 		name += fmt.Sprintf(", %.4g %% overtaken", 100*l.Reorder)
 	}
 	return name
+}
+
+var lineSyntax = regexp.MustCompile(`^([\d.]+)([kmg])bit/([\d.]+m?s)(?:/([\d.]+)%)?$`)
+
+// ParseLine reads a line like "10mbit/50ms", or "10mbit/50ms/1%" of which 1 % of the packets is
+// lost.
+func ParseLine(s string) (Line, error) {
+	m := lineSyntax.FindStringSubmatch(s)
+	if m == nil {
+		return Line{}, fmt.Errorf("line %q: want one like 10mbit/50ms or 10mbit/50ms/1%%", s)
+	}
+	rate, err := strconv.ParseFloat(m[1], 64)
+	if err != nil {
+		return Line{}, fmt.Errorf("line %q: %w", s, err)
+	}
+	rtt, err := time.ParseDuration(m[3])
+	if err != nil {
+		return Line{}, fmt.Errorf("line %q: %w", s, err)
+	}
+	loss := 0.0
+	if m[4] != "" {
+		if loss, err = strconv.ParseFloat(m[4], 64); err != nil {
+			return Line{}, fmt.Errorf("line %q: %w", s, err)
+		}
+	}
+	l := Line{Rate: rate * map[string]float64{"k": 1e3, "m": 1e6, "g": 1e9}[m[2]], RTT: rtt, Loss: loss / 100}
+	if l.Rate < 1e3 || l.Rate > 1e9 || l.RTT > time.Minute || l.Loss > 1 {
+		return Line{}, fmt.Errorf("line %q: a relay carries 1 kbit/s to 1 Gbit/s, delays up to a minute", s)
+	}
+	return l, nil
 }
 
 // lossy tells whether packets are lost or overtaken.

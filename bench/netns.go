@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -29,23 +32,56 @@ type passage struct {
 
 var namespaces atomic.Int64
 
-// newNamespace makes a namespace with both passages. The addresses are of TEST-NET-2 and 3, which
-// nobody else uses.
+// Networks of the passages: TEST-NET-2 and 3, which nobody else uses.
+const (
+	pairNetwork  = "198.51.100"
+	linesNetwork = "203.0.113"
+)
+
+// freeNetwork is the number of a /30 that no interface here has in the networks of the passages.
+// Others may look at the same time, so each process begins elsewhere.
+func freeNetwork() (int, error) {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return 0, err
+	}
+	for i := range 64 {
+		n := (os.Getpid()*7 + i) % 64
+		used := slices.ContainsFunc(addresses, func(a net.Addr) bool {
+			s := a.String()
+			return s == fmt.Sprintf("%s.%d/30", pairNetwork, 4*n+1) ||
+				s == fmt.Sprintf("%s.%d/30", linesNetwork, 4*n+1)
+		})
+		if !used {
+			return n, nil
+		}
+	}
+	return 0, errors.New("all 64 networks for targets are in use")
+}
+
+// making is held while a namespace takes its addresses.
+var making sync.Mutex
+
+// newNamespace makes a namespace with both passages.
 func newNamespace(ctx context.Context) (_ *namespace, err error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("network namespaces need root")
 	}
+	making.Lock()
+	defer making.Unlock()
 	id := fmt.Sprintf("%d-%d", os.Getpid()%100_000, namespaces.Add(1))
 	n := &namespace{name: "deltaup-" + id}
-	// each namespace of a process has a /30 of its own, and so have most processes
-	third := int(int64(os.Getpid())*8+namespaces.Load()) % 64 * 4
+	third, err := freeNetwork()
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range []struct {
 		passage  *passage
 		name, of string
-	}{{&n.pair, "p", "198.51.100"}, {&n.lines, "l", "203.0.113"}} {
+	}{{&n.pair, "p", pairNetwork}, {&n.lines, "l", linesNetwork}} {
 		p.passage.inside, p.passage.outside = "d"+p.name+"t"+id, "d"+p.name+"s"+id
-		p.passage.server = fmt.Sprintf("%s.%d", p.of, third+1)
-		p.passage.target = fmt.Sprintf("%s.%d", p.of, third+2)
+		p.passage.server = fmt.Sprintf("%s.%d", p.of, 4*third+1)
+		p.passage.target = fmt.Sprintf("%s.%d", p.of, 4*third+2)
 	}
 	if n.relay, err = newRelay([2]string{n.lines.outside, n.lines.inside}); err != nil {
 		return nil, err
@@ -75,10 +111,29 @@ func newNamespace(ctx context.Context) (_ *namespace, err error) {
 	return n, nil
 }
 
-// remove removes the namespace, and with it the interfaces.
+// Over runs a command at the target's end of a line. Its environment has the server's address on
+// the line as LINE_SERVER.
+func Over(ctx context.Context, line Line, argv []string) (err error) {
+	n, err := newNamespace(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.remove()) }()
+	server, _ := n.shape(ctx, line)
+	argv = append(n.prefix(), argv...)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), "LINE_SERVER="+server)
+	return cmd.Run()
+}
+
+// remove removes the interfaces and the namespace. The kernel takes its time with what is in it, so
+// that the interfaces go first.
 func (n *namespace) remove() error {
-	// the run may be cancelled
-	return errors.Join(n.relay.close(), admin(context.Background(), "ip", "netns", "del", n.name))
+	ctx := context.Background() // the run may be cancelled
+	return errors.Join(
+		n.relay.close(), admin(ctx, "ip", "link", "del", n.pair.outside),
+		admin(ctx, "ip", "netns", "del", n.name))
 }
 
 // prefix is the prefix of commands that run in the namespace.

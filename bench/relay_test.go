@@ -159,6 +159,16 @@ func TestRelay(t *testing.T) {
 			t.Errorf("%v: left behind: %s", err, out)
 		}
 	}()
+	second, err := newNamespace(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.lines.server == n.lines.server || second.pair.server == n.pair.server {
+		t.Errorf("two namespaces have the address %s", n.lines.server)
+	}
+	if err := second.remove(); err != nil {
+		t.Error(err)
+	}
 	ping := func(ctx context.Context, line Line) (s seenLine, err error) {
 		server, _ := n.shape(ctx, line)
 		h := host{prefix: n.prefix()}

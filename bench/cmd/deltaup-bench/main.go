@@ -4,6 +4,7 @@
 //	deltaup-bench -scale [flags] TREE   growth with image and releases, merged into the same report
 //	deltaup-bench -whole [flags] PAIR...  bytes with kernel and initrd, of folders with v1.tar and v2.tar
 //	deltaup-bench -render [flags]       the report of an earlier run once more
+//	deltaup-bench -over LINE COMMAND    runs a command at the target's end of a line
 //	deltaup-bench -relay [LINE...]      what ping and iperf3 see of the lines, such as GPRS
 package main
 
@@ -62,8 +63,19 @@ func run(ctx context.Context, args []string) error {
 	render := f.Bool("render", false, "make no measurements but the report of the folder's figures")
 	relay := f.Bool("relay", false,
 		"print what ping and iperf3 see of the lines with these names, or all; as root, on a quiet machine")
+	over := f.String("over", "", "run a command over a `line` like 10mbit/50ms/1%, as root")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	if *over != "" {
+		line, err := bench.ParseLine(*over)
+		if err == nil && f.NArg() == 0 {
+			err = errors.New("-over wants a command")
+		}
+		if err != nil {
+			return err
+		}
+		return bench.Over(ctx, line, f.Args())
 	}
 	if *relay {
 		return bench.Calibrate(ctx, os.Stdout, f.Args())
