@@ -19,10 +19,10 @@
 // it mixes. Its offer has the pieces of all of them, and its verify calls theirs. Its write builds
 // the image from a source that asks each of them in turn, as withStored asks the seeds first.
 //
-// Routes that rebuild the image make blocks of it while the rest is fetched (make.go): what has come
-// is patched and compressed on all processors, and waits in the state folder (package madeblocks)
-// until everything is there. The rebuild then copies. Such a route implements maker and says in its
-// offer that it is Making.
+// Routes that rebuild the image make blocks of it while the rest is fetched (make.go): what has
+// come is patched and compressed on all processors, and waits in the state folder (package
+// madeblocks) until everything is there. The rebuild then copies. Such a route implements maker and
+// says in its offer that it is Making.
 //
 // A route may write while its last bytes are still fetched. Its offer says for how long (Beside),
 // writeBeside starts it, and its write waits for bytes with cache.Await, as that of route_blocks.go

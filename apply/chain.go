@@ -44,9 +44,9 @@ type openGroup struct {
 }
 
 const (
-	// openMax bounds the plain bytes of the groups that are kept decoded, beside the one in use, and
-	// of a run's decoders. In data order each group is used once; contents that moved, and chains,
-	// come back to one.
+	// openMax bounds the plain bytes of the groups that are kept decoded, beside the one in use,
+	// and of a run's decoders. In data order each group is used once; contents that moved, and
+	// chains, come back to one.
 	openMax = 12 << 20
 	// openLess is the memory of an entry from which on no other group is kept while it is made.
 	openLess = 16 << 20

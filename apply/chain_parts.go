@@ -45,8 +45,8 @@ func (c *chain) pieces(id chunkstore.ID) []delta.Piece {
 	return n.pieces()
 }
 
-// split gives the parts of a content of the release that has an entry for each piece, of p, which is
-// all of it.
+// split gives the parts of a content of the release that has an entry for each piece, of p, which
+// is all of it.
 func (c *chain) split(p *part, blockSize int64) []*part {
 	id := p.contents[0].ID
 	s, _ := c.maker(id, len(c.sets))

@@ -58,8 +58,8 @@ func (k *kernelTarget) byChunks(t *testing.T) bool {
 	return k.server.Requests(mirror.IndexPath(k.release("2").Artifact(mirror.KernelName).Index.ID)) > 0
 }
 
-// TestKernelWays: a target runs the encoder of a kernel beside the image again by the rules that hold
-// for one in the image.
+// TestKernelWays: a target runs the encoder of a kernel beside the image again by the rules that
+// hold for one in the image.
 func TestKernelWays(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds")
@@ -144,8 +144,8 @@ func (k *kernelTarget) testDamaged(t *testing.T, other patchset.GroupRef) {
 	k.server.Clear()
 }
 
-// testWrong: when a way gives other bytes than it should, the target takes the usual one, and chunks
-// when that does so, too.
+// testWrong: when a way gives other bytes than it should, the target takes the usual one, and
+// chunks when that does so, too.
 func (k *kernelTarget) testWrong(t *testing.T, both bool) {
 	var base string // file of the old kernel, which the first way finds changed
 	var was []byte

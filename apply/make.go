@@ -65,8 +65,8 @@ var errFull = errors.New("no room for more blocks")
 // the order in which the image needs them.
 const searchedParts = 64
 
-// makeBeside begins to make blocks of the image beside fetching. It returns nil when there is nothing to
-// be made, or no room.
+// makeBeside begins to make blocks of the image beside fetching. It returns nil when there is
+// nothing to be made, or no room.
 func (u *Update) makeBeside(ctx context.Context) *making {
 	route, ok := u.route.(maker)
 	if !ok || u.image == nil || u.recipe == nil || u.noMaking {
@@ -287,8 +287,8 @@ func (m *making) made(p *part) bool {
 	return true
 }
 
-// parts gives the parts of a stretch; none when a content of it is made by a step, or comes in a way
-// that takes more than one goroutine may.
+// parts gives the parts of a stretch; none when a content of it is made by a step, or comes in a
+// way that takes more than one goroutine may.
 func (m *making) parts(s *mkimage.Stretch, key chunkstore.ID,
 	ahead map[chunkstore.ID]bool) []*part {
 	p := &part{contents: s.Contents, key: key}

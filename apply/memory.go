@@ -79,9 +79,9 @@ func (c *chain) largest() int64 {
 	return most
 }
 
-// memory bounds what patching takes beside the image: the entry that takes most, or several, and the
-// groups that are kept beside it. The bases of one set, which the sets before make, are there before
-// an entry is. What steps make is there before the image.
+// memory bounds what patching takes beside the image: the entry that takes most, or several, and
+// the groups that are kept beside it. The bases of one set, which the sets before make, are there
+// before an entry is. What steps make is there before the image.
 func (c *chain) memory() int64 {
 	if !c.loaded() {
 		return patchUnknown

@@ -153,7 +153,8 @@ func TestListsAfterDamage(t *testing.T) {
 	}
 }
 
-// TestWrongListsOfKeptRecipe: a content of the seed that was damaged shows when its chunks are read.
+// TestWrongListsOfKeptRecipe: a content of the seed that was damaged shows when its chunks are
+// read.
 func TestWrongListsOfKeptRecipe(t *testing.T) {
 	m := patched(t, 3, 1)
 	inner := m.with

@@ -16,8 +16,8 @@ import (
 
 // To take the step from an old content to a new one, as for a packed kernel, takes about all the
 // memory that a pull has. So contents that are made by a step, and their bases, are made before the
-// image, one after another, as files in the state folder. A target that lacks the memory, the room or
-// the time does without: such a content has a group of its own.
+// image, one after another, as files in the state folder. A target that lacks the memory, the room
+// or the time does without: such a content has a group of its own.
 
 // hasRoom tells whether so many bytes have room in the state folder. Tests have less.
 var hasRoom = (*state.Folder).HasRoom

@@ -5,11 +5,11 @@ import (
 	"deltaup/delta/patchset"
 )
 
-// Of some contents that a step makes a set has two ways: one that a usual target takes, and one that
-// runs an encoder again, for fewer bytes and with more memory.
+// Of some contents that a step makes a set has two ways: one that a usual target takes, and one
+// that runs an encoder again, for fewer bytes and with more memory.
 
-// heapBeside is what a process takes beside the memory of a step: the program, its buffers, and what
-// the collector has not yet freed.
+// heapBeside is what a process takes beside the memory of a step: the program, its buffers, and
+// what the collector has not yet freed.
 const heapBeside = 64 << 20
 
 // ways chooses between them, and tells what steps take.
@@ -65,8 +65,8 @@ func slowness(e *patchset.Entry) int64 {
 	return length * effort.Slow
 }
 
-// giveUp has a set do without a group that is damaged on all mirrors, or is of no use otherwise. What
-// has another way takes that.
+// giveUp has a set do without a group that is damaged on all mirrors, or is of no use otherwise.
+// What has another way takes that.
 func (s *set) giveUp(group int) {
 	s.unusable[group] = true
 	for i := range s.step.Entries {

@@ -79,7 +79,8 @@ func TestPullUKI(t *testing.T) {
 }
 
 // TestPullOtherKind pulls a unified kernel image by a set from the plain kernel before it, whether
-// that was taken apart or published as it is, and a plain kernel by one from a unified kernel image.
+// that was taken apart or published as it is, and a plain kernel by one from a unified kernel
+// image.
 func TestPullOtherKind(t *testing.T) {
 	uki := func(kernel []byte) []byte {
 		return kerneltest.UKI(1, kerneltest.Section{Name: ".linux", Data: kernel})

@@ -85,8 +85,8 @@ type Spool interface {
 
 // Recipe is everything except contents that decides an artifact's bytes.
 type Recipe interface {
-	// Contents gives the contents in order of first appearance, each once. Of an artifact of several
-	// parts two may have the same id, since each part has its own.
+	// Contents gives the contents in order of first appearance, each once. Of an artifact of
+	// several parts two may have the same id, since each part has its own.
 	Contents() iter.Seq[*chunkstore.Content]
 	// Files gives the files that have contents, by their names in the artifact, in its order.
 	Files() iter.Seq2[string, *chunkstore.Content]
@@ -106,8 +106,8 @@ type Recipe interface {
 	// Verify takes an artifact apart and compares it with the recipe. The error for another one
 	// wraps mkimage.ErrContent.
 	Verify(ctx context.Context, f File) error
-	// Partial tells whether TakeApart with Options.Seed may take more of the artifact apart. If not,
-	// it gives this recipe, but for the codec.
+	// Partial tells whether TakeApart with Options.Seed may take more of the artifact apart. If
+	// not, it gives this recipe, but for the codec.
 	Partial() bool
 	// With copies the recipe. fn gives the content that takes the place of each content.
 	With(fn func(c *chunkstore.Content) *chunkstore.Content) Recipe

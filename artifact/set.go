@@ -96,9 +96,9 @@ func (textReading) Close() error { return nil }
 
 // Set is a set that leads from an artifact which the caller has.
 type Set struct {
-	// Recipe is the new artifact's, once ReadRecipe has read it. Its contents have the ids and chunks
-	// that they have in the image, as far as these are known. The others have lists by which nothing
-	// can be fetched.
+	// Recipe is the new artifact's, once ReadRecipe has read it. Its contents have the ids and
+	// chunks that they have in the image, as far as these are known. The others have lists by which
+	// nothing can be fetched.
 	Recipe Recipe
 	// Step has how the recipe and the contents are made. The caller may put patchset.Entry.Other in
 	// the place of an entry before Apply.

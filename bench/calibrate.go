@@ -113,8 +113,8 @@ func (s *seenLine) wrong(line Line) []string {
 	return wrong
 }
 
-// udpRate is the rate of payload that datagrams are sent at: four fifths of the line's, so that none
-// waits for long, and at most what iperf3 can do on a weak machine.
+// udpRate is the rate of payload that datagrams are sent at: four fifths of the line's, so that
+// none waits for long, and at most what iperf3 can do on a weak machine.
 func (l Line) udpRate() float64 { return min(0.8*l.Rate, 200e6) * datagram / datagramFrame }
 
 // look measures a line.

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// namespace is a target's network. Two passages lead from it to the server: a [relay], and a pair of
-// virtual interfaces for what needs no relay. It needs root, iproute2 and /dev/net/tun.
+// namespace is a target's network. Two passages lead from it to the server: a [relay], and a pair
+// of virtual interfaces for what needs no relay. It needs root, iproute2 and /dev/net/tun.
 type namespace struct {
 	name    string
 	pair    passage // virtual interfaces
@@ -139,9 +139,10 @@ func (n *namespace) remove() error {
 // prefix is the prefix of commands that run in the namespace.
 func (n *namespace) prefix() []string { return []string{"ip", "netns", "exec", n.name} }
 
-// shape makes a line. server is the server's address on it, rest the part of the line that it leaves
-// to a [link]: the relay carries lines with a rate; one without a rate leaves its delay to the link,
-// so that what is measured there are the round trips of a tool and not those of TCP's slow start.
+// shape makes a line. server is the server's address on it, rest the part of the line that it
+// leaves to a [link]: the relay carries lines with a rate; one without a rate leaves its delay to
+// the link, so that what is measured there are the round trips of a tool and not those of TCP's
+// slow start.
 func (n *namespace) shape(ctx context.Context, line Line) (server string, rest Line) {
 	if line.Rate == 0 {
 		return n.pair.server, line

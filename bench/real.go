@@ -123,8 +123,8 @@ func (r *Report) expect(id string, line Line) float64 {
 	return seconds
 }
 
-// runIdle runs the compared updates that mostly wait, some beside each other, each in a namespace of
-// its own. Other tools always run alone: casync gave up (ESTALE) with others beside it.
+// runIdle runs the compared updates that mostly wait, some beside each other, each in a namespace
+// of its own. Other tools always run alone: casync gave up (ESTALE) with others beside it.
 func (s *session) runIdle(trips []trip) error {
 	var group errgroup.Group
 	group.SetLimit(besides)

@@ -13,8 +13,8 @@ import (
 const (
 	// frameHeader is what a packet takes on the line besides itself, as in tc's count.
 	frameHeader = 14
-	// catchUp is how much an idle line may make up for, since a packet may be read late. In any time
-	// t the line carries at most what its rate allows in t + catchUp.
+	// catchUp is how much an idle line may make up for, since a packet may be read late. In any
+	// time t the line carries at most what its rate allows in t + catchUp.
 	catchUp = time.Millisecond
 	// leastQueue is room for 21 full packets, in bytes.
 	leastQueue = 32 << 10
@@ -34,8 +34,9 @@ func newWay(line Line, seed uint64) *way {
 	return &way{line: line, random: rand.New(rand.NewPCG(seed, 0))}
 }
 
-// queue is how many bytes may wait for a line: what it carries in a round trip, the rule of thumb for
-// routers (Villamizar and Song, High Performance TCP in ANSNET, 1994), but not less than in 100 ms.
+// queue is how many bytes may wait for a line: what it carries in a round trip, the rule of thumb
+// for routers (Villamizar and Song, High Performance TCP in ANSNET, 1994), but not less than in 100
+// ms.
 func (l Line) queue() float64 {
 	return max(leastQueue, l.Rate/8*max(l.RTT, 100*time.Millisecond).Seconds())
 }

@@ -47,8 +47,8 @@ func (s *server) port(ctx context.Context, address, to string) (addr string, err
 	return l.Addr().String(), nil
 }
 
-// congestion is the congestion control of the server's TCP, which decides how losses slow it: Linux's
-// own default, whatever this machine's is.
+// congestion is the congestion control of the server's TCP, which decides how losses slow it:
+// Linux's own default, whatever this machine's is.
 const congestion = "cubic"
 
 // setCongestion sets a socket's congestion control.

@@ -95,8 +95,8 @@ type Offer struct {
 	Pieces []Piece // in any order
 	Chunks List    // fetched unless a seed has them
 	Work   Work
-	// Making says that blocks are patched and compressed beside fetching. The first ones can be when
-	// Lead bytes have come, and as many bytes come last before the last ones can be.
+	// Making says that blocks are patched and compressed beside fetching. The first ones can be
+	// when Lead bytes have come, and as many bytes come last before the last ones can be.
 	Making bool
 	Lead   int64
 	// Beside is for how long the image is written beside the end of fetching; 0: it is written when

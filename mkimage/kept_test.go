@@ -10,8 +10,8 @@ import (
 	"deltaup/chunkstore"
 )
 
-// lacking gives r without the chunks of two thirds of its contents with data, and without the ids of
-// half of these.
+// lacking gives r without the chunks of two thirds of its contents with data, and without the ids
+// of half of these.
 func lacking(r *Recipe) *Recipe {
 	part := *r
 	part.Entries = append([]Entry(nil), r.Entries...)

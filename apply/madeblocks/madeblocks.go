@@ -1,5 +1,5 @@
-// Package madeblocks keeps on disk the stored blocks of a new image that this machine has made, while the
-// rest of what the image needs is still on its way. [Open] lists what earlier runs left,
+// Package madeblocks keeps on disk the stored blocks of a new image that this machine has made,
+// while the rest of what the image needs is still on its way. [Open] lists what earlier runs left,
 // [Store.Put] appends a block, and [Store.Get] gives one back. A run that is killed loses at most
 // the block that it was appending.
 //

@@ -72,7 +72,8 @@ func (s contentSource) Open(_ context.Context, c *chunkstore.Content) (io.ReadCl
 	return io.NopCloser(bytes.NewReader(s[c.ID])), nil
 }
 
-// TestSampleContents samples a tree of one large content and many small ones, and one of too little.
+// TestSampleContents samples a tree of one large content and many small ones, and one of too
+// little.
 func TestSampleContents(t *testing.T) {
 	const block = 4096
 	r := &mkimage.Recipe{BlockSize: block, Entries: []mkimage.Entry{{Entry: tree.Entry{Attr: tree.Attr{Type: tree.Directory}}}}}

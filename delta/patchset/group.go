@@ -71,10 +71,10 @@ func (e *Entry) Rewritten() (length int64, effort transform.Effort) {
 	return e.length, transform.EffortOf(e.transform())
 }
 
-// Content gives the plain bytes of entry i of Step.Entries, which must belong to this group.
-// ready is what Step.Prepare gives. base reads the bytes of Entry.Base; it may be nil when the entry has no
-// base. With [Bytes] as base it makes no copy. Content verifies the result, and so notices a wrong
-// base. Errors wrap chunkstore.ErrCorrupt, except those of base.
+// Content gives the plain bytes of entry i of Step.Entries, which must belong to this group. ready
+// is what Step.Prepare gives. base reads the bytes of Entry.Base; it may be nil when the entry has
+// no base. With [Bytes] as base it makes no copy. Content verifies the result, and so notices a
+// wrong base. Errors wrap chunkstore.ErrCorrupt, except those of base.
 func (g *Group) Content(i int, base io.ReaderAt, ready *Prepared) ([]byte, error) {
 	e := g.entry(i)
 	plain, err := g.content(i, e, base, ready)

@@ -108,8 +108,8 @@ func TestMoved(t *testing.T) {
 	}
 }
 
-// TestNotPredicted: a transform is taken where it gives less: where hardly anything has changed, and
-// the layouts cost more than they save, and where every other function has.
+// TestNotPredicted: a transform is taken where it gives less: where hardly anything has changed,
+// and the layouts cost more than they save, and where every other function has.
 func TestNotPredicted(t *testing.T) {
 	for _, every := range []int{1000, 300, 2} {
 		from, to := movedStep(t, programtest.Make, every)

@@ -13,8 +13,8 @@ import (
 
 // A content that a step makes may have a second way, with the transform of transform.Encoding: its
 // encoder runs again, for fewer bytes and with more memory. That way has a group of its own at the
-// end of the set. As the directory has no entries in such groups, programs that know nothing of them
-// never read them.
+// end of the set. As the directory has no entries in such groups, programs that know nothing of
+// them never read them.
 
 // otherSaves is the part of the cost of the first way that another one saves at least.
 const otherSaves = 4
@@ -144,7 +144,8 @@ func newOther(e Entry, form []byte) *otherWay {
 	return &otherWay{entry: e, form: form, left: form}
 }
 
-// add makes the patch of the next piece, of which the first way has s for the same bytes of its own.
+// add makes the patch of the next piece, of which the first way has s for the same bytes of its
+// own.
 func (o *otherWay) add(index *suffix.Index, piece []byte, s *suffix.Streams, cost int64) {
 	if o == nil || len(o.left) == 0 {
 		return
@@ -159,8 +160,8 @@ func (o *otherWay) add(index *suffix.Index, piece []byte, s *suffix.Streams, cos
 	o.left = o.left[n:]
 }
 
-// worth gives the streams of the group of another way, if it saves enough of what the first one costs
-// and gives what it should from old, the rewritten base.
+// worth gives the streams of the group of another way, if it saves enough of what the first one
+// costs and gives what it should from old, the rewritten base.
 func (o *otherWay) worth(old []byte, cost int64) *suffix.Streams {
 	if o == nil || len(o.left) > 0 || o.cost > cost-cost/otherSaves {
 		return nil

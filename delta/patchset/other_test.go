@@ -87,8 +87,8 @@ func contentAt(t *testing.T, r *release, path string) chunkstore.ID {
 	return chunkstore.ID{}
 }
 
-// othersOf gives a step with entries of such transforms, each in a group of its own, and behind them
-// groups of so many bytes.
+// othersOf gives a step with entries of such transforms, each in a group of its own, and behind
+// them groups of so many bytes.
 func othersOf(transforms, others []byte) *Step {
 	s := &Step{head: &Head{}}
 	for i, id := range transforms {

@@ -6,8 +6,8 @@
 // [HeadSize] for the length of the head. It gives the head to [ReadHead] and calls [Head.Step] with
 // the recipe of A. Then it knows the recipe of B and what each group holds, though not all ids, see
 // [Step.To]. It fetches the groups that it needs, with those before them in the same run, and opens
-// them with [Step.Groups]. For each entry it calls [Step.Prepare] and gets the content, or a piece of
-// it, from [Group.Content]. The package neither fetches nor stores anything.
+// them with [Step.Groups]. For each entry it calls [Step.Prepare] and gets the content, or a piece
+// of it, from [Group.Content]. The package neither fetches nor stores anything.
 package patchset
 
 import (
@@ -156,8 +156,8 @@ type MakeOptions struct {
 	// may do without the content, and where there are two ways to make it the other one as well,
 	// see Entry.Other.
 	StepsApart bool
-	// Bases gives the most likely bases of new contents, both by their ids, where these are not what
-	// has the same path.
+	// Bases gives the most likely bases of new contents, both by their ids, where these are not
+	// what has the same path.
 	Bases map[chunkstore.ID]chunkstore.ID
 	// Large has each run be one group: for a target that uses nothing of a set before it has all.
 	Large bool

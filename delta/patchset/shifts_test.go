@@ -63,7 +63,8 @@ func TestShifts(t *testing.T) {
 	}
 }
 
-// moduleSets are golden sets of modules, with the transform of all. Nobody makes the first any more.
+// moduleSets are golden sets of modules, with the transform of all. Nobody makes the first any
+// more.
 var moduleSets = map[string]uint8{"testdata/shifted.set": 8, orderedSet: 15}
 
 const orderedSet = "testdata/ordered.set"

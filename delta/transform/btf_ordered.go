@@ -268,8 +268,8 @@ func (t *btf) firstUses(starts []int) (list []int) {
 	return list
 }
 
-// ownName gives the number of the name that a word of a type is, if it is one of the module's. likely
-// is tried first.
+// ownName gives the number of the name that a word of a type is, if it is one of the module's.
+// likely is tried first.
 func (t *btf) ownName(starts []int, likely int, word byte, p []byte) (n int, ok bool) {
 	v := le.Uint32(p)
 	if word != 'n' || v < t.firstName {

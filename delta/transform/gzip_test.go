@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestGzipBase: a base may be of any encoder for the transform gzip+any, which gives the encoder that
-// the header hints at, and only of a known one for gzip.
+// TestGzipBase: a base may be of any encoder for the transform gzip+any, which gives the encoder
+// that the header hints at, and only of a known one for gzip.
 func TestGzipBase(t *testing.T) {
 	known := sample(t, "text.gz")
 	rewritten, ok := registry[idGzip].Forward(known)

@@ -188,8 +188,8 @@ func Stepped(id uint8) bool {
 }
 
 // InverseTo is t.Inverse for a transform with Stepped. It writes the content to w in parts, and may
-// have written some when it fails. learnt is what LearnBase gave. base has the old content, as it was
-// before, of size bytes. Errors are also those of w and base, or say that the step is damaged.
+// have written some when it fails. learnt is what LearnBase gave. base has the old content, as it
+// was before, of size bytes. Errors are also those of w and base, or say that the step is damaged.
 func InverseTo(w io.Writer, t Transform, out []byte, limit int64, learnt Learnt, base io.ReaderAt,
 	size int64) error {
 	s, ok := t.(stepped)
@@ -199,9 +199,9 @@ func InverseTo(w io.Writer, t Transform, out []byte, limit int64, learnt Learnt,
 	return s.inverseTo(w, out, limit, learnt, base, size)
 }
 
-// LearnBase is Base for a transform with ForLarge or Stepped. It may overwrite old, and takes no copy
-// if ForLarge is true and old has room for LargeRoom bytes more. With Stepped it gives what InverseTo
-// wants.
+// LearnBase is Base for a transform with ForLarge or Stepped. It may overwrite old, and takes no
+// copy if ForLarge is true and old has room for LargeRoom bytes more. With Stepped it gives what
+// InverseTo wants.
 func LearnBase(t Transform, old []byte) (out []byte, learnt Learnt, ok bool) {
 	switch t := t.(type) {
 	case stepped:

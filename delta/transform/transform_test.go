@@ -275,8 +275,8 @@ func fuzzSeeds(f *testing.F, add func(id uint8, plain []byte)) {
 	add(idKernel, testKernel{late: true, flat: true}.file())
 }
 
-// smallDictionary makes a .xz file anew with a dictionary of 64 KiB. The tables for a larger one take
-// longer to clear than all else that a fuzzer runs.
+// smallDictionary makes a .xz file anew with a dictionary of 64 KiB. The tables for a larger one
+// take longer to clear than all else that a fuzzer runs.
 func smallDictionary(f *testing.F, id uint8, plain []byte) []byte {
 	out, ok := registry[id].Forward(plain)
 	if !ok {

@@ -25,8 +25,8 @@ func ukiFile(version int, initrd []byte) []byte {
 		kerneltest.Section{Name: ".initrd", Data: initrd})
 }
 
-// TestPublishUKI publishes unified kernel images: what is published is the file, and sets lead to the
-// third from both others, also when the initrd cannot be made again.
+// TestPublishUKI publishes unified kernel images: what is published is the file, and sets lead to
+// the third from both others, also when the initrd cannot be made again.
 func TestPublishUKI(t *testing.T) {
 	v1, _ := publishtest.Trees()
 	image := publishtest.Image(t, v1)
@@ -58,8 +58,8 @@ func TestPublishUKI(t *testing.T) {
 	}
 }
 
-// TestPublishUKIAfterRaw: sets lead from one that was published as it is, also to a kernel, and from
-// there back.
+// TestPublishUKIAfterRaw: sets lead from one that was published as it is, also to a kernel, and
+// from there back.
 func TestPublishUKIAfterRaw(t *testing.T) {
 	v1, _ := publishtest.Trees()
 	image := publishtest.Image(t, v1)

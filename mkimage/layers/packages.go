@@ -85,7 +85,8 @@ func (p *installed) follow(system script.System, each func(installScript, *scrip
 	}
 }
 
-// openPackages opens the packages of a layer, several at once: those of the lock and those in files.
+// openPackages opens the packages of a layer, several at once: those of the lock and those in
+// files.
 func (c *composition) openPackages(ctx context.Context, l *Layer, o Options) ([]named, error) {
 	var locked []Locked
 	if len(l.Packages) > 0 {

@@ -51,8 +51,8 @@ func (s *site) requests() []string {
 	return asked
 }
 
-// play puts a program in apk's place that prints what the real one would: by its version, and by the
-// words of a world. It refuses any other.
+// play puts a program in apk's place that prints what the real one would: by its version, and by
+// the words of a world. It refuses any other.
 func (s *site) play(version string, worlds map[string]string) {
 	s.Helper()
 	var script strings.Builder
@@ -143,7 +143,8 @@ name = "apps"
 packages = ["app", "old"]
 `
 
-// repositories are ways to name those in testdata: lines of a definition, and where the packages lie.
+// repositories are ways to name those in testdata: lines of a definition, and where the packages
+// lie.
 var repositories = map[string]struct {
 	lines, packages string
 	generation      int
@@ -228,8 +229,8 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// TestRealApk holds what the other tests play against an apk that is in PATH: the same locks. Debian
-// has no package of apk.
+// TestRealApk holds what the other tests play against an apk that is in PATH: the same locks.
+// Debian has no package of apk.
 func TestRealApk(t *testing.T) {
 	out, err := exec.Command("apk", "--version").Output()
 	if errors.Is(err, exec.ErrNotFound) {

@@ -207,8 +207,8 @@ func TestFormer(t *testing.T) {
 	}
 }
 
-// TestApkRefuses makes of what apk says an error, and takes nothing from it that is no package of an
-// index.
+// TestApkRefuses makes of what apk says an error, and takes nothing from it that is no package of
+// an index.
 func TestApkRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ script, want string }{
 		"no package":                   {"echo 'ERROR: unable to select packages:' >&2; echo '  one (no such package)' >&2; exit 1", "apk: ERROR: unable to select packages: one (no such package)"},

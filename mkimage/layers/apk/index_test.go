@@ -20,8 +20,8 @@ import (
 	"testing"
 )
 
-// repositories are folders that package alpine's testdata/make.sh has made with apk, by the names of
-// their indexes.
+// repositories are folders that package alpine's testdata/make.sh has made with apk, by the names
+// of their indexes.
 var repositories = map[string]string{
 	"APKINDEX.tar.gz": "../alpine/testdata/2/x86_64", "Packages.adb": "../alpine/testdata/3/x86_64",
 }

@@ -25,9 +25,9 @@ const (
 	schemaIndex   = 0x78646e69 // "indx"
 )
 
-// Types of blocks. Each begins with its type in two bits and its size, with these four bytes, in 30;
-// or, if it is longer, with 3 in the two bits, the type in the others, four bytes of nothing, and
-// its size in eight. Blocks lie at multiples of eight bytes.
+// Types of blocks. Each begins with its type in two bits and its size, with these four bytes, in
+// 30; or, if it is longer, with 3 in the two bits, the type in the others, four bytes of nothing,
+// and its size in eight. Blocks lie at multiples of eight bytes.
 const (
 	blockDatabase  = 0
 	blockSignature = 1

@@ -216,8 +216,8 @@ func TestLikeFcCache(t *testing.T) {
 	t.Logf("%d files are the same; %q", len(files), notes)
 }
 
-// TestWholeRoot compares the caches of the tree that DELTAUP_FONTS_ROOT says with those that it has:
-// its own fc-cache has made them.
+// TestWholeRoot compares the caches of the tree that DELTAUP_FONTS_ROOT says with those that it
+// has: its own fc-cache has made them.
 func TestWholeRoot(t *testing.T) {
 	root := os.Getenv("DELTAUP_FONTS_ROOT")
 	if root == "" {

@@ -72,8 +72,8 @@ func variations(font []byte, instances int) map[string][]byte {
 	return map[string][]byte{"fvar": fvar, "gvar": gvar}
 }
 
-// TestBounds demands that small files which ask for much memory are not read, nor that memory taken,
-// and that the same files within the bounds are read.
+// TestBounds demands that small files which ask for much memory are not read, nor that memory
+// taken, and that the same files within the bounds are read.
 func TestBounds(t *testing.T) {
 	overlapping := func(count int) []byte {
 		b := make([]byte, 4<<20)

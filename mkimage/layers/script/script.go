@@ -17,8 +17,8 @@ import (
 
 // Bounds of what is followed.
 const (
-	// Bytes of a script. Of a thousand packages of Debian the longest has 15 kB. The parser takes up
-	// to 4 kB of stack for a byte, and a stack of more than 1 GB ends the program.
+	// Bytes of a script. Of a thousand packages of Debian the longest has 15 kB. The parser takes
+	// up to 4 kB of stack for a byte, and a stack of more than 1 GB ends the program.
 	sizeMax  = 64 << 10
 	stepsMax = 100_000 // commands
 	depthMax = 50      // functions that call one another

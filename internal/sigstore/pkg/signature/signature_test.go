@@ -96,8 +96,8 @@ func TestECDSA(t *testing.T) {
 }
 
 // TestAmbiguousECDSA demands that two numbers which also read as ASN.1 are taken for that alone, as
-// sigstore does. The signatures were chosen first: r and s are a key's, (s R - z G) / r, where R is a
-// point with r as x, and z is what was signed.
+// sigstore does. The signatures were chosen first: r and s are a key's, (s R - z G) / r, where R is
+// a point with r as x, and z is what was signed.
 func TestAmbiguousECDSA(t *testing.T) {
 	for _, c := range []struct {
 		key, signature string
