@@ -61,14 +61,21 @@ func (u *Update) loadParts(ctx context.Context) error {
 		}
 	}
 	loader := &partsLoader{u.ways(), u.seeds, u.release, u.recipe, u.recipeWithIDs}
+	// one for all outputs; contents may get other ids on the way
+	paths := map[chunkstore.ID]string{}
+	for _, o := range lacking {
+		o.parts = loader.inImage(o, paths)
+	}
 	if err := loader.fetchSets(ctx, lacking); err != nil {
 		return err
 	}
-	paths := map[chunkstore.ID]string{} // one for all outputs; contents may get other ids on the way
 	for _, o := range lacking {
-		x, err := loader.parts(ctx, o)
-		if err != nil {
-			return err
+		x := o.parts
+		if x == nil {
+			var err error
+			if x, err = loader.parts(ctx, o); err != nil {
+				return err
+			}
 		}
 		x.paths = paths
 		for i := range u.recipe.Entries {

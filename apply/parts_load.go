@@ -23,6 +23,21 @@ type partsLoader struct {
 	withIDs func(context.Context) (*mkimage.Recipe, error) // gives image with all ids
 }
 
+// inImage gives the parts of an output that is a file of the image, whose path it adds to paths;
+// nil when it is none. Nothing is fetched for such an output.
+func (l *partsLoader) inImage(o *output, paths map[chunkstore.ID]string) *parts {
+	a := &o.artifact
+	if a.Index != nil {
+		return nil
+	}
+	file, r := artifact.InImage(a.ID, a.Size, a.Recipe.Text, l.image)
+	if file == nil {
+		return nil
+	}
+	paths[a.ID] = file.Path
+	return &parts{recipe: r}
+}
+
 // parts gets the recipe of an output, and finds out where its contents come from.
 func (l *partsLoader) parts(ctx context.Context, o *output) (*parts, error) {
 	x := &parts{}
@@ -134,6 +149,9 @@ const smallSet = 256 << 10
 func (l *partsLoader) fetchSets(ctx context.Context, outputs []*output) error {
 	var ranges []delta.Range
 	for _, o := range outputs {
+		if o.parts != nil {
+			continue
+		}
 		if _, s := l.setTo(o); s != nil {
 			ranges = append(ranges, l.missing(s.file(), delta.Extent{Length: l.headBytes(s)})...)
 		}
