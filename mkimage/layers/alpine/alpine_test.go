@@ -52,13 +52,16 @@ func (s *site) requests() []string {
 }
 
 // play puts a program in apk's place that prints what the real one would: by its version, and by
-// the words of a world. It refuses any other.
+// the words of a world. It refuses any other, and repositories that it would not find.
 func (s *site) play(version string, worlds map[string]string) {
 	s.Helper()
 	var script strings.Builder
 	fmt.Fprintf(&script, "#!/bin/sh\n[ \"$*\" != --version ] || { echo '%s'; exit; }\n", version)
 	script.WriteString("case \"$*\" in *'--no-network'*'add --simulate') ;; *) exit 7 ;; esac\n")
 	script.WriteString("[ ! -s \"$2/lib/apk/db/installed\" ] || exit 8\n")
+	script.WriteString("while read -r tag dir more; do case ${dir:=$tag} in *'$'*) exit 9 ;; esac\n" +
+		"[ -z \"$more\" ] && [ -f \"$dir/x86_64/APKINDEX.tar.gz\" ] || exit 9\n" +
+		"done < \"$2/etc/apk/repositories\"\n")
 	script.WriteString("world=\nwhile read -r word; do world=\"$world $word\"; done < \"$2/etc/apk/world\"\n")
 	script.WriteString("case \"$world \" in\n")
 	for world, out := range worlds {
@@ -182,9 +185,20 @@ func wantLock(t *testing.T, d *layers.Definition, generation int, at string) str
 	return text
 }
 
+// oddTempDir gives the folder for temporary files a name with characters that apk takes for its own.
+func oddTempDir(t *testing.T) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "a b $c #d")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", dir)
+}
+
 // TestResolve locks packages of both generations, that nfpm and apk have made (testdata/make.sh),
 // and composes them without apk: from the cache, and from the repository.
 func TestResolve(t *testing.T) {
+	oddTempDir(t)
 	testdata, err := filepath.Abs("testdata")
 	if err != nil {
 		t.Fatal(err)
@@ -239,6 +253,7 @@ func TestRealApk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	oddTempDir(t)
 	second, path := strings.HasPrefix(string(out), "apk-tools 2"), os.Getenv("PATH")
 	testdata, err := filepath.Abs("testdata")
 	if err != nil {

@@ -213,7 +213,7 @@ func TestApkRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ script, want string }{
 		"no package":                   {"echo 'ERROR: unable to select packages:' >&2; echo '  one (no such package)' >&2; exit 1", "apk: ERROR: unable to select packages: one (no such package)"},
 		"no word":                      {"exit 3", "apk: exit status 3"},
-		"an index that it cannot read": {`echo "WARNING: opening $2/repositories/0: UNTRUSTED signature" >&2; echo 'OK: 0 MiB in 0 packages'`, "x86_64/APKINDEX.tar.gz: UNTRUSTED signature"},
+		"an index that it cannot read": {`echo "WARNING: opening /proc/self/cwd/repositories/0: UNTRUSTED signature" >&2; echo 'OK: 0 MiB in 0 packages'`, "x86_64/APKINDEX.tar.gz: UNTRUSTED signature"},
 		"a package of no index":        {"echo '(1/1) Installing three (1-r0)'", "it takes three 1-r0, which no index has"},
 		"a version of no index":        {"echo '(1/1) Installing one (2-r0)'", "it takes one 2-r0, which no index has"},
 		"half":                         {"echo '(1/2) Installing one (1-r0)'", "it shows 1 of 2 packages"},

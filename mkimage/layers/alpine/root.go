@@ -30,6 +30,10 @@ type repository struct {
 	dir   string // as apk knows it
 }
 
+// runDir is how apk, which is run in a root, names that folder. To apk, spaces end the name of a
+// repository and dollars begin that of a variable: the folder for temporary files may have both.
+const runDir = "/proc/self/cwd"
+
 // fetch fetches the index of a repository, and puts it where apk looks for that of a repository in
 // a folder. It does so for each kind of index and repository: apk tells generations by content.
 func (r *root) fetch(ctx context.Context, at layers.ApkRepository, keys apk.Keys,
@@ -42,12 +46,13 @@ func (r *root) fetch(ctx context.Context, at layers.ApkRepository, keys apk.Keys
 	if err != nil {
 		return fmt.Errorf("%s: %w", at.Index, err)
 	}
-	dir := filepath.Join(r.dir, "repositories", strconv.Itoa(len(r.repositories)))
-	r.repositories = append(r.repositories, repository{at, index, dir})
-	if err := os.MkdirAll(filepath.Join(dir, r.architecture), 0o755); err != nil {
+	name := filepath.Join("repositories", strconv.Itoa(len(r.repositories)))
+	r.repositories = append(r.repositories, repository{at, index, filepath.Join(runDir, name)})
+	dir := filepath.Join(r.dir, name, r.architecture)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, r.architecture, "APKINDEX.tar.gz"), text, 0o644)
+	return os.WriteFile(filepath.Join(dir, "APKINDEX.tar.gz"), text, 0o644)
 }
 
 // prepare writes the settings.
@@ -82,7 +87,7 @@ func (r *root) prepare() error {
 // which runs on any Linux.
 var programs = []string{"apk", "apk.static"}
 
-// run runs apk, and gives what it prints and what it warns of.
+// run runs apk in the root, and gives what it prints and what it warns of.
 func (r *root) run(ctx context.Context, args ...string) (out, warnings string, err error) {
 	program := ""
 	for _, name := range programs {
@@ -95,6 +100,7 @@ func (r *root) run(ctx context.Context, args ...string) (out, warnings string, e
 			"Alpine's package apk-tools-static, for any Linux", ErrApk)
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = r.dir
 	// settings of the user do not count
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "APK_CONFIG=/dev/null"}
 	var printed, problems bytes.Buffer
