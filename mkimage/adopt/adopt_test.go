@@ -12,6 +12,7 @@ import (
 
 	"deltaup/dist"
 	"deltaup/internal/plainfile"
+	"deltaup/internal/test/treetest"
 	"deltaup/mkimage/adopt"
 )
 
@@ -27,12 +28,7 @@ func settings(t *testing.T) adopt.Settings {
 
 func write(t *testing.T, path, text string) string {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	treetest.Write(t, path, text)
 	return path
 }
 

@@ -17,9 +17,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"deltaup/chunkstore"
+	"deltaup/internal/test/treetest"
 	"deltaup/mkimage"
 	"deltaup/mkimage/blockmap"
-	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -139,11 +139,7 @@ func image(t testing.TB, files map[string][]byte) (*squashfs.Image, []byte) {
 	if err := os.Chtimes(dir, mtime, mtime); err != nil {
 		t.Fatal(err)
 	}
-	in, err := rootfs.Open(t.Context(), dir, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
+	in := treetest.Open(t, dir)
 	r, source, err := mkimage.NewRecipe(t.Context(), in, mkimage.Options{BlockSize: 4096, Level: "fastest"})
 	if err != nil {
 		t.Fatal(err)

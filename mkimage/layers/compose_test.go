@@ -27,6 +27,7 @@ import (
 
 	"deltaup/internal/test/debtest"
 	"deltaup/internal/test/oracle"
+	"deltaup/internal/test/treetest"
 	"deltaup/mkimage/layers"
 	"deltaup/mkimage/layers/apk"
 	"deltaup/mkimage/layers/oci"
@@ -70,13 +71,7 @@ func (w *world) add(layer string, p debtest.Package) {
 
 func (w *world) write(name, text string) {
 	w.Helper()
-	path := filepath.Join(w.dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		w.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		w.Fatal(err)
-	}
+	treetest.Write(w, filepath.Join(w.dir, name), text)
 }
 
 func (w *world) options() layers.Options {

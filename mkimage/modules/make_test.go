@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"deltaup/internal/test/treetest"
 )
 
 // populate makes a tree of modules with a bit of everything, and gives the names of what depmod
@@ -17,7 +19,7 @@ import (
 func populate(t *testing.T, root string) {
 	t.Helper()
 	dir := filepath.Join(root, "usr/lib/modules", version)
-	link(t, filepath.Join(root, "lib"), "usr/lib")
+	treetest.Link(t, filepath.Join(root, "lib"), "usr/lib")
 	var order strings.Builder
 	for i := range 90 {
 		m := testModule{
@@ -47,7 +49,7 @@ func populate(t *testing.T, root string) {
 			m.info = append(m.info, "alias=block-major-7-08", "alias=devname:loop")
 		}
 		name := fmt.Sprintf("kernel/drivers/d%d/mod-%c%d.ko", i%7, 'a'+i%5, i)
-		write(t, filepath.Join(dir, name+[]string{".xz", ".zst", ".gz", ""}[i%4]), pack(t, i%4, m.bytes()))
+		treetest.Write(t, filepath.Join(dir, name+[]string{".xz", ".zst", ".gz", ""}[i%4]), pack(t, i%4, m.bytes()))
 		if i%6 != 0 {
 			fmt.Fprintln(&order, name)
 		}
@@ -57,26 +59,26 @@ func populate(t *testing.T, root string) {
 	}
 	fmt.Fprintln(&order, "kernel/drivers/d1/mod-b1.ko") // again
 	// the same name twice: updates count
-	write(t, filepath.Join(dir, "updates/dkms/mod-c2.ko"), testModule{exports: []string{"symbol_2"}, info: []string{"alias=updated"}}.bytes())
-	write(t, filepath.Join(dir, "extra/mod-d3.ko"), testModule{exports: []string{"symbol_3"}, info: []string{"alias=extra"}}.bytes())
-	write(t, filepath.Join(dir, "extra/mod_e4.ko"), testModule{exports: []string{"symbol_4"}, info: []string{"alias=overridden"}}.bytes())
-	write(t, filepath.Join(dir, "left/out.ko"), testModule{exports: []string{"left_out"}}.bytes())
-	write(t, filepath.Join(dir, "build/not.ko"), testModule{exports: []string{"not"}}.bytes())
-	write(t, filepath.Join(dir, "extra/broken.ko"), bytes.Repeat([]byte("no ELF "), 20))
-	write(t, filepath.Join(dir, "extra/dots.in.name.ko"), testModule{exports: []string{"dots"}}.bytes())
-	write(t, filepath.Join(dir, "extra/readme"), nil)
-	link(t, filepath.Join(dir, "weak-updates/linked.ko"), "../extra/dots.in.name.ko")
-	link(t, filepath.Join(dir, "weak-updates/dangling.ko"), "../extra/gone.ko")
-	write(t, filepath.Join(root, "outside/far-away.ko"), testModule{exports: []string{"far"}, needs: []string{"symbol_5"}}.bytes())
-	write(t, filepath.Join(dir, "modules.order"), []byte(order.String()))
-	write(t, filepath.Join(dir, "modules.builtin"), []byte("kernel/fs/ext4/ext4.ko\nkernel/lib/crc-ccitt.ko\n0wrong.ko\n"))
-	write(t, filepath.Join(dir, "modules.builtin.modinfo"), []byte("ext4.license=GPL\x00ext4.alias=fs-ext4\x00"+
+	treetest.Write(t, filepath.Join(dir, "updates/dkms/mod-c2.ko"), testModule{exports: []string{"symbol_2"}, info: []string{"alias=updated"}}.bytes())
+	treetest.Write(t, filepath.Join(dir, "extra/mod-d3.ko"), testModule{exports: []string{"symbol_3"}, info: []string{"alias=extra"}}.bytes())
+	treetest.Write(t, filepath.Join(dir, "extra/mod_e4.ko"), testModule{exports: []string{"symbol_4"}, info: []string{"alias=overridden"}}.bytes())
+	treetest.Write(t, filepath.Join(dir, "left/out.ko"), testModule{exports: []string{"left_out"}}.bytes())
+	treetest.Write(t, filepath.Join(dir, "build/not.ko"), testModule{exports: []string{"not"}}.bytes())
+	treetest.Write(t, filepath.Join(dir, "extra/broken.ko"), bytes.Repeat([]byte("no ELF "), 20))
+	treetest.Write(t, filepath.Join(dir, "extra/dots.in.name.ko"), testModule{exports: []string{"dots"}}.bytes())
+	treetest.Write(t, filepath.Join(dir, "extra/readme"), "")
+	treetest.Link(t, filepath.Join(dir, "weak-updates/linked.ko"), "../extra/dots.in.name.ko")
+	treetest.Link(t, filepath.Join(dir, "weak-updates/dangling.ko"), "../extra/gone.ko")
+	treetest.Write(t, filepath.Join(root, "outside/far-away.ko"), testModule{exports: []string{"far"}, needs: []string{"symbol_5"}}.bytes())
+	treetest.Write(t, filepath.Join(dir, "modules.order"), []byte(order.String()))
+	treetest.Write(t, filepath.Join(dir, "modules.builtin"), []byte("kernel/fs/ext4/ext4.ko\nkernel/lib/crc-ccitt.ko\n0wrong.ko\n"))
+	treetest.Write(t, filepath.Join(dir, "modules.builtin.modinfo"), []byte("ext4.license=GPL\x00ext4.alias=fs-ext4\x00"+
 		"crc_ccitt.file=lib/crc-ccitt\x00vt.alias=char-major-4-*[0-9]\x00broken\x00ext4.alias=ext3\x00no.value\x00swallowed.alias=x\x00ext4.alias=last"))
-	write(t, filepath.Join(root, "usr/lib/depmod.d/10-hidden.conf"), []byte("search nothing\n"))
-	write(t, filepath.Join(root, "etc/depmod.d/10-hidden.conf"), []byte("# search nothing either\nsearch up\\\ndates\n"))
-	write(t, filepath.Join(root, "etc/depmod.d/20.conf"), []byte("search extra built-in\noverride mod_d3 9.* extra\n"+
+	treetest.Write(t, filepath.Join(root, "usr/lib/depmod.d/10-hidden.conf"), []byte("search nothing\n"))
+	treetest.Write(t, filepath.Join(root, "etc/depmod.d/10-hidden.conf"), []byte("# search nothing either\nsearch up\\\ndates\n"))
+	treetest.Write(t, filepath.Join(root, "etc/depmod.d/20.conf"), []byte("search extra built-in\noverride mod_d3 9.* extra\n"+
 		"override mod_e4 * extra\noverride mod_e4\nunknown words\nexclude left\n"))
-	write(t, filepath.Join(root, "etc/depmod.d/readme"), []byte("search extra\n"))
+	treetest.Write(t, filepath.Join(root, "etc/depmod.d/readme"), []byte("search extra\n"))
 }
 
 // TestDepmod demands all files that the machine's depmod makes of a tree.
@@ -88,13 +90,13 @@ func TestDepmod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(root, "usr/bin/kmod"), program)
+	treetest.Write(t, filepath.Join(root, "usr/bin/kmod"), program)
 	likeDepmod(t, root, depmod)
 }
 
 func likeDepmod(t *testing.T, root string, depmod ...string) {
 	t.Helper()
-	files, err := Depmod(t.Context(), open(t, root), version)
+	files, err := Depmod(t.Context(), treetest.Open(t, root), version)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +130,7 @@ func TestDepmodGolden(t *testing.T) {
 		root := t.TempDir()
 		populate(t, root)
 		if g.kmod != "" {
-			write(t, filepath.Join(root, "usr/bin/kmod"), []byte("\x7fELF\x00"+g.kmod+"\x00"))
+			treetest.Write(t, filepath.Join(root, "usr/bin/kmod"), []byte("\x7fELF\x00"+g.kmod+"\x00"))
 		}
 		if real := strings.Fields(os.Getenv("DELTAUP_DEPMOD")); len(real) > 0 { // of the version
 			if strings.Contains(g.kmod, os.Getenv("DELTAUP_DEPMOD_VERSION")) {
@@ -136,7 +138,7 @@ func TestDepmodGolden(t *testing.T) {
 			}
 			continue
 		}
-		files, err := Depmod(t.Context(), open(t, root), version)
+		files, err := Depmod(t.Context(), treetest.Open(t, root), version)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,9 +157,9 @@ func TestDepmodGolden(t *testing.T) {
 func TestDepmodExternal(t *testing.T) {
 	root := t.TempDir()
 	populate(t, root)
-	write(t, filepath.Join(root, "outside/mod-a0.ko"), testModule{needs: []string{"far"}}.bytes())
-	write(t, filepath.Join(root, "etc/depmod.d/05.conf"), []byte("external ^6\\.12 /outside\nexternal 9 /usr\nsearch external\n"))
-	files, err := Depmod(t.Context(), open(t, root), version)
+	treetest.Write(t, filepath.Join(root, "outside/mod-a0.ko"), testModule{needs: []string{"far"}}.bytes())
+	treetest.Write(t, filepath.Join(root, "etc/depmod.d/05.conf"), []byte("external ^6\\.12 /outside\nexternal 9 /usr\nsearch external\n"))
+	files, err := Depmod(t.Context(), treetest.Open(t, root), version)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,29 +181,31 @@ func TestDepmodExternal(t *testing.T) {
 func TestDepmodRefused(t *testing.T) {
 	dir := "lib/modules/" + version + "/"
 	for name, populate := range map[string]func(root string){
-		"no folder": func(root string) { write(t, filepath.Join(root, "lib/modules/6.0/a.ko"), nil) },
+		"no folder": func(root string) { treetest.Write(t, filepath.Join(root, "lib/modules/6.0/a.ko"), "") },
 		"circle": func(root string) {
-			write(t, filepath.Join(root, dir, "a.ko"), module([]string{"a"}, []string{"b"}, "a"))
-			write(t, filepath.Join(root, dir, "b.ko"), module([]string{"b"}, []string{"a"}, "b"))
+			treetest.Write(t, filepath.Join(root, dir, "a.ko"), module([]string{"a"}, []string{"b"}, "a"))
+			treetest.Write(t, filepath.Join(root, dir, "b.ko"), module([]string{"b"}, []string{"a"}, "b"))
 		},
 		"folders": func(root string) {
-			write(t, filepath.Join(root, dir, "a.ko"), nil)
-			link(t, filepath.Join(root, dir, "again"), ".")
-			link(t, filepath.Join(root, dir, "and-again"), ".")
+			treetest.Write(t, filepath.Join(root, dir, "a.ko"), "")
+			treetest.Link(t, filepath.Join(root, dir, "again"), ".")
+			treetest.Link(t, filepath.Join(root, dir, "and-again"), ".")
 		},
-		"cut":       func(root string) { write(t, filepath.Join(root, dir, "a.ko.zst"), pack(t, 1, make([]byte, 99))[:12]) },
-		"not ASCII": func(root string) { write(t, filepath.Join(root, dir, "a.ko"), module(nil, nil, "é")) },
+		"cut": func(root string) {
+			treetest.Write(t, filepath.Join(root, dir, "a.ko.zst"), pack(t, 1, make([]byte, 99))[:12])
+		},
+		"not ASCII": func(root string) { treetest.Write(t, filepath.Join(root, dir, "a.ko"), module(nil, nil, "é")) },
 	} {
 		root := t.TempDir()
 		populate(root)
-		if _, err := Depmod(t.Context(), open(t, root), version); !errors.Is(err, ErrModule) {
+		if _, err := Depmod(t.Context(), treetest.Open(t, root), version); !errors.Is(err, ErrModule) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, bad := range []string{"", ".", "..", "../modules/" + version} {
 		root := t.TempDir()
-		write(t, filepath.Join(root, dir, "a.ko"), nil)
-		if _, err := Depmod(t.Context(), open(t, root), bad); !errors.Is(err, ErrModule) {
+		treetest.Write(t, filepath.Join(root, dir, "a.ko"), "")
+		if _, err := Depmod(t.Context(), treetest.Open(t, root), bad); !errors.Is(err, ErrModule) {
 			t.Errorf("version %q: %v", bad, err)
 		}
 	}
@@ -211,9 +215,9 @@ func TestDepmodRefused(t *testing.T) {
 func TestVersions(t *testing.T) {
 	root := t.TempDir()
 	populate(t, root)
-	write(t, filepath.Join(root, "usr/lib/modules/6.1/a.ko"), nil)
-	write(t, filepath.Join(root, "usr/lib/modules/readme"), nil)
-	if got := Versions(open(t, root)); !slices.Equal(got, []string{"6.1", version}) {
+	treetest.Write(t, filepath.Join(root, "usr/lib/modules/6.1/a.ko"), "")
+	treetest.Write(t, filepath.Join(root, "usr/lib/modules/readme"), "")
+	if got := Versions(treetest.Open(t, root)); !slices.Equal(got, []string{"6.1", version}) {
 		t.Errorf("versions %q", got)
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"deltaup/mkimage/rootfs"
+	"deltaup/internal/test/treetest"
 	"deltaup/mkimage/tree"
 )
 
@@ -39,22 +39,22 @@ func TestLikeDepmod(t *testing.T) {
 				needs = append(needs, fmt.Sprintf("symbol_%d", j))
 			}
 			b := module(exports, needs, fmt.Sprintf("pci:v%08Xd*", i))
-			write(t, filepath.Join(plain, dir, name), b)
-			write(t, filepath.Join(packed, dir, name+[]string{".xz", ".zst", ""}[i%3]), pack(t, []int{0, 1, 3}[i%3], b))
+			treetest.Write(t, filepath.Join(plain, dir, name), b)
+			treetest.Write(t, filepath.Join(packed, dir, name+[]string{".xz", ".zst", ""}[i%3]), pack(t, []int{0, 1, 3}[i%3], b))
 			if i%4 != 0 {
 				fmt.Fprintln(&order, name)
 			}
 		}
 		for _, root := range []string{plain, packed} {
-			write(t, filepath.Join(root, dir, "modules.order"), []byte(order.String()))
-			write(t, filepath.Join(root, dir, "modules.builtin"), []byte("kernel/fs/ext4/ext4.ko\n"))
+			treetest.Write(t, filepath.Join(root, dir, "modules.order"), []byte(order.String()))
+			treetest.Write(t, filepath.Join(root, dir, "modules.builtin"), []byte("kernel/fs/ext4/ext4.ko\n"))
 			if usr != "" {
-				link(t, filepath.Join(root, "lib"), "usr/lib")
+				treetest.Link(t, filepath.Join(root, "lib"), "usr/lib")
 			}
 			run(t, depmod, "-b", root, version)
 		}
-		want := contents(t, open(t, plain))
-		got, err := Plain(t.Context(), open(t, packed))
+		want := contents(t, treetest.Open(t, plain))
+		got, err := Plain(t.Context(), treetest.Open(t, packed))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,20 +70,20 @@ func TestLinks(t *testing.T) {
 	root := t.TempDir()
 	dir := "usr/lib/modules/" + version + "/"
 	at := func(name string) string { return filepath.Join(root, dir, name) }
-	write(t, at("kernel/b.ko.xz"), pack(t, 0, []byte("one")))
-	link(t, at("weak-updates/b.ko.xz"), "../kernel/b.ko.xz")
-	link(t, at("weak-updates/none.ko.xz"), "../kernel/none.ko.xz")
-	link(t, at("absolute.ko.xz"), "/"+dir+"kernel/b.ko.xz")
-	link(t, filepath.Join(root, "b-of-old"), dir+"kernel/b.ko.xz")
+	treetest.Write(t, at("kernel/b.ko.xz"), pack(t, 0, []byte("one")))
+	treetest.Link(t, at("weak-updates/b.ko.xz"), "../kernel/b.ko.xz")
+	treetest.Link(t, at("weak-updates/none.ko.xz"), "../kernel/none.ko.xz")
+	treetest.Link(t, at("absolute.ko.xz"), "/"+dir+"kernel/b.ko.xz")
+	treetest.Link(t, filepath.Join(root, "b-of-old"), dir+"kernel/b.ko.xz")
 	kept := pack(t, 2, []byte("another"))
-	write(t, at("kernel/kept.ko.gz"), kept)
+	treetest.Write(t, at("kernel/kept.ko.gz"), kept)
 	hardLink(t, at("kernel/kept.ko.gz"), filepath.Join(root, "copy"))
 	// packed, the first name is x.ko-.ko.xz, plain it is x.ko
-	write(t, at("kernel/x.ko.xz"), pack(t, 0, []byte("two names")))
+	treetest.Write(t, at("kernel/x.ko.xz"), pack(t, 0, []byte("two names")))
 	hardLink(t, at("kernel/x.ko.xz"), at("kernel/x.ko-.ko.xz"))
-	write(t, filepath.Join(root, "usr/share/elsewhere.ko.xz"), []byte("stays"))
+	treetest.Write(t, filepath.Join(root, "usr/share/elsewhere.ko.xz"), []byte("stays"))
 
-	got, err := Plain(t.Context(), open(t, root))
+	got, err := Plain(t.Context(), treetest.Open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,9 +123,9 @@ func TestRefused(t *testing.T) {
 	} {
 		root := t.TempDir()
 		for file, b := range files {
-			write(t, filepath.Join(root, dir, file), []byte(b))
+			treetest.Write(t, filepath.Join(root, dir, file), []byte(b))
 		}
-		_, err := Plain(t.Context(), open(t, root))
+		_, err := Plain(t.Context(), treetest.Open(t, root))
 		if !errors.Is(err, ErrModule) || !strings.Contains(err.Error(), "/"+dir+name) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -250,30 +250,6 @@ func compare(t *testing.T, got, want map[string]string) {
 		if _, ok := want[path]; !ok {
 			t.Errorf("%s is too many", path)
 		}
-	}
-}
-
-func open(t *testing.T, dir string) tree.Tree {
-	t.Helper()
-	tr, err := rootfs.FromFolder(t.Context(), dir, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { tr.Close() })
-	return tr
-}
-
-func write(t *testing.T, name string, b []byte) {
-	t.Helper()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, b, 0o644)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func link(t *testing.T, name, target string) {
-	t.Helper()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.Symlink(target, name)); err != nil {
-		t.Fatal(err)
 	}
 }
 

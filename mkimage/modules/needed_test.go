@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"deltaup/internal/test/treetest"
 )
 
 // indexes are those of a kernel with all that names can lead through.
@@ -23,9 +25,9 @@ var indexes = map[string]string{
 func TestNeeded(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range indexes {
-		write(t, filepath.Join(dir, "lib/modules", version, name), []byte(text))
+		treetest.Write(t, filepath.Join(dir, "lib/modules", version, name), []byte(text))
 	}
-	in := open(t, dir)
+	in := treetest.Open(t, dir)
 	for names, want := range map[string]string{
 		"ext4":                                "kernel/crypto/crc32c-generic.ko kernel/crypto/crc32c_intel.ko kernel/fs/ext4/ext4.ko kernel/fs/jbd2.ko.xz kernel/fs/mbcache.ko",
 		"fs-ext4":                             "kernel/crypto/crc32c-generic.ko kernel/crypto/crc32c_intel.ko kernel/fs/ext4/ext4.ko kernel/fs/jbd2.ko.xz kernel/fs/mbcache.ko",
@@ -56,8 +58,8 @@ func TestNeeded(t *testing.T) {
 	if _, _, err := Needed(in, "other", nil); !errors.Is(err, ErrModule) || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("another kernel: %v", err)
 	}
-	write(t, filepath.Join(dir, "lib/modules", version, depName), []byte("no colon\n"))
-	if _, _, err := Needed(open(t, dir), version, nil); !errors.Is(err, ErrModule) {
+	treetest.Write(t, filepath.Join(dir, "lib/modules", version, depName), []byte("no colon\n"))
+	if _, _, err := Needed(treetest.Open(t, dir), version, nil); !errors.Is(err, ErrModule) {
 		t.Errorf("a damaged modules.dep: %v", err)
 	}
 }
@@ -73,11 +75,11 @@ func TestNeededOfMachine(t *testing.T) {
 	release := filepath.Base(filepath.Dir(versions[0]))
 	for name := range indexes {
 		if b, err := os.ReadFile(filepath.Join(filepath.Dir(versions[0]), name)); err == nil {
-			write(t, filepath.Join(dir, "lib/modules", release, name), b)
+			treetest.Write(t, filepath.Join(dir, "lib/modules", release, name), b)
 		}
 	}
 	for _, name := range []string{"ext4", "btrfs", "usb-storage", "dm-crypt"} {
-		got, _, err := Needed(open(t, dir), release, []string{name})
+		got, _, err := Needed(treetest.Open(t, dir), release, []string{name})
 		if err != nil {
 			t.Fatal(err)
 		}

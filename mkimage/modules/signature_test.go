@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"deltaup/internal/test/treetest"
 )
 
 // signed appends a signature of n bytes to a module, as the kernel's scripts/sign-file does.
@@ -25,19 +27,19 @@ func TestUnsigned(t *testing.T) {
 	root := t.TempDir()
 	dir := "usr/lib/modules/" + version + "/"
 	at := func(name string) string { return filepath.Join(root, dir, name) }
-	write(t, at("kernel/a.ko"), signed([]byte("plain"), 500))
-	write(t, at("kernel/b.ko.xz"), pack(t, 0, signed([]byte("packed"), 700)))
-	write(t, at("kernel/none.ko"), []byte("none"))
-	write(t, at("kernel/text.ko"), []byte("~Module signature appended~\n"))
-	write(t, at("kernel/empty.ko"), signed(nil, 0))
+	treetest.Write(t, at("kernel/a.ko"), signed([]byte("plain"), 500))
+	treetest.Write(t, at("kernel/b.ko.xz"), pack(t, 0, signed([]byte("packed"), 700)))
+	treetest.Write(t, at("kernel/none.ko"), []byte("none"))
+	treetest.Write(t, at("kernel/text.ko"), []byte("~Module signature appended~\n"))
+	treetest.Write(t, at("kernel/empty.ko"), signed(nil, 0))
 	hardLink(t, at("kernel/a.ko"), at("updates/a.ko"))
-	write(t, at("kernel/kept.ko"), signed([]byte("kept"), 30))
+	treetest.Write(t, at("kernel/kept.ko"), signed([]byte("kept"), 30))
 	hardLink(t, at("kernel/kept.ko"), filepath.Join(root, "copy"))
-	write(t, filepath.Join(root, "srv/a.ko"), signed([]byte("elsewhere"), 9))
-	write(t, filepath.Join(root, "boot/config-"+version),
+	treetest.Write(t, filepath.Join(root, "srv/a.ko"), signed([]byte("elsewhere"), 9))
+	treetest.Write(t, filepath.Join(root, "boot/config-"+version),
 		[]byte("CONFIG_MODULE_SIG=y\nCONFIG_LOCK_DOWN_IN_EFI_SECURE_BOOT=y\n"))
 
-	plain, err := Plain(t.Context(), open(t, root))
+	plain, err := Plain(t.Context(), treetest.Open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,9 +91,9 @@ func TestSignaturesNeeded(t *testing.T) {
 	} {
 		root := t.TempDir()
 		for file, b := range files {
-			write(t, filepath.Join(root, file), []byte(b))
+			treetest.Write(t, filepath.Join(root, file), []byte(b))
 		}
-		_, err := Unsigned(t.Context(), open(t, root))
+		_, err := Unsigned(t.Context(), treetest.Open(t, root))
 		if !errors.Is(err, ErrModule) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -104,21 +106,21 @@ func TestLikeModinfo(t *testing.T) {
 	root := t.TempDir()
 	at := filepath.Join(root, "lib/modules", version, "a.ko")
 	plain := module([]string{"one"}, nil, "pci:v*")
-	write(t, at, plain)
+	treetest.Write(t, at, plain)
 	key, cert := filepath.Join(t.TempDir(), "key"), filepath.Join(t.TempDir(), "cert")
 	run(t, openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
 		"-nodes", "-subj", "/CN=test", "-keyout", key, "-out", cert)
-	write(t, at, signedWith(plain, []byte(run(t, openssl, "smime", "-sign", "-binary", "-noattr",
+	treetest.Write(t, at, signedWith(plain, []byte(run(t, openssl, "smime", "-sign", "-binary", "-noattr",
 		"-nocerts", "-outform", "DER", "-in", at, "-signer", cert, "-inkey", key))))
 	if got := run(t, modinfo, "-F", "sig_id", at); got != "PKCS#7\n" {
 		t.Fatalf("modinfo sees no signature but %q", got)
 	}
-	made, err := Unsigned(t.Context(), open(t, root))
+	made, err := Unsigned(t.Context(), treetest.Open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}
 	b, _ := strings.CutPrefix(contents(t, made)["/lib/modules/"+version+"/a.ko"], "file ")
-	write(t, at, []byte(b))
+	treetest.Write(t, at, []byte(b))
 	if got := run(t, modinfo, "-F", "alias", at); got != "pci:v*\n" {
 		t.Errorf("modinfo sees the alias %q", got)
 	}

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"deltaup/internal/test/treetest"
 	"deltaup/mkimage"
-	"deltaup/mkimage/rootfs"
 	"deltaup/mkimage/squashfs"
 )
 
@@ -26,11 +26,7 @@ func orderedImage(t *testing.T, order []string) (file *os.File, hot, tables, use
 			t.Fatal(err)
 		}
 	}
-	files, err := rootfs.Open(t.Context(), dir, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer files.Close()
+	files := treetest.Open(t, dir)
 	r, source, err := mkimage.NewRecipe(t.Context(), files, mkimage.Options{Level: "fastest", Order: order})
 	if err != nil {
 		t.Fatal(err)

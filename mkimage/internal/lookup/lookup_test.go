@@ -8,19 +8,14 @@ import (
 	"slices"
 	"testing"
 
-	"deltaup/mkimage/rootfs"
+	"deltaup/internal/test/treetest"
 	"deltaup/mkimage/tree"
 )
 
 func TestRoot(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"usr/lib/a", "usr/lib/b/c", "etc/x"} {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("content of "+name), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		treetest.Write(t, filepath.Join(dir, name), "content of "+name)
 	}
 	for name, target := range map[string]string{"lib": "usr/lib", "etc/l": "../lib/b/c", "etc/gone": "none", "etc/abs": "/lib", "etc/loop": "loop"} {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
@@ -30,11 +25,7 @@ func TestRoot(t *testing.T) {
 	if err := os.Link(filepath.Join(dir, "usr/lib/a"), filepath.Join(dir, "etc/hard")); err != nil {
 		t.Fatal(err)
 	}
-	in, err := rootfs.Open(t.Context(), dir, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
+	in := treetest.Open(t, dir)
 	r := New(in)
 
 	at := func(e *tree.Entry) string {

@@ -12,8 +12,7 @@ import (
 	"testing"
 
 	"deltaup/internal/test/oracle"
-	"deltaup/mkimage/rootfs"
-	"deltaup/mkimage/tree"
+	"deltaup/internal/test/treetest"
 )
 
 const (
@@ -44,24 +43,8 @@ func populate(t testing.TB, root string, files map[string]string) {
 		if !strings.Contains(name, "/") {
 			name = "usr/lib/systemd/catalog/" + name
 		}
-		name = filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		treetest.Write(t, filepath.Join(root, name), text)
 	}
-}
-
-func open(t testing.TB, root string) tree.Tree {
-	t.Helper()
-	in, err := rootfs.Open(t.Context(), root, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { in.Close() })
-	return in
 }
 
 // wrong are files with which journalctl makes no database.
@@ -82,7 +65,7 @@ func TestLikeJournalctl(t *testing.T) {
 	}
 	root := t.TempDir()
 	populate(t, root, texts)
-	got, err := Build(open(t, root))
+	got, err := Build(treetest.Open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +96,7 @@ func TestLikeJournalctl(t *testing.T) {
 func TestGolden(t *testing.T) {
 	root := t.TempDir()
 	populate(t, root, texts)
-	b, err := Build(open(t, root))
+	b, err := Build(treetest.Open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,17 +111,17 @@ func TestWrong(t *testing.T) {
 	for name, text := range wrong {
 		root := t.TempDir()
 		populate(t, root, map[string]string{"a.catalog": text})
-		if _, err := Build(open(t, root)); !errors.Is(err, ErrText) || !strings.Contains(err.Error(), "/usr/lib/systemd/catalog/a.catalog") {
+		if _, err := Build(treetest.Open(t, root)); !errors.Is(err, ErrText) || !strings.Contains(err.Error(), "/usr/lib/systemd/catalog/a.catalog") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	root := t.TempDir()
 	populate(t, root, map[string]string{"a.catalog": "", "b.x.catalog": "# comment\n"})
-	if b, err := Build(open(t, root)); b != nil || err != nil {
+	if b, err := Build(treetest.Open(t, root)); b != nil || err != nil {
 		t.Errorf("without messages: %d bytes, %v", len(b), err)
 	}
 	populate(t, root, map[string]string{"b.x.catalog": "-- " + id1 + "\ntext\n"})
-	if _, err := Build(open(t, root)); !errors.Is(err, ErrText) {
+	if _, err := Build(treetest.Open(t, root)); !errors.Is(err, ErrText) {
 		t.Errorf("a file's language of one letter: %v", err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,7 @@ import (
 
 	"deltaup/internal/test/debtest"
 	"deltaup/internal/test/oracle"
+	"deltaup/internal/test/treetest"
 	"deltaup/mkimage/layers/deb"
 	"deltaup/mkimage/rootfs"
 )
@@ -74,13 +74,7 @@ func TestDpkg(t *testing.T) {
 		"DEBIAN/control": "Package: real\nVersion: 1.0\nArchitecture: all\nMaintainer: nobody\nDescription: x\n",
 		"usr/share/x":    strings.Repeat("some content\n", 5000),
 	} {
-		path := filepath.Join(dir, "tree", name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		treetest.Write(t, filepath.Join(dir, "tree", name), text)
 	}
 	for _, compression := range []string{"none", "gzip", "xz", "zstd"} {
 		out := filepath.Join(dir, compression+".deb")

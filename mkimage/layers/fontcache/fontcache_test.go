@@ -23,30 +23,9 @@ import (
 
 	"deltaup/internal/test/fonttest"
 	"deltaup/internal/test/oracle"
+	"deltaup/internal/test/treetest"
 	"deltaup/mkimage/internal/lookup"
-	"deltaup/mkimage/rootfs"
-	"deltaup/mkimage/tree"
 )
-
-func write(t testing.TB, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func open(t testing.TB, root string) tree.Tree {
-	t.Helper()
-	in, err := rootfs.Open(t.Context(), root, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { in.Close() })
-	return in
-}
 
 // scanRules are rules for scanned fonts.
 const scanRules = `<fontconfig>
@@ -103,17 +82,17 @@ var bitmapProperties = map[string]any{
 // populate makes folders with fonts below base, a path of root, and the settings for them.
 func populate(t testing.TB, root, base string, version uint32) {
 	t.Helper()
-	write(t, filepath.Join(root, "usr/bin/fc-cache"), "")
-	write(t, filepath.Join(root, "usr/lib/x86_64-linux-gnu/libfontconfig.so.1"), string(fonttest.Library(version)))
-	write(t, filepath.Join(root, "usr/lib/x86_64-linux-gnu", fonttest.FreeType(version)), "")
+	treetest.Write(t, filepath.Join(root, "usr/bin/fc-cache"), "")
+	treetest.Write(t, filepath.Join(root, "usr/lib/x86_64-linux-gnu/libfontconfig.so.1"), string(fonttest.Library(version)))
+	treetest.Write(t, filepath.Join(root, "usr/lib/x86_64-linux-gnu", fonttest.FreeType(version)), "")
 	if err := os.Symlink(fonttest.FreeType(version), filepath.Join(root, "usr/lib/x86_64-linux-gnu/libfreetype.so.6")); err != nil {
 		t.Fatal(err)
 	}
 	text := strings.NewReplacer(">/usr", ">"+base+"/usr", ">/var", ">"+base+"/var",
 		"<include", "<dir>"+base+"/usr/share/more//</dir><dir>"+base+"/none</dir><include").Replace(fonttest.Config)
-	write(t, filepath.Join(root, "etc/fonts/fonts.conf"), text)
-	write(t, filepath.Join(root, "etc/fonts/conf.d/50-scan.conf"), scanRules)
-	write(t, filepath.Join(root, "etc/fonts/conf.d/README"), "no settings")
+	treetest.Write(t, filepath.Join(root, "etc/fonts/fonts.conf"), text)
+	treetest.Write(t, filepath.Join(root, "etc/fonts/conf.d/50-scan.conf"), scanRules)
+	treetest.Write(t, filepath.Join(root, "etc/fonts/conf.d/README"), "no settings")
 	fonts := filepath.Join(root, base, "usr/share/fonts")
 	for name, content := range map[string]string{
 		"Go/Go-Bold.ttf": string(gobold.TTF), "Go/Go-Italic.ttf": string(goitalic.TTF), "Go/Go-Mono.ttf": string(gomono.TTF),
@@ -126,7 +105,7 @@ func populate(t testing.TB, root, base string, version uint32) {
 		"old/z.pcf": string(tinyPCF("misc", "fontspecific", bitmapProperties, "PIXEL_SIZE")), "old/none.gz": string(gzipped([]byte("no font"))),
 		"deep/er/Go-Regular.ttf": string(goregular.TTF), "deep/none": "x", "../more/Go-Small.ttf": string(gosmallcaps.TTF),
 	} {
-		write(t, filepath.Join(fonts, name), content)
+		treetest.Write(t, filepath.Join(fonts, name), content)
 	}
 	for name, target := range map[string]string{"link": "deep/er", "Go/zlink.ttf": "../deep/er/Go-Regular.ttf", "gone": "none"} {
 		if err := os.Symlink(target, filepath.Join(fonts, name)); err != nil {
@@ -177,7 +156,7 @@ func TestLikeFcCache(t *testing.T) {
 	root := filepath.Join(base, "tree")
 	for _, r := range []string{root, ""} {
 		dir := filepath.Join(r, base)
-		write(t, filepath.Join(dir, "usr/share/fonts/readme"), "")
+		treetest.Write(t, filepath.Join(dir, "usr/share/fonts/readme"), "")
 		if out, err := exec.Command("cp", "-rL", machine, filepath.Join(dir, "usr/share/fonts/machine")).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -187,7 +166,7 @@ func TestLikeFcCache(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	setTimes(t, filepath.Join(base, "usr/share"))
-	files, notes, err := Build(open(t, root))
+	files, notes, err := Build(treetest.Open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +202,7 @@ func TestWholeRoot(t *testing.T) {
 	if root == "" {
 		t.Skip("DELTAUP_FONTS_ROOT says no tree")
 	}
-	files, notes, err := Build(open(t, root))
+	files, notes, err := Build(treetest.Open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +228,7 @@ func TestGolden(t *testing.T) {
 	} {
 		root := t.TempDir()
 		populate(t, root, "", version)
-		files, notes, err := Build(open(t, root))
+		files, notes, err := Build(treetest.Open(t, root))
 		if err != nil || len(notes) != 0 {
 			t.Fatal(notes, err)
 		}
@@ -283,9 +262,9 @@ func TestUnread(t *testing.T) {
 	} {
 		root := t.TempDir()
 		populate(t, root, "", fonttest.Release)
-		write(t, filepath.Join(root, "usr/share/fonts/deep/readme"), "")
-		write(t, filepath.Join(root, "usr/share/fonts/deep", name), content)
-		files, notes, err := Build(open(t, root))
+		treetest.Write(t, filepath.Join(root, "usr/share/fonts/deep/readme"), "")
+		treetest.Write(t, filepath.Join(root, "usr/share/fonts/deep", name), content)
+		files, notes, err := Build(treetest.Open(t, root))
 		if err != nil || len(files) != 7 || len(notes) != 1 || !strings.HasPrefix(notes[0], "no font cache for /usr/share/fonts/deep: ") {
 			t.Errorf("%s: %d files, %q, %v", name, len(files), notes, err)
 		}
@@ -299,15 +278,15 @@ func TestNone(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, "usr/bin/fc-cache")); err != nil {
 		t.Fatal(err)
 	}
-	if files, notes, err := Build(open(t, root)); files != nil || notes != nil || err != nil {
+	if files, notes, err := Build(treetest.Open(t, root)); files != nil || notes != nil || err != nil {
 		t.Errorf("%d files, %q, %v", len(files), notes, err)
 	}
 	wrong := func(path, text string) {
 		t.Helper()
 		root := t.TempDir()
 		populate(t, root, "", fonttest.Release)
-		write(t, filepath.Join(root, path), text)
-		if files, _, err := Build(open(t, root)); !errors.Is(err, ErrUnknown) {
+		treetest.Write(t, filepath.Join(root, path), text)
+		if files, _, err := Build(treetest.Open(t, root)); !errors.Is(err, ErrUnknown) {
 			t.Errorf("%s: %d files, %v", path, len(files), err)
 		}
 	}
@@ -368,7 +347,7 @@ func FuzzConfig(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	root := lookup.New(open(f, f.TempDir()))
+	root := lookup.New(treetest.Open(f, f.TempDir()))
 	f.Fuzz(func(t *testing.T, text string) {
 		c := &config{root: root, read: map[string]bool{}}
 		if c.parse([]byte(text), "/etc/fonts/x.conf", 0) != nil {

@@ -13,29 +13,8 @@ import (
 	"testing"
 
 	"deltaup/internal/test/oracle"
-	"deltaup/mkimage/rootfs"
-	"deltaup/mkimage/tree"
+	"deltaup/internal/test/treetest"
 )
-
-func write(t testing.TB, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func open(t testing.TB, root string) tree.Tree {
-	t.Helper()
-	in, err := rootfs.Open(t.Context(), root, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { in.Close() })
-	return in
-}
 
 // schemas have what the program takes apart.
 var schemas = map[string]string{
@@ -93,17 +72,17 @@ func TestLikeGlibCompileSchemas(t *testing.T) {
 	for _, kind := range []string{"made", "machine"} {
 		t.Run(kind, func(t *testing.T) {
 			root := t.TempDir()
-			write(t, filepath.Join(root, "usr/bin/glib-compile-schemas"), "")
+			treetest.Write(t, filepath.Join(root, "usr/bin/glib-compile-schemas"), "")
 			if kind == "made" {
 				for name, text := range schemas {
-					write(t, filepath.Join(root, folder, name), text)
+					treetest.Write(t, filepath.Join(root, folder, name), text)
 				}
 			} else if _, err := os.Stat(machine); err != nil {
 				t.Skip(err)
 			} else if err := os.CopyFS(filepath.Join(root, folder), os.DirFS(machine)); err != nil {
 				t.Fatal(err)
 			}
-			got, err := Build(open(t, root))
+			got, err := Build(treetest.Open(t, root))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,17 +109,17 @@ func TestLikeGlibCompileSchemas(t *testing.T) {
 // TestGolden makes a database whose bytes were also those of GLib 2.74 and 2.84.
 func TestGolden(t *testing.T) {
 	root := t.TempDir()
-	if b, err := Build(open(t, root)); b != nil || err != nil {
+	if b, err := Build(treetest.Open(t, root)); b != nil || err != nil {
 		t.Errorf("nothing: %d bytes, %v", len(b), err)
 	}
 	for name, text := range schemas {
-		write(t, filepath.Join(root, folder, name), text)
+		treetest.Write(t, filepath.Join(root, folder, name), text)
 	}
-	if _, err := Build(open(t, root)); !errors.Is(err, ErrUnknown) {
+	if _, err := Build(treetest.Open(t, root)); !errors.Is(err, ErrUnknown) {
 		t.Errorf("without the program: %v", err)
 	}
-	write(t, filepath.Join(root, "usr/lib/x86_64-linux-gnu/glib-2.0/glib-compile-schemas"), "")
-	b, err := Build(open(t, root))
+	treetest.Write(t, filepath.Join(root, "usr/lib/x86_64-linux-gnu/glib-2.0/glib-compile-schemas"), "")
+	b, err := Build(treetest.Open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,8 @@ import (
 	"testing"
 
 	"deltaup/internal/test/oracle"
+	"deltaup/internal/test/treetest"
 	"deltaup/mkimage/layers/internal/systemd"
-	"deltaup/mkimage/rootfs"
-	"deltaup/mkimage/tree"
 )
 
 // populate makes a tree with the text files of a systemd.
@@ -50,7 +49,7 @@ func populate(t testing.TB, root, version string) {
 		"etc/udev/hwdb.d/15-local.hwdb":                                         "usb:v1D6B*\n LOCAL=1\n ID_VENDOR=early\n\nevdev:*\n KEY_1=all\n",
 		"usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-" + version + ".so": "",
 	} {
-		write(t, filepath.Join(root, name), text)
+		treetest.Write(t, filepath.Join(root, name), text)
 	}
 	if err := os.Symlink("usr/lib", filepath.Join(root, "lib")); err != nil {
 		t.Fatal(err)
@@ -58,27 +57,7 @@ func populate(t testing.TB, root, version string) {
 	if err := os.Mkdir(filepath.Join(root, "etc/udev/hwdb.d/80-folder.hwdb"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(root, "etc/udev/hwdb.d/90-last.hwdb"), "behind the folder\n BEHIND=1\n")
-}
-
-func write(t testing.TB, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func open(t testing.TB, root string) tree.Tree {
-	t.Helper()
-	in, err := rootfs.Open(t.Context(), root, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { in.Close() })
-	return in
+	treetest.Write(t, filepath.Join(root, "etc/udev/hwdb.d/90-last.hwdb"), "behind the folder\n BEHIND=1\n")
 }
 
 // TestLikeSystemdHwdb compares the database with that of the machine's systemd-hwdb.
@@ -94,7 +73,7 @@ func TestLikeSystemdHwdb(t *testing.T) {
 	}
 	root := t.TempDir()
 	populate(t, root, string(version[1]))
-	got, err := build(open(t, root), root)
+	got, err := build(treetest.Open(t, root), root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +98,7 @@ func TestGolden(t *testing.T) {
 	} {
 		root := t.TempDir()
 		populate(t, root, version)
-		b, err := Build(open(t, root))
+		b, err := Build(treetest.Open(t, root))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,14 +114,14 @@ func TestGolden(t *testing.T) {
 // TestNone makes no database where there are no texts, and demands a known systemd.
 func TestNone(t *testing.T) {
 	root := t.TempDir()
-	write(t, filepath.Join(root, "usr/lib/systemd/libsystemd-shared-257.7-1.fc42.so"), "")
-	if b, err := Build(open(t, root)); b != nil || err != nil {
+	treetest.Write(t, filepath.Join(root, "usr/lib/systemd/libsystemd-shared-257.7-1.fc42.so"), "")
+	if b, err := Build(treetest.Open(t, root)); b != nil || err != nil {
 		t.Errorf("%d bytes, %v", len(b), err)
 	}
 	for _, name := range []string{"libsystemd-shared-245.so", "libsystemd-core-257.so"} {
 		root := t.TempDir()
-		write(t, filepath.Join(root, "usr/lib/systemd", name), "")
-		if _, err := Build(open(t, root)); !errors.Is(err, ErrUnknown) {
+		treetest.Write(t, filepath.Join(root, "usr/lib/systemd", name), "")
+		if _, err := Build(treetest.Open(t, root)); !errors.Is(err, ErrUnknown) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

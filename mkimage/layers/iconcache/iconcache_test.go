@@ -12,58 +12,37 @@ import (
 	"testing"
 
 	"deltaup/internal/test/oracle"
-	"deltaup/mkimage/rootfs"
-	"deltaup/mkimage/tree"
+	"deltaup/internal/test/treetest"
 )
-
-func write(t testing.TB, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func open(t testing.TB, root string) tree.Tree {
-	t.Helper()
-	in, err := rootfs.Open(t.Context(), root, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { in.Close() })
-	return in
-}
 
 // populate makes the program and themes.
 func populate(t testing.TB, root string) {
 	t.Helper()
-	write(t, filepath.Join(root, "usr/bin/gtk-update-icon-cache"), "")
+	treetest.Write(t, filepath.Join(root, "usr/bin/gtk-update-icon-cache"), "")
 	icons := filepath.Join(root, folder)
 	for _, theme := range []string{"many", "empty", "strange", "spaces", "icon", "loop"} {
-		write(t, filepath.Join(icons, theme, "index.theme"), "[Icon Theme]\nName=x\n")
-		write(t, filepath.Join(icons, theme, "top.png"), "")
+		treetest.Write(t, filepath.Join(icons, theme, "index.theme"), "[Icon Theme]\nName=x\n")
+		treetest.Write(t, filepath.Join(icons, theme, "top.png"), "")
 	}
 	for i := range 700 {
 		size := []string{"16x16", "48x48", "scalable"}[i%3]
-		write(t, filepath.Join(icons, "many", size, "apps", fmt.Sprintf("icon-%d.png", i%300)), "")
-		write(t, filepath.Join(icons, "many", size, []string{"", "places"}[i%2], fmt.Sprintf("x%d.%s", i%90, []string{"svg", "xpm", "png", "txt"}[i%4])), "")
+		treetest.Write(t, filepath.Join(icons, "many", size, "apps", fmt.Sprintf("icon-%d.png", i%300)), "")
+		treetest.Write(t, filepath.Join(icons, "many", size, []string{"", "places"}[i%2], fmt.Sprintf("x%d.%s", i%90, []string{"svg", "xpm", "png", "txt"}[i%4])), "")
 	}
-	write(t, filepath.Join(icons, "strange/a/one.two.svg"), "")
-	write(t, filepath.Join(icons, "strange/a/.png"), "")
-	write(t, filepath.Join(icons, "strange/a/b.png"), "") // the name of a folder, too
-	write(t, filepath.Join(icons, "strange/b/b.symbolic.png"), "")
-	write(t, filepath.Join(icons, "strange/none/readme"), "")
+	treetest.Write(t, filepath.Join(icons, "strange/a/one.two.svg"), "")
+	treetest.Write(t, filepath.Join(icons, "strange/a/.png"), "")
+	treetest.Write(t, filepath.Join(icons, "strange/a/b.png"), "") // the name of a folder, too
+	treetest.Write(t, filepath.Join(icons, "strange/b/b.symbolic.png"), "")
+	treetest.Write(t, filepath.Join(icons, "strange/none/readme"), "")
 	for name, target := range map[string]string{"strange/c": "a", "strange/a/link.svg": "one.two.svg", "strange/a/gone.svg": "none", "loop/l": "."} {
 		if err := os.Symlink(target, filepath.Join(icons, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write(t, filepath.Join(icons, "spaces/a/with space.png"), "")
-	write(t, filepath.Join(icons, "icon/a/x.png"), "")
-	write(t, filepath.Join(icons, "icon/a/x.icon"), "[Icon Data]\nDisplayName=X\n")
-	write(t, filepath.Join(icons, "no-index/a/x.png"), "")
+	treetest.Write(t, filepath.Join(icons, "spaces/a/with space.png"), "")
+	treetest.Write(t, filepath.Join(icons, "icon/a/x.png"), "")
+	treetest.Write(t, filepath.Join(icons, "icon/a/x.icon"), "[Icon Data]\nDisplayName=X\n")
+	treetest.Write(t, filepath.Join(icons, "no-index/a/x.png"), "")
 }
 
 // TestLikeGtkUpdateIconCache compares the indexes with those of the machine's program, or that which
@@ -93,7 +72,7 @@ func TestLikeGtkUpdateIconCache(t *testing.T) {
 		}
 	}
 	made := map[string][]byte{}
-	for _, f := range Build(open(t, root)) {
+	for _, f := range Build(treetest.Open(t, root)) {
 		made[f.Path] = f.Content
 	}
 	themes, err := filepath.Glob(filepath.Join(root, folder, "*/index.theme"))
@@ -124,7 +103,7 @@ func TestGolden(t *testing.T) {
 	populate(t, root)
 	sum := sha256.New()
 	var paths []string
-	for _, f := range Build(open(t, root)) {
+	for _, f := range Build(treetest.Open(t, root)) {
 		sum.Write(f.Content)
 		paths = append(paths, strings.TrimPrefix(f.Path, folder))
 	}
@@ -137,7 +116,7 @@ func TestGolden(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, "usr/bin/gtk-update-icon-cache")); err != nil {
 		t.Fatal(err)
 	}
-	if made := Build(open(t, root)); made != nil {
+	if made := Build(treetest.Open(t, root)); made != nil {
 		t.Errorf("%d indexes without the program", len(made))
 	}
 }

@@ -16,8 +16,7 @@ import (
 	"testing"
 
 	"deltaup/internal/test/oracle"
-	"deltaup/mkimage/rootfs"
-	"deltaup/mkimage/tree"
+	"deltaup/internal/test/treetest"
 )
 
 // testLibrary is a small shared library.
@@ -105,56 +104,26 @@ func program(machine elf.Machine, text string) []byte {
 	return append(b, "\x00"+text+"\x00"...)
 }
 
-func write(t testing.TB, name string, b []byte) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, b, 0o755); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func link(t testing.TB, name, target string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(target, name); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func open(t testing.TB, root string) tree.Tree {
-	t.Helper()
-	in, err := rootfs.Open(t.Context(), root, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { in.Close() })
-	return in
-}
-
 // populate makes a tree with a bit of everything.
 func populate(t testing.TB, root string, machine elf.Machine, merged bool) {
 	triplet := triplets[machine]
 	at := func(name string) string { return filepath.Join(root, name) }
 	lib := func(name, soname string) {
-		write(t, at(name), testLibrary{machine: machine, soname: soname}.bytes())
+		treetest.Write(t, at(name), testLibrary{machine: machine, soname: soname}.bytes())
 	}
 	if merged {
-		link(t, at("lib"), "usr/lib")
+		treetest.Link(t, at("lib"), "usr/lib")
 		if err := os.MkdirAll(at("usr/lib"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write(t, at("etc/ld.so.conf"), []byte("# comment\ninclude /etc/ld.so.conf.d/*.conf  ld.so.conf.extra\n"+
+	treetest.Write(t, at("etc/ld.so.conf"), []byte("# comment\ninclude /etc/ld.so.conf.d/*.conf  ld.so.conf.extra\n"+
 		"  /opt/last/lib/ \t# why\nhwcap 1 nosegneg\n/opt/none\ninclude\n\n"))
-	write(t, at("etc/ld.so.conf.extra"), []byte("/opt/extra"))
-	write(t, at("etc/ld.so.conf.d/b.conf"), []byte("/opt/b\n/opt/../opt/a/\n"))
-	write(t, at("etc/ld.so.conf.d/a.conf"), []byte("/opt/a/\n/usr/lib/"+triplet+"\n"))
-	write(t, at("etc/ld.so.conf.d/.hidden.conf"), []byte("/opt/hidden\n"))
-	write(t, at("etc/ld.so.conf.d/readme"), []byte("/opt/hidden\n"))
+	treetest.Write(t, at("etc/ld.so.conf.extra"), []byte("/opt/extra"))
+	treetest.Write(t, at("etc/ld.so.conf.d/b.conf"), []byte("/opt/b\n/opt/../opt/a/\n"))
+	treetest.Write(t, at("etc/ld.so.conf.d/a.conf"), []byte("/opt/a/\n/usr/lib/"+triplet+"\n"))
+	treetest.Write(t, at("etc/ld.so.conf.d/.hidden.conf"), []byte("/opt/hidden\n"))
+	treetest.Write(t, at("etc/ld.so.conf.d/readme"), []byte("/opt/hidden\n"))
 	lib("opt/hidden/libhidden.so.1", "libhidden.so.1")
 	lib("opt/a/libone.so.1", "libone.so.1")
 	lib("opt/b/libone.so.1", "libone.so.1")
@@ -165,13 +134,13 @@ func populate(t testing.TB, root string, machine elf.Machine, merged bool) {
 	lib("opt/extra/libnoname.so", "")
 	lib("opt/extra/plugin.so", "plugin.so")
 	lib("opt/last/lib/libdev.so.3.1", "libdev.so.3")
-	link(t, at("opt/last/lib/libdev.so.3"), "libdev.so.3.1")
-	link(t, at("opt/last/lib/libdev.so"), "libdev.so.3.1")
-	link(t, at("opt/last/lib/libalias.so.7"), "/opt/extra/libnoname.so")
-	link(t, at("opt/last/lib/libstale.so.1"), "libgone.so.1")
-	link(t, at("opt/last/lib/libstale.so"), "libgone.so.1")
+	treetest.Link(t, at("opt/last/lib/libdev.so.3"), "libdev.so.3.1")
+	treetest.Link(t, at("opt/last/lib/libdev.so"), "libdev.so.3.1")
+	treetest.Link(t, at("opt/last/lib/libalias.so.7"), "/opt/extra/libnoname.so")
+	treetest.Link(t, at("opt/last/lib/libstale.so.1"), "libgone.so.1")
+	treetest.Link(t, at("opt/last/lib/libstale.so"), "libgone.so.1")
 	lib("opt/last/lib/libmoved.so.2.1", "libmoved.so.2")
-	link(t, at("opt/last/lib/libmoved.so.2"), "../../extra/libnoname.so") // to be replaced
+	treetest.Link(t, at("opt/last/lib/libmoved.so.2"), "../../extra/libnoname.so") // to be replaced
 	lib("opt/last/lib/libreal.so.2.1", "libreal.so.2")
 	lib("opt/last/lib/libreal.so.2", "libother.so.5") // no link: not to be replaced
 	for _, temporary := range []string{"libd.so.1.dpkg-new", "libe.so.1.dpkg-tmp", "libf.so;1", "libg.so.#prelink#", "libh.so.#prelink#.aBcDeF"} {
@@ -180,21 +149,21 @@ func populate(t testing.TB, root string, machine elf.Machine, merged bool) {
 	dir := "usr/lib/" + triplet + "/"
 	lib(dir+"libone.so.1", "libone.so.1")
 	lib(dir+"glibc-hwcaps/x86-64-v3/libone.so.1.1", "libone.so.1")
-	write(t, at(dir+"glibc-hwcaps/x86-64-v2/libone.so.1.2"),
+	treetest.Write(t, at(dir+"glibc-hwcaps/x86-64-v2/libone.so.1.2"),
 		testLibrary{machine: machine, soname: "libone.so.1", isa: 1 << 1}.bytes())
-	write(t, at(dir+"glibc-hwcaps/x86-64-v4/libfour.so.4"),
+	treetest.Write(t, at(dir+"glibc-hwcaps/x86-64-v4/libfour.so.4"),
 		testLibrary{machine: machine, soname: "libfour.so.4", isa: 1<<3 | 1}.bytes())
 	lib(dir+"glibc-hwcaps/.hidden/libone.so.1.3", "libone.so.1")
 	lib(dir+"glibc-hwcaps/with:colon/libone.so.1.3", "libone.so.1")
-	write(t, at(dir+"glibc-hwcaps/empty/readme"), nil)
-	write(t, at(dir+"libscript.so"), []byte("/* GNU ld script */ GROUP ( /lib/libc.so.6 )"+strings.Repeat(" ", 64)))
-	write(t, at(dir+"libempty.so.1"), nil)
-	write(t, at(dir+"libforeign.so.1"), testLibrary{machine: elf.EM_MIPS, soname: "libforeign.so.1"}.bytes())
+	treetest.Write(t, at(dir+"glibc-hwcaps/empty/readme"), "")
+	treetest.Write(t, at(dir+"libscript.so"), []byte("/* GNU ld script */ GROUP ( /lib/libc.so.6 )"+strings.Repeat(" ", 64)))
+	treetest.Write(t, at(dir+"libempty.so.1"), "")
+	treetest.Write(t, at(dir+"libforeign.so.1"), testLibrary{machine: elf.EM_MIPS, soname: "libforeign.so.1"}.bytes())
 	lib("usr/lib/libplain.so.1.5", "libplain.so.1")
 	lib("usr/lib/notalib.so", "notalib.so")
 	lib(dir+"ld-2.31.so", "ld-linux-x86-64.so.2")
-	link(t, at(dir+"ld-linux-x86-64.so.2"), "libone.so.1") // stays
-	lib("usr/lib/ld-2.31.so", "ld-linux-aarch64.so.1")     // link to make
+	treetest.Link(t, at(dir+"ld-linux-x86-64.so.2"), "libone.so.1") // stays
+	lib("usr/lib/ld-2.31.so", "ld-linux-aarch64.so.1")              // link to make
 	lib("usr/lib/tls/libtls.so.1", "libtls.so.1")
 	lib("usr/lib/tls/haswell/libtls.so.1", "libtls.so.1")
 	lib("usr/lib/sse2/libtls.so.1", "libtls.so.1")
@@ -213,7 +182,7 @@ func populate(t testing.TB, root string, machine elf.Machine, merged bool) {
 		{class: elf.ELFCLASS32, machine: elf.EM_ARM, flags: 0x05000000},
 	} {
 		l.soname = fmt.Sprintf("libsmall%d.so.1", i)
-		write(t, at("usr/lib/"+l.soname), l.bytes())
+		treetest.Write(t, at("usr/lib/"+l.soname), l.bytes())
 	}
 	if !merged {
 		lib("lib/"+triplet+"/libslash.so.1", "libslash.so.1")
@@ -260,14 +229,14 @@ func TestLikeLdconfig(t *testing.T) {
 	for _, merged := range []bool{true, false} {
 		root := t.TempDir()
 		populate(t, root, g.machine, merged)
-		write(t, filepath.Join(root, "sbin/ldconfig"), b)
+		treetest.Write(t, filepath.Join(root, "sbin/ldconfig"), b)
 		likeLdconfig(t, root, ldconfig)
 	}
 }
 
 func likeLdconfig(t *testing.T, root string, ldconfig ...string) {
 	t.Helper()
-	got, err := Build(open(t, root))
+	got, err := Build(treetest.Open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +250,7 @@ func likeLdconfig(t *testing.T, root string, ldconfig ...string) {
 	}
 	if !bytes.Equal(got.Cache, cache) {
 		out, err := exec.Command(ldconfig[0], append(ldconfig[1:], "-r", root, "-p")...).CombinedOutput()
-		write(t, filepath.Join(root, Path), got.Cache)
+		treetest.Write(t, filepath.Join(root, Path), got.Cache)
 		out2, err2 := exec.Command(ldconfig[0], append(ldconfig[1:], "-r", root, "-p")...).CombinedOutput()
 		t.Errorf("the cache differs: %d bytes %s (%v)\nwanted are %d: %s (%v)", len(got.Cache), out2, err2, len(cache), out, err)
 	}
@@ -321,14 +290,14 @@ func TestGolden(t *testing.T) {
 	} {
 		root := t.TempDir()
 		populate(t, root, g.machine, g.merged)
-		write(t, filepath.Join(root, "sbin/ldconfig"), program(g.machine, g.text))
+		treetest.Write(t, filepath.Join(root, "sbin/ldconfig"), program(g.machine, g.text))
 		if real := os.Getenv(fmt.Sprint("DELTAUP_LDCONFIG_", i)); real != "" { // that one, to make the hash
 			likeLdconfig(t, root, strings.Fields(real)...)
 			root = t.TempDir()
 			populate(t, root, g.machine, g.merged)
-			write(t, filepath.Join(root, "sbin/ldconfig"), program(g.machine, g.text))
+			treetest.Write(t, filepath.Join(root, "sbin/ldconfig"), program(g.machine, g.text))
 		}
-		r, err := Build(open(t, root))
+		r, err := Build(treetest.Open(t, root))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -355,9 +324,9 @@ func TestRefused(t *testing.T) {
 	} {
 		root := t.TempDir()
 		for file, text := range c.files {
-			write(t, filepath.Join(root, file), []byte(text))
+			treetest.Write(t, filepath.Join(root, file), []byte(text))
 		}
-		if _, err := Build(open(t, root)); !errors.Is(err, c.want) {
+		if _, err := Build(treetest.Open(t, root)); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
@@ -367,8 +336,8 @@ func TestRefused(t *testing.T) {
 func TestLibcTells(t *testing.T) {
 	root := t.TempDir()
 	libc := program(elf.EM_AARCH64, "GNU C Library (Ubuntu GLIBC 2.39-0ubuntu8.4) stable release version 2.39.\nCopyright")
-	write(t, filepath.Join(root, "usr/lib/aarch64-linux-gnu/libc.so.6"), libc)
-	r, err := Build(open(t, root))
+	treetest.Write(t, filepath.Join(root, "usr/lib/aarch64-linux-gnu/libc.so.6"), libc)
+	r, err := Build(treetest.Open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}

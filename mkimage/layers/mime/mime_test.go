@@ -15,37 +15,16 @@ import (
 	"testing"
 
 	"deltaup/internal/test/oracle"
-	"deltaup/mkimage/rootfs"
-	"deltaup/mkimage/tree"
+	"deltaup/internal/test/treetest"
 )
-
-func write(t testing.TB, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func open(t testing.TB, root string) tree.Tree {
-	t.Helper()
-	in, err := rootfs.Open(t.Context(), root, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { in.Close() })
-	return in
-}
 
 // populate makes the programs of a tree, and descriptions.
 func populate(t testing.TB, root, version string, texts map[string]string) {
 	t.Helper()
-	write(t, filepath.Join(root, "usr/bin/update-mime-database"), "")
-	write(t, filepath.Join(root, "usr/share/pkgconfig/shared-mime-info.pc"), "Name: x\nVersion: "+version+"\n")
+	treetest.Write(t, filepath.Join(root, "usr/bin/update-mime-database"), "")
+	treetest.Write(t, filepath.Join(root, "usr/share/pkgconfig/shared-mime-info.pc"), "Name: x\nVersion: "+version+"\n")
 	for name, text := range texts {
-		write(t, filepath.Join(root, mimeFolder, "packages", name), text)
+		treetest.Write(t, filepath.Join(root, mimeFolder, "packages", name), text)
 	}
 }
 
@@ -141,7 +120,7 @@ func TestLikeUpdateMimeDatabase(t *testing.T) {
 			if err := os.MkdirAll(filepath.Join(root, mimeFolder, "packages"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			made, err := Build(open(t, root))
+			made, err := Build(treetest.Open(t, root))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -194,7 +173,7 @@ func TestGolden(t *testing.T) {
 	for _, version := range []string{"2.2", "2.4"} {
 		root := t.TempDir()
 		populate(t, root, version, descriptions)
-		made, err := Build(open(t, root))
+		made, err := Build(treetest.Open(t, root))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,14 +195,14 @@ func TestGolden(t *testing.T) {
 // TestRefused demands an error for what is not known, and nothing where there is nothing.
 func TestRefused(t *testing.T) {
 	root := t.TempDir()
-	write(t, filepath.Join(root, "etc/x"), "")
-	if made, err := Build(open(t, root)); made != nil || err != nil {
+	treetest.Write(t, filepath.Join(root, "etc/x"), "")
+	if made, err := Build(treetest.Open(t, root)); made != nil || err != nil {
 		t.Errorf("an empty tree: %d files, %v", len(made), err)
 	}
 	for _, version := range []string{"2.1", "2.5", "3.0", ""} {
 		root := t.TempDir()
 		populate(t, root, version, descriptions)
-		if _, err := Build(open(t, root)); !errors.Is(err, ErrUnknown) {
+		if _, err := Build(treetest.Open(t, root)); !errors.Is(err, ErrUnknown) {
 			t.Errorf("version %q: %v", version, err)
 		}
 	}

@@ -10,29 +10,8 @@ import (
 	"testing"
 
 	"deltaup/internal/test/oracle"
-	"deltaup/mkimage/rootfs"
-	"deltaup/mkimage/tree"
+	"deltaup/internal/test/treetest"
 )
-
-func write(t testing.TB, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func open(t testing.TB, root string) tree.Tree {
-	t.Helper()
-	in, err := rootfs.Open(t.Context(), root, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { in.Close() })
-	return in
-}
 
 const head = "[Desktop Entry]\n"
 
@@ -84,14 +63,14 @@ func TestLikeUpdateDesktopDatabase(t *testing.T) {
 	for _, kind := range []string{"made", "machine", "none"} {
 		t.Run(kind, func(t *testing.T) {
 			root := t.TempDir()
-			write(t, filepath.Join(root, "usr/bin/update-desktop-database"), "")
+			treetest.Write(t, filepath.Join(root, "usr/bin/update-desktop-database"), "")
 			if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			switch kind {
 			case "made":
 				for name, text := range entries {
-					write(t, filepath.Join(root, folder, name), text)
+					treetest.Write(t, filepath.Join(root, folder, name), text)
 				}
 				if err := os.Symlink("nowhere", filepath.Join(root, folder, "y.desktop")); err != nil {
 					t.Fatal(err)
@@ -104,7 +83,7 @@ func TestLikeUpdateDesktopDatabase(t *testing.T) {
 					t.Skip(err)
 				}
 			}
-			got, err := Build(open(t, root))
+			got, err := Build(treetest.Open(t, root))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,17 +105,17 @@ func TestLikeUpdateDesktopDatabase(t *testing.T) {
 func TestBuild(t *testing.T) {
 	root := t.TempDir()
 	for name, text := range entries {
-		write(t, filepath.Join(root, folder, name), text)
+		treetest.Write(t, filepath.Join(root, folder, name), text)
 	}
-	if got, err := Build(open(t, root)); got != nil || err != nil {
+	if got, err := Build(treetest.Open(t, root)); got != nil || err != nil {
 		t.Errorf("without the program: %q, %v", got, err)
 	}
-	write(t, filepath.Join(root, "usr/bin/update-desktop-database"), "")
+	treetest.Write(t, filepath.Join(root, "usr/bin/update-desktop-database"), "")
 	// a folder that leads into itself has no other entries
 	if err := os.Symlink(".", filepath.Join(root, folder, "loop")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Build(open(t, root))
+	got, err := Build(treetest.Open(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"deltaup/internal/test/treetest"
 	"deltaup/mkimage/internal/lookup"
-	"deltaup/mkimage/rootfs"
 )
 
 // TestLine splits texts with all ends of lines that systemd knows.
@@ -75,23 +75,14 @@ func TestFiles(t *testing.T) {
 	for name, text := range map[string]string{
 		"etc/d/b.x": "etc b", "etc/d/a.y": "no", "usr/lib/d/b.x": "hidden", "usr/lib/d/a.x": "usr a", "usr/lib/d/c.x": "hidden",
 	} {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		treetest.Write(t, filepath.Join(dir, name), text)
 	}
 	for link, target := range map[string]string{"lib": "usr/lib", "etc/d/c.x": "/dev/null", "etc/d/d.x": "gone"} {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	in, err := rootfs.Open(t.Context(), dir, rootfs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
+	in := treetest.Open(t, dir)
 	var got []string
 	for _, f := range Files(lookup.New(in), ".x", "/etc/d", "/none", "/lib/d") {
 		text := string(f.Text)
