@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# fuzz.sh [TIME [FOLDER...]]: runs every fuzz target of the module, or of the packages below the
+# fuzz.sh [TIME [FOLDER...]]: runs every fuzz target of all modules, or of the packages below the
 # folders, for TIME each (default 20s). All are run, whatever fails. Then come their rates, the
 # slowest first, and the names of those that failed.
 set -euo pipefail
 time=${1:-20s}
 shift || true
-packages=("${@/%//...}")
-(( ${#packages[@]} )) || packages=(./...)
+folders=("$@")
+(( $# )) || mapfile -t folders < <(git ls-files '*go.mod' | xargs -n 1 dirname)
 log=$(mktemp)
 rates=$(mktemp)
 trap 'rm -f "$log" "$rates"' EXIT
 
-fuzz() { go test -run '^$' -fuzz "^$2\$" -fuzztime "$time" -fuzzminimizetime 5x "$1" 2>&1 | tee "$log"; }
+fuzz() { # a folder of the module, that of the package, target
+  go test -C "$1" -run '^$' -fuzz "^$3\$" -fuzztime "$time" -fuzzminimizetime 5x "$2" 2>&1 < /dev/null |
+    tee "$log"
+}
 
 # late tells of a target that failed for being stopped: now and then go test reports the end of its
 # own time, and no input.
@@ -24,17 +27,18 @@ rate() {
     awk '{ n = split($1, p, /[hms]/); s = 0; for (i = 1; i < n; i++) s = s * 60 + p[i]; print int($2 / (s > 0 ? s : 1)) }'
 }
 
+list=$(for folder in "${folders[@]}"; do go list -C "$folder" -f "$folder {{.Dir}}" ./...; done)
 found=0
 failed=()
-for dir in $(go list -f '{{.Dir}}' "${packages[@]}"); do
+while read -r folder dir; do
   for target in $(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$dir"/*_test.go 2>/dev/null | awk '{ print $2 }'); do
     found=$((found + 1))
     name="${dir#"$PWD/"} $target"
     echo "== $name"
-    fuzz "$dir" "$target" || { late && fuzz "$dir" "$target"; } || failed+=("$name")
+    fuzz "$folder" "$dir" "$target" || { late && fuzz "$folder" "$dir" "$target"; } || failed+=("$name")
     printf '%9s a second  %s\n' "$(rate)" "$name" >> "$rates"
   done
-done
+done <<< "$list"
 (( found )) || { echo "fuzz.sh: no fuzz target found" >&2; exit 1; }
 sort -n "$rates"
 echo "fuzz.sh: $found targets, ${#failed[@]} failed"
