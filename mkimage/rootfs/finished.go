@@ -31,7 +31,11 @@ func (t *finished) Open(i int) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %q from %s: %w", e.Path, t.name, err)
 	}
-	return &exactReader{r: r, left: e.Size, path: e.Path, name: t.name}, nil
+	x := exactReader{r: r, left: e.Size, path: e.Path, name: t.name}
+	if at, ok := r.(io.ReaderAt); ok {
+		return &exactFile{x, at}, nil
+	}
+	return &x, nil
 }
 
 // exactReader reads exactly the size of an entry. An early end or another failure is an error that
@@ -64,3 +68,23 @@ func (x *exactReader) Read(p []byte) (int, error) {
 }
 
 func (x *exactReader) Close() error { return x.r.Close() }
+
+// exactFile is an exactReader of what can be read at any place, too. Callers stay within the size.
+type exactFile struct {
+	exactReader
+	at io.ReaderAt
+}
+
+// ReadAt implements io.ReaderAt.
+func (x *exactFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := x.at.ReadAt(p, off)
+	if n == len(p) {
+		return n, nil
+	}
+	return n, fmt.Errorf("read %q from %s at %d: %w", x.path, x.name, off+int64(n), err)
+}
+
+// openPart is an open part of a file that stays open.
+type openPart struct{ *io.SectionReader }
+
+func (openPart) Close() error { return nil }

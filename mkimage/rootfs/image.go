@@ -58,7 +58,7 @@ func fromImage(ctx context.Context, name string, m *squashfs.Image, o Options) (
 		if err != nil {
 			return nil, err
 		}
-		return io.NopCloser(io.NewSectionReader(content, 0, e.Size)), nil
+		return openPart{io.NewSectionReader(content, 0, e.Size)}, nil
 	}
 	return t, nil
 }

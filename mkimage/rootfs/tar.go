@@ -129,7 +129,7 @@ func openIn(archive *io.SectionReader) func(*tree.Entry, int64) (io.ReadCloser, 
 			r, err := openSparse(archive, start, e.Size)
 			return io.NopCloser(r), err
 		}
-		return io.NopCloser(io.NewSectionReader(archive, handle, e.Size)), nil
+		return openPart{io.NewSectionReader(archive, handle, e.Size)}, nil
 	}
 }
 

@@ -2,6 +2,7 @@ package lookup
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -73,5 +74,47 @@ func TestRoot(t *testing.T) {
 	r.Remove("/lib/gone")
 	if got := at(r.Lstat("usr/lib/gone")); got != "nothing" {
 		t.Errorf("a removed link is %s", got)
+	}
+}
+
+// inOrder is a tree that gives contents only in order.
+type inOrder struct{ tree.Tree }
+
+func (t inOrder) Open(i int) (io.ReadCloser, error) {
+	r, err := t.Tree.Open(i)
+	return struct{ io.ReadCloser }{r}, err
+}
+
+// TestOpenAt reads pieces of files, of trees that give such and of others.
+func TestOpenAt(t *testing.T) {
+	dir := t.TempDir()
+	treetest.Write(t, filepath.Join(dir, "a"), "0123456789")
+	t.Setenv("TMPDIR", t.TempDir())
+	for _, wrap := range []func(tree.Tree) tree.Tree{
+		func(in tree.Tree) tree.Tree { return in }, func(in tree.Tree) tree.Tree { return inOrder{in} },
+	} {
+		r := New(wrap(treetest.Open(t, dir)))
+		f, err := r.OpenAt(r.Stat("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for off, want := range map[int64]string{7: "789", 0: "012", 4: "456"} {
+			b := make([]byte, 3)
+			if _, err := f.ReadAt(b, off); string(b) != want || err != nil {
+				t.Errorf("%T at %d: %q, %v", f, off, b, err)
+			}
+		}
+		if n, err := f.ReadAt(make([]byte, 3), 8); n != 2 || err == nil {
+			t.Errorf("%T at its end: %d bytes, %v", f, n, err)
+		}
+		if _, err := r.OpenAt(r.Stat("/")); !errors.Is(err, fs.ErrInvalid) {
+			t.Errorf("a folder: %v", err)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); len(left) > 0 || err != nil {
+		t.Errorf("%d files left, %v", len(left), err)
 	}
 }

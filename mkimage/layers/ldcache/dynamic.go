@@ -33,12 +33,15 @@ const (
 // ReadDynamic reads a regular file of a tree; nil: it is no ELF file in little endian. Errors are
 // those of the tree, or tell that the file is damaged.
 func ReadDynamic(root *lookup.View, e *tree.Entry) (*Dynamic, error) {
-	w := &window{root: root, entry: e}
-	d, err := parseDynamic(w, e.Size)
+	f, err := root.OpenAt(e)
+	if err != nil {
+		return nil, err
+	}
+	d, err := parseDynamic(f, e.Size)
 	if errors.Is(err, errObject) {
 		err = fmt.Errorf("/%s is a damaged ELF file", e.Path)
 	}
-	return d, errors.Join(err, w.close())
+	return d, errors.Join(err, f.Close())
 }
 
 func parseDynamic(in io.ReaderAt, size int64) (*Dynamic, error) {

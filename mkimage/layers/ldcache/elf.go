@@ -6,48 +6,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"io"
-
-	"deltaup/mkimage/internal/lookup"
-	"deltaup/mkimage/tree"
 )
-
-// window reads pieces of a file that opens as a stream. It goes back by opening it again.
-type window struct {
-	root  *lookup.View
-	entry *tree.Entry
-	r     io.ReadCloser
-	at    int64
-}
-
-func (w *window) close() error {
-	if w.r == nil {
-		return nil
-	}
-	err := w.r.Close()
-	w.r = nil
-	return err
-}
-
-// ReadAt reads whole pieces within the file.
-func (w *window) ReadAt(b []byte, off int64) (int, error) {
-	if w.r == nil || off < w.at {
-		if err := w.close(); err != nil {
-			return 0, err
-		}
-		var err error
-		if w.r, err = w.root.Open(w.entry); err != nil {
-			return 0, err
-		}
-		w.at = 0
-	}
-	n, err := io.CopyN(io.Discard, w.r, off-w.at)
-	if w.at += n; err != nil {
-		return 0, err
-	}
-	m, err := io.ReadFull(w.r, b)
-	w.at += int64(m)
-	return m, err
-}
 
 // elfFile reads an ELF file of either class in little endian.
 type elfFile struct {

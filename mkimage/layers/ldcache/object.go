@@ -46,12 +46,15 @@ func (b *builder) readObject(e *tree.Entry) (*object, error) {
 	if e.Size < headerSize {
 		return nil, nil
 	}
-	w := &window{root: b.root, entry: e}
-	o, err := parseObject(w, e.Size, b.glibc)
+	f, err := b.root.OpenAt(e)
+	if err != nil {
+		return nil, err
+	}
+	o, err := parseObject(f, e.Size, b.glibc)
 	if errors.Is(err, errObject) {
 		err = nil
 	}
-	return o, errors.Join(err, w.close())
+	return o, errors.Join(err, f.Close())
 }
 
 // parseObject reads of a library what the glibc's ldconfig reads. Errors are errObject for a file
