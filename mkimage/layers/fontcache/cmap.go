@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/go-text/typesetting/font/opentype"
 	"github.com/go-text/typesetting/font/opentype/tables"
 )
 
@@ -59,6 +58,9 @@ func (s *sfnt) readChars() error {
 		return fmt.Errorf("%w: no table of Unicode", errUnread)
 	}
 	list, err := s.subtable(b[at:])
+	if err == nil {
+		err = s.work(len(list))
+	}
 	if err != nil {
 		return err
 	}
@@ -194,30 +196,21 @@ func (s *sfnt) drawn(glyph uint32, depth int) (bool, error) {
 	if !s.face.outlines {
 		return false, nil
 	}
-	var segments []opentype.Segment
-	var err error
-	switch {
-	case s.outlines != nil:
-		segments, _, err = s.outlines.LoadGlyph(tables.GlyphID(glyph))
-	case s.outlines2 != nil:
-		segments, _, err = s.outlines2.LoadGlyph(tables.GlyphID(glyph), nil)
-	default:
-		b, err := s.glyph(glyph)
-		if len(b) < 10 || err != nil {
+	if s.outlines != nil {
+		if err := s.work(operatorsMax); err != nil {
 			return false, err
 		}
-		contours := int16(binary.BigEndian.Uint16(b))
-		if contours < 0 {
-			return s.partsDrawn(b[10:], depth+1)
-		}
-		return contours > 0, nil
+		return s.outlines.drawn(int(glyph))
 	}
-	if err != nil {
-		return false, fmt.Errorf("%w: %w", errUnread, err)
+	b, err := s.glyph(glyph)
+	if len(b) < 10 || err != nil {
+		return false, err
 	}
-	return slices.ContainsFunc(segments, func(s opentype.Segment) bool {
-		return s.Op != opentype.SegmentOpMoveTo
-	}), nil
+	contours := int16(binary.BigEndian.Uint16(b))
+	if contours < 0 {
+		return s.partsDrawn(b[10:], depth+1)
+	}
+	return contours > 0, nil
 }
 
 // partsDrawn tells whether one of the glyphs that another is made of has an outline.
@@ -236,46 +229,62 @@ func (s *sfnt) partsDrawn(b []byte, depth int) (drawn bool, err error) {
 		if flags&0x20 == 0 { // no more
 			return drawn, nil
 		}
-		size := 6
-		for flag, more := range map[uint16]int{0x1: 2, 0x8: 2, 0x40: 4, 0x80: 8} { // arguments, scales
-			if flags&flag != 0 {
-				size += more
-			}
-		}
-		b = b[min(size, len(b)):]
+		b = b[min(partSize(flags), len(b)):]
 	}
+}
+
+// partSize gives how many bytes a part of a glyph has: its flags, its glyph, arguments, scales.
+func partSize(flags uint16) int {
+	size := 6
+	for flag, more := range map[uint16]int{0x1: 2, 0x8: 2, 0x40: 4, 0x80: 8} {
+		if flags&flag != 0 {
+			size += more
+		}
+	}
+	return size
 }
 
 // glyph gives a glyph of a TrueType font.
 func (s *sfnt) glyph(glyph uint32) ([]byte, error) {
+	from, size, err := s.glyphPlace(glyph)
+	if size == 0 || err != nil {
+		return nil, err
+	}
+	return s.part("glyf", from, size)
+}
+
+// glyphPlace gives where a glyph lies in the table of them, and how many bytes it has.
+func (s *sfnt) glyphPlace(glyph uint32) (from, size int64, err error) {
 	be := binary.BigEndian
-	loca, glyf := s.raw["loca"], s.raw["glyf"]
-	if int(glyph) >= s.glyphs {
-		return nil, fmt.Errorf("%w: a glyph that is not there", errUnread)
+	loca, err := s.table("loca")
+	if err != nil {
+		return 0, 0, err
 	}
-	var from, to int
+	var to int64
 	switch i := int(glyph); {
-	case be.Uint16(s.raw["head"][50:]) == 0 && len(loca) >= 2*i+4:
-		from, to = 2*int(be.Uint16(loca[2*i:])), 2*int(be.Uint16(loca[2*i+2:]))
-	case be.Uint16(s.raw["head"][50:]) == 1 && len(loca) >= 4*i+8:
-		from, to = int(be.Uint32(loca[4*i:])), int(be.Uint32(loca[4*i+4:]))
+	case i >= s.glyphs:
+		return 0, 0, fmt.Errorf("%w: a glyph that is not there", errUnread)
+	case s.places == 0 && len(loca) >= 2*i+4:
+		from, to = 2*int64(be.Uint16(loca[2*i:])), 2*int64(be.Uint16(loca[2*i+2:]))
+	case s.places == 1 && len(loca) >= 4*i+8:
+		from, to = int64(be.Uint32(loca[4*i:])), int64(be.Uint32(loca[4*i+4:]))
 	default:
-		return nil, fmt.Errorf("%w: table loca", errUnread)
+		return 0, 0, fmt.Errorf("%w: table loca", errUnread)
 	}
-	if from > to || to > len(glyf) {
-		return nil, fmt.Errorf("%w: table loca", errUnread)
+	if from > to || to > s.extents["glyf"].size {
+		return 0, 0, fmt.Errorf("%w: table loca", errUnread)
 	}
-	return glyf[from:to], nil
+	return from, to - from, nil
 }
 
 // filledGlyphs gives the first two glyphs that have an outline.
 func (s *sfnt) filledGlyphs() (full []int, err error) {
 	for i := range s.glyphs {
-		b, err := s.glyph(uint32(i))
+		_, size, err := s.glyphPlace(uint32(i))
 		if err != nil {
 			return nil, err
 		}
-		if len(b) > 0 {
+		if size > 0 {
 			if full = append(full, i); len(full) == 2 {
 				break
 			}

@@ -1,6 +1,7 @@
 package fontcache
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"maps"
 	"math"
@@ -49,8 +50,8 @@ const (
 // encoder writes a cache.
 type encoder struct {
 	b        []byte
-	leaves   map[leaf]int   // places of pages
-	charsets map[string]int // places of sets, by their pages
+	leaves   map[leaf]int              // places of pages
+	charsets map[[sha256.Size]byte]int // places of sets, by their pages
 	origins  map[*charSet]int
 }
 
@@ -78,7 +79,7 @@ func (e *encoder) text(s string) (at int) {
 
 // encode makes the cache of a folder.
 func encode(version uint32, dir string, modified uint32, subfolders []string, fonts []pattern) []byte {
-	e := &encoder{leaves: map[leaf]int{}, charsets: map[string]int{}, origins: map[*charSet]int{}}
+	e := &encoder{leaves: map[leaf]int{}, charsets: map[[sha256.Size]byte]int{}, origins: map[*charSet]int{}}
 	e.reserve(headerSize)
 	name := e.text(dir)
 	list := e.reserve(8 * len(subfolders))
@@ -169,19 +170,20 @@ func (e *encoder) charset(c *charSet) (at int) {
 	if at, ok := e.origins[c]; ok {
 		return at
 	}
-	var key []byte
+	var pages []byte
 	for i, l := range c.leaves {
-		key = binary.LittleEndian.AppendUint16(key, c.numbers[i])
+		pages = binary.LittleEndian.AppendUint16(pages, c.numbers[i])
 		for _, bits := range l {
-			key = binary.LittleEndian.AppendUint32(key, bits)
+			pages = binary.LittleEndian.AppendUint32(pages, bits)
 		}
 	}
-	if at, ok := e.charsets[string(key)]; ok {
+	key := sha256.Sum256(pages)
+	if at, ok := e.charsets[key]; ok {
 		e.origins[c] = at
 		return at
 	}
 	at = e.reserve(charsetSize)
-	e.charsets[string(key)], e.origins[c] = at, at
+	e.charsets[key], e.origins[c] = at, at
 	e.put32(at, math.MaxUint32)
 	e.put32(at+4, uint32(len(c.leaves)))
 	if len(c.leaves) == 0 {

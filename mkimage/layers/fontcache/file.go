@@ -6,23 +6,32 @@ import (
 	"fmt"
 )
 
-// readFile reads all fonts of a file. Errors wrap errNoFont, where FreeType takes the file for
-// none, or errUnread.
-func readFile(content []byte) ([]*face, error) {
-	kind := sniff(content)
-	switch kind {
-	case "sfnt":
-		return readSFNT(content)
-	case "Type 1":
-		return readType1(content)
-	case "PCF":
-		return readPCF(content)
-	case "gzip":
-		return readGzip(content)
-	case "":
-		return nil, errNoFont
+// faces gives how many fonts a file has, and what reads one of them. Errors wrap errNoFont, where
+// FreeType takes the file for none, or errUnread, or are those of the file.
+func (s *source) faces() (count int, read func(i int) (*face, error), err error) {
+	head, err := s.head()
+	if err != nil {
+		return 0, nil, err
 	}
-	return nil, fmt.Errorf("%w: %s", errUnread, kind)
+	parse := map[string]func([]byte) (*face, error){
+		"Type 1": readType1, "PCF": readPCF, "gzip": readGzip,
+	}
+	switch kind := sniff(head, s.size); {
+	case kind == "sfnt":
+		return s.readSFNT(head)
+	case kind == "":
+		return 0, nil, errNoFont
+	case parse[kind] == nil:
+		return 0, nil, fmt.Errorf("%w: %s", errUnread, kind)
+	default:
+		return 1, func(int) (*face, error) {
+			content, err := s.all()
+			if err != nil {
+				return nil, err
+			}
+			return parse[kind](content)
+		}, nil
+	}
 }
 
 // beginnings are those of the files that FreeType reads.
@@ -38,8 +47,8 @@ var beginnings = []struct{ bytes, kind string }{
 	{"\x00\x05\x16\x00", "AppleSingle"}, {"\x00\x05\x16\x07", "AppleDouble"},
 }
 
-// sniff tells what a file is; "": FreeType takes it for no font.
-func sniff(b []byte) string {
+// sniff tells what a file of so many bytes that begins with b is; "": FreeType takes it for no font.
+func sniff(b []byte, size int64) string {
 	for _, s := range beginnings {
 		if bytes.HasPrefix(b, []byte(s.bytes)) {
 			return s.kind
@@ -48,7 +57,7 @@ func sniff(b []byte) string {
 	switch {
 	case len(b) >= 4 && b[0] == 1 && b[2] >= 4 && b[3] >= 1 && b[3] <= 4:
 		return "CFF"
-	case len(b) >= 16 && b[0] < 0x80 && resourceFork(b):
+	case len(b) >= 16 && b[0] < 0x80 && resourceFork(b, size):
 		return "resource fork"
 	case len(b) >= 128 && b[0] == 0 && b[74] == 0 && b[82] == 0 && b[1] > 0 && b[1] <= 33:
 		return "MacBinary"
@@ -58,8 +67,8 @@ func sniff(b []byte) string {
 
 // resourceFork tells whether a file may be a resource fork of a Macintosh: its data comes before
 // its map.
-func resourceFork(b []byte) bool {
+func resourceFork(b []byte, size int64) bool {
 	data, index := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
-	size := binary.BigEndian.Uint32(b[8:])
-	return index != 0 && data+size == index && int64(index) < int64(len(b))
+	bytes := binary.BigEndian.Uint32(b[8:])
+	return index != 0 && data+bytes == index && int64(index) < size
 }

@@ -16,6 +16,7 @@ func (b *builder) folder(dir string, at *tree.Entry) (cache []byte, subfolders [
 	slices.Sort(names)
 	var fonts []pattern
 	var unread error
+	size := 0
 	for _, name := range names {
 		if strings.HasPrefix(name, ".") {
 			continue
@@ -34,14 +35,16 @@ func (b *builder) folder(dir string, at *tree.Entry) (cache []byte, subfolders [
 			case err != nil:
 				return nil, nil, err
 			}
-			if fonts = append(fonts, found...); len(fonts) > fontsMax {
-				unread = fmt.Errorf("%w: more than %d", errUnread, fontsMax)
+			size += bytesOf(found)
+			if fonts = append(fonts, found...); len(fonts) > fontsMax || size > b.room {
+				unread = fmt.Errorf("%w: more than %d, or than caches have room for", errUnread, fontsMax)
 			}
 		}
 	}
 	if unread != nil {
 		return nil, subfolders, unread
 	}
+	b.room -= size
 	return encode(b.release.cache, dir, at.ModTime, subfolders, fonts), subfolders, nil
 }
 
@@ -51,11 +54,14 @@ func (b *builder) file(e *tree.Entry, name string, names []string) (fonts []patt
 	if e.Size > fontMax {
 		return nil, fmt.Errorf("%w: %d bytes", errUnread, e.Size)
 	}
-	content, err := b.root.Read(e.Path, fontMax)
+	content, err := b.root.OpenAt(e)
 	if err != nil {
 		return nil, err
 	}
-	fonts, err = b.release.patterns(content, name)
+	fonts, err = b.release.patterns(newSource(content, e.Size), name)
+	if closeErr := content.Close(); closeErr != nil {
+		return nil, closeErr
+	}
 	base := name[strings.LastIndexByte(name, '/')+1:]
 	if errors.Is(err, errNoFont) {
 		for _, other := range []string{"._" + base, "%" + base, base + ".resource", "resource.frk", ".AppleDouble"} {
@@ -75,48 +81,71 @@ func (b *builder) file(e *tree.Entry, name string, names []string) (fonts []patt
 
 // patterns gives the patterns of the fonts in a file: of each font, of its instances, and of all
 // that these span.
-func (r *release) patterns(content []byte, name string) (list []pattern, err error) {
+func (r *release) patterns(in *source, name string) (list []pattern, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			list, err = nil, fmt.Errorf("%w: %v", errUnread, p)
 		}
 	}()
-	faces, err := readFile(content)
+	count, read, err := in.faces()
 	if err != nil {
 		return nil, err
 	}
-	for i, f := range faces {
-		if len(f.axes) > 0 && len(faces) > 1 && !r.instances {
+	size := 0
+	for i := range count {
+		f, err := read(i)
+		if err != nil {
+			return nil, err
+		}
+		if len(f.axes) > 0 && count > 1 && !r.instances {
 			return nil, fmt.Errorf("%w: a collection of fonts that vary", errUnread)
 		}
-		var languages langSet
-		add := func(id int, at *instance, whole bool) error {
-			if len(list) == patternsMax {
-				return fmt.Errorf("%w: more than %d fonts and instances", errUnread, patternsMax)
-			}
-			p, err := r.query(f, name, int32(id), at, whole, &languages)
-			if err == nil {
-				list = append(list, p)
-			}
-			return err
+		f.work = in.work
+		more, err := r.facePatterns(f, name, int32(i))
+		if list = append(list, more...); len(list) > patternsMax {
+			return nil, fmt.Errorf("%w: more than %d fonts and instances", errUnread, patternsMax)
 		}
-		if err := add(i, nil, false); err == errNoPattern {
+		if size += bytesOf(more); size > cachesMax {
+			return nil, fmt.Errorf("%w: %d bytes of patterns", errUnread, size)
+		}
+		if err == errNoPattern {
 			break // fontconfig reads no further
-		} else if err != nil {
+		}
+		if err != nil {
 			return nil, err
 		}
-		for n := range f.instances {
-			at := &f.instances[n]
-			if at.usual(f.axes) {
-				continue
-			}
-			if err := add((n+1)<<16|i, at, false); err != nil {
-				return nil, err
-			}
+	}
+	return list, nil
+}
+
+// facePatterns gives the patterns of one font, which has a number in its file. The error is
+// errNoPattern where fontconfig leaves the font out, or wraps errUnread.
+func (r *release) facePatterns(f *face, name string, number int32) (list []pattern, err error) {
+	if len(f.instances) > patternsMax {
+		return nil, fmt.Errorf("%w: more than %d fonts and instances", errUnread, patternsMax)
+	}
+	var languages langSet
+	add := func(id int32, at *instance, whole bool) error {
+		p, err := r.query(f, name, id, at, whole, &languages)
+		if err == nil {
+			list = append(list, p)
 		}
-		if err := add(i, nil, true); err != nil && err != errNoPattern {
+		return err
+	}
+	if err := add(number, nil, false); err != nil {
+		return nil, err
+	}
+	for n := range f.instances {
+		at := &f.instances[n]
+		if at.usual(f.axes) {
+			continue
+		}
+		if err := add(int32(n+1)<<16|number, at, false); err != nil {
 			return nil, err
 		}
+	}
+	if err := add(number, nil, true); err != nil && err != errNoPattern {
+		return nil, err
 	}
 	return list, nil
 }

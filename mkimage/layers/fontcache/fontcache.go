@@ -32,6 +32,7 @@ const (
 	fontMax     = 256 << 20 // bytes of a file
 	fontsMax    = 1 << 16   // of a folder
 	patternsMax = 1 << 13   // of a file: its fonts, and the instances of these
+	cachesMax   = 64 << 20  // bytes of all caches, about; a font's has a few thousand
 )
 
 // tag is the file that tells programs for backups that the folder is a cache.
@@ -47,6 +48,7 @@ type builder struct {
 	release *release
 	config  *config
 	done    map[string]bool // folders, by the paths that fontconfig has for them
+	room    int             // bytes that are left for caches
 	files   []File
 	notes   []string
 }
@@ -58,7 +60,7 @@ func Build(t tree.Tree) (files []File, notes []string, err error) {
 	if root.Stat("usr/bin/fc-cache") == nil {
 		return nil, nil, nil
 	}
-	b := &builder{root: root, done: map[string]bool{}}
+	b := &builder{root: root, done: map[string]bool{}, room: cachesMax}
 	if b.release, err = findRelease(root); err != nil {
 		return nil, nil, err
 	}

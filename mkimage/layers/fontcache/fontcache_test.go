@@ -318,7 +318,7 @@ func FuzzFont(f *testing.F) {
 	f.Add(woff(gomono.TTF))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		for _, r := range releases {
-			fonts, err := r.patterns(content, "/f")
+			fonts, err := r.patterns(inMemory(content), "/f")
 			if err != nil {
 				if !errors.Is(err, errUnread) && !errors.Is(err, errNoFont) {
 					t.Fatal(err)
@@ -343,7 +343,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add(fonttest.Config)
 	f.Add(scanRules)
 	r := releases[fonttest.Release]
-	fonts, err := r.patterns(goitalic.TTF, "/f")
+	fonts, err := r.patterns(inMemory(goitalic.TTF), "/f")
 	if err != nil {
 		f.Fatal(err)
 	}

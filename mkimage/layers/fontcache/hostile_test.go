@@ -1,6 +1,7 @@
 package fontcache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -9,10 +10,18 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/image/font/gofont/gomono"
 	"golang.org/x/image/font/gofont/goregular"
 
 	"deltaup/internal/test/fonttest"
+	"deltaup/internal/test/treetest"
+	"deltaup/mkimage/internal/lookup"
 )
+
+// inMemory gives a file that has these bytes.
+func inMemory(content []byte) *source {
+	return newSource(bytes.NewReader(content), int64(len(content)))
+}
 
 // withTables gives a font in which tables are others, or new.
 func withTables(font []byte, others map[string][]byte) []byte {
@@ -33,6 +42,41 @@ func withTables(font []byte, others map[string][]byte) []byte {
 		body = append(body, make([]byte, -len(body)&3)...)
 	}
 	return append(out, body...)
+}
+
+// repeated gives a font as one file that has it so many times, from the same bytes.
+func repeated(font []byte, count int) []byte {
+	be := binary.BigEndian
+	head := be.AppendUint32([]byte("ttcf\x00\x01\x00\x00"), uint32(count))
+	size := uint32(len(head) + 4*count)
+	for range count {
+		head = be.AppendUint32(head, size)
+	}
+	font = slices.Clone(font)
+	for i := range int(be.Uint16(font[4:])) { // tables count from the file's begin
+		r := font[12+16*i+8:]
+		be.PutUint32(r, be.Uint32(r)+size)
+	}
+	return append(head, font...)
+}
+
+// allChars gives a table that has all characters of Unicode, with the same glyph.
+func allChars() []byte {
+	b := []byte{0, 0, 0, 1, 0, 3, 0, 10, 0, 0, 0, 12, 0, 13, 0, 0}
+	for _, n := range []uint32{28, 0, 1, 0x20, charsMax - 1, 1} {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	return b
+}
+
+// familyTable gives a table of count families, which all are one letter.
+func familyTable(count int) []byte {
+	b := nameTable(count, 2)
+	b[len(b)-1] = 'A'
+	for i := range count {
+		copy(b[6+12*i+4:], []byte{byte(i >> 8), byte(i), 0, nameFamily})
+	}
+	return b
 }
 
 // nameTable gives a table of count names, which all are the same text.
@@ -97,10 +141,15 @@ func TestBounds(t *testing.T) {
 	varied := func(instances int) []byte {
 		return withTables(goregular.TTF, variations(goregular.TTF, instances))
 	}
+	variedMono := func(instances int) []byte {
+		return withTables(gomono.TTF, variations(gomono.TTF, instances))
+	}
+	everything := withTables(goregular.TTF, map[string][]byte{"cmap": allChars()})
 	properties := func(length int) []byte {
 		return tinyPCF("ISO10646", "1", map[string]any{"FOUNDRY": strings.Repeat("x", length), "PIXEL_SIZE": 13}, "FOUNDRY", "PIXEL_SIZE")
 	}
 	r := releases[fonttest.Release]
+	r.lenient = true // of families with blanks
 	for name, c := range map[string]struct {
 		content []byte
 		wrong   string // "": it is read
@@ -114,10 +163,17 @@ func TestBounds(t *testing.T) {
 		"long properties":    {properties(propertyMax), "its tables"},
 		"instances":          {varied(100), ""},
 		"many instances":     {varied(patternsMax + 1), "instances"},
+		"all characters":     {everything, ""},
+		"often":              {repeated(everything, facesMax), "too much work"},
+		"of one width":       {variedMono(10), ""},
+		"often of one width": {variedMono(patternsMax), "too much work"},
+		"often named": {withTables(varied(patternsMax), map[string][]byte{
+			"name": familyTable(namesMax),
+		}), "too much work"},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		fonts, err := r.patterns(c.content, "/f")
+		fonts, err := r.patterns(inMemory(c.content), "/f")
 		runtime.ReadMemStats(&after)
 		switch {
 		case c.wrong == "" && (err != nil || len(fonts) == 0):
@@ -127,6 +183,53 @@ func TestBounds(t *testing.T) {
 		}
 		if taken := after.TotalAlloc - before.TotalAlloc; taken > 512<<20 {
 			t.Errorf("%s: takes %d bytes", name, taken)
+		}
+	}
+}
+
+// TestSubroutines demands that a glyph of PostScript whose subroutines call one another is drawn for
+// no longer than others.
+func TestSubroutines(t *testing.T) {
+	const call, back, end, line, move = 29, 11, 14, 5, 21
+	number := func(n int) byte { return byte(139 + n) }
+	draw := func(glyph []byte, global ...[]byte) (bool, error) {
+		o := &outlines{glyphs: [][]byte{glyph}, global: global, width: 2}
+		return o.drawn(0)
+	}
+	first := number(-107)
+	lines := []byte{number(5), number(5), line, back}
+	for name, c := range map[string]struct {
+		glyph []byte
+		drawn bool
+	}{
+		"nothing": {[]byte{end}, false},
+		"moves":   {[]byte{number(0), number(0), move, end}, false},
+		"lines":   {[]byte{number(1), number(1), move, first, call, end}, true},
+	} {
+		if drawn, err := draw(c.glyph, lines); drawn != c.drawn || err != nil {
+			t.Errorf("%s: %v, %v", name, drawn, err)
+		}
+	}
+	var nested [][]byte
+	for i := range 9 {
+		nested = append(nested, append(bytes.Repeat([]byte{first + byte(i) + 1, call}, 1000), back))
+	}
+	nested = append(nested, []byte{back})
+	if drawn, err := draw([]byte{first, call, end}, nested...); !errors.Is(err, errTooLong) {
+		t.Errorf("nested: %v, %v", drawn, err)
+	}
+}
+
+// TestRoom demands that a folder whose cache has no room left has none.
+func TestRoom(t *testing.T) {
+	root := t.TempDir()
+	populate(t, root, "", fonttest.Release)
+	r := releases[fonttest.Release]
+	for room, want := range map[int]error{1 << 20: nil, 1 << 10: errUnread} {
+		b := &builder{root: lookup.New(treetest.Open(t, root)), release: &r, config: &config{}, room: room}
+		_, _, err := b.folder("/usr/share/fonts/Go", b.root.Stat("/usr/share/fonts/Go"))
+		if !errors.Is(err, want) || err == nil && b.room == room {
+			t.Errorf("room of %d: %d left, %v", room, b.room, err)
 		}
 	}
 }

@@ -82,6 +82,35 @@ func (p pattern) str(o object, i int) (string, bool) {
 	return s, ok
 }
 
+// bytesOf gives about how many bytes the patterns of a file take in a cache.
+func bytesOf(list []pattern) (n int) {
+	var last *charSet
+	for _, p := range list {
+		for _, values := range p {
+			n += valueSize * len(values)
+			for _, v := range values {
+				if s, ok := v.(string); ok {
+					n += len(s)
+				}
+			}
+		}
+		if c := p.chars(); c != nil && c != last { // a font's instances share it
+			n += len(c.numbers) * (len(leaf{})*4 + 10)
+			last = c
+		}
+	}
+	return n
+}
+
+// chars gives the characters of a font.
+func (p pattern) chars() *charSet {
+	if len(p[charset]) == 0 {
+		return nil
+	}
+	c, _ := p[charset][0].(*charSet)
+	return c
+}
+
 // leaf says which of 256 characters there are.
 type leaf [8]uint32
 

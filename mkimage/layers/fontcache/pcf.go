@@ -13,11 +13,8 @@ import (
 	"github.com/benoitkugler/textlayout/fonts/bitmap"
 )
 
-// unpackedMax is how many bytes a compressed font may have.
-const unpackedMax = 64 << 20
-
 // readGzip reads a compressed font: only those of X11 may be.
-func readGzip(content []byte) ([]*face, error) {
+func readGzip(content []byte) (*face, error) {
 	r, err := gzip.NewReader(bytes.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnread, err)
@@ -34,7 +31,7 @@ func readGzip(content []byte) ([]*face, error) {
 }
 
 // readPCF reads a bitmap font of X11.
-func readPCF(content []byte) ([]*face, error) {
+func readPCF(content []byte) (*face, error) {
 	if !soundPCF(content) {
 		return nil, fmt.Errorf("%w: its tables", errUnread)
 	}
@@ -59,14 +56,14 @@ func readPCF(content []byte) ([]*face, error) {
 	}
 	f.nameOfProperties()
 	f.postScript = func(*freetype, *instance) (string, error) { return "", nil }
-	advance := func(glyph uint32) int {
+	advance := func(glyph uint32) (int, error) {
 		w, err := p.GetAdvance(uint16(glyph))
 		if err != nil {
-			return 0
+			return 0, nil // it is not known
 		}
-		return int(w)
+		return int(w), nil
 	}
-	f.advance = func(*instance) func(uint32) int { return advance }
+	f.advance = func(*instance) (func(uint32) (int, error), error) { return advance, nil }
 	var glyphs []uint32
 	if f.unicodeRegistry() {
 		chars, _ := p.Cmap()
@@ -86,7 +83,7 @@ func readPCF(content []byte) ([]*face, error) {
 			}
 		}
 	}
-	return []*face{f}, nil
+	return f, nil
 }
 
 // propertyMax is how many bytes the name or the text of a property may have, with the zero behind

@@ -23,7 +23,10 @@ func (r *release) query(f *face, name string, id int32, at *instance, whole bool
 	if o := f.os2; o != nil && o.version >= 1 && o.vendor[0] != 0 {
 		maker, _, _ = strings.Cut(o.vendor, "\x00")
 	}
-	maker = r.addNames(p, f, at, v.any, maker)
+	maker, err := r.addNames(p, f, at, v.any, maker)
+	if err != nil {
+		return nil, err
+	}
 	r.addDefaultNames(p, f, name, v.any)
 	if !v.any {
 		wanted, err := f.postScript(&r.freetype, at)
@@ -70,6 +73,9 @@ func (r *release) query(f *face, name string, id int32, at *instance, whole bool
 	p.add(symbol, f.symbols)
 	p.add(charset, f.chars)
 	if *languages == nil && !f.symbols {
+		if err := f.work(32 * len(f.chars.numbers)); err != nil { // some hundred languages
+			return nil, err
+		}
 		*languages = r.findLanguages(f.chars, f.os2.exclusive())
 	}
 	if f.symbols {
@@ -77,7 +83,9 @@ func (r *release) query(f *face, name string, id int32, at *instance, whole bool
 	} else {
 		p.add(lang, *languages)
 	}
-	if s := f.spacing(at); s != proportional {
+	if s, err := f.spacing(at); err != nil {
+		return nil, err
+	} else if s != proportional {
 		p.add(spacing, s)
 	}
 	if !f.outlines {
@@ -116,8 +124,13 @@ func (o *os2) exclusive() (only string) {
 }
 
 // addNames adds what the table of names has, and gives the foundry that it tells when there is
-// none.
-func (r *release) addNames(p pattern, f *face, at *instance, varies bool, maker string) string {
+// none. The error wraps errUnread.
+func (r *release) addNames(p pattern, f *face, at *instance, varies bool,
+	maker string) (string, error) {
+	// each is looked at for each platform and number
+	if err := f.work(len(f.names) * len(platformOrder) * len(nameOrder) / 8); err != nil {
+		return "", err
+	}
 	for _, platform := range platformOrder {
 		for _, id := range nameOrder {
 			lookup := id
@@ -133,6 +146,9 @@ func (r *release) addNames(p pattern, f *face, at *instance, varies bool, maker 
 				n := &f.names[i]
 				if n.platform != platform || n.id != lookup {
 					continue
+				}
+				if err := f.work(32 + len(n.text)); err != nil {
+					return "", err
 				}
 				o, languages := object(0), object(0)
 				switch id {
@@ -152,6 +168,9 @@ func (r *release) addNames(p pattern, f *face, at *instance, varies bool, maker 
 					continue
 				}
 				text := r.decode(n)
+				if err := f.work(32 * len(p[o])); err != nil {
+					return "", err
+				}
 				if text == "" || slices.ContainsFunc(p[o], func(v value) bool {
 					return fold(v.(string)) == fold(text)
 				}) {
@@ -167,7 +186,7 @@ func (r *release) addNames(p pattern, f *face, at *instance, varies bool, maker 
 			}
 		}
 	}
-	return maker
+	return maker, nil
 }
 
 // addDefaultNames adds the names that a font must have and has not.

@@ -5,125 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-
-	"github.com/go-text/typesetting/font"
-	"github.com/go-text/typesetting/font/cff"
-	"github.com/go-text/typesetting/font/opentype"
+	"strings"
 )
-
-// sfnt is a font in a file of tables: TrueType and OpenType.
-type sfnt struct {
-	*opentype.Loader
-	raw       map[string][]byte // tables that were read
-	glyphs    int
-	parts     int        // glyphs of others that were looked at
-	metrics   int        // glyphs that have a width of their own
-	names     []sfntName // in their own order
-	outlines  *cff.CFF
-	outlines2 *cff.CFF2
-	whole     *font.Font // of a font that varies
-	face      face
-}
-
-// table gives a table; nil: there is none, or it is empty. It is an error when it is cut.
-func (s *sfnt) table(tag string) ([]byte, error) {
-	if b, ok := s.raw[tag]; ok || !s.HasTable(opentype.MustNewTag(tag)) {
-		return b, nil
-	}
-	b, err := s.RawTable(opentype.MustNewTag(tag))
-	if err != nil {
-		return nil, fmt.Errorf("%w: table %s: %w", errUnread, tag, err)
-	}
-	if len(b) == 0 {
-		b = nil
-	}
-	s.raw[tag] = b
-	return b, nil
-}
-
-// has tells whether there is a table with something in it.
-func (s *sfnt) has(tag string) bool {
-	b, err := s.table(tag)
-	return err == nil && b != nil
-}
-
-// need gives a table that has at least so many bytes.
-func (s *sfnt) need(tag string, size int) ([]byte, error) {
-	b, err := s.table(tag)
-	if err == nil && len(b) < size {
-		err = fmt.Errorf("%w: table %s: %d bytes", errUnread, tag, len(b))
-	}
-	return b, err
-}
-
-// Bounds of a file. Fonts of a collection share tables, and tables may overlap, so neither is
-// bounded by the file.
-const (
-	facesMax  = 256
-	tablesMax = 1 << 30 // bytes of the tables of all fonts
-	namesMax  = 1 << 12 // names of a font
-	textsMax  = 1 << 20 // bytes of these names
-)
-
-// signatures is the tag of a table that some fonts have twice, and nobody reads.
-const signatures = 0x44534947 // DSIG
-
-// soundSFNT tells whether a file has all tables that its fonts say, each once, and not too many
-// bytes of them: the library takes the room for a table as that is said to need it.
-func soundSFNT(b []byte) bool {
-	be := binary.BigEndian
-	places := []int{0}
-	if string(b[:4]) == "ttcf" {
-		if len(b) < 12 || be.Uint32(b[8:]) > facesMax || len(b) < 12+4*int(be.Uint32(b[8:])) {
-			return false
-		}
-		places = nil
-		for i := range int(be.Uint32(b[8:])) {
-			places = append(places, int(be.Uint32(b[12+4*i:])))
-		}
-	}
-	whole := int64(0)
-	for _, at := range places {
-		if at > len(b)-12 || at+12+16*int(be.Uint16(b[at+4:])) > len(b) {
-			return false
-		}
-		seen := map[uint32]bool{}
-		for i := range int(be.Uint16(b[at+4:])) {
-			r := b[at+12+16*i:]
-			tag, offset, size := be.Uint32(r), int64(be.Uint32(r[8:])), int64(be.Uint32(r[12:]))
-			whole += size
-			if seen[tag] && tag != signatures || offset+size > int64(len(b)) || whole > tablesMax {
-				return false
-			}
-			seen[tag] = true
-		}
-	}
-	return true
-}
-
-// readSFNT reads all fonts of a file.
-func readSFNT(content []byte) (faces []*face, err error) {
-	sound := soundSFNT
-	if string(content[:4]) == "wOFF" {
-		sound = soundWOFF
-	}
-	if !sound(content) {
-		return nil, fmt.Errorf("%w: its tables", errUnread)
-	}
-	loaders, err := opentype.NewLoaders(bytes.NewReader(content))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnread, err)
-	}
-	for _, l := range loaders {
-		s := &sfnt{Loader: l, raw: map[string][]byte{}}
-		s.face.woff = string(content[:4]) == "wOFF"
-		if err := s.read(); err != nil {
-			return nil, err
-		}
-		faces = append(faces, &s.face)
-	}
-	return faces, nil
-}
 
 // read reads one font. What FreeType would refuse, or takes though it is wrong, is an error.
 func (s *sfnt) read() error {
@@ -131,13 +14,8 @@ func (s *sfnt) read() error {
 	f := &s.face
 	f.sfnt, f.format = true, "TrueType"
 	for _, t := range []string{"bhed", "sbix", "CFF2"} {
-		if s.has(t) && (t != "CFF2" || s.Type != opentype.OpenType) {
+		if s.has(t) && (t != "CFF2" || s.kind != "OTTO") {
 			return fmt.Errorf("%w: table %s", errUnread, t)
-		}
-	}
-	for _, t := range s.Tables() { // none is cut
-		if _, err := s.table(t.String()); err != nil {
-			return err
 		}
 	}
 	head, err := s.need("head", 54)
@@ -159,6 +37,7 @@ func (s *sfnt) read() error {
 		return errNoFont
 	}
 	f.revision = int32(be.Uint32(head[4:]))
+	s.places = be.Uint16(head[50:])
 	s.glyphs, s.metrics = int(be.Uint16(maxp[4:])), int(be.Uint16(hhea[34:]))
 	if f.os2, err = s.readOS2(); err != nil {
 		return err
@@ -195,38 +74,44 @@ func (s *sfnt) read() error {
 func (s *sfnt) readOutlines() error {
 	f := &s.face
 	f.outlines = s.has("glyf") || s.has("CFF ") || s.has("CFF2")
-	if s.Type != opentype.OpenType {
+	if s.kind != "OTTO" {
 		if s.has("glyf") && !s.has("loca") || s.has("CFF ") {
 			return fmt.Errorf("%w: its glyphs", errUnread)
 		}
 		return nil
 	}
 	f.format = "CFF"
-	var err error
-	switch {
-	case s.has("CFF2"):
-		s.outlines2, err = cff.ParseCFF2(s.raw["CFF2"])
-		if err == nil {
-			s.glyphs = len(s.outlines2.Charstrings)
-		}
-	case s.has("CFF "):
-		if f.notice, err = cffNotice(s.raw["CFF "]); err != nil {
-			return err
-		}
-		s.outlines, err = cff.Parse(s.raw["CFF "])
-		if err == nil {
-			s.glyphs = len(s.outlines.Charstrings)
-		}
-	default:
+	if !f.outlines || s.has("glyf") && !s.has("CFF ") && !s.has("CFF2") {
 		return errNoFont
 	}
-	if err == nil && s.face.os2 == nil {
+	if s.face.os2 == nil {
 		return fmt.Errorf("%w: PostScript without OS/2", errUnread)
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUnread, err)
+	tag := "CFF "
+	if s.has("CFF2") {
+		tag = "CFF2"
 	}
+	var err error
+	if s.outlines, err = s.readPostScript(tag); err != nil {
+		return err
+	}
+	s.glyphs, f.notice = len(s.outlines.glyphs), s.outlines.notice
 	return nil
+}
+
+// readPostScript reads PostScript's glyphs, unless those of the font before were the same.
+func (s *sfnt) readPostScript(tag string) (*outlines, error) {
+	if e := s.extents[tag]; s.source.outlines == nil || s.outlinesAt != e {
+		b, err := s.table(tag)
+		if err != nil {
+			return nil, err
+		}
+		if s.source.outlines, err = readOutlines(b, tag == "CFF2"); err != nil {
+			return nil, err
+		}
+		s.outlinesAt = e
+	}
+	return s.source.outlines, nil
 }
 
 // readOS2 reads the table of that name; nil: there is none that FreeType takes.
@@ -309,8 +194,10 @@ func (s *sfnt) capabilities() (some bool, text string, err error) {
 		}
 		tags = merge(tags, found)
 	}
+	var b strings.Builder
 	if s.has("Silf") {
-		some, text = true, "ttable:Silf "
+		some = true
+		b.WriteString("ttable:Silf ")
 	}
 	for _, t := range tags {
 		some = true
@@ -319,12 +206,12 @@ func (s *sfnt) capabilities() (some bool, text string, err error) {
 		}) {
 			continue
 		}
-		if text != "" {
-			text += " "
+		if b.Len() > 0 {
+			b.WriteByte(' ')
 		}
-		text += "otlayout:" + t
+		b.WriteString("otlayout:" + t)
 	}
-	return some, text, nil
+	return some, b.String(), nil
 }
 
 // merge merges two sorted lists. What both have next counts once.
@@ -345,37 +232,52 @@ func merge(a, b []string) (list []string) {
 // scripts gives the tags of the scripts of a table, sorted.
 func (s *sfnt) scripts(table string) (tags []string, err error) {
 	be := binary.BigEndian
-	b, err := s.table(table)
-	if b == nil || err != nil {
-		return nil, err
+	if !s.has(table) {
+		return nil, nil
 	}
 	wrong := fmt.Errorf("%w: table %s", errUnread, table)
-	if len(b) < 6 || int(be.Uint16(b[4:]))+2 > len(b) {
+	head, err := s.part(table, 0, 6)
+	if err != nil {
+		return nil, err
+	}
+	at := int64(be.Uint16(head[4:]))
+	size := s.extents[table].size - at
+	list, err := s.part(table, at, 2)
+	if err != nil {
+		return nil, err
+	}
+	count := int64(be.Uint16(list))
+	if count > scriptsMax {
 		return nil, wrong
 	}
-	list := b[be.Uint16(b[4:]):]
-	for i := range int(be.Uint16(list)) {
-		r := 2 + 6*i
-		if len(list) < r+6 || int(be.Uint16(list[r+4:])) > len(list) {
+	records, err := s.part(table, at+2, 6*count)
+	if err != nil {
+		return nil, err
+	}
+	for ; len(records) > 0; records = records[6:] {
+		if int64(be.Uint16(records[4:])) > size {
 			return nil, wrong
 		}
-		tags = append(tags, string(list[r:r+4]))
+		tags = append(tags, string(records[:4]))
 	}
 	slices.Sort(tags)
 	return tags, nil
 }
 
 // advance gives the widths of an instance's glyphs.
-func (s *sfnt) advance(at *instance) func(uint32) int {
-	if at != nil && !at.usual(s.face.axes) {
-		return s.variedAdvance(at)
+func (s *sfnt) advance(at *instance) (func(uint32) (int, error), error) {
+	b, err := s.table("hmtx")
+	if err != nil {
+		return nil, err
 	}
-	b := s.raw["hmtx"]
-	return func(glyph uint32) int {
+	if at != nil && !at.usual(s.face.axes) {
+		return s.variedAdvance(b, at)
+	}
+	return func(glyph uint32) (int, error) {
 		place := 4 * min(int(glyph), s.metrics-1)
 		if s.metrics == 0 || place+2 > len(b) || int(glyph) < s.metrics && place+4 > len(b) {
-			return 0
+			return 0, nil
 		}
-		return int(binary.BigEndian.Uint16(b[place:]))
-	}
+		return int(binary.BigEndian.Uint16(b[place:])), nil
+	}, nil
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/go-text/typesetting/font"
-	"github.com/go-text/typesetting/font/opentype"
 )
+
+// coordinatesMax is how many numbers the places of all instances may have.
+const coordinatesMax = 1 << 20
 
 // readAxes reads along what a font varies, and its named instances.
 func (s *sfnt) readAxes() error {
@@ -24,7 +24,7 @@ func (s *sfnt) readAxes() error {
 	at, axes, each := int(be.Uint16(b[4:])), int(be.Uint16(b[8:])), int(be.Uint16(b[10:]))
 	instances, size := int(be.Uint16(b[12:])), int(be.Uint16(b[14:]))
 	if each != 20 || axes == 0 || axes > 0x3ffe || size != 4+4*axes && size != 6+4*axes ||
-		instances > 0x7eff || at+each*axes+size*instances > len(b) {
+		instances > 0x7eff || axes*instances > coordinatesMax || at+each*axes+size*instances > len(b) {
 		return wrong
 	}
 	for i := range axes {
@@ -44,29 +44,18 @@ func (s *sfnt) readAxes() error {
 		s.face.instances = append(s.face.instances, n)
 	}
 	for tag, count := range map[string]int{"gvar": 4, "avar": 6, "HVAR": -1} { // where they have the number of axes
-		t, err := s.table(tag)
+		if !s.has(tag) {
+			continue
+		}
+		t, err := s.part(tag, 0, 8)
 		if err != nil {
 			return err
 		}
-		if t != nil && (len(t) < 8 || be.Uint32(t) != 0x10000 || count > 0 && int(be.Uint16(t[count:])) != axes) {
+		if be.Uint32(t) != 0x10000 || count > 0 && int(be.Uint16(t[count:])) != axes {
 			return fmt.Errorf("%w: table %s", errUnread, tag)
 		}
 	}
-	if s.whole, err = font.NewFont(s.Loader); err != nil {
-		return fmt.Errorf("%w: %w", errUnread, err)
-	}
 	return nil
-}
-
-// variedAdvance gives the widths of an instance's glyphs.
-func (s *sfnt) variedAdvance(at *instance) func(uint32) int {
-	f := font.NewFace(s.whole)
-	var place []font.Variation
-	for i, a := range s.face.axes {
-		place = append(place, font.Variation{Tag: opentype.MustNewTag(a.tag), Value: float32(fixed(at.coords[i]))})
-	}
-	f.SetVariations(place)
-	return func(glyph uint32) int { return int(f.HorizontalAdvance(font.GID(glyph))) }
 }
 
 // longestName is how many bytes a name that is made for an instance may have.

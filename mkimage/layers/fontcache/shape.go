@@ -253,19 +253,28 @@ func (f *face) propertyWidth() float64 {
 }
 
 // spacing tells whether all glyphs of an instance are of one width, or of two.
-func (f *face) spacing(at *instance) int32 {
+func (f *face) spacing(at *instance) (int32, error) {
 	switch s, _ := f.properties["SPACING"].(string); s {
 	case "c", "C":
-		return cell
+		return cell, nil
 	case "m", "M":
-		return mono
+		return mono, nil
 	case "p", "P":
-		return proportional
+		return proportional, nil
 	}
 	var found []int
-	advance := f.advance(at)
+	advance, err := f.advance(at)
+	if err != nil {
+		return 0, err
+	}
 	for g := range f.glyphs {
-		a := advance(g)
+		a, err := advance(g)
+		if err == nil {
+			err = f.work(1)
+		}
+		if err != nil {
+			return 0, err
+		}
 		known := a == 0
 		for _, other := range found {
 			known = known || alike(a, other)
@@ -279,11 +288,11 @@ func (f *face) spacing(at *instance) int32 {
 	}
 	switch {
 	case len(found) <= 1:
-		return mono
+		return mono, nil
 	case len(found) == 2 && alike(min(found[0], found[1])*2, max(found[0], found[1])):
-		return dual
+		return dual, nil
 	}
-	return proportional
+	return proportional, nil
 }
 
 func alike(x, y int) bool { return abs(x-y)*33 <= max(abs(x), abs(y)) }

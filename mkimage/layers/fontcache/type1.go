@@ -29,7 +29,7 @@ type type1 struct {
 
 // readType1 reads a font of PostScript. The libraries that do so take memory and time without bound
 // where a font is a hostile one, and not much of a font is needed here.
-func readType1(content []byte) ([]*face, error) {
+func readType1(content []byte) (*face, error) {
 	text, secret, err := type1Parts(content)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,9 @@ func readType1(content []byte) ([]*face, error) {
 		bold: t.weight == "Bold" || t.weight == "Black", notice: t.notice, weight: t.weight,
 		postScript: func(*freetype, *instance) (string, error) { return t.name, nil },
 		chars:      &charSet{},
-		advance:    func(*instance) func(uint32) int { return func(glyph uint32) int { return t.widths[glyph] } },
+		advance: func(*instance) (func(uint32) (int, error), error) {
+			return func(glyph uint32) (int, error) { return t.widths[glyph], nil }, nil
+		},
 	}
 	list := namedChars(t.names)
 	for _, m := range list {
@@ -65,7 +67,7 @@ func readType1(content []byte) ([]*face, error) {
 			}
 		}
 	}
-	return []*face{f}, nil
+	return f, nil
 }
 
 // type1Parts gives the plain part of a font, and the one in a cipher, deciphered. A font is plain
