@@ -168,14 +168,21 @@ func (o *layersOptions) compose(ctx context.Context,
 	if err != nil {
 		return nil, nil, err
 	}
+	t, err := o.composeDefinition(ctx, d, options)
+	return d, t, err
+}
+
+// composeDefinition gives the tree of a definition that was read.
+func (o *layersOptions) composeDefinition(ctx context.Context, d *layers.Definition,
+	options layers.Options) (tree.Tree, error) {
 	t, err := layers.Compose(ctx, d, options)
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err() // whatever was at work then
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", o.definition, err)
+		return nil, fmt.Errorf("%s: %w", o.definition, err)
 	}
-	return d, t, nil
+	return t, nil
 }
 
 func runLayersHooks(ctx context.Context, env *Env, o *layersOptions) error {
@@ -221,7 +228,11 @@ func runLayersCompare(ctx context.Context, env *Env, o *layersOptions) error {
 	if o.tree == "" {
 		return &usageError{errors.New("layers compare needs --tree")}
 	}
-	_, t, err := o.compose(ctx, env)
+	d, options, err := o.open(env)
+	if err != nil {
+		return err
+	}
+	t, err := o.composeDefinition(ctx, d, options)
 	if err != nil {
 		return err
 	}
@@ -233,6 +244,14 @@ func runLayersCompare(ctx context.Context, env *Env, o *layersOptions) error {
 	defer other.Close()
 	list, err := layers.Compare(t, other)
 	if err != nil {
+		return err
+	}
+	bare, err := layers.Stack(ctx, d, options)
+	if err != nil {
+		return err
+	}
+	wanted, alike, err := layers.Made(bare, t, other)
+	if err := errors.Join(err, bare.Close()); err != nil {
 		return err
 	}
 	if o.json {
@@ -259,5 +278,6 @@ func runLayersCompare(ctx context.Context, env *Env, o *layersOptions) error {
 			printf(env.Stdout, "%6d %s\n", n, cause)
 		}
 	}
+	printf(env.Stdout, "\n%d wanted paths are made by hooks, %d of them alike here\n", wanted, alike)
 	return nil
 }

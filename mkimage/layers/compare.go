@@ -142,6 +142,33 @@ func Compare(composed, hooked tree.Tree) (list []Difference, err error) {
 	return list, nil
 }
 
+// Made counts the paths that hooks have made, or changed, in a tree of the same layers, and that an
+// image wants: how many they are, and how many the composed tree has alike. bare is the tree of the
+// layers alone, see [Stack].
+func Made(bare, composed, hooked tree.Tree) (wanted, alike int, err error) {
+	made, err := Compare(bare, hooked)
+	if err != nil {
+		return 0, 0, err
+	}
+	left, err := Compare(composed, hooked)
+	if err != nil {
+		return 0, 0, err
+	}
+	differ := map[string]bool{}
+	for _, d := range left {
+		differ[d.Path] = true
+	}
+	for _, d := range made {
+		if d.Kind == additional || d.Cause != other {
+			continue
+		}
+		if wanted++; !differ[d.Path] {
+			alike++
+		}
+	}
+	return wanted, alike, nil
+}
+
 // differs says what differs between two entries, "" for nothing.
 func differs(s, t tree.Tree, i, j int) (string, error) {
 	a, b := &s.Entries()[i], &t.Entries()[j]

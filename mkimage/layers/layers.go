@@ -65,6 +65,16 @@ func Compose(ctx context.Context, d *Definition, o Options) (tree.Tree, error) {
 	return c.stage.tree(), nil
 }
 
+// Stack gives the tree of a definition's layers alone: what rules and scripts would add is missing.
+// Closing it does what it does with that of [Compose].
+func Stack(ctx context.Context, d *Definition, o Options) (tree.Tree, error) {
+	c := &composition{ctx: ctx, definition: d, stage: newStage(d.Time)}
+	if err := c.stack(ctx, o); err != nil {
+		return nil, errors.Join(err, c.stage.Close())
+	}
+	return c.stage.tree(), nil
+}
+
 // composition is a definition at work.
 type composition struct {
 	ctx        context.Context

@@ -280,3 +280,27 @@ func TestWriteFolder(t *testing.T) {
 		}
 	}
 }
+
+// TestMade counts what hooks have made of the same layers.
+func TestMade(t *testing.T) {
+	w := newWorld(t, base)
+	compose := func(files string) tree.Tree {
+		t.Helper()
+		made, err := w.compose(debian + "file = [" + files + "]\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { made.Close() })
+		return made
+	}
+	const same = `{ path = "/etc/same", text = "x" }, `
+	bare := compose("")
+	ours := compose(same + `{ path = "/etc/changed", text = "x" }, { path = "/etc/ours", text = "x" }`)
+	theirs := compose(same + `{ path = "/etc/changed", text = "y" }, { path = "/etc/theirs", text = "x" },
+  { path = "/var/log/x.log", text = "x" }, { path = "/etc/passwd-", text = "x" }`)
+	// /etc/same, /etc/changed, /etc/theirs, and the folders above the log
+	wanted, alike, err := layers.Made(bare, ours, theirs)
+	if wanted != 5 || alike != 1 || err != nil {
+		t.Errorf("%d wanted, %d alike, %v", wanted, alike, err)
+	}
+}
