@@ -68,8 +68,8 @@ func (m *metrics) left(glyph uint32) int16 {
 	return m.at(4*int(glyph) + 2)
 }
 
-// variedAdvance gives the widths of an instance's glyphs: as the table HVAR says, or else the points
-// of the glyphs themselves.
+// variedAdvance gives the widths of an instance's glyphs: as the table HVAR says, or else the
+// points of the glyphs themselves.
 func (s *sfnt) variedAdvance(hmtx []byte, at *instance) (func(uint32) (int, error), error) {
 	p, err := s.placeOf(at)
 	if err != nil {

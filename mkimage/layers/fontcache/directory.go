@@ -80,8 +80,8 @@ func (s *source) readSFNT(head []byte) (count int, read func(int) (*face, error)
 }
 
 // readDirectory reads the directory of a font at a place of the file. It is an error unless the
-// file has all tables that the font says, each once, and not too many bytes of them; whole has those
-// of the fonts before.
+// file has all tables that the font says, each once, and not too many bytes of them; whole has
+// those of the fonts before.
 func (s *source) readDirectory(at int64, whole *int64) (*sfnt, error) {
 	be := binary.BigEndian
 	wrong := fmt.Errorf("%w: its tables", errUnread)

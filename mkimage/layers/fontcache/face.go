@@ -39,8 +39,8 @@ type face struct {
 	chars *charSet
 	// glyphs gives the glyphs of all characters, in their order
 	glyphs iter.Seq[uint32]
-	// advance gives how wide a glyph of an instance is; 0: it is not known. Errors wrap errUnread, or
-	// are those of the file
+	// advance gives how wide a glyph of an instance is; 0: it is not known. Errors wrap errUnread,
+	// or are those of the file
 	advance func(*instance) (func(glyph uint32) (int, error), error)
 	// work takes steps of what the file may cost
 	work func(steps int) error

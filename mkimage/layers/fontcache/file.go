@@ -47,7 +47,8 @@ var beginnings = []struct{ bytes, kind string }{
 	{"\x00\x05\x16\x00", "AppleSingle"}, {"\x00\x05\x16\x07", "AppleDouble"},
 }
 
-// sniff tells what a file of so many bytes that begins with b is; "": FreeType takes it for no font.
+// sniff tells what a file of so many bytes that begins with b is; "": FreeType takes it for no
+// font.
 func sniff(b []byte, size int64) string {
 	for _, s := range beginnings {
 		if bytes.HasPrefix(b, []byte(s.bytes)) {

@@ -187,8 +187,8 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestSubroutines demands that a glyph of PostScript whose subroutines call one another is drawn for
-// no longer than others.
+// TestSubroutines demands that a glyph of PostScript whose subroutines call one another is drawn
+// for no longer than others.
 func TestSubroutines(t *testing.T) {
 	const call, back, end, line, move = 29, 11, 14, 5, 21
 	number := func(n int) byte { return byte(139 + n) }

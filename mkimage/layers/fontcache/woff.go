@@ -13,9 +13,10 @@ import (
 // unpackedMax is how many bytes a compressed font may have.
 const unpackedMax = 64 << 20
 
-// readWOFF reads the directory of a file of packed tables. It is an error unless that is as FreeType
-// demands, and not too large: a header of 44 bytes with the sizes of the file and of what it packs,
-// a record of 20 bytes for each table, and the tables one behind the other, each at a multiple of 4.
+// readWOFF reads the directory of a file of packed tables. It is an error unless that is as
+// FreeType demands, and not too large: a header of 44 bytes with the sizes of the file and of what
+// it packs, a record of 20 bytes for each table, and the tables one behind the other, each at a
+// multiple of 4.
 func (s *source) readWOFF() (*sfnt, error) {
 	be := binary.BigEndian
 	wrong := fmt.Errorf("%w: its tables", errUnread)
