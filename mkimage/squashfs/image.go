@@ -145,10 +145,10 @@ func (m *Image) openTables(s *superblock) error {
 		int64(min(s.FragmentTable, s.ExportTable, s.IDTable)),
 	}
 	m.fragments = lookupTable{
-		"fragment",
-		int64(s.FragmentTable),
-		int64(s.Fragments),
-		fragmentEntrySize,
+		name: "fragment",
+		list: int64(s.FragmentTable),
+		n:    int64(s.Fragments),
+		size: fragmentEntrySize,
 	}
 	if s.FragmentTable == noTable && s.Fragments != 0 {
 		return fmt.Errorf("%w: %d fragment blocks and no fragment table", ErrCorrupt, s.Fragments)
@@ -159,7 +159,7 @@ func (m *Image) openTables(s *superblock) error {
 	if err := m.openXattrs(s); err != nil {
 		return err
 	}
-	ids := lookupTable{"id", int64(s.IDTable), int64(s.IDs), idSize}
+	ids := lookupTable{name: "id", list: int64(s.IDTable), n: int64(s.IDs), size: idSize}
 	if err := ids.validate(m.used); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package squashfs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -87,6 +88,39 @@ func TestLookupCost(t *testing.T) {
 		if blocks > 10 { // of about 60
 			t.Errorf("%s: %d blocks were read", p, blocks)
 		}
+	}
+}
+
+// TestFragmentBlockCost demands that whoever asks for one fragment block after another reads each
+// block of their table once.
+func TestFragmentBlockCost(t *testing.T) {
+	const files = 2500
+	out := &memory{}
+	b := newBuilder(t, out, Params{BlockSize: 4096})
+	inodes := map[string]*Inode{}
+	for i := range files {
+		content := bytes.Repeat(fmt.Appendf(nil, "%d ", i), 3000)[:3000]
+		inodes[fmt.Sprint(i)] = &Inode{Attr: tree.Attr{Type: tree.Regular}, Data: b.file(content)}
+	}
+	b.finish(inodes)
+	m, err := openBytes(out.b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := 0
+	r := m.r
+	m.r = readerAt(func(p []byte, off int64) (int, error) { reads++; return r.ReadAt(p, off) })
+	last := int64(0)
+	for i := range files {
+		block, err := m.FragmentBlock(i)
+		if err != nil || block.Offset <= last && i > 0 {
+			t.Fatalf("fragment block %d: %+v, behind %d: %v", i, block, last, err)
+		}
+		last = block.Offset
+	}
+	const each = 2 + 1 // of the length and the bytes of a metadata block, and of where it lies
+	if most := files*fragmentEntrySize/metaBlockSize + 1; reads > each*most {
+		t.Errorf("%d reads for a table of %d blocks", reads, most)
 	}
 }
 

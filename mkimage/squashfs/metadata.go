@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
 // metaBlock is one decompressed metadata block.
@@ -153,7 +154,12 @@ type lookupTable struct {
 	list int64 // position of the list of the table's blocks
 	n    int64 // number of records
 	size int   // bytes of a record, a divisor of metaBlockSize
+
+	last atomic.Pointer[tableBlock] // the block of the last lookup; nil: there was none
 }
+
+// tableBlock says where a block of a lookupTable lies.
+type tableBlock struct{ number, pos int64 }
 
 // validate checks that the list lies within the first used bytes of the image.
 func (t *lookupTable) validate(used int64) error {
@@ -175,16 +181,11 @@ func (m *Image) lookup(t *lookupTable, i int64) ([]byte, error) {
 			t.n)
 	}
 	at := i * int64(t.size)
-	var word [locationSize]byte
-	if err := m.readFull(word[:], t.list+at/metaBlockSize*locationSize); err != nil {
+	pos, err := m.locate(t, at/metaBlockSize)
+	if err != nil {
 		return nil, fmt.Errorf("%s table: %w", t.name, err)
 	}
-	pos := binary.LittleEndian.Uint64(word[:])
-	if pos >= uint64(t.list) {
-		return nil, fmt.Errorf("%w: a block of the %s table at %d, behind its list", ErrCorrupt,
-			t.name, pos)
-	}
-	b, err := m.metaBlock(int64(pos))
+	b, err := m.metaBlock(pos)
 	if err != nil {
 		return nil, fmt.Errorf("%s table: %w", t.name, err)
 	}
@@ -194,4 +195,21 @@ func (m *Image) lookup(t *lookupTable, i int64) ([]byte, error) {
 			i, t.name)
 	}
 	return b.plain[off:], nil
+}
+
+// locate gives the position of a table's block. Lookups mostly ask for the same one again.
+func (m *Image) locate(t *lookupTable, number int64) (int64, error) {
+	if last := t.last.Load(); last != nil && last.number == number {
+		return last.pos, nil
+	}
+	var word [locationSize]byte
+	if err := m.readFull(word[:], t.list+number*locationSize); err != nil {
+		return 0, err
+	}
+	pos := binary.LittleEndian.Uint64(word[:])
+	if pos >= uint64(t.list) {
+		return 0, fmt.Errorf("%w: a block at %d, behind the list", ErrCorrupt, pos)
+	}
+	t.last.Store(&tableBlock{number, int64(pos)})
+	return int64(pos), nil
 }

@@ -37,10 +37,10 @@ func (m *Image) openXattrs(s *superblock) error {
 	}
 	m.pairs = metaTable{"xattr", int64(t.Pairs), int64(s.XattrTable)}
 	m.xattrIDs = lookupTable{
-		"xattr id",
-		int64(s.XattrTable) + xattrTableSize,
-		int64(t.Count),
-		xattrIDSize,
+		name: "xattr id",
+		list: int64(s.XattrTable) + xattrTableSize,
+		n:    int64(t.Count),
+		size: xattrIDSize,
 	}
 	return m.xattrIDs.validate(m.used)
 }
