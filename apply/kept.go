@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"deltaup/chunkstore"
@@ -14,6 +15,14 @@ import (
 type keptError struct{ error }
 
 func (e *keptError) Unwrap() error { return e.error }
+
+// because gives an error of a kind with its cause, unless that is nil, as one message.
+func because(kind, cause error) error {
+	if cause == nil {
+		return kind
+	}
+	return fmt.Errorf("%w: %w", kind, cause)
+}
 
 // errOtherChunks means that the release's contents are cut otherwise than a kept recipe says, so
 // that the seed has to be read.

@@ -46,7 +46,7 @@ type pieceAt struct {
 func (at pieceAt) read(x blockmap.Piece, buf []byte, check bool) error {
 	n, err := at.seed.ReadAt(buf, at.offset)
 	if n < len(buf) || check && blockmap.KeyOf(buf) != x.Key {
-		return fmt.Errorf("seed %s: %w", at.seed.Name(), errors.Join(ErrSeed, err))
+		return fmt.Errorf("seed %s: %w", at.seed.Name(), because(ErrSeed, err))
 	}
 	return nil
 }

@@ -327,6 +327,30 @@ func TestKeptOfOtherChunks(t *testing.T) {
 	}
 }
 
+// TestIncompleteKeptRecipeOfDamagedSeed reads what a kept recipe lacks from a seed that has been
+// damaged since. The update reads the whole seed and says why in one line.
+func TestIncompleteKeptRecipeOfDamagedSeed(t *testing.T) {
+	m := patched(t, 3, 1)
+	inner := m.with
+	m.with = func(r *apply.Request) { inner(r); r.Version, r.Channel = "2", "" }
+	m.pulled()
+	b := readFile(t, m.path)
+	at := bytes.Index(b, growing(2)["usr/lib/lib0.so"][:64]) // a file that came by patch
+	if at < 0 {
+		t.Fatal("the image lacks the file")
+	}
+	b[at+5] ^= 1
+	if err := os.WriteFile(m.path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.seeds = []string{m.path}
+	m.with = func(r *apply.Request) { inner(r); r.Route = "chunks" }
+	r, _ := m.again()
+	if r.Route != "chunks" || !m.anew() || !strings.Contains(strings.Join(m.warnings, "; "), "its kept recipe is not that of the image") {
+		t.Errorf("route %s, warnings %q", r.Route, m.warnings)
+	}
+}
+
 // TestDamagedKeptRecipe: a kept recipe that cannot be read is no worse than none.
 func TestDamagedKeptRecipe(t *testing.T) {
 	for name, damage := range map[string]func(b []byte) []byte{

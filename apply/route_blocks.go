@@ -166,7 +166,7 @@ func (r *blocksRoute) checkMedium(ctx context.Context) error {
 		n, err := slot.ReadMedium(buf, x.Offset)
 		if n < len(buf) || blockmap.KeyOf(buf) != x.Key {
 			return fmt.Errorf("slot %s: at %d: %w", slot.Name(), x.Offset,
-				errors.Join(ErrVerify, err))
+				because(ErrVerify, err))
 		}
 		return nil
 	})

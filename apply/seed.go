@@ -140,7 +140,7 @@ func (s *seed) listChunks(ctx context.Context, e *events) error {
 	id, err := d.Recipe.ID()
 	// what a medium gives now it may not have given before
 	if err != nil || id != s.recipe || len(d.Recipe.Entries) != len(before.Entries) {
-		return &keptError{errors.Join(fmt.Errorf("seed %s: %w", s.path, errOtherRecipe), err)}
+		return &keptError{fmt.Errorf("seed %s: %w", s.path, because(errOtherRecipe, err))}
 	}
 	for i := range before.Entries { // the same
 		if c := before.Entries[i].Content; c != nil && c.Size > 0 {

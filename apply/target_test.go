@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,6 +102,9 @@ func (m *target) start() (u *apply.Update, done func(), err error) {
 		Events: func(e apply.Event) {
 			if e.Warning != "" {
 				m.warnings = append(m.warnings, e.Warning)
+				if strings.Contains(e.Warning, "\n") {
+					m.t.Errorf("a warning of several lines: %q", e.Warning)
+				}
 			}
 		},
 	}
