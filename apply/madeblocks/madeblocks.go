@@ -3,8 +3,9 @@
 // [Store.Put] appends a block, and [Store.Get] gives one back. A run that is killed loses at most
 // the block that it was appending.
 //
-// The file begins with the magic, the image's id, its block size and the name of its codec. Records
-// follow, one for each block:
+// The file begins with the magic, the image's id, its block size and the name of its codec. Then
+// comes the id of the boot of this machine in which all of it was written or read. Records follow,
+// one for each block:
 //
 //	 4  stored length, little-endian; its highest bit says that the block is compressed
 //	 4  number of the block in its stretch, little-endian
@@ -12,24 +13,30 @@
 //	 8  the first bytes of the BLAKE3-256 of the 40 bytes before and of the stored bytes
 //	 …  stored bytes
 //
-// Open drops the file from the first record on that is not whole. Nothing else is proved: the hash
-// of the image proves the blocks.
+// Open drops the file from the first record on that is not whole. Within a boot only the last one
+// can be that: a kill cuts off the end, and the kernel has the rest. So Open reads the blocks
+// themselves only after another boot, which may have followed a power cut, and otherwise no more
+// than the last. Nothing else is proved: the hash of the image proves the blocks.
 package madeblocks
 
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 
 	"deltaup/chunkstore"
 )
 
 const (
-	magic      = "DUPMADE1"
+	magic      = "DUPMADE2"
+	bootSize   = 16
 	recordSize = 48
 	sumSize    = 8
 	compressed = 1 << 31
@@ -86,59 +93,103 @@ func Open(path string, image Image) (*Store, error) {
 	return s, nil
 }
 
-// header is how the file of an image begins.
+// header is how the file of an image begins, before the id of the boot.
 func (i Image) header() []byte {
 	b := append([]byte(magic), i.ID[:]...)
 	b = binary.LittleEndian.AppendUint32(b, uint32(i.BlockSize))
 	return append(append(b, byte(len(i.Codec))), i.Codec...)
 }
 
-// list reads the records and cuts off what does not follow them.
+// bootID gives the id of this boot; all zeros when nobody knows it. Tests boot more often.
+var bootID = func() (id [bootSize]byte) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id") // see random(4)
+	if err != nil {
+		return id
+	}
+	text := strings.ReplaceAll(strings.TrimSpace(string(b)), "-", "")
+	if n, err := hex.Decode(id[:], []byte(text[:min(len(text), 2*bootSize)])); err != nil ||
+		n != bootSize {
+		return [bootSize]byte{}
+	}
+	return id
+}
+
+// list lists the records and cuts off what does not follow them.
 func (s *Store) list() error {
 	want := s.image.header()
-	got := make([]byte, len(want))
+	got := make([]byte, len(want)+bootSize)
 	if _, err := s.f.ReadAt(got, 0); err != nil && err != io.EOF {
 		return err
 	}
-	if !bytes.Equal(got, want) {
+	if !bytes.Equal(got[:len(want)], want) {
 		return s.f.Truncate(0)
 	}
-	s.end = int64(len(want))
-	in := io.NewSectionReader(s.f, s.end, 1<<62)
-	head := make([]byte, recordSize)
-	for {
-		_, err := io.ReadFull(in, head)
-		if err == nil {
-			var whole bool
-			if whole, err = s.record(in, head); whole {
-				continue
-			}
-		}
-		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	info, err := s.f.Stat()
+	if err != nil {
+		return err
+	}
+	s.end = int64(len(got))
+	if info.Size() < s.end {
+		s.end = 0
+		return s.f.Truncate(0)
+	}
+	boot := bootID()
+	same := boot != [bootSize]byte{} && boot == [bootSize]byte(got[len(want):])
+	for s.end < info.Size() {
+		whole, err := s.record(info.Size(), same)
+		if err != nil {
 			return err
 		}
-		return s.f.Truncate(s.end)
+		if !whole {
+			break
+		}
 	}
+	if err := s.f.Truncate(s.end); err != nil || same {
+		return err
+	}
+	_, err = s.f.WriteAt(boot[:], int64(len(want)))
+	return err
 }
 
-// record reads the rest of a record and tells whether it is whole.
-func (s *Store) record(in io.Reader, head []byte) (bool, error) {
-	p := place{offset: s.end + recordSize, length: binary.LittleEndian.Uint32(head)}
-	k := key{chunkstore.ID(head[8:40]), binary.LittleEndian.Uint32(head[4:])}
-	size := int(p.length &^ compressed)
-	if size > s.image.BlockSize || k.number > numberMax {
-		return false, nil
-	}
-	s.buffer = append(append(s.buffer[:0], head...), make([]byte, size)...)
-	if _, err := io.ReadFull(in, s.buffer[recordSize:]); err != nil {
+// record lists the record at the end of what is listed, in a file of so many bytes, and tells
+// whether it is whole. It reads the head alone when more follows and all was written in this boot.
+func (s *Store) record(size int64, sameBoot bool) (bool, error) {
+	s.buffer = slices.Grow(s.buffer[:0], recordSize)[:recordSize]
+	if whole, err := s.fill(s.buffer, s.end); !whole {
 		return false, err
 	}
-	if !bytes.Equal(head[recordSize-sumSize:], sum(s.buffer)) {
+	head := s.buffer
+	p := place{offset: s.end + recordSize, length: binary.LittleEndian.Uint32(head)}
+	k := key{chunkstore.ID(head[8:40]), binary.LittleEndian.Uint32(head[4:])}
+	length := int(p.length &^ compressed)
+	end := p.offset + int64(length)
+	if length > s.image.BlockSize || k.number > numberMax || end > size {
 		return false, nil
 	}
+	if !sameBoot || end == size {
+		s.buffer = slices.Grow(s.buffer, length)[:recordSize+length]
+		if whole, err := s.fill(s.buffer[recordSize:], p.offset); !whole {
+			return false, err
+		}
+		if !bytes.Equal(s.buffer[recordSize-sumSize:recordSize], sum(s.buffer)) {
+			return false, nil
+		}
+	}
 	s.blocks[k] = p
-	s.end += int64(len(s.buffer))
+	s.end = end
 	return true, nil
+}
+
+// fill reads bytes of the file, and tells whether it has all of them.
+func (s *Store) fill(b []byte, offset int64) (bool, error) {
+	n, err := s.f.ReadAt(b, offset)
+	if n == len(b) {
+		return true, nil
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return false, err
 }
 
 // sum is the checksum of a record.
@@ -201,7 +252,8 @@ func (s *Store) put(k key, stored []byte, isCompressed bool) (err error) {
 		}
 	}
 	if s.end == 0 {
-		header := s.image.header()
+		boot := bootID()
+		header := append(s.image.header(), boot[:]...)
 		if _, err := s.f.WriteAt(header, 0); err != nil {
 			return errors.Join(err, s.f.Truncate(0))
 		}

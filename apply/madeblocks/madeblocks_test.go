@@ -20,6 +20,14 @@ func block(stretch chunkstore.ID, number int) []byte {
 
 func stretch(i int) chunkstore.ID { return chunkstore.Sum([]byte(fmt.Sprint(i))) }
 
+// booted has the machine boot: n names the boot, and is 0 when nobody knows it.
+func booted(t testing.TB, n byte) {
+	t.Helper()
+	real := bootID
+	bootID = func() [bootSize]byte { return [bootSize]byte{n} }
+	t.Cleanup(func() { bootID = real })
+}
+
 // filled makes a store of 3 stretches with 4 blocks each.
 func filled(t testing.TB, path string) {
 	t.Helper()
@@ -90,7 +98,7 @@ func TestStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := int64(len(image.header()))
+	size := int64(len(image.header()) + bootSize)
 	for i := range 3 {
 		for _, n := range []int{0, 1, 3} {
 			size += RecordSize(len(block(stretch(i), n)))
@@ -119,9 +127,23 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// TestCutOff cuts the file at every byte, as a kill may: every block before the cut is there, and
-// the store goes on behind them.
+// TestCutOff cuts the file at every byte, as a kill may, or a power cut: every block before the cut
+// is there, and the store goes on behind them.
 func TestCutOff(t *testing.T) {
+	booted(t, 1)
+	t.Run("in this boot", testCutOff)
+	t.Run("before this boot", func(t *testing.T) {
+		boots := byte(0)
+		bootID = func() [bootSize]byte { boots++; return [bootSize]byte{1, boots} }
+		testCutOff(t)
+	})
+	t.Run("at any time", func(t *testing.T) {
+		booted(t, 0)
+		testCutOff(t)
+	})
+}
+
+func testCutOff(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "made")
 	filled(t, path)
 	whole, err := os.ReadFile(path)
@@ -132,7 +154,7 @@ func TestCutOff(t *testing.T) {
 		if err := os.WriteFile(path, whole[:size], 0o644); err != nil {
 			t.Fatal(err)
 		}
-		want, end := 0, len(image.header())
+		want, end := 0, len(image.header())+bootSize
 		for end < size {
 			end += recordSize + int(binary.LittleEndian.Uint32(whole[end:])&^compressed)
 			if end <= size {
@@ -159,10 +181,13 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// TestFlipped flips every byte: the blocks from that one on are gone, none is a wrong one.
+// TestFlipped flips every byte that an earlier boot has written: the blocks from that one on are
+// gone, none is a wrong one.
 func TestFlipped(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "made")
+	booted(t, 1)
 	filled(t, path)
+	booted(t, 2)
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -177,16 +202,100 @@ func TestFlipped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := count(t, s); n == 12 {
-			t.Fatalf("byte %d is flipped, and nothing lacks", i)
+		at := len(image.header())
+		if n := count(t, s); (n == 12) != (i >= at && i < at+bootSize) { // any other boot is another
+			t.Fatalf("byte %d is flipped, and there are %d blocks", i, n)
 		}
 		s.Close()
+	}
+}
+
+// TestBoot demands that the blocks that one boot has written, or read, are not read again in it, and
+// that they are in the next one, or where nobody knows the boot.
+func TestBoot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "made")
+	open := func(boot byte, want int) {
+		t.Helper()
+		booted(t, boot)
+		s, err := Open(path, image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if len(s.blocks) != want {
+			t.Errorf("boot %d: %d blocks, want %d", boot, len(s.blocks), want)
+		}
+	}
+	// flip changes a byte that is stored of the block which comes after so many.
+	flip := func(blocks int) {
+		t.Helper()
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := len(image.header()) + bootSize
+		for range blocks {
+			at += recordSize + int(binary.LittleEndian.Uint32(b[at:])&^compressed)
+		}
+		b[at+recordSize] ^= 1
+		if err := os.WriteFile(path, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	booted(t, 1)
+	filled(t, path)
+	flip(4)
+	open(1, 12)
+	open(2, 4)
+	open(2, 4)
+	flip(1)
+	open(2, 4) // the boot that has read them
+	flip(3)    // the last one, at which a kill may have come
+	open(2, 3)
+	flip(0)
+	flip(0)
+	open(0, 1) // nobody knows the boot
+	flip(0)
+	open(0, 0)
+}
+
+// BenchmarkOpen lists what a pull of a large image left when it was cut off: 256 MB, in this boot
+// and after another one.
+func BenchmarkOpen(b *testing.B) {
+	large := Image{ID: image.ID, Codec: image.Codec, BlockSize: 128 << 10}
+	path := filepath.Join(b.TempDir(), "made")
+	booted(b, 1)
+	s, err := Open(path, large)
+	if err != nil {
+		b.Fatal(err)
+	}
+	stored := make([]byte, 64_000)
+	for i := range 4000 {
+		if err := s.Put(stretch(i), 0, stored, true); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for name, boot := range map[string]byte{"same boot": 1, "other boot": 0} {
+		b.Run(name, func(b *testing.B) {
+			booted(b, boot)
+			for b.Loop() {
+				s, err := Open(path, large)
+				if err != nil || len(s.blocks) != 4000 {
+					b.Fatalf("%d blocks (%v)", len(s.blocks), err)
+				}
+				s.Close()
+			}
+		})
 	}
 }
 
 // FuzzStore opens any file: it gives blocks of at most a block's size, and takes more of them.
 func FuzzStore(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "made")
+	booted(f, 1)
 	filled(f, path)
 	whole, err := os.ReadFile(path)
 	if err != nil {
@@ -196,6 +305,7 @@ func FuzzStore(f *testing.F) {
 	f.Add(whole[:len(whole)-1])
 	f.Add([]byte(magic))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		booted(t, byte(len(b)%2)) // whether the boot of the seeds is this one
 		if err := os.WriteFile(path, b, 0o644); err != nil {
 			t.Fatal(err)
 		}
