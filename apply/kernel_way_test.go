@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"deltaup/apply"
 	"deltaup/delta"
@@ -87,34 +86,17 @@ func TestKernelWayFromPlain(t *testing.T) {
 
 // testChoice: memory, time and bytes decide.
 func (k *kernelTarget) testChoice(t *testing.T, other patchset.GroupRef) {
-	const enough, less = 600 << 20, 400 << 20
-	slow, quick := delta.Line{Rate: 10, RTT: time.Millisecond}, delta.Line{Rate: 1e6, RTT: time.Millisecond}
-	bytesOf := map[bool]int64{}
-	for _, tt := range []struct {
-		name     string
-		memory   int64
-		optimize delta.Optimize
-		line     delta.Line
-		encodes  bool
-	}{
-		{"usual", 0, delta.ForBytes, quick, false},
-		{"less memory", less, delta.ForBytes, quick, false},
-		{"bytes", enough, delta.ForBytes, quick, true},
-		{"slow line", enough, "", slow, true},
-	} {
+	bytesOf := wayBytes{}
+	for _, c := range wayChoices {
 		k.with = func(r *apply.Request) {
 			k.enough(r)
-			r.Memory, r.Optimize, r.Line = tt.memory, tt.optimize, tt.line
+			c.apply(r)
 		}
 		k.pullKernel(t, k.kernels[0])
 		if k.byChunks(t) || len(k.warnings) > 0 {
-			t.Errorf("%s: by chunks: %v; warnings %q", tt.name, k.byChunks(t), k.warnings)
+			t.Errorf("%s: by chunks: %v; warnings %q", c.name, k.byChunks(t), k.warnings)
 		}
-		n := k.server.BodyBytes(mirror.PatchPath(k.set.ID))
-		if before, ok := bytesOf[tt.encodes]; ok && n != before {
-			t.Errorf("%s: %d bytes of the set, not %d as before", tt.name, n, before)
-		}
-		bytesOf[tt.encodes] = n
+		bytesOf.note(t, &c, k.server.BodyBytes(mirror.PatchPath(k.set.ID)))
 	}
 	if bytesOf[true] >= bytesOf[false] || bytesOf[false] != k.set.Size-other.Length {
 		t.Errorf("bytes of the set %v, of %d", bytesOf, k.set.Size)

@@ -69,39 +69,59 @@ func xzKernel(t *testing.T, version int) []byte {
 	return kerneltest.Packed(byte(version), b.Bytes(), len(plain))
 }
 
-// TestWays: a target runs the encoder of the kernel again if it may take the memory, and if that is
-// quicker or time does not count.
-func TestWays(t *testing.T) {
-	m, _, _ := wayTarget(t, "v2")
+// wayChoices are what decides whether a target runs an encoder again: memory, time and bytes.
+var wayChoices = func() []wayChoice {
 	const enough, less = 600 << 20, 400 << 20
 	slow, quick := delta.Line{Rate: 10, RTT: time.Millisecond}, delta.Line{Rate: 1e6, RTT: time.Millisecond}
-	bytesOf := map[bool]int64{}
-	for _, tt := range []struct {
-		name     string
-		memory   int64
-		optimize delta.Optimize
-		line     delta.Line
-		encodes  bool
-	}{
+	return []wayChoice{
 		{"usual", 0, delta.ForBytes, quick, false},
 		{"less memory", less, delta.ForBytes, quick, false},
 		{"bytes", enough, delta.ForBytes, quick, true},
 		{"slow line", enough, "", slow, true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
+	}
+}()
+
+type wayChoice struct {
+	name     string
+	memory   int64
+	optimize delta.Optimize
+	line     delta.Line
+	encodes  bool
+}
+
+func (c *wayChoice) apply(r *apply.Request) {
+	r.Memory, r.Optimize, r.Line = c.memory, c.optimize, c.line
+}
+
+// wayBytes are the bytes that each way takes: the one that encodes, and the other.
+type wayBytes map[bool]int64
+
+// note demands that a choice takes as many bytes as others that led to the same way.
+func (w wayBytes) note(t *testing.T, c *wayChoice, n int64) {
+	t.Helper()
+	if before, ok := w[c.encodes]; ok && n != before {
+		t.Errorf("%s: %d bytes, not %d as before", c.name, n, before)
+	}
+	w[c.encodes] = n
+}
+
+// TestWays: a target runs the encoder of the kernel again if it may take the memory, and if that is
+// quicker or time does not count.
+func TestWays(t *testing.T) {
+	m, _, _ := wayTarget(t, "v2")
+	bytesOf := wayBytes{}
+	for _, c := range wayChoices {
+		t.Run(c.name, func(t *testing.T) {
 			m.t, m.path, m.state = t, filepath.Join(t.TempDir(), "slot"), filepath.Join(t.TempDir(), "state")
 			m.server.Reset()
 			m.with = func(r *apply.Request) {
 				few(r)
-				r.Optimize, r.Line, r.Memory = tt.optimize, tt.line, tt.memory
+				c.apply(r)
 			}
 			q, r := m.mustPull()
 			checkExact(t, m, q, r)
 			m.checkKernel(true)
-			if n, ok := bytesOf[tt.encodes]; ok && n != q.Bytes {
-				t.Errorf("%d bytes, not %d as before", q.Bytes, n)
-			}
-			bytesOf[tt.encodes] = q.Bytes
+			bytesOf.note(t, &c, q.Bytes)
 		})
 	}
 	m.t = t
