@@ -73,7 +73,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 bench: build ## deltaup beside other tools, as a report in bench/results: half an hour; QUICK=1: two minutes, in tmp/bench
 	@QUICK=$(QUICK) GO=$(GO) bench/bench.sh
 
-bench-scale: build ## cost against image size (to 8 GB) and releases (to 50), put into the same report: 20 minutes, 50 GB of disk
+bench-scale: build ## cost against image size (to 8 GB), files (to 500,000), change and releases (to 50), put into the same report: at most an hour, 50 GB of disk
 	@SCALE=1 GO=$(GO) bench/bench.sh
 
 bench-whole: build ## the bytes of updates with kernel and initrd, for whole.json and the pages; PAIRS="DIR..." ONLY=METHODS

@@ -3,10 +3,11 @@
 # environment:
 #
 #   QUICK=1       two minutes instead of half an hour; the report goes to tmp/bench instead of bench/results
-#   SCALE=1       instead of the tools: growth with the image's size and the number of releases, put into the same report
+#   SCALE=1       instead of the tools: growth with the image's size, its files, the change and the number of releases, put into the same report
 #   WHOLE=1       instead of times: bytes without and with kernel and initrd, for whole.json, README.md and doc/bench.md
 #   PAIRS=DIR...  with WHOLE: folders with v1.tar and v2.tar, which have boot/ (default tmp/whole, made when it has none)
-#   ONLY=IDS      the methods to measure, separated by commas; with WHOLE the others keep their figures of the same input
+#   ONLY=IDS      the methods to measure, separated by commas; with WHOLE the others keep their figures of the same input;
+#                 with SCALE of sizes, files, changes, releases, which the report then has alone
 #   PAIR=DIR      folder with v1.tar and v2.tar; made by rootfs-pair.sh when it has none (default tmp/pair)
 #   OUT=DIR       folder of the report
 #   SCRATCH=DIR   folder for up to 15 GB (5 GB with QUICK, 50 GB with SCALE) of files that are removed (default: the system's)

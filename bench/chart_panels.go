@@ -84,25 +84,53 @@ func mebibytes(n float64) string { return digits(n) + " MiB" }
 
 // sizePanels show how figures grow with the image.
 func (s *Scale) sizePanels() []panel {
-	if s == nil || len(s.Sizes) < 2 {
+	if s == nil {
+		return nil
+	}
+	return stepPanels(s.Sizes, "image", bytesName, func(s SizeStep) int64 { return s.Image })
+}
+
+// filePanels show how figures grow with the image's files.
+func (s *Scale) filePanels() []panel {
+	if s == nil {
+		return nil
+	}
+	return stepPanels(s.Files, "files", countName, func(s SizeStep) int64 { return s.Files })
+}
+
+// changePanels show how figures grow with the change.
+func (s *Scale) changePanels() []panel {
+	if s == nil {
+		return nil
+	}
+	return stepPanels(s.Changes, "files that change", countName,
+		func(s SizeStep) int64 { return s.Changed })
+}
+
+// countName names a whole number.
+func countName(v float64) string { return fmt.Sprintf("%.0f", v) }
+
+// stepPanels show how figures grow over what at gives of each step.
+func stepPanels(steps []SizeStep, x string, xName func(float64) string,
+	at func(SizeStep) int64) []panel {
+	if len(steps) < 2 {
 		return nil
 	}
 	of := func(name, class string, value func(SizeStep) float64) curve {
 		c := curve{name: name, class: class}
-		for _, step := range s.Sizes {
-			c.x, c.y, c.computed = append(c.x, float64(step.Image)), append(c.y,
+		for _, step := range steps {
+			c.x, c.y, c.computed = append(c.x, float64(at(step))), append(c.y,
 				value(step)), append(c.computed, step.Computed)
 		}
 		return c
 	}
-	const x = "image"
 	return []panel{
-		newPanel("bytes sent for the update", x, bytesName, sizes,
+		newPanel("bytes sent for the update", x, xName, sizes,
 			of("", "c-deltaup", func(s SizeStep) float64 { return float64(s.Sent) })),
 		newPanel(
 			"time of plan and of pull",
 			x,
-			bytesName,
+			xName,
 			times,
 			of("first plan", "c-casync",
 				func(s SizeStep) float64 { return s.First.Wall.Seconds() }),
@@ -112,7 +140,7 @@ func (s *Scale) sizePanels() []panel {
 		newPanel(
 			"peak memory of pull and publish",
 			x,
-			bytesName,
+			xName,
 			memories,
 			of("pull", "c-deltaup",
 				func(s SizeStep) float64 { return float64(s.Pull.Memory) / (1 << 20) }),
@@ -122,9 +150,9 @@ func (s *Scale) sizePanels() []panel {
 				func(s SizeStep) float64 { return float64(s.Publish.Memory) / (1 << 20) },
 			),
 		),
-		newPanel("time to publish", x, bytesName, times,
+		newPanel("time to publish", x, xName, times,
 			of("", "c-zstd", func(s SizeStep) float64 { return s.Publish.Wall.Seconds() })),
-		newPanel("mirror with two releases", x, bytesName, sizes,
+		newPanel("mirror with two releases", x, xName, sizes,
 			of("", "c-zstd", func(s SizeStep) float64 { return float64(s.Mirror) })),
 	}
 }
@@ -142,12 +170,11 @@ func (s *Scale) releasePanels() []panel {
 		return c
 	}
 	const x = "releases on the mirror"
-	whole := func(v float64) string { return fmt.Sprintf("%.0f", v) }
 	return []panel{
 		newPanel(
 			"bytes sent: from the release before, and from the first",
 			x,
-			whole,
+			countName,
 			sizes,
 			of("from the release before", "c-deltaup",
 				func(s ReleaseStep) float64 { return float64(s.Next.Sent) }),
@@ -160,7 +187,7 @@ func (s *Scale) releasePanels() []panel {
 		newPanel(
 			"time of the pull: from the release before, and from the first",
 			x,
-			whole,
+			countName,
 			times,
 			of("from the release before", "c-deltaup",
 				func(s ReleaseStep) float64 { return s.Next.Wall.Seconds() }),
@@ -173,7 +200,7 @@ func (s *Scale) releasePanels() []panel {
 		newPanel(
 			"peak memory of pull and publish",
 			x,
-			whole,
+			countName,
 			memories,
 			of("pull", "c-deltaup",
 				func(s ReleaseStep) float64 { return float64(s.Next.Memory) / (1 << 20) }),
@@ -183,9 +210,9 @@ func (s *Scale) releasePanels() []panel {
 				func(s ReleaseStep) float64 { return float64(s.Publish.Memory) / (1 << 20) },
 			),
 		),
-		newPanel("time to publish one more", x, whole, times,
+		newPanel("time to publish one more", x, countName, times,
 			of("", "c-zstd", func(s ReleaseStep) float64 { return s.Publish.Wall.Seconds() })),
-		newPanel("size of the mirror", x, whole, sizes,
+		newPanel("size of the mirror", x, countName, sizes,
 			of("", "c-zstd", func(s ReleaseStep) float64 { return float64(s.Mirror) })),
 	}
 }

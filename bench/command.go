@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -60,15 +61,9 @@ func (h *host) output(ctx context.Context, name string, args ...string) ([]byte,
 		}
 		argv = append(argv, timePath, "-q", "-f", "%M", "-o", peak)
 	}
-	argv = append(append(argv, name), args...)
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Dir = h.dir
-	cmd.Env = append(os.Environ(), h.env...)
+	cmd := h.command(ctx, append(append(argv, name), args...))
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	// Kill the whole group with the context, so that no wrapper's child stays behind.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	start := time.Now()
 	err := cmd.Run()
 	u := Usage{Wall: time.Since(start)}
@@ -86,6 +81,55 @@ func (h *host) output(ctx context.Context, name string, args ...string) ([]byte,
 		return nil, fmt.Errorf("%s: %w%s", filepath.Base(name), err, lastLine(stderr.Bytes()))
 	}
 	return stdout.Bytes(), nil
+}
+
+// command makes a command in the host's folder. It is killed with the context, and its whole group
+// is, so that no wrapper's child stays behind.
+func (h *host) command(ctx context.Context, argv []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = h.dir
+	cmd.Env = append(os.Environ(), h.env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	return cmd
+}
+
+// cut runs a command and kills it at the first line of its output that enough says so of. It gives
+// what the command took until then, without its memory. A command that ends before fails.
+func (h *host) cut(ctx context.Context, enough func(line []byte) bool, name string,
+	args ...string) (Usage, error) {
+	ctx, kill := context.WithCancel(ctx)
+	defer kill()
+	cmd := h.command(ctx, append(append(append([]string{}, h.prefix...), name), args...))
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return Usage{}, err
+	}
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return Usage{}, err
+	}
+	var u Usage
+	lines := bufio.NewScanner(out)
+	for u.Wall == 0 && lines.Scan() {
+		if enough(lines.Bytes()) {
+			u.Wall = time.Since(start)
+			kill()
+		}
+	}
+	err = cmd.Wait() // of a command that was killed it says so
+	if u.Wall == 0 {
+		why := "well"
+		if err != nil {
+			why = err.Error()
+		}
+		return u, fmt.Errorf("%s: it ended before it was to be cut off: %s%s", filepath.Base(name),
+			why, lastLine(stderr.Bytes()))
+	}
+	u.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return u, nil
 }
 
 // timePath is the path of GNU time, or "".

@@ -156,7 +156,7 @@ func TestSpread(t *testing.T) {
 // TestExtrapolate demands a point on the line through the last two sizes.
 func TestExtrapolate(t *testing.T) {
 	run := []SizeStep{{Image: 1, Sent: 99}, {Image: 100, Sent: 10, Mirror: 200}, {Image: 200, Sent: 12, Mirror: 400}}
-	got := extrapolate(run, 800)
+	got := extrapolate(run, func(s *SizeStep) *int64 { return &s.Image }, 800)
 	if !got.Computed || got.Image != 800 || got.Sent != 24 || got.Mirror != 1600 {
 		t.Errorf("%+v", got)
 	}

@@ -30,19 +30,50 @@ func (s *Scale) sizeGrowth() []string {
 	if s == nil {
 		return nil
 	}
-	run := slices.DeleteFunc(slices.Clone(s.Sizes), func(s SizeStep) bool { return s.Computed })
-	if len(run) < 2 {
-		return nil
-	}
-	a, b := run[0], run[len(run)-1]
-	all := []string{
-		fmt.Sprintf(
+	return stepGrowth(s.Sizes, func(a, b SizeStep) string {
+		return fmt.Sprintf(
 			"The image grows %s, from %s to %s, by files that do not change; what changes stays the same.",
 			timesName(float64(a.Image), float64(b.Image)),
 			bytesName(float64(a.Image)),
 			bytesName(float64(b.Image)),
-		),
+		)
+	})
+}
+
+// fileGrowth says how figures grow from the fewest files to the most that were measured.
+func (s *Scale) fileGrowth() []string {
+	if s == nil {
+		return nil
 	}
+	return stepGrowth(s.Files, func(a, b SizeStep) string {
+		return fmt.Sprintf(
+			"The number of files grows %s, from %d to %d, by small ones that do not change; what changes stays the same.",
+			timesName(float64(a.Files), float64(b.Files)), a.Files, b.Files)
+	})
+}
+
+// changeGrowth says how figures grow from the least change to the greatest.
+func (s *Scale) changeGrowth() []string {
+	if s == nil {
+		return nil
+	}
+	return stepGrowth(s.Changes, func(a, b SizeStep) string {
+		return fmt.Sprintf(
+			"The change grows %s, from %d files to %d; the image, of %s, stays the same.",
+			timesName(float64(a.Changed), float64(b.Changed)), a.Changed, b.Changed,
+			bytesName(float64(b.Image)))
+	})
+}
+
+// stepGrowth says how figures grow from the first step to the last measured one, and in the first
+// line, by head, what else does.
+func stepGrowth(steps []SizeStep, head func(a, b SizeStep) string) []string {
+	run := slices.DeleteFunc(slices.Clone(steps), func(s SizeStep) bool { return s.Computed })
+	if len(run) < 2 {
+		return nil
+	}
+	a, b := run[0], run[len(run)-1]
+	all := []string{head(a, b)}
 	for _, g := range []grown{
 		{"bytes sent", float64(a.Sent), float64(b.Sent), bytesName},
 		{"time of the first plan (the seed is read once)", a.First.Wall.Seconds(), b.First.Wall.Seconds(), secondsName},
@@ -52,8 +83,11 @@ func (s *Scale) sizeGrowth() []string {
 		{"time to publish (the image is read, copied and cut)", a.Publish.Wall.Seconds(), b.Publish.Wall.Seconds(), secondsName},
 		{"peak memory of publish", float64(a.Publish.Memory), float64(b.Publish.Memory), memoryName},
 		{"mirror, with both finished images", float64(a.Mirror), float64(b.Mirror), bytesName},
+		{"time until a pull goes on that was cut off halfway, without a seed", a.Cut.Again.Wall.Seconds(), b.Cut.Again.Wall.Seconds(), secondsName},
 	} {
-		all = append(all, g.String())
+		if g.from > 0 || g.to > 0 { // a run of before has no such figure
+			all = append(all, g.String())
+		}
 	}
 	return all
 }

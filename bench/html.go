@@ -16,12 +16,12 @@ var htmlText string
 // htmlPage is a page with its pictures.
 type htmlPage struct {
 	*page
-	Crossover, CrossoverWeak, RoundTrips template.HTML
-	Bytes, Memory, Time, TimeWeak        template.HTML
-	BarLine                              string
-	Tools                                []string // classes of the curves' colours
-	WeakPercent                          float64
-	SizePanels, ReleasePanels            []panel
+	Crossover, CrossoverWeak, RoundTrips                template.HTML
+	Bytes, Memory, Time, TimeWeak                       template.HTML
+	BarLine                                             string
+	Tools                                               []string // classes of the curves' colours
+	WeakPercent                                         float64
+	SizePanels, FilePanels, ChangePanels, ReleasePanels []panel
 }
 
 // HTML renders the report as one page that needs nothing else: no script, and no font or picture
@@ -38,7 +38,7 @@ func (r *Report) HTML() ([]byte, error) {
 	err = t.Execute(&b, &htmlPage{
 		page: p, Crossover: r.crossover(false), CrossoverWeak: r.crossover(true), RoundTrips: r.roundTrips(),
 		Bytes: r.byteBars(), Memory: r.memoryBars(), Time: r.timeBars(bars, false), TimeWeak: r.timeBars(bars, true), BarLine: bars.String(), Tools: curveTools(), WeakPercent: 100 * r.Weak.Share,
-		SizePanels: r.Scale.sizePanels(), ReleasePanels: r.Scale.releasePanels(),
+		SizePanels: r.Scale.sizePanels(), FilePanels: r.Scale.filePanels(), ChangePanels: r.Scale.changePanels(), ReleasePanels: r.Scale.releasePanels(),
 	})
 	return b.Bytes(), err
 }

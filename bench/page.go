@@ -21,7 +21,7 @@ type page struct {
 	Measured                                             []measuredRow
 	Scale                                                *Scale // nil: none
 	AboutScale                                           string
-	SizeGrowth, ReleaseGrowth                            []string
+	SizeGrowth, FileGrowth, ChangeGrowth, ReleaseGrowth  []string
 	How                                                  []string
 	Quickest, QuickestAny, QuickestWeak, QuickestWeakAny string
 }
@@ -66,7 +66,7 @@ func (r *Report) page() *page {
 	return &page{
 		R: r, When: r.Date.Format("2 January 2006"), About: r.about(), CurveRTT: milliseconds(curveRTT), PlanLine: planLine.String(),
 		Verdict: r.verdict(), Peers: r.peerHeads(), Standings: r.Standings(), Lines: lines, LineRows: r.lineRows(), Measured: r.measuredRows(), Scale: r.Scale, AboutScale: r.Scale.about(),
-		SizeGrowth: r.Scale.sizeGrowth(), ReleaseGrowth: r.Scale.releaseGrowth(), How: r.how(),
+		SizeGrowth: r.Scale.sizeGrowth(), FileGrowth: r.Scale.fileGrowth(), ChangeGrowth: r.Scale.changeGrowth(), ReleaseGrowth: r.Scale.releaseGrowth(), How: r.how(),
 		Quickest: r.quickest(false, true), QuickestAny: r.quickest(false, false),
 		QuickestWeak: r.quickest(true, true), QuickestWeakAny: r.quickest(true, false),
 	}

@@ -108,10 +108,13 @@ type Point struct {
 	Route    string  `json:"route,omitempty"` // the route of deltaup's planner
 }
 
-// SizeStep has deltaup's figures for one image size, with the same change in the tree.
+// SizeStep has deltaup's figures for an update from one image to another, which is larger, has more
+// files or differs in more of them than in the step before.
 type SizeStep struct {
 	Image    int64 `json:"image_bytes"`
-	Computed bool  `json:"computed"` // from the two largest measured sizes
+	Files    int64 `json:"files"`         // regular files of the second release
+	Changed  int64 `json:"changed_files"` // of them, from the first release to the second
+	Computed bool  `json:"computed"`      // from the two largest measured steps
 	Mirror   int64 `json:"mirror_bytes"`
 	Mkimage  Usage `json:"mkimage"`    // of the second release
 	Publish  Usage `json:"publish"`    // of the second release
@@ -120,6 +123,16 @@ type SizeStep struct {
 	Pull     Usage `json:"pull"`
 	Sent     int64 `json:"sent_bytes"`
 	Requests int64 `json:"requests"`
+	Cut      Cut   `json:"cut"`
+}
+
+// Cut is a pull without a seed that is killed when it has fetched half of its bytes, and the pull
+// after it.
+type Cut struct {
+	Whole   int64 `json:"bytes"`         // that a pull fetches when nothing cuts it off
+	Fetched int64 `json:"fetched_bytes"` // until the kill
+	Left    int64 `json:"left_bytes"`    // that the second pull fetches
+	Again   Usage `json:"again"`         // of the second pull until its first byte of data
 }
 
 // ReleaseStep has deltaup's figures for a number of releases on the mirror.

@@ -127,8 +127,8 @@ func TestHTML(t *testing.T) {
 	if n := strings.Count(html, "http"); n > 0 {
 		t.Errorf("the page names %d addresses", n)
 	}
-	if n := strings.Count(html, `class="chart wide"`); n != 17 || strings.Count(html, `class="chart narrow"`) != n {
-		t.Errorf("%d charts, want 17", n)
+	if n := strings.Count(html, `class="chart wide"`); n != 27 || strings.Count(html, `class="chart narrow"`) != n {
+		t.Errorf("%d charts, want 27", n)
 	}
 	for _, wanted := range []string{"deltaup from 64 kbit/s to", "3.20 MB", "casync &amp; co", "desync is not installed", `class="behind"`, "hollow", "A run of its own", "<title>rdiff, image</title>"} {
 		if !strings.Contains(html, wanted) {
@@ -214,8 +214,8 @@ func TestMarkdown(t *testing.T) {
 			width = 0
 		}
 	}
-	if tables != 7 || strings.Count(string(b), "<details>") != 4 || strings.Count(string(b), "</details>") != 4 {
-		t.Errorf("%d tables, want 7; 4 of them folded", tables)
+	if tables != 9 || strings.Count(string(b), "<details>") != 4 || strings.Count(string(b), "</details>") != 4 {
+		t.Errorf("%d tables, want 9; 4 of them folded", tables)
 	}
 }
 
@@ -269,6 +269,11 @@ func sampleReport() *Report {
 		r.Scale.Sizes = append(r.Scale.Sizes, SizeStep{
 			Image: 1e8 << (2 * i), Computed: i == 3, Mirror: 3e8 << (2 * i), Mkimage: u, Publish: u, First: u, Plan: u, Pull: u, Sent: 3e6 + i*1e5, Requests: 4,
 		})
+		cut := Cut{Whole: 1e8, Fetched: 5e7, Left: 5e7, Again: u}
+		r.Scale.Files = append(r.Scale.Files, SizeStep{Image: 4e7 << i, Files: 1e4 << i, Changed: 17, Computed: i == 3,
+			Mirror: 1e8 << i, Mkimage: u, Publish: u, First: u, Plan: u, Pull: u, Sent: 3e6, Requests: 4, Cut: cut})
+		r.Scale.Changes = append(r.Scale.Changes, SizeStep{Image: 2e8, Files: 1234, Changed: 10 << (2 * i),
+			Mirror: 5e8, Mkimage: u, Publish: u, First: u, Plan: u, Pull: u, Sent: 3e4 << (2 * i), Requests: 4, Cut: cut})
 		r.Scale.Releases = append(r.Scale.Releases, ReleaseStep{
 			Releases: 1 << (2 * i), Image: 20e6, Mirror: 5e7 << (2 * i), Publish: u,
 			Next: Update{u, 2e5, 4, "patch"}, First: Update{u, 2e5 << i, 4, "patch"},

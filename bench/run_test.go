@@ -61,26 +61,43 @@ func TestRunScale(t *testing.T) {
 		t.Skip("runs other programs for some seconds")
 	}
 	dir, binary := workplace(t)
-	oldSizes, oldCounts, oldEdits := scaleSizes, releaseCounts, editEvery
-	t.Cleanup(func() { scaleSizes, releaseCounts, editEvery = oldSizes, oldCounts, oldEdits })
+	oldSizes, oldCounts, oldEvery := scaleSizes, releaseCounts, editEvery
+	oldFiles, oldEdits, oldImage := scaleFiles, scaleEdits, changedImage
+	t.Cleanup(func() {
+		scaleSizes, releaseCounts, editEvery = oldSizes, oldCounts, oldEvery
+		scaleFiles, scaleEdits, changedImage = oldFiles, oldEdits, oldImage
+	})
 	// few files, so edit every fourth
 	scaleSizes, releaseCounts, editEvery = []int64{1e6, 3e6, 1e18}, []int{1, 2, 5}, 4
+	scaleFiles, scaleEdits, changedImage = []int64{300, 1200, 1e15}, []int64{1, 8}, 2e6
 	s, err := RunScale(t.Context(), Options{
-		Deltaup: binary, Name: "small", Pair: trees(t, dir), Scratch: dir, Budget: time.Minute, Level: "fastest", Log: t.Logf,
+		Deltaup: binary, Name: "small", Pair: trees(t, dir), Scratch: dir, Budget: 10 * time.Minute, Level: "fastest", Log: t.Logf,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Sizes) != 3 || s.Sizes[1].Computed || !s.Sizes[2].Computed || len(s.Skipped) != 1 || !strings.Contains(s.Skipped[0].Why, "of disk") {
+	if len(s.Sizes) != 3 || s.Sizes[1].Computed || !s.Sizes[2].Computed || len(s.Skipped) != 2 || !strings.Contains(s.Skipped[0].Why, "of disk") {
 		t.Fatalf("sizes: %+v, skipped: %+v", s.Sizes, s.Skipped)
 	}
-	for _, step := range s.Sizes[:2] {
+	if len(s.Files) != 3 || !s.Files[2].Computed || s.Files[2].Files != 1e15 || len(s.Changes) != 2 {
+		t.Fatalf("files: %+v, changes: %+v", s.Files, s.Changes)
+	}
+	for _, step := range slices.Concat(s.Sizes[:2], s.Files[:2], s.Changes) {
+		if c := step.Cut; c.Again.Wall == 0 || c.Again.CPU == 0 || c.Fetched < c.Whole/2 || c.Left == 0 || c.Left > c.Whole*6/10 {
+			t.Errorf("cut off: %+v", c)
+		}
 		if step.Sent == 0 || step.Sent*5 > step.Image || (step.Pull.Memory == 0) != (timePath == "") || step.First.Wall == 0 || step.Plan.Wall == 0 || step.Mkimage.Wall == 0 {
 			t.Errorf("%+v", step)
 		}
 	}
 	if a, b := s.Sizes[0], s.Sizes[1]; b.Image < a.Image+19e5 || b.Mirror < a.Mirror+3*19e5 || b.Sent > 2*a.Sent {
 		t.Errorf("an image that is larger by what does not change: %+v, %+v", a, b)
+	}
+	if a, b := s.Files[0], s.Files[1]; b.Files != a.Files+900 || b.Changed != a.Changed || b.Sent > 2*a.Sent {
+		t.Errorf("more files that do not change: %+v, %+v", a, b)
+	}
+	if a, b := s.Changes[0], s.Changes[1]; a.Changed == 0 || b.Changed < 2*a.Changed || b.Files != a.Files || b.Sent < a.Sent {
+		t.Errorf("more files that change: %+v, %+v", a, b)
 	}
 	if len(s.Releases) != 3 || s.Releases[0].Next.Sent != 0 || s.Releases[2].Releases != 5 || s.Releases[2].First.Sent == 0 {
 		t.Errorf("releases: %+v", s.Releases)
@@ -102,7 +119,7 @@ func TestScaledTree(t *testing.T) {
 		for _, edits := range [][]uint64{{7}, {300, 7}, {0, 300, 7}} {
 			path := filepath.Join(dir, fmt.Sprintf("%d-%d.tar", n, len(edits)))
 			for _, e := range edits {
-				if err := (scaled{keep: 0.5, fill: n, edits: e}).write(s, path); err != nil {
+				if _, err := (scaled{keep: 0.5, fill: n, small: n / 5e3, edits: e}).write(s, path); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -115,15 +132,17 @@ func TestScaledTree(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			random := int64(0)
+			random, small := int64(0), int64(0)
 			err = eachEntry(f, func(h *tar.Header, _ io.Reader) error {
 				if strings.HasPrefix(h.Name, "./fill-") {
 					random += h.Size
+				} else if strings.HasPrefix(h.Name, "./small-") && h.Typeflag == tar.TypeReg {
+					small++
 				}
 				return nil
 			})
-			if err = errors.Join(err, f.Close()); err != nil || random != n {
-				t.Errorf("%d random bytes, want %d: %v", random, n, err)
+			if err = errors.Join(err, f.Close()); err != nil || random != n || small != n/5e3 {
+				t.Errorf("%d random bytes, want %d; %d small files, want %d: %v", random, n, small, n/5e3, err)
 			}
 		}
 		if sums[1] != sums[0] || sums[2] != sums[0] {

@@ -7,14 +7,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
-// Scale is how deltaup's figures grow: with the image when the change stays the same, and with the
-// number of releases on the mirror. Measuring it takes as long as everything else together, so it
+// Scale is how deltaup's figures grow: with the image, with its files and with the number of
+// releases on the mirror when the change stays the same, and with the change when the image does.
+// Measuring it takes as long as everything else together, so it
 // is a run of its own, with its own date, in scale.json beside the report's other files. Its trees
 // have some of a real tree's files, of which a few are edited from one release to the next, and
-// random files, which give the size and stay the same.
+// random and small files, which give size and number and stay the same.
 type Scale struct {
 	Format   int           `json:"format"` // 1
 	Date     time.Time     `json:"date"`
@@ -23,13 +25,22 @@ type Scale struct {
 	Subject  string        `json:"subject"` // the tree whose files are edited
 	Level    string        `json:"level"`   // deltaup mkimage --level
 	Sizes    []SizeStep    `json:"sizes"`
+	Files    []SizeStep    `json:"files"`
+	Changes  []SizeStep    `json:"changes"`
 	Releases []ReleaseStep `json:"releases"`
 	Skipped  []Skipped     `json:"skipped"`
 }
 
-// scaleSizes are the sizes of images, in bytes. A run that lacks the time or the disk for a size
-// computes it from the two largest that it has measured.
-var scaleSizes = []int64{100e6, 500e6, 2e9, 8e9}
+// scaleSizes are the sizes of images, in bytes; scaleFiles the numbers of files; scaleEdits the
+// numbers of edits from one release to the next, in an image of changedImage bytes. A run that lacks
+// the time or the disk for a step computes it from the two largest that it has measured, unless
+// that is one of edits.
+var (
+	scaleSizes   = []int64{100e6, 500e6, 2e9, 8e9}
+	scaleFiles   = []int64{10e3, 50e3, 150e3, 500e3}
+	scaleEdits   = []int64{1, 4, 16, 64}
+	changedImage = int64(200e6)
+)
 
 // scaleCopies is how many times an image's size the scratch folder takes at most: both images, both
 // again on the mirror with the chunks beside them, or a tar and a slot, and some room for others.
@@ -67,7 +78,13 @@ func RunScale(ctx context.Context, o Options) (_ *Scale, err error) {
 	for _, part := range []struct {
 		name string
 		run  func(*Scale) error
-	}{{"releases", s.scaleReleases}, {"sizes", s.scaleSizes}} {
+	}{
+		{"releases", s.scaleReleases}, {"changes", s.scaleChanges}, {"files", s.scaleFiles},
+		{"sizes", s.scaleSizes},
+	} {
+		if len(s.Only) > 0 && !slices.Contains(s.Only, part.name) {
+			continue
+		}
 		s.Log("%s", part.name)
 		if err := part.run(scale); err != nil { // what was measured so far is worth a report
 			s.Log("  %s: %v", part.name, err)
@@ -81,45 +98,95 @@ func RunScale(ctx context.Context, o Options) (_ *Scale, err error) {
 	return scale, nil
 }
 
-// scaleSizes measures the step with the same change at several image sizes.
+// scaleStep is a step that is to be measured.
+type scaleStep struct {
+	name string
+	at   int64 // where it lies among the others
+	tree scaled
+	// edits from the first release to the second
+	edits uint64
+	size  int64 // bytes of the image, about
+}
+
+// core is a tree with one in so many of the subject's files as an image of so many bytes has.
+func (s *session) core(size float64) scaled {
+	return scaled{keep: size / float64(s.report.Subject.ImageSize[0])}
+}
+
+// scaleSizes measures the same change at several image sizes.
 func (s *session) scaleSizes(scale *Scale) error {
-	base := s.report.Subject.ImageSize[0]
-	perByte := 0.0 // seconds a byte that the last step took
+	var all []scaleStep
 	for _, size := range scaleSizes {
-		late := time.Duration(perByte*float64(size)*float64(time.Second)) > s.left()
-		if late || freeSpace(s.dir) < scaleCopies*size {
+		core := min(releaseImage, float64(size)/2)
+		t := s.core(core)
+		t.fill = size - int64(core)
+		all = append(all, scaleStep{"an image of " + bytesName(float64(size)), size, t, 1, size})
+	}
+	return s.steps(scale, &scale.Sizes, all, func(step *SizeStep) *int64 { return &step.Image })
+}
+
+// scaleFiles measures the same change at several numbers of files.
+func (s *session) scaleFiles(scale *Scale) error {
+	var all []scaleStep
+	for _, n := range scaleFiles {
+		t := s.core(releaseImage)
+		t.small = n
+		all = append(all,
+			scaleStep{fmt.Sprintf("%d small files", n), n, t, 1, n*smallSize + releaseImage})
+	}
+	return s.steps(scale, &scale.Files, all, func(step *SizeStep) *int64 { return &step.Files })
+}
+
+// scaleChanges measures several changes in images of the same size.
+func (s *session) scaleChanges(scale *Scale) error {
+	var all []scaleStep
+	for _, n := range scaleEdits {
+		core := min(releaseImage, float64(changedImage)/2)
+		t := s.core(core)
+		t.fill = changedImage - int64(core)
+		all = append(all, scaleStep{fmt.Sprintf("%d edits", n), n, t, uint64(n), changedImage})
+	}
+	return s.steps(scale, &scale.Changes, all, nil)
+}
+
+// steps measures steps. What it has no time or disk for it computes along x, unless that is nil.
+func (s *session) steps(scale *Scale, done *[]SizeStep, all []scaleStep,
+	x func(*SizeStep) *int64) error {
+	perByte := 0.0 // seconds a byte that the last step took
+	for _, p := range all {
+		late := time.Duration(perByte*float64(p.size)*float64(time.Second)) > s.left()
+		if late || freeSpace(s.dir) < scaleCopies*p.size {
 			why := "no time left"
 			if !late {
-				why = fmt.Sprintf("it needs %s of disk", bytesName(float64(scaleCopies*size)))
+				why = fmt.Sprintf("it needs %s of disk", bytesName(float64(scaleCopies*p.size)))
 			}
-			s.Log("  an image of %6.0f MB: %s", float64(size)/1e6, why)
-			scale.Skipped = append(scale.Skipped,
-				Skipped{"an image of " + bytesName(float64(size)), why})
-			if len(scale.Sizes) > 1 {
-				scale.Sizes = append(scale.Sizes, extrapolate(scale.Sizes, size))
+			s.Log("  %s: %s", p.name, why)
+			scale.Skipped = append(scale.Skipped, Skipped{p.name, why})
+			if len(*done) > 1 && x != nil {
+				*done = append(*done, extrapolate(*done, x, p.at))
 			}
 			continue
 		}
 		start := time.Now()
-		core := min(releaseImage, float64(size)/2)
-		t := scaled{keep: core / float64(base), fill: size - int64(core)}
-		step, err := s.sizeStep(t)
+		step, err := s.sizeStep(p)
 		if err != nil {
-			return fmt.Errorf("an image of %s: %w", bytesName(float64(size)), err)
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		perByte = time.Since(start).Seconds() / float64(size)
-		s.Log("  an image of %6.0f MB: %7d bytes, planned in %6.2f s, again in %5.2f s, "+
-			"pulled in %6.2f s with %4.0f MiB, published in %6.1f s with %4.0f MiB",
-			float64(step.Image)/1e6, step.Sent, step.First.Wall.Seconds(),
+		perByte = time.Since(start).Seconds() / float64(p.size)
+		s.Log("  %-20s %d of %d files changed: %7d bytes, planned in %6.2f s, again in %5.2f s, "+
+			"pulled in %6.2f s with %4.0f MiB, published in %6.1f s with %4.0f MiB; "+
+			"cut off, it began in %.2f s (CPU %.2f s)",
+			p.name, step.Changed, step.Files, step.Sent, step.First.Wall.Seconds(),
 			step.Plan.Wall.Seconds(), step.Pull.Wall.Seconds(),
 			float64(step.Pull.Memory)/(1<<20), step.Publish.Wall.Seconds(),
-			float64(step.Publish.Memory)/(1<<20))
-		scale.Sizes = append(scale.Sizes, step)
+			float64(step.Publish.Memory)/(1<<20), step.Cut.Again.Wall.Seconds(),
+			step.Cut.Again.CPU.Seconds())
+		*done = append(*done, step)
 	}
 	return nil
 }
 
-func (s *session) sizeStep(t scaled) (step SizeStep, err error) {
+func (s *session) sizeStep(p scaleStep) (step SizeStep, err error) {
 	dir := filepath.Join(s.dir, "scale")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return step, err
@@ -129,12 +196,15 @@ func (s *session) sizeStep(t scaled) (step SizeStep, err error) {
 	defer os.RemoveAll(mirror)
 	archive := filepath.Join(dir, "tree.tar")
 	var images [2]string
+	t := p.tree
 	for v := range images {
 		images[v] = filepath.Join(dir, fmt.Sprintf("v%d.squashfs", v+1))
-		t.edits = uint64(v)
-		if step.Mkimage, err = t.image(s, archive, images[v]); err != nil {
+		t.edits = uint64(v) * p.edits
+		var n count
+		if step.Mkimage, n, err = t.image(s, archive, images[v]); err != nil {
 			return step, err
 		}
+		step.Files, step.Changed = n.files, n.edited
 		if v == 1 {
 			if err := os.Remove(archive); err != nil {
 				return step, err
@@ -164,7 +234,11 @@ func (s *session) sizeStep(t scaled) (step SizeStep, err error) {
 		*usage = plan.Usage
 	}
 	pull, err := s.update(u, false)
+	if err != nil {
+		return step, err
+	}
 	step.Pull, step.Sent, step.Requests = pull.Usage, pull.Sent, pull.Requests
+	step.Cut, err = s.cut(u)
 	return step, err
 }
 
@@ -207,11 +281,12 @@ func (s *session) update(u update, planOnly bool) (Update, error) {
 	return Update{Usage: used.Usage, Sent: used.sent, Requests: used.requests, Route: t.route}, err
 }
 
-// extrapolate computes a larger step, on the line through the last two of run.
-func extrapolate(run []SizeStep, size int64) SizeStep {
+// extrapolate computes the step that lies at a larger value of x, on the line through the last two
+// of run.
+func extrapolate(run []SizeStep, x func(*SizeStep) *int64, at int64) SizeStep {
 	a, b := run[len(run)-2], run[len(run)-1]
-	x := float64(size-a.Image) / float64(b.Image-a.Image)
-	along := func(va, vb int64) int64 { return va + int64(x*float64(vb-va)) }
+	share := float64(at-*x(&a)) / float64(*x(&b)-*x(&a))
+	along := func(va, vb int64) int64 { return va + int64(share*float64(vb-va)) }
 	usage := func(ua, ub Usage) Usage {
 		return Usage{
 			time.Duration(along(int64(ua.Wall), int64(ub.Wall))),
@@ -219,8 +294,10 @@ func extrapolate(run []SizeStep, size int64) SizeStep {
 			along(ua.Memory, ub.Memory),
 		}
 	}
-	return SizeStep{
-		Image:    size,
+	step := SizeStep{
+		Image:    along(a.Image, b.Image),
+		Files:    along(a.Files, b.Files),
+		Changed:  along(a.Changed, b.Changed),
 		Computed: true,
 		Mirror:   along(a.Mirror, b.Mirror),
 		Mkimage:  usage(a.Mkimage, b.Mkimage),
@@ -230,5 +307,13 @@ func extrapolate(run []SizeStep, size int64) SizeStep {
 		Pull:     usage(a.Pull, b.Pull),
 		Sent:     along(a.Sent, b.Sent),
 		Requests: along(a.Requests, b.Requests),
+		Cut: Cut{
+			Whole:   along(a.Cut.Whole, b.Cut.Whole),
+			Fetched: along(a.Cut.Fetched, b.Cut.Fetched),
+			Left:    along(a.Cut.Left, b.Cut.Left),
+			Again:   usage(a.Cut.Again, b.Cut.Again),
+		},
 	}
+	*x(&step) = at
+	return step
 }

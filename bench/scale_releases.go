@@ -27,7 +27,7 @@ func (s *session) scaleReleases(scale *Scale) error {
 	image := func(n int) string { return filepath.Join(dir, fmt.Sprintf("%d.squashfs", n)) }
 	for n := 1; n <= slices.Max(releaseCounts); n++ {
 		t.edits = uint64(n)
-		if _, err := t.image(s, archive, image(n)); err != nil {
+		if _, _, err := t.image(s, archive, image(n)); err != nil {
 			return err
 		}
 		h := &host{dir: dir}
