@@ -1,8 +1,12 @@
 package client
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // ahead is a request for a small file that was sent before its turn.
@@ -58,12 +62,65 @@ func (t *tries) takeAhead(s *site) (b []byte, came bool, err error) {
 	return a.b, true, a.err
 }
 
+// firstWindow is how many bytes of a body a server sends on a new connection before it waits for the
+// client: ten segments (RFC 6928), less a header.
+const firstWindow = 14_000
+
 // FetchOnce reads the first bytes of a file that is of use only when it comes at once: what the
 // first mirror that answers says is the end of it. A broken answer is taken up again. The bytes are
-// not verified.
+// not verified. Where several connections are open, each brings a part, so that what is more than a
+// connection carries at first does not take several round trips.
 func (c *Client) FetchOnce(ctx context.Context, name string, length int64) ([]byte, error) {
-	r := &rangeReader{tries: c.newTries(ctx, name), left: length}
-	r.optional, r.once = true, true
+	parts := min(c.spread(ctx, name), int((length+firstWindow-1)/firstWindow))
+	if parts > 1 {
+		b, err := c.fetchParts(ctx, name, length, parts)
+		if !errors.Is(err, ErrWholeFiles) {
+			return b, err
+		}
+	}
+	return c.fetchPart(ctx, name, 0, length, false)
+}
+
+// spread is over how many connections the mirror that is asked first for a file can send it.
+func (c *Client) spread(ctx context.Context, name string) int {
+	order := c.newTries(ctx, name).order(0)
+	if len(order) == 0 {
+		return 1
+	}
+	c.mu.Lock()
+	ranges := order[0].ranges
+	c.mu.Unlock()
+	w, ok := order[0].source.(*webSource)
+	if !ok || ranges != sendsRanges {
+		return 1
+	}
+	return w.spread()
+}
+
+// fetchParts reads a file's first bytes in so many parts at once.
+func (c *Client) fetchParts(ctx context.Context, name string, length int64, parts int) ([]byte,
+	error) {
+	each := (length + int64(parts) - 1) / int64(parts)
+	all := make([][]byte, parts)
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range all {
+		g.Go(func() (err error) {
+			first := int64(i) * each
+			all[i], err = c.fetchPart(ctx, name, first, min(each, length-first), true)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return bytes.Join(all, nil), nil
+}
+
+// fetchPart reads bytes of a file once. With part set a mirror that sends the whole file fails.
+func (c *Client) fetchPart(ctx context.Context, name string, offset, length int64,
+	part bool) ([]byte, error) {
+	r := &rangeReader{tries: c.newTries(ctx, name), offset: offset, left: length}
+	r.optional, r.once, r.part = true, true, part
 	defer r.Close() // it never fails
 	b, err := io.ReadAll(r)
 	if err != nil {

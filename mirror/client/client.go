@@ -72,6 +72,10 @@ type Options struct {
 	RetryDelay time.Duration
 	// RateLimit is in body bytes per second over all requests together; 0 is no limit.
 	RateLimit int64
+	// Connections is how many connections to an HTTP/1 server are opened at once, as soon as it is
+	// known to be one, so that requests which are sent at once later need not wait for them. Then
+	// [Client.FetchOnce] takes several, too. 0: each is opened for the request that needs it.
+	Connections int
 	// MaxBytes is how many body bytes the client may receive in its life; 0 is no limit.
 	MaxBytes int64
 	// HTTP says how the server is spoken to whose host, and port if it is given, a mirror's URL
@@ -178,6 +182,7 @@ func (c *Client) Close() {
 	for _, s := range c.sites {
 		if w, ok := s.source.(*webSource); ok {
 			w.client.CloseIdleConnections()
+			w.dialer.close()
 		}
 	}
 }

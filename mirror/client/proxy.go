@@ -108,6 +108,15 @@ func (p proxies) proxy(r *http.Request) (*url.URL, error) {
 	return proxy, nil
 }
 
+// unproxied tells whether a mirror is asked without a proxy.
+func unproxied(proxy func(*http.Request) (*url.URL, error), mirror *url.URL) bool {
+	if proxy == nil {
+		return true
+	}
+	p, err := proxy(&http.Request{URL: mirror})
+	return err == nil && p == nil
+}
+
 // throughTLS tells whether a mirror is asked through a proxy that is spoken to in TLS.
 func throughTLS(proxy func(*http.Request) (*url.URL, error), mirror *url.URL) bool {
 	if proxy == nil {

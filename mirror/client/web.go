@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,6 +44,8 @@ func (c *Client) newWeb(base *url.URL) (*webSource, error) {
 		return nil, err
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	dialer := &dialer{dial: t.DialContext, dialed: map[string]int{}}
+	t.DialContext = dialer.DialContext
 	t.Proxy = proxy
 	t.OnProxyConnectResponse = refusedByProxy
 	t.MaxIdleConnsPerHost = idlePerHost
@@ -66,6 +69,7 @@ func (c *Client) newWeb(base *url.URL) (*webSource, error) {
 			Transport:     origin,
 			CheckRedirect: checkRedirect,
 		}, userAgent: o.userAgent, base: base, meter: newMeter(o),
+		dialer: dialer, connections: o.Connections, direct: unproxied(proxy, base),
 		watch: func(cancel context.CancelCauseFunc) *watchdog {
 			return newWatchdog(o.Timeout, c.active.Load, func() { cancel(errStalled) })
 		},
@@ -103,6 +107,11 @@ type webSource struct {
 	watch     func(context.CancelCauseFunc) *watchdog
 	base      *url.URL
 	meter     *meter
+
+	dialer      *dialer
+	connections int  // see Options
+	direct      bool // no proxy is in between
+	spreads     atomic.Bool
 }
 
 // slow tells whether the mirror has been found too slow.
@@ -127,6 +136,9 @@ func (w *webSource) open(ctx context.Context, q request) (*answer, error) {
 		dog:    w.watch(cancel),
 		meter:  w.meter,
 		found:  w.meter.verdicts(),
+	}
+	if w.direct && w.base.Scheme == "http" {
+		w.openMore(ctx)
 	}
 	ans, err := w.send(ctx, q, body)
 	if err != nil {
@@ -154,6 +166,9 @@ func (w *webSource) send(ctx context.Context, q request, body *webBody) (*answer
 		return nil, requestFailure(ctx, err)
 	}
 	body.body = resp.Body
+	if w.direct && resp.ProtoMajor == 1 && resp.Request.URL.Host == w.base.Host {
+		w.openMore(ctx)
+	}
 	ans, err := checkResponse(resp, q)
 	if err != nil {
 		return nil, err
@@ -163,6 +178,23 @@ func (w *webSource) send(ctx context.Context, q request, body *webBody) (*answer
 	}
 	ans.body = body
 	return ans, nil
+}
+
+// openMore opens the connections that requests will want at once: for HTTP/1 with the first request
+// where no TLS is, and with the first answer where that shows what the server speaks. Over HTTP/2
+// one connection carries all.
+func (w *webSource) openMore(ctx context.Context) {
+	addr := net.JoinHostPort(asciiName(w.base.Hostname()), port(w.base))
+	w.dialer.ahead(ctx, "tcp", addr, w.connections)
+	w.spreads.Store(true)
+}
+
+// spread is over how many open connections a file may come at once.
+func (w *webSource) spread() int {
+	if w.spreads.Load() {
+		return w.connections
+	}
+	return 1
 }
 
 // header waits for the header of an answer, and for the first bytes of one that may be a web page.
