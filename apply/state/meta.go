@@ -1,9 +1,7 @@
 package state
 
 import (
-	"bytes"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -41,12 +39,14 @@ func (f *Folder) Meta(id chunkstore.ID, size int64) ([]byte, error) {
 	return b, nil
 }
 
-// PutMeta keeps a metadata file.
+// PutMeta keeps a metadata file. It does not wait for the disk, since whoever reads the file
+// verifies it: what a power cut takes is fetched again.
 func (f *Folder) PutMeta(id chunkstore.ID, b []byte) error {
-	return durable.WriteFile(f.Tmp(), f.metaPath(id), func(w io.Writer) error {
-		_, err := io.Copy(w, bytes.NewReader(b))
+	path := f.metaPath(id)
+	if err := durable.MkdirAll(filepath.Dir(path)); err != nil {
 		return err
-	})
+	}
+	return os.WriteFile(path, b, 0o644)
 }
 
 // pruneMeta removes all metadata files but keep.
