@@ -77,6 +77,7 @@ type Request struct {
 	Version    string       // a certain release; "": the channel's newest
 	Compatible string       // what this machine is; "": not checked
 	Seeds      []string     // squashfs images and other files or block devices, only ever read
+	Early      *Early       // what LookEarly has found out about them; may be nil
 	Copy       string       // of the wanted image, perhaps damaged, only ever read; "": none
 	Slot       SizedStorage // nil: only Outputs are wanted, unless PlanOnly is set
 	// the image is planned for although there is no Slot, and Run is an error

@@ -9,14 +9,6 @@ import (
 	"deltaup/mirror"
 )
 
-// WantsBlockmap tells whether the release's block map is likely to be needed: on a line that is
-// told to be so fast that the whole image may be there before the seeds are read. Then it comes
-// with what else is known of the release.
-func (r *Request) WantsBlockmap() bool {
-	return r.Line.Rate >= probeFrom && r.Optimize != delta.ForBytes && len(r.Seeds) > 0 &&
-		(r.Route == "" || r.Route == "blocks")
-}
-
 // bundled gives the bytes of a file of the mirror that came with the signed metadata; nil: none
 // did.
 func (m *metadata) bundled(name string) []byte {
@@ -32,7 +24,8 @@ func (u *Update) takeBundled() error {
 	take := func(patches []mirror.Patch) error {
 		for i := range patches {
 			s := u.fetcher.newSet(&patches[i], u.release)
-			if err := u.fetcher.takeStart(s.file(), u.meta.bundled(s.name())); err != nil {
+			if err := u.fetcher.takeStart(s.file(), s.patch.Set.Size,
+				u.meta.bundled(s.name())); err != nil {
 				return err
 			}
 		}
@@ -48,9 +41,10 @@ func (u *Update) takeBundled() error {
 	return nil
 }
 
-// takeStart puts b, with which a file begins, into the cache, unless that has something of it.
-func (f *fetcher) takeStart(file delta.File, b []byte) error {
-	if len(b) == 0 || len(f.cache.Extents(file.ID)) > 0 {
+// takeStart puts b, with which a file of so many bytes begins, into the cache, unless that has
+// something of it. What is longer than the file is none of it.
+func (f *fetcher) takeStart(file delta.File, size int64, b []byte) error {
+	if len(b) == 0 || int64(len(b)) > size || len(f.cache.Extents(file.ID)) > 0 {
 		return nil
 	}
 	part, err := f.cache.Create(file.ID, 0)

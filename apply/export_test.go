@@ -23,3 +23,20 @@ func SetMadeRoom(bytes int64) (restore func()) {
 	freeRoom = func(*state.Folder) (int64, error) { return bytes, nil }
 	return func() { freeRoom = before }
 }
+
+// EarlyLeft waits for the early work, and says of how many seeds nobody has taken what was found
+// out.
+func EarlyLeft(e *Early) (left int) {
+	<-e.ended
+	for _, x := range e.scans {
+		if x.value != nil {
+			left++
+		}
+	}
+	for _, x := range e.seeds {
+		if x.value != nil {
+			left++
+		}
+	}
+	return left
+}

@@ -51,11 +51,42 @@ func (m *machine) measure(ctx context.Context, seeds *seeds, earlier float64, me
 		if m.cpu.Patch <= 0 {
 			m.cpu.Patch = rate / patchShare
 		}
-		r := s.derived.Recipe
-		if sample := s.sample(ctx); m.cpu.Compress <= 0 && len(sample) > 0 {
-			m.cpu.Compress = m.compressRate(r, sample, memory)
+		if m.cpu.Compress > 0 {
+			continue
+		}
+		if s.speed == nil {
+			s.speed = s.measure(ctx)
+		}
+		if s.speed != nil {
+			m.cpu.Compress, m.encoders = s.speed.of(memory), s.speed.encoders
 		}
 	}
+}
+
+// speed is how quickly blocks are compressed, with the encoders that the rebuild takes too.
+type speed struct {
+	encoders  *mkimage.Encoders
+	blockSize int
+	rate      float64 // of one encoder, plain bytes per second
+}
+
+// of is how quickly as many encoders compress as have room in so much memory.
+func (s *speed) of(memory int64) float64 {
+	return s.rate * float64(s.encoders.Workers(s.blockSize, memory))
+}
+
+// newSpeed measures on a sample how quickly blocks are compressed; nil when the codec is not known,
+// or there is no sample.
+func newSpeed(codec string, blockSize int, sample []byte) *speed {
+	encoders, err := mkimage.NewEncoders(codec)
+	if err != nil || len(sample) == 0 {
+		return nil
+	}
+	rate, err := encoders.Rate(blockSize, sample)
+	if err != nil {
+		return nil
+	}
+	return &speed{encoders, blockSize, rate}
 }
 
 // stepping is how long it takes one processor to patch a number of bytes, as for a step.
@@ -79,28 +110,33 @@ func (m *machine) atMost() delta.CPU {
 	return cpu
 }
 
-// guess is what is known of the machine before the files in the seeds are read. What was not
-// told is measured on a few of these files: how quickly they are read (decompressed, cut and
-// hashed), and how quickly blocks of them are compressed.
-func (m *machine) guess(seeds []string) delta.CPU {
+// guess is what is known of the machine before the files in the seeds are read. What was not told
+// is measured on a few of these files: how quickly they are read (decompressed, cut and hashed),
+// unless that is known from earlier (0: it is not), and how quickly blocks of them are compressed.
+func (m *machine) guess(seeds []string, early *Early, earlier float64) delta.CPU {
 	cpu := m.cpu
 	for _, path := range seeds {
-		s, err := readSample(path)
-		if err != nil || s.read <= 0 {
-			continue // it shows when the seed is read, or is none of ours
+		speed, decode := early.speed(path), earlier
+		if speed == nil && cpu.Compress <= 0 || cpu.Decode <= 0 && decode <= 0 {
+			s, err := readSample(path)
+			if err != nil || s.read <= 0 {
+				continue // it shows when the seed is read, or is none of ours
+			}
+			if decode <= 0 {
+				decode = s.rate()
+			}
+			if speed == nil && cpu.Compress <= 0 {
+				speed = newSpeed(s.codec, s.blockSize, s.plain)
+			}
 		}
 		if cpu.Decode <= 0 {
-			cpu.Decode = s.rate()
+			cpu.Decode = decode
 		}
 		if cpu.Patch <= 0 {
 			cpu.Patch = cpu.Decode / patchShare
 		}
-		if encoders, err := mkimage.NewEncoders(s.codec); err == nil && cpu.Compress <= 0 {
-			if rate, err := encoders.Rate(s.blockSize, s.plain); err == nil {
-				cpu.Compress = rate * float64(
-					encoders.Workers(s.blockSize, heapMax-heapOther-patchUnknown),
-				)
-			}
+		if speed != nil && cpu.Compress <= 0 {
+			cpu.Compress = speed.of(heapMax - heapOther - patchUnknown)
 		}
 		break
 	}
@@ -172,19 +208,10 @@ func readSample(path string) (*imageSample, error) {
 	return s, err
 }
 
-// compressRate measures on a sample how quickly a recipe's blocks are compressed, with the encoders
-// that the rebuild takes too; 0 when the codec is not known.
-func (m *machine) compressRate(r *mkimage.Recipe, sample []byte, memory int64) float64 {
-	encoders, err := mkimage.NewEncoders(r.Codec)
-	if err != nil {
-		return 0
-	}
-	rate, err := encoders.Rate(r.BlockSize, sample)
-	if err != nil {
-		return 0
-	}
-	m.encoders = encoders
-	return rate * float64(encoders.Workers(r.BlockSize, memory))
+// measure measures how quickly blocks of an image are compressed; nil when that cannot be known.
+func (s *seed) measure(ctx context.Context) *speed {
+	r := s.derived.Recipe
+	return newSpeed(r.Codec, r.BlockSize, s.sample(ctx))
 }
 
 // sample gives a block from the middle of each of some large files all over a seed.

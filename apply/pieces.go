@@ -24,6 +24,7 @@ type pieces struct {
 	files []pieceSeed   // the seeds that are images
 	at    map[blockmap.Key]pieceAt
 	read  int64                 // bytes of seeds that were hashed
+	took  time.Duration         // that this took
 	lost  map[*seedMedium]int64 // places that could not be read when they were
 }
 
@@ -66,9 +67,8 @@ func (r *blocksRoute) loadPieces(ctx context.Context) error {
 	p := &r.pieces
 	if p.at == nil {
 		p.at = map[blockmap.Key]pieceAt{}
-		start := time.Now()
 		for _, path := range u.r.Seeds {
-			if err := p.addSeed(ctx, path, &u.events); ctx.Err() != nil {
+			if err := p.addSeed(ctx, path, u.r.Early.scan(path), &u.events); ctx.Err() != nil {
 				return ctx.Err()
 			} else if err != nil {
 				u.events.unusableSeed(path, err)
@@ -80,7 +80,7 @@ func (r *blocksRoute) loadPieces(ctx context.Context) error {
 			}
 		}
 		if p.read > 0 && u.machine.cpu.Scan <= 0 {
-			u.machine.cpu.Scan = float64(p.read) / time.Since(start).Seconds()
+			u.machine.cpu.Scan = float64(p.read) / p.took.Seconds()
 		}
 	}
 	p.lost = map[*seedMedium]int64{}
@@ -92,39 +92,69 @@ func (r *blocksRoute) loadPieces(ctx context.Context) error {
 	return nil
 }
 
-// addSeed hashes the pieces of a seed. One that is no image has none; of a damaged one those that
-// can be read are used.
-func (p *pieces) addSeed(ctx context.Context, path string, e *events) error {
-	medium, err := openMedium(path)
-	if err != nil {
-		return err
+// addSeed takes the pieces of a seed. One that is no image has none; of a damaged one those that
+// can be read are used. Scan, unless nil, is what is known of it.
+func (p *pieces) addSeed(ctx context.Context, path string, scan *pieceScan, e *events) error {
+	if scan == nil {
+		var err error
+		if scan, err = scanPieces(ctx, path, e); scan == nil {
+			return err
+		} else if err != nil {
+			return errors.Join(err, scan.medium.Close())
+		}
 	}
-	f := pieceSeed{seedMedium: medium}
+	f := pieceSeed{seedMedium: scan.medium}
+	if scan.image != nil {
+		f.image = scan.image
+	}
 	p.files = append(p.files, f)
-	m, err := squashfs.Find(medium, medium.size())
-	if errors.Is(err, squashfs.ErrCorrupt) || errors.Is(err, squashfs.ErrUnsupported) {
-		return nil // noteSeeds has told
+	if scan.image == nil {
+		return nil
 	}
-	if err != nil {
-		return err
-	}
-	f.image = m
-	used := m.Info().BytesUsed
-	counted := &countedReads{m, &counter{total: used, stage: StageSeed, of: path, events: e}}
-	seed, bad, err := blockmap.Scan(ctx, m, counted, used)
-	if err != nil {
-		return err
-	}
-	p.read += used
-	for i := range seed.Len() {
-		if x := seed.Piece(i); x.Key != 0 {
+	p.read += scan.image.Info().BytesUsed
+	p.took += scan.took
+	for i := range scan.pieces.Len() {
+		if x := scan.pieces.Piece(i); x.Key != 0 {
 			p.at[x.Key] = pieceAt{f, x.Offset}
 		}
 	}
-	if bad += int(medium.lost.Load()); bad > 0 {
+	if bad := scan.bad + int(scan.medium.lost.Load()); bad > 0 {
 		e.harmed(path, "is damaged: %d places in it cannot be read and are not used", bad)
 	}
 	return nil
+}
+
+// pieceScan is the pieces that a seed stores.
+type pieceScan struct {
+	medium *seedMedium
+	image  *squashfs.Image // nil: there is none, and no pieces
+	pieces *blockmap.Map
+	bad    int // pieces that cannot be read
+	took   time.Duration
+}
+
+// scanPieces hashes the pieces of a seed. The result may be there beside an error, to be closed.
+func scanPieces(ctx context.Context, path string, e *events) (*pieceScan, error) {
+	start := time.Now()
+	medium, err := openMedium(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &pieceScan{medium: medium}
+	m, err := squashfs.Find(medium, medium.size())
+	if errors.Is(err, squashfs.ErrCorrupt) || errors.Is(err, squashfs.ErrUnsupported) {
+		return s, nil // noteSeeds has told
+	}
+	if err != nil {
+		return s, err
+	}
+	used := m.Info().BytesUsed
+	counted := &countedReads{m, &counter{total: used, stage: StageSeed, of: path, events: e}}
+	if s.pieces, s.bad, err = blockmap.Scan(ctx, m, counted, used); err != nil {
+		return s, err
+	}
+	s.image, s.took = m, time.Since(start)
+	return s, nil
 }
 
 // addCopy takes the pieces of m, the image's map, that a damaged copy of the image has where the
@@ -136,6 +166,7 @@ func (p *pieces) addCopy(ctx context.Context, path string, m *blockmap.Map, e *e
 	}
 	f := pieceSeed{medium, medium}
 	p.files = append(p.files, f)
+	start := time.Now()
 	read := &countedReads{f, &counter{total: m.Size(), stage: StageSeed, of: path, events: e}}
 	var mu sync.Mutex
 	err = eachPiece(ctx, m, func(_ context.Context, x blockmap.Piece, buf []byte) error {
@@ -152,6 +183,7 @@ func (p *pieces) addCopy(ctx context.Context, path string, m *blockmap.Map, e *e
 		return nil
 	})
 	p.read += m.Size()
+	p.took += time.Since(start)
 	return err
 }
 

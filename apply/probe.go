@@ -45,7 +45,9 @@ func (u *Update) readsSeeds(ctx context.Context) (bool, error) {
 	}
 	// To measure this machine takes time as well, and on a fast line the answer is often the same
 	// on any.
-	guess := func() delta.CPU { return u.machine.guess(u.r.Seeds) }
+	guess := func() delta.CPU {
+		return u.machine.guess(u.r.Seeds, u.r.Early, u.state.DecodeRate())
+	}
 	for _, cpu := range []func() delta.CPU{u.machine.atMost, guess} {
 		reads, err := u.routeReadsSeeds(ctx, cpu())
 		if err != nil || !reads {

@@ -31,6 +31,7 @@ type seed struct {
 	// fingerprint of an image whose kept recipe was taken instead of reading it; zero: it was read
 	keptAs chunkstore.ID
 
+	speed *speed  // at which its blocks are compressed; nil: not measured
 	plain int64   // bytes that were read of an image
 	rate  float64 // of them, per second; 0: none were
 }
@@ -38,6 +39,11 @@ type seed struct {
 // openSeed opens a seed and reads all of it, cut as its image says, or by the default. Of an image
 // whose recipe was kept only the metadata are read.
 func (u *Update) openSeed(ctx context.Context, path string, e *events) (*seed, error) {
+	if !u.ignoreKept {
+		if s := u.r.Early.seed(path); s != nil {
+			return s, nil
+		}
+	}
 	f, err := openMedium(path)
 	if err != nil {
 		return nil, fmt.Errorf("seed: %w", err)

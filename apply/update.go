@@ -57,8 +57,8 @@ func (u *Update) newFound() *found {
 	return &found{seeds: &seeds{}, routes: newRoutes(u)}
 }
 
-// Prepare fetches the metadata, locks the slot's state folder, reads the seeds and plans.
-// Nothing but the state folder is written to.
+// Prepare fetches the metadata, locks the slot's state folder, reads the seeds and plans. Nothing
+// but the state folder is written to. It closes r.Early.
 func Prepare(ctx context.Context, r Request) (*Update, error) {
 	if r.Channel == "" && r.Version == "" {
 		return nil, errors.New("neither a channel nor a version was asked for")
@@ -101,7 +101,9 @@ func Prepare(ctx context.Context, r Request) (*Update, error) {
 	if u.machine.cpu.Write <= 0 {
 		u.machine.cpu.Write = folder.WriteRate()
 	}
-	if err := u.prepare(ctx); err != nil {
+	err = u.prepare(ctx)
+	// what was not taken is not wanted in memory
+	if err = errors.Join(err, r.Early.Close()); err != nil {
 		return nil, errors.Join(err, u.Close())
 	}
 	return u, nil

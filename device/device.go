@@ -115,6 +115,15 @@ func (d *Device) bootedOrNone() (string, error) {
 	return name, err
 }
 
+// Running gives the path of the image that the machine runs from; none when it runs from no slot.
+func (d *Device) Running() []string {
+	name, err := d.Booted()
+	if s := d.Config.Slot(name); err == nil && s != nil {
+		return []string{d.path(s.Path)}
+	}
+	return nil
+}
+
 func (d *Device) path(path string) string { return d.Machine.Path(path) }
 func (d *Device) state() string           { return d.path(d.Config.State) }
 

@@ -51,6 +51,9 @@ func (r *Repository) fetchBundle(ctx context.Context) {
 	if s == nil || s.serial == r.keptSerial() {
 		return
 	}
+	if r.o.Found != nil {
+		r.o.Found()
+	}
 	length := s.size
 	if r.o.Blockmap {
 		length += s.blockmap

@@ -23,7 +23,10 @@ type Options struct {
 	// Blockmap fetches the block map of that release in the same request, for a machine that is
 	// likely to need it.
 	Blockmap bool
-	Root     []byte // a root that the machine's owner vouches for; nil: the kept one
+	// Found is called, unless it is nil, when the channel turns out to have a new release, before
+	// anything of that is fetched.
+	Found func()
+	Root  []byte // a root that the machine's owner vouches for; nil: the kept one
 	// Grace is for how long after its expiry metadata is still accepted, as on a stick that
 	// somebody wrote long ago.
 	Grace time.Duration

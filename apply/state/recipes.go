@@ -28,6 +28,9 @@ import (
 // image.
 type Recipes struct{ dir, tmp string }
 
+// recipesName is the folder of the recipes in the state folder.
+const recipesName = "recipes"
+
 // keptRecipes is how many are kept, those that were used last: of the slots of a machine, and of
 // what else is tried on it.
 const keptRecipes = 6
@@ -39,6 +42,9 @@ func (r Recipes) path(fingerprint chunkstore.ID) string {
 	return filepath.Join(r.dir, fingerprint.String()+".zst")
 }
 
+// RecipesOf gives the kept recipes of a state folder that need not be locked: to be read.
+func RecipesOf(base string) Recipes { return Recipes{dir: filepath.Join(base, recipesName)} }
+
 // Knows tells whether the recipe of the image in a file seems to be kept.
 func (r Recipes) Knows(path string) bool {
 	image, err := squashfs.OpenFile(path)
@@ -46,7 +52,12 @@ func (r Recipes) Knows(path string) bool {
 		return false
 	}
 	defer image.Close() // read only
-	fingerprint, err := mkimage.Fingerprint(image.Image)
+	return r.Has(image.Image)
+}
+
+// Has tells whether the recipe of an image seems to be kept.
+func (r Recipes) Has(image *squashfs.Image) bool {
+	fingerprint, err := mkimage.Fingerprint(image)
 	if err != nil {
 		return false
 	}

@@ -53,7 +53,7 @@ func Open(base, slot string) (*Folder, error) {
 		slot = abs
 	}
 	f := &Folder{dir: filepath.Join(base, folderName(slot))}
-	f.Recipes = Recipes{dir: filepath.Join(base, "recipes"), tmp: f.Tmp()}
+	f.Recipes = Recipes{dir: filepath.Join(base, recipesName), tmp: f.Tmp()}
 	if err := f.open(); err != nil {
 		return nil, fmt.Errorf("state folder %s: %w", f.dir, err)
 	}

@@ -104,13 +104,20 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 	if err != nil {
 		return err
 	}
+	// For the rest of the process: a library must not decide that.
+	debug.SetMemoryLimit(max(pullMemory, r.Memory-pullBeside))
+	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), pullProcessors))
+	debug.SetGCPercent(50)
+	r.Early = newEarly(ctx, r, d)
+	defer r.Early.Close() // only read
 	r.Client, err = client.New(o.mirrors, client.Options{
-		HTTP:      servers,
-		Timeout:   o.timeout,
-		MinRate:   minRate,
-		RateLimit: int64(r.RateLimit),
-		MaxBytes:  maxBytes,
-		Log:       func(e client.Event) { out.event(apply.Event{Warning: e.Text}) },
+		HTTP:        servers,
+		Connections: r.Early.Connections(),
+		Timeout:     o.timeout,
+		MinRate:     minRate,
+		RateLimit:   int64(r.RateLimit),
+		MaxBytes:    maxBytes,
+		Log:         func(e client.Event) { out.event(apply.Event{Warning: e.Text}) },
 	})
 	if err != nil && o.fromConfig {
 		err = fmt.Errorf("%s: mirrors: %w", d.Config.File, err)
@@ -144,10 +151,6 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 			out.event(apply.Event{Warning: w})
 		}
 	}
-	// For the rest of the process: a library must not decide that.
-	debug.SetMemoryLimit(max(pullMemory, r.Memory-pullBeside))
-	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), pullProcessors))
-	debug.SetGCPercent(50)
 	return out.failed(pull(ctx, maxBytes, o.dryRun || o.planOnly, out, func() (update, error) {
 		if d == nil {
 			return apply.Prepare(ctx, r)
@@ -161,6 +164,14 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 			},
 		})
 	}))
+}
+
+// newEarly makes the early work of a request, which on a machine with slots lacks its seeds yet.
+func newEarly(ctx context.Context, r apply.Request, d *device.Device) *apply.Early {
+	if d != nil {
+		r.Seeds = d.Running()
+	}
+	return apply.NewEarly(ctx, &r)
 }
 
 // configure takes what the machine's configuration says, when there is one to be asked; nil

@@ -64,9 +64,12 @@ func (o *trustOptions) check() error {
 }
 
 // repository asks what the publisher says, for what is wanted; nil with --insecure, which is
-// remembered when something is to be installed.
+// remembered when something is to be installed. When there is something new, r.Early begins.
 func (o *trustOptions) repository(ctx context.Context, r *apply.Request,
 	install bool) (*trust.Repository, error) {
+	if o.insecure {
+		r.Early.Begin()
+	}
 	switch {
 	case o.insecure && install:
 		return nil, trust.MarkInsecure(r.StateDir, time.Now())
@@ -91,7 +94,8 @@ func (o *trustOptions) repository(ctx context.Context, r *apply.Request,
 			Client:    r.Client,
 			State:     r.StateDir,
 			Channel:   channel,
-			Blockmap:  r.WantsBlockmap(),
+			Blockmap:  r.Early.WantsBlockmap(),
+			Found:     r.Early.Begin,
 			Root:      root,
 			Grace:     grace,
 			Downgrade: o.downgrade,

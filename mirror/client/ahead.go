@@ -62,8 +62,8 @@ func (t *tries) takeAhead(s *site) (b []byte, came bool, err error) {
 	return a.b, true, a.err
 }
 
-// firstWindow is how many bytes of a body a server sends on a new connection before it waits for the
-// client: ten segments (RFC 6928), less a header.
+// firstWindow is how many bytes of a body a server sends on a new connection before it waits for
+// the client: ten segments (RFC 6928), less a header.
 const firstWindow = 14_000
 
 // FetchOnce reads the first bytes of a file that is of use only when it comes at once: what the
