@@ -94,8 +94,11 @@ func (m *maker) best(ctx context.Context, i int) (*candidate, error) {
 	return found, nil
 }
 
-// size is how many bytes the streams have.
+// size is how many bytes the streams have, 0 without a candidate.
 func (c *candidate) size() (n int64) {
+	if c == nil {
+		return 0
+	}
 	for i := range c.streams {
 		n += int64(c.streams[i].Len())
 	}

@@ -7,8 +7,6 @@ import (
 	"os"
 	"runtime"
 
-	"golang.org/x/sync/errgroup"
-
 	"deltaup/chunkstore"
 	"deltaup/delta/suffix"
 	"deltaup/delta/transform"
@@ -24,9 +22,6 @@ const (
 	// about 60 bytes.
 	groupTarget      = 256 << 10
 	groupPlainTarget = 8 << 20
-	// batchSize is the plain bytes of the contents whose patches are made before their groups are
-	// compressed. It bounds the memory.
-	batchSize = 192 << 20
 )
 
 // Make writes the set that leads from one release to another to w. Equal arguments give equal
@@ -36,11 +31,12 @@ const (
 func Make(ctx context.Context, w io.Writer, from, to Side, o MakeOptions) (*Stats, error) {
 	m := &maker{
 		from: from.Recipe, to: to.Recipe, old: from.Contents, new: to.Contents,
-		o: o, room: newRoom(), stats: &Stats{},
+		o: o, stats: &Stats{},
 	}
 	if m.o.workers <= 0 {
 		m.o.workers = runtime.GOMAXPROCS(0)
 	}
+	m.room = newRoom(m.o.workers)
 	if err := m.run(ctx, w); err != nil {
 		return nil, fmt.Errorf("make patch set: %w", err)
 	}
@@ -55,7 +51,7 @@ type maker struct {
 	*listing
 	similar  map[*chunkstore.Content]*chunkstore.Content
 	shifts   map[string]*transform.Shifts // by kernelsOf
-	room     room
+	room     *room
 	progress *teller
 
 	head    Head
@@ -117,48 +113,15 @@ func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
 			err = e
 		}
 	}()
-	if err := m.patches(ctx); err != nil {
+	if err := m.work(ctx, len(m.contents)); err != nil {
 		return err
 	}
+	m.progress.ended(PhaseCompress)
 	m.leaveOut()
 	if err := m.addOthers(ctx); err != nil {
 		return err
 	}
 	return m.write(w, renames)
-}
-
-// patches makes the patches of all contents and their groups, batch by batch.
-func (m *maker) patches(ctx context.Context) error {
-	for i := 0; i < len(m.contents); {
-		end, size := i, int64(0)
-		for end < len(m.contents) && (end == i || size+m.contents[end].Size <= batchSize) {
-			size += m.contents[end].Size
-			end++
-		}
-		found := make([]*candidate, end-i)
-		g, groupCtx := errgroup.WithContext(ctx)
-		g.SetLimit(m.o.workers)
-		for n := range found {
-			g.Go(func() (err error) {
-				found[n], err = m.best(groupCtx, i+n)
-				return err
-			})
-		}
-		if err := g.Wait(); err != nil {
-			return err
-		}
-		for n, c := range found {
-			m.add(i+n, c)
-		}
-		if i = end; i == len(m.contents) {
-			m.close()
-		}
-		if err := m.compress(ctx); err != nil {
-			return err
-		}
-	}
-	m.progress.ended(PhaseCompress)
-	return ctx.Err()
 }
 
 // add puts the patches of content i into groups. c is nil when the set does not have it.
@@ -239,46 +202,4 @@ func (m *maker) close() {
 	m.number += len(m.open.groups)
 	m.closed = append(m.closed, m.open)
 	m.open = openRun{}
-}
-
-// compress writes the closed groups to the spool.
-func (m *maker) compress(ctx context.Context) error {
-	fed := func(n int) { m.progress.did(PhaseCompress, int64(n)) }
-	made := make([][]madeGroup, len(m.closed))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(m.o.workers)
-	for i := range m.closed {
-		g.Go(func() error {
-			release, err := m.room.take(ctx, coderRoom(m.closed[i].streams.Len()))
-			if err != nil {
-				return err
-			}
-			defer release()
-			made[i], err = m.closed[i].compress(fed)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	for _, run := range made {
-		for i, g := range run {
-			if len(g.stored) > groupMax {
-				return fmt.Errorf("a group of %d bytes", len(g.stored))
-			}
-			if _, err := m.spool.Write(g.stored); err != nil {
-				return err
-			}
-			ref := GroupRef{Length: int64(len(g.stored)), Hash: chunkstore.Sum(g.stored), GoesOn: i > 0}
-			for _, s := range g.sizes {
-				ref.Plain += int64(s.plain)
-			}
-			m.head.Groups = append(m.head.Groups, ref)
-			g.at, g.stored = m.spooled, nil
-			m.groups = append(m.groups, g)
-			m.spooled += ref.Length
-		}
-	}
-	m.closed = nil
-	return nil
 }

@@ -193,5 +193,5 @@ func (m *maker) addOthers(ctx context.Context) error {
 		m.closed = nil
 		return nil
 	}
-	return m.compress(ctx)
+	return m.work(ctx, 0)
 }

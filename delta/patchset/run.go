@@ -4,25 +4,36 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/andybalholm/brotli"
-	"golang.org/x/sync/errgroup"
 
 	"deltaup/chunkstore"
 	"deltaup/delta/suffix"
 )
 
-// compress compresses the streams of a run and gives its groups. A stream that brotli makes
-// smallest is one stream of it, cut where a decoder has what it needs for the plain bytes of each
-// group. So that costs no byte but those of the tables. fed is told of the bytes of the streams as
-// a coder takes them.
-func (r *openRun) compress(fed func(n int)) ([]madeGroup, error) {
+// cutStream is a compressed stream of a run.
+type cutStream struct {
+	coder  int
+	stored []byte
+	ends   []int // of each group's part
+}
+
+// code compresses stream k of a run, which is not empty. What brotli makes smallest is one stream of
+// it, cut where a decoder has what it needs for the plain bytes of each group. So that costs no byte
+// but those of the tables. fed is told of the bytes of the stream as a coder takes them.
+func (r *openRun) code(k int, fed func(n int)) (s cutStream, err error) {
+	s.coder, s.stored = smallest(r.streams[k], fed)
 	if len(r.groups) == 1 {
-		stored, sizes := appendBundle(nil, r.streams[:], fed)
-		return []madeGroup{
-			{stored: stored, entries: r.groups[0].entries, sizes: sizes, costly: r.costly},
-		}, nil
+		s.ends = []int{len(s.stored)}
+	} else {
+		s.ends, err = r.cut(k, s.coder, s.stored)
 	}
+	return s, err
+}
+
+// assemble gives the groups of a run whose streams are coded.
+func (r *openRun) assemble(streams [suffix.NumStreams]cutStream) ([]madeGroup, error) {
 	groups, bodies := make([]madeGroup, len(r.groups)), make([][]byte, len(r.groups))
 	for i := range groups {
 		groups[i] = madeGroup{
@@ -30,10 +41,6 @@ func (r *openRun) compress(fed func(n int)) ([]madeGroup, error) {
 			sizes:   make([]streamSize, suffix.NumStreams),
 			costly:  r.costly,
 		}
-	}
-	streams, err := r.parts(fed)
-	if err != nil {
-		return nil, err
 	}
 	for k, s := range streams {
 		from, at := 0, 0
@@ -48,39 +55,18 @@ func (r *openRun) compress(fed func(n int)) ([]madeGroup, error) {
 		}
 	}
 	for i := range groups {
-		table := append([]streamSize(nil), groups[i].sizes...)
-		for k := range table {
-			if table[k].coder != 0 {
-				table[k].coder = coderParts
+		table := groups[i].sizes
+		if len(groups) > 1 {
+			table = slices.Clone(table)
+			for k := range table {
+				if table[k].coder != 0 {
+					table[k].coder = coderParts
+				}
 			}
 		}
 		groups[i].stored = append(appendTable(nil, table), bodies[i]...)
 	}
 	return groups, r.check(groups)
-}
-
-// cutStream is a compressed stream of a run.
-type cutStream struct {
-	coder  int
-	stored []byte
-	ends   []int // of each group's part
-}
-
-// parts compresses the streams, in parallel, and cuts them.
-func (r *openRun) parts(fed func(n int)) (streams [suffix.NumStreams]cutStream, err error) {
-	var g errgroup.Group
-	for k, plain := range r.streams {
-		if len(plain) == 0 {
-			continue
-		}
-		g.Go(func() (err error) {
-			s := &streams[k]
-			s.coder, s.stored = smallest(plain, fed)
-			s.ends, err = r.cut(k, s.coder, s.stored)
-			return err
-		})
-	}
-	return streams, g.Wait()
 }
 
 // cut tells where the part of each group ends in the stored bytes of stream k.
