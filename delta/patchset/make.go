@@ -95,7 +95,7 @@ func (m *maker) run(ctx context.Context, w io.Writer) (err error) {
 	search := newSearch(m.from, m.listing)
 	m.progress = newTeller(m.o.Progress, m.listing, search)
 	m.progress.did(PhaseSearch, 0) // it begins
-	m.similar, err = search.run(ctx, m.old, m.new,
+	m.similar, err = search.run(ctx, m.old, m.new, m.o.workers,
 		func(read int64) { m.progress.did(PhaseSearch, read) })
 	if err != nil {
 		return err

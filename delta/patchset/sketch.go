@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"deltaup/chunkstore"
 	"deltaup/mkimage"
 )
@@ -103,33 +105,32 @@ func (s *search) size() (n int64) {
 
 // run gives the most similar content of the old release for each wanted content. did is told of the
 // bytes of each content that was read.
-func (s *search) run(ctx context.Context, old, new Contents,
+func (s *search) run(ctx context.Context, old, new Contents, workers int,
 	did func(read int64)) (map[*chunkstore.Content]*chunkstore.Content, error) {
+	wanted, err := sketches(ctx, new, s.wanted, workers, did)
+	if err != nil {
+		return nil, err
+	}
 	owners := make(map[uint64][]*chunkstore.Content) // the wanted contents that have a hash
-	for _, c := range s.wanted {
-		b, err := readContent(ctx, new, c)
-		if err != nil {
-			return nil, err
-		}
-		for _, h := range makeSketch(b) {
+	for i, c := range s.wanted {
+		for _, h := range wanted[i] {
 			if len(owners[h]) < sketchOwners {
 				owners[h] = append(owners[h], c)
 			}
 		}
-		did(c.Size)
 	}
 	found := make(map[*chunkstore.Content]*chunkstore.Content)
 	best := make(map[*chunkstore.Content]int)
 	if len(owners) == 0 {
 		return found, nil
 	}
-	for _, c := range s.olds {
-		b, err := readContent(ctx, old, c)
-		if err != nil {
-			return nil, err
-		}
+	olds, err := sketches(ctx, old, s.olds, workers, did)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range s.olds {
 		shared := make(map[*chunkstore.Content]int)
-		for _, h := range makeSketch(b) {
+		for _, h := range olds[i] {
 			for _, w := range owners[h] {
 				shared[w]++
 			}
@@ -139,7 +140,25 @@ func (s *search) run(ctx context.Context, old, new Contents,
 				best[w], found[w] = n, c
 			}
 		}
-		did(c.Size)
 	}
 	return found, nil
+}
+
+// sketches reads contents and gives their sketches.
+func sketches(ctx context.Context, from Contents, list []*chunkstore.Content, workers int,
+	did func(read int64)) ([]sketch, error) {
+	made := make([]sketch, len(list))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(workers)
+	for i, c := range list {
+		g.Go(func() error {
+			b, err := readContent(ctx, from, c)
+			if err == nil {
+				made[i] = makeSketch(b)
+				did(c.Size)
+			}
+			return err
+		})
+	}
+	return made, g.Wait()
 }

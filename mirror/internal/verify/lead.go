@@ -45,31 +45,8 @@ func (l *ImageLead) Apply(ctx context.Context, s *Set, progress func(done, total
 	if err != nil {
 		return err
 	}
-	a := &applier{
-		ctx:      ctx,
-		set:      s,
-		step:     step,
-		old:      l.Old,
-		splitter: chunkstore.NewSplitter(step.To.Chunking),
-		groups:   s.Groups(step),
-		group:    -1,
-	}
-	done, total := int64(0), int64(0)
-	for i := range step.Entries {
-		total += step.Entries[i].Work()
-	}
-	for i := 0; i < len(step.Entries); {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		end, err := a.content(i)
-		if err != nil {
-			return err
-		}
-		for ; i < end; i++ {
-			done += step.Entries[i].Work()
-		}
-		progress(done, total)
+	if err := s.applyAll(ctx, step, l.Old, progress); err != nil {
+		return err
 	}
 	if err := s.openOthers(step); err != nil {
 		return err

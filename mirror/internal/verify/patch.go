@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
@@ -92,7 +96,62 @@ func readAt(r io.ReaderAt, offset, length int64) ([]byte, error) {
 	return b, nil
 }
 
-// applier gives the contents of a step one after another.
+// applyAll makes, verifies and cuts all contents of a step, some at once.
+func (s *Set) applyAll(ctx context.Context, step *patchset.Step, old patchset.Contents,
+	progress func(done, total int64)) error {
+	var mu sync.Mutex
+	done, total := int64(0), int64(0)
+	for i := range step.Entries {
+		total += step.Entries[i].Work()
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(min(runtime.GOMAXPROCS(0), appliersMax))
+	for begin := 0; begin < len(step.Entries); {
+		first, end := begin, s.partEnd(step, begin)
+		g.Go(func() error {
+			a := &applier{
+				ctx: ctx, set: s, step: step, old: old, groups: s.Groups(step), group: -1,
+				splitter: chunkstore.NewSplitter(step.To.Chunking),
+			}
+			for i := first; i < end; {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				next, err := a.content(i)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				for ; i < next; i++ {
+					done += step.Entries[i].Work()
+				}
+				progress(done, total)
+				mu.Unlock()
+			}
+			return nil
+		})
+		begin = end
+	}
+	return g.Wait()
+}
+
+// appliersMax is how many parts of a set are applied at once. Each takes the memory of a target.
+const appliersMax = 4
+
+// partEnd gives the end of the part of a step that begins at entry i: where both a content and a run
+// of groups end, so that the parts need nothing of each other.
+func (s *Set) partEnd(step *patchset.Step, i int) int {
+	for i++; i < len(step.Entries); i++ {
+		e, before := &step.Entries[i], &step.Entries[i-1]
+		if e.Content != before.Content && e.Group != before.Group &&
+			!s.Head.Groups[e.Group].GoesOn {
+			break
+		}
+	}
+	return i
+}
+
+// applier gives the contents of a part of a step one after another.
 type applier struct {
 	ctx      context.Context
 	set      *Set
