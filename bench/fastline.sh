@@ -28,7 +28,7 @@ chmod 755 "$tmp" "$work"
 for v in 1 2; do
   [[ -e $work/$level-v$v.squashfs ]] && continue
   "$deltaup" mkimage -o "$work/$level-v$v.squashfs" --level "$level" --exclude 'boot/*' "$pair/v$v.tar" 2>/dev/null
-  "$deltaup" publish --mirror "$work/mirror-$level" --version $v "$work/$level-v$v.squashfs" >/dev/null
+  "$deltaup" publish --cache none --mirror "$work/mirror-$level" --version $v "$work/$level-v$v.squashfs" >/dev/null
 done
 old=$work/$level-v1.squashfs new=$work/$level-v2.squashfs
 if [[ -n $desync && ! -e $work/$level-v2.caibx ]]; then

@@ -85,7 +85,7 @@ func (t *target) state() string { return filepath.Join(t.dir, "state") }
 
 // publish is the command line that publishes an image as a numbered release.
 func (d deltaup) publish(mirror string, version int, image string) []string {
-	return d.command("publish", "--mirror", mirror, "--version", fmt.Sprint(version), image)
+	return d.command("publish", "--cache", "none", "--mirror", mirror, "--version", fmt.Sprint(version), image)
 }
 
 // pullWith gives the pull of a method that is held to a route.

@@ -48,7 +48,7 @@ prepare() {
     [[ -e $base-v$v.squashfs ]] ||
       "$deltaup" mkimage -o "$base-v$v.squashfs" --level "$2" --exclude 'boot/*' "$dir/$1/v$v.tar" >/dev/null 2>&1
     [[ -e $base-mirror/releases/$v.json ]] ||
-      timed "$base-published" "$deltaup" publish --mirror "$base-mirror" --version $v "$base-v$v.squashfs"
+      timed "$base-published" "$deltaup" publish --cache none --mirror "$base-mirror" --version $v "$base-v$v.squashfs"
   done
 }
 
@@ -58,7 +58,7 @@ prepare_beside() {
   for v in 1 2; do
     [[ -s $work/$1-$3$v ]] || unpack "$1" $v "$3" || { rm -f "$work/$1-$3$v"; return 1; }
     [[ -e $base-$3-mirror/releases/$v.json ]] ||
-      timed "$base-$3-published" "$deltaup" publish --mirror "$base-$3-mirror" --version $v "--$3" "$work/$1-$3$v" "$base-v$v.squashfs"
+      timed "$base-$3-published" "$deltaup" publish --cache none --mirror "$base-$3-mirror" --version $v "--$3" "$work/$1-$3$v" "$base-v$v.squashfs"
   done
 }
 

@@ -27,7 +27,7 @@ make_image "$work/fresh.squashfs" "$pair/v2.tar" --trace "$work/second.trace" --
 make_image "$work/anew.squashfs" "$pair/v2.tar" --trace "$work/second.trace"
 for name in first second; do echo "$name trace: $("$deltaup" trace show "$work/$name.trace" | tail -n 1)"; done
 
-"$deltaup" publish --mirror "$work/first" --version 1 "$work/v1.squashfs" > /dev/null
+"$deltaup" publish --cache none --mirror "$work/first" --version 1 "$work/v1.squashfs" > /dev/null
 "$deltaup" serve --listen 127.0.0.1:0 "$work" > "$work/serve.log" 2>&1 &
 server=$!
 for (( i = 0; i < 100; i++ )); do
@@ -44,7 +44,7 @@ TIMEFORMAT='%U %S'
 for name in kept fresh anew; do
   rm -rf "$work/mirror"
   cp -r "$work/first" "$work/mirror"
-  "$deltaup" publish --mirror "$work/mirror" --version 2 "$work/$name.squashfs" > /dev/null
+  "$deltaup" publish --cache none --mirror "$work/mirror" --version 2 "$work/$name.squashfs" > /dev/null
   { time "$deltaup" pull "$url/mirror/" --insecure --seed "$work/v1.squashfs" --slot "$work/slot" --state "$work/state" --json > "$work/events" 2>"$work/pull.log"; } 2>"$work/time" ||
     { cat "$work/pull.log" >&2; exit 1; }
   cmp "$work/$name.squashfs" "$work/slot"

@@ -26,6 +26,7 @@ type diffOptions struct {
 	all       bool
 	json      bool
 	old, new  string
+	patchCacheOptions
 }
 
 func newDiffCommand(env *Env) *command.Command {
@@ -50,6 +51,7 @@ It makes the patch set that publish would make, which takes a while;
 	f.SortFlags = false
 	f.StringVar(&o.mirror, "mirror", "", "folder of a mirror; OLD and NEW are versions of it")
 	f.BoolVar(&o.noPatches, "no-patches", false, "cost files by chunks, without making patches")
+	o.addCacheFlags(f)
 	f.BoolVar(&o.all, "all", false, "show all files and directories, not the 20 dearest")
 	f.BoolVar(&o.json, "json", false, "print the report as JSON")
 	return cmd
@@ -58,7 +60,15 @@ It makes the patch set that publish would make, which takes a while;
 func runDiff(ctx context.Context, env *Env, o *diffOptions) error {
 	status := newStatusLine(env)
 	defer status.clear()
-	report, err := o.compare(ctx, status)
+	cache, closeCache, err := o.openCache(func(text string) {
+		status.clear()
+		warn(env.Stderr, text)
+	})
+	if err != nil {
+		return err
+	}
+	defer closeCache()
+	report, err := o.compare(ctx, status, cache)
 	status.clear()
 	if err != nil {
 		return err
@@ -86,10 +96,11 @@ var diffPhases = map[diff.Phase]string{
 	diff.PhaseReasons:  "looking for reasons",
 }
 
-func (o *diffOptions) compare(ctx context.Context, status *statusLine) (*diff.Report, error) {
+func (o *diffOptions) compare(ctx context.Context, status *statusLine,
+	cache patchset.Cache) (*diff.Report, error) {
 	options := diff.Options{
-		NoPatches: o.noPatches,
-		Progress:  func(phase diff.Phase, done, total int64) { status.show(diffPhases[phase], done, total) },
+		NoPatches: o.noPatches, Cache: cache,
+		Progress: func(phase diff.Phase, done, total int64) { status.show(diffPhases[phase], done, total) },
 	}
 	old, new := o.old, o.new
 	if o.mirror != "" {

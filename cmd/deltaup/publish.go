@@ -41,6 +41,7 @@ type publishOptions struct {
 	quiet      bool
 	image      string
 
+	patchCacheOptions
 	signingOptions
 	unsigned bool
 	info     trust.Info
@@ -60,6 +61,10 @@ pointer moves last.
 With --keys the release is signed, as deltaup keys init has prepared it. Targets
 refuse a release that is not signed unless they are told not to. A mirror that
 was signed once takes a release without --keys only with --unsigned.
+
+What was made for patch sets is kept in a cache of this user: what the sets from
+several releases have in common is made once, and a run after one that was cut
+off goes on. Nothing in it is trusted.
 
 The same command again completes a run that was cut off. A version that the
 mirror has with the same bytes is left as it is and only the pointer moves,
@@ -89,6 +94,7 @@ which also promotes a release to another channel.`,
 		"IMAGE is no squashfs image of mkimage: publish it as chunks of its bytes")
 	f.IntVar(&o.patchFrom, "patch-from", 3,
 		"make patch sets from this many releases before; 0 makes none")
+	o.addCacheFlags(f)
 	o.addFlags(f)
 	o.addClockFlag(f)
 	f.BoolVar(
@@ -201,7 +207,13 @@ func runPublish(ctx context.Context, env *Env, o *publishOptions) error {
 	// for the rest of the process: a library must not decide that
 	debug.SetMemoryLimit(publishMemory)
 	p.Progress = out.progress
+	cache, closeCache, err := o.openCache(out.warn)
+	if err != nil {
+		return out.failed(err)
+	}
+	p.Cache = cache
 	done, err := publish.Add(ctx, folder.At(o.mirror), p)
+	closeCache()
 	if err != nil {
 		return out.failed(err)
 	}

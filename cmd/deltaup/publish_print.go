@@ -79,14 +79,19 @@ func (r *publishReporter) failed(err error) error {
 	return err
 }
 
+func (r *publishReporter) warn(text string) {
+	if r.json != nil {
+		r.json.event(apply.Event{Warning: text})
+		return
+	}
+	r.status.clear()
+	warn(r.env.Stderr, text)
+}
+
 func (r *publishReporter) published(done *publish.Result) {
 	r.status.clear()
 	for _, w := range done.Warnings {
-		if r.json != nil {
-			r.json.event(apply.Event{Warning: w})
-		} else {
-			warn(r.env.Stderr, w)
-		}
+		r.warn(w)
 	}
 	switch {
 	case r.json != nil:

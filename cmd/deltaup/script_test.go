@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -18,6 +19,12 @@ type cleaning struct{ *testing.M }
 
 func (c cleaning) Run() int {
 	defer func() { os.RemoveAll(thePublisher.dir) }()
+	cache, err := os.MkdirTemp("", "deltaup-cache")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(cache)
+	os.Setenv("XDG_CACHE_HOME", cache) // not what the user keeps there
 	return c.M.Run()
 }
 
@@ -28,7 +35,13 @@ func TestScripts(t *testing.T) {
 		t.Fatalf("no scripts in testdata/script: %v", err)
 	}
 	t.Setenv("GOTMPDIR", t.TempDir()) // testscript leaves a folder when not all scripts run
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", Condition: scriptCondition})
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", Condition: scriptCondition,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
+			return nil
+		},
+	})
 }
 
 // scriptCondition adds [mounts]: whether this process may mount in a namespace of its own.

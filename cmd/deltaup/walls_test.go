@@ -80,6 +80,7 @@ var floors = []struct {
 	{"mkimage/uki", nil},
 	{"delta/transform", []string{"delta/transform/gnuzip", "delta/transform/lz4hc", "delta/transform/lzmaparse", "delta/transform/parsestep", "delta/transform/xzutils", "delta/transform/zstdparse"}},
 	{"delta/suffix", nil},
+	{"delta/patchcache", []string{"chunkstore"}},
 	{"delta/patchset", []string{"chunkstore", "mkimage", "mkimage/tree", "delta/suffix", "delta/transform"}},
 	{"artifact", []string{"chunkstore", "mkimage", "mkimage/initrd", "mkimage/kernel", "mkimage/tree", "mkimage/uki", "delta/patchset"}},
 	{"delta", []string{"chunkstore"}},
@@ -109,7 +110,7 @@ var floors = []struct {
 	{"settings", []string{"chunkstore", "mkimage", "mkimage/squashfs", "mkimage/tree", "settings/list", "settings/merge", "settings/overlay", "settings/tarball"}},
 	// Above apply and slotboot, which do not know each other.
 	{"device", []string{"chunkstore", "mkimage/squashfs", "mkimage/tree", "mirror", "mirror/client", "trust", "apply", "slotboot", "slotboot/config", "slotboot/counted", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
-	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/adopt", "mkimage/blockmap", "mkimage/initrd", "mkimage/layers", "mkimage/layers/alpine", "mkimage/layers/apk", "mkimage/layers/apt", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/gschemas", "mkimage/layers/hwdb", "mkimage/layers/initramfs", "mkimage/layers/ldcache", "mkimage/layers/mime", "mkimage/layers/mimeinfo", "mkimage/layers/oci", "mkimage/layers/sbom", "mkimage/layers/script", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "settings", "settings/list", "settings/merge", "settings/mounts", "settings/tarball", "settings/textdiff", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
+	{"cmd/deltaup", []string{"chunkstore", "slotboot", "mkimage", "mkimage/adopt", "mkimage/blockmap", "mkimage/initrd", "mkimage/layers", "mkimage/layers/alpine", "mkimage/layers/apk", "mkimage/layers/apt", "mkimage/layers/busybox", "mkimage/layers/catalog", "mkimage/layers/deb", "mkimage/layers/gschemas", "mkimage/layers/hwdb", "mkimage/layers/initramfs", "mkimage/layers/ldcache", "mkimage/layers/mime", "mkimage/layers/mimeinfo", "mkimage/layers/oci", "mkimage/layers/sbom", "mkimage/layers/script", "mkimage/modules", "mkimage/trace", "mkimage/rootfs", "mkimage/squashfs", "mkimage/tree", "delta", "delta/patchcache", "delta/patchset", "delta/diff", "mirror", "mirror/check", "mirror/client", "mirror/folder", "mirror/publish", "mirror/serve", "trust", "apply", "apply/state", "device", "settings", "settings/list", "settings/merge", "settings/mounts", "settings/tarball", "settings/textdiff", "slotboot/config", "slotboot/counted", "slotboot/grub", "slotboot/loader", "slotboot/machine", "slotboot/scripts"}},
 }
 
 // TestWalls holds every package to the imports it is permitted, tests left out.

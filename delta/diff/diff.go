@@ -33,7 +33,9 @@ type Options struct {
 	// mirror.LeftOutCost gives it; 0: Compare estimates it.
 	LeftOut   int64
 	NoPatches bool // only the cost by chunks, which is quick to find
-	Progress  func(phase Phase, done, total int64)
+	// Cache, when not nil, has patches that were made before, and gets those that are made.
+	Cache    patchset.Cache
+	Progress func(phase Phase, done, total int64)
 }
 
 // Phase is a part of comparing that takes time.
@@ -169,6 +171,7 @@ func (c *comparison) makePatches() error {
 		patchset.Side{Recipe: rebuildable(c.to.Recipe), Contents: c.to.Contents},
 		patchset.MakeOptions{
 			ChunkCost: c.chunkCost, LeftOutCost: c.o.LeftOut, Steps: true, StepsApart: true,
+			Cache: c.o.Cache,
 			Progress: func(p patchset.Progress) {
 				c.o.Progress(patchPhases[p.Phase], p.Done, p.All[p.Phase])
 			},

@@ -168,7 +168,7 @@ func (m *maker) small(ctx context.Context, i int, base *chunkstore.Content,
 		}
 		best = cheaper(best, whole)
 	}
-	return best, best.check(old, plain)
+	return best, nil
 }
 
 // poor tells whether so many bytes of a content with one entry are literals that it may cost less
@@ -248,7 +248,8 @@ func (f form) transformed(id uint8) (_ form, ok bool) {
 	return f, ok && len(f.plain) <= most
 }
 
-// candidate makes the candidate of f. It calls step between what takes long.
+// candidate makes the candidate of f, and applies it: that undoing the transform gives the content
+// is known. It calls step between what takes long.
 func (m *maker) candidate(ctx context.Context, f form, step func()) (*candidate, error) {
 	release, err := m.room.take(ctx, searchRoom(len(f.old), len(f.plain)))
 	if err != nil {
@@ -256,35 +257,17 @@ func (m *maker) candidate(ctx context.Context, f form, step func()) (*candidate,
 	}
 	defer release()
 	f.entry.length = int64(len(f.plain))
-	index := suffix.NewIndex(f.old, 0)
-	step()
-	s, cost := smallestDiff(index, f.plain, step)
+	s, cost := m.matcher(f.old, 0).diff(f.plain, step)
+	got, err := suffix.Patch(nil, Bytes(f.old), int64(len(f.old)), s, f.entry.length)
+	if err := checkPatched(got, err, f.plain); err != nil {
+		return nil, err
+	}
 	return &candidate{entries: []Entry{f.entry}, streams: []suffix.Streams{s}, cost: cost}, nil
-}
-
-// smallestDiff makes a patch with each gain and gives the one with the smaller estimate, and the
-// estimate. It calls step after the first one, which takes longest.
-func smallestDiff(x *suffix.Index, plain []byte, step func()) (suffix.Streams, int64) {
-	search := x.Search(plain)
-	s := search.Diff(suffix.ProgramGain)
-	step()
-	cost := estimate(&s)
-	if len(s[suffix.Literals]) == len(plain) {
-		return s, cost // no match at all
-	}
-	other := search.Diff(suffix.TextGain)
-	if c := estimate(&other); c < cost {
-		return other, c
-	}
-	return s, cost
 }
 
 // check applies a candidate of one entry and demands that it gives plain.
 func (c *candidate) check(old, plain []byte) error {
 	e := &c.entries[0]
-	if e.layouts != nil {
-		return nil // program.predict has done so
-	}
 	g := Group{step: &Step{Entries: c.entries}, patches: c.streams}
 	got, err := g.content(0, e, Bytes(old), nil)
 	return checkPatched(got, err, plain)

@@ -221,7 +221,7 @@ func compressed(r *openRun) ([]madeGroup, error) {
 			continue
 		}
 		var err error
-		if cut[k], err = r.code(k, unheard); err != nil {
+		if cut[k], err = r.code(k, cache{}, unheard); err != nil {
 			return nil, err
 		}
 	}

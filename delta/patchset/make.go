@@ -31,7 +31,7 @@ const (
 func Make(ctx context.Context, w io.Writer, from, to Side, o MakeOptions) (*Stats, error) {
 	m := &maker{
 		from: from.Recipe, to: to.Recipe, old: from.Contents, new: to.Contents,
-		o: o, stats: &Stats{},
+		o: o, cache: cache{o.Cache}, stats: &Stats{},
 	}
 	if m.o.workers <= 0 {
 		m.o.workers = runtime.GOMAXPROCS(0)
@@ -52,6 +52,7 @@ type maker struct {
 	similar  map[*chunkstore.Content]*chunkstore.Content
 	shifts   map[string]*transform.Shifts // by kernelsOf
 	room     *room
+	cache    cache
 	progress *teller
 
 	head    Head

@@ -76,7 +76,7 @@ func (m *maker) program(ctx context.Context, c, base *chunkstore.Content) (*prog
 	if !ok {
 		return nil, nil
 	}
-	p.match(m.progress.matched)
+	p.match(m, m.progress.matched)
 	if p.total > largeMax {
 		return p, nil
 	}
@@ -100,7 +100,7 @@ func (m *maker) smallProgram(ctx context.Context, c, base *chunkstore.Content,
 		return nil, err
 	}
 	defer release()
-	p.match(func(_, _, _ int64) {})
+	p.match(m, func(_, _, _ int64) {})
 	if err := p.predict(); err != nil {
 		return nil, err
 	}
@@ -122,21 +122,20 @@ func (p *program) window(e *Entry) (begin, length int64) {
 
 // match finds the steps of the patches, as long as the streams are not too long. It calls matched
 // as teller has it.
-func (p *program) match(matched func(plain, streams, work int64)) {
-	index, begin, length := suffix.NewIndex(nil, 0), int64(-1), int64(0)
+func (p *program) match(m *maker, matched func(plain, streams, work int64)) {
+	x, begin, length := (*matcher)(nil), int64(-1), int64(0)
 	for i := range p.entries {
 		e := &p.entries[i]
 		at, n := p.window(e)
 		if at != begin || n != length {
-			if index = nil; begin >= 0 {
+			if x = nil; begin >= 0 {
 				// free the last index before making the next: an index takes most of the memory
 				runtime.GC()
 			}
 			begin, length = at, n
-			index = suffix.NewIndex(p.old.Labelled(p.from, int(at), int(at+n)), at)
+			x = m.matcher(p.old.Labelled(p.from, int(at), int(at+n)), at)
 		}
-		s, cost := smallestDiff(index,
-			p.new.Labelled(p.plain, int(e.Offset), int(e.Offset+e.Length)), func() {})
+		s, cost := x.diff(p.new.Labelled(p.plain, int(e.Offset), int(e.Offset+e.Length)), func() {})
 		p.streams = append(p.streams, s)
 		toCode := coded(int64(s.Len()), cost)
 		p.toCode += toCode

@@ -146,13 +146,13 @@ func newOther(e Entry, form []byte) *otherWay {
 
 // add makes the patch of the next piece, of which the first way has s for the same bytes of its
 // own.
-func (o *otherWay) add(index *suffix.Index, piece []byte, s *suffix.Streams, cost int64) {
+func (o *otherWay) add(x *matcher, piece []byte, s *suffix.Streams, cost int64) {
 	if o == nil || len(o.left) == 0 {
 		return
 	}
 	n := min(len(o.left), largePiece)
 	if !bytes.Equal(o.left[:n], piece) {
-		made, c := smallestDiff(index, o.left[:n], func() {})
+		made, c := x.diff(o.left[:n], func() {})
 		s, cost = &made, c
 	}
 	o.streams.Append(s)

@@ -161,6 +161,9 @@ type MakeOptions struct {
 	Bases map[chunkstore.ID]chunkstore.ID
 	// Large has each run be one group: for a target that uses nothing of a set before it has all.
 	Large bool
+	// Cache, when not nil, keeps what was made for this set or another, from any release: what is
+	// the same is not made again.
+	Cache Cache
 	// Progress, when not nil, is told how far the phases have come, by one goroutine at a time.
 	Progress func(Progress)
 

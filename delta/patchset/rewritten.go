@@ -205,7 +205,7 @@ func (m *maker) rewritten(ctx context.Context, i int,
 	if m.o.StepsApart {
 		other = f.encoding(old, plain)
 	}
-	found := f.pieces(old, plain, other)
+	found := m.pieces(f, old, plain, other)
 	if found == nil || found.tooLong() {
 		return nil, nil
 	}
@@ -220,13 +220,13 @@ func (m *maker) rewritten(ctx context.Context, i int,
 // pieces makes the patches for the pieces of a large content, as one candidate. old and plain are
 // the contents before the transform. It is nil when there is no step from one to the other. Of what
 // encoding gave, if not nil, it makes the other way.
-func (f form) pieces(old, plain, other []byte) *candidate {
+func (m *maker) pieces(f form, old, plain, other []byte) *candidate {
 	// of a longer base the beginning, which in a kernel is empty, is left out
 	skip := max(0, len(f.old)-suffix.WindowMax)
-	index := suffix.NewIndex(f.old[skip:], int64(skip))
+	x := m.matcher(f.old[skip:], int64(skip))
 	if f.entry.Stepped() {
 		form, ok := transform.AddStep(f.entry.transform(), f.plain, old, plain,
-			copies(index, f.plain))
+			x.copies(f.plain))
 		if !ok || len(form) > rewrittenMax {
 			return nil
 		}
@@ -237,23 +237,12 @@ func (f form) pieces(old, plain, other []byte) *candidate {
 	second := newOther(f.entry, other)
 	for plain := f.plain; len(plain) > 0; {
 		n := min(len(plain), largePiece)
-		s, cost := smallestDiff(index, plain[:n], func() {})
+		s, cost := x.diff(plain[:n], func() {})
 		found.streams[0].Append(&s)
 		found.cost += cost
-		second.add(index, plain[:n], &s, cost)
+		second.add(x, plain[:n], &s, cost)
 		plain = plain[n:]
 	}
 	found.other = second.worth(f.old, found.cost)
 	return found
-}
-
-// copies tells what patches of pieces copy, in few long runs.
-func copies(index *suffix.Index, plain []byte) (list []transform.Copy) {
-	for at := 0; at < len(plain); at += largePiece {
-		s := index.Search(plain[at:min(at+largePiece, len(plain))]).Diff(suffix.TextGain)
-		for c := range s.Copies() {
-			list = append(list, transform.Copy{New: at + c.New, Old: c.Old, Size: c.Size})
-		}
-	}
-	return list
 }

@@ -8,7 +8,7 @@ import (
 // roomMax is how many bytes of memory all searches and coders of one Make take together, on any
 // number of processors. The bases at hand, and the streams that wait, come on top: how much a
 // search takes is known once its contents are read and transformed.
-const roomMax = 640 << 20
+const roomMax = 768 << 20
 
 // room shares roomMax and the processors among goroutines. Who asks for less than is left need not
 // wait for one who asks for more.
@@ -67,8 +67,8 @@ func (r *room) wake() {
 }
 
 // searchRoom is about how many bytes the patches from an old content, or a window of one, to a new
-// content take: the index while it is made, the search, and the streams of both gains.
-func searchRoom(old, new int) int64 { return 14*int64(old) + 12*int64(new) }
+// content take: the index, the search, and the streams of both gains.
+func searchRoom(old, new int) int64 { return 10*int64(old) + 12*int64(new) }
 
 // coderRoom is about how many bytes brotli takes for a stream.
 func coderRoom(plain int) int64 { return 24*int64(plain) + 16<<20 }

@@ -22,8 +22,8 @@ type cutStream struct {
 // code compresses stream k of a run, which is not empty. What brotli makes smallest is one stream of
 // it, cut where a decoder has what it needs for the plain bytes of each group. So that costs no byte
 // but those of the tables. fed is told of the bytes of the stream as a coder takes them.
-func (r *openRun) code(k int, fed func(n int)) (s cutStream, err error) {
-	s.coder, s.stored = smallest(r.streams[k], fed)
+func (r *openRun) code(k int, c cache, fed func(n int)) (s cutStream, err error) {
+	s.coder, s.stored = c.smallest(r.streams[k], fed)
 	if len(r.groups) == 1 {
 		s.ends = []int{len(s.stored)}
 	} else {

@@ -2,6 +2,7 @@ package patchset
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 
 	"deltaup/chunkstore"
@@ -52,7 +53,7 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 	}
 	defer release()
 	found := new(candidate)
-	index, begin, length := suffix.NewIndex(nil, 0), int64(-1), int64(0)
+	x, begin, length := m.matcher(nil, 0), int64(-1), int64(0)
 	var old []byte
 	total, toCode := 0, int64(0)
 	for off := int64(0); off < c.Size; off += largePiece {
@@ -63,17 +64,17 @@ func (m *maker) large(ctx context.Context, c, base *chunkstore.Content) (*candid
 		if base != nil {
 			at, n := windowOf(base.Size, off, int64(len(plain)), c.Size)
 			if at != begin || n != length {
-				begin, length, index, old = at, n, nil, nil
+				begin, length, x, old = at, n, nil, nil
 				// free the last index before making the next: an index takes most of the memory
 				runtime.GC()
 				old = make([]byte, n)
 				if err := readPart(ctx, m.old, base, old, at); err != nil {
 					return nil, err
 				}
-				index = suffix.NewIndex(old, at)
+				x = m.matcher(old, at)
 			}
 		}
-		s, cost := smallestDiff(index, plain, func() {})
+		s, cost := x.diff(plain, func() {})
 		e := Entry{
 			Content: c,
 			Base:    base,
@@ -109,7 +110,7 @@ func (m *maker) windowed(ctx context.Context, c, base *chunkstore.Content,
 	}
 	defer release()
 	begin, _ := windowOf(base.Size, 0, c.Size, c.Size)
-	s, cost := smallestDiff(suffix.NewIndex(old, begin), plain, func() {})
+	s, cost := m.matcher(old, begin).diff(plain, func() {})
 	e := Entry{Content: c, Base: base, Length: c.Size, length: c.Size, hash: c.ID}
 	if err := checkPiece(&e, &s, shifted{old, begin}, plain); err != nil {
 		return nil, err
@@ -134,4 +135,9 @@ type shifted struct {
 }
 
 // ReadAt implements io.ReaderAt.
-func (s shifted) ReadAt(p []byte, off int64) (int, error) { return s.window.ReadAt(p, off-s.begin) }
+func (s shifted) ReadAt(p []byte, off int64) (int, error) {
+	if off < s.begin {
+		return 0, fmt.Errorf("%w: a copy from before the window", chunkstore.ErrCorrupt)
+	}
+	return s.window.ReadAt(p, off-s.begin)
+}

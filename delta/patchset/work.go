@@ -163,7 +163,7 @@ func (w *work) take() (err error) {
 
 // compress compresses a stream. It gives back the room that was taken for it.
 func (w *work) compress(s runStream, room int64) error {
-	cut, err := s.of.code(s.k, func(n int) { w.progress.did(PhaseCompress, int64(n)) })
+	cut, err := s.of.code(s.k, w.cache, func(n int) { w.progress.did(PhaseCompress, int64(n)) })
 	if w.coded(s, cut, room) || err != nil {
 		return err
 	}

@@ -6,8 +6,8 @@ import (
 	"math/bits"
 )
 
-// Index is an old content, or a window of one, prepared for searches. It takes about six times the
-// window's size in memory, and twelve times while it is made. It is safe for concurrent use.
+// Index is an old content, or a window of one, prepared for searches. It takes at most eight times
+// the window's size in memory, while it is made as well. It is safe for concurrent use.
 type Index struct {
 	old    []byte
 	start  int64 // position of old in the old content

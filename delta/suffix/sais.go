@@ -2,169 +2,300 @@ package suffix
 
 // sorted gives the suffix array of text: the starts of its suffixes in their order. It takes linear
 // time by the algorithm SA-IS (Nong, Zhang, Chan: "Two Efficient Algorithms for Linear Time Suffix
-// Array Construction"), whose terms L, S and LMS this file uses.
+// Array Construction"), whose terms L, S and LMS this file uses. Beside the array it takes next to
+// no memory: as in package index/suffixarray of Go, the array itself is the queue of what is to be
+// placed, and the shorter text of the recursion, its suffix array and its buckets lie in it.
 func sorted(text []byte) []int32 {
 	sa := make([]int32, len(text))
-	induce(text, sa, 255)
+	sais(text, sa, make([]int32, 256))
 	return sa
 }
 
-// induce fills sa, which is as long as text, with the suffix array of text. The symbols of text are
-// 0 to upper.
-func induce[T byte | int32](text []T, sa []int32, upper int) {
-	n := len(text)
-	if n < 2 {
-		clear(sa)
+// sais fills sa, which is as long as text and all zeros, with the suffix array of text. bucket is as
+// long as there are symbols, which count from 0. An entry of 0 in sa is empty, until the end.
+func sais[T byte | int32](text []T, sa, bucket []int32) {
+	if len(text) < 2 {
 		return
 	}
-	s := newSorter(text, sa, upper)
-	var lms []int32 // starts of the leftmost S suffixes (LMS), in the order of text
-	for i := 1; i < n; i++ {
-		if s.lms(i) {
-			lms = append(lms, int32(i))
+	lms := placeEnds(text, sa, bucket)
+	if lms > 1 {
+		substringsL(text, sa, bucket)
+		substringsS(text, sa, bucket)
+		// the LMS substrings, in their order, are the last entries of sa
+		order := sa[len(sa)-lms:]
+		lengths(text, sa)
+		if top := number(text, sa, order); top < lms {
+			recurse(sa, lms, top)
+			starts(text, order)
+			for i, n := range sa[:lms] {
+				sa[i] = order[n]
+			}
+		} else { // all are different, so their order is that of the suffixes
+			copy(sa, order)
 		}
+		spread(text, sa, bucket, lms)
 	}
-	s.sort(lms)
-	if len(lms) == 0 {
-		return
-	}
-	// The LMS substrings are in order now. Number them, equal ones alike. The suffix array of the
-	// shorter text of these numbers gives the order of the LMS suffixes.
-	order := make([]int32, 0, len(lms))
-	for _, v := range sa {
-		if s.lms(int(v)) {
-			order = append(order, v)
-		}
-	}
-	names := s.names(lms, order)
-	shorter := make([]int32, len(lms))
-	for i, start := range lms {
-		shorter[i] = names.of(start)
-	}
-	induce(shorter, order, names.top)
-	for i, v := range order {
-		order[i] = lms[v]
-	}
-	s.sort(order)
+	suffixesL(text, sa, bucket)
+	suffixesS(text, sa, bucket)
 }
 
-// sorter is the state of the induced sorting of one text.
-type sorter[T byte | int32] struct {
-	text   []T
-	sa     []int32
-	small  []uint64 // bit i: suffix i is S type, smaller than suffix i+1
-	first  []int32  // by symbol: where its L suffixes begin in sa
-	firstS []int32  // by symbol: where its S suffixes begin in sa
-	at     []int32  // by symbol: next free place in sa; scratch of sort
-}
-
-func newSorter[T byte | int32](text []T, sa []int32, upper int) *sorter[T] {
-	n := len(text)
-	s := &sorter[T]{text: text, sa: sa, small: make([]uint64, n/64+1),
-		first: make([]int32, upper+2), firstS: make([]int32, upper+1), at: make([]int32, upper+2)}
-	isS := false
-	for i := n - 1; i >= 0; i-- {
-		if i < n-1 {
-			isS = text[i] < text[i+1] || text[i] == text[i+1] && isS
-		}
-		if isS {
-			s.small[i>>6] |= 1 << (i & 63)
-			s.first[int(text[i])+1]++
-		} else {
-			s.firstS[text[i]]++
-		}
+// buckets sets bucket to where the suffixes of each symbol begin in the suffix array, or with ends
+// to where they end.
+func buckets[T byte | int32](text []T, bucket []int32, ends bool) {
+	clear(bucket)
+	for _, c := range text {
+		bucket[c]++
 	}
-	// A symbol's L suffixes come before its S suffixes.
 	sum := int32(0)
-	for c := range s.firstS {
-		countS := s.first[c+1]
-		s.first[c] = sum
-		s.firstS[c] += sum
-		sum = s.firstS[c] + countS
-	}
-	s.first[upper+1] = sum
-	return s
-}
-
-func (s *sorter[T]) isS(i int) bool { return s.small[i>>6]>>(i&63)&1 != 0 }
-
-// lms tells whether suffix i is S type and the one before it is not.
-func (s *sorter[T]) lms(i int) bool { return i > 0 && s.isS(i) && !s.isS(i-1) }
-
-// sort induces the order of all suffixes from that of the LMS suffixes.
-func (s *sorter[T]) sort(lms []int32) {
-	text, sa, at := s.text, s.sa, s.at
-	n := len(text)
-	for i := range sa {
-		sa[i] = -1
-	}
-	copy(at, s.firstS)
-	for _, v := range lms {
-		c := text[v]
-		sa[at[c]] = v
-		at[c]++
-	}
-	copy(at, s.first)
-	c := text[n-1]
-	sa[at[c]] = int32(n - 1)
-	at[c]++
-	for i := range sa {
-		if v := sa[i] - 1; v >= 0 && !s.isS(int(v)) {
-			c := text[v]
-			sa[at[c]] = v
-			at[c]++
+	for i, n := range bucket {
+		if ends {
+			bucket[i] = sum + n
+		} else {
+			bucket[i] = sum
 		}
-	}
-	copy(at, s.first)
-	for i := n - 1; i >= 0; i-- {
-		if v := sa[i] - 1; v >= 0 && s.isS(int(v)) {
-			c := int(text[v]) + 1
-			at[c]--
-			sa[at[c]] = v
-		}
+		sum += n
 	}
 }
 
-// names holds the numbers of LMS substrings. No two of them start at neighbouring places, so half
-// of the start serves as index.
-type names struct {
-	at  []int32
-	top int
+// An LMS suffix is one of type S behind one of type L. The functions below find them all alike,
+// from the last to the first: a suffix is smaller than the next one, of type S, if its first symbol
+// is smaller, or equal and the next one is of type S.
+
+// placeEnds puts the last symbol of each LMS substring, which is the first of the next one, at the
+// end of its bucket. It gives the number of LMS suffixes. If that is 1, it puts the suffix there.
+func placeEnds[T byte | int32](text []T, sa, bucket []int32) (lms int) {
+	buckets(text, bucket, true)
+	var c, next T
+	last, small := int32(-1), false
+	for i := len(text) - 1; i >= 0; i-- {
+		c, next = text[i], c
+		if c < next {
+			small = true
+		} else if c > next && small {
+			small = false
+			b := bucket[next] - 1
+			bucket[next], sa[b], last = b, int32(i+1), b
+			lms++
+		}
+	}
+	if lms > 1 {
+		sa[last] = 0 // the first one ends no substring
+	}
+	return lms
 }
 
-func (n *names) of(start int32) int32 { return n.at[start>>1] }
-
-// names numbers the LMS substrings by their order; equal ones get the same number.
-func (s *sorter[T]) names(lms, order []int32) *names {
-	end := make([]int32, len(s.text)/2+1) // where each LMS substring ends, by half of its start
-	for i, start := range lms {
-		stop := len(s.text)
-		if i+1 < len(lms) {
-			stop = int(lms[i+1])
-		}
-		end[start>>1] = int32(stop)
+// substringsL places the L suffixes of each LMS substring, from its last to its first one, and
+// leaves the first one alone in sa.
+func substringsL[T byte | int32](text []T, sa, bucket []int32) {
+	buckets(text, bucket, false)
+	// What is positive is to be worked off: the one before it is of type L and has its place ahead.
+	// It is negative there if the one before that is of type S.
+	k := len(text) - 1
+	at := text[k]
+	if text[k-1] < at {
+		k = -k
 	}
-	n := &names{at: make([]int32, len(s.text)/2+1)}
-	for i := 1; i < len(order); i++ {
-		a, b := order[i-1], order[i]
-		if !s.equal(a, end[a>>1], b, end[b>>1]) {
-			n.top++
+	b := bucket[at]
+	sa[b] = int32(k)
+	b++
+	for i, j := range sa {
+		if j <= 0 {
+			if j < 0 {
+				sa[i] = -j
+			}
+			continue
 		}
-		n.at[b>>1] = int32(n.top)
+		sa[i] = 0
+		k := j - 1
+		before, c := text[k-1], text[k]
+		if before < c {
+			k = -k
+		}
+		if c != at {
+			bucket[at] = b
+			at, b = c, bucket[c]
+		}
+		sa[b] = k
+		b++
 	}
-	return n
 }
 
-// equal compares two LMS substrings, with the symbol at which the next one starts.
-func (s *sorter[T]) equal(a, aEnd, b, bEnd int32) bool {
-	n := int32(len(s.text))
-	if aEnd-a != bEnd-b || aEnd == n || bEnd == n {
-		return false
+// substringsS places the S suffixes of each LMS substring, from its last to its first one, and
+// moves the first ones to the end of sa.
+func substringsS[T byte | int32](text []T, sa, bucket []int32) {
+	buckets(text, bucket, true)
+	at := T(0)
+	b := bucket[at]
+	top := len(sa)
+	for i := len(sa) - 1; i >= 0; i-- {
+		j := sa[i]
+		if j == 0 {
+			continue
+		}
+		sa[i] = 0
+		if j < 0 {
+			top--
+			sa[top] = -j
+			continue
+		}
+		k := j - 1
+		before, c := text[k-1], text[k]
+		if before > c {
+			k = -k
+		}
+		if c != at {
+			bucket[at] = b
+			at, b = c, bucket[c]
+		}
+		b--
+		sa[b] = k
 	}
-	for ; a <= aEnd; a, b = a+1, b+1 {
-		if s.text[a] != s.text[b] {
+}
+
+// lengths writes the length of each LMS substring, with the first symbol of the next one, to half
+// of its start. No two of them start at neighbouring places. That of the last one is 0.
+func lengths[T byte | int32](text []T, sa []int32) {
+	var c, next T
+	end, small := 0, false
+	for i := len(text) - 1; i >= 0; i-- {
+		c, next = text[i], c
+		if c < next {
+			small = true
+		} else if c > next && small {
+			small = false
+			if end > 0 {
+				sa[(i+1)>>1] = int32(end - i - 1)
+			} else {
+				sa[(i+1)>>1] = 0
+			}
+			end = i + 2
+		}
+	}
+}
+
+// number writes the numbers of the LMS substrings, by their order from 1 on and equal ones alike,
+// to half of their starts. It gives the last number.
+func number[T byte | int32](text []T, sa, order []int32) (top int) {
+	size, before := int32(-1), int32(0)
+	for _, j := range order {
+		n := sa[j>>1]
+		if n != size || !same(text[j:j+n], text[before:before+n]) {
+			top++
+			size, before = n, j
+		}
+		sa[j>>1] = int32(top)
+	}
+	return top
+}
+
+func same[T byte | int32](a, b []T) bool {
+	for i, c := range a {
+		if c != b[i] {
 			return false
 		}
 	}
 	return true
+}
+
+// recurse sorts the text of the numbers of the LMS substrings into the beginning of sa.
+func recurse(sa []int32, lms, top int) {
+	at := len(sa)
+	for i := len(sa) / 2; i >= 0; i-- {
+		if n := sa[i]; n > 0 {
+			at--
+			sa[at] = n - 1
+		}
+	}
+	bucket := sa[lms : len(sa)-lms]
+	if len(bucket) < top {
+		bucket = make([]int32, top)
+	}
+	clear(sa[:lms])
+	sais(sa[len(sa)-lms:], sa[:lms], bucket[:top])
+}
+
+// starts gives the starts of the LMS suffixes in the order of text.
+func starts[T byte | int32](text []T, lms []int32) {
+	var c, next T
+	n, small := len(lms), false
+	for i := len(text) - 1; i >= 0; i-- {
+		c, next = text[i], c
+		if c < next {
+			small = true
+		} else if c > next && small {
+			small = false
+			n--
+			lms[n] = int32(i + 1)
+		}
+	}
+}
+
+// spread moves the sorted LMS suffixes from the beginning of sa to the ends of their buckets.
+func spread[T byte | int32](text []T, sa, bucket []int32, lms int) {
+	buckets(text, bucket, true)
+	end := len(sa)
+	for i := lms - 1; i >= 0; i-- {
+		v := sa[i]
+		c := text[v]
+		b := int(bucket[c] - 1)
+		bucket[c] = int32(b)
+		clear(sa[b+1 : end])
+		sa[b], end = v, b
+	}
+	clear(sa[:end])
+}
+
+// suffixesL places all L suffixes. Of those that are left negative the one before is of type S.
+func suffixesL[T byte | int32](text []T, sa, bucket []int32) {
+	buckets(text, bucket, false)
+	k := len(text) - 1
+	at := text[k]
+	if text[k-1] < at {
+		k = -k
+	}
+	b := bucket[at]
+	sa[b] = int32(k)
+	b++
+	for _, j := range sa {
+		if j <= 0 {
+			continue
+		}
+		k := j - 1
+		c := text[k]
+		if k > 0 && text[k-1] < c {
+			k = -k
+		}
+		if c != at {
+			bucket[at] = b
+			at, b = c, bucket[c]
+		}
+		sa[b] = k
+		b++
+	}
+}
+
+// suffixesS places all S suffixes.
+func suffixesS[T byte | int32](text []T, sa, bucket []int32) {
+	buckets(text, bucket, true)
+	at := T(0)
+	b := bucket[at]
+	for i := len(sa) - 1; i >= 0; i-- {
+		j := sa[i]
+		if j >= 0 {
+			continue
+		}
+		j = -j
+		sa[i] = j
+		k := j - 1
+		c := text[k]
+		if k > 0 && text[k-1] <= c {
+			k = -k
+		}
+		if c != at {
+			bucket[at] = b
+			at, b = c, bucket[c]
+		}
+		b--
+		sa[b] = k
+	}
 }

@@ -92,7 +92,9 @@ type besideLead struct {
 
 func (l *besideLead) make(ctx context.Context, w io.Writer,
 	progress func(patchset.Progress)) (*patchset.Stats, error) {
-	return artifact.Make(ctx, w, *l.goal.pair(l.from), patchset.MakeOptions{Progress: progress})
+	return artifact.Make(ctx, w, *l.goal.pair(l.from), patchset.MakeOptions{
+		Progress: progress, Cache: l.goal.u.p.Cache,
+	})
 }
 
 func (l *besideLead) complete(_ context.Context, p *mirror.Patch) error {

@@ -70,7 +70,7 @@ func (l *imageLead) make(ctx context.Context, w io.Writer,
 	to := patchset.Side{Recipe: l.goal.to, Contents: l.goal.new}
 	set, err := patchset.Make(ctx, w, from, to, patchset.MakeOptions{
 		ChunkCost: l.goal.chunkCost(l.From), LeftOutCost: l.goal.meta, Progress: progress,
-		Steps: true, StepsApart: true,
+		Steps: true, StepsApart: true, Cache: l.goal.u.p.Cache,
 	})
 	if err == nil {
 		l.goal.adviseModules(l.From, set, l.old.Version)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"deltaup/delta/patchset"
 	"deltaup/mirror"
 )
 
@@ -47,6 +48,8 @@ type Publication struct {
 	// from how many releases before it, followed back from the channel's pointer, patch sets are
 	// made
 	PatchFrom int
+	// Cache, when not nil, has what was made for sets before, and gets what is made.
+	Cache patchset.Cache
 
 	// Seal, when not nil, is called once the release and all that it needs are durable and before
 	// the channel's pointer moves, with the mirror locked: it signs the release. After its error
