@@ -97,7 +97,7 @@ var diffPhases = map[diff.Phase]string{
 }
 
 func (o *diffOptions) compare(ctx context.Context, status *statusLine,
-	cache patchset.Cache) (*diff.Report, error) {
+	cache patchset.Keeper) (*diff.Report, error) {
 	options := diff.Options{
 		NoPatches: o.noPatches, Cache: cache,
 		Progress: func(phase diff.Phase, done, total int64) { status.show(diffPhases[phase], done, total) },

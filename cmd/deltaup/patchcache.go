@@ -27,9 +27,9 @@ func (o *patchCacheOptions) addCacheFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.cacheSize, "cache-size", "", "keep at most so many `BYTES` there (default: 2 GiB)")
 }
 
-// openCache gives the cache, nil when there is none. close tells warn why it keeps nothing more, if it
-// does not. That the default folder cannot be used is a warning, too.
-func (o *patchCacheOptions) openCache(warn func(text string)) (cache patchset.Cache, close func(), err error) {
+// openCache gives the cache, nil when there is none. close tells warn why it keeps nothing more, if
+// it does not. That the default folder cannot be used is a warning, too.
+func (o *patchCacheOptions) openCache(warn func(text string)) (cache patchset.Keeper, close func(), err error) {
 	none := func() {}
 	unkept := func(err error) { warn("what is made is not kept: " + err.Error()) }
 	size, err := parseBytes("--cache-size", o.cacheSize)

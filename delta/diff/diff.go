@@ -34,7 +34,7 @@ type Options struct {
 	LeftOut   int64
 	NoPatches bool // only the cost by chunks, which is quick to find
 	// Cache, when not nil, has patches that were made before, and gets those that are made.
-	Cache    patchset.Cache
+	Cache    patchset.Keeper
 	Progress func(phase Phase, done, total int64)
 }
 

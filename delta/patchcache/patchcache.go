@@ -1,4 +1,4 @@
-// Package patchcache keeps in a folder what was made for patch sets: it is a patchset.Cache that
+// Package patchcache keeps in a folder what was made for patch sets: it is a patchset.Keeper that
 // outlives a run. [Open] it, give it to who makes sets, and look at [Folder.Err] afterwards.
 //
 // The folder has a bound. When it is exceeded, what was not used for longest goes. Nothing in it is
@@ -74,7 +74,7 @@ func (f *Folder) path(key chunkstore.ID) string {
 	return filepath.Join(f.dir, name[:2], name[2:])
 }
 
-// Get implements patchset.Cache. A damaged entry is none, and goes.
+// Get implements patchset.Keeper. A damaged entry is none, and goes.
 func (f *Folder) Get(key chunkstore.ID) []byte {
 	path := f.path(key)
 	b, err := plainfile.Read(path, entryMax+int64(hashSize))
@@ -100,7 +100,7 @@ func sum(key chunkstore.ID, value []byte) chunkstore.ID {
 	return h.ID()
 }
 
-// Put implements patchset.Cache. After its first error it does nothing any more.
+// Put implements patchset.Keeper. After its first error it does nothing any more.
 func (f *Folder) Put(key chunkstore.ID, value []byte) {
 	size := int64(hashSize + len(value))
 	if len(value) > entryMax || size > f.max || f.Err() != nil {

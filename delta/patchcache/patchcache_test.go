@@ -14,7 +14,7 @@ import (
 	"deltaup/delta/patchset"
 )
 
-var _ patchset.Cache = (*Folder)(nil)
+var _ patchset.Keeper = (*Folder)(nil)
 
 func open(t *testing.T, dir string, max int64) *Folder {
 	t.Helper()

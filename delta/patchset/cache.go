@@ -11,19 +11,19 @@ import (
 	"deltaup/delta/suffix"
 )
 
-// Cache keeps what took long to make, under the hash of what it was made of. Make holds what it
+// Keeper keeps what took long to make, under the hash of what it was made of. Make holds what it
 // gets against that, so that a damaged cache costs time and a forged one at most bytes. It is for
 // several goroutines.
-type Cache interface {
+type Keeper interface {
 	// Get gives what was put under a key, nil when there is nothing. Nobody changes it.
 	Get(key chunkstore.ID) []byte
 	// Put may keep value, which nobody changes. Whether it did shows the next Get.
 	Put(key chunkstore.ID, value []byte)
 }
 
-// cache is what Make has in a Cache, which may be nil: patches from bytes to bytes, and coded
+// cache is what Make has in a Keeper, which may be nil: patches from bytes to bytes, and coded
 // streams. Neither depends on the release that a set leads from, nor on where in it the bytes are.
-type cache struct{ Cache }
+type cache struct{ Keeper }
 
 // The domains of keys. What gives other bytes for the same input gets another one.
 const (
@@ -39,7 +39,7 @@ const (
 
 // patchKey is the key of the patch from the bytes of x to plain. It is zero without a cache.
 func (c cache) patchKey(x *matcher, plain []byte) (key chunkstore.ID) {
-	if c.Cache == nil || len(plain) < patchKept || len(x.old) == 0 {
+	if c.Keeper == nil || len(plain) < patchKept || len(x.old) == 0 {
 		return key
 	}
 	old, new := x.id(), chunkstore.Sum(plain)
@@ -123,7 +123,7 @@ func (c cache) keepPatch(key chunkstore.ID, s *suffix.Streams, plain int) {
 
 // smallest is the function of that name, with the cache.
 func (c cache) smallest(plain []byte, fed func(n int)) (coder int, stored []byte) {
-	if c.Cache == nil || len(plain) < codedKept {
+	if c.Keeper == nil || len(plain) < codedKept {
 		return smallest(plain, fed)
 	}
 	h := chunkstore.NewHasher()

@@ -14,7 +14,7 @@ import (
 	"deltaup/delta/suffix"
 )
 
-// memory is a Cache that counts.
+// memory is a Keeper that counts.
 type memory struct {
 	mu    sync.Mutex
 	kept  map[chunkstore.ID][]byte

@@ -163,7 +163,7 @@ type MakeOptions struct {
 	Large bool
 	// Cache, when not nil, keeps what was made for this set or another, from any release: what is
 	// the same is not made again.
-	Cache Cache
+	Cache Keeper
 	// Progress, when not nil, is told how far the phases have come, by one goroutine at a time.
 	Progress func(Progress)
 

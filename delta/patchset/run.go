@@ -19,9 +19,9 @@ type cutStream struct {
 	ends   []int // of each group's part
 }
 
-// code compresses stream k of a run, which is not empty. What brotli makes smallest is one stream of
-// it, cut where a decoder has what it needs for the plain bytes of each group. So that costs no byte
-// but those of the tables. fed is told of the bytes of the stream as a coder takes them.
+// code compresses stream k of a run, which is not empty. What brotli makes smallest is one stream
+// of it, cut where a decoder has what it needs for the plain bytes of each group. So that costs no
+// byte but those of the tables. fed is told of the bytes of the stream as a coder takes them.
 func (r *openRun) code(k int, c cache, fed func(n int)) (s cutStream, err error) {
 	s.coder, s.stored = c.smallest(r.streams[k], fed)
 	if len(r.groups) == 1 {

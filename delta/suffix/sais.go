@@ -11,8 +11,8 @@ func sorted(text []byte) []int32 {
 	return sa
 }
 
-// sais fills sa, which is as long as text and all zeros, with the suffix array of text. bucket is as
-// long as there are symbols, which count from 0. An entry of 0 in sa is empty, until the end.
+// sais fills sa, which is as long as text and all zeros, with the suffix array of text. bucket is
+// as long as there are symbols, which count from 0. An entry of 0 in sa is empty, until the end.
 func sais[T byte | int32](text []T, sa, bucket []int32) {
 	if len(text) < 2 {
 		return

@@ -49,7 +49,7 @@ type Publication struct {
 	// made
 	PatchFrom int
 	// Cache, when not nil, has what was made for sets before, and gets what is made.
-	Cache patchset.Cache
+	Cache patchset.Keeper
 
 	// Seal, when not nil, is called once the release and all that it needs are durable and before
 	// the channel's pointer moves, with the mirror locked: it signs the release. After its error

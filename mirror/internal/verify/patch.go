@@ -138,8 +138,8 @@ func (s *Set) applyAll(ctx context.Context, step *patchset.Step, old patchset.Co
 // appliersMax is how many parts of a set are applied at once. Each takes the memory of a target.
 const appliersMax = 4
 
-// partEnd gives the end of the part of a step that begins at entry i: where both a content and a run
-// of groups end, so that the parts need nothing of each other.
+// partEnd gives the end of the part of a step that begins at entry i: where both a content and a
+// run of groups end, so that the parts need nothing of each other.
 func (s *Set) partEnd(step *patchset.Step, i int) int {
 	for i++; i < len(step.Entries); i++ {
 		e, before := &step.Entries[i], &step.Entries[i-1]
