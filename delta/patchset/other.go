@@ -186,6 +186,9 @@ func (m *maker) addOthers(ctx context.Context) error {
 		g := openRun{groups: []groupEnd{{}}}
 		if s := m.others[e.Content]; s != nil {
 			g.streams, some = *s, true
+			for k := range g.streams {
+				g.groups[0].ends[k] = len(g.streams[k])
+			}
 		}
 		m.closed = append(m.closed, g)
 	}
