@@ -3,18 +3,17 @@ package fontcache
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/go-text/typesetting/font/cff"
-	"github.com/go-text/typesetting/font/opentype/tables"
 )
 
 // outlines are the glyphs of a font of PostScript, in a table CFF or CFF2.
 type outlines struct {
-	b       []byte
-	notice  string
-	two     bool     // CFF2
-	glyphs  [][]byte // their charstrings
-	regions tables.ItemVarStore
+	b      []byte
+	notice string
+	two    bool     // CFF2
+	glyphs [][]byte // their charstrings
 
 	top    map[int][]int // the font's own dictionary
 	global [][]byte      // subroutines of all glyphs
@@ -25,29 +24,40 @@ type outlines struct {
 const (
 	escape        = 12 << 8
 	opNotice      = 1
+	opGlyphs      = 17
 	opPrivate     = 18
 	opSubroutines = 19
-	opRegions     = 22 // vsindex
+	opStore       = 24
 	opFonts       = escape | 36
 	opSelect      = escape | 37
 )
 
+// notWhole stands for a number that is no place, size or index.
+const notWhole = math.MinInt32
+
 // cffStrings is how many strings all fonts of PostScript have, which are not in them.
 const cffStrings = 391
 
-// readOutlines reads a table that the library takes, too.
-func readOutlines(b []byte, two bool) (*outlines, error) {
+// readOutlines reads a table that the library takes, too. work takes steps of what it may cost.
+func readOutlines(b []byte, two bool, work func(int) error) (*outlines, error) {
 	o := &outlines{b: b, two: two, width: 2}
+	head := o.readHead
+	if two {
+		o.width, head = 4, o.readHead2
+	}
+	if err := head(); err != nil {
+		return nil, err
+	}
+	if err := o.bound(work); err != nil {
+		return nil, err
+	}
 	if two {
 		parsed, err := cff.ParseCFF2(b)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errUnread, err)
 		}
-		o.width, o.glyphs, o.regions = 4, parsed.Charstrings, parsed.VarStore
-		return o, o.readHead2()
-	}
-	if err := o.readHead(); err != nil {
-		return nil, err
+		o.glyphs = parsed.Charstrings
+		return o, nil
 	}
 	parsed, err := cff.Parse(b)
 	if err != nil {
@@ -81,7 +91,7 @@ func (o *outlines) readHead() error {
 		return wrong
 	}
 	if number, ok := o.top[opNotice]; ok {
-		i := lastOf(number) - cffStrings
+		i := max(lastOf(number), 0) - cffStrings
 		if i < 0 || i >= len(parts[2]) {
 			return wrong
 		}
@@ -92,13 +102,20 @@ func (o *outlines) readHead() error {
 
 // readHead2 reads how a table CFF2 begins: its header, the dictionary, the subroutines.
 func (o *outlines) readHead2() error {
+	wrong := fmt.Errorf("%w: its glyphs", errUnread)
+	if len(o.b) < 5 {
+		return wrong
+	}
 	begin := int(o.b[2])
-	end := begin + int(binary.BigEndian.Uint16(o.b[3:])) // the library has looked at it
+	end := begin + int(binary.BigEndian.Uint16(o.b[3:]))
+	if end > len(o.b) {
+		return wrong
+	}
 	var ok, sound bool
 	o.top, ok = cffDictionary(o.b[begin:end])
 	o.global, _, sound = cffIndex(o.b[end:], o.width)
 	if !ok || !sound {
-		return fmt.Errorf("%w: its glyphs", errUnread)
+		return wrong
 	}
 	return nil
 }
@@ -111,8 +128,8 @@ func (o *outlines) behind(place int) []byte {
 	return o.b[place:]
 }
 
-// private gives the private dictionary that counts for a glyph, and where it begins.
-func (o *outlines) private(glyph int) (private map[int][]int, at int, ok bool) {
+// local gives the subroutines that count for a glyph: those of its private dictionary.
+func (o *outlines) local(glyph int) (subroutines [][]byte, ok bool) {
 	dictionary := o.top
 	if fonts, several := o.top[opFonts]; several {
 		parts, _, sound := cffIndex(o.behind(lastOf(fonts)), o.width)
@@ -121,26 +138,39 @@ func (o *outlines) private(glyph int) (private map[int][]int, at int, ok bool) {
 			i, sound = cffSelect(o.behind(lastOf(which)), glyph)
 		}
 		if !sound || i >= len(parts) {
-			return nil, 0, false
+			return nil, false
 		}
 		if dictionary, sound = cffDictionary(parts[i]); !sound {
-			return nil, 0, false
+			return nil, false
 		}
 	}
+	return o.localOf(dictionary)
+}
+
+// localOf gives the subroutines of the private dictionary that another one names.
+func (o *outlines) localOf(dictionary map[int][]int) (subroutines [][]byte, ok bool) {
 	place, there := dictionary[opPrivate]
 	if !there {
-		return nil, 0, true
+		return nil, true
 	}
 	if len(place) < 2 {
-		return nil, 0, false
+		return nil, false
 	}
 	size, at := place[len(place)-2], place[len(place)-1]
 	b := o.behind(at)
 	if size < 0 || size > len(b) {
-		return nil, 0, false
+		return nil, false
 	}
-	private, ok = cffDictionary(b[:size])
-	return private, at, ok
+	private, ok := cffDictionary(b[:size])
+	if !ok {
+		return nil, false
+	}
+	if place, there := private[opSubroutines]; there && lastOf(place) != 0 {
+		if subroutines, _, ok = cffIndex(o.behind(at+lastOf(place)), o.width); !ok {
+			return nil, false
+		}
+	}
+	return subroutines, true
 }
 
 // cffSelect gives which of several dictionaries counts for a glyph.
@@ -149,7 +179,6 @@ func cffSelect(b []byte, glyph int) (int, bool) {
 	if len(b) == 0 {
 		return 0, false
 	}
-	head, size := 3, 3 // of the ranges: their first glyph, the dictionary
 	switch b[0] {
 	case 0:
 		if 1+glyph >= len(b) {
@@ -157,21 +186,13 @@ func cffSelect(b []byte, glyph int) (int, bool) {
 		}
 		return int(b[1+glyph]), true
 	case 3:
-	case 4:
-		head, size = 5, 6
-	default:
+	default: // of others FreeType knows none
 		return 0, false
 	}
+	const head, size = 3, 3 // of the ranges: their first glyph, the dictionary
 	found := -1
-	for b = b[min(head, len(b)):]; len(b) >= size; b = b[size:] {
-		first, dictionary := int(be.Uint16(b)), int(b[2])
-		if size == 6 {
-			first, dictionary = int(be.Uint32(b)), int(be.Uint16(b[4:]))
-		}
-		if first > glyph {
-			break
-		}
-		found = dictionary
+	for b = b[min(head, len(b)):]; len(b) >= size && int(be.Uint16(b)) <= glyph; b = b[size:] {
+		found = int(b[2])
 	}
 	return found, found >= 0
 }
@@ -185,7 +206,7 @@ func lastOf(numbers []int) int {
 }
 
 // cffDictionary gives the numbers that stand before each operator of a dictionary. Those with
-// digits behind the point are left out.
+// digits behind the point are notWhole.
 func cffDictionary(d []byte) (operators map[int][]int, ok bool) {
 	operators = map[int][]int{}
 	var numbers []int
@@ -204,7 +225,7 @@ func cffDictionary(d []byte) (operators map[int][]int, ok bool) {
 			for size < len(d) && d[size]&0xf != 0xf && d[size]>>4 != 0xf {
 				size++
 			}
-			size++
+			numbers, size = append(numbers, notWhole), size+1
 		case c >= 32 && c <= 246:
 			numbers = append(numbers, c-139)
 		case c >= 247 && c <= 250 && len(d) > 1:
@@ -233,7 +254,7 @@ func cffIndex(b []byte, width int) (parts [][]byte, rest []byte, ok bool) {
 		return nil, b[width:], true
 	}
 	head := width + 1
-	if len(b) < head || b[width] < 1 || b[width] > 4 || count > len(b) {
+	if len(b) < head || b[width] < 1 || b[width] > 4 || count > partsOfIndexMax {
 		return nil, nil, false
 	}
 	each := int(b[width])

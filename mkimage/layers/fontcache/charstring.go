@@ -20,23 +20,13 @@ func (o *outlines) drawn(glyph int) (bool, error) {
 	if glyph >= len(o.glyphs) {
 		return false, fmt.Errorf("%w: a glyph that is not there", errUnread)
 	}
-	private, at, ok := o.private(glyph)
+	local, ok := o.local(glyph)
 	if !ok {
 		return false, fmt.Errorf("%w: its glyphs", errUnread)
 	}
-	var local [][]byte
-	if place := lastOf(private[opSubroutines]); place > 0 {
-		if local, _, ok = cffIndex(o.behind(at+place), o.width); !ok {
-			return false, fmt.Errorf("%w: its glyphs", errUnread)
-		}
-	}
 	d := &drawing{outlines: o}
 	var m ps.Machine
-	err := d.vary(max(lastOf(private[opRegions]), 0))
-	if err == nil {
-		err = m.Run(o.glyphs[glyph], local, o.global, d)
-	}
-	if err != nil {
+	if err := m.Run(o.glyphs[glyph], local, o.global, d); err != nil {
 		return false, fmt.Errorf("%w: %w", errUnread, err)
 	}
 	return d.drawn, nil
@@ -48,37 +38,10 @@ type drawing struct {
 	*outlines
 	path      ps.CharstringReader
 	operators int
-	regions   int // along which the numbers vary
 	drawn     bool
 }
 
 func (d *drawing) Context() ps.Context { return ps.Type2Charstring }
-
-// vary takes the regions that an index names.
-func (d *drawing) vary(index int) error {
-	data := d.outlines.regions.ItemVariationDatas
-	if len(data) == 0 {
-		return nil
-	}
-	if index < 0 || index >= len(data) {
-		return fmt.Errorf("no regions %d", index)
-	}
-	d.regions = len(data[index].RegionIndexes)
-	return nil
-}
-
-// blend leaves of some numbers those that count where nothing varies.
-func (d *drawing) blend(m *ps.Machine) error {
-	if m.ArgStack.Top < 1 {
-		return errors.New("blend without numbers")
-	}
-	n := int32(m.ArgStack.Pop())
-	if n < 0 || int64(m.ArgStack.Top) < int64(n)*int64(d.regions+1) {
-		return errors.New("blend without numbers")
-	}
-	m.ArgStack.Top -= n * int32(d.regions)
-	return nil
-}
 
 // Apply implements ps.OperatorHandler.
 func (d *drawing) Apply(m *ps.Machine, op ps.Operator) error {
@@ -105,16 +68,8 @@ func (d *drawing) Apply(m *ps.Machine, op ps.Operator) error {
 		}
 		d.path.ClosePath()
 		return d.end(m, ps.ErrInterrupt)
-	case 15, 16: // vsindex, blend
-		switch {
-		case !d.two:
-			return fmt.Errorf("operator %v", op)
-		case op.Operator == 16:
-			return d.blend(m)
-		case m.ArgStack.Top < 1:
-			return errors.New("vsindex without a number")
-		}
-		return d.end(m, d.vary(int(m.ArgStack.Pop())))
+	case 15, 16: // vsindex, blend: whether FreeType draws them depends on what was asked before
+		return fmt.Errorf("operator %v", op)
 	}
 	return d.end(m, d.draw(m, op.Operator))
 }

@@ -82,11 +82,16 @@ func (b *builder) file(e *tree.Entry, name string, names []string) (fonts []patt
 // patterns gives the patterns of the fonts in a file: of each font, of its instances, and of all
 // that these span.
 func (r *release) patterns(in *source, name string) (list []pattern, err error) {
-	defer func() {
+	defer func() { // libraries panic
 		if p := recover(); p != nil {
 			list, err = nil, fmt.Errorf("%w: %v", errUnread, p)
 		}
 	}()
+	return r.readPatterns(in, name)
+}
+
+// readPatterns is patterns that panics where a library does.
+func (r *release) readPatterns(in *source, name string) (list []pattern, err error) {
 	count, read, err := in.faces()
 	if err != nil {
 		return nil, err

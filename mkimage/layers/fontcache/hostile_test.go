@@ -116,6 +116,17 @@ func variations(font []byte, instances int) map[string][]byte {
 	return map[string][]byte{"fvar": fvar, "gvar": gvar}
 }
 
+// sharedRows gives a store of variations that has the same many rows without numbers so often.
+func sharedRows(count int) []byte {
+	regions, rows := words(3, 0), words(0xffff, 0, 0)
+	at := 8 + 4*count
+	store := slices.Concat(words(1), longs(at), words(count))
+	for range count {
+		store = append(store, longs(at+len(regions))...)
+	}
+	return slices.Concat(store, regions, rows)
+}
+
 // TestBounds demands that small files which ask for much memory are not read, nor that memory
 // taken, and that the same files within the bounds are read.
 func TestBounds(t *testing.T) {
@@ -148,6 +159,7 @@ func TestBounds(t *testing.T) {
 	properties := func(length int) []byte {
 		return tinyPCF("ISO10646", "1", map[string]any{"FOUNDRY": strings.Repeat("x", length), "PIXEL_SIZE": 13}, "FOUNDRY", "PIXEL_SIZE")
 	}
+	open := func(tag string, b []byte) []byte { return tinyOpenType(map[string][]byte{tag: b}) }
 	r := releases[fonttest.Release]
 	r.lenient = true // of families with blanks
 	for name, c := range map[string]struct {
@@ -167,6 +179,12 @@ func TestBounds(t *testing.T) {
 		"often":              {repeated(everything, facesMax), "too much work"},
 		"of one width":       {variedMono(10), ""},
 		"often of one width": {variedMono(patternsMax), "too much work"},
+		"dictionaries":       {open("CFF ", cffTable(0, dictionariesMax, nil)), ""},
+		"many dictionaries":  {open("CFF ", cffTable(0, dictionariesMax+1, nil)), "its glyphs"},
+		"subroutines":        {open("CFF ", cffTable(0, 2, make([][]byte, 60000)...)), ""},
+		"shared ones":        {open("CFF ", cffTable(0, 200, make([][]byte, 60000)...)), "too much work"},
+		"variations":         {open("CFF2", cff2Table(-1, sharedRows(10))), ""},
+		"shared variations":  {open("CFF2", cff2Table(-1, sharedRows(10000))), "too much work"},
 		"often named": {withTables(varied(patternsMax), map[string][]byte{
 			"name": familyTable(namesMax),
 		}), "too much work"},
@@ -209,6 +227,10 @@ func TestSubroutines(t *testing.T) {
 		if drawn, err := draw(c.glyph, lines); drawn != c.drawn || err != nil {
 			t.Errorf("%s: %v, %v", name, drawn, err)
 		}
+	}
+	o := &outlines{glyphs: [][]byte{charstring(1, 2, 3, 1, 1016, 1022, 5, 1006)}, two: true, width: 4}
+	if drawn, err := o.drawn(0); !errors.Is(err, errUnread) {
+		t.Errorf("of numbers that vary: %v, %v", drawn, err)
 	}
 	var nested [][]byte
 	for i := range 9 {

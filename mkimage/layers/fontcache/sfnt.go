@@ -106,7 +106,7 @@ func (s *sfnt) readPostScript(tag string) (*outlines, error) {
 		if err != nil {
 			return nil, err
 		}
-		if s.source.outlines, err = readOutlines(b, tag == "CFF2"); err != nil {
+		if s.source.outlines, err = readOutlines(b, tag == "CFF2", s.work); err != nil {
 			return nil, err
 		}
 		s.outlinesAt = e
