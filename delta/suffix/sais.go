@@ -1,5 +1,7 @@
 package suffix
 
+import "iter"
+
 // sorted gives the suffix array of text: the starts of its suffixes in their order. It takes linear
 // time by the algorithm SA-IS (Nong, Zhang, Chan: "Two Efficient Algorithms for Linear Time Suffix
 // Array Construction"), whose terms L, S and LMS this file uses. Beside the array it takes next to
@@ -57,26 +59,36 @@ func buckets[T byte | int32](text []T, bucket []int32, ends bool) {
 	}
 }
 
-// An LMS suffix is one of type S behind one of type L. The functions below find them all alike,
-// from the last to the first: a suffix is smaller than the next one, of type S, if its first symbol
-// is smaller, or equal and the next one is of type S.
+// lmsStarts gives the starts of the LMS suffixes from the last to the first. A suffix is smaller
+// than the next one, of type S, if its first symbol is smaller, or equal and the next one is of type
+// S. An LMS suffix is one of type S behind one of type L.
+func lmsStarts[T byte | int32](text []T) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		var c, next T
+		small := false
+		for i := len(text) - 1; i >= 0; i-- {
+			c, next = text[i], c
+			if c < next {
+				small = true
+			} else if c > next && small {
+				small = false
+				if !yield(i + 1) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // placeEnds puts the last symbol of each LMS substring, which is the first of the next one, at the
 // end of its bucket. It gives the number of LMS suffixes. If that is 1, it puts the suffix there.
 func placeEnds[T byte | int32](text []T, sa, bucket []int32) (lms int) {
 	buckets(text, bucket, true)
-	var c, next T
-	last, small := int32(-1), false
-	for i := len(text) - 1; i >= 0; i-- {
-		c, next = text[i], c
-		if c < next {
-			small = true
-		} else if c > next && small {
-			small = false
-			b := bucket[next] - 1
-			bucket[next], sa[b], last = b, int32(i+1), b
-			lms++
-		}
+	last := int32(-1)
+	for start := range lmsStarts(text) {
+		last = bucket[text[start]] - 1
+		bucket[text[start]], sa[last] = last, int32(start)
+		lms++
 	}
 	if lms > 1 {
 		sa[last] = 0 // the first one ends no substring
@@ -155,21 +167,10 @@ func substringsS[T byte | int32](text []T, sa, bucket []int32) {
 // lengths writes the length of each LMS substring, with the first symbol of the next one, to half
 // of its start. No two of them start at neighbouring places. That of the last one is 0.
 func lengths[T byte | int32](text []T, sa []int32) {
-	var c, next T
-	end, small := 0, false
-	for i := len(text) - 1; i >= 0; i-- {
-		c, next = text[i], c
-		if c < next {
-			small = true
-		} else if c > next && small {
-			small = false
-			if end > 0 {
-				sa[(i+1)>>1] = int32(end - i - 1)
-			} else {
-				sa[(i+1)>>1] = 0
-			}
-			end = i + 2
-		}
+	end := 0
+	for start := range lmsStarts(text) {
+		sa[start>>1] = int32(max(end-start, 0))
+		end = start + 1
 	}
 }
 
@@ -216,17 +217,10 @@ func recurse(sa []int32, lms, top int) {
 
 // starts gives the starts of the LMS suffixes in the order of text.
 func starts[T byte | int32](text []T, lms []int32) {
-	var c, next T
-	n, small := len(lms), false
-	for i := len(text) - 1; i >= 0; i-- {
-		c, next = text[i], c
-		if c < next {
-			small = true
-		} else if c > next && small {
-			small = false
-			n--
-			lms[n] = int32(i + 1)
-		}
+	n := len(lms)
+	for start := range lmsStarts(text) {
+		n--
+		lms[n] = int32(start)
 	}
 }
 
