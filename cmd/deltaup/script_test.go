@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -24,7 +25,12 @@ func (c cleaning) Run() int {
 		panic(err)
 	}
 	defer os.RemoveAll(cache)
-	os.Setenv("XDG_CACHE_HOME", cache) // not what the user keeps there
+	builds, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("GOCACHE", strings.TrimSpace(string(builds))) // else it is in the other one, and empty
+	os.Setenv("XDG_CACHE_HOME", cache)                      // not what the user keeps there
 	return c.M.Run()
 }
 
