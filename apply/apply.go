@@ -92,8 +92,11 @@ type Request struct {
 	Optimize delta.Optimize // "": for time
 	Route    delta.Route    // the only one to be taken, one of Routes; "": the best
 	Parallel int            // requests under way at once; 0: delta.DefaultParallel
-	Memory   int64          // bytes that the process may take, when more than what it keeps to
-	Events   func(Event)    // may be nil; called by one goroutine at a time
+	Memory   int64          // bytes that the process may take; 0: what it aims at by itself
+	// Limit, unless nil, is told how many bytes the process will take, before it takes them. A
+	// library must not decide that for the rest of the process.
+	Limit  func(bytes int64)
+	Events func(Event) // may be nil; called by one goroutine at a time
 
 	// ReadBack, unless nil, sees the image's bytes as the slot gives them, in order; from offset 0
 	// they begin anew.

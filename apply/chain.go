@@ -20,8 +20,7 @@ type chain struct {
 	// that the first set leads from, when it is not the seed's own: the seed may have the contents
 	from  *mirror.RecipeObject
 	sets  []*set
-	cache *cache.Cache           // where the groups are
-	has   map[chunkstore.ID]bool // contents of the seed
+	cache *cache.Cache // where the groups are
 
 	mu     sync.Mutex
 	open   []openGroup // the one used last comes first
@@ -53,11 +52,9 @@ const (
 )
 
 func (u *Update) newChain(s *seed, sets []*set) *chain {
-	c := &chain{seed: s, sets: sets, cache: u.state.Cache, has: map[chunkstore.ID]bool{},
+	return &chain{seed: s, sets: sets, cache: u.state.Cache,
 		groups: map[*set]*patchset.Groups{}, tmp: u.state.Tmp(),
 		spools: map[chunkstore.ID]*durable.File{}}
-	s.contents(func(x *chunkstore.Content) { c.has[x.ID] = true })
-	return c
 }
 
 // fits tells whether the seed is what the first set leads from, so that what releases say of the
@@ -81,7 +78,9 @@ func (c *chain) complete(s *set, r *mkimage.Recipe) error {
 
 // indexAgain finds the contents anew, once some have got their ids.
 func (c *chain) indexAgain() {
-	c.seed.contents(func(x *chunkstore.Content) { c.has[x.ID] = true })
+	if c.seed.derived != nil {
+		c.seed.derived.IndexAgain()
+	}
 	for _, s := range c.sets {
 		if s.step != nil {
 			s.index()
@@ -154,7 +153,7 @@ func (n needs) effort() (bytes int64) {
 // maker gives the set that makes a content, of the first so many the last that does. It is nil when
 // the seed has the content, or no set makes it.
 func (c *chain) maker(id chunkstore.ID, sets int) (s *set, before int) {
-	if c.has[id] {
+	if c.seed.has(id) {
 		return nil, 0
 	}
 	for i := sets - 1; i >= 0; i-- {
@@ -170,7 +169,7 @@ func (c *chain) maker(id chunkstore.ID, sets int) (s *set, before int) {
 func (c *chain) gives(id chunkstore.ID, sets int) bool {
 	s, before := c.maker(id, sets)
 	if s == nil {
-		return c.has[id]
+		return c.seed.has(id)
 	}
 	for _, i := range s.entries[id] {
 		e := &s.step.Entries[i]

@@ -25,7 +25,7 @@ func (u *Update) lacking() lacking {
 	var l lacking
 	var total int64
 	for c := range u.recipe.Contents() {
-		if u.seeds.contents[c.ID] == nil {
+		if u.seeds.of(c.ID) == nil {
 			l.contents = append(l.contents, c)
 			l.plain += c.Size
 		}
@@ -42,7 +42,7 @@ func (u *Update) lacking() lacking {
 		for _, c := range s.Contents {
 			if !done {
 				l.blocks += c.Size
-			} else if u.seeds.contents[c.ID] == nil {
+			} else if u.seeds.of(c.ID) == nil {
 				l.made += c.Size
 			}
 		}

@@ -13,7 +13,7 @@ import (
 // setRecipe takes what is known of the image's contents and looks for them in the seeds.
 func (u *Update) setRecipe(r *mkimage.Recipe) {
 	u.recipe = r
-	u.seeds.find(u.contents())
+	u.seeds.index()
 }
 
 // loadRecipe gets the recipe: out of the patch sets where there are any, else whole.
@@ -110,6 +110,6 @@ func (u *Update) loadIndex(ctx context.Context) error {
 			u.needParts(o)
 		}
 	}
-	u.seeds.find(u.contents())
+	u.seeds.index()
 	return u.checkChunks(u.release)
 }

@@ -95,7 +95,7 @@ func (u *Update) makeBeside(ctx context.Context) *making {
 	}
 	ctx, m.cancel = context.WithCancel(ctx)
 	options := mkimage.BuildOptions{
-		Memory:   encoderMemory(u.seeds, u.recipe, chain),
+		Memory:   u.encoderMemory(chain),
 		Encoders: u.machine.encoders,
 	}
 	recipe := u.recipe
@@ -296,7 +296,7 @@ func (m *making) parts(s *mkimage.Stretch, key chunkstore.ID,
 	p.fragment = s.Contents[0].Size < blockSize
 	for _, c := range s.Contents {
 		p.size += c.Size
-		if m.u.seeds.contents[c.ID] != nil {
+		if m.u.seeds.of(c.ID) != nil {
 			continue
 		}
 		if m.src.chain != nil && m.src.chain.gives(c.ID, len(m.src.chain.sets)) {
@@ -313,7 +313,7 @@ func (m *making) parts(s *mkimage.Stretch, key chunkstore.ID,
 		}
 		for _, x := range c.Chunks {
 			at, ok := m.u.at[x.ID]
-			if _, seed := m.u.seeds.chunks[x.ID]; seed || x.IsHole() {
+			if _, seed := m.u.seeds.chunk(x.ID); seed || x.IsHole() {
 				continue
 			}
 			if !ok {

@@ -136,7 +136,7 @@ func (m *machine) guess(seeds []string, early *Early, earlier float64) delta.CPU
 			cpu.Patch = cpu.Decode / patchShare
 		}
 		if speed != nil && cpu.Compress <= 0 {
-			cpu.Compress = speed.of(heapMax - heapOther - patchUnknown)
+			cpu.Compress = speed.of(processes[0] - heapBeside - heapOther - patchUnknown)
 		}
 		break
 	}

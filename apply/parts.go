@@ -78,15 +78,15 @@ func (u *Update) loadParts(ctx context.Context) error {
 			}
 		}
 		x.paths = paths
-		for i := range u.recipe.Entries {
-			if e := &u.recipe.Entries[i]; e.Content != nil && e.Link == "" {
+		for _, e := range u.recipe.Entries.All() {
+			if e.Content != nil {
 				paths[e.Content.ID] = e.Path
 			}
 		}
 		o.parts = x
 		u.needParts(o)
 	}
-	u.seeds.find(u.contents())
+	u.seeds.index()
 	if err := u.checkChunks(u.release); err != nil {
 		return err
 	}

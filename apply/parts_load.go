@@ -207,7 +207,7 @@ func (l *partsLoader) worth(o *output, x *partsSet) bool {
 			continue
 		}
 		patched += length * effort.Slow
-		if tooLarge(recipes, x.set, e) {
+		if l.tooLarge(recipes, x.set, e) {
 			return false
 		}
 	}

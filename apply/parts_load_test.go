@@ -47,11 +47,11 @@ func newSteppedKernel(t *testing.T, name string) *steppedKernel {
 	}
 	return &steppedKernel{b, &mkimage.Recipe{
 		BlockSize: 4096, Codec: "zstd-better.1", Chunking: chunkstore.DefaultParams,
-		Entries: []mkimage.Entry{
-			{Entry: tree.Entry{Attr: tree.Attr{Type: tree.Directory, Mode: 0o755}}},
-			{Entry: tree.Entry{Path: "vmlinuz", Size: c.Size,
+		Entries: mkimage.PackEntries(
+			mkimage.Entry{Entry: tree.Entry{Attr: tree.Attr{Type: tree.Directory, Mode: 0o755}}},
+			mkimage.Entry{Entry: tree.Entry{Path: "vmlinuz", Size: c.Size,
 				Attr: tree.Attr{Type: tree.Regular, Mode: 0o644}}, Content: &c},
-		},
+		),
 	}}
 }
 
@@ -89,7 +89,10 @@ func TestWorth(t *testing.T) {
 		t.Fatalf("no step: %+v, %v", step, err)
 	}
 	small := &mkimage.Recipe{}
-	large := &mkimage.Recipe{Entries: make([]mkimage.Entry, 200_000)} // 80 MB of memory
+	large := &mkimage.Recipe{}
+	for range 1_500_000 { // 80 MB of memory, as a pull reckons
+		large.Entries.Append(mkimage.Entry{})
+	}
 	for name, c := range map[string]struct {
 		rate     float64 // of the line, bytes per second
 		optimize delta.Optimize

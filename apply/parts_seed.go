@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"deltaup/apply/internal/nospace"
 	"deltaup/artifact"
@@ -19,20 +20,19 @@ import (
 type unpacked struct {
 	name   string // of the artifacts that it is taken apart for
 	recipe artifact.Recipe
-	source mkimage.Source // of what is in the spool
-	images map[chunkstore.ID]bool
-	whole  bool // one of images has it as a content
+	source mkimage.Source              // of what is in the spool
+	images func(id chunkstore.ID) bool // tells whether an image among the seeds has a content
+	whole  bool                        // one of them has the artifact as a content
 	spool  *durable.File
+	own    chunkstore.ContentTable // what is in the spool
 }
 
 // unpack takes apart the seeds that are of a kind that one of the outputs may have, with spools in
 // the folder tmp; others stay what they are.
 func (s *seeds) unpack(ctx context.Context, wanted []*output, tmp string) error {
-	images := map[chunkstore.ID]bool{}
-	for _, seed := range s.list {
-		if seed.derived != nil {
-			seed.contents(func(c *chunkstore.Content) { images[c.ID] = true })
-		}
+	images := func(id chunkstore.ID) bool {
+		return slices.ContainsFunc(s.list,
+			func(seed *seed) bool { return seed.derived != nil && seed.has(id) })
 	}
 	for _, o := range wanted {
 		for _, seed := range s.list {
@@ -47,16 +47,16 @@ func (s *seeds) unpack(ctx context.Context, wanted []*output, tmp string) error 
 	return nil
 }
 
-// unpack takes the seed apart, if a set may lead from it to an artifact with a name. Images are the
-// contents that need no spool.
-func (s *seed) unpack(ctx context.Context, name string, images map[chunkstore.ID]bool,
+// unpack takes the seed apart, if a set may lead from it to an artifact with a name. Images tells
+// which contents need no spool.
+func (s *seed) unpack(ctx context.Context, name string, images func(chunkstore.ID) bool,
 	tmp string) error {
 	spool, err := durable.Create(tmp)
 	if err != nil {
 		return nospace.Mark(fmt.Errorf("state folder: %w", err))
 	}
 	x := &unpacked{name: name, images: images, spool: spool}
-	x.whole = images[s.raw.ID]
+	x.whole = images(s.raw.ID)
 	if err = x.read(ctx, s.f.section(), s.params); err == nil {
 		s.apart = x
 		return nil
@@ -72,16 +72,21 @@ func (s *seed) unpack(ctx context.Context, name string, images map[chunkstore.ID
 func (x *unpacked) read(ctx context.Context, f artifact.File, params chunkstore.Params) (err error) {
 	x.recipe, x.source, err = artifact.TakeApart(ctx, x.name, f, artifact.Options{
 		Chunking: params, Spool: x.spool,
-		Keep: func(c *chunkstore.Content) bool { return !x.images[c.ID] },
+		Keep: func(c *chunkstore.Content) bool { return !x.images(c.ID) },
 		Seed: true, Whole: x.whole,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	x.own = chunkstore.ContentTable{}
+	x.contents(func(c *chunkstore.Content) { x.own.Add(c) })
+	return nil
 }
 
 // contents calls fn for every content in the spool.
 func (x *unpacked) contents(fn func(c *chunkstore.Content)) {
 	for c := range x.recipe.Contents() {
-		if !x.images[c.ID] {
+		if !x.images(c.ID) {
 			fn(c)
 		}
 	}

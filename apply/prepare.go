@@ -5,10 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"iter"
 
 	"deltaup/apply/slotwriter"
-	"deltaup/chunkstore"
 	"deltaup/internal/human"
 	"deltaup/mirror"
 	"deltaup/mkimage/squashfs"
@@ -190,35 +188,6 @@ func (u *Update) openCopy(ctx context.Context) error {
 	}
 	u.seeds.list = append(u.seeds.list, seed)
 	return nil
-}
-
-// contents gives the contents that are needed, as far as they are known.
-func (u *Update) contents() iter.Seq[*chunkstore.Content] {
-	return func(yield func(*chunkstore.Content) bool) {
-		if u.rawImage != nil && !yield(u.rawImage) {
-			return
-		}
-		if u.rebuilds() && u.recipe != nil {
-			for c := range u.recipe.Contents() {
-				if !yield(c) {
-					return
-				}
-			}
-		}
-		for _, o := range u.outputs {
-			if o.content != nil && !yield(o.content) {
-				return
-			}
-			if o.parts == nil {
-				continue
-			}
-			for c := range o.parts.recipe.Contents() {
-				if !yield(c) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // holds tells whether the slot already has the image. It reads the slot whole only when that looks

@@ -110,7 +110,7 @@ func (u *Update) findRoutes(ctx context.Context) error {
 	if err := u.patch.find(ctx); err != nil {
 		return err
 	}
-	memory := encoderMemory(u.seeds, u.recipe, u.patch.chain)
+	memory := u.encoderMemory(u.patch.chain)
 	u.machine.measure(ctx, u.seeds, u.state.DecodeRate(), memory)
 	return nil
 }

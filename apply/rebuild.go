@@ -48,7 +48,7 @@ func (r *rebuilding) build(ctx context.Context, chain *chain,
 		src := r.source(chain)
 		made, _ := src.(*withMade)
 		stats, err := mkimage.Build(ctx, u.recipe, src, w, mkimage.BuildOptions{
-			Memory:   encoderMemory(u.seeds, u.recipe, chain),
+			Memory:   u.encoderMemory(chain),
 			Encoders: u.machine.encoders,
 			Progress: func(done, total int64) {
 				u.events.progress(StageRebuild, mirror.ImageName, done, total)

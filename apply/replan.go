@@ -30,6 +30,13 @@ func (u *Update) replan(ctx context.Context) error {
 		}
 		u.take(plan, need.Offers)
 		if plan.Exact {
+			if m, ok := u.route.(maker); ok {
+				if err := u.checkMemory(m.making()); err != nil {
+					u.closeRoute(u.route, err)
+					continue
+				}
+			}
+			u.limitMemory()
 			return nil
 		}
 		if err := u.route.load(ctx); err != nil && !u.fetcher.turnsWhole(err) {

@@ -145,13 +145,11 @@ func (s *seed) listChunks(ctx context.Context, e *events) error {
 	}
 	id, err := d.Recipe.ID()
 	// what a medium gives now it may not have given before
-	if err != nil || id != s.recipe || len(d.Recipe.Entries) != len(before.Entries) {
+	if err != nil || id != s.recipe || d.Recipe.Entries.Len() != before.Entries.Len() {
 		return &keptError{fmt.Errorf("seed %s: %w", s.path, because(errOtherRecipe, err))}
 	}
-	for i := range before.Entries { // the same
-		if c := before.Entries[i].Content; c != nil && c.Size > 0 {
-			*c = *d.Recipe.Entries[i].Content
-		}
+	for i, c := range before.Entries.Contents() { // the same
+		*c = *d.Recipe.Entries.Content(i)
 	}
 	s.derived = d
 	return nil
@@ -179,6 +177,17 @@ func (s *seed) contents(fn func(c *chunkstore.Content)) {
 	default:
 		fn(&s.raw)
 	}
+}
+
+// has tells whether the seed has a content whole.
+func (s *seed) has(id chunkstore.ID) bool {
+	switch {
+	case s.derived != nil:
+		return s.derived.Has(id)
+	case s.apart != nil:
+		return s.apart.own.Get(id) != nil
+	}
+	return s.raw.ID == id
 }
 
 // source gives whole contents, to build an image of the recipe r, which may be nil. It is nil when

@@ -2,7 +2,6 @@ package apply
 
 import (
 	"errors"
-	"iter"
 
 	"deltaup/apply/cache"
 	"deltaup/chunkstore"
@@ -11,9 +10,9 @@ import (
 
 // seeds is what all seeds together have of what is needed.
 type seeds struct {
-	list     []*seed
-	contents map[chunkstore.ID]*seed // whole contents that are needed
-	chunks   map[chunkstore.ID]place // chunks that are needed, wherever they lie
+	list    []*seed
+	chunks  []place // chunks that are no whole contents
+	chunkAt chunkstore.Numbers
 }
 
 // place is where a chunk lies in a seed.
@@ -21,34 +20,56 @@ type place struct {
 	seed    *seed
 	content *chunkstore.Content
 	offset  int64 // in the content
+	number  int   // in content.Chunks
 }
 
-// find looks for the needed contents, whole and in chunks. The first seed that has something is
-// used.
-func (s *seeds) find(needed iter.Seq[*chunkstore.Content]) {
-	s.contents = map[chunkstore.ID]*seed{}
-	s.chunks = map[chunkstore.ID]place{}
-	contents, chunks := map[chunkstore.ID]bool{}, map[chunkstore.ID]bool{}
-	for c := range needed {
-		contents[c.ID] = true
-		for _, chunk := range c.Chunks {
-			chunks[chunk.ID] = true
-		}
-	}
+// index finds the chunks of all seeds.
+func (s *seeds) index() {
+	s.chunks, s.chunkAt = nil, chunkstore.Numbers{}
 	for _, seed := range s.list {
 		seed.contents(func(c *chunkstore.Content) {
-			if contents[c.ID] && s.contents[c.ID] == nil {
-				s.contents[c.ID] = seed
-			}
 			offset := int64(0)
-			for _, chunk := range c.Chunks {
-				if _, found := s.chunks[chunk.ID]; !found && chunks[chunk.ID] && !chunk.IsHole() {
-					s.chunks[chunk.ID] = place{seed: seed, content: c, offset: offset}
+			for i, chunk := range c.Chunks {
+				if !chunk.IsHole() && chunk.ID != c.ID {
+					s.add(place{seed, c, offset, i})
 				}
 				offset += chunk.Size
 			}
 		})
 	}
+}
+
+// add enters a chunk that no seed before has.
+func (s *seeds) add(p place) {
+	id := func(n uint32) *chunkstore.ID { return s.chunks[n].id() }
+	if _, ok := s.chunkAt.Find(p.id(), func(n uint32) bool { return *id(n) == *p.id() }); !ok {
+		s.chunkAt.Add(uint32(len(s.chunks)), p.id(), id)
+		s.chunks = append(s.chunks, p)
+	}
+}
+
+func (p *place) id() *chunkstore.ID { return &p.content.Chunks[p.number].ID }
+
+// of gives the first seed that has a content; nil: none has it.
+func (s *seeds) of(id chunkstore.ID) *seed {
+	for _, seed := range s.list {
+		if seed.has(id) {
+			return seed
+		}
+	}
+	return nil
+}
+
+// chunk finds a chunk in the seeds, which may be a whole content.
+func (s *seeds) chunk(id chunkstore.ID) (place, bool) {
+	n, ok := s.chunkAt.Find(&id, func(n uint32) bool { return *s.chunks[n].id() == id })
+	if ok {
+		return s.chunks[n], true
+	}
+	if seed := s.of(id); seed != nil {
+		return place{seed: seed, content: &chunkstore.Content{ID: id}}, true
+	}
+	return place{}, false
 }
 
 // stretches gives the keys of the stretches of r's image that a seed has as they are stored.
@@ -73,7 +94,7 @@ func (s *seeds) plain() (n int64) {
 // lacking is how many plain bytes the chunks of r have that no seed has.
 func (s *seeds) lacking(r *mkimage.Recipe) (n int64) {
 	for _, c := range r.Chunks() {
-		if _, ok := s.chunks[c.ID]; !ok {
+		if _, ok := s.chunk(c.ID); !ok {
 			n += c.Size
 		}
 	}
@@ -96,6 +117,6 @@ type have struct {
 
 // Chunk tells whether a seed has a chunk.
 func (h have) Chunk(id chunkstore.ID) bool {
-	_, ok := h.seeds.chunks[id]
+	_, ok := h.seeds.chunk(id)
 	return ok
 }

@@ -42,7 +42,7 @@ func newSource(s *seeds, c *cache.Cache, at map[chunkstore.ID]chunkstore.Locatio
 
 // Open streams a content: from a seed that has the whole of it, by patch, else chunk by chunk.
 func (s *source) Open(ctx context.Context, c *chunkstore.Content) (io.ReadCloser, error) {
-	if seed := s.seeds.contents[c.ID]; seed != nil && s.whole[seed] != nil {
+	if seed := s.seeds.of(c.ID); seed != nil && s.whole[seed] != nil {
 		r, err := s.whole[seed].Open(ctx, c)
 		if err != nil {
 			return nil, seed.changed(err)
@@ -124,7 +124,7 @@ func (a *assembly) next() error {
 		return nil
 	}
 	var err error
-	if at, ok := a.source.seeds.chunks[c.ID]; ok {
+	if at, ok := a.source.seeds.chunk(c.ID); ok {
 		err = a.fromSeed(at, c)
 	} else {
 		a.plain, err = a.source.fetched(c, a.buffers)
@@ -134,7 +134,7 @@ func (a *assembly) next() error {
 }
 
 func (a *assembly) fromSeed(at place, c chunkstore.Chunk) error {
-	if a.openedF == nil || a.open.seed != at.seed || a.open.content != at.content {
+	if a.openedF == nil || a.open.seed != at.seed || a.open.content.ID != at.content.ID {
 		f, err := at.seed.file(a.ctx, at.content.ID)
 		if err != nil {
 			return at.seed.changed(err)
@@ -207,7 +207,7 @@ func withStored(src *source) mkimage.Source {
 // StoredBlock is mkimage.Stored's.
 func (c *copying) StoredBlock(content *chunkstore.Content,
 	n int) (stored []byte, compressed, ok bool, err error) {
-	seed := c.seeds.contents[content.ID]
+	seed := c.seeds.of(content.ID)
 	from := c.stored[seed]
 	if from == nil {
 		return nil, false, false, nil

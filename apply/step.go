@@ -127,7 +127,7 @@ func (r *patchRoute) declineSteps() error {
 	for _, s := range c.sets {
 		u.ways().choose(s, recipes)
 	}
-	c.decline(func(s *set, e *patchset.Entry) bool { return tooLarge(recipes, s, e) })
+	c.decline(func(s *set, e *patchset.Entry) bool { return u.ways().tooLarge(recipes, s, e) })
 	list := c.ahead(r.lacks())
 	if len(list) == 0 {
 		return nil
@@ -170,6 +170,21 @@ func (r *patchRoute) declineSteps() error {
 	return nil
 }
 
+// steps tells whether contents are made by a step.
+func (c *chain) steps() bool {
+	for _, s := range c.sets {
+		if s.step == nil {
+			continue
+		}
+		for i := range s.step.Entries {
+			if s.step.Entries[i].Stepped() && !s.declined[i] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // decline has the chain do without those steps for which out is true.
 func (c *chain) decline(out func(s *set, e *patchset.Entry) bool) {
 	for _, s := range c.sets {
@@ -184,7 +199,7 @@ func (c *chain) decline(out func(s *set, e *patchset.Entry) bool) {
 // lacks lists the contents of the release that no seed has whole.
 func (r *patchRoute) lacks() (list []*chunkstore.Content) {
 	for x := range r.u.recipe.Contents() {
-		if r.u.seeds.contents[x.ID] == nil {
+		if r.u.seeds.of(x.ID) == nil {
 			list = append(list, x)
 		}
 	}
@@ -232,7 +247,6 @@ func (u *Update) makeSteps(ctx context.Context) (bool, error) {
 
 // alone runs fn with nothing in memory that only the rebuild needs, which then has it again.
 func (u *Update) alone(fn func() error) error {
-	u.machine.encoders, u.seeds.contents, u.seeds.chunks = nil, nil, nil
-	defer func() { u.seeds.find(u.contents()) }()
+	u.machine.encoders = nil
 	return fn()
 }

@@ -8,16 +8,19 @@ import (
 // Of some contents that a step makes a set has two ways: one that a usual target takes, and one
 // that runs an encoder again, for fewer bytes and with more memory.
 
-// heapBeside is what a process takes beside the memory of a step: the program, its buffers, and
-// what the collector has not yet freed.
-const heapBeside = 64 << 20
+// besideStep is what a process takes beside the memory of a step of the other way: the program, its
+// buffers, and what the collector has not yet freed.
+const besideStep = 64 << 20
+
+// besideUsual is what a process takes beside the memory of a step of the usual way.
+const besideUsual = 18 << 20
 
 // ways chooses between them, and tells what steps take.
 type ways struct {
 	*fetcher
 	cpu      delta.CPU
 	optimize delta.Optimize
-	memory   int64 // that the process may take, when that is more than usual
+	memory   int64 // that the process may take; 0: what it aims at by itself
 }
 
 func (u *Update) ways() *ways {
@@ -31,8 +34,12 @@ func stepMemory(recipes int64, s *set, e *patchset.Entry) int64 {
 
 // tooLarge tells whether the step of an entry takes more memory than there is, beside recipes that
 // take so much. A way that was chosen does not.
-func tooLarge(recipes int64, s *set, e *patchset.Entry) bool {
-	return stepMemory(recipes, s, e) > heapStep && !e.Encodes()
+func (w *ways) tooLarge(recipes int64, s *set, e *patchset.Entry) bool {
+	most := heapStep
+	if w.memory > 0 {
+		most = min(most, w.memory-besideUsual)
+	}
+	return stepMemory(recipes, s, e) > most && !e.Encodes()
 }
 
 // choose has each step of a set take the way that runs an encoder again, if there is the memory and
@@ -51,7 +58,7 @@ func (w *ways) choose(s *set, recipes int64) {
 			w.lacksPieces([]delta.Piece{s.group(other.Group)})
 		quick := w.optimize == delta.ForBytes && saved > 0 ||
 			stepping(w.cpu, slowness(other)-slowness(usual)) < w.meta.line.Carries(saved)
-		if stepMemory(recipes, s, other)+heapBeside <= w.memory && !s.unusable[other.Group] && quick {
+		if stepMemory(recipes, s, other)+besideStep <= w.memory && !s.unusable[other.Group] && quick {
 			s.step.Entries[i] = *other
 		} else {
 			s.step.Entries[i] = *usual

@@ -3,12 +3,14 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"deltaup/apply/internal/nospace"
 	"deltaup/apply/madeblocks"
 	"deltaup/apply/state"
 	"deltaup/chunkstore"
 	"deltaup/delta"
+	"deltaup/internal/human"
 	"deltaup/mirror"
 )
 
@@ -62,6 +64,10 @@ func (u *Update) newFound() *found {
 func Prepare(ctx context.Context, r Request) (*Update, error) {
 	if r.Channel == "" && r.Version == "" {
 		return nil, errors.New("neither a channel nor a version was asked for")
+	}
+	if r.Memory > 0 && r.Memory < processMin {
+		return nil, fmt.Errorf("%w: an update takes %s at least, %s may be taken", ErrMemory,
+			human.Size(processMin), human.Size(r.Memory))
 	}
 	if r.Parallel <= 0 {
 		r.Parallel = delta.DefaultParallel

@@ -51,7 +51,7 @@ func (u *Update) badFrames(ctx context.Context, list delta.List) ([]badExtent, e
 	src := newSource(&seeds{}, u.state.Cache, u.at, nil)
 	err := inParallel(ctx, len(list.Chunks), func(i int) error {
 		c := list.Chunks[i]
-		if _, ok := u.seeds.chunks[c.ID]; ok {
+		if _, ok := u.seeds.chunk(c.ID); ok {
 			return nil
 		}
 		b := src.buffers.Get().(*buffers)

@@ -74,10 +74,10 @@ func both(a, b *side) *side {
 }
 
 func imageOf(files map[string][]byte) *mkimage.Recipe {
-	r := &mkimage.Recipe{Chunking: chunkstore.DefaultParams, Entries: []mkimage.Entry{{Entry: tree.Entry{Attr: tree.Attr{Type: tree.Directory}}}}}
+	r := &mkimage.Recipe{Chunking: chunkstore.DefaultParams, Entries: mkimage.PackEntries(mkimage.Entry{Entry: tree.Entry{Attr: tree.Attr{Type: tree.Directory}}})}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		c := &chunkstore.Content{ID: chunkstore.Sum(files[name]), Size: int64(len(files[name]))}
-		r.Entries = append(r.Entries, mkimage.Entry{Content: c, Entry: tree.Entry{
+		r.Entries.Append(mkimage.Entry{Content: c, Entry: tree.Entry{
 			Path: name, Size: c.Size, Attr: tree.Attr{Type: tree.Regular, Mode: 0o644, ModTime: 1_700_000_000},
 		}})
 	}

@@ -24,8 +24,7 @@ func Dictionary(k Kind, image *mkimage.Recipe) []byte { return dictionary(k, ima
 // dictionary is Dictionary, with names instead of ids when it is for a set that has them.
 func dictionary(k Kind, image *mkimage.Recipe, byName bool) []byte {
 	var b []byte
-	for i := range image.Entries {
-		e := &image.Entries[i]
+	for _, e := range image.Entries.All() {
 		if e.Content == nil || e.Link != "" {
 			continue
 		}
@@ -33,7 +32,7 @@ func dictionary(k Kind, image *mkimage.Recipe, byName bool) []byte {
 		if byName {
 			id = nameOf(e.Path)
 		}
-		b = k.AppendLine(b, e, id)
+		b = k.AppendLine(b, &e, id)
 		if len(b) > 2*dictionaryMax {
 			b = append(b[:0], b[len(b)-dictionaryMax:]...)
 		}
@@ -129,8 +128,7 @@ func parse(k Kind, text []byte, image *mkimage.Recipe) (Recipe, error) {
 		return nil, err
 	}
 	named := map[chunkstore.ID]*chunkstore.Content{}
-	for i := range image.Entries {
-		e := &image.Entries[i]
+	for _, e := range image.Entries.All() {
 		if e.Content != nil {
 			named[nameOf(e.Path)] = e.Content
 		}

@@ -17,14 +17,13 @@ func InImage(id chunkstore.ID, size int64, recipe chunkstore.ID,
 		!isText(recipe, AsItIs(withChunk(c, chunkstore.Chunk{Size: size}), image.Chunking)) {
 		return nil, nil
 	}
-	for i := range image.Entries {
-		e := &image.Entries[i]
+	for _, e := range image.Entries.All() {
 		switch {
 		case e.Content == nil || e.Link != "" || e.Content.Size != size:
 		case e.Content.ID == id:
-			file = e
+			file = &e
 		case e.Content.ID.IsStandIn() && file == nil:
-			file = e
+			file = &e
 		case e.Content.ID.IsStandIn() && file.Content.ID != e.Content.ID && file.Content.ID != id:
 			return nil, nil
 		}

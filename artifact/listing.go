@@ -111,12 +111,14 @@ func parent(p string) string { return p[:max(0, strings.LastIndexByte(p, '/'))] 
 func (l *listing) finish() {
 	paths := slices.AppendSeq(slices.Collect(maps.Keys(l.paths)), maps.Keys(l.folders))
 	slices.SortFunc(paths, tree.Compare)
+	list := make([]mkimage.Entry, 0, len(paths))
 	for _, p := range paths {
 		e := mkimage.Entry{Entry: tree.Entry{Path: p, Attr: tree.Attr{Type: tree.Directory}}}
 		if c := l.paths[p]; c != nil {
 			c.Chunks = anyChunks(c, l.recipe.Chunking)
 			e.Content, e.Size, e.Type = c, c.Size, tree.Regular
 		}
-		l.recipe.Entries = append(l.recipe.Entries, e)
+		list = append(list, e)
 	}
+	l.recipe.Entries = mkimage.PackEntries(list...)
 }

@@ -16,8 +16,7 @@ func nameOf(path string) chunkstore.ID {
 // named copies a recipe. Contents that the image has are named by their first paths there.
 func named(r Recipe, image *mkimage.Recipe) Recipe {
 	names := map[chunkstore.ID]chunkstore.ID{}
-	for i := range image.Entries {
-		e := &image.Entries[i]
+	for _, e := range image.Entries.All() {
 		if c := e.Content; c != nil && names[c.ID].IsZero() {
 			names[c.ID] = nameOf(e.Path)
 		}

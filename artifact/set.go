@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"maps"
-	"slices"
 
 	"deltaup/chunkstore"
 	"deltaup/delta/patchset"
@@ -132,10 +131,9 @@ func Open(h *patchset.Head, k Kind, old Recipe, image *mkimage.Recipe) (*Set, er
 // ReadRecipe reads the new artifact's recipe. group has the stored bytes of the set's first group.
 // Errors wrap chunkstore.ErrCorrupt or chunkstore.ErrVersion.
 func (s *Set) ReadRecipe(group []byte) error {
-	i := slices.IndexFunc(s.Step.To.Entries,
-		func(e mkimage.Entry) bool { return e.Path == recipePath })
-	if i < 0 || len(s.Step.Entries) == 0 ||
-		s.Step.Entries[0].Content != s.Step.To.Entries[i].Content ||
+	i, ok := s.Step.To.Entries.Find(recipePath)
+	if !ok || len(s.Step.Entries) == 0 ||
+		s.Step.Entries[0].Content != s.Step.To.Entries.Content(i) ||
 		s.Step.Entries[0].Group != 0 {
 		return corrupt("it does not begin with a recipe")
 	}

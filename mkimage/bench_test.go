@@ -83,11 +83,11 @@ func BenchmarkDerive(b *testing.B) {
 // several chunks.
 func benchRecipe() *Recipe {
 	r := &Recipe{BlockSize: defaultBlockSize, Codec: codecs[0].ID, Chunking: chunkstore.DefaultParams}
-	r.Entries = []Entry{{Entry: folder("").Entry}}
+	r.Entries.Append(Entry{Entry: folder("").Entry})
 	id := func(n int) chunkstore.ID { return chunkstore.Sum(fmt.Append(nil, n)) }
 	for i := range 10_000 {
 		if i%100 == 0 {
-			r.Entries = append(r.Entries, Entry{Entry: folder(fmt.Sprintf("folder-%04d", i/100)).Entry})
+			r.Entries.Append(Entry{Entry: folder(fmt.Sprintf("folder-%04d", i/100)).Entry})
 		}
 		e := Entry{Entry: regular(fmt.Sprintf("folder-%04d/with a name-%04d.so", i/100, i), nil).Entry}
 		e.Content = &chunkstore.Content{ID: id(i), Size: 20_000}
@@ -99,7 +99,7 @@ func benchRecipe() *Recipe {
 			}
 		}
 		e.Size = e.Content.Size
-		r.Entries = append(r.Entries, e)
+		r.Entries.Append(e)
 	}
 	return r
 }

@@ -81,7 +81,7 @@ func (o BuildOptions) encoders(r *Recipe) ([]*zstd.Encoder, error) {
 	if memory <= 0 {
 		memory = defaultMemory
 	}
-	return encoders.take(encoders.Workers(r.BlockSize, memory))
+	return encoders.take(encoders.Workers(r.BlockSize, memory), r.BlockSize)
 }
 
 // builder is one run of Build: a feeder reads plain or stored blocks in data order, workers
@@ -95,7 +95,7 @@ type builder struct {
 	encoders []*zstd.Encoder
 	content  proof.Reader // of the feeder
 	items    []item
-	data     map[*chunkstore.Content]*squashfs.Data
+	data     []squashfs.Data // of each content of the recipe's entries, by its number
 
 	pool
 	order chan *job // jobs to write, in order
@@ -150,14 +150,14 @@ func (b *builder) trailer() []byte {
 
 // layOutHoles enters the places of contents without data, and counts the bytes of the others.
 func (b *builder) layOutHoles() {
-	b.data = make(map[*chunkstore.Content]*squashfs.Data)
-	for c := range b.recipe.Contents() {
+	b.data = make([]squashfs.Data, len(b.recipe.Entries.contents))
+	for n, c := range b.recipe.Entries.contents {
 		if hasData(c) {
 			b.total += c.Size
 			b.stats.Contents++
 			continue
 		}
-		b.data[c] = &squashfs.Data{
+		b.data[n] = squashfs.Data{
 			Lengths:  make([]uint32, b.blockCount(c)),
 			Fragment: squashfs.NoFragment,
 			Size:     c.Size,

@@ -190,7 +190,7 @@ func TestBuildVerifiesContents(t *testing.T) {
 		"other bytes": func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
 	} {
 		for i := range tree.files {
-			e := &r.Entries[i]
+			e := r.Entries.At(i)
 			if e.Content == nil {
 				continue
 			}

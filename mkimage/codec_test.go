@@ -29,10 +29,14 @@ func TestCodecGolden(t *testing.T) {
 	}
 	for _, c := range codecs {
 		t.Run(c.ID, func(t *testing.T) {
-			e := encoderFor(t, &c)
 			h := chunkstore.NewHasher()
 			for i, n := range goldenSizes {
-				h.Write(e.EncodeAll(realistic(uint64(i), n), nil))
+				// the bytes are the same for all block sizes that hold these
+				blockSize := BlockSizeMin
+				for blockSize < n {
+					blockSize *= 2
+				}
+				h.Write(encoderFor(t, &c, blockSize).EncodeAll(realistic(uint64(i), n), nil))
 			}
 			if got := h.ID().String(); got != want[c.ID] {
 				t.Errorf("encodes to %s, want %s", got, want[c.ID])
@@ -41,9 +45,9 @@ func TestCodecGolden(t *testing.T) {
 	}
 }
 
-func encoderFor(t *testing.T, c *codec.Codec) *zstd.Encoder {
+func encoderFor(t *testing.T, c *codec.Codec, blockSize int) *zstd.Encoder {
 	t.Helper()
-	e, err := newEncoder(c)
+	e, err := newEncoder(c, blockSize)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +59,11 @@ func encoderFor(t *testing.T, c *codec.Codec) *zstd.Encoder {
 func TestEncoderForgets(t *testing.T) {
 	for _, c := range codecs {
 		t.Run(c.ID, func(t *testing.T) {
-			used := encoderFor(t, &c)
+			used := encoderFor(t, &c, BlockSizeMax)
 			used.EncodeAll(realistic(1, 1<<20), nil)
 			for i, n := range []int{100, 4096, 70_001, 131_072, 300_000} {
 				plain := realistic(uint64(i), n)
-				if !bytes.Equal(used.EncodeAll(plain, nil), encoderFor(t, &c).EncodeAll(plain, nil)) {
+				if !bytes.Equal(used.EncodeAll(plain, nil), encoderFor(t, &c, BlockSizeMax).EncodeAll(plain, nil)) {
 					t.Errorf("%d bytes encode differently on a used encoder", n)
 				}
 			}
@@ -71,7 +75,7 @@ func TestEncoderForgets(t *testing.T) {
 // larger than the block.
 func TestFramesSuitTheKernel(t *testing.T) {
 	for _, c := range codecs {
-		e := encoderFor(t, &c)
+		e := encoderFor(t, &c, BlockSizeMax)
 		for _, n := range goldenSizes {
 			var h zstd.Header
 			if err := h.Decode(e.EncodeAll(realistic(7, n), nil)); err != nil {
@@ -91,7 +95,7 @@ func TestEncoderCost(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		e := encoderFor(t, &c)
+		e := encoderFor(t, &c, BlockSizeMax)
 		e.EncodeAll(plain, make([]byte, 0, 2<<20))
 		runtime.GC()
 		runtime.ReadMemStats(&after)
@@ -133,13 +137,17 @@ func TestEncodersAreKept(t *testing.T) {
 	if _, err := e.Rate(4096, nil); err == nil {
 		t.Error("a rate without a sample")
 	}
-	first, err := e.take(1)
+	first, err := e.take(1, 4096)
 	if err != nil {
 		t.Fatal(err)
 	}
-	both, err := e.take(2)
+	both, err := e.take(2, 4096)
 	if err != nil || len(both) != 2 || len(first) != 1 || both[0] != first[0] {
 		t.Errorf("%d encoders after %d, %v", len(both), len(first), err)
+	}
+	other, err := e.take(1, 8192)
+	if err != nil || len(other) != 1 || other[0] == first[0] {
+		t.Errorf("%d encoders of larger blocks, %v", len(other), err)
 	}
 }
 

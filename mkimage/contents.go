@@ -39,25 +39,8 @@ func hasData(c *chunkstore.Content) bool {
 // Contents gives the distinct contents of r that are not empty, in order of first appearance.
 func (r *Recipe) Contents() iter.Seq[*chunkstore.Content] {
 	return func(yield func(*chunkstore.Content) bool) {
-		for c := range r.firstPaths() {
+		for _, c := range r.Entries.Contents() {
 			if !yield(c) {
-				return
-			}
-		}
-	}
-}
-
-// firstPaths gives the contents that Contents gives, each with its first path.
-func (r *Recipe) firstPaths() iter.Seq2[*chunkstore.Content, string] {
-	return func(yield func(*chunkstore.Content, string) bool) {
-		seen := make(map[*chunkstore.Content]bool)
-		for i := range r.Entries {
-			c := r.Entries[i].Content
-			if c == nil || c.Size == 0 || seen[c] {
-				continue
-			}
-			seen[c] = true
-			if !yield(c, r.Entries[i].Path) {
 				return
 			}
 		}

@@ -17,15 +17,23 @@ func (d *deriver) believe() {
 	if known == nil || known.Chunking != d.out.Recipe.Chunking {
 		return
 	}
-	contents := make(map[string]*chunkstore.Content)
-	for i := range known.Entries {
-		if e := &known.Entries[i]; e.Type == tree.Regular && e.Link == "" &&
-			e.Size > 0 && (d.options.Unlisted || !unlisted(e.Content)) {
-			contents[e.Path] = e.Content
+	// both lists are in path order
+	names := known.Entries.paths.walk()
+	more := names.next()
+	for i, path := range d.out.Recipe.Entries.paths.all() {
+		for more && tree.Compare(names.path, path) < 0 {
+			more = names.next()
 		}
-	}
-	for _, p := range d.places {
-		if c := contents[p.node.Path]; c != nil && c.Size == p.node.Size {
+		if !more {
+			return
+		}
+		if d.files[i] == 0 || !bytes.Equal(names.path, path) {
+			continue
+		}
+		p := &d.out.places[d.files[i]-1]
+		c := known.Entries.Content(names.index)
+		if int(p.entry) == i && c != nil && c.Size == p.data.Size() &&
+			(d.options.Unlisted || !unlisted(c)) {
 			p.content = c
 		}
 	}
@@ -54,35 +62,38 @@ func (d *deriver) readAll(ctx context.Context) error {
 type task struct {
 	fragment int // -1: one file
 	position int64
-	places   []*place
+	places   []uint32
 }
 
 func (d *deriver) tasks(p *progress) ([]*task, error) {
 	var tasks []*task
 	blocks := make(map[int]*task)
-	for _, pl := range d.places {
-		if pl.content != nil {
+	for n := range d.out.places {
+		at, pl := uint32(n), &d.out.places[n]
+		if pl.content != nil || d.lost[at] != nil {
 			continue
 		}
-		p.total += pl.node.Size
+		p.total += pl.data.Size()
 		if !pl.small(d.out.Recipe.BlockSize) {
-			tasks = append(tasks, &task{fragment: -1, position: pl.start, places: []*place{pl}})
+			tasks = append(tasks,
+				&task{fragment: -1, position: pl.data.Start(), places: []uint32{at}})
 			continue
 		}
-		t := blocks[pl.fragment]
+		fragment := int(pl.tail.fragment)
+		t := blocks[fragment]
 		if t == nil {
-			b, err := d.image.FragmentBlock(pl.fragment)
+			b, err := d.image.FragmentBlock(fragment)
 			if err != nil {
-				if err := d.lose(pl, err); err != nil {
+				if err := d.lose(at, err); err != nil {
 					return nil, err
 				}
 				continue
 			}
-			t = &task{fragment: pl.fragment, position: b.Offset}
-			blocks[pl.fragment] = t
+			t = &task{fragment: fragment, position: b.Offset}
+			blocks[fragment] = t
 			tasks = append(tasks, t)
 		}
-		t.places = append(t.places, pl)
+		t.places = append(t.places, at)
 	}
 	slices.SortStableFunc(tasks,
 		func(a, b *task) int { return cmp.Compare(a.position, b.position) })
@@ -98,12 +109,12 @@ type placeReader struct {
 }
 
 // file reads one file by itself.
-func (r *placeReader) file(ctx context.Context, p *place) error {
-	f, err := r.d.image.File(p.node)
+func (r *placeReader) file(ctx context.Context, at uint32) error {
+	f, err := r.d.image.File(r.d.out.node(&r.d.out.places[at]))
 	if err != nil {
-		return r.d.lose(p, err)
+		return r.d.lose(at, err)
 	}
-	return r.split(ctx, p, io.NewSectionReader(f, 0, f.Size()))
+	return r.split(ctx, at, io.NewSectionReader(f, 0, f.Size()))
 }
 
 // fragment decompresses a fragment block once and reads all small files in it.
@@ -112,15 +123,16 @@ func (r *placeReader) fragment(ctx context.Context, t *task) error {
 	if err == nil {
 		r.plain, err = r.d.image.ReadBlock(b, r.plain[:0])
 	}
-	for _, p := range t.places {
+	for _, at := range t.places {
 		err := err
-		if end := p.offset + int(p.node.Size); err == nil && end > len(r.plain) {
+		tail := &r.d.out.places[at].tail
+		if end := int(tail.offset) + int(tail.size); err == nil && end > len(r.plain) {
 			err = corrupt("its tail ends at %d in a fragment block of %d bytes", end, len(r.plain))
 		}
 		if err != nil {
-			err = r.d.lose(p, err)
+			err = r.d.lose(at, err)
 		} else {
-			err = r.split(ctx, p, bytes.NewReader(r.plain[p.offset:][:p.node.Size]))
+			err = r.split(ctx, at, bytes.NewReader(r.plain[tail.offset:][:tail.size]))
 		}
 		if err != nil {
 			return err
@@ -129,13 +141,14 @@ func (r *placeReader) fragment(ctx context.Context, t *task) error {
 	return nil
 }
 
-func (r *placeReader) split(ctx context.Context, p *place, in io.Reader) error {
+func (r *placeReader) split(ctx context.Context, at uint32, in io.Reader) error {
+	p := &r.d.out.places[at]
 	c, err := r.splitter.Split(r.progress.reader(ctx, in), nil)
-	if err == nil && c.Size != p.node.Size {
-		err = corrupt("%d bytes instead of %d", c.Size, p.node.Size)
+	if err == nil && c.Size != p.data.Size() {
+		err = corrupt("%d bytes instead of %d", c.Size, p.data.Size())
 	}
 	if err != nil {
-		return r.d.lose(p, err)
+		return r.d.lose(at, err)
 	}
 	p.content = &c
 	return nil
@@ -144,67 +157,70 @@ func (r *placeReader) split(ctx context.Context, p *place, in io.Reader) error {
 // fill gives the entries their contents. Entries with the same bytes share one. It drops files that
 // could not be read, with their hard links.
 func (d *deriver) fill() {
-	r := d.out.Recipe
-	d.out.places = make(map[chunkstore.ID]*place)
+	var filled Entries
 	lost := make(map[string]error)
-	kept := r.Entries[:0]
-	for i, e := range r.Entries {
+	for i, e := range d.out.Recipe.Entries.All() {
 		err := lost[e.Link]
 		switch {
 		case e.Link != "" || e.Type != tree.Regular:
 		case e.Size == 0:
 			e.Content = emptyContent
 		default:
-			e.Content, err = d.contentOf(d.files[i])
+			e.Content, err = d.contentOf(d.files[i] - 1)
 		}
 		if err != nil {
 			lost[e.Path] = err
 			d.out.Unreadable = append(d.out.Unreadable, Unreadable{e.Path, err})
 			continue
 		}
-		kept = append(kept, e)
+		if at := d.files[i]; at > 0 {
+			if p := &d.out.places[at-1]; int(p.entry) == i {
+				p.entry = uint32(filled.Len())
+			}
+		}
+		filled.Append(e)
 	}
-	clear(r.Entries[len(kept):])
-	r.Entries = kept
+	d.out.Recipe.Entries = filled
 }
 
 // contentOf gives the content at a place: one and the same for all places with the same bytes.
-func (d *deriver) contentOf(p *place) (*chunkstore.Content, error) {
-	if p.err != nil {
-		return nil, p.err
+func (d *deriver) contentOf(at uint32) (*chunkstore.Content, error) {
+	if err := d.lost[at]; err != nil {
+		return nil, err
 	}
-	known := d.out.places[p.content.ID]
-	if known == nil {
-		d.out.places[p.content.ID] = p
-		known = p
+	c := d.out.places[at].content
+	if known := d.out.placeOf(c.ID); known != nil {
+		return known.content, nil
 	}
-	return known.content, nil
+	d.out.indexPlace(at)
+	return c, nil
 }
 
 // indexFragments enters the fragment blocks that consist of whole contents without gaps.
-func (d *deriver) indexFragments() {
-	blockSize := d.out.Recipe.BlockSize
+func (d *Derived) indexFragments() {
+	blockSize := d.Recipe.BlockSize
 	members := make(map[int][]*place)
-	for _, p := range d.out.places {
-		if p.small(blockSize) {
-			members[p.fragment] = append(members[p.fragment], p)
+	for i := range d.places {
+		p := &d.places[i]
+		if p.content != nil && p.small(blockSize) && d.placeOf(p.content.ID) == p {
+			members[int(p.tail.fragment)] = append(members[int(p.tail.fragment)], p)
 		}
 	}
-	d.out.fragments = make(map[chunkstore.ID]int, len(members))
+	d.fragments = make(map[chunkstore.ID]int, len(members))
 	for index, places := range members {
-		slices.SortFunc(places, func(a, b *place) int { return cmp.Compare(a.offset, b.offset) })
+		slices.SortFunc(places, func(a, b *place) int { return cmp.Compare(a.tail.offset, b.tail.offset) })
 		ids := make([]chunkstore.ID, len(places))
 		end := 0
 		for i, p := range places {
-			if p.offset != end {
+			if int(p.tail.offset) != end {
 				ids = nil
 				break
 			}
 			ids[i] = p.content.ID
-			end += int(p.node.Size)
+			end += int(p.data.Size())
 		}
 		if ids != nil {
-			d.out.fragments[KeyOf(ids)] = index
+			d.fragments[KeyOf(ids)] = index
 		}
 	}
 }
@@ -215,15 +231,13 @@ func (d *deriver) recoverOrder(t Trailer) {
 	r := d.out.Recipe
 	var members []*place
 	position := make(map[*place]int64)
-	names := make(map[*chunkstore.Content]string)
-	for c, path := range r.firstPaths() {
-		names[c] = path
+	for c := range r.Contents() {
 		if !hasData(c) {
 			continue
 		}
-		p := d.out.places[c.ID]
-		if position[p] = p.start; p.small(r.BlockSize) {
-			b, err := d.image.FragmentBlock(p.fragment)
+		p := d.out.placeOf(c.ID)
+		if position[p] = p.data.Start(); p.small(r.BlockSize) {
+			b, err := d.image.FragmentBlock(int(p.tail.fragment))
 			if err != nil {
 				// It was readable a moment ago. Without a codec nobody builds from the recipe.
 				return
@@ -236,10 +250,10 @@ func (d *deriver) recoverOrder(t Trailer) {
 		return // the trailer is not this image's
 	}
 	slices.SortFunc(members, func(a, b *place) int {
-		return cmp.Or(cmp.Compare(position[a], position[b]), cmp.Compare(a.offset, b.offset))
+		return cmp.Or(cmp.Compare(position[a], position[b]), cmp.Compare(a.tail.offset, b.tail.offset))
 	})
 	r.Codec = t.Codec
 	for _, p := range members[:t.First] {
-		r.First = append(r.First, names[p.content])
+		r.First = append(r.First, r.Entries.firstPath(p.content))
 	}
 }

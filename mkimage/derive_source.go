@@ -14,11 +14,11 @@ import (
 // File opens the content with an id for random access. It does not verify what it reads. Its error
 // wraps fs.ErrNotExist when the image does not have the content.
 func (d *Derived) File(id chunkstore.ID) (*squashfs.File, error) {
-	p := d.places[id]
+	p := d.placeOf(id)
 	if p == nil {
 		return nil, fmt.Errorf("content %v: %w", id, fs.ErrNotExist)
 	}
-	return d.image.File(p.node)
+	return d.image.File(d.node(p))
 }
 
 // Source gives contents from the image as it is now. It does not verify them; Build does. It
@@ -59,8 +59,8 @@ type storedSource struct {
 // StoredBlock implements Stored.
 func (s *storedSource) StoredBlock(c *chunkstore.Content,
 	n int) (stored []byte, compressed, ok bool, err error) {
-	p := s.d.places[c.ID]
-	if p == nil || p.fragment >= 0 || p.node.Size != c.Size {
+	p := s.d.placeOf(c.ID)
+	if p == nil || p.hasTail() || p.data.Size() != c.Size {
 		return nil, false, false, nil
 	}
 	s.mu.Lock()
@@ -79,7 +79,7 @@ func (s *storedSource) StoredBlock(c *chunkstore.Content,
 // list reads the block list of the content at p. Derive has bounded its length.
 func (s *storedSource) list(p *place) error {
 	s.id, s.blocks = chunkstore.ID{}, s.blocks[:0]
-	for b, err := range s.d.image.Blocks(p.node) {
+	for b, err := range s.d.image.Blocks(s.d.node(p)) {
 		if err != nil {
 			return err
 		}

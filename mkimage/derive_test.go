@@ -187,8 +187,8 @@ func TestDeriveDamaged(t *testing.T) {
 			t.Errorf("%s damaged: error %v", path, err)
 		}
 		d := derive(t, damaged, DeriveOptions{Tolerant: true})
-		if len(d.Unreadable) == 0 || len(d.Recipe.Entries)+len(d.Unreadable) > len(r.Entries) {
-			t.Errorf("%s damaged: %d entries and %d unreadable ones of %d", path, len(d.Recipe.Entries), len(d.Unreadable), len(r.Entries))
+		if len(d.Unreadable) == 0 || d.Recipe.Entries.Len()+len(d.Unreadable) > r.Entries.Len() {
+			t.Errorf("%s damaged: %d entries and %d unreadable ones of %d", path, d.Recipe.Entries.Len(), len(d.Unreadable), r.Entries.Len())
 		}
 		lost := false
 		for _, u := range d.Unreadable {
@@ -271,7 +271,7 @@ func TestDeriveForeign(t *testing.T) {
 			t.Errorf("%s: stored blocks are offered", options)
 		}
 		links := 0
-		for _, e := range d.Recipe.Entries {
+		for _, e := range d.Recipe.Entries.All() {
 			if e.Link != "" {
 				links++
 			}

@@ -15,8 +15,9 @@ import (
 // most of the memory of a build, so a caller that builds again after a failure, or measures before
 // it builds, should pass the same Encoders. One build or measurement uses them at a time.
 type Encoders struct {
-	codec *codec.Codec
-	list  []*zstd.Encoder
+	codec     *codec.Codec
+	blockSize int // of list
+	list      []*zstd.Encoder
 }
 
 // NewEncoders returns Encoders of the codec with an id. Its error wraps ErrUnknownCodec.
@@ -28,10 +29,13 @@ func NewEncoders(id string) (*Encoders, error) {
 	return &Encoders{codec: c}, nil
 }
 
-// take gives n encoders, one for each goroutine.
-func (e *Encoders) take(n int) ([]*zstd.Encoder, error) {
+// take gives n encoders of blocks of a size, one for each goroutine.
+func (e *Encoders) take(n, blockSize int) ([]*zstd.Encoder, error) {
+	if e.blockSize != blockSize {
+		e.blockSize, e.list = blockSize, nil
+	}
 	for len(e.list) < n {
-		encoder, err := newEncoder(e.codec)
+		encoder, err := newEncoder(e.codec, blockSize)
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +57,7 @@ func (e *Encoders) Measure(blockSize int, sample []byte) (rate float64, stored i
 	if len(sample) == 0 {
 		return 0, 0, errors.New("compression rate: no sample")
 	}
-	list, err := e.take(1)
+	list, err := e.take(1, blockSize)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -74,10 +78,20 @@ func (e *Encoders) Measure(blockSize int, sample []byte) (rate float64, stored i
 
 // encoderCost is how many bytes of memory one encoder takes, as measured.
 var encoderCost = map[zstd.EncoderLevel]int64{
-	zstd.SpeedFastest:           4 << 20,
-	zstd.SpeedDefault:           5 << 20,
-	zstd.SpeedBetterCompression: 8 << 20,
-	zstd.SpeedBestCompression:   38 << 20,
+	zstd.SpeedFastest:           3 << 20,
+	zstd.SpeedDefault:           4 << 20,
+	zstd.SpeedBetterCompression: 7 << 20,
+	zstd.SpeedBestCompression:   37 << 20,
+}
+
+// EncoderMemory is how many bytes an encoder of a codec takes in a build, with its blocks; 0 when the
+// codec is not known.
+func EncoderMemory(id string, blockSize int) int64 {
+	c, err := codecs.Find(id)
+	if err != nil {
+		return 0
+	}
+	return encoderCost[c.Speed] + 2*blocksPerWorker*int64(blockSize)
 }
 
 // Workers tells how many encoders a build runs at once when they and their blocks may take memory
@@ -88,23 +102,20 @@ func (e *Encoders) Workers(blockSize int, memory int64) int {
 
 // WorkersOf is Workers on a machine of so many processors.
 func (e *Encoders) WorkersOf(processors, blockSize int, memory int64) int {
-	each := encoderCost[e.codec.Speed] + 2*blocksPerWorker*int64(blockSize)
+	each := EncoderMemory(e.codec.ID, blockSize)
 	return int(max(1, min(int64(processors), memory/each)))
 }
 
-// zstdWindow is the encoders' window, in bytes. No block is larger, and a larger window would take
-// more memory.
-const zstdWindow = 1 << 20
-
-// newEncoder makes an encoder for one goroutine.
+// newEncoder makes an encoder of blocks of a size, for one goroutine. Its window is the block's: an
+// encoder keeps up to twice as many bytes.
 //
 // The kernel refuses a frame whose window is larger than the squashfs block. So frames are single
 // segments, whose window is the size of their content. It also refuses frames with a checksum
 // (EIO).
-func newEncoder(c *codec.Codec) (*zstd.Encoder, error) {
+func newEncoder(c *codec.Codec, blockSize int) (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(c.Speed),
-		zstd.WithWindowSize(zstdWindow),
+		zstd.WithWindowSize(blockSize),
 		zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(false),
 		zstd.WithSingleSegment(true),

@@ -28,12 +28,12 @@ func (b *builder) feed(ctx context.Context) error {
 
 // feedContent feeds the data blocks of one content.
 func (b *builder) feedContent(ctx context.Context, m member) error {
-	data := &squashfs.Data{
+	data := &b.data[m.number]
+	*data = squashfs.Data{
 		Lengths:  make([]uint32, b.blockCount(m.content)),
 		Fragment: squashfs.NoFragment,
 		Size:     m.content.Size,
 	}
-	b.data[m.content] = data
 	var in *contentReader // nil as long as every block could be copied
 	defer func() {
 		if in != nil {
@@ -78,8 +78,8 @@ func (b *builder) feedFragment(ctx context.Context, members []member) error {
 	data := make([]*squashfs.Data, len(members))
 	for i, m := range members {
 		ids[i] = m.content.ID
-		data[i] = &squashfs.Data{Offset: uint32(size), Size: m.content.Size}
-		b.data[m.content] = data[i]
+		data[i] = &b.data[m.number]
+		*data[i] = squashfs.Data{Offset: uint32(size), Size: m.content.Size}
 		size += int(m.content.Size)
 	}
 	j, err := b.take(ctx, size)
@@ -93,7 +93,7 @@ func (b *builder) feedFragment(ctx context.Context, members []member) error {
 			err = j.copyStored(stored, compressed, false)
 		}
 		if err != nil {
-			return fmt.Errorf("copy the block of /%s: %w", members[0].path, err)
+			return fmt.Errorf("copy the block of /%s: %w", b.path(members[0]), err)
 		}
 	}
 	if !j.copied {
@@ -118,7 +118,7 @@ func (b *builder) copyBlock(j *job, m member) error {
 		err = j.copyStored(stored, compressed, true)
 	}
 	if err != nil {
-		return fmt.Errorf("copy block %d of /%s: %w", j.number, m.path, err)
+		return fmt.Errorf("copy block %d of /%s: %w", j.number, b.path(m), err)
 	}
 	return nil
 }
@@ -148,6 +148,9 @@ func (b *builder) readWhole(ctx context.Context, m member, p []byte) error {
 	return in.read(p)
 }
 
+// path gives the path by which errors name a content.
+func (b *builder) path(m member) string { return string(b.recipe.Entries.pathOf(m.number)) }
+
 // contentReader reads one content and verifies it; its errors name the file.
 type contentReader struct {
 	in     io.Closer
@@ -159,10 +162,10 @@ type contentReader struct {
 func (b *builder) open(ctx context.Context, m member) (*contentReader, error) {
 	in, err := b.src.Open(ctx, m.content)
 	if err != nil {
-		return nil, fmt.Errorf("open /%s: %w", m.path, err)
+		return nil, fmt.Errorf("open /%s: %w", b.path(m), err)
 	}
 	b.content.Open(in, m.content)
-	return &contentReader{in: in, reader: &b.content, path: m.path}, nil
+	return &contentReader{in: in, reader: &b.content, path: b.path(m)}, nil
 }
 
 // read fills p. Who has read the whole content holds verified bytes.

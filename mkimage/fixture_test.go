@@ -88,6 +88,16 @@ func newTree(files ...file) *memTree {
 	return &memTree{files: files, opens: make(map[string]int)}
 }
 
+// changed gives a copy of entries, each as change leaves it.
+func changed(entries *Entries, change func(i int, e *Entry)) Entries {
+	var list []Entry
+	for i, e := range entries.All() {
+		change(i, &e)
+		list = append(list, e)
+	}
+	return PackEntries(list...)
+}
+
 func (t *memTree) Entries() []tree.Entry {
 	var entries []tree.Entry
 	for _, f := range t.files {

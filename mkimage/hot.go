@@ -13,7 +13,6 @@ func hotInodes(r *Recipe) map[string]int {
 		return nil
 	}
 	h := heater{
-		paths:   make(tree.Paths, len(r.Entries)),
 		files:   make(map[string]int),
 		folders: make(map[string]int),
 	}
@@ -21,11 +20,9 @@ func hotInodes(r *Recipe) map[string]int {
 	for i, path := range r.First {
 		ranks[path] = i + 1
 	}
-	for i := range r.Entries {
-		e := &r.Entries[i]
-		h.paths[e.Path] = &e.Entry
-		if rank := ranks[e.Path]; rank > 0 {
-			h.heat(e.Path, rank)
+	for _, path := range r.Entries.paths.all() {
+		if rank := ranks[string(path)]; rank > 0 {
+			h.heat(string(path), rank)
 		}
 	}
 	h.links(r)
@@ -34,7 +31,6 @@ func hotInodes(r *Recipe) map[string]int {
 
 // heater collects hot entries: those that a boot needs.
 type heater struct {
-	paths   tree.Paths
 	files   map[string]int // ranks of files and links, by path
 	folders map[string]int // rank of the first file below
 }
@@ -53,16 +49,23 @@ func (h *heater) heat(path string, rank int) {
 // links marks the symbolic links that lead to hot entries.
 func (h *heater) links(r *Recipe) {
 	found := make(map[string]int)
-	for i := range r.Entries {
-		e := &r.Entries[i]
+	find := func(path string) *tree.Entry {
+		i, ok := r.Entries.Find(path)
+		if !ok {
+			return nil
+		}
+		e := r.Entries.At(i)
+		return &e.Entry
+	}
+	for _, e := range r.Entries.All() {
 		if e.Type != tree.Symlink || e.Link != "" {
 			continue
 		}
-		target, ok := h.paths.Follow(e.Path)
+		target, ok := tree.Follow(e.Path, find)
 		if !ok {
 			continue
 		}
-		if first := h.paths[target].Link; first != "" {
+		if first := find(target).Link; first != "" {
 			target = first
 		}
 		if rank := max(h.files[target], h.folders[target]); rank > 0 {

@@ -66,7 +66,7 @@ func (j *job) fragment() bool { return j.members != nil || j.part != nil && j.pa
 // dispatch passes a filled job on to the appender, and to the workers unless its block was copied.
 // It never blocks, since the channels have room for all jobs.
 func (b *builder) dispatch(j *job, m member) {
-	j.hot = m.rank < len(b.recipe.First)
+	j.hot = int(m.rank) < len(b.recipe.First)
 	b.order <- j
 	if j.copied {
 		j.ready <- struct{}{}

@@ -14,12 +14,10 @@ import (
 // of half of these.
 func lacking(r *Recipe) *Recipe {
 	part := *r
-	part.Entries = append([]Entry(nil), r.Entries...)
 	made := map[*chunkstore.Content]*chunkstore.Content{}
-	for i := range part.Entries {
-		e := &part.Entries[i]
+	part.Entries = changed(&r.Entries, func(_ int, e *Entry) {
 		if e.Content == nil || e.Size == 0 || !hasData(e.Content) {
-			continue
+			return
 		}
 		c := made[e.Content]
 		if c == nil {
@@ -33,7 +31,7 @@ func lacking(r *Recipe) *Recipe {
 			made[e.Content] = c
 		}
 		e.Content = c
-	}
+	})
 	return &part
 }
 
@@ -95,7 +93,7 @@ end 9
 // something is no recipe.
 func TestParseKeptRefuses(t *testing.T) {
 	if r, _, err := ParseKept(strings.NewReader(keptSample)); err != nil || r.Unlisted() != 79 ||
-		r.Entries[1].Content != r.Entries[2].Content {
+		r.Entries.Content(1) != r.Entries.Content(2) {
 		t.Fatalf("the sample: %v", err)
 	}
 	for name, c := range map[string][2]string{

@@ -38,12 +38,10 @@ func TestDeriveKnown(t *testing.T) {
 
 	// Derive reads contents without chunks, and files that the known recipe does not have.
 	part := *r
-	part.Entries = append([]Entry(nil), r.Entries...)
 	lost, wanted := 0, int64(0)
-	for i := range part.Entries {
-		e := &part.Entries[i]
+	part.Entries = changed(&r.Entries, func(i int, e *Entry) {
 		if e.Content == nil || e.Size == 0 || i%3 == 0 {
-			continue
+			return
 		}
 		if i%3 == 1 {
 			e.Content = &chunkstore.Content{ID: e.Content.ID, Size: e.Content.Size}
@@ -51,7 +49,7 @@ func TestDeriveKnown(t *testing.T) {
 			e.Path += " elsewhere"
 		}
 		lost++
-	}
+	})
 	if lost < 10 {
 		t.Fatalf("%d contents are not known", lost)
 	}

@@ -15,8 +15,8 @@ type item struct {
 // member is a content in an item.
 type member struct {
 	content *chunkstore.Content
-	path    string // the content's first path, in path order
-	rank    int    // its place in the order of rankContents
+	number  uint32 // of the content in the recipe's entries
+	rank    uint32 // its place in the order of rankContents
 }
 
 // planLayout decides the order of all contents in the image. It needs the recipe alone, and reads
@@ -28,7 +28,7 @@ type member struct {
 // the resulting order as First has the same layout.
 func planLayout(r *Recipe) []item {
 	members, hot := rankContents(r)
-	p := packer{blockSize: int64(r.BlockSize)}
+	p := packer{entries: &r.Entries, blockSize: int64(r.BlockSize)}
 	var large []item
 	for i, m := range members {
 		if i == hot {
@@ -47,37 +47,31 @@ func planLayout(r *Recipe) []item {
 // rankContents gives all contents with data, those of r.First first and the others in path order.
 // hot is the number of those of r.First.
 func rankContents(r *Recipe) (members []member, hot int) {
-	byPath := make(map[string]*chunkstore.Content)
-	var cold []member
-	for c, path := range r.firstPaths() {
-		if hasData(c) {
-			cold = append(cold, member{content: c, path: path})
-		}
-	}
-	if len(r.First) > 0 {
-		for i := range r.Entries {
-			if c := r.Entries[i].Content; c != nil {
-				byPath[r.Entries[i].Path] = c
-			}
-		}
-	}
 	wanted := make(map[*chunkstore.Content]int, len(r.First))
 	for _, path := range r.First {
-		c := byPath[path]
+		i, ok := r.Entries.Find(path)
+		if !ok {
+			continue
+		}
+		c := r.Entries.Content(i)
 		if _, ok := wanted[c]; c == nil || ok || !hasData(c) {
 			continue
 		}
 		wanted[c] = len(wanted)
 	}
 	hot = len(wanted)
-	members = make([]member, hot, len(cold))
-	for _, m := range cold {
-		if i, ok := wanted[m.content]; ok {
-			m.rank = i
+	members = make([]member, hot, len(r.Entries.contents))
+	for n, c := range r.Entries.contents {
+		if !hasData(c) {
+			continue
+		}
+		m := member{content: c, number: uint32(n)}
+		if i, ok := wanted[c]; ok {
+			m.rank = uint32(i)
 			members[i] = m
 			continue
 		}
-		m.rank = len(members)
+		m.rank = uint32(len(members))
 		members = append(members, m)
 	}
 	return members, hot
@@ -107,6 +101,7 @@ const fragmentWindow = 4
 // one whose path has the smallest hash. So when a content is added, removed or changes its size,
 // the blocks after it soon begin and end with the same contents as before, and stay the same.
 type packer struct {
+	entries   *Entries // of the recipe
 	blockSize int64
 	open      []member
 	size      int64 // bytes of open
@@ -149,7 +144,7 @@ func (p *packer) boundary() int {
 		if end <= window {
 			continue
 		}
-		if key := pathKey(m.path); cut == 0 || key < best {
+		if key := pathKey(p.entries.pathOf(m.number)); cut == 0 || key < best {
 			best, cut = key, i+1
 		}
 	}
@@ -160,7 +155,7 @@ func (p *packer) boundary() int {
 }
 
 // pathKey is a hash of a path.
-func pathKey(path string) uint64 {
-	sum := chunkstore.Sum([]byte(path))
+func pathKey(path []byte) uint64 {
+	sum := chunkstore.Sum(path)
 	return binary.BigEndian.Uint64(sum[:8])
 }

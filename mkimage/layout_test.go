@@ -23,17 +23,17 @@ func sizedRecipe(blockSize int, sizes map[string]int64) *Recipe {
 			id := chunkstore.Sum(fmt.Appendf(nil, "%s %d", f.Path, f.Size))
 			e.Content = &chunkstore.Content{ID: id, Size: f.Size, Chunks: []chunkstore.Chunk{{ID: id, Size: f.Size}}}
 		}
-		r.Entries = append(r.Entries, e)
+		r.Entries.Append(e)
 	}
 	return r
 }
 
 // shape gives the paths of each item, in brackets for a fragment block.
-func shape(items []item) (s []string) {
-	for _, it := range items {
+func shape(r *Recipe) (s []string) {
+	for _, it := range planLayout(r) {
 		var paths []string
 		for _, m := range it.members {
-			paths = append(paths, m.path)
+			paths = append(paths, string(r.Entries.pathOf(m.number)))
 		}
 		if it.fragment {
 			s = append(s, fmt.Sprint(paths))
@@ -59,7 +59,7 @@ func TestPlanLayout(t *testing.T) {
 	}
 	for _, c := range cases {
 		r.setOrder(c.first)
-		if got := shape(planLayout(r)); !slices.Equal(got, c.want) {
+		if got := shape(r); !slices.Equal(got, c.want) {
 			t.Errorf("%v first: %v, want %v", c.first, got, c.want)
 		}
 		if len(r.First) != len(c.first) {
@@ -81,7 +81,7 @@ func manyFiles(n int) map[string]int64 {
 	sizes := make(map[string]int64, n)
 	for i := range n {
 		path := fmt.Sprintf("usr/share/%04d", i)
-		sizes[path] = 1 + int64(pathKey(path)%6000)
+		sizes[path] = 1 + int64(pathKey([]byte(path))%6000)
 	}
 	sizes["usr"], sizes["usr/share"] = 0, 0
 	return sizes
@@ -89,11 +89,11 @@ func manyFiles(n int) map[string]int64 {
 
 func smallRecipe(sizes map[string]int64) *Recipe {
 	r := sizedRecipe(128<<10, sizes)
-	for i := range r.Entries {
-		if e := &r.Entries[i]; e.Path == "usr" || e.Path == "usr/share" {
+	r.Entries = changed(&r.Entries, func(_ int, e *Entry) {
+		if e.Path == "usr" || e.Path == "usr/share" {
 			*e = Entry{Entry: folder(e.Path).Entry}
 		}
-	}
+	})
 	return r
 }
 
@@ -103,8 +103,8 @@ func TestFragmentsResynchronise(t *testing.T) {
 	const n = 3000
 	sizes := manyFiles(n)
 	before := make(map[string]bool)
-	blocks := planLayout(smallRecipe(sizes))
-	for _, s := range shape(blocks) {
+	blocks := shape(smallRecipe(sizes))
+	for _, s := range blocks {
 		before[s] = true
 	}
 	var total int64
@@ -128,7 +128,7 @@ func TestFragmentsResynchronise(t *testing.T) {
 		} {
 			change()
 			changed := 0
-			for _, s := range shape(planLayout(smallRecipe(sizes))) {
+			for _, s := range shape(smallRecipe(sizes)) {
 				if !before[s] {
 					changed++
 				}
@@ -155,7 +155,7 @@ func TestFragmentsKeepWithinBlocks(t *testing.T) {
 		sizes := map[string]int64{}
 		for i := range 500 {
 			path := fmt.Sprintf("%03d", i)
-			sizes[path] = 1 + int64(pathKey(path)%uint64(blockSize+1))
+			sizes[path] = 1 + int64(pathKey([]byte(path))%uint64(blockSize+1))
 		}
 		seen := 0
 		for _, it := range planLayout(sizedRecipe(blockSize, sizes)) {

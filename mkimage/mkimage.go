@@ -32,8 +32,12 @@ type Entry struct {
 	Content *chunkstore.Content
 }
 
-// hardLink gives the entry of another name of first's inode.
-func hardLink(path string, first *Entry) Entry {
+// hardLink gives the entry of another name of first's inode. Its Link is "" when first is none of
+// an inode's first names.
+func hardLink(path string, first Entry) Entry {
+	if first.Link != "" {
+		first.Path = ""
+	}
 	return Entry{
 		Entry: tree.Entry{Attr: first.Attr, Path: path, Size: first.Size, Link: first.Path},
 	}
@@ -45,7 +49,7 @@ type Recipe struct {
 	Codec     string            // id of a codec, see CodecFor
 	ModTime   uint32            // time of the image itself, in seconds since 1970
 	Chunking  chunkstore.Params // how contents were cut
-	Entries   []Entry           // in path order, the root first
+	Entries   Entries           // in path order, the root first
 	// First lists paths whose contents come first in the data area, in that order. The others
 	// follow in path order.
 	First []string

@@ -26,26 +26,34 @@ type Options struct {
 // NewRecipe reads all contents of t once, in parallel. It gives the recipe and a Source that reads
 // the contents from t again. t must stay open while the Source is in use.
 func NewRecipe(ctx context.Context, t tree.Tree, o Options) (*Recipe, Source, error) {
-	r, err := o.recipe(t.Entries())
+	entries := t.Entries()
+	r, err := o.recipe(entries)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make recipe: %w", err)
 	}
 	p := newProgress(o.Progress)
 	var files []int
-	for i := range r.Entries {
-		if e := &r.Entries[i]; e.Type == tree.Regular && e.Link == "" {
+	for i := range entries {
+		if e := &entries[i]; e.Type == tree.Regular && e.Link == "" {
 			files = append(files, i)
 			p.total += e.Size
 		}
 	}
+	contents := make([]*chunkstore.Content, len(entries))
 	err = each(ctx, len(files), func() func(context.Context, int) error {
 		s := chunkstore.NewSplitter(r.Chunking)
-		return func(ctx context.Context, n int) error { return r.readContent(ctx, t, files[n], s, p) }
+		return func(ctx context.Context, n int) (err error) {
+			contents[files[n]], err = readContent(ctx, t, files[n], &entries[files[n]], s, p)
+			return err
+		}
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("make recipe: %w", err)
 	}
-	source := &treeSource{tree: t, entries: r.shareContents()}
+	source := &treeSource{tree: t, entries: shareContents(contents)}
+	for i := range entries {
+		r.Entries.Append(Entry{Entry: entries[i], Content: contents[i]})
+	}
 	r.setOrder(o.Order)
 	if err := r.Validate(); err != nil {
 		return nil, nil, fmt.Errorf("make recipe: %w", err)
@@ -53,9 +61,9 @@ func NewRecipe(ctx context.Context, t tree.Tree, o Options) (*Recipe, Source, er
 	return r, source, nil
 }
 
-// recipe gives a recipe without contents and order.
+// recipe gives a recipe without entries and order.
 func (o Options) recipe(entries []tree.Entry) (*Recipe, error) {
-	r := &Recipe{BlockSize: o.BlockSize, Chunking: o.Chunking, Entries: make([]Entry, len(entries))}
+	r := &Recipe{BlockSize: o.BlockSize, Chunking: o.Chunking}
 	if r.BlockSize == 0 {
 		r.BlockSize = defaultBlockSize
 	}
@@ -69,9 +77,8 @@ func (o Options) recipe(entries []tree.Entry) (*Recipe, error) {
 	if r.Codec, err = CodecFor(o.Level); err != nil {
 		return nil, err
 	}
-	for i, e := range entries {
-		r.Entries[i].Entry = e
-		r.ModTime = max(r.ModTime, e.ModTime)
+	for i := range entries {
+		r.ModTime = max(r.ModTime, entries[i].ModTime)
 	}
 	if o.ModTime != nil {
 		r.ModTime = *o.ModTime
@@ -79,42 +86,38 @@ func (o Options) recipe(entries []tree.Entry) (*Recipe, error) {
 	return r, nil
 }
 
-// readContent fills in the content of entry i.
-func (r *Recipe) readContent(ctx context.Context, t tree.Tree, i int, s *chunkstore.Splitter,
-	p *progress) error {
-	e := &r.Entries[i]
+// readContent reads the content of e, which is entry i of t.
+func readContent(ctx context.Context, t tree.Tree, i int, e *tree.Entry, s *chunkstore.Splitter,
+	p *progress) (*chunkstore.Content, error) {
 	if e.Size == 0 {
-		e.Content = emptyContent
-		return nil
+		return emptyContent, nil
 	}
 	in, err := t.Open(i)
 	if err != nil {
-		return fmt.Errorf("open /%s: %w", e.Path, err)
+		return nil, fmt.Errorf("open /%s: %w", e.Path, err)
 	}
 	defer in.Close() // nothing was written
 	c, err := s.Split(p.reader(ctx, in), nil)
 	if err != nil {
-		return fmt.Errorf("read /%s: %w", e.Path, err)
+		return nil, fmt.Errorf("read /%s: %w", e.Path, err)
 	}
 	if c.Size != e.Size {
-		return fmt.Errorf("read /%s: it has %d bytes and had %d when it was listed", e.Path, c.Size,
+		return nil, fmt.Errorf("read /%s: it has %d bytes and had %d when it was listed", e.Path, c.Size,
 			e.Size)
 	}
-	e.Content = &c
-	return nil
+	return &c, nil
 }
 
 // shareContents makes entries with the same bytes share the Content of the first. It gives the
 // index of an entry from which each content can be read.
-func (r *Recipe) shareContents() map[chunkstore.ID]int {
+func shareContents(contents []*chunkstore.Content) map[chunkstore.ID]int {
 	first := make(map[chunkstore.ID]int)
-	for i := range r.Entries {
-		c := r.Entries[i].Content
+	for i, c := range contents {
 		if c == nil || c.Size == 0 {
 			continue
 		}
 		if known, ok := first[c.ID]; ok {
-			r.Entries[i].Content = r.Entries[known].Content
+			contents[i] = contents[known]
 		} else {
 			first[c.ID] = i
 		}
@@ -126,39 +129,40 @@ func (r *Recipe) shareContents() map[chunkstore.ID]int {
 // the resulting image, each by its content's first path, so that Derive gives the same from the
 // image.
 func (r *Recipe) setOrder(paths []string) {
-	contents := make(map[string]*chunkstore.Content)
-	for i := range r.Entries {
-		e := &r.Entries[i]
-		if e.Link != "" {
-			contents[e.Path] = contents[e.Link]
-		} else {
-			contents[e.Path] = e.Content
-		}
-	}
-	names := make(map[*chunkstore.Content]string)
-	for c, path := range r.firstPaths() {
-		names[c] = path
-	}
 	r.First = nil
 	seen := make(map[*chunkstore.Content]bool)
 	for _, path := range paths {
-		if c := contents[path]; c != nil && hasData(c) && !seen[c] {
+		if c := r.contentOf(path); c != nil && hasData(c) && !seen[c] {
 			seen[c] = true
-			r.First = append(r.First, names[c])
+			r.First = append(r.First, r.Entries.firstPath(c))
 		}
 	}
-	r.First = firstMembers(planLayout(r), len(r.First))
+	r.First = r.firstMembers(planLayout(r), len(r.First))
+}
+
+// contentOf gives the content of the file with a path; nil: there is none.
+func (r *Recipe) contentOf(path string) *chunkstore.Content {
+	i, ok := r.Entries.Find(path)
+	if !ok {
+		return nil
+	}
+	e := r.Entries.At(i)
+	if e.Link != "" {
+		first, _ := r.Entries.Find(e.Link)
+		e = r.Entries.At(first)
+	}
+	return e.Content
 }
 
 // firstMembers gives the paths of the first n contents in a layout.
-func firstMembers(items []item, n int) []string {
+func (r *Recipe) firstMembers(items []item, n int) []string {
 	var paths []string
 	for _, it := range items {
 		for _, m := range it.members {
 			if len(paths) == n {
 				return paths
 			}
-			paths = append(paths, m.path)
+			paths = append(paths, string(r.Entries.pathOf(m.number)))
 		}
 	}
 	return paths

@@ -21,13 +21,13 @@ func ParseRecipe(rd io.Reader) (*Recipe, error) {
 // parser holds what ParseRecipe has read so far.
 type parser struct {
 	recipe   *Recipe
-	lines    []int // line numbers of the entries
-	paths    map[string]int
+	lines    []uint32 // line numbers of the entries
 	contents recipetext.Contents
-	xattrs   bool // xattr lines may follow
+	last     Entry // the last one, which the list of entries does not have yet
+	xattrs   bool  // xattr lines may follow
 }
 
-func newParser() *parser { return &parser{recipe: new(Recipe), paths: make(map[string]int)} }
+func newParser() *parser { return &parser{recipe: new(Recipe)} }
 
 // parse reads a recipe of a format, which has a line for each of parameters.
 func (p *parser) parse(rd io.Reader, f recipetext.Format,
@@ -35,6 +35,7 @@ func (p *parser) parse(rd io.Reader, f recipetext.Format,
 	if err := recipetext.Read(rd, f, parameters, p.body); err != nil {
 		return nil, err
 	}
+	p.flush()
 	if err := p.recipe.validate(p.contents.Unlisted); err != nil {
 		var at *entryError
 		if errors.As(err, &at) && at.index < len(p.lines) {
@@ -104,30 +105,42 @@ func (p *parser) inode(kind tree.Type, f *recipetext.Fields, b []byte) ([]byte, 
 		e.Target = f.Escaped()
 	}
 	p.xattrs = true
-	return appendEntry(b, &e, p.contents.Unlisted), p.add(&e, f)
+	return appendEntry(b, &e, p.contents.Unlisted), p.add(e, f)
 }
 
 func (p *parser) hardLink(f *recipetext.Fields, b []byte) ([]byte, error) {
 	path, first := takePath(f), takePath(f)
-	i, ok := p.paths[first]
-	if !ok || p.recipe.Entries[i].Link != "" || first == "" {
-		return nil, corrupt("a hard link to %.200q, which is not the first name of an inode above",
-			first)
+	p.flush()
+	inode, ok := p.recipe.Entries.Find(first)
+	if !ok || first == "" {
+		return nil, notFirst(first)
 	}
-	e := hardLink(path, &p.recipe.Entries[i])
+	e := hardLink(path, p.recipe.Entries.At(inode))
+	if e.Link != first {
+		return nil, notFirst(first)
+	}
 	p.contents.End()
 	p.xattrs = false
-	return appendEntry(b, &e, false), p.add(&e, f)
+	return appendEntry(b, &e, false), p.add(e, f)
 }
 
-func (p *parser) add(e *Entry, f *recipetext.Fields) error {
-	if _, ok := p.paths[e.Path]; ok {
-		return corrupt("%.200q a second time", e.Path)
-	}
-	p.paths[e.Path] = len(p.recipe.Entries)
-	p.recipe.Entries = append(p.recipe.Entries, *e)
-	p.lines = append(p.lines, f.Line)
+func notFirst(path string) error {
+	return corrupt("a hard link to %.200q, which is not the first name of an inode above", path)
+}
+
+// add takes an entry, which xattr lines may add to.
+func (p *parser) add(e Entry, f *recipetext.Fields) error {
+	p.flush()
+	p.last = e
+	p.lines = append(p.lines, uint32(f.Line))
 	return nil
+}
+
+// flush appends the last entry to the list.
+func (p *parser) flush() {
+	if p.recipe.Entries.Len() < len(p.lines) {
+		p.recipe.Entries.Append(p.last)
+	}
 }
 
 func (p *parser) xattr(f *recipetext.Fields, b []byte) ([]byte, error) {
@@ -135,8 +148,7 @@ func (p *parser) xattr(f *recipetext.Fields, b []byte) ([]byte, error) {
 		return nil, corrupt("an xattr that follows no entry")
 	}
 	x := tree.Xattr{Name: f.Escaped(), Value: []byte(f.Escaped())}
-	e := &p.recipe.Entries[len(p.recipe.Entries)-1]
-	e.Xattrs = append(e.Xattrs, x)
+	p.last.Xattrs = append(p.last.Xattrs, x)
 	return appendXattr(b, x), nil
 }
 

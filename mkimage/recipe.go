@@ -53,9 +53,8 @@ func (r *Recipe) write(out *recipetext.Writer, whole []byte) {
 	if whole != nil {
 		out.Line(whole)
 	}
-	for i := range r.Entries {
-		e := &r.Entries[i]
-		out.Line(appendEntry(out.Buf(), e, whole != nil))
+	for _, e := range r.Entries.All() {
+		out.Line(appendEntry(out.Buf(), &e, whole != nil))
 		if e.Link != "" {
 			continue
 		}

@@ -88,7 +88,7 @@ func TestParseRecipe(t *testing.T) {
 	if got := recipeText(t, r); got != sample {
 		t.Errorf("encodes to\n%s", got)
 	}
-	first, link, same := &r.Entries[1], &r.Entries[2], &r.Entries[8]
+	first, link, same := r.Entries.At(1), r.Entries.At(2), r.Entries.At(8)
 	if first.Mode != 0o4755 || len(first.Content.Chunks) != 3 || !first.Content.Chunks[1].IsHole() {
 		t.Errorf("/a is %+v", first)
 	}
@@ -98,7 +98,7 @@ func TestParseRecipe(t *testing.T) {
 	if same.Content != first.Content {
 		t.Error("entries with the same bytes do not share their content")
 	}
-	if x := r.Entries[0].Xattrs; len(x) != 2 || string(x[1].Value) != "\x00\xff%" || len(x[0].Value) != 0 {
+	if x := r.Entries.At(0).Xattrs; len(x) != 2 || string(x[1].Value) != "\x00\xff%" || len(x[0].Value) != 0 {
 		t.Errorf("xattrs %q", x)
 	}
 	var contents []int64

@@ -44,21 +44,23 @@ func (r *Recipe) validate(unknown bool) error {
 	if err := recipetext.CheckParameters(r.Codec, r.Chunking); err != nil {
 		return err
 	}
-	if len(r.Entries) == 0 || r.Entries[0].Path != "" || r.Entries[0].Type != tree.Directory {
-		return corrupt("the first entry is not the root folder")
-	}
 	v := validator{
 		recipe:   r,
 		unknown:  unknown,
-		byPath:   make(map[string]int, len(r.Entries)),
 		contents: recipetext.NewContentCheck(r.Chunking),
 		owners:   make(map[uint32]bool),
 	}
-	for i := range r.Entries {
-		if err := v.entry(i); err != nil {
-			return &entryError{i, r.Entries[i].Path, err}
+	for i, e := range r.Entries.All() {
+		if i == 0 && (e.Path != "" || e.Type != tree.Directory) {
+			break
 		}
-		v.byPath[r.Entries[i].Path] = i
+		if err := v.entry(i, &e); err != nil {
+			return &entryError{i, e.Path, err}
+		}
+		v.last = e.Path
+	}
+	if v.folders == nil {
+		return corrupt("the first entry is not the root folder")
 	}
 	return v.first()
 }
@@ -66,8 +68,7 @@ func (r *Recipe) validate(unknown bool) error {
 // checkWritable refuses what images that are read may have and squashfs.Writer does not write. It
 // would refuse only after all data.
 func (r *Recipe) checkWritable() error {
-	for i := range r.Entries {
-		e := &r.Entries[i]
+	for i, e := range r.Entries.All() {
 		if _, name := splitPath(e.Path); len(name) > squashfs.WriteNameMax {
 			return &entryError{i, e.Path, fmt.Errorf("a file name of %d bytes, at most %d are written",
 				len(name), squashfs.WriteNameMax)}
@@ -82,23 +83,26 @@ func (r *Recipe) checkWritable() error {
 
 type validator struct {
 	recipe   *Recipe
-	unknown  bool // contents may lack their chunks
-	byPath   map[string]int
+	unknown  bool     // contents may lack their chunks
+	last     string   // path of the entry before
+	folders  []string // the last folder and those above it, the root first
 	contents *recipetext.ContentCheck
 	owners   map[uint32]bool
 	bytes    int64 // of all distinct contents so far
 	blocks   int64
 }
 
-func (v *validator) entry(i int) error {
-	e := &v.recipe.Entries[i]
+func (v *validator) entry(i int, e *Entry) error {
 	if i > 0 {
-		if err := v.path(i); err != nil {
+		if err := v.path(e.Path); err != nil {
 			return err
 		}
 	}
 	if e.Link != "" {
-		return v.hardLink(e)
+		return v.hardLink(i, e)
+	}
+	if e.Type == tree.Directory {
+		v.folders = append(v.folders, e.Path)
 	}
 	if err := v.attr(e); err != nil {
 		return err
@@ -113,8 +117,7 @@ func (v *validator) entry(i int) error {
 }
 
 // path checks an entry's name and order, and that its folder is there.
-func (v *validator) path(i int) error {
-	path := v.recipe.Entries[i].Path
+func (v *validator) path(path string) error {
 	if len(path) > pathMax {
 		return corrupt("a path of %d bytes, at most %d are permitted", len(path), pathMax)
 	}
@@ -126,21 +129,25 @@ func (v *validator) path(i int) error {
 		len(name) > squashfs.NameMax {
 		return corrupt("%.300q is no file name", name)
 	}
-	if tree.Compare(v.recipe.Entries[i-1].Path, path) >= 0 {
+	if tree.Compare(v.last, path) >= 0 {
 		return corrupt("not in path order")
 	}
-	if p, ok := v.byPath[parent]; !ok || v.recipe.Entries[p].Type != tree.Directory {
+	// in path order all in a folder comes right behind it
+	for len(v.folders) > 0 && v.folders[len(v.folders)-1] != parent {
+		v.folders = v.folders[:len(v.folders)-1]
+	}
+	if len(v.folders) == 0 {
 		return corrupt("its folder is missing")
 	}
 	return nil
 }
 
-func (v *validator) hardLink(e *Entry) error {
-	i, ok := v.byPath[e.Link]
-	if !ok {
+func (v *validator) hardLink(i int, e *Entry) error {
+	at, ok := v.recipe.Entries.Find(e.Link)
+	if !ok || at >= i {
 		return corrupt("a hard link to %.200q, which does not come before it", e.Link)
 	}
-	first := &v.recipe.Entries[i]
+	first := v.recipe.Entries.At(at)
 	if first.Link != "" || first.Type == tree.Directory || first.Type != e.Type ||
 		e.Content != nil {
 		return corrupt("a hard link to %.200q, which is not the first name of such an inode",
@@ -209,11 +216,11 @@ func (v *validator) content(e *Entry) error {
 func (v *validator) first() error {
 	seen := make(map[*chunkstore.Content]bool)
 	for _, path := range v.recipe.First {
-		i, ok := v.byPath[path]
+		i, ok := v.recipe.Entries.Find(path)
 		if !ok {
 			return corrupt("order names /%.200s, which is not in the tree", path)
 		}
-		c := v.recipe.Entries[i].Content
+		c := v.recipe.Entries.At(i).Content
 		if c == nil || !hasData(c) || seen[c] {
 			return corrupt("order names /%.200s, which has no data of its own", path)
 		}

@@ -40,11 +40,11 @@ func TestBuildRefusesEarly(t *testing.T) {
 			BlockSize: defaultBlockSize,
 			Codec:     codecs[0].ID,
 			Chunking:  chunkstore.DefaultParams,
-			Entries: []Entry{
+			Entries: PackEntries(
 				entry("", tree.Attr{Type: tree.Directory, Mode: 0o755}),
 				file,
 				entry(c.name, tree.Attr{Type: tree.Symlink, Target: c.target}),
-			},
+			),
 		}
 		out := new(countedOut)
 		_, err := Build(t.Context(), r, plainSource{plain}, out, BuildOptions{})

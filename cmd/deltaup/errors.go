@@ -167,6 +167,7 @@ var ourOutcomes = []outcome{
 	{is: client.ErrPage, cause: "web-page", hint: "is the address right, and is the network open?"},
 	{is: mirror.ErrDamaged, cause: "damaged-mirror"},
 	{is: client.ErrMissing, cause: "not-on-mirror"},
+	{is: apply.ErrMemory, cause: "over-memory", hint: "--memory says how much may be taken"},
 	// Routes that failed have said why, above; what is left are codecs and formats.
 	{is: delta.ErrNoRoute, cause: "no-route", hint: "a newer deltaup may know the codec"},
 	{is: client.ErrBudget, cause: "over-budget", hint: "nothing fetched is lost"},

@@ -23,7 +23,7 @@ const (
 	// What was asked for does not go with what is there.
 	exitConflict   = 11 // the version exists with other bytes
 	exitCompatible = 12 // the release is for other machines
-	exitBudget     = 13 // --max-bytes would be exceeded
+	exitBudget     = 13 // --max-bytes or --memory would be exceeded
 	exitSeed       = 14 // the seed is not what it was when it was read
 
 	// The machine's slots.
@@ -168,6 +168,7 @@ var causes = []struct {
 	{exitConflict, "other-history"},
 	{exitCompatible, "incompatible"},
 	{exitBudget, "over-budget"},
+	{exitBudget, "over-memory"},
 	{exitSeed, "seed-changed"},
 	{exitUnhealthy, "unhealthy"},
 	{exitRolledBack, "rolled-back"},

@@ -244,7 +244,7 @@ func reportRecipe(in io.Reader) (*report, error) {
 		contents++
 		plain += c.Size
 	}
-	for _, e := range r.Entries {
+	for _, e := range r.Entries.All() {
 		if e.Link != "" {
 			links++
 		}
@@ -261,7 +261,7 @@ func reportRecipe(in io.Reader) (*report, error) {
 		{"block_size", r.BlockSize},
 		{"mtime", r.ModTime},
 		{"chunking", chunking(r.Chunking)},
-		{"entries", len(r.Entries)},
+		{"entries", r.Entries.Len()},
 		{"hard_links", links},
 		{"contents", contents},
 		{"content_bytes", plain},

@@ -211,7 +211,7 @@ func runMkimage(ctx context.Context, env *Env, o *mkimageOptions) error {
 	}
 	status.clear()
 	printf(env.Stdout, "%s: %d entries, %d contents with %s, image %s%s, codec %s\n",
-		o.image, len(r.Entries), stats.Contents, human.Size(stats.PlainBytes),
+		o.image, r.Entries.Len(), stats.Contents, human.Size(stats.PlainBytes),
 		human.Size(stats.Size), ofPlain(stats), r.Codec)
 	return nil
 }

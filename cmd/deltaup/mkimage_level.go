@@ -23,7 +23,7 @@ const (
 	// compresses again: 166 of 416 MB in the security update that doc/pull.md measures.
 	updateShare = 0.4
 	// targetMemory is what a pull leaves to its encoders, see "Memory" in doc/pull.md.
-	targetMemory = 50 << 20
+	targetMemory = 12 << 20
 	// levelSamples is how many blocks, all over the tree, tell how much a level saves and takes.
 	levelSamples = 64
 	// levelGain is the share of the image below which a saving is not worth the time of a target.

@@ -76,13 +76,13 @@ func (s contentSource) Open(_ context.Context, c *chunkstore.Content) (io.ReadCl
 // little.
 func TestSampleContents(t *testing.T) {
 	const block = 4096
-	r := &mkimage.Recipe{BlockSize: block, Entries: []mkimage.Entry{{Entry: tree.Entry{Attr: tree.Attr{Type: tree.Directory}}}}}
+	r := &mkimage.Recipe{BlockSize: block, Entries: mkimage.PackEntries(mkimage.Entry{Entry: tree.Entry{Attr: tree.Attr{Type: tree.Directory}}})}
 	source := contentSource{}
 	add := func(path string, p []byte) {
 		c := &chunkstore.Content{ID: chunkstore.Sum(p), Size: int64(len(p))}
 		c.Chunks = []chunkstore.Chunk{{ID: c.ID, Size: c.Size}}
 		source[c.ID] = p
-		r.Entries = append(r.Entries, mkimage.Entry{Content: c,
+		r.Entries.Append(mkimage.Entry{Content: c,
 			Entry: tree.Entry{Attr: tree.Attr{Type: tree.Regular}, Path: path, Size: c.Size}})
 	}
 	add("a", bytes.Repeat([]byte("tiny"), 10))

@@ -65,8 +65,8 @@ func kernelIn(image string) (name string, err error) {
 		return "", fmt.Errorf("%s: %w", file, err)
 	}
 	found := map[chunkstore.ID]string{}
-	for i := range r.Entries {
-		if e := &r.Entries[i]; e.Content != nil && isKernelPlace(e.Path) {
+	for _, e := range r.Entries.All() {
+		if e.Content != nil && isKernelPlace(e.Path) {
 			found[e.Content.ID] = e.Path
 		}
 	}

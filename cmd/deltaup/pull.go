@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,12 +17,15 @@ import (
 	"deltaup/slotboot/config"
 )
 
-// pullMemory is what the Go runtime is held to. A pull streams everything: what it
-// needs at a time depends on the recipe and on the level, not on the image.
-const pullMemory = 100 << 20
+// pullMemory is what a pull takes, in bytes, until it knows how much it needs. It streams
+// everything: what it needs at a time depends on the recipe and on the level, not on the image.
+const pullMemory = 64 << 20
 
-// pullBeside is what a process takes beside that, in bytes, of what --memory permits.
-const pullBeside = 28 << 20
+// pullBeside is what a process takes, in bytes, beside what the Go runtime counts.
+const pullBeside = 10 << 20
+
+// limitMemory holds the process to a number of bytes.
+func limitMemory(bytes int64) { debug.SetMemoryLimit(bytes - pullBeside) }
 
 // pullProcessors bounds what takes memory for each processor: readers of a seed, decoders,
 // encoders.
@@ -105,7 +109,8 @@ func runPull(ctx context.Context, env *Env, o *pullOptions) error {
 		return err
 	}
 	// For the rest of the process: a library must not decide that.
-	debug.SetMemoryLimit(max(pullMemory, r.Memory-pullBeside))
+	r.Limit = limitMemory
+	limitMemory(cmp.Or(r.Memory, pullMemory))
 	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), pullProcessors))
 	debug.SetGCPercent(50)
 	r.Early = newEarly(ctx, r, d)

@@ -110,7 +110,7 @@ func (o *pullOptions) addLineFlags(f *pflag.FlagSet) {
 		"give up on a server that sends fewer than `BYTES` a second")
 	o.http.addFlags(f)
 	f.StringVar(&o.memory, "memory", "",
-		"take up to `BYTES` of memory where that saves bytes, such as 1G (default: 128 MiB)")
+		"aim at `BYTES` of memory, such as 48M, or take as many where that saves bytes, such as 1G (default: 64 to 128 MiB)")
 	f.IntVar(&o.parallel, "parallel", delta.DefaultParallel, "requests under way at once")
 }
 

@@ -136,8 +136,7 @@ func leftOut(r *mkimage.Recipe) (int64, error) {
 // costFiles finds what each content costs by the route that a target takes.
 func (c *comparison) costFiles() {
 	has, oldPaths := map[chunkstore.ID]bool{}, map[string]bool{}
-	for i := range c.from.Recipe.Entries {
-		e := &c.from.Recipe.Entries[i]
+	for _, e := range c.from.Recipe.Entries.All() {
 		oldPaths[e.Path] = true
 		if e.Content != nil {
 			has[e.Content.ID] = true
@@ -150,8 +149,7 @@ func (c *comparison) costFiles() {
 		Unchanged: {Route: Unchanged},
 	}
 	seen := map[*chunkstore.Content]bool{}
-	for i := range c.to.Recipe.Entries {
-		e := &c.to.Recipe.Entries[i]
+	for _, e := range c.to.Recipe.Entries.All() {
 		if e.Content == nil || e.Content.Size == 0 || seen[e.Content] {
 			continue
 		}

@@ -35,16 +35,14 @@ func (c *comparison) compareNames() {
 	n := &c.report.Names
 	old := map[string]*mkimage.Entry{}
 	contents := map[chunkstore.ID]bool{}
-	for i := range c.from.Recipe.Entries {
-		e := &c.from.Recipe.Entries[i]
-		old[e.Path] = e
+	for _, e := range c.from.Recipe.Entries.All() {
+		old[e.Path] = &e
 		if e.Content != nil && e.Size > 0 {
 			contents[e.Content.ID] = true
 		}
 	}
 	common := 0
-	for i := range c.to.Recipe.Entries {
-		e := &c.to.Recipe.Entries[i]
+	for _, e := range c.to.Recipe.Entries.All() {
 		n.Total++
 		o := old[e.Path]
 		if o == nil {
@@ -55,7 +53,7 @@ func (c *comparison) compareNames() {
 			continue
 		}
 		common++
-		n.count(o, e)
+		n.count(o, &e)
 	}
 	n.Removed = len(old) - common
 	c.compareOrder()

@@ -63,12 +63,12 @@ func (c *comparison) findReasons() error {
 	}
 	found := map[string]*Reason{}
 	old := map[string]*chunkstore.Content{}
-	for i := range c.from.Recipe.Entries {
-		old[c.from.Recipe.Entries[i].Path] = c.from.Recipe.Entries[i].Content
+	for _, e := range c.from.Recipe.Entries.All() {
+		old[e.Path] = e.Content
 	}
 	current := map[string]*chunkstore.Content{}
-	for i := range c.to.Recipe.Entries {
-		current[c.to.Recipe.Entries[i].Path] = c.to.Recipe.Entries[i].Content
+	for _, e := range c.to.Recipe.Entries.All() {
+		current[e.Path] = e.Content
 	}
 	for i := range c.report.Files {
 		f := &c.report.Files[i]

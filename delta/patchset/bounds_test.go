@@ -19,7 +19,7 @@ func TestHugeHole(t *testing.T) {
 		ID: chunkstore.Sum([]byte("hole")), Size: size, Chunks: []chunkstore.Chunk{{Size: size}},
 	}
 	to := *from.recipe
-	to.Entries = append(slices.Clone(to.Entries), mkimage.Entry{Content: hole, Entry: tree.Entry{
+	to.Entries = with(from, mkimage.Entry{Content: hole, Entry: tree.Entry{
 		Path: "zz", Size: size, Attr: tree.Attr{Type: tree.Regular, Mode: 0o644},
 	}})
 	if err := to.Validate(); err != nil {
@@ -50,7 +50,7 @@ func TestCountsTakeNoMemory(t *testing.T) {
 			c.number(colHeader, uint64(n))
 		}
 		if order {
-			c.number(colHeader, uint64(len(r.Entries)))
+			c.number(colHeader, uint64(r.Entries.Len()))
 			c.number(colHeader, many)
 			c[colOrder] = slices.Repeat([]byte{1}, many)
 		} else {

@@ -71,7 +71,7 @@ func TestCache(t *testing.T) {
 	for _, path := range []string{"usr/lib/00", "usr/lib/05"} {
 		files = append(files, file{path: path, plain: text(77, 90<<10)})
 	}
-	for _, e := range from.recipe.Entries {
+	for _, e := range from.recipe.Entries.All() {
 		if e.Content != nil && !slices.ContainsFunc(files, func(f file) bool { return f.path == e.Path }) {
 			files = append(files, file{path: e.Path, plain: from.plain[e.Content.ID]})
 		}

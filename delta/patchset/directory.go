@@ -23,35 +23,37 @@ const (
 type listing struct {
 	bases    []*chunkstore.Content // all contents of the old release
 	contents []*chunkstore.Content
-	patterns []*chunkstore.Content // most likely bases, parallel to contents; nil: none
-	paths    []string              // first path of each content, parallel to contents
-	oldPaths map[*chunkstore.Content]string
+	patterns []*chunkstore.Content          // most likely bases, parallel to contents; nil: none
+	paths    []string                       // first path of each content, parallel to contents
+	oldPaths map[*chunkstore.Content]string // first path of each of bases, when a set is made
 }
 
 // listingOf finds what was renamed and lists the new contents of to.
 func listingOf(from, to *mkimage.Recipe) (*listing, []rename) {
 	renames := findRenames(from, to)
 	_, renamed := patterns(from, renames)
-	return newListing(from, to, originsOf(renamed)), renames
+	l := newListing(from, to, originsOf(renamed))
+	l.oldPaths = firstPaths(from)
+	return l, renames
 }
 
 // newListing lists the new contents of to. origins gives the path in from of each renamed path of
 // to.
 func newListing(from, to *mkimage.Recipe, origins map[string]string) *listing {
 	l := new(listing)
-	old := make(map[chunkstore.ID]bool)
+	var old chunkstore.ContentTable
 	for c := range from.Contents() {
 		l.bases = append(l.bases, c)
-		old[c.ID] = true
+		old.Add(c)
 	}
-	before := make(map[string]*chunkstore.Content)
-	for i := range from.Entries {
-		before[from.Entries[i].Path] = from.Entries[i].Content
+	first := make(map[*chunkstore.Content]string) // of new contents
+	for c, path := range to.Entries.FirstPaths() {
+		if old.Get(c.ID) == nil {
+			first[c] = path
+		}
 	}
-	l.oldPaths = firstPaths(from)
-	first := firstPaths(to)
 	for _, c := range to.DataOrder() {
-		if old[c.ID] {
+		if old.Get(c.ID) != nil {
 			continue
 		}
 		path := first[c]
@@ -59,7 +61,10 @@ func newListing(from, to *mkimage.Recipe, origins map[string]string) *listing {
 		if !ok {
 			origin = path
 		}
-		base := before[origin]
+		var base *chunkstore.Content
+		if at, ok := from.Entries.Find(origin); ok {
+			base = from.Entries.Content(at)
+		}
 		if base != nil && base.Size == 0 {
 			base = nil
 		}
@@ -73,12 +78,8 @@ func newListing(from, to *mkimage.Recipe, origins map[string]string) *listing {
 // firstPaths gives the first path of each content.
 func firstPaths(r *mkimage.Recipe) map[*chunkstore.Content]string {
 	first := make(map[*chunkstore.Content]string)
-	for i := range r.Entries {
-		if c := r.Entries[i].Content; c != nil {
-			if _, ok := first[c]; !ok {
-				first[c] = r.Entries[i].Path
-			}
-		}
+	for c, path := range r.Entries.FirstPaths() {
+		first[c] = path
 	}
 	return first
 }

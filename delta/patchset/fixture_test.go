@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -88,14 +89,22 @@ func newRelease(t testing.TB, mtime uint32, chunks chunkstore.Params, files []fi
 			byPath[f.path] = e
 		}
 	}
-	for _, e := range byPath {
-		r.recipe.Entries = append(r.recipe.Entries, e)
+	for _, path := range slices.SortedFunc(maps.Keys(byPath), tree.Compare) {
+		r.recipe.Entries.Append(byPath[path])
 	}
-	slices.SortFunc(r.recipe.Entries, func(a, b mkimage.Entry) int { return tree.Compare(a.Path, b.Path) })
 	if err := r.recipe.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// with gives the entries of a release and another one behind them.
+func with(r *release, e mkimage.Entry) (t mkimage.Entries) {
+	for _, x := range r.recipe.Entries.All() {
+		t.Append(x)
+	}
+	t.Append(e)
+	return t
 }
 
 // text gives n bytes of words that depend on the seed.

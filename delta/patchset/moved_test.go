@@ -174,7 +174,7 @@ func movedColumns(t testing.TB, from, to *release) *columns {
 	large := &chunkstore.Content{ID: chunkstore.Sum([]byte("large")), Size: PieceMax + 1}
 	large.Chunks = []chunkstore.Chunk{{ID: large.ID, Size: 64}, {Size: large.Size - 64}}
 	r := *to.recipe
-	r.Entries = append(slices.Clone(r.Entries), mkimage.Entry{Content: large, Entry: tree.Entry{
+	r.Entries = with(to, mkimage.Entry{Content: large, Entry: tree.Entry{
 		Path: "zz", Size: large.Size, Attr: tree.Attr{Type: tree.Regular, Mode: 0o644},
 	}})
 	if err := r.Validate(); err != nil {

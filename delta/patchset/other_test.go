@@ -78,13 +78,11 @@ func TestOther(t *testing.T) {
 // contentAt gives the id of the content at a path.
 func contentAt(t *testing.T, r *release, path string) chunkstore.ID {
 	t.Helper()
-	for i := range r.recipe.Entries {
-		if e := &r.recipe.Entries[i]; e.Path == path {
-			return e.Content.ID
-		}
+	i, ok := r.recipe.Entries.Find(path)
+	if !ok {
+		t.Fatalf("no %s", path)
 	}
-	t.Fatalf("no %s", path)
-	return chunkstore.ID{}
+	return r.recipe.Entries.Content(i).ID
 }
 
 // othersOf gives a step with entries of such transforms, each in a group of its own, and behind

@@ -78,10 +78,8 @@ func TestBases(t *testing.T) {
 	s := checkSet(t, set, from, to)
 	paths := make(map[chunkstore.ID]string)
 	for _, r := range []*release{from, to} {
-		for _, e := range slices.Backward(r.recipe.Entries) {
-			if e.Content != nil {
-				paths[e.Content.ID] = e.Path
-			}
+		for c, path := range r.recipe.Entries.FirstPaths() {
+			paths[c.ID] = path
 		}
 	}
 	got := make(map[string]string)

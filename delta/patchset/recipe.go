@@ -57,7 +57,7 @@ type ledger struct {
 	from, to *mkimage.Recipe
 	renamed  map[string]string
 	contents []*chunkstore.Content // contents of from
-	chunks   []chunkstore.Chunk    // chunks of from
+	chunks   []chunkstore.Chunk    // chunks of from; nil: not listed
 	empty    *chunkstore.Content   // the content of all empty files, as Validate demands
 	made     []*chunkstore.Content // contents that the patch has told so far
 
@@ -69,10 +69,10 @@ type ledger struct {
 
 func newLedger(from, to *mkimage.Recipe) *ledger {
 	l := &ledger{from: from, to: to, times: make(map[uint32]uint32),
-		contents: slices.Collect(from.Contents()), chunks: from.Chunks()}
+		contents: slices.Collect(from.Contents())}
 	l.empty = &chunkstore.Content{ID: chunkstore.Sum(nil)}
-	for i := range from.Entries {
-		if c := from.Entries[i].Content; c != nil && c.Size == 0 {
+	for i := range from.Entries.Len() {
+		if c := from.Entries.Content(i); c != nil && c.Size == 0 {
 			l.empty = c
 			break
 		}
@@ -86,7 +86,7 @@ func (c *ledger) expect(p *pattern) mkimage.Entry {
 		return mkimage.Entry{Entry: tree.Entry{Attr: tree.Attr{
 			Type: c.last.Type, Mode: c.last.Mode, UID: c.last.UID, GID: c.last.GID, ModTime: c.last.ModTime}}}
 	}
-	e := *p.Entry
+	e := c.from.Entries.At(p.index)
 	if e.Link != "" {
 		if path, ok := c.renamed[e.Link]; ok {
 			e.Link = path
@@ -107,7 +107,7 @@ func (c *ledger) told(p *pattern, e *mkimage.Entry) {
 	}
 	c.last = e.Entry
 	if p != nil {
-		c.times[p.ModTime] = e.ModTime
+		c.times[p.modTime] = e.ModTime
 	}
 }
 

@@ -19,10 +19,9 @@ type recipeReader struct {
 	in   *columnReader
 	head *Head
 	*ledger
-	inodes  map[string]int // entries of the new tree, without hard links, by path
-	size    int64          // bytes of all new contents
-	lacking bool           // from has contents with unknown chunk lists
-	missed  bool           // the patch refers to one of them
+	size    int64 // bytes of all new contents
+	lacking bool  // from has contents with unknown chunk lists
+	missed  bool  // the patch refers to one of them
 }
 
 // readRecipe applies the patch in the columns to from. The result is valid except for the ids and
@@ -31,7 +30,7 @@ type recipeReader struct {
 func (h *Head) readRecipe(in *columnReader, from *mkimage.Recipe) (
 	to *mkimage.Recipe, renamed map[string]string, err error) {
 	to = new(mkimage.Recipe)
-	r := &recipeReader{in: in, head: h, ledger: newLedger(from, to), inodes: make(map[string]int)}
+	r := &recipeReader{in: in, head: h, ledger: newLedger(from, to)}
 	r.lacking = slices.ContainsFunc(r.contents, unlisted)
 	entries, first := r.header()
 	renames := r.renames()
@@ -96,8 +95,8 @@ func (r *recipeReader) patterns(renames []rename) ([]pattern, map[string]string,
 	for _, n := range renames {
 		grow = max(grow, len(n.new))
 	}
-	for i := range r.from.Entries {
-		sum += len(r.from.Entries[i].Path) + grow
+	for _, e := range r.from.Entries.All() {
+		sum += len(e.Path) + grow
 	}
 	if grow > recipePathMax || len(renames) > 0 && sum > recipePathsMax {
 		return nil, nil, fmt.Errorf("%w: the renamed paths are too long", chunkstore.ErrCorrupt)
@@ -110,15 +109,14 @@ func (r *recipeReader) patterns(renames []rename) ([]pattern, map[string]string,
 // entries reads count entries.
 func (r *recipeReader) entries(list []pattern, count int) {
 	steps := &r.in[colSteps]
-	// A few compressed bytes can claim any count, so only the old release counts as a measure.
-	r.to.Entries = make([]mkimage.Entry, 0, min(count, len(list)+1<<10))
 	path := ""
 	for steps.err == nil && r.in.err(colPaths, colOrder) == nil {
 		for kept := steps.length(int64(len(list))); kept > 0; kept-- {
-			r.entry(&list[0], list[0].path)
-			path, list = list[0].path, list[1:]
+			path = r.pathOf(&list[0])
+			r.entry(&list[0], path)
+			list = list[1:]
 		}
-		if len(r.to.Entries) >= count {
+		if r.to.Entries.Len() >= count {
 			break
 		}
 		switch steps.below(stepDelete + 1) {
@@ -133,8 +131,8 @@ func (r *recipeReader) entries(list []pattern, count int) {
 			r.entry(nil, path)
 		}
 	}
-	if len(r.to.Entries) != count {
-		steps.fail("%d entries instead of %d", len(r.to.Entries), count)
+	if n := r.to.Entries.Len(); n != count {
+		steps.fail("%d entries instead of %d", n, count)
 	}
 }
 
@@ -163,25 +161,27 @@ func (r *recipeReader) entry(p *pattern, path string) {
 		e.Link = r.in[colTexts].text()
 	}
 	if e.Link != "" {
-		first, ok := r.inodes[e.Link]
-		if !ok || flags&^flagLink != 0 {
+		first, ok := r.to.Entries.Find(e.Link)
+		var inode mkimage.Entry
+		if ok {
+			inode = r.to.Entries.At(first)
+		}
+		if !ok || inode.Link != "" || flags&^flagLink != 0 {
 			r.in[colTexts].fail(
 				"a hard link to %.200q, which is not the first name of an inode above",
 				e.Link,
 			)
 			return
 		}
-		inode := &r.to.Entries[first]
 		e = mkimage.Entry{
 			Entry: tree.Entry{Attr: inode.Attr, Path: path, Size: inode.Size, Link: e.Link},
 		}
 	} else {
 		r.inode(flags, &e)
 		e.Path = path
-		r.inodes[path] = len(r.to.Entries)
 	}
 	r.told(p, &e)
-	r.to.Entries = append(r.to.Entries, e)
+	r.to.Entries.Append(e)
 }
 
 // inode reads into e what differs from it, as flags say.
@@ -227,11 +227,11 @@ func (r *recipeReader) order(count int) {
 	}
 	next := 0
 	for ; count > 0 && in.err == nil; count-- {
-		v := in.length(int64(len(r.to.Entries)))
+		v := in.length(int64(r.to.Entries.Len()))
 		path := ""
 		switch {
 		case v > 0:
-			path = r.to.Entries[v-1].Path
+			path = r.to.Entries.At(v - 1).Path
 		case next < len(r.from.First):
 			path = r.ledger.path(r.from.First[next])
 		default:

@@ -111,6 +111,9 @@ func (r *recipeReader) chunk(in *input) chunkstore.Chunk {
 			in.fail("a chunk of a list that is not known")
 			return chunkstore.Chunk{}
 		}
+		if r.chunks == nil {
+			r.chunks = r.from.Chunks()
+		}
 		v -= chunkOld
 		at := int64(r.lastChunk) + (int64(v>>1) ^ -int64(v&1))
 		if at < 0 || at >= int64(len(r.chunks)) {

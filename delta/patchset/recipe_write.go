@@ -28,6 +28,7 @@ func writeRecipe(c *columns, from, to *mkimage.Recipe, renames []rename,
 		contentAt: make(
 			map[chunkstore.ID]int,
 		), chunkAt: make(map[chunkstore.ID]int), madeAt: make(map[*chunkstore.Content]int)}
+	w.chunks = from.Chunks()
 	for i, k := range w.contents {
 		w.contentAt[k.ID] = i
 	}
@@ -52,7 +53,7 @@ func (w *recipeWriter) header() {
 	for _, n := range []int{to.Chunking.Min, to.Chunking.Average, to.Chunking.Max} {
 		w.number(colHeader, uint64(n))
 	}
-	w.number(colHeader, uint64(len(to.Entries)))
+	w.number(colHeader, uint64(to.Entries.Len()))
 	w.number(colHeader, uint64(len(to.First)))
 }
 
@@ -61,16 +62,15 @@ func (w *recipeWriter) entries(renames []rename) {
 	var list []pattern
 	list, w.renamed = patterns(w.from, renames)
 	kept, path := 0, ""
-	for i := range w.to.Entries {
-		e := &w.to.Entries[i]
-		for len(list) > 0 && tree.Compare(list[0].path, e.Path) < 0 {
+	for _, e := range w.to.Entries.All() {
+		for len(list) > 0 && tree.Compare(w.pathOf(&list[0]), e.Path) < 0 {
 			w.number(colSteps, uint64(kept))
 			w.number(colSteps, stepDelete)
 			kept, list = 0, list[1:]
 		}
-		if len(list) > 0 && list[0].path == e.Path {
+		if len(list) > 0 && w.pathOf(&list[0]) == e.Path {
 			kept++
-			w.entry(&list[0], e)
+			w.entry(&list[0], &e)
 			list = list[1:]
 		} else {
 			w.number(colSteps, uint64(kept))
@@ -79,7 +79,7 @@ func (w *recipeWriter) entries(renames []rename) {
 			shared := commonPrefix(path, e.Path)
 			w.number(colPaths, uint64(shared))
 			w.text(colPaths, e.Path[shared:])
-			w.entry(nil, e)
+			w.entry(nil, &e)
 		}
 		path = e.Path
 	}
@@ -148,7 +148,6 @@ func (w *recipeWriter) inode(x, e *mkimage.Entry) (flags byte) {
 // order writes Recipe.First: 0 for the path that follows in the old list, otherwise an entry's
 // index plus one.
 func (w *recipeWriter) order() {
-	at := paths(w.to)
 	place := make(map[string]int)
 	for i, p := range w.from.First {
 		place[w.path(p)] = i
@@ -159,7 +158,8 @@ func (w *recipeWriter) order() {
 		if ok && i == next {
 			w.number(colOrder, 0)
 		} else {
-			w.number(colOrder, uint64(at[p])+1)
+			at, _ := w.to.Entries.Find(p)
+			w.number(colOrder, uint64(at)+1)
 		}
 		if ok {
 			next = i + 1

@@ -32,18 +32,16 @@ func join(folder, name string) string {
 // usr/lib/libfoo.so.3.0.2.
 func findRenames(from, to *mkimage.Recipe) []rename {
 	type key struct{ folder, name string }
-	olds, news := paths(from), paths(to)
 	// entries that only the old tree has, by folder and unversioned name
 	gone := make(map[key][]int)
-	for i := range from.Entries {
-		folder, name := split(from.Entries[i].Path)
+	for i, e := range from.Entries.All() {
+		folder, name := split(e.Path)
 		k := key{folder, tree.Unversioned(name)}
 		gone[k] = append(gone[k], i)
 	}
 	var found []rename
 	origin := make(map[string]string) // old path of each folder of the new tree that has one
-	for i := range to.Entries {
-		e := &to.Entries[i]
+	for _, e := range to.Entries.All() {
 		folder, name := split(e.Path)
 		from0, ok := origin[folder]
 		if folder == "" {
@@ -53,18 +51,18 @@ func findRenames(from, to *mkimage.Recipe) []rename {
 			continue
 		}
 		candidate := join(from0, name)
-		if _, there := olds[candidate]; !there {
+		if _, there := from.Entries.Find(candidate); !there {
 			k := key{from0, tree.Unversioned(name)}
 			n := slices.IndexFunc(gone[k], func(n int) bool {
-				o := &from.Entries[n]
+				o := from.Entries.At(n)
 				_, name := split(o.Path)
-				_, kept := news[join(folder, name)]
+				_, kept := to.Entries.Find(join(folder, name))
 				return !kept && o.Type == e.Type
 			})
 			if n < 0 {
 				continue
 			}
-			candidate = from.Entries[gone[k][n]].Path
+			candidate = from.Entries.At(gone[k][n]).Path
 			gone[k] = slices.Delete(slices.Clone(gone[k]), n, n+1)
 			found = append(found, rename{candidate, e.Path})
 		}
@@ -75,20 +73,20 @@ func findRenames(from, to *mkimage.Recipe) []rename {
 	return found
 }
 
-// paths gives the index of each entry, by its path.
-func paths(r *mkimage.Recipe) map[string]int {
-	m := make(map[string]int, len(r.Entries))
-	for i := range r.Entries {
-		m[r.Entries[i].Path] = i
-	}
-	return m
-}
-
 // pattern is an entry of the old tree with its path after the renames. The entry of the new tree
 // with that path is written as its difference from the pattern.
 type pattern struct {
-	path string
-	*mkimage.Entry
+	path    string // "": that of the old tree
+	index   int    // of the entry there
+	modTime uint32
+}
+
+// pathOf is the path of a pattern.
+func (c *ledger) pathOf(p *pattern) string {
+	if p.path == "" {
+		return c.from.Entries.At(p.index).Path
+	}
+	return p.path
 }
 
 // patterns gives the entries of the old tree after the renames, in path order, and the new path of
@@ -99,10 +97,13 @@ func patterns(from *mkimage.Recipe, renames []rename) (list []pattern, renamed m
 		explicit[r.old] = r.new
 	}
 	renamed = make(map[string]string) // paths that are not in it stay
-	list = make([]pattern, len(from.Entries))
-	for i := range from.Entries {
-		e := &from.Entries[i]
-		list[i] = pattern{e.Path, e}
+	list = make([]pattern, from.Entries.Len())
+	for i, e := range from.Entries.All() {
+		list[i] = pattern{index: i, modTime: e.ModTime}
+		if len(renames) == 0 {
+			continue
+		}
+		list[i].path = e.Path
 		if path, ok := explicit[e.Path]; ok {
 			list[i].path = path
 		} else if folder, name := split(e.Path); folder != "" {
@@ -114,7 +115,9 @@ func patterns(from *mkimage.Recipe, renames []rename) (list []pattern, renamed m
 			renamed[e.Path] = list[i].path
 		}
 	}
-	sort.Stable(byPath(list))
+	if len(renames) > 0 {
+		sort.Stable(byPath(list))
+	}
 	return list, renamed
 }
 

@@ -67,9 +67,9 @@ func (h *Head) step(from *mkimage.Recipe) (*Step, error) {
 // error wraps chunkstore.ErrCorrupt when r cannot be that recipe; then the step is of no use any
 // more.
 func (s *Step) Complete(r *mkimage.Recipe) error {
-	same := len(s.To.Entries) == len(r.Entries)
-	for i := 0; i < len(r.Entries) && same; i++ {
-		c, known := s.To.Entries[i].Content, r.Entries[i].Content
+	same := s.To.Entries.Len() == r.Entries.Len()
+	for i := 0; i < r.Entries.Len() && same; i++ {
+		c, known := s.To.Entries.Content(i), r.Entries.Content(i)
 		if c == nil || c.Size == 0 || !unlisted(c) {
 			continue
 		}

@@ -140,8 +140,7 @@ func (g *imageGoal) adviseModules(from *mkimage.Recipe, set *patchset.Stats, ver
 			seen[e.Content.ID] = true
 		}
 	}
-	for i := range g.to.Entries {
-		e := &g.to.Entries[i]
+	for _, e := range g.to.Entries.All() {
 		if _, ok := modulename.Plain(e.Path); ok && e.Content != nil && !seen[e.Content.ID] {
 			cost += e.Size
 			seen[e.Content.ID] = true

@@ -37,6 +37,26 @@ type fileLocation struct {
 	list     inodeRef // reference to the length words, relative to the inode table
 }
 
+// FileData says where the data of a regular file lie in an image, in less memory than a Node.
+type FileData struct {
+	size int64
+	file fileLocation
+}
+
+// Data gives what [FileData.Node] needs of a regular file.
+func (n *Node) Data() FileData { return FileData{n.Size, n.file} }
+
+// Node gives a Node of a regular file that has nothing but its data and a path.
+func (d FileData) Node(path string) *Node {
+	return &Node{Attr: tree.Attr{Type: tree.Regular}, Path: path, Size: d.size, file: d.file}
+}
+
+// Size is the number of the file's bytes.
+func (d FileData) Size() int64 { return d.size }
+
+// Start is the position of the first stored data block, if there is one.
+func (d FileData) Start() int64 { return d.file.start }
+
 // StatSize is the size that the kernel's stat gives: for a directory the size of its listing as the
 // format counts it, for a symbolic link the length of its target.
 func (n *Node) StatSize() int64 {

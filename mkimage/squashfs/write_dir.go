@@ -15,7 +15,9 @@ type listing struct {
 
 // writeDir writes the listing and the inode of a directory, after the inodes of all its children.
 func (f *finisher) writeDir(e, parent *Entry) error {
-	l, err := f.writeListing(e.Children)
+	e.load() // of a hot directory they are not there any more
+	defer e.unload()
+	l, err := f.writeListing(e.children)
 	if err != nil {
 		return err
 	}
@@ -26,7 +28,7 @@ func (f *finisher) writeDir(e, parent *Entry) error {
 	// some programs.
 	up := uint32(len(f.nodes)) + 1
 	if parent != nil {
-		up = f.numbers[parent.Inode]
+		up = f.number(parent.Inode)
 	}
 	n := f.node(e.Inode)
 	size := uint32(l.size + dirSizeExtra)
@@ -102,10 +104,10 @@ func listingSize(children []Entry) int {
 // must begin in the current block.
 func (f *finisher) runLength(children []Entry, indexed bool) int {
 	first := f.node(children[0].Inode)
-	number := int64(f.numbers[children[0].Inode])
+	number := int64(f.number(children[0].Inode))
 	pos := len(f.dirs.plain) + dirHeaderSize
 	for i := range children {
-		delta := int64(f.numbers[children[i].Inode]) - number
+		delta := int64(f.number(children[i].Inode)) - number
 		if i == dirRunMax || f.node(children[i].Inode).ref.block() != first.ref.block() ||
 			delta < math.MinInt16 || delta > math.MaxInt16 ||
 			indexed && i > 0 && pos >= metaBlockSize {
@@ -118,7 +120,7 @@ func (f *finisher) runLength(children []Entry, indexed bool) int {
 
 // appendRun appends a header and its entries.
 func (f *finisher) appendRun(b []byte, run []Entry) []byte {
-	number := f.numbers[run[0].Inode]
+	number := f.number(run[0].Inode)
 	b = marshal(b, &dirHeader{
 		Count:  uint32(len(run)) - 1,
 		Block:  uint32(f.node(run[0].Inode).ref.block()),
@@ -128,7 +130,7 @@ func (f *finisher) appendRun(b []byte, run []Entry) []byte {
 		in := run[i].Inode
 		b = marshal(b, &dirEntry{
 			Offset:   uint16(f.node(in).ref.offset()),
-			Delta:    int16(int64(f.numbers[in]) - int64(number)),
+			Delta:    int16(int64(f.number(in)) - int64(number)),
 			Type:     uint16(in.Type),
 			NameSize: uint16(len(run[i].Name)) - 1,
 		})

@@ -29,7 +29,7 @@ func (f *finisher) warm(e, parent *Entry) {
 // time the one with the higher number lies below the other and comes first.
 func (f *finisher) compareHot(a, b *hotEntry) int {
 	x, y := f.node(a.e.Inode), f.node(b.e.Inode)
-	i, j := f.numbers[a.e.Inode], f.numbers[b.e.Inode]
+	i, j := f.number(a.e.Inode), f.number(b.e.Inode)
 	switch isDir := a.e.Inode.Type == tree.Directory; {
 	case isDir != (b.e.Inode.Type == tree.Directory):
 		if isDir {

@@ -95,7 +95,7 @@ func (f *finisher) header(in *Inode, extended bool) inodeHeader {
 		UID:     n.uid,
 		GID:     n.gid,
 		ModTime: in.ModTime,
-		Number:  f.numbers[in],
+		Number:  f.number(in),
 	}
 	if extended {
 		h.Type += extendedType

@@ -16,7 +16,8 @@ import (
 // it.
 type finisher struct {
 	w       *Writer
-	numbers map[*Inode]uint32 // inode numbers, from 1 on in path order
+	numbers map[*Inode]uint32 // inode numbers, from 1 on in path order, of inodes without an ID
+	byID    []uint32          // those of the others, by ID; 0: none yet
 	nodes   []node            // by inode number less 1
 	ids     idTable
 	xattrs  xattrWriter
@@ -47,7 +48,30 @@ func newFinisher(w *Writer) *finisher {
 }
 
 // node gives the node of an inode, which plan must have seen.
-func (f *finisher) node(in *Inode) *node { return &f.nodes[f.numbers[in]-1] }
+func (f *finisher) node(in *Inode) *node { return &f.nodes[f.number(in)-1] }
+
+// number is the number of an inode; 0: it has none yet.
+func (f *finisher) number(in *Inode) uint32 {
+	switch {
+	case in.ID == 0:
+		return f.numbers[in]
+	case in.ID < len(f.byID):
+		return f.byID[in.ID]
+	}
+	return 0
+}
+
+// setNumber gives an inode the number of the last node.
+func (f *finisher) setNumber(in *Inode) {
+	if in.ID == 0 {
+		f.numbers[in] = uint32(len(f.nodes))
+		return
+	}
+	if n := in.ID + 1 - len(f.byID); n > 0 {
+		f.byID = append(f.byID, make([]uint32, n)...)
+	}
+	f.byID[in.ID] = uint32(len(f.nodes))
+}
 
 // plan walks the tree in path order, checks it and gives numbers to inodes, owners and xattr sets.
 func (f *finisher) plan(root *Entry) error {
@@ -61,7 +85,7 @@ func (f *finisher) plan(root *Entry) error {
 		if parent != nil && e.Inode.Type == tree.Directory {
 			f.node(parent.Inode).links++
 		}
-		if number, seen := f.numbers[e.Inode]; seen {
+		if number := f.number(e.Inode); number > 0 {
 			if e.Inode.Type == tree.Directory {
 				return errors.New("a directory with two names")
 			}
@@ -102,7 +126,7 @@ func (f *finisher) add(in *Inode) (err error) {
 		return err
 	}
 	f.nodes = append(f.nodes, n)
-	f.numbers[in] = uint32(len(f.nodes))
+	f.setNumber(in)
 	return nil
 }
 
@@ -112,19 +136,19 @@ const WriteNameMax = 255
 
 // checkChildren checks the names in a directory.
 func checkChildren(e *Entry) error {
-	if len(e.Children) > 0 && e.Inode.Type != tree.Directory {
+	if len(e.children) > 0 && e.Inode.Type != tree.Directory {
 		return errors.New("entries below what is no directory")
 	}
-	for i := range e.Children {
-		name := e.Children[i].Name
+	for i := range e.children {
+		name := e.children[i].Name
 		switch {
 		case name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00"):
 			return fmt.Errorf("%q is no file name", name)
 		case len(name) > WriteNameMax:
 			return fmt.Errorf("file name %.40q… of %d bytes, at most %d", name, len(name),
 				WriteNameMax)
-		case i > 0 && e.Children[i-1].Name >= name:
-			return fmt.Errorf("names out of order: %q before %q", e.Children[i-1].Name, name)
+		case i > 0 && e.children[i-1].Name >= name:
+			return fmt.Errorf("names out of order: %q before %q", e.children[i-1].Name, name)
 		}
 	}
 	return nil
@@ -242,6 +266,7 @@ func walk(root *Entry, enter, leave func(e, parent *Entry) error) error {
 		next int // next child to visit
 	}
 	var stack []frame
+	root.load()
 	visit := func(fn func(e, parent *Entry) error, e, parent *Entry) error {
 		if fn == nil {
 			return nil
@@ -266,9 +291,10 @@ func walk(root *Entry, enter, leave func(e, parent *Entry) error) error {
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
 		e := top.e
-		if top.next < len(e.Children) {
-			child := &e.Children[top.next]
+		if top.next < len(e.children) {
+			child := &e.children[top.next]
 			top.next++
+			child.load()
 			if err := visit(enter, child, e); err != nil {
 				return err
 			}
@@ -283,6 +309,7 @@ func walk(root *Entry, enter, leave func(e, parent *Entry) error) error {
 		if err := visit(leave, e, parent); err != nil {
 			return err
 		}
+		e.unload()
 	}
 	return nil
 }

@@ -43,9 +43,13 @@ type Data struct {
 	Holes    int64    // bytes of Size that are in holes
 }
 
-// Inode is one inode of the tree. Hard links are entries with the same *Inode.
+// Inode is one inode of the tree. Hard links are entries with the same *Inode, or with Inodes of the
+// same ID.
 type Inode struct {
 	tree.Attr
+	// ID, if it is not 0, tells inodes apart. Then Entry.List may make an Inode each time. IDs are
+	// small numbers: the Writer keeps a list of as many as the highest.
+	ID   int
 	Data *Data // of a regular file; nil: an empty one
 	// Hot, if it is not 0, makes the inode hot: hot inodes lie at the end of the inode table, in
 	// ascending order of Hot. Directories above hot inodes are hot by themselves.
@@ -56,7 +60,23 @@ type Inode struct {
 type Entry struct {
 	Name     string
 	Inode    *Inode
-	Children []Entry // of a directory, strictly sorted by the bytes of their names
+	children []Entry // of a directory, strictly sorted by the bytes of their names
+	// List, unless it is nil, gives children in the place of that field: the same whenever it is
+	// called. So only those of the directories above an entry are in memory.
+	List func() []Entry
+}
+
+// load makes the entry have its children, and unload gives them up.
+func (e *Entry) load() {
+	if e.List != nil && e.children == nil {
+		e.children = e.List()
+	}
+}
+
+func (e *Entry) unload() {
+	if e.List != nil {
+		e.children = nil
+	}
 }
 
 // Writer writes one image: first its data, block by block, then with [Writer.Finish] everything

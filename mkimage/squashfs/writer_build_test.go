@@ -173,7 +173,7 @@ func makeTree(inodes map[string]*Inode) *Entry {
 		e := Entry{Name: path.Base(p), Inode: all[p]}
 		slices.Sort(children[p])
 		for _, c := range children[p] {
-			e.Children = append(e.Children, make(c))
+			e.children = append(e.children, make(c))
 		}
 		return e
 	}

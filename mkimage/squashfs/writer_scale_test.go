@@ -208,7 +208,7 @@ func TestDeepTree(t *testing.T) {
 	newDir := func() *Inode { return &Inode{Attr: tree.Attr{Type: tree.Directory, Mode: 0o755}} }
 	e := Entry{Name: "bottom", Inode: &Inode{Attr: tree.Attr{Type: tree.FIFO, Mode: 0o644}}}
 	for range depth {
-		e = Entry{Name: "d", Inode: newDir(), Children: []Entry{e}}
+		e = Entry{Name: "d", Inode: newDir(), children: []Entry{e}}
 	}
 	f := imageFile(t)
 	if _, err := newBuilder(t, f, Params{}).w.Finish(&e); err != nil {

@@ -163,17 +163,17 @@ func TestRefusedTrees(t *testing.T) {
 	dir := &Inode{Attr: tree.Attr{Type: tree.Directory}}
 	fifo := &Inode{Attr: tree.Attr{Type: tree.FIFO}}
 	in := func(a tree.Attr) *Entry {
-		return &Entry{Inode: dir, Children: []Entry{{Name: "x", Inode: &Inode{Attr: a}}}}
+		return &Entry{Inode: dir, children: []Entry{{Name: "x", Inode: &Inode{Attr: a}}}}
 	}
 	names := func(names ...string) *Entry {
 		e := &Entry{Inode: dir}
 		for _, n := range names {
-			e.Children = append(e.Children, Entry{Name: n, Inode: fifo})
+			e.children = append(e.children, Entry{Name: n, Inode: fifo})
 		}
 		return e
 	}
 	file := func(d Data) *Entry {
-		return &Entry{Inode: dir, Children: []Entry{{Name: "x", Inode: &Inode{Attr: tree.Attr{Type: tree.Regular}, Data: &d}}}}
+		return &Entry{Inode: dir, children: []Entry{{Name: "x", Inode: &Inode{Attr: tree.Attr{Type: tree.Regular}, Data: &d}}}}
 	}
 	xattr := func(set ...tree.Xattr) *Entry { return in(tree.Attr{Type: tree.FIFO, Xattrs: set}) }
 	var many []tree.Xattr
@@ -196,9 +196,9 @@ func TestRefusedTrees(t *testing.T) {
 		{names("b", "a"), `names out of order: "b" before "a"`},
 		{names("a", "a"), "names out of order"},
 		{names("é", "z"), "names out of order"},
-		{&Entry{Inode: dir, Children: []Entry{{Name: "x"}}}, `"x": no inode`},
-		{&Entry{Inode: dir, Children: []Entry{{Name: "x", Inode: dir}}}, "a directory with two names"},
-		{&Entry{Inode: dir, Children: []Entry{{Name: "x", Inode: fifo, Children: []Entry{{Name: "y", Inode: fifo}}}}}, "below what is no directory"},
+		{&Entry{Inode: dir, children: []Entry{{Name: "x"}}}, `"x": no inode`},
+		{&Entry{Inode: dir, children: []Entry{{Name: "x", Inode: dir}}}, "a directory with two names"},
+		{&Entry{Inode: dir, children: []Entry{{Name: "x", Inode: fifo, children: []Entry{{Name: "y", Inode: fifo}}}}}, "below what is no directory"},
 		{in(tree.Attr{}), "unknown inode type 0"},
 		{in(tree.Attr{Type: tree.Socket + 1}), "unknown inode type 8"},
 		{in(tree.Attr{Type: tree.FIFO, Mode: 0o10000}), "mode 010000"},

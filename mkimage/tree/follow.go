@@ -23,11 +23,15 @@ func NewPaths(entries []Entry) Paths {
 // Follow resolves the symbolic links in a path, also in its last name. It gives false when the tree
 // has no such path or the links lead in a circle.
 func (p Paths) Follow(name string) (string, bool) {
+	return Follow(name, func(path string) *Entry { return p[path] })
+}
+
+// Follow is Paths.Follow in a tree whose entries find gives; nil: there is none with that path.
+func Follow(name string, find func(path string) *Entry) (string, bool) {
 	for range MaxSymlinks {
-		link, rest := p.firstLink(name)
+		link, rest := firstLink(name, find)
 		if link == nil {
-			_, ok := p[name]
-			return name, ok
+			return name, find(name) != nil
 		}
 		target := link.Target
 		if !strings.HasPrefix(target, "/") {
@@ -39,12 +43,12 @@ func (p Paths) Follow(name string) (string, bool) {
 }
 
 // firstLink finds the first symbolic link in the path name, and the rest of name behind it.
-func (p Paths) firstLink(name string) (link *Entry, rest string) {
+func firstLink(name string, find func(string) *Entry) (link *Entry, rest string) {
 	for i := 0; i <= len(name); i++ {
 		if i < len(name) && name[i] != '/' {
 			continue
 		}
-		if e := p[name[:i]]; e != nil && e.Type == Symlink {
+		if e := find(name[:i]); e != nil && e.Type == Symlink {
 			return e, name[i:]
 		}
 	}

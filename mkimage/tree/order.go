@@ -5,7 +5,7 @@ import "cmp"
 // Compare compares two paths by path order, the order of a tree's entries: depth first, names by
 // their bytes, a folder before its content, so "a" < "a/b" < "a-b". The result is like that of
 // strings.Compare.
-func Compare(a, b string) int {
+func Compare[A, B string | []byte](a A, b B) int {
 	n := min(len(a), len(b))
 	for i := 0; i < n; i++ {
 		x, y := a[i], b[i]

@@ -10,7 +10,7 @@ import (
 type Contents struct {
 	Unlisted bool // those of AppendUnlisted may be among them
 
-	known map[chunkstore.ID]*chunkstore.Content
+	known chunkstore.ContentTable
 	open  *chunkstore.Content // the content of the chunk lines that follow; nil: none may follow
 }
 
@@ -38,17 +38,14 @@ func (c *Contents) Take(f *Fields) *chunkstore.Content {
 	if standIn {
 		id = chunkstore.StandIn(id)
 	}
-	if known := c.known[id]; known != nil {
+	if known := c.known.Get(id); known != nil {
 		if known.Size != size {
 			f.Fail("content %v with %d and with %d bytes", id, known.Size, size)
 		}
 		return known
 	}
 	taken := &chunkstore.Content{ID: id, Size: size}
-	if c.known == nil {
-		c.known = make(map[chunkstore.ID]*chunkstore.Content)
-	}
-	c.known[id] = taken
+	c.known.Add(taken)
 	if !unlisted {
 		c.open = taken
 		taken.Chunks = []chunkstore.Chunk{{ID: id, Size: size}} // unless chunk lines follow
@@ -85,15 +82,14 @@ func (c *Contents) Chunk(f *Fields, b []byte) ([]byte, error) {
 // ContentCheck validates the contents of a recipe, each at its first appearance.
 type ContentCheck struct {
 	chunkMax int64
-	contents map[chunkstore.ID]*chunkstore.Content
-	chunks   map[chunkstore.ID]int64 // sizes of chunks, by id
+	contents chunkstore.ContentTable
+	chunks   map[chunkstore.ID]int64 // sizes of chunks that are no whole contents, by id
 }
 
 // NewContentCheck returns a check of contents that were cut as p says.
 func NewContentCheck(p chunkstore.Params) *ContentCheck {
 	return &ContentCheck{
 		chunkMax: int64(p.Max),
-		contents: make(map[chunkstore.ID]*chunkstore.Content),
 		chunks:   make(map[chunkstore.ID]int64),
 	}
 }
@@ -101,12 +97,10 @@ func NewContentCheck(p chunkstore.Params) *ContentCheck {
 // First reports whether c appears for the first time. Its error, when another content has c's id,
 // wraps chunkstore.ErrCorrupt.
 func (v *ContentCheck) First(c *chunkstore.Content) (bool, error) {
-	known := v.contents[c.ID]
-	if known == nil {
-		v.contents[c.ID] = c
+	if v.contents.Add(c) {
 		return true, nil
 	}
-	if known != c {
+	if v.contents.Get(c.ID) != c {
 		return false, Corrupt("content %v described twice", c.ID)
 	}
 	return false, nil
@@ -126,10 +120,12 @@ func (v *ContentCheck) Chunks(c *chunkstore.Content) error {
 		if k.Size > v.chunkMax {
 			return Corrupt("a chunk of %d bytes", k.Size)
 		}
-		if known, ok := v.chunks[k.ID]; ok && known != k.Size {
+		if known, ok := v.size(k.ID); ok && known != k.Size {
 			return Corrupt("chunk %v with %d and with %d bytes", k.ID, known, k.Size)
 		}
-		v.chunks[k.ID] = k.Size
+		if len(c.Chunks) > 1 || v.contents.Get(k.ID) != c {
+			v.chunks[k.ID] = k.Size
+		}
 	}
 	if left != 0 {
 		return Corrupt("chunks that do not add up to %d bytes", c.Size)
@@ -138,4 +134,15 @@ func (v *ContentCheck) Chunks(c *chunkstore.Content) error {
 		return Corrupt("its only chunk is not the content")
 	}
 	return nil
+}
+
+// size is how many bytes the chunk with an id has in the contents so far.
+func (v *ContentCheck) size(id chunkstore.ID) (bytes int64, ok bool) {
+	if bytes, ok = v.chunks[id]; ok {
+		return bytes, true
+	}
+	if c := v.contents.Get(id); c != nil && len(c.Chunks) == 1 && c.Chunks[0].ID == id {
+		return c.Chunks[0].Size, true
+	}
+	return 0, false
 }

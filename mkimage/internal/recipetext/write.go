@@ -15,7 +15,7 @@ type Writer struct {
 	out     *bufio.Writer
 	name    string
 	buf     []byte
-	listed  map[chunkstore.ID]bool // contents whose chunks have been written
+	listed  chunkstore.ContentTable // contents whose chunks have been written
 	lines   int
 	written int64
 	err     error
@@ -24,9 +24,8 @@ type Writer struct {
 // NewWriter writes the first line of a recipe of a format.
 func NewWriter(w io.Writer, f Format) *Writer {
 	out := &Writer{
-		out:    bufio.NewWriterSize(w, 64<<10),
-		name:   f.Name,
-		listed: make(map[chunkstore.ID]bool),
+		out:  bufio.NewWriterSize(w, 64<<10),
+		name: f.Name,
 	}
 	out.Line(append(append(append(out.Buf(), f.Magic...), ' '), f.Version...))
 	return out
@@ -50,11 +49,7 @@ func (w *Writer) Line(b []byte) {
 // Chunks writes the chunks of c, which the line before names, unless it has written them before or
 // they need no lines. c may be nil.
 func (w *Writer) Chunks(c *chunkstore.Content) {
-	if c == nil || w.listed[c.ID] {
-		return
-	}
-	w.listed[c.ID] = true
-	if impliedChunks(c) {
+	if c == nil || !w.listed.Add(c) || impliedChunks(c) {
 		return
 	}
 	for _, k := range c.Chunks {
