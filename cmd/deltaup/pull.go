@@ -22,7 +22,7 @@ import (
 const pullMemory = 64 << 20
 
 // pullBeside is what a process takes, in bytes, beside what the Go runtime counts.
-const pullBeside = 10 << 20
+const pullBeside = 16 << 20
 
 // limitMemory holds the process to a number of bytes.
 func limitMemory(bytes int64) { debug.SetMemoryLimit(bytes - pullBeside) }
